@@ -1,0 +1,33 @@
+"""The one kind of error that people see, and the exit codes that programs see."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+
+class ExitCode(IntEnum):
+    """What the process returns. Scripts may rely on these values."""
+
+    OK = 0
+    FAILED = 1
+    USAGE = 2
+    BAD_PROJECT = 3
+    MISSING_TOOL = 4
+    AWS_REFUSED = 5
+    NOT_DEPLOYED = 6
+    INTERRUPTED = 130
+
+
+class VoicecoreError(Exception):
+    """Something a person can act on: what happened and why, and what to type next.
+
+    Subclasses are named by cause and live beside the code that raises them.
+    """
+
+    def __init__(
+        self, message: str, hint: str | None = None, exit_code: ExitCode = ExitCode.FAILED
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+        self.exit_code = exit_code

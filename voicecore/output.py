@@ -1,0 +1,151 @@
+"""Everything voicecore shows: data on stdout, all else on stderr; the only user of rich."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable, Generator, Iterable, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TextIO
+
+from voicecore.errors import VoicecoreError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.text import Text
+
+
+@dataclass(frozen=True)
+class Span:
+    """A run of text in one style (a rich style name such as "bold" or "dim red")."""
+
+    text: str
+    style: str = ""
+
+
+Line = Sequence[Span]
+"""One line of a screen."""
+
+Render = Callable[[int, int], Sequence[Line]]
+"""Draws a screen of (width, height) characters from state the caller holds."""
+
+
+class Output:
+    """The two streams of a command, and what may be drawn on them.
+
+    rich is imported only when something styled is drawn, so that `--help` stays fast.
+    """
+
+    def __init__(self, stdout: TextIO | None = None, stderr: TextIO | None = None) -> None:
+        self._stdout = stdout or sys.stdout
+        self._stderr = stderr or sys.stderr
+        self._console: Console | None = None
+
+    @property
+    def console(self) -> Console:
+        """The rich console on stderr, made at first use."""
+        if self._console is None:
+            from rich.console import Console
+
+            self._console = Console(file=self._stderr, highlight=False, soft_wrap=True)
+        return self._console
+
+    @property
+    def live(self) -> bool:
+        """Whether stderr is a terminal that can be redrawn."""
+        return self.console.is_terminal and not self.console.is_dumb_terminal
+
+    def data(self, text: str) -> None:
+        """Print what the command was asked for."""
+        print(text, file=self._stdout, flush=True)
+
+    def json(self, document: object) -> None:
+        """Print one JSON document, for programs."""
+        self.data(json.dumps(document, indent=2, ensure_ascii=False))
+
+    def event(self, event: object) -> None:
+        """Print one JSON line of a stream of events, for programs."""
+        self.data(json.dumps(event, ensure_ascii=False))
+
+    def say(self, text: str = "", style: str = "") -> None:
+        """Tell the person something."""
+        self.console.print(text, style=style or None, markup=False)
+
+    def note(self, text: str) -> None:
+        """Tell the person something of less weight."""
+        self.say(text, style="dim")
+
+    def warn(self, text: str) -> None:
+        """Tell the person something that deserves attention but stops nothing."""
+        self.say(f"! {text}", style="yellow")
+
+    def lines(self, lines: Iterable[Line]) -> None:
+        """Print styled lines."""
+        for line in lines:
+            self.console.print(_text_of(line))
+
+    def error(self, error: VoicecoreError) -> None:
+        """Print what happened and what to type next."""
+        self.say(f"✗ {error.message}", style="bold red")
+        if error.hint:
+            self.say("\n".join(f"  {line}" for line in error.hint.splitlines()))
+
+    @contextmanager
+    def step(self, title: str) -> Generator[None]:
+        """Show a piece of work: a spinner that becomes a tick or a cross.
+
+        Without a terminal it is one plain line when the work starts, and one more if it fails.
+        """
+        started = time.monotonic()
+        if not self.live:
+            self.say(f"• {title}")
+            try:
+                yield
+            except BaseException:
+                self.say(f"✗ {title}")
+                raise
+            return
+        try:
+            with self.console.status(title):
+                yield
+        except BaseException:
+            self.say(f"✗ {title}", style="red")
+            raise
+        self.lines([[Span("✓ ", "green"), Span(title), _elapsed(time.monotonic() - started)]])
+
+    @contextmanager
+    def screen(self, render: Render, fps: float = 8) -> Generator[None]:
+        """Keep `render` on the terminal while the block runs; draw nothing without one."""
+        if not self.live:
+            yield
+            return
+        from rich.live import Live
+        from rich.text import Text
+
+        def picture() -> Text:
+            size = self.console.size
+            return Text("\n").join(_text_of(line) for line in render(size.width, size.height))
+
+        with Live(
+            console=self.console,
+            get_renderable=picture,
+            refresh_per_second=fps,
+            transient=False,
+            vertical_overflow="crop",
+        ):
+            yield
+
+
+def _text_of(line: Line) -> Text:
+    from rich.text import Text
+
+    return Text.assemble(*((span.text, span.style) for span in line), overflow="crop", no_wrap=True)
+
+
+def _elapsed(seconds: float) -> Span:
+    # Below a second nobody waited, so nobody needs to be told.
+    return Span(f"  {seconds:.1f} s" if seconds >= 1 else "", "dim")
+
+
