@@ -18,6 +18,4 @@ class Context:
     cwd: Path = field(default_factory=Path.cwd)
     env: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
     output: Output = field(default_factory=Output)
-    interactive: bool = field(
-        default_factory=lambda: sys.stdin.isatty() and sys.stderr.isatty()
-    )
+    interactive: bool = field(default_factory=lambda: sys.stdin.isatty() and sys.stderr.isatty())

@@ -147,5 +147,3 @@ def _text_of(line: Line) -> Text:
 def _elapsed(seconds: float) -> Span:
     # Below a second nobody waited, so nobody needs to be told.
     return Span(f"  {seconds:.1f} s" if seconds >= 1 else "", "dim")
-
-

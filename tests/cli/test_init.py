@@ -1,0 +1,147 @@
+import json
+import stat
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Voicecore
+from voicecore.errors import ExitCode
+
+
+def test_a_project_is_made_and_the_next_command_is_told(
+    voicecore: Voicecore, tmp_path: Path
+) -> None:
+    result = voicecore("init", "support-line", "--yes")
+    assert result.code == ExitCode.OK
+    assert result.stdout == ""
+    assert "cd support-line && voicecore talk" in result.stderr
+    assert 'name = "support-line"' in (tmp_path / "support-line/voicecore.toml").read_text()
+
+
+def test_the_session_key_is_new_and_only_the_owners(voicecore: Voicecore, tmp_path: Path) -> None:
+    voicecore("init", "one", "--yes")
+    voicecore("init", "two", "--yes")
+    paths = [tmp_path / name / "server/.env" for name in ("one", "two")]
+    assert paths[0].read_text() != paths[1].read_text()
+    assert all(stat.S_IMODE(path.stat().st_mode) == 0o600 for path in paths)
+
+
+def test_json_is_one_document(voicecore: Voicecore) -> None:
+    result = voicecore(
+        "init", "support-line", "--json", "--pipeline", "cascade", "--tts", "cartesia"
+    )
+    assert result.json["answers"] == {
+        "name": "support-line",
+        "transports": ["websocket"],
+        "pipeline": "cascade",
+        "region": "us-east-1",
+        "services": {"stt": "transcribe", "llm": "nova-lite", "tts": "cartesia"},
+    }
+    assert result.json["next"] == ["cd support-line", "voicecore talk"]
+    assert result.stderr == ""
+
+
+def test_dry_run_writes_nothing(voicecore: Voicecore, tmp_path: Path) -> None:
+    result = voicecore("init", "support-line", "--dry-run")
+    assert result.code == ExitCode.OK
+    assert "agent/bot.py" in result.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_options_are_listed_for_programs(voicecore: Voicecore) -> None:
+    options = voicecore("init", "--list-options").json
+    assert [p["name"] for p in options["pipelines"]] == ["nova-sonic", "cascade", "offline"]
+    assert options["transports"][0]["name"] == "websocket"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["bad name!!/../x"], "voicecore init bad-name-x"),
+        (["--", "-x"], "'-x': it must be 2 or more"),
+        (["ä"], "'ä': it must be"),
+        (["a" * 200], "it has 200 characters; at most 30 fit AWS's names"),
+        (["con"], "Windows reserves it"),
+        (["ok", "-t", "websockets"], "'websockets' is unknown; did you mean 'websocket'?"),
+        (["ok", "--pipeline", "novasonic"], "did you mean 'nova-sonic'?"),
+        (["ok", "--region", "mars-north-1"], "no region of AgentCore Runtime"),
+        (["ok", "--pipeline", "nova-sonic", "--region", "eu-west-1"],
+         "lacks a model of pipeline 'nova-sonic'; choose from us-east-1, us-west-2"),
+        (["ok", "--tts", "cartesia"], "need --pipeline cascade"),
+        (["ok", "--pipeline", "offline", "--tts", "cartesia"], "no stage to choose"),
+    ],
+)  # fmt: skip
+def test_mistakes_are_told_before_anything_is_written(
+    voicecore: Voicecore, tmp_path: Path, arguments: list[str], told: str
+) -> None:
+    result = voicecore("init", "--yes", *arguments)
+    assert result.code == ExitCode.USAGE
+    assert told in result.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_mistake_is_json_too_when_asked(voicecore: Voicecore) -> None:
+    result = voicecore("init", "con", "--json")
+    assert result.code == ExitCode.USAGE
+    assert json.loads(result.stdout)["error"]["exit_code"] == 2
+    assert result.stderr == ""
+
+
+def test_a_mistyped_command_is_recognised(
+    voicecore: Voicecore, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert voicecore("inti").code == ExitCode.USAGE
+    assert "init" in capsys.readouterr().err
+
+
+class TestAnExistingFolder:
+    @pytest.fixture
+    def project(self, voicecore: Voicecore, tmp_path: Path) -> Path:
+        voicecore("init", "mine", "--yes")
+        project = tmp_path / "mine"
+        (project / "agent/bot.py").write_text("# my own\n")
+        (project / "notes.txt").write_text("keep me\n")
+        (project / ".gitignore").unlink()
+        return project
+
+    def everything_in(self, folder: Path) -> dict[str, bytes]:
+        return {
+            str(path.relative_to(folder)): path.read_bytes()
+            for path in sorted(folder.rglob("*"))
+            if path.is_file()
+        }
+
+    def test_is_not_touched_without_force(self, voicecore: Voicecore, project: Path) -> None:
+        before = self.everything_in(project)
+        result = voicecore("init", "mine", "--yes")
+        assert result.code == ExitCode.FAILED
+        assert "voicecore init mine --force --dry-run" in result.stderr
+        assert self.everything_in(project) == before
+
+    @pytest.mark.parametrize("flag", [[], ["--dry-run"]])
+    def test_is_not_touched_with_force_alone(
+        self, voicecore: Voicecore, project: Path, flag: list[str]
+    ) -> None:
+        before = self.everything_in(project)
+        result = voicecore("init", "mine", "--force", *flag)
+        assert "changed agent/bot.py" in result.stderr
+        assert "-# my own" in result.stderr
+        assert "new .gitignore" in result.stderr
+        assert self.everything_in(project) == before
+
+    def test_keeps_what_is_replaced_and_what_is_secret(
+        self, voicecore: Voicecore, project: Path
+    ) -> None:
+        secret = (project / "server/.env").read_text()
+        assert voicecore("init", "mine", "--force", "--yes").code == ExitCode.OK
+        assert (project / "agent/bot.py").read_text() != "# my own\n"
+        assert (project / ".gitignore").exists()
+        assert (project / "server/.env").read_text() == secret
+        assert (project / "notes.txt").read_text() == "keep me\n"
+        [replaced] = (project / ".voicecore/replaced").glob("*/agent/bot.py")
+        assert replaced.read_text() == "# my own\n"
+
+    def test_that_is_a_file_is_left_alone(self, voicecore: Voicecore, tmp_path: Path) -> None:
+        (tmp_path / "mine-too").write_text("a file")
+        assert voicecore("init", "mine-too", "--force", "--yes").code == ExitCode.FAILED
+        assert (tmp_path / "mine-too").read_text() == "a file"

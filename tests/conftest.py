@@ -1,0 +1,45 @@
+"""What all tests share: the command line as a function."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from voicecore.cli import main
+from voicecore.context import Context
+from voicecore.output import Output
+
+
+@dataclass(frozen=True)
+class Result:
+    code: int
+    stdout: str
+    stderr: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.stdout)
+
+
+Voicecore = Callable[..., Result]
+
+
+@pytest.fixture
+def voicecore(tmp_path: Path) -> Voicecore:
+    """Call the true main with its own streams, in an empty folder, as a pipe would."""
+
+    def call(*arguments: str, cwd: Path = tmp_path, env: dict[str, str] | None = None) -> Result:
+        stdout, stderr = io.StringIO(), io.StringIO()
+        context = Context(cwd=cwd, env=env or {}, output=Output(stdout, stderr), interactive=False)
+        with pytest.raises(SystemExit) as ending:
+            main(list(arguments), context)
+        code = ending.value.code
+        return Result(code if isinstance(code, int) else 0, stdout.getvalue(), stderr.getvalue())
+
+    return call

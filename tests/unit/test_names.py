@@ -1,0 +1,40 @@
+import pytest
+
+from voicecore import names
+
+
+@pytest.mark.parametrize("name", ["ab", "my-agent", "a1", "support-line-2", "a" * 30])
+def test_names_that_fit_every_aws_limit(name: str) -> None:
+    assert names.mistakes_in(name) == []
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["", "a", "bad name!!/../x", "-x", "x-", "ä", "a" * 31, "a" * 200, "A", "9a", "a--b", "a_b",
+     "con", "nul", "com1", ".", "..", "a/b", "a\nb"],
+)  # fmt: skip
+def test_names_that_cannot_be(name: str) -> None:
+    assert names.mistakes_in(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "suggestion"),
+    [
+        ("bad name!!/../x", "bad-name-x"),
+        ("My Agent", "my-agent"),
+        ("Ärger", "arger"),
+        ("a" * 200, "a" * 30),
+        ("ä", None),
+        ("con", None),
+    ],
+)
+def test_a_name_like_it_is_suggested_when_there_is_one(name: str, suggestion: str | None) -> None:
+    assert names.suggestion_for(name) == suggestion
+
+
+def test_the_longest_name_and_stage_still_fit_a_runtime() -> None:
+    assert len(names.runtime_name_for("a" * names.NAME_LIMIT, "x" * names.STAGE_LIMIT)) <= 48
+
+
+def test_agentcore_gets_no_hyphens() -> None:
+    assert names.runtime_name_for("support-line", "dev") == "support_line_dev"

@@ -1,0 +1,38 @@
+import pytest
+
+from voicecore import regions
+from voicecore.pipelines import PIPELINES, regions_of, services_of
+
+
+@pytest.mark.parametrize(
+    ("typo", "meant"),
+    [("us-est-1", "us-east-1"), ("eu-nort-1", "eu-north-1"), ("mars-north-1", "eu-north-1")],
+)
+def test_a_mistyped_region_is_recognised(typo: str, meant: str) -> None:
+    assert regions.closest(typo, regions.AGENTCORE) == meant
+
+
+def test_nothing_is_suggested_for_what_is_like_nothing() -> None:
+    assert regions.closest("kitchen", regions.AGENTCORE) is None
+
+
+@pytest.mark.parametrize(
+    ("region", "prefix"),
+    [
+        ("us-east-1", "us."),
+        ("ca-central-1", "us."),
+        ("eu-central-1", "eu."),
+        ("eu-west-2", "global."),
+        ("ap-northeast-1", "jp."),
+        ("ap-southeast-2", "global."),
+    ],
+)
+def test_the_inference_profile_fits_the_region(region: str, prefix: str) -> None:
+    assert regions.inference_profile_for(region) == f"{prefix}amazon.nova-2-lite-v1:0"
+
+
+def test_a_pipeline_is_offered_where_all_its_services_are() -> None:
+    cascade = PIPELINES["cascade"]
+    assert "eu-north-1" not in regions_of(cascade, services_of(cascade, {}))
+    assert "eu-north-1" in regions_of(cascade, services_of(cascade, {"stt": "deepgram"}))
+    assert regions_of(PIPELINES["offline"], {}) == regions.AGENTCORE

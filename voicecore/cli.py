@@ -1,0 +1,192 @@
+"""The command line: what can be typed, and the one place where errors become exit codes.
+
+Nothing heavy is imported here: each command imports its own module when it runs, so that
+`voicecore --help` stays as fast as Python starts.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from voicecore import __version__
+from voicecore.context import Context
+from voicecore.errors import ExitCode, VoicecoreError
+
+# rich_markup_mode=None: rich's help costs more than all the rest of `--help` together.
+app = typer.Typer(
+    name="voicecore",
+    help="From nothing to a voice agent that answers calls, on Amazon Bedrock AgentCore.",
+    epilog="Start here:  voicecore init my-agent && cd my-agent && voicecore talk",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def main(arguments: list[str] | None = None, context: Context | None = None) -> None:
+    """Run the command line; always ends in SystemExit, as a process does."""
+    app(args=arguments, obj=context, prog_name="voicecore")
+
+
+def _boundary(context: Context, body: Callable[[], ExitCode], as_json: bool = False) -> None:
+    try:
+        code = body()
+    except VoicecoreError as error:
+        if as_json:
+            context.output.event(
+                {
+                    "error": {
+                        "message": error.message,
+                        "hint": error.hint,
+                        "exit_code": int(error.exit_code),
+                    }
+                }
+            )
+        else:
+            context.output.error(error)
+        code = error.exit_code
+    except KeyboardInterrupt:
+        context.output.say("Interrupted.")
+        code = ExitCode.INTERRUPTED
+    except BrokenPipeError:
+        # The reader of our output has gone (as in `| head`): nothing is left to say to it.
+        sys.stderr.close()
+        code = ExitCode.FAILED
+    raise typer.Exit(code)
+
+
+def _context(ctx: typer.Context) -> Context:
+    return ctx.obj or Context()
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"voicecore {__version__}")
+        raise typer.Exit()
+
+
+@app.callback()
+def _root(  # pyright: ignore[reportUnusedFunction] - typer holds it
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+def _transport_names() -> list[str]:
+    from voicecore.transports import TRANSPORTS
+
+    return list(TRANSPORTS)
+
+
+def _pipeline_names() -> list[str]:
+    from voicecore.pipelines import PIPELINES
+
+    return list(PIPELINES)
+
+
+def _region_names() -> list[str]:
+    from voicecore.regions import AGENTCORE
+
+    return list(AGENTCORE)
+
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Ask nothing; take defaults, agree.")]
+ProjectFolder = Annotated[
+    Path | None,
+    typer.Option("--project", "-p", metavar="DIR", help="The project's folder.  [default: here]"),
+]
+
+
+@app.command()
+def init(
+    ctx: typer.Context,
+    name: Annotated[
+        str | None, typer.Argument(metavar="NAME", help="Name of the project and of its folder.")
+    ] = None,
+    transport: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--transport",
+            "-t",
+            metavar="NAME",
+            help="How callers reach the agent; may be repeated.",
+            autocompletion=_transport_names,
+        ),
+    ] = None,
+    pipeline: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="nova-sonic, cascade, or offline (no account).",
+            autocompletion=_pipeline_names,
+        ),
+    ] = None,
+    region: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME", help="AWS region to deploy to, later.", autocompletion=_region_names
+        ),
+    ] = None,
+    stt: Annotated[
+        str | None, typer.Option(metavar="NAME", help="With cascade: transcribe or deepgram.")
+    ] = None,
+    llm: Annotated[
+        str | None, typer.Option(metavar="NAME", help="With cascade: nova-lite.")
+    ] = None,
+    tts: Annotated[
+        str | None, typer.Option(metavar="NAME", help="With cascade: polly or cartesia.")
+    ] = None,
+    directory: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Folder to make the project's folder in.")
+    ] = None,
+    yes: Yes = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Write into an existing folder, after showing how.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show what would be written; write nothing.")
+    ] = False,
+    json: Json = False,
+    list_options: Annotated[
+        bool, typer.Option("--list-options", help="Print all that may be chosen, as JSON.")
+    ] = False,
+) -> None:
+    """Make a project: an agent, its session server, and their tests.
+
+    Asks only what the flags leave unsaid, and only on a terminal.
+
+    \b
+    Examples:
+      voicecore init
+      voicecore init support-line --pipeline offline --yes
+      voicecore init support-line --pipeline cascade --stt deepgram --region us-west-2
+      voicecore init --list-options | jq .pipelines
+    """
+    from voicecore.commands import init as command
+
+    context = _context(ctx)
+    options = command.InitOptions(
+        name=name,
+        transports=tuple(transport or ()),
+        pipeline=pipeline,
+        region=region,
+        stt=stt,
+        llm=llm,
+        tts=tts,
+        directory=directory,
+        yes=yes,
+        force=force,
+        dry_run=dry_run,
+        json=json,
+        list_options=list_options,
+    )
+    _boundary(context, lambda: command.run(context, options), json)

@@ -1,0 +1,1 @@
+"""The verbs: each validates, asks for what is missing, does, and says what to type next."""

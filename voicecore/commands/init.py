@@ -1,0 +1,256 @@
+"""`voicecore init`: from a few answers to a project of one's own."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from voicecore import names, regions
+from voicecore.context import Context
+from voicecore.errors import ExitCode, VoicecoreError
+from voicecore.output import Output, Span
+from voicecore.pipelines import PIPELINES, Pipeline, regions_of, services_of
+from voicecore.project import Mistake, mistakes_in
+from voicecore.scaffold import questions, render
+from voicecore.scaffold.render import Answers, Comparison, Files
+from voicecore.transports import TRANSPORTS
+
+
+@dataclass(frozen=True)
+class InitOptions:
+    """The flags of `voicecore init`; None and () mean: not said."""
+
+    name: str | None = None
+    transports: tuple[str, ...] = ()
+    pipeline: str | None = None
+    region: str | None = None
+    stt: str | None = None
+    llm: str | None = None
+    tts: str | None = None
+    directory: Path | None = None
+    yes: bool = False
+    force: bool = False
+    dry_run: bool = False
+    json: bool = False
+    list_options: bool = False
+
+
+class BadAnswers(VoicecoreError):
+    """A flag or argument says something that cannot be."""
+
+    def __init__(self, mistakes: list[Mistake], hint: str | None) -> None:
+        text = "\n  ".join(f"{mistake.key}: {mistake.message}" for mistake in mistakes)
+        super().__init__(text, hint, ExitCode.USAGE)
+
+
+class FolderExists(VoicecoreError):
+    """The project's folder holds something already."""
+
+
+def run(context: Context, options: InitOptions) -> ExitCode:
+    """Make the project's folder, or say exactly what would be made."""
+    if options.list_options:
+        context.output.json(choices())
+        return ExitCode.OK
+
+    given = _given(options)
+    check(given)
+    if context.interactive and not options.yes and not options.json:
+        given |= _ask(given)
+    answers = complete(given)
+    target = (options.directory or context.cwd) / answers.name
+    files = render.render(answers, render.new_session_api_key())
+
+    occupied = target.exists() and (not target.is_dir() or any(target.iterdir()))
+    if not occupied:
+        if not options.dry_run:
+            render.write_new(files, target)
+        _report(context, options, answers, target, files)
+        return ExitCode.OK
+    return _write_over(context, options, answers, target, files)
+
+
+def choices() -> dict[str, Any]:
+    """Everything that may be chosen, for programs."""
+    return {
+        "transports": [asdict(transport) for transport in TRANSPORTS.values()],
+        "pipelines": [
+            {
+                "name": p.name,
+                "title": p.title,
+                "summary": p.summary,
+                "needs": p.needs,
+                "python": p.python,
+                "services": {
+                    stage: [option.name for option in options]
+                    for stage, options in p.stages.items()
+                },
+                "regions": regions_of(p, services_of(p, {})),
+            }
+            for p in PIPELINES.values()
+        ],
+    }
+
+
+def _given(options: InitOptions) -> dict[str, Any]:
+    services = {"stt": options.stt, "llm": options.llm, "tts": options.tts}
+    given = {
+        "name": options.name,
+        "transports": list(options.transports),
+        "pipeline": options.pipeline,
+        "region": options.region,
+        "services": {stage: service for stage, service in services.items() if service},
+    }
+    return {key: value for key, value in given.items() if value}
+
+
+def check(given: dict[str, Any]) -> None:
+    """Raise BadAnswers, which names every mistake, unless all that was said can be."""
+    missing = ("name", "transports", "pipeline", "region")
+    mistakes = [m for m in mistakes_in(given) if m.key not in missing or m.key in given]
+    if "services" in given and "pipeline" not in given:
+        mistakes.append(Mistake("services", "--stt, --llm and --tts need --pipeline cascade"))
+    if not mistakes:
+        return
+    better = names.suggestion_for(given.get("name", ""))
+    hint = f"Try:  voicecore init {better}" if any(m.key == "name" for m in mistakes) else None
+    raise BadAnswers(
+        mistakes,
+        (hint if better else None) or "See what may be chosen:  voicecore init --list-options",
+    )
+
+
+def _ask(given: dict[str, Any]) -> dict[str, Any]:
+    answers: dict[str, Any] = {}
+    if "name" not in given:
+        answers["name"] = questions.ask_name()
+    if "transports" not in given:
+        answers["transports"] = questions.ask_transports()
+    if "pipeline" not in given:
+        answers["pipeline"] = questions.ask_pipeline()
+    pipeline = PIPELINES[given.get("pipeline") or answers["pipeline"]]
+    services: dict[str, str] = dict(given.get("services", {}))
+    services |= questions.ask_services(pipeline, (s for s in pipeline.stages if s not in services))
+    if "region" not in given and _needs_aws(pipeline):
+        answers["region"] = questions.ask_region(pipeline, services_of(pipeline, services))
+    return answers | {"services": services}
+
+
+def _needs_aws(pipeline: Pipeline) -> bool:
+    return bool(pipeline.model or pipeline.stages)
+
+
+def complete(given: dict[str, Any]) -> Answers:
+    """The answers, with a default for what nobody said.
+
+    Raises BadAnswers if the defaults do not fit what was said.
+    """
+    pipeline = PIPELINES[given.get("pipeline", questions.DEFAULT_PIPELINE)]
+    services = services_of(pipeline, given.get("services", {}))
+    answers = Answers(
+        name=given.get("name", questions.DEFAULT_NAME),
+        transports=tuple(given.get("transports", (questions.DEFAULT_TRANSPORT,))),
+        pipeline=pipeline.name,
+        region=given.get("region", regions.DEFAULT),
+        services=services,
+    )
+    check(asdict(answers) | {"transports": list(answers.transports)})
+    return answers
+
+
+def _write_over(
+    context: Context, options: InitOptions, answers: Answers, target: Path, files: Files
+) -> ExitCode:
+    if not target.is_dir():
+        raise FolderExists(f"{target} exists and is no folder.", "Choose another name.")
+    if not options.force:
+        raise FolderExists(
+            f"{target} exists and is not empty; nothing was written.",
+            "Choose another name, or see what would change:  "
+            f"voicecore init {answers.name} --force --dry-run",
+        )
+    comparison = render.compare(files, target)
+    if not options.json:
+        _show_comparison(context.output, comparison, target, files)
+    if options.dry_run:
+        _report(context, options, answers, target, files, comparison)
+        return ExitCode.OK
+    if comparison.changed and not options.yes:
+        if not context.interactive:
+            raise FolderExists(
+                f"{len(comparison.changed)} files of {target} would be replaced; "
+                "nothing was written.",
+                f"Agree with --yes:  voicecore init {answers.name} --force --yes",
+            )
+        if not questions.confirm("Replace these files?"):
+            context.output.say("Nothing was written.")
+            return ExitCode.FAILED
+    backup = target / ".voicecore" / "replaced" / f"{datetime.now(UTC):%Y%m%dT%H%M%S%f}"
+    render.write_over(files, target, comparison, backup)
+    if comparison.changed:
+        context.output.note(f"What they replaced is in {backup}")
+    _report(context, options, answers, target, files, comparison)
+    return ExitCode.OK
+
+
+def _show_comparison(output: Output, comparison: Comparison, target: Path, files: Files) -> None:
+    for verb, style, paths in (
+        ("new", "green", comparison.new),
+        ("changed", "yellow", comparison.changed),
+        ("kept", "dim", comparison.kept),
+    ):
+        output.lines([Span(f"{verb:>9} ", style), Span(path)] for path in paths)
+    for name in comparison.changed:
+        old = (target / name).read_bytes().decode(errors="replace").splitlines()
+        new = files[name].decode(errors="replace").splitlines()
+        diff = list(
+            difflib.unified_diff(old, new, f"yours/{name}", f"new/{name}", lineterm="", n=1)
+        )
+        output.lines([Span(line, _DIFF_STYLES.get(line[:1], "dim"))] for line in diff[:20])
+        if len(diff) > 20:
+            output.note(f"… {len(diff) - 20} more lines differ")
+
+
+_DIFF_STYLES = {"+": "green", "-": "red", "@": "cyan"}
+
+
+def _report(
+    context: Context,
+    options: InitOptions,
+    answers: Answers,
+    target: Path,
+    files: Files,
+    comparison: Comparison | None = None,
+) -> None:
+    place = target.relative_to(context.cwd) if target.is_relative_to(context.cwd) else target
+    following = [f"cd {place}", "voicecore talk"]
+    if options.json:
+        context.output.json(
+            {
+                "project": str(target),
+                "written": not options.dry_run,
+                "answers": asdict(answers),
+                "files": list(files),
+                **(asdict(comparison) if comparison else {}),
+                "next": following,
+            }
+        )
+        return
+    output = context.output
+    if options.dry_run:
+        output.say(f"Would make {place}/ with {len(files)} files; nothing was written:")
+        output.lines([Span(f"  {name}")] for name in files)
+        return
+    pipeline = PIPELINES[answers.pipeline]
+    titles = " + ".join(TRANSPORTS[name].title for name in answers.transports)
+    output.lines(
+        [
+            [Span("✓ ", "green"), Span(f"{place}/", "bold"), Span(f"  {titles}, {pipeline.title}")],
+            [Span("  the prompt, the voice and the tools are in "), Span("agent/bot.py", "bold")],
+            [],
+            [Span("Speak to it:  "), Span(" && ".join(following), "bold")],
+        ]
+    )

@@ -1,0 +1,118 @@
+"""Every name that voicecore derives from a project's name, with the limit it must meet."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Callable
+from dataclasses import dataclass
+
+STAGE_LIMIT = 8
+"""Longest stage name, in characters, for which the derived names are checked."""
+
+NAME_LIMIT = 30
+"""Longest project name, in characters: what is left of the tightest AWS limit below."""
+
+_NAME = re.compile(r"[a-z]([a-z0-9]|-(?!-))*[a-z0-9]")
+
+# Device names that Windows reserves in every folder, with any extension.
+_RESERVED = {"con", "prn", "aux", "nul"} | {f"{d}{n}" for d in ("com", "lpt") for n in range(10)}
+
+
+def runtime_name_for(name: str, stage: str) -> str:
+    """The AgentCore runtime of one stage; AgentCore allows no hyphens."""
+    return f"{name}_{stage}".replace("-", "_")
+
+
+def repository_for(name: str) -> str:
+    """The ECR repository that holds the agent's images."""
+    return f"voicecore/{name}"
+
+
+def stack_name_for(name: str, stage: str) -> str:
+    """The CloudFormation stack of one stage."""
+    return f"voicecore-{name}-{stage}"
+
+
+def role_name_for(name: str, stage: str, region: str) -> str:
+    """The execution role of one stage; roles are global, so the region is part of it."""
+    return f"voicecore-{name}-{stage}-{region}"
+
+
+def channel_name_for(name: str, stage: str, number: int) -> str:
+    """One KVS signalling channel of the pool that hands out TURN credentials."""
+    return f"voicecore-{name}-{stage}-{number}"
+
+
+@dataclass(frozen=True)
+class _Limit:
+    """A derived name and the pattern AWS publishes for its kind."""
+
+    kind: str
+    derive: Callable[[str], str]
+    pattern: re.Pattern[str]
+
+
+_LONGEST_STAGE = "x" * STAGE_LIMIT
+_LONGEST_REGION = "ap-southeast-2"
+
+_LIMITS = (
+    # AgentCore API Reference, CreateAgentRuntime: agentRuntimeName.
+    _Limit(
+        "AgentCore runtime",
+        lambda name: runtime_name_for(name, _LONGEST_STAGE),
+        re.compile(r"[a-zA-Z][a-zA-Z0-9_]{0,47}"),
+    ),
+    # Amazon ECR API Reference, CreateRepository: repositoryName, 2..256.
+    _Limit(
+        "ECR repository",
+        repository_for,
+        re.compile(r"(?=.{2,256}$)(?:[a-z0-9]+(?:[._-][a-z0-9]+)*/)*[a-z0-9]+(?:[._-][a-z0-9]+)*"),
+    ),
+    # CloudFormation API Reference, CreateStack: StackName, 1..128.
+    _Limit(
+        "CloudFormation stack",
+        lambda name: stack_name_for(name, _LONGEST_STAGE),
+        re.compile(r"[a-zA-Z][-a-zA-Z0-9]{0,127}"),
+    ),
+    # IAM API Reference, CreateRole: RoleName, 1..64.
+    _Limit(
+        "IAM role",
+        lambda name: role_name_for(name, _LONGEST_STAGE, _LONGEST_REGION),
+        re.compile(r"[\w+=,.@-]{1,64}"),
+    ),
+    # Kinesis Video Streams API, CreateSignalingChannel: ChannelName, 1..256.
+    _Limit(
+        "KVS signalling channel",
+        lambda name: channel_name_for(name, _LONGEST_STAGE, 99),
+        re.compile(r"[a-zA-Z0-9_.-]{1,256}"),
+    ),
+)
+
+
+def mistakes_in(name: str) -> list[str]:
+    """Why `name` cannot name a project; empty if it can."""
+    mistakes: list[str] = []
+    if len(name) > NAME_LIMIT:
+        mistakes.append(f"it has {len(name)} characters; at most {NAME_LIMIT} fit AWS's names")
+    elif not _NAME.fullmatch(name):
+        mistakes.append(
+            "it must be 2 or more of a-z, 0-9 and single hyphens, starting with a letter"
+        )
+    if name.lower().split(".")[0] in _RESERVED:
+        mistakes.append("Windows reserves it for a device, so the folder could not be shared")
+    if mistakes:
+        return mistakes
+    return [
+        f"its {limit.kind} would be called {limit.derive(name)!r}, which AWS refuses"
+        for limit in _LIMITS
+        if not limit.pattern.fullmatch(limit.derive(name))
+    ]
+
+
+def suggestion_for(name: str) -> str | None:
+    """A name like `name` that a project may have, if one can be made of it."""
+    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
+    slug = re.sub(r"[^a-z0-9]+", "-", plain).strip("-").lstrip("0123456789-")[:NAME_LIMIT]
+    slug = slug.rstrip("-")
+    return slug if slug and not mistakes_in(slug) else None

@@ -1,0 +1,91 @@
+"""The registry of pipelines: one record per way that an agent turns speech into speech."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from voicecore import regions
+
+
+@dataclass(frozen=True)
+class Service:
+    """A provider of one stage, and the regions it is offered in."""
+
+    name: str
+    title: str
+    regions: tuple[str, ...] = regions.AGENTCORE
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """A way from heard speech to spoken reply, with what helps to choose it."""
+
+    name: str
+    title: str
+    summary: str
+    needs: str
+    python: str
+    """The interpreters that its packages install on, as a requires-python specifier."""
+    model: Service | None = None
+    stages: dict[str, tuple[Service, ...]] = field(default_factory=dict[str, tuple[Service, ...]])
+    """For each stage the user may choose ("stt", "llm", "tts"): the services, default first."""
+
+
+PIPELINES = {
+    pipeline.name: pipeline
+    for pipeline in (
+        Pipeline(
+            name="nova-sonic",
+            title="Amazon Nova 2 Sonic",
+            summary="speech to speech in one model; the fastest and most natural",
+            needs="an AWS account",
+            # aws_sdk_bedrock_runtime, its bidirectional client, installs on no older Python.
+            python=">=3.12",
+            model=Service("nova-sonic", "Amazon Nova 2 Sonic", regions.NOVA_SONIC),
+        ),
+        Pipeline(
+            name="cascade",
+            title="Transcribe → Nova 2 Lite → Polly",
+            summary="speech to text, a language model, text to speech; each stage yours to choose",
+            needs="an AWS account",
+            python=">=3.11",
+            stages={
+                "stt": (
+                    Service("transcribe", "Amazon Transcribe", regions.TRANSCRIBE_STREAMING),
+                    Service("deepgram", "Deepgram"),
+                ),
+                "llm": (Service("nova-lite", "Amazon Nova 2 Lite"),),
+                "tts": (
+                    Service("polly", "Amazon Polly", regions.POLLY),
+                    Service("cartesia", "Cartesia"),
+                ),
+            },
+        ),
+        Pipeline(
+            name="offline",
+            title="Whisper → rules → Piper, on this machine",
+            summary="no account and no network; small models and a rule-based responder",
+            needs="nothing",
+            python=">=3.11",
+        ),
+    )
+}
+
+
+def services_of(pipeline: Pipeline, chosen: dict[str, str]) -> dict[str, str]:
+    """The service of every stage: the chosen one, or the first."""
+    return {
+        stage: chosen.get(stage) or options[0].name for stage, options in pipeline.stages.items()
+    }
+
+
+def regions_of(pipeline: Pipeline, services: dict[str, str]) -> tuple[str, ...]:
+    """The AgentCore regions in which every AWS service of this pipeline is offered."""
+    used = [pipeline.model] if pipeline.model else []
+    used += [
+        option
+        for stage, options in pipeline.stages.items()
+        for option in options
+        if option.name == services.get(stage)
+    ]
+    return tuple(r for r in regions.AGENTCORE if all(r in service.regions for service in used))

@@ -1,0 +1,59 @@
+"""Which AWS region offers what a voice agent needs."""
+
+from __future__ import annotations
+
+from difflib import SequenceMatcher
+
+# Amazon Bedrock AgentCore Developer Guide, agentcore-regions, autumn 2026.
+AGENTCORE = (
+    "us-east-1", "us-east-2", "us-west-1", "us-west-2", "ca-central-1", "sa-east-1",
+    "eu-central-1", "eu-west-1", "eu-west-2", "eu-west-3", "eu-north-1", "eu-south-1",
+    "eu-south-2", "ap-northeast-1", "ap-northeast-2", "ap-southeast-1", "ap-southeast-2",
+    "ap-southeast-5", "ap-southeast-7", "ap-south-1", "ap-south-2", "us-gov-west-1",
+)  # fmt: skip
+
+# Bedrock model card of Nova 2 Sonic: in-region only, no inference profiles.
+NOVA_SONIC = ("us-east-1", "us-west-2", "eu-north-1", "ap-northeast-1")
+
+# AWS General Reference, transcribe (streaming) and pol, cut down to AgentCore's regions.
+TRANSCRIBE_STREAMING = tuple(
+    region
+    for region in AGENTCORE
+    if region
+    not in ("us-west-1", "eu-west-3", "eu-north-1", "eu-south-1", "eu-south-2", "ap-south-2")
+)
+POLLY = tuple(region for region in AGENTCORE if region not in ("eu-south-1", "ap-south-2"))
+
+# Nova 2 Lite is offered through inference profiles only; these regions have no
+# geographic one (Amazon Nova 2 User Guide, model availability).
+_GLOBAL_PROFILE_ONLY = ("eu-west-2", "ap-south-1", "ap-south-2", "sa-east-1")
+
+DEFAULT = "us-east-1"
+
+
+def inference_profile_for(region: str, model: str = "amazon.nova-2-lite-v1:0") -> str:
+    """The cross-region inference profile of `model` that a runtime in `region` may call.
+
+    A prefix of another geography is refused as "model identifier is invalid".
+    """
+    if region in _GLOBAL_PROFILE_ONLY or region.startswith("ap-southeast"):
+        prefix = "global"
+    elif region.startswith(("us-", "ca-")):
+        prefix = "us"
+    elif region.startswith("eu-"):
+        prefix = "eu"
+    elif region == "ap-northeast-1":
+        prefix = "jp"
+    else:
+        prefix = "global"
+    return f"{prefix}.{model}"
+
+
+def closest(word: str, choices: tuple[str, ...]) -> str | None:
+    """The choice that `word` was probably meant to be, if any is near; of equals, the first."""
+
+    def likeness(choice: str) -> float:
+        return SequenceMatcher(None, word.lower(), choice).ratio()
+
+    best = max(choices, key=likeness, default=None)
+    return best if best is not None and likeness(best) >= 0.6 else None

@@ -1,0 +1,98 @@
+"""The questions of `voicecore init`: asked of a person, only for what no flag has said."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from voicecore import names, regions
+from voicecore.pipelines import PIPELINES, Pipeline, regions_of
+from voicecore.transports import TRANSPORTS
+
+DEFAULT_NAME = "my-agent"
+DEFAULT_TRANSPORT = "websocket"
+DEFAULT_PIPELINE = "offline"
+
+
+def ask_name() -> str:
+    """The project's name."""
+    import questionary
+
+    def check(text: str) -> bool | str:
+        mistakes = names.mistakes_in(text)
+        return mistakes[0] if mistakes else True
+
+    return _answer(questionary.text("Name of the project:", default=DEFAULT_NAME, validate=check))
+
+
+def ask_transports() -> list[str]:
+    """One or more transports, each with its trade-off."""
+    import questionary
+
+    if len(TRANSPORTS) == 1:
+        return list(TRANSPORTS)
+    choices = [
+        questionary.Choice(
+            f"{t.title:<20} {t.consistency} consistency, {t.effort}; for {t.best_for}",
+            value=t.name,
+            checked=t.name == DEFAULT_TRANSPORT,
+        )
+        for t in TRANSPORTS.values()
+    ]
+    return _answer(
+        questionary.checkbox(
+            "How do callers reach the agent?",
+            choices=choices,
+            validate=lambda chosen: bool(chosen) or "Choose at least one (space bar).",
+        )
+    )
+
+
+def ask_pipeline() -> str:
+    """The way from heard speech to spoken reply."""
+    import questionary
+
+    choices = [
+        questionary.Choice(f"{p.title:<42} {p.summary} (needs {p.needs})", value=p.name)
+        for p in PIPELINES.values()
+    ]
+    return _answer(
+        questionary.select("What does it think with?", choices=choices, default=DEFAULT_PIPELINE)
+    )
+
+
+def ask_region(pipeline: Pipeline, services: dict[str, str]) -> str:
+    """An AWS region in which the pipeline's models are offered."""
+    import questionary
+
+    offered = regions_of(pipeline, services)
+    default = regions.DEFAULT if regions.DEFAULT in offered else offered[0]
+    return _answer(
+        questionary.select("Where will it run in AWS, later?", choices=offered, default=default)
+    )
+
+
+def confirm(question: str) -> bool:
+    """Yes or no; no unless said."""
+    import questionary
+
+    return _answer(questionary.confirm(question, default=False))
+
+
+def ask_services(pipeline: Pipeline, missing: Iterable[str]) -> dict[str, str]:
+    """A service for each missing stage that leaves a choice."""
+    import questionary
+
+    answers: dict[str, str] = {}
+    for stage in missing:
+        options = pipeline.stages[stage]
+        if len(options) > 1:
+            choices = [questionary.Choice(option.title, value=option.name) for option in options]
+            answers[stage] = _answer(questionary.select(f"Service for {stage}:", choices=choices))
+    return answers
+
+
+def _answer(question: Any) -> Any:
+    # unsafe_ask raises KeyboardInterrupt at Ctrl-C, which the command boundary turns into 130;
+    # ask() would print a line of its own and return None.
+    return question.unsafe_ask()

@@ -1,0 +1,160 @@
+"""A project as a value: every file that the templates make of a person's answers."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from voicecore import __version__, regions
+from voicecore.pipelines import PIPELINES
+from voicecore.transports import TRANSPORTS
+
+Files = dict[str, bytes]
+"""Content by path relative to the project, with forward slashes."""
+
+SECRET_FILES = ("server/.env",)
+"""Files that hold a secret: written for the owner alone, and never replaced."""
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What a person decided: all that the templates are told."""
+
+    name: str
+    transports: tuple[str, ...]
+    pipeline: str
+    region: str
+    services: dict[str, str]
+
+
+def templates() -> Path:
+    """The folder of templates: inside the installed package, or beside it in a checkout."""
+    package = Path(__file__).parents[1]
+    installed = package / "_templates"
+    return installed if installed.is_dir() else package.parent / "templates"
+
+
+def render(answers: Answers, session_api_key: str) -> Files:
+    """The files of the project.
+
+    Layers: `_shared`, then each transport's folder, then the pipeline's; a later layer replaces
+    a file of an earlier one. A name that ends in `.jinja` is rendered, all else is copied.
+    """
+    from jinja2 import Environment, StrictUndefined
+
+    engine = Environment(
+        undefined=StrictUndefined,
+        keep_trailing_newline=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        autoescape=False,  # noqa: S701 - the templates make Python, TOML and Markdown, not HTML
+    )
+    variables = _variables(answers, session_api_key)
+    files: Files = {}
+    for layer in ("_shared", *answers.transports, f"pipelines/{answers.pipeline}"):
+        for path in _files_in(templates() / layer):
+            name = path.relative_to(templates() / layer).as_posix()
+            if path.suffix == ".jinja":
+                text = engine.from_string(path.read_text(encoding="utf-8")).render(variables)
+                files[name.removesuffix(".jinja")] = text.encode()
+            else:
+                files[name] = path.read_bytes()
+    return dict(sorted(files.items()))
+
+
+def _variables(answers: Answers, session_api_key: str) -> dict[str, object]:
+    pipeline = PIPELINES[answers.pipeline]
+    transports = [TRANSPORTS[name] for name in answers.transports]
+    return {
+        "project": answers.name,
+        "transports": transports,
+        "pipeline": pipeline,
+        "services": answers.services,
+        "region": answers.region,
+        "python": pipeline.python,
+        "pipecat_extras": sorted({extra for t in transports for extra in t.pipecat_extras}),
+        "inference_profile": regions.inference_profile_for(answers.region),
+        "session_api_key": session_api_key,
+        "voicecore_version": __version__,
+    }
+
+
+def _files_in(layer: Path) -> list[Path]:
+    # What tools leave behind in a checkout of voicecore is no part of a template.
+    left_behind = {"__pycache__", ".ruff_cache", ".venv", ".pytest_cache", "uv.lock"}
+    return sorted(
+        path
+        for path in layer.rglob("*")
+        if path.is_file() and not left_behind & set(path.relative_to(layer).parts)
+    )
+
+
+def new_session_api_key() -> str:
+    """A key that only the project's clients and its session server know (256 bits)."""
+    return secrets.token_urlsafe(32)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """How a rendered project differs from what is already in its folder."""
+
+    new: list[str]
+    changed: list[str]
+    same: list[str]
+    kept: list[str]
+    """Files with secrets, which are never replaced."""
+
+
+def compare(files: Files, target: Path) -> Comparison:
+    """Which files would be new, replaced, the same, or kept."""
+    result = Comparison([], [], [], [])
+    for name, content in files.items():
+        path = target / name
+        if not path.exists():
+            result.new.append(name)
+        elif name in SECRET_FILES:
+            result.kept.append(name)
+        elif path.is_file() and path.read_bytes() == content:
+            result.same.append(name)
+        else:
+            result.changed.append(name)
+    return result
+
+
+def write_new(files: Files, target: Path) -> None:
+    """Make the project's folder, all at once: an interruption leaves nothing behind.
+
+    Raises FileExistsError if `target` has come to exist.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    draft = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
+    try:
+        _write(files, draft)
+        draft.chmod(0o755)
+        if target.exists() and any(target.iterdir()):
+            raise FileExistsError(target)
+        draft.rename(target)
+    except BaseException:
+        shutil.rmtree(draft, ignore_errors=True)
+        raise
+
+
+def write_over(files: Files, target: Path, comparison: Comparison, backup: Path) -> None:
+    """Write the new and changed files into `target`; what they replace goes to `backup` first."""
+    for name in comparison.changed:
+        (backup / name).parent.mkdir(parents=True, exist_ok=True)
+        (target / name).rename(backup / name)
+    _write({name: files[name] for name in comparison.new + comparison.changed}, target)
+
+
+def _write(files: Files, root: Path) -> None:
+    for name, content in files.items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        mode = 0o600 if name in SECRET_FILES else 0o644
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
+            file.write(content)

@@ -1,0 +1,38 @@
+"""The registry of transports: one record per way that audio reaches the agent.
+
+A transport is its record here and its folder in templates/; no command knows any by name.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Transport:
+    """A way from a caller to the agent, with what helps to choose it."""
+
+    name: str
+    title: str
+    summary: str
+    consistency: str
+    effort: str
+    best_for: str
+    pipecat_extras: tuple[str, ...]
+    """Extras of pipecat-ai that the agent needs for this transport."""
+
+
+TRANSPORTS = {
+    transport.name: transport
+    for transport in (
+        Transport(
+            name="websocket",
+            title="WebSocket",
+            summary="a presigned URL, then audio flows straight between client and AgentCore",
+            consistency="good",
+            effort="simple",
+            best_for="prototypes, light use",
+            pipecat_extras=("websocket",),
+        ),
+    )
+}
