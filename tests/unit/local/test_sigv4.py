@@ -1,0 +1,146 @@
+"""Signatures made by botocore are accepted; every change to them is refused with a reason."""
+
+from datetime import UTC, datetime, timedelta
+from urllib.parse import urlsplit
+
+import pytest
+from botocore.auth import SigV4Auth, SigV4QueryAuth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
+
+from voicecore.local.sigv4 import LocalCredentials, SignedRequest, make_credentials, verify
+
+REGION = "eu-central-1"
+PAIR = LocalCredentials("AKIALOCALLOCALLOCAL7", "a/secret+of40characters")
+SESSION = "X-Amzn-Bedrock-AgentCore-Runtime-Session-Id"
+PATH = "/runtimes/arn%3Aaws%3Abedrock-agentcore%3Aeu-central-1%3A000000000000%3Aruntime%2Fa/ws"
+QUERY = f"qualifier=DEFAULT&{SESSION}={'s' * 36}&X-Custom=a%20b%2Fc"
+HOST = "127.0.0.1:8080"
+
+
+def presigned(
+    query: str = QUERY,
+    *,
+    expires: int = 300,
+    region: str = REGION,
+    service: str = "bedrock-agentcore",
+    pair: LocalCredentials = PAIR,
+    token: str | None = None,
+) -> SignedRequest:
+    request = AWSRequest("GET", url=f"http://{HOST}{PATH}?{query}")
+    credentials = Credentials(pair.access_key_id, pair.secret_access_key, token)
+    SigV4QueryAuth(credentials, service, region, expires=expires).add_auth(request)
+    parts = urlsplit(request.url)
+    return SignedRequest("GET", HOST, parts.path, parts.query, [("Host", HOST)])
+
+
+def signed_in_headers(body: bytes = b'{"a": 1}', host: str = HOST) -> SignedRequest:
+    path = PATH.replace("/ws", "/invocations")
+    request = AWSRequest(
+        "POST",
+        url=f"http://{host}{path}?qualifier=DEFAULT",
+        headers={SESSION: "s" * 36, "User-Agent": "x", "Content-Type": "application/json"},
+        data=body,
+    )
+    credentials = Credentials(PAIR.access_key_id, PAIR.secret_access_key)
+    SigV4Auth(credentials, "bedrock-agentcore", REGION).add_auth(request)
+    headers = [*request.headers.items(), ("Host", host)]
+    return SignedRequest("POST", host, path, "qualifier=DEFAULT", headers, body)
+
+
+def altered(request: SignedRequest, **changes: object) -> SignedRequest:
+    fields = {name: getattr(request, name) for name in SignedRequest.__slots__}
+    return SignedRequest(**(fields | changes))  # type: ignore[arg-type]
+
+
+def now(seconds: float = 0.0) -> datetime:
+    return datetime.now(UTC) + timedelta(seconds=seconds)
+
+
+@pytest.mark.parametrize("request_", [presigned(), signed_in_headers(), signed_in_headers(b"")])
+def test_what_botocore_signs_is_accepted(request_: SignedRequest) -> None:
+    assert verify(request_, PAIR, REGION, now()) is None
+
+
+def test_percent_encoding_of_the_query_does_not_matter() -> None:
+    request = presigned()
+    assert "a%20b%2Fc" in request.query
+    relaxed = altered(request, query=request.query.replace("b%2Fc", "b/c"))
+    assert verify(relaxed, PAIR, REGION, now()) is None
+
+
+GOOD, POSTED = presigned(), signed_in_headers()
+HEADERS = dict(POSTED.headers)
+
+
+@pytest.mark.parametrize(
+    ("request_", "words"),
+    [
+        (altered(GOOD, query=QUERY), "Missing Authentication Token"),
+        (altered(POSTED, headers=[("Authorization", "Bearer abc")]), "mismatch"),
+        (altered(GOOD, query=GOOD.query + "&X-Extra=1"), "does not match"),
+        (altered(GOOD, query="qualifier=DEFAULT&" + GOOD.query), "does not match"),
+        (altered(GOOD, query=GOOD.query.replace("s" * 36, "t" * 36)), "does not match"),
+        (altered(GOOD, query=GOOD.query.replace("DEFAULT", "other")), "does not match"),
+        (altered(GOOD, query=GOOD.query[:-1] + "g"), "does not match"),
+        (altered(GOOD, path=PATH.replace("%3A", ":")), "does not match"),
+        (altered(GOOD, host="localhost:8080"), "does not match"),
+        (altered(GOOD, headers=[("Host", HOST), (SESSION, "u" * 36)]), "inside the presigned"),
+        (altered(GOOD, query=GOOD.query.replace("X-Amz-Date", "X-Amz-Day")), "incomplete"),
+        (presigned(expires=301), "between 1 and 300"),
+        (presigned(region="us-east-1"), "scoped to eu-central-1"),
+        (presigned(service="execute-api"), "scoped to"),
+        (presigned(pair=make_credentials()), "security token"),
+        (presigned(token="temporary"), "security token"),
+        (
+            presigned(pair=LocalCredentials(PAIR.access_key_id, "another secret")),
+            "does not match",
+        ),
+        (altered(POSTED, body=b'{"a": 2}'), "does not match"),
+        (
+            altered(POSTED, headers=[*HEADERS.items(), ("X-Amz-Content-SHA256", "0" * 64)]),
+            "x-amz-content-sha256",
+        ),
+        (
+            altered(POSTED, headers=list((HEADERS | {SESSION: "v" * 36}).items())),
+            "does not match",
+        ),
+        (
+            altered(POSTED, headers=[h for h in POSTED.headers if h[0] != SESSION]),
+            "missing from the request",
+        ),
+    ],
+)
+def test_a_changed_or_foreign_signature_is_refused(request_: SignedRequest, words: str) -> None:
+    refusal = verify(request_, PAIR, REGION, now())
+    assert refusal is not None
+    assert (refusal.status, refusal.kind) == (403, "AccessDeniedException")
+    assert words in refusal.message
+    assert refusal.hint
+    assert PAIR.secret_access_key not in refusal.message + refusal.hint
+
+
+@pytest.mark.parametrize(
+    ("request_", "later", "words"),
+    [
+        (GOOD, 290, None),
+        (GOOD, 310, "expired"),
+        (GOOD, -310, "not yet current"),
+        (presigned(expires=1), 3, "expired"),
+        (POSTED, 290, None),
+        (POSTED, -290, None),
+        (POSTED, 310, "Signature expired"),
+        (POSTED, -310, "not yet current"),
+    ],
+)
+def test_signatures_have_their_time(
+    request_: SignedRequest, later: float, words: str | None
+) -> None:
+    refusal = verify(request_, PAIR, REGION, now(later))
+    assert (refusal is None) if words is None else (refusal and words in refusal.message)
+
+
+def test_credentials_look_like_aws_and_hide_their_secret() -> None:
+    pair = make_credentials()
+    assert (len(pair.access_key_id), len(pair.secret_access_key)) == (20, 40)
+    assert pair.secret_access_key not in repr(pair)

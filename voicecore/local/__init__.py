@@ -1,0 +1,1 @@
+"""The local AgentCore Runtime: AgentCore's data plane on this machine."""
