@@ -6,6 +6,7 @@ import shlex
 import subprocess
 import tempfile
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from voicecore.errors import ExitCode, VoicecoreError
@@ -25,34 +26,43 @@ def sync(folders: Sequence[Path], env: Mapping[str, str]) -> None:
 
     Nothing to do takes some 50 ms a folder and no network. Raises InstallFailed.
     """
-    running = [(folder, *_start(folder, env)) for folder in folders]
-    failures = [
-        _failure(folder, argv, output.read_text(errors="replace"))
-        for folder, argv, process, output in running
-        if process.wait() != 0
-    ]
-    for _, _, _, output in running:
-        output.unlink()
-    if failures:
-        raise failures[0]
+    # Ours is not the environment that is meant.
+    child_env = {name: value for name, value in env.items() if name != "VIRTUAL_ENV"}
+    with tempfile.TemporaryDirectory(prefix="voicecore-") as logs:
+        running = [_start(folder, child_env, Path(logs) / folder.name) for folder in folders]
+        for install in running:
+            install.process.wait()
+        for install in running:
+            if install.process.returncode != 0:
+                raise _failure(install)
 
 
-def _start(folder: Path, env: Mapping[str, str]) -> tuple[list[str], subprocess.Popen[bytes], Path]:
+@dataclass(frozen=True)
+class _Install:
+    """One running uv."""
+
+    folder: Path
+    argv: list[str]
+    log: Path
+    process: subprocess.Popen[bytes]
+
+
+def _start(folder: Path, env: Mapping[str, str], log: Path) -> _Install:
     import uv
 
     # --inexact: what `uv run pytest` added for the project's own tests stays.
     argv = [uv.find_uv_bin(), "sync", "--project", str(folder), "--no-dev", "--inexact"]
-    # Ours is not the environment that is meant.
-    child_env = {name: value for name, value in env.items() if name != "VIRTUAL_ENV"}
-    with tempfile.NamedTemporaryFile(prefix="uv-", suffix=".log", delete=False) as output:
+    with log.open("wb") as output:
         process = subprocess.Popen(
-            argv, env=child_env, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT
+            argv, env=env, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT
         )
-    return argv, process, Path(output.name)
+    return _Install(folder, argv, log, process)
 
 
-def _failure(folder: Path, argv: list[str], output: str) -> InstallFailed:
-    command = shlex.join(["uv", *argv[1:]])
+def _failure(install: _Install) -> InstallFailed:
+    folder = install.folder
+    output = install.log.read_text(errors="replace")
+    command = shlex.join(["uv", *install.argv[1:]])
     if "No interpreter found" in output or "python-build-standalone" in output:
         wanted = _wanted_python(folder)
         return InstallFailed(
