@@ -1,0 +1,84 @@
+"""Speech in and out: espeak-ng says the answers, the energy of the sound tells who is speaking."""
+
+from __future__ import annotations
+
+import functools
+import io
+import shutil
+import subprocess
+import wave
+from enum import Enum, auto
+
+import numpy as np
+
+_LOUD = 500  # RMS of 16-bit samples; speech at a normal level is 1000-6000, line noise below 100
+_WINDOW_SECONDS = 0.02
+
+
+@functools.cache
+def say(text: str, rate: int) -> bytes:
+    """Returns `text` spoken by espeak-ng as mono PCM16 at `rate` Hz.
+
+    Raises RuntimeError when espeak-ng is not installed.
+    """
+    if not shutil.which("espeak-ng"):
+        raise RuntimeError("espeak-ng is not installed (Debian: apt-get install espeak-ng)")
+    made = subprocess.run(
+        ["espeak-ng", "--stdin", "--stdout"], input=text.encode(), capture_output=True, check=True
+    )
+    with wave.open(io.BytesIO(made.stdout)) as sound:
+        # Written to a pipe, espeak-ng's header gives no true length: take what is there.
+        source = np.frombuffer(sound.readframes(2**30), np.int16)
+        spoken_at = sound.getframerate()
+    length = int(len(source) * rate / spoken_at)
+    times = np.arange(length) * (spoken_at / rate)
+    return np.interp(times, np.arange(len(source)), source).astype(np.int16).tobytes()
+
+
+def seconds(pcm: bytes, rate: int) -> float:
+    """Returns how long mono PCM16 plays."""
+    return len(pcm) / 2 / rate
+
+
+class Speaking(Enum):
+    """A change that the ear noticed."""
+
+    STARTED = auto()
+    STOPPED = auto()
+
+
+class Ear:
+    """Voice activity by energy. `start` and `stop` are seconds of sound and of silence."""
+
+    def __init__(self, rate: int, start: float = 0.12, stop: float = 0.5) -> None:
+        self._window = int(rate * _WINDOW_SECONDS) * 2
+        self._start, self._stop = start, stop
+        self._left = b""
+        self._loud = self._quiet = 0.0
+        self.hears_speech = False
+
+    def listen(self, pcm: bytes) -> list[Speaking]:
+        """Returns what changed within `pcm` (mono PCM16)."""
+        changes: list[Speaking] = []
+        sound = self._left + pcm
+        whole = len(sound) - len(sound) % self._window
+        self._left = sound[whole:]
+        for at in range(0, whole, self._window):
+            samples = np.frombuffer(sound[at : at + self._window], np.int16).astype(np.float64)
+            changes += self._hear(bool(np.sqrt(np.mean(samples**2)) > _LOUD))
+        return changes
+
+    def _hear(self, loud: bool) -> list[Speaking]:
+        if loud:
+            self._loud, self._quiet = self._loud + _WINDOW_SECONDS, 0.0
+        else:
+            self._quiet += _WINDOW_SECONDS
+        if not self.hears_speech and self._loud >= self._start:
+            self.hears_speech = True
+            return [Speaking.STARTED]
+        if self._quiet >= self._stop:
+            self._loud = 0.0
+            if self.hears_speech:
+                self.hears_speech = False
+                return [Speaking.STOPPED]
+        return []
