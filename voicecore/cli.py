@@ -190,3 +190,70 @@ def init(
         list_options=list_options,
     )
     _boundary(context, lambda: command.run(context, options), json)
+
+
+@app.command()
+def dev(
+    ctx: typer.Context,
+    project: ProjectFolder = None,
+    port: Annotated[
+        int | None,
+        typer.Option(
+            min=1, max=65535, help="Port of the runtime.  [default: 8080 or the next free]"
+        ),
+    ] = None,
+    server_port: Annotated[
+        int | None,
+        typer.Option(
+            min=1, max=65535, help="Port of the session server.  [default: 7860 or the next free]"
+        ),
+    ] = None,
+    time_scale: Annotated[
+        float, typer.Option(min=0.001, help="Run AgentCore's timeouts this many times faster.")
+    ] = 1.0,
+    idle_timeout: Annotated[
+        float, typer.Option(metavar="SECONDS", help="End a session that is idle for so long.")
+    ] = 900,
+    max_lifetime: Annotated[
+        float, typer.Option(metavar="SECONDS", help="End any session after so long.")
+    ] = 28800,
+    start_limit: Annotated[
+        float,
+        typer.Option(metavar="SECONDS", help="Real time until /ping must be answered."),
+    ] = 30,
+    no_screen: Annotated[
+        bool, typer.Option("--no-screen", help="Print a line for each event instead of a screen.")
+    ] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON event a line.")] = False,
+    env: Annotated[
+        bool,
+        typer.Option("--env", help="Print what points boto3 at the running runtime, for `eval`."),
+    ] = False,
+) -> None:
+    """Run the project here, just as AgentCore Runtime would run it.
+
+    One agent process for each session, and a warm one in reserve; SigV4, session rules, limits,
+    timeouts and errors as in AWS. A saved file serves the next session. Ctrl-C ends it all.
+
+    \b
+    Examples:
+      voicecore dev
+      voicecore dev --time-scale 60          # the 60-minute cut comes after one
+      eval "$(voicecore dev --env)"          # then boto3 and the AWS CLI reach it
+    """
+    from voicecore.commands import dev as command
+
+    context = _context(ctx)
+    options = command.DevOptions(
+        project=project,
+        port=port,
+        server_port=server_port,
+        time_scale=time_scale,
+        idle_timeout=idle_timeout,
+        max_lifetime=max_lifetime,
+        start_limit=start_limit,
+        no_screen=no_screen,
+        json=json,
+        env=env,
+    )
+    _boundary(context, lambda: command.run(context, options), json)

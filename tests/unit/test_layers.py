@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[2] / "voicecore"
 LAYERS = [
     {"commands", "cli", "__main__"},
     {"scaffold", "image", "cloud", "local", "talk"},
-    {"project", "context", "output"},
+    {"project", "context", "output", "agent_log"},
     {"names", "regions", "transports", "pipelines", "errors", "__init__"},
 ]
 

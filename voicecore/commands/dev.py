@@ -1,0 +1,249 @@
+"""`voicecore dev`: the project on this machine, as AgentCore would run it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shlex
+import signal
+from collections.abc import Coroutine, Mapping
+from contextlib import AsyncExitStack, nullcontext, suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from dotenv import dotenv_values
+
+from voicecore import agent_log, names
+from voicecore.context import Context
+from voicecore.errors import ExitCode, VoicecoreError
+from voicecore.local import environment, state
+from voicecore.local.agent import AgentSpec, PortTaken, free_port
+from voicecore.local.lifecycle import Lifecycle
+from voicecore.local.limits import IDLE_TIMEOUT, MAX_LIFETIME, START_LIMIT
+from voicecore.local.process import Guard
+from voicecore.local.runtime import LocalRuntime, RuntimeSettings, local_arn
+from voicecore.local.screen import plain, screen
+from voicecore.local.session_server import SessionServer
+from voicecore.local.state import DevState
+from voicecore.local.status import RuntimeEvent
+from voicecore.output import Line
+from voicecore.project import BadProject, Project, load_project
+
+RUNTIME_PORT = 8080
+SERVER_PORT = 7860
+STAGE = "local"
+
+
+@dataclass(frozen=True)
+class DevOptions:
+    """The flags of `voicecore dev`. Lifetimes are seconds of the runtime's clock."""
+
+    project: Path | None = None
+    port: int | None = None
+    server_port: int | None = None
+    time_scale: float = 1.0
+    idle_timeout: float = IDLE_TIMEOUT
+    max_lifetime: float = MAX_LIFETIME
+    start_limit: float = START_LIMIT
+    no_screen: bool = False
+    json: bool = False
+    env: bool = False
+
+
+class AlreadyRunning(VoicecoreError):
+    """A `voicecore dev` runs this project already."""
+
+
+class NotRunning(VoicecoreError):
+    """No `voicecore dev` runs this project."""
+
+
+class BadLifetime(VoicecoreError):
+    """AgentCore does not take these lifetimes."""
+
+
+def run(context: Context, options: DevOptions) -> ExitCode:
+    """Serve the project until interrupted; afterwards no process is left."""
+    project = load_project((context.cwd / (options.project or "")).resolve())
+    running = state.read_state(project.local)
+    if options.env:
+        context.output.data(_exports(running, project))
+        return ExitCode.OK
+    if running:
+        raise AlreadyRunning(
+            f"{project.name} runs already: {running.server} (process {running.pid}).",
+            f"Speak to it:  voicecore talk\nor end it:    kill {running.pid}",
+        )
+    lifecycle = _lifecycle(options)
+    check_files(project)
+    with context.output.step("Installing the packages of agent/ and server/"):
+        environment.sync((project.agent, project.server), context.env)
+    settings = RuntimeSettings(
+        root=project.root,
+        arn=local_arn(names.runtime_name_for(project.name, STAGE), project.region),
+        region=project.region,
+        watch=project.agent,
+        port=_port(options.port, RUNTIME_PORT),
+        time_scale=options.time_scale,
+        lifecycle=lifecycle,
+        start_limit=options.start_limit,
+    )
+    server_port = _port(options.server_port, SERVER_PORT)
+    return asyncio.run(_until_interrupted(_serve(context, options, project, settings, server_port)))
+
+
+async def _until_interrupted(serving: Coroutine[Any, Any, None]) -> ExitCode:
+    task = asyncio.create_task(serving)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+    # Ending a server by Ctrl-C is how it ends, not a failure.
+    with suppress(asyncio.CancelledError):
+        await task
+    return ExitCode.OK
+
+
+async def _serve(
+    context: Context,
+    options: DevOptions,
+    project: Project,
+    settings: RuntimeSettings,
+    server_port: int,
+) -> None:
+    output = context.output
+    drawn = output.live and not options.no_screen and not options.json
+
+    def tell(event: RuntimeEvent) -> None:
+        if options.json:
+            output.event(asdict(event))
+        elif not drawn:
+            output.lines([plain(event)])
+
+    def tell_troubles(lines: list[str]) -> None:
+        for line in lines:
+            if is_trouble(line):
+                tell(RuntimeEvent("log", line))
+
+    async with AsyncExitStack() as stack:
+        runtime = await stack.enter_async_context(
+            LocalRuntime(settings, lambda: agent_spec(project, context.env), tell)
+        )
+        server = await stack.enter_async_context(
+            SessionServer(
+                project.server,
+                server_env(project, runtime, context.env),
+                server_port,
+                await stack.enter_async_context(Guard()),
+                runtime.logs / "server.log",
+                tell_troubles,
+            )
+        )
+        state.write_state(project.local, _dev_state(runtime, server.url))
+        stack.callback(state.remove_state, project.local)
+        if options.json:
+            output.event({"kind": "serving", "runtime": runtime.url, "server": server.url})
+        elif not drawn:
+            output.say(f"• AgentCore Runtime {runtime.url}, session server {server.url}")
+
+        def picture(width: int, height: int) -> list[Line]:
+            return screen(runtime.snapshot(), server.url, width, height)
+
+        with output.screen(picture) if drawn else nullcontext():
+            await asyncio.Event().wait()
+
+
+def check_files(project: Project) -> None:
+    """Raise BadProject, naming what is missing, unless there is something to run."""
+    needed = (project.agent / "app.py", project.server / "server.py")
+    missing = [str(path.relative_to(project.root)) for path in needed if not path.exists()]
+    if missing:
+        raise BadProject(
+            f"{project.root} lacks {' and '.join(missing)}.",
+            "Bring back what init made; your other files stay as they are:  "
+            f"voicecore init {project.name} --directory {project.root.parent} --force",
+        )
+
+
+def agent_spec(project: Project, env: Mapping[str, str]) -> AgentSpec:
+    """How the agent starts: as in its container, with the developer's AWS credentials for a role.
+
+    Read anew for each process, so that a changed agent/.env counts from the next session on.
+    """
+    values = {**env, "AWS_REGION": project.region, **_dotenv(project.agent)}
+    values.pop("VIRTUAL_ENV", None)
+    return AgentSpec((str(environment.python_of(project.agent)), "app.py"), project.agent, values)
+
+
+def server_env(project: Project, runtime: LocalRuntime, env: Mapping[str, str]) -> dict[str, str]:
+    """The session server's environment: AWS's own variables point it at the local runtime."""
+    hidden = ("VIRTUAL_ENV", "AWS_PROFILE", "AWS_SESSION_TOKEN")
+    inherited = {name: value for name, value in env.items() if name not in hidden}
+    settings = runtime.settings
+    return {
+        **inherited,
+        **_dotenv(project.server),
+        "AGENT_RUNTIME_ARN": settings.arn,
+        "AWS_REGION": settings.region,
+        "AWS_ENDPOINT_URL_BEDROCK_AGENTCORE": runtime.url,
+        "AWS_ACCESS_KEY_ID": settings.credentials.access_key_id,
+        "AWS_SECRET_ACCESS_KEY": settings.credentials.secret_access_key,
+    }
+
+
+def is_trouble(line: str) -> bool:
+    """Whether a line of the session server is more than its daily business."""
+    event = agent_log.parse(line)
+    return event is None or event.get("level") not in ("DEBUG", "INFO")
+
+
+def _dotenv(folder: Path) -> dict[str, str]:
+    values = dotenv_values(folder / ".env")
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _dev_state(runtime: LocalRuntime, server: str) -> DevState:
+    settings = runtime.settings
+    return DevState(
+        pid=os.getpid(),
+        runtime=runtime.url,
+        server=server,
+        arn=settings.arn,
+        region=settings.region,
+        access_key_id=settings.credentials.access_key_id,
+        secret_access_key=settings.credentials.secret_access_key,
+        time_scale=settings.time_scale,
+        stream_seconds=runtime.stream_seconds,
+        logs=str(runtime.logs),
+    )
+
+
+def _exports(running: DevState | None, project: Project) -> str:
+    if running is None:
+        raise NotRunning(
+            f"No `voicecore dev` runs {project.name}.",
+            f"Start it:  voicecore dev -p {project.root}",
+        )
+    values = {
+        "AGENT_RUNTIME_ARN": running.arn,
+        "AWS_REGION": running.region,
+        "AWS_ENDPOINT_URL_BEDROCK_AGENTCORE": running.runtime,
+        "AWS_ACCESS_KEY_ID": running.access_key_id,
+        "AWS_SECRET_ACCESS_KEY": running.secret_access_key,
+    }
+    return "\n".join(f"export {name}={shlex.quote(value)}" for name, value in values.items())
+
+
+def _lifecycle(options: DevOptions) -> Lifecycle:
+    try:
+        return Lifecycle(options.idle_timeout, options.max_lifetime)
+    except ValueError as error:
+        raise BadLifetime(f"{error}.", exit_code=ExitCode.USAGE) from error
+
+
+def _port(wanted: int | None, usual: int) -> int:
+    """The port asked for, if it is free, or the usual one or the next free one above it."""
+    if wanted is None:
+        return free_port(usual)
+    if free_port(wanted, tries=1) == wanted:
+        return wanted
+    raise PortTaken(f"Port {wanted} is taken.", "Choose another, or leave the choice to voicecore.")

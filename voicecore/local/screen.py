@@ -1,0 +1,93 @@
+"""What `voicecore dev` shows: one screen of what runs, and a plain line for each event."""
+
+from __future__ import annotations
+
+from textwrap import wrap
+
+from voicecore.agent_log import words_of
+from voicecore.local.status import RuntimeEvent, RuntimeStatus, SessionStatus, SpareStatus
+from voicecore.output import Line, Span
+
+_STATE_STYLES = {"Active": "green", "Idle": "yellow", "Starting": "cyan", "Stopping": "dim"}
+_FIXED_LINES = 8  # everything on the screen but sessions and log lines
+
+
+def screen(status: RuntimeStatus, server: str, width: int, height: int) -> list[Line]:
+    """The whole picture, in at most `height` lines of at most `width` characters."""
+    rows = max(1, (height - _FIXED_LINES) // 2)
+    sessions = [_session(session, width) for session in status.sessions[-rows:]]
+    hidden = len(status.sessions) - len(sessions)
+    head: list[Line] = [
+        [Span("AgentCore Runtime ", "bold"), Span(status.url), *_scale(status)],
+        [Span("session server    ", "bold"), Span(server)],
+        *_spare(status.spare, width),
+        [],
+        [Span(f"Sessions  {len(status.sessions)}", "bold"), *_more(hidden)],
+        *(sessions or [[Span("  none yet; speak to it from another terminal:  voicecore talk")]]),
+        [],
+    ]
+    lines = [words_of(line.text) for line in status.lines[-max(1, height - len(head) - 1) :]]
+    return [*head, *lines, [Span("Ctrl-C ends it all", "dim")]]
+
+
+def plain(event: RuntimeEvent) -> Line:
+    """One event as one line, for where there is no screen."""
+    who = [Span(f"{short(event.session_id)}  ", "dim")] if event.session_id else []
+    match event.kind:
+        case "log":
+            return [*who, *words_of(event.text)]
+        case "failed" | "refused":
+            hint = [Span(f"  {event.hint}")] if event.hint else []
+            return [Span("✗ ", "red"), *who, Span(event.text), *hint]
+        case "advice":
+            return [Span("! ", "yellow"), *who, Span(event.text)]
+        case _:
+            return [Span("• "), *who, Span(event.text)]
+
+
+def short(session_id: str) -> str:
+    """As much of a session id as tells it from the others."""
+    return session_id[:8]
+
+
+def _scale(status: RuntimeStatus) -> list[Span]:
+    return [] if status.time_scale == 1 else [Span(f"  time × {status.time_scale:g}", "magenta")]
+
+
+def _more(hidden: int) -> list[Span]:
+    return [Span(f"  ({hidden} older not shown)", "dim")] if hidden else []
+
+
+def _spare(spare: SpareStatus, width: int) -> list[Line]:
+    title = Span("agent             ", "bold")
+    match spare.state:
+        case "ready":
+            return [[title, Span("warm", "green"), Span(f", version {spare.version}")]]
+        case "failed":
+            told = [(spare.problem or "", "red"), (spare.hint or "", "")]
+            wrapped = [(part, style) for text, style in told for part in wrap(text, width - 2)]
+            return [
+                [title, Span("does not start", "red"), Span("; save a file to try again", "dim")],
+                *([Span(f"  {part}", style)] for part, style in wrapped),
+            ]
+        case _:
+            return [[title, Span("starting", "cyan"), Span(f", version {spare.version}")]]
+
+
+def _session(session: SessionStatus, width: int) -> Line:
+    turns = "turn" if session.turns == 1 else "turns"
+    row = [
+        Span(f"  {short(session.id)}  "),
+        Span(f"{session.state:<8}", _STATE_STYLES[session.state]),
+        Span(f"  v{session.version}  {_duration(session.age):>7}  {session.turns} {turns}"),
+    ]
+    used = sum(len(span.text) for span in row)
+    if session.advice and width - used > 4:
+        row.append(Span(f"  {session.advice}"[: width - used], "yellow"))
+    return row
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
