@@ -1,0 +1,80 @@
+"""What the agent writes: one JSON object a line on stdout, the libraries' own messages included.
+
+Every line has `time`, `level`, `event` and `session_id`. The events of a conversation are
+session_started, user_said, agent_said, latency, tool_call and session_ended (see events.py);
+whatever a library logs is the event `log`. LOG_LEVEL (default INFO) chooses how much of that,
+and LOG_TRANSCRIPTS=false leaves out all that was said.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from loguru import logger
+
+if TYPE_CHECKING:
+    from loguru import Message
+
+TRANSCRIPTS = os.environ.get("LOG_TRANSCRIPTS", "true").lower() != "false"
+# Pipecat's DEBUG lines quote the conversation.
+LEVEL = os.environ.get("LOG_LEVEL", "INFO").upper() if TRANSCRIPTS else "INFO"
+
+_session = {"id": ""}
+
+
+def use_session(session_id: str) -> None:
+    """Put `session_id` on every line from now on: a process serves one session."""
+    _session["id"] = session_id
+
+
+def write(event: str, level: str = "INFO", **fields: Any) -> None:
+    """Write one line. Units are in the field's name (`ms`, `seconds`)."""
+    time = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    head = {"time": time, "level": level, "event": event, "session_id": _session["id"]}
+    print(json.dumps(head | fields, ensure_ascii=False, default=str), flush=True)
+
+
+def spoken(**fields: Any) -> dict[str, Any]:
+    """`fields` that quote the conversation: nothing when LOG_TRANSCRIPTS=false."""
+    return fields if TRANSCRIPTS else {}
+
+
+def set_up() -> None:
+    """Send loguru (Pipecat) and logging (uvicorn, AgentCore, boto3) through `write`."""
+    logger.remove()
+    logger.add(_from_loguru, level=LEVEL, format="{message}")
+    handler = _FromLogging()
+    logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
+    # AgentCore's SDK gives its logger a plain handler of its own unless there is one.
+    agentcore = logging.getLogger("bedrock_agentcore.app")
+    agentcore.addHandler(handler)
+    agentcore.propagate = False
+
+
+def _from_loguru(message: Message) -> None:
+    record = message.record
+    write(
+        "log",
+        level=record["level"].name,
+        message=str(message).rstrip("\n"),  # the traceback of an exception included
+        logger=record["name"],
+    )
+
+
+class _FromLogging(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        write("log", level=record.levelname, message=self.format(record), logger=record.name)
+
+
+def fail(error: BaseException) -> None:
+    """Write why the agent cannot start, to stderr where its starter looks, and end with 1."""
+    sys.stdout.flush()
+    sys.excepthook(type(error), error, error.__traceback__)
+    sys.stderr.flush()
+    # The server's loop runs in another thread, and nothing is worth waiting for.
+    os._exit(1)
