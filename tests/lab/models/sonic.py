@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import json
 import re
 import uuid
@@ -14,7 +15,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tests.lab.models import eventstream
-from tests.lab.models.asgi import Receive, Send, finish, start
+from tests.lab.models.asgi import Message, Receive, Send, finish, start
 from tests.lab.models.refusal import Refused, invalid
 from tests.lab.models.script import Ears, Turn
 from tests.lab.models.sigv4 import Request, Scope, check_chunk, check_headers
@@ -26,6 +27,7 @@ SERVICE = "nova-sonic"
 MODELS = ("amazon.nova-2-sonic-v1:0", "amazon.nova-2-5-sonic")
 REGIONS = ("us-east-1", "us-west-2", "eu-north-1", "ap-northeast-1")  # Bedrock model cards
 _CHUNK_SECONDS = 0.1
+_DRAIN_SECONDS = 5
 _FASTER_THAN_REAL_TIME = 8  # Nova delivers sound before it is due
 
 
@@ -53,6 +55,7 @@ class Sonic:
             await stream.refuse(Refused("ModelTimeoutException", message))
         except Refused as refused:
             await stream.refuse(refused)
+        await stream.drain(receive)
         await finish(send)
         world.journal.note(SERVICE, "closed", stream=stream.id, clean=stream.session.ended)
 
@@ -70,6 +73,7 @@ class _Stream:
         self._speaking = False
         self._interrupted = asyncio.Event()
         self._spoke_before = False
+        self._input_over = False
 
     async def run(self, receive: Receive) -> None:
         """Serves until the client ends the session. Raises Refused as AWS would."""
@@ -88,15 +92,26 @@ class _Stream:
         self._note("refused", kind=refused.kind, message=refused.message)
         await self._send_frame(eventstream.exception(refused))
 
+    async def drain(self, receive: Receive) -> None:
+        """Ignores what the client still sends: hypercorn breaks when data follows the answer."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_DRAIN_SECONDS):
+                while not self._input_over:
+                    await self._receive(receive)
+
+    async def _receive(self, receive: Receive) -> Message:
+        message = await receive()
+        self._input_over = message["type"] == "http.disconnect" or not message.get("more_body")
+        return message
+
     async def _read_all(self, receive: Receive) -> None:
         decoder = eventstream.Decoder()
-        while True:
+        while not self._input_over:
             try:
-                message = await asyncio.wait_for(receive(), self._world.limits.sonic_idle)
+                async with asyncio.timeout(self._world.limits.sonic_idle):
+                    message = await self._receive(receive)
             except TimeoutError as e:
                 raise invalid("Timed out waiting for input events") from e
-            if message["type"] == "http.disconnect":
-                return
             for frame in decoder.feed(message.get("body", b"")):
                 self._scope = check_chunk(frame, self._scope)
                 if not frame.payload:
@@ -104,8 +119,6 @@ class _Stream:
                 for inner in eventstream.Decoder().feed(frame.payload):
                     if self._take(_event(inner.payload)):
                         return
-            if not message.get("more_body"):
-                return
 
     def _take(self, event: Mapping[str, Any]) -> bool:
         """Applies one event; returns whether it was the last."""
@@ -177,7 +190,9 @@ class _Stream:
         use = {"toolName": turn.tool, "toolUseId": tool_use_id}
         await self._event("toolUse", {**content, **use, "content": json.dumps(turn.arguments)})
         await self._event("contentEnd", {**content, "type": "TOOL", "stopReason": "TOOL_USE"})
-        return await self._results.pop(tool_use_id)
+        result = await self._results[tool_use_id]
+        del self._results[tool_use_id]
+        return result
 
     async def _speak(self, says: str, completion: Mapping[str, Any]) -> str:
         """Says it: planned text and sound sentence by sentence, then what was truly spoken.
@@ -188,7 +203,7 @@ class _Stream:
         self._interrupted.clear()
         self._speaking = True
         self._note("speaks", text=says)
-        sentences = re.split(r"(?<=[.!?])\s+", says)
+        sentences = re.split(r"(?<=[.!?])\s+", says.strip())
         began = asyncio.get_running_loop().time()
         due, planned = 0.0, list[tuple[str, float]]()
         for sentence in sentences:

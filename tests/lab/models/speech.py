@@ -17,7 +17,7 @@ _WINDOW_SECONDS = 0.02
 
 @functools.cache
 def say(text: str, rate: int) -> bytes:
-    """Returns `text` spoken by espeak-ng as mono PCM16 at `rate` Hz.
+    """Returns `text`, which must have words, spoken by espeak-ng as mono PCM16 at `rate` Hz.
 
     Raises RuntimeError when espeak-ng is not installed.
     """

@@ -1,0 +1,154 @@
+"""A generated agent: made as `voicecore init` makes it, and run as AgentCore runs it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import shutil
+import socket
+import subprocess
+import uuid
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+from tests.generated.models.caller import Caller
+from tests.lab.models import Models
+from voicecore.pipelines import PIPELINES, services_of
+from voicecore.scaffold.render import Answers, render, write_new
+
+REGION = "us-east-1"
+_START_SECONDS = 30  # AgentCore's own limit
+
+
+@dataclass(frozen=True)
+class Agent:
+    """The agent's folder, with an environment in it."""
+
+    folder: Path
+
+    @property
+    def python(self) -> Path:
+        return self.folder / ".venv/bin/python"
+
+    def copy(self, folder: Path) -> Agent:
+        """A copy to edit; it shares the environment."""
+        shutil.copytree(self.folder, folder, ignore=shutil.ignore_patterns(".venv"))
+        (folder / ".venv").symlink_to(self.folder / ".venv")
+        return Agent(folder)
+
+
+@dataclass
+class Running:
+    """A process of the agent and what it has written: every line must be JSON."""
+
+    url: str
+    lines: list[Mapping[str, Any]] = field(default_factory=list[Mapping[str, Any]])
+    noise: list[str] = field(default_factory=list[str])
+    _changed: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def wrote(self, text: str) -> None:
+        """Takes a line of the process's output."""
+        try:
+            self.lines.append(json.loads(text))
+        except json.JSONDecodeError:
+            self.noise.append(text)
+        self._changed.set()
+
+    async def until(self, event: str, seconds: float = 10) -> None:
+        """Waits for the first line of this event."""
+        async with asyncio.timeout(seconds):
+            while not self.events(event):
+                self._changed.clear()
+                await self._changed.wait()
+
+    def events(self, name: str) -> list[Mapping[str, Any]]:
+        return [line for line in self.lines if line["event"] == name]
+
+    @property
+    def errors(self) -> list[Mapping[str, Any]]:
+        return [line for line in self.lines if line["level"] in ("ERROR", "CRITICAL")]
+
+
+def make_agent(folder: Path, pipeline: str) -> Agent:
+    """Renders a project and makes its agent's environment with uv."""
+    services = services_of(PIPELINES[pipeline], {})
+    answers = Answers("support-line", ("websocket",), pipeline, REGION, services)
+    project = folder / "support-line"
+    write_new(render(answers, session_api_key="test"), project)
+    env = {name: value for name, value in os.environ.items() if name != "VIRTUAL_ENV"}
+    subprocess.run(["uv", "sync", "--quiet"], cwd=project / "agent", env=env, check=True)
+    return Agent(project / "agent")
+
+
+@asynccontextmanager
+async def running(agent: Agent, models: Models) -> AsyncIterator[Running]:
+    """Runs the agent with AWS's names leading to the stand-ins; the process is one session's."""
+    port = _free_port()
+    env = {"PATH": os.environ["PATH"], "HOME": str(agent.folder), "PORT": str(port)}
+    process = await asyncio.create_subprocess_exec(
+        *models.reach.argv(str(agent.python), "app.py"),
+        cwd=agent.folder,
+        env={**env, "PYTHONUNBUFFERED": "1", **models.reach.env()},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+        limit=2**20,
+    )
+    run = Running(f"http://127.0.0.1:{port}")
+    reader = asyncio.create_task(_read(process, run))
+    try:
+        await _until_healthy(run, process)
+        yield run
+    finally:
+        if process.returncode is None:
+            process.terminate()
+        await process.wait()
+        await reader
+
+
+@asynccontextmanager
+async def call(run: Running, session_id: str | None = None) -> AsyncIterator[Caller]:
+    """Connects to the agent's /ws as a caller with an open microphone."""
+    headers = {
+        "X-Amzn-Bedrock-AgentCore-Runtime-Session-Id": session_id or f"test-{uuid.uuid4()}",
+    }
+    async with (
+        aiohttp.ClientSession() as http,
+        http.ws_connect(f"{run.url}/ws", headers=headers, max_msg_size=64 * 1024) as socket,
+    ):
+        caller = Caller(socket)
+        async with caller.talking():
+            yield caller
+
+
+def said(lines: Sequence[Mapping[str, Any]]) -> list[str]:
+    return [line["text"] for line in lines]
+
+
+async def _read(process: asyncio.subprocess.Process, run: Running) -> None:
+    assert process.stdout
+    async for raw in process.stdout:
+        run.wrote(raw.decode(errors="replace").rstrip())
+
+
+async def _until_healthy(run: Running, process: asyncio.subprocess.Process) -> None:
+    async with aiohttp.ClientSession() as http, asyncio.timeout(_START_SECONDS):
+        while process.returncode is None:
+            try:
+                async with http.get(f"{run.url}/ping") as answer:
+                    if answer.status == 200:
+                        return
+            except aiohttp.ClientConnectionError:
+                await asyncio.sleep(0.1)
+    raise AssertionError("\n".join(["the agent ended at its start:", *run.noise]))
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
