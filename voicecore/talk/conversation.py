@@ -1,0 +1,300 @@
+"""One call from dial to hang-up: what is said goes to the agent, what it says to an ear."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import Any, Protocol
+
+import aiohttp
+
+from voicecore.errors import VoicecoreError
+from voicecore.talk import frames, pcm, rtvi
+from voicecore.talk.dialogue import Dialogue
+from voicecore.talk.echo import EchoCanceller
+from voicecore.talk.files import Clip, Recorder, WavWriter
+from voicecore.talk.mouth import ScriptedMouth
+from voicecore.talk.playback import Playback
+from voicecore.talk.ring import Block
+from voicecore.talk.session import SessionServer
+from voicecore.talk.tasks import first
+from voicecore.talk.voice import VoiceTracker
+from voicecore.talk.websocket import STREAM_SECONDS, Connected, Connection, News
+
+_GREETING_SECONDS = 2.0
+"""An agent that has not begun to greet by then waits to be spoken to."""
+_ANSWER_SECONDS = 30.0
+"""Longer than any model thinks; an agent that is silent for so long has failed."""
+_GOODBYE_SECONDS = 5.0
+"""For DELETE /sessions/{id}; the idle timeout ends what cannot be ended."""
+_ECHO_DELAY_MS = 50
+"""From our playback to our capture: two device buffers; AEC3 refines it."""
+_LEVEL_BLOCKS = 6
+"""Blocks to a bar of the meter: 120 ms, one step of the screen at 8 frames/s."""
+
+
+class Mouth(Protocol):
+    """Where what the user says comes from; its clock is the clock of the call."""
+
+    def open(self) -> None:
+        """Begin; raises if there is no such device."""
+
+    def blocks(self) -> AsyncIterator[bytes]:
+        """PCM at SPEECH_RATE in blocks of BLOCK_MS, in real time, for ever."""
+        ...
+
+    def close(self) -> None:
+        """End."""
+
+
+class Ear(Protocol):
+    """Where what the agent says goes."""
+
+    def open(self) -> None:
+        """Begin; raises if there is no such device."""
+
+    def heard(self) -> bytes:
+        """What has sounded since the last call, PCM at VOICE_RATE."""
+        ...
+
+    def close(self) -> None:
+        """End."""
+
+
+class Ending(Enum):
+    """Who ended the call."""
+
+    SCRIPT = auto()
+    """All was said that was to be said."""
+    USER = auto()
+    AGENT = auto()
+
+
+class NoAnswer(VoicecoreError):
+    """The agent is connected, heard the user, and said nothing."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            f"The agent said nothing for {_ANSWER_SECONDS:.0f} s.",
+            "Its log says what it heard and did:  voicecore logs",
+        )
+
+
+@dataclass(frozen=True)
+class Equipment:
+    """What a call is held with. `playback` is what `ear` plays."""
+
+    mouth: Mouth
+    ear: Ear
+    playback: Playback
+    echo: EchoCanceller | None = None
+    output: WavWriter | None = None
+    recorder: Recorder | None = None
+
+
+class Conversation:
+    """A call under way. `show` is told each event, as a JSON-able mapping, once and in order."""
+
+    def __init__(
+        self,
+        http: aiohttp.ClientSession,
+        server: SessionServer,
+        equipment: Equipment,
+        show: Callable[[Mapping[str, Any]], None],
+        stream_seconds: float = STREAM_SECONDS,
+    ) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._server, self._gear, self._show = server, equipment, show
+        self.dialogue = Dialogue(self._report)
+        self.user_levels: deque[float] = deque(maxlen=40)
+        self.agent_levels: deque[float] = deque(maxlen=40)
+        self._connection = Connection(
+            http, server, self._deliver, self._quiet, stream_seconds=stream_seconds
+        )
+        self._tracker = VoiceTracker()
+        self._resampler = pcm.Resampler(pcm.VOICE_RATE, pcm.VOICE_RATE)
+        self._hang_up = asyncio.Event()
+        self._tick = asyncio.Condition()
+        self._begun = self._loop.time()
+        self._ready_at: float | None = None
+
+    @property
+    def seconds(self) -> float:
+        """How long the call has lasted; 0 while it still rings."""
+        return self._loop.time() - self._ready_at if self._ready_at else 0.0
+
+    def hang_up(self) -> None:
+        """End the call, as a user does."""
+        self._hang_up.set()
+
+    async def run(self, script: Callable[[Conversation], Any]) -> Ending:
+        """Hold the call until the script is over or someone hangs up.
+
+        Whatever ends it: the session is stopped, the files are complete, the devices closed.
+        Raises what the devices, the connection or the script raise.
+        """
+        gear = self._gear
+        try:
+            gear.mouth.open()
+            gear.ear.open()
+            return await first(
+                self._until_hung_up(),
+                self._hold(),
+                self._follow(script),
+                self._listen(),
+            )
+        finally:
+            self.dialogue.end()
+            gear.mouth.close()
+            gear.ear.close()
+            if gear.output:
+                gear.output.close()
+            if gear.recorder:
+                gear.recorder.close()
+            await self._goodbye()
+
+    # What scripts are made of
+
+    async def greeted(self) -> None:
+        """Wait until the agent is ready and has said its greeting, if it has one."""
+        await self._until(lambda: self._ready_at is not None)
+        await self._until(
+            lambda: self.idle if self.dialogue.active else self.seconds > _GREETING_SECONDS
+        )
+
+    def type(self, text: str) -> None:
+        """Say a line without a voice; what the agent is saying is cut off."""
+        self._gear.playback.flush()
+        self._connection.type(text)
+        self.dialogue.typed(text, self._loop.time())
+
+    async def answered(self) -> None:
+        """Wait until the whole answer was heard; raises NoAnswer if none begins."""
+        try:
+            async with asyncio.timeout(_ANSWER_SECONDS):
+                await self._until(lambda: self.dialogue.answered)
+        except TimeoutError:
+            raise NoAnswer from None
+        await self._until(lambda: self.idle)
+
+    @property
+    def idle(self) -> bool:
+        """Whether nobody speaks, and all that was said has been heard."""
+        return self.dialogue.settled(self._loop.time()) and self._gear.playback.empty
+
+    async def _until(self, condition: Callable[[], bool]) -> None:
+        async with self._tick:
+            await self._tick.wait_for(condition)
+
+    # What goes on at the same time
+
+    async def _until_hung_up(self) -> Ending:
+        await self._hang_up.wait()
+        return Ending.USER
+
+    async def _hold(self) -> Ending:
+        await self._connection.run()
+        await self._until(lambda: self._gear.playback.empty)
+        return Ending.AGENT
+
+    async def _follow(self, script: Callable[[Conversation], Any]) -> Ending:
+        await script(self)
+        return Ending.SCRIPT
+
+    async def _listen(self) -> Ending:
+        """The call's clock: one turn of this loop for every block of sound."""
+        gear = self._gear
+        levels: list[tuple[float, float]] = []
+        async for captured in gear.mouth.blocks():
+            now = self._loop.time()
+            heard = gear.ear.heard()
+            said = gear.echo.clean(heard, captured, _ECHO_DELAY_MS) if gear.echo else captured
+            voiced = self._tracker.feed(said)
+            ended = self._voice_ended(voiced, now)
+            if ended is not None:
+                self.dialogue.voiced(ended)
+            if self._ready_at is not None:
+                self._connection.say(Block(said, voiced))
+            if gear.output:
+                gear.output.write(heard)
+            if gear.recorder:
+                gear.recorder.write(said, heard)
+            levels.append((pcm.rms(said), pcm.rms(heard)))
+            if len(levels) == _LEVEL_BLOCKS:
+                self.user_levels.append(pcm.decibels(max(user for user, _ in levels)))
+                self.agent_levels.append(pcm.decibels(max(agent for _, agent in levels)))
+                levels.clear()
+            self.dialogue.tick(now)
+            async with self._tick:
+                self._tick.notify_all()
+        return Ending.USER
+
+    def _voice_ended(self, voiced: bool, now: float) -> float | None:
+        """When the voice in the block that ends now was last sounding; None: it holds none."""
+        if isinstance(self._gear.mouth, ScriptedMouth):
+            ago = self._gear.mouth.voiced_ago
+            return None if ago is None else now - ago
+        return now if voiced else None
+
+    def _deliver(self, news: News) -> None:
+        playback = self._gear.playback
+        match news:
+            case frames.Audio(sound, rate, channels):
+                if rate != self._resampler.source:
+                    self._resampler = pcm.Resampler(rate, pcm.VOICE_RATE)
+                playback.push(self._resampler.feed(pcm.mono(sound, channels)))
+            case frames.Interruption() | rtvi.BotInterrupted() | rtvi.UserStarted():
+                playback.flush()
+            case rtvi.BotStopped():
+                playback.utterance_ended()
+            case Connected() if self._ready_at is None:
+                self._ready_at = self._loop.time()
+            case _:
+                pass
+        self.dialogue.receive(news, self._loop.time())
+
+    def _report(self, event: dict[str, Any]) -> None:
+        if event["event"] == "user_said":
+            self._connection.turn_finished()
+        self._show({"time": round(self._loop.time() - self._begun, 3), **event})
+
+    def _quiet(self) -> bool:
+        return self.idle and not self._tracker.speaking
+
+    async def _goodbye(self) -> None:
+        session = self._connection.session
+        if session is None:
+            return
+        try:
+            async with asyncio.timeout(_GOODBYE_SECONDS):
+                await self._server.stop(session)
+        except (VoicecoreError, TimeoutError) as error:
+            # The call is over either way; whoever pays for the session should know.
+            self._show(
+                {"event": "session_not_stopped", "session": session.id, "reason": str(error)}
+            )
+
+
+async def speak(conversation: Conversation, mouth: ScriptedMouth, clips: Sequence[Clip]) -> None:
+    """Say each clip in turn with the call's mouth; hear the whole answer before the next."""
+    await conversation.greeted()
+    for clip in clips:
+        await mouth.say(clip)
+        await conversation.answered()
+
+
+async def write(conversation: Conversation, lines: AsyncIterator[str], wait: bool) -> None:
+    """Send each line; wait: hear the whole answer before the next, as a script does."""
+    await conversation.greeted()
+    sent = False
+    async for line in lines:
+        if text := line.strip():
+            conversation.type(text)
+            sent = True
+            if wait:
+                await conversation.answered()
+    if sent and not wait:
+        await conversation.answered()

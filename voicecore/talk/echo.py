@@ -1,0 +1,53 @@
+"""Takes the agent's voice out of what the microphone hears, by WebRTC's echo canceller (AEC3)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from voicecore.talk import pcm
+from voicecore.talk.extras import load
+
+_STEP = pcm.SPEECH_RATE // 100
+_FAR_STEP = pcm.VOICE_RATE // 100
+_MAX_BACKLOG = 10 * _FAR_STEP
+"""A device that was suspended delivers its backlog at once; of such a burst only the last 100 ms
+can still be in the air."""
+
+
+class EchoCanceller:
+    """Mono sound in 10 ms steps, at SPEECH_RATE near and at VOICE_RATE far.
+
+    livekit's rtc.AudioProcessingModule. Chosen over aec-audio-processing, the same WebRTC code,
+    because that one has wheels for Windows on x86-64 only and builds WebRTC from source
+    elsewhere; livekit has wheels for Linux, macOS and Windows on both processors (30 MB), and
+    measured the same (59 against 58 dB of synthetic echo, 1 % of a core). Noise suppression
+    stays off: recognisers are trained on noise and suffer from its removal.
+    """
+
+    def __init__(self) -> None:
+        self._rtc = load("livekit.rtc")
+        self._apm = self._rtc.AudioProcessingModule(echo_cancellation=True, high_pass_filter=True)
+        self._far = bytearray()
+
+    def clean(self, heard: bytes, near: bytes, delay_ms: int) -> bytes:
+        """`near` without the echo of `heard`; both are of the same stretch of time.
+
+        delay_ms: about how long a sound takes from being heard here, through speaker, room and
+        microphone, to `near`. AEC3 finds the rest itself.
+        """
+        self._far += heard
+        del self._far[: max(0, len(self._far) - 2 * _MAX_BACKLOG)]
+        cleaned = bytearray()
+        for start in range(0, len(near), 2 * _STEP):
+            if len(self._far) >= 2 * _FAR_STEP:
+                far = self._frame(self._far[: 2 * _FAR_STEP], pcm.VOICE_RATE)
+                self._apm.process_reverse_stream(far)
+                del self._far[: 2 * _FAR_STEP]
+            step = self._frame(near[start : start + 2 * _STEP], pcm.SPEECH_RATE)
+            self._apm.set_stream_delay_ms(delay_ms)
+            self._apm.process_stream(step)
+            cleaned += bytes(step.data.cast("B"))
+        return bytes(cleaned)
+
+    def _frame(self, sound: bytes | bytearray, rate: int) -> Any:
+        return self._rtc.AudioFrame(bytearray(sound), rate, 1, len(sound) // 2)

@@ -1,0 +1,148 @@
+"""Pipecat's protobuf frames: what goes over the WebSocket, as bytes and as values.
+
+The schema is Pipecat's frames.proto, written down here as a descriptor, so that neither a code
+generator nor Pipecat itself is needed to speak to it
+(https://github.com/pipecat-ai/pipecat/blob/main/src/pipecat/frames/frames.proto).
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any, cast
+
+from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+from google.protobuf.message import DecodeError
+
+_FIELD = descriptor_pb2.FieldDescriptorProto
+_U64, _U32 = _FIELD.TYPE_UINT64, _FIELD.TYPE_UINT32
+_STR, _BYTES = _FIELD.TYPE_STRING, _FIELD.TYPE_BYTES
+
+_MESSAGES = {
+    "TextFrame": {"id": _U64, "name": _STR, "text": _STR},
+    "AudioRawFrame": {
+        "id": _U64,
+        "name": _STR,
+        "audio": _BYTES,
+        "sample_rate": _U32,
+        "num_channels": _U32,
+        "pts": _U64,
+    },
+    "TranscriptionFrame": {
+        "id": _U64,
+        "name": _STR,
+        "text": _STR,
+        "user_id": _STR,
+        "timestamp": _STR,
+    },
+    "MessageFrame": {"data": _STR},
+    "InterruptionFrame": {"id": _U64, "name": _STR},
+}
+_KINDS = {
+    "text": "TextFrame",
+    "audio": "AudioRawFrame",
+    "transcription": "TranscriptionFrame",
+    "message": "MessageFrame",
+    "interruption": "InterruptionFrame",
+}
+
+
+def _frame_class() -> Any:
+    file = descriptor_pb2.FileDescriptorProto(
+        name="voicecore/frames.proto", package="pipecat", syntax="proto3"
+    )
+    for name, fields in _MESSAGES.items():
+        message = file.message_type.add(name=name)
+        for number, (field, kind) in enumerate(fields.items(), start=1):
+            message.field.add(
+                name=field,
+                number=number,
+                type=kind,
+                label=_FIELD.LABEL_OPTIONAL,
+            )
+    frame = file.message_type.add(name="Frame")
+    frame.oneof_decl.add(name="frame")
+    for number, (field, name) in enumerate(_KINDS.items(), start=1):
+        frame.field.add(
+            name=field,
+            number=number,
+            type=_FIELD.TYPE_MESSAGE,
+            type_name=f".pipecat.{name}",
+            label=_FIELD.LABEL_OPTIONAL,
+            oneof_index=0,
+        )
+    # A pool of its own: a program that also imports Pipecat registers `pipecat.Frame` already.
+    pool = descriptor_pool.DescriptorPool()
+    pool.Add(file)  # pyright: ignore[reportUnknownMemberType]
+    return message_factory.GetMessageClass(pool.FindMessageTypeByName("pipecat.Frame"))
+
+
+_Frame = _frame_class()
+
+
+@dataclass(frozen=True)
+class Audio:
+    """Little-endian 16-bit PCM at `rate` samples/s, interleaved when there are channels."""
+
+    pcm: bytes
+    rate: int
+    channels: int = 1
+
+
+@dataclass(frozen=True)
+class Message:
+    """A JSON message; with label "rtvi-ai" it is one of RTVI."""
+
+    body: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Interruption:
+    """The agent stops what it was saying; what is still unheard is void."""
+
+
+Frame = Audio | Message | Interruption
+
+
+def encode(frame: Frame) -> bytes:
+    """The frame as it goes over the wire."""
+    wire = _Frame()
+    match frame:
+        case Audio(pcm, rate, channels):
+            wire.audio.audio = pcm
+            wire.audio.sample_rate = rate
+            wire.audio.num_channels = channels
+        case Message(body):
+            wire.message.data = json.dumps(body)
+        case Interruption():
+            wire.interruption.SetInParent()
+    return wire.SerializeToString()
+
+
+def decode(data: bytes) -> Frame | None:
+    """The frame in `data`; None for a kind that a client has no use for, and for no frame at all.
+
+    A newer agent may send what this client does not know; that must not end a call.
+    """
+    wire = _Frame()
+    try:
+        wire.ParseFromString(data)
+    except DecodeError:
+        return None
+    match wire.WhichOneof("frame"):
+        case "audio":
+            return Audio(wire.audio.audio, wire.audio.sample_rate, wire.audio.num_channels or 1)
+        case "message":
+            return _message(wire.message.data)
+        case "interruption":
+            return Interruption()
+        case _:
+            return None
+
+
+def _message(data: str) -> Message | None:
+    try:
+        body = json.loads(data)
+    except json.JSONDecodeError:
+        return None
+    return Message(cast("dict[str, Any]", body)) if isinstance(body, dict) else None

@@ -1,0 +1,101 @@
+"""Sound as numbers: 16-bit PCM to and from arrays, and from one sample rate to another."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+SPEECH_RATE = 16_000
+"""Samples/s of what the user says: what speech recognisers take, and the contract of our agents."""
+VOICE_RATE = 24_000
+"""Samples/s of what the agent says, as it is played, saved and recorded."""
+BLOCK_MS = 20
+"""All sound moves in blocks of this length."""
+SPEECH_BLOCK = SPEECH_RATE * BLOCK_MS // 1000
+VOICE_BLOCK = VOICE_RATE * BLOCK_MS // 1000
+SILENT_BLOCK = bytes(2 * SPEECH_BLOCK)
+
+Samples = NDArray[np.int16]
+
+
+def to_array(pcm: bytes) -> Samples:
+    """The samples in little-endian 16-bit PCM; an odd last byte is dropped."""
+    return np.frombuffer(pcm[: len(pcm) // 2 * 2], dtype="<i2")
+
+
+def rms(pcm: bytes) -> float:
+    """Root mean square of the samples, in units of a 16-bit sample; 0 for no samples."""
+    samples = to_array(pcm)
+    return float(np.sqrt(np.mean(np.square(samples, dtype=np.float64)))) if len(samples) else 0.0
+
+
+def decibels(level: float) -> float:
+    """A level as dB below full scale (0 is the loudest there is; -100 stands for silence)."""
+    return max(-100.0, 20 * math.log10(max(level, 1e-9) / 32768))
+
+
+class Resampler:
+    """A stream of mono PCM from one sample rate to another, without clicks between its chunks.
+
+    Holds the last few samples and the position between them. A windowed sinc of 32 taps: images
+    lie 60 dB below speech, which is more than any telephone keeps.
+    """
+
+    _TAPS = 32
+
+    def __init__(self, source: int, target: int) -> None:
+        self.source, self.target = source, target
+        divisor = math.gcd(source, target)
+        self._up, self._down = target // divisor, source // divisor
+        self._phases = _polyphase(self._up, self._down, self._TAPS)
+        self._history = np.zeros(self._TAPS - 1, dtype=np.float32)
+        self._position = 0  # of the next output sample, in units of 1/up input samples
+
+    def feed(self, pcm: bytes) -> bytes:
+        """What the next chunk becomes; delayed by half the taps."""
+        if self._up == self._down:
+            return pcm
+        samples = np.concatenate([self._history, to_array(pcm).astype(np.float32)])
+        available = (len(samples) - self._TAPS + 1) * self._up
+        positions = np.arange(self._position, available, self._down)
+        self._position = int(self._position + len(positions) * self._down - available)
+        self._history = samples[len(samples) - self._TAPS + 1 :]
+        if not len(positions):
+            return b""
+        windows = np.lib.stride_tricks.sliding_window_view(samples, self._TAPS)
+        out = np.einsum(
+            "ij,ij->i", windows[positions // self._up], self._phases[positions % self._up]
+        )
+        return np.clip(np.rint(out), -32768, 32767).astype("<i2").tobytes()
+
+
+def _polyphase(up: int, down: int, taps: int) -> NDArray[np.float32]:
+    # One row of taps for each of the `up` positions between two input samples.
+    cutoff = min(1.0, up / down) * 0.95  # leave the filter room to fall before half the rate
+    offsets = np.arange(taps) - (taps / 2 - 1)
+    distance = offsets[None, :] - np.arange(up)[:, None] / up
+    window = 0.5 + 0.5 * np.cos(np.pi * np.clip(distance / (taps / 2), -1, 1))
+    rows = cutoff * np.sinc(cutoff * distance) * window
+    return (rows / rows.sum(axis=1, keepdims=True)).astype(np.float32)
+
+
+def resample(pcm: bytes, source: int, target: int) -> bytes:
+    """All of a sound at another sample rate, aligned with the original."""
+    if source == target:
+        return pcm
+    resampler = Resampler(source, target)
+    half = Resampler._TAPS // 2  # pyright: ignore[reportPrivateUsage] - its own module
+    out = resampler.feed(pcm + bytes(2 * half))
+    skip = half * target // source
+    return out[2 * skip : 2 * (skip + len(pcm) // 2 * target // source)]
+
+
+def mono(pcm: bytes, channels: int) -> bytes:
+    """The average of interleaved channels."""
+    if channels == 1:
+        return pcm
+    samples = to_array(pcm)
+    frames = samples[: len(samples) // channels * channels].reshape(-1, channels)
+    return frames.mean(axis=1).astype("<i2").tobytes()

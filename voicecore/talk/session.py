@@ -1,0 +1,109 @@
+"""A session as its server hands it out: started, resumed and stopped over HTTP."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, cast
+
+import aiohttp
+
+from voicecore.errors import VoicecoreError
+
+_TIMEOUT = aiohttp.ClientTimeout(total=40)
+"""Seconds; a cold start at AgentCore may take 30 (aws-facts: V1 platform init limit)."""
+
+
+class ServerDown(VoicecoreError):
+    """Nothing answers at the session server's address."""
+
+
+class KeyRefused(VoicecoreError):
+    """The session server does not know this key."""
+
+
+class SessionRefused(VoicecoreError):
+    """The session server answered, but gave no session."""
+
+
+@dataclass(frozen=True)
+class Session:
+    """A conversation's identity, and a URL that opens one connection to it within 300 s."""
+
+    id: str
+    token: str
+    ws_url: str
+
+
+class SessionServer:
+    """The session server at `url`; the key proves that we may ask it for sessions."""
+
+    def __init__(self, http: aiohttp.ClientSession, url: str, key: str) -> None:
+        self._http, self.url, self._key = http, url.rstrip("/"), key
+
+    async def start(self) -> Session:
+        """A new session. Raises ServerDown, KeyRefused or SessionRefused."""
+        return await self._start({"transport": "websocket"})
+
+    async def resume(self, session: Session) -> Session:
+        """The same session with a fresh URL. Raises as start does."""
+        return await self._start(
+            {"transport": "websocket", "sessionId": session.id, "token": session.token}
+        )
+
+    async def stop(self, session: Session) -> None:
+        """End the session, so that nobody pays for its silence. Raises as start does."""
+        status, body = await self._ask(
+            "DELETE", f"/sessions/{session.id}", {"X-Session-Token": session.token}
+        )
+        if status not in (200, 204, 404):  # 404: it is gone already
+            raise _refusal(self.url, status, body)
+
+    async def _start(self, request: Mapping[str, str]) -> Session:
+        status, body = await self._ask("POST", "/start", {}, request)
+        if status != 200:
+            raise _refusal(self.url, status, body)
+        url = body.get("wsUrl") or body.get("ws_url")
+        if not isinstance(url, str) or not body.get("sessionId"):
+            raise SessionRefused(
+                f"The session server at {self.url} answered without wsUrl and sessionId.",
+                "Is it the server of a voicecore project? `talk` needs the websocket transport.",
+            )
+        return Session(str(body["sessionId"]), str(body.get("token", "")), url)
+
+    async def _ask(
+        self, method: str, path: str, headers: Mapping[str, str], body: object = None
+    ) -> tuple[int, dict[str, Any]]:
+        try:
+            async with self._http.request(
+                method,
+                self.url + path,
+                headers={"Authorization": f"Bearer {self._key}", **headers},
+                json=body,
+                timeout=_TIMEOUT,
+            ) as response:
+                return response.status, await _document(response)
+        except (aiohttp.ClientError, TimeoutError) as error:
+            reason = str(error) or type(error).__name__
+            raise ServerDown(
+                f"The session server at {self.url} does not answer: {reason}.",
+                "Start the project's own with `voicecore dev`, or leave out --url.",
+            ) from error
+
+
+async def _document(response: aiohttp.ClientResponse) -> dict[str, Any]:
+    try:
+        document = await response.json(content_type=None)
+    except ValueError:
+        return {"detail": (await response.text())[:300]}
+    return cast("dict[str, Any]", document) if isinstance(document, dict) else {}
+
+
+def _refusal(url: str, status: int, body: Mapping[str, Any]) -> VoicecoreError:
+    detail = body.get("detail") or body.get("error") or body.get("message") or ""
+    if status == 401:
+        return KeyRefused(
+            f"The session server at {url} refused the key (401).",
+            "The key is SESSION_API_KEY: of the environment, else of the project's server/.env.",
+        )
+    return SessionRefused(f"The session server at {url} gave no session ({status}): {detail}")
