@@ -53,8 +53,11 @@ def altered(request: SignedRequest, **changes: object) -> SignedRequest:
     return SignedRequest(**(fields | changes))  # type: ignore[arg-type]
 
 
+NOW = datetime.now(UTC)  # pytest may run these a while after it has read this file
+
+
 def now(seconds: float = 0.0) -> datetime:
-    return datetime.now(UTC) + timedelta(seconds=seconds)
+    return NOW + timedelta(seconds=seconds)
 
 
 @pytest.mark.parametrize("request_", [presigned(), signed_in_headers(), signed_in_headers(b"")])

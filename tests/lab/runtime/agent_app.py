@@ -1,0 +1,118 @@
+"""A small agent with the AgentCore contract, whose moods are chosen by environment and payload."""
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+import time
+
+from aiohttp import web
+
+MOOD = os.environ.get("MOOD", "")
+GREETING = "first version"
+STARTED = time.time()
+
+print(json.dumps({"event": "imported", "mood": MOOD}))
+if MOOD == "crash":
+    import a_module_that_is_not_there  # noqa: F401
+if MOOD == "grandchild":
+    subprocess.Popen(["sleep", "600"])
+if MOOD == "deaf":
+    import signal
+
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+
+
+async def ping(request: web.Request) -> web.Response:
+    if MOOD == "silent":
+        await asyncio.sleep(60)
+    if MOOD == "stuck" and request.app["state"].get("stuck"):
+        await asyncio.sleep(60)
+    stamps = {
+        "busy": int(STARTED),
+        "busy-text": "2026-11-22T12:00:00Z",
+        "stamp-now": int(time.time()),
+    }
+    answer = {"status": "HealthyBusy" if MOOD.startswith("busy") else "Healthy"}
+    if MOOD in stamps:
+        answer["time_of_last_update"] = stamps[MOOD]
+    return web.json_response(answer)
+
+
+async def invocations(request: web.Request) -> web.StreamResponse:
+    payload = await request.json()
+    action = payload.get("do", "echo")
+    if action == "fail":
+        return web.json_response({"error": "no such tool"}, status=500)
+    if action == "die":
+        print('Traceback (most recent call last):\n  File "x"\nRuntimeError: out of luck')
+        sys.stdout.flush()
+        os._exit(3)
+    if action == "stick":
+        request.app["state"]["stuck"] = True
+    if action == "wait":
+        await asyncio.sleep(payload["seconds"])
+    if action == "stream":
+        return await stream(request, payload)
+    return web.json_response(
+        {
+            "payload": payload,
+            "greeting": GREETING,
+            "pid": os.getpid(),
+            "headers": {name.lower(): value for name, value in request.headers.items()},
+        }
+    )
+
+
+async def stream(request: web.Request, payload: dict) -> web.StreamResponse:
+    response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+    await response.prepare(request)
+    for number in range(payload["events"]):
+        await response.write(f"data: {number}\n\n".encode())
+        await asyncio.sleep(payload.get("pause", 0))
+    return response
+
+
+async def websocket(request: web.Request) -> web.StreamResponse:
+    if MOOD == "no-ws":
+        return web.Response(status=403, text="who are you")
+    socket = web.WebSocketResponse(max_msg_size=0)
+    await socket.prepare(request)
+    async for message in socket:
+        if message.type is web.WSMsgType.BINARY:
+            await socket.send_bytes(message.data)
+            continue
+        command, _, argument = message.data.partition(" ")
+        if command == "headers":
+            headers = {name.lower(): value for name, value in request.headers.items()}
+            await socket.send_str(json.dumps(headers))
+        elif command == "pid":
+            await socket.send_str(str(os.getpid()))
+        elif command == "say":
+            print(argument)
+            await socket.send_str(argument)
+        elif command == "close":
+            await socket.close(code=int(argument), message=b"as asked")
+        elif command == "big":
+            await socket.send_bytes(bytes(int(argument)))
+        elif command == "flood":
+            await flood(socket, int(argument))
+        elif command == "die":
+            os._exit(4)
+    return socket
+
+
+async def flood(socket: web.WebSocketResponse, frames: int) -> None:
+    for sent in range(frames):
+        await socket.send_bytes(bytes(60_000))
+        print(f"sent {sent + 1}")
+        await asyncio.sleep(0.005)
+
+
+app = web.Application()
+app["state"] = {}
+app.router.add_get("/ping", ping)
+app.router.add_post("/invocations", invocations)
+app.router.add_get("/ws", websocket)
+web.run_app(app, host="127.0.0.1", port=int(os.environ["PORT"]), print=None, shutdown_timeout=0.1)

@@ -1,0 +1,159 @@
+"""Paths, session ids and headers, as AgentCore reads and filters them."""
+
+import pytest
+
+from voicecore.local.refusal import Refusal
+from voicecore.local.targets import (
+    REQUEST_HEADER,
+    SESSION_HEADER,
+    BadAllowlist,
+    Target,
+    agent_headers,
+    check_allowlist,
+    check_session_id,
+    check_target,
+    make_session_id,
+    parse_target,
+    session_id_of,
+)
+
+ARN = "arn:aws:bedrock-agentcore:us-east-1:000000000000:runtime/my_agent-local00000"
+ENCODED = ARN.replace(":", "%3A").replace("/", "%2F")
+CUSTOM = "X-Amzn-Bedrock-AgentCore-Runtime-Custom-"
+ACCOUNT = "000000000000"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "query", "expected"),
+    [
+        ("GET", f"/runtimes/{ENCODED}/ws", "qualifier=a", Target("ws", ARN, "a")),
+        (
+            "POST",
+            f"/runtimes/{ENCODED}/invocations",
+            "qualifier=a",
+            Target("invocations", ARN, "a"),
+        ),
+        (
+            "POST",
+            f"/runtimes/{ENCODED}/stopruntimesession",
+            "",
+            Target("stopruntimesession", ARN, "DEFAULT"),
+        ),
+        ("GET", "/runtimes/my-1/ws", f"accountId={ACCOUNT}", Target("ws", "my-1", "DEFAULT")),
+        ("GET", "/runtimes/my-1/ws", "", 400),
+        ("POST", f"/runtimes/{ENCODED}/ws", "", 400),
+        ("GET", f"/runtimes/{ENCODED}/invocations", "", 400),
+        ("GET", f"/runtimes/{ARN}/ws", "", 401),
+        ("GET", f"/runtimes/{ENCODED}/ws/", "", 401),
+        ("GET", f"/runtimes/{ENCODED}/ws/shells", "", 401),
+        ("GET", "/ping", "", 401),
+        ("GET", "/", "", 401),
+    ],
+)
+def test_paths(method: str, path: str, query: str, expected: Target | int) -> None:
+    target = parse_target(method, path, query, ACCOUNT)
+    assert (target.status if isinstance(target, Refusal) else target) == expected
+
+
+@pytest.mark.parametrize(
+    ("arn", "qualifier", "status"),
+    [
+        (ARN, "DEFAULT", None),
+        ("my_agent-local00000", "DEFAULT", None),
+        (ARN + "x", "DEFAULT", 404),
+        (ARN, "prod", 404),
+    ],
+)
+def test_runtime_and_endpoint(arn: str, qualifier: str, status: int | None) -> None:
+    refusal = check_target(Target("ws", arn, qualifier), ARN, ("DEFAULT",))
+    assert (refusal.status if refusal else None) == status
+
+
+@pytest.mark.parametrize(
+    ("session_id", "accepted"),
+    [
+        ("a" * 32, False),
+        ("a" * 33, True),
+        ("a" * 100, True),
+        ("a" * 101, False),
+        ("-" + "a" * 40, False),
+        ("a_-9" * 10, True),
+        ("a." * 20, False),
+        ("ä" * 40, False),
+        ("a" * 40 + "\n", False),
+        ("", False),
+        (make_session_id(), True),
+        ("CA" + "0" * 32, True),  # a Twilio CallSid
+    ],
+)
+def test_session_ids(session_id: str, accepted: bool) -> None:
+    refusal = check_session_id(session_id)
+    assert (refusal is None) == accepted
+    if refusal:
+        assert (refusal.status, refusal.kind) == (400, "ValidationException")
+
+
+def test_the_session_id_comes_in_a_header_or_in_the_query() -> None:
+    assert session_id_of({SESSION_HEADER: "one"}, "a=b") == "one"
+    assert session_id_of({}, f"a=b&{SESSION_HEADER.lower()}=two") == "two"
+    assert session_id_of({}, "a=b") is None
+
+
+def test_what_reaches_the_agent() -> None:
+    sent = {
+        "Host": "x",
+        "Authorization": "AWS4-HMAC-SHA256 secret",
+        "Cookie": "a=b",
+        "Content-Type": "application/json",
+        "Accept": "text/event-stream",
+        "traceparent": "00-1",
+        "X-Colour": "red",
+        "X-Shape": "round",
+        f"{CUSTOM}Tenant": "from the header",
+    }
+    query = f"{CUSTOM}Tenant=from+the+query&{CUSTOM}Plan=gold&{CUSTOM}Secret=no&other=1"
+    allowed = check_allowlist(["X-Colour", f"{CUSTOM}Tenant", f"{CUSTOM}Plan"])
+    assert agent_headers(sent, query, allowed, "session", "request") == {
+        "content-type": "application/json",
+        "accept": "text/event-stream",
+        "traceparent": "00-1",
+        "x-colour": "red",
+        f"{CUSTOM}Tenant".lower(): "from the header",
+        f"{CUSTOM}Plan".lower(): "gold",
+        SESSION_HEADER: "session",
+        REQUEST_HEADER: "request",
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "length", "accepted"),
+    [
+        ("X-Colour", 4096, True),
+        ("X-Colour", 4097, False),
+        ("traceparent", 129, False),
+        ("baggage", 8192, True),
+        ("X-Amzn-Bedrock-AgentCore-Runtime-User-Id", 1025, False),
+        ("X-Not-Forwarded", 9000, True),
+    ],
+)
+def test_long_headers(name: str, length: int, accepted: bool) -> None:
+    headers = agent_headers({name: "x" * length}, "", ("x-colour",), "s", "r")
+    assert isinstance(headers, dict) == accepted
+
+
+@pytest.mark.parametrize(
+    ("names", "words"),
+    [
+        (["Authorization", "X-Any", f"{CUSTOM}A"], None),
+        (["Cookie", "X-Forwarded-For", "X-Fine"], "cookie, x-forwarded-for"),
+        (["X-Amz-Date"], "x-amz-date"),
+        (["X-Amzn-Trace-Id"], "x-amzn-trace-id"),
+        ([f"X-{number}" for number in range(21)], "21 names"),
+    ],
+)
+def test_allowlists(names: list[str], words: str | None) -> None:
+    if words is None:
+        assert check_allowlist(names) == tuple(name.lower() for name in names)
+    else:
+        with pytest.raises(BadAllowlist, match=words):
+            check_allowlist(names)

@@ -1,0 +1,194 @@
+"""One agent process: what AgentCore calls a microVM."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+from voicecore.errors import VoicecoreError
+from voicecore.local.lifecycle import Ping, read_ping
+from voicecore.local.limits import STOP_GRACE
+from voicecore.local.logs import SessionLog, last_error, turn_of
+from voicecore.local.process import Child, Guard
+
+PING_TIMEOUT = 2.0  # seconds; AgentCore asks again after that long (limits.PING_INTERVAL)
+_START_POLL = 0.05  # seconds between pings while the process starts
+
+
+@dataclass(frozen=True)
+class AgentSpec:
+    """How the agent is started: argv, folder and whole environment (PORT is added)."""
+
+    argv: tuple[str, ...]
+    cwd: Path
+    env: Mapping[str, str]
+
+
+class AgentCrashed(VoicecoreError):
+    """The agent process ended while it started, or while it was needed."""
+
+
+class AgentSilent(VoicecoreError):
+    """The agent process did not answer /ping within the start limit."""
+
+
+class AgentProcess:
+    """One agent process, from its start until `stop`; it serves at most one session."""
+
+    def __init__(
+        self,
+        child: Child,
+        port: int,
+        version: int,
+        log: SessionLog,
+        http: aiohttp.ClientSession,
+        start_limit: float,
+    ) -> None:
+        self._child = child
+        self._log = log
+        self._http = http
+        self._start_limit = start_limit
+        self._started = time.monotonic()
+        self._tail: deque[str] = deque(maxlen=200)
+        self.port = port
+        self.version = version
+        self.session_id: str | None = None
+        self.turns = 0
+        self.healthy = False
+
+    @classmethod
+    async def start(
+        cls,
+        spec: AgentSpec,
+        version: int,
+        logs: Path,
+        guard: Guard,
+        http: aiohttp.ClientSession,
+        start_limit: float,
+        on_lines: Callable[[AgentProcess, list[str]], None],
+    ) -> AgentProcess:
+        """Start the agent on a free port; `start_limit` is in real seconds."""
+        port = free_port()
+        log = SessionLog(logs)
+        agent: AgentProcess | None = None
+        early: list[str] = []
+
+        def receive(lines: list[str]) -> None:
+            if agent is None:
+                early.extend(lines)
+            else:
+                agent.receive(lines)
+                on_lines(agent, lines)
+
+        env = {**spec.env, "PORT": str(port), "PYTHONUNBUFFERED": "1"}
+        try:
+            child = await Child.start(spec.argv, spec.cwd, env, guard, receive)
+        except OSError as error:
+            raise AgentCrashed(
+                f"The agent cannot be started: {error}",
+                f"Command: {' '.join(spec.argv)} (in {spec.cwd})",
+            ) from error
+        agent = cls(child, port, version, log, http, start_limit)
+        receive(early)
+        return agent
+
+    def receive(self, lines: list[str]) -> None:
+        """Take output of the process."""
+        self._log.write(lines)
+        self._tail.extend(lines)
+        self.turns = max([self.turns, *(turn for turn in map(turn_of, lines) if turn is not None)])
+
+    @property
+    def pid(self) -> int:
+        """The process id."""
+        return self._child.pid
+
+    @property
+    def log_path(self) -> Path | None:
+        """The session's log file; None before `bind`."""
+        return self._log.path
+
+    @property
+    def exited(self) -> asyncio.Task[int]:
+        """Done when the process has ended."""
+        return self._child.exited
+
+    def bind(self, session_id: str) -> None:
+        """Give this process its session, once."""
+        self.session_id = session_id
+        self._log.open(session_id)
+
+    async def wait_healthy(self, until: asyncio.Future[Any] | None = None) -> None:
+        """Wait for the first good answer to /ping, or until `until` is done.
+
+        Raises AgentCrashed when the process ends first, AgentSilent at the start limit, which
+        counts from the start of the process.
+        """
+        while not self.healthy and not (until and until.done()):
+            if self.exited.done():
+                raise await self.crash()
+            if time.monotonic() - self._started > self._start_limit:
+                raise AgentSilent(
+                    f"Runtime initialization time exceeded: the agent did not answer /ping within "
+                    f"{self._start_limit:g}s.",
+                    f"Load models while building the image, import late, and serve GET /ping on "
+                    f"$PORT. Log: {self._log.open(None)}",
+                )
+            self.healthy = await self.ping() is not None
+            if not self.healthy:
+                await asyncio.wait({self.exited}, timeout=_START_POLL)
+
+    async def ping(self) -> Ping | None:
+        """Ask once; None when there is no good answer in time."""
+        try:
+            async with self._http.get(
+                f"http://127.0.0.1:{self.port}/ping",
+                timeout=aiohttp.ClientTimeout(total=PING_TIMEOUT),
+            ) as response:
+                return read_ping(response.status, await response.read())
+        except (aiohttp.ClientError, TimeoutError):
+            return None
+
+    async def crash(self) -> AgentCrashed:
+        """Return why the ended process ended, with the path of its log."""
+        await self._child.output_read()
+        code = self._child.returncode
+        return AgentCrashed(
+            f"The agent ended with {_outcome(code)}: {last_error(self._tail)}",
+            f"Log: {self._log.open(None)}",
+        )
+
+    async def stop(self, grace: float = STOP_GRACE) -> None:
+        """End the process; it has `grace` real seconds after SIGTERM."""
+        await self._child.stop(grace)
+        self._log.close()
+
+
+def free_port(first: int = 0, host: str = "127.0.0.1", tries: int = 100) -> int:
+    """Return a port nobody listens on: `first` or one above it; any when `first` is 0."""
+    for port in range(first, first + tries):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((host, port if first else 0))
+            except OSError:
+                continue
+            return int(probe.getsockname()[1])
+    taken = f"Port {first} is" if tries == 1 else f"Ports {first} to {first + tries - 1} are all"
+    raise PortTaken(f"{taken} taken.", "Choose another with --port or --server-port.")
+
+
+class PortTaken(VoicecoreError):
+    """Another program listens on the port."""
+
+
+def _outcome(code: int | None) -> str:
+    return f"signal {-code}" if code is not None and code < 0 else f"exit code {code}"

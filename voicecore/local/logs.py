@@ -1,0 +1,86 @@
+"""What agents write: a file per session, named as CloudWatch names its streams."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from io import TextIOWrapper
+from pathlib import Path
+from typing import Any, cast
+
+_EARLY_LINES_MAX = 5000  # lines kept while a warm process waits for its session
+
+
+def stream_name(session_id: str | None, now: datetime, unique: str) -> str:
+    """Return `YYYY/MM/DD/[runtime-logs-<session>]<unique>`, the date in UTC.
+
+    Without a session it is AgentCore's older form `[runtime-logs]<unique>`
+    (developer guide, observability-configure).
+    """
+    session = f"-{session_id}" if session_id else ""
+    return f"{now:%Y/%m/%d}/[runtime-logs{session}]{unique}"
+
+
+def last_error(lines: Sequence[str]) -> str:
+    """Return the line that says why a process died.
+
+    That is the end of its last traceback (`ModuleNotFoundError: …`), or else its last words.
+    """
+    written = [line for line in lines if line.strip()]
+    starts = [i for i, line in enumerate(written) if line.startswith("Traceback (most recent")]
+    if starts:
+        for line in written[starts[-1] + 1 :]:
+            if not line.startswith((" ", "\t")):
+                return line.strip()
+    return written[-1].strip() if written else "it wrote nothing"
+
+
+def turn_of(line: str) -> int | None:
+    """Return the turn that a log line of a generated agent belongs to."""
+    if not line.startswith("{") or '"turn"' not in line:
+        return None
+    try:
+        document: Any = json.loads(line)
+    except ValueError:
+        return None
+    turn = cast("dict[str, Any]", document).get("turn")
+    return turn if type(turn) is int else None
+
+
+class SessionLog:
+    """The log of one agent process; lines from before its session are kept and come first."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._unique = str(uuid.uuid4())
+        self._early: list[str] = []
+        self._file: TextIOWrapper | None = None
+        self.path: Path | None = None
+
+    def write(self, lines: Sequence[str]) -> None:
+        """Add lines; they are on disk when this returns, once there is a file."""
+        if self._file is None:
+            self._early = [*self._early, *lines][-_EARLY_LINES_MAX:]
+            return
+        self._file.writelines(f"{line}\n" for line in lines)
+        self._file.flush()
+
+    def open(self, session_id: str | None) -> Path:
+        """Give the log its file, readable by the user alone: it may hold what people said."""
+        if self.path is not None:
+            return self.path
+        path = self._directory / stream_name(session_id, datetime.now(UTC), self._unique)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch(mode=0o600)
+        self.path, self._file = path, path.open("a", encoding="utf-8")
+        early, self._early = self._early, []
+        self.write(early)
+        return path
+
+    def close(self) -> None:
+        """Close the file; what is written later is dropped."""
+        if self._file is not None:
+            self._file.close()
+        self._file = None
