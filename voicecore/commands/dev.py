@@ -18,7 +18,7 @@ from voicecore import agent_log, names
 from voicecore.context import Context
 from voicecore.errors import ExitCode, VoicecoreError
 from voicecore.local import environment, state
-from voicecore.local.agent import AgentSpec, PortTaken, free_port
+from voicecore.local.agent import AgentSpec, free_port
 from voicecore.local.lifecycle import Lifecycle
 from voicecore.local.limits import IDLE_TIMEOUT, MAX_LIFETIME, START_LIMIT
 from voicecore.local.process import Guard
@@ -241,9 +241,5 @@ def _lifecycle(options: DevOptions) -> Lifecycle:
 
 
 def _port(wanted: int | None, usual: int) -> int:
-    """The port asked for, if it is free, or the usual one or the next free one above it."""
-    if wanted is None:
-        return free_port(usual)
-    if free_port(wanted, tries=1) == wanted:
-        return wanted
-    raise PortTaken(f"Port {wanted} is taken.", "Choose another, or leave the choice to voicecore.")
+    """The port asked for, or else the usual one or the next free one above it."""
+    return free_port(usual) if wanted is None else free_port(wanted, tries=1)
