@@ -47,7 +47,7 @@ class Call:
 
 def respond(messages: Sequence[LLMContextMessage], now: datetime) -> str | Call:
     """The answer to the last message, given all that was said before: every rule, in order."""
-    last = messages[-1] if messages else {"role": "developer", "content": ""}
+    last = messages[-1]
     role = last.get("role") if isinstance(last, dict) else ""
     text = standard_message_text(last).strip()
     said = text.lower().replace("\N{RIGHT SINGLE QUOTATION MARK}", "'")
