@@ -257,3 +257,84 @@ def dev(
         env=env,
     )
     _boundary(context, lambda: command.run(context, options), json)
+
+
+@app.command()
+def talk(
+    ctx: typer.Context,
+    project: ProjectFolder = None,
+    input: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="FILE", help="Speak a sound file instead of you; may be repeated."),
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option(metavar="WAV", help="Write what the agent says to a file.")
+    ] = None,
+    record: Annotated[
+        Path | None, typer.Option(metavar="WAV", help="Record both: you left, the agent right.")
+    ] = None,
+    text: Annotated[bool, typer.Option("--text", help="Type instead of speaking.")] = False,
+    microphone: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Microphone, by a part of its name.")
+    ] = None,
+    speaker: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Speaker, by a part of its name.")
+    ] = None,
+    list_devices: Annotated[
+        bool, typer.Option("--list-devices", help="List microphones and speakers.")
+    ] = False,
+    no_aec: Annotated[
+        bool, typer.Option("--no-aec", help="Do not cancel echo (as with headphones).")
+    ] = False,
+    remote: Annotated[
+        bool, typer.Option("--remote", help="Speak to the agent in AWS instead of here.")
+    ] = False,
+    arn: Annotated[
+        str | None, typer.Option(metavar="ARN", help="With --remote: the runtime to call.")
+    ] = None,
+    url: Annotated[
+        str | None, typer.Option(metavar="URL", help="Call a session server that runs already.")
+    ] = None,
+    api_key_env: Annotated[
+        str, typer.Option(metavar="NAME", help="Environment variable with the server's key.")
+    ] = "SESSION_API_KEY",
+    transport: Annotated[
+        str | None,
+        typer.Option("--transport", "-t", metavar="NAME", autocompletion=_transport_names),
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON event a line.")] = False,
+) -> None:
+    """Speak to the agent from this terminal.
+
+    Starts `voicecore dev` when none runs. Takes the path of a deployed client: session server,
+    presigned URL, WebSocket. Use a headset, or trust the echo canceller; speak over the agent
+    and it stops. Ctrl-C hangs up.
+
+    \b
+    Examples:
+      voicecore talk
+      voicecore talk --text
+      voicecore talk --input question.wav --record conversation.wav
+      voicecore talk --list-devices
+    """
+    from voicecore.commands import talk as command
+
+    context = _context(ctx)
+    options = command.TalkOptions(
+        project=project,
+        input=tuple(input or ()),
+        output=output,
+        record=record,
+        text=text,
+        json=json,
+        microphone=microphone,
+        speaker=speaker,
+        list_devices=list_devices,
+        no_aec=no_aec,
+        remote=remote,
+        arn=arn,
+        url=url,
+        api_key_env=api_key_env,
+        transport=transport,
+    )
+    _boundary(context, lambda: command.run(context, options), json)
