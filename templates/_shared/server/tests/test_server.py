@@ -1,0 +1,108 @@
+"""The session server lets its own clients in, and nobody else."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from urllib.parse import parse_qs, unquote, urlsplit
+
+import pytest
+from fastapi.testclient import TestClient
+
+from server import PLACEHOLDER, create_app
+
+KEY = "a-key-for-the-tests"
+ARN = "arn:aws:bedrock-agentcore:us-east-1:123456789012:runtime/support_line-abcdefghij"
+ENVIRONMENT = {"SESSION_API_KEY": KEY, "AGENT_RUNTIME_ARN": ARN, "AWS_REGION": "us-east-1"}
+AUTHORIZED = {"Authorization": f"Bearer {KEY}"}
+
+
+@pytest.fixture
+def aws_environment() -> Iterator[None]:
+    """Credentials that sign, and an endpoint where nobody listens."""
+    before = dict(os.environ)
+    os.environ |= {
+        "AWS_ACCESS_KEY_ID": "AKIDEXAMPLE",
+        "AWS_SECRET_ACCESS_KEY": "example",
+        "AWS_ENDPOINT_URL_BEDROCK_AGENTCORE": "http://127.0.0.1:9",
+        "AWS_MAX_ATTEMPTS": "1",
+    }
+    yield
+    os.environ.clear()
+    os.environ |= before
+
+
+@pytest.fixture
+def client(aws_environment: None) -> TestClient:
+    return TestClient(create_app(ENVIRONMENT), raise_server_exceptions=False)
+
+
+@pytest.mark.parametrize("headers", [{}, {"Authorization": "Bearer wrong"}])
+def test_strangers_are_refused(client: TestClient, headers: dict[str, str]) -> None:
+    for answer in (
+        client.post("/start", headers=headers),
+        client.delete(f"/sessions/{'s' * 36}", headers=headers),
+    ):
+        assert answer.status_code == 401
+        assert answer.json()["error"]["code"] == "unauthorized"
+
+
+def test_start_gives_a_signed_url_to_a_new_session(client: TestClient) -> None:
+    answer = client.post("/start", headers=AUTHORIZED)
+    assert answer.status_code == 200
+    assert answer.headers["Cache-Control"] == "no-store"
+    body = answer.json()
+    url = urlsplit(body["wsUrl"])
+    query = {name: values[0] for name, values in parse_qs(url.query).items()}
+    assert (url.scheme, url.netloc) == ("ws", "127.0.0.1:9")
+    assert unquote(url.path) == f"/runtimes/{ARN}/ws" and "%3A" in url.path
+    assert query["qualifier"] == "DEFAULT"
+    assert query["X-Amzn-Bedrock-AgentCore-Runtime-Session-Id"] == body["sessionId"]
+    assert int(query["X-Amz-Expires"]) == body["expiresIn"] <= 300
+    assert query["X-Amz-Credential"].endswith("/us-east-1/bedrock-agentcore/aws4_request")
+    assert 33 <= len(body["sessionId"]) <= 100
+    assert body["sessionId"] != client.post("/start", headers=AUTHORIZED).json()["sessionId"]
+
+
+def test_only_the_token_resumes_a_session(client: TestClient) -> None:
+    first = client.post("/start", headers=AUTHORIZED).json()
+    mine = {"sessionId": first["sessionId"], "token": first["token"]}
+    assert client.post("/start", headers=AUTHORIZED, json=mine).json()["token"] == first["token"]
+    for token in ("", "0" * 64):
+        answer = client.post("/start", headers=AUTHORIZED, json=mine | {"token": token})
+        assert answer.status_code == 403
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        ({"transport": "pigeon"}, 400),
+        ({"sessionId": "too-short", "token": "x"}, 400),
+        ({"unknown": 1}, 422),
+    ],
+)
+def test_bad_requests_say_what_is_wrong(
+    client: TestClient, body: dict[str, object], status: int
+) -> None:
+    answer = client.post("/start", headers=AUTHORIZED, json=body)
+    assert answer.status_code == status
+    assert answer.json()["error"]["message"]
+
+
+def test_hanging_up_needs_the_token_and_reports_an_unreachable_aws(client: TestClient) -> None:
+    session = client.post("/start", headers=AUTHORIZED).json()
+    url = f"/sessions/{session['sessionId']}"
+    assert client.delete(url, headers=AUTHORIZED).status_code == 403
+    answer = client.delete(url, headers=AUTHORIZED | {"X-Session-Token": session["token"]})
+    assert answer.status_code == 503
+    assert answer.json()["error"]["code"] == "aws_unreachable"
+
+
+@pytest.mark.parametrize("key", ["", PLACEHOLDER])
+def test_refuses_to_start_without_a_key(key: str) -> None:
+    with pytest.raises(SystemExit, match="SESSION_API_KEY"):
+        create_app(ENVIRONMENT | {"SESSION_API_KEY": key})
+
+
+def test_health_is_open(client: TestClient) -> None:
+    assert client.get("/health").json() == {"status": "ok"}
