@@ -74,6 +74,7 @@ class SessionServer:
 
     async def _start(self) -> None:
         argv = [str(python_of(self._folder)), "-m", "uvicorn", "server:app", "--no-access-log"]
+        argv += ["--log-level", "warning"]
         argv += ["--host", "127.0.0.1", "--port", str(self._port)]
         env = {**self._env, "PYTHONUNBUFFERED": "1"}
         self._tail.clear()

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 import aiohttp
+from yarl import URL
 
 from voicecore.errors import VoicecoreError
 from voicecore.talk import frames, pcm, rtvi
@@ -158,7 +159,8 @@ class Connection:
         self._ring.rewind()
         try:
             async with self._http.ws_connect(
-                session.ws_url,
+                # Signed to the letter: nothing of it may be decoded and encoded again.
+                URL(session.ws_url, encoded=True),
                 heartbeat=20,  # notices a dead network, and resets AgentCore's idle timer
                 timeout=_CLOSE_TIMEOUT,
                 max_msg_size=0,
