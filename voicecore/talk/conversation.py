@@ -120,11 +120,12 @@ class Conversation:
         self._tick = asyncio.Condition()
         self._begun = self._loop.time()
         self._ready_at: float | None = None
+        self._over_at: float | None = None
 
     @property
     def seconds(self) -> float:
-        """How long the call has lasted; 0 while it still rings."""
-        return self._loop.time() - self._ready_at if self._ready_at else 0.0
+        """How long the call has lasted, or lasted; 0 while it rings."""
+        return (self._over_at or self._loop.time()) - self._ready_at if self._ready_at else 0.0
 
     def hang_up(self) -> None:
         """End the call, as a user does."""
@@ -147,6 +148,7 @@ class Conversation:
                 self._listen(),
             )
         finally:
+            self._over_at = self._loop.time()
             self.dialogue.end()
             gear.mouth.close()
             gear.ear.close()

@@ -44,17 +44,21 @@ class Resampler:
     """
 
     _TAPS = 32
+    delay = _TAPS // 2
+    """How many samples, at the source's rate, come out later than they went in."""
 
     def __init__(self, source: int, target: int) -> None:
         self.source, self.target = source, target
         divisor = math.gcd(source, target)
         self._up, self._down = target // divisor, source // divisor
         self._phases = _polyphase(self._up, self._down, self._TAPS)
+        self.step = self._down
+        """So many samples of the source make a whole number at the target's rate."""
         self._history = np.zeros(self._TAPS - 1, dtype=np.float32)
         self._position = 0  # of the next output sample, in units of 1/up input samples
 
     def feed(self, pcm: bytes) -> bytes:
-        """What the next chunk becomes; delayed by half the taps."""
+        """What the next chunk becomes; delayed by `delay` samples."""
         if self._up == self._down:
             return pcm
         samples = np.concatenate([self._history, to_array(pcm).astype(np.float32)])
@@ -86,9 +90,11 @@ def resample(pcm: bytes, source: int, target: int) -> bytes:
     if source == target:
         return pcm
     resampler = Resampler(source, target)
-    half = Resampler._TAPS // 2  # pyright: ignore[reportPrivateUsage] - its own module
-    out = resampler.feed(pcm + bytes(2 * half))
-    skip = half * target // source
+    # Silence before it, until the whole delay is a whole number of samples at the new rate.
+    delay = math.ceil(resampler.delay / resampler.step) * resampler.step
+    lead = delay - resampler.delay
+    out = resampler.feed(bytes(2 * lead) + pcm + bytes(2 * resampler.delay))
+    skip = delay * target // source
     return out[2 * skip : 2 * (skip + len(pcm) // 2 * target // source)]
 
 

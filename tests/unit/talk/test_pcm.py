@@ -1,0 +1,77 @@
+"""Sample rates, levels, and where speech ends."""
+
+import numpy as np
+import pytest
+
+from tests.unit.talk.standin import tone
+from voicecore.talk import pcm, voice
+
+
+@pytest.mark.parametrize(
+    ("source", "target"),
+    [(8000, 16000), (44100, 16000), (48000, 16000), (16000, 24000), (22050, 24000), (24000, 16000)],
+)
+def test_a_tone_stays_itself_at_another_rate(source: int, target: int) -> None:
+    out = pcm.to_array(pcm.resample(tone(500, 1000, source), source, target)).astype(float)
+    ideal = pcm.to_array(tone(500, 1000, target)).astype(float)
+    assert abs(len(out) - len(ideal)) <= 1
+    middle = slice(target // 10, len(ideal) - target // 10)
+    error = np.sqrt(np.mean((out[middle] - ideal[middle]) ** 2) / np.mean(ideal[middle] ** 2))
+    assert error < 0.01  # 40 dB, and in phase: aligned with the original
+
+
+def test_what_the_new_rate_cannot_hold_is_gone() -> None:
+    out = pcm.resample(tone(500, 11_000, 48_000), 48_000, 16_000)
+    assert pcm.rms(out) < 0.01 * pcm.rms(tone(500, 11_000, 48_000))
+
+
+def test_a_stream_is_resampled_as_a_whole_would_be() -> None:
+    sound = tone(300, 700, 16_000)
+    whole = pcm.Resampler(16_000, 24_000).feed(sound)
+    stream = pcm.Resampler(16_000, 24_000)
+    pieces = b"".join(stream.feed(sound[i : i + 642]) for i in range(0, len(sound), 642))
+    assert pieces == whole
+
+
+def test_stereo_becomes_its_average() -> None:
+    assert (
+        pcm.mono(np.array([100, 300, -2, 2], "<i2").tobytes(), 2)
+        == np.array([200, 0], "<i2").tobytes()
+    )
+
+
+def test_levels() -> None:
+    assert pcm.rms(b"") == 0
+    assert pcm.decibels(32768) == 0
+    assert pcm.decibels(0) == -100
+
+
+def test_the_end_of_speech_is_known_to_ten_milliseconds() -> None:
+    hiss = np.random.default_rng(1).normal(0, 20, 16_000).astype("<i2").tobytes()
+    sound = hiss + tone(730, 300, 16_000) + hiss
+    assert voice.last_voiced_sample(sound, 16_000) == 16_000 * 1730 // 1000
+    assert voice.last_voiced_sample(hiss, 16_000) == 0
+    assert voice.last_voiced_sample(b"", 16_000) == 0
+
+
+def test_the_first_sound_is_found_within_a_frame() -> None:
+    assert voice.first_sound_sample(bytes(960) + tone(20), 24_000) == 480
+    assert voice.first_sound_sample(bytes(960), 24_000) is None
+
+
+def test_a_voice_is_told_from_a_fan() -> None:
+    tracker = voice.VoiceTracker()
+    rng = np.random.default_rng(1)
+
+    def fan(blocks: int) -> list[bytes]:
+        return [rng.normal(0, 150, 320).astype("<i2").tobytes() for _ in range(blocks)]
+
+    assert not any(tracker.feed(block) for block in fan(100)[50:])
+    assert not tracker.speaking
+    assert all(tracker.feed(tone(20, 300, 16_000)) for _ in range(20))
+    assert tracker.speaking
+    tracker.feed(fan(1)[0])
+    assert tracker.speaking  # a short gap does not end a phrase
+    for block in fan(15):
+        tracker.feed(block)
+    assert not tracker.speaking

@@ -1,0 +1,76 @@
+"""RTVI messages and the events in them."""
+
+from typing import Any
+
+import pytest
+
+from voicecore.talk import rtvi
+
+
+def message(kind: str, **data: Any) -> dict[str, Any]:
+    return {"label": "rtvi-ai", "type": kind, "data": data}
+
+
+@pytest.mark.parametrize(
+    ("body", "event"),
+    [
+        (message("bot-ready", version="2.2.0"), rtvi.BotReady()),
+        ({"label": "rtvi-ai", "type": "user-started-speaking"}, rtvi.UserStarted()),
+        (message("user-stopped-speaking"), rtvi.UserStopped()),
+        (message("bot-started-speaking"), rtvi.BotStarted()),
+        (message("bot-stopped-speaking"), rtvi.BotStopped()),
+        (message("bot-interrupted"), rtvi.BotInterrupted()),
+        (message("bot-llm-started"), rtvi.BotThinking()),
+        (message("user-transcription", text=" Hi. ", final=True), rtvi.UserSaid("Hi.", True)),
+        (message("user-transcription", text="Hi", final=False), rtvi.UserSaid("Hi", False)),
+        (message("user-transcription", text="  ", final=True), None),
+        (message("bot-output", text="Hello there."), rtvi.BotSays("Hello there.")),
+        (
+            message(
+                "bot-output",
+                text="Hello there.",
+                segment_id=7,
+                spoken_progress={"accumulated_text": "Hello", "remaining_text": " there."},
+            ),
+            rtvi.BotSays("Hello there.", 7, "Hello"),
+        ),
+        (
+            message(
+                "server-message",
+                type="latency",
+                turn=2,
+                total_ms=640,
+                stages=[{"key": "transcription", "label": "transcription", "ms": 470.5}],
+            ),
+            rtvi.Latency(2, 640.0, (rtvi.Stage("transcription", "transcription", 470.5),)),
+        ),
+        (
+            message("server-message", type="tool_call", name="opening_hours", ms=3),
+            rtvi.ToolCall("opening_hours", 3.0),
+        ),
+        (message("server-message", type="something else"), None),
+        (
+            message("error", error="out of credit", fatal=True),
+            rtvi.AgentError("out of credit", True),
+        ),
+        (message("metrics", ttfb=[]), None),
+        (message("user-input", input_type="chat", text="hi", final=True), None),
+        ({"label": "somebody else's", "type": "bot-ready"}, None),
+        ({"label": "rtvi-ai"}, None),
+        ({"label": "rtvi-ai", "type": ["bot-ready"]}, None),
+        ({"label": "rtvi-ai", "type": "bot-output", "data": "text"}, None),
+        (message("server-message", type="latency", stages="none"), rtvi.Latency(0, 0.0, ())),
+    ],
+)
+def test_messages_become_events(body: dict[str, Any], event: rtvi.Event | None) -> None:
+    assert rtvi.parse(body) == event
+
+
+def test_the_client_introduces_itself() -> None:
+    ready = rtvi.client_ready()
+    assert (ready["label"], ready["type"]) == ("rtvi-ai", "client-ready")
+    assert ready["data"] == {"version": "2.2.0", "about": {"library": "voicecore"}}
+
+
+def test_typed_text_is_content() -> None:
+    assert rtvi.send_text("hi")["data"] == {"content": "hi"}

@@ -1,0 +1,181 @@
+"""Whom `voicecore talk` calls: the agent here (started if need be), in AWS, or at any server."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+
+from dotenv import dotenv_values
+
+from voicecore.context import Context
+from voicecore.errors import ExitCode, VoicecoreError
+from voicecore.project import Project
+
+
+class NoKey(VoicecoreError):
+    """Nobody said which key opens the session server."""
+
+
+class NotDeployed(VoicecoreError):
+    """There is no agent in AWS to speak to, as far as anybody said."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "No ARN of an AgentCore runtime is known for this project.",
+            "Deploy it:  voicecore deploy\n"
+            "or name it: voicecore talk --remote --arn arn:aws:bedrock-agentcore:…",
+            ExitCode.NOT_DEPLOYED,
+        )
+
+
+@dataclass(frozen=True)
+class Line:
+    """Where to dial: a session server, its key, and how long one stream may last, in seconds."""
+
+    url: str
+    key: str
+    stream_seconds: float
+    title: str
+
+
+@dataclass(frozen=True)
+class Target:
+    """Which agent is meant: the local one, the one in AWS, or that of a session server."""
+
+    key_variable: str
+    remote: bool = False
+    arn: str | None = None
+    url: str | None = None
+
+
+class AgentNotStarted(VoicecoreError):
+    """The `voicecore dev` that was started for this call ended before its agent was there."""
+
+
+class BadArn(VoicecoreError):
+    """What was given as ARN names no AgentCore runtime."""
+
+
+@asynccontextmanager
+async def dial(context: Context, project: Project | None, target: Target) -> AsyncGenerator[Line]:
+    """A line to the target while the block runs. Raises what starting it may raise."""
+    from voicecore.talk.websocket import STREAM_SECONDS
+
+    key = _key(context.env, target.key_variable, project)
+    if target.url or project is None:
+        yield Line(str(target.url), key, STREAM_SECONDS, str(target.url))
+    elif target.remote:
+        async with _remote_server(context, project, target.arn) as url:
+            yield Line(url, key, STREAM_SECONDS, f"{project.name} · AWS")
+    else:
+        async with _dev(context, project) as (url, stream_seconds):
+            yield Line(url, key, stream_seconds, f"{project.name} · local")
+
+
+def _key(env: Mapping[str, str], variable: str, project: Project | None) -> str:
+    stored = dotenv_values(project.server / ".env") if project else {}
+    key = env.get(variable) or stored.get(variable)
+    if not key:
+        raise NoKey(
+            f"{variable} is neither in the environment"
+            + (f" nor in {project.server / '.env'}." if project else "."),
+            "`voicecore init` made one; a server without a key refuses to start.",
+        )
+    return key
+
+
+@asynccontextmanager
+async def _dev(context: Context, project: Project) -> AsyncGenerator[tuple[str, float]]:
+    """The session server of the running `voicecore dev`, or of one that runs for this call."""
+    from voicecore.local import state
+    from voicecore.local.logs import last_error
+    from voicecore.local.process import Child, Guard
+
+    running = state.read_state(project.local)
+    if running and await _answers(f"{running.runtime}/_voicecore/status"):
+        yield running.server, running.stream_seconds
+        return
+
+    lines: list[str] = []
+    starting = True
+
+    def receive(new: list[str]) -> None:
+        lines.extend(new)
+        del lines[:-200]
+        if starting:
+            for line in new:
+                context.output.note(f"  {line}")
+
+    argv = [sys.executable, "-m", "voicecore", "dev", "--no-screen", "--project", str(project.root)]
+    async with Guard() as guard:
+        child = await Child.start(argv, project.root, context.env, guard, receive)
+        try:
+            with context.output.step("Starting the agent"):
+                while (ready := state.read_state(project.local)) is None or ready.pid != child.pid:
+                    # Its own limits end it if the agent does not start: this ends with it.
+                    await asyncio.wait({child.exited}, timeout=0.05)
+                    if child.exited.done():
+                        await child.output_read()
+                        raise AgentNotStarted(
+                            f"The agent did not start: {last_error(lines)}",
+                            f"Logs: {project.local / 'logs'}\nSee it happen:  voicecore dev",
+                        )
+            starting = False
+            yield ready.server, ready.stream_seconds
+        finally:
+            await child.stop()
+
+
+@asynccontextmanager
+async def _remote_server(
+    context: Context, project: Project, arn: str | None
+) -> AsyncGenerator[str]:
+    """The project's own session server, with this user's AWS credentials."""
+    from voicecore.local import environment
+    from voicecore.local.agent import free_port
+    from voicecore.local.process import Guard
+    from voicecore.local.session_server import SessionServer
+
+    stored = {k: v for k, v in dotenv_values(project.server / ".env").items() if v is not None}
+    arn = arn or context.env.get("AGENT_RUNTIME_ARN") or stored.get("AGENT_RUNTIME_ARN")
+    if not arn:
+        raise NotDeployed
+    parts = arn.split(":")
+    if len(parts) != 6 or parts[2] != "bedrock-agentcore":
+        raise BadArn(
+            f"{arn!r} is no ARN of an AgentCore runtime.",
+            "They look like arn:aws:bedrock-agentcore:REGION:ACCOUNT:runtime/NAME-ID",
+            ExitCode.USAGE,
+        )
+    env = {**context.env, **stored, "AGENT_RUNTIME_ARN": arn, "AWS_REGION": parts[3]}
+    for local_only in ("AWS_ENDPOINT_URL_BEDROCK_AGENTCORE", "VIRTUAL_ENV"):
+        env.pop(local_only, None)
+    async with AsyncExitStack() as stack:
+        with context.output.step("Starting the session server"):
+            environment.sync((project.server,), context.env)
+            log = project.local / "logs" / "remote-server.log"
+            guard = await stack.enter_async_context(Guard())
+            server = await stack.enter_async_context(
+                SessionServer(project.server, env, free_port(7860), guard, log, _ignore)
+            )
+        yield server.url
+
+
+def _ignore(lines: list[str]) -> None:
+    """The log has them."""
+
+
+async def _answers(url: str) -> bool:
+    import aiohttp
+
+    try:
+        async with (
+            aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=3)) as http,
+            http.get(url) as response,
+        ):
+            return response.status == 200
+    except (aiohttp.ClientError, TimeoutError):
+        return False

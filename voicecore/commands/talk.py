@@ -1,0 +1,231 @@
+"""`voicecore talk`: choose devices and files, find or start what to call, hold the call."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from collections.abc import Generator
+from contextlib import AsyncExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from voicecore.commands.dialling import Target, dial
+from voicecore.context import Context
+from voicecore.errors import ExitCode, VoicecoreError
+from voicecore.project import Project, load_project
+from voicecore.talk import extras
+
+if TYPE_CHECKING:
+    from voicecore.talk.conversation import Conversation, Ear, Ending, Equipment, Mouth
+    from voicecore.talk.files import Clip
+
+
+@dataclass(frozen=True)
+class TalkOptions:
+    """The flags of `voicecore talk`; None and () mean: not said."""
+
+    project: Path | None = None
+    input: tuple[Path, ...] = ()
+    output: Path | None = None
+    record: Path | None = None
+    text: bool = False
+    json: bool = False
+    microphone: str | None = None
+    speaker: str | None = None
+    list_devices: bool = False
+    no_aec: bool = False
+    remote: bool = False
+    arn: str | None = None
+    url: str | None = None
+    api_key_env: str = "SESSION_API_KEY"
+    transport: str | None = None
+
+
+class BadFlags(VoicecoreError):
+    """Flags that contradict each other, or ask for what there is not."""
+
+    def __init__(self, message: str, hint: str | None = None) -> None:
+        super().__init__(message, hint, ExitCode.USAGE)
+
+
+class HungUpEarly(VoicecoreError):
+    """The agent ended the call before everything was said."""
+
+
+def run(context: Context, options: TalkOptions) -> ExitCode:
+    """Hold one conversation; returns INTERRUPTED if it was ended before it was over."""
+    extras.require()
+    if options.list_devices:
+        return _list_devices(context, options)
+    _check(options)
+    root = (context.cwd / (options.project or "")).resolve()
+    # A server that runs somewhere may be called from anywhere, with its key in the environment.
+    anywhere = options.url is not None and not (root / "voicecore.toml").exists()
+    project = None if anywhere else load_project(root)
+    if project and "websocket" not in project.transports:
+        raise BadFlags(f"{project.name} has no websocket transport, which `talk` speaks.")
+
+    from voicecore.talk.files import read_clip
+
+    clips = [read_clip(context.cwd / path) for path in options.input]
+    with asyncio.Runner() as runner:
+        return runner.run(_call(context, options, project, clips))
+
+
+def _check(options: TalkOptions) -> None:
+    if options.text and options.input:
+        raise BadFlags("--text types and --input speaks: choose one.")
+    if options.transport not in (None, "websocket"):
+        raise BadFlags(f"`talk` does not speak {options.transport!r}; it speaks websocket.")
+    if options.remote and options.url:
+        raise BadFlags("--remote starts the project's own session server, --url names another.")
+    if options.arn and not options.remote:
+        raise BadFlags("--arn names an agent in AWS: add --remote.")
+    if options.microphone and (options.text or options.input):
+        raise BadFlags("--microphone has nothing to do beside --text or --input.")
+
+
+def _list_devices(context: Context, options: TalkOptions) -> ExitCode:
+    from voicecore.talk import audio
+
+    devices = audio.list_devices()
+    names = {
+        "microphones": [device.name for device in devices.microphones],
+        "speakers": [device.name for device in devices.speakers],
+    }
+    if options.json:
+        context.output.json(names)
+        return ExitCode.OK
+    for kind, found in names.items():
+        context.output.data(f"{kind}:")
+        for name in found or ["(none)"]:
+            context.output.data(f"  {name}")
+    return ExitCode.OK
+
+
+async def _call(
+    context: Context, options: TalkOptions, project: Project | None, clips: list[Clip]
+) -> ExitCode:
+    import aiohttp
+
+    from voicecore.talk.conversation import Conversation
+    from voicecore.talk.session import SessionServer
+    from voicecore.talk.show import Show
+
+    equipment = _equipment(context, options, bool(clips))
+    target = Target(options.api_key_env, options.remote, options.arn, options.url)
+    by_microphone = not clips and not options.text
+    async with AsyncExitStack() as stack:
+        line = await stack.enter_async_context(dial(context, project, target))
+        http = await stack.enter_async_context(aiohttp.ClientSession())
+        show = Show(context.output, line.title, options.json, echoed=_typing(options))
+        server = SessionServer(http, line.url, line.key)
+        conversation = Conversation(http, server, equipment, show.event, line.stream_seconds)
+        show.conversation = conversation
+        stack.enter_context(_hanging_up_on_signals(conversation))
+        if show.drawn:
+            hint = "q or Ctrl-C hangs up" if by_microphone else "Ctrl-C ends the call"
+            stack.enter_context(context.output.screen(show.picture(hint)))
+            if by_microphone:
+                stack.enter_context(_hanging_up_on_q(conversation))
+        ending = await conversation.run(_script(options, equipment, clips))
+    show.end(ending, [path for path in (options.output, options.record) if path])
+    return _exit_code(ending, by_microphone)
+
+
+def _typing(options: TalkOptions) -> bool:
+    return options.text and sys.stdin.isatty()
+
+
+@contextmanager
+def _hanging_up_on_signals(conversation: Conversation) -> Generator[None]:
+    loop = asyncio.get_running_loop()
+    signals = [signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if sys.platform != "win32" else [])]
+    # Windows' event loop takes no handlers: there Ctrl-C cancels the call, which ends it as well.
+    with suppress(NotImplementedError):
+        for number in signals:
+            loop.add_signal_handler(number, conversation.hang_up)
+    try:
+        yield
+    finally:
+        with suppress(NotImplementedError):
+            for number in signals:
+                loop.remove_signal_handler(number)
+
+
+@contextmanager
+def _hanging_up_on_q(conversation: Conversation) -> Generator[None]:
+    from voicecore.talk.keyboard import keys
+
+    def pressed(key: str) -> None:
+        if key == "q":
+            conversation.hang_up()
+
+    with keys(sys.stdin.fileno(), pressed):
+        yield
+
+
+def _equipment(context: Context, options: TalkOptions, clips: bool) -> Equipment:
+    from voicecore.talk import audio
+    from voicecore.talk.conversation import Equipment
+    from voicecore.talk.echo import EchoCanceller
+    from voicecore.talk.files import Recorder, WavWriter
+    from voicecore.talk.mouth import ScriptedMouth
+    from voicecore.talk.playback import Playback
+
+    playback = Playback()
+    scripted = clips or options.text
+    ear: Ear = audio.NoSpeaker(playback)
+    mouth: Mouth = ScriptedMouth()
+    if not scripted or options.speaker:
+        speakers = audio.list_devices().speakers
+        ear = audio.Speaker(playback, audio.pick(speakers, options.speaker, "speaker"))
+    if not scripted:
+        microphones = audio.list_devices().microphones
+        mouth = audio.Microphone(audio.pick(microphones, options.microphone, "microphone"))
+    try:
+        return Equipment(
+            mouth,
+            ear,
+            playback,
+            echo=None if scripted or options.no_aec else EchoCanceller(),
+            output=WavWriter(context.cwd / options.output, 1) if options.output else None,
+            recorder=Recorder(context.cwd / options.record) if options.record else None,
+        )
+    except OSError as error:
+        raise BadFlags(f"{error.filename} cannot be written: {error.strerror}.") from error
+
+
+def _script(options: TalkOptions, equipment: Equipment, clips: list[Clip]) -> Any:
+    from voicecore.talk.conversation import speak, write
+    from voicecore.talk.keyboard import read_lines
+    from voicecore.talk.mouth import ScriptedMouth
+
+    async def script(conversation: Conversation) -> None:
+        if options.text:
+            typed = read_lines(sys.stdin.fileno())
+            # A person may cut the agent off; a file of lines is a list of questions.
+            await write(conversation, typed, wait=not _typing(options))
+        elif isinstance(equipment.mouth, ScriptedMouth):
+            await speak(conversation, equipment.mouth, clips)
+        else:
+            await asyncio.Event().wait()  # with a microphone, only hanging up ends a call
+
+    return script
+
+
+def _exit_code(ending: Ending, by_microphone: bool) -> ExitCode:
+    from voicecore.talk.conversation import Ending
+
+    match ending:
+        case Ending.AGENT if not by_microphone:
+            raise HungUpEarly(
+                "The agent hung up before everything was said.",
+                "Its log says why:  voicecore logs",
+            )
+        case Ending.USER if not by_microphone:
+            return ExitCode.INTERRUPTED
+        case _:
+            return ExitCode.OK
