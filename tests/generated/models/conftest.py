@@ -1,17 +1,25 @@
-"""The generated agents, made once."""
+"""The generated agents, each made once, when a test first asks for it."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
 
 import pytest
 
 from tests.generated.models.agent import Agent, make_agent
 
 
-@pytest.fixture(scope="session")
-def nova_sonic(tmp_path_factory: pytest.TempPathFactory) -> Agent:
-    return make_agent(tmp_path_factory.mktemp("nova-sonic"), "nova-sonic")
+class Agents(dict[str, Agent]):
+    def __init__(self, folder: Path) -> None:
+        super().__init__()
+        self._folder = folder
+
+    def __missing__(self, pipeline: str) -> Agent:
+        self[pipeline] = make_agent(self._folder / pipeline, pipeline)
+        return self[pipeline]
 
 
 @pytest.fixture(scope="session")
-def cascade(tmp_path_factory: pytest.TempPathFactory) -> Agent:
-    return make_agent(tmp_path_factory.mktemp("cascade"), "cascade")
+def agents(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Agent]:
+    return Agents(tmp_path_factory.mktemp("agents"))

@@ -215,7 +215,8 @@ class _Stream:
             if not await self._sound(pcm, "END_TURN" if last else "PARTIAL_TURN", completion):
                 break
         for sentence, heard_at in planned:
-            if await self._interrupted_before(heard_at):
+            unheard = asyncio.get_running_loop().time() < heard_at
+            if unheard and await self._interrupted_before(heard_at):
                 # The signal to drop what is not played yet: a FINAL text that ends INTERRUPTED.
                 self._note("interrupted", sentence=sentence)
                 notice = '{ "interrupted" : true }'

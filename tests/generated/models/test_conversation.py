@@ -1,0 +1,106 @@
+"""Generated agents whose models are AWS's hold a spoken conversation, on this machine."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from collections.abc import Mapping
+
+import pytest
+
+from tests.generated.models.agent import Agent, Running, call, running, said
+from tests.lab.models import Models, Script, Turn, serve
+
+OPEN = Turn(
+    "Are you open on Sunday?",
+    "Yes, on Sunday. From noon to four.",
+    "opening_hours",
+    {"day": "Sunday"},
+)
+STORY = " ".join(["That is a long story."] * 6)
+RAIN = Turn("The rain in Spain stays mainly in the plain.", STORY)
+NAME = Turn("What is my name?", "Your name is Ada.")
+SCRIPT = Script((OPEN, RAIN, NAME))
+
+
+@pytest.mark.parametrize("pipeline", ["nova-sonic", "cascade"])
+def test_a_conversation_with_a_tool_and_a_barge_in(
+    agents: Mapping[str, Agent], pipeline: str
+) -> None:
+    run, models = asyncio.run(talk(agents[pipeline]))
+
+    assert run.noise == []  # every line is JSON
+    assert run.errors == []
+    assert models.journal.refusals == []
+
+    (started,), (ended,) = run.events("session_started"), run.events("session_ended")
+    assert (started["transport"], started["resumed"]) == ("websocket", False)
+    assert ended["turns"] == 3
+    assert {line["session_id"] for line in run.lines if line["event"] != "log"} == {"test-session"}
+
+    assert said(run.events("user_said")) == [OPEN.heard, RAIN.heard, NAME.heard]
+    _, answer, interrupted, last = run.events("agent_said")
+    assert words(answer["text"]) == words(OPEN.says)
+    assert interrupted["interrupted"] and len(interrupted["text"]) < len(STORY)
+    assert words(last["text"]) == words(NAME.says)
+    assert [line["turn"] for line in run.events("user_said")] == [1, 2, 3]
+    assert [line["turn"] for line in run.events("latency")] == [1, 2, 3]
+    (tool,) = run.events("tool_call")
+    assert (tool["turn"], tool["name"], tool["arguments"]) == (1, OPEN.tool, OPEN.arguments)
+
+    assert "noon to 4 PM" in tool_result(models)
+    assert system_prompts(models)
+
+
+async def talk(agent: Agent) -> tuple[Running, Models]:
+    """A caller is greeted, asks what takes a tool to answer, and interrupts a long story."""
+    async with serve(SCRIPT) as models, running(agent, models) as run:
+        async with call(run, "test-session") as caller:
+            await caller.until(lambda: caller.messages("bot-ready"))
+            await caller.until(lambda: caller.messages("bot-stopped-speaking"))
+            assert caller.speech_seconds() > 0.5  # it greets by itself
+
+            asked = await caller.say("open-on-sunday")
+            await caller.until(lambda: len(caller.messages("bot-stopped-speaking")) == 2)
+            assert caller.speech_seconds(asked) > 1
+            finals = [m["text"] for m in caller.messages("user-transcription") if m["final"]]
+            assert finals == [OPEN.heard]
+            (tool,) = caller.messages("server-message", "tool_call")
+            assert tool["name"] == OPEN.tool
+            (latency,) = caller.messages("server-message", "latency")
+            assert latency["turn"] == 1 and latency["total_ms"] > 0
+            assert all(stage["label"] and stage["ms"] >= 0 for stage in latency["stages"])
+
+            asked = await caller.say("rain-in-spain")
+            await caller.until(lambda: caller.speech_seconds(asked) > 2)
+            before = caller.interruptions()
+            interrupted = await caller.say("what-is-my-name")
+            assert caller.interruptions() > before
+            await caller.until(lambda: caller.speech_seconds(interrupted) > 0.5)
+            await caller.until(lambda: len(caller.messages("server-message", "latency")) == 3)
+            await caller.until(lambda: len(run.events("agent_said")) == 4)
+        await run.until("session_ended")
+        return run, models
+
+
+def tool_result(models: Models) -> str:
+    """What the model was told of the tool."""
+    told = [e.detail["content"] for e in models.journal.find("nova-sonic", "toolResult")]
+    asked = [json.loads(e.detail["body"]) for e in models.journal.find("converse", "asked")]
+    blocks = [block for body in asked for block in body["messages"][-1]["content"]]
+    return json.dumps(told + [block for block in blocks if "toolResult" in block])
+
+
+def system_prompts(models: Models) -> list[str]:
+    """The system prompts that the model was given."""
+    given = models.journal.find("nova-sonic", "contentStart")
+    asked = [json.loads(e.detail["body"]) for e in models.journal.find("converse", "asked")]
+    return [e.detail["role"] for e in given if e.detail["role"] == "SYSTEM"] + [
+        block["text"] for body in asked for block in body["system"]
+    ]
+
+
+def words(text: str) -> list[str]:
+    """The words, because Pipecat 1.14 puts no space between the sentences of Nova Sonic."""
+    return re.findall(r"[\w']+", text)
