@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 from collections.abc import AsyncIterator, Callable, Generator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -73,12 +75,27 @@ class Devices:
 def list_devices() -> Devices:
     """All devices; none at all where there is no sound system."""
     miniaudio = load("miniaudio")
+    with _alsa_silenced():
+        try:
+            # Without a sound system miniaudio offers its null device; that one hears nothing.
+            found = miniaudio.Devices(_backends(miniaudio))
+            return Devices(_devices(found.get_captures()), _devices(found.get_playbacks()))
+        except miniaudio.MiniaudioError:
+            return Devices((), ())
+
+
+@contextmanager
+def _alsa_silenced() -> Generator[None]:
+    """ALSA's library complains on file descriptor 2 itself when there is no sound card."""
+    kept = os.dup(2)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
     try:
-        # Without a sound system miniaudio offers its null device; that one hears nothing.
-        found = miniaudio.Devices(_backends(miniaudio))
-        return Devices(_devices(found.get_captures()), _devices(found.get_playbacks()))
-    except miniaudio.MiniaudioError:
-        return Devices((), ())
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
 
 
 def _devices(found: Sequence[dict[str, Any]]) -> tuple[Device, ...]:

@@ -52,6 +52,8 @@ class StandIn:
     answers: bool = True
     reply_ms: int = 600
     reply_hertz: float = 440.0
+    voice: bytes | None = None
+    """What it says instead of a tone: PCM at RATE."""
     think_ms: int = 60
     ready: bool = True
     turns: bool = True
@@ -206,7 +208,7 @@ class _Call:
                      {"type": "latency", "turn": self._turn, "total_ms": total, "stages": stages})
             )  # fmt: skip
         await self._tell(rtvi("bot-output", {"text": text, "segment_id": hash(text) & 0xFFFF}))
-        sound = tone(self._agent.reply_ms, self._agent.reply_hertz)
+        sound = self._agent.voice or tone(self._agent.reply_ms, self._agent.reply_hertz)
         size, due = 2 * RATE * CHUNK_MS // 1000, loop.time()
         for start in range(0, len(sound), size):
             await self._send(frames.Audio(sound[start : start + size], RATE))

@@ -1,0 +1,98 @@
+"""A sound card made of software: PulseAudio with a virtual microphone and a virtual speaker.
+
+`SoundCard.plugged_in(folder)` starts a PulseAudio of its own, which nothing else can reach.
+What `speak` plays is what programs hear at the microphone; what programs play is what `listen`
+records; `join` lets the speaker be heard by the microphone, as in a room.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+SINKS = """
+load-module module-null-sink sink_name=speaker rate=48000 channels=1 sink_properties=device.description=Virtual-Speaker
+load-module module-null-sink sink_name=mouth rate=48000 channels=1 sink_properties=device.description=Mouth
+load-module module-remap-source master=mouth.monitor source_name=microphone source_properties=device.description=Virtual-Microphone
+set-default-sink speaker
+set-default-source microphone
+"""  # noqa: E501 - one module a line is PulseAudio's syntax
+NOTHING = "\n"
+
+
+@dataclass(frozen=True)
+class SoundCard:
+    """A running PulseAudio; `env` is what a program needs to find it."""
+
+    env: dict[str, str]
+
+    @staticmethod
+    @contextmanager
+    def plugged_in(folder: Path, devices: str = SINKS) -> Iterator[SoundCard]:
+        """The card while the block runs. `folder` must be short-lived and is its only trace."""
+        runtime = folder / "runtime"
+        runtime.mkdir(mode=0o700)
+        script = folder / "card.pa"
+        script.write_text("load-module module-native-protocol-unix\n" + devices)
+        env = {
+            **os.environ,
+            "HOME": str(folder),
+            "XDG_RUNTIME_DIR": str(runtime),
+            "PULSE_SERVER": f"unix:{runtime}/pulse/native",
+        }
+        argv = ["pulseaudio", "-n", "--daemonize=no", "--exit-idle-time=-1", "--use-pid-file=no"]
+        argv += ["--disable-shm=yes", "--realtime=no", "--high-priority=no", "-F", str(script)]
+        process = subprocess.Popen(argv, env=env, stderr=subprocess.DEVNULL)
+        card = SoundCard(env)
+        try:
+            card._wait_until_up(process)
+            yield card
+        finally:
+            process.send_signal(signal.SIGTERM)
+            process.wait(10)
+
+    def _wait_until_up(self, process: subprocess.Popen[bytes]) -> None:
+        for _ in range(200):
+            if self._pactl("info").returncode == 0:
+                return
+            assert process.poll() is None, "pulseaudio ended"
+            time.sleep(0.05)
+        raise AssertionError("pulseaudio did not start")
+
+    def _pactl(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            ["pactl", *arguments], env=self.env, capture_output=True, text=True, check=False
+        )
+
+    def speak(self, wav: Path) -> subprocess.Popen[bytes]:
+        """Begin to play a file into the microphone, by a human mouth so to say."""
+        argv = ["paplay", "--device=mouth", "--latency-msec=20", str(wav)]
+        return subprocess.Popen(argv, env=self.env)
+
+    @contextmanager
+    def listen(self, wav: Path, at: str = "speaker.monitor") -> Iterator[None]:
+        """Record what is played while the block runs, mono at 48 kHz."""
+        argv = ["parec", f"--device={at}", "--latency-msec=20", "--file-format=wav"]
+        argv += ["--rate=48000", "--channels=1", str(wav)]
+        process = subprocess.Popen(argv, env=self.env)
+        time.sleep(0.3)
+        try:
+            yield
+        finally:
+            time.sleep(0.2)
+            process.send_signal(signal.SIGINT)
+            process.wait(5)
+
+    def join(self, latency_ms: int = 40) -> None:
+        """Put speaker and microphone into one room: each sound of one reaches the other."""
+        loop = self._pactl(
+            "load-module", "module-loopback", "source=speaker.monitor", "sink=mouth",
+            f"latency_msec={latency_ms}", "adjust_time=0",
+        )  # fmt: skip
+        assert loop.returncode == 0, loop.stderr
