@@ -16,9 +16,9 @@ LIMITS = Limits(sonic_connection=12)
 
 
 def test_the_connection_limit_is_not_noticed(agents: Mapping[str, Agent], tmp_path: Path) -> None:
-    """Pipecat renews a connection after 6 minutes of AWS's 8; here after 3 seconds of 12."""
+    """Pipecat renews a connection after 6 minutes of AWS's 8; here after 2 seconds of 12."""
     agent = agents["nova-sonic"].copy(tmp_path / "agent")
-    renew_after(agent, seconds=3)
+    renew_after(agent, seconds=2)
     run, models = asyncio.run(talk(agent))
 
     assert said(run.events("user_said")) == [NAME.heard, OPEN.heard, NAME.heard]

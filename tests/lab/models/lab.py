@@ -9,7 +9,7 @@ import socket
 import ssl
 import tempfile
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -57,8 +57,7 @@ async def serve(
 ) -> AsyncIterator[Models]:
     """Runs the stand-ins of Nova Sonic, ConverseStream, Polly and Transcribe in this event loop.
 
-    Raises PermissionError when this user may not listen on port 443 (root may; others after
-    `sysctl net.ipv4.ip_unprivileged_port_start=443`).
+    Raises PermissionError when this user may not listen on port 443.
     """
     keys = Keys("AKIDVOICECORETEST", "a-secret-that-only-the-stand-ins-know")
     world = World(region, keys, script or Script(), limits or Limits(), Journal(echo))
@@ -96,9 +95,12 @@ def _listen() -> tuple[socket.socket, socket.socket, socket.socket]:
         try:
             for port in (_TLS_PORT, 0, _TRANSCRIBE_PORT):
                 opened.append(socket.create_server((address, port)))
-        except PermissionError:
+        except PermissionError as e:
             _close(opened)
-            raise
+            hint = "be root, or sysctl -w net.ipv4.ip_unprivileged_port_start=443"
+            raise PermissionError(
+                f"port {port} is not for this user: {hint}"
+            ) from e
         except OSError:
             _close(opened)
             continue
@@ -128,7 +130,9 @@ async def _bedrock_and_polly(
         yield
     finally:
         stop.set()
-        await server
+        # What a client says into a closing connection is an error to OpenSSL, and none to us.
+        with suppress(ssl.SSLError):
+            await server
 
 
 @asynccontextmanager
