@@ -98,9 +98,7 @@ def _listen() -> tuple[socket.socket, socket.socket, socket.socket]:
         except PermissionError as e:
             _close(opened)
             hint = "be root, or sysctl -w net.ipv4.ip_unprivileged_port_start=443"
-            raise PermissionError(
-                f"port {port} is not for this user: {hint}"
-            ) from e
+            raise PermissionError(f"port {port} is not for this user: {hint}") from e
         except OSError:
             _close(opened)
             continue
