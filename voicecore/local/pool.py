@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import aclosing
 from pathlib import Path
 from typing import Literal
 
@@ -26,6 +27,12 @@ def is_source(path: Path, root: Path) -> bool:
     if _IGNORED_FOLDERS.intersection(parts):
         return False
     return path.suffix in _WATCHED or path.name == ".env"
+
+
+def source_folders(root: Path) -> list[Path]:
+    """Return `root` and the folders under it that can hold source files."""
+    below = (path for path in root.iterdir() if path.is_dir() and path.name not in _IGNORED_FOLDERS)
+    return [root, *(folder for path in sorted(below) for folder in source_folders(path))]
 
 
 class Pool:
@@ -93,17 +100,26 @@ class Pool:
         self._on_change("reloaded")
 
     async def watch(self, root: Path) -> None:
-        """Make a new version whenever a source file under `root` is saved. Runs until cancelled."""
-        # watchfiles mentions trio, which is not installed, in a type
-        changes = watchfiles.awatch(  # pyright: ignore[reportUnknownMemberType]
-            root,
-            watch_filter=lambda _, path: is_source(Path(path), root),
-            debounce=200,  # ms; an editor saves in several steps
-            step=50,
-            recursive=True,
-        )
-        async for _ in changes:
-            await self.renew()
+        """Make a new version whenever a source file under `root` is saved. Runs until cancelled.
+
+        `root` must be a real path: that is how macOS names what changed.
+        """
+        while True:
+            folders = source_folders(root)
+            changes = watchfiles.awatch(  # pyright: ignore[reportUnknownMemberType] (trio's types)
+                *folders,
+                watch_filter=None,
+                debounce=200,  # ms; an editor saves in several steps
+                step=50,
+                recursive=False,  # else it watches the thousands of folders in .venv
+            )
+            async with aclosing(changes):
+                async for changed in changes:
+                    moved = source_folders(root) != folders
+                    if moved or any(is_source(Path(path), root) for _, path in changed):
+                        await self.renew()
+                    if moved:
+                        break
 
     async def close(self, grace: float) -> None:
         """End the spare."""

@@ -83,6 +83,7 @@ class LocalRuntime:
         self.logs = settings.root / ".voicecore" / "logs"
         self.clock = Clock(settings.time_scale)
         self._allowlist = check_allowlist(settings.allowlist)
+        self._watched = settings.watch.resolve() if settings.watch else None
         self._on_event = on_event
         self._lines: deque[LogLine] = deque(maxlen=_LINES_KEPT)
         self._guard = Guard()
@@ -112,8 +113,8 @@ class LocalRuntime:
             await self._listen(stack, self._http)
             stack.push_async_callback(self._sessions.close)
             self._pool.refill()
-            if self.settings.watch is not None:
-                watching = asyncio.create_task(self._pool.watch(self.settings.watch))
+            if self._watched is not None:
+                watching = asyncio.create_task(self._pool.watch(self._watched))
                 stack.callback(watching.cancel)
             self._stack = stack.pop_all()
         return self

@@ -154,6 +154,7 @@ class Sessions:
         self._starting: dict[str, asyncio.Task[VoicecoreError | None]] = {}
         self._watching: set[asyncio.Task[None]] = set()
         self._grace = STOP_GRACE
+        self._closing = False
 
     async def obtain(self, session_id: str) -> Session:
         """Return the session, started if it is new.
@@ -193,7 +194,8 @@ class Sessions:
         return tuple(session.status() for session in self._live.values())
 
     async def close(self) -> None:
-        """End every session."""
+        """End every session, and begin no other: clients that lose theirs call again at once."""
+        self._closing = True
         self._grace = _SHUTDOWN_GRACE
         hurried: list[AgentProcess] = []
         for session in self._live.values():
@@ -206,6 +208,8 @@ class Sessions:
             await asyncio.wait(tasks)
 
     def _begin(self, session_id: str) -> Session:
+        if self._closing:
+            raise Refused(conflict("The runtime is stopping.", "Start it again: voicecore dev."))
         if len(self._live) >= self._limit:
             raise Refused(
                 quota(

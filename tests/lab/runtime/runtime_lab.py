@@ -1,6 +1,7 @@
 """What the tests of the local runtime share: a project, a running runtime, signed clients."""
 
 import asyncio
+import json
 import os
 import shutil
 import sys
@@ -68,6 +69,11 @@ class Lab:
                 agentRuntimeArn=ARN, runtimeSessionId=session, payload=payload, **more
             )
         )
+
+    async def ask(self, payload: bytes = b"{}", session: str | None = None) -> Any:
+        """The JSON that the agent answers; read off the loop, which is what serves it."""
+        answer = await self.invoke(payload, session)
+        return json.loads(await asyncio.to_thread(answer["response"].read))
 
     async def stop(self, session: str) -> Any:
         return await asyncio.to_thread(

@@ -1,7 +1,6 @@
 """How sessions live and end: /ping rules, time limits, crashes, reload, and no process left."""
 
 import asyncio
-import json
 import os
 import signal
 import subprocess
@@ -41,8 +40,8 @@ def test_the_ping_decides_how_long_a_session_lives(
     tmp_path: Path, mood: str, reason: str, advice: str | None
 ) -> None:
     async def main() -> None:
-        # 900 s idle timeout and 8 h lifetime, in 0.1 and 3.2 s
-        async with lab(tmp_path, mood, time_scale=9000) as here:
+        # 900 s idle timeout and 8 h lifetime, in 0.05 and 1.6 s
+        async with lab(tmp_path, mood, time_scale=18_000) as here:
             await here.invoke()
             pid = pid_of(here.runtime.snapshot().sessions[0])
             await here.until(lambda: here.told("ended"))
@@ -71,8 +70,8 @@ def test_an_open_request_keeps_a_session(tmp_path: Path) -> None:
     async def main() -> None:
         short = Lifecycle(idle_timeout=60)  # 0.2 s; the request takes 240 s of the clock
         async with lab(tmp_path, time_scale=300, lifecycle=short) as here:
-            answer = await here.invoke(b'{"do": "wait", "seconds": 0.8}')
-            assert json.loads(answer["response"].read())["payload"]["seconds"] == 0.8
+            answer = await here.ask(b'{"do": "wait", "seconds": 0.8}')
+            assert answer["payload"]["seconds"] == 0.8
             await here.until(lambda: here.told("ended") == [IDLE])
 
     asyncio.run(main())
@@ -211,8 +210,7 @@ def test_a_saved_file_serves_the_next_session(tmp_path: Path) -> None:
             old, new = new_session(), new_session()
 
             async def greeting(session: str) -> str:
-                answer = await here.invoke(session=session)
-                return json.loads(answer["response"].read())["greeting"]
+                return (await here.ask(session=session))["greeting"]
 
             assert await greeting(old) == "first version"
             await asyncio.sleep(0.2)  # the watch begins within one step of 50 ms
@@ -228,6 +226,14 @@ def test_a_saved_file_serves_the_next_session(tmp_path: Path) -> None:
             assert await greeting(old) == "first version"
             app.write_text(APP.read_text())
             await here.until(lambda: here.runtime.snapshot().spare.state == "ready")
+            prompts = tmp_path / "agent" / "prompts"
+            for change in (prompts.mkdir, lambda: (prompts / "hello.md").write_text("Hi")):
+                reloads = len(here.told("reloaded"))
+                change()
+                await here.until(lambda before=reloads: len(here.told("reloaded")) > before)
+            (prompts / "call.wav").write_text("")
+            await asyncio.sleep(0.4)
+            assert here.runtime.snapshot().version == 6
 
     asyncio.run(main())
 
