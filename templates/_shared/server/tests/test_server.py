@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import pytest
@@ -18,22 +16,12 @@ AUTHORIZED = {"Authorization": f"Bearer {KEY}"}
 
 
 @pytest.fixture
-def aws_environment() -> Iterator[None]:
-    """Credentials that sign, and an endpoint where nobody listens."""
-    before = dict(os.environ)
-    os.environ |= {
-        "AWS_ACCESS_KEY_ID": "AKIDEXAMPLE",
-        "AWS_SECRET_ACCESS_KEY": "example",
-        "AWS_ENDPOINT_URL_BEDROCK_AGENTCORE": "http://127.0.0.1:9",
-        "AWS_MAX_ATTEMPTS": "1",
-    }
-    yield
-    os.environ.clear()
-    os.environ |= before
-
-
-@pytest.fixture
-def client(aws_environment: None) -> TestClient:
+def client(monkeypatch: pytest.MonkeyPatch) -> TestClient:
+    """The server with credentials that sign, and an AWS where nobody listens."""
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "example")
+    monkeypatch.setenv("AWS_ENDPOINT_URL_BEDROCK_AGENTCORE", "http://127.0.0.1:9")
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
     return TestClient(create_app(ENVIRONMENT), raise_server_exceptions=False)
 
 

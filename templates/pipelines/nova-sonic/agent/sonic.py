@@ -7,7 +7,6 @@ import os
 import boto3
 from aws_sdk_bedrock_runtime.client import BedrockRuntimeClient
 from aws_sdk_bedrock_runtime.config import Config
-from botocore.exceptions import NoCredentialsError
 from pipecat.frames.frames import Frame, LLMMessagesAppendFrame
 from pipecat.processors.frame_processor import FrameDirection
 from pipecat.processors.frameworks.rtvi.frames import RTVISendTextFrame
@@ -18,6 +17,12 @@ from smithy_aws_core.identity import StaticCredentialsResolver
 from smithy_core.shapes import ShapeID
 
 MODEL = "amazon.nova-2-sonic-v1:0"
+
+
+class NoCredentials(Exception):
+    """The agent's role, or whoever runs it, has no AWS credentials."""
+
+    status_code = 401  # by which Pipecat knows that trying again is no use
 
 
 class NovaSonic(AWSNovaSonicLLMService):
@@ -41,11 +46,11 @@ class NovaSonic(AWSNovaSonicLLMService):
 
         The SDK resolves no roles and refreshes nothing, and a role's keys live for hours at
         most; Pipecat calls this for the first connection and for every renewal.
-        Raises NoCredentialsError when there are none.
+        Raises NoCredentials.
         """
         credentials = boto3.Session().get_credentials()
         if credentials is None:
-            raise NoCredentialsError
+            raise NoCredentials("there are no AWS credentials; use AWS_PROFILE or a role")
         keys = credentials.get_frozen_credentials()
         endpoint = os.environ.get("AWS_ENDPOINT_URL_BEDROCK_RUNTIME")
         return BedrockRuntimeClient(

@@ -1,0 +1,83 @@
+"""Starts the agent as AgentCore does: `python app.py`, and asks /ping until it answers."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+AGENT = Path(__file__).parents[1] / "agent"
+sys.path.insert(0, str(AGENT))
+
+START_SECONDS = 30  # AgentCore gives up after as much
+
+
+@dataclass(frozen=True)
+class Agent:
+    """A running agent."""
+
+    port: int
+    process: subprocess.Popen[bytes]
+    log: Path
+
+    def ping(self) -> dict[str, Any]:
+        """What GET /ping says; raises OSError while nobody listens."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/ping", timeout=2) as answer:
+            return json.load(answer)
+
+    def events(self, name: str) -> list[dict[str, Any]]:
+        """The events of this name that the agent has logged so far."""
+        lines = [json.loads(line) for line in self.log.read_text("utf-8").splitlines()]
+        return [line for line in lines if line["event"] == name]
+
+
+def start(folder: Path, log: Path, environment: dict[str, str]) -> Agent:
+    """Run the agent in `folder`, its output in `log`, on a free port."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, "app.py"],
+            cwd=folder,
+            env=os.environ | {"PORT": str(port), "PYTHONUNBUFFERED": "1"} | environment,
+            stdout=output,
+            stderr=subprocess.PIPE,
+        )
+    return Agent(port, process, log)
+
+
+def wait_for_ping(agent: Agent) -> None:
+    """Wait until the agent answers; fails when it ends or takes too long."""
+    deadline = time.monotonic() + START_SECONDS
+    while True:
+        assert agent.process.poll() is None, "the agent ended; its traceback is on stderr"
+        try:
+            agent.ping()
+            return
+        except (urllib.error.URLError, OSError):
+            assert time.monotonic() < deadline, f"no /ping after {START_SECONDS} s"
+            time.sleep(0.1)
+
+
+@pytest.fixture(scope="module")
+def agent(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Agent]:
+    """The agent, running until the module's last test has ended."""
+    running = start(AGENT, tmp_path_factory.mktemp("agent") / "log", {})
+    try:
+        wait_for_ping(running)
+        yield running
+    finally:
+        running.process.terminate()
+        running.process.communicate(timeout=20)
