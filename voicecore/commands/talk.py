@@ -18,8 +18,9 @@ from voicecore.project import Project, load_project
 from voicecore.talk import extras
 
 if TYPE_CHECKING:
-    from voicecore.talk.conversation import Conversation, Ear, Ending, Equipment, Mouth
+    from voicecore.talk.conversation import Conversation, Ending, Equipment
     from voicecore.talk.files import Clip
+    from voicecore.talk.gear import Ear, Mouth
 
 
 @dataclass(frozen=True)
@@ -172,19 +173,21 @@ def _equipment(context: Context, options: TalkOptions, clips: bool) -> Equipment
     from voicecore.talk.conversation import Equipment
     from voicecore.talk.echo import EchoCanceller
     from voicecore.talk.files import Recorder, WavWriter
+    from voicecore.talk.gear import SilentEar
     from voicecore.talk.mouth import ScriptedMouth
     from voicecore.talk.playback import Playback
 
     playback = Playback()
     scripted = clips or options.text
-    ear: Ear = audio.NoSpeaker(playback)
-    mouth: Mouth = ScriptedMouth()
+    ear: Ear = SilentEar(playback)
     if not scripted or options.speaker:
         speakers = audio.list_devices().speakers
         ear = audio.Speaker(playback, audio.pick(speakers, options.speaker, "speaker"))
+    mouth: Mouth = ScriptedMouth(ear)
     if not scripted:
         microphones = audio.list_devices().microphones
-        mouth = audio.Microphone(audio.pick(microphones, options.microphone, "microphone"))
+        device = audio.pick(microphones, options.microphone, "microphone")
+        mouth = audio.Microphone(device, ear)
     try:
         return Equipment(
             mouth,

@@ -13,6 +13,7 @@ from typing import Any
 from voicecore.errors import ExitCode, VoicecoreError
 from voicecore.talk import pcm
 from voicecore.talk.extras import load
+from voicecore.talk.gear import Ear, Moment
 from voicecore.talk.playback import Playback
 
 _DEVICE_MS = 10
@@ -138,12 +139,14 @@ def pick(devices: Sequence[Device], name: str | None, kind: str) -> Device | Non
 class Microphone:
     """Captures at SPEECH_RATE; its clock is the clock of the call.
 
-    Held open from `open` to `close`. The device's thread hands each period to the event loop.
+    Held open from `open` to `close`. The device's thread hands each block to the event loop,
+    with what the ear has heard meanwhile: an echo canceller lives on knowing what sounded when,
+    and a busy event loop would blur that.
     """
 
-    def __init__(self, device: Device | None) -> None:
-        self._device = device
-        self._blocks: asyncio.Queue[bytes] = asyncio.Queue()
+    def __init__(self, device: Device | None, ear: Ear) -> None:
+        self._device, self._ear = device, ear
+        self._moments: asyncio.Queue[Moment] = asyncio.Queue()
         self._capture: Any = None
 
     def open(self) -> None:
@@ -152,7 +155,8 @@ class Microphone:
         loop = asyncio.get_running_loop()
 
         def deliver(block: bytes) -> None:  # on the device's thread
-            loop.call_soon_threadsafe(self._blocks.put_nowait, block)
+            moment = Moment(block, self._ear.heard())
+            loop.call_soon_threadsafe(self._moments.put_nowait, moment)
 
         receiver = _cut_into_blocks(deliver)
         next(receiver)
@@ -170,10 +174,10 @@ class Microphone:
         except miniaudio.MiniaudioError as error:
             raise MicrophoneDenied(str(error)) from error
 
-    async def blocks(self) -> AsyncIterator[bytes]:
-        """What is captured, in blocks of BLOCK_MS, for ever."""
+    async def moments(self) -> AsyncIterator[Moment]:
+        """What is captured, and heard meanwhile, for ever."""
         while True:
-            yield await self._blocks.get()
+            yield await self._moments.get()
 
     def close(self) -> None:
         """Stop listening."""
@@ -234,20 +238,3 @@ class Speaker:
         """Stop playing."""
         if self._output is not None:
             self._output.close()
-
-
-class NoSpeaker:
-    """An ear without a loudspeaker: hears one block of a Playback whenever it is asked."""
-
-    def __init__(self, playback: Playback) -> None:
-        self._playback = playback
-
-    def open(self) -> None:
-        """Nothing to open."""
-
-    def heard(self) -> bytes:
-        """The next block, at VOICE_RATE."""
-        return self._playback.pull(pcm.VOICE_BLOCK)
-
-    def close(self) -> None:
-        """Nothing to close."""

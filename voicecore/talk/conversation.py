@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
-from typing import Any, Protocol
+from typing import Any
 
 import aiohttp
 
@@ -16,6 +16,7 @@ from voicecore.talk import frames, pcm, rtvi
 from voicecore.talk.dialogue import Dialogue
 from voicecore.talk.echo import EchoCanceller
 from voicecore.talk.files import Clip, Recorder, WavWriter
+from voicecore.talk.gear import Ear, Mouth
 from voicecore.talk.mouth import ScriptedMouth
 from voicecore.talk.playback import Playback
 from voicecore.talk.ring import Block
@@ -34,34 +35,6 @@ _ECHO_DELAY_MS = 50
 """From our playback to our capture: two device buffers; AEC3 refines it."""
 _LEVEL_BLOCKS = 6
 """Blocks to a bar of the meter: 120 ms, one step of the screen at 8 frames/s."""
-
-
-class Mouth(Protocol):
-    """Where what the user says comes from; its clock is the clock of the call."""
-
-    def open(self) -> None:
-        """Begin; raises if there is no such device."""
-
-    def blocks(self) -> AsyncIterator[bytes]:
-        """PCM at SPEECH_RATE in blocks of BLOCK_MS, in real time, for ever."""
-        ...
-
-    def close(self) -> None:
-        """End."""
-
-
-class Ear(Protocol):
-    """Where what the agent says goes."""
-
-    def open(self) -> None:
-        """Begin; raises if there is no such device."""
-
-    def heard(self) -> bytes:
-        """What has sounded since the last call, PCM at VOICE_RATE."""
-        ...
-
-    def close(self) -> None:
-        """End."""
 
 
 class Ending(Enum):
@@ -210,10 +183,11 @@ class Conversation:
         """The call's clock: one turn of this loop for every block of sound."""
         gear = self._gear
         levels: list[tuple[float, float]] = []
-        async for captured in gear.mouth.blocks():
+        async for moment in gear.mouth.moments():
             now = self._loop.time()
-            heard = gear.ear.heard()
-            said = gear.echo.clean(heard, captured, _ECHO_DELAY_MS) if gear.echo else captured
+            said, heard = moment.said, moment.heard
+            if gear.echo:
+                said = gear.echo.clean(heard, said, _ECHO_DELAY_MS)
             voiced = self._tracker.feed(said)
             ended = self._voice_ended(voiced, now)
             if ended is not None:

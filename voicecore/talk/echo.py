@@ -38,11 +38,11 @@ class EchoCanceller:
         self._far += heard
         del self._far[: max(0, len(self._far) - 2 * _MAX_BACKLOG)]
         cleaned = bytearray()
+        while len(self._far) >= 2 * _FAR_STEP:
+            far = self._frame(self._far[: 2 * _FAR_STEP], pcm.VOICE_RATE)
+            self._apm.process_reverse_stream(far)
+            del self._far[: 2 * _FAR_STEP]
         for start in range(0, len(near), 2 * _STEP):
-            if len(self._far) >= 2 * _FAR_STEP:
-                far = self._frame(self._far[: 2 * _FAR_STEP], pcm.VOICE_RATE)
-                self._apm.process_reverse_stream(far)
-                del self._far[: 2 * _FAR_STEP]
             step = self._frame(near[start : start + 2 * _STEP], pcm.SPEECH_RATE)
             self._apm.set_stream_delay_ms(delay_ms)
             self._apm.process_stream(step)

@@ -7,12 +7,14 @@ from collections.abc import AsyncIterator
 
 from voicecore.talk import pcm
 from voicecore.talk.files import Clip
+from voicecore.talk.gear import Ear, Moment
 
 
 class ScriptedMouth:
     """Keeps time by the event loop's clock; late blocks are made up for, none is left out."""
 
-    def __init__(self) -> None:
+    def __init__(self, ear: Ear) -> None:
+        self._ear = ear
         self._clip: Clip | None = None
         self._position = 0
         self._said = asyncio.Event()
@@ -29,14 +31,14 @@ class ScriptedMouth:
         self._said.clear()
         await self._said.wait()
 
-    async def blocks(self) -> AsyncIterator[bytes]:
-        """A block every BLOCK_MS, for ever: each is handed out when its last sample is over."""
+    async def moments(self) -> AsyncIterator[Moment]:
+        """One every BLOCK_MS, for ever: each is handed out when its last sample is over."""
         loop = asyncio.get_running_loop()
         due = loop.time()
         while True:
             due += pcm.BLOCK_MS / 1000
             await asyncio.sleep(max(0.0, due - loop.time()))
-            yield self._next()
+            yield Moment(self._next(), self._ear.heard())
 
     @property
     def voiced_ago(self) -> float | None:

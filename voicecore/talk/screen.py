@@ -67,14 +67,15 @@ def utterance(said: Said, turns: Sequence[latency.Turn], width: int) -> list[Lin
     lines: list[Line] = [[Span(f"{name:<{_INDENT}}", _STYLES[said.who]), Span(rows[0], style)]]
     lines += [[Span(" " * _INDENT), Span(row, style)] for row in rows[1:]]
     if said.turn is not None and said.turn <= len(turns):
-        lines.append([Span(" " * _INDENT), Span(timing(turns[said.turn - 1]), "dim")])
+        figures = textwrap.wrap(timing(turns[said.turn - 1]), max(20, width - _INDENT))
+        lines += [[Span(" " * _INDENT), Span(row, "dim")] for row in figures]
     return lines
 
 
 def timing(turn: latency.Turn) -> str:
-    """A turn's latency and its parts, in seconds."""
-    parts = "".join(f" · {part.name} {part.ms / 1000:.2f}" for part in turn.parts)
-    return f"{turn.total_ms / 1000:.2f} s{parts}"
+    """A turn's latency and its parts, in seconds; a part is never broken over two lines."""
+    parts = "".join(f" · {part.name}\xa0{part.ms / 1000:.2f}" for part in turn.parts)
+    return f"{turn.total_ms / 1000:.2f}\xa0s{parts}"
 
 
 def summary(totals: latency.Totals) -> str:

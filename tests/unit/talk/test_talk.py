@@ -1,0 +1,234 @@
+"""The whole command against the stand-in, as a process: files, typing, signals, a terminal."""
+
+import asyncio
+import json
+import os
+import pty
+import signal
+import sys
+import termios
+import wave
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.unit.talk.standin import KEY, StandIn, tone
+from voicecore.talk import pcm
+
+QUESTION_MS = 730
+
+
+@pytest.fixture
+def question(tmp_path: Path) -> Path:
+    path = tmp_path / "question.wav"
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(8000)
+        file.writeframes(bytes(3200) + tone(QUESTION_MS, 300, 8000) + bytes(3200))
+    return path
+
+
+class Talk:
+    """A running `voicecore talk`."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self.process = process
+        self.events: list[dict[str, Any]] = []
+
+    @classmethod
+    async def start(cls, agent: StandIn, folder: Path, *arguments: str, **options: Any) -> "Talk":
+        argv = [sys.executable, "-m", "voicecore", "talk", "--url", agent.url, *arguments]
+        env = {**os.environ, "SESSION_API_KEY": KEY, **options.pop("env", {})}
+        pipes = dict.fromkeys(("stdin", "stdout", "stderr"), asyncio.subprocess.PIPE)
+        process = await asyncio.create_subprocess_exec(
+            *argv, cwd=folder, env=env, **{**pipes, **options}
+        )
+        return cls(process)
+
+    async def until(self, event: str) -> dict[str, Any]:
+        """Read JSON events up to the next of this name."""
+        assert self.process.stdout
+        async with asyncio.timeout(30):
+            while line := await self.process.stdout.readline():
+                self.events.append(json.loads(line))
+                if self.events[-1].get("event") == event:
+                    return self.events[-1]
+        raise AssertionError(f"no {event} but {self.events}: {await self.errors()}")
+
+    async def errors(self) -> str:
+        assert self.process.stderr
+        return (await self.process.stderr.read()).decode()
+
+    async def end(self) -> int:
+        async with asyncio.timeout(30):
+            return await self.process.wait()
+
+
+def run(test: Callable[[], Coroutine[None, None, None]]) -> None:
+    asyncio.run(test())
+
+
+def sound_in(path: Path) -> tuple[int, np.ndarray[Any, Any]]:
+    with wave.open(str(path)) as file:
+        samples = pcm.to_array(file.readframes(file.getnframes()))
+        return file.getframerate(), samples.reshape(-1, file.getnchannels()).astype(float)
+
+
+def test_files_are_spoken_and_answers_written(tmp_path: Path, question: Path) -> None:
+    async def test() -> None:
+        async with StandIn(greeting="Hello.", reply_ms=400) as agent:
+            talk = await Talk.start(
+                agent, tmp_path, "--json", "--input", str(question), "--input", str(question),
+                "--output", "y.wav", "--record", "c.wav",
+            )  # fmt: skip
+            ended = await talk.until("ended")
+            assert await talk.end() == 0
+            assert agent.stopped == [agent.heard[0].session]
+        said = [(e["event"], e.get("text")) for e in talk.events if "text" in e]
+        heard = f"an utterance of {QUESTION_MS // 20 * 20} ms"
+        assert [kind for kind, _ in said] == ["agent_said"] + ["user_said", "agent_said"] * 2
+        assert said[0][1] == "Hello."
+        assert abs(int(str(said[1][1]).split()[3]) - QUESTION_MS) <= 40, heard
+        assert (ended["turns"], ended["by"]) == (2, "script")
+        # The agent waits 300 ms of silence and thinks 60 ms: the rest is ours.
+        latencies = [e for e in talk.events if e["event"] == "latency"]
+        assert all(e["total_ms"] > 300 for e in latencies)
+        assert all(
+            {"VAD", "LLM", "transport"} == {s["key"] for s in e["stages"]} for e in latencies
+        )
+        rate, output = sound_in(tmp_path / "y.wav")
+        assert rate == 24_000
+        loud = np.abs(output[:, 0]) > 1000
+        assert np.count_nonzero(loud) / 24_000 == pytest.approx(3 * 0.4 * 0.93, abs=0.06)
+        _, both = sound_in(tmp_path / "c.wav")
+        # Nobody speaks over the other: where one channel is loud the other is silent.
+        left, right = (np.abs(both[: len(both) // 480 * 480, side]).reshape(-1, 480).max(axis=1)
+                       for side in (0, 1))  # fmt: skip
+        assert not np.any((left > 1000) & (right > 1000))
+        assert np.count_nonzero(left > 1000) * 0.02 == pytest.approx(2 * 0.73, abs=0.1)
+
+    run(test)
+
+
+def test_typed_lines_are_answered_one_after_the_other(tmp_path: Path) -> None:
+    async def test() -> None:
+        async with StandIn(reply_ms=100) as agent:
+            talk = await Talk.start(agent, tmp_path, "--text")
+            _, errors = await talk.process.communicate(b"hello\n\nwhat time is it")
+            assert talk.process.returncode == 0
+            assert agent.heard[0].texts == ["hello", "what time is it"]
+        shown = errors.decode().splitlines()
+        assert shown[:3] == ["connected", "you      hello", "agent    You typed: hello"]
+        assert "you      what time is it" in shown
+        assert shown[-1].startswith("2 turns · median ")
+
+    run(test)
+
+
+def test_a_cut_in_the_middle_of_a_question_is_not_noticed(tmp_path: Path, question: Path) -> None:
+    async def test() -> None:
+        async with StandIn(greeting="Hi.", reply_ms=100) as agent:
+            talk = await Talk.start(agent, tmp_path, "--json", "--input", str(question))
+            await talk.until("agent_said")
+            for _ in range(500):
+                await asyncio.sleep(0.01)
+                if any(agent.heard[0].audio[-6400:]):
+                    break
+            await agent.cut()
+            await talk.until("ended")
+            assert await talk.end() == 0
+        said = [e for e in talk.events if e["event"] == "user_said"]
+        assert len(said) == 1
+        assert abs(int(said[0]["text"].split()[3]) - QUESTION_MS) <= 40
+
+    run(test)
+
+
+@pytest.mark.parametrize("moment", ["starting", "connected", "speaking"])
+def test_ctrl_c_ends_the_call_properly(tmp_path: Path, question: Path, moment: str) -> None:
+    async def test() -> None:
+        async with StandIn(greeting="Hello, hello, hello.", reply_ms=3000) as agent:
+            arguments = ["--json", "--input", str(question), "--record", "c.wav"]
+            talk = await Talk.start(agent, tmp_path, *arguments)
+            if moment == "starting":
+                await asyncio.sleep(0.2)
+            else:
+                await talk.until("connected")
+            if moment == "speaking":
+                await asyncio.sleep(0.5)
+            talk.process.send_signal(signal.SIGINT)
+            code = await talk.end()
+            assert code == 130 or (moment == "starting" and code == -signal.SIGINT)
+            assert agent.stopped == [h.session for h in agent.heard]
+        if moment == "speaking":
+            _, both = sound_in(tmp_path / "c.wav")
+            assert len(both) > 0.3 * 24_000
+
+    run(test)
+
+
+@pytest.mark.parametrize(
+    ("agent", "arguments", "env", "code", "message"),
+    [
+        (StandIn(answers=True), ["--input", "letter.wav"], {}, 2, "no WAV, MP3 or FLAC"),
+        (StandIn(), ["--text"], {"SESSION_API_KEY": "wrong"}, 1, "refused the key (401)"),
+        (StandIn(), ["--text"], {"SESSION_API_KEY": ""}, 1, "SESSION_API_KEY is neither"),
+        (StandIn(), ["--text", "--input", "letter.wav"], {}, 2, "choose one"),
+        (StandIn(), ["--transport", "pigeon"], {}, 2, "does not speak 'pigeon'"),
+        (StandIn(), ["--text", "--record", "no/such/folder.wav"], {}, 2, "cannot be written"),
+    ],
+)
+def test_mistakes(
+    tmp_path: Path, agent: StandIn, arguments: list[str], env: dict[str, str], code: int,
+    message: str,
+) -> None:  # fmt: skip
+    (tmp_path / "letter.wav").write_text("Dear Sir or Madam")
+
+    async def test() -> None:
+        async with agent:
+            talk = await Talk.start(agent, tmp_path, *arguments, env=env)
+            _, errors = await talk.process.communicate(b"hi\n")
+            assert (talk.process.returncode, message in errors.decode()) == (code, True), errors
+
+    run(test)
+
+
+def test_an_agent_that_hangs_up_early_is_a_failure(tmp_path: Path, question: Path) -> None:
+    async def test() -> None:
+        async with StandIn(greeting="Goodbye.") as agent:
+            talk = await Talk.start(agent, tmp_path, "--json", "--input", str(question))
+            await talk.until("connected")
+            await agent.cut(code=1000)
+            assert await talk.end() == 1
+
+    run(test)
+
+
+def test_the_screen_of_a_terminal(tmp_path: Path, question: Path) -> None:
+    async def test() -> None:
+        async with StandIn(greeting="Hello.", reply_ms=600) as agent:
+            master, slave = pty.openpty()
+            termios.tcsetwinsize(slave, (24, 80))
+            before = termios.tcgetattr(slave)
+            talk = await Talk.start(
+                agent, tmp_path, "--input", str(question),
+                stdin=slave, stdout=slave, stderr=slave, env={"TERM": "xterm-256color"},
+            )  # fmt: skip
+            written = bytearray()
+            loop = asyncio.get_running_loop()
+            loop.add_reader(master, lambda: written.extend(os.read(master, 65536)))
+            assert await talk.end() == 0
+            await asyncio.sleep(0.1)
+            loop.remove_reader(master)
+            assert termios.tcgetattr(slave) == before
+        picture = written.decode()
+        for part in ("voicecore talk", "connected", "Hello.", "▇", "VAD", "1 turn", "Ctrl-C"):
+            assert part in picture, part
+        assert picture.rstrip().endswith("00:0" + picture.rstrip()[-1])
+        assert "\x1b[?25h" in picture  # the cursor is back
+
+    run(test)
