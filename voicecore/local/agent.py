@@ -74,6 +74,7 @@ class AgentProcess:
         http: aiohttp.ClientSession,
         start_limit: float,
         on_lines: Callable[[AgentProcess, list[str]], None],
+        group: int | None = None,
     ) -> AgentProcess:
         """Start the agent on a free port; `start_limit` is in real seconds."""
         port = free_port()
@@ -90,7 +91,7 @@ class AgentProcess:
 
         env = {**spec.env, "PORT": str(port), "PYTHONUNBUFFERED": "1"}
         try:
-            child = await Child.start(spec.argv, spec.cwd, env, guard, receive)
+            child = await Child.start(spec.argv, spec.cwd, env, guard, receive, group)
         except OSError as error:
             raise AgentCrashed(
                 f"The agent cannot be started: {error}",

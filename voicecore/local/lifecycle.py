@@ -125,11 +125,13 @@ def verdict(vitals: Vitals, lifecycle: Lifecycle, now: float) -> EndReason | Non
     return None
 
 
-def next_deadline(vitals: Vitals, lifecycle: Lifecycle) -> float:
-    """Return the moment before which `verdict` cannot change without a new ping."""
-    lifetime = vitals.started + lifecycle.max_lifetime
-    idle = idle_since(vitals) + lifecycle.idle_timeout
-    return lifetime if is_busy(vitals) else min(lifetime, idle)
+def next_deadline(vitals: Vitals, lifecycle: Lifecycle, now: float) -> float:
+    """Return when `verdict` must be asked again, whether or not a ping is due.
+
+    A busy session may become idle at any moment from now on.
+    """
+    idle_from = now if is_busy(vitals) else idle_since(vitals)
+    return min(vitals.started + lifecycle.max_lifetime, idle_from + lifecycle.idle_timeout)
 
 
 def ping_advice(pings: Sequence[Ping]) -> str | None:

@@ -77,9 +77,11 @@ class Child:
         env: Mapping[str, str],
         guard: Guard,
         on_lines: Callable[[list[str]], None],
+        group: int | None = None,
     ) -> Child:
         """Start `argv`; `on_lines` gets stdout and stderr, merged, as they come.
 
+        `group` is the Unix group to run as, which only root can choose.
         Raises OSError when the program is not there.
         """
         process = await asyncio.create_subprocess_exec(
@@ -90,6 +92,7 @@ class Child:
             stdout=PIPE,
             stderr=STDOUT,
             start_new_session=True,
+            group=group,
         )
         guard.watch(process.pid)
         return cls(process, guard, on_lines)

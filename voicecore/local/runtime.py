@@ -26,6 +26,7 @@ from voicecore.local.clock import Clock
 from voicecore.local.front import Door, FrontDoor
 from voicecore.local.lifecycle import Lifecycle
 from voicecore.local.limits import PAYLOAD_BYTES_MAX, SESSIONS_MAX, START_LIMIT, STREAM_SECONDS
+from voicecore.local.network import public_network
 from voicecore.local.pool import Pool, PoolChange
 from voicecore.local.process import Guard
 from voicecore.local.refusal import denied
@@ -60,6 +61,7 @@ class RuntimeSettings:
     allowlist: tuple[str, ...] = ()
     qualifiers: tuple[str, ...] = ("DEFAULT",)
     start_limit: float = START_LIMIT
+    public_network: bool = False  # block UDP, as AgentCore's PUBLIC mode does
 
 
 def _ignore(event: RuntimeEvent) -> None:
@@ -93,6 +95,7 @@ class LocalRuntime:
         )
         self._stack = AsyncExitStack()
         self._http: aiohttp.ClientSession | None = None
+        self._group: int | None = None
 
     @property
     def url(self) -> str:
@@ -105,8 +108,10 @@ class LocalRuntime:
         return self.clock.real(STREAM_SECONDS)
 
     async def __aenter__(self) -> Self:
-        """Listen and start the first spare. Raises PortTaken."""
+        """Listen and start the first spare. Raises PortTaken and CannotBlock."""
         async with AsyncExitStack() as stack:
+            if self.settings.public_network:
+                self._group = stack.enter_context(public_network())
             await stack.enter_async_context(self._guard)
             self._http = await stack.enter_async_context(_client())
             stack.push_async_callback(self._pool.close, grace=1.0)
@@ -196,6 +201,7 @@ class LocalRuntime:
             self._http,
             self.settings.start_limit,
             self._take_lines,
+            self._group,
         )
 
     def _take_lines(self, agent: AgentProcess, lines: list[str]) -> None:

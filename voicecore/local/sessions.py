@@ -245,11 +245,12 @@ class Sessions:
         """Ping the session every 2 s, and end it when the lifecycle says so."""
         looked = time.monotonic()
         while (reason := await self._look(session, agent)) is None:
-            deadline = next_deadline(session.vitals(), self._lifecycle) - self._clock.now()
+            now = self._clock.now()
+            deadline = self._clock.real(next_deadline(session.vitals(), self._lifecycle, now) - now)
             next_ping = looked + PING_INTERVAL - time.monotonic()
             await asyncio.wait(
                 {agent.exited, session.stop_asked},
-                timeout=max(_WAIT_MIN, min(next_ping, self._clock.real(deadline))),
+                timeout=max(_WAIT_MIN, min(next_ping, deadline)),
                 return_when=asyncio.FIRST_COMPLETED,
             )
             looked = time.monotonic()

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -53,6 +54,8 @@ async def invocations(request: web.Request) -> web.StreamResponse:
         request.app["state"]["stuck"] = True
     if action == "wait":
         await asyncio.sleep(payload["seconds"])
+    if action == "udp":
+        return web.json_response({"udp": send_udp(payload["host"])})
     if action == "stream":
         return await stream(request, payload)
     return web.json_response(
@@ -63,6 +66,15 @@ async def invocations(request: web.Request) -> web.StreamResponse:
             "headers": {name.lower(): value for name, value in request.headers.items()},
         }
     )
+
+
+def send_udp(host: str) -> str:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+        try:
+            sender.sendto(b"stun", (host, 3478))
+        except OSError as error:
+            return type(error).__name__
+    return "sent"
 
 
 async def stream(request: web.Request, payload: dict) -> web.StreamResponse:
@@ -77,30 +89,30 @@ async def stream(request: web.Request, payload: dict) -> web.StreamResponse:
 async def websocket(request: web.Request) -> web.StreamResponse:
     if MOOD == "no-ws":
         return web.Response(status=403, text="who are you")
-    socket = web.WebSocketResponse(max_msg_size=0)
-    await socket.prepare(request)
-    async for message in socket:
+    caller = web.WebSocketResponse(max_msg_size=0)
+    await caller.prepare(request)
+    async for message in caller:
         if message.type is web.WSMsgType.BINARY:
-            await socket.send_bytes(message.data)
+            await caller.send_bytes(message.data)
             continue
         command, _, argument = message.data.partition(" ")
         if command == "headers":
             headers = {name.lower(): value for name, value in request.headers.items()}
-            await socket.send_str(json.dumps(headers))
+            await caller.send_str(json.dumps(headers))
         elif command == "pid":
-            await socket.send_str(str(os.getpid()))
+            await caller.send_str(str(os.getpid()))
         elif command == "say":
             print(argument)
-            await socket.send_str(argument)
+            await caller.send_str(argument)
         elif command == "close":
-            await socket.close(code=int(argument), message=b"as asked")
+            await caller.close(code=int(argument), message=b"as asked")
         elif command == "big":
-            await socket.send_bytes(bytes(int(argument)))
+            await caller.send_bytes(bytes(int(argument)))
         elif command == "flood":
-            await flood(socket, int(argument))
+            await flood(caller, int(argument))
         elif command == "die":
             os._exit(4)
-    return socket
+    return caller
 
 
 async def flood(socket: web.WebSocketResponse, frames: int) -> None:

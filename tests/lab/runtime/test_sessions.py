@@ -40,8 +40,8 @@ def test_the_ping_decides_how_long_a_session_lives(
     tmp_path: Path, mood: str, reason: str, advice: str | None
 ) -> None:
     async def main() -> None:
-        # 900 s idle timeout and 8 h lifetime, in 0.05 and 1.6 s
-        async with lab(tmp_path, mood, time_scale=18_000) as here:
+        # 900 s idle timeout and 8 h lifetime, in 0.1 and 3.2 s
+        async with lab(tmp_path, mood, time_scale=9000) as here:
             await here.invoke()
             pid = pid_of(here.runtime.snapshot().sessions[0])
             await here.until(lambda: here.told("ended"))

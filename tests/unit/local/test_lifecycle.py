@@ -81,7 +81,19 @@ def vitals(
 def test_verdict(of: Vitals, now: float, expected: EndReason | None) -> None:
     assert verdict(of, LIFECYCLE, now) == expected
     if expected is None:
-        assert next_deadline(of, LIFECYCLE) > now
+        assert next_deadline(of, LIFECYCLE, now) > now
+
+
+@pytest.mark.parametrize(
+    ("of", "now", "expected"),
+    [
+        (vitals(traffic=100), 200, 1000),
+        (vitals(requests=1), 200, 1100),  # it may be answered now
+        (vitals(BUSY, stamped=0), 28_000, 28_800),
+    ],
+)
+def test_when_to_look_again(of: Vitals, now: float, expected: float) -> None:
+    assert next_deadline(of, LIFECYCLE, now) == expected
 
 
 @pytest.mark.parametrize(
