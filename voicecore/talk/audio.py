@@ -16,8 +16,9 @@ from voicecore.talk.extras import load
 from voicecore.talk.gear import Ear, Moment
 from voicecore.talk.playback import Playback
 
-_DEVICE_MS = 10
-"""Length of a device's period: half a block, so that a block is never more than that late."""
+_CAPTURE_MS, _PLAYBACK_MS = 10, 20
+"""Length of a device's period: half a block for the microphone, so that no block is later than
+that; a whole one for the speaker, where lateness is a hole in the agent's voice."""
 DEFAULT = "default"
 
 
@@ -165,7 +166,7 @@ class Microphone:
                 miniaudio.SampleFormat.SIGNED16,
                 nchannels=1,
                 sample_rate=pcm.SPEECH_RATE,
-                buffersize_msec=_DEVICE_MS,
+                buffersize_msec=_CAPTURE_MS,
                 device_id=self._device.handle if self._device else None,
                 backends=_backends(miniaudio),
                 app_name="voicecore",
@@ -212,7 +213,7 @@ class Speaker:
                 miniaudio.SampleFormat.SIGNED16,
                 nchannels=1,
                 sample_rate=pcm.VOICE_RATE,
-                buffersize_msec=_DEVICE_MS,
+                buffersize_msec=_PLAYBACK_MS,
                 device_id=self._device.handle if self._device else None,
                 backends=_backends(miniaudio),
                 app_name="voicecore",

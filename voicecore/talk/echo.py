@@ -12,6 +12,10 @@ _FAR_STEP = pcm.VOICE_RATE // 100
 _MAX_BACKLOG = 10 * _FAR_STEP
 """A device that was suspended delivers its backlog at once; of such a burst only the last 100 ms
 can still be in the air."""
+_KEPT_STEPS = 2
+"""Devices deliver in bursts, but AEC3 takes only 32 ms of far sound ahead of the near before it
+starts to search for the echo anew. So up to 20 ms wait for their turn; the way through the air and
+two device buffers takes longer than that, so that they are never late."""
 
 
 class EchoCanceller:
@@ -38,7 +42,9 @@ class EchoCanceller:
         self._far += heard
         del self._far[: max(0, len(self._far) - 2 * _MAX_BACKLOG)]
         cleaned = bytearray()
-        while len(self._far) >= 2 * _FAR_STEP:
+        steps = len(near) // (2 * _STEP)
+        while len(self._far) >= 2 * _FAR_STEP * (1 if steps > 0 else _KEPT_STEPS + 1):
+            steps -= 1
             far = self._frame(self._far[: 2 * _FAR_STEP], pcm.VOICE_RATE)
             self._apm.process_reverse_stream(far)
             del self._far[: 2 * _FAR_STEP]

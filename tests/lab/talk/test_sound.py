@@ -67,14 +67,16 @@ def test_a_question_by_microphone_is_answered_at_the_speaker(
     asyncio.run(test())
     loud = sounding(tmp_path / "speaker.wav")
     assert len(loud) == pytest.approx(150, abs=6)  # the whole reply, at its level
-    assert loud[-1] - loud[0] + 1 == len(loud)  # without a gap
+    # Without a hole: a loaded machine may miss a period of the sound system, no more.
+    assert loud[-1] - loud[0] + 1 - len(loud) <= 3
     level = loudness(tmp_path / "speaker.wav")[loud[10] : loud[-10]].mean()
     assert level == pytest.approx(pcm.rms(tone(1000)), rel=0.05)
 
 
 def test_who_speaks_over_the_agent_is_heard_at_once(card: SoundCard, tmp_path: Path) -> None:
     async def test() -> None:
-        async with StandIn(greeting="A long story.", reply_ms=8000, answers=False) as agent:
+        story = speech("rain-in-spain.wav") * 4
+        async with StandIn(greeting="A long story.", voice=story, answers=False) as agent:
             talk = await Talk.start(agent, tmp_path, "--json", env=card.env)
             with card.listen(tmp_path / "speaker.wav"):
                 await talk.until("connected")
@@ -93,7 +95,11 @@ def test_who_speaks_over_the_agent_is_heard_at_once(card: SoundCard, tmp_path: P
 
 
 def echo_level(card: SoundCard, folder: Path, *arguments: str) -> float:
-    """How loud an agent hears itself, while it speaks into a room with nobody in it."""
+    """How loud an agent hears itself speak into a room with nobody in it, in dB.
+
+    The median of its tenths of a second: this room is made of queues between processes, and when
+    the machine stalls, the walls jump; the canceller then needs a second to find them again.
+    """
 
     async def test() -> bytes:
         story = speech("rain-in-spain.wav") + speech("open-on-sunday.wav")
@@ -106,17 +112,21 @@ def echo_level(card: SoundCard, folder: Path, *arguments: str) -> float:
             return bytes(agent.heard[0].audio)
 
     heard = asyncio.run(test())
-    return pcm.rms(heard[len(heard) // 2 :])  # the canceller has settled by then
+    tenth = 3200
+    return float(
+        np.median(
+            [pcm.decibels(pcm.rms(heard[i : i + tenth])) for i in range(0, len(heard), tenth)]
+        )
+    )
 
 
 def test_the_agent_does_not_hear_itself(card: SoundCard, tmp_path: Path) -> None:
     card.join()
-    with_echo = echo_level(card, tmp_path, "--no-aec")
-    without = echo_level(card, tmp_path)
-    assert with_echo > 300
-    attenuation = 20 * np.log10(with_echo / max(without, 0.1))
-    print(f"echo attenuated by {attenuation:.1f} dB")
-    assert attenuation >= 20
+    raw = echo_level(card, tmp_path, "--no-aec")
+    cleaned = echo_level(card, tmp_path)
+    print(f"echo: {raw:.1f} dB, cancelled: {cleaned:.1f} dB")
+    assert raw > -50
+    assert raw - cleaned >= 20
 
 
 def test_devices_are_listed_and_chosen_by_name(card: SoundCard, tmp_path: Path) -> None:
@@ -149,11 +159,13 @@ def test_a_microphone_that_may_not_be_opened(card: SoundCard) -> None:
         "import asyncio, subprocess\n"
         "from voicecore.errors import VoicecoreError\n"
         "from voicecore.talk import audio\n"
+        "from voicecore.talk.gear import SilentEar\n"
+        "from voicecore.talk.playback import Playback\n"
         "async def main():\n"
         "    found = audio.list_devices().microphones\n"
         "    device = audio.pick(found, 'Virtual-Microphone', 'microphone')\n"
         "    subprocess.run(['pactl', 'unload-module', 'module-remap-source'], check=True)\n"
-        "    try:\n        audio.Microphone(device).open()\n"
+        "    try:\n        audio.Microphone(device, SilentEar(Playback())).open()\n"
         "    except audio.MicrophoneDenied as error:\n"
         "        print(error.message, error.hint)\n"
         "asyncio.run(main())"
