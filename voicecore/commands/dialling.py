@@ -91,7 +91,6 @@ def _key(env: Mapping[str, str], variable: str, project: Project | None) -> str:
 async def _dev(context: Context, project: Project) -> AsyncGenerator[tuple[str, float]]:
     """The session server of the running `voicecore dev`, or of one that runs for this call."""
     from voicecore.local import state
-    from voicecore.local.logs import last_error
     from voicecore.local.process import Child, Guard
 
     running = state.read_state(project.local)
@@ -120,13 +119,21 @@ async def _dev(context: Context, project: Project) -> AsyncGenerator[tuple[str, 
                     if child.exited.done():
                         await child.output_read()
                         raise AgentNotStarted(
-                            f"The agent did not start: {last_error(lines)}",
+                            f"The agent did not start: {_reason(lines)}",
                             f"Logs: {project.local / 'logs'}\nSee it happen:  voicecore dev",
                         )
             starting = False
             yield ready.server, ready.stream_seconds
         finally:
             await child.stop()
+
+
+def _reason(lines: list[str]) -> str:
+    """What dev said last with a cross before it; else how its last traceback ended."""
+    from voicecore.local.logs import last_error
+
+    crosses = [line.removeprefix("✗ ") for line in lines if line.startswith("✗ ")]
+    return crosses[-1] if crosses else last_error(lines)
 
 
 @asynccontextmanager

@@ -141,16 +141,18 @@ def test_a_finished_turn_is_not_said_again() -> None:
     run(test())
 
 
-def test_the_replay_is_fast_but_within_the_limits_of_agentcore() -> None:
+def test_a_backlog_is_sent_within_the_limits_of_agentcore() -> None:
     async def test() -> None:
         async with StandIn(turns=False) as agent, calling(agent) as line:
             await line.until(lambda: line.count(Connected) == 1)
-            said = blocks(1000)  # 20 s
+            said = blocks(150)
+            loop = asyncio.get_running_loop()
+            begun = loop.time()
             for block in said:
                 line.connection.say(block)
             await line.until(lambda: len(agent.heard[0].audio) == len(sound_of(said)))
             assert bytes(agent.heard[0].audio) == sound_of(said)
-            assert len(agent.heard[0].frame_sizes) == 200
+            assert len(agent.heard[0].frame_sizes) / (loop.time() - begun) < 250
             assert max(agent.heard[0].frame_sizes) < 32 * 1024
 
     run(test())

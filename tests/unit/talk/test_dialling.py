@@ -1,0 +1,58 @@
+"""Finding whom to call: what is said when there is nobody."""
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Voicecore
+
+
+@pytest.fixture
+def project(voicecore: Voicecore, tmp_path: Path) -> Path:
+    assert voicecore("init", "line", "--pipeline", "offline", "--yes").code == 0
+    return tmp_path / "line"
+
+
+def test_an_agent_that_does_not_start_is_explained(voicecore: Voicecore, project: Path) -> None:
+    (project / "agent" / "app.py").unlink()
+    result = voicecore("talk", "--text", cwd=project, env=dict(os.environ))
+    assert result.code == 1
+    assert f"The agent did not start: {project} lacks agent/app.py." in result.stderr
+    assert str(project / ".voicecore" / "logs") in result.stderr
+
+
+def test_remote_without_a_deployed_agent(voicecore: Voicecore, project: Path) -> None:
+    result = voicecore("talk", "--text", "--remote", cwd=project)
+    assert result.code == 6
+    assert "voicecore deploy" in result.stderr
+
+
+def test_an_arn_of_something_else(voicecore: Voicecore, project: Path) -> None:
+    arn = "arn:aws:s3:::bucket"
+    result = voicecore("talk", "--text", "--remote", "--arn", arn, cwd=project)
+    assert result.code == 2
+    assert arn in result.stderr
+
+
+def test_a_project_without_a_key(voicecore: Voicecore, project: Path) -> None:
+    (project / "server" / ".env").unlink()
+    result = voicecore("talk", "--text", cwd=project)
+    assert result.code == 1
+    assert "SESSION_API_KEY is neither in the environment nor in" in result.stderr
+
+
+def test_no_project(voicecore: Voicecore, project: Path) -> None:
+    shutil.rmtree(project)
+    assert voicecore("talk", "--text").code == 3
+
+
+def test_a_bad_sound_file_is_named_before_anything_starts(
+    voicecore: Voicecore, project: Path
+) -> None:
+    (project / "letter.wav").write_text("Dear Sir or Madam")
+    result = voicecore("talk", "--input", "letter.wav", cwd=project)
+    assert result.code == 2
+    assert "letter.wav cannot be spoken" in result.stderr
+    assert "Starting" not in result.stderr
