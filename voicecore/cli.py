@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -96,6 +97,13 @@ def _region_names() -> list[str]:
     from voicecore.regions import AGENTCORE
 
     return list(AGENTCORE)
+
+
+class Network(StrEnum):
+    """AgentCore's network modes."""
+
+    VPC = "vpc"
+    PUBLIC = "public"
 
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
@@ -221,6 +229,10 @@ def dev(
         float,
         typer.Option(metavar="SECONDS", help="Real time until /ping must be answered."),
     ] = 30,
+    network: Annotated[
+        Network,
+        typer.Option(help="public takes the agent's UDP, as AgentCore does (Linux, root)."),
+    ] = Network.VPC,
     no_screen: Annotated[
         bool, typer.Option("--no-screen", help="Print a line for each event instead of a screen.")
     ] = False,
@@ -252,6 +264,7 @@ def dev(
         idle_timeout=idle_timeout,
         max_lifetime=max_lifetime,
         start_limit=start_limit,
+        public_network=network is Network.PUBLIC,
         no_screen=no_screen,
         json=json,
         env=env,

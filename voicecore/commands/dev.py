@@ -46,6 +46,7 @@ class DevOptions:
     idle_timeout: float = IDLE_TIMEOUT
     max_lifetime: float = MAX_LIFETIME
     start_limit: float = START_LIMIT
+    public_network: bool = False
     no_screen: bool = False
     json: bool = False
     env: bool = False
@@ -88,6 +89,7 @@ def run(context: Context, options: DevOptions) -> ExitCode:
         time_scale=options.time_scale,
         lifecycle=lifecycle,
         start_limit=options.start_limit,
+        public_network=options.public_network,
     )
     server_port = _port(options.server_port, SERVER_PORT)
     return asyncio.run(_until_interrupted(_serve(context, options, project, settings, server_port)))

@@ -25,8 +25,7 @@ class NotDeployed(VoicecoreError):
     def __init__(self) -> None:
         super().__init__(
             "No ARN of an AgentCore runtime is known for this project.",
-            "Deploy it:  voicecore deploy\n"
-            "or name it: voicecore talk --remote --arn arn:aws:bedrock-agentcore:…",
+            "Name it:  voicecore talk --remote --arn arn:aws:bedrock-agentcore:…",
             ExitCode.NOT_DEPLOYED,
         )
 

@@ -226,7 +226,7 @@ def _exit_code(ending: Ending, by_microphone: bool) -> ExitCode:
         case Ending.AGENT if not by_microphone:
             raise HungUpEarly(
                 "The agent hung up before everything was said.",
-                "Its log says why:  voicecore logs",
+                "Its log says why; `voicecore dev` in another terminal shows it.",
             )
         case Ending.USER if not by_microphone:
             return ExitCode.INTERRUPTED

@@ -177,7 +177,9 @@ class FrontDoor:
             )
         session = await self._sessions.obtain(call.session_id)
         with session.connection() as ended:
-            agent = await self._dial(session, call)
+            # An agent that still loads answers the upgrade late; until then it is no idle session.
+            with session.request():
+                agent = await self._dial(session, call)
             try:
                 client.headers[SESSION_HEADER] = session.id
                 await client.prepare(request)

@@ -52,7 +52,7 @@ class NoAnswer(VoicecoreError):
     def __init__(self) -> None:
         super().__init__(
             f"The agent said nothing for {_ANSWER_SECONDS:.0f} s.",
-            "Its log says what it heard and did:  voicecore logs",
+            "Its log says what it heard and did; `voicecore dev` in another terminal shows it.",
         )
 
 

@@ -133,7 +133,7 @@ class Connection:
             if not (resumed or self._was_ready):
                 raise ConnectionLost(
                     f"No connection to the agent: {ending.reason}.",
-                    "The agent's log says more:  voicecore logs",
+                    "`voicecore dev` in another terminal shows what the agent says to it.",
                 )
             self._deliver(Disconnected(ending.reason, planned=ending.next is not None))
             self.session = ending.next or await self._resume(self.session, ending.reason, tries)
@@ -209,11 +209,13 @@ class Connection:
     async def _send(self, socket: aiohttp.ClientWebSocketResponse, ready: asyncio.Event) -> _Ending:
         # An agent drops sound that comes before it is ready: the ring keeps it so long.
         try:
-            await asyncio.wait_for(ready.wait(), _READY_SECONDS)
+            # Not wait_for: before Python 3.12 it may swallow the cancellation that ends us.
+            async with asyncio.timeout(_READY_SECONDS):
+                await ready.wait()
         except TimeoutError:
             raise AgentMute(
                 f"The agent took the call but was not ready after {_READY_SECONDS:.0f} s.",
-                "Its log says what it is doing:  voicecore logs",
+                "Its log says what it is doing; `voicecore dev` in another terminal shows it.",
             ) from None
         try:
             while True:

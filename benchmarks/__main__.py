@@ -1,0 +1,25 @@
+"""`python -m benchmarks`: every benchmark, as rows for RESULTS.md."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+import sys
+from datetime import UTC, datetime
+
+NAMES = ("startup", "relay", "voice")
+
+
+def main() -> None:
+    """Run each in a process of its own, so that none warms another's caches."""
+    cores = os.cpu_count()
+    print(f"{datetime.now(UTC):%Y-%m-%d}, {platform.platform()}, {cores} cores, "
+          f"Python {platform.python_version()}")  # fmt: skip
+    for name in NAMES:
+        print(f"\n`python -m benchmarks.{name}`\n", flush=True)
+        subprocess.run([sys.executable, "-m", f"benchmarks.{name}"], check=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,83 @@
+"""A generated offline project, and the two commands that a person types to speak to it."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+SAMPLES = Path(__file__).parents[3] / "voicecore" / "samples"
+
+Event = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Talk:
+    """What one call of `voicecore talk --json` said."""
+
+    code: int
+    events: list[Event]
+    stderr: str
+
+    def said(self, event: str) -> list[str]:
+        return [e["text"] for e in self.events if e["event"] == event]
+
+
+@pytest.fixture(scope="session")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("conversation")
+    subprocess.run(
+        [sys.executable, "-m", "voicecore", "init", "ada", "--pipeline", "offline", "--yes"],
+        cwd=folder,
+        check=True,
+    )
+    return folder / "ada"
+
+
+def talk(project: Path, *arguments: str, env: dict[str, str] | None = None) -> Talk:
+    """Call `voicecore talk --json`, as a script would."""
+    done = subprocess.run(
+        [sys.executable, "-m", "voicecore", "talk", "--json", *arguments],
+        cwd=project, capture_output=True, text=True, timeout=240, env=env, check=False,
+    )  # fmt: skip
+    events = [json.loads(line) for line in done.stdout.splitlines()]
+    return Talk(done.returncode, events, done.stderr)
+
+
+def speak(*samples: str) -> list[str]:
+    """The flags that speak shipped samples, in this order."""
+    return [part for name in samples for part in ("--input", str(SAMPLES / f"{name}.wav"))]
+
+
+@contextmanager
+def dev(project: Path, *flags: str) -> Iterator[subprocess.Popen[str]]:
+    """`voicecore dev`, warm; its JSON events are on stdout."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "voicecore", "dev", "--json", *flags],
+        cwd=project, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    try:
+        assert process.stdout
+        waiting = {"serving", "ready"}
+        while waiting:
+            line = process.stdout.readline()
+            assert line, f"dev ended before {waiting}"
+            waiting.discard(json.loads(line)["kind"])
+        yield process
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=30)
+
+
+def processes_in(folder: Path) -> list[str]:
+    """The processes that still run anything of `folder`."""
+    found = subprocess.run(["pgrep", "-af", str(folder)], capture_output=True, text=True)
+    return [line for line in found.stdout.splitlines() if "pgrep" not in line]

@@ -1,0 +1,114 @@
+"""The whole way, by the commands a person types: init, dev, talk, with real speech."""
+
+import json
+import os
+import re
+import wave
+from pathlib import Path
+
+import numpy as np
+
+from tests.lab.conversation.conftest import dev, processes_in, speak, talk
+from voicecore.errors import ExitCode
+
+
+def sides_of(recording: Path) -> tuple[np.ndarray, np.ndarray, int]:
+    with wave.open(str(recording)) as file:
+        assert file.getnchannels() == 2
+        samples = np.frombuffer(file.readframes(file.getnframes()), np.int16).reshape(-1, 2)
+        return samples[:, 0], samples[:, 1], file.getframerate()
+
+
+def speech_seconds(side: np.ndarray, rate: int) -> float:
+    """How long somebody speaks: the 20 ms stretches that are not quiet."""
+    step = rate // 50
+    stretches = side[: len(side) // step * step].reshape(-1, step).astype(float)
+    return float((np.abs(stretches).max(axis=1) > 500).sum()) * 0.02
+
+
+def test_two_questions_are_heard_answered_and_recorded(project: Path, tmp_path: Path) -> None:
+    recording = tmp_path / "conversation.wav"
+    call = talk(
+        project, *speak("what-time-is-it", "twelve-times-seven"), "--record", str(recording)
+    )
+    assert call.code == ExitCode.OK, call.stderr
+    asked = [text.lower() for text in call.said("user_said")]
+    assert asked == ["what time is it?", "what is 12 times 7?"]
+    greeting, time, product = call.said("agent_said")
+    assert "rule-based" in greeting
+    assert re.fullmatch(r"It is \d?\d:\d\d [AP]M\.", time)
+    assert product == "That is 84."
+
+    latencies = [event for event in call.events if event["event"] == "latency"]
+    assert [event["turn"] for event in latencies] == [1, 2]
+    for event in latencies:
+        parts = {stage["key"]: stage["ms"] for stage in event["stages"]}
+        assert parts["STT"] > 0 and parts["TTS"] > 0
+        assert abs(sum(parts.values()) - event["total_ms"]) < 5
+
+    you, agent, rate = sides_of(recording)
+    assert 1 < speech_seconds(you, rate) < 5
+    assert 3 < speech_seconds(agent, rate) < 12
+    assert processes_in(project) == []
+
+
+def test_typed_words_are_answered_in_speech(project: Path, tmp_path: Path) -> None:
+    import subprocess
+    import sys
+
+    spoken = tmp_path / "agent.wav"
+    done = subprocess.run(
+        [sys.executable, "-m", "voicecore", "talk", "--text", "--json", "--output", str(spoken)],
+        cwd=project, input="what is 6 times 7\n", capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    assert done.returncode == ExitCode.OK, done.stderr
+    said = [json.loads(line) for line in done.stdout.splitlines()]
+    assert "That is 42." in [event.get("text") for event in said]
+    with wave.open(str(spoken)) as file:
+        samples = np.frombuffer(file.readframes(file.getnframes()), np.int16)
+        assert speech_seconds(samples, file.getframerate()) > 1
+
+
+def test_the_60_minute_cut_is_survived(project: Path) -> None:
+    # 60 minutes pass in 15 s, so that the conversation crosses the cut several times.
+    with dev(project, "--time-scale", "240", "--idle-timeout", "28800"):
+        call = talk(
+            project,
+            *speak("my-name-is-ada", "open-on-sunday", "rain-in-spain", "twelve-times-seven"),
+            *speak("what-is-my-name"),
+        )
+        assert call.code == ExitCode.OK, call.stderr
+    assert len(call.said("user_said")) == 5
+    assert call.said("agent_said")[-1] == "Your name is Ada."
+    greetings = [text for text in call.said("agent_said") if text.startswith("Hello")]
+    assert len(greetings) == 1
+    assert [e for e in call.events if e["event"] == "reconnected"]
+    streams = session_events(project, "session_started")
+    assert len(streams) > 1
+    assert [event["resumed"] for event in streams] == [False] + [True] * (len(streams) - 1)
+    assert len({event["session_id"] for event in streams}) == 1
+
+
+def test_a_cut_that_comes_without_warning_loses_nothing(project: Path) -> None:
+    # Given only a URL, talk believes in 60 minutes, and is cut in the middle of whatever is said.
+    with dev(project, "--time-scale", "180", "--idle-timeout", "28800"):
+        state = json.loads((project / ".voicecore/dev.json").read_text())
+        key = (project / "server/.env").read_text().split("SESSION_API_KEY=")[1].splitlines()[0]
+        call = talk(
+            project, "--url", state["server"], *speak("my-name-is-ada", "rain-in-spain"),
+            *speak("twelve-times-seven", "what-is-my-name"),
+            env={**os.environ, "SESSION_API_KEY": key.strip("\"'")},
+        )  # fmt: skip
+        assert call.code == ExitCode.OK, call.stderr
+    assert len(call.said("user_said")) == 4
+    assert "That is 84." in call.said("agent_said")
+    assert call.said("agent_said")[-1] == "Your name is Ada."
+    assert len(session_events(project, "session_started")) > 1
+
+
+def session_events(project: Path, kind: str) -> list[dict[str, object]]:
+    """The events of one kind in the log of the newest session."""
+    logs = [p for p in (project / ".voicecore/logs").rglob("*") if "runtime-logs-" in p.name]
+    newest = max(logs, key=lambda path: path.stat().st_mtime)
+    lines = [json.loads(line) for line in newest.read_text().splitlines() if line[:1] == "{"]
+    return [line for line in lines if line["event"] == kind]
