@@ -26,7 +26,7 @@ def test_an_agent_that_does_not_start_is_explained(voicecore: Voicecore, project
 def test_remote_without_a_deployed_agent(voicecore: Voicecore, project: Path) -> None:
     result = voicecore("talk", "--text", "--remote", cwd=project)
     assert result.code == 6
-    assert "voicecore deploy" in result.stderr
+    assert "voicecore talk --remote --arn" in result.stderr
 
 
 def test_an_arn_of_something_else(voicecore: Voicecore, project: Path) -> None:
