@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import difflib
+import shlex
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -58,14 +60,17 @@ def run(context: Context, options: InitOptions) -> ExitCode:
 
     given = _given(options)
     check(given)
+    parent = options.directory or context.cwd
     if context.interactive and not options.yes and not options.json:
-        given |= _ask(given)
+        if "name" in given:
+            _refuse_unless_free(parent / given["name"], options)
+        given |= _ask(given, lambda name: _occupied(parent / name) and not options.force)
     answers = complete(given)
-    target = (options.directory or context.cwd) / answers.name
+    target = parent / answers.name
+    _refuse_unless_free(target, options)
     files = render.render(answers, render.new_session_api_key())
 
-    occupied = target.exists() and (not target.is_dir() or any(target.iterdir()))
-    if not occupied:
+    if not _occupied(target):
         if not options.dry_run:
             render.write_new(files, target)
         _report(context, options, answers, target, files)
@@ -115,18 +120,17 @@ def check(given: dict[str, Any]) -> None:
         mistakes.append(Mistake("services", "--stt, --llm and --tts need --pipeline cascade"))
     if not mistakes:
         return
-    better = names.suggestion_for(given.get("name", ""))
-    hint = f"Try:  voicecore init {better}" if any(m.key == "name" for m in mistakes) else None
-    raise BadAnswers(
-        mistakes,
-        (hint if better else None) or "See what may be chosen:  voicecore init --list-options",
-    )
+    hint = "See what may be chosen:  voicecore init --list-options"
+    if any(mistake.key == "name" for mistake in mistakes):
+        better = names.suggestion_for(given["name"]) or questions.DEFAULT_NAME
+        hint = f"Try:  voicecore init {better}"
+    raise BadAnswers(mistakes, hint)
 
 
-def _ask(given: dict[str, Any]) -> dict[str, Any]:
+def _ask(given: dict[str, Any], taken: Callable[[str], bool]) -> dict[str, Any]:
     answers: dict[str, Any] = {}
     if "name" not in given:
-        answers["name"] = questions.ask_name()
+        answers["name"] = questions.ask_name(taken)
     if "transports" not in given:
         answers["transports"] = questions.ask_transports()
     if "pipeline" not in given:
@@ -161,17 +165,34 @@ def complete(given: dict[str, Any]) -> Answers:
     return answers
 
 
+def _occupied(target: Path) -> bool:
+    return target.exists() and (not target.is_dir() or any(target.iterdir()))
+
+
+def _refuse_unless_free(target: Path, options: InitOptions) -> None:
+    """Raise FolderExists if something is there that nobody allowed to be touched."""
+    if target.exists() and not target.is_dir():
+        raise FolderExists(f"{target} exists and is no folder.", "Choose another name.")
+    if _occupied(target) and not options.force:
+        raise FolderExists(
+            f"{target} exists and is not empty; nothing was written.",
+            "Choose another name, or see what would change:\n"
+            + _again(options, target.name, "--force", "--dry-run"),
+        )
+
+
+def _again(options: InitOptions, name: str, *added: str) -> str:
+    """The command as it was typed, with more flags."""
+    said = [word for transport in options.transports for word in ("--transport", transport)]
+    for flag in ("pipeline", "region", "stt", "llm", "tts", "directory"):
+        value = getattr(options, flag)
+        said += [f"--{flag}", str(value)] if value else []
+    return shlex.join(["voicecore", "init", name, *said, *added])
+
+
 def _write_over(
     context: Context, options: InitOptions, answers: Answers, target: Path, files: Files
 ) -> ExitCode:
-    if not target.is_dir():
-        raise FolderExists(f"{target} exists and is no folder.", "Choose another name.")
-    if not options.force:
-        raise FolderExists(
-            f"{target} exists and is not empty; nothing was written.",
-            "Choose another name, or see what would change:  "
-            f"voicecore init {answers.name} --force --dry-run",
-        )
     comparison = render.compare(files, target)
     if not options.json:
         _show_comparison(context.output, comparison, target, files)
@@ -183,7 +204,7 @@ def _write_over(
             raise FolderExists(
                 f"{len(comparison.changed)} files of {target} would be replaced; "
                 "nothing was written.",
-                f"Agree with --yes:  voicecore init {answers.name} --force --yes",
+                f"Agree with --yes:  {_again(options, answers.name, '--force', '--yes')}",
             )
         if not questions.confirm("Replace these files?"):
             context.output.say("Nothing was written.")

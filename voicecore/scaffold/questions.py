@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import textwrap
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from voicecore import names, regions
@@ -13,14 +14,20 @@ DEFAULT_NAME = "my-agent"
 DEFAULT_TRANSPORT = "websocket"
 DEFAULT_PIPELINE = "offline"
 
+_STAGES = {"stt": "speech to text", "llm": "the language model", "tts": "text to speech"}
 
-def ask_name() -> str:
-    """The project's name."""
+_DESCRIPTION = " " * len("  Description: ")
+"""What questionary puts before the description of the choice pointed at; it wraps nothing."""
+
+
+def ask_name(taken: Callable[[str], bool]) -> str:
+    """The project's name; taken: whether there is something of that name already."""
     import questionary
 
     def check(text: str) -> bool | str:
-        mistakes = names.mistakes_in(text)
-        return mistakes[0] if mistakes else True
+        if mistakes := names.mistakes_in(text):
+            return mistakes[0]
+        return f"{text} exists already; choose another name" if taken(text) else True
 
     return _answer(questionary.text("Name of the project:", default=DEFAULT_NAME, validate=check))
 
@@ -53,12 +60,12 @@ def ask_pipeline() -> str:
     import questionary
 
     choices = [
-        questionary.Choice(f"{p.title:<42} {p.summary} (needs {p.needs})", value=p.name)
+        questionary.Choice(
+            f"{p.title} (needs {p.needs})", value=p.name, description=_wrapped(p.summary)
+        )
         for p in PIPELINES.values()
     ]
-    return _answer(
-        questionary.select("What does it think with?", choices=choices, default=DEFAULT_PIPELINE)
-    )
+    return _answer(questionary.select("Pipeline:", choices=choices, default=DEFAULT_PIPELINE))
 
 
 def ask_region(pipeline: Pipeline, services: dict[str, str]) -> str:
@@ -88,11 +95,19 @@ def ask_services(pipeline: Pipeline, missing: Iterable[str]) -> dict[str, str]:
         options = pipeline.stages[stage]
         if len(options) > 1:
             choices = [questionary.Choice(option.title, value=option.name) for option in options]
-            answers[stage] = _answer(questionary.select(f"Service for {stage}:", choices=choices))
+            question = f"Service for {_STAGES.get(stage, stage)}:"
+            answers[stage] = _answer(questionary.select(question, choices=choices))
     return answers
+
+
+def _wrapped(text: str) -> str:
+    return textwrap.fill(text, 79 - len(_DESCRIPTION), subsequent_indent=_DESCRIPTION)
 
 
 def _answer(question: Any) -> Any:
     # unsafe_ask raises KeyboardInterrupt at Ctrl-C, which the command boundary turns into 130;
-    # ask() would print a line of its own and return None.
-    return question.unsafe_ask()
+    # ask() would print a line of its own and return None. Ctrl-D is the other way to leave.
+    try:
+        return question.unsafe_ask()
+    except EOFError:
+        raise KeyboardInterrupt from None
