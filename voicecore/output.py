@@ -57,6 +57,11 @@ class Output:
         """Whether stderr is a terminal that can be redrawn."""
         return self.console.is_terminal and not self.console.is_dumb_terminal
 
+    @property
+    def width(self) -> int:
+        """Columns of the terminal on stderr; 100 where there is none."""
+        return self.console.width if self.console.is_terminal else 100
+
     def data(self, text: str) -> None:
         """Print what the command was asked for."""
         print(text, file=self._stdout, flush=True)

@@ -105,7 +105,9 @@ async def _dev(context: Context, project: Project) -> AsyncGenerator[tuple[str, 
         del lines[:-200]
         if starting:
             for line in new:
-                context.output.note(f"  {line}")
+                # What dev itself says; what the agent prints meanwhile is in its log.
+                if line.startswith(("• ", "! ")):
+                    context.output.note(line)
 
     argv = [sys.executable, "-m", "voicecore", "dev", "--no-screen", "--project", str(project.root)]
     async with Guard() as guard:

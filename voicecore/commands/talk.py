@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from voicecore.talk.conversation import Conversation, Ending, Equipment
     from voicecore.talk.files import Clip
     from voicecore.talk.gear import Ear, Mouth
+    from voicecore.talk.keyboard import Prompt
 
 
 @dataclass(frozen=True)
@@ -121,7 +122,7 @@ async def _call(
     async with AsyncExitStack() as stack:
         line = await stack.enter_async_context(dial(context, project, target))
         http = await stack.enter_async_context(aiohttp.ClientSession())
-        show = Show(context.output, line.title, options.json, echoed=_typing(options))
+        show = Show(context.output, line.title, options.json, _typing(options))
         server = SessionServer(http, line.url, line.key)
         conversation = Conversation(http, server, equipment, show.event, line.stream_seconds)
         show.conversation = conversation
@@ -131,7 +132,7 @@ async def _call(
             stack.enter_context(context.output.screen(show.picture(hint)))
             if by_microphone:
                 stack.enter_context(_hanging_up_on_q(conversation))
-        ending = await conversation.run(_script(options, equipment, clips))
+        ending = await conversation.run(_script(options, equipment, clips, show.prompt))
     show.end(ending, [path for path in (options.output, options.record) if path])
     return _exit_code(ending, by_microphone)
 
@@ -201,16 +202,18 @@ def _equipment(context: Context, options: TalkOptions, clips: bool) -> Equipment
         raise BadFlags(f"{error.filename} cannot be written: {error.strerror}.") from error
 
 
-def _script(options: TalkOptions, equipment: Equipment, clips: list[Clip]) -> Any:
-    from voicecore.talk.conversation import speak, write
+def _script(
+    options: TalkOptions, equipment: Equipment, clips: list[Clip], prompt: Prompt | None
+) -> Any:
+    from voicecore.talk.conversation import chat, speak, write
     from voicecore.talk.keyboard import read_lines
     from voicecore.talk.mouth import ScriptedMouth
 
     async def script(conversation: Conversation) -> None:
-        if options.text:
-            typed = read_lines(sys.stdin.fileno())
-            # A person may cut the agent off; a file of lines is a list of questions.
-            await write(conversation, typed, wait=not _typing(options))
+        if prompt:
+            await chat(conversation, prompt.lines(conversation.hang_up))
+        elif options.text:
+            await write(conversation, read_lines(sys.stdin.fileno()))
         elif isinstance(equipment.mouth, ScriptedMouth):
             await speak(conversation, equipment.mouth, clips)
         else:

@@ -133,9 +133,13 @@ class Conversation:
 
     # What scripts are made of
 
+    async def connected(self) -> None:
+        """Wait until the agent is ready."""
+        await self._until(lambda: self._ready_at is not None)
+
     async def greeted(self) -> None:
         """Wait until the agent is ready and has said its greeting, if it has one."""
-        await self._until(lambda: self._ready_at is not None)
+        await self.connected()
         await self._until(
             lambda: self.idle if self.dialogue.active else self.seconds > _GREETING_SECONDS
         )
@@ -262,15 +266,22 @@ async def speak(conversation: Conversation, mouth: ScriptedMouth, clips: Sequenc
         await conversation.answered()
 
 
-async def write(conversation: Conversation, lines: AsyncIterator[str], wait: bool) -> None:
-    """Send each line; wait: hear the whole answer before the next, as a script does."""
+async def write(conversation: Conversation, lines: AsyncIterator[str]) -> None:
+    """Send each line as a script does; hear the whole answer before the next."""
     await conversation.greeted()
-    sent = False
     async for line in lines:
         if text := line.strip():
             conversation.type(text)
-            sent = True
-            if wait:
-                await conversation.answered()
-    if sent and not wait:
+            await conversation.answered()
+
+
+async def chat(conversation: Conversation, lines: AsyncIterator[str]) -> None:
+    """Send each line as a person does, who may cut the agent off; hear the last answer."""
+    awaited = False
+    async for line in lines:
+        await conversation.connected()
+        if text := line.strip():
+            conversation.type(text)
+            awaited = True
+    if awaited:
         await conversation.answered()

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
 import threading
 from collections.abc import AsyncIterator, Callable, Generator
 from contextlib import contextmanager
+
+_REDRAW_SECONDS = 0.125
+"""As often as the screen of a spoken call."""
 
 
 async def read_lines(descriptor: int) -> AsyncIterator[str]:
@@ -39,6 +43,52 @@ async def read_lines(descriptor: int) -> AsyncIterator[str]:
             yield line.decode(errors="replace")
     if rest:
         yield rest.decode(errors="replace")
+
+
+class _Left(Exception):
+    """Ctrl-C was pressed at the prompt."""
+
+
+class Prompt:
+    """A line to type on, which stays below everything that is printed while it is open.
+
+    message: what stands before the cursor, asked for again and again: it may change.
+    """
+
+    def __init__(self, message: Callable[[], str]) -> None:
+        # Only who types pays for this import.
+        from prompt_toolkit import PromptSession
+        from prompt_toolkit.output import create_output
+
+        self._session: PromptSession[str] = PromptSession(
+            message,
+            output=create_output(sys.stderr),
+            interrupt_exception=_Left,
+            erase_when_done=True,  # what was typed becomes a line of the transcript
+            placeholder=[("ansibrightblack", "Enter sends, Ctrl-D ends the call")],
+            refresh_interval=_REDRAW_SECONDS,
+        )
+
+    async def lines(self, leave: Callable[[], None]) -> AsyncIterator[str]:
+        """The lines typed until Ctrl-D; Ctrl-C, which is but a key here, calls `leave`."""
+        while True:
+            try:
+                yield await self._session.prompt_async(handle_sigint=False)
+            except EOFError:
+                return
+            except _Left:
+                leave()
+                return
+
+    def above(self, show: Callable[[], None]) -> None:
+        """Let `show` print above the prompt."""
+        app = self._session.app
+        if not app.is_running:
+            show()
+            return
+        app.renderer.erase()
+        show()
+        app.invalidate()
 
 
 @contextmanager

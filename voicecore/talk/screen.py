@@ -15,6 +15,9 @@ _FLOOR_DB, _CEILING_DB = -60.0, -10.0
 _METER_WIDTH = 16
 _INDENT = 9
 
+YOU = f"{'you':<{_INDENT}}"
+"""What stands before a line that the user says or types."""
+
 _STYLES = {"you": "bold cyan", "agent": "bold green", "note": "dim"}
 
 
@@ -105,5 +108,14 @@ def clock(seconds: float) -> str:
 
 
 def _spread(left: Sequence[Span], right: Sequence[Span], width: int) -> Line:
-    used = sum(len(span.text) for span in (*left, *right))
-    return [*left, Span(" " * max(2, width - used)), *right]
+    """Both at their edges; of what is too long, the right end is what changes: it stays."""
+    room = max(0, width - sum(len(span.text) for span in right) - 2)
+    kept: list[Span] = []
+    for span in left:
+        kept.append(Span(_cropped(span.text, room), span.style))
+        room -= len(kept[-1].text)
+    return [*kept, Span(" " * (room + 2)), *right]
+
+
+def _cropped(text: str, room: int) -> str:
+    return text if len(text) <= room else text[: max(0, room - 1)] + "…"[:room]

@@ -9,26 +9,35 @@ from typing import Any
 from voicecore.output import Output, Render
 from voicecore.talk import latency, screen
 from voicecore.talk.conversation import Conversation, Ending
+from voicecore.talk.keyboard import Prompt
 
 _SAID = ("user_said", "agent_said", "tool_call", "error")
-_PLAIN_WIDTH = 100
+_WIDEST = 100
+"""Columns: longer lines are not pleasant to read."""
 
 
 class Show:
     """Shows one conversation, which is given to it once it exists.
 
-    echoed: the terminal shows what is typed, so that there is neither room nor need for a screen.
+    typing: a person types at a prompt, above which lines are printed: there is no screen.
     """
 
-    def __init__(self, output: Output, title: str, as_json: bool, echoed: bool) -> None:
+    def __init__(self, output: Output, title: str, as_json: bool, typing: bool) -> None:
         self._output, self._title = output, title
-        self._json, self._echoed = as_json, echoed
+        self._json = as_json
         self._status = "calling"
-        self.drawn = output.live and not as_json and not echoed
+        self.drawn = output.live and not as_json and not typing
+        self.prompt = Prompt(self._unfinished) if typing and output.live else None
         self.conversation: Conversation | None = None
 
     def event(self, event: Mapping[str, Any]) -> None:
         """Show what has just happened."""
+        if self.prompt:
+            self.prompt.above(lambda: self._print(event))
+        else:
+            self._print(event)
+
+    def _print(self, event: Mapping[str, Any]) -> None:
         if self._json:
             self._output.event(event)
         match event["event"]:
@@ -42,7 +51,7 @@ class Show:
                 self._output.warn(
                     f"The session {event['session']} may still run: {event['reason']}"
                 )
-            case kind if kind in _SAID and not (self._echoed and kind == "user_said"):
+            case kind if kind in _SAID:
                 self._transcribe()
             case _:
                 pass
@@ -101,7 +110,19 @@ class Show:
         call = self.conversation
         if call and not self.drawn and not self._json:
             said = call.dialogue.lines[-1]
-            self._output.lines(screen.utterance(said, call.dialogue.turns, _PLAIN_WIDTH))
+            self._output.lines(screen.utterance(said, call.dialogue.turns, self._width))
+
+    @property
+    def _width(self) -> int:
+        return min(self._output.width, _WIDEST)
+
+    def _unfinished(self) -> str:
+        """What the agent has said so far, and the place to type."""
+        call = self.conversation
+        live = call.dialogue.live if call and not self._json else []
+        said = [line for one in live for line in screen.utterance(one, (), self._width)]
+        lines = ["".join(span.text for span in line) for line in said]
+        return "\n".join([*lines, screen.YOU])
 
 
 def _rounded(ms: float | None) -> float | None:
