@@ -209,7 +209,9 @@ class Dialogue:
     def _finish_answer(self) -> None:
         line = self._answer.line()
         self._answer = _Answer()
-        if line.text:
+        # An answer that was interrupted in its first sentence has no text: agents report a
+        # sentence when it has been said. That there was one is worth a line all the same.
+        if line.text or line.interrupted:
             self._say_agent(line)
 
     def _finish_cut(self) -> None:

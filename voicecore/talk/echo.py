@@ -6,6 +6,7 @@ from typing import Any
 
 from voicecore.talk import pcm
 from voicecore.talk.extras import load
+from voicecore.talk.headset import EchoPath
 
 _STEP = pcm.SPEECH_RATE // 100
 _FAR_STEP = pcm.VOICE_RATE // 100
@@ -32,9 +33,10 @@ class EchoCanceller:
         self._rtc = load("livekit.rtc")
         self._apm = self._rtc.AudioProcessingModule(echo_cancellation=True, high_pass_filter=True)
         self._far = bytearray()
+        self._path = EchoPath()
 
     def clean(self, heard: bytes, near: bytes, delay_ms: int) -> bytes:
-        """`near` without the echo of `heard`; both are of the same stretch of time.
+        """`near` without the echo of `heard`; both are the same BLOCK_MS.
 
         delay_ms: about how long a sound takes from being heard here, through speaker, room and
         microphone, to `near`. AEC3 finds the rest itself.
@@ -53,7 +55,8 @@ class EchoCanceller:
             self._apm.set_stream_delay_ms(delay_ms)
             self._apm.process_stream(step)
             cleaned += bytes(step.data.cast("B"))
-        return bytes(cleaned)
+        # AEC3 goes on learning in any case: the headset may come off.
+        return bytes(cleaned) if self._path.exists(heard, near) else near
 
     def _frame(self, sound: bytes | bytearray, rate: int) -> Any:
         return self._rtc.AudioFrame(bytearray(sound), rate, 1, len(sound) // 2)

@@ -42,11 +42,11 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "ada"
 
 
-def talk(project: Path, *arguments: str, env: dict[str, str] | None = None) -> Talk:
+def talk(project: Path, *arguments: str) -> Talk:
     """Call `voicecore talk --json`, as a script would."""
     done = subprocess.run(
         [sys.executable, "-m", "voicecore", "talk", "--json", *arguments],
-        cwd=project, capture_output=True, text=True, timeout=240, env=env, check=False,
+        cwd=project, capture_output=True, text=True, timeout=240, check=False,
     )  # fmt: skip
     events = [json.loads(line) for line in done.stdout.splitlines()]
     return Talk(done.returncode, events, done.stderr)

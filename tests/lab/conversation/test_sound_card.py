@@ -1,0 +1,52 @@
+"""A person at a sound card and the real agent: a spoken question, and an interruption."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from tests.lab.conversation.conftest import SAMPLES
+from tests.lab.soundcard import SoundCard
+from voicecore.errors import ExitCode
+
+Event = dict[str, Any]
+
+
+def test_who_interrupts_the_agent_is_answered_instead(project: Path, tmp_path: Path) -> None:
+    with SoundCard.plugged_in(tmp_path) as card:
+        talk = subprocess.Popen(
+            [sys.executable, "-m", "voicecore", "talk", "--json"],
+            cwd=project, env=card.env, stdout=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        assert talk.stdout
+        seen: list[Event] = []
+
+        def wait_for(what: Callable[[Event], bool]) -> Event:
+            assert talk.stdout
+            for line in talk.stdout:
+                seen.append(json.loads(line))
+                if what(seen[-1]):
+                    return seen[-1]
+            raise AssertionError(f"talk ended; seen: {seen}")
+
+        try:
+            greeting = wait_for(lambda e: e["event"] == "agent_said")
+            assert "rule-based" in greeting["text"]
+            card.speak(SAMPLES / "open-on-sunday.wav").wait()
+            wait_for(lambda e: e["event"] == "latency")  # the answer begins
+            time.sleep(0.5)
+            card.speak(SAMPLES / "what-time-is-it.wav").wait()
+            cut = wait_for(lambda e: e["event"] == "agent_said")
+            assert cut["interrupted"], json.dumps(seen)
+            asked = wait_for(lambda e: e["event"] == "user_said")
+            assert asked["text"] == "What time is it?"
+            answer = wait_for(lambda e: e["event"] == "agent_said")
+            assert answer["text"].startswith("It is ") and not answer["interrupted"]
+        finally:
+            talk.send_signal(signal.SIGINT)
+            talk.wait(30)
+        assert talk.returncode == ExitCode.OK
