@@ -25,8 +25,8 @@ demo: .venv/.talk  ## Make an agent that needs no account, and hold a spoken con
 	@voicecore talk --project $(DEMO) --record $(DEMO)/conversation.wav \
 		--input voicecore/samples/what-time-is-it.wav \
 		--input voicecore/samples/twelve-times-seven.wav
-	@voicecore talk --project $(DEMO) --list-devices >/dev/null 2>&1 \
-		&& echo && echo "Talk yourself:  source .venv/bin/activate && voicecore talk --project $(DEMO)" || true
+	@voicecore talk --list-devices --json | grep -q '"microphones": \[\]' || \
+		echo "Talk yourself:  source .venv/bin/activate && voicecore talk --project $(DEMO)"
 
 test: .venv/.test lab lint  ## Run all tests.
 	@python -m pytest
