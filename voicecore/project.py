@@ -67,7 +67,7 @@ def load_project(root: Path) -> Project:
     path = root / FILE
     try:
         text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         raise BadProject(
             f"There is no {FILE} in {root}.",
             "Go into a project's folder, or make one:  voicecore init my-agent",
@@ -105,7 +105,7 @@ def mistakes_in(answers: dict[str, Any]) -> Iterator[Mistake]:
     name = answers.get("name", "")
     if not isinstance(name, str):
         yield Mistake("name", "must be a string")
-    elif name:
+    elif "name" in answers:
         for mistake in names.mistakes_in(name):
             yield Mistake("name", f"{name!r}: {mistake}")
 

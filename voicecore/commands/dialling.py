@@ -79,9 +79,11 @@ def _key(env: Mapping[str, str], variable: str, project: Project | None) -> str:
     key = env.get(variable) or stored.get(variable)
     if not key:
         raise NoKey(
-            f"{variable} is neither in the environment"
-            + (f" nor in {project.server / '.env'}." if project else "."),
-            "`voicecore init` made one; a server without a key refuses to start.",
+            f"{variable} is neither in the environment nor in {project.server / '.env'}."
+            if project
+            else f"{variable} is not in the environment.",
+            "It is the key of the session server, which `voicecore init` put into server/.env:\n"
+            f"export {variable}=…",
         )
     return key
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import difflib
 import shlex
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -52,6 +53,10 @@ class FolderExists(VoicecoreError):
     """The project's folder holds something already."""
 
 
+class Unwritable(VoicecoreError):
+    """The system lets nothing be written there."""
+
+
 def run(context: Context, options: InitOptions) -> ExitCode:
     """Make the project's folder, or say exactly what would be made."""
     if options.list_options:
@@ -72,7 +77,8 @@ def run(context: Context, options: InitOptions) -> ExitCode:
 
     if not _occupied(target):
         if not options.dry_run:
-            render.write_new(files, target)
+            with _writing(target, options):
+                render.write_new(files, target)
         _report(context, options, answers, target, files)
         return ExitCode.OK
     return _write_over(context, options, answers, target, files)
@@ -107,9 +113,10 @@ def _given(options: InitOptions) -> dict[str, Any]:
         "transports": list(options.transports),
         "pipeline": options.pipeline,
         "region": options.region,
-        "services": {stage: service for stage, service in services.items() if service},
+        "services": {stage: service for stage, service in services.items() if service is not None},
     }
-    return {key: value for key, value in given.items() if value}
+    # An empty word was said, perhaps by a variable that is not set; an empty list was not.
+    return {key: value for key, value in given.items() if value or value == ""}
 
 
 def check(given: dict[str, Any]) -> None:
@@ -181,6 +188,18 @@ def _refuse_unless_free(target: Path, options: InitOptions) -> None:
         )
 
 
+@contextmanager
+def _writing(target: Path, options: InitOptions) -> Generator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise Unwritable(
+            f"{target} cannot be written: {error.strerror or error} ({error.filename or target}).",
+            "Choose a folder that is yours:\n"
+            + _again(replace(options, directory=Path.home()), target.name),
+        ) from error
+
+
 def _again(options: InitOptions, name: str, *added: str) -> str:
     """The command as it was typed, with more flags."""
     said = [word for transport in options.transports for word in ("--transport", transport)]
@@ -210,7 +229,8 @@ def _write_over(
             context.output.say("Nothing was written.")
             return ExitCode.FAILED
     backup = target / ".voicecore" / "replaced" / f"{datetime.now(UTC):%Y%m%dT%H%M%S%f}"
-    render.write_over(files, target, comparison, backup)
+    with _writing(target, options):
+        render.write_over(files, target, comparison, backup)
     if comparison.changed:
         context.output.note(f"What they replaced is in {backup}")
     _report(context, options, answers, target, files, comparison)

@@ -81,6 +81,14 @@ def _check(options: TalkOptions) -> None:
         raise BadFlags("--text types and --input speaks: choose one.")
     if options.transport not in (None, "websocket"):
         raise BadFlags(f"`talk` does not speak {options.transport!r}; it speaks websocket.")
+    if options.url is not None and not options.url.startswith(("http://", "https://")):
+        raise BadFlags(
+            f"--url {options.url!r} is no address of the web.",
+            f"Say how it is reached:  voicecore talk --url http://{options.url.split('://')[-1]}",
+        )
+    written = [path for path in (options.output, options.record) if path]
+    if len({*written, *options.input}) < len(written) + len(set(options.input)):
+        raise BadFlags("--input, --output and --record need a file each.")
     if options.remote and options.url:
         raise BadFlags("--remote starts the project's own session server, --url names another.")
     if options.arn and not options.remote:
