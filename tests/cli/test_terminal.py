@@ -1,0 +1,203 @@
+"""`voicecore init` as a person meets it: questions on a terminal of 80 by 24, and completion."""
+
+import os
+import sys
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+import pexpect
+import pytest
+
+from tests.conftest import Voicecore
+from tests.lab.terminal import Terminal
+from voicecore.errors import ExitCode
+from voicecore.pipelines import PIPELINES
+
+NAME, PIPELINE, HEARS, SPEAKS, REGION = (
+    "Name of the project:",
+    "Pipeline:",
+    "Service for speech to text:",
+    "Service for text to speech:",
+    "Where will it run in AWS, later",
+)
+EMPTY_LINE = ("C-a", "C-k")
+
+
+def init(folder: Path, *arguments: str) -> AbstractContextManager[Terminal]:
+    return Terminal.running([sys.executable, "-m", "voicecore", "init", *arguments], folder, {})
+
+
+def test_what_no_flag_said_is_asked(tmp_path: Path) -> None:
+    with init(tmp_path) as terminal:
+        terminal.shows(f"{NAME} my-agent")
+        terminal.presses(*EMPTY_LINE)
+        terminal.types("Bad Name")
+        terminal.presses("Enter")
+        terminal.shows(f"{NAME} Bad Name", "it must be 2 or more of a-z, 0-9 and single hyphens")
+        terminal.presses(*EMPTY_LINE)
+        terminal.types("support-line")
+        terminal.presses("Enter")
+        terminal.shows(PIPELINE, "» Whisper")  # the default
+        terminal.presses("Up")
+        terminal.shows("» Transcribe", "Description: speech to text")
+        terminal.presses("Enter")
+        terminal.shows(HEARS, "» Amazon Transcribe")
+        terminal.presses("Down", "Enter")
+        terminal.shows(SPEAKS, "» Amazon Polly")
+        terminal.presses("Enter")
+        terminal.shows(REGION, "» us-east-1")
+        terminal.presses("Down", "Enter")
+        terminal.shows("cd support-line && voicecore talk")
+        assert terminal.ends() == ExitCode.OK
+    project = (tmp_path / "support-line/voicecore.toml").read_text()
+    for answer in ('"cascade"', '"deepgram"', '"polly"', '"us-east-2"'):
+        assert answer in project
+
+
+def test_an_enter_for_each_question_makes_an_agent_that_needs_no_account(tmp_path: Path) -> None:
+    with init(tmp_path) as terminal:
+        terminal.shows(NAME)
+        terminal.presses("Enter")
+        terminal.shows(PIPELINE)
+        terminal.presses("Enter")
+        assert terminal.ends() == ExitCode.OK
+        assert REGION not in terminal.screen()
+    assert '"offline"' in (tmp_path / "my-agent/voicecore.toml").read_text()
+
+
+@pytest.mark.parametrize(
+    ("flags", "first"),
+    [
+        (["--pipeline", "nova-sonic", "a-name"], REGION),
+        (["a-name", "--pipeline", "cascade", "--stt", "deepgram"], SPEAKS),
+        (["a-name", "--pipeline", "cascade", "--stt", "deepgram", "--tts", "polly"], REGION),
+        (["a-name", "--pipeline", "offline"], "✓ a-name/"),
+        (["--yes"], "✓ my-agent/"),
+    ],
+)
+def test_what_a_flag_said_is_not_asked(tmp_path: Path, flags: list[str], first: str) -> None:
+    with init(tmp_path, *flags) as terminal:
+        assert first in terminal.shows(first).splitlines()[0]
+
+
+@pytest.mark.parametrize(
+    ("flags", "question", "keys"),
+    [
+        ([], NAME, ["C-c"]),
+        ([], NAME, [*EMPTY_LINE, "C-d"]),
+        (["a-name"], PIPELINE, ["C-c"]),
+        (["a-name", "--pipeline", "cascade"], HEARS, ["C-c"]),
+        (["a-name", "--pipeline", "nova-sonic"], REGION, ["C-c"]),
+    ],
+)
+def test_who_leaves_leaves_nothing(
+    tmp_path: Path, flags: list[str], question: str, keys: list[str]
+) -> None:
+    with init(tmp_path, *flags) as terminal:
+        terminal.shows(question)
+        terminal.presses(*keys)
+        terminal.shows("Interrupted.")
+        assert terminal.ends() == ExitCode.INTERRUPTED
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_every_pipeline_fits_80_columns(tmp_path: Path) -> None:
+    with init(tmp_path, "a-name") as terminal:
+        for pipeline in PIPELINES.values():
+            choice = f"{pipeline.title} (needs {pipeline.needs})"
+            terminal.shows(choice)
+            assert len(f"? {PIPELINE} {choice}") < 80  # the answer stays on one line too
+            terminal.presses("Down")
+            described = terminal.shows(pipeline.summary.split()[0], pipeline.summary.split()[-1])
+            assert max(map(len, described.splitlines())) < 80
+
+
+class TestAnExistingFolder:
+    @pytest.fixture
+    def project(self, voicecore: Voicecore, tmp_path: Path) -> Path:
+        voicecore("init", "mine", "--yes")
+        (tmp_path / "mine/agent/bot.py").write_text("# my own\n")
+        return tmp_path / "mine"
+
+    def test_is_told_before_a_question(self, project: Path) -> None:
+        with init(project.parent, "mine", "--region", "us-west-2") as terminal:
+            terminal.shows("voicecore init mine --region us-west-2 --force --dry-run")
+            assert terminal.ends() == ExitCode.FAILED
+            assert PIPELINE not in terminal.screen()
+
+    def test_is_told_where_its_name_is_typed(self, project: Path) -> None:
+        with init(project.parent) as terminal:
+            terminal.shows(NAME)
+            terminal.presses(*EMPTY_LINE)
+            terminal.types("mine")
+            terminal.presses("Enter")
+            terminal.shows("mine exists already")
+            terminal.presses("C-c")
+            assert terminal.ends() == ExitCode.INTERRUPTED
+
+    @pytest.mark.parametrize(
+        ("key", "code", "kept"),
+        [
+            ("Enter", ExitCode.FAILED, True),
+            ("n", ExitCode.FAILED, True),
+            ("C-c", ExitCode.INTERRUPTED, True),
+            ("y", ExitCode.OK, False),
+        ],
+    )
+    def test_is_replaced_only_after_a_yes(
+        self, project: Path, key: str, code: int, kept: bool
+    ) -> None:
+        with init(project.parent, "mine", "--force", "--pipeline", "offline") as terminal:
+            terminal.shows("-# my own", "Replace these files? (y/N)")
+            terminal.presses(key)
+            assert terminal.ends() == code
+        assert ((project / "agent/bot.py").read_text() == "# my own\n") is kept
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "told"),
+    [
+        (["x"], ExitCode.USAGE, "voicecore init my-agent"),
+        ([""], ExitCode.USAGE, "'': it must be 2 or more"),
+        (["./my-agent"], ExitCode.USAGE, "Try:  voicecore init my-agent"),
+        (["ok", "--pipeline", ""], ExitCode.USAGE, "'' is unknown; choose from nova-sonic"),
+        (["ok", "--region", "us-east"], ExitCode.USAGE, "did you mean 'us-east-1'?"),
+        (["ok", "-t", "websocket", "-t", "websocket"], ExitCode.USAGE, "one transport twice"),
+        (["ok", "--directory", "file", "--pipeline", "cascade"], ExitCode.FAILED,
+         "voicecore init ok --pipeline cascade --directory"),
+        (["ok", "--directory", "/proc"], ExitCode.FAILED, "/proc/ok cannot be written"),
+    ],
+)  # fmt: skip
+def test_more_mistakes(
+    voicecore: Voicecore, tmp_path: Path, arguments: list[str], code: int, told: str
+) -> None:
+    (tmp_path / "file").write_text("")
+    directory = ["--directory", str(tmp_path / "file")] if "file" in arguments else []
+    result = voicecore("init", "--yes", *arguments, *directory)
+    assert result.code == code
+    assert told in result.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def complete(*words: str) -> list[str]:
+    """What a shell offers for the last of these words, by the protocol of its completion."""
+    env = {
+        **os.environ,
+        "_VOICECORE_COMPLETE": "complete_bash",
+        "COMP_WORDS": " ".join(words),
+        "COMP_CWORD": str(len(words) - 1),
+    }
+    command = Path(sys.executable).with_name("voicecore")
+    shown, code = pexpect.run(str(command), env=env, withexitstatus=True, encoding="utf-8")
+    assert code == 0
+    return shown.split()
+
+
+def test_a_shell_completes() -> None:
+    assert complete("voicecore", "") == ["init", "dev", "talk"]
+    assert complete("voicecore", "init", "--transport", "") == ["websocket"]
+    assert complete("voicecore", "init", "--pipeline", "c") == ["cascade"]
+    assert "eu-west-1" in complete("voicecore", "init", "--region", "eu-")
+    command = Path(sys.executable).with_name("voicecore")
+    script = pexpect.run(f"{command} --show-completion bash", encoding="utf-8")
+    assert "complete -o default -F _voicecore_completion voicecore" in script

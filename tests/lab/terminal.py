@@ -1,0 +1,85 @@
+"""A terminal as a person sees it: tmux draws what a program writes, and passes on what is typed.
+
+Bytes on a pseudo-terminal say little: prompts redraw only the characters that change.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import re
+import subprocess
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+_NUMBERS = itertools.count()
+_RUN = """
+before=$(stty -g); "$@"; code=$?
+[ "$before" = "$(stty -g)" ] && state=restored || state=changed
+echo "[ended with $code, $state]"; exec sleep 600
+"""
+
+
+@dataclass(frozen=True)
+class Terminal:
+    """A running program in a terminal of its own, which nothing else can reach."""
+
+    server: str
+
+    @staticmethod
+    @contextmanager
+    def running(
+        argv: list[str], folder: Path, env: Mapping[str, str], width: int = 80, height: int = 24
+    ) -> Iterator[Terminal]:
+        """The program in its terminal while the block runs."""
+        terminal = Terminal(f"voicecore-{os.getpid()}-{next(_NUMBERS)}")
+        size = ["-x", str(width), "-y", str(height), "-c", str(folder)]
+        command = ["sh", "-c", _RUN, "sh", *argv]
+        environment = {**os.environ, **env, "LC_ALL": "C.UTF-8"}
+        terminal._tmux("-f", "/dev/null", "new-session", "-d", *size, *command, env=environment)
+        try:
+            yield terminal
+        finally:
+            terminal._tmux("kill-server")
+
+    def _tmux(self, *arguments: str, env: Mapping[str, str] | None = None) -> str:
+        argv = ["tmux", "-u", "-L", self.server, *arguments]
+        return subprocess.run(argv, env=env, capture_output=True, text=True, check=True).stdout
+
+    def screen(self) -> str:
+        """What is to be seen, without the empty lines at the end."""
+        return self._tmux("capture-pane", "-p").rstrip()
+
+    @property
+    def cursor_visible(self) -> bool:
+        return self._tmux("display-message", "-p", "#{cursor_flag}").strip() == "1"
+
+    def shows(self, *texts: str, seconds: float = 20) -> str:
+        """The screen as soon as it shows all of these."""
+        deadline = time.monotonic() + seconds
+        while not all(text in (screen := self.screen()) for text in texts):
+            assert time.monotonic() < deadline, f"not on the screen: {texts}\n{screen}"
+            time.sleep(0.05)
+        return screen
+
+    def types(self, text: str) -> None:
+        self._tmux("send-keys", "-l", text)
+
+    def presses(self, *keys: str) -> None:
+        """Press keys by tmux's names: Enter, Up, C-c."""
+        self._tmux("send-keys", *keys)
+
+    def resizes(self, width: int, height: int) -> None:
+        self._tmux("resize-window", "-x", str(width), "-y", str(height))
+
+    def ends(self) -> int:
+        """The exit code; the terminal must be as it was before."""
+        screen = self.shows("[ended with")
+        ending = re.search(r"\[ended with (\d+), (\w+)\]", screen)
+        assert ending is not None
+        assert ending[2] == "restored"
+        assert self.cursor_visible
+        return int(ending[1])
