@@ -6,6 +6,7 @@ import json
 from typing import Any, cast
 
 from voicecore.output import Line, Span
+from voicecore.stages import by_name
 
 
 def words_of(text: str) -> Line:
@@ -54,7 +55,16 @@ def parse(text: str) -> dict[str, Any] | None:
     return cast("dict[str, Any]", document)
 
 
+def is_chatter(text: str) -> bool:
+    """Whether a line is a library's daily business, which no screen has room for."""
+    event = parse(text)
+    return event is not None and event["event"] == "log" and event.get("level") in _DAILY
+
+
+_DAILY = ("DEBUG", "INFO")
+
+
 def _stages(event: dict[str, Any]) -> list[Span]:
     stages = cast("list[dict[str, Any]]", event.get("stages", []))
-    told = [f"{stage.get('label')} {stage.get('ms', 0):.0f}" for stage in stages]
-    return [Span(", ".join(told), "dim")]
+    parts = by_name(((s.get("key", ""), s.get("ms", 0)) for s in stages), event.get("total_ms", 0))
+    return [Span(" · ".join(f"{name} {ms:.0f}" for name, ms in parts.items()), "dim")]

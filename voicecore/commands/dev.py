@@ -118,7 +118,7 @@ async def _serve(
     def tell(event: RuntimeEvent) -> None:
         if options.json:
             output.event(asdict(event))
-        elif not drawn:
+        elif not drawn and not (event.kind == "log" and agent_log.is_chatter(event.text)):
             output.lines([plain(event)])
 
     def tell_troubles(lines: list[str]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from textwrap import wrap
 
-from voicecore.agent_log import words_of
+from voicecore.agent_log import is_chatter, words_of
 from voicecore.local.status import RuntimeEvent, RuntimeStatus, SessionStatus, SpareStatus
 from voicecore.output import Line, Span
 
@@ -26,7 +26,8 @@ def screen(status: RuntimeStatus, server: str, width: int, height: int) -> list[
         *(sessions or [[Span("  none yet; speak to it from another terminal:  voicecore talk")]]),
         [],
     ]
-    lines = [words_of(line.text) for line in status.lines[-max(1, height - len(head) - 1) :]]
+    told = [line.text for line in status.lines if not is_chatter(line.text)]
+    lines = [words_of(text) for text in told[-max(1, height - len(head) - 1) :]]
     return [*head, *lines, [Span("Ctrl-C ends it all", "dim")]]
 
 

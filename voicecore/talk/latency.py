@@ -6,25 +6,9 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from voicecore.stages import by_name
 from voicecore.talk import rtvi
 
-_GROUPS = {
-    "endpointing_wait": "VAD",
-    "turn_detection": "turn",
-    "turn_completion": "turn",
-    "waiting_for_user": "turn",
-    "transcription": "STT",
-    "first_request": "LLM",
-    "llm_inference": "LLM",
-    "llm_tool_call": "LLM",
-    "awaiting_speakable_text": "LLM",
-    "function_handler": "tool",
-    "sentence_aggregation": "TTS",
-    "speech_synthesis": "TTS",
-}
-"""Pipecat's stages (UserBotLatencyObserver, contribution keys) as a person names them."""
-_ORDER: tuple[str, ...] = ("VAD", "STT", "turn", "LLM", "tool", "TTS", "agent")
-_REST_OF_AGENT = "agent"
 TRANSPORT = "transport"
 """What the client waited beyond what the agent measured: the network both ways, buffers, and the
 difference between the end of speech and what the agent's VAD takes for it. May be negative."""
@@ -51,11 +35,8 @@ class Turn:
         """Where the time went; the parts add up to the total."""
         if self.agent is None:
             return ()
-        sums = dict.fromkeys(_ORDER, 0.0)
-        for stage in self.agent.stages:
-            sums[_GROUPS.get(stage.key, _REST_OF_AGENT)] += stage.ms
-        sums[_REST_OF_AGENT] += self.agent.total_ms - sum(s.ms for s in self.agent.stages)
-        named = [Part(name, ms) for name, ms in sums.items() if ms >= 0.5]
+        stages = ((stage.key, stage.ms) for stage in self.agent.stages)
+        named = [Part(name, ms) for name, ms in by_name(stages, self.agent.total_ms).items()]
         rest = self.total_ms - sum(part.ms for part in named)
         return (*named, Part(TRANSPORT, rest))
 

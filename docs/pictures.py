@@ -1,0 +1,95 @@
+"""Takes the README's pictures: real commands in a real terminal, spoken to by shipped samples.
+
+`python docs/pictures.py DEMO`, from the checkout's root, where DEMO is what `make demo` made.
+"""
+
+from __future__ import annotations
+
+import shlex
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from rich.console import Console
+from rich.text import Text
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT))  # the sound card is one of the tests' real parts
+
+from tests.lab.soundcard import SoundCard  # noqa: E402 - found by the line above
+
+WIDTH, HEIGHT = 90, 22
+QUESTIONS = ("what-time-is-it", "twelve-times-seven", "open-on-sunday")
+
+
+def main() -> None:
+    """Write docs/talk.svg and docs/dev.svg."""
+    project = Path(sys.argv[1]).resolve()
+    dev_command = f"voicecore dev --project {project}"
+    talk_command = f"voicecore talk --project {project}"
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        SoundCard.plugged_in(Path(folder)) as card,
+        terminal("dev", dev_command, card.env) as dev,
+    ):
+        dev.wait_for("warm")
+        with terminal("talk", talk_command, card.env) as talk:
+            talk.wait_for("How can I help?")
+            for question in QUESTIONS:
+                time.sleep(3)
+                card.speak(ROOT / "voicecore/samples" / f"{question}.wav").wait()
+            talk.wait_for("On Sunday")
+            time.sleep(1)
+            talk.photograph("voicecore talk", ROOT / "docs/talk.svg")
+            dev.photograph("voicecore dev", ROOT / "docs/dev.svg")
+
+
+class Terminal:
+    """A tmux session that runs one command."""
+
+    def __init__(self, name: str) -> None:
+        self.name = f"voicecore-{name}"
+
+    def screen(self) -> str:
+        """What is on it, with its colours as escape codes."""
+        argv = ["tmux", "capture-pane", "-e", "-p", "-t", self.name]
+        return subprocess.run(argv, capture_output=True, text=True, check=True).stdout
+
+    def wait_for(self, text: str, seconds: float = 60) -> None:
+        """Wait until `text` is on it."""
+        deadline = time.monotonic() + seconds
+        while text not in Text.from_ansi(self.screen()).plain:
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"{text!r} is not on:\n{self.screen()}")
+            time.sleep(0.2)
+
+    def photograph(self, title: str, path: Path) -> None:
+        """Write what is on it as SVG."""
+        with Path("/dev/null").open("w") as nowhere:
+            console = Console(record=True, width=WIDTH, file=nowhere)
+            console.print(Text.from_ansi(self.screen().rstrip("\n")))
+            console.save_svg(str(path), title=title)
+
+
+@contextmanager
+def terminal(name: str, command: str, env: dict[str, str]) -> Iterator[Terminal]:
+    """A terminal that runs `command` until the block ends."""
+    made = Terminal(name)
+    settings = [f"{key}={env[key]}" for key in ("PULSE_SERVER", "XDG_RUNTIME_DIR", "PATH")]
+    size = ["-x", str(WIDTH), "-y", str(HEIGHT)]
+    shell = shlex.join(["env", *settings]) + f" {command}"
+    subprocess.run(["tmux", "new-session", "-d", "-s", made.name, *size, shell], check=True)
+    try:
+        yield made
+    finally:
+        subprocess.run(["tmux", "send-keys", "-t", made.name, "C-c"], check=False)
+        time.sleep(3)
+        subprocess.run(["tmux", "kill-session", "-t", made.name], check=False, capture_output=True)
+
+
+if __name__ == "__main__":
+    main()
