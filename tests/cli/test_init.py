@@ -1,5 +1,6 @@
 import json
 import stat
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,18 @@ def test_the_session_key_is_new_and_only_the_owners(voicecore: Voicecore, tmp_pa
     paths = [tmp_path / name / "server/.env" for name in ("one", "two")]
     assert paths[0].read_text() != paths[1].read_text()
     assert all(stat.S_IMODE(path.stat().st_mode) == 0o600 for path in paths)
+
+
+def test_git_takes_the_project_without_its_secret(voicecore: Voicecore, tmp_path: Path) -> None:
+    voicecore("init", "mine", "--yes")
+    for command in ("git init --quiet", "git add --all"):
+        subprocess.run(command.split(), cwd=tmp_path / "mine", check=True)
+    tracked = subprocess.run(
+        ["git", "ls-files"], cwd=tmp_path / "mine", capture_output=True, text=True, check=True
+    ).stdout.splitlines()
+    assert "agent/bot.py" in tracked
+    assert "server/.env.example" in tracked
+    assert "server/.env" not in tracked
 
 
 def test_json_is_one_document(voicecore: Voicecore) -> None:

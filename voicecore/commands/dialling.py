@@ -161,8 +161,7 @@ async def _remote_server(
             ExitCode.USAGE,
         )
     env = {**context.env, **stored, "AGENT_RUNTIME_ARN": arn, "AWS_REGION": parts[3]}
-    for local_only in ("AWS_ENDPOINT_URL_BEDROCK_AGENTCORE", "VIRTUAL_ENV"):
-        env.pop(local_only, None)
+    env.pop("VIRTUAL_ENV", None)
     async with AsyncExitStack() as stack:
         with context.output.step("Starting the session server"):
             environment.sync((project.server,), context.env)

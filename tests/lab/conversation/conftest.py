@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -42,11 +43,12 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "ada"
 
 
-def talk(project: Path, *arguments: str) -> Talk:
-    """Call `voicecore talk --json`, as a script would."""
+def talk(project: Path, *arguments: str, **env: str) -> Talk:
+    """Call `voicecore talk --json`, as a script would, with `env` added to the environment."""
     done = subprocess.run(
         [sys.executable, "-m", "voicecore", "talk", "--json", *arguments],
-        cwd=project, capture_output=True, text=True, timeout=240, check=False,
+        cwd=project, env={**os.environ, **env},
+        capture_output=True, text=True, timeout=240, check=False,
     )  # fmt: skip
     events = [json.loads(line) for line in done.stdout.splitlines()]
     return Talk(done.returncode, events, done.stderr)

@@ -103,6 +103,27 @@ def test_a_cut_that_comes_without_warning_loses_nothing(project: Path) -> None:
     assert len(session_events(project, "session_started")) > 1
 
 
+def test_remote_is_the_same_with_the_endpoint_and_keys_of_aws(project: Path) -> None:
+    # The local runtime plays AWS: only its ARN, endpoint and credentials are given, as a
+    # developer's environment gives those of AWS.
+    with dev(project):
+        state = json.loads((project / ".voicecore/dev.json").read_text())
+        (project / ".voicecore/dev.json").unlink()  # talk must not find a `dev` to lean on
+        aws = {
+            "AWS_ENDPOINT_URL_BEDROCK_AGENTCORE": state["runtime"],
+            "AWS_ACCESS_KEY_ID": state["access_key_id"],
+            "AWS_SECRET_ACCESS_KEY": state["secret_access_key"],
+        }
+        call = talk(project, "--remote", "--arn", state["arn"], *speak("twelve-times-seven"), **aws)
+        assert call.code == ExitCode.OK, call.stderr
+        assert call.said("agent_said")[-1] == "That is 84."
+
+        aws["AWS_SECRET_ACCESS_KEY"] = "wrong"
+        refused = talk(project, "--remote", "--arn", state["arn"], *speak("what-time-is-it"), **aws)
+        assert refused.code == ExitCode.FAILED
+        assert "403" in refused.events[-1]["error"]["message"]
+
+
 def session_events(project: Path, kind: str) -> list[dict[str, object]]:
     """The events of one kind in the log of the newest session."""
     logs = [p for p in (project / ".voicecore/logs").rglob("*") if "runtime-logs-" in p.name]
