@@ -27,6 +27,7 @@ from tests.lab.models.reach import Reach, hosts_text
 from tests.lab.models.refusal import Refused
 from tests.lab.models.script import Script
 from tests.lab.models.sigv4 import Keys, check_headers
+from tests.lab.models.wire import Wire
 from tests.lab.models.world import Limits, World
 
 _TLS_PORT = 443  # AWS's own ports: Pipecat writes no others
@@ -36,15 +37,17 @@ _MODEL_PATH = re.compile(r"/model/([^/]+)/(converse-stream|invoke-with-bidirecti
 
 @dataclass(frozen=True)
 class Models:
-    """The running stand-ins: how to reach them, and what they saw.
+    """The running stand-ins: how to reach them, what they saw, and how to break their line.
 
     `endpoint` serves ConverseStream and Polly without TLS, for AWS_ENDPOINT_URL_BEDROCK_RUNTIME
-    and AWS_ENDPOINT_URL_POLLY; Nova Sonic and Transcribe need `reach`.
+    and AWS_ENDPOINT_URL_POLLY; Nova Sonic and Transcribe need `reach`. Bedrock and Polly, reached
+    so, are behind `wire`.
     """
 
     reach: Reach
     endpoint: str
     journal: Journal
+    wire: Wire
 
 
 @asynccontextmanager
@@ -69,12 +72,15 @@ async def serve(
         hosts_file = Path(folder) / "hosts"
         hosts_file.write_text(hosts_text(address, hosts))
         port = plain.getsockname()[1]
+        behind = socket.create_server((address, 0))
+        wire = Wire(behind.getsockname())
         async with (
-            _bedrock_and_polly(world, certificates, tls, plain),
+            _bedrock_and_polly(world, certificates, behind, plain),
+            wire.carrying(tls),
             _transcribe(world, certificates, streaming),
         ):
             reach = Reach(region, keys, hosts_file, certificates.authority)
-            yield Models(reach, f"http://{address}:{port}", world.journal)
+            yield Models(reach, f"http://{address}:{port}", world.journal, wire)
 
 
 def host_names(region: str) -> list[str]:

@@ -22,6 +22,7 @@ from tests.lab.models.world import World
 SERVICE = "transcribe"
 PATH = "/stream-transcription-websocket"
 _LANGUAGE = "en-US"  # the script is English
+_PAUSE_SECONDS = 0.4  # after which a result is final
 
 
 class Transcribe:
@@ -58,7 +59,7 @@ class Transcribe:
         return socket
 
     async def _transcribe(self, socket: web.WebSocketResponse, rate: int) -> None:
-        ear, clock, words = Ear(rate, stop=0.4), 0.0, ""
+        ear, clock, words = Ear(rate, stop=_PAUSE_SECONDS), 0.0, ""
         began = 0.0
         results = map(str, itertools.count(1))
         result_id = ""
@@ -74,10 +75,9 @@ class Transcribe:
                     await socket.send_bytes(_result(result_id, guess, (began, clock), partial=True))
                 else:
                     self._world.journal.note(SERVICE, "heard", text=words)
-                    await socket.send_bytes(_result(result_id, words, (began, clock), partial=True))
-                    await socket.send_bytes(
-                        _result(result_id, words, (began, clock), partial=False)
-                    )
+                    span = (began, clock - _PAUSE_SECONDS)
+                    await socket.send_bytes(_result(result_id, words, span, partial=True))
+                    await socket.send_bytes(_result(result_id, words, span, partial=False))
 
     async def _next_audio(self, socket: web.WebSocketResponse) -> bytes | None:
         """Returns the sound of the next audio event; None at the end of the stream."""
