@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+import time
+from typing import Any
 
 import boto3
 from aws_sdk_bedrock_runtime.client import BedrockRuntimeClient
 from aws_sdk_bedrock_runtime.config import Config
+from loguru import logger
 from pipecat.frames.frames import Frame, LLMMessagesAppendFrame
 from pipecat.processors.frame_processor import FrameDirection
 from pipecat.processors.frameworks.rtvi.frames import RTVISendTextFrame
 from pipecat.services.aws.nova_sonic.llm import AWSNovaSonicLLMService
 from pipecat.services.aws.nova_sonic.session_continuation import SessionContinuationParams
+from pipecat.utils.network import QuickFailureTracker
 from smithy_aws_core.auth.sigv4 import SigV4AuthScheme
 from smithy_aws_core.identity import StaticCredentialsResolver
 from smithy_core.shapes import ShapeID
 
 MODEL = "amazon.nova-2-sonic-v1:0"
+
+GOODBYE_SECONDS = 1  # what a broken connection may take to be left
+SEND_SECONDS = 5  # what a connection may take to be made, or to accept an event
 
 
 class NoCredentials(Exception):
@@ -40,6 +48,8 @@ class NovaSonic(AWSNovaSonicLLMService):
             # A connection ends after 8 minutes: renew it before, unnoticed.
             session_continuation=SessionContinuationParams(enabled=True),
         )
+        # Three connections in a row that break within 5 s are one that does not come back.
+        self._breaks = QuickFailureTracker(min_stable_duration=5, max_consecutive_failures=3)
 
     def create_client(self) -> BedrockRuntimeClient:
         """Connect with the keys that the agent's role has now.
@@ -64,6 +74,58 @@ class NovaSonic(AWSNovaSonicLLMService):
                 auth_schemes={ShapeID("aws.auth#sigv4"): SigV4AuthScheme(service="bedrock")},
             )
         )
+
+    async def reset_conversation(self) -> None:
+        """Connect again, with the history: Pipecat calls this when the connection has broken."""
+        lasted = time.time() - (self._connected_time or 0.0)
+        if self._breaks.record(lasted).should_give_up:
+            await self._hang_up("every new connection breaks")
+        elif self.is_usable:
+            await super().reset_conversation()
+
+    async def send_event(self, event_json: str, stream: Any) -> None:
+        """Send to the model; end the call if the connection does not take it.
+
+        Pipecat is told that it is connected before it is, and writes into a buffer of 16 events.
+        A connection that never comes takes those, and would keep it waiting with the next.
+        Raises TimeoutError for any other stream than the present one.
+        """
+        if not self.is_usable:
+            return  # the call is ending
+        try:
+            async with asyncio.timeout(SEND_SECONDS):
+                await super().send_event(event_json, stream)
+        except TimeoutError:
+            if stream is not self._stream:
+                raise
+            await self._hang_up(f"the connection took nothing for {SEND_SECONDS} s")
+
+    async def _disconnect(self) -> None:
+        # Of a connection that has broken nobody reads what is still in that buffer, and to close
+        # it is to wait for that. Pipecat 1.14 waits for ever, and all the while it fails to send
+        # the caller's audio, with an error 50 times a second.
+        self._disconnecting, self._audio_input_started = True, False
+        upcoming = self._sc.next_session
+        try:
+            async with asyncio.timeout(GOODBYE_SECONDS):
+                await self._send_session_end_events()
+                for stream in (self._stream, upcoming and upcoming.stream):
+                    if stream:
+                        await stream.close()
+        except Exception as error:  # whatever the SDK says of it: we are leaving
+            logger.debug(f"left Nova Sonic without a goodbye: {error!r}")
+        self._stream = None
+        await super()._disconnect()
+
+    async def _hang_up(self, why: str) -> None:
+        """End the call with an error rather than leave the caller in silence."""
+        error = f"Amazon Bedrock is out of reach: {why}"
+        await self.push_error(error, force_treat_as_permanent=True)
+
+    async def _report_tts_text(self) -> None:
+        if self._pending_speculative_text:  # a sentence; Pipecat puts no space before the next
+            self._pending_speculative_text += " "
+        await super()._report_tts_text()
 
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
         """Let the model answer typed text, too: it is in the history, but not in its session."""
