@@ -67,6 +67,13 @@ class Running:
                 self._changed.clear()
                 await self._changed.wait()
 
+    async def until_logged(self, message: str, count: int, seconds: float = 10) -> None:
+        """Waits for the count-th line with this message of a library."""
+        async with asyncio.timeout(seconds):
+            while [line.get("message") for line in self.lines].count(message) < count:
+                self._changed.clear()
+                await self._changed.wait()
+
     def events(self, name: str) -> list[Mapping[str, Any]]:
         return [line for line in self.lines if line["event"] == name]
 
@@ -87,14 +94,20 @@ def make_agent(folder: Path, pipeline: str) -> Agent:
 
 
 @asynccontextmanager
-async def running(agent: Agent, models: Models) -> AsyncIterator[Running]:
-    """Runs the agent with AWS's names leading to the stand-ins; the process is one session's."""
+async def running(
+    agent: Agent, models: Models, without: Sequence[str] = ()
+) -> AsyncIterator[Running]:
+    """Runs the agent with AWS's names leading to the stand-ins; the process is one session's.
+
+    `without` names variables that its environment lacks.
+    """
     port = _free_port()
     env = {"PATH": os.environ["PATH"], "HOME": str(agent.folder), "PORT": str(port)}
+    env |= {"PYTHONUNBUFFERED": "1", **models.reach.env()}
     process = await asyncio.create_subprocess_exec(
         *models.reach.argv(str(agent.python), "app.py"),
         cwd=agent.folder,
-        env={**env, "PYTHONUNBUFFERED": "1", **models.reach.env()},
+        env={name: value for name, value in env.items() if name not in without},
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
         limit=2**20,
