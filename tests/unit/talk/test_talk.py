@@ -176,7 +176,13 @@ def test_ctrl_c_ends_the_call_properly(tmp_path: Path, question: Path, moment: s
     [
         (StandIn(answers=True), ["--input", "letter.wav"], {}, 2, "no WAV, MP3 or FLAC"),
         (StandIn(), ["--text"], {"SESSION_API_KEY": "wrong"}, 1, "refused the key (401)"),
-        (StandIn(), ["--text"], {"SESSION_API_KEY": ""}, 1, "SESSION_API_KEY is neither"),
+        (
+            StandIn(),
+            ["--text"],
+            {"SESSION_API_KEY": ""},
+            1,
+            "SESSION_API_KEY is not in the environment",
+        ),
         (StandIn(), ["--text", "--input", "letter.wav"], {}, 2, "choose one"),
         (StandIn(), ["--transport", "pigeon"], {}, 2, "does not speak 'pigeon'"),
         (StandIn(), ["--text", "--record", "no/such/folder.wav"], {}, 2, "cannot be written"),
