@@ -227,7 +227,7 @@ def dev(
     ] = 28800,
     start_limit: Annotated[
         float,
-        typer.Option(metavar="SECONDS", help="Real time until /ping must be answered."),
+        typer.Option(min=0.1, metavar="SECONDS", help="Real time until /ping must be answered."),
     ] = 30,
     network: Annotated[
         Network,

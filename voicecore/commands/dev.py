@@ -239,7 +239,11 @@ def _lifecycle(options: DevOptions) -> Lifecycle:
     try:
         return Lifecycle(options.idle_timeout, options.max_lifetime)
     except ValueError as error:
-        raise BadLifetime(f"{error}.", exit_code=ExitCode.USAGE) from error
+        raise BadLifetime(
+            f"{error}.",
+            "To see a timeout sooner, let time run faster:  voicecore dev --time-scale 60",
+            ExitCode.USAGE,
+        ) from error
 
 
 def _port(wanted: int | None, usual: int) -> int:
