@@ -41,13 +41,17 @@ class _Answer:
         self.sentences[says.segment or f"sentence {len(self.sentences)}"] = says
 
     def line(self) -> Line:
-        """What was said; of an interrupted answer only what was heard, where that is known."""
-        said = (
-            says.spoken if self.interrupted and says.spoken is not None else says.text
-            for says in self.sentences.values()
-        )
-        text = " ".join(part for part in said if part)
-        return Line("agent", text, self.interrupted, self.turn)
+        """What was said; of an interrupted answer as far as it was heard.
+
+        Where no word times are known, the sentence under way stands whole.
+        """
+        said: list[str] = []
+        for says in self.sentences.values():
+            if self.interrupted and says.spoken is not None and says.spoken != says.text:
+                said.append(says.spoken or says.text)
+                break
+            said.append(says.text)
+        return Line("agent", " ".join(said), self.interrupted, self.turn)
 
 
 class Dialogue:

@@ -125,6 +125,19 @@ def test_barging_in_keeps_of_the_answer_what_was_heard() -> None:
     ]
 
 
+def test_without_word_times_the_sentence_under_way_stands_whole() -> None:
+    told = Told()
+    told(1, rtvi.BotStarted(), SOUND)
+    told(1, rtvi.BotSays("It is noon.", 1, "It is noon."), rtvi.BotSays("The sun shines.", 2, ""))
+    told(1, rtvi.BotSays("Goodbye.", 3, ""))
+    told(2, rtvi.UserStarted())
+    told(3, rtvi.UserSaid("Stop.", True), rtvi.UserStopped())
+    assert told.dialogue.lines == [
+        Line("agent", "It is noon. The sun shines.", interrupted=True),
+        Line("you", "Stop."),
+    ]
+
+
 def test_an_answer_right_after_an_interruption_is_timed() -> None:
     told = Told()
     told(1, rtvi.BotStarted(), SOUND)
