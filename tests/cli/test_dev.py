@@ -169,6 +169,27 @@ def test_an_agent_that_crashes_is_told_and_tried_again_when_saved(project: Path)
         events_until(process, "ready")
 
 
+def test_an_agent_that_dies_behind_ping_is_told(project: Path) -> None:
+    # As generated agents do: /ping answers first, the pipeline is imported behind it.
+    dying = (
+        "import threading, os\ndef die():\n    time.sleep(1)\n    try:\n        import nowhere\n"
+    )
+    dying += "    except ImportError as error:\n        sys.excepthook(*sys.exc_info())\n"
+    dying += "        os._exit(1)\nimport sys, time\nthreading.Thread(target=die).start()\n"
+    (project / "agent/app.py").write_text(dying + AGENT)
+    with dev(project) as process:
+        events = events_until(process, "ready", "failed")
+        [event] = [event for event in events if event["kind"] == "failed"]
+        assert "No module named 'nowhere'" in event["text"]
+        status = json.load(urlopen(json.loads(state_of(project))["runtime"] + "/_voicecore/status"))
+        assert status["spare"]["state"] == "failed"
+        assert status["trouble"]["text"] == event["text"]
+
+
+def state_of(project: Path) -> str:
+    return (project / ".voicecore/dev.json").read_text()
+
+
 def test_an_agent_that_never_answers_is_told(project: Path) -> None:
     (project / "agent/app.py").write_text("import time\ntime.sleep(60)\n")
     with dev(project, "--start-limit", "1") as process:

@@ -7,6 +7,7 @@ import sys
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from typing import Any
 
 from dotenv import dotenv_values
 
@@ -95,8 +96,9 @@ async def _dev(context: Context, project: Project) -> AsyncGenerator[tuple[str, 
     from voicecore.local.process import Child, Guard
 
     running = state.read_state(project.local)
-    if running and await _answers(f"{running.runtime}/_voicecore/status"):
-        yield running.server, running.stream_seconds
+    if running and await _status(running.runtime):
+        async with _explained(running.runtime):
+            yield running.server, running.stream_seconds
         return
 
     lines: list[str] = []
@@ -126,7 +128,8 @@ async def _dev(context: Context, project: Project) -> AsyncGenerator[tuple[str, 
                             f"Logs: {project.local / 'logs'}\nSee it happen:  voicecore dev",
                         )
             starting = False
-            yield ready.server, ready.stream_seconds
+            async with _explained(ready.runtime):
+                yield ready.server, ready.stream_seconds
         finally:
             await child.stop()
 
@@ -177,14 +180,30 @@ def _ignore(lines: list[str]) -> None:
     """The log has them."""
 
 
-async def _answers(url: str) -> bool:
+@asynccontextmanager
+async def _explained(runtime: str) -> AsyncGenerator[None]:
+    """Adds to a refused connection why the local runtime refused it: a handshake has no words."""
+    from voicecore.talk.websocket import ConnectionLost
+
+    try:
+        yield
+    except ConnectionLost as error:
+        status = await _status(runtime)
+        trouble = status.get("trouble") if status else None
+        if not trouble:
+            raise
+        raise ConnectionLost(f"{error.message}\n  {trouble['text']}", trouble["hint"]) from error
+
+
+async def _status(runtime: str) -> dict[str, Any] | None:
+    """What the local runtime says of itself; None if it does not answer."""
     import aiohttp
 
     try:
         async with (
             aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=3)) as http,
-            http.get(url) as response,
+            http.get(f"{runtime}/_voicecore/status") as response,
         ):
-            return response.status == 200
+            return await response.json() if response.status == 200 else None
     except (aiohttp.ClientError, TimeoutError):
-        return False
+        return None

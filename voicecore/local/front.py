@@ -21,7 +21,7 @@ from voicecore.local.refusal import Refusal, Refused, agent_failed, validation
 from voicecore.local.relay import MESSAGE_LIMIT, Close, Socket, relay
 from voicecore.local.sessions import Session, Sessions
 from voicecore.local.sigv4 import LocalCredentials, SignedRequest, verify
-from voicecore.local.status import RuntimeEvent
+from voicecore.local.status import EventKind, RuntimeEvent
 from voicecore.local.targets import (
     SESSION_HEADER,
     Operation,
@@ -86,7 +86,10 @@ class FrontDoor:
         except Refused as refused:
             refusal = refused.refusal
             text = f"{refusal.status} {refusal.kind}: {refusal.message}"
-            self._on_event(RuntimeEvent("refused", text, hint=refusal.hint))
+            # A hang-up that comes too late is worth a word, but it is nobody's trouble.
+            late = request.path.endswith("/stopruntimesession") and refusal.status == 404
+            kind: EventKind = "advice" if late else "refused"
+            self._on_event(RuntimeEvent(kind, text, hint=refusal.hint))
             return web.json_response(
                 refusal.body(), status=refusal.status, headers=refusal.headers()
             )
@@ -218,8 +221,13 @@ class FrontDoor:
             raise Refused(await _agent_gone(session, error)) from error
 
     def _note(self, session: Session, close: Close) -> None:
-        if close.code in (1008, 1009, 1011):
-            hint = "Send audio in frames of 20 to 40 ms." if close.code != 1011 else None
+        if close.code == 1011:
+            reason = close.reason or "the agent ended the connection with an error"
+            self._on_event(
+                RuntimeEvent("refused", f"1011: {reason}", session.id, f"Log: {_log(session)}")
+            )
+        elif close.code in (1008, 1009):
+            hint = "Send audio in frames of 20 to 40 ms."
             self._on_event(
                 RuntimeEvent("refused", f"{close.code}: {close.reason}", session.id, hint)
             )

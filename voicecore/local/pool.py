@@ -49,6 +49,7 @@ class Pool:
         self._on_change = on_change
         self._spare: asyncio.Task[AgentProcess] | None = None
         self._warm_up: asyncio.Task[None] | None = None
+        self._vigil: asyncio.Task[None] | None = None
         self._is_warm = False
         self.version = 1
         self.failure: VoicecoreError | None = None
@@ -134,15 +135,28 @@ class Pool:
             await (await spare).wait_healthy()
         except VoicecoreError as error:
             failure = error
+        self._settle(spare, failure)
+        if failure is None:
+            self._vigil = asyncio.create_task(self._keep_vigil(spare))
+
+    async def _keep_vigil(self, spare: asyncio.Task[AgentProcess]) -> None:
+        """Notice a spare that ends while it waits: agents import their pipeline behind /ping."""
+        agent = spare.result()
+        await asyncio.wait({agent.exited})
+        if self._spare is spare:
+            self._settle(spare, await agent.crash())
+
+    def _settle(self, spare: asyncio.Task[AgentProcess], failure: VoicecoreError | None) -> None:
         if self._spare is spare:  # else a session took it, and tells its caller
             self._is_warm, self.failure = failure is None, failure
             self._on_change("failed" if failure else "ready")
 
     async def _discard(self, grace: float = 2.0) -> None:
         spare, self._spare = self._spare, None
-        warm_up, self._warm_up = self._warm_up, None
-        if warm_up is not None:
-            warm_up.cancel()
+        for task in (self._warm_up, self._vigil):
+            if task is not None:
+                task.cancel()
+        self._warm_up = self._vigil = None
         if spare is None:
             return
         await asyncio.wait({spare})

@@ -86,12 +86,13 @@ class LocalRuntime:
         self.clock = Clock(settings.time_scale)
         self._allowlist = check_allowlist(settings.allowlist)
         self._watched = settings.watch.resolve() if settings.watch else None
-        self._on_event = on_event
+        self._hear = on_event
+        self._trouble: RuntimeEvent | None = None
         self._lines: deque[LogLine] = deque(maxlen=_LINES_KEPT)
         self._guard = Guard()
         self._pool = Pool(load_agent, self._launch, self._spare_changed)
         self._sessions = Sessions(
-            self._pool, self.clock, settings.lifecycle, settings.sessions_max, on_event
+            self._pool, self.clock, settings.lifecycle, settings.sessions_max, self._tell
         )
         self._stack = AsyncExitStack()
         self._http: aiohttp.ClientSession | None = None
@@ -155,7 +156,13 @@ class LocalRuntime:
             ),
             sessions=self._sessions.status(),
             lines=tuple(self._lines),
+            trouble=self._trouble,
         )
+
+    def _tell(self, event: RuntimeEvent) -> None:
+        if event.kind in ("refused", "failed"):
+            self._trouble = event
+        self._hear(event)
 
     async def _listen(self, stack: AsyncExitStack, http: aiohttp.ClientSession) -> None:
         settings = self.settings
@@ -166,7 +173,7 @@ class LocalRuntime:
             settings.credentials,
             self._allowlist,
         )
-        front = FrontDoor(door, self._sessions, http, self.clock, self._on_event)
+        front = FrontDoor(door, self._sessions, http, self.clock, self._tell)
         app = web.Application(client_max_size=PAYLOAD_BYTES_MAX)
         app.router.add_get("/_voicecore/status", self._status)
         app.router.add_route("*", "/{path:.*}", front.handle)
@@ -207,16 +214,16 @@ class LocalRuntime:
     def _take_lines(self, agent: AgentProcess, lines: list[str]) -> None:
         for line in lines:
             self._lines.append(LogLine(agent.session_id, line))
-            self._on_event(RuntimeEvent("log", line, agent.session_id))
+            self._tell(RuntimeEvent("log", line, agent.session_id))
 
     def _spare_changed(self, change: PoolChange) -> None:
         version, failure = self._pool.version, self._pool.failure
         if failure is not None:
-            self._on_event(RuntimeEvent("failed", failure.message, hint=failure.hint))
+            self._tell(RuntimeEvent("failed", failure.message, hint=failure.hint))
         elif change == "ready":
-            self._on_event(RuntimeEvent("ready", f"version {version} is warm"))
+            self._tell(RuntimeEvent("ready", f"version {version} is warm"))
         else:
-            self._on_event(RuntimeEvent("reloaded", f"version {version} serves new sessions"))
+            self._tell(RuntimeEvent("reloaded", f"version {version} serves new sessions"))
 
 
 def _client() -> aiohttp.ClientSession:

@@ -69,6 +69,8 @@ class RuntimeStatus:
     spare: SpareStatus
     sessions: tuple[SessionStatus, ...]
     lines: tuple[LogLine, ...]
+    trouble: RuntimeEvent | None = None
+    """What was refused or failed last: a caller who was turned away may read why."""
 
     def document(self) -> dict[str, Any]:
         """Return what `GET /_voicecore/status` answers."""

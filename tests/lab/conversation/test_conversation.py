@@ -8,6 +8,7 @@ import wave
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from tests.lab.conversation.conftest import dev, processes_in, speak, talk
 from voicecore.errors import ExitCode
@@ -122,6 +123,36 @@ def test_remote_is_the_same_with_the_endpoint_and_keys_of_aws(project: Path) -> 
         refused = talk(project, "--remote", "--arn", state["arn"], *speak("what-time-is-it"), **aws)
         assert refused.code == ExitCode.FAILED
         assert "403" in refused.events[-1]["error"]["message"]
+
+
+FAILS_FOR_CALLERS = """\
+    if type(transport).__name__ != "Nowhere":  # which warms up the agent
+        raise RuntimeError("boom")
+    return Pipeline("""
+
+
+@pytest.mark.parametrize(
+    ("mistake", "told"),
+    [
+        # Found when bot.py is imported, and when a caller's pipeline is built.
+        (("vad.silero", "vad.gold"), "ModuleNotFoundError: No module named"),
+        (("    return Pipeline(", FAILS_FOR_CALLERS), "1011: the agent ended the connection"),
+    ],
+)
+def test_a_mistake_in_bot_py_is_told_with_the_path_of_the_log(
+    project: Path, mistake: tuple[str, str], told: str
+) -> None:
+    bot = project / "agent" / "bot.py"
+    good = bot.read_text()
+    bot.write_text(good.replace(*mistake))
+    try:
+        call = talk(project, *speak("what-time-is-it"))
+    finally:
+        bot.write_text(good)
+    assert call.code == ExitCode.FAILED
+    error = call.events[-1]["error"]
+    assert told in error["message"]
+    assert Path(error["hint"].removeprefix("Log: ")).exists()
 
 
 def session_events(project: Path, kind: str) -> list[dict[str, object]]:
