@@ -313,7 +313,13 @@ def talk(
     ] = "SESSION_API_KEY",
     transport: Annotated[
         str | None,
-        typer.Option("--transport", "-t", metavar="NAME", autocompletion=_transport_names),
+        typer.Option(
+            "--transport",
+            "-t",
+            metavar="NAME",
+            help="How to reach the agent.  [default: websocket]",
+            autocompletion=_transport_names,
+        ),
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON event a line.")] = False,
 ) -> None:

@@ -72,6 +72,17 @@ PIPELINES = {
 }
 
 
+def title_of(pipeline: Pipeline, services: dict[str, str]) -> str:
+    """The pipeline by the services that were chosen for its stages, or by its own title."""
+    chosen = [
+        option.title
+        for stage, options in pipeline.stages.items()
+        for option in options
+        if option.name == services.get(stage)
+    ]
+    return " → ".join(chosen) or pipeline.title
+
+
 def services_of(pipeline: Pipeline, chosen: dict[str, str]) -> dict[str, str]:
     """The service of every stage: the chosen one, or the first."""
     return {

@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2] / "voicecore"
 
-# A layer may import from its own and from lower ones (design, section 6).
+# A layer may import from its own and from lower ones.
 LAYERS = [
     {"commands", "cli", "__main__"},
     {"scaffold", "image", "cloud", "local", "talk"},

@@ -228,11 +228,13 @@ def _exports(running: DevState | None, project: Project) -> str:
     values = {
         "AGENT_RUNTIME_ARN": running.arn,
         "AWS_REGION": running.region,
+        "AWS_DEFAULT_REGION": running.region,  # the one that boto3 reads
         "AWS_ENDPOINT_URL_BEDROCK_AGENTCORE": running.runtime,
         "AWS_ACCESS_KEY_ID": running.access_key_id,
         "AWS_SECRET_ACCESS_KEY": running.secret_access_key,
     }
-    return "\n".join(f"export {name}={shlex.quote(value)}" for name, value in values.items())
+    exports = [f"export {name}={shlex.quote(value)}" for name, value in values.items()]
+    return "\n".join(["unset AWS_SESSION_TOKEN", *exports])
 
 
 def _lifecycle(options: DevOptions) -> Lifecycle:

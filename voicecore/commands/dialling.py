@@ -192,7 +192,8 @@ async def _explained(runtime: str) -> AsyncGenerator[None]:
         trouble = status.get("trouble") if status else None
         if not trouble:
             raise
-        raise ConnectionLost(f"{error.message}\n  {trouble['text']}", trouble["hint"]) from error
+        message = f"{error.message}\n  {trouble['text']}"
+        raise ConnectionLost(message, trouble["hint"], error.exit_code) from error
 
 
 async def _status(runtime: str) -> dict[str, Any] | None:

@@ -15,7 +15,7 @@ from voicecore import names, regions
 from voicecore.context import Context
 from voicecore.errors import ExitCode, VoicecoreError
 from voicecore.output import Output, Span
-from voicecore.pipelines import PIPELINES, Pipeline, regions_of, services_of
+from voicecore.pipelines import PIPELINES, Pipeline, regions_of, services_of, title_of
 from voicecore.project import Mistake, mistakes_in
 from voicecore.scaffold import questions, render
 from voicecore.scaffold.render import Answers, Comparison, Files
@@ -286,12 +286,24 @@ def _report(
         output.lines([Span(f"  {name}")] for name in files)
         return
     pipeline = PIPELINES[answers.pipeline]
+    title = title_of(pipeline, answers.services)
     titles = " + ".join(TRANSPORTS[name].title for name in answers.transports)
     output.lines(
         [
-            [Span("✓ ", "green"), Span(f"{place}/", "bold"), Span(f"  {titles}, {pipeline.title}")],
+            [Span("✓ ", "green"), Span(f"{place}/", "bold"), Span(f"  {titles}, {title}")],
             [Span("  the prompt, the voice and the tools are in "), Span("agent/bot.py", "bold")],
+            *([Span(f"  {need}")] for need in _needs(pipeline, answers)),
             [],
             [Span("Speak to it:  "), Span(" && ".join(following), "bold")],
         ]
     )
+
+
+def _needs(pipeline: Pipeline, answers: Answers) -> list[str]:
+    """What must be there before the agent can speak, beyond what voicecore installs."""
+    if not _needs_aws(pipeline):
+        return []
+    needs = [f"it needs AWS credentials that may use Amazon Bedrock in {answers.region}"]
+    if {"deepgram", "cartesia"} & set(answers.services.values()):
+        needs.append("and keys:  cp agent/.env.example agent/.env, and fill them in")
+    return needs

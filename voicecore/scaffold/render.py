@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from voicecore import __version__, regions
-from voicecore.pipelines import PIPELINES
+from voicecore.pipelines import PIPELINES, title_of
 from voicecore.transports import TRANSPORTS
 
 Files = dict[str, bytes]
@@ -74,6 +74,7 @@ def _variables(answers: Answers, session_api_key: str) -> dict[str, object]:
         "transports": transports,
         "pipeline": pipeline,
         "services": answers.services,
+        "title": title_of(pipeline, answers.services),
         "region": answers.region,
         "python": pipeline.python,
         "pipecat_extras": sorted({extra for t in transports for extra in t.pipecat_extras}),

@@ -8,10 +8,10 @@ from typing import Any, cast
 
 import aiohttp
 
-from voicecore.errors import VoicecoreError
+from voicecore.errors import ExitCode, VoicecoreError
 
 _TIMEOUT = aiohttp.ClientTimeout(total=40)
-"""Seconds; a cold start at AgentCore may take 30 (aws-facts: V1 platform init limit)."""
+"""Seconds; a cold start at AgentCore may take 30 (aws/bedrock-agentcore-sdk-python#599)."""
 
 
 class ServerDown(VoicecoreError):
@@ -101,9 +101,13 @@ async def _document(response: aiohttp.ClientResponse) -> dict[str, Any]:
 
 def _refusal(url: str, status: int, body: Mapping[str, Any]) -> VoicecoreError:
     detail = body.get("detail") or body.get("error") or body.get("message") or ""
+    if isinstance(detail, dict):  # as our servers say it
+        detail = cast("dict[str, Any]", detail).get("message", "")
     if status == 401:
         return KeyRefused(
             f"The session server at {url} refused the key (401).",
             "The key is SESSION_API_KEY: of the environment, else of the project's server/.env.",
         )
-    return SessionRefused(f"The session server at {url} gave no session ({status}): {detail}")
+    code = ExitCode.AWS_REFUSED if status == 502 else ExitCode.FAILED
+    message = f"The session server at {url} gave no session ({status}): {detail}"
+    return SessionRefused(message, exit_code=code)

@@ -11,7 +11,7 @@ from typing import Any, cast
 import aiohttp
 from yarl import URL
 
-from voicecore.errors import VoicecoreError
+from voicecore.errors import ExitCode, VoicecoreError
 from voicecore.talk import frames, pcm, rtvi
 from voicecore.talk.ring import Block, Ring
 from voicecore.talk.session import ServerDown, Session, SessionServer
@@ -72,6 +72,8 @@ class _Ending:
 
     reason: str
     by_agent: bool = False
+    refused: bool = False
+    """AgentCore itself did not let us in."""
     next: Session | None = None
     """Made while the old connection still stood, so that the gap is one handshake long."""
 
@@ -134,6 +136,7 @@ class Connection:
                 raise ConnectionLost(
                     f"No connection to the agent: {ending.reason}.",
                     "`voicecore dev` in another terminal shows what the agent says to it.",
+                    ExitCode.AWS_REFUSED if ending.refused else ExitCode.FAILED,
                 )
             self._deliver(Disconnected(ending.reason, planned=ending.next is not None))
             self.session = ending.next or await self._resume(self.session, ending.reason, tries)
@@ -172,7 +175,9 @@ class Connection:
                     self._renew(session, born),
                 )
         except aiohttp.WSServerHandshakeError as error:
-            return _Ending(f"the handshake was refused with HTTP {error.status}")
+            # 424 is how AgentCore passes on that the agent failed.
+            refused = 400 <= error.status < 500 and error.status != 424
+            return _Ending(f"the handshake was refused with HTTP {error.status}", refused=refused)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             return _Ending(str(error) or type(error).__name__)
 

@@ -47,7 +47,8 @@ def spoken(**fields: Any) -> dict[str, Any]:
 def set_up() -> None:
     """Send loguru (Pipecat) and logging (uvicorn, AgentCore, boto3) through `write`."""
     logger.remove()
-    logger.add(_from_loguru, level=LEVEL, format="{message}")
+    # diagnose would print the values of variables in tracebacks: what was said, and keys.
+    logger.add(_from_loguru, level=LEVEL, format="{message}", diagnose=False)
     handler = _FromLogging()
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
     # AgentCore's SDK gives its logger a plain handler of its own unless there is one.

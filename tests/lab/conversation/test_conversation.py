@@ -121,8 +121,20 @@ def test_remote_is_the_same_with_the_endpoint_and_keys_of_aws(project: Path) -> 
 
         aws["AWS_SECRET_ACCESS_KEY"] = "wrong"
         refused = talk(project, "--remote", "--arn", state["arn"], *speak("what-time-is-it"), **aws)
-        assert refused.code == ExitCode.FAILED
+        assert refused.code == ExitCode.AWS_REFUSED
         assert "403" in refused.events[-1]["error"]["message"]
+
+
+def test_the_readmes_boto3_example(project: Path) -> None:
+    readme = (Path(__file__).parents[3] / "README.md").read_text()
+    example = readme[readme.index("    eval ") :].split("\n\n")[0]
+    program = example.replace("voicecore dev", f"{sys.executable} -m voicecore dev")
+    program = program.replace("python -c", f"{sys.executable} -c")
+    with dev(project):
+        done = subprocess.run(
+            ["bash", "-ec", program], cwd=project, capture_output=True, text=True, check=True
+        )
+    assert done.stdout == """b'{"status": "ok", "transports": ["websocket"]}'\n"""
 
 
 FAILS_FOR_CALLERS = """\

@@ -127,4 +127,11 @@ app["state"] = {}
 app.router.add_get("/ping", ping)
 app.router.add_post("/invocations", invocations)
 app.router.add_get("/ws", websocket)
-web.run_app(app, host="127.0.0.1", port=int(os.environ["PORT"]), print=None, shutdown_timeout=0.1)
+web.run_app(
+    app,
+    host="127.0.0.1",
+    port=int(os.environ["PORT"]),
+    print=None,
+    shutdown_timeout=0.1,
+    handle_signals=MOOD != "deaf",  # aiohttp would end on the SIGTERM that this mood ignores
+)

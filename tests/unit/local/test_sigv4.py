@@ -50,7 +50,7 @@ def signed_in_headers(body: bytes = b'{"a": 1}', host: str = HOST) -> SignedRequ
 
 def altered(request: SignedRequest, **changes: object) -> SignedRequest:
     fields = {name: getattr(request, name) for name in SignedRequest.__slots__}
-    return SignedRequest(**(fields | changes))  # type: ignore[arg-type]
+    return SignedRequest(**(fields | changes))  # type: ignore[arg-type] - of any field's type
 
 
 # All is signed now and checked as if it were now still: pytest may run this file much later.

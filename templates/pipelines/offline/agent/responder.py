@@ -72,8 +72,10 @@ def respond(messages: Sequence[LLMContextMessage], now: datetime) -> str | Call:
         return result
     if re.search(r"\btime\b", said):
         return f"It is {now.hour % 12 or 12}:{now.minute:02} {'AM' if now.hour < 12 else 'PM'}."
-    if re.search(r"\b(date|day|today)\b", said):
-        return f"It is {now:%A}, {now:%B} {now.day}."
+    if re.search(r"\b(date|day|today|tomorrow)\b", said):
+        day = now + timedelta(days="tomorrow" in said)
+        name = "Tomorrow" if "tomorrow" in said else "It"
+        return f"{name} is {day:%A}, {day:%B} {day.day}."
     if re.search(r"\b(who|what) (are|can) you\b|\bhelp\b|\breal\b|\bhuman\b", said):
         return (
             "I am a simple, rule-based program, no language model. "
@@ -140,13 +142,19 @@ def calculate(said: str) -> str | None:
     """The result of the sum in `said` as a sentence; None when there is no sum in it."""
     numbers: list[Fraction] = []
     operators: list[str] = []
+    sign = 1
     for token in _tokens(said):
         if isinstance(token, Fraction):
             if len(numbers) > len(operators):
                 return None
-            numbers.append(token)
+            numbers.append(sign * token)
+            sign = 1
         elif len(numbers) == len(operators) + 1:
             operators.append(token)
+        elif token == "-":
+            sign = -sign
+        else:
+            return None
     if not operators or len(numbers) != len(operators) + 1:
         return None
     try:

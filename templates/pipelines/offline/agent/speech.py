@@ -183,7 +183,7 @@ class PiperTTS(TTSService):
         try:
             audio = await asyncio.to_thread(speak, self._piper, text)
         except Exception as error:  # whatever Piper cannot say must not end the conversation
-            yield ErrorFrame(f"Piper cannot say {text!r}: {error}")
+            yield ErrorFrame(f"Piper cannot say this sentence: {type(error).__name__}")
             return
         await self.stop_ttfb_metrics()
         rate = self._piper.config.sample_rate
