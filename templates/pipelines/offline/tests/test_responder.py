@@ -27,7 +27,7 @@ def answer(*said: str) -> str | Call:
         ("10 divided by 4", "That is 2.5."),
         ("What is minus five plus three?", "That is -2."),
         ("6 times minus 7", "That is -42."),
-        ("five plus times three", "I heard: five plus times three. My few rules have no answer to that."),
+        ("plus times", "I heard: plus times. My few rules have no answer to that."),
         ("What day is tomorrow?", "Tomorrow is Monday, November 23."),
         ("1 divided by zero", "I cannot divide by zero."),
         ("Repeat after me: the rain in Spain.", "the rain in Spain."),
