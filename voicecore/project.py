@@ -133,7 +133,7 @@ def _transport_mistakes(transports: object) -> Iterator[Mistake]:
         return
     chosen = cast("list[object]", transports)
     for transport in chosen:
-        if transport not in TRANSPORTS:
+        if transport not in tuple(TRANSPORTS):
             yield _unknown("transports", transport, tuple(TRANSPORTS))
     if len(set(map(str, chosen))) < len(chosen):
         yield Mistake("transports", "names one transport twice")

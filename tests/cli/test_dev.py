@@ -7,9 +7,11 @@ import socket
 import stat
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
@@ -149,6 +151,27 @@ def test_a_second_dev_is_told_of_the_first(project: Path, voicecore: Voicecore) 
     assert voicecore("dev", "--env", "--project", str(project)).code == ExitCode.FAILED
 
 
+def test_a_stale_state_is_no_running_dev(project: Path, voicecore: Voicecore) -> None:
+    stale = project / ".voicecore/dev.json"
+    stale.parent.mkdir(exist_ok=True)
+    # Its pid was given to another process since: ours, or init's, which we may not signal.
+    for pid in (os.getpid(), 1):
+        stale.write_text(json.dumps({"pid": pid, "runtime": "http://127.0.0.1:1"}))
+        with dev(project) as process:
+            events_until(process, "serving")
+    assert not stale.exists()
+
+
+def test_a_reader_who_goes_away_ends_it(project: Path) -> None:
+    with dev(project) as process:
+        events_until(process, "serving", "ready")
+        assert process.stdout
+        process.stdout.close()
+        (project / "agent/app.py").write_text(AGENT + "\n")  # an event that nobody will read
+        assert process.wait(20) == ExitCode.OK
+    assert processes_in(project) == []
+
+
 def test_a_taken_port_is_told(project: Path, voicecore: Voicecore) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
@@ -206,6 +229,39 @@ def test_a_session_server_that_cannot_start_ends_dev(project: Path) -> None:
     assert "SESSION_API_KEY is missing" in error["message"]
     assert Path(error["hint"].removeprefix("Log: ")).exists()
     assert processes_in(project) == []
+
+
+def test_another_projects_server_is_not_taken_for_ours(project: Path) -> None:
+    # It comes to the port after the port was found free, and answers /health before ours does.
+    (project / "server/server.py").write_text("import time\ntime.sleep(2)\n" + SERVER)
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    with dev(project, "--server-port", str(port)) as process:
+        while not processes_in(project / "server"):
+            time.sleep(0.05)
+        foreign = ThreadingHTTPServer(("127.0.0.1", port), AlwaysHealthy)
+        threading.Thread(target=foreign.serve_forever, daemon=True).start()
+        stdout, _ = process.communicate(timeout=40)
+        foreign.shutdown()
+    assert process.returncode == ExitCode.FAILED
+    assert "address already in use" in json.loads(stdout.splitlines()[-1])["error"]["message"]
+
+
+class AlwaysHealthy(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def test_a_session_server_that_never_answers_is_told(project: Path) -> None:
+    (project / "server/server.py").write_text(SERVER.replace("200", "503"))
+    with dev(project) as process:
+        stdout, _ = process.communicate(timeout=60)
+    error = json.loads(stdout.splitlines()[-1])["error"]
+    assert "did not answer /health within 20 s" in error["message"]
 
 
 def test_a_saved_session_server_serves_at_once(project: Path) -> None:

@@ -67,15 +67,16 @@ class BadLifetime(VoicecoreError):
 def run(context: Context, options: DevOptions) -> ExitCode:
     """Serve the project until interrupted; afterwards no process is left."""
     project = load_project((context.cwd / (options.project or "")).resolve())
-    running = state.read_state(project.local)
     if options.env:
-        context.output.data(_exports(running, project))
+        context.output.data(_exports(state.read_state(project.local), project))
         return ExitCode.OK
-    if running:
-        raise AlreadyRunning(
-            f"{project.name} runs already: {running.server} (process {running.pid}).",
-            f"Speak to it:  voicecore talk\nor end it:    kill {running.pid}",
-        )
+    with state.held(project.local) as mine:
+        if not mine:
+            raise _already_running(project)
+        return _run(context, options, project)
+
+
+def _run(context: Context, options: DevOptions, project: Project) -> ExitCode:
     lifecycle = _lifecycle(options)
     check_files(project)
     with context.output.step("Installing the packages of agent/ and server/"):
@@ -98,7 +99,8 @@ def run(context: Context, options: DevOptions) -> ExitCode:
 async def _until_interrupted(serving: Coroutine[Any, Any, None]) -> ExitCode:
     task = asyncio.create_task(serving)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup asks
+            asyncio.get_running_loop().add_signal_handler(number, task.cancel)
     # Ending a server by Ctrl-C is how it ends, not a failure.
     with suppress(asyncio.CancelledError):
         await task
@@ -115,11 +117,17 @@ async def _serve(
     output = context.output
     drawn = output.live and not options.no_screen and not options.json
 
+    serving = asyncio.current_task()
+
     def tell(event: RuntimeEvent) -> None:
-        if options.json:
-            output.event(asdict(event))
-        elif not drawn and not (event.kind == "log" and agent_log.is_chatter(event.text)):
-            output.lines([plain(event)])
+        try:
+            if options.json:
+                output.event(asdict(event))
+            elif not drawn and not (event.kind == "log" and agent_log.is_chatter(event.text)):
+                output.lines([plain(event)])
+        except OSError:  # who read this has gone, as in `| head` or a closed terminal
+            if serving:
+                serving.cancel()
 
     def tell_troubles(lines: list[str]) -> None:
         for line in lines:
@@ -154,6 +162,16 @@ async def _serve(
             await asyncio.Event().wait()
 
 
+def _already_running(project: Project) -> AlreadyRunning:
+    running = state.read_state(project.local)
+    if running is None:
+        return AlreadyRunning(f"Another `voicecore dev` is just starting {project.name}.")
+    return AlreadyRunning(
+        f"{project.name} runs already: {running.server} (process {running.pid}).",
+        f"Speak to it:  voicecore talk\nor end it:    kill {running.pid}",
+    )
+
+
 def check_files(project: Project) -> None:
     """Raise BadProject, naming what is missing, unless there is something to run."""
     needed = (project.agent / "app.py", project.server / "server.py")
@@ -184,12 +202,20 @@ def server_env(project: Project, runtime: LocalRuntime, env: Mapping[str, str]) 
     return {
         **inherited,
         **_dotenv(project.server),
+        **_past_proxies(env),
         "AGENT_RUNTIME_ARN": settings.arn,
         "AWS_REGION": settings.region,
         "AWS_ENDPOINT_URL_BEDROCK_AGENTCORE": runtime.url,
         "AWS_ACCESS_KEY_ID": settings.credentials.access_key_id,
         "AWS_SECRET_ACCESS_KEY": settings.credentials.secret_access_key,
     }
+
+
+def _past_proxies(env: Mapping[str, str]) -> dict[str, str]:
+    """What keeps calls to this machine away from the user's HTTP proxy."""
+    known = env.get("no_proxy") or env.get("NO_PROXY")
+    value = ",".join(filter(None, (known, "127.0.0.1,localhost")))
+    return {"no_proxy": value, "NO_PROXY": value}
 
 
 def is_trouble(line: str) -> bool:
@@ -199,7 +225,10 @@ def is_trouble(line: str) -> bool:
 
 
 def _dotenv(folder: Path) -> dict[str, str]:
-    values = dotenv_values(folder / ".env")
+    try:
+        values = dotenv_values(folder / ".env")
+    except UnicodeDecodeError as error:
+        raise BadProject(f"{folder / '.env'} is no UTF-8 text: {error}.") from error
     return {name: value for name, value in values.items() if value is not None}
 
 
@@ -234,7 +263,7 @@ def _exports(running: DevState | None, project: Project) -> str:
         "AWS_SECRET_ACCESS_KEY": running.secret_access_key,
     }
     exports = [f"export {name}={shlex.quote(value)}" for name, value in values.items()]
-    return "\n".join(["unset AWS_SESSION_TOKEN", *exports])
+    return "\n".join(["unset AWS_SESSION_TOKEN AWS_PROFILE", *exports])
 
 
 def _lifecycle(options: DevOptions) -> Lifecycle:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import sys
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -64,7 +65,7 @@ async def dial(context: Context, project: Project | None, target: Target) -> Asy
     """A line to the target while the block runs. Raises what starting it may raise."""
     from voicecore.talk.websocket import STREAM_SECONDS
 
-    key = _key(context.env, target.key_variable, project)
+    key = _key(context.env, target, project)
     if target.url or project is None:
         yield Line(str(target.url), key, STREAM_SECONDS, str(target.url))
     elif target.remote:
@@ -75,9 +76,12 @@ async def dial(context: Context, project: Project | None, target: Target) -> Asy
             yield Line(url, key, stream_seconds, f"{project.name} · local")
 
 
-def _key(env: Mapping[str, str], variable: str, project: Project | None) -> str:
+def _key(env: Mapping[str, str], target: Target, project: Project | None) -> str:
+    """The key of the server meant: the project's own by its .env, any other by the environment."""
+    variable = target.key_variable
     stored = dotenv_values(project.server / ".env") if project else {}
-    key = env.get(variable) or stored.get(variable)
+    sources = (env, stored) if target.url else (stored, env)
+    key = next((source[variable] for source in sources if source.get(variable)), None)
     if not key:
         raise NoKey(
             f"{variable} is neither in the environment nor in {project.server / '.env'}."
@@ -109,11 +113,10 @@ async def _dev(context: Context, project: Project) -> AsyncGenerator[tuple[str, 
         del lines[:-200]
         if starting:
             for line in new:
-                # What dev itself says; what the agent prints meanwhile is in its log.
-                if line.startswith(("• ", "! ")):
+                if line.startswith("• "):  # a step of dev's own
                     context.output.note(line)
 
-    argv = [sys.executable, "-m", "voicecore", "dev", "--no-screen", "--project", str(project.root)]
+    argv = [sys.executable, "-m", "voicecore", "dev", "--json", "--project", str(project.root)]
     async with Guard() as guard:
         child = await Child.start(argv, project.root, context.env, guard, receive)
         try:
@@ -123,10 +126,7 @@ async def _dev(context: Context, project: Project) -> AsyncGenerator[tuple[str, 
                     await asyncio.wait({child.exited}, timeout=0.05)
                     if child.exited.done():
                         await child.output_read()
-                        raise AgentNotStarted(
-                            f"The agent did not start: {_reason(lines)}",
-                            f"Logs: {project.local / 'logs'}\nSee it happen:  voicecore dev",
-                        )
+                        raise _not_started(lines, project)
             starting = False
             async with _explained(ready.runtime):
                 yield ready.server, ready.stream_seconds
@@ -134,12 +134,18 @@ async def _dev(context: Context, project: Project) -> AsyncGenerator[tuple[str, 
             await child.stop()
 
 
-def _reason(lines: list[str]) -> str:
-    """What dev said last with a cross before it; else how its last traceback ended."""
+def _not_started(lines: list[str], project: Project) -> AgentNotStarted:
+    """The error that dev ended with, as its own; else how its last traceback ended."""
     from voicecore.local.logs import last_error
 
-    crosses = [line.removeprefix("✗ ") for line in lines if line.startswith("✗ ")]
-    return crosses[-1] if crosses else last_error(lines)
+    for line in reversed(lines):
+        if line.startswith('{"error"'):
+            error = json.loads(line)["error"]
+            return AgentNotStarted(error["message"], error["hint"], ExitCode(error["exit_code"]))
+    return AgentNotStarted(
+        f"The agent did not start: {last_error(lines)}",
+        f"Logs: {project.local / 'logs'}\nSee it happen:  voicecore dev",
+    )
 
 
 @asynccontextmanager

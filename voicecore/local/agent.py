@@ -123,9 +123,14 @@ class AgentProcess:
         return self._child.exited
 
     def bind(self, session_id: str) -> None:
-        """Give this process its session, once."""
+        """Give this process its session, once. Raises AgentCrashed if its log cannot be."""
         self.session_id = session_id
-        self._log.open(session_id)
+        try:
+            self._log.open(session_id)
+        except OSError as error:
+            raise AgentCrashed(
+                f"The session's log cannot be written: {error}.", "Make room, or allow it."
+            ) from error
 
     async def wait_healthy(self, until: asyncio.Future[Any] | None = None) -> None:
         """Wait for the first good answer to /ping, or until `until` is done.

@@ -16,6 +16,7 @@ from typing import Self
 from voicecore.local import guard
 from voicecore.local.limits import STOP_GRACE
 
+_GONE_SECONDS = 1.0
 _LINE_BYTES_MAX = 256 * 1024  # a longer line is cut: CloudWatch's own event limit
 
 
@@ -118,7 +119,8 @@ class Child:
             await asyncio.wait({self.exited}, timeout=grace)
         finally:  # also when cancelled: nothing may stay behind
             self._signal(signal.SIGKILL)
-        await self.exited
+        # Killed, it is gone in a moment; asyncio may wait on for the end of output nobody reads.
+        await asyncio.wait({self.exited}, timeout=_GONE_SECONDS)
         self._guard.forget(self.pid)
         await self.output_read()
         self._pump.cancel()

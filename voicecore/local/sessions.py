@@ -191,7 +191,7 @@ class Sessions:
 
     def status(self) -> tuple[SessionStatus, ...]:
         """Return all sessions, oldest first."""
-        return tuple(session.status() for session in self._live.values())
+        return tuple(session.status() for session in tuple(self._live.values()))
 
     async def close(self) -> None:
         """End every session, and begin no other: clients that lose theirs call again at once."""

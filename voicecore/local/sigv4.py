@@ -240,7 +240,7 @@ def _check_signature(
         )
     signed = {name: headers[name] for name in claim.signed_headers}
     expected = _signature(claim, request, signed, stated, credentials)
-    if hmac.compare_digest(expected, claim.signature):
+    if hmac.compare_digest(expected.encode(), claim.signature.encode()):
         return None
     return denied(
         "The request signature we calculated does not match the signature you provided. "

@@ -1,9 +1,15 @@
-"""What a running `voicecore dev` leaves where others find it: `.voicecore/dev.json`."""
+"""What a running `voicecore dev` leaves where others find it: `.voicecore/dev.json`.
+
+Whether it runs is for the kernel to say: it holds a lock, which no death can leave behind.
+"""
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
+from collections.abc import Generator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -32,6 +38,19 @@ def path_in(folder: Path) -> Path:
     return folder / "dev.json"
 
 
+@contextmanager
+def held(folder: Path) -> Generator[bool]:
+    """Hold the project's local folder while the block runs; False if another process does."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "dev.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
+
+
 def write_state(folder: Path, state: DevState) -> None:
     """Publish `state`, readable by its owner alone, all at once."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -43,16 +62,19 @@ def write_state(folder: Path, state: DevState) -> None:
 
 
 def read_state(folder: Path) -> DevState | None:
-    """The state of the `voicecore dev` that runs now, or None.
+    """The state of the `voicecore dev` that serves now, or None.
 
-    A file that a killed process left behind counts as none.
+    A file that a killed process left behind counts as none, and so does one not yet written.
     """
-    try:
-        state = DevState(**json.loads(path_in(folder).read_text(encoding="utf-8")))
-        os.kill(state.pid, 0)
-    except (FileNotFoundError, ProcessLookupError, ValueError, TypeError):
+    if not path_in(folder).exists():
         return None
-    return state
+    with held(folder) as nobody_runs:
+        if nobody_runs:
+            return None
+        try:
+            return DevState(**json.loads(path_in(folder).read_text(encoding="utf-8")))
+        except (FileNotFoundError, ValueError, TypeError):
+            return None
 
 
 def remove_state(folder: Path) -> None:

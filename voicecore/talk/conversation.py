@@ -122,14 +122,16 @@ class Conversation:
             )
         finally:
             self._over_at = self._loop.time()
-            self.dialogue.end()
-            gear.mouth.close()
-            gear.ear.close()
-            if gear.output:
-                gear.output.close()
-            if gear.recorder:
-                gear.recorder.close()
-            await self._goodbye()
+            try:
+                self.dialogue.end()
+                gear.mouth.close()
+                gear.ear.close()
+                if gear.output:
+                    gear.output.close()
+                if gear.recorder:
+                    gear.recorder.close()
+            finally:  # a full disk must not leave a session that is paid for
+                await self._goodbye()
 
     # What scripts are made of
 

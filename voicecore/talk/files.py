@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import struct
 from dataclasses import dataclass
 from pathlib import Path
@@ -78,12 +79,17 @@ class WavWriter:
 
     def __init__(self, path: Path, channels: int) -> None:
         self.path, self._channels = path, channels
-        self._file = path.open("wb")
+        # What is there already goes only when there is something to put in its place.
+        self._file = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o666), "r+b")
         self._bytes = self._in_header = 0
-        self._file.write(wav_header(0, channels, pcm.VOICE_RATE))
+        self._begun = False
 
     def write(self, sound: bytes) -> None:
         """Append PCM, its channels interleaved."""
+        if not self._begun:
+            self._file.truncate(0)
+            self._file.write(wav_header(0, self._channels, pcm.VOICE_RATE))
+            self._begun = True
         self._file.write(sound)
         self._bytes += len(sound)
         if self._bytes - self._in_header >= 2 * self._channels * pcm.VOICE_RATE:
@@ -92,7 +98,8 @@ class WavWriter:
     def close(self) -> None:
         """Complete the file."""
         if not self._file.closed:
-            self._update_header()
+            if self._begun:
+                self._update_header()
             self._file.close()
 
     def _update_header(self) -> None:
