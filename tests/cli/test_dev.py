@@ -20,6 +20,7 @@ import pexpect
 import pytest
 
 from tests.conftest import Voicecore
+from tests.processes import processes_in
 from voicecore.errors import ExitCode
 
 # The smallest agent and server that dev can run: their packages install in a moment.
@@ -102,11 +103,6 @@ def events_until(process: "subprocess.Popen[str]", *kinds: str) -> list[dict[str
         if not wanted:
             return events
     raise AssertionError(f"dev ended before {wanted}: {events}")
-
-
-def processes_in(folder: Path) -> list[str]:
-    found = subprocess.run(["pgrep", "-af", str(folder)], capture_output=True, text=True)
-    return [line for line in found.stdout.splitlines() if "pgrep" not in line]
 
 
 def test_it_serves_until_interrupted_and_leaves_nothing(project: Path) -> None:

@@ -12,8 +12,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from dotenv import dotenv_values
-
 from voicecore import agent_log, names
 from voicecore.context import Context
 from voicecore.errors import ExitCode, VoicecoreError
@@ -189,19 +187,23 @@ def agent_spec(project: Project, env: Mapping[str, str]) -> AgentSpec:
 
     Read anew for each process, so that a changed agent/.env counts from the next session on.
     """
-    values = {**env, "AWS_REGION": project.region, **_dotenv(project.agent)}
-    values.pop("VIRTUAL_ENV", None)
+    values = {
+        **environment.without_ours(env),
+        "AWS_REGION": project.region,
+        **environment.dotenv_of(project.agent),
+    }
     return AgentSpec((str(environment.python_of(project.agent)), "app.py"), project.agent, values)
 
 
 def server_env(project: Project, runtime: LocalRuntime, env: Mapping[str, str]) -> dict[str, str]:
     """The session server's environment: AWS's own variables point it at the local runtime."""
-    hidden = ("VIRTUAL_ENV", "AWS_PROFILE", "AWS_SESSION_TOKEN")
-    inherited = {name: value for name, value in env.items() if name not in hidden}
+    others = ("AWS_PROFILE", "AWS_SESSION_TOKEN")
+    ours = environment.without_ours(env)
+    inherited = {name: value for name, value in ours.items() if name not in others}
     settings = runtime.settings
     return {
         **inherited,
-        **_dotenv(project.server),
+        **environment.dotenv_of(project.server),
         **_past_proxies(env),
         "AGENT_RUNTIME_ARN": settings.arn,
         "AWS_REGION": settings.region,
@@ -222,14 +224,6 @@ def is_trouble(line: str) -> bool:
     """Whether a line of the session server is more than its daily business."""
     event = agent_log.parse(line)
     return event is None or event.get("level") not in ("DEBUG", "INFO")
-
-
-def _dotenv(folder: Path) -> dict[str, str]:
-    try:
-        values = dotenv_values(folder / ".env")
-    except UnicodeDecodeError as error:
-        raise BadProject(f"{folder / '.env'} is no UTF-8 text: {error}.") from error
-    return {name: value for name, value in values.items() if value is not None}
 
 
 def _dev_state(runtime: LocalRuntime, server: str) -> DevState:

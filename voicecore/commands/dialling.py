@@ -10,10 +10,9 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from dotenv import dotenv_values
-
 from voicecore.context import Context
 from voicecore.errors import ExitCode, VoicecoreError
+from voicecore.local.environment import dotenv_of
 from voicecore.project import Project
 
 
@@ -79,7 +78,7 @@ async def dial(context: Context, project: Project | None, target: Target) -> Asy
 def _key(env: Mapping[str, str], target: Target, project: Project | None) -> str:
     """The key of the server meant: the project's own by its .env, any other by the environment."""
     variable = target.key_variable
-    stored = dotenv_values(project.server / ".env") if project else {}
+    stored = dotenv_of(project.server) if project else {}
     sources = (env, stored) if target.url else (stored, env)
     key = next((source[variable] for source in sources if source.get(variable)), None)
     if not key:
@@ -158,7 +157,7 @@ async def _remote_server(
     from voicecore.local.process import Guard
     from voicecore.local.session_server import SessionServer
 
-    stored = {k: v for k, v in dotenv_values(project.server / ".env").items() if v is not None}
+    stored = dotenv_of(project.server)
     arn = arn or context.env.get("AGENT_RUNTIME_ARN") or stored.get("AGENT_RUNTIME_ARN")
     if not arn:
         raise NotDeployed
@@ -169,8 +168,8 @@ async def _remote_server(
             "They look like arn:aws:bedrock-agentcore:REGION:ACCOUNT:runtime/NAME-ID",
             ExitCode.USAGE,
         )
-    env = {**context.env, **stored, "AGENT_RUNTIME_ARN": arn, "AWS_REGION": parts[3]}
-    env.pop("VIRTUAL_ENV", None)
+    inherited = environment.without_ours(context.env)
+    env = {**inherited, **stored, "AGENT_RUNTIME_ARN": arn, "AWS_REGION": parts[3]}
     async with AsyncExitStack() as stack:
         with context.output.step("Starting the session server"):
             environment.sync((project.server,), context.env)

@@ -1,4 +1,4 @@
-"""The virtual environments of a project's agent and session server, kept in step by uv."""
+"""What agent and session server run in: their virtual environments, and their variables."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from dotenv import dotenv_values
+
 from voicecore.errors import ExitCode, VoicecoreError
+from voicecore.project import BadProject
 
 
 class InstallFailed(VoicecoreError):
@@ -21,13 +24,27 @@ def python_of(folder: Path) -> Path:
     return folder / ".venv" / "bin" / "python"
 
 
+def without_ours(env: Mapping[str, str]) -> dict[str, str]:
+    """`env` for a child with a virtual environment of its own: voicecore's is not meant."""
+    return {name: value for name, value in env.items() if name != "VIRTUAL_ENV"}
+
+
+def dotenv_of(folder: Path) -> dict[str, str]:
+    """The variables in the .env of `folder`; none if there is no such file. Raises BadProject."""
+    path = folder / ".env"
+    try:
+        values = dotenv_values(path)
+    except UnicodeDecodeError as error:
+        raise BadProject(f"{path} is no UTF-8 text: {error}.") from error
+    return {name: value for name, value in values.items() if value is not None}
+
+
 def sync(folders: Sequence[Path], env: Mapping[str, str]) -> None:
     """Install the packages of each folder's pyproject.toml, all folders at once.
 
     Nothing to do takes some 50 ms a folder and no network. Raises InstallFailed.
     """
-    # Ours is not the environment that is meant.
-    child_env = {name: value for name, value in env.items() if name != "VIRTUAL_ENV"}
+    child_env = without_ours(env)
     with tempfile.TemporaryDirectory(prefix="voicecore-") as logs:
         running = [_start(folder, child_env, Path(logs) / folder.name) for folder in folders]
         for install in running:

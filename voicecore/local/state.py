@@ -70,6 +70,8 @@ def read_state(folder: Path) -> DevState | None:
         return None
     with held(folder) as nobody_runs:
         if nobody_runs:
+            # Swept, so that who waits for the next `dev` does not take its lock to look again.
+            remove_state(folder)
             return None
         try:
             return DevState(**json.loads(path_in(folder).read_text(encoding="utf-8")))

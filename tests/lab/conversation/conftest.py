@@ -77,9 +77,3 @@ def dev(project: Path, *flags: str) -> Iterator[subprocess.Popen[str]]:
     finally:
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=30)
-
-
-def processes_in(folder: Path) -> list[str]:
-    """The processes that still run anything of `folder`."""
-    found = subprocess.run(["pgrep", "-af", str(folder)], capture_output=True, text=True)
-    return [line for line in found.stdout.splitlines() if "pgrep" not in line]

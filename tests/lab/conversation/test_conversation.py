@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.lab.conversation.conftest import dev, processes_in, speak, talk
+from tests.lab.conversation.conftest import dev, speak, talk
+from tests.processes import processes_in
 from voicecore.errors import ExitCode
 
 

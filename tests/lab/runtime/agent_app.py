@@ -16,7 +16,7 @@ STARTED = time.time()
 
 print(json.dumps({"event": "imported", "mood": MOOD}))
 if MOOD == "crash":
-    import a_module_that_is_not_there  # noqa: F401
+    import a_module_that_is_not_there  # noqa: F401 - it is there to fail
 if MOOD == "grandchild":
     subprocess.Popen(["sleep", "600"])
 if MOOD == "deaf":

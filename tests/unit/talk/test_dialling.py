@@ -23,6 +23,13 @@ def test_an_agent_that_does_not_start_is_explained(voicecore: Voicecore, project
     assert f"voicecore init {project.name} --directory {project.parent} --force" in result.stderr
 
 
+def test_a_dotenv_that_is_no_text(voicecore: Voicecore, project: Path) -> None:
+    (project / "server" / ".env").write_bytes(b"SESSION_API_KEY=\xff\xfe")
+    result = voicecore("talk", "--text", cwd=project)
+    assert result.code == 3
+    assert "server/.env is no UTF-8 text" in result.stderr
+
+
 def test_remote_without_a_deployed_agent(voicecore: Voicecore, project: Path) -> None:
     result = voicecore("talk", "--text", "--remote", cwd=project)
     assert result.code == 6
