@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from voicecore.errors import VoicecoreError
 
@@ -27,6 +27,9 @@ class Span:
 
 Line = Sequence[Span]
 """One line of a screen."""
+
+Advance = Callable[[str, int, int | None, bool, str], None]
+"""Tells of a task: its name, bytes done, bytes in all (None: unknown), whether over, a note."""
 
 Render = Callable[[int, int], Sequence[Line]]
 """Draws a screen of (width, height) characters from state the caller holds."""
@@ -121,6 +124,54 @@ class Output:
         self.lines([[Span("✓ ", "green"), Span(title), _elapsed(time.monotonic() - started)]])
 
     @contextmanager
+    def tasks(self) -> Generator[Advance]:
+        """Show tasks that run beside each other, each with its bytes and its time.
+
+        Without a terminal each is one plain line, when it is over. May be told from any thread.
+        """
+        if not self.live:
+            yield self._plain_tasks()
+            return
+        from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
+
+        bars = Progress(
+            SpinnerColumn(finished_text="[green]✓[/]"),
+            TextColumn("{task.fields[title]}", markup=False),
+            BarColumn(bar_width=24),
+            TextColumn("{task.fields[done]}", style="dim", markup=False),
+            console=self.console,
+        )
+        known: dict[str, Any] = {}
+        started: dict[str, float] = {}
+
+        def advance(task: str, done: int, total: int | None, over: bool, note: str) -> None:
+            if task not in known:
+                started[task] = time.monotonic()
+                known[task] = bars.add_task("", total=None, title=task, done="")
+            seconds = time.monotonic() - started[task]
+            whole = total or done or 1
+            bars.update(
+                known[task],
+                completed=whole if over else done,
+                total=whole if over else total,
+                done=_state(done, total, over, note, seconds),
+            )
+
+        with bars:
+            yield advance
+
+    def _plain_tasks(self) -> Advance:
+        started: dict[str, float] = {}
+
+        def advance(task: str, done: int, total: int | None, over: bool, note: str) -> None:
+            begun = started.setdefault(task, time.monotonic())
+            if over:
+                state = _state(done, total, over, note, time.monotonic() - begun)
+                self.say(f"• {task}  {state}".rstrip())
+
+        return advance
+
+    @contextmanager
     def screen(self, render: Render, fps: float = 8) -> Generator[None]:
         """Keep `render` on the terminal while the block runs; draw nothing without one."""
         if not self.live:
@@ -147,6 +198,19 @@ def _text_of(line: Line) -> Text:
     from rich.text import Text
 
     return Text.assemble(*((span.text, span.style) for span in line), overflow="crop", no_wrap=True)
+
+
+def megabytes(size: float) -> str:
+    """`size` bytes as people read them: kB below a megabyte, as registries count (powers of 10)."""
+    return f"{size / 1e6:.1f} MB" if size >= 1e6 else f"{size / 1e3:.1f} kB"
+
+
+def _state(done: int, total: int | None, over: bool, note: str, seconds: float) -> str:
+    size = megabytes(done) if done else ""
+    if total and not over:
+        size = f"{megabytes(done)} of {megabytes(total)}"
+    took = f"{seconds:.1f} s" if seconds >= 0.1 else ""
+    return ", ".join(filter(None, (size, note, took)))
 
 
 def _elapsed(seconds: float) -> Span:

@@ -1,0 +1,102 @@
+"""What an image is made of and how its making is told: the values that builders share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+PLATFORM = "linux/arm64"
+"""The one platform that AgentCore Runtime takes (runtime-http-protocol-contract)."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far one task is: a layer that is built or sent, a step of the Dockerfile.
+
+    `done` and `total` count bytes; a `total` of None is not known (yet, or at all).
+    """
+
+    task: str
+    done: int = 0
+    total: int | None = None
+    finished: bool = False
+    note: str = ""
+    """Said beside the task when it has finished: "there already", "cached"."""
+
+
+Tell = Callable[[Progress], None]
+"""Takes each step of the progress; called from any thread."""
+
+
+@dataclass(frozen=True)
+class Base:
+    """The image that the agent's image stands on, as its registry describes it."""
+
+    name: str
+    """As the Dockerfile names it, without the digest."""
+    digest: str
+    """Of what the name stands for: an index of platforms, or a single image."""
+    manifest: Mapping[str, Any]
+    """The manifest of its linux/arm64 image."""
+    config: Mapping[str, Any]
+    """The config of its linux/arm64 image."""
+
+    @property
+    def reference(self) -> str:
+        """The name with the digest: what a FROM line takes and no push can change."""
+        return f"{self.name}@{self.digest}"
+
+    @property
+    def created(self) -> str:
+        """When it was made (RFC 3339)."""
+        return str(self.config.get("created", ""))
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One layer of an image."""
+
+    title: str
+    """"base", "packages", "code", or the instruction that made it."""
+    diff_id: str
+    """Digest of the tar."""
+    unpacked: int
+    """Size of the tar, in bytes."""
+    digest: str = ""
+    """Digest of the compressed tar; empty where an engine keeps none."""
+    size: int = 0
+    """Size of the compressed tar in bytes: what is sent and stored; 0 where it is not known."""
+
+
+@dataclass(frozen=True)
+class Package:
+    """An installed package and what it weighs in the image."""
+
+    name: str
+    version: str
+    bytes: int
+
+
+@dataclass(frozen=True)
+class Image:
+    """An image that has been built."""
+
+    tag: str
+    """The fingerprint of all that went into it."""
+    digest: str
+    """Of its manifest: what a registry knows it by."""
+    config: Mapping[str, Any]
+    layers: tuple[Layer, ...]
+    packages: tuple[Package, ...]
+    """Largest first."""
+
+    @property
+    def size(self) -> int:
+        """Compressed bytes of all layers; 0 where an engine does not know them."""
+        return sum(layer.size for layer in self.layers)
+
+    @property
+    def unpacked(self) -> int:
+        """Bytes of all layers, unpacked."""
+        return sum(layer.unpacked for layer in self.layers)
