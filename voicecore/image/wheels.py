@@ -48,7 +48,9 @@ class Target:
     """As the Dockerfile's `--python-platform aarch64-manylinux_2_28` says."""
 
     def __str__(self) -> str:
-        return f"CPython {_dotted(self.python)} on {self.machine} Linux, glibc {_dotted(self.glibc)}"
+        return (
+            f"CPython {_dotted(self.python)} on {self.machine} Linux, glibc {_dotted(self.glibc)}"
+        )
 
 
 IMAGE = Target()
@@ -161,6 +163,14 @@ def _failure(agent: Path, output: str) -> VoicecoreError:
             "else by now.",
             f"Bring it up to date, then build again:  {command}",
             ExitCode.BAD_PROJECT,
+        )
+    if "No interpreter found" in output or "python-build-standalone" in output:
+        return LockFailed(
+            f"No Python that {agent.name}/pyproject.toml allows is on this machine, "
+            "and uv could not fetch one.",
+            "Install one, then run the same command again:  uv python install 3.13\n"
+            "or name yours:  export UV_PYTHON=/path/to/python3.13",
+            ExitCode.MISSING_TOOL,
         )
     tail = "\n".join(output.strip().splitlines()[-15:])
     if f"Failed to parse `{LOCK}`" in output:
