@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import subprocess
 import time
@@ -28,6 +29,7 @@ def running(
     log: Path,
     ready: Callable[[], bool],
     env: Mapping[str, str] | None = None,
+    stop: signal.Signals = signal.SIGTERM,
     seconds: float = 60,
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Runs a server until the block ends, with its output in `log`, and enters when it is ready.
@@ -36,7 +38,8 @@ def running(
     """
     with log.open("wb") as output:
         server = subprocess.Popen(
-            argv,
+            # It ends also when the tests are killed.
+            ["setpriv", "--pdeathsig", stop.name.removeprefix("SIG"), *argv],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
@@ -51,7 +54,7 @@ def running(
             time.sleep(0.02)
         yield server
     finally:
-        server.terminate()
+        server.send_signal(stop)
         try:
             server.wait(20)
         except subprocess.TimeoutExpired:

@@ -1,0 +1,150 @@
+"""A Docker engine of one run, with its own files, socket and network; nothing of it outlives it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tests.lab.image.network import bridge
+from tests.lab.image.parts import HOME, part, running
+
+_CGROUPS = Path("/sys/fs/cgroup")
+
+
+@dataclass(frozen=True)
+class Engine:
+    """A running engine; `env` leads a client to it, with settings and logins of its own."""
+
+    socket: Path
+    config: Path  # the client's folder: logins, and what buildx remembers
+    log: Path
+    added: Mapping[str, str] = field(default_factory=dict[str, str])
+
+    @property
+    def env(self) -> dict[str, str]:
+        return {
+            **self.added,
+            "DOCKER_HOST": f"unix://{self.socket}",
+            "DOCKER_CONFIG": str(self.config),
+        }
+
+    def docker(self, *arguments: str, stdin: str | None = None, check: bool = True) -> str:
+        """Returns what the real client prints. Raises RuntimeError with its errors if it fails."""
+        done = subprocess.run(
+            ["docker", *arguments],
+            input=stdin,
+            capture_output=True,
+            text=True,
+            env={**os.environ, **self.env},
+        )
+        if check and done.returncode:
+            raise RuntimeError(f"docker {' '.join(arguments)}: {done.stderr.strip()}")
+        return done.stdout if check else done.stdout + done.stderr
+
+
+@contextmanager
+def dockerd(
+    *,
+    hosts_file: Path | None = None,
+    authority: Path | None = None,
+    containerd_store: bool = True,
+    disk_mb: int | None = None,
+) -> Iterator[Engine]:
+    """Runs an engine until the block ends (root; from the main thread).
+
+    It sees `hosts_file` as /etc/hosts and trusts the certificates in `authority` only. Its images
+    are in containerd's store, as in Docker 29 and Docker Desktop, or in the classic one; with
+    `disk_mb`, on a disk of that size.
+    """
+    # A short path: a socket's has at most 107 characters.
+    with tempfile.TemporaryDirectory(prefix="vc-", dir="/tmp") as folder, bridge() as network:
+        here = Path(folder)
+        for name in ("data", "client"):
+            (here / name).mkdir()
+        engine = Engine(here / "docker.sock", here / "client", here / "dockerd.log")
+        settings = _settings(here, network.name, network.mtu, containerd_store)
+        (here / "daemon.json").write_text(json.dumps(settings))
+        mounts = ["mkdir -p /run/containerd", "mount -t tmpfs tmpfs /run/containerd"]
+        if hosts_file:
+            mounts.append(f"mount --bind {hosts_file} /etc/hosts")
+        if disk_mb:
+            mounts.append(f"mount -t tmpfs -o size={disk_mb}m tmpfs {here}/data")
+        script = " && ".join([*mounts, f"exec dockerd --config-file {here}/daemon.json"])
+        # Its own process namespace: when the first process in it dies, so do all containers, and
+        # with them go their mounts and network devices.
+        argv = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]
+        argv += [part("docker-init"), "--", "sh", "-c", script]
+        env = {**os.environ, "PATH": f"{HOME}:{os.environ['PATH']}"}
+        if authority:
+            env["SSL_CERT_FILE"] = str(authority)
+        try:
+            # unshare ignores SIGTERM (util-linux 2.38, unshare.c).
+            kill = signal.SIGKILL
+            with running(argv, engine.log, lambda: _answers(engine), env, stop=kill) as server:
+                children = Path(f"/proc/{server.pid}/task/{server.pid}/children").read_text()
+                yield engine
+            _wait_for_end([int(child) for child in children.split()])
+        finally:
+            _remove_cgroups(settings["cgroup-parent"])
+
+
+def _settings(here: Path, bridge: str, mtu: int, containerd_store: bool) -> dict[str, Any]:
+    return {
+        "data-root": f"{here}/data",
+        "exec-root": f"{here}/run",
+        "pidfile": f"{here}/pid",
+        "hosts": [f"unix://{here}/docker.sock"],
+        "bridge": bridge,
+        "mtu": mtu,
+        # The network is ours (network.py); ports are published by docker-proxy.
+        "iptables": False,
+        "ip6tables": False,
+        "ip-masq": False,
+        "ip-forward": False,
+        "features": {"containerd-snapshotter": containerd_store},
+        "cgroup-parent": f"/{bridge}",
+    }
+
+
+def _answers(engine: Engine) -> bool:
+    return (
+        engine.socket.exists()
+        and subprocess.run(
+            [part("docker"), "version"], env={**os.environ, **engine.env}, capture_output=True
+        ).returncode
+        == 0
+    )
+
+
+def _wait_for_end(processes: list[int]) -> None:
+    # A first process ends after all others of its namespace. Whether anybody collects it then is
+    # up to the machine; what is dead has no program any more.
+    until = time.monotonic() + 20
+    while any(Path(f"/proc/{each}/exe").exists() for each in processes):
+        if time.monotonic() > until:
+            raise TimeoutError(f"the engine's processes are still there: {processes}")
+        time.sleep(0.02)
+
+
+def _remove_cgroups(name: str) -> None:
+    """Removes the control groups of containers that were killed; they empty a moment later."""
+    until = time.monotonic() + 5
+    groups = [top / name.strip("/") for top in (_CGROUPS, *_CGROUPS.iterdir())]
+    folders = [each for group in groups for each in (group, *group.glob("**/")) if each.is_dir()]
+    for folder in sorted(set(folders), reverse=True):
+        while folder.exists():
+            try:
+                folder.rmdir()
+            except OSError:
+                if time.monotonic() > until:
+                    raise
+                time.sleep(0.02)
