@@ -174,6 +174,26 @@ def test_a_package_from_git_is_source_even_if_a_registry_has_wheels(tmp_path: Pa
         wheels.require_wheels(tmp_path)
 
 
+def test_a_plus_in_a_version_is_written_otherwise_in_an_address() -> None:
+    lock = AGENT + 'dependencies = [{ name = "torch" }]' + package("torch", version="2.0%2Bcpu")
+    wheel = "torch-2.0%2Bcpu-cp313-cp313-manylinux_2_28_aarch64.whl"
+    lock = lock.replace("wheels = []", f'wheels = [{{ url = "https://files.example/{wheel}" }}]')
+    assert missing(lock) == {}
+
+
+def test_the_best_of_several_wheels_is_the_one_made_for_this_python() -> None:
+    names = [
+        "one-1.0-py3-none-any.whl",
+        "one-1.0-cp39-abi3-manylinux_2_17_aarch64.whl",
+        "one-1.0-cp313-cp313-manylinux_2_17_aarch64.whl",
+        "one-1.0-cp313-cp313-manylinux_2_28_aarch64.whl",
+        "one-1.0-cp313-cp313-manylinux_2_34_aarch64.whl",
+    ]
+    assert wheels.best(names) == names[3]
+    assert wheels.best(names[:2]) == names[1]
+    assert wheels.best(["no-wheel.whl"]) is None
+
+
 def test_circles_of_packages_end() -> None:
     lock = (
         AGENT
