@@ -27,6 +27,7 @@ from voicecore.local.state import DevState
 from voicecore.local.status import RuntimeEvent
 from voicecore.output import Line
 from voicecore.project import BadProject, Project, load_project
+from voicecore.variables import dotenv_of, without_ours
 
 RUNTIME_PORT = 8080
 SERVER_PORT = 7860
@@ -188,9 +189,9 @@ def agent_spec(project: Project, env: Mapping[str, str]) -> AgentSpec:
     Read anew for each process, so that a changed agent/.env counts from the next session on.
     """
     values = {
-        **environment.without_ours(env),
+        **without_ours(env),
         "AWS_REGION": project.region,
-        **environment.dotenv_of(project.agent),
+        **dotenv_of(project.agent),
     }
     return AgentSpec((str(environment.python_of(project.agent)), "app.py"), project.agent, values)
 
@@ -198,12 +199,12 @@ def agent_spec(project: Project, env: Mapping[str, str]) -> AgentSpec:
 def server_env(project: Project, runtime: LocalRuntime, env: Mapping[str, str]) -> dict[str, str]:
     """The session server's environment: AWS's own variables point it at the local runtime."""
     others = ("AWS_PROFILE", "AWS_SESSION_TOKEN")
-    ours = environment.without_ours(env)
+    ours = without_ours(env)
     inherited = {name: value for name, value in ours.items() if name not in others}
     settings = runtime.settings
     return {
         **inherited,
-        **environment.dotenv_of(project.server),
+        **dotenv_of(project.server),
         **_past_proxies(env),
         "AGENT_RUNTIME_ARN": settings.arn,
         "AWS_REGION": settings.region,

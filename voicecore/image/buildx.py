@@ -121,17 +121,22 @@ def lent(env: Mapping[str, str]) -> str:
     return "".join(f"export {name}={shlex.quote(value)}\n" for name, value in values.items())
 
 
-def build(engine: Engine, order: Order, env: Mapping[str, str], tell: Tell) -> None:
-    """Build `order`; the engine then has the image by `order.name`.
-
-    Ctrl-C ends the build in the engine too. Raises NoBuildx, BuildFailed, NoWheel or DiskFull.
-    """
+def require(engine: Engine, env: Mapping[str, str]) -> tuple[int, ...]:
+    """The version of buildx. Raises NoBuildx if `engine` cannot be built with."""
     if engine.is_podman:
         raise NoBuildx(
             "podman has no BuildKit, which builds for arm64.",
             "Build without it:  voicecore build --builder direct",
         )
-    progress = "rawjson" if buildx_version(env) >= _RAWJSON_SINCE else "plain"
+    return buildx_version(env)
+
+
+def build(engine: Engine, order: Order, env: Mapping[str, str], tell: Tell) -> None:
+    """Build `order`; the engine then has the image by `order.name`.
+
+    Ctrl-C ends the build in the engine too. Raises NoBuildx, BuildFailed, NoWheel or DiskFull.
+    """
+    progress = "rawjson" if require(engine, env) >= _RAWJSON_SINCE else "plain"
     environment = engine.environment(env)
     secrets: dict[str, str] = {}
     if values := lent(env):
@@ -346,7 +351,7 @@ def failure(transcript: Transcript, order: Order, command: str) -> VoicecoreErro
     if wheelless := _finds(
         words,
         r"[Dd]istribution `([^`]+)` can't be installed because it is marked as `--no-build`",
-        r"[Bb]ecause ([\w.=-]+) has no (?:usable )?wheels",
+        r"Because\s+([\w.=-]+)\s+has\s+no\s+(?:usable\s+)?wheels",
     ):
         return NoWheel(
             f"{wheelless} has no wheel for arm64, and nothing runs emulated here.\n{message}",
@@ -387,9 +392,9 @@ def failure(transcript: Transcript, order: Order, command: str) -> VoicecoreErro
 
 
 _NO_NETWORK = (
-    r"no such host|i/o timeout|connection refused|connection reset|TLS handshake timeout"
+    r"(?i)no such host|i/o timeout|connection refused|connection reset|TLS handshake timeout"
     r"|network is unreachable|server misbehaving|dns error|error sending request"
-    r"|[Tt]emporary failure in name resolution|NewConnectionError|invalid peer certificate"
+    r"|temporary failure in name resolution|NewConnectionError|invalid peer certificate"
     r"|certificate verify failed|certificate signed by unknown authority"
 )
 

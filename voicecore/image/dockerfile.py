@@ -64,6 +64,13 @@ def read(agent: Path) -> str:
         raise BadDockerfile(f"{agent / FILE} is no UTF-8 text: {error}.") from error
 
 
+def write(agent: Path, text: str) -> None:
+    """Replace agent/Dockerfile, all at once."""
+    draft = agent / f".{FILE}.part"
+    draft.write_text(text, encoding="utf-8")
+    draft.replace(agent / FILE)
+
+
 def base_of(text: str) -> str:
     """The base image by the line `ARG BASE=...`, with its digest if it has one."""
     found = _BASE.search(text)

@@ -1,0 +1,318 @@
+"""From a project to its image: what is to be made is decided first, then made, run and pushed."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+import tempfile
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, cast
+
+from voicecore import names
+from voicecore.errors import ExitCode, VoicecoreError
+from voicecore.image import base, buildx, direct, dockerfile, recipe, sbom, wheels
+from voicecore.image.cache import bases_in, store_in
+from voicecore.image.check import Checked, check
+from voicecore.image.credentials import source_for
+from voicecore.image.engine import Engine, EngineUnavailable, open_engine
+from voicecore.image.model import Base, Image, Tell
+from voicecore.image.push import push as push_by_engine
+from voicecore.image.recipe import ContextFile
+from voicecore.image.reference import Reference, parse_reference
+from voicecore.image.registry import Repository
+from voicecore.image.secrets import require_none
+from voicecore.project import Project
+from voicecore.variables import dotenv_of, without_ours
+
+
+class CannotBuild(VoicecoreError):
+    """What was asked of a builder is not in its power."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is to be made, decided from files and registries before anything is."""
+
+    project: Project
+    dockerfile: str
+    """Its text, with the base pinned."""
+    base: Base
+    files: tuple[ContextFile, ...]
+    tag: str
+    labels: Mapping[str, str]
+    target: Reference | None
+    """Where it is to be pushed, with the tag."""
+    there: str
+    """The digest by which `target` has it already; empty if it has not."""
+    locked: bool
+    """Whether uv.lock was made on the way."""
+    pins: bool
+    """Whether the base in agent/Dockerfile has no digest yet."""
+
+    @property
+    def local(self) -> str:
+        """What an engine on this machine knows the image by."""
+        return f"{names.repository_for(self.project.name)}:{self.tag}"
+
+
+@dataclass(frozen=True)
+class Made:
+    """What a builder has made, and where it is."""
+
+    image: Image | None
+    """None where it was made in AWS, and is there."""
+    reference: str
+    digest: str
+    """Of the manifest that a registry knows it by; empty where it has not been pushed."""
+    checked: Checked | None
+
+
+def plan(project: Project, push: str | None, env: Mapping[str, str]) -> Plan:
+    """Decide what image `project` makes, and whether the repository `push` has it already.
+
+    Writes agent/uv.lock if there is none. Raises what is wrong with the lockfile, the files, the
+    Dockerfile, the base or the registry.
+    """
+    agent = project.agent
+    target = parse_reference(push) if push else None
+    if target and (target.tag or target.digest):
+        raise CannotBuild(
+            f"{push} has a tag; voicecore tags an image by what is in it.",
+            f"Name the repository alone:  voicecore build --push {target.name}",
+            ExitCode.USAGE,
+        )
+    text = dockerfile.read(agent)
+    named = dockerfile.base_of(text)
+    locked = wheels.ensure_lock(agent, env)
+    found = recipe.context_of(agent)
+    require_none(agent, [file.path for file in found], dotenv_of(agent))
+    pinned = asyncio.run(base.resolve(named, bases_in(env)))
+    wheels.require_wheels(agent, wheels.Target(python=python_of(pinned)))
+    text = dockerfile.with_base(text, pinned.reference)
+    files = recipe.with_content(found, recipe.DOCKERFILE, text)
+    tag = recipe.fingerprint(files, pinned.digest)
+    target = parse_reference(f"{target.name}:{tag}") if target else None
+    return Plan(
+        project=project,
+        dockerfile=text,
+        base=pinned,
+        files=tuple(files),
+        tag=tag,
+        labels=recipe.labels(
+            project.name, _version_of(agent), _revision_of(agent, env), pinned, tag
+        ),
+        target=target,
+        there=asyncio.run(_digest_in(target)) if target else "",
+        locked=locked,
+        pins=named != pinned.reference,
+    )
+
+
+def pin(plan: Plan) -> None:
+    """Write the base's digest into agent/Dockerfile, where `plan` found none."""
+    if plan.pins:
+        dockerfile.write(plan.project.agent, plan.dockerfile)
+
+
+def python_of(base: Base) -> tuple[int, int]:
+    """The Python of a base, by the PYTHON_VERSION that the official images set."""
+    told = cast("dict[str, Any]", base.config.get("config") or {})
+    entries = cast("list[str]", told.get("Env") or [])
+    env = dict(entry.split("=", 1) for entry in entries)
+    version = env.get("PYTHON_VERSION", "").split(".")
+    if len(version) < 2:
+        raise CannotBuild(
+            f"{base.name} does not say which Python it has (PYTHON_VERSION).",
+            "Stand on an official Python image:  "
+            "voicecore upgrade-base public.ecr.aws/docker/library/python:3.13-slim-trixie",
+            ExitCode.BAD_PROJECT,
+        )
+    return int(version[0]), int(version[1])
+
+
+async def _digest_in(target: Reference) -> str:
+    async with Repository(target, source_for(target.registry), "pull,push") as repository:
+        found = await repository.find(target.tag)
+    return found.digest if found else ""
+
+
+def _version_of(agent: Path) -> str:
+    settings = tomllib.loads((agent / "pyproject.toml").read_text(encoding="utf-8"))
+    return str(settings.get("project", {}).get("version", ""))
+
+
+def _revision_of(agent: Path, env: Mapping[str, str]) -> str | None:
+    """The commit that the agent's files are of; "-dirty" where they have been changed since."""
+
+    def git(*words: str) -> str | None:
+        try:
+            run = subprocess.run(
+                ["git", "-C", str(agent), *words], env=dict(env), capture_output=True, text=True
+            )
+        except FileNotFoundError:
+            return None
+        return run.stdout.strip() if run.returncode == 0 else None
+
+    commit = git("rev-parse", "HEAD")
+    return f"{commit}-dirty" if commit and git("status", "--porcelain", "--", ".") else commit
+
+
+# ---- which builder
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The builder that is to build, and why it is this one where nobody chose it."""
+
+    builder: str
+    reason: str = ""
+
+
+def choose(wanted: str | None, docker: VoicecoreError | None) -> Choice:
+    """The builder: buildx where Docker is, direct where it is not; `docker` is why there is none.
+
+    Raises `docker` if buildx is wanted all the same.
+    """
+    if wanted == "buildx" and docker:
+        raise docker
+    if wanted:
+        return Choice(wanted)
+    if docker:
+        return Choice("direct", docker.message)
+    return Choice("buildx")
+
+
+def engine_or_error(env: Mapping[str, str]) -> tuple[Engine | None, VoicecoreError | None]:
+    """The Docker engine of this machine, and why buildx cannot be had from it, if it cannot."""
+    try:
+        engine = open_engine(env)
+    except EngineUnavailable as error:
+        return None, error
+    try:
+        buildx.require(engine, env)
+    except EngineUnavailable as error:
+        return engine, error
+    return engine, None
+
+
+# ---- the three ways to make it
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What is wanted of the builder, besides the image."""
+
+    fresh: bool = False
+    """Nothing that was kept of earlier builds is used."""
+    check: bool = False
+
+
+def make_by_buildx(
+    plan: Plan, wish: Wish, engine: Engine, env: Mapping[str, str], tell: Tell
+) -> Made:
+    """Build by the Dockerfile, in the engine; check and push from there."""
+    order = buildx.Order(
+        context=plan.project.agent,
+        name=plan.local,
+        base=plan.base.reference,
+        epoch=recipe.epoch_of(plan.base),
+        labels=plan.labels,
+        no_cache=wish.fresh,
+    )
+    if wish.fresh or not engine.has(plan.local):
+        buildx.build(engine, order, env, tell)
+    image = engine.inspect(plan.local, plan.tag, base_layers=len(plan.base.manifest["layers"]))
+    checked = check(engine, plan.local, image, tell) if wish.check else None
+    if not plan.target:
+        return Made(image, plan.local, "", checked)
+    engine.tag(plan.local, plan.target.name, plan.target.tag)
+    source = source_for(plan.target.registry)
+    digest = push_by_engine(engine, image, plan.target, source, tell)
+    return Made(image, str(plan.target), digest, checked)
+
+
+def make_directly(
+    plan: Plan,
+    wish: Wish,
+    known: str,
+    engine: Engine | None,
+    env: Mapping[str, str],
+    tell: Tell,
+) -> Made:
+    """Build without Docker, push straight to the registry; a check takes an engine still.
+
+    `known` is the Dockerfile as `init` writes it, whose build stage this does in its own way.
+    """
+    if wish.check and not engine:
+        raise CannotBuild(
+            "To check the image is to run it, which takes Docker; none is running here.",
+            "Build without a check:  voicecore build",
+            ExitCode.MISSING_TOOL,
+        )
+    inputs = direct.Inputs(
+        agent=plan.project.agent,
+        files=[file.path for file in plan.files],
+        base=plan.base,
+        stage=dockerfile.last_stage(plan.dockerfile, known),
+        labels=plan.labels,
+        tag=plan.tag,
+        packages_key=recipe.packages_key(plan.files, plan.base.digest),
+        python=".".join(map(str, python_of(plan.base))),
+    )
+    made = asyncio.run(
+        direct.build(inputs, store_in(env), without_ours(env), tell, fresh=wish.fresh)
+    )
+    checked = None
+    if wish.check and engine:
+        asyncio.run(_load(made, plan, engine, tell))
+        checked = check(engine, plan.local, made.image, tell)
+    if not plan.target:
+        return Made(made.image, str(made.store), "", checked)
+    digest = asyncio.run(_push(made, plan, plan.target, tell))
+    return Made(made.image, str(plan.target), digest, checked)
+
+
+async def _push(made: direct.Made, plan: Plan, target: Reference, tell: Tell) -> str:
+    stands_on = parse_reference(plan.base.reference)
+    async with (
+        Repository(target, source_for(target.registry), "pull,push") as repository,
+        Repository(stands_on, source_for(stands_on.registry)) as source,
+    ):
+        pushed = await direct.push(made, repository, source, tell)
+    return pushed.digest
+
+
+async def _load(made: direct.Made, plan: Plan, engine: Engine, tell: Tell) -> None:
+    """Hand an image that was built without Docker to an engine."""
+    stands_on = parse_reference(plan.base.reference)
+    with tempfile.TemporaryDirectory(prefix="voicecore-") as folder:
+        tar = Path(folder) / "image.tar"
+        async with Repository(stands_on, source_for(stands_on.registry)) as source:
+            await direct.save(made, tar, source, plan.local, tell)
+        await asyncio.to_thread(engine.load, tar)
+
+
+def write_sbom(plan: Plan, digest: str, path: Path, env: Mapping[str, str]) -> None:
+    """Write what the image is made of to `path`, as CycloneDX JSON. Raises sbom.ExportFailed."""
+    agent = plan.project.agent
+    document = sbom.document(
+        sbom.export(agent, env),
+        wheels.read_lock(agent),
+        plan.base,
+        name=plan.project.name,
+        tag=plan.tag,
+        version=_version_of(agent),
+        digest=digest,
+        target=wheels.Target(python=python_of(plan.base)),
+    )
+    path.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+
+
+def age_in_days(base: Base) -> int | None:
+    """How old a base is today; None where it does not say."""
+    return recipe.age_of(base, datetime.now(UTC))
