@@ -325,8 +325,8 @@ def title(name: str) -> str:
 
     `[build 2/6] RUN --mount=... pip install uv` is `build 2/6  RUN pip install uv`.
     """
-    found = re.fullmatch(r"\[(?P<step>\S+(?: \d+/\d+)?)\] (?P<line>.*)", name)
-    if name in _INTERNAL or not found or found["step"] == "internal":
+    found = re.fullmatch(r"\[(?P<step>(?:\S+ +)?\d+/\d+)\] (?P<line>.*)", name)
+    if not found:
         return _INTERNAL.get(name, "")
     line = re.sub(r"--[\w-]+=\S+ +", "", found["line"])
     line = re.sub(r"\[ ! -f (\S+) \] \|\| \. \1 +&& ", "", line)
