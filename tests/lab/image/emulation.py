@@ -33,7 +33,10 @@ def arm64() -> Iterator[None]:
 def runs_arm64(engine: Engine, image: str) -> bool:
     """Whether `docker run --platform linux/arm64` works with this engine and image."""
     command = ["run", "--rm", "--init", "--platform", "linux/arm64", image, "uname", "-m"]
-    return engine.docker(*command, check=False).strip().endswith("aarch64")
+    try:
+        return engine.docker(*command).strip() == "aarch64"
+    except RuntimeError:
+        return False
 
 
 def _register() -> str:

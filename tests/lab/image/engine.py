@@ -8,14 +8,15 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from tests.lab.image.network import bridge
 from tests.lab.image.parts import HOME, part, running
+from tests.lab.models.reach import Reach
 
 _CGROUPS = Path("/sys/fs/cgroup")
 
@@ -27,24 +28,26 @@ class Engine:
     socket: Path
     config: Path  # the client's folder: logins, and what buildx remembers
     log: Path
-    added: Mapping[str, str] = field(default_factory=dict[str, str])
+    reach: Reach | None
 
     @property
     def env(self) -> dict[str, str]:
+        """What leads a client here. To log in or to build, it needs the `reach`, too."""
         return {
-            **self.added,
             "DOCKER_HOST": f"unix://{self.socket}",
             "DOCKER_CONFIG": str(self.config),
         }
 
     def docker(self, *arguments: str, stdin: str | None = None, check: bool = True) -> str:
         """Returns what the real client prints. Raises RuntimeError with its errors if it fails."""
+        # In a build, it is the client that asks a registry for a token.
+        reach = self.reach
         done = subprocess.run(
-            ["docker", *arguments],
+            reach.argv("docker", *arguments) if reach else ["docker", *arguments],
             input=stdin,
             capture_output=True,
             text=True,
-            env={**os.environ, **self.env},
+            env={**os.environ, **(reach.env() if reach else {}), **self.env},
         )
         if check and done.returncode:
             raise RuntimeError(f"docker {' '.join(arguments)}: {done.stderr.strip()}")
@@ -53,29 +56,27 @@ class Engine:
 
 @contextmanager
 def dockerd(
+    reach: Reach | None = None,
     *,
-    hosts_file: Path | None = None,
-    authority: Path | None = None,
     containerd_store: bool = True,
     disk_mb: int | None = None,
 ) -> Iterator[Engine]:
     """Runs an engine until the block ends (root; from the main thread).
 
-    It sees `hosts_file` as /etc/hosts and trusts the certificates in `authority` only. Its images
-    are in containerd's store, as in Docker 29 and Docker Desktop, or in the classic one; with
-    `disk_mb`, on a disk of that size.
+    AWS's host names lead it where `reach` does. Its images are in containerd's store, as in Docker
+    29 and Docker Desktop, or in the classic one; with `disk_mb`, on a disk of that size.
     """
     # A short path: a socket's has at most 107 characters.
     with tempfile.TemporaryDirectory(prefix="vc-", dir="/tmp") as folder, bridge() as network:
         here = Path(folder)
         for name in ("data", "client"):
             (here / name).mkdir()
-        engine = Engine(here / "docker.sock", here / "client", here / "dockerd.log")
+        engine = Engine(here / "docker.sock", here / "client", here / "dockerd.log", reach)
         settings = _settings(here, network.name, network.mtu, containerd_store)
         (here / "daemon.json").write_text(json.dumps(settings))
         mounts = ["mkdir -p /run/containerd", "mount -t tmpfs tmpfs /run/containerd"]
-        if hosts_file:
-            mounts.append(f"mount --bind {hosts_file} /etc/hosts")
+        if reach:
+            mounts.append(f"mount --bind {reach.hosts_file} /etc/hosts")
         if disk_mb:
             mounts.append(f"mount -t tmpfs -o size={disk_mb}m tmpfs {here}/data")
         script = " && ".join([*mounts, f"exec dockerd --config-file {here}/daemon.json"])
@@ -84,8 +85,8 @@ def dockerd(
         argv = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]
         argv += [part("docker-init"), "--", "sh", "-c", script]
         env = {**os.environ, "PATH": f"{HOME}:{os.environ['PATH']}"}
-        if authority:
-            env["SSL_CERT_FILE"] = str(authority)
+        if reach:
+            env["SSL_CERT_FILE"] = str(reach.authority)
         try:
             # unshare ignores SIGTERM (util-linux 2.38, unshare.c).
             kill = signal.SIGKILL

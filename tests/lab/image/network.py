@@ -49,6 +49,21 @@ def bridge() -> Iterator[Bridge]:
         yield Bridge(name, _mtu())
 
 
+@contextmanager
+def address() -> Iterator[str]:
+    """Gives this machine one more address, from which containers are answered, too (root).
+
+    Not one of 127.0.0.0/8: for names that lead there, Docker does without TLS if TLS fails.
+    """
+    _sweep()
+    found = str(_free_subnet()[random.randint(1, 254)])
+    _ip("address", "add", f"{found}/32", "dev", "lo", "label", f"lo:{_PREFIX}{os.getpid()}")
+    try:
+        yield found
+    finally:
+        _ip("address", "delete", f"{found}/32", "dev", "lo")
+
+
 def rules(name: str, subnet: ipaddress.IPv4Network) -> list[tuple[str, str, list[str]]]:
     """Returns what the firewall needs, (table, chain, rule): another engine may have closed it."""
     mark = ["-m", "comment", "--comment", name]
@@ -67,18 +82,26 @@ def _let_forward() -> str:
 
 def _sweep() -> None:
     """Takes away what killed runs have left."""
+    for entry in json.loads(_ip("-json", "-4", "address", "show", "dev", "lo"))[0]["addr_info"]:
+        if _is_left(entry["label"], "lo:"):
+            _ip("address", "delete", f"{entry['local']}/32", "dev", "lo")
     for link in json.loads(_ip("-json", "link", "show", "type", "bridge") or "[]"):
-        found = re.fullmatch(_PREFIX + r"(\d+)-\w+", link.get("ifname", ""))
-        if not found or Path(f"/proc/{found[1]}").exists():
+        name = link.get("ifname", "")
+        if not _is_left(name):
             continue
         for table in ("filter", "nat"):
             listed = subprocess.run(
                 ["iptables", "-w", "-t", table, "-S"], capture_output=True, text=True, check=True
             )
             for line in listed.stdout.splitlines():
-                if f"--comment {found[0]} " in line:
+                if f"--comment {name} " in line:
                     _iptables(table, "-D", "", line.split()[1:])
-        _ip("link", "delete", found[0])
+        _ip("link", "delete", name)
+
+
+def _is_left(name: str, prefix: str = "") -> bool:
+    found = re.fullmatch(prefix + _PREFIX + r"(\d+)(-\w+)?", name)
+    return bool(found) and not Path(f"/proc/{found[1]}").exists()
 
 
 def _free_subnet() -> ipaddress.IPv4Network:
