@@ -77,8 +77,8 @@ def dockerd(
         mounts = ["mkdir -p /run/containerd", "mount -t tmpfs tmpfs /run/containerd"]
         if reach:
             mounts.append(f"mount --bind {reach.hosts_file} /etc/hosts")
-        if disk_mb:
-            mounts.append(f"mount -t tmpfs -o size={disk_mb}m tmpfs {here}/data")
+        if size := disk_mb or _spare_memory_mb():
+            mounts.append(f"mount -t tmpfs -o size={size}m tmpfs {here}/data")
         script = " && ".join([*mounts, f"exec dockerd --config-file {here}/daemon.json"])
         # Its own process namespace: when the first process in it dies, so do all containers, and
         # with them go their mounts and network devices.
@@ -96,6 +96,17 @@ def dockerd(
             _wait_for_end([int(child) for child in children.split()])
         finally:
             _remove_cgroups(settings["cgroup-parent"])
+
+
+def _spare_memory_mb() -> int:
+    """Returns half of what is free where that is plenty, and 0 where it is not.
+
+    The engine waits for the disk after every file of a layer, and its files die with it: in memory
+    it is several times as fast, most of all on a machine whose disk has other things to do.
+    """
+    lines = Path("/proc/meminfo").read_text().splitlines()
+    free_kb = next(int(line.split()[1]) for line in lines if line.startswith("MemAvailable:"))
+    return free_kb // 2048 if free_kb > 12 * 2**20 else 0
 
 
 def _settings(here: Path, bridge: str, mtu: int, containerd_store: bool) -> dict[str, Any]:
