@@ -77,7 +77,8 @@ def refusal(
         )
     if "NAME_UNKNOWN" in codes or status == 404:
         return repository_missing(reference)
-    if status == 401:
+    # 400 DENIED: ECR's answer to a token that never was one (apple/container#847).
+    if status == 401 or (status == 400 and "DENIED" in codes):
         return not_logged_in(reference, said)
     if status == 403:
         return RegistryDenied(

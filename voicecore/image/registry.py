@@ -57,6 +57,8 @@ _SILENT_SECONDS = 60
 PAUSES = (0.5, 1, 2, 4, 8)
 """Seconds before each further try after trouble on the network: five in a quarter minute."""
 
+_BROKEN = {errno.ECONNRESET, errno.ECONNABORTED, errno.EPIPE}
+
 # What a registry says when it, or what is before it, is busy (RFC 9110, RFC 6585).
 _PASSING = {408, 425, 429, 500, 502, 503, 504}
 
@@ -130,6 +132,7 @@ async def _read(path: Path) -> AsyncIterator[bytes]:
 class _Answer:
     status: int
     headers: Mapping[str, str]
+    reason: str
     body: bytes
     challenges: tuple[str, ...]
 
@@ -252,13 +255,6 @@ class Repository:
             raise no_such_platform(name, platform, [made_for])
         return RemoteImage(named.digest, chosen.document, config)
 
-    async def has(self, digest: str) -> bool:
-        """Whether the repository has a blob."""
-        answer = await self._persist(
-            lambda: self._once("HEAD", f"{self._base}blobs/{digest}", {200, 404})
-        )
-        return answer.status == 200
-
     async def read(self, digest: str) -> bytes:
         """A small blob, such as a config, whole and checked. Raises Corrupt."""
         content = b"".join([chunk async for chunk in self.stream(digest)])
@@ -331,8 +327,7 @@ class Repository:
 
     async def _push_once(self, digest: str, upload: _Upload, mount_from: str) -> str:
         """Returns why nothing was sent; "" if it was."""
-        head = await self._once("HEAD", f"{self._base}blobs/{digest}", {200, 404})
-        if head.status == 200:
+        if await self._has(digest):
             return "there already"
         begun = await self._begin(digest, mount_from)
         if begun.status == 201:
@@ -344,6 +339,16 @@ class Repository:
         headers = {"Content-Type": "application/octet-stream", "Content-Length": str(upload.size)}
         await self._once("PUT", place, {201, 202, 204}, headers, upload)
         return ""
+
+    async def _has(self, digest: str) -> bool:
+        url, told = f"{self._base}blobs/{digest}", {200, 400, 403, 404}
+        answer = await self._once("HEAD", url, told)
+        if answer.status in {400, 403}:
+            # A registry cannot say why to a HEAD. To this it can, and a login that has expired is
+            # renewed; what is denied all the same, the upload will tell.
+            await self._once("GET", self._root, {200, 404})
+            answer = await self._once("HEAD", url, told)
+        return answer.status == 200
 
     async def _begin(self, digest: str, mount_from: str) -> _Answer:
         """The answer to a new upload: 202, or 201 if the blob could be mounted instead."""
@@ -572,7 +577,9 @@ async def _answer_of(response: aiohttp.ClientResponse) -> _Answer:
     finally:
         response.release()
     challenges = tuple(response.headers.getall("WWW-Authenticate", []))
-    return _Answer(response.status, response.headers, bytes(body), challenges)
+    return _Answer(
+        response.status, response.headers, response.reason or "", bytes(body), challenges
+    )
 
 
 def _from(done: int) -> dict[str, str]:
@@ -600,7 +607,7 @@ def _retry_after(answer: _Answer) -> float:
 def _said(answer: _Answer) -> str:
     """What the registry says of an error, in one line."""
     told = "; ".join(f"{message or code}".strip() for code, message in answer.errors)
-    text = told or answer.body.decode(errors="replace").strip()
+    text = told or answer.body.decode(errors="replace").strip() or answer.reason
     short = " ".join(text.split())[:300]
     return f"{answer.status} {short}".strip()
 
@@ -612,6 +619,7 @@ def _reason(error: BaseException | None) -> str:
         return "there is no host of that name"
     if isinstance(error, OSError) and error.errno == errno.ECONNREFUSED:
         return "nothing listens there"
-    if isinstance(error, aiohttp.ServerDisconnectedError | ConnectionError):
+    broken = isinstance(error, aiohttp.ServerDisconnectedError | aiohttp.ClientPayloadError)
+    if broken or (isinstance(error, OSError) and error.errno in _BROKEN):
         return "the connection broke"
     return str(error).rstrip(".") or type(error).__name__
