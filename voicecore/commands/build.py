@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,8 +10,7 @@ from voicecore.context import Context
 from voicecore.errors import ExitCode
 from voicecore.image import builder, dockerfile
 from voicecore.image.base import OLD_DAYS
-from voicecore.image.builder import Choice, Made, Plan, Wish
-from voicecore.image.engine import Engine
+from voicecore.image.builder import Made, Plan, Wish
 from voicecore.image.model import Progress
 from voicecore.image.report import Built, document, lines
 from voicecore.output import megabytes
@@ -43,25 +41,18 @@ def run(context: Context, options: BuildOptions) -> ExitCode:
     with output.step("Reading the agent, its packages and its base"):
         plan = builder.plan(project, options.push, context.env)
     _tell_of(context, plan)
-    with ExitStack() as stack:
-        engine, docker = builder.engine_or_error(context.env)
-        if engine:
-            stack.enter_context(engine)
-        choice = builder.choose(options.builder, docker)
-        if options.dry_run:
-            return _dry_run(context, options, plan, choice)
-        builder.pin(plan)
-        if plan.there and not options.check:
-            choice = Choice("")
-            made = Made(None, str(plan.target), plan.there, None)
-        else:
-            made = _make(context, options, plan, choice, engine)
+    if options.dry_run:
+        return _dry_run(context, options, plan)
+    builder.pin(plan)
+    made = (
+        builder.found(plan) if plan.there and not options.check else _make(context, options, plan)
+    )
     if options.sbom:
         builder.write_sbom(plan, made.digest, context.cwd / options.sbom, context.env)
     built = Built(
         name=project.name,
         tag=plan.tag,
-        builder=choice.builder,
+        builder=made.builder,
         seconds=time.monotonic() - started,
         base=plan.base,
         base_days=builder.age_in_days(plan.base),
@@ -90,24 +81,26 @@ def _tell_of(context: Context, plan: Plan) -> None:
         )
 
 
-def _make(
-    context: Context, options: BuildOptions, plan: Plan, choice: Choice, engine: Engine | None
-) -> Made:
-    if choice.reason:
-        context.output.say(f"• Building without Docker: {choice.reason}")
+def _make(context: Context, options: BuildOptions, plan: Plan) -> Made:
     wish = Wish(fresh=options.no_cache, check=options.check)
-    with context.output.tasks() as advance:
+    known = (templates() / "_shared" / "agent" / dockerfile.FILE).read_text(encoding="utf-8")
+    with builder.engine(context.env) as docker:
+        choice = builder.choose(options.builder, docker)
+        if choice.reason:
+            context.output.say(f"• Building without Docker: {choice.reason}")
+        with context.output.tasks() as advance:
 
-        def tell(step: Progress) -> None:
-            advance(step.task, step.done, step.total, step.finished, step.note)
+            def tell(step: Progress) -> None:
+                advance(step.task, step.done, step.total, step.finished, step.note)
 
-        if choice.builder == "buildx" and engine:
-            return builder.make_by_buildx(plan, wish, engine, context.env, tell)
-        known = (templates() / "_shared" / "agent" / dockerfile.FILE).read_text(encoding="utf-8")
-        return builder.make_directly(plan, wish, known, engine, context.env, tell)
+            if choice.builder == "buildx":
+                return builder.make_by_buildx(plan, wish, docker.running, context.env, tell)
+            return builder.make_directly(plan, wish, known, docker.running, context.env, tell)
 
 
-def _dry_run(context: Context, options: BuildOptions, plan: Plan, choice: Choice) -> ExitCode:
+def _dry_run(context: Context, options: BuildOptions, plan: Plan) -> ExitCode:
+    with builder.engine(context.env) as docker:
+        choice = builder.choose(options.builder, docker)
     size = sum((plan.project.agent / file.path).lstat().st_size for file in plan.files)
     facts = {
         "image": str(plan.target or plan.local),

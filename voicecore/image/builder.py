@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 import subprocess
 import tempfile
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,7 +18,7 @@ from typing import Any, cast
 from voicecore import names
 from voicecore.errors import ExitCode, VoicecoreError
 from voicecore.image import base, buildx, direct, dockerfile, recipe, sbom, wheels
-from voicecore.image.cache import bases_in, store_in
+from voicecore.image.cache import bases_in, locks_in, store_in
 from voicecore.image.check import Checked, check
 from voicecore.image.credentials import source_for
 from voicecore.image.engine import Engine, EngineUnavailable, open_engine
@@ -64,6 +66,8 @@ class Plan:
 class Made:
     """What a builder has made, and where it is."""
 
+    builder: str
+    """Empty where nothing had to be made."""
     image: Image | None
     """None where it was made in AWS, and is there."""
     reference: str
@@ -88,11 +92,10 @@ def plan(project: Project, push: str | None, env: Mapping[str, str]) -> Plan:
         )
     text = dockerfile.read(agent)
     named = dockerfile.base_of(text)
-    locked = wheels.ensure_lock(agent, env)
+    pinned = asyncio.run(base.resolve(named, bases_in(env)))
+    locked = _check_lock(agent, wheels.Target(python=python_of(pinned)), env)
     found = recipe.context_of(agent)
     require_none(agent, [file.path for file in found], dotenv_of(agent))
-    pinned = asyncio.run(base.resolve(named, bases_in(env)))
-    wheels.require_wheels(agent, wheels.Target(python=python_of(pinned)))
     text = dockerfile.with_base(text, pinned.reference)
     files = recipe.with_content(found, recipe.DOCKERFILE, text)
     tag = recipe.fingerprint(files, pinned.digest)
@@ -135,6 +138,31 @@ def python_of(base: Base) -> tuple[int, int]:
     return int(version[0]), int(version[1])
 
 
+def _check_lock(agent: Path, target: wheels.Target, env: Mapping[str, str]) -> bool:
+    """See that uv.lock is current and has a wheel for everything; returns whether it was made.
+
+    What was found good once is noted, because asking uv again takes a second of the two that a
+    build after an edit should take.
+    """
+    made = not (agent / wheels.LOCK).exists()
+    note = locks_in(env) / _lock_key(agent, target)
+    if made or not note.exists():
+        wheels.ensure_lock(agent, env)
+        wheels.require_wheels(agent, target)
+        note = locks_in(env) / _lock_key(agent, target)
+        note.parent.mkdir(parents=True, exist_ok=True)
+        note.touch()
+    return made
+
+
+def _lock_key(agent: Path, target: wheels.Target) -> str:
+    key = hashlib.sha256(f"{recipe.RECIPE} {target}".encode())
+    for name in ("pyproject.toml", wheels.LOCK):
+        path = agent / name
+        key.update(path.read_bytes() if path.exists() else b"")
+    return key.hexdigest()
+
+
 async def _digest_in(target: Reference) -> str:
     async with Repository(target, source_for(target.registry), "pull,push") as repository:
         found = await repository.find(target.tag)
@@ -173,31 +201,44 @@ class Choice:
     reason: str = ""
 
 
-def choose(wanted: str | None, docker: VoicecoreError | None) -> Choice:
-    """The builder: buildx where Docker is, direct where it is not; `docker` is why there is none.
+@dataclass(frozen=True)
+class Docker:
+    """What there is of Docker on this machine."""
 
-    Raises `docker` if buildx is wanted all the same.
+    running: Engine | None
+    trouble: VoicecoreError | None
+    """Why it cannot build; None if it can."""
+
+
+@contextmanager
+def engine(env: Mapping[str, str]) -> Generator[Docker]:
+    """The Docker engine of this machine, held open, or why there is none to build with."""
+    try:
+        running = open_engine(env)
+    except EngineUnavailable as error:
+        yield Docker(None, error)
+        return
+    with running:
+        try:
+            buildx.require(running, env)
+        except EngineUnavailable as error:
+            yield Docker(running, error)
+            return
+        yield Docker(running, None)
+
+
+def choose(wanted: str | None, docker: Docker) -> Choice:
+    """The builder: buildx where Docker is, direct where it is not.
+
+    Raises why Docker cannot build if it is wanted all the same.
     """
-    if wanted == "buildx" and docker:
-        raise docker
+    if wanted == "buildx" and docker.trouble:
+        raise docker.trouble
     if wanted:
         return Choice(wanted)
-    if docker:
-        return Choice("direct", docker.message)
+    if docker.trouble:
+        return Choice("direct", docker.trouble.message)
     return Choice("buildx")
-
-
-def engine_or_error(env: Mapping[str, str]) -> tuple[Engine | None, VoicecoreError | None]:
-    """The Docker engine of this machine, and why buildx cannot be had from it, if it cannot."""
-    try:
-        engine = open_engine(env)
-    except EngineUnavailable as error:
-        return None, error
-    try:
-        buildx.require(engine, env)
-    except EngineUnavailable as error:
-        return engine, error
-    return engine, None
 
 
 # ---- the three ways to make it
@@ -212,10 +253,17 @@ class Wish:
     check: bool = False
 
 
+def found(plan: Plan) -> Made:
+    """What the registry has already."""
+    return Made("", None, str(plan.target), plan.there, None)
+
+
 def make_by_buildx(
-    plan: Plan, wish: Wish, engine: Engine, env: Mapping[str, str], tell: Tell
+    plan: Plan, wish: Wish, engine: Engine | None, env: Mapping[str, str], tell: Tell
 ) -> Made:
     """Build by the Dockerfile, in the engine; check and push from there."""
+    if engine is None:
+        raise CannotBuild("buildx builds in a Docker engine, and none is running.")
     order = buildx.Order(
         context=plan.project.agent,
         name=plan.local,
@@ -229,11 +277,11 @@ def make_by_buildx(
     image = engine.inspect(plan.local, plan.tag, base_layers=len(plan.base.manifest["layers"]))
     checked = check(engine, plan.local, image, tell) if wish.check else None
     if not plan.target:
-        return Made(image, plan.local, "", checked)
+        return Made("buildx", image, plan.local, "", checked)
     engine.tag(plan.local, plan.target.name, plan.target.tag)
     source = source_for(plan.target.registry)
     digest = push_by_engine(engine, image, plan.target, source, tell)
-    return Made(image, str(plan.target), digest, checked)
+    return Made("buildx", image, str(plan.target), digest, checked)
 
 
 def make_directly(
@@ -272,9 +320,9 @@ def make_directly(
         asyncio.run(_load(made, plan, engine, tell))
         checked = check(engine, plan.local, made.image, tell)
     if not plan.target:
-        return Made(made.image, str(made.store), "", checked)
+        return Made("direct", made.image, str(made.store), "", checked)
     digest = asyncio.run(_push(made, plan, plan.target, tell))
-    return Made(made.image, str(plan.target), digest, checked)
+    return Made("direct", made.image, str(plan.target), digest, checked)
 
 
 async def _push(made: direct.Made, plan: Plan, target: Reference, tell: Tell) -> str:

@@ -21,3 +21,8 @@ def bases_in(env: Mapping[str, str]) -> Path:
 def store_in(env: Mapping[str, str]) -> Path:
     """Layers and configs of images that were built without Docker, by digest."""
     return cache_in(env) / "store"
+
+
+def locks_in(env: Mapping[str, str]) -> Path:
+    """A file for each lockfile that was found good."""
+    return cache_in(env) / "locks"

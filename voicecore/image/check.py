@@ -93,7 +93,7 @@ class Checked:
     machine: str
     """Architecture of the engine's machine: "arm64", "amd64"."""
     emulated: bool
-    limit_seconds: float = PING_SECONDS
+    limit_seconds: float
 
 
 def check(
@@ -102,17 +102,19 @@ def check(
     image: Image,
     tell: Tell,
     environment: Mapping[str, str] | None = None,
+    limit: float = PING_SECONDS,
 ) -> Checked:
     """Run the image `reference` until its pipeline is warm; nothing of it is left afterwards.
 
-    It gets `environment` and no credentials. Raises Unfit, NoEmulation, TooLarge or CannotCheck.
+    It gets `environment` and no credentials, and `limit` seconds to answer /ping. Raises Unfit,
+    NoEmulation, TooLarge or CannotCheck.
     """
     require_size(image)
     require_user(image.config)
     require_local(engine.endpoint.url)
     emulated = not PLATFORM.endswith(f"/{engine.machine}")
     with _container(engine, reference, {**_ENVIRONMENT, **(environment or {})}) as container:
-        probe = _Probe(engine, container, emulated, tell)
+        probe = _Probe(engine, container, emulated, limit, tell)
         probe.start()
         ping = probe.wait_ping()
         describes = probe.invoke()
@@ -124,6 +126,7 @@ def check(
         describes=describes,
         machine=engine.machine,
         emulated=emulated,
+        limit_seconds=limit,
     )
 
 
@@ -213,10 +216,13 @@ class _Output:
 class _Probe:
     """A container from its start on, asked until it answers."""
 
-    def __init__(self, engine: Engine, container: Any, emulated: bool, tell: Tell) -> None:
+    def __init__(
+        self, engine: Engine, container: Any, emulated: bool, limit: float, tell: Tell
+    ) -> None:
         self._engine = engine
         self._container = container
         self._emulated = emulated
+        self._limit = limit
         self._tell = tell
         self._output = _Output()
         self._started = 0.0
@@ -246,13 +252,13 @@ class _Probe:
                 self._tell(Progress(_START, finished=True))
                 return at
             self._look()
-            if self._age() > PING_SECONDS:
+            if self._age() > self._limit:
                 raise self._not_answering()
             time.sleep(_POLL_SECONDS)
 
     def invoke(self) -> Mapping[str, Any]:
         """What POST /invocations says of the agent."""
-        until = self._age() + PING_SECONDS
+        until = self._age() + self._limit
         while self._age() < until:
             answer = self._request("POST", "/invocations", b"{}")
             if answer is not None:
@@ -324,7 +330,7 @@ class _Probe:
             )
         slow = f" (emulated on {self._engine.machine}, which is slower)" if self._emulated else ""
         return NotAnswering(
-            f"The agent did not answer /ping with its health within {PING_SECONDS:g} s{slow}, "
+            f"The agent did not answer /ping with its health within {self._limit:g} s{slow}, "
             f"AgentCore's limit.\n{self._tail()}",
             "Answer /ping first and import the pipeline behind it, as a new project's app.py does.",
         )

@@ -14,7 +14,12 @@ from voicecore.image.credentials import Login, Source
 from voicecore.image.engine import Engine, is_disk_full, require_size
 from voicecore.image.model import Image, Progress, Tell
 from voicecore.image.reference import Reference
-from voicecore.image.refusals import NotLoggedIn, RegistryUnreachable, refusal
+from voicecore.image.refusals import (
+    NotLoggedIn,
+    RegistryDenied,
+    RegistryUnreachable,
+    refusal,
+)
 from voicecore.image.registry import PAUSES
 
 
@@ -34,15 +39,16 @@ def push(
     """
     require_size(image)
     pauses = iter(PAUSES)
-    login = source()
+    login, renewed = source(), False
     while True:
         try:
             return _push_once(engine, reference, login, tell)
-        except NotLoggedIn:
-            fresh = source()
+        except (NotLoggedIn, RegistryDenied):
+            # A containerd store says "403 Forbidden" of an expired token as of any denial.
+            fresh = None if renewed else source()
             if fresh is None or fresh == login:
                 raise
-            login = fresh
+            login, renewed = fresh, True
         except RegistryUnreachable:
             pause = next(pauses, None)
             if pause is None:
@@ -93,8 +99,10 @@ def follow(reference: Reference, events: Iterable[Mapping[str, Any]], tell: Tell
     for event in events:
         if "error" in event:
             raise push_error(reference, str(event["error"]))
-        digest = str(cast("Mapping[str, str]", event.get("aux") or {}).get("Digest", digest))
         layer, status = str(event.get("id", "")), str(event.get("status", ""))
+        # The one place where both of the engine's stores name it.
+        if found := re.search(r": digest: (sha256:\w{64}) ", status):
+            digest = found[1]
         if not layer or layer == reference.tag:
             continue
         detail = cast("Mapping[str, int]", event.get("progressDetail") or {})
@@ -135,6 +143,7 @@ _NETWORK = re.compile(
 
 def push_error(reference: Reference, said: str) -> VoicecoreError:
     """What the engine's words for a failed push mean."""
+    said = re.sub(r"(https?://[^\s\"?]+)\?[^\s\":]+", r"\1", said)  # an upload's long address
     if is_disk_full(said):
         return EngineDiskFull(said)
     for words, status in _MEANINGS:

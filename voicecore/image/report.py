@@ -46,16 +46,28 @@ def lines(built: Built) -> list[Line]:
     return rows
 
 
+@dataclass(frozen=True)
+class _Row:
+    title: str
+    size: int
+    unpacked: int
+
+
 def _layers(image: Image) -> list[Line]:
-    known = image.size > 0
-    head = f"{'compressed':>12}" if known else ""
-    rows: list[Line] = [[Span(f"  {'layer':<28}{head}{'unpacked':>12}", "dim")]]
-    for layer in image.layers:
-        size = f"{megabytes(layer.size):>12}" if known else ""
-        rows.append([Span(f"  {layer.title[:27]:<28}{size}{megabytes(layer.unpacked):>12}")])
-    size = f"{megabytes(image.size):>12}" if known else ""
-    rows.append([Span(f"  {'in all':<28}{size}{megabytes(image.unpacked):>12}", "bold")])
-    return rows
+    """A row for each layer, those of the base as one; what nobody knows is left out."""
+    stands_on = [layer for layer in image.layers if layer.title == "base"]
+    own = [layer for layer in image.layers if layer.title != "base"]
+    base = _Row("base", sum(x.size for x in stands_on), sum(x.unpacked for x in stands_on))
+    rows = [base, *(_Row(layer.title, layer.size, layer.unpacked) for layer in own)]
+    total = _Row("in all", image.size, image.unpacked if base.unpacked else 0)
+    head = f"  {'layer':<28}{'compressed' if image.size else '':>12}{'unpacked':>12}"
+    body = [(row, "bold" if row is total else "") for row in (*rows, total)]
+    return [[Span(head, "dim")], *([Span(_row(row), style)] for row, style in body)]
+
+
+def _row(row: _Row) -> str:
+    sizes = (megabytes(size) if size else "" for size in (row.size, row.unpacked))
+    return "".join([f"  {row.title[:27]:<28}", *(f"{size:>12}" for size in sizes)]).rstrip()
 
 
 def _packages(image: Image) -> list[Line]:

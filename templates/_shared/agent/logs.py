@@ -1,9 +1,9 @@
 """What the agent writes: one JSON object a line on stdout, the libraries' own messages included.
 
-Every line has `time`, `level`, `event` and `session_id`. The events of a conversation are
-session_started, user_said, agent_said, latency, tool_call and session_ended (see events.py);
-whatever a library logs is the event `log`. LOG_LEVEL (default INFO) chooses how much of that,
-and LOG_TRANSCRIPTS=false leaves out all that was said.
+Every line has `time`, `level`, `event` and `session_id`. An agent is `ready` once; the events of a
+conversation are session_started, user_said, agent_said, latency, tool_call and session_ended (see
+events.py); whatever a library logs is the event `log`. LOG_LEVEL (default INFO) chooses how much
+of that, and LOG_TRANSCRIPTS=false leaves out all that was said.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import resource
 import sys
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -37,6 +38,15 @@ def write(event: str, level: str = "INFO", **fields: Any) -> None:
     time = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     head = {"time": time, "level": level, "event": event, "session_id": _session["id"]}
     print(json.dumps(head | fields, ensure_ascii=False, default=str), flush=True)
+
+
+def write_ready() -> None:
+    """Write that a caller would be answered at once, and what it took to get there."""
+    # logging counts the milliseconds since it was loaded, among the first things of a process.
+    seconds = logging.makeLogRecord({}).relativeCreated / 1000
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # bytes on macOS, else KiB
+    peak_mb = peak / (2**20 if sys.platform == "darwin" else 2**10)
+    write("ready", seconds=round(seconds, 2), peak_mb=round(peak_mb))
 
 
 def spoken(**fields: Any) -> dict[str, Any]:

@@ -33,7 +33,6 @@ PUSHED: list[Mapping[str, Any]] = [
     {"status": "Pushing", "progressDetail": {"current": 1536, "total": 100}, "id": "aaaaaaaaaaaa"},
     {"status": "Pushed", "progressDetail": {}, "id": "aaaaaaaaaaaa"},
     {"status": f"0a1b: digest: {DIGEST} size: 1562"},
-    {"progressDetail": {}, "aux": {"Tag": "0a1b", "Digest": DIGEST, "Size": 1562}},
 ]
 EXPIRED = "denied: Your authorization token has expired. Reauthenticate and try again."
 BROKEN = "Put https://registry/v2/: write tcp 10.0.0.2:4->10.0.0.3:443: write: broken pipe"
@@ -79,6 +78,12 @@ def test_events_that_end_without_a_digest() -> None:
         ("Get \"https://x/v2/\": dial tcp: lookup x on 1.1.1.1:53: no such host",
          RegistryUnreachable),
         ("EOF", RegistryUnreachable),
+        ("unexpected status from POST request to https://x/v2/y/blobs/uploads/: 403 Forbidden",
+         RegistryDenied),
+        ("unexpected status from POST request to https://x/v2/y/blobs/uploads/: 404 Not Found",
+         RepositoryMissing),
+        ("unexpected status from PUT request to https://x/v2/y/z: 503 Service Unavailable",
+         RegistryUnreachable),
         ("received unexpected HTTP status: 502 Bad Gateway", RegistryUnreachable),
         ("write /var/lib/docker/tmp/x: no space left on device", EngineDiskFull),
     ],
@@ -87,6 +92,11 @@ def test_what_the_engine_s_words_mean(said: str, kind: type[VoicecoreError]) -> 
     error = push_error(ECR, said)
     assert type(error) is kind
     assert said in error.message or kind is RepositoryMissing
+
+
+def test_an_upload_s_address_is_not_told() -> None:
+    said = 'failed to do request: Put "https://x/v2/y/uploads/1?_state=abc&digest=sha256%3Aa": EOF'
+    assert 'Put "https://x/v2/y/uploads/1": EOF' in push_error(ECR, said).message
 
 
 def test_what_ecr_refuses_is_aws_s_refusal() -> None:
@@ -170,3 +180,10 @@ def test_a_denial_is_final() -> None:
     api = ScriptedApi(failed("denied: no"))
     with pytest.raises(RegistryDenied):
         pushing(api, "token", pauses=[])
+
+
+def test_a_denial_that_a_new_token_does_not_change() -> None:
+    api = ScriptedApi(failed("403 Forbidden"), failed("403 Forbidden"))
+    with pytest.raises(RegistryDenied):
+        pushing(api, "one", "two", "three", pauses=[])
+    assert len(api.logins) == 2
