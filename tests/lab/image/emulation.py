@@ -43,18 +43,16 @@ def _register() -> str:
     mounted = (_TABLE / "register").exists()
     if not mounted:
         subprocess.run(["mount", "-t", "binfmt_misc", "none", str(_TABLE)], check=True)
-    if _ENTRY.exists():  # a killed run's
-        _ENTRY.write_text("-1")
-    # F: the kernel opens the emulator now, so that it is there in every container. The newest
-    # entry counts: an older QEMU that is registered, too, stays as it is.
-    line = b":".join(
-        (b"", _ENTRY.name.encode(), b"M", b"", _MAGIC, _MASK, part("qemu-aarch64").encode(), b"F")
-    )
-    (_TABLE / "register").write_bytes(line)
+    if not _ENTRY.exists():
+        # F: the kernel opens the emulator now, so that it is there in every container. The newest
+        # entry counts: an older QEMU that is registered, too, stays as it is.
+        parts = (b"", _ENTRY.name.encode(), b"M", b"", _MAGIC, _MASK, part("qemu-aarch64").encode())
+        (_TABLE / "register").write_bytes(b":".join((*parts, b"F")))
     return json.dumps({"mounted": mounted})
 
 
 def _restore(before: str) -> None:
-    _ENTRY.write_text("-1")
+    if _ENTRY.exists():
+        _ENTRY.write_text("-1")
     if not json.loads(before)["mounted"]:
         subprocess.run(["umount", str(_TABLE)], check=True)

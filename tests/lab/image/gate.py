@@ -327,15 +327,18 @@ def in_background(serving: AbstractAsyncContextManager[_Value]) -> Iterator[_Val
     thread = threading.Thread(target=loop.run_forever, name="gate")
     thread.start()
 
-    def do(step: object) -> object:
-        return asyncio.run_coroutine_threadsafe(step, loop).result()  # type: ignore[arg-type]
+    async def enter() -> _Value:
+        return await serving.__aenter__()
+
+    async def leave() -> None:
+        await serving.__aexit__(None, None, None)
 
     try:
-        value = do(serving.__aenter__())
+        value = asyncio.run_coroutine_threadsafe(enter(), loop).result()
         try:
-            yield value  # type: ignore[misc]
+            yield value
         finally:
-            do(serving.__aexit__(None, None, None))
+            asyncio.run_coroutine_threadsafe(leave(), loop).result()
     finally:
         loop.call_soon_threadsafe(loop.stop)
         thread.join()

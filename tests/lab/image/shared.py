@@ -5,26 +5,29 @@ from __future__ import annotations
 import fcntl
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from io import TextIOWrapper
 from pathlib import Path
 
-_FOLDER = Path("/run/voicecore-lab")
+RUN = Path("/run/voicecore-lab")
 
 
 @contextmanager
-def shared(name: str, change: Callable[[], str], restore: Callable[[str], None]) -> Iterator[None]:
+def shared(
+    name: str, change: Callable[[], str], restore: Callable[[str], None], folder: Path = RUN
+) -> Iterator[None]:
     """Holds a setting changed until the block ends, and longer if another process still needs it.
 
-    `change` makes the change and returns how things were; `restore` is given that. A killed run
-    holds nothing: its locks are gone, and what was before it is on file.
+    `change` makes the change, or sees that it is made, and returns how things were; `restore` is
+    given what the first one returned. A killed run holds nothing: its lock is gone, and what was
+    before it is on file.
     """
-    _FOLDER.mkdir(exist_ok=True)
-    before = _FOLDER / f"{name}.before"
-    with (_FOLDER / f"{name}.gate").open("w") as gate, (_FOLDER / f"{name}.held").open("w") as held:
+    folder.mkdir(exist_ok=True)
+    before = folder / f"{name}.before"
+    with (folder / f"{name}.gate").open("w") as gate, (folder / f"{name}.held").open("w") as held:
         with _locked(gate):
-            if _alone(held):
-                was = change()
-                if not before.exists():
-                    before.write_text(was)
+            was = change()
+            if not before.exists():
+                before.write_text(was)
             fcntl.flock(held, fcntl.LOCK_SH)
         try:
             yield
@@ -36,17 +39,17 @@ def shared(name: str, change: Callable[[], str], restore: Callable[[str], None])
 
 
 @contextmanager
-def _locked(file: object) -> Iterator[None]:
-    fcntl.flock(file, fcntl.LOCK_EX)  # type: ignore[arg-type]
+def _locked(file: TextIOWrapper) -> Iterator[None]:
+    fcntl.flock(file, fcntl.LOCK_EX)
     try:
         yield
     finally:
-        fcntl.flock(file, fcntl.LOCK_UN)  # type: ignore[arg-type]
+        fcntl.flock(file, fcntl.LOCK_UN)
 
 
-def _alone(held: object) -> bool:
+def _alone(held: TextIOWrapper) -> bool:
     try:
-        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)  # type: ignore[arg-type]
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     return True

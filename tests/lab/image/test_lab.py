@@ -15,6 +15,7 @@ from tests.lab.image.emulation import runs_arm64
 from tests.lab.image.engine import Engine, dockerd
 from tests.lab.image.gate import Fault
 from tests.lab.image.lab import Registries
+from tests.lab.image.shared import shared
 
 MACHINE = "import platform; print(platform.machine())"
 PASSWORD = (
@@ -124,6 +125,29 @@ def test_nobody_answers(lab: Registries, engine: Engine) -> None:
     with lab.gate.unreachable():
         assert "connection refused" in log_in(engine, lab, "token", check=False)
     assert "400" in log_in(engine, lab, "token", check=False)
+
+
+def test_a_disk_that_is_full(lab: Registries) -> None:
+    with dockerd(disk_mb=40) as engine:
+        assert "no space left on device" in engine.docker("pull", lab.base, check=False)
+
+
+def test_two_runs_share_a_setting_and_the_last_restores_it(tmp_path: Path) -> None:
+    setting = ["as it was"]
+
+    def change() -> str:
+        was, setting[0] = setting[0], "changed"
+        return was
+
+    def restore(was: str) -> None:
+        setting[0] = was
+
+    first = shared("setting", change, restore, tmp_path)
+    with shared("setting", change, restore, tmp_path):
+        first.__enter__()
+    assert setting == ["changed"]
+    first.__exit__(None, None, None)
+    assert setting == ["as it was"]
 
 
 @pytest.mark.parametrize("containerd_store", [True, False])
