@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 from loguru import logger
 
+from left_out import LeftOut, explain
+
 if TYPE_CHECKING:
     from loguru import Message
 
@@ -69,22 +71,32 @@ def set_up() -> None:
 
 def _from_loguru(message: Message) -> None:
     record = message.record
-    write(
-        "log",
-        level=record["level"].name,
-        message=str(message).rstrip("\n"),  # the traceback of an exception included
-        logger=record["name"],
-    )
+    # The traceback of an exception is in the message.
+    text = str(message).rstrip("\n")
+    error = record["exception"].value if record["exception"] else None
+    write("log", record["level"].name, message=_explained(text, error), logger=record["name"])
 
 
 class _FromLogging(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
-        write("log", level=record.levelname, message=self.format(record), logger=record.name)
+        error = record.exc_info[1] if record.exc_info else None
+        text = _explained(self.format(record), error)
+        write("log", record.levelname, message=text, logger=record.name)
+
+
+def _explained(text: str, error: BaseException | None) -> str:
+    explanation = explain(error)
+    return f"{text}\n{explanation}" if explanation else text
 
 
 def fail(error: BaseException) -> None:
     """Write why the agent cannot start, to stderr where its starter looks, and end with 1."""
     sys.stdout.flush()
+    try:
+        if explanation := explain(error):
+            raise LeftOut(explanation) from error
+    except LeftOut as explained:
+        error = explained
     sys.excepthook(type(error), error, error.__traceback__)
     sys.stderr.flush()
     # The server's loop runs in another thread, and nothing is worth waiting for.
