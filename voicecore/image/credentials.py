@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import base64
 import re
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
 
 import boto3
 import docker.auth
+from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, EndpointConnectionError
 from docker.errors import DockerException
 
@@ -25,6 +27,9 @@ _ECR = re.compile(
     r"(?P<account>\d{12})\.dkr[.-]ecr(-fips)?\.(?P<region>[a-z0-9-]+)"
     r"\.(amazonaws\.com(\.cn)?|on\.aws|on\.amazonwebservices\.com\.cn)"
 )
+
+# A build waits for it: botocore's own would be a minute for each of five tries.
+_PATIENCE = Config(connect_timeout=10, retries={"mode": "standard", "max_attempts": 3})
 
 # Amazon STS API Reference, Common Errors; ECR answers with the same codes.
 _EXPIRED = {"ExpiredToken", "ExpiredTokenException", "RequestExpired"}
@@ -89,7 +94,7 @@ def ecr_source(ecr: EcrHost) -> Source:
 
     def login() -> Login:
         try:
-            client = boto3.Session(region_name=ecr.region).client("ecr")
+            client = boto3.Session(region_name=ecr.region).client("ecr", config=_PATIENCE)
             answer = client.get_authorization_token()
         except ClientError as error:
             raise _refused(error, ecr) from error
@@ -137,7 +142,10 @@ def docker_source(host: str) -> Source:
 
     def login() -> Login | None:
         try:
-            found = docker.auth.load_config().resolve_authconfig(host)
+            with warnings.catch_warnings():
+                # Of a helper that is not installed; the error says so as well.
+                warnings.simplefilter("ignore", UserWarning)
+                found = docker.auth.load_config().resolve_authconfig(host)
         except DockerException as error:
             raise HelperFailed(
                 f"Docker's credentials for {host} cannot be read: {error}",

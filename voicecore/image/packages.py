@@ -143,8 +143,7 @@ def refused(output: str, folder: Path) -> VoicecoreError:
     """The error for what uv says when it could not install into `folder`."""
     if _no_room(output):
         return disk_full(folder)
-    missing = re.findall(r"`?([\w.-]+==[\w.!+-]+)`? has no (?:usable )?wheels?", output)
-    missing += re.findall(r"[Bb]uilding source distributions? for `?([\w.-]+)", output)
+    missing = re.findall(r"([\w.-]+==[\w.!+-]+) has no (?:usable )?wheels", output)
     if missing:
         return InstallRefused(
             f"These packages have no wheel for arm64: {', '.join(sorted(set(missing)))}.",
@@ -152,7 +151,7 @@ def refused(output: str, folder: Path) -> VoicecoreError:
             "voicecore build --builder codebuild --push REPOSITORY",
             ExitCode.BAD_PROJECT,
         )
-    if re.search(r"[Ff]ailed to (fetch|download)|error sending request|dns error", output):
+    if re.search(r"error sending request|dns error|operation timed out", output):
         return InstallRefused(
             f"The package index cannot be reached:\n{_tail(output)}",
             "Check the network and proxy (HTTPS_PROXY), then run the same command again; "
