@@ -11,7 +11,8 @@ import socket
 import subprocess
 import sys
 import tarfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
@@ -283,10 +284,11 @@ class Engine:
                 f"{reference} is {platform}; AgentCore runs {PLATFORM} only.",
                 "Let the last stage of agent/Dockerfile begin:  FROM --platform=linux/arm64 $BASE",
             )
-        # First: a containerd store unpacks an image of another platform only for a container, and
-        # knows no sizes before.
-        packages = self.packages(reference)
-        history = self.client.api.history(reference)
+        # A containerd store unpacks an image of another platform only for a container, and keeps it
+        # so only as long; before and after, it knows no sizes.
+        with self._container(reference) as container:
+            packages = self._packages_in(container)
+            history = self.client.api.history(reference)
         diff_ids = attributes["RootFS"]["Layers"]
         return Image(
             tag=tag,
@@ -296,21 +298,25 @@ class Engine:
             packages=packages,
         )
 
-    def packages(self, reference: str) -> tuple[Package, ...]:
-        """The packages in an image, largest first, as slim.py has listed them; () if it has not.
-
-        Nothing is run: a container is only made, and read.
-        """
-        container = self.client.api.create_container(reference, command=["-"], platform=PLATFORM)
+    @contextmanager
+    def _container(self, reference: str) -> Generator[str]:
+        """A container of an image, by its id: only made, never run."""
+        api = self.client.api
+        container = str(api.create_container(reference, command=["-"], platform=PLATFORM)["Id"])
         try:
-            chunks, _ = self.client.api.get_archive(container["Id"], PACKAGES_FILE)
+            yield container
+        finally:
+            api.remove_container(container, force=True)
+
+    def _packages_in(self, container: str) -> tuple[Package, ...]:
+        """What slim.py has listed, the largest first; () if it has not."""
+        try:
+            chunks, _ = self.client.api.get_archive(container, PACKAGES_FILE)
             archive = io.BytesIO(b"".join(chunks))
         except APIError as error:
             if error.status_code != 404:
                 raise
             return ()
-        finally:
-            self.client.api.remove_container(container["Id"], force=True)
         with tarfile.open(fileobj=archive) as tar:
             file = tar.extractfile(tar.next() or tarfile.TarInfo())
             listed = cast("list[dict[str, Any]]", json.load(file) if file else [])
