@@ -6,6 +6,8 @@ import io
 import json
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 import zipfile
@@ -518,3 +520,79 @@ def test_another_accounts_bucket_of_that_name_is_not_spoken_to(
         builder.build(aws, remote, Told(), pace=QUICK)
     assert not lab.builds
     assert "Contents" not in lab.client("s3").list_objects_v2(Bucket=BUCKET)
+
+
+def test_who_may_make_no_role_is_told_to_name_one(lab: CodeBuild, remote: Remote) -> None:
+    """With moto's own IAM deciding: a user who may do all but make roles."""
+    iam = lab.client("iam")
+    iam.create_user(UserName="tester")
+    allowed = ["s3:*", "logs:*", "iam:GetRole", "iam:UpdateAssumeRolePolicy"]
+    document = {
+        "Version": "2012-10-17",
+        "Statement": [{"Effect": "Allow", "Action": allowed, "Resource": "*"}],
+    }
+    iam.put_user_policy(UserName="tester", PolicyName="some", PolicyDocument=json.dumps(document))
+    made = iam.create_access_key(UserName="tester")["AccessKey"]
+    with lab.iam_decides():
+        aws = aws_of(lab, keys=Keys(made["AccessKeyId"], made["SecretAccessKey"]))
+        with pytest.raises(AwsRefused, match="iam:CreateRole") as refusal:
+            builder.build(aws, remote, Told(), pace=QUICK)
+    assert "--codebuild-role ARN" in (refusal.value.hint or "")
+    assert "The action that is missing:  iam:CreateRole" in (refusal.value.hint or "")
+
+
+# ---- who we are
+
+
+CONNECT = """
+import sys
+from voicecore.errors import VoicecoreError
+from voicecore.image.codebuild import connect
+from voicecore.image.reference import parse_reference
+try:
+    aws = connect(parse_reference(sys.argv[1]))
+    print(aws.account, aws.partition, aws.region, aws.codebuild.meta.region_name)
+except VoicecoreError as error:
+    print(type(error).__name__, error.message, error.hint)
+"""
+
+
+def connect(repository: str, tmp_path: Path, **env: str) -> str:
+    """What a process of its own finds, with no credentials but those in `env`."""
+    nobody = {
+        "PATH": os.environ["PATH"],
+        "HOME": str(tmp_path),
+        "AWS_EC2_METADATA_DISABLED": "true",
+        **env,
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", CONNECT, repository],
+        env=nobody, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    return done.stdout.strip()
+
+
+def test_the_account_is_whose_credentials_we_have_in_the_repositorys_region(
+    lab: CodeBuild, tmp_path: Path
+) -> None:
+    keys = {
+        "AWS_ACCESS_KEY_ID": KEYS.access_key_id,
+        "AWS_SECRET_ACCESS_KEY": KEYS.secret_access_key,
+        "AWS_REGION": "us-east-2",
+    }
+    found = connect(REPOSITORY, tmp_path, AWS_ENDPOINT_URL=lab.moto, **keys)
+    assert found == f"{ACCOUNT} aws {REGION} {REGION}"
+
+
+def test_without_credentials_it_is_said_how_to_get_some(tmp_path: Path) -> None:
+    told = connect(REPOSITORY, tmp_path)
+    assert told.startswith("AwsRefused There are no AWS credentials")
+    assert "aws sso login" in told
+    told = connect(REPOSITORY, tmp_path, AWS_PROFILE="nobodys")
+    assert "nobodys" in told
+
+
+def test_a_repository_elsewhere_than_in_ecr_is_refused(tmp_path: Path) -> None:
+    told = connect("ghcr.io/me/agent:1", tmp_path)
+    assert told.startswith("NotEcr CodeBuild pushes to Amazon ECR; ghcr.io/me/agent is not there.")
+    assert "voicecore build --builder direct --push ghcr.io/me/agent" in told

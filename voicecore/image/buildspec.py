@@ -113,7 +113,7 @@ def buildspec(remote: Remote, region: str) -> dict[str, Any]:
             "echo 'The build stage could not be kept; the next build does all of it again.'"
         )
     return {
-        "version": 0.2,
+        "version": "0.2",
         "phases": {
             "pre_build": {"commands": [login]},
             "build": {"commands": builds},

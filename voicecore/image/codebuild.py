@@ -14,7 +14,7 @@ import re
 import tempfile
 import time
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -164,19 +164,22 @@ class _Build:
     _token: str = ""
     _told: set[str] = field(default_factory=set[str])
 
+    def __post_init__(self) -> None:
+        self.transcript = Transcript(self.tell)
+
     def run(self, tries: int) -> None:
         """Start it, wait for its end, and start again where only the role was too new.
 
         Raises RemoteBuildFailed or RemoteBuildStopped.
         """
         for attempt in range(tries):
-            self._token, self._told = "", set()
+            self._token, self._told, self.transcript = "", set(), Transcript(self.tell)
             self.log.clear()
             ended = self._once()
             if ended["buildStatus"] == "SUCCEEDED":
                 return
             if attempt + 1 == tries or not _is_only_the_role(ended):
-                raise _failure(ended, list(self.log), self.aws, self.remote)
+                raise _failure(ended, self.log, self.transcript, self.aws, self.remote)
             time.sleep(self.pace.role[attempt])
 
     def _once(self) -> Mapping[str, Any]:
@@ -184,8 +187,10 @@ class _Build:
         started = self.aws.codebuild.start_build(
             projectName=names.builder_for(self.remote.project),
             sourceLocationOverride=f"{bucket}/{self.remote.key}",
-            # JSON is YAML, which CodeBuild reads.
-            buildspecOverride=json.dumps(buildspec.buildspec(self.remote, self.aws.region)),
+            # JSON is YAML, and in lines it is no path (as the CDK's BuildSpec.fromObject gives it).
+            buildspecOverride=json.dumps(
+                buildspec.buildspec(self.remote, self.aws.region), indent=2
+            ),
         )["build"]
         build_id = str(started["id"])
         try:
@@ -206,16 +211,15 @@ class _Build:
             ) from error
 
     def _wait(self, build_id: str) -> Mapping[str, Any]:
-        transcript = Transcript(self.tell)
         until = time.monotonic() + self.pace.limit
         while True:
             # The build goes on without us: while the network is away, so do we.
             with suppress(*OFFLINE):
                 build = self.aws.codebuild.batch_get_builds(ids=[build_id])["builds"][0]
                 self._tell_phases(build)
-                self._read_log(build, transcript)
+                self._read_log(build)
                 if build["buildStatus"] != "IN_PROGRESS":
-                    self._read_rest(build, transcript)
+                    self._read_rest(build)
                     return build
             if time.monotonic() > until:
                 self._stop(build_id)
@@ -244,7 +248,7 @@ class _Build:
             else:
                 self.tell(Progress(_PHASES[kind]))
 
-    def _read_log(self, build: Mapping[str, Any], transcript: Transcript) -> bool:
+    def _read_log(self, build: Mapping[str, Any]) -> bool:
         """Read what is new in the log; returns whether there was any."""
         place = build.get("logs", {})
         if not place.get("groupName") or not place.get("streamName"):
@@ -261,8 +265,9 @@ class _Build:
                 for event in page["events"]:
                     for line in event["message"].splitlines():
                         self.log.append(line)
-                        if line.startswith("#"):  # BuildKit's; other programs write here, too
-                            transcript.line(line)
+                        # BuildKit's lines, and a few of other programs; none is its JSON.
+                        if not line.startswith(("{", "[Container] ")):
+                            self.transcript.line(line)
                 # The same token again is the end, for now (API Reference, GetLogEvents).
                 more = page["nextForwardToken"] != self._token and page["events"]
                 self._token = page["nextForwardToken"]
@@ -271,10 +276,10 @@ class _Build:
                     continue
             return news
 
-    def _read_rest(self, build: Mapping[str, Any], transcript: Transcript) -> None:
+    def _read_rest(self, build: Mapping[str, Any]) -> None:
         until = time.monotonic() + self.pace.log
         while time.monotonic() < until:
-            news = self._read_log(build, transcript)
+            news = self._read_log(build)
             if not news and any("Phase complete: POST_BUILD" in line for line in self.log):
                 return
             time.sleep(self.pace.poll)
@@ -338,7 +343,7 @@ _CAUSES: Sequence[tuple[str, str, str]] = (
 
 
 def _failure(
-    build: Mapping[str, Any], log: Sequence[str], aws: Aws, remote: Remote
+    build: Mapping[str, Any], log: Iterable[str], transcript: Transcript, aws: Aws, remote: Remote
 ) -> VoicecoreError:
     build_id = str(build["id"])
     see = _see_log(aws, remote, build.get("logs", {}).get("streamName", ""))
@@ -346,21 +351,20 @@ def _failure(
     if status == "STOPPED":
         return RemoteBuildStopped(f"The build {build_id} was stopped in AWS by someone else.", see)
     phase = _failed_phase(build)
-    where = _PHASES.get(phase.get("phaseType", ""), phase.get("phaseType", "the build").lower())
-    shown = [line for line in log if line.strip() and not line.startswith("[Container] ")]
-    words = "\n".join([_said(phase), *log])
-    cause = _cause_of(words, aws, remote)
-    message = "\n".join(
-        part
-        for part in (
-            f"The build in AWS {_ENDS.get(status, status)} while {where}.",
-            _said(phase),
-            *(f"  {line}" for line in shown[-_OUTPUT_LINES:]),
-            cause[0],
-        )
-        if part
-    )
-    return RemoteBuildFailed(message, f"{cause[1]}\n{see}".strip())
+    kind = str(phase.get("phaseType", "build"))
+    place = transcript.place.replace("Dockerfile:", "Dockerfile, line ")
+    where = ", ".join(filter(None, (_PHASES.get(kind, kind), place)))
+    # What CodeBuild itself says is the command, and that it failed.
+    printed = [line for line in log if line.strip() and not line.startswith("[Container] ")]
+    shown = transcript.output or [*printed, _said(phase)]
+    cause, hint = _cause_of("\n".join([_said(phase), *printed]), aws, remote)
+    lines = [
+        f"The build in AWS {_ENDS.get(status, status)} while {where}:",
+        *(f"  {line}" for line in transcript.excerpt),
+        *shown[-_OUTPUT_LINES:],
+        cause,
+    ]
+    return RemoteBuildFailed("\n".join(filter(None, lines)), f"{hint}\n{see}".strip())
 
 
 _ENDS = {

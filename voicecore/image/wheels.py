@@ -216,7 +216,8 @@ def _no_wheel(missing: Sequence[Locked], agent: Path, target: Target) -> NoWheel
         ),
         "Have it compiled on AWS's arm64 machines:\n"
         "  voicecore build --builder codebuild --push REPOSITORY\n"
-        f"or, if the agent never imports it, leave it out in {agent.name}/pyproject.toml:\n"
+        "or, if the agent never imports it, leave it out. Add it to the list in "
+        f"{agent.name}/pyproject.toml:\n"
         f"  [tool.uv]\n  exclude-dependencies = [{left_out}]\n"
         f"and then:  uv lock --project {agent.name}",
         ExitCode.BAD_PROJECT,
