@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import tempfile
@@ -14,11 +15,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.lab.image.network import bridge
+from tests.lab.image.network import bridge, is_left
 from tests.lab.image.parts import HOME, part, running
 from tests.lab.models.reach import Reach
 
 _CGROUPS = Path("/sys/fs/cgroup")
+_FOLDER = Path("/tmp")
 
 
 @dataclass(frozen=True)
@@ -66,8 +68,12 @@ def dockerd(
     AWS's host names lead it where `reach` does. Its images are in containerd's store, as in Docker
     29 and Docker Desktop, or in the classic one; with `disk_mb`, on a disk of that size.
     """
-    # A short path: a socket's has at most 107 characters.
-    with tempfile.TemporaryDirectory(prefix="vc-", dir="/tmp") as folder, bridge() as network:
+    _sweep()
+    with (
+        bridge() as network,
+        # A short path: a socket's has at most 107 characters.
+        tempfile.TemporaryDirectory(prefix=f"{network.name}-", dir=_FOLDER) as folder,
+    ):
         here = Path(folder)
         for name in ("data", "client"):
             (here / name).mkdir()
@@ -137,6 +143,21 @@ def _answers(engine: Engine) -> bool:
     )
 
 
+def _sweep() -> None:
+    """Takes away what killed runs have left."""
+    for top in _tops():
+        for group in top.iterdir():
+            if is_left(group.name):
+                _remove_cgroups(group.name)
+    for folder in _FOLDER.iterdir():
+        if is_left(folder.name):
+            shutil.rmtree(folder, ignore_errors=True)  # another run may be at it, too
+
+
+def _tops() -> list[Path]:
+    return [top for top in (_CGROUPS, *_CGROUPS.iterdir()) if top.is_dir()]
+
+
 def _wait_for_end(processes: list[int]) -> None:
     # A first process ends after all others of its namespace. Whether anybody collects it then is
     # up to the machine; what is dead has no program any more.
@@ -150,12 +171,14 @@ def _wait_for_end(processes: list[int]) -> None:
 def _remove_cgroups(name: str) -> None:
     """Removes the control groups of containers that were killed; they empty a moment later."""
     until = time.monotonic() + 5
-    groups = [top / name.strip("/") for top in (_CGROUPS, *_CGROUPS.iterdir())]
+    groups = [top / name.strip("/") for top in _tops()]
     folders = [each for group in groups for each in (group, *group.glob("**/")) if each.is_dir()]
     for folder in sorted(set(folders), reverse=True):
         while folder.exists():
             try:
                 folder.rmdir()
+            except FileNotFoundError:
+                break
             except OSError:
                 if time.monotonic() > until:
                     raise

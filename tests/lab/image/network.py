@@ -83,11 +83,11 @@ def _let_forward() -> str:
 def _sweep() -> None:
     """Takes away what killed runs have left."""
     for entry in json.loads(_ip("-json", "-4", "address", "show", "dev", "lo"))[0]["addr_info"]:
-        if _is_left(entry["label"], "lo:"):
+        if is_left(entry["label"], "lo:"):
             _ip("address", "delete", f"{entry['local']}/32", "dev", "lo")
     for link in json.loads(_ip("-json", "link", "show", "type", "bridge") or "[]"):
         name = link.get("ifname", "")
-        if not _is_left(name):
+        if not is_left(name):
             continue
         for table in ("filter", "nat"):
             listed = subprocess.run(
@@ -99,8 +99,9 @@ def _sweep() -> None:
         _ip("link", "delete", name)
 
 
-def _is_left(name: str, prefix: str = "") -> bool:
-    found = re.fullmatch(prefix + _PREFIX + r"(\d+)(-\w+)?", name)
+def is_left(name: str, prefix: str = "") -> bool:
+    """Whether a name is one that a run gave to something of its own, and that run is over."""
+    found = re.fullmatch(prefix + _PREFIX + r"(\d+)(-\w+)*", name)
     return bool(found) and not Path(f"/proc/{found[1]}").exists()
 
 

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -37,6 +38,15 @@ def log_in(engine: Engine, lab: Registries, password: str, *, check: bool = True
     return engine.docker(*arguments, stdin=password, check=check)
 
 
+def tag_one_image(engine: Engine, lab: Registries, name: str) -> list[dict[str, Any]]:
+    """Pulls the base for one platform, without its index, and tags it; returns its layers."""
+    first = lab.public.manifest(REPOSITORY, TAG)["manifests"][0]["digest"]
+    image = f"{lab.public.host}/{REPOSITORY}@{first}"
+    engine.docker("pull", "--quiet", image)
+    engine.docker("tag", image, name)
+    return lab.public.manifest(REPOSITORY, first)["layers"]
+
+
 def test_base_is_for_two_platforms_as_the_official_image_is(lab: Registries) -> None:
     index = lab.public.manifest(REPOSITORY, TAG)
     platforms = [entry["platform"] for entry in index["manifests"]]
@@ -66,17 +76,12 @@ def test_a_build_reaches_pypi_from_the_official_name(
 
 def test_a_push_and_a_pull_through_ecr(lab: Registries, engine: Engine) -> None:
     image = f"{lab.ecr.host}/agent:one"
-    engine.docker("pull", "--quiet", lab.base)
-    engine.docker("tag", lab.base, image)
+    layers = tag_one_image(engine, lab, image)
     assert "no basic auth credentials" in engine.docker("push", image, check=False)
     assert "Succeeded" in log_in(engine, lab, token_by_boto3(lab))
     engine.docker("push", image)
     assert lab.private.tags("agent") == ["one"]
-    sizes = {
-        layer["digest"]: layer["size"]
-        for entry in lab.public.manifest(REPOSITORY, TAG)["manifests"][:1]
-        for layer in lab.public.manifest(REPOSITORY, entry["digest"])["layers"]
-    }
+    sizes = {layer["digest"]: layer["size"] for layer in layers}
     sent = lab.gate.journal.blobs()
     assert sizes.items() <= sent.items()
     engine.docker("image", "rm", image)
@@ -88,8 +93,7 @@ def test_who_may_not(lab: Registries, engine: Engine) -> None:
     password = token_by_boto3(lab)
     log_in(engine, lab, password)
     image = f"{lab.ecr.host}/nobodys:one"
-    engine.docker("pull", "--quiet", lab.base)
-    engine.docker("tag", lab.base, image)
+    tag_one_image(engine, lab, image)
     assert "404 Not Found" in engine.docker("push", image, check=False)
     lab.ecr.repositories.add("nobodys")
     lab.ecr.denied.add("ecr:InitiateLayerUpload")
@@ -103,8 +107,7 @@ def test_a_token_that_expires_while_it_is_used(lab: Registries, engine: Engine) 
     lab.ecr.repositories.add("late")
     image = f"{lab.ecr.host}/late:one"
     log_in(engine, lab, token_by_boto3(lab))
-    engine.docker("pull", "--quiet", lab.base)
-    engine.docker("tag", lab.base, image)
+    tag_one_image(engine, lab, image)
     assert "403" in engine.docker("push", image, check=False)
     assert {200, 403} <= {asked.status for asked in lab.gate.journal.asked}
 
@@ -114,8 +117,7 @@ def test_a_line_that_breaks(lab: Registries, engine: Engine) -> None:
     lab.gate.faults.append(Fault("PUT", "/blobs/uploads/", times=99, reset_after=100_000))
     image = f"{lab.ecr.host}/broken:one"
     log_in(engine, lab, token_by_boto3(lab))
-    engine.docker("pull", "--quiet", lab.base)
-    engine.docker("tag", lab.base, image)
+    tag_one_image(engine, lab, image)
     engine.docker("push", image, check=False)
     cut = [asked for asked in lab.gate.journal.find("PUT", "/blobs/uploads/") if not asked.status]
     assert [asked.bytes for asked in cut if asked.bytes == 100_000]
