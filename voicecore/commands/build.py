@@ -39,7 +39,7 @@ def run(context: Context, options: BuildOptions) -> ExitCode:
     output = context.output
     project = load_project(options.project or context.cwd)
     with output.step("Reading the agent, its packages and its base"):
-        plan = builder.plan(project, options.push, context.env)
+        plan = builder.plan(project, options.push, options.builder == "codebuild", context.env)
     _tell_of(context, plan)
     if options.dry_run:
         return _dry_run(context, options, plan)
@@ -93,6 +93,8 @@ def _make(context: Context, options: BuildOptions, plan: Plan) -> Made:
             def tell(step: Progress) -> None:
                 advance(step.task, step.done, step.total, step.finished, step.note)
 
+            if choice.builder == "codebuild":
+                return builder.make_in_aws(plan, wish, options.codebuild_role, tell)
             if choice.builder == "buildx":
                 return builder.make_by_buildx(plan, wish, docker.running, context.env, tell)
             return builder.make_directly(plan, wish, known, docker.running, context.env, tell)

@@ -17,12 +17,14 @@ from typing import Any, cast
 
 from voicecore import names
 from voicecore.errors import ExitCode, VoicecoreError
-from voicecore.image import base, buildx, direct, dockerfile, recipe, sbom, wheels
+from voicecore.image import base, buildx, codebuild, direct, dockerfile, recipe, sbom, wheels
+from voicecore.image.buildspec import Remote
 from voicecore.image.cache import bases_in, locks_in, store_in
 from voicecore.image.check import Checked, check
 from voicecore.image.credentials import source_for
 from voicecore.image.engine import Engine, EngineUnavailable, open_engine
 from voicecore.image.model import Base, Image, Tell
+from voicecore.image.oci import image_of
 from voicecore.image.push import push as push_by_engine
 from voicecore.image.recipe import ContextFile
 from voicecore.image.reference import Reference, parse_reference
@@ -76,10 +78,11 @@ class Made:
     checked: Checked | None
 
 
-def plan(project: Project, push: str | None, env: Mapping[str, str]) -> Plan:
+def plan(project: Project, push: str | None, compiles: bool, env: Mapping[str, str]) -> Plan:
     """Decide what image `project` makes, and whether the repository `push` has it already.
 
-    Writes agent/uv.lock if there is none. Raises what is wrong with the lockfile, the files, the
+    A package without a wheel is an error unless the builder `compiles`. Writes agent/uv.lock if
+    there is none. Raises what is wrong with the lockfile, the files, the
     Dockerfile, the base or the registry.
     """
     agent = project.agent
@@ -93,7 +96,7 @@ def plan(project: Project, push: str | None, env: Mapping[str, str]) -> Plan:
     text = dockerfile.read(agent)
     named = dockerfile.base_of(text)
     pinned = asyncio.run(base.resolve(named, bases_in(env)))
-    locked = _check_lock(agent, wheels.Target(python=python_of(pinned)), env)
+    locked = _check_lock(agent, wheels.Target(python=python_of(pinned)), compiles, env)
     found = recipe.context_of(agent)
     require_none(agent, [file.path for file in found], dotenv_of(agent))
     text = dockerfile.with_base(text, pinned.reference)
@@ -138,18 +141,20 @@ def python_of(base: Base) -> tuple[int, int]:
     return int(version[0]), int(version[1])
 
 
-def _check_lock(agent: Path, target: wheels.Target, env: Mapping[str, str]) -> bool:
-    """See that uv.lock is current and has a wheel for everything; returns whether it was made.
+def _check_lock(agent: Path, target: wheels.Target, compiles: bool, env: Mapping[str, str]) -> bool:
+    """See that uv.lock is current and has all wheels it must; returns whether it was made.
 
     What was found good once is noted, because asking uv again takes a second of the two that a
     build after an edit should take.
     """
     made = not (agent / wheels.LOCK).exists()
-    note = locks_in(env) / _lock_key(agent, target)
+    kind = "compiled" if compiles else "wheels"
+    note = locks_in(env) / f"{_lock_key(agent, target)}-{kind}"
     if made or not note.exists():
         wheels.ensure_lock(agent, env)
-        wheels.require_wheels(agent, target)
-        note = locks_in(env) / _lock_key(agent, target)
+        if not compiles:
+            wheels.require_wheels(agent, target)
+        note = locks_in(env) / f"{_lock_key(agent, target)}-{kind}"
         note.parent.mkdir(parents=True, exist_ok=True)
         note.touch()
     return made
@@ -310,11 +315,10 @@ def make_directly(
         labels=plan.labels,
         tag=plan.tag,
         packages_key=recipe.packages_key(plan.files, plan.base.digest),
+        library_key=recipe.library_key(plan.files, plan.base.digest),
         python=".".join(map(str, python_of(plan.base))),
     )
-    made = asyncio.run(
-        direct.build(inputs, store_in(env), without_ours(env), tell, fresh=wish.fresh)
-    )
+    made = asyncio.run(_build(inputs, plan, wish, env, tell))
     checked = None
     if wish.check and engine:
         asyncio.run(_load(made, plan, engine, tell))
@@ -325,11 +329,24 @@ def make_directly(
     return Made("direct", made.image, str(plan.target), digest, checked)
 
 
+def _home_of(base: Base) -> Repository:
+    """Where the base is to be had."""
+    reference = parse_reference(base.reference)
+    return Repository(reference, source_for(reference.registry))
+
+
+async def _build(
+    inputs: direct.Inputs, plan: Plan, wish: Wish, env: Mapping[str, str], tell: Tell
+) -> direct.Made:
+    async with _home_of(plan.base) as source:
+        store = store_in(env)
+        return await direct.build(inputs, store, source, without_ours(env), tell, wish.fresh)
+
+
 async def _push(made: direct.Made, plan: Plan, target: Reference, tell: Tell) -> str:
-    stands_on = parse_reference(plan.base.reference)
     async with (
         Repository(target, source_for(target.registry), "pull,push") as repository,
-        Repository(stands_on, source_for(stands_on.registry)) as source,
+        _home_of(plan.base) as source,
     ):
         pushed = await direct.push(made, repository, source, tell)
     return pushed.digest
@@ -337,12 +354,55 @@ async def _push(made: direct.Made, plan: Plan, target: Reference, tell: Tell) ->
 
 async def _load(made: direct.Made, plan: Plan, engine: Engine, tell: Tell) -> None:
     """Hand an image that was built without Docker to an engine."""
-    stands_on = parse_reference(plan.base.reference)
     with tempfile.TemporaryDirectory(prefix="voicecore-") as folder:
         tar = Path(folder) / "image.tar"
-        async with Repository(stands_on, source_for(stands_on.registry)) as source:
+        async with _home_of(plan.base) as source:
             await direct.save(made, tar, source, plan.local, tell)
         await asyncio.to_thread(engine.load, tar)
+
+
+def make_in_aws(plan: Plan, wish: Wish, role: str | None, tell: Tell) -> Made:
+    """Build by the Dockerfile on AWS's own arm64 machines, which push to ECR themselves.
+
+    `role` is the ARN of a role that may; without one it is made.
+    """
+    if not plan.target:
+        raise CannotBuild(
+            "CodeBuild pushes what it has built, and was not told where.",
+            "voicecore build --builder codebuild --push "
+            "ACCOUNT.dkr.ecr.REGION.amazonaws.com/REPOSITORY",
+            ExitCode.USAGE,
+        )
+    if wish.check:
+        raise CannotBuild(
+            "An image that was built in AWS is not here to be run.",
+            f"docker run --rm --init --platform linux/arm64 -p 8080:8080 {plan.target}",
+            ExitCode.USAGE,
+        )
+    agent = plan.project.agent
+    target = wheels.Target(python=python_of(plan.base))
+    remote = Remote(
+        project=plan.project.name,
+        agent=agent,
+        files=[file.path for file in plan.files],
+        target=plan.target,
+        base=plan.base.reference,
+        epoch=recipe.epoch_of(plan.base),
+        packages_key=recipe.packages_key(plan.files, plan.base.digest),
+        labels=plan.labels,
+        compiles=bool(wheels.without_wheel(wheels.read_lock(agent), target)),
+        fresh=wish.fresh,
+    )
+    codebuild.build(codebuild.connect(plan.target), remote, tell, role=role)
+    image = asyncio.run(_as_pushed(plan.target, plan.tag, len(plan.base.manifest["layers"])))
+    return Made("codebuild", image, str(plan.target), image.digest, None)
+
+
+async def _as_pushed(target: Reference, tag: str, base_layers: int) -> Image:
+    """An image as its registry describes it."""
+    async with Repository(target, source_for(target.registry), "pull,push") as repository:
+        found = await repository.image(tag)
+    return image_of(tag, found.digest, found.manifest, found.config, base_layers)
 
 
 def write_sbom(plan: Plan, digest: str, path: Path, env: Mapping[str, str]) -> None:

@@ -18,6 +18,7 @@ from enum import StrEnum
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, cast
+from urllib.parse import urlsplit
 
 import docker  # pyright: ignore[reportMissingTypeStubs]
 import requests
@@ -30,7 +31,7 @@ from docker.errors import (  # pyright: ignore[reportMissingTypeStubs]
 )
 
 from voicecore.errors import ExitCode, VoicecoreError
-from voicecore.image.model import PLATFORM, Image, Layer, Package
+from voicecore.image.model import PLATFORM, Image, Layer, Package, title_of
 
 PACKAGES_FILE = "/opt/packages/PACKAGES.json"
 
@@ -68,6 +69,10 @@ class EngineTooOld(EngineUnavailable):
 
 class NoBuildx(EngineUnavailable):
     """docker has no buildx plugin, or the engine no BuildKit."""
+
+
+class RemoteEngine(VoicecoreError):
+    """The engine is on another machine, where ports of its containers are not reached."""
 
 
 class NoImage(VoicecoreError):
@@ -200,6 +205,17 @@ def _forget(endpoint: Endpoint) -> str:
     return (
         "unset DOCKER_HOST" if endpoint.named_by == "DOCKER_HOST" else "docker context use default"
     )
+
+
+def require_local(endpoint: Endpoint) -> None:
+    """Raise RemoteEngine if a port that the engine publishes on 127.0.0.1 is not ours."""
+    parts = urlsplit(endpoint.url)
+    ours = ("localhost", "127.0.0.1", "::1")
+    if parts.scheme in ("tcp", "http", "https", "ssh") and parts.hostname not in ours:
+        raise RemoteEngine(
+            f"The Docker engine is on {parts.hostname}: its containers cannot be reached here.",
+            f"Take the one of this machine, then try again:  {_forget(endpoint)}",
+        )
 
 
 def _tls_of(env: Mapping[str, str]) -> Any:
@@ -394,20 +410,13 @@ def layers_of(
     above = sum(entry["Size"] for entry in made)
     base = Layer("base", diff_ids[base_layers - 1], sum(e["Size"] for e in history) - above)
     titled = zip(diff_ids[base_layers:], reversed(made), strict=True)
-    return (base, *(Layer(_title(e["CreatedBy"]), diff_id, e["Size"]) for diff_id, e in titled))
+    return (base, *(Layer(title_of(e["CreatedBy"]), diff_id, e["Size"]) for diff_id, e in titled))
 
 
 def _instruction(created_by: str) -> str | None:
     """The instruction that made a layer; None for one that made none. BuildKit's own words."""
     word = created_by.partition(" ")[0]
     return word if word in _MAKES_LAYER else None
-
-
-def _title(created_by: str) -> str:
-    line = created_by.removesuffix(" # buildkit")
-    known = {"/opt": "packages", "/opt/packages": "packages", "/app": "code"}
-    words = line.split()
-    return known.get(words[-1], line) if words[0] == "COPY" else line
 
 
 def _config(attributes: Mapping[str, Any]) -> dict[str, Any]:

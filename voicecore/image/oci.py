@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 from voicecore.image.dockerfile import Stage
-from voicecore.image.model import Base, Layer
+from voicecore.image.model import Base, Image, Layer, title_of
 
 OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 OCI_INDEX = "application/vnd.oci.image.index.v1+json"
@@ -63,6 +63,21 @@ def base_layers(base: Base) -> tuple[Layer, ...]:
             base.manifest["layers"], base.config["rootfs"]["diff_ids"], strict=True
         )
     )
+
+
+def image_of(
+    tag: str, digest: str, manifest: Mapping[str, Any], config: Mapping[str, Any], base_layers: int
+) -> Image:
+    """An image as a registry describes it, of which the lowest `base_layers` are its base's."""
+    history = cast("list[dict[str, Any]]", config.get("history") or [])
+    made = [str(entry.get("created_by", "")) for entry in history if not entry.get("empty_layer")]
+    layers = tuple(
+        Layer("base" if n < base_layers else title_of(by), diff_id, 0, blob["digest"], blob["size"])
+        for n, (blob, diff_id, by) in enumerate(
+            zip(manifest["layers"], config["rootfs"]["diff_ids"], made, strict=True)
+        )
+    )
+    return Image(tag, digest, config, layers, packages=())
 
 
 def config_of(

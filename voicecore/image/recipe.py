@@ -81,6 +81,11 @@ def packages_key(files: Sequence[ContextFile], base_digest: str) -> str:
     return _digest([file for file in files if file.path in _PACKAGE_INPUTS], base_digest)
 
 
+def library_key(files: Sequence[ContextFile], base_digest: str) -> str:
+    """What the layer of Python's own bytecode is kept under."""
+    return _digest([file for file in files if file.path == "slim.py"], base_digest)
+
+
 def _digest(files: Sequence[ContextFile], base_digest: str) -> str:
     lines = [f"recipe {RECIPE}", f"base {base_digest}"]
     lines += [f"{'x' if f.executable else '-'} {f.sha256} {f.path}" for f in files]

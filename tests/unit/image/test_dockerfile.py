@@ -1,4 +1,4 @@
-"""The Dockerfile as voicecore reads it: its base, its last stage, and what only Docker can follow."""
+"""The Dockerfile as voicecore reads it: its base, its last stage, what only Docker follows."""
 
 from __future__ import annotations
 
