@@ -1,8 +1,8 @@
 """Puts an image together and pushes it without Docker: no daemon, nothing emulated.
 
 The result is what the Dockerfile's last stage would give: the base's layers, untouched, a layer for
-each COPY, and a config. It lies in a folder in OCI's image layout (opencontainers/image-spec,
-image-layout.md), without the base's layers, which go from registry to registry.
+each COPY, and a config. Its blobs lie in a folder as in OCI's image layout (opencontainers/
+image-spec, image-layout.md); of the base, only what had to be read.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ from typing import TypeVar
 from voicecore.errors import ExitCode, VoicecoreError
 from voicecore.image.dockerfile import Stage
 from voicecore.image.layers import blob_path, pack, room_in, unfinished, write_whole
-from voicecore.image.model import Base, Image, Layer, Package, Progress, Tell
+from voicecore.image.library import extract, library_of
+from voicecore.image.model import Base, Image, Layer, Package, Progress, Tell, layer_title
 from voicecore.image.oci import (
     OCI_INDEX,
     OCI_MANIFEST,
@@ -32,14 +33,14 @@ from voicecore.image.oci import (
     encoded,
     manifest_of,
 )
-from voicecore.image.packages import copy_code, find_python, install
-from voicecore.image.registry import Repository, file_content
+from voicecore.image.packages import copy_code, find_python, install, slim
+from voicecore.image.registry import Content, Repository, file_content
 
 _BUILD_ROOT = PurePosixPath("/image")
 """Where the Dockerfile's build stage puts what its last stage copies."""
 
-_PACKAGES = PurePosixPath("opt/packages")
-_CODE = PurePosixPath("app")
+_PARTS = {"usr": "library", "opt": "packages", "app": "code", "bot": "code"}
+"""The folders there, and what slim.py calls that which fills them."""
 
 _RECORD = 1
 """Form of the records of packed packages; another one makes them anew."""
@@ -73,12 +74,14 @@ class Inputs:
     tag: str
     packages_key: str
     """Same for the same packages: of the lockfile, the base, and slim.py."""
+    library_key: str
+    """Same for the same bytecode of Python's own modules: of the base and slim.py."""
     python: str = "3.13"
 
 
 @dataclass(frozen=True)
 class Made:
-    """An image that lies in a store, but for the layers of its base."""
+    """An image whose blobs lie in a store; the layers of its base may not."""
 
     image: Image
     base: Base
@@ -98,57 +101,98 @@ class Pushed:
 
 
 async def build(
-    inputs: Inputs, store: Path, env: Mapping[str, str], tell: Tell, fresh: bool = False
+    inputs: Inputs,
+    store: Path,
+    source: Repository,
+    env: Mapping[str, str],
+    tell: Tell,
+    fresh: bool = False,
 ) -> Made:
     """Make the image in `store`, a folder that is kept between builds.
 
-    `fresh` packs the packages anew, though they are the same. Raises PythonMissing, InstallRefused,
-    SlimFailed, DiskFull, OnlyDocker.
+    `source` has the base, which is read for Python's own modules. `fresh` packs anew what is the
+    same. Raises PythonMissing, InstallRefused, SlimFailed, NoLibrary, DiskFull, OnlyDocker, and the
+    registry's errors.
     """
     with room_in(_made(store)):
         with tempfile.TemporaryDirectory(dir=store, prefix="work-") as folder:
-            layers, packages = await _layers(inputs, Path(folder), store, env, tell, fresh)
+            work = _Work(inputs, Path(folder), store, source, env, tell, fresh)
+            layers, packages = await _layers(work)
         made = _assembled(inputs, layers, packages, store)
     await asyncio.to_thread(trim, store, STORE_LIMIT, time.time())
     return made
 
 
-async def _layers(
-    inputs: Inputs, work: Path, store: Path, env: Mapping[str, str], tell: Tell, fresh: bool
-) -> tuple[list[Layer], tuple[Package, ...]]:
+@dataclass(frozen=True)
+class _Work:
+    """One build under way."""
+
+    inputs: Inputs
+    folder: Path
+    """Becomes what is /image in the Dockerfile's build stage."""
+    store: Path
+    source: Repository
+    env: Mapping[str, str]
+    tell: Tell
+    fresh: bool
+
+
+async def _layers(work: _Work) -> tuple[list[Layer], tuple[Package, ...]]:
     """The layer of each COPY, and the packages."""
-    python = await find_python(inputs.python, env)
+    copies = work.inputs.stage.copies
+    kept = {copy: _known(work, *copy) for copy in copies}
+    python = await find_python(work.inputs.python, work.env)
+    parts = {_part_of(source) for source, target in copies if not kept[source, target]}
+    found = await _together([_fill(work, part, python) for part in sorted(parts)])
+    packages = next((listed for listed in found if listed), ())
     layers: list[Layer] = []
-    packages: tuple[Package, ...] = ()
-    for number, (source, target) in enumerate(inputs.stage.copies):
-        root = work / str(number)
-        folder = root / _within_build(source)
-        if folder.is_relative_to(root / _CODE):
-            await copy_code(inputs.agent, inputs.files, root / _CODE, python, env)
-            layers.append(await _packed(folder, source, target, "code", store, tell))
-            continue
-        record = _record_path(store, inputs, source, target)
-        known = None if fresh else _recorded(record, store)
+    for source, target in copies:
+        known = kept[source, target]
         if known:
-            tell(Progress("packages", finished=True, note="unchanged"))
+            work.tell(Progress(layer_title(source), finished=True, note="unchanged"))
         else:
-            packages = await install(inputs.agent, root / _PACKAGES, python, env, tell)
-            known = await _packed(folder, source, target, "packages", store, tell), packages
-            _note(record, *known)
+            layer, part = await _packed(work, source, target), _part_of(source)
+            known = layer, packages if part == "packages" else ()
+            if part != "code":
+                _note(_record_path(work, source, target), *known)
         layers.append(known[0])
-        packages = known[1]
+        packages = packages or known[1]
     return layers, packages
 
 
-async def _packed(
-    folder: Path, source: str, target: str, title: str, store: Path, tell: Tell
-) -> Layer:
-    def work() -> Layer:
+async def _fill(work: _Work, part: str, python: Path) -> tuple[Package, ...]:
+    """Make a part of what the Dockerfile's build stage has in /image; returns its packages."""
+    inputs = work.inputs
+    match part:
+        case "packages":
+            folder = work.folder / "opt/packages"
+            return await install(inputs.agent, folder, python, work.env, work.tell)
+        case "library":
+            folder = work.folder / library_of(inputs.python)
+            layers = base_layers(inputs.base)
+            await _fetch_base(layers, work.store, work.source, work.tell)
+            blobs = [blob_path(work.store, layer.digest) for layer in layers]
+            await asyncio.to_thread(extract, blobs, inputs.python, folder)
+            await slim(inputs.agent, "library", folder, python, work.env)
+        case _:
+            await copy_code(inputs.agent, inputs.files, work.folder / "app", python, work.env)
+    return ()
+
+
+async def _packed(work: _Work, source: str, target: str) -> Layer:
+    folder = work.folder / _within_build(source)
+
+    def pack_it() -> Layer:
         if not folder.is_dir():
             raise _only_docker(source)
-        return pack(folder, target, title, store, tell)
+        return pack(folder, target, layer_title(source), work.store, work.tell)
 
-    return await asyncio.to_thread(work)
+    return await asyncio.to_thread(pack_it)
+
+
+def _part_of(source: str) -> str:
+    """Which part of the build stage's work a COPY's source is of. Raises OnlyDocker."""
+    return _PARTS[_within_build(source).parts[0]]
 
 
 def _within_build(source: str) -> PurePosixPath:
@@ -156,7 +200,7 @@ def _within_build(source: str) -> PurePosixPath:
     path = PurePosixPath(source)
     if path.is_relative_to(_BUILD_ROOT):
         place = path.relative_to(_BUILD_ROOT)
-        if place.parts[:1] in {_CODE.parts[:1], _PACKAGES.parts[:1]}:
+        if place.parts and place.parts[0] in _PARTS:
             return place
     raise _only_docker(source)
 
@@ -164,7 +208,7 @@ def _within_build(source: str) -> PurePosixPath:
 def _only_docker(source: str) -> OnlyDocker:
     return OnlyDocker(
         f"The Dockerfile copies {source} from its build stage; without Docker there are only the "
-        "folders in /image/opt and /image/app.",
+        f"folders {', '.join(f'/image/{kind}' for kind in _PARTS)}.",
         "Build with Docker:  voicecore build --builder buildx",
         ExitCode.BAD_PROJECT,
     )
@@ -178,10 +222,19 @@ def _made(folder: Path) -> Path:
 # ---- what is kept of packed packages
 
 
-def _record_path(store: Path, inputs: Inputs, source: str, target: str) -> Path:
-    words = [str(_RECORD), inputs.packages_key, inputs.python, source, target]
+def _record_path(work: _Work, source: str, target: str) -> Path:
+    inputs = work.inputs
+    key = inputs.library_key if _part_of(source) == "library" else inputs.packages_key
+    words = [str(_RECORD), key, inputs.python, source, target]
     name = hashlib.sha256("\0".join(words).encode()).hexdigest()
-    return store / "packages" / f"{name}.json"
+    return work.store / "packages" / f"{name}.json"
+
+
+def _known(work: _Work, source: str, target: str) -> tuple[Layer, tuple[Package, ...]] | None:
+    """The layer of a COPY as it was packed from the same inputs before; never of the code."""
+    if work.fresh or _part_of(source) == "code":
+        return None
+    return _recorded(_record_path(work, source, target), work.store)
 
 
 def _recorded(record: Path, store: Path) -> tuple[Layer, tuple[Package, ...]] | None:
@@ -202,7 +255,6 @@ def _recorded(record: Path, store: Path) -> tuple[Layer, tuple[Package, ...]] | 
 
 def _note(record: Path, layer: Layer, packages: Sequence[Package]) -> None:
     document = {"layer": asdict(layer), "packages": [asdict(package) for package in packages]}
-    record.parent.mkdir(exist_ok=True)
     write_whole(record, json.dumps(document).encode())
 
 
@@ -251,18 +303,10 @@ async def push(made: Made, target: Repository, source: Repository, tell: Tell) -
     count = len(made.base.manifest["layers"])
 
     async def one(layer: Layer, task: str) -> int:
+        mount_from = home.repository if home and layer.title == "base" else ""
+        content = _content_of(layer, made.store, source)
         async with gate:
-            if layer.title != "base":
-                content = file_content(blob_path(made.store, layer.digest))
-                return await target.push(layer.digest, layer.size, content, tell, task)
-            return await target.push(
-                layer.digest,
-                layer.size,
-                lambda: source.stream(layer.digest),
-                tell,
-                task,
-                home.repository if home else "",
-            )
+            return await target.push(layer.digest, layer.size, content, tell, task, mount_from)
 
     async def config() -> int:
         digest = digest_of(made.config)
@@ -279,25 +323,34 @@ async def push(made: Made, target: Repository, source: Repository, tell: Tell) -
     return Pushed(digest, sent)
 
 
+def _content_of(layer: Layer, store: Path, source: Repository) -> Content:
+    """A layer's bytes: from the store, or from where the base is."""
+    blob = blob_path(store, layer.digest)
+    return file_content(blob) if blob.exists() else lambda: source.stream(layer.digest)
+
+
 async def save(made: Made, path: Path, source: Repository, name: str, tell: Tell) -> None:
     """Write the image to the file `path`, as `docker load` takes it, under the tag `name`.
 
     The base's layers are fetched from `source` and kept in the store. Raises DiskFull and the
     registry's errors.
     """
+    base = [layer for layer in made.image.layers if layer.title == "base"]
+    with room_in(made.store):
+        await _fetch_base(base, made.store, source, tell)
+    with room_in(path.parent), unfinished(path) as temporary:
+        await asyncio.to_thread(_write_archive, made, temporary, name)
+
+
+async def _fetch_base(layers: Sequence[Layer], store: Path, source: Repository, tell: Tell) -> None:
     gate = asyncio.Semaphore(_AT_ONCE)
 
     async def fetch(layer: Layer, task: str) -> None:
         async with gate:
-            await _fetch(layer, made.store, source, task, tell)
+            await _fetch(layer, store, source, task, tell)
 
-    base = [layer for layer in made.image.layers if layer.title == "base"]
-    with room_in(made.store):
-        await _together(
-            [fetch(layer, f"fetch base {n}/{len(base)}") for n, layer in enumerate(base, 1)]
-        )
-    with room_in(path.parent), unfinished(path) as temporary:
-        await asyncio.to_thread(_write_archive, made, temporary, name)
+    count = len(layers)
+    await _together([fetch(x, f"fetch base {n}/{count}") for n, x in enumerate(layers, 1)])
 
 
 async def _fetch(layer: Layer, store: Path, source: Repository, task: str, tell: Tell) -> None:

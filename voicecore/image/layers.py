@@ -75,7 +75,7 @@ def pack(folder: Path, target: str, title: str, store: Path, tell: Tell) -> Laye
     NoSuchKind.
     """
     with room_in(store):
-        (store / "blobs" / "sha256").mkdir(parents=True, exist_ok=True)
+        store.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=store) as tar, ThreadPoolExecutor(1) as beside:
             diff_id = _write_tar(folder, target, tar, _told(folder, title, tell))
             unpacked = tar.tell()
@@ -107,6 +107,7 @@ def write_whole(path: Path, content: bytes | bytearray) -> None:
 @contextmanager
 def unfinished(path: Path) -> Generator[Path]:
     """A name to write `path` under; it gets its own when the block ends well, else it goes."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=".unfinished-")
     os.close(handle)
     try:

@@ -47,6 +47,10 @@ class SlimFailed(VoicecoreError):
     """The agent's slim.py is missing, or ended with an error; carries its words."""
 
 
+class FileGone(VoicecoreError):
+    """A file that was to go into the image has been deleted meanwhile."""
+
+
 async def find_python(version: str, env: Mapping[str, str]) -> Path:
     """An interpreter of `version` ("3.13"): ours, or one that uv knows of. Raises PythonMissing."""
     if version == f"{sys.version_info.major}.{sys.version_info.minor}":
@@ -81,7 +85,7 @@ async def install(
             code, output = await _run([uv.find_uv_bin(), *arguments], agent, env)
             if code:
                 raise refused(output, folder)
-        await _slim(agent, "packages", folder, python, env)
+        await slim(agent, "packages", folder, python, env)
     packages = listed_in(folder)
     tell(Progress("install packages", finished=True, note=f"{len(packages)} packages"))
     return packages
@@ -102,10 +106,13 @@ def listed_in(folder: Path) -> tuple[Package, ...]:
 async def copy_code(
     agent: Path, files: Sequence[str], folder: Path, python: Path, env: Mapping[str, str]
 ) -> None:
-    """Copy `files` of `agent` into `folder`, and slim it. Raises SlimFailed and DiskFull."""
+    """Copy `files` of `agent` into `folder`, and slim it.
+
+    Raises FileGone, SlimFailed and DiskFull.
+    """
     with room_in(folder):
         _copy(agent, files, folder)
-    await _slim(agent, "code", folder, python, env)
+    await slim(agent, "code", folder, python, env)
 
 
 def _copy(agent: Path, files: Sequence[str], folder: Path) -> None:
@@ -113,10 +120,17 @@ def _copy(agent: Path, files: Sequence[str], folder: Path) -> None:
     for name in files:
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(agent / name, path, follow_symlinks=False)
+        try:
+            shutil.copy(agent / name, path, follow_symlinks=False)
+        except FileNotFoundError as error:
+            raise FileGone(
+                f"{agent.name}/{name} was deleted while the image was built.",
+                "Run the same command again.",
+            ) from error
 
 
-async def _slim(agent: Path, part: str, folder: Path, python: Path, env: Mapping[str, str]) -> None:
+async def slim(agent: Path, part: str, folder: Path, python: Path, env: Mapping[str, str]) -> None:
+    """Let `agent`'s slim.py do its `part` on `folder`. Raises SlimFailed and DiskFull."""
     script = agent / SLIM
     if not script.exists():
         raise SlimFailed(

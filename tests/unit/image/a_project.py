@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import io
 import json
 import os
 import subprocess
 import sys
+import tarfile
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,7 @@ from tests.unit.image.a_registry import ARegistry
 from voicecore.image.model import Base
 from voicecore.image.oci import OCI_MANIFEST
 
+LIBRARY = f"usr/local/lib/python{sys.version_info.major}.{sys.version_info.minor}"
 PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 
 
@@ -31,6 +34,9 @@ for unread in ("*.pyi", ".lock", "slim.py", "uv.lock"):
         path.unlink()
 mode = py_compile.PycInvalidationMode.UNCHECKED_HASH
 compileall.compile_dir(folder, quiet=2, stripdir=str(folder), invalidation_mode=mode)
+if part == "library":
+    for path in folder.rglob("*.py"):
+        path.unlink()
 if part == "packages":
     found = [{"name": d.name, "version": d.version, "bytes": 100} for d in
              sorted(distributions(path=[str(folder)]), key=lambda d: d.name)]
@@ -88,9 +94,23 @@ def env() -> dict[str, str]:
     return {**os.environ, "UV_OFFLINE": "1", "UV_PYTHON_DOWNLOADS": "never"}
 
 
+def a_layer(files: dict[str, str]) -> bytes:
+    """A gzipped tar."""
+    plain = io.BytesIO()
+    with tarfile.open(fileobj=plain, mode="w:gz") as tar:
+        for name, text in files.items():
+            entry = tarfile.TarInfo(name)
+            entry.size = len(text)
+            tar.addfile(entry, io.BytesIO(text.encode()))
+    return plain.getvalue()
+
+
 def a_base(registry: ARegistry, repository: str) -> Base:
     """A base of two layers, in `registry`, in Docker's types as most images on Docker Hub are."""
-    layers = [b"first layer" * 5000, b"second layer" * 5000]
+    layers = [
+        a_layer({f"{LIBRARY}/os.py": "first", f"{LIBRARY}/old.py": "old", "etc/issue": "base"}),
+        a_layer({f"{LIBRARY}/os.py": "second = 2", f"{LIBRARY}/.wh.old.py": ""}),
+    ]
     config: dict[str, Any] = {
         "architecture": "arm64",
         "os": "linux",

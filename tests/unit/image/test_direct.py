@@ -15,12 +15,12 @@ from typing import Any
 
 import pytest
 
-from tests.unit.image.a_project import PYTHON, a_base, a_wheel, an_agent, env
+from tests.unit.image.a_project import LIBRARY, PYTHON, a_base, a_wheel, an_agent, env
 from tests.unit.image.a_registry import ARegistry, Fault, digest_of
 from voicecore.image.direct import Inputs, Made, OnlyDocker, Pushed, build, push, save, trim
 from voicecore.image.dockerfile import Stage
 from voicecore.image.layers import blob_path
-from voicecore.image.model import Progress
+from voicecore.image.model import Progress, layer_title
 from voicecore.image.packages import InstallRefused
 from voicecore.image.reference import Reference
 from voicecore.image.refusals import RegistryDenied
@@ -48,7 +48,13 @@ class World:
 
     def build(self, fresh: bool = False, **changes: Any) -> Made:
         inputs = replace(self.inputs, **changes)
-        return asyncio.run(build(inputs, self.store, env(), self.told.append, fresh))
+
+        async def work() -> Made:
+            async with self.registry.serving(), self.open("python", "pull") as source:
+                told = self.told.append
+                return await build(inputs, self.store, source, env(), told, fresh)
+
+        return asyncio.run(work())
 
     def steps(self) -> list[str]:
         return [f"{p.task} {p.note}".strip() for p in self.told if p.finished]
@@ -97,6 +103,7 @@ def world(an_agent_of_two: Path, tmp_path: Path) -> World:
         labels={"io.voicecore.version": "1"},
         tag="tag",
         packages_key="key",
+        library_key="library",
         python=PYTHON,
     )
     return World(inputs, registry, tmp_path / "cache" / "store", [])
@@ -207,6 +214,39 @@ def test_what_was_dropped_or_damaged_is_made_again(world: World) -> None:
     assert world.build().image == made.image
 
 
+WITH_LIBRARY = replace(STAGE, copies=(("/image/usr", "/usr"), *STAGE.copies))
+
+
+def test_pythons_own_bytecode_is_compiled_from_the_base(world: World) -> None:
+    made = world.build(stage=WITH_LIBRARY)
+    layer = made.image.layers[2]
+    with tarfile.open(blob_path(world.store, layer.digest)) as tar:
+        files = [entry.name for entry in tar if entry.isfile()]
+    # What a higher layer of the base deletes is not there.
+    assert files == [f"{LIBRARY}/__pycache__/os.cpython-{PYTHON.replace('.', '')}.pyc"]
+
+
+def test_pythons_own_bytecode_is_kept_for_as_long_as_its_base(world: World) -> None:
+    first = world.build(stage=WITH_LIBRARY)
+    world.told.clear()
+    world.registry.journal.clear()
+    second = world.build(stage=WITH_LIBRARY, packages_key="other")
+    assert second.image.layers[2] == first.image.layers[2]
+    assert f"{layer_title('/image/usr')} unchanged" in world.steps()
+    assert not world.registry.asked("GET", "/blobs/")
+    world.build(stage=WITH_LIBRARY, library_key="other")
+    assert world.steps()[-1] != f"{layer_title('/image/usr')} unchanged"
+
+
+def test_a_base_that_was_fetched_is_not_fetched_again_for_a_push(world: World) -> None:
+    made = world.build(stage=WITH_LIBRARY)
+    world.registry.mounts = False
+    world.registry.journal.clear()
+    pushed = world.push(made)
+    assert pushed.sent == made.image.size + len(made.config)
+    assert not world.registry.asked("GET", "/blobs/")
+
+
 def test_what_only_docker_can_copy(world: World) -> None:
     for source in ("/etc", "/image/else", "/image/app/nothing", "/image/app/bot.py"):
         stage = replace(STAGE, copies=((source, "/x"),))
@@ -217,7 +257,7 @@ def test_what_only_docker_can_copy(world: World) -> None:
 def test_a_build_that_fails_leaves_nothing(world: World) -> None:
     (world.inputs.agent / "uv.lock").unlink()
     with pytest.raises(InstallRefused):
-        world.build()
+        world.build(files=["bot.py"])
     assert [path for path in world.store.rglob("*") if path.is_file()] == []
 
 
@@ -230,12 +270,13 @@ def test_an_interrupted_build_leaves_nothing(world: World) -> None:
         def tell(progress: Progress) -> None:
             begun.set()
 
-        task = asyncio.create_task(build(world.inputs, world.store, env(), tell))
-        await begun.wait()
-        await asyncio.sleep(0.5)
-        task.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await task
+        async with world.registry.serving(), world.open("python", "pull") as source:
+            task = asyncio.create_task(build(world.inputs, world.store, source, env(), tell))
+            await begun.wait()
+            await asyncio.sleep(0.5)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
 
     asyncio.run(work())
     assert [path for path in world.store.rglob("*") if path.is_file()] == []

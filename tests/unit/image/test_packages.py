@@ -15,6 +15,7 @@ from voicecore.errors import ExitCode, VoicecoreError
 from voicecore.image.layers import DiskFull
 from voicecore.image.model import Package, Progress
 from voicecore.image.packages import (
+    FileGone,
     InstallRefused,
     PythonMissing,
     SlimFailed,
@@ -105,6 +106,11 @@ def test_code_is_copied_with_its_rights_and_without_what_only_a_build_reads(
     assert stat.S_IMODE((folder / "run.sh").stat().st_mode) == 0o755
     assert not (folder / "slim.py").exists()
     assert not (folder / "uv.lock").exists()
+
+
+def test_a_file_that_is_deleted_meanwhile(tmp_path: Path) -> None:
+    with pytest.raises(FileGone, match=r"gone\.py"):
+        copied(an_agent(tmp_path), ["gone.py"], tmp_path / "app")
 
 
 def test_an_agent_without_slim(tmp_path: Path) -> None:
