@@ -21,6 +21,7 @@ from typing import TypeVar
 
 from voicecore.errors import ExitCode, VoicecoreError
 from voicecore.image.dockerfile import Stage
+from voicecore.image.engine import require_size
 from voicecore.image.layers import blob_path, pack, room_in, unfinished, write_whole
 from voicecore.image.library import extract, library_of
 from voicecore.image.model import Base, Image, Layer, Package, Progress, Tell, layer_title
@@ -296,8 +297,9 @@ async def push(made: Made, target: Repository, source: Repository, tell: Tell) -
     """Bring the image into `target` under its tag; the base's layers come from `source`.
 
     What is there is not sent; of the base, what the same registry has elsewhere is mounted, and
-    the rest passes through without being stored. Raises the errors of the two registries.
+    the rest passes through without being stored. Raises TooLarge, and the two registries' errors.
     """
+    require_size(made.image)
     gate = asyncio.Semaphore(_AT_ONCE)
     home = source.reference if source.reference.host == target.reference.host else None
     count = len(made.base.manifest["layers"])

@@ -62,7 +62,7 @@ _REFERENCE = re.compile(
     r"|[A-Za-z0-9-]+(?=:\d+/))(?P<port>:\d+)?/)?"
     rf"(?P<repository>{_PART}(?:/{_PART})*)"
     r"(?::(?P<tag>\w[\w.-]{0,127}))?"
-    r"(?:@(?P<digest>sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128}))?",
+    r"(?:@(?P<digest>sha256:[0-9a-f]{64}))?",
     re.ASCII,
 )
 

@@ -41,6 +41,10 @@ class RegistryFull(VoicecoreError):
     """A registry has no room for the image, or takes no blob of its size."""
 
 
+class PullLimit(VoicecoreError):
+    """A registry lets nobody, or nobody without a login, pull more for some hours."""
+
+
 class TagTaken(VoicecoreError):
     """The tag is another image's, and the repository does not let it be moved."""
 
@@ -68,6 +72,13 @@ def refusal(
             "Make room there, or make the image smaller: `voicecore build` lists its largest "
             "packages.",
         )
+    if is_limit(status, said):
+        return PullLimit(
+            f"{reference.registry} lets you pull no more for now: {said}",
+            f"{_login_command(reference)}\n"
+            "or take the same image from AWS:  "
+            "voicecore upgrade-base public.ecr.aws/docker/library/python:3.13-slim-trixie",
+        )
     # Amazon ECR User Guide, "Preventing image tags from being overwritten".
     if "TAG_INVALID" in codes or "immutable" in said:
         return TagTaken(
@@ -92,6 +103,12 @@ def refusal(
 def is_full(status: int, said: str) -> bool:
     """Whether an answer means that there is no room, which trying again does not change."""
     return status in {413, 507} or "no space left on device" in said
+
+
+def is_limit(status: int, said: str) -> bool:
+    """Whether an answer means a limit of hours: Docker Hub's, or public.ecr.aws's for nobody."""
+    # Docker's documentation, "Usage and limits"; Amazon ECR public service quotas.
+    return status == 429 and ("pull rate limit" in said or "Data limit" in said)
 
 
 def not_logged_in(reference: Reference, said: str = "") -> NotLoggedIn:

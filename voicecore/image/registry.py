@@ -35,6 +35,7 @@ from voicecore.image.refusals import (
     corrupt,
     image_missing,
     is_full,
+    is_limit,
     no_such_platform,
     not_logged_in,
     not_trusted,
@@ -205,7 +206,7 @@ class Repository:
         except BaseException:
             await self._session.close()
             raise
-        self._root = f"{scheme}://{self.reference.host}/v2/"
+        self._root = URL(f"{scheme}://{self.reference.host}/v2/")
         self._base = f"{self._root}{self.reference.repository}/"
         return self
 
@@ -346,7 +347,7 @@ class Repository:
         if answer.status in {400, 403}:
             # A registry cannot say why to a HEAD. To this it can, and a login that has expired is
             # renewed; what is denied all the same, the upload will tell.
-            await self._once("GET", self._root, {200, 404})
+            await self._once("GET", str(self._root), {200, 404})
             answer = await self._once("HEAD", url, told)
         return answer.status == 200
 
@@ -438,10 +439,13 @@ class Repository:
         authorization: str | None,
         upload: _Upload | None,
     ) -> aiohttp.ClientResponse:
-        # A registry may keep its uploads on another host, which our login is not for.
-        at_home = url.startswith(self._root)
-        known = {"Authorization": authorization} if authorization and at_home else {}
         target = URL(url, encoded=True)
+        known: dict[str, str] = {}
+        # A registry may keep its uploads on another host, which our login is not for.
+        if target.host == self._root.host:
+            # Behind a proxy that ends TLS, registries name their own uploads by http.
+            target = target.with_scheme(self._root.scheme)
+            known = {"Authorization": authorization} if authorization else {}
         try:
             if not upload:
                 response = await self._session.request(method, target, headers={**headers, **known})
@@ -466,7 +470,8 @@ class Repository:
         # 404 of an upload that has begun: the registry has forgotten it, as after a restart.
         forgotten = method == "PUT" and "/blobs/uploads/" in url and answer.status in {404, 416}
         said = _said(answer)
-        if forgotten or (answer.status in _PASSING and not is_full(answer.status, said)):
+        lasting = is_full(answer.status, said) or is_limit(answer.status, said)
+        if forgotten or (answer.status in _PASSING and not lasting):
             return _Trouble(said, _retry_after(answer))
         return refusal(answer.status, answer.errors, said, self.reference)
 
@@ -615,6 +620,8 @@ def _said(answer: _Answer) -> str:
 def _reason(error: BaseException | None) -> str:
     if isinstance(error, TimeoutError):
         return "it did not answer in time"
+    if isinstance(error, aiohttp.ClientProxyConnectionError):
+        return f"the proxy {error.host}:{error.port} cannot be reached"
     if isinstance(error, aiohttp.ClientConnectorDNSError):
         return "there is no host of that name"
     if isinstance(error, OSError) and error.errno == errno.ECONNREFUSED:

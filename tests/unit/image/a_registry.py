@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -65,6 +66,8 @@ class ARegistry:
     token_seconds: int = 300
     token_wants: str = ""
     """The Authorization that the token service takes; "" for any and none."""
+    place: str = ""
+    """What the address of an upload begins with: "" for one that is relative."""
     port: int = 0
 
     @property
@@ -85,12 +88,12 @@ class ARegistry:
         return [each for each in self.journal if each.method == method and path in each.path]
 
     @asynccontextmanager
-    async def serving(self) -> AsyncIterator[ARegistry]:
+    async def serving(self, tls: ssl.SSLContext | None = None) -> AsyncIterator[ARegistry]:
         app = web.Application(client_max_size=2**30)
         app.router.add_route("*", "/{path:.*}", self._handle)
         runner = web.AppRunner(app, shutdown_timeout=0.1)
         await runner.setup()
-        site = web.TCPSite(runner, "127.0.0.1", 0)
+        site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls)
         await site.start()
         self.port = runner.addresses[0][1]
         try:
@@ -212,7 +215,7 @@ class ARegistry:
             self.add(repository, content)
             return web.Response(status=201)
         # Relative, and with a query that must be sent back as it is.
-        place = f"/v2/{repository}/blobs/uploads/{len(self.journal)}?state=a%2Bb%3D"
+        place = f"{self.place}/v2/{repository}/blobs/uploads/{len(self.journal)}?state=a%2Bb%3D"
         return web.Response(status=202, headers={"Location": place})
 
     async def _upload(

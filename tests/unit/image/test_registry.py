@@ -5,12 +5,16 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import os
+import ssl
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.lab.models.certificates import make_certificates
 from tests.unit.image.a_registry import ARegistry, Fault, digest_of
 from voicecore.errors import ExitCode, VoicecoreError
 from voicecore.image.credentials import HelperFailed, Login, Source
@@ -22,8 +26,10 @@ from voicecore.image.refusals import (
     ImageMissing,
     NoSuchPlatform,
     NotLoggedIn,
+    PullLimit,
     RegistryDenied,
     RegistryFull,
+    RegistryNotTrusted,
     RegistryRefused,
     RegistryUnreachable,
     RepositoryMissing,
@@ -186,6 +192,92 @@ def test_a_host_that_is_none() -> None:
             await repository.find("t")
 
     with pytest.raises(RegistryUnreachable, match="no host of that name"):
+        asyncio.run(work())
+
+
+def test_an_address_of_another_scheme_is_still_the_registrys() -> None:
+    registry = ARegistry(challenge="basic", good={basic("a", "b")})
+
+    async def work(repository: Repository) -> int:
+        registry.place = f"https://{registry.host}"
+        return await push(repository)
+
+    assert talk(registry, work, lambda: Login("a", "b")) == len(BLOB)
+
+
+def through(context: ssl.SSLContext, environment: dict[str, str]) -> str:
+    """What a program prints that asks `registry.example` for an image, through a proxy."""
+    program = (
+        "import asyncio\n"
+        "from voicecore.errors import VoicecoreError\n"
+        "from voicecore.image.reference import parse_reference\n"
+        "from voicecore.image.registry import Repository\n"
+        "async def work():\n"
+        "    name = parse_reference('registry.example/agent')\n"
+        "    async with Repository(name, lambda: None) as repository:\n"
+        "        print(await repository.find('t'))\n"
+        "try:\n    asyncio.run(work())\n"
+        "except VoicecoreError as error:\n    print(error.message, error.hint)\n"
+    )
+
+    async def work() -> str:
+        registry = ARegistry()
+        async with registry.serving(context):
+
+            async def tunnel(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+                asked = await reader.readuntil(b"\r\n\r\n")
+                assert asked.startswith(b"CONNECT registry.example:443")
+                there, away = await asyncio.open_connection("127.0.0.1", registry.port)
+                writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
+                await asyncio.gather(carry(reader, away), carry(there, writer))
+
+            proxy = await asyncio.start_server(tunnel, "127.0.0.1", 0)
+            port = proxy.sockets[0].getsockname()[1]
+            env = {**os.environ, "HTTPS_PROXY": f"http://127.0.0.1:{port}", **environment}
+            process = await asyncio.create_subprocess_exec(
+                sys.executable, "-c", program, env=env, stdout=asyncio.subprocess.PIPE
+            )
+            out, _ = await process.communicate()
+            proxy.close()
+            return out.decode().strip()
+
+    return asyncio.run(work())
+
+
+async def carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    try:
+        while piece := await reader.read(2**16):
+            writer.write(piece)
+    except ConnectionError:
+        pass
+    writer.close()
+
+
+def test_a_proxy_and_a_companys_certificates(tmp_path: Path) -> None:
+    made = make_certificates(tmp_path, ["registry.example"])
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(made.chain, made.key)
+    assert through(context, {"SSL_CERT_FILE": str(made.authority)}) == "None"
+    distrusted = through(context, {"SSL_CERT_FILE": ""})
+    assert "certificate of registry.example is not trusted" in distrusted
+    assert "SSL_CERT_FILE" in distrusted
+    gone = through(context, {"HTTPS_PROXY": "http://127.0.0.1:1"})
+    assert "the proxy 127.0.0.1:1 cannot be reached" in gone
+
+
+def test_a_registry_of_this_machine_may_speak_tls(tmp_path: Path) -> None:
+    made = make_certificates(tmp_path, ["localhost"])
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(made.chain, made.key)
+
+    async def work() -> None:
+        registry = ARegistry()
+        async with registry.serving(context):
+            reference = Reference(f"localhost:{registry.port}", "agent")
+            async with Repository(reference, nobody, pauses=SOON) as repository:
+                await repository.find("t")
+
+    with pytest.raises(RegistryNotTrusted):
         asyncio.run(work())
 
 
@@ -414,6 +506,15 @@ def test_refusals_have_names(status: int, code: str, said: str, kind: type[Voice
 def test_a_repository_that_ecr_does_not_have_can_be_made() -> None:
     hint = refusal(404, [("NAME_UNKNOWN", "")], "", ECR).hint or ""
     assert "aws ecr create-repository --repository-name voicecore/agent --region eu-west-1" in hint
+
+
+def test_a_limit_of_hours_is_not_waited_for() -> None:
+    said = "You have reached your unauthenticated pull rate limit."
+    fault = Fault("GET", "/manifests/", status=429, code="TOOMANYREQUESTS", message=said, times=99)
+    registry = ARegistry(faults=[fault])
+    with pytest.raises(PullLimit, match="pull rate limit"):
+        talk(registry, lambda repository: repository.find("t"))
+    assert len(registry.asked("GET", "/manifests/")) == 1
 
 
 def test_a_full_registry_is_not_tried_again() -> None:
