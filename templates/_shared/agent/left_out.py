@@ -16,7 +16,8 @@ class LeftOut(Exception):
 
 def explain(error: BaseException | None) -> str:
     """What to do about `error`, if something that is left out is behind it, else ""."""
-    left_out = tomllib.loads(PYPROJECT.read_text("utf-8"))["tool"]["uv"]["exclude-dependencies"]
+    settings = tomllib.loads(PYPROJECT.read_text("utf-8"))
+    left_out = settings.get("tool", {}).get("uv", {}).get("exclude-dependencies", [])
     while error:
         if isinstance(error, ModuleNotFoundError) and error.name:
             package = error.name.partition(".")[0].replace("_", "-").lower()
