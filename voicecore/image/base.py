@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 from voicecore.image.credentials import source_for
@@ -24,7 +25,9 @@ async def resolve(name: str, cache: Path) -> Base:
     reference = parse_reference(name)
     kept = cache / f"{reference.digest.removeprefix('sha256:')}.json"
     if reference.digest and kept.exists():
-        return Base(**json.loads(kept.read_text(encoding="utf-8")))
+        # A mirror has the same image by another name, and that name is the one to stay.
+        known = Base(**json.loads(kept.read_text(encoding="utf-8")))
+        return replace(known, name=_name_of(reference))
     async with Repository(reference, source_for(reference.registry)) as repository:
         found = await repository.image(reference.version)
     base = Base(_name_of(reference), found.digest, found.manifest, found.config)
