@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import os
+import socket
 import subprocess
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,6 +19,7 @@ from voicecore.pipelines import PIPELINES, services_of
 from voicecore.scaffold.render import Answers, render
 from voicecore.transports import TRANSPORTS
 
+START_SECONDS = 30  # AgentCore's limit from start to healthy
 SECRET = "a-secret-that-only-this-project-has"
 
 
@@ -71,3 +78,57 @@ def run(folder: Path, *argv: str) -> None:
     environment = {name: value for name, value in os.environ.items() if name != "VIRTUAL_ENV"}
     done = subprocess.run(argv, cwd=folder, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, f"{' '.join(argv)}\n{done.stdout}{done.stderr}"
+
+
+@dataclass(frozen=True)
+class Running:
+    """An agent's process, and what it writes."""
+
+    port: int
+    process: subprocess.Popen[bytes]
+    log: Path
+
+    def written(self) -> list[dict[str, Any]]:
+        text = self.log.read_text("utf-8")
+        return [json.loads(line) for line in text[: text.rfind("\n") + 1].splitlines()]
+
+    def until(self, event: str) -> dict[str, Any]:
+        """Wait for the first line of this event."""
+        deadline = time.monotonic() + START_SECONDS
+        while True:
+            assert self.process.poll() is None, self.log.read_text("utf-8")
+            assert time.monotonic() < deadline, self.log.read_text("utf-8")
+            for line in self.written():
+                if line["event"] == event:
+                    return line
+            time.sleep(0.05)
+
+
+@contextmanager
+def agent(folder: Path, log: Path, env: Mapping[str, str] | None = None) -> Iterator[Running]:
+    """The agent in `folder`, from when its port is open until the block ends."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [folder / ".venv/bin/python", "app.py"],
+            cwd=folder,
+            env=ENVIRONMENT | {"PORT": str(port)} | (env or {}),
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+    try:
+        deadline = time.monotonic() + START_SECONDS
+        while True:
+            assert process.poll() is None, log.read_text("utf-8")
+            assert time.monotonic() < deadline, log.read_text("utf-8")
+            try:
+                socket.create_connection(("127.0.0.1", port), timeout=1).close()
+                break
+            except OSError:
+                time.sleep(0.05)
+        yield Running(port, process, log)
+    finally:
+        process.terminate()
+        process.wait(20)

@@ -4,27 +4,20 @@ from __future__ import annotations
 
 import ast
 import json
-import socket
 import subprocess
 import sys
-import time
 import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from tests.generated.projects import (
-    ENVIRONMENT,
     SECRET,
+    START_SECONDS,
     WITH_SERVERS,
     WITH_TESTS,
+    agent,
     only,
     run,
 )
-
-START_SECONDS = 30  # AgentCore's limit from start to healthy
 
 
 def sources(project: Path) -> list[Path]:
@@ -82,60 +75,6 @@ def test_answers_ping_at_once_and_gets_ready_without_credentials(
     assert 50 < ready["peak_mb"] < 1000
     for line in running.written():
         assert {"time", "level", "event", "session_id"} <= line.keys()
-
-
-@dataclass(frozen=True)
-class Running:
-    """An agent's process, and what it writes."""
-
-    port: int
-    process: subprocess.Popen[bytes]
-    log: Path
-
-    def written(self) -> list[dict[str, Any]]:
-        text = self.log.read_text("utf-8")
-        return [json.loads(line) for line in text[: text.rfind("\n") + 1].splitlines()]
-
-    def until(self, event: str) -> dict[str, Any]:
-        """Wait for the first line of this event."""
-        deadline = time.monotonic() + START_SECONDS
-        while True:
-            assert self.process.poll() is None, self.log.read_text("utf-8")
-            assert time.monotonic() < deadline, self.log.read_text("utf-8")
-            for line in self.written():
-                if line["event"] == event:
-                    return line
-            time.sleep(0.05)
-
-
-@contextmanager
-def agent(folder: Path, log: Path) -> Iterator[Running]:
-    """The agent in `folder`, from when its port is open until the block ends."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            [folder / ".venv/bin/python", "app.py"],
-            cwd=folder,
-            env=ENVIRONMENT | {"PORT": str(port)},
-            stdout=output,
-            stderr=subprocess.STDOUT,
-        )
-    try:
-        deadline = time.monotonic() + START_SECONDS
-        while True:
-            assert process.poll() is None, log.read_text("utf-8")
-            assert time.monotonic() < deadline, log.read_text("utf-8")
-            try:
-                socket.create_connection(("127.0.0.1", port), timeout=1).close()
-                break
-            except OSError:
-                time.sleep(0.05)
-        yield Running(port, process, log)
-    finally:
-        process.terminate()
-        process.wait(20)
 
 
 @only(WITH_TESTS)
