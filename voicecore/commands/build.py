@@ -37,6 +37,7 @@ def run(context: Context, options: BuildOptions) -> ExitCode:
     """Build what is not there yet, and say what it has become."""
     started = time.monotonic()
     output = context.output
+    builder.require_possible(options.builder, options.push, options.check)
     project = load_project(options.project or context.cwd)
     with output.step("Reading the agent, its packages and its base"):
         plan = builder.plan(project, options.push, options.builder == "codebuild", context.env)
@@ -93,8 +94,9 @@ def _make(context: Context, options: BuildOptions, plan: Plan) -> Made:
             def tell(step: Progress) -> None:
                 advance(step.task, step.done, step.total, step.finished, step.note)
 
-            if choice.builder == "codebuild":
-                return builder.make_in_aws(plan, wish, options.codebuild_role, tell)
+            if choice.builder == "codebuild" and plan.target:
+                role = options.codebuild_role
+                return builder.make_in_aws(plan, plan.target, wish, role, tell)
             if choice.builder == "buildx":
                 return builder.make_by_buildx(plan, wish, docker.running, context.env, tell)
             return builder.make_directly(plan, wish, known, docker.running, context.env, tell)

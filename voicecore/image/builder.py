@@ -78,6 +78,24 @@ class Made:
     checked: Checked | None
 
 
+def require_possible(builder: str | None, push: str | None, checks: bool) -> None:
+    """Raise CannotBuild for what no project and no machine makes possible."""
+    if builder == "codebuild" and not push:
+        raise CannotBuild(
+            "CodeBuild pushes what it has built, and was not told where.",
+            "voicecore build --builder codebuild --push "
+            "ACCOUNT.dkr.ecr.REGION.amazonaws.com/REPOSITORY",
+            ExitCode.USAGE,
+        )
+    if builder == "codebuild" and checks:
+        raise CannotBuild(
+            "An image that is built in AWS is not here to be run and checked.",
+            "Build it there first, without --check; then here, if all its packages have wheels:  "
+            "voicecore build --check",
+            ExitCode.USAGE,
+        )
+
+
 def plan(project: Project, push: str | None, compiles: bool, env: Mapping[str, str]) -> Plan:
     """Decide what image `project` makes, and whether the repository `push` has it already.
 
@@ -361,41 +379,28 @@ async def _load(made: direct.Made, plan: Plan, engine: Engine, tell: Tell) -> No
         await asyncio.to_thread(engine.load, tar)
 
 
-def make_in_aws(plan: Plan, wish: Wish, role: str | None, tell: Tell) -> Made:
+def make_in_aws(plan: Plan, target: Reference, wish: Wish, role: str | None, tell: Tell) -> Made:
     """Build by the Dockerfile on AWS's own arm64 machines, which push to ECR themselves.
 
     `role` is the ARN of a role that may; without one it is made.
     """
-    if not plan.target:
-        raise CannotBuild(
-            "CodeBuild pushes what it has built, and was not told where.",
-            "voicecore build --builder codebuild --push "
-            "ACCOUNT.dkr.ecr.REGION.amazonaws.com/REPOSITORY",
-            ExitCode.USAGE,
-        )
-    if wish.check:
-        raise CannotBuild(
-            "An image that was built in AWS is not here to be run.",
-            f"docker run --rm --init --platform linux/arm64 -p 8080:8080 {plan.target}",
-            ExitCode.USAGE,
-        )
     agent = plan.project.agent
-    target = wheels.Target(python=python_of(plan.base))
+    runs = wheels.Target(python=python_of(plan.base))
     remote = Remote(
         project=plan.project.name,
         agent=agent,
         files=[file.path for file in plan.files],
-        target=plan.target,
+        target=target,
         base=plan.base.reference,
         epoch=recipe.epoch_of(plan.base),
         packages_key=recipe.packages_key(plan.files, plan.base.digest),
         labels=plan.labels,
-        compiles=bool(wheels.without_wheel(wheels.read_lock(agent), target)),
+        compiles=bool(wheels.without_wheel(wheels.read_lock(agent), runs)),
         fresh=wish.fresh,
     )
-    codebuild.build(codebuild.connect(plan.target), remote, tell, role=role)
-    image = asyncio.run(_as_pushed(plan.target, plan.tag, len(plan.base.manifest["layers"])))
-    return Made("codebuild", image, str(plan.target), image.digest, None)
+    codebuild.build(codebuild.connect(target), remote, tell, role=role)
+    image = asyncio.run(_as_pushed(target, plan.tag, len(plan.base.manifest["layers"])))
+    return Made("codebuild", image, str(target), image.digest, None)
 
 
 async def _as_pushed(target: Reference, tag: str, base_layers: int) -> Image:

@@ -13,8 +13,9 @@ import io
 import json
 import tarfile
 import tempfile
+import threading
 import time
-from collections.abc import Awaitable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
@@ -117,7 +118,9 @@ async def build(
     """
     with room_in(_made(store)):
         with tempfile.TemporaryDirectory(dir=store, prefix="work-") as folder:
-            work = _Work(inputs, Path(folder), store, source, env, tell, fresh)
+            stop = threading.Event()
+            telling = _until(stop, tell)
+            work = _Work(inputs, Path(folder), store, source, env, telling, fresh, stop)
             layers, packages = await _layers(work)
         made = _assembled(inputs, layers, packages, store)
     await asyncio.to_thread(trim, store, STORE_LIMIT, time.time())
@@ -136,13 +139,41 @@ class _Work:
     env: Mapping[str, str]
     tell: Tell
     fresh: bool
+    stop: threading.Event
+    """Set when the build is to end: threads cannot be cancelled, and would go on writing."""
+
+
+class _Stopped(Exception):
+    """Ends what runs in a thread."""
+
+
+def _until(stop: threading.Event, tell: Tell) -> Tell:
+    """`tell`, which ends whoever tells something once `stop` is set."""
+
+    def telling(progress: Progress) -> None:
+        if stop.is_set():
+            raise _Stopped
+        tell(progress)
+
+    return telling
+
+
+async def _in_thread(work: _Work, call: Callable[..., T], *arguments: object) -> T:
+    """What `call` returns from a thread; when cancelled, the thread has ended, too."""
+    running = asyncio.ensure_future(asyncio.to_thread(call, *arguments))
+    try:
+        return await asyncio.shield(running)
+    except asyncio.CancelledError:
+        work.stop.set()
+        await asyncio.gather(running, return_exceptions=True)
+        raise
 
 
 async def _layers(work: _Work) -> tuple[list[Layer], tuple[Package, ...]]:
     """The layer of each COPY, and the packages."""
     copies = work.inputs.stage.copies
     kept = {copy: _known(work, *copy) for copy in copies}
-    python = await find_python(work.inputs.python, work.env)
+    python = await find_python(work.inputs.python, work.env, work.store / "python")
     parts = {_part_of(source) for source, target in copies if not kept[source, target]}
     found = await _together([_fill(work, part, python) for part in sorted(parts)])
     packages = next((listed for listed in found if listed), ())
@@ -173,7 +204,7 @@ async def _fill(work: _Work, part: str, python: Path) -> tuple[Package, ...]:
             layers = base_layers(inputs.base)
             await _fetch_base(layers, work.store, work.source, work.tell)
             blobs = [blob_path(work.store, layer.digest) for layer in layers]
-            await asyncio.to_thread(extract, blobs, inputs.python, folder)
+            await _in_thread(work, extract, blobs, inputs.python, folder)
             await slim(inputs.agent, "library", folder, python, work.env)
         case _:
             await copy_code(inputs.agent, inputs.files, work.folder / "app", python, work.env)
@@ -188,7 +219,7 @@ async def _packed(work: _Work, source: str, target: str) -> Layer:
             raise _only_docker(source)
         return pack(folder, target, layer_title(source), work.store, work.tell)
 
-    return await asyncio.to_thread(pack_it)
+    return await _in_thread(work, pack_it)
 
 
 def _part_of(source: str) -> str:
