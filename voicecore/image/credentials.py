@@ -11,12 +11,9 @@ import re
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any
 
-import boto3
 import docker.auth
-from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError, EndpointConnectionError
 from docker.errors import DockerException
 
 from voicecore.errors import ExitCode, VoicecoreError
@@ -27,9 +24,6 @@ _ECR = re.compile(
     r"(?P<account>\d{12})\.dkr[.-]ecr(-fips)?\.(?P<region>[a-z0-9-]+)"
     r"\.(amazonaws\.com(\.cn)?|on\.aws|on\.amazonwebservices\.com\.cn)"
 )
-
-# A build waits for it: botocore's own would be a minute for each of five tries.
-_PATIENCE = Config(connect_timeout=10, retries={"mode": "standard", "max_attempts": 3})
 
 # Amazon STS API Reference, Common Errors; ECR answers with the same codes.
 _EXPIRED = {"ExpiredToken", "ExpiredTokenException", "RequestExpired"}
@@ -93,11 +87,18 @@ def ecr_source(ecr: EcrHost) -> Source:
     """
 
     def login() -> Login:
+        # A quarter second to import, which a push to another registry need not wait for.
+        import boto3
+        from botocore.config import Config
+        from botocore.exceptions import BotoCoreError, ClientError, EndpointConnectionError
+
+        # A build waits: botocore's own patience would be a minute for each of five tries.
+        patience = Config(connect_timeout=10, retries={"mode": "standard", "max_attempts": 3})
         try:
-            client = boto3.Session(region_name=ecr.region).client("ecr", config=_PATIENCE)
+            client = boto3.Session(region_name=ecr.region).client("ecr", config=patience)
             answer = client.get_authorization_token()
         except ClientError as error:
-            raise _refused(error, ecr) from error
+            raise _refused(error.response, ecr) from error
         except EndpointConnectionError as error:
             raise EcrRefused(f"AWS cannot be reached: {error}.") from error
         except BotoCoreError as error:
@@ -119,8 +120,8 @@ _LOG_IN = (
 )
 
 
-def _refused(error: ClientError, ecr: EcrHost) -> EcrRefused:
-    told = cast("Mapping[str, Any]", error.response).get("Error", {})
+def _refused(response: Mapping[str, Any], ecr: EcrHost) -> EcrRefused:
+    told = response.get("Error", {})
     code, message = told.get("Code", ""), told.get("Message", "")
     if code in _EXPIRED:
         return EcrRefused("Your AWS credentials have expired.", _LOG_IN)

@@ -18,7 +18,7 @@ from pathlib import Path
 import uv
 
 from voicecore.errors import ExitCode, VoicecoreError
-from voicecore.image.layers import disk_full, room_in
+from voicecore.image.layers import disk_full, room_in, write_whole
 from voicecore.image.model import Package, Progress, Tell
 
 SLIM = "slim.py"
@@ -51,10 +51,18 @@ class FileGone(VoicecoreError):
     """A file that was to go into the image has been deleted meanwhile."""
 
 
-async def find_python(version: str, env: Mapping[str, str]) -> Path:
-    """An interpreter of `version` ("3.13"): ours, or one that uv knows of. Raises PythonMissing."""
+async def find_python(version: str, env: Mapping[str, str], kept: Path) -> Path:
+    """An interpreter of `version` ("3.13"): ours, or one that uv knows of.
+
+    uv takes up to a quarter second to find it, so the file `kept` remembers it. Raises
+    PythonMissing.
+    """
     if version == f"{sys.version_info.major}.{sys.version_info.minor}":
         return Path(sys.executable)
+    known = _remembered(kept)
+    # A name without the version may be another one's by now.
+    if known and known.name == f"python{version}" and known.exists():
+        return known
     argv = [uv.find_uv_bin(), "python", "find", "--no-project", version]
     code, output = await _run(argv, None, env)
     if code:
@@ -64,7 +72,16 @@ async def find_python(version: str, env: Mapping[str, str]) -> Path:
             f"Install it:  uv python install {version}",
             ExitCode.MISSING_TOOL,
         )
-    return Path(output.strip().splitlines()[-1])
+    found = output.strip().splitlines()[-1]
+    write_whole(kept, found.encode())
+    return Path(found)
+
+
+def _remembered(kept: Path) -> Path | None:
+    try:
+        return Path(kept.read_text(encoding="utf-8"))
+    except (FileNotFoundError, UnicodeDecodeError):
+        return None
 
 
 async def install(

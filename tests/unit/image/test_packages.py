@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import os
+import platform
 import stat
+import sys
 import time
 from pathlib import Path
 
@@ -28,7 +30,7 @@ from voicecore.image.packages import (
 
 def installed(agent: Path, folder: Path) -> tuple[Package, ...]:
     async def work() -> tuple[Package, ...]:
-        python = await find_python(PYTHON, env())
+        python = await find_python(PYTHON, env(), folder.with_name("python"))
         return await install(agent, folder, python, env(), told.append)
 
     told: list[Progress] = []
@@ -44,7 +46,13 @@ def wait_for(file: Path) -> None:
 
 def copied(agent: Path, files: list[str], folder: Path) -> None:
     async def work() -> None:
-        await copy_code(agent, files, folder, await find_python(PYTHON, env()), env())
+        await copy_code(
+            agent,
+            files,
+            folder,
+            await find_python(PYTHON, env(), folder.with_name("python")),
+            env(),
+        )
 
     asyncio.run(work())
 
@@ -80,15 +88,30 @@ def test_the_cache_of_uv_keeps_its_times_and_rights(tmp_path: Path) -> None:
     assert "The module one" in (second / "one.py").read_text()
 
 
-def test_python_is_found_by_its_version() -> None:
-    assert asyncio.run(find_python(PYTHON, env())).exists()
+def test_python_of_our_own_version_is_ours(tmp_path: Path) -> None:
+    found = asyncio.run(find_python(PYTHON, env(), tmp_path / "python"))
+    assert found == Path(sys.executable)
 
 
-def test_no_python_of_that_version() -> None:
-    with pytest.raises(PythonMissing) as caught:
-        asyncio.run(find_python("3.99", env()))
-    assert caught.value.exit_code == ExitCode.MISSING_TOOL
-    assert "uv python install 3.99" in (caught.value.hint or "")
+def test_what_uv_finds_is_remembered(tmp_path: Path) -> None:
+    kept = tmp_path / "store" / "python"
+    found = asyncio.run(find_python(platform.python_version(), env(), kept))
+    assert kept.read_text() == str(found)
+    remembered = tmp_path / "python3.99"
+    remembered.touch()
+    kept.write_text(str(remembered))
+    # uv knows of none: it was not asked.
+    assert asyncio.run(find_python("3.99", env(), kept)) == remembered
+
+
+def test_a_python_that_is_gone_is_looked_for_again(tmp_path: Path) -> None:
+    kept = tmp_path / "python"
+    for remembered in (tmp_path / "python3.99", Path(sys.executable)):
+        kept.write_text(str(remembered))
+        with pytest.raises(PythonMissing) as caught:
+            asyncio.run(find_python("3.99", env(), kept))
+        assert caught.value.exit_code == ExitCode.MISSING_TOOL
+        assert "uv python install 3.99" in (caught.value.hint or "")
 
 
 def test_code_is_copied_with_its_rights_and_without_what_only_a_build_reads(
@@ -136,7 +159,7 @@ def test_a_cancelled_program_is_ended(tmp_path: Path) -> None:
     )
 
     async def work() -> None:
-        python = await find_python(PYTHON, env())
+        python = await find_python(PYTHON, env(), tmp_path / "python")
         task = asyncio.create_task(copy_code(agent, [], tmp_path / "app", python, env()))
         await asyncio.to_thread(wait_for, mark)
         task.cancel()
