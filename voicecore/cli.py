@@ -241,6 +241,10 @@ def dev(
         Network,
         typer.Option(help="public takes the agent's UDP, as AgentCore does (Linux, root)."),
     ] = Network.VPC,
+    container: Annotated[
+        bool,
+        typer.Option("--container", help="Run the agent's image in Docker instead of its source."),
+    ] = False,
     no_screen: Annotated[
         bool, typer.Option("--no-screen", help="Print a line for each event instead of a screen.")
     ] = False,
@@ -259,6 +263,7 @@ def dev(
     Examples:
       voicecore dev
       voicecore dev --time-scale 60          # the 60-minute cut comes after one
+      voicecore dev --container              # the image, on arm64, as AgentCore starts it
       eval "$(voicecore dev --env)"          # then boto3 and the AWS CLI reach it
     """
     from voicecore.commands import dev as command
@@ -273,6 +278,7 @@ def dev(
         max_lifetime=max_lifetime,
         start_limit=start_limit,
         public_network=network is Network.PUBLIC,
+        container=container,
         no_screen=no_screen,
         json=json,
         env=env,

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import base64
 import json
-import os
 import re
 import shlex
 import signal
 import subprocess
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -171,14 +169,12 @@ def run(command: Sequence[str], env: Mapping[str, str], on_line: Callable[[str],
 
     Interrupted, it passes the interrupt on and waits until the command has ended.
     """
-    # A session of its own: else Ctrl-C on a terminal would reach buildx twice.
     process = subprocess.Popen(
         list(command),
         env=dict(env),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        start_new_session=True,
     )
     with process:
         try:
@@ -191,12 +187,12 @@ def run(command: Sequence[str], env: Mapping[str, str], on_line: Callable[[str],
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    with suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGINT)
-        try:
-            process.communicate(timeout=_GRACE_SECONDS)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
+    # Ctrl-C on a terminal has reached it already; only the third would cut it short.
+    process.send_signal(signal.SIGINT)
+    try:
+        process.communicate(timeout=_GRACE_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
 
 
 @dataclass

@@ -12,17 +12,17 @@ from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, cast
-from urllib.parse import urlsplit
 
 from docker.errors import (  # pyright: ignore[reportMissingTypeStubs]
     APIError,
+    ContainerError,
     DockerException,
     NotFound,
 )
 
 from voicecore import agent_log
 from voicecore.errors import ExitCode, VoicecoreError
-from voicecore.image.engine import Engine, require_size
+from voicecore.image.engine import Engine, require_local, require_size
 from voicecore.image.model import PLATFORM, Image, Progress, Tell
 
 PORT = 8080
@@ -74,10 +74,6 @@ class NoEmulation(VoicecoreError):
         )
 
 
-class CannotCheck(VoicecoreError):
-    """The engine is on another machine, whose ports are not reached."""
-
-
 @dataclass(frozen=True)
 class Checked:
     """What was measured; seconds count from the start of the container's process."""
@@ -107,11 +103,11 @@ def check(
     """Run the image `reference` until its pipeline is warm; nothing of it is left afterwards.
 
     It gets `environment` and no credentials, and `limit` seconds to answer /ping. Raises Unfit,
-    NoEmulation, TooLarge or CannotCheck.
+    NoEmulation, TooLarge or RemoteEngine.
     """
     require_size(image)
     require_user(image.config)
-    require_local(engine.endpoint.url)
+    require_local(engine.endpoint)
     emulated = not PLATFORM.endswith(f"/{engine.machine}")
     with _container(engine, reference, {**_ENVIRONMENT, **(environment or {})}) as container:
         probe = _Probe(engine, container, emulated, limit, tell)
@@ -130,6 +126,20 @@ def check(
     )
 
 
+def require_runs(engine: Engine, reference: str) -> None:
+    """Raise NoEmulation unless the engine can run the image's Python. Takes half a second."""
+    try:
+        engine.client.containers.run(
+            reference, ["python", "-c", ""], platform=PLATFORM, init=True, remove=True
+        )
+    except ContainerError as error:
+        told = cast("bytes | None", error.stderr) or b""
+        lines = told.decode(errors="replace").splitlines()
+        raise ended({"ExitCode": error.exit_status}, lines, emulated=True) from error
+    except APIError as error:
+        raise _not_started(str(error.explanation or error)) from error
+
+
 def require_user(config: Mapping[str, Any]) -> None:
     """Raise Unfit unless the image's user is a number other than root's.
 
@@ -144,20 +154,6 @@ def require_user(config: Mapping[str, Any]) -> None:
         raise Unfit(
             f"The image runs as {said}; AgentCore wants a user other than root, by number.",
             "In the last stage of agent/Dockerfile, write:  USER 1000",
-        )
-
-
-def require_local(url: str) -> None:
-    """Raise CannotCheck if a port that the engine publishes on 127.0.0.1 is not ours."""
-    parts = urlsplit(url)
-    if parts.scheme in ("tcp", "http", "https", "ssh") and parts.hostname not in (
-        "localhost",
-        "127.0.0.1",
-        "::1",
-    ):
-        raise CannotCheck(
-            f"The Docker engine is on {parts.hostname}: its containers cannot be reached here.",
-            "Check with an engine of this machine:  unset DOCKER_HOST && voicecore build --check",
         )
 
 

@@ -4,12 +4,10 @@ import pytest
 
 from voicecore.image.check import (
     AgentEnded,
-    CannotCheck,
     NoEmulation,
     Unfit,
     ended,
     listening,
-    require_local,
     require_user,
 )
 
@@ -32,19 +30,6 @@ def test_users_that_it_does_not_take(user: str, said: str) -> None:
 def test_an_image_without_settings_runs_as_root() -> None:
     with pytest.raises(Unfit):
         require_user({"config": None})
-
-
-@pytest.mark.parametrize(
-    "url", ["unix:///var/run/docker.sock", "tcp://127.0.0.1:2375", "npipe:////./pipe/docker"]
-)
-def test_engines_whose_ports_are_reached(url: str) -> None:
-    require_local(url)
-
-
-@pytest.mark.parametrize("url", ["ssh://ada@build.example", "tcp://10.0.0.7:2375"])
-def test_engines_elsewhere(url: str) -> None:
-    with pytest.raises(CannotCheck):
-        require_local(url)
 
 
 TABLE = """\

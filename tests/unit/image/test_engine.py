@@ -18,6 +18,7 @@ from voicecore.image.engine import (
     NoBuildx,
     NoDocker,
     NoPermission,
+    RemoteEngine,
     TooLarge,
     Trouble,
     buildx_version,
@@ -25,6 +26,7 @@ from voicecore.image.engine import (
     layers_of,
     no_buildx,
     open_engine,
+    require_local,
     require_size,
     unavailable,
 )
@@ -165,6 +167,20 @@ def test_a_socket_that_is_closed_to_us(tmp_path: Path) -> None:
 def test_an_address_that_docker_does_not_know() -> None:
     with pytest.raises(DaemonDown):
         open_engine({"DOCKER_HOST": "gopher://127.0.0.1"})
+
+
+@pytest.mark.parametrize(
+    "url", ["unix:///var/run/docker.sock", "tcp://127.0.0.1:2375", "npipe:////./pipe/docker"]
+)
+def test_engines_whose_ports_are_reached(url: str) -> None:
+    require_local(Endpoint(url))
+
+
+@pytest.mark.parametrize("url", ["ssh://ada@build.example", "tcp://10.0.0.7:2375"])
+def test_engines_elsewhere(url: str) -> None:
+    with pytest.raises(RemoteEngine) as raised:
+        require_local(Endpoint(url, "DOCKER_HOST"))
+    assert "unset DOCKER_HOST" in str(raised.value.hint)
 
 
 def test_no_buildx(tmp_path: Path) -> None:
