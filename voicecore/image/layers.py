@@ -57,7 +57,8 @@ def disk_full(folder: Path) -> DiskFull:
     free = shutil.disk_usage(existing).free // 2**20
     return DiskFull(
         f"The disk of {folder} is full: {free} MB are free, and a build needs about 1000 MB.",
-        "Make room, for example in uv's own cache:  uv cache prune",
+        "Make room, for example in uv's own cache:  uv cache prune\n"
+        "or keep voicecore's on another disk:       export XDG_CACHE_HOME=/path/on/it",
     )
 
 
