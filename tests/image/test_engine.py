@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import base64
 import gzip
+import socket
 import subprocess
 import tarfile
+import threading
 import time
 from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
@@ -194,26 +199,52 @@ def test_ctrl_c_ends_a_build_in_the_engine_too(
 # ---- a package index of one's own
 
 
-def test_an_index_s_password_is_in_no_layer(
-    lab: Registries, engine: Lab, agent: Path, tmp_path: Path
+class Index(BaseHTTPRequestHandler):
+    """Lets in who knows the password, and sends them on to PyPI."""
+
+    let_in: ClassVar[list[str]] = []
+
+    def do_GET(self) -> None:
+        pair = base64.b64encode(b"ada:s3cr3t-of-ada").decode()
+        if self.headers.get("Authorization") != f"Basic {pair}":
+            self.send_response(401)
+            self.send_header("WWW-Authenticate", 'Basic realm="packages"')
+        else:
+            self.let_in.append(self.path)
+            self.send_response(302)
+            self.send_header("Location", f"https://pypi.org{self.path}")
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def index() -> Iterator[str]:
+    """The address of an index, as containers reach it."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.connect(("192.0.2.1", 1))  # sends nothing; it tells the address that leads outside
+        address = probe.getsockname()[0]
+    server = ThreadingHTTPServer((address, 0), Index)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"{address}:{server.server_port}"
+    server.shutdown()
+
+
+def test_an_index_s_password_is_used_and_in_no_layer(
+    lab: Registries, engine: Lab, agent: Path, index: str, tmp_path: Path
 ) -> None:
-    told = dockerfile(
-        agent,
-        " && uv export",
-        " && test ${#UV_INDEX_OURS_PASSWORD} = 13 && test -s $SSL_CERT_FILE && uv export",
-        tmp_path / "agent",
-    )
     env = {
         **env_of(engine),
-        "UV_INDEX_OURS_PASSWORD": "s3cr3t-of-ada",
+        "UV_DEFAULT_INDEX": f"http://ada:s3cr3t-of-ada@{index}/simple",
+        "UV_NO_CACHE": "1",
+        "PIP_TRUSTED_HOST": index.partition(":")[0],
         "SSL_CERT_FILE": str(lab.reach.authority),
     }
-    wanted = order(told, lab, "secretive", no_cache=True)
     with held(engine) as holding:
-        buildx.build(holding, wanted, env, ignore)
+        buildx.build(holding, order(agent, lab, "secretive", no_cache=True), env, ignore)
+    assert {"/simple/uv/", "/simple/six/"} <= set(Index.let_in)
     engine.docker("save", "--output", str(tmp_path / "image.tar"), "small:secretive")
-    history = engine.docker("history", "--no-trunc", "small:secretive")
-    assert "s3cr3t-of-ada" not in history
     with tarfile.open(tmp_path / "image.tar") as image:
         for entry in image:
             content = image.extractfile(entry)

@@ -30,7 +30,7 @@ _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "ALL_PROXY", "NO_PROXY")
 
 # What uv and pip know of package indexes. UV_INDEX_<NAME>_PASSWORD is among them.
 _INDEXES = re.compile(
-    r"UV_(DEFAULT_INDEX|INDEX|INDEX_\w+|EXTRA_INDEX_URL|INSECURE_HOST|HTTP_TIMEOUT)"
+    r"UV_(DEFAULT_INDEX|INDEX|INDEX_\w+|EXTRA_INDEX_URL|INSECURE_HOST|HTTP_TIMEOUT|NO_CACHE)"
     r"|PIP_(INDEX_URL|EXTRA_INDEX_URL|TRUSTED_HOST|DEFAULT_TIMEOUT)"
 )
 _CERTIFICATES = "/run/secrets/certificates"
@@ -126,7 +126,8 @@ def require(engine: Engine, env: Mapping[str, str]) -> tuple[int, ...]:
             "podman has no BuildKit, which builds for arm64.",
             "Build without it:  voicecore build --builder direct",
         )
-    return buildx_version(env)
+    engine.buildx = engine.buildx or buildx_version(env)
+    return engine.buildx
 
 
 def build(engine: Engine, order: Order, env: Mapping[str, str], tell: Tell) -> None:

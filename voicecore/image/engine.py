@@ -39,9 +39,9 @@ IMAGE_BYTES_MAX = 2 * 1024**3
 """AgentCore takes no larger image (bedrock-agentcore-limits, quota L-0A9E32B3)."""
 
 _API_OLDEST = (1, 41)  # Docker 20.10: the first that creates containers of another platform
+_CONNECT_SECONDS = 10
 _ANSWER_SECONDS = 300  # between two signs of life; a large layer is compressed in silence
 _MAKES_LAYER = ("COPY", "ADD", "RUN", "WORKDIR")
-_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 
 
 class EngineUnavailable(VoicecoreError):
@@ -234,7 +234,7 @@ def _knock(endpoint: Endpoint) -> Engine | Found:
         client = sdk.DockerClient(
             base_url=endpoint.url,
             version="auto",
-            timeout=_ANSWER_SECONDS,
+            timeout=_CONNECT_SECONDS,
             tls=endpoint.tls or False,
         )
     except FileNotFoundError:
@@ -244,12 +244,20 @@ def _knock(endpoint: Endpoint) -> Engine | Found:
     except OSError as error:
         return Found(endpoint, Trouble.SILENT, str(error.strerror or ""))
     except (DockerException, requests.RequestException, ValueError) as error:
-        return Found(endpoint, Trouble.SILENT, str(error))
+        return Found(endpoint, Trouble.SILENT, _reason(error))
+    client.api.timeout = _ANSWER_SECONDS
     version = tuple(int(part) for part in str(client.api.api_version).split("."))
     if version < _API_OLDEST:
         client.close()
         return Found(endpoint, Trouble.OLD, f"its API is {client.api.api_version}")
     return Engine(client, endpoint)
+
+
+def _reason(error: BaseException) -> str:
+    """What lies at the bottom of an error that was wrapped again and again."""
+    while below := error.__cause__ or error.__context__:
+        error = below
+    return str(getattr(error, "strerror", None) or error)
 
 
 def _try_socket(path: str) -> None:
@@ -266,9 +274,11 @@ class Engine:
         self.endpoint = endpoint
         version = client.version()
         self.version = str(version["Version"])
-        self.machine = _ARCHITECTURES.get(version["Arch"], str(version["Arch"]))
-        """Architecture of the engine's machine, as images name it."""
+        self.machine = str(version["Arch"])
+        """Architecture of the engine's machine, as images name it: "amd64", "arm64"."""
         self.is_podman = any("Podman" in part["Name"] for part in version.get("Components") or ())
+        self.buildx: tuple[int, ...] | None = None
+        """The version of buildx, once `buildx.require` has asked, which takes its time."""
 
     def __enter__(self) -> Self:
         return self

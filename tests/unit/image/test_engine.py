@@ -164,6 +164,13 @@ def test_a_socket_that_is_closed_to_us(tmp_path: Path) -> None:
             os.seteuid(user)
 
 
+def test_a_port_that_nobody_listens_on() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    with pytest.raises(DaemonDown, match=r"\(DOCKER_HOST\): Connection refused\.$"):
+        open_engine({"DOCKER_HOST": f"tcp://127.0.0.1:{port}"})
+
+
 def test_an_address_that_docker_does_not_know() -> None:
     with pytest.raises(DaemonDown):
         open_engine({"DOCKER_HOST": "gopher://127.0.0.1"})
