@@ -33,9 +33,6 @@ from tests.lab.image.registry import OCI, Registry, docker_registry
 
 REPOSITORY = "docker/library/python"
 TAG = "3.13-slim-trixie"
-# As the official image is: its Dockerfile deletes the standard library's bytecode
-# (docker-library/python, Dockerfile-linux.template: -name '*.pyc' ... -exec rm).
-TAG_WITHOUT_BYTECODE = "3.13-slim-trixie-no-bytecode"
 
 PLATFORMS = {
     "amd64": {"architecture": "amd64", "os": "linux"},
@@ -87,18 +84,14 @@ def _make(work: Path, registry: Registry) -> None:
     roots = {name: work / name for name in PLATFORMS}
     with ThreadPoolExecutor() as pool:
         list(pool.map(_debian, roots, roots.values()))
-        native = roots[_native()]
         for root in roots.values():
             _like_the_official(root)
-        version = _run(native, "python3.13", "--version").split()[1]
+        version = _run(roots[_native()], "python3.13", "--version").split()[1]
         system = dict(zip(roots, pool.map(_system_layer, roots.values()), strict=True))
-        sources = dict(zip(roots, pool.map(_python_layer, roots.values()), strict=True))
-        list(pool.map(lambda root: _compile(root, native), roots.values()))
-        compiled = dict(zip(roots, pool.map(_python_layer, roots.values()), strict=True))
+        python = dict(zip(roots, pool.map(_python_layer, roots.values()), strict=True))
     made = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    for tag, python in ((TAG, compiled), (TAG_WITHOUT_BYTECODE, sources)):
-        images = {name: (system[name], python[name]) for name in PLATFORMS}
-        _push_index(registry, tag, images, version, made)
+    images = {name: (system[name], python[name]) for name in PLATFORMS}
+    _push_index(registry, TAG, images, version, made)
 
 
 def _native() -> str:
@@ -169,25 +162,6 @@ def _call(argv: Sequence[str]) -> str:
     if done.returncode:
         raise RuntimeError(f"{' '.join(argv)} failed:\n{done.stdout}\n{done.stderr}")
     return done.stdout
-
-
-def _compile(root: Path, native: Path) -> None:
-    """Writes bytecode beside the standard library of `root` with the interpreter of `native`."""
-    # Reproducible, as the product's own: no time of a file is in it.
-    compileall = [
-        "python3.13",
-        "-m",
-        "compileall",
-        "-q",
-        "--invalidation-mode=unchecked-hash",
-    ]
-    if root == native:
-        _run(native, *compileall, f"/{_PYTHON}")
-        return
-    guest = native / "guest"
-    (root / _PYTHON).rename(guest)
-    _run(native, *compileall, "-s", "/guest", "-p", f"/{_PYTHON}", "/guest")
-    guest.rename(root / _PYTHON)
 
 
 # ---- the image
