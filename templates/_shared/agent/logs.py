@@ -85,7 +85,7 @@ class _FromLogging(logging.Handler):
 
 
 def _explained(text: str, error: BaseException | None) -> str:
-    explanation = explain(error)
+    explanation = explain(error) if error else ""
     return f"{text}\n{explanation}" if explanation else text
 
 
