@@ -61,6 +61,7 @@ def small_agent(folder: Path, app: str = APP) -> Path:
         shutil.copy(folder.parent / "made/agent" / name, folder / name)
     (folder / "pyproject.toml").write_text(PROJECT)
     (folder / "app.py").write_text(app)
+    (folder / "bot.py").write_text('PROMPT = "Be short."\n')
     subprocess.run([uv.find_uv_bin(), "lock", "--quiet", "--project", str(folder)], check=True)
     return folder
 

@@ -61,7 +61,9 @@ def test_built_twice_without_cache_it_is_the_same_image(
         before = identity(engine, "small:one")
         assert built(lab, store, agent, "one", no_cache=True) == first
         assert identity(engine, "small:one") == before
-    assert [layer.title for layer in first.layers][:3] == ["base", "packages", "code"]
+    titles = [layer.title for layer in first.layers]
+    assert titles[0] == "base"
+    assert titles.index("packages") < titles.index("code")
     assert first.config["architecture"] == "arm64"
     assert first.config["created"] == "2023-11-14T22:13:20Z"
     assert first.config["config"]["User"] == "1000"
@@ -81,11 +83,9 @@ def test_progress_by_step_and_what_is_cached(lab: Registries, engine: Lab, agent
     told: list[Progress] = []
     with held(engine) as holding:
         buildx.build(holding, order(agent, lab, "two"), env_of(engine), told.append)
-    over = {step.task: step.note for step in told if step.finished}
-    assert over["stage-1 2/4  COPY /image/opt /opt"] == "cached"
-    assert (
-        over["build 2/7  RUN pip install --no-cache-dir --root-user-action ignore uv…"] == "cached"
-    )
+    over = {step.task.partition("  ")[2] or step.task: step.note for step in told if step.finished}
+    assert over["COPY /image/opt /opt"] == "cached"
+    assert over["RUN pip install --no-cache-dir --root-user-action ignore uv…"] == "cached"
     assert "image into the engine" in over
 
 
