@@ -114,7 +114,7 @@ def test_sessions_in_containers_and_a_new_image_when_a_file_is_saved(
         events_until(process, "reloaded", "ready")
         assert invoke(made, "a" * 40)["word"] == "first"
         assert invoke(made, "b" * 40)["word"] == "second"
-        assert len(containers(engine)) >= 3
+        assert len(containers(engine)) >= 2
 
         whole = (made / "agent/Dockerfile").read_text()
         (made / "agent/Dockerfile").write_text(whole.replace("COPY . ", "RUN false\nCOPY . "))

@@ -86,7 +86,8 @@ def test_a_token_that_expires_mid_push_is_renewed(
 
 
 def test_a_line_that_breaks_and_is_mended(lab: Registries, engine: Lab, image: Image) -> None:
-    lab.gate.faults.append(Fault("PUT", "/blobs/uploads/", times=4, reset_after=100_000))
+    # As many as there are blobs: the small ones pass all the same, and at least one is large.
+    lab.gate.faults.append(Fault("PUT", "/blobs/uploads/", times=8, reset_after=100_000))
     pauses: list[float] = []
     pushed(lab, engine, image, "broken", pauses=pauses)
     assert pauses
