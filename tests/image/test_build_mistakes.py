@@ -181,9 +181,13 @@ def test_an_error_is_json_for_programs(whole: Path, lab: Registries) -> None:
     assert "--push" in error["hint"]
 
 
-@pytest.mark.parametrize("docker", [True, False], ids=["buildx", "direct"])
+@pytest.mark.parametrize(
+    ("docker", "sent"),
+    [(True, signal.SIGINT), (False, signal.SIGINT), (False, signal.SIGTERM)],
+    ids=["buildx", "direct", "direct, politely"],
+)
 def test_ctrl_c_leaves_nothing_behind(
-    root: Path, lab: Registries, engine: Engine, docker: bool
+    root: Path, lab: Registries, engine: Engine, docker: bool, sent: signal.Signals
 ) -> None:
     env = {**os.environ, **lab.env(), "XDG_CACHE_HOME": str(root.parent / "cache")}
     env |= engine.env if docker else {"DOCKER_HOST": f"unix://{root}/no-docker.sock"}
@@ -192,7 +196,7 @@ def test_ctrl_c_leaves_nothing_behind(
         argv, cwd=root, env=env, stderr=subprocess.PIPE, text=True, start_new_session=True
     )
     time.sleep(5)
-    os.killpg(building.pid, signal.SIGINT)
+    os.killpg(building.pid, sent)
     _, said = building.communicate(timeout=30)
     assert building.returncode == 130, said
     assert "Interrupted" in said
