@@ -19,6 +19,7 @@ from botocore.exceptions import (
 )
 
 from voicecore.errors import ExitCode, VoicecoreError
+from voicecore.image.credentials import EXPIRED, LOG_IN, UNKNOWN
 
 OFFLINE = (EndpointConnectionError, ConnectionError, HTTPClientError)
 """What boto3 raises, after tries of its own, when AWS cannot be reached."""
@@ -46,15 +47,7 @@ def allowing(*codes: str) -> Generator[None]:
             raise
 
 
-LOG_IN = (
-    "Log in to AWS:   aws sso login   (or: aws configure)\n"
-    "and see whom AWS takes you for:  aws sts get-caller-identity"
-)
-EXPIRED = {"ExpiredToken", "ExpiredTokenException", "RequestExpired"}
-_UNKNOWN = {
-    "UnrecognizedClientException", "InvalidClientTokenId", "InvalidSignatureException",
-    "SignatureDoesNotMatch", "InvalidAccessKeyId", "AuthFailure",
-}  # fmt: skip
+_UNKNOWN = UNKNOWN | {"SignatureDoesNotMatch", "InvalidAccessKeyId", "AuthFailure"}
 _QUOTA = {
     "AccountLimitExceededException", "LimitExceeded", "LimitExceededException", "TooManyBuckets",
 }  # fmt: skip

@@ -71,7 +71,7 @@ class Made:
     builder: str
     """Empty where nothing had to be made."""
     image: Image | None
-    """None where it was made in AWS, and is there."""
+    """None where nothing had to be made."""
     reference: str
     digest: str
     """Of the manifest that a registry knows it by; empty where it has not been pushed."""
@@ -165,14 +165,17 @@ def _check_lock(agent: Path, target: wheels.Target, compiles: bool, env: Mapping
     What was found good once is noted, because asking uv again takes a second of the two that a
     build after an edit should take.
     """
-    made = not (agent / wheels.LOCK).exists()
     kind = "compiled" if compiles else "wheels"
-    note = locks_in(env) / f"{_lock_key(agent, target)}-{kind}"
-    if made or not note.exists():
+
+    def note_of_it() -> Path:
+        return locks_in(env) / f"{_lock_key(agent, target)}-{kind}"
+
+    made = not (agent / wheels.LOCK).exists()
+    if made or not note_of_it().exists():
         wheels.ensure_lock(agent, env)
         if not compiles:
             wheels.require_wheels(agent, target)
-        note = locks_in(env) / f"{_lock_key(agent, target)}-{kind}"
+        note = note_of_it()  # of the lockfile as it is now
         note.parent.mkdir(parents=True, exist_ok=True)
         note.touch()
     return made

@@ -26,8 +26,8 @@ _ECR = re.compile(
 )
 
 # Amazon STS API Reference, Common Errors; ECR answers with the same codes.
-_EXPIRED = {"ExpiredToken", "ExpiredTokenException", "RequestExpired"}
-_UNKNOWN = {"UnrecognizedClientException", "InvalidClientTokenId", "InvalidSignatureException"}
+EXPIRED = {"ExpiredToken", "ExpiredTokenException", "RequestExpired"}
+UNKNOWN = {"UnrecognizedClientException", "InvalidClientTokenId", "InvalidSignatureException"}
 
 
 class EcrRefused(VoicecoreError):
@@ -105,7 +105,7 @@ def ecr_source(ecr: EcrHost) -> Source:
             # No credentials, an unknown profile, an SSO session that has ended: botocore's own
             # sentence says which.
             raise EcrRefused(
-                f"There are no AWS credentials for the registry: {error}", _LOG_IN
+                f"There are no AWS credentials for the registry: {error}", LOG_IN
             ) from error
         token = base64.b64decode(answer["authorizationData"][0]["authorizationToken"]).decode()
         username, _, password = token.partition(":")
@@ -114,7 +114,7 @@ def ecr_source(ecr: EcrHost) -> Source:
     return login
 
 
-_LOG_IN = (
+LOG_IN = (
     "Log in to AWS:   aws sso login   (or: aws configure)\n"
     "and see whom AWS takes you for:  aws sts get-caller-identity"
 )
@@ -123,10 +123,10 @@ _LOG_IN = (
 def _refused(response: Mapping[str, Any], ecr: EcrHost) -> EcrRefused:
     told = response.get("Error", {})
     code, message = told.get("Code", ""), told.get("Message", "")
-    if code in _EXPIRED:
-        return EcrRefused("Your AWS credentials have expired.", _LOG_IN)
-    if code in _UNKNOWN:
-        return EcrRefused(f"AWS does not know your credentials: {message}", _LOG_IN)
+    if code in EXPIRED:
+        return EcrRefused("Your AWS credentials have expired.", LOG_IN)
+    if code in UNKNOWN:
+        return EcrRefused(f"AWS does not know your credentials: {message}", LOG_IN)
     if "AccessDenied" in code:
         return EcrRefused(
             f"AWS does not let you log in to its registry in {ecr.region}: {message}",
