@@ -83,7 +83,7 @@ def load_project(root: Path) -> Project:
         raise BadProject(_report(path, text, mistakes))
     pipeline = PIPELINES[answers["pipeline"]]
     return Project(
-        root=root,
+        root=root.absolute(),  # tools that run in a folder of it are told of its files
         name=answers["name"],
         transports=tuple(answers["transports"]),
         pipeline=pipeline.name,

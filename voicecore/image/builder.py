@@ -10,18 +10,17 @@ import tempfile
 import tomllib
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
 
 from voicecore import names
 from voicecore.errors import ExitCode, VoicecoreError
-from voicecore.image import base, buildx, codebuild, direct, dockerfile, recipe, sbom, wheels
-from voicecore.image.buildspec import Remote
+from voicecore.image import base, buildx, direct, dockerfile, recipe, sbom, wheels
 from voicecore.image.cache import bases_in, locks_in, store_in
 from voicecore.image.check import Checked, check
-from voicecore.image.credentials import source_for
+from voicecore.image.credentials import Logins
 from voicecore.image.engine import Engine, EngineUnavailable, open_engine
 from voicecore.image.model import Base, Image, Tell
 from voicecore.image.oci import image_of
@@ -57,6 +56,8 @@ class Plan:
     """Whether uv.lock was made on the way."""
     pins: bool
     """Whether the base in agent/Dockerfile has no digest yet."""
+    logins: Logins = field(repr=False, compare=False)
+    """To the registries, as far as one had to log in to decide."""
 
     @property
     def local(self) -> str:
@@ -121,6 +122,7 @@ def plan(project: Project, push: str | None, compiles: bool, env: Mapping[str, s
     files = recipe.with_content(found, recipe.DOCKERFILE, text)
     tag = recipe.fingerprint(files, pinned.digest)
     target = parse_reference(f"{target.name}:{tag}") if target else None
+    logins = Logins()
     return Plan(
         project=project,
         dockerfile=text,
@@ -131,9 +133,10 @@ def plan(project: Project, push: str | None, compiles: bool, env: Mapping[str, s
             project.name, _version_of(agent), _revision_of(agent, env), pinned, tag
         ),
         target=target,
-        there=asyncio.run(_digest_in(target)) if target else "",
+        there=asyncio.run(_digest_in(target, logins)) if target else "",
         locked=locked,
         pins=named != pinned.reference,
+        logins=logins,
     )
 
 
@@ -189,10 +192,14 @@ def _lock_key(agent: Path, target: wheels.Target) -> str:
     return key.hexdigest()
 
 
-async def _digest_in(target: Reference) -> str:
-    async with Repository(target, source_for(target.registry), "pull,push") as repository:
+async def _digest_in(target: Reference, logins: Logins) -> str:
+    async with _to(target, logins) as repository:
         found = await repository.find(target.tag)
     return found.digest if found else ""
+
+
+def _to(target: Reference, logins: Logins) -> Repository:
+    return Repository(target, logins.of(target.registry), "pull,push")
 
 
 def _version_of(agent: Path) -> str:
@@ -237,8 +244,14 @@ class Docker:
 
 
 @contextmanager
-def engine(env: Mapping[str, str]) -> Generator[Docker]:
-    """The Docker engine of this machine, held open, or why there is none to build with."""
+def docker_for(wanted: str | None, checks: bool, env: Mapping[str, str]) -> Generator[Docker]:
+    """The Docker engine of this machine, held open, or why there is none to build with.
+
+    `wanted` is the builder that was asked for; it may be one that needs no engine.
+    """
+    if wanted in ("direct", "codebuild") and not checks:
+        yield Docker(None, None)
+        return
     try:
         running = open_engine(env)
     except EngineUnavailable as error:
@@ -285,11 +298,9 @@ def found(plan: Plan) -> Made:
 
 
 def make_by_buildx(
-    plan: Plan, wish: Wish, engine: Engine | None, env: Mapping[str, str], tell: Tell
+    plan: Plan, wish: Wish, engine: Engine, env: Mapping[str, str], tell: Tell
 ) -> Made:
     """Build by the Dockerfile, in the engine; check and push from there."""
-    if engine is None:
-        raise CannotBuild("buildx builds in a Docker engine, and none is running.")
     order = buildx.Order(
         context=plan.project.agent,
         name=plan.local,
@@ -305,7 +316,7 @@ def make_by_buildx(
     if not plan.target:
         return Made("buildx", image, plan.local, "", checked)
     engine.tag(plan.local, plan.target.name, plan.target.tag)
-    source = source_for(plan.target.registry)
+    source = plan.logins.of(plan.target.registry)
     digest = push_by_engine(engine, image, plan.target, source, tell)
     return Made("buildx", image, str(plan.target), digest, checked)
 
@@ -350,24 +361,24 @@ def make_directly(
     return Made("direct", made.image, str(plan.target), digest, checked)
 
 
-def _home_of(base: Base) -> Repository:
+def _home_of(plan: Plan) -> Repository:
     """Where the base is to be had."""
-    reference = parse_reference(base.reference)
-    return Repository(reference, source_for(reference.registry))
+    reference = parse_reference(plan.base.reference)
+    return Repository(reference, plan.logins.of(reference.registry))
 
 
 async def _build(
     inputs: direct.Inputs, plan: Plan, wish: Wish, env: Mapping[str, str], tell: Tell
 ) -> direct.Made:
-    async with _home_of(plan.base) as source:
+    async with _home_of(plan) as source:
         store = store_in(env)
         return await direct.build(inputs, store, source, without_ours(env), tell, wish.fresh)
 
 
 async def _push(made: direct.Made, plan: Plan, target: Reference, tell: Tell) -> str:
     async with (
-        Repository(target, source_for(target.registry), "pull,push") as repository,
-        _home_of(plan.base) as source,
+        _to(target, plan.logins) as repository,
+        _home_of(plan) as source,
     ):
         pushed = await direct.push(made, repository, source, tell)
     return pushed.digest
@@ -377,7 +388,7 @@ async def _load(made: direct.Made, plan: Plan, engine: Engine, tell: Tell) -> No
     """Hand an image that was built without Docker to an engine."""
     with tempfile.TemporaryDirectory(prefix="voicecore-") as folder:
         tar = Path(folder) / "image.tar"
-        async with _home_of(plan.base) as source:
+        async with _home_of(plan) as source:
             await direct.save(made, tar, source, plan.local, tell)
         await asyncio.to_thread(engine.load, tar)
 
@@ -387,6 +398,10 @@ def make_in_aws(plan: Plan, target: Reference, wish: Wish, role: str | None, tel
 
     `role` is the ARN of a role that may; without one it is made.
     """
+    # Who builds here and pushes elsewhere need not wait for boto3.
+    from voicecore.image import codebuild
+    from voicecore.image.buildspec import Remote
+
     agent = plan.project.agent
     runs = wheels.Target(python=python_of(plan.base))
     remote = Remote(
@@ -402,15 +417,16 @@ def make_in_aws(plan: Plan, target: Reference, wish: Wish, role: str | None, tel
         fresh=wish.fresh,
     )
     codebuild.build(codebuild.connect(target), remote, tell, role=role)
-    image = asyncio.run(_as_pushed(target, plan.tag, len(plan.base.manifest["layers"])))
+    image = asyncio.run(_as_pushed(plan, target))
     return Made("codebuild", image, str(target), image.digest, None)
 
 
-async def _as_pushed(target: Reference, tag: str, base_layers: int) -> Image:
-    """An image as its registry describes it."""
-    async with Repository(target, source_for(target.registry), "pull,push") as repository:
-        found = await repository.image(tag)
-    return image_of(tag, found.digest, found.manifest, found.config, base_layers)
+async def _as_pushed(plan: Plan, target: Reference) -> Image:
+    """The image as its registry describes it."""
+    async with _to(target, plan.logins) as repository:
+        found = await repository.image(plan.tag)
+    layers = len(plan.base.manifest["layers"])
+    return image_of(plan.tag, found.digest, found.manifest, found.config, layers)
 
 
 def write_sbom(plan: Plan, digest: str, path: Path, env: Mapping[str, str]) -> None:
