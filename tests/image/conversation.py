@@ -16,8 +16,8 @@ from voicecore.image.model import PLATFORM
 _READY_SECONDS = 240
 _ANSWER_SECONDS = 60
 
-# Neoverse N1 is Graviton 2. Left to itself, QEMU 10 emulates a CPU with every extension, and both
-# Python and onnxruntime use what they find: with SVE, the speech detector takes 2.5 times as long.
+# Graviton 2. Left to itself, QEMU 10 emulates every extension there is, and onnxruntime uses SVE,
+# with which the speech detector takes 2.5 times as long.
 _CPU = "neoverse-n1"
 
 
