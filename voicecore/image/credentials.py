@@ -93,8 +93,9 @@ def ecr_source(ecr: EcrHost) -> Source:
     """
 
     def login() -> Login:
-        # A quarter second to import, which a push to another registry need not wait for.
-        import boto3
+        # A tenth of a second to import, which a push to another registry need not wait for. It is
+        # boto3's own base: boto3 adds resources and transfers to S3, for a login of no use.
+        import botocore.session
         from botocore.config import Config
 
         from voicecore.image.aws_refusals import explained
@@ -102,7 +103,8 @@ def ecr_source(ecr: EcrHost) -> Source:
         # A build waits: botocore's own patience would be a minute for each of five tries.
         patience = Config(connect_timeout=10, retries={"mode": "standard", "max_attempts": 3})
         with explained():
-            client = boto3.Session(region_name=ecr.region).client("ecr", config=patience)
+            aws = botocore.session.get_session()
+            client = aws.create_client("ecr", region_name=ecr.region, config=patience)
             answer = client.get_authorization_token()
         token = base64.b64decode(answer["authorizationData"][0]["authorizationToken"]).decode()
         username, _, password = token.partition(":")
