@@ -17,7 +17,7 @@ _READY_SECONDS = 240
 _ANSWER_SECONDS = 60
 
 # Graviton 2. Left to itself, QEMU 10 emulates every extension there is, and onnxruntime uses SVE,
-# with which the speech detector takes 2.5 times as long.
+# with which the speech detector takes twice as long.
 _CPU = "neoverse-n1"
 
 
