@@ -17,7 +17,6 @@ import uv
 from tests.generated.projects import ENVIRONMENT, KINDS, only, run
 
 IMPORT_ALL = Path(__file__).with_name("import_all.py")
-SPOKEN = "tests/test_conversation.py::test_a_spoken_question_gets_a_spoken_answer"
 
 # The cascade with other services has all that the plain one has; the offline agent speaks instead.
 WIDEST = [kind for kind in KINDS if kind.chosen or kind.pipeline == "nova-sonic"]
@@ -107,13 +106,14 @@ def test_all_that_is_left_in_can_be_imported_unless_it_lacks_what_is_on_the_list
 
 
 @only(OFFLINE)
-def test_a_conversation_needs_no_more_than_what_is_left_in(
+def test_the_agents_own_tests_need_no_more_than_what_is_left_in(
     project: Path, slimmed: Callable[[Path], Path]
 ) -> None:
+    """A spoken question, and a spoken answer."""
     # A package that is found in this folder has its modules only there.
     python = str(project / "agent/.venv/bin/python")
     packages = f"PYTHONPATH={slimmed(project)}"
-    run(project, "env", packages, python, "-m", "pytest", "-q", SPOKEN)
+    run(project, "env", packages, python, "-m", "pytest", "-q", "tests")
 
 
 @only(NOVA_SONIC)
