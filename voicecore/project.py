@@ -4,17 +4,86 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import accumulate
 from pathlib import Path
 from typing import Any, cast
 
 from voicecore import names, regions
 from voicecore.errors import ExitCode, VoicecoreError
 from voicecore.pipelines import PIPELINES, Pipeline, regions_of, services_of
-from voicecore.transports import TRANSPORTS
+from voicecore.transports import TRANSPORTS, Transport
 
 FILE = "voicecore.toml"
+
+PUBLIC = "public"
+VPC = "vpc"
+
+TURN_SOURCES = ("kvs",)
+"""Who may hand out TURN credentials: Kinesis Video Streams."""
+
+PEAK_CALLS_MAX = 2500
+"""AgentCore's quota of sessions at once in most regions (bedrock-agentcore-limits)."""
+
+LIFETIMES = (60, 28_800)
+"""Least and most seconds that a session may idle or live (runtime-lifecycle-settings)."""
+
+IDLE_TIMEOUT = 900
+MAX_LIFETIME = 28_800
+LOG_RETENTION_DAYS = 30
+
+# CloudWatch Logs API Reference, PutRetentionPolicy: retentionInDays.
+_RETENTIONS = (
+    1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922,
+    3288, 3653,
+)  # fmt: skip
+
+# AgentCore API Reference, VpcConfig: up to 16 of each.
+_VPC_LISTS = {
+    "subnets": re.compile(r"subnet-[0-9a-z]{8,17}"),
+    "security_groups": re.compile(r"sg-[0-9a-z]{8,17}"),
+}
+_VPC_LIST_MAX = 16
+
+_ACCOUNT = re.compile(r"[0-9]{12}")
+
+
+@dataclass(frozen=True)
+class Vpc:
+    """The network that a deployed agent stands in: one of the user's, or how ours is made."""
+
+    subnets: tuple[str, ...] = ()
+    """Ids of the user's own private subnets; empty: voicecore makes a VPC."""
+    security_groups: tuple[str, ...] = ()
+    ha: bool = False
+    """A NAT gateway for each zone, so that losing one zone cuts off no calls."""
+
+    @property
+    def given(self) -> bool:
+        """Whether the network is the user's."""
+        return bool(self.subnets)
+
+
+@dataclass(frozen=True)
+class Turn:
+    """Where TURN credentials come from, and for how many calls at once."""
+
+    source: str = TURN_SOURCES[0]
+    peak_calls: int = 10
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One deployment of the project, as `dev` or `prod`. Times are seconds."""
+
+    name: str
+    region: str
+    account: str | None = None
+    """The only account that it may be deployed to; None: any."""
+    idle_timeout: int = IDLE_TIMEOUT
+    max_lifetime: int = MAX_LIFETIME
+    log_retention_days: int = LOG_RETENTION_DAYS
 
 
 @dataclass(frozen=True)
@@ -27,6 +96,22 @@ class Project:
     pipeline: str
     region: str
     services: dict[str, str]
+    network: str = PUBLIC
+    vpc: Vpc = Vpc()
+    turn: Turn = Turn()
+    stages: dict[str, Stage] = field(default_factory=dict[str, Stage])
+
+    def stage(self, name: str = names.DEFAULT_STAGE) -> Stage:
+        """The stage of that name. Raises BadProject if voicecore.toml has none."""
+        stage = self.stages.get(name)
+        if stage is None:
+            known = tuple(self.stages)
+            raise BadProject(
+                f"{self.root / FILE} has no stage {name!r}"
+                f"{_did_you_mean(name, known) or _one_of(known)}.",
+                f"To add it, write this at the end of {FILE}:  [stages.{name}]",
+            )
+        return stage
 
     @property
     def agent(self) -> Path:
@@ -82,22 +167,59 @@ def load_project(root: Path) -> Project:
     if mistakes:
         raise BadProject(_report(path, text, mistakes))
     pipeline = PIPELINES[answers["pipeline"]]
+    transports = tuple(answers["transports"])
+    vpc: dict[str, Any] = answers.get("vpc", {})
     return Project(
         root=root,
         name=answers["name"],
-        transports=tuple(answers["transports"]),
+        transports=transports,
         pipeline=pipeline.name,
         region=answers["region"],
         services=services_of(pipeline, answers.get("services", {})),
+        network=answers.get("network") or network_for([TRANSPORTS[t] for t in transports], vpc),
+        vpc=Vpc(
+            subnets=tuple(vpc.get("subnets", ())),
+            security_groups=tuple(vpc.get("security_groups", ())),
+            ha=vpc.get("ha", False),
+        ),
+        turn=Turn(**answers.get("turn", {})),
+        stages=dict(_stages(answers)),
     )
+
+
+def network_for(transports: Iterable[Transport], vpc: object) -> str:
+    """The network mode where none is chosen: PUBLIC, unless something needs a VPC.
+
+    PUBLIC costs nothing while nobody calls, and starts a session sooner.
+    """
+    return VPC if vpc or any(t.not_public for t in transports) else PUBLIC
+
+
+def _stages(answers: dict[str, Any]) -> Iterator[tuple[str, Stage]]:
+    listed: dict[str, dict[str, Any]] = {names.DEFAULT_STAGE: {}, **answers.get("stages", {})}
+    for name, own in listed.items():
+        lifetime = own.get("max_lifetime", MAX_LIFETIME)
+        yield (
+            name,
+            Stage(
+                name,
+                region=own.get("region", answers["region"]),
+                account=own.get("account", answers.get("account")),
+                # As AWS does it: a life shorter than the default idle time shortens that, too.
+                idle_timeout=own.get("idle_timeout", min(IDLE_TIMEOUT, lifetime)),
+                max_lifetime=lifetime,
+                log_retention_days=own.get("log_retention_days", LOG_RETENTION_DAYS),
+            ),
+        )
 
 
 def mistakes_in(answers: dict[str, Any]) -> Iterator[Mistake]:
     """Everything wrong with the answers of a voicecore.toml, or of `voicecore init`."""
-    known = ("name", "transports", "pipeline", "region", "services", "voicecore")
-    for key in answers:
-        if key not in known:
-            yield Mistake(key, f"is no setting{_did_you_mean(key, known)}")
+    known = (
+        "name", "transports", "pipeline", "region", "services", "voicecore",
+        "account", "network", "vpc", "turn", "stages",
+    )  # fmt: skip
+    yield from _unknown_keys("", answers, known)
     for key in ("name", "transports", "pipeline", "region"):
         if key not in answers:
             yield Mistake(key, "is missing")
@@ -123,8 +245,37 @@ def mistakes_in(answers: dict[str, Any]) -> Iterator[Mistake]:
     record = PIPELINES.get(pipeline) if isinstance(pipeline, str) else None
     if record:
         yield from _service_mistakes(record, chosen)
+    place = _Place(record, chosen, any(t.turn for t in _known_transports(answers)))
     if "region" in answers:
-        yield from _region_mistakes(answers["region"], record, chosen)
+        yield from _region_mistakes("region", answers["region"], place)
+
+    yield from _account_mistakes("account", answers)
+    yield from network_mistakes(answers, _known_transports(answers))
+    turn = answers.get("turn", {})
+    if not isinstance(turn, dict):
+        yield Mistake("turn", "must be a table")
+    else:
+        yield from _turn_mistakes(cast("dict[str, Any]", turn))
+    stages = answers.get("stages", {})
+    if not isinstance(stages, dict):
+        yield Mistake("stages", "must be a table, with a table for each stage")
+    else:
+        for name, stage in cast("dict[str, Any]", stages).items():
+            yield from _stage_mistakes(name, stage, place)
+
+
+def _unknown_keys(table: str, settings: Iterable[str], known: tuple[str, ...]) -> Iterator[Mistake]:
+    for key in settings:
+        if key not in known:
+            hint = _did_you_mean(key, known) or (_one_of(known) if table else "")
+            yield Mistake(f"{table}{key}", f"is no setting{hint}")
+
+
+def _known_transports(answers: dict[str, Any]) -> list[Transport]:
+    chosen = answers.get("transports")
+    if not isinstance(chosen, list):
+        return []
+    return [t for t in TRANSPORTS.values() if t.name in cast("list[object]", chosen)]
 
 
 def _transport_mistakes(transports: object) -> Iterator[Mistake]:
@@ -150,19 +301,131 @@ def _service_mistakes(pipeline: Pipeline, services: dict[str, Any]) -> Iterator[
             yield _unknown(stage, service, options)
 
 
-def _region_mistakes(
-    region: object, pipeline: Pipeline | None, services: dict[str, Any]
-) -> Iterator[Mistake]:
+@dataclass(frozen=True)
+class _Place:
+    """What a region must have."""
+
+    pipeline: Pipeline | None
+    services: dict[str, Any]
+    turn: bool
+
+
+def _region_mistakes(key: str, region: object, place: _Place) -> Iterator[Mistake]:
     if region not in regions.AGENTCORE:
         yield Mistake(
-            "region",
+            key,
             f"{region!r} is no region of AgentCore Runtime"
             f"{_did_you_mean(str(region), regions.AGENTCORE) or _one_of(regions.AGENTCORE)}",
         )
-    elif pipeline and region not in (good := regions_of(pipeline, services_of(pipeline, services))):
+        return
+    pipeline = place.pipeline
+    good = regions.AGENTCORE
+    if pipeline:
+        good = regions_of(pipeline, services_of(pipeline, place.services))
+        if region not in good:
+            yield Mistake(
+                key, f"{region!r} lacks a model of pipeline {pipeline.name!r}{_one_of(good)}"
+            )
+    if place.turn and region not in regions.KVS:
+        both = tuple(r for r in good if r in regions.KVS)
+        yield Mistake(key, f"{region!r} has no TURN of Kinesis Video Streams{_one_of(both)}")
+
+
+def _account_mistakes(key: str, settings: dict[str, Any]) -> Iterator[Mistake]:
+    account = settings.get("account", "0" * 12)
+    if not isinstance(account, str) or not _ACCOUNT.fullmatch(account):
+        yield Mistake(key, 'must be 12 digits in quotes, as "123456789012"')
+
+
+def network_mistakes(answers: dict[str, Any], transports: Sequence[Transport]) -> Iterator[Mistake]:
+    """What is wrong with `network` and [vpc], for these transports."""
+    network, vpc = answers.get("network"), answers.get("vpc", {})
+    if network is not None and network not in (VPC, PUBLIC):
+        yield _unknown("network", network, (VPC, PUBLIC))
+    if network == PUBLIC:
+        for transport in transports:
+            if transport.not_public:
+                yield Mistake(
+                    "network", f"{PUBLIC!r} cannot carry {transport.name!r}: {transport.not_public}"
+                )
+        if vpc:
+            yield Mistake("vpc", f'is used only with network = "{VPC}"')
+    if not isinstance(vpc, dict):
+        yield Mistake("vpc", "must be a table")
+        return
+    yield from _vpc_mistakes(cast("dict[str, Any]", vpc))
+
+
+def _vpc_mistakes(vpc: dict[str, Any]) -> Iterator[Mistake]:
+    yield from _unknown_keys("vpc.", vpc, (*_VPC_LISTS, "ha"))
+    for key, pattern in _VPC_LISTS.items():
+        if key in vpc:
+            yield from _id_mistakes(f"vpc.{key}", vpc[key], pattern)
+    for key, other in (("subnets", "security_groups"), ("security_groups", "subnets")):
+        if vpc.get(key) and not vpc.get(other):
+            yield Mistake(f"vpc.{key}", f"needs {other} with it, in the same VPC")
+    if not isinstance(vpc.get("ha", False), bool):
+        yield Mistake("vpc.ha", "must be true or false")
+    elif vpc.get("ha") and vpc.get("subnets"):
+        yield Mistake("vpc.ha", "is about the network that voicecore makes, and subnets are yours")
+
+
+def _id_mistakes(key: str, value: object, pattern: re.Pattern[str]) -> Iterator[Mistake]:
+    ids = cast("list[object]", value)
+    if not isinstance(value, list) or not 1 <= len(ids) <= _VPC_LIST_MAX:
+        yield Mistake(key, f"must be a list of 1 to {_VPC_LIST_MAX} ids")
+        return
+    for item in ids:
+        if not isinstance(item, str) or not pattern.fullmatch(item):
+            example = pattern.pattern.split("-")[0] + "-0123456789abcdef0"
+            yield Mistake(key, f"{item!r} is no id; one looks like {example!r}")
+    if len(set(map(str, ids))) < len(ids):
+        yield Mistake(key, "names one id twice")
+
+
+def _turn_mistakes(turn: dict[str, Any]) -> Iterator[Mistake]:
+    yield from _unknown_keys("turn.", turn, ("source", "peak_calls"))
+    source = turn.get("source", TURN_SOURCES[0])
+    if source not in TURN_SOURCES:
+        yield _unknown("turn.source", source, TURN_SOURCES)
+    yield from _number_mistakes("turn.peak_calls", turn.get("peak_calls", 1), (1, PEAK_CALLS_MAX))
+
+
+def _stage_mistakes(name: str, stage: object, place: _Place) -> Iterator[Mistake]:
+    for mistake in names.stage_mistakes_in(name):
+        yield Mistake(f"stages.{name}", f"{name!r}: {mistake}")
+    if not isinstance(stage, dict):
+        yield Mistake(f"stages.{name}", f"must be a table: [stages.{name}]")
+        return
+    own = cast("dict[str, Any]", stage)
+    table = f"stages.{name}."
+    yield from _unknown_keys(
+        table, own, ("region", "account", "idle_timeout", "max_lifetime", "log_retention_days")
+    )
+    if "region" in own:
+        yield from _region_mistakes(f"{table}region", own["region"], place)
+    yield from _account_mistakes(f"{table}account", own)
+    times = [
+        *_number_mistakes(f"{table}idle_timeout", own.get("idle_timeout", 60), LIFETIMES, "s"),
+        *_number_mistakes(f"{table}max_lifetime", own.get("max_lifetime", 60), LIFETIMES, "s"),
+    ]
+    yield from times
+    if not times and own.get("idle_timeout", 0) > own.get("max_lifetime", MAX_LIFETIME):
+        yield Mistake(f"{table}idle_timeout", "is longer than max_lifetime")
+    days = own.get("log_retention_days", LOG_RETENTION_DAYS)
+    if isinstance(days, bool) or days not in _RETENTIONS:
         yield Mistake(
-            "region", f"{region!r} lacks a model of pipeline {pipeline.name!r}{_one_of(good)}"
+            f"{table}log_retention_days",
+            f"{days!r} is not one of CloudWatch's: {', '.join(map(str, _RETENTIONS))}",
         )
+
+
+def _number_mistakes(
+    key: str, value: object, limits: tuple[int, int], unit: str = ""
+) -> Iterator[Mistake]:
+    low, high = limits
+    if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
+        yield Mistake(key, f"must be a whole number from {low} to {high}{' ' * bool(unit)}{unit}")
 
 
 def _unknown(key: str, value: object, choices: tuple[str, ...]) -> Mistake:
@@ -186,9 +449,33 @@ def _report(path: Path, text: str, mistakes: list[Mistake]) -> str:
 
 
 def _place(text: str, key: str) -> str:
-    # tomllib keeps no positions, so the line is looked up: keys are unique in this file.
-    pattern = re.compile(rf"^\s*(\[\s*)?[\"']?{re.escape(key)}[\"']?\s*(\]|=)")
+    """Where in the file the mistake is; the end, if the key is not there at all."""
+    lines = _lines(text)
+    # Of "stages.prod.region" what is written: itself, or the table that it is missing from.
+    for path in reversed(list(accumulate(key.split("."), "{}.{}".format))):
+        if path in lines:
+            return f"line {lines[path]}"
+    number = lines.get(f"services.{key}")  # a stage of the pipeline, as init's flags name it
+    return f"line {number}" if number else "end"
+
+
+# tomllib keeps no positions, so they are looked up: a table's header, or a key that is set.
+_HEADER = re.compile(r"\s*\[([^\[\]=]+)\]")
+_SETTING = re.compile(r"\s*([\w.\"' -]+?)\s*=")
+
+
+def _lines(text: str) -> dict[str, int]:
+    """The number of the line in which each table begins and each key is set, by dotted path."""
+    table = ""
+    found: dict[str, int] = {}
     for number, line in enumerate(text.splitlines(), start=1):
-        if pattern.match(line):
-            return f"line {number}"
-    return "end"
+        if header := _HEADER.match(line):
+            table = _path(header[1])
+            found.setdefault(table, number)
+        elif setting := _SETTING.match(line):
+            found.setdefault(f"{table}.{_path(setting[1])}".lstrip("."), number)
+    return found
+
+
+def _path(written: str) -> str:
+    return ".".join(part.strip().strip("\"'") for part in written.split("."))

@@ -24,6 +24,16 @@ TRANSCRIBE_STREAMING = tuple(
 )
 POLLY = tuple(region for region in AGENTCORE if region not in ("eu-south-1", "ap-south-2"))
 
+# Kinesis Video Streams availability page (WebRTC), cut down to AgentCore's regions.
+KVS = tuple(
+    region
+    for region in AGENTCORE
+    if region
+    not in (
+        "us-west-1", "eu-south-1", "eu-north-1", "ap-south-2", "ap-southeast-7", "us-gov-west-1",
+    )
+)  # fmt: skip
+
 # Nova 2 Lite is offered through inference profiles only; these regions have no
 # geographic one (Amazon Nova 2 User Guide, model availability).
 _GLOBAL_PROFILE_ONLY = ("eu-west-2", "ap-south-1", "ap-south-2", "sa-east-1")
