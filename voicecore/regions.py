@@ -40,8 +40,11 @@ _GLOBAL_PROFILE_ONLY = ("eu-west-2", "ap-south-1", "ap-south-2", "sa-east-1")
 
 DEFAULT = "us-east-1"
 
+NOVA_SONIC_MODEL = "amazon.nova-2-sonic-v1:0"
+NOVA_LITE_MODEL = "amazon.nova-2-lite-v1:0"
 
-def inference_profile_for(region: str, model: str = "amazon.nova-2-lite-v1:0") -> str:
+
+def inference_profile_for(region: str, model: str = NOVA_LITE_MODEL) -> str:
     """The cross-region inference profile of `model` that a runtime in `region` may call.
 
     A prefix of another geography is refused as "model identifier is invalid".
