@@ -21,10 +21,11 @@ from typing import Any, TypeVar, cast
 
 from botocore.exceptions import ClientError
 
+from voicecore import names
 from voicecore.cloud.catalogue import failure_in
 from voicecore.cloud.pace import Pause, pauses
 from voicecore.cloud.session import NO_ANSWER, AwsRefused, code_of, denial_of, words_of
-from voicecore.cloud.stack import Stack
+from voicecore.cloud.stack import Json, Stack
 
 OFFLINE_PATIENCE = 120.0
 """Seconds for which a lost network is waited for while a stack is watched."""
@@ -85,6 +86,13 @@ class Live:
     parameters: Mapping[str, str] = field(default_factory=dict[str, str])
     outputs: Mapping[str, str] = field(default_factory=dict[str, str])
     tags: Mapping[str, str] = field(default_factory=dict[str, str])
+    updated: datetime | None = None
+    """When it was last changed, or made."""
+
+    @property
+    def stands(self) -> bool:
+        """Whether all of it is there, so that it can be updated."""
+        return next_step(self.status) is Step.UPDATE
 
 
 @dataclass(frozen=True)
@@ -174,10 +182,17 @@ class CloudFormation:
 
     def is_same(self, stack: Stack, live: Live) -> bool:
         """Whether the stack is already what it should be, so that nothing need be changed."""
-        if dict(live.tags) != stack.tags or dict(live.parameters) != _parameters_of(stack):
-            return False
+        return (
+            live.stands
+            and dict(live.tags) == stack.tags
+            and dict(live.parameters) == _parameters_of(stack)
+            and self.template_of(live) == stack.template
+        )
+
+    def template_of(self, live: Live) -> Json:
+        """The template by which the stack was last changed."""
         body = self._ask(lambda: self._client.get_template(StackName=live.id))["TemplateBody"]
-        return (json.loads(body) if isinstance(body, str) else body) == stack.template
+        return json.loads(body) if isinstance(body, str) else body
 
     def wait(self, name: str, tell: Tell) -> Live | None:
         """The stack once AWS does nothing with it, whoever began what it does."""
@@ -190,33 +205,13 @@ class CloudFormation:
             self._pause(next(waits))
         return live
 
-    def settle(self, name: str, tell: Tell) -> Live | None:
-        """The stack in a state from which it can be created or updated; None: it is not there.
-
-        Waits for what goes on, deletes what a failed creation left, takes back failed updates.
-        Raises StackFailed if AWS cannot do that.
-        """
-        live = self.wait(name, tell)
-        match next_step(live.status if live else None):
-            case Step.DELETE if live:
-                self.delete(live, tell)
-                return None
-            case Step.ROLL_BACK if live:
-                self._roll_back(live, self._client.rollback_stack, tell)
-                return self.find(name)
-            case Step.FINISH_ROLL_BACK if live:
-                self._roll_back(live, self._client.continue_update_rollback, tell)
-                return self.find(name)
-            case _:
-                return live
-
     def propose(self, stack: Stack, live: Live | None) -> ChangeSet | None:
         """A change set that would make the stack what it should be; None if nothing would change.
 
         Raises NotOurs for a stack that voicecore did not make, StackBusy if somebody is at it.
         """
-        exists = live is not None and next_step(live.status) is Step.UPDATE
-        if live and exists and "voicecore:project" not in live.tags:
+        exists = live is not None and live.stands
+        if live and exists and names.TAG_PROJECT not in live.tags:
             raise NotOurs(
                 f"There is a stack {stack.name} already, and voicecore did not make it.",
                 "Give the project another name in voicecore.toml, or delete that stack.",
@@ -269,13 +264,28 @@ class CloudFormation:
         self._follow_or_raise(change_set.stack_id, before, tell)
         return cast(Live, self.find(change_set.stack_id))
 
-    def apply(self, stack: Stack, tell: Tell) -> Live:
-        """The stack as it should be, from whatever state it is in."""
-        live = self.settle(stack.name, tell)
-        if live and next_step(live.status) is Step.UPDATE and self.is_same(stack, live):
+    def apply(self, stack: Stack, since: Live | None, tell: Tell) -> Live:
+        """The stack as it should be, from whatever state it was left in.
+
+        Raises StackBusy if it is not what it was when `since` was read: the plan was another.
+        """
+        live = self.find(stack.name)
+        if _state_of(live) != _state_of(since):
+            raise self._busy(stack.name)
+        if live and self.is_same(stack, live):
             return live
-        change_set = self.propose(stack, live)
-        return self.execute(change_set, tell) if change_set else cast(Live, live)
+        ready = self._mend(live, tell) if live else None
+        change_set = self.propose(stack, ready)
+        return self.execute(change_set, tell) if change_set else cast(Live, ready)
+
+    def ensure(self, stack: Stack, tell: Tell) -> Live:
+        """A stack that stages share as it should be; who else changes it is waited for."""
+        while True:
+            live = self.wait(stack.name, tell)
+            try:
+                return self.apply(stack.over(live.parameters) if live else stack, live, tell)
+            except StackBusy:
+                self._pause(1)
 
     def delete(self, live: Live, tell: Tell) -> None:
         """Delete a stack and all that it made. Raises StackFailed for what AWS cannot delete."""
@@ -287,6 +297,23 @@ class CloudFormation:
         """What the stack has made, as `ListStackResources` says it."""
         pages = self._client.get_paginator("list_stack_resources").paginate(StackName=name)
         return [entry for page in pages for entry in page["StackResourceSummaries"]]
+
+    def _mend(self, live: Live, tell: Tell) -> Live | None:
+        """The stack in a state from which it can be created (None) or updated."""
+        match next_step(live.status):
+            case Step.DELETE:
+                self.delete(live, tell)
+                return None
+            case Step.ROLL_BACK:
+                self._roll_back(live, self._client.rollback_stack, tell)
+                return self.find(live.name)
+            case Step.FINISH_ROLL_BACK:
+                self._roll_back(live, self._client.continue_update_rollback, tell)
+                return self.find(live.name)
+            case Step.WAIT:
+                raise self._busy(live.name)
+            case Step.CREATE | Step.UPDATE:
+                return live
 
     def _roll_back(self, live: Live, begin: Callable[..., Any], tell: Tell) -> None:
         before = self._last_event(live.id)
@@ -405,6 +432,13 @@ def _help(words: str, status: str, again: str) -> str:
     return "\n".join([*advice, f"Then go on:  {again}"])
 
 
+def _state_of(live: Live | None) -> tuple[str, str, datetime | None] | None:
+    """What tells one state of a stack from another; a mere proposal is no stack yet."""
+    if live is None or next_step(live.status) is Step.CREATE:
+        return None
+    return live.id, live.status, live.updated
+
+
 def _parameters_of(stack: Stack) -> dict[str, str]:
     declared: Mapping[str, Any] = stack.template.get("Parameters", {})
     defaults = {name: p["Default"] for name, p in declared.items() if "Default" in p}
@@ -422,6 +456,7 @@ def _live(stack: Mapping[str, Any]) -> Live:
         },
         outputs={o["OutputKey"]: o.get("OutputValue", "") for o in stack.get("Outputs", ())},
         tags={t["Key"]: t["Value"] for t in stack.get("Tags", ())},
+        updated=stack.get("LastUpdatedTime") or stack.get("CreationTime"),
     )
 
 

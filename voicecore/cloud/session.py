@@ -201,6 +201,11 @@ def code_of(error: botocore.ClientError) -> str:
     return str(error.response.get("Error", {}).get("Code", ""))
 
 
+def is_denied(error: botocore.ClientError) -> bool:
+    """Whether a permission is missing."""
+    return code_of(error) in _DENIED
+
+
 def words_of(error: botocore.ClientError) -> str:
     """AWS's own sentence on the error."""
     return str(error.response.get("Error", {}).get("Message", "")) or str(error)

@@ -38,7 +38,7 @@ def over(client: Any) -> CloudFormation:
 
 def apply(client: Any, stack: Stack = STACK) -> list[Event]:
     events: list[Event] = []
-    live = over(client).apply(stack, events.append)
+    live = over(client).ensure(stack, events.append)
     assert live.name == stack.name
     return events
 
@@ -193,6 +193,28 @@ class AnswersGetLost(CloudFormationDouble):
     def execute_change_set(self, ChangeSetName: str, ClientRequestToken: str) -> Any:
         super().execute_change_set(ChangeSetName, ClientRequestToken)
         return super().execute_change_set(ChangeSetName, ClientRequestToken)
+
+
+def test_a_plan_that_is_not_of_this_state_any_more_is_not_carried_out() -> None:
+    client = CloudFormationDouble()
+    client.has(STACK.name, "CREATE_COMPLETE")
+    cloud = over(client)
+    planned = cloud.find(STACK.name)
+    client.begins(STACK.name, "UPDATE_IN_PROGRESS", "UPDATE_COMPLETE")
+    with pytest.raises(StackBusy):
+        cloud.apply(STACK, planned, print)
+    client.calls.clear()
+    cloud.wait(STACK.name, print)
+    with pytest.raises(StackBusy):
+        cloud.apply(STACK, planned, print)
+    assert client.changed == []
+
+
+def test_two_first_deploys_make_one_stack() -> None:
+    client = CloudFormationDouble()
+    cloud = over(client)
+    cloud.propose(STACK, None)  # the other's, which was not executed yet
+    assert cloud.apply(STACK, None, print).status == "CREATE_COMPLETE"
 
 
 def test_a_lost_answer_is_not_taken_for_another_deploy() -> None:
