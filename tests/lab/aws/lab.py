@@ -1,0 +1,127 @@
+"""Starts the stand-in and takes it down again."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from tests.lab.aws import agentcore, ec2, identity, quotas, video
+from tests.lab.aws.clock import NONE, Clock, Durations
+from tests.lab.aws.cloudformation import api as cloudformation
+from tests.lab.aws.faults import Faults
+from tests.lab.aws.front import Front
+from tests.lab.aws.journal import Journal
+from tests.lab.aws.server import Server
+from tests.lab.aws.world import ACCOUNT, Caller, World, new_caller
+
+_HANDLERS = (
+    agentcore.HANDLERS
+    | video.HANDLERS
+    | quotas.HANDLERS
+    | cloudformation.HANDLERS
+    | ec2.HANDLERS
+    | identity.HANDLERS
+)
+
+
+@dataclass(frozen=True)
+class Aws:
+    """The running stand-in: how to reach it, what it saw, what is in it, how to break it."""
+
+    url: str
+    caller: Caller
+    region: str
+    world: World
+
+    @property
+    def clock(self) -> Clock:
+        return self.world.clock
+
+    @property
+    def journal(self) -> Journal:
+        return self.world.journal
+
+    @property
+    def faults(self) -> Faults:
+        return self.world.faults
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What a program needs in its environment to take this for AWS, and nothing else for it."""
+        return {
+            "AWS_ENDPOINT_URL": self.url,
+            "AWS_REGION": self.region,
+            "AWS_DEFAULT_REGION": self.region,
+            "AWS_CONFIG_FILE": os.devnull,
+            "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+            "AWS_EC2_METADATA_DISABLED": "true",
+            **self.caller.environment(),
+        }
+
+    def client(self, service: str, region: str | None = None, caller: Caller | None = None, **more: Any) -> Any:
+        """A boto3 client of this AWS, over HTTP."""
+        import boto3
+        from botocore.config import Config
+
+        caller = caller or self.caller
+        return boto3.client(
+            service,
+            endpoint_url=self.url,
+            region_name=region or self.region,
+            aws_access_key_id=caller.access_key_id,
+            aws_secret_access_key=caller.secret_access_key,
+            aws_session_token=caller.session_token,
+            **{"config": Config(retries={"total_max_attempts": 1}, s3={"addressing_style": "path"}), **more},
+        )
+
+    def new_caller(self, account: str = ACCOUNT, temporary: bool = True) -> Caller:
+        """Keys of another identity, or of another account."""
+        made = new_caller(account, temporary=temporary)
+        self.world.callers[made.access_key_id] = made
+        return made
+
+    def set_quota(self, service: str, code: str, value: float) -> None:
+        quotas.set_quota(self.world, service, code, value)
+
+
+@contextmanager
+def aws_standin(
+    *,
+    durations: Durations = NONE,
+    time_scale: float = 1.0,
+    region: str = "us-east-1",
+    account: str = ACCOUNT,
+    echo: bool = False,
+    images: Callable[[str], bool] | None = None,
+    turn: video.Turn | None = None,
+    port: int = 0,
+) -> Iterator[Aws]:
+    """Runs the stand-in in threads of this process; one at a time, for moto's state is global.
+
+    `time_scale` 10 lets its clock run ten times as fast. `images` says whether a registry has an
+    image (`<account>.dkr.ecr...@sha256:...`), beside those that moto's ECR knows.
+    Raises AssertionError at the end when the stand-in itself failed at something.
+    """
+    caller = new_caller(account)
+    world = World(durations, Clock(time_scale), Journal(echo), images=images)
+    world.callers[caller.access_key_id] = caller
+    front = Front(world, _HANDLERS)
+    server = Server(lambda request: front.handle(request, "client"), port)
+    world.of(dict, "addresses")["url"] = server.url
+    if turn is not None:
+        world.state["turn",] = turn
+    serving = world.start(server.serve_forever, "stand-in")
+    try:
+        yield Aws(server.url, caller, region, world)
+    finally:
+        world.clock.stop()
+        server.shutdown()
+        server.server_close()
+        serving.join(5)
+        for thread in world.threads:
+            thread.join(5)
+    if world.bugs:
+        raise AssertionError(f"the stand-in failed: {world.bugs}") from world.bugs[0]
