@@ -147,10 +147,11 @@ Finder = Callable[[Aws, str, str], Iterable[Thing]]
 
 
 def _all(aws: Aws, finders: Iterable[Finder], project: str, stage: str) -> list[Thing]:
+    def found(find: Finder) -> list[Thing]:
+        return list(find(aws, project, stage))
+
     with ThreadPoolExecutor(max_workers=8) as pool:
-        # A finder asks as its answers are taken, so `list` is what takes the time.
-        answers = pool.map(lambda find: list(find(aws, project, stage)), finders)
-        return [thing for things in answers for thing in things]
+        return [thing for things in pool.map(found, finders) for thing in things]
 
 
 def _runtime(aws: Aws, project: str, stage: str) -> Iterator[Thing]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -50,6 +50,10 @@ class Runtime:
     """Why it failed; empty if it did not."""
     image: str
     """With its digest, where it was deployed by one."""
+    role: str
+    network: str
+    """PUBLIC or VPC."""
+    environment: Mapping[str, str] = field(repr=False)
     description: str
     updated: datetime
     mmdsv2: bool
@@ -189,6 +193,9 @@ def _runtime(described: Mapping[str, Any]) -> Runtime:
         status=described["status"],
         reason=described.get("failureReason", ""),
         image=artifact.get("containerConfiguration", {}).get("containerUri", ""),
+        role=described["roleArn"],
+        network=described["networkConfiguration"]["networkMode"],
+        environment=described.get("environmentVariables", {}),
         description=described.get("description", ""),
         updated=described["lastUpdatedAt"],
         mmdsv2=mending(described) is None,
