@@ -29,6 +29,8 @@ SECRET = "Secret"  # noqa: S105 - a logical id
 HEADERS = ("X-Amzn-Bedrock-AgentCore-Runtime-Custom-Transport",)
 """Headers of a caller that reach the agent: it asks this one how audio comes (agent/app.py)."""
 
+_DESCRIPTION_MAX = 1200  # characters (CloudFormation's schema)
+
 # Longer than any ARN that Ref gives: what a variable counts whose value is not known yet.
 _ARN_LENGTH = 160
 
@@ -163,7 +165,7 @@ def _runtime(deployment: Deployment, settings: Environment, history: Sequence[Ve
     }
     if history:
         # AgentCore keeps the description with each of its own versions.
-        properties["Description"] = history[-1].title
+        properties["Description"] = history[-1].title[:_DESCRIPTION_MAX]
         properties["Tags"] = versions.tags_of(history)
     return Resource("AWS::BedrockAgentCore::Runtime", properties)
 

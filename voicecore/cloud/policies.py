@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from voicecore import names, regions
+from voicecore.cloud import turn
 from voicecore.cloud.deployment import Deployment
 from voicecore.cloud.stack import Json, arn, sub
 
@@ -93,7 +94,7 @@ def execution_statements(deployment: Deployment, secret: Any = None) -> list[Sta
         if service.name in _OF_SERVICES:
             statements.append(_OF_SERVICES[service.name](deployment))
     if deployment.needs_turn:
-        prefix = names.channel_name_for(deployment.name, deployment.stage.name, 0)[:-1]
+        prefix = turn.prefix_of(deployment)
         statements.append(
             Statement(
                 "Turn",
@@ -160,34 +161,37 @@ def deployer_statements(
     """What whoever deploys this stage must be allowed to do.
 
     CloudFormation acts with the caller's permissions, so they cover what the stacks make; only
-    things that carry the project's name, wherever IAM can tell.
+    things that carry the names of project and stage, wherever IAM can tell.
     """
-    name, region = deployment.name, deployment.stage.region
+    name, stage, region = deployment.name, deployment.stage.name, deployment.stage.region
 
     def within(service: str, *resources: str, region: str = region) -> tuple[str, ...]:
         return tuple(f"arn:{partition}:{service}:{region}:{account}:{r}" for r in resources)
 
-    role = within("iam", f"role/voicecore-{name}-*", region="")
-    runtimes = within(
-        "bedrock-agentcore",
-        f"runtime/{deployment.name.replace('-', '_')}_*",
-        "workload-identity-directory/*",
+    role = within("iam", f"role/{names.role_name_for(name, stage, region)}", region="")
+    stacks = (
+        names.images_stack_name_for(name),
+        names.network_stack_name_for(name),
+        names.stack_name_for(name, stage),
     )
+    groups = f"log-group:{names.log_group_for(deployment.runtime_name, '*')}"
     statements = [
         Statement(
             "Stacks",
             _actions("cloudformation", _STACK_ACTIONS),
-            within("cloudformation", f"stack/voicecore-{name}-*/*"),
+            within("cloudformation", *(f"stack/{stack}/*" for stack in stacks)),
         ),
         Statement(
             "Look",
             (
+                "bedrock-agentcore:ListAgentRuntimeEndpoints",
+                "bedrock-agentcore:ListAgentRuntimeVersions",
+                "bedrock-agentcore:ListAgentRuntimes",
                 "cloudformation:DescribeStackDriftDetectionStatus",
                 "ecr:GetAuthorizationToken",
                 "logs:DescribeLogGroups",
                 "servicequotas:GetServiceQuota",
                 "tag:GetResources",
-                "bedrock-agentcore:ListAgentRuntimes",
             ),
         ),
         Statement(
@@ -204,19 +208,25 @@ def deployer_statements(
         ),
         # AgentCore has given the runtime no id yet, so IAM has no name to go by.
         Statement("NewRuntime", _actions("bedrock-agentcore", _NEW_RUNTIME_ACTIONS)),
-        Statement("Runtime", _actions("bedrock-agentcore", _RUNTIME_ACTIONS), runtimes),
+        Statement(
+            "Runtime",
+            _actions("bedrock-agentcore", _RUNTIME_ACTIONS),
+            within(
+                "bedrock-agentcore",
+                f"runtime/{deployment.runtime_name}-*",
+                "workload-identity-directory/*",
+            ),
+        ),
         Statement(
             "Logs",
             _actions("logs", _LOG_ACTIONS),
-            within(
-                "logs",
-                f"log-group:/aws/bedrock-agentcore/runtimes/{deployment.name.replace('-', '_')}_*",
-            ),
+            within("logs", groups, f"{groups}:log-stream:*"),
         ),
         Statement(
             "Secret",
             _actions("secretsmanager", _KEY_ACTIONS),
-            within("secretsmanager", f"secret:voicecore/{name}/*"),
+            # Secrets Manager puts six characters of its own at the end.
+            within("secretsmanager", f"secret:{names.secret_name_for(name, stage)}-*"),
         ),
     ]
     if deployment.needs_turn:
@@ -224,7 +234,7 @@ def deployer_statements(
             Statement(
                 "Turn",
                 _actions("kinesisvideo", _CHANNEL_ACTIONS),
-                within("kinesisvideo", f"channel/voicecore-{name}-*/*"),
+                within("kinesisvideo", f"channel/{turn.prefix_of(deployment)}*/*"),
             )
         )
     if deployment.network == "vpc":
@@ -275,9 +285,9 @@ _ROLE_ACTIONS = """
 """
 _NEW_RUNTIME_ACTIONS = "CreateAgentRuntime CreateWorkloadIdentity"
 _RUNTIME_ACTIONS = """
-    GetAgentRuntime UpdateAgentRuntime DeleteAgentRuntime ListAgentRuntimeVersions
+    GetAgentRuntime UpdateAgentRuntime DeleteAgentRuntime
     CreateAgentRuntimeEndpoint GetAgentRuntimeEndpoint UpdateAgentRuntimeEndpoint
-    DeleteAgentRuntimeEndpoint ListAgentRuntimeEndpoints DeleteWorkloadIdentity
+    DeleteAgentRuntimeEndpoint DeleteWorkloadIdentity
     TagResource UntagResource ListTagsForResource
     InvokeAgentRuntime InvokeAgentRuntimeWithWebSocketStream StopRuntimeSession
 """

@@ -56,5 +56,12 @@ def variables_of(deployment: Deployment) -> dict[str, str]:
     pool = pool_of(deployment)
     if not pool:
         return {}
-    prefix = names.channel_name_for(deployment.name, deployment.stage.name, 1).removesuffix("1")
-    return {CHANNEL_PREFIX_VARIABLE: prefix, CHANNEL_COUNT_VARIABLE: str(len(pool))}
+    return {
+        CHANNEL_PREFIX_VARIABLE: prefix_of(deployment),
+        CHANNEL_COUNT_VARIABLE: str(len(pool)),
+    }
+
+
+def prefix_of(deployment: Deployment) -> str:
+    """What the names of the stage's channels begin with; their number follows."""
+    return names.channel_name_for(deployment.name, deployment.stage.name, 0).removesuffix("0")
