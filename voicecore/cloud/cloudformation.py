@@ -408,8 +408,10 @@ class CloudFormation:
 
 def failed(name: str, ending: Ending, again: str) -> StackFailed:
     """The error for a stack that ended badly: its first failures, and what helps."""
-    causes = [e for e in ending.failures if "cancelled" not in e.reason] or ending.failures
-    lines = [f"{e.resource} ({e.type}): {e.reason or e.status}" for e in causes]
+    own = [e for e in ending.failures if "cancelled" not in e.reason] or ending.failures
+    # Of what fails again while it is taken back, the first time is the one to tell.
+    causes = {e.resource: e for e in reversed(own)}.values()
+    lines = [f"{e.resource} ({e.type}): {e.reason or e.status}" for e in reversed(causes)]
     words = "\n".join(lines) or ending.reason
     return StackFailed(
         "\n  ".join([f"The stack {name} ended in {ending.status}:", *words.splitlines()]),

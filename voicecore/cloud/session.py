@@ -97,6 +97,12 @@ class Aws:
         self.region = region
         self.profile = profile
         self.identity = identity
+        self.calls = 0
+        """Requests sent to AWS so far, retries among them."""
+        session.events.register("before-send", self._count)
+
+    def _count(self, **_: Any) -> None:
+        self.calls += 1
 
     @property
     def account(self) -> str:

@@ -1,0 +1,319 @@
+"""`voicecore deploy`: from a project to an agent in AWS that answers calls."""
+
+from __future__ import annotations
+
+import shlex
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+from voicecore.cloud import bringup, export, preflight, prices, session, zones
+from voicecore.cloud.bringup import Standing, Wanted
+from voicecore.cloud.cloudformation import CloudFormation, Event, Live
+from voicecore.cloud.deployment import Deployment, deployment_of
+from voicecore.cloud.environment import Environment, environment_of
+from voicecore.cloud.images_stack import REPOSITORY_URI, images_stack
+from voicecore.cloud.network_stack import network_stack
+from voicecore.cloud.plan import Plan, lines
+from voicecore.cloud.preflight import Finding, Verdict
+from voicecore.cloud.session import Aws
+from voicecore.cloud.together import Together
+from voicecore.commands.progress import shown
+from voicecore.context import Context
+from voicecore.errors import ExitCode, VoicecoreError
+from voicecore.local.environment import dotenv_of
+from voicecore.output import Advance, Output, Span
+from voicecore.project import Project, load_project, mistakes_in
+
+EXPORTED = "cloudformation"
+"""The folder in the project that --export writes to."""
+
+NEXT = "voicecore talk --remote"
+
+
+@dataclass(frozen=True)
+class DeployOptions:
+    """The flags of `voicecore deploy`; None means: not said."""
+
+    project: Path | None = None
+    transport: str | None = None
+    stage: str = "dev"
+    region: str | None = None
+    profile: str | None = None
+    ha: bool = False
+    message: str = ""
+    export: bool = False
+    dry_run: bool = False
+    yes: bool = False
+    json: bool = False
+
+
+class Images(Protocol):
+    """What makes the agent's image."""
+
+    def find(self, project: Project, repository: str) -> str:
+        """The digest by which `repository` has the image already; empty if it has not."""
+        ...
+
+    def build(self, project: Project, repository: Callable[[], str], advance: Advance) -> str:
+        """Build the image and push it; returns its digest.
+
+        The repository is asked for when there is something to push, and may take its time.
+        """
+        ...
+
+
+class BadOption(VoicecoreError):
+    """A flag says something that cannot be."""
+
+    def __init__(self, message: str, hint: str | None = None) -> None:
+        super().__init__(message, hint, ExitCode.USAGE)
+
+
+def run(context: Context, options: DeployOptions, images: Images) -> ExitCode:
+    """Show what a deploy would change and cost; once agreed, do it."""
+    started = time.monotonic()
+    project = load_project(options.project or context.cwd)
+    deployment = deployment_for(project, options)
+    settings = environment_of(dotenv_of(project.agent), deployment.stage.region)
+    if options.export:
+        return _export(context, project, deployment, settings)
+    again = _again(options)
+    with session.refusals(again, options.profile), Together() as together:
+        aws = session.connect(deployment.stage.region, options.profile)
+        _say_where(context.output, deployment, aws)
+        session.check_account(aws.identity, deployment.stage.account)
+        cloud = CloudFormation(aws.client("cloudformation"), again, together.pause)
+
+        standing = bringup.read(aws, cloud, together, deployment, _waiting(context.output))
+        with context.output.step("Looking whether anything would fail"):
+            found = together.start(lambda: _image(images, project, standing))
+            checks = preflight.checks_for(aws, deployment, standing.stacks)
+            findings = preflight.look(checks, together, again)
+            preflight.refuse(findings)
+            wanted = bringup.wanted_of(deployment, settings, _zones(aws, standing), standing)
+            image = together.result(found)
+        _warn(context.output, findings, standing)
+
+        if bringup.is_up(cloud, wanted, standing, image) and standing.agent:
+            bringup.finish(aws, deployment, standing.agent, together.pause)
+            return _report(context, options, standing.agent, wanted, None, aws, started)
+
+        with context.output.step("Comparing with what stands"):
+            parts = bringup.plan(cloud, wanted, standing, image)
+            plan = Plan(parts, tuple(prices.a_minute(deployment)))
+        context.output.lines(lines(plan))
+        if options.dry_run:
+            context.output.say("Nothing was changed.")
+            return _report(context, options, None, wanted, plan, aws, started)
+        _require_agreement(context, options, again)
+
+        live = _bring_up(
+            context, together, aws, cloud, wanted, standing, image, images, project, options
+        )
+        with context.output.step("Seeing that the runtime is ready"):
+            bringup.finish(aws, deployment, live, together.pause)
+    return _report(context, options, live, wanted, plan, aws, started)
+
+
+def deployment_for(project: Project, options: DeployOptions) -> Deployment:
+    """The stage that the flags mean. Raises BadOption, and BadProject for a stage that is none."""
+    deployment = deployment_of(project, options.stage)
+    if options.transport:
+        chosen = tuple(t for t in deployment.transports if t.name == options.transport)
+        if not chosen:
+            raise BadOption(
+                f"The project has no transport {options.transport!r}; "
+                f"it has {', '.join(project.transports)}.",
+                f"Add it:  voicecore add {options.transport}",
+            )
+        deployment = replace(deployment, transports=chosen)
+    if options.region:
+        _check_region(project, options.region)
+        deployment = replace(deployment, stage=replace(deployment.stage, region=options.region))
+    if options.ha:
+        if not deployment.makes_network:
+            raise BadOption(
+                "--ha is about the network that voicecore makes, and this stage has none.",
+                'With network = "vpc" in voicecore.toml it has one.',
+            )
+        deployment = replace(deployment, vpc=replace(deployment.vpc, ha=True))
+    return deployment
+
+
+def _check_region(project: Project, region: str) -> None:
+    answers = {
+        "name": project.name,
+        "transports": list(project.transports),
+        "pipeline": project.pipeline,
+        "services": project.services,
+        "region": region,
+    }
+    for mistake in mistakes_in(answers):
+        raise BadOption(f"--{mistake.key} {mistake.message}.")
+
+
+def _export(
+    context: Context, project: Project, deployment: Deployment, settings: Environment
+) -> ExitCode:
+    """Write the templates, for those who deploy by other means. Asks AWS nothing."""
+    chosen = zones.SUPPORTED[deployment.stage.region][: zones.WANTED]
+    wanted = bringup.wanted_of(deployment, settings, chosen, Standing())
+    shared = [images_stack(deployment)]
+    if deployment.makes_network:
+        shared.append(network_stack(deployment, chosen))
+    folder = project.root / EXPORTED
+    folder.mkdir(exist_ok=True)
+    for name, text in export.files_of([*shared, wanted.agent("", None)]).items():
+        (folder / name).write_text(text, encoding="utf-8")
+        context.output.data(str(folder / name))
+    return ExitCode.OK
+
+
+def _image(images: Images, project: Project, standing: Standing) -> str:
+    """The image by its digest, if the repository has it already; else nothing."""
+    if standing.images is None or not standing.images.stands:
+        return ""
+    repository = standing.images.outputs[REPOSITORY_URI]
+    digest = images.find(project, repository)
+    return f"{repository}@{digest}" if digest else ""
+
+
+def _zones(aws: Aws, standing: Standing) -> tuple[str, ...]:
+    """The zones for a network; one that stands keeps its own."""
+    if standing.network:
+        return zones.SUPPORTED[aws.region][: zones.WANTED]
+    return zones.choose(aws.region, preflight.zones_of(aws))
+
+
+def _bring_up(
+    context: Context,
+    together: Together,
+    aws: Aws,
+    cloud: CloudFormation,
+    wanted: Wanted,
+    standing: Standing,
+    image: str,
+    images: Images,
+    project: Project,
+    options: DeployOptions,
+) -> Live:
+    try:
+        with context.output.tasks() as advance:
+
+            def build(repository: Callable[[], str]) -> str:
+                if image:
+                    return image
+                digest = images.build(project, repository, advance)
+                return f"{repository()}@{digest}"
+
+            return bringup.bring_up(
+                aws, cloud, together, wanted, standing, build, options.message, shown(advance)
+            )
+    except KeyboardInterrupt:
+        context.output.say(
+            f"What was begun in AWS goes on there. To go on with the rest:  {_again(options)}"
+        )
+        raise
+
+
+def _again(options: DeployOptions) -> str:
+    """The command as it was typed."""
+    words = ["voicecore", "deploy"]
+    if options.stage != "dev":
+        words += ["--stage", options.stage]
+    for flag in ("transport", "region", "profile", "project"):
+        if value := getattr(options, flag):
+            words += [f"--{flag}", str(value)]
+    return shlex.join(words + (["--ha"] if options.ha else []))
+
+
+def _say_where(output: Output, deployment: Deployment, aws: Aws) -> None:
+    identity = aws.identity
+    output.lines(
+        [
+            [
+                Span(f"{deployment.name} · {deployment.stage.name}", "bold"),
+                Span(f"  account {identity.account}  region {aws.region}"),
+                Span(f"  as {identity.arn.split(':', 5)[5]}", "dim"),
+            ]
+        ]
+    )
+
+
+def _waiting(output: Output) -> Callable[[Event], None]:
+    told: set[str] = set()
+
+    def tell(event: Event) -> None:
+        if event.stack not in told:
+            told.add(event.stack)
+            output.say(f"• {event.stack} is being changed already; waiting for the end of that")
+
+    return tell
+
+
+def _warn(output: Output, findings: Iterable[Finding], standing: Standing) -> None:
+    for finding in findings:
+        if finding.verdict is Verdict.UNKNOWN:
+            output.warn(f"{finding.check}: {finding.message}")
+    for change in bringup.changes_by_hand(standing):
+        output.warn(f"The runtime was changed by hand: {change}. This deploy sets it right.")
+
+
+def _require_agreement(context: Context, options: DeployOptions, again: str) -> None:
+    if options.yes:
+        return
+    if options.json or not context.interactive:
+        raise BadOption("Nothing was changed: nobody agreed.", f"Agree:  {again} --yes")
+    from voicecore.scaffold import questions
+
+    if not questions.confirm("Do this?"):
+        raise VoicecoreError("Nothing was changed.")
+
+
+def _report(
+    context: Context,
+    options: DeployOptions,
+    live: Live | None,
+    wanted: Wanted,
+    plan: Plan | None,
+    aws: Aws,
+    started: float,
+) -> ExitCode:
+    """What stands now, and what to type next."""
+    seconds = time.monotonic() - started
+    if options.json:
+        context.output.json(_document(live, wanted, plan, aws, seconds))
+        return ExitCode.OK
+    if live is None:
+        return ExitCode.OK
+    name = f"{wanted.deployment.name} · {wanted.deployment.stage.name}"
+    did = f"is up, {seconds:.0f} s" if plan else "is up already; nothing was changed"
+    context.output.lines(
+        [
+            [Span("✓ ", "green"), Span(name, "bold"), Span(f" {did}")],
+            [Span(f"  {live.outputs['RuntimeArn']}", "dim")],
+            [],
+            [Span("Speak to it:  "), Span(NEXT, "bold")],
+        ]
+    )
+    return ExitCode.OK
+
+
+def _document(
+    live: Live | None, wanted: Wanted, plan: Plan | None, aws: Aws, seconds: float
+) -> dict[str, Any]:
+    return {
+        "project": wanted.deployment.name,
+        "stage": wanted.deployment.stage.name,
+        "account": aws.account,
+        "region": aws.region,
+        "changed": bool(live and plan),
+        "plan": plan.json if plan else None,
+        "stack": asdict(live) | {"updated": str(live.updated)} if live else None,
+        "seconds": round(seconds, 1),
+        "calls": aws.calls,
+        "next": [NEXT],
+    }
