@@ -17,10 +17,10 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from tests.lab.aws import quotas, wire
+from tests.lab.aws.refusal import Refused
 from tests.lab.aws.settling import Settling, starting
 from tests.lab.aws.world import Call, Caller, World
 from tests.lab.aws.zones import SUPPORTED
-from tests.lab.aws.refusal import Refused
 
 SERVICE = "bedrock-agentcore-control"
 REGIONS = frozenset(SUPPORTED)
@@ -212,7 +212,9 @@ def create_endpoint(world: World, call: Call) -> dict[str, Any]:
     version = _version_of(runtime, p)
     now = world.clock.now()
     state = starting(world.clock, "CREATING", "READY", world.durations.endpoint)
-    made = Endpoint(p["name"], _id(p["name"]), version, now, now, state, version, p.get("description"))
+    made = Endpoint(
+        p["name"], _id(p["name"]), version, now, now, state, version, p.get("description")
+    )
     runtime.endpoints[p["name"]] = made
     arn = _endpoint_arn(runtime, made)
     place.tags[arn] = dict(p.get("tags", {}))
@@ -467,7 +469,9 @@ def _remember(place: Place, params: dict[str, Any], answer: dict[str, Any]) -> N
 def _check(world: World, call: Call) -> None:
     p = call.params
     _check_network(world, call)
-    size = sum(len(k.encode()) + len(v.encode()) for k, v in p.get("environmentVariables", {}).items())
+    size = sum(
+        len(k.encode()) + len(v.encode()) for k, v in p.get("environmentVariables", {}).items()
+    )
     if size > _ENVIRONMENT_BYTES:
         message = f"Total size of environment variables, {size} bytes, exceeds the maximum of 4 KB"
         raise _invalid(message)
@@ -546,8 +550,6 @@ def _check_image(world: World, call: Call, uri: str) -> None:
             "ecr:GetDownloadUrlForLayer operations."
         )
         raise _invalid(message)
-    if world.images is not None and world.images(uri):
-        return
     ecr = world.client("ecr", found["region"], call.caller, "bedrock-agentcore")
     image = {k: v for k, v in (("imageDigest", found["digest"]), ("imageTag", found["tag"])) if v}
     try:

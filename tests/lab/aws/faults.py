@@ -41,6 +41,7 @@ class Faults:
         self._slow: list[tuple[_Rule, float]] = []
         self._resources: list[tuple[_Rule, str, str]] = []
         self._runtimes: list[tuple[_Rule, str]] = []
+        self._models: set[str] = set()
         self._held: set[str] = set()
         self._kill: tuple[int, Callable[[], object], bool] | None = None
         self._calls = 0
@@ -57,6 +58,10 @@ class Faults:
     def allow(self, *patterns: str) -> None:
         """Takes `deny` of the same patterns back."""
         self._denied = [pattern for pattern in self._denied if pattern not in patterns]
+
+    def deny_model(self, model: str) -> None:
+        """The account has no access to this model of Bedrock."""
+        self._models.add(model)
 
     def throttle(self, pattern: str = "*", times: int | None = None) -> None:
         """The next calls are answered "Rate exceeded", in each service's own words."""
@@ -110,6 +115,9 @@ class Faults:
 
     def denies(self, action: str) -> bool:
         return any(fnmatchcase(action, pattern) for pattern in self._denied)
+
+    def denies_model(self, model: str) -> bool:
+        return model in self._models
 
     def failure(self, action: str) -> Refused | None:
         with self._lock:

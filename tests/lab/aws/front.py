@@ -11,9 +11,9 @@ from botocore.loaders import Loader
 from tests.lab.aws import signature, wire
 from tests.lab.aws.journal import Entry
 from tests.lab.aws.motoside import Moto
+from tests.lab.aws.refusal import Refused
 from tests.lab.aws.wire import Operation, Request, Response
 from tests.lab.aws.world import Call, Caller, Handler, World
-from tests.lab.aws.refusal import Refused
 
 _CREDENTIAL = re.compile(r"Credential=(?P<key>[^/]+)/\d{8}/(?P<region>[^/]+)/(?P<service>[^/]+)/")
 _SKEW_ALLOWED = 300  # seconds; IAM User Guide, signing elements
@@ -47,7 +47,9 @@ class Front:
         operation = wire.find_operation(request, services)
         if operation is None:
             message = f"No operation of {signing} at {request.method} {request.path}."
-            return Response(404, message.encode(), {"x-amzn-errortype": "UnknownOperationException"})
+            return Response(
+                404, message.encode(), {"x-amzn-errortype": "UnknownOperationException"}
+            )
         if by == "client":
             if world.faults.resets(operation.action, after=False):
                 return None

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from moto.backends import get_backend
+
+from tests.lab.aws.refusal import Refused
 from tests.lab.aws.world import Call, Caller, World
 
 
@@ -30,6 +33,29 @@ def create_role(world: World, call: Call) -> dict[str, Any]:
     return answer
 
 
+# IAM User Guide, service-linked roles; AgentCore Developer Guide, service-linked-roles.
+_LINKED = {
+    "network.bedrock-agentcore.amazonaws.com": "AWSServiceRoleForBedrockAgentCoreNetwork",
+    "runtime-identity.bedrock-agentcore.amazonaws.com": (
+        "AWSServiceRoleForBedrockAgentCoreRuntimeIdentity"
+    ),
+}
+
+
+def create_linked_role(world: World, call: Call) -> dict[str, Any]:
+    service = call.params["AWSServiceName"]
+    if service not in _LINKED:
+        return call.moto()
+    name, backend = _LINKED[service], get_backend("iam")[call.account]["aws"]
+    if any(role.name == name for role in backend.roles.values()):
+        message = f"Service role name {name} has been taken in this account, please try a different suffix."
+        raise Refused("InvalidInput", message, 400)
+    answer = call.moto()
+    role = next(r for r in backend.roles.values() if r.arn == answer["Role"]["Arn"])
+    role.name = name
+    return {"Role": {**answer["Role"], "RoleName": name, "Arn": role.arn}}
+
+
 def simulate(world: World, call: Call) -> dict[str, Any]:
     """Allowed is what `faults.deny` does not name: policies are not evaluated."""
     resources = call.params.get("ResourceArns", ["*"])
@@ -53,5 +79,6 @@ HANDLERS = {
     ("sts", "GetCallerIdentity"): caller_identity,
     ("sts", "AssumeRole"): assume_role,
     ("iam", "CreateRole"): create_role,
+    ("iam", "CreateServiceLinkedRole"): create_linked_role,
     ("iam", "SimulatePrincipalPolicy"): simulate,
 }

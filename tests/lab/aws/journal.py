@@ -35,8 +35,12 @@ class Entry:
         return not name.startswith(_READS) and self.action not in _READ_ACTIONS
 
     def __str__(self) -> str:
-        params = {k: "***" if "Secret" in k and k != "SecretId" else v for k, v in self.params.items()}
-        return f"{self.at:8.2f} {self.by:<14} {self.action:<44} {self.answer:<24} {str(params)[:160]}"
+        params = {
+            k: "***" if "Secret" in k and k != "SecretId" else v for k, v in self.params.items()
+        }
+        return (
+            f"{self.at:8.2f} {self.by:<14} {self.action:<44} {self.answer:<24} {str(params)[:160]}"
+        )
 
 
 class Journal:

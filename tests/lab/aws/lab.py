@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from tests.lab.aws import agentcore, ec2, identity, quotas, video
+from tests.lab.aws import agentcore, bedrock, ec2, identity, images, quotas, tagging, video
 from tests.lab.aws.clock import NONE, Clock, Durations
 from tests.lab.aws.cloudformation import api as cloudformation
 from tests.lab.aws.faults import Faults
 from tests.lab.aws.front import Front
+from tests.lab.aws.inventory import Thing, inventory
 from tests.lab.aws.journal import Journal
 from tests.lab.aws.server import Server
 from tests.lab.aws.world import ACCOUNT, Caller, World, new_caller
@@ -24,6 +25,10 @@ _HANDLERS = (
     | cloudformation.HANDLERS
     | ec2.HANDLERS
     | identity.HANDLERS
+    | images.HANDLERS
+    | bedrock.HANDLERS
+    | tagging.HANDLERS
+    | bedrock.HANDLERS
 )
 
 
@@ -48,6 +53,10 @@ class Aws:
     def faults(self) -> Faults:
         return self.world.faults
 
+    def inventory(self) -> frozenset[Thing]:
+        """Everything that exists, to be compared before and after."""
+        return inventory(self.world)
+
     @property
     def environment(self) -> dict[str, str]:
         """What a program needs in its environment to take this for AWS, and nothing else for it."""
@@ -61,7 +70,9 @@ class Aws:
             **self.caller.environment(),
         }
 
-    def client(self, service: str, region: str | None = None, caller: Caller | None = None, **more: Any) -> Any:
+    def client(
+        self, service: str, region: str | None = None, caller: Caller | None = None, **more: Any
+    ) -> Any:
         """A boto3 client of this AWS, over HTTP."""
         import boto3
         from botocore.config import Config
@@ -74,7 +85,12 @@ class Aws:
             aws_access_key_id=caller.access_key_id,
             aws_secret_access_key=caller.secret_access_key,
             aws_session_token=caller.session_token,
-            **{"config": Config(retries={"total_max_attempts": 1}, s3={"addressing_style": "path"}), **more},
+            **{
+                "config": Config(
+                    retries={"total_max_attempts": 1}, s3={"addressing_style": "path"}
+                ),
+                **more,
+            },
         )
 
     def new_caller(self, account: str = ACCOUNT, temporary: bool = True) -> Caller:
@@ -95,22 +111,24 @@ def aws_standin(
     region: str = "us-east-1",
     account: str = ACCOUNT,
     echo: bool = False,
-    images: Callable[[str], bool] | None = None,
+    registry: images.Registry | None = None,
     turn: video.Turn | None = None,
     port: int = 0,
 ) -> Iterator[Aws]:
     """Runs the stand-in in threads of this process; one at a time, for moto's state is global.
 
-    `time_scale` 10 lets its clock run ten times as fast. `images` says whether a registry has an
-    image (`<account>.dkr.ecr...@sha256:...`), beside those that moto's ECR knows.
+    `time_scale` 10 lets its clock run ten times as fast. Without a `registry`
+    images exist by PutImage alone.
     Raises AssertionError at the end when the stand-in itself failed at something.
     """
     caller = new_caller(account)
-    world = World(durations, Clock(time_scale), Journal(echo), images=images)
+    world = World(durations, Clock(time_scale), Journal(echo))
     world.callers[caller.access_key_id] = caller
     front = Front(world, _HANDLERS)
     server = Server(lambda request: front.handle(request, "client"), port)
     world.of(dict, "addresses")["url"] = server.url
+    if registry is not None:
+        world.state["registry",] = registry
     if turn is not None:
         world.state["turn",] = turn
     serving = world.start(server.serve_forever, "stand-in")

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.lab.aws.world import Call, World
 from tests.lab.aws.refusal import Refused
+from tests.lab.aws.world import Call, World
 
 SERVICE = "service-quotas"
 
@@ -57,7 +57,10 @@ def _default(key: tuple[str, str], region: str) -> float:
 def get(world: World, call: Call) -> dict[str, Any]:
     key = (call.params["ServiceCode"], call.params["QuotaCode"])
     if key not in QUOTAS:
-        raise Refused("NoSuchResourceException", "The request failed because the specified quota does not exist.")
+        raise Refused(
+            "NoSuchResourceException",
+            "The request failed because the specified quota does not exist.",
+        )
     return {"Quota": _quota(world, call, key)}
 
 
@@ -71,7 +74,10 @@ def list_all(world: World, call: Call) -> dict[str, Any]:
     service = call.params["ServiceCode"]
     listed = [_quota(world, call, key) for key in QUOTAS if key[0] == service]
     if not listed:
-        raise Refused("NoSuchResourceException", "The request failed because the specified service does not exist.")
+        raise Refused(
+            "NoSuchResourceException",
+            "The request failed because the specified service does not exist.",
+        )
     wanted = call.params.get("QuotaCode")
     return {"Quotas": [quota for quota in listed if wanted in (None, quota["QuotaCode"])]}
 

@@ -41,7 +41,9 @@ class _Handler(BaseHTTPRequestHandler):
         headers = {name.lower(): value for name, value in self.headers.items()}
         if headers.get("expect", "").lower() == "100-continue":
             headers.pop("expect")
-        answer = self.server.answer(Request(self.command, path, query, headers, self._body(headers)))
+        answer = self.server.answer(
+            Request(self.command, path, query, headers, self._body(headers))
+        )
         if answer is None:
             self._reset()
             return

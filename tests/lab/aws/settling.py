@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from tests.lab.aws.clock import Clock
 
@@ -21,7 +21,9 @@ class Settling:
             self.status, self.then = self.then, ""
         return self.status
 
-    def turn(self, clock: Clock, status: str, then: str, seconds: float, reason: str | None = None) -> None:
+    def turn(
+        self, clock: Clock, status: str, then: str, seconds: float, reason: str | None = None
+    ) -> None:
         self.status, self.then, self.until = status, then, clock.seconds() + seconds
         self.reason = reason
 
@@ -29,14 +31,9 @@ class Settling:
         return self.reason if self.now(clock).endswith("FAILED") else None
 
 
-def starting(clock: Clock, status: str, then: str, seconds: float, reason: str | None = None) -> Settling:
+def starting(
+    clock: Clock, status: str, then: str, seconds: float, reason: str | None = None
+) -> Settling:
     made = Settling(status)
     made.turn(clock, status, then, seconds, reason)
     return made
-
-
-@dataclass
-class Tokens:
-    """What was answered to a client's idempotency token."""
-
-    answers: dict[str, tuple[str, dict]] = field(default_factory=dict)

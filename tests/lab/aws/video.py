@@ -13,9 +13,9 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Any
 
+from tests.lab.aws.refusal import Refused
 from tests.lab.aws.settling import Settling, starting
 from tests.lab.aws.world import Call, World
-from tests.lab.aws.refusal import Refused
 
 REGIONS = frozenset((
     "us-east-1", "us-east-2", "us-west-2", "ca-central-1", "sa-east-1", "eu-central-1",
@@ -127,7 +127,9 @@ def endpoint(world: World, call: Call) -> dict[str, Any]:
     # One address serves all; a real channel has a host of its own.
     made = {"HTTPS": url, "WSS": url.replace("http", "ws", 1), "WEBRTC": url}
     protocols = config.get("Protocols", ["WSS", "HTTPS"])
-    return {"ResourceEndpointList": [{"Protocol": p, "ResourceEndpoint": made[p]} for p in protocols]}
+    return {
+        "ResourceEndpointList": [{"Protocol": p, "ResourceEndpoint": made[p]} for p in protocols]
+    }
 
 
 def ice_servers(world: World, call: Call) -> dict[str, Any]:
@@ -141,7 +143,9 @@ def ice_servers(world: World, call: Call) -> dict[str, Any]:
     server = {"Username": username, "Password": base64.b64encode(digest).decode(), "Ttl": _TTL}
     if turn.uris:
         return {"IceServerList": [{"Uris": list(turn.uris), **server}]}
-    hosts = [f"192-0-2-{n}.t-{digest.hex()[:8]}.kinesisvideo.{call.region}.amazonaws.com" for n in (1, 2)]
+    hosts = [
+        f"192-0-2-{n}.t-{digest.hex()[:8]}.kinesisvideo.{call.region}.amazonaws.com" for n in (1, 2)
+    ]
     return {"IceServerList": [{"Uris": _uris(host), **server} for host in hosts]}
 
 

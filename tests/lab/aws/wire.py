@@ -71,9 +71,11 @@ _COMMON = {
                  "Validation": ("InvalidRequest", 400)},
 }  # fmt: skip
 
-# What AWS answers although its own model does not have it: states of stacks in stacks' events.
+# What AWS answers although its own model does not have it: states of stacks in stacks' events,
+# and the type of AgentCore's interfaces.
 _KNOWN_DEVIATIONS = re.compile(
     r"Value '(REVIEW_IN_PROGRESS|UPDATE_\w*COMPLETE_CLEANUP_IN_PROGRESS)' at 'StackEvents"
+    r"|Value 'agentic_ai' at 'NetworkInterfaces"
 )
 
 
@@ -182,7 +184,11 @@ def _routes(service: str) -> list[tuple[str, str, re.Pattern[str], dict[str, str
 
 def _parse(request: Request, operation: OperationModel, uri: dict[str, str]) -> dict[str, Any]:
     protocol = operation.service_model.resolved_protocol
-    text = request.query + "&" + request.body.decode() if protocol in ("query", "ec2") else request.query
+    text = (
+        request.query + "&" + request.body.decode()
+        if protocol in ("query", "ec2")
+        else request.query
+    )
     values = MultiDict(parse_qsl(text, keep_blank_values=True))
     return PROTOCOL_PARSERS[protocol](operation).parse(
         {
@@ -229,7 +235,11 @@ def _mistakes(value: Any, shape: Any, where: str) -> Iterator[str]:
         elif "pattern" in limits and not _fits(limits["pattern"], value):
             yield f"{said} satisfy regular expression pattern: {limits['pattern']}"
     size = len(value) if isinstance(value, str | list | Mapping | bytes) else value
-    if isinstance(size, int | float) and not isinstance(size, bool) and shape.type_name != "boolean":
+    if (
+        isinstance(size, int | float)
+        and not isinstance(size, bool)
+        and shape.type_name != "boolean"
+    ):
         what = "have length" if size is not value else "have value"
         if "min" in limits and size < limits["min"]:
             yield f"{said} {what} greater than or equal to {limits['min']}"
@@ -297,7 +307,11 @@ def refusal(operation: Operation, refused: Refused, request_id: str) -> Response
 def understand(operation: Operation, response: Response) -> dict[str, Any]:
     """The answer of another server (moto) to this operation. Raises Refused if it is an error."""
     parser = create_parser(operation.protocol)
-    raw = {"status_code": response.status, "headers": _Headers(response.headers), "body": response.body}
+    raw = {
+        "status_code": response.status,
+        "headers": _Headers(response.headers),
+        "body": response.body,
+    }
     result = parser.parse(raw, operation.model.output_shape)
     if response.status >= 300:
         error = result.get("Error", {})

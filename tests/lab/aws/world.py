@@ -88,7 +88,6 @@ class World:
     journal: Journal = field(default_factory=Journal)
     faults: Faults = field(default_factory=Faults)
     callers: dict[str, Caller] = field(default_factory=dict)
-    images: Callable[[str], bool] | None = None  # whether a registry has this reference
     lock: threading.RLock = field(default_factory=threading.RLock)
     state: dict[tuple[str, ...], Any] = field(default_factory=dict)
     threads: list[threading.Thread] = field(default_factory=list)

@@ -24,9 +24,9 @@ from tests.lab.aws.cloudformation.stacks import (
     scope_of,
 )
 from tests.lab.aws.cloudformation.template import Template, invalid, parameters_of, parse
+from tests.lab.aws.refusal import Refused
 from tests.lab.aws.settling import starting
 from tests.lab.aws.world import Call, World
-from tests.lab.aws.refusal import Refused
 
 SERVICE = "cloudformation"
 _NO_CHANGES = (
@@ -100,7 +100,9 @@ def _wanted(world: World, call: Call, before: Wanted | None) -> Wanted:
     needed = template.capabilities()
     given = p.get("Capabilities", [])
     if needed and not {"CAPABILITY_NAMED_IAM", *needed} & set(given):
-        raise Refused("InsufficientCapabilitiesException", f"Requires capabilities : {_listed(needed)}")
+        raise Refused(
+            "InsufficientCapabilitiesException", f"Requires capabilities : {_listed(needed)}"
+        )
     values = parameters_of(template, p.get("Parameters", []), before.parameters if before else {})
     tags = {tag["Key"]: tag["Value"] for tag in p["Tags"]} if "Tags" in p else None
     if tags is None:
@@ -118,7 +120,9 @@ def _check_types(template: Template, region: str) -> None:
     if unknown:
         raise invalid(f"Template format error: Unrecognized resource types: {_listed(unknown)}")
     if missing := sorted(kinds - set(KINDS)):
-        raise invalid(f"This stand-in has no resource types {_listed(missing)}: add them to kinds.py")
+        raise invalid(
+            f"This stand-in has no resource types {_listed(missing)}: add them to kinds.py"
+        )
 
 
 def _listed(names: list[str]) -> str:
@@ -150,7 +154,12 @@ def create_change_set(world: World, call: Call) -> dict[str, Any]:
         )
     wanted = _wanted(world, call, stack.current if stack else None)
     if stack is not None and name in stack.change_sets:
-        raise Refused("AlreadyExistsException", f"ChangeSet {name} cannot be created due to a mismatch with existing attribute Template" if False else f"ChangeSet {name} already exists")
+        raise Refused(
+            "AlreadyExistsException",
+            f"ChangeSet {name} cannot be created due to a mismatch with existing attribute Template"
+            if False
+            else f"ChangeSet {name} already exists",
+        )
     if stack is None:
         stack = _new_stack(world, call)
         stack.caller = call.caller
@@ -350,7 +359,9 @@ def delete_stack(world: World, call: Call) -> dict[str, Any]:
     if stack is None or not stack.alive:
         return {}
     if stack.protected:
-        raise invalid(f"Stack [{stack.name}] cannot be deleted while TerminationProtection is enabled")
+        raise invalid(
+            f"Stack [{stack.name}] cannot be deleted while TerminationProtection is enabled"
+        )
     if stack.status == "DELETE_IN_PROGRESS":
         return {}
     if stack.busy and stack.status != "CREATE_IN_PROGRESS":
@@ -372,8 +383,12 @@ def _check_exports(world: World, call: Call, stack: Stack) -> None:
     for output in stack.outputs:
         name = output.get("ExportName")
         for other in stacks_of(world, call):
-            if name and other.alive and other is not stack and other.current and (
-                f'"Fn::ImportValue": "{name}"' in json.dumps(other.current.template.body)
+            if (
+                name
+                and other.alive
+                and other is not stack
+                and other.current
+                and (f'"Fn::ImportValue": "{name}"' in json.dumps(other.current.template.body))
             ):
                 raise invalid(f"Export {name} cannot be deleted as it is in use by {other.name}")
 

@@ -22,8 +22,8 @@ from tests.lab.aws.cloudformation.stacks import (
     scope_of,
 )
 from tests.lab.aws.cloudformation.template import UNKNOWN
-from tests.lab.aws.world import World
 from tests.lab.aws.refusal import Refused
+from tests.lab.aws.world import World
 
 _CANCELLED = "Resource creation cancelled"
 
@@ -114,10 +114,14 @@ class Engine:
             note(self._world, stack, None, "CREATE_FAILED", reason)
             return
         if on_failure == "DELETE":
-            note(self._world, stack, None, "DELETE_IN_PROGRESS", f"{reason}Delete requested by user.")
+            note(
+                self._world, stack, None, "DELETE_IN_PROGRESS", f"{reason}Delete requested by user."
+            )
             self._delete(stack, set(), force=False)
             return
-        note(self._world, stack, None, "ROLLBACK_IN_PROGRESS", f"{reason}Rollback requested by user.")
+        note(
+            self._world, stack, None, "ROLLBACK_IN_PROGRESS", f"{reason}Rollback requested by user."
+        )
         self._undo_creation(stack, "ROLLBACK")
 
     def _undo_creation(self, stack: Stack, name: str) -> None:
@@ -143,7 +147,9 @@ class Engine:
             self._undo_update(stack, set())
             return
         self._finish(stack, wanted, "UPDATE_COMPLETE_CLEANUP_IN_PROGRESS", ended=False)
-        removed = [r for name, r in stack.resources.items() if name not in self._names(stack, wanted)]
+        removed = [
+            r for name, r in stack.resources.items() if name not in self._names(stack, wanted)
+        ]
         self._remove(stack, [*removed, *stack.leftovers])
         stack.leftovers = [r for r in stack.leftovers if r.status == "DELETE_FAILED"]
         note(self._world, stack, None, "UPDATE_COMPLETE")
@@ -171,7 +177,12 @@ class Engine:
                 reverted = copy.deepcopy(old)
                 stack.resources[logical] = reverted
                 note(world, stack, reverted, "UPDATE_IN_PROGRESS")
-                error = self._guarded(stack, reverted, "UPDATE", lambda r=reverted, n=resource: self._change(stack, n, r))
+                error = self._guarded(
+                    stack,
+                    reverted,
+                    "UPDATE",
+                    lambda r=reverted, n=resource: self._change(stack, n, r),
+                )
                 if error:
                     resource.physical = old.physical
                     stack.resources[logical] = resource
@@ -265,14 +276,21 @@ class Engine:
             note(world, stack, new, "UPDATE_FAILED" if error else "UPDATE_COMPLETE", error)
             return not error
         named = KINDS[new.kind].named_by
-        if named and old.kind == new.kind and named in new.props and old.props.get(named) == new.props[named]:
+        if (
+            named
+            and old.kind == new.kind
+            and named in new.props
+            and old.props.get(named) == new.props[named]
+        ):
             reason = (
                 "CloudFormation cannot update a stack when a custom-named resource requires "
                 f"replacing. Rename {new.props[named]} and update the stack again."
             )
             note(world, stack, old, "UPDATE_FAILED", reason)
             return False
-        reason = "Requested update requires the creation of a new physical resource; hence creating one."
+        reason = (
+            "Requested update requires the creation of a new physical resource; hence creating one."
+        )
         note(world, stack, old, "UPDATE_IN_PROGRESS", reason)
         stack.leftovers.append(old)
         return self._make(stack, new, "UPDATE")
@@ -321,7 +339,9 @@ class Engine:
 
         world.clock.until(done)
 
-    def _guarded(self, stack: Stack, resource: Resource, during: str, step: Callable[[], None]) -> str | None:
+    def _guarded(
+        self, stack: Stack, resource: Resource, during: str, step: Callable[[], None]
+    ) -> str | None:
         """Does a step; returns why it failed, if it did."""
         reason = self._world.faults.resource_failure(resource.kind, resource.logical, during)
         if reason is not None:
@@ -334,7 +354,9 @@ class Engine:
             return said_by(e, resource.kind.split("::")[1])
         return None
 
-    def _remove(self, stack: Stack, doomed: list[Resource], keep: Mapping[str, Resource] | None = None) -> list[str]:
+    def _remove(
+        self, stack: Stack, doomed: list[Resource], keep: Mapping[str, Resource] | None = None
+    ) -> list[str]:
         """Deletes resources in the reverse order of their needs; returns what would not go."""
         world = self._world
         order: dict[str, tuple[set[str], Callable[[], bool]]] = {}
@@ -383,8 +405,10 @@ class Engine:
                 world.clock.sleep(1.0)
             world.clock.sleep(world.durations.resource)
             world.clock.until(
-                lambda: not world.faults.holds(resource.kind, resource.logical)
-                and kind.gone(context, resource.physical)
+                lambda: (
+                    not world.faults.holds(resource.kind, resource.logical)
+                    and kind.gone(context, resource.physical)
+                )
             )
 
         error = self._guarded(stack, resource, "DELETE", step)

@@ -129,7 +129,9 @@ def _vpc_attributes(c: Context, physical: str) -> dict[str, Any]:
 
 
 def _subnet(c: Context, p: Properties) -> str:
-    chosen = {k: p[k] for k in ("VpcId", "CidrBlock", "AvailabilityZone", "AvailabilityZoneId") if k in p}
+    chosen = {
+        k: p[k] for k in ("VpcId", "CidrBlock", "AvailabilityZone", "AvailabilityZoneId") if k in p
+    }
     ec2 = c.client("ec2")
     made = ec2.create_subnet(**chosen, TagSpecifications=_ec2_tags("subnet", c))["Subnet"]
     _subnet_update(c, made["SubnetId"], {}, p)
@@ -541,7 +543,9 @@ def _secret(c: Context, p: Properties) -> str:
 
 
 def _secret_update(c: Context, physical: str, old: Properties, p: Properties) -> None:
-    chosen = {k: p[k] for k in ("Description", "KmsKeyId", "SecretString") if old.get(k) != p.get(k)}
+    chosen = {
+        k: p[k] for k in ("Description", "KmsKeyId", "SecretString") if old.get(k) != p.get(k)
+    }
     c.client("secretsmanager").update_secret(SecretId=physical, **chosen)
 
 
@@ -659,7 +663,9 @@ def _as_request(value: Any, shape: Any) -> Any:
 
 def _runtime(c: Context, p: Properties) -> str:
     request = _runtime_request(c, "CreateAgentRuntime", p)
-    made = c.client(_CONTROL).create_agent_runtime(**request, **({"tags": c.tags} if c.tags else {}))
+    made = c.client(_CONTROL).create_agent_runtime(
+        **request, **({"tags": c.tags} if c.tags else {})
+    )
     return made["agentRuntimeId"]
 
 

@@ -136,7 +136,10 @@ def _compared(
         return None
     replacing = [d for d in details if d["Target"].get("RequiresRecreation") == "Always"]
     replacement = "False"
-    if any(d["Evaluation"] == "Static" or UNKNOWN in d["Target"].get("AfterValue", "") for d in replacing):
+    if any(
+        d["Evaluation"] == "Static" or UNKNOWN in d["Target"].get("AfterValue", "")
+        for d in replacing
+    ):
         replacement = "True"
     elif replacing:
         replacement = "Conditional"

@@ -37,7 +37,10 @@ def replacing(schema: Mapping[str, Any]) -> set[str]:
 
 
 def readable(schema: Mapping[str, Any]) -> set[str]:
-    return {path.removeprefix("/properties/").replace("/", ".") for path in schema.get("readOnlyProperties", [])}
+    return {
+        path.removeprefix("/properties/").replace("/", ".")
+        for path in schema.get("readOnlyProperties", [])
+    }
 
 
 def taggable(schema: Mapping[str, Any]) -> bool:
@@ -52,7 +55,9 @@ def mistakes(value: Any, schema: Mapping[str, Any]) -> Iterator[str]:
     yield from _mistakes(value, schema, schema, "#")
 
 
-def _mistakes(value: Any, shape: Mapping[str, Any], root: Mapping[str, Any], at: str) -> Iterator[str]:
+def _mistakes(
+    value: Any, shape: Mapping[str, Any], root: Mapping[str, Any], at: str
+) -> Iterator[str]:
     while "$ref" in shape:
         shape = _follow(shape["$ref"], root)
     if isinstance(value, dict) and "properties" in shape:

@@ -104,7 +104,9 @@ def context_of(world: World, stack: Stack, logical: str, tags: dict[str, str]) -
     return Context(world, stack.region, stack.caller, stack.name, logical, tags)
 
 
-def note(world: World, stack: Stack, resource: Resource | None, status: str, reason: str | None = None) -> None:
+def note(
+    world: World, stack: Stack, resource: Resource | None, status: str, reason: str | None = None
+) -> None:
     """Puts the stack, or a resource of it, into a state, and writes the event."""
     now = world.clock.now()
     with world.lock:
