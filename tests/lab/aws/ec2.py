@@ -64,7 +64,8 @@ def create_nat_gateway(world: World, call: Call) -> dict[str, Any]:
     elif "AllocationId" in p:
         address = backend.address_by_allocation([p["AllocationId"]])[0]
         if address.association_id or address.eni:
-            reason = f"Resource.AlreadyAssociated: Elastic IP address [{p['AllocationId']}] is already associated"
+            id = p["AllocationId"]
+            reason = f"Resource.AlreadyAssociated: Elastic IP address [{id}] is already associated"
     answer = call.moto()
     id = answer["NatGateway"]["NatGatewayId"]
     end = "failed" if reason else "available"

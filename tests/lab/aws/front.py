@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -54,7 +55,7 @@ class Front:
             if world.faults.resets(operation.action, after=False):
                 return None
             if delay := world.faults.delay(operation.action):
-                threading_sleep(delay)
+                time.sleep(delay)
         request_id = wire.new_request_id()
         answer = "ok"
         at = world.clock.seconds()
@@ -151,12 +152,6 @@ def denied(service: str, caller: Caller, action: str, resource: str = "*") -> Re
     if service == "ec2":
         message = f"You are not authorized to perform this operation. {message}"
     return wire.common(service, "AccessDenied", message)
-
-
-def threading_sleep(seconds: float) -> None:
-    import time
-
-    time.sleep(seconds)
 
 
 def _code_of(operation: Operation, response: Response) -> str:

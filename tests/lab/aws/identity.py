@@ -48,7 +48,10 @@ def create_linked_role(world: World, call: Call) -> dict[str, Any]:
         return call.moto()
     name, backend = _LINKED[service], get_backend("iam")[call.account]["aws"]
     if any(role.name == name for role in backend.roles.values()):
-        message = f"Service role name {name} has been taken in this account, please try a different suffix."
+        message = (
+            f"Service role name {name} has been taken in this account, please try a different "
+            "suffix."
+        )
         raise Refused("InvalidInput", message, 400)
     answer = call.moto()
     role = next(r for r in backend.roles.values() if r.arn == answer["Role"]["Arn"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -26,7 +26,6 @@ class Entry:
     by: str
     at: float  # the clock's seconds
     answer: str = "ok"  # or the error's code
-    secret: bool = field(default=False, repr=False)
 
     @property
     def changes(self) -> bool:

@@ -1,4 +1,4 @@
-"""moto's server, called within the process: the services that the stand-in takes over as they are."""
+"""moto's server, called within the process: the services that are taken over as they are."""
 
 from __future__ import annotations
 

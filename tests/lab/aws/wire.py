@@ -295,7 +295,10 @@ def refusal(operation: Operation, refused: Refused, request_id: str) -> Response
         )
     said = f"<Code>{escape(kind)}</Code><Message>{escape(message)}</Message>"
     if operation.protocol == "ec2":
-        text = f"<Response><Errors><Error>{said}</Error></Errors><RequestID>{request_id}</RequestID></Response>"
+        text = (
+            f"<Response><Errors><Error>{said}</Error></Errors>"
+            f"<RequestID>{request_id}</RequestID></Response>"
+        )
     elif operation.protocol == "query":
         text = (f"<ErrorResponse><Error><Type>Sender</Type>{said}</Error>"
                 f"<RequestId>{request_id}</RequestId></ErrorResponse>")  # fmt: skip

@@ -7,8 +7,8 @@ import secrets
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from datetime import timedelta
 from typing import Any
+from urllib.parse import urlsplit
 
 import botocore.session
 from botocore.awsrequest import AWSPreparedRequest, AWSResponse
@@ -141,10 +141,6 @@ class World:
         thread.start()
         return thread
 
-    def later(self, seconds: float) -> Any:
-        """The time so many seconds from now."""
-        return self.clock.now() + timedelta(seconds=seconds)
-
 
 _SESSION: list[botocore.session.Session] = []
 
@@ -160,8 +156,6 @@ def _session() -> botocore.session.Session:
 
 
 def _request_of(request: AWSPreparedRequest) -> Request:
-    from urllib.parse import urlsplit
-
     url = urlsplit(request.url)
     headers = {
         name.lower(): value.decode() if isinstance(value, bytes) else value

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 _THREE = (
-    ("us-east-2", "use2"), ("us-west-2", "usw2"), ("sa-east-1", "sae1"), ("ap-northeast-2", "apne2"),
+    ("us-east-2", "use2"), ("us-west-2", "usw2"), ("sa-east-1", "sae1"),
+    ("ap-northeast-2", "apne2"),
     ("ap-southeast-1", "apse1"), ("ap-southeast-2", "apse2"), ("ap-southeast-7", "apse7"),
     ("eu-west-1", "euw1"), ("eu-west-2", "euw2"), ("eu-west-3", "euw3"), ("eu-south-1", "eus1"),
     ("eu-south-2", "eus2"), ("eu-north-1", "eun1"), ("eu-central-1", "euc1"),

@@ -10,6 +10,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from tests.lab.aws.cloudformation import schemas
+from tests.lab.aws.cloudformation.drift import drift_of
 from tests.lab.aws.cloudformation.engine import Engine
 from tests.lab.aws.cloudformation.kinds import KINDS, Failed
 from tests.lab.aws.cloudformation.plan import changes_of
@@ -18,10 +19,7 @@ from tests.lab.aws.cloudformation.stacks import (
     Resource,
     Stack,
     Wanted,
-    context_of,
-    included,
     note,
-    scope_of,
 )
 from tests.lab.aws.cloudformation.template import Template, invalid, parameters_of, parse
 from tests.lab.aws.refusal import Refused
@@ -154,12 +152,7 @@ def create_change_set(world: World, call: Call) -> dict[str, Any]:
         )
     wanted = _wanted(world, call, stack.current if stack else None)
     if stack is not None and name in stack.change_sets:
-        raise Refused(
-            "AlreadyExistsException",
-            f"ChangeSet {name} cannot be created due to a mismatch with existing attribute Template"
-            if False
-            else f"ChangeSet {name} already exists",
-        )
+        raise Refused("AlreadyExistsException", f"ChangeSet {name} already exists")
     if stack is None:
         stack = _new_stack(world, call)
         stack.caller = call.caller
@@ -635,8 +628,6 @@ def template_summary(world: World, call: Call) -> dict[str, Any]:
 
 
 def detect_drift(world: World, call: Call) -> dict[str, Any]:
-    from tests.lab.aws.cloudformation.drift import drift_of
-
     stack = _stack(world, call, "Stack [{}] does not exist")
     found = {logical: drift_of(world, stack, r) for logical, r in stack.resources.items()}
     bad = [logical for logical, (status, _) in found.items() if status in ("DELETED", "MODIFIED")]
@@ -722,5 +713,3 @@ def other(world: World, call: Call) -> dict[str, Any]:
 
 
 HANDLERS[SERVICE, "*"] = other
-
-__all__ = ["HANDLERS", "context_of", "included", "scope_of"]

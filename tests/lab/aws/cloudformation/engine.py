@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import copy
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 
 from botocore.exceptions import ClientError
 
 from tests.lab.aws.clock import Stopped
-from tests.lab.aws.cloudformation import kinds, schemas
+from tests.lab.aws.cloudformation import schemas
 from tests.lab.aws.cloudformation.kinds import KINDS, Failed, said_by
 from tests.lab.aws.cloudformation.stacks import (
     Resource,
@@ -195,7 +195,7 @@ class Engine:
             note(world, stack, None, "UPDATE_ROLLBACK_FAILED", reason)
             return
         note(world, stack, None, "UPDATE_ROLLBACK_COMPLETE_CLEANUP_IN_PROGRESS")
-        self._remove(stack, created, keep=before)
+        self._remove(stack, created)
         note(world, stack, None, "UPDATE_ROLLBACK_COMPLETE")
 
     # Deleting
@@ -354,11 +354,8 @@ class Engine:
             return said_by(e, resource.kind.split("::")[1])
         return None
 
-    def _remove(
-        self, stack: Stack, doomed: list[Resource], keep: Mapping[str, Resource] | None = None
-    ) -> list[str]:
+    def _remove(self, stack: Stack, doomed: list[Resource]) -> list[str]:
         """Deletes resources in the reverse order of their needs; returns what would not go."""
-        world = self._world
         order: dict[str, tuple[set[str], Callable[[], bool]]] = {}
         for resource in doomed:
             key = f"{resource.logical}\n{resource.physical}"
@@ -374,7 +371,6 @@ class Engine:
                 stack.resources.get(resource.logical) is resource
             ):
                 del stack.resources[resource.logical]
-        del world, keep
         return [key.partition("\n")[0] for key in failed]
 
     def _unmake(self, stack: Stack, resource: Resource) -> bool:
@@ -467,6 +463,3 @@ class Engine:
 
 def _is_absence(code: str) -> bool:
     return "NotFound" in code or code in ("NoSuchEntity", "NatGatewayMalformed")
-
-
-__all__ = ["Engine", "kinds"]

@@ -14,6 +14,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from tests.lab.aws.wire import new_request_id
 from tests.lab.aws.world import Caller, World
 
 Properties = Mapping[str, Any]
@@ -73,10 +74,6 @@ class Kind:
     retag: Callable[[Context, str, dict[str, str], list[str]], None] = _nothing
     named_by: str | None = None
     in_use: tuple[str, ...] = ()  # errors of `delete` that CloudFormation waits out
-
-
-def _flat(value: Any) -> list[Any]:
-    return [value] if not isinstance(value, list) else value
 
 
 def _yes(value: Any) -> bool:
@@ -317,7 +314,7 @@ def _rule(p: Properties) -> dict[str, Any]:
         rule["IpRanges"] = [{"CidrIp": p["CidrIp"], **note}]
     if "CidrIpv6" in p:
         rule["Ipv6Ranges"] = [{"CidrIpv6": p["CidrIpv6"], **note}]
-    for name, target in (("SourceSecurityGroupId", 0), ("DestinationSecurityGroupId", 0)):
+    for name in ("SourceSecurityGroupId", "DestinationSecurityGroupId"):
         if name in p:
             rule["UserIdGroupPairs"] = [{"GroupId": p[name], **note}]
     for name in ("SourcePrefixListId", "DestinationPrefixListId"):
@@ -775,8 +772,6 @@ def _endpoint_retag(c: Context, physical: str, tags: dict[str, str], gone: list[
 
 
 def _handler_said(message: str, code: str) -> str:
-    from tests.lab.aws.wire import new_request_id
-
     return (
         f'Resource handler returned message: "{message}" '
         f"(RequestToken: {new_request_id()}, HandlerErrorCode: {code})"
@@ -789,7 +784,8 @@ _CODES = {
     "EntityAlreadyExists": "AlreadyExists", "RepositoryAlreadyExistsException": "AlreadyExists",
     "ResourceAlreadyExistsException": "AlreadyExists", "ResourceExistsException": "AlreadyExists",
     "ResourceInUseException": "AlreadyExists", "AddressLimitExceeded": "ServiceLimitExceeded",
-    "VpcLimitExceeded": "ServiceLimitExceeded", "ServiceQuotaExceededException": "ServiceLimitExceeded",
+    "VpcLimitExceeded": "ServiceLimitExceeded",
+    "ServiceQuotaExceededException": "ServiceLimitExceeded",
     "NatGatewayLimitExceeded": "ServiceLimitExceeded", "ResourceNotFoundException": "NotFound",
     "ValidationException": "InvalidRequest", "ThrottlingException": "Throttling",
 }  # fmt: skip

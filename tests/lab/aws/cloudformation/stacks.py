@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -137,8 +138,6 @@ def note(
                 "ResourceType": resource.kind,
             }
             if resource.props:
-                import json
-
                 event["ResourceProperties"] = json.dumps(resource.props)
         stack.events.append(event)
 
@@ -161,7 +160,7 @@ def scope_of(
     imported: Callable[[str], str],
     unknown: Callable[[str, str | None], bool] = lambda name, attribute: False,
 ) -> Scope:
-    """What names mean in the stack now. `unknown` says which resources will not stay as they are."""
+    """What names mean in the stack now. `unknown`: which resources will not stay as they are."""
 
     def resource(name: str, attribute: str | None) -> Any:
         found = stack.resources.get(name)

@@ -87,7 +87,8 @@ def parse(text: str) -> Template:
             raise invalid(f"Template format error: Resource name {logical} is non alphanumeric.")
         if "Type" not in resource:
             raise invalid(
-                f"Template format error: [/Resources/{logical}] Every Resources object must contain a Type member."
+                f"Template format error: [/Resources/{logical}] "
+                "Every Resources object must contain a Type member."
             )
         if wrong := sorted(set(resource) - _ATTRIBUTES):
             raise invalid(f"Invalid template resource property '{wrong[0]}'")
@@ -287,16 +288,13 @@ def parameters_of(
 
 def _check_parameter(name: str, declared: Mapping[str, Any], value: str) -> None:
     said = declared.get("ConstraintDescription")
+    failed = f"Parameter {name} failed to satisfy constraint: "
     pattern = declared.get("AllowedPattern")
     if pattern is not None and not re.fullmatch(pattern, value):
-        raise invalid(
-            f"Parameter {name} failed to satisfy constraint: {said or f'must match pattern {pattern}'}"
-        )
+        raise invalid(failed + (said or f"must match pattern {pattern}"))
     allowed = declared.get("AllowedValues")
     if allowed is not None and value not in [str(v) for v in allowed]:
-        raise invalid(
-            f"Parameter {name} failed to satisfy constraint: {said or f'must be one of {allowed}'}"
-        )
+        raise invalid(failed + (said or f"must be one of {allowed}"))
     if declared["Type"] == "Number":
         try:
             float(value)
