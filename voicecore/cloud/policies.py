@@ -187,12 +187,21 @@ def deployer_statements(
                 "bedrock-agentcore:ListAgentRuntimeEndpoints",
                 "bedrock-agentcore:ListAgentRuntimeVersions",
                 "bedrock-agentcore:ListAgentRuntimes",
+                "bedrock:GetFoundationModelAvailability",
                 "cloudformation:DescribeStackDriftDetectionStatus",
+                "cloudformation:ListStacks",
                 "ecr:GetAuthorizationToken",
+                "kinesisvideo:ListSignalingChannels",
                 "logs:DescribeLogGroups",
                 "servicequotas:GetServiceQuota",
                 "tag:GetResources",
             ),
+        ),
+        # By which preflight tells beforehand what is not allowed.
+        Statement(
+            "Foresee",
+            ("iam:SimulatePrincipalPolicy",),
+            within("iam", "user/*", "role/*", region=""),
         ),
         Statement(
             "Images",
@@ -296,7 +305,8 @@ _LOG_ACTIONS = """
     DescribeLogStreams FilterLogEvents GetLogEvents StartLiveTail
 """
 _KEY_ACTIONS = """
-    CreateSecret DescribeSecret PutSecretValue UpdateSecret DeleteSecret TagResource UntagResource
+    CreateSecret DescribeSecret GetSecretValue PutSecretValue UpdateSecret DeleteSecret TagResource
+    UntagResource
 """
 _CHANNEL_ACTIONS = """
     CreateSignalingChannel DescribeSignalingChannel UpdateSignalingChannel DeleteSignalingChannel

@@ -179,7 +179,7 @@ class TestTheDeployersPolicy:
 
     def test_a_public_agent_needs_nothing_of_ec2(self) -> None:
         actions = {a for s in deployer_statements(deployment(), ACCOUNT) for a in s.actions}
-        assert not [action for action in actions if action.startswith(("ec2:", "kinesisvideo:"))]
+        assert not [action for action in actions if action.startswith("ec2:")]
 
     def test_a_given_network_is_only_looked_at(self) -> None:
         of = deployment(network="vpc", vpc=GIVEN)
