@@ -1,0 +1,150 @@
+"""deploy and destroy with an image that is made in no time: the true commands otherwise.
+
+Its image is a manifest in the stand-in's ECR, tagged by what is in the agent's folder.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import multiprocessing
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import boto3
+from botocore.exceptions import ClientError
+
+from tests.conftest import Result
+from voicecore import names
+from voicecore.commands import deploy, destroy
+from voicecore.context import Context
+from voicecore.errors import ExitCode, VoicecoreError
+from voicecore.output import Advance, Output
+from voicecore.project import Project
+
+# Runs are forked from a process that has loaded everything and has no threads.
+_FORKS = multiprocessing.get_context("forkserver")
+_FORKS.set_forkserver_preload([__name__, "voicecore.scaffold.questions"])
+
+
+@dataclass(frozen=True)
+class ImagesDouble:
+    """Makes an image of a hash of the agent's files."""
+
+    before_push: Callable[[], object] = lambda: None
+
+    def find(self, project: Project, repository: str) -> str:
+        try:
+            found = (
+                boto3.Session()
+                .client("ecr")
+                .describe_images(
+                    repositoryName=names.repository_for(project.name),
+                    imageIds=[{"imageTag": _tag(project)}],
+                )
+            )
+        except ClientError as error:
+            if error.response["Error"]["Code"] == "ImageNotFoundException":
+                return ""
+            raise
+        return found["imageDetails"][0]["imageDigest"]
+
+    def build(self, project: Project, repository: Callable[[], str], advance: Advance) -> str:
+        repository()
+        if there := self.find(project, repository()):
+            return there
+        self.before_push()
+        manifest = {
+            "schemaVersion": 2,
+            "mediaType": "application/vnd.oci.image.manifest.v1+json",
+            "config": {
+                "mediaType": "application/vnd.oci.image.config.v1+json",
+                "digest": f"sha256:{hashlib.sha256(_tag(project).encode()).hexdigest()}",
+                "size": 10,
+            },
+            "layers": [],
+        }
+        pushed = (
+            boto3.Session()
+            .client("ecr")
+            .put_image(
+                repositoryName=names.repository_for(project.name),
+                imageManifest=json.dumps(manifest),
+                imageManifestMediaType=manifest["mediaType"],
+                imageTag=_tag(project),
+            )
+        )
+        return pushed["image"]["imageId"]["imageDigest"]
+
+
+def _tag(project: Project) -> str:
+    files = sorted(p for p in project.agent.rglob("*") if p.is_file() and p.name != ".env")
+    content = b"".join(path.read_bytes() for path in files)
+    return hashlib.sha256(content).hexdigest()[:20]
+
+
+def run(
+    root: Path,
+    options: deploy.DeployOptions | destroy.DestroyOptions,
+    images: deploy.Images | None = None,
+    output: Output | None = None,
+) -> ExitCode:
+    """The command, ended as the command line ends it."""
+    context = Context(cwd=root, env={}, output=output or Output(), interactive=False)
+    try:
+        if isinstance(options, destroy.DestroyOptions):
+            return destroy.run(context, options)
+        return deploy.run(context, options, images or ImagesDouble())
+    except VoicecoreError as error:
+        context.output.error(error)
+        return error.exit_code
+    except KeyboardInterrupt:
+        return ExitCode.INTERRUPTED
+
+
+@dataclass(frozen=True)
+class Deployer:
+    """Somebody who deploys a project, in this process or in one that may be killed."""
+
+    root: Path
+    images: deploy.Images = ImagesDouble()
+
+    def deploy(self, **options: Any) -> Result:
+        return self._run(deploy.DeployOptions(**{"yes": True} | options))
+
+    def destroy(self, **options: Any) -> Result:
+        return self._run(destroy.DestroyOptions(**{"yes": True} | options))
+
+    def with_images(self, images: deploy.Images) -> Deployer:
+        return replace(self, images=images)
+
+    def start(
+        self, environment: dict[str, str], **options: Any
+    ) -> multiprocessing.process.BaseProcess:
+        """A deploy in a process of its own, whose output goes to <root>/deploy.log."""
+        given = deploy.DeployOptions(**{"yes": True} | options)
+        process = _FORKS.Process(target=_forked, args=(self.root, given, environment))
+        process.start()
+        return process
+
+    @property
+    def log(self) -> str:
+        return (self.root / "deploy.log").read_text()
+
+    def _run(self, options: deploy.DeployOptions | destroy.DestroyOptions) -> Result:
+        stdout, stderr = io.StringIO(), io.StringIO()
+        code = run(self.root, options, self.images, Output(stdout, stderr))
+        return Result(int(code), stdout.getvalue(), stderr.getvalue())
+
+
+def _forked(root: Path, options: deploy.DeployOptions, environment: dict[str, str]) -> None:
+    import os
+
+    os.environ.update(environment)
+    with (root / "deploy.log").open("a", buffering=1) as log:
+        code = run(root, options, output=Output(log, log))
+    sys.exit(int(code))
