@@ -29,8 +29,8 @@ _NAME = re.compile(r"[a-z]([a-z0-9]|-(?!-))*[a-z0-9]")
 # No hyphens, so that a stack's name can be told apart into project and stage.
 _STAGE = re.compile(r"[a-z][a-z0-9]*")
 
-# What would be mistaken for a stack that all stages share, or for the runtime on this machine.
-_NO_STAGES = ("network", "images", SHARED, "local")
+# What would be mistaken for something that all stages share, or for the runtime on this machine.
+_NO_STAGES = ("network", "images", "builder", SHARED, "local")
 
 # Device names that Windows reserves in every folder, with any extension.
 _RESERVED = {"con", "prn", "aux", "nul"} | {f"{d}{n}" for d in ("com", "lpt") for n in range(10)}

@@ -19,7 +19,8 @@ from voicecore.cloud.network_stack import SECURITY_GROUPS, SUBNETS, network_stac
 from voicecore.cloud.policies import deployer_statements
 from voicecore.cloud.stack import Stack
 from voicecore.cloud.versions import next_after, versions_in
-from voicecore.project import VPC, Vpc
+from voicecore.project import Vpc
+from voicecore.settings import VPC
 
 ZONES = ("use1-az1", "use1-az2")
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)

@@ -11,7 +11,8 @@ from voicecore.cloud.images_stack import images_stack
 from voicecore.cloud.network_stack import network_stack
 from voicecore.cloud.stack import Stack
 from voicecore.pipelines import PIPELINES
-from voicecore.project import PUBLIC, VPC, Vpc
+from voicecore.project import Vpc
+from voicecore.settings import PUBLIC, VPC
 
 ZONES = ("use1-az1", "use1-az2")
 

@@ -60,7 +60,20 @@ def test_stages(stage: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "stage", ["", "Dev", "pre-prod", "2nd", "a_b", "network", "images", "shared", "local", "a" * 9]
+    "stage",
+    [
+        "",
+        "Dev",
+        "pre-prod",
+        "2nd",
+        "a_b",
+        "network",
+        "images",
+        "builder",
+        "shared",
+        "local",
+        "a" * 9,
+    ],
 )
 def test_stages_that_cannot_be(stage: str) -> None:
     assert names.stage_mistakes_in(stage)

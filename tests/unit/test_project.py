@@ -10,9 +10,8 @@ from voicecore.project import (
     Turn,
     Vpc,
     load_project,
-    network_for,
-    network_mistakes,
 )
+from voicecore.settings import network_for, network_mistakes
 from voicecore.transports import TRANSPORTS, Transport
 
 GOOD = """\

@@ -18,7 +18,7 @@ from voicecore.cloud.network_stack import SECURITY_GROUPS, SUBNETS
 from voicecore.cloud.stack import Json, Output, Parameter, Resource, Stack, get, ref, template
 from voicecore.cloud.versions import Version
 from voicecore.errors import ExitCode, VoicecoreError
-from voicecore.project import VPC
+from voicecore.settings import VPC
 
 IMAGE_URI = "ImageUri"
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from voicecore import __version__, names
 from voicecore.pipelines import PIPELINES, Pipeline, Service, used_by
-from voicecore.project import VPC, Project, Stage, Turn, Vpc
+from voicecore.project import Project, Stage, Turn, Vpc
+from voicecore.settings import VPC
 from voicecore.transports import TRANSPORTS, Transport
 
 

@@ -10,7 +10,8 @@ from voicecore.cloud.deployment import Deployment
 from voicecore.cloud.environment import Environment
 from voicecore.cloud.stack import Stack
 from voicecore.pipelines import PIPELINES, services_of
-from voicecore.project import PUBLIC, VPC, Stage, Turn, Vpc
+from voicecore.project import Stage, Turn, Vpc
+from voicecore.settings import PUBLIC, VPC
 from voicecore.transports import TRANSPORTS, Transport
 
 WEBSOCKET = TRANSPORTS["websocket"]
