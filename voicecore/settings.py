@@ -251,7 +251,7 @@ def _stage_mistakes(name: str, stage: object, place: _Place) -> Iterator[Mistake
     if not times and own.get("idle_timeout", 0) > own.get("max_lifetime", MAX_LIFETIME):
         yield Mistake(f"{table}idle_timeout", "is longer than max_lifetime")
     days = own.get("log_retention_days", LOG_RETENTION_DAYS)
-    if isinstance(days, bool) or days not in _RETENTIONS:
+    if not isinstance(days, int) or isinstance(days, bool) or days not in _RETENTIONS:
         yield Mistake(
             f"{table}log_retention_days",
             f"{days!r} is not one of CloudWatch's: {', '.join(map(str, _RETENTIONS))}",

@@ -11,7 +11,7 @@ from voicecore.project import (
     Vpc,
     load_project,
 )
-from voicecore.settings import network_for, network_mistakes
+from voicecore.settings import mistakes_in, network_for, network_mistakes
 from voicecore.transports import TRANSPORTS, Transport
 
 GOOD = """\
@@ -223,3 +223,32 @@ def test_a_folder_without_a_project_says_how_to_make_one(tmp_path: Path) -> None
     with pytest.raises(BadProject) as raised:
         load_project(tmp_path)
     assert "voicecore init" in (raised.value.hint or "")
+
+
+ODD = [True, 0, -1, 30.0, "", "x", [], [1], ["x", "x"], {}, {"x": 1}, [{}]]
+KEYS = [
+    "name", "transports", "pipeline", "region", "services", "services.stt", "account", "network",
+    "vpc", "vpc.subnets", "vpc.security_groups", "vpc.ha", "turn", "turn.source",
+    "turn.peak_calls", "stages", "stages.prod", "stages.prod.region", "stages.prod.account",
+    "stages.prod.idle_timeout", "stages.prod.max_lifetime", "stages.prod.log_retention_days",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("key", KEYS)
+@pytest.mark.parametrize("value", ODD, ids=repr)
+def test_whatever_is_written_is_read_or_refused_at_its_key(key: str, value: object) -> None:
+    answers: dict = {
+        "name": "a-b", "transports": ["websocket"], "pipeline": "cascade", "region": "us-east-1",
+    }  # fmt: skip
+    *tables, last = key.split(".")
+    table = answers
+    for name in tables:
+        table = table.setdefault(name, {})
+    table[last] = value
+    told = list(mistakes_in(answers))
+    harmless = value == {} and last in ("services", "vpc", "turn", "stages", "prod")
+    harmless |= key == "vpc.ha" and value is True
+    harmless |= key == "services.stt" and not value  # nothing chosen is the default
+    assert bool(told) != harmless
+    here = (tables or [key])[0]
+    assert all(m.key.startswith(here) or m.key in (last, "x") for m in told)
