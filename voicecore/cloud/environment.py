@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from voicecore.errors import ExitCode, VoicecoreError
+from voicecore.pipelines import Service
 
 BYTES_MAX = 4096
 """Of all variables of a runtime together (runtime-troubleshooting)."""
@@ -31,7 +32,7 @@ class BadEnvironment(VoicecoreError):
     def __init__(self, mistakes: list[str]) -> None:
         super().__init__(
             "agent/.env cannot go to AWS as it is:\n  " + "\n  ".join(mistakes),
-            "Take it out of agent/.env and deploy again:  voicecore deploy",
+            "Mend agent/.env and deploy again:  voicecore deploy",
             ExitCode.BAD_PROJECT,
         )
 
@@ -46,13 +47,21 @@ class Environment:
     """Kept in Secrets Manager; never in a template."""
 
 
-def environment_of(values: Mapping[str, str], region: str) -> Environment:
+def environment_of(
+    values: Mapping[str, str], region: str, uses: Iterable[Service] = ()
+) -> Environment:
     """What of agent/.env a stage in `region` takes along, and how. Empty values are left out.
 
-    Raises BadEnvironment, which names every mistake, but no value.
+    `uses` are the services whose keys must be there. Raises BadEnvironment, which names every
+    mistake, but no value.
     """
     given = {name: value for name, value in values.items() if value}
-    if mistakes := list(_mistakes_in(given, region)):
+    missing = [
+        f"{service.key} is missing: {service.title} answers nobody without it"
+        for service in uses
+        if service.key and service.key not in given
+    ]
+    if mistakes := [*_mistakes_in(given, region), *missing]:
         raise BadEnvironment(mistakes)
     kept = {name: value for name, value in given.items() if name not in _REGIONS}
     return Environment(

@@ -6,6 +6,7 @@ import json
 import shlex
 from collections.abc import Mapping, Sequence
 
+from voicecore.cloud.agent_stack import SECRET
 from voicecore.cloud.stack import Stack
 
 
@@ -38,7 +39,15 @@ def _explained(stack: Stack) -> list[str]:
             value = stack.parameters.get(name) or "yours to give"
             lines.append(f"  {name} ({parameter['Type']}; {value}): {parameter['Description']}")
         lines.append("")
-    return [*lines, "To deploy it:", *(f"  {line}" for line in _command(stack))]
+    lines += ["To deploy it:", *(f"  {line}" for line in _command(stack))]
+    if SECRET in stack.resources:
+        name = stack.resources[SECRET]["Properties"]["Name"]
+        lines += [
+            "",
+            "Then give the secret its value, a JSON object of the agent's variables:",
+            f"  aws secretsmanager put-secret-value --secret-id {name} --secret-string file://...",
+        ]
+    return lines
 
 
 def _command(stack: Stack) -> list[str]:

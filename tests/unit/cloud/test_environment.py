@@ -1,5 +1,6 @@
 import pytest
 
+from tests.unit.cloud.deployments import deployment
 from voicecore.cloud.environment import BadEnvironment, environment_of
 
 
@@ -9,6 +10,18 @@ def test_all_that_is_not_known_to_be_harmless_is_a_secret() -> None:
     assert environment.plain == {"LOG_LEVEL": "DEBUG"}
     assert environment.secret == {"DEEPGRAM_API_KEY": "dg", "DATABASE_URL": "pg://"}
     assert "dg" not in repr(environment)
+
+
+def test_a_key_that_a_service_needs_must_be_there() -> None:
+    uses = deployment("cascade", services={"stt": "deepgram", "tts": "cartesia"}).uses
+    with pytest.raises(BadEnvironment) as raised:
+        environment_of({"CARTESIA_API_KEY": ""}, "us-east-1", uses)
+    assert raised.value.message.splitlines()[1:] == [
+        "  DEEPGRAM_API_KEY is missing: Deepgram answers nobody without it",
+        "  CARTESIA_API_KEY is missing: Cartesia answers nobody without it",
+    ]
+    keys = {"DEEPGRAM_API_KEY": "a", "CARTESIA_API_KEY": "b"}
+    assert environment_of(keys, "us-east-1", uses).secret == keys
 
 
 def test_what_would_harm_is_refused_all_at_once_and_without_values() -> None:

@@ -20,6 +20,8 @@ def test_the_head_explains_every_parameter_and_deploys_with_our_tags() -> None:
         assert f"{name} ({parameter['Type']}" in text and parameter["Description"] in text
     assert "aws cloudformation deploy" in text
     assert "voicecore:project=support-line" in text
+    assert "put-secret-value --secret-id voicecore/support-line/dev" in text
+    assert "put-secret-value" not in as_yaml(agent(deployment()))
 
 
 def test_files_are_called_after_their_stacks() -> None:
