@@ -3,7 +3,7 @@ import pytest
 from tests.unit.cloud.deployments import GIVEN, IMAGE, WEBRTC, WEBSOCKET, agent, deployment
 from voicecore.cloud.agent_stack import EnvironmentTooLarge, agent_stack, foundation_of
 from voicecore.cloud.environment import Environment
-from voicecore.cloud.stack import references
+from voicecore.cloud.stack import BODY_MAX, references
 from voicecore.cloud.versions import next_after
 from voicecore.errors import ExitCode
 
@@ -118,5 +118,5 @@ def test_too_many_variables_are_refused() -> None:
 
 def test_the_largest_template_fits_into_a_request() -> None:
     largest = agent(deployment("cascade", WEBRTC, network="vpc", peak_calls=2500), KEY="x")
-    assert len(largest.body) < 51_200
+    assert len(largest.body) < BODY_MAX
     assert len(largest.resources) < 500  # CloudFormation quotas
