@@ -278,7 +278,8 @@ def _actions(service: str, verbs: str) -> tuple[str, ...]:
 
 
 _STACK_ACTIONS = """
-    CreateChangeSet DescribeChangeSet ExecuteChangeSet DeleteChangeSet DescribeStacks
+    CreateStack UpdateStack CreateChangeSet DescribeChangeSet ExecuteChangeSet DeleteChangeSet
+    DescribeStacks
     DescribeStackEvents ListStackResources GetTemplate DeleteStack RollbackStack
     ContinueUpdateRollback DetectStackDrift DescribeStackResourceDrifts TagResource
 """
