@@ -279,8 +279,7 @@ def _actions(service: str, verbs: str) -> tuple[str, ...]:
 
 _STACK_ACTIONS = """
     CreateStack UpdateStack CreateChangeSet DescribeChangeSet ExecuteChangeSet DeleteChangeSet
-    DescribeStacks
-    DescribeStackEvents ListStackResources GetTemplate DeleteStack RollbackStack
+    DescribeStacks DescribeStackEvents ListStackResources GetTemplate DeleteStack RollbackStack
     ContinueUpdateRollback DetectStackDrift DescribeStackResourceDrifts TagResource
 """
 _REPOSITORY_ACTIONS = """
