@@ -106,11 +106,32 @@ class Network(StrEnum):
     PUBLIC = "public"
 
 
+class Export(StrEnum):
+    """What `deploy --export` writes."""
+
+    TEMPLATE = "template"
+
+
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Ask nothing; take defaults, agree.")]
 ProjectFolder = Annotated[
     Path | None,
     typer.Option("--project", "-p", metavar="DIR", help="The project's folder.  [default: here]"),
+]
+Stage = Annotated[
+    str, typer.Option("--stage", "-s", metavar="NAME", help="The stage, as dev or prod.")
+]
+Region = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="AWS region.  [default: the stage's in voicecore.toml]",
+        autocompletion=_region_names,
+    ),
+]
+Profile = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help="AWS profile.  [default: as the AWS CLI chooses]"),
 ]
 
 
@@ -355,5 +376,116 @@ def talk(
         url=url,
         api_key_env=api_key_env,
         transport=transport,
+    )
+    _boundary(context, lambda: command.run(context, options), json)
+
+
+@app.command()
+def deploy(
+    ctx: typer.Context,
+    project: ProjectFolder = None,
+    transport: Annotated[
+        str | None,
+        typer.Option(
+            "--transport",
+            "-t",
+            metavar="NAME",
+            help="Only this one of the project's transports.",
+            autocompletion=_transport_names,
+        ),
+    ] = None,
+    stage: Stage = "dev",
+    region: Region = None,
+    profile: Profile = None,
+    ha: Annotated[
+        bool, typer.Option("--ha", help="A NAT gateway for each zone of voicecore's network.")
+    ] = False,
+    message: Annotated[
+        str, typer.Option("--message", "-m", metavar="TEXT", help="Why; kept with the version.")
+    ] = "",
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show what would change and cost; change nothing.")
+    ] = False,
+    export: Annotated[
+        Export | None,
+        typer.Option(help="Write the CloudFormation templates to cloudformation/ instead."),
+    ] = None,
+    yes: Yes = False,
+    json: Json = False,
+) -> None:
+    """Put the agent into AWS, or what has changed of it.
+
+    Shows account, region, plan and price first, and asks. May be run again after anything: what
+    stands is left, what a run that died has begun is finished.
+
+    \b
+    Examples:
+      voicecore deploy
+      voicecore deploy --dry-run
+      voicecore deploy --stage prod --message "kinder voice" --yes
+      voicecore deploy --export template
+    """
+    from voicecore.commands import deploy as command
+    from voicecore.commands.images import AgentImages
+
+    context = _context(ctx)
+    options = command.DeployOptions(
+        project=project,
+        transport=transport,
+        stage=stage,
+        region=region,
+        profile=profile,
+        ha=ha,
+        message=message,
+        export=export is Export.TEMPLATE,
+        dry_run=dry_run,
+        yes=yes,
+        json=json,
+    )
+    _boundary(context, lambda: command.run(context, options, AgentImages(context)), json)
+
+
+@app.command()
+def destroy(
+    ctx: typer.Context,
+    project: ProjectFolder = None,
+    stage: Stage = "dev",
+    network: Annotated[
+        bool, typer.Option("--network", help="With the network, which stages share.")
+    ] = False,
+    wait: Annotated[
+        bool,
+        typer.Option(
+            "--wait", help="Until AgentCore lets go of the network, which takes up to 8 hours."
+        ),
+    ] = False,
+    region: Region = None,
+    profile: Profile = None,
+    yes: Yes = False,
+    json: Json = False,
+) -> None:
+    """Take a stage out of AWS again: all that deploy made for it, nothing else.
+
+    Shows what goes and what stays first, and asks; looks afterwards that nothing is left.
+
+    \b
+    Examples:
+      voicecore destroy
+      voicecore destroy --network
+      voicecore destroy --network --wait --yes
+      voicecore destroy --stage prod
+    """
+    from voicecore.commands import destroy as command
+
+    context = _context(ctx)
+    options = command.DestroyOptions(
+        project=project,
+        stage=stage,
+        network=network,
+        wait=wait,
+        region=region,
+        profile=profile,
+        yes=yes,
+        json=json,
     )
     _boundary(context, lambda: command.run(context, options), json)

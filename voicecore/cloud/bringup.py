@@ -10,7 +10,8 @@ anywhere is continued by the next.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -203,21 +204,25 @@ def bring_up(
     together: Together,
     wanted: Wanted,
     standing: Standing,
-    build: Callable[[Callable[[], str]], str],
+    image: Future[str],
+    repository: Future[str],
     message: str,
     tell: Tell,
 ) -> Live:
     """The agent's stack, brought up with all it stands on; what can go on at once does.
 
-    `build` is given how to learn the repository's address, which may take its time, and returns
-    the image by its digest. `message` says why this deployment is made.
+    `image` will be the digest of an image that waits for the address of the `repository` to be
+    pushed, which is told here unless it was known before. `message` says why this is deployed.
     """
     network = together.start(lambda: cloud.ensure(wanted.network, tell) if wanted.network else None)
     images = together.start(lambda: cloud.ensure(wanted.images, tell))
-    image = together.start(lambda: build(lambda: together.result(images).outputs[REPOSITORY_URI]))
     base = together.start(lambda: _base(aws, cloud, wanted, standing, tell))
-    uri = together.result(image)
-    version = wanted.with_version(uri.partition("@")[2], message, datetime.now(UTC))
+    address = together.result(images).outputs[REPOSITORY_URI]
+    if not repository.done():
+        repository.set_result(address)
+    digest = together.result(image)
+    uri = f"{address}@{digest}"
+    version = wanted.with_version(digest, message, datetime.now(UTC))
     agent = version.agent(uri, together.result(network))
     return cloud.apply(agent, together.result(base), tell)
 
@@ -290,11 +295,8 @@ def _plan(cloud: CloudFormation, stack: Stack, live: Live | None) -> Part:
         return part_of_new(stack)
     if cloud.is_same(stack, live):
         return Part(stack.name, ())
-    change_set = cloud.propose(stack, live)
-    if change_set is None:
-        return Part(stack.name, ())
-    cloud.withdraw(change_set)
-    return part_of_change(change_set.description)
+    changes = cloud.changes(stack, live)
+    return part_of_change(changes) if changes else Part(stack.name, ())
 
 
 def _difference(stack: Stack, standing: Standing) -> Part:

@@ -1,5 +1,7 @@
 """CloudFormation: brings a stack to what it should be, from whatever state it was left in.
 
+Change sets only tell what an update would change. The update itself is UpdateStack: it is refused
+while another runs, as a change set is, and leaves nothing behind if this process dies before it.
 The stack in AWS is the lock and the state. A run that dies leaves nothing behind here; the next
 one reads the stack's status, and `next_step` says what to do about it.
 """
@@ -53,8 +55,8 @@ _STEPS = {
     "UPDATE_FAILED": Step.ROLL_BACK,
     "UPDATE_ROLLBACK_FAILED": Step.FINISH_ROLL_BACK,
     "UPDATE_ROLLBACK_COMPLETE": Step.UPDATE,
-    # A change set was proposed and never executed: there is no resource in it yet.
-    "REVIEW_IN_PROGRESS": Step.CREATE,
+    # Somebody proposed a change set and never executed it: no resource is in it yet.
+    "REVIEW_IN_PROGRESS": Step.DELETE,
     "IMPORT_COMPLETE": Step.UPDATE,
     "IMPORT_ROLLBACK_FAILED": Step.FINISH_ROLL_BACK,
     "IMPORT_ROLLBACK_COMPLETE": Step.UPDATE,
@@ -131,15 +133,6 @@ class Ending:
     failures: tuple[Event, ...]
 
 
-@dataclass(frozen=True)
-class ChangeSet:
-    """What CloudFormation would do to a stack, as `DescribeChangeSet` says it."""
-
-    arn: str
-    stack_id: str
-    description: Mapping[str, Any]
-
-
 class StackFailed(AwsRefused):
     """A stack did not become what it should."""
 
@@ -156,6 +149,8 @@ Tell = Callable[[Event], None]
 """Takes each event of a stack as it happens; called from any thread."""
 
 Answer = TypeVar("Answer")
+
+_NO_CHANGE = "No updates are to be performed"
 
 
 class CloudFormation:
@@ -205,64 +200,29 @@ class CloudFormation:
             self._pause(next(waits))
         return live
 
-    def propose(self, stack: Stack, live: Live | None) -> ChangeSet | None:
-        """A change set that would make the stack what it should be; None if nothing would change.
+    def changes(self, stack: Stack, live: Live) -> Mapping[str, Any] | None:
+        """What an update would change, as DescribeChangeSet says it; None if nothing.
 
         Raises NotOurs for a stack that voicecore did not make, StackBusy if somebody is at it.
         """
-        exists = live is not None and live.stands
-        if live and exists and names.TAG_PROJECT not in live.tags:
-            raise NotOurs(
-                f"There is a stack {stack.name} already, and voicecore did not make it.",
-                "Give the project another name in voicecore.toml, or delete that stack.",
-            )
+        _require_ours(live)
         name = f"voicecore-{uuid.uuid4().hex}"
         try:
-            made = self._client.create_change_set(
-                StackName=stack.name,
-                ChangeSetName=name,
-                ClientToken=name,
-                ChangeSetType="UPDATE" if exists else "CREATE",
-                TemplateBody=stack.body,
-                Parameters=_pairs("ParameterKey", "ParameterValue", stack.parameters),
-                Tags=_pairs("Key", "Value", stack.tags),
-                Capabilities=["CAPABILITY_NAMED_IAM"],
-            )
+            arn = self._client.create_change_set(
+                ChangeSetName=name, ClientToken=name, ChangeSetType="UPDATE", **_arguments(stack)
+            )["Id"]
         except ClientError as error:
             if _is_busy(error):
                 raise self._busy(stack.name) from error
             raise
-        description = self._proposed(made["Id"])
-        change_set = ChangeSet(made["Id"], made["StackId"], description)
-        if description["Status"] != "FAILED":
-            return change_set
-        self.withdraw(change_set)
-        reason = str(description.get("StatusReason", ""))
-        if "didn't contain changes" in reason or "No updates are to be performed" in reason:
+        proposed = self._proposed(arn)
+        self._client.delete_change_set(ChangeSetName=arn)
+        reason = str(proposed.get("StatusReason", ""))
+        if proposed["Status"] != "FAILED":
+            return proposed
+        if "didn't contain changes" in reason or _NO_CHANGE in reason:
             return None
         raise StackFailed(f"CloudFormation refuses the template of {stack.name}: {reason}")
-
-    def withdraw(self, change_set: ChangeSet) -> None:
-        """Take a proposal back."""
-        self._client.delete_change_set(ChangeSetName=change_set.arn)
-
-    def execute(self, change_set: ChangeSet, tell: Tell) -> Live:
-        """The stack after the change set was carried out.
-
-        Raises StackFailed if it could not be, StackBusy if somebody else changed it meanwhile.
-        """
-        before = self._last_event(change_set.stack_id)
-        token = uuid.uuid4().hex
-        try:
-            self._client.execute_change_set(ChangeSetName=change_set.arn, ClientRequestToken=token)
-        except ClientError as error:
-            if not _is_busy(error):
-                raise
-            # A retry after a lost answer finds that the first try did begin it.
-            if not self._began(change_set.stack_id, before, token):
-                raise self._busy(_name_of(change_set.stack_id)) from error
-        self._follow_or_raise(change_set.stack_id, before, tell)
-        return cast(Live, self.find(change_set.stack_id))
 
     def apply(self, stack: Stack, since: Live | None, tell: Tell) -> Live:
         """The stack as it should be, from whatever state it was left in.
@@ -275,8 +235,7 @@ class CloudFormation:
         if live and self.is_same(stack, live):
             return live
         ready = self._mend(live, tell) if live else None
-        change_set = self.propose(stack, ready)
-        return self.execute(change_set, tell) if change_set else cast(Live, ready)
+        return self._update(stack, ready, tell) if ready else self._create(stack, tell)
 
     def ensure(self, stack: Stack, tell: Tell) -> Live:
         """A stack that stages share as it should be; who else changes it is waited for."""
@@ -298,6 +257,34 @@ class CloudFormation:
         pages = self._client.get_paginator("list_stack_resources").paginate(StackName=name)
         return [entry for page in pages for entry in page["StackResourceSummaries"]]
 
+    def _create(self, stack: Stack, tell: Tell) -> Live:
+        self._begin(self._client.create_stack, stack, None)
+        self._follow_or_raise(stack.name, None, tell)
+        return cast(Live, self.find(stack.name))
+
+    def _update(self, stack: Stack, live: Live, tell: Tell) -> Live:
+        _require_ours(live)
+        before = self._last_event(live.id)
+        try:
+            self._begin(self._client.update_stack, stack, before)
+        except ClientError as error:
+            if _NO_CHANGE in words_of(error):
+                return live
+            raise
+        self._follow_or_raise(live.id, before, tell)
+        return cast(Live, self.find(live.id))
+
+    def _begin(self, operation: Callable[..., Any], stack: Stack, before: str | None) -> None:
+        token = uuid.uuid4().hex
+        try:
+            operation(ClientRequestToken=token, **_arguments(stack))
+        except ClientError as error:
+            if not _is_busy(error):
+                raise
+            # boto3's second try after a lost answer finds that the first did begin it.
+            if not self._began(stack.name, before, token):
+                raise self._busy(stack.name) from error
+
     def _mend(self, live: Live, tell: Tell) -> Live | None:
         """The stack in a state from which it can be created (None) or updated."""
         match next_step(live.status):
@@ -312,7 +299,9 @@ class CloudFormation:
                 return self.find(live.name)
             case Step.WAIT:
                 raise self._busy(live.name)
-            case Step.CREATE | Step.UPDATE:
+            case Step.CREATE:
+                return None
+            case Step.UPDATE:
                 return live
 
     def _roll_back(self, live: Live, begin: Callable[..., Any], tell: Tell) -> None:
@@ -436,7 +425,7 @@ def _help(words: str, status: str, again: str) -> str:
 
 def _state_of(live: Live | None) -> tuple[str, str, datetime | None] | None:
     """What tells one state of a stack from another; a mere proposal is no stack yet."""
-    if live is None or next_step(live.status) is Step.CREATE:
+    if live is None or live.status in ("REVIEW_IN_PROGRESS", "DELETE_COMPLETE"):
         return None
     return live.id, live.status, live.updated
 
@@ -484,12 +473,27 @@ def _name_of(stack_id: str) -> str:
     return stack_id.split("/")[1] if "/" in stack_id else stack_id
 
 
+def _arguments(stack: Stack) -> dict[str, Any]:
+    return {
+        "StackName": stack.name,
+        "TemplateBody": stack.body,
+        "Parameters": _pairs("ParameterKey", "ParameterValue", stack.parameters),
+        "Tags": _pairs("Key", "Value", stack.tags),
+        "Capabilities": ["CAPABILITY_NAMED_IAM"],
+    }
+
+
+def _require_ours(live: Live) -> None:
+    if names.TAG_PROJECT not in live.tags:
+        raise NotOurs(
+            f"There is a stack {live.name} already, and voicecore did not make it.",
+            "Give the project another name in voicecore.toml, or delete that stack.",
+        )
+
+
 def _is_busy(error: ClientError) -> bool:
     return code_of(error) in (
-        "InvalidChangeSetStatus",
-        "InvalidChangeSetStatusException",
-        "ChangeSetNotFound",
-        "ChangeSetNotFoundException",
+        "AlreadyExistsException",
         "OperationInProgressException",
         "TokenAlreadyExistsException",
     ) or ("_IN_PROGRESS state" in words_of(error))

@@ -13,4 +13,4 @@ def pauses() -> Iterator[float]:
     seconds = 0.1
     while True:
         yield seconds
-        seconds = min(seconds * 1.5, 2.0)
+        seconds = min(seconds * 1.5, 1.0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import time
 from collections.abc import Callable, Iterable
+from concurrent.futures import Future
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -20,7 +21,7 @@ from voicecore.cloud.plan import Plan, lines
 from voicecore.cloud.preflight import Finding, Verdict
 from voicecore.cloud.session import Aws
 from voicecore.cloud.together import Together
-from voicecore.commands.progress import shown
+from voicecore.commands.progress import Relay, shown
 from voicecore.context import Context
 from voicecore.errors import ExitCode, VoicecoreError
 from voicecore.local.environment import dotenv_of
@@ -101,6 +102,19 @@ def run(context: Context, options: DeployOptions, images: Images) -> ExitCode:
             bringup.finish(aws, deployment, standing.agent, together.pause)
             return _report(context, options, standing.agent, wanted, None, aws, started)
 
+        repository: Future[str] = Future()
+        relay = Relay()
+
+        def build() -> str:
+            if image:
+                return image.partition("@")[2]
+            return images.build(project, lambda: together.result(repository), relay)
+
+        # Where all is agreed already, the image need not wait for the plan to be reckoned.
+        building = together.start(build) if options.yes and not options.dry_run else None
+        if standing.images and REPOSITORY_URI in standing.images.outputs:
+            repository.set_result(standing.images.outputs[REPOSITORY_URI])
+
         with context.output.step("Comparing with what stands"):
             parts = bringup.plan(cloud, wanted, standing, image)
             plan = Plan(parts, tuple(prices.a_minute(deployment)))
@@ -110,9 +124,24 @@ def run(context: Context, options: DeployOptions, images: Images) -> ExitCode:
             return _report(context, options, None, wanted, plan, aws, started)
         _require_agreement(context, options, again)
 
-        live = _bring_up(
-            context, together, aws, cloud, wanted, standing, image, images, project, options
-        )
+        building = building or together.start(build)
+        try:
+            with context.output.tasks() as advance:
+                relay.show(advance)
+                live = bringup.bring_up(
+                    aws,
+                    cloud,
+                    together,
+                    wanted,
+                    standing,
+                    building,
+                    repository,
+                    options.message,
+                    shown(advance),
+                )
+        except KeyboardInterrupt:
+            context.output.say(f"What was begun in AWS goes on there. To go on:  {again}")
+            raise
         with context.output.step("Seeing that the runtime is ready"):
             bringup.finish(aws, deployment, live, together.pause)
     return _report(context, options, live, wanted, plan, aws, started)
@@ -186,37 +215,6 @@ def _zones(aws: Aws, standing: Standing) -> tuple[str, ...]:
     if standing.network:
         return zones.SUPPORTED[aws.region][: zones.WANTED]
     return zones.choose(aws.region, preflight.zones_of(aws))
-
-
-def _bring_up(
-    context: Context,
-    together: Together,
-    aws: Aws,
-    cloud: CloudFormation,
-    wanted: Wanted,
-    standing: Standing,
-    image: str,
-    images: Images,
-    project: Project,
-    options: DeployOptions,
-) -> Live:
-    try:
-        with context.output.tasks() as advance:
-
-            def build(repository: Callable[[], str]) -> str:
-                if image:
-                    return image
-                digest = images.build(project, repository, advance)
-                return f"{repository()}@{digest}"
-
-            return bringup.bring_up(
-                aws, cloud, together, wanted, standing, build, options.message, shown(advance)
-            )
-    except KeyboardInterrupt:
-        context.output.say(
-            f"What was begun in AWS goes on there. To go on with the rest:  {_again(options)}"
-        )
-        raise
 
 
 def _again(options: DeployOptions) -> str:

@@ -1,12 +1,36 @@
-"""What happens in a stack, shown as tasks."""
+"""What goes on, shown as tasks: in stacks, and in work that began before there was a screen."""
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 
 from voicecore.cloud.cloudformation import Event
 from voicecore.cloud.plan import called
 from voicecore.output import Advance
+
+
+class Relay:
+    """Passes progress on as soon as there is somebody to show it; until then keeps the latest."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._advance: Advance | None = None
+        self._latest: dict[str, tuple[int, int | None, bool, str]] = {}
+
+    def __call__(self, task: str, done: int, total: int | None, over: bool, note: str) -> None:
+        """Take a step of a task, as Advance does."""
+        with self._lock:
+            self._latest[task] = (done, total, over, note)
+            if self._advance:
+                self._advance(task, done, total, over, note)
+
+    def show(self, advance: Advance) -> None:
+        """Show by `advance` what is known so far, and all that comes."""
+        with self._lock:
+            self._advance = advance
+            for task, step in self._latest.items():
+                advance(task, *step)
 
 
 def shown(advance: Advance) -> Callable[[Event], None]:

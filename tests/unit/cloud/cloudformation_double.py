@@ -24,6 +24,7 @@ class CloudFormationDouble:
         self.change_sets: dict[str, dict[str, Any]] = {}
         self.calls: list[str] = []
         self.reason = "the reason"
+        self.template_shown: dict[str, Any] = {}
         self._going: dict[str, tuple[int, str]] = {}
 
     # What a test prepares.
@@ -34,7 +35,8 @@ class CloudFormationDouble:
             "StackId": stack_id, "StackName": name, "StackStatus": status, "events": [],
             "template": {}, "Tags": [{"Key": "voicecore:project", "Value": "x"}], **more,
         }  # fmt: skip
-        self._event(stack_id, name, status, of_stack=True)
+        if status != "CREATE_IN_PROGRESS":
+            self._event(stack_id, name, status, of_stack=True)
 
     def begins(self, name: str, status: str, then: str) -> None:
         """Somebody else does something with the stack."""
@@ -64,7 +66,7 @@ class CloudFormationDouble:
 
     def get_template(self, StackName: str) -> Any:
         self.calls.append("get_template")
-        return {"TemplateBody": self._find(StackName)["template"]}
+        return {"TemplateBody": self.template_shown or self._find(StackName)["template"]}
 
     def describe_stack_events(self, StackName: str) -> Any:
         self.calls.append("describe_stack_events")
@@ -83,26 +85,16 @@ class CloudFormationDouble:
 
     def create_change_set(self, StackName: str, ChangeSetName: str, **wanted: Any) -> Any:
         self.calls.append("create_change_set")
-        known = [s for s in self.stacks.values() if s["StackName"] == StackName]
-        live = [s for s in known if s["StackStatus"] != "DELETE_COMPLETE"]
-        if live and live[0]["StackStatus"].endswith("ROLLBACK_COMPLETE_CLEANUP_IN_PROGRESS"):
-            raise refused("ValidationError", "is in X_IN_PROGRESS state and can not be updated")
-        if not live:
-            self.has(StackName, "REVIEW_IN_PROGRESS", Tags=[])
-            live = [self._find(StackName)]
-        arn = f"arn:change-set/{ChangeSetName}"
-        template = json.loads(wanted["TemplateBody"])
-        now = tuple(live[0].get(key) for key in ("template", "Parameters", "Tags"))
-        same = now == (template, wanted["Parameters"], wanted["Tags"])
-        self.change_sets[arn] = {
-            "ChangeSetId": arn,
-            "StackId": live[0]["StackId"],
+        stack = self._find(StackName)
+        self._refuse_if_busy(stack)
+        same = self._is_same(stack, wanted)
+        self.change_sets[ChangeSetName] = {
+            "StackName": StackName,
             "Status": "FAILED" if same else "CREATE_COMPLETE",
             "StatusReason": "The submitted information didn't contain changes." if same else "",
             "Changes": [],
-            "wanted": wanted | {"template": template},
         }
-        return {"Id": arn, "StackId": live[0]["StackId"]}
+        return {"Id": ChangeSetName, "StackId": stack["StackId"]}
 
     def describe_change_set(self, ChangeSetName: str) -> Any:
         self.calls.append("describe_change_set")
@@ -112,19 +104,23 @@ class CloudFormationDouble:
         self.calls.append("delete_change_set")
         del self.change_sets[ChangeSetName]
 
-    def execute_change_set(self, ChangeSetName: str, ClientRequestToken: str) -> Any:
-        self.calls.append("execute_change_set")
-        if ChangeSetName not in self.change_sets:
-            raise refused("ChangeSetNotFound", "ChangeSet does not exist")
-        change_set = self.change_sets.pop(ChangeSetName)
-        stack = self.stacks[change_set["StackId"]]
-        if stack["StackStatus"].endswith("_IN_PROGRESS") and "REVIEW" not in stack["StackStatus"]:
-            raise refused("InvalidChangeSetStatus", "cannot be executed in its current status")
-        verb = "CREATE" if stack["StackStatus"] == "REVIEW_IN_PROGRESS" else "UPDATE"
-        wanted = change_set["wanted"]
-        stack |= {"template": wanted["template"], "Parameters": wanted["Parameters"]}
-        stack["Tags"] = wanted["Tags"]
-        self._start(stack, verb, ClientRequestToken)
+    def create_stack(self, StackName: str, ClientRequestToken: str, **wanted: Any) -> Any:
+        self.calls.append("create_stack")
+        live = [s for s in self.stacks.values() if s["StackName"] == StackName]
+        if any(s["StackStatus"] != "DELETE_COMPLETE" for s in live):
+            raise refused("AlreadyExistsException", f"Stack [{StackName}] already exists")
+        self.has(StackName, "CREATE_IN_PROGRESS", events=[])
+        self._change(self._find(StackName), wanted)
+        self._start(self._find(StackName), "CREATE", ClientRequestToken)
+
+    def update_stack(self, StackName: str, ClientRequestToken: str, **wanted: Any) -> Any:
+        self.calls.append("update_stack")
+        stack = self._find(StackName)
+        self._refuse_if_busy(stack)
+        if self._is_same(stack, wanted):
+            raise refused("ValidationError", "No updates are to be performed.")
+        self._change(stack, wanted)
+        self._start(stack, "UPDATE", ClientRequestToken)
 
     def delete_stack(self, StackName: str, ClientRequestToken: str) -> Any:
         self.calls.append("delete_stack")
@@ -139,6 +135,18 @@ class CloudFormationDouble:
         self._start(self._find(StackName), "UPDATE_ROLLBACK", ClientRequestToken)
 
     # What happens inside.
+
+    def _refuse_if_busy(self, stack: dict[str, Any]) -> None:
+        if (status := stack["StackStatus"]).endswith("_IN_PROGRESS"):
+            raise refused("ValidationError", f"Stack is in {status} state and can not be updated.")
+
+    def _is_same(self, stack: dict[str, Any], wanted: dict[str, Any]) -> bool:
+        now = tuple(stack.get(key) for key in ("template", "Parameters", "Tags"))
+        return now == (json.loads(wanted["TemplateBody"]), wanted["Parameters"], wanted["Tags"])
+
+    def _change(self, stack: dict[str, Any], wanted: dict[str, Any]) -> None:
+        stack["template"] = json.loads(wanted["TemplateBody"])
+        stack |= {"Parameters": wanted["Parameters"], "Tags": wanted["Tags"]}
 
     def _find(self, name: str) -> dict[str, Any]:
         if name in self.stacks:

@@ -90,7 +90,7 @@ def test_an_absent_stack_is_created_and_told_of() -> None:
     client = CloudFormationDouble()
     events = apply(client)
     assert [event.status for event in events] == ["CREATE_IN_PROGRESS", "CREATE_COMPLETE"]
-    assert client.changed == ["create_change_set", "execute_change_set"]
+    assert client.changed == ["create_stack"]
 
 
 def test_a_stack_that_is_as_it_should_be_is_not_touched() -> None:
@@ -117,12 +117,24 @@ def test_another_template_parameter_or_tag_is_an_update(stack: Stack) -> None:
     assert [event.status for event in events] == ["UPDATE_IN_PROGRESS", "UPDATE_COMPLETE"]
 
 
-def test_what_cloudformation_finds_unchanged_is_withdrawn() -> None:
+def test_what_would_change_is_asked_and_nothing_of_the_question_stays() -> None:
     client = CloudFormationDouble()
     apply(client)
-    live = over(client).find(STACK.name)
-    assert over(client).propose(STACK, live) is None
+    cloud = over(client)
+    live = cloud.find(STACK.name)
+    assert live is not None
+    assert cloud.changes(STACK, live) is None
+    larger = Stack(name=STACK.name, template=TEMPLATE, parameters={"Size": "9"}, tags=TAGS)
+    assert cloud.changes(larger, live) is not None
     assert client.change_sets == {}
+
+
+def test_what_cloudformation_finds_unchanged_is_no_failure() -> None:
+    client = CloudFormationDouble()
+    apply(client)
+    # As if CloudFormation had kept the template in other words than ours.
+    client.template_shown = {"other": "words"}
+    assert [event.status for event in apply(client)] == []
 
 
 def test_a_failed_creation_says_the_first_cause_and_is_made_anew_by_the_next_run() -> None:
@@ -134,7 +146,7 @@ def test_a_failed_creation_says_the_first_cause_and_is_made_anew_by_the_next_run
     assert "cancelled" not in error.value.message
     assert str(error.value.hint).endswith(AGAIN)
     apply(client)
-    assert client.changed[-3:] == ["delete_stack", "create_change_set", "execute_change_set"]
+    assert client.changed[-2:] == ["delete_stack", "create_stack"]
     assert is_as_wanted(client)
 
 
@@ -175,24 +187,21 @@ def test_a_stack_that_voicecore_did_not_make_is_left_alone() -> None:
     assert client.changed == []
 
 
-def test_another_deploy_between_plan_and_execution_is_noticed() -> None:
-    client = CloudFormationDouble()
+class AnotherIsQuicker(CloudFormationDouble):
+    """Another deploy begins between our last look and our own beginning."""
+
+    def update_stack(self, StackName: str, ClientRequestToken: str, **wanted: Any) -> Any:
+        self.begins(StackName, "UPDATE_IN_PROGRESS", "UPDATE_COMPLETE")
+        return super().update_stack(StackName, ClientRequestToken, **wanted)
+
+
+def test_another_deploy_in_the_last_moment_is_noticed() -> None:
+    client = AnotherIsQuicker()
     client.has(STACK.name, "CREATE_COMPLETE")
     cloud = over(client)
-    change_set = cloud.propose(STACK, cloud.find(STACK.name))
-    assert change_set is not None
-    client.begins(STACK.name, "UPDATE_IN_PROGRESS", "UPDATE_COMPLETE")
     with pytest.raises(StackBusy) as error:
-        cloud.execute(change_set, print)
+        cloud.apply(STACK, cloud.find(STACK.name), print)
     assert str(error.value.hint).endswith(AGAIN)
-
-
-class AnswersGetLost(CloudFormationDouble):
-    """boto3 tries again when an answer is lost; the first try has done the work."""
-
-    def execute_change_set(self, ChangeSetName: str, ClientRequestToken: str) -> Any:
-        super().execute_change_set(ChangeSetName, ClientRequestToken)
-        return super().execute_change_set(ChangeSetName, ClientRequestToken)
 
 
 def test_a_plan_that_is_not_of_this_state_any_more_is_not_carried_out() -> None:
@@ -210,15 +219,42 @@ def test_a_plan_that_is_not_of_this_state_any_more_is_not_carried_out() -> None:
     assert client.changed == []
 
 
-def test_two_first_deploys_make_one_stack() -> None:
-    client = CloudFormationDouble()
-    cloud = over(client)
-    cloud.propose(STACK, None)  # the other's, which was not executed yet
-    assert cloud.apply(STACK, None, print).status == "CREATE_COMPLETE"
+class AnotherCreates(CloudFormationDouble):
+    """Another first deploy makes the stack in the last moment."""
+
+    def create_stack(self, StackName: str, ClientRequestToken: str, **wanted: Any) -> Any:
+        if not self.stacks:
+            super().create_stack(StackName, "another's", **wanted)
+        return super().create_stack(StackName, ClientRequestToken, **wanted)
+
+
+def test_two_first_deploys_of_a_stage_make_one_stack_and_one_of_them_says_so() -> None:
+    client = AnotherCreates()
+    with pytest.raises(StackBusy):
+        over(client).apply(STACK, None, print)
+
+
+def test_what_stages_share_is_made_by_one_of_two_and_waited_for_by_the_other() -> None:
+    client = AnotherCreates()
+    assert over(client).ensure(STACK, print).status == "CREATE_COMPLETE"
+    assert client.changed == ["create_stack"] * 2
+
+
+class AnswersGetLost(CloudFormationDouble):
+    """boto3 tries again when an answer is lost; the first try has done the work."""
+
+    def update_stack(self, StackName: str, ClientRequestToken: str, **wanted: Any) -> Any:
+        super().update_stack(StackName, ClientRequestToken, **wanted)
+        return super().update_stack(StackName, ClientRequestToken, **wanted)
+
+    def create_stack(self, StackName: str, ClientRequestToken: str, **wanted: Any) -> Any:
+        super().create_stack(StackName, ClientRequestToken, **wanted)
+        return super().create_stack(StackName, ClientRequestToken, **wanted)
 
 
 def test_a_lost_answer_is_not_taken_for_another_deploy() -> None:
     client = AnswersGetLost()
+    apply(client, Stack(name=STACK.name, template={}, parameters={}, tags=TAGS))
     apply(client)
     assert is_as_wanted(client)
 
@@ -229,7 +265,7 @@ class NetworkComesBack(CloudFormationDouble):
     lost = 0
 
     def describe_stack_events(self, StackName: str) -> Any:
-        if "execute_change_set" in self.calls and self.lost < 5:
+        if "create_stack" in self.calls and self.lost < 5:
             self.lost += 1
             raise EndpointConnectionError(endpoint_url="https://cloudformation")
         return super().describe_stack_events(StackName)
@@ -242,7 +278,7 @@ def test_a_network_that_comes_back_is_waited_for() -> None:
 
 
 class RefusesTheTemplate(CloudFormationDouble):
-    def create_change_set(self, StackName: str, ChangeSetName: str, **wanted: Any) -> Any:
+    def create_stack(self, StackName: str, ClientRequestToken: str, **wanted: Any) -> Any:
         raise refused("ValidationError", "Template format error")
 
 
