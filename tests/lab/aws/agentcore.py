@@ -77,7 +77,6 @@ class Place:
     tags: dict[str, dict[str, str]] = field(default_factory=dict)
     tokens: dict[str, tuple[dict[str, Any], dict[str, Any]]] = field(default_factory=dict)
     interfaces: dict[tuple[str, frozenset[str]], list[str]] = field(default_factory=dict)
-    mmdsv2: bool = True  # what new runtimes come with
 
 
 def place_of(world: World, call: Call) -> Place:
@@ -104,7 +103,7 @@ def create(world: World, call: Call) -> dict[str, Any]:
     end = "CREATE_FAILED" if reason else "READY"
     state = starting(world.clock, "CREATING", end, world.durations.runtime, reason)
     runtime = Runtime(id, p["agentRuntimeName"], arn, now, call.caller, call.region, state)
-    _add_version(runtime, p, now, {"requireMMDSV2": place.mmdsv2})
+    _add_version(runtime, p, now, {"requireMMDSV2": ("old metadata service",) not in world.state})
     runtime.endpoints[DEFAULT] = Endpoint(
         DEFAULT, _id(DEFAULT), "1", now, now,
         starting(world.clock, "CREATING", end, world.durations.runtime, reason), "1",
@@ -498,6 +497,7 @@ def _check_network(world: World, call: Call) -> None:
         ec2.describe_security_groups(GroupIds=config["securityGroups"])
     except ClientError as e:
         raise _invalid(e.response["Error"]["Message"]) from e
+    _need_network_role(world, call)
 
 
 def _check_role(world: World, call: Call) -> None:
@@ -610,7 +610,6 @@ def _make_interfaces(world: World, call: Call, place: Place) -> None:
     config = call.params.get("networkConfiguration", {}).get("networkModeConfig", {})
     if not config:
         return
-    _need_network_role(world, call)
     groups = frozenset(config["securityGroups"])
     ec2 = world.client("ec2", call.region, call.caller, "bedrock-agentcore")
     for subnet in config["subnets"]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from botocore.loaders import Loader
 
-from tests.lab.aws import signature, wire
+from tests.lab.aws import agentcore, signature, video, wire
 from tests.lab.aws.journal import Entry
 from tests.lab.aws.motoside import Moto
 from tests.lab.aws.refusal import Refused
@@ -17,6 +17,7 @@ from tests.lab.aws.wire import Operation, Request, Response
 from tests.lab.aws.world import Call, Caller, Handler, World
 
 _CREDENTIAL = re.compile(r"Credential=(?P<key>[^/]+)/\d{8}/(?P<region>[^/]+)/(?P<service>[^/]+)/")
+_SERVED = {"bedrock-agentcore": agentcore.REGIONS, "kinesisvideo": video.REGIONS}
 _SKEW_ALLOWED = 300  # seconds; IAM User Guide, signing elements
 _DATE = "%Y%m%dT%H%M%SZ"
 
@@ -42,7 +43,7 @@ class Front:
         if not found:
             return Response(403, b'{"message":"Missing Authentication Token"}')
         region, signing = found["region"], found["service"]
-        if region not in self._regions:
+        if region not in _SERVED.get(signing, self._regions):
             return None  # such a host does not exist
         services = wire.services_of(signing)
         operation = wire.find_operation(request, services)

@@ -8,6 +8,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import boto3
+from botocore.config import Config
+
 from tests.lab.aws import agentcore, bedrock, ec2, identity, images, quotas, tagging, video
 from tests.lab.aws.clock import NONE, Clock, Durations
 from tests.lab.aws.cloudformation import api as cloudformation
@@ -74,30 +77,27 @@ class Aws:
         self, service: str, region: str | None = None, caller: Caller | None = None, **more: Any
     ) -> Any:
         """A boto3 client of this AWS, over HTTP."""
-        import boto3
-        from botocore.config import Config
-
         caller = caller or self.caller
-        return boto3.client(
-            service,
-            endpoint_url=self.url,
-            region_name=region or self.region,
-            aws_access_key_id=caller.access_key_id,
-            aws_secret_access_key=caller.secret_access_key,
-            aws_session_token=caller.session_token,
-            **{
-                "config": Config(
-                    retries={"total_max_attempts": 1}, s3={"addressing_style": "path"}
-                ),
-                **more,
-            },
-        )
+        config = Config(retries={"total_max_attempts": 1}, s3={"addressing_style": "path"})
+        settings = {
+            "endpoint_url": self.url,
+            "region_name": region or self.region,
+            "aws_access_key_id": caller.access_key_id,
+            "aws_secret_access_key": caller.secret_access_key,
+            "aws_session_token": caller.session_token,
+            "config": config,
+        }
+        return boto3.client(service, **(settings | more))
 
     def new_caller(self, account: str = ACCOUNT, temporary: bool = True) -> Caller:
         """Keys of another identity, or of another account."""
         made = new_caller(account, temporary=temporary)
         self.world.callers[made.access_key_id] = made
         return made
+
+    def old_metadata_service(self) -> None:
+        """Runtimes are made with requireMMDSV2 off from now on, as before the summer of 2026."""
+        self.world.state["old metadata service",] = True
 
     def set_quota(self, service: str, code: str, value: float) -> None:
         quotas.set_quota(self.world, service, code, value)
@@ -131,7 +131,7 @@ def aws_standin(
         world.state["registry",] = registry
     if turn is not None:
         world.state["turn",] = turn
-    serving = world.start(server.serve_forever, "stand-in")
+    serving = world.start(lambda: server.serve_forever(0.02), "stand-in")
     try:
         yield Aws(server.url, caller, region, world)
     finally:

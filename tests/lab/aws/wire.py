@@ -72,10 +72,12 @@ _COMMON = {
 }  # fmt: skip
 
 # What AWS answers although its own model does not have it: states of stacks in stacks' events,
-# and the type of AgentCore's interfaces.
+# the type of AgentCore's interfaces, and TURN's user names and passwords.
 _KNOWN_DEVIATIONS = re.compile(
     r"Value '(REVIEW_IN_PROGRESS|UPDATE_\w*COMPLETE_CLEANUP_IN_PROGRESS)' at 'StackEvents"
     r"|Value 'agentic_ai' at 'NetworkInterfaces"
+    r"|at 'IceServerList.member.(Username|Password)' failed to satisfy constraint: "
+    r"Member must satisfy regular expression"
 )
 
 

@@ -13,7 +13,7 @@ from tests.lab.aws.cloudformation import schemas
 from tests.lab.aws.cloudformation.drift import drift_of
 from tests.lab.aws.cloudformation.engine import Engine
 from tests.lab.aws.cloudformation.kinds import KINDS, Failed
-from tests.lab.aws.cloudformation.plan import changes_of
+from tests.lab.aws.cloudformation.plan import changes_of, touched_by
 from tests.lab.aws.cloudformation.stacks import (
     ChangeSet,
     Resource,
@@ -279,7 +279,7 @@ def execute_change_set(world: World, call: Call) -> dict[str, Any]:
     if creating:
         engine.create(stack, found.wanted, found.on_failure or "ROLLBACK")
     else:
-        engine.update(stack, found.wanted)
+        engine.update(stack, found.wanted, touched_by(found.changes))
     return {}
 
 
@@ -342,7 +342,7 @@ def update_stack(world: World, call: Call) -> dict[str, Any]:
         raise invalid("No updates are to be performed.")
     stack.token = call.params.get("ClientRequestToken")
     stack.disable_rollback = call.params.get("DisableRollback", False)
-    _engine(world, call).update(stack, wanted)
+    _engine(world, call).update(stack, wanted, touched_by(changes))
     return {"StackId": stack.id}
 
 

@@ -41,10 +41,10 @@ class Engine:
         self._begin(stack, wanted, "CREATE_IN_PROGRESS")
         self._run(stack, lambda: self._create(stack, wanted, on_failure))
 
-    def update(self, stack: Stack, wanted: Wanted) -> None:
+    def update(self, stack: Stack, wanted: Wanted, touched: set[str]) -> None:
         self._begin(stack, wanted, "UPDATE_IN_PROGRESS")
         stack.updated = self._world.clock.now()
-        self._run(stack, lambda: self._update(stack, wanted))
+        self._run(stack, lambda: self._update(stack, wanted, touched))
 
     def delete(self, stack: Stack, retain: Iterable[str], force: bool) -> None:
         running, kept = stack.busy, set(retain)
@@ -134,8 +134,8 @@ class Engine:
 
     # Updating
 
-    def _update(self, stack: Stack, wanted: Wanted) -> None:
-        failed = self._apply(stack, wanted)
+    def _update(self, stack: Stack, wanted: Wanted, touched: set[str]) -> None:
+        failed = self._apply(stack, wanted, touched)
         if failed or stack.cancelled:
             reason = f"The following resource(s) failed to update: [{', '.join(failed)}]. "
             if stack.disable_rollback:
@@ -237,10 +237,12 @@ class Engine:
         stack.outputs, stack.current = outputs, wanted
         note(self._world, stack, None, status)
 
-    def _apply(self, stack: Stack, wanted: Wanted) -> list[str]:
-        """Makes and changes what is needed; returns the logical ids of what failed."""
+    def _apply(self, stack: Stack, wanted: Wanted, touched: set[str] | None = None) -> list[str]:
+        """Makes and changes what is touched (None: all); returns the logical ids of what failed."""
         scope = scope_of(self._world, stack, wanted, lambda n: self._imported(stack, n))
         names = included(scope, wanted.template)
+        if touched is not None:
+            names = [name for name in names if name in touched]
         tasks: dict[str, tuple[set[str], Callable[[], bool]]] = {
             logical: (
                 wanted.template.needs(logical) & set(names),

@@ -93,11 +93,16 @@ def _compared(
     assert schema is not None
     costly = schemas.replacing(schema)
     declared = wanted.template.resources[new.logical].get("Properties", {})
+    before = _declared(stack, new.logical)
     details: list[dict[str, Any]] = []
     for name in sorted({*old.props, *new.props}):
-        before, after = old.props.get(name), new.props.get(name)
+        was, after = old.props.get(name), new.props.get(name)
         causes = _causes(stack, wanted, declared.get(name), changed)
-        differs = before != after
+        # What is declared as before, of nothing that changes, is not looked at anew: a resource
+        # that was changed by hand, or by a rollback, is no change of the template.
+        if before is not None and not causes and before.get(name) == declared.get(name):
+            continue
+        differs = was != after
         if not differs and not any(evaluation == "Dynamic" for _, _, evaluation in causes):
             continue
         if not causes:
@@ -110,10 +115,10 @@ def _compared(
                 "Name": name,
                 "RequiresRecreation": "Always" if name in costly else "Never",
                 "Path": f"/Properties/{name}",
-                "AttributeChangeType": _kind_of_change(before, after),
+                "AttributeChangeType": _kind_of_change(was, after),
             }
-            if before is not None:
-                target["BeforeValue"] = _said(before)
+            if was is not None:
+                target["BeforeValue"] = _said(was)
             if after is not None:
                 target["AfterValue"] = _said(after)
             detail: dict[str, Any] = {
@@ -144,6 +149,18 @@ def _compared(
     elif replacing:
         replacement = "Conditional"
     return _modified(old, new, details, replacement)
+
+
+def _declared(stack: Stack, logical: str) -> dict[str, Any] | None:
+    """The resource's properties in the template that the stack is known to follow, if it does."""
+    if stack.current is None or stack.status == "UPDATE_FAILED":
+        return None
+    return stack.current.template.resources.get(logical, {}).get("Properties", {})
+
+
+def touched_by(changes: list[dict[str, Any]]) -> set[str]:
+    """The logical ids that a change set names."""
+    return {each["ResourceChange"]["LogicalResourceId"] for each in changes}
 
 
 def _modified(
