@@ -42,6 +42,7 @@ class Faults:
         self._resources: list[tuple[_Rule, str, str]] = []
         self._runtimes: list[tuple[_Rule, str]] = []
         self._models: set[str] = set()
+        self._empty_pages = 0
         self._held: set[str] = set()
         self._kill: tuple[int, Callable[[], object], bool] | None = None
         self._calls = 0
@@ -62,6 +63,10 @@ class Faults:
     def deny_model(self, model: str) -> None:
         """The account has no access to this model of Bedrock."""
         self._models.add(model)
+
+    def empty_pages(self, count: int) -> None:
+        """The next pages of FilterLogEvents have no events, and a nextToken."""
+        self._empty_pages = count
 
     def throttle(self, pattern: str = "*", times: int | None = None) -> None:
         """The next calls are answered "Rate exceeded", in each service's own words."""
@@ -115,6 +120,12 @@ class Faults:
 
     def denies(self, action: str) -> bool:
         return any(fnmatchcase(action, pattern) for pattern in self._denied)
+
+    def page_is_empty(self) -> bool:
+        with self._lock:
+            empty = self._empty_pages > 0
+            self._empty_pages -= empty
+            return empty
 
     def denies_model(self, model: str) -> bool:
         return model in self._models

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import time
 from datetime import UTC, datetime, timedelta
@@ -82,7 +83,7 @@ class Front:
                 return None
         date = datetime.now(UTC) + timedelta(seconds=world.faults.skew)
         said = date.strftime("%a, %d %b %Y %H:%M:%S GMT")
-        return Response(response.status, response.body, {**response.headers, "date": said})
+        return dataclasses.replace(response, headers={**response.headers, "date": said})
 
     def _authenticated(self, request: Request, operation: Operation, key: str) -> Caller:
         world, service = self._world, operation.service

@@ -3,15 +3,27 @@
 from __future__ import annotations
 
 import os
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import boto3
 from botocore.config import Config
 
-from tests.lab.aws import agentcore, bedrock, ec2, identity, images, quotas, tagging, video
+from tests.lab.aws import (
+    agentcore,
+    bedrock,
+    ec2,
+    identity,
+    images,
+    logs,
+    quotas,
+    tagging,
+    video,
+)
 from tests.lab.aws.clock import NONE, Clock, Durations
 from tests.lab.aws.cloudformation import api as cloudformation
 from tests.lab.aws.faults import Faults
@@ -29,6 +41,7 @@ _HANDLERS = (
     | ec2.HANDLERS
     | identity.HANDLERS
     | images.HANDLERS
+    | logs.HANDLERS
     | bedrock.HANDLERS
     | tagging.HANDLERS
     | bedrock.HANDLERS
@@ -43,6 +56,7 @@ class Aws:
     caller: Caller
     region: str
     world: World
+    data_plane: str | None = None
 
     @property
     def clock(self) -> Clock:
@@ -63,7 +77,8 @@ class Aws:
     @property
     def environment(self) -> dict[str, str]:
         """What a program needs in its environment to take this for AWS, and nothing else for it."""
-        return {
+        data_plane = {"AWS_ENDPOINT_URL_BEDROCK_AGENTCORE": self.data_plane or self.url}
+        return data_plane | {
             "AWS_ENDPOINT_URL": self.url,
             "AWS_REGION": self.region,
             "AWS_DEFAULT_REGION": self.region,
@@ -95,6 +110,34 @@ class Aws:
         self.world.callers[made.access_key_id] = made
         return made
 
+    def agent_says(
+        self,
+        runtime_id: str,
+        *messages: str,
+        session: str | None = None,
+        endpoint: str = "DEFAULT",
+        at: datetime | None = None,
+    ) -> str:
+        """Logs lines as the agent's stdout does; returns the log group, made at the first.
+
+        With a session in the stream's name, as newer containers do it; without, as older ones.
+        """
+        when = at or self.clock.now()
+        group = f"/aws/bedrock-agentcore/runtimes/{runtime_id}-{endpoint}"
+        about = f"runtime-logs-{session}" if session else "runtime-logs"
+        known: dict[str, str] = self.world.of(dict, "log streams")
+        start = f"{when:%Y/%m/%d}/[{about}]"
+        stream = known.setdefault(f"{group} {start}", f"{start}{uuid.uuid4()}")
+        account = self.caller.account
+        logs.says(self.world, account, self.region, group, stream, messages, when)
+        return group
+
+    def warm(self) -> None:
+        """Loads at once what else the first calls would load, so that they can be timed."""
+        for service in ("ec2", "iam", "ecr", "logs", "secretsmanager", "kinesisvideo"):
+            self.world.client(service, self.region, self.caller, "cloudformation")
+        self.client("ec2").describe_vpcs()
+
     def old_metadata_service(self) -> None:
         """Runtimes are made with requireMMDSV2 off from now on, as before the summer of 2026."""
         self.world.state["old metadata service",] = True
@@ -113,12 +156,14 @@ def aws_standin(
     echo: bool = False,
     registry: images.Registry | None = None,
     turn: video.Turn | None = None,
+    data_plane: str | None = None,
     port: int = 0,
 ) -> Iterator[Aws]:
     """Runs the stand-in in threads of this process; one at a time, for moto's state is global.
 
     `time_scale` 10 lets its clock run ten times as fast. Without a `registry`
-    images exist by PutImage alone.
+    images exist by PutImage alone. `data_plane` is the URL of what answers InvokeAgentRuntime and
+    /ws (a local AgentCore Runtime); without it they are not answered.
     Raises AssertionError at the end when the stand-in itself failed at something.
     """
     caller = new_caller(account)
@@ -133,7 +178,7 @@ def aws_standin(
         world.state["turn",] = turn
     serving = world.start(lambda: server.serve_forever(0.02), "stand-in")
     try:
-        yield Aws(server.url, caller, region, world)
+        yield Aws(server.url, caller, region, world, data_plane)
     finally:
         world.clock.stop()
         server.shutdown()

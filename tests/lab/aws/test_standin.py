@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import base64
 import dataclasses
+import hashlib
 import json
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.config import Config
 from botocore.exceptions import ClientError, ConnectionClosedError
 from botocore.exceptions import ConnectionError as NoConnection
 
 from tests.lab.aws import NONE, REAL, Aws, Durations, aws_standin, wire
+from tests.lab.aws.images import Registry
+from tests.lab.aws.server import Server
 from tests.lab.aws.templates import (
     PULL,
     TRUST,
@@ -85,6 +91,32 @@ def runtime_request(aws: Aws, name: str = "line_dev", **more: Any) -> Json:
         "networkConfiguration": {"networkMode": "PUBLIC"},
         **more,
     }
+
+
+@contextmanager
+def fake_registry(tags: dict[str, str]) -> Iterator[str]:
+    """A registry whose every repository has these tags (tag → manifest)."""
+
+    def digest(text: str) -> str:
+        return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
+
+    def answer(request: wire.Request) -> wire.Response:
+        if request.path.endswith("/tags/list"):
+            return wire.Response(200, json.dumps({"tags": list(tags)}).encode())
+        wanted = request.path.rpartition("/")[2]
+        if request.method == "DELETE":
+            for tag in [tag for tag, text in tags.items() if digest(text) == wanted]:
+                del tags[tag]
+            return wire.Response(202)
+        return wire.Response(200, tags[wanted].encode())
+
+    server = Server(answer)
+    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+    try:
+        yield server.url
+    finally:
+        server.shutdown()
+        server.server_close()
 
 
 def whole_life(aws: Aws, stacks: Stacks) -> dict[str, str]:
@@ -677,6 +709,65 @@ class TestEcr:
         (data,) = aws.client("ecr").get_authorization_token()["authorizationData"]
         left = data["expiresAt"] - datetime.now(UTC)
         assert timedelta(hours=11) < left < timedelta(hours=13)
+
+    def test_what_is_pushed_to_a_registry_is_in_ecr(self) -> None:
+        told: list[set[str]] = []
+        with fake_registry({"new": manifest(99)}) as url:
+            registry = Registry(url, lambda: "password", told.append)
+            with aws_standin(registry=registry) as aws:
+                ecr, before = aws.client("ecr"), aws.inventory()
+                ecr.create_repository(repositoryName="voicecore/line")
+                assert told == [{"voicecore/line"}]
+                (image,) = ecr.describe_images(repositoryName="voicecore/line")["imageDetails"]
+                assert (image["imageTags"], image["imageSizeInBytes"]) == (["new"], 101)
+                assert "ecr:image" in {thing.kind for thing in aws.inventory()}
+                (data,) = ecr.get_authorization_token()["authorizationData"]
+                assert base64.b64decode(data["authorizationToken"]) == b"AWS:password"
+                ecr.delete_repository(repositoryName="voicecore/line", force=True)
+                assert aws.inventory() == before
+
+
+class TestLogs:
+    def test_lines_are_found_by_stream_time_and_pattern(self, aws: Aws) -> None:
+        logs, session = aws.client("logs"), "s" * 33
+        yesterday = aws.clock.now() - timedelta(days=1)
+        aws.agent_says("line-abc", "late", session=session, at=yesterday)
+        group = aws.agent_says(
+            "line-abc", '{"level": "ERROR", "turn": 3}', "plain words", session=session
+        )
+        aws.agent_says("line-abc", "old container")
+
+        def found(**ask: Any) -> list[str]:
+            events = logs.filter_log_events(logGroupName=group, **ask)["events"]
+            return [event["message"] for event in events]
+
+        assert len(found()) == 4
+        prefix = f"{aws.clock.now():%Y/%m/%d}/[runtime-logs-{session}]"
+        assert len(found(logStreamNamePrefix=prefix)) == 2
+        assert found(endTime=int(yesterday.timestamp() * 1000) + 1) == ["late"]
+        assert found(filterPattern='{ $.level = "ERROR" && $.turn >= 3 }')[0].endswith("3}")
+        assert found(filterPattern="words -old") == ["plain words"]
+        assert found(filterPattern="?late ?old") == ["late", "old container"]
+        code, _ = refused(logs.filter_log_events, logGroupName="none")
+        assert code == "ResourceNotFoundException"
+
+    def test_pages_may_be_empty_and_go_on(self, aws: Aws) -> None:
+        group = aws.agent_says("line-abc", "here")
+        aws.faults.empty_pages(2)
+        pages = aws.client("logs").get_paginator("filter_log_events").paginate(logGroupName=group)
+        assert [len(page["events"]) for page in pages] == [0, 0, 1]
+
+    def test_a_live_tail_tells_what_comes(self, aws: Aws) -> None:
+        group = aws.agent_says("line-abc", "before")
+        logs = aws.client("logs", config=Config(inject_host_prefix=False))
+        arn = f"arn:aws:logs:us-east-1:123456789012:log-group:{group}"
+        stream = logs.start_live_tail(logGroupIdentifiers=[arn])["responseStream"]
+        events = iter(stream)
+        assert "sessionStart" in next(events)
+        aws.agent_says("line-abc", "now")
+        told = [line["message"] for line in next(events)["sessionUpdate"]["sessionResults"]]
+        assert told == ["now"]
+        stream.close()
 
 
 class TestQuotasAndModels:

@@ -19,6 +19,7 @@ from xml.sax.saxutils import escape
 from botocore.loaders import Loader
 from botocore.parsers import create_parser
 from botocore.validate import ParamValidator
+from moto.core.eventstream import EventStream, EventStreamEncoder
 from moto.core.model import OperationModel, ServiceModel
 from moto.core.parse import PROTOCOL_PARSERS
 from moto.core.serialize import SERIALIZERS, SerializationContext
@@ -94,11 +95,12 @@ class Request:
 
 @dataclass(frozen=True)
 class Response:
-    """An HTTP answer."""
+    """An HTTP answer; a `stream` is sent piece by piece, in the body's place."""
 
     status: int
     body: bytes = b""
     headers: Mapping[str, str] = field(default_factory=dict)
+    stream: Iterator[bytes] | None = None
 
 
 @dataclass(frozen=True)
@@ -263,6 +265,9 @@ def _fits(pattern: str, value: str) -> bool:
 def answer(operation: Operation, result: dict[str, Any], request_id: str) -> Response:
     """The answer on the wire. Raises AssertionError when AWS would never answer this."""
     shape = operation.model.output_shape
+    if operation.model.has_event_stream_output:
+        headers = {"content-type": "application/vnd.amazon.eventstream"}
+        return Response(200, b"", headers, _events(operation, result))
     if shape is not None:
         report = ParamValidator().validate(result, shape).generate_report()
         mistakes = [report, *_mistakes_in_answer(result, shape)]
@@ -271,6 +276,14 @@ def answer(operation: Operation, result: dict[str, Any], request_id: str) -> Res
     made = SERIALIZERS[operation.protocol](operation.model, context=context).serialize(result)
     body = made["body"].encode() if isinstance(made["body"], str) else made["body"]
     return Response(made["status_code"], body, {**made["headers"], "x-amzn-requestid": request_id})
+
+
+def _events(operation: Operation, result: dict[str, Any]) -> Iterator[bytes]:
+    serializer = SERIALIZERS[operation.protocol](operation.model)
+    encoder = EventStreamEncoder()
+    stream = EventStream(result, operation.model.output_shape, serializer._event_stream_serializer)
+    for event in stream:
+        yield encoder.encode_event(event)
 
 
 def _mistakes_in_answer(value: Any, shape: Any) -> Iterator[str]:
