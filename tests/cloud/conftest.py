@@ -7,13 +7,19 @@ import pytest
 
 from tests.cloud.deploying import Deployer
 from tests.conftest import Voicecore
-from tests.lab.aws import Aws, aws_standin
+from tests.lab.aws import NONE, Aws, Durations, aws_standin
 
 
 @pytest.fixture
-def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[Aws]:
-    """An AWS in which everything takes no time; boto3 in this process takes it for AWS."""
-    with aws_standin() as standin:
+def durations() -> Durations:
+    """How long things take in AWS: no time."""
+    return NONE
+
+
+@pytest.fixture
+def aws(monkeypatch: pytest.MonkeyPatch, durations: Durations) -> Iterator[Aws]:
+    """An AWS that boto3 in this process takes for the real one."""
+    with aws_standin(durations=durations) as standin:
         for name, value in standin.environment.items():
             monkeypatch.setenv(name, value)
         monkeypatch.delenv("AWS_PROFILE", raising=False)

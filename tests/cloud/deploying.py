@@ -68,17 +68,18 @@ class ImagesDouble:
             },
             "layers": [],
         }
-        pushed = (
-            boto3.Session()
-            .client("ecr")
-            .put_image(
+        try:
+            boto3.Session().client("ecr").put_image(
                 repositoryName=names.repository_for(project.name),
                 imageManifest=json.dumps(manifest),
                 imageManifestMediaType=manifest["mediaType"],
                 imageTag=_tag(project),
             )
-        )
-        return pushed["image"]["imageId"]["imageDigest"]
+        except ClientError as error:
+            # Another deploy pushed the same image meanwhile.
+            if error.response["Error"]["Code"] != "ImageAlreadyExistsException":
+                raise
+        return self.find(project, repository())
 
 
 def _tag(project: Project) -> str:

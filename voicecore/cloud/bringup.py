@@ -94,13 +94,13 @@ class Wanted:
 
     def agent(self, image: str, network: Live | None) -> Stack:
         """The agent's stack with this image (by digest) in this network."""
+        told: Mapping[str, str] = network.outputs if network else {}
         return agent_stack(
             self.deployment,
             self.settings,
             self.history,
             image,
-            network.outputs[SUBNETS].split(",") if network else (),
-            network.outputs[SECURITY_GROUPS].split(",") if network else (),
+            *(told[ids].split(",") if ids in told else () for ids in (SUBNETS, SECURITY_GROUPS)),
         )
 
     def with_version(self, digest: str, message: str, now: datetime) -> Wanted:
@@ -122,9 +122,9 @@ def read(
         )
     )
     standing = Standing(
-        images=_there(together.result(images)),
-        network=_there(together.result(network)),
-        agent=_there(together.result(agent)),
+        images=_filled(together.result(images)),
+        network=_filled(together.result(network)),
+        agent=_filled(together.result(agent)),
     )
     if standing.agent is None:
         return standing
@@ -190,7 +190,7 @@ def plan(cloud: CloudFormation, wanted: Wanted, standing: Standing, image: str) 
     parts = [_plan(cloud, wanted.images, standing.images)]
     if wanted.network:
         parts.append(_plan(cloud, wanted.network, network))
-    if wanted.network and not network:
+    if wanted.network and not (network and network.outputs):
         # CloudFormation checks the ids of subnets, and there are none yet.
         parts.append(_difference(agent, standing))
     else:
@@ -324,9 +324,8 @@ def _difference(stack: Stack, standing: Standing) -> Part:
     )
 
 
-def _there(live: Live | None) -> Live | None:
-    """A stack of which something may stand: neither a mere proposal nor a deleted one."""
-    return live if live and live.status not in ("REVIEW_IN_PROGRESS", "DELETE_COMPLETE") else None
+def _filled(live: Live | None) -> Live | None:
+    return live if live and not live.empty else None
 
 
 def _secret(aws: Aws, arn: str) -> Mapping[str, str] | None:

@@ -96,6 +96,11 @@ class Live:
         """Whether all of it is there, so that it can be updated."""
         return next_step(self.status) is Step.UPDATE
 
+    @property
+    def empty(self) -> bool:
+        """Whether nothing is in it: it is as good as not there."""
+        return self.status in ("REVIEW_IN_PROGRESS", "ROLLBACK_COMPLETE", "DELETE_COMPLETE")
+
 
 @dataclass(frozen=True)
 class Event:
@@ -424,10 +429,8 @@ def _help(words: str, status: str, again: str) -> str:
 
 
 def _state_of(live: Live | None) -> tuple[str, str, datetime | None] | None:
-    """What tells one state of a stack from another; a mere proposal is no stack yet."""
-    if live is None or live.status in ("REVIEW_IN_PROGRESS", "DELETE_COMPLETE"):
-        return None
-    return live.id, live.status, live.updated
+    """What tells one state of a stack from another."""
+    return (live.id, live.status, live.updated) if live and not live.empty else None
 
 
 def _parameters_of(stack: Stack) -> dict[str, str]:

@@ -15,11 +15,11 @@ from voicecore import names
 from voicecore.cloud import inventory
 from voicecore.cloud.cloudformation import CloudFormation, StackFailed, Tell
 from voicecore.cloud.inventory import Interface, StackFound, Thing
-from voicecore.cloud.pace import Pause
+from voicecore.cloud.pace import Pause, pauses
 from voicecore.cloud.session import Aws, AwsRefused, code_of
 
 _LOOK_AGAIN = 60.0
-"""Seconds between looks at interfaces that AgentCore keeps for hours."""
+"""Seconds between looks, in the long run, at interfaces that AgentCore keeps for hours."""
 
 
 class StillNeeded(AwsRefused):
@@ -126,8 +126,9 @@ def wait_and_remove(
     aws: Aws, cloud: CloudFormation, removal: Removal, tell: Tell, pause: Pause
 ) -> None:
     """Remove the network as soon as AgentCore lets go of its interfaces."""
+    waits = pauses(longest=_LOOK_AGAIN)
     while _held(aws, removal.project):
-        pause(_LOOK_AGAIN)
+        pause(next(waits))
     if removal.network:
         _delete(cloud, removal.network, tell)
 

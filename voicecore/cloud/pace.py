@@ -8,9 +8,9 @@ Pause = Callable[[float], None]
 """Waits for seconds; what it raises ends the waiting."""
 
 
-def pauses() -> Iterator[float]:
-    """Seconds between questions: soon at first, then as seldom as suits what takes minutes."""
+def pauses(longest: float = 1.0) -> Iterator[float]:
+    """Seconds between questions: soon at first, then ever longer, up to `longest`."""
     seconds = 0.1
     while True:
         yield seconds
-        seconds = min(seconds * 1.5, 1.0)
+        seconds = min(seconds * 1.5, longest)
