@@ -112,6 +112,15 @@ class Export(StrEnum):
     TEMPLATE = "template"
 
 
+class Level(StrEnum):
+    """How weighty a line of a log is."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Ask nothing; take defaults, agree.")]
 ProjectFolder = Annotated[
@@ -486,6 +495,78 @@ def destroy(
         region=region,
         profile=profile,
         yes=yes,
+        json=json,
+    )
+    _boundary(context, lambda: command.run(context, options), json)
+
+
+@app.command()
+def logs(
+    ctx: typer.Context,
+    project: ProjectFolder = None,
+    stage: Stage = "dev",
+    follow: Annotated[
+        bool, typer.Option("--follow", "-f", help="Go on with what comes, until Ctrl-C.")
+    ] = False,
+    since: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TIME",
+            help="So long ago (90s, 10m, 3h, 2d), or a time (2026-11-22T14:00Z).  "
+            "[default: 1h; with --session 1d]",
+        ),
+    ] = None,
+    session: Annotated[
+        str, typer.Option(metavar="ID", help="Of one session; the beginning of its id will do.")
+    ] = "",
+    filter: Annotated[
+        str, typer.Option(metavar="TEXT", help="Lines with this in them, in whatever case.")
+    ] = "",
+    level: Annotated[
+        Level | None,
+        typer.Option(help="At least so weighty.  [default: the conversation, and warnings]"),
+    ] = None,
+    local: Annotated[
+        bool, typer.Option("--local", help="Of `voicecore dev` on this machine; asks AWS nothing.")
+    ] = False,
+    live: Annotated[
+        bool,
+        typer.Option(
+            "--live",
+            help="What comes, a second after it is written: Live Tail, paid by the minute.",
+        ),
+    ] = False,
+    region: Region = None,
+    profile: Profile = None,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object a line.")] = False,
+) -> None:
+    """Read what the agent says of itself: who said what, how fast, what went wrong.
+
+    Times are this machine's; with --json they are UTC. When there is nothing, it says why.
+
+    \b
+    Examples:
+      voicecore logs
+      voicecore logs --follow --stage prod
+      voicecore logs --session 3f9c2a71 --level debug
+      voicecore logs --since 2d --level error --json | jq .event.message
+      voicecore logs --local
+    """
+    from voicecore.commands import logs as command
+
+    context = _context(ctx)
+    options = command.LogsOptions(
+        project=project,
+        stage=stage,
+        region=region,
+        profile=profile,
+        follow=follow,
+        live=live,
+        local=local,
+        since=since,
+        session=session,
+        filter=filter,
+        level=level or "",
         json=json,
     )
     _boundary(context, lambda: command.run(context, options), json)

@@ -212,6 +212,11 @@ def is_denied(error: botocore.ClientError) -> bool:
     return code_of(error) in _DENIED
 
 
+def is_throttled(error: botocore.ClientError) -> bool:
+    """Whether AWS is asked too often."""
+    return code_of(error) in _THROTTLED
+
+
 def words_of(error: botocore.ClientError) -> str:
     """AWS's own sentence on the error."""
     return str(error.response.get("Error", {}).get("Message", "")) or str(error)
@@ -253,7 +258,7 @@ def _answered(error: botocore.ClientError, again: str, profile: str | None) -> A
         )
     if code in _DENIED:
         return denial_of(words, error.operation_name, again)
-    if code in _THROTTLED:
+    if is_throttled(error):
         return AwsRefused(
             f"AWS is asked too often in this account ({error.operation_name}): {words}",
             f"Wait a minute, then go on:\n{again}",
