@@ -85,6 +85,8 @@ class Aws:
             "AWS_CONFIG_FILE": os.devnull,
             "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
             "AWS_EC2_METADATA_DISABLED": "true",
+            # Of 127.0.0.1 there is no stream-127.0.0.1, where Live Tail would be.
+            "AWS_DISABLE_HOST_PREFIX_INJECTION": "true",
             **self.caller.environment(),
         }
 
