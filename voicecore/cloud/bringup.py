@@ -192,7 +192,7 @@ def plan(cloud: CloudFormation, wanted: Wanted, standing: Standing, image: str) 
         parts.append(_plan(cloud, wanted.network, network))
     if wanted.network and not (network and network.outputs):
         # CloudFormation checks the ids of subnets, and there are none yet.
-        parts.append(_difference(agent, standing))
+        parts.append(difference(agent, standing))
     else:
         parts.append(_plan(cloud, agent, standing.agent))
     return tuple(parts)
@@ -270,7 +270,7 @@ def _base(
     if standing.runtime is None:
         live = cloud.apply(foundation_of(agent), standing.agent, tell)
     elif new_secret:
-        live = cloud.apply(_with_runtime_of(agent, standing), standing.agent, tell)
+        live = cloud.apply(with_runtime_of(agent, standing), standing.agent, tell)
     else:
         live = standing.agent
     if live and wanted.settings.secret and standing.secret != wanted.settings.secret:
@@ -281,7 +281,7 @@ def _base(
     return live
 
 
-def _with_runtime_of(stack: Stack, standing: Standing) -> Stack:
+def with_runtime_of(stack: Stack, standing: Standing) -> Stack:
     """The stack, but with the runtime as it stands: its secret is filled before it changes."""
     kept = {name: standing.resources[name] for name in (RUNTIME, ENDPOINT)}
     declared: Json = standing.template.get("Parameters", {})
@@ -299,7 +299,7 @@ def _plan(cloud: CloudFormation, stack: Stack, live: Live | None) -> Part:
     return part_of_change(changes) if changes else Part(stack.name, ())
 
 
-def _difference(stack: Stack, standing: Standing) -> Part:
+def difference(stack: Stack, standing: Standing) -> Part:
     """The plan by comparing templates, where CloudFormation cannot be asked yet."""
     if standing.agent is None or not standing.agent.stands:
         return part_of_new(stack)

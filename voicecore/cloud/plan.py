@@ -102,9 +102,20 @@ def part_of_removal(stack: str, resources: Iterable[Mapping[str, Any]]) -> Part:
 
 def lines(plan: Plan) -> Iterator[Line]:
     """The plan as a table, with its price below."""
-    rows = [row for part in plan.parts for row in part.rows]
+    yield from table(plan.parts)
+    if not plan.empty:
+        yield []
+    yield [Span(f"Idle: {plan.month:+.2f} $ a month.  A minute of a call: {_per_minute(plan)}")]
+    yield [
+        Span("List prices of US East; what your region, plan and callers do is theirs.", "dim"),
+    ]
+
+
+def table(parts: Sequence[Part]) -> Iterator[Line]:
+    """What happens in each stack, with what it changes of the monthly bill."""
+    rows = [row for part in parts for row in part.rows]
     width = max((len(_titled(row)) for row in rows), default=0)
-    for part in plan.parts:
+    for part in parts:
         if part.rows:
             yield [Span(part.stack, "bold")]
         for row in part.rows:
@@ -112,12 +123,6 @@ def lines(plan: Plan) -> Iterator[Line]:
             price = f"{row.month:+9.2f} $/month" if row.month else ""
             title = f"{_titled(row):<{width}}" if price else _titled(row)
             yield [Span(f"  {sign} {title}", style), Span(f"  {price}" if price else "")]
-    if rows:
-        yield []
-    yield [Span(f"Idle: {plan.month:+.2f} $ a month.  A minute of a call: {_per_minute(plan)}")]
-    yield [
-        Span("List prices of US East; what your region, plan and callers do is theirs.", "dim"),
-    ]
 
 
 def _per_minute(plan: Plan) -> str:

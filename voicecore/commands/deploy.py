@@ -21,7 +21,7 @@ from voicecore.cloud.plan import Plan, lines
 from voicecore.cloud.preflight import Finding, Verdict
 from voicecore.cloud.session import Aws
 from voicecore.cloud.together import Together
-from voicecore.commands.progress import Relay, shown
+from voicecore.commands.progress import Relay, begun, shown
 from voicecore.context import Context
 from voicecore.errors import ExitCode, VoicecoreError
 from voicecore.local.environment import dotenv_of
@@ -78,7 +78,7 @@ def run(context: Context, options: DeployOptions, images: Images) -> ExitCode:
     started = time.monotonic()
     project = load_project(options.project or context.cwd)
     deployment = deployment_for(project, options)
-    settings = environment_of(dotenv_of(project.agent), deployment.stage.region)
+    settings = environment_of(dotenv_of(project.agent), deployment.stage.region, deployment.uses)
     if options.export:
         return _export(context, project, deployment, settings)
     again = _again(options)
@@ -125,23 +125,19 @@ def run(context: Context, options: DeployOptions, images: Images) -> ExitCode:
         _require_agreement(context, options, again)
 
         building = building or together.start(build)
-        try:
-            with context.output.tasks() as advance:
-                relay.show(advance)
-                live = bringup.bring_up(
-                    aws,
-                    cloud,
-                    together,
-                    wanted,
-                    standing,
-                    building,
-                    repository,
-                    options.message,
-                    shown(advance),
-                )
-        except KeyboardInterrupt:
-            context.output.say(f"What was begun in AWS goes on there. To go on:  {again}")
-            raise
+        with begun(context.output, again) as advance:
+            relay.show(advance)
+            live = bringup.bring_up(
+                aws,
+                cloud,
+                together,
+                wanted,
+                standing,
+                building,
+                repository,
+                options.message,
+                shown(advance),
+            )
         with context.output.step("Seeing that the runtime is ready"):
             bringup.finish(aws, deployment, live, together.pause)
     return _report(context, options, live, wanted, plan, aws, started)

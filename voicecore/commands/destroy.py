@@ -13,10 +13,9 @@ from voicecore.cloud import destroy, inventory, plan, session
 from voicecore.cloud.cloudformation import CloudFormation
 from voicecore.cloud.deployment import deployment_of
 from voicecore.cloud.destroy import Held, Removal, SomethingLeft
-from voicecore.cloud.plan import Plan
 from voicecore.cloud.session import Aws
 from voicecore.cloud.together import Together
-from voicecore.commands.progress import shown
+from voicecore.commands.progress import begun, shown
 from voicecore.context import Context
 from voicecore.errors import ExitCode, VoicecoreError
 from voicecore.output import Span
@@ -62,17 +61,13 @@ def run(context: Context, options: DestroyOptions) -> ExitCode:
 
         _show(context, removal, cloud, aws)
         _require_agreement(context, options, again)
-        try:
-            with context.output.tasks() as advance:
-                held = destroy.remove(aws, cloud, removal, shown(advance))
-            if held and options.wait:
-                _say_held(context, held, again)
-                with context.output.tasks() as advance:
-                    destroy.wait_and_remove(aws, cloud, removal, shown(advance), together.pause)
-                held = None
-        except KeyboardInterrupt:
-            context.output.say(f"What was begun in AWS goes on there. To go on:  {again}")
-            raise
+        with begun(context.output, again) as advance:
+            held = destroy.remove(aws, cloud, removal, shown(advance))
+        if held and options.wait:
+            _say_held(context, held, again)
+            with begun(context.output, again) as advance:
+                destroy.wait_and_remove(aws, cloud, removal, shown(advance), together.pause)
+            held = None
         if held is None:
             with context.output.step("Seeing that nothing is left"):
                 _require_nothing(destroy.left_of(aws, removal), again)
@@ -85,7 +80,7 @@ def _show(context: Context, removal: Removal, cloud: CloudFormation, aws: Aws) -
     parts = [
         plan.part_of_removal(stack.name, cloud.resources(stack.id)) for stack in removal.stacks
     ]
-    output.lines(plan.lines(Plan(tuple(parts), ())))
+    output.lines(plan.table(parts))
     for group in removal.log_groups:
         output.lines([[Span(f"  - log group {group}", "red")]])
     for stack in removal.kept:

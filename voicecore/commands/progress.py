@@ -3,11 +3,23 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 
 from voicecore.cloud.cloudformation import Event
 from voicecore.cloud.plan import called
-from voicecore.output import Advance
+from voicecore.output import Advance, Output
+
+
+@contextmanager
+def begun(output: Output, again: str) -> Generator[Advance]:
+    """Tasks in AWS, which Ctrl-C does not end; `again` is the command that goes on with them."""
+    try:
+        with output.tasks() as advance:
+            yield advance
+    except KeyboardInterrupt:
+        output.say(f"What was begun in AWS goes on there. To go on:  {again}")
+        raise
 
 
 class Relay:
