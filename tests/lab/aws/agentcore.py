@@ -17,6 +17,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from tests.lab.aws import quotas, wire
+from tests.lab.aws.images import Registry
 from tests.lab.aws.refusal import Refused
 from tests.lab.aws.settling import Settling, starting
 from tests.lab.aws.world import Call, Caller, World
@@ -27,6 +28,7 @@ REGIONS = frozenset(SUPPORTED)
 DEFAULT = "DEFAULT"
 _TERMINAL = ("READY", "CREATE_FAILED", "UPDATE_FAILED", "DELETE_FAILED")
 _ENVIRONMENT_BYTES = 4096  # all variables together, platform V1
+_IMAGE_BYTES = 2 * 10**9
 _NETWORK_ROLE = "AWSServiceRoleForBedrockAgentCoreNetwork"
 _NETWORK_PRINCIPAL = "network.bedrock-agentcore.amazonaws.com"
 _PULL = ("ecr:GetAuthorizationToken", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer")
@@ -553,10 +555,12 @@ def _check_image(world: World, call: Call, uri: str) -> None:
     ecr = world.client("ecr", found["region"], call.caller, "bedrock-agentcore")
     image = {k: v for k, v in (("imageDigest", found["digest"]), ("imageTag", found["tag"])) if v}
     try:
-        ecr.describe_images(repositoryName=found["repository"], imageIds=[image])
+        answer = ecr.describe_images(repositoryName=found["repository"], imageIds=[image])
     except ClientError as e:
         message = f"The specified image identifier does not exist in the repository: {uri}"
         raise _invalid(message) from e
+    if answer["imageDetails"][0]["imageSizeInBytes"] > _IMAGE_BYTES:
+        raise _invalid(f"The image {uri} exceeds the maximum size of 2 GB")
 
 
 def _grants(iam: Any, role: str, action: str, resource: str) -> bool:
@@ -588,6 +592,14 @@ def _several(value: str | list[str]) -> list[str]:
 def _doomed(world: World, call: Call) -> str | None:
     """Why the runtime will fail to come up, if it will."""
     zones = SUPPORTED[call.region]
+    container = call.params["agentRuntimeArtifact"].get("containerConfiguration", {})
+    found = _ECR.fullmatch(container.get("containerUri", ""))
+    registry: Registry | None = world.state.get(("registry",))
+    if registry and found:
+        reference = found["digest"] or found["tag"]
+        if "arm64" not in registry.architectures(found["repository"], reference):
+            uri = container["containerUri"]
+            return f"Architecture incompatible for uri '{uri}'. Supported architectures: [arm64]"
     config = call.params.get("networkConfiguration", {}).get("networkModeConfig", {})
     if not config:
         return None

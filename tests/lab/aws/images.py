@@ -47,6 +47,14 @@ class Registry:
             return {}
         return {tag: self._get(f"/v2/{repository}/manifests/{tag}") for tag in tags}
 
+    def architectures(self, repository: str, digest: str) -> set[str]:
+        """What the image, or the index's images, run on."""
+        found = json.loads(self._get(f"/v2/{repository}/manifests/{digest}"))
+        if "config" not in found:
+            return {each["platform"]["architecture"] for each in found["manifests"]}
+        config = json.loads(self._get(f"/v2/{repository}/blobs/{found['config']['digest']}"))
+        return {config["architecture"]}
+
     def delete(self, repository: str, digest: str) -> None:
         request = urllib.request.Request(
             f"{self.url}/v2/{repository}/manifests/{digest}", method="DELETE"

@@ -108,7 +108,10 @@ def fake_registry(tags: dict[str, str]) -> Iterator[str]:
             for tag in [tag for tag, text in tags.items() if digest(text) == wanted]:
                 del tags[tag]
             return wire.Response(202)
-        return wire.Response(200, tags[wanted].encode())
+        if "/blobs/" in request.path:
+            return wire.Response(200, b'{"architecture": "amd64"}')
+        found = [text for tag, text in tags.items() if wanted in (tag, digest(text))]
+        return wire.Response(200, found[0].encode())
 
     server = Server(answer)
     threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
@@ -612,6 +615,15 @@ class TestRuntimes:
         code, message = refused(control.create_agent_runtime, **request)
         assert code == "ValidationException" and said in message
 
+    def test_an_image_may_have_two_gigabytes(self, aws: Aws) -> None:
+        request = runtime_request(aws, roleArn=role_of(aws))
+        large = {"containerConfiguration": {"containerUri": image_of(aws, 2 * 10**9)}}
+        control = aws.client("bedrock-agentcore-control")
+        _, message = refused(
+            control.create_agent_runtime, **(request | {"agentRuntimeArtifact": large})
+        )
+        assert "exceeds the maximum size of 2 GB" in message
+
     def test_a_role_that_may_not_pull_is_found_out(self, aws: Aws) -> None:
         nothing = {**PULL, "Statement": [{**PULL["Statement"][0], "Action": "ecr:BatchGetImage"}]}
         request = runtime_request(aws, roleArn=role_of(aws, nothing))
@@ -725,6 +737,24 @@ class TestEcr:
                 assert base64.b64decode(data["authorizationToken"]) == b"AWS:password"
                 ecr.delete_repository(repositoryName="voicecore/line", force=True)
                 assert aws.inventory() == before
+
+    def test_an_image_for_another_machine_makes_the_runtime_fail(self) -> None:
+        with (
+            fake_registry({"new": manifest(99)}) as url,
+            aws_standin(registry=Registry(url)) as aws,
+        ):
+            control = aws.client("bedrock-agentcore-control")
+            aws.client("ecr").create_repository(repositoryName="voicecore/line")
+            uri = "123456789012.dkr.ecr.us-east-1.amazonaws.com/voicecore/line:new"
+            id = control.create_agent_runtime(
+                agentRuntimeName="line_dev",
+                agentRuntimeArtifact={"containerConfiguration": {"containerUri": uri}},
+                roleArn=role_of(aws),
+                networkConfiguration={"networkMode": "PUBLIC"},
+            )["agentRuntimeId"]
+            found = control.get_agent_runtime(agentRuntimeId=id)
+            assert found["status"] == "CREATE_FAILED"
+            assert "Architecture incompatible" in found["failureReason"]
 
 
 class TestLogs:
