@@ -12,6 +12,7 @@ from tests.cloud.deploying import Deployer, ImagesDouble
 from tests.cloud.test_life import changes, edit
 from tests.conftest import Result
 from tests.lab.aws import Aws
+from tests.lab.aws.journal import Entry
 from voicecore.errors import ExitCode
 
 
@@ -40,14 +41,21 @@ def status(aws: Aws, stack: str) -> str | None:
     return next((s["StackStatus"] for s in found if s["StackName"] == stack), None)
 
 
+def asks_of_the_stage(entry: Entry) -> bool:
+    """Whether a deploy that waits for its stage's stack looks at it again."""
+    name = entry.params.get("StackName")
+    return entry.action == "cloudformation:DescribeStacks" and name == "voicecore-line-dev"
+
+
 def test_a_deploy_waits_for_another_that_is_at_it(aws: Aws, deployer: Deployer) -> None:
     assert deployer.deploy().code == ExitCode.OK
     edit(deployer)
     with aws.faults.hold("Runtime"):
         first = Beside(deployer)
         until(lambda: status(aws, "voicecore-line-dev") == "UPDATE_IN_PROGRESS")
+        aws.journal.clear()
         second = Beside(deployer)
-        time.sleep(1)
+        until(lambda: sum(asks_of_the_stage(entry) for entry in aws.journal) > 2)
     assert first.result().code == ExitCode.OK, first.result().stderr
     told = second.result()
     assert told.code == ExitCode.OK, told.stderr

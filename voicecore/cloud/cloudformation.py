@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
 from itertools import takewhile
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 from botocore.exceptions import ClientError
 
@@ -255,7 +255,7 @@ class CloudFormation:
         """Delete a stack and all that it made. Raises StackFailed for what AWS cannot delete."""
         before = self._last_event(live.id)
         self._client.delete_stack(StackName=live.id, ClientRequestToken=uuid.uuid4().hex)
-        self._follow_or_raise(live.id, before, tell)
+        self._follow_or_raise(live.id, before, tell, gone=True)
 
     def resources(self, name: str) -> list[Mapping[str, Any]]:
         """What the stack has made, as `ListStackResources` says it."""
@@ -265,7 +265,7 @@ class CloudFormation:
     def _create(self, stack: Stack, tell: Tell) -> Live:
         self._begin(self._client.create_stack, stack, None)
         self._follow_or_raise(stack.name, None, tell)
-        return cast(Live, self.find(stack.name))
+        return self._after(stack.name)
 
     def _update(self, stack: Stack, live: Live, tell: Tell) -> Live:
         _require_ours(live)
@@ -277,7 +277,14 @@ class CloudFormation:
                 return live
             raise
         self._follow_or_raise(live.id, before, tell)
-        return cast(Live, self.find(live.id))
+        return self._after(live.name)
+
+    def _after(self, name: str) -> Live:
+        live = self.find(name)
+        if live is None:
+            # It was deleted in the moment after.
+            raise self._busy(name)
+        return live
 
     def _begin(self, operation: Callable[..., Any], stack: Stack, before: str | None) -> None:
         token = uuid.uuid4().hex
@@ -316,13 +323,15 @@ class CloudFormation:
         if ending.status.endswith("_FAILED"):
             raise failed(live.name, ending, self._again)
 
-    def _follow_or_raise(self, stack_id: str, before: str | None, tell: Tell) -> None:
-        ending = self._follow(stack_id, before, tell)
+    def _follow_or_raise(
+        self, stack_id: str, before: str | None, tell: Tell, gone: bool = False
+    ) -> None:
+        ending = self._follow(stack_id, before, tell, gone)
         if ending.status.endswith("_FAILED") or "ROLLBACK" in ending.status:
             raise failed(_name_of(stack_id), ending, self._again)
 
-    def _follow(self, stack_id: str, before: str | None, tell: Tell) -> Ending:
-        """How that ended which goes on since the event `before`."""
+    def _follow(self, stack_id: str, before: str | None, tell: Tell, gone: bool = False) -> Ending:
+        """How that ended which goes on since the event `before`; `gone`: it may be deleted."""
         failures: list[Event] = []
         waits = pauses()
         while True:
@@ -335,7 +344,7 @@ class CloudFormation:
                 if event.failed:
                     failures.append(event)
             # A stack that never had a resource may be gone without an event that says so.
-            if not events and self._is_gone(stack_id):
+            if gone and not events and self._is_gone(stack_id):
                 return Ending("DELETE_COMPLETE", "", ())
             self._pause(next(waits))
 

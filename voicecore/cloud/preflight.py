@@ -107,7 +107,6 @@ def checks_for(aws: Aws, deployment: Deployment, standing: Collection[str]) -> l
     checks: list[Check] = [
         ("clock", lambda: [of_clock(aws.identity.skew)]),
         ("sessions", lambda: [of_sessions(_quota(aws, SESSIONS))]),
-        ("permissions", lambda: _permissions(aws, deployment)),
     ]
     for model in models_of(deployment):
         checks += [(f"model {model}", lambda model=model: [_model(aws, model)])]
@@ -120,6 +119,8 @@ def checks_for(aws: Aws, deployment: Deployment, standing: Collection[str]) -> l
                 lambda: of_names(inventory.of_stage(aws, deployment.name, deployment.stage.name)),
             ),
             ("runtimes", lambda: [of_quota(RUNTIMES, _quota(aws, RUNTIMES), _runtimes(aws), 1)]),
+            # Who made a stage may change it: the simulator's dozen answers take seconds.
+            ("permissions", lambda: _permissions(aws, deployment)),
         ]
     if deployment.makes_network and network not in standing:
         gateways = 2 if deployment.vpc.ha else 1

@@ -89,8 +89,18 @@ def run(context: Context, options: DeployOptions, images: Images) -> ExitCode:
         cloud = CloudFormation(aws.client("cloudformation"), again, together.pause)
 
         standing = bringup.read(aws, cloud, together, deployment, _waiting(context.output))
+        repository: Future[str] = Future()
+        relay = Relay()
+        found = together.start(lambda: _image(images, project, standing))
+
+        def build() -> str:
+            if there := together.result(found):
+                return there.partition("@")[2]
+            return images.build(project, lambda: together.result(repository), relay)
+
+        # Where all is agreed already, the image waits with nothing but its push.
+        building = together.start(build) if options.yes and not options.dry_run else None
         with context.output.step("Looking whether anything would fail"):
-            found = together.start(lambda: _image(images, project, standing))
             checks = preflight.checks_for(aws, deployment, standing.stacks)
             findings = preflight.look(checks, together, again)
             preflight.refuse(findings)
@@ -102,17 +112,7 @@ def run(context: Context, options: DeployOptions, images: Images) -> ExitCode:
             bringup.finish(aws, deployment, standing.agent, together.pause)
             return _report(context, options, standing.agent, wanted, None, aws, started)
 
-        repository: Future[str] = Future()
-        relay = Relay()
-
-        def build() -> str:
-            if image:
-                return image.partition("@")[2]
-            return images.build(project, lambda: together.result(repository), relay)
-
-        # Where all is agreed already, the image need not wait for the plan to be reckoned.
-        building = together.start(build) if options.yes and not options.dry_run else None
-        if standing.images and REPOSITORY_URI in standing.images.outputs:
+        if building and standing.images and REPOSITORY_URI in standing.images.outputs:
             repository.set_result(standing.images.outputs[REPOSITORY_URI])
 
         with context.output.step("Comparing with what stands"):
