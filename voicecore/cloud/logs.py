@@ -58,12 +58,13 @@ class Source:
         return inventory.log_groups(aws, self.project, self.stage)
 
     def current_groups(self, aws: Aws) -> list[str]:
-        """Those of them to which the runtime of today writes."""
+        """Those of them that the runtime of today writes to; all (10) where that is not known."""
         stack = self.stack(aws)
         runtime_id = stack.outputs.get("RuntimeId", "") if stack else ""
         endpoints = (DEFAULT_ENDPOINT, names.endpoint_name_for(self.stage))
         wanted = {names.log_group_for(runtime_id, endpoint) for endpoint in endpoints}
-        return [group for group in self.groups(aws) if group in wanted]
+        groups = self.groups(aws)
+        return [group for group in groups if group in wanted] or groups[:_TAILED_MAX]
 
     def stack(self, aws: Aws) -> Live | None:
         """The stage's stack, if it is deployed."""
@@ -310,6 +311,7 @@ def _asked(
 _ABSENT = "ResourceNotFoundException"
 
 
+_TAILED_MAX = 10  # log groups in one session (StartLiveTail)
 _TIMED_OUT = "SessionTimeoutException"  # after three hours (StartLiveTail)
 
 
