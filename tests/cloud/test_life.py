@@ -3,8 +3,11 @@
 import json
 
 from tests.cloud.deploying import Deployer
+from tests.conftest import Voicecore
 from tests.lab.aws import Aws
+from voicecore.commands.dialling import deployed_arn
 from voicecore.errors import ExitCode
+from voicecore.project import load_project
 
 
 def changes(aws: Aws) -> list[str]:
@@ -76,6 +79,16 @@ def test_every_deployment_is_a_version_with_image_time_and_message(
     assert first.endswith("first") and "sha256:" in first
     assert second.endswith("second: kinder")
     assert stack["parameters"]["ImageUri"].split("@")[1] in second
+
+
+def test_talk_finds_the_agent_that_was_deployed(
+    aws: Aws, deployer: Deployer, voicecore: Voicecore
+) -> None:
+    nobody = voicecore("talk", "--text", "--remote", cwd=deployer.root)
+    assert nobody.code == ExitCode.NOT_DEPLOYED
+    assert "line is not deployed to us-east-1." in nobody.stderr
+    stack = json.loads(deployer.deploy(json=True).stdout)["stack"]
+    assert deployed_arn(load_project(deployer.root)) == stack["outputs"]["RuntimeArn"]
 
 
 def test_a_dry_run_shows_the_plan_and_makes_nothing(aws: Aws, vpc: Deployer) -> None:

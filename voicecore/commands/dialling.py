@@ -10,6 +10,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from voicecore import names
 from voicecore.context import Context
 from voicecore.errors import ExitCode, VoicecoreError
 from voicecore.local.environment import dotenv_of
@@ -23,10 +24,11 @@ class NoKey(VoicecoreError):
 class NotDeployed(VoicecoreError):
     """There is no agent in AWS to speak to, as far as anybody said."""
 
-    def __init__(self) -> None:
+    def __init__(self, project: Project, region: str) -> None:
         super().__init__(
-            "No ARN of an AgentCore runtime is known for this project.",
-            "Name it:  voicecore talk --remote --arn arn:aws:bedrock-agentcore:…",
+            f"{project.name} is not deployed to {region}.",
+            "Deploy it:  voicecore deploy\n"
+            "or name another:  voicecore talk --remote --arn arn:aws:bedrock-agentcore:…",
             ExitCode.NOT_DEPLOYED,
         )
 
@@ -160,7 +162,8 @@ async def _remote_server(
     stored = dotenv_of(project.server)
     arn = arn or context.env.get("AGENT_RUNTIME_ARN") or stored.get("AGENT_RUNTIME_ARN")
     if not arn:
-        raise NotDeployed
+        with context.output.step("Looking for the agent in AWS"):
+            arn = await asyncio.to_thread(deployed_arn, project)
     parts = arn.split(":")
     if len(parts) != 6 or parts[2] != "bedrock-agentcore":
         raise BadArn(
@@ -179,6 +182,23 @@ async def _remote_server(
                 SessionServer(project.server, env, free_port(7860), guard, log, _ignore)
             )
         yield server.url
+
+
+def deployed_arn(project: Project) -> str:
+    """The ARN of the project's runtime, as its stack tells it. Raises NotDeployed."""
+    from voicecore.cloud import session
+    from voicecore.cloud.cloudformation import CloudFormation
+
+    again = "voicecore talk --remote"
+    stage = project.stage()
+    with session.refusals(again):
+        aws = session.connect(stage.region)
+        session.check_account(aws.identity, stage.account)
+        cloud = CloudFormation(aws.client("cloudformation"), again)
+        stack = cloud.find(names.stack_name_for(project.name, stage.name))
+    if stack is None or "RuntimeArn" not in stack.outputs:
+        raise NotDeployed(project, stage.region)
+    return stack.outputs["RuntimeArn"]
 
 
 def _ignore(lines: list[str]) -> None:
