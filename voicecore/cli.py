@@ -570,3 +570,50 @@ def logs(
         json=json,
     )
     _boundary(context, lambda: command.run(context, options), json)
+
+
+@app.command()
+def status(
+    ctx: typer.Context,
+    project: ProjectFolder = None,
+    stage: Annotated[
+        str | None,
+        typer.Option("--stage", "-s", metavar="NAME", help="Only this stage.  [default: all]"),
+    ] = None,
+    all: Annotated[
+        bool,
+        typer.Option("--all", help="Every voicecore project of the account, in every region."),
+    ] = False,
+    drift: Annotated[
+        bool,
+        typer.Option("--drift", help="Let CloudFormation compare all that it made; takes a while."),
+    ] = False,
+    region: Region = None,
+    profile: Profile = None,
+    json: Json = False,
+) -> None:
+    """Show what there is of the project in AWS: how it is, what it runs, what it has cost.
+
+    Costs are reckoned by list prices from what stands and what AgentCore measured; models and
+    traffic are on AWS's bill only.
+
+    \b
+    Examples:
+      voicecore status
+      voicecore status --stage prod --drift
+      voicecore status --all
+      voicecore status --json | jq '.stages[].runtime.status'
+    """
+    from voicecore.commands import status as command
+
+    context = _context(ctx)
+    options = command.StatusOptions(
+        project=project,
+        stage=stage,
+        region=region,
+        profile=profile,
+        all=all,
+        drift=drift,
+        json=json,
+    )
+    _boundary(context, lambda: command.run(context, options), json)

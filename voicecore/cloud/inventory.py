@@ -71,7 +71,7 @@ def stacks(aws: Aws, project: str | None = None) -> list[StackFound]:
 
 def of_stage(aws: Aws, project: str, stage: str) -> list[Thing]:
     """What is there of one stage beside its stack."""
-    return _all(aws, [_runtime, _role, _secrets, _channels, _log_groups], project, stage)
+    return _all(aws, [_runtime, _role, _secrets, channels, _log_groups], project, stage)
 
 
 def of_images(aws: Aws, project: str) -> list[Thing]:
@@ -178,7 +178,8 @@ def _secrets(aws: Aws, project: str, stage: str) -> Iterator[Thing]:
         yield Thing("secret", name)
 
 
-def _channels(aws: Aws, project: str, stage: str) -> Iterator[Thing]:
+def channels(aws: Aws, project: str, stage: str) -> Iterator[Thing]:
+    """The stage's pool of KVS signalling channels."""
     prefix = names.channel_name_for(project, stage, 0)[:-1]
     pages = (
         aws.client("kinesisvideo")

@@ -190,6 +190,8 @@ def deployer_statements(
                 "bedrock:GetFoundationModelAvailability",
                 "cloudformation:DescribeStackDriftDetectionStatus",
                 "cloudformation:ListStacks",
+                "cloudwatch:GetMetricStatistics",
+                "cloudwatch:ListMetrics",
                 "ecr:GetAuthorizationToken",
                 "kinesisvideo:ListSignalingChannels",
                 "logs:DescribeLogGroups",

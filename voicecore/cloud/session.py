@@ -104,6 +104,10 @@ class Aws:
     def _count(self, **_: Any) -> None:
         self.calls += 1
 
+    def elsewhere(self, region: str) -> Aws:
+        """The same identity in another region."""
+        return Aws(self._session, region, self.profile, self.identity)
+
     @property
     def account(self) -> str:
         """The account's twelve digits."""
