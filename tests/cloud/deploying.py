@@ -149,3 +149,21 @@ def _forked(root: Path, options: deploy.DeployOptions, environment: dict[str, st
     with (root / "deploy.log").open("a", buffering=1) as log:
         code = run(root, options, output=Output(log, log))
     sys.exit(int(code))
+
+
+def _typed(command: str, root: Path) -> ExitCode:
+    """The command on this process's own terminal, where it may ask."""
+    context = Context(cwd=root, env={})
+    try:
+        if command == "destroy":
+            return destroy.run(context, destroy.DestroyOptions())
+        return deploy.run(context, deploy.DeployOptions(), ImagesDouble())
+    except VoicecoreError as error:
+        context.output.error(error)
+        return error.exit_code
+    except KeyboardInterrupt:
+        return ExitCode.INTERRUPTED
+
+
+if __name__ == "__main__":
+    sys.exit(int(_typed(sys.argv[1], Path(sys.argv[2]))))
