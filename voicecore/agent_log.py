@@ -81,11 +81,16 @@ def hides_words(text: str) -> bool:
 def words_of(text: str) -> Line:
     """The line `text` of an agent's log as a person would say it.
 
-    A line of any other shape (a traceback, a print) is itself.
+    A line of any other shape (a traceback, a print, an event of the bot's own) is itself.
     """
     event = parse(text)
-    if event is None:
-        return [Span(text)]
+    try:
+        return _words_of(event, text) if event else [Span(text)]
+    except (TypeError, ValueError, AttributeError):
+        return [Span(text)]  # it has our event's name, and something else in it
+
+
+def _words_of(event: dict[str, Any], text: str) -> Line:
     match event.get("event"):
         case "session_started":
             verb = "resumed" if event.get("resumed") else "started"

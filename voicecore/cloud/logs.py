@@ -40,6 +40,8 @@ LONGEST_SESSION = timedelta(hours=8)
 LATE = timedelta(minutes=2)
 """Lines that reach CloudWatch so much later than they were written are still followed."""
 
+_DAYS_MAX = timedelta(days=31)
+
 POLL = 2.0
 """Seconds between two looks for new lines."""
 
@@ -102,9 +104,10 @@ def questions(session: str, since: datetime, until: datetime) -> list[dict[str, 
 
     A session's own streams are found by their names, which begin with the UTC date on which they
     were begun; the streams of older containers have no session in their names, but the agent's
-    JSON lines have. Without a session everything is asked for, since no prefix fits all dates.
+    JSON lines have. Without a session everything is asked for, since no prefix fits all dates; so
+    it is where there would be more questions than answers.
     """
-    if not session:
+    if not session or until - since > _DAYS_MAX:
         return [{}]
     first = (since - LONGEST_SESSION).astimezone(UTC).date()
     days = (until.astimezone(UTC).date() - first).days

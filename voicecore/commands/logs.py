@@ -175,18 +175,21 @@ def _local(
     return ExitCode.OK
 
 
+_LONGEST_KEPT = timedelta(days=3653)  # PutRetentionPolicy
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
 def moment_of(text: str, now: datetime) -> datetime:
     """The time that `text` means: so long before now, or a time as ISO 8601 writes it.
 
-    A time without a zone is this machine's. Raises BadMoment for what is neither.
+    A time without a zone is this machine's; none is before what CloudWatch may keep. Raises
+    BadMoment for what is neither.
     """
+    oldest = now - _LONGEST_KEPT
     if found := re.fullmatch(r"(\d{1,5})\s*([smhdw])", text.strip()):
-        return now - timedelta(**{_UNITS[found[2]]: int(found[1])})
+        return max(oldest, now - timedelta(**{_UNITS[found[2]]: int(found[1])}))
     try:
-        return datetime.fromisoformat(text.strip()).astimezone(UTC)
+        moment = datetime.fromisoformat(text.strip()).astimezone(UTC)
     except (ValueError, OverflowError, OSError):
         raise BadMoment(
             f"--since {text!r} is no time.",
@@ -194,6 +197,7 @@ def moment_of(text: str, now: datetime) -> datetime:
             "Since a time:  --since 2026-11-22, 2026-11-22T14:00 or 2026-11-22T14:00Z",
             ExitCode.USAGE,
         ) from None
+    return max(oldest, moment)
 
 
 def line_of(entry: Entry, now: datetime, zone: tzinfo | None = None) -> Line:
@@ -204,7 +208,7 @@ def line_of(entry: Entry, now: datetime, zone: tzinfo | None = None) -> Line:
         Span(f"{_stamp(entry.time, now, zone)}  ", "dim"),
         Span(f"{entry.session[:_SESSION_SHOWN]:<{_SESSION_SHOWN}} ", "cyan dim"),
         Span(f"{turn if isinstance(turn, int) else '':>3}  ", "dim"),
-        *(Span(_printable(span.text), span.style) for span in agent_log.words_of(entry.text)),
+        *(Span(_printable(str(span.text)), span.style) for span in agent_log.words_of(entry.text)),
     ]
 
 
