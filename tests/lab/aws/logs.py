@@ -87,36 +87,43 @@ def live_tail(world: World, call: Call) -> dict[str, Any]:
     prefixes = tuple(p.get("logStreamNamePrefixes", [])) or ("",)
     names = p.get("logStreamNames")
 
-    def told(since: int) -> Iterator[dict[str, Any]]:
+    def lines() -> Iterator[tuple[str, Line]]:
         for name in wanted:
             group = _backend(call).groups.get(name)
             for line in _lines(group) if group else []:
-                if (
-                    line.ingested > since
-                    and line.stream.startswith(prefixes)
-                    and (not names or line.stream in names)
-                    and fits(line.message)
-                ):
-                    yield {
+                if line.stream.startswith(prefixes) and (not names or line.stream in names):
+                    yield name, line
+
+    seen = {(line.stream, line.id) for _, line in lines()}
+
+    def news() -> list[dict[str, Any]]:
+        found = []
+        for name, line in lines():
+            if (line.stream, line.id) in seen:
+                continue
+            seen.add((line.stream, line.id))
+            if fits(line.message):
+                found.append(
+                    {
                         "logStreamName": line.stream,
                         "logGroupIdentifier": f"{call.account}:{name}",
                         "message": line.message,
                         "timestamp": line.at,
                         "ingestionTime": line.ingested,
                     }
+                )
+        return found
 
     def events() -> Iterator[dict[str, Any]]:
         begin = {"logGroupIdentifiers": p["logGroupIdentifiers"], "sessionId": str(uuid.uuid4())}
         yield {"sessionStart": begin}
-        since = _now(world)
         while True:
             try:
                 world.clock.sleep(_TICK)
             except Stopped:
                 return
             with world.lock:
-                results = list(told(since))
-            since = max([since, *(line["ingestionTime"] for line in results)])
+                results = news()
             update = {"sessionMetadata": {"sampled": False}, "sessionResults": results}
             yield {"sessionUpdate": update}
 

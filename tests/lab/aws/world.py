@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import io
 import secrets
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import urlsplit
-
-import botocore.session
-from botocore.awsrequest import AWSPreparedRequest, AWSResponse
-from botocore.config import Config
 
 from tests.lab.aws.clock import NONE, Clock, Durations
 from tests.lab.aws.faults import Faults
+from tests.lab.aws.inside import Client
 from tests.lab.aws.journal import Journal
 from tests.lab.aws.wire import Request, Response
 
@@ -93,7 +88,6 @@ class World:
     threads: list[threading.Thread] = field(default_factory=list)
     bugs: list[BaseException] = field(default_factory=list)  # of the stand-in itself
     handle: Callable[[Request, str, Caller], Response | None] = field(init=False)
-    _clients: dict[tuple[str, str, str, str], Any] = field(default_factory=dict)
 
     def of(self, make: Callable[[], Any], *key: str) -> Any:
         """The state kept under the key, made at first sight."""
@@ -108,68 +102,12 @@ class World:
             found = [(key[1:], value) for key, value in self.state.items() if key[0] == kind]
         return iter(found)
 
-    def client(self, service: str, region: str, caller: Caller, by: str) -> Any:
-        """A boto3 client whose requests are handled here, without a connection."""
-        key = (service, region, caller.access_key_id, by)
-        with self.lock:
-            if key not in self._clients:
-                self._clients[key] = self._new_client(service, region, caller, by)
-            return self._clients[key]
-
-    def _new_client(self, service: str, region: str, caller: Caller, by: str) -> Any:
-        client = _session().create_client(
-            service,
-            region_name=region,
-            aws_access_key_id=caller.access_key_id,
-            aws_secret_access_key=caller.secret_access_key,
-            aws_session_token=caller.session_token,
-            endpoint_url="http://stand-in",
-            config=Config(retries={"total_max_attempts": 1}, s3={"addressing_style": "path"}),
-        )
-
-        def send(request: AWSPreparedRequest, **_: Any) -> AWSResponse:
-            answer = self.handle(_request_of(request), by, caller)
-            assert answer is not None, "a call within the stand-in was reset"
-            return AWSResponse(request.url, answer.status, answer.headers, _Raw(answer.body))
-
-        client.meta.events.register("before-send", send)
-        return client
+    def client(self, service: str, region: str, caller: Caller, by: str) -> Client:
+        """A client by which a service (`by`) calls another on the caller's behalf."""
+        return Client(service, region, lambda request: self.handle(request, by, caller))
 
     def start(self, work: Callable[[], None], name: str) -> threading.Thread:
         thread = threading.Thread(target=work, name=name, daemon=True)
         self.threads = [t for t in self.threads if t.is_alive()] + [thread]
         thread.start()
         return thread
-
-
-_SESSION: list[botocore.session.Session] = []
-
-
-def _session() -> botocore.session.Session:
-    # One for all: it caches the services' models, which are slow to read. It reads no
-    # configuration: what the tests' environment says must not reach the stand-in.
-    if not _SESSION:
-        session = botocore.session.Session({"config_file": (None, None, "/dev/null", None)})
-        session.set_config_variable("ignore_configured_endpoint_urls", True)
-        _SESSION.append(session)
-    return _SESSION[0]
-
-
-def _request_of(request: AWSPreparedRequest) -> Request:
-    url = urlsplit(request.url)
-    headers = {
-        name.lower(): value.decode() if isinstance(value, bytes) else value
-        for name, value in request.headers.items()
-    }
-    body = request.body or b""
-    if hasattr(body, "read"):
-        body = body.read()
-    data = body.encode() if isinstance(body, str) else bytes(body)
-    return Request(request.method, url.path or "/", url.query, headers, data)
-
-
-class _Raw(io.BytesIO):
-    """A body as urllib3 gives it."""
-
-    def stream(self, *_: Any, **__: Any) -> Iterator[bytes]:
-        yield self.read()
