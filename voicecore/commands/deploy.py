@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from voicecore.cloud import bringup, export, preflight, prices, session, zones
 from voicecore.cloud.bringup import Standing, Wanted
-from voicecore.cloud.cloudformation import CloudFormation, Event, Live
+from voicecore.cloud.cloudformation import CloudFormation, Live
 from voicecore.cloud.deployment import Deployment, deployment_of
 from voicecore.cloud.environment import Environment, environment_of
 from voicecore.cloud.images_stack import REPOSITORY_URI, images_stack
@@ -21,7 +21,7 @@ from voicecore.cloud.plan import Plan, lines
 from voicecore.cloud.preflight import Finding, Verdict
 from voicecore.cloud.session import Aws
 from voicecore.cloud.together import Together
-from voicecore.commands.progress import Relay, begun, shown
+from voicecore.commands.progress import Relay, begun, waiting
 from voicecore.context import Context
 from voicecore.errors import ExitCode, VoicecoreError
 from voicecore.local.environment import dotenv_of
@@ -88,7 +88,7 @@ def run(context: Context, options: DeployOptions, images: Images) -> ExitCode:
         session.check_account(aws.identity, deployment.stage.account)
         cloud = CloudFormation(aws.client("cloudformation"), again, together.pause)
 
-        standing = bringup.read(aws, cloud, together, deployment, _waiting(context.output))
+        standing = bringup.read(aws, cloud, together, deployment, waiting(context.output))
         repository: Future[str] = Future()
         relay = Relay()
         found = together.start(lambda: _image(images, project, standing))
@@ -125,8 +125,8 @@ def run(context: Context, options: DeployOptions, images: Images) -> ExitCode:
         _require_agreement(context, options, again)
 
         building = building or together.start(build)
-        with begun(context.output, again) as advance:
-            relay.show(advance)
+        with begun(context.output, again) as board:
+            relay.show(board.advance)
             live = bringup.bring_up(
                 aws,
                 cloud,
@@ -136,7 +136,7 @@ def run(context: Context, options: DeployOptions, images: Images) -> ExitCode:
                 building,
                 repository,
                 options.message,
-                shown(advance),
+                board.tell,
             )
         with context.output.step("Seeing that the runtime is ready"):
             bringup.finish(aws, deployment, live, together.pause)
@@ -235,17 +235,6 @@ def _say_where(output: Output, deployment: Deployment, aws: Aws) -> None:
             ]
         ]
     )
-
-
-def _waiting(output: Output) -> Callable[[Event], None]:
-    told: set[str] = set()
-
-    def tell(event: Event) -> None:
-        if event.stack not in told:
-            told.add(event.stack)
-            output.say(f"• {event.stack} is being changed already; waiting for the end of that")
-
-    return tell
 
 
 def _warn(output: Output, findings: Iterable[Finding], standing: Standing) -> None:

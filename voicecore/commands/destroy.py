@@ -15,7 +15,7 @@ from voicecore.cloud.deployment import deployment_of
 from voicecore.cloud.destroy import Held, Removal, SomethingLeft
 from voicecore.cloud.session import Aws
 from voicecore.cloud.together import Together
-from voicecore.commands.progress import begun, shown
+from voicecore.commands.progress import begun
 from voicecore.context import Context
 from voicecore.errors import ExitCode, VoicecoreError
 from voicecore.output import Span
@@ -61,12 +61,12 @@ def run(context: Context, options: DestroyOptions) -> ExitCode:
 
         _show(context, removal, cloud, aws)
         _require_agreement(context, options, again)
-        with begun(context.output, again) as advance:
-            held = destroy.remove(aws, cloud, removal, shown(advance))
+        with begun(context.output, again) as board:
+            held = destroy.remove(aws, cloud, removal, board.tell)
         if held and options.wait:
             _say_held(context, held, again)
-            with begun(context.output, again) as advance:
-                destroy.wait_and_remove(aws, cloud, removal, shown(advance), together.pause)
+            with begun(context.output, again) as board:
+                destroy.wait_and_remove(aws, cloud, removal, board.tell, together.pause)
             held = None
         if held is None:
             with context.output.step("Seeing that nothing is left"):
