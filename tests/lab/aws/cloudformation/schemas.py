@@ -36,13 +36,6 @@ def replacing(schema: Mapping[str, Any]) -> set[str]:
     return {path.split("/")[2] for path in schema.get("createOnlyProperties", [])}
 
 
-def readable(schema: Mapping[str, Any]) -> set[str]:
-    return {
-        path.removeprefix("/properties/").replace("/", ".")
-        for path in schema.get("readOnlyProperties", [])
-    }
-
-
 def taggable(schema: Mapping[str, Any]) -> bool:
     return schema.get("tagging", {}).get("taggable", "Tags" in schema["properties"])
 
