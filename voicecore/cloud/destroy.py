@@ -152,7 +152,9 @@ def _remove_network(aws: Aws, cloud: CloudFormation, removal: Removal, tell: Tel
     except StackFailed:
         held = _held(aws, removal.project)
         if not held:
-            raise
+            # They were let go of in this moment; or something else is wrong, and says so again.
+            _delete(cloud, removal.network, tell)
+            return None
         since = inventory.last_deletion(aws, removal.project) or datetime.now(UTC)
         return Held(tuple(held), since + inventory.LINGERING)
     return None
