@@ -4,16 +4,20 @@ import io
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import pexpect
 import pytest
 
 from tests.cloud.deploying import Deployer
@@ -199,6 +203,14 @@ def test_a_time_that_is_none(aws: Aws, line: Callable[..., Result]) -> None:
     assert not list(aws.journal)
 
 
+def test_a_region_that_is_none(aws: Aws, line: Callable[..., Result], voicecore: Voicecore) -> None:
+    typo = ("--region", "us-est-1")
+    for refused in (line(*typo), voicecore("status", "--all", *typo)):
+        assert refused.code == ExitCode.USAGE
+        assert "Did you mean 'us-east-1'?" in refused.stderr
+    assert not list(aws.journal)
+
+
 # Following.
 
 
@@ -367,6 +379,22 @@ def test_ctrl_c_ends_it_cleanly(aws: Aws, following: Following, flag: str) -> No
         assert "Traceback" not in followed.stderr.read()
 
 
+def test_on_a_terminal_lines_are_styled_and_none_is_cut(aws: Aws, following: Following) -> None:
+    aws.agent_says(RUNTIME, *CALL, "long " * 60, session=SESSION)
+    terminal = pexpect.spawn(
+        sys.executable, ["-m", "voicecore", "logs", "--follow"], cwd=following.root,
+        env=os.environ | aws.environment | {"TERM": "xterm-256color"}, encoding="utf-8",
+        dimensions=(24, 80), timeout=30,
+    )  # fmt: skip
+    terminal.expect("\x1b\\[36myou")
+    terminal.expect_exact("long " * 59)
+    terminal.sendintr()
+    terminal.expect(pexpect.EOF)
+    assert "Traceback" not in terminal.before
+    terminal.close()
+    assert terminal.exitstatus == ExitCode.OK
+
+
 @contextmanager
 def writing(write: Callable[[], object]) -> Iterator[None]:
     """An agent that writes every so often while the block runs."""
@@ -385,6 +413,54 @@ def writing(write: Callable[[], object]) -> Iterator[None]:
         thread.join()
 
 
+@contextmanager
+def cutting(port: int, seconds: float) -> Iterator[str]:
+    """A way to the stand-in on which each connection is cut so long after it was made."""
+
+    def pump(source: socket.socket, target: socket.socket) -> None:
+        with suppress(OSError):
+            while data := source.recv(65536):
+                target.sendall(data)
+
+    def serve(caller: socket.socket) -> None:
+        with socket.create_connection(("127.0.0.1", port)) as standin, caller:
+            for way in ((caller, standin), (standin, caller)):
+                threading.Thread(target=pump, args=way, daemon=True).start()
+            time.sleep(seconds)
+            for end in (caller, standin):
+                with suppress(OSError):
+                    end.shutdown(socket.SHUT_RDWR)
+
+    def accept() -> None:
+        with suppress(OSError):
+            while True:
+                threading.Thread(target=serve, args=(door.accept()[0],), daemon=True).start()
+
+    with socket.create_server(("127.0.0.1", 0)) as door:
+        threading.Thread(target=accept, daemon=True).start()
+        yield f"http://127.0.0.1:{door.getsockname()[1]}"
+        door.shutdown(socket.SHUT_RDWR)
+
+
+def test_live_tail_goes_on_when_the_line_is_cut(
+    aws: Aws, following: Following, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    aws.agent_says(RUNTIME, "of before", session=SESSION)
+    following.looks = [lambda: None, lambda: None]
+    numbers = iter(range(1000))
+    with cutting(int(aws.url.rpartition(":")[2]), 4) as relay:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_CLOUDWATCH_LOGS", relay)
+        with writing(lambda: aws.agent_says(RUNTIME, f"{next(numbers)}", session=SESSION)):
+            followed = following.run(follow=False, live=True, since="1m")
+    before, *rest = said(followed)
+    assert before == "of before"
+    shown = [int(text) for text in rest]
+    assert shown == sorted(set(shown))
+    assert max(b - a for a, b in pairwise(shown)) > 1  # what came between two sessions
+    assert "AWS does not answer" in followed.stderr
+    assert "AWS answers again" in followed.stderr
+
+
 @pytest.mark.parametrize("flags", [[], ["--json"], ["--follow"]])
 def test_whoever_reads_may_stop_reading(aws: Aws, following: Following, flags: list[str]) -> None:
     aws.agent_says(RUNTIME, *CALL * 200, session=SESSION)
@@ -394,8 +470,8 @@ def test_whoever_reads_may_stop_reading(aws: Aws, following: Following, flags: l
         followed.stdout.close()
         with writing(lambda: aws.agent_says(RUNTIME, "more", session=SESSION)):
             followed.wait(20)
-        assert "Traceback" not in followed.stderr.read()
-        assert "Exception" not in followed.stderr.read()
+        complaints = followed.stderr.read()
+        assert "Traceback" not in complaints and "Exception" not in complaints
 
 
 # On this machine.

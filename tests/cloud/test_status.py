@@ -8,7 +8,10 @@ from tests.cloud.deploying import Deployer
 from tests.cloud.test_life import edit
 from tests.conftest import Voicecore
 from tests.lab.aws import Aws
+from voicecore.cloud.deployment import deployment_of
+from voicecore.cloud.policies import deployer_statements
 from voicecore.errors import ExitCode
+from voicecore.project import load_project
 
 SESSION = "3f9c2a71-0000-4000-8000-000000000001"
 
@@ -82,6 +85,21 @@ def test_all_of_a_deployed_stage(aws: Aws, vpc: Deployer, voicecore: Voicecore) 
     for words in ("UPDATE_COMPLETE", "kinder", "READY", "voicecore's own", SESSION, "kept 30 days",
                   "not known: models, traffic"):  # fmt: skip
         assert words in shown.stdout
+
+
+def test_the_deployers_policy_grants_all_that_is_asked(
+    aws: Aws, vpc: Deployer, voicecore: Voicecore
+) -> None:
+    assert vpc.deploy().code == ExitCode.OK
+    aws.agent_says(runtime_id(aws), "hello", session=SESSION)
+    aws.journal.clear()
+    for words in (["status", "--drift"], ["status", "--all"], ["logs", "--session", SESSION]):
+        assert voicecore(*words, cwd=vpc.root).code == ExitCode.OK
+    deployment = deployment_of(load_project(vpc.root))
+    granted = {a for s in deployer_statements(deployment, aws.caller.account) for a in s.actions}
+    called = {entry.action for entry in aws.journal if entry.by == "client"}
+    assert called - granted == {"sts:GetCallerIdentity"}  # which needs no permission
+    assert not [entry for entry in aws.journal if entry.by == "client" and entry.changes]
 
 
 def test_a_runtime_that_failed_says_why(aws: Aws, deployer: Deployer, voicecore: Voicecore) -> None:

@@ -10,12 +10,20 @@ import heapq
 import json
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from botocore.exceptions import BotoCoreError, ClientError, EventStreamError
+from botocore.eventstream import ParserError
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    ConnectionClosedError,
+    EventStreamError,
+)
+from urllib3.exceptions import HTTPError
 
 from voicecore import names
 from voicecore.agent_log import Entry, is_agents
@@ -322,23 +330,29 @@ def _tailed(
     aws: Aws, groups: Iterable[str], session: str, sampled: Callable[[], None]
 ) -> Iterator[Entry]:
     prefix = f"arn:{aws.identity.partition}:logs:{aws.region}:{aws.account}:log-group"
-    stream = aws.client("logs").start_live_tail(
-        logGroupIdentifiers=[f"{prefix}:{group}" for group in groups]
-    )["responseStream"]
+    for update in _updates(aws.client("logs"), [f"{prefix}:{group}" for group in groups]):
+        if update.get("sessionMetadata", {}).get("sampled"):
+            sampled()
+        for line in update.get("sessionResults", ()):
+            entry = _entry(line)
+            if is_agents(entry.stream) and entry.session.startswith(session):
+                yield entry
+
+
+def _updates(client: Any, groups: list[str]) -> Iterator[Mapping[str, Any]]:
+    """What one session of Live Tail sends, until AWS ends it."""
     try:
-        for event in stream:
-            update = event.get("sessionUpdate", {})
-            if update.get("sessionMetadata", {}).get("sampled"):
-                sampled()
-            for line in update.get("sessionResults", ()):
-                entry = _entry(line)
-                if is_agents(entry.stream) and entry.session.startswith(session):
-                    yield entry
+        with closing(
+            client.start_live_tail(logGroupIdentifiers=groups)["responseStream"]
+        ) as stream:
+            for event in stream:
+                yield event.get("sessionUpdate", {})
     except EventStreamError as error:
         if code_of(error) != _TIMED_OUT:
             raise
-    finally:
-        stream.close()
+    # botocore lets pass what its stream raises when the line is cut.
+    except (HTTPError, ParserError) as error:
+        raise ConnectionClosedError(endpoint_url="CloudWatch's Live Tail") from error
 
 
 def _entry(event: Mapping[str, Any]) -> Entry:

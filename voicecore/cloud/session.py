@@ -64,6 +64,10 @@ class WrongClock(AwsRefused):
     """The clock of this machine is too wrong for signatures."""
 
 
+class BadRegion(VoicecoreError):
+    """There is no such region, or AgentCore is not in it."""
+
+
 class Unreachable(AwsRefused):
     """No answer came from AWS."""
 
@@ -145,6 +149,17 @@ def connect(region: str, profile: str | None = None) -> Aws:
         profile,
         Identity(answer["Account"], answer["Arn"], now - (_time_of(answer) or now)),
     )
+
+
+def check_region(region: str | None) -> None:
+    """Raise BadRegion for what is said but is no region of AgentCore."""
+    if region and region not in regions.AGENTCORE:
+        near = regions.closest(region, regions.AGENTCORE)
+        raise BadRegion(
+            f"--region {region!r} is no region of AgentCore Runtime.",
+            f"Did you mean {near!r}?" if near else f"There are: {', '.join(regions.AGENTCORE)}.",
+            ExitCode.USAGE,
+        )
 
 
 def check_account(identity: Identity, wanted: str | None) -> None:

@@ -88,6 +88,7 @@ class Printer:
 def run(context: Context, options: LogsOptions, pause: Pause = time.sleep) -> ExitCode:
     """Print what was logged; with --follow or --live also what comes, until interrupted."""
     project = load_project(context.cwd / (options.project or ""))
+    session.check_region(options.region)
     printer = Printer(context.output, options)
     since = moment_of(
         options.since or (SINCE_OF_A_SESSION if options.session else SINCE), datetime.now(UTC)
@@ -125,20 +126,20 @@ def _remote(
             f"Deploy it:  voicecore deploy{flag}\nLogs of `voicecore dev`:  voicecore logs --local",
             ExitCode.NOT_DEPLOYED,
         )
+    now = logs.now_in(aws) + logs.LATE
+    past = logs.read(aws.client("logs"), groups, options.session, since, now)
     if options.follow or options.live:
         context.output.note(f"Following {where}. Ctrl-C ends it.")
         if not groups:
             _explain(context.output, aws, source, since, False)
-        look = (
-            logs.live(source, partial(_say_sampled, context.output))
-            if options.live
-            else logs.follow(source, since)
-        )
+        if options.live:
+            printer.print(past if options.since else ())
+            look = logs.live(source, partial(_say_sampled, context.output))
+        else:
+            look = logs.follow(source, since)
         renew = connect if _renewable(context.env, options) else None
-        tell = partial(_tell, context.output)
-        printer.print(logs.patiently(look, aws, renew, tell, pause))
-    now = logs.now_in(aws) + logs.LATE
-    printer.print(logs.read(aws.client("logs"), groups, options.session, since, now))
+        printer.print(logs.patiently(look, aws, renew, partial(_tell, context.output), pause))
+    printer.print(past)
     if not printer.printed:
         narrowed = bool(options.session or options.filter or options.level)
         _explain(context.output, aws, source, since, narrowed)

@@ -36,6 +36,7 @@ class StatusOptions:
 
 def run(context: Context, options: StatusOptions) -> ExitCode:
     """Show every stage of the project, or with --all what there is of every project."""
+    session.check_region(options.region)
     with session.refusals("voicecore status", options.profile), Together() as together:
         if options.all:
             return _all(context, options, together)
