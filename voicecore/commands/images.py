@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import ExitStack
 
 from voicecore.context import Context
 from voicecore.image import builder, dockerfile
@@ -22,7 +21,8 @@ class AgentImages:
 
     def find(self, project: Project, repository: str) -> str:
         """The digest by which `repository` has the image already; empty if it has not."""
-        return builder.plan(project, repository, self._context.env).there
+        # An image that only AWS can build may have been: then nothing of it is built here.
+        return builder.plan(project, repository, True, self._context.env).there
 
     def build(self, project: Project, repository: Callable[[], str], advance: Advance) -> str:
         """Build the image and push it; returns its digest."""
@@ -31,14 +31,12 @@ class AgentImages:
         def tell(step: Progress) -> None:
             advance(step.task, step.done, step.total, step.finished, step.note)
 
-        plan = builder.plan(project, repository(), env)
+        plan = builder.plan(project, repository(), False, env)
+        builder.pin(plan)
         if plan.there:
             return plan.there
-        with ExitStack() as stack:
-            engine, docker = builder.engine_or_error(env)
-            if engine:
-                stack.enter_context(engine)
-            if builder.choose(None, docker).builder == "buildx" and engine:
-                return builder.make_by_buildx(plan, Wish(), engine, env, tell).digest
-            known = (templates() / "_shared" / "agent" / dockerfile.FILE).read_text("utf-8")
-            return builder.make_directly(plan, Wish(), known, engine, env, tell).digest
+        known = (templates() / "_shared" / "agent" / dockerfile.FILE).read_text(encoding="utf-8")
+        with builder.engine(env) as docker:
+            if builder.choose(None, docker).builder == "buildx":
+                return builder.make_by_buildx(plan, Wish(), docker.running, env, tell).digest
+            return builder.make_directly(plan, Wish(), known, docker.running, env, tell).digest
