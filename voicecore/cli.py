@@ -6,6 +6,7 @@ Nothing heavy is imported here: each command imports its own module when it runs
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Callable
 from enum import StrEnum
@@ -32,6 +33,9 @@ app = typer.Typer(
 
 def main(arguments: list[str] | None = None, context: Context | None = None) -> None:
     """Run the command line; always ends in SystemExit, as a process does."""
+    if arguments is None:
+        # Whoever ends us politely gets what Ctrl-C gets: nothing is left running.
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
     app(args=arguments, obj=context, prog_name="voicecore")
 
 
@@ -104,6 +108,14 @@ class Network(StrEnum):
 
     VPC = "vpc"
     PUBLIC = "public"
+
+
+class Builder(StrEnum):
+    """What can put an image together."""
+
+    BUILDX = "buildx"
+    DIRECT = "direct"
+    CODEBUILD = "codebuild"
 
 
 class Export(StrEnum):
@@ -263,6 +275,10 @@ def dev(
         Network,
         typer.Option(help="public takes the agent's UDP, as AgentCore does (Linux, root)."),
     ] = Network.VPC,
+    container: Annotated[
+        bool,
+        typer.Option("--container", help="Run the agent's image in Docker instead of its source."),
+    ] = False,
     no_screen: Annotated[
         bool, typer.Option("--no-screen", help="Print a line for each event instead of a screen.")
     ] = False,
@@ -281,6 +297,7 @@ def dev(
     Examples:
       voicecore dev
       voicecore dev --time-scale 60          # the 60-minute cut comes after one
+      voicecore dev --container              # the image, on arm64, as AgentCore starts it
       eval "$(voicecore dev --env)"          # then boto3 and the AWS CLI reach it
     """
     from voicecore.commands import dev as command
@@ -295,6 +312,7 @@ def dev(
         max_lifetime=max_lifetime,
         start_limit=start_limit,
         public_network=network is Network.PUBLIC,
+        container=container,
         no_screen=no_screen,
         json=json,
         env=env,
@@ -386,6 +404,97 @@ def talk(
         api_key_env=api_key_env,
         transport=transport,
     )
+    _boundary(context, lambda: command.run(context, options), json)
+
+
+@app.command()
+def build(
+    ctx: typer.Context,
+    project: ProjectFolder = None,
+    builder: Annotated[
+        Builder | None,
+        typer.Option(
+            help="buildx (Docker), direct (no Docker), codebuild (in AWS).  "
+            "[default: buildx where Docker runs, else direct]"
+        ),
+    ] = None,
+    push: Annotated[
+        str | None,
+        typer.Option(metavar="REPOSITORY", help="Push the image there, if it is not there yet."),
+    ] = None,
+    no_cache: Annotated[
+        bool, typer.Option("--no-cache", help="Build everything anew; expect the same image.")
+    ] = False,
+    check: Annotated[
+        bool,
+        typer.Option("--check", help="Run the image: does it answer in AgentCore's 30 s?"),
+    ] = False,
+    sbom: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write what is in the image, as CycloneDX JSON."),
+    ] = None,
+    codebuild_role: Annotated[
+        str | None,
+        typer.Option(metavar="ARN", help="With codebuild: your role, instead of a new one."),
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show what would be built and where; build nothing.")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Build the agent's image for AgentCore: linux/arm64, on any machine, in seconds.
+
+    Nothing runs emulated: packages for arm64 are unpacked, compiled and copied. The same files
+    give the same image; one that is in the registry already is neither built nor pushed.
+
+    \b
+    Examples:
+      voicecore build
+      voicecore build --check
+      voicecore build --push 123456789012.dkr.ecr.us-east-1.amazonaws.com/voicecore/support-line
+      voicecore build --builder direct --push localhost:5000/support-line --sbom sbom.json
+    """
+    from voicecore.commands import build as command
+
+    context = _context(ctx)
+    options = command.BuildOptions(
+        project=project,
+        builder=builder.value if builder else None,
+        push=push,
+        no_cache=no_cache,
+        check=check,
+        sbom=sbom,
+        codebuild_role=codebuild_role,
+        dry_run=dry_run,
+        json=json,
+    )
+    _boundary(context, lambda: command.run(context, options), json)
+
+
+@app.command("upgrade-base")
+def upgrade_base(
+    ctx: typer.Context,
+    image: Annotated[
+        str | None,
+        typer.Argument(metavar="IMAGE", help="Another base.  [default: the one in use]"),
+    ] = None,
+    project: ProjectFolder = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show the newest base; change nothing.")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Move the agent's image to the newest build of its base, by digest, in agent/Dockerfile.
+
+    \b
+    Examples:
+      voicecore upgrade-base
+      voicecore upgrade-base public.ecr.aws/docker/library/python:3.14-slim-trixie
+    """
+    from voicecore.commands import upgrade_base as command
+
+    context = _context(ctx)
+    options = command.UpgradeBaseOptions(image=image, project=project, dry_run=dry_run, json=json)
     _boundary(context, lambda: command.run(context, options), json)
 
 

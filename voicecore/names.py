@@ -86,6 +86,26 @@ def channel_name_for(name: str, stage: str, number: int) -> str:
     return f"voicecore-{name}-{stage}-{number}"
 
 
+def builder_for(name: str) -> str:
+    """The CodeBuild project that builds what has no arm64 wheel."""
+    return f"voicecore-{name}-builder"
+
+
+def builder_log_group_for(name: str) -> str:
+    """The log group of that project; CodeBuild derives it so, and it can be made beforehand."""
+    return f"/aws/codebuild/{builder_for(name)}"
+
+
+def builder_role_for(name: str, region: str) -> str:
+    """The role of that project; roles are global, so the region is part of it."""
+    return f"voicecore-{name}-builder-{region}"
+
+
+def builder_bucket_for(name: str, account: str, region: str) -> str:
+    """The bucket of that project's sources; the whole world shares one set of such names."""
+    return f"vc-{name}-{account}-{region}"
+
+
 @dataclass(frozen=True)
 class _Limit:
     """A derived name and the pattern AWS publishes for its kind."""
@@ -122,6 +142,22 @@ _LIMITS = (
         "IAM role",
         lambda name: role_name_for(name, _LONGEST_STAGE, _LONGEST_REGION),
         re.compile(r"[\w+=,.@-]{1,64}"),
+    ),
+    # CodeBuild API Reference, CreateProject: name, 2..150.
+    _Limit("CodeBuild project", builder_for, re.compile(r"[A-Za-z0-9][A-Za-z0-9\-_]{1,149}")),
+    # CloudWatch Logs API Reference, CreateLogGroup: logGroupName, 1..512.
+    _Limit("log group", builder_log_group_for, re.compile(r"[.\-_/#A-Za-z0-9]{1,512}")),
+    # IAM API Reference, as above.
+    _Limit(
+        "IAM role for builds",
+        lambda name: builder_role_for(name, _LONGEST_REGION),
+        re.compile(r"[\w+=,.@-]{1,64}"),
+    ),
+    # Amazon S3 User Guide, bucketnamingrules: general purpose buckets.
+    _Limit(
+        "S3 bucket",
+        lambda name: builder_bucket_for(name, "0" * 12, _LONGEST_REGION),
+        re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](?<!-s3alias)"),
     ),
     # Kinesis Video Streams API, CreateSignalingChannel: ChannelName, 1..256.
     _Limit(

@@ -233,7 +233,8 @@ def test_another_projects_server_is_not_taken_for_ours(project: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
     with dev(project, "--server-port", str(port)) as process:
-        while not processes_in(project / "server"):
+        # Not uv, which installs the server's packages before the port is looked at.
+        while not any("uvicorn" in line for line in processes_in(project / "server")):
             time.sleep(0.05)
         foreign = ThreadingHTTPServer(("127.0.0.1", port), AlwaysHealthy)
         threading.Thread(target=foreign.serve_forever, daemon=True).start()

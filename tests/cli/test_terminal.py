@@ -194,7 +194,7 @@ def complete(*words: str) -> list[str]:
 
 
 def test_a_shell_completes() -> None:
-    assert complete("voicecore", "") == ["init", "dev", "talk"]
+    assert complete("voicecore", "") == ["init", "dev", "talk", "build", "upgrade-base"]
     assert complete("voicecore", "init", "--transport", "") == ["websocket"]
     assert complete("voicecore", "init", "--pipeline", "c") == ["cascade"]
     assert "eu-west-1" in complete("voicecore", "init", "--region", "eu-")

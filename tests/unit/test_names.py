@@ -1,6 +1,6 @@
 import pytest
 
-from voicecore import names
+from voicecore import names, regions
 
 
 @pytest.mark.parametrize("name", ["ab", "my-agent", "a1", "support-line-2", "a" * 30])
@@ -83,4 +83,19 @@ def test_logs_are_where_agentcore_puts_them() -> None:
     assert (
         names.log_group_for("support_line_dev-Ab12345678", "DEFAULT")
         == "/aws/bedrock-agentcore/runtimes/support_line_dev-Ab12345678-DEFAULT"
+    )
+
+
+def test_the_longest_name_still_fits_a_bucket_and_a_role_of_the_longest_region() -> None:
+    longest = "a" * names.NAME_LIMIT
+    region = max(regions.AGENTCORE, key=len)
+    assert len(names.builder_bucket_for(longest, "1" * 12, region)) <= 63
+    assert len(names.builder_role_for(longest, region)) <= 64
+
+
+def test_two_projects_share_no_name_of_a_builder() -> None:
+    for derive in (names.builder_for, names.builder_log_group_for):
+        assert derive("one") != derive("two")
+    assert names.builder_bucket_for("one", "1" * 12, "us-east-1") != names.builder_bucket_for(
+        "two", "1" * 12, "us-east-1"
     )

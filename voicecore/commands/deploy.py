@@ -24,9 +24,9 @@ from voicecore.cloud.together import Together
 from voicecore.commands.progress import Relay, begun, waiting
 from voicecore.context import Context
 from voicecore.errors import ExitCode, VoicecoreError
-from voicecore.local.environment import dotenv_of
 from voicecore.output import Advance, Output, Span
 from voicecore.project import Project, load_project, mistakes_in
+from voicecore.variables import dotenv_of
 
 EXPORTED = "cloudformation"
 """The folder in the project that --export writes to."""

@@ -10,7 +10,7 @@ from collections.abc import Coroutine, Mapping
 from contextlib import AsyncExitStack, nullcontext, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from voicecore import agent_log, names
 from voicecore.context import Context
@@ -27,6 +27,10 @@ from voicecore.local.state import DevState
 from voicecore.local.status import RuntimeEvent
 from voicecore.output import Line
 from voicecore.project import BadProject, Project, load_project
+from voicecore.variables import dotenv_of, without_ours
+
+if TYPE_CHECKING:
+    from voicecore.commands.containers import LocalImage
 
 RUNTIME_PORT = 8080
 SERVER_PORT = 7860
@@ -45,6 +49,7 @@ class DevOptions:
     max_lifetime: float = MAX_LIFETIME
     start_limit: float = START_LIMIT
     public_network: bool = False
+    container: bool = False
     no_screen: bool = False
     json: bool = False
     env: bool = False
@@ -56,6 +61,10 @@ class AlreadyRunning(VoicecoreError):
 
 class NotRunning(VoicecoreError):
     """No `voicecore dev` runs this project."""
+
+
+class ContainerNetwork(VoicecoreError):
+    """UDP cannot be taken from a container as it is from a process."""
 
 
 class BadLifetime(VoicecoreError):
@@ -77,8 +86,11 @@ def run(context: Context, options: DevOptions) -> ExitCode:
 def _run(context: Context, options: DevOptions, project: Project) -> ExitCode:
     lifecycle = _lifecycle(options)
     check_files(project)
-    with context.output.step("Installing the packages of agent/ and server/"):
-        environment.sync((project.agent, project.server), context.env)
+    image = _image(context, options, project) if options.container else None
+    installed = (project.server,) if image else (project.agent, project.server)
+    folders = " and ".join(f"{folder.name}/" for folder in installed)
+    with context.output.step(f"Installing the packages of {folders}"):
+        environment.sync(installed, context.env)
     settings = RuntimeSettings(
         root=project.root,
         arn=local_arn(names.runtime_name_for(project.name, STAGE), project.region),
@@ -91,7 +103,20 @@ def _run(context: Context, options: DevOptions, project: Project) -> ExitCode:
         public_network=options.public_network,
     )
     server_port = _port(options.server_port, SERVER_PORT)
-    return asyncio.run(_until_interrupted(_serve(context, options, project, settings, server_port)))
+    serving = _serve(context, options, project, settings, server_port, image)
+    return asyncio.run(_until_interrupted(serving))
+
+
+def _image(context: Context, options: DevOptions, project: Project) -> LocalImage:
+    if options.public_network:
+        raise ContainerNetwork(
+            "--network public takes UDP from a process, not from a container.",
+            "Leave one out:  voicecore dev --network public",
+            ExitCode.USAGE,
+        )
+    from voicecore.commands.containers import first_image
+
+    return first_image(project, context.env)
 
 
 async def _until_interrupted(serving: Coroutine[Any, Any, None]) -> ExitCode:
@@ -111,6 +136,7 @@ async def _serve(
     project: Project,
     settings: RuntimeSettings,
     server_port: int,
+    image: LocalImage | None,
 ) -> None:
     output = context.output
     drawn = output.live and not options.no_screen and not options.json
@@ -133,15 +159,25 @@ async def _serve(
                 tell(RuntimeEvent("log", line))
 
     async with AsyncExitStack() as stack:
-        runtime = await stack.enter_async_context(
-            LocalRuntime(settings, lambda: agent_spec(project, context.env), tell)
-        )
+        guard = await stack.enter_async_context(Guard())
+        if image:
+            from voicecore.commands.containers import Containers
+
+            containers = Containers(project, context.env, image, guard, output.error)
+            runtime = await stack.enter_async_context(
+                LocalRuntime(settings, containers.spec, tell, containers.prepare)
+            )
+            stack.push_async_callback(containers.stop)
+        else:
+            runtime = await stack.enter_async_context(
+                LocalRuntime(settings, lambda: agent_spec(project, context.env), tell)
+            )
         server = await stack.enter_async_context(
             SessionServer(
                 project.server,
                 server_env(project, runtime, context.env),
                 server_port,
-                await stack.enter_async_context(Guard()),
+                guard,
                 runtime.logs / "server.log",
                 tell_troubles,
             )
@@ -188,9 +224,9 @@ def agent_spec(project: Project, env: Mapping[str, str]) -> AgentSpec:
     Read anew for each process, so that a changed agent/.env counts from the next session on.
     """
     values = {
-        **environment.without_ours(env),
+        **without_ours(env),
         "AWS_REGION": project.region,
-        **environment.dotenv_of(project.agent),
+        **dotenv_of(project.agent),
     }
     return AgentSpec((str(environment.python_of(project.agent)), "app.py"), project.agent, values)
 
@@ -198,12 +234,12 @@ def agent_spec(project: Project, env: Mapping[str, str]) -> AgentSpec:
 def server_env(project: Project, runtime: LocalRuntime, env: Mapping[str, str]) -> dict[str, str]:
     """The session server's environment: AWS's own variables point it at the local runtime."""
     others = ("AWS_PROFILE", "AWS_SESSION_TOKEN")
-    ours = environment.without_ours(env)
+    ours = without_ours(env)
     inherited = {name: value for name, value in ours.items() if name not in others}
     settings = runtime.settings
     return {
         **inherited,
-        **environment.dotenv_of(project.server),
+        **dotenv_of(project.server),
         **_past_proxies(env),
         "AGENT_RUNTIME_ARN": settings.arn,
         "AWS_REGION": settings.region,

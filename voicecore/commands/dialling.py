@@ -13,8 +13,8 @@ from typing import Any
 from voicecore import names
 from voicecore.context import Context
 from voicecore.errors import ExitCode, VoicecoreError
-from voicecore.local.environment import dotenv_of
 from voicecore.project import Project
+from voicecore.variables import dotenv_of, without_ours
 
 
 class NoKey(VoicecoreError):
@@ -171,7 +171,7 @@ async def _remote_server(
             "They look like arn:aws:bedrock-agentcore:REGION:ACCOUNT:runtime/NAME-ID",
             ExitCode.USAGE,
         )
-    inherited = environment.without_ours(context.env)
+    inherited = without_ours(context.env)
     env = {**inherited, **stored, "AGENT_RUNTIME_ARN": arn, "AWS_REGION": parts[3]}
     async with AsyncExitStack() as stack:
         with context.output.step("Starting the session server"):

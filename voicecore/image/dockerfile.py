@@ -16,6 +16,9 @@ from voicecore.errors import ExitCode, VoicecoreError
 
 FILE = "Dockerfile"
 
+_STAGES = ("--from=build", "--from=code")
+"""Where the last stage copies from, in the Dockerfile that voicecore writes."""
+
 _BASE = re.compile(r"(?m)^(?P<arg>ARG\s+BASE=)(?P<value>\S+)[^\S\n]*$")
 
 
@@ -62,6 +65,13 @@ def read(agent: Path) -> str:
         ) from None
     except UnicodeDecodeError as error:
         raise BadDockerfile(f"{agent / FILE} is no UTF-8 text: {error}.") from error
+
+
+def write(agent: Path, text: str) -> None:
+    """Replace agent/Dockerfile, all at once."""
+    draft = agent / f".{FILE}.part"
+    draft.write_text(text, encoding="utf-8")
+    draft.replace(agent / FILE)
 
 
 def base_of(text: str) -> str:
@@ -138,7 +148,7 @@ def _stage(found: list[Instruction]) -> Stage:
                 env |= _pairs(part, words)
             case "LABEL":
                 labels |= _pairs(part, words)
-            case "COPY" if len(words) == 3 and words[0] == "--from=build":
+            case "COPY" if len(words) == 3 and words[0] in _STAGES:
                 copies.append((words[1], words[2]))
             case "EXPOSE":
                 ports += [word if "/" in word else f"{word}/tcp" for word in words]

@@ -53,12 +53,35 @@ class Base:
         return str(self.config.get("created", ""))
 
 
+_TITLES = {
+    "/image/usr": "Python's bytecode",
+    "/image/opt": "packages",
+    "/image/app": "code",
+    "/image/bot": "bot.py",
+}
+
+
+def layer_title(source: str) -> str:
+    """What the layer of a COPY from the Dockerfile's build stage is called."""
+    return _TITLES.get("/".join(source.split("/")[:3]), source)
+
+
+def title_of(instruction: str) -> str:
+    """What the layer of a Dockerfile's instruction is called, in BuildKit's words for it."""
+    line = instruction.removesuffix(" # buildkit")
+    words = line.split()
+    if words[:1] != ["COPY"] or len(words) < 3:
+        return line
+    title = layer_title(words[-2])
+    return line if title == words[-2] else title
+
+
 @dataclass(frozen=True)
 class Layer:
     """One layer of an image."""
 
     title: str
-    """"base", "packages", "code", or the instruction that made it."""
+    """"base", as `layer_title` says, or the instruction that made it."""
     diff_id: str
     """Digest of the tar."""
     unpacked: int

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import stat
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from voicecore.image.model import Base
 RECIPE = 1
 """How builders put an image together; a change of it gives every image a new tag."""
 
+DOCKERFILE = "Dockerfile"
 IGNORE_FILE = ".dockerignore"
 
 # Hexadecimal digits of a tag: 80 bits, which no project's history exhausts.
@@ -44,7 +45,8 @@ def context_of(agent: Path) -> list[ContextFile]:
     ignore = agent / IGNORE_FILE
     patterns = ignore.read_text(encoding="utf-8").splitlines() if ignore.exists() else []
     wanted = [line.strip() for line in patterns if line.strip() and not line.startswith("#")]
-    found: Iterable[str] = exclude_paths(str(agent), wanted)
+    # With the Dockerfile and the .dockerignore in any case, as Docker sends them.
+    found: Iterable[str] = exclude_paths(str(agent), wanted, dockerfile=DOCKERFILE)
     paths = sorted(Path(name).as_posix() for name in found)
     return [_described(agent, name) for name in paths if not _is_folder(agent / name)]
 
@@ -63,6 +65,12 @@ def _described(agent: Path, name: str) -> ContextFile:
     return ContextFile(name, bool(path.stat().st_mode & stat.S_IXUSR), content.hexdigest())
 
 
+def with_content(files: Sequence[ContextFile], path: str, text: str) -> list[ContextFile]:
+    """`files` as they would be if the file at `path` read `text`."""
+    sha256 = hashlib.sha256(text.encode()).hexdigest()
+    return [replace(file, sha256=sha256) if file.path == path else file for file in files]
+
+
 def fingerprint(files: Sequence[ContextFile], base_digest: str) -> str:
     """The image's tag: the same for the same files, base and recipe, on every machine."""
     return _digest(files, base_digest)[:_TAG_DIGITS]
@@ -71,6 +79,11 @@ def fingerprint(files: Sequence[ContextFile], base_digest: str) -> str:
 def packages_key(files: Sequence[ContextFile], base_digest: str) -> str:
     """What the packages' layer is kept under: a function of their inputs alone."""
     return _digest([file for file in files if file.path in _PACKAGE_INPUTS], base_digest)
+
+
+def library_key(files: Sequence[ContextFile], base_digest: str) -> str:
+    """What the layer of Python's own bytecode is kept under."""
+    return _digest([file for file in files if file.path == "slim.py"], base_digest)
 
 
 def _digest(files: Sequence[ContextFile], base_digest: str) -> str:

@@ -10,8 +10,10 @@ import subprocess
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, cast
+from urllib.parse import unquote
 
 from packaging.markers import Marker
 from packaging.tags import Tag, compatible_tags, cpython_tags
@@ -48,7 +50,9 @@ class Target:
     """As the Dockerfile's `--python-platform aarch64-manylinux_2_28` says."""
 
     def __str__(self) -> str:
-        return f"CPython {_dotted(self.python)} on {self.machine} Linux, glibc {_dotted(self.glibc)}"
+        return (
+            f"CPython {_dotted(self.python)} on {self.machine} Linux, glibc {_dotted(self.glibc)}"
+        )
 
 
 IMAGE = Target()
@@ -120,12 +124,18 @@ def needed(lock: Mapping[str, Any], target: Target = IMAGE) -> tuple[Locked, ...
 
 def without_wheel(lock: Mapping[str, Any], target: Target = IMAGE) -> tuple[Locked, ...]:
     """The packages of `needed` that no wheel of theirs can install on `target`."""
-    tags = frozenset(_tags(target))
-    return tuple(
-        package
-        for package in needed(lock, target)
-        if not any(_tags_of(wheel) & tags for wheel in package.wheels)
-    )
+    return tuple(package for package in needed(lock, target) if not best(package.wheels, target))
+
+
+def best(wheels: Sequence[str], target: Target = IMAGE) -> str | None:
+    """The file name, of `wheels`, that is installed on `target`; None if none can be."""
+    rank = _ranks(target)
+    usable = [
+        (min(rank[tag] for tag in tags), name)
+        for name in wheels
+        if (tags := _tags_of(name) & rank.keys())
+    ]
+    return min(usable)[1] if usable else None
 
 
 def require_wheels(agent: Path, target: Target = IMAGE) -> None:
@@ -161,6 +171,14 @@ def _failure(agent: Path, output: str) -> VoicecoreError:
             "else by now.",
             f"Bring it up to date, then build again:  {command}",
             ExitCode.BAD_PROJECT,
+        )
+    if "No interpreter found" in output or "python-build-standalone" in output:
+        return LockFailed(
+            f"No Python that {agent.name}/pyproject.toml allows is on this machine, "
+            "and uv could not fetch one.",
+            "Install one, then run the same command again:  uv python install 3.13\n"
+            "or name yours:  export UV_PYTHON=/path/to/python3.13",
+            ExitCode.MISSING_TOOL,
         )
     tail = "\n".join(output.strip().splitlines()[-15:])
     if f"Failed to parse `{LOCK}`" in output:
@@ -198,7 +216,8 @@ def _no_wheel(missing: Sequence[Locked], agent: Path, target: Target) -> NoWheel
         ),
         "Have it compiled on AWS's arm64 machines:\n"
         "  voicecore build --builder codebuild --push REPOSITORY\n"
-        f"or, if the agent never imports it, leave it out in {agent.name}/pyproject.toml:\n"
+        "or, if the agent never imports it, leave it out. Add it to the list in "
+        f"{agent.name}/pyproject.toml:\n"
         f"  [tool.uv]\n  exclude-dependencies = [{left_out}]\n"
         f"and then:  uv lock --project {agent.name}",
         ExitCode.BAD_PROJECT,
@@ -266,7 +285,7 @@ def _locked(package: Mapping[str, Any], needed_by: set[str]) -> Locked:
 def _file_name(wheel: Mapping[str, Any]) -> str:
     """uv.lock gives a wheel's `url`, its `path`, or its `filename` (locked by path or registry)."""
     place = next(str(wheel[key]) for key in ("filename", "url", "path") if key in wheel)
-    return place.rsplit("/", 1)[-1].partition("#")[0]
+    return unquote(place.rsplit("/", 1)[-1].partition("#")[0])
 
 
 def _tags_of(wheel: str) -> frozenset[Tag]:
@@ -274,6 +293,12 @@ def _tags_of(wheel: str) -> frozenset[Tag]:
         return parse_wheel_filename(wheel)[3]
     except InvalidWheelFilename:  # No installer takes it either.
         return frozenset()
+
+
+@cache
+def _ranks(target: Target) -> dict[Tag, int]:
+    """The tags that `target` can install, the best first."""
+    return {tag: rank for rank, tag in enumerate(_tags(target))}
 
 
 def _tags(target: Target) -> Iterator[Tag]:

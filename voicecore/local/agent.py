@@ -28,8 +28,11 @@ class AgentSpec:
     """How the agent is started: argv, folder and whole environment (PORT is added)."""
 
     argv: tuple[str, ...]
+    """`$PORT` in it is the port that the agent is reached at."""
     cwd: Path
     env: Mapping[str, str]
+    after: tuple[str, ...] = ()
+    """What to run once it has ended; see `Child.start`."""
 
 
 class AgentCrashed(VoicecoreError):
@@ -90,8 +93,9 @@ class AgentProcess:
                 on_lines(agent, lines)
 
         env = {**spec.env, "PORT": str(port), "PYTHONUNBUFFERED": "1"}
+        argv = [word.replace("$PORT", str(port)) for word in spec.argv]
         try:
-            child = await Child.start(spec.argv, spec.cwd, env, guard, receive, group)
+            child = await Child.start(argv, spec.cwd, env, guard, receive, group, spec.after)
         except OSError as error:
             raise AgentCrashed(
                 f"The agent cannot be started: {error}",

@@ -1,4 +1,4 @@
-"""What agent and session server run in: their virtual environments, and their variables."""
+"""The virtual environments that agent and session server run in."""
 
 from __future__ import annotations
 
@@ -9,10 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from dotenv import dotenv_values
-
 from voicecore.errors import ExitCode, VoicecoreError
-from voicecore.project import BadProject
+from voicecore.variables import without_ours
 
 
 class InstallFailed(VoicecoreError):
@@ -22,21 +20,6 @@ class InstallFailed(VoicecoreError):
 def python_of(folder: Path) -> Path:
     """The interpreter of the environment of `folder` (made by `sync`)."""
     return folder / ".venv" / "bin" / "python"
-
-
-def without_ours(env: Mapping[str, str]) -> dict[str, str]:
-    """`env` for a child with a virtual environment of its own: voicecore's is not meant."""
-    return {name: value for name, value in env.items() if name != "VIRTUAL_ENV"}
-
-
-def dotenv_of(folder: Path) -> dict[str, str]:
-    """The variables in the .env of `folder`; none if there is no such file. Raises BadProject."""
-    path = folder / ".env"
-    try:
-        values = dotenv_values(path)
-    except UnicodeDecodeError as error:
-        raise BadProject(f"{path} is no UTF-8 text: {error}.") from error
-    return {name: value for name, value in values.items() if value is not None}
 
 
 def sync(folders: Sequence[Path], env: Mapping[str, str]) -> None:

@@ -3,10 +3,14 @@
 Runs as a process of its own (see `process.Guard`). Its stdin is a pipe from the runtime: "+PID"
 and "-PID" lines name the process groups to end once the pipe closes, which the kernel does however
 the runtime died. (Linux's PR_SET_PDEATHSIG spares grandchildren and does not exist on macOS.)
+After a "+PID" may stand a command, as a JSON list: it is run once the group has ended, for what is
+no child of it (a container).
 """
 
+import json
 import os
 import signal
+import subprocess
 import sys
 import time
 
@@ -15,10 +19,21 @@ GRACE = 2.0  # seconds between SIGTERM and SIGKILL
 
 def main() -> None:
     """Follow the list of groups until stdin closes, then end what is left on it."""
-    groups: set[int] = set()
+    watched: dict[int, list[str]] = {}
     for line in sys.stdin:
-        group = int(line[1:])
-        groups.add(group) if line[0] == "+" else groups.discard(group)
+        group, _, after = line[1:].partition(" ")
+        if line[0] == "+":
+            watched[int(group)] = json.loads(after)
+        else:
+            watched.pop(int(group), None)
+    _end(set(watched))
+    quiet = subprocess.DEVNULL
+    commands = [after for after in watched.values() if after]
+    for running in [subprocess.Popen(c, stdin=quiet, stdout=quiet, stderr=quiet) for c in commands]:
+        running.wait()
+
+
+def _end(groups: set[int]) -> None:
     for sent in (signal.SIGTERM, signal.SIGKILL):
         groups = {group for group in groups if _signal(group, sent)}
         deadline = time.monotonic() + GRACE

@@ -18,6 +18,8 @@ SpareState = Literal["starting", "ready", "failed", "none"]
 _WATCHED = frozenset(
     (".py", ".toml", ".json", ".yaml", ".yml", ".txt", ".md", ".j2", ".jinja", ".jinja2", ".env")
 )
+# An image is made of these, too.
+_WATCHED_NAMES = frozenset((".env", "Dockerfile", ".dockerignore", "uv.lock"))
 _IGNORED_FOLDERS = frozenset((".venv", "__pycache__", ".git", ".pytest_cache", ".ruff_cache"))
 
 
@@ -26,7 +28,7 @@ def is_source(path: Path, root: Path) -> bool:
     parts = path.relative_to(root).parts
     if _IGNORED_FOLDERS.intersection(parts):
         return False
-    return path.suffix in _WATCHED or path.name == ".env"
+    return path.suffix in _WATCHED or path.name in _WATCHED_NAMES
 
 
 def source_folders(root: Path) -> list[Path]:
@@ -43,10 +45,12 @@ class Pool:
         load_agent: Callable[[], AgentSpec],
         launch: Callable[[AgentSpec, int], Awaitable[AgentProcess]],
         on_change: Callable[[PoolChange], None],
+        prepare: Callable[[int], Awaitable[None]],
     ) -> None:
         self._load_agent = load_agent
         self._launch = launch
         self._on_change = on_change
+        self._prepare = prepare
         self._spare: asyncio.Task[AgentProcess] | None = None
         self._warm_up: asyncio.Task[None] | None = None
         self._vigil: asyncio.Task[None] | None = None
@@ -127,6 +131,7 @@ class Pool:
         await self._discard(grace)
 
     async def _start(self) -> AgentProcess:
+        await self._prepare(self.version)
         return await self._launch(self._load_agent(), self.version)
 
     async def _warm(self, spare: asyncio.Task[AgentProcess]) -> None:

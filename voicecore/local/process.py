@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 import sys
@@ -48,9 +49,9 @@ class Guard:
             self._process.stdin.close()
             await self._process.wait()
 
-    def watch(self, group: int) -> None:
-        """End process group `group` when this process dies."""
-        self._tell(f"+{group}\n")
+    def watch(self, group: int, after: Sequence[str] = ()) -> None:
+        """End process group `group` when this process dies, and run the command `after` then."""
+        self._tell(f"+{group} {json.dumps(after)}\n")
 
     def forget(self, group: int) -> None:
         """Leave `group` alone: it has ended, and its number may be used again."""
@@ -64,9 +65,16 @@ class Guard:
 class Child:
     """One running child process in a process group of its own, its output read as lines."""
 
-    def __init__(self, process: Process, guard: Guard, on_lines: Callable[[list[str]], None]):
+    def __init__(
+        self,
+        process: Process,
+        guard: Guard,
+        on_lines: Callable[[list[str]], None],
+        after: Sequence[str],
+    ) -> None:
         self._process = process
         self._guard = guard
+        self._after = after
         self._pump = asyncio.create_task(_pump(process, on_lines))
         self.exited: asyncio.Task[int] = asyncio.create_task(process.wait())
 
@@ -79,10 +87,12 @@ class Child:
         guard: Guard,
         on_lines: Callable[[list[str]], None],
         group: int | None = None,
+        after: Sequence[str] = (),
     ) -> Child:
         """Start `argv`; `on_lines` gets stdout and stderr, merged, as they come.
 
-        `group` is the Unix group to run as, which only root can choose.
+        `group` is the Unix group to run as, which only root can choose. The command `after` takes
+        away what is no child of the process, such as a container; it runs once that has ended.
         Raises OSError when the program is not there.
         """
         process = await asyncio.create_subprocess_exec(
@@ -95,8 +105,8 @@ class Child:
             start_new_session=True,
             group=group,
         )
-        guard.watch(process.pid)
-        return cls(process, guard, on_lines)
+        guard.watch(process.pid, after)
+        return cls(process, guard, on_lines, after)
 
     @property
     def pid(self) -> int:
@@ -121,6 +131,11 @@ class Child:
             self._signal(signal.SIGKILL)
         # Killed, it is gone in a moment; asyncio may wait on for the end of output nobody reads.
         await asyncio.wait({self.exited}, timeout=_GONE_SECONDS)
+        if self._after:
+            clearing = await asyncio.create_subprocess_exec(
+                *self._after, stdin=DEVNULL, stdout=DEVNULL, stderr=DEVNULL
+            )
+            await clearing.wait()
         self._guard.forget(self.pid)
         await self.output_read()
         self._pump.cancel()

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import errno
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -68,10 +68,15 @@ def _ignore(event: RuntimeEvent) -> None:
     """Take no notice."""
 
 
+async def _nothing(version: int) -> None:
+    """Prepare nothing."""
+
+
 class LocalRuntime:
     """Serves while its `async with` block is open; afterwards no process is left.
 
-    `load_agent` is called for each process, so that a changed .env counts from the next one on.
+    `load_agent` is called for each process, so that a changed .env counts from the next one on;
+    before it, `prepare` with the number of the version, which may take its time.
     `on_event` is called in the event loop and must not block.
     """
 
@@ -80,6 +85,7 @@ class LocalRuntime:
         settings: RuntimeSettings,
         load_agent: Callable[[], AgentSpec],
         on_event: Callable[[RuntimeEvent], None] = _ignore,
+        prepare: Callable[[int], Awaitable[None]] = _nothing,
     ) -> None:
         self.settings = settings
         self.logs = settings.root / ".voicecore" / "logs"
@@ -90,7 +96,7 @@ class LocalRuntime:
         self._trouble: RuntimeEvent | None = None
         self._lines: deque[LogLine] = deque(maxlen=_LINES_KEPT)
         self._guard = Guard()
-        self._pool = Pool(load_agent, self._launch, self._spare_changed)
+        self._pool = Pool(load_agent, self._launch, self._spare_changed, prepare)
         self._sessions = Sessions(
             self._pool, self.clock, settings.lifecycle, settings.sessions_max, self._tell
         )

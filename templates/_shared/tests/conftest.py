@@ -1,4 +1,4 @@
-"""Starts the agent as AgentCore does: `python app.py`, and asks /ping until it answers."""
+"""Starts the agent as AgentCore does, `python app.py`, and waits until it is ready."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import socket
 import subprocess
 import sys
 import time
-import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -58,17 +57,13 @@ def start(folder: Path, log: Path, environment: dict[str, str]) -> Agent:
     return Agent(port, process, log)
 
 
-def wait_for_ping(agent: Agent) -> None:
-    """Wait until the agent answers; fails when it ends or takes too long."""
+def wait_until_ready(agent: Agent) -> None:
+    """Wait until callers would be answered at once; fails if the agent ends or takes too long."""
     deadline = time.monotonic() + START_SECONDS
-    while True:
+    while not agent.events("ready"):
         assert agent.process.poll() is None, "the agent ended; its traceback is on stderr"
-        try:
-            agent.ping()
-            return
-        except (urllib.error.URLError, OSError):
-            assert time.monotonic() < deadline, f"no /ping after {START_SECONDS} s"
-            time.sleep(0.1)
+        assert time.monotonic() < deadline, f"not ready after {START_SECONDS} s"
+        time.sleep(0.1)
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +71,7 @@ def agent(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Agent]:
     """The agent, running until the module's last test has ended."""
     running = start(AGENT, tmp_path_factory.mktemp("agent") / "log", {})
     try:
-        wait_for_ping(running)
+        wait_until_ready(running)
         yield running
     finally:
         running.process.terminate()

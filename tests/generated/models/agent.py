@@ -101,13 +101,24 @@ async def running(
 
     `without` names variables that its environment lacks.
     """
-    port = _free_port()
+    port = free_port()
     env = {"PATH": os.environ["PATH"], "HOME": str(agent.folder), "PORT": str(port)}
     env |= {"PYTHONUNBUFFERED": "1", **models.reach.env()}
+    env = {name: value for name, value in env.items() if name not in without}
+    argv = models.reach.argv(str(agent.python), "app.py")
+    async with started(argv, env, port, agent.folder) as run:
+        yield run
+
+
+@asynccontextmanager
+async def started(
+    argv: Sequence[str], env: Mapping[str, str], port: int, folder: Path
+) -> AsyncIterator[Running]:
+    """Runs `argv`, which starts an agent at `port`, until the block ends; it is healthy in it."""
     process = await asyncio.create_subprocess_exec(
-        *models.reach.argv(str(agent.python), "app.py"),
-        cwd=agent.folder,
-        env={name: value for name, value in env.items() if name not in without},
+        *argv,
+        cwd=folder,
+        env=dict(env),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
         limit=2**20,
@@ -161,7 +172,7 @@ async def _until_healthy(run: Running, process: asyncio.subprocess.Process) -> N
     raise AssertionError("\n".join(["the agent ended at its start:", *run.noise]))
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]

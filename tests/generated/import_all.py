@@ -1,0 +1,49 @@
+"""Imports every module in a folder of packages; prints what each that fails lacks, as JSON.
+
+Run as `python -S import_all.py FOLDER`, so that nothing but the folder is there to be imported.
+"""
+
+import contextlib
+import importlib
+import json
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+
+def modules_in(folder: Path) -> list[str]:
+    names: set[str] = set()
+    for path in [*folder.rglob("*.py"), *folder.rglob("*.so")]:
+        stem = path.name.split(".")[0]
+        parts = [*path.relative_to(folder).parent.parts, *([stem] if stem != "__init__" else [])]
+        if parts and all(part.isidentifier() for part in parts) and stem != "__main__":
+            names.add(".".join(parts))
+    return sorted(names)
+
+
+def lacking(error: BaseException | None) -> Iterator[str]:
+    """The packages whose absence is behind `error`."""
+    while error:
+        if isinstance(error, ModuleNotFoundError) and error.name:
+            yield error.name
+        error = error.__cause__ or error.__context__
+
+
+def main(folder: Path) -> None:
+    sys.path.insert(0, str(folder))
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+    failed: dict[str, list[str]] = {}
+    with Path(os.devnull).open("w") as nowhere, contextlib.redirect_stdout(nowhere):
+        for name in modules_in(folder):
+            try:
+                importlib.import_module(name)
+            except BaseException as error:
+                failed[name] = [*lacking(error)] or [f"{type(error).__name__}: {error}"]
+    print(json.dumps(failed))
+    sys.stdout.flush()
+    os._exit(0)  # some modules leave threads
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

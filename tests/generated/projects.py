@@ -1,0 +1,134 @@
+"""The projects that `voicecore init` can make, and how tests run things in them."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from voicecore.pipelines import PIPELINES, services_of
+from voicecore.scaffold.render import Answers, render
+from voicecore.transports import TRANSPORTS
+
+START_SECONDS = 30  # AgentCore's limit from start to healthy
+SECRET = "a-secret-that-only-this-project-has"
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What init was asked for."""
+
+    transport: str
+    pipeline: str
+    chosen: tuple[tuple[str, str], ...] = ()
+    """(stage, service) for what is not the first choice."""
+
+    def __str__(self) -> str:
+        return "-".join((self.transport, self.pipeline, *dict(self.chosen).values()))
+
+
+KINDS = [
+    kind
+    for transport in TRANSPORTS
+    for kind in (
+        *(Kind(transport, pipeline) for pipeline in PIPELINES),
+        Kind(transport, "cascade", (("stt", "deepgram"), ("tts", "cartesia"))),
+    )
+]
+# The cascade's tests do not depend on its services, and the server not on the pipeline.
+WITH_TESTS = [kind for kind in KINDS if not kind.chosen]
+WITH_SERVERS = [kind for kind in KINDS if kind.pipeline == "offline"]
+
+
+def rendered(kind: Kind) -> dict[str, bytes]:
+    """The files of a project of this kind."""
+    services = services_of(PIPELINES[kind.pipeline], dict(kind.chosen))
+    answers = Answers("support-line", (kind.transport,), kind.pipeline, "us-east-1", services)
+    return render(answers, SECRET)
+
+
+# What an agent is started with: nobody's credentials, and no metadata service to ask for any.
+ENVIRONMENT = {
+    "PATH": os.environ["PATH"],
+    "HOME": os.environ["HOME"],
+    "PYTHONUNBUFFERED": "1",
+    "AWS_EC2_METADATA_DISABLED": "true",
+    "AWS_CONFIG_FILE": os.devnull,
+    "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+    "DEEPGRAM_API_KEY": "example",
+    "CARTESIA_API_KEY": "example",
+}
+
+
+def only(kinds: list[Kind]) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize("project", kinds, ids=str, indirect=True)
+
+
+def run(folder: Path, *argv: str) -> None:
+    """Run a command in `folder`; fails with its output."""
+    environment = {name: value for name, value in os.environ.items() if name != "VIRTUAL_ENV"}
+    done = subprocess.run(argv, cwd=folder, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, f"{' '.join(argv)}\n{done.stdout}{done.stderr}"
+
+
+@dataclass(frozen=True)
+class Running:
+    """An agent's process, and what it writes."""
+
+    port: int
+    process: subprocess.Popen[bytes]
+    log: Path
+
+    def written(self) -> list[dict[str, Any]]:
+        text = self.log.read_text("utf-8")
+        return [json.loads(line) for line in text[: text.rfind("\n") + 1].splitlines()]
+
+    def until(self, event: str) -> dict[str, Any]:
+        """Wait for the first line of this event."""
+        deadline = time.monotonic() + START_SECONDS
+        while True:
+            assert self.process.poll() is None, self.log.read_text("utf-8")
+            assert time.monotonic() < deadline, self.log.read_text("utf-8")
+            for line in self.written():
+                if line["event"] == event:
+                    return line
+            time.sleep(0.05)
+
+
+@contextmanager
+def agent(folder: Path, log: Path, env: Mapping[str, str] | None = None) -> Iterator[Running]:
+    """The agent in `folder`, from when its port is open until the block ends."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [folder / ".venv/bin/python", "app.py"],
+            cwd=folder,
+            env=ENVIRONMENT | {"PORT": str(port)} | (env or {}),
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+    try:
+        deadline = time.monotonic() + START_SECONDS
+        while True:
+            assert process.poll() is None, log.read_text("utf-8")
+            assert time.monotonic() < deadline, log.read_text("utf-8")
+            try:
+                socket.create_connection(("127.0.0.1", port), timeout=1).close()
+                break
+            except OSError:
+                time.sleep(0.05)
+        yield Running(port, process, log)
+    finally:
+        process.terminate()
+        process.wait(20)

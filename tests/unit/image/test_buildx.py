@@ -1,0 +1,291 @@
+"""The command of a build, what its progress says and why it failed, by what buildx prints."""
+
+import base64
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from voicecore.errors import ExitCode, VoicecoreError
+from voicecore.image.buildx import (
+    BaseMissing,
+    BuildFailed,
+    LockMismatch,
+    NetworkDown,
+    Order,
+    Transcript,
+    argv,
+    failure,
+    lent,
+    proxies_in,
+    require_certificates,
+    run,
+    title,
+)
+from voicecore.image.model import Progress
+from voicecore.image.wheels import NoWheel
+
+ORDER = Order(
+    context=Path("/home/ada/support-line/agent"),
+    name="support-line:0a1b",
+    base="public.ecr.aws/docker/library/python:3.13-slim-trixie@sha256:ab",
+    epoch=1_700_000_000,
+    labels={"io.voicecore.version": "0.3.0", "io.voicecore.fingerprint": "0a1b"},
+)
+
+
+def test_the_command() -> None:
+    command = argv(ORDER, {}, progress="rawjson", secrets={"environment": "env=NAME"})
+    assert command == [
+        *("docker", "buildx", "build", "--load", "--provenance=false", "--sbom=false"),
+        *("--platform", "linux/arm64", "--file", "/home/ada/support-line/agent/Dockerfile"),
+        *("--build-arg", f"BASE={ORDER.base}", "--build-arg", "SOURCE_DATE_EPOCH=1700000000"),
+        *("--label", "io.voicecore.fingerprint=0a1b", "--label", "io.voicecore.version=0.3.0"),
+        *("--secret", "id=environment,env=NAME", "--tag", "support-line:0a1b"),
+        *("--progress", "rawjson", "/home/ada/support-line/agent"),
+    ]
+
+
+def test_a_proxy_goes_by_its_name_as_it_may_hold_a_password() -> None:
+    env = {"https_proxy": "http://ada:secret@proxy:3128", "NO_PROXY": "localhost", "FTP_PROXY": ""}
+    assert proxies_in(env) == ["https_proxy", "NO_PROXY"]
+    command = argv(ORDER, env)
+    assert command[command.index("https_proxy") - 1] == "--build-arg"
+    assert not any("secret" in word for word in command)
+
+
+def test_what_uv_and_pip_know_of_indexes_is_lent_to_the_build() -> None:
+    env = {
+        "UV_DEFAULT_INDEX": "https://ada:it's@index.example/simple",
+        "UV_INDEX_OURS_PASSWORD": "secret",
+        "UV_CACHE_DIR": "/home/ada/.cache/uv",
+        "AWS_SECRET_ACCESS_KEY": "secret",
+        "SSL_CERT_FILE": "/etc/ours.pem",
+    }
+    shell = ["sh", "-c", f"{lent(env)}\nenv -u PATH -u PWD -u _ -u SHLVL"]
+    shown = subprocess.run(shell, env={"PATH": os.environ["PATH"]}, capture_output=True, text=True)
+    assert sorted(shown.stdout.split()) == [
+        "PIP_CERT=/run/secrets/certificates",
+        "PIP_INDEX_URL=https://ada:it's@index.example/simple",
+        "SSL_CERT_FILE=/run/secrets/certificates",
+        "UV_DEFAULT_INDEX=https://ada:it's@index.example/simple",
+        "UV_INDEX_OURS_PASSWORD=secret",
+    ]
+
+
+def test_nothing_is_lent_where_there_is_nothing() -> None:
+    assert lent({"PATH": "/bin", "UV_CACHE_DIR": "/cache"}) == ""
+
+
+def test_certificates_that_are_not_there(tmp_path: Path) -> None:
+    with pytest.raises(BuildFailed, match="SSL_CERT_FILE"):
+        require_certificates(tmp_path / "gone.pem")
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("[2/6] RUN --mount=type=cache,target=/x pip install uv", "2/6  RUN pip install uv"),
+        (
+            "[build 5/7] RUN --mount=type=secret,id=environment     "
+            "[ ! -f /run/secrets/environment ] || . /run/secrets/environment  && uv export",
+            "build 5/7  RUN uv export",
+        ),
+        (f"[build 1/6] FROM python@sha256:{'a' * 64}", "build 1/6  FROM python"),
+        ("[stage-1 2/4] COPY --from=build /image/opt /opt", "stage-1 2/4  COPY /image/opt /opt"),
+        ("[internal] load build context", "context"),
+        ("[internal] load .dockerignore", ""),
+        ("exporting to image", "image into the engine"),
+        ("[auth] library/python:pull token for registry-1.docker.io", ""),
+    ],
+)  # fmt: skip
+def test_a_step_s_title(name: str, shown: str) -> None:
+    assert title(name) == shown
+
+
+def test_a_title_is_short() -> None:
+    assert title(f"[build 2/6] RUN {'x' * 90}") == f"build 2/6  RUN {'x' * 55}…"
+
+
+def told_by(lines: list[str]) -> tuple[Transcript, list[Progress]]:
+    told: list[Progress] = []
+    transcript = Transcript(told.append)
+    for line in lines:
+        transcript.line(line)
+    return transcript, told
+
+
+RUN = {"digest": "sha256:1", "name": "[build 2/3] RUN make"}
+FROM = {"digest": "sha256:0", "name": "[build 1/3] FROM base"}
+STATUSES = [
+    {"vertexes": [FROM, RUN]},
+    {"vertexes": [{**FROM, "started": "12:00"}]},
+    {"statuses": [{"id": "sha256:a", "vertex": "sha256:0", "current": 10, "total": 40}]},
+    {"statuses": [{"id": "sha256:b", "vertex": "sha256:0", "current": 5, "total": 60}]},
+    {"statuses": [{"id": "resolve base", "vertex": "sha256:0", "current": 1, "total": 1}]},
+    {"vertexes": [{**FROM, "started": "12:00", "completed": "12:01"}]},
+    {"vertexes": [{**FROM, "started": "12:02", "completed": "12:02", "cached": True}]},
+    {"vertexes": [{**RUN, "started": "12:03"}]},
+]
+FAILED = [
+    {"logs": [{"vertex": "sha256:1", "data": base64.b64encode(b"one\ntwo\n").decode()}]},
+    {"vertexes": [{**RUN, "completed": "12:04", "error": "exit code: 2"}]},
+]
+# After rawjson, as after plain, buildx shows the place.
+PLACE = [
+    "Dockerfile:3",
+    "--------------------",
+    "   2 |     # comment",
+    "   3 | >>> RUN make && \\",
+    "   4 | >>>     make install",
+    "--------------------",
+    "ERROR: failed to solve: process did not complete successfully: exit code: 2",
+]
+
+
+@pytest.mark.parametrize("indent", [None, 2])  # newer buildx, and 0.13
+def test_progress_by_step(indent: int | None) -> None:
+    lines = [line for s in STATUSES for line in json.dumps(s, indent=indent).splitlines()]
+    _, told = told_by(lines)
+    assert told == [
+        Progress("build 1/3  FROM base"),
+        Progress("build 1/3  FROM base", 10, 40),
+        Progress("build 1/3  FROM base", 15, 100),
+        Progress("build 1/3  FROM base", 15, 100, finished=True),
+        Progress("build 2/3  RUN make"),
+    ]
+
+
+def test_progress_of_an_older_buildx() -> None:
+    lines = [
+        "#0 building with default instance using docker driver",
+        "#1 [internal] load .dockerignore",
+        "#1 DONE 0.0s",
+        "#5 [build 1/3] FROM base",
+        "#5 CACHED",
+        "#7 [build 2/3] RUN make",
+        "#7 0.123 one",
+        "#7 DONE 1.2s",
+    ]
+    _, told = told_by(lines)
+    assert told == [
+        Progress("build 1/3  FROM base"),
+        Progress("build 1/3  FROM base", finished=True, note="cached"),
+        Progress("build 2/3  RUN make"),
+        Progress("build 2/3  RUN make", finished=True),
+    ]
+
+
+RAW = [json.dumps(status) for status in [*STATUSES, *FAILED]]
+PLAIN = ["#7 [build 2/3] RUN make", "#7 0.121 one", "#7 0.122 two", "#7 ERROR: exit code: 2"]
+
+
+@pytest.mark.parametrize("printed", [RAW, PLAIN], ids=["rawjson", "plain"])
+def test_a_failed_step_shows_its_line_its_output_and_the_command(printed: list[str]) -> None:
+    transcript, _ = told_by([*printed, *PLACE])
+    error = failure(transcript, ORDER, "docker buildx build ...")
+    assert type(error) is BuildFailed
+    assert error.message == (
+        "Dockerfile, line 3:\n  RUN make && \\\n      make install\none\ntwo"
+    )  # fmt: skip
+    assert error.hint == "Try it by hand:  docker buildx build ..."
+
+
+def test_only_the_end_of_its_output_is_shown() -> None:
+    transcript, _ = told_by(
+        [*PLAIN[:1], *(f"#7 0.1 line {n}" for n in range(40)), PLAIN[-1], *PLACE]
+    )
+    assert transcript.output == [f"line {n}" for n in range(25, 40)]
+
+
+UV_NO_WHEEL = """error: No solution found when resolving dependencies
+  cause: Because docopt==0.6.2 has no usable wheels and you require docopt==0.6.2, we can conclude \
+that your requirements are unsatisfiable.
+hint: Wheels are required for `docopt` because building from source is disabled for all packages"""
+UV_HASH = """error: Failed to download `six==1.17.0`
+  cause: Hash mismatch for `six==1.17.0`"""
+UV_NETWORK = """error: Request failed after 3 retries in 10.6s
+  cause: Failed to fetch: http://127.0.0.1:9/simple/six/
+  cause: tcp connect error
+  cause: Connection refused (os error 111)"""
+UV_FORBIDDEN = "  cause: HTTP status client error (401 Unauthorized) for url (https://index/six/)"
+NO_HOST = (
+    "ERROR: failed to solve: base: failed to resolve source metadata for base: failed to do "
+    "request: Head https://registry/v2/base/manifests/1: dial tcp: lookup registry: no such host"
+)
+NO_BASE = (
+    "ERROR: failed to solve: base: failed to resolve source metadata for base: "
+    "127.0.0.1:5000/base:1: not found"
+)
+NO_ARM = "ERROR: failed to solve: base: no match for platform in manifest: not found"
+OLD_LOGIN = (
+    "ERROR: failed to solve: base: failed to resolve source metadata for base: unexpected status "
+    "from HEAD request to https://public.ecr.aws/v2/x: 403 Forbidden"
+)
+NO_LOCK = (
+    "ERROR: failed to solve: failed to compute cache key: failed to calculate checksum of ref "
+    '50c7::znew: "/uv.lock": not found'
+)
+
+
+@pytest.mark.parametrize(
+    ("printed", "kind", "said", "typed"),
+    [
+        (UV_NO_WHEEL, NoWheel, "docopt==0.6.2 has no wheel for arm64", "--builder codebuild"),
+        (UV_HASH, LockMismatch, "Hash mismatch for `six==1.17.0`", "uv lock --project"),
+        (UV_NETWORK, NetworkDown, "Connection refused", "HTTPS_PROXY"),
+        (UV_FORBIDDEN, BuildFailed, "401 Unauthorized", "UV_INDEX_NAME_PASSWORD"),
+        (NO_HOST, NetworkDown, "no such host", "voicecore build"),
+        (NO_BASE, BaseMissing, "cannot be had", "docker pull --platform linux/arm64"),
+        (NO_ARM, BaseMissing, "not made for linux/arm64", "voicecore upgrade-base"),
+        (OLD_LOGIN, BaseMissing, "cannot be had", "docker logout public.ecr.aws"),
+        (NO_LOCK, LockMismatch, "uv.lock", "uv lock --project"),
+    ],
+)
+def test_why_a_build_failed(
+    printed: str, kind: type[VoicecoreError], said: str, typed: str
+) -> None:
+    transcript, _ = told_by(printed.splitlines())
+    error = failure(transcript, ORDER, "docker buildx build ...")
+    assert type(error) is kind
+    assert said in error.message
+    assert typed in str(error.hint)
+
+
+def test_a_package_without_a_wheel_is_a_mistake_in_the_project() -> None:
+    transcript, _ = told_by(UV_NO_WHEEL.splitlines())
+    assert failure(transcript, ORDER, "").exit_code == ExitCode.BAD_PROJECT
+
+
+STUBBORN = """
+import signal, sys, time
+signal.signal(signal.SIGINT, lambda *_: (print("told to end", flush=True), sys.exit(1)))
+print("begun", flush=True)
+time.sleep(60)
+"""
+
+
+def test_ctrl_c_ends_the_command_and_waits_for_it(tmp_path: Path) -> None:
+    lines: list[str] = []
+
+    def interrupt() -> None:
+        while not lines:
+            time.sleep(0.01)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    threading.Thread(target=interrupt).start()
+    marker = tmp_path / "ended"
+    program = STUBBORN.replace("sys.exit(1)", f"open({str(marker)!r}, 'w').close(), sys.exit(1)")
+    with pytest.raises(KeyboardInterrupt):
+        run([sys.executable, "-c", program], dict(os.environ), lines.append)
+    assert marker.exists()
+
+
+def test_a_command_s_exit_code() -> None:
+    assert run(["sh", "-c", "exit 3"], dict(os.environ), lambda _: None) == 3

@@ -1,0 +1,144 @@
+"""A folder becomes a layer: what is in it, whose it is, and that it is the same bytes each time."""
+
+from __future__ import annotations
+
+import errno
+import gzip
+import hashlib
+import io
+import os
+import socket
+import tarfile
+import zlib
+from pathlib import Path
+
+import pytest
+
+from voicecore.image.layers import DiskFull, NoSuchKind, blob_path, pack, room_in
+from voicecore.image.model import Layer, Progress
+
+
+def quiet(progress: Progress) -> None:
+    del progress
+
+
+def a_folder(place: Path) -> Path:
+    """A folder with all that a layer may hold, of rights and times of its own."""
+    (place / "b").mkdir(parents=True)
+    (place / "b" / ("long-" * 40)).write_text("a name that ustar cannot hold")
+    (place / "b" / "ünï.txt").write_text("a name beyond ASCII")
+    (place / "a.py").write_text("print()")
+    (place / "run").write_text("#!/bin/sh")
+    (place / "run").chmod(0o700)
+    (place / "a.py").chmod(0o600)
+    (place / "empty").mkdir(mode=0o700)
+    (place / "link").symlink_to("b/nowhere")
+    (place / "folder").symlink_to("b")
+    return place
+
+
+def packed(folder: Path, store: Path, target: str = "/opt/packages") -> Layer:
+    return pack(folder, target, "packages", store, quiet)
+
+
+def tar_of(layer: Layer, store: Path) -> bytes:
+    return gzip.decompress(blob_path(store, layer.digest).read_bytes())
+
+
+def test_what_is_in_a_layer(tmp_path: Path) -> None:
+    layer = packed(a_folder(tmp_path / "folder"), tmp_path / "store")
+    with tarfile.open(fileobj=io.BytesIO(tar_of(layer, tmp_path / "store"))) as tar:
+        found = {entry.name: entry for entry in tar}
+        assert list(found) == [
+            "opt",
+            "opt/packages",
+            "opt/packages/a.py",
+            "opt/packages/b",
+            "opt/packages/empty",
+            "opt/packages/folder",
+            "opt/packages/link",
+            "opt/packages/run",
+            "opt/packages/b/" + "long-" * 40,
+            "opt/packages/b/ünï.txt",
+        ]
+        rights = {name: oct(entry.mode) for name, entry in found.items()}
+        assert rights["opt/packages"] == rights["opt/packages/empty"] == oct(0o755)
+        assert rights["opt/packages/run"] == oct(0o755)
+        assert rights["opt/packages/a.py"] == oct(0o644)
+        assert found["opt/packages/link"].linkname == "b/nowhere"
+        assert found["opt/packages/folder"].issym()
+        assert {(e.uid, e.gid, e.uname, e.gname, e.mtime) for e in tar} == {(0, 0, "", "", 0)}
+        content = tar.extractfile("opt/packages/a.py")
+        assert content and content.read() == b"print()"
+
+
+def test_a_layer_says_what_it_is(tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    layer = packed(a_folder(tmp_path / "folder"), store)
+    blob = blob_path(store, layer.digest).read_bytes()
+    tar = tar_of(layer, store)
+    assert layer.digest == f"sha256:{hashlib.sha256(blob).hexdigest()}"
+    assert layer.diff_id == f"sha256:{hashlib.sha256(tar).hexdigest()}"
+    assert (layer.size, layer.unpacked) == (len(blob), len(tar))
+
+
+def test_equal_folders_are_equal_bytes(tmp_path: Path) -> None:
+    one, two = a_folder(tmp_path / "one"), a_folder(tmp_path / "two")
+    os.utime(two / "a.py", (1, 1))
+    (two / "a.py").chmod(0o664)
+    assert packed(one, tmp_path / "store") == packed(two, tmp_path / "elsewhere")
+
+
+def test_a_layer_is_one_gzip_member_without_name_or_time(tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / "large").write_bytes(os.urandom(9_000_000))
+    layer = packed(folder, tmp_path / "store")
+    blob = blob_path(tmp_path / "store", layer.digest).read_bytes()
+    assert blob[3] == 0  # FLG: no name, no comment (RFC 1952)
+    assert blob[4:8] == bytes(4)  # MTIME
+    member = zlib.decompressobj(wbits=31)
+    assert len(member.decompress(blob)) == layer.unpacked
+    assert member.eof
+    assert not member.unused_data
+
+
+def test_the_folder_is_gone_and_nothing_is_left_unfinished(tmp_path: Path) -> None:
+    layer = packed(a_folder(tmp_path / "folder"), tmp_path / "store")
+    assert not (tmp_path / "folder").exists()
+    files = [path.name for path in (tmp_path / "store").rglob("*") if path.is_file()]
+    assert files == [layer.digest.removeprefix("sha256:")]
+
+
+def test_progress_is_told(tmp_path: Path) -> None:
+    told: list[Progress] = []
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    for name in range(50):
+        (folder / str(name)).write_bytes(bytes(10_000))
+    pack(folder, "/app", "code", tmp_path / "store", told.append)
+    assert {progress.task for progress in told} == {"code"}
+    assert told[-1].finished
+    done = [progress.done for progress in told[:-1]]
+    assert done == sorted(done)
+    assert done[-1] == told[-2].total == 500_000
+
+
+def test_a_socket_is_no_file(tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(folder / "socket"))
+        with pytest.raises(NoSuchKind, match="socket"):
+            packed(folder, tmp_path / "store")
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
+def test_a_full_disk_is_told_with_its_place(tmp_path: Path, number: int) -> None:
+    with pytest.raises(DiskFull, match=str(tmp_path)), room_in(tmp_path / "not" / "there"):
+        raise OSError(number, "no room")
+
+
+def test_other_trouble_stays_what_it_is(tmp_path: Path) -> None:
+    with pytest.raises(PermissionError), room_in(tmp_path):
+        raise PermissionError(errno.EACCES, "no")

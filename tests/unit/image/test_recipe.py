@@ -1,0 +1,107 @@
+"""The recipe: the same inputs give the same tag, and every input that matters counts."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from voicecore.image import recipe
+from voicecore.image.model import Base
+
+BASE = Base(
+    name="registry.example/python:3.13-slim",
+    digest="sha256:" + "a" * 64,
+    manifest={},
+    config={"created": "2026-10-01T00:00:00Z"},
+)
+
+
+@pytest.fixture
+def agent(tmp_path: Path) -> Path:
+    for name, text in {
+        "bot.py": "PROMPT = 'hello'\n",
+        "uv.lock": "version = 1\n",
+        "pyproject.toml": "[project]\n",
+        "slim.py": "\n",
+        ".env": "KEY=secret\n",
+        ".dockerignore": "# secrets\n.env\n*.log\n!keep.log\n",
+        "debug.log": "x",
+        "keep.log": "x",
+        "prompts/de.txt": "Hallo",
+    }.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    return tmp_path
+
+
+def tag(agent: Path, digest: str = BASE.digest) -> str:
+    return recipe.fingerprint(recipe.context_of(agent), digest)
+
+
+def test_the_context_is_what_the_dockerignore_lets_through(agent: Path) -> None:
+    assert [file.path for file in recipe.context_of(agent)] == [
+        ".dockerignore",
+        "bot.py",
+        "keep.log",
+        "prompts/de.txt",
+        "pyproject.toml",
+        "slim.py",
+        "uv.lock",
+    ]
+
+
+def test_a_tag_is_the_same_wherever_and_whenever_it_is_made(agent: Path, tmp_path: Path) -> None:
+    before = tag(agent)
+    os.utime(agent / "bot.py", (1, 1))
+    (agent / ".env").write_text("KEY=another\n")
+    (agent / "debug.log").write_text("more")
+    assert tag(agent) == before
+    assert len(before) == 20
+    int(before, 16)
+
+
+@pytest.mark.parametrize("change", ["content", "new file", "mode", "name", "link", "base"])
+def test_whatever_reaches_the_image_changes_the_tag(agent: Path, change: str) -> None:
+    before = tag(agent)
+    digest = BASE.digest
+    match change:
+        case "content":
+            (agent / "bot.py").write_text("PROMPT = 'bye'\n")
+        case "new file":
+            (agent / "tools.py").write_text("")
+        case "mode":
+            (agent / "bot.py").chmod(0o755)
+        case "name":
+            (agent / "prompts/de.txt").rename(agent / "prompts/at.txt")
+        case "link":
+            (agent / "robot.py").symlink_to("bot.py")
+        case _:
+            digest = "sha256:" + "b" * 64
+    assert tag(agent, digest) != before
+
+
+def test_the_packages_are_kept_when_only_code_changes(agent: Path) -> None:
+    key = recipe.packages_key(recipe.context_of(agent), BASE.digest)
+    (agent / "bot.py").write_text("PROMPT = 'bye'\n")
+    assert recipe.packages_key(recipe.context_of(agent), BASE.digest) == key
+    (agent / "uv.lock").write_text("version = 2\n")
+    assert recipe.packages_key(recipe.context_of(agent), BASE.digest) != key
+
+
+def test_labels_leave_out_what_is_not_known() -> None:
+    labels = recipe.labels("ada", "0.1.0", None, BASE, "0" * 20)
+    assert "org.opencontainers.image.revision" not in labels
+    assert labels["org.opencontainers.image.base.digest"] == BASE.digest
+    assert labels["io.voicecore.fingerprint"] == "0" * 20
+
+
+def test_an_image_is_as_old_as_its_base() -> None:
+    assert recipe.epoch_of(BASE) == 1790812800
+    assert recipe.age_of(BASE, datetime(2026, 12, 1, tzinfo=UTC)) == 61
+    unknown = replace(BASE, config={})
+    assert recipe.epoch_of(unknown) == 0
+    assert recipe.age_of(unknown, datetime.now(UTC)) is None

@@ -1,0 +1,434 @@
+"""From a project to its image: what is to be made is decided first, then made, run and pushed."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import subprocess
+import tempfile
+import tomllib
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, cast
+
+from voicecore import names
+from voicecore.errors import ExitCode, VoicecoreError
+from voicecore.image import base, buildx, codebuild, direct, dockerfile, recipe, sbom, wheels
+from voicecore.image.buildspec import Remote
+from voicecore.image.cache import bases_in, locks_in, store_in
+from voicecore.image.check import Checked, check
+from voicecore.image.credentials import source_for
+from voicecore.image.engine import Engine, EngineUnavailable, open_engine
+from voicecore.image.model import Base, Image, Tell
+from voicecore.image.oci import image_of
+from voicecore.image.push import push as push_by_engine
+from voicecore.image.recipe import ContextFile
+from voicecore.image.reference import Reference, parse_reference
+from voicecore.image.registry import Repository
+from voicecore.image.secrets import require_none
+from voicecore.project import Project
+from voicecore.variables import dotenv_of, without_ours
+
+
+class CannotBuild(VoicecoreError):
+    """What was asked of a builder is not in its power."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is to be made, decided from files and registries before anything is."""
+
+    project: Project
+    dockerfile: str
+    """Its text, with the base pinned."""
+    base: Base
+    files: tuple[ContextFile, ...]
+    tag: str
+    labels: Mapping[str, str]
+    target: Reference | None
+    """Where it is to be pushed, with the tag."""
+    there: str
+    """The digest by which `target` has it already; empty if it has not."""
+    locked: bool
+    """Whether uv.lock was made on the way."""
+    pins: bool
+    """Whether the base in agent/Dockerfile has no digest yet."""
+
+    @property
+    def local(self) -> str:
+        """What an engine on this machine knows the image by."""
+        return f"{names.repository_for(self.project.name)}:{self.tag}"
+
+
+@dataclass(frozen=True)
+class Made:
+    """What a builder has made, and where it is."""
+
+    builder: str
+    """Empty where nothing had to be made."""
+    image: Image | None
+    """None where nothing had to be made."""
+    reference: str
+    digest: str
+    """Of the manifest that a registry knows it by; empty where it has not been pushed."""
+    checked: Checked | None
+
+
+def require_possible(builder: str | None, push: str | None, checks: bool) -> None:
+    """Raise CannotBuild for what no project and no machine makes possible."""
+    if builder == "codebuild" and not push:
+        raise CannotBuild(
+            "CodeBuild pushes what it has built, and was not told where.",
+            "voicecore build --builder codebuild --push "
+            "ACCOUNT.dkr.ecr.REGION.amazonaws.com/REPOSITORY",
+            ExitCode.USAGE,
+        )
+    if builder == "codebuild" and checks:
+        raise CannotBuild(
+            "An image that is built in AWS is not here to be run and checked.",
+            "Build it there first, without --check; then here, if all its packages have wheels:  "
+            "voicecore build --check",
+            ExitCode.USAGE,
+        )
+
+
+def plan(project: Project, push: str | None, compiles: bool, env: Mapping[str, str]) -> Plan:
+    """Decide what image `project` makes, and whether the repository `push` has it already.
+
+    A package without a wheel is an error unless the builder `compiles`. Writes agent/uv.lock if
+    there is none. Raises what is wrong with the lockfile, the files, the
+    Dockerfile, the base or the registry.
+    """
+    agent = project.agent
+    target = parse_reference(push) if push else None
+    if target and (target.tag or target.digest):
+        raise CannotBuild(
+            f"{push} has a tag; voicecore tags an image by what is in it.",
+            f"Name the repository alone:  voicecore build --push {target.name}",
+            ExitCode.USAGE,
+        )
+    text = dockerfile.read(agent)
+    named = dockerfile.base_of(text)
+    pinned = asyncio.run(base.resolve(named, bases_in(env)))
+    locked = _check_lock(agent, wheels.Target(python=python_of(pinned)), compiles, env)
+    found = recipe.context_of(agent)
+    require_none(agent, [file.path for file in found], dotenv_of(agent))
+    text = dockerfile.with_base(text, pinned.reference)
+    files = recipe.with_content(found, recipe.DOCKERFILE, text)
+    tag = recipe.fingerprint(files, pinned.digest)
+    target = parse_reference(f"{target.name}:{tag}") if target else None
+    return Plan(
+        project=project,
+        dockerfile=text,
+        base=pinned,
+        files=tuple(files),
+        tag=tag,
+        labels=recipe.labels(
+            project.name, _version_of(agent), _revision_of(agent, env), pinned, tag
+        ),
+        target=target,
+        there=asyncio.run(_digest_in(target)) if target else "",
+        locked=locked,
+        pins=named != pinned.reference,
+    )
+
+
+def pin(plan: Plan) -> None:
+    """Write the base's digest into agent/Dockerfile, where `plan` found none."""
+    if plan.pins:
+        dockerfile.write(plan.project.agent, plan.dockerfile)
+
+
+def python_of(base: Base) -> tuple[int, int]:
+    """The Python of a base, by the PYTHON_VERSION that the official images set."""
+    told = cast("dict[str, Any]", base.config.get("config") or {})
+    entries = cast("list[str]", told.get("Env") or [])
+    env = dict(entry.split("=", 1) for entry in entries)
+    version = env.get("PYTHON_VERSION", "").split(".")
+    if len(version) < 2:
+        raise CannotBuild(
+            f"{base.name} does not say which Python it has (PYTHON_VERSION).",
+            "Stand on an official Python image:  "
+            "voicecore upgrade-base public.ecr.aws/docker/library/python:3.13-slim-trixie",
+            ExitCode.BAD_PROJECT,
+        )
+    return int(version[0]), int(version[1])
+
+
+def _check_lock(agent: Path, target: wheels.Target, compiles: bool, env: Mapping[str, str]) -> bool:
+    """See that uv.lock is current and has all wheels it must; returns whether it was made.
+
+    What was found good once is noted, because asking uv again takes a second of the two that a
+    build after an edit should take.
+    """
+    kind = "compiled" if compiles else "wheels"
+
+    def note_of_it() -> Path:
+        return locks_in(env) / f"{_lock_key(agent, target)}-{kind}"
+
+    made = not (agent / wheels.LOCK).exists()
+    if made or not note_of_it().exists():
+        wheels.ensure_lock(agent, env)
+        if not compiles:
+            wheels.require_wheels(agent, target)
+        note = note_of_it()  # of the lockfile as it is now
+        note.parent.mkdir(parents=True, exist_ok=True)
+        note.touch()
+    return made
+
+
+def _lock_key(agent: Path, target: wheels.Target) -> str:
+    key = hashlib.sha256(f"{recipe.RECIPE} {target}".encode())
+    for name in ("pyproject.toml", wheels.LOCK):
+        path = agent / name
+        key.update(path.read_bytes() if path.exists() else b"")
+    return key.hexdigest()
+
+
+async def _digest_in(target: Reference) -> str:
+    async with Repository(target, source_for(target.registry), "pull,push") as repository:
+        found = await repository.find(target.tag)
+    return found.digest if found else ""
+
+
+def _version_of(agent: Path) -> str:
+    settings = tomllib.loads((agent / "pyproject.toml").read_text(encoding="utf-8"))
+    return str(settings.get("project", {}).get("version", ""))
+
+
+def _revision_of(agent: Path, env: Mapping[str, str]) -> str | None:
+    """The commit that the agent's files are of; "-dirty" where they have been changed since."""
+
+    def git(*words: str) -> str | None:
+        try:
+            run = subprocess.run(
+                ["git", "-C", str(agent), *words], env=dict(env), capture_output=True, text=True
+            )
+        except FileNotFoundError:
+            return None
+        return run.stdout.strip() if run.returncode == 0 else None
+
+    commit = git("rev-parse", "HEAD")
+    return f"{commit}-dirty" if commit and git("status", "--porcelain", "--", ".") else commit
+
+
+# ---- which builder
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The builder that is to build, and why it is this one where nobody chose it."""
+
+    builder: str
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Docker:
+    """What there is of Docker on this machine."""
+
+    running: Engine | None
+    trouble: VoicecoreError | None
+    """Why it cannot build; None if it can."""
+
+
+@contextmanager
+def engine(env: Mapping[str, str]) -> Generator[Docker]:
+    """The Docker engine of this machine, held open, or why there is none to build with."""
+    try:
+        running = open_engine(env)
+    except EngineUnavailable as error:
+        yield Docker(None, error)
+        return
+    with running:
+        try:
+            buildx.require(running, env)
+        except EngineUnavailable as error:
+            yield Docker(running, error)
+            return
+        yield Docker(running, None)
+
+
+def choose(wanted: str | None, docker: Docker) -> Choice:
+    """The builder: buildx where Docker is, direct where it is not.
+
+    Raises why Docker cannot build if it is wanted all the same.
+    """
+    if wanted == "buildx" and docker.trouble:
+        raise docker.trouble
+    if wanted:
+        return Choice(wanted)
+    if docker.trouble:
+        return Choice("direct", docker.trouble.message)
+    return Choice("buildx")
+
+
+# ---- the three ways to make it
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What is wanted of the builder, besides the image."""
+
+    fresh: bool = False
+    """Nothing that was kept of earlier builds is used."""
+    check: bool = False
+
+
+def found(plan: Plan) -> Made:
+    """What the registry has already."""
+    return Made("", None, str(plan.target), plan.there, None)
+
+
+def make_by_buildx(
+    plan: Plan, wish: Wish, engine: Engine | None, env: Mapping[str, str], tell: Tell
+) -> Made:
+    """Build by the Dockerfile, in the engine; check and push from there."""
+    if engine is None:
+        raise CannotBuild("buildx builds in a Docker engine, and none is running.")
+    order = buildx.Order(
+        context=plan.project.agent,
+        name=plan.local,
+        base=plan.base.reference,
+        epoch=recipe.epoch_of(plan.base),
+        labels=plan.labels,
+        no_cache=wish.fresh,
+    )
+    if wish.fresh or not engine.has(plan.local):
+        buildx.build(engine, order, env, tell)
+    image = engine.inspect(plan.local, plan.tag, base_layers=len(plan.base.manifest["layers"]))
+    checked = check(engine, plan.local, image, tell) if wish.check else None
+    if not plan.target:
+        return Made("buildx", image, plan.local, "", checked)
+    engine.tag(plan.local, plan.target.name, plan.target.tag)
+    source = source_for(plan.target.registry)
+    digest = push_by_engine(engine, image, plan.target, source, tell)
+    return Made("buildx", image, str(plan.target), digest, checked)
+
+
+def make_directly(
+    plan: Plan,
+    wish: Wish,
+    known: str,
+    engine: Engine | None,
+    env: Mapping[str, str],
+    tell: Tell,
+) -> Made:
+    """Build without Docker, push straight to the registry; a check takes an engine still.
+
+    `known` is the Dockerfile as `init` writes it, whose build stage this does in its own way.
+    """
+    if wish.check and not engine:
+        raise CannotBuild(
+            "To check the image is to run it, which takes Docker; none is running here.",
+            "Build without a check:  voicecore build",
+            ExitCode.MISSING_TOOL,
+        )
+    inputs = direct.Inputs(
+        agent=plan.project.agent,
+        files=[file.path for file in plan.files],
+        base=plan.base,
+        stage=dockerfile.last_stage(plan.dockerfile, known),
+        labels=plan.labels,
+        tag=plan.tag,
+        packages_key=recipe.packages_key(plan.files, plan.base.digest),
+        library_key=recipe.library_key(plan.files, plan.base.digest),
+        python=".".join(map(str, python_of(plan.base))),
+    )
+    made = asyncio.run(_build(inputs, plan, wish, env, tell))
+    checked = None
+    if wish.check and engine:
+        asyncio.run(_load(made, plan, engine, tell))
+        checked = check(engine, plan.local, made.image, tell)
+    if not plan.target:
+        return Made("direct", made.image, str(made.store), "", checked)
+    digest = asyncio.run(_push(made, plan, plan.target, tell))
+    return Made("direct", made.image, str(plan.target), digest, checked)
+
+
+def _home_of(base: Base) -> Repository:
+    """Where the base is to be had."""
+    reference = parse_reference(base.reference)
+    return Repository(reference, source_for(reference.registry))
+
+
+async def _build(
+    inputs: direct.Inputs, plan: Plan, wish: Wish, env: Mapping[str, str], tell: Tell
+) -> direct.Made:
+    async with _home_of(plan.base) as source:
+        store = store_in(env)
+        return await direct.build(inputs, store, source, without_ours(env), tell, wish.fresh)
+
+
+async def _push(made: direct.Made, plan: Plan, target: Reference, tell: Tell) -> str:
+    async with (
+        Repository(target, source_for(target.registry), "pull,push") as repository,
+        _home_of(plan.base) as source,
+    ):
+        pushed = await direct.push(made, repository, source, tell)
+    return pushed.digest
+
+
+async def _load(made: direct.Made, plan: Plan, engine: Engine, tell: Tell) -> None:
+    """Hand an image that was built without Docker to an engine."""
+    with tempfile.TemporaryDirectory(prefix="voicecore-") as folder:
+        tar = Path(folder) / "image.tar"
+        async with _home_of(plan.base) as source:
+            await direct.save(made, tar, source, plan.local, tell)
+        await asyncio.to_thread(engine.load, tar)
+
+
+def make_in_aws(plan: Plan, target: Reference, wish: Wish, role: str | None, tell: Tell) -> Made:
+    """Build by the Dockerfile on AWS's own arm64 machines, which push to ECR themselves.
+
+    `role` is the ARN of a role that may; without one it is made.
+    """
+    agent = plan.project.agent
+    runs = wheels.Target(python=python_of(plan.base))
+    remote = Remote(
+        project=plan.project.name,
+        agent=agent,
+        files=[file.path for file in plan.files],
+        target=target,
+        base=plan.base.reference,
+        epoch=recipe.epoch_of(plan.base),
+        packages_key=recipe.packages_key(plan.files, plan.base.digest),
+        labels=plan.labels,
+        compiles=bool(wheels.without_wheel(wheels.read_lock(agent), runs)),
+        fresh=wish.fresh,
+    )
+    codebuild.build(codebuild.connect(target), remote, tell, role=role)
+    image = asyncio.run(_as_pushed(target, plan.tag, len(plan.base.manifest["layers"])))
+    return Made("codebuild", image, str(target), image.digest, None)
+
+
+async def _as_pushed(target: Reference, tag: str, base_layers: int) -> Image:
+    """An image as its registry describes it."""
+    async with Repository(target, source_for(target.registry), "pull,push") as repository:
+        found = await repository.image(tag)
+    return image_of(tag, found.digest, found.manifest, found.config, base_layers)
+
+
+def write_sbom(plan: Plan, digest: str, path: Path, env: Mapping[str, str]) -> None:
+    """Write what the image is made of to `path`, as CycloneDX JSON. Raises sbom.ExportFailed."""
+    agent = plan.project.agent
+    document = sbom.document(
+        sbom.export(agent, env),
+        wheels.read_lock(agent),
+        plan.base,
+        name=plan.project.name,
+        tag=plan.tag,
+        version=_version_of(agent),
+        digest=digest,
+        target=wheels.Target(python=python_of(plan.base)),
+    )
+    path.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+
+
+def age_in_days(base: Base) -> int | None:
+    """How old a base is today; None where it does not say."""
+    return recipe.age_of(base, datetime.now(UTC))
