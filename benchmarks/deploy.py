@@ -12,7 +12,6 @@ import os
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +24,8 @@ from voicecore.cloud.environment import Environment
 from voicecore.cloud.stack import Stack, references
 from voicecore.commands import deploy, init
 from voicecore.context import Context
-from voicecore.output import Advance, Output
-from voicecore.project import Project, load_project
+from voicecore.output import Output
+from voicecore.project import load_project
 
 COLD, WARM = 15.0, 3.0
 """Seconds of a build with its push, the first time and after an edit: `benchmarks.image`."""
@@ -37,17 +36,6 @@ _OWN = {
     "AWS::BedrockAgentCore::Runtime": REAL.runtime,
     "AWS::BedrockAgentCore::RuntimeEndpoint": REAL.endpoint,
 }
-
-
-@dataclass(frozen=True)
-class SlowImages(ImagesDouble):
-    """Images that take a while."""
-
-    seconds: float = 0.0
-
-    def build(self, project: Project, repository: Callable[[], str], advance: Advance) -> str:
-        time.sleep(self.seconds)
-        return super().build(project, repository, advance)
 
 
 def chain(stack: Stack, only: tuple[str, ...] = ()) -> float:
@@ -80,7 +68,7 @@ def deployed(aws: Aws, root: Path, build: float) -> tuple[float, int]:
     aws.journal.clear()
     context = Context(root, {}, Output(io.StringIO(), io.StringIO()), False)
     started = time.monotonic()
-    deploy.run(context, deploy.DeployOptions(yes=True), SlowImages(seconds=build))
+    deploy.run(context, deploy.DeployOptions(yes=True), ImagesDouble(seconds=build))
     return time.monotonic() - started, sum(entry.by == "client" for entry in aws.journal)
 
 

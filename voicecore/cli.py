@@ -560,7 +560,7 @@ def deploy(
         yes=yes,
         json=json,
     )
-    _boundary(context, lambda: command.run(context, options, AgentImages(context)), json)
+    _boundary(context, lambda: command.run(context, options, AgentImages(context, profile)), json)
 
 
 @app.command()

@@ -19,8 +19,8 @@ class Together:
     """Work in threads while a block runs.
 
     Whoever waits in the block is told at once when any piece of work fails. When the block ends,
-    all that still runs is told to end by the next `pause`; what has not ended `grace` seconds
-    later is left behind.
+    all that still runs is told to end by its next `pause`, `go_on` or `result`; what has not ended
+    `grace` seconds later is left behind.
     """
 
     def __init__(self, grace: float = 2.0) -> None:
@@ -40,6 +40,8 @@ class Together:
         traceback: TracebackType | None,
     ) -> None:
         self._over.set()
+        with self._changed:
+            self._changed.notify_all()
         for thread in self._threads:
             thread.join(self._grace)
 
@@ -63,9 +65,13 @@ class Together:
         return future
 
     def result(self, future: Future[Result]) -> Result:
-        """What the work gives, once it is done. Raises the first failure of any piece of work."""
+        """What the work gives, once it is done.
+
+        Raises the first failure of any piece of work, and Abandoned as `pause` does.
+        """
         with self._changed:
             while not future.done():
+                self.go_on()
                 self._raise_failure()
                 # The timeout lets Windows see Ctrl-C.
                 self._changed.wait(0.5)
@@ -76,6 +82,10 @@ class Together:
         """Wait within a piece of work. Raises Abandoned when nobody wants it any more."""
         if self._over.wait(seconds):
             raise Abandoned
+
+    def go_on(self) -> None:
+        """Raise Abandoned when nobody wants this piece of work any more."""
+        self.pause(0)
 
     def _raise_failure(self) -> None:
         errors = [f.exception() for f in self._futures if f.done()]

@@ -51,17 +51,34 @@ class DeployOptions:
     json: bool = False
 
 
-class Images(Protocol):
-    """What makes the agent's image."""
+class Image(Protocol):
+    """The image that the agent's files make."""
 
-    def find(self, project: Project, repository: str) -> str:
-        """The digest by which `repository` has the image already; empty if it has not."""
+    @property
+    def there(self) -> str:
+        """The digest by which the repository has it already; empty if it has not."""
         ...
 
-    def build(self, project: Project, repository: Callable[[], str], advance: Advance) -> str:
+    @property
+    def note(self) -> str:
+        """What to know before it is built; empty for nothing."""
+        ...
+
+    def build(self, repository: Callable[[], str], advance: Advance) -> str:
         """Build the image and push it; returns its digest.
 
         The repository is asked for when there is something to push, and may take its time.
+        """
+        ...
+
+
+class Images(Protocol):
+    """What makes the agent's image."""
+
+    def look(self, project: Project, repository: str) -> Image:
+        """What the files make; `repository` is empty where there is none yet.
+
+        Raises what is wrong with the files.
         """
         ...
 
@@ -90,13 +107,12 @@ def run(context: Context, options: DeployOptions, images: Images) -> ExitCode:
 
         standing = bringup.read(aws, cloud, together, deployment, waiting(context.output))
         repository: Future[str] = Future()
-        relay = Relay()
-        found = together.start(lambda: _image(images, project, standing))
+        relay = Relay(together.go_on)
+        looked = together.start(lambda: images.look(project, _repository(standing)))
 
         def build() -> str:
-            if there := together.result(found):
-                return there.partition("@")[2]
-            return images.build(project, lambda: together.result(repository), relay)
+            made = together.result(looked)
+            return made.there or made.build(lambda: together.result(repository), relay)
 
         # Where all is agreed already, the image waits with nothing but its push.
         building = together.start(build) if options.yes and not options.dry_run else None
@@ -105,15 +121,16 @@ def run(context: Context, options: DeployOptions, images: Images) -> ExitCode:
             findings = preflight.look(checks, together, again)
             preflight.refuse(findings)
             wanted = bringup.wanted_of(deployment, settings, _zones(aws, standing), standing)
-            image = together.result(found)
-        _warn(context.output, findings, standing)
+            made = together.result(looked)
+            image = f"{_repository(standing)}@{made.there}" if made.there else ""
+        _warn(context.output, findings, standing, made.note)
 
         if bringup.is_up(cloud, wanted, standing, image) and standing.agent:
             bringup.finish(aws, deployment, standing.agent, together.pause)
             return _report(context, options, standing.agent, wanted, None, aws, started)
 
-        if building and standing.images and REPOSITORY_URI in standing.images.outputs:
-            repository.set_result(standing.images.outputs[REPOSITORY_URI])
+        if building and (known := _repository(standing)):
+            repository.set_result(known)
 
         with context.output.step("Comparing with what stands"):
             parts = bringup.plan(cloud, wanted, standing, image)
@@ -197,13 +214,11 @@ def _export(
     return ExitCode.OK
 
 
-def _image(images: Images, project: Project, standing: Standing) -> str:
-    """The image by its digest, if the repository has it already; else nothing."""
+def _repository(standing: Standing) -> str:
+    """Where images are pushed to, if that is there already; else nothing."""
     if standing.images is None or not standing.images.stands:
         return ""
-    repository = standing.images.outputs[REPOSITORY_URI]
-    digest = images.find(project, repository)
-    return f"{repository}@{digest}" if digest else ""
+    return standing.images.outputs[REPOSITORY_URI]
 
 
 def _zones(aws: Aws, standing: Standing) -> tuple[str, ...]:
@@ -237,12 +252,14 @@ def _say_where(output: Output, deployment: Deployment, aws: Aws) -> None:
     )
 
 
-def _warn(output: Output, findings: Iterable[Finding], standing: Standing) -> None:
+def _warn(output: Output, findings: Iterable[Finding], standing: Standing, note: str) -> None:
     for finding in findings:
         if finding.verdict is Verdict.UNKNOWN:
             output.warn(f"{finding.check}: {finding.message}")
     for change in bringup.changes_by_hand(standing):
         output.warn(f"The runtime was changed by hand: {change}. This deploy sets it right.")
+    if note:
+        output.warn(f"{note}.")
 
 
 def _require_agreement(context: Context, options: DeployOptions, again: str) -> None:

@@ -77,15 +77,20 @@ class Board:
 
 
 class Relay:
-    """Passes progress on as soon as there is somebody to show it; until then keeps the latest."""
+    """Passes progress on as soon as there is somebody to show it; until then keeps the latest.
 
-    def __init__(self) -> None:
+    `go_on` is called with each step and may raise, which ends the work that tells of itself.
+    """
+
+    def __init__(self, go_on: Callable[[], object]) -> None:
+        self._go_on = go_on
         self._lock = threading.Lock()
         self._advance: Advance | None = None
         self._latest: dict[str, tuple[int, int | None, bool, str]] = {}
 
     def __call__(self, task: str, done: int, total: int | None, over: bool, note: str) -> None:
         """Take a step of a task, as Advance does."""
+        self._go_on()
         with self._lock:
             self._latest[task] = (done, total, over, note)
             if self._advance:

@@ -8,9 +8,9 @@ import json
 import subprocess
 import tempfile
 import tomllib
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
@@ -28,6 +28,7 @@ from voicecore.image.oci import image_of
 from voicecore.image.push import push as push_by_engine
 from voicecore.image.recipe import ContextFile
 from voicecore.image.reference import Reference, parse_reference
+from voicecore.image.refusals import TagTaken
 from voicecore.image.registry import Repository
 from voicecore.image.secrets import require_none
 from voicecore.project import Project
@@ -57,6 +58,8 @@ class Plan:
     """Whether uv.lock was made on the way."""
     pins: bool
     """Whether the base in agent/Dockerfile has no digest yet."""
+    profile: str | None = None
+    """The AWS profile that opens `target`; None: as boto3 chooses."""
 
     @property
     def local(self) -> str:
@@ -96,7 +99,13 @@ def require_possible(builder: str | None, push: str | None, checks: bool) -> Non
         )
 
 
-def plan(project: Project, push: str | None, compiles: bool, env: Mapping[str, str]) -> Plan:
+def plan(
+    project: Project,
+    push: str | None,
+    compiles: bool,
+    env: Mapping[str, str],
+    profile: str | None = None,
+) -> Plan:
     """Decide what image `project` makes, and whether the repository `push` has it already.
 
     A package without a wheel is an error unless the builder `compiles`. Writes agent/uv.lock if
@@ -120,8 +129,7 @@ def plan(project: Project, push: str | None, compiles: bool, env: Mapping[str, s
     text = dockerfile.with_base(text, pinned.reference)
     files = recipe.with_content(found, recipe.DOCKERFILE, text)
     tag = recipe.fingerprint(files, pinned.digest)
-    target = parse_reference(f"{target.name}:{tag}") if target else None
-    return Plan(
+    made = Plan(
         project=project,
         dockerfile=text,
         base=pinned,
@@ -130,11 +138,19 @@ def plan(project: Project, push: str | None, compiles: bool, env: Mapping[str, s
         labels=recipe.labels(
             project.name, _version_of(agent), _revision_of(agent, env), pinned, tag
         ),
-        target=target,
-        there=asyncio.run(_digest_in(target)) if target else "",
+        target=None,
+        there="",
         locked=locked,
         pins=named != pinned.reference,
+        profile=profile,
     )
+    return aimed(made, target.name) if target else made
+
+
+def aimed(plan: Plan, repository: str) -> Plan:
+    """The plan with a repository to push to, which may have the image already."""
+    target = parse_reference(f"{repository}:{plan.tag}")
+    return replace(plan, target=target, there=asyncio.run(_digest_in(target, plan.profile)))
 
 
 def pin(plan: Plan) -> None:
@@ -189,8 +205,9 @@ def _lock_key(agent: Path, target: wheels.Target) -> str:
     return key.hexdigest()
 
 
-async def _digest_in(target: Reference) -> str:
-    async with Repository(target, source_for(target.registry), "pull,push") as repository:
+async def _digest_in(target: Reference, profile: str | None) -> str:
+    source = source_for(target.registry, profile)
+    async with Repository(target, source, "pull,push") as repository:
         found = await repository.find(target.tag)
     return found.digest if found else ""
 
@@ -277,6 +294,8 @@ class Wish:
     fresh: bool = False
     """Nothing that was kept of earlier builds is used."""
     check: bool = False
+    repository: Callable[[], str] | None = None
+    """Where to push, for who does not know it when the building begins."""
 
 
 def found(plan: Plan) -> Made:
@@ -302,12 +321,17 @@ def make_by_buildx(
         buildx.build(engine, order, env, tell)
     image = engine.inspect(plan.local, plan.tag, base_layers=len(plan.base.manifest["layers"]))
     checked = check(engine, plan.local, image, tell) if wish.check else None
-    if not plan.target:
+    plan = _aimed_late(plan, wish)
+    target = plan.target
+    if not target:
         return Made("buildx", image, plan.local, "", checked)
-    engine.tag(plan.local, plan.target.name, plan.target.tag)
-    source = source_for(plan.target.registry)
-    digest = push_by_engine(engine, image, plan.target, source, tell)
-    return Made("buildx", image, str(plan.target), digest, checked)
+
+    def push() -> str:
+        engine.tag(plan.local, target.name, target.tag)
+        source = source_for(target.registry, plan.profile)
+        return push_by_engine(engine, image, target, source, tell)
+
+    return Made("buildx", image, str(target), _pushed(plan, target, push), checked)
 
 
 def make_directly(
@@ -344,10 +368,29 @@ def make_directly(
     if wish.check and engine:
         asyncio.run(_load(made, plan, engine, tell))
         checked = check(engine, plan.local, made.image, tell)
-    if not plan.target:
+    plan = _aimed_late(plan, wish)
+    target = plan.target
+    if not target:
         return Made("direct", made.image, str(made.store), "", checked)
-    digest = asyncio.run(_push(made, plan, plan.target, tell))
-    return Made("direct", made.image, str(plan.target), digest, checked)
+    digest = _pushed(plan, target, lambda: asyncio.run(_push(made, plan, target, tell)))
+    return Made("direct", made.image, str(target), digest, checked)
+
+
+def _aimed_late(plan: Plan, wish: Wish) -> Plan:
+    return aimed(plan, wish.repository()) if wish.repository else plan
+
+
+def _pushed(plan: Plan, target: Reference, push: Callable[[], str]) -> str:
+    """The digest of what is pushed, or was by somebody else meanwhile."""
+    if plan.there:
+        return plan.there
+    try:
+        return push()
+    except TagTaken:
+        # Where tags do not move, the same image cannot be pushed twice at the same time.
+        if there := asyncio.run(_digest_in(target, plan.profile)):
+            return there
+        raise
 
 
 def _home_of(base: Base) -> Repository:
@@ -365,8 +408,9 @@ async def _build(
 
 
 async def _push(made: direct.Made, plan: Plan, target: Reference, tell: Tell) -> str:
+    login = source_for(target.registry, plan.profile)
     async with (
-        Repository(target, source_for(target.registry), "pull,push") as repository,
+        Repository(target, login, "pull,push") as repository,
         _home_of(plan.base) as source,
     ):
         pushed = await direct.push(made, repository, source, tell)
@@ -401,16 +445,18 @@ def make_in_aws(plan: Plan, target: Reference, wish: Wish, role: str | None, tel
         compiles=bool(wheels.without_wheel(wheels.read_lock(agent), runs)),
         fresh=wish.fresh,
     )
-    codebuild.build(codebuild.connect(target), remote, tell, role=role)
-    image = asyncio.run(_as_pushed(target, plan.tag, len(plan.base.manifest["layers"])))
+    codebuild.build(codebuild.connect(target, plan.profile), remote, tell, role=role)
+    image = asyncio.run(_as_pushed(plan, target))
     return Made("codebuild", image, str(target), image.digest, None)
 
 
-async def _as_pushed(target: Reference, tag: str, base_layers: int) -> Image:
+async def _as_pushed(plan: Plan, target: Reference) -> Image:
     """An image as its registry describes it."""
-    async with Repository(target, source_for(target.registry), "pull,push") as repository:
-        found = await repository.image(tag)
-    return image_of(tag, found.digest, found.manifest, found.config, base_layers)
+    source = source_for(target.registry, plan.profile)
+    async with Repository(target, source, "pull,push") as repository:
+        found = await repository.image(plan.tag)
+    base_layers = len(plan.base.manifest["layers"])
+    return image_of(plan.tag, found.digest, found.manifest, found.config, base_layers)
 
 
 def write_sbom(plan: Plan, digest: str, path: Path, env: Mapping[str, str]) -> None:

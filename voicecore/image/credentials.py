@@ -74,13 +74,13 @@ def ecr_host(host: str) -> EcrHost | None:
     return EcrHost(found["account"], found["region"]) if found else None
 
 
-def source_for(host: str) -> Source:
-    """Where logins of the registry at `host` come from."""
+def source_for(host: str, profile: str | None = None) -> Source:
+    """Where logins of the registry at `host` come from; `profile` is one of AWS's."""
     ecr = ecr_host(host)
-    return ecr_source(ecr) if ecr else docker_source(host)
+    return ecr_source(ecr, profile) if ecr else docker_source(host)
 
 
-def ecr_source(ecr: EcrHost) -> Source:
+def ecr_source(ecr: EcrHost, profile: str | None = None) -> Source:
     """Tokens of an ECR registry, by boto3 and its usual settings; each is valid for 12 hours.
 
     The source raises EcrRefused.
@@ -95,7 +95,8 @@ def ecr_source(ecr: EcrHost) -> Source:
         # A build waits: botocore's own patience would be a minute for each of five tries.
         patience = Config(connect_timeout=10, retries={"mode": "standard", "max_attempts": 3})
         try:
-            client = boto3.Session(region_name=ecr.region).client("ecr", config=patience)
+            session = boto3.Session(profile_name=profile, region_name=ecr.region)
+            client = session.client("ecr", config=patience)
             answer = client.get_authorization_token()
         except ClientError as error:
             raise _refused(error.response, ecr) from error

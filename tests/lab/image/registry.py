@@ -54,6 +54,13 @@ class Registry:
     def tags(self, repository: str) -> list[str]:
         return json.loads(self.get(f"/v2/{repository}/tags/list"))["tags"] or []
 
+    def put_manifest(self, repository: str, tag: str, source: str) -> None:
+        """Gives `repository` the image `tag` of `source`, whose blobs it has already."""
+        body = self.get(f"/v2/{source}/manifests/{tag}")
+        kind = {"Content-Type": json.loads(body)["mediaType"]}
+        address = f"{self.url}/v2/{repository}/manifests/{tag}"
+        urlopen(Request(address, body, kind, method="PUT")).close()
+
     def get(self, path: str) -> bytes:
         """Returns what a path answers. Raises urllib.error.HTTPError when it refuses."""
         with urlopen(Request(self.url + path, headers={"Accept": ACCEPT})) as answer:

@@ -72,7 +72,7 @@ def test_the_oldest_are_shown_where_there_is_no_room_for_all() -> None:
 
 
 def test_progress_from_before_the_screen_is_shown_with_it() -> None:
-    relay, seen = Relay(), list[str]()
+    relay, seen = Relay(lambda: None), list[str]()
     relay("a", 1, 2, False, "")
     relay("a", 2, 2, True, "")
     relay.show(lambda task, done, total, over, note: seen.append(f"{task} {done} {over}"))
