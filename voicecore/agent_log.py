@@ -92,6 +92,9 @@ def words_of(text: str) -> Line:
 
 def _words_of(event: dict[str, Any], text: str) -> Line:
     match event.get("event"):
+        case "ready":
+            seconds, peak = event.get("seconds", 0), event.get("peak_mb", 0)
+            return [Span(f"agent ready after {seconds:.1f} s, {peak:.0f} MB", "dim")]
         case "session_started":
             verb = "resumed" if event.get("resumed") else "started"
             return [Span(f"session {verb} over {event.get('transport', '?')}", "dim")]

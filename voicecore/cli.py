@@ -350,6 +350,9 @@ def talk(
     remote: Annotated[
         bool, typer.Option("--remote", help="Speak to the agent in AWS instead of here.")
     ] = False,
+    stage: Annotated[
+        str, typer.Option("--stage", "-s", metavar="NAME", help="With --remote: the stage to call.")
+    ] = "dev",
     arn: Annotated[
         str | None, typer.Option(metavar="ARN", help="With --remote: the runtime to call.")
     ] = None,
@@ -382,6 +385,7 @@ def talk(
       voicecore talk
       voicecore talk --text
       voicecore talk --input question.wav --record conversation.wav
+      voicecore talk --remote --stage prod
       voicecore talk --list-devices
     """
     from voicecore.commands import talk as command
@@ -399,6 +403,7 @@ def talk(
         list_devices=list_devices,
         no_aec=no_aec,
         remote=remote,
+        stage=stage,
         arn=arn,
         url=url,
         api_key_env=api_key_env,

@@ -86,7 +86,7 @@ def test_talk_finds_the_agent_that_was_deployed(
 ) -> None:
     nobody = voicecore("talk", "--text", "--remote", cwd=deployer.root)
     assert nobody.code == ExitCode.NOT_DEPLOYED
-    assert "line is not deployed to us-east-1." in nobody.stderr
+    assert "line · dev is not deployed to us-east-1." in nobody.stderr
     stack = json.loads(deployer.deploy(json=True).stdout)["stack"]
     assert deployed_arn(load_project(deployer.root)) == stack["outputs"]["RuntimeArn"]
 

@@ -34,7 +34,7 @@ def stacks() -> Iterator[tuple[str, Stack]]:
     yield "cascade-keys", agent(deployment("cascade", services=chosen), **keys)
 
 
-@pytest.mark.parametrize(("name", "stack"), stacks(), ids=[name for name, _ in stacks()])
+@pytest.mark.parametrize(("name", "stack"), list(stacks()), ids=[name for name, _ in stacks()])
 def test_templates(name: str, stack: Stack) -> None:
     text = as_yaml(stack)
     assert "hidden" not in text

@@ -234,31 +234,36 @@ def finish(aws: Aws, deployment: Deployment, live: Live, pause: Pause) -> list[s
     done: list[str] = []
     if agentcore.require_mmdsv2(control, runtime_id, pause):
         done.append("turned requireMMDSV2 on")
-    group = names.log_group_for(runtime_id, names.endpoint_name_for(deployment.stage.name))
-    days = deployment.stage.log_retention_days
-    if _keep_logs(aws.client("logs"), group, days, deployment.tags()):
-        done.append(f"set logs to be kept for {days} days")
+    if _keep_logs(aws.client("logs"), runtime_id, deployment):
+        done.append(f"set logs to be kept for {deployment.stage.log_retention_days} days")
     return done
 
 
-def _keep_logs(logs: Any, group: str, days: int, tags: Mapping[str, str]) -> bool:
-    """Whether it had to be said how long the group keeps its logs.
+def _keep_logs(logs: Any, runtime_id: str, deployment: Deployment) -> bool:
+    """Whether it had to be said how long the runtime's logs are kept.
 
-    AgentCore makes the group when the first container starts; if it has not, it is made here.
+    AgentCore makes a group when an endpoint's first container starts; where it has not yet, the
+    group is made here. A caller names the stage's endpoint, or none and so DEFAULT.
     """
-    listed = logs.describe_log_groups(logGroupNamePrefix=group)["logGroups"]
-    found = [entry for entry in listed if entry["logGroupName"] == group]
-    if found and found[0].get("retentionInDays") == days:
-        return False
-    if not found:
-        try:
-            logs.create_log_group(logGroupName=group, tags=dict(tags))
-        except ClientError as error:
-            # AgentCore made it in the meantime.
-            if code_of(error) != "ResourceAlreadyExistsException":
-                raise
-    logs.put_retention_policy(logGroupName=group, retentionInDays=days)
-    return True
+    days = deployment.stage.log_retention_days
+    listed = logs.describe_log_groups(logGroupNamePrefix=names.log_group_for(runtime_id, ""))
+    kept = {group["logGroupName"]: group.get("retentionInDays") for group in listed["logGroups"]}
+    endpoints = (agentcore.DEFAULT_ENDPOINT, names.endpoint_name_for(deployment.stage.name))
+    wrong = [
+        group
+        for endpoint in endpoints
+        if kept.get(group := names.log_group_for(runtime_id, endpoint)) != days
+    ]
+    for group in wrong:
+        if group not in kept:
+            try:
+                logs.create_log_group(logGroupName=group, tags=deployment.tags())
+            except ClientError as error:
+                # AgentCore made it in the meantime.
+                if code_of(error) != "ResourceAlreadyExistsException":
+                    raise
+        logs.put_retention_policy(logGroupName=group, retentionInDays=days)
+    return bool(wrong)
 
 
 def _base(

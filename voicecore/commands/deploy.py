@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
+from voicecore import names
 from voicecore.cloud import bringup, export, preflight, prices, session, zones
 from voicecore.cloud.bringup import Standing, Wanted
 from voicecore.cloud.cloudformation import CloudFormation, Live
@@ -31,8 +32,6 @@ from voicecore.variables import dotenv_of
 EXPORTED = "cloudformation"
 """The folder in the project that --export writes to."""
 
-NEXT = "voicecore talk --remote"
-
 
 @dataclass(frozen=True)
 class DeployOptions:
@@ -40,7 +39,7 @@ class DeployOptions:
 
     project: Path | None = None
     transport: str | None = None
-    stage: str = "dev"
+    stage: str = names.DEFAULT_STAGE
     region: str | None = None
     profile: str | None = None
     ha: bool = False
@@ -231,7 +230,7 @@ def _zones(aws: Aws, standing: Standing) -> tuple[str, ...]:
 def _again(options: DeployOptions) -> str:
     """The command as it was typed."""
     words = ["voicecore", "deploy"]
-    if options.stage != "dev":
+    if options.stage != names.DEFAULT_STAGE:
         words += ["--stage", options.stage]
     for flag in ("transport", "region", "profile", "project"):
         if value := getattr(options, flag):
@@ -285,7 +284,7 @@ def _report(
     """What stands now, and what to type next."""
     seconds = time.monotonic() - started
     if options.json:
-        context.output.json(_document(live, wanted, plan, aws, seconds))
+        context.output.json(_document(options, live, wanted, plan, aws, seconds))
         return ExitCode.OK
     if live is None:
         return ExitCode.OK
@@ -296,14 +295,30 @@ def _report(
             [Span("✓ ", "green"), Span(name, "bold"), Span(f" {did}")],
             [Span(f"  {live.outputs['RuntimeArn']}", "dim")],
             [],
-            [Span("Speak to it:  "), Span(NEXT, "bold")],
+            [Span("Speak to it:  "), Span(_next(options, live), "bold")],
         ]
     )
     return ExitCode.OK
 
 
+def _next(options: DeployOptions, live: Live) -> str:
+    """The command that calls this stage."""
+    words = ["voicecore", "talk", "--remote"]
+    if options.region:
+        words += ["--arn", live.outputs["RuntimeArn"]]
+    elif options.stage != names.DEFAULT_STAGE:
+        words += ["--stage", options.stage]
+    profile = f"AWS_PROFILE={shlex.quote(options.profile)} " if options.profile else ""
+    return profile + shlex.join(words)
+
+
 def _document(
-    live: Live | None, wanted: Wanted, plan: Plan | None, aws: Aws, seconds: float
+    options: DeployOptions,
+    live: Live | None,
+    wanted: Wanted,
+    plan: Plan | None,
+    aws: Aws,
+    seconds: float,
 ) -> dict[str, Any]:
     return {
         "project": wanted.deployment.name,
@@ -315,5 +330,5 @@ def _document(
         "stack": asdict(live) | {"updated": str(live.updated)} if live else None,
         "seconds": round(seconds, 1),
         "calls": aws.calls,
-        "next": [NEXT],
+        "next": [_next(options, live)] if live else [],
     }

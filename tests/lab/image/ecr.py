@@ -166,8 +166,8 @@ class Ecr:
         return wanted
 
     def keep(self, wanted: Wanted, tags: Collection[str]) -> None:
-        """Raises Denied for an image whose tag is taken, where tags do not move."""
-        if self.immutable and wanted.action == "ecr:PutImage" and wanted.reference in tags:
+        """Raises Denied for an image whose tag is one of those that are taken, and cannot move."""
+        if wanted.reference in tags:
             message = (
                 f"The image tag '{wanted.reference}' already exists in the '{wanted.repository}' "
                 "repository and cannot be overwritten because the tag is immutable."
