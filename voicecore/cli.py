@@ -531,7 +531,7 @@ def deploy(
     ] = False,
     export: Annotated[
         Export | None,
-        typer.Option(help="Write the CloudFormation templates to cloudformation/ instead."),
+        typer.Option(help="Write templates, and policies for who deploys, to cloudformation/."),
     ] = None,
     yes: Yes = False,
     json: Json = False,
@@ -576,6 +576,10 @@ def destroy(
     network: Annotated[
         bool, typer.Option("--network", help="With the network, which stages share.")
     ] = False,
+    only_network: Annotated[
+        bool,
+        typer.Option("--only-network", help="Nothing but the network, which no stage needs."),
+    ] = False,
     wait: Annotated[
         bool,
         typer.Option(
@@ -605,6 +609,7 @@ def destroy(
         project=project,
         stage=stage,
         network=network,
+        only_network=only_network,
         wait=wait,
         region=region,
         profile=profile,

@@ -9,6 +9,7 @@ import hashlib
 import io
 import json
 import multiprocessing
+import os
 import sys
 import time
 from collections.abc import Callable
@@ -21,6 +22,7 @@ from botocore.exceptions import ClientError
 
 from tests.conftest import Result
 from voicecore import names
+from voicecore.cloud.together import Abandoned
 from voicecore.commands import deploy, destroy
 from voicecore.context import Context
 from voicecore.errors import ExitCode, VoicecoreError
@@ -30,6 +32,10 @@ from voicecore.project import Project
 # Runs are forked from a process that has loaded everything and has no threads.
 _FORKS = multiprocessing.get_context("forkserver")
 _FORKS.set_forkserver_preload([__name__, "voicecore.scaffold.questions"])
+
+
+def _nothing() -> None:
+    """Does nothing, in a function that another process can be told of."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +49,14 @@ class ImageDouble:
     note: str = ""
 
     def build(self, repository: Callable[[], str], advance: Advance) -> str:
-        time.sleep(self.seconds)
+        end = time.monotonic() + self.seconds
+        try:
+            while time.monotonic() < end:
+                advance("build", 0, None, False, "")
+                time.sleep(0.05)
+        except Abandoned:
+            (self.project.root / "deploy.log").open("a").write("building is given up\n")
+            raise
         repository()
         if there := _find(self.project):
             return there
@@ -76,7 +89,7 @@ class ImageDouble:
 class ImagesDouble:
     """Makes images in no time, or in so many seconds."""
 
-    before_push: Callable[[], object] = lambda: None
+    before_push: Callable[[], object] = _nothing
     seconds: float = 0.0
 
     def look(self, project: Project, repository: str) -> ImageDouble:
@@ -143,11 +156,17 @@ class Deployer:
         return replace(self, images=images)
 
     def start(
-        self, environment: dict[str, str], **options: Any
+        self,
+        environment: dict[str, str],
+        command: str = "deploy",
+        images: ImagesDouble | None = None,
+        **options: Any,
     ) -> multiprocessing.process.BaseProcess:
-        """A deploy in a process of its own, whose output goes to <root>/deploy.log."""
-        given = deploy.DeployOptions(**{"yes": True} | options)
-        process = _FORKS.Process(target=_forked, args=(self.root, given, environment))
+        """A command in a process of its own, whose output goes to <root>/deploy.log."""
+        kind = destroy.DestroyOptions if command == "destroy" else deploy.DeployOptions
+        given = kind(**{"yes": True} | options)
+        arguments = (self.root, given, images or ImagesDouble(), environment)
+        process = _FORKS.Process(target=_forked, args=arguments)
         process.start()
         return process
 
@@ -161,12 +180,15 @@ class Deployer:
         return Result(int(code), stdout.getvalue(), stderr.getvalue())
 
 
-def _forked(root: Path, options: deploy.DeployOptions, environment: dict[str, str]) -> None:
-    import os
-
+def _forked(
+    root: Path,
+    options: deploy.DeployOptions | destroy.DestroyOptions,
+    images: deploy.Images,
+    environment: dict[str, str],
+) -> None:
     os.environ.update(environment)
     with (root / "deploy.log").open("a", buffering=1) as log:
-        code = run(root, options, output=Output(log, log))
+        code = run(root, options, images, Output(log, log))
     sys.exit(int(code))
 
 

@@ -14,6 +14,8 @@ from tests.conftest import Result
 from tests.lab.aws import Aws
 from tests.lab.aws.journal import Entry
 from voicecore.errors import ExitCode
+from voicecore.image import build_account, codebuild
+from voicecore.image.reference import parse_reference
 
 
 class Beside:
@@ -149,6 +151,32 @@ def test_ctrl_c_while_stacks_come_up_leaves_the_rest_to_the_next_deploy(
     assert again.code == ExitCode.OK, again.stderr
 
 
+def test_ctrl_c_ends_a_build(aws: Aws, deployer: Deployer) -> None:
+    process = deployer.start(aws.environment, images=ImagesDouble(seconds=60))
+    until(lambda: status(aws, "voicecore-line-images") == "CREATE_COMPLETE")
+    assert process.pid is not None
+    os.kill(process.pid, signal.SIGINT)
+    process.join(10)
+    assert process.exitcode == ExitCode.INTERRUPTED, deployer.log
+    assert "building is given up" in deployer.log
+    assert deployer.deploy().code == ExitCode.OK
+
+
+def test_ctrl_c_in_a_destroy_leaves_the_rest_to_the_next(aws: Aws, vpc: Deployer) -> None:
+    before = aws.inventory()
+    assert vpc.deploy().code == ExitCode.OK
+    with aws.faults.hold("Endpoint"):
+        process = vpc.start(aws.environment, command="destroy", network=True)
+        until(lambda: status(aws, "voicecore-line-dev") == "DELETE_IN_PROGRESS")
+        assert process.pid is not None
+        os.kill(process.pid, signal.SIGINT)
+        process.join(10)
+        assert process.exitcode == ExitCode.INTERRUPTED, vpc.log
+        assert "goes on there. To go on:  voicecore destroy --network" in vpc.log
+    assert vpc.destroy(network=True).code == ExitCode.OK
+    assert aws.inventory() == before
+
+
 def test_ctrl_c_before_anything_is_made_makes_nothing(aws: Aws, vpc: Deployer) -> None:
     aws.faults.slow("servicequotas:*", 3)
     process = vpc.start(aws.environment)
@@ -179,6 +207,7 @@ def test_secrets_go_to_secrets_manager_and_nowhere_else(aws: Aws, deployer: Depl
     dotenv.write_text("DEEPGRAM_API_KEY=second-key\nLOG_LEVEL=DEBUG\n")
     changed = deployer.deploy()
     assert changed.code == ExitCode.OK, changed.stderr
+    assert "~ secret: DEEPGRAM_API_KEY" in changed.stderr
     assert value() == '{"DEEPGRAM_API_KEY": "second-key"}'
     template = aws.client("cloudformation").get_template(StackName="voicecore-line-dev")
     assert "-key" not in str(template)
@@ -199,9 +228,51 @@ def test_a_first_secret_is_filled_before_the_runtime_learns_of_it(
     assert put < actions.index("bedrock-agentcore:UpdateAgentRuntime")
 
 
+def test_a_network_that_is_not_needed_any_more_is_told_and_removed(aws: Aws, vpc: Deployer) -> None:
+    before = aws.inventory()
+    assert vpc.deploy().code == ExitCode.OK
+    needed = vpc.destroy(only_network=True)
+    assert needed.code == ExitCode.AWS_REFUSED
+    assert "The network is needed by dev" in needed.stderr
+    settings = vpc.root / "voicecore.toml"
+    settings.write_text(settings.read_text().replace('network = "vpc"', 'network = "public"'))
+    moved = vpc.deploy()
+    assert moved.code == ExitCode.OK, moved.stderr
+    assert "voicecore-line-network goes on costing" in moved.stderr
+    assert "voicecore destroy --only-network" in moved.stderr
+    # What costs is gone; AgentCore keeps interfaces, for versions that were in the network.
+    gone = vpc.destroy(only_network=True)
+    assert gone.code == ExitCode.OK, gone.stderr
+    assert "To remove the rest then:  voicecore destroy --only-network" in gone.stderr
+    assert "goes on costing" not in vpc.deploy().stderr
+    assert vpc.destroy().code == ExitCode.OK
+    aws.clock.advance(9 * 3600)
+    assert "Nothing is left" in vpc.destroy(only_network=True).stderr
+    assert aws.inventory() == before
+
+
+def test_what_builds_in_aws_left_goes_with_the_images(aws: Aws, deployer: Deployer) -> None:
+    before = aws.inventory()
+    assert deployer.deploy().code == ExitCode.OK
+    target = parse_reference("123456789012.dkr.ecr.us-east-1.amazonaws.com/voicecore/line:x")
+    account = codebuild.connect(target)
+    build_account.ensure_bucket(account, "line")
+    build_account.ensure_log_group(account, "line")
+    role = build_account.ensure_role(account, "line", target)
+    build_account.ensure_project(account, "line", role, ())
+    gone = deployer.destroy()
+    assert gone.code == ExitCode.OK, gone.stderr
+    for what in ("CodeBuild project", "log group /aws/codebuild", "IAM role", "S3 bucket"):
+        assert f"  - {what}" in gone.stderr
+    assert aws.inventory() == before
+
+
 def test_the_templates_are_written_for_other_means(aws: Aws, vpc: Deployer) -> None:
     exported = vpc.deploy(export=True)
     assert exported.code == ExitCode.OK, exported.stderr
     names = [Path(line).name for line in exported.stdout.splitlines()]
-    assert names == [f"voicecore-line-{s}.yaml" for s in ("images", "network", "dev")]
+    assert names == [
+        *(f"voicecore-line-{stack}.yaml" for stack in ("images", "network", "dev")),
+        *(f"deployer-policy-{n}.json" for n in (1, 2)),
+    ]
     assert not list(aws.journal)

@@ -62,7 +62,9 @@ def agent_stack(
             "AWS::BedrockAgentCore::RuntimeEndpoint",
             {
                 "Name": names.endpoint_name_for(deployment.stage.name),
-                "AgentRuntimeId": get(RUNTIME, "AgentRuntimeId"),
+                # Its name for CloudFormation is its id, which no update changes: of GetAtt a change
+                # set would say that the endpoint may have to be made anew.
+                "AgentRuntimeId": ref(RUNTIME),
                 "AgentRuntimeVersion": get(RUNTIME, "AgentRuntimeVersion"),
             },
         ),

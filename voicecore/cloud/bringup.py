@@ -34,7 +34,7 @@ from voicecore.cloud.environment import Environment
 from voicecore.cloud.images_stack import REPOSITORY_URI, images_stack
 from voicecore.cloud.network_stack import SECURITY_GROUPS, SUBNETS, network_stack
 from voicecore.cloud.pace import Pause
-from voicecore.cloud.plan import Part, part_of_change, part_of_new
+from voicecore.cloud.plan import Action, Part, Row, part_of_change, part_of_new
 from voicecore.cloud.runtime import Runtime
 from voicecore.cloud.session import Aws, code_of, is_denied
 from voicecore.cloud.stack import Json, Stack
@@ -188,14 +188,39 @@ def plan(cloud: CloudFormation, wanted: Wanted, standing: Standing, image: str) 
     network = standing.network if wanted.network else None
     agent = wanted.agent(image or f"{wanted.deployment.name}@{_UNKNOWN_DIGEST}", network)
     parts = [_plan(cloud, wanted.images, standing.images)]
+    secret = secret_change(wanted.settings.secret, standing)
     if wanted.network:
         parts.append(_plan(cloud, wanted.network, network))
     if wanted.network and not (network and network.outputs):
         # CloudFormation checks the ids of subnets, and there are none yet.
-        parts.append(difference(agent, standing))
+        own = difference(agent, standing)
     else:
-        parts.append(_plan(cloud, agent, standing.agent))
-    return tuple(parts)
+        own = _plan(cloud, agent, standing.agent)
+    return (*parts, Part(own.stack, own.rows + secret))
+
+
+def secret_change(wanted: Mapping[str, str], standing: Standing) -> tuple[Row, ...]:
+    """The plan for the values in the agent's secret, by the names of what differs.
+
+    No template shows them, and a secret that is new or goes is a row of its stack's anyway.
+    """
+    if not wanted or SECRET not in standing.resources or standing.secret == wanted:
+        return ()
+    known = standing.secret
+    names_of = (
+        "values"
+        if known is None
+        else ", ".join(
+            sorted(name for name in {*wanted, *known} if wanted.get(name) != known.get(name))
+        )
+    )
+    return (Row(Action.CHANGE, "secret", names_of, (SECRET,), 0.0),)
+
+
+def unused_network(wanted: Wanted, standing: Standing) -> str:
+    """The name of a network's stack that stands, and that this stage has no use for any more."""
+    network = standing.network
+    return network.name if network and network.stands and not wanted.network else ""
 
 
 def bring_up(

@@ -15,6 +15,7 @@ from voicecore import names
 from voicecore.cloud import inventory
 from voicecore.cloud.cloudformation import CloudFormation, StackFailed, Tell
 from voicecore.cloud.inventory import Interface, StackFound, Thing
+from voicecore.cloud.network_stack import SUBNETS
 from voicecore.cloud.pace import Pause, pauses
 from voicecore.cloud.session import Aws, AwsRefused, code_of
 
@@ -104,6 +105,36 @@ def removal_of(
         log_groups=tuple(log_groups),
         kept=tuple(stack for stack in found if stack.name not in going),
     )
+
+
+def removal_of_network(project: str, found: Sequence[StackFound], users: Sequence[str]) -> Removal:
+    """What is removed when nothing but the network is; `users` are the stages that stand in it.
+
+    Raises StillNeeded if there are any.
+    """
+    if users:
+        raise StillNeeded(
+            f"The network is needed by {', '.join(users)}; nothing was removed.",
+            'Say network = "public" in voicecore.toml and deploy those again, or remove all of '
+            f"them:  voicecore destroy --stage {users[0]}",
+        )
+    name = names.network_stack_name_for(project)
+    return Removal(
+        project=project,
+        stage=names.SHARED,
+        stacks=tuple(stack for stack in found if stack.name == name),
+        log_groups=(),
+        kept=tuple(stack for stack in found if stack.name != name),
+    )
+
+
+def users_of_network(cloud: CloudFormation, project: str, found: Sequence[StackFound]) -> list[str]:
+    """The stages whose runtimes are in the network that voicecore made."""
+    network = cloud.find(names.network_stack_name_for(project))
+    shared = (names.network_stack_name_for(project), names.images_stack_name_for(project))
+    subnets = network.outputs.get(SUBNETS) if network else None
+    stages = [(stack.stage, cloud.find(stack.name)) for stack in found if stack.name not in shared]
+    return [stage for stage, live in stages if live and subnets == live.parameters.get(SUBNETS, "")]
 
 
 def remove(aws: Aws, cloud: CloudFormation, removal: Removal, tell: Tell) -> Held | None:

@@ -7,6 +7,8 @@ import shlex
 from collections.abc import Mapping, Sequence
 
 from voicecore.cloud.agent_stack import SECRET
+from voicecore.cloud.deployment import Deployment
+from voicecore.cloud.policies import build_statements, deployer_statements, documents
 from voicecore.cloud.stack import Stack
 
 
@@ -24,10 +26,20 @@ def as_yaml(stack: Stack) -> str:
     return head + body
 
 
-def files_of(stacks: Sequence[Stack], form: str = "yaml") -> Mapping[str, str]:
+def files_of(stacks: Sequence[Stack], form: str = "yaml") -> dict[str, str]:
     """Text by file name for each of the stacks; `form` is "yaml" or "json"."""
     write = as_json if form == "json" else as_yaml
     return {f"{stack.name}.{form}": write(stack) for stack in stacks}
+
+
+def policies_of(deployment: Deployment) -> dict[str, str]:
+    """Text by file name of the policies for who deploys the stage, in whatever account."""
+    account = deployment.stage.account or "*"
+    statements = deployer_statements(deployment, account) + build_statements(deployment, account)
+    return {
+        f"deployer-policy-{n}.json": json.dumps(policy, indent=2) + "\n"
+        for n, policy in enumerate(documents(statements), start=1)
+    }
 
 
 def _explained(stack: Stack) -> list[str]:

@@ -16,7 +16,8 @@ from voicecore.cloud.stack import Output, Resource, Stack, get, ref, template
 REPOSITORY_URI = "RepositoryUri"
 
 # A tag is a fingerprint and never moves, so an image without one is a push that was cut off.
-# Tagged images stay: ECR cannot know which of them a stage still runs.
+# Tagged images stay: ECR cannot know which of them a stage still runs. A build in AWS leaves its
+# packages in images of their own, for the next build to start from.
 _LIFECYCLE = {
     "rules": [
         {
@@ -29,7 +30,19 @@ _LIFECYCLE = {
                 "countNumber": 1,
             },
             "action": {"type": "expire"},
-        }
+        },
+        {
+            "rulePriority": 2,
+            "description": "What builds in AWS keep for the next",
+            "selection": {
+                "tagStatus": "tagged",
+                "tagPatternList": ["cache-*"],
+                "countType": "sinceImagePushed",
+                "countUnit": "days",
+                "countNumber": 30,
+            },
+            "action": {"type": "expire"},
+        },
     ]
 }
 

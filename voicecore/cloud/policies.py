@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +14,9 @@ from voicecore.cloud.stack import Json, arn, sub
 
 _SERVICE = "bedrock-agentcore.amazonaws.com"
 _NETWORK_SERVICE = "network.bedrock-agentcore.amazonaws.com"
+
+POLICY_MAX = 6144
+"""Characters of a managed policy, without white space (IAM and STS quotas)."""
 
 
 @dataclass(frozen=True)
@@ -275,6 +279,53 @@ def deployer_statements(
     return statements
 
 
+def build_statements(
+    deployment: Deployment, account: str, partition: str = "aws"
+) -> list[Statement]:
+    """What building in AWS takes besides, and removing what builds left there (image/codebuild)."""
+    name, region = deployment.name, deployment.stage.region
+    bucket = f"arn:{partition}:s3:::{names.builder_bucket_for(name, account, region)}"
+    group = f"log-group:{names.builder_log_group_for(name)}"
+    role = f"arn:{partition}:iam::{account}:role/{names.builder_role_for(name, region)}"
+    here = f"{region}:{account}"
+    return [
+        Statement(
+            "Builds",
+            _actions("codebuild", _BUILD_ACTIONS),
+            (f"arn:{partition}:codebuild:{here}:project/{names.builder_for(name)}",),
+        ),
+        Statement("BuildSources", _actions("s3", _BUCKET_ACTIONS), (bucket, f"{bucket}/*")),
+        Statement(
+            "BuildLogs",
+            _actions("logs", _BUILD_LOG_ACTIONS),
+            tuple(
+                f"arn:{partition}:logs:{here}:{kind}" for kind in (group, f"{group}:log-stream:*")
+            ),
+        ),
+        Statement("BuildRole", _actions("iam", _BUILD_ROLE_ACTIONS), (role,)),
+        Statement(
+            "BuildRoleToCodeBuild",
+            ("iam:PassRole",),
+            (role,),
+            {"StringEquals": {"iam:PassedToService": "codebuild.amazonaws.com"}},
+        ),
+    ]
+
+
+def documents(statements: Iterable[Statement]) -> list[Json]:
+    """The statements in as few policies as hold them, each no larger than IAM takes."""
+    parts: list[list[Statement]] = [[]]
+    for statement in statements:
+        if parts[-1] and _size(document([*parts[-1], statement])) > POLICY_MAX:
+            parts.append([])
+        parts[-1].append(statement)
+    return [document(part) for part in parts]
+
+
+def _size(policy: Json) -> int:
+    return len(json.dumps(policy, separators=(",", ":")))
+
+
 def _actions(service: str, verbs: str) -> tuple[str, ...]:
     return tuple(f"{service}:{verb}" for verb in verbs.split())
 
@@ -301,6 +352,19 @@ _RUNTIME_ACTIONS = """
     DeleteAgentRuntimeEndpoint DeleteWorkloadIdentity
     TagResource UntagResource ListTagsForResource
     InvokeAgentRuntime InvokeAgentRuntimeWithWebSocketStream StopRuntimeSession
+"""
+_BUILD_ACTIONS = """
+    CreateProject UpdateProject BatchGetProjects DeleteProject StartBuild StopBuild BatchGetBuilds
+"""
+_BUCKET_ACTIONS = """
+    CreateBucket DeleteBucket ListBucket GetBucketTagging PutBucketTagging
+    PutBucketPublicAccessBlock PutBucketPolicy PutLifecycleConfiguration PutObject DeleteObject
+"""
+_BUILD_LOG_ACTIONS = """
+    CreateLogGroup DeleteLogGroup PutRetentionPolicy TagResource ListTagsForResource GetLogEvents
+"""
+_BUILD_ROLE_ACTIONS = """
+    CreateRole GetRole DeleteRole UpdateAssumeRolePolicy TagRole PutRolePolicy DeleteRolePolicy
 """
 _LOG_ACTIONS = """
     CreateLogGroup DeleteLogGroup PutRetentionPolicy TagResource ListTagsForResource

@@ -122,7 +122,8 @@ def run(context: Context, options: DeployOptions, images: Images) -> ExitCode:
             wanted = bringup.wanted_of(deployment, settings, _zones(aws, standing), standing)
             made = together.result(looked)
             image = f"{_repository(standing)}@{made.there}" if made.there else ""
-        _warn(context.output, findings, standing, made.note)
+        notes = [made.note, _of_network(bringup.unused_network(wanted, standing))]
+        _warn(context.output, findings, standing, filter(None, notes))
 
         if bringup.is_up(cloud, wanted, standing, image) and standing.agent:
             bringup.finish(aws, deployment, standing.agent, together.pause)
@@ -199,7 +200,7 @@ def _check_region(project: Project, region: str) -> None:
 def _export(
     context: Context, project: Project, deployment: Deployment, settings: Environment
 ) -> ExitCode:
-    """Write the templates, for those who deploy by other means. Asks AWS nothing."""
+    """Write templates and policies, for those who deploy by other means. Asks AWS nothing."""
     chosen = zones.SUPPORTED[deployment.stage.region][: zones.WANTED]
     wanted = bringup.wanted_of(deployment, settings, chosen, Standing())
     shared = [images_stack(deployment)]
@@ -207,7 +208,8 @@ def _export(
         shared.append(network_stack(deployment, chosen))
     folder = project.root / EXPORTED
     folder.mkdir(exist_ok=True)
-    for name, text in export.files_of([*shared, wanted.agent("", None)]).items():
+    files = export.files_of([*shared, wanted.agent("", None)]) | export.policies_of(deployment)
+    for name, text in files.items():
         (folder / name).write_text(text, encoding="utf-8")
         context.output.data(str(folder / name))
     return ExitCode.OK
@@ -251,14 +253,25 @@ def _say_where(output: Output, deployment: Deployment, aws: Aws) -> None:
     )
 
 
-def _warn(output: Output, findings: Iterable[Finding], standing: Standing, note: str) -> None:
+def _of_network(unused: str) -> str:
+    if not unused:
+        return ""
+    return (
+        f"The network {unused} goes on costing, and this stage does not need it. "
+        "When no other does, remove it:  voicecore destroy --only-network"
+    )
+
+
+def _warn(
+    output: Output, findings: Iterable[Finding], standing: Standing, notes: Iterable[str]
+) -> None:
     for finding in findings:
         if finding.verdict is Verdict.UNKNOWN:
             output.warn(f"{finding.check}: {finding.message}")
     for change in bringup.changes_by_hand(standing):
         output.warn(f"The runtime was changed by hand: {change}. This deploy sets it right.")
-    if note:
-        output.warn(f"{note}.")
+    for note in notes:
+        output.warn(note)
 
 
 def _require_agreement(context: Context, options: DeployOptions, again: str) -> None:

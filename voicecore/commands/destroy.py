@@ -18,7 +18,10 @@ from voicecore.cloud.together import Together
 from voicecore.commands.progress import begun
 from voicecore.context import Context
 from voicecore.errors import ExitCode, VoicecoreError
-from voicecore.output import Span
+from voicecore.image import build_account
+from voicecore.image.aws_refusals import AwsRefused
+from voicecore.image.build_account import Leftover
+from voicecore.output import Output, Span
 from voicecore.project import load_project
 
 
@@ -29,6 +32,7 @@ class DestroyOptions:
     project: Path | None = None
     stage: str = names.DEFAULT_STAGE
     network: bool = False
+    only_network: bool = False
     wait: bool = False
     region: str | None = None
     profile: str | None = None
@@ -49,20 +53,24 @@ def run(context: Context, options: DestroyOptions) -> ExitCode:
         aws = session.connect(options.region or stage.region, options.profile)
         session.check_account(aws.identity, stage.account)
         cloud = CloudFormation(aws.client("cloudformation"), again, together.pause)
-        removal = destroy.removal_of(
-            project.name,
-            stage.name,
-            inventory.stacks(aws, project.name),
-            inventory.log_groups(aws, project.name, stage.name),
-            options.network,
-        )
-        if removal.empty:
+        found = inventory.stacks(aws, project.name)
+        if options.only_network:
+            users = destroy.users_of_network(cloud, project.name, found)
+            removal = destroy.removal_of_network(project.name, found, users)
+        else:
+            groups = inventory.log_groups(aws, project.name, stage.name)
+            removal = destroy.removal_of(project.name, stage.name, found, groups, options.network)
+        builds = _left_by_builds(context.output, aws, removal)
+        if removal.empty and not builds:
             return _nothing(context, options, removal, aws)
 
-        _show(context, removal, cloud, aws)
+        _show(context, removal, builds, cloud, aws)
         _require_agreement(context, options, again)
         with begun(context.output, again) as board:
             held = destroy.remove(aws, cloud, removal, board.tell)
+        if builds:
+            with context.output.step("Removing what builds in AWS left"):
+                build_account.take_away(builds)
         if held and options.wait:
             _say_held(context, held, again)
             with begun(context.output, again) as board:
@@ -74,7 +82,29 @@ def run(context: Context, options: DestroyOptions) -> ExitCode:
     return _report(context, options, removal, held, again)
 
 
-def _show(context: Context, removal: Removal, cloud: CloudFormation, aws: Aws) -> None:
+def _left_by_builds(output: Output, aws: Aws, removal: Removal) -> list[Leftover]:
+    """What builds of the image in AWS have left, if images go: who never built there has nothing.
+
+    Who may not look may not have built there either, or it is told.
+    """
+    if not removal.images:
+        return []
+    clients = {name: aws.client(name) for name in ("s3", "iam", "logs", "codebuild")}
+    account = build_account.Aws(aws.account, aws.identity.partition, aws.region, **clients)
+    try:
+        return build_account.leftovers(account, removal.project)
+    except AwsRefused as error:
+        output.warn(f"What builds in AWS may have left could not be looked for: {error.message}")
+        return []
+
+
+def _show(
+    context: Context,
+    removal: Removal,
+    builds: Sequence[Leftover],
+    cloud: CloudFormation,
+    aws: Aws,
+) -> None:
     output = context.output
     output.lines([[Span("Would be removed from account "), Span(f"{aws.account}, {aws.region}")]])
     parts = [
@@ -83,6 +113,8 @@ def _show(context: Context, removal: Removal, cloud: CloudFormation, aws: Aws) -
     output.lines(plan.table(parts))
     for group in removal.log_groups:
         output.lines([[Span(f"  - log group {group}", "red")]])
+    for leftover in builds:
+        output.lines([[Span(f"  - {leftover.title}", "red")]])
     for stack in removal.kept:
         output.note(f"  kept: {stack.name}")
     network = names.network_stack_name_for(removal.project)
@@ -164,4 +196,6 @@ def _again(options: DestroyOptions) -> str:
     for flag in ("region", "profile", "project"):
         if value := getattr(options, flag):
             words += [f"--{flag}", str(value)]
-    return shlex.join(words + (["--network"] if options.network else []))
+    for flag in ("network", "only_network", "wait"):
+        words += [f"--{flag.replace('_', '-')}"] if getattr(options, flag) else []
+    return shlex.join(words)

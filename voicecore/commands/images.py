@@ -71,5 +71,5 @@ class AgentImages:
             return AgentImage(self.context, plan(compiles=False))
         except NoWheel as error:
             first = error.message.splitlines()[0].rstrip(":")
-            note = f"{first}: the image is built by AWS CodeBuild, in minutes and for some cents"
+            note = f"{first}: the image is built by AWS CodeBuild, in minutes and for some cents."
             return AgentImage(self.context, plan(compiles=True), note)

@@ -10,8 +10,9 @@ def test_stages_share_the_repository() -> None:
 
 def test_no_image_that_runs_can_be_expired() -> None:
     repository = images_stack(deployment()).resources["Repository"]["Properties"]
-    # Images are pushed by a tag that cannot move, and only those without one expire.
+    # Images are pushed by a tag that cannot move; only what has none expires, and what builds keep.
     assert repository["ImageTagMutability"] == "IMMUTABLE"
-    (rule,) = json.loads(repository["LifecyclePolicy"]["LifecyclePolicyText"])["rules"]
-    assert rule["selection"]["tagStatus"] == "untagged"
+    cut_off, kept = json.loads(repository["LifecyclePolicy"]["LifecyclePolicyText"])["rules"]
+    assert cut_off["selection"]["tagStatus"] == "untagged"
+    assert kept["selection"]["tagPatternList"] == ["cache-*"]
     assert repository["ImageScanningConfiguration"] == {"ScanOnPush": True}
