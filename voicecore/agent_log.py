@@ -1,23 +1,100 @@
-"""What a generated agent writes, one JSON object a line, put into words for people."""
+"""What a generated agent writes, one JSON object a line: told apart, and put into words."""
 
 from __future__ import annotations
 
 import json
+import logging
+import re
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, cast
 
 from voicecore.output import Line, Span
 from voicecore.stages import by_name
 
+LEVELS = ("debug", "info", "warning", "error")
+
+# AgentCore's two namings, with and without the session (developer guide, observability-configure).
+_STREAM = re.compile(r"\d{4}/\d{2}/\d{2}/\[runtime-logs(?:-(?P<session>[^\]]+))?\]")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One line of a log, and where it was found."""
+
+    time: datetime
+    stream: str
+    text: str
+    id: str = ""
+    """CloudWatch's own; empty where it gives none."""
+
+    @property
+    def session(self) -> str:
+        """The session it belongs to, by its own words or its stream's name; empty if unknown."""
+        fields = fields_of(self.text)
+        own = fields.get("session_id") or fields.get("sessionId")
+        named = _STREAM.match(self.stream)
+        return str(own or (named and named["session"]) or "")
+
+
+@dataclass(frozen=True)
+class Sieve:
+    """Which lines are wanted; what is empty lets everything through."""
+
+    session: str = ""
+    """The beginning of its id."""
+    text: str = ""
+    """In the line as it was written, in whatever case."""
+    level: str = ""
+    """The lowest of LEVELS that is wanted."""
+
+    def passes(self, entry: Entry) -> bool:
+        """Whether `entry` is wanted. A line without a level may be a traceback, and passes any."""
+        level = fields_of(entry.text).get("level")
+        return (
+            entry.session.startswith(self.session)
+            and self.text.casefold() in entry.text.casefold()
+            and (level is None or _severity(str(level)) >= _severity(self.level))
+        )
+
+
+def is_agents(stream: str) -> bool:
+    """Whether a stream of a log group holds what agents print; the others are traces."""
+    return _STREAM.match(stream) is not None
+
+
+def time_of(text: str) -> datetime | None:
+    """When the line was written, by its own words."""
+    try:
+        time = datetime.fromisoformat(str(fields_of(text).get("time")))
+    except ValueError:
+        return None
+    return time if time.tzinfo else None
+
+
+def hides_words(text: str) -> bool:
+    """Whether the line tells that somebody spoke but not what, as LOG_TRANSCRIPTS=false asks."""
+    event = parse(text) or {}
+    return event.get("event") in ("user_said", "agent_said") and "text" not in event
+
 
 def words_of(text: str) -> Line:
     """The line `text` of an agent's log as a person would say it.
 
-    A line of any other shape (a traceback, a print) is itself.
+    A line of any other shape (a traceback, a print, an event of the bot's own) is itself.
     """
     event = parse(text)
-    if event is None:
-        return [Span(text)]
+    try:
+        return _words_of(event, text) if event else [Span(text)]
+    except (TypeError, ValueError, AttributeError):
+        return [Span(text)]  # it has our event's name, and something else in it
+
+
+def _words_of(event: dict[str, Any], text: str) -> Line:
     match event.get("event"):
+        case "ready":
+            seconds, peak = event.get("seconds", 0), event.get("peak_mb", 0)
+            return [Span(f"agent ready after {seconds:.1f} s, {peak:.0f} MB", "dim")]
         case "session_started":
             verb = "resumed" if event.get("resumed") else "started"
             return [Span(f"session {verb} over {event.get('transport', '?')}", "dim")]
@@ -44,15 +121,24 @@ _STYLES = {"WARNING": "yellow", "ERROR": "red", "CRITICAL": "bold red"}
 
 def parse(text: str) -> dict[str, Any] | None:
     """The JSON object that `text` is, if it is an agent's line."""
+    fields = fields_of(text)
+    return fields if "event" in fields else None
+
+
+def fields_of(text: str) -> dict[str, Any]:
+    """The JSON object that `text` is, an agent's or another's; empty if it is none."""
     if not text.startswith("{"):
-        return None
+        return {}
     try:
         document = json.loads(text)
     except ValueError:
-        return None
-    if not isinstance(document, dict) or "event" not in document:
-        return None
-    return cast("dict[str, Any]", document)
+        return {}
+    return cast("dict[str, Any]", document) if isinstance(document, dict) else {}
+
+
+def _severity(level: str) -> int:
+    # Of what no library's logging names, as loguru's SUCCESS, the nearest below is meant.
+    return logging.getLevelNamesMapping().get(level.upper(), logging.INFO) if level else 0
 
 
 def is_chatter(text: str) -> bool:

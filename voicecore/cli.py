@@ -121,11 +121,41 @@ class Builder(StrEnum):
     CODEBUILD = "codebuild"
 
 
+class Export(StrEnum):
+    """What `deploy --export` writes."""
+
+    TEMPLATE = "template"
+
+
+class Level(StrEnum):
+    """How weighty a line of a log is."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Ask nothing; take defaults, agree.")]
 ProjectFolder = Annotated[
     Path | None,
     typer.Option("--project", "-p", metavar="DIR", help="The project's folder.  [default: here]"),
+]
+Stage = Annotated[
+    str, typer.Option("--stage", "-s", metavar="NAME", help="The stage, as dev or prod.")
+]
+Region = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="AWS region.  [default: the stage's in voicecore.toml]",
+        autocompletion=_region_names,
+    ),
+]
+Profile = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help="AWS profile.  [default: as the AWS CLI chooses]"),
 ]
 
 
@@ -323,6 +353,9 @@ def talk(
     remote: Annotated[
         bool, typer.Option("--remote", help="Speak to the agent in AWS instead of here.")
     ] = False,
+    stage: Annotated[
+        str, typer.Option("--stage", "-s", metavar="NAME", help="With --remote: the stage to call.")
+    ] = "dev",
     arn: Annotated[
         str | None, typer.Option(metavar="ARN", help="With --remote: the runtime to call.")
     ] = None,
@@ -355,6 +388,7 @@ def talk(
       voicecore talk
       voicecore talk --text
       voicecore talk --input question.wav --record conversation.wav
+      voicecore talk --remote --stage prod
       voicecore talk --list-devices
     """
     from voicecore.commands import talk as command
@@ -372,6 +406,7 @@ def talk(
         list_devices=list_devices,
         no_aec=no_aec,
         remote=remote,
+        stage=stage,
         arn=arn,
         url=url,
         api_key_env=api_key_env,
@@ -468,4 +503,239 @@ def upgrade_base(
 
     context = _context(ctx)
     options = command.UpgradeBaseOptions(image=image, project=project, dry_run=dry_run, json=json)
+    _boundary(context, lambda: command.run(context, options), json)
+
+
+@app.command()
+def deploy(
+    ctx: typer.Context,
+    project: ProjectFolder = None,
+    transport: Annotated[
+        str | None,
+        typer.Option(
+            "--transport",
+            "-t",
+            metavar="NAME",
+            help="Only this one of the project's transports.",
+            autocompletion=_transport_names,
+        ),
+    ] = None,
+    stage: Stage = "dev",
+    region: Region = None,
+    profile: Profile = None,
+    ha: Annotated[
+        bool, typer.Option("--ha", help="A NAT gateway for each zone of voicecore's network.")
+    ] = False,
+    message: Annotated[
+        str, typer.Option("--message", "-m", metavar="TEXT", help="Why; kept with the version.")
+    ] = "",
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show what would change and cost; change nothing.")
+    ] = False,
+    export: Annotated[
+        Export | None,
+        typer.Option(help="Write templates, and policies for who deploys, to cloudformation/."),
+    ] = None,
+    yes: Yes = False,
+    json: Json = False,
+) -> None:
+    """Put the agent into AWS, or what has changed of it.
+
+    Shows account, region, plan and price first, and asks. May be run again after anything: what
+    stands is left, what a run that died has begun is finished.
+
+    \b
+    Examples:
+      voicecore deploy
+      voicecore deploy --dry-run
+      voicecore deploy --stage prod --message "kinder voice" --yes
+      voicecore deploy --export template
+    """
+    from voicecore.commands import deploy as command
+    from voicecore.commands.images import AgentImages
+
+    context = _context(ctx)
+    options = command.DeployOptions(
+        project=project,
+        transport=transport,
+        stage=stage,
+        region=region,
+        profile=profile,
+        ha=ha,
+        message=message,
+        export=export is Export.TEMPLATE,
+        dry_run=dry_run,
+        yes=yes,
+        json=json,
+    )
+    _boundary(context, lambda: command.run(context, options, AgentImages(context, profile)), json)
+
+
+@app.command()
+def destroy(
+    ctx: typer.Context,
+    project: ProjectFolder = None,
+    stage: Stage = "dev",
+    network: Annotated[
+        bool, typer.Option("--network", help="With the network, which stages share.")
+    ] = False,
+    only_network: Annotated[
+        bool,
+        typer.Option("--only-network", help="Nothing but the network, which no stage needs."),
+    ] = False,
+    wait: Annotated[
+        bool,
+        typer.Option(
+            "--wait", help="Until AgentCore lets go of the network, which takes up to 8 hours."
+        ),
+    ] = False,
+    region: Region = None,
+    profile: Profile = None,
+    yes: Yes = False,
+    json: Json = False,
+) -> None:
+    """Take a stage out of AWS again: all that deploy made for it, nothing else.
+
+    Shows what goes and what stays first, and asks; looks afterwards that nothing is left.
+
+    \b
+    Examples:
+      voicecore destroy
+      voicecore destroy --network
+      voicecore destroy --network --wait --yes
+      voicecore destroy --stage prod
+    """
+    from voicecore.commands import destroy as command
+
+    context = _context(ctx)
+    options = command.DestroyOptions(
+        project=project,
+        stage=stage,
+        network=network,
+        only_network=only_network,
+        wait=wait,
+        region=region,
+        profile=profile,
+        yes=yes,
+        json=json,
+    )
+    _boundary(context, lambda: command.run(context, options), json)
+
+
+@app.command()
+def logs(
+    ctx: typer.Context,
+    project: ProjectFolder = None,
+    stage: Stage = "dev",
+    follow: Annotated[
+        bool, typer.Option("--follow", "-f", help="Go on with what comes, until Ctrl-C.")
+    ] = False,
+    since: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TIME",
+            help="So long ago (90s, 10m, 3h, 2d), or a time (2026-11-22T14:00Z).  "
+            "[default: 1h; with --session 1d]",
+        ),
+    ] = None,
+    session: Annotated[
+        str, typer.Option(metavar="ID", help="Of one session; the beginning of its id will do.")
+    ] = "",
+    filter: Annotated[
+        str, typer.Option(metavar="TEXT", help="Lines with this in them, in whatever case.")
+    ] = "",
+    level: Annotated[
+        Level | None,
+        typer.Option(help="At least so weighty.  [default: the conversation, and warnings]"),
+    ] = None,
+    local: Annotated[
+        bool, typer.Option("--local", help="Of `voicecore dev` on this machine; asks AWS nothing.")
+    ] = False,
+    live: Annotated[
+        bool,
+        typer.Option(
+            "--live",
+            help="What comes, a second after it is written: Live Tail, paid by the minute.",
+        ),
+    ] = False,
+    region: Region = None,
+    profile: Profile = None,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object a line.")] = False,
+) -> None:
+    """Read what the agent says of itself: who said what, how fast, what went wrong.
+
+    Times are this machine's; with --json they are UTC. When there is nothing, it says why.
+
+    \b
+    Examples:
+      voicecore logs
+      voicecore logs --follow --stage prod
+      voicecore logs --session 3f9c2a71 --level debug
+      voicecore logs --since 2d --level error --json | jq .event.message
+      voicecore logs --local
+    """
+    from voicecore.commands import logs as command
+
+    context = _context(ctx)
+    options = command.LogsOptions(
+        project=project,
+        stage=stage,
+        region=region,
+        profile=profile,
+        follow=follow,
+        live=live,
+        local=local,
+        since=since,
+        session=session,
+        filter=filter,
+        level=level or "",
+        json=json,
+    )
+    _boundary(context, lambda: command.run(context, options), json)
+
+
+@app.command()
+def status(
+    ctx: typer.Context,
+    project: ProjectFolder = None,
+    stage: Annotated[
+        str | None,
+        typer.Option("--stage", "-s", metavar="NAME", help="Only this stage.  [default: all]"),
+    ] = None,
+    all: Annotated[
+        bool,
+        typer.Option("--all", help="Every voicecore project of the account, in every region."),
+    ] = False,
+    drift: Annotated[
+        bool,
+        typer.Option("--drift", help="Let CloudFormation compare all that it made; takes a while."),
+    ] = False,
+    region: Region = None,
+    profile: Profile = None,
+    json: Json = False,
+) -> None:
+    """Show what there is of the project in AWS: how it is, what it runs, what it has cost.
+
+    Costs are reckoned by list prices from what stands and what AgentCore measured; models and
+    traffic are on AWS's bill only.
+
+    \b
+    Examples:
+      voicecore status
+      voicecore status --stage prod --drift
+      voicecore status --all
+      voicecore status --json | jq '.stages[].runtime.status'
+    """
+    from voicecore.commands import status as command
+
+    context = _context(ctx)
+    options = command.StatusOptions(
+        project=project,
+        stage=stage,
+        region=region,
+        profile=profile,
+        all=all,
+        drift=drift,
+        json=json,
+    )
     _boundary(context, lambda: command.run(context, options), json)

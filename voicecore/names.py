@@ -13,7 +13,24 @@ STAGE_LIMIT = 8
 NAME_LIMIT = 30
 """Longest project name, in characters: what is left of the tightest AWS limit below."""
 
+DEFAULT_STAGE = "dev"
+"""The stage that a command means when none is said; every project has it."""
+
+SHARED = "shared"
+"""The value of the stage tag on what all stages of a project share."""
+
+TAG_PROJECT = "voicecore:project"
+TAG_STAGE = "voicecore:stage"
+TAG_VERSION = "voicecore:version"
+"""Keys of the tags on everything that voicecore makes; the version is voicecore's own."""
+
 _NAME = re.compile(r"[a-z]([a-z0-9]|-(?!-))*[a-z0-9]")
+
+# No hyphens, so that a stack's name can be told apart into project and stage.
+_STAGE = re.compile(r"[a-z][a-z0-9]*")
+
+# What would be mistaken for something that all stages share, or for the runtime on this machine.
+_NO_STAGES = ("network", "images", "builder", SHARED, "local")
 
 # Device names that Windows reserves in every folder, with any extension.
 _RESERVED = {"con", "prn", "aux", "nul"} | {f"{d}{n}" for d in ("com", "lpt") for n in range(10)}
@@ -32,6 +49,31 @@ def repository_for(name: str) -> str:
 def stack_name_for(name: str, stage: str) -> str:
     """The CloudFormation stack of one stage."""
     return f"voicecore-{name}-{stage}"
+
+
+def network_stack_name_for(name: str) -> str:
+    """The CloudFormation stack of the network that the stages of one region share."""
+    return f"voicecore-{name}-network"
+
+
+def images_stack_name_for(name: str) -> str:
+    """The CloudFormation stack of the image repository that the stages of one region share."""
+    return f"voicecore-{name}-images"
+
+
+def endpoint_name_for(stage: str) -> str:
+    """The runtime endpoint that callers of a stage use."""
+    return stage
+
+
+def log_group_for(runtime_id: str, endpoint: str) -> str:
+    """The log group of one endpoint, as AgentCore names it (observability-configure)."""
+    return f"/aws/bedrock-agentcore/runtimes/{runtime_id}-{endpoint}"
+
+
+def secret_name_for(name: str, stage: str) -> str:
+    """The secret that holds the keys of other providers' services."""
+    return f"voicecore/{name}/{stage}"
 
 
 def role_name_for(name: str, stage: str, region: str) -> str:
@@ -120,8 +162,14 @@ _LIMITS = (
     # Kinesis Video Streams API, CreateSignalingChannel: ChannelName, 1..256.
     _Limit(
         "KVS signalling channel",
-        lambda name: channel_name_for(name, _LONGEST_STAGE, 99),
+        lambda name: channel_name_for(name, _LONGEST_STAGE, 999),
         re.compile(r"[a-zA-Z0-9_.-]{1,256}"),
+    ),
+    # Secrets Manager API Reference, CreateSecret: Name, 1..512.
+    _Limit(
+        "secret",
+        lambda name: secret_name_for(name, _LONGEST_STAGE),
+        re.compile(r"[a-zA-Z0-9/_+=.@-]{1,512}"),
     ),
 )
 
@@ -144,6 +192,17 @@ def mistakes_in(name: str) -> list[str]:
         for limit in _LIMITS
         if not limit.pattern.fullmatch(limit.derive(name))
     ]
+
+
+def stage_mistakes_in(stage: str) -> list[str]:
+    """Why `stage` cannot name a stage; empty if it can."""
+    if len(stage) > STAGE_LIMIT:
+        return [f"it has {len(stage)} characters; at most {STAGE_LIMIT} fit AWS's names"]
+    if not _STAGE.fullmatch(stage):
+        return ["it must be a-z and 0-9, starting with a letter"]
+    if stage in _NO_STAGES:
+        return ["voicecore needs that word itself; call it otherwise"]
+    return []
 
 
 def suggestion_for(name: str) -> str | None:

@@ -77,6 +77,18 @@ class Output:
         """Print one JSON line of a stream of events, for programs."""
         self.data(json.dumps(event, ensure_ascii=False))
 
+    def record(self, line: Line) -> None:
+        """Print a line of what the command was asked for, styled where a person reads it."""
+        if not self._stdout.isatty():
+            self.data("".join(span.text for span in line))
+            return
+        from rich.console import Console
+        from rich.text import Text
+
+        # Made anew each time, so that it knows of a window that was resized.
+        console = Console(file=self._stdout, highlight=False, soft_wrap=True)
+        console.print(Text.assemble(*((span.text, span.style) for span in line)))
+
     def say(self, text: str = "", style: str = "") -> None:
         """Tell the person something."""
         self.console.print(text, style=style or None, markup=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from voicecore import regions
@@ -14,6 +15,10 @@ class Service:
     name: str
     title: str
     regions: tuple[str, ...] = regions.AGENTCORE
+    key: str = ""
+    """The environment variable that holds its key; empty for AWS's own, which need none."""
+    tcp_ports: tuple[int, ...] = (443,)
+    """TCP ports that the agent reaches it by."""
 
 
 @dataclass(frozen=True)
@@ -51,13 +56,19 @@ PIPELINES = {
             python=">=3.11",
             stages={
                 "stt": (
-                    Service("transcribe", "Amazon Transcribe", regions.TRANSCRIBE_STREAMING),
-                    Service("deepgram", "Deepgram"),
+                    Service(
+                        "transcribe",
+                        "Amazon Transcribe",
+                        regions.TRANSCRIBE_STREAMING,
+                        # Its WebSocket, which Pipecat uses (Transcribe guide, websocket-med).
+                        tcp_ports=(443, 8443),
+                    ),
+                    Service("deepgram", "Deepgram", key="DEEPGRAM_API_KEY"),
                 ),
                 "llm": (Service("nova-lite", "Amazon Nova 2 Lite"),),
                 "tts": (
                     Service("polly", "Amazon Polly", regions.POLLY),
-                    Service("cartesia", "Cartesia"),
+                    Service("cartesia", "Cartesia", key="CARTESIA_API_KEY"),
                 ),
             },
         ),
@@ -90,13 +101,18 @@ def services_of(pipeline: Pipeline, chosen: dict[str, str]) -> dict[str, str]:
     }
 
 
-def regions_of(pipeline: Pipeline, services: dict[str, str]) -> tuple[str, ...]:
-    """The AgentCore regions in which every AWS service of this pipeline is offered."""
-    used = [pipeline.model] if pipeline.model else []
-    used += [
+def used_by(pipeline: Pipeline, services: Mapping[str, str]) -> tuple[Service, ...]:
+    """Every service that an agent with this pipeline calls."""
+    chosen = [
         option
         for stage, options in pipeline.stages.items()
         for option in options
         if option.name == services.get(stage)
     ]
+    return (pipeline.model, *chosen) if pipeline.model else tuple(chosen)
+
+
+def regions_of(pipeline: Pipeline, services: Mapping[str, str]) -> tuple[str, ...]:
+    """The AgentCore regions in which every AWS service of this pipeline is offered."""
+    used = used_by(pipeline, services)
     return tuple(r for r in regions.AGENTCORE if all(r in service.regions for service in used))

@@ -5,16 +5,66 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import accumulate
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
-from voicecore import names, regions
+from voicecore import names
 from voicecore.errors import ExitCode, VoicecoreError
-from voicecore.pipelines import PIPELINES, Pipeline, regions_of, services_of
+from voicecore.pipelines import PIPELINES, services_of
+from voicecore.settings import (
+    IDLE_TIMEOUT,
+    LOG_RETENTION_DAYS,
+    MAX_LIFETIME,
+    PUBLIC,
+    TURN_SOURCES,
+    Mistake,
+    did_you_mean,
+    mistakes_in,
+    network_for,
+    one_of,
+)
 from voicecore.transports import TRANSPORTS
 
 FILE = "voicecore.toml"
+
+
+@dataclass(frozen=True)
+class Vpc:
+    """The network that a deployed agent stands in: one of the user's, or how ours is made."""
+
+    subnets: tuple[str, ...] = ()
+    """Ids of the user's own private subnets; empty: voicecore makes a VPC."""
+    security_groups: tuple[str, ...] = ()
+    ha: bool = False
+    """A NAT gateway for each zone, so that losing one zone cuts off no calls."""
+
+    @property
+    def given(self) -> bool:
+        """Whether the network is the user's."""
+        return bool(self.subnets)
+
+
+@dataclass(frozen=True)
+class Turn:
+    """Where TURN credentials come from, and for how many calls at once."""
+
+    source: str = TURN_SOURCES[0]
+    peak_calls: int = 10
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One deployment of the project, as `dev` or `prod`. Times are seconds."""
+
+    name: str
+    region: str
+    account: str | None = None
+    """The only account that it may be deployed to; None: any."""
+    idle_timeout: int = IDLE_TIMEOUT
+    max_lifetime: int = MAX_LIFETIME
+    log_retention_days: int = LOG_RETENTION_DAYS
 
 
 @dataclass(frozen=True)
@@ -27,6 +77,22 @@ class Project:
     pipeline: str
     region: str
     services: dict[str, str]
+    network: str = PUBLIC
+    vpc: Vpc = Vpc()
+    turn: Turn = Turn()
+    stages: dict[str, Stage] = field(default_factory=dict[str, Stage])
+
+    def stage(self, name: str = names.DEFAULT_STAGE) -> Stage:
+        """The stage of that name. Raises BadProject if voicecore.toml has none."""
+        stage = self.stages.get(name)
+        if stage is None:
+            known = tuple(self.stages)
+            raise BadProject(
+                f"{self.root / FILE} has no stage {name!r}"
+                f"{did_you_mean(name, known) or one_of(known)}.",
+                f"To add it, write this at the end of {FILE}:  [stages.{name}]",
+            )
+        return stage
 
     @property
     def agent(self) -> Path:
@@ -42,14 +108,6 @@ class Project:
     def local(self) -> Path:
         """The folder of what runs here leave behind: state and logs; never committed."""
         return self.root / ".voicecore"
-
-
-@dataclass(frozen=True)
-class Mistake:
-    """One thing wrong with an answer, and the key it was the answer to."""
-
-    key: str
-    message: str
 
 
 class BadProject(VoicecoreError):
@@ -82,101 +140,42 @@ def load_project(root: Path) -> Project:
     if mistakes:
         raise BadProject(_report(path, text, mistakes))
     pipeline = PIPELINES[answers["pipeline"]]
+    transports = tuple(answers["transports"])
+    vpc: dict[str, Any] = answers.get("vpc", {})
     return Project(
         root=root.absolute(),  # tools that run in a folder of it are told of its files
         name=answers["name"],
-        transports=tuple(answers["transports"]),
+        transports=transports,
         pipeline=pipeline.name,
         region=answers["region"],
         services=services_of(pipeline, answers.get("services", {})),
+        network=answers.get("network") or network_for([TRANSPORTS[t] for t in transports], vpc),
+        vpc=Vpc(
+            subnets=tuple(vpc.get("subnets", ())),
+            security_groups=tuple(vpc.get("security_groups", ())),
+            ha=vpc.get("ha", False),
+        ),
+        turn=Turn(**answers.get("turn", {})),
+        stages=dict(_stages(answers)),
     )
 
 
-def mistakes_in(answers: dict[str, Any]) -> Iterator[Mistake]:
-    """Everything wrong with the answers of a voicecore.toml, or of `voicecore init`."""
-    known = ("name", "transports", "pipeline", "region", "services", "voicecore")
-    for key in answers:
-        if key not in known:
-            yield Mistake(key, f"is no setting{_did_you_mean(key, known)}")
-    for key in ("name", "transports", "pipeline", "region"):
-        if key not in answers:
-            yield Mistake(key, "is missing")
-
-    name = answers.get("name", "")
-    if not isinstance(name, str):
-        yield Mistake("name", "must be a string")
-    elif "name" in answers:
-        for mistake in names.mistakes_in(name):
-            yield Mistake("name", f"{name!r}: {mistake}")
-
-    yield from _transport_mistakes(answers.get("transports", ["websocket"]))
-
-    pipeline = answers.get("pipeline")
-    if pipeline is not None and pipeline not in tuple(PIPELINES):
-        yield _unknown("pipeline", pipeline, tuple(PIPELINES))
-
-    services = answers.get("services", {})
-    if not isinstance(services, dict):
-        yield Mistake("services", "must be a table")
-        services = {}
-    chosen = cast("dict[str, Any]", services)
-    record = PIPELINES.get(pipeline) if isinstance(pipeline, str) else None
-    if record:
-        yield from _service_mistakes(record, chosen)
-    if "region" in answers:
-        yield from _region_mistakes(answers["region"], record, chosen)
-
-
-def _transport_mistakes(transports: object) -> Iterator[Mistake]:
-    if not isinstance(transports, list) or not transports:
-        yield Mistake("transports", 'must be a list with at least one name, as ["websocket"]')
-        return
-    chosen = cast("list[object]", transports)
-    for transport in chosen:
-        if transport not in tuple(TRANSPORTS):
-            yield _unknown("transports", transport, tuple(TRANSPORTS))
-    if len(set(map(str, chosen))) < len(chosen):
-        yield Mistake("transports", "names one transport twice")
-
-
-def _service_mistakes(pipeline: Pipeline, services: dict[str, Any]) -> Iterator[Mistake]:
-    for stage, service in services.items():
-        if stage not in pipeline.stages:
-            stages = ", ".join(pipeline.stages) or "none"
-            yield Mistake(
-                stage, f"is no stage to choose in pipeline {pipeline.name!r} (it has: {stages})"
-            )
-        elif service not in (options := tuple(o.name for o in pipeline.stages[stage])):
-            yield _unknown(stage, service, options)
-
-
-def _region_mistakes(
-    region: object, pipeline: Pipeline | None, services: dict[str, Any]
-) -> Iterator[Mistake]:
-    if region not in regions.AGENTCORE:
-        yield Mistake(
-            "region",
-            f"{region!r} is no region of AgentCore Runtime"
-            f"{_did_you_mean(str(region), regions.AGENTCORE) or _one_of(regions.AGENTCORE)}",
+def _stages(answers: dict[str, Any]) -> Iterator[tuple[str, Stage]]:
+    listed: dict[str, dict[str, Any]] = {names.DEFAULT_STAGE: {}, **answers.get("stages", {})}
+    for name, own in listed.items():
+        lifetime = own.get("max_lifetime", MAX_LIFETIME)
+        yield (
+            name,
+            Stage(
+                name,
+                region=own.get("region", answers["region"]),
+                account=own.get("account", answers.get("account")),
+                # As AWS does it: a life shorter than the default idle time shortens that, too.
+                idle_timeout=own.get("idle_timeout", min(IDLE_TIMEOUT, lifetime)),
+                max_lifetime=lifetime,
+                log_retention_days=own.get("log_retention_days", LOG_RETENTION_DAYS),
+            ),
         )
-    elif pipeline and region not in (good := regions_of(pipeline, services_of(pipeline, services))):
-        yield Mistake(
-            "region", f"{region!r} lacks a model of pipeline {pipeline.name!r}{_one_of(good)}"
-        )
-
-
-def _unknown(key: str, value: object, choices: tuple[str, ...]) -> Mistake:
-    hint = _did_you_mean(str(value), choices) or _one_of(choices)
-    return Mistake(key, f"{value!r} is unknown{hint}")
-
-
-def _did_you_mean(word: str, choices: tuple[str, ...]) -> str:
-    match = regions.closest(word, choices)
-    return f"; did you mean {match!r}?" if match else ""
-
-
-def _one_of(choices: tuple[str, ...]) -> str:
-    return f"; choose from {', '.join(choices)}"
 
 
 def _report(path: Path, text: str, mistakes: list[Mistake]) -> str:
@@ -186,9 +185,33 @@ def _report(path: Path, text: str, mistakes: list[Mistake]) -> str:
 
 
 def _place(text: str, key: str) -> str:
-    # tomllib keeps no positions, so the line is looked up: keys are unique in this file.
-    pattern = re.compile(rf"^\s*(\[\s*)?[\"']?{re.escape(key)}[\"']?\s*(\]|=)")
+    """Where in the file the mistake is; the end, if the key is not there at all."""
+    lines = _lines(text)
+    # Of "stages.prod.region" what is written: itself, or the table that it is missing from.
+    for path in reversed(list(accumulate(key.split("."), "{}.{}".format))):
+        if path in lines:
+            return f"line {lines[path]}"
+    number = lines.get(f"services.{key}")  # a stage of the pipeline, as init's flags name it
+    return f"line {number}" if number else "end"
+
+
+# tomllib keeps no positions, so they are looked up: a table's header, or a key that is set.
+_HEADER = re.compile(r"\s*\[([^\[\]=]+)\]")
+_SETTING = re.compile(r"\s*([\w.\"' -]+?)\s*=")
+
+
+def _lines(text: str) -> dict[str, int]:
+    """The number of the line in which each table begins and each key is set, by dotted path."""
+    table = ""
+    found: dict[str, int] = {}
     for number, line in enumerate(text.splitlines(), start=1):
-        if pattern.match(line):
-            return f"line {number}"
-    return "end"
+        if header := _HEADER.match(line):
+            table = _path(header[1])
+            found.setdefault(table, number)
+        elif setting := _SETTING.match(line):
+            found.setdefault(f"{table}.{_path(setting[1])}".lstrip("."), number)
+    return found
+
+
+def _path(written: str) -> str:
+    return ".".join(part.strip().strip("\"'") for part in written.split("."))

@@ -24,14 +24,27 @@ TRANSCRIBE_STREAMING = tuple(
 )
 POLLY = tuple(region for region in AGENTCORE if region not in ("eu-south-1", "ap-south-2"))
 
+# Kinesis Video Streams availability page (WebRTC), cut down to AgentCore's regions.
+KVS = tuple(
+    region
+    for region in AGENTCORE
+    if region
+    not in (
+        "us-west-1", "eu-south-1", "eu-north-1", "ap-south-2", "ap-southeast-7", "us-gov-west-1",
+    )
+)  # fmt: skip
+
 # Nova 2 Lite is offered through inference profiles only; these regions have no
 # geographic one (Amazon Nova 2 User Guide, model availability).
 _GLOBAL_PROFILE_ONLY = ("eu-west-2", "ap-south-1", "ap-south-2", "sa-east-1")
 
 DEFAULT = "us-east-1"
 
+NOVA_SONIC_MODEL = "amazon.nova-2-sonic-v1:0"
+NOVA_LITE_MODEL = "amazon.nova-2-lite-v1:0"
 
-def inference_profile_for(region: str, model: str = "amazon.nova-2-lite-v1:0") -> str:
+
+def inference_profile_for(region: str, model: str = NOVA_LITE_MODEL) -> str:
     """The cross-region inference profile of `model` that a runtime in `region` may call.
 
     A prefix of another geography is refused as "model identifier is invalid".

@@ -20,6 +20,12 @@ class Transport:
     best_for: str
     pipecat_extras: tuple[str, ...]
     """Extras of pipecat-ai that the agent needs for this transport."""
+    turn: bool = False
+    """Whether caller and agent meet at a TURN relay, whose credentials the project hands out."""
+    udp_ports: tuple[tuple[int, int], ...] = ()
+    """UDP ports that the agent must reach: ranges, first and last; none where all is TCP."""
+    not_public: str = ""
+    """Why AgentCore's PUBLIC network cannot carry it; empty where it can."""
 
 
 TRANSPORTS = {

@@ -39,6 +39,7 @@ CONVERSATION = [
     logged("tool_call", turn=2, name="opening_hours", arguments={"day": "sunday"}, ms=1.2),
     logged("agent_said", turn=2, text="On Sunday we are", interrupted=True),
     logged("user_said", turn=3),
+    logged("ready", seconds=3.21, peak_mb=251),
     logged("log", level="WARNING", message="the disk is nearly full", logger="os"),
     logged("session_ended", reason="client disconnected", seconds=42.4, turns=3),
     "Traceback (most recent call last):",

@@ -74,7 +74,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def world(lab: Registries, root: Path) -> World:
-    lab.ecr.repositories.add("agent")
+    lab.ecr.repositories |= {"agent", "elsewhere"}
     made = World(lab, root)
     made.edit()
     return made
@@ -181,4 +181,24 @@ def test_ctrl_c_ends_a_push_and_the_next_one_goes_on(world: World) -> None:
     store = world.root.parent / "cache"
     assert not [
         path for path in store.rglob("*") if "unfinished" in path.name or "work-" in path.name
+    ]
+
+
+def test_what_another_run_has_pushed_meanwhile_is_found_where_tags_do_not_move(
+    world: World,
+) -> None:
+    made = world.build(repository="elsewhere")
+    world.lab.ecr.immutable = True
+    world.lab.gate.journal.clear()
+    world.lab.gate.faults.append(Fault("PUT", "/manifests/", times=1, status=503))
+    with world.start() as process:
+        while not world.lab.gate.journal.find("PUT", "/manifests/"):
+            time.sleep(0.01)
+        world.lab.private.put_manifest("agent", made["tag"], "elsewhere")
+        out, err = process.communicate()
+    assert process.returncode == 0, err + out
+    assert json.loads(out)["digest"] == made["digest"]
+    assert [asked.status for asked in world.lab.gate.journal.find("PUT", "/manifests/")] == [
+        503,
+        400,
     ]

@@ -40,6 +40,52 @@ def test_agentcore_gets_no_hyphens() -> None:
     assert names.runtime_name_for("support-line", "dev") == "support_line_dev"
 
 
+def test_stacks_of_different_projects_and_stages_never_meet() -> None:
+    projects = ("a-b", "a-b-dev", "a-b-network", "a-b-images")
+    made = [
+        stack
+        for name in projects
+        for stack in (
+            names.network_stack_name_for(name),
+            names.images_stack_name_for(name),
+            *(names.stack_name_for(name, stage) for stage in ("dev", "prod")),
+        )
+    ]
+    assert len(set(made)) == len(made)
+
+
+@pytest.mark.parametrize("stage", ["dev", "prod", "test2", "x", "a" * names.STAGE_LIMIT])
+def test_stages(stage: str) -> None:
+    assert names.stage_mistakes_in(stage) == []
+
+
+@pytest.mark.parametrize(
+    "stage",
+    [
+        "",
+        "Dev",
+        "pre-prod",
+        "2nd",
+        "a_b",
+        "network",
+        "images",
+        "builder",
+        "shared",
+        "local",
+        "a" * 9,
+    ],
+)
+def test_stages_that_cannot_be(stage: str) -> None:
+    assert names.stage_mistakes_in(stage)
+
+
+def test_logs_are_where_agentcore_puts_them() -> None:
+    assert (
+        names.log_group_for("support_line_dev-Ab12345678", "DEFAULT")
+        == "/aws/bedrock-agentcore/runtimes/support_line_dev-Ab12345678-DEFAULT"
+    )
+
+
 def test_the_longest_name_still_fits_a_bucket_and_a_role_of_the_longest_region() -> None:
     longest = "a" * names.NAME_LIMIT
     region = max(regions.AGENTCORE, key=len)

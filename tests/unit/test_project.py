@@ -3,7 +3,16 @@ from pathlib import Path
 import pytest
 
 from voicecore.errors import ExitCode
-from voicecore.project import BadProject, Project, load_project
+from voicecore.project import (
+    BadProject,
+    Project,
+    Stage,
+    Turn,
+    Vpc,
+    load_project,
+)
+from voicecore.settings import mistakes_in, network_for, network_mistakes
+from voicecore.transports import TRANSPORTS, Transport
 
 GOOD = """\
 name = "support-line"
@@ -30,6 +39,8 @@ def test_a_good_project_is_read(tmp_path: Path) -> None:
         pipeline="cascade",
         region="us-east-1",
         services={"stt": "deepgram", "llm": "nova-lite", "tts": "polly"},
+        network="public",
+        stages={"dev": Stage("dev", "us-east-1")},
     )
 
 
@@ -39,6 +50,120 @@ def test_its_root_is_the_same_from_everywhere(
     written(tmp_path, GOOD)
     monkeypatch.chdir(tmp_path.parent)
     assert load_project(Path(tmp_path.name)).root == tmp_path
+
+
+SETTINGS = """
+account = "123456789012"
+network = "vpc"
+
+[vpc]
+ha = true
+
+[turn]
+peak_calls = 200
+
+[stages.dev]
+max_lifetime = 600
+
+[stages.prod]
+region = "eu-west-1"
+account = "210987654321"
+idle_timeout = 120
+max_lifetime = 3600
+log_retention_days = 90
+"""
+
+
+def test_how_it_is_deployed_is_read(tmp_path: Path) -> None:
+    head, services = GOOD.split("\n\n")
+    project = load_project(written(tmp_path, f"{head}\n{SETTINGS}\n{services}"))
+    assert (project.network, project.vpc) == ("vpc", Vpc(ha=True))
+    assert project.turn == Turn("kvs", 200)
+    assert list(project.stages) == ["dev", "prod"]
+    # A life shorter than the default idle time shortens that, as AWS does it.
+    assert project.stage() == Stage("dev", "us-east-1", "123456789012", 600, 600)
+    assert project.stage("prod") == Stage("prod", "eu-west-1", "210987654321", 120, 3600, 90)
+
+
+def test_given_subnets_mean_a_vpc(tmp_path: Path) -> None:
+    vpc = """
+[vpc]
+subnets = ["subnet-0123456789abcdef0"]
+security_groups = ["sg-0123456789abcdef0"]
+"""
+    project = load_project(written(tmp_path, GOOD + vpc))
+    assert project.network == "vpc"
+    assert project.vpc.given
+
+
+def test_a_stage_that_is_not_listed_is_not_made_up(tmp_path: Path) -> None:
+    project = load_project(written(tmp_path, f"{GOOD}[stages.prod]\n"))
+    assert project.stage("prod") == Stage("prod", "us-east-1")
+    with pytest.raises(BadProject, match="no stage 'prd'; did you mean 'prod'") as raised:
+        project.stage("prd")
+    assert "[stages.prd]" in (raised.value.hint or "")
+
+
+def test_a_network_that_cannot_carry_a_transport_is_refused_with_the_reason() -> None:
+    webrtc = Transport("webrtc", "", "", "", "", "", (), not_public="AgentCore blocks UDP there")
+    assert network_for([TRANSPORTS["websocket"]], {}) == "public"
+    assert network_for([TRANSPORTS["websocket"], webrtc], {}) == "vpc"
+    assert not list(network_mistakes({"network": "vpc"}, [webrtc]))
+    (mistake,) = network_mistakes({"network": "public"}, [webrtc])
+    assert mistake.key == "network"
+    assert mistake.message == "'public' cannot carry 'webrtc': AgentCore blocks UDP there"
+
+
+def test_mistakes_in_settings_are_told_with_their_lines(tmp_path: Path) -> None:
+    text = GOOD.replace(
+        "[services]",
+        """\
+account = 123456789012
+network = "privat"
+
+[vpc]
+subnets = ["subnet-1", "vpc-0123456789abcdef0"]
+ha = true
+zones = 2
+
+[turn]
+source = "kvz"
+peak_calls = 0
+
+[ stages . "prod" ]
+region = "eu-wst-1"
+idle_timeout = 7200
+max_lifetime = 3600
+log_retention_days = 31
+memory = 2
+
+[stages.network]
+
+[services]""",
+    )
+    with pytest.raises(BadProject) as raised:
+        load_project(written(tmp_path, text))
+    assert raised.value.message.splitlines()[1:] == [
+        '  line 7   account: must be 12 digits in quotes, as "123456789012"',
+        "  line 8   network: 'privat' is unknown; choose from vpc, public",
+        "  line 13  vpc.zones: is no setting; choose from subnets, security_groups, ha",
+        "  line 11  vpc.subnets: 'subnet-1' is no id; one looks like 'subnet-0123456789abcdef0'",
+        "  line 11  vpc.subnets: 'vpc-0123456789abcdef0' is no id; "
+        "one looks like 'subnet-0123456789abcdef0'",
+        "  line 11  vpc.subnets: needs security_groups with it, in the same VPC",
+        "  line 12  vpc.ha: is about the network that voicecore makes, and subnets are yours",
+        "  line 16  turn.source: 'kvz' is unknown; did you mean 'kvs'?",
+        "  line 17  turn.peak_calls: must be a whole number from 1 to 2500",
+        "  line 24  stages.prod.memory: is no setting; choose from region, account, "
+        "idle_timeout, max_lifetime, log_retention_days",
+        "  line 20  stages.prod.region: 'eu-wst-1' is no region of AgentCore Runtime; "
+        "did you mean 'eu-west-1'?",
+        "  line 21  stages.prod.idle_timeout: is longer than max_lifetime",
+        "  line 23  stages.prod.log_retention_days: 31 is not one of CloudWatch's: 1, 3, 5, 7, "
+        "14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, "
+        "3653",
+        "  line 26  stages.network: 'network': voicecore needs that word itself; call it otherwise",
+    ]
 
 
 def test_all_mistakes_are_told_at_once_with_their_lines(tmp_path: Path) -> None:
@@ -80,6 +205,20 @@ vad = "silero"
         (GOOD.replace('"cascade"', '["cascade"]'), "pipeline: ['cascade'] is unknown"),
         (GOOD.replace('"us-east-1"', '"eu-north-1"').replace("deepgram", "transcribe"),
          "'eu-north-1' lacks a model of pipeline 'cascade'"),
+        (GOOD + "[stages]\nprod = 1\n", "line 10  stages.prod: must be a table: [stages.prod]"),
+        (GOOD + "[stages.pre-prod]\n", "line 9   stages.pre-prod: 'pre-prod': it must be a-z"),
+        (GOOD + "[stages.production]\n", "it has 10 characters; at most 8 fit AWS's names"),
+        (GOOD + "[stages.prod]\nidle_timeout = true\n", "a whole number from 60 to 28800 s"),
+        (GOOD + "[stages.prod]\nmax_lifetime = 59\n", "a whole number from 60 to 28800 s"),
+        (GOOD + '[stages.prod]\nregion = "eu-south-1"\n[turn]\nx = 1\n', "2 mistakes"),
+        (GOOD + '[stages.prod]\naccount = "1"\n', "line 10  stages.prod.account: must be 12"),
+        (GOOD.replace("[services]", "stages = 1\nvpc = 2\nturn = 3\n[services]"), "3 mistakes"),
+        (GOOD + "[vpc]\nsubnets = []\n", "vpc.subnets: must be a list of 1 to 16 ids"),
+        (GOOD + '[vpc]\nsecurity_groups = ["sg-12345678"]\n', "needs subnets with it"),
+        (GOOD + '[vpc]\nha = "yes"\n', "vpc.ha: must be true or false"),
+        (GOOD.replace("[services]", 'network = "public"\n[vpc]\nha = true\n[services]'),
+         'vpc: is used only with network = "vpc"'),
+        (GOOD.replace("[services]", 'vpc.hx = true\n[services]'), "line 7   vpc.hx: is no setting"),
     ],
 )  # fmt: skip
 def test_mistakes(tmp_path: Path, text: str, told: str) -> None:
@@ -92,3 +231,31 @@ def test_a_folder_without_a_project_says_how_to_make_one(tmp_path: Path) -> None
     with pytest.raises(BadProject) as raised:
         load_project(tmp_path)
     assert "voicecore init" in (raised.value.hint or "")
+
+
+ODD = [True, 0, -1, 30.0, "", "x", [], [1], ["x", "x"], {}, {"x": 1}, [{}]]
+KEYS = [
+    "name", "transports", "pipeline", "region", "services", "services.stt", "account", "network",
+    "vpc", "vpc.subnets", "vpc.security_groups", "vpc.ha", "turn", "turn.source",
+    "turn.peak_calls", "stages", "stages.prod", "stages.prod.region", "stages.prod.account",
+    "stages.prod.idle_timeout", "stages.prod.max_lifetime", "stages.prod.log_retention_days",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("key", KEYS)
+@pytest.mark.parametrize("value", ODD, ids=repr)
+def test_whatever_is_written_is_read_or_refused_at_its_key(key: str, value: object) -> None:
+    answers: dict = {
+        "name": "a-b", "transports": ["websocket"], "pipeline": "cascade", "region": "us-east-1",
+    }  # fmt: skip
+    *tables, last = key.split(".")
+    table = answers
+    for name in tables:
+        table = table.setdefault(name, {})
+    table[last] = value
+    told = list(mistakes_in(answers))
+    harmless = value == {} and last in ("services", "vpc", "turn", "stages", "prod")
+    harmless |= key == "vpc.ha" and value is True
+    assert bool(told) != harmless
+    here = (tables or [key])[0]
+    assert all(m.key.startswith(here) or m.key in (last, "x") for m in told)

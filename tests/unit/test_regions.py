@@ -1,7 +1,7 @@
 import pytest
 
 from voicecore import regions
-from voicecore.pipelines import PIPELINES, regions_of, services_of
+from voicecore.pipelines import PIPELINES, regions_of, services_of, used_by
 
 
 @pytest.mark.parametrize(
@@ -36,3 +36,17 @@ def test_a_pipeline_is_offered_where_all_its_services_are() -> None:
     assert "eu-north-1" not in regions_of(cascade, services_of(cascade, {}))
     assert "eu-north-1" in regions_of(cascade, services_of(cascade, {"stt": "deepgram"}))
     assert regions_of(PIPELINES["offline"], {}) == regions.AGENTCORE
+
+
+def test_turn_is_not_everywhere() -> None:
+    assert set(regions.AGENTCORE) - set(regions.KVS) == {
+        "us-west-1", "eu-south-1", "eu-north-1", "ap-south-2", "ap-southeast-7", "us-gov-west-1",
+    }  # fmt: skip
+
+
+def test_a_pipeline_calls_its_model_or_the_chosen_services() -> None:
+    assert [service.name for service in used_by(PIPELINES["nova-sonic"], {})] == ["nova-sonic"]
+    cascade = PIPELINES["cascade"]
+    chosen = used_by(cascade, services_of(cascade, {"tts": "cartesia"}))
+    assert [service.name for service in chosen] == ["transcribe", "nova-lite", "cartesia"]
+    assert [service.key for service in chosen] == ["", "", "CARTESIA_API_KEY"]

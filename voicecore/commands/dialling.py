@@ -10,9 +10,10 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from voicecore import names
 from voicecore.context import Context
 from voicecore.errors import ExitCode, VoicecoreError
-from voicecore.project import Project
+from voicecore.project import Project, Stage
 from voicecore.variables import dotenv_of, without_ours
 
 
@@ -23,10 +24,12 @@ class NoKey(VoicecoreError):
 class NotDeployed(VoicecoreError):
     """There is no agent in AWS to speak to, as far as anybody said."""
 
-    def __init__(self) -> None:
+    def __init__(self, project: Project, stage: Stage) -> None:
+        of_stage = "" if stage.name == names.DEFAULT_STAGE else f" --stage {stage.name}"
         super().__init__(
-            "No ARN of an AgentCore runtime is known for this project.",
-            "Name it:  voicecore talk --remote --arn arn:aws:bedrock-agentcore:…",
+            f"{project.name} · {stage.name} is not deployed to {stage.region}.",
+            f"Deploy it:  voicecore deploy{of_stage}\n"
+            "or name another:  voicecore talk --remote --arn arn:aws:bedrock-agentcore:…",
             ExitCode.NOT_DEPLOYED,
         )
 
@@ -47,6 +50,7 @@ class Target:
 
     key_variable: str
     remote: bool = False
+    stage: str = names.DEFAULT_STAGE
     arn: str | None = None
     url: str | None = None
 
@@ -68,7 +72,7 @@ async def dial(context: Context, project: Project | None, target: Target) -> Asy
     if target.url or project is None:
         yield Line(str(target.url), key, STREAM_SECONDS, str(target.url))
     elif target.remote:
-        async with _remote_server(context, project, target.arn) as url:
+        async with _remote_server(context, project, target) as url:
             yield Line(url, key, STREAM_SECONDS, f"{project.name} · AWS")
     else:
         async with _dev(context, project) as (url, stream_seconds):
@@ -148,9 +152,7 @@ def _not_started(lines: list[str], project: Project) -> AgentNotStarted:
 
 
 @asynccontextmanager
-async def _remote_server(
-    context: Context, project: Project, arn: str | None
-) -> AsyncGenerator[str]:
+async def _remote_server(context: Context, project: Project, target: Target) -> AsyncGenerator[str]:
     """The project's own session server, with this user's AWS credentials."""
     from voicecore.local import environment
     from voicecore.local.agent import free_port
@@ -158,9 +160,12 @@ async def _remote_server(
     from voicecore.local.session_server import SessionServer
 
     stored = dotenv_of(project.server)
-    arn = arn or context.env.get("AGENT_RUNTIME_ARN") or stored.get("AGENT_RUNTIME_ARN")
+    told = context.env.get("AGENT_RUNTIME_ARN") or stored.get("AGENT_RUNTIME_ARN")
+    # A server's own variable names the agent of one stage: the default one.
+    arn = target.arn or (told if target.stage == names.DEFAULT_STAGE else None)
     if not arn:
-        raise NotDeployed
+        with context.output.step("Looking for the agent in AWS"):
+            arn = await asyncio.to_thread(deployed_arn, project, target.stage)
     parts = arn.split(":")
     if len(parts) != 6 or parts[2] != "bedrock-agentcore":
         raise BadArn(
@@ -176,9 +181,26 @@ async def _remote_server(
             log = project.local / "logs" / "remote-server.log"
             guard = await stack.enter_async_context(Guard())
             server = await stack.enter_async_context(
-                SessionServer(project.server, env, free_port(7860), guard, log, _ignore)
+                SessionServer(project.server, env, free_port(), guard, log, _ignore)
             )
         yield server.url
+
+
+def deployed_arn(project: Project, stage_name: str = names.DEFAULT_STAGE) -> str:
+    """The ARN of the stage's runtime, as its stack tells it. Raises NotDeployed."""
+    from voicecore.cloud import session
+    from voicecore.cloud.cloudformation import CloudFormation
+
+    again = "voicecore talk --remote"
+    stage = project.stage(stage_name)
+    with session.refusals(again):
+        aws = session.connect(stage.region)
+        session.check_account(aws.identity, stage.account)
+        cloud = CloudFormation(aws.client("cloudformation"), again)
+        stack = cloud.find(names.stack_name_for(project.name, stage.name))
+    if stack is None or "RuntimeArn" not in stack.outputs:
+        raise NotDeployed(project, stage)
+    return stack.outputs["RuntimeArn"]
 
 
 def _ignore(lines: list[str]) -> None:

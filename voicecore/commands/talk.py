@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from voicecore import names
 from voicecore.commands.dialling import Target, dial
 from voicecore.context import Context
 from voicecore.errors import ExitCode, VoicecoreError
@@ -39,6 +40,7 @@ class TalkOptions:
     list_devices: bool = False
     no_aec: bool = False
     remote: bool = False
+    stage: str = names.DEFAULT_STAGE
     arn: str | None = None
     url: str | None = None
     api_key_env: str = "SESSION_API_KEY"
@@ -93,6 +95,8 @@ def _check(options: TalkOptions) -> None:
         raise BadFlags("--remote starts the project's own session server, --url names another.")
     if options.arn and not options.remote:
         raise BadFlags("--arn names an agent in AWS: add --remote.")
+    if options.stage != names.DEFAULT_STAGE and not options.remote:
+        raise BadFlags("--stage names an agent in AWS: add --remote.")
     if options.microphone and (options.text or options.input):
         raise BadFlags("--microphone has nothing to do beside --text or --input.")
 
@@ -125,7 +129,7 @@ async def _call(
     from voicecore.talk.show import Show
 
     equipment = _equipment(context, options, bool(clips))
-    target = Target(options.api_key_env, options.remote, options.arn, options.url)
+    target = Target(options.api_key_env, options.remote, options.stage, options.arn, options.url)
     by_microphone = not clips and not options.text
     async with AsyncExitStack() as stack:
         line = await stack.enter_async_context(dial(context, project, target))

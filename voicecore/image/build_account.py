@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,14 +38,39 @@ class Aws:
     codebuild: Any
 
 
-def remove(aws: Aws, project: str) -> list[str]:
-    """Take away what builds of `project` have made in this account and region; returns its names.
+@dataclass(frozen=True)
+class Leftover:
+    """Something that builds have left, and how it is taken away."""
 
-    What does not carry the project's tag is left alone. Raises AwsRefused.
+    title: str
+    remove: Callable[[], object]
+
+
+def leftovers(aws: Aws, project: str) -> list[Leftover]:
+    """What builds of `project` have made in this account and region, in the order of its removal.
+
+    What does not carry the project's tag is left out. Raises AwsRefused.
     """
     with explained():
-        steps = (_remove_project, _remove_log_group, _remove_role, _remove_bucket)
-        return [name for step in steps if (name := step(aws, project))]
+        steps = (_project, _log_group, _role, _bucket)
+        return [found for step in steps if (found := step(aws, project))]
+
+
+def take_away(found: Sequence[Leftover]) -> list[str]:
+    """Take it away; returns what was still there. Raises AwsRefused."""
+    gone: list[str] = []
+    with explained():
+        for leftover in found:
+            # Somebody else may be at it too.
+            with allowing("ResourceNotFoundException", "NoSuchEntity", "NoSuchBucket"):
+                leftover.remove()
+                gone.append(leftover.title)
+    return gone
+
+
+def remove(aws: Aws, project: str) -> list[str]:
+    """Take away what `leftovers` finds; returns what it was. Raises AwsRefused."""
+    return take_away(leftovers(aws, project))
 
 
 def is_role_too_new(said: str) -> bool:
@@ -149,53 +174,56 @@ def ensure_project(aws: Aws, project: str, role: str, pauses: Sequence[float]) -
             time.sleep(pause)
 
 
-def _remove_project(aws: Aws, project: str) -> str | None:
+def _project(aws: Aws, project: str) -> Leftover | None:
     name = names.builder_for(project)
     found = aws.codebuild.batch_get_projects(names=[name])["projects"]
     tags = {tag["key"]: tag["value"] for tag in (found[0].get("tags") or [] if found else [])}
     if not _is_ours(tags, project):
         return None
-    aws.codebuild.delete_project(name=name)
-    return f"CodeBuild project {name}"
+    return Leftover(f"CodeBuild project {name}", lambda: aws.codebuild.delete_project(name=name))
 
 
-def _remove_log_group(aws: Aws, project: str) -> str | None:
+def _log_group(aws: Aws, project: str) -> Leftover | None:
     group = names.builder_log_group_for(project)
     arn = f"arn:{aws.partition}:logs:{aws.region}:{aws.account}:log-group:{group}"
     with allowing("ResourceNotFoundException"):
-        if not _is_ours(aws.logs.list_tags_for_resource(resourceArn=arn)["tags"], project):
-            return None
-        aws.logs.delete_log_group(logGroupName=group)
-        return f"log group {group}"
+        if _is_ours(aws.logs.list_tags_for_resource(resourceArn=arn)["tags"], project):
+            return Leftover(
+                f"log group {group}", lambda: aws.logs.delete_log_group(logGroupName=group)
+            )
     return None
 
 
-def _remove_role(aws: Aws, project: str) -> str | None:
+def _role(aws: Aws, project: str) -> Leftover | None:
     role = names.builder_role_for(project, aws.region)
-    with allowing("NoSuchEntity"):
-        found = aws.iam.get_role(RoleName=role)["Role"]
-        if not _is_ours({tag["Key"]: tag["Value"] for tag in found.get("Tags", [])}, project):
-            return None
+
+    def remove() -> None:
         with allowing("NoSuchEntity"):
             aws.iam.delete_role_policy(RoleName=role, PolicyName=_POLICY)
         aws.iam.delete_role(RoleName=role)
-        return f"IAM role {role}"
+
+    with allowing("NoSuchEntity"):
+        found = aws.iam.get_role(RoleName=role)["Role"]
+        if _is_ours({tag["Key"]: tag["Value"] for tag in found.get("Tags", [])}, project):
+            return Leftover(f"IAM role {role}", remove)
     return None
 
 
-def _remove_bucket(aws: Aws, project: str) -> str | None:
+def _bucket(aws: Aws, project: str) -> Leftover | None:
     bucket = names.builder_bucket_for(project, aws.account, aws.region)
     mine = {"Bucket": bucket, "ExpectedBucketOwner": aws.account}
-    with allowing("NoSuchBucket", "NoSuchTagSet"):
-        tags = aws.s3.get_bucket_tagging(**mine)["TagSet"]
-        if not _is_ours({tag["Key"]: tag["Value"] for tag in tags}, project):
-            return None
+
+    def remove() -> None:
         for page in aws.s3.get_paginator("list_objects_v2").paginate(**mine):
             keys = [{"Key": entry["Key"]} for entry in page.get("Contents", [])]
             if keys:
                 aws.s3.delete_objects(**mine, Delete={"Objects": keys, "Quiet": True})
         aws.s3.delete_bucket(**mine)
-        return f"S3 bucket {bucket}"
+
+    with allowing("NoSuchBucket", "NoSuchTagSet"):
+        tags = aws.s3.get_bucket_tagging(**mine)["TagSet"]
+        if _is_ours({tag["Key"]: tag["Value"] for tag in tags}, project):
+            return Leftover(f"S3 bucket {bucket}", remove)
     return None
 
 

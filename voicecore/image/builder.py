@@ -8,9 +8,9 @@ import json
 import subprocess
 import tempfile
 import tomllib
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
@@ -27,6 +27,7 @@ from voicecore.image.oci import image_of
 from voicecore.image.push import push as push_by_engine
 from voicecore.image.recipe import ContextFile
 from voicecore.image.reference import Reference, parse_reference
+from voicecore.image.refusals import TagTaken
 from voicecore.image.registry import Repository
 from voicecore.image.secrets import require_none
 from voicecore.project import Project
@@ -97,7 +98,13 @@ def require_possible(builder: str | None, push: str | None, checks: bool) -> Non
         )
 
 
-def plan(project: Project, push: str | None, compiles: bool, env: Mapping[str, str]) -> Plan:
+def plan(
+    project: Project,
+    push: str | None,
+    compiles: bool,
+    env: Mapping[str, str],
+    profile: str | None = None,
+) -> Plan:
     """Decide what image `project` makes, and whether the repository `push` has it already.
 
     A package without a wheel is an error unless the builder `compiles`. Writes agent/uv.lock if
@@ -121,9 +128,7 @@ def plan(project: Project, push: str | None, compiles: bool, env: Mapping[str, s
     text = dockerfile.with_base(text, pinned.reference)
     files = recipe.with_content(found, recipe.DOCKERFILE, text)
     tag = recipe.fingerprint(files, pinned.digest)
-    target = parse_reference(f"{target.name}:{tag}") if target else None
-    logins = Logins()
-    return Plan(
+    made = Plan(
         project=project,
         dockerfile=text,
         base=pinned,
@@ -132,12 +137,19 @@ def plan(project: Project, push: str | None, compiles: bool, env: Mapping[str, s
         labels=recipe.labels(
             project.name, _version_of(agent), _revision_of(agent, env), pinned, tag
         ),
-        target=target,
-        there=asyncio.run(_digest_in(target, logins)) if target else "",
+        target=None,
+        there="",
         locked=locked,
         pins=named != pinned.reference,
-        logins=logins,
+        logins=Logins(profile),
     )
+    return aimed(made, target.name) if target else made
+
+
+def aimed(plan: Plan, repository: str) -> Plan:
+    """The plan with a repository to push to, which may have the image already."""
+    target = parse_reference(f"{repository}:{plan.tag}")
+    return replace(plan, target=target, there=asyncio.run(_digest_in(target, plan.logins)))
 
 
 def pin(plan: Plan) -> None:
@@ -290,6 +302,8 @@ class Wish:
     fresh: bool = False
     """Nothing that was kept of earlier builds is used."""
     check: bool = False
+    repository: Callable[[], str] | None = None
+    """Where to push, for who does not know it when the building begins."""
 
 
 def found(plan: Plan) -> Made:
@@ -313,12 +327,17 @@ def make_by_buildx(
         buildx.build(engine, order, env, tell)
     image = engine.inspect(plan.local, plan.tag, base_layers=len(plan.base.manifest["layers"]))
     checked = check(engine, plan.local, image, tell) if wish.check else None
-    if not plan.target:
+    plan = _aimed_late(plan, wish)
+    target = plan.target
+    if not target:
         return Made("buildx", image, plan.local, "", checked)
-    engine.tag(plan.local, plan.target.name, plan.target.tag)
-    source = plan.logins.of(plan.target.registry)
-    digest = push_by_engine(engine, image, plan.target, source, tell)
-    return Made("buildx", image, str(plan.target), digest, checked)
+
+    def push() -> str:
+        engine.tag(plan.local, target.name, target.tag)
+        source = plan.logins.of(target.registry)
+        return push_by_engine(engine, image, target, source, tell)
+
+    return Made("buildx", image, str(target), _pushed(plan, target, push), checked)
 
 
 def make_directly(
@@ -355,10 +374,29 @@ def make_directly(
     if wish.check and engine:
         asyncio.run(_load(made, plan, engine, tell))
         checked = check(engine, plan.local, made.image, tell)
-    if not plan.target:
+    plan = _aimed_late(plan, wish)
+    target = plan.target
+    if not target:
         return Made("direct", made.image, str(made.store), "", checked)
-    digest = asyncio.run(_push(made, plan, plan.target, tell))
-    return Made("direct", made.image, str(plan.target), digest, checked)
+    digest = _pushed(plan, target, lambda: asyncio.run(_push(made, plan, target, tell)))
+    return Made("direct", made.image, str(target), digest, checked)
+
+
+def _aimed_late(plan: Plan, wish: Wish) -> Plan:
+    return aimed(plan, wish.repository()) if wish.repository else plan
+
+
+def _pushed(plan: Plan, target: Reference, push: Callable[[], str]) -> str:
+    """The digest of what is pushed, or was by somebody else meanwhile."""
+    if plan.there:
+        return plan.there
+    try:
+        return push()
+    except TagTaken:
+        # Where tags do not move, the same image cannot be pushed twice at the same time.
+        if there := asyncio.run(_digest_in(target, plan.logins)):
+            return there
+        raise
 
 
 def _home_of(plan: Plan) -> Repository:
@@ -416,7 +454,7 @@ def make_in_aws(plan: Plan, target: Reference, wish: Wish, role: str | None, tel
         compiles=bool(wheels.without_wheel(wheels.read_lock(agent), runs)),
         fresh=wish.fresh,
     )
-    codebuild.build(codebuild.connect(target), remote, tell, role=role)
+    codebuild.build(codebuild.connect(target, plan.profile), remote, tell, role=role)
     image = asyncio.run(_as_pushed(plan, target))
     return Made("codebuild", image, str(target), image.digest, None)
 

@@ -88,8 +88,8 @@ class Pace:
     """For the end of the log to arrive after the build has ended."""
 
 
-def connect(target: Reference, session: boto3.Session | None = None) -> Aws:
-    """The account that we are, in the region of the repository `target`.
+def connect(target: Reference, profile: str | None = None) -> Aws:
+    """The account that we are, by `profile` if one is named, in the region of `target`.
 
     Raises NotEcr or AwsRefused.
     """
@@ -103,7 +103,7 @@ def connect(target: Reference, session: boto3.Session | None = None) -> Aws:
             ExitCode.USAGE,
         )
     with explained():
-        session = session or boto3.Session()
+        session = boto3.Session(profile_name=profile)
         config = Config(
             region_name=ecr.region, retries={"mode": "standard", "total_max_attempts": 5}
         )

@@ -59,21 +59,23 @@ def ecr_host(host: str) -> EcrHost | None:
     return EcrHost(found["account"], found["region"]) if found else None
 
 
-def source_for(host: str) -> Source:
-    """Where logins of the registry at `host` come from."""
+def source_for(host: str, profile: str | None = None) -> Source:
+    """Where logins of the registry at `host` come from; `profile` is one of AWS's."""
     ecr = ecr_host(host)
-    return ecr_source(ecr) if ecr else docker_source(host)
+    return ecr_source(ecr, profile) if ecr else docker_source(host)
 
 
 class Logins:
     """The logins of one command: each registry's is asked for once, and anew by who is refused."""
 
-    def __init__(self) -> None:
+    def __init__(self, profile: str | None = None) -> None:
+        self._profile = profile
+        """Of AWS; None: as boto3 chooses."""
         self._kept: dict[str, Login | None] = {}
 
     def of(self, host: str) -> Source:
         """Gives what is kept of `host` first, and from then on what is new."""
-        fetch = source_for(host)
+        fetch = source_for(host, self._profile)
         asked = False
 
         def login() -> Login | None:
@@ -86,7 +88,7 @@ class Logins:
         return login
 
 
-def ecr_source(ecr: EcrHost) -> Source:
+def ecr_source(ecr: EcrHost, profile: str | None = None) -> Source:
     """Tokens of an ECR registry, by boto3 and its usual settings; each is valid for 12 hours.
 
     The source raises AwsRefused.
@@ -103,7 +105,7 @@ def ecr_source(ecr: EcrHost) -> Source:
         # A build waits: botocore's own patience would be a minute for each of five tries.
         patience = Config(connect_timeout=10, retries={"mode": "standard", "max_attempts": 3})
         with explained():
-            aws = botocore.session.get_session()
+            aws = botocore.session.Session(profile=profile)
             client = aws.create_client("ecr", region_name=ecr.region, config=patience)
             answer = client.get_authorization_token()
         token = base64.b64decode(answer["authorizationData"][0]["authorizationToken"]).decode()

@@ -24,7 +24,7 @@ def lab(all_registries: Registries) -> Registries:
     ecr.repositories = {"agent"}
     ecr.denied.clear()
     ecr.lifetimes.clear()
-    ecr.mounts = False
+    ecr.mounts = ecr.immutable = False
     gate.faults.clear()
     gate.journal.clear()
     return all_registries

@@ -13,6 +13,7 @@ import binascii
 import re
 import secrets
 import time
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -104,6 +105,7 @@ class Ecr:
     repositories: set[str] = field(default_factory=lambda: {"agent"})
     denied: set[str] = field(default_factory=set[str])  # actions, such as "ecr:PutImage"
     lifetimes: list[Lifetime] = field(default_factory=list[Lifetime])  # of the next tokens
+    immutable: bool = False  # whether a tag stays with its first image
     mounts: bool = False  # blobs from other repositories: off unless an account switches it on
     tokens: list[Token] = field(default_factory=list[Token])
 
@@ -162,6 +164,15 @@ class Ecr:
             )
             raise Denied(404, "NAME_UNKNOWN", message)
         return wanted
+
+    def keep(self, wanted: Wanted, tags: Collection[str]) -> None:
+        """Raises Denied for an image whose tag is one of those that are taken, and cannot move."""
+        if wanted.reference in tags:
+            message = (
+                f"The image tag '{wanted.reference}' already exists in the '{wanted.repository}' "
+                "repository and cannot be overwritten because the tag is immutable."
+            )
+            raise Denied(400, "TAG_INVALID", message)
 
     def arn(self, repository: str) -> str:
         return f"arn:aws:ecr:{self.region}:{self.account}:repository/{repository}"

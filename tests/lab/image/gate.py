@@ -223,6 +223,8 @@ class Gate:
         if request.path == "/v2/":
             return web.json_response({})
         wanted = self.ecr.allow(request.method, request.path)
+        if self.ecr.immutable and wanted.action == "ecr:PutImage":
+            self.ecr.keep(wanted, await asyncio.to_thread(self._private.tags, wanted.repository))
         if request.secure and wanted.action == "ecr:GetDownloadUrlForLayer":
             return _elsewhere(self.ecr.bucket, request)
         query = asked.query

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 from tests.lab.image.parts import answers, free_port, part, running
@@ -52,7 +53,20 @@ class Registry:
         return self.get(f"/v2/{repository}/blobs/{digest}")
 
     def tags(self, repository: str) -> list[str]:
-        return json.loads(self.get(f"/v2/{repository}/tags/list"))["tags"] or []
+        """Returns its tags; none where nothing has been pushed yet."""
+        try:
+            return json.loads(self.get(f"/v2/{repository}/tags/list"))["tags"] or []
+        except HTTPError as error:
+            if error.code != 404:
+                raise
+            return []
+
+    def put_manifest(self, repository: str, tag: str, source: str) -> None:
+        """Gives `repository` the image `tag` of `source`, whose blobs it has already."""
+        body = self.get(f"/v2/{source}/manifests/{tag}")
+        kind = {"Content-Type": json.loads(body)["mediaType"]}
+        address = f"{self.url}/v2/{repository}/manifests/{tag}"
+        urlopen(Request(address, body, kind, method="PUT")).close()
 
     def get(self, path: str) -> bytes:
         """Returns what a path answers. Raises urllib.error.HTTPError when it refuses."""

@@ -30,10 +30,18 @@ def test_a_dotenv_that_is_no_text(voicecore: Voicecore, project: Path) -> None:
     assert "server/.env is no UTF-8 text" in result.stderr
 
 
-def test_remote_without_a_deployed_agent(voicecore: Voicecore, project: Path) -> None:
+def test_remote_without_credentials(
+    voicecore: Voicecore, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
+        monkeypatch.setenv(name, os.devnull)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     result = voicecore("talk", "--text", "--remote", cwd=project)
-    assert result.code == 6
-    assert "voicecore talk --remote --arn" in result.stderr
+    assert result.code == 5
+    assert "No AWS credentials were found" in result.stderr
+    assert "voicecore talk --remote" in result.stderr
 
 
 def test_an_arn_of_something_else(voicecore: Voicecore, project: Path) -> None:

@@ -1,0 +1,168 @@
+"""Deploys against an AWS whose operations take AWS's time: how much of it is waited for in vain.
+
+The first deploy is compared with its critical path: the longest chain of operations that must
+follow each other. Another row makes the same one call after another, as example scripts do.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from tests.cloud.deploying import ImagesDouble
+from tests.lab.aws import REAL, Aws, aws_standin
+from voicecore.cloud.agent_stack import ENDPOINT, RUNTIME
+from voicecore.cloud.bringup import Standing, wanted_of
+from voicecore.cloud.deployment import deployment_of
+from voicecore.cloud.environment import Environment
+from voicecore.cloud.stack import Stack, references
+from voicecore.commands import deploy, init
+from voicecore.context import Context
+from voicecore.output import Output
+from voicecore.project import load_project
+
+COLD, WARM = 15.0, 3.0
+"""Seconds of a build with its push, the first time and after an edit: `benchmarks.image`."""
+
+# What one resource takes beyond what any takes.
+_OWN = {
+    "AWS::EC2::NatGateway": REAL.nat_gateway,
+    "AWS::BedrockAgentCore::Runtime": REAL.runtime,
+    "AWS::BedrockAgentCore::RuntimeEndpoint": REAL.endpoint,
+}
+
+
+def chain(stack: Stack, only: tuple[str, ...] = ()) -> float:
+    """Seconds of the longest chain of the stack's resources, or of some of them, by reference."""
+    resources = {n: r for n, r in stack.resources.items() if not only or n in only}
+
+    def end(name: str) -> float:
+        resource = resources[name]
+        before = references(resource.get("Properties", {})) | set(resource.get("DependsOn", ()))
+        own = REAL.resource + _OWN.get(resource["Type"], 0.0)
+        return own + max((end(n) for n in before if n in resources), default=0.0)
+
+    return max(map(end, resources))
+
+
+@contextlib.contextmanager
+def project() -> Iterator[Path]:
+    """A project in a network of its own."""
+    with tempfile.TemporaryDirectory() as folder:
+        context = Context(Path(folder), {}, Output(io.StringIO(), io.StringIO()), False)
+        init.run(context, init.InitOptions(name="line", pipeline="nova-sonic", yes=True))
+        root = Path(folder) / "line"
+        settings = root / "voicecore.toml"
+        settings.write_text(f'network = "vpc"\n{settings.read_text()}')
+        yield root
+
+
+def deployed(aws: Aws, root: Path, build: float) -> tuple[float, int]:
+    """Seconds of a deploy, and its calls."""
+    aws.journal.clear()
+    context = Context(root, {}, Output(io.StringIO(), io.StringIO()), False)
+    started = time.monotonic()
+    deploy.run(context, deploy.DeployOptions(yes=True), ImagesDouble(seconds=build))
+    return time.monotonic() - started, sum(entry.by == "client" for entry in aws.journal)
+
+
+def one_after_another(aws: Aws, build: float) -> float:
+    """Seconds of the same by AWS's calls in the order of Pipecat's example scripts."""
+    ec2, iam = aws.client("ec2"), aws.client("iam")
+    control = aws.client("bedrock-agentcore-control")
+    started = time.monotonic()
+    vpc = ec2.create_vpc(CidrBlock="10.7.0.0/16")["Vpc"]["VpcId"]
+    gateway = ec2.create_internet_gateway()["InternetGateway"]["InternetGatewayId"]
+    ec2.attach_internet_gateway(VpcId=vpc, InternetGatewayId=gateway)
+
+    def subnet(cidr: str, zone: str, **route: str) -> str:
+        made = ec2.create_subnet(VpcId=vpc, CidrBlock=cidr, AvailabilityZoneId=zone)["Subnet"]
+        table = ec2.create_route_table(VpcId=vpc)["RouteTable"]["RouteTableId"]
+        ec2.create_route(RouteTableId=table, DestinationCidrBlock="0.0.0.0/0", **route)
+        ec2.associate_route_table(RouteTableId=table, SubnetId=made["SubnetId"])
+        return made["SubnetId"]
+
+    public = subnet("10.7.1.0/24", "use1-az1", GatewayId=gateway)
+    address = ec2.allocate_address(Domain="vpc")["AllocationId"]
+    nat = ec2.create_nat_gateway(SubnetId=public, AllocationId=address)["NatGateway"][
+        "NatGatewayId"
+    ]
+    until(lambda: ec2.describe_nat_gateways(NatGatewayIds=[nat])["NatGateways"][0]["State"],
+          "available")  # fmt: skip
+    subnets = [subnet(f"10.7.{n}.0/24", f"use1-az{n - 10}", NatGatewayId=nat) for n in (11, 12)]
+    group = ec2.create_security_group(GroupName="s", Description="s", VpcId=vpc)["GroupId"]
+    trust = (
+        '{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"sts:AssumeRole",'
+        '"Principal":{"Service":"bedrock-agentcore.amazonaws.com"}}]}'
+    )
+    pull = '{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"*","Resource":"*"}]}'
+    role = iam.create_role(RoleName="s", AssumeRolePolicyDocument=trust)["Role"]["Arn"]
+    iam.put_role_policy(RoleName="s", PolicyName="s", PolicyDocument=pull)
+    time.sleep(REAL.role_propagation)
+    time.sleep(build)
+    images = aws.client("ecr").describe_images(repositoryName="voicecore/line")["imageDetails"]
+    host = f"{aws.caller.account}.dkr.ecr.us-east-1.amazonaws.com"
+    runtime = control.create_agent_runtime(
+        agentRuntimeName="s",
+        agentRuntimeArtifact={
+            "containerConfiguration": {
+                "containerUri": f"{host}/voicecore/line@{images[0]['imageDigest']}"
+            }
+        },
+        roleArn=role,
+        networkConfiguration={
+            "networkMode": "VPC",
+            "networkModeConfig": {"subnets": subnets, "securityGroups": [group]},
+        },
+    )["agentRuntimeId"]
+    until(lambda: control.get_agent_runtime(agentRuntimeId=runtime)["status"], "READY")
+    return time.monotonic() - started
+
+
+def until(state: Callable[[], Any], wanted: str) -> None:
+    """Wait as the scripts do: a look every second."""
+    while state() != wanted:
+        time.sleep(1)
+
+
+def main() -> None:
+    """Measure, and print the rows."""
+    with project() as root, aws_standin(durations=REAL) as aws:
+        os.environ.update(aws.environment)
+        first, first_calls = deployed(aws, root, COLD)
+        bot = root / "agent" / "bot.py"
+        bot.write_text(f"{bot.read_text()}\n# edited\n")
+        again, again_calls = deployed(aws, root, WARM)
+        nothing, nothing_calls = deployed(aws, root, WARM)
+        scripts = one_after_another(aws, COLD)
+        path = critical_path(root)
+    update = 2 * REAL.resource + REAL.runtime + REAL.endpoint
+    print("| | seconds | calls | against | budget |")
+    print("|---|---|---|---|---|")
+    print(f"| first deploy, with a VPC | {first:.1f} | {first_calls} "
+          f"| its critical path, {path:.1f} s: {first / path:.2f} × | ≤ 1.15 × |")  # fmt: skip
+    print(f"| the same, one call after another | {scripts:.1f} | | {scripts / first:.2f} × | |")
+    print(f"| after an edit of bot.py | {again:.1f} | {again_calls} "
+          f"| build, push and update, {WARM + update:.1f} s: {again - WARM - update:+.1f} s "
+          "| ≤ +5 s |")  # fmt: skip
+    print(f"| nothing changed | {nothing:.1f} | {nothing_calls} | | |")
+
+
+def critical_path(root: Path) -> float:
+    """Seconds of the longest chain of a first deploy."""
+    deployment = deployment_of(load_project(root))
+    wanted = wanted_of(deployment, Environment(), ("use1-az1", "use1-az2"), Standing())
+    assert wanted.network is not None
+    image = chain(wanted.images) + COLD
+    agent = chain(wanted.agent("", None), (RUNTIME, ENDPOINT))
+    return max(chain(wanted.network), image) + agent
+
+
+if __name__ == "__main__":
+    main()

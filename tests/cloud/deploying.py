@@ -1,0 +1,210 @@
+"""deploy and destroy with an image that is made in no time: the true commands otherwise.
+
+Its image is a manifest in the stand-in's ECR, tagged by what is in the agent's folder.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import multiprocessing
+import os
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import boto3
+from botocore.exceptions import ClientError
+
+from tests.conftest import Result
+from voicecore import names
+from voicecore.cloud.together import Abandoned
+from voicecore.commands import deploy, destroy
+from voicecore.context import Context
+from voicecore.errors import ExitCode, VoicecoreError
+from voicecore.output import Advance, Output
+from voicecore.project import Project
+
+# Runs are forked from a process that has loaded everything and has no threads.
+_FORKS = multiprocessing.get_context("forkserver")
+_FORKS.set_forkserver_preload([__name__, "voicecore.scaffold.questions"])
+
+
+def _nothing() -> None:
+    """Does nothing, in a function that another process can be told of."""
+
+
+@dataclass(frozen=True)
+class ImageDouble:
+    """An image that is a hash of the agent's files."""
+
+    project: Project
+    there: str
+    before_push: Callable[[], object]
+    seconds: float
+    note: str = ""
+
+    def build(self, repository: Callable[[], str], advance: Advance) -> str:
+        end = time.monotonic() + self.seconds
+        try:
+            while time.monotonic() < end:
+                advance("build", 0, None, False, "")
+                time.sleep(0.05)
+        except Abandoned:
+            (self.project.root / "deploy.log").open("a").write("building is given up\n")
+            raise
+        repository()
+        if there := _find(self.project):
+            return there
+        self.before_push()
+        manifest = {
+            "schemaVersion": 2,
+            "mediaType": "application/vnd.oci.image.manifest.v1+json",
+            "config": {
+                "mediaType": "application/vnd.oci.image.config.v1+json",
+                "digest": f"sha256:{hashlib.sha256(_tag(self.project).encode()).hexdigest()}",
+                "size": 10,
+            },
+            "layers": [],
+        }
+        try:
+            boto3.Session().client("ecr").put_image(
+                repositoryName=names.repository_for(self.project.name),
+                imageManifest=json.dumps(manifest),
+                imageManifestMediaType=manifest["mediaType"],
+                imageTag=_tag(self.project),
+            )
+        except ClientError as error:
+            # Another deploy pushed the same image meanwhile.
+            if error.response["Error"]["Code"] != "ImageAlreadyExistsException":
+                raise
+        return _find(self.project)
+
+
+@dataclass(frozen=True)
+class ImagesDouble:
+    """Makes images in no time, or in so many seconds."""
+
+    before_push: Callable[[], object] = _nothing
+    seconds: float = 0.0
+
+    def look(self, project: Project, repository: str) -> ImageDouble:
+        there = _find(project) if repository else ""
+        return ImageDouble(project, there, self.before_push, self.seconds)
+
+
+def _find(project: Project) -> str:
+    try:
+        found = (
+            boto3.Session()
+            .client("ecr")
+            .describe_images(
+                repositoryName=names.repository_for(project.name),
+                imageIds=[{"imageTag": _tag(project)}],
+            )
+        )
+    except ClientError as error:
+        if error.response["Error"]["Code"] == "ImageNotFoundException":
+            return ""
+        raise
+    return found["imageDetails"][0]["imageDigest"]
+
+
+def _tag(project: Project) -> str:
+    files = sorted(p for p in project.agent.rglob("*") if p.is_file() and p.name != ".env")
+    content = b"".join(path.read_bytes() for path in files)
+    return hashlib.sha256(content).hexdigest()[:20]
+
+
+def run(
+    root: Path,
+    options: deploy.DeployOptions | destroy.DestroyOptions,
+    images: deploy.Images | None = None,
+    output: Output | None = None,
+) -> ExitCode:
+    """The command, ended as the command line ends it."""
+    context = Context(cwd=root, env={}, output=output or Output(), interactive=False)
+    try:
+        if isinstance(options, destroy.DestroyOptions):
+            return destroy.run(context, options)
+        return deploy.run(context, options, images or ImagesDouble())
+    except VoicecoreError as error:
+        context.output.error(error)
+        return error.exit_code
+    except KeyboardInterrupt:
+        return ExitCode.INTERRUPTED
+
+
+@dataclass(frozen=True)
+class Deployer:
+    """Somebody who deploys a project, in this process or in one that may be killed."""
+
+    root: Path
+    images: deploy.Images = ImagesDouble()
+
+    def deploy(self, **options: Any) -> Result:
+        return self._run(deploy.DeployOptions(**{"yes": True} | options))
+
+    def destroy(self, **options: Any) -> Result:
+        return self._run(destroy.DestroyOptions(**{"yes": True} | options))
+
+    def with_images(self, images: deploy.Images) -> Deployer:
+        return replace(self, images=images)
+
+    def start(
+        self,
+        environment: dict[str, str],
+        command: str = "deploy",
+        images: ImagesDouble | None = None,
+        **options: Any,
+    ) -> multiprocessing.process.BaseProcess:
+        """A command in a process of its own, whose output goes to <root>/deploy.log."""
+        kind = destroy.DestroyOptions if command == "destroy" else deploy.DeployOptions
+        given = kind(**{"yes": True} | options)
+        arguments = (self.root, given, images or ImagesDouble(), environment)
+        process = _FORKS.Process(target=_forked, args=arguments)
+        process.start()
+        return process
+
+    @property
+    def log(self) -> str:
+        return (self.root / "deploy.log").read_text()
+
+    def _run(self, options: deploy.DeployOptions | destroy.DestroyOptions) -> Result:
+        stdout, stderr = io.StringIO(), io.StringIO()
+        code = run(self.root, options, self.images, Output(stdout, stderr))
+        return Result(int(code), stdout.getvalue(), stderr.getvalue())
+
+
+def _forked(
+    root: Path,
+    options: deploy.DeployOptions | destroy.DestroyOptions,
+    images: deploy.Images,
+    environment: dict[str, str],
+) -> None:
+    os.environ.update(environment)
+    with (root / "deploy.log").open("a", buffering=1) as log:
+        code = run(root, options, images, Output(log, log))
+    sys.exit(int(code))
+
+
+def _typed(command: str, root: Path) -> ExitCode:
+    """The command on this process's own terminal, where it may ask."""
+    context = Context(cwd=root, env={})
+    try:
+        if command == "destroy":
+            return destroy.run(context, destroy.DestroyOptions())
+        return deploy.run(context, deploy.DeployOptions(), ImagesDouble())
+    except VoicecoreError as error:
+        context.output.error(error)
+        return error.exit_code
+    except KeyboardInterrupt:
+        return ExitCode.INTERRUPTED
+
+
+if __name__ == "__main__":
+    sys.exit(int(_typed(sys.argv[1], Path(sys.argv[2]))))

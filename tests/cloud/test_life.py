@@ -1,0 +1,123 @@
+"""A stage's whole life: deployed, deployed again, destroyed, with nothing left."""
+
+import json
+
+from tests.cloud.deploying import Deployer
+from tests.conftest import Voicecore
+from tests.lab.aws import Aws
+from voicecore.commands.dialling import deployed_arn
+from voicecore.errors import ExitCode
+from voicecore.project import load_project
+
+
+def changes(aws: Aws) -> list[str]:
+    """The calls of the deploy that change something, since the journal was cleared."""
+    return [entry.action for entry in aws.journal if entry.by == "client" and entry.changes]
+
+
+def edit(deployer: Deployer) -> None:
+    bot = deployer.root / "agent" / "bot.py"
+    bot.write_text(bot.read_text() + "\n# edited\n")
+
+
+def test_deploy_and_destroy_leave_nothing(aws: Aws, deployer: Deployer) -> None:
+    before = aws.inventory()
+    deployed = deployer.deploy()
+    assert deployed.code == ExitCode.OK, deployed.stderr
+    assert "account 123456789012  region us-east-1" in deployed.stderr
+    assert "+ runtime" in deployed.stderr
+    assert "voicecore talk --remote" in deployed.stderr
+    assert aws.inventory() != before
+    destroyed = deployer.destroy()
+    assert destroyed.code == ExitCode.OK, destroyed.stderr
+    assert aws.inventory() == before
+
+
+def test_a_vpc_is_priced_made_and_taken_away(aws: Aws, vpc: Deployer) -> None:
+    before = aws.inventory()
+    deployed = vpc.deploy()
+    assert deployed.code == ExitCode.OK, deployed.stderr
+    assert "NAT gateway          +32.85 $/month" in deployed.stderr
+    assert "Idle: +36.50 $ a month" in deployed.stderr
+    destroyed = vpc.destroy(network=True)
+    assert destroyed.code == ExitCode.OK, destroyed.stderr
+    assert "AgentCore keeps" not in destroyed.stderr
+    assert aws.inventory() == before
+
+
+def test_nothing_is_called_that_changes_when_nothing_changed(aws: Aws, vpc: Deployer) -> None:
+    assert vpc.deploy().code == ExitCode.OK
+    aws.journal.clear()
+    again = vpc.deploy()
+    assert again.code == ExitCode.OK, again.stderr
+    assert "is up already; nothing was changed" in again.stderr
+    assert changes(aws) == []
+
+
+def test_an_edited_bot_touches_only_the_runtime(aws: Aws, vpc: Deployer) -> None:
+    assert vpc.deploy().code == ExitCode.OK
+    edit(vpc)
+    aws.journal.clear()
+    again = vpc.deploy(message="a kinder voice")
+    assert again.code == ExitCode.OK, again.stderr
+    assert "~ runtime: image" in again.stderr
+    touched = {e.action for e in aws.journal if e.by != "client" and e.changes}
+    assert {action.split(":")[0] for action in touched} <= {"bedrock-agentcore"}, touched
+
+
+def test_every_deployment_is_a_version_with_image_time_and_message(
+    aws: Aws, deployer: Deployer
+) -> None:
+    deployer.deploy(message="first")
+    edit(deployer)
+    deployed = deployer.deploy(message="second: kinder", json=True)
+    stack = json.loads(deployed.stdout)["stack"]
+    tags = aws.client("bedrock-agentcore-control").list_tags_for_resource(
+        resourceArn=stack["outputs"]["RuntimeArn"]
+    )["tags"]
+    first, second = (tags[f"voicecore:v{n}"] for n in (1, 2))
+    assert first.endswith("first") and "sha256:" in first
+    assert second.endswith("second: kinder")
+    assert stack["parameters"]["ImageUri"].split("@")[1] in second
+
+
+def test_talk_finds_the_agent_that_was_deployed(
+    aws: Aws, deployer: Deployer, voicecore: Voicecore
+) -> None:
+    nobody = voicecore("talk", "--text", "--remote", cwd=deployer.root)
+    assert nobody.code == ExitCode.NOT_DEPLOYED
+    assert "line · dev is not deployed to us-east-1." in nobody.stderr
+    stack = json.loads(deployer.deploy(json=True).stdout)["stack"]
+    assert deployed_arn(load_project(deployer.root)) == stack["outputs"]["RuntimeArn"]
+
+
+def test_a_dry_run_shows_the_plan_and_makes_nothing(aws: Aws, vpc: Deployer) -> None:
+    before = aws.inventory()
+    shown = vpc.deploy(yes=False, dry_run=True, json=True)
+    plan = json.loads(shown.stdout)["plan"]
+    assert plan["dollars_per_month"] == 36.5
+    assert aws.inventory() == before
+    assert changes(aws) == []
+
+
+def test_a_dry_run_of_a_change_leaves_no_proposal_behind(aws: Aws, deployer: Deployer) -> None:
+    deployer.deploy()
+    edit(deployer)
+    before = aws.inventory()
+    shown = deployer.deploy(yes=False, dry_run=True)
+    assert "~ runtime: image" in shown.stderr
+    assert "Nothing was changed." in shown.stderr
+    assert aws.inventory() == before
+    left = aws.client("cloudformation").list_change_sets(StackName="voicecore-line-dev")
+    assert [c for c in left["Summaries"] if c["ExecutionStatus"] == "AVAILABLE"] == []
+
+
+def test_without_anybodys_agreement_nothing_is_made(aws: Aws, deployer: Deployer) -> None:
+    refused = deployer.deploy(yes=False)
+    assert refused.code == ExitCode.USAGE
+    assert "voicecore deploy --yes" in refused.stderr
+    assert changes(aws) == []
+    deployer.deploy()
+    kept = deployer.destroy(yes=False)
+    assert kept.code == ExitCode.USAGE
+    assert deployer.deploy().stderr.count("nothing was changed") == 1

@@ -1,0 +1,198 @@
+"""`voicecore status` against the AWS stand-in."""
+
+import json
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from tests.cloud.deploying import Deployer
+from tests.cloud.test_life import edit
+from tests.conftest import Voicecore
+from tests.lab.aws import Aws
+from voicecore.errors import ExitCode
+
+SESSION = "3f9c2a71-0000-4000-8000-000000000001"
+
+
+def runtime_id(aws: Aws) -> str:
+    control = aws.client("bedrock-agentcore-control")
+    return control.list_agent_runtimes()["agentRuntimes"][0]["agentRuntimeId"]
+
+
+def metered(aws: Aws, metric: str, value: float, *dimensions: tuple[str, str]) -> None:
+    """As AgentCore publishes its usage."""
+    aws.client("cloudwatch").put_metric_data(
+        Namespace="AWS/Bedrock-AgentCore",
+        MetricData=[
+            {
+                "MetricName": metric,
+                "Value": value,
+                # Times go over the wire in seconds, and the end of a period is not in it.
+                "Timestamp": datetime.now(UTC) - timedelta(seconds=5),
+                "Dimensions": [{"Name": n, "Value": v} for n, v in dimensions],
+            }
+        ],
+    )
+
+
+def test_a_project_that_is_not_deployed(aws: Aws, deployer: Deployer, voicecore: Voicecore) -> None:
+    (deployer.root / "voicecore.toml").open("a").write('[stages.prod]\nregion = "us-west-2"\n')
+    shown = voicecore("status", cwd=deployer.root)
+    assert shown.code == ExitCode.OK, shown.stderr
+    assert shown.stdout.count("not deployed") == 2
+    assert "line · prod  account 123456789012  region us-west-2" in shown.stdout
+    assert "voicecore deploy --stage prod" in shown.stdout
+
+
+def test_all_of_a_deployed_stage(aws: Aws, vpc: Deployer, voicecore: Voicecore) -> None:
+    assert vpc.deploy(message="first").code == ExitCode.OK
+    edit(vpc)
+    assert vpc.deploy(message="kinder").code == ExitCode.OK
+    at = datetime.now(UTC) - timedelta(minutes=3)
+    aws.agent_says(runtime_id(aws), "hello", session=SESSION, at=at)
+    name = ("Name", "line_dev::DEFAULT")
+    metered(aws, "CPUUsed-vCPUHours", 2.0, ("Service", "AgentCore.Runtime"), name)
+    metered(aws, "CPUUsed-vCPUHours", 2.0, ("Service", "AgentCore.Runtime"))
+    metered(aws, "MemoryUsed-GBHours", 10.0, ("Service", "AgentCore.Runtime"), name)
+
+    stage = voicecore("status", "--json", cwd=vpc.root).json["stages"][0]
+    assert stage["unknown"] == []
+    assert stage["deployed"] and stage["stack"]["status"] == "UPDATE_COMPLETE"
+    assert [v["message"] for v in stage["versions"]] == ["first", "kinder"]
+    assert stage["runtime"]["status"] == "READY"
+    assert "AWS_REGION" in stage["runtime"]["environment"]
+    assert {e["name"]: e["status"] for e in stage["endpoints"]} == {
+        "DEFAULT": "READY", "dev": "READY"
+    }  # fmt: skip
+    assert stage["versions"][1]["image"] in stage["image"]["uri"]
+    assert stage["image"]["pushed"]
+    assert stage["network"]["mode"] == "VPC"
+    assert stage["network"]["stack"] == "CREATE_COMPLETE"
+    assert len(stage["network"]["subnets"]) == 2
+    days = {g["name"].rpartition("-")[2]: g["days"] for g in stage["log_groups"]}
+    assert days["dev"] == 30 and "DEFAULT" in days
+    assert [call["session"] for call in stage["sessions"]] == [SESSION]
+    assert stage["drift"] == []
+    costs = {item["what"]: item["dollars"] for item in stage["cost"]["items"]}
+    assert costs["AgentCore, vCPU"] == pytest.approx(2 * 0.0895)
+    assert costs["AgentCore, memory"] == pytest.approx(10 * 0.00945)
+    assert costs["models"] is None
+    assert any(what.startswith("NatGateway × 1") for what in costs)
+
+    shown = voicecore("status", cwd=vpc.root)
+    assert shown.code == ExitCode.OK, shown.stderr
+    for words in ("UPDATE_COMPLETE", "kinder", "READY", "voicecore's own", SESSION, "kept 30 days",
+                  "not known: models, traffic"):  # fmt: skip
+        assert words in shown.stdout
+
+
+def test_the_deployers_policies_grant_all_that_a_stages_life_takes(
+    aws: Aws, vpc: Deployer, voicecore: Voicecore
+) -> None:
+    for key in ("first", "second"):
+        (vpc.root / "agent/.env").write_text(f"DEEPGRAM_API_KEY={key}\n")
+        edit(vpc)
+        assert vpc.deploy().code == ExitCode.OK
+    aws.agent_says(runtime_id(aws), "hello", session=SESSION)
+    looked = len(aws.journal)
+    for words in (["status", "--drift"], ["status", "--all"], ["logs", "--session", SESSION]):
+        assert voicecore(*words, cwd=vpc.root).code == ExitCode.OK
+    asked = [entry for entry in list(aws.journal)[looked:] if entry.by == "client"]
+    assert not [entry for entry in asked if entry.changes]
+    assert vpc.destroy(network=True).code == ExitCode.OK
+
+    vpc.deploy(export=True)
+    policies = [json.loads(path.read_text()) for path in vpc.root.rglob("deployer-policy-*.json")]
+    granted = {a for p in policies for s in p["Statement"] for a in s["Action"]}
+    # CloudFormation acts with the caller's permissions.
+    called = {e.action for e in aws.journal if e.by in ("client", "cloudformation")}
+    assert called - granted == {"sts:GetCallerIdentity"}  # which needs no permission
+
+
+def test_a_runtime_that_failed_says_why(aws: Aws, deployer: Deployer, voicecore: Voicecore) -> None:
+    deployer.deploy()
+    control = aws.client("bedrock-agentcore-control")
+    found = control.get_agent_runtime(agentRuntimeId=runtime_id(aws))
+    aws.faults.fail_runtime("Runtime initialization time exceeded", during="UPDATE")
+    kept = ("agentRuntimeArtifact", "roleArn", "networkConfiguration", "environmentVariables")
+    control.update_agent_runtime(agentRuntimeId=runtime_id(aws), **{k: found[k] for k in kept})
+    shown = voicecore("status", cwd=deployer.root)
+    assert "UPDATE_FAILED" in shown.stdout
+    assert "Runtime initialization time exceeded" in shown.stdout
+    assert "voicecore dev" in shown.stdout
+
+
+def test_what_was_changed_by_hand_is_drift(
+    aws: Aws, deployer: Deployer, voicecore: Voicecore
+) -> None:
+    deployer.deploy()
+    control = aws.client("bedrock-agentcore-control")
+    found = control.get_agent_runtime(agentRuntimeId=runtime_id(aws))
+    kept = ("agentRuntimeArtifact", "roleArn", "networkConfiguration")
+    control.update_agent_runtime(
+        agentRuntimeId=runtime_id(aws),
+        environmentVariables={"MINE": "secret value"},
+        **{k: found[k] for k in kept},
+    )
+    aws.client("ecr").delete_repository(repositoryName="voicecore/line", force=True)
+    shown = voicecore("status", cwd=deployer.root)
+    assert "its variables are MINE" in shown.stdout
+    assert "it is not in the registry any more" in shown.stdout
+    assert "of voicecore-line" not in shown.stdout
+    compared = voicecore("status", "--drift", cwd=deployer.root)
+    assert "Repository of voicecore-line-images was deleted" in compared.stdout
+    assert "Runtime of voicecore-line-dev was changed: EnvironmentVariables" in compared.stdout
+    for more in ("--drift", "--json"):
+        assert "secret value" not in voicecore("status", more, cwd=deployer.root).stdout
+
+
+def test_what_may_not_be_looked_at_is_unknown_the_rest_is_shown(
+    aws: Aws, deployer: Deployer, voicecore: Voicecore
+) -> None:
+    deployer.deploy()
+    aws.faults.deny("cloudwatch:*", "logs:*", "ecr:DescribeImages")
+    shown = voicecore("status", cwd=deployer.root)
+    assert shown.code == ExitCode.OK
+    assert "READY" in shown.stdout
+    for words in ("cost: ", "log groups: ", "image: "):
+        assert words in shown.stdout
+    assert "may not do logs:DescribeLogGroups" in shown.stdout
+
+
+def test_a_stage_of_another_account(aws: Aws, deployer: Deployer, voicecore: Voicecore) -> None:
+    path = deployer.root / "voicecore.toml"
+    path.write_text(path.read_text() + '[stages.prod]\naccount = "999999999999"\n')
+    shown = voicecore("status", "--stage", "prod", cwd=deployer.root)
+    assert shown.code == ExitCode.OK
+    assert "it is in account 999999999999; these credentials are of 123456789012" in shown.stdout
+
+
+def test_every_project_of_the_account_by_tag(aws: Aws, vpc: Deployer, voicecore: Voicecore) -> None:
+    assert "There is no voicecore project" in voicecore("status", "--all").stderr
+    assert vpc.deploy().code == ExitCode.OK
+    aws.client("ec2", "eu-west-1").allocate_address(
+        TagSpecifications=[
+            {
+                "ResourceType": "elastic-ip",
+                "Tags": [{"Key": "voicecore:project", "Value": "forgotten"}],
+            }
+        ]
+    )
+    found = voicecore("status", "--all", "--json").json["found"]
+    kinds = {(each["project"], each["stage"], each["region"]): each for each in found}
+    assert kinds["line", "dev", "us-east-1"]["kinds"]["bedrock-agentcore:runtime"] == 1
+    shared = kinds["line", "shared", "us-east-1"]
+    assert shared["kinds"]["ec2:natgateway"] == 1
+    assert shared["dollars_per_month"] == pytest.approx(36.50)
+    assert kinds["forgotten", "", "eu-west-1"]["dollars_per_month"] == pytest.approx(3.65)
+    assert "forgotten" in voicecore("status", "--all").stdout
+
+
+def test_nobody_is_logged_in(
+    aws: Aws, deployer: Deployer, voicecore: Voicecore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in aws.caller.environment():
+        monkeypatch.delenv(name)
+    refused = voicecore("status", cwd=deployer.root)
+    assert refused.code == ExitCode.AWS_REFUSED
+    assert "No AWS credentials were found" in refused.stderr

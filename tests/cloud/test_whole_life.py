@@ -1,0 +1,134 @@
+"""A project's whole life, by the commands a person types, on real parts.
+
+Its image is built and pushed to a registry, by both builders; the call goes by way of the project's
+session server to a local AgentCore Runtime; only AWS itself is a stand-in, and so is its model.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+import uv
+
+from tests.cloud.test_life import changes
+from tests.lab.aws import Aws, aws_standin
+from tests.lab.aws.images import Registry
+from tests.lab.image.conftest import all_registries, engine, lab
+from tests.lab.image.engine import Engine
+from tests.lab.image.gate import in_background
+from tests.lab.image.lab import Registries
+from tests.lab.models.lab import serve
+from voicecore.local.agent import AgentSpec, free_port
+from voicecore.local.runtime import LocalRuntime, RuntimeSettings
+from voicecore.local.sigv4 import LocalCredentials
+
+__all__ = ["all_registries", "engine", "lab"]
+
+QUESTION = Path(__file__).parents[2] / "voicecore/samples/what-time-is-it.wav"
+
+
+@dataclass(frozen=True)
+class Person:
+    """Somebody at a keyboard, whose machine takes the stand-ins for AWS and ECR."""
+
+    root: Path
+    aws: Aws
+    lab: Registries
+    engine: Engine
+
+    def types(self, *words: str, docker: bool = False) -> subprocess.CompletedProcess[str]:
+        """What a command said, once it has done well."""
+        env = {**os.environ, **self.lab.env(), **self.aws.environment}
+        del env["AWS_ENDPOINT_URL_ECR"]  # the stand-in of AWS hands out the tokens
+        env |= self.engine.env if docker else {"DOCKER_HOST": f"unix://{self.root}/no-docker.sock"}
+        argv = self.lab.argv(sys.executable, "-m", "voicecore", *words)
+        done = subprocess.run(argv, cwd=self.root, env=env, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr + done.stdout
+        return done
+
+
+@contextmanager
+def data_plane(aws: Aws, root: Path, arn: str) -> Iterator[LocalRuntime]:
+    """The local runtime in the place of AgentCore's: it takes AWS's keys, and runs the agent."""
+    agent = root / "agent"
+    subprocess.run([uv.find_uv_bin(), "sync", "-q", "--project", str(agent)], check=True)
+    caller = aws.caller
+    settings = RuntimeSettings(
+        root=root,
+        arn=arn,
+        region=aws.region,
+        port=int(str(aws.data_plane).rpartition(":")[2]),
+        credentials=LocalCredentials(caller.access_key_id, caller.secret_access_key),
+    )
+    with in_background(serve()) as models:
+        argv = models.reach.argv(str(agent / ".venv/bin/python"), "app.py")
+        env = {"PATH": os.environ["PATH"], "HOME": str(root), **models.reach.env()}
+        spec = AgentSpec(tuple(argv), agent, env)
+        with in_background(LocalRuntime(settings, lambda: spec)) as runtime:
+            yield runtime
+
+
+@pytest.fixture
+def person(tmp_path: Path, lab: Registries, engine: Engine) -> Iterator[Person]:
+    def know(repositories: set[str]) -> None:
+        lab.ecr.repositories = repositories
+
+    lab.ecr.immutable = True
+    registry = Registry(lab.private.url, lambda: lab.ecr.issue().password, know)
+    init = [sys.executable, "-m", "voicecore", "init", "line", "--pipeline", "nova-sonic", "--yes"]
+    subprocess.run(init, cwd=tmp_path, check=True, capture_output=True)
+    url = f"http://127.0.0.1:{free_port()}"
+    with aws_standin(registry=registry, data_plane=url) as aws:
+        # The local runtime knows no session tokens.
+        developer = replace(aws, caller=aws.new_caller(temporary=False))
+        yield Person(tmp_path / "line", developer, lab, engine)
+
+
+def test_from_init_to_nothing_left(person: Person) -> None:
+    aws, root = person.aws, person.root
+    before = aws.inventory()
+
+    first = person.types("deploy", "--yes")
+    assert "push packages" in first.stderr
+    assert "Speak to it:  voicecore talk --remote" in first.stderr
+
+    stage = json.loads(person.types("status", "--json").stdout)["stages"][0]
+    runtime = stage["runtime"]
+    assert (runtime["status"], stage["versions"][0]["number"]) == ("READY", 1)
+    pushed = person.lab.private.digest(
+        "voicecore/line", person.lab.private.tags("voicecore/line")[0]
+    )
+    assert runtime["image"].endswith(pushed)
+
+    with data_plane(aws, root, runtime["arn"]) as local:
+        talked = person.types("talk", "--remote", "--json", "--input", str(QUESTION))
+        logged = next(local.logs.rglob("*runtime-logs*")).read_text().splitlines()
+    events = [json.loads(line) for line in talked.stdout.splitlines()]
+    answers = [event["text"] for event in events if event["event"] == "agent_said"]
+    assert answers[-1].startswith("You said")
+
+    aws.agent_says(runtime["id"], *logged)
+    assert "agent  You said" in person.types("logs").stdout
+
+    aws.journal.clear()
+    assert "nothing was changed" in person.types("deploy", "--yes").stderr
+    assert changes(aws) == []
+
+    bot = root / "agent/bot.py"
+    bot.write_text(f"{bot.read_text()}# edited\n")
+    edited = person.types("deploy", "--yes", "--message", "kinder", docker=True)
+    assert "~ runtime: image" in edited.stderr
+    stage = json.loads(person.types("status", "--json").stdout)["stages"][0]
+    assert [version["message"] for version in stage["versions"]] == ["", "kinder"]
+
+    person.types("destroy", "--yes")
+    assert aws.inventory() == before
+    assert person.lab.private.tags("voicecore/line") == []

@@ -1,0 +1,41 @@
+"""Every template that voicecore makes, as `deploy --export template` writes it."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.golden import assert_golden
+from tests.unit.cloud.deployments import GIVEN, WEBRTC, WEBSOCKET, agent, deployment
+from voicecore.cloud.export import as_yaml
+from voicecore.cloud.images_stack import images_stack
+from voicecore.cloud.network_stack import network_stack
+from voicecore.cloud.stack import Stack
+from voicecore.pipelines import PIPELINES
+from voicecore.project import Vpc
+from voicecore.settings import PUBLIC, VPC
+
+ZONES = ("use1-az1", "use1-az2")
+
+
+def stacks() -> Iterator[tuple[str, Stack]]:
+    yield "images", images_stack(deployment())
+    yield "network", network_stack(deployment(network=VPC), ZONES)
+    yield "network-ha", network_stack(deployment(network=VPC, vpc=Vpc(ha=True)), ZONES)
+    yield "network-cascade-webrtc", network_stack(deployment("cascade", WEBRTC), ZONES)
+    for pipeline in PIPELINES:
+        for transport in (WEBSOCKET, WEBRTC):
+            for network, vpc in ((PUBLIC, Vpc()), (VPC, Vpc()), (VPC, GIVEN)):
+                if network == VPC or not transport.not_public:
+                    name = "given" if vpc.given else network
+                    of = deployment(pipeline, transport, network=network, vpc=vpc)
+                    yield f"{pipeline}-{transport.name}-{name}", agent(of)
+    chosen = {"stt": "deepgram", "tts": "cartesia"}
+    keys = {"DEEPGRAM_API_KEY": "hidden", "CARTESIA_API_KEY": "hidden"}
+    yield "cascade-keys", agent(deployment("cascade", services=chosen), **keys)
+
+
+@pytest.mark.parametrize(("name", "stack"), list(stacks()), ids=[name for name, _ in stacks()])
+def test_templates(name: str, stack: Stack) -> None:
+    text = as_yaml(stack)
+    assert "hidden" not in text
+    assert_golden(f"cloud/{name}.yaml", text)

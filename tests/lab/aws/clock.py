@@ -1,0 +1,88 @@
+"""The stand-in's time: real time that can be scaled and moved forward, and AWS's durations."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from datetime import UTC, datetime, timedelta
+
+_LOOK_AGAIN = 0.02  # real seconds; state changes by other threads wake nobody
+
+
+class Stopped(Exception):
+    """The stand-in is being closed: whoever waits on its clock ends."""
+
+
+class Clock:
+    """Time in seconds since the start. A test moves it with `advance`."""
+
+    def __init__(self, scale: float = 1.0) -> None:
+        self._scale = scale
+        self._begun = time.monotonic()
+        self._start = datetime.now(UTC)
+        self._added = 0.0
+        self._changed = threading.Condition()
+        self._stopped = False
+
+    def seconds(self) -> float:
+        return (time.monotonic() - self._begun) * self._scale + self._added
+
+    def now(self) -> datetime:
+        return self._start + timedelta(seconds=self.seconds())
+
+    def advance(self, seconds: float) -> None:
+        with self._changed:
+            self._added += seconds
+            self._changed.notify_all()
+
+    def sleep(self, seconds: float) -> None:
+        """Waits; raises Stopped when the stand-in closes."""
+        end = self.seconds() + seconds
+        self.until(lambda: self.seconds() >= end, end)
+
+    def until(self, true: Callable[[], bool], at: float | None = None) -> None:
+        """Waits until `true`, which is asked again and again, or at the second `at` at the latest.
+
+        Raises Stopped when the stand-in closes.
+        """
+        while not true():
+            with self._changed:
+                if self._stopped:
+                    raise Stopped
+                left = _LOOK_AGAIN
+                if at is not None:
+                    left = max(0.0, min((at - self.seconds()) / self._scale, 0.5))
+                self._changed.wait(left)
+
+    def stop(self) -> None:
+        with self._changed:
+            self._stopped = True
+            self._changed.notify_all()
+
+
+@dataclass(frozen=True)
+class Durations:
+    """How long AWS takes, in seconds.
+
+    The defaults are for benchmarks. NAT gateway, role and runtime are the project's figures for
+    AWS, the lingering interfaces AWS's own (AgentCore Developer Guide, agentcore-vpc: up to 8 h);
+    the others are estimates, no measurements.
+    """
+
+    nat_gateway: float = 100.0
+    nat_gateway_deletion: float = 50.0
+    role_propagation: float = 10.0  # until AgentCore can assume a new role
+    runtime: float = 15.0
+    runtime_deletion: float = 10.0
+    endpoint: float = 5.0
+    channel: float = 2.0
+    resource: float = 2.0  # what CloudFormation takes about any resource, beside its own time
+    change_set: float = 2.0
+    interfaces_linger: float = 8 * 3600.0  # after the last runtime on their subnets is gone
+    interfaces_retry: float = 0.0  # CloudFormation's patience with a subnet or group in use
+
+
+REAL = Durations()
+NONE = Durations(**{field.name: 0.0 for field in fields(Durations)})

@@ -1,0 +1,207 @@
+"""CloudFormation as a boto3 client shows it, in memory: enough for every path of an apply."""
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+
+def refused(code: str, message: str) -> ClientError:
+    return ClientError({"Error": {"Code": code, "Message": message}}, "Operation")
+
+
+class CloudFormationDouble:
+    """`endings` says how operations end, in order; by default each ends well.
+
+    An operation is over after `polls` questions for its events.
+    """
+
+    def __init__(self, *endings: str, polls: int = 1) -> None:
+        self.endings = list(endings)
+        self.polls = polls
+        self.stacks: dict[str, dict[str, Any]] = {}
+        self.change_sets: dict[str, dict[str, Any]] = {}
+        self.calls: list[str] = []
+        self.reason = "the reason"
+        self.template_shown: dict[str, Any] = {}
+        self._going: dict[str, tuple[int, str]] = {}
+
+    # What a test prepares.
+
+    def has(self, name: str, status: str, **more: Any) -> None:
+        stack_id = f"arn:aws:cloudformation:us-east-1:1:stack/{name}/{len(self.stacks)}"
+        self.stacks[stack_id] = {
+            "StackId": stack_id, "StackName": name, "StackStatus": status, "events": [],
+            "template": {}, "Tags": [{"Key": "voicecore:project", "Value": "x"}], **more,
+        }  # fmt: skip
+        if status != "CREATE_IN_PROGRESS":
+            self._event(stack_id, name, status, of_stack=True)
+
+    def begins(self, name: str, status: str, then: str) -> None:
+        """Somebody else does something with the stack."""
+        stack = self._find(name)
+        stack["StackStatus"] = status
+        self._event(stack["StackId"], name, status, of_stack=True)
+        self._going[stack["StackId"]] = (self.polls, then)
+
+    def status(self, name: str) -> str | None:
+        found = [s["StackStatus"] for s in self.stacks.values() if s["StackName"] == name]
+        return found[-1] if found else None
+
+    @property
+    def changed(self) -> list[str]:
+        """The calls that were no mere questions."""
+        return [c for c in self.calls if not c.startswith(("describe", "get", "list"))]
+
+    # The client.
+
+    def describe_stacks(self, StackName: str) -> Any:
+        self.calls.append("describe_stacks")
+        stack = self._find(StackName)
+        self._advance(stack["StackId"])
+        if stack["StackStatus"] == "DELETE_COMPLETE" and StackName != stack["StackId"]:
+            raise refused("ValidationError", f"Stack with id {StackName} does not exist")
+        return {"Stacks": [stack]}
+
+    def get_template(self, StackName: str) -> Any:
+        self.calls.append("get_template")
+        return {"TemplateBody": self.template_shown or self._find(StackName)["template"]}
+
+    def describe_stack_events(self, StackName: str) -> Any:
+        self.calls.append("describe_stack_events")
+        stack = self._find(StackName)
+        self._advance(stack["StackId"])
+        return {"StackEvents": list(reversed(stack["events"]))}
+
+    def get_paginator(self, operation: str) -> Any:
+        call = getattr(self, operation)
+
+        class Paginator:
+            def paginate(self, **arguments: Any) -> Any:
+                yield call(**arguments)
+
+        return Paginator()
+
+    def create_change_set(self, StackName: str, ChangeSetName: str, **wanted: Any) -> Any:
+        self.calls.append("create_change_set")
+        stack = self._find(StackName)
+        self._refuse_if_busy(stack)
+        same = self._is_same(stack, wanted)
+        self.change_sets[ChangeSetName] = {
+            "StackName": StackName,
+            "Status": "FAILED" if same else "CREATE_COMPLETE",
+            "StatusReason": "The submitted information didn't contain changes." if same else "",
+            "Changes": [],
+        }
+        return {"Id": ChangeSetName, "StackId": stack["StackId"]}
+
+    def describe_change_set(self, ChangeSetName: str) -> Any:
+        self.calls.append("describe_change_set")
+        return self.change_sets[ChangeSetName]
+
+    def delete_change_set(self, ChangeSetName: str) -> Any:
+        self.calls.append("delete_change_set")
+        del self.change_sets[ChangeSetName]
+
+    def create_stack(self, StackName: str, ClientRequestToken: str, **wanted: Any) -> Any:
+        self.calls.append("create_stack")
+        live = [s for s in self.stacks.values() if s["StackName"] == StackName]
+        if any(s["StackStatus"] != "DELETE_COMPLETE" for s in live):
+            raise refused("AlreadyExistsException", f"Stack [{StackName}] already exists")
+        self.has(StackName, "CREATE_IN_PROGRESS", events=[])
+        self._change(self._find(StackName), wanted)
+        self._start(self._find(StackName), "CREATE", ClientRequestToken)
+
+    def update_stack(self, StackName: str, ClientRequestToken: str, **wanted: Any) -> Any:
+        self.calls.append("update_stack")
+        stack = self._find(StackName)
+        self._refuse_if_busy(stack)
+        if self._is_same(stack, wanted):
+            raise refused("ValidationError", "No updates are to be performed.")
+        self._change(stack, wanted)
+        self._start(stack, "UPDATE", ClientRequestToken)
+
+    def delete_stack(self, StackName: str, ClientRequestToken: str) -> Any:
+        self.calls.append("delete_stack")
+        self._start(self._find(StackName), "DELETE", ClientRequestToken)
+
+    def rollback_stack(self, StackName: str, ClientRequestToken: str) -> Any:
+        self.calls.append("rollback_stack")
+        self._start(self._find(StackName), "UPDATE_ROLLBACK", ClientRequestToken)
+
+    def continue_update_rollback(self, StackName: str, ClientRequestToken: str) -> Any:
+        self.calls.append("continue_update_rollback")
+        self._start(self._find(StackName), "UPDATE_ROLLBACK", ClientRequestToken)
+
+    # What happens inside.
+
+    def _refuse_if_busy(self, stack: dict[str, Any]) -> None:
+        if (status := stack["StackStatus"]).endswith("_IN_PROGRESS"):
+            raise refused("ValidationError", f"Stack is in {status} state and can not be updated.")
+
+    def _is_same(self, stack: dict[str, Any], wanted: dict[str, Any]) -> bool:
+        now = tuple(stack.get(key) for key in ("template", "Parameters", "Tags"))
+        return now == (json.loads(wanted["TemplateBody"]), wanted["Parameters"], wanted["Tags"])
+
+    def _change(self, stack: dict[str, Any], wanted: dict[str, Any]) -> None:
+        stack["template"] = json.loads(wanted["TemplateBody"])
+        stack |= {"Parameters": wanted["Parameters"], "Tags": wanted["Tags"]}
+
+    def _find(self, name: str) -> dict[str, Any]:
+        if name in self.stacks:
+            return self.stacks[name]
+        found = [s for s in self.stacks.values() if s["StackName"] == name]
+        live = [s for s in found if s["StackStatus"] != "DELETE_COMPLETE"]
+        if not live:
+            raise refused("ValidationError", f"Stack with id {name} does not exist")
+        return live[-1]
+
+    def _start(self, stack: dict[str, Any], verb: str, token: str) -> None:
+        stack["StackStatus"] = f"{verb}_IN_PROGRESS"
+        self._event(
+            stack["StackId"], stack["StackName"], stack["StackStatus"], of_stack=True, token=token
+        )
+        then = self.endings.pop(0) if self.endings else f"{verb}_COMPLETE"
+        self._going[stack["StackId"]] = (self.polls, then)
+
+    def _advance(self, stack_id: str) -> None:
+        if stack_id not in self._going:
+            return
+        left, then = self._going[stack_id]
+        if left > 0:
+            self._going[stack_id] = (left - 1, then)
+            return
+        del self._going[stack_id]
+        stack = self.stacks[stack_id]
+        if "ROLLBACK" in then or then.endswith("_FAILED"):
+            verb = "DELETE" if then == "DELETE_FAILED" else "CREATE"
+            self._event(stack_id, "Other", f"{verb}_FAILED", "Resource creation cancelled")
+            self._event(stack_id, "Thing", f"{verb}_FAILED", self.reason)
+        stack["StackStatus"] = then
+        self._event(stack_id, stack["StackName"], then, of_stack=True)
+
+    def _event(
+        self,
+        stack_id: str,
+        resource: str,
+        status: str,
+        reason: str = "",
+        of_stack: bool = False,
+        token: str = "",
+    ) -> None:
+        stack = self.stacks[stack_id]
+        stack["events"].append(
+            {
+                "EventId": f"event-{len(stack['events'])}",
+                "StackId": stack_id,
+                "StackName": stack["StackName"],
+                "LogicalResourceId": resource,
+                "PhysicalResourceId": stack_id if of_stack else f"physical-{resource}",
+                "ResourceType": "AWS::CloudFormation::Stack" if of_stack else "AWS::X::Thing",
+                "ResourceStatus": status,
+                "ResourceStatusReason": reason,
+                "Timestamp": datetime.now(UTC),
+                "ClientRequestToken": token,
+            }
+        )

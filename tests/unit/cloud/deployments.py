@@ -1,0 +1,82 @@
+"""Deployments that tests share: every pipeline, on transports that are and that are to come."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from voicecore.cloud.agent_stack import agent_stack
+from voicecore.cloud.deployment import Deployment
+from voicecore.cloud.environment import Environment
+from voicecore.cloud.stack import Stack
+from voicecore.pipelines import PIPELINES, services_of
+from voicecore.project import Stage, Turn, Vpc
+from voicecore.settings import PUBLIC, VPC
+from voicecore.transports import TRANSPORTS, Transport
+
+WEBSOCKET = TRANSPORTS["websocket"]
+# As WebRTC will be: it meets callers at a relay, by UDP.
+WEBRTC = Transport(
+    "webrtc", "WebRTC", "", "", "", "", (), turn=True, not_public="its media are UDP"
+)
+
+GIVEN = Vpc(("subnet-0123456789abcdef0", "subnet-0123456789abcdef1"), ("sg-0123456789abcdef0",))
+ACCOUNT = "123456789012"
+DIGEST = "sha256:" + "0123456789abcdef" * 4
+IMAGE = f"{ACCOUNT}.dkr.ecr.us-east-1.amazonaws.com/voicecore/support-line@{DIGEST}"
+
+
+def deployment(
+    pipeline: str = "nova-sonic",
+    *transports: Transport,
+    region: str = "us-east-1",
+    network: str = PUBLIC,
+    vpc: Vpc | None = None,
+    peak_calls: int = 10,
+    services: Mapping[str, str] | None = None,
+    **stage: Any,
+) -> Deployment:
+    record = PIPELINES[pipeline]
+    return Deployment(
+        name="support-line",
+        stage=Stage(**({"name": "dev", "region": region} | stage)),
+        transports=transports or (WEBSOCKET,),
+        pipeline=record,
+        services=services_of(record, dict(services or {})),
+        network=network,
+        vpc=vpc or Vpc(),
+        turn=Turn(peak_calls=peak_calls),
+    )
+
+
+def agent(of: Deployment, **secret: str) -> Stack:
+    """The agent's stack as a first deploy would ask for it."""
+    subnets, groups = (("subnet-a", "subnet-b"), ("sg-a",)) if of.network == VPC else ((), ())
+    return agent_stack(of, Environment({}, secret), (), IMAGE, subnets, groups)
+
+
+def filled(part: Any) -> Any:
+    """Part of a template as CloudFormation would fill it in."""
+    match part:
+        case {"Ref": "Secret"}:
+            return f"arn:aws:secretsmanager:us-east-1:{ACCOUNT}:secret:voicecore/support-line/dev-x"
+        case {"Fn::Sub": str(text)}:
+            for name, value in {
+                "Partition": "aws",
+                "Region": "us-east-1",
+                "AccountId": ACCOUNT,
+            }.items():
+                text = text.replace(f"${{AWS::{name}}}", value)
+            return text
+        case dict():
+            return {key: filled(value) for key, value in part.items()}
+        case list():
+            return [filled(value) for value in part]
+        case _:
+            return part
+
+
+def statements_of(stack: Stack) -> list[dict[str, Any]]:
+    """The execution role's statements."""
+    (policy,) = stack.resources["Role"]["Properties"]["Policies"]
+    return policy["PolicyDocument"]["Statement"]

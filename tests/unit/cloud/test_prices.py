@@ -1,0 +1,37 @@
+import pytest
+
+from tests.unit.cloud.deployments import WEBRTC, WEBSOCKET, deployment
+from voicecore.cloud.prices import PRICES, a_minute, a_month
+
+
+def test_what_is_left_running_costs_what_aws_says() -> None:
+    assert a_month("AWS::EC2::NatGateway") == pytest.approx(32.85)
+    assert a_month("AWS::EC2::EIP") == pytest.approx(3.65)
+    assert a_month("AWS::EC2::Subnet") == 0
+
+
+def minute(pipeline: str, *transports, **services: str) -> dict[str, float | None]:
+    of = deployment(pipeline, *transports, services=services)
+    return {item.what: item.dollars for item in a_minute(of)}
+
+
+def test_a_minute_of_nova_sonic() -> None:
+    spent = minute("nova-sonic", WEBSOCKET)
+    # Ten minutes cost $0.117 for the model and $0.009 for AgentCore, by the same arithmetic.
+    assert spent["Amazon Nova 2 Sonic"] == pytest.approx(0.0117)
+    assert spent["AgentCore Runtime"] == pytest.approx(0.0009, abs=0.00005)
+    assert "TURN" not in spent
+
+
+def test_turn_is_paid_where_it_is_used() -> None:
+    assert minute("offline", WEBRTC)["TURN"] == pytest.approx(2 * 0.12 / 1000)
+
+
+def test_other_providers_bill_by_themselves() -> None:
+    spent = minute("cascade", WEBSOCKET, stt="deepgram", tts="cartesia")
+    assert spent["Deepgram"] is None and spent["Cartesia"] is None
+    assert spent["Amazon Nova 2 Lite"]
+
+
+def test_every_price_says_where_it_is_from() -> None:
+    assert all(price.source and price.date and price.unit for price in PRICES.values())

@@ -1,0 +1,67 @@
+from voicecore.cloud.stack import (
+    Output,
+    Parameter,
+    Resource,
+    Stack,
+    arn,
+    get,
+    join,
+    ref,
+    references,
+    sub,
+    template,
+)
+
+STACK = Stack(
+    "name",
+    template(
+        "About",
+        {
+            "Topic": Resource("AWS::SNS::Topic", {}),
+            "Queue": Resource("AWS::SQS::Queue", {"QueueName": ref("Name")}, ("Topic",)),
+        },
+        {"Name": Parameter("What it is called"), "Other": Parameter("x", default="")},
+        {"Url": Output("Where", ref("Queue")), "Topic": Output("What", ref("Topic"))},
+    ),
+    {"Name": "mine", "Other": ""},
+    {},
+)
+
+
+def test_a_template_says_only_what_is_said() -> None:
+    assert STACK.template == {
+        "AWSTemplateFormatVersion": "2010-09-09",
+        "Description": "About",
+        "Parameters": {
+            "Name": {"Type": "String", "Description": "What it is called"},
+            "Other": {"Type": "String", "Description": "x", "Default": ""},
+        },
+        "Resources": {
+            "Topic": {"Type": "AWS::SNS::Topic"},
+            "Queue": {
+                "Type": "AWS::SQS::Queue",
+                "DependsOn": ["Topic"],
+                "Properties": {"QueueName": {"Ref": "Name"}},
+            },
+        },
+        "Outputs": {
+            "Url": {"Description": "Where", "Value": {"Ref": "Queue"}},
+            "Topic": {"Description": "What", "Value": {"Ref": "Topic"}},
+        },
+    }
+
+
+def test_what_only_a_removed_resource_used_goes_with_it() -> None:
+    rest = STACK.without(["Queue"])
+    assert list(rest.resources) == ["Topic"]
+    assert list(rest.template["Outputs"]) == ["Topic"]
+    assert "Parameters" not in rest.template
+    assert rest.parameters == {}
+    assert list(STACK.resources) == ["Topic", "Queue"]
+
+
+def test_references_are_found_wherever_they_hide() -> None:
+    part = [join("/", [ref("A"), {"x": get("B", "Arn")}]), sub("${C}-${D.Arn}"), arn("iam", "*")]
+    assert references(part) == {
+        "A", "B", "C", "D", "AWS::Partition", "AWS::Region", "AWS::AccountId",
+    }  # fmt: skip

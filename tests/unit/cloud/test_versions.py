@@ -1,0 +1,46 @@
+import re
+from datetime import timedelta
+
+import pytest
+
+from voicecore.cloud.versions import KEPT, next_after, tags_of, versions_in
+
+DIGEST = "sha256:" + "a" * 64
+
+# CloudFormation's schema of AWS::BedrockAgentCore::Runtime: TagsMap.
+VALUE = re.compile(r"[a-zA-Z0-9\s._:/=+@-]{0,256}")
+
+
+@pytest.mark.parametrize(
+    "message", ["", "first", "fix: don't, ü ~ = % 100%3D", "😀" * 12, "a=3D", "line\nbreak"]
+)
+def test_what_is_kept_is_read_again(now, message: str) -> None:
+    versions = next_after((), DIGEST, message, now)
+    (value,) = tags_of(versions).values()
+    assert VALUE.fullmatch(value)
+    (read,) = versions_in(tags_of(versions))
+    assert (read.number, read.image, read.time) == (1, DIGEST, now)
+    assert read.message == " ".join(message.split())
+
+
+@pytest.mark.parametrize("message", ["x" * 1000, "ü" * 1000, "😀" * 1000, "x😀" * 500])
+def test_a_long_message_is_cut_between_characters(now, message: str) -> None:
+    (value,) = tags_of(next_after((), DIGEST, message, now)).values()
+    assert VALUE.fullmatch(value) and len(value) > 230
+    (read,) = versions_in({"voicecore:v1": value})
+    assert message.startswith(read.message)
+
+
+def test_numbers_go_on_and_old_versions_go(now) -> None:
+    versions = ()
+    for day in range(30):
+        versions = next_after(versions, DIGEST, f"day {day}", now + timedelta(days=day))
+        versions = versions_in(tags_of(versions))
+    assert [version.number for version in versions] == list(range(11, 31))
+    assert len(versions) == KEPT
+
+
+def test_other_tags_are_passed_over(now) -> None:
+    tags = {"voicecore:version": "0.1", "voicecore:v2": "mine", "voicecore:v0": "x", "v1": "x"}
+    assert versions_in(tags | tags_of(next_after((), DIGEST, "", now)))[0].number == 1
+    assert len(versions_in(tags)) == 0

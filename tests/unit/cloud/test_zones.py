@@ -1,0 +1,52 @@
+import pytest
+
+from voicecore import regions
+from voicecore.cloud.zones import SUPPORTED, Subnet, TooFewZones, choose, mistakes_in
+
+
+def zones_of(*ids: str) -> dict[str, str]:
+    """An account's zones by name, in no order that means anything."""
+    return {f"us-east-1{letter}": zone for letter, zone in zip("abcdef", ids, strict=False)}
+
+
+def test_every_region_of_agentcore_has_its_zones() -> None:
+    assert set(SUPPORTED) == set(regions.AGENTCORE)
+    assert all(len(zones) >= 2 for zones in SUPPORTED.values())
+
+
+def test_zones_are_chosen_by_id_whatever_the_account_calls_them() -> None:
+    account = zones_of("use1-az3", "use1-az6", "use1-az4", "use1-az1", "use1-az2")
+    assert choose("us-east-1", account) == ("use1-az1", "use1-az2")
+    assert choose("us-east-1", zones_of("use1-az3", "use1-az4", "use1-az2")) == (
+        "use1-az2",
+        "use1-az4",
+    )
+
+
+def test_an_account_without_enough_zones_is_told() -> None:
+    with pytest.raises(TooFewZones, match=r"use1-az1, use1-az2, use1-az4 .* has use1-az4"):
+        choose("us-east-1", zones_of("use1-az3", "use1-az4"))
+
+
+GOOD = (Subnet("subnet-1", "vpc-1", "use1-az1", "nat-1"),
+        Subnet("subnet-2", "vpc-1", "use1-az2", "nat-1"))  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("bad", "told"),
+    [
+        (Subnet("subnet-3", "vpc-1", "use1-az3", "nat-1"), "zone use1-az3, which AgentCore does"),
+        (Subnet("subnet-3", "vpc-1", "use1-az4", "igw-1"), "subnet-3 is a public subnet"),
+        (Subnet("subnet-3", "vpc-1", "use1-az4", ""), "subnet-3 has no way to the internet"),
+        (Subnet("subnet-3", "vpc-2", "use1-az4", "nat-2"), "of different VPCs"),
+    ],
+)
+def test_given_subnets_are_judged(bad: Subnet, told: str) -> None:
+    assert mistakes_in("us-east-1", GOOD) == []
+    (mistake,) = mistakes_in("us-east-1", [*GOOD, bad])
+    assert told in mistake
+
+
+def test_other_ways_out_are_the_users_affair() -> None:
+    transit = [Subnet("subnet-1", "vpc-1", "use1-az1", "tgw-1")]
+    assert mistakes_in("us-east-1", transit) == []

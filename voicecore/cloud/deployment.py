@@ -1,0 +1,68 @@
+"""One stage of a project as what it is deployed with: all that decides its stacks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from voicecore import __version__, names
+from voicecore.pipelines import PIPELINES, Pipeline, Service, used_by
+from voicecore.project import Project, Stage, Turn, Vpc
+from voicecore.settings import VPC
+from voicecore.transports import TRANSPORTS, Transport
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """One stage of a project, with the records that its names stand for."""
+
+    name: str
+    stage: Stage
+    transports: tuple[Transport, ...]
+    pipeline: Pipeline
+    services: Mapping[str, str]
+    network: str
+    vpc: Vpc
+    turn: Turn
+
+    @property
+    def runtime_name(self) -> str:
+        """The AgentCore runtime."""
+        return names.runtime_name_for(self.name, self.stage.name)
+
+    @property
+    def uses(self) -> tuple[Service, ...]:
+        """Every service that the agent calls."""
+        return used_by(self.pipeline, self.services)
+
+    @property
+    def needs_turn(self) -> bool:
+        """Whether TURN credentials must be handed out."""
+        return any(transport.turn for transport in self.transports)
+
+    @property
+    def makes_network(self) -> bool:
+        """Whether voicecore makes the network: it is neither PUBLIC nor the user's."""
+        return self.network == VPC and not self.vpc.given
+
+    def tags(self, stage: str | None = None) -> dict[str, str]:
+        """The tags of a stack, and so of all that it makes; `names.SHARED` for shared ones."""
+        return {
+            names.TAG_PROJECT: self.name,
+            names.TAG_STAGE: stage or self.stage.name,
+            names.TAG_VERSION: __version__,
+        }
+
+
+def deployment_of(project: Project, stage: str = names.DEFAULT_STAGE) -> Deployment:
+    """The stage of this name. Raises BadProject if the project has none."""
+    return Deployment(
+        name=project.name,
+        stage=project.stage(stage),
+        transports=tuple(TRANSPORTS[name] for name in project.transports),
+        pipeline=PIPELINES[project.pipeline],
+        services=project.services,
+        network=project.network,
+        vpc=project.vpc,
+        turn=project.turn,
+    )

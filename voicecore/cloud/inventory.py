@@ -1,0 +1,241 @@
+"""What there is of a project in an account: asked of each service, by tag or by name.
+
+The Tagging API would need one call, but it goes on listing for a while what has been deleted,
+and knows no IAM roles; so each service is asked itself.
+"""
+
+# botocore has no types.
+# pyright: reportMissingTypeStubs=false
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from voicecore import names
+from voicecore.cloud.session import Aws, code_of
+
+LOG_GROUPS = "/aws/bedrock-agentcore/runtimes/"
+
+INTERFACE_TYPE = "agentic_ai"
+"""How EC2 calls AgentCore's network interfaces (agentcore-vpc)."""
+
+LINGERING = timedelta(hours=8)
+"""For how long AgentCore keeps them after the last runtime is gone (agentcore-vpc)."""
+
+
+@dataclass(frozen=True)
+class Thing:
+    """Something in AWS that voicecore made, or that AWS made for it."""
+
+    kind: str
+    name: str
+
+
+@dataclass(frozen=True)
+class StackFound:
+    """A stack of the project."""
+
+    name: str
+    id: str
+    status: str
+    stage: str
+    """`names.SHARED` for what all stages share."""
+
+
+def stacks(aws: Aws, project: str | None = None) -> list[StackFound]:
+    """All stacks of a project, or of every voicecore project, by their tags."""
+    pages = aws.client("cloudformation").get_paginator("describe_stacks").paginate()
+    found: list[StackFound] = []
+    for page in pages:
+        for stack in page["Stacks"]:
+            tags = {tag["Key"]: tag["Value"] for tag in stack.get("Tags", ())}
+            owner = tags.get(names.TAG_PROJECT)
+            if owner and (project is None or owner == project):
+                found.append(
+                    StackFound(
+                        stack["StackName"],
+                        stack["StackId"],
+                        stack["StackStatus"],
+                        tags.get(names.TAG_STAGE, ""),
+                    )
+                )
+    return sorted(found, key=lambda stack: stack.name)
+
+
+def of_stage(aws: Aws, project: str, stage: str) -> list[Thing]:
+    """What is there of one stage beside its stack."""
+    return _all(aws, [_runtime, _role, _secrets, channels, _log_groups], project, stage)
+
+
+def of_images(aws: Aws, project: str) -> list[Thing]:
+    """What is there of the images that the stages share."""
+    return _all(aws, [_repository], project, names.SHARED)
+
+
+def of_network(aws: Aws, project: str) -> list[Thing]:
+    """What is there of the network that the stages share."""
+    return _all(aws, [_network], project, names.SHARED)
+
+
+def log_groups(aws: Aws, project: str, stage: str) -> list[str]:
+    """The log groups that AgentCore made for the stage's runtimes, present and past."""
+    runtime = names.runtime_name_for(project, stage)
+    pages = (
+        aws.client("logs")
+        .get_paginator("describe_log_groups")
+        .paginate(logGroupNamePrefix=f"{LOG_GROUPS}{runtime}-")
+    )
+    # A runtime's id is its name and ten characters more (CreateAgentRuntime).
+    ours = re.compile(rf"{re.escape(LOG_GROUPS + runtime)}-[a-zA-Z0-9]{{10}}-\w+")
+    found = (group["logGroupName"] for page in pages for group in page["logGroups"])
+    return [name for name in found if ours.fullmatch(name)]
+
+
+@dataclass(frozen=True)
+class Interface:
+    """A network interface that AgentCore keeps in a subnet."""
+
+    id: str
+    subnet: str
+
+
+def interfaces(aws: Aws, vpc: str) -> list[Interface]:
+    """AgentCore's network interfaces in a VPC: they hold its subnets and security groups."""
+    pages = (
+        aws.client("ec2")
+        .get_paginator("describe_network_interfaces")
+        .paginate(
+            Filters=[
+                {"Name": "vpc-id", "Values": [vpc]},
+                {"Name": "interface-type", "Values": [INTERFACE_TYPE]},
+            ]
+        )
+    )
+    return [
+        Interface(entry["NetworkInterfaceId"], entry["SubnetId"])
+        for page in pages
+        for entry in page["NetworkInterfaces"]
+    ]
+
+
+def last_deletion(aws: Aws, project: str) -> datetime | None:
+    """When the last stack of a stage of the project was deleted, as far as AWS remembers."""
+    pages = (
+        aws.client("cloudformation")
+        .get_paginator("list_stacks")
+        .paginate(StackStatusFilter=["DELETE_COMPLETE"])
+    )
+    shared = (names.network_stack_name_for(project), names.images_stack_name_for(project))
+    times = [
+        stack["DeletionTime"]
+        for page in pages
+        for stack in page["StackSummaries"]
+        if re.fullmatch(names.stack_name_for(re.escape(project), r"[a-z0-9]+"), stack["StackName"])
+        and stack["StackName"] not in shared
+    ]
+    return max(times, default=None)
+
+
+Finder = Callable[[Aws, str, str], Iterable[Thing]]
+
+
+def _all(aws: Aws, finders: Iterable[Finder], project: str, stage: str) -> list[Thing]:
+    def found(find: Finder) -> list[Thing]:
+        return list(find(aws, project, stage))
+
+    with ThreadPoolExecutor(max_workers=8) as pool:
+        return [thing for things in pool.map(found, finders) for thing in things]
+
+
+def _runtime(aws: Aws, project: str, stage: str) -> Iterator[Thing]:
+    control = aws.client("bedrock-agentcore-control")
+    name = names.runtime_name_for(project, stage)
+    for page in control.get_paginator("list_agent_runtimes").paginate():
+        for entry in page["agentRuntimes"]:
+            if entry["agentRuntimeName"] == name:
+                yield Thing("runtime", entry["agentRuntimeId"])
+
+
+def _role(aws: Aws, project: str, stage: str) -> Iterator[Thing]:
+    name = names.role_name_for(project, stage, aws.region)
+    if _exists(lambda: aws.client("iam").get_role(RoleName=name), "NoSuchEntity"):
+        yield Thing("role", name)
+
+
+def _secrets(aws: Aws, project: str, stage: str) -> Iterator[Thing]:
+    name = names.secret_name_for(project, stage)
+    if _exists(
+        lambda: aws.client("secretsmanager").describe_secret(SecretId=name),
+        "ResourceNotFoundException",
+    ):
+        yield Thing("secret", name)
+
+
+def channels(aws: Aws, project: str, stage: str) -> Iterator[Thing]:
+    """The stage's pool of KVS signalling channels."""
+    prefix = names.channel_name_for(project, stage, 0)[:-1]
+    pages = (
+        aws.client("kinesisvideo")
+        .get_paginator("list_signaling_channels")
+        .paginate(
+            ChannelNameCondition={"ComparisonOperator": "BEGINS_WITH", "ComparisonValue": prefix}
+        )
+    )
+    for page in pages:
+        for channel in page["ChannelInfoList"]:
+            if channel["ChannelStatus"] != "DELETING":
+                yield Thing("channel", channel["ChannelName"])
+
+
+def _log_groups(aws: Aws, project: str, stage: str) -> Iterator[Thing]:
+    return (Thing("log group", name) for name in log_groups(aws, project, stage))
+
+
+def _repository(aws: Aws, project: str, _: str) -> Iterator[Thing]:
+    name = names.repository_for(project)
+    if _exists(
+        lambda: aws.client("ecr").describe_repositories(repositoryNames=[name]),
+        "RepositoryNotFoundException",
+    ):
+        yield Thing("repository", name)
+
+
+# EC2's kinds: how they are called, asked for, listed and named.
+_NETWORK = (
+    ("VPC", "describe_vpcs", "Vpcs", "VpcId"),
+    ("subnet", "describe_subnets", "Subnets", "SubnetId"),
+    ("security group", "describe_security_groups", "SecurityGroups", "GroupId"),
+    ("route table", "describe_route_tables", "RouteTables", "RouteTableId"),
+    ("internet gateway", "describe_internet_gateways", "InternetGateways", "InternetGatewayId"),
+    ("address", "describe_addresses", "Addresses", "AllocationId"),
+    ("NAT gateway", "describe_nat_gateways", "NatGateways", "NatGatewayId"),
+)
+
+
+def _network(aws: Aws, project: str, stage: str) -> Iterator[Thing]:
+    ours = [
+        {"Name": f"tag:{names.TAG_PROJECT}", "Values": [project]},
+        {"Name": f"tag:{names.TAG_STAGE}", "Values": [stage]},
+    ]
+    for kind, operation, listed, key in _NETWORK:
+        for entry in getattr(aws.client("ec2"), operation)(Filters=ours)[listed]:
+            # A deleted NAT gateway is listed for an hour more (NAT gateway basics).
+            if entry.get("State") != "deleted":
+                yield Thing(kind, entry[key])
+
+
+def _exists(question: Callable[[], Any], absent: str) -> bool:
+    try:
+        question()
+    except ClientError as error:
+        if code_of(error) == absent:
+            return False
+        raise
+    return True

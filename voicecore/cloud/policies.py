@@ -1,0 +1,394 @@
+"""What the agent may do in AWS, and what whoever deploys it must be allowed to do."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from voicecore import names, regions
+from voicecore.cloud import turn
+from voicecore.cloud.deployment import Deployment
+from voicecore.cloud.stack import Json, arn, sub
+
+_SERVICE = "bedrock-agentcore.amazonaws.com"
+_NETWORK_SERVICE = "network.bedrock-agentcore.amazonaws.com"
+
+POLICY_MAX = 6144
+"""Characters of a managed policy, without white space (IAM and STS quotas)."""
+
+
+@dataclass(frozen=True)
+class Statement:
+    """One permission: these actions on these resources, under this condition."""
+
+    sid: str
+    actions: tuple[str, ...]
+    resources: tuple[Any, ...] = ("*",)
+    condition: Mapping[str, Json] | None = None
+
+    @property
+    def json(self) -> Json:
+        """The statement in IAM's words."""
+        statement: Json = {
+            "Sid": self.sid,
+            "Effect": "Allow",
+            "Action": list(self.actions),
+            "Resource": self.resources[0] if len(self.resources) == 1 else list(self.resources),
+        }
+        return statement | ({"Condition": dict(self.condition)} if self.condition else {})
+
+
+def document(statements: Sequence[Statement]) -> Json:
+    """A policy document."""
+    return {"Version": "2012-10-17", "Statement": [s.json for s in statements]}
+
+
+def trust() -> Json:
+    """Who may take the execution role: AgentCore, for runtimes of this account and region only.
+
+    As runtime-permissions has it; without the conditions AgentCore could be made to use the role
+    for somebody else (the confused deputy).
+    """
+    return {
+        "Version": "2012-10-17",
+        "Statement": [
+            {
+                "Sid": "AssumeRolePolicy",
+                "Effect": "Allow",
+                "Principal": {"Service": _SERVICE},
+                "Action": "sts:AssumeRole",
+                "Condition": {
+                    "StringEquals": {"aws:SourceAccount": sub("${AWS::AccountId}")},
+                    "ArnLike": {"aws:SourceArn": arn("bedrock-agentcore", "*")},
+                },
+            }
+        ],
+    }
+
+
+def execution_statements(deployment: Deployment, secret: Any = None) -> list[Statement]:
+    """What the execution role allows: what this pipeline and these transports use, no more.
+
+    `secret` is the ARN of the secret with other providers' keys, if there is one. The statements
+    are those of runtime-permissions, narrowed to what is this project's wherever IAM lets them.
+    """
+    groups = f"log-group:/aws/bedrock-agentcore/runtimes/{deployment.runtime_name}-*"
+    statements = [
+        Statement(
+            "EcrPull",
+            ("ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"),
+            (arn("ecr", f"repository/{names.repository_for(deployment.name)}"),),
+        ),
+        Statement("EcrToken", ("ecr:GetAuthorizationToken",)),
+        Statement(
+            "LogsGroup",
+            ("logs:CreateLogGroup", "logs:DescribeLogStreams"),
+            (arn("logs", groups),),
+        ),
+        Statement("LogsList", ("logs:DescribeLogGroups",), (arn("logs", "log-group:*"),)),
+        Statement(
+            "LogsWrite",
+            ("logs:CreateLogStream", "logs:PutLogEvents"),
+            (arn("logs", f"{groups}:log-stream:*"),),
+        ),
+    ]
+    for service in deployment.uses:
+        if service.name in _OF_SERVICES:
+            statements.append(_OF_SERVICES[service.name](deployment))
+    if deployment.needs_turn:
+        prefix = turn.prefix_of(deployment)
+        statements.append(
+            Statement(
+                "Turn",
+                (
+                    "kinesisvideo:DescribeSignalingChannel",
+                    "kinesisvideo:GetSignalingChannelEndpoint",
+                    "kinesisvideo:GetIceServerConfig",
+                ),
+                (arn("kinesisvideo", f"channel/{prefix}*/*"),),
+            )
+        )
+    if secret is not None:
+        statements.append(Statement("Secrets", ("secretsmanager:GetSecretValue",), (secret,)))
+    return statements
+
+
+def _sonic(deployment: Deployment) -> Statement:
+    # AWS's samples differ in which of the two the bidirectional stream needs.
+    return Statement(
+        "BedrockSonic",
+        ("bedrock:InvokeModel", "bedrock:InvokeModelWithBidirectionalStream"),
+        (_model(regions.NOVA_SONIC_MODEL, "${AWS::Region}"),),
+    )
+
+
+def _text(deployment: Deployment) -> Statement:
+    # An inference profile passes the call on to its model in any region of its geography.
+    profile = regions.inference_profile_for(deployment.stage.region)
+    return Statement(
+        "BedrockText",
+        ("bedrock:InvokeModel", "bedrock:InvokeModelWithResponseStream"),
+        (_model(regions.NOVA_LITE_MODEL, "*"), arn("bedrock", f"inference-profile/{profile}")),
+    )
+
+
+def _transcribe(_: Deployment) -> Statement:
+    return Statement(
+        "Transcribe",
+        # Pipecat opens the second; IAM knows no resources for them.
+        ("transcribe:StartStreamTranscription", "transcribe:StartStreamTranscriptionWebSocket"),
+    )
+
+
+def _polly(_: Deployment) -> Statement:
+    return Statement("Polly", ("polly:SynthesizeSpeech",))
+
+
+_OF_SERVICES: dict[str, Callable[[Deployment], Statement]] = {
+    "nova-sonic": _sonic,
+    "nova-lite": _text,
+    "transcribe": _transcribe,
+    "polly": _polly,
+}
+"""What each service of AWS's own needs; others need a key, and no permission."""
+
+
+def _model(model: str, region: str) -> Json:
+    return sub(f"arn:${{AWS::Partition}}:bedrock:{region}::foundation-model/{model}")
+
+
+def deployer_statements(
+    deployment: Deployment, account: str, partition: str = "aws"
+) -> list[Statement]:
+    """What whoever deploys this stage must be allowed to do.
+
+    CloudFormation acts with the caller's permissions, so they cover what the stacks make; only
+    things that carry the names of project and stage, wherever IAM can tell.
+    """
+    name, stage, region = deployment.name, deployment.stage.name, deployment.stage.region
+
+    def within(service: str, *resources: str, region: str = region) -> tuple[str, ...]:
+        return tuple(f"arn:{partition}:{service}:{region}:{account}:{r}" for r in resources)
+
+    role = within("iam", f"role/{names.role_name_for(name, stage, region)}", region="")
+    stacks = (
+        names.images_stack_name_for(name),
+        names.network_stack_name_for(name),
+        names.stack_name_for(name, stage),
+    )
+    groups = f"log-group:{names.log_group_for(deployment.runtime_name, '*')}"
+    statements = [
+        Statement(
+            "Stacks",
+            _actions("cloudformation", _STACK_ACTIONS),
+            within("cloudformation", *(f"stack/{stack}/*" for stack in stacks)),
+        ),
+        Statement(
+            "Look",
+            (
+                "bedrock-agentcore:ListAgentRuntimeEndpoints",
+                "bedrock-agentcore:ListAgentRuntimeVersions",
+                "bedrock-agentcore:ListAgentRuntimes",
+                "bedrock:GetFoundationModelAvailability",
+                "cloudformation:DescribeStackDriftDetectionStatus",
+                "cloudformation:ListStacks",
+                "cloudwatch:GetMetricStatistics",
+                "cloudwatch:ListMetrics",
+                "ecr:GetAuthorizationToken",
+                "kinesisvideo:ListSignalingChannels",
+                "logs:DescribeLogGroups",
+                "servicequotas:GetServiceQuota",
+                "tag:GetResources",
+            ),
+        ),
+        # By which preflight tells beforehand what is not allowed.
+        Statement(
+            "Foresee",
+            ("iam:SimulatePrincipalPolicy",),
+            within("iam", "user/*", "role/*", region=""),
+        ),
+        Statement(
+            "Images",
+            _actions("ecr", _REPOSITORY_ACTIONS),
+            within("ecr", f"repository/{names.repository_for(name)}"),
+        ),
+        Statement("Role", _actions("iam", _ROLE_ACTIONS), role),
+        Statement(
+            "RoleToAgentCore",
+            ("iam:PassRole",),
+            role,
+            {"StringEquals": {"iam:PassedToService": _SERVICE}},
+        ),
+        # AgentCore has given the runtime no id yet, so IAM has no name to go by.
+        Statement("NewRuntime", _actions("bedrock-agentcore", _NEW_RUNTIME_ACTIONS)),
+        Statement(
+            "Runtime",
+            _actions("bedrock-agentcore", _RUNTIME_ACTIONS),
+            within(
+                "bedrock-agentcore",
+                f"runtime/{deployment.runtime_name}-*",
+                "workload-identity-directory/*",
+            ),
+        ),
+        Statement(
+            "Logs",
+            _actions("logs", _LOG_ACTIONS),
+            within("logs", groups, f"{groups}:log-stream:*"),
+        ),
+        Statement(
+            "Secret",
+            _actions("secretsmanager", _KEY_ACTIONS),
+            # Secrets Manager puts six characters of its own at the end.
+            within("secretsmanager", f"secret:{names.secret_name_for(name, stage)}-*"),
+        ),
+    ]
+    if deployment.needs_turn:
+        statements.append(
+            Statement(
+                "Turn",
+                _actions("kinesisvideo", _CHANNEL_ACTIONS),
+                within("kinesisvideo", f"channel/{turn.prefix_of(deployment)}*/*"),
+            )
+        )
+    if deployment.network == "vpc":
+        statements += [
+            Statement(
+                "AgentCoreInterfaces",
+                ("iam:CreateServiceLinkedRole",),
+                within(
+                    "iam",
+                    f"role/aws-service-role/{_NETWORK_SERVICE}/"
+                    "AWSServiceRoleForBedrockAgentCoreNetwork",
+                    region="",
+                ),
+                {"StringEquals": {"iam:AWSServiceName": _NETWORK_SERVICE}},
+            ),
+            Statement("LookAtNetwork", _actions("ec2", _LOOK_AT_NETWORK_ACTIONS)),
+        ]
+    if deployment.makes_network:
+        # Ids of what EC2 makes are not known before, and few of these actions take conditions.
+        statements.append(
+            Statement(
+                "Network",
+                _actions("ec2", _NETWORK_ACTIONS),
+                condition={"StringEquals": {"aws:RequestedRegion": region}},
+            )
+        )
+    return statements
+
+
+def build_statements(
+    deployment: Deployment, account: str, partition: str = "aws"
+) -> list[Statement]:
+    """What building in AWS takes besides, and removing what builds left there (image/codebuild)."""
+    name, region = deployment.name, deployment.stage.region
+    bucket = f"arn:{partition}:s3:::{names.builder_bucket_for(name, account, region)}"
+    group = f"log-group:{names.builder_log_group_for(name)}"
+    role = f"arn:{partition}:iam::{account}:role/{names.builder_role_for(name, region)}"
+    here = f"{region}:{account}"
+    return [
+        Statement(
+            "Builds",
+            _actions("codebuild", _BUILD_ACTIONS),
+            (f"arn:{partition}:codebuild:{here}:project/{names.builder_for(name)}",),
+        ),
+        Statement("BuildSources", _actions("s3", _BUCKET_ACTIONS), (bucket, f"{bucket}/*")),
+        Statement(
+            "BuildLogs",
+            _actions("logs", _BUILD_LOG_ACTIONS),
+            tuple(
+                f"arn:{partition}:logs:{here}:{kind}" for kind in (group, f"{group}:log-stream:*")
+            ),
+        ),
+        Statement("BuildRole", _actions("iam", _BUILD_ROLE_ACTIONS), (role,)),
+        Statement(
+            "BuildRoleToCodeBuild",
+            ("iam:PassRole",),
+            (role,),
+            {"StringEquals": {"iam:PassedToService": "codebuild.amazonaws.com"}},
+        ),
+    ]
+
+
+def documents(statements: Iterable[Statement]) -> list[Json]:
+    """The statements in as few policies as hold them, each no larger than IAM takes."""
+    parts: list[list[Statement]] = [[]]
+    for statement in statements:
+        if parts[-1] and _size(document([*parts[-1], statement])) > POLICY_MAX:
+            parts.append([])
+        parts[-1].append(statement)
+    return [document(part) for part in parts]
+
+
+def _size(policy: Json) -> int:
+    return len(json.dumps(policy, separators=(",", ":")))
+
+
+def _actions(service: str, verbs: str) -> tuple[str, ...]:
+    return tuple(f"{service}:{verb}" for verb in verbs.split())
+
+
+_STACK_ACTIONS = """
+    CreateStack UpdateStack CreateChangeSet DescribeChangeSet ExecuteChangeSet DeleteChangeSet
+    DescribeStacks DescribeStackEvents ListStackResources GetTemplate DeleteStack RollbackStack
+    ContinueUpdateRollback DetectStackDrift DescribeStackResourceDrifts TagResource
+"""
+_REPOSITORY_ACTIONS = """
+    CreateRepository DescribeRepositories DeleteRepository PutLifecyclePolicy GetLifecyclePolicy
+    PutImageScanningConfiguration PutImageTagMutability TagResource UntagResource
+    ListTagsForResource DescribeImages BatchDeleteImage BatchGetImage BatchCheckLayerAvailability
+    GetDownloadUrlForLayer InitiateLayerUpload UploadLayerPart CompleteLayerUpload PutImage
+"""
+_ROLE_ACTIONS = """
+    CreateRole GetRole DeleteRole UpdateRole UpdateAssumeRolePolicy TagRole UntagRole PutRolePolicy
+    GetRolePolicy DeleteRolePolicy ListRolePolicies ListAttachedRolePolicies ListRoleTags
+"""
+_NEW_RUNTIME_ACTIONS = "CreateAgentRuntime CreateWorkloadIdentity"
+_RUNTIME_ACTIONS = """
+    GetAgentRuntime UpdateAgentRuntime DeleteAgentRuntime
+    CreateAgentRuntimeEndpoint GetAgentRuntimeEndpoint UpdateAgentRuntimeEndpoint
+    DeleteAgentRuntimeEndpoint DeleteWorkloadIdentity
+    TagResource UntagResource ListTagsForResource
+    InvokeAgentRuntime InvokeAgentRuntimeWithWebSocketStream StopRuntimeSession
+"""
+_BUILD_ACTIONS = """
+    CreateProject UpdateProject BatchGetProjects DeleteProject StartBuild StopBuild BatchGetBuilds
+"""
+_BUCKET_ACTIONS = """
+    CreateBucket DeleteBucket ListBucket GetBucketTagging PutBucketTagging
+    PutBucketPublicAccessBlock PutBucketPolicy PutLifecycleConfiguration PutObject DeleteObject
+"""
+_BUILD_LOG_ACTIONS = """
+    CreateLogGroup DeleteLogGroup PutRetentionPolicy TagResource ListTagsForResource GetLogEvents
+"""
+_BUILD_ROLE_ACTIONS = """
+    CreateRole GetRole DeleteRole UpdateAssumeRolePolicy TagRole PutRolePolicy DeleteRolePolicy
+"""
+_LOG_ACTIONS = """
+    CreateLogGroup DeleteLogGroup PutRetentionPolicy TagResource ListTagsForResource
+    DescribeLogStreams FilterLogEvents GetLogEvents StartLiveTail
+"""
+_KEY_ACTIONS = """
+    CreateSecret DescribeSecret GetSecretValue PutSecretValue UpdateSecret DeleteSecret TagResource
+    UntagResource
+"""
+_CHANNEL_ACTIONS = """
+    CreateSignalingChannel DescribeSignalingChannel UpdateSignalingChannel DeleteSignalingChannel
+    TagResource UntagResource ListTagsForResource GetSignalingChannelEndpoint GetIceServerConfig
+"""
+_LOOK_AT_NETWORK_ACTIONS = """
+    DescribeAvailabilityZones DescribeSubnets DescribeSecurityGroups DescribeRouteTables
+    DescribeVpcs DescribeNetworkInterfaces CreateNetworkInterface
+"""
+_NETWORK_ACTIONS = """
+    CreateVpc ModifyVpcAttribute DescribeVpcAttribute DeleteVpc CreateInternetGateway
+    AttachInternetGateway DetachInternetGateway DescribeInternetGateways DeleteInternetGateway
+    CreateSubnet ModifySubnetAttribute DeleteSubnet CreateRouteTable AssociateRouteTable
+    DisassociateRouteTable CreateRoute ReplaceRoute DeleteRoute DeleteRouteTable AllocateAddress
+    DescribeAddresses ReleaseAddress CreateNatGateway DescribeNatGateways DeleteNatGateway
+    CreateSecurityGroup AuthorizeSecurityGroupEgress RevokeSecurityGroupEgress DeleteSecurityGroup
+    CreateVpcEndpoint ModifyVpcEndpoint DescribeVpcEndpoints DeleteVpcEndpoints CreateTags
+    DeleteTags
+"""

@@ -1,0 +1,445 @@
+"""What would fail later in a deploy, found before anything is made.
+
+Each check is a question to AWS and a pure verdict on the answer. A question that this identity
+may not ask leaves a note and stops nothing: the deploy may be allowed what the check is not.
+"""
+
+# botocore has no types.
+# pyright: reportMissingTypeStubs=false
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from voicecore import names, regions
+from voicecore.cloud import inventory, policies, zones
+from voicecore.cloud.deployment import Deployment
+from voicecore.cloud.inventory import Thing
+from voicecore.cloud.network_stack import Egress, closed, egress_of
+from voicecore.cloud.session import (
+    CLOCK_TOLERANCE,
+    Aws,
+    AwsRefused,
+    clock_is_wrong,
+    code_of,
+    is_denied,
+    refusal_of,
+)
+from voicecore.cloud.together import Together
+
+MODELS = {
+    "nova-sonic": regions.NOVA_SONIC_MODEL,
+    "nova-lite": regions.NOVA_LITE_MODEL,
+}
+"""The Bedrock model behind a service of the registry of pipelines."""
+
+
+class Verdict(StrEnum):
+    """What a check found."""
+
+    GOOD = "good"
+    REFUSED = "refused"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One check's verdict."""
+
+    check: str
+    verdict: Verdict
+    message: str
+    fix: str = ""
+
+
+@dataclass(frozen=True)
+class Quota:
+    """A quota of AWS, as Service Quotas knows it, with what it counts."""
+
+    title: str
+    service: str
+    code: str
+    default: int
+
+
+# Service Quotas: Amazon VPC and EC2 (vpc-limits, autumn 2026).
+ADDRESSES = Quota("Elastic IP addresses", "ec2", "L-0263D0A3", 5)
+VPCS = Quota("VPCs", "vpc", "L-F678F1CE", 5)
+# bedrock-agentcore-limits; some new accounts have less, even none.
+SESSIONS = Quota("AgentCore sessions at once", "bedrock-agentcore", "L-3E5722B2", 2500)
+RUNTIMES = Quota("AgentCore runtimes", "bedrock-agentcore", "L-F4575653", 1000)
+
+
+class NotReady(AwsRefused):
+    """Something would make the deploy fail."""
+
+    def __init__(self, refused: Sequence[Finding]) -> None:
+        count = "1 thing" if len(refused) == 1 else f"{len(refused)} things"
+        super().__init__(
+            "\n  ".join(
+                [f"{count} would make the deploy fail; nothing was changed:"]
+                + [f"{finding.check}: {finding.message}" for finding in refused]
+            ),
+            "\n".join(dict.fromkeys(finding.fix for finding in refused if finding.fix)),
+        )
+
+
+Check = tuple[str, Callable[[], Iterable[Finding]]]
+"""A check's name, and what asks and judges."""
+
+
+def checks_for(aws: Aws, deployment: Deployment, standing: Collection[str]) -> list[Check]:
+    """All checks that this deployment needs.
+
+    `standing` are the names of the stacks that are there: what they hold needs no room any more.
+    """
+    stage, images, network = (
+        names.stack_name_for(deployment.name, deployment.stage.name),
+        names.images_stack_name_for(deployment.name),
+        names.network_stack_name_for(deployment.name),
+    )
+    checks: list[Check] = [
+        ("clock", lambda: [of_clock(aws.identity.skew)]),
+        ("sessions", lambda: [of_sessions(_quota(aws, SESSIONS))]),
+    ]
+    for model in models_of(deployment):
+        checks += [(f"model {model}", lambda model=model: [_model(aws, model)])]
+    if images not in standing:
+        checks += [("names", lambda: of_names(inventory.of_images(aws, deployment.name)))]
+    if stage not in standing:
+        checks += [
+            (
+                "names",
+                lambda: of_names(inventory.of_stage(aws, deployment.name, deployment.stage.name)),
+            ),
+            ("runtimes", lambda: [of_quota(RUNTIMES, _quota(aws, RUNTIMES), _runtimes(aws), 1)]),
+            # Who made a stage may change it: the simulator's dozen answers take seconds.
+            ("permissions", lambda: _permissions(aws, deployment)),
+        ]
+    if deployment.makes_network and network not in standing:
+        gateways = 2 if deployment.vpc.ha else 1
+        checks += [
+            ("zones", lambda: [of_zones(aws.region, zones_of(aws))]),
+            ("VPCs", lambda: [of_quota(VPCS, _quota(aws, VPCS), _vpcs(aws), 1)]),
+            (
+                "addresses",
+                lambda: [of_quota(ADDRESSES, _quota(aws, ADDRESSES), _addresses(aws), gateways)],
+            ),
+        ]
+    if deployment.vpc.given:
+        checks += [("network", lambda: _given_network(aws, deployment))]
+    return checks
+
+
+def look(checks: Sequence[Check], together: Together, again: str) -> list[Finding]:
+    """The findings of all checks, asked at once."""
+    answers = [
+        together.start(lambda name=name, check=check: _asked(name, check, again))
+        for name, check in checks
+    ]
+    return [finding for answer in answers for finding in together.result(answer)]
+
+
+def refuse(findings: Iterable[Finding]) -> None:
+    """Raise NotReady, which names everything that would fail at once, if anything would."""
+    refused = [finding for finding in findings if finding.verdict is Verdict.REFUSED]
+    if refused:
+        raise NotReady(refused)
+
+
+def models_of(deployment: Deployment) -> list[str]:
+    """The Bedrock models that the agent calls."""
+    return [MODELS[service.name] for service in deployment.uses if service.name in MODELS]
+
+
+def of_clock(skew: timedelta) -> Finding:
+    """Whether AWS will take signatures of this clock."""
+    if abs(skew) <= CLOCK_TOLERANCE:
+        return Finding("clock", Verdict.GOOD, f"{abs(skew).total_seconds():.0f} s from AWS's")
+    wrong = clock_is_wrong(skew)
+    return Finding("clock", Verdict.REFUSED, wrong.message, wrong.hint or "")
+
+
+def of_quota(quota: Quota, allowed: float, used: int, wanted: int) -> Finding:
+    """Whether `wanted` more fit into a quota."""
+    if used + wanted <= allowed:
+        return Finding(quota.title, Verdict.GOOD, f"{used} of {allowed:.0f} used")
+    return Finding(
+        quota.title,
+        Verdict.REFUSED,
+        f"{used} of {allowed:.0f} are used in this region, and {wanted} more are needed",
+        f"Free some, or ask for more:\n{_request(quota, used + wanted)}",
+    )
+
+
+def of_sessions(allowed: float) -> Finding:
+    """Whether this account may have sessions at all; new ones sometimes may not."""
+    if allowed >= 1:
+        return Finding(SESSIONS.title, Verdict.GOOD, f"{allowed:.0f}")
+    return Finding(
+        SESSIONS.title,
+        Verdict.REFUSED,
+        "this account may have none in this region, as some new accounts",
+        f"Ask for some:\n{_request(SESSIONS, 10)}",
+    )
+
+
+def of_zones(region: str, found: Mapping[str, str]) -> Finding:
+    """Whether the account has the zones for a network; `found` maps names to ids."""
+    try:
+        chosen = zones.choose(region, found)
+    except zones.TooFewZones as error:
+        return Finding("zones", Verdict.REFUSED, error.message, error.hint or "")
+    return Finding("zones", Verdict.GOOD, ", ".join(chosen))
+
+
+def of_model(model: str, region: str, availability: Mapping[str, Any]) -> Finding:
+    """Whether Bedrock lets this account call the model here (GetFoundationModelAvailability)."""
+    check = f"model {model}"
+    if availability.get("regionAvailability") == "NOT_AVAILABLE":
+        return Finding(
+            check,
+            Verdict.REFUSED,
+            f"Bedrock does not offer it in {region}",
+            "Choose another region in voicecore.toml.",
+        )
+    refused = (
+        availability.get("authorizationStatus") == "NOT_AUTHORIZED"
+        or availability.get("entitlementAvailability") == "NOT_AVAILABLE"
+    )
+    if refused:
+        return Finding(
+            check,
+            Verdict.REFUSED,
+            "this account has no access to it",
+            "Open it in the Bedrock console: "
+            f"https://{region}.console.aws.amazon.com/bedrock/home?region={region}#/modelaccess",
+        )
+    return Finding(check, Verdict.GOOD, "open to this account")
+
+
+def of_names(taken: Iterable[Thing]) -> Iterator[Finding]:
+    """Whether the names of a new stack are free; `taken` is what has one of them."""
+    for thing in taken:
+        # AgentCore leaves log groups behind; they are in nobody's way.
+        if thing.kind != "log group":
+            yield Finding(
+                "names",
+                Verdict.REFUSED,
+                f"there is a {thing.kind} {thing.name} already, which no stack of voicecore holds",
+                f"Delete that {thing.kind}, or give the project another name in voicecore.toml.",
+            )
+
+
+def of_groups(
+    needed: Sequence[Egress], vpc: str, groups: Mapping[str, tuple[str, Sequence[Egress]]]
+) -> Iterator[Finding]:
+    """Whether given security groups (id → its VPC and what it lets out) let the agent speak."""
+    for group, (place, _) in groups.items():
+        if place != vpc:
+            yield Finding(
+                "network",
+                Verdict.REFUSED,
+                f"{group} is in {place}, but the subnets are in {vpc}",
+                "Name security groups of the subnets' own VPC under [vpc] in voicecore.toml.",
+            )
+    shut = closed(needed, [rule for _, rules in groups.values() for rule in rules])
+    if shut:
+        yield Finding(
+            "network",
+            Verdict.REFUSED,
+            f"{', '.join(groups)} let out no {', '.join(map(str, shut))}",
+            "Add these rules for outgoing traffic to 0.0.0.0/0.",
+        )
+
+
+def zones_of(aws: Aws) -> dict[str, str]:
+    """The account's availability zones: name → id."""
+    answer = aws.client("ec2").describe_availability_zones(
+        Filters=[{"Name": "zone-type", "Values": ["availability-zone"]}]
+    )
+    return {zone["ZoneName"]: zone["ZoneId"] for zone in answer["AvailabilityZones"]}
+
+
+def _asked(name: str, check: Callable[[], Iterable[Finding]], again: str) -> list[Finding]:
+    try:
+        return list(check())
+    except ClientError as error:
+        if not is_denied(error):
+            raise
+        words = refusal_of(error, again).message
+        return [Finding(name, Verdict.UNKNOWN, f"could not be checked: {words}")]
+
+
+def _request(quota: Quota, value: int) -> str:
+    return (
+        "aws service-quotas request-service-quota-increase "
+        f"--service-code {quota.service} --quota-code {quota.code} --desired-value {value}"
+    )
+
+
+def _quota(aws: Aws, quota: Quota) -> float:
+    try:
+        answer = aws.client("service-quotas").get_service_quota(
+            ServiceCode=quota.service, QuotaCode=quota.code
+        )
+    except ClientError as error:
+        # An account for which a quota was never changed may have no record of it.
+        if code_of(error) == "NoSuchResourceException":
+            return quota.default
+        raise
+    return float(answer["Quota"]["Value"])
+
+
+def _addresses(aws: Aws) -> int:
+    return len(aws.client("ec2").describe_addresses()["Addresses"])
+
+
+def _vpcs(aws: Aws) -> int:
+    pages = aws.client("ec2").get_paginator("describe_vpcs").paginate()
+    return sum(len(page["Vpcs"]) for page in pages)
+
+
+def _runtimes(aws: Aws) -> int:
+    control = aws.client("bedrock-agentcore-control")
+    pages = control.get_paginator("list_agent_runtimes").paginate()
+    return sum(len(page["agentRuntimes"]) for page in pages)
+
+
+def _model(aws: Aws, model: str) -> Finding:
+    answer = aws.client("bedrock").get_foundation_model_availability(modelId=model)
+    return of_model(model, aws.region, answer)
+
+
+def _permissions(aws: Aws, deployment: Deployment) -> Iterator[Finding]:
+    """What IAM's simulator says of each permission that a deploy needs."""
+    who = principal_of(aws.identity.arn)
+    if who is None:
+        return
+    wanted = policies.deployer_statements(deployment, aws.account, aws.identity.partition)
+    lacking: list[str] = []
+    for statement in wanted:
+        try:
+            answer = aws.client("iam").simulate_principal_policy(
+                PolicySourceArn=who,
+                ActionNames=list(statement.actions),
+                ResourceArns=list(statement.resources),
+                ContextEntries=list(_context(statement.condition or {})),
+            )
+        except ClientError as error:
+            yield Finding("permissions", Verdict.UNKNOWN, f"could not be checked: {error}")
+            return
+        lacking += denied(answer["EvaluationResults"])
+    if lacking:
+        yield Finding(
+            "permissions",
+            Verdict.UNKNOWN,
+            f"IAM's simulator says that {aws.identity.arn} may not do {', '.join(lacking)}",
+        )
+
+
+def denied(results: Iterable[Mapping[str, Any]]) -> list[str]:
+    """The actions that SimulatePrincipalPolicy says are not allowed."""
+    return [r["EvalActionName"] for r in results if r["EvalDecision"] != "allowed"]
+
+
+def principal_of(arn: str) -> str | None:
+    """Whose policies IAM can simulate: the user or the role; None for the account's root.
+
+    A session's ARN does not tell the path of its role: such a role IAM does not find, and the
+    check remains open.
+    """
+    kind, _, name = arn.split(":", 5)[5].partition("/")
+    if kind == "assumed-role":
+        partition, account = arn.split(":")[1], arn.split(":")[4]
+        return f"arn:{partition}:iam::{account}:role/{name.split('/')[0]}"
+    return arn if kind in ("user", "role") else None
+
+
+def _context(condition: Mapping[str, Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
+    for values in condition.values():
+        for key, value in values.items():
+            yield {
+                "ContextKeyName": key,
+                "ContextKeyValues": [value],
+                "ContextKeyType": "string",
+            }
+
+
+def _given_network(aws: Aws, deployment: Deployment) -> Iterator[Finding]:
+    ec2 = aws.client("ec2")
+    try:
+        subnets = _subnets(ec2, deployment.vpc.subnets)
+        groups = _groups(ec2, deployment.vpc.security_groups)
+    except ClientError as error:
+        if not code_of(error).endswith(".NotFound"):
+            raise
+        yield Finding(
+            "network",
+            Verdict.REFUSED,
+            f"[vpc] names what is not in {aws.region}: {error}",
+            "Name subnets and security groups of this account and region in voicecore.toml.",
+        )
+        return
+    mistakes = zones.mistakes_in(aws.region, subnets)
+    for mistake in mistakes:
+        yield Finding(
+            "network", Verdict.REFUSED, mistake, "Mend [vpc] in voicecore.toml, or leave it out."
+        )
+    yield from of_groups(egress_of(deployment), subnets[0].vpc, groups)
+    if not mistakes:
+        yield Finding("network", Verdict.GOOD, ", ".join(s.zone_id for s in subnets))
+
+
+def _subnets(ec2: Any, ids: Sequence[str]) -> list[zones.Subnet]:
+    described = ec2.describe_subnets(SubnetIds=list(ids))["Subnets"]
+    vpcs = sorted({subnet["VpcId"] for subnet in described})
+    tables = ec2.describe_route_tables(Filters=[{"Name": "vpc-id", "Values": vpcs}])["RouteTables"]
+    return [
+        zones.Subnet(
+            id=subnet["SubnetId"],
+            vpc=subnet["VpcId"],
+            zone_id=subnet["AvailabilityZoneId"],
+            way_out=way_out(subnet["SubnetId"], subnet["VpcId"], tables),
+        )
+        for subnet in described
+    ]
+
+
+def way_out(subnet: str, vpc: str, tables: Sequence[Mapping[str, Any]]) -> str:
+    """Where the subnet's route to 0.0.0.0/0 leads, by its own route table or the VPC's main one."""
+    own = [t for t in tables for a in t["Associations"] if a.get("SubnetId") == subnet]
+    main = [t for t in tables for a in t["Associations"] if t["VpcId"] == vpc and a.get("Main")]
+    for table in (own or main)[:1]:
+        for route in table["Routes"]:
+            if route.get("DestinationCidrBlock") == "0.0.0.0/0":
+                return next((route[key] for key in _TARGETS if route.get(key)), "")
+    return ""
+
+
+# EC2 API Reference, Route: where a route may lead.
+_TARGETS = (
+    "NatGatewayId", "GatewayId", "TransitGatewayId", "InstanceId", "NetworkInterfaceId",
+    "VpcPeeringConnectionId", "LocalGatewayId", "CarrierGatewayId", "CoreNetworkArn",
+)  # fmt: skip
+
+
+def _groups(ec2: Any, ids: Sequence[str]) -> dict[str, tuple[str, list[Egress]]]:
+    described = ec2.describe_security_groups(GroupIds=list(ids))["SecurityGroups"]
+    return {
+        group["GroupId"]: (
+            group["VpcId"],
+            [
+                Egress(rule["IpProtocol"], rule.get("FromPort", 0), rule.get("ToPort", 65535))
+                for rule in group["IpPermissionsEgress"]
+                if any(r["CidrIp"] == "0.0.0.0/0" for r in rule.get("IpRanges", ()))
+            ],
+        )
+        for group in described
+    }

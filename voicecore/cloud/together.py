@@ -1,0 +1,94 @@
+"""Pieces of work that run beside each other: the first that fails, or Ctrl-C, ends all."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from types import TracebackType
+from typing import Any, TypeVar
+
+Result = TypeVar("Result")
+
+
+class Abandoned(Exception):
+    """Nobody wants what this piece of work would give."""
+
+
+class Together:
+    """Work in threads while a block runs.
+
+    Whoever waits in the block is told at once when any piece of work fails. When the block ends,
+    all that still runs is told to end by its next `pause`, `go_on` or `result`; what has not ended
+    `grace` seconds later is left behind.
+    """
+
+    def __init__(self, grace: float = 2.0) -> None:
+        self._grace = grace
+        self._futures: list[Future[Any]] = []
+        self._threads: list[threading.Thread] = []
+        self._changed = threading.Condition()
+        self._over = threading.Event()
+
+    def __enter__(self) -> Together:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._over.set()
+        with self._changed:
+            self._changed.notify_all()
+        for thread in self._threads:
+            thread.join(self._grace)
+
+    def start(self, work: Callable[[], Result]) -> Future[Result]:
+        """Begin a piece of work."""
+        future: Future[Result] = Future()
+
+        def run() -> None:
+            try:
+                future.set_result(work())
+            except BaseException as error:  # it is raised again by whoever waits
+                future.set_exception(error)
+            with self._changed:
+                self._changed.notify_all()
+
+        # A daemon, because Ctrl-C must not wait for an answer of AWS.
+        thread = threading.Thread(target=run, daemon=True)
+        self._futures.append(future)
+        self._threads.append(thread)
+        thread.start()
+        return future
+
+    def result(self, future: Future[Result]) -> Result:
+        """What the work gives, once it is done.
+
+        Raises the first failure of any piece of work, and Abandoned as `pause` does.
+        """
+        with self._changed:
+            while not future.done():
+                self.go_on()
+                self._raise_failure()
+                # The timeout lets Windows see Ctrl-C.
+                self._changed.wait(0.5)
+        self._raise_failure()
+        return future.result()
+
+    def pause(self, seconds: float) -> None:
+        """Wait within a piece of work. Raises Abandoned when nobody wants it any more."""
+        if self._over.wait(seconds):
+            raise Abandoned
+
+    def go_on(self) -> None:
+        """Raise Abandoned when nobody wants this piece of work any more."""
+        self.pause(0)
+
+    def _raise_failure(self) -> None:
+        errors = [f.exception() for f in self._futures if f.done()]
+        for error in errors:
+            if error and not isinstance(error, Abandoned):
+                raise error

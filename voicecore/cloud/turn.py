@@ -1,0 +1,67 @@
+"""The pool of KVS signalling channels that hand out TURN credentials: how many a project needs."""
+
+from __future__ import annotations
+
+from math import ceil
+
+from voicecore import names
+from voicecore.cloud.deployment import Deployment
+from voicecore.cloud.stack import Resource
+
+# Kinesis Video Streams Developer Guide, kvswebrtc-limits: hard limits of one channel.
+CREDENTIALS_PER_SECOND = 5
+ALLOCATIONS = 50
+
+# Both ends of a call ask for credentials.
+_CREDENTIALS_PER_CALL = 2
+# The agent's relay, and a browser's two: it opens one for each URI it is given, and is given two.
+_ALLOCATIONS_PER_CALL = 3
+# Nothing says how fast a peak builds up; all of its calls within half a minute is fast.
+_SECONDS_TO_PEAK = 30
+
+UDP_PORTS = ((443, 443),)
+"""Where KVS's relays listen (its answer to GetIceServerConfig)."""
+
+CHANNEL_PREFIX_VARIABLE = "TURN_CHANNEL_PREFIX"
+CHANNEL_COUNT_VARIABLE = "TURN_CHANNEL_COUNT"
+"""How the agent learns its channels: they are called prefix + 1 to prefix + count."""
+
+
+def channels_for(peak_calls: int, calls_per_second: float | None = None) -> int:
+    """How many channels serve so many calls at once.
+
+    `calls_per_second` is the rate at which new ones arrive; unsaid, all begin within half a minute.
+    """
+    rate = calls_per_second or peak_calls / _SECONDS_TO_PEAK
+    by_rate = ceil(_CREDENTIALS_PER_CALL * rate / CREDENTIALS_PER_SECOND)
+    by_allocations = ceil(_ALLOCATIONS_PER_CALL * peak_calls / ALLOCATIONS)
+    return max(by_rate, by_allocations, 1)
+
+
+def pool_of(deployment: Deployment) -> dict[str, Resource]:
+    """The signalling channels, by logical id; none where no transport needs TURN."""
+    if not deployment.needs_turn:
+        return {}
+    return {
+        f"Channel{number}": Resource(
+            "AWS::KinesisVideo::SignalingChannel",
+            {"Name": names.channel_name_for(deployment.name, deployment.stage.name, number)},
+        )
+        for number in range(1, channels_for(deployment.turn.peak_calls) + 1)
+    }
+
+
+def variables_of(deployment: Deployment) -> dict[str, str]:
+    """The environment variables that tell the agent its channels."""
+    pool = pool_of(deployment)
+    if not pool:
+        return {}
+    return {
+        CHANNEL_PREFIX_VARIABLE: prefix_of(deployment),
+        CHANNEL_COUNT_VARIABLE: str(len(pool)),
+    }
+
+
+def prefix_of(deployment: Deployment) -> str:
+    """What the names of the stage's channels begin with; their number follows."""
+    return names.channel_name_for(deployment.name, deployment.stage.name, 0).removesuffix("0")

@@ -1,0 +1,80 @@
+"""A stage's deployments as its runtime's tags keep them: number, image, time, message."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from urllib.parse import quote, unquote
+
+KEPT = 20
+"""A runtime has room for 50 tags; so many deployments are kept of them."""
+
+_VALUE_MAX = 256  # characters of a tag's value
+
+_KEY = re.compile(r"voicecore:v([1-9][0-9]*)")
+_TIME = "%Y-%m-%dT%H:%M:%SZ"
+
+
+@dataclass(frozen=True)
+class Version:
+    """One deployment of a stage."""
+
+    number: int
+    image: str
+    """The image's digest: "sha256:..."."""
+    time: datetime
+    message: str = ""
+    """Why, in the deployer's words; its end is lost if it is long."""
+
+    @property
+    def title(self) -> str:
+        """The version in a line."""
+        return f"v{self.number} {self.time.astimezone(UTC):{_TIME}} {self.message}".rstrip()
+
+
+def next_after(
+    versions: Sequence[Version], image: str, message: str, now: datetime
+) -> tuple[Version, ...]:
+    """The history with one more deployment, oldest first, without what is too old to be kept."""
+    number = max((version.number for version in versions), default=0) + 1
+    ordered = sorted(versions, key=lambda version: version.number)
+    return (*ordered, Version(number, image, now.replace(microsecond=0), message))[-KEPT:]
+
+
+def tags_of(versions: Sequence[Version]) -> dict[str, str]:
+    """The tags that keep these versions."""
+    return {f"voicecore:v{version.number}": _written(version) for version in versions}
+
+
+def versions_in(tags: Mapping[str, str]) -> tuple[Version, ...]:
+    """The versions that tags keep, oldest first; tags of another kind are passed over."""
+    read = (
+        _read(int(key[1]), value) for name, value in tags.items() if (key := _KEY.fullmatch(name))
+    )
+    return tuple(sorted((v for v in read if v), key=lambda version: version.number))
+
+
+def _written(version: Version) -> str:
+    head = f"{version.time.astimezone(UTC):{_TIME}} {version.image}"
+    room = _VALUE_MAX - len(head) - 1
+    message = " ".join(version.message.split())
+    while len(quoted := _quoted(message)) > room:
+        message = message[: len(message) - max(1, (len(quoted) - room) // len(_quoted("😀")))]
+    return f"{head} {quoted}".rstrip()
+
+
+def _quoted(text: str) -> str:
+    # Tags take few characters, and the percent sign is not among them.
+    return quote(text, safe=" :/+@").replace("~", "%7E").replace("%", "=")
+
+
+def _read(number: int, value: str) -> Version | None:
+    time, _, rest = value.partition(" ")
+    image, _, message = rest.partition(" ")
+    try:
+        when = datetime.strptime(time, _TIME).replace(tzinfo=UTC)
+    except ValueError:
+        return None  # somebody else's tag
+    return Version(number, image, when, unquote(message.replace("=", "%")))

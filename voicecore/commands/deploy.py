@@ -1,0 +1,347 @@
+"""`voicecore deploy`: from a project to an agent in AWS that answers calls."""
+
+from __future__ import annotations
+
+import shlex
+import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+from voicecore import names
+from voicecore.cloud import bringup, export, preflight, prices, session, zones
+from voicecore.cloud.bringup import Standing, Wanted
+from voicecore.cloud.cloudformation import CloudFormation, Live
+from voicecore.cloud.deployment import Deployment, deployment_of
+from voicecore.cloud.environment import Environment, environment_of
+from voicecore.cloud.images_stack import REPOSITORY_URI, images_stack
+from voicecore.cloud.network_stack import network_stack
+from voicecore.cloud.plan import Plan, lines
+from voicecore.cloud.preflight import Finding, Verdict
+from voicecore.cloud.session import Aws
+from voicecore.cloud.together import Together
+from voicecore.commands.progress import Relay, begun, waiting
+from voicecore.context import Context
+from voicecore.errors import ExitCode, VoicecoreError
+from voicecore.output import Advance, Output, Span
+from voicecore.project import Project, load_project, mistakes_in
+from voicecore.variables import dotenv_of
+
+EXPORTED = "cloudformation"
+"""The folder in the project that --export writes to."""
+
+
+@dataclass(frozen=True)
+class DeployOptions:
+    """The flags of `voicecore deploy`; None means: not said."""
+
+    project: Path | None = None
+    transport: str | None = None
+    stage: str = names.DEFAULT_STAGE
+    region: str | None = None
+    profile: str | None = None
+    ha: bool = False
+    message: str = ""
+    export: bool = False
+    dry_run: bool = False
+    yes: bool = False
+    json: bool = False
+
+
+class Image(Protocol):
+    """The image that the agent's files make."""
+
+    @property
+    def there(self) -> str:
+        """The digest by which the repository has it already; empty if it has not."""
+        ...
+
+    @property
+    def note(self) -> str:
+        """What to know before it is built; empty for nothing."""
+        ...
+
+    def build(self, repository: Callable[[], str], advance: Advance) -> str:
+        """Build the image and push it; returns its digest.
+
+        The repository is asked for when there is something to push, and may take its time.
+        """
+        ...
+
+
+class Images(Protocol):
+    """What makes the agent's image."""
+
+    def look(self, project: Project, repository: str) -> Image:
+        """What the files make; `repository` is empty where there is none yet.
+
+        Raises what is wrong with the files.
+        """
+        ...
+
+
+class BadOption(VoicecoreError):
+    """A flag says something that cannot be."""
+
+    def __init__(self, message: str, hint: str | None = None) -> None:
+        super().__init__(message, hint, ExitCode.USAGE)
+
+
+def run(context: Context, options: DeployOptions, images: Images) -> ExitCode:
+    """Show what a deploy would change and cost; once agreed, do it."""
+    started = time.monotonic()
+    project = load_project(options.project or context.cwd)
+    deployment = deployment_for(project, options)
+    settings = environment_of(dotenv_of(project.agent), deployment.stage.region, deployment.uses)
+    if options.export:
+        return _export(context, project, deployment, settings)
+    again = _again(options)
+    with session.refusals(again, options.profile), Together() as together:
+        aws = session.connect(deployment.stage.region, options.profile)
+        _say_where(context.output, deployment, aws)
+        session.check_account(aws.identity, deployment.stage.account)
+        cloud = CloudFormation(aws.client("cloudformation"), again, together.pause)
+
+        standing = bringup.read(aws, cloud, together, deployment, waiting(context.output))
+        repository: Future[str] = Future()
+        relay = Relay(together.go_on)
+        looked = together.start(lambda: images.look(project, _repository(standing)))
+
+        def build() -> str:
+            made = together.result(looked)
+            return made.there or made.build(lambda: together.result(repository), relay)
+
+        # Where all is agreed already, the image waits with nothing but its push.
+        building = together.start(build) if options.yes and not options.dry_run else None
+        with context.output.step("Looking whether anything would fail"):
+            checks = preflight.checks_for(aws, deployment, standing.stacks)
+            findings = preflight.look(checks, together, again)
+            preflight.refuse(findings)
+            wanted = bringup.wanted_of(deployment, settings, _zones(aws, standing), standing)
+            made = together.result(looked)
+            image = f"{_repository(standing)}@{made.there}" if made.there else ""
+        notes = [made.note, _of_network(bringup.unused_network(wanted, standing))]
+        _warn(context.output, findings, standing, filter(None, notes))
+
+        if bringup.is_up(cloud, wanted, standing, image) and standing.agent:
+            bringup.finish(aws, deployment, standing.agent, together.pause)
+            return _report(context, options, standing.agent, wanted, None, aws, started)
+
+        if building and (known := _repository(standing)):
+            repository.set_result(known)
+
+        with context.output.step("Comparing with what stands"):
+            parts = bringup.plan(cloud, wanted, standing, image)
+            plan = Plan(parts, tuple(prices.a_minute(deployment)))
+        context.output.lines(lines(plan))
+        if options.dry_run:
+            context.output.say("Nothing was changed.")
+            return _report(context, options, None, wanted, plan, aws, started)
+        _require_agreement(context, options, again)
+
+        building = building or together.start(build)
+        with begun(context.output, again) as board:
+            relay.show(board.advance)
+            live = bringup.bring_up(
+                aws,
+                cloud,
+                together,
+                wanted,
+                standing,
+                building,
+                repository,
+                options.message,
+                board.tell,
+            )
+        with context.output.step("Seeing that the runtime is ready"):
+            bringup.finish(aws, deployment, live, together.pause)
+    return _report(context, options, live, wanted, plan, aws, started)
+
+
+def deployment_for(project: Project, options: DeployOptions) -> Deployment:
+    """The stage that the flags mean. Raises BadOption, and BadProject for a stage that is none."""
+    deployment = deployment_of(project, options.stage)
+    if options.transport:
+        chosen = tuple(t for t in deployment.transports if t.name == options.transport)
+        if not chosen:
+            raise BadOption(
+                f"The project has no transport {options.transport!r}; "
+                f"it has {', '.join(project.transports)}.",
+                f"Add it:  voicecore add {options.transport}",
+            )
+        deployment = replace(deployment, transports=chosen)
+    if options.region:
+        _check_region(project, options.region)
+        deployment = replace(deployment, stage=replace(deployment.stage, region=options.region))
+    if options.ha:
+        if not deployment.makes_network:
+            raise BadOption(
+                "--ha is about the network that voicecore makes, and this stage has none.",
+                'With network = "vpc" in voicecore.toml it has one.',
+            )
+        deployment = replace(deployment, vpc=replace(deployment.vpc, ha=True))
+    return deployment
+
+
+def _check_region(project: Project, region: str) -> None:
+    answers = {
+        "name": project.name,
+        "transports": list(project.transports),
+        "pipeline": project.pipeline,
+        "services": project.services,
+        "region": region,
+    }
+    for mistake in mistakes_in(answers):
+        raise BadOption(f"--{mistake.key} {mistake.message}.")
+
+
+def _export(
+    context: Context, project: Project, deployment: Deployment, settings: Environment
+) -> ExitCode:
+    """Write templates and policies, for those who deploy by other means. Asks AWS nothing."""
+    chosen = zones.SUPPORTED[deployment.stage.region][: zones.WANTED]
+    wanted = bringup.wanted_of(deployment, settings, chosen, Standing())
+    shared = [images_stack(deployment)]
+    if deployment.makes_network:
+        shared.append(network_stack(deployment, chosen))
+    folder = project.root / EXPORTED
+    folder.mkdir(exist_ok=True)
+    files = export.files_of([*shared, wanted.agent("", None)]) | export.policies_of(deployment)
+    for name, text in files.items():
+        (folder / name).write_text(text, encoding="utf-8")
+        context.output.data(str(folder / name))
+    return ExitCode.OK
+
+
+def _repository(standing: Standing) -> str:
+    """Where images are pushed to, if that is there already; else nothing."""
+    if standing.images is None or not standing.images.stands:
+        return ""
+    return standing.images.outputs[REPOSITORY_URI]
+
+
+def _zones(aws: Aws, standing: Standing) -> tuple[str, ...]:
+    """The zones for a network; one that stands keeps its own."""
+    if standing.network:
+        return zones.SUPPORTED[aws.region][: zones.WANTED]
+    return zones.choose(aws.region, preflight.zones_of(aws))
+
+
+def _again(options: DeployOptions) -> str:
+    """The command as it was typed."""
+    words = ["voicecore", "deploy"]
+    if options.stage != names.DEFAULT_STAGE:
+        words += ["--stage", options.stage]
+    for flag in ("transport", "region", "profile", "project"):
+        if value := getattr(options, flag):
+            words += [f"--{flag}", str(value)]
+    return shlex.join(words + (["--ha"] if options.ha else []))
+
+
+def _say_where(output: Output, deployment: Deployment, aws: Aws) -> None:
+    identity = aws.identity
+    output.lines(
+        [
+            [
+                Span(f"{deployment.name} · {deployment.stage.name}", "bold"),
+                Span(f"  account {identity.account}  region {aws.region}"),
+                Span(f"  as {identity.arn.split(':', 5)[5]}", "dim"),
+            ]
+        ]
+    )
+
+
+def _of_network(unused: str) -> str:
+    if not unused:
+        return ""
+    return (
+        f"The network {unused} goes on costing, and this stage does not need it. "
+        "When no other does, remove it:  voicecore destroy --only-network"
+    )
+
+
+def _warn(
+    output: Output, findings: Iterable[Finding], standing: Standing, notes: Iterable[str]
+) -> None:
+    for finding in findings:
+        if finding.verdict is Verdict.UNKNOWN:
+            output.warn(f"{finding.check}: {finding.message}")
+    for change in bringup.changes_by_hand(standing):
+        output.warn(f"The runtime was changed by hand: {change}. This deploy sets it right.")
+    for note in notes:
+        output.warn(note)
+
+
+def _require_agreement(context: Context, options: DeployOptions, again: str) -> None:
+    if options.yes:
+        return
+    if options.json or not context.interactive:
+        raise BadOption("Nothing was changed: nobody agreed.", f"Agree:  {again} --yes")
+    from voicecore.scaffold import questions
+
+    if not questions.confirm("Do this?"):
+        raise VoicecoreError("Nothing was changed.")
+
+
+def _report(
+    context: Context,
+    options: DeployOptions,
+    live: Live | None,
+    wanted: Wanted,
+    plan: Plan | None,
+    aws: Aws,
+    started: float,
+) -> ExitCode:
+    """What stands now, and what to type next."""
+    seconds = time.monotonic() - started
+    if options.json:
+        context.output.json(_document(options, live, wanted, plan, aws, seconds))
+        return ExitCode.OK
+    if live is None:
+        return ExitCode.OK
+    name = f"{wanted.deployment.name} · {wanted.deployment.stage.name}"
+    did = f"is up, {seconds:.0f} s" if plan else "is up already; nothing was changed"
+    context.output.lines(
+        [
+            [Span("✓ ", "green"), Span(name, "bold"), Span(f" {did}")],
+            [Span(f"  {live.outputs['RuntimeArn']}", "dim")],
+            [],
+            [Span("Speak to it:  "), Span(_next(options, live), "bold")],
+        ]
+    )
+    return ExitCode.OK
+
+
+def _next(options: DeployOptions, live: Live) -> str:
+    """The command that calls this stage."""
+    words = ["voicecore", "talk", "--remote"]
+    if options.region:
+        words += ["--arn", live.outputs["RuntimeArn"]]
+    elif options.stage != names.DEFAULT_STAGE:
+        words += ["--stage", options.stage]
+    profile = f"AWS_PROFILE={shlex.quote(options.profile)} " if options.profile else ""
+    return profile + shlex.join(words)
+
+
+def _document(
+    options: DeployOptions,
+    live: Live | None,
+    wanted: Wanted,
+    plan: Plan | None,
+    aws: Aws,
+    seconds: float,
+) -> dict[str, Any]:
+    return {
+        "project": wanted.deployment.name,
+        "stage": wanted.deployment.stage.name,
+        "account": aws.account,
+        "region": aws.region,
+        "changed": bool(live and plan),
+        "plan": plan.json if plan else None,
+        "stack": asdict(live) | {"updated": str(live.updated)} if live else None,
+        "seconds": round(seconds, 1),
+        "calls": aws.calls,
+        "next": [_next(options, live)] if live else [],
+    }

@@ -1,0 +1,201 @@
+"""`voicecore destroy`: takes a stage out of AWS again, and leaves nothing of it."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from voicecore import names
+from voicecore.cloud import destroy, inventory, plan, session
+from voicecore.cloud.cloudformation import CloudFormation
+from voicecore.cloud.deployment import deployment_of
+from voicecore.cloud.destroy import Held, Removal, SomethingLeft
+from voicecore.cloud.session import Aws
+from voicecore.cloud.together import Together
+from voicecore.commands.progress import begun
+from voicecore.context import Context
+from voicecore.errors import ExitCode, VoicecoreError
+from voicecore.image import build_account
+from voicecore.image.aws_refusals import AwsRefused
+from voicecore.image.build_account import Leftover
+from voicecore.output import Output, Span
+from voicecore.project import load_project
+
+
+@dataclass(frozen=True)
+class DestroyOptions:
+    """The flags of `voicecore destroy`; None means: not said."""
+
+    project: Path | None = None
+    stage: str = names.DEFAULT_STAGE
+    network: bool = False
+    only_network: bool = False
+    wait: bool = False
+    region: str | None = None
+    profile: str | None = None
+    yes: bool = False
+    json: bool = False
+
+
+class NobodyAgreed(VoicecoreError):
+    """Nothing is removed that nobody agreed to."""
+
+
+def run(context: Context, options: DestroyOptions) -> ExitCode:
+    """Show all that would go and what would stay; once agreed, remove it and look again."""
+    project = load_project(options.project or context.cwd)
+    stage = deployment_of(project, options.stage).stage
+    again = _again(options)
+    with session.refusals(again, options.profile), Together() as together:
+        aws = session.connect(options.region or stage.region, options.profile)
+        session.check_account(aws.identity, stage.account)
+        cloud = CloudFormation(aws.client("cloudformation"), again, together.pause)
+        found = inventory.stacks(aws, project.name)
+        if options.only_network:
+            users = destroy.users_of_network(cloud, project.name, found)
+            removal = destroy.removal_of_network(project.name, found, users)
+        else:
+            groups = inventory.log_groups(aws, project.name, stage.name)
+            removal = destroy.removal_of(project.name, stage.name, found, groups, options.network)
+        builds = _left_by_builds(context.output, aws, removal)
+        if removal.empty and not builds:
+            return _nothing(context, options, removal, aws)
+
+        _show(context, removal, builds, cloud, aws)
+        _require_agreement(context, options, again)
+        with begun(context.output, again) as board:
+            held = destroy.remove(aws, cloud, removal, board.tell)
+        if builds:
+            with context.output.step("Removing what builds in AWS left"):
+                build_account.take_away(builds)
+        if held and options.wait:
+            _say_held(context, held, again)
+            with begun(context.output, again) as board:
+                destroy.wait_and_remove(aws, cloud, removal, board.tell, together.pause)
+            held = None
+        if held is None:
+            with context.output.step("Seeing that nothing is left"):
+                _require_nothing(destroy.left_of(aws, removal), again)
+    return _report(context, options, removal, held, again)
+
+
+def _left_by_builds(output: Output, aws: Aws, removal: Removal) -> list[Leftover]:
+    """What builds of the image in AWS have left, if images go: who never built there has nothing.
+
+    Who may not look may not have built there either, or it is told.
+    """
+    if not removal.images:
+        return []
+    clients = {name: aws.client(name) for name in ("s3", "iam", "logs", "codebuild")}
+    account = build_account.Aws(aws.account, aws.identity.partition, aws.region, **clients)
+    try:
+        return build_account.leftovers(account, removal.project)
+    except AwsRefused as error:
+        output.warn(f"What builds in AWS may have left could not be looked for: {error.message}")
+        return []
+
+
+def _show(
+    context: Context,
+    removal: Removal,
+    builds: Sequence[Leftover],
+    cloud: CloudFormation,
+    aws: Aws,
+) -> None:
+    output = context.output
+    output.lines([[Span("Would be removed from account "), Span(f"{aws.account}, {aws.region}")]])
+    parts = [
+        plan.part_of_removal(stack.name, cloud.resources(stack.id)) for stack in removal.stacks
+    ]
+    output.lines(plan.table(parts))
+    for group in removal.log_groups:
+        output.lines([[Span(f"  - log group {group}", "red")]])
+    for leftover in builds:
+        output.lines([[Span(f"  - {leftover.title}", "red")]])
+    for stack in removal.kept:
+        output.note(f"  kept: {stack.name}")
+    network = names.network_stack_name_for(removal.project)
+    if network in {stack.name for stack in removal.kept}:
+        output.note("  The network goes on costing. With it:  voicecore destroy --network")
+
+
+def _require_agreement(context: Context, options: DestroyOptions, again: str) -> None:
+    if options.yes:
+        return
+    if options.json or not context.interactive:
+        raise NobodyAgreed(
+            "Nothing was removed: nobody agreed.", f"Agree:  {again} --yes", ExitCode.USAGE
+        )
+    from voicecore.scaffold import questions
+
+    if not questions.confirm("Remove all this?"):
+        raise NobodyAgreed("Nothing was removed.")
+
+
+def _require_nothing(left: Sequence[inventory.Thing], again: str) -> None:
+    if left:
+        rows = "\n  ".join(f"{thing.kind} {thing.name}" for thing in left)
+        raise SomethingLeft(f"This is still there:\n  {rows}", f"Try again:  {again}")
+
+
+def _nothing(context: Context, options: DestroyOptions, removal: Removal, aws: Aws) -> ExitCode:
+    """There is nothing to remove, which is as it should be."""
+    if options.json:
+        context.output.json(_document(removal, None))
+        return ExitCode.OK
+    context.output.say(
+        f"There is nothing of {removal.project} · {removal.stage} "
+        f"in account {aws.account}, {aws.region}."
+    )
+    for stack in removal.kept:
+        context.output.note(f"  kept: {stack.name}")
+    return ExitCode.OK
+
+
+def _report(
+    context: Context, options: DestroyOptions, removal: Removal, held: Held | None, again: str
+) -> ExitCode:
+    if options.json:
+        context.output.json(_document(removal, held))
+        return ExitCode.OK
+    if held:
+        _say_held(context, held, again)
+    else:
+        context.output.lines([[Span("✓ ", "green"), Span("Nothing is left of it.")]])
+    return ExitCode.OK
+
+
+def _say_held(context: Context, held: Held, again: str) -> None:
+    hours = (held.until - datetime.now(UTC)).total_seconds() / 3600
+    context.output.say(
+        f"AgentCore keeps {len(held.interfaces)} network interfaces until "
+        f"{held.until.astimezone():%H:%M} at the latest ({max(hours, 0):.1f} h); "
+        "they hold subnets and a security group, which cost nothing."
+    )
+    context.output.say(f"To remove the rest then:  {again}")
+
+
+def _document(removal: Removal, held: Held | None) -> dict[str, object]:
+    return {
+        "project": removal.project,
+        "stage": removal.stage,
+        "removed": [stack.name for stack in removal.stacks] + list(removal.log_groups),
+        "kept": [stack.name for stack in removal.kept],
+        "held": asdict(held) | {"until": held.until.isoformat()} if held else None,
+    }
+
+
+def _again(options: DestroyOptions) -> str:
+    """The command as it was typed."""
+    words = ["voicecore", "destroy"]
+    if options.stage != names.DEFAULT_STAGE:
+        words += ["--stage", options.stage]
+    for flag in ("region", "profile", "project"):
+        if value := getattr(options, flag):
+            words += [f"--{flag}", str(value)]
+    for flag in ("network", "only_network", "wait"):
+        words += [f"--{flag.replace('_', '-')}"] if getattr(options, flag) else []
+    return shlex.join(words)
