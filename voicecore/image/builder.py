@@ -454,7 +454,7 @@ def make_in_aws(plan: Plan, target: Reference, wish: Wish, role: str | None, tel
         compiles=bool(wheels.without_wheel(wheels.read_lock(agent), runs)),
         fresh=wish.fresh,
     )
-    codebuild.build(codebuild.connect(target, plan.profile), remote, tell, role=role)
+    codebuild.build(codebuild.connect(target, plan.logins.profile), remote, tell, role=role)
     image = asyncio.run(_as_pushed(plan, target))
     return Made("codebuild", image, str(target), image.digest, None)
 

@@ -69,13 +69,13 @@ class Logins:
     """The logins of one command: each registry's is asked for once, and anew by who is refused."""
 
     def __init__(self, profile: str | None = None) -> None:
-        self._profile = profile
+        self.profile = profile
         """Of AWS; None: as boto3 chooses."""
         self._kept: dict[str, Login | None] = {}
 
     def of(self, host: str) -> Source:
         """Gives what is kept of `host` first, and from then on what is new."""
-        fetch = source_for(host, self._profile)
+        fetch = source_for(host, self.profile)
         asked = False
 
         def login() -> Login | None:
