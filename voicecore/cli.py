@@ -245,6 +245,12 @@ def dev(
         Network,
         typer.Option(help="public takes the agent's UDP, as AgentCore does (Linux, root)."),
     ] = Network.VPC,
+    nat: Annotated[
+        bool,
+        typer.Option(
+            "--nat", help="Run the agent behind a NAT like AWS's, with TURN (Linux, root)."
+        ),
+    ] = False,
     container: Annotated[
         bool,
         typer.Option("--container", help="Run the agent's image in Docker instead of its source."),
@@ -268,6 +274,7 @@ def dev(
       voicecore dev
       voicecore dev --time-scale 60          # the 60-minute cut comes after one
       voicecore dev --container              # the image, on arm64, as AgentCore starts it
+      sudo voicecore dev --nat               # does TURN connect what nothing else will?
       eval "$(voicecore dev --env)"          # then boto3 and the AWS CLI reach it
     """
     from voicecore.commands import dev as command
@@ -282,6 +289,7 @@ def dev(
         max_lifetime=max_lifetime,
         start_limit=start_limit,
         public_network=network is Network.PUBLIC,
+        nat=nat,
         container=container,
         no_screen=no_screen,
         json=json,
