@@ -29,6 +29,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+turn_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(turn_app, name="turn", help="TURN: the relays by which WebRTC reaches the agent.")
 
 
 def main(arguments: list[str] | None = None, context: Context | None = None) -> None:
@@ -101,6 +103,12 @@ def _region_names() -> list[str]:
     from voicecore.regions import AGENTCORE
 
     return list(AGENTCORE)
+
+
+def _turn_sources() -> list[str]:
+    from voicecore.turn import SOURCES
+
+    return list(SOURCES)
 
 
 class Network(StrEnum):
@@ -343,17 +351,31 @@ def talk(
             "--transport",
             "-t",
             metavar="NAME",
-            help="How to reach the agent.  [default: websocket]",
+            help="How to reach the agent.  [default: the project's first]",
             autocompletion=_transport_names,
         ),
     ] = None,
+    turn: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="URL",
+            help="WebRTC: a TURN server to use instead, with ICE_SERVER_USERNAME and "
+            "ICE_SERVER_CREDENTIAL; may be repeated.",
+        ),
+    ] = None,
+    relay_only: Annotated[
+        bool, typer.Option("--relay-only", help="WebRTC: go through a TURN relay or not at all.")
+    ] = False,
+    show_ice: Annotated[
+        bool, typer.Option("--show-ice", help="WebRTC: print the ways tried and the one chosen.")
+    ] = False,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON event a line.")] = False,
 ) -> None:
     """Speak to the agent from this terminal.
 
     Starts `voicecore dev` when none runs. Takes the path of a deployed client: session server,
-    presigned URL, WebSocket. Use a headset, or trust the echo canceller; speak over the agent
-    and it stops. Ctrl-C hangs up.
+    then a presigned URL and WebSocket, or WebRTC. Use a headset, or trust the echo canceller;
+    speak over the agent and it stops. Ctrl-C hangs up.
 
     \b
     Examples:
@@ -381,6 +403,9 @@ def talk(
         url=url,
         api_key_env=api_key_env,
         transport=transport,
+        turn=tuple(turn or ()),
+        relay_only=relay_only,
+        show_ice=show_ice,
     )
     _boundary(context, lambda: command.run(context, options), json)
 
@@ -473,4 +498,37 @@ def upgrade_base(
 
     context = _context(ctx)
     options = command.UpgradeBaseOptions(image=image, project=project, dry_run=dry_run, json=json)
+    _boundary(context, lambda: command.run(context, options), json)
+
+
+@turn_app.command("check")
+def turn_check(
+    ctx: typer.Context,
+    project: ProjectFolder = None,
+    source: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--source",
+            "-s",
+            metavar="NAME",
+            help="Check this one; may be repeated.  [default: those set in agent/.env]",
+            autocompletion=_turn_sources,
+        ),
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Get a relay by each TURN source, from here, as the agent will, and give it back.
+
+    Shows for every URL how long it took, the relay's address and when the credentials end; or
+    why there is none: wrong credentials, blocked UDP, an untrusted certificate.
+
+    \b
+    Examples:
+      voicecore turn check
+      voicecore turn check --source cloudflare --source twilio
+    """
+    from voicecore.commands import turn as command
+
+    context = _context(ctx)
+    options = command.TurnCheckOptions(project=project, sources=tuple(source or ()), json=json)
     _boundary(context, lambda: command.run(context, options), json)

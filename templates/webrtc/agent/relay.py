@@ -1,4 +1,4 @@
-"""A way to the caller through a TURN relay: the first of several that answers.
+"""A way to the other side through a TURN relay: the first of several that answers.
 
 aioice uses one TURN server, and says nothing when that refuses or does not answer.
 """
@@ -47,21 +47,25 @@ class Turn:
         return f"{scheme}:{self.host}:{self.port}?transport={transport}"
 
 
+FASTEST = ("udp", "tls", "tcp")
 HOW = {("turn", "udp"): "udp", ("turn", "tcp"): "tcp", ("turns", "tcp"): "tls"}
 
 
 def ways(urls: Iterable[str], username: str, password: str, udp: bool) -> list[Turn]:
-    """The ways that these URLs name and that can be gone, the fastest first.
+    """The ways that these URLs name and that can be gone: the fastest first, one of each kind.
 
-    `udp` is whether UDP gets out of here. Raises ValueError for what is no URL.
+    Then come the others. `udp`: UDP gets out of here. Raises ValueError for what is no URL.
     """
-    found: list[Turn] = []
+    ranks: dict[Turn, tuple[int, int]] = {}
+    seen: dict[str, int] = dict.fromkeys(FASTEST, 0)
     for parsed in map(parse_stun_turn_uri, urls):
         # aioice speaks no DTLS, which turns: over UDP is.
         how = HOW.get((parsed["scheme"], parsed.get("transport", "")))
         if how and (udp or how != "udp"):
-            found.append(Turn(parsed["host"], parsed["port"], how, username, password))
-    return sorted(found, key=lambda turn: ("udp", "tls", "tcp").index(turn.transport))
+            turn = Turn(parsed["host"], parsed["port"], how, username, password)
+            ranks[turn] = seen[how], FASTEST.index(how)
+            seen[how] += 1
+    return sorted(ranks, key=ranks.__getitem__)
 
 
 Source = Attempt[Sequence[Turn]]
@@ -76,7 +80,10 @@ class Ice(Connection):
     """Why there is no relay, where it goes on without."""
 
     async def get_component_candidates(
-        self, component: int, addresses: list[str], timeout: int = 5
+        self,
+        component: int,
+        addresses: list[str],
+        timeout: int = 5,  # noqa: ASYNC109 - aioice's name for it
     ) -> list[Candidate]:
         """Gather the addresses at which the other side may reach us. Raises NoRelay if none."""
         relay_only = self._transport_policy is TransportPolicy.RELAY
@@ -130,7 +137,7 @@ def use_relays(peer: RTCPeerConnection, sources: Sequence[Source]) -> None:
     """
     dtls = [t.receiver.transport for t in peer.getTransceivers()]
     for transport in [*dtls, *([peer.sctp.transport] if peer.sctp else [])]:
-        connection = cast("Ice", transport.transport.iceGatherer._connection)
+        connection = cast("Ice", transport.transport._connection)  # pyright: ignore[reportPrivateUsage]
         connection.__class__ = Ice
         connection.sources = sources
 
