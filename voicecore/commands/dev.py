@@ -184,10 +184,11 @@ async def _serve(
             stack.push_async_callback(containers.stop)
         else:
             runtime = await stack.enter_async_context(LocalRuntime(settings, spec, tell))
+        facing = server_env(project, runtime, context.env)
         server = await stack.enter_async_context(
             SessionServer(
                 project.server,
-                server_env(project, runtime, context.env),
+                facing | (behind.variables(facing) if behind else {}),
                 server_port,
                 guard,
                 runtime.logs / "server.log",

@@ -27,7 +27,7 @@ class Login:
 def ephemeral(secret: str, seconds: float, user: str = "", now: float | None = None) -> Login:
     """A login that is good for `seconds`, by the secret that both sides know.
 
-    Raises nothing; coturn's use-auth-secret, the "TURN REST API" of draft-uberti-behave-turn-rest.
+    coturn's use-auth-secret, the "TURN REST API" of draft-uberti-behave-turn-rest.
     """
     expiry = int((time.time() if now is None else now) + seconds)
     username = f"{expiry}:{user}" if user else str(expiry)
@@ -47,6 +47,8 @@ class Server:
     chain: Path | None = None
     """The certificate, PEM, and `key` its key: with them it takes TLS, too."""
     key: Path | None = None
+    also: tuple[int, ...] = ()
+    """More ports, each for all of UDP, TCP and TLS."""
 
     @property
     def udp(self) -> str:
@@ -90,6 +92,7 @@ def settings(server: Server, folder: Path) -> str:
         f"pidfile={folder / 'turnserver.pid'}",
         f"userdb={folder / 'turndb'}",
     ]
+    lines += [f"aux-server={server.address}:{port}" for port in server.also]
     if server.chain and server.key:
         lines += [f"cert={server.chain}", f"pkey={server.key}"]
     else:

@@ -14,7 +14,7 @@ import secrets
 import shutil
 import sys
 import tempfile
-from collections.abc import AsyncGenerator, Callable, Generator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, replace
 from ipaddress import ip_address
@@ -25,6 +25,7 @@ from voicecore.local import coturn, namespaces
 from voicecore.local.agent import AgentSpec
 from voicecore.local.namespaces import Namespace, NetworkFailed, Rules, is_left
 from voicecore.local.process import Child, Guard
+from voicecore.turn import CHOICE, chosen
 
 TOOLS = {"ip": "iproute2", "iptables": "iptables", coturn.PROGRAM: "coturn"}
 """The programs it takes, and Debian's packages of them."""
@@ -48,17 +49,27 @@ class Behind:
 
     inside: Namespace
     address: str
+    udp: bool
     turn: coturn.Server
 
     def spec(self, spec: AgentSpec) -> AgentSpec:
         """The agent, to be started there."""
-        return replace(
-            spec,
-            argv=tuple(self.inside.argv(*spec.argv)),
+        env = {
+            **spec.env,
+            **self.variables(spec.env),
+            # As `voicecore deploy` says it.
+            "NETWORK_MODE": "VPC" if self.udp else "PUBLIC",
             # As in its image: AgentCore's SDK listens beyond localhost with it.
-            env={**spec.env, "DOCKER_CONTAINER": "1"},
-            host=self.address,
-        )
+            "DOCKER_CONTAINER": "1",
+        }
+        argv = tuple(self.inside.argv(*spec.argv))
+        return replace(spec, argv=argv, env=env, host=self.address)
+
+    def variables(self, env: Mapping[str, str]) -> dict[str, str]:
+        """What agent and session server need to use our TURN; nothing if `env` names another."""
+        if env.get(CHOICE) or chosen(env):
+            return {}
+        return {"COTURN_URLS": ",".join(self.turn.uris), "COTURN_SECRET": self.turn.secret}
 
 
 def why_not(platform: str, user: int, missing: Sequence[str]) -> CannotNat | None:
@@ -113,7 +124,7 @@ async def behind_nat(guard: Guard, logs: Path, udp: bool) -> AsyncGenerator[Behi
         server = coturn.Server(address, secret=secrets.token_hex(16))
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="voicecore-turn-")))
         await _start(stack, place, server, folder, guard, logs / "turn.log")
-        yield Behind(house.inside, house.address, server)
+        yield Behind(house.inside, house.address, udp, server)
 
 
 async def _start(

@@ -11,7 +11,7 @@ import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -23,6 +23,13 @@ from voicecore.local.coturn import Login
 from voicecore.local.namespaces import House, Namespace, Nat, Rules, Street, street
 
 SECRET = "what KVS and its relays know"
+NAMES = (
+    "rtc.live.cloudflare.com",
+    "turn.cloudflare.com",
+    "api.twilio.com",
+    "global.turn.twilio.com",
+)
+"""Whom the lab's certificate speaks for: providers, and their relays."""
 _START_SECONDS = 10
 
 
@@ -52,6 +59,11 @@ class Place:
                 yield process
             finally:
                 process.kill()
+
+    def know(self, names: Mapping[str, str]) -> None:
+        """Makes these host names lead to these addresses there; all others lead nowhere."""
+        text = "".join(f"{address} {name}\n" for name, address in names.items())
+        (Path("/etc/netns") / self.house.inside.name / "hosts").write_text(text)
 
     def env(self, **more: str) -> dict[str, str]:
         """Returns this process's environment, and trust in the relay's certificate."""
@@ -85,11 +97,16 @@ class NatLab:
         """An address from which no answer comes."""
         return str(self.street.subnet[250])
 
-    def another_turn(self, login: Login | None = None) -> tuple[coturn.Server, Any]:
-        """One more coturn, and its process: kill it, and it is gone."""
+    def another_turn(
+        self, login: Login | None = None, ahead: int = 0
+    ) -> tuple[coturn.Server, subprocess.Popen[bytes]]:
+        """One more coturn, and its process: kill it, and it is gone.
+
+        With a `login` it takes no other; its clock is `ahead` by so many seconds.
+        """
         place, address = self.street.dweller(f"turn{len(list(self.folder.iterdir()))}")
         server = coturn.Server(address, login=login, secret="" if login else SECRET)
-        return server, self._undo.enter_context(_serving(place, server, self.folder))
+        return server, self._undo.enter_context(_serving(place, server, self.folder, ahead))
 
     @contextmanager
     def slow_stun(self, seconds: float) -> Iterator[str]:
@@ -113,9 +130,10 @@ def lab(agent: str = "symmetric", client: str = "cone") -> Iterator[NatLab]:
         inner = road.house("agent", replace(_rules(agent), door=road.here))
         outer = road.house("client", _rules(client))
         place, address = road.dweller("turn")
-        certificates = make_certificates(folder, [address, "turn.lab"])
+        certificates = make_certificates(folder, [address, *NAMES])
+        # 443 and 53 as KVS and Cloudflare have them.
         server = coturn.Server(
-            address, secret=SECRET, chain=certificates.chain, key=certificates.key
+            address, SECRET, chain=certificates.chain, key=certificates.key, also=(53, 443)
         )
         undo.enter_context(_serving(place, server, folder))
         trust = certificates.authority
@@ -130,14 +148,14 @@ def _rules(kind: str) -> Rules:
 
 @contextmanager
 def _serving(
-    place: Namespace, server: coturn.Server, folder: Path
+    place: Namespace, server: coturn.Server, folder: Path, ahead: int = 0
 ) -> Iterator[subprocess.Popen[bytes]]:
     own = folder / server.address
     own.mkdir()
+    clock = ["faketime", "-f", f"+{ahead}s"] if ahead else []
+    argv = place.argv(*clock, *coturn.argv(server, own))
     with (own / "log").open("wb") as log:
-        process = subprocess.Popen(
-            place.argv(*coturn.argv(server, own)), stdout=log, stderr=subprocess.STDOUT
-        )
+        process = subprocess.Popen(argv, stdout=log, stderr=subprocess.STDOUT)
     try:
         _wait_for(server, process, own / "log")
         yield process
