@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
@@ -40,7 +41,7 @@ from voicecore.talk.connection import (
 )
 from voicecore.talk.no_relay import NoRelay
 from voicecore.talk.relay import Source, Turn, use_relays, ways
-from voicecore.talk.ring import Block
+from voicecore.talk.ring import Block, Ring
 from voicecore.talk.session import IceServer, OfferRefused, ServerDown, Session, SessionServer
 from voicecore.talk.tasks import first
 
@@ -52,11 +53,17 @@ gone. Stalls of an agent that loads something are shorter."""
 _PING_SECONDS = 1.0
 _CLOSE_SECONDS = 1.0
 """A relay that is gone would be asked for a minute to let go."""
-_BACKLOG = 25
-"""Blocks of 20 ms that wait to be sent; beyond, the oldest is dropped: they come in real time."""
+_REPLAY_PAUSE = pcm.BLOCK_MS / 2000
+"""Seconds between two blocks that are late: twice real time, as over WebSocket."""
+_HOLE_SECONDS = 3 * pcm.BLOCK_MS / 1000
+"""Without anything to send for so long, silence is sent: the path stays open, and watched."""
 _PAUSE_BLOCKS = 15
 """Blocks of silence in a row that are delivered. After these, silence is dropped until there is
 sound again: an ear that is behind catches up, and knows when it has heard everything."""
+
+
+_SIGNS = (rtvi.BotThinking, rtvi.BotStarted, rtvi.BotSays)
+"""What an agent does that has got a message."""
 
 
 @dataclass(frozen=True)
@@ -74,16 +81,17 @@ class Connection(connection.Connection):
     def __init__(self, server: SessionServer, deliver: Deliver, way: Way | None = None) -> None:
         super().__init__(server, deliver)
         self._way = way or Way()
-        self._blocks: asyncio.Queue[bytes] = asyncio.Queue(_BACKLOG)
-        self._typed = asyncio.Event()
+        self._ring = Ring()
+        self._spoken, self._typed = asyncio.Event(), asyncio.Event()
+        self._unnoticed: deque[dict[str, Any]] = deque()
+        """Messages that were sent, and of which the agent has shown no sign."""
         self._peer_id = ""
         """The agent's name for the connection that is to be replaced."""
 
     def say(self, block: Block) -> None:
-        """Send BLOCK_MS of what the user says."""
-        if self._blocks.full():
-            self._blocks.get_nowait()
-        self._blocks.put_nowait(block.sound)
+        """Send BLOCK_MS of what the user says; it is kept until the agent has understood it."""
+        self._ring.add(block)
+        self._spoken.set()
 
     def type(self, text: str) -> None:
         """Send what the user typed."""
@@ -91,7 +99,8 @@ class Connection(connection.Connection):
         self._typed.set()
 
     def turn_finished(self) -> None:
-        """The agent has understood what was said; nothing of it is kept here."""
+        """The agent has understood what was said: it need not be said again."""
+        self._ring.turn_finished()
 
     async def _hold(self, session: Session, resumed: bool) -> Ending:
         """One connection, from offer to end."""
@@ -118,11 +127,14 @@ class Connection(connection.Connection):
             await asyncio.wait({closing}, timeout=_CLOSE_SECONDS)
 
     async def _talk(self, peer: RTCPeerConnection, session: Session, resumed: bool) -> Ending:
+        self._ring.rewind()
+        self._outbox.extendleft(reversed(self._unnoticed))
+        self._unnoticed.clear()
         messages: asyncio.Queue[str] = asyncio.Queue()
-        opened, heard = asyncio.Event(), asyncio.Event()
+        opened, ready, heard = asyncio.Event(), asyncio.Event(), asyncio.Event()
         tracks: asyncio.Queue[MediaStreamTrack] = asyncio.Queue()
         # The sound first: aiortc closes the transport of a channel that later sound shares.
-        peer.addTrack(_Microphone(self._blocks))
+        peer.addTrack(_Microphone(lambda: self._next_block(ready)))
         channel = peer.createDataChannel("chat")
         channel.on("open", opened.set)
         channel.on("message", messages.put_nowait)
@@ -146,7 +158,6 @@ class Connection(connection.Connection):
             return Ending(_why_not(peer))
         self._deliver(_path(peer, time.monotonic() - began))
         channel.send(json.dumps(rtvi.client_ready()))
-        ready = asyncio.Event()
         return await first(
             self._receive(messages, ready, resumed),
             self._listen(await tracks.get(), heard),
@@ -170,6 +181,8 @@ class Connection(connection.Connection):
                 self._was_ready = True
                 self._deliver(Connected(resumed))
             elif event is not None:
+                if isinstance(event, _SIGNS):
+                    self._unnoticed.clear()
                 self._deliver(event)
 
     async def _listen(self, track: MediaStreamTrack, heard: asyncio.Event) -> Ending:
@@ -178,7 +191,8 @@ class Connection(connection.Connection):
             try:
                 frame = cast("object", await track.recv())  # pyright: ignore[reportUnknownMemberType]
             except MediaStreamError:
-                return Ending("the agent's sound ended")
+                # Of a path that is lost, nobody says so.
+                return Ending("the agent closed the connection", by_agent=True)
             assert isinstance(frame, AudioFrame)  # noqa: S101 - of a track of sound
             heard.set()
             channels = len(frame.layout.channels)
@@ -189,7 +203,8 @@ class Connection(connection.Connection):
                 self._deliver(frames.Audio(sound, frame.sample_rate, channels))
 
     async def _notice(self, heard: asyncio.Event) -> Ending:
-        """Ends when nothing has come for LOST_SECONDS."""
+        """Ends when something has come, and then nothing for LOST_SECONDS."""
+        await heard.wait()
         while True:
             heard.clear()
             try:
@@ -207,28 +222,38 @@ class Connection(connection.Connection):
             raise AgentMute from None
         while True:
             while self._outbox:
-                channel.send(json.dumps(self._outbox.popleft()))
+                self._unnoticed.append(self._outbox.popleft())
+                channel.send(json.dumps(self._unnoticed[-1]))
             self._typed.clear()
             await self._typed.wait()
 
+    async def _next_block(self, ready: asyncio.Event) -> bytes:
+        """What was said and not yet sent, when there is something; or silence."""
+        if ready.is_set() and self._ring.waiting:
+            await asyncio.sleep(_REPLAY_PAUSE)
+            return self._ring.take(1)
+        self._spoken.clear()
+        try:
+            async with asyncio.timeout(_HOLE_SECONDS):
+                await self._spoken.wait()
+        except TimeoutError:
+            return pcm.SILENT_BLOCK
+        return self._ring.take(1) if ready.is_set() else pcm.SILENT_BLOCK
+
 
 class _Microphone(MediaStreamTrack):
-    """What the user says, as aiortc asks for it; silence until there is something."""
+    """What the user says, as aiortc asks for it."""
 
     kind = "audio"
 
-    def __init__(self, blocks: asyncio.Queue[bytes]) -> None:
+    def __init__(self, next_block: Callable[[], Awaitable[bytes]]) -> None:
         super().__init__()
-        self._blocks = blocks
+        self._next_block = next_block
         self._samples = 0
 
     async def recv(self) -> AudioFrame:
-        """The next block, when it is there, or a silent one when it does not come."""
-        try:
-            async with asyncio.timeout(3 * pcm.BLOCK_MS / 1000):
-                block = await self._blocks.get()
-        except TimeoutError:
-            block = pcm.SILENT_BLOCK
+        """The next block."""
+        block = await self._next_block()
         frame = AudioFrame("s16", "mono", pcm.SPEECH_BLOCK)
         frame.planes[0].update(block)
         frame.sample_rate, frame.pts = pcm.SPEECH_RATE, self._samples

@@ -76,6 +76,8 @@ class Ice(Connection):
     """aioice's side of a connection, with relays of several sources."""
 
     sources: Sequence[Source] = ()
+    repeated: tuple[CandidatePair, ...] = ()
+    """Of which the check was repeated at once."""
     trouble = ""
     """Why there is no relay, where it goes on without."""
 
@@ -124,7 +126,10 @@ class Ice(Connection):
         super().check_incoming(message, addr, protocol)
         for pair in self._check_list:
             same = pair.protocol is protocol and pair.remote_addr == addr
-            if same and pair.task and pair.state is CandidatePair.State.IN_PROGRESS:
+            if pair.task is None or pair.state is not CandidatePair.State.IN_PROGRESS:
+                continue
+            if same and pair not in self.repeated:  # else both sides do it for ever
+                self.repeated = (*self.repeated, pair)
                 pair.task.cancel()
                 pair.task = None
                 self.check_start_task(pair)

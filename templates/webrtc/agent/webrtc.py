@@ -82,9 +82,16 @@ class Connection(SmallWebRTCConnection):
         if not transceivers or transceivers[0].kind != "audio":
             raise Refused("bad_offer", "The offer must begin with audio.")
         use_relays(self._pc, self._sources)
-        self.force_transceivers_to_send_recv()
+        for number, transceiver in enumerate(transceivers):
+            transceiver.direction = "inactive" if number else "sendrecv"
         await self._pc.setLocalDescription(await self._pc.createAnswer())
         self._answer = self._pc.localDescription
+
+    def video_input_track(self) -> None:
+        """There is no picture in these calls."""
+
+    def screen_video_input_track(self) -> None:
+        """Nor the one of a screen."""
 
     async def _close(self) -> None:
         closing = asyncio.create_task(super()._close())
