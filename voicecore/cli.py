@@ -221,6 +221,41 @@ def init(
 
 
 @app.command()
+def add(
+    ctx: typer.Context,
+    transport: Annotated[
+        str,
+        typer.Argument(
+            metavar="TRANSPORT",
+            help="How callers shall reach the agent, too.",
+            autocompletion=_transport_names,
+        ),
+    ],
+    project: ProjectFolder = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Change files without asking.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show what would change; write nothing.")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Add a transport to the project, and keep all that you have changed in it.
+
+    Shows every change first. What the bot says and can do stays as it is; where you have changed
+    the very lines that would change, nothing is written, and you are told what to do.
+
+    \b
+    Examples:
+      voicecore add webrtc
+      voicecore add webrtc --dry-run
+    """
+    from voicecore.commands import add as command
+
+    context = _context(ctx)
+    options = command.AddOptions(transport, project=project, yes=yes, dry_run=dry_run, json=json)
+    _boundary(context, lambda: command.run(context, options), json)
+
+
+@app.command()
 def dev(
     ctx: typer.Context,
     project: ProjectFolder = None,
