@@ -40,6 +40,7 @@ from voicecore.talk.connection import (
     Path,
 )
 from voicecore.talk.no_relay import NoRelay
+from voicecore.talk.packets import hear_at_once
 from voicecore.talk.relay import Source, Turn, use_relays, ways
 from voicecore.talk.ring import Block, Ring
 from voicecore.talk.session import IceServer, OfferRefused, ServerDown, Session, SessionServer
@@ -139,6 +140,7 @@ class Connection(connection.Connection):
         channel.on("open", opened.set)
         channel.on("message", messages.put_nowait)
         peer.on("track", tracks.put_nowait)
+        hear_at_once(peer)
         use_relays(peer, _sources(self._way.servers or session.ice_servers))
         await peer.setLocalDescription(await peer.createOffer())
         offer = {

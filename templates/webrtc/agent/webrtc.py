@@ -21,6 +21,7 @@ import ice
 import logs
 from conversation import Conversation
 from no_relay import NoRelay, Reason
+from packets import hear_at_once
 from relay import Source, Turn, use_relays, ways
 
 if TYPE_CHECKING:
@@ -82,6 +83,7 @@ class Connection(SmallWebRTCConnection):
         if not transceivers or transceivers[0].kind != "audio":
             raise Refused("bad_offer", "The offer must begin with audio.")
         use_relays(self._pc, self._sources)
+        hear_at_once(self._pc)
         for number, transceiver in enumerate(transceivers):
             transceiver.direction = "inactive" if number else "sendrecv"
         await self._pc.setLocalDescription(await self._pc.createAnswer())
