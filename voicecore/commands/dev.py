@@ -108,7 +108,11 @@ def _run(context: Context, options: DevOptions, project: Project) -> ExitCode:
     )
     server_port = _port(options.server_port, SERVER_PORT)
     serving = _serve(context, options, project, settings, server_port, image)
-    return asyncio.run(_until_interrupted(serving))
+    try:
+        return asyncio.run(_until_interrupted(serving))
+    finally:
+        if options.nat:
+            nat.hand_back(project.root, context.env)
 
 
 def _image(context: Context, options: DevOptions, project: Project) -> LocalImage:

@@ -62,8 +62,7 @@ class Place:
 
     def know(self, names: Mapping[str, str]) -> None:
         """Makes these host names lead to these addresses there; all others lead nowhere."""
-        text = "".join(f"{address} {name}\n" for name, address in names.items())
-        (Path("/etc/netns") / self.house.inside.name / "hosts").write_text(text)
+        know(self.house.inside, names)
 
     def env(self, **more: str) -> dict[str, str]:
         """Returns this process's environment, and trust in the relay's certificate."""
@@ -140,6 +139,12 @@ def lab(agent: str = "symmetric", client: str = "cone") -> Iterator[NatLab]:
         yield NatLab(
             road, Place(inner, trust), Place(outer, trust), server, certificates, folder, undo
         )
+
+
+def know(place: Namespace, names: Mapping[str, str]) -> None:
+    """Makes host names lead to addresses in a namespace, for programs that start from now on."""
+    text = "".join(f"{address} {name}\n" for name, address in names.items())
+    (Path("/etc/netns") / place.name / "hosts").write_text(text)
 
 
 def _rules(kind: str) -> Rules:

@@ -24,6 +24,14 @@ from tests.lab.nat.lab import NatLab, Place
 CLOUDFLARE_KEY, CLOUDFLARE_TOKEN = "0123456789abcdef0123456789abcdef", "cloudflare's token"
 TWILIO_SID, TWILIO_TOKEN = "AC" + "0123456789abcdef" * 2, "twilio's token"
 
+CLOUDFLARE_URLS = (
+    "turn:turn.cloudflare.com:3478?transport=udp",
+    "turn:turn.cloudflare.com:53?transport=udp",
+    "turn:turn.cloudflare.com:3478?transport=tcp",
+    "turns:turn.cloudflare.com:5349?transport=tcp",
+    "turns:turn.cloudflare.com:443?transport=tcp",
+)
+
 _CLOUDFLARE = re.compile(r"/v1/turn/keys/(\w+)/credentials/generate-ice-servers")
 _TWILIO = re.compile(r"/2010-04-01/Accounts/(\w+)/Tokens\.json")
 _CLOUDFLARE_MOST = 48 * 3600
@@ -39,6 +47,7 @@ class Providers:
     net: NatLab
     asked: list[str] = field(default_factory=list)
     _seconds: float | None = None
+    _ways: dict[str, tuple[str, ...]] = field(default_factory=dict)
     _answering: threading.Event = field(default_factory=threading.Event)
 
     def __post_init__(self) -> None:
@@ -52,6 +61,15 @@ class Providers:
             yield
         finally:
             self._seconds = None
+
+    @contextmanager
+    def leading(self, address: str, *ways: str) -> Iterator[None]:
+        """Tells whoever asks from `address` these URLs of Cloudflare's instead of its own."""
+        self._ways[address] = ways
+        try:
+            yield
+        finally:
+            del self._ways[address]
 
     @contextmanager
     def silent(self) -> Iterator[None]:
@@ -72,40 +90,39 @@ class Providers:
             "TWILIO_AUTH_TOKEN": TWILIO_TOKEN,
         }
 
+    @property
+    def names(self) -> dict[str, str]:
+        """Where their host names lead to."""
+        services = dict.fromkeys(
+            ("rtc.live.cloudflare.com", "api.twilio.com"), self.net.street.here
+        )
+        relays = ("turn.cloudflare.com", "global.turn.twilio.com")
+        return services | dict.fromkeys(relays, self.net.turn.address)
+
     def let_know(self, place: Place) -> None:
         """Makes their names lead here, for programs at `place`."""
-        services = dict.fromkeys(("rtc.live.cloudflare.com", "api.twilio.com"))
-        relays = dict.fromkeys(("turn.cloudflare.com", "global.turn.twilio.com"))
-        place.know(
-            {name: self.net.street.here for name in services}
-            | {name: self.net.turn.address for name in relays}
-        )
+        place.know(self.names)
 
-    def answer(self, host: str, path: str, authorization: str, kind: str, body: str) -> Answer:
+    def answer(
+        self, asker: str, host: str, path: str, authorization: str, kind: str, body: str
+    ) -> Answer:
         """Returns the status and the document; only once it is not `silent` any more."""
         self._answering.wait()
         self.asked.append(f"{host}{path}")
         if host == "rtc.live.cloudflare.com" and (found := _CLOUDFLARE.fullmatch(path)):
-            return self._cloudflare(found[1], authorization, kind, body)
+            return self._cloudflare(asker, found[1], authorization, kind, body)
         if host == "api.twilio.com" and (found := _TWILIO.fullmatch(path)):
             return self._twilio(found[1], authorization, kind, body)
         return 404, {"error": "not found"}
 
-    def _cloudflare(self, key: str, authorization: str, kind: str, body: str) -> Answer:
+    def _cloudflare(self, asker: str, key: str, authorization: str, kind: str, body: str) -> Answer:
         if (key, authorization) != (CLOUDFLARE_KEY, f"Bearer {CLOUDFLARE_TOKEN}"):
             return 401, {"error": "Unauthorized"}
         asked = json.loads(body) if kind == "application/json" else {}
         seconds = asked.get("ttl")
         if not isinstance(seconds, int) or not 0 < seconds <= _CLOUDFLARE_MOST:
             return 400, {"error": "invalid ttl"}
-        host = "turn.cloudflare.com"
-        urls = [
-            f"turn:{host}:3478?transport=udp",
-            f"turn:{host}:53?transport=udp",
-            f"turn:{host}:3478?transport=tcp",
-            f"turns:{host}:5349?transport=tcp",
-            f"turns:{host}:443?transport=tcp",
-        ]
+        urls = self._ways.get(asker, CLOUDFLARE_URLS)
         stun = {"urls": ["stun:stun.cloudflare.com:3478", "stun:stun.cloudflare.com:53"]}
         return 201, {"iceServers": [stun, {"urls": urls, **self._login(seconds)}]}
 
@@ -149,7 +166,12 @@ def providers(net: NatLab) -> Iterator[Providers]:
             body = self.rfile.read(int(self.headers.get("Content-Length", 0))).decode()
             get = self.headers.get
             status, document = made.answer(
-                get("Host", ""), self.path, get("Authorization", ""), get("Content-Type", ""), body
+                str(self.client_address[0]),
+                get("Host", ""),
+                self.path,
+                get("Authorization", ""),
+                get("Content-Type", ""),
+                body,
             )
             data = json.dumps(document).encode()
             with suppress(OSError):  # who asked is gone: that was our being silent

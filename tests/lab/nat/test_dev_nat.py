@@ -18,7 +18,7 @@ from tests.conftest import Voicecore
 from tests.lab.nat.test_lab import traces
 from tests.processes import processes_in
 from voicecore.errors import ExitCode
-from voicecore.local.nat import internet_rules, resolvers_in, why_not
+from voicecore.local.nat import hand_back, internet_rules, resolvers_in, why_not
 
 STUN = Path(__file__).with_name("stun.py")
 AGENT = f"""\
@@ -173,3 +173,15 @@ def test_names_are_resolved_by_who_can_be_reached() -> None:
 def test_the_firewall_is_opened_for_this_network_alone() -> None:
     for _, _, rule in internet_rules("vcn1-0", "198.18.7.0/24"):
         assert "vcn1-0" in rule and "--comment" in rule
+
+
+def test_what_root_has_made_goes_back_to_who_called_sudo(tmp_path: Path) -> None:
+    (tmp_path / "logs").mkdir()
+    (tmp_path / "logs/server.log").touch()
+    (tmp_path / "link").symlink_to("/etc/passwd")
+    hand_back(tmp_path, {})
+    assert (tmp_path / "logs").stat().st_uid == 0
+    hand_back(tmp_path, {"SUDO_UID": "12345", "SUDO_GID": "12346"})
+    owners = {(path.lstat().st_uid, path.lstat().st_gid) for path in tmp_path.rglob("*")}
+    assert owners == {(12345, 12346)}
+    assert Path("/etc/passwd").stat().st_uid == 0

@@ -3,54 +3,18 @@
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.cli.test_dev import pyproject
 from tests.conftest import Voicecore
+from tests.lab.nat.checks import look
 from tests.lab.nat.lab import SECRET, NatLab
-from tests.lab.nat.providers import Providers, providers
-from voicecore.commands.turn import SCRIPT, Way, read, without_relay
+from tests.lab.nat.providers import Providers
+from voicecore.commands.turn import Way, without_relay
 from voicecore.errors import ExitCode
-from voicecore.local import environment
-
-TEMPLATE = Path(__file__).parents[3] / "templates/webrtc"
-FILES = ("agent/relay.py", "agent/no_relay.py", "agent/turn_check.py", "both/ice.py")
-
-
-@pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An agent that has what looks for relays, and nothing else."""
-    root = tmp_path_factory.mktemp("made") / "tiny"
-    (root / "agent").mkdir(parents=True)
-    (root / "voicecore.toml").write_text(
-        'name = "tiny"\ntransports = ["webrtc"]\npipeline = "offline"\nregion = "us-east-1"\n'
-    )
-    for file in FILES:
-        shutil.copy(TEMPLATE / file, root / "agent")
-    (root / "agent/pyproject.toml").write_text(pyproject("tiny-agent", "aiortc", "boto3"))
-    environment.sync([root / "agent"], os.environ)
-    return root
-
-
-@pytest.fixture(scope="module")
-def hosts(net: NatLab) -> Iterator[Providers]:
-    with providers(net) as hosts:
-        hosts.let_know(net.agent)
-        yield hosts
-
-
-def look(net: NatLab, project: Path, variables: dict[str, str], *sources: str) -> list[Way]:
-    """What the check finds behind the agent's NAT, without the command around it."""
-    program = [str(environment.python_of(project / "agent")), str(project / "agent" / SCRIPT)]
-    done = net.agent.run(*program, *sources, env=net.agent.env(**variables))
-    assert done.returncode == 0, done.stderr
-    return read(done.stdout.splitlines())
 
 
 def kinds(ways: list[Way]) -> dict[str, str]:
@@ -130,7 +94,7 @@ def test_a_clock_that_makes_credentials_old(net: NatLab, project: Path) -> None:
     assert "this machine's clock is more than" in way.reason
 
 
-def test_every_way_to_get_no_relay(net: NatLab, project: Path) -> None:
+def test_every_way_to_get_no_relay(net: NatLab, project: Path, hosts: Providers) -> None:
     login = net.login()
     expected = {
         net.turn.udp: "",
@@ -140,7 +104,7 @@ def test_every_way_to_get_no_relay(net: NatLab, project: Path) -> None:
         "turn:nosuch.example:3478": "dns",
         "turns:turn.lab:5349": "tls",
     }
-    net.agent.know({"turn.lab": net.turn.address})
+    net.agent.know(hosts.names | {"turn.lab": net.turn.address})
     variables = {
         "ICE_SERVER_URLS": ",".join(expected),
         "ICE_SERVER_USERNAME": login.username,
