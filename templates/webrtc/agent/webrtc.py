@@ -51,6 +51,7 @@ class Refused(Exception):
 
 def register(agent: Agent, conversation: Conversation) -> None:
     """Answer offers and candidates with the conversation, which outlives the connection."""
+    ice.warm_up()
     calls = Calls(agent, conversation)
     agent.requests["offer"] = calls.offer
     agent.requests["ice-candidates"] = calls.candidates
@@ -108,9 +109,9 @@ class Calls:
     def __init__(self, agent: Agent, conversation: Conversation) -> None:
         self._agent = agent
         self._conversation = conversation
-        self._offers: dict[str, str] = {}
-        """The offer that each connection was made from, by the connection's id."""
         self._connections: dict[str, Connection] = {}
+        self._made: dict[str, asyncio.Task[Connection]] = {}
+        """The making of each connection, by the offer: one that is sent twice is made once."""
         self._held: set[asyncio.Task[None]] = set()
 
     async def offer(self, data: Any) -> dict[str, Any]:
@@ -135,32 +136,38 @@ class Calls:
             raise Refused("bad_offer", "An offer is an object with sdp, and the type offer.")
         if len(sdp) > OFFER_BYTES:
             raise Refused("bad_offer", f"The offer is longer than {OFFER_BYTES} bytes.")
-        for name, connection in self._connections.items():
-            if self._offers[name] == sdp:
-                return connection.get_answer()  # it was sent twice
         known = self._connections.get(str(data.get("pc_id")))
-        if known and not data.get("restart_pc"):
+        if known and sdp not in self._made and not data.get("restart_pc"):
             await known.renegotiate(sdp, "offer")
             return known.get_answer()
-        return (await self._connect(sdp)).get_answer()
+        if sdp not in self._made:
+            self._made[sdp] = asyncio.create_task(self._connect(sdp))
+        return (await asyncio.shield(self._made[sdp])).get_answer()
 
     async def _connect(self, sdp: str) -> Connection:
-        connection = Connection(sources())
         try:
-            await connection.initialize(sdp, "offer")
-        except NoRelay as error:
-            await connection.disconnect()
-            raise Refused("no_relay", f"The agent reaches no TURN relay: {error}.") from error
-        except Refused:
-            await connection.disconnect()
+            connection = await self._connected(sdp)
+        except BaseException:
+            del self._made[sdp]
             raise
-        self._connections[connection.pc_id], self._offers[connection.pc_id] = connection, sdp
-        task = asyncio.create_task(self._hold(connection))
+        self._connections[connection.pc_id] = connection
+        task = asyncio.create_task(self._hold(connection, sdp))
         self._held.add(task)
         task.add_done_callback(self._held.discard)
         return connection
 
-    async def _hold(self, connection: Connection) -> None:
+    async def _connected(self, sdp: str) -> Connection:
+        connection = Connection(sources())
+        try:
+            await connection.initialize(sdp, "offer")
+        except BaseException as error:
+            await connection.disconnect()
+            if isinstance(error, NoRelay):
+                raise Refused("no_relay", f"The agent reaches no TURN relay: {error}.") from error
+            raise
+        return connection
+
+    async def _hold(self, connection: Connection, sdp: str) -> None:
         # HealthyBusy on /ping: no media passes AgentCore's front door to keep the session alive.
         busy = self._agent.add_async_task("conversation")
         params = TransportParams(audio_in_enabled=True, audio_out_enabled=True)
@@ -168,7 +175,7 @@ class Calls:
             await self._conversation.hold(SmallWebRTCTransport(connection, params), "webrtc")
         finally:
             self._agent.complete_async_task(busy)
-            del self._connections[connection.pc_id], self._offers[connection.pc_id]
+            del self._connections[connection.pc_id], self._made[sdp]
             await connection.disconnect()  # it may never have been talked over
 
     async def _add(self, data: Any) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 from aiortc import RTCPeerConnection
 from aiortc.rtp import RtpPacket
@@ -39,9 +41,12 @@ def test_a_packet_for_a_packet(come: list[int], given: list[int]) -> None:
 
 
 def test_aiortc_still_has_the_buffer_that_is_replaced() -> None:
-    peer = RTCPeerConnection()
-    receiver = peer.addTransceiver("audio").receiver
-    name = "_RTCRtpReceiver__jitter_buffer"
-    assert hasattr(receiver, name)
-    hear_at_once(peer)
-    assert isinstance(getattr(receiver, name), InOrder)
+    async def replaced() -> None:
+        peer = RTCPeerConnection()
+        receiver = peer.addTransceiver("audio").receiver
+        name = "_RTCRtpReceiver__jitter_buffer"
+        assert hasattr(receiver, name)
+        hear_at_once(peer)
+        assert isinstance(getattr(receiver, name), InOrder)
+
+    asyncio.run(replaced())

@@ -65,8 +65,9 @@ def test_requests_of_another_kind_are_refused(agent: Agent) -> None:
 def test_an_offer_that_comes_twice_makes_one_connection(agent: Agent) -> None:
     async def offered_twice() -> None:
         offer = await an_offer()
-        first, again = [await invoke(agent.port, SESSION, "offer", offer) for _ in range(2)]
-        assert first == again
+        asked = [invoke(agent.port, SESSION, "offer", offer) for _ in range(2)]
+        first, at_once = await asyncio.gather(*asked)
+        assert first == at_once == await invoke(agent.port, SESSION, "offer", offer)
         candidate = "candidate:1 1 udp 1 192.0.2.1 9 typ host"
         listed = [{"candidate": candidate, "sdp_mid": "0", "sdp_mline_index": 0}]
         known = {"pc_id": first["answer"]["pc_id"]}
