@@ -30,6 +30,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+turn_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(turn_app, name="turn", help="TURN: the relays by which WebRTC reaches the agent.")
 
 
 def main(arguments: list[str] | None = None, context: Context | None = None) -> None:
@@ -104,6 +106,12 @@ def _region_names() -> list[str]:
     from voicecore.regions import AGENTCORE
 
     return list(AGENTCORE)
+
+
+def _turn_sources() -> list[str]:
+    from voicecore.turn import SOURCES
+
+    return list(SOURCES)
 
 
 class Network(StrEnum):
@@ -246,6 +254,41 @@ def init(
 
 
 @app.command()
+def add(
+    ctx: typer.Context,
+    transport: Annotated[
+        str,
+        typer.Argument(
+            metavar="TRANSPORT",
+            help="How callers shall reach the agent, too.",
+            autocompletion=_transport_names,
+        ),
+    ],
+    project: ProjectFolder = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Change files without asking.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show what would change; write nothing.")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Add a transport to the project, and keep all that you have changed in it.
+
+    Shows every change first. What the bot says and can do stays as it is; where you have changed
+    the very lines that would change, nothing is written, and you are told what to do.
+
+    \b
+    Examples:
+      voicecore add webrtc
+      voicecore add webrtc --dry-run
+    """
+    from voicecore.commands import add as command
+
+    context = _context(ctx)
+    options = command.AddOptions(transport, project=project, yes=yes, dry_run=dry_run, json=json)
+    _boundary(context, lambda: command.run(context, options), json)
+
+
+@app.command()
 def dev(
     ctx: typer.Context,
     project: ProjectFolder = None,
@@ -278,6 +321,12 @@ def dev(
         Network,
         typer.Option(help="public takes the agent's UDP, as AgentCore does (Linux, root)."),
     ] = Network.VPC,
+    nat: Annotated[
+        bool,
+        typer.Option(
+            "--nat", help="Run the agent behind a NAT like AWS's, with TURN (Linux, root)."
+        ),
+    ] = False,
     container: Annotated[
         bool,
         typer.Option("--container", help="Run the agent's image in Docker instead of its source."),
@@ -301,6 +350,7 @@ def dev(
       voicecore dev
       voicecore dev --time-scale 60          # the 60-minute cut comes after one
       voicecore dev --container              # the image, on arm64, as AgentCore starts it
+      sudo voicecore dev --nat               # does TURN connect what nothing else will?
       eval "$(voicecore dev --env)"          # then boto3 and the AWS CLI reach it
     """
     from voicecore.commands import dev as command
@@ -315,6 +365,7 @@ def dev(
         max_lifetime=max_lifetime,
         start_limit=start_limit,
         public_network=network is Network.PUBLIC,
+        nat=nat,
         container=container,
         no_screen=no_screen,
         json=json,
@@ -371,17 +422,31 @@ def talk(
             "--transport",
             "-t",
             metavar="NAME",
-            help="How to reach the agent.  [default: websocket]",
+            help="How to reach the agent.  [default: the project's first]",
             autocompletion=_transport_names,
         ),
     ] = None,
+    turn: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="URL",
+            help="WebRTC: a TURN server to use instead, with ICE_SERVER_USERNAME and "
+            "ICE_SERVER_CREDENTIAL; may be repeated.",
+        ),
+    ] = None,
+    relay_only: Annotated[
+        bool, typer.Option("--relay-only", help="WebRTC: go through a TURN relay or not at all.")
+    ] = False,
+    show_ice: Annotated[
+        bool, typer.Option("--show-ice", help="WebRTC: print the ways tried and the one chosen.")
+    ] = False,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON event a line.")] = False,
 ) -> None:
     """Speak to the agent from this terminal.
 
     Starts `voicecore dev` when none runs. Takes the path of a deployed client: session server,
-    presigned URL, WebSocket. Use a headset, or trust the echo canceller; speak over the agent
-    and it stops. Ctrl-C hangs up.
+    then a presigned URL and WebSocket, or WebRTC. Use a headset, or trust the echo canceller;
+    speak over the agent and it stops. Ctrl-C hangs up.
 
     \b
     Examples:
@@ -411,6 +476,9 @@ def talk(
         url=url,
         api_key_env=api_key_env,
         transport=transport,
+        turn=tuple(turn or ()),
+        relay_only=relay_only,
+        show_ice=show_ice,
     )
     _boundary(context, lambda: command.run(context, options), json)
 
@@ -738,4 +806,37 @@ def status(
         drift=drift,
         json=json,
     )
+    _boundary(context, lambda: command.run(context, options), json)
+
+
+@turn_app.command("check")
+def turn_check(
+    ctx: typer.Context,
+    project: ProjectFolder = None,
+    source: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--source",
+            "-s",
+            metavar="NAME",
+            help="Check this one; may be repeated.  [default: those set in agent/.env]",
+            autocompletion=_turn_sources,
+        ),
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Get a relay by each TURN source, from here, as the agent will, and give it back.
+
+    Shows for every URL how long it took, the relay's address and when the credentials end; or
+    why there is none: wrong credentials, blocked UDP, an untrusted certificate.
+
+    \b
+    Examples:
+      voicecore turn check
+      voicecore turn check --source cloudflare --source twilio
+    """
+    from voicecore.commands import turn as command
+
+    context = _context(ctx)
+    options = command.TurnCheckOptions(project=project, sources=tuple(source or ()), json=json)
     _boundary(context, lambda: command.run(context, options), json)

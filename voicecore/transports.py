@@ -20,6 +20,8 @@ class Transport:
     best_for: str
     pipecat_extras: tuple[str, ...]
     """Extras of pipecat-ai that the agent needs for this transport."""
+    invoked: bool = False
+    """Whether calls begin by a request to /invocations; else by one to /ws."""
     turn: bool = False
     """Whether caller and agent meet at a TURN relay, whose credentials the project hands out."""
     udp_ports: tuple[tuple[int, int], ...] = ()
@@ -39,6 +41,17 @@ TRANSPORTS = {
             effort="simple",
             best_for="prototypes, light use",
             pipecat_extras=("websocket",),
+        ),
+        Transport(
+            name="webrtc",
+            title="WebRTC",
+            summary="audio over UDP through a TURN relay, straight to the agent; no media server",
+            consistency="excellent",
+            effort="medium",
+            best_for="production",
+            pipecat_extras=("webrtc",),
+            invoked=True,
+            turn=True,
         ),
     )
 }

@@ -12,15 +12,18 @@ from tests.conftest import Voicecore
 from tests.lab.terminal import Terminal
 from voicecore.errors import ExitCode
 from voicecore.pipelines import PIPELINES
+from voicecore.transports import TRANSPORTS as REGISTRY
 
-NAME, PIPELINE, HEARS, SPEAKS, REGION = (
+NAME, TRANSPORTS, PIPELINE, HEARS, SPEAKS, REGION = (
     "Name of the project:",
+    "How do callers reach the agent?",
     "Pipeline:",
     "Service for speech to text:",
     "Service for text to speech:",
     "Where will it run in AWS, later",
 )
 EMPTY_LINE = ("C-a", "C-k")
+WEBSOCKET = ("--transport", "websocket")
 
 
 def init(folder: Path, *arguments: str) -> AbstractContextManager[Terminal]:
@@ -37,6 +40,8 @@ def test_what_no_flag_said_is_asked(tmp_path: Path) -> None:
         terminal.presses(*EMPTY_LINE)
         terminal.types("support-line")
         terminal.presses("Enter")
+        terminal.shows(TRANSPORTS, "» ● WebSocket", "○ WebRTC")
+        terminal.presses("Down", "Space", "Enter")
         terminal.shows(PIPELINE, "» Whisper")  # the default
         terminal.presses("Up")
         terminal.shows("» Transcribe", "Description: speech to text")
@@ -50,16 +55,15 @@ def test_what_no_flag_said_is_asked(tmp_path: Path) -> None:
         terminal.shows("cd support-line && voicecore talk")
         assert terminal.ends() == ExitCode.OK
     project = (tmp_path / "support-line/voicecore.toml").read_text()
-    for answer in ('"cascade"', '"deepgram"', '"polly"', '"us-east-2"'):
+    for answer in ('["websocket", "webrtc"]', '"cascade"', '"deepgram"', '"polly"', '"us-east-2"'):
         assert answer in project
 
 
 def test_an_enter_for_each_question_makes_an_agent_that_needs_no_account(tmp_path: Path) -> None:
     with init(tmp_path) as terminal:
-        terminal.shows(NAME)
-        terminal.presses("Enter")
-        terminal.shows(PIPELINE)
-        terminal.presses("Enter")
+        for question in (NAME, TRANSPORTS, PIPELINE):
+            terminal.shows(question)
+            terminal.presses("Enter")
         assert terminal.ends() == ExitCode.OK
         assert REGION not in terminal.screen()
     assert '"offline"' in (tmp_path / "my-agent/voicecore.toml").read_text()
@@ -68,10 +72,14 @@ def test_an_enter_for_each_question_makes_an_agent_that_needs_no_account(tmp_pat
 @pytest.mark.parametrize(
     ("flags", "first"),
     [
-        (["--pipeline", "nova-sonic", "a-name"], REGION),
-        (["a-name", "--pipeline", "cascade", "--stt", "deepgram"], SPEAKS),
-        (["a-name", "--pipeline", "cascade", "--stt", "deepgram", "--tts", "polly"], REGION),
-        (["a-name", "--pipeline", "offline"], "✓ a-name/"),
+        (["--pipeline", "nova-sonic", "a-name", *WEBSOCKET], REGION),
+        (["a-name", "--pipeline", "offline"], TRANSPORTS),
+        (["a-name", *WEBSOCKET, "--pipeline", "cascade", "--stt", "deepgram"], SPEAKS),
+        (
+            ["a-name", "--pipeline", "cascade", "--stt", "deepgram", "--tts", "polly", *WEBSOCKET],
+            REGION,
+        ),
+        (["a-name", "--pipeline", "offline", *WEBSOCKET], "✓ a-name/"),
         (["--yes"], "✓ my-agent/"),
     ],
 )
@@ -85,9 +93,10 @@ def test_what_a_flag_said_is_not_asked(tmp_path: Path, flags: list[str], first: 
     [
         ([], NAME, ["C-c"]),
         ([], NAME, [*EMPTY_LINE, "C-d"]),
-        (["a-name"], PIPELINE, ["C-c"]),
-        (["a-name", "--pipeline", "cascade"], HEARS, ["C-c"]),
-        (["a-name", "--pipeline", "nova-sonic"], REGION, ["C-c"]),
+        (["a-name"], TRANSPORTS, ["C-c"]),
+        (["a-name", *WEBSOCKET], PIPELINE, ["C-c"]),
+        (["a-name", *WEBSOCKET, "--pipeline", "cascade"], HEARS, ["C-c"]),
+        (["a-name", *WEBSOCKET, "--pipeline", "nova-sonic"], REGION, ["C-c"]),
     ],
 )
 def test_who_leaves_leaves_nothing(
@@ -101,8 +110,14 @@ def test_who_leaves_leaves_nothing(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_every_pipeline_fits_80_columns(tmp_path: Path) -> None:
+def test_every_transport_fits_80_columns(tmp_path: Path) -> None:
     with init(tmp_path, "a-name") as terminal:
+        screen = terminal.shows(TRANSPORTS, *(t.best_for for t in REGISTRY.values()))
+        assert max(map(len, screen.splitlines())) < 80
+
+
+def test_every_pipeline_fits_80_columns(tmp_path: Path) -> None:
+    with init(tmp_path, "a-name", *WEBSOCKET) as terminal:
         for pipeline in PIPELINES.values():
             choice = f"{pipeline.title} (needs {pipeline.needs})"
             terminal.shows(choice)
@@ -147,7 +162,8 @@ class TestAnExistingFolder:
     def test_is_replaced_only_after_a_yes(
         self, project: Path, key: str, code: int, kept: bool
     ) -> None:
-        with init(project.parent, "mine", "--force", "--pipeline", "offline") as terminal:
+        flags = ("--force", "--pipeline", "offline", *WEBSOCKET)
+        with init(project.parent, "mine", *flags) as terminal:
             terminal.shows("-# my own", "Replace these files? (y/N)")
             terminal.presses(key)
             assert terminal.ends() == code
@@ -194,8 +210,10 @@ def complete(*words: str) -> list[str]:
 
 
 def test_a_shell_completes() -> None:
-    assert complete("voicecore", "") == ["init", "dev", "talk", "build", "upgrade-base"]
-    assert complete("voicecore", "init", "--transport", "") == ["websocket"]
+    assert complete("voicecore", "") == [
+        "init", "add", "dev", "talk", "build", "upgrade-base", "turn"
+    ]  # fmt: skip
+    assert complete("voicecore", "init", "--transport", "") == ["websocket", "webrtc"]
     assert complete("voicecore", "init", "--pipeline", "c") == ["cascade"]
     assert "eu-west-1" in complete("voicecore", "init", "--region", "eu-")
     command = Path(sys.executable).with_name("voicecore")

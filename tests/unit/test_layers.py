@@ -14,7 +14,10 @@ LAYERS = [
     {"commands", "cli", "__main__"},
     {"scaffold", "image", "cloud", "local", "talk"},
     {"project", "context", "output", "agent_log", "variables"},
-    {"names", "regions", "transports", "pipelines", "stages", "settings", "errors", "__init__"},
+    {
+        *("names", "regions", "transports", "pipelines", "turn", "stages", "settings", "errors"),
+        "__init__",
+    },
 ]
 
 # A package, and the only places that may import it.

@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, Any
 from voicecore import agent_log, names
 from voicecore.context import Context
 from voicecore.errors import ExitCode, VoicecoreError
-from voicecore.local import environment, state
+from voicecore.local import environment, nat, state
 from voicecore.local.agent import AgentSpec, free_port
 from voicecore.local.lifecycle import Lifecycle
 from voicecore.local.limits import IDLE_TIMEOUT, MAX_LIFETIME, START_LIMIT
+from voicecore.local.nat import behind_nat
 from voicecore.local.process import Guard
 from voicecore.local.runtime import LocalRuntime, RuntimeSettings, local_arn
 from voicecore.local.screen import plain, screen
@@ -49,6 +50,7 @@ class DevOptions:
     max_lifetime: float = MAX_LIFETIME
     start_limit: float = START_LIMIT
     public_network: bool = False
+    nat: bool = False
     container: bool = False
     no_screen: bool = False
     json: bool = False
@@ -64,7 +66,7 @@ class NotRunning(VoicecoreError):
 
 
 class ContainerNetwork(VoicecoreError):
-    """UDP cannot be taken from a container as it is from a process."""
+    """A container has a network of its own; it cannot be given another."""
 
 
 class BadLifetime(VoicecoreError):
@@ -86,6 +88,8 @@ def run(context: Context, options: DevOptions) -> ExitCode:
 def _run(context: Context, options: DevOptions, project: Project) -> ExitCode:
     lifecycle = _lifecycle(options)
     check_files(project)
+    if options.nat:
+        nat.check()
     image = _image(context, options, project) if options.container else None
     installed = (project.server,) if image else (project.agent, project.server)
     folders = " and ".join(f"{folder.name}/" for folder in installed)
@@ -100,18 +104,23 @@ def _run(context: Context, options: DevOptions, project: Project) -> ExitCode:
         time_scale=options.time_scale,
         lifecycle=lifecycle,
         start_limit=options.start_limit,
-        public_network=options.public_network,
+        public_network=options.public_network and not options.nat,
     )
     server_port = _port(options.server_port, SERVER_PORT)
     serving = _serve(context, options, project, settings, server_port, image)
-    return asyncio.run(_until_interrupted(serving))
+    try:
+        return asyncio.run(_until_interrupted(serving))
+    finally:
+        if options.nat:
+            nat.hand_back(project.root, context.env)
 
 
 def _image(context: Context, options: DevOptions, project: Project) -> LocalImage:
-    if options.public_network:
+    if options.public_network or options.nat:
+        flag = "--nat" if options.nat else "--network public"
         raise ContainerNetwork(
-            "--network public takes UDP from a process, not from a container.",
-            "Leave one out:  voicecore dev --network public",
+            f"{flag} changes the network of a process, not that of a container.",
+            f"Leave one out:  voicecore dev {flag}",
             ExitCode.USAGE,
         )
     from voicecore.commands.containers import first_image
@@ -160,6 +169,15 @@ async def _serve(
 
     async with AsyncExitStack() as stack:
         guard = await stack.enter_async_context(Guard())
+        behind = None
+        if options.nat:
+            udp = not options.public_network
+            behind = await stack.enter_async_context(behind_nat(guard, settings.logs, udp))
+
+        def spec() -> AgentSpec:
+            spec = agent_spec(project, context.env)
+            return behind.spec(spec) if behind else spec
+
         if image:
             from voicecore.commands.containers import Containers
 
@@ -169,13 +187,12 @@ async def _serve(
             )
             stack.push_async_callback(containers.stop)
         else:
-            runtime = await stack.enter_async_context(
-                LocalRuntime(settings, lambda: agent_spec(project, context.env), tell)
-            )
+            runtime = await stack.enter_async_context(LocalRuntime(settings, spec, tell))
+        facing = server_env(project, runtime, context.env)
         server = await stack.enter_async_context(
             SessionServer(
                 project.server,
-                server_env(project, runtime, context.env),
+                facing | (behind.variables(facing) if behind else {}),
                 server_port,
                 guard,
                 runtime.logs / "server.log",
@@ -185,9 +202,12 @@ async def _serve(
         state.write_state(project.local, _dev_state(runtime, server.url))
         stack.callback(state.remove_state, project.local)
         if options.json:
-            output.event({"kind": "serving", "runtime": runtime.url, "server": server.url})
+            turn = {"turn": behind.turn.udp} if behind else {}
+            output.event({"kind": "serving", "runtime": runtime.url, "server": server.url, **turn})
         elif not drawn:
             output.say(f"• AgentCore Runtime {runtime.url}, session server {server.url}")
+            if behind:
+                output.say(f"• The agent is behind a symmetric NAT; TURN at {behind.turn.udp}")
 
         def picture(width: int, height: int) -> list[Line]:
             return screen(runtime.snapshot(), server.url, width, height)

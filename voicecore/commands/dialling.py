@@ -210,11 +210,12 @@ def _ignore(lines: list[str]) -> None:
 @asynccontextmanager
 async def _explained(runtime: str) -> AsyncGenerator[None]:
     """Adds to a refused connection why the local runtime refused it: a handshake has no words."""
-    from voicecore.talk.websocket import ConnectionLost
+    from voicecore.talk.connection import ConnectionLost
+    from voicecore.talk.session import OfferRefused
 
     try:
         yield
-    except ConnectionLost as error:
+    except (ConnectionLost, OfferRefused) as error:
         status = await _status(runtime)
         trouble = status.get("trouble") if status else None
         if not trouble:

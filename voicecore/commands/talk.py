@@ -7,7 +7,7 @@ import signal
 import sys
 from collections.abc import Generator
 from contextlib import AsyncExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,12 +17,16 @@ from voicecore.context import Context
 from voicecore.errors import ExitCode, VoicecoreError
 from voicecore.project import Project, load_project
 from voicecore.talk import extras
+from voicecore.turn import read_url
 
 if TYPE_CHECKING:
-    from voicecore.talk.conversation import Conversation, Ending, Equipment
+    import aiohttp
+
+    from voicecore.talk.conversation import Conversation, Dial, Ending, Equipment
     from voicecore.talk.files import Clip
     from voicecore.talk.gear import Ear, Mouth
     from voicecore.talk.keyboard import Prompt
+    from voicecore.talk.session import IceServer, SessionServer
 
 
 @dataclass(frozen=True)
@@ -45,6 +49,9 @@ class TalkOptions:
     url: str | None = None
     api_key_env: str = "SESSION_API_KEY"
     transport: str | None = None
+    turn: tuple[str, ...] = ()
+    relay_only: bool = False
+    show_ice: bool = False
 
 
 class BadFlags(VoicecoreError):
@@ -68,21 +75,41 @@ def run(context: Context, options: TalkOptions) -> ExitCode:
     # A server that runs somewhere may be called from anywhere, with its key in the environment.
     anywhere = options.url is not None and not (root / "voicecore.toml").exists()
     project = None if anywhere else load_project(root)
-    if project and "websocket" not in project.transports:
-        raise BadFlags(f"{project.name} has no websocket transport, which `talk` speaks.")
+    transport = _transport(options, project)
 
     from voicecore.talk.files import read_clip
 
     clips = [read_clip(context.cwd / path) for path in options.input]
     with asyncio.Runner() as runner:
-        return runner.run(_call(context, options, project, clips))
+        return runner.run(_call(context, replace(options, transport=transport), project, clips))
+
+
+_SPOKEN = ("websocket", "webrtc")
+"""The transports that `talk` speaks, the one it prefers first."""
+
+
+def _transport(options: TalkOptions, project: Project | None) -> str:
+    """The transport to speak: the one that was said, else the project's first."""
+    offered = project.transports if project else _SPOKEN
+    if options.transport is None:
+        spoken = [name for name in offered if name in _SPOKEN]
+        if not spoken:
+            raise BadFlags(f"`talk` speaks none of the transports of {project and project.name}.")
+        return spoken[0]
+    if project and options.transport not in offered:
+        raise BadFlags(
+            f"{project.name} has no transport {options.transport}.",
+            f"Add it:  voicecore add {options.transport}",
+        )
+    return options.transport
 
 
 def _check(options: TalkOptions) -> None:
     if options.text and options.input:
         raise BadFlags("--text types and --input speaks: choose one.")
-    if options.transport not in (None, "websocket"):
-        raise BadFlags(f"`talk` does not speak {options.transport!r}; it speaks websocket.")
+    if options.transport not in (None, *_SPOKEN):
+        known = " and ".join(_SPOKEN)
+        raise BadFlags(f"`talk` does not speak {options.transport!r}; it speaks {known}.")
     if options.url is not None and not options.url.startswith(("http://", "https://")):
         raise BadFlags(
             f"--url {options.url!r} is no address of the web.",
@@ -97,6 +124,14 @@ def _check(options: TalkOptions) -> None:
         raise BadFlags("--arn names an agent in AWS: add --remote.")
     if options.stage != names.DEFAULT_STAGE and not options.remote:
         raise BadFlags("--stage names an agent in AWS: add --remote.")
+    if (options.turn or options.relay_only) and options.transport == "websocket":
+        raise BadFlags("--turn and --relay-only are about WebRTC:  --transport webrtc")
+    for url in options.turn:
+        if not (read := read_url(url)) or not read.relays:
+            raise BadFlags(
+                f"--turn {url!r} is no address of a TURN server.",
+                "They look like turn:turn.example.com:3478?transport=udp",
+            )
     if options.microphone and (options.text or options.input):
         raise BadFlags("--microphone has nothing to do beside --text or --input.")
 
@@ -134,9 +169,10 @@ async def _call(
     async with AsyncExitStack() as stack:
         line = await stack.enter_async_context(dial(context, project, target))
         http = await stack.enter_async_context(aiohttp.ClientSession())
-        show = Show(context.output, line.title, options.json, _typing(options))
-        server = SessionServer(http, line.url, line.key)
-        conversation = Conversation(http, server, equipment, show.event, line.stream_seconds)
+        show = Show(context.output, line.title, options.json, _typing(options), options.show_ice)
+        server = SessionServer(http, line.url, line.key, str(options.transport))
+        connect = _connect(context, options, http, server, line.stream_seconds)
+        conversation = Conversation(server, connect, equipment, show.event)
         show.conversation = conversation
         stack.enter_context(_hanging_up_on_signals(conversation))
         if show.drawn:
@@ -147,6 +183,35 @@ async def _call(
         ending = await conversation.run(_script(options, equipment, clips, show.prompt))
     show.end(ending, [path for path in (options.output, options.record) if path])
     return _exit_code(ending, by_microphone)
+
+
+def _connect(
+    context: Context,
+    options: TalkOptions,
+    http: aiohttp.ClientSession,
+    server: SessionServer,
+    stream_seconds: float,
+) -> Dial:
+    if options.transport == "webrtc":
+        extras.load("aiortc")
+        from voicecore.talk import webrtc
+
+        way = webrtc.Way(options.relay_only, _turn_servers(context, options))
+        return lambda deliver, quiet: webrtc.Connection(server, deliver, way)
+    from voicecore.talk import websocket
+
+    return lambda deliver, quiet: websocket.Connection(http, server, deliver, quiet, stream_seconds)
+
+
+def _turn_servers(context: Context, options: TalkOptions) -> tuple[IceServer, ...]:
+    from voicecore.talk.session import IceServer
+
+    if not options.turn:
+        return ()
+    username, credential = (
+        context.env.get(f"ICE_SERVER_{part}", "") for part in ("USERNAME", "CREDENTIAL")
+    )
+    return (IceServer(options.turn, username, credential),)
 
 
 def _typing(options: TalkOptions) -> bool:

@@ -33,6 +33,8 @@ class AgentSpec:
     env: Mapping[str, str]
     after: tuple[str, ...] = ()
     """What to run once it has ended; see `Child.start`."""
+    host: str = "127.0.0.1"
+    """Where it is reached."""
 
 
 class AgentCrashed(VoicecoreError):
@@ -49,7 +51,7 @@ class AgentProcess:
     def __init__(
         self,
         child: Child,
-        port: int,
+        url: str,
         version: int,
         log: SessionLog,
         http: aiohttp.ClientSession,
@@ -61,7 +63,7 @@ class AgentProcess:
         self._start_limit = start_limit
         self._started = time.monotonic()
         self._tail: deque[str] = deque(maxlen=200)
-        self.port = port
+        self.url = url
         self.version = version
         self.session_id: str | None = None
         self.turns = 0
@@ -101,7 +103,8 @@ class AgentProcess:
                 f"The agent cannot be started: {error}",
                 f"Command: {' '.join(spec.argv)} (in {spec.cwd})",
             ) from error
-        agent = cls(child, port, version, log, http, start_limit)
+        url = f"http://{spec.host}:{port}"
+        agent = cls(child, url, version, log, http, start_limit)
         receive(early)
         return agent
 
@@ -160,7 +163,7 @@ class AgentProcess:
         """Ask once; None when there is no good answer in time."""
         try:
             async with self._http.get(
-                f"http://127.0.0.1:{self.port}/ping",
+                f"{self.url}/ping",
                 timeout=aiohttp.ClientTimeout(total=PING_TIMEOUT),
             ) as response:
                 return read_ping(response.status, await response.read())

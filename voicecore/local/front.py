@@ -252,7 +252,7 @@ async def _body(request: web.Request) -> bytes:
 
 
 def _url(session: Session, path: str) -> str:
-    return f"http://127.0.0.1:{session.agent.port if session.agent else 0}{path}"
+    return f"{session.agent.url if session.agent else 'http://127.0.0.1:0'}{path}"
 
 
 def _log(session: Session) -> str:

@@ -63,6 +63,11 @@ class RuntimeSettings:
     start_limit: float = START_LIMIT
     public_network: bool = False  # block UDP, as AgentCore's PUBLIC mode does
 
+    @property
+    def logs(self) -> Path:
+        """Where sessions and their helpers leave their logs."""
+        return self.root / ".voicecore" / "logs"
+
 
 def _ignore(event: RuntimeEvent) -> None:
     """Take no notice."""
@@ -88,7 +93,7 @@ class LocalRuntime:
         prepare: Callable[[int], Awaitable[None]] = _nothing,
     ) -> None:
         self.settings = settings
-        self.logs = settings.root / ".voicecore" / "logs"
+        self.logs = settings.logs
         self.clock = Clock(settings.time_scale)
         self._allowlist = check_allowlist(settings.allowlist)
         self._watched = settings.watch.resolve() if settings.watch else None

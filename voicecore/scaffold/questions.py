@@ -50,6 +50,7 @@ def ask_transports() -> list[str]:
         questionary.checkbox(
             "How do callers reach the agent?",
             choices=choices,
+            instruction="(space bar chooses)",
             validate=lambda chosen: bool(chosen) or "Choose at least one (space bar).",
         )
     )

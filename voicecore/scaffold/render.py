@@ -43,6 +43,7 @@ def render(answers: Answers, session_api_key: str) -> Files:
 
     Layers: `_shared`, then each transport's folder, then the pipeline's; a later layer replaces
     a file of an earlier one. A name that ends in `.jinja` is rendered, all else is copied.
+    What is in a layer's folder `both` goes to agent and server, which share no code at run time.
     """
     from jinja2 import Environment, StrictUndefined
 
@@ -57,13 +58,19 @@ def render(answers: Answers, session_api_key: str) -> Files:
     files: Files = {}
     for layer in ("_shared", *answers.transports, f"pipelines/{answers.pipeline}"):
         for path in _files_in(templates() / layer):
-            name = path.relative_to(templates() / layer).as_posix()
+            content = path.read_bytes()
             if path.suffix == ".jinja":
-                text = engine.from_string(path.read_text(encoding="utf-8")).render(variables)
-                files[name.removesuffix(".jinja")] = text.encode()
-            else:
-                files[name] = path.read_bytes()
+                content = engine.from_string(content.decode()).render(variables).encode()
+            for name in _places(path.relative_to(templates() / layer)):
+                files[name] = content
     return dict(sorted(files.items()))
+
+
+def _places(path: Path) -> list[str]:
+    """Where in a project a template's file goes."""
+    name = path.as_posix().removesuffix(".jinja")
+    part = name.removeprefix("both/")
+    return [name] if part == name else [f"agent/{part}", f"server/{part}"]
 
 
 def _variables(answers: Answers, session_api_key: str) -> dict[str, object]:

@@ -9,10 +9,9 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any
 
-import aiohttp
-
 from voicecore.errors import VoicecoreError
 from voicecore.talk import frames, pcm, rtvi
+from voicecore.talk.connection import Connected, Connection, Deliver, News
 from voicecore.talk.dialogue import Dialogue
 from voicecore.talk.echo import EchoCanceller
 from voicecore.talk.files import Clip, Recorder, WavWriter
@@ -23,7 +22,6 @@ from voicecore.talk.ring import Block
 from voicecore.talk.session import SessionServer
 from voicecore.talk.tasks import first
 from voicecore.talk.voice import VoiceTracker
-from voicecore.talk.websocket import STREAM_SECONDS, Connected, Connection, News
 
 _GREETING_SECONDS = 2.0
 """An agent that has not begun to greet by then waits to be spoken to."""
@@ -68,25 +66,26 @@ class Equipment:
     recorder: Recorder | None = None
 
 
+Dial = Callable[[Deliver, Callable[[], bool]], Connection]
+"""A connection that tells the one, and asks the other whether nobody would notice a new one."""
+
+
 class Conversation:
     """A call under way. `show` is told each event, as a JSON-able mapping, once and in order."""
 
     def __init__(
         self,
-        http: aiohttp.ClientSession,
         server: SessionServer,
+        dial: Dial,
         equipment: Equipment,
         show: Callable[[Mapping[str, Any]], None],
-        stream_seconds: float = STREAM_SECONDS,
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._server, self._gear, self._show = server, equipment, show
         self.dialogue = Dialogue(self._report)
         self.user_levels: deque[float] = deque(maxlen=40)
         self.agent_levels: deque[float] = deque(maxlen=40)
-        self._connection = Connection(
-            http, server, self._deliver, self._quiet, stream_seconds=stream_seconds
-        )
+        self._connection = dial(self._deliver, self._quiet)
         self._tracker = VoiceTracker()
         self._resampler = pcm.Resampler(pcm.VOICE_RATE, pcm.VOICE_RATE)
         self._hang_up = asyncio.Event()

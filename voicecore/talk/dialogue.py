@@ -6,11 +6,11 @@ Times are seconds of any one monotonic clock, given by the caller.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 from voicecore.talk import frames, latency, rtvi, voice
-from voicecore.talk.websocket import Connected, Disconnected, HungUp, News
+from voicecore.talk.connection import Connected, Disconnected, HungUp, News, Path
 
 _PAUSE_SECONDS = 0.3
 """The agent's sound after a silence this long is a new utterance."""
@@ -133,6 +133,8 @@ class Dialogue:
             case HungUp():
                 self.hung_up = True
                 self._report({"event": "agent_hung_up"})
+            case Path():
+                self._report({"event": "path", **asdict(news)})
             case rtvi.AgentError(message, fatal):
                 self.lines.append(Line("note", message))
                 self._report({"event": "error", "message": message, "fatal": fatal})

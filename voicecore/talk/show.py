@@ -20,11 +20,15 @@ class Show:
     """Shows one conversation, which is given to it once it exists.
 
     typing: a person types at a prompt, above which lines are printed: there is no screen.
+    ice: the ways to the agent are of interest.
     """
 
-    def __init__(self, output: Output, title: str, as_json: bool, typing: bool) -> None:
-        self._output, self._title = output, title
-        self._json = as_json
+    def __init__(
+        self, output: Output, title: str, as_json: bool, typing: bool, ice: bool = False
+    ) -> None:
+        self._output = output
+        self._called = self._title = title
+        self._json, self._ice = as_json, ice
         self._status = "calling"
         self.drawn = output.live and not as_json and not typing
         self.prompt = Prompt(self._unfinished) if typing and output.live else None
@@ -47,6 +51,8 @@ class Show:
                 self._tell(f"connecting again: {event['reason']}")
             case "agent_hung_up":
                 self._tell("the agent hung up")
+            case "path":
+                self._show_path(event)
             case "session_not_stopped":
                 self._output.warn(
                     f"The session {event['session']} may still run: {event['reason']}"
@@ -55,6 +61,14 @@ class Show:
                 self._transcribe()
             case _:
                 pass
+
+    def _show_path(self, path: Mapping[str, Any]) -> None:
+        chosen = f"{path['local']} to {path['remote']}"
+        self._title = f"{self._called} · {path['local'].split()[0]}"
+        if self._ice and not self._json:
+            for local, remote, state in path["tried"]:
+                self._output.note(f"{state:>11}  {local} to {remote}")
+            self._output.note(f"connected in {path['ms']:.0f} ms over {chosen}")
 
     def picture(self, hint: str) -> Render:
         """The function that draws the screen."""

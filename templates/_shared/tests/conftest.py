@@ -10,6 +10,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -66,13 +67,20 @@ def wait_until_ready(agent: Agent) -> None:
         time.sleep(0.1)
 
 
+@contextmanager
+def running(log: Path) -> Iterator[Agent]:
+    """The agent, ready, until the block ends."""
+    agent = start(AGENT, log, {})
+    try:
+        wait_until_ready(agent)
+        yield agent
+    finally:
+        agent.process.terminate()
+        agent.process.communicate(timeout=20)
+
+
 @pytest.fixture(scope="module")
 def agent(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Agent]:
     """The agent, running until the module's last test has ended."""
-    running = start(AGENT, tmp_path_factory.mktemp("agent") / "log", {})
-    try:
-        wait_until_ready(running)
-        yield running
-    finally:
-        running.process.terminate()
-        running.process.communicate(timeout=20)
+    with running(tmp_path_factory.mktemp("agent") / "log") as agent:
+        yield agent

@@ -1,8 +1,9 @@
-"""A certificate authority of one run, and a server certificate for the AWS host names."""
+"""A certificate authority of one run, and a server certificate for host names and addresses."""
 
 from __future__ import annotations
 
 import datetime
+import ipaddress
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,9 +38,7 @@ def make_certificates(folder: Path, hosts: Sequence[str]) -> Certificates:
     )
     server = (
         _certificate(_name(hosts[0]), authority_name, key.public_key())
-        .add_extension(
-            x509.SubjectAlternativeName([x509.DNSName(host) for host in hosts]), critical=False
-        )
+        .add_extension(x509.SubjectAlternativeName([_host(host) for host in hosts]), critical=False)
         .add_extension(
             x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(key_id), critical=False
         )
@@ -53,6 +52,13 @@ def make_certificates(folder: Path, hosts: Sequence[str]) -> Certificates:
         key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     )
     return made
+
+
+def _host(host: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ipaddress.ip_address(host))
+    except ValueError:
+        return x509.DNSName(host)
 
 
 def _name(text: str) -> x509.Name:

@@ -11,16 +11,10 @@ import pytest
 
 from tests.unit.talk.standin import KEY, StandIn
 from voicecore.talk import rtvi
+from voicecore.talk.connection import Connected, ConnectionLost, Disconnected, HungUp, News
 from voicecore.talk.ring import Block
 from voicecore.talk.session import KeyRefused, ServerDown, SessionRefused, SessionServer
-from voicecore.talk.websocket import (
-    Connected,
-    Connection,
-    ConnectionLost,
-    Disconnected,
-    HungUp,
-    News,
-)
+from voicecore.talk.websocket import Connection
 
 
 @dataclass

@@ -6,8 +6,8 @@ import pytest
 
 from tests.unit.talk.standin import tone
 from voicecore.talk import frames, rtvi
+from voicecore.talk.connection import Connected, Disconnected, News
 from voicecore.talk.dialogue import Dialogue, Line
-from voicecore.talk.websocket import Connected, Disconnected, News
 
 SOUND = frames.Audio(tone(40), 24_000)
 SILENCE = frames.Audio(bytes(1920), 24_000)

@@ -1,0 +1,198 @@
+"""A way to the other side through a TURN relay: the first of several that answers.
+
+aioice uses one TURN server, and says nothing when that refuses or does not answer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar, cast
+
+from aioice import Candidate, Connection, TransportPolicy
+from aioice.ice import CandidatePair, StunProtocol, relayed_candidate
+from aioice.stun import Message, TransactionError
+from aiortc import RTCPeerConnection
+from aiortc.rtcicetransport import parse_stun_turn_uri
+
+from no_relay import NoRelay, no_relay
+
+# An allocation takes two round trips. Whoever has not answered after these seconds may be behind
+# a firewall that lets no UDP through: the next way is tried as well.
+HEAD_START = 0.75
+# The same for a source of credentials, with all its ways.
+SOURCE_HEAD_START = 2.0
+# What any way may take.
+PATIENCE = 2.0
+
+T = TypeVar("T")
+Attempt = Callable[[], Awaitable[T]]
+
+
+@dataclass(frozen=True)
+class Turn:
+    """One way to one TURN server, by "udp", "tcp" or "tls"."""
+
+    host: str
+    port: int
+    transport: str
+    username: str
+    password: str
+
+    def __str__(self) -> str:
+        """As a URL, without the credentials."""
+        scheme = "turns" if self.transport == "tls" else "turn"
+        transport = "udp" if self.transport == "udp" else "tcp"
+        return f"{scheme}:{self.host}:{self.port}?transport={transport}"
+
+
+FASTEST = ("udp", "tls", "tcp")
+HOW = {("turn", "udp"): "udp", ("turn", "tcp"): "tcp", ("turns", "tcp"): "tls"}
+
+
+def ways(urls: Iterable[str], username: str, password: str, udp: bool) -> list[Turn]:
+    """The ways that these URLs name and that can be gone: the fastest first, one of each kind.
+
+    Then come the others. `udp`: UDP gets out of here. Raises ValueError for what is no URL.
+    """
+    ranks: dict[Turn, tuple[int, int]] = {}
+    seen: dict[str, int] = dict.fromkeys(FASTEST, 0)
+    for parsed in map(parse_stun_turn_uri, urls):
+        # aioice speaks no DTLS, which turns: over UDP is.
+        how = HOW.get((parsed["scheme"], parsed.get("transport", "")))
+        if how and (udp or how != "udp"):
+            turn = Turn(parsed["host"], parsed["port"], how, username, password)
+            ranks[turn] = seen[how], FASTEST.index(how)
+            seen[how] += 1
+    return sorted(ranks, key=ranks.__getitem__)
+
+
+Source = Attempt[Sequence[Turn]]
+"""Who gives TURN credentials. Raises NoRelay with the reason."""
+
+
+class Ice(Connection):
+    """aioice's side of a connection, with relays of several sources."""
+
+    sources: Sequence[Source] = ()
+    repeated: tuple[CandidatePair, ...] = ()
+    """Of which the check was repeated at once."""
+    trouble = ""
+    """Why there is no relay, where it goes on without."""
+
+    async def get_component_candidates(
+        self,
+        component: int,
+        addresses: list[str],
+        timeout: int = 5,  # noqa: ASYNC109 - aioice's name for it
+    ) -> list[Candidate]:
+        """Gather the addresses at which the other side may reach us. Raises NoRelay if none."""
+        relay_only = self._transport_policy is TransportPolicy.RELAY
+        # A machine without a network can still speak to itself.
+        addresses = addresses or ([] if relay_only else ["127.0.0.1"])
+        candidates = await super().get_component_candidates(component, addresses, timeout)
+        try:
+            candidate, protocol = await self._relay(component)
+        except NoRelay as error:
+            if not candidates:
+                raise
+            self.trouble = str(error)
+        else:
+            candidates.append(candidate)
+            self._protocols.append(protocol)
+        return candidates
+
+    async def _relay(self, component: int) -> tuple[Candidate, StunProtocol]:
+        def way(turn: Turn) -> Attempt[tuple[Candidate, StunProtocol]]:
+            return lambda: allocate(turn, component, lambda: StunProtocol(self))
+
+        def through(source: Source) -> Attempt[tuple[Candidate, StunProtocol]]:
+            async def attempt() -> tuple[Candidate, StunProtocol]:
+                return await first_of([way(turn) for turn in await source()], HEAD_START)
+
+            return attempt
+
+        return await first_of([through(source) for source in self.sources], SOURCE_HEAD_START)
+
+    def check_incoming(
+        self, message: Message, addr: tuple[str, int], protocol: StunProtocol
+    ) -> None:
+        """Answer a check, and check back at once.
+
+        Our own first check was lost if it came before the other side's relay or NAT let us in.
+        aioice would repeat it after 0.5 s; RFC 8445 (7.3.1.4) has it repeated now.
+        """
+        super().check_incoming(message, addr, protocol)
+        for pair in self._check_list:
+            same = pair.protocol is protocol and pair.remote_addr == addr
+            if pair.task is None or pair.state is not CandidatePair.State.IN_PROGRESS:
+                continue
+            if same and pair not in self.repeated:  # else both sides do it for ever
+                self.repeated = (*self.repeated, pair)
+                pair.task.cancel()
+                pair.task = None
+                self.check_start_task(pair)
+
+
+def use_relays(peer: RTCPeerConnection, sources: Sequence[Source]) -> None:
+    """Let `peer` gather relays from these sources; to be called before it gathers.
+
+    aiortc makes its aioice connections itself, and cannot be given others: these become ours.
+    """
+    dtls = [t.receiver.transport for t in peer.getTransceivers()]
+    for transport in [*dtls, *([peer.sctp.transport] if peer.sctp else [])]:
+        connection = cast("Ice", transport.transport._connection)  # pyright: ignore[reportPrivateUsage]
+        connection.__class__ = Ice
+        connection.sources = sources
+
+
+async def allocate(
+    turn: Turn, component: int, receiver: Callable[[], StunProtocol]
+) -> tuple[Candidate, StunProtocol]:
+    """An address on the TURN server, held as long as the protocol is open. Raises NoRelay."""
+    try:
+        async with asyncio.timeout(PATIENCE):
+            return await relayed_candidate(
+                component=component,
+                hide_related_address=True,
+                protocol_factory=receiver,
+                turn_server=(turn.host, turn.port),
+                turn_username=turn.username,
+                turn_password=turn.password,
+                turn_ssl=turn.transport == "tls",
+                turn_transport="udp" if turn.transport == "udp" else "tcp",
+            )
+    except (OSError, TransactionError) as error:
+        raise no_relay(str(turn), turn.username, error) from error
+
+
+async def first_of(attempts: Sequence[Attempt[T]], head_start: float) -> T:
+    """The result of the first attempt that succeeds.
+
+    Each begins when the one before it has failed, or has taken `head_start` seconds. Raises
+    NoRelay with the reasons of all.
+    """
+    failures: list[NoRelay] = []
+    running: set[asyncio.Future[T]] = set()
+    waiting = list(attempts)
+    try:
+        while waiting or running:
+            if waiting:
+                running.add(asyncio.ensure_future(waiting.pop(0)()))
+            done, running = await asyncio.wait(
+                running,
+                timeout=head_start if waiting else None,
+                return_when=asyncio.FIRST_COMPLETED,
+            )
+            for attempt in done:
+                error = attempt.exception()
+                if error is None:
+                    return attempt.result()
+                if not isinstance(error, NoRelay):
+                    raise error
+                failures.append(error)
+        raise NoRelay.of(failures)
+    finally:
+        for attempt in running:
+            attempt.cancel()

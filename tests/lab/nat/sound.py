@@ -1,0 +1,50 @@
+"""A tone, and what arrived of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+_HERTZ = 440
+_AMPLITUDE = 8000
+_STEP_MS = 5
+_LOUD = 500.0
+"""RMS above which the tone is there: 21 dB below it as it was sent."""
+
+
+@dataclass(frozen=True)
+class Heard:
+    """The tone's seconds from first to last sound, its RMS, and the longest silence within it."""
+
+    seconds: float
+    level: float
+    gap_ms: float
+
+
+SENT_LEVEL = _AMPLITUDE / 2**0.5
+
+
+def tone(seconds: float, rate: int) -> bytes:
+    """16-bit mono PCM."""
+    times = np.arange(round(seconds * rate)) / rate
+    wave = _AMPLITUDE * np.sin(2 * np.pi * _HERTZ * times)
+    return wave.astype("<i2").tobytes()
+
+
+def heard(pcm: bytes, rate: int) -> Heard:
+    """Measures what arrived."""
+    samples = np.frombuffer(pcm[: len(pcm) // 2 * 2], "<i2").astype(np.float64)
+    step = rate * _STEP_MS // 1000
+    frames = samples[: len(samples) // step * step].reshape(-1, step)
+    levels = np.sqrt((frames**2).mean(axis=1))
+    loud = np.flatnonzero(levels > _LOUD)
+    if not len(loud):
+        return Heard(0, 0, 0)
+    within = levels[loud[0] : loud[-1] + 1]
+    gaps = np.diff(loud) - 1
+    return Heard(
+        seconds=len(within) * _STEP_MS / 1000,
+        level=float(np.median(within)),
+        gap_ms=float(gaps.max(initial=0)) * _STEP_MS,
+    )

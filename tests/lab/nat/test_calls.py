@@ -1,0 +1,94 @@
+"""Calls from behind each kind of NAT to an agent behind AWS's: the sound arrives whole, both ways.
+
+And when it cannot, the caller is told why, at once.
+"""
+
+from __future__ import annotations
+
+import time
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
+
+import pytest
+
+from tests.lab.nat.calls import Call, Calls
+from tests.lab.nat.lab import NatLab
+from tests.lab.nat.providers import Providers
+from tests.lab.nat.sound import SENT_LEVEL, Heard
+from voicecore.local.namespaces import Nat
+
+SECONDS = 1.0
+UDP = "turn:turn.cloudflare.com:3478?transport=udp"
+AT_ONCE = 10  # seconds; Pipecat on its own gives up after 60
+
+
+def assert_whole(heard: Heard, level: float) -> None:
+    assert abs(heard.seconds - SECONDS) < 0.1, heard
+    assert 0.8 < heard.level / (SENT_LEVEL * level) < 1.25, heard
+    assert heard.gap_ms <= 60, heard
+
+
+def assert_good(net: NatLab, call: Call) -> None:
+    # aiortc takes 3 dB off what is mono, to make it stereo; here, once on each way.
+    assert_whole(call.agent, level=0.5**0.5)
+    assert_whole(call.caller, level=0.5)
+    assert call.only("path")["remote"].startswith(f"relay {net.turn.address}:")
+
+
+def client(net: NatLab, kind: str) -> AbstractContextManager[None]:
+    house = net.client.house
+    match kind:
+        case "symmetric":
+            return house.following(replace(house.rules, nat=Nat.SYMMETRIC))
+        case "udp-blocked":
+            return house.udp_blocked()
+        case _:
+            return nullcontext()
+
+
+@pytest.mark.parametrize("kind", ["cone", "symmetric", "udp-blocked"])
+def test_from_behind_each_nat(net: NatLab, phone: Calls, kind: str) -> None:
+    with client(net, kind):
+        assert_good(net, phone.call(SECONDS))
+
+
+def test_udp_blocked_at_the_agent(net: NatLab, phone: Calls) -> None:
+    with net.agent.house.udp_blocked():
+        assert_good(net, phone.call(SECONDS))
+
+
+def test_a_dead_relay_before_a_good_one(net: NatLab, phone: Calls, hosts: Providers) -> None:
+    dead = f"turn:{net.nobody}:3478?transport=udp"
+    with hosts.leading(net.agent.house.address, dead, UDP):
+        assert_good(net, phone.call(SECONDS))
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(-60, "the credential ended"), (None, "no answer: UDP is blocked, or the server is gone")],
+)
+def test_no_relay_and_the_caller_is_told_why(
+    net: NatLab, phone: Calls, hosts: Providers, seconds: float | None, words: str
+) -> None:
+    dead = f"turn:{net.nobody}:3478?transport=udp"
+    trouble = hosts.lasting(seconds) if seconds else hosts.leading(net.agent.house.address, dead)
+    with trouble:
+        refused = phone.call().only("refused")
+    assert words in refused["message"]
+    assert "voicecore turn check" in refused["hint"]
+    assert refused["at"] < AT_ONCE
+
+
+def test_a_path_that_is_lost_is_replaced(net: NatLab, phone: Calls) -> None:
+    """UDP is blocked in the middle of a call, which goes on in the same session, by TLS."""
+    house = net.client.house
+    with house.following(house.rules), phone.calling(7) as lines:
+        events = []
+        for event in lines:
+            events.append(event)
+            if event["event"] == "connected":
+                time.sleep(1)
+                house.follow(replace(house.rules, udp=False))
+    call = phone.ended(events)
+    assert [event["resumed"] for event in call.all("connected")] == [False, True], events
+    assert "nothing came from the agent" in call.only("disconnected")["reason"]

@@ -1,0 +1,90 @@
+"""What a project's TURN variables cannot do is said before it is deployed."""
+
+from __future__ import annotations
+
+import pytest
+
+from voicecore.turn import SOURCES, chosen, mistakes_in, ports_of, read_url
+
+UDP = "turn:turn.example.com:3478?transport=udp"
+TLS = "turns:turn.example.com:443?transport=tcp"
+
+
+def said(variables: dict[str, str], in_aws: bool = True, udp: bool = True) -> str:
+    return "\n".join(
+        f"{'fatal' if m.fatal else 'some'} {m.variable}: {m.message}; {m.hint}"
+        for m in mistakes_in(variables, in_aws, udp)
+    )
+
+
+@pytest.mark.parametrize(
+    ("urls", "words"),
+    [
+        ("http://turn.example.com", "'http://turn.example.com' is no address of a TURN server"),
+        ("turn:", "'turn:' is no address"),
+        ("turn:turn.example.com:99999", "is no address"),
+        ("turn:turn.example.com:3478?transport=quic", "is no address"),
+        (f"{UDP} {TLS}", "a comma between two"),
+        ("stun:stun.example.com:3478", "fatal ICE_SERVER_URLS: names STUN servers only"),
+        ("turns:turn.example.com:443?transport=udp", "TURN by DTLS only"),
+        ("turn:turn.example.com:53?transport=udp", "some ICE_SERVER_URLS: names port 53 only"),
+        ("turn:10.0.0.7:3478", "10.0.0.7 is an address in a private network"),
+    ],
+)
+def test_a_list_of_servers_that_cannot_work(urls: str, words: str) -> None:
+    assert words in said({"ICE_SERVER_URLS": urls})
+
+
+def test_stun_alone_may_do_where_there_is_no_nat() -> None:
+    variables = {"ICE_SERVER_URLS": "stun:stun.example.com"}
+    assert said(variables, in_aws=False).startswith("some ICE_SERVER_URLS")
+
+
+def test_udp_does_not_leave_the_public_network() -> None:
+    assert "by UDP only" in said({"ICE_SERVER_URLS": UDP}, udp=False)
+    assert said({"ICE_SERVER_URLS": f"{UDP}, {TLS}"}, udp=False) == ""
+    assert said({"ICE_SERVER_URLS": UDP}) == ""
+
+
+def test_all_mistakes_at_once_and_the_worst_first() -> None:
+    lines = said({"ICE_SERVER_URLS": "turn:h:53,nonsense", "TURN_SOURCE": "static,stattic"})
+    assert [line.split()[0] for line in lines.splitlines()] == ["fatal", "fatal", "some"]
+    assert "'stattic' is no TURN source; Choose of kvs, cloudflare" in lines
+
+
+@pytest.mark.parametrize(
+    "variables", [{}, {"TURN_SOURCE": "none"}, {"CLOUDFLARE_TURN_KEY_ID": "k"}]
+)
+def test_without_a_source_nobody_reaches_an_agent_in_aws(variables: dict[str, str]) -> None:
+    assert "TURN_SOURCE=kvs" in said(variables)
+    assert said(variables, in_aws=False) == ""
+
+
+def test_what_a_named_source_lacks() -> None:
+    lines = said({"TURN_SOURCE": "twilio", "TWILIO_ACCOUNT_SID": "AC0"})
+    assert lines.startswith("fatal TWILIO_AUTH_TOKEN: twilio needs it")
+
+
+def test_sources_are_named_or_those_that_have_all() -> None:
+    secret = {"COTURN_URLS": UDP, "COTURN_SECRET": "s", "ICE_SERVER_URLS": TLS}
+    assert [source.name for source in chosen(secret)] == ["coturn", "static"]
+    assert [source.name for source in chosen(secret | {"TURN_SOURCE": "static kvs"})] == [
+        "static", "kvs",
+    ]  # fmt: skip
+
+
+def test_what_the_firewall_must_let_out() -> None:
+    assert ports_of({"ICE_SERVER_URLS": f"{UDP},{TLS},stun:s.example.com"}) == {
+        ("udp", 3478), ("tcp", 443),
+    }  # fmt: skip
+    assert ("udp", 443) in ports_of({"TURN_SOURCE": "kvs"})
+
+
+def test_defaults_of_a_url() -> None:
+    plain, secure = read_url("turn:h"), read_url("turns:h")
+    assert plain and (plain.port, plain.transport) == (3478, "udp")
+    assert secure and (secure.port, secure.transport) == (5349, "tcp")
+
+
+def test_a_record_of_each_source() -> None:
+    assert list(SOURCES) == ["kvs", "cloudflare", "twilio", "coturn", "static"]

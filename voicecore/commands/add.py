@@ -1,0 +1,154 @@
+"""`voicecore add`: one more transport for a project that is already someone's own."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from voicecore.context import Context
+from voicecore.errors import ExitCode, VoicecoreError
+from voicecore.output import Output, Span
+from voicecore.project import Project, load_project
+from voicecore.scaffold import add, questions, render
+from voicecore.scaffold.add import Change, Conflict, Plan
+from voicecore.scaffold.render import Answers, Files
+from voicecore.transports import TRANSPORTS
+
+_SHOWN = 40
+"""Lines of a change that are shown; of a new file only its name is."""
+_STYLES = {"+": "green", "-": "red", "@": "cyan"}
+
+
+@dataclass(frozen=True)
+class AddOptions:
+    """The flags of `voicecore add`."""
+
+    transport: str
+    project: Path | None = None
+    yes: bool = False
+    dry_run: bool = False
+    json: bool = False
+
+
+class UnknownTransport(VoicecoreError):
+    """There is no such transport."""
+
+
+class OwnLines(VoicecoreError):
+    """The user has changed the very lines that would change."""
+
+
+class NotAgreed(VoicecoreError):
+    """Nobody said yes to the changes."""
+
+
+def run(context: Context, options: AddOptions) -> ExitCode:
+    """Add the transport, or say exactly what would change."""
+    if options.transport not in TRANSPORTS:
+        raise UnknownTransport(
+            f"There is no transport {options.transport!r}.",
+            f"Choose of {', '.join(TRANSPORTS)}:  voicecore add webrtc",
+            ExitCode.USAGE,
+        )
+    project = load_project((context.cwd / (options.project or "")).resolve())
+    if options.transport in project.transports:
+        if options.json:
+            context.output.json(_report(project, options, Plan((), ()), written=False))
+        else:
+            context.output.say(f"{project.name} has {TRANSPORTS[options.transport].title} already.")
+        return ExitCode.OK
+    planned = plan_for(project, options.transport)
+    if planned.conflicts:
+        raise _conflicted(planned.conflicts)
+    if not options.json:
+        show(context.output, planned)
+    if not options.dry_run:
+        agree(context, options, planned)
+        apply(project, planned)
+    if options.json:
+        context.output.json(_report(project, options, planned, written=not options.dry_run))
+    elif options.dry_run:
+        context.output.say("Nothing was written.")
+    else:
+        title = TRANSPORTS[options.transport].title
+        context.output.say(f"✓ {project.name} now has {title}; agent/bot.py is as it was.")
+        context.output.say(f"Speak to it:  voicecore talk --transport {options.transport}")
+    return ExitCode.OK
+
+
+def plan_for(project: Project, transport: str) -> Plan:
+    """What this transport changes in the project. Raises nothing: conflicts are in the plan."""
+    answers = Answers(
+        project.name, project.transports, project.pipeline, project.region, project.services
+    )
+    wider = replace(answers, transports=(*project.transports, transport))
+    # The key is in files that are never touched.
+    old, new = (render.render(each, session_api_key="") for each in (answers, wider))
+    return add.plan(old, _present(project.root, new), new)
+
+
+def apply(project: Project, planned: Plan) -> None:
+    """Write the changes. Raises OSError."""
+    for change in planned.changes:
+        path = project.root / change.path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(change.after)
+
+
+def agree(context: Context, options: AddOptions, planned: Plan) -> None:
+    """Raise NotAgreed unless --yes, or a person, says yes; new files alone need none."""
+    if options.yes or all(change.kind == "new" for change in planned.changes):
+        return
+    again = f"voicecore add {options.transport} --yes"
+    if options.json or not context.interactive:
+        raise NotAgreed("Files would change; nothing was written.", f"Agree with --yes:  {again}")
+    if not questions.confirm("Make these changes?"):
+        raise NotAgreed("Nothing was written.", f"When you agree:  {again}")
+
+
+def show(output: Output, planned: Plan) -> None:
+    """Every change: the names of new files, and the lines of others."""
+    for change in planned.changes:
+        style = "green" if change.kind == "new" else "yellow"
+        output.lines([[Span(f"{change.kind:>9} ", style), Span(change.path)]])
+        if change.kind != "new":
+            output.lines(_lines(change.path, change.before, change.after))
+
+
+def _lines(path: str, before: bytes, after: bytes) -> Iterable[list[Span]]:
+    now, new = (text.decode(errors="replace").splitlines() for text in (before, after))
+    changed = list(difflib.unified_diff(now, new, f"now/{path}", f"new/{path}", lineterm="", n=1))
+    rest = len(changed) - _SHOWN
+    more = [f"… {rest} more lines differ"] if rest > 0 else []
+    return [[Span(line, _STYLES.get(line[:1], "dim"))] for line in [*changed[:_SHOWN], *more]]
+
+
+def _present(root: Path, files: Files) -> Files:
+    paths = ((name, root / name) for name in files)
+    return {name: path.read_bytes() for name, path in paths if path.is_file()}
+
+
+def _conflicted(conflicts: tuple[Conflict, ...]) -> OwnLines:
+    parts: list[str] = []
+    for conflict in conflicts:
+        lines = _lines(conflict.path, conflict.ours_before, conflict.ours_after)
+        parts += ["".join(span.text for span in line) for line in lines]
+    names = ", ".join(conflict.path for conflict in conflicts)
+    return OwnLines(
+        f"{names}: you have changed the lines that would change. Nothing was written.",
+        "Make these changes by hand, then call this again:\n" + "\n".join(parts),
+    )
+
+
+def _report(
+    project: Project, options: AddOptions, planned: Plan, written: bool
+) -> dict[str, object]:
+    changes: list[Change] = list(planned.changes)
+    return {
+        "project": str(project.root),
+        "transport": options.transport,
+        "written": written and bool(changes),
+        "files": {change.path: change.kind for change in changes},
+    }
