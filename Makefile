@@ -34,7 +34,7 @@ test: .venv/.test lab lint  ## Run all tests.
 lint: .venv/.test  ## Check style and types.
 	@ruff check . && ruff format --check . && pyright
 
-bench: .venv/.test  ## Measure, and print rows for benchmarks/RESULTS.md.
+bench: .venv/.test lab  ## Measure, and print rows for benchmarks/RESULTS.md.
 	@python -m benchmarks
 
 lab:  ## Install the real parts of the tests: a sound server, a terminal, network namespaces.

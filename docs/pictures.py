@@ -5,12 +5,13 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -20,15 +21,32 @@ from rich.text import Text
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))  # the sound card is one of the tests' real parts
 
-from tests.lab.soundcard import SoundCard  # noqa: E402 - found by the line above
+from tests.lab.image.lab import registries  # noqa: E402 - found by the line above
+from tests.lab.soundcard import SoundCard  # noqa: E402
 
 WIDTH, HEIGHT = 90, 22
 QUESTIONS = ("what-time-is-it", "twelve-times-seven", "open-on-sunday")
 
 
 def main() -> None:
-    """Write docs/talk.svg and docs/dev.svg."""
+    """Write docs/talk.svg, docs/dev.svg and docs/build.svg."""
     project = Path(sys.argv[1]).resolve()
+    take_build(project)
+    take_conversation(project)
+
+
+def take_build(project: Path) -> None:
+    """Photograph an image's first way to a registry: the tests', behind ECR's name."""
+    with registries() as lab:
+        target = f"{lab.ecr.host}/agent"
+        words = f"voicecore build --no-cache --builder direct --project {project} --push {target}"
+        with terminal("build", shlex.join(lab.argv(*words.split())), lab.env(), 50) as build:
+            build.wait_for("Pushed", 120)
+            build.photograph("voicecore build --push REPOSITORY", ROOT / "docs/build.svg")
+
+
+def take_conversation(project: Path) -> None:
+    """Photograph both ends of a spoken conversation."""
     dev_command = f"voicecore dev --project {project}"
     talk_command = f"voicecore talk --project {project}"
     with (
@@ -76,12 +94,16 @@ class Terminal:
 
 
 @contextmanager
-def terminal(name: str, command: str, env: dict[str, str]) -> Iterator[Terminal]:
-    """A terminal that runs `command` until the block ends."""
+def terminal(
+    name: str, command: str, env: Mapping[str, str], height: int = HEIGHT
+) -> Iterator[Terminal]:
+    """A terminal of `height` lines that runs `command`, and stands until the block ends."""
     made = Terminal(name)
-    settings = [f"{key}={env[key]}" for key in ("PULSE_SERVER", "XDG_RUNTIME_DIR", "PATH")]
-    size = ["-x", str(WIDTH), "-y", str(HEIGHT)]
-    shell = shlex.join(["env", *settings]) + f" {command}"
+    # tmux may have been started elsewhere: its environment is not ours.
+    own = {"PATH": os.environ["PATH"]} | dict(env.items() - os.environ.items())
+    settings = [f"{key}={value}" for key, value in own.items()]
+    size = ["-x", str(WIDTH), "-y", str(height)]
+    shell = f"{shlex.join(['env', *settings])} {command}; sleep 60"
     subprocess.run(["tmux", "new-session", "-d", "-s", made.name, *size, shell], check=True)
     try:
         yield made

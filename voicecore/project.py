@@ -143,7 +143,7 @@ def load_project(root: Path) -> Project:
     transports = tuple(answers["transports"])
     vpc: dict[str, Any] = answers.get("vpc", {})
     return Project(
-        root=root,
+        root=root.absolute(),  # tools that run in a folder of it are told of its files
         name=answers["name"],
         transports=transports,
         pipeline=pipeline.name,

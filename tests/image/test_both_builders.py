@@ -5,6 +5,7 @@ Both must be the same image, small, and free of what is nobody's business.
 
 from __future__ import annotations
 
+import asyncio
 import io
 import tarfile
 from collections.abc import Iterator
@@ -14,10 +15,13 @@ from typing import Any
 
 import pytest
 
+from tests.image.conversation import ask
 from tests.image.unpacked import Unpacked, pull
 from tests.image.users import KEY, build, make_project
 from tests.lab.image.engine import Engine
 from tests.lab.image.lab import Registries
+from tests.lab.models import Turn
+from tests.lab.models.speech import say
 
 BUILDERS = ("buildx", "direct")
 
@@ -196,3 +200,25 @@ def test_an_image_that_is_there_is_neither_built_nor_pushed(
         assert report["digest"] == pair.images["direct"].digest
         assert not all_registries.gate.journal.find("PUT")
         assert not all_registries.gate.journal.find("POST", "/blobs/")
+
+
+@pytest.mark.parametrize("pair", ["nova-sonic"], indirect=True)
+def test_an_image_holds_a_spoken_conversation_on_arm64(
+    pair: Pair, engine: Engine, emulation: None
+) -> None:
+    """What `voicecore build` left in Docker is asked a question aloud, and answers aloud."""
+    first, second = "Yes, on Sunday.", "From noon to four."
+    turn = Turn("Are you open on Sunday?", f"{first} {second}")
+    image = f"voicecore/ada:{pair.reports['buildx']['tag']}"
+    held = asyncio.run(ask(image, engine, "open-on-sunday", turn))
+
+    assert held.machine == "aarch64"
+    assert held.run.errors == []
+    assert held.models.journal.refusals == []
+    assert [line["text"] for line in held.run.events("user_said")] == [turn.heard]
+    assert [line["text"] for line in held.run.events("agent_said")][1:] == [turn.says]
+    (transcript,) = held.caller.messages("user-transcription")
+    assert (transcript["text"], transcript["final"]) == (turn.heard, True)
+    # To the last bit what the model has said, sentence by sentence, at the model's rate.
+    assert say(first, 24_000) in held.answer
+    assert say(second, 24_000) in held.answer

@@ -30,11 +30,14 @@ class World:
     def start(self, *arguments: str, repository: str = "agent") -> subprocess.Popen[str]:
         env = {**os.environ, **self.lab.env(), "XDG_CACHE_HOME": str(self.root.parent / "cache")}
         env["DOCKER_CONFIG"] = str(self.root.parent / "no-docker")
-        build = ["build", "--builder", "direct", "--json", *arguments]
+        # From outside the project, by a path that only holds there.
+        where = ["--project", self.root.name]
+        build = ["build", *where, "--builder", "direct", "--json", *arguments]
         push = ["--push", f"{self.lab.ecr.host}/{repository}"]
         argv = self.lab.argv(sys.executable, "-m", "voicecore", *build, *push)
         pipe = subprocess.PIPE
-        return subprocess.Popen(argv, cwd=self.root, env=env, stdout=pipe, stderr=pipe, text=True)
+        folder = self.root.parent
+        return subprocess.Popen(argv, cwd=folder, env=env, stdout=pipe, stderr=pipe, text=True)
 
     def build(self, *arguments: str, repository: str = "agent") -> dict[str, Any]:
         with self.start(*arguments, repository=repository) as process:
@@ -80,8 +83,10 @@ def world(lab: Registries, root: Path) -> World:
 def test_an_edit_sends_its_own_layer_and_the_config(world: World) -> None:
     first = world.build(repository="agent")
     world.lab.gate.journal.clear()
+    logins = len(world.lab.ecr.tokens)
     world.edit()
     second = world.build(repository="agent")
+    assert len(world.lab.ecr.tokens) == logins + 1  # for the look and for the push
     assert first["tag"] != second["tag"]
     code = second["layers"][-1]
     manifest = world.lab.private.manifest("agent", second["tag"])
@@ -101,7 +106,7 @@ def test_what_is_there_is_neither_built_nor_sent(world: World) -> None:
 
 def test_a_token_that_expires_mid_push_is_renewed(world: World) -> None:
     world.lab.ecr.repositories.add("late")
-    world.lab.ecr.lifetimes += [Lifetime(), Lifetime(bytes=5_000_000), Lifetime(requests=4)]
+    world.lab.ecr.lifetimes += [Lifetime(bytes=5_000_000), Lifetime(requests=4)]
     report = world.build(repository="late")
     refused = [asked for asked in world.lab.gate.journal.asked if asked.status == 403]
     assert refused

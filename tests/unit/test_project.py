@@ -158,6 +158,14 @@ memory = 2
     ]
 
 
+def test_its_root_is_the_same_from_everywhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written(tmp_path, GOOD)
+    monkeypatch.chdir(tmp_path.parent)
+    assert load_project(Path(tmp_path.name)).root == tmp_path
+
+
 def test_all_mistakes_are_told_at_once_with_their_lines(tmp_path: Path) -> None:
     text = """\
 name = "Support Line"

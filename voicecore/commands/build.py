@@ -85,7 +85,7 @@ def _tell_of(context: Context, plan: Plan) -> None:
 def _make(context: Context, options: BuildOptions, plan: Plan) -> Made:
     wish = Wish(fresh=options.no_cache, check=options.check)
     known = (templates() / "_shared" / "agent" / dockerfile.FILE).read_text(encoding="utf-8")
-    with builder.engine(context.env) as docker:
+    with builder.docker_for(options.builder, options.check, context.env) as docker:
         choice = builder.choose(options.builder, docker)
         if choice.reason:
             context.output.say(f"• Building without Docker: {choice.reason}")
@@ -97,13 +97,13 @@ def _make(context: Context, options: BuildOptions, plan: Plan) -> Made:
             if choice.builder == "codebuild" and plan.target:
                 role = options.codebuild_role
                 return builder.make_in_aws(plan, plan.target, wish, role, tell)
-            if choice.builder == "buildx":
+            if choice.builder == "buildx" and docker.running:
                 return builder.make_by_buildx(plan, wish, docker.running, context.env, tell)
             return builder.make_directly(plan, wish, known, docker.running, context.env, tell)
 
 
 def _dry_run(context: Context, options: BuildOptions, plan: Plan) -> ExitCode:
-    with builder.engine(context.env) as docker:
+    with builder.docker_for(options.builder, options.check, context.env) as docker:
         choice = builder.choose(options.builder, docker)
     size = sum((plan.project.agent / file.path).lstat().st_size for file in plan.files)
     facts = {

@@ -41,8 +41,8 @@ class AgentImage:
             return self._build_in_aws(repository(), tell)
         known = (templates() / "_shared" / "agent" / dockerfile.FILE).read_text(encoding="utf-8")
         wish = Wish(repository=repository)
-        with builder.engine(env) as docker:
-            if builder.choose(None, docker).builder == "buildx":
+        with builder.docker_for(None, False, env) as docker:
+            if builder.choose(None, docker).builder == "buildx" and docker.running:
                 return builder.make_by_buildx(self.plan, wish, docker.running, env, tell).digest
             return builder.make_directly(self.plan, wish, known, docker.running, env, tell).digest
 

@@ -19,7 +19,11 @@ from botocore.exceptions import (
 )
 
 from voicecore.errors import ExitCode, VoicecoreError
-from voicecore.image.credentials import EXPIRED, LOG_IN, UNKNOWN
+
+LOG_IN = (
+    "Log in to AWS:   aws sso login   (or: aws configure)\n"
+    "and see whom AWS takes you for:  aws sts get-caller-identity"
+)
 
 OFFLINE = (EndpointConnectionError, ConnectionError, HTTPClientError)
 """What boto3 raises, after tries of its own, when AWS cannot be reached."""
@@ -47,7 +51,12 @@ def allowing(*codes: str) -> Generator[None]:
             raise
 
 
-_UNKNOWN = UNKNOWN | {"SignatureDoesNotMatch", "InvalidAccessKeyId", "AuthFailure"}
+# Amazon STS API Reference, Common Errors; the services answer with these and some of their own.
+EXPIRED = {"ExpiredToken", "ExpiredTokenException", "RequestExpired"}
+_UNKNOWN = {
+    "UnrecognizedClientException", "InvalidClientTokenId", "InvalidSignatureException",
+    "SignatureDoesNotMatch", "InvalidAccessKeyId", "AuthFailure",
+}  # fmt: skip
 _QUOTA = {
     "AccountLimitExceededException", "LimitExceeded", "LimitExceededException", "TooManyBuckets",
 }  # fmt: skip
@@ -100,7 +109,14 @@ _ACTIONS = {
     "DeleteObjects": "s3:DeleteObject",
     "ListObjectsV2": "s3:ListBucket",
 }
-_SERVICES = {"Bucket": "s3", "Object": "s3", "Log": "logs", "Role": "iam", "AssumeRole": "iam"}
+_SERVICES = {
+    "AuthorizationToken": "ecr",
+    "Bucket": "s3",
+    "Object": "s3",
+    "Log": "logs",
+    "Role": "iam",
+    "AssumeRole": "iam",
+}
 
 
 def _denied(operation: str, said: str) -> AwsRefused:

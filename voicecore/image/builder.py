@@ -10,18 +10,17 @@ import tempfile
 import tomllib
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
 
 from voicecore import names
 from voicecore.errors import ExitCode, VoicecoreError
-from voicecore.image import base, buildx, codebuild, direct, dockerfile, recipe, sbom, wheels
-from voicecore.image.buildspec import Remote
+from voicecore.image import base, buildx, direct, dockerfile, recipe, sbom, wheels
 from voicecore.image.cache import bases_in, locks_in, store_in
 from voicecore.image.check import Checked, check
-from voicecore.image.credentials import source_for
+from voicecore.image.credentials import Logins
 from voicecore.image.engine import Engine, EngineUnavailable, open_engine
 from voicecore.image.model import Base, Image, Tell
 from voicecore.image.oci import image_of
@@ -58,8 +57,8 @@ class Plan:
     """Whether uv.lock was made on the way."""
     pins: bool
     """Whether the base in agent/Dockerfile has no digest yet."""
-    profile: str | None = None
-    """The AWS profile that opens `target`; None: as boto3 chooses."""
+    logins: Logins = field(repr=False, compare=False)
+    """To the registries, as far as one had to log in to decide."""
 
     @property
     def local(self) -> str:
@@ -142,7 +141,7 @@ def plan(
         there="",
         locked=locked,
         pins=named != pinned.reference,
-        profile=profile,
+        logins=Logins(profile),
     )
     return aimed(made, target.name) if target else made
 
@@ -150,7 +149,7 @@ def plan(
 def aimed(plan: Plan, repository: str) -> Plan:
     """The plan with a repository to push to, which may have the image already."""
     target = parse_reference(f"{repository}:{plan.tag}")
-    return replace(plan, target=target, there=asyncio.run(_digest_in(target, plan.profile)))
+    return replace(plan, target=target, there=asyncio.run(_digest_in(target, plan.logins)))
 
 
 def pin(plan: Plan) -> None:
@@ -205,11 +204,14 @@ def _lock_key(agent: Path, target: wheels.Target) -> str:
     return key.hexdigest()
 
 
-async def _digest_in(target: Reference, profile: str | None) -> str:
-    source = source_for(target.registry, profile)
-    async with Repository(target, source, "pull,push") as repository:
+async def _digest_in(target: Reference, logins: Logins) -> str:
+    async with _to(target, logins) as repository:
         found = await repository.find(target.tag)
     return found.digest if found else ""
+
+
+def _to(target: Reference, logins: Logins) -> Repository:
+    return Repository(target, logins.of(target.registry), "pull,push")
 
 
 def _version_of(agent: Path) -> str:
@@ -254,8 +256,14 @@ class Docker:
 
 
 @contextmanager
-def engine(env: Mapping[str, str]) -> Generator[Docker]:
-    """The Docker engine of this machine, held open, or why there is none to build with."""
+def docker_for(wanted: str | None, checks: bool, env: Mapping[str, str]) -> Generator[Docker]:
+    """The Docker engine of this machine, held open, or why there is none to build with.
+
+    `wanted` is the builder that was asked for; it may be one that needs no engine.
+    """
+    if wanted in ("direct", "codebuild") and not checks:
+        yield Docker(None, None)
+        return
     try:
         running = open_engine(env)
     except EngineUnavailable as error:
@@ -304,11 +312,9 @@ def found(plan: Plan) -> Made:
 
 
 def make_by_buildx(
-    plan: Plan, wish: Wish, engine: Engine | None, env: Mapping[str, str], tell: Tell
+    plan: Plan, wish: Wish, engine: Engine, env: Mapping[str, str], tell: Tell
 ) -> Made:
     """Build by the Dockerfile, in the engine; check and push from there."""
-    if engine is None:
-        raise CannotBuild("buildx builds in a Docker engine, and none is running.")
     order = buildx.Order(
         context=plan.project.agent,
         name=plan.local,
@@ -328,7 +334,7 @@ def make_by_buildx(
 
     def push() -> str:
         engine.tag(plan.local, target.name, target.tag)
-        source = source_for(target.registry, plan.profile)
+        source = plan.logins.of(target.registry)
         return push_by_engine(engine, image, target, source, tell)
 
     return Made("buildx", image, str(target), _pushed(plan, target, push), checked)
@@ -388,30 +394,29 @@ def _pushed(plan: Plan, target: Reference, push: Callable[[], str]) -> str:
         return push()
     except TagTaken:
         # Where tags do not move, the same image cannot be pushed twice at the same time.
-        if there := asyncio.run(_digest_in(target, plan.profile)):
+        if there := asyncio.run(_digest_in(target, plan.logins)):
             return there
         raise
 
 
-def _home_of(base: Base) -> Repository:
+def _home_of(plan: Plan) -> Repository:
     """Where the base is to be had."""
-    reference = parse_reference(base.reference)
-    return Repository(reference, source_for(reference.registry))
+    reference = parse_reference(plan.base.reference)
+    return Repository(reference, plan.logins.of(reference.registry))
 
 
 async def _build(
     inputs: direct.Inputs, plan: Plan, wish: Wish, env: Mapping[str, str], tell: Tell
 ) -> direct.Made:
-    async with _home_of(plan.base) as source:
+    async with _home_of(plan) as source:
         store = store_in(env)
         return await direct.build(inputs, store, source, without_ours(env), tell, wish.fresh)
 
 
 async def _push(made: direct.Made, plan: Plan, target: Reference, tell: Tell) -> str:
-    login = source_for(target.registry, plan.profile)
     async with (
-        Repository(target, login, "pull,push") as repository,
-        _home_of(plan.base) as source,
+        _to(target, plan.logins) as repository,
+        _home_of(plan) as source,
     ):
         pushed = await direct.push(made, repository, source, tell)
     return pushed.digest
@@ -421,7 +426,7 @@ async def _load(made: direct.Made, plan: Plan, engine: Engine, tell: Tell) -> No
     """Hand an image that was built without Docker to an engine."""
     with tempfile.TemporaryDirectory(prefix="voicecore-") as folder:
         tar = Path(folder) / "image.tar"
-        async with _home_of(plan.base) as source:
+        async with _home_of(plan) as source:
             await direct.save(made, tar, source, plan.local, tell)
         await asyncio.to_thread(engine.load, tar)
 
@@ -431,6 +436,10 @@ def make_in_aws(plan: Plan, target: Reference, wish: Wish, role: str | None, tel
 
     `role` is the ARN of a role that may; without one it is made.
     """
+    # Who builds here and pushes elsewhere need not wait for boto3.
+    from voicecore.image import codebuild
+    from voicecore.image.buildspec import Remote
+
     agent = plan.project.agent
     runs = wheels.Target(python=python_of(plan.base))
     remote = Remote(
@@ -445,18 +454,17 @@ def make_in_aws(plan: Plan, target: Reference, wish: Wish, role: str | None, tel
         compiles=bool(wheels.without_wheel(wheels.read_lock(agent), runs)),
         fresh=wish.fresh,
     )
-    codebuild.build(codebuild.connect(target, plan.profile), remote, tell, role=role)
+    codebuild.build(codebuild.connect(target, plan.logins.profile), remote, tell, role=role)
     image = asyncio.run(_as_pushed(plan, target))
     return Made("codebuild", image, str(target), image.digest, None)
 
 
 async def _as_pushed(plan: Plan, target: Reference) -> Image:
-    """An image as its registry describes it."""
-    source = source_for(target.registry, plan.profile)
-    async with Repository(target, source, "pull,push") as repository:
+    """The image as its registry describes it."""
+    async with _to(target, plan.logins) as repository:
         found = await repository.image(plan.tag)
-    base_layers = len(plan.base.manifest["layers"])
-    return image_of(plan.tag, found.digest, found.manifest, found.config, base_layers)
+    layers = len(plan.base.manifest["layers"])
+    return image_of(plan.tag, found.digest, found.manifest, found.config, layers)
 
 
 def write_sbom(plan: Plan, digest: str, path: Path, env: Mapping[str, str]) -> None:

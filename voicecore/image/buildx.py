@@ -35,6 +35,10 @@ _INDEXES = re.compile(
 )
 _CERTIFICATES = "/run/secrets/certificates"
 
+# As --load, but half as long: a containerd store compresses while it exports, by default at level
+# 6, which makes layers 3 % smaller. The classic store compresses when it pushes, in its own way.
+_INTO_ENGINE = "type=docker,compression=gzip,compression-level=3"
+
 
 class BuildFailed(VoicecoreError):
     """An instruction of the Dockerfile failed; shows the line, its output and the command."""
@@ -73,7 +77,6 @@ def argv(
     env: Mapping[str, str],
     *,
     progress: str = "plain",
-    metadata: Path | None = None,
     secrets: Mapping[str, str] | None = None,
 ) -> list[str]:
     """The command that builds `order`; no secret is in it.
@@ -91,10 +94,9 @@ def argv(
         *(("--secret", f"id={name},{place}") for name, place in (secrets or {}).items()),
         ("--tag", order.name),
         ("--progress", progress),
-        *((("--metadata-file", str(metadata)),) if metadata else ()),
     ]
     # Attestations would make an index of the image, which holds the time of the build.
-    flags = ["--load", "--provenance=false", "--sbom=false"]
+    flags = ["--output", _INTO_ENGINE, "--provenance=false", "--sbom=false"]
     flags += ["--no-cache"] if order.no_cache else []
     words = [word for option in options for word in option]
     return ["docker", "buildx", "build", *flags, *words, str(order.context)]

@@ -26,7 +26,15 @@ from botocore.exceptions import ClientError
 from voicecore import names
 from voicecore.errors import ExitCode, VoicecoreError
 from voicecore.image import buildspec
-from voicecore.image.aws_refusals import OFFLINE, AwsRefused, allowing, code_of, explained
+from voicecore.image.aws_refusals import (
+    EXPIRED,
+    LOG_IN,
+    OFFLINE,
+    AwsRefused,
+    allowing,
+    code_of,
+    explained,
+)
 from voicecore.image.build_account import (
     Aws,
     ensure_bucket,
@@ -37,7 +45,7 @@ from voicecore.image.build_account import (
 )
 from voicecore.image.buildspec import Remote
 from voicecore.image.buildx import Transcript
-from voicecore.image.credentials import EXPIRED, LOG_IN, ecr_host
+from voicecore.image.credentials import ecr_host
 from voicecore.image.model import Progress, Tell
 from voicecore.image.reference import Reference
 

@@ -9,14 +9,10 @@ from __future__ import annotations
 import base64
 import re
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 
-import docker.auth
-from docker.errors import DockerException
-
-from voicecore.errors import ExitCode, VoicecoreError
+from voicecore.errors import VoicecoreError
 
 # Amazon ECR User Guide, Registries ("registry URIs"); `dkr-ecr` and `on.aws` are its dual-stack
 # endpoints, `-fips` the FIPS ones.
@@ -24,17 +20,6 @@ _ECR = re.compile(
     r"(?P<account>\d{12})\.dkr[.-]ecr(-fips)?\.(?P<region>[a-z0-9-]+)"
     r"\.(amazonaws\.com(\.cn)?|on\.aws|on\.amazonwebservices\.com\.cn)"
 )
-
-# Amazon STS API Reference, Common Errors; ECR answers with the same codes.
-EXPIRED = {"ExpiredToken", "ExpiredTokenException", "RequestExpired"}
-UNKNOWN = {"UnrecognizedClientException", "InvalidClientTokenId", "InvalidSignatureException"}
-
-
-class EcrRefused(VoicecoreError):
-    """AWS gave no token for its registry: no credentials, expired ones, or no permission."""
-
-    def __init__(self, message: str, hint: str | None = None) -> None:
-        super().__init__(message, hint, ExitCode.AWS_REFUSED)
 
 
 class HelperFailed(VoicecoreError):
@@ -80,60 +65,56 @@ def source_for(host: str, profile: str | None = None) -> Source:
     return ecr_source(ecr, profile) if ecr else docker_source(host)
 
 
+class Logins:
+    """The logins of one command: each registry's is asked for once, and anew by who is refused.
+
+    `profile` is the one of AWS's to log in to ECR with; None: as boto3 chooses.
+    """
+
+    def __init__(self, profile: str | None = None) -> None:
+        self.profile = profile
+        self._kept: dict[str, Login | None] = {}
+
+    def of(self, host: str) -> Source:
+        """Gives what is kept of `host` first, and from then on what is new."""
+        fetch = source_for(host, self.profile)
+        asked = False
+
+        def login() -> Login | None:
+            nonlocal asked
+            if asked or host not in self._kept:
+                self._kept[host] = fetch()
+            asked = True
+            return self._kept[host]
+
+        return login
+
+
 def ecr_source(ecr: EcrHost, profile: str | None = None) -> Source:
     """Tokens of an ECR registry, by boto3 and its usual settings; each is valid for 12 hours.
 
-    The source raises EcrRefused.
+    The source raises AwsRefused.
     """
 
     def login() -> Login:
-        # A quarter second to import, which a push to another registry need not wait for.
-        import boto3
+        # A tenth of a second to import, which a push to another registry need not wait for. It is
+        # boto3's own base: boto3 adds resources and transfers to S3, for a login of no use.
+        import botocore.session
         from botocore.config import Config
-        from botocore.exceptions import BotoCoreError, ClientError, EndpointConnectionError
+
+        from voicecore.image.aws_refusals import explained
 
         # A build waits: botocore's own patience would be a minute for each of five tries.
         patience = Config(connect_timeout=10, retries={"mode": "standard", "max_attempts": 3})
-        try:
-            session = boto3.Session(profile_name=profile, region_name=ecr.region)
-            client = session.client("ecr", config=patience)
+        with explained():
+            aws = botocore.session.Session(profile=profile)
+            client = aws.create_client("ecr", region_name=ecr.region, config=patience)
             answer = client.get_authorization_token()
-        except ClientError as error:
-            raise _refused(error.response, ecr) from error
-        except EndpointConnectionError as error:
-            raise EcrRefused(f"AWS cannot be reached: {error}.") from error
-        except BotoCoreError as error:
-            # No credentials, an unknown profile, an SSO session that has ended: botocore's own
-            # sentence says which.
-            raise EcrRefused(
-                f"There are no AWS credentials for the registry: {error}", LOG_IN
-            ) from error
         token = base64.b64decode(answer["authorizationData"][0]["authorizationToken"]).decode()
         username, _, password = token.partition(":")
         return Login(username, password)
 
     return login
-
-
-LOG_IN = (
-    "Log in to AWS:   aws sso login   (or: aws configure)\n"
-    "and see whom AWS takes you for:  aws sts get-caller-identity"
-)
-
-
-def _refused(response: Mapping[str, Any], ecr: EcrHost) -> EcrRefused:
-    told = response.get("Error", {})
-    code, message = told.get("Code", ""), told.get("Message", "")
-    if code in EXPIRED:
-        return EcrRefused("Your AWS credentials have expired.", LOG_IN)
-    if code in UNKNOWN:
-        return EcrRefused(f"AWS does not know your credentials: {message}", LOG_IN)
-    if "AccessDenied" in code:
-        return EcrRefused(
-            f"AWS does not let you log in to its registry in {ecr.region}: {message}",
-            "The action that is missing:  ecr:GetAuthorizationToken  (on resource *)",
-        )
-    return EcrRefused(f"AWS refused a token for its registry in {ecr.region}: {code}: {message}")
 
 
 def docker_source(host: str) -> Source:
@@ -143,6 +124,10 @@ def docker_source(host: str) -> Source:
     """
 
     def login() -> Login | None:
+        # The SDK and its HTTP library take as long to import as boto3, which ECR does with.
+        import docker.auth
+        from docker.errors import DockerException
+
         try:
             with warnings.catch_warnings():
                 # Of a helper that is not installed; the error says so as well.

@@ -156,10 +156,11 @@ async def slim(agent: Path, part: str, folder: Path, python: Path, env: Mapping[
             f"voicecore init {agent.parent.name} --directory {agent.parent.parent} --force",
             ExitCode.BAD_PROJECT,
         )
-    # Bytecode of one source is the same only under one hash seed (python/cpython#124442).
+    # As slim.py sets them itself, by starting Python again: an edit need not wait for that.
+    seeded = {"PYTHONHASHSEED": "0", "PYTHONNODEBUGRANGES": "1"}
     clean = {name: value for name, value in env.items() if not name.startswith("PYTHON")}
     argv = [str(python), str(script), part, str(folder)]
-    code, output = await _run(argv, agent, {**clean, "PYTHONHASHSEED": "0"})
+    code, output = await _run(argv, agent, clean | seeded)
     if code and _no_room(output):
         raise disk_full(folder)
     if code:

@@ -2,19 +2,15 @@
 
 Our own client, as none on PyPI has what a push needs: oras cannot mount blobs or report progress,
 python-dxf neither retries nor reads Docker's logins, both block; none renews a token that expires
-while a blob is sent. Protocol: opencontainers/distribution-spec v1.1, spec.md; tokens:
-distribution.github.io/distribution/spec/auth/token.
+while a blob is sent. Protocol: opencontainers/distribution-spec v1.1, spec.md.
 """
 
 from __future__ import annotations
 
 import asyncio
-import errno
 import hashlib
 import json
 import random
-import re
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,7 +21,9 @@ from urllib.parse import urlencode, urljoin
 import aiohttp
 from yarl import URL
 
-from voicecore.image.credentials import HelperFailed, Login, Source, ecr_host
+from voicecore.image.authorization import Authorization
+from voicecore.image.credentials import Source, ecr_host
+from voicecore.image.exchange import CHUNK, PASSING, Answer, Trouble, answer_of, reason
 from voicecore.image.model import PLATFORM, Progress, Tell
 from voicecore.image.oci import OCI_INDEX, OCI_MANIFEST, digest_of
 from voicecore.image.reference import Reference, is_loopback
@@ -37,7 +35,6 @@ from voicecore.image.refusals import (
     is_full,
     is_limit,
     no_such_platform,
-    not_logged_in,
     not_trusted,
     refusal,
     repository_missing,
@@ -47,21 +44,12 @@ from voicecore.image.refusals import (
 _DOCKER = "application/vnd.docker.distribution.manifest"
 _ACCEPT = ", ".join([OCI_INDEX, OCI_MANIFEST, f"{_DOCKER}.list.v2+json", f"{_DOCKER}.v2+json"])
 
-# distribution-spec, "Pushing Manifests": registries should take 4 MiB; nothing larger is read.
-_SMALL = 4 * 2**20
-_CHUNK = 2**18
-
 _CONNECT_SECONDS = 15
 _SILENT_SECONDS = 60
 """How long a registry may neither take nor give a byte."""
 
 PAUSES = (0.5, 1, 2, 4, 8)
 """Seconds before each further try after trouble on the network: five in a quarter minute."""
-
-_BROKEN = {errno.ECONNRESET, errno.ECONNABORTED, errno.EPIPE}
-
-# What a registry says when it, or what is before it, is busy (RFC 9110, RFC 6585).
-_PASSING = {408, 425, 429, 500, 502, 503, 504}
 
 T = TypeVar("T")
 
@@ -125,26 +113,8 @@ def file_content(path: Path) -> Content:
 async def _read(path: Path) -> AsyncIterator[bytes]:
     # From the page cache in all but odd cases: no thread is worth it.
     with path.open("rb") as file:
-        while chunk := file.read(_CHUNK):
+        while chunk := file.read(CHUNK):
             yield chunk
-
-
-@dataclass(frozen=True)
-class _Answer:
-    status: int
-    headers: Mapping[str, str]
-    reason: str
-    body: bytes
-    challenges: tuple[str, ...]
-
-    @property
-    def errors(self) -> list[tuple[str, str]]:
-        """(code, message) of each error the registry tells."""
-        try:
-            told = json.loads(self.body)["errors"]
-            return [(str(e.get("code", "")), str(e.get("message", ""))) for e in told]
-        except (ValueError, KeyError, TypeError, AttributeError):
-            return []
 
 
 @dataclass(frozen=True)
@@ -153,14 +123,6 @@ class _Upload:
     size: int
     sent: Callable[[int], None]
     """Takes the number of bytes sent so far."""
-
-
-class _Trouble(Exception):
-    """Something that may be gone at the next try."""
-
-    def __init__(self, reason: str, pause: float = 0) -> None:
-        super().__init__(reason)
-        self.pause = pause
 
 
 class Repository:
@@ -180,15 +142,9 @@ class Repository:
     ) -> None:
         self.reference = reference
         self._source = source
-        self._scopes = {f"repository:{reference.repository}:{actions}"}
-        self._may_be_anonymous = actions == "pull"
+        self._actions = actions
         self._pauses = pauses
         self._answered = False
-        self._authorization: str | None = None
-        self._expires = float("inf")
-        self._challenge = ""
-        self._helper_failed: HelperFailed | None = None
-        self._renewing = asyncio.Lock()
 
     async def __aenter__(self) -> Self:
         loopback = is_loopback(self.reference.host)
@@ -206,6 +162,7 @@ class Repository:
         except BaseException:
             await self._session.close()
             raise
+        self._leave = Authorization(self.reference, self._source, self._actions, self._session)
         self._root = URL(f"{scheme}://{self.reference.host}/v2/")
         self._base = f"{self._root}{self.reference.repository}/"
         return self
@@ -287,7 +244,7 @@ class Repository:
                 try:
                     # A registry that ignores the range starts anew: skip what has been given.
                     skip = done if response.status == 200 else 0
-                    async for chunk in response.content.iter_chunked(_CHUNK):
+                    async for chunk in response.content.iter_chunked(CHUNK):
                         fresh = chunk[skip:]
                         skip -= len(chunk) - len(fresh)
                         done += len(fresh)
@@ -295,10 +252,10 @@ class Repository:
                             yield fresh
                     return
                 except (aiohttp.ClientError, TimeoutError, OSError) as error:
-                    raise _Trouble(_reason(error)) from error
+                    raise Trouble(reason(error)) from error
                 finally:
                     response.release()
-            except _Trouble as trouble:
+            except Trouble as trouble:
                 await self._wait(trouble, next(pauses, None))
 
     async def push(
@@ -351,11 +308,11 @@ class Repository:
             answer = await self._once("HEAD", url, told)
         return answer.status == 200
 
-    async def _begin(self, digest: str, mount_from: str) -> _Answer:
+    async def _begin(self, digest: str, mount_from: str) -> Answer:
         """The answer to a new upload: 202, or 201 if the blob could be mounted instead."""
         url = f"{self._base}blobs/uploads/"
         if mount_from:
-            await self._also(f"repository:{mount_from}:pull")
+            await self._leave.extend(f"repository:{mount_from}:pull")
             query = urlencode({"mount": digest, "from": mount_from})
             try:
                 return await self._once("POST", f"{url}?{query}", {201, 202})
@@ -386,10 +343,10 @@ class Repository:
         while True:
             try:
                 return await work()
-            except _Trouble as trouble:
+            except Trouble as trouble:
                 await self._wait(trouble, next(pauses, None))
 
-    async def _wait(self, trouble: _Trouble, pause: float | None) -> None:
+    async def _wait(self, trouble: Trouble, pause: float | None) -> None:
         """Sleep before the next try. Raises RegistryUnreachable if there is none."""
         # A host that has never answered is more likely misspelt than lost.
         if pause is None or not self._answered:
@@ -405,9 +362,9 @@ class Repository:
         expected: set[int],
         headers: Mapping[str, str] | None = None,
         upload: _Upload | None = None,
-    ) -> _Answer:
+    ) -> Answer:
         response = await self._open(method, url, expected, headers or {}, upload)
-        return await _answer_of(response)
+        return await answer_of(response)
 
     async def _open(
         self,
@@ -418,17 +375,15 @@ class Repository:
         upload: _Upload | None,
     ) -> aiohttp.ClientResponse:
         """The response to a request, logged in where that is asked for; its body is not read."""
-        if self._authorization and time.monotonic() > self._expires:
-            await self._authorize(self._challenge, self._authorization)
         for last in (False, True):
-            used = self._authorization
+            used = await self._leave.header()
             response = await self._send(method, url, headers, used, upload)
             if response.status in expected:
                 return response
-            answer = await _answer_of(response)
-            if last or not _unauthorized(answer):
+            answer = await answer_of(response)
+            if last or not answer.wants_login:
                 raise self._failure(method, url, answer)
-            await self._authorize(_challenge_of(answer) or self._challenge, used)
+            await self._leave.renew(answer.challenge, used)
         raise AssertionError("the loop above returns or raises")
 
     async def _send(
@@ -458,93 +413,21 @@ class Repository:
                         data=_watched(upload, limit),
                     )
         except (aiohttp.ClientConnectorCertificateError, aiohttp.ClientConnectorSSLError) as error:
-            raise not_trusted(self.reference.host, _reason(error)) from error
+            raise not_trusted(self.reference.host, reason(error)) from error
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise _Trouble(_reason(error)) from error
+            raise Trouble(reason(error)) from error
         self._answered = True
         return response
 
-    def _failure(self, method: str, url: str, answer: _Answer) -> Exception:
-        if self._helper_failed and answer.status in {401, 403}:
-            return self._helper_failed
+    def _failure(self, method: str, url: str, answer: Answer) -> Exception:
+        if self._leave.helper_failed and answer.status in {401, 403}:
+            return self._leave.helper_failed
         # 404 of an upload that has begun: the registry has forgotten it, as after a restart.
         forgotten = method == "PUT" and "/blobs/uploads/" in url and answer.status in {404, 416}
-        said = _said(answer)
-        lasting = is_full(answer.status, said) or is_limit(answer.status, said)
-        if forgotten or (answer.status in _PASSING and not lasting):
-            return _Trouble(said, _retry_after(answer))
-        return refusal(answer.status, answer.errors, said, self.reference)
-
-    # ---- who we are
-
-    async def _also(self, scope: str) -> None:
-        """Ask for leave to do more, from now on."""
-        if scope not in self._scopes:
-            self._scopes.add(scope)
-            if self._authorization and self._authorization.startswith("Bearer "):
-                await self._authorize(self._challenge, self._authorization)
-
-    async def _authorize(self, challenge: str, used: str | None) -> None:
-        """Log in as `challenge` asks, unless another task has done so since `used` was used."""
-        async with self._renewing:
-            if self._authorization != used:
-                return
-            self._challenge = challenge
-            login = await self._login()
-            scheme, _, rest = challenge.partition(" ")
-            values = dict(re.findall(r'(\w+)="([^"]*)"', rest))
-            if scheme.lower() == "bearer" and "realm" in values:
-                self._authorization = f"Bearer {await self._token(values, login)}"
-            elif login and not login.identity_token:
-                self._authorization, self._expires = login.basic(), float("inf")
-            else:
-                raise self._helper_failed or not_logged_in(self.reference)
-
-    async def _login(self) -> Login | None:
-        try:
-            return await asyncio.to_thread(self._source)
-        except HelperFailed as error:
-            # A config.json that names a helper long removed must not stop what needs no login.
-            self._helper_failed = error
-            return None
-
-    async def _token(self, challenge: Mapping[str, str], login: Login | None) -> str:
-        answer = await self._ask_token(challenge, login)
-        if answer.status in {400, 401, 403} and login and self._may_be_anonymous:
-            # public.ecr.aws refuses a login that has expired, though it wants none.
-            answer = await self._ask_token(challenge, None)
-        if answer.status != 200:
-            raise not_logged_in(self.reference, _said(answer))
-        told = json.loads(answer.body)
-        # Token spec: 60 s if it does not say; renewed a little early.
-        self._expires = time.monotonic() + max(int(told.get("expires_in") or 60), 60) - 10
-        return str(told.get("token") or told["access_token"])
-
-    async def _ask_token(self, challenge: Mapping[str, str], login: Login | None) -> _Answer:
-        scopes = sorted(self._scopes | set(challenge.get("scope", "").split()))
-        fields = [("service", challenge.get("service", ""))]
-        url = URL(challenge["realm"])
-        try:
-            if login and login.identity_token:
-                # The refresh-token flow (distribution's spec/auth/oauth).
-                form = [
-                    *fields,
-                    ("scope", " ".join(scopes)),
-                    ("grant_type", "refresh_token"),
-                    ("client_id", "voicecore"),
-                    ("refresh_token", login.identity_token),
-                ]
-                response = await self._session.post(url, data=form)
-            else:
-                query = [*fields, *(("scope", scope) for scope in scopes)]
-                headers = {"Authorization": login.basic()} if login else {}
-                response = await self._session.get(url.extend_query(query), headers=headers)
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise _Trouble(f"{url.host}: {_reason(error)}") from error
-        answer = await _answer_of(response)
-        if answer.status in _PASSING:
-            raise _Trouble(_said(answer), _retry_after(answer))
-        return answer
+        lasting = is_full(answer.status, answer.said) or is_limit(answer.status, answer.said)
+        if forgotten or (answer.status in PASSING and not lasting):
+            return Trouble(answer.said, answer.pause)
+        return refusal(answer.status, answer.errors, answer.said, self.reference)
 
     async def _spoken(self) -> str:
         """The scheme, https or http, that a registry on this machine speaks."""
@@ -557,7 +440,7 @@ class Repository:
                 return "https"  # told at the first request
             except (aiohttp.ClientError, TimeoutError, OSError) as error:
                 trouble = error
-        raise unreachable(self.reference.host, _reason(trouble), answered=False)
+        raise unreachable(self.reference.host, reason(trouble), answered=False)
 
 
 async def _watched(upload: _Upload, limit: asyncio.Timeout) -> AsyncIterator[bytes]:
@@ -570,63 +453,5 @@ async def _watched(upload: _Upload, limit: asyncio.Timeout) -> AsyncIterator[byt
         limit.reschedule(asyncio.get_running_loop().time() + _SILENT_SECONDS)
 
 
-async def _answer_of(response: aiohttp.ClientResponse) -> _Answer:
-    try:
-        body = bytearray()
-        async for chunk in response.content.iter_chunked(_CHUNK):
-            body += chunk
-            if len(body) > _SMALL:
-                break
-    except (aiohttp.ClientError, TimeoutError, OSError) as error:
-        raise _Trouble(_reason(error)) from error
-    finally:
-        response.release()
-    challenges = tuple(response.headers.getall("WWW-Authenticate", []))
-    return _Answer(
-        response.status, response.headers, response.reason or "", bytes(body), challenges
-    )
-
-
 def _from(done: int) -> dict[str, str]:
     return {"Range": f"bytes={done}-"} if done else {}
-
-
-def _challenge_of(answer: _Answer) -> str:
-    """The way to log in that says most."""
-    return next((c for c in answer.challenges if c.lower().startswith("bearer")), "") or next(
-        iter(answer.challenges), ""
-    )
-
-
-def _unauthorized(answer: _Answer) -> bool:
-    # ECR's answer to an expired token is 403: "Your authorization token has expired.
-    # Reauthenticate and try again."
-    return answer.status == 401 or (answer.status == 403 and "expired" in _said(answer).lower())
-
-
-def _retry_after(answer: _Answer) -> float:
-    told = answer.headers.get("Retry-After", "")
-    return min(float(told), 30) if told.isdigit() else 0
-
-
-def _said(answer: _Answer) -> str:
-    """What the registry says of an error, in one line."""
-    told = "; ".join(f"{message or code}".strip() for code, message in answer.errors)
-    text = told or answer.body.decode(errors="replace").strip() or answer.reason
-    short = " ".join(text.split())[:300]
-    return f"{answer.status} {short}".strip()
-
-
-def _reason(error: BaseException | None) -> str:
-    if isinstance(error, TimeoutError):
-        return "it did not answer in time"
-    if isinstance(error, aiohttp.ClientProxyConnectionError):
-        return f"the proxy {error.host}:{error.port} cannot be reached"
-    if isinstance(error, aiohttp.ClientConnectorDNSError):
-        return "there is no host of that name"
-    if isinstance(error, OSError) and error.errno == errno.ECONNREFUSED:
-        return "nothing listens there"
-    broken = isinstance(error, aiohttp.ServerDisconnectedError | aiohttp.ClientPayloadError)
-    if broken or (isinstance(error, OSError) and error.errno in _BROKEN):
-        return "the connection broke"
-    return str(error).rstrip(".") or type(error).__name__

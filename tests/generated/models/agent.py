@@ -136,8 +136,10 @@ async def started(
 
 
 @asynccontextmanager
-async def call(run: Running, session_id: str | None = None) -> AsyncIterator[Caller]:
-    """Connects to the agent's /ws as a caller with an open microphone."""
+async def call(
+    run: Running, session_id: str | None = None, *, mutes: bool = False
+) -> AsyncIterator[Caller]:
+    """Connects to the agent's /ws as a caller, whose microphone is open unless it `mutes`."""
     headers = {
         "X-Amzn-Bedrock-AgentCore-Runtime-Session-Id": session_id or f"test-{uuid.uuid4()}",
     }
@@ -145,7 +147,7 @@ async def call(run: Running, session_id: str | None = None) -> AsyncIterator[Cal
         aiohttp.ClientSession() as http,
         http.ws_connect(f"{run.url}/ws", headers=headers, max_msg_size=64 * 1024) as socket,
     ):
-        caller = Caller(socket)
+        caller = Caller(socket, mutes=mutes)
         async with caller.talking():
             yield caller
 

@@ -1,4 +1,4 @@
-"""A caller with a microphone that is always open, and ears that remember what they heard when."""
+"""A caller with a microphone, and ears that remember what they heard when."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from voicecore.talk.frames import Audio, Interruption, Message, decode, encode
 _RATE = 16000
 _FRAME_SECONDS = 0.02
 _FRAME_BYTES = int(_RATE * _FRAME_SECONDS) * 2
+_PAUSE_SECONDS = 1  # of silence, after which every model knows that the caller has finished
 SAMPLES = Path(__file__).parents[3] / "voicecore/samples"
 
 
@@ -31,8 +32,11 @@ class Heard:
 
 
 class Caller:
-    def __init__(self, socket: aiohttp.ClientWebSocketResponse) -> None:
+    """Its microphone is always open; one who `mutes` opens it to speak, for a pause longer."""
+
+    def __init__(self, socket: aiohttp.ClientWebSocketResponse, *, mutes: bool = False) -> None:
         self._socket = socket
+        self._mutes = mutes
         self._to_say = b""
         self._changed = asyncio.Event()
         self.heard: list[Heard] = []
@@ -59,6 +63,8 @@ class Caller:
         with wave.open(str(SAMPLES / f"{sample}.wav")) as sound:
             assert (sound.getframerate(), sound.getnchannels()) == (_RATE, 1)
             self._to_say += sound.readframes(sound.getnframes())
+        if self._mutes:
+            self._to_say += bytes(_RATE * _PAUSE_SECONDS * 2)
         while self._to_say:
             await self.something_new()
         return time.monotonic()
@@ -94,6 +100,11 @@ class Caller:
                     total += len(samples) / heard.what.rate
         return total
 
+    def sound(self, since: float = 0.0) -> bytes:
+        """The sound that came since a moment (monotonic seconds), as it came: mono PCM16."""
+        frames = (h.what.pcm for h in self.heard if isinstance(h.what, Audio) and h.at >= since)
+        return b"".join(frames)
+
     def interruptions(self) -> int:
         return sum(isinstance(h.what, Interruption) for h in self.heard)
 
@@ -105,8 +116,9 @@ class Caller:
         due = time.monotonic()
         while True:
             frame, self._to_say = self._to_say[:_FRAME_BYTES], self._to_say[_FRAME_BYTES:]
-            sound = Audio(frame.ljust(_FRAME_BYTES, b"\0"), _RATE)
-            await self._socket.send_bytes(encode(sound))
+            if frame or not self._mutes:
+                sound = Audio(frame.ljust(_FRAME_BYTES, b"\0"), _RATE)
+                await self._socket.send_bytes(encode(sound))
             self._changed.set()
             due += _FRAME_SECONDS
             await asyncio.sleep(max(0, due - time.monotonic()))

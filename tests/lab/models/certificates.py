@@ -26,15 +26,22 @@ def make_certificates(folder: Path, hosts: Sequence[str]) -> Certificates:
     """Writes an authority and a server certificate for `hosts` into `folder`, valid for a day."""
     authority_key, key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
     authority_name = _name("voicecore test authority")
+    key_id = x509.SubjectKeyIdentifier.from_public_key(authority_key.public_key())
     authority = (
         _certificate(authority_name, authority_name, authority_key.public_key())
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        # Python 3.13 takes no authority without these two (ssl.VERIFY_X509_STRICT).
+        .add_extension(_signs_certificates(), critical=True)
+        .add_extension(key_id, critical=False)
         .sign(authority_key, hashes.SHA256())
     )
     server = (
         _certificate(_name(hosts[0]), authority_name, key.public_key())
         .add_extension(
             x509.SubjectAlternativeName([x509.DNSName(host) for host in hosts]), critical=False
+        )
+        .add_extension(
+            x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(key_id), critical=False
         )
         .sign(authority_key, hashes.SHA256())
     )
@@ -50,6 +57,20 @@ def make_certificates(folder: Path, hosts: Sequence[str]) -> Certificates:
 
 def _name(text: str) -> x509.Name:
     return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
+
+
+def _signs_certificates() -> x509.KeyUsage:
+    return x509.KeyUsage(
+        digital_signature=False,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        key_cert_sign=True,
+        crl_sign=True,
+        encipher_only=False,
+        decipher_only=False,
+    )
 
 
 def _certificate(

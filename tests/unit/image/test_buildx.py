@@ -43,7 +43,9 @@ ORDER = Order(
 def test_the_command() -> None:
     command = argv(ORDER, {}, progress="rawjson", secrets={"environment": "env=NAME"})
     assert command == [
-        *("docker", "buildx", "build", "--load", "--provenance=false", "--sbom=false"),
+        *("docker", "buildx", "build"),
+        *("--output", "type=docker,compression=gzip,compression-level=3"),
+        *("--provenance=false", "--sbom=false"),
         *("--platform", "linux/arm64", "--file", "/home/ada/support-line/agent/Dockerfile"),
         *("--build-arg", f"BASE={ORDER.base}", "--build-arg", "SOURCE_DATE_EPOCH=1700000000"),
         *("--label", "io.voicecore.fingerprint=0a1b", "--label", "io.voicecore.version=0.3.0"),

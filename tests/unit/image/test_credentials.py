@@ -13,11 +13,12 @@ from pathlib import Path
 import pytest
 
 from voicecore.errors import ExitCode
+from voicecore.image.aws_refusals import AwsRefused
 from voicecore.image.credentials import (
     EcrHost,
-    EcrRefused,
     HelperFailed,
     Login,
+    Logins,
     ecr_host,
     source_for,
 )
@@ -93,18 +94,29 @@ def test_ecr_gives_a_token_anew_each_time(api: Api) -> None:
     assert api.asked == ["GetAuthorizationToken"] * 2
 
 
+def test_one_command_logs_in_once_and_anew_where_it_is_refused(api: Api) -> None:
+    token = base64.b64encode(b"AWS:a-token").decode()
+    api.document = {"authorizationData": [{"authorizationToken": token}]}
+    logins = Logins()
+    look, push = logins.of(HOST), logins.of(HOST)
+    assert look() == push() == Login("AWS", "a-token")
+    assert len(api.asked) == 1
+    push()
+    assert len(api.asked) == 2
+
+
 @pytest.mark.parametrize(
     ("code", "said"),
     [
         ("ExpiredTokenException", "have expired"),
         ("UnrecognizedClientException", "does not know your credentials"),
-        ("AccessDeniedException", "does not let you log in to its registry in eu-west-1"),
-        ("ServerException", "refused a token"),
+        ("AccessDeniedException", "does not let you do ecr:GetAuthorizationToken"),
+        ("ServerException", "refused GetAuthorizationToken"),
     ],
 )
 def test_aws_refuses(api: Api, code: str, said: str) -> None:
     api.status, api.document = 400, {"__type": code, "message": "because"}
-    with pytest.raises(EcrRefused, match=said) as caught:
+    with pytest.raises(AwsRefused, match=said) as caught:
         source_for(HOST)()
     assert caught.value.exit_code == ExitCode.AWS_REFUSED
     if code == "AccessDeniedException":
@@ -114,14 +126,14 @@ def test_aws_refuses(api: Api, code: str, said: str) -> None:
 def test_there_are_no_aws_credentials(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
     monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
-    with pytest.raises(EcrRefused, match="no AWS credentials"):
+    with pytest.raises(AwsRefused, match="no AWS credentials"):
         source_for(HOST)()
     assert not api.asked
 
 
 def test_a_profile_that_is_none(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_PROFILE", "nobody")
-    with pytest.raises(EcrRefused, match="nobody"):
+    with pytest.raises(AwsRefused, match="nobody"):
         source_for(HOST)()
     assert not api.asked
 

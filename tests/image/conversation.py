@@ -1,0 +1,75 @@
+"""A spoken conversation with the agent in an image; only its models are stand-ins, outside it."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.generated.models.agent import Running, call, free_port, started
+from tests.generated.models.caller import Caller
+from tests.lab.image.engine import Engine
+from tests.lab.models import Models, Script, Turn, serve
+from voicecore.image.model import PLATFORM
+
+# Far more than it takes, but for a machine that is both emulating and busy.
+_READY_SECONDS = 240
+_ANSWER_SECONDS = 60
+
+# Graviton 2. Left to itself, QEMU 10 emulates every extension there is, and onnxruntime uses SVE,
+# with which the speech detector takes twice as long.
+_CPU = "neoverse-n1"
+
+
+@dataclass(frozen=True)
+class Conversation:
+    """What each side has to tell of it."""
+
+    machine: str
+    run: Running
+    models: Models
+    caller: Caller
+    answer: bytes
+    """The sound that the caller heard after the question, as mono PCM16."""
+
+
+async def ask(image: str, engine: Engine, question: str, turn: Turn) -> Conversation:
+    """Runs `image`, is greeted, speaks the sample `question`, and hears the answer to its end."""
+    port = free_port()
+    name = f"conversation-{port}"
+    async with serve(Script((turn,))) as models:
+        argv, env = _run(image, name, port, models)
+        try:
+            async with started(argv, {**os.environ, **engine.env, **env}, port, Path()) as run:
+                await run.until("ready", _READY_SECONDS)
+                machine = engine.docker("exec", name, "uname", "-m").strip()
+                # Emulated, the agent cannot listen as fast as an open microphone sends; as Pipecat
+                # lets sound go before all else, it would never come to greet.
+                async with call(run, mutes=True) as caller:
+                    await _until_spoken(caller, run, 1)
+                    asked = await caller.say(question)
+                    await _until_spoken(caller, run, 2)
+                await run.until("session_ended", _ANSWER_SECONDS)
+        finally:
+            engine.docker("rm", "--force", name, check=False)
+    return Conversation(machine, run, models, caller, caller.sound(asked))
+
+
+async def _until_spoken(caller: Caller, run: Running, count: int) -> None:
+    """Waits until the agent has said that many things, to their end."""
+    await caller.until(lambda: len(run.events("agent_said")) >= count, _ANSWER_SECONDS)
+    ends = "bot-stopped-speaking"
+    await caller.until(lambda: len(caller.messages(ends)) >= count, _ANSWER_SECONDS)
+
+
+def _run(image: str, name: str, port: int, models: Models) -> tuple[list[str], dict[str, str]]:
+    """The command that runs `image`, and what of the environment it hands on."""
+    mounts = {models.reach.hosts_file: "/etc/hosts", models.reach.authority: "/authority.pem"}
+    for file in mounts:
+        file.chmod(0o644)  # the agent is user 1000
+    trust = dict.fromkeys(("SSL_CERT_FILE", "AWS_CA_BUNDLE"), "/authority.pem")
+    env = {**models.reach.env(), **trust, "PORT": str(port), "QEMU_CPU": _CPU}
+    options = ["--platform", PLATFORM, "--network", "host", "--name", name]
+    options += [word for variable in env for word in ("--env", variable)]
+    options += [f"--volume={source}:{target}:ro" for source, target in mounts.items()]
+    return ["docker", "run", "--rm", "--init", *options, image], env
