@@ -1,6 +1,7 @@
-"""Imports every module in a folder of packages; prints what each that fails lacks, as JSON.
+"""Imports modules in a folder of packages; prints what each that fails lacks, as JSON.
 
-Run as `python -S import_all.py FOLDER`, so that nothing but the folder is there to be imported.
+Run as `python -S import_all.py FOLDER [MODULE…]`, so that nothing but the folder is there to be
+imported; without names it is every module.
 """
 
 import contextlib
@@ -30,12 +31,12 @@ def lacking(error: BaseException | None) -> Iterator[str]:
         error = error.__cause__ or error.__context__
 
 
-def main(folder: Path) -> None:
+def main(folder: Path, *named: str) -> None:
     sys.path.insert(0, str(folder))
     os.environ["ORT_DISABLE_TELEMETRY"] = "1"
     failed: dict[str, list[str]] = {}
     with Path(os.devnull).open("w") as nowhere, contextlib.redirect_stdout(nowhere):
-        for name in modules_in(folder):
+        for name in named or modules_in(folder):
             try:
                 importlib.import_module(name)
             except BaseException as error:
@@ -46,4 +47,4 @@ def main(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), *sys.argv[2:])

@@ -45,7 +45,7 @@ KINDS = [
     )
 ]
 # The cascade's tests do not depend on its services, and the server not on the pipeline.
-WITH_TESTS = [kind for kind in KINDS if not kind.chosen]
+WITH_TESTS = [kind for kind in KINDS if not kind.chosen and kind.pipeline != "offline"]
 WITH_SERVERS = [kind for kind in KINDS if kind.pipeline == "offline"]
 
 

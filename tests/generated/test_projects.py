@@ -79,7 +79,7 @@ def test_answers_ping_at_once_and_gets_ready_without_credentials(
 
 @only(WITH_TESTS)
 def test_agents_own_tests_pass(project: Path) -> None:
-    """Offline: a spoken question, a spoken answer. With AWS's models: all but that."""
+    """All but a conversation, which takes AWS's models. The offline agent's: test_left_out."""
     run(project, str(project / "agent/.venv/bin/python"), "-m", "pytest", "-q", "tests")
 
 

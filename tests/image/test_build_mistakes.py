@@ -11,7 +11,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -195,10 +194,11 @@ def test_ctrl_c_leaves_nothing_behind(
     building = subprocess.Popen(
         argv, cwd=root, env=env, stderr=subprocess.PIPE, text=True, start_new_session=True
     )
-    time.sleep(5)
+    assert building.stderr
+    begun = [building.stderr.readline() for _ in range(2)]  # the plan, and what is made first
     os.killpg(building.pid, sent)
     _, said = building.communicate(timeout=30)
-    assert building.returncode == 130, said
+    assert building.returncode == 130, (begun, said)
     assert "Interrupted" in said
     assert not processes_in(root)
     ours = (root.parent / "cache/voicecore").rglob("*")

@@ -44,6 +44,14 @@ def test_a_good_project_is_read(tmp_path: Path) -> None:
     )
 
 
+def test_its_root_is_the_same_from_everywhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written(tmp_path, GOOD)
+    monkeypatch.chdir(tmp_path.parent)
+    assert load_project(Path(tmp_path.name)).root == tmp_path
+
+
 SETTINGS = """
 account = "123456789012"
 network = "vpc"
@@ -156,14 +164,6 @@ memory = 2
         "3653",
         "  line 26  stages.network: 'network': voicecore needs that word itself; call it otherwise",
     ]
-
-
-def test_its_root_is_the_same_from_everywhere(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    written(tmp_path, GOOD)
-    monkeypatch.chdir(tmp_path.parent)
-    assert load_project(Path(tmp_path.name)).root == tmp_path
 
 
 def test_all_mistakes_are_told_at_once_with_their_lines(tmp_path: Path) -> None:

@@ -42,7 +42,7 @@ class AgentImage:
         known = (templates() / "_shared" / "agent" / dockerfile.FILE).read_text(encoding="utf-8")
         wish = Wish(repository=repository)
         with builder.docker_for(None, False, env) as docker:
-            if builder.choose(None, docker).builder == "buildx" and docker.running:
+            if docker.running and builder.choose(None, docker).builder == "buildx":
                 return builder.make_by_buildx(self.plan, wish, docker.running, env, tell).digest
             return builder.make_directly(self.plan, wish, known, docker.running, env, tell).digest
 

@@ -66,13 +66,11 @@ def source_for(host: str, profile: str | None = None) -> Source:
 
 
 class Logins:
-    """The logins of one command: each registry's is asked for once, and anew by who is refused.
-
-    `profile` is the one of AWS's to log in to ECR with; None: as boto3 chooses.
-    """
+    """The logins of one command: each registry's is asked for once, and anew by who is refused."""
 
     def __init__(self, profile: str | None = None) -> None:
         self.profile = profile
+        """Of AWS; None: as boto3 chooses."""
         self._kept: dict[str, Login | None] = {}
 
     def of(self, host: str) -> Source:

@@ -160,7 +160,8 @@ def _until(stop: threading.Event, tell: Tell) -> Tell:
 
 async def _in_thread(work: _Work, call: Callable[..., T], *arguments: object) -> T:
     """What `call` returns from a thread; when cancelled, the thread has ended, too."""
-    running = asyncio.ensure_future(asyncio.to_thread(call, *arguments))
+    # Not a task, which a loop that is ended by a signal cancels while its thread goes on.
+    running = asyncio.get_running_loop().run_in_executor(None, call, *arguments)
     try:
         return await asyncio.shield(running)
     except asyncio.CancelledError:

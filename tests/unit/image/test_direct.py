@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import shutil
+import signal
 import tarfile
 import time
 from dataclasses import dataclass, replace
@@ -280,6 +281,29 @@ def test_an_interrupted_build_leaves_nothing(world: World) -> None:
 
     asyncio.run(work())
     assert [path for path in world.store.rglob("*") if path.is_file()] == []
+
+
+def test_a_signal_does_not_take_the_folder_from_under_a_thread(world: World) -> None:
+    there: list[bool] = []
+
+    def tell(progress: Progress) -> None:
+        if progress.task == layer_title("/image/opt") and not there:
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(0.5)  # what a thread does not tell of is not stopped
+            there.append(any(world.store.glob("work-*")))
+
+    async def work() -> None:
+        async with world.registry.serving(), world.open("python", "pull") as source:
+            await build(world.inputs, world.store, source, env(), tell)
+
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            asyncio.run(work())
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert there == [True]
+    assert [*world.store.glob("work-*")] == []
 
 
 def test_the_store_is_bounded(tmp_path: Path) -> None:

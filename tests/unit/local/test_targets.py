@@ -82,7 +82,7 @@ def test_runtime_and_endpoint(arn: str, qualifier: str, status: int | None) -> N
         ("ä" * 40, False),
         ("a" * 40 + "\n", False),
         ("", False),
-        (make_session_id(), True),
+        pytest.param(make_session_id(), True, id="made here"),
         ("CA" + "0" * 32, True),  # a Twilio CallSid
     ],
 )
