@@ -285,6 +285,7 @@ def one_of(choices: tuple[str, ...]) -> str:
 def network_for(transports: Iterable[Transport], vpc: object) -> str:
     """The network mode where none is chosen: PUBLIC, unless something needs a VPC.
 
-    PUBLIC costs nothing while nobody calls, and starts a session sooner.
+    PUBLIC costs nothing while nobody calls, and starts a session sooner; but no UDP gets out of it,
+    so that what goes through TURN must go by TLS, where a lost packet holds up those behind it.
     """
-    return VPC if vpc or any(t.not_public for t in transports) else PUBLIC
+    return VPC if vpc or any(t.not_public or t.turn for t in transports) else PUBLIC

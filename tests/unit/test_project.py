@@ -108,6 +108,8 @@ def test_a_network_that_cannot_carry_a_transport_is_refused_with_the_reason() ->
     webrtc = Transport("webrtc", "", "", "", "", "", (), not_public="AgentCore blocks UDP there")
     assert network_for([TRANSPORTS["websocket"]], {}) == "public"
     assert network_for([TRANSPORTS["websocket"], webrtc], {}) == "vpc"
+    assert network_for([TRANSPORTS["webrtc"]], {}) == "vpc"
+    assert not list(network_mistakes({"network": "public"}, [TRANSPORTS["webrtc"]]))  # by TLS
     assert not list(network_mistakes({"network": "vpc"}, [webrtc]))
     (mistake,) = network_mistakes({"network": "public"}, [webrtc])
     assert mistake.key == "network"

@@ -51,11 +51,18 @@ def egress_of(deployment: Deployment) -> tuple[Egress, ...]:
     tcp = {port for service in deployment.uses for port in service.tcp_ports} | {443}
     udp = {ports for transport in deployment.transports for ports in transport.udp_ports}
     if deployment.needs_turn:
-        udp |= set(turn.UDP_PORTS)
+        udp |= {(turn.PORT, turn.PORT)}
     return (
         *(Egress("tcp", port, port) for port in sorted(tcp)),
         *(Egress("udp", first, last) for first, last in sorted(udp)),
     )
+
+
+def _let_out(deployment: Deployment) -> tuple[Egress, ...]:
+    """What our own security group lets out: any TURN source may be chosen later, by agent/.env."""
+    others = turn.OTHER_PORTS if deployment.needs_turn else ()
+    more = (Egress(protocol, port, port) for protocol in ("tcp", "udp") for port in others)
+    return tuple(dict.fromkeys((*egress_of(deployment), *more)))
 
 
 def closed(needed: Iterable[Egress], rules: Sequence[Egress]) -> list[Egress]:
@@ -81,7 +88,7 @@ def network_stack(deployment: Deployment, zones: Sequence[str], ha: bool | None 
     """
     name = names.network_stack_name_for(deployment.name)
     gateways = 2 if (deployment.vpc.ha if ha is None else ha) else 1
-    resources = _way_out(name, gateways) | _inside(name, gateways, egress_of(deployment))
+    resources = _way_out(name, gateways) | _inside(name, gateways, _let_out(deployment))
     addresses = [get(f"Address{n}", "PublicIp") for n in range(1, gateways + 1)]
     outputs = {
         "Vpc": Output("The VPC", ref("Vpc")),

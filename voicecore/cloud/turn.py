@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from math import ceil
 
 from voicecore import names
+from voicecore import turn as sources
 from voicecore.cloud.deployment import Deployment
 from voicecore.cloud.stack import Resource
+from voicecore.errors import ExitCode, VoicecoreError
+from voicecore.settings import PUBLIC
 
 # Kinesis Video Streams Developer Guide, kvswebrtc-limits: hard limits of one channel.
 CREDENTIALS_PER_SECOND = 5
@@ -19,12 +23,22 @@ _ALLOCATIONS_PER_CALL = 3
 # Nothing says how fast a peak builds up; all of its calls within half a minute is fast.
 _SECONDS_TO_PEAK = 30
 
-UDP_PORTS = ((443, 443),)
-"""Where KVS's relays listen (its answer to GetIceServerConfig)."""
+PORT = 443
+"""Where KVS's relays listen, by UDP and by TLS (its answer to GetIceServerConfig)."""
+
+OTHER_PORTS = (3478, 5349)
+"""Where other TURN servers listen, by UDP and TCP (RFC 8656, RFC 7065)."""
+
+NETWORK_VARIABLE = "NETWORK_MODE"
+"""How the agent learns whether UDP gets out of its network: VPC or PUBLIC."""
 
 CHANNEL_PREFIX_VARIABLE = "TURN_CHANNEL_PREFIX"
 CHANNEL_COUNT_VARIABLE = "TURN_CHANNEL_COUNT"
 """How the agent learns its channels: they are called prefix + 1 to prefix + count."""
+
+
+class NoRelay(VoicecoreError):
+    """The agent would get no TURN relay in AWS."""
 
 
 def channels_for(peak_calls: int, calls_per_second: float | None = None) -> int:
@@ -59,7 +73,27 @@ def variables_of(deployment: Deployment) -> dict[str, str]:
     return {
         CHANNEL_PREFIX_VARIABLE: prefix_of(deployment),
         CHANNEL_COUNT_VARIABLE: str(len(pool)),
+        NETWORK_VARIABLE: deployment.network.upper(),
     }
+
+
+def require_relay(deployment: Deployment, variables: Mapping[str, str]) -> list[str]:
+    """Raise NoRelay if an agent with these `variables` of its own would get no relay in AWS.
+
+    Returns what only some callers will miss.
+    """
+    if not deployment.needs_turn:
+        return []
+    known = {**variables, **variables_of(deployment)}
+    found = sources.mistakes_in(known, in_aws=True, udp=deployment.network != PUBLIC)
+    if fatal := [mistake for mistake in found if mistake.fatal]:
+        raise NoRelay(
+            "agent/.env leaves the agent without a TURN relay, and in AWS nobody reaches it "
+            "otherwise:\n" + "\n".join(f"  {m.variable} {m.message}" for m in fatal),
+            "\n".join(dict.fromkeys(mistake.hint for mistake in fatal)),
+            ExitCode.BAD_PROJECT,
+        )
+    return [f"{mistake.variable} {mistake.message}. {mistake.hint}" for mistake in found]
 
 
 def prefix_of(deployment: Deployment) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from voicecore import names
-from voicecore.cloud import bringup, export, preflight, prices, session, zones
+from voicecore.cloud import bringup, export, preflight, prices, session, turn, zones
 from voicecore.cloud.bringup import Standing, Wanted
 from voicecore.cloud.cloudformation import CloudFormation, Live
 from voicecore.cloud.deployment import Deployment, deployment_of
@@ -27,6 +27,7 @@ from voicecore.context import Context
 from voicecore.errors import ExitCode, VoicecoreError
 from voicecore.output import Advance, Output, Span
 from voicecore.project import Project, load_project, mistakes_in
+from voicecore.settings import PUBLIC, VPC
 from voicecore.variables import dotenv_of
 
 EXPORTED = "cloudformation"
@@ -94,7 +95,9 @@ def run(context: Context, options: DeployOptions, images: Images) -> ExitCode:
     started = time.monotonic()
     project = load_project(options.project or context.cwd)
     deployment = deployment_for(project, options)
-    settings = environment_of(dotenv_of(project.agent), deployment.stage.region, deployment.uses)
+    variables = dotenv_of(project.agent)
+    settings = environment_of(variables, deployment.stage.region, deployment.uses)
+    limits = turn.require_relay(deployment, variables)
     if options.export:
         return _export(context, project, deployment, settings)
     again = _again(options)
@@ -122,7 +125,8 @@ def run(context: Context, options: DeployOptions, images: Images) -> ExitCode:
             wanted = bringup.wanted_of(deployment, settings, _zones(aws, standing), standing)
             made = together.result(looked)
             image = f"{_repository(standing)}@{made.there}" if made.there else ""
-        notes = [made.note, _of_network(bringup.unused_network(wanted, standing))]
+        unused = _of_network(bringup.unused_network(wanted, standing))
+        notes = [made.note, unused, _of_calls(deployment), *limits]
         _warn(context.output, findings, standing, filter(None, notes))
 
         if bringup.is_up(cloud, wanted, standing, image) and standing.agent:
@@ -220,6 +224,16 @@ def _repository(standing: Standing) -> str:
     if standing.images is None or not standing.images.stands:
         return ""
     return standing.images.outputs[REPOSITORY_URI]
+
+
+def _of_calls(deployment: Deployment) -> str:
+    """What the chosen network does to calls; empty for nothing."""
+    if not deployment.needs_turn or deployment.network != PUBLIC:
+        return ""
+    return (
+        "In AgentCore's PUBLIC network calls go by TLS, as no UDP gets out: a lost packet holds up "
+        f'those behind it. Smoother, for the price of a NAT gateway:  network = "{VPC}"'
+    )
 
 
 def _zones(aws: Aws, standing: Standing) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""Deployments that tests share: every pipeline, on transports that are and that are to come."""
+"""Deployments that tests share: every pipeline, on every transport."""
 
 from __future__ import annotations
 
@@ -15,10 +15,7 @@ from voicecore.settings import PUBLIC, VPC
 from voicecore.transports import TRANSPORTS, Transport
 
 WEBSOCKET = TRANSPORTS["websocket"]
-# As WebRTC will be: it meets callers at a relay, by UDP.
-WEBRTC = Transport(
-    "webrtc", "WebRTC", "", "", "", "", (), turn=True, not_public="its media are UDP"
-)
+WEBRTC = TRANSPORTS["webrtc"]
 
 GIVEN = Vpc(("subnet-0123456789abcdef0", "subnet-0123456789abcdef1"), ("sg-0123456789abcdef0",))
 ACCOUNT = "123456789012"

@@ -1,6 +1,14 @@
 import pytest
 
-from voicecore.cloud.turn import ALLOCATIONS, CREDENTIALS_PER_SECOND, channels_for
+from tests.unit.cloud.deployments import WEBRTC, WEBSOCKET, deployment
+from voicecore.cloud.turn import (
+    ALLOCATIONS,
+    CREDENTIALS_PER_SECOND,
+    NoRelay,
+    channels_for,
+    require_relay,
+    variables_of,
+)
 
 
 @pytest.mark.parametrize(
@@ -17,3 +25,29 @@ def test_no_channel_is_asked_for_more_than_it_gives(peak: int) -> None:
     channels = channels_for(peak)
     assert channels * ALLOCATIONS >= 3 * peak
     assert channels * CREDENTIALS_PER_SECOND >= 2 * peak / 30
+
+
+@pytest.mark.parametrize("network", ["vpc", "public"])
+def test_the_agent_is_told_its_channels_and_its_network(network: str) -> None:
+    of = deployment("nova-sonic", WEBRTC, network=network, peak_calls=20)
+    told = variables_of(of)
+    assert (told["TURN_CHANNEL_COUNT"], told["NETWORK_MODE"]) == ("2", network.upper())
+    assert require_relay(of, {}) == []
+    assert variables_of(deployment("nova-sonic", WEBSOCKET)) == {}
+
+
+@pytest.mark.parametrize(
+    ("variables", "said"),
+    [
+        ({"TURN_SOURCE": "none"}, "no TURN source"),
+        ({"TURN_SOURCE": "static", "ICE_SERVER_URLS": "stun:a.example.org"}, "STUN servers only"),
+        ({"TURN_SOURCE": "static", "ICE_SERVER_URLS": "turn:a b"}, "no address of a TURN server"),
+        ({"TURN_SOURCE": "static", "ICE_SERVER_URLS": "turn:a.example.org:3478"}, "UDP only"),
+        ({"TURN_SOURCE": "cloudflare"}, "CLOUDFLARE_TURN_KEY_ID"),
+    ],
+)
+def test_an_agent_that_nobody_would_reach_is_not_deployed(
+    variables: dict[str, str], said: str
+) -> None:
+    with pytest.raises(NoRelay, match=said):
+        require_relay(deployment("nova-sonic", WEBRTC, network="public"), variables)
