@@ -21,6 +21,7 @@ from rich.text import Text
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))  # the sound card is one of the tests' real parts
 
+from tests.lab.aws import aws_standin  # noqa: E402 - found by the line above
 from tests.lab.image.lab import registries  # noqa: E402 - found by the line above
 from tests.lab.soundcard import SoundCard  # noqa: E402
 
@@ -29,10 +30,25 @@ QUESTIONS = ("what-time-is-it", "twelve-times-seven", "open-on-sunday")
 
 
 def main() -> None:
-    """Write docs/talk.svg, docs/dev.svg and docs/build.svg."""
+    """Write docs/talk.svg, docs/dev.svg, docs/build.svg and docs/deploy.svg."""
     project = Path(sys.argv[1]).resolve()
+    take_plan()
     take_build(project)
     take_conversation(project)
+
+
+def take_plan() -> None:
+    """Photograph what a first deploy would make, in a network of its own, and cost."""
+    with tempfile.TemporaryDirectory() as folder, registries() as lab, aws_standin() as aws:
+        init = "voicecore init support-line --pipeline nova-sonic --yes"
+        subprocess.run(init.split(), cwd=folder, check=True, capture_output=True)
+        settings = Path(folder, "support-line/voicecore.toml")
+        settings.write_text(f'network = "vpc"\n{settings.read_text()}')
+        words = f"voicecore deploy --dry-run --project {settings.parent}"
+        env = {**lab.env(), **aws.environment, "AWS_ENDPOINT_URL_ECR": aws.url}
+        with terminal("deploy", shlex.join(lab.argv(*words.split())), env, 32) as deploy:
+            deploy.wait_for("Nothing was changed", 60)
+            deploy.photograph("voicecore deploy --dry-run", ROOT / "docs/deploy.svg")
 
 
 def take_build(project: Path) -> None:

@@ -10,6 +10,12 @@ from tests.conftest import Voicecore
 from tests.lab.aws import NONE, Aws, Durations, aws_standin
 
 
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leaves out what takes minutes, unless `-m exhaustive` asks for it."""
+    exhaustive = collection_path.name == "test_every_death.py"
+    return (exhaustive and config.getoption("markexpr") != "exhaustive") or None
+
+
 @pytest.fixture
 def durations() -> Durations:
     """How long things take in AWS: no time."""

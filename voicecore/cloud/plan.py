@@ -105,7 +105,8 @@ def lines(plan: Plan) -> Iterator[Line]:
     yield from table(plan.parts)
     if not plan.empty:
         yield []
-    yield [Span(f"Idle: {plan.month:+.2f} $ a month.  A minute of a call: {_per_minute(plan)}")]
+    yield [Span(f"Idle: {plan.month:+.2f} $ a month.")]
+    yield [Span(f"A minute of a call: {_per_minute(plan)}")]
     yield [
         Span("List prices of US East; what your region, plan and callers do is theirs.", "dim"),
     ]

@@ -103,13 +103,15 @@ class Faults:
         finally:
             self._held.discard(pattern)
 
-    def after_calls(self, count: int, then: Callable[[], object], lose: bool = True) -> None:
-        """When the count-th call of a client from now on was carried out, `then` is called.
+    def after_calls(
+        self, count: int, then: Callable[[], object], lose: bool = True, of: str = "*"
+    ) -> None:
+        """When the count-th call of a client (of this action) was carried out, `then` is called.
 
         Its answer is lost, unless `lose` is False. `then` is typically a kill of the client.
         """
         with self._lock:
-            self._kill = (count, then, lose)
+            self._kill = (count, then, lose, of)
             self._calls = 0
 
     def clear(self) -> None:
@@ -156,13 +158,15 @@ class Faults:
     def holds(self, kind: str, logical: str) -> bool:
         return any(fnmatchcase(kind, p) or fnmatchcase(logical, p) for p in self._held)
 
-    def counted(self) -> bool:
+    def counted(self, action: str) -> bool:
         """Counts a client's call; whether its answer is to be lost because `then` was called."""
         with self._lock:
-            self._calls += 1
-            if self._kill is None or self._calls < self._kill[0]:
+            if self._kill is None or not fnmatchcase(action, self._kill[3]):
                 return False
-            _, then, lose = self._kill
+            self._calls += 1
+            count, then, lose, _ = self._kill
+            if self._calls < count:
+                return False
             self._kill = None
         then()
         return lose

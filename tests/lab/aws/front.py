@@ -78,7 +78,7 @@ class Front:
             response = wire.refusal(operation, Refused("InternalFailure", repr(e), 500), request_id)
         world.journal.note(Entry(operation.action, region, operation.params, by, at, answer))
         if by == "client":
-            lost = world.faults.counted()
+            lost = world.faults.counted(operation.action)
             if lost or world.faults.resets(operation.action, after=True):
                 return None
         date = datetime.now(UTC) + timedelta(seconds=world.faults.skew)
