@@ -6,8 +6,6 @@ it the three before as well.
 
 from __future__ import annotations
 
-from typing import cast
-
 from aiortc import RTCPeerConnection
 from aiortc.jitterbuffer import JitterBuffer, JitterFrame
 from aiortc.rtp import RtpPacket
@@ -40,7 +38,8 @@ class InOrder(JitterBuffer):
         last = self._last
         self._last = min(self._waiting, key=lambda waiting: (waiting - last) % 65536)
         given = self._waiting.pop(self._last)
-        return False, JitterFrame(cast("bytes", given._data), given.timestamp)
+        sound: bytes = given._data  # pyright: ignore - aiortc puts it there
+        return False, JitterFrame(sound, given.timestamp)
 
 
 def hear_at_once(peer: RTCPeerConnection) -> None:
