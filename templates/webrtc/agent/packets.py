@@ -6,6 +6,8 @@ it the three before as well.
 
 from __future__ import annotations
 
+from typing import cast
+
 from aiortc import RTCPeerConnection
 from aiortc.jitterbuffer import JitterBuffer, JitterFrame
 from aiortc.rtp import RtpPacket
@@ -38,7 +40,7 @@ class InOrder(JitterBuffer):
         last = self._last
         self._last = min(self._waiting, key=lambda waiting: (waiting - last) % 65536)
         given = self._waiting.pop(self._last)
-        sound: bytes = given._data  # pyright: ignore - aiortc puts it there
+        sound = cast("bytes", given._data)  # pyright: ignore
         return False, JitterFrame(sound, given.timestamp)
 
 
