@@ -817,7 +817,6 @@ def turn_check(
         list[str] | None,
         typer.Option(
             "--source",
-            "-s",
             metavar="NAME",
             help="Check this one; may be repeated.  [default: those set in agent/.env]",
             autocompletion=_turn_sources,

@@ -22,12 +22,14 @@ from voicecore.cloud.plan import Plan, lines
 from voicecore.cloud.preflight import Finding, Verdict
 from voicecore.cloud.session import Aws
 from voicecore.cloud.together import Together
+from voicecore.commands import add
 from voicecore.commands.progress import Relay, begun, waiting
 from voicecore.context import Context
 from voicecore.errors import ExitCode, VoicecoreError
 from voicecore.output import Advance, Output, Span
 from voicecore.project import Project, load_project, mistakes_in
 from voicecore.settings import PUBLIC, VPC
+from voicecore.transports import TRANSPORTS
 from voicecore.variables import dotenv_of
 
 EXPORTED = "cloudformation"
@@ -93,7 +95,7 @@ class BadOption(VoicecoreError):
 def run(context: Context, options: DeployOptions, images: Images) -> ExitCode:
     """Show what a deploy would change and cost; once agreed, do it."""
     started = time.monotonic()
-    project = load_project(options.project or context.cwd)
+    project = _with_transport(context, options, load_project(options.project or context.cwd))
     deployment = deployment_for(project, options)
     variables = dotenv_of(project.agent)
     settings = environment_of(variables, deployment.stage.region, deployment.uses)
@@ -162,6 +164,18 @@ def run(context: Context, options: DeployOptions, images: Images) -> ExitCode:
         with context.output.step("Seeing that the runtime is ready"):
             bringup.finish(aws, deployment, live, together.pause)
     return _report(context, options, live, wanted, plan, aws, started)
+
+
+def _with_transport(context: Context, options: DeployOptions, project: Project) -> Project:
+    """The project, with a transport that it lacked where somebody agreed to that.
+
+    --yes is about AWS: files change only for who has seen how.
+    """
+    lacks = options.transport in TRANSPORTS and options.transport not in project.transports
+    if not lacks or not context.interactive or options.json or options.dry_run or options.export:
+        return project
+    add.run(context, add.AddOptions(str(options.transport), project.root))
+    return load_project(project.root)
 
 
 def deployment_for(project: Project, options: DeployOptions) -> Deployment:

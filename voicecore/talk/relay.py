@@ -58,7 +58,8 @@ def ways(urls: Iterable[str], username: str, password: str, udp: bool) -> list[T
     """
     ranks: dict[Turn, tuple[int, int]] = {}
     seen: dict[str, int] = dict.fromkeys(FASTEST, 0)
-    for parsed in map(parse_stun_turn_uri, urls):
+    # Some answer with URLs of STUN that aiortc takes for malformed (Twilio's name a transport).
+    for parsed in (parse_stun_turn_uri(url) for url in urls if url.startswith("turn")):
         # aioice speaks no DTLS, which turns: over UDP is.
         how = HOW.get((parsed["scheme"], parsed.get("transport", "")))
         if how and (udp or how != "udp"):

@@ -121,7 +121,7 @@ class Connection(connection.Connection):
         except NoRelay as error:
             raise ConnectionLost(
                 f"There is no relay for this end of the call: {error}.",
-                "See it with another network, or with a TURN server of yours:  --turn URL",
+                "Try another network, or a TURN server of your own:  --turn URL",
             ) from error
         finally:
             closing = asyncio.ensure_future(peer.close())

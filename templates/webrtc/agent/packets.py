@@ -40,7 +40,8 @@ class InOrder(JitterBuffer):
         last = self._last
         self._last = min(self._waiting, key=lambda waiting: (waiting - last) % 65536)
         given = self._waiting.pop(self._last)
-        return False, JitterFrame(cast("bytes", given._data), given.timestamp)
+        sound = cast("bytes", given._data)  # pyright: ignore
+        return False, JitterFrame(sound, given.timestamp)
 
 
 def hear_at_once(peer: RTCPeerConnection) -> None:

@@ -28,6 +28,7 @@ async def main(names: list[str]) -> None:
     except ice.NoTurn as error:
         write("", failed("", Reason.CONFIGURATION, str(error)))
         return
+    ice.warm_up(environment)  # as the agent does
     await asyncio.gather(*(check(source, environment) for source in sources))
 
 

@@ -38,6 +38,8 @@ URL = re.compile(r"(stuns?|turns?):([\w.-]+|\[[\da-fA-F:]+\])(:\d{1,5})?(\?trans
 
 # What KVS answers when one channel is asked more than 5 times a second.
 BUSY = ("ClientLimitExceededException", "ThrottlingException", "LimitExceededException")
+# What AWS answers to a signature that this machine's clock has dated wrongly.
+CLOCK = ("Signature expired", "Signature not yet current")
 CHANNELS_TRIED = 3
 
 Environment = Mapping[str, str]
@@ -90,7 +92,10 @@ def kvs(environment: Environment) -> list[Server]:
         try:
             return ask_channel(environment.get("AWS_REGION", ""), f"{prefix}{number}")
         except ClientError as error:
-            code = error.response.get("Error", {}).get("Code", "unknown")
+            refusal = error.response.get("Error", {})
+            code = refusal.get("Code", "unknown")
+            if str(refusal.get("Message")).startswith(CLOCK):
+                code += ", for this machine's clock is wrong"
             if code not in BUSY:
                 break
         except BotoCoreError as error:

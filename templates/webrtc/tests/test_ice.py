@@ -50,6 +50,14 @@ def test_the_agent_goes_by_udp_first_and_never_by_dtls() -> None:
     assert kinds == ["udp", "tls", "tcp", "udp", "tls"]
 
 
+def test_a_url_of_stun_spoils_no_others() -> None:
+    twilio = (
+        "stun:global.stun.twilio.com:3478?transport=udp",
+        "turn:global.turn.twilio.com:3478?transport=udp",
+    )
+    assert [turn.host for turn in ways(twilio, "", "", udp=True)] == ["global.turn.twilio.com"]
+
+
 @pytest.mark.parametrize(
     ("environment", "names"),
     [
