@@ -9,7 +9,8 @@ DEMO ?= demo
 
 # A file's tests stay together and in order, so that what they share is made once and a new file
 # needs to know of nothing. The order is the folders': what takes long comes before unit tests.
-BESIDE_EACH_OTHER := --numprocesses 2 --dist loadfile --no-loadscope-reorder
+# Three for two cores, because most of the time is spent listening, and waiting for a disk.
+BESIDE_EACH_OTHER := --numprocesses 3 --dist loadfile --no-loadscope-reorder
 
 # uv looks on the PATH for the interpreters that agents ask for; pyenv's are there only if selected.
 empty :=

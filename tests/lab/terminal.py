@@ -57,13 +57,15 @@ class Terminal:
     def cursor_visible(self) -> bool:
         return self._tmux("display-message", "-p", "#{cursor_flag}").strip() == "1"
 
-    def shows(self, *texts: str, seconds: float = 20) -> str:
-        """The screen as soon as it shows all of these."""
+    def shows(self, *texts: str, top: str = "", seconds: float = 20) -> str:
+        """The screen as soon as it shows all of these, and begins with `top`."""
         deadline = time.monotonic() + seconds
-        while not all(text in (screen := self.screen()) for text in texts):
-            assert time.monotonic() < deadline, f"not on the screen: {texts}\n{screen}"
+        while True:
+            screen = self.screen()
+            if screen.startswith(top) and all(text in screen for text in texts):
+                return screen
+            assert time.monotonic() < deadline, f"not on the screen: {top}, {texts}\n{screen}"
             time.sleep(0.05)
-        return screen
 
     def types(self, text: str) -> None:
         self._tmux("send-keys", "-l", text)

@@ -36,10 +36,11 @@ class Agent:
         with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/ping", timeout=2) as answer:
             return json.load(answer)
 
-    def events(self, name: str) -> list[dict[str, Any]]:
-        """The events of this name that the agent has logged so far."""
-        lines = [json.loads(line) for line in self.log.read_text("utf-8").splitlines()]
-        return [line for line in lines if line["event"] == name]
+    def events(self, *names: str) -> list[dict[str, Any]]:
+        """The events of these names that the agent has logged so far."""
+        text = self.log.read_text("utf-8")
+        lines = [json.loads(line) for line in text[: text.rfind("\n") + 1].splitlines()]
+        return [line for line in lines if line["event"] in names]
 
 
 def start(folder: Path, log: Path, environment: dict[str, str]) -> Agent:
