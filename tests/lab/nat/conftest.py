@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.lab.nat.calls import Calls, calls
+from tests.lab.nat.calls import Calls, calls, make_project
 from tests.lab.nat.checks import make_agent
 from tests.lab.nat.lab import NatLab, lab
 from tests.lab.nat.providers import Providers, providers
@@ -36,9 +36,16 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def echoing(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project whose bot says again what it was told."""
+    return make_project(tmp_path_factory.mktemp("made") / "echoing")
+
+
+@pytest.fixture(scope="session")
 def phone(
-    net: NatLab, hosts: Providers, tmp_path_factory: pytest.TempPathFactory
+    net: NatLab, hosts: Providers, echoing: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Calls]:
-    """A running agent, to be called."""
-    with calls(net, hosts, tmp_path_factory.mktemp("calls")) as phone:
+    """Its agent, to be called; TURN is Cloudflare's, which a test may let go wrong."""
+    turn = {**hosts.variables, "TURN_SOURCE": "cloudflare"}
+    with calls(net, echoing, tmp_path_factory.mktemp("calls"), turn, hosts.names) as phone:
         yield phone
