@@ -671,6 +671,7 @@ def destroy(
       voicecore destroy
       voicecore destroy --network
       voicecore destroy --network --wait --yes
+      voicecore destroy --only-network
       voicecore destroy --stage prod
     """
     from voicecore.commands import destroy as command

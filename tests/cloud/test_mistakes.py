@@ -73,7 +73,7 @@ def test_a_region_that_cannot_be(aws: Aws, deployer: Deployer, region: str, said
 
 def test_a_transport_that_the_project_lacks(aws: Aws, deployer: Deployer) -> None:
     refused = deployer.deploy(transport="webrtc")
-    is_refused(refused, "voicecore add webrtc", code=ExitCode.USAGE)
+    is_refused(refused, "it has websocket", "voicecore add webrtc", code=ExitCode.USAGE)
 
 
 def test_a_stage_that_the_project_lacks(aws: Aws, deployer: Deployer) -> None:
@@ -327,3 +327,9 @@ def test_destroy_of_what_is_not_there(aws: Aws, deployer: Deployer) -> None:
     assert nothing.code == ExitCode.OK
     assert "There is nothing of line · dev in account 123456789012, us-east-1." in nothing.stderr
     assert changes(aws) == []
+
+
+def test_a_region_that_cannot_be_has_nothing_to_destroy(aws: Aws, deployer: Deployer) -> None:
+    refused = deployer.destroy(region="us-est-1")
+    is_refused(refused, "Did you mean 'us-east-1'?", code=ExitCode.USAGE)
+    assert not list(aws.journal)

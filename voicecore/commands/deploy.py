@@ -212,7 +212,8 @@ def _check_region(project: Project, region: str) -> None:
         "region": region,
     }
     for mistake in mistakes_in(answers):
-        raise BadOption(f"--{mistake.key} {mistake.message}.")
+        said = f"--{mistake.key} {mistake.message}"
+        raise BadOption(said if said.endswith("?") else f"{said}.")
 
 
 def _export(

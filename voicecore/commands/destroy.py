@@ -49,6 +49,7 @@ def run(context: Context, options: DestroyOptions) -> ExitCode:
     project = load_project(options.project or context.cwd)
     stage = deployment_of(project, options.stage).stage
     again = _again(options)
+    session.check_region(options.region)
     with session.refusals(again, options.profile), Together() as together:
         aws = session.connect(options.region or stage.region, options.profile)
         session.check_account(aws.identity, stage.account)
@@ -146,10 +147,10 @@ def _nothing(context: Context, options: DestroyOptions, removal: Removal, aws: A
     if options.json:
         context.output.json(_document(removal, None))
         return ExitCode.OK
-    context.output.say(
-        f"There is nothing of {removal.project} · {removal.stage} "
-        f"in account {aws.account}, {aws.region}."
-    )
+    what = f"nothing of {removal.project} · {removal.stage}"
+    if options.only_network:
+        what = f"no network of {removal.project}"
+    context.output.say(f"There is {what} in account {aws.account}, {aws.region}.")
     for stack in removal.kept:
         context.output.note(f"  kept: {stack.name}")
     return ExitCode.OK

@@ -96,7 +96,7 @@ def test_people_read_a_table() -> None:
     text = text_of(lines(plan()))
     assert "  + NAT gateway          +32.85 $/month\n" in text
     assert "  + 2 TURN channels       +0.06 $/month\n" in text
-    assert "Idle: +36.96 $ a month.  A minute of a call: about 0.008 $" in text
+    assert "Idle: +36.96 $ a month.\nA minute of a call: about 0.008 $" in text
     assert "what Deepgram will charge" in text
 
 
