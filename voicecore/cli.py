@@ -823,6 +823,13 @@ def turn_check(
             autocompletion=_turn_sources,
         ),
     ] = None,
+    stage: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="With the KVS channels of this stage.  [default: dev's, if no source is set]",
+        ),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Get a relay by each TURN source, from here, as the agent will, and give it back.
@@ -834,9 +841,12 @@ def turn_check(
     Examples:
       voicecore turn check
       voicecore turn check --source cloudflare --source twilio
+      voicecore turn check --stage prod
     """
     from voicecore.commands import turn as command
 
     context = _context(ctx)
-    options = command.TurnCheckOptions(project=project, sources=tuple(source or ()), json=json)
+    options = command.TurnCheckOptions(
+        project=project, sources=tuple(source or ()), stage=stage, json=json
+    )
     _boundary(context, lambda: command.run(context, options), json)

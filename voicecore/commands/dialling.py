@@ -154,6 +154,8 @@ def _not_started(lines: list[str], project: Project) -> AgentNotStarted:
 @asynccontextmanager
 async def _remote_server(context: Context, project: Project, target: Target) -> AsyncGenerator[str]:
     """The project's own session server, with this user's AWS credentials."""
+    from voicecore.cloud import turn
+    from voicecore.cloud.deployment import deployment_of
     from voicecore.local import environment
     from voicecore.local.agent import free_port
     from voicecore.local.process import Guard
@@ -174,7 +176,9 @@ async def _remote_server(context: Context, project: Project, target: Target) -> 
             ExitCode.USAGE,
         )
     inherited = without_ours(context.env)
-    env = {**inherited, **stored, "AGENT_RUNTIME_ARN": arn, "AWS_REGION": parts[3]}
+    # With --arn it may be anybody's agent, whose channels have other names.
+    relays = {} if target.arn else turn.variables_of(deployment_of(project, target.stage))
+    env = {**inherited, **relays, **stored, "AGENT_RUNTIME_ARN": arn, "AWS_REGION": parts[3]}
     async with AsyncExitStack() as stack:
         with context.output.step("Starting the session server"):
             environment.sync((project.server,), context.env)

@@ -14,7 +14,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from voicecore import turn
+from voicecore import names, turn
+from voicecore.cloud import turn as channels
+from voicecore.cloud.deployment import deployment_of
 from voicecore.commands.dev import agent_spec
 from voicecore.context import Context
 from voicecore.errors import ExitCode, VoicecoreError
@@ -31,7 +33,7 @@ _WHERE = {
     "coturn": "COTURN_SECRET must be the static-auth-secret of your coturn, which needs "
     "use-auth-secret; and both clocks must agree:  date -u",
     "static": "Look at ICE_SERVER_USERNAME and ICE_SERVER_CREDENTIAL.",
-    "kvs": "The stage's channels hand them out, to whom AWS knows:  aws sts get-caller-identity",
+    "kvs": "The channels of a deployed stage hand them out:  voicecore status",
 }
 """Where a source's credentials come from."""
 
@@ -42,6 +44,8 @@ class TurnCheckOptions:
 
     project: Path | None = None
     sources: tuple[str, ...] = ()
+    stage: str | None = None
+    """Whose channels of KVS are asked, too; None: of the default one, if no source is set."""
     json: bool = False
 
 
@@ -92,7 +96,7 @@ def run(context: Context, options: TurnCheckOptions) -> ExitCode:
         )
     with context.output.step("Installing the packages of agent/"):
         environment.sync([project.agent], context.env)
-    variables = _variables(project, context.env, options.sources)
+    variables = _variables(project, context.env, options)
     mistakes = turn.mistakes_in(variables, in_aws=True, udp=True)
     ways = look(project, variables, options.sources)
     missing = without_relay(ways)
@@ -200,10 +204,18 @@ def _host(url: str, transport: str) -> str | None:
     return read.host if read and read.transport == transport else None
 
 
-def _variables(project: Project, env: Mapping[str, str], sources: Sequence[str]) -> dict[str, str]:
-    """The agent's environment; its choice of sources by what was typed, if anything was."""
-    chosen = {turn.CHOICE: ",".join(sources)} if sources else {}
-    return {**agent_spec(project, env).env, **chosen}
+def _variables(
+    project: Project, env: Mapping[str, str], options: TurnCheckOptions
+) -> dict[str, str]:
+    """The agent's environment, as a deployed stage's where that is asked for, or all there is."""
+    own = {**agent_spec(project, env).env}
+    if options.sources:
+        own[turn.CHOICE] = ",".join(options.sources)
+    asked = turn.chosen(own)
+    if options.stage or not asked or turn.SOURCES["kvs"] in asked:
+        deployment = deployment_of(project, options.stage or names.DEFAULT_STAGE)
+        own = {**channels.variables_of(deployment), **own, "AWS_REGION": deployment.stage.region}
+    return own
 
 
 def _document(ways: Sequence[Way], mistakes: Sequence[turn.Mistake]) -> dict[str, Any]:

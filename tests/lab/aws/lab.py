@@ -160,6 +160,7 @@ def aws_standin(
     turn: video.Turn | None = None,
     data_plane: str | None = None,
     port: int = 0,
+    host: str = "127.0.0.1",
 ) -> Iterator[Aws]:
     """Runs the stand-in in threads of this process; one at a time, for moto's state is global.
 
@@ -172,7 +173,7 @@ def aws_standin(
     world = World(durations, Clock(time_scale), Journal(echo))
     world.callers[caller.access_key_id] = caller
     front = Front(world, _HANDLERS)
-    server = Server(lambda request: front.handle(request, "client"), port)
+    server = Server(lambda request: front.handle(request, "client"), port, host)
     world.of(dict, "addresses")["url"] = server.url
     if registry is not None:
         world.state["registry",] = registry

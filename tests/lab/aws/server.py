@@ -14,18 +14,19 @@ Handle = Callable[[Request], Response | None]
 
 
 class Server(ThreadingHTTPServer):
-    """Listens on a free port of 127.0.0.1."""
+    """Listens on a free port of one address."""
 
     daemon_threads = True
     request_queue_size = 64
 
-    def __init__(self, handle: Handle, port: int = 0) -> None:
+    def __init__(self, handle: Handle, port: int = 0, host: str = "127.0.0.1") -> None:
         self.answer = handle
-        super().__init__(("127.0.0.1", port), _Handler)
+        super().__init__((host, port), _Handler)
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_address[1]}"
+        host, port = self.server_address[:2]
+        return f"http://{host}:{port}"
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A client that goes away, which killed ones do, is no error of the server's."""
