@@ -232,7 +232,8 @@ class Connection(connection.Connection):
     async def _next_block(self, ready: asyncio.Event) -> bytes:
         """What was said and not yet sent, when there is something; or silence."""
         if ready.is_set() and self._ring.waiting:
-            await asyncio.sleep(_REPLAY_PAUSE)
+            if self._ring.waiting > 1:
+                await asyncio.sleep(_REPLAY_PAUSE)
             return self._ring.take(1)
         self._spoken.clear()
         try:
