@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
+from types import FrameType
 from typing import Annotated
 
 import typer
@@ -40,8 +41,16 @@ def main(arguments: list[str] | None = None, context: Context | None = None) -> 
         # Modules make objects that stay: to look for garbage among them is a tenth of a start.
         gc.set_threshold(50_000)
         # Whoever ends us politely gets what Ctrl-C gets: nothing is left running.
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        signal.signal(signal.SIGTERM, _as_ctrl_c)
     app(args=arguments, obj=context, prog_name="voicecore")
+
+
+def _as_ctrl_c(_: int, frame: FrameType | None) -> None:
+    """Do what Ctrl-C does: an event loop cancels its task and lets it end in order."""
+    handler = signal.getsignal(signal.SIGINT)
+    # Ctrl-C may be ignored, as in a shell's background; to be ended politely may not.
+    interrupt = handler if callable(handler) else signal.default_int_handler
+    interrupt(signal.SIGINT, frame)
 
 
 def _boundary(context: Context, body: Callable[[], ExitCode], as_json: bool = False) -> None:

@@ -39,7 +39,7 @@ def environment(aws: Aws, arn: str) -> dict[str, str]:
 @with_keys
 def test_keys_are_read_behind_ping(aws: Aws, project: Path, tmp_path: Path) -> None:
     aws.faults.slow("secretsmanager:GetSecretValue", 2)
-    env = environment(aws, secret(aws, "good", json.dumps(KEYS)))
+    env = environment(aws, secret(aws, uuid.uuid4().hex, json.dumps(KEYS)))
     with agent(project / "agent", tmp_path / "log", env | dict.fromkeys(KEYS, "")) as running:
         assert [line["event"] for line in running.written()] == []  # and yet the port is open
         running.until("ready")

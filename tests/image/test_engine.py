@@ -111,7 +111,9 @@ def test_a_failed_instruction(lab: Registries, engine: Lab, agent: Path, tmp_pat
         built(lab, engine, broken, "broken")
     assert raised.value.message.startswith("Dockerfile, line ")
     assert "RUN echo tried && exit 7\ntried" in raised.value.message
-    assert str(raised.value.hint).startswith("Try it by hand:  docker buildx build --load")
+    assert str(raised.value.hint).startswith(
+        "Try it by hand:  docker buildx build --output type=docker"
+    )
 
 
 def test_a_base_that_is_not_there(lab: Registries, engine: Lab, agent: Path) -> None:
