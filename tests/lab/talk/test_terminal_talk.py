@@ -134,7 +134,7 @@ def test_a_spoken_call_on_the_screen(card: SoundCard, tmp_path: Path) -> None:
         assert [line for line in screen if line.startswith("voicecore talk")] == screen[:1]
         assert max(map(len, screen)) <= 80
 
-        terminal.resizes(50, 12)
+        terminal.resizes(64, 12)
         assert card.speak(QUESTION).wait(10) == 0
         # Between two pictures the screen is empty for a moment.
         screen = terminal.shows("2 turns", top="voicecore talk  http").splitlines()

@@ -25,11 +25,12 @@ AGAIN = "voicecore deploy --stage prod"
 
 
 def answered(code: str, message: str = "", clock: timedelta = timedelta()) -> botocore.ClientError:
+    # Without a difference no time is told: cases are made long before they are tested.
     server = format_datetime(datetime.now(UTC) - clock, usegmt=True)
     return botocore.ClientError(
         {
             "Error": {"Code": code, "Message": message},
-            "ResponseMetadata": {"HTTPHeaders": {"date": server}},
+            "ResponseMetadata": {"HTTPHeaders": {"date": server} if clock else {}},
         },  # pyright: ignore[reportArgumentType]
         "CreateStack",
     )
