@@ -124,7 +124,8 @@ def run(context: Context, options: DeployOptions, images: Images) -> ExitCode:
             checks = preflight.checks_for(aws, deployment, standing.stacks)
             findings = preflight.look(checks, together, again)
             preflight.refuse(findings)
-            wanted = bringup.wanted_of(deployment, settings, _zones(aws, standing), standing)
+            chosen = _zones(aws, deployment, standing)
+            wanted = bringup.wanted_of(deployment, settings, chosen, standing)
             made = together.result(looked)
             image = f"{_repository(standing)}@{made.there}" if made.there else ""
         unused = _of_network(bringup.unused_network(wanted, standing))
@@ -251,8 +252,10 @@ def _of_calls(deployment: Deployment) -> str:
     )
 
 
-def _zones(aws: Aws, standing: Standing) -> tuple[str, ...]:
-    """The zones for a network; one that stands keeps its own."""
+def _zones(aws: Aws, deployment: Deployment, standing: Standing) -> tuple[str, ...]:
+    """The zones for a network, where one is made; one that stands keeps its own."""
+    if not deployment.makes_network:
+        return ()
     if standing.network:
         return zones.SUPPORTED[aws.region][: zones.WANTED]
     return zones.choose(aws.region, preflight.zones_of(aws))
