@@ -146,11 +146,13 @@ def remove(aws: Aws, cloud: CloudFormation, removal: Removal, tell: Tell) -> Hel
     # Again by name: a runtime writes until it is gone, and may have made a group meanwhile.
     for group in inventory.log_groups(aws, removal.project, removal.stage):
         try:
-            logs.delete_log_group(logGroupName=group)
+            logs.delete_log_group(logGroupName=group.name)
         except ClientError as error:
             if code_of(error) != "ResourceNotFoundException":
                 raise
-    return _remove_network(aws, cloud, removal, tell) if removal.network else None
+    if removal.network is None:
+        return None
+    return _remove_network(aws, cloud, removal.project, removal.network, tell)
 
 
 def wait_and_remove(
@@ -174,19 +176,19 @@ def left_of(aws: Aws, removal: Removal) -> list[Thing]:
     return left
 
 
-def _remove_network(aws: Aws, cloud: CloudFormation, removal: Removal, tell: Tell) -> Held | None:
+def _remove_network(
+    aws: Aws, cloud: CloudFormation, project: str, network: StackFound, tell: Tell
+) -> Held | None:
     """The NAT gateways, which cost, go at once; subnets may be held by AgentCore's interfaces."""
-    if removal.network is None:
-        return None
     try:
-        _delete(cloud, removal.network, tell)
+        _delete(cloud, network, tell)
     except StackFailed:
-        held = _held(aws, removal.project)
+        held = _held(aws, project)
         if not held:
             # They were let go of in this moment; or something else is wrong, and says so again.
-            _delete(cloud, removal.network, tell)
+            _delete(cloud, network, tell)
             return None
-        since = inventory.last_deletion(aws, removal.project) or datetime.now(UTC)
+        since = inventory.last_deletion(aws, project) or datetime.now(UTC)
         return Held(tuple(held), since + inventory.LINGERING)
     return None
 

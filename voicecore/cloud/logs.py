@@ -65,7 +65,7 @@ class Source:
 
     def groups(self, aws: Aws) -> list[str]:
         """The stage's log groups that exist, of past runtimes as well."""
-        return inventory.log_groups(aws, self.project, self.stage)
+        return [group.name for group in inventory.log_groups(aws, self.project, self.stage)]
 
     def current_groups(self, aws: Aws) -> list[str]:
         """Those of them that the runtime of today writes to; all (10) where that is not known."""

@@ -59,7 +59,7 @@ def run(context: Context, options: DestroyOptions) -> ExitCode:
             users = destroy.users_of_network(cloud, project.name, found)
             removal = destroy.removal_of_network(project.name, found, users)
         else:
-            groups = inventory.log_groups(aws, project.name, stage.name)
+            groups = [g.name for g in inventory.log_groups(aws, project.name, stage.name)]
             removal = destroy.removal_of(project.name, stage.name, found, groups, options.network)
         builds = _left_by_builds(context.output, aws, removal)
         if removal.empty and not builds:
