@@ -241,6 +241,7 @@ class Silence:
     groups: bool
     last: datetime | None
     """When it last wrote, as far as CloudWatch knows."""
+    stage: str = names.DEFAULT_STAGE
 
 
 def silence_of(aws: Aws, source: Source) -> Silence:
@@ -254,6 +255,7 @@ def silence_of(aws: Aws, source: Source) -> Silence:
         agentcore.find(aws.client("bedrock-agentcore-control"), runtime_id) if runtime_id else None,
         bool(groups),
         max((moment for group in groups if (moment := _last(client, group))), default=None),
+        source.stage,
     )
 
 
@@ -268,6 +270,7 @@ class Reason:
 def reason_for(silence: Silence, since: datetime, narrowed: bool) -> Reason:
     """Why nothing was found since then; `narrowed`: by session, text or level."""
     runtime, last = silence.runtime, silence.last
+    of_stage = names.stage_flag(silence.stage)
     if last and last >= since:
         if narrowed:
             return Reason("No line is like that.", "Ask for less, or for longer:  --since 1d")
@@ -279,11 +282,11 @@ def reason_for(silence: Silence, since: datetime, narrowed: bool) -> Reason:
             f"See it:  --since {last - timedelta(minutes=10):%Y-%m-%dT%H:%MZ}",
         )
     if silence.stack is None:
-        return Reason("It is not deployed.", "Deploy it:  voicecore deploy")
+        return Reason("It is not deployed.", f"Deploy it:  voicecore deploy{of_stage}")
     if runtime is None:
         return Reason(
             f"Its stack is {silence.stack.status} and has no runtime.",
-            "Go on with it:  voicecore deploy",
+            f"Go on with it:  voicecore deploy{of_stage}",
         )
     if runtime.reason or runtime.status.endswith("_FAILED"):
         known = failure_in(runtime.reason)
@@ -294,7 +297,7 @@ def reason_for(silence: Silence, since: datetime, narrowed: bool) -> Reason:
     missing = "has no lines yet" if silence.groups else "does not exist yet"
     return Reason(
         f"The log {missing}: AgentCore starts a container with the first call.",
-        "Speak to the agent once:  voicecore talk --remote\n"
+        f"Speak to the agent once:  voicecore talk --remote{of_stage}\n"
         "If somebody has, its role may not write logs:  voicecore status --drift",
     )
 

@@ -24,6 +24,7 @@ from voicecore.cloud.session import Aws
 from voicecore.cloud.together import Together
 from voicecore.commands import add
 from voicecore.commands.progress import Relay, begun, waiting
+from voicecore.commands.typed import typed
 from voicecore.context import Context
 from voicecore.errors import ExitCode, VoicecoreError
 from voicecore.output import Advance, Output, Span
@@ -102,7 +103,7 @@ def run(context: Context, options: DeployOptions, images: Images) -> ExitCode:
     limits = turn.require_relay(deployment, variables)
     if options.export:
         return _export(context, project, deployment, settings)
-    again = _again(options)
+    again = typed("deploy", options)
     with session.refusals(again, options.profile), Together() as together:
         aws = session.connect(deployment.stage.region, options.profile)
         _say_where(context.output, deployment, aws)
@@ -259,17 +260,6 @@ def _zones(aws: Aws, deployment: Deployment, standing: Standing) -> tuple[str, .
     if standing.network:
         return zones.SUPPORTED[aws.region][: zones.WANTED]
     return zones.choose(aws.region, preflight.zones_of(aws))
-
-
-def _again(options: DeployOptions) -> str:
-    """The command as it was typed."""
-    words = ["voicecore", "deploy"]
-    if options.stage != names.DEFAULT_STAGE:
-        words += ["--stage", options.stage]
-    for flag in ("transport", "region", "profile", "project"):
-        if value := getattr(options, flag):
-            words += [f"--{flag}", str(value)]
-    return shlex.join(words + (["--ha"] if options.ha else []))
 
 
 def _say_where(output: Output, deployment: Deployment, aws: Aws) -> None:
