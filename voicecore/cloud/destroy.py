@@ -9,15 +9,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from botocore.exceptions import ClientError
-
 from voicecore import names
+from voicecore.aws_errors import AwsRefused, allowing
 from voicecore.cloud import inventory
 from voicecore.cloud.cloudformation import CloudFormation, StackFailed, Tell
 from voicecore.cloud.inventory import Interface, StackFound, Thing
 from voicecore.cloud.network_stack import SUBNETS
 from voicecore.cloud.pace import Pause, pauses
-from voicecore.cloud.session import Aws, AwsRefused, code_of
+from voicecore.cloud.session import Aws
 
 _LOOK_AGAIN = 60.0
 """Seconds between looks, in the long run, at interfaces that AgentCore keeps for hours."""
@@ -145,11 +144,8 @@ def remove(aws: Aws, cloud: CloudFormation, removal: Removal, tell: Tell) -> Hel
             _delete(cloud, stack, tell)
     # Again by name: a runtime writes until it is gone, and may have made a group meanwhile.
     for group in inventory.log_groups(aws, removal.project, removal.stage):
-        try:
+        with allowing("ResourceNotFoundException"):
             logs.delete_log_group(logGroupName=group.name)
-        except ClientError as error:
-            if code_of(error) != "ResourceNotFoundException":
-                raise
     if removal.network is None:
         return None
     return _remove_network(aws, cloud, removal.project, removal.network, tell)

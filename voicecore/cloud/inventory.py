@@ -16,10 +16,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from botocore.exceptions import ClientError
-
 from voicecore import names
-from voicecore.cloud.session import Aws, code_of
+from voicecore.aws_errors import allowing
+from voicecore.cloud.session import Aws
 
 INTERFACE_TYPE = "agentic_ai"
 """How EC2 calls AgentCore's network interfaces (agentcore-vpc)."""
@@ -240,10 +239,7 @@ def _network(aws: Aws, project: str, stage: str) -> Iterator[Thing]:
 
 
 def _exists(question: Callable[[], Any], absent: str) -> bool:
-    try:
+    with allowing(absent):
         question()
-    except ClientError as error:
-        if code_of(error) == absent:
-            return False
-        raise
-    return True
+        return True
+    return False

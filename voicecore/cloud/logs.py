@@ -27,20 +27,14 @@ from urllib3.exceptions import HTTPError
 
 from voicecore import names
 from voicecore.agent_log import Entry, is_agents
+from voicecore.aws_errors import allowing, code_of, is_throttled
 from voicecore.cloud import inventory
 from voicecore.cloud import runtime as agentcore
 from voicecore.cloud.catalogue import failure_in
 from voicecore.cloud.cloudformation import CloudFormation, Live
 from voicecore.cloud.pace import Pause
 from voicecore.cloud.runtime import DEFAULT_ENDPOINT, Runtime
-from voicecore.cloud.session import (
-    Aws,
-    CredentialsRefused,
-    Unreachable,
-    code_of,
-    is_throttled,
-    refusal_of,
-)
+from voicecore.cloud.session import Aws, CredentialsRefused, Unreachable, refusal_of
 
 LONGEST_SESSION = timedelta(hours=8)
 """For so long AgentCore lets a session live (bedrock-agentcore-limits), in one stream."""
@@ -312,14 +306,11 @@ def _asked(
         endTime=_milliseconds(until),
         **question,
     )
-    try:
+    with allowing(_ABSENT):  # it was deleted meanwhile
         for page in pages:
             for event in page["events"]:
                 if is_agents(event["logStreamName"]):
                     yield _entry(event)
-    except ClientError as error:
-        if code_of(error) != _ABSENT:  # it was deleted meanwhile
-            raise
 
 
 _ABSENT = "ResourceNotFoundException"
@@ -369,14 +360,11 @@ def _entry(event: Mapping[str, Any]) -> Entry:
 
 def _last(client: Any, group: str) -> datetime | None:
     """When an agent last wrote to the group; CloudWatch may learn it up to an hour later."""
-    try:
+    streams: list[dict[str, Any]] = []
+    with allowing(_ABSENT):
         streams = client.describe_log_streams(
             logGroupName=group, orderBy="LastEventTime", descending=True
         )["logStreams"]
-    except ClientError as error:
-        if code_of(error) == _ABSENT:
-            return None
-        raise
     times = [
         stream["lastEventTimestamp"]
         for stream in streams

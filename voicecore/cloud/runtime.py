@@ -11,11 +11,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from botocore.exceptions import ClientError
-
+from voicecore.aws_errors import AwsRefused, allowing
 from voicecore.cloud.catalogue import failure_in
 from voicecore.cloud.pace import Pause, pauses
-from voicecore.cloud.session import AwsRefused, code_of
 
 DEFAULT_ENDPOINT = "DEFAULT"
 """The endpoint that AgentCore makes itself and that follows the newest version."""
@@ -158,12 +156,9 @@ def not_ready(runtime_id: str, runtime: Runtime | None) -> RuntimeNotReady:
 
 
 def _describe(client: Any, runtime_id: str) -> Mapping[str, Any] | None:
-    try:
+    with allowing("ResourceNotFoundException"):
         return client.get_agent_runtime(agentRuntimeId=runtime_id)
-    except ClientError as error:
-        if code_of(error) == "ResourceNotFoundException":
-            return None
-        raise
+    return None
 
 
 def _runtime(described: Mapping[str, Any]) -> Runtime:

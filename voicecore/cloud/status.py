@@ -22,6 +22,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from voicecore import names
 from voicecore.agent_log import Entry, is_agents
+from voicecore.aws_errors import code_of
 from voicecore.cloud import bringup, inventory, prices
 from voicecore.cloud import runtime as agentcore
 from voicecore.cloud.bringup import Standing
@@ -31,7 +32,7 @@ from voicecore.cloud.network_stack import SECURITY_GROUPS, SUBNETS
 from voicecore.cloud.pace import Pause, pauses
 from voicecore.cloud.prices import PRICES, Item
 from voicecore.cloud.runtime import DEFAULT_ENDPOINT, Endpoint, Runtime
-from voicecore.cloud.session import Aws, CredentialsRefused, code_of, refusal_of
+from voicecore.cloud.session import Aws, CredentialsRefused, refusal_of
 from voicecore.cloud.together import Together
 from voicecore.cloud.versions import Version
 

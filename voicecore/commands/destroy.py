@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from voicecore import names
+from voicecore.aws_errors import AwsRefused
 from voicecore.cloud import destroy, inventory, plan, session
 from voicecore.cloud.cloudformation import CloudFormation
 from voicecore.cloud.deployment import deployment_of
@@ -19,7 +20,6 @@ from voicecore.commands.typed import typed
 from voicecore.context import Context
 from voicecore.errors import ExitCode, VoicecoreError
 from voicecore.image import build_account
-from voicecore.image.aws_refusals import AwsRefused
 from voicecore.image.build_account import Leftover
 from voicecore.output import Output, Span
 from voicecore.project import load_project
