@@ -201,13 +201,13 @@ def _forked(
     sys.exit(int(code))
 
 
-def _typed(command: str, root: Path) -> ExitCode:
+def _typed(command: str, root: Path, transport: str | None = None) -> ExitCode:
     """The command on this process's own terminal, where it may ask."""
     context = Context(cwd=root, env={})
     try:
         if command == "destroy":
             return destroy.run(context, destroy.DestroyOptions())
-        return deploy.run(context, deploy.DeployOptions(), ImagesDouble())
+        return deploy.run(context, deploy.DeployOptions(transport=transport), ImagesDouble())
     except VoicecoreError as error:
         context.output.error(error)
         return error.exit_code
@@ -216,4 +216,4 @@ def _typed(command: str, root: Path) -> ExitCode:
 
 
 if __name__ == "__main__":
-    sys.exit(int(_typed(sys.argv[1], Path(sys.argv[2]))))
+    sys.exit(int(_typed(sys.argv[1], Path(sys.argv[2]), *sys.argv[3:])))

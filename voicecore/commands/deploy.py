@@ -29,7 +29,7 @@ from voicecore.context import Context
 from voicecore.errors import ExitCode, VoicecoreError
 from voicecore.output import Advance, Output, Span
 from voicecore.project import Project, load_project, mistakes_in
-from voicecore.settings import PUBLIC, VPC
+from voicecore.settings import PUBLIC, VPC, did_you_mean, one_of
 from voicecore.transports import TRANSPORTS
 from voicecore.variables import dotenv_of
 
@@ -176,7 +176,10 @@ def _with_transport(context: Context, options: DeployOptions, project: Project) 
     lacks = options.transport in TRANSPORTS and options.transport not in project.transports
     if not lacks or not context.interactive or options.json or options.dry_run or options.export:
         return project
-    add.run(context, add.AddOptions(str(options.transport), project.root))
+    title = TRANSPORTS[str(options.transport)].title
+    context.output.say(f"{project.name} has no {title} yet. To add it, this would change:")
+    adding = add.AddOptions(str(options.transport), project.root)
+    add.run(context, adding, typed("deploy", options))
     return load_project(project.root)
 
 
@@ -186,10 +189,14 @@ def deployment_for(project: Project, options: DeployOptions) -> Deployment:
     if options.transport:
         chosen = tuple(t for t in deployment.transports if t.name == options.transport)
         if not chosen:
+            known = tuple(TRANSPORTS)
+            near = did_you_mean(options.transport, known) or one_of(known)
             raise BadOption(
                 f"The project has no transport {options.transport!r}; "
                 f"it has {', '.join(project.transports)}.",
-                f"Add it:  voicecore add {options.transport}",
+                f"Add it:  voicecore add {options.transport}"
+                if options.transport in known
+                else f"There is none of that name{near}",
             )
         deployment = replace(deployment, transports=chosen)
     if options.region:
@@ -304,7 +311,7 @@ def _require_agreement(context: Context, options: DeployOptions, again: str) -> 
     from voicecore.scaffold import questions
 
     if not questions.confirm("Do this?"):
-        raise VoicecoreError("Nothing was changed.")
+        raise VoicecoreError("Nothing was changed in AWS.")
 
 
 def _report(
