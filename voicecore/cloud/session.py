@@ -16,7 +16,6 @@ from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any, cast
 
-import boto3
 from botocore import exceptions as botocore
 from botocore.config import Config
 
@@ -31,6 +30,7 @@ from voicecore.aws_errors import (
     is_throttled,
     words_of,
 )
+from voicecore.aws_session import new_session
 from voicecore.cloud.catalogue import failure_in
 from voicecore.errors import ExitCode, VoicecoreError
 
@@ -103,7 +103,7 @@ class Aws:
         self.identity = identity
         self.calls = 0
         """Requests sent to AWS so far, retries among them."""
-        session.events.register("before-send", self._count)
+        session.register("before-send", self._count)
 
     def _count(self, **_: Any) -> None:
         self.calls += 1
@@ -118,10 +118,10 @@ class Aws:
         return self.identity.account
 
     def client(self, service: str) -> Any:
-        """The boto3 client of `service` in this region, made at first use."""
-        with self._lock:  # boto3 makes clients in one thread at a time only
+        """The client of `service` in this region, made at first use."""
+        with self._lock:  # botocore makes clients in one thread at a time only
             if service not in self._clients:
-                self._clients[service] = self._session.client(
+                self._clients[service] = self._session.create_client(
                     service, region_name=self.region, config=_CONFIG
                 )
             return self._clients[service]
@@ -133,15 +133,16 @@ def connect(region: str, profile: str | None = None) -> Aws:
     Raises what `refusals` explains, and NoCredentials for a profile that does not exist.
     """
     try:
-        session = boto3.Session(profile_name=profile, region_name=region)
+        session = new_session(profile)
     except botocore.ProfileNotFound as error:
-        known = tuple(cast("list[str]", boto3.Session().available_profiles)) if profile else ()
+        known = tuple(cast("list[str]", new_session().available_profiles)) if profile else ()
         near = regions.closest(profile or "", known)
         raise NoCredentials(
             f"{error}.".replace("..", "."),
             f"Did you mean {near!r}?" if near else f"There are: {', '.join(known) or 'none'}.",
         ) from error
-    answer = session.client("sts", region_name=region, config=_CONFIG).get_caller_identity()
+    session.set_config_variable("region", region)
+    answer = session.create_client("sts", region_name=region, config=_CONFIG).get_caller_identity()
     now = datetime.now(UTC)
     return Aws(
         session,

@@ -415,7 +415,7 @@ def everywhere(aws: Aws, together: Together, searched: Iterable[str]) -> list[Fo
     Regions that the account has not enabled have none. The Tagging API may go on listing for an
     hour what was deleted.
     """
-    # boto3 makes clients in one thread at a time only.
+    # botocore makes clients in one thread at a time only.
     clients = {r: aws.elsewhere(r).client("resourcegroupstaggingapi") for r in searched}
     asked = [together.start(partial(_tagged, clients[region], region)) for region in clients]
     return sorted(
