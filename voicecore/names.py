@@ -36,6 +36,11 @@ _NO_STAGES = ("network", "images", "builder", SHARED, "local")
 _RESERVED = {"con", "prn", "aux", "nul"} | {f"{d}{n}" for d in ("com", "lpt") for n in range(10)}
 
 
+def stage_flag(stage: str) -> str:
+    """What a command is told so that it means this stage; empty for the one it means anyway."""
+    return "" if stage == DEFAULT_STAGE else f" --stage {stage}"
+
+
 def runtime_name_for(name: str, stage: str) -> str:
     """The AgentCore runtime of one stage; AgentCore allows no hyphens."""
     return f"{name}_{stage}".replace("-", "_")

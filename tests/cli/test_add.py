@@ -50,7 +50,7 @@ def test_asks_before_it_changes_files(voicecore: Voicecore, project: Path) -> No
     before = contents(project)
     result = voicecore("add", "webrtc", "--project", str(project))
     assert result.code == ExitCode.FAILED
-    assert "voicecore add webrtc --yes" in result.stderr
+    assert f"voicecore add webrtc --project {project} --yes" in result.stderr
     assert contents(project) == before
 
 
@@ -71,6 +71,16 @@ def test_tells_programs_what_it_did(voicecore: Voicecore, project: Path) -> None
     assert report["written"] is True
     assert report["files"]["agent/webrtc.py"] == "new"
     assert report["files"]["voicecore.toml"] == "changed"
+
+
+def test_a_lockfile_that_cannot_be_brought_up_to_date_stops_nothing(
+    voicecore: Voicecore, project: Path
+) -> None:
+    (project / "agent/uv.lock").write_text("garbage")
+    result = voicecore("add", "webrtc", "--yes", "--project", str(project))
+    assert result.code == ExitCode.OK
+    assert "✗ Locking what the agent asks for now" in result.stderr
+    assert "now has WebRTC" in result.stderr
 
 
 def test_there_must_be_such_a_transport(voicecore: Voicecore, project: Path) -> None:

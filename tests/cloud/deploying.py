@@ -17,11 +17,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import boto3
 from botocore.exceptions import ClientError
 
 from tests.conftest import Result
 from voicecore import names
+from voicecore.aws_session import new_session
 from voicecore.cloud.together import Abandoned
 from voicecore.commands import deploy, destroy
 from voicecore.context import Context
@@ -31,7 +31,7 @@ from voicecore.project import Project
 
 # Runs are forked from a process that has loaded everything and has no threads.
 _FORKS = multiprocessing.get_context("forkserver")
-_FORKS.set_forkserver_preload([__name__, "voicecore.scaffold.questions"])
+_FORKS.set_forkserver_preload([__name__, "tests.cloud.loaded"])
 
 
 def _nothing() -> None:
@@ -98,9 +98,8 @@ class ImagesDouble:
 
 
 def _ecr() -> Any:
-    """The stand-in's, by the session that all tests share: loading its model takes 0.1 s."""
     env = os.environ
-    return boto3.client(
+    return new_session().create_client(
         "ecr",
         region_name=env["AWS_REGION"],
         endpoint_url=env["AWS_ENDPOINT_URL"],
@@ -201,13 +200,13 @@ def _forked(
     sys.exit(int(code))
 
 
-def _typed(command: str, root: Path) -> ExitCode:
+def _typed(command: str, root: Path, transport: str | None = None) -> ExitCode:
     """The command on this process's own terminal, where it may ask."""
     context = Context(cwd=root, env={})
     try:
         if command == "destroy":
             return destroy.run(context, destroy.DestroyOptions())
-        return deploy.run(context, deploy.DeployOptions(), ImagesDouble())
+        return deploy.run(context, deploy.DeployOptions(transport=transport), ImagesDouble())
     except VoicecoreError as error:
         context.output.error(error)
         return error.exit_code
@@ -216,4 +215,4 @@ def _typed(command: str, root: Path) -> ExitCode:
 
 
 if __name__ == "__main__":
-    sys.exit(int(_typed(sys.argv[1], Path(sys.argv[2]))))
+    sys.exit(int(_typed(sys.argv[1], Path(sys.argv[2]), *sys.argv[3:])))

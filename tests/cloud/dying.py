@@ -21,8 +21,11 @@ def calls_of_a_deploy(aws: Aws, deployer: Deployer) -> list[Entry]:
     return [entry for entry in aws.journal if entry.by == "client"]
 
 
-def dies(aws: Aws, deployer: Deployer, call: int, of: str = "*") -> None:
-    """A deploy is killed when its n-th call (of an action) was carried out: it gets no answer."""
+def dies(aws: Aws, deployer: Deployer, call: int, of: str = "*") -> bool:
+    """A deploy is killed when its n-th call (of an action) was carried out: it gets no answer.
+
+    Returns whether it made so many.
+    """
     killed: list[int] = []
     process = None
 
@@ -37,6 +40,7 @@ def dies(aws: Aws, deployer: Deployer, call: int, of: str = "*") -> None:
     process.join(60)
     aws.faults.clear()
     assert not killed or process.exitcode == -signal.SIGKILL
+    return bool(killed)
 
 
 def finishes(deployer: Deployer, death: object) -> None:

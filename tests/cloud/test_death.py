@@ -1,6 +1,7 @@
 """A deploy that dies is finished by the next one, wherever it died.
 
-Here it dies once at each kind of call that changes something; at any call: test_every_death.py.
+Here it dies once at each kind of call that changes something, one death after the other; at any
+call, each from the beginning: test_every_death.py.
 """
 
 import pytest
@@ -11,9 +12,8 @@ from tests.cloud.test_life import edit
 from tests.lab.aws import Aws
 from voicecore.errors import ExitCode
 
-# The action, and which of its calls: of the three stacks the first and the last that is made.
+# The action, and which of its calls.
 FIRST = [
-    ("cloudformation:CreateStack", 1),
     ("cloudformation:CreateStack", 3),
     ("ecr:PutImage", 1),
     ("secretsmanager:PutSecretValue", 1),
@@ -36,14 +36,23 @@ def change(deployer: Deployer, key: int) -> None:
     (deployer.root / "agent/.env").write_text(f"KEY_OF_MINE={key}\n")
 
 
+def dies_at_each(aws: Aws, deployer: Deployer, deaths: list[tuple[str, int]]) -> None:
+    """Each deploy goes on where the one before died, has something new, too, and dies later."""
+    for number, (action, call) in enumerate(deaths, start=1):
+        change(deployer, number)
+        assert dies(aws, deployer, call, of=action), f"{action} was not called\n{deployer.log}"
+    finishes(deployer, deaths)
+
+
 def test_first_deploys(aws: Aws, vpc: Deployer) -> None:
     before = aws.inventory()
     change(vpc, 0)
-    for action, call in FIRST:
-        dies(aws, vpc, call, of=action)
-        finishes(vpc, action)
-        assert vpc.destroy(network=True).code == ExitCode.OK
-        assert aws.inventory() == before
+    assert dies(aws, vpc, 1, of="cloudformation:CreateStack")
+    finishes(vpc, "the first of three stacks")
+    assert vpc.destroy(network=True).code == ExitCode.OK
+    dies_at_each(aws, vpc, FIRST)
+    assert vpc.destroy(network=True).code == ExitCode.OK
+    assert aws.inventory() == before
     changed = {entry.action for entry in calls_of_a_deploy(aws, vpc) if entry.changes}
     assert changed == {action for action, _ in FIRST}
 
@@ -51,10 +60,7 @@ def test_first_deploys(aws: Aws, vpc: Deployer) -> None:
 def test_next_deploys(aws: Aws, deployer: Deployer) -> None:
     change(deployer, 0)
     assert deployer.deploy().code == ExitCode.OK
-    for number, (action, call) in enumerate(NEXT, start=1):
-        change(deployer, number)
-        dies(aws, deployer, call, of=action)
-        finishes(deployer, action)
+    dies_at_each(aws, deployer, NEXT)
     change(deployer, len(NEXT) + 1)
     changed = {entry.action for entry in calls_of_a_deploy(aws, deployer) if entry.changes}
     assert changed == {action for action, _ in NEXT}

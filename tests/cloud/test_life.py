@@ -20,6 +20,17 @@ def edit(deployer: Deployer) -> None:
     bot.write_text(bot.read_text() + "\n# edited\n")
 
 
+def not_granted(aws: Aws, deployer: Deployer) -> set[str]:
+    """What was called and the exported policies do not allow; CloudFormation acts as its caller."""
+    assert deployer.deploy(export=True).code == ExitCode.OK
+    files = deployer.root.rglob("deployer-policy-*.json")
+    policies = [json.loads(path.read_text()) for path in files]
+    granted = {a for p in policies for s in p["Statement"] for a in s["Action"]}
+    called = {e.action for e in aws.journal if e.by in ("client", "cloudformation")}
+    # It needs no permission.
+    return called - granted - {"sts:GetCallerIdentity"}
+
+
 def test_deploy_and_destroy_leave_nothing(aws: Aws, deployer: Deployer) -> None:
     before = aws.inventory()
     deployed = deployer.deploy()
@@ -31,6 +42,7 @@ def test_deploy_and_destroy_leave_nothing(aws: Aws, deployer: Deployer) -> None:
     destroyed = deployer.destroy()
     assert destroyed.code == ExitCode.OK, destroyed.stderr
     assert aws.inventory() == before
+    assert not_granted(aws, deployer) == set()
 
 
 def test_a_vpc_is_priced_made_and_taken_away(aws: Aws, vpc: Deployer) -> None:

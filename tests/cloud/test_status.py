@@ -1,12 +1,11 @@
 """`voicecore status` against the AWS stand-in."""
 
-import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from tests.cloud.deploying import Deployer
-from tests.cloud.test_life import edit
+from tests.cloud.test_life import edit, not_granted
 from tests.conftest import Voicecore
 from tests.lab.aws import Aws
 from voicecore.errors import ExitCode
@@ -101,12 +100,7 @@ def test_the_deployers_policies_grant_all_that_a_stages_life_takes(
     assert not [entry for entry in asked if entry.changes]
     assert vpc.destroy(network=True).code == ExitCode.OK
 
-    vpc.deploy(export=True)
-    policies = [json.loads(path.read_text()) for path in vpc.root.rglob("deployer-policy-*.json")]
-    granted = {a for p in policies for s in p["Statement"] for a in s["Action"]}
-    # CloudFormation acts with the caller's permissions.
-    called = {e.action for e in aws.journal if e.by in ("client", "cloudformation")}
-    assert called - granted == {"sts:GetCallerIdentity"}  # which needs no permission
+    assert not_granted(aws, vpc) == set()
 
 
 def test_a_runtime_that_failed_says_why(aws: Aws, deployer: Deployer, voicecore: Voicecore) -> None:

@@ -23,10 +23,10 @@ from botocore.config import Config
 from tests.lab.image.codebuild import CodeBuild, Plan, codebuild
 from tests.lab.models.sigv4 import Keys
 from voicecore import names
+from voicecore.aws_errors import AwsRefused
 from voicecore.errors import ExitCode
 from voicecore.image import build_account, buildspec
 from voicecore.image import codebuild as builder
-from voicecore.image.aws_refusals import AwsRefused
 from voicecore.image.build_account import Aws
 from voicecore.image.buildspec import Remote
 from voicecore.image.codebuild import Pace, RemoteBuildFailed, RemoteBuildStopped

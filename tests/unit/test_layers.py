@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[2] / "voicecore"
 LAYERS = [
     {"commands", "cli", "__main__"},
     {"scaffold", "image", "cloud", "local", "talk"},
-    {"project", "context", "output", "agent_log", "variables"},
+    {"project", "context", "output", "agent_log", "variables", "aws_errors", "aws_session"},
     {
         *("names", "regions", "transports", "pipelines", "turn", "stages", "settings", "errors"),
         "__init__",

@@ -19,6 +19,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from voicecore import names
+from voicecore.aws_errors import allowing, code_of, is_denied
 from voicecore.cloud import runtime as agentcore
 from voicecore.cloud.agent_stack import (
     ENDPOINT,
@@ -36,7 +37,7 @@ from voicecore.cloud.network_stack import SECURITY_GROUPS, SUBNETS, network_stac
 from voicecore.cloud.pace import Pause
 from voicecore.cloud.plan import Action, Part, Row, part_of_change, part_of_new
 from voicecore.cloud.runtime import Runtime
-from voicecore.cloud.session import Aws, code_of, is_denied
+from voicecore.cloud.session import Aws
 from voicecore.cloud.stack import Json, Stack
 from voicecore.cloud.together import Together
 from voicecore.cloud.versions import Version, next_after, versions_in
@@ -281,12 +282,9 @@ def _keep_logs(logs: Any, runtime_id: str, deployment: Deployment) -> bool:
     ]
     for group in wrong:
         if group not in kept:
-            try:
+            # AgentCore may make it in the meantime.
+            with allowing("ResourceAlreadyExistsException"):
                 logs.create_log_group(logGroupName=group, tags=deployment.tags())
-            except ClientError as error:
-                # AgentCore made it in the meantime.
-                if code_of(error) != "ResourceAlreadyExistsException":
-                    raise
         logs.put_retention_policy(logGroupName=group, retentionInDays=days)
     return bool(wrong)
 

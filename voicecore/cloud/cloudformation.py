@@ -24,9 +24,10 @@ from typing import Any, TypeVar
 from botocore.exceptions import ClientError
 
 from voicecore import names
+from voicecore.aws_errors import NO_ANSWER, AwsRefused, code_of, words_of
 from voicecore.cloud.catalogue import failure_in
 from voicecore.cloud.pace import Pause, pauses
-from voicecore.cloud.session import NO_ANSWER, AwsRefused, code_of, denial_of, words_of
+from voicecore.cloud.session import denial_of
 from voicecore.cloud.stack import Json, Stack
 
 OFFLINE_PATIENCE = 120.0

@@ -9,15 +9,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from botocore.exceptions import ClientError
-
 from voicecore import names
+from voicecore.aws_errors import AwsRefused, allowing
 from voicecore.cloud import inventory
 from voicecore.cloud.cloudformation import CloudFormation, StackFailed, Tell
 from voicecore.cloud.inventory import Interface, StackFound, Thing
 from voicecore.cloud.network_stack import SUBNETS
 from voicecore.cloud.pace import Pause, pauses
-from voicecore.cloud.session import Aws, AwsRefused, code_of
+from voicecore.cloud.session import Aws
 
 _LOOK_AGAIN = 60.0
 """Seconds between looks, in the long run, at interfaces that AgentCore keeps for hours."""
@@ -145,12 +144,11 @@ def remove(aws: Aws, cloud: CloudFormation, removal: Removal, tell: Tell) -> Hel
             _delete(cloud, stack, tell)
     # Again by name: a runtime writes until it is gone, and may have made a group meanwhile.
     for group in inventory.log_groups(aws, removal.project, removal.stage):
-        try:
-            logs.delete_log_group(logGroupName=group)
-        except ClientError as error:
-            if code_of(error) != "ResourceNotFoundException":
-                raise
-    return _remove_network(aws, cloud, removal, tell) if removal.network else None
+        with allowing("ResourceNotFoundException"):
+            logs.delete_log_group(logGroupName=group.name)
+    if removal.network is None:
+        return None
+    return _remove_network(aws, cloud, removal.project, removal.network, tell)
 
 
 def wait_and_remove(
@@ -174,19 +172,19 @@ def left_of(aws: Aws, removal: Removal) -> list[Thing]:
     return left
 
 
-def _remove_network(aws: Aws, cloud: CloudFormation, removal: Removal, tell: Tell) -> Held | None:
+def _remove_network(
+    aws: Aws, cloud: CloudFormation, project: str, network: StackFound, tell: Tell
+) -> Held | None:
     """The NAT gateways, which cost, go at once; subnets may be held by AgentCore's interfaces."""
-    if removal.network is None:
-        return None
     try:
-        _delete(cloud, removal.network, tell)
+        _delete(cloud, network, tell)
     except StackFailed:
-        held = _held(aws, removal.project)
+        held = _held(aws, project)
         if not held:
             # They were let go of in this moment; or something else is wrong, and says so again.
-            _delete(cloud, removal.network, tell)
+            _delete(cloud, network, tell)
             return None
-        since = inventory.last_deletion(aws, removal.project) or datetime.now(UTC)
+        since = inventory.last_deletion(aws, project) or datetime.now(UTC)
         return Held(tuple(held), since + inventory.LINGERING)
     return None
 

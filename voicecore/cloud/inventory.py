@@ -16,12 +16,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from botocore.exceptions import ClientError
-
 from voicecore import names
-from voicecore.cloud.session import Aws, code_of
-
-LOG_GROUPS = "/aws/bedrock-agentcore/runtimes/"
+from voicecore.aws_errors import allowing
+from voicecore.cloud.session import Aws
 
 INTERFACE_TYPE = "agentic_ai"
 """How EC2 calls AgentCore's network interfaces (agentcore-vpc)."""
@@ -49,15 +46,14 @@ class StackFound:
     """`names.SHARED` for what all stages share."""
 
 
-def stacks(aws: Aws, project: str | None = None) -> list[StackFound]:
-    """All stacks of a project, or of every voicecore project, by their tags."""
+def stacks(aws: Aws, project: str) -> list[StackFound]:
+    """All stacks of a project, by their tags."""
     pages = aws.client("cloudformation").get_paginator("describe_stacks").paginate()
     found: list[StackFound] = []
     for page in pages:
         for stack in page["Stacks"]:
             tags = {tag["Key"]: tag["Value"] for tag in stack.get("Tags", ())}
-            owner = tags.get(names.TAG_PROJECT)
-            if owner and (project is None or owner == project):
+            if tags.get(names.TAG_PROJECT) == project:
                 found.append(
                     StackFound(
                         stack["StackName"],
@@ -84,18 +80,29 @@ def of_network(aws: Aws, project: str) -> list[Thing]:
     return _all(aws, [_network], project, names.SHARED)
 
 
-def log_groups(aws: Aws, project: str, stage: str) -> list[str]:
+@dataclass(frozen=True)
+class LogGroup:
+    """Where agents write."""
+
+    name: str
+    days: int | None
+    """For so long lines are kept; None: for ever."""
+    bytes: int
+
+
+def log_groups(aws: Aws, project: str, stage: str) -> list[LogGroup]:
     """The log groups that AgentCore made for the stage's runtimes, present and past."""
-    runtime = names.runtime_name_for(project, stage)
-    pages = (
-        aws.client("logs")
-        .get_paginator("describe_log_groups")
-        .paginate(logGroupNamePrefix=f"{LOG_GROUPS}{runtime}-")
-    )
+    prefix = names.log_group_for(names.runtime_name_for(project, stage), "")
+    paginator = aws.client("logs").get_paginator("describe_log_groups")
+    pages = paginator.paginate(logGroupNamePrefix=prefix)
     # A runtime's id is its name and ten characters more (CreateAgentRuntime).
-    ours = re.compile(rf"{re.escape(LOG_GROUPS + runtime)}-[a-zA-Z0-9]{{10}}-\w+")
-    found = (group["logGroupName"] for page in pages for group in page["logGroups"])
-    return [name for name in found if ours.fullmatch(name)]
+    ours = re.compile(rf"{re.escape(prefix)}[a-zA-Z0-9]{{10}}-\w+")
+    return [
+        LogGroup(group["logGroupName"], group.get("retentionInDays"), group.get("storedBytes", 0))
+        for page in pages
+        for group in page["logGroups"]
+        if ours.fullmatch(group["logGroupName"])
+    ]
 
 
 @dataclass(frozen=True)
@@ -195,7 +202,7 @@ def channels(aws: Aws, project: str, stage: str) -> Iterator[Thing]:
 
 
 def _log_groups(aws: Aws, project: str, stage: str) -> Iterator[Thing]:
-    return (Thing("log group", name) for name in log_groups(aws, project, stage))
+    return (Thing("log group", group.name) for group in log_groups(aws, project, stage))
 
 
 def _repository(aws: Aws, project: str, _: str) -> Iterator[Thing]:
@@ -232,10 +239,7 @@ def _network(aws: Aws, project: str, stage: str) -> Iterator[Thing]:
 
 
 def _exists(question: Callable[[], Any], absent: str) -> bool:
-    try:
+    with allowing(absent):
         question()
-    except ClientError as error:
-        if code_of(error) == absent:
-            return False
-        raise
-    return True
+        return True
+    return False

@@ -27,20 +27,14 @@ from urllib3.exceptions import HTTPError
 
 from voicecore import names
 from voicecore.agent_log import Entry, is_agents
+from voicecore.aws_errors import allowing, code_of, is_throttled
 from voicecore.cloud import inventory
 from voicecore.cloud import runtime as agentcore
 from voicecore.cloud.catalogue import failure_in
 from voicecore.cloud.cloudformation import CloudFormation, Live
 from voicecore.cloud.pace import Pause
 from voicecore.cloud.runtime import DEFAULT_ENDPOINT, Runtime
-from voicecore.cloud.session import (
-    Aws,
-    CredentialsRefused,
-    Unreachable,
-    code_of,
-    is_throttled,
-    refusal_of,
-)
+from voicecore.cloud.session import Aws, CredentialsRefused, Unreachable, refusal_of
 
 LONGEST_SESSION = timedelta(hours=8)
 """For so long AgentCore lets a session live (bedrock-agentcore-limits), in one stream."""
@@ -65,7 +59,7 @@ class Source:
 
     def groups(self, aws: Aws) -> list[str]:
         """The stage's log groups that exist, of past runtimes as well."""
-        return inventory.log_groups(aws, self.project, self.stage)
+        return [group.name for group in inventory.log_groups(aws, self.project, self.stage)]
 
     def current_groups(self, aws: Aws) -> list[str]:
         """Those of them that the runtime of today writes to; all (10) where that is not known."""
@@ -241,6 +235,7 @@ class Silence:
     groups: bool
     last: datetime | None
     """When it last wrote, as far as CloudWatch knows."""
+    stage: str = names.DEFAULT_STAGE
 
 
 def silence_of(aws: Aws, source: Source) -> Silence:
@@ -254,6 +249,7 @@ def silence_of(aws: Aws, source: Source) -> Silence:
         agentcore.find(aws.client("bedrock-agentcore-control"), runtime_id) if runtime_id else None,
         bool(groups),
         max((moment for group in groups if (moment := _last(client, group))), default=None),
+        source.stage,
     )
 
 
@@ -268,6 +264,7 @@ class Reason:
 def reason_for(silence: Silence, since: datetime, narrowed: bool) -> Reason:
     """Why nothing was found since then; `narrowed`: by session, text or level."""
     runtime, last = silence.runtime, silence.last
+    of_stage = names.stage_flag(silence.stage)
     if last and last >= since:
         if narrowed:
             return Reason("No line is like that.", "Ask for less, or for longer:  --since 1d")
@@ -279,11 +276,11 @@ def reason_for(silence: Silence, since: datetime, narrowed: bool) -> Reason:
             f"See it:  --since {last - timedelta(minutes=10):%Y-%m-%dT%H:%MZ}",
         )
     if silence.stack is None:
-        return Reason("It is not deployed.", "Deploy it:  voicecore deploy")
+        return Reason("It is not deployed.", f"Deploy it:  voicecore deploy{of_stage}")
     if runtime is None:
         return Reason(
             f"Its stack is {silence.stack.status} and has no runtime.",
-            "Go on with it:  voicecore deploy",
+            f"Go on with it:  voicecore deploy{of_stage}",
         )
     if runtime.reason or runtime.status.endswith("_FAILED"):
         known = failure_in(runtime.reason)
@@ -294,7 +291,7 @@ def reason_for(silence: Silence, since: datetime, narrowed: bool) -> Reason:
     missing = "has no lines yet" if silence.groups else "does not exist yet"
     return Reason(
         f"The log {missing}: AgentCore starts a container with the first call.",
-        "Speak to the agent once:  voicecore talk --remote\n"
+        f"Speak to the agent once:  voicecore talk --remote{of_stage}\n"
         "If somebody has, its role may not write logs:  voicecore status --drift",
     )
 
@@ -309,14 +306,11 @@ def _asked(
         endTime=_milliseconds(until),
         **question,
     )
-    try:
+    with allowing(_ABSENT):  # it was deleted meanwhile
         for page in pages:
             for event in page["events"]:
                 if is_agents(event["logStreamName"]):
                     yield _entry(event)
-    except ClientError as error:
-        if code_of(error) != _ABSENT:  # it was deleted meanwhile
-            raise
 
 
 _ABSENT = "ResourceNotFoundException"
@@ -366,14 +360,11 @@ def _entry(event: Mapping[str, Any]) -> Entry:
 
 def _last(client: Any, group: str) -> datetime | None:
     """When an agent last wrote to the group; CloudWatch may learn it up to an hour later."""
-    try:
+    streams: list[dict[str, Any]] = []
+    with allowing(_ABSENT):
         streams = client.describe_log_streams(
             logGroupName=group, orderBy="LastEventTime", descending=True
         )["logStreams"]
-    except ClientError as error:
-        if code_of(error) == _ABSENT:
-            return None
-        raise
     times = [
         stream["lastEventTimestamp"]
         for stream in streams

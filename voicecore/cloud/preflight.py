@@ -18,19 +18,12 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from voicecore import names, regions
+from voicecore.aws_errors import AwsRefused, allowing, code_of, is_denied
 from voicecore.cloud import inventory, policies, zones
 from voicecore.cloud.deployment import Deployment
 from voicecore.cloud.inventory import Thing
 from voicecore.cloud.network_stack import Egress, closed, egress_of
-from voicecore.cloud.session import (
-    CLOCK_TOLERANCE,
-    Aws,
-    AwsRefused,
-    clock_is_wrong,
-    code_of,
-    is_denied,
-    refusal_of,
-)
+from voicecore.cloud.session import CLOCK_TOLERANCE, Aws, clock_is_wrong, refusal_of
 from voicecore.cloud.together import Together
 
 MODELS = {
@@ -285,16 +278,13 @@ def _request(quota: Quota, value: int) -> str:
 
 
 def _quota(aws: Aws, quota: Quota) -> float:
-    try:
+    with allowing("NoSuchResourceException"):
         answer = aws.client("service-quotas").get_service_quota(
             ServiceCode=quota.service, QuotaCode=quota.code
         )
-    except ClientError as error:
-        # An account for which a quota was never changed may have no record of it.
-        if code_of(error) == "NoSuchResourceException":
-            return quota.default
-        raise
-    return float(answer["Quota"]["Value"])
+        return float(answer["Quota"]["Value"])
+    # An account for which a quota was never changed may have no record of it.
+    return quota.default
 
 
 def _addresses(aws: Aws) -> int:

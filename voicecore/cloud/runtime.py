@@ -1,4 +1,4 @@
-"""The AgentCore runtime: its state, its versions, its endpoints, and what no stack can set."""
+"""The AgentCore runtime: its state, its endpoints, and what no stack can set."""
 
 # botocore has no types.
 # pyright: reportMissingTypeStubs=false
@@ -11,11 +11,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from botocore.exceptions import ClientError
-
+from voicecore.aws_errors import AwsRefused, allowing
 from voicecore.cloud.catalogue import failure_in
 from voicecore.cloud.pace import Pause, pauses
-from voicecore.cloud.session import AwsRefused, code_of
 
 DEFAULT_ENDPOINT = "DEFAULT"
 """The endpoint that AgentCore makes itself and that follows the newest version."""
@@ -39,7 +37,7 @@ class RuntimeNotReady(AwsRefused):
 
 @dataclass(frozen=True)
 class Runtime:
-    """A runtime, or one version of it, as AgentCore describes it."""
+    """A runtime as AgentCore describes it."""
 
     id: str
     arn: str
@@ -79,26 +77,10 @@ class Endpoint:
     reason: str
 
 
-def find(client: Any, runtime_id: str, version: str | None = None) -> Runtime | None:
-    """The runtime, or one of its versions; None if there is none."""
-    described = _describe(client, runtime_id, version)
+def find(client: Any, runtime_id: str) -> Runtime | None:
+    """The runtime; None if there is none."""
+    described = _describe(client, runtime_id)
     return _runtime(described) if described else None
-
-
-def named(client: Any, name: str) -> str | None:
-    """The id of the runtime of this name; AgentCore can only list them all."""
-    for page in client.get_paginator("list_agent_runtimes").paginate():
-        for entry in page["agentRuntimes"]:
-            if entry["agentRuntimeName"] == name:
-                return entry["agentRuntimeId"]
-    return None
-
-
-def versions(client: Any, runtime_id: str) -> list[str]:
-    """All versions, newest first."""
-    pages = client.get_paginator("list_agent_runtime_versions").paginate(agentRuntimeId=runtime_id)
-    found = [entry["agentRuntimeVersion"] for page in pages for entry in page["agentRuntimes"]]
-    return sorted(found, key=int, reverse=True)
 
 
 def endpoints(client: Any, runtime_id: str) -> list[Endpoint]:
@@ -173,14 +155,10 @@ def not_ready(runtime_id: str, runtime: Runtime | None) -> RuntimeNotReady:
     )
 
 
-def _describe(client: Any, runtime_id: str, version: str | None = None) -> Mapping[str, Any] | None:
-    wanted = {"agentRuntimeVersion": version} if version else {}
-    try:
-        return client.get_agent_runtime(agentRuntimeId=runtime_id, **wanted)
-    except ClientError as error:
-        if code_of(error) == "ResourceNotFoundException":
-            return None
-        raise
+def _describe(client: Any, runtime_id: str) -> Mapping[str, Any] | None:
+    with allowing("ResourceNotFoundException"):
+        return client.get_agent_runtime(agentRuntimeId=runtime_id)
+    return None
 
 
 def _runtime(described: Mapping[str, Any]) -> Runtime:

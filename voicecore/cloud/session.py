@@ -16,19 +16,26 @@ from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any, cast
 
-import boto3
 from botocore import exceptions as botocore
 from botocore.config import Config
 
 from voicecore import __version__, regions
+from voicecore.aws_errors import (
+    EXPIRED,
+    SIGNATURE,
+    UNKNOWN,
+    AwsRefused,
+    code_of,
+    is_denied,
+    is_throttled,
+    words_of,
+)
+from voicecore.aws_session import new_session
 from voicecore.cloud.catalogue import failure_in
 from voicecore.errors import ExitCode, VoicecoreError
 
 CLOCK_TOLERANCE = timedelta(minutes=4)
 """How wrong this machine's clock may be; AWS refuses signatures from 5 minutes on (SigV4)."""
-
-NO_ANSWER = (botocore.HTTPClientError, botocore.ConnectionError)
-"""What boto3 raises when no answer came at all: a question may then be asked again."""
 
 _CONFIG = Config(
     # Standard mode retries throttling and lost connections, with growing pauses and jitter.
@@ -39,13 +46,6 @@ _CONFIG = Config(
     tcp_keepalive=True,
     user_agent_extra=f"voicecore/{__version__}",
 )
-
-
-class AwsRefused(VoicecoreError):
-    """AWS did not do what was asked."""
-
-    def __init__(self, message: str, hint: str | None = None) -> None:
-        super().__init__(message, hint, ExitCode.AWS_REFUSED)
 
 
 class NoCredentials(AwsRefused):
@@ -103,7 +103,7 @@ class Aws:
         self.identity = identity
         self.calls = 0
         """Requests sent to AWS so far, retries among them."""
-        session.events.register("before-send", self._count)
+        session.register("before-send", self._count)
 
     def _count(self, **_: Any) -> None:
         self.calls += 1
@@ -118,10 +118,10 @@ class Aws:
         return self.identity.account
 
     def client(self, service: str) -> Any:
-        """The boto3 client of `service` in this region, made at first use."""
-        with self._lock:  # boto3 makes clients in one thread at a time only
+        """The client of `service` in this region, made at first use."""
+        with self._lock:  # botocore makes clients in one thread at a time only
             if service not in self._clients:
-                self._clients[service] = self._session.client(
+                self._clients[service] = self._session.create_client(
                     service, region_name=self.region, config=_CONFIG
                 )
             return self._clients[service]
@@ -133,15 +133,16 @@ def connect(region: str, profile: str | None = None) -> Aws:
     Raises what `refusals` explains, and NoCredentials for a profile that does not exist.
     """
     try:
-        session = boto3.Session(profile_name=profile, region_name=region)
+        session = new_session(profile)
     except botocore.ProfileNotFound as error:
-        known = tuple(cast("list[str]", boto3.Session().available_profiles)) if profile else ()
+        known = tuple(cast("list[str]", new_session().available_profiles)) if profile else ()
         near = regions.closest(profile or "", known)
         raise NoCredentials(
             f"{error}.".replace("..", "."),
             f"Did you mean {near!r}?" if near else f"There are: {', '.join(known) or 'none'}.",
         ) from error
-    answer = session.client("sts", region_name=region, config=_CONFIG).get_caller_identity()
+    session.set_config_variable("region", region)
+    answer = session.create_client("sts", region_name=region, config=_CONFIG).get_caller_identity()
     now = datetime.now(UTC)
     return Aws(
         session,
@@ -188,7 +189,7 @@ def refusal_of(error: Exception, again: str, profile: str | None = None) -> AwsR
     """What boto3's `error` means to a person."""
     if isinstance(error, botocore.ClientError):
         return _answered(error, again, profile)
-    login = f"aws sso login --profile {profile}" if profile else "aws sso login"
+    login = _login(profile)
     match error:
         case botocore.NoCredentialsError() | botocore.PartialCredentialsError():
             return NoCredentials(
@@ -221,61 +222,25 @@ def refusal_of(error: Exception, again: str, profile: str | None = None) -> AwsR
             return AwsRefused(f"{error}", known.fix if known else None)
 
 
-def code_of(error: botocore.ClientError) -> str:
-    """AWS's own name of the error, as "AccessDeniedException"."""
-    return str(error.response.get("Error", {}).get("Code", ""))
-
-
-def is_denied(error: botocore.ClientError) -> bool:
-    """Whether a permission is missing."""
-    return code_of(error) in _DENIED
-
-
-def is_throttled(error: botocore.ClientError) -> bool:
-    """Whether AWS is asked too often."""
-    return code_of(error) in _THROTTLED
-
-
-def words_of(error: botocore.ClientError) -> str:
-    """AWS's own sentence on the error."""
-    return str(error.response.get("Error", {}).get("Message", "")) or str(error)
-
-
-_EXPIRED = {"ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired", "RequestExpired"}
-_UNKNOWN = {
-    "InvalidClientTokenId", "UnrecognizedClientException", "InvalidAccessKeyId", "AuthFailure",
-    "InvalidToken", "IncompleteSignature", "MissingAuthenticationToken",
-    "MissingAuthenticationTokenException",
-}  # fmt: skip
-_SIGNATURE = {
-    "SignatureDoesNotMatch", "InvalidSignatureException", "RequestTimeTooSkewed",
-    "RequestInTheFuture",
-}  # fmt: skip
-_DENIED = {"AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "Forbidden"}
-_THROTTLED = {
-    "Throttling", "ThrottlingException", "TooManyRequestsException", "RequestLimitExceeded",
-}  # fmt: skip
-
-
 def _answered(error: botocore.ClientError, again: str, profile: str | None) -> AwsRefused:
     code, words = code_of(error), words_of(error)
     server = _time_of(cast("Mapping[str, Any]", error.response))
     skew = datetime.now(UTC) - server if server else timedelta()
-    login = f"aws sso login --profile {profile}" if profile else "aws sso login"
-    if code in _SIGNATURE | _EXPIRED and abs(skew) > CLOCK_TOLERANCE:
+    login = _login(profile)
+    if code in SIGNATURE | EXPIRED and abs(skew) > CLOCK_TOLERANCE:
         return clock_is_wrong(skew)
-    if code in _EXPIRED:
+    if code in EXPIRED:
         return CredentialsRefused(
             "The AWS credentials have expired.",
             "What was started in AWS goes on there. "
             f"Renew them, as by  {login}  and go on:\n{again}",
         )
-    if code in _UNKNOWN | _SIGNATURE:
+    if code in UNKNOWN | SIGNATURE:
         return CredentialsRefused(
             f"AWS refuses these credentials: {words}",
             f"Choose others:  export AWS_PROFILE=…  or log in again:  {login}\n{again}",
         )
-    if code in _DENIED:
+    if is_denied(error):
         return denial_of(words, error.operation_name, again)
     if is_throttled(error):
         return AwsRefused(
@@ -287,6 +252,10 @@ def _answered(error: botocore.ClientError, again: str, profile: str | None) -> A
         f"AWS refuses {error.operation_name} ({code}): {words}",
         f"{known.fix}\n{again}" if known else None,
     )
+
+
+def _login(profile: str | None) -> str:
+    return f"aws sso login --profile {profile}" if profile else "aws sso login"
 
 
 def clock_is_wrong(skew: timedelta) -> WrongClock:

@@ -22,15 +22,17 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from voicecore import names
 from voicecore.agent_log import Entry, is_agents
+from voicecore.aws_errors import code_of
 from voicecore.cloud import bringup, inventory, prices
 from voicecore.cloud import runtime as agentcore
 from voicecore.cloud.bringup import Standing
 from voicecore.cloud.cloudformation import CloudFormation, Live
+from voicecore.cloud.inventory import LogGroup
 from voicecore.cloud.network_stack import SECURITY_GROUPS, SUBNETS
 from voicecore.cloud.pace import Pause, pauses
 from voicecore.cloud.prices import PRICES, Item
 from voicecore.cloud.runtime import DEFAULT_ENDPOINT, Endpoint, Runtime
-from voicecore.cloud.session import Aws, CredentialsRefused, code_of, refusal_of
+from voicecore.cloud.session import Aws, CredentialsRefused, refusal_of
 from voicecore.cloud.together import Together
 from voicecore.cloud.versions import Version
 
@@ -54,16 +56,6 @@ class Image:
     bytes: int | None
     """As the registry holds it, compressed; None where the image is gone from it."""
     pushed: datetime | None
-
-
-@dataclass(frozen=True)
-class LogGroup:
-    """Where agents write."""
-
-    name: str
-    days: int | None
-    """For so long lines are kept; None: for ever."""
-    bytes: int
 
 
 @dataclass(frozen=True)
@@ -157,7 +149,7 @@ def of_stage(
     def look(what: str, question: Callable[[], Answer], otherwise: Answer) -> Future[Answer]:
         return together.start(lambda: looker.ask(what, question, otherwise))
 
-    groups = look("log groups", lambda: _log_groups(aws, project, stage), ())
+    groups = look("log groups", lambda: tuple(inventory.log_groups(aws, project, stage)), ())
     sessions = look("sessions", lambda: _sessions(aws, together.result(groups)), ())
     channels = look("TURN pool", lambda: _channels(aws, project, stage), ())
     endpoints = look("endpoints", lambda: _endpoints(aws, standing.runtime), ())
@@ -241,18 +233,6 @@ def _image(aws: Aws, runtime: Runtime | None) -> Image | None:
 
 def _channels(aws: Aws, project: str, stage: str) -> tuple[str, ...]:
     return tuple(thing.name for thing in inventory.channels(aws, project, stage))
-
-
-def _log_groups(aws: Aws, project: str, stage: str) -> tuple[LogGroup, ...]:
-    client = aws.client("logs")
-    described = (
-        client.describe_log_groups(logGroupNamePrefix=name)["logGroups"][0]
-        for name in inventory.log_groups(aws, project, stage)
-    )
-    return tuple(
-        LogGroup(entry["logGroupName"], entry.get("retentionInDays"), entry.get("storedBytes", 0))
-        for entry in described
-    )
 
 
 def _sessions(aws: Aws, groups: Iterable[LogGroup]) -> tuple[Call, ...]:
@@ -435,7 +415,7 @@ def everywhere(aws: Aws, together: Together, searched: Iterable[str]) -> list[Fo
     Regions that the account has not enabled have none. The Tagging API may go on listing for an
     hour what was deleted.
     """
-    # boto3 makes clients in one thread at a time only.
+    # botocore makes clients in one thread at a time only.
     clients = {r: aws.elsewhere(r).client("resourcegroupstaggingapi") for r in searched}
     asked = [together.start(partial(_tagged, clients[region], region)) for region in clients]
     return sorted(

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import difflib
+import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from voicecore.context import Context
 from voicecore.errors import ExitCode, VoicecoreError
+from voicecore.image import wheels
 from voicecore.output import Output, Span
 from voicecore.project import Project, load_project
 from voicecore.scaffold import add, questions, render
@@ -16,8 +18,6 @@ from voicecore.scaffold.add import Change, Conflict, Plan
 from voicecore.scaffold.render import Answers, Files
 from voicecore.transports import TRANSPORTS
 
-_SHOWN = 40
-"""Lines of a change that are shown; of a new file only its name is."""
 _STYLES = {"+": "green", "-": "red", "@": "cyan"}
 
 
@@ -44,8 +44,11 @@ class NotAgreed(VoicecoreError):
     """Nobody said yes to the changes."""
 
 
-def run(context: Context, options: AddOptions) -> ExitCode:
-    """Add the transport, or say exactly what would change."""
+def run(context: Context, options: AddOptions, again: str = "") -> ExitCode:
+    """Add the transport, or say exactly what would change.
+
+    `again` is the command that whoever declines may type later; unsaid, it is this one.
+    """
     if options.transport not in TRANSPORTS:
         raise UnknownTransport(
             f"There is no transport {options.transport!r}.",
@@ -65,8 +68,9 @@ def run(context: Context, options: AddOptions) -> ExitCode:
     if not options.json:
         show(context.output, planned)
     if not options.dry_run:
-        agree(context, options, planned)
+        agree(context, planned, options, again or _again(options))
         apply(project, planned)
+        _lock(context, project)
     if options.json:
         context.output.json(_report(project, options, planned, written=not options.dry_run))
     elif options.dry_run:
@@ -97,15 +101,32 @@ def apply(project: Project, planned: Plan) -> None:
         path.write_bytes(change.after)
 
 
-def agree(context: Context, options: AddOptions, planned: Plan) -> None:
+def agree(context: Context, planned: Plan, options: AddOptions, again: str) -> None:
     """Raise NotAgreed unless --yes, or a person, says yes; new files alone need none."""
     if options.yes or all(change.kind == "new" for change in planned.changes):
         return
-    again = f"voicecore add {options.transport} --yes"
     if options.json or not context.interactive:
         raise NotAgreed("Files would change; nothing was written.", f"Agree with --yes:  {again}")
     if not questions.confirm("Make these changes?"):
         raise NotAgreed("Nothing was written.", f"When you agree:  {again}")
+
+
+def _again(options: AddOptions) -> str:
+    """The command as it was typed, by who agrees."""
+    folder = ["--project", str(options.project)] if options.project else []
+    return shlex.join(["voicecore", "add", options.transport, *folder, "--yes"])
+
+
+def _lock(context: Context, project: Project) -> None:
+    """Brings the agent's lockfile up to date, if it has one: no image is built by an old one."""
+    if not (project.agent / wheels.LOCK).exists():
+        return
+    try:
+        with context.output.step("Locking what the agent asks for now"):
+            wheels.lock(project.agent, context.env)
+    except (wheels.LockFailed, wheels.BadLock) as error:
+        # The transport is there all the same; a build says it again.
+        context.output.warn(f"{error.message}\n{error.hint}")
 
 
 def show(output: Output, planned: Plan) -> None:
@@ -119,10 +140,8 @@ def show(output: Output, planned: Plan) -> None:
 
 def _lines(path: str, before: bytes, after: bytes) -> Iterable[list[Span]]:
     now, new = (text.decode(errors="replace").splitlines() for text in (before, after))
-    changed = list(difflib.unified_diff(now, new, f"now/{path}", f"new/{path}", lineterm="", n=1))
-    rest = len(changed) - _SHOWN
-    more = [f"… {rest} more lines differ"] if rest > 0 else []
-    return [[Span(line, _STYLES.get(line[:1], "dim"))] for line in [*changed[:_SHOWN], *more]]
+    changed = difflib.unified_diff(now, new, f"now/{path}", f"new/{path}", lineterm="", n=1)
+    return [[Span(line, _STYLES.get(line[:1], "dim"))] for line in changed]
 
 
 def _present(root: Path, files: Files) -> Files:

@@ -24,11 +24,12 @@ from voicecore.cloud.session import Aws
 from voicecore.cloud.together import Together
 from voicecore.commands import add
 from voicecore.commands.progress import Relay, begun, waiting
+from voicecore.commands.typed import typed
 from voicecore.context import Context
 from voicecore.errors import ExitCode, VoicecoreError
 from voicecore.output import Advance, Output, Span
 from voicecore.project import Project, load_project, mistakes_in
-from voicecore.settings import PUBLIC, VPC
+from voicecore.settings import PUBLIC, VPC, did_you_mean, one_of
 from voicecore.transports import TRANSPORTS
 from voicecore.variables import dotenv_of
 
@@ -102,7 +103,7 @@ def run(context: Context, options: DeployOptions, images: Images) -> ExitCode:
     limits = turn.require_relay(deployment, variables)
     if options.export:
         return _export(context, project, deployment, settings)
-    again = _again(options)
+    again = typed("deploy", options)
     with session.refusals(again, options.profile), Together() as together:
         aws = session.connect(deployment.stage.region, options.profile)
         _say_where(context.output, deployment, aws)
@@ -124,7 +125,8 @@ def run(context: Context, options: DeployOptions, images: Images) -> ExitCode:
             checks = preflight.checks_for(aws, deployment, standing.stacks)
             findings = preflight.look(checks, together, again)
             preflight.refuse(findings)
-            wanted = bringup.wanted_of(deployment, settings, _zones(aws, standing), standing)
+            chosen = _zones(aws, deployment, standing)
+            wanted = bringup.wanted_of(deployment, settings, chosen, standing)
             made = together.result(looked)
             image = f"{_repository(standing)}@{made.there}" if made.there else ""
         unused = _of_network(bringup.unused_network(wanted, standing))
@@ -174,7 +176,10 @@ def _with_transport(context: Context, options: DeployOptions, project: Project) 
     lacks = options.transport in TRANSPORTS and options.transport not in project.transports
     if not lacks or not context.interactive or options.json or options.dry_run or options.export:
         return project
-    add.run(context, add.AddOptions(str(options.transport), project.root))
+    title = TRANSPORTS[str(options.transport)].title
+    context.output.say(f"{project.name} has no {title} yet. To add it, this would change:")
+    adding = add.AddOptions(str(options.transport), project.root)
+    add.run(context, adding, typed("deploy", options))
     return load_project(project.root)
 
 
@@ -184,10 +189,14 @@ def deployment_for(project: Project, options: DeployOptions) -> Deployment:
     if options.transport:
         chosen = tuple(t for t in deployment.transports if t.name == options.transport)
         if not chosen:
+            known = tuple(TRANSPORTS)
+            near = did_you_mean(options.transport, known) or one_of(known)
             raise BadOption(
                 f"The project has no transport {options.transport!r}; "
                 f"it has {', '.join(project.transports)}.",
-                f"Add it:  voicecore add {options.transport}",
+                f"Add it:  voicecore add {options.transport}"
+                if options.transport in known
+                else f"There is none of that name{near}",
             )
         deployment = replace(deployment, transports=chosen)
     if options.region:
@@ -251,22 +260,13 @@ def _of_calls(deployment: Deployment) -> str:
     )
 
 
-def _zones(aws: Aws, standing: Standing) -> tuple[str, ...]:
-    """The zones for a network; one that stands keeps its own."""
+def _zones(aws: Aws, deployment: Deployment, standing: Standing) -> tuple[str, ...]:
+    """The zones for a network, where one is made; one that stands keeps its own."""
+    if not deployment.makes_network:
+        return ()
     if standing.network:
         return zones.SUPPORTED[aws.region][: zones.WANTED]
     return zones.choose(aws.region, preflight.zones_of(aws))
-
-
-def _again(options: DeployOptions) -> str:
-    """The command as it was typed."""
-    words = ["voicecore", "deploy"]
-    if options.stage != names.DEFAULT_STAGE:
-        words += ["--stage", options.stage]
-    for flag in ("transport", "region", "profile", "project"):
-        if value := getattr(options, flag):
-            words += [f"--{flag}", str(value)]
-    return shlex.join(words + (["--ha"] if options.ha else []))
 
 
 def _say_where(output: Output, deployment: Deployment, aws: Aws) -> None:
@@ -311,7 +311,7 @@ def _require_agreement(context: Context, options: DeployOptions, again: str) -> 
     from voicecore.scaffold import questions
 
     if not questions.confirm("Do this?"):
-        raise VoicecoreError("Nothing was changed.")
+        raise VoicecoreError("Nothing was changed in AWS.")
 
 
 def _report(

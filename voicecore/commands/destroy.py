@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from voicecore import names
+from voicecore.aws_errors import AwsRefused
 from voicecore.cloud import destroy, inventory, plan, session
 from voicecore.cloud.cloudformation import CloudFormation
 from voicecore.cloud.deployment import deployment_of
@@ -16,10 +16,10 @@ from voicecore.cloud.destroy import Held, Removal, SomethingLeft
 from voicecore.cloud.session import Aws
 from voicecore.cloud.together import Together
 from voicecore.commands.progress import begun
+from voicecore.commands.typed import typed
 from voicecore.context import Context
 from voicecore.errors import ExitCode, VoicecoreError
 from voicecore.image import build_account
-from voicecore.image.aws_refusals import AwsRefused
 from voicecore.image.build_account import Leftover
 from voicecore.output import Output, Span
 from voicecore.project import load_project
@@ -48,7 +48,7 @@ def run(context: Context, options: DestroyOptions) -> ExitCode:
     """Show all that would go and what would stay; once agreed, remove it and look again."""
     project = load_project(options.project or context.cwd)
     stage = deployment_of(project, options.stage).stage
-    again = _again(options)
+    again = typed("destroy", options)
     session.check_region(options.region)
     with session.refusals(again, options.profile), Together() as together:
         aws = session.connect(options.region or stage.region, options.profile)
@@ -59,13 +59,13 @@ def run(context: Context, options: DestroyOptions) -> ExitCode:
             users = destroy.users_of_network(cloud, project.name, found)
             removal = destroy.removal_of_network(project.name, found, users)
         else:
-            groups = inventory.log_groups(aws, project.name, stage.name)
+            groups = [g.name for g in inventory.log_groups(aws, project.name, stage.name)]
             removal = destroy.removal_of(project.name, stage.name, found, groups, options.network)
         builds = _left_by_builds(context.output, aws, removal)
         if removal.empty and not builds:
             return _nothing(context, options, removal, aws)
 
-        _show(context, removal, builds, cloud, aws)
+        _show(context, removal, builds, cloud, aws, again)
         _require_agreement(context, options, again)
         with begun(context.output, again) as board:
             held = destroy.remove(aws, cloud, removal, board.tell)
@@ -105,6 +105,7 @@ def _show(
     builds: Sequence[Leftover],
     cloud: CloudFormation,
     aws: Aws,
+    again: str,
 ) -> None:
     output = context.output
     output.lines([[Span("Would be removed from account "), Span(f"{aws.account}, {aws.region}")]])
@@ -118,9 +119,8 @@ def _show(
         output.lines([[Span(f"  - {leftover.title}", "red")]])
     for stack in removal.kept:
         output.note(f"  kept: {stack.name}")
-    network = names.network_stack_name_for(removal.project)
-    if network in {stack.name for stack in removal.kept}:
-        output.note("  The network goes on costing. With it:  voicecore destroy --network")
+    if [stack.name for stack in removal.kept] == [names.network_stack_name_for(removal.project)]:
+        output.note(f"  The network goes on costing. With it:  {again} --network")
 
 
 def _require_agreement(context: Context, options: DestroyOptions, again: str) -> None:
@@ -187,16 +187,3 @@ def _document(removal: Removal, held: Held | None) -> dict[str, object]:
         "kept": [stack.name for stack in removal.kept],
         "held": asdict(held) | {"until": held.until.isoformat()} if held else None,
     }
-
-
-def _again(options: DestroyOptions) -> str:
-    """The command as it was typed."""
-    words = ["voicecore", "destroy"]
-    if options.stage != names.DEFAULT_STAGE:
-        words += ["--stage", options.stage]
-    for flag in ("region", "profile", "project"):
-        if value := getattr(options, flag):
-            words += [f"--{flag}", str(value)]
-    for flag in ("network", "only_network", "wait"):
-        words += [f"--{flag.replace('_', '-')}"] if getattr(options, flag) else []
-    return shlex.join(words)

@@ -25,10 +25,9 @@ class NotDeployed(VoicecoreError):
     """There is no agent in AWS to speak to, as far as anybody said."""
 
     def __init__(self, project: Project, stage: Stage) -> None:
-        of_stage = "" if stage.name == names.DEFAULT_STAGE else f" --stage {stage.name}"
         super().__init__(
             f"{project.name} · {stage.name} is not deployed to {stage.region}.",
-            f"Deploy it:  voicecore deploy{of_stage}\n"
+            f"Deploy it:  voicecore deploy{names.stage_flag(stage.name)}\n"
             "or name another:  voicecore talk --remote --arn arn:aws:bedrock-agentcore:…",
             ExitCode.NOT_DEPLOYED,
         )

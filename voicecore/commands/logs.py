@@ -17,6 +17,7 @@ from voicecore.cloud import logs, session
 from voicecore.cloud.deployment import deployment_of
 from voicecore.cloud.logs import Source, Trouble
 from voicecore.cloud.pace import Pause
+from voicecore.commands.typed import typed
 from voicecore.context import Context
 from voicecore.errors import ExitCode, VoicecoreError
 from voicecore.local import log_files
@@ -96,7 +97,7 @@ def run(context: Context, options: LogsOptions, pause: Pause = time.sleep) -> Ex
     try:
         if options.local:
             return _local(context, options, project, printer, since, pause)
-        with session.refusals("voicecore logs", options.profile):
+        with session.refusals(typed("logs", options), options.profile):
             return _remote(context, options, project, printer, since, pause)
     except KeyboardInterrupt:
         if options.follow or options.live:
@@ -120,10 +121,10 @@ def _remote(
     where = f"{project.name} · {stage.name} in account {aws.account}, {aws.region}"
     groups = source.groups(aws)
     if not groups and source.stack(aws) is None:
-        flag = "" if stage.name == names.DEFAULT_STAGE else f" --stage {stage.name}"
         raise NotDeployed(
             f"There are no logs: {where} is not deployed.",
-            f"Deploy it:  voicecore deploy{flag}\nLogs of `voicecore dev`:  voicecore logs --local",
+            f"Deploy it:  voicecore deploy{names.stage_flag(stage.name)}\n"
+            "Logs of `voicecore dev`:  voicecore logs --local",
             ExitCode.NOT_DEPLOYED,
         )
     now = logs.now_in(aws) + logs.LATE

@@ -15,6 +15,7 @@ from voicecore.cloud.cloudformation import Live
 from voicecore.cloud.runtime import DEFAULT_ENDPOINT
 from voicecore.cloud.status import Found, StageStatus
 from voicecore.cloud.together import Together
+from voicecore.commands.typed import typed
 from voicecore.context import Context
 from voicecore.errors import ExitCode
 from voicecore.output import Line, Span, megabytes
@@ -37,7 +38,7 @@ class StatusOptions:
 def run(context: Context, options: StatusOptions) -> ExitCode:
     """Show every stage of the project, or with --all what there is of every project."""
     session.check_region(options.region)
-    with session.refusals("voicecore status", options.profile), Together() as together:
+    with session.refusals(typed("status", options), options.profile), Together() as together:
         if options.all:
             return _all(context, options, together)
         return _project(context, options, together)
@@ -108,8 +109,7 @@ def _rows(found: StageStatus, now: datetime) -> Iterator[tuple[str, Line]]:
     stack = found.stack
     if stack is None:
         if not found.unknown:
-            flag = "" if found.stage == names.DEFAULT_STAGE else f" --stage {found.stage}"
-            yield "stack", [Span("not deployed; to deploy it:  "), Span(f"voicecore deploy{flag}")]
+            yield "stack", [Span(f"not deployed; to deploy it:  {_deploy(found)}")]
     else:
         yield from _deployed(found, stack)
     for group in found.log_groups:
@@ -145,7 +145,7 @@ def _deployed(found: StageStatus, stack: Live) -> Iterator[tuple[str, Line]]:
         )
     runtime = found.runtime
     if runtime is None:
-        yield "runtime", [Span("there is none; go on with:  voicecore deploy", "yellow")]
+        yield "runtime", [Span(f"there is none; go on with:  {_deploy(found)}", "yellow")]
         return
     ready = runtime.status == "READY"
     yield (
@@ -158,9 +158,10 @@ def _deployed(found: StageStatus, stack: Live) -> Iterator[tuple[str, Line]]:
     if runtime.reason:
         known = failure_in(runtime.reason)
         yield "", [Span(runtime.reason, "red")]
-        yield "", [Span(known.fix if known else "See what it says:  voicecore logs")]
+        of_stage = names.stage_flag(found.stage)
+        yield "", [Span(known.fix if known else f"See what it says:  voicecore logs{of_stage}")]
     if not runtime.mmdsv2:
-        yield "", [Span("requireMMDSV2 is off; to turn it on:  voicecore deploy", "yellow")]
+        yield "", [Span(f"requireMMDSV2 is off; to turn it on:  {_deploy(found)}", "yellow")]
     for endpoint in found.endpoints:
         moving = f" → {endpoint.target}" if endpoint.target != endpoint.live else ""
         note = " (AgentCore's own)" if endpoint.name == DEFAULT_ENDPOINT else ""
@@ -188,6 +189,10 @@ def _deployed(found: StageStatus, stack: Live) -> Iterator[tuple[str, Line]]:
                 Span(f"  {found.channels[0]} …", "dim"),
             ],
         )
+
+
+def _deploy(found: StageStatus) -> str:
+    return f"voicecore deploy{names.stage_flag(found.stage)}"
 
 
 def _cost(found: StageStatus) -> str:

@@ -10,57 +10,27 @@ import re
 from collections.abc import Generator
 from contextlib import contextmanager
 
-from botocore.exceptions import (
-    BotoCoreError,
-    ClientError,
-    ConnectionError,
-    EndpointConnectionError,
-    HTTPClientError,
-)
+from botocore.exceptions import BotoCoreError, ClientError
 
-from voicecore.errors import ExitCode, VoicecoreError
+from voicecore.aws_errors import (
+    EXPIRED,
+    NO_ANSWER,
+    SIGNATURE,
+    UNKNOWN,
+    AwsRefused,
+    code_of,
+    is_denied,
+    words_of,
+)
 
 LOG_IN = (
     "Log in to AWS:   aws sso login   (or: aws configure)\n"
     "and see whom AWS takes you for:  aws sts get-caller-identity"
 )
 
-OFFLINE = (EndpointConnectionError, ConnectionError, HTTPClientError)
-"""What boto3 raises, after tries of its own, when AWS cannot be reached."""
-
-
-class AwsRefused(VoicecoreError):
-    """AWS did not do what was asked: no credentials, no permission, a quota, a name taken."""
-
-    def __init__(self, message: str, hint: str | None = None) -> None:
-        super().__init__(message, hint, ExitCode.AWS_REFUSED)
-
-
-def code_of(error: ClientError) -> str:
-    """The code of a refusal: "AccessDenied"."""
-    return str(error.response.get("Error", {}).get("Code", ""))
-
-
-@contextmanager
-def allowing(*codes: str) -> Generator[None]:
-    """Go on after the block if AWS refuses with one of `codes`."""
-    try:
-        yield
-    except ClientError as error:
-        if code_of(error) not in codes:
-            raise
-
-
-# Amazon STS API Reference, Common Errors; the services answer with these and some of their own.
-EXPIRED = {"ExpiredToken", "ExpiredTokenException", "RequestExpired"}
-_UNKNOWN = {
-    "UnrecognizedClientException", "InvalidClientTokenId", "InvalidSignatureException",
-    "SignatureDoesNotMatch", "InvalidAccessKeyId", "AuthFailure",
-}  # fmt: skip
 _QUOTA = {
     "AccountLimitExceededException", "LimitExceeded", "LimitExceededException", "TooManyBuckets",
 }  # fmt: skip
-_DENIED = {"AccessDenied", "AccessDeniedException", "403", "UnauthorizedOperation"}
 
 
 @contextmanager
@@ -70,7 +40,7 @@ def explained() -> Generator[None]:
         yield
     except ClientError as error:
         raise _refusal(error) from error
-    except OFFLINE as error:
+    except NO_ANSWER as error:
         raise AwsRefused(f"AWS cannot be reached: {error}") from error
     except BotoCoreError as error:
         # No credentials, an unknown profile, an SSO session that has ended: botocore's own
@@ -79,10 +49,10 @@ def explained() -> Generator[None]:
 
 
 def _refusal(error: ClientError) -> AwsRefused:
-    code, said = code_of(error), str(error.response.get("Error", {}).get("Message", ""))
+    code, said = code_of(error), words_of(error)
     if code in EXPIRED:
         return AwsRefused("Your AWS credentials have expired.", LOG_IN)
-    if code in _UNKNOWN:
+    if code in UNKNOWN | SIGNATURE:
         return AwsRefused(f"AWS does not know your credentials: {said}", LOG_IN)
     if code == "BucketAlreadyExists":
         return AwsRefused(
@@ -94,7 +64,7 @@ def _refusal(error: ClientError) -> AwsRefused:
             f"Your AWS account has no room for {error.operation_name}: {said}",
             "See the quotas:  aws service-quotas list-service-quotas --service-code codebuild",
         )
-    if code in _DENIED:
+    if is_denied(error):
         return _denied(error.operation_name, said)
     return AwsRefused(f"AWS refused {error.operation_name}: {code}: {said}")
 

@@ -16,8 +16,9 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from voicecore import names
+from voicecore.aws_errors import AwsRefused, allowing, code_of
 from voicecore.image import buildspec
-from voicecore.image.aws_refusals import AwsRefused, allowing, code_of, explained
+from voicecore.image.aws_refusals import explained
 from voicecore.image.credentials import ecr_host
 from voicecore.image.reference import Reference
 

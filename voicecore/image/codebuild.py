@@ -24,17 +24,10 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from voicecore import names
+from voicecore.aws_errors import EXPIRED, NO_ANSWER, AwsRefused, allowing, code_of
 from voicecore.errors import ExitCode, VoicecoreError
 from voicecore.image import buildspec
-from voicecore.image.aws_refusals import (
-    EXPIRED,
-    LOG_IN,
-    OFFLINE,
-    AwsRefused,
-    allowing,
-    code_of,
-    explained,
-)
+from voicecore.image.aws_refusals import LOG_IN, explained
 from voicecore.image.build_account import (
     Aws,
     ensure_bucket,
@@ -214,7 +207,7 @@ class _Build:
         until = time.monotonic() + self.pace.limit
         while True:
             # The build goes on without us: while the network is away, so do we.
-            with suppress(*OFFLINE):
+            with suppress(*NO_ANSWER):
                 build = self.aws.codebuild.batch_get_builds(ids=[build_id])["builds"][0]
                 self._tell_phases(build)
                 self._read_log(build)

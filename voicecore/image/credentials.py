@@ -95,18 +95,18 @@ def ecr_source(ecr: EcrHost, profile: str | None = None) -> Source:
     """
 
     def login() -> Login:
-        # A tenth of a second to import, which a push to another registry need not wait for. It is
-        # boto3's own base: boto3 adds resources and transfers to S3, for a login of no use.
-        import botocore.session
+        # A tenth of a second to import, which a push to another registry need not wait for.
         from botocore.config import Config
 
+        from voicecore.aws_session import new_session
         from voicecore.image.aws_refusals import explained
 
         # A build waits: botocore's own patience would be a minute for each of five tries.
         patience = Config(connect_timeout=10, retries={"mode": "standard", "max_attempts": 3})
         with explained():
-            aws = botocore.session.Session(profile=profile)
-            client = aws.create_client("ecr", region_name=ecr.region, config=patience)
+            client = new_session(profile).create_client(
+                "ecr", region_name=ecr.region, config=patience
+            )
             answer = client.get_authorization_token()
         token = base64.b64decode(answer["authorizationData"][0]["authorizationToken"]).decode()
         username, _, password = token.partition(":")

@@ -80,10 +80,18 @@ def ensure_lock(agent: Path, env: Mapping[str, str]) -> bool:
     Raises LockFailed, LockOutdated or BadLock.
     """
     if not (agent / LOCK).exists():
-        _uv_lock(agent, env)
+        lock(agent, env)
         return True
     _uv_lock(agent, env, "--check")
     return False
+
+
+def lock(agent: Path, env: Mapping[str, str]) -> None:
+    """Make `agent`'s uv.lock, or bring it up to date: versions that may stay do.
+
+    Raises LockFailed or BadLock.
+    """
+    _uv_lock(agent, env)
 
 
 def read_lock(agent: Path) -> dict[str, Any]:

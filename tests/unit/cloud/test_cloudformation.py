@@ -8,6 +8,7 @@ import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 
 from tests.unit.cloud.cloudformation_double import CloudFormationDouble, refused
+from voicecore.aws_errors import AwsRefused
 from voicecore.cloud.cloudformation import (
     CloudFormation,
     Ending,
@@ -19,7 +20,6 @@ from voicecore.cloud.cloudformation import (
     failed,
     next_step,
 )
-from voicecore.cloud.session import AwsRefused
 from voicecore.cloud.stack import Stack
 
 AGAIN = "voicecore deploy --stage dev"

@@ -6,8 +6,8 @@ from email.utils import format_datetime
 import pytest
 from botocore import exceptions as botocore
 
+from voicecore.aws_errors import AwsRefused
 from voicecore.cloud.session import (
-    AwsRefused,
     CredentialsRefused,
     Identity,
     NoCredentials,

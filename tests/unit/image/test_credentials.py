@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from voicecore.aws_errors import AwsRefused
 from voicecore.errors import ExitCode
-from voicecore.image.aws_refusals import AwsRefused
 from voicecore.image.credentials import (
     EcrHost,
     HelperFailed,

@@ -1,0 +1,13 @@
+"""Imported where runs are forked: what AWS's services are like is read once for all of them."""
+
+from voicecore.aws_session import new_session
+
+_SERVICES = (
+    "sts", "cloudformation", "ecr", "ec2", "iam", "logs", "secretsmanager", "service-quotas",
+    "bedrock", "bedrock-agentcore-control", "kinesisvideo", "s3", "codebuild",
+)  # fmt: skip
+
+for _service in _SERVICES:
+    new_session().create_client(
+        _service, region_name="us-east-1", aws_access_key_id="-", aws_secret_access_key="-"
+    )
