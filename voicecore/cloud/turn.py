@@ -1,4 +1,4 @@
-"""The pool of KVS signalling channels that hand out TURN credentials: how many a project needs."""
+"""How a deployed agent comes by TURN: what it is told, and the pool of KVS's channels."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from voicecore.cloud.deployment import Deployment
 from voicecore.cloud.stack import Resource
 from voicecore.errors import ExitCode, VoicecoreError
 from voicecore.settings import PUBLIC
+from voicecore.turn import CHOICE
 
 # Kinesis Video Streams Developer Guide, kvswebrtc-limits: hard limits of one channel.
 CREDENTIALS_PER_SECOND = 5
@@ -23,11 +24,9 @@ _ALLOCATIONS_PER_CALL = 3
 # Nothing says how fast a peak builds up; all of its calls within half a minute is fast.
 _SECONDS_TO_PEAK = 30
 
-PORT = 443
-"""Where KVS's relays listen, by UDP and by TLS (its answer to GetIceServerConfig)."""
-
-OTHER_PORTS = (3478, 5349)
-"""Where other TURN servers listen, by UDP and TCP (RFC 8656, RFC 7065)."""
+PORTS = (443, 3478, 5349)
+"""Where TURN servers listen, by UDP and TCP: KVS's at the first; RFC 8656 and 7065 have the others.
+"""
 
 NETWORK_VARIABLE = "NETWORK_MODE"
 """How the agent learns whether UDP gets out of its network: VPC or PUBLIC."""
@@ -53,8 +52,8 @@ def channels_for(peak_calls: int, calls_per_second: float | None = None) -> int:
 
 
 def pool_of(deployment: Deployment) -> dict[str, Resource]:
-    """The signalling channels, by logical id; none where no transport needs TURN."""
-    if not deployment.needs_turn:
+    """The signalling channels, by logical id; none where nobody asks for their credentials."""
+    if not deployment.asks_kvs:
         return {}
     return {
         f"Channel{number}": Resource(
@@ -66,14 +65,19 @@ def pool_of(deployment: Deployment) -> dict[str, Resource]:
 
 
 def variables_of(deployment: Deployment) -> dict[str, str]:
-    """The environment variables that tell the agent its channels."""
-    pool = pool_of(deployment)
-    if not pool:
+    """The environment variables that tell the agent where it is, and who has credentials for it.
+
+    Where that is KVS, the agent asks all other sources that it has the variables of after it.
+    """
+    if not deployment.needs_turn:
         return {}
+    told = {NETWORK_VARIABLE: deployment.network.upper()}
+    if not deployment.asks_kvs:
+        return {CHOICE: deployment.turn.source, **told}
     return {
         CHANNEL_PREFIX_VARIABLE: prefix_of(deployment),
-        CHANNEL_COUNT_VARIABLE: str(len(pool)),
-        NETWORK_VARIABLE: deployment.network.upper(),
+        CHANNEL_COUNT_VARIABLE: str(len(pool_of(deployment))),
+        **told,
     }
 
 
@@ -84,7 +88,7 @@ def require_relay(deployment: Deployment, variables: Mapping[str, str]) -> list[
     """
     if not deployment.needs_turn:
         return []
-    known = {**variables, **variables_of(deployment)}
+    known = {**variables_of(deployment), **{k: v for k, v in variables.items() if v}}
     found = sources.mistakes_in(known, in_aws=True, udp=deployment.network != PUBLIC)
     if fatal := [mistake for mistake in found if mistake.fatal]:
         raise NoRelay(
