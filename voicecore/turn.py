@@ -12,6 +12,8 @@ from dataclasses import dataclass
 
 CHOICE = "TURN_SOURCE"
 """The variable that names the sources, in order; unset, those that have their variables."""
+NETWORK = "NETWORK_MODE"
+"""How a deployed agent learns whether UDP gets out of its network: VPC or PUBLIC."""
 NONE = "none"
 KVS = "kvs"
 

@@ -6,12 +6,11 @@ from collections.abc import Mapping
 from math import ceil
 
 from voicecore import names
-from voicecore import turn as sources
 from voicecore.cloud.deployment import Deployment
 from voicecore.cloud.stack import Resource
 from voicecore.errors import ExitCode, VoicecoreError
 from voicecore.settings import PUBLIC
-from voicecore.turn import CHOICE
+from voicecore.turn import CHOICE, KVS, NETWORK, SOURCES, mistakes_in
 
 # Kinesis Video Streams Developer Guide, kvswebrtc-limits: hard limits of one channel.
 CREDENTIALS_PER_SECOND = 5
@@ -27,13 +26,6 @@ _SECONDS_TO_PEAK = 30
 PORTS = (443, 3478, 5349)
 """Where TURN servers listen, by UDP and TCP: KVS's at the first; RFC 8656 and 7065 have the others.
 """
-
-NETWORK_VARIABLE = "NETWORK_MODE"
-"""How the agent learns whether UDP gets out of its network: VPC or PUBLIC."""
-
-CHANNEL_PREFIX_VARIABLE = "TURN_CHANNEL_PREFIX"
-CHANNEL_COUNT_VARIABLE = "TURN_CHANNEL_COUNT"
-"""How the agent learns its channels: they are called prefix + 1 to prefix + count."""
 
 
 class NoRelay(VoicecoreError):
@@ -71,14 +63,12 @@ def variables_of(deployment: Deployment) -> dict[str, str]:
     """
     if not deployment.needs_turn:
         return {}
-    told = {NETWORK_VARIABLE: deployment.network.upper()}
+    told = {NETWORK: deployment.network.upper()}
     if not deployment.asks_kvs:
         return {CHOICE: deployment.turn.source, **told}
-    return {
-        CHANNEL_PREFIX_VARIABLE: prefix_of(deployment),
-        CHANNEL_COUNT_VARIABLE: str(len(pool_of(deployment))),
-        **told,
-    }
+    # The channels are called prefix + 1 to prefix + count.
+    prefix, count = SOURCES[KVS].needs
+    return {prefix: prefix_of(deployment), count: str(len(pool_of(deployment))), **told}
 
 
 def require_relay(deployment: Deployment, variables: Mapping[str, str]) -> list[str]:
@@ -89,7 +79,7 @@ def require_relay(deployment: Deployment, variables: Mapping[str, str]) -> list[
     if not deployment.needs_turn:
         return []
     known = {**variables_of(deployment), **{k: v for k, v in variables.items() if v}}
-    found = sources.mistakes_in(known, in_aws=True, udp=deployment.network != PUBLIC)
+    found = mistakes_in(known, in_aws=True, udp=deployment.network != PUBLIC)
     if fatal := [mistake for mistake in found if mistake.fatal]:
         raise NoRelay(
             "agent/.env leaves the agent without a TURN relay, and in AWS nobody reaches it "

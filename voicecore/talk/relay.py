@@ -143,7 +143,7 @@ def use_relays(peer: RTCPeerConnection, sources: Sequence[Source]) -> None:
     """
     dtls = [t.receiver.transport for t in peer.getTransceivers()]
     for transport in [*dtls, *([peer.sctp.transport] if peer.sctp else [])]:
-        connection = cast("Ice", transport.transport._connection)  # pyright: ignore[reportPrivateUsage]
+        connection = cast("Ice", transport.transport._connection)  # pyright: ignore - private
         connection.__class__ = Ice
         connection.sources = sources
 

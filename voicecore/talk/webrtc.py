@@ -191,7 +191,7 @@ class Connection(connection.Connection):
         quiet = 0
         while True:
             try:
-                frame = cast("object", await track.recv())  # pyright: ignore[reportUnknownMemberType]
+                frame = cast("object", await track.recv())  # pyright: ignore - untyped
             except MediaStreamError:
                 # Of a path that is lost, nobody says so.
                 return Ending("the agent closed the connection", by_agent=True)
@@ -296,7 +296,7 @@ def _why_not(peer: RTCPeerConnection) -> str:
 
 
 def _ice(peer: RTCPeerConnection) -> Any:
-    return peer.sctp.transport.transport._connection  # pyright: ignore
+    return peer.sctp.transport.transport._connection  # pyright: ignore - private, untyped
 
 
 def _ends(pair: Any) -> tuple[str, str]:
