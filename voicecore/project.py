@@ -18,7 +18,6 @@ from voicecore.settings import (
     LOG_RETENTION_DAYS,
     MAX_LIFETIME,
     PUBLIC,
-    TURN_SOURCES,
     Mistake,
     did_you_mean,
     mistakes_in,
@@ -26,6 +25,7 @@ from voicecore.settings import (
     one_of,
 )
 from voicecore.transports import TRANSPORTS
+from voicecore.turn import KVS
 
 FILE = "voicecore.toml"
 
@@ -50,7 +50,7 @@ class Vpc:
 class Turn:
     """Where TURN credentials come from, and for how many calls at once."""
 
-    source: str = TURN_SOURCES[0]
+    source: str = KVS
     peak_calls: int = 10
 
 

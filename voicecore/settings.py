@@ -10,12 +10,10 @@ from typing import Any, cast
 from voicecore import names, regions
 from voicecore.pipelines import PIPELINES, Pipeline, regions_of, services_of
 from voicecore.transports import TRANSPORTS, Transport
+from voicecore.turn import KVS, SOURCES
 
 PUBLIC = "public"
 VPC = "vpc"
-
-TURN_SOURCES = ("kvs",)
-"""Who may hand out TURN credentials: Kinesis Video Streams."""
 
 PEAK_CALLS_MAX = 2500
 """AgentCore's quota of sessions at once in most regions (bedrock-agentcore-limits)."""
@@ -83,7 +81,7 @@ def mistakes_in(answers: dict[str, Any]) -> Iterator[Mistake]:
     record = PIPELINES.get(pipeline) if isinstance(pipeline, str) else None
     if record:
         yield from _service_mistakes(record, chosen)
-    place = _Place(record, chosen, any(t.turn for t in _known_transports(answers)))
+    place = _Place(record, chosen, _asks_kvs(answers))
     if "region" in answers:
         yield from _region_mistakes("region", answers["region"], place)
 
@@ -100,6 +98,13 @@ def mistakes_in(answers: dict[str, Any]) -> Iterator[Mistake]:
     else:
         for name, stage in cast("dict[str, Any]", stages).items():
             yield from _stage_mistakes(name, stage, place)
+
+
+def _asks_kvs(answers: dict[str, Any]) -> bool:
+    """Whether TURN credentials come of Kinesis Video Streams, which not all regions have."""
+    turn = answers.get("turn")
+    source = cast("dict[str, Any]", turn).get("source", KVS) if isinstance(turn, dict) else KVS
+    return source == KVS and any(t.turn for t in _known_transports(answers))
 
 
 def _unknown_keys(table: str, settings: Iterable[str], known: tuple[str, ...]) -> Iterator[Mistake]:
@@ -145,7 +150,7 @@ class _Place:
 
     pipeline: Pipeline | None
     services: dict[str, Any]
-    turn: bool
+    kvs: bool
 
 
 def _region_mistakes(key: str, region: object, place: _Place) -> Iterator[Mistake]:
@@ -164,9 +169,13 @@ def _region_mistakes(key: str, region: object, place: _Place) -> Iterator[Mistak
             yield Mistake(
                 key, f"{region!r} lacks a model of pipeline {pipeline.name!r}{one_of(good)}"
             )
-    if place.turn and region not in regions.KVS:
+    if place.kvs and region not in regions.KVS:
         both = tuple(r for r in good if r in regions.KVS)
-        yield Mistake(key, f"{region!r} has no TURN of Kinesis Video Streams{one_of(both)}")
+        yield Mistake(
+            key,
+            f"{region!r} has no TURN of Kinesis Video Streams{one_of(both)}; "
+            "or take it from another source, in [turn]",
+        )
 
 
 def _account_mistakes(key: str, settings: dict[str, Any]) -> Iterator[Mistake]:
@@ -223,9 +232,9 @@ def _id_mistakes(key: str, value: object, pattern: re.Pattern[str]) -> Iterator[
 
 def _turn_mistakes(turn: dict[str, Any]) -> Iterator[Mistake]:
     yield from _unknown_keys("turn.", turn, ("source", "peak_calls"))
-    source = turn.get("source", TURN_SOURCES[0])
-    if source not in TURN_SOURCES:
-        yield _unknown("turn.source", source, TURN_SOURCES)
+    source = turn.get("source", KVS)
+    if source not in tuple(SOURCES):
+        yield _unknown("turn.source", source, tuple(SOURCES))
     yield from _number_mistakes("turn.peak_calls", turn.get("peak_calls", 1), (1, PEAK_CALLS_MAX))
 
 

@@ -12,7 +12,10 @@ from dataclasses import dataclass
 
 CHOICE = "TURN_SOURCE"
 """The variable that names the sources, in order; unset, those that have their variables."""
+NETWORK = "NETWORK_MODE"
+"""How a deployed agent learns whether UDP gets out of its network: VPC or PUBLIC."""
 NONE = "none"
+KVS = "kvs"
 
 _URL = re.compile(
     r"(?P<scheme>stuns?|turns?):(?P<host>[\w.-]+|\[[\da-fA-F:]+\])(:(?P<port>\d{1,5}))?"
@@ -29,30 +32,30 @@ class TurnSource:
     needs: tuple[str, ...]
     urls: str = ""
     """The variable that lists the servers, where they are the user's."""
-    ports: tuple[tuple[str, int], ...] = ()
-    """What the agent must reach, protocol and port, where they are not."""
+    udp_port: int = 0
+    """Where its relays listen by UDP; 0: where the user's URLs say."""
 
 
 SOURCES = {
     source.name: source
     for source in (
         TurnSource(
-            "kvs",
+            KVS,
             "Amazon Kinesis Video Streams",
             ("TURN_CHANNEL_PREFIX", "TURN_CHANNEL_COUNT"),
-            ports=(("udp", 443), ("tcp", 443)),
+            udp_port=443,
         ),
         TurnSource(
             "cloudflare",
             "Cloudflare",
             ("CLOUDFLARE_TURN_KEY_ID", "CLOUDFLARE_TURN_API_TOKEN"),
-            ports=(("udp", 3478), ("tcp", 5349), ("tcp", 443)),
+            udp_port=3478,
         ),
         TurnSource(
             "twilio",
             "Twilio",
             ("TWILIO_ACCOUNT_SID", "TWILIO_AUTH_TOKEN"),
-            ports=(("udp", 3478), ("tcp", 3478), ("tcp", 443)),
+            udp_port=3478,
         ),
         TurnSource(
             "coturn",
@@ -109,16 +112,6 @@ def chosen(variables: Mapping[str, str]) -> list[TurnSource]:
     if names:
         return [SOURCES[name] for name in names if name in SOURCES]
     return [s for s in SOURCES.values() if all(variables.get(need) for need in s.needs)]
-
-
-def ports_of(variables: Mapping[str, str]) -> set[tuple[str, int]]:
-    """Every protocol and port that the agent must reach to get a relay."""
-    return {port for source in chosen(variables) for port in source.ports} | {
-        (url.transport, url.port)
-        for source in chosen(variables)
-        for url in map(read_url, _listed(variables, source.urls))
-        if url and url.relays
-    }
 
 
 def mistakes_in(variables: Mapping[str, str], in_aws: bool, udp: bool) -> list[Mistake]:

@@ -116,6 +116,15 @@ def test_a_network_that_cannot_carry_a_transport_is_refused_with_the_reason() ->
     assert mistake.message == "'public' cannot carry 'webrtc': AgentCore blocks UDP there"
 
 
+def test_only_kvs_is_not_everywhere(tmp_path: Path) -> None:
+    text = GOOD.replace("websocket", "webrtc").replace("us-east-1", "us-west-1")
+    text = text.replace("cascade", "offline").split("[services]")[0]
+    with pytest.raises(BadProject, match=r"no TURN of Kinesis .* another source"):
+        load_project(written(tmp_path, text))
+    other = load_project(written(tmp_path, f'{text}[turn]\nsource = "static"\n'))
+    assert other.turn.source == "static"
+
+
 def test_mistakes_in_settings_are_told_with_their_lines(tmp_path: Path) -> None:
     text = GOOD.replace(
         "[services]",

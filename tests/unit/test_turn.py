@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from voicecore.turn import SOURCES, chosen, mistakes_in, ports_of, read_url
+from voicecore.turn import SOURCES, chosen, mistakes_in, read_url
 
 UDP = "turn:turn.example.com:3478?transport=udp"
 TLS = "turns:turn.example.com:443?transport=tcp"
@@ -71,13 +71,6 @@ def test_sources_are_named_or_those_that_have_all() -> None:
     assert [source.name for source in chosen(secret | {"TURN_SOURCE": "static kvs"})] == [
         "static", "kvs",
     ]  # fmt: skip
-
-
-def test_what_the_firewall_must_let_out() -> None:
-    assert ports_of({"ICE_SERVER_URLS": f"{UDP},{TLS},stun:s.example.com"}) == {
-        ("udp", 3478), ("tcp", 443),
-    }  # fmt: skip
-    assert ("udp", 443) in ports_of({"TURN_SOURCE": "kvs"})
 
 
 def test_defaults_of_a_url() -> None:

@@ -10,6 +10,7 @@ from voicecore.pipelines import PIPELINES, Pipeline, Service, used_by
 from voicecore.project import Project, Stage, Turn, Vpc
 from voicecore.settings import VPC
 from voicecore.transports import TRANSPORTS, Transport
+from voicecore.turn import KVS
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,11 @@ class Deployment:
     def needs_turn(self) -> bool:
         """Whether TURN credentials must be handed out."""
         return any(transport.turn for transport in self.transports)
+
+    @property
+    def asks_kvs(self) -> bool:
+        """Whether Kinesis Video Streams hands them out."""
+        return self.needs_turn and self.turn.source == KVS
 
     @property
     def makes_network(self) -> bool:

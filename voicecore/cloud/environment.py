@@ -15,7 +15,10 @@ COUNT_MAX = 50
 VALUE_MAX = 2048
 """Characters of a value (CloudFormation's schema of AWS::BedrockAgentCore::Runtime)."""
 
-PLAIN = ("LOG_LEVEL", "LOG_TRANSCRIPTS", "WHISPER_MODEL", "PIPER_VOICE")
+PLAIN = (
+    "LOG_LEVEL", "LOG_TRANSCRIPTS", "WHISPER_MODEL", "PIPER_VOICE",
+    "TURN_SOURCE", "COTURN_URLS", "ICE_SERVER_URLS",
+)  # fmt: skip
 """What agents read that is no secret. All else could be one: nobody can tell by the name."""
 
 SECRET_VARIABLE = "AGENT_SECRET_ARN"  # noqa: S105 - the name of a variable

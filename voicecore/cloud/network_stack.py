@@ -14,6 +14,7 @@ from voicecore.cloud import turn
 from voicecore.cloud.deployment import Deployment
 from voicecore.cloud.stack import Json, Output, Parameter, Resource, Stack, get, join, ref, sub
 from voicecore.cloud.stack import template as make_template
+from voicecore.turn import SOURCES
 
 CIDR = "10.0.0.0/16"
 _PUBLIC_CIDRS = ("10.0.0.0/24", "10.0.1.0/24")
@@ -50,8 +51,8 @@ def egress_of(deployment: Deployment) -> tuple[Egress, ...]:
     """
     tcp = {port for service in deployment.uses for port in service.tcp_ports} | {443}
     udp = {ports for transport in deployment.transports for ports in transport.udp_ports}
-    if deployment.needs_turn:
-        udp |= {(turn.PORT, turn.PORT)}
+    if deployment.needs_turn and (port := SOURCES[deployment.turn.source].udp_port):
+        udp |= {(port, port)}
     return (
         *(Egress("tcp", port, port) for port in sorted(tcp)),
         *(Egress("udp", first, last) for first, last in sorted(udp)),
@@ -60,8 +61,12 @@ def egress_of(deployment: Deployment) -> tuple[Egress, ...]:
 
 def _let_out(deployment: Deployment) -> tuple[Egress, ...]:
     """What our own security group lets out: any TURN source may be chosen later, by agent/.env."""
-    others = turn.OTHER_PORTS if deployment.needs_turn else ()
-    more = (Egress(protocol, port, port) for protocol in ("tcp", "udp") for port in others)
+    if not deployment.needs_turn:
+        return egress_of(deployment)
+    ports = [(port, port) for port in turn.PORTS]
+    if not SOURCES[deployment.turn.source].udp_port:
+        ports = [(1, 65535)]  # servers of one's own may listen anywhere
+    more = (Egress(protocol, *range_) for protocol in ("tcp", "udp") for range_ in ports)
     return tuple(dict.fromkeys((*egress_of(deployment), *more)))
 
 

@@ -97,7 +97,7 @@ def execution_statements(deployment: Deployment, secret: Any = None) -> list[Sta
     for service in deployment.uses:
         if service.name in _OF_SERVICES:
             statements.append(_OF_SERVICES[service.name](deployment))
-    if deployment.needs_turn:
+    if deployment.asks_kvs:
         prefix = turn.prefix_of(deployment)
         statements.append(
             Statement(
@@ -244,7 +244,7 @@ def deployer_statements(
             within("secretsmanager", f"secret:{names.secret_name_for(name, stage)}-*"),
         ),
     ]
-    if deployment.needs_turn:
+    if deployment.asks_kvs:
         statements.append(
             Statement(
                 "Turn",

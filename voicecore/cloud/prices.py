@@ -94,7 +94,8 @@ def a_minute(deployment: Deployment) -> list[Item]:
     for service in deployment.uses:
         items.append(Item(service.title, _A_MINUTE_OF.get(service.name)))
     if deployment.needs_turn:
-        items.append(Item("TURN", _RELAYS_A_CALL * PRICES["turn"].dollars))
+        relays = _RELAYS_A_CALL * PRICES["turn"].dollars
+        items.append(Item("TURN", relays if deployment.asks_kvs else None))
     gigabytes = 60 * _AGENT_TALKS * _BYTES_A_SECOND / 1e9
     return [*items, Item("traffic", gigabytes * PRICES["traffic"].dollars)]
 

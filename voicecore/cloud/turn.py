@@ -1,4 +1,4 @@
-"""The pool of KVS signalling channels that hand out TURN credentials: how many a project needs."""
+"""How a deployed agent comes by TURN: what it is told, and the pool of KVS's channels."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from math import ceil
 
 from voicecore import names
-from voicecore import turn as sources
 from voicecore.cloud.deployment import Deployment
 from voicecore.cloud.stack import Resource
 from voicecore.errors import ExitCode, VoicecoreError
 from voicecore.settings import PUBLIC
+from voicecore.turn import CHOICE, KVS, NETWORK, SOURCES, mistakes_in
 
 # Kinesis Video Streams Developer Guide, kvswebrtc-limits: hard limits of one channel.
 CREDENTIALS_PER_SECOND = 5
@@ -23,18 +23,9 @@ _ALLOCATIONS_PER_CALL = 3
 # Nothing says how fast a peak builds up; all of its calls within half a minute is fast.
 _SECONDS_TO_PEAK = 30
 
-PORT = 443
-"""Where KVS's relays listen, by UDP and by TLS (its answer to GetIceServerConfig)."""
-
-OTHER_PORTS = (3478, 5349)
-"""Where other TURN servers listen, by UDP and TCP (RFC 8656, RFC 7065)."""
-
-NETWORK_VARIABLE = "NETWORK_MODE"
-"""How the agent learns whether UDP gets out of its network: VPC or PUBLIC."""
-
-CHANNEL_PREFIX_VARIABLE = "TURN_CHANNEL_PREFIX"
-CHANNEL_COUNT_VARIABLE = "TURN_CHANNEL_COUNT"
-"""How the agent learns its channels: they are called prefix + 1 to prefix + count."""
+PORTS = (443, 3478, 5349)
+"""Where TURN servers listen, by UDP and TCP: KVS's at the first; RFC 8656 and 7065 have the others.
+"""
 
 
 class NoRelay(VoicecoreError):
@@ -53,8 +44,8 @@ def channels_for(peak_calls: int, calls_per_second: float | None = None) -> int:
 
 
 def pool_of(deployment: Deployment) -> dict[str, Resource]:
-    """The signalling channels, by logical id; none where no transport needs TURN."""
-    if not deployment.needs_turn:
+    """The signalling channels, by logical id; none where nobody asks for their credentials."""
+    if not deployment.asks_kvs:
         return {}
     return {
         f"Channel{number}": Resource(
@@ -66,15 +57,18 @@ def pool_of(deployment: Deployment) -> dict[str, Resource]:
 
 
 def variables_of(deployment: Deployment) -> dict[str, str]:
-    """The environment variables that tell the agent its channels."""
-    pool = pool_of(deployment)
-    if not pool:
+    """The environment variables that tell the agent where it is, and who has credentials for it.
+
+    Where that is KVS, the agent asks all other sources that it has the variables of after it.
+    """
+    if not deployment.needs_turn:
         return {}
-    return {
-        CHANNEL_PREFIX_VARIABLE: prefix_of(deployment),
-        CHANNEL_COUNT_VARIABLE: str(len(pool)),
-        NETWORK_VARIABLE: deployment.network.upper(),
-    }
+    told = {NETWORK: deployment.network.upper()}
+    if not deployment.asks_kvs:
+        return {CHOICE: deployment.turn.source, **told}
+    # The channels are called prefix + 1 to prefix + count.
+    prefix, count = SOURCES[KVS].needs
+    return {prefix: prefix_of(deployment), count: str(len(pool_of(deployment))), **told}
 
 
 def require_relay(deployment: Deployment, variables: Mapping[str, str]) -> list[str]:
@@ -84,8 +78,8 @@ def require_relay(deployment: Deployment, variables: Mapping[str, str]) -> list[
     """
     if not deployment.needs_turn:
         return []
-    known = {**variables, **variables_of(deployment)}
-    found = sources.mistakes_in(known, in_aws=True, udp=deployment.network != PUBLIC)
+    known = {**variables_of(deployment), **{k: v for k, v in variables.items() if v}}
+    found = mistakes_in(known, in_aws=True, udp=deployment.network != PUBLIC)
     if fatal := [mistake for mistake in found if mistake.fatal]:
         raise NoRelay(
             "agent/.env leaves the agent without a TURN relay, and in AWS nobody reaches it "

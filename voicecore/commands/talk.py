@@ -140,14 +140,14 @@ def _list_devices(context: Context, options: TalkOptions) -> ExitCode:
     from voicecore.talk import audio
 
     devices = audio.list_devices()
-    names = {
+    named = {
         "microphones": [device.name for device in devices.microphones],
         "speakers": [device.name for device in devices.speakers],
     }
     if options.json:
-        context.output.json(names)
+        context.output.json(named)
         return ExitCode.OK
-    for kind, found in names.items():
+    for kind, found in named.items():
         context.output.data(f"{kind}:")
         for name in found or ["(none)"]:
             context.output.data(f"  {name}")

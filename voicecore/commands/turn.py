@@ -33,7 +33,7 @@ _WHERE = {
     "coturn": "COTURN_SECRET must be the static-auth-secret of your coturn, which needs "
     "use-auth-secret; and both clocks must agree:  date -u",
     "static": "Look at ICE_SERVER_USERNAME and ICE_SERVER_CREDENTIAL.",
-    "kvs": "The channels of a deployed stage hand them out:  voicecore status",
+    turn.KVS: "The channels of a deployed stage hand them out:  voicecore status",
 }
 """Where a source's credentials come from."""
 
@@ -112,7 +112,7 @@ def run(context: Context, options: TurnCheckOptions) -> ExitCode:
             "No TURN source is set in agent/.env.",
             "Once deployed, KVS is:  voicecore turn check --stage dev\n"
             "Or set the variables of another:  "
-            f"{', '.join(name for name in turn.SOURCES if name != 'kvs')} (agent/ice.py)",
+            f"{', '.join(name for name in turn.SOURCES if name != turn.KVS)} (agent/ice.py)",
         )
     if missing:
         hints = [hint for name in missing for hint in advice(name, ways)]
@@ -209,11 +209,11 @@ def _variables(
     project: Project, env: Mapping[str, str], options: TurnCheckOptions
 ) -> dict[str, str]:
     """The agent's environment, as a deployed stage's where that is asked for."""
-    own = {**agent_spec(project, env).env}
+    own = dict(agent_spec(project, env).env)
     if options.sources:
         own[turn.CHOICE] = ",".join(options.sources)
     asked = turn.chosen(own)
-    if options.stage or turn.SOURCES["kvs"] in asked:
+    if options.stage or turn.SOURCES[turn.KVS] in asked:
         deployment = deployment_of(project, options.stage or names.DEFAULT_STAGE)
         own = {**channels.variables_of(deployment), **own, "AWS_REGION": deployment.stage.region}
     return own

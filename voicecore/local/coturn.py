@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import hmac
 import secrets
 import socket
 import struct
-import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -22,17 +18,6 @@ class Login:
 
     username: str
     password: str = field(repr=False)
-
-
-def ephemeral(secret: str, seconds: float, user: str = "", now: float | None = None) -> Login:
-    """A login that is good for `seconds`, by the secret that both sides know.
-
-    coturn's use-auth-secret, the "TURN REST API" of draft-uberti-behave-turn-rest.
-    """
-    expiry = int((time.time() if now is None else now) + seconds)
-    username = f"{expiry}:{user}" if user else str(expiry)
-    digest = hmac.new(secret.encode(), username.encode(), hashlib.sha1).digest()
-    return Login(username, base64.b64encode(digest).decode())
 
 
 @dataclass(frozen=True)

@@ -147,10 +147,6 @@ class Street:
         """The address of this machine, which is everybody's way to the rest of the world, too."""
         return str(self.subnet[1])
 
-    def spare_address(self) -> str:
-        """An address on the street at which nobody is."""
-        return str(self.subnet[next(self._numbers)])
-
     def dweller(self, name: str) -> tuple[Namespace, str]:
         """A namespace with an address on the street, and that address."""
         namespace = self.undo.enter_context(_namespace(f"{self.id}-{name}"))

@@ -25,7 +25,7 @@ from voicecore.local import coturn, namespaces
 from voicecore.local.agent import AgentSpec
 from voicecore.local.namespaces import Namespace, NetworkFailed, Rules, is_left
 from voicecore.local.process import Child, Guard
-from voicecore.turn import CHOICE, chosen
+from voicecore.turn import CHOICE, NETWORK, chosen
 
 TOOLS = {"ip": "iproute2", "iptables": "iptables", coturn.PROGRAM: "coturn"}
 """The programs it takes, and Debian's packages of them."""
@@ -58,7 +58,7 @@ class Behind:
             **spec.env,
             **self.variables(spec.env),
             # As `voicecore deploy` says it.
-            "NETWORK_MODE": "VPC" if self.udp else "PUBLIC",
+            NETWORK: "VPC" if self.udp else "PUBLIC",
             # As in its image: AgentCore's SDK listens beyond localhost with it.
             "DOCKER_CONTAINER": "1",
         }

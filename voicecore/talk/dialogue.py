@@ -62,7 +62,6 @@ class Dialogue:
         self.lines: list[Line] = []
         self.turns: list[latency.Turn] = []
         self.connected = False
-        self.hung_up = False
         self.user_speaking = False
         self.bot_speaking = False
         self.answered = False
@@ -131,7 +130,6 @@ class Dialogue:
                 self._disconnected()
                 self._report({"event": "reconnecting", "reason": reason, "planned": planned})
             case HungUp():
-                self.hung_up = True
                 self._report({"event": "agent_hung_up"})
             case Path():
                 self._report({"event": "path", **asdict(news)})

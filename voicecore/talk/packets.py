@@ -40,7 +40,7 @@ class InOrder(JitterBuffer):
         last = self._last
         self._last = min(self._waiting, key=lambda waiting: (waiting - last) % 65536)
         given = self._waiting.pop(self._last)
-        sound = cast("bytes", given._data)  # pyright: ignore
+        sound = cast("bytes", given._data)  # pyright: ignore - aiortc fills it in
         return False, JitterFrame(sound, given.timestamp)
 
 
@@ -51,4 +51,4 @@ def hear_at_once(peer: RTCPeerConnection) -> None:
     """
     for transceiver in peer.getTransceivers():
         if transceiver.kind == "audio":
-            transceiver.receiver._RTCRtpReceiver__jitter_buffer = InOrder()  # pyright: ignore
+            transceiver.receiver._RTCRtpReceiver__jitter_buffer = InOrder()  # pyright: ignore - private

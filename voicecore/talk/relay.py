@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import TypeVar, cast
+from typing import cast
 
 from aioice import Candidate, Connection, TransportPolicy
 from aioice.ice import CandidatePair, StunProtocol, relayed_candidate
@@ -19,15 +19,17 @@ from aiortc.rtcicetransport import parse_stun_turn_uri
 from voicecore.talk.no_relay import NoRelay, no_relay
 
 # An allocation takes two round trips. Whoever has not answered after these seconds may be behind
-# a firewall that lets no UDP through: the next way is tried as well.
+# a firewall that lets no UDP through: the other ways are tried as well.
 HEAD_START = 0.75
 # The same for a source of credentials, with all its ways.
 SOURCE_HEAD_START = 2.0
 # What any way may take.
 PATIENCE = 2.0
 
-T = TypeVar("T")
-Attempt = Callable[[], Awaitable[T]]
+Relay = tuple[Candidate, StunProtocol]
+"""An address on a TURN server, held as long as the protocol is open."""
+Attempt = Callable[[], Awaitable[Relay]]
+"""A try to get one. Raises NoRelay."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,7 @@ def ways(urls: Iterable[str], username: str, password: str, udp: bool) -> list[T
     return sorted(ranks, key=ranks.__getitem__)
 
 
-Source = Attempt[Sequence[Turn]]
+Source = Callable[[], Awaitable[Sequence[Turn]]]
 """Who gives TURN credentials. Raises NoRelay with the reason."""
 
 
@@ -104,12 +106,12 @@ class Ice(Connection):
             self._protocols.append(protocol)
         return candidates
 
-    async def _relay(self, component: int) -> tuple[Candidate, StunProtocol]:
-        def way(turn: Turn) -> Attempt[tuple[Candidate, StunProtocol]]:
+    async def _relay(self, component: int) -> Relay:
+        def way(turn: Turn) -> Attempt:
             return lambda: allocate(turn, component, lambda: StunProtocol(self))
 
-        def through(source: Source) -> Attempt[tuple[Candidate, StunProtocol]]:
-            async def attempt() -> tuple[Candidate, StunProtocol]:
+        def through(source: Source) -> Attempt:
+            async def attempt() -> Relay:
                 return await first_of([way(turn) for turn in await source()], HEAD_START)
 
             return attempt
@@ -143,15 +145,13 @@ def use_relays(peer: RTCPeerConnection, sources: Sequence[Source]) -> None:
     """
     dtls = [t.receiver.transport for t in peer.getTransceivers()]
     for transport in [*dtls, *([peer.sctp.transport] if peer.sctp else [])]:
-        connection = cast("Ice", transport.transport._connection)  # pyright: ignore[reportPrivateUsage]
+        connection = cast("Ice", transport.transport._connection)  # pyright: ignore - private
         connection.__class__ = Ice
         connection.sources = sources
 
 
-async def allocate(
-    turn: Turn, component: int, receiver: Callable[[], StunProtocol]
-) -> tuple[Candidate, StunProtocol]:
-    """An address on the TURN server, held as long as the protocol is open. Raises NoRelay."""
+async def allocate(turn: Turn, component: int, receiver: Callable[[], StunProtocol]) -> Relay:
+    """A relay of this TURN server. Raises NoRelay."""
     try:
         async with asyncio.timeout(PATIENCE):
             return await relayed_candidate(
@@ -168,31 +168,35 @@ async def allocate(
         raise no_relay(str(turn), turn.username, error) from error
 
 
-async def first_of(attempts: Sequence[Attempt[T]], head_start: float) -> T:
-    """The result of the first attempt that succeeds.
+async def first_of(attempts: Sequence[Attempt], head_start: float) -> Relay:
+    """The relay of the attempt that is first to get one; others' relays are given back.
 
-    Each begins when the one before it has failed, or has taken `head_start` seconds. Raises
-    NoRelay with the reasons of all.
+    The first attempt has a start of so many seconds; then, or once it fails, all others begin: a
+    server that is gone shall not cost the time of each of its ways. Raises NoRelay with the reasons
+    of all.
     """
     failures: list[NoRelay] = []
-    running: set[asyncio.Future[T]] = set()
-    waiting = list(attempts)
+    running = {asyncio.ensure_future(attempt()) for attempt in attempts[:1]}
+    others = attempts[1:]
     try:
-        while waiting or running:
-            if waiting:
-                running.add(asyncio.ensure_future(waiting.pop(0)()))
+        while running:
             done, running = await asyncio.wait(
                 running,
-                timeout=head_start if waiting else None,
+                timeout=head_start if others else None,
                 return_when=asyncio.FIRST_COMPLETED,
             )
+            relays: list[Relay] = []
             for attempt in done:
-                error = attempt.exception()
-                if error is None:
-                    return attempt.result()
-                if not isinstance(error, NoRelay):
-                    raise error
-                failures.append(error)
+                try:
+                    relays.append(attempt.result())
+                except NoRelay as error:
+                    failures.append(error)
+            for _, protocol in relays[1:]:
+                protocol.transport.close()
+            if relays:
+                return relays[0]
+            running |= {asyncio.ensure_future(attempt()) for attempt in others}
+            others = ()
         raise NoRelay.of(failures)
     finally:
         for attempt in running:

@@ -51,6 +51,8 @@ _CONNECT_SECONDS = 10.0
 LOST_SECONDS = 3.0
 """An agent sends 50 packets a second, also when it is silent: without any for so long, the path is
 gone. Stalls of an agent that loads something are shorter."""
+_FIRST_SECONDS = 10.0
+"""The same before the first of them: an agent may reach out to its services before it sends."""
 _PING_SECONDS = 1.0
 _CLOSE_SECONDS = 1.0
 """A relay that is gone would be asked for a minute to let go."""
@@ -191,7 +193,7 @@ class Connection(connection.Connection):
         quiet = 0
         while True:
             try:
-                frame = cast("object", await track.recv())  # pyright: ignore[reportUnknownMemberType]
+                frame = cast("object", await track.recv())  # pyright: ignore - untyped
             except MediaStreamError:
                 # Of a path that is lost, nobody says so.
                 return Ending("the agent closed the connection", by_agent=True)
@@ -205,16 +207,17 @@ class Connection(connection.Connection):
                 self._deliver(frames.Audio(sound, frame.sample_rate, channels))
 
     async def _notice(self, heard: asyncio.Event) -> Ending:
-        """Ends when something has come, and then nothing for LOST_SECONDS."""
-        await heard.wait()
+        """Ends when nothing has come for LOST_SECONDS; or at first, for longer."""
+        patience = _FIRST_SECONDS
         while True:
-            heard.clear()
             try:
-                async with asyncio.timeout(LOST_SECONDS):
+                async with asyncio.timeout(patience):
                     await heard.wait()
             except TimeoutError:
-                return Ending(f"nothing came from the agent for {LOST_SECONDS:.0f} s")
+                return Ending(f"nothing came from the agent for {patience:.0f} s")
+            patience = LOST_SECONDS
             await asyncio.sleep(0.1)
+            heard.clear()
 
     async def _send(self, channel: RTCDataChannel, ready: asyncio.Event) -> Ending:
         try:
@@ -296,7 +299,7 @@ def _why_not(peer: RTCPeerConnection) -> str:
 
 
 def _ice(peer: RTCPeerConnection) -> Any:
-    return peer.sctp.transport.transport._connection  # pyright: ignore
+    return peer.sctp.transport.transport._connection  # pyright: ignore - private, untyped
 
 
 def _ends(pair: Any) -> tuple[str, str]:

@@ -7,6 +7,7 @@ import base64
 import hashlib
 import hmac
 import time
+from typing import Any
 
 import pytest
 
@@ -106,17 +107,37 @@ def test_credentials_of_coturn_are_made_for_five_minutes() -> None:
     assert server.credential == base64.b64encode(mac).decode()
 
 
+class Transport:
+    """One to a TURN server."""
+
+    closed = False
+
+    def close(self) -> None:
+        self.closed = True
+
+
+class Protocol:
+    """Of a relay that is no one's."""
+
+    def __init__(self) -> None:
+        self.transport = Transport()
+
+
 def test_the_first_way_that_leads_anywhere_is_taken() -> None:
-    async def broken() -> str:
+    made: list[Protocol] = []
+
+    async def broken() -> Any:
         raise NoRelay(["broken"])
 
-    async def endless() -> str:
+    async def endless() -> Any:
         await asyncio.Event().wait()
-        return "late"
 
-    async def good() -> str:
-        return "good"
+    async def good() -> Any:
+        made.append(Protocol())
+        return "an address", made[-1]
 
-    assert asyncio.run(first_of([broken, endless, good], head_start=0.01)) == "good"
+    _, taken = asyncio.run(first_of([endless, broken, good, good], head_start=0.01))
+    assert len(made) == 2
+    assert [protocol.transport.closed for protocol in made] == [p is not taken for p in made]
     with pytest.raises(NoRelay, match="broken; broken"):
         asyncio.run(first_of([broken, broken], head_start=0.01))

@@ -17,7 +17,7 @@ def heard(*numbers: int) -> list[int]:
     given: list[int] = []
     for number in numbers:
         packet = RtpPacket(sequence_number=number % 65536, timestamp=number * 960)
-        packet._data = b"sound"  # pyright: ignore[reportAttributeAccessIssue]
+        packet._data = b"sound"  # pyright: ignore - as aiortc does
         _, frame = buffer.add(packet)
         if frame:
             given.append(frame.timestamp // 960)

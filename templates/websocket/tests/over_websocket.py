@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from pipecat.frames.protobufs.frames_pb2 import Frame  # pyright: ignore[reportAttributeAccessIssue]
+from pipecat.frames.protobufs.frames_pb2 import Frame  # pyright: ignore - made at run time
 from websockets.asyncio.client import ClientConnection, connect
 
 from caller import FRAME_SECONDS, RATE, Caller

@@ -5,6 +5,9 @@ It stands on what `voicecore dev --nat` stands on; the kernel's NAT and coturn a
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import hmac
 import os
 import socket
 import subprocess
@@ -84,7 +87,10 @@ class NatLab:
 
     def login(self, seconds: float = 300, user: str = "lab") -> Login:
         """A login for `turn`; over already, when `seconds` are negative."""
-        return coturn.ephemeral(SECRET, seconds, user)
+        # The "TURN REST API" of draft-uberti-behave-turn-rest.
+        username = f"{int(time.time() + seconds)}:{user}"
+        digest = hmac.new(SECRET.encode(), username.encode(), hashlib.sha1).digest()
+        return Login(username, base64.b64encode(digest).decode())
 
     def server(self, uri: str, login: Login | None = None) -> dict[str, str]:
         """An ICE server as browsers, aiortc and Pipecat take it."""

@@ -42,10 +42,9 @@ Answer = tuple[int, dict[str, Any]]
 
 @dataclass
 class Providers:
-    """Both services, and what they were asked."""
+    """Both services, and what they do to those who ask."""
 
     net: NatLab
-    asked: list[str] = field(default_factory=list)
     _seconds: float | None = None
     _ways: dict[str, tuple[str, ...]] = field(default_factory=dict)
     _answering: threading.Event = field(default_factory=threading.Event)
@@ -108,7 +107,6 @@ class Providers:
     ) -> Answer:
         """Returns the status and the document; only once it is not `silent` any more."""
         self._answering.wait()
-        self.asked.append(f"{host}{path}")
         if host == "rtc.live.cloudflare.com" and (found := _CLOUDFLARE.fullmatch(path)):
             return self._cloudflare(asker, found[1], authorization, kind, body)
         if host == "api.twilio.com" and (found := _TWILIO.fullmatch(path)):

@@ -9,6 +9,8 @@ import numpy as np
 _HERTZ = 440
 _AMPLITUDE = 8000
 _STEP_MS = 5
+GAP_MS = 60
+"""A hole that is heard: Opus covers those of up to three packets."""
 _LOUD = 500.0
 """RMS above which the tone is there: 21 dB below it as it was sent."""
 
@@ -20,6 +22,14 @@ class Heard:
     seconds: float
     level: float
     gap_ms: float
+
+    def is_whole(self, seconds: float, level: float, about: float = 1.25) -> bool:
+        """Whether so many seconds arrived, at this share of their level, without a hole."""
+        return (
+            abs(self.seconds - seconds) < 0.1
+            and 1 / about < self.level / (SENT_LEVEL * level) < about
+            and self.gap_ms <= GAP_MS
+        )
 
 
 SENT_LEVEL = _AMPLITUDE / 2**0.5

@@ -10,7 +10,7 @@ import pytest
 from tests.lab.nat.browser import RATE, browse
 from tests.lab.nat.calls import Calls
 from tests.lab.nat.lab import NatLab
-from tests.lab.nat.sound import SENT_LEVEL, Heard, heard
+from tests.lab.nat.sound import Heard, heard
 from voicecore.local.namespaces import Nat
 
 
@@ -28,12 +28,6 @@ def test_chromium(net: NatLab, phone: Calls, tmp_path: Path) -> None:
             (urls,) = found["session"]["servers"]
             assert [url.partition(":")[0] for url in urls] == ["turn", "turns"]
             ends = [phone.heard_by_agent(), heard(pcm, RATE)]
-            if all(is_whole(end) for end in ends):
+            if all(end.is_whole(1, 0.7, about=1.75) for end in ends):
                 return
     pytest.fail(f"No call was whole; of the last was heard {ends}")
-
-
-def is_whole(end: Heard) -> bool:
-    """Whether the second of tone has arrived, at its level and without a gap."""
-    level = end.level / SENT_LEVEL
-    return abs(end.seconds - 1) < 0.1 and 0.4 < level < 1.25 and end.gap_ms <= 60

@@ -10,49 +10,49 @@ from dataclasses import replace
 
 import pytest
 
-from tests.lab.nat.calls import Call, Calls
+from tests.lab.nat.calls import Calls
 from tests.lab.nat.lab import NatLab
 from tests.lab.nat.providers import Providers
-from tests.lab.nat.sound import SENT_LEVEL, Heard
 from voicecore.local.namespaces import Nat
 
 SECONDS = 1.0
+TRIES = 3
 UDP = "turn:turn.cloudflare.com:3478?transport=udp"
 AT_ONCE = 10  # seconds; Pipecat on its own gives up after 60
 
 
-def assert_whole(heard: Heard, level: float) -> None:
-    assert abs(heard.seconds - SECONDS) < 0.1, heard
-    assert 0.8 < heard.level / (SENT_LEVEL * level) < 1.25, heard
-    assert heard.gap_ms <= 60, heard
-
-
-def assert_good(net: NatLab, call: Call) -> None:
-    # aiortc takes 3 dB off what is mono, to make it stereo; here, once on each way.
-    assert_whole(call.agent, level=0.5**0.5)
-    assert_whole(call.caller, level=0.5)
-    assert call.only("path")["remote"].startswith(f"relay {net.turn.address}:")
+def assert_good(net: NatLab, phone: Calls) -> None:
+    """Sound arrives whole at both ends of a call."""
+    call = None
+    # A busy machine may stall one call; what is our fault is in every one.
+    for _ in range(TRIES):
+        call = phone.call(SECONDS)
+        assert call.only("path")["remote"].startswith(f"relay {net.turn.address}:")
+        # aiortc takes 3 dB off what is mono, to make it stereo; here, once on each way.
+        if call.agent.is_whole(SECONDS, 0.5**0.5) and call.caller.is_whole(SECONDS, 0.5):
+            return
+    pytest.fail(f"No call was whole; the last was {call}")
 
 
 def test_from_behind_a_nat_like_those_at_home(net: NatLab, phone: Calls) -> None:
-    assert_good(net, phone.call(SECONDS))
+    assert_good(net, phone)
 
 
 def test_from_behind_a_symmetric_nat(net: NatLab, phone: Calls) -> None:
     house = net.client.house
     with house.following(replace(house.rules, nat=Nat.SYMMETRIC)):
-        assert_good(net, phone.call(SECONDS))
+        assert_good(net, phone)
 
 
 def test_udp_blocked_on_both_sides(net: NatLab, phone: Calls) -> None:
     with net.agent.house.udp_blocked(), net.client.house.udp_blocked():
-        assert_good(net, phone.call(SECONDS))
+        assert_good(net, phone)
 
 
 def test_a_dead_relay_before_a_good_one(net: NatLab, phone: Calls, hosts: Providers) -> None:
     dead = f"turn:{net.nobody}:3478?transport=udp"
     with hosts.leading(net.agent.house.address, dead, UDP):
-        assert_good(net, phone.call(SECONDS))
+        assert_good(net, phone)
 
 
 @pytest.mark.parametrize(

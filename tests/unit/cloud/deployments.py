@@ -13,6 +13,7 @@ from voicecore.pipelines import PIPELINES, services_of
 from voicecore.project import Stage, Turn, Vpc
 from voicecore.settings import PUBLIC, VPC
 from voicecore.transports import TRANSPORTS, Transport
+from voicecore.turn import KVS
 
 WEBSOCKET = TRANSPORTS["websocket"]
 WEBRTC = TRANSPORTS["webrtc"]
@@ -30,6 +31,7 @@ def deployment(
     network: str = PUBLIC,
     vpc: Vpc | None = None,
     peak_calls: int = 10,
+    source: str = KVS,
     services: Mapping[str, str] | None = None,
     **stage: Any,
 ) -> Deployment:
@@ -42,7 +44,7 @@ def deployment(
         services=services_of(record, dict(services or {})),
         network=network,
         vpc=vpc or Vpc(),
-        turn=Turn(peak_calls=peak_calls),
+        turn=Turn(source, peak_calls),
     )
 
 

@@ -1,6 +1,14 @@
 import pytest
 
-from tests.unit.cloud.deployments import GIVEN, IMAGE, WEBRTC, WEBSOCKET, agent, deployment
+from tests.unit.cloud.deployments import (
+    GIVEN,
+    IMAGE,
+    WEBRTC,
+    WEBSOCKET,
+    agent,
+    deployment,
+    statements_of,
+)
 from voicecore.cloud.agent_stack import EnvironmentTooLarge, agent_stack, foundation_of
 from voicecore.cloud.environment import Environment
 from voicecore.cloud.stack import BODY_MAX, references
@@ -59,6 +67,9 @@ def test_turn_comes_only_with_transports_that_need_it() -> None:
     variables = properties(both)["EnvironmentVariables"]
     assert variables["TURN_CHANNEL_PREFIX"] == "voicecore-support-line-dev-"
     assert variables["TURN_CHANNEL_COUNT"] == "6"
+    other = agent(deployment("offline", WEBRTC, source="cloudflare"))
+    assert channels(other) == []
+    assert not [s for s in statements_of(other) if "kinesisvideo" in str(s)]
 
 
 def test_a_secret_is_made_empty_and_its_value_is_nowhere() -> None:

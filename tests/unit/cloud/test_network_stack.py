@@ -61,6 +61,17 @@ def test_only_what_the_agent_must_reach_is_open(pipeline, services, transport, p
 
 
 @pytest.mark.parametrize(
+    ("source", "needed", "out"),
+    [("cloudflare", "UDP 3478", "UDP 443"), ("static", "TCP 443", "UDP 1-65535")],
+)
+def test_the_turn_source_decides_where_udp_goes(source: str, needed: str, out: str) -> None:
+    of = deployment("nova-sonic", WEBRTC, network="vpc", source=source)
+    assert str(egress_of(of)[-1]) == needed
+    (group,) = of_type(network_stack(of, ZONES), "::SecurityGroup").values()
+    assert out in [rule["Description"] for rule in group["SecurityGroupEgress"]]
+
+
+@pytest.mark.parametrize(
     ("rules", "missing"),
     [
         ([], ["TCP 443", "UDP 443"]),

@@ -1,7 +1,7 @@
 import pytest
 
 from tests.unit.cloud.deployments import WEBRTC, WEBSOCKET, deployment
-from voicecore.cloud.prices import PRICES, a_minute, a_month
+from voicecore.cloud.prices import PRICES, Item, a_minute, a_month
 
 
 def test_what_is_left_running_costs_what_aws_says() -> None:
@@ -25,6 +25,8 @@ def test_a_minute_of_nova_sonic() -> None:
 
 def test_turn_is_paid_where_it_is_used() -> None:
     assert minute("offline", WEBRTC)["TURN"] == pytest.approx(2 * 0.12 / 1000)
+    others = a_minute(deployment("offline", WEBRTC, source="twilio"))
+    assert Item("TURN", None) in others  # bills by itself
 
 
 def test_other_providers_bill_by_themselves() -> None:

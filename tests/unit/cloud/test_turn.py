@@ -36,6 +36,15 @@ def test_the_agent_is_told_its_channels_and_its_network(network: str) -> None:
     assert variables_of(deployment("nova-sonic", WEBSOCKET)) == {}
 
 
+def test_the_agent_is_told_another_source() -> None:
+    of = deployment("nova-sonic", WEBRTC, network="vpc", source="coturn")
+    assert variables_of(of) == {"TURN_SOURCE": "coturn", "NETWORK_MODE": "VPC"}
+    own = {"COTURN_URLS": "turn:turn.example.org", "COTURN_SECRET": "s"}
+    assert require_relay(of, own | {"TURN_SOURCE": ""}) == []
+    with pytest.raises(NoRelay, match="COTURN_URLS coturn needs it"):
+        require_relay(of, {})
+
+
 @pytest.mark.parametrize(
     ("variables", "said"),
     [

@@ -1,0 +1,317 @@
+"""WebRTC: how soon a caller hears an agent behind AWS's kind of NAT, and what a call takes.
+
+The peer is the same bot in an agent as Pipecat's own example has it (webrtc_peer.py), behind the
+same NAT with the same TURN server. Takes the lab of tests/lab/nat (Linux, root, coturn).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.error import URLError
+from urllib.request import Request, urlopen
+
+import numpy as np
+from aiortc import (
+    RTCConfiguration,
+    RTCIceServer,
+    RTCPeerConnection,
+    RTCSessionDescription,
+)
+from aiortc.mediastreams import AudioStreamTrack, MediaStreamError
+from aiortc.rtcconfiguration import RTCIceTransportPolicy
+
+from benchmarks import voice
+from tests.lab.nat.calls import calls, make_project
+from tests.lab.nat.lab import SECRET, NatLab, lab
+from voicecore.local import environment
+from voicecore.local.agent import free_port
+
+HERE = Path(__file__).parent
+CALLS = 7
+LOSSES = 5
+TALKS = 3
+LOUD = 500
+
+
+def main() -> None:
+    """Print the tables for RESULTS.md."""
+    with tempfile.TemporaryDirectory() as folder, lab() as net:
+        project = make_project(Path(folder) / "echoing")
+        connect(net, project)
+        lose(net, project, Path(folder))
+    with tempfile.TemporaryDirectory() as folder:
+        talk(Path(folder))
+
+
+# How soon a call is heard
+
+
+@dataclass(frozen=True)
+class Heard:
+    """Seconds from an offer to the connection, and to the first sound."""
+
+    connected: float
+    sound: float
+
+
+def connect(net: NatLab, project: Path) -> None:
+    """Call both agents in turn, without a STUN server and with one that is dead."""
+    agent = project / "agent"
+    (agent / "bot.py").write_bytes((HERE / "webrtc_bot.py").read_bytes())
+    (agent / "peer.py").write_bytes((HERE / "webrtc_peer.py").read_bytes())
+    python = str(environment.python_of(agent))
+    subprocess.run(["uv", "pip", "install", "-q", "--python", python, "fastapi"], check=True)
+    login = net.login(3600)
+    print("| offer to first sound, agent behind a symmetric NAT | voicecore | Pipecat's example | "
+          "ratio | connected | example | ratio |\n|---|---|---|---|---|---|---|")  # fmt: skip
+    for name, urls in {
+        "TURN by UDP": net.turn.udp,
+        "a dead STUN server, and TURN by UDP": f"stun:{net.nobody}:3478,{net.turn.udp}",
+    }.items():
+        variables = {
+            "ICE_SERVER_URLS": urls,
+            "ICE_SERVER_USERNAME": login.username,
+            "ICE_SERVER_CREDENTIAL": login.password,
+        }
+        with ExitStack() as stack:
+            ports = [
+                stack.enter_context(answering(net, agent, program, variables))
+                for program in ("app.py", "peer.py")
+            ]
+            taken: list[list[Heard]] = [[], []]
+            for _ in range(1 + CALLS):
+                for heard, port in zip(taken, ports, strict=True):
+                    heard.append(call(net, port))
+        ours, peer = (heard[1:] for heard in taken)  # the first one warms up
+        cells = [
+            cell
+            for key in ("sound", "connected")
+            for cell in compared(*(median(heard, key) for heard in (ours, peer)))
+        ]
+        print(f"| {name} | {' | '.join(cells)} |", flush=True)
+
+
+def compared(ours: float, peer: float) -> tuple[str, str, str]:
+    """Three cells of a table."""
+    return f"{ours * 1000:.0f} ms", f"{peer * 1000:.0f} ms", f"{peer / ours:.1f} ×"
+
+
+def median(heard: list[Heard], key: str) -> float:
+    return statistics.median(getattr(each, key) for each in heard)
+
+
+@contextmanager
+def answering(net: NatLab, agent: Path, program: str, variables: dict[str, str]) -> Iterator[int]:
+    """An agent behind its NAT, ready: the port at which it takes offers."""
+    port = free_port()
+    env = {"PATH": os.environ["PATH"], "PORT": str(port), "DOCKER_CONTAINER": "1",
+           "HEARD": str(agent), "NETWORK_MODE": "VPC", **variables}  # fmt: skip
+    argv = net.agent.argv(str(environment.python_of(agent)), program)
+    with subprocess.Popen(
+        argv, cwd=agent, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    ) as process:
+        try:
+            url = f"http://{net.agent.house.address}:{port}/ping"
+            while not answers(url):
+                assert process.poll() is None, f"{program} has ended"
+                time.sleep(0.1)
+            yield port
+        finally:
+            process.kill()
+
+
+def answers(url: str) -> bool:
+    try:
+        urlopen(url, timeout=2).close()
+    except (URLError, TimeoutError):
+        return False
+    return True
+
+
+def call(net: NatLab, port: int) -> Heard:
+    """One call from the client's place; its offer is brought to the agent from here."""
+    server = json.dumps(net.server(net.turn.udp))
+    with net.client.started(
+        sys.executable, "-m", "benchmarks.webrtc", "call", server,
+        cwd=HERE.parent, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+    ) as process:  # fmt: skip
+        assert process.stdin and process.stdout
+        offer = json.loads(process.stdout.readline())
+        url = f"http://{net.agent.house.address}:{port}/invocations"
+        print(json.dumps(answer_of(url, offer)), file=process.stdin, flush=True)
+        heard = Heard(**json.loads(process.stdout.readline()))
+        process.stdin.close()
+        process.wait(20)
+    return heard
+
+
+def answer_of(url: str, offer: dict[str, Any]) -> dict[str, Any]:
+    """The agent's answer, whether it is all that comes or an event of a stream."""
+    headers = {
+        "Content-Type": "application/json",
+        "X-Amzn-Bedrock-AgentCore-Runtime-Session-Id": str(uuid.uuid4()),
+    }
+    body = json.dumps({"type": "offer", "data": offer}).encode()
+    response = urlopen(Request(url, body, headers), timeout=60)
+    for line in response:
+        event = json.loads(line.decode().removeprefix("data:") or "{}") if line.strip() else {}
+        if "answer" in event:
+            return event["answer"]
+    raise AssertionError("no answer")
+
+
+async def be_called(server: dict[str, str]) -> None:
+    """The caller: aiortc as it comes, by a relay. Offer and answer go by our pipes."""
+    config = RTCConfiguration(
+        iceServers=[RTCIceServer(**server)], iceTransportPolicy=RTCIceTransportPolicy.RELAY
+    )
+    peer = RTCPeerConnection(config)
+    peer.addTrack(AudioStreamTrack())
+    channel = peer.createDataChannel("chat")
+    sounded = asyncio.Event()
+    listening: list[asyncio.Task[None]] = []
+
+    @channel.on("open")
+    def on_open() -> None:
+        data = {"version": "2.2.0", "about": {"library": "benchmark"}}
+        ready = {"label": "rtvi-ai", "type": "client-ready", "id": "1", "data": data}
+        channel.send(json.dumps(ready))
+
+    @peer.on("track")
+    def on_track(track: Any) -> None:
+        listening.append(asyncio.create_task(listen(track, sounded)))
+
+    connected = asyncio.Event()
+
+    @peer.on("iceconnectionstatechange")
+    def on_change() -> None:
+        if peer.iceConnectionState == "completed":
+            connected.set()
+
+    await peer.setLocalDescription(await peer.createOffer())
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    print(json.dumps({"sdp": peer.localDescription.sdp, "type": "offer"}), flush=True)
+    answer = json.loads(await loop.run_in_executor(None, sys.stdin.readline))
+    await peer.setRemoteDescription(RTCSessionDescription(answer["sdp"], answer["type"]))
+    async with asyncio.timeout(90):
+        await connected.wait()
+        at = loop.time()
+        await sounded.wait()
+    print(json.dumps({"connected": at - began, "sound": loop.time() - began}), flush=True)
+    await loop.run_in_executor(None, sys.stdin.read)
+    await peer.close()
+
+
+async def listen(track: Any, sounded: asyncio.Event) -> None:
+    while True:
+        try:
+            frame = await track.recv()
+        except MediaStreamError:
+            return
+        if np.abs(frame.to_ndarray()).max() > LOUD:
+            sounded.set()
+
+
+# What is heard when packets are lost
+
+
+def lose(net: NatLab, project: Path, folder: Path) -> None:
+    """Say five seconds of a tone over a network that loses packets; it is said again."""
+    bot = HERE.parent / "tests/lab/nat/echo_bot.py"
+    (project / "agent/bot.py").write_bytes(bot.read_bytes())
+    turn = {"COTURN_URLS": net.turn.udp, "COTURN_SECRET": SECRET}
+    print("\n| 5 s of sound, packets lost each way | longest hole, worst of "
+          f"{LOSSES} | median | heard, at least |\n|---|---|---|---|")  # fmt: skip
+    with calls(net, project, folder, turn) as phone:
+        for share in (0.0, 0.02):
+            with net.client.house.lossy(share):
+                ends = [
+                    end
+                    for made in (phone.call(5) for _ in range(LOSSES))
+                    for end in (made.agent, made.caller)
+                ]
+            gaps = [end.gap_ms for end in ends]
+            print(f"| {share:.0%} | {max(gaps):.0f} ms | {statistics.median(gaps):.0f} ms | "
+                  f"{min(end.seconds for end in ends) / 5:.0%} |", flush=True)  # fmt: skip
+
+
+# What a turn and a call take
+
+
+def talk(folder: Path) -> None:
+    """Hold the same conversation over both transports in turn, on one core."""
+    project = voice.project(folder, "both")
+    add = [sys.executable, "-m", "voicecore", "add", "webrtc", "--yes"]
+    subprocess.run(add, cwd=project, check=True, stdout=subprocess.DEVNULL)
+    (project / "agent/bot.py").write_bytes((HERE / "webrtc_bot.py").read_bytes())
+    spoken: dict[str, list[float]] = {"websocket": [], "webrtc": []}
+    shares: dict[str, list[float]] = {"websocket": [], "webrtc": []}
+    with voice.dev(project):
+        for _ in range(TALKS):
+            for transport in spoken:
+                latencies, share = one_talk(project, transport)
+                spoken[transport] += latencies
+                shares[transport].append(share)
+    print("\n| voice to voice, services that take no time | median | worst | against WebSocket | "
+          "of a core | sessions a core |\n|---|---|---|---|---|---|")  # fmt: skip
+    first = statistics.median(spoken["websocket"])
+    for transport, latencies in spoken.items():
+        middle, share = statistics.median(latencies), statistics.median(shares[transport])
+        print(f"| {transport} | {middle:.0f} ms | {max(latencies):.0f} ms | "
+              f"{middle - first:+.0f} ms | {share:.1%} | {1 / share:.0f} |")  # fmt: skip
+
+
+def one_talk(project: Path, transport: str) -> tuple[list[float], float]:
+    """Each turn's milliseconds, and the share of a core that the agent took meanwhile."""
+    state = json.loads((project / ".voicecore/dev.json").read_text())
+    spoken = [arg for name in voice.QUESTIONS
+              for arg in ("--input", str(voice.SAMPLES / f"{name}.wav"))]  # fmt: skip
+    argv = ["taskset", "-c", "1", sys.executable, "-m", "voicecore", "talk", "--json",
+            "--transport", transport, *spoken]  # fmt: skip
+    looks: list[tuple[float, float]] = []
+    latencies: list[float] = []
+    with subprocess.Popen(argv, cwd=project, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        for line in process.stdout:
+            event = json.loads(line)
+            if event["event"] == "latency":
+                latencies.append(event["total_ms"])
+                looks.append((time.monotonic(), cpu_of(agent_of(state["runtime"]))))
+    assert process.returncode == 0 and len(looks) == len(voice.QUESTIONS)
+    (start, before), (end, after) = looks[0], looks[-1]
+    return latencies, (after - before) / (end - start)
+
+
+def agent_of(runtime: str) -> int:
+    """The process of the session that is under way."""
+    with urlopen(f"{runtime}/_voicecore/status") as answer:
+        sessions = json.load(answer)["sessions"]
+    (pid,) = [each["pid"] for each in sessions if each["busy"] or each["connections"]]
+    return pid
+
+
+def cpu_of(pid: int) -> float:
+    """Seconds of CPU that a process has taken (proc(5))."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["call"]:
+        asyncio.run(be_called(json.loads(sys.argv[2])))
+    else:
+        main()

@@ -1,0 +1,39 @@
+"""WebRTC in AWS: what the agent is told there, and what is made for it."""
+
+from tests.cloud.deploying import Deployer
+from tests.lab.aws import Aws
+from voicecore.errors import ExitCode
+
+
+def told(aws: Aws) -> dict[str, str]:
+    """The environment of the one agent that there is."""
+    control = aws.client("bedrock-agentcore-control")
+    (runtime,) = control.list_agent_runtimes()["agentRuntimes"]
+    found = control.get_agent_runtime(agentRuntimeId=runtime["agentRuntimeId"])
+    return found["environmentVariables"]
+
+
+def channels(aws: Aws) -> list[str]:
+    listed = aws.client("kinesisvideo").list_signaling_channels()["ChannelInfoList"]
+    return [channel["ChannelName"] for channel in listed]
+
+
+def test_the_source_of_turn_may_change(aws: Aws, deployer: Deployer) -> None:
+    toml = deployer.root / "voicecore.toml"
+    public = 'network = "public"\n' + toml.read_text().replace('["websocket"]', '["webrtc"]')
+    toml.write_text(public)
+    deployed = deployer.deploy()
+    assert deployed.code == ExitCode.OK, deployed.stderr
+    assert "as no UDP gets out" in deployed.stderr
+    assert channels(aws) == [f"{told(aws)['TURN_CHANNEL_PREFIX']}1"]
+
+    toml.write_text(f'{public}\n[turn]\nsource = "coturn"\n')
+    servers = "turns:turn.example.com:443?transport=tcp"
+    (deployer.root / "agent/.env").write_text(f"COTURN_URLS={servers}\nCOTURN_SECRET=hidden\n")
+    deployed = deployer.deploy()
+    assert deployed.code == ExitCode.OK, deployed.stderr
+    assert channels(aws) == []
+    variables = told(aws)
+    assert (variables["TURN_SOURCE"], variables["NETWORK_MODE"]) == ("coturn", "PUBLIC")
+    assert variables["COTURN_URLS"] == servers
+    assert "hidden" not in str(variables)
