@@ -247,6 +247,8 @@ def deployer_statements(
         names.images_stack_name_for(name),
         names.network_stack_name_for(name),
         names.stack_name_for(name, stage),
+        # Whether a server stands is looked at by every deploy.
+        names.server_for(name, stage),
     )
     groups = f"log-group:{names.log_group_for(deployment.runtime_name, '*')}"
     statements = [
@@ -360,11 +362,6 @@ def server_deployer_statements(
     group = f"arn:{partition}:logs:{here}:log-group:{names.server_log_group_for(name, stage)}"
     secret = f"arn:{partition}:secretsmanager:{here}:secret:{names.secret_name_for(name, stage)}"
     return [
-        Statement(
-            "ServerStack",
-            _actions("cloudformation", _STACK_ACTIONS),
-            (f"arn:{partition}:cloudformation:{here}:stack/{server}/*",),
-        ),
         Statement(
             "Server",
             _actions("lambda", _FUNCTION_ACTIONS),
