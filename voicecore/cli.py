@@ -343,6 +343,9 @@ def dev(
     no_screen: Annotated[
         bool, typer.Option("--no-screen", help="Print a line for each event instead of a screen.")
     ] = False,
+    share: Annotated[
+        bool, typer.Option("--share", help="Say how somebody elsewhere can talk to it.")
+    ] = False,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON event a line.")] = False,
     env: Annotated[
         bool,
@@ -377,6 +380,7 @@ def dev(
         nat=nat,
         container=container,
         no_screen=no_screen,
+        share=share,
         json=json,
         env=env,
     )

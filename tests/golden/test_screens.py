@@ -14,6 +14,8 @@ from voicecore.local.status import (
     SpareStatus,
 )
 
+SERVER = "http://127.0.0.1:7860"
+PAGE = f"{SERVER}/#invite.1795399999.c29tZXNpZ25hdHVyZW9mMTY"
 SESSION = "1f0c5a52-6d0e-4b8e-9f57-0a9a3a3c1d11"
 
 
@@ -91,12 +93,16 @@ def test_the_log_in_words() -> None:
     ],
 )
 def test_the_screen_of_dev(name: str, status: RuntimeStatus) -> None:
-    assert_golden(name, text_of(screen(status, "http://127.0.0.1:7860", 80, 24)))
+    assert_golden(name, text_of(screen(status, SERVER, PAGE, 80, 24)))
+
+
+def test_the_screen_of_a_project_without_a_page() -> None:
+    assert "browser" not in text_of(screen(STATUS, SERVER, None, 80, 24))
 
 
 def test_the_screen_fits_a_small_terminal() -> None:
     many = replace(STATUS, sessions=STATUS.sessions * 20, lines=STATUS.lines * 20)
-    lines = screen(many, "http://127.0.0.1:7860", 80, 24)
+    lines = screen(many, SERVER, PAGE, 80, 24)
     assert len(lines) <= 24
     assert "older not shown" in text_of(lines)
     sessions = [line for line in text_of(lines).splitlines() if "Active" in line or "Idle" in line]

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from voicecore import agent_log, names
 from voicecore.context import Context
 from voicecore.errors import ExitCode, VoicecoreError
-from voicecore.local import environment, nat, state
+from voicecore.local import environment, nat, page, state
 from voicecore.local.agent import AgentSpec, free_port
 from voicecore.local.lifecycle import Lifecycle
 from voicecore.local.limits import IDLE_TIMEOUT, MAX_LIFETIME, START_LIMIT
@@ -53,6 +53,7 @@ class DevOptions:
     nat: bool = False
     container: bool = False
     no_screen: bool = False
+    share: bool = False
     json: bool = False
     env: bool = False
 
@@ -148,7 +149,7 @@ async def _serve(
     image: LocalImage | None,
 ) -> None:
     output = context.output
-    drawn = output.live and not options.no_screen and not options.json
+    drawn = output.live and not (options.no_screen or options.json or options.share)
 
     serving = asyncio.current_task()
 
@@ -201,16 +202,22 @@ async def _serve(
         )
         state.write_state(project.local, _dev_state(runtime, server.url))
         stack.callback(state.remove_state, project.local)
+        opened = page.address(project.server, server.url, facing.get("SESSION_API_KEY"))
         if options.json:
-            turn = {"turn": behind.turn.udp} if behind else {}
-            output.event({"kind": "serving", "runtime": runtime.url, "server": server.url, **turn})
+            more = {"page": opened} if opened else {}
+            more |= {"turn": behind.turn.udp} if behind else {}
+            output.event({"kind": "serving", "runtime": runtime.url, "server": server.url, **more})
         elif not drawn:
             output.say(f"• AgentCore Runtime {runtime.url}, session server {server.url}")
+            if opened:
+                output.say(f"• Talk in the browser: {opened}")
             if behind:
                 output.say(f"• The agent is behind a symmetric NAT; TURN at {behind.turn.udp}")
+            for line in page.sharing(server.url, runtime.url) if options.share else ():
+                output.say(f"  {line}")
 
         def picture(width: int, height: int) -> list[Line]:
-            return screen(runtime.snapshot(), server.url, width, height)
+            return screen(runtime.snapshot(), server.url, opened, width, height)
 
         with output.screen(picture) if drawn else nullcontext():
             await asyncio.Event().wait()

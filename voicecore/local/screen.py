@@ -9,17 +9,23 @@ from voicecore.local.status import RuntimeEvent, RuntimeStatus, SessionStatus, S
 from voicecore.output import Line, Span
 
 _STATE_STYLES = {"Active": "green", "Idle": "yellow", "Starting": "cyan", "Stopping": "dim"}
-_FIXED_LINES = 8  # everything on the screen but sessions and log lines
+_FIXED_LINES = 10  # everything on the screen but sessions and log lines
 
 
-def screen(status: RuntimeStatus, server: str, width: int, height: int) -> list[Line]:
-    """The whole picture, in at most `height` lines of at most `width` characters."""
+def screen(
+    status: RuntimeStatus, server: str, page: str | None, width: int, height: int
+) -> list[Line]:
+    """The whole picture, in at most `height` lines of at most `width` characters.
+
+    An address of the page is shown whole even where it is longer: half of it opens nothing.
+    """
     rows = max(1, (height - _FIXED_LINES) // 2)
     sessions = [_session(session, width) for session in status.sessions[-rows:]]
     hidden = len(status.sessions) - len(sessions)
     head: list[Line] = [
         [Span("AgentCore Runtime ", "bold"), Span(status.url), *_scale(status)],
         [Span("session server    ", "bold"), Span(server)],
+        *_page(page),
         *_spare(status.spare, width),
         [],
         [Span(f"Sessions  {len(status.sessions)}", "bold"), *_more(hidden)],
@@ -73,6 +79,10 @@ def _spare(spare: SpareStatus, width: int) -> list[Line]:
             ]
         case _:
             return [[title, Span("starting", "cyan"), Span(f", version {spare.version}")]]
+
+
+def _page(page: str | None) -> list[Line]:
+    return [[Span("talk in the browser", "bold")], [Span(f"  {page}")]] if page else []
 
 
 def _session(session: SessionStatus, width: int) -> Line:

@@ -6,25 +6,55 @@ addresses as it finds them: as Pipecat's SmallWebRTCTransport speaks it.
 
 from __future__ import annotations
 
-import json
-from typing import Any
+from typing import Any, Literal
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter
+from pydantic import BaseModel, Field
 
 import ice
 from agentcore import AgentCore
+from messages import SessionId
 from refusal import ApiError
 
-# An offer of audio, video and messages takes 8 kB.
-BODY_BYTES = 131_072
-
 STATUSES = {
-    "bad_candidate": 400,
-    "bad_offer": 400,
+    "bad_candidate": 422,
+    "bad_offer": 422,
     "no_relay": 503,
     "unknown_connection": 404,
 }
 """The status of what the agent refuses. 4xx tells Pipecat's clients not to try again."""
+
+
+class Offer(BaseModel):
+    """A WebRTC offer; `pc_id` names the connection that it changes, `restart_pc` replaces it."""
+
+    sdp: str = Field(min_length=3, max_length=65_536, pattern="^v=0", examples=["v=0\r\n..."])
+    type: Literal["offer"] = "offer"
+    pc_id: str | None = Field(default=None, max_length=200)
+    restart_pc: bool | None = None
+
+
+class Candidate(BaseModel):
+    """An address of the client; an empty `candidate` says that there are no more."""
+
+    candidate: str = Field(max_length=1000)
+    sdp_mid: str | None = Field(default=None, max_length=100)
+    sdp_mline_index: int | None = Field(default=None, ge=0, le=100)
+
+
+class Candidates(BaseModel):
+    """Addresses that the client has found since its offer."""
+
+    pc_id: str = Field(max_length=200)
+    candidates: list[Candidate] = Field(max_length=100)
+
+
+class Answer(BaseModel):
+    """The agent's answer to an offer."""
+
+    sdp: str
+    type: str
+    pc_id: str
 
 
 async def start(_: AgentCore, session_id: str) -> dict[str, Any]:
@@ -44,41 +74,33 @@ def router(agentcore: AgentCore) -> APIRouter:
     routes = APIRouter(prefix="/sessions/{session_id}/api/offer")
 
     @routes.post("")
-    async def offer(session_id: str, request: Request) -> dict[str, Any]:
-        answer = await ask(agentcore, session_id, "offer", request)
-        return answer["answer"]
+    async def offer(session_id: SessionId, body: Offer) -> Answer:
+        answer = await ask(agentcore, session_id, "offer", body)
+        try:
+            return Answer.model_validate(answer.get("answer"))
+        except ValueError as error:
+            raise ApiError(502, "bad_agent", "The agent gave no answer to the offer.") from error
 
     @routes.patch("")
-    async def candidates(session_id: str, request: Request) -> dict[str, Any]:
-        return await ask(agentcore, session_id, "ice-candidates", request)
+    async def candidates(session_id: SessionId, body: Candidates) -> dict[str, Any]:
+        return await ask(agentcore, session_id, "ice-candidates", body)
 
     return routes
 
 
-async def ask(agentcore: AgentCore, session_id: str, kind: str, request: Request) -> dict[str, Any]:
-    """What the session's agent answers to the request's body. Raises ApiError."""
-    data = await body_of(request)
+async def ask(
+    agentcore: AgentCore, session_id: str, kind: str, body: Offer | Candidates
+) -> dict[str, Any]:
+    """What the session's agent answers. Raises ApiError."""
     try:
-        answer = await agentcore.invoke(session_id, {"type": kind, "data": data})
+        request = {"type": kind, "data": body.model_dump(exclude_unset=True)}
+        answer = await agentcore.invoke(session_id, request)
     except ValueError as error:
         raise ApiError(502, "bad_agent", "The agent answered no JSON.") from error
     refusal = answer.get("error")
     if isinstance(refusal, dict):
         code = str(refusal.get("code"))
         raise ApiError(STATUSES.get(code, 502), code, str(refusal.get("message")))
-    if refusal or (kind == "offer" and not isinstance(answer.get("answer"), dict)):
-        raise ApiError(502, "bad_agent", "The agent gave no answer to the offer.")
+    if refusal:
+        raise ApiError(502, "bad_agent", "The agent failed.")
     return answer
-
-
-async def body_of(request: Request) -> Any:
-    """The JSON that a request brings. Raises ApiError."""
-    body = b""
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > BODY_BYTES:
-            raise ApiError(413, "too_large", f"A body may have {BODY_BYTES} bytes.")
-    try:
-        return json.loads(body)
-    except ValueError as error:
-        raise ApiError(400, "bad_json", "The body is no JSON.") from error

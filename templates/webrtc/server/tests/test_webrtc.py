@@ -12,10 +12,9 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from conftest import AUTHORIZED, ENVIRONMENT
-from server import create_app
+from conftest import AUTHORIZED, Serve
 
-OFFER = {"sdp": "v=0", "type": "offer"}
+OFFER = {"sdp": "v=0\r\n", "type": "offer"}
 ANSWER = {"sdp": "v=0", "type": "answer", "pc_id": "1"}
 
 
@@ -80,13 +79,10 @@ def test_start_says_why_there_are_no_credentials(
 
 
 @pytest.mark.parametrize("by_key", [True, False], ids=["by the key", "by the token"])
-def test_offers_and_candidates_reach_the_sessions_agent(
-    client: TestClient, monkeypatch: pytest.MonkeyPatch, by_key: bool
-) -> None:
+def test_offers_and_candidates_reach_the_sessions_agent(serve: Serve, by_key: bool) -> None:
     asked: list[tuple[str, Any]] = []
     with agentcore({"answer": ANSWER}, asked) as url:
-        monkeypatch.setenv("AWS_ENDPOINT_URL_BEDROCK_AGENTCORE", url)
-        client = TestClient(create_app(ENVIRONMENT))
+        client = serve(url)
         path, token = session(client)
         headers = AUTHORIZED if by_key else token
         assert client.post(path, headers=headers, json=OFFER).json() == ANSWER
@@ -101,7 +97,7 @@ def test_offers_and_candidates_reach_the_sessions_agent(
 @pytest.mark.parametrize(
     ("said", "status", "code"),
     [
-        ({"error": {"code": "bad_offer", "message": "no"}}, 400, "bad_offer"),
+        ({"error": {"code": "bad_offer", "message": "no"}}, 422, "bad_offer"),
         ({"error": {"code": "no_relay", "message": "no"}}, 503, "no_relay"),
         ({"error": {"code": "unknown_connection", "message": "no"}}, 404, "unknown_connection"),
         ({"error": "anything"}, 502, "bad_agent"),
@@ -110,11 +106,10 @@ def test_offers_and_candidates_reach_the_sessions_agent(
     ],
 )
 def test_what_the_agent_refuses_has_a_status_and_a_code(
-    client: TestClient, monkeypatch: pytest.MonkeyPatch, said: Any, status: int, code: str
+    serve: Serve, said: Any, status: int, code: str
 ) -> None:
     with agentcore(said, []) as url:
-        monkeypatch.setenv("AWS_ENDPOINT_URL_BEDROCK_AGENTCORE", url)
-        client = TestClient(create_app(ENVIRONMENT))
+        client = serve(url)
         path, token = session(client)
         answer = client.post(path, headers=token, json=OFFER)
     assert (answer.status_code, answer.json()["error"]["code"]) == (status, code)
@@ -127,9 +122,31 @@ def test_strangers_reach_no_session(client: TestClient) -> None:
         assert method(path, headers={"X-Session-Token": "0" * 64}, json=OFFER).status_code == 403
 
 
-@pytest.mark.parametrize(("body", "status"), [(b"x" * 1_000_000, 413), (b"no json", 400)])
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        (b"x" * 1_000_000, 413),
+        (b"no json", 422),
+        (b"[" * 100_000, 422),
+        (b'{"sdp": "anything"}', 422),
+        (b'{"sdp": "v=0", "\\ud800": 1, "type": 2}', 422),
+    ],
+)
 def test_what_is_no_offer_goes_no_further(client: TestClient, body: bytes, status: int) -> None:
     path, token = session(client)
     answer = client.post(path, headers=token, content=body)
     assert answer.status_code == status
     assert answer.json()["error"]["message"]
+
+
+def test_a_session_that_was_ended_takes_no_more(serve: Serve) -> None:
+    with agentcore({"answer": ANSWER}, []) as url:
+        client = serve(url)
+        path, token = session(client)
+        assert client.delete(path.removesuffix("/api/offer"), headers=token).status_code == 204
+        assert client.post(path, headers=token, json=OFFER).status_code == 404
+
+
+def test_pipecats_clients_ask_for_webrtc_in_their_own_way(client: TestClient) -> None:
+    body = client.post("/start", headers=AUTHORIZED, json={"enableDefaultIceServers": True}).json()
+    assert body["transport"] == "webrtc"

@@ -1,0 +1,119 @@
+"""The server's settings: variables of the environment, read once."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Mapping
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+PLACEHOLDER = "choose-a-long-random-key"
+KEY_CHARACTERS = 32
+DISCOVERY = "/.well-known/openid-configuration"
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """See .env.example for what each means."""
+
+    key: str
+    arn: str
+    region: str
+    discovery_url: str = ""
+    audience: str = ""
+    store: str = "memory"
+    trusted_proxies: tuple[str, ...] = ()
+    allowed_origins: tuple[str, ...] = ()
+    requests_per_minute: int = 600
+    starts_per_minute: int = 60
+    sessions_at_once: int = 50
+
+
+def read(environment: Mapping[str, str]) -> Settings:
+    """The settings. Raises SystemExit, which tells all mistakes at once."""
+    reader = Reader(environment)
+    settings = Settings(
+        key=reader.key("SESSION_API_KEY"),
+        arn=reader.needed("AGENT_RUNTIME_ARN"),
+        region=reader.needed("AWS_REGION"),
+        discovery_url=reader.discovery_url("OIDC_DISCOVERY_URL", "OIDC_AUDIENCE"),
+        audience=reader.text("OIDC_AUDIENCE"),
+        store=reader.store("SESSION_STORE"),
+        trusted_proxies=reader.networks("TRUSTED_PROXIES"),
+        allowed_origins=reader.origins("ALLOWED_ORIGINS"),
+        requests_per_minute=reader.count("REQUESTS_PER_MINUTE", Settings.requests_per_minute),
+        starts_per_minute=reader.count("STARTS_PER_MINUTE", Settings.starts_per_minute),
+        sessions_at_once=reader.count("SESSIONS_AT_ONCE", Settings.sessions_at_once),
+    )
+    if reader.mistakes:
+        raise SystemExit("\n".join([*reader.mistakes, "See server/.env.example."]))
+    return settings
+
+
+class Reader:
+    """Reads variables, and collects what is wrong with them; no value is ever repeated."""
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        self._environment = environment
+        self.mistakes: list[str] = []
+
+    def text(self, name: str) -> str:
+        return self._environment.get(name, "").strip()
+
+    def needed(self, name: str) -> str:
+        if not (value := self.text(name)):
+            self.mistakes.append(f"{name} is not set.")
+        return value
+
+    def key(self, name: str) -> str:
+        value = self.needed(name)
+        if value and (value == PLACEHOLDER or len(value) < KEY_CHARACTERS):
+            make = 'python -c "import secrets; print(secrets.token_urlsafe(32))"'
+            self.mistakes.append(
+                f"{name} takes {KEY_CHARACTERS} random characters or more, for example of: {make}"
+            )
+        return value
+
+    def count(self, name: str, default: int) -> int:
+        value = self.text(name) or str(default)
+        if not value.isascii() or not value.isdecimal() or not 0 < int(value[:10]) < 10**9:
+            self.mistakes.append(f"{name} is a number from 1 on.")
+            return default
+        return int(value)
+
+    def discovery_url(self, name: str, audience: str) -> str:
+        value = self.text(name)
+        if bool(value) != bool(self.text(audience)):
+            self.mistakes.append(f"{name} and {audience} go together.")
+        url = urlsplit(value)
+        safe = url.scheme == "https" or (url.scheme == "http" and url.hostname in LOOPBACK)
+        if value and not (safe and url.path.endswith(DISCOVERY)):
+            self.mistakes.append(f"{name} is a URL like https://issuer.example{DISCOVERY}.")
+        return value
+
+    def store(self, name: str) -> str:
+        value = self.text(name) or "memory"
+        if value != "memory" and not value.startswith(("redis://", "rediss://")):
+            self.mistakes.append(f"{name} is memory, or a URL like redis://host:6379/0.")
+        return value
+
+    def networks(self, name: str) -> tuple[str, ...]:
+        values = self._list(name)
+        for value in values:
+            try:
+                ipaddress.ip_network(value)
+            except ValueError:
+                self.mistakes.append(f"{name} lists addresses and networks like 10.0.0.0/16.")
+        return values
+
+    def origins(self, name: str) -> tuple[str, ...]:
+        values = self._list(name)
+        for value in values:
+            url = urlsplit(value)
+            if url.scheme not in ("http", "https") or value != f"{url.scheme}://{url.netloc}":
+                self.mistakes.append(f"{name} lists origins like https://shop.example.")
+        return values
+
+    def _list(self, name: str) -> tuple[str, ...]:
+        return tuple(part.strip() for part in self.text(name).split(",") if part.strip())
