@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.error import HTTPError, URLError
@@ -191,14 +191,14 @@ def _with_secret(stack: Stack, standing: Standing) -> Stack:
     return replace(stack, template=template, parameters=dict(standing.live.parameters))
 
 
-def require_health(live: Live, pause: Pause) -> None:
+def require_health(live: Live, pause: Pause, now: Callable[[], float] = time.monotonic) -> None:
     """Return once the server answers. Raises ServerDown if it does not within a minute."""
-    deadline = time.monotonic() + HEALTHY_SECONDS
+    deadline = now() + HEALTHY_SECONDS
     for seconds in pauses():
         said = _health(live.outputs[URL])
         if not said:
             return
-        if time.monotonic() > deadline:
+        if now() > deadline:
             group = f"/aws/lambda/{live.outputs['FunctionName']}"
             raise ServerDown(
                 f"The session server is there, but does not answer at {live.outputs[URL]}: {said}",
