@@ -607,6 +607,10 @@ def deploy(
     ha: Annotated[
         bool, typer.Option("--ha", help="A NAT gateway for each zone of voicecore's network.")
     ] = False,
+    server: Annotated[
+        bool,
+        typer.Option("--server", help="With the session server, as a Lambda function with a URL."),
+    ] = False,
     message: Annotated[
         str, typer.Option("--message", "-m", metavar="TEXT", help="Why; kept with the version.")
     ] = "",
@@ -629,11 +633,12 @@ def deploy(
     Examples:
       voicecore deploy
       voicecore deploy --dry-run
+      voicecore deploy --server
       voicecore deploy --stage prod --message "kinder voice" --yes
       voicecore deploy --export template
     """
     from voicecore.commands import deploy as command
-    from voicecore.commands.images import AgentImages
+    from voicecore.commands.images import PartImages
 
     context = _context(ctx)
     options = command.DeployOptions(
@@ -643,13 +648,42 @@ def deploy(
         region=region,
         profile=profile,
         ha=ha,
+        server=server,
         message=message,
         export=export is Export.TEMPLATE,
         dry_run=dry_run,
         yes=yes,
         json=json,
     )
-    _boundary(context, lambda: command.run(context, options, AgentImages(context, profile)), json)
+    _boundary(context, lambda: command.run(context, options, PartImages(context, profile)), json)
+
+
+@app.command()
+def invite(
+    ctx: typer.Context,
+    project: ProjectFolder = None,
+    stage: Stage = "dev",
+    hours: Annotated[float, typer.Option(min=0.01, max=24 * 30, help="For so many hours.")] = 12.0,
+    region: Region = None,
+    profile: Profile = None,
+    json: Json = False,
+) -> None:
+    """Print the address of the session server's page in AWS, with an invite to talk.
+
+    Whoever has the address may talk to the agent until the invite expires; the key stays in AWS.
+
+    \b
+    Examples:
+      voicecore invite
+      voicecore invite --stage prod --hours 1
+    """
+    from voicecore.commands import invite as command
+
+    context = _context(ctx)
+    options = command.InviteOptions(
+        project=project, stage=stage, hours=hours, region=region, profile=profile, json=json
+    )
+    _boundary(context, lambda: command.run(context, options), json)
 
 
 @app.command()
@@ -663,6 +697,9 @@ def destroy(
     only_network: Annotated[
         bool,
         typer.Option("--only-network", help="Nothing but the network, which no stage needs."),
+    ] = False,
+    only_server: Annotated[
+        bool, typer.Option("--only-server", help="Nothing but the session server.")
     ] = False,
     wait: Annotated[
         bool,
@@ -695,6 +732,7 @@ def destroy(
         stage=stage,
         network=network,
         only_network=only_network,
+        only_server=only_server,
         wait=wait,
         region=region,
         profile=profile,

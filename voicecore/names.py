@@ -30,7 +30,7 @@ _NAME = re.compile(r"[a-z]([a-z0-9]|-(?!-))*[a-z0-9]")
 _STAGE = re.compile(r"[a-z][a-z0-9]*")
 
 # What would be mistaken for something that all stages share, or for the runtime on this machine.
-_NO_STAGES = ("network", "images", "builder", SHARED, "local")
+_NO_STAGES = ("network", "images", "builder", "server", SHARED, "local")
 
 # Device names that Windows reserves in every folder, with any extension.
 _RESERVED = {"con", "prn", "aux", "nul"} | {f"{d}{n}" for d in ("com", "lpt") for n in range(10)}
@@ -79,6 +79,31 @@ def log_group_for(runtime_id: str, endpoint: str) -> str:
 def secret_name_for(name: str, stage: str) -> str:
     """The secret that holds the keys of other providers' services."""
     return f"voicecore/{name}/{stage}"
+
+
+def server_for(name: str, stage: str) -> str:
+    """The stack of a stage's session server, and its Lambda function."""
+    return f"{stack_name_for(name, stage)}-server"
+
+
+def server_role_for(name: str, stage: str, region: str) -> str:
+    """The role of that function; roles are global, so the region is part of it."""
+    return f"vc-{name}-{stage}-server-{region}"
+
+
+def server_log_group_for(name: str, stage: str) -> str:
+    """Where that function writes; Lambda's own default, which people look for."""
+    return f"/aws/lambda/{server_for(name, stage)}"
+
+
+def server_secret_for(name: str, stage: str) -> str:
+    """The secret that holds what server/.env has and nobody else should see."""
+    return f"{secret_name_for(name, stage)}/server"
+
+
+def session_key_for(name: str, stage: str) -> str:
+    """The secret that holds the key by which clients get sessions."""
+    return f"{secret_name_for(name, stage)}/session"
 
 
 def role_name_for(name: str, stage: str, region: str) -> str:
@@ -147,6 +172,17 @@ _LIMITS = (
         "IAM role",
         lambda name: role_name_for(name, _LONGEST_STAGE, _LONGEST_REGION),
         re.compile(r"[\w+=,.@-]{1,64}"),
+    ),
+    _Limit(
+        "IAM role of the server",
+        lambda name: server_role_for(name, _LONGEST_STAGE, _LONGEST_REGION),
+        re.compile(r"[\w+=,.@-]{1,64}"),
+    ),
+    # Lambda API Reference, CreateFunction: FunctionName.
+    _Limit(
+        "Lambda function",
+        lambda name: server_for(name, _LONGEST_STAGE),
+        re.compile(r"[a-zA-Z0-9-_]{1,64}"),
     ),
     # CodeBuild API Reference, CreateProject: name, 2..150.
     _Limit("CodeBuild project", builder_for, re.compile(r"[A-Za-z0-9][A-Za-z0-9\-_]{1,149}")),

@@ -34,6 +34,13 @@ KVS = tuple(
     )
 )  # fmt: skip
 
+# Of AgentCore's regions those whose CloudFormation has AWS::Lambda::Url (its published schemas).
+FUNCTION_URLS = tuple(
+    region
+    for region in AGENTCORE
+    if region not in ("ap-south-2", "ap-southeast-5", "ap-southeast-7", "us-gov-west-1")
+)
+
 # Nova 2 Lite is offered through inference profiles only; these regions have no
 # geographic one (Amazon Nova 2 User Guide, model availability).
 _GLOBAL_PROFILE_ONLY = ("eu-west-2", "ap-south-1", "ap-south-2", "sa-east-1")

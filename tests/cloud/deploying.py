@@ -1,6 +1,6 @@
 """deploy and destroy with an image that is made in no time: the true commands otherwise.
 
-Its image is a manifest in the stand-in's ECR, tagged by what is in the agent's folder.
+An image is a manifest in the stand-in's ECR, tagged by what is in the folder of its part.
 """
 
 from __future__ import annotations
@@ -40,9 +40,10 @@ def _nothing() -> None:
 
 @dataclass(frozen=True)
 class ImageDouble:
-    """An image that is a hash of the agent's files."""
+    """An image that is a hash of the files of a part."""
 
     project: Project
+    part: str
     there: str
     before_push: Callable[[], object]
     seconds: float
@@ -58,15 +59,16 @@ class ImageDouble:
             (self.project.root / "deploy.log").open("a").write("building is given up\n")
             raise
         repository()
-        if there := _find(self.project):
+        if there := _find(self.project, self.part):
             return there
         self.before_push()
+        tag = _tag(self.project, self.part)
         manifest = {
             "schemaVersion": 2,
             "mediaType": "application/vnd.oci.image.manifest.v1+json",
             "config": {
                 "mediaType": "application/vnd.oci.image.config.v1+json",
-                "digest": f"sha256:{hashlib.sha256(_tag(self.project).encode()).hexdigest()}",
+                "digest": f"sha256:{hashlib.sha256(tag.encode()).hexdigest()}",
                 "size": 10,
             },
             "layers": [],
@@ -76,13 +78,13 @@ class ImageDouble:
                 repositoryName=names.repository_for(self.project.name),
                 imageManifest=json.dumps(manifest),
                 imageManifestMediaType=manifest["mediaType"],
-                imageTag=_tag(self.project),
+                imageTag=tag,
             )
         except ClientError as error:
             # Another deploy pushed the same image meanwhile.
             if error.response["Error"]["Code"] != "ImageAlreadyExistsException":
                 raise
-        return _find(self.project)
+        return _find(self.project, self.part)
 
 
 @dataclass(frozen=True)
@@ -92,9 +94,9 @@ class ImagesDouble:
     before_push: Callable[[], object] = _nothing
     seconds: float = 0.0
 
-    def look(self, project: Project, repository: str) -> ImageDouble:
-        there = _find(project) if repository else ""
-        return ImageDouble(project, there, self.before_push, self.seconds)
+    def look(self, project: Project, repository: str, part: str) -> ImageDouble:
+        there = _find(project, part) if repository else ""
+        return ImageDouble(project, part, there, self.before_push, self.seconds)
 
 
 def _ecr() -> Any:
@@ -109,11 +111,11 @@ def _ecr() -> Any:
     )
 
 
-def _find(project: Project) -> str:
+def _find(project: Project, part: str) -> str:
     try:
         found = _ecr().describe_images(
             repositoryName=names.repository_for(project.name),
-            imageIds=[{"imageTag": _tag(project)}],
+            imageIds=[{"imageTag": _tag(project, part)}],
         )
     except ClientError as error:
         if error.response["Error"]["Code"] == "ImageNotFoundException":
@@ -122,8 +124,10 @@ def _find(project: Project) -> str:
     return found["imageDetails"][0]["imageDigest"]
 
 
-def _tag(project: Project) -> str:
-    files = sorted(p for p in project.agent.rglob("*") if p.is_file() and p.name != ".env")
+def _tag(project: Project, part: str) -> str:
+    folder = project.root / part
+    left_out = {".env", ".venv", "__pycache__"}
+    files = sorted(p for p in folder.rglob("*") if p.is_file() and not left_out & {*p.parts})
     content = b"".join(path.read_bytes() for path in files)
     return hashlib.sha256(content).hexdigest()[:20]
 

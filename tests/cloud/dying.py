@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from typing import Any
 
 from tests.cloud.deploying import Deployer
 from tests.lab.aws import Aws
@@ -21,7 +22,7 @@ def calls_of_a_deploy(aws: Aws, deployer: Deployer) -> list[Entry]:
     return [entry for entry in aws.journal if entry.by == "client"]
 
 
-def dies(aws: Aws, deployer: Deployer, call: int, of: str = "*") -> bool:
+def dies(aws: Aws, deployer: Deployer, call: int, of: str = "*", **options: Any) -> bool:
     """A deploy is killed when its n-th call (of an action) was carried out: it gets no answer.
 
     Returns whether it made so many.
@@ -36,15 +37,15 @@ def dies(aws: Aws, deployer: Deployer, call: int, of: str = "*") -> bool:
         killed.append(call)
 
     aws.faults.after_calls(call, kill, of=of)
-    process = deployer.start(aws.environment)
+    process = deployer.start(aws.environment, **options)
     process.join(60)
     aws.faults.clear()
     assert not killed or process.exitcode == -signal.SIGKILL
     return bool(killed)
 
 
-def finishes(deployer: Deployer, death: object) -> None:
+def finishes(deployer: Deployer, death: object, **options: Any) -> None:
     """The next deploy does all that is left, and the one after it has nothing to do."""
-    again = deployer.deploy()
+    again = deployer.deploy(**options)
     assert again.code == ExitCode.OK, f"after death at {death}:\n{again.stderr}"
     assert "nothing was changed" in deployer.deploy().stderr, f"after death at {death}"

@@ -1,7 +1,8 @@
 """A project's whole life, by the commands a person types, on real parts.
 
-Its image is built and pushed to a registry, by both builders; the call goes by way of the project's
-session server to a local AgentCore Runtime; only AWS itself is a stand-in, and so is its model.
+Its images are built and pushed to a registry, by both builders; calls go by way of the project's
+session server, here and as a Lambda function, to a local AgentCore Runtime; only AWS itself is a
+stand-in, and so is its model.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,6 +22,7 @@ import uv
 from tests.cloud.test_life import changes
 from tests.lab.aws import Aws, aws_standin
 from tests.lab.aws.images import Registry
+from tests.lab.aws.server_python import make_python, start
 from tests.lab.image.conftest import all_registries, engine, lab
 from tests.lab.image.engine import Engine
 from tests.lab.image.gate import in_background
@@ -44,9 +46,11 @@ class Person:
     lab: Registries
     engine: Engine
 
-    def types(self, *words: str, docker: bool = False) -> subprocess.CompletedProcess[str]:
-        """What a command said, once it has done well."""
-        env = {**os.environ, **self.lab.env(), **self.aws.environment}
+    def types(
+        self, *words: str, docker: bool = False, **more: str
+    ) -> subprocess.CompletedProcess[str]:
+        """What a command said, once it has done well; `more` are variables."""
+        env = {**os.environ, **self.lab.env(), **self.aws.environment, **more}
         del env["AWS_ENDPOINT_URL_ECR"]  # the stand-in of AWS hands out the tokens
         env |= self.engine.env if docker else {"DOCKER_HOST": f"unix://{self.root}/no-docker.sock"}
         argv = self.lab.argv(sys.executable, "-m", "voicecore", *words)
@@ -86,34 +90,49 @@ def person(tmp_path: Path, lab: Registries, engine: Engine) -> Iterator[Person]:
     init = [sys.executable, "-m", "voicecore", "init", "line", "--pipeline", "nova-sonic", "--yes"]
     subprocess.run(init, cwd=tmp_path, check=True, capture_output=True)
     url = f"http://127.0.0.1:{free_port()}"
-    with aws_standin(registry=registry, data_plane=url) as aws:
-        # The local runtime knows no session tokens.
+    python = make_python(tmp_path)
+    people: list[Person] = []
+
+    def run(command: Sequence[str], env: Mapping[str, str]) -> subprocess.Popen[str]:
+        # The local runtime knows this one caller, and no session tokens.
+        known = env | people[0].aws.environment
+        return start(python, tmp_path / "line/server", command, known)
+
+    with aws_standin(registry=registry, data_plane=url, containers=run) as aws:
         developer = replace(aws, caller=aws.new_caller(temporary=False))
-        yield Person(tmp_path / "line", developer, lab, engine)
+        people.append(Person(tmp_path / "line", developer, lab, engine))
+        yield people[0]
 
 
 def test_from_init_to_nothing_left(person: Person) -> None:
     aws, root = person.aws, person.root
     before = aws.inventory()
 
-    first = person.types("deploy", "--yes")
+    first = person.types("deploy", "--yes", "--server")
     assert "push packages" in first.stderr
+    assert "push server: packages" in first.stderr or "server: push packages" in first.stderr
     assert "Speak to it:  voicecore talk --remote" in first.stderr
 
     stage = json.loads(person.types("status", "--json").stdout)["stages"][0]
     runtime = stage["runtime"]
     assert (runtime["status"], stage["versions"][0]["number"]) == ("READY", 1)
-    pushed = person.lab.private.digest(
-        "voicecore/line", person.lab.private.tags("voicecore/line")[0]
-    )
-    assert runtime["image"].endswith(pushed)
+    registry = person.lab.private
+    tags = registry.tags("voicecore/line")
+    images = [runtime["image"], stage["server"]["image"]]
+    pushed = {registry.digest("voicecore/line", tag) for tag in tags}
+    assert {image.partition("@")[2] for image in images} == pushed
 
     with data_plane(aws, root, runtime["arn"]) as local:
         talked = person.types("talk", "--remote", "--json", "--input", str(QUESTION))
+        server = stage["server"]["url"].rstrip("/")
+        invite = person.types("invite").stdout.strip().partition("#")[2]
+        spoken = ["talk", "--url", server, "--json", "--input", str(QUESTION)]
+        through_url = person.types(*spoken, SESSION_API_KEY=invite)
         logged = next(local.logs.rglob("*runtime-logs*")).read_text().splitlines()
-    events = [json.loads(line) for line in talked.stdout.splitlines()]
-    answers = [event["text"] for event in events if event["event"] == "agent_said"]
-    assert answers[-1].startswith("You said")
+    for said in (talked, through_url):
+        events = [json.loads(line) for line in said.stdout.splitlines()]
+        answers = [event["text"] for event in events if event["event"] == "agent_said"]
+        assert answers[-1].startswith("You said")
 
     aws.agent_says(runtime["id"], *logged)
     assert "agent  You said" in person.types("logs").stdout
@@ -122,10 +141,12 @@ def test_from_init_to_nothing_left(person: Person) -> None:
     assert "nothing was changed" in person.types("deploy", "--yes").stderr
     assert changes(aws) == []
 
-    bot = root / "agent/bot.py"
-    bot.write_text(f"{bot.read_text()}# edited\n")
+    for part in ("agent/bot.py", "server/server.py"):
+        file = root / part
+        file.write_text(f"{file.read_text()}# edited\n")
     edited = person.types("deploy", "--yes", "--message", "kinder", docker=True)
     assert "~ runtime: image" in edited.stderr
+    assert "~ server function: image" in edited.stderr
     stage = json.loads(person.types("status", "--json").stdout)["stages"][0]
     assert [version["message"] for version in stage["versions"]] == ["", "kinder"]
 

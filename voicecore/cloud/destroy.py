@@ -40,6 +40,8 @@ class Removal:
     log_groups: tuple[str, ...]
     kept: tuple[StackFound, ...]
     """Shared stacks and other stages."""
+    only_server: bool = False
+    """Whether the stage stays, but for its session server."""
 
     @property
     def empty(self) -> bool:
@@ -79,22 +81,24 @@ def removal_of(
     The images go with the last stage, the network when `network` says so. Raises StillNeeded if
     it does and another stage is there.
     """
-    own, images, shared_network = (
+    server, own, images, shared_network = (
+        names.server_for(project, stage),
         names.stack_name_for(project, stage),
         names.images_stack_name_for(project),
         names.network_stack_name_for(project),
     )
-    others = [stack for stack in found if stack.name not in (own, images, shared_network)]
+    mine = (server, own, images, shared_network)
+    others = sorted({stack.stage for stack in found if stack.name not in mine})
     if network and others:
-        stages = ", ".join(stack.stage for stack in others)
         raise StillNeeded(
-            f"The network is shared with {stages}; nothing was removed.",
+            f"The network is shared with {', '.join(others)}; nothing was removed.",
             "\n".join(
                 ["Remove those first, or leave the network:"]
-                + [f"voicecore destroy --stage {stack.stage}" for stack in others]
+                + [f"voicecore destroy --stage {stage}" for stage in others]
             ),
         )
-    going = [own] if others else [own, images]
+    # The server first: it should find its agent for as long as it stands.
+    going = [server, own] if others else [server, own, images]
     going += [shared_network] if network else []
     by_name = {stack.name: stack for stack in found}
     return Removal(
@@ -103,6 +107,19 @@ def removal_of(
         stacks=tuple(by_name[name] for name in going if name in by_name),
         log_groups=tuple(log_groups),
         kept=tuple(stack for stack in found if stack.name not in going),
+    )
+
+
+def removal_of_server(project: str, stage: str, found: Sequence[StackFound]) -> Removal:
+    """What is removed when nothing but the session server is."""
+    name = names.server_for(project, stage)
+    return Removal(
+        project=project,
+        stage=stage,
+        stacks=tuple(stack for stack in found if stack.name == name),
+        log_groups=(),
+        kept=tuple(stack for stack in found if stack.name != name),
+        only_server=True,
     )
 
 
@@ -142,6 +159,8 @@ def remove(aws: Aws, cloud: CloudFormation, removal: Removal, tell: Tell) -> Hel
     for stack in removal.stacks:
         if stack != removal.network:
             _delete(cloud, stack, tell)
+    if removal.only_server:
+        return None
     # Again by name: a runtime writes until it is gone, and may have made a group meanwhile.
     for group in inventory.log_groups(aws, removal.project, removal.stage):
         with allowing("ResourceNotFoundException"):
@@ -164,7 +183,10 @@ def wait_and_remove(
 
 def left_of(aws: Aws, removal: Removal) -> list[Thing]:
     """What is still there of what was removed."""
-    left = inventory.of_stage(aws, removal.project, removal.stage)
+    left = inventory.of_server(aws, removal.project, removal.stage)
+    if removal.only_server:
+        return left
+    left += inventory.of_stage(aws, removal.project, removal.stage)
     if removal.images:
         left += inventory.of_images(aws, removal.project)
     if removal.network:

@@ -1,4 +1,4 @@
-"""The agent's environment in AWS: what of its .env goes there in the open, and what as a secret."""
+"""What of an .env, the agent's or the server's, goes to AWS in the open, and what as a secret."""
 
 from __future__ import annotations
 
@@ -29,23 +29,37 @@ _CREDENTIALS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN
 _REGIONS = ("AWS_REGION", "AWS_DEFAULT_REGION")
 
 
-class BadEnvironment(VoicecoreError):
-    """agent/.env holds what must not or cannot go to AWS."""
+SERVER_BYTES_MAX = 4096
+"""Of all variables of a Lambda function together (Lambda quotas)."""
 
-    def __init__(self, mistakes: list[str]) -> None:
+SERVER_PLAIN = (
+    "ALLOWED_ORIGINS", "LOG_LEVEL", "OIDC_AUDIENCE", "OIDC_DISCOVERY_URL", "REQUESTS_PER_MINUTE",
+    "SESSIONS_AT_ONCE", "STARTS_PER_MINUTE", "TURN_SOURCE", "COTURN_URLS", "ICE_SERVER_URLS",
+)  # fmt: skip
+"""What servers read that is no secret."""
+
+_SERVERS_OWN = ("AGENT_RUNTIME_ARN", "HOST", "PORT", "SESSION_API_KEY", "TRUSTED_PROXIES")
+"""What server/.env says of this machine. In AWS the key is one of AWS's making, that nobody sees,
+and there is no proxy: Lambda itself says who calls."""
+
+
+class BadEnvironment(VoicecoreError):
+    """An .env holds what must not or cannot go to AWS."""
+
+    def __init__(self, mistakes: list[str], file: str = "agent/.env") -> None:
         super().__init__(
-            "agent/.env cannot go to AWS as it is:\n  " + "\n  ".join(mistakes),
-            "Mend agent/.env and deploy again:  voicecore deploy",
+            f"{file} cannot go to AWS as it is:\n  " + "\n  ".join(mistakes),
+            f"Mend {file} and deploy again:  voicecore deploy",
             ExitCode.BAD_PROJECT,
         )
 
 
 @dataclass(frozen=True)
 class Environment:
-    """The agent's variables in AWS."""
+    """Variables in AWS."""
 
     plain: Mapping[str, str] = field(default_factory=dict[str, str])
-    """Seen by whoever may look at the runtime."""
+    """Seen by whoever may look at what runs."""
     secret: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
     """Kept in Secrets Manager; never in a template."""
 
@@ -73,11 +87,23 @@ def environment_of(
     )
 
 
+def server_environment_of(values: Mapping[str, str], region: str) -> Environment:
+    """What of server/.env a server in `region` takes along, and how. Raises BadEnvironment."""
+    given = {name: v for name, v in values.items() if v and name not in _SERVERS_OWN}
+    if mistakes := list(_mistakes_in(given, region)):
+        raise BadEnvironment(mistakes, "server/.env")
+    kept = {name: value for name, value in given.items() if name not in _REGIONS}
+    return Environment(
+        plain={name: value for name, value in kept.items() if name in SERVER_PLAIN},
+        secret={name: value for name, value in kept.items() if name not in SERVER_PLAIN},
+    )
+
+
 def _mistakes_in(values: Mapping[str, str], region: str) -> Iterator[str]:
     for name, value in values.items():
         if name in _CREDENTIALS:
             yield (
-                f"{name} would win over the agent's role, and end with its owner's session; "
+                f"{name} would win over the role there, and end with its owner's session; "
                 "on this machine, set it in your shell instead"
             )
         elif name.startswith("AWS_ENDPOINT_URL"):

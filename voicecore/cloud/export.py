@@ -8,7 +8,12 @@ from collections.abc import Mapping, Sequence
 
 from voicecore.cloud.agent_stack import SECRET
 from voicecore.cloud.deployment import Deployment
-from voicecore.cloud.policies import build_statements, deployer_statements, documents
+from voicecore.cloud.policies import (
+    build_statements,
+    deployer_statements,
+    documents,
+    server_deployer_statements,
+)
 from voicecore.cloud.stack import Stack
 
 
@@ -35,7 +40,11 @@ def files_of(stacks: Sequence[Stack], form: str = "yaml") -> dict[str, str]:
 def policies_of(deployment: Deployment) -> dict[str, str]:
     """Text by file name of the policies for who deploys the stage, in whatever account."""
     account = deployment.stage.account or "*"
-    statements = deployer_statements(deployment, account) + build_statements(deployment, account)
+    statements = [
+        *deployer_statements(deployment, account),
+        *server_deployer_statements(deployment, account),
+        *build_statements(deployment, account),
+    ]
     return {
         f"deployer-policy-{n}.json": json.dumps(policy, indent=2) + "\n"
         for n, policy in enumerate(documents(statements), start=1)
@@ -56,7 +65,7 @@ def _explained(stack: Stack) -> list[str]:
         name = stack.resources[SECRET]["Properties"]["Name"]
         lines += [
             "",
-            "Then give the secret its value, a JSON object of the agent's variables:",
+            "Then give the secret its value, a JSON object of variables:",
             f"  aws secretsmanager put-secret-value --secret-id {name} --secret-string file://...",
         ]
     return lines

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 
 from voicecore import names
+from voicecore.cloud import policies
 from voicecore.cloud.deployment import Deployment
 from voicecore.cloud.stack import Output, Resource, Stack, get, ref, template
 
@@ -58,6 +59,8 @@ def images_stack(deployment: Deployment) -> Stack:
             "ImageTagMutability": "IMMUTABLE",
             "EmptyOnDelete": True,
             "LifecyclePolicy": {"LifecyclePolicyText": json.dumps(_LIFECYCLE)},
+            # Always: the stages share it, and each may have a server or none.
+            "RepositoryPolicyText": policies.pulled_by_lambda(deployment),
         },
     )
     return Stack(

@@ -70,6 +70,11 @@ def of_stage(aws: Aws, project: str, stage: str) -> list[Thing]:
     return _all(aws, [_runtime, _role, _secrets, channels, _log_groups], project, stage)
 
 
+def of_server(aws: Aws, project: str, stage: str) -> list[Thing]:
+    """What is there of a stage's session server beside its stack."""
+    return _all(aws, [_function, _server_role, _server_secrets, _server_logs], project, stage)
+
+
 def of_images(aws: Aws, project: str) -> list[Thing]:
     """What is there of the images that the stages share."""
     return _all(aws, [_repository], project, names.SHARED)
@@ -144,7 +149,9 @@ def last_deletion(aws: Aws, project: str) -> datetime | None:
         stack["DeletionTime"]
         for page in pages
         for stack in page["StackSummaries"]
-        if re.fullmatch(names.stack_name_for(re.escape(project), r"[a-z0-9]+"), stack["StackName"])
+        if re.fullmatch(
+            names.stack_name_for(re.escape(project), r"(?!server$)[a-z0-9]+"), stack["StackName"]
+        )
         and stack["StackName"] not in shared
     ]
     return max(times, default=None)
@@ -183,6 +190,37 @@ def _secrets(aws: Aws, project: str, stage: str) -> Iterator[Thing]:
         "ResourceNotFoundException",
     ):
         yield Thing("secret", name)
+
+
+def _function(aws: Aws, project: str, stage: str) -> Iterator[Thing]:
+    name = names.server_for(project, stage)
+    if _exists(
+        lambda: aws.client("lambda").get_function_configuration(FunctionName=name),
+        "ResourceNotFoundException",
+    ):
+        yield Thing("function", name)
+
+
+def _server_role(aws: Aws, project: str, stage: str) -> Iterator[Thing]:
+    name = names.server_role_for(project, stage, aws.region)
+    if _exists(lambda: aws.client("iam").get_role(RoleName=name), "NoSuchEntity"):
+        yield Thing("role", name)
+
+
+def _server_secrets(aws: Aws, project: str, stage: str) -> Iterator[Thing]:
+    client = aws.client("secretsmanager")
+    for name in (names.session_key_for(project, stage), names.server_secret_for(project, stage)):
+        if _exists(
+            lambda name=name: client.describe_secret(SecretId=name), "ResourceNotFoundException"
+        ):
+            yield Thing("secret", name)
+
+
+def _server_logs(aws: Aws, project: str, stage: str) -> Iterator[Thing]:
+    name = names.server_log_group_for(project, stage)
+    found = aws.client("logs").describe_log_groups(logGroupNamePrefix=name)["logGroups"]
+    # Not of the kind that AgentCore leaves behind: it is the stack's.
+    yield from (Thing("group of logs", name) for group in found if group["logGroupName"] == name)
 
 
 def channels(aws: Aws, project: str, stage: str) -> Iterator[Thing]:

@@ -13,6 +13,8 @@ from voicecore.cloud.deployment import Deployment
 from voicecore.cloud.stack import Json, arn, sub
 
 _SERVICE = "bedrock-agentcore.amazonaws.com"
+_LAMBDA = "lambda.amazonaws.com"
+_PULL = ("ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer")
 _NETWORK_SERVICE = "network.bedrock-agentcore.amazonaws.com"
 
 POLICY_MAX = 6144
@@ -43,6 +45,69 @@ class Statement:
 def document(statements: Sequence[Statement]) -> Json:
     """A policy document."""
     return {"Version": "2012-10-17", "Statement": [s.json for s in statements]}
+
+
+def server_trust() -> Json:
+    """Who may take the session server's role: Lambda."""
+    return {
+        "Version": "2012-10-17",
+        "Statement": [
+            {
+                "Effect": "Allow",
+                "Principal": {"Service": _LAMBDA},
+                "Action": "sts:AssumeRole",
+            }
+        ],
+    }
+
+
+def pulled_by_lambda(deployment: Deployment) -> Json:
+    """The policy of the repository: Lambda may pull for functions of this project, none else.
+
+    Lambda would add one itself, for all functions, if whoever deploys may change it
+    (Lambda Developer Guide, images-create).
+    """
+    functions = arn("lambda", f"function:{names.server_for(deployment.name, '*')}")
+    return {
+        "Version": "2012-10-17",
+        "Statement": [
+            {
+                "Sid": "LambdaECRImageRetrievalPolicy",
+                "Effect": "Allow",
+                "Principal": {"Service": _LAMBDA},
+                "Action": list(_PULL),
+                "Condition": {"StringLike": {"aws:sourceArn": functions}},
+            }
+        ],
+    }
+
+
+def server_statements(
+    deployment: Deployment, agent: Sequence[Any], secrets: Sequence[Any]
+) -> list[Statement]:
+    """What the session server's role allows: sessions of this one agent, its keys, its log.
+
+    `agent` are the ARNs of runtime and endpoint, `secrets` those of what the server reads.
+    """
+    group = f"log-group:{names.server_log_group_for(deployment.name, deployment.stage.name)}"
+    statements = [
+        Statement(
+            "Sessions",
+            (
+                "bedrock-agentcore:InvokeAgentRuntime",
+                "bedrock-agentcore:InvokeAgentRuntimeWithWebSocketStream",
+                "bedrock-agentcore:StopRuntimeSession",
+            ),
+            tuple(agent),
+        ),
+        Statement("Secrets", ("secretsmanager:GetSecretValue",), tuple(secrets)),
+        Statement(
+            "Logs",
+            ("logs:CreateLogStream", "logs:PutLogEvents"),
+            (arn("logs", f"{group}:*"),),
+        ),
+    ]
+    return [*statements, *_turn(deployment)]
 
 
 def trust() -> Json:
@@ -78,7 +143,7 @@ def execution_statements(deployment: Deployment, secret: Any = None) -> list[Sta
     statements = [
         Statement(
             "EcrPull",
-            ("ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"),
+            _PULL,
             (arn("ecr", f"repository/{names.repository_for(deployment.name)}"),),
         ),
         Statement("EcrToken", ("ecr:GetAuthorizationToken",)),
@@ -97,22 +162,27 @@ def execution_statements(deployment: Deployment, secret: Any = None) -> list[Sta
     for service in deployment.uses:
         if service.name in _OF_SERVICES:
             statements.append(_OF_SERVICES[service.name](deployment))
-    if deployment.asks_kvs:
-        prefix = turn.prefix_of(deployment)
-        statements.append(
-            Statement(
-                "Turn",
-                (
-                    "kinesisvideo:DescribeSignalingChannel",
-                    "kinesisvideo:GetSignalingChannelEndpoint",
-                    "kinesisvideo:GetIceServerConfig",
-                ),
-                (arn("kinesisvideo", f"channel/{prefix}*/*"),),
-            )
-        )
+    statements += _turn(deployment)
     if secret is not None:
         statements.append(Statement("Secrets", ("secretsmanager:GetSecretValue",), (secret,)))
     return statements
+
+
+def _turn(deployment: Deployment) -> list[Statement]:
+    """Credentials of the stage's own channels, where there are any."""
+    if not turn.pool_of(deployment):
+        return []
+    return [
+        Statement(
+            "Turn",
+            (
+                "kinesisvideo:DescribeSignalingChannel",
+                "kinesisvideo:GetSignalingChannelEndpoint",
+                "kinesisvideo:GetIceServerConfig",
+            ),
+            (arn("kinesisvideo", f"channel/{turn.prefix_of(deployment)}*/*"),),
+        )
+    ]
 
 
 def _sonic(deployment: Deployment) -> Statement:
@@ -177,6 +247,8 @@ def deployer_statements(
         names.images_stack_name_for(name),
         names.network_stack_name_for(name),
         names.stack_name_for(name, stage),
+        # Whether a server stands is looked at by every deploy.
+        names.server_for(name, stage),
     )
     groups = f"log-group:{names.log_group_for(deployment.runtime_name, '*')}"
     statements = [
@@ -279,6 +351,44 @@ def deployer_statements(
     return statements
 
 
+def server_deployer_statements(
+    deployment: Deployment, account: str, partition: str = "aws"
+) -> list[Statement]:
+    """What putting the session server into AWS takes besides, and taking it out again."""
+    name, stage, region = deployment.name, deployment.stage.name, deployment.stage.region
+    here = f"{region}:{account}"
+    server = names.server_for(name, stage)
+    role = f"arn:{partition}:iam::{account}:role/{names.server_role_for(name, stage, region)}"
+    group = f"arn:{partition}:logs:{here}:log-group:{names.server_log_group_for(name, stage)}"
+    secret = f"arn:{partition}:secretsmanager:{here}:secret:{names.secret_name_for(name, stage)}"
+    return [
+        Statement(
+            "Server",
+            _actions("lambda", _FUNCTION_ACTIONS),
+            (f"arn:{partition}:lambda:{here}:function:{server}",),
+        ),
+        Statement(
+            "ServerLogs",
+            _actions("logs", _LOG_ACTIONS),
+            (group, f"{group}:*"),
+        ),
+        Statement(
+            "ServerSecrets",
+            _actions("secretsmanager", _KEY_ACTIONS),
+            (f"{secret}/*",),
+        ),
+        # It makes the key up, and belongs to no secret (Service Authorization Reference).
+        Statement("NewKey", ("secretsmanager:GetRandomPassword",)),
+        Statement("ServerRole", _actions("iam", _ROLE_ACTIONS), (role,)),
+        Statement(
+            "ServerRoleToLambda",
+            ("iam:PassRole",),
+            (role,),
+            {"StringEquals": {"iam:PassedToService": _LAMBDA}},
+        ),
+    ]
+
+
 def build_statements(
     deployment: Deployment, account: str, partition: str = "aws"
 ) -> list[Statement]:
@@ -337,7 +447,8 @@ _STACK_ACTIONS = """
 """
 _REPOSITORY_ACTIONS = """
     CreateRepository DescribeRepositories DeleteRepository PutLifecyclePolicy GetLifecyclePolicy
-    PutImageScanningConfiguration PutImageTagMutability TagResource UntagResource
+    PutImageScanningConfiguration PutImageTagMutability SetRepositoryPolicy GetRepositoryPolicy
+    DeleteRepositoryPolicy TagResource UntagResource
     ListTagsForResource DescribeImages BatchDeleteImage BatchGetImage BatchCheckLayerAvailability
     GetDownloadUrlForLayer InitiateLayerUpload UploadLayerPart CompleteLayerUpload PutImage
 """
@@ -352,6 +463,12 @@ _RUNTIME_ACTIONS = """
     DeleteAgentRuntimeEndpoint DeleteWorkloadIdentity
     TagResource UntagResource ListTagsForResource
     InvokeAgentRuntime InvokeAgentRuntimeWithWebSocketStream StopRuntimeSession
+"""
+_FUNCTION_ACTIONS = """
+    CreateFunction GetFunction GetFunctionConfiguration UpdateFunctionCode
+    UpdateFunctionConfiguration DeleteFunction GetFunctionCodeSigningConfig
+    CreateFunctionUrlConfig GetFunctionUrlConfig UpdateFunctionUrlConfig DeleteFunctionUrlConfig
+    AddPermission RemovePermission GetPolicy ListTags TagResource UntagResource InvokeFunction
 """
 _BUILD_ACTIONS = """
     CreateProject UpdateProject BatchGetProjects DeleteProject StartBuild StopBuild BatchGetBuilds

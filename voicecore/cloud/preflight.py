@@ -23,6 +23,7 @@ from voicecore.cloud import inventory, policies, zones
 from voicecore.cloud.deployment import Deployment
 from voicecore.cloud.inventory import Thing
 from voicecore.cloud.network_stack import Egress, closed, egress_of
+from voicecore.cloud.policies import Statement
 from voicecore.cloud.session import CLOCK_TOLERANCE, Aws, clock_is_wrong, refusal_of
 from voicecore.cloud.together import Together
 
@@ -87,10 +88,13 @@ Check = tuple[str, Callable[[], Iterable[Finding]]]
 """A check's name, and what asks and judges."""
 
 
-def checks_for(aws: Aws, deployment: Deployment, standing: Collection[str]) -> list[Check]:
+def checks_for(
+    aws: Aws, deployment: Deployment, standing: Collection[str], new_server: bool = False
+) -> list[Check]:
     """All checks that this deployment needs.
 
     `standing` are the names of the stacks that are there: what they hold needs no room any more.
+    `new_server`: a session server is to come, and its stack is not among them.
     """
     stage, images, network = (
         names.stack_name_for(deployment.name, deployment.stage.name),
@@ -113,7 +117,18 @@ def checks_for(aws: Aws, deployment: Deployment, standing: Collection[str]) -> l
             ),
             ("runtimes", lambda: [of_quota(RUNTIMES, _quota(aws, RUNTIMES), _runtimes(aws), 1)]),
             # Who made a stage may change it: the simulator's dozen answers take seconds.
-            ("permissions", lambda: _permissions(aws, deployment)),
+            ("permissions", lambda: _permissions(aws, policies.deployer_statements, deployment)),
+        ]
+    if new_server:
+        checks += [
+            (
+                "names",
+                lambda: of_names(inventory.of_server(aws, deployment.name, deployment.stage.name)),
+            ),
+            (
+                "permissions",
+                lambda: _permissions(aws, policies.server_deployer_statements, deployment),
+            ),
         ]
     if deployment.makes_network and network not in standing:
         gateways = 2 if deployment.vpc.ha else 1
@@ -307,12 +322,14 @@ def _model(aws: Aws, model: str) -> Finding:
     return of_model(model, aws.region, answer)
 
 
-def _permissions(aws: Aws, deployment: Deployment) -> Iterator[Finding]:
+def _permissions(
+    aws: Aws, needed: Callable[[Deployment, str, str], Sequence[Statement]], deployment: Deployment
+) -> Iterator[Finding]:
     """What IAM's simulator says of each permission that a deploy needs."""
     who = principal_of(aws.identity.arn)
     if who is None:
         return
-    wanted = policies.deployer_statements(deployment, aws.account, aws.identity.partition)
+    wanted = needed(deployment, aws.account, aws.identity.partition)
     lacking: list[str] = []
     for statement in wanted:
         try:

@@ -86,8 +86,12 @@ def a_month(resource_type: str) -> float:
     return _MONTHLY.get(resource_type, 0.0)
 
 
-def a_minute(deployment: Deployment) -> list[Item]:
-    """What one minute of a call costs, by what it is spent on."""
+def a_minute(deployment: Deployment, served: bool = False) -> list[Item]:
+    """What one minute of a call costs, by what it is spent on; `served`: by a server in AWS.
+
+    What Lambda asks for requests and GB-seconds was never read (its pricing page has it): a call
+    takes a handful of requests, of milliseconds each.
+    """
     cpu, memory = _COMPUTE.get(deployment.pipeline.name, _COMPUTE_OTHERWISE)
     compute = (cpu * PRICES["vcpu"].dollars + memory * PRICES["memory"].dollars) / 60
     items = [Item("AgentCore Runtime", compute)]
@@ -96,6 +100,8 @@ def a_minute(deployment: Deployment) -> list[Item]:
     if deployment.needs_turn:
         relays = _RELAYS_A_CALL * PRICES["turn"].dollars
         items.append(Item("TURN", relays if deployment.asks_kvs else None))
+    if served:
+        items.append(Item("AWS Lambda", None))
     gigabytes = 60 * _AGENT_TALKS * _BYTES_A_SECOND / 1e9
     return [*items, Item("traffic", gigabytes * PRICES["traffic"].dollars)]
 

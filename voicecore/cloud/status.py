@@ -32,6 +32,7 @@ from voicecore.cloud.network_stack import SECURITY_GROUPS, SUBNETS
 from voicecore.cloud.pace import Pause, pauses
 from voicecore.cloud.prices import PRICES, Item
 from voicecore.cloud.runtime import DEFAULT_ENDPOINT, Endpoint, Runtime
+from voicecore.cloud.server_stack import URL
 from voicecore.cloud.session import Aws, CredentialsRefused, refusal_of
 from voicecore.cloud.together import Together
 from voicecore.cloud.versions import Version
@@ -80,6 +81,19 @@ class Network:
 
 
 @dataclass(frozen=True)
+class Server:
+    """The stage's session server."""
+
+    stack: Live
+    url: str
+    """Where clients ask for sessions; empty where the stack did not come that far."""
+    image: str
+    state: str
+    """As Lambda has it: Active, or Pending and Failed; and whether a change of it goes on."""
+    reason: str = ""
+
+
+@dataclass(frozen=True)
 class Cost:
     """What a stage has cost since the month began (UTC), by list prices of US East."""
 
@@ -110,6 +124,8 @@ class StageStatus:
     network: Network | None = None
     channels: tuple[str, ...] = ()
     """Of the TURN pool."""
+    server: Server | None = None
+    """None: none stands."""
     log_groups: tuple[LogGroup, ...] = ()
     sessions: tuple[Call, ...] = ()
     """The last ones, newest first."""
@@ -153,9 +169,17 @@ def of_stage(
     sessions = look("sessions", lambda: _sessions(aws, together.result(groups)), ())
     channels = look("TURN pool", lambda: _channels(aws, project, stage), ())
     endpoints = look("endpoints", lambda: _endpoints(aws, standing.runtime), ())
+    server = look("session server", lambda: _server(aws, cloud, project, stage), None)
     image = look("image", lambda: _image(aws, standing.runtime), None)
-    cost = look("cost", lambda: _cost(aws, cloud, standing, stage, now), Cost(()))
-    drifted = look("drift", lambda: _drift(aws, standing, together.pause) if drift else (), ())
+
+    def hosted() -> Live | None:
+        found = together.result(server)
+        return found.stack if found else None
+
+    cost = look("cost", lambda: _cost(aws, cloud, standing, hosted(), stage, now), Cost(()))
+    compared = look(
+        "drift", lambda: _drift(aws, standing, hosted(), together.pause) if drift else (), ()
+    )
     found = StageStatus(
         project,
         stage,
@@ -168,10 +192,11 @@ def of_stage(
         image=together.result(image),
         network=_network(standing),
         channels=together.result(channels),
+        server=together.result(server),
         log_groups=together.result(groups),
         sessions=together.result(sessions),
         cost=together.result(cost),
-        drift=(*bringup.changes_by_hand(standing), *together.result(drifted)),
+        drift=(*bringup.changes_by_hand(standing), *together.result(compared)),
     )
     return replace(found, unknown=tuple(looker.unknown))
 
@@ -231,6 +256,24 @@ def _image(aws: Aws, runtime: Runtime | None) -> Image | None:
     return Image(runtime.image, found.get("imageSizeInBytes"), found.get("imagePushedAt"))
 
 
+def _server(aws: Aws, cloud: CloudFormation, project: str, stage: str) -> Server | None:
+    live = cloud.find(names.server_for(project, stage))
+    if live is None or live.empty:
+        return None
+    if URL not in live.outputs:
+        return Server(live, "", "", "")
+    found = aws.client("lambda").get_function(FunctionName=live.outputs["FunctionName"])
+    told = found["Configuration"]
+    changing = told["LastUpdateStatus"] != "Successful"
+    return Server(
+        live,
+        live.outputs[URL],
+        found["Code"]["ImageUri"],
+        told["State"] + (f", last change {told['LastUpdateStatus']}" if changing else ""),
+        told.get("StateReason") or told.get("LastUpdateStatusReason") or "",
+    )
+
+
 def _channels(aws: Aws, project: str, stage: str) -> tuple[str, ...]:
     return tuple(thing.name for thing in inventory.channels(aws, project, stage))
 
@@ -266,10 +309,18 @@ def _time(milliseconds: int | None) -> datetime | None:
     return None if milliseconds is None else datetime.fromtimestamp(milliseconds / 1000, UTC)
 
 
-def _cost(aws: Aws, cloud: CloudFormation, standing: Standing, stage: str, now: datetime) -> Cost:
+def _cost(
+    aws: Aws,
+    cloud: CloudFormation,
+    standing: Standing,
+    server: Live | None,
+    stage: str,
+    now: datetime,
+) -> Cost:
     begin = now.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
     items: list[Item] = []
-    for live, title in ((standing.agent, "stage"), (standing.network, "network, all stages")):
+    stacks = ((standing.agent, "stage"), (server, "server"))
+    for live, title in (*stacks, (standing.network, "network, all stages")):
         if live is None:
             continue
         described = aws.client("cloudformation").describe_stacks(StackName=live.id)["Stacks"][0]
@@ -283,7 +334,8 @@ def _cost(aws: Aws, cloud: CloudFormation, standing: Standing, stage: str, now: 
             used = _used(aws.client("cloudwatch"), metric, name, endpoints, begin, now)
             dollars = None if used is None else used * PRICES[key].dollars
             items.append(Item(_USED[metric], dollars))
-    return Cost((*items, *(Item(what, None) for what in _UNMETERED)))
+    unmetered = (*_UNMETERED, *(["Lambda"] if server else []))
+    return Cost((*items, *(Item(what, None) for what in unmetered)))
 
 
 _USED = {_CPU: "AgentCore, vCPU", _MEMORY: "AgentCore, memory"}
@@ -349,10 +401,10 @@ def metrics_of(
     return [dimensions for dimensions in chosen.values() if len(dimensions) == detailed]
 
 
-def _drift(aws: Aws, standing: Standing, pause: Pause) -> tuple[str, ...]:
+def _drift(aws: Aws, standing: Standing, server: Live | None, pause: Pause) -> tuple[str, ...]:
     client = aws.client("cloudformation")
     found: list[str] = []
-    for live in filter(None, (standing.agent, standing.network, standing.images)):
+    for live in filter(None, (standing.agent, server, standing.network, standing.images)):
         id = client.detect_stack_drift(StackName=live.name)["StackDriftDetectionId"]
         if not _is_detected(client, id, pause):
             found.append(f"{live.name}: CloudFormation does not come to an end of comparing it")

@@ -8,14 +8,14 @@ from pathlib import Path
 
 from voicecore.context import Context
 from voicecore.errors import ExitCode
-from voicecore.image import builder, dockerfile
+from voicecore.image import builder
 from voicecore.image.base import OLD_DAYS
 from voicecore.image.builder import Made, Plan, Wish
 from voicecore.image.model import Progress
 from voicecore.image.report import Built, document, lines
 from voicecore.output import megabytes
 from voicecore.project import load_project
-from voicecore.scaffold.render import templates
+from voicecore.scaffold.render import dockerfile_of
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ def _tell_of(context: Context, plan: Plan) -> None:
 
 def _make(context: Context, options: BuildOptions, plan: Plan) -> Made:
     wish = Wish(fresh=options.no_cache, check=options.check)
-    known = (templates() / "_shared" / "agent" / dockerfile.FILE).read_text(encoding="utf-8")
+    known = dockerfile_of(plan.part)
     with builder.docker_for(options.builder, options.check, context.env) as docker:
         choice = builder.choose(options.builder, docker)
         if choice.reason:

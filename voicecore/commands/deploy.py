@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import shlex
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Future
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from voicecore import names
-from voicecore.cloud import bringup, export, preflight, prices, session, turn, zones
+from voicecore.cloud import bringup, export, hosting, preflight, prices, session, turn, zones
 from voicecore.cloud.bringup import Standing, Wanted
 from voicecore.cloud.cloudformation import CloudFormation, Live
 from voicecore.cloud.deployment import Deployment, deployment_of
-from voicecore.cloud.environment import Environment, environment_of
+from voicecore.cloud.environment import (
+    Environment,
+    environment_of,
+    server_environment_of,
+)
 from voicecore.cloud.images_stack import REPOSITORY_URI, images_stack
 from voicecore.cloud.network_stack import network_stack
 from voicecore.cloud.plan import Plan, lines
@@ -24,10 +28,11 @@ from voicecore.cloud.session import Aws
 from voicecore.cloud.together import Together
 from voicecore.commands import add
 from voicecore.commands.progress import Relay, begun, waiting
+from voicecore.commands.serving import AGENT, SERVER, Images, Served, Serving
 from voicecore.commands.typed import typed
 from voicecore.context import Context
 from voicecore.errors import ExitCode, VoicecoreError
-from voicecore.output import Advance, Output, Span
+from voicecore.output import Line, Output, Span
 from voicecore.project import Project, load_project, mistakes_in
 from voicecore.settings import PUBLIC, VPC, did_you_mean, one_of
 from voicecore.transports import TRANSPORTS
@@ -47,43 +52,13 @@ class DeployOptions:
     region: str | None = None
     profile: str | None = None
     ha: bool = False
+    server: bool = False
+    """Whether the session server is to stand, too; one that stands is kept current anyway."""
     message: str = ""
     export: bool = False
     dry_run: bool = False
     yes: bool = False
     json: bool = False
-
-
-class Image(Protocol):
-    """The image that the agent's files make."""
-
-    @property
-    def there(self) -> str:
-        """The digest by which the repository has it already; empty if it has not."""
-        ...
-
-    @property
-    def note(self) -> str:
-        """What to know before it is built; empty for nothing."""
-        ...
-
-    def build(self, repository: Callable[[], str], advance: Advance) -> str:
-        """Build the image and push it; returns its digest.
-
-        The repository is asked for when there is something to push, and may take its time.
-        """
-        ...
-
-
-class Images(Protocol):
-    """What makes the agent's image."""
-
-    def look(self, project: Project, repository: str) -> Image:
-        """What the files make; `repository` is empty where there is none yet.
-
-        Raises what is wrong with the files.
-        """
-        ...
 
 
 class BadOption(VoicecoreError):
@@ -101,8 +76,9 @@ def run(context: Context, options: DeployOptions, images: Images) -> ExitCode:
     variables = dotenv_of(project.agent)
     settings = environment_of(variables, deployment.stage.region, deployment.uses)
     limits = turn.require_relay(deployment, variables)
+    server = _server_of(project, deployment) if options.server else None
     if options.export:
-        return _export(context, project, deployment, settings)
+        return _export(context, project, deployment, settings, server)
     again = typed("deploy", options)
     with session.refusals(again, options.profile), Together() as together:
         aws = session.connect(deployment.stage.region, options.profile)
@@ -110,10 +86,24 @@ def run(context: Context, options: DeployOptions, images: Images) -> ExitCode:
         session.check_account(aws.identity, deployment.stage.account)
         cloud = CloudFormation(aws.client("cloudformation"), again, together.pause)
 
-        standing = bringup.read(aws, cloud, together, deployment, waiting(context.output))
+        tell = waiting(context.output)
+        hosted = together.start(lambda: hosting.read(aws, cloud, deployment, tell))
+        standing = bringup.read(aws, cloud, together, deployment, tell)
         repository: Future[str] = Future()
         relay = Relay(together.go_on)
-        looked = together.start(lambda: images.look(project, _repository(standing)))
+        looked = together.start(lambda: images.look(project, _repository(standing), AGENT))
+        serving = None
+        if server or together.result(hosted).live:
+            serving = Serving(
+                aws,
+                cloud,
+                together,
+                server or _server_of(project, deployment),
+                together.result(hosted),
+                together.start(lambda: images.look(project, _repository(standing), SERVER)),
+                standing.agent,
+                _repository(standing),
+            )
 
         def build() -> str:
             made = together.result(looked)
@@ -122,7 +112,8 @@ def run(context: Context, options: DeployOptions, images: Images) -> ExitCode:
         # Where all is agreed already, the image waits with nothing but its push.
         building = together.start(build) if options.yes and not options.dry_run else None
         with context.output.step("Looking whether anything would fail"):
-            checks = preflight.checks_for(aws, deployment, standing.stacks)
+            new_server = bool(serving and serving.standing.live is None)
+            checks = preflight.checks_for(aws, deployment, standing.stacks, new_server)
             findings = preflight.look(checks, together, again)
             preflight.refuse(findings)
             chosen = _zones(aws, deployment, standing)
@@ -130,19 +121,22 @@ def run(context: Context, options: DeployOptions, images: Images) -> ExitCode:
             made = together.result(looked)
             image = f"{_repository(standing)}@{made.there}" if made.there else ""
         unused = _of_network(bringup.unused_network(wanted, standing))
-        notes = [made.note, unused, _of_calls(deployment), *limits]
+        notes = [made.note, serving.note if serving else "", unused, _of_calls(deployment), *limits]
         _warn(context.output, findings, standing, filter(None, notes))
 
-        if bringup.is_up(cloud, wanted, standing, image) and standing.agent:
-            bringup.finish(aws, deployment, standing.agent, together.pause)
-            return _report(context, options, standing.agent, wanted, None, aws, started)
+        agent = standing.agent if bringup.is_up(cloud, wanted, standing, image) else None
+        if agent and (serving is None or serving.up):
+            bringup.finish(aws, deployment, agent, together.pause)
+            served = _served(context, options, aws, serving and serving.standing.live)
+            return _report(context, options, agent, wanted, None, aws, started, served)
 
-        if building and (known := _repository(standing)):
+        if (building or agent) and (known := _repository(standing)):
             repository.set_result(known)
 
         with context.output.step("Comparing with what stands"):
             parts = bringup.plan(cloud, wanted, standing, image)
-            plan = Plan(parts, tuple(prices.a_minute(deployment)))
+            parts += (serving.plan(),) if serving else ()
+            plan = Plan(parts, tuple(prices.a_minute(deployment, bool(serving))))
         context.output.lines(lines(plan))
         if options.dry_run:
             context.output.say("Nothing was changed.")
@@ -150,9 +144,10 @@ def run(context: Context, options: DeployOptions, images: Images) -> ExitCode:
         _require_agreement(context, options, again)
 
         building = building or together.start(build)
+        image_of_server = serving.build(building, repository, relay) if serving else None
         with begun(context.output, again) as board:
             relay.show(board.advance)
-            live = bringup.bring_up(
+            live = agent or bringup.bring_up(
                 aws,
                 cloud,
                 together,
@@ -163,9 +158,35 @@ def run(context: Context, options: DeployOptions, images: Images) -> ExitCode:
                 options.message,
                 board.tell,
             )
+            if serving and image_of_server:
+                digest = together.result(image_of_server)
+                where = together.result(repository)
+                served_by = serving.bring_up(digest, where, live, board.tell)
+            else:
+                served_by = None
         with context.output.step("Seeing that the runtime is ready"):
             bringup.finish(aws, deployment, live, together.pause)
-    return _report(context, options, live, wanted, plan, aws, started)
+        if served_by:
+            with context.output.step("Seeing that the session server answers"):
+                hosting.require_health(served_by, together.pause)
+        served = _served(context, options, aws, served_by)
+    return _report(context, options, live, wanted, plan, aws, started, served)
+
+
+def _server_of(project: Project, deployment: Deployment) -> hosting.Wanted:
+    """The session server of a stage. Raises what is wrong with its variables, or with the place."""
+    settings = server_environment_of(dotenv_of(project.server), deployment.stage.region)
+    hosting.require_possible(deployment, settings)
+    return hosting.Wanted(deployment, settings)
+
+
+def _served(context: Context, options: DeployOptions, aws: Aws, live: Live | None) -> Served | None:
+    """The server, with an invite for who sits at the terminal: no log shall have one."""
+    if live is None:
+        return None
+    if options.json or not context.interactive:
+        return Served(live)
+    return Served(live, hosting.page_for(aws, live))
 
 
 def _with_transport(context: Context, options: DeployOptions, project: Project) -> Project:
@@ -226,7 +247,11 @@ def _check_region(project: Project, region: str) -> None:
 
 
 def _export(
-    context: Context, project: Project, deployment: Deployment, settings: Environment
+    context: Context,
+    project: Project,
+    deployment: Deployment,
+    settings: Environment,
+    server: hosting.Wanted | None,
 ) -> ExitCode:
     """Write templates and policies, for those who deploy by other means. Asks AWS nothing."""
     chosen = zones.SUPPORTED[deployment.stage.region][: zones.WANTED]
@@ -236,7 +261,8 @@ def _export(
         shared.append(network_stack(deployment, chosen))
     folder = project.root / EXPORTED
     folder.mkdir(exist_ok=True)
-    files = export.files_of([*shared, wanted.agent("", None)]) | export.policies_of(deployment)
+    stacks = [*shared, wanted.agent("", None), *([server.stack("", "", "")] if server else [])]
+    files = export.files_of(stacks) | export.policies_of(deployment)
     for name, text in files.items():
         (folder / name).write_text(text, encoding="utf-8")
         context.output.data(str(folder / name))
@@ -322,11 +348,12 @@ def _report(
     plan: Plan | None,
     aws: Aws,
     started: float,
+    served: Served | None = None,
 ) -> ExitCode:
     """What stands now, and what to type next."""
     seconds = time.monotonic() - started
     if options.json:
-        context.output.json(_document(options, live, wanted, plan, aws, seconds))
+        context.output.json(_document(options, live, wanted, plan, aws, seconds, served))
         return ExitCode.OK
     if live is None:
         return ExitCode.OK
@@ -338,9 +365,31 @@ def _report(
             [Span(f"  {live.outputs['RuntimeArn']}", "dim")],
             [],
             [Span("Speak to it:  "), Span(_next(options, live), "bold")],
+            *(_lines_of(options, served, aws.region) if served else ()),
         ]
     )
     return ExitCode.OK
+
+
+def _lines_of(options: DeployOptions, served: Served, region: str) -> Iterator[Line]:
+    """Where the server is, and how to get in."""
+    page = served.page or _invite(options)
+    yield [Span("In a browser: "), Span(page, "bold")]
+    if served.page:
+        yield [Span(f"  for whom you send it to, for {hosting.INVITE_HOURS:g} h", "dim")]
+    yield [Span("Sessions:     "), Span(f"{served.url}start"), Span("  with the key of", "dim")]
+    yield [Span(f"  {served.key(options.profile, region)}", "dim")]
+
+
+def _invite(options: DeployOptions) -> str:
+    """The command that makes an invite to this stage's page."""
+    words = ["voicecore", "invite"]
+    if options.stage != names.DEFAULT_STAGE:
+        words += ["--stage", options.stage]
+    for flag in ("region", "profile", "project"):
+        if value := getattr(options, flag):
+            words += [f"--{flag}", str(value)]
+    return shlex.join(words)
 
 
 def _next(options: DeployOptions, live: Live) -> str:
@@ -361,6 +410,7 @@ def _document(
     plan: Plan | None,
     aws: Aws,
     seconds: float,
+    served: Served | None,
 ) -> dict[str, Any]:
     return {
         "project": wanted.deployment.name,
@@ -370,6 +420,9 @@ def _document(
         "changed": bool(live and plan),
         "plan": plan.json if plan else None,
         "stack": asdict(live) | {"updated": str(live.updated)} if live else None,
+        "server": {"url": served.url, "key": served.key(options.profile, aws.region)}
+        if served
+        else None,
         "seconds": round(seconds, 1),
         "calls": aws.calls,
         "next": [_next(options, live)] if live else [],

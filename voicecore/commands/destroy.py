@@ -33,6 +33,7 @@ class DestroyOptions:
     stage: str = names.DEFAULT_STAGE
     network: bool = False
     only_network: bool = False
+    only_server: bool = False
     wait: bool = False
     region: str | None = None
     profile: str | None = None
@@ -58,6 +59,8 @@ def run(context: Context, options: DestroyOptions) -> ExitCode:
         if options.only_network:
             users = destroy.users_of_network(cloud, project.name, found)
             removal = destroy.removal_of_network(project.name, found, users)
+        elif options.only_server:
+            removal = destroy.removal_of_server(project.name, stage.name, found)
         else:
             groups = [g.name for g in inventory.log_groups(aws, project.name, stage.name)]
             removal = destroy.removal_of(project.name, stage.name, found, groups, options.network)
@@ -150,6 +153,8 @@ def _nothing(context: Context, options: DestroyOptions, removal: Removal, aws: A
     what = f"nothing of {removal.project} · {removal.stage}"
     if options.only_network:
         what = f"no network of {removal.project}"
+    if options.only_server:
+        what = f"no session server of {removal.project} · {removal.stage}"
     context.output.say(f"There is {what} in account {aws.account}, {aws.region}.")
     for stack in removal.kept:
         context.output.note(f"  kept: {stack.name}")

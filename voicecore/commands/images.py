@@ -1,4 +1,4 @@
-"""The agent's image as a deploy needs it: looked for, built and pushed by voicecore.image."""
+"""The images of agent and server as a deploy needs them: looked for, built and pushed."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from voicecore.context import Context
-from voicecore.image import builder, dockerfile
+from voicecore.image import builder
 from voicecore.image.builder import Plan, Wish
 from voicecore.image.model import Progress
 from voicecore.image.wheels import NoWheel
 from voicecore.output import Advance
 from voicecore.project import Project
-from voicecore.scaffold.render import templates
+from voicecore.scaffold.render import dockerfile_of
 
 
 @dataclass(frozen=True)
-class AgentImage:
-    """The image that the agent's files make now."""
+class PartImage:
+    """The image that the files of a part make now."""
 
     context: Context
     plan: Plan
@@ -39,7 +39,7 @@ class AgentImage:
         builder.pin(self.plan)
         if self.note:
             return self._build_in_aws(repository(), tell)
-        known = (templates() / "_shared" / "agent" / dockerfile.FILE).read_text(encoding="utf-8")
+        known = dockerfile_of(self.plan.part)
         wish = Wish(repository=repository)
         with builder.docker_for(None, False, env) as docker:
             if docker.running and builder.choose(None, docker).builder == "buildx":
@@ -54,22 +54,22 @@ class AgentImage:
 
 
 @dataclass(frozen=True)
-class AgentImages:
+class PartImages:
     """Images that the project's files make, pushed as the AWS profile's identity."""
 
     context: Context
     profile: str | None = None
 
-    def look(self, project: Project, repository: str) -> AgentImage:
-        """What the files make. Raises what is wrong with them."""
+    def look(self, project: Project, repository: str, part: str) -> PartImage:
+        """What the files of a part make. Raises what is wrong with them."""
 
         def plan(compiles: bool) -> Plan:
             env = self.context.env
-            return builder.plan(project, repository or None, compiles, env, self.profile)
+            return builder.plan(project, repository or None, compiles, env, self.profile, part)
 
         try:
-            return AgentImage(self.context, plan(compiles=False))
+            return PartImage(self.context, plan(compiles=False))
         except NoWheel as error:
             first = error.message.splitlines()[0].rstrip(":")
             note = f"{first}: the image is built by AWS CodeBuild, in minutes and for some cents."
-            return AgentImage(self.context, plan(compiles=True), note)
+            return PartImage(self.context, plan(compiles=True), note)

@@ -13,7 +13,7 @@ from voicecore.cloud import session, status
 from voicecore.cloud.catalogue import failure_in
 from voicecore.cloud.cloudformation import Live
 from voicecore.cloud.runtime import DEFAULT_ENDPOINT
-from voicecore.cloud.status import Found, StageStatus
+from voicecore.cloud.status import Found, Server, StageStatus
 from voicecore.cloud.together import Together
 from voicecore.commands.typed import typed
 from voicecore.context import Context
@@ -112,6 +112,8 @@ def _rows(found: StageStatus, now: datetime) -> Iterator[tuple[str, Line]]:
             yield "stack", [Span(f"not deployed; to deploy it:  {_deploy(found)}")]
     else:
         yield from _deployed(found, stack)
+    if found.server:
+        yield from _hosted(found.server)
     for group in found.log_groups:
         kept = f"kept {group.days} days" if group.days else "kept for ever"
         yield "logs", [Span(group.name), Span(f"  {kept}, {megabytes(group.bytes)}", "dim")]
@@ -193,6 +195,22 @@ def _deployed(found: StageStatus, stack: Live) -> Iterator[tuple[str, Line]]:
 
 def _deploy(found: StageStatus) -> str:
     return f"voicecore deploy{names.stage_flag(found.stage)}"
+
+
+def _hosted(server: Server) -> Iterator[tuple[str, Line]]:
+    good = server.stack.stands and server.state == "Active"
+    yield (
+        "server",
+        [
+            Span(server.state or server.stack.status, "green" if good else "yellow"),
+            Span(f"  {server.url}"),
+            Span(f"  {_digest(server.image)}" if server.image else "", "dim"),
+        ],
+    )
+    if not server.stack.stands or not server.url:
+        yield "", [Span("it did not come up; go on with:  voicecore deploy", "yellow")]
+    if server.reason:
+        yield "", [Span(server.reason, "red")]
 
 
 def _cost(found: StageStatus) -> str:

@@ -33,6 +33,9 @@ from voicecore.image.secrets import require_none
 from voicecore.project import Project
 from voicecore.variables import dotenv_of, without_ours
 
+AGENT, SERVER = "agent", "server"
+"""The parts of a project that an image is made of, by their folders."""
+
 
 class CannotBuild(VoicecoreError):
     """What was asked of a builder is not in its power."""
@@ -43,6 +46,8 @@ class Plan:
     """What is to be made, decided from files and registries before anything is."""
 
     project: Project
+    part: str
+    """The folder of the project that the image is made of: agent or server."""
     dockerfile: str
     """Its text, with the base pinned."""
     base: Base
@@ -56,9 +61,14 @@ class Plan:
     locked: bool
     """Whether uv.lock was made on the way."""
     pins: bool
-    """Whether the base in agent/Dockerfile has no digest yet."""
+    """Whether the base in the Dockerfile has no digest yet."""
     logins: Logins = field(repr=False, compare=False)
     """To the registries, as far as one had to log in to decide."""
+
+    @property
+    def folder(self) -> Path:
+        """What the image is made of."""
+        return self.project.root / self.part
 
     @property
     def local(self) -> str:
@@ -104,14 +114,15 @@ def plan(
     compiles: bool,
     env: Mapping[str, str],
     profile: str | None = None,
+    part: str = AGENT,
 ) -> Plan:
-    """Decide what image `project` makes, and whether the repository `push` has it already.
+    """Decide what image a `part` of the project makes, and whether `push` has it already.
 
-    A package without a wheel is an error unless the builder `compiles`. Writes agent/uv.lock if
-    there is none. Raises what is wrong with the lockfile, the files, the
+    `push` is a repository. A package without a wheel is an error unless the builder `compiles`.
+    Writes uv.lock if there is none. Raises what is wrong with the lockfile, the files, the
     Dockerfile, the base or the registry.
     """
-    agent = project.agent
+    folder = project.root / part
     target = parse_reference(push) if push else None
     if target and (target.tag or target.digest):
         raise CannotBuild(
@@ -119,23 +130,28 @@ def plan(
             f"Name the repository alone:  voicecore build --push {target.name}",
             ExitCode.USAGE,
         )
-    text = dockerfile.read(agent)
+    text = dockerfile.read(folder)
     named = dockerfile.base_of(text)
     pinned = asyncio.run(base.resolve(named, bases_in(env)))
-    locked = _check_lock(agent, wheels.Target(python=python_of(pinned)), compiles, env)
-    found = recipe.context_of(agent)
-    require_none(agent, [file.path for file in found], dotenv_of(agent))
+    locked = _check_lock(folder, wheels.Target(python=python_of(pinned)), compiles, env)
+    found = recipe.context_of(folder)
+    require_none(folder, [file.path for file in found], dotenv_of(folder))
     text = dockerfile.with_base(text, pinned.reference)
     files = recipe.with_content(found, recipe.DOCKERFILE, text)
     tag = recipe.fingerprint(files, pinned.digest)
     made = Plan(
         project=project,
+        part=part,
         dockerfile=text,
         base=pinned,
         files=tuple(files),
         tag=tag,
         labels=recipe.labels(
-            project.name, _version_of(agent), _revision_of(agent, env), pinned, tag
+            project.name if part == AGENT else f"{project.name}-{part}",
+            _version_of(folder),
+            _revision_of(folder, env),
+            pinned,
+            tag,
         ),
         target=None,
         there="",
@@ -153,9 +169,9 @@ def aimed(plan: Plan, repository: str) -> Plan:
 
 
 def pin(plan: Plan) -> None:
-    """Write the base's digest into agent/Dockerfile, where `plan` found none."""
+    """Write the base's digest into the Dockerfile, where `plan` found none."""
     if plan.pins:
-        dockerfile.write(plan.project.agent, plan.dockerfile)
+        dockerfile.write(plan.folder, plan.dockerfile)
 
 
 def python_of(base: Base) -> tuple[int, int]:
@@ -174,7 +190,9 @@ def python_of(base: Base) -> tuple[int, int]:
     return int(version[0]), int(version[1])
 
 
-def _check_lock(agent: Path, target: wheels.Target, compiles: bool, env: Mapping[str, str]) -> bool:
+def _check_lock(
+    folder: Path, target: wheels.Target, compiles: bool, env: Mapping[str, str]
+) -> bool:
     """See that uv.lock is current and has all wheels it must; returns whether it was made.
 
     What was found good once is noted, because asking uv again takes a second of the two that a
@@ -183,23 +201,23 @@ def _check_lock(agent: Path, target: wheels.Target, compiles: bool, env: Mapping
     kind = "compiled" if compiles else "wheels"
 
     def note_of_it() -> Path:
-        return locks_in(env) / f"{_lock_key(agent, target)}-{kind}"
+        return locks_in(env) / f"{_lock_key(folder, target)}-{kind}"
 
-    made = not (agent / wheels.LOCK).exists()
+    made = not (folder / wheels.LOCK).exists()
     if made or not note_of_it().exists():
-        wheels.ensure_lock(agent, env)
+        wheels.ensure_lock(folder, env)
         if not compiles:
-            wheels.require_wheels(agent, target)
+            wheels.require_wheels(folder, target)
         note = note_of_it()  # of the lockfile as it is now
         note.parent.mkdir(parents=True, exist_ok=True)
         note.touch()
     return made
 
 
-def _lock_key(agent: Path, target: wheels.Target) -> str:
+def _lock_key(folder: Path, target: wheels.Target) -> str:
     key = hashlib.sha256(f"{recipe.RECIPE} {target}".encode())
     for name in ("pyproject.toml", wheels.LOCK):
-        path = agent / name
+        path = folder / name
         key.update(path.read_bytes() if path.exists() else b"")
     return key.hexdigest()
 
@@ -214,18 +232,18 @@ def _to(target: Reference, logins: Logins) -> Repository:
     return Repository(target, logins.of(target.registry), "pull,push")
 
 
-def _version_of(agent: Path) -> str:
-    settings = tomllib.loads((agent / "pyproject.toml").read_text(encoding="utf-8"))
+def _version_of(folder: Path) -> str:
+    settings = tomllib.loads((folder / "pyproject.toml").read_text(encoding="utf-8"))
     return str(settings.get("project", {}).get("version", ""))
 
 
-def _revision_of(agent: Path, env: Mapping[str, str]) -> str | None:
-    """The commit that the agent's files are of; "-dirty" where they have been changed since."""
+def _revision_of(folder: Path, env: Mapping[str, str]) -> str | None:
+    """The commit that the files are of; "-dirty" where they have been changed since."""
 
     def git(*words: str) -> str | None:
         try:
             run = subprocess.run(
-                ["git", "-C", str(agent), *words], env=dict(env), capture_output=True, text=True
+                ["git", "-C", str(folder), *words], env=dict(env), capture_output=True, text=True
             )
         except FileNotFoundError:
             return None
@@ -316,7 +334,7 @@ def make_by_buildx(
 ) -> Made:
     """Build by the Dockerfile, in the engine; check and push from there."""
     order = buildx.Order(
-        context=plan.project.agent,
+        context=plan.folder,
         name=plan.local,
         base=plan.base.reference,
         epoch=recipe.epoch_of(plan.base),
@@ -359,7 +377,7 @@ def make_directly(
             ExitCode.MISSING_TOOL,
         )
     inputs = direct.Inputs(
-        agent=plan.project.agent,
+        agent=plan.folder,
         files=[file.path for file in plan.files],
         base=plan.base,
         stage=dockerfile.last_stage(plan.dockerfile, known),
@@ -440,18 +458,17 @@ def make_in_aws(plan: Plan, target: Reference, wish: Wish, role: str | None, tel
     from voicecore.image import codebuild
     from voicecore.image.buildspec import Remote
 
-    agent = plan.project.agent
     runs = wheels.Target(python=python_of(plan.base))
     remote = Remote(
         project=plan.project.name,
-        agent=agent,
+        agent=plan.folder,
         files=[file.path for file in plan.files],
         target=target,
         base=plan.base.reference,
         epoch=recipe.epoch_of(plan.base),
         packages_key=recipe.packages_key(plan.files, plan.base.digest),
         labels=plan.labels,
-        compiles=bool(wheels.without_wheel(wheels.read_lock(agent), runs)),
+        compiles=bool(wheels.without_wheel(wheels.read_lock(plan.folder), runs)),
         fresh=wish.fresh,
     )
     codebuild.build(codebuild.connect(target, plan.logins.profile), remote, tell, role=role)
@@ -469,14 +486,13 @@ async def _as_pushed(plan: Plan, target: Reference) -> Image:
 
 def write_sbom(plan: Plan, digest: str, path: Path, env: Mapping[str, str]) -> None:
     """Write what the image is made of to `path`, as CycloneDX JSON. Raises sbom.ExportFailed."""
-    agent = plan.project.agent
     document = sbom.document(
-        sbom.export(agent, env),
-        wheels.read_lock(agent),
+        sbom.export(plan.folder, env),
+        wheels.read_lock(plan.folder),
         plan.base,
         name=plan.project.name,
         tag=plan.tag,
-        version=_version_of(agent),
+        version=_version_of(plan.folder),
         digest=digest,
         target=wheels.Target(python=python_of(plan.base)),
     )

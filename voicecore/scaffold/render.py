@@ -8,10 +8,14 @@ import shutil
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from voicecore import __version__, regions
 from voicecore.pipelines import PIPELINES, title_of
 from voicecore.transports import TRANSPORTS
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
 Files = dict[str, bytes]
 """Content by path relative to the project, with forward slashes."""
@@ -43,27 +47,40 @@ def render(answers: Answers, session_api_key: str) -> Files:
 
     Layers: `_shared`, then each transport's folder, then the pipeline's; a later layer replaces
     a file of an earlier one. A name that ends in `.jinja` is rendered, all else is copied.
-    What is in a layer's folder `both` goes to agent and server, which share no code at run time.
+    What is in a layer's folder `both` goes to agent and server, which share no code at run time;
+    `part` tells a template which of them it is rendered for.
     """
+    engine = _engine()
+    variables = _variables(answers, session_api_key)
+    files: Files = {}
+    for layer in ("_shared", *answers.transports, f"pipelines/{answers.pipeline}"):
+        for path in _files_in(templates() / layer):
+            content = path.read_bytes()
+            template = engine.from_string(content.decode()) if path.suffix == ".jinja" else None
+            for name in _places(path.relative_to(templates() / layer)):
+                part = name.partition("/")[0]
+                files[name] = (
+                    template.render(variables, part=part).encode() if template else content
+                )
+    return dict(sorted(files.items()))
+
+
+def dockerfile_of(part: str) -> str:
+    """The Dockerfile of the agent or the server as `render` makes it: it is every project's."""
+    path = templates() / "_shared" / "both" / "Dockerfile.jinja"
+    return _engine().from_string(path.read_text(encoding="utf-8")).render(part=part)
+
+
+def _engine() -> Environment:
     from jinja2 import Environment, StrictUndefined
 
-    engine = Environment(
+    return Environment(
         undefined=StrictUndefined,
         keep_trailing_newline=True,
         trim_blocks=True,
         lstrip_blocks=True,
         autoescape=False,  # noqa: S701 - the templates make Python, TOML and Markdown, not HTML
     )
-    variables = _variables(answers, session_api_key)
-    files: Files = {}
-    for layer in ("_shared", *answers.transports, f"pipelines/{answers.pipeline}"):
-        for path in _files_in(templates() / layer):
-            content = path.read_bytes()
-            if path.suffix == ".jinja":
-                content = engine.from_string(content.decode()).render(variables).encode()
-            for name in _places(path.relative_to(templates() / layer)):
-                files[name] = content
-    return dict(sorted(files.items()))
 
 
 def _places(path: Path) -> list[str]:

@@ -78,6 +78,7 @@ class Durations:
     runtime_deletion: float = 10.0
     endpoint: float = 5.0
     channel: float = 2.0
+    function: float = 5.0  # to be made or changed, as Lambda's states tell it
     resource: float = 2.0  # what CloudFormation takes about any resource, beside its own time
     change_set: float = 2.0
     interfaces_linger: float = 8 * 3600.0  # after the last runtime on their subnets is gone

@@ -58,6 +58,10 @@ def _own(world: World) -> Iterator[Thing]:
                 yield Thing(
                     "kinesisvideo:channel", channel.name, region, account, channel.arn, tags
                 )
+    for (account, region), functions in world.every("functions"):
+        for function in functions.values():
+            tags = tuple(function.tags.items())
+            yield Thing("lambda:function", function.name, region, account, function.arn, tags)
     for (account, region), stacks in world.every("stacks"):
         for stack in stacks:
             if stack.alive:

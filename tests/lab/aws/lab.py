@@ -17,6 +17,7 @@ from tests.lab.aws import (
     agentcore,
     bedrock,
     ec2,
+    functions,
     identity,
     images,
     logs,
@@ -26,6 +27,7 @@ from tests.lab.aws import (
 )
 from tests.lab.aws.clock import NONE, Clock, Durations
 from tests.lab.aws.cloudformation import api as cloudformation
+from tests.lab.aws.containers import Start
 from tests.lab.aws.faults import Faults
 from tests.lab.aws.front import Front
 from tests.lab.aws.inventory import Thing, inventory
@@ -39,6 +41,7 @@ _HANDLERS = (
     | quotas.HANDLERS
     | cloudformation.HANDLERS
     | ec2.HANDLERS
+    | functions.HANDLERS
     | identity.HANDLERS
     | images.HANDLERS
     | logs.HANDLERS
@@ -159,6 +162,7 @@ def aws_standin(
     registry: images.Registry | None = None,
     turn: video.Turn | None = None,
     data_plane: str | None = None,
+    containers: Start | None = None,
     port: int = 0,
     host: str = "127.0.0.1",
 ) -> Iterator[Aws]:
@@ -166,7 +170,8 @@ def aws_standin(
 
     `time_scale` 10 lets its clock run ten times as fast. Without a `registry`
     images exist by PutImage alone. `data_plane` is the URL of what answers InvokeAgentRuntime and
-    /ws (a local AgentCore Runtime); without it they are not answered.
+    /ws (a local AgentCore Runtime); without it they are not answered. `containers` starts the
+    processes of Lambda functions; without it none of them can be asked anything.
     Raises AssertionError at the end when the stand-in itself failed at something.
     """
     caller = new_caller(account)
@@ -179,10 +184,13 @@ def aws_standin(
         world.state["registry",] = registry
     if turn is not None:
         world.state["turn",] = turn
+    if containers is not None:
+        world.state["containers",] = containers
     serving = world.start(lambda: server.serve_forever(0.02), "stand-in")
     try:
         yield Aws(server.url, caller, region, world, data_plane)
     finally:
+        functions.close(world)
         world.clock.stop()
         server.shutdown()
         server.server_close()

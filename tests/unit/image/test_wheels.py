@@ -18,6 +18,7 @@ import uv
 
 from voicecore.errors import ExitCode
 from voicecore.image import wheels
+from voicecore.scaffold.render import dockerfile_of
 
 TEMPLATES = Path(__file__).parents[3] / "templates"
 ENV = {"PATH": os.environ["PATH"], "HOME": os.environ["HOME"]}
@@ -205,7 +206,7 @@ def test_circles_of_packages_end() -> None:
 
 
 def test_the_image_the_lock_is_asked_for_is_the_one_the_dockerfile_installs_for() -> None:
-    dockerfile = (TEMPLATES / "_shared" / "agent" / "Dockerfile").read_text()
+    dockerfile = dockerfile_of("agent")
     platform = re.search(r"--python-platform[ =](\w+)-manylinux_(\d+)_(\d+)", dockerfile)
     assert platform, "the Dockerfile installs for a manylinux platform"
     machine, major, minor = platform.groups()

@@ -14,6 +14,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from tests.lab.aws.cloudformation import serverless
 from tests.lab.aws.wire import new_request_id
 from tests.lab.aws.world import Caller, World
 
@@ -532,10 +533,14 @@ def _log_group_retag(c: Context, physical: str, tags: dict[str, str], gone: list
 
 
 def _secret(c: Context, p: Properties) -> str:
+    manager = c.client("secretsmanager")
     chosen = {k: p[k] for k in ("Description", "KmsKeyId", "SecretString") if k in p}
-    made = c.client("secretsmanager").create_secret(
-        Name=p.get("Name") or c.name(512), **chosen, Tags=c.pairs()
-    )
+    if wanted := p.get("GenerateSecretString"):
+        how = {k: v for k, v in wanted.items() if k in ("PasswordLength", "ExcludePunctuation")}
+        password = manager.get_random_password(**how)["RandomPassword"]
+        filled = json.loads(wanted["SecretStringTemplate"])
+        chosen["SecretString"] = json.dumps(filled | {wanted["GenerateStringKey"]: password})
+    made = manager.create_secret(Name=p.get("Name") or c.name(512), **chosen, Tags=c.pairs())
     return made["ARN"]
 
 
@@ -887,5 +892,16 @@ KINDS: dict[str, Kind] = {
     "AWS::BedrockAgentCore::RuntimeEndpoint": Kind(
         _endpoint, _endpoint_delete, _endpoint_attributes, _endpoint_update, _endpoint_settled,
         _endpoint_gone, _endpoint_retag, "Name",
+    ),
+    "AWS::Lambda::Function": Kind(
+        serverless.function, serverless.function_delete, serverless.function_attributes,
+        serverless.function_update, serverless.function_settled, retag=serverless.function_retag,
+        named_by="FunctionName",
+    ),
+    "AWS::Lambda::Url": Kind(
+        serverless.url, serverless.url_delete, serverless.url_attributes, serverless.url_update
+    ),
+    "AWS::Lambda::Permission": Kind(
+        serverless.permission, serverless.permission_delete, serverless.permission_attributes
     ),
 }  # fmt: skip

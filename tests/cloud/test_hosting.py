@@ -1,0 +1,185 @@
+"""The session server in AWS: put there beside the agent, kept current, and taken out again.
+
+The function's image is a double; what it runs is the project's own server, in a process that
+speaks Lambda's Runtime API with the stand-in.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from tests.cloud.deploying import Deployer
+from tests.cloud.dying import dies, finishes
+from tests.cloud.test_life import changes
+from tests.conftest import Voicecore
+from tests.lab.aws import Aws, aws_standin
+from tests.lab.aws.server_python import make_python, start
+from voicecore.errors import ExitCode
+
+LOGS = "/aws/lambda/voicecore-line-dev-server"
+
+
+@pytest.fixture(scope="module")
+def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_python(tmp_path_factory.mktemp("python"))
+
+
+@pytest.fixture
+def aws(monkeypatch: pytest.MonkeyPatch, python: Path, tmp_path: Path) -> Iterator[Aws]:
+    """An AWS whose functions run the project's server."""
+
+    def begin(command: Sequence[str], env: Mapping[str, str]) -> subprocess.Popen[str]:
+        return start(python, tmp_path / "line/server", command, {**env, "AWS_ENDPOINT_URL": url[0]})
+
+    url: list[str] = []
+    with aws_standin(containers=begin) as standin:
+        url.append(standin.url)
+        for name, value in standin.environment.items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.delenv("AWS_PROFILE", raising=False)
+        yield standin
+
+
+@dataclass(frozen=True)
+class Hosted:
+    """A server in AWS as its callers see it."""
+
+    url: str
+    key: str
+
+    def start(self, key: str | None = None) -> requests.Response:
+        headers = {"Authorization": f"Bearer {key or self.key}"}
+        return requests.post(f"{self.url}start", headers=headers, json={}, timeout=30)
+
+
+def hosted(aws: Aws) -> Hosted:
+    stack = aws.client("cloudformation").describe_stacks(StackName="voicecore-line-dev-server")
+    told = {o["OutputKey"]: o["OutputValue"] for o in stack["Stacks"][0]["Outputs"]}
+    secret = aws.client("secretsmanager").get_secret_value(SecretId=told["SessionKeyArn"])
+    return Hosted(told["Url"], json.loads(secret["SecretString"])["SESSION_API_KEY"])
+
+
+def variables(aws: Aws) -> dict[str, str]:
+    found = aws.client("lambda").get_function(FunctionName="voicecore-line-dev-server")
+    return found["Configuration"]["Environment"]["Variables"]
+
+
+def edit(path: Path, text: str = "\n# edited\n") -> None:
+    path.write_text(path.read_text() + text)
+
+
+def test_a_server_comes_along_is_kept_current_and_goes(
+    aws: Aws, deployer: Deployer, voicecore: Voicecore
+) -> None:
+    before = aws.inventory()
+    deployed = deployer.deploy(server=True)
+    assert deployed.code == ExitCode.OK, deployed.stderr
+    assert "+ server URL" in deployed.stderr
+    assert "and what AWS Lambda will charge" in deployed.stderr
+    server = hosted(aws)
+    assert f"Sessions:     {server.url}start" in deployed.stderr
+    assert server.key not in deployed.stderr + deployed.stdout
+
+    assert server.start("x" * 43).status_code == 401
+    started = server.start()
+    assert started.status_code == 200, started.text
+    assert str(variables(aws)["AGENT_RUNTIME_ARN"]) in requests.utils.unquote(started.text)
+    page = voicecore("invite", "--hours", "1", cwd=deployer.root)
+    url, _, invite = page.stdout.strip().partition("#")
+    assert (url, server.start(invite).status_code) == (server.url, 200)
+    logged = aws.client("logs").filter_log_events(logGroupName=LOGS)["events"]
+    assert sum("session_started" in event["message"] for event in logged) == 2
+
+    aws.journal.clear()
+    again = deployer.deploy(json=True)
+    assert json.loads(again.stdout)["server"]["url"] == server.url
+    assert changes(aws) == []
+
+    edit(deployer.root / "server/server.py")
+    changed = deployer.deploy()
+    assert "~ server function: image" in changed.stderr, changed.stderr
+    assert "~ runtime" not in changed.stderr
+
+    stage = json.loads(voicecore("status", "--json", cwd=deployer.root).stdout)["stages"][0]
+    assert (stage["server"]["url"], stage["server"]["state"]) == (server.url, "Active")
+
+    edit(deployer.root / "agent/bot.py")
+    gone = deployer.destroy(only_server=True)
+    assert gone.code == ExitCode.OK, gone.stderr
+    assert "server" not in deployer.deploy().stderr
+    assert deployer.destroy().code == ExitCode.OK
+    assert aws.inventory() == before
+
+
+def test_what_is_in_its_env_goes_along_as_it_may_be_seen(aws: Aws, deployer: Deployer) -> None:
+    path = deployer.root / "server/.env"
+    edit(path, "\nSTARTS_PER_MINUTE=7\nTWILIO_AUTH_TOKEN=hush\n")
+    assert deployer.deploy(server=True).code == ExitCode.OK
+    first = variables(aws)
+    assert first["STARTS_PER_MINUTE"] == "7"
+    assert "hush" not in json.dumps(first)
+    path.write_text(path.read_text().replace("hush", "sssh"))
+    changed = deployer.deploy()
+    assert "~ secret: TWILIO_AUTH_TOKEN" in changed.stderr
+    assert "sssh" not in changed.stderr
+    # Another version of the secret, and so other processes, which read it.
+    assert variables(aws)["SERVER_SECRET_VERSION"] != first["SERVER_SECRET_VERSION"]
+    secret = aws.client("secretsmanager").get_secret_value(SecretId=first["SERVER_SECRET_ARN"])
+    assert json.loads(secret["SecretString"]) == {"TWILIO_AUTH_TOKEN": "sssh"}
+    path.write_text(path.read_text().replace("TWILIO_AUTH_TOKEN=sssh", ""))
+    assert "- secret" in deployer.deploy().stderr
+    assert hosted(aws).start().status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("action", "call"),
+    [("cloudformation:CreateStack", 3), ("secretsmanager:PutSecretValue", 1)],
+)
+def test_a_deploy_that_dies_is_finished_by_the_next(
+    aws: Aws, deployer: Deployer, action: str, call: int
+) -> None:
+    edit(deployer.root / "server/.env", "\nTWILIO_AUTH_TOKEN=hush\n")
+    dies(aws, deployer, call, of=action, server=True)
+    finishes(deployer, action, server=True)
+    assert hosted(aws).start().status_code == 200
+
+
+def refused(deployer: Deployer, **options: Any) -> str:
+    result = deployer.deploy(server=True, **options)
+    assert result.code == ExitCode.BAD_PROJECT, result.stderr
+    return result.stderr
+
+
+def test_what_cannot_be_hosted_is_refused_before_anything_is_made(
+    aws: Aws, deployer: Deployer
+) -> None:
+    path = deployer.root / "server/.env"
+    edit(path, "\nAWS_ACCESS_KEY_ID=AKIAIOSFODNN7EXAMPLE\n")
+    assert "server/.env cannot go to AWS as it is" in refused(deployer)
+    path.write_text("")
+    text = (deployer.root / "voicecore.toml").read_text()
+    (deployer.root / "voicecore.toml").write_text(
+        text.replace("us-east-1", "ap-south-2").replace("nova-sonic", "offline")
+    )
+    assert "Lambda has no function URLs in ap-south-2" in refused(deployer)
+    assert changes(aws) == []
+
+
+def test_an_invite_wants_a_server(aws: Aws, deployer: Deployer, voicecore: Voicecore) -> None:
+    nobody = voicecore("invite", cwd=deployer.root)
+    assert nobody.code == ExitCode.NOT_DEPLOYED
+    assert "voicecore deploy --server" in nobody.stderr
+
+
+def test_its_templates_are_exported(aws: Aws, deployer: Deployer) -> None:
+    assert deployer.deploy(server=True, export=True).code == ExitCode.OK
+    folder = deployer.root / "cloudformation"
+    assert "AWS::Lambda::Url" in (folder / "voicecore-line-dev-server.yaml").read_text()

@@ -1,0 +1,251 @@
+"""Brings a stage's session server up and asks it for invites; each run begins with what stands."""
+
+# botocore has no types.
+# pyright: reportMissingTypeStubs=false
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+from urllib.error import HTTPError, URLError
+from urllib.request import urlopen
+
+from botocore.exceptions import ClientError
+
+from voicecore import names, regions, turn
+from voicecore.aws_errors import AwsRefused, code_of, is_denied
+from voicecore.cloud import turn as relays
+from voicecore.cloud.cloudformation import CloudFormation, Live, Tell
+from voicecore.cloud.deployment import Deployment
+from voicecore.cloud.environment import Environment
+from voicecore.cloud.pace import Pause, pauses
+from voicecore.cloud.plan import Action, Part, Row, part_of_change, part_of_new
+from voicecore.cloud.server_stack import SECRET, URL, server_stack
+from voicecore.cloud.session import Aws
+from voicecore.cloud.stack import Json, Stack
+from voicecore.errors import ExitCode, VoicecoreError
+from voicecore.settings import PUBLIC
+
+HEALTHY_SECONDS = 60.0
+"""For how long a server may be silent after its stack stands: AWS spreads new URLs and permissions.
+"""
+
+INVITE_HOURS = 12.0
+"""As an invite's life is where nobody says another."""
+
+_ANSWER_SECONDS = 30.0  # for one request; the first starts the server
+
+_UNKNOWN_DIGEST = "sha256:" + "0" * 64
+_UNKNOWN_ARN = "arn:aws:bedrock-agentcore:::runtime/none-yet"
+
+
+class CannotHost(VoicecoreError):
+    """The session server cannot be put into AWS as it is asked for."""
+
+
+class NotHosted(VoicecoreError):
+    """There is no session server in AWS."""
+
+
+class ServerDown(AwsRefused):
+    """The session server stands, and does not answer."""
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What stands of a stage's session server."""
+
+    live: Live | None = None
+    template: Json = field(default_factory=dict[str, Any])
+    secret: Mapping[str, str] | None = field(default=None, repr=False)
+    """What its secret holds; None: there is none, or it may not be read."""
+    secret_version: str = ""
+
+    @property
+    def resources(self) -> Mapping[str, Json]:
+        """The resources of its template."""
+        return self.template.get("Resources", {})
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """The session server as it should be."""
+
+    deployment: Deployment
+    settings: Environment
+
+    def stack(self, image: str, runtime_arn: str, secret_version: str) -> Stack:
+        """Its stack with this image (by digest) for this agent."""
+        return server_stack(self.deployment, self.settings, image, runtime_arn, secret_version)
+
+
+def read(aws: Aws, cloud: CloudFormation, deployment: Deployment, tell: Tell) -> Standing:
+    """What stands of the server. What AWS is just doing to it is waited for, and told."""
+    live = cloud.wait(names.server_for(deployment.name, deployment.stage.name), tell)
+    if live is None or live.empty:
+        return Standing()
+    standing = Standing(live, cloud.template_of(live))
+    if "SecretArn" not in live.outputs:
+        return standing
+    try:
+        answer = aws.client("secretsmanager").get_secret_value(SecretId=live.outputs["SecretArn"])
+    except ClientError as error:
+        # A secret whose stack died has no value yet; some may write secrets and not read them.
+        if code_of(error) == "ResourceNotFoundException" or is_denied(error):
+            return standing
+        raise
+    secret = json.loads(answer["SecretString"])
+    return replace(standing, secret=secret, secret_version=answer["VersionId"])
+
+
+def require_possible(deployment: Deployment, settings: Environment) -> None:
+    """Raise CannotHost where there can be no server, or one that gets nobody to the agent."""
+    region = deployment.stage.region
+    if region not in regions.FUNCTION_URLS:
+        raise CannotHost(
+            f"Lambda has no function URLs in {region}, which the session server needs.",
+            "Host it elsewhere: server/compose.yaml says how.",
+            ExitCode.BAD_PROJECT,
+        )
+    if not deployment.needs_turn:
+        return
+    variables = {**relays.variables_of(deployment), **settings.plain, **settings.secret}
+    found = turn.mistakes_in(variables, in_aws=True, udp=deployment.network != PUBLIC)
+    if fatal := [mistake for mistake in found if mistake.fatal]:
+        raise CannotHost(
+            "server/.env leaves callers without a TURN relay, and in AWS they reach the agent "
+            "by nothing else:\n" + "\n".join(f"  {m.variable} {m.message}" for m in fatal),
+            "Give the server the same variables as agent/.env has.",
+            ExitCode.BAD_PROJECT,
+        )
+
+
+def is_up(
+    cloud: CloudFormation, wanted: Wanted, standing: Standing, image: str, runtime_arn: str
+) -> bool:
+    """Whether the server is what it should be; `image` is "" where it must be built yet."""
+    if standing.live is None or not image or not runtime_arn:
+        return False
+    if (standing.secret or {}) != wanted.settings.secret:
+        return False
+    stack = wanted.stack(image, runtime_arn, standing.secret_version)
+    return cloud.is_same(stack, standing.live)
+
+
+def plan(
+    cloud: CloudFormation, wanted: Wanted, standing: Standing, image: str, runtime_arn: str
+) -> Part:
+    """What bringing it up would do; `image` and `runtime_arn` are "" where they are not known."""
+    live = standing.live
+    stack = wanted.stack(
+        image or f"{wanted.deployment.name}@{_UNKNOWN_DIGEST}",
+        runtime_arn or _UNKNOWN_ARN,
+        standing.secret_version,
+    )
+    if live is None or not live.stands:
+        return part_of_new(stack)
+    changes = None if cloud.is_same(stack, live) else cloud.changes(stack, live)
+    part = part_of_change(changes) if changes else Part(stack.name, ())
+    wants = wanted.settings.secret
+    if not wants or SECRET not in standing.resources or standing.secret == wants:
+        return part
+    told = ", ".join(sorted(k for k in wants if wants[k] != (standing.secret or {}).get(k)))
+    row = Row(Action.CHANGE, "secret", told or "values", (SECRET,), 0.0)
+    return Part(part.stack, (*part.rows, row))
+
+
+def bring_up(
+    aws: Aws,
+    cloud: CloudFormation,
+    wanted: Wanted,
+    standing: Standing,
+    image: str,
+    runtime_arn: str,
+    tell: Tell,
+) -> Live:
+    """The server's stack; the secret has its value before a function reads it."""
+    live, version = standing.live, standing.secret_version
+    if wanted.settings.secret and standing.secret != wanted.settings.secret:
+        stack = wanted.stack(image, runtime_arn, version)
+        if SECRET not in standing.resources or live is None:
+            live = cloud.apply(_with_secret(stack, standing), live, tell)
+        version = aws.client("secretsmanager").put_secret_value(
+            SecretId=live.outputs["SecretArn"],
+            SecretString=json.dumps(dict(wanted.settings.secret)),
+        )["VersionId"]
+    return cloud.apply(wanted.stack(image, runtime_arn, version), live, tell)
+
+
+def _with_secret(stack: Stack, standing: Standing) -> Stack:
+    """The stack as it stands, but with its secret; where nothing stands, the secret alone."""
+    outputs: Json = stack.template["Outputs"]
+    added = stack.without(name for name in stack.resources if name != SECRET)
+    if standing.live is None:
+        return added
+    template = standing.template | {
+        "Resources": {**standing.resources, SECRET: stack.resources[SECRET]},
+        "Outputs": {**standing.template["Outputs"], "SecretArn": outputs["SecretArn"]},
+    }
+    return replace(stack, template=template, parameters=dict(standing.live.parameters))
+
+
+def require_health(live: Live, pause: Pause, now: Callable[[], float] = time.monotonic) -> None:
+    """Return once the server answers. Raises ServerDown if it does not within a minute."""
+    deadline = now() + HEALTHY_SECONDS
+    for seconds in pauses():
+        said = _health(live.outputs[URL])
+        if not said:
+            return
+        if now() > deadline:
+            group = f"/aws/lambda/{live.outputs['FunctionName']}"
+            raise ServerDown(
+                f"The session server is there, but does not answer at {live.outputs[URL]}: {said}",
+                f"See why:  aws logs tail {group} --since 10m",
+            )
+        pause(seconds)
+
+
+def _health(url: str) -> str:
+    """What is wrong with the server at `url`; empty if nothing is."""
+    try:
+        with urlopen(f"{url}health", timeout=_ANSWER_SECONDS) as answer:  # noqa: S310 - AWS's URL
+            return "" if answer.status == 200 else str(answer.status)
+    except HTTPError as error:
+        with error:
+            return f"{error.code} {error.read(300).decode(errors='replace')}"
+    except (URLError, OSError) as error:
+        return str(error)
+
+
+def find(aws: Aws, cloud: CloudFormation, project: str, stage: str) -> Live:
+    """The server's stack. Raises NotHosted if there is none."""
+    live = cloud.find(names.server_for(project, stage))
+    if live is None or URL not in live.outputs:
+        flag = "" if stage == names.DEFAULT_STAGE else f" --stage {stage}"
+        raise NotHosted(
+            f"{project} · {stage} has no session server in {aws.region}.",
+            f"To put it there:  voicecore deploy --server{flag}",
+            ExitCode.NOT_DEPLOYED,
+        )
+    return live
+
+
+def page_for(aws: Aws, live: Live, hours: float = INVITE_HOURS) -> str:
+    """The address of the server's page, with an invite that the server makes for so many hours.
+
+    Asked of the function itself, which IAM guards: the key stays where it is. Raises ServerDown.
+    """
+    answer = aws.client("lambda").invoke(
+        FunctionName=live.outputs["FunctionName"],
+        Payload=json.dumps({"invite_seconds": hours * 3600}),
+    )
+    document = json.loads(answer["Payload"].read())
+    if "FunctionError" in answer:
+        raise ServerDown(
+            f"The session server makes no invite: {document.get('errorMessage')}",
+            f"See why:  aws logs tail /aws/lambda/{live.outputs['FunctionName']} --since 10m",
+        )
+    return f"{live.outputs[URL]}#{document['invite']}"

@@ -1,0 +1,191 @@
+"""A stage's session server: a Lambda function with a URL of its own, its role, keys and log.
+
+A stack beside the agent's, so that either can change or go without the other.
+"""
+
+from __future__ import annotations
+
+from voicecore import names
+from voicecore.cloud import environment, policies, turn
+from voicecore.cloud.deployment import Deployment
+from voicecore.cloud.environment import Environment
+from voicecore.cloud.stack import Json, Output, Parameter, Resource, Stack, get, ref, sub, template
+from voicecore.errors import ExitCode, VoicecoreError
+
+IMAGE_URI = "ImageUri"
+RUNTIME_ARN = "RuntimeArn"
+SECRET_VERSION = "SecretVersion"  # noqa: S105 - a parameter's name
+
+FUNCTION = "Function"
+SECRET = "Secret"  # noqa: S105 - a logical id
+SESSION_KEY = "SessionKey"
+
+URL = "Url"
+"""The output that says where the server is."""
+
+_COMMAND = ("python", "-m", "awslambdaric", "lambda_handler.handler")
+"""In the place of the image's own, which serves HTTP."""
+
+# An offer waits for an agent that starts (30 s at most: AgentCore), after TURN servers answered.
+_TIMEOUT = 60  # seconds
+# With memory comes CPU, a whole one at 1769 MB (Lambda quotas): so a first request waits for
+# imports about as long as on a laptop, and the process itself takes some 150.
+_MEMORY = 1769  # MB
+# Letters and digits alone: 256 bits, and no header or shell minds any of them.
+_KEY_CHARACTERS = 43
+
+_ARN_LENGTH = 160
+
+
+class ServerEnvironmentTooLarge(VoicecoreError):
+    """The server's variables do not fit."""
+
+
+def server_stack(
+    deployment: Deployment,
+    settings: Environment,
+    image_uri: str = "",
+    runtime_arn: str = "",
+    secret_version: str = "",
+) -> Stack:
+    """The server with this image (by its digest), for the agent with this ARN.
+
+    `secret_version` is that of its secret's value, so that another value starts it anew. Raises
+    ServerEnvironmentTooLarge.
+    """
+    name, stage = deployment.name, deployment.stage.name
+    resources = {
+        "Role": _role(deployment, settings),
+        SESSION_KEY: Resource(
+            "AWS::SecretsManager::Secret",
+            {
+                "Name": names.session_key_for(name, stage),
+                "Description": "The key by which clients get sessions, as JSON",
+                "GenerateSecretString": {
+                    "SecretStringTemplate": "{}",
+                    "GenerateStringKey": "SESSION_API_KEY",
+                    "PasswordLength": _KEY_CHARACTERS,
+                    "ExcludePunctuation": True,
+                },
+            },
+        ),
+        # Made here, and not by Lambda at the first request: so it keeps logs no longer than it
+        # should, and goes with the stack.
+        "Log": Resource(
+            "AWS::Logs::LogGroup",
+            {
+                "LogGroupName": names.server_log_group_for(name, stage),
+                "RetentionInDays": deployment.stage.log_retention_days,
+            },
+        ),
+        FUNCTION: _function(deployment, settings),
+        URL: Resource(
+            "AWS::Lambda::Url",
+            # The server itself knows its callers, by key, invite or token.
+            {"TargetFunctionArn": get(FUNCTION, "Arn"), "AuthType": "NONE"},
+        ),
+        # Since October 2025 such a URL needs both (Lambda Developer Guide, urls-auth); the second
+        # is of use by the URL only.
+        "MayAsk": _permission("lambda:InvokeFunctionUrl", {"FunctionUrlAuthType": "NONE"}),
+        "MayInvoke": _permission("lambda:InvokeFunction", {"InvokedViaFunctionUrl": True}),
+    }
+    parameters = {
+        IMAGE_URI: Parameter(
+            "The server's image by its digest: "
+            f"<account>.dkr.ecr.<region>.amazonaws.com/{names.repository_for(name)}"
+            "@sha256:<digest>",
+            pattern=r"[^@:]+@sha256:[0-9a-f]{64}",
+        ),
+        RUNTIME_ARN: Parameter("The agent: the output RuntimeArn of its stack"),
+    }
+    values = {IMAGE_URI: image_uri, RUNTIME_ARN: runtime_arn}
+    outputs = {
+        URL: Output("Where clients ask for sessions", get(URL, "FunctionUrl")),
+        "FunctionName": Output("The function", ref(FUNCTION)),
+        "SessionKeyArn": Output("Where the key for clients is", ref(SESSION_KEY)),
+    }
+    if settings.secret:
+        resources[SECRET] = Resource(
+            "AWS::SecretsManager::Secret",
+            {
+                "Name": names.server_secret_for(name, stage),
+                "Description": "Variables of the server that nobody else should see, as JSON",
+            },
+        )
+        parameters[SECRET_VERSION] = Parameter("The version of the secret's value", default="")
+        values[SECRET_VERSION] = secret_version
+        outputs["SecretArn"] = Output("Where the server finds keys", ref(SECRET))
+    return Stack(
+        name=names.server_for(name, stage),
+        template=template(
+            f"The session server of the voicecore project {name}, stage {stage}",
+            resources,
+            parameters,
+            outputs,
+        ),
+        parameters=values,
+        tags=deployment.tags(),
+    )
+
+
+def _role(deployment: Deployment, settings: Environment) -> Resource:
+    secrets = [ref(SESSION_KEY), *([ref(SECRET)] if settings.secret else [])]
+    agent = [ref(RUNTIME_ARN), sub(f"${{{RUNTIME_ARN}}}/runtime-endpoint/DEFAULT")]
+    statements = policies.server_statements(deployment, agent, secrets)
+    name, stage = deployment.name, deployment.stage
+    return Resource(
+        "AWS::IAM::Role",
+        {
+            "RoleName": names.server_role_for(name, stage.name, stage.region),
+            "Description": f"What the session server of {name} may do",
+            "AssumeRolePolicyDocument": policies.server_trust(),
+            "Policies": [{"PolicyName": "server", "PolicyDocument": policies.document(statements)}],
+        },
+    )
+
+
+def _function(deployment: Deployment, settings: Environment) -> Resource:
+    return Resource(
+        "AWS::Lambda::Function",
+        {
+            "FunctionName": names.server_for(deployment.name, deployment.stage.name),
+            "Description": f"Hands out sessions with the voice agent {deployment.name}",
+            "PackageType": "Image",
+            "Code": {"ImageUri": ref(IMAGE_URI)},
+            "ImageConfig": {"Command": list(_COMMAND)},
+            "Architectures": ["arm64"],
+            "Role": get("Role", "Arn"),
+            "MemorySize": _MEMORY,
+            "Timeout": _TIMEOUT,
+            "LoggingConfig": {"LogGroup": ref("Log")},
+            "Environment": {"Variables": _variables(deployment, settings)},
+        },
+    )
+
+
+def _permission(action: str, condition: Json) -> Resource:
+    return Resource(
+        "AWS::Lambda::Permission",
+        {"Action": action, "FunctionName": get(FUNCTION, "Arn"), "Principal": "*"} | condition,
+    )
+
+
+def _variables(deployment: Deployment, settings: Environment) -> Json:
+    """What the function is told; its region it knows, for Lambda says it."""
+    known = turn.variables_of(deployment) | dict(settings.plain)
+    told: Json = {
+        "AGENT_RUNTIME_ARN": ref(RUNTIME_ARN),
+        "SESSION_SECRET_ARN": ref(SESSION_KEY),
+    }
+    if settings.secret:
+        told["SERVER_SECRET_ARN"] = ref(SECRET)
+        told["SERVER_SECRET_VERSION"] = ref(SECRET_VERSION)
+    size = environment.size_of(known | {name: "x" * _ARN_LENGTH for name in told})
+    if size > environment.SERVER_BYTES_MAX:
+        raise ServerEnvironmentTooLarge(
+            f"The server's {len(known) + len(told)} variables take {size} bytes; Lambda has room "
+            f"for {environment.SERVER_BYTES_MAX}.",
+            "Shorten them in server/.env.",
+            ExitCode.BAD_PROJECT,
+        )
+    return known | told
