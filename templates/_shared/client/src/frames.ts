@@ -1,0 +1,95 @@
+/** Pipecat's protobuf frames as they arrive: in order, at their sample rate, interruptions too. */
+
+import { ProtobufFrameSerializer } from "@pipecat-ai/websocket-transport";
+
+/** Field numbers of frames.proto, of Frame and of AudioRawFrame. */
+const AUDIO = 2;
+const MESSAGE = 4;
+const INTERRUPTION = 5;
+const AUDIO_PCM = 3;
+const AUDIO_RATE = 4;
+const AUDIO_CHANNELS = 5;
+const MESSAGE_DATA = 1;
+
+type Arrival = Awaited<ReturnType<ProtobufFrameSerializer["deserialize"]>>;
+type Fields = Map<number, Uint8Array | number>;
+
+/** What the transport's own serializer leaves out of audio, and does not know. */
+export interface Hearer {
+  audio(pcm: Int16Array, rate: number): void;
+  interruption(): void;
+}
+
+export class Frames extends ProtobufFrameSerializer {
+  #before: Promise<unknown> = Promise.resolve();
+
+  constructor(readonly hearer: Hearer) {
+    super();
+  }
+
+  override deserialize(data: Blob): Promise<Arrival> {
+    // A small blob may be read before a large one that came first.
+    const bytes = data.arrayBuffer();
+    const arrival = this.#before.then(async () => this.#take(new Uint8Array(await bytes)));
+    this.#before = arrival.catch(() => {});
+    return arrival;
+  }
+
+  #take(bytes: Uint8Array): Arrival {
+    const frame = fieldsOf(bytes);
+    const message = frame.get(MESSAGE);
+    if (message instanceof Uint8Array) {
+      const text = fieldsOf(message).get(MESSAGE_DATA);
+      return { type: "message", message: JSON.parse(new TextDecoder().decode(bytesOf(text))) };
+    }
+    const audio = frame.get(AUDIO);
+    if (audio instanceof Uint8Array) {
+      const fields = fieldsOf(audio);
+      const pcm = samplesOf(
+        bytesOf(fields.get(AUDIO_PCM)),
+        Number(fields.get(AUDIO_CHANNELS) || 1),
+      );
+      this.hearer.audio(pcm, Number(fields.get(AUDIO_RATE)));
+    }
+    if (frame.has(INTERRUPTION)) this.hearer.interruption();
+    return { type: "audio", audio: new Int16Array() }; // nothing is left to do
+  }
+}
+
+/** The first channel of interleaved little-endian samples, in memory of their own. */
+function samplesOf(bytes: Uint8Array, channels: number): Int16Array<ArrayBuffer> {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const pcm = new Int16Array(Math.floor(bytes.byteLength / 2 / channels));
+  for (let index = 0; index < pcm.length; index++) {
+    pcm[index] = view.getInt16(2 * channels * index, true);
+  }
+  return pcm;
+}
+
+function bytesOf(value: Uint8Array | number | undefined): Uint8Array {
+  return value instanceof Uint8Array ? value : new Uint8Array();
+}
+
+/** The fields of a message by number: varints and bytes, which is all that frames are made of. */
+function fieldsOf(bytes: Uint8Array): Fields {
+  const fields: Fields = new Map();
+  let position = 0;
+  const varint = (): number => {
+    let value = 0;
+    for (let scale = 1; ; scale *= 128) {
+      const byte = bytes[position++] ?? 0;
+      value += (byte & 127) * scale;
+      if (byte < 128) return value;
+    }
+  };
+  while (position < bytes.length) {
+    const tag = varint();
+    if ((tag & 7) === 0) fields.set(tag >>> 3, varint());
+    else if ((tag & 7) === 2) {
+      const length = varint();
+      fields.set(tag >>> 3, bytes.subarray(position, position + length));
+      position += length;
+    } else throw new Error("This is no frame of Pipecat's.");
+  }
+  return fields;
+}

@@ -1,0 +1,42 @@
+/** How the call stands, in a few words that screen readers hear as they change. */
+
+import { useEffect, useState } from "preact/hooks";
+import type { Call } from "../call";
+import type { TransportName } from "../server";
+
+export const TITLES: Record<TransportName, string> = { websocket: "WebSocket", webrtc: "WebRTC" };
+
+export function Status({ call, transport }: { call: Call; transport: TransportName }) {
+  const { phase, path, since, over } = call;
+  return (
+    <div class="status">
+      <span role="status" class={`phase ${phase}`}>
+        {phase === "connecting" && "Connecting…"}
+        {phase === "reconnecting" && "Connection lost. Reconnecting…"}
+        {phase === "live" && "Connected"}
+        {phase === "idle" && over && "Call ended"}
+      </span>
+      {phase === "live" && (
+        <>
+          <span class="path">{path ? `${TITLES[transport]}, ${path}` : TITLES[transport]}</span>
+          <Clock since={since ?? 0} />
+        </>
+      )}
+    </div>
+  );
+}
+
+function Clock({ since }: { since: number }) {
+  const [now, tick] = useState(performance.now());
+  useEffect(() => {
+    const timer = setInterval(() => tick(performance.now()), 1000);
+    return () => clearInterval(timer);
+  }, []);
+  const seconds = Math.max(0, Math.floor((now - since) / 1000));
+  const text = `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, "0")}`;
+  return (
+    <span class="clock" role="timer" aria-label="Length of the call">
+      {text}
+    </span>
+  );
+}
