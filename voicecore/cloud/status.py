@@ -267,13 +267,14 @@ def _time(milliseconds: int | None) -> datetime | None:
 
 
 def _cost(aws: Aws, cloud: CloudFormation, standing: Standing, stage: str, now: datetime) -> Cost:
+    if standing.agent is None:
+        return Cost(())
     begin = now.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
     items: list[Item] = []
     for live, title in ((standing.agent, "stage"), (standing.network, "network, all stages")):
         if live is None:
             continue
-        described = aws.client("cloudformation").describe_stacks(StackName=live.id)["Stacks"][0]
-        hours = (now - max(begin, described["CreationTime"])).total_seconds() / 3600
+        hours = (now - max(begin, live.created or begin)).total_seconds() / 3600
         types = Counter(entry["ResourceType"] for entry in cloud.resources(live.id))
         items += standing_costs(types, hours, title)
     if standing.runtime:

@@ -369,8 +369,12 @@ def _document(
         "region": aws.region,
         "changed": bool(live and plan),
         "plan": plan.json if plan else None,
-        "stack": asdict(live) | {"updated": str(live.updated)} if live else None,
+        "stack": _stack_document(live) if live else None,
         "seconds": round(seconds, 1),
         "calls": aws.calls,
         "next": [_next(options, live)] if live else [],
     }
+
+
+def _stack_document(live: Live) -> dict[str, Any]:
+    return asdict(live) | {"created": str(live.created), "updated": str(live.updated)}
