@@ -74,8 +74,8 @@ def test_all_of_a_deployed_stage(aws: Aws, vpc: Deployer, voicecore: Voicecore) 
     assert [call["session"] for call in stage["sessions"]] == [SESSION]
     assert stage["drift"] == []
     costs = {item["what"]: item["dollars"] for item in stage["cost"]["items"]}
-    assert costs["AgentCore, vCPU"] == pytest.approx(2 * 0.0895)
-    assert costs["AgentCore, memory"] == pytest.approx(10 * 0.00945)
+    assert costs["AgentCore vCPU"] == pytest.approx(2 * 0.0895)
+    assert costs["AgentCore memory"] == pytest.approx(10 * 0.00945)
     assert costs["models"] is None
     assert any(what.startswith("NatGateway × 1") for what in costs)
 

@@ -287,7 +287,7 @@ def _cost(aws: Aws, cloud: CloudFormation, standing: Standing, stage: str, now: 
     return Cost((*items, *(Item(what, None) for what in _UNMETERED)))
 
 
-_USED = {_CPU: "AgentCore, vCPU", _MEMORY: "AgentCore, memory"}
+_USED = {_CPU: "AgentCore vCPU", _MEMORY: "AgentCore memory"}
 _UNMETERED = ("models", "traffic")  # only AWS's bill has them
 
 

@@ -96,7 +96,7 @@ class BadOption(VoicecoreError):
 def run(context: Context, options: DeployOptions, images: Images) -> ExitCode:
     """Show what a deploy would change and cost; once agreed, do it."""
     started = time.monotonic()
-    project = _with_transport(context, options, load_project(options.project or context.cwd))
+    project = _with_transport(context, options, load_project(context.cwd / (options.project or "")))
     deployment = deployment_for(project, options)
     variables = dotenv_of(project.agent)
     settings = environment_of(variables, deployment.stage.region, deployment.uses)

@@ -122,6 +122,7 @@ def _rows(found: StageStatus, now: datetime) -> Iterator[tuple[str, Line]]:
     if stack is None:
         if not found.unknown:
             yield "stack", [Span(f"not deployed; to deploy it:  {_deploy(found)}")]
+            yield "", [Span("In another region?  voicecore status --all", "dim")]
     else:
         yield from _deployed(found, stack)
     for group in found.log_groups:
