@@ -44,7 +44,6 @@ _HANDLERS = (
     | logs.HANDLERS
     | bedrock.HANDLERS
     | tagging.HANDLERS
-    | bedrock.HANDLERS
 )
 
 
