@@ -87,10 +87,13 @@ class Project:
         stage = self.stages.get(name)
         if stage is None:
             known = tuple(self.stages)
+            mistakes = names.stage_mistakes_in(name)
             raise BadProject(
                 f"{self.root / FILE} has no stage {name!r}"
-                f"{did_you_mean(name, known) or one_of(known)}.",
-                f"To add it, write this at the end of {FILE}:  [stages.{name}]",
+                f"{did_you_mean(name, known) or one_of(known)}",
+                f"It could not have one of that name: {mistakes[0]}."
+                if mistakes
+                else f"To add it, write this at the end of {FILE}:  [stages.{name}]",
             )
         return stage
 

@@ -58,19 +58,23 @@ def pyproject(name: str, *dependencies: str, python: str = ">=3.11") -> str:
     )
 
 
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("made") / "tiny"
+def tiny(root: Path, agent: str) -> Path:
+    """A project whose agent and server answer, and do nothing else."""
     for folder in ("agent", "server"):
         (root / folder).mkdir(parents=True)
     (root / "voicecore.toml").write_text(
         'name = "tiny"\ntransports = ["websocket"]\npipeline = "offline"\nregion = "us-east-1"\n'
     )
-    (root / "agent/app.py").write_text(AGENT)
+    (root / "agent/app.py").write_text(agent)
     (root / "agent/pyproject.toml").write_text(pyproject("tiny-agent"))
     (root / "server/server.py").write_text(SERVER)
     (root / "server/pyproject.toml").write_text(pyproject("tiny-server", "uvicorn"))
     return root
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny(tmp_path_factory.mktemp("made") / "tiny", AGENT)
 
 
 @pytest.fixture

@@ -78,6 +78,8 @@ def test_a_transport_that_the_project_lacks(aws: Aws, deployer: Deployer) -> Non
 
 def test_a_stage_that_the_project_lacks(aws: Aws, deployer: Deployer) -> None:
     is_refused(deployer.deploy(stage="prod"), "[stages.prod]", code=ExitCode.BAD_PROJECT)
+    never = deployer.deploy(stage="Prod")
+    is_refused(never, "could not have one of that name: it must be a-z", code=ExitCode.BAD_PROJECT)
 
 
 @pytest.mark.parametrize(
@@ -333,3 +335,8 @@ def test_a_region_that_cannot_be_has_nothing_to_destroy(aws: Aws, deployer: Depl
     refused = deployer.destroy(region="us-est-1")
     is_refused(refused, "Did you mean 'us-east-1'?", code=ExitCode.USAGE)
     assert not list(aws.journal)
+
+
+def test_a_network_cannot_go_with_a_stage_and_alone(aws: Aws, deployer: Deployer) -> None:
+    refused = deployer.destroy(network=True, only_network=True)
+    is_refused(refused, "--only-network", code=ExitCode.USAGE)

@@ -39,6 +39,7 @@ def test_a_project_that_is_not_deployed(aws: Aws, deployer: Deployer, voicecore:
     shown = voicecore("status", cwd=deployer.root)
     assert shown.code == ExitCode.OK, shown.stderr
     assert shown.stdout.count("not deployed") == 2
+    assert "cost" not in shown.stdout
     assert "line · prod  account 123456789012  region us-west-2" in shown.stdout
     assert "voicecore deploy --stage prod" in shown.stdout
 
@@ -73,8 +74,8 @@ def test_all_of_a_deployed_stage(aws: Aws, vpc: Deployer, voicecore: Voicecore) 
     assert [call["session"] for call in stage["sessions"]] == [SESSION]
     assert stage["drift"] == []
     costs = {item["what"]: item["dollars"] for item in stage["cost"]["items"]}
-    assert costs["AgentCore, vCPU"] == pytest.approx(2 * 0.0895)
-    assert costs["AgentCore, memory"] == pytest.approx(10 * 0.00945)
+    assert costs["AgentCore vCPU"] == pytest.approx(2 * 0.0895)
+    assert costs["AgentCore memory"] == pytest.approx(10 * 0.00945)
     assert costs["models"] is None
     assert any(what.startswith("NatGateway × 1") for what in costs)
 
@@ -180,6 +181,17 @@ def test_every_project_of_the_account_by_tag(aws: Aws, vpc: Deployer, voicecore:
     assert shared["dollars_per_month"] == pytest.approx(36.50)
     assert kinds["forgotten", "", "eu-west-1"]["dollars_per_month"] == pytest.approx(3.65)
     assert "forgotten" in voicecore("status", "--all").stdout
+    of_dev = voicecore("status", "--all", "--stage", "dev", "--json").json["found"]
+    assert [(each["project"], each["stage"]) for each in of_dev] == [("line", "dev")]
+    nothing = voicecore("status", "--all", "--stage", "prod").stderr
+    assert "There is no stage 'prod' of a voicecore project" in nothing
+
+
+@pytest.mark.parametrize("more", [["--drift"], ["--project", "."]])
+def test_all_projects_are_not_one(voicecore: Voicecore, more: list[str]) -> None:
+    refused = voicecore("status", "--all", *more)
+    assert refused.code == ExitCode.USAGE
+    assert more[0] in refused.stderr
 
 
 def test_nobody_is_logged_in(

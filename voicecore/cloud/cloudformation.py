@@ -89,6 +89,7 @@ class Live:
     parameters: Mapping[str, str] = field(default_factory=dict[str, str])
     outputs: Mapping[str, str] = field(default_factory=dict[str, str])
     tags: Mapping[str, str] = field(default_factory=dict[str, str])
+    created: datetime | None = None
     updated: datetime | None = None
     """When it was last changed, or made."""
 
@@ -460,6 +461,7 @@ def _live(stack: Mapping[str, Any]) -> Live:
         },
         outputs={o["OutputKey"]: o.get("OutputValue", "") for o in stack.get("Outputs", ())},
         tags={t["Key"]: t["Value"] for t in stack.get("Tags", ())},
+        created=stack.get("CreationTime"),
         updated=stack.get("LastUpdatedTime") or stack.get("CreationTime"),
     )
 

@@ -317,14 +317,15 @@ def _cost(
     stage: str,
     now: datetime,
 ) -> Cost:
+    if standing.agent is None:
+        return Cost(())
     begin = now.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
     items: list[Item] = []
     stacks = ((standing.agent, "stage"), (server, "server"))
     for live, title in (*stacks, (standing.network, "network, all stages")):
         if live is None:
             continue
-        described = aws.client("cloudformation").describe_stacks(StackName=live.id)["Stacks"][0]
-        hours = (now - max(begin, described["CreationTime"])).total_seconds() / 3600
+        hours = (now - max(begin, live.created or begin)).total_seconds() / 3600
         types = Counter(entry["ResourceType"] for entry in cloud.resources(live.id))
         items += standing_costs(types, hours, title)
     if standing.runtime:
@@ -338,7 +339,7 @@ def _cost(
     return Cost((*items, *(Item(what, None) for what in unmetered)))
 
 
-_USED = {_CPU: "AgentCore, vCPU", _MEMORY: "AgentCore, memory"}
+_USED = {_CPU: "AgentCore vCPU", _MEMORY: "AgentCore memory"}
 _UNMETERED = ("models", "traffic")  # only AWS's bill has them
 
 

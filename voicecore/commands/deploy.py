@@ -71,7 +71,7 @@ class BadOption(VoicecoreError):
 def run(context: Context, options: DeployOptions, images: Images) -> ExitCode:
     """Show what a deploy would change and cost; once agreed, do it."""
     started = time.monotonic()
-    project = _with_transport(context, options, load_project(options.project or context.cwd))
+    project = _with_transport(context, options, load_project(context.cwd / (options.project or "")))
     deployment = deployment_for(project, options)
     variables = dotenv_of(project.agent)
     settings = environment_of(variables, deployment.stage.region, deployment.uses)
@@ -419,7 +419,7 @@ def _document(
         "region": aws.region,
         "changed": bool(live and plan),
         "plan": plan.json if plan else None,
-        "stack": asdict(live) | {"updated": str(live.updated)} if live else None,
+        "stack": _stack_document(live) if live else None,
         "server": {"url": served.url, "key": served.key(options.profile, aws.region)}
         if served
         else None,
@@ -427,3 +427,7 @@ def _document(
         "calls": aws.calls,
         "next": [_next(options, live)] if live else [],
     }
+
+
+def _stack_document(live: Live) -> dict[str, Any]:
+    return asdict(live) | {"created": str(live.created), "updated": str(live.updated)}

@@ -47,7 +47,13 @@ class NobodyAgreed(VoicecoreError):
 
 def run(context: Context, options: DestroyOptions) -> ExitCode:
     """Show all that would go and what would stay; once agreed, remove it and look again."""
-    project = load_project(options.project or context.cwd)
+    if options.network and options.only_network:
+        raise VoicecoreError(
+            "--network is about a stage with its network, --only-network about the network alone.",
+            "Leave one of them out.",
+            ExitCode.USAGE,
+        )
+    project = load_project(context.cwd / (options.project or ""))
     stage = deployment_of(project, options.stage).stage
     again = typed("destroy", options)
     session.check_region(options.region)
@@ -116,10 +122,12 @@ def _show(
         plan.part_of_removal(stack.name, cloud.resources(stack.id)) for stack in removal.stacks
     ]
     output.lines(plan.table(parts))
-    for group in removal.log_groups:
-        output.lines([[Span(f"  - log group {group}", "red")]])
-    for leftover in builds:
-        output.lines([[Span(f"  - {leftover.title}", "red")]])
+    beside = [f"log group {group}" for group in removal.log_groups]
+    beside += [leftover.title for leftover in builds]
+    if beside:
+        output.lines([[Span("beside the stacks", "bold")]])
+    for title in beside:
+        output.lines([[Span(f"  - {title}", "red")]])
     for stack in removal.kept:
         output.note(f"  kept: {stack.name}")
     if [stack.name for stack in removal.kept] == [names.network_stack_name_for(removal.project)]:
@@ -158,6 +166,7 @@ def _nothing(context: Context, options: DestroyOptions, removal: Removal, aws: A
     context.output.say(f"There is {what} in account {aws.account}, {aws.region}.")
     for stack in removal.kept:
         context.output.note(f"  kept: {stack.name}")
+    context.output.note("In another region?  voicecore status --all")
     return ExitCode.OK
 
 

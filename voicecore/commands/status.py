@@ -17,7 +17,7 @@ from voicecore.cloud.status import Found, Server, StageStatus
 from voicecore.cloud.together import Together
 from voicecore.commands.typed import typed
 from voicecore.context import Context
-from voicecore.errors import ExitCode
+from voicecore.errors import ExitCode, VoicecoreError
 from voicecore.output import Line, Span, megabytes
 from voicecore.project import Project, Stage, load_project
 
@@ -38,6 +38,13 @@ class StatusOptions:
 def run(context: Context, options: StatusOptions) -> ExitCode:
     """Show every stage of the project, or with --all what there is of every project."""
     session.check_region(options.region)
+    if options.all and (options.drift or options.project):
+        flag = "--drift" if options.drift else "--project"
+        raise VoicecoreError(
+            f"{flag} is about one project, and --all about every one.",
+            "Leave one of them out; --all takes --stage and --region.",
+            ExitCode.USAGE,
+        )
     with session.refusals(typed("status", options), options.profile), Together() as together:
         if options.all:
             return _all(context, options, together)
@@ -76,13 +83,18 @@ def _all(context: Context, options: StatusOptions, together: Together) -> ExitCo
     home = options.region or context.env.get("AWS_REGION") or regions.AGENTCORE[0]
     aws = session.connect(home, options.profile)
     searched = (options.region,) if options.region else _regions_of(aws.identity.partition)
-    found = status.everywhere(aws, together, searched)
+    found = [
+        each
+        for each in status.everywhere(aws, together, searched)
+        if options.stage in (None, each.stage)
+    ]
     if options.json:
         rows = [asdict(each) | {"dollars_per_month": round(each.month, 2)} for each in found]
         context.output.json({"account": aws.account, "regions": list(searched), "found": rows})
         return ExitCode.OK
     if not found:
-        context.output.say(f"There is no voicecore project in account {aws.account}.")
+        what = f"stage {options.stage!r} of a voicecore project" if options.stage else ""
+        context.output.say(f"There is no {what or 'voicecore project'} in account {aws.account}.")
     for line in lines_of_all(found):
         context.output.record(line)
     return ExitCode.OK
@@ -110,6 +122,7 @@ def _rows(found: StageStatus, now: datetime) -> Iterator[tuple[str, Line]]:
     if stack is None:
         if not found.unknown:
             yield "stack", [Span(f"not deployed; to deploy it:  {_deploy(found)}")]
+            yield "", [Span("In another region?  voicecore status --all", "dim")]
     else:
         yield from _deployed(found, stack)
     if found.server:

@@ -353,7 +353,7 @@ class Repository:
             raise unreachable(self.reference.host, str(trouble), self._answered) from trouble
         # Spread out, so that tries do not meet again (AWS Builders' Library, "Timeouts, retries
         # and backoff with jitter").
-        await asyncio.sleep(max(trouble.pause, pause * random.uniform(0.5, 1)))  # noqa: S311
+        await asyncio.sleep(max(trouble.pause, pause * random.uniform(0.5, 1)))  # noqa: S311 - no secret
 
     async def _once(
         self,

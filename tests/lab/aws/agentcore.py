@@ -18,10 +18,10 @@ from botocore.exceptions import ClientError
 
 from tests.lab.aws import quotas, wire
 from tests.lab.aws.images import Registry
-from tests.lab.aws.refusal import Refused
 from tests.lab.aws.settling import Settling, starting
 from tests.lab.aws.world import Call, Caller, World
 from tests.lab.aws.zones import SUPPORTED
+from tests.lab.models.refusal import Refused
 
 SERVICE = "bedrock-agentcore-control"
 REGIONS = frozenset(SUPPORTED)

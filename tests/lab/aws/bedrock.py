@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.lab.aws.refusal import Refused
 from tests.lab.aws.world import Call, World
+from tests.lab.models.refusal import Refused
 
 # Bedrock model cards (aws-facts §6.3, 6.4): where a model runs; None: everywhere looked at here.
 _MODELS: dict[str, tuple[str, ...] | None] = {

@@ -9,9 +9,9 @@ from moto.backends import get_backend
 
 from tests.lab.aws import quotas
 from tests.lab.aws.agentcore import settle_all
-from tests.lab.aws.refusal import Refused
 from tests.lab.aws.settling import Settling, starting
 from tests.lab.aws.world import Call, World
+from tests.lab.models.refusal import Refused
 
 _TOLD = 3600.0  # seconds for which a deleted NAT gateway is still described
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
-from tests.lab.aws.refusal import Refused
+from tests.lab.models.refusal import Refused
 
 
 @dataclass

@@ -14,9 +14,9 @@ from botocore.loaders import Loader
 from tests.lab.aws import agentcore, signature, video, wire
 from tests.lab.aws.journal import Entry
 from tests.lab.aws.motoside import Moto
-from tests.lab.aws.refusal import Refused
 from tests.lab.aws.wire import Operation, Request, Response
 from tests.lab.aws.world import Call, Caller, Handler, World
+from tests.lab.models.refusal import Refused
 
 _CREDENTIAL = re.compile(r"Credential=(?P<key>[^/]+)/\d{8}/(?P<region>[^/]+)/(?P<service>[^/]+)/")
 _SERVED = {"bedrock-agentcore": agentcore.REGIONS, "kinesisvideo": video.REGIONS}

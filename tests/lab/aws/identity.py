@@ -6,8 +6,8 @@ from typing import Any
 
 from moto.backends import get_backend
 
-from tests.lab.aws.refusal import Refused
 from tests.lab.aws.world import Call, Caller, World
+from tests.lab.models.refusal import Refused
 
 
 def caller_identity(world: World, call: Call) -> dict[str, Any]:

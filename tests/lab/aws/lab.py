@@ -47,7 +47,6 @@ _HANDLERS = (
     | logs.HANDLERS
     | bedrock.HANDLERS
     | tagging.HANDLERS
-    | bedrock.HANDLERS
 )
 
 

@@ -17,8 +17,8 @@ from typing import Any
 from moto.backends import get_backend
 
 from tests.lab.aws.clock import Stopped
-from tests.lab.aws.refusal import Refused
 from tests.lab.aws.world import Call, World
+from tests.lab.models.refusal import Refused
 
 _ABSENT = "The specified log group does not exist."
 _TICK = 1.0  # seconds between a live tail's updates

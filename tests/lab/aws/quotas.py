@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.lab.aws.refusal import Refused
 from tests.lab.aws.world import Call, World
+from tests.lab.models.refusal import Refused
 
 SERVICE = "service-quotas"
 

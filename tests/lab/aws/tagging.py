@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from tests.lab.aws.inventory import Thing, inventory
-from tests.lab.aws.refusal import Refused
 from tests.lab.aws.world import Call, World
+from tests.lab.models.refusal import Refused
 
 # What AWS's own API does not list: IAM roles only in us-east-1, images never.
 _GLOBAL = "us-east-1"

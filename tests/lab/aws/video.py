@@ -13,9 +13,9 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.lab.aws.refusal import Refused
 from tests.lab.aws.settling import Settling, starting
 from tests.lab.aws.world import Call, World
+from tests.lab.models.refusal import Refused
 
 REGIONS = frozenset((
     "us-east-1", "us-east-2", "us-west-2", "ca-central-1", "sa-east-1", "eu-central-1",

@@ -13,7 +13,7 @@ from typing import Any
 import boto3
 import pytest
 
-from tests.cli.test_dev import SERVER, dev, events_until, pyproject
+from tests.cli.test_dev import dev, events_until, tiny
 from tests.conftest import Voicecore
 from tests.lab.nat.test_lab import traces
 from tests.processes import processes_in
@@ -60,17 +60,7 @@ HTTPServer(("0.0.0.0", int(os.environ["PORT"])), Look).serve_forever()
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("made") / "tiny"
-    for folder in ("agent", "server"):
-        (root / folder).mkdir(parents=True)
-    (root / "voicecore.toml").write_text(
-        'name = "tiny"\ntransports = ["websocket"]\npipeline = "offline"\nregion = "us-east-1"\n'
-    )
-    (root / "agent/app.py").write_text(AGENT)
-    (root / "agent/pyproject.toml").write_text(pyproject("tiny-agent"))
-    (root / "server/server.py").write_text(SERVER)
-    (root / "server/pyproject.toml").write_text(pyproject("tiny-server", "uvicorn"))
-    return root
+    return tiny(tmp_path_factory.mktemp("made") / "tiny", AGENT)
 
 
 def ask(project: Path, **what: Any) -> dict[str, Any]:

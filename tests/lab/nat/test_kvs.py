@@ -9,8 +9,8 @@ import pytest
 
 from tests.lab.aws import aws_standin
 from tests.lab.aws.lab import Aws
-from tests.lab.aws.refusal import Refused
 from tests.lab.aws.video import Turn
+from tests.lab.models.refusal import Refused
 from tests.lab.nat.calls import calls
 from tests.lab.nat.checks import look
 from tests.lab.nat.lab import SECRET, NatLab

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -88,12 +89,10 @@ def test_a_runtime_that_is_as_its_stack_made_it_was_not_changed_by_hand() -> Non
         ({"network": "VPC"}, "its network is VPC"),
     ],
 )
-def test_what_was_changed_by_hand_is_named_but_no_value(
-    change: dict[str, object], said: str
-) -> None:
+def test_what_was_changed_by_hand_is_named_but_no_value(change: dict[str, Any], said: str) -> None:
     now = standing(wanted())
     assert now.runtime is not None
-    changed = replace(now, runtime=replace(now.runtime, **change))  # type: ignore[arg-type]
+    changed = replace(now, runtime=replace(now.runtime, **change))
     assert changes_by_hand(changed) == [said]
 
 

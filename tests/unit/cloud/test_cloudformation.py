@@ -28,7 +28,7 @@ TAGS = {"voicecore:project": "x", "voicecore:stage": "dev"}
 STACK = Stack(name="voicecore-x-dev", template=TEMPLATE, parameters={"Size": "1"}, tags=TAGS)
 
 STATUSES = (
-    botocore.session.get_session().get_service_model("cloudformation").shape_for("StackStatus").enum  # pyright: ignore[reportAttributeAccessIssue]
+    botocore.session.get_session().get_service_model("cloudformation").shape_for("StackStatus").enum  # pyright: ignore[reportAttributeAccessIssue] - of text
 )
 
 

@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from typing import Any
 
 import pytest
 from botocore import exceptions as botocore
@@ -27,13 +28,11 @@ AGAIN = "voicecore deploy --stage prod"
 def answered(code: str, message: str = "", clock: timedelta = timedelta()) -> botocore.ClientError:
     # Without a difference no time is told: cases are made long before they are tested.
     server = format_datetime(datetime.now(UTC) - clock, usegmt=True)
-    return botocore.ClientError(
-        {
-            "Error": {"Code": code, "Message": message},
-            "ResponseMetadata": {"HTTPHeaders": {"date": server} if clock else {}},
-        },  # pyright: ignore[reportArgumentType]
-        "CreateStack",
-    )
+    response: Any = {
+        "Error": {"Code": code, "Message": message},
+        "ResponseMetadata": {"HTTPHeaders": {"date": server} if clock else {}},
+    }
+    return botocore.ClientError(response, "CreateStack")
 
 
 @pytest.mark.parametrize(

@@ -22,9 +22,9 @@ from tests.lab.aws.cloudformation.stacks import (
     note,
 )
 from tests.lab.aws.cloudformation.template import Template, invalid, parameters_of, parse
-from tests.lab.aws.refusal import Refused
 from tests.lab.aws.settling import starting
 from tests.lab.aws.world import Call, World
+from tests.lab.models.refusal import Refused
 
 SERVICE = "cloudformation"
 _NO_CHANGES = (
@@ -608,8 +608,9 @@ def validate_template(world: World, call: Call) -> dict[str, Any]:
 def template_summary(world: World, call: Call) -> dict[str, Any]:
     if "StackName" in call.params:
         stack = _stack(world, call)
-        assert stack.current or stack.target
-        template = (stack.current or stack.target).template  # type: ignore[union-attr]
+        wanted = stack.current or stack.target
+        assert wanted
+        template = wanted.template
     else:
         template = parse(call.params.get("TemplateBody", ""))
     return {

@@ -22,8 +22,8 @@ from tests.lab.aws.cloudformation.stacks import (
     scope_of,
 )
 from tests.lab.aws.cloudformation.template import UNKNOWN
-from tests.lab.aws.refusal import Refused
 from tests.lab.aws.world import World
+from tests.lab.models.refusal import Refused
 
 _CANCELLED = "Resource creation cancelled"
 

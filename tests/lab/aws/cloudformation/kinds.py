@@ -46,7 +46,11 @@ class Context:
         return f"{self.stack}-{self.logical}"[: limit - 13] + f"-{end}"
 
     def pairs(self) -> list[dict[str, str]]:
-        return [{"Key": key, "Value": value} for key, value in self.tags.items()]
+        return _pairs(self.tags)
+
+
+def _pairs(tags: Mapping[str, str]) -> list[dict[str, str]]:
+    return [{"Key": key, "Value": value} for key, value in tags.items()]
 
 
 def _nothing(*_: Any) -> None:
@@ -93,8 +97,7 @@ def _ec2_retag(c: Context, physical: str, tags: dict[str, str], gone: list[str])
     if gone:
         ec2.delete_tags(Resources=[physical], Tags=[{"Key": key} for key in gone])
     if tags:
-        pairs = [{"Key": key, "Value": value} for key, value in tags.items()]
-        ec2.create_tags(Resources=[physical], Tags=pairs)
+        ec2.create_tags(Resources=[physical], Tags=_pairs(tags))
 
 
 def _vpc(c: Context, p: Properties) -> str:
@@ -424,8 +427,7 @@ def _role_retag(c: Context, physical: str, tags: dict[str, str], gone: list[str]
     if gone:
         iam.untag_role(RoleName=physical, TagKeys=gone)
     if tags:
-        pairs = [{"Key": key, "Value": value} for key, value in tags.items()]
-        iam.tag_role(RoleName=physical, Tags=pairs)
+        iam.tag_role(RoleName=physical, Tags=_pairs(tags))
 
 
 # ECR
@@ -489,8 +491,7 @@ def _repository_retag(c: Context, physical: str, tags: dict[str, str], gone: lis
     if gone:
         ecr.untag_resource(resourceArn=arn, tagKeys=gone)
     if tags:
-        pairs = [{"Key": key, "Value": value} for key, value in tags.items()]
-        ecr.tag_resource(resourceArn=arn, tags=pairs)
+        ecr.tag_resource(resourceArn=arn, tags=_pairs(tags))
 
 
 # CloudWatch Logs
@@ -567,8 +568,7 @@ def _secret_retag(c: Context, physical: str, tags: dict[str, str], gone: list[st
     if gone:
         manager.untag_resource(SecretId=physical, TagKeys=gone)
     if tags:
-        pairs = [{"Key": key, "Value": value} for key, value in tags.items()]
-        manager.tag_resource(SecretId=physical, Tags=pairs)
+        manager.tag_resource(SecretId=physical, Tags=_pairs(tags))
 
 
 # Kinesis Video Streams
@@ -627,8 +627,7 @@ def _channel_retag(c: Context, physical: str, tags: dict[str, str], gone: list[s
     if gone:
         video.untag_resource(ResourceARN=arn, TagKeyList=gone)
     if tags:
-        pairs = [{"Key": key, "Value": value} for key, value in tags.items()]
-        video.tag_resource(ResourceARN=arn, Tags=pairs)
+        video.tag_resource(ResourceARN=arn, Tags=_pairs(tags))
 
 
 # Bedrock AgentCore
@@ -677,7 +676,10 @@ def _runtime_update(c: Context, physical: str, old: Properties, p: Properties) -
 
 
 def _runtime_settled(c: Context, physical: str) -> bool:
-    found = c.client(_CONTROL).get_agent_runtime(agentRuntimeId=physical)
+    return _ready(c.client(_CONTROL).get_agent_runtime(agentRuntimeId=physical))
+
+
+def _ready(found: Mapping[str, Any]) -> bool:
     if found["status"].endswith("FAILED"):
         raise Failed(_handler_said(found.get("failureReason", "failed"), "NotStabilized"))
     return found["status"] == "READY"
@@ -723,13 +725,16 @@ def _runtime_retag(c: Context, physical: str, tags: dict[str, str], gone: list[s
     _agentcore_retag(_runtime_attributes(c, physical)["AgentRuntimeArn"], c, tags, gone)
 
 
+def _of_endpoint(p: Properties) -> dict[str, Any]:
+    names = (("agentRuntimeVersion", "AgentRuntimeVersion"), ("description", "Description"))
+    return {theirs: p[ours] for theirs, ours in names if ours in p}
+
+
 def _endpoint(c: Context, p: Properties) -> str:
-    chosen = {k: p[n] for k, n in (("agentRuntimeVersion", "AgentRuntimeVersion"),
-                                   ("description", "Description")) if n in p}  # fmt: skip
     made = c.client(_CONTROL).create_agent_runtime_endpoint(
         agentRuntimeId=p["AgentRuntimeId"],
         name=p["Name"],
-        **chosen,
+        **_of_endpoint(p),
         **({"tags": c.tags} if c.tags else {}),
     )
     return made["agentRuntimeEndpointArn"]
@@ -741,9 +746,7 @@ def _parts(physical: str) -> dict[str, str]:
 
 
 def _endpoint_update(c: Context, physical: str, old: Properties, p: Properties) -> None:
-    chosen = {k: p[n] for k, n in (("agentRuntimeVersion", "AgentRuntimeVersion"),
-                                   ("description", "Description")) if n in p}  # fmt: skip
-    c.client(_CONTROL).update_agent_runtime_endpoint(**_parts(physical), **chosen)
+    c.client(_CONTROL).update_agent_runtime_endpoint(**_parts(physical), **_of_endpoint(p))
 
 
 def _endpoint_found(c: Context, physical: str) -> dict[str, Any]:
@@ -751,10 +754,7 @@ def _endpoint_found(c: Context, physical: str) -> dict[str, Any]:
 
 
 def _endpoint_settled(c: Context, physical: str) -> bool:
-    found = _endpoint_found(c, physical)
-    if found["status"].endswith("FAILED"):
-        raise Failed(_handler_said(found.get("failureReason", "failed"), "NotStabilized"))
-    return found["status"] == "READY"
+    return _ready(_endpoint_found(c, physical))
 
 
 def _endpoint_gone(c: Context, physical: str) -> bool:

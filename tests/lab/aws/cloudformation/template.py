@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.lab.aws.refusal import Refused
+from tests.lab.models.refusal import Refused
 
 UNKNOWN = "{{changeSet:KNOWN_AFTER_APPLY}}"
 NO_VALUE = object()
