@@ -40,7 +40,7 @@ from voicecore.talk.connection import (
     Path,
 )
 from voicecore.talk.no_relay import NoRelay
-from voicecore.talk.packets import hear_at_once
+from voicecore.talk.packets import Primed, hear_at_once
 from voicecore.talk.relay import Source, Turn, use_relays, ways
 from voicecore.talk.ring import Block, Ring
 from voicecore.talk.session import IceServer, OfferRefused, ServerDown, Session, SessionServer
@@ -137,7 +137,7 @@ class Connection(connection.Connection):
         opened, ready, heard = asyncio.Event(), asyncio.Event(), asyncio.Event()
         tracks: asyncio.Queue[MediaStreamTrack] = asyncio.Queue()
         # The sound first: aiortc closes the transport of a channel that later sound shares.
-        peer.addTrack(_Microphone(lambda: self._next_block(ready)))
+        peer.addTrack(Primed(_Microphone(lambda: self._next_block(ready))))
         channel = peer.createDataChannel("chat")
         channel.on("open", opened.set)
         channel.on("message", messages.put_nowait)

@@ -10,7 +10,13 @@ import asyncio
 import os
 from typing import TYPE_CHECKING, Any
 
-from aiortc import RTCBundlePolicy, RTCConfiguration, RTCPeerConnection, RTCSessionDescription
+from aiortc import (
+    MediaStreamTrack,
+    RTCBundlePolicy,
+    RTCConfiguration,
+    RTCPeerConnection,
+    RTCSessionDescription,
+)
 from aiortc.rtcconfiguration import RTCIceTransportPolicy
 from aiortc.sdp import candidate_from_sdp
 from pipecat.transports.base_transport import TransportParams
@@ -21,7 +27,7 @@ import ice
 import logs
 from conversation import Conversation
 from no_relay import NoRelay, Reason
-from packets import hear_at_once
+from packets import Primed, hear_at_once
 from relay import Source, Turn, use_relays, ways
 
 if TYPE_CHECKING:
@@ -89,6 +95,10 @@ class Connection(SmallWebRTCConnection):
             transceiver.direction = "inactive" if number else "sendrecv"
         await self._pc.setLocalDescription(await self._pc.createAnswer())
         self._answer = self._pc.localDescription
+
+    def replace_audio_track(self, track: MediaStreamTrack) -> None:
+        """Send the sound of this track."""
+        super().replace_audio_track(Primed(track))
 
     def video_input_track(self) -> None:
         """There is no picture in these calls."""
