@@ -110,7 +110,8 @@ def _variables(answers: Answers, session_api_key: str) -> dict[str, object]:
 
 def _files_in(layer: Path) -> list[Path]:
     # What tools leave behind in a checkout of voicecore is no part of a template.
-    left_behind = {"__pycache__", ".ruff_cache", ".venv", ".pytest_cache", "uv.lock", "node_modules"}
+    caches = {"__pycache__", ".ruff_cache", ".pytest_cache"}
+    left_behind = {".venv", "node_modules", "uv.lock", *caches}
     return sorted(
         path
         for path in layer.rglob("*")

@@ -1,6 +1,7 @@
 /** What Pipecat's transports know of the sound: a media manager of theirs, on a Sound of ours. */
 
 import type { WavMediaManager } from "@pipecat-ai/websocket-transport";
+import { SPEECH_RATE } from "./sound/block";
 import type { Sound } from "./sound/sound";
 
 /** All of theirs that is public, which is all that the transports use. */
@@ -8,6 +9,8 @@ export type MediaManager = Pick<WavMediaManager, keyof WavMediaManager>;
 
 /** The sound of one connection. It opens and chooses no devices: the page does. */
 export class Media implements MediaManager {
+  /** Samples a second of what is sent. */
+  readonly rate = SPEECH_RATE;
   readonly supportsScreenShare = false;
   readonly isCamEnabled = false;
   readonly isSharingScreen = false;
@@ -33,9 +36,10 @@ export class Media implements MediaManager {
   }
 
   /** Hears by another microphone from now on. */
-  follow(track: MediaStreamTrack): void {
+  follow(track: MediaStreamTrack): MediaStreamTrack {
     this.#track?.stop();
     this.#track = track.clone();
+    return this.#track;
   }
 
   tracks() {

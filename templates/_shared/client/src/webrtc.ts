@@ -1,7 +1,6 @@
 /** The WebRTC transport: sound over UDP where it gets through, by a relay where it must. */
 
 import { SmallWebRTCTransport } from "@pipecat-ai/small-webrtc-transport";
-import { offerRequest } from "./server";
 import type { Dial } from "./wire";
 
 /** Agents send 50 packets a second, also when they are silent: without any for so long, the path
@@ -22,14 +21,14 @@ class Peer extends SmallWebRTCTransport {
 
 type Report = (RTCStats & Record<string, unknown>)[];
 
-export const dial: Dial = (session, media) => {
+export const dial: Dial = (session, media, offer) => {
   const transport = new Peer({ mediaManager: media });
   let packets: unknown;
   let since = 0;
   return {
     transport,
     parameters: {
-      webrtcRequestParams: offerRequest(session),
+      webrtcRequestParams: offer,
       iceConfig: session.iceConfig,
     },
     takesBlocks: false,

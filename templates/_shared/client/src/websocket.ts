@@ -3,7 +3,6 @@
 import { type WavMediaManager, WebSocketTransport } from "@pipecat-ai/websocket-transport";
 import type { MediaManager } from "./media";
 import { Frames } from "./frames";
-import { SPEECH_RATE } from "./sound/block";
 import type { Dial } from "./wire";
 
 export const dial: Dial = (session, media) => ({
@@ -13,7 +12,7 @@ export const dial: Dial = (session, media) => ({
       audio: (pcm, rate) => media.sound.say(pcm, rate),
       interruption: () => media.sound.hush(),
     }),
-    recorderSampleRate: SPEECH_RATE,
+    recorderSampleRate: media.rate,
   }),
   parameters: { wsUrl: session.wsUrl },
   takesBlocks: true,

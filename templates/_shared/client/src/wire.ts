@@ -1,6 +1,6 @@
 /** One connection of a session: what a transport's module makes of it. */
 
-import type { Transport } from "@pipecat-ai/client-js";
+import type { APIRequest, Transport } from "@pipecat-ai/client-js";
 import type { Media } from "./media";
 import type { Session } from "./server";
 
@@ -18,4 +18,5 @@ export interface Wire {
   takesBlocks: boolean;
 }
 
-export type Dial = (session: Session, media: Media) => Wire;
+/** `offer` is where a transport that needs one sends its offer. */
+export type Dial = (session: Session, media: Media, offer: APIRequest) => Wire;

@@ -18,10 +18,12 @@ export function Ribbon({ call }: { call: Call }) {
     const target = canvas.current as HTMLCanvasElement;
     const still = matchMedia("(prefers-reduced-motion: reduce)");
     let before = 0;
+    let shown = -1;
     let frame = requestAnimationFrame(function next(now) {
       frame = requestAnimationFrame(next);
-      if (now - before < FRAME_MS) return;
+      if (now - before < FRAME_MS || (still.matches && shown === call.levels.at)) return;
       before = now;
+      shown = call.levels.at;
       draw(target, call, still.matches);
     });
     return () => cancelAnimationFrame(frame);

@@ -1,6 +1,6 @@
 /** The screen: before a call, in it, and after it. */
 
-import { useEffect, useRef } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 import type { Call } from "../call";
 import type { Config, TransportName } from "../server";
 import type { Trouble } from "../trouble";
@@ -66,10 +66,17 @@ function StartButton({ trouble, again, start }: StartProperties) {
   useEffect(() => {
     if (again) button.current?.focus({ preventScroll: true });
   }, [again]);
+  const [wait, setWait] = useState(0);
+  useEffect(() => {
+    setWait(trouble?.wait ?? 0);
+    if (!trouble?.wait) return;
+    const timer = setInterval(() => setWait((seconds) => Math.max(0, seconds - 1)), 1000);
+    return () => clearInterval(timer);
+  }, [trouble]);
   const label = again || trouble ? "Call again" : "Start the call";
   return (
-    <button type="button" class="primary" onClick={start} ref={button}>
-      {label}
+    <button type="button" class="primary" onClick={start} disabled={wait > 0} ref={button}>
+      {wait > 0 ? `Call again in ${wait} s` : label}
     </button>
   );
 }

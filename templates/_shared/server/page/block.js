@@ -1,1 +1,0 @@
-var e=16e3;function t(e){let t=0;for(let n of e)t+=n*n;return Math.sqrt(t/Math.max(1,e.length))}export{t as n,e as t};
