@@ -16,6 +16,7 @@ import sys
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.request import urlopen
 
 import boto3
 import pytest
@@ -61,6 +62,12 @@ def test_from_init_to_nothing_left(root: Path) -> None:
     said = [event["text"] for event in events if event["event"] == "agent_said"]
     assert len(said) >= 2  # a greeting, and an answer
     assert said[-1] in types(root, "logs", "--since", "10m").stdout
+
+    served = json.loads(types(root, "deploy", "--server", "--yes", "--json").stdout)
+    with urlopen(f"{served['server']['url']}health") as answer:
+        assert answer.status == 200
+    invite = types(root, "invite", "--hours", "0.1").stdout.strip()
+    assert invite.startswith(f"{served['server']['url']}#invite.")
 
     again = json.loads(types(root, "deploy", "--yes", "--json").stdout)
     assert not again["changed"]

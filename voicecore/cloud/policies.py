@@ -104,7 +104,7 @@ def server_statements(
         Statement(
             "Logs",
             ("logs:CreateLogStream", "logs:PutLogEvents"),
-            (arn("logs", f"{group}:*"),),
+            (arn("logs", f"{group}:log-stream:*"),),
         ),
     ]
     return [*statements, *_turn(deployment)]
@@ -370,7 +370,7 @@ def server_deployer_statements(
         Statement(
             "ServerLogs",
             _actions("logs", _LOG_ACTIONS),
-            (group, f"{group}:*"),
+            (group, f"{group}:log-stream:*"),
         ),
         Statement(
             "ServerSecrets",

@@ -15,8 +15,10 @@ from mangum import Mangum
 
 import access
 import keys
+import logs
 from server import create_app
 
+logs.take_over()
 keys.read()
 app = create_app(os.environ)
 # Once, and not with every request as Mangum would: it opens the connections to AWS.

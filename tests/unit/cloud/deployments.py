@@ -8,6 +8,7 @@ from typing import Any
 from voicecore.cloud.agent_stack import agent_stack
 from voicecore.cloud.deployment import Deployment
 from voicecore.cloud.environment import Environment
+from voicecore.cloud.server_stack import server_stack
 from voicecore.cloud.stack import Stack
 from voicecore.pipelines import PIPELINES, services_of
 from voicecore.project import Stage, Turn, Vpc
@@ -21,6 +22,7 @@ WEBRTC = TRANSPORTS["webrtc"]
 GIVEN = Vpc(("subnet-0123456789abcdef0", "subnet-0123456789abcdef1"), ("sg-0123456789abcdef0",))
 ACCOUNT = "123456789012"
 DIGEST = "sha256:" + "0123456789abcdef" * 4
+AGENT = f"arn:aws:bedrock-agentcore:us-east-1:{ACCOUNT}:runtime/support_line_dev-abcdefghij"
 IMAGE = f"{ACCOUNT}.dkr.ecr.us-east-1.amazonaws.com/voicecore/support-line@{DIGEST}"
 
 
@@ -54,11 +56,18 @@ def agent(of: Deployment, **secret: str) -> Stack:
     return agent_stack(of, Environment({}, secret), (), IMAGE, subnets, groups)
 
 
+def server(of: Deployment, **secret: str) -> Stack:
+    """The session server's stack beside it."""
+    return server_stack(of, Environment({"STARTS_PER_MINUTE": "7"}, secret), IMAGE, AGENT)
+
+
 def filled(part: Any) -> Any:
     """Part of a template as CloudFormation would fill it in."""
     match part:
-        case {"Ref": "Secret"}:
+        case {"Ref": "Secret" | "SessionKey"}:
             return f"arn:aws:secretsmanager:us-east-1:{ACCOUNT}:secret:voicecore/support-line/dev-x"
+        case {"Ref": "RuntimeArn"}:
+            return AGENT
         case {"Fn::Sub": str(text)}:
             for name, value in {
                 "Partition": "aws",
@@ -66,7 +75,7 @@ def filled(part: Any) -> Any:
                 "AccountId": ACCOUNT,
             }.items():
                 text = text.replace(f"${{AWS::{name}}}", value)
-            return text
+            return text.replace("${RuntimeArn}", AGENT)
         case dict():
             return {key: filled(value) for key, value in part.items()}
         case list():

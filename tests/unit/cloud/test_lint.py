@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 from cfnlint.api import lint
 
-from tests.unit.cloud.deployments import GIVEN, WEBRTC, WEBSOCKET, agent, deployment
+from tests.unit.cloud.deployments import GIVEN, WEBRTC, WEBSOCKET, agent, deployment, server
 from voicecore import regions
 from voicecore.cloud.agent_stack import foundation_of
 from voicecore.cloud.images_stack import images_stack
@@ -30,6 +30,7 @@ def stacks() -> Iterator[tuple[str, Stack, tuple[str, ...]]]:
     of = deployment("cascade", WEBRTC)
     yield "network-udp", network_stack(of, ZONES), everywhere
     yield "images", images_stack(deployment()), everywhere
+    yield "server", server(deployment(), KEY="x"), regions.FUNCTION_URLS
     for pipeline in PIPELINES.values():
         here = regions_of(pipeline, services_of(pipeline, {}))
         yield f"{pipeline.name}-public", agent(deployment(pipeline.name, network=PUBLIC)), here
@@ -64,6 +65,13 @@ def test_the_linter_sees_what_is_wrong() -> None:
     properties["NetworkConfiguration"]["NetworkMode"] = "OPEN"
     properties["LifecycleConfiguration"]["Longest"] = 1
     assert {rule for rule, _ in found_in(stack, ("us-east-1",))} == {"E3030", "E3002"}
+
+
+def test_the_linter_knows_where_there_are_no_function_urls() -> None:
+    without = tuple(r for r in regions.AGENTCORE if r not in regions.FUNCTION_URLS)
+    for region in without:
+        ((_, message),) = found_in(server(deployment()), (region,))
+        assert "AWS::Lambda::Url" in message
 
 
 def test_the_linter_knows_where_there_is_no_turn() -> None:

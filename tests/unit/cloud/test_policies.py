@@ -7,15 +7,22 @@ from policy_sentry.querying.actions import get_action_data
 
 from tests.unit.cloud.deployments import (
     ACCOUNT,
+    AGENT,
     GIVEN,
     WEBRTC,
     WEBSOCKET,
     agent,
     deployment,
     filled,
+    server,
     statements_of,
 )
-from voicecore.cloud.policies import build_statements, deployer_statements, documents
+from voicecore.cloud.policies import (
+    build_statements,
+    deployer_statements,
+    documents,
+    server_deployer_statements,
+)
 
 HERE = f"us-east-1:{ACCOUNT}"
 GROUPS = f"arn:aws:logs:{HERE}:log-group:"
@@ -43,6 +50,14 @@ AT_MOST = {
              [f"arn:aws:kinesisvideo:{HERE}:channel/voicecore-support-line-dev-*/*"]),
     "Secrets": ("secretsmanager:GetSecretValue",
                 [f"arn:aws:secretsmanager:{HERE}:secret:voicecore/support-line/dev-*"]),
+    # The session server's (runtime-permissions: what a caller needs; Lambda: lambda-intro-
+    # execution-role, less the making of groups).
+    "Sessions": ("bedrock-agentcore:InvokeAgentRuntime "
+                 "bedrock-agentcore:InvokeAgentRuntimeWithWebSocketStream "
+                 "bedrock-agentcore:StopRuntimeSession",
+                 [AGENT, f"{AGENT}/runtime-endpoint/DEFAULT"]),
+    "Logs": ("logs:CreateLogStream logs:PutLogEvents",
+             [f"{GROUPS}/aws/lambda/voicecore-support-line-dev-server:log-stream:*"]),
 }  # fmt: skip
 ALWAYS = ["EcrPull", "EcrToken", "LogsGroup", "LogsList", "LogsWrite"]
 
@@ -67,7 +82,8 @@ def lists(value) -> list[str]:
 @pytest.mark.parametrize("of", EVERY, ids=label)
 @pytest.mark.parametrize("secret", [{}, {"KEY": "x"}], ids=["", "secret"])
 def test_no_statement_is_broader_than_aws_has_it(of, secret) -> None:
-    for statement in filled(statements_of(agent(of, **secret))):
+    both = statements_of(agent(of, **secret)) + statements_of(server(of, **secret))
+    for statement in filled(both):
         actions, resources = AT_MOST[statement["Sid"]]
         assert set(statement["Action"]) <= set(actions.split())
         for resource in lists(statement["Resource"]):
@@ -160,8 +176,15 @@ def is_of(resource: str, arn_format: str) -> bool:
 
 @pytest.mark.parametrize("of", EVERY, ids=label)
 def test_the_linter_finds_nothing(of) -> None:
-    found = [findings(s) for s in filled(statements_of(agent(of, KEY="x")))]
+    both = statements_of(agent(of, KEY="x")) + statements_of(server(of, KEY="x"))
+    found = [findings(s) for s in filled(both)]
     assert {row for rows in found for row in rows} <= BEYOND_THE_LINTER
+
+
+def all_statements(of) -> list:
+    """What whoever deploys needs, with a server, and builds in AWS."""
+    make = (deployer_statements, server_deployer_statements, build_statements)
+    return [statement for each in make for statement in each(of, ACCOUNT)]
 
 
 class TestTheDeployersPolicy:
@@ -169,13 +192,13 @@ class TestTheDeployersPolicy:
         "of", [*EVERY, deployment(), deployment(network="vpc", vpc=GIVEN)], ids=label
     )
     def test_the_linter_finds_nothing(self, of) -> None:
-        statements = deployer_statements(of, ACCOUNT) + build_statements(of, ACCOUNT)
+        statements = all_statements(of)
         found = [findings(statement.json) for statement in statements]
         assert {row for rows in found for row in rows} == set()
 
     def test_it_fits_into_two_managed_policies(self) -> None:
         of = deployment("cascade", WEBRTC, network="vpc")
-        statements = deployer_statements(of, ACCOUNT) + build_statements(of, ACCOUNT)
+        statements = all_statements(of)
         parts = documents(statements)
         assert len(parts) == 2
         assert [s for part in parts for s in part["Statement"]] == [s.json for s in statements]
