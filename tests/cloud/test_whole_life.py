@@ -14,6 +14,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -23,11 +24,14 @@ from tests.cloud.test_life import changes
 from tests.lab.aws import Aws, aws_standin
 from tests.lab.aws.images import Registry
 from tests.lab.aws.server_python import make_python, start
+from tests.lab.image.codebuild import CodeBuild, Plan, codebuild
 from tests.lab.image.conftest import all_registries, engine, lab
 from tests.lab.image.engine import Engine
 from tests.lab.image.gate import in_background
 from tests.lab.image.lab import Registries
+from tests.lab.image.registry import Registry as PushedTo
 from tests.lab.models.lab import serve
+from tests.lab.models.sigv4 import Keys
 from voicecore.local.agent import AgentSpec, free_port
 from voicecore.local.runtime import LocalRuntime, RuntimeSettings
 from voicecore.local.sigv4 import LocalCredentials
@@ -45,12 +49,14 @@ class Person:
     aws: Aws
     lab: Registries
     engine: Engine
+    builds: CodeBuild
 
     def types(
         self, *words: str, docker: bool = False, **more: str
     ) -> subprocess.CompletedProcess[str]:
         """What a command said, once it has done well; `more` are variables."""
         env = {**os.environ, **self.lab.env(), **self.aws.environment, **more}
+        env |= {f"AWS_ENDPOINT_URL_{name}": self.builds.endpoint for name in ("S3", "CODEBUILD")}
         del env["AWS_ENDPOINT_URL_ECR"]  # the stand-in of AWS hands out the tokens
         env |= self.engine.env if docker else {"DOCKER_HOST": f"unix://{self.root}/no-docker.sock"}
         argv = self.lab.argv(sys.executable, "-m", "voicecore", *words)
@@ -99,10 +105,32 @@ def person(tmp_path: Path, lab: Registries, engine: Engine) -> Iterator[Person]:
         known |= people[0].aws.environment
         return start(python, tmp_path / "line/server", command, known)
 
-    with aws_standin(registry=registry, data_plane=url, containers=run) as aws:
+    # moto's state is one for the process: the stand-in and its builds see the same account.
+    with (
+        codebuild(lab.ecr.region, lab.ecr.keys) as builds,
+        aws_standin(registry=registry, data_plane=url, containers=run) as aws,
+    ):
         developer = replace(aws, caller=aws.new_caller(temporary=False))
-        people.append(Person(tmp_path / "line", developer, lab, engine))
+        builds.keys = Keys(developer.caller.access_key_id, developer.caller.secret_access_key)
+        people.append(Person(tmp_path / "line", developer, lab, engine, builds))
         yield people[0]
+
+
+def need_a_compiler(root: Path) -> None:
+    """The agent needs a package of which there is no wheel."""
+    mine = root / "agent/mine"
+    mine.mkdir()
+    (mine / "pyproject.toml").write_text('[project]\nname = "mine"\nversion = "1"\n')
+    settings = root / "agent/pyproject.toml"
+    text = settings.read_text().replace("dependencies = [", 'dependencies = [\n    "mine",', 1)
+    settings.write_text(f'{text}\n[tool.uv.sources]\nmine = {{ path = "mine" }}\n')
+    subprocess.run([uv.find_uv_bin(), "lock", "-q", "--project", str(root / "agent")], check=True)
+
+
+def same_image(registry: PushedTo, tag: str) -> None:
+    """As if a build had made once more what is there: what it makes is tests/image's affair."""
+    ours = "voicecore/line"
+    registry.put_manifest(ours, tag, ours, registry.tags(ours)[0])
 
 
 def test_from_init_to_nothing_left(person: Person) -> None:
@@ -151,6 +179,17 @@ def test_from_init_to_nothing_left(person: Person) -> None:
     stage = json.loads(person.types("status", "--json").stdout)["stages"][0]
     assert [version["message"] for version in stage["versions"]] == ["", "kinder"]
 
-    person.types("destroy", "--yes")
+    need_a_compiler(root)
+    person.builds.plans = [Plan(pushes=partial(same_image, person.lab.private))]
+    compiled = person.types("deploy", "--yes", "--message", "faster")
+    assert "1 package has no wheel" in compiled.stderr
+    assert "built by AWS CodeBuild" in compiled.stderr
+    stage = json.loads(person.types("status", "--json").stdout)["stages"][0]
+    assert stage["versions"][-1]["message"] == "faster"
+    assert stage["runtime"]["status"] == "READY"
+
+    gone = person.types("destroy", "--yes")
+    assert "- CodeBuild project" in gone.stderr
+    assert "- S3 bucket" in gone.stderr
     assert aws.inventory() == before
     assert person.lab.private.tags("voicecore/line") == []

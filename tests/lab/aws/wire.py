@@ -25,7 +25,7 @@ from moto.core.parse import PROTOCOL_PARSERS
 from moto.core.serialize import SERIALIZERS, SerializationContext
 from werkzeug.datastructures import Headers, MultiDict
 
-from tests.lab.aws.refusal import Refused
+from tests.lab.models.refusal import Refused
 
 # Services that sign with a name not their own, or share one.
 _SIGNED_AS = {
@@ -163,8 +163,9 @@ def _match(request: Request, model: ServiceModel) -> tuple[OperationModel, dict[
         return (model.operation_model(name), {}) if name in model.operation_names else None
     given = dict(parse_qsl(request.query, keep_blank_values=True))
     best: tuple[int, str, dict[str, str]] | None = None
-    for name, method, path, literals, weight in _routes(model.service_name):
-        if method == request.method and literals.items() <= given.items():
+    for name, method, path, literals, needed, weight in _routes(model.service_name):
+        fits = literals.items() <= given.items() and needed <= request.headers.keys()
+        if method == request.method and fits:
             found = path.fullmatch(request.path)
             if found and (best is None or weight > best[0]):
                 best = (weight, name, {k: unquote(v) for k, v in found.groupdict().items()})
@@ -172,17 +173,24 @@ def _match(request: Request, model: ServiceModel) -> tuple[OperationModel, dict[
 
 
 @functools.cache
-def _routes(service: str) -> list[tuple[str, str, re.Pattern[str], dict[str, str], int]]:
+def _routes(
+    service: str,
+) -> list[tuple[str, str, re.Pattern[str], dict[str, str], frozenset[str], int]]:
+    """Of each operation: name, method, path, parts of the query, headers it needs, and weight."""
     model = service_model(service)
     routes = []
     for name in model.operation_names:
         http = model.operation_model(name).http
         path, _, query = http["requestUri"].partition("?")
         literals = dict(parse_qsl(query, keep_blank_values=True))
+        shape: Any = model.operation_model(name).input_shape
+        members = [shape.members[each].serialization for each in shape.required_members]
+        # By these alone S3 tells CopyObject from PutObject.
+        needed = frozenset(m["name"].lower() for m in members if m.get("location") == "header")
         pattern = re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", path)
         pattern = re.sub(r"\{(\w+)\+\}", r"(?P<\1>.+)", pattern).rstrip("/") + "/?"
         weight = 100 * len(literals) + path.count("/") * 10 - path.count("{")
-        routes.append((name, http["method"], re.compile(pattern), literals, weight))
+        routes.append((name, http["method"], re.compile(pattern), literals, needed, weight))
     return routes
 
 
@@ -194,9 +202,13 @@ def _parse(request: Request, operation: OperationModel, uri: dict[str, str]) -> 
         else request.query
     )
     values = MultiDict(parse_qsl(text, keep_blank_values=True))
-    return PROTOCOL_PARSERS[protocol](operation).parse(
+    shape: Any = operation.input_shape
+    payload = shape.serialization.get("payload") if shape else None
+    # moto takes all payloads for documents: S3's objects are none.
+    is_blob = payload and shape.members[payload].type_name == "blob"
+    parsed = PROTOCOL_PARSERS[protocol](operation).parse(
         {
-            "body": request.body,
+            "body": b"" if is_blob else request.body,
             "headers": Headers(list(request.headers.items())),
             "method": request.method,
             "url_params": uri,
@@ -204,6 +216,7 @@ def _parse(request: Request, operation: OperationModel, uri: dict[str, str]) -> 
             "values": values,
         }
     )
+    return parsed | ({payload: request.body} if is_blob else {})
 
 
 def check_request(operation: Operation) -> None:

@@ -53,6 +53,8 @@ class Plan:
     log: Sequence[str] = ()
     """Lines that are in the log as soon as the phase BUILD begins."""
     stays_in: str = ""
+    pushes: Callable[[str], object] | None = None
+    """Takes the image's tag when the phase BUILD has gone well."""
 
 
 @dataclass(frozen=True)
@@ -330,6 +332,8 @@ class CodeBuild:
         build.begin(follows)
         if follows == "BUILD":
             self._write_log(build, plan.log)
+        if follows == "POST_BUILD" and plan.pushes and not plan.fails_in:
+            plan.pushes(Path(build.request["sourceLocationOverride"]).stem)
         if follows == "POST_BUILD":
             self._write_log(build, ["[Container] Phase complete: POST_BUILD State: FAILED"])
         if follows == "COMPLETED":

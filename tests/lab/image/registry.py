@@ -61,9 +61,9 @@ class Registry:
                 raise
             return []
 
-    def put_manifest(self, repository: str, tag: str, source: str) -> None:
-        """Gives `repository` the image `tag` of `source`, whose blobs it has already."""
-        body = self.get(f"/v2/{source}/manifests/{tag}")
+    def put_manifest(self, repository: str, tag: str, source: str, of: str = "") -> None:
+        """Gives `repository` the image `tag`, or `of`, of `source`, whose blobs it has already."""
+        body = self.get(f"/v2/{source}/manifests/{of or tag}")
         kind = {"Content-Type": json.loads(body)["mediaType"]}
         address = f"{self.url}/v2/{repository}/manifests/{tag}"
         urlopen(Request(address, body, kind, method="PUT")).close()
