@@ -258,42 +258,45 @@ def talk(folder: Path) -> None:
     add = [sys.executable, "-m", "voicecore", "add", "webrtc", "--yes"]
     subprocess.run(add, cwd=project, check=True, stdout=subprocess.DEVNULL)
     (project / "agent/bot.py").write_bytes((HERE / "webrtc_bot.py").read_bytes())
-    spoken: dict[str, list[float]] = {"websocket": [], "webrtc": []}
+    taken: dict[str, list[dict[str, Any]]] = {"websocket": [], "webrtc": []}
     shares: dict[str, list[float]] = {"websocket": [], "webrtc": []}
     with voice.dev(project):
         for _ in range(TALKS):
-            for transport in spoken:
-                latencies, share = one_talk(project, transport)
-                spoken[transport] += latencies
+            for transport, turns in taken.items():
+                more, share = one_talk(project, transport)
+                turns += more
                 shares[transport].append(share)
-    print("\n| voice to voice, services that take no time | median | worst | against WebSocket | "
-          "of a core | sessions a core |\n|---|---|---|---|---|---|")  # fmt: skip
-    first = statistics.median(spoken["websocket"])
-    for transport, latencies in spoken.items():
-        middle, share = statistics.median(latencies), statistics.median(shares[transport])
-        print(f"| {transport} | {middle:.0f} ms | {max(latencies):.0f} ms | "
-              f"{middle - first:+.0f} ms | {share:.1%} | {1 / share:.0f} |")  # fmt: skip
+    print("\n| voice to voice, services that take no time | median | of it on the way | against "
+          "WebSocket | of a core | sessions a core |\n|---|---|---|---|---|---|")  # fmt: skip
+    first = None
+    for transport, turns in taken.items():
+        middle = statistics.median(turn["total_ms"] for turn in turns)
+        way = voice.stage(turns, "transport")
+        first = first or middle
+        share = statistics.median(shares[transport])
+        print(f"| {transport} | {middle:.0f} ms | {way:.0f} ms | {middle - first:+.0f} ms | "
+              f"{share:.1%} | {1 / share:.0f} |")  # fmt: skip
 
 
-def one_talk(project: Path, transport: str) -> tuple[list[float], float]:
-    """Each turn's milliseconds, and the share of a core that the agent took meanwhile."""
+def one_talk(project: Path, transport: str) -> tuple[list[dict[str, Any]], float]:
+    """Each turn's latency, and the share of a core that the agent took meanwhile."""
     state = json.loads((project / ".voicecore/dev.json").read_text())
     spoken = [arg for name in voice.QUESTIONS
               for arg in ("--input", str(voice.SAMPLES / f"{name}.wav"))]  # fmt: skip
     argv = ["taskset", "-c", "1", sys.executable, "-m", "voicecore", "talk", "--json",
             "--transport", transport, *spoken]  # fmt: skip
     looks: list[tuple[float, float]] = []
-    latencies: list[float] = []
+    turns: list[dict[str, Any]] = []
     with subprocess.Popen(argv, cwd=project, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout
         for line in process.stdout:
             event = json.loads(line)
             if event["event"] == "latency":
-                latencies.append(event["total_ms"])
+                turns.append(event)
                 looks.append((time.monotonic(), cpu_of(agent_of(state["runtime"]))))
     assert process.returncode == 0 and len(looks) == len(voice.QUESTIONS)
     (start, before), (end, after) = looks[0], looks[-1]
-    return latencies, (after - before) / (end - start)
+    return turns, (after - before) / (end - start)
 
 
 def agent_of(runtime: str) -> int:

@@ -162,6 +162,12 @@ def execution_statements(deployment: Deployment, secret: Any = None) -> list[Sta
     for service in deployment.uses:
         if service.name in _OF_SERVICES:
             statements.append(_OF_SERVICES[service.name](deployment))
+    if any(transport.invoked for transport in deployment.transports):
+        # Its own, when its last call is over: no connection ends with that.
+        runtimes = arn("bedrock-agentcore", f"runtime/{deployment.runtime_name}-*")
+        statements.append(
+            Statement("HangUp", ("bedrock-agentcore:StopRuntimeSession",), (runtimes,))
+        )
     statements += _turn(deployment)
     if secret is not None:
         statements.append(Statement("Secrets", ("secretsmanager:GetSecretValue",), (secret,)))

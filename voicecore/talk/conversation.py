@@ -254,9 +254,8 @@ class Conversation:
                 await self._server.stop(session)
         except (VoicecoreError, TimeoutError) as error:
             # The call is over either way; whoever pays for the session should know.
-            self._show(
-                {"event": "session_not_stopped", "session": session.id, "reason": str(error)}
-            )
+            reason = str(error) or f"no answer within {_GOODBYE_SECONDS:.0f} s"
+            self._show({"event": "session_not_stopped", "session": session.id, "reason": reason})
 
 
 async def speak(conversation: Conversation, mouth: ScriptedMouth, clips: Sequence[Clip]) -> None:

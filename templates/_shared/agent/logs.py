@@ -35,6 +35,11 @@ def use_session(session_id: str) -> None:
     _session["id"] = session_id
 
 
+def session() -> str:
+    """The session that this process serves; empty before it does."""
+    return _session["id"]
+
+
 def write(event: str, level: str = "INFO", **fields: Any) -> None:
     """Write one line. Units are in the field's name (`ms`, `seconds`)."""
     time = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

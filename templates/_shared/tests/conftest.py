@@ -69,9 +69,9 @@ def wait_until_ready(agent: Agent) -> None:
 
 
 @contextmanager
-def running(log: Path) -> Iterator[Agent]:
+def running(log: Path, environment: dict[str, str] | None = None) -> Iterator[Agent]:
     """The agent, ready, until the block ends."""
-    agent = start(AGENT, log, {})
+    agent = start(AGENT, log, environment or {})
     try:
         wait_until_ready(agent)
         yield agent

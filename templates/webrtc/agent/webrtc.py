@@ -23,6 +23,7 @@ from pipecat.transports.base_transport import TransportParams
 from pipecat.transports.smallwebrtc.connection import SmallWebRTCConnection
 from pipecat.transports.smallwebrtc.transport import SmallWebRTCTransport
 
+import hang_up
 import ice
 import logs
 from conversation import Conversation
@@ -123,6 +124,7 @@ class Calls:
         self._made: dict[str, asyncio.Task[Connection]] = {}
         """The making of each connection, by the offer: one that is sent twice is made once."""
         self._held: set[asyncio.Task[None]] = set()
+        self._ending: asyncio.Task[None] | None = None
 
     async def offer(self, data: Any) -> dict[str, Any]:
         """Answer an offer; the conversation goes on over its connection, in the background."""
@@ -161,6 +163,8 @@ class Calls:
             del self._made[sdp]
             raise
         self._connections[connection.pc_id] = connection
+        if self._ending:
+            self._ending.cancel()
         task = asyncio.create_task(self._hold(connection, sdp))
         self._held.add(task)
         task.add_done_callback(self._held.discard)
@@ -187,6 +191,13 @@ class Calls:
             self._agent.complete_async_task(busy)
             del self._connections[connection.pc_id], self._made[sdp]
             await connection.disconnect()  # it may never have been talked over
+        self._ending = asyncio.create_task(self._end())
+
+    async def _end(self) -> None:
+        """End the session, unless somebody comes back."""
+        await asyncio.sleep(hang_up.LINGER_SECONDS)
+        if not self._agent.get_async_task_info()["active_count"]:
+            await asyncio.to_thread(hang_up.stop, logs.session())
 
     async def _add(self, data: Any) -> None:
         name = data.get("pc_id") if isinstance(data, dict) else None

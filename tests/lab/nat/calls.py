@@ -122,7 +122,7 @@ def calls(
         server = [str(environment.python_of(project / "server")), "-m", "uvicorn", "server:app"]
         listening = ["--host", address, "--port", str(_PORT), "--log-level", "warning"]
         with subprocess.Popen(
-            place.argv(*server, *listening), cwd=project / "server", env=env
+            place.argv(*server, *listening), cwd=project / "server", env=env, stdout=2
         ) as process:
             try:
                 _wait_for(f"http://{address}:{_PORT}/health", process)

@@ -45,6 +45,8 @@ AT_MOST = {
     "Transcribe": ("transcribe:StartStreamTranscription "
                    "transcribe:StartStreamTranscriptionWebSocket", ["*"]),
     "Polly": ("polly:SynthesizeSpeech", ["*"]),
+    "HangUp": ("bedrock-agentcore:StopRuntimeSession",
+               [f"arn:aws:bedrock-agentcore:{HERE}:runtime/support_line_dev-*"]),
     "Turn": ("kinesisvideo:DescribeSignalingChannel kinesisvideo:GetSignalingChannelEndpoint "
              "kinesisvideo:GetIceServerConfig",
              [f"arn:aws:kinesisvideo:{HERE}:channel/voicecore-support-line-dev-*/*"]),
@@ -96,10 +98,15 @@ def test_no_statement_is_broader_than_aws_has_it(of, secret) -> None:
     [
         ("offline", {}, WEBSOCKET, []),
         ("nova-sonic", {}, WEBSOCKET, ["BedrockSonic"]),
-        ("nova-sonic", {}, WEBRTC, ["BedrockSonic", "Turn"]),
+        ("nova-sonic", {}, WEBRTC, ["BedrockSonic", "HangUp", "Turn"]),
         ("cascade", {}, WEBSOCKET, ["Transcribe", "BedrockText", "Polly"]),
         ("cascade", {"stt": "deepgram"}, WEBSOCKET, ["BedrockText", "Polly"]),
-        ("cascade", {"stt": "deepgram", "tts": "cartesia"}, WEBRTC, ["BedrockText", "Turn"]),
+        (
+            "cascade",
+            {"stt": "deepgram", "tts": "cartesia"},
+            WEBRTC,
+            ["BedrockText", "HangUp", "Turn"],
+        ),
     ],
 )
 def test_the_role_has_what_is_used_and_no_more(pipeline, services, transport, sids) -> None:
