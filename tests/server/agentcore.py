@@ -14,6 +14,7 @@ from typing import Any
 from aiohttp import web
 
 ANSWER = {"sdp": "v=0\r\n", "type": "answer", "pc_id": "SmallWebRTCConnection#0"}
+STREAM = "text/event-stream"
 SESSION = "X-Amzn-Bedrock-AgentCore-Runtime-Session-Id"
 
 
@@ -27,6 +28,8 @@ class AgentCore:
     refusals: list[tuple[int, str]] = field(default_factory=list)
     """(status, code) of the next calls; the last one stays."""
     hangs: bool = False
+    streams: bool = False
+    """Whether it answers by server-sent events, as the agents of Pipecat's examples do."""
     calls: Counter[str] = field(default_factory=Counter)
     most: int = 0
     """Calls that were under way at once."""
@@ -57,6 +60,8 @@ class AgentCore:
             if status != 200:
                 body = {"message": f"a secret of {code}"}
                 return web.json_response(body, status=status, headers={"x-amzn-ErrorType": code})
+        if self.streams:
+            return web.Response(text=f"data: {json.dumps(answer)}\n\n", content_type=STREAM)
         return web.json_response(answer)
 
 
