@@ -41,6 +41,8 @@ export class Call {
   listening = false;
   /** When the agent was ready, in ms of performance.now(). */
   since: number | undefined;
+  /** How long the call that is over has lasted, in ms. */
+  lasted = 0;
   invite = takeInvite();
   devices: Devices = { microphones: [], speakers: [] };
   chosen = { microphone: "", speaker: "" };
@@ -117,6 +119,7 @@ export class Call {
     this.#sound = this.#connection = undefined;
     this.phase = "idle";
     this.over = this.since !== undefined;
+    this.lasted = performance.now() - (this.since ?? 0);
     this.listening = false;
     this.levels.clear();
     this.#changed();
@@ -261,14 +264,13 @@ export class Call {
   /** The page's clock: the agent's ear hears a block every 32 ms, also of silence. */
   #heard(block: Block): void {
     this.levels.heard(rms(block.pcm));
-    const turns = this.dialogue.turns.length;
     const first = firstSound(block);
     if (first !== undefined && this.#awaited) {
       this.#awaited = false;
       performance.measure("call to first sound", "call"); // for whoever wants to know
     }
-    this.dialogue.sounded(first, block.end);
-    if (this.dialogue.tick(block.end) || turns !== this.dialogue.turns.length) this.#changed();
+    const sounded = this.dialogue.sounded(first, block.end);
+    if (this.dialogue.tick(block.end) || sounded) this.#changed();
   }
 
   #fail(trouble: Trouble): void {

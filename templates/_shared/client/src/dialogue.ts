@@ -93,6 +93,12 @@ export class Dialogue {
   /** Arrived before the sound that it explains. */
   #early: Measured | undefined;
 
+  /** The wait for an answer, in ms, that half of the turns stayed below. */
+  get median(): number | undefined {
+    const sorted = this.turns.map((turn) => turn.ms).sort((one, other) => one - other);
+    return sorted[Math.floor(sorted.length / 2)];
+  }
+
   /** The utterances under way, in the order in which they will join `lines`. */
   get live(): Line[] {
     const shown = [this.#cut, this.#answer].flatMap((answer) => answer?.line() ?? []);
@@ -174,6 +180,7 @@ export class Dialogue {
 
   botStarted(at: number): void {
     this.botSpeaking = true;
+    this.thinking = false;
     this.#beginAnswer();
     this.#activeAt = at;
   }
@@ -189,11 +196,17 @@ export class Dialogue {
     this.#activeAt = at;
   }
 
-  /** The agent's sound began at `first`, if it can be heard, in a block that ended at `at`. */
-  sounded(first: number | undefined, at: number): void {
-    if (first === undefined) return;
+  /**
+   * The agent's sound began at `first`, if it can be heard, in a block that ended at `at`.
+   * True where that changed something to be seen.
+   */
+  sounded(first: number | undefined, at: number): boolean {
+    if (first === undefined) return false;
     const fresh = this.#soundedAt === undefined || at - this.#soundedAt > PAUSE;
-    if (fresh && this.#noticed && this.#endedAt !== undefined) {
+    const changed = this.thinking;
+    // What is still on its way when the user interrupts is no answer to that.
+    const answers = fresh && this.#noticed && !this.userSpeaking;
+    if (answers && this.#endedAt !== undefined) {
       this.#beginAnswer();
       const ms = 1000 * (first - this.#endedAt);
       this.turns.push({ ms, parts: this.#early ? partsOf(ms, this.#early) : [] });
@@ -203,6 +216,7 @@ export class Dialogue {
     }
     this.thinking = false;
     this.#soundedAt = this.#activeAt = at;
+    return changed || answers;
   }
 
   measured(measured: Measured): void {
@@ -275,16 +289,16 @@ export class Dialogue {
 
 /** Stages of latency as a person names them, from the keys that Pipecat gives them. */
 const NAMES: Record<string, string> = {
-  endpointing_wait: "hearing the end",
-  transcription: "transcribing",
-  turn_detection: "your turn’s end",
-  turn_completion: "your turn’s end",
-  waiting_for_user: "your turn’s end",
+  endpointing_wait: "pause",
+  transcription: "hearing",
+  turn_detection: "turn",
+  turn_completion: "turn",
+  waiting_for_user: "turn",
   first_request: "thinking",
   llm_inference: "thinking",
   llm_tool_call: "thinking",
   awaiting_speakable_text: "thinking",
-  function_handler: "a tool",
+  function_handler: "tool",
   sentence_aggregation: "voice",
   speech_synthesis: "voice",
 };

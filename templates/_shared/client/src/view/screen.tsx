@@ -38,7 +38,7 @@ export function Screen({ call, config, lost, transport, choose }: Properties) {
             <>
               <Ribbon call={call} />
               <h2>{config ? `Talk to ${config.project}` : "One moment"}</h2>
-              <p>Just speak, as on the phone. You may interrupt, and type at any time.</p>
+              <p>Just speak, as on the phone. Interrupt whenever you like, or type.</p>
             </>
           )}
           {trouble && <Advice trouble={trouble} joinSilently={() => start(true)} />}

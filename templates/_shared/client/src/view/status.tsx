@@ -7,7 +7,8 @@ import type { TransportName } from "../server";
 export const TITLES: Record<TransportName, string> = { websocket: "WebSocket", webrtc: "WebRTC" };
 
 export function Status({ call, transport }: { call: Call; transport: TransportName }) {
-  const { phase, path, since, over } = call;
+  const { phase, path, since, over, lasted, dialogue } = call;
+  const { median } = dialogue;
   return (
     <div class="status">
       <span role="status" class={`phase ${phase}`}>
@@ -22,6 +23,12 @@ export function Status({ call, transport }: { call: Call; transport: TransportNa
           <Clock since={since ?? 0} />
         </>
       )}
+      {phase === "idle" && over && (
+        <>
+          {median !== undefined && <span>{`answers after ${(median / 1000).toFixed(2)} s`}</span>}
+          <span class="clock">{clock(lasted)}</span>
+        </>
+      )}
     </div>
   );
 }
@@ -32,11 +39,14 @@ function Clock({ since }: { since: number }) {
     const timer = setInterval(() => tick(performance.now()), 1000);
     return () => clearInterval(timer);
   }, []);
-  const seconds = Math.max(0, Math.floor((now - since) / 1000));
-  const text = `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, "0")}`;
   return (
     <span class="clock" role="timer" aria-label="Length of the call">
-      {text}
+      {clock(now - since)}
     </span>
   );
+}
+
+function clock(ms: number): string {
+  const seconds = Math.max(0, Math.floor(ms / 1000));
+  return `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, "0")}`;
 }

@@ -46,11 +46,11 @@ function Said({ line, turn }: { line: Line; turn: Turn | undefined }) {
   return (
     <li class={`line ${line.who}`}>
       <span class="who">{NAMES[line.who]}</span>
-      <p>
+      <div class="said">
         {line.text}
         {line.interrupted && <em class="cut">interrupted</em>}
         {turn && <Wait turn={turn} />}
-      </p>
+      </div>
     </li>
   );
 }
@@ -62,7 +62,11 @@ function Wait({ turn }: { turn: Turn }) {
   return (
     <details class="wait">
       <summary aria-label={`Answered after ${seconds}. Where the time went`}>{seconds}</summary>
-      <span>{turn.parts.map(({ name, ms }) => `${name} ${Math.round(ms)}`).join(" · ")} ms</span>
+      <ul>
+        {turn.parts.map(({ name, ms }) => (
+          <li key={name}>{`${name} ${Math.round(ms)} ms`}</li>
+        ))}
+      </ul>
     </details>
   );
 }
