@@ -8,7 +8,7 @@ import subprocess
 import sys
 from datetime import UTC, datetime
 
-NAMES = ("startup", "relay", "voice", "image", "deploy")
+NAMES = ("startup", "relay", "voice", "image", "deploy", "server")
 
 
 def main() -> None:

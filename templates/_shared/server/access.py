@@ -1,6 +1,6 @@
 """Who may: callers by key, invite or JWT, and the tokens that bind a session to its caller.
 
-`python access.py` prints an invite, good for 12 hours; `python access.py 0.5` one for half an hour.
+`uv run --env-file .env access.py` prints an invite, good for 12 hours; with 0.5, for half an hour.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import jwt
 
 from issuer import Issuer, NotIssued
 from refusal import ApiError
-from settings import Settings, read
+from settings import Settings, read_key
 
 # A token lives as long as its session may at AgentCore; hanging up ends both.
 SESSION_SECONDS = 8 * 3600
@@ -113,4 +113,4 @@ def is_invite(text: str, key: bytes, now: float) -> bool:
 
 if __name__ == "__main__":
     hours = float(sys.argv[1]) if len(sys.argv) > 1 else INVITE_HOURS
-    print(invite(read(os.environ).key.encode(), time.time() + hours * 3600))
+    print(invite(read_key(os.environ).encode(), time.time() + hours * 3600))

@@ -46,9 +46,16 @@ def read(environment: Mapping[str, str]) -> Settings:
         starts_per_minute=reader.count("STARTS_PER_MINUTE", Settings.starts_per_minute),
         sessions_at_once=reader.count("SESSIONS_AT_ONCE", Settings.sessions_at_once),
     )
-    if reader.mistakes:
-        raise SystemExit("\n".join([*reader.mistakes, "See server/.env.example."]))
+    reader.tell()
     return settings
+
+
+def read_key(environment: Mapping[str, str]) -> str:
+    """The key alone. Raises SystemExit."""
+    reader = Reader(environment)
+    key = reader.key("SESSION_API_KEY")
+    reader.tell()
+    return key
 
 
 class Reader:
@@ -57,6 +64,11 @@ class Reader:
     def __init__(self, environment: Mapping[str, str]) -> None:
         self._environment = environment
         self.mistakes: list[str] = []
+
+    def tell(self) -> None:
+        """Raise SystemExit if there are mistakes."""
+        if self.mistakes:
+            raise SystemExit("\n".join([*self.mistakes, "See server/.env.example."]))
 
     def text(self, name: str) -> str:
         return self._environment.get(name, "").strip()

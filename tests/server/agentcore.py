@@ -1,0 +1,93 @@
+"""AgentCore's data plane as the session server meets it, and its bad days."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from aiohttp import web
+
+ANSWER = {"sdp": "v=0\r\n", "type": "answer", "pc_id": "SmallWebRTCConnection#0"}
+STREAM = "text/event-stream"
+SESSION = "X-Amzn-Bedrock-AgentCore-Runtime-Session-Id"
+
+
+@dataclass
+class AgentCore:
+    """How it behaves, and what it saw; all of it may be changed while it runs."""
+
+    url: str = ""
+    seconds: float = 0.0
+    """That each call takes."""
+    refusals: list[tuple[int, str]] = field(default_factory=list)
+    """(status, code) of the next calls; the last one stays."""
+    hangs: bool = False
+    streams: bool = False
+    """Whether it answers by server-sent events, as the agents of Pipecat's examples do."""
+    calls: Counter[str] = field(default_factory=Counter)
+    most: int = 0
+    """Calls that were under way at once."""
+    sessions: set[str] = field(default_factory=set)
+    called: threading.Event = field(default_factory=threading.Event)
+    _now: int = 0
+
+    async def invoke(self, request: web.Request) -> web.Response:
+        document = json.loads(await request.read())
+        self.sessions.add(request.headers[SESSION])
+        answer = {"answer": ANSWER} if document["type"] == "offer" else {"status": "success"}
+        return await self._answer(document["type"], answer)
+
+    async def stop(self, _: web.Request) -> web.Response:
+        return await self._answer("stop", {})
+
+    async def _answer(self, kind: str, answer: dict[str, Any]) -> web.Response:
+        self.calls[kind] += 1
+        self.called.set()
+        self._now += 1
+        self.most = max(self.most, self._now)
+        try:
+            await asyncio.sleep(3600 if self.hangs else self.seconds)
+        finally:
+            self._now -= 1
+        if self.refusals:
+            status, code = self.refusals[0] if len(self.refusals) == 1 else self.refusals.pop(0)
+            if status != 200:
+                body = {"message": f"a secret of {code}"}
+                return web.json_response(body, status=status, headers={"x-amzn-ErrorType": code})
+        if self.streams:
+            return web.Response(text=f"data: {json.dumps(answer)}\n\n", content_type=STREAM)
+        return web.json_response(answer)
+
+
+@contextmanager
+def agentcore() -> Iterator[AgentCore]:
+    """Answers while the block runs, on a port of its own."""
+    door, loop = AgentCore(), asyncio.new_event_loop()
+    up, down = threading.Event(), asyncio.Event()
+
+    async def serve() -> None:
+        app = web.Application(client_max_size=10**6)
+        app.router.add_post("/runtimes/{arn}/invocations", door.invoke)
+        app.router.add_post("/runtimes/{arn}/stopruntimesession", door.stop)
+        runner = web.AppRunner(app, shutdown_timeout=0.1)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0, backlog=1024).start()
+        door.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+        up.set()
+        await down.wait()
+        await runner.cleanup()
+
+    thread = threading.Thread(target=loop.run_until_complete, args=(serve(),), daemon=True)
+    thread.start()
+    assert up.wait(10)
+    try:
+        yield door
+    finally:
+        loop.call_soon_threadsafe(down.set)
+        thread.join()

@@ -1,0 +1,122 @@
+"""The generated session server as a process, as it runs where the internet reaches it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+from voicecore.local import environment
+from voicecore.pipelines import PIPELINES, services_of
+from voicecore.scaffold.render import Answers, render
+
+KEY = "a-key-that-is-as-long-as-it-has-to-be"
+ARN = "arn:aws:bedrock-agentcore:us-east-1:123456789012:runtime/support_line-abcdefghij"
+AUTHORIZED = {"Authorization": f"Bearer {KEY}"}
+OFFER = {"sdp": "v=0\r\n", "type": "offer"}
+MANY = {
+    "REQUESTS_PER_MINUTE": "1000000",
+    "STARTS_PER_MINUTE": "1000000",
+    "SESSIONS_AT_ONCE": "1000000",
+}
+START_SECONDS = 60
+
+
+def make_server(root: Path) -> Path:
+    """The server/ of a project with both transports, and its environment."""
+    services = services_of(PIPELINES["offline"], {})
+    transports = ("websocket", "webrtc")
+    files = render(Answers("support-line", transports, "offline", "us-east-1", services), KEY)
+    for name, content in files.items():
+        if name.startswith("server/") and name != "server/.env":
+            path = root / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+    environment.sync((root / "server",), os.environ)
+    return root / "server"
+
+
+@dataclass(frozen=True)
+class Server:
+    """A running server."""
+
+    url: str
+    process: subprocess.Popen[bytes]
+    log: Path
+
+    def megabytes(self) -> float:
+        """The memory that it holds."""
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        [line] = [line for line in status.splitlines() if line.startswith("VmRSS")]
+        return int(line.split()[1]) / 1024
+
+    def terminate(self) -> None:
+        self.process.send_signal(signal.SIGTERM)
+
+    def client(self, **options: Any) -> aiohttp.ClientSession:
+        """A client with as many connections as it likes."""
+        timeout = aiohttp.ClientTimeout(total=120)
+        options = {"timeout": timeout, "connector": aiohttp.TCPConnector(limit=0)} | options
+        return aiohttp.ClientSession(self.url, **options)
+
+
+@contextmanager
+def serving(folder: Path, log: Path, aws: str, **settings: str) -> Iterator[Server]:
+    """The server in `folder`, from when it is healthy until the block ends."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    env = {
+        "PATH": os.environ["PATH"],
+        "HOME": os.environ["HOME"],
+        "PORT": str(port),
+        "SESSION_API_KEY": KEY,
+        "AGENT_RUNTIME_ARN": ARN,
+        "AWS_REGION": "us-east-1",
+        "AWS_ACCESS_KEY_ID": "AKIDEXAMPLE",
+        "AWS_SECRET_ACCESS_KEY": "example",
+        "AWS_CONFIG_FILE": os.devnull,
+        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+        "AWS_ENDPOINT_URL_BEDROCK_AGENTCORE": aws,
+        **settings,
+    }
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [environment.python_of(folder), "server.py"],
+            cwd=folder, env=env, stdout=output, stderr=subprocess.STDOUT,
+        )  # fmt: skip
+    server = Server(f"http://127.0.0.1:{port}", process, log)
+    try:
+        deadline = time.monotonic() + START_SECONDS
+        while True:
+            assert process.poll() is None, log.read_text()
+            assert time.monotonic() < deadline, log.read_text()
+            try:
+                socket.create_connection(("127.0.0.1", port), timeout=1).close()
+                break
+            except OSError:
+                time.sleep(0.05)
+        yield server
+    finally:
+        process.terminate()
+        try:
+            process.wait(40)
+        finally:
+            process.kill()
+
+
+async def start(client: aiohttp.ClientSession, **body: object) -> tuple[str, dict[str, str]]:
+    """The path of a new session, and the header that proves that it is ours."""
+    request = {"transport": "webrtc", **body}
+    async with client.post("/start", json=request, headers=AUTHORIZED) as answer:
+        document = await answer.json()
+        assert answer.status == 200, document
+    return f"/sessions/{document['sessionId']}", {"X-Session-Token": document["token"]}

@@ -1,0 +1,108 @@
+"""Crowds, an AWS that fails, an end in the middle: nobody waits for ever, and nobody is lied to."""
+
+import asyncio
+from pathlib import Path
+
+import aiohttp
+
+from tests.server.agentcore import ANSWER, AgentCore
+from tests.server.serving import AUTHORIZED, MANY, OFFER, Server, serving, start
+
+STARTS = 200  # benchmarks/server.py: 1,000
+CALLS = 60  # benchmarks/server.py: 200
+
+
+def test_a_burst_is_served_up_to_the_limit(folder: Path, aws: AgentCore, tmp_path: Path) -> None:
+    async def burst(server: Server) -> list[tuple[int, str]]:
+        async def one(client: aiohttp.ClientSession) -> tuple[int, str]:
+            async with client.post("/start", headers=AUTHORIZED) as answer:
+                return answer.status, answer.headers.get("Retry-After", "")
+
+        async with server.client() as client:
+            return await asyncio.gather(*(one(client) for _ in range(STARTS)))
+
+    limits = MANY | {"STARTS_PER_MINUTE": str(STARTS // 4)}
+    with serving(folder, tmp_path / "log", aws.url, **limits) as server:
+        answers = asyncio.run(burst(server))
+    statuses = [status for status, _ in answers]
+    assert set(statuses) == {200, 429}
+    assert statuses.count(200) in (STARTS // 4, STARTS // 2)  # the minute may have ended within
+    assert all(0 < int(after) <= 60 for status, after in answers if status == 429)
+
+
+def test_many_calls_begin_at_once(server: Server, aws: AgentCore) -> None:
+    aws.seconds = 2
+
+    async def call(client: aiohttp.ClientSession) -> None:
+        path, token = await start(client)
+        async with client.post(f"{path}/api/offer", json=OFFER, headers=token) as answer:
+            assert (answer.status, await answer.json()) == (200, ANSWER)
+
+    async def crowd() -> None:
+        async with server.client() as client:
+            await asyncio.gather(*(call(client) for _ in range(CALLS)))
+
+    asyncio.run(crowd())
+    assert aws.most > CALLS // 2
+    assert len(aws.sessions) == CALLS
+
+
+def test_what_aws_says_has_its_status(server: Server, aws: AgentCore) -> None:
+    async def offer(
+        client: aiohttp.ClientSession, *refusals: tuple[int, str]
+    ) -> aiohttp.ClientResponse:
+        path, token = await start(client)
+        aws.refusals = list(refusals)
+        aws.calls.clear()
+        async with client.post(f"{path}/api/offer", json=OFFER, headers=token) as answer:
+            assert "a secret" not in await answer.text()
+            return answer
+
+    async def ask() -> None:
+        async with server.client() as client:
+            busy = await offer(client, (429, "ThrottlingException"))
+            assert (busy.status, busy.headers["Retry-After"]) == (503, "2")
+            assert aws.calls["offer"] == 2
+            once = await offer(client, (500, "InternalServerException"), (200, ""))
+            assert (once.status, aws.calls["offer"]) == (200, 2)
+            quota = await offer(client, (402, "ServiceQuotaExceededException"))
+            assert quota.status == 503
+            for status, code in ((403, "AccessDeniedException"), (424, "RuntimeClientError")):
+                refused = await offer(client, (status, code))
+                assert (refused.status, aws.calls["offer"]) == (502, 1)
+            aws.refusals = [(404, "ResourceNotFoundException")]
+            path, token = await start(client)
+            async with client.delete(path, headers=token) as gone:
+                assert gone.status == 204
+
+    asyncio.run(ask())
+
+
+def test_an_aws_that_hangs_is_not_waited_for(server: Server, aws: AgentCore) -> None:
+    aws.hangs = True
+
+    async def hang_up() -> tuple[int, str]:
+        async with server.client() as client:
+            path, token = await start(client)
+            async with client.delete(path, headers=token) as answer:
+                return answer.status, (await answer.json())["error"]["code"]
+
+    assert asyncio.run(hang_up()) == (504, "aws_timeout")
+
+
+def test_sigterm_lets_calls_that_begin_begin(server: Server, aws: AgentCore) -> None:
+    aws.seconds = 2
+
+    async def call() -> None:
+        async with server.client() as client:
+            path, token = await start(client)
+            offer = asyncio.create_task(
+                client.post(f"{path}/api/offer", json=OFFER, headers=token).__aenter__()
+            )
+            assert await asyncio.to_thread(aws.called.wait, 20)
+            server.terminate()
+            answer = await offer
+            assert (answer.status, await answer.json()) == (200, ANSWER)
+
+    asyncio.run(call())
+    assert server.process.wait(40) in (0, -15)  # uvicorn ends as the signal would have

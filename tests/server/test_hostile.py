@@ -1,0 +1,55 @@
+"""People who mean no good get refusals, and nobody else notices."""
+
+import asyncio
+
+from tests.server import hostile
+from tests.server.serving import KEY, Server
+
+REQUESTS = 600  # benchmarks/server.py sends 10,000
+LORISES = 40
+
+
+def test_hostile_requests_are_refused_and_cost_no_memory(shared: Server) -> None:
+    first = asyncio.run(hostile.attack(shared, REQUESTS // 3, seed=1))
+    before = shared.megabytes()
+    second = asyncio.run(hostile.attack(shared, REQUESTS, seed=2))
+    assert first.faults + second.faults == []
+    assert second.statuses[401] and second.statuses[403] and second.statuses[422]
+    assert second.statuses[404] and second.statuses[413]
+    assert shared.megabytes() - before < 20
+    written = shared.log.read_text()
+    assert "Traceback" not in written
+    assert KEY not in written and "Bearer" not in written and "eyJ" not in written
+
+
+def test_who_is_slow_holds_nobody_up(shared: Server) -> None:
+    async def crowd() -> tuple[list[bytes], list[bytes], int]:
+        head = b"GET /health HTTP/1.1\r\nX-A: "
+        body = b"POST /start HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+        body += b"Content-Length: 1000\r\n\r\n"
+        async with shared.client() as client:
+            heads = [asyncio.create_task(hostile.loris(shared, head, b"a")) for _ in range(LORISES)]
+            bodies = [asyncio.create_task(hostile.loris(shared, body, b" ")) for _ in range(5)]
+            await asyncio.sleep(1)
+            async with client.get("/health") as answer:
+                assert answer.status == 200
+                assert not any(task.done() for task in [*heads, *bodies])
+            sent = await hostile.endless_head(shared)
+            return await asyncio.gather(*heads), await asyncio.gather(*bodies), sent
+
+    heads, bodies, sent = asyncio.run(crowd())
+    assert heads == [b""] * LORISES
+    assert all(b" 408 " in answer and b"too_slow" in answer for answer in bodies)
+    assert sent < 5_000_000
+
+
+def test_one_address_has_only_so_many_connections(shared: Server) -> None:
+    async def open_many() -> int:
+        pairs = [await hostile.connect(shared) for _ in range(300)]
+        await asyncio.sleep(0.5)
+        left = sum(not reader.at_eof() for reader, _ in pairs)
+        for _, writer in pairs:
+            writer.close()
+        return left
+
+    assert asyncio.run(open_many()) == 256

@@ -1,0 +1,82 @@
+"""Several copies of the server: what one knows of sessions, all know, and one of them may die."""
+
+import asyncio
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import aiohttp
+
+from tests.server.agentcore import ANSWER, AgentCore
+from tests.server.serving import AUTHORIZED, MANY, OFFER, Server, serving, start
+
+
+@contextmanager
+def redis(folder: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+    """Debian's Redis, keeping nothing on disk."""
+    program = shutil.which("redis-server")
+    assert program, "tests/lab/install installs it"
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    argv = [program, "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", str(folder)]
+    with subprocess.Popen(argv, stdout=subprocess.DEVNULL) as process:
+        try:
+            deadline = time.monotonic() + 20
+            while True:
+                try:
+                    socket.create_connection(("127.0.0.1", port), timeout=1).close()
+                    break
+                except OSError:
+                    assert time.monotonic() < deadline
+                    time.sleep(0.05)
+            yield f"redis://127.0.0.1:{port}/0", process
+        finally:
+            process.terminate()
+
+
+def test_one_of_two_servers_dies_and_calls_go_on(
+    folder: Path, aws: AgentCore, tmp_path: Path
+) -> None:
+    limits = MANY | {"SESSIONS_AT_ONCE": "2"}
+    with (
+        redis(tmp_path) as (store, process),
+        serving(folder, tmp_path / "1", aws.url, SESSION_STORE=store, **limits) as first,
+        serving(folder, tmp_path / "2", aws.url, SESSION_STORE=store, **limits) as second,
+    ):
+        asyncio.run(conversation(first, second, process))
+
+
+async def conversation(first: Server, second: Server, redis: "subprocess.Popen[bytes]") -> None:
+    async with first.client() as one, second.client() as other:
+        path, token = await start(one)
+        ended, its = await start(one)
+        async with other.post("/start", headers=AUTHORIZED) as answer:
+            assert answer.status == 429  # two run, and both servers know it
+        async with one.delete(ended, headers=its) as answer:
+            assert answer.status == 204
+        first.process.kill()
+        first.process.wait()
+        assert await call(other, path, token) == 200
+        assert await call(other, ended, its) == 404
+        session = path.rpartition("/")[2]
+        again = {"sessionId": session, "token": token["X-Session-Token"]}
+        assert (await start(other, **again))[0] == path
+        async with other.delete(path, headers=token) as answer:
+            assert answer.status == 204
+        redis.terminate()
+        redis.wait()
+        async with other.post("/start", headers=AUTHORIZED) as answer:
+            assert answer.status == 503
+            assert (await answer.json())["error"]["code"] == "no_session_table"
+        async with other.get("/health") as answer:
+            assert answer.status == 200
+
+
+async def call(client: aiohttp.ClientSession, path: str, token: dict[str, str]) -> int:
+    async with client.post(f"{path}/api/offer", json=OFFER, headers=token) as answer:
+        assert answer.status != 200 or await answer.json() == ANSWER
+        return answer.status
