@@ -29,6 +29,9 @@ from voicecore.turn import KVS
 
 FILE = "voicecore.toml"
 
+AGENT, SERVER = "agent", "server"
+"""The parts of a project that become images, by their folders."""
+
 
 @dataclass(frozen=True)
 class Vpc:
@@ -100,12 +103,12 @@ class Project:
     @property
     def agent(self) -> Path:
         """The folder of the agent: what runs in AgentCore's container."""
-        return self.root / "agent"
+        return self.root / AGENT
 
     @property
     def server(self) -> Path:
         """The folder of the session server: what faces clients."""
-        return self.root / "server"
+        return self.root / SERVER
 
     @property
     def local(self) -> Path:

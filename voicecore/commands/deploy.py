@@ -28,12 +28,12 @@ from voicecore.cloud.session import Aws
 from voicecore.cloud.together import Together
 from voicecore.commands import add
 from voicecore.commands.progress import Relay, begun, waiting
-from voicecore.commands.serving import AGENT, SERVER, Images, Served, Serving
+from voicecore.commands.serving import Images, Served, Serving
 from voicecore.commands.typed import typed
 from voicecore.context import Context
 from voicecore.errors import ExitCode, VoicecoreError
 from voicecore.output import Line, Output, Span
-from voicecore.project import Project, load_project, mistakes_in
+from voicecore.project import AGENT, SERVER, Project, load_project, mistakes_in
 from voicecore.settings import PUBLIC, VPC, did_you_mean, one_of
 from voicecore.transports import TRANSPORTS
 from voicecore.variables import dotenv_of

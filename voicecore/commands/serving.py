@@ -17,9 +17,6 @@ from voicecore.cloud.together import Together
 from voicecore.output import Advance
 from voicecore.project import Project
 
-AGENT, SERVER = "agent", "server"
-"""The parts of a project that images are made of."""
-
 
 class Image(Protocol):
     """The image that the files of a part of the project make."""

@@ -30,11 +30,8 @@ from voicecore.image.reference import Reference, parse_reference
 from voicecore.image.refusals import TagTaken
 from voicecore.image.registry import Repository
 from voicecore.image.secrets import require_none
-from voicecore.project import Project
+from voicecore.project import AGENT, Project
 from voicecore.variables import dotenv_of, without_ours
-
-AGENT, SERVER = "agent", "server"
-"""The parts of a project that an image is made of, by their folders."""
 
 
 class CannotBuild(VoicecoreError):
