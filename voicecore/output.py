@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from collections.abc import Callable, Generator, Iterable, Sequence
@@ -52,7 +53,12 @@ class Output:
         if self._console is None:
             from rich.console import Console
 
-            self._console = Console(file=self._stderr, highlight=False, soft_wrap=True)
+            # rich believes these before it asks the terminal: where they are exported, a window
+            # that was resized since would be drawn for the size it had.
+            own = {k: v for k, v in os.environ.items() if k not in ("COLUMNS", "LINES")}
+            self._console = Console(
+                file=self._stderr, highlight=False, soft_wrap=True, _environ=own
+            )
         return self._console
 
     @property

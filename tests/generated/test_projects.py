@@ -9,22 +9,31 @@ import sys
 import urllib.request
 from pathlib import Path
 
+import pytest
+
 from tests.generated.projects import (
+    EVERY_KIND,
     SECRET,
     START_SECONDS,
     WITH_SERVERS,
     WITH_TESTS,
+    Kind,
     agent,
     only,
+    rendered,
     run,
 )
+from voicecore.scaffold.render import write_new
 
 
 def sources(project: Path) -> list[Path]:
     return [path for path in project.rglob("*.py") if ".venv" not in path.parts]
 
 
-def test_is_lint_clean(project: Path) -> None:
+@pytest.mark.parametrize("kind", EVERY_KIND, ids=str)
+def test_is_lint_clean(kind: Kind, tmp_path: Path) -> None:
+    project = tmp_path / "support-line"
+    write_new(rendered(kind), project)
     run(project, sys.executable, "-m", "ruff", "check", ".")
     run(project, sys.executable, "-m", "ruff", "format", "--check", ".")
 

@@ -1,4 +1,4 @@
-"""Every pipeline's image, as a user builds and pushes it: by Docker, and without any Docker.
+"""Images as a user builds and pushes it: by Docker, and without any Docker.
 
 Both must be the same image, small, and free of what is nobody's business.
 """
@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from tests.image.conversation import ask
@@ -35,21 +36,21 @@ class Pair:
     images: dict[str, Unpacked]
 
 
-PIPELINES = {
-    "nova-sonic": ["--pipeline", "nova-sonic", "--region", "us-east-1"],
-    "cascade": ["--pipeline", "cascade", "--stt", "deepgram", "--region", "us-east-1"],
-    "offline": ["--pipeline", "offline"],
+# Each transport, and the pipelines with the least and the most in them.
+PROJECTS = {
+    "nova-sonic": ["--transport", "websocket", "--pipeline", "nova-sonic", "--region", "us-east-1"],
+    "offline": ["--transport", "webrtc", "--pipeline", "offline", "--region", "us-east-1"],
 }
 
 
-@pytest.fixture(scope="module", params=PIPELINES)
+@pytest.fixture(scope="module", params=PROJECTS)
 def pair(
     request: pytest.FixtureRequest,
     all_registries: Registries,
     engine: Engine,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Pair]:
-    root = make_project(tmp_path_factory.mktemp(request.param), *PIPELINES[request.param])
+    root = make_project(tmp_path_factory.mktemp(request.param), *PROJECTS[request.param])
     reports: dict[str, dict[str, Any]] = {}
     images: dict[str, Unpacked] = {}
     for builder in BUILDERS:
@@ -188,18 +189,17 @@ def test_the_layers_of_the_direct_builder_are_few_and_small(pair: Pair) -> None:
     assert report["packages"][0]["bytes"] > report["packages"][-1]["bytes"]
 
 
+@pytest.mark.parametrize("pair", ["nova-sonic"], indirect=True)
 def test_an_image_that_is_there_is_neither_built_nor_pushed(
     pair: Pair, all_registries: Registries, engine: Engine
 ) -> None:
-    repository = next(iter(all_registries.ecr.repositories & {"nova-sonic/direct"}), "")
-    if pair.root.parent.name.startswith("nova-sonic"):
-        there = f"{all_registries.ecr.host}/{repository}"
-        all_registries.gate.journal.clear()
-        report = build(all_registries, engine, pair.root, "--push", there)
-        assert report["already_there"]
-        assert report["digest"] == pair.images["direct"].digest
-        assert not all_registries.gate.journal.find("PUT")
-        assert not all_registries.gate.journal.find("POST", "/blobs/")
+    there = f"{all_registries.ecr.host}/nova-sonic/direct"
+    all_registries.gate.journal.clear()
+    report = build(all_registries, engine, pair.root, "--push", there)
+    assert report["already_there"]
+    assert report["digest"] == pair.images["direct"].digest
+    assert not all_registries.gate.journal.find("PUT")
+    assert not all_registries.gate.journal.find("POST", "/blobs/")
 
 
 @pytest.mark.parametrize("pair", ["nova-sonic"], indirect=True)
@@ -219,6 +219,14 @@ def test_an_image_holds_a_spoken_conversation_on_arm64(
     assert [line["text"] for line in held.run.events("agent_said")][1:] == [turn.says]
     (transcript,) = held.caller.messages("user-transcription")
     assert (transcript["text"], transcript["final"]) == (turn.heard, True)
-    # To the last bit what the model has said, sentence by sentence, at the model's rate.
-    assert say(first, 24_000) in held.answer
-    assert say(second, 24_000) in held.answer
+    # To the last bit what the model has said, sentence by sentence, at the model's rate; an
+    # emulated agent on a busy machine falls behind, and Pipecat fills in silence.
+    heard = sounding(held.answer)
+    assert sounding(say(first, 24_000)) in heard
+    assert sounding(say(second, 24_000)) in heard
+
+
+def sounding(speech: bytes) -> bytes:
+    """The samples that are not silence, of PCM16."""
+    samples = np.frombuffer(speech[: len(speech) // 2 * 2], "<i2")
+    return samples[samples != 0].tobytes()

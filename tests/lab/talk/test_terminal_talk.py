@@ -124,7 +124,8 @@ def test_a_spoken_call_on_the_screen(card: SoundCard, tmp_path: Path) -> None:
     with (
         serving(StandIn(reply_ms=1200)) as agent,
         # The stand-in's voice is a tone, against which an echo canceller lets no speech through.
-        talk(agent, tmp_path, "--no-aec", **devices) as terminal,
+        # Some shells export the size that the window had when they started.
+        talk(agent, tmp_path, "--no-aec", COLUMNS="80", LINES="24", **devices) as terminal,
     ):
         terminal.shows("connected", "q or Ctrl-C hangs up")
         assert card.speak(QUESTION).wait(10) == 0
@@ -134,7 +135,7 @@ def test_a_spoken_call_on_the_screen(card: SoundCard, tmp_path: Path) -> None:
         assert [line for line in screen if line.startswith("voicecore talk")] == screen[:1]
         assert max(map(len, screen)) <= 80
 
-        terminal.resizes(64, 12)
+        terminal.resizes(50, 12)
         assert card.speak(QUESTION).wait(10) == 0
         # Between two pictures the screen is empty for a moment.
         screen = terminal.shows("2 turns", top="voicecore talk  http").splitlines()
