@@ -12,6 +12,8 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import threading
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -108,10 +110,12 @@ def dev(folder: Path) -> Iterator[None]:
             waiting.discard(json.loads(line)["kind"])
             if not waiting:
                 break
+        # It stands still when nobody reads what it tells.
+        threading.Thread(target=deque, args=(process.stdout, 0), daemon=True).start()
         yield
     finally:
         process.send_signal(signal.SIGINT)
-        process.communicate(timeout=30)
+        process.wait(30)
 
 
 if __name__ == "__main__":
