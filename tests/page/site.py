@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +13,8 @@ from pathlib import Path
 
 from aiohttp import ClientSession, web
 
+from tests.lab.conversation.conftest import dev
+from voicecore.local.state import read_state
 from voicecore.scaffold.render import templates
 
 PAGE = templates() / "_shared" / "server" / "page"
@@ -28,6 +32,25 @@ class Site:
     @property
     def invitation(self) -> str:
         return f"{self.url}/#{INVITE}"
+
+
+def made(folder: Path) -> Path:
+    """A project in `folder` that speaks both transports, and needs no account."""
+    flags = ["-t", "websocket", "-t", "webrtc", "--pipeline", "offline", "--yes"]
+    argv = [sys.executable, "-m", "voicecore", "init", "ada", *flags]
+    subprocess.run(argv, cwd=folder, check=True)
+    return folder / "ada"
+
+
+@contextmanager
+def answered(project: Path) -> Iterator[Site]:
+    """The project's page before its session server, with the agent behind, while the block runs."""
+    key = (project / "server/.env").read_text().partition("SESSION_API_KEY=")[2].split()[0]
+    with dev(project):
+        state = read_state(project / ".voicecore")
+        assert state
+        with served(state.server, key, project / "server/page") as site:
+            yield site
 
 
 @contextmanager
@@ -93,11 +116,3 @@ def _app(site: Site, http: ClientSession, server: str, key: str, folder: Path) -
     app.router.add_route("*", "/sessions/{rest:.*}", forward)
     app.router.add_static("/", folder)
     return app
-
-
-if __name__ == "__main__":
-    import sys
-
-    with served(sys.argv[1], sys.argv[2], port=8090) as here:
-        print(here.invitation, flush=True)
-        threading.Event().wait()

@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import re
 import signal
-import subprocess
-import sys
 import wave
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -17,12 +15,11 @@ import numpy as np
 import pytest
 from playwright.sync_api import Browser, Page, Playwright, Request, WebSocketRoute, expect
 
-from tests.lab.conversation.conftest import SAMPLES, dev
+from tests.lab.conversation.conftest import SAMPLES
 from tests.lab.soundcard import SoundCard
 from tests.page.conftest import LENT, PATIENCE_MS, accessible, chromium, watched
-from tests.page.site import Site, served
+from tests.page.site import Site, answered, made
 from tests.processes import processes_in
-from voicecore.local.state import read_state
 
 QUESTION = SAMPLES / "twelve-times-seven.wav"
 GREETING = "rule-based"
@@ -31,23 +28,13 @@ A_LONG_STORY = "one day a man went for a walk in the hills. " * 8
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """It speaks both transports, and needs no account."""
-    folder = tmp_path_factory.mktemp("page")
-    flags = ["-t", "websocket", "-t", "webrtc", "--pipeline", "offline", "--yes"]
-    argv = [sys.executable, "-m", "voicecore", "init", "ada", *flags]
-    subprocess.run(argv, cwd=folder, check=True)
-    return folder / "ada"
+    return made(tmp_path_factory.mktemp("page"))
 
 
 @pytest.fixture(scope="module")
 def site(project: Path) -> Iterator[Site]:
-    """The page before the project's session server."""
-    key = (project / "server/.env").read_text().partition("SESSION_API_KEY=")[2].split()[0]
-    with dev(project):
-        state = read_state(project / ".voicecore")
-        assert state
-        with served(state.server, key, project / "server/page") as site:
-            yield site
+    with answered(project) as site:
+        yield site
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,65 @@
+"""The page: what it weighs, and from the click to the agent's first sound, in Chromium."""
+
+from __future__ import annotations
+
+import gzip
+import statistics
+import tempfile
+from pathlib import Path
+
+from playwright.sync_api import Browser, sync_playwright
+
+from tests.lab.soundcard import SoundCard
+from tests.page.conftest import LENT, chromium
+from tests.page.site import PAGE, Site, answered, made
+
+CALLS = 5
+WARM_UP_MS = 8000
+"""For the next warm agent: the runtime starts it when the last one is taken."""
+LATER = {"WebSocket": "webrtc.js", "WebRTC": "websocket.js"}
+"""What is not loaded, by what the call goes over."""
+SINCE_CLICK = "performance.getEntriesByName('call to first sound').map(({duration}) => duration)"
+
+
+def main() -> None:
+    """Print the table for RESULTS.md."""
+    print("| the page, over | first load, kB compressed | click to first sound, s |")
+    print("|---|---|---|")
+    with tempfile.TemporaryDirectory(dir="/tmp") as name:
+        folder = Path(name)
+        with (
+            answered(made(folder)) as site,
+            SoundCard.plugged_in(folder) as card,
+            sync_playwright() as playwright,
+        ):
+            loud = {"env": card.env, "ignore_default_args": ["--mute-audio"]}
+            browser = chromium(playwright, LENT, **loud)
+            for transport in LATER:
+                seconds = [_first_sound(browser, site, transport) for _ in range(CALLS)]
+                weight = _compressed(without={LATER[transport], "licences.md"})
+                print(f"| {transport} | {weight} | {statistics.median(seconds):.2f} |")
+            browser.close()
+
+
+def _first_sound(browser: Browser, site: Site, transport: str) -> float:
+    context = browser.new_context(reduced_motion="reduce")
+    page = context.new_page()
+    page.goto(site.invitation)
+    page.get_by_text("Settings").click()
+    page.get_by_label(transport).check()
+    page.wait_for_timeout(WARM_UP_MS)
+    page.get_by_role("button", name="Start the call").click()
+    page.wait_for_function(f"{SINCE_CLICK}.length > 0")
+    (milliseconds,) = page.evaluate(SINCE_CLICK)
+    page.keyboard.press("Escape")
+    context.close()
+    return milliseconds / 1000
+
+
+def _compressed(without: set[str]) -> int:
+    files = (file.read_bytes() for file in PAGE.iterdir() if file.name not in without)
+    return round(sum(len(gzip.compress(file)) for file in files) / 1000)
+
+
+if __name__ == "__main__":
+    main()

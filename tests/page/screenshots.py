@@ -1,0 +1,77 @@
+"""`python -m tests.page.screenshots`: the pictures of the page in docs/, of a real conversation."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from playwright.sync_api import Page, sync_playwright
+
+from tests.lab.conversation.conftest import SAMPLES
+from tests.lab.soundcard import SoundCard
+from tests.page.conftest import LENT, chromium
+from tests.page.site import Site, answered, made
+
+DOCS = Path(__file__).parents[2] / "docs"
+SCREENS: dict[str, dict[str, Any]] = {
+    "light": {"viewport": {"width": 1000, "height": 700}},
+    "dark": {"viewport": {"width": 1000, "height": 700}},
+    "phone": {"viewport": {"width": 390, "height": 760}, "device_scale_factor": 2},
+}
+QUIET_MS = 15_000
+"""For the agent that stands by for the next call to be loaded: it would slow down this one."""
+TALK = (
+    ("my-name-is-ada", "Ada"),
+    ("open-on-sunday", "Sunday"),
+    ("twelve-times-seven", "That is 84"),
+)
+
+
+def main() -> None:
+    """Calls the agent three times, and writes docs/page-*.png."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as name:
+        folder = Path(name)
+        with (
+            answered(made(folder)) as site,
+            SoundCard.plugged_in(folder) as card,
+            sync_playwright() as playwright,
+        ):
+            loud = {"env": card.env, "ignore_default_args": ["--mute-audio"]}
+            browser = chromium(playwright, LENT, **loud)
+            for kind, screen in SCREENS.items():
+                scheme = "light" if kind == "light" else "dark"
+                context = browser.new_context(color_scheme=scheme, **screen)
+                _call(context.new_page(), site, card, kind)
+                context.close()
+            browser.close()
+
+
+def _call(page: Page, site: Site, card: SoundCard, kind: str) -> None:
+    page.set_default_timeout(60_000)
+    page.goto(site.invitation)
+    start = page.get_by_role("button", name="Start the call")
+    start.wait_for()
+    page.wait_for_timeout(1000)
+    if kind == "light":
+        _picture(page, "start")
+    start.click()
+    page.get_by_role("log").locator(".agent").wait_for()
+    page.wait_for_timeout(QUIET_MS)
+    for sample, answer in TALK:
+        card.speak(SAMPLES / f"{sample}.wav").wait()
+        page.locator(".agent", has_text=answer).wait_for()
+        page.wait_for_timeout(2500)
+    if kind != "phone":
+        page.locator(".wait summary").last.click()
+        page.mouse.move(0, 0)
+    _picture(page, kind)
+    page.keyboard.press("Escape")
+
+
+def _picture(page: Page, name: str) -> None:
+    page.screenshot(path=DOCS / f"page-{name}.png")
+
+
+if __name__ == "__main__":
+    main()
