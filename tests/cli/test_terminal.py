@@ -212,7 +212,7 @@ def complete(*words: str) -> list[str]:
 def test_a_shell_completes() -> None:
     assert complete("voicecore", "") == [
         "init", "add", "dev", "talk", "build", "upgrade-base",
-        "deploy", "destroy", "logs", "status", "turn",
+        "deploy", "invite", "destroy", "logs", "status", "turn",
     ]  # fmt: skip
     assert complete("voicecore", "init", "--transport", "") == ["websocket", "webrtc"]
     assert complete("voicecore", "init", "--pipeline", "c") == ["cascade"]

@@ -11,15 +11,13 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, ConsoleMessage, Page, Playwright, expect, sync_playwright
 
-from tests.page.site import Site, served
+from tests.page.site import Site, alone
 
 # A machine that does other things as well may take long; nothing waits longer than it must.
 PATIENCE_MS = 60_000
 expect.set_options(timeout=PATIENCE_MS)
 
 KINDS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
-
-NOWHERE = "http://127.0.0.1:1"
 
 
 @pytest.fixture(scope="session")
@@ -51,8 +49,8 @@ def browser(playwright: Playwright) -> Iterator[Browser]:
 
 @pytest.fixture(scope="session")
 def site() -> Iterator[Site]:
-    """The page, with no session server behind it."""
-    with served(NOWHERE, "") as site:
+    """The page, with nothing behind it."""
+    with alone() as site:
         yield site
 
 

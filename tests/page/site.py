@@ -1,4 +1,4 @@
-"""The page with a session server behind it: one origin, an invite, and a strict policy."""
+"""Where the page is to be seen: at a project's session server, or with nobody behind it."""
 
 from __future__ import annotations
 
@@ -8,111 +8,87 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
-from aiohttp import ClientSession, web
+from aiohttp import web
 
 from tests.lab.conversation.conftest import dev
+from voicecore.local.page import address
 from voicecore.local.state import read_state
 from voicecore.scaffold.render import templates
 
 PAGE = templates() / "_shared" / "server" / "page"
-INVITE = "an-invite-that-only-this-guest-has"
-TRANSPORTS = ["websocket", "webrtc"]
 
 
-@dataclass
+@dataclass(frozen=True)
 class Site:
-    """Where the page is, and what it asked of the session server: (method, path, status)."""
+    """Where the page is, and an invite to it."""
 
-    url: str = ""
-    asked: list[tuple[str, str, int]] = field(default_factory=list)
+    url: str
+    invite: str = "an-invite-that-only-this-guest-has"
 
     @property
     def invitation(self) -> str:
-        return f"{self.url}/#{INVITE}"
+        return f"{self.url}/#{self.invite}"
 
 
 def made(folder: Path) -> Path:
     """A project in `folder` that speaks both transports, and needs no account."""
     flags = ["-t", "websocket", "-t", "webrtc", "--pipeline", "offline", "--yes"]
-    argv = [sys.executable, "-m", "voicecore", "init", "ada", *flags]
+    argv = [sys.executable, "-m", "voicecore", "init", "support-line", *flags]
     subprocess.run(argv, cwd=folder, check=True)
-    return folder / "ada"
+    return folder / "support-line"
 
 
 @contextmanager
 def answered(project: Path) -> Iterator[Site]:
-    """The project's page before its session server, with the agent behind, while the block runs."""
+    """The project's page as `voicecore dev` serves it, with the agent behind."""
     key = (project / "server/.env").read_text().partition("SESSION_API_KEY=")[2].split()[0]
     with dev(project):
         state = read_state(project / ".voicecore")
         assert state
-        with served(state.server, key, project / "server/page") as site:
-            yield site
+        page = address(project / "server", state.server, key)
+        assert page
+        yield Site(*page.split("/#"))
 
 
 @contextmanager
-def served(server: str, key: str, folder: Path = PAGE, port: int = 0) -> Iterator[Site]:
-    """The page in `folder` before the session server at `server`, while the block runs."""
-    site, up, loop = Site(), threading.Event(), asyncio.new_event_loop()
-    done = asyncio.Event()
+def alone() -> Iterator[Site]:
+    """The page with nothing behind it: what a server would answer, the tests say."""
+    loop, up, done = asyncio.new_event_loop(), threading.Event(), asyncio.Event()
+    urls: list[str] = []
 
     async def serve() -> None:
-        async with ClientSession() as http:
-            runner = web.AppRunner(_app(site, http, server, key, folder))
-            await runner.setup()
-            await web.TCPSite(runner, "127.0.0.1", port).start()
-            site.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-            up.set()
-            await done.wait()
-            await runner.cleanup()
+        runner = web.AppRunner(_app())
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        urls.append(f"http://127.0.0.1:{runner.addresses[0][1]}")
+        up.set()
+        await done.wait()
+        await runner.cleanup()
 
     thread = threading.Thread(target=loop.run_until_complete, args=(serve(),), daemon=True)
     thread.start()
     assert up.wait(10)
     try:
-        yield site
+        yield Site(urls[0])
     finally:
         loop.call_soon_threadsafe(done.set)
         thread.join()
 
 
-def _app(site: Site, http: ClientSession, server: str, key: str, folder: Path) -> web.Application:
+def _app() -> web.Application:
     policy = "default-src 'self'; connect-src 'self' ws://127.0.0.1:*"
-    secured = {"Content-Security-Policy": policy, "Cache-Control": "no-cache"}
 
     async def index(_: web.Request) -> web.FileResponse:
-        return web.FileResponse(folder / "index.html", headers=secured)
+        return web.FileResponse(PAGE / "index.html", headers={"Content-Security-Policy": policy})
 
     async def config(_: web.Request) -> web.Response:
-        return web.json_response({"project": "support-line", "transports": TRANSPORTS})
-
-    async def forward(request: web.Request) -> web.Response:
-        headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
-        if token := request.headers.get("X-Session-Token"):
-            headers["X-Session-Token"] = token
-        elif request.headers.get("Authorization") != f"Bearer {INVITE}":
-            body = {"error": {"code": "unauthorized", "message": "This invite is not known."}}
-            return _told(web.json_response(body, status=401), request)
-        async with http.request(
-            request.method, server + request.path, data=await request.read(), headers=headers
-        ) as answer:
-            body = await answer.read()
-            return _told(
-                web.Response(body=body, status=answer.status, content_type="application/json"),
-                request,
-            )
-
-    def _told(response: web.Response, request: web.Request) -> web.Response:
-        site.asked.append((request.method, request.path, response.status))
-        return response
+        return web.json_response({"project": "support-line", "transports": ["websocket", "webrtc"]})
 
     app = web.Application()
     app.router.add_get("/", index)
     app.router.add_get("/config", config)
-    app.router.add_route("*", "/start", forward)
-    app.router.add_route("*", "/sessions/{rest:.*}", forward)
-    app.router.add_static("/", folder)
+    app.router.add_static("/", PAGE)
     return app

@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Page, Playwright, Route, expect
 
 from tests.page.conftest import INVENTED, LENT, chromium, watched
-from tests.page.site import INVITE, Site
+from tests.page.site import Site
 
 Answer = Callable[[Route], None]
 
@@ -110,7 +110,7 @@ def test_no_microphone(
 def test_the_invite_is_not_to_be_seen(page: Page, site: Site) -> None:
     page.goto(site.invitation)
     page.get_by_role("button", name="Start the call").wait_for()
-    assert INVITE not in page.url
+    assert site.invite not in page.url
     page.reload()  # the tab remembers it
     expect(page.get_by_role("button", name="Start the call")).to_be_visible()
 

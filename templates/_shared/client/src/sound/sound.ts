@@ -102,7 +102,8 @@ export class Sound {
   close(): void {
     this.#stopListening();
     this.#player.srcObject = null;
-    void this.#context.close();
+    // Whoever hangs up while the microphone is asked for is over before it is let go of.
+    if (this.#context.state !== "closed") void this.#context.close();
   }
 
   #stopListening(): void {
