@@ -22,11 +22,11 @@ from moto.backends import get_backend
 from tests.lab.aws import logs
 from tests.lab.aws.containers import Container, Fleet, Start
 from tests.lab.aws.images import Registry, pull_in
-from tests.lab.aws.refusal import Refused
 from tests.lab.aws.server import Server
 from tests.lab.aws.settling import Settling, starting
 from tests.lab.aws.wire import Request, Response
 from tests.lab.aws.world import Call, World, new_caller
+from tests.lab.models.refusal import Refused
 
 _ENVIRONMENT_BYTES = 4096
 _RESERVED = ("AWS_REGION", "AWS_DEFAULT_REGION", "AWS_ACCESS_KEY_ID", "AWS_LAMBDA_RUNTIME_API")

