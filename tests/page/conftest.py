@@ -20,7 +20,7 @@ expect.set_options(timeout=PATIENCE_MS)
 KINDS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def playwright() -> Iterator[Playwright]:
     with sync_playwright() as running:
         yield running
@@ -40,7 +40,7 @@ def chromium(playwright: Playwright, *flags: str, **options: Any) -> Browser:
     return playwright.chromium.launch(executable_path=path, args=arguments, **options)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser(playwright: Playwright) -> Iterator[Browser]:
     browser = chromium(playwright, LENT, INVENTED)
     yield browser

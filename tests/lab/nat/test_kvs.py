@@ -92,6 +92,6 @@ def test_a_call(net: NatLab, echoing: Path, aws: Aws, tmp_path: Path) -> None:
     with calls(net, echoing, tmp_path, variables(aws)) as phone:
         call = phone.call()
     assert call.only("path")["remote"].startswith(f"relay {net.turn.address}:")
-    assert abs(call.caller.seconds - 1) < 0.1
+    assert call.caller.seconds > 0.9  # how whole it arrives, test_calls looks at
     askers = aws.journal.find("kinesisvideo:GetIceServerConfig")
     assert len(askers) == 2
