@@ -14,6 +14,7 @@ from pathlib import Path
 from aiohttp import web
 
 from tests.lab.conversation.conftest import dev
+from tests.lab.image.parts import free_port
 from voicecore.local.page import address
 from voicecore.local.state import read_state
 from voicecore.scaffold.render import templates
@@ -45,7 +46,8 @@ def made(folder: Path) -> Path:
 def answered(project: Path) -> Iterator[Site]:
     """The project's page as `voicecore dev` serves it, with the agent behind."""
     key = (project / "server/.env").read_text().partition("SESSION_API_KEY=")[2].split()[0]
-    with dev(project):
+    # Not the usual ports: others of the tests look for them at the same time.
+    with dev(project, "--port", str(free_port()), "--server-port", str(free_port())):
         state = read_state(project / ".voicecore")
         assert state
         page = address(project / "server", state.server, key)
