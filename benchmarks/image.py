@@ -37,7 +37,7 @@ from benchmarks.processes import peer
 from tests.lab.image.emulation import arm64
 from tests.lab.image.engine import Engine, dockerd
 from tests.lab.image.lab import Registries, registries
-from voicecore.local.agent import free_port
+from voicecore.local.ports import free_port
 
 EDITS = 5
 STARTS = 7

@@ -29,7 +29,8 @@ from botocore.auth import SigV4QueryAuth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
-from voicecore.local.agent import AgentSpec, free_port
+from voicecore.local.agent import AgentSpec
+from voicecore.local.ports import free_port
 from voicecore.local.runtime import LocalRuntime, RuntimeSettings, local_arn
 
 SESSIONS = 20

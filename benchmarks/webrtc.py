@@ -37,7 +37,7 @@ from benchmarks import voice
 from tests.lab.nat.calls import calls, make_project
 from tests.lab.nat.lab import SECRET, NatLab, lab
 from voicecore.local import environment
-from voicecore.local.agent import free_port
+from voicecore.local.ports import free_port
 
 HERE = Path(__file__).parent
 CALLS = 7

@@ -172,6 +172,13 @@ def test_a_reader_who_goes_away_ends_it(project: Path) -> None:
     assert processes_in(project) == []
 
 
+def test_two_begun_at_once_serve_at_ports_of_their_own(project: Path, tmp_path: Path) -> None:
+    other = tiny(tmp_path / "other", AGENT)
+    with dev(project) as one, dev(other) as two:
+        serving = [events_until(process, "serving")[-1] for process in (one, two)]
+    assert len({event[of] for event in serving for of in ("runtime", "server")}) == 4
+
+
 def test_a_taken_port_is_told(project: Path, voicecore: Voicecore) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])

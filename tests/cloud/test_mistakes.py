@@ -295,6 +295,21 @@ def test_lines_that_break_are_tried_again(aws: Aws, deployer: Deployer) -> None:
     assert deployed.code == ExitCode.OK, deployed.stderr
 
 
+def test_an_update_that_was_over_before_it_was_asked_for_again(
+    aws: Aws, deployer: Deployer
+) -> None:
+    cloudformation = aws.client("cloudformation")
+
+    def end() -> None:
+        cloudformation.get_waiter("stack_update_complete").wait(
+            StackName="voicecore-line-dev", WaiterConfig={"Delay": 0.1, "MaxAttempts": 600}
+        )
+
+    aws.faults.after_calls(1, end, of="cloudformation:UpdateStack")
+    deployed = deployer.deploy()
+    assert deployed.code == ExitCode.OK, deployed.stderr
+
+
 FAILURES: list[tuple[str, Callable[[Aws], None]]] = [
     ("network", lambda aws: aws.faults.fail_resource("AWS::EC2::NatGateway", "no capacity")),
     ("role", lambda aws: aws.faults.fail_resource("AWS::IAM::Role", "no such luck")),

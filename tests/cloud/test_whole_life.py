@@ -32,7 +32,8 @@ from tests.lab.image.lab import Registries
 from tests.lab.image.registry import Registry as PushedTo
 from tests.lab.models.lab import serve
 from tests.lab.models.sigv4 import Keys
-from voicecore.local.agent import AgentSpec, free_port
+from voicecore.local.agent import AgentSpec
+from voicecore.local.ports import free_port
 from voicecore.local.runtime import LocalRuntime, RuntimeSettings
 from voicecore.local.sigv4 import LocalCredentials
 

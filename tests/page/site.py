@@ -14,8 +14,8 @@ from pathlib import Path
 from aiohttp import web
 
 from tests.lab.conversation.conftest import dev
-from tests.lab.image.parts import free_port
 from voicecore.local.page import address
+from voicecore.local.ports import free_port
 from voicecore.local.state import read_state
 from voicecore.scaffold.render import templates
 

@@ -276,7 +276,8 @@ class CloudFormation:
             self._begin(self._client.update_stack, stack, before)
         except ClientError as error:
             if _NO_CHANGE in words_of(error):
-                return live
+                # Unless the answer to a first try was lost, which has been carried out since.
+                return self._after(live.name)
             raise
         self._follow_or_raise(live.id, before, tell)
         return self._after(live.name)

@@ -16,10 +16,11 @@ from voicecore import agent_log, names
 from voicecore.context import Context
 from voicecore.errors import ExitCode, VoicecoreError
 from voicecore.local import environment, nat, page, state
-from voicecore.local.agent import AgentSpec, free_port
+from voicecore.local.agent import AgentSpec
 from voicecore.local.lifecycle import Lifecycle
 from voicecore.local.limits import IDLE_TIMEOUT, MAX_LIFETIME, START_LIMIT
 from voicecore.local.nat import behind_nat
+from voicecore.local.ports import held_port
 from voicecore.local.process import Guard
 from voicecore.local.runtime import LocalRuntime, RuntimeSettings, local_arn
 from voicecore.local.screen import plain, screen
@@ -96,24 +97,27 @@ def _run(context: Context, options: DevOptions, project: Project) -> ExitCode:
     folders = " and ".join(f"{folder.name}/" for folder in installed)
     with context.output.step(f"Installing the packages of {folders}"):
         environment.sync(installed, context.env)
-    settings = RuntimeSettings(
-        root=project.root,
-        arn=local_arn(names.runtime_name_for(project.name, STAGE), project.region),
-        region=project.region,
-        watch=project.agent,
-        port=_port(options.port, RUNTIME_PORT),
-        time_scale=options.time_scale,
-        lifecycle=lifecycle,
-        start_limit=options.start_limit,
-        public_network=options.public_network and not options.nat,
-    )
-    server_port = _port(options.server_port, SERVER_PORT)
-    serving = _serve(context, options, project, settings, server_port, image)
-    try:
-        return asyncio.run(_until_interrupted(serving))
-    finally:
-        if options.nat:
-            nat.hand_back(project.root, context.env)
+    with (
+        held_port(options.port, RUNTIME_PORT) as port,
+        held_port(options.server_port, SERVER_PORT) as server_port,
+    ):
+        settings = RuntimeSettings(
+            root=project.root,
+            arn=local_arn(names.runtime_name_for(project.name, STAGE), project.region),
+            region=project.region,
+            watch=project.agent,
+            port=port,
+            time_scale=options.time_scale,
+            lifecycle=lifecycle,
+            start_limit=options.start_limit,
+            public_network=options.public_network and not options.nat,
+        )
+        serving = _serve(context, options, project, settings, server_port, image)
+        try:
+            return asyncio.run(_until_interrupted(serving))
+        finally:
+            if options.nat:
+                nat.hand_back(project.root, context.env)
 
 
 def _image(context: Context, options: DevOptions, project: Project) -> LocalImage:
@@ -332,8 +336,3 @@ def _lifecycle(options: DevOptions) -> Lifecycle:
             "To see a timeout sooner, let time run faster:  voicecore dev --time-scale 60",
             ExitCode.USAGE,
         ) from error
-
-
-def _port(wanted: int | None, usual: int) -> int:
-    """The port asked for, or else the usual one or the next free one above it."""
-    return free_port(usual) if wanted is None else free_port(wanted, tries=1)

@@ -156,7 +156,7 @@ async def _remote_server(context: Context, project: Project, target: Target) -> 
     from voicecore.cloud import turn
     from voicecore.cloud.deployment import deployment_of
     from voicecore.local import environment
-    from voicecore.local.agent import free_port
+    from voicecore.local.ports import free_port
     from voicecore.local.process import Guard
     from voicecore.local.session_server import SessionServer
 

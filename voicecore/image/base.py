@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from voicecore.image.credentials import source_for
+from voicecore.image.layers import write_whole
 from voicecore.image.model import Base
 from voicecore.image.reference import Reference, parse_reference
 from voicecore.image.registry import Repository
@@ -45,10 +46,8 @@ def _name_of(reference: Reference) -> str:
 
 
 def _keep(base: Base, cache: Path) -> None:
-    cache.mkdir(parents=True, exist_ok=True)
-    path = cache / f"{base.digest.removeprefix('sha256:')}.json"
-    draft = path.with_suffix(".part")
     content = {"name": base.name, "digest": base.digest}
     content |= {"manifest": base.manifest, "config": base.config}
-    draft.write_text(json.dumps(content), encoding="utf-8")
-    draft.rename(path)
+    path = cache / f"{base.digest.removeprefix('sha256:')}.json"
+    # The agent and the server, which stand on the same base, are planned at once.
+    write_whole(path, json.dumps(content).encode())

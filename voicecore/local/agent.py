@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -17,6 +16,7 @@ from voicecore.errors import VoicecoreError
 from voicecore.local.lifecycle import Ping, read_ping
 from voicecore.local.limits import STOP_GRACE
 from voicecore.local.logs import SessionLog, last_error, turn_of
+from voicecore.local.ports import free_port
 from voicecore.local.process import Child, Guard
 
 PING_TIMEOUT = 2.0  # seconds; AgentCore asks again after that long (limits.PING_INTERVAL)
@@ -183,24 +183,6 @@ class AgentProcess:
         """End the process; it has `grace` real seconds after SIGTERM."""
         await self._child.stop(grace)
         self._log.close()
-
-
-def free_port(first: int = 0, host: str = "127.0.0.1", tries: int = 100) -> int:
-    """Return a port nobody listens on: `first` or one above it; any when `first` is 0."""
-    for port in range(first, first + tries):
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind((host, port if first else 0))
-            except OSError:
-                continue
-            return int(probe.getsockname()[1])
-    taken = f"Port {first} is" if tries == 1 else f"Ports {first} to {first + tries - 1} are all"
-    raise PortTaken(f"{taken} taken.", "Choose another with --port or --server-port.")
-
-
-class PortTaken(VoicecoreError):
-    """Another program listens on the port."""
 
 
 def _outcome(code: int | None) -> str:

@@ -21,13 +21,14 @@ from urllib.parse import urlsplit
 import aiohttp
 from aiohttp import web
 
-from voicecore.local.agent import AgentProcess, AgentSpec, PortTaken
+from voicecore.local.agent import AgentProcess, AgentSpec
 from voicecore.local.clock import Clock
 from voicecore.local.front import Door, FrontDoor
 from voicecore.local.lifecycle import Lifecycle
 from voicecore.local.limits import PAYLOAD_BYTES_MAX, SESSIONS_MAX, START_LIMIT, STREAM_SECONDS
 from voicecore.local.network import public_network
 from voicecore.local.pool import Pool, PoolChange
+from voicecore.local.ports import PortTaken
 from voicecore.local.process import Guard
 from voicecore.local.refusal import denied
 from voicecore.local.sessions import Sessions

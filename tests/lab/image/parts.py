@@ -69,9 +69,3 @@ def answers(host: str, port: int) -> bool:
     except OSError:
         return False
     return True
-
-
-def free_port(host: str = "127.0.0.1") -> int:
-    """Returns a port that nobody listens on at this moment."""
-    with socket.create_server((host, 0)) as probe:
-        return int(probe.getsockname()[1])

@@ -12,7 +12,8 @@ from typing import Any
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
-from tests.lab.image.parts import answers, free_port, part, running
+from tests.lab.image.parts import answers, part, running
+from voicecore.local.ports import free_port
 
 OCI = "application/vnd.oci.image"
 ACCEPT = ", ".join(

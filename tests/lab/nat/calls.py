@@ -21,7 +21,8 @@ from tests.lab.image.gate import in_background
 from tests.lab.nat.lab import NatLab, know
 from tests.lab.nat.sound import Heard, heard
 from voicecore.local import environment
-from voicecore.local.agent import AgentSpec, free_port
+from voicecore.local.agent import AgentSpec
+from voicecore.local.ports import free_port
 from voicecore.local.runtime import LocalRuntime, RuntimeSettings, local_arn
 from voicecore.local.sigv4 import LocalCredentials, make_credentials
 

@@ -7,6 +7,7 @@ import os
 import socket
 import struct
 import sys
+import time
 
 COOKIE = 0x2112A442  # RFC 8489, 5
 XOR_MAPPED_ADDRESS = 0x0020
@@ -14,10 +15,8 @@ XOR_MAPPED_ADDRESS = 0x0020
 
 def ask(sock: socket.socket, host: str, port: int) -> str:
     asked = struct.pack("!HHI", 1, 0, COOKIE) + os.urandom(12)
-    sock.sendto(asked, (host, port))
-    try:
-        answer = sock.recv(1500)
-    except OSError:
+    answer = exchange(sock, asked, (host, port))
+    if answer is None:
         return "-"
     at = 20
     while at < len(answer):
@@ -30,8 +29,25 @@ def ask(sock: socket.socket, host: str, port: int) -> str:
     return "?"
 
 
+def exchange(sock: socket.socket, asked: bytes, server: tuple[str, int]) -> bytes | None:
+    """The answer to this question, asked again as RFC 8489, 6.2.1 says."""
+    for seconds in (0.25, 0.5, 1.0):
+        sock.sendto(asked, server)
+        deadline = time.monotonic() + seconds
+        while (left := deadline - time.monotonic()) > 0:
+            sock.settimeout(left)
+            try:
+                answer = sock.recv(1500)
+            except TimeoutError:
+                break
+            except OSError:  # told that nobody is there
+                return None
+            if answer[4:20] == asked[4:]:
+                return answer
+    return None
+
+
 with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-    sock.settimeout(0.25)
     for server in sys.argv[1:]:
         host, _, port = server.partition(":")
         print(ask(sock, host, int(port)), flush=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -120,10 +121,10 @@ def test_a_relay_may_have_one_login_for_good(net: NatLab) -> None:
 
 def test_stun_may_be_slow_or_silent(net: NatLab) -> None:
     assert seen(net.client, f"{net.nobody}:3478") == ["-"]
-    with net.slow_stun(0.2) as uri:
+    with net.slow_stun(0.5) as uri:
+        asked = time.monotonic()
         assert seen(net.client, uri.removeprefix("stun:")) == ["?"]
-    with net.slow_stun(1) as uri:
-        assert seen(net.client, uri.removeprefix("stun:")) == ["-"]
+        assert time.monotonic() - asked >= 0.5
 
 
 def test_several_at_once_and_nothing_stays() -> None:

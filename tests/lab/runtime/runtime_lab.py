@@ -22,7 +22,8 @@ from botocore.awsrequest import AWSRequest
 from botocore.config import Config
 from botocore.credentials import Credentials
 
-from voicecore.local.agent import AgentSpec, free_port
+from voicecore.local.agent import AgentSpec
+from voicecore.local.ports import free_port
 from voicecore.local.runtime import LocalRuntime, RuntimeSettings, local_arn
 from voicecore.local.status import RuntimeEvent
 

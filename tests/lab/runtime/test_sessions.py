@@ -12,9 +12,10 @@ import aiohttp
 import pytest
 from runtime_lab import APP, alive, lab, new_session
 
-from voicecore.local.agent import AgentCrashed, AgentSilent, PortTaken
+from voicecore.local.agent import AgentCrashed, AgentSilent
 from voicecore.local.lifecycle import Lifecycle
 from voicecore.local.limits import STREAM_SECONDS
+from voicecore.local.ports import PortTaken
 from voicecore.local.status import SessionStatus
 
 IDLE = "idle timeout"

@@ -1,14 +1,15 @@
 """The small pure parts: clock, log names, error lines, frame rate, what is watched."""
 
+import socket
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from voicecore.local.agent import free_port
 from voicecore.local.clock import Clock
 from voicecore.local.logs import SessionLog, last_error, stream_name, turn_of
 from voicecore.local.pool import is_source
+from voicecore.local.ports import PortTaken, free_port, held_port
 from voicecore.local.relay import FrameMeter
 from voicecore.local.runtime import local_arn
 
@@ -106,9 +107,18 @@ def test_what_makes_a_new_version(path: str, expected: bool) -> None:
     assert is_source(Path("/agent", path), Path("/agent")) == expected
 
 
-def test_a_free_port_at_or_above_the_wanted_one() -> None:
-    import socket
-
+def test_the_usual_port_or_the_first_free_one_above_it() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        assert free_port(port) > port
+        with held_port(None, port) as other:
+            assert other > port
+        with pytest.raises(PortTaken, match=f"Port {port} is taken"), held_port(port, 0):
+            pass
+
+
+def test_a_port_that_another_voicecore_is_about_to_use_is_not_free() -> None:
+    usual = free_port()
+    with held_port(None, usual) as mine, held_port(None, usual) as others:
+        assert mine != others
+    with held_port(mine, 0):
+        pass  # and given back
