@@ -54,6 +54,7 @@ class Switchboard:
     url: str = ""
 
     async def __aenter__(self) -> Switchboard:
+        self._news = asyncio.Event()
         app = web.Application()
         app.router.add_route("*", "/phone/{provider}", self._ring)
         app.router.add_get("/phone/{provider}/media/token", self._media)
@@ -70,6 +71,19 @@ class Switchboard:
     def events(self, name: str) -> list[Any]:
         """The messages of one kind that came."""
         return [m for m in self.received if isinstance(m, dict) and m.get("event") == name]
+
+    def receive(self, message: Any) -> None:
+        """Keep what came over a socket."""
+        self.received.append(message)
+        self._news.set()
+
+    async def receives(self, count: int) -> list[Any]:
+        """The first messages, as soon as there are so many."""
+        async with asyncio.timeout(10):
+            while len(self.received) < count:
+                self._news.clear()
+                await self._news.wait()
+        return self.received[:count]
 
     async def _ring(self, request: web.Request) -> web.Response:
         provider = request.match_info["provider"]
@@ -98,11 +112,11 @@ class _Agent:
     async def run(self) -> None:
         async for message in self.socket:
             if message.type is WSMsgType.BINARY:
-                self.board.received.append(message.data)
+                self.board.receive(message.data)
                 await self._hear(message.data)
                 continue
             body = json.loads(message.data)
-            self.board.received.append(body)
+            self.board.receive(body)
             match body["event"]:
                 case "start" | "websocket:connected":
                     start = body.get("start", {})
