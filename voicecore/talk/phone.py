@@ -167,8 +167,8 @@ class Leg:
 class Telephone(connection.Channel):
     """One call to the server at `url`, as the provider of `call` would bring it there."""
 
-    greeting_seconds = 10.0
-    """The line stands before the agent has started: AgentCore may take some seconds for that."""
+    greeting_seconds = 30.0
+    """The line stands before the agent has started, for which AgentCore has so long."""
 
     def __init__(
         self,

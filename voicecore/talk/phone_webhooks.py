@@ -17,6 +17,8 @@ from voicecore.talk.phone_signatures import Headers, Request
 Credentials = Mapping[str, str]
 """A provider's variables by name, as the server has them."""
 
+_SIGNING_KEY = "SIGNING_KEY"
+"""Under this `voicecore dev` tells the private key that Telnyx keeps to itself."""
 _TELNYX_ACCOUNT = "f5586561-8ff0-4291-a51b-c7dfe4139ff9"
 """The user id of Telnyx's own examples: no variable of a server tells one."""
 
@@ -25,6 +27,13 @@ class NoCredentials(VoicecoreError):
     """What a provider would prove itself by is not known."""
 
     def __init__(self, provider: str, variable: str) -> None:
+        if variable == _SIGNING_KEY:
+            super().__init__(
+                "Only Telnyx itself can sign for the TELNYX_PUBLIC_KEY that is set.",
+                "Take it out of server/.env while you develop: `voicecore dev` then makes up a "
+                "pair for the run.",
+            )
+            return
         super().__init__(
             f"{variable} is not known, by which {provider.capitalize()} would sign its requests.",
             "A running `voicecore dev` of a project with this provider makes one up for the run;\n"
@@ -86,7 +95,7 @@ def sign(call: PhoneCall, request: Request, credentials: Credentials, at: float)
         case "twilio":
             return signatures.twilio(request, value("TWILIO_AUTH_TOKEN"))
         case "telnyx":
-            return signatures.telnyx(request, base64.b64decode(value("SIGNING_KEY")), at)
+            return signatures.telnyx(request, base64.b64decode(value(_SIGNING_KEY)), at)
         case "plivo":
             return signatures.plivo(request, value("PLIVO_AUTH_TOKEN"), secrets.token_hex(16))
         case "exotel":
