@@ -321,7 +321,7 @@ def add(
 
     context = _context(ctx)
     options = command.AddOptions(
-        transport, _each(provider), project=project, yes=yes, dry_run=dry_run, json=json
+        transport, project, yes=yes, dry_run=dry_run, json=json, providers=_each(provider)
     )
     _boundary(context, lambda: command.run(context, options), json)
 

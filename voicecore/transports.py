@@ -7,6 +7,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+HEADERS = ("X-Amzn-Bedrock-AgentCore-Runtime-Custom-Transport",)
+"""Headers of a caller that reach the agent: it asks this one how audio comes (agent/app.py)."""
+
 
 @dataclass(frozen=True)
 class Transport:

@@ -28,11 +28,12 @@ class AddOptions:
     """The flags of `voicecore add`."""
 
     transport: str
-    providers: tuple[str, ...] = ()
     project: Path | None = None
     yes: bool = False
     dry_run: bool = False
     json: bool = False
+    providers: tuple[str, ...] = ()
+    """Telephone providers, for a transport that has any."""
 
 
 class UnknownTransport(VoicecoreError):

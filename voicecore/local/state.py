@@ -10,7 +10,7 @@ import json
 import os
 from collections.abc import Generator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 
@@ -31,6 +31,9 @@ class DevState:
     time_scale: float
     stream_seconds: float
     logs: str
+    phone: dict[str, dict[str, str]] = field(default_factory=dict[str, dict[str, str]])
+    """The telephone providers served, each with its variables, made up for the run where the
+    project has none: who knows them can call as the provider."""
 
 
 def path_in(folder: Path) -> Path:

@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Iterator
 from contextlib import suppress
 from enum import Enum
-from typing import Any
+from typing import Any, cast
 
 import aiohttp
 from starlette.websockets import WebSocket
@@ -40,6 +40,9 @@ STABLE_SECONDS = 5.0
 BUSY = (409, 429, 500, 502, 503, 504)
 # For what was said last to be heard, before the call is ended.
 GOODBYE_SECONDS = 30
+
+
+CLOSE_TIMEOUT = cast("Any", aiohttp.ClientWSTimeout)(ws_close=2.0)  # attrs hides its parameters
 
 
 class Unreachable(Exception):
@@ -208,7 +211,7 @@ class Bridge:
                 # Signed to the letter: nothing of it may be decoded and encoded again.
                 URL(url, encoded=True),
                 heartbeat=20,  # notices a dead network
-                timeout=aiohttp.ClientWSTimeout(ws_close=2.0),
+                timeout=CLOSE_TIMEOUT,
                 compress=0,
             )
 

@@ -110,12 +110,20 @@ class Stream:
 class Provider(Protocol):
     """What each of them can do; nothing here touches the network."""
 
-    encoding: str
-    """Of the sound on the media socket, as its first message names it."""
-    rate: int
-    """Samples a second."""
-    piece_ms: int
-    """How much sound a message brings."""
+    @property
+    def encoding(self) -> str:
+        """Of the sound on the media socket: "ulaw", or "pcm" of 16 bits."""
+        ...
+
+    @property
+    def rate(self) -> int:
+        """Samples a second."""
+        ...
+
+    @property
+    def piece_ms(self) -> int:
+        """How much sound a message brings to the caller."""
+        ...
 
     def check(self, webhook: Webhook, now: float) -> str:
         """Raise Forged unless the provider signed this, and lately.
