@@ -51,8 +51,8 @@ def templates() -> Path:
 def render(answers: Answers, session_api_key: str) -> Files:
     """The files of the project.
 
-    Layers: `_shared`, then each transport's folder, each telephone provider's, then the pipeline's;
-    a later layer replaces a file of an earlier one. A name that ends in `.jinja` is rendered, all
+    Layers: `_shared`, `_signed` for transports that need it, then each transport's folder, each
+    telephone provider's, and the pipeline's; a later one replaces a file of an earlier one. A name that ends in `.jinja` is rendered, all
     else is copied.
     What is in a layer's folder `both` goes to agent and server, which share no code at run time;
     `part` tells a template which of them it is rendered for.
@@ -61,7 +61,10 @@ def render(answers: Answers, session_api_key: str) -> Files:
     variables = _variables(answers, session_api_key)
     files: Files = {}
     phones = [f"phones/{name}" for name in answers.providers]
-    for layer in ("_shared", *answers.transports, *phones, f"pipelines/{answers.pipeline}"):
+    # Where calls begin at /ws, somebody has to sign for it.
+    signed = any(not TRANSPORTS[name].invoked for name in answers.transports)
+    shared = ["_shared", *["_signed"] * signed]
+    for layer in (*shared, *answers.transports, *phones, f"pipelines/{answers.pipeline}"):
         for path in _files_in(templates() / layer):
             content = path.read_bytes()
             template = engine.from_string(content.decode()) if path.suffix == ".jinja" else None
