@@ -468,6 +468,16 @@ def talk(
             autocompletion=_transport_names,
         ),
     ] = None,
+    phone: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PROVIDER",
+            help="Be a telephone: call as twilio, telnyx, plivo, exotel or vonage does.",
+        ),
+    ] = None,
+    dtmf: Annotated[
+        str, typer.Option(metavar="KEYS", help="With --phone: keys to press after the greeting.")
+    ] = "",
     turn: Annotated[
         list[str] | None,
         typer.Option(
@@ -496,6 +506,7 @@ def talk(
       voicecore talk --text
       voicecore talk --input question.wav --record conversation.wav
       voicecore talk --remote --stage prod
+      voicecore talk --phone twilio --dtmf 12#
       voicecore talk --list-devices
     """
     from voicecore.commands import talk as command
@@ -518,6 +529,8 @@ def talk(
         url=url,
         api_key_env=api_key_env,
         transport=transport,
+        phone=phone,
+        dtmf=dtmf,
         turn=tuple(turn or ()),
         relay_only=relay_only,
         show_ice=show_ice,

@@ -8,13 +8,16 @@ import sys
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from voicecore import names
 from voicecore.context import Context
 from voicecore.errors import ExitCode, VoicecoreError
 from voicecore.project import Project, Stage
 from voicecore.variables import dotenv_of, without_ours
+
+if TYPE_CHECKING:
+    from voicecore.local.state import DevState
 
 
 class NoKey(VoicecoreError):
@@ -41,6 +44,8 @@ class Line:
     key: str
     stream_seconds: float
     title: str
+    phones: Mapping[str, Mapping[str, str]] | None = None
+    """The telephone providers that it takes calls of, with their variables; None: not known."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +57,7 @@ class Target:
     stage: str = names.DEFAULT_STAGE
     arn: str | None = None
     url: str | None = None
+    needs_key: bool = True
 
 
 class AgentNotStarted(VoicecoreError):
@@ -67,15 +73,16 @@ async def dial(context: Context, project: Project | None, target: Target) -> Asy
     """A line to the target while the block runs. Raises what starting it may raise."""
     from voicecore.talk.websocket import STREAM_SECONDS
 
-    key = _key(context.env, target, project)
+    key = _key(context.env, target, project) if target.needs_key else ""
     if target.url or project is None:
         yield Line(str(target.url), key, STREAM_SECONDS, str(target.url))
     elif target.remote:
         async with _remote_server(context, project, target) as url:
             yield Line(url, key, STREAM_SECONDS, f"{project.name} · AWS")
     else:
-        async with _dev(context, project) as (url, stream_seconds):
-            yield Line(url, key, stream_seconds, f"{project.name} · local")
+        async with _dev(context, project) as running:
+            title = f"{project.name} · local"
+            yield Line(running.server, key, running.stream_seconds, title, running.phone)
 
 
 def _key(env: Mapping[str, str], target: Target, project: Project | None) -> str:
@@ -96,15 +103,15 @@ def _key(env: Mapping[str, str], target: Target, project: Project | None) -> str
 
 
 @asynccontextmanager
-async def _dev(context: Context, project: Project) -> AsyncGenerator[tuple[str, float]]:
-    """The session server of the running `voicecore dev`, or of one that runs for this call."""
+async def _dev(context: Context, project: Project) -> AsyncGenerator[DevState]:
+    """The running `voicecore dev`, or one that runs for this call."""
     from voicecore.local import state
     from voicecore.local.process import Child, Guard
 
     running = state.read_state(project.local)
     if running and await _status(running.runtime):
         async with _explained(running.runtime):
-            yield running.server, running.stream_seconds
+            yield running
         return
 
     lines: list[str] = []
@@ -131,7 +138,7 @@ async def _dev(context: Context, project: Project) -> AsyncGenerator[tuple[str, 
                         raise _not_started(lines, project)
             starting = False
             async with _explained(ready.runtime):
-                yield ready.server, ready.stream_seconds
+                yield ready
         finally:
             await child.stop()
 

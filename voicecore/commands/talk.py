@@ -17,15 +17,18 @@ from voicecore.context import Context
 from voicecore.errors import ExitCode, VoicecoreError
 from voicecore.project import Project, load_project
 from voicecore.talk import extras
+from voicecore.talk.phone_frames import KEYPAD, WIRES
 from voicecore.turn import read_url
 
 if TYPE_CHECKING:
     import aiohttp
 
+    from voicecore.commands.dialling import Line
     from voicecore.talk.conversation import Conversation, Dial, Ending, Equipment
     from voicecore.talk.files import Clip
     from voicecore.talk.gear import Ear, Mouth
     from voicecore.talk.keyboard import Prompt
+    from voicecore.talk.phone_webhooks import Credentials, PhoneCall
     from voicecore.talk.session import IceServer, SessionServer
 
 
@@ -49,6 +52,8 @@ class TalkOptions:
     url: str | None = None
     api_key_env: str = "SESSION_API_KEY"
     transport: str | None = None
+    phone: str | None = None
+    dtmf: str = ""
     turn: tuple[str, ...] = ()
     relay_only: bool = False
     show_ice: bool = False
@@ -86,11 +91,22 @@ def run(context: Context, options: TalkOptions) -> ExitCode:
 
 _SPOKEN = ("websocket", "webrtc")
 """The transports that `talk` speaks, the one it prefers first."""
+_TELEPHONY = "telephony"
+_CALLER, _CALLED = "+12025550123", "+12025550100"
+"""Numbers that nobody has (NANPA keeps 555-01xx for fiction): ours, and the server's if it tells
+none of its own."""
 
 
 def _transport(options: TalkOptions, project: Project | None) -> str:
     """The transport to speak: the one that was said, else the project's first."""
-    offered = project.transports if project else _SPOKEN
+    offered = project.transports if project else (*_SPOKEN, _TELEPHONY)
+    if options.phone:
+        if _TELEPHONY not in offered:
+            raise BadFlags(
+                f"{project and project.name} takes no telephone calls.",
+                f"Add them:  voicecore add {_TELEPHONY} --provider {options.phone}",
+            )
+        return _TELEPHONY
     if options.transport is None:
         spoken = [name for name in offered if name in _SPOKEN]
         if not spoken:
@@ -105,6 +121,7 @@ def _transport(options: TalkOptions, project: Project | None) -> str:
 
 
 def _check(options: TalkOptions) -> None:
+    _check_phone(options)
     if options.text and options.input:
         raise BadFlags("--text types and --input speaks: choose one.")
     if options.transport not in (None, *_SPOKEN):
@@ -132,8 +149,31 @@ def _check(options: TalkOptions) -> None:
                 f"--turn {url!r} is no address of a TURN server.",
                 "They look like turn:turn.example.com:3478?transport=udp",
             )
-    if options.microphone and (options.text or options.input):
-        raise BadFlags("--microphone has nothing to do beside --text or --input.")
+    if options.microphone and (options.text or options.input or options.dtmf):
+        raise BadFlags("--microphone has nothing to do beside --text, --input or --dtmf.")
+
+
+def _check_phone(options: TalkOptions) -> None:
+    if options.phone is None:
+        if options.dtmf:
+            raise BadFlags("--dtmf presses the keys of a telephone: add --phone.")
+        return
+    if options.phone not in WIRES:
+        known = ", ".join(WIRES)
+        raise BadFlags(f"{options.phone!r} is no telephone provider known here; those are {known}.")
+    if options.text:
+        raise BadFlags("--text types, and a telephone carries no text: --dtmf presses its keys.")
+    if options.remote or options.arn:
+        raise BadFlags(
+            "--phone calls a server, not an agent: the one here, or any with --url.",
+            "A deployed one:  voicecore talk --phone "
+            f"{options.phone} --url https://…, with the provider's variables in the environment",
+        )
+    if options.transport not in (None, _TELEPHONY) or options.turn or options.relay_only:
+        raise BadFlags(f"--phone is the transport {_TELEPHONY}, which knows no TURN.")
+    wrong = sorted(set(options.dtmf) - set(KEYPAD))
+    if wrong:
+        raise BadFlags(f"A telephone has the keys {KEYPAD}, and none for {' '.join(wrong)}.")
 
 
 def _list_devices(context: Context, options: TalkOptions) -> ExitCode:
@@ -160,29 +200,67 @@ async def _call(
     import aiohttp
 
     from voicecore.talk.conversation import Conversation
+    from voicecore.talk.dialogue import Dialogue
+    from voicecore.talk.overheard import Overheard
     from voicecore.talk.session import SessionServer
     from voicecore.talk.show import Show
 
-    equipment = _equipment(context, options, bool(clips))
-    target = Target(options.api_key_env, options.remote, options.stage, options.arn, options.url)
-    by_microphone = not clips and not options.text
+    scripted = bool(clips or options.text or options.dtmf)
+    equipment = _equipment(context, options, scripted)
+    target = Target(
+        options.api_key_env,
+        options.remote,
+        options.stage,
+        options.arn,
+        options.url,
+        needs_key=options.phone is None,
+    )
     async with AsyncExitStack() as stack:
         line = await stack.enter_async_context(dial(context, project, target))
         http = await stack.enter_async_context(aiohttp.ClientSession())
-        show = Show(context.output, line.title, options.json, _typing(options), options.show_ice)
-        server = SessionServer(http, line.url, line.key, str(options.transport))
-        connect = _connect(context, options, http, server, line.stream_seconds)
-        conversation = Conversation(server, connect, equipment, show.event)
+        title, follow = line.title, Dialogue
+        if options.phone:
+            call, credentials = _phone_call(context, options.phone, line)
+            connect = _telephone(http, line, call, credentials)
+            title, follow = f"{line.title} · {options.phone} {call.called}", Overheard
+        else:
+            server = SessionServer(http, line.url, line.key, str(options.transport))
+            connect = _connect(context, options, http, server, line.stream_seconds)
+        show = Show(context.output, title, options.json, _typing(options), options.show_ice)
+        conversation = Conversation(connect, equipment, show.event, follow)
         show.conversation = conversation
         stack.enter_context(_hanging_up_on_signals(conversation))
         if show.drawn:
-            hint = "q or Ctrl-C hangs up" if by_microphone else "Ctrl-C ends the call"
+            hint = "Ctrl-C ends the call" if scripted else "q or Ctrl-C hangs up"
+            hint += " · 0-9 * # are keys" if options.phone and not scripted else ""
             stack.enter_context(context.output.screen(show.picture(hint)))
-            if by_microphone:
-                stack.enter_context(_hanging_up_on_q(conversation))
+            if not scripted:
+                stack.enter_context(_following_keys(conversation))
         ending = await conversation.run(_script(options, equipment, clips, show.prompt))
     show.end(ending, [path for path in (options.output, options.record) if path])
-    return _exit_code(ending, by_microphone)
+    return _exit_code(ending, not scripted)
+
+
+def _phone_call(context: Context, provider: str, line: Line) -> tuple[PhoneCall, Credentials]:
+    """A call as the provider would bring it, and what it proves itself by."""
+    from voicecore.talk.phone_webhooks import new_call
+
+    credentials = context.env if line.phones is None else line.phones.get(provider)
+    if credentials is None:
+        raise BadFlags(
+            f"{line.title} takes no calls of {provider}.",
+            f"Add it:  voicecore add {_TELEPHONY} --provider {provider}",
+        )
+    served = credentials.get("PHONE_NUMBERS", "").split(",")
+    return new_call(provider, credentials, _CALLER, served[0].strip() or _CALLED), credentials
+
+
+def _telephone(
+    http: aiohttp.ClientSession, line: Line, call: PhoneCall, credentials: Credentials
+) -> Dial:
+    from voicecore.talk.phone import Telephone
+
+    return lambda deliver, quiet: Telephone(http, line.url, call, credentials, deliver)
 
 
 def _connect(
@@ -235,18 +313,20 @@ def _hanging_up_on_signals(conversation: Conversation) -> Generator[None]:
 
 
 @contextmanager
-def _hanging_up_on_q(conversation: Conversation) -> Generator[None]:
+def _following_keys(conversation: Conversation) -> Generator[None]:
     from voicecore.talk.keyboard import keys
 
     def pressed(key: str) -> None:
         if key == "q":
             conversation.hang_up()
+        else:
+            conversation.press(key)
 
     with keys(sys.stdin.fileno(), pressed):
         yield
 
 
-def _equipment(context: Context, options: TalkOptions, clips: bool) -> Equipment:
+def _equipment(context: Context, options: TalkOptions, scripted: bool) -> Equipment:
     from voicecore.talk import audio
     from voicecore.talk.conversation import Equipment
     from voicecore.talk.echo import EchoCanceller
@@ -256,7 +336,6 @@ def _equipment(context: Context, options: TalkOptions, clips: bool) -> Equipment
     from voicecore.talk.playback import Playback
 
     playback = Playback()
-    scripted = clips or options.text
     ear: Ear = SilentEar(playback)
     if not scripted or options.speaker:
         speakers = audio.list_devices().speakers
@@ -282,7 +361,7 @@ def _equipment(context: Context, options: TalkOptions, clips: bool) -> Equipment
 def _script(
     options: TalkOptions, equipment: Equipment, clips: list[Clip], prompt: Prompt | None
 ) -> Any:
-    from voicecore.talk.conversation import chat, speak, write
+    from voicecore.talk.conversation import chat, press, speak, write
     from voicecore.talk.keyboard import read_lines
     from voicecore.talk.mouth import ScriptedMouth
 
@@ -292,6 +371,7 @@ def _script(
         elif options.text:
             await write(conversation, read_lines(sys.stdin.fileno()))
         elif isinstance(equipment.mouth, ScriptedMouth):
+            await press(conversation, options.dtmf)
             await speak(conversation, equipment.mouth, clips)
         else:
             await asyncio.Event().wait()  # with a microphone, only hanging up ends a call

@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from voicecore.errors import ExitCode, VoicecoreError
 from voicecore.talk import frames, rtvi
@@ -57,6 +57,13 @@ class HungUp:
 
 
 @dataclass(frozen=True)
+class Note:
+    """Something happened to the call that nobody said."""
+
+    text: str
+
+
+@dataclass(frozen=True)
 class Path:
     """The way that the sound takes, and the others that were tried; `ms` since the agent's answer.
 
@@ -70,7 +77,16 @@ class Path:
     """Pairs of candidates, and how each ended."""
 
 
-News = frames.Audio | frames.Interruption | rtvi.Event | Connected | Disconnected | HungUp | Path
+News = (
+    frames.Audio
+    | frames.Interruption
+    | rtvi.Event
+    | Connected
+    | Disconnected
+    | HungUp
+    | Note
+    | Path
+)
 Deliver = Callable[[News], None]
 
 
@@ -86,17 +102,19 @@ class Ending:
     """Made while the old connection still stood, so that the gap is one handshake long."""
 
 
-class Connection(ABC):
-    """One conversation over as many connections as it takes.
+class Channel(ABC):
+    """What carries one conversation. `deliver` is called for everything that arrives."""
 
-    `deliver` is called for everything that arrives.
-    """
+    greeting_seconds: ClassVar[float] = 2.0
+    """An agent that has not begun to greet so long after Connected waits to be spoken to."""
 
-    def __init__(self, server: SessionServer, deliver: Deliver) -> None:
-        self._server, self._deliver = server, deliver
-        self._outbox: deque[dict[str, Any]] = deque()
-        self._was_ready = False
+    def __init__(self, deliver: Deliver) -> None:
+        self._deliver = deliver
         self.session: Session | None = None
+
+    @abstractmethod
+    async def run(self) -> None:
+        """Hold the conversation until the agent hangs up; cancel it to hang up yourself."""
 
     @abstractmethod
     def say(self, block: Block) -> None:
@@ -106,9 +124,32 @@ class Connection(ABC):
     def type(self, text: str) -> None:
         """Send what the user typed."""
 
+    def press(self, key: str) -> bool:
+        """Press a key of a telephone; False where there is none."""
+        return False
+
     @abstractmethod
     def turn_finished(self) -> None:
         """The agent has understood what was said."""
+
+    @abstractmethod
+    async def stop(self) -> None:
+        """End what is paid for, after run. Raises what its server raises."""
+
+
+class Connection(Channel):
+    """One conversation over as many connections as it takes, of one session."""
+
+    def __init__(self, server: SessionServer, deliver: Deliver) -> None:
+        super().__init__(deliver)
+        self._server = server
+        self._outbox: deque[dict[str, Any]] = deque()
+        self._was_ready = False
+
+    async def stop(self) -> None:
+        """Stop the session. Raises ServerDown, KeyRefused or SessionRefused."""
+        if self.session:
+            await self._server.stop(self.session)
 
     @abstractmethod
     async def _hold(self, session: Session, resumed: bool) -> Ending:

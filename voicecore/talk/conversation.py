@@ -11,7 +11,7 @@ from typing import Any
 
 from voicecore.errors import VoicecoreError
 from voicecore.talk import frames, pcm, rtvi
-from voicecore.talk.connection import Connected, Connection, Deliver, News
+from voicecore.talk.connection import Channel, Connected, Deliver, News
 from voicecore.talk.dialogue import Dialogue
 from voicecore.talk.echo import EchoCanceller
 from voicecore.talk.files import Clip, Recorder, WavWriter
@@ -19,14 +19,15 @@ from voicecore.talk.gear import Ear, Mouth
 from voicecore.talk.mouth import ScriptedMouth
 from voicecore.talk.playback import Playback
 from voicecore.talk.ring import Block
-from voicecore.talk.session import SessionServer
 from voicecore.talk.tasks import first
 from voicecore.talk.voice import VoiceTracker
 
-_GREETING_SECONDS = 2.0
-"""An agent that has not begun to greet by then waits to be spoken to."""
 _ANSWER_SECONDS = 30.0
 """Longer than any model thinks; an agent that is silent for so long has failed."""
+_REPLY_SECONDS = 4.0
+"""An agent that says nothing for so long after keys were pressed has only taken note of them."""
+_KEY_SECONDS = 0.25
+"""From one key to the next, as fast as a person."""
 _GOODBYE_SECONDS = 5.0
 """For DELETE /sessions/{id}; the idle timeout ends what cannot be ended."""
 _ECHO_DELAY_MS = 50
@@ -66,8 +67,8 @@ class Equipment:
     recorder: Recorder | None = None
 
 
-Dial = Callable[[Deliver, Callable[[], bool]], Connection]
-"""A connection that tells the one, and asks the other whether nobody would notice a new one."""
+Dial = Callable[[Deliver, Callable[[], bool]], Channel]
+"""A channel that tells the one, and asks the other whether nobody would notice a new connection."""
 
 
 class Conversation:
@@ -75,17 +76,17 @@ class Conversation:
 
     def __init__(
         self,
-        server: SessionServer,
         dial: Dial,
         equipment: Equipment,
         show: Callable[[Mapping[str, Any]], None],
+        follow: Callable[[Callable[[dict[str, Any]], None]], Dialogue] = Dialogue,
     ) -> None:
         self._loop = asyncio.get_running_loop()
-        self._server, self._gear, self._show = server, equipment, show
-        self.dialogue = Dialogue(self._report)
+        self._gear, self._show = equipment, show
+        self.dialogue = follow(self._report)
         self.user_levels: deque[float] = deque(maxlen=40)
         self.agent_levels: deque[float] = deque(maxlen=40)
-        self._connection = dial(self._deliver, self._quiet)
+        self._channel = dial(self._deliver, self._quiet)
         self._tracker = VoiceTracker()
         self._resampler = pcm.Resampler(pcm.VOICE_RATE, pcm.VOICE_RATE)
         self._hang_up = asyncio.Event()
@@ -142,14 +143,21 @@ class Conversation:
         """Wait until the agent is ready and has said its greeting, if it has one."""
         await self.connected()
         await self._until(
-            lambda: self.idle if self.dialogue.active else self.seconds > _GREETING_SECONDS
+            lambda: (
+                self.idle if self.dialogue.active else self.seconds > self._channel.greeting_seconds
+            )
         )
 
     def type(self, text: str) -> None:
         """Say a line without a voice; what the agent is saying is cut off."""
         self._gear.playback.flush()
-        self._connection.type(text)
+        self._channel.type(text)
         self.dialogue.typed(text, self._loop.time())
+
+    def press(self, key: str) -> None:
+        """Press a key of the telephone, if it is one."""
+        if self._channel.press(key):
+            self._report({"event": "key", "key": key})
 
     async def answered(self) -> None:
         """Wait until the whole answer was heard; raises NoAnswer if none begins."""
@@ -158,6 +166,12 @@ class Conversation:
                 await self._until(lambda: self.dialogue.answered)
         except TimeoutError:
             raise NoAnswer from None
+        await self._until(lambda: self.idle)
+
+    async def replied(self) -> None:
+        """Hear out what may come now; nothing need come."""
+        since = self._loop.time()
+        await self._until(lambda: not self.idle or self._loop.time() > since + _REPLY_SECONDS)
         await self._until(lambda: self.idle)
 
     @property
@@ -176,7 +190,7 @@ class Conversation:
         return Ending.USER
 
     async def _hold(self) -> Ending:
-        await self._connection.run()
+        await self._channel.run()
         await self._until(lambda: self._gear.playback.empty)
         return Ending.AGENT
 
@@ -198,7 +212,7 @@ class Conversation:
             if ended is not None:
                 self.dialogue.voiced(ended)
             if self._ready_at is not None:
-                self._connection.say(Block(said, voiced))
+                self._channel.say(Block(said, voiced))
             if gear.output:
                 gear.output.write(heard)
             if gear.recorder:
@@ -239,23 +253,21 @@ class Conversation:
 
     def _report(self, event: dict[str, Any]) -> None:
         if event["event"] == "user_said":
-            self._connection.turn_finished()
+            self._channel.turn_finished()
         self._show({"time": round(self._loop.time() - self._begun, 3), **event})
 
     def _quiet(self) -> bool:
         return self.idle and not self._tracker.speaking
 
     async def _goodbye(self) -> None:
-        session = self._connection.session
-        if session is None:
-            return
         try:
             async with asyncio.timeout(_GOODBYE_SECONDS):
-                await self._server.stop(session)
+                await self._channel.stop()
         except (VoicecoreError, TimeoutError) as error:
             # The call is over either way; whoever pays for the session should know.
             reason = str(error) or f"no answer within {_GOODBYE_SECONDS:.0f} s"
-            self._show({"event": "session_not_stopped", "session": session.id, "reason": reason})
+            session = self._channel.session.id if self._channel.session else ""
+            self._show({"event": "session_not_stopped", "session": session, "reason": reason})
 
 
 async def speak(conversation: Conversation, mouth: ScriptedMouth, clips: Sequence[Clip]) -> None:
@@ -264,6 +276,16 @@ async def speak(conversation: Conversation, mouth: ScriptedMouth, clips: Sequenc
     for clip in clips:
         await mouth.say(clip)
         await conversation.answered()
+
+
+async def press(conversation: Conversation, keys: str) -> None:
+    """Press keys of a telephone after the greeting, and hear what comes of it."""
+    for key in keys:
+        await conversation.greeted()
+        conversation.press(key)
+        await asyncio.sleep(_KEY_SECONDS)
+    if keys:
+        await conversation.replied()
 
 
 async def write(conversation: Conversation, lines: AsyncIterator[str]) -> None:

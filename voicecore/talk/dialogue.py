@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 from voicecore.talk import frames, latency, rtvi, voice
-from voicecore.talk.connection import Connected, Disconnected, HungUp, News, Path
+from voicecore.talk.connection import Connected, Disconnected, HungUp, News, Note, Path
 
 _PAUSE_SECONDS = 0.3
 """The agent's sound after a silence this long is a new utterance."""
@@ -131,6 +131,9 @@ class Dialogue:
                 self._report({"event": "reconnecting", "reason": reason, "planned": planned})
             case HungUp():
                 self._report({"event": "agent_hung_up"})
+            case Note(text):
+                self.lines.append(Line("note", text))
+                self._report({"event": "note", "text": text})
             case Path():
                 self._report({"event": "path", **asdict(news)})
             case rtvi.AgentError(message, fatal):

@@ -11,7 +11,7 @@ from voicecore.talk import latency, screen
 from voicecore.talk.conversation import Conversation, Ending
 from voicecore.talk.keyboard import Prompt
 
-_SAID = ("user_said", "agent_said", "tool_call", "error")
+_SAID = ("user_said", "agent_said", "user_spoke", "agent_spoke", "tool_call", "note", "error")
 _WIDEST = 100
 """Columns: longer lines are not pleasant to read."""
 
