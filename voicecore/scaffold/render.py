@@ -52,8 +52,8 @@ def render(answers: Answers, session_api_key: str) -> Files:
     """The files of the project.
 
     Layers: `_shared`, `_signed` for transports that need it, then each transport's folder, each
-    telephone provider's, and the pipeline's; a later one replaces a file of an earlier one. A name that ends in `.jinja` is rendered, all
-    else is copied.
+    telephone provider's, and the pipeline's; a later one replaces a file of an earlier one.
+    A name that ends in `.jinja` is rendered, all else is copied.
     What is in a layer's folder `both` goes to agent and server, which share no code at run time;
     `part` tells a template which of them it is rendered for.
     """

@@ -96,12 +96,12 @@ class Exotel(JsonFrames):
         if said.get("event") != "start" or start.get("account_sid") != self.account_sid:
             raise BadStart("neither `connected` nor a `start` of this account")
         format = inner(start, "media_format")
-        # What Exotel names by base64 are samples of 16 bits.
-        encoding = "pcm" if format.get("encoding", "base64") in ("base64", "raw/slin") else ""
+        # Samples of 16 bits, whose name has changed over the years; unless μ-law is chosen.
+        encoding = "unknown" if "law" in str(format.get("encoding")).lower() else "pcm"
         return Stream(
             str(start.get("stream_sid")),
             str(start.get("call_sid")),
-            encoding or "unknown",
+            encoding,
             number(format.get("sample_rate")),
         )
 
