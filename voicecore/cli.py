@@ -105,6 +105,17 @@ def _transport_names() -> list[str]:
     return list(TRANSPORTS)
 
 
+def _provider_names() -> list[str]:
+    from voicecore.phones import PHONES
+
+    return list(PHONES)
+
+
+def _each(said: list[str] | None) -> tuple[str, ...]:
+    """Every name of an option that may be repeated, or list several with commas."""
+    return tuple(name.strip() for words in said or () for name in words.split(","))
+
+
 def _pipeline_names() -> list[str]:
     from voicecore.pipelines import PIPELINES
 
@@ -176,6 +187,17 @@ Profile = Annotated[
 ]
 
 
+Providers = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--provider",
+        metavar="NAME",
+        help="With telephony: twilio, telnyx, plivo, exotel or vonage; may be repeated.",
+        autocompletion=_provider_names,
+    ),
+]
+
+
 @app.command()
 def init(
     ctx: typer.Context,
@@ -192,6 +214,7 @@ def init(
             autocompletion=_transport_names,
         ),
     ] = None,
+    provider: Providers = None,
     pipeline: Annotated[
         str | None,
         typer.Option(
@@ -239,6 +262,7 @@ def init(
       voicecore init
       voicecore init support-line --pipeline offline --yes
       voicecore init support-line --pipeline cascade --stt deepgram --region us-west-2
+      voicecore init support-line --transport telephony --provider twilio
       voicecore init --list-options | jq .pipelines
     """
     from voicecore.commands import init as command
@@ -247,6 +271,7 @@ def init(
     options = command.InitOptions(
         name=name,
         transports=tuple(transport or ()),
+        providers=_each(provider),
         pipeline=pipeline,
         region=region,
         stt=stt,
@@ -273,6 +298,7 @@ def add(
             autocompletion=_transport_names,
         ),
     ],
+    provider: Providers = None,
     project: ProjectFolder = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Change files without asking.")] = False,
     dry_run: Annotated[
@@ -289,11 +315,14 @@ def add(
     Examples:
       voicecore add webrtc
       voicecore add webrtc --dry-run
+      voicecore add telephony --provider vonage
     """
     from voicecore.commands import add as command
 
     context = _context(ctx)
-    options = command.AddOptions(transport, project=project, yes=yes, dry_run=dry_run, json=json)
+    options = command.AddOptions(
+        transport, project, yes=yes, dry_run=dry_run, json=json, providers=_each(provider)
+    )
     _boundary(context, lambda: command.run(context, options), json)
 
 

@@ -83,6 +83,8 @@ class Project:
     network: str = PUBLIC
     vpc: Vpc = Vpc()
     turn: Turn = Turn()
+    providers: tuple[str, ...] = ()
+    """Telephone providers, where callers come by telephone."""
     stages: dict[str, Stage] = field(default_factory=dict[str, Stage])
 
     def stage(self, name: str = names.DEFAULT_STAGE) -> Stage:
@@ -162,6 +164,7 @@ def load_project(root: Path) -> Project:
             ha=vpc.get("ha", False),
         ),
         turn=Turn(**answers.get("turn", {})),
+        providers=tuple(answers.get("telephony", {}).get("providers", ())),
         stages=dict(_stages(answers)),
     )
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from voicecore import names, regions
+from voicecore.phones import PHONES
 from voicecore.pipelines import PIPELINES, Pipeline, regions_of, services_of
 from voicecore.transports import TRANSPORTS, Transport
 from voicecore.turn import KVS, SOURCES
@@ -53,7 +54,7 @@ def mistakes_in(answers: dict[str, Any]) -> Iterator[Mistake]:
     """Everything wrong with the answers of a voicecore.toml, or of `voicecore init`."""
     known = (
         "name", "transports", "pipeline", "region", "services", "voicecore",
-        "account", "network", "vpc", "turn", "stages",
+        "account", "network", "vpc", "turn", "telephony", "stages",
     )  # fmt: skip
     yield from _unknown_keys("", answers, known)
     for key in ("name", "transports", "pipeline", "region"):
@@ -92,6 +93,7 @@ def mistakes_in(answers: dict[str, Any]) -> Iterator[Mistake]:
         yield Mistake("turn", "must be a table")
     else:
         yield from _turn_mistakes(cast("dict[str, Any]", turn))
+    yield from _telephony_mistakes(answers)
     stages = answers.get("stages", {})
     if not isinstance(stages, dict):
         yield Mistake("stages", "must be a table, with a table for each stage")
@@ -236,6 +238,32 @@ def _turn_mistakes(turn: dict[str, Any]) -> Iterator[Mistake]:
     if source not in tuple(SOURCES):
         yield _unknown("turn.source", source, tuple(SOURCES))
     yield from _number_mistakes("turn.peak_calls", turn.get("peak_calls", 1), (1, PEAK_CALLS_MAX))
+
+
+def _telephony_mistakes(answers: dict[str, Any]) -> Iterator[Mistake]:
+    by_phone = any(transport.serves for transport in _known_transports(answers))
+    if "telephony" not in answers:
+        if by_phone:
+            yield Mistake("telephony", 'is missing: [telephony] with providers = ["twilio"]')
+        return
+    table = answers["telephony"]
+    if not isinstance(table, dict):
+        yield Mistake("telephony", "must be a table")
+        return
+    own = cast("dict[str, Any]", table)
+    yield from _unknown_keys("telephony.", own, ("providers",))
+    providers = own.get("providers")
+    if not isinstance(providers, list) or not providers:
+        yield Mistake("telephony.providers", 'must be a list with at least one name, as ["twilio"]')
+        return
+    chosen = cast("list[object]", providers)
+    for provider in chosen:
+        if provider not in tuple(PHONES):
+            yield _unknown("telephony.providers", provider, tuple(PHONES))
+    if len(set(map(str, chosen))) < len(chosen):
+        yield Mistake("telephony.providers", "names one provider twice")
+    if not by_phone:
+        yield Mistake("telephony", 'is used only with the transport "telephony"')
 
 
 def _stage_mistakes(name: str, stage: object, place: _Place) -> Iterator[Mistake]:

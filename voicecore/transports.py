@@ -7,6 +7,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+HEADERS = ("X-Amzn-Bedrock-AgentCore-Runtime-Custom-Transport",)
+"""Headers of a caller that reach the agent: it asks this one how audio comes (agent/app.py)."""
+
 
 @dataclass(frozen=True)
 class Transport:
@@ -26,6 +29,10 @@ class Transport:
     """Whether caller and agent meet at a TURN relay, whose credentials the project hands out."""
     udp_ports: tuple[tuple[int, int], ...] = ()
     """UDP ports that the agent must reach: ranges, first and last; none where all is TCP."""
+    browser: bool = True
+    """Whether the page speaks it."""
+    serves: bool = False
+    """Whether its callers reach the agent through the session server, by a telephone provider."""
     not_public: str = ""
     """Why AgentCore's PUBLIC network cannot carry it; empty where it can."""
 
@@ -52,6 +59,17 @@ TRANSPORTS = {
             pipecat_extras=("webrtc",),
             invoked=True,
             turn=True,
+        ),
+        Transport(
+            name="telephony",
+            title="Telephone",
+            summary="a provider's media stream, bridged to the agent by the session server",
+            consistency="good",
+            effort="medium",
+            best_for="telephone numbers",
+            pipecat_extras=("websocket",),
+            browser=False,
+            serves=True,
         ),
     )
 }

@@ -15,8 +15,8 @@ LAYERS = [
     {"scaffold", "image", "cloud", "local", "talk"},
     {"project", "context", "output", "agent_log", "variables", "aws_errors", "aws_session"},
     {
-        *("names", "regions", "transports", "pipelines", "turn", "stages", "settings", "errors"),
-        "__init__",
+        *("names", "regions", "transports", "phones", "pipelines", "turn", "stages", "settings"),
+        *("errors", "__init__"),
     },
 ]
 

@@ -19,15 +19,13 @@ from voicecore.cloud.stack import Json, Output, Parameter, Resource, Stack, get,
 from voicecore.cloud.versions import Version
 from voicecore.errors import ExitCode, VoicecoreError
 from voicecore.settings import VPC
+from voicecore.transports import HEADERS
 
 IMAGE_URI = "ImageUri"
 
 RUNTIME = "Runtime"
 ENDPOINT = "Endpoint"
 SECRET = "Secret"  # noqa: S105 - a logical id
-
-HEADERS = ("X-Amzn-Bedrock-AgentCore-Runtime-Custom-Transport",)
-"""Headers of a caller that reach the agent: it asks this one how audio comes (agent/app.py)."""
 
 _DESCRIPTION_MAX = 1200  # characters (CloudFormation's schema)
 

@@ -8,10 +8,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from voicecore import phones
 from voicecore.context import Context
 from voicecore.errors import ExitCode, VoicecoreError
 from voicecore.image import wheels
 from voicecore.output import Output, Span
+from voicecore.phones import PHONES
 from voicecore.project import Project, load_project
 from voicecore.scaffold import add, questions, render
 from voicecore.scaffold.add import Change, Conflict, Plan
@@ -30,10 +32,16 @@ class AddOptions:
     yes: bool = False
     dry_run: bool = False
     json: bool = False
+    providers: tuple[str, ...] = ()
+    """Telephone providers, for a transport that has any."""
 
 
 class UnknownTransport(VoicecoreError):
     """There is no such transport."""
+
+
+class UnknownProvider(VoicecoreError):
+    """There is no such telephone provider, or none to choose."""
 
 
 class OwnLines(VoicecoreError):
@@ -56,13 +64,14 @@ def run(context: Context, options: AddOptions, again: str = "") -> ExitCode:
             ExitCode.USAGE,
         )
     project = load_project((context.cwd / (options.project or "")).resolve())
-    if options.transport in project.transports:
+    providers = _providers(context, project, options)
+    if options.transport in project.transports and providers == project.providers:
         if options.json:
             context.output.json(_report(project, options, Plan((), ()), written=False))
         else:
             context.output.say(f"{project.name} has {TRANSPORTS[options.transport].title} already.")
         return ExitCode.OK
-    planned = plan_for(project, options.transport)
+    planned = plan_for(project, options.transport, providers)
     if planned.conflicts:
         raise _conflicted(planned.conflicts)
     if not options.json:
@@ -78,16 +87,53 @@ def run(context: Context, options: AddOptions, again: str = "") -> ExitCode:
     else:
         title = TRANSPORTS[options.transport].title
         context.output.say(f"✓ {project.name} now has {title}; agent/bot.py is as it was.")
-        context.output.say(f"Speak to it:  voicecore talk --transport {options.transport}")
+        if providers and TRANSPORTS[options.transport].serves:
+            provider = (*options.providers, *providers)[0]
+            context.output.say(f"Call it:  voicecore talk --phone {provider}")
+        else:
+            context.output.say(f"Speak to it:  voicecore talk --transport {options.transport}")
     return ExitCode.OK
 
 
-def plan_for(project: Project, transport: str) -> Plan:
-    """What this transport changes in the project. Raises nothing: conflicts are in the plan."""
+def _providers(context: Context, project: Project, options: AddOptions) -> tuple[str, ...]:
+    """The telephone providers that the project is to have. Raises UnknownProvider."""
+    for provider in options.providers:
+        if provider not in PHONES:
+            raise UnknownProvider(
+                f"There is no provider {provider!r}.",
+                f"Choose of {', '.join(PHONES)}:  voicecore add telephony --provider twilio",
+                ExitCode.USAGE,
+            )
+    chosen = options.providers
+    if not TRANSPORTS[options.transport].serves:
+        if chosen:
+            raise UnknownProvider(
+                f"{options.transport} has no provider to choose.",
+                f"Leave --provider out:  voicecore add {options.transport}",
+                ExitCode.USAGE,
+            )
+        return project.providers
+    if not chosen and not project.providers:
+        asked = context.interactive and not (options.yes or options.json)
+        chosen = tuple(questions.ask_providers()) if asked else (phones.DEFAULT,)
+    return tuple(dict.fromkeys((*project.providers, *chosen)))
+
+
+def plan_for(project: Project, transport: str, providers: tuple[str, ...] = ()) -> Plan:
+    """What this transport changes in the project, which then has these telephone providers.
+
+    Raises nothing: conflicts are in the plan.
+    """
     answers = Answers(
-        project.name, project.transports, project.pipeline, project.region, project.services
+        project.name,
+        project.transports,
+        project.pipeline,
+        project.region,
+        project.services,
+        project.providers,
     )
-    wider = replace(answers, transports=(*project.transports, transport))
+    transports = tuple(dict.fromkeys((*project.transports, transport)))
+    wider = replace(answers, transports=transports, providers=providers or project.providers)
     # The key is in files that are never touched.
     old, new = (render.render(each, session_api_key="") for each in (answers, wider))
     return add.plan(old, _present(project.root, new), new)
@@ -114,7 +160,8 @@ def agree(context: Context, planned: Plan, options: AddOptions, again: str) -> N
 def _again(options: AddOptions) -> str:
     """The command as it was typed, by who agrees."""
     folder = ["--project", str(options.project)] if options.project else []
-    return shlex.join(["voicecore", "add", options.transport, *folder, "--yes"])
+    chosen = [word for provider in options.providers for word in ("--provider", provider)]
+    return shlex.join(["voicecore", "add", options.transport, *chosen, *folder, "--yes"])
 
 
 def _lock(context: Context, project: Project) -> None:

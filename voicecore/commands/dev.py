@@ -27,8 +27,11 @@ from voicecore.local.screen import plain, screen
 from voicecore.local.session_server import SessionServer
 from voicecore.local.state import DevState
 from voicecore.local.status import RuntimeEvent
+from voicecore.local.targets import check_allowlist
+from voicecore.local.telephones import SIGNING_KEY, phones_of
 from voicecore.output import Line
 from voicecore.project import BadProject, Project, load_project
+from voicecore.transports import HEADERS
 from voicecore.variables import dotenv_of, without_ours
 
 if TYPE_CHECKING:
@@ -106,6 +109,7 @@ def _run(context: Context, options: DevOptions, project: Project) -> ExitCode:
             arn=local_arn(names.runtime_name_for(project.name, STAGE), project.region),
             region=project.region,
             watch=project.agent,
+            allowlist=check_allowlist(HEADERS),
             port=port,
             time_scale=options.time_scale,
             lifecycle=lifecycle,
@@ -194,6 +198,8 @@ async def _serve(
         else:
             runtime = await stack.enter_async_context(LocalRuntime(settings, spec, tell))
         facing = server_env(project, runtime, context.env)
+        phones = phones_of(project.providers, facing, environment.python_of(project.server))
+        facing |= served(phones, runtime.stream_seconds)
         server = await stack.enter_async_context(
             SessionServer(
                 project.server,
@@ -204,7 +210,7 @@ async def _serve(
                 tell_troubles,
             )
         )
-        state.write_state(project.local, _dev_state(runtime, server.url))
+        state.write_state(project.local, _dev_state(runtime, server.url, phones))
         stack.callback(state.remove_state, project.local)
         opened = page.address(project.server, server.url, facing.get("SESSION_API_KEY"))
         if options.json:
@@ -215,6 +221,8 @@ async def _serve(
             output.say(f"• AgentCore Runtime {runtime.url}, session server {server.url}")
             if opened:
                 output.say(f"• Talk in the browser: {opened}")
+            for name in phones:
+                output.say(f"• Call it: voicecore talk --phone {name}")
             if behind:
                 output.say(f"• The agent is behind a symmetric NAT; TURN at {behind.turn.udp}")
             for line in page.sharing(server.url, runtime.url) if options.share else ():
@@ -280,6 +288,13 @@ def server_env(project: Project, runtime: LocalRuntime, env: Mapping[str, str]) 
     }
 
 
+def served(phones: Mapping[str, Mapping[str, str]], stream_seconds: float) -> dict[str, str]:
+    """What a session server must know of the telephone providers that it serves."""
+    known = {name: value for own in phones.values() for name, value in own.items()}
+    known.pop(SIGNING_KEY, None)
+    return known | ({"STREAM_SECONDS": str(stream_seconds)} if phones else {})
+
+
 def _past_proxies(env: Mapping[str, str]) -> dict[str, str]:
     """What keeps calls to this machine away from the user's HTTP proxy."""
     known = env.get("no_proxy") or env.get("NO_PROXY")
@@ -293,7 +308,7 @@ def is_trouble(line: str) -> bool:
     return event is None or event.get("level") not in ("DEBUG", "INFO")
 
 
-def _dev_state(runtime: LocalRuntime, server: str) -> DevState:
+def _dev_state(runtime: LocalRuntime, server: str, phones: dict[str, dict[str, str]]) -> DevState:
     settings = runtime.settings
     return DevState(
         pid=os.getpid(),
@@ -306,6 +321,7 @@ def _dev_state(runtime: LocalRuntime, server: str) -> DevState:
         time_scale=settings.time_scale,
         stream_seconds=runtime.stream_seconds,
         logs=str(runtime.logs),
+        phone=phones,
     )
 
 

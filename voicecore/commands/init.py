@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import difflib
 import shlex
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from voicecore import names, regions
+from voicecore import names, phones, regions
 from voicecore.context import Context
 from voicecore.errors import ExitCode, VoicecoreError
 from voicecore.output import Output, Span
+from voicecore.phones import PHONES
 from voicecore.pipelines import PIPELINES, Pipeline, regions_of, services_of, title_of
 from voicecore.project import Mistake, mistakes_in
 from voicecore.scaffold import questions, render
@@ -28,6 +29,7 @@ class InitOptions:
 
     name: str | None = None
     transports: tuple[str, ...] = ()
+    providers: tuple[str, ...] = ()
     pipeline: str | None = None
     region: str | None = None
     stt: str | None = None
@@ -88,6 +90,7 @@ def choices() -> dict[str, Any]:
     """Everything that may be chosen, for programs."""
     return {
         "transports": [asdict(transport) for transport in TRANSPORTS.values()],
+        "providers": [asdict(phone) for phone in PHONES.values()],
         "pipelines": [
             {
                 "name": p.name,
@@ -111,6 +114,7 @@ def _given(options: InitOptions) -> dict[str, Any]:
     given = {
         "name": options.name,
         "transports": list(options.transports),
+        "telephony": {"providers": list(options.providers)} if options.providers else None,
         "pipeline": options.pipeline,
         "region": options.region,
         "services": {stage: service for stage, service in services.items() if service is not None},
@@ -121,7 +125,7 @@ def _given(options: InitOptions) -> dict[str, Any]:
 
 def check(given: dict[str, Any]) -> None:
     """Raise BadAnswers, which names every mistake, unless all that was said can be."""
-    missing = ("name", "transports", "pipeline", "region")
+    missing = ("name", "transports", "pipeline", "region", "telephony")
     mistakes = [m for m in mistakes_in(given) if m.key not in missing or m.key in given]
     if "services" in given and "pipeline" not in given:
         mistakes.append(Mistake("services", "--stt, --llm and --tts need --pipeline cascade"))
@@ -140,6 +144,9 @@ def _ask(given: dict[str, Any], taken: Callable[[str], bool]) -> dict[str, Any]:
         answers["name"] = questions.ask_name(taken)
     if "transports" not in given:
         answers["transports"] = questions.ask_transports()
+    chosen = given.get("transports") or answers["transports"]
+    if by_phone(chosen) and "telephony" not in given:
+        answers["telephony"] = {"providers": questions.ask_providers()}
     if "pipeline" not in given:
         answers["pipeline"] = questions.ask_pipeline()
     pipeline = PIPELINES[given.get("pipeline") or answers["pipeline"]]
@@ -148,6 +155,11 @@ def _ask(given: dict[str, Any], taken: Callable[[str], bool]) -> dict[str, Any]:
     if "region" not in given and _needs_aws(pipeline):
         answers["region"] = questions.ask_region(pipeline, services_of(pipeline, services))
     return answers | {"services": services}
+
+
+def by_phone(transports: Iterable[str]) -> bool:
+    """Whether callers come by telephone, so that a provider has to be chosen."""
+    return any(TRANSPORTS[name].serves for name in transports)
 
 
 def _needs_aws(pipeline: Pipeline) -> bool:
@@ -161,14 +173,22 @@ def complete(given: dict[str, Any]) -> Answers:
     """
     pipeline = PIPELINES[given.get("pipeline", questions.DEFAULT_PIPELINE)]
     services = services_of(pipeline, given.get("services", {}))
+    transports = tuple(given.get("transports", (questions.DEFAULT_TRANSPORT,)))
+    telephony = given.get("telephony") or (
+        {"providers": [phones.DEFAULT]} if by_phone(transports) else {}
+    )
     answers = Answers(
         name=given.get("name", questions.DEFAULT_NAME),
-        transports=tuple(given.get("transports", (questions.DEFAULT_TRANSPORT,))),
+        transports=transports,
         pipeline=pipeline.name,
         region=given.get("region", regions.DEFAULT),
         services=services,
+        providers=tuple(telephony.get("providers", ())),
     )
-    check(asdict(answers) | {"transports": list(answers.transports)})
+    said = {name: value for name, value in asdict(answers).items() if name != "providers"}
+    if telephony:
+        said["telephony"] = telephony
+    check(said | {"transports": list(transports)})
     return answers
 
 
@@ -203,6 +223,7 @@ def _writing(target: Path, options: InitOptions) -> Generator[None]:
 def _again(options: InitOptions, name: str, *added: str) -> str:
     """The command as it was typed, with more flags."""
     said = [word for transport in options.transports for word in ("--transport", transport)]
+    said += [word for provider in options.providers for word in ("--provider", provider)]
     for flag in ("pipeline", "region", "stt", "llm", "tts", "directory"):
         value = getattr(options, flag)
         said += [f"--{flag}", str(value)] if value else []
@@ -267,7 +288,7 @@ def _report(
     comparison: Comparison | None = None,
 ) -> None:
     place = target.relative_to(context.cwd) if target.is_relative_to(context.cwd) else target
-    following = [f"cd {place}", "voicecore talk"]
+    following = [f"cd {place}", spoken_to_by(answers)]
     if options.json:
         context.output.json(
             {
@@ -297,6 +318,13 @@ def _report(
             [Span("Speak to it:  "), Span(" && ".join(following), "bold")],
         ]
     )
+
+
+def spoken_to_by(answers: Answers) -> str:
+    """The command that speaks to the agent."""
+    if any(TRANSPORTS[name].browser for name in answers.transports):
+        return "voicecore talk"
+    return f"voicecore talk --phone {answers.providers[0]}"
 
 
 def _needs(pipeline: Pipeline, answers: Answers) -> list[str]:

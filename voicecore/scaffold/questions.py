@@ -6,7 +6,8 @@ import textwrap
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from voicecore import names, regions
+from voicecore import names, phones, regions
+from voicecore.phones import PHONES
 from voicecore.pipelines import PIPELINES, Pipeline, regions_of
 from voicecore.transports import TRANSPORTS
 
@@ -49,6 +50,24 @@ def ask_transports() -> list[str]:
     return _answer(
         questionary.checkbox(
             "How do callers reach the agent?",
+            choices=choices,
+            instruction="(space bar chooses)",
+            validate=lambda chosen: bool(chosen) or "Choose at least one (space bar).",
+        )
+    )
+
+
+def ask_providers() -> list[str]:
+    """One or more telephone providers."""
+    import questionary
+
+    choices = [
+        questionary.Choice(phone.title, value=phone.name, checked=phone.name == phones.DEFAULT)
+        for phone in PHONES.values()
+    ]
+    return _answer(
+        questionary.checkbox(
+            "Whose telephone numbers?",
             choices=choices,
             instruction="(space bar chooses)",
             validate=lambda chosen: bool(chosen) or "Choose at least one (space bar).",

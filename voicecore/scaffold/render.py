@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from voicecore import __version__, regions
+from voicecore.phones import PHONES
 from voicecore.pipelines import PIPELINES, title_of
 from voicecore.transports import TRANSPORTS
 
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 
 Files = dict[str, bytes]
 """Content by path relative to the project, with forward slashes."""
+
+_OF_CLIENTS = ("client/", "server/page/", "tests/caller.py", "tests/test_conversation.py")
+"""What a project needs only where clients of its own speak to the agent: the page, above all."""
 
 SECRET_FILES = ("server/.env",)
 """Files that hold a secret: written for the owner alone, and never replaced."""
@@ -33,6 +37,8 @@ class Answers:
     pipeline: str
     region: str
     services: dict[str, str]
+    providers: tuple[str, ...] = ()
+    """Telephone providers, where callers come by telephone."""
 
 
 def templates() -> Path:
@@ -45,15 +51,20 @@ def templates() -> Path:
 def render(answers: Answers, session_api_key: str) -> Files:
     """The files of the project.
 
-    Layers: `_shared`, then each transport's folder, then the pipeline's; a later layer replaces
-    a file of an earlier one. A name that ends in `.jinja` is rendered, all else is copied.
+    Layers: `_shared`, `_signed` for transports that need it, then each transport's folder, each
+    telephone provider's, and the pipeline's; a later one replaces a file of an earlier one.
+    A name that ends in `.jinja` is rendered, all else is copied.
     What is in a layer's folder `both` goes to agent and server, which share no code at run time;
     `part` tells a template which of them it is rendered for.
     """
     engine = _engine()
     variables = _variables(answers, session_api_key)
     files: Files = {}
-    for layer in ("_shared", *answers.transports, f"pipelines/{answers.pipeline}"):
+    phones = [f"phones/{name}" for name in answers.providers]
+    # Where calls begin at /ws, somebody has to sign for it.
+    signed = any(not TRANSPORTS[name].invoked for name in answers.transports)
+    shared = ["_shared", *["_signed"] * signed]
+    for layer in (*shared, *answers.transports, *phones, f"pipelines/{answers.pipeline}"):
         for path in _files_in(templates() / layer):
             content = path.read_bytes()
             template = engine.from_string(content.decode()) if path.suffix == ".jinja" else None
@@ -62,6 +73,8 @@ def render(answers: Answers, session_api_key: str) -> Files:
                 files[name] = (
                     template.render(variables, part=part).encode() if template else content
                 )
+    if not any(TRANSPORTS[name].browser for name in answers.transports):
+        files = {name: files[name] for name in files if not name.startswith(_OF_CLIENTS)}
     return dict(sorted(files.items()))
 
 
@@ -98,6 +111,8 @@ def _variables(answers: Answers, session_api_key: str) -> dict[str, object]:
         "transports": transports,
         "pipeline": pipeline,
         "services": answers.services,
+        "providers": answers.providers,
+        "phones": [PHONES[name] for name in answers.providers],
         "title": title_of(pipeline, answers.services),
         "region": answers.region,
         "python": pipeline.python,
