@@ -31,11 +31,15 @@ MANY = {
 START_SECONDS = 60
 
 
-def make_server(root: Path) -> Path:
-    """The server/ of a project with both transports, and its environment."""
+def make_server(
+    root: Path,
+    transports: tuple[str, ...] = ("websocket", "webrtc"),
+    providers: tuple[str, ...] = (),
+) -> Path:
+    """The server/ of a project with these transports, and its environment."""
     services = services_of(PIPELINES["offline"], {})
-    transports = ("websocket", "webrtc")
-    files = render(Answers("support-line", transports, "offline", "us-east-1", services), KEY)
+    answers = Answers("support-line", transports, "offline", "us-east-1", services, providers)
+    files = render(answers, KEY)
     for name, content in files.items():
         if name.startswith("server/") and name != "server/.env":
             path = root / name

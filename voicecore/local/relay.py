@@ -115,15 +115,17 @@ async def _pump(source: Socket, sink: Socket, touch: Callable[[], None], sender:
                 await sink.send_frame(message.data, kind)
             elif kind is WSMsgType.PING:
                 touch()
-                await source.pong(message.data)
+                with suppress(ConnectionError):  # what is received next says why
+                    await source.pong(message.data)
             elif kind is WSMsgType.PONG:
                 touch()
             elif isinstance(message.data, WebSocketError):  # aiohttp has closed with its code
                 return _closed_by(sender, message.data.code, str(message.data))
             else:
                 return _closed_by(sender, source.close_code, str(message.extra or ""))
-        except ConnectionError:  # the sink is gone
-            return _closed_by("agent" if sender == "client" else "client", None, "")
+        except ConnectionError:
+            # The sink is gone. Who receives from it is about to learn why: it may have said goodbye.
+            return await asyncio.get_running_loop().create_future()
 
 
 def _closed_by(sender: str, code: int | None, reason: str) -> Close:

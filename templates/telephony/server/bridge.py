@@ -123,7 +123,7 @@ class Bridge:
         words = sound.apology(self._provider.encoding, self._provider.rate)
         width = 1 if self._provider.encoding == "ulaw" else 2
         step = self._provider.rate * self._provider.piece_ms // 1000 * width
-        for start in range(0, len(words), step):
+        for start in range(0, len(words) - step + 1, step):  # whole pieces: it ends in silence
             await self._send(self._provider.say(self._stream, words[start : start + step]))
 
     async def finish(self) -> None:

@@ -118,14 +118,15 @@ async def connect(url: str, **more: Any) -> AsyncIterator[aiohttp.ClientWebSocke
 
 
 @asynccontextmanager
-async def lab(folder: Path, mood: str = "", **settings: Any) -> AsyncIterator[Lab]:
+async def lab(folder: Path, mood: str = "", app: Path = APP, **settings: Any) -> AsyncIterator[Lab]:
     """A runtime over a copy of the test agent in `folder`, ready, all its processes gone after."""
     agent = folder / "agent"
     agent.mkdir(exist_ok=True)
     if not (agent / "app.py").exists():
-        shutil.copy(APP, agent / "app.py")
+        shutil.copy(app, agent / "app.py")
     events: list[RuntimeEvent] = []
-    spec = AgentSpec((sys.executable, "app.py"), agent, {**os.environ, "MOOD": mood})
+    env = {**os.environ, "MOOD": mood, "HEARD": str(folder / "heard.jsonl")}
+    spec = AgentSpec((sys.executable, "app.py"), agent, env)
     chosen = RuntimeSettings(
         **{"root": folder, "arn": ARN, "region": REGION, "port": free_port(), **settings}
     )

@@ -1,0 +1,107 @@
+"""A small agent that takes calls in all five providers' frames, and does what keys tell it.
+
+It greets with a tone. 1: falls silent, as when it is interrupted; 2: says a word and ends the
+call; 3: dies. All that comes is kept in the file that HEARD names: the number of the connection,
+and the frame.
+"""
+
+import base64
+import json
+import math
+import os
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from aiohttp import WSMsgType, web
+
+HEARD = Path(os.environ["HEARD"]).open("a", buffering=1)  # noqa: SIM115 - until the end
+RATE, WIDE_RATE = 8000, 16_000
+connections = count(1)
+
+
+def tone(seconds: float, rate: int) -> bytes:
+    steps = range(int(seconds * rate))
+    samples = (int(8000 * math.sin(2 * math.pi * 440 * step / rate)) for step in steps)
+    return b"".join(sample.to_bytes(2, "little", signed=True) for sample in samples)
+
+
+def ulaw(seconds: float) -> bytes:
+    """A square wave of 400 Hz."""
+    return (bytes([0x90] * 10 + [0x10] * 10) * 400 * 2)[: int(seconds * RATE)]
+
+
+def frames(start: dict[str, Any], seconds: float) -> list[str | bytes]:
+    """So much of a tone, in messages of 20 ms."""
+    inner = start.get("start", {})
+    if start["event"] == "websocket:connected":
+        sound = tone(seconds, WIDE_RATE)
+        return [sound[n : n + 640] for n in range(0, len(sound), 640)]
+    if "stream_sid" in inner:
+        sound, size = tone(seconds, RATE), 320
+    else:
+        sound, size = ulaw(seconds), 160
+    texts = [base64.b64encode(sound[n : n + size]).decode() for n in range(0, len(sound), size)]
+    if "streamId" in inner:
+        kind = {"contentType": "audio/x-mulaw", "sampleRate": RATE}
+        stream = {"streamId": inner["streamId"]}
+        made = [{"event": "playAudio", "media": {**kind, "payload": t}, **stream} for t in texts]
+    else:
+        made = [{"event": "media", **ids(start), "media": {"payload": t}} for t in texts]
+    return [json.dumps(frame) for frame in made]
+
+
+def ids(start: dict[str, Any]) -> dict[str, str]:
+    inner = start["start"]
+    return {name: inner[name] for name in ("streamSid", "stream_sid") if name in inner}
+
+
+def clear(start: dict[str, Any]) -> str:
+    if start["event"] == "websocket:connected":
+        return json.dumps({"action": "clear"})
+    if "streamId" in start["start"]:
+        return json.dumps({"event": "clearAudio", "streamId": start["start"]["streamId"]})
+    return json.dumps({"event": "clear", **ids(start)})
+
+
+async def websocket(request: web.Request) -> web.WebSocketResponse:
+    caller = web.WebSocketResponse(max_msg_size=0)
+    await caller.prepare(request)
+    number, start = next(connections), {}
+
+    async def say(seconds: float) -> None:
+        for frame in frames(start, seconds):
+            await (caller.send_bytes(frame) if isinstance(frame, bytes) else caller.send_str(frame))
+
+    async for message in caller:
+        if message.type is not WSMsgType.TEXT:
+            HEARD.write(json.dumps([number, len(message.data)]) + "\n")
+            continue
+        frame = json.loads(message.data)
+        HEARD.write(json.dumps([number, frame]) + "\n")
+        if frame["event"] in ("start", "websocket:connected"):
+            start = frame
+            await say(0.5)
+        key = frame.get("digit") or frame.get("dtmf", {}).get("digit")
+        if key == "1":
+            await caller.send_str(clear(start))
+        elif key == "2":
+            await say(0.5)
+            break
+        elif key == "3":
+            os._exit(1)
+    await caller.close()
+    return caller
+
+
+async def ping(_: web.Request) -> web.Response:
+    return web.json_response({"status": "Healthy"})
+
+
+if __name__ == "__main__":
+    app = web.Application()
+    app.router.add_get("/ping", ping)
+    app.router.add_get("/ws", websocket)
+    web.run_app(
+        app, host="127.0.0.1", port=int(os.environ["PORT"]), print=None, shutdown_timeout=0.1
+    )
