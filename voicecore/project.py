@@ -58,6 +58,17 @@ class Turn:
 
 
 @dataclass(frozen=True)
+class Server:
+    """How a session server that carries calls is reached in AWS, and by how many at once."""
+
+    domain: str = ""
+    """The name by which it is called; empty: one of CloudFront's."""
+    certificate: str = ""
+    """The ARN of that name's certificate, in the region of the stage."""
+    peak_calls: int = 50
+
+
+@dataclass(frozen=True)
 class Stage:
     """One deployment of the project, as `dev` or `prod`. Times are seconds."""
 
@@ -68,6 +79,7 @@ class Stage:
     idle_timeout: int = IDLE_TIMEOUT
     max_lifetime: int = MAX_LIFETIME
     log_retention_days: int = LOG_RETENTION_DAYS
+    server: Server = Server()
 
 
 @dataclass(frozen=True)
@@ -183,6 +195,7 @@ def _stages(answers: dict[str, Any]) -> Iterator[tuple[str, Stage]]:
                 idle_timeout=own.get("idle_timeout", min(IDLE_TIMEOUT, lifetime)),
                 max_lifetime=lifetime,
                 log_retention_days=own.get("log_retention_days", LOG_RETENTION_DAYS),
+                server=Server(**answers.get("server", {}) | own.get("server", {})),
             ),
         )
 

@@ -179,6 +179,23 @@ def test_an_invite_wants_a_server(aws: Aws, deployer: Deployer, voicecore: Voice
     assert "voicecore deploy --server" in nobody.stderr
 
 
+def test_a_server_that_carries_calls_is_exported_and_not_deployed_yet(
+    aws: Aws, voicecore: Voicecore, tmp_path: Path
+) -> None:
+    chosen = ("--transport", "telephony", "--provider", "twilio", "--pipeline", "nova-sonic")
+    assert voicecore("init", "phone", *chosen, "--yes", cwd=tmp_path).code == ExitCode.OK
+    phones = Deployer(tmp_path / "phone")
+    edit(phones.root / "server/.env", "\nTWILIO_ACCOUNT_SID=AC1\nTWILIO_AUTH_TOKEN=hush\n")
+    assert 'this stage has network = "public"' in refused(phones)
+    toml = phones.root / "voicecore.toml"
+    toml.write_text(f'network = "vpc"\n{toml.read_text()}')
+    assert "runs on ECS Fargate" in refused(phones)
+    assert phones.deploy(server=True, export=True).code == ExitCode.OK
+    text = (phones.root / "cloudformation/voicecore-phone-dev-server.yaml").read_text()
+    assert "AWS::ECS::Service" in text and "hush" not in text
+    assert changes(aws) == []
+
+
 def test_its_templates_are_exported(aws: Aws, deployer: Deployer) -> None:
     assert deployer.deploy(server=True, export=True).code == ExitCode.OK
     folder = deployer.root / "cloudformation"

@@ -5,7 +5,17 @@ from collections.abc import Iterator
 import pytest
 
 from tests.golden import assert_golden
-from tests.unit.cloud.deployments import GIVEN, WEBRTC, WEBSOCKET, agent, deployment, server
+from tests.unit.cloud.deployments import (
+    DOMAIN,
+    GIVEN,
+    WEBRTC,
+    WEBSOCKET,
+    agent,
+    bridge,
+    by_telephone,
+    deployment,
+    server,
+)
 from voicecore.cloud.export import as_yaml
 from voicecore.cloud.images_stack import images_stack
 from voicecore.cloud.network_stack import network_stack
@@ -33,6 +43,9 @@ def stacks() -> Iterator[tuple[str, Stack]]:
     keys = {"DEEPGRAM_API_KEY": "hidden", "CARTESIA_API_KEY": "hidden"}
     yield "cascade-keys", agent(deployment("cascade", services=chosen), **keys)
     yield "server-websocket", server(deployment())
+    yield "network-bridge", network_stack(by_telephone(), ZONES)
+    yield "bridge-cloudfront", bridge(by_telephone(), TWILIO_AUTH_TOKEN="hidden")
+    yield "bridge-domain", bridge(by_telephone(server=DOMAIN))
     yield "server-webrtc-keys", server(deployment("cascade", WEBRTC), COTURN_SECRET="hidden")
 
 
@@ -40,4 +53,5 @@ def stacks() -> Iterator[tuple[str, Stack]]:
 def test_templates(name: str, stack: Stack) -> None:
     text = as_yaml(stack)
     assert "hidden" not in text
+    assert "&id" not in text  # CloudFormation knows no aliases of YAML
     assert_golden(f"cloud/{name}.yaml", text)

@@ -18,9 +18,10 @@ from botocore.exceptions import ClientError
 from voicecore import names, regions, turn
 from voicecore.aws_errors import AwsRefused, code_of, is_denied
 from voicecore.cloud import turn as relays
+from voicecore.cloud.bridge_stack import bridge_stack
 from voicecore.cloud.cloudformation import CloudFormation, Live, Tell
 from voicecore.cloud.deployment import Deployment
-from voicecore.cloud.environment import Environment
+from voicecore.cloud.environment import BadEnvironment, Environment
 from voicecore.cloud.pace import Pause, pauses
 from voicecore.cloud.plan import Action, Part, Row, part_of_change, part_of_new
 from voicecore.cloud.server_stack import SECRET, URL, server_stack
@@ -79,6 +80,8 @@ class Wanted:
 
     def stack(self, image: str, runtime_arn: str, secret_version: str) -> Stack:
         """Its stack with this image (by digest) for this agent."""
+        if self.deployment.bridged:
+            return bridge_stack(self.deployment, self.settings, image, runtime_arn, secret_version)
         return server_stack(self.deployment, self.settings, image, runtime_arn, secret_version)
 
 
@@ -104,7 +107,9 @@ def read(aws: Aws, cloud: CloudFormation, deployment: Deployment, tell: Tell) ->
 def require_possible(deployment: Deployment, settings: Environment) -> None:
     """Raise CannotHost where there can be no server, or one that gets nobody to the agent."""
     region = deployment.stage.region
-    if region not in regions.FUNCTION_URLS:
+    if deployment.bridged:
+        _require_bridge(deployment, settings)
+    elif region not in regions.FUNCTION_URLS:
         raise CannotHost(
             f"Lambda has no function URLs in {region}, which the session server needs.",
             "Host it elsewhere: server/compose.yaml says how.",
@@ -121,6 +126,47 @@ def require_possible(deployment: Deployment, settings: Environment) -> None:
             "Give the server the same variables as agent/.env has.",
             ExitCode.BAD_PROJECT,
         )
+
+
+def _require_bridge(deployment: Deployment, settings: Environment) -> None:
+    """Raise CannotHost where no server can carry the calls of this stage's telephone numbers."""
+    stage, server = deployment.stage, deployment.stage.server
+    if not deployment.makes_network:
+        why = (
+            f'this stage has network = "{PUBLIC}"'
+            if deployment.network == PUBLIC
+            else "the subnets in [vpc] are private ones"
+        )
+        raise CannotHost(
+            "A server that carries calls stands behind a load balancer, in public subnets of the "
+            f"network that voicecore makes; {why}.",
+            'Set network = "vpc" in voicecore.toml, without subnets; or host it elsewhere: '
+            "server/compose.yaml says how.",
+            ExitCode.BAD_PROJECT,
+        )
+    if server.certificate and (there := server.certificate.split(":")[3]) != stage.region:
+        raise CannotHost(
+            f"The certificate of {server.domain} is in {there}, and the load balancer in "
+            f"{stage.region} takes those of its own region only.",
+            f"Ask for one there:  aws acm request-certificate --region {stage.region} "
+            f"--validation-method DNS --domain-name {server.domain}",
+            ExitCode.BAD_PROJECT,
+        )
+    if not server.domain and stage.region not in regions.CLOUDFRONT:
+        raise CannotHost(
+            f"There is no CloudFront in {stage.region}, so the server needs a name of yours.",
+            "Give [server] in voicecore.toml its domain and certificate.",
+            ExitCode.BAD_PROJECT,
+        )
+    given = {**settings.plain, **settings.secret}
+    missing = [
+        f"{name} is missing: without it {phone.title}'s calls are refused"
+        for phone in deployment.phones
+        for name in phone.secrets
+        if name not in given
+    ]
+    if missing:
+        raise BadEnvironment(missing, "server/.env")
 
 
 def is_up(

@@ -146,6 +146,12 @@ _SIGNS = {
 }
 
 _NAMES = {
+    "AWS::ApplicationAutoScaling::ScalableTarget": "scaling rule",
+    "AWS::ApplicationAutoScaling::ScalingPolicy": "scaling rule",
+    "AWS::CloudFront::Distribution": "server URL",
+    "AWS::ECS::Cluster": "server cluster",
+    "AWS::ECS::Service": "server service",
+    "AWS::ECS::TaskDefinition": "server task",
     "AWS::EC2::VPC": "VPC",
     "AWS::EC2::InternetGateway": "internet gateway",
     "AWS::EC2::VPCGatewayAttachment": "route",
@@ -158,6 +164,10 @@ _NAMES = {
     "AWS::EC2::VPCEndpoint": "S3 endpoint",
     "AWS::EC2::SecurityGroup": "security group",
     "AWS::ECR::Repository": "image repository",
+    "AWS::ElasticLoadBalancingV2::Listener": "listener",
+    "AWS::ElasticLoadBalancingV2::ListenerRule": "listener",
+    "AWS::ElasticLoadBalancingV2::LoadBalancer": "load balancer",
+    "AWS::ElasticLoadBalancingV2::TargetGroup": "target group",
     "AWS::IAM::Role": "execution role",
     "AWS::Lambda::Function": "server function",
     "AWS::Lambda::Permission": "URL permission",
@@ -174,6 +184,7 @@ _ASPECTS = {
     "AgentRuntimeArtifact": "image",
     "AgentRuntimeVersion": "version",
     "Code": "image",
+    "ContainerDefinitions": "image or environment",
     "Description": "version",
     "Environment": "environment",
     "EnvironmentVariables": "environment",
@@ -184,6 +195,7 @@ _ASPECTS = {
     "RequestHeaderConfiguration": "headers",
     "SecurityGroupEgress": "ports",
     "Tags": "tags",
+    "TaskDefinition": "version",
 }
 """What people call the properties that deploys change."""
 

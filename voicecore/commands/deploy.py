@@ -77,7 +77,7 @@ def run(context: Context, options: DeployOptions, images: Images) -> ExitCode:
     variables = dotenv_of(project.agent)
     settings = environment_of(variables, deployment.stage.region, deployment.uses)
     limits = turn.require_relay(deployment, variables)
-    server = _server_of(project, deployment) if options.server else None
+    server = _server_of(project, deployment, options.export) if options.server else None
     if options.export:
         return _export(context, project, deployment, settings, server)
     again = typed("deploy", options)
@@ -174,10 +174,18 @@ def run(context: Context, options: DeployOptions, images: Images) -> ExitCode:
     return _report(context, options, live, wanted, plan, aws, started, served)
 
 
-def _server_of(project: Project, deployment: Deployment) -> hosting.Wanted:
+def _server_of(project: Project, deployment: Deployment, export: bool = False) -> hosting.Wanted:
     """The session server of a stage. Raises what is wrong with its variables, or with the place."""
     settings = server_environment_of(dotenv_of(project.server), deployment.stage.region)
     hosting.require_possible(deployment, settings)
+    if deployment.bridged and not export:
+        raise hosting.CannotHost(
+            "A server that carries telephone calls runs on ECS Fargate, and this command does not "
+            "bring that up by itself yet.",
+            "Have its templates, and bring them up by CloudFormation:\n"
+            "voicecore deploy --server --export template",
+            ExitCode.BAD_PROJECT,
+        )
     return hosting.Wanted(deployment, settings)
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import Any
 
 import pytest
 
-from tests.unit.cloud.deployments import WEBRTC, deployment
+from tests.unit.cloud.deployments import DOMAIN, GIVEN, WEBRTC, by_telephone, deployment
 from voicecore import regions
 from voicecore.cloud import hosting
 from voicecore.cloud.cloudformation import Live
@@ -85,6 +86,30 @@ def test_callers_must_have_a_relay() -> None:
     hosting.require_possible(of, NOTHING)
     with pytest.raises(CannotHost, match="CLOUDFLARE_TURN_KEY_ID"):
         hosting.require_possible(of, Environment({"TURN_SOURCE": "cloudflare"}, {}))
+
+
+TWILIO = Environment({}, {"TWILIO_ACCOUNT_SID": "AC", "TWILIO_AUTH_TOKEN": "hush"})
+
+
+@pytest.mark.parametrize(
+    ("options", "settings", "said"),
+    [
+        ({"network": "public"}, TWILIO, 'network = "public"'),
+        ({"vpc": GIVEN}, TWILIO, "private ones"),
+        ({"server": DOMAIN, "region": "us-west-2"}, TWILIO, "is in us-east-1"),
+        ({"region": "us-gov-west-1"}, TWILIO, "no CloudFront in us-gov-west-1"),
+        ({}, NOTHING, "TWILIO_AUTH_TOKEN is missing"),
+    ],
+    ids=["public", "given", "certificate", "cloudfront", "credentials"],
+)
+def test_what_cannot_carry_calls_is_told_before_anything_is_made(
+    options: dict[str, Any], settings: Environment, said: str
+) -> None:
+    hosting.require_possible(by_telephone(), TWILIO)
+    hosting.require_possible(by_telephone(server=DOMAIN), TWILIO)
+    with pytest.raises((CannotHost, BadEnvironment), match=said) as refused:
+        hosting.require_possible(by_telephone(**options), settings)
+    assert "hush" not in str(refused.value)
 
 
 def test_what_is_this_machines_stays_here() -> None:
