@@ -15,6 +15,7 @@ from botocore.config import Config
 
 from tests.lab.aws import (
     agentcore,
+    balancers,
     bedrock,
     ec2,
     functions,
@@ -47,6 +48,7 @@ _HANDLERS = (
     | logs.HANDLERS
     | bedrock.HANDLERS
     | tagging.HANDLERS
+    | balancers.HANDLERS
 )
 
 

@@ -12,8 +12,9 @@ from botocore.exceptions import ClientError
 from tests.lab.aws.cloudformation import schemas
 from tests.lab.aws.cloudformation.drift import drift_of
 from tests.lab.aws.cloudformation.engine import Engine
-from tests.lab.aws.cloudformation.kinds import KINDS, Failed
+from tests.lab.aws.cloudformation.kinds import Failed
 from tests.lab.aws.cloudformation.plan import changes_of, touched_by
+from tests.lab.aws.cloudformation.registry import KINDS
 from tests.lab.aws.cloudformation.stacks import (
     ChangeSet,
     Resource,

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from tests.lab.aws.cloudformation import kinds, schemas
+from tests.lab.aws.cloudformation import schemas
 from tests.lab.aws.cloudformation.kinds import Context, Failed
+from tests.lab.aws.cloudformation.registry import KINDS
 from tests.lab.aws.cloudformation.template import UNKNOWN, Scope, Template, invalid, typed
 from tests.lab.aws.settling import Settling
 from tests.lab.aws.wire import new_request_id
@@ -168,9 +169,7 @@ def scope_of(
             return UNKNOWN
         if attribute is None:
             return found.physical
-        made = kinds.KINDS[found.kind].attributes(
-            context_of(world, stack, name, {}), found.physical
-        )
+        made = KINDS[found.kind].attributes(context_of(world, stack, name, {}), found.physical)
         if attribute in made:
             return made[attribute]
         if attribute in found.props:
