@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from voicecore.phones import PHONES
 from voicecore.pipelines import PIPELINES, services_of
 from voicecore.scaffold.render import Answers, render
 from voicecore.transports import TRANSPORTS
@@ -59,7 +60,9 @@ WITH_SERVERS = [kind for kind in KINDS if kind.pipeline == "offline"]
 def rendered(kind: Kind) -> dict[str, bytes]:
     """The files of a project of this kind."""
     services = services_of(PIPELINES[kind.pipeline], dict(kind.chosen))
-    answers = Answers("support-line", (kind.transport,), kind.pipeline, "us-east-1", services)
+    providers = tuple(PHONES) if TRANSPORTS[kind.transport].serves else ()
+    transports = (kind.transport,)
+    answers = Answers("support-line", transports, kind.pipeline, "us-east-1", services, providers)
     return render(answers, SECRET)
 
 

@@ -170,7 +170,7 @@ async def placed_by_us(all: Exchange) -> None:
     assert all.lab.sessions() == [placed["sessionId"]]
     path = f"/calls/{placed['callId']}"
     status, state = await all.ask("GET", f"{path}?provider={name}")
-    assert (status, state["status"]) == (200, "in-progress")
+    assert status == 200 and state["status"] in ("in-progress", "answered")
     status, _ = await all.ask("POST", f"{path}/transfer?provider={name}", to="+12025550199")
     if name == "exotel":  # it has neither in its API
         assert status == 422

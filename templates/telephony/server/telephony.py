@@ -47,7 +47,7 @@ class Telephony:
     """What the environment says of telephones; see .env.example."""
 
     providers: dict[str, Provider]
-    numbers: frozenset[str]
+    numbers: tuple[str, ...]
     """The numbers served, and called from; empty: all that the providers send us."""
     public_url: str
     """What providers call this server by; empty: as each request says."""
@@ -69,7 +69,7 @@ def read(environment: Mapping[str, str]) -> Telephony:
         reader.mistakes.append("PUBLIC_URL is an origin like https://phone.example.")
     read = Telephony(
         providers.read(reader),
-        frozenset(numbers),
+        tuple(numbers),
         public,
         reader.text("VONAGE_DIRECT") == "1",
         float(reader.text("STREAM_SECONDS") or STREAM_SECONDS),
@@ -202,7 +202,7 @@ class Exchange:
         name, provider = self._provider(wanted.provider)
         if not self._telephony.numbers:
             raise ApiError(422, "no_number", "PHONE_NUMBERS names no number to call from.")
-        caller, base = min(self._telephony.numbers), self._base(request)
+        caller, base = self._telephony.numbers[0], self._base(request)
         place = provider.place(
             caller, e164(wanted.to), f"{base}/phone/{name}", f"{base}/phone/{name}/status"
         )
@@ -305,7 +305,7 @@ class Exchange:
     def _serves(self, call: Call) -> bool:
         """Whether one of the call's numbers is ours: the one called or, if we call, the other."""
         numbers = {f"+{number.lstrip('+')}" for number in (call.caller, call.called)}
-        return not self._telephony.numbers or bool(numbers & self._telephony.numbers)
+        return not self._telephony.numbers or bool(numbers & set(self._telephony.numbers))
 
     async def _is_held(self, session: Session) -> bool:
         try:
