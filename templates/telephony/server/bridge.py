@@ -255,7 +255,9 @@ class Bridge:
         return Ending.CUT
 
     def _quiet(self, now: float) -> bool:
-        return self._playing_until < now and not self._unfinished()
+        if self._playing_until > now:
+            return False
+        return not sound.spoke_lately(loudness for _, loudness in self._spoken())
 
     def _said_before(self) -> Iterator[Frame]:
         """What a new connection begins with: the call's start, and words that were cut off."""
@@ -265,14 +267,22 @@ class Bridge:
         yield from (*self._opening, *again)
 
     def _unfinished(self) -> list[Frame]:
-        spoken = [frame for frame in self._recent if self._provider.sound(frame)]
-        if not spoken:
-            return []
-        count = sound.unfinished(spoken, self._loud, self._seconds(spoken[-1]))
-        return spoken[len(spoken) - count :]
+        spoken: list[Frame] = []
 
-    def _loud(self, frame: Frame) -> bool:
-        return sound.is_loud(self._provider.sound(frame), self._provider.encoding)
+        def loudness() -> Iterator[sound.Loudness]:
+            for frame, loudness in self._spoken():
+                spoken.append(frame)
+                yield loudness
+
+        count = sound.unfinished(loudness())
+        return spoken[:count][::-1]
+
+    def _spoken(self) -> Iterator[tuple[Frame, sound.Loudness]]:
+        """What the caller said, the last frame first."""
+        for frame in reversed(self._recent):
+            if heard := self._provider.sound(frame):
+                loud = sound.is_loud(heard, self._provider.encoding)
+                yield frame, (loud, self._seconds(frame))
 
     def _seconds(self, frame: Frame) -> float:
         heard = self._provider.sound(frame)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import sys
 from array import array
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
-from typing import TypeVar
 
-T = TypeVar("T")
+Loudness = tuple[bool, float]
+"""Whether somebody speaks in a frame, and the seconds that it lasts."""
 
 APOLOGY = Path(__file__).with_name("apology.ulaw")
 """8 kHz, μ-law: "I am sorry, I cannot be reached at the moment. Please call again later." """
@@ -50,21 +50,31 @@ def is_loud(sound: bytes, encoding: str) -> bool:
     return any(abs(sample) > LOUD for sample in samples(sound, encoding))
 
 
-def unfinished(frames: Sequence[T], loud: Callable[[T], bool], frame_seconds: float) -> int:
-    """Of frames with sound: how many at the end are of words that were still being spoken.
+def spoke_lately(frames: Iterable[Loudness]) -> bool:
+    """Whether anybody spoke within PAUSE_SECONDS; of frames, the last one first."""
+    silent = 0.0
+    for loud, lasted in frames:
+        silent += lasted
+        if loud or silent >= PAUSE_SECONDS:
+            return loud
+    return False
 
-    0 if the line has been silent for PAUSE_SECONDS.
+
+def unfinished(frames: Iterable[Loudness]) -> int:
+    """How many frames, the last one first, are of words that were still being spoken.
+
+    0 if there has been silence for PAUSE_SECONDS.
     """
-    pause = round(PAUSE_SECONDS / frame_seconds)
-    silent, words = 0, 0
-    for count, frame in enumerate(reversed(frames), start=1):
-        silent = 0 if loud(frame) else silent + 1
-        if not silent:
-            words = count
-        if silent >= pause:
+    silent, words, lead = 0.0, 0, 0
+    for count, (loud, lasted) in enumerate(frames, start=1):
+        silent = 0.0 if loud else silent + lasted
+        if loud:
+            words = lead = count
+        elif silent <= PAUSE_SECONDS / 2:
+            lead = count  # whoever listens needs some silence to notice that words begin
+        elif silent >= PAUSE_SECONDS:
             break
-    # With the pause before them: whoever listens needs some to notice that words begin.
-    return min(len(frames), words + pause // 2) if words else 0
+    return lead if words else 0
 
 
 @cache
