@@ -220,6 +220,26 @@ def test_old_requests_start_nothing(office: Office, tmp_path: Path, name: str) -
     run(call())
 
 
+def test_vonage_may_dial_agentcore_itself_one_call_at_a_time(
+    office: Office, tmp_path: Path
+) -> None:
+    async def call() -> None:
+        settings = {"VONAGE_DIRECT": "1", "SESSIONS_AT_ONCE": "1"}
+        async with exchange(office, tmp_path, "vonage", **settings) as all:
+            answer = await all.provider.ring(all.server.url)
+            runtime = all.lab.runtime.url.replace("http", "ws")
+            assert answer.connect.url.startswith(f"{runtime}/runtimes/")
+            async with all.provider.dial(answer) as handset:
+                await handset.hears(0.4)
+                busy = await all.provider.ring(all.server.url)
+                assert (busy.status, busy.text) == (200, "[]")
+            url = f"{all.server.url}/phone/vonage/status"
+            assert await all.provider.tell(answer.call, url, "completed") == 204
+            assert (await all.provider.ring(all.server.url)).connect.url
+
+    run(call())
+
+
 BAD_STARTS = [mistake for mistake in Mistake if mistake is not Mistake.NONE]
 
 

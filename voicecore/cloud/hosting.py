@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.error import HTTPError, URLError
@@ -27,6 +27,7 @@ from voicecore.cloud.server_stack import SECRET, URL, server_stack
 from voicecore.cloud.session import Aws
 from voicecore.cloud.stack import Json, Stack
 from voicecore.errors import ExitCode, VoicecoreError
+from voicecore.phones import PHONES
 from voicecore.settings import PUBLIC
 
 HEALTHY_SECONDS = 60.0
@@ -101,8 +102,13 @@ def read(aws: Aws, cloud: CloudFormation, deployment: Deployment, tell: Tell) ->
     return replace(standing, secret=secret, secret_version=answer["VersionId"])
 
 
-def require_possible(deployment: Deployment, settings: Environment) -> None:
-    """Raise CannotHost where there can be no server, or one that gets nobody to the agent."""
+def require_possible(
+    deployment: Deployment, settings: Environment, providers: Sequence[str] = ()
+) -> None:
+    """Raise CannotHost where there can be no server, or one that gets nobody to the agent.
+
+    `providers` are those whose telephones it answers.
+    """
     region = deployment.stage.region
     if region not in regions.FUNCTION_URLS:
         raise CannotHost(
@@ -110,6 +116,7 @@ def require_possible(deployment: Deployment, settings: Environment) -> None:
             "Host it elsewhere: server/compose.yaml says how.",
             ExitCode.BAD_PROJECT,
         )
+    _require_phones(providers, {**settings.plain, **settings.secret})
     if not deployment.needs_turn:
         return
     variables = {**relays.variables_of(deployment), **settings.plain, **settings.secret}
@@ -119,6 +126,26 @@ def require_possible(deployment: Deployment, settings: Environment) -> None:
             "server/.env leaves callers without a TURN relay, and in AWS they reach the agent "
             "by nothing else:\n" + "\n".join(f"  {m.variable} {m.message}" for m in fatal),
             "Give the server the same variables as agent/.env has.",
+            ExitCode.BAD_PROJECT,
+        )
+
+
+def _require_phones(providers: Sequence[str], variables: Mapping[str, str]) -> None:
+    direct = tuple(providers) == ("vonage",) and variables.get("VONAGE_DIRECT") == "1"
+    if providers and not direct:
+        raise CannotHost(
+            "A telephone call needs a socket for as long as it lasts, and AWS Lambda has none.",
+            "Host the server where sockets last:  docker compose --file server/compose.yaml up\n"
+            "or let Vonage alone dial AgentCore by itself: VONAGE_DIRECT=1 in server/.env",
+            ExitCode.BAD_PROJECT,
+        )
+    missing = [
+        name for phone in providers for name in PHONES[phone].secrets if not variables.get(name)
+    ]
+    if missing:
+        raise CannotHost(
+            f"server/.env lacks {', '.join(missing)}, by which the server knows its provider.",
+            'README.md says where to find them, under "By telephone".',
             ExitCode.BAD_PROJECT,
         )
 

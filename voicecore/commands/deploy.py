@@ -177,7 +177,8 @@ def run(context: Context, options: DeployOptions, images: Images) -> ExitCode:
 def _server_of(project: Project, deployment: Deployment) -> hosting.Wanted:
     """The session server of a stage. Raises what is wrong with its variables, or with the place."""
     settings = server_environment_of(dotenv_of(project.server), deployment.stage.region)
-    hosting.require_possible(deployment, settings)
+    by_phone = any(transport.serves for transport in deployment.transports)
+    hosting.require_possible(deployment, settings, project.providers if by_phone else ())
     return hosting.Wanted(deployment, settings)
 
 

@@ -14,6 +14,8 @@ from voicecore.cloud import hosting
 from voicecore.cloud.cloudformation import Live
 from voicecore.cloud.environment import BadEnvironment, Environment, server_environment_of
 from voicecore.cloud.hosting import CannotHost, ServerDown
+from voicecore.phones import PHONES
+from voicecore.transports import TRANSPORTS
 
 NOTHING = Environment({}, {})
 
@@ -85,6 +87,17 @@ def test_callers_must_have_a_relay() -> None:
     hosting.require_possible(of, NOTHING)
     with pytest.raises(CannotHost, match="CLOUDFLARE_TURN_KEY_ID"):
         hosting.require_possible(of, Environment({"TURN_SOURCE": "cloudflare"}, {}))
+
+
+def test_a_bridge_needs_sockets_and_a_provider_its_credentials() -> None:
+    of = deployment("offline", TRANSPORTS["telephony"])
+    direct = {"VONAGE_DIRECT": "1"}
+    with pytest.raises(CannotHost, match="Lambda"):
+        hosting.require_possible(of, Environment(direct, {}), ("vonage", "twilio"))
+    with pytest.raises(CannotHost, match="VONAGE_SIGNATURE_SECRET"):
+        hosting.require_possible(of, Environment(direct, {}), ("vonage",))
+    secrets = dict.fromkeys(PHONES["vonage"].secrets, "known")
+    hosting.require_possible(of, Environment(direct, secrets), ("vonage",))
 
 
 def test_what_is_this_machines_stays_here() -> None:
