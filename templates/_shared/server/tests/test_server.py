@@ -9,17 +9,25 @@ import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
-from access import invite
-from conftest import AUTHORIZED, ENVIRONMENT, KEY, Serve
+from access import Access, Session, invite, new_session_id
+from conftest import AUTHORIZED, ENVIRONMENT, KEY, NOBODY, Serve
 from pages import serve as serve_page
-from server import create_app
-from settings import PLACEHOLDER
+from server import TRANSPORTS, create_app
+from settings import PLACEHOLDER, read
 
 
 def session(client: TestClient) -> tuple[str, dict[str, str]]:
     """The path of a new session, and the header that proves that it is ours."""
     started = client.post("/start", headers=AUTHORIZED).json()
     return f"/sessions/{started['sessionId']}", {"X-Session-Token": started["token"]}
+
+
+def known_session() -> tuple[str, dict[str, str]]:
+    """The same of one that another copy of the server has started."""
+    transport = next(iter(TRANSPORTS))
+    mine = Session(new_session_id(), "key", transport, int(time.time()))
+    token = Access(read(ENVIRONMENT)).token_for(mine)
+    return f"/sessions/{mine.id}", {"X-Session-Token": token}
 
 
 def invited(key: str = KEY, seconds: float = 60) -> dict[str, str]:
@@ -94,8 +102,9 @@ def test_too_large_a_body_is_not_read(client: TestClient) -> None:
     assert (answer.status_code, answer.json()["error"]["code"]) == (413, "too_large")
 
 
-def test_an_unreachable_aws_is_told(client: TestClient) -> None:
-    path, token = session(client)
+def test_an_unreachable_aws_is_told(serve: Serve) -> None:
+    client = serve(aws=NOBODY)
+    path, token = known_session()
     answer = client.delete(path, headers=token)
     assert answer.status_code == 503
     assert answer.json()["error"]["code"] == "aws_unreachable"
