@@ -32,6 +32,8 @@ KEY = "DAILY_API_KEY"
 JOIN_SECONDS = 15
 # For whom the room was made for to come, or to pick up the telephone.
 COMPANY_SECONDS = float(os.environ.get("COMPANY_SECONDS", "90"))
+# For whoever has left to come back, as after a page was loaded anew.
+GRACE_SECONDS = 1
 URL_CHARACTERS = 300
 DIALIN = {"call_id", "call_domain"}
 DIALOUT = {"phoneNumber", "sipUri", "callerId"}
@@ -84,7 +86,9 @@ class Room(DailyTransport):
         super().__init__(wanted.url, wanted.token, NAME, params)
         self._register_event_handler("on_over")
         self._callers: set[str] = set()
-        self._company = asyncio.Event()
+        self._patience: asyncio.TimerHandle | None = None
+        """What ends the call, where nobody is there who may come yet."""
+        self._leaving: asyncio.Task[None] | None = None
         self.is_over = False
         self.entering: asyncio.Task[None]
         """Done when it is in the room, and has called whom it is to call."""
@@ -109,16 +113,25 @@ class Room(DailyTransport):
         why = error or "the conversation ended before"
         raise Refused("no_room", f"The agent cannot join the room: {why}") from error
 
-    async def company(self) -> None:
-        """Wait for the first caller; when nobody comes, the call is over."""
-        try:
-            async with asyncio.timeout(COMPANY_SECONDS):
-                await self._company.wait()
-        except TimeoutError:
-            await self.over("nobody came")
+    def expect(self, seconds: float, reason: str) -> None:
+        """Somebody may come within so many seconds; else the call is over."""
+        loop = asyncio.get_running_loop()
+        self.expect_nobody()
+
+        def nobody_came() -> None:
+            self._leaving = loop.create_task(self.over(reason))
+
+        self._patience = loop.call_later(seconds, nobody_came)
+
+    def expect_nobody(self) -> None:
+        """Somebody is there, or all is over."""
+        if self._patience:
+            self._patience.cancel()
+            self._patience = None
 
     async def over(self, reason: str) -> None:
         """End the call."""
+        self.expect_nobody()
         if not self.is_over:
             self.is_over = True
             logs.write("room_left", reason=reason)
@@ -145,13 +158,14 @@ class Room(DailyTransport):
 
     async def _on_participant_joined(self, participant: Any) -> None:
         self._callers.add(participant["id"])
-        self._company.set()
+        self.expect_nobody()
         await super()._on_participant_joined(participant)
 
     async def _on_participant_left(self, participant: Any, reason: Any) -> None:
         await super()._on_participant_left(participant, reason)
         self._callers.discard(participant["id"])
-        await self._unless_somebody_is_there("the last caller left")
+        if not self._callers and not self._patience:
+            self.expect(GRACE_SECONDS, "the last caller left")
 
     async def _on_dialin_stopped(self, data: Any) -> None:
         await super()._on_dialin_stopped(data)
@@ -191,7 +205,8 @@ class Rooms:
             if room is None or room.is_over:
                 room = self._rooms[wanted.url] = Room(wanted)
                 room.entering = asyncio.create_task(self._enter(room, wanted))
-            # A room that is asked for twice is entered once.
+            # A room that is asked for twice is entered once; who asks is about to come.
+            room.expect(COMPANY_SECONDS, "nobody came")
             await asyncio.shield(room.entering)
         except Refused as refused:
             logs.write("room_refused", level="ERROR", code=refused.code, reason=refused.message)
@@ -217,7 +232,6 @@ class Rooms:
     async def _hold(self, room: Room) -> None:
         # HealthyBusy on /ping: no media passes AgentCore's front door to keep the session alive.
         busy = self._agent.add_async_task("conversation")
-        waiting = asyncio.create_task(room.company())
         try:
             async with ipv6_relay.ice_config(room.room_url) as config:
                 if config:
@@ -225,7 +239,7 @@ class Rooms:
                     room.use_ice(config)
                 await self._conversation.hold(room, "daily")
         finally:
-            waiting.cancel()
+            room.expect_nobody()
             room.is_over = True
             self._agent.complete_async_task(busy)
             self._ending = asyncio.create_task(hang_up.when_alone(self._agent))
