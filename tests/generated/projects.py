@@ -49,7 +49,9 @@ EVERY_KIND = [
 KINDS = [
     kind
     for kind in EVERY_KIND
-    if kind.transport == next(iter(TRANSPORTS)) or kind.pipeline in ("nova-sonic", "offline")
+    if kind.transport == next(iter(TRANSPORTS))
+    or kind.pipeline == "offline"
+    or (kind.transport, kind.pipeline) == ("webrtc", "nova-sonic")
 ]
 # The cascade's tests do not depend on its services, and the server not on the pipeline.
 WITH_TESTS = [kind for kind in KINDS if not kind.chosen and kind.pipeline != "offline"]
