@@ -18,8 +18,10 @@ import aiohttp
 import pytest
 
 from tests.cli.test_dev import dev, events_until
-from tests.generated.projects import SECRET, Kind
+from tests.generated.projects import SECRET, Kind, run
+from tests.generated.test_projects import pyright
 
+KIND = Kind("daily", "offline")
 KEY = {"Authorization": f"Bearer {SECRET}"}
 
 
@@ -54,7 +56,7 @@ class Line:
 
 @pytest.fixture(scope="module")
 def line(make: Callable[[Kind], Path], monkeypatch_module: pytest.MonkeyPatch) -> Iterator[Line]:
-    project = make(Kind("daily", "offline"))
+    project = make(KIND)
     monkeypatch_module.syspath_prepend(str(project / "tests"))
     room = importlib.import_module("over_daily")
     told = room.ENVIRONMENT | {"DAILY_DIALIN_HMAC": importlib.import_module("daily_cloud").HMAC}
@@ -73,6 +75,21 @@ def line(make: Callable[[Kind], Path], monkeypatch_module: pytest.MonkeyPatch) -
 def monkeypatch_module() -> Iterator[pytest.MonkeyPatch]:
     with pytest.MonkeyPatch.context() as patch:
         yield patch
+
+
+@pytest.mark.parametrize("part", ["agent", "server"])
+def test_it_is_typed(make: Callable[[Kind], Path], part: str) -> None:
+    project = make(KIND)
+    run(project, *pyright(project, part))
+
+
+OWN = {"agent": "tests/test_daily_room.py", "server": "server"}
+
+
+@pytest.mark.parametrize("part", OWN)
+def test_its_own_tests_pass(make: Callable[[Kind], Path], part: str) -> None:
+    project = make(KIND)
+    run(project, str(project / part / ".venv/bin/python"), "-m", "pytest", "-q", OWN[part])
 
 
 def test_a_browsers_call(line: Line) -> None:
