@@ -27,6 +27,7 @@ from voicecore.cloud.preflight import Finding, Verdict
 from voicecore.cloud.session import Aws
 from voicecore.cloud.together import Together
 from voicecore.commands import add
+from voicecore.commands.invite import InviteOptions
 from voicecore.commands.progress import Relay, begun, waiting
 from voicecore.commands.serving import Images, Served, Serving
 from voicecore.commands.typed import typed
@@ -390,23 +391,15 @@ def _report(
 
 def _lines_of(options: DeployOptions, served: Served, region: str) -> Iterator[Line]:
     """Where the server is, and how to get in."""
-    page = served.page or _invite(options)
+    inviting = InviteOptions(
+        options.project, options.stage, region=options.region, profile=options.profile
+    )
+    page = served.page or typed("invite", inviting)
     yield [Span("In a browser: "), Span(page, "bold")]
     if served.page:
         yield [Span(f"  for whom you send it to, for {hosting.INVITE_HOURS:g} h", "dim")]
     yield [Span("Sessions:     "), Span(f"{served.url}start"), Span("  with the key of", "dim")]
     yield [Span(f"  {served.key(options.profile, region)}", "dim")]
-
-
-def _invite(options: DeployOptions) -> str:
-    """The command that makes an invite to this stage's page."""
-    words = ["voicecore", "invite"]
-    if options.stage != names.DEFAULT_STAGE:
-        words += ["--stage", options.stage]
-    for flag in ("region", "profile", "project"):
-        if value := getattr(options, flag):
-            words += [f"--{flag}", str(value)]
-    return shlex.join(words)
 
 
 def _next(options: DeployOptions, live: Live) -> str:

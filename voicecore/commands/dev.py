@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from voicecore import agent_log, names
 from voicecore.context import Context
 from voicecore.errors import ExitCode, VoicecoreError
-from voicecore.local import environment, nat, page, state
+from voicecore.local import environment, log_files, nat, page, state
 from voicecore.local.agent import AgentSpec
 from voicecore.local.lifecycle import Lifecycle
 from voicecore.local.limits import IDLE_TIMEOUT, MAX_LIFETIME, START_LIMIT
@@ -207,7 +207,7 @@ async def _serve(
                 facing | (behind.variables(facing) if behind else {}),
                 server_port,
                 guard,
-                runtime.logs / "server.log",
+                runtime.logs / log_files.SERVER,
                 tell_troubles,
             )
         )

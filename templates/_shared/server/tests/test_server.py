@@ -144,11 +144,12 @@ def test_a_strangers_word_on_its_address_counts_for_nothing(serve: Serve) -> Non
 def test_refuses_to_start_and_tells_all_mistakes() -> None:
     wrong = {
         "SESSION_API_KEY": PLACEHOLDER,
-        "AGENT_RUNTIME_ARN": "",
+        "AGENT_RUNTIME_ARN": "arn:aws:lambda:us-east-1:123456789012:function:x",
         "SESSION_STORE": "mysql://",
         "TRUSTED_PROXIES": "everyone",
         "ALLOWED_ORIGINS": "*",
         "STARTS_PER_MINUTE": "many",
+        "PORT": "70000",
         "OIDC_DISCOVERY_URL": "http://issuer.example/",
     }
     with pytest.raises(SystemExit) as told:
