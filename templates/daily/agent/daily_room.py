@@ -28,8 +28,8 @@ NAME = "Agent"
 API = "https://api.daily.co/v1"
 KEY = "DAILY_API_KEY"
 
-# From the request until the agent is in the room.
-JOIN_SECONDS = 15
+# From the request until the agent is in the room: Daily's library gives up after 19.
+JOIN_SECONDS = 25
 # For whom the room was made for to come, or to pick up the telephone.
 COMPANY_SECONDS = float(os.environ.get("COMPANY_SECONDS", "90"))
 # For whoever has left to come back, as after a page was loaded anew.

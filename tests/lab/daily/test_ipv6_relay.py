@@ -89,6 +89,17 @@ def test_allocations_and_sound_go_through_the_relay(
     assert made["elsewhere"] is False
 
 
+def test_a_real_libwebrtc_calls_by_it(inside: Container, tmp_path: Path) -> None:
+    """Chromium's, which is the same as that in Daily's library, as far as ICE goes."""
+    inside.servers = daily(inside, "turn:turn.lab:3478?transport=udp")
+    browser = str(PROGRAM.with_name("browser.py"))
+    done = inside.run(sys.executable, browser, str(AGENT), ROOM, str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    said = json.loads(done.stdout)
+    assert said.get("heard") == "is this the peer?", said
+    assert {line.split()[4] for line in said["found"]} == {inside.net.turn.address}
+
+
 @pytest.mark.parametrize(
     ("url", "room", "why"),
     [
