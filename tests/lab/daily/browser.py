@@ -1,6 +1,7 @@
 """Lets Chromium's libwebrtc use the agent's relay: two ends of a call, by relays alone.
 
-Prints JSON: what one end heard of the other, and the candidates of both. A program for the inside of a namespace: python browser.py AGENT ROOM_URL FOLDER
+Prints JSON: what one end heard of the other, and the candidates of both. A program for the inside
+of a namespace: python browser.py AGENT ROOM_URL FOLDER
 """
 
 import asyncio
