@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -122,6 +122,7 @@ def run(context: Context, options: DeployOptions, images: Images) -> ExitCode:
             made = together.result(looked)
             image = f"{_repository(standing)}@{made.there}" if made.there else ""
         unused = _of_network(bringup.unused_network(wanted, standing))
+        limits += _of_keys(project, deployment, variables)
         notes = [made.note, serving.note if serving else "", unused, _of_calls(deployment), *limits]
         _warn(context.output, findings, standing, filter(None, notes))
 
@@ -176,7 +177,8 @@ def run(context: Context, options: DeployOptions, images: Images) -> ExitCode:
 
 def _server_of(project: Project, deployment: Deployment) -> hosting.Wanted:
     """The session server of a stage. Raises what is wrong with its variables, or with the place."""
-    settings = server_environment_of(dotenv_of(project.server), deployment.stage.region)
+    region = deployment.stage.region
+    settings = server_environment_of(dotenv_of(project.server), region, deployment.transports)
     by_phone = any(transport.serves for transport in deployment.transports)
     hosting.require_possible(deployment, settings, project.providers if by_phone else ())
     return hosting.Wanted(deployment, settings)
@@ -286,6 +288,21 @@ def _of_calls(deployment: Deployment) -> str:
         "In AgentCore's PUBLIC network calls go by TLS, as no UDP gets out: a lost packet holds up "
         f'those behind it. Smoother, for the price of a NAT gateway:  network = "{VPC}"'
     )
+
+
+def _of_keys(project: Project, deployment: Deployment, variables: Mapping[str, str]) -> list[str]:
+    """Which keys of those who carry the calls are not where they are needed."""
+    server = dotenv_of(project.server)
+    keyed = [transport for transport in deployment.transports if transport.key]
+    return [
+        f"agent/.env has no {t.key}: the agent takes no calls by telephone through {t.title}."
+        for t in keyed
+        if not variables.get(t.key)
+    ] + [
+        f"server/.env has no {t.key}, without which a session server gets nobody in by {t.title}."
+        for t in keyed
+        if not server.get(t.key)
+    ]
 
 
 def _zones(aws: Aws, deployment: Deployment, standing: Standing) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
-from tests.unit.cloud.deployments import WEBRTC, deployment
+from tests.unit.cloud.deployments import DAILY, WEBRTC, deployment
 from voicecore import regions
 from voicecore.cloud import hosting
 from voicecore.cloud.cloudformation import Live
@@ -98,6 +98,14 @@ def test_a_bridge_needs_sockets_and_a_provider_its_credentials() -> None:
         hosting.require_possible(of, Environment(direct, {}), ("vonage",))
     secrets = dict.fromkeys(PHONES["vonage"].secrets, "known")
     hosting.require_possible(of, Environment(direct, secrets), ("vonage",))
+
+
+def test_a_server_without_the_key_of_who_carries_the_calls_is_refused() -> None:
+    key = {"DAILY_API_KEY": "hush", "DAILY_API_URL": "https://api.daily.co/v1"}
+    made = server_environment_of(key, "us-east-1", [DAILY])
+    assert made.secret == {"DAILY_API_KEY": "hush"}
+    with pytest.raises(BadEnvironment, match="DAILY_API_KEY is missing: Daily lets nobody in"):
+        server_environment_of({"DAILY_API_KEY": ""}, "us-east-1", [DAILY, WEBRTC])
 
 
 def test_what_is_this_machines_stays_here() -> None:
