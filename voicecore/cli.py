@@ -539,6 +539,56 @@ def talk(
 
 
 @app.command()
+def call(
+    ctx: typer.Context,
+    number: Annotated[
+        str, typer.Argument(metavar="NUMBER", help="Whom the agent shall call, as +14155550100.")
+    ],
+    provider: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="By whom.  [default: the project's first]",
+            autocompletion=_provider_names,
+        ),
+    ] = None,
+    project: ProjectFolder = None,
+    url: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="Session server that places it.  [default: the one here]"),
+    ] = None,
+    api_key_env: Annotated[
+        str, typer.Option(metavar="NAME", help="Variable that has the session server's key.")
+    ] = "SESSION_API_KEY",
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Call without asking.")] = False,
+    json: Json = False,
+) -> None:
+    """Let the agent call somebody, by telephone.
+
+    It costs what your telephone provider takes, and rings at somebody's: so it asks first. The call
+    is followed to its end; Ctrl-C hangs up.
+
+    \b
+    Examples:
+      voicecore call +14155550100
+      voicecore call +14155550100 --yes --url https://phone.example.com
+    """
+    from voicecore.commands import call as command
+
+    context = _context(ctx)
+    options = command.CallOptions(
+        number,
+        provider=provider,
+        project=project,
+        url=url,
+        api_key_env=api_key_env,
+        yes=yes,
+        json=json,
+    )
+    _boundary(context, lambda: command.run(context, options), json)
+
+
+@app.command()
 def build(
     ctx: typer.Context,
     project: ProjectFolder = None,
@@ -813,6 +863,9 @@ def logs(
     local: Annotated[
         bool, typer.Option("--local", help="Of `voicecore dev` on this machine; asks AWS nothing.")
     ] = False,
+    server: Annotated[
+        bool, typer.Option("--server", help="Of the session server, not of the agent.")
+    ] = False,
     live: Annotated[
         bool,
         typer.Option(
@@ -835,6 +888,7 @@ def logs(
       voicecore logs --session 3f9c2a71 --level debug
       voicecore logs --since 2d --level error --json | jq .event.message
       voicecore logs --local
+      voicecore logs --server --follow
     """
     from voicecore.commands import logs as command
 
@@ -847,6 +901,7 @@ def logs(
         follow=follow,
         live=live,
         local=local,
+        server=server,
         since=since,
         session=session,
         filter=filter,

@@ -37,6 +37,20 @@ def test_adds_files_and_lines_and_keeps_the_users_own(voicecore: Voicecore, proj
     assert "has WebRTC already" in again.stderr
 
 
+def test_adds_a_telephone_and_then_another_provider(voicecore: Voicecore, project: Path) -> None:
+    def add(*flags: str) -> str:
+        done = voicecore("add", "telephony", *flags, "--yes", "--project", str(project))
+        assert done.code == ExitCode.OK, done.stderr
+        return done.stderr
+
+    assert "voicecore talk --phone plivo" in add("--provider", "plivo")
+    assert "new server/providers/vonage.py" in add("--provider", "vonage")
+    assert 'providers = ["plivo", "vonage"]' in (project / "voicecore.toml").read_text()
+    assert "has Telephone already" in add()
+    for flags in (("telephony", "--provider", "pigeon"), ("webrtc", "--provider", "twilio")):
+        assert voicecore("add", *flags, "--project", str(project)).code == ExitCode.USAGE
+
+
 def test_a_dry_run_writes_nothing(voicecore: Voicecore, project: Path) -> None:
     before = contents(project)
     result = voicecore("add", "webrtc", "--dry-run", "--project", str(project))

@@ -49,9 +49,24 @@ def test_json_is_one_document(voicecore: Voicecore) -> None:
         "pipeline": "cascade",
         "region": "us-east-1",
         "services": {"stt": "transcribe", "llm": "nova-lite", "tts": "cartesia"},
+        "providers": [],
     }
     assert result.json["next"] == ["cd support-line", "voicecore talk"]
     assert result.stderr == ""
+
+
+def test_a_telephone_has_its_providers_alone(voicecore: Voicecore, tmp_path: Path) -> None:
+    telephone = ("--transport", "telephony", "--provider", "vonage,twilio")
+    result = voicecore("init", "by-phone", "--json", "--pipeline", "offline", *telephone)
+    assert result.json["answers"]["providers"] == ["vonage", "twilio"]
+    assert result.json["next"][1] == "voicecore talk --phone vonage"
+    files = result.json["files"]
+    assert "server/providers/twilio.py" in files and "server/providers/plivo.py" not in files
+    assert not [name for name in files if name.startswith(("client/", "server/page/"))]
+    toml = (tmp_path / "by-phone/voicecore.toml").read_text()
+    assert '[telephony]\nproviders = ["vonage", "twilio"]' in toml
+    default = voicecore("init", "other", "--json", "--transport", "telephony")
+    assert default.json["answers"]["providers"] == ["twilio"]
 
 
 def test_dry_run_writes_nothing(voicecore: Voicecore, tmp_path: Path) -> None:
@@ -77,6 +92,8 @@ def test_options_are_listed_for_programs(voicecore: Voicecore) -> None:
         (["con"], "Windows reserves it"),
         (["ok", "-t", "websockets"], "'websockets' is unknown; did you mean 'websocket'?"),
         (["ok", "--pipeline", "novasonic"], "did you mean 'nova-sonic'?"),
+        (["ok", "-t", "telephony", "--provider", "twillio"], "did you mean 'twilio'?"),
+        (["ok", "--provider", "twilio"], 'is used only with the transport "telephony"'),
         (["ok", "--region", "mars-north-1"], "no region of AgentCore Runtime"),
         (["ok", "--pipeline", "nova-sonic", "--region", "eu-west-1"],
          "lacks a model of pipeline 'nova-sonic'; choose from us-east-1, us-west-2"),

@@ -211,10 +211,11 @@ def complete(*words: str) -> list[str]:
 
 def test_a_shell_completes() -> None:
     assert complete("voicecore", "") == [
-        "init", "add", "dev", "talk", "build", "upgrade-base",
+        "init", "add", "dev", "talk", "call", "build", "upgrade-base",
         "deploy", "invite", "destroy", "logs", "status", "turn",
     ]  # fmt: skip
-    assert complete("voicecore", "init", "--transport", "") == ["websocket", "webrtc"]
+    assert complete("voicecore", "init", "--transport", "") == ["websocket", "webrtc", "telephony"]
+    assert complete("voicecore", "add", "telephony", "--provider", "t") == ["twilio", "telnyx"]
     assert complete("voicecore", "init", "--pipeline", "c") == ["cascade"]
     assert "eu-west-1" in complete("voicecore", "init", "--region", "eu-")
     command = Path(sys.executable).with_name("voicecore")

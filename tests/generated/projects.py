@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from voicecore.phones import PHONES
 from voicecore.pipelines import PIPELINES, services_of
 from voicecore.scaffold.render import Answers, render
 from voicecore.transports import TRANSPORTS
@@ -46,10 +47,12 @@ EVERY_KIND = [
 ]
 # What takes environments is tested with each transport and with each pipeline, not with each pair:
 # where a file has to do with both, neither depends on what the other is.
+# Daily's has test_daily.py of its own.
 KINDS = [
     kind
     for kind in EVERY_KIND
-    if kind.transport == next(iter(TRANSPORTS)) or kind.pipeline in ("nova-sonic", "offline")
+    if kind.transport == next(iter(TRANSPORTS))
+    or (kind.transport == "webrtc" and kind.pipeline in ("nova-sonic", "offline"))
 ]
 # The cascade's tests do not depend on its services, and the server not on the pipeline.
 WITH_TESTS = [kind for kind in KINDS if not kind.chosen and kind.pipeline != "offline"]
@@ -59,7 +62,9 @@ WITH_SERVERS = [kind for kind in KINDS if kind.pipeline == "offline"]
 def rendered(kind: Kind) -> dict[str, bytes]:
     """The files of a project of this kind."""
     services = services_of(PIPELINES[kind.pipeline], dict(kind.chosen))
-    answers = Answers("support-line", (kind.transport,), kind.pipeline, "us-east-1", services)
+    providers = tuple(PHONES) if TRANSPORTS[kind.transport].serves else ()
+    transports = (kind.transport,)
+    answers = Answers("support-line", transports, kind.pipeline, "us-east-1", services, providers)
     return render(answers, SECRET)
 
 

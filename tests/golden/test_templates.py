@@ -6,6 +6,7 @@ import pytest
 
 from tests.golden import assert_golden
 from tests.unit.cloud.deployments import (
+    DAILY,
     DOMAIN,
     GIVEN,
     WEBRTC,
@@ -42,6 +43,9 @@ def stacks() -> Iterator[tuple[str, Stack]]:
     chosen = {"stt": "deepgram", "tts": "cartesia"}
     keys = {"DEEPGRAM_API_KEY": "hidden", "CARTESIA_API_KEY": "hidden"}
     yield "cascade-keys", agent(deployment("cascade", services=chosen), **keys)
+    daily = deployment("offline", DAILY, network=VPC)
+    yield "network-daily", network_stack(daily, ZONES)
+    yield "offline-daily-vpc", agent(daily, DAILY_API_KEY="hidden")
     yield "server-websocket", server(deployment())
     yield "network-bridge", network_stack(by_telephone(), ZONES)
     yield "bridge-cloudfront", bridge(by_telephone(), TWILIO_AUTH_TOKEN="hidden")

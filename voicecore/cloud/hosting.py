@@ -80,7 +80,7 @@ class Wanted:
 
     def stack(self, image: str, runtime_arn: str, secret_version: str) -> Stack:
         """Its stack with this image (by digest) for this agent."""
-        if self.deployment.bridged:
+        if carries_calls(self.deployment, self.settings):
             return bridge_stack(self.deployment, self.settings, image, runtime_arn, secret_version)
         return server_stack(self.deployment, self.settings, image, runtime_arn, secret_version)
 
@@ -104,17 +104,36 @@ def read(aws: Aws, cloud: CloudFormation, deployment: Deployment, tell: Tell) ->
     return replace(standing, secret=secret, secret_version=answer["VersionId"])
 
 
+def carries_calls(deployment: Deployment, settings: Environment) -> bool:
+    """Whether calls run through the server for as long as they last, which Lambda has not.
+
+    Vonage alone, and only where it is told to, dials the agent by itself.
+    """
+    direct = [phone.name for phone in deployment.phones] == ["vonage"]
+    if direct and settings.plain.get("VONAGE_DIRECT") == "1":
+        return False
+    return _answers_phones(deployment)
+
+
+def _answers_phones(deployment: Deployment) -> bool:
+    return any(transport.serves for transport in deployment.transports)
+
+
 def require_possible(deployment: Deployment, settings: Environment) -> None:
-    """Raise CannotHost where there can be no server, or one that gets nobody to the agent."""
+    """Raise CannotHost where there can be no server, or one that gets nobody to the agent.
+
+    Raises BadEnvironment where it lacks a telephone provider's credentials.
+    """
     region = deployment.stage.region
-    if deployment.bridged:
-        _require_bridge(deployment, settings)
+    if carries_calls(deployment, settings):
+        _require_bridge(deployment)
     elif region not in regions.FUNCTION_URLS:
         raise CannotHost(
             f"Lambda has no function URLs in {region}, which the session server needs.",
             "Host it elsewhere: server/compose.yaml says how.",
             ExitCode.BAD_PROJECT,
         )
+    _require_credentials(deployment, settings)
     if not deployment.needs_turn:
         return
     variables = {**relays.variables_of(deployment), **settings.plain, **settings.secret}
@@ -128,7 +147,7 @@ def require_possible(deployment: Deployment, settings: Environment) -> None:
         )
 
 
-def _require_bridge(deployment: Deployment, settings: Environment) -> None:
+def _require_bridge(deployment: Deployment) -> None:
     """Raise CannotHost where no server can carry the calls of this stage's telephone numbers."""
     stage, server = deployment.stage, deployment.stage.server
     if not deployment.makes_network:
@@ -158,6 +177,10 @@ def _require_bridge(deployment: Deployment, settings: Environment) -> None:
             "Give [server] in voicecore.toml its domain and certificate.",
             ExitCode.BAD_PROJECT,
         )
+
+
+def _require_credentials(deployment: Deployment, settings: Environment) -> None:
+    """Raise BadEnvironment where a telephone provider could not be known from a stranger."""
     given = {**settings.plain, **settings.secret}
     missing = [
         f"{name} is missing: without it {phone.title}'s calls are refused"
@@ -165,7 +188,7 @@ def _require_bridge(deployment: Deployment, settings: Environment) -> None:
         for name in phone.secrets
         if name not in given
     ]
-    if missing:
+    if missing and _answers_phones(deployment):
         raise BadEnvironment(missing, "server/.env")
 
 

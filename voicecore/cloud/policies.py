@@ -408,14 +408,17 @@ def deployer_statements(
 
 
 def server_deployer_statements(
-    deployment: Deployment, account: str, partition: str = "aws"
+    deployment: Deployment, account: str, partition: str = "aws", *, bridged: bool = False
 ) -> list[Statement]:
-    """What putting the session server into AWS takes besides, and taking it out again."""
+    """What putting the session server into AWS takes besides, and taking it out again.
+
+    `bridged`: as one that carries calls.
+    """
     name, stage, region = deployment.name, deployment.stage.name, deployment.stage.region
     here = f"{region}:{account}"
     server = names.server_for(name, stage)
     role = f"arn:{partition}:iam::{account}:role/{names.server_role_for(name, stage, region)}"
-    if deployment.bridged:
+    if bridged:
         return _bridge_deployer_statements(deployment, account, partition)
     group = f"arn:{partition}:logs:{here}:log-group:{names.server_log_group_for(name, stage)}"
     secret = f"arn:{partition}:secretsmanager:{here}:secret:{names.secret_name_for(name, stage)}"

@@ -106,7 +106,7 @@ def a_month(resource_type: str) -> float:
     return _MONTHLY.get(resource_type, 0.0)
 
 
-def a_minute(deployment: Deployment, served: bool = False) -> list[Item]:
+def a_minute(deployment: Deployment, served: bool = False, bridged: bool = False) -> list[Item]:
     """What one minute of a call costs, by what it is spent on; `served`: by a server in AWS.
 
     What Lambda asks for requests and GB-seconds was never read (its pricing page has it): a call
@@ -120,7 +120,7 @@ def a_minute(deployment: Deployment, served: bool = False) -> list[Item]:
     if deployment.needs_turn:
         relays = _RELAYS_A_CALL * PRICES["turn"].dollars
         items.append(Item("TURN", relays if deployment.asks_kvs else None))
-    if served and deployment.bridged:
+    if bridged:
         # Of a load balancer's four measures it is the bytes that a call has most of.
         units = 60 * _BRIDGED_BYTES_A_SECOND / 1e9
         items.append(Item("load balancer", units * PRICES["balancer unit"].dollars))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -122,6 +122,7 @@ def run(context: Context, options: DeployOptions, images: Images) -> ExitCode:
             made = together.result(looked)
             image = f"{_repository(standing)}@{made.there}" if made.there else ""
         unused = _of_network(bringup.unused_network(wanted, standing))
+        limits += _of_keys(project, deployment, variables)
         notes = [made.note, serving.note if serving else "", unused, _of_calls(deployment), *limits]
         _warn(context.output, findings, standing, filter(None, notes))
 
@@ -137,7 +138,10 @@ def run(context: Context, options: DeployOptions, images: Images) -> ExitCode:
         with context.output.step("Comparing with what stands"):
             parts = bringup.plan(cloud, wanted, standing, image)
             parts += (serving.plan(),) if serving else ()
-            plan = Plan(parts, tuple(prices.a_minute(deployment, bool(serving))))
+            wants = serving.wanted.settings if serving else Environment()
+            bridged = bool(serving) and hosting.carries_calls(deployment, wants)
+            minute = prices.a_minute(deployment, bool(serving), bridged)
+            plan = Plan(parts, tuple(minute))
         context.output.lines(lines(plan))
         if options.dry_run:
             context.output.say("Nothing was changed.")
@@ -176,14 +180,16 @@ def run(context: Context, options: DeployOptions, images: Images) -> ExitCode:
 
 def _server_of(project: Project, deployment: Deployment, export: bool = False) -> hosting.Wanted:
     """The session server of a stage. Raises what is wrong with its variables, or with the place."""
-    settings = server_environment_of(dotenv_of(project.server), deployment.stage.region)
+    region = deployment.stage.region
+    settings = server_environment_of(dotenv_of(project.server), region, deployment.transports)
     hosting.require_possible(deployment, settings)
-    if deployment.bridged and not export:
+    if hosting.carries_calls(deployment, settings) and not export:
         raise hosting.CannotHost(
             "A server that carries telephone calls runs on ECS Fargate, and this command does not "
             "bring that up by itself yet.",
             "Have its templates, and bring them up by CloudFormation:\n"
-            "voicecore deploy --server --export template",
+            "voicecore deploy --server --export template\n"
+            "or host it elsewhere:  docker compose --file server/compose.yaml up",
             ExitCode.BAD_PROJECT,
         )
     return hosting.Wanted(deployment, settings)
@@ -271,7 +277,8 @@ def _export(
     folder = project.root / EXPORTED
     folder.mkdir(exist_ok=True)
     stacks = [*shared, wanted.agent("", None), *([server.stack("", "", "")] if server else [])]
-    files = export.files_of(stacks) | export.policies_of(deployment)
+    bridged = bool(server and hosting.carries_calls(deployment, server.settings))
+    files = export.files_of(stacks) | export.policies_of(deployment, bridged)
     for name, text in files.items():
         (folder / name).write_text(text, encoding="utf-8")
         context.output.data(str(folder / name))
@@ -293,6 +300,21 @@ def _of_calls(deployment: Deployment) -> str:
         "In AgentCore's PUBLIC network calls go by TLS, as no UDP gets out: a lost packet holds up "
         f'those behind it. Smoother, for the price of a NAT gateway:  network = "{VPC}"'
     )
+
+
+def _of_keys(project: Project, deployment: Deployment, variables: Mapping[str, str]) -> list[str]:
+    """Which keys of those who carry the calls are not where they are needed."""
+    server = dotenv_of(project.server)
+    keyed = [transport for transport in deployment.transports if transport.key]
+    return [
+        f"agent/.env has no {t.key}: the agent takes no calls by telephone through {t.title}."
+        for t in keyed
+        if not variables.get(t.key)
+    ] + [
+        f"server/.env has no {t.key}, without which a session server gets nobody in by {t.title}."
+        for t in keyed
+        if not server.get(t.key)
+    ]
 
 
 def _zones(aws: Aws, deployment: Deployment, standing: Standing) -> tuple[str, ...]:

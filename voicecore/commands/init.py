@@ -314,6 +314,11 @@ def _report(
             [Span("✓ ", "green"), Span(f"{place}/", "bold"), Span(f"  {titles}, {title}")],
             [Span("  the prompt, the voice and the tools are in "), Span("agent/bot.py", "bold")],
             *([Span(f"  {need}")] for need in _needs(pipeline, answers)),
+            *(
+                [Span(f"  {t.title} needs {t.key} in server/.env: README.md says where it is from")]
+                for t in map(TRANSPORTS.__getitem__, answers.transports)
+                if t.key
+            ),
             [],
             [Span("Speak to it:  "), Span(" && ".join(following), "bold")],
         ]
@@ -322,9 +327,11 @@ def _report(
 
 def spoken_to_by(answers: Answers) -> str:
     """The command that speaks to the agent."""
-    if any(TRANSPORTS[name].browser for name in answers.transports):
+    if any(TRANSPORTS[name].spoken for name in answers.transports):
         return "voicecore talk"
-    return f"voicecore talk --phone {answers.providers[0]}"
+    return (
+        f"voicecore talk --phone {answers.providers[0]}" if answers.providers else "voicecore dev"
+    )
 
 
 def _needs(pipeline: Pipeline, answers: Answers) -> list[str]:

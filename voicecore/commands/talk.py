@@ -18,6 +18,7 @@ from voicecore.errors import ExitCode, VoicecoreError
 from voicecore.project import Project, load_project
 from voicecore.talk import extras
 from voicecore.talk.phone_frames import KEYPAD, WIRES
+from voicecore.transports import TRANSPORTS
 from voicecore.turn import read_url
 
 if TYPE_CHECKING:
@@ -92,12 +93,17 @@ def run(context: Context, options: TalkOptions) -> ExitCode:
         return runner.run(_call(context, replace(options, transport=transport), project, clips))
 
 
-_SPOKEN = ("websocket", "webrtc")
+_SPOKEN = tuple(transport.name for transport in TRANSPORTS.values() if transport.spoken)
 """The transports that `talk` speaks as a client, the one it prefers first."""
 _TELEPHONY = "telephony"
 _CALLER, _CALLED = "+12025550123", "+12025550100"
 """Numbers that nobody has (NANPA keeps 555-01xx for fiction): ours, and the server's if it tells
 none of its own."""
+
+_ELSEWHERE = (
+    "Speak to it in a browser, by the page that this prints:  voicecore dev\n"
+    "or here, over another transport:  voicecore add websocket"
+)
 
 
 def _by_phone(options: TalkOptions, project: Project | None) -> TalkOptions:
@@ -123,7 +129,8 @@ def _transport(options: TalkOptions, project: Project | None) -> str:
     if options.transport is None:
         spoken = [name for name in offered if name in _SPOKEN]
         if not spoken:
-            raise BadFlags(f"`talk` speaks none of the transports of {project and project.name}.")
+            named = f"the transports of {project and project.name}"
+            raise BadFlags(f"`talk` speaks none of {named}.", _ELSEWHERE)
         return spoken[0]
     if project and options.transport not in offered:
         raise BadFlags(
@@ -141,7 +148,10 @@ def _check(options: TalkOptions) -> None:
         raise BadFlags("--text types and --input speaks: choose one.")
     if options.transport not in (None, *_SPOKEN, _TELEPHONY):
         known = ", ".join((*_SPOKEN, _TELEPHONY))
-        raise BadFlags(f"`talk` does not speak {options.transport!r}; it speaks {known}.")
+        raise BadFlags(
+            f"`talk` does not speak {options.transport!r}; it speaks {known}.",
+            _ELSEWHERE if options.transport in TRANSPORTS else None,
+        )
     if options.url is not None and not options.url.startswith(("http://", "https://")):
         raise BadFlags(
             f"--url {options.url!r} is no address of the web.",

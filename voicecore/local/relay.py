@@ -124,7 +124,7 @@ async def _pump(source: Socket, sink: Socket, touch: Callable[[], None], sender:
             else:
                 return _closed_by(sender, source.close_code, str(message.extra or ""))
         except ConnectionError:
-            # The sink is gone. Who receives from it is about to learn why: it may have said goodbye.
+            # The sink is gone. Who receives from it is about to learn why: it may have closed.
             return await asyncio.get_running_loop().create_future()
 
 

@@ -51,19 +51,18 @@ def templates() -> Path:
 def render(answers: Answers, session_api_key: str) -> Files:
     """The files of the project.
 
-    Layers: `_shared`, `_signed` for transports that need it, then each transport's folder, each
-    telephone provider's, and the pipeline's; a later one replaces a file of an earlier one.
-    A name that ends in `.jinja` is rendered, all else is copied.
-    What is in a layer's folder `both` goes to agent and server, which share no code at run time;
-    `part` tells a template which of them it is rendered for.
+    Layers: `_shared`, `_signed` or `_invoked` as calls begin by /ws or by /invocations, then each
+    transport's folder, each telephone provider's, and the pipeline's; a later layer replaces a file
+    of an earlier one. A name that ends in `.jinja` is rendered, all else is copied. What is in a
+    layer's folder `both` goes to agent and server, which share no code at run time; `part` tells a
+    template which of them it is for.
     """
     engine = _engine()
     variables = _variables(answers, session_api_key)
     files: Files = {}
+    begins = {"_invoked" if TRANSPORTS[name].invoked else "_signed" for name in answers.transports}
     phones = [f"phones/{name}" for name in answers.providers]
-    # Where calls begin at /ws, somebody has to sign for it.
-    signed = any(not TRANSPORTS[name].invoked for name in answers.transports)
-    shared = ["_shared", *["_signed"] * signed]
+    shared = ("_shared", *sorted(begins))
     for layer in (*shared, *answers.transports, *phones, f"pipelines/{answers.pipeline}"):
         for path in _files_in(templates() / layer):
             content = path.read_bytes()

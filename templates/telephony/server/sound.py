@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import sys
 from array import array
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
-from typing import TypeVar
-
-T = TypeVar("T")
 
 APOLOGY = Path(__file__).with_name("apology.ulaw")
 """8 kHz, μ-law: "I am sorry, I cannot be reached at the moment. Please call again later." """
@@ -18,6 +15,10 @@ APOLOGY = Path(__file__).with_name("apology.ulaw")
 LOUD = 400
 PAUSE_SECONDS = 0.8
 """Of silence, after which whoever spoke has finished."""
+GAP_SECONDS = 3.0
+"""Of silence, between words that belong to different questions."""
+LATE_SECONDS = 15.0
+"""Of silence, after which no answer will come."""
 
 
 def _linear(code: int) -> int:
@@ -28,6 +29,7 @@ def _linear(code: int) -> int:
 
 
 LINEAR = [_linear(code) for code in range(256)]
+QUIET = bytes(code for code in range(256) if abs(LINEAR[code]) <= LOUD)
 
 
 def samples(sound: bytes, encoding: str) -> array[int]:
@@ -47,24 +49,30 @@ def seconds(sound: bytes, encoding: str, rate: int) -> float:
 
 def is_loud(sound: bytes, encoding: str) -> bool:
     """Whether there is more in it than a line's hiss."""
-    return any(abs(sample) > LOUD for sample in samples(sound, encoding))
+    if encoding == "ulaw":
+        return bool(sound.translate(None, QUIET))
+    heard = samples(sound, encoding)
+    return bool(heard) and max(max(heard), -min(heard)) > LOUD
 
 
-def unfinished(frames: Sequence[T], loud: Callable[[T], bool], frame_seconds: float) -> int:
-    """Of frames with sound: how many at the end are of words that were still being spoken.
+def unanswered(loud: Sequence[bool], frame_seconds: float) -> slice:
+    """Of frames that came since the agent last spoke: those to say again to one who missed them.
 
-    0 if the line has been silent for PAUSE_SECONDS.
+    Nothing, where the agent has had time to answer; else the last words, with a pause before them,
+    as a listener needs some to notice that words begin, and one after them, to notice the end.
     """
-    pause = round(PAUSE_SECONDS / frame_seconds)
-    silent, words = 0, 0
-    for count, frame in enumerate(reversed(frames), start=1):
-        silent = 0 if loud(frame) else silent + 1
-        if not silent:
-            words = count
-        if silent >= pause:
+    pause, gap, late = (
+        round(wanted / frame_seconds) for wanted in (PAUSE_SECONDS, GAP_SECONDS, LATE_SECONDS)
+    )
+    spoken = [index for index, is_spoken in enumerate(loud) if is_spoken]
+    if not spoken or len(loud) - spoken[-1] > late:
+        return slice(0)
+    first = spoken[-1]
+    for index in reversed(spoken):
+        if first - index > gap:
             break
-    # With the pause before them: whoever listens needs some to notice that words begin.
-    return min(len(frames), words + pause // 2) if words else 0
+        first = index
+    return slice(max(0, first - pause // 2), spoken[-1] + 1 + pause)
 
 
 @cache

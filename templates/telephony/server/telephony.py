@@ -17,6 +17,7 @@ from typing import Annotated, Any
 from urllib.parse import urlsplit
 
 import aiohttp
+from botocore.exceptions import BotoCoreError, ClientError
 from fastapi import APIRouter, FastAPI, Header, Request, Response, WebSocket
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import HTTPConnection
@@ -31,7 +32,7 @@ from metrics import Metrics
 from phone import ApiCall, BadStart, Call, Forged, Provider, Webhook, e164
 from refusal import ApiError, answers
 from sessions import Table
-from settings import Reader, Settings
+from settings import LOOPBACK, Reader, Settings
 from tickets import Tickets
 
 # A request that comes again within this time is a replay.
@@ -40,6 +41,8 @@ REPLAY_SECONDS = 3600
 API_SECONDS = 10
 # AgentCore ends every stream after 60 minutes.
 STREAM_SECONDS = 3600
+# What providers call a call that is not over.
+LIVE = ("queued", "initiated", "started", "ringing", "in-progress", "answered")
 
 
 @dataclass(frozen=True)
@@ -47,7 +50,7 @@ class Telephony:
     """What the environment says of telephones; see .env.example."""
 
     providers: dict[str, Provider]
-    numbers: frozenset[str]
+    numbers: tuple[str, ...]
     """The numbers served, and called from; empty: all that the providers send us."""
     public_url: str
     """What providers call this server by; empty: as each request says."""
@@ -65,11 +68,12 @@ def read(environment: Mapping[str, str]) -> Telephony:
         except ApiError:
             reader.mistakes.append("PHONE_NUMBERS lists numbers like +14155550100.")
     url = urlsplit(public := reader.text("PUBLIC_URL").rstrip("/"))
-    if public and public != f"{url.scheme}://{url.netloc}":
+    safe = url.scheme == "https" or (url.scheme == "http" and url.hostname in LOOPBACK)
+    if public and not (safe and public == f"{url.scheme}://{url.netloc}"):
         reader.mistakes.append("PUBLIC_URL is an origin like https://phone.example.")
     read = Telephony(
         providers.read(reader),
-        frozenset(numbers),
+        tuple(numbers),
         public,
         reader.text("VONAGE_DIRECT") == "1",
         float(reader.text("STREAM_SECONDS") or STREAM_SECONDS),
@@ -148,8 +152,7 @@ class Exchange:
         call = provider.incoming(webhook)
         if not call.id:
             raise ApiError(422, "no_call", "This tells of no call.")
-        session = Session(session_of(name, call.id), f"phone-{name}", "telephony", int(time.time()))
-        answer = provider.reject()
+        session, answer = self._session(name, call.id), provider.reject()
         if not self._serves(call):
             logs.write("call_refused", session.id, "WARNING", provider=name, why="unknown number")
         elif await self._is_held(session):
@@ -161,7 +164,10 @@ class Exchange:
         """Take note of what became of a call."""
         provider, webhook = await self._checked(name, request)
         call_id, status = provider.state(webhook)
-        logs.write("call_status", session_of(name, call_id), provider=name, status=status[:40])
+        session = self._session(name, call_id)
+        logs.write("call_status", session.id, provider=name, status=status[:40])
+        if status not in LIVE:  # its sound may never have come
+            await self._table.end(session)
         return Response(status_code=204)
 
     async def dial(self, name: str, ticket: str, request: Request) -> Response:
@@ -187,22 +193,24 @@ class Exchange:
             await socket.close()  # before it is accepted: HTTP 403
             return
         await socket.accept()
-        session_id, begun = session_of(name, call_id), time.monotonic()
+        session, begun = self._session(name, call_id), time.monotonic()
         seconds = self._telephony.stream_seconds
-        bridge = Bridge(socket, provider, self._agentcore, self._http, session_id, seconds)
+        bridge = Bridge(socket, provider, self._agentcore, self._http, session.id, seconds)
+        by = "us"
         try:
-            why = await self._carry(bridge, provider, call_id, session_id)
+            by = await self._carry(bridge, provider, call_id, session.id)
         finally:
             await bridge.close()
-        lasted = round(time.monotonic() - begun, 1)
-        logs.write("call_ended", session_id, provider=name, by=why, seconds=lasted)
+            await self._table.end(session)
+            lasted = round(time.monotonic() - begun, 1)
+            logs.write("call_ended", session.id, provider=name, by=by, seconds=lasted)
 
     async def place(self, wanted: CallRequest, request: Request) -> PlacedCall:
         """Call a number; the agent speaks with whoever answers."""
         name, provider = self._provider(wanted.provider)
         if not self._telephony.numbers:
             raise ApiError(422, "no_number", "PHONE_NUMBERS names no number to call from.")
-        caller, base = min(self._telephony.numbers), self._base(request)
+        caller, base = self._telephony.numbers[0], self._base(request)
         place = provider.place(
             caller, e164(wanted.to), f"{base}/phone/{name}", f"{base}/phone/{name}/status"
         )
@@ -250,17 +258,22 @@ class Exchange:
             return f"us: {error}"
         self._metrics.session("started", "telephony")
         try:
-            ending = await bridge.carry()
-        except Unreachable as error:
-            logs.write("agent_unreachable", session_id, "ERROR", why=str(error))
+            by = await self._converse(bridge, session_id)
+            if by != Ending.CALLER.value:
+                await bridge.finish()
+                await self._end(provider, call_id)
+            return by
+        finally:
+            await self._stop(session_id)
+
+    async def _converse(self, bridge: Bridge, session_id: str) -> str:
+        try:
+            return (await bridge.carry()).value
+        except (Unreachable, BotoCoreError) as error:
+            why = str(error) or type(error).__name__
+            logs.write("agent_unreachable", session_id, "ERROR", why=why)
             await bridge.apologise()
-            ending = Ending.CUT
-        if ending is not Ending.CALLER:
-            await bridge.finish()
-            await self._end(provider, call_id)
-        await bridge.close()
-        await self._stop(session_id)
-        return ending.value
+            return "us: no agent"
 
     async def _end(self, provider: Provider, call_id: str) -> None:
         try:
@@ -272,9 +285,8 @@ class Exchange:
     async def _stop(self, session_id: str) -> None:
         try:
             await self._agentcore.stop(session_id)
-        except Exception as error:  # whatever AWS says: the session ends when it has idled
+        except (BotoCoreError, ClientError, TimeoutError) as error:  # it ends when it has idled
             logs.write("session_not_stopped", session_id, "WARNING", why=type(error).__name__)
-        await self._table.end(Session(session_id, "phone", "telephony", int(time.time())))
         self._metrics.session("stopped", "telephony")
 
     async def _checked(self, name: str, request: Request) -> tuple[Provider, Webhook]:
@@ -302,10 +314,14 @@ class Exchange:
             raise ApiError(404, "unknown_provider", f"This server knows {' and '.join(known)}.")
         return name, known[name]
 
+    def _session(self, name: str, call_id: str) -> Session:
+        """The session of a call, held by its provider."""
+        return Session(session_of(name, call_id), f"phone-{name}", "telephony", int(time.time()))
+
     def _serves(self, call: Call) -> bool:
         """Whether one of the call's numbers is ours: the one called or, if we call, the other."""
         numbers = {f"+{number.lstrip('+')}" for number in (call.caller, call.called)}
-        return not self._telephony.numbers or bool(numbers & self._telephony.numbers)
+        return not self._telephony.numbers or bool(numbers & set(self._telephony.numbers))
 
     async def _is_held(self, session: Session) -> bool:
         try:

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
 import pytest
 
-from tests.unit.cloud.deployments import DOMAIN, GIVEN, WEBRTC, by_telephone, deployment
+from tests.unit.cloud.deployments import DAILY, DOMAIN, GIVEN, WEBRTC, by_telephone, deployment
 from voicecore import regions
 from voicecore.cloud import hosting
 from voicecore.cloud.cloudformation import Live
 from voicecore.cloud.environment import BadEnvironment, Environment, server_environment_of
 from voicecore.cloud.hosting import CannotHost, ServerDown
+from voicecore.phones import PHONES
 
 NOTHING = Environment({}, {})
 
@@ -110,6 +112,27 @@ def test_what_cannot_carry_calls_is_told_before_anything_is_made(
     with pytest.raises((CannotHost, BadEnvironment), match=said) as refused:
         hosting.require_possible(by_telephone(**options), settings)
     assert "hush" not in str(refused.value)
+
+
+def test_vonage_alone_may_dial_the_agent_itself_and_its_server_be_a_function() -> None:
+    vonage = replace(by_telephone(network="public"), phones=(PHONES["vonage"],))
+    direct = {"VONAGE_DIRECT": "1"}
+    with pytest.raises(BadEnvironment, match="VONAGE_SIGNATURE_SECRET"):
+        hosting.require_possible(vonage, Environment(direct, {}))
+    secrets = dict.fromkeys(PHONES["vonage"].secrets, "known")
+    hosting.require_possible(vonage, Environment(direct, secrets))
+    assert not hosting.carries_calls(vonage, Environment(direct, secrets))
+    both = replace(vonage, phones=(PHONES["vonage"], PHONES["twilio"]))
+    with pytest.raises(CannotHost, match="load balancer"):
+        hosting.require_possible(both, Environment(direct, secrets))
+
+
+def test_a_server_without_the_key_of_who_carries_the_calls_is_refused() -> None:
+    key = {"DAILY_API_KEY": "hush", "DAILY_API_URL": "https://api.daily.co/v1"}
+    made = server_environment_of(key, "us-east-1", [DAILY])
+    assert made.secret == {"DAILY_API_KEY": "hush"}
+    with pytest.raises(BadEnvironment, match="DAILY_API_KEY is missing: Daily lets nobody in"):
+        server_environment_of({"DAILY_API_KEY": ""}, "us-east-1", [DAILY, WEBRTC])
 
 
 def test_what_is_this_machines_stays_here() -> None:

@@ -38,7 +38,7 @@ def test_other_providers_bill_by_themselves() -> None:
 def test_a_server_that_carries_calls_costs_by_the_month() -> None:
     assert a_month("AWS::ECS::Service") == pytest.approx(28.83, abs=0.01)
     assert a_month("AWS::ElasticLoadBalancingV2::LoadBalancer") == pytest.approx(23.73, abs=0.01)
-    spent = {item.what: item.dollars for item in a_minute(by_telephone(), served=True)}
+    spent = {item.what: item.dollars for item in a_minute(by_telephone(), bridged=True)}
     assert spent["load balancer"] == pytest.approx(0.0000168)
     assert spent["Twilio"] is None and "AWS Lambda" not in spent
 
