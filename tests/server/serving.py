@@ -32,9 +32,9 @@ START_SECONDS = 60
 
 
 def make_server(root: Path) -> Path:
-    """The server/ of a project with both transports, and its environment."""
+    """The server/ of a project with all of these transports, and its environment."""
     services = services_of(PIPELINES["offline"], {})
-    transports = ("websocket", "webrtc")
+    transports = ("websocket", "webrtc", "daily")
     files = render(Answers("support-line", transports, "offline", "us-east-1", services), KEY)
     for name, content in files.items():
         if name.startswith("server/") and name != "server/.env":
