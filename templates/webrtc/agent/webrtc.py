@@ -28,7 +28,7 @@ import ice
 import logs
 from conversation import Conversation
 from no_relay import NoRelay, Reason
-from packets import Primed, hear_at_once
+from packets import OpusTrack, carry_speech
 from relay import Source, Turn, use_relays, ways
 
 if TYPE_CHECKING:
@@ -81,25 +81,25 @@ class Connection(SmallWebRTCConnection):
             RTCConfiguration(iceServers=[], iceTransportPolicy=policy, bundlePolicy=bundle)
         )
         self._setup_listeners()
+        self._speech = self._pc.addTransceiver("audio", direction="sendrecv")
+        carry_speech(self._speech)
 
     async def _create_answer(self, sdp: str, type: str) -> None:
         try:
             await self._pc.setRemoteDescription(RTCSessionDescription(sdp, type))
         except Exception as error:  # aiortc's parser raises whatever it stumbles over
             raise Refused("bad_offer", f"This is no offer: {error!r:.200}") from error
-        transceivers = self._pc.getTransceivers()
-        if not transceivers or transceivers[0].kind != "audio":
-            raise Refused("bad_offer", "The offer must begin with audio.")
+        if self._speech.mid is None:
+            raise Refused("bad_offer", "The offer is of no sound.")
         use_relays(self._pc, self._sources)
-        hear_at_once(self._pc)
-        for number, transceiver in enumerate(transceivers):
-            transceiver.direction = "inactive" if number else "sendrecv"
+        for transceiver in self._pc.getTransceivers():
+            transceiver.direction = "sendrecv" if transceiver is self._speech else "inactive"
         await self._pc.setLocalDescription(await self._pc.createAnswer())
         self._answer = self._pc.localDescription
 
     def replace_audio_track(self, track: MediaStreamTrack) -> None:
         """Send the sound of this track."""
-        super().replace_audio_track(Primed(track))
+        super().replace_audio_track(OpusTrack(track))
 
     def video_input_track(self) -> None:
         """There is no picture in these calls."""
