@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from fractions import Fraction
-from typing import Literal, cast
+from typing import Any, Literal, cast
 
 import numpy as np
 from aiortc import MediaStreamTrack, RTCRtpReceiver, RTCRtpTransceiver
@@ -72,9 +72,9 @@ class Ear(JitterBuffer):
             self._hear(Packet(sound))
         return False, None
 
-    def _hear(self, packet: Packet) -> None:
+    def _hear(self, packet: Packet[Any]) -> None:
         try:
-            heard = self._decoder.decode(packet)
+            heard = self._decoder.decode(packet)  # pyright: ignore - untyped
         except FFmpegError:  # it is no Opus: whoever sent it is not heard, and does no harm
             return
         for sound in heard:
@@ -90,20 +90,21 @@ class OpusTrack(MediaStreamTrack):
         super().__init__()
         self._track = track
         self._encoder: AudioCodecContext | None = None
-        self._waiting: deque[Packet] = deque()
+        self._packets: deque[Packet[Any]] = deque()
         self._samples = 0
         """Of CLOCK, that were sent."""
 
-    async def recv(self) -> Packet:
+    async def recv(self) -> Packet[Any]:
         """The next packet."""
-        while not self._waiting:
-            sound = cast("AudioFrame", await self._track.recv())
+        while not self._packets:
+            sound = cast("AudioFrame", await self._track.recv())  # pyright: ignore - untyped
             # The encoder takes four times as long for zeros, whose traces are denormal numbers.
-            samples = np.frombuffer(sound.planes[0], np.int16)
+            plane = cast("bytearray", sound.planes[0])  # a buffer, which its type does not say
+            samples = np.frombuffer(plane, np.int16)
             samples |= 1
             self._encoder = self._encoder or opus("w", sound.sample_rate)
-            self._waiting += self._encoder.encode(sound)
-        packet = self._waiting.popleft()
+            self._packets += self._encoder.encode(sound)  # pyright: ignore - untyped
+        packet = self._packets.popleft()
         packet.pts, packet.time_base = self._samples, Fraction(1, CLOCK)
         self._samples += PACKET
         return packet
@@ -116,7 +117,7 @@ class OpusTrack(MediaStreamTrack):
 
 def opus(mode: Literal["r", "w"], rate: int) -> AudioCodecContext:
     """A decoder ("r"), or an encoder of packets of 20 ms ("w"), of one channel."""
-    codec = cast("AudioCodecContext", CodecContext.create("libopus", mode))
+    codec = CodecContext.create("libopus", mode)
     codec.format, codec.layout, codec.sample_rate = "s16", "mono", rate
     if mode == "w":
         codec.bit_rate, codec.options = BITS, OPTIONS

@@ -18,7 +18,7 @@ from voicecore.local.namespaces import Nat
 SECONDS = 1.0
 TRIES = 3
 UDP = "turn:turn.cloudflare.com:3478?transport=udp"
-AT_ONCE = 10  # seconds; Pipecat on its own gives up after 60
+AT_ONCE = 5  # seconds; Pipecat on its own gives up after 60
 
 
 def assert_good(net: NatLab, phone: Calls) -> None:
