@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import gzip
 import statistics
-import tempfile
-from pathlib import Path
 
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser
 
-from tests.lab.soundcard import SoundCard
-from tests.page.conftest import LENT, chromium
-from tests.page.site import PAGE, Site, answered, made
+from tests.page.conftest import answered_aloud
+from tests.page.site import PAGE, Site
 
 CALLS = 5
 WARM_UP_MS = 8000
@@ -25,20 +22,11 @@ def main() -> None:
     """Print the table for RESULTS.md."""
     print("| the page, over | first load, kB compressed | click to first sound, s |")
     print("|---|---|---|")
-    with tempfile.TemporaryDirectory(dir="/tmp") as name:
-        folder = Path(name)
-        with (
-            answered(made(folder)) as site,
-            SoundCard.plugged_in(folder) as card,
-            sync_playwright() as playwright,
-        ):
-            loud = {"env": card.env, "ignore_default_args": ["--mute-audio"]}
-            browser = chromium(playwright, LENT, **loud)
-            for transport in LATER:
-                seconds = [_first_sound(browser, site, transport) for _ in range(CALLS)]
-                weight = _compressed(without={LATER[transport], "licences.md"})
-                print(f"| {transport} | {weight} | {statistics.median(seconds):.2f} |")
-            browser.close()
+    with answered_aloud() as (browser, site, _):
+        for transport in LATER:
+            seconds = [_first_sound(browser, site, transport) for _ in range(CALLS)]
+            weight = _compressed(without={LATER[transport], "licences.md"})
+            print(f"| {transport} | {weight} | {statistics.median(seconds):.2f} |")
 
 
 def _first_sound(browser: Browser, site: Site, transport: str) -> float:
@@ -49,8 +37,9 @@ def _first_sound(browser: Browser, site: Site, transport: str) -> float:
     page.get_by_label(transport).check()
     page.wait_for_timeout(WARM_UP_MS)
     page.get_by_role("button", name="Start the call").click()
-    page.wait_for_function(f"{SINCE_CLICK}.length > 0")
-    (milliseconds,) = page.evaluate(SINCE_CLICK)
+    while not (heard := page.evaluate(SINCE_CLICK)):
+        page.wait_for_timeout(50)
+    (milliseconds,) = heard
     page.keyboard.press("Escape")
     context.close()
     return milliseconds / 1000

@@ -81,6 +81,22 @@ def theirs(checkout: Path, example: str, aws: str) -> Iterator[str]:
             process.terminate()
 
 
+@contextmanager
+def nothing(python: str) -> Iterator[str]:
+    """What uvicorn takes by itself: our server's, with an app that knows its answer already."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    argv = [python, "-m", "uvicorn", "nothing:app", "--port", str(port), "--no-access-log"]
+    folder = Path(__file__).parent
+    with subprocess.Popen(argv, cwd=folder, stderr=subprocess.DEVNULL) as process:
+        try:
+            wait_for(port)
+            os.sched_setaffinity(process.pid, {0})
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            process.terminate()
+
+
 def wait_for(port: int) -> None:
     """Until somebody listens."""
     for _ in range(600):
@@ -166,6 +182,8 @@ def compare(checkout: Path | None) -> None:
                 take("rtc ours", starts(server.url, '{"transport": "webrtc"}'))
                 aws.seconds = ANSWER_SECONDS
                 take("health ours", p99(asyncio.run(waits(server.url, "/health"))))
+            with nothing(f"{ours}/.venv/bin/python") as url:
+                take("nothing", starts(url, "{}"))
             if checkout:
                 aws.streams = True
                 with theirs(checkout, "aws-agentcore-websocket", aws.url) as url:
@@ -184,6 +202,7 @@ def compare(checkout: Path | None) -> None:
         others = statistics.median(figures.get(f"{name} theirs", [float("nan")]))
         better = others / mine if name == "health" else mine / others
         print(f"| {title} | {mine:.1f} | {others:.1f} | {better:.1f} × |")
+    print(f"\nuvicorn, doing nothing: {statistics.median(figures['nothing']):.0f} a second")
 
 
 def crowds() -> None:

@@ -16,6 +16,10 @@ LEVELS = ("debug", "info", "warning", "error")
 
 # AgentCore's two namings, with and without the session (developer guide, observability-configure).
 _STREAM = re.compile(r"\d{4}/\d{2}/\d{2}/\[runtime-logs(?:-(?P<session>[^\]]+))?\]")
+# Lambda's, where its servers run (developer guide, monitoring-cloudwatchlogs-view), and what it
+# writes itself.
+_LAMBDA_STREAM = re.compile(r"\d{4}/\d{2}/\d{2}/\[(\$LATEST|\d+)\]")
+_LAMBDA_CHATTER = re.compile(r"(INIT_)?START |END RequestId: |REPORT RequestId: ")
 
 
 @dataclass(frozen=True)
@@ -58,9 +62,9 @@ class Sieve:
         )
 
 
-def is_agents(stream: str) -> bool:
-    """Whether a stream of a log group holds what agents print; the others are traces."""
-    return _STREAM.match(stream) is not None
+def is_printed(stream: str) -> bool:
+    """Whether a log stream holds what agents or servers print; the others are traces."""
+    return bool(_STREAM.match(stream) or _LAMBDA_STREAM.match(stream))
 
 
 def time_of(text: str) -> datetime | None:
@@ -95,8 +99,8 @@ def _words_of(event: dict[str, Any], text: str) -> Line:
         case "ready":
             seconds, peak = event.get("seconds", 0), event.get("peak_mb", 0)
             return [Span(f"agent ready after {seconds:.1f} s, {peak:.0f} MB", "dim")]
-        case "session_started":
-            verb = "resumed" if event.get("resumed") else "started"
+        case "session_started" | "session_resumed" as name:
+            verb = "resumed" if event.get("resumed") else name.removeprefix("session_")
             return [Span(f"session {verb} over {event.get('transport', '?')}", "dim")]
         case "user_said":
             return [Span("you    ", "cyan"), Span(event.get("text", "(not logged)"))]
@@ -111,6 +115,8 @@ def _words_of(event: dict[str, Any], text: str) -> Line:
             seconds, turns = event.get("seconds", 0), event.get("turns", 0)
             reason = event.get("reason", "ended")
             return [Span(f"session ended: {reason}, {turns} turns in {seconds:.0f} s", "dim")]
+        case "session_stopped":
+            return [Span("session stopped by its caller", "dim")]
         case _:
             message = str(event.get("message", text))
             return [Span(message, _STYLES.get(str(event.get("level")), "dim"))]
@@ -142,9 +148,11 @@ def _severity(level: str) -> int:
 
 
 def is_chatter(text: str) -> bool:
-    """Whether a line is a library's daily business, which no screen has room for."""
+    """Whether a line is a library's or Lambda's daily business, which no screen has room for."""
     event = parse(text)
-    return event is not None and event["event"] == "log" and event.get("level") in _DAILY
+    if event is None:
+        return _LAMBDA_CHATTER.match(text) is not None
+    return event["event"] == "log" and event.get("level") in _DAILY
 
 
 _DAILY = ("DEBUG", "INFO")

@@ -771,6 +771,9 @@ def logs(
     local: Annotated[
         bool, typer.Option("--local", help="Of `voicecore dev` on this machine; asks AWS nothing.")
     ] = False,
+    server: Annotated[
+        bool, typer.Option("--server", help="Of the session server, not of the agent.")
+    ] = False,
     live: Annotated[
         bool,
         typer.Option(
@@ -793,6 +796,7 @@ def logs(
       voicecore logs --session 3f9c2a71 --level debug
       voicecore logs --since 2d --level error --json | jq .event.message
       voicecore logs --local
+      voicecore logs --server --follow
     """
     from voicecore.commands import logs as command
 
@@ -805,6 +809,7 @@ def logs(
         follow=follow,
         live=live,
         local=local,
+        server=server,
         since=since,
         session=session,
         filter=filter,

@@ -28,6 +28,19 @@ class Transport:
     """UDP ports that the agent must reach: ranges, first and last; none where all is TCP."""
     not_public: str = ""
     """Why AgentCore's PUBLIC network cannot carry it; empty where it can."""
+    spoken: bool = True
+    """Whether `voicecore talk` speaks it."""
+    key: str = ""
+    """The variable with the key of whoever carries the calls; empty where that is nobody."""
+    renamed: str = ""
+    """Its module in a project, where a library has the transport's own name."""
+    doors: bool = False
+    """Whether calls come to the session server from elsewhere than its own clients."""
+
+    @property
+    def module(self) -> str:
+        """Its module in agent/ and in server/."""
+        return self.renamed or self.name
 
 
 TRANSPORTS = {
@@ -52,6 +65,23 @@ TRANSPORTS = {
             pipecat_extras=("webrtc",),
             invoked=True,
             turn=True,
+        ),
+        Transport(
+            name="daily",
+            title="Daily",
+            summary="a room of Daily's for each call, with phone numbers and SIP if you like",
+            consistency="excellent",
+            effort="simple",
+            best_for="phones, several people in one call",
+            pipecat_extras=("daily",),
+            invoked=True,
+            # Daily's TURN servers, and its media servers (Daily's Networking Guide).
+            udp_ports=((443, 443), (3478, 3478), (40_000, 65_534)),
+            not_public="Daily's sound goes by UDP, and none gets out of AgentCore's PUBLIC network",
+            spoken=False,
+            key="DAILY_API_KEY",
+            renamed="daily_room",
+            doors=True,
         ),
     )
 }

@@ -24,8 +24,6 @@ from tests.lab.aws import Aws, aws_standin
 from tests.lab.aws.server_python import make_python, start
 from voicecore.errors import ExitCode
 
-LOGS = "/aws/lambda/voicecore-line-dev-server"
-
 
 @pytest.fixture(scope="module")
 def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -95,8 +93,12 @@ def test_a_server_comes_along_is_kept_current_and_goes(
     page = voicecore("invite", "--hours", "1", cwd=deployer.root)
     url, _, invite = page.stdout.strip().partition("#")
     assert (url, server.start(invite).status_code) == (server.url, 200)
-    logged = aws.client("logs").filter_log_events(logGroupName=LOGS)["events"]
-    assert sum("session_started" in event["message"] for event in logged) == 2
+    shown = voicecore("logs", "--server", cwd=deployer.root).stdout.splitlines()
+    id = started.json()["sessionId"]
+    assert len([row for row in shown if "session started over websocket" in row]) == 2
+    assert len([row for row in shown if row[10:18] == id[:8]]) == 1, shown
+    of_one = voicecore("logs", "--server", "--session", id, "--json", cwd=deployer.root).stdout
+    assert [json.loads(row)["event"]["event"] for row in of_one.splitlines()] == ["session_started"]
 
     aws.journal.clear()
     again = deployer.deploy(json=True)

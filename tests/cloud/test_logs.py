@@ -171,6 +171,10 @@ def test_a_stage_that_was_never_deployed(aws: Aws, line: Callable[..., Result]) 
         assert nothing.code == ExitCode.NOT_DEPLOYED
         assert "line · dev in account 123456789012, us-east-1 is not deployed" in nothing.stderr
         assert "voicecore deploy" in nothing.stderr
+    without = line("--server")
+    assert without.code == ExitCode.NOT_DEPLOYED
+    assert "the server of line · dev" in without.stderr
+    assert "voicecore deploy --server" in without.stderr
 
 
 def test_a_stage_that_nobody_has_called(aws: Aws, deployer: Deployer, voicecore: Voicecore) -> None:
@@ -504,6 +508,17 @@ def test_logs_of_this_machine_ask_aws_nothing(
     assert "Connected" in line("--local", "--level", "info", "--json").stdout
     assert line("--local", "--live").code == ExitCode.USAGE
     assert not list(aws.journal)
+
+
+def test_the_servers_log_on_this_machine(here: Path, line: Callable[..., Result]) -> None:
+    leave(here, *CALL)
+    assert "Nothing was logged here yet" in line("--local", "--server").stderr
+    stopped = written("session_stopped", transport="websocket")
+    (here / "server.log").write_text(f"{CALL[0]}\n{stopped}\n")
+    assert [row[10:] for row in line("--local", "--server").stdout.splitlines()] == [
+        "3f9c2a71      session started over websocket",
+        "3f9c2a71      session stopped by its caller",
+    ]
 
 
 def test_logs_of_this_machine_are_followed(here: Path, following: Following) -> None:

@@ -46,10 +46,12 @@ EVERY_KIND = [
 ]
 # What takes environments is tested with each transport and with each pipeline, not with each pair:
 # where a file has to do with both, neither depends on what the other is.
+# Daily's has test_daily.py of its own.
 KINDS = [
     kind
     for kind in EVERY_KIND
-    if kind.transport == next(iter(TRANSPORTS)) or kind.pipeline in ("nova-sonic", "offline")
+    if kind.transport == next(iter(TRANSPORTS))
+    or (kind.transport == "webrtc" and kind.pipeline in ("nova-sonic", "offline"))
 ]
 # The cascade's tests do not depend on its services, and the server not on the pipeline.
 WITH_TESTS = [kind for kind in KINDS if not kind.chosen and kind.pipeline != "offline"]

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.golden import assert_golden
-from tests.unit.cloud.deployments import GIVEN, WEBRTC, WEBSOCKET, agent, deployment, server
+from tests.unit.cloud.deployments import DAILY, GIVEN, WEBRTC, WEBSOCKET, agent, deployment, server
 from voicecore.cloud.export import as_yaml
 from voicecore.cloud.images_stack import images_stack
 from voicecore.cloud.network_stack import network_stack
@@ -32,6 +32,9 @@ def stacks() -> Iterator[tuple[str, Stack]]:
     chosen = {"stt": "deepgram", "tts": "cartesia"}
     keys = {"DEEPGRAM_API_KEY": "hidden", "CARTESIA_API_KEY": "hidden"}
     yield "cascade-keys", agent(deployment("cascade", services=chosen), **keys)
+    daily = deployment("offline", DAILY, network=VPC)
+    yield "network-daily", network_stack(daily, ZONES)
+    yield "offline-daily-vpc", agent(daily, DAILY_API_KEY="hidden")
     yield "server-websocket", server(deployment())
     yield "server-webrtc-keys", server(deployment("cascade", WEBRTC), COTURN_SECRET="hidden")
 

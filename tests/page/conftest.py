@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, ConsoleMessage, Page, Playwright, expect, sync_playwright
 
-from tests.page.site import Site, alone
+from tests.lab.soundcard import SoundCard
+from tests.page.site import Site, alone, answered, made
 
 # A machine that does other things as well may take long; nothing waits longer than it must.
 PATIENCE_MS = 60_000
@@ -38,6 +41,22 @@ def chromium(playwright: Playwright, *flags: str, **options: Any) -> Browser:
     assert path, "chromium is missing: make lab"
     arguments = ["--disable-background-networking", *flags]
     return playwright.chromium.launch(executable_path=path, args=arguments, **options)
+
+
+@contextmanager
+def answered_aloud() -> Iterator[tuple[Browser, Site, SoundCard]]:
+    """A browser with a real sound card, and a page whose agent answers."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as name:
+        folder = Path(name)
+        with (
+            answered(made(folder)) as site,
+            SoundCard.plugged_in(folder) as card,
+            sync_playwright() as playwright,
+        ):
+            loud = {"env": card.env, "ignore_default_args": ["--mute-audio"]}
+            browser = chromium(playwright, LENT, **loud)
+            yield browser, site, card
+            browser.close()
 
 
 @pytest.fixture(scope="module")

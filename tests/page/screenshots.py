@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page
 
 from tests.lab.conversation.conftest import SAMPLES
 from tests.lab.soundcard import SoundCard
-from tests.page.conftest import LENT, chromium
-from tests.page.site import Site, answered, made
+from tests.page.conftest import answered_aloud
+from tests.page.site import Site
 
 DOCS = Path(__file__).parents[2] / "docs"
 SCREENS: dict[str, dict[str, Any]] = {
@@ -30,32 +29,18 @@ TALK = (
 
 def main() -> None:
     """Calls the agent three times, and writes docs/page-*.png."""
-    with tempfile.TemporaryDirectory(dir="/tmp") as name:
-        folder = Path(name)
-        with (
-            answered(made(folder)) as site,
-            SoundCard.plugged_in(folder) as card,
-            sync_playwright() as playwright,
-        ):
-            loud = {"env": card.env, "ignore_default_args": ["--mute-audio"]}
-            browser = chromium(playwright, LENT, **loud)
-            for kind, screen in SCREENS.items():
-                scheme = "light" if kind == "light" else "dark"
-                context = browser.new_context(color_scheme=scheme, **screen)
-                _call(context.new_page(), site, card, kind)
-                context.close()
-            browser.close()
+    with answered_aloud() as (browser, site, card):
+        for kind, screen in SCREENS.items():
+            scheme = "light" if kind == "light" else "dark"
+            context = browser.new_context(color_scheme=scheme, **screen)
+            _call(context.new_page(), site, card, kind)
+            context.close()
 
 
 def _call(page: Page, site: Site, card: SoundCard, kind: str) -> None:
     page.set_default_timeout(60_000)
     page.goto(site.invitation)
-    start = page.get_by_role("button", name="Start the call")
-    start.wait_for()
-    page.wait_for_timeout(1000)
-    if kind == "light":
-        _picture(page, "start")
-    start.click()
+    page.get_by_role("button", name="Start the call").click()
     page.get_by_role("log").locator(".agent").wait_for()
     page.wait_for_timeout(QUIET_MS)
     for sample, answer in TALK:
@@ -65,12 +50,8 @@ def _call(page: Page, site: Site, card: SoundCard, kind: str) -> None:
     if kind != "phone":
         page.locator(".wait summary").last.click()
         page.mouse.move(0, 0)
-    _picture(page, kind)
+    page.screenshot(path=DOCS / f"page-{kind}.png")
     page.keyboard.press("Escape")
-
-
-def _picture(page: Page, name: str) -> None:
-    page.screenshot(path=DOCS / f"page-{name}.png")
 
 
 if __name__ == "__main__":

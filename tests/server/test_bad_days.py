@@ -2,6 +2,7 @@
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 
@@ -81,13 +82,16 @@ def test_what_aws_says_has_its_status(server: Server, aws: AgentCore) -> None:
 def test_an_aws_that_hangs_is_not_waited_for(server: Server, aws: AgentCore) -> None:
     aws.hangs = True
 
-    async def hang_up() -> tuple[int, str]:
+    async def waits(method: str, path: str, **more: Any) -> tuple[int, str]:
         async with server.client() as client:
-            path, token = await start(client)
-            async with client.delete(path, headers=token) as answer:
+            mine, token = await start(client)
+            async with client.request(method, mine + path, headers=token, **more) as answer:
                 return answer.status, (await answer.json())["error"]["code"]
 
-    assert asyncio.run(hang_up()) == (504, "aws_timeout")
+    async def both() -> list[tuple[int, str]]:
+        return await asyncio.gather(waits("DELETE", ""), waits("POST", "/api/offer", json=OFFER))
+
+    assert asyncio.run(both()) == [(504, "aws_timeout")] * 2
 
 
 def test_sigterm_lets_calls_that_begin_begin(server: Server, aws: AgentCore) -> None:

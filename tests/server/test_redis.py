@@ -2,6 +2,7 @@
 
 import asyncio
 import shutil
+import signal
 import socket
 import subprocess
 import time
@@ -67,13 +68,18 @@ async def conversation(first: Server, second: Server, redis: "subprocess.Popen[b
         assert (await start(other, **again))[0] == path
         async with other.delete(path, headers=token) as answer:
             assert answer.status == 204
-        redis.terminate()
+        redis.send_signal(signal.SIGSTOP)  # it hangs; then it is gone
+        assert await refused(other) == (503, "no_session_table")
+        redis.kill()
         redis.wait()
-        async with other.post("/start", headers=AUTHORIZED) as answer:
-            assert answer.status == 503
-            assert (await answer.json())["error"]["code"] == "no_session_table"
+        assert await refused(other) == (503, "no_session_table")
         async with other.get("/health") as answer:
             assert answer.status == 200
+
+
+async def refused(client: aiohttp.ClientSession) -> tuple[int, str]:
+    async with client.post("/start", headers=AUTHORIZED) as answer:
+        return answer.status, (await answer.json())["error"]["code"]
 
 
 async def call(client: aiohttp.ClientSession, path: str, token: dict[str, str]) -> int:

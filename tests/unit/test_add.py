@@ -65,7 +65,10 @@ def test_equal_edits_are_made_once() -> None:
 
 
 @pytest.mark.parametrize("pipeline", PIPELINES)
-@pytest.mark.parametrize(("first", "second"), [("websocket", "webrtc"), ("webrtc", "websocket")])
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [("websocket", "webrtc"), ("webrtc", "websocket"), ("webrtc", "daily"), ("daily", "websocket")],
+)
 def test_adding_makes_what_init_makes_with_both(pipeline: str, first: str, second: str) -> None:
     def project(*transports: str) -> dict[str, bytes]:
         services = services_of(PIPELINES[pipeline], {})

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from voicecore.errors import ExitCode, VoicecoreError
 from voicecore.pipelines import Service
+from voicecore.transports import Transport
 
 BYTES_MAX = 4096
 """Of all variables of a runtime together (runtime-troubleshooting)."""
@@ -17,7 +18,7 @@ VALUE_MAX = 2048
 
 PLAIN = (
     "LOG_LEVEL", "LOG_TRANSCRIPTS", "WHISPER_MODEL", "PIPER_VOICE",
-    "TURN_SOURCE", "COTURN_URLS", "ICE_SERVER_URLS",
+    "TURN_SOURCE", "COTURN_URLS", "ICE_SERVER_URLS", "DAILY_API_URL",
 )  # fmt: skip
 """What agents read that is no secret. All else could be one: nobody can tell by the name."""
 
@@ -35,6 +36,7 @@ SERVER_BYTES_MAX = 4096
 SERVER_PLAIN = (
     "ALLOWED_ORIGINS", "LOG_LEVEL", "OIDC_AUDIENCE", "OIDC_DISCOVERY_URL", "REQUESTS_PER_MINUTE",
     "SESSIONS_AT_ONCE", "STARTS_PER_MINUTE", "TURN_SOURCE", "COTURN_URLS", "ICE_SERVER_URLS",
+    "DAILY_API_URL",
 )  # fmt: skip
 """What servers read that is no secret."""
 
@@ -87,10 +89,20 @@ def environment_of(
     )
 
 
-def server_environment_of(values: Mapping[str, str], region: str) -> Environment:
-    """What of server/.env a server in `region` takes along, and how. Raises BadEnvironment."""
+def server_environment_of(
+    values: Mapping[str, str], region: str, transports: Iterable[Transport] = ()
+) -> Environment:
+    """What of server/.env a server in `region` takes along, and how.
+
+    `transports` are those whose keys must be there. Raises BadEnvironment.
+    """
     given = {name: v for name, v in values.items() if v and name not in _SERVERS_OWN}
-    if mistakes := list(_mistakes_in(given, region)):
+    missing = [
+        f"{transport.key} is missing: {transport.title} lets nobody in without it"
+        for transport in transports
+        if transport.key and transport.key not in given
+    ]
+    if mistakes := [*_mistakes_in(given, region), *missing]:
         raise BadEnvironment(mistakes, "server/.env")
     kept = {name: value for name, value in given.items() if name not in _REGIONS}
     return Environment(

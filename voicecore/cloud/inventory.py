@@ -110,6 +110,13 @@ def log_groups(aws: Aws, project: str, stage: str) -> list[LogGroup]:
     ]
 
 
+def server_log_group(aws: Aws, project: str, stage: str) -> str | None:
+    """The log group of the stage's session server, if it is there."""
+    name = names.server_log_group_for(project, stage)
+    found = aws.client("logs").describe_log_groups(logGroupNamePrefix=name)["logGroups"]
+    return name if any(group["logGroupName"] == name for group in found) else None
+
+
 @dataclass(frozen=True)
 class Interface:
     """A network interface that AgentCore keeps in a subnet."""
@@ -217,10 +224,9 @@ def _server_secrets(aws: Aws, project: str, stage: str) -> Iterator[Thing]:
 
 
 def _server_logs(aws: Aws, project: str, stage: str) -> Iterator[Thing]:
-    name = names.server_log_group_for(project, stage)
-    found = aws.client("logs").describe_log_groups(logGroupNamePrefix=name)["logGroups"]
-    # Not of the kind that AgentCore leaves behind: it is the stack's.
-    yield from (Thing("group of logs", name) for group in found if group["logGroupName"] == name)
+    if group := server_log_group(aws, project, stage):
+        # Not of the kind that AgentCore leaves behind: it is the stack's.
+        yield Thing("group of logs", group)
 
 
 def channels(aws: Aws, project: str, stage: str) -> Iterator[Thing]:

@@ -26,7 +26,7 @@ from botocore.exceptions import (
 from urllib3.exceptions import HTTPError
 
 from voicecore import names
-from voicecore.agent_log import Entry, is_agents
+from voicecore.agent_log import Entry, is_printed
 from voicecore.aws_errors import allowing, code_of, is_throttled
 from voicecore.cloud import inventory
 from voicecore.cloud import runtime as agentcore
@@ -56,13 +56,20 @@ class Source:
     stage: str
     session: str = ""
     """Only sessions whose id begins so."""
+    server: bool = False
+    """Whether it is the session server's that are meant, not the agent's."""
 
     def groups(self, aws: Aws) -> list[str]:
         """The stage's log groups that exist, of past runtimes as well."""
+        if self.server:
+            found = inventory.server_log_group(aws, self.project, self.stage)
+            return [found] if found else []
         return [group.name for group in inventory.log_groups(aws, self.project, self.stage)]
 
     def current_groups(self, aws: Aws) -> list[str]:
         """Those of them that the runtime of today writes to; all (10) where that is not known."""
+        if self.server:
+            return self.groups(aws)
         stack = self.stack(aws)
         runtime_id = stack.outputs.get("RuntimeId", "") if stack else ""
         endpoints = (DEFAULT_ENDPOINT, names.endpoint_name_for(self.stage))
@@ -71,9 +78,10 @@ class Source:
         return [group for group in groups if group in wanted] or groups[:_TAILED_MAX]
 
     def stack(self, aws: Aws) -> Live | None:
-        """The stage's stack, if it is deployed."""
+        """The stack of what is asked about, if it is deployed."""
         cloud = CloudFormation(aws.client("cloudformation"), "voicecore logs")
-        return cloud.find(names.stack_name_for(self.project, self.stage))
+        name = names.server_for if self.server else names.stack_name_for
+        return cloud.find(name(self.project, self.stage))
 
 
 class Trouble(StrEnum):
@@ -236,6 +244,7 @@ class Silence:
     last: datetime | None
     """When it last wrote, as far as CloudWatch knows."""
     stage: str = names.DEFAULT_STAGE
+    server: bool = False
 
 
 def silence_of(aws: Aws, source: Source) -> Silence:
@@ -250,6 +259,7 @@ def silence_of(aws: Aws, source: Source) -> Silence:
         bool(groups),
         max((moment for group in groups if (moment := _last(client, group))), default=None),
         source.stage,
+        source.server,
     )
 
 
@@ -268,7 +278,8 @@ def reason_for(silence: Silence, since: datetime, narrowed: bool) -> Reason:
     if last and last >= since:
         if narrowed:
             return Reason("No line is like that.", "Ask for less, or for longer:  --since 1d")
-        return Reason("The agent has written nothing new.", "Wait for more:  --follow")
+        who = "server" if silence.server else "agent"
+        return Reason(f"The {who} has written nothing new.", "Wait for more:  --follow")
     if last:
         return Reason(
             f"Nothing was written since {since.astimezone():%Y-%m-%d %H:%M}; "
@@ -277,6 +288,11 @@ def reason_for(silence: Silence, since: datetime, narrowed: bool) -> Reason:
         )
     if silence.stack is None:
         return Reason("It is not deployed.", f"Deploy it:  voicecore deploy{of_stage}")
+    if silence.server:
+        return Reason(
+            "The server has written nothing yet: nobody has asked it for a session.",
+            f"Open its page:  voicecore invite{of_stage}",
+        )
     if runtime is None:
         return Reason(
             f"Its stack is {silence.stack.status} and has no runtime.",
@@ -309,7 +325,7 @@ def _asked(
     with allowing(_ABSENT):  # it was deleted meanwhile
         for page in pages:
             for event in page["events"]:
-                if is_agents(event["logStreamName"]):
+                if is_printed(event["logStreamName"]):
                     yield _entry(event)
 
 
@@ -329,7 +345,7 @@ def _tailed(
             sampled()
         for line in update.get("sessionResults", ()):
             entry = _entry(line)
-            if is_agents(entry.stream) and entry.session.startswith(session):
+            if is_printed(entry.stream) and entry.session.startswith(session):
                 yield entry
 
 
@@ -368,7 +384,7 @@ def _last(client: Any, group: str) -> datetime | None:
     times = [
         stream["lastEventTimestamp"]
         for stream in streams
-        if is_agents(stream["logStreamName"]) and "lastEventTimestamp" in stream
+        if is_printed(stream["logStreamName"]) and "lastEventTimestamp" in stream
     ]
     return datetime.fromtimestamp(max(times) / 1000, UTC) if times else None
 

@@ -21,7 +21,7 @@ from typing import Any, TypeVar
 from botocore.exceptions import BotoCoreError, ClientError
 
 from voicecore import names
-from voicecore.agent_log import Entry, is_agents
+from voicecore.agent_log import Entry, is_printed
 from voicecore.aws_errors import code_of
 from voicecore.cloud import bringup, inventory, prices
 from voicecore.cloud import runtime as agentcore
@@ -298,7 +298,7 @@ def calls_in(streams: Iterable[Mapping[str, Any]]) -> tuple[Call, ...]:
             _time(stream.get("lastEventTimestamp")),
         )
         for stream in streams
-        if is_agents(stream["logStreamName"])
+        if is_printed(stream["logStreamName"])
     )
     named = [call for call in calls if call.session and call.last]
     newest = sorted(named, key=lambda call: call.last or datetime.min, reverse=True)

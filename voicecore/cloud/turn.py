@@ -61,9 +61,9 @@ def variables_of(deployment: Deployment) -> dict[str, str]:
 
     Where that is KVS, the agent asks all other sources that it has the variables of after it.
     """
-    if not deployment.needs_turn:
-        return {}
     told = {NETWORK: deployment.network.upper()}
+    if not deployment.needs_turn:
+        return told if any(transport.udp_ports for transport in deployment.transports) else {}
     if not deployment.asks_kvs:
         return {CHOICE: deployment.turn.source, **told}
     # The channels are called prefix + 1 to prefix + count.

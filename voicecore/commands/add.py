@@ -76,9 +76,13 @@ def run(context: Context, options: AddOptions, again: str = "") -> ExitCode:
     elif options.dry_run:
         context.output.say("Nothing was written.")
     else:
-        title = TRANSPORTS[options.transport].title
-        context.output.say(f"✓ {project.name} now has {title}; agent/bot.py is as it was.")
-        context.output.say(f"Speak to it:  voicecore talk --transport {options.transport}")
+        added = TRANSPORTS[options.transport]
+        context.output.say(f"✓ {project.name} now has {added.title}; agent/bot.py is as it was.")
+        if added.key:
+            where = "README.md says where it is from"
+            context.output.say(f"It needs {added.key} in server/.env: {where}.")
+        command = f"talk --transport {added.name}" if added.spoken else "dev"
+        context.output.say(f"Speak to it:  voicecore {command}")
     return ExitCode.OK
 
 

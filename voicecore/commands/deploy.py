@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -27,6 +27,7 @@ from voicecore.cloud.preflight import Finding, Verdict
 from voicecore.cloud.session import Aws
 from voicecore.cloud.together import Together
 from voicecore.commands import add
+from voicecore.commands.invite import InviteOptions
 from voicecore.commands.progress import Relay, begun, waiting
 from voicecore.commands.serving import Images, Served, Serving
 from voicecore.commands.typed import typed
@@ -121,6 +122,7 @@ def run(context: Context, options: DeployOptions, images: Images) -> ExitCode:
             made = together.result(looked)
             image = f"{_repository(standing)}@{made.there}" if made.there else ""
         unused = _of_network(bringup.unused_network(wanted, standing))
+        limits += _of_keys(project, deployment, variables)
         notes = [made.note, serving.note if serving else "", unused, _of_calls(deployment), *limits]
         _warn(context.output, findings, standing, filter(None, notes))
 
@@ -175,7 +177,8 @@ def run(context: Context, options: DeployOptions, images: Images) -> ExitCode:
 
 def _server_of(project: Project, deployment: Deployment) -> hosting.Wanted:
     """The session server of a stage. Raises what is wrong with its variables, or with the place."""
-    settings = server_environment_of(dotenv_of(project.server), deployment.stage.region)
+    region = deployment.stage.region
+    settings = server_environment_of(dotenv_of(project.server), region, deployment.transports)
     hosting.require_possible(deployment, settings)
     return hosting.Wanted(deployment, settings)
 
@@ -286,6 +289,21 @@ def _of_calls(deployment: Deployment) -> str:
     )
 
 
+def _of_keys(project: Project, deployment: Deployment, variables: Mapping[str, str]) -> list[str]:
+    """Which keys of those who carry the calls are not where they are needed."""
+    server = dotenv_of(project.server)
+    keyed = [transport for transport in deployment.transports if transport.key]
+    return [
+        f"agent/.env has no {t.key}: the agent takes no calls by telephone through {t.title}."
+        for t in keyed
+        if not variables.get(t.key)
+    ] + [
+        f"server/.env has no {t.key}, without which a session server gets nobody in by {t.title}."
+        for t in keyed
+        if not server.get(t.key)
+    ]
+
+
 def _zones(aws: Aws, deployment: Deployment, standing: Standing) -> tuple[str, ...]:
     """The zones for a network, where one is made; one that stands keeps its own."""
     if not deployment.makes_network:
@@ -373,23 +391,15 @@ def _report(
 
 def _lines_of(options: DeployOptions, served: Served, region: str) -> Iterator[Line]:
     """Where the server is, and how to get in."""
-    page = served.page or _invite(options)
+    inviting = InviteOptions(
+        options.project, options.stage, region=options.region, profile=options.profile
+    )
+    page = served.page or typed("invite", inviting)
     yield [Span("In a browser: "), Span(page, "bold")]
     if served.page:
         yield [Span(f"  for whom you send it to, for {hosting.INVITE_HOURS:g} h", "dim")]
     yield [Span("Sessions:     "), Span(f"{served.url}start"), Span("  with the key of", "dim")]
     yield [Span(f"  {served.key(options.profile, region)}", "dim")]
-
-
-def _invite(options: DeployOptions) -> str:
-    """The command that makes an invite to this stage's page."""
-    words = ["voicecore", "invite"]
-    if options.stage != names.DEFAULT_STAGE:
-        words += ["--stage", options.stage]
-    for flag in ("region", "profile", "project"):
-        if value := getattr(options, flag):
-            words += [f"--{flag}", str(value)]
-    return shlex.join(words)
 
 
 def _next(options: DeployOptions, live: Live) -> str:

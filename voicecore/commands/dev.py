@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from voicecore import agent_log, names
 from voicecore.context import Context
 from voicecore.errors import ExitCode, VoicecoreError
-from voicecore.local import environment, nat, page, state
+from voicecore.local import environment, log_files, nat, page, state
 from voicecore.local.agent import AgentSpec
 from voicecore.local.lifecycle import Lifecycle
 from voicecore.local.limits import IDLE_TIMEOUT, MAX_LIFETIME, START_LIMIT
@@ -29,6 +29,7 @@ from voicecore.local.state import DevState
 from voicecore.local.status import RuntimeEvent
 from voicecore.output import Line
 from voicecore.project import BadProject, Project, load_project
+from voicecore.transports import TRANSPORTS
 from voicecore.variables import dotenv_of, without_ours
 
 if TYPE_CHECKING:
@@ -93,6 +94,12 @@ def _run(context: Context, options: DevOptions, project: Project) -> ExitCode:
     if options.nat:
         nat.check()
     image = _image(context, options, project) if options.container else None
+    for transport in map(TRANSPORTS.__getitem__, project.transports):
+        if transport.key and not {**context.env, **dotenv_of(project.server)}.get(transport.key):
+            context.output.warn(
+                f"server/.env has no {transport.key}: nobody gets in by {transport.title}.\n"
+                "README.md says where it is from."
+            )
     installed = (project.server,) if image else (project.agent, project.server)
     folders = " and ".join(f"{folder.name}/" for folder in installed)
     with context.output.step(f"Installing the packages of {folders}"):
@@ -200,7 +207,7 @@ async def _serve(
                 facing | (behind.variables(facing) if behind else {}),
                 server_port,
                 guard,
-                runtime.logs / "server.log",
+                runtime.logs / log_files.SERVER,
                 tell_troubles,
             )
         )

@@ -267,7 +267,8 @@ def _report(
     comparison: Comparison | None = None,
 ) -> None:
     place = target.relative_to(context.cwd) if target.is_relative_to(context.cwd) else target
-    following = [f"cd {place}", "voicecore talk"]
+    spoken = any(TRANSPORTS[name].spoken for name in answers.transports)
+    following = [f"cd {place}", "voicecore talk" if spoken else "voicecore dev"]
     if options.json:
         context.output.json(
             {
@@ -293,6 +294,11 @@ def _report(
             [Span("✓ ", "green"), Span(f"{place}/", "bold"), Span(f"  {titles}, {title}")],
             [Span("  the prompt, the voice and the tools are in "), Span("agent/bot.py", "bold")],
             *([Span(f"  {need}")] for need in _needs(pipeline, answers)),
+            *(
+                [Span(f"  {t.title} needs {t.key} in server/.env: README.md says where it is from")]
+                for t in map(TRANSPORTS.__getitem__, answers.transports)
+                if t.key
+            ),
             [],
             [Span("Speak to it:  "), Span(" && ".join(following), "bold")],
         ]

@@ -1,4 +1,4 @@
-"""`voicecore logs`: what an agent says of itself, from AWS or from `voicecore dev`."""
+"""`voicecore logs`: what agent or server say of themselves, from AWS or from `voicecore dev`."""
 
 from __future__ import annotations
 
@@ -40,6 +40,7 @@ class LogsOptions:
     follow: bool = False
     live: bool = False
     local: bool = False
+    server: bool = False
     since: str | None = None
     session: str = ""
     filter: str = ""
@@ -117,14 +118,16 @@ def _remote(
     connect = partial(session.connect, options.region or stage.region, options.profile)
     aws = connect()
     session.check_account(aws.identity, stage.account)
-    source = Source(project.name, stage.name, options.session)
-    where = f"{project.name} · {stage.name} in account {aws.account}, {aws.region}"
+    source = Source(project.name, stage.name, options.session, options.server)
+    what = f"the server of {project.name}" if options.server else project.name
+    where = f"{what} · {stage.name} in account {aws.account}, {aws.region}"
     groups = source.groups(aws)
     if not groups and source.stack(aws) is None:
         raise NotDeployed(
             f"There are no logs: {where} is not deployed.",
-            f"Deploy it:  voicecore deploy{names.stage_flag(stage.name)}\n"
-            "Logs of `voicecore dev`:  voicecore logs --local",
+            f"Deploy it:  voicecore deploy{' --server' * options.server}"
+            f"{names.stage_flag(stage.name)}\n"
+            f"Logs of `voicecore dev`:  voicecore logs --local{' --server' * options.server}",
             ExitCode.NOT_DEPLOYED,
         )
     now = logs.now_in(aws) + logs.LATE
@@ -162,12 +165,13 @@ def _local(
             ExitCode.USAGE,
         )
     folder = log_files.folder_in(project.local)
+    of = log_files.of_server if options.server else log_files.of_agents
     if options.follow:
         context.output.note(f"Following {folder}. Ctrl-C ends it.")
-        printer.print(log_files.follow(folder, since, pause))
-    printer.print(log_files.read(folder, since))
+        printer.print(log_files.follow(folder, since, of, pause))
+    printer.print(log_files.read(folder, since, of))
     if not printer.printed:
-        found = log_files.last(folder)
+        found = log_files.last(folder, of)
         context.output.note(
             f"Nothing like that was logged since {_local_time(since)}; "
             f"the last line is of {_local_time(found)}."

@@ -17,6 +17,7 @@ from voicecore.context import Context
 from voicecore.errors import ExitCode, VoicecoreError
 from voicecore.project import Project, load_project
 from voicecore.talk import extras
+from voicecore.transports import TRANSPORTS
 from voicecore.turn import read_url
 
 if TYPE_CHECKING:
@@ -84,8 +85,13 @@ def run(context: Context, options: TalkOptions) -> ExitCode:
         return runner.run(_call(context, replace(options, transport=transport), project, clips))
 
 
-_SPOKEN = ("websocket", "webrtc")
+_SPOKEN = tuple(transport.name for transport in TRANSPORTS.values() if transport.spoken)
 """The transports that `talk` speaks, the one it prefers first."""
+
+_ELSEWHERE = (
+    "Speak to it in a browser, by the page that this prints:  voicecore dev\n"
+    "or here, over another transport:  voicecore add websocket"
+)
 
 
 def _transport(options: TalkOptions, project: Project | None) -> str:
@@ -94,7 +100,8 @@ def _transport(options: TalkOptions, project: Project | None) -> str:
     if options.transport is None:
         spoken = [name for name in offered if name in _SPOKEN]
         if not spoken:
-            raise BadFlags(f"`talk` speaks none of the transports of {project and project.name}.")
+            named = f"the transports of {project and project.name}"
+            raise BadFlags(f"`talk` speaks none of {named}.", _ELSEWHERE)
         return spoken[0]
     if project and options.transport not in offered:
         raise BadFlags(
@@ -109,7 +116,10 @@ def _check(options: TalkOptions) -> None:
         raise BadFlags("--text types and --input speaks: choose one.")
     if options.transport not in (None, *_SPOKEN):
         known = " and ".join(_SPOKEN)
-        raise BadFlags(f"`talk` does not speak {options.transport!r}; it speaks {known}.")
+        raise BadFlags(
+            f"`talk` does not speak {options.transport!r}; it speaks {known}.",
+            _ELSEWHERE if options.transport in TRANSPORTS else None,
+        )
     if options.url is not None and not options.url.startswith(("http://", "https://")):
         raise BadFlags(
             f"--url {options.url!r} is no address of the web.",

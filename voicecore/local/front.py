@@ -185,7 +185,10 @@ class FrontDoor:
                 agent = await self._dial(session, call)
             try:
                 client.headers[SESSION_HEADER] = session.id
-                await client.prepare(request)
+                try:
+                    await client.prepare(request)
+                except ConnectionResetError:  # the caller left while the agent was dialled
+                    return client
                 close = await relay(
                     cast("Socket", client),
                     cast("Socket", agent),

@@ -10,8 +10,13 @@ from pathlib import Path
 from voicecore import agent_log
 from voicecore.agent_log import Entry
 
+SERVER = "server.log"
+
 _LOOK_AGAIN = 0.3
 """Seconds between two looks for new lines."""
+
+Of = Callable[[Path], list[Path]]
+"""Which files of the folder are meant."""
 
 
 def folder_in(local: Path) -> Path:
@@ -19,44 +24,54 @@ def folder_in(local: Path) -> Path:
     return local / "logs"
 
 
-def read(folder: Path, since: datetime) -> list[Entry]:
+def of_agents(folder: Path) -> list[Path]:
+    """What sessions left there."""
+    return [
+        path
+        for path in sorted(folder.glob("*/*/*/*"))
+        if agent_log.is_printed(_stream(folder, path))
+    ]
+
+
+def of_server(folder: Path) -> list[Path]:
+    """What the session server left there, if it has run."""
+    path = folder / SERVER
+    return [path] if path.exists() else []
+
+
+def read(folder: Path, since: datetime, of: Of = of_agents) -> list[Entry]:
     """All lines since then, oldest first."""
-    return _new(folder, {}, since)
+    return _new(folder, of, {}, since)
 
 
-def last(folder: Path) -> datetime | None:
-    """When an agent last wrote here."""
-    return max((_changed(path) for path in _files(folder)), default=None)
+def last(folder: Path, of: Of = of_agents) -> datetime | None:
+    """When one of them last wrote here."""
+    return max((_changed(path) for path in of(folder)), default=None)
 
 
 def follow(
-    folder: Path, since: datetime, pause: Callable[[float], None] = time.sleep
+    folder: Path,
+    since: datetime,
+    of: Of = of_agents,
+    pause: Callable[[float], None] = time.sleep,
 ) -> Iterator[Entry]:
     """The lines since then, and those that come, for ever."""
     ends: dict[Path, int] = {}
     while True:
-        yield from _new(folder, ends, since)
+        yield from _new(folder, of, ends, since)
         pause(_LOOK_AGAIN)
 
 
-def _new(folder: Path, ends: dict[Path, int], since: datetime) -> list[Entry]:
+def _new(folder: Path, of: Of, ends: dict[Path, int], since: datetime) -> list[Entry]:
     """The lines behind `ends`, which are moved to behind them; oldest first."""
     found: list[Entry] = []
-    for path in _files(folder):
+    for path in of(folder):
         changed = _changed(path)
         begin = ends.get(path, 0)
         if changed >= since and path.stat().st_size > begin:
             lines, ends[path] = _lines(path, begin)
             found += _entries(_stream(folder, path), lines, changed)
     return sorted((e for e in found if e.time >= since), key=lambda entry: entry.time)
-
-
-def _files(folder: Path) -> list[Path]:
-    return [
-        path
-        for path in sorted(folder.glob("*/*/*/*"))
-        if agent_log.is_agents(_stream(folder, path))
-    ]
 
 
 def _stream(folder: Path, path: Path) -> str:

@@ -45,15 +45,17 @@ def templates() -> Path:
 def render(answers: Answers, session_api_key: str) -> Files:
     """The files of the project.
 
-    Layers: `_shared`, then each transport's folder, then the pipeline's; a later layer replaces
-    a file of an earlier one. A name that ends in `.jinja` is rendered, all else is copied.
-    What is in a layer's folder `both` goes to agent and server, which share no code at run time;
-    `part` tells a template which of them it is rendered for.
+    Layers: `_shared`, `_invoked` where calls begin by /invocations, then each transport's folder,
+    then the pipeline's; a later layer replaces a file of an earlier one. A name that ends in
+    `.jinja` is rendered, all else is copied. What is in a layer's folder `both` goes to agent and
+    server, which share no code at run time; `part` tells a template which of them it is for.
     """
     engine = _engine()
     variables = _variables(answers, session_api_key)
     files: Files = {}
-    for layer in ("_shared", *answers.transports, f"pipelines/{answers.pipeline}"):
+    invoked = any(TRANSPORTS[name].invoked for name in answers.transports)
+    shared = ("_shared", *(["_invoked"] if invoked else []))
+    for layer in (*shared, *answers.transports, f"pipelines/{answers.pipeline}"):
         for path in _files_in(templates() / layer):
             content = path.read_bytes()
             template = engine.from_string(content.decode()) if path.suffix == ".jinja" else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from metrics import Metrics
@@ -15,18 +15,21 @@ from refusal import ApiError
 BODY_BYTES = 131_072
 BODY_SECONDS = 10
 
-HEADERS = {
-    "Cache-Control": "no-store",  # a signed URL is a key
-    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Permissions-Policy": "microphone=(self), camera=(), geolocation=(), display-capture=()",
-    "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-}
+HEADERS = [
+    (b"cache-control", b"no-store"),  # a signed URL is a key
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+    (b"cross-origin-opener-policy", b"same-origin"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+    (
+        b"permissions-policy",
+        b"microphone=(self), camera=(), geolocation=(), display-capture=()",
+    ),
+    (b"referrer-policy", b"no-referrer"),
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"DENY"),
+]
 # A year; only where the request came over TLS, which the proxy before us tells.
-ONLY_TLS = "max-age=31536000"
+ONLY_TLS = b"max-age=31536000"
 
 
 class Edge:
@@ -45,13 +48,13 @@ class Edge:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                headers = MutableHeaders(scope=message)
-                for name, value in HEADERS.items():
-                    headers.setdefault(name, value)
+                said = {name for name, _ in message["headers"]}
+                headers = [(name, value) for name, value in HEADERS if name not in said]
                 if scope["scheme"] == "https":
-                    headers["Strict-Transport-Security"] = ONLY_TLS
+                    headers.append((b"strict-transport-security", ONLY_TLS))
                 if status == 413:
-                    headers["Connection"] = "close"
+                    headers.append((b"connection", b"close"))
+                message["headers"] = [*message["headers"], *headers]
             await send(message)
 
         try:

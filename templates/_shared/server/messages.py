@@ -47,7 +47,7 @@ class IceConfig(BaseModel):
 
 
 class Started(BaseModel):
-    """A session. WebSocket clients get `wsUrl`, WebRTC clients `iceConfig`."""
+    """A session. WebSocket clients get `wsUrl`, WebRTC clients `iceConfig`, Daily's a room."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -79,6 +79,8 @@ class Started(BaseModel):
     wsUrl: str | None = None
     expiresIn: int | None = Field(default=None, description="Seconds to connect in.")
     iceConfig: IceConfig | None = None
+    roomUrl: str | None = None
+    roomToken: str | None = Field(default=None, description="Lets one person into the room.")
 
 
 class Config(BaseModel):

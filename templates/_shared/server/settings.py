@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 PLACEHOLDER = "choose-a-long-random-key"
 KEY_CHARACTERS = 32
+ARN = r"arn:[\w-]+:bedrock-agentcore:[\w-]+:\d{12}:runtime/[\w-]+"
 DISCOVERY = "/.well-known/openid-configuration"
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
@@ -28,6 +30,8 @@ class Settings:
     requests_per_minute: int = 600
     starts_per_minute: int = 60
     sessions_at_once: int = 50
+    host: str = "127.0.0.1"
+    port: int = 7860
 
 
 def read(environment: Mapping[str, str]) -> Settings:
@@ -35,7 +39,7 @@ def read(environment: Mapping[str, str]) -> Settings:
     reader = Reader(environment)
     settings = Settings(
         key=reader.key("SESSION_API_KEY"),
-        arn=reader.needed("AGENT_RUNTIME_ARN"),
+        arn=reader.arn("AGENT_RUNTIME_ARN"),
         region=reader.needed("AWS_REGION"),
         discovery_url=reader.discovery_url("OIDC_DISCOVERY_URL", "OIDC_AUDIENCE"),
         audience=reader.text("OIDC_AUDIENCE"),
@@ -45,6 +49,8 @@ def read(environment: Mapping[str, str]) -> Settings:
         requests_per_minute=reader.count("REQUESTS_PER_MINUTE", Settings.requests_per_minute),
         starts_per_minute=reader.count("STARTS_PER_MINUTE", Settings.starts_per_minute),
         sessions_at_once=reader.count("SESSIONS_AT_ONCE", Settings.sessions_at_once),
+        host=reader.text("HOST") or Settings.host,
+        port=reader.count("PORT", Settings.port, most=65_535),
     )
     reader.tell()
     return settings
@@ -87,10 +93,17 @@ class Reader:
             )
         return value
 
-    def count(self, name: str, default: int) -> int:
+    def arn(self, name: str) -> str:
+        value = self.needed(name)
+        if value and not re.fullmatch(ARN, value):
+            like = "arn:aws:bedrock-agentcore:us-east-1:123456789012:runtime/..."
+            self.mistakes.append(f"{name} is the ARN of a runtime, like {like}")
+        return value
+
+    def count(self, name: str, default: int, most: int = 999_999_999) -> int:
         value = self.text(name) or str(default)
-        if not value.isascii() or not value.isdecimal() or not 0 < int(value[:10]) < 10**9:
-            self.mistakes.append(f"{name} is a number from 1 on.")
+        if not value.isascii() or not value.isdecimal() or not 0 < int(value[:10]) <= most:
+            self.mistakes.append(f"{name} is a number from 1 to {most}.")
             return default
         return int(value)
 

@@ -235,13 +235,7 @@ class Calls:
             self._agent.complete_async_task(busy)
             del self._connections[connection.pc_id], self._made[sdp]
             await connection.disconnect()  # it may never have been talked over
-        self._ending = asyncio.create_task(self._end())
-
-    async def _end(self) -> None:
-        """End the session, unless somebody comes back."""
-        await asyncio.sleep(hang_up.LINGER_SECONDS)
-        if not self._agent.get_async_task_info()["active_count"]:
-            await asyncio.to_thread(hang_up.stop, logs.session())
+        self._ending = asyncio.create_task(hang_up.when_alone(self._agent))
 
     async def _add(self, data: Any) -> None:
         name = data.get("pc_id") if isinstance(data, dict) else None

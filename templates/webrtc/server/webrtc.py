@@ -13,6 +13,7 @@ from pydantic import BaseModel, Field
 
 import ice
 from agentcore import AgentCore
+from asking import ask
 from messages import SessionId
 from refusal import ApiError
 
@@ -75,7 +76,8 @@ def router(agentcore: AgentCore) -> APIRouter:
 
     @routes.post("")
     async def offer(session_id: SessionId, body: Offer) -> Answer:
-        answer = await ask(agentcore, session_id, "offer", body)
+        data = body.model_dump(exclude_unset=True)
+        answer = await ask(agentcore, session_id, "offer", data, STATUSES)
         try:
             return Answer.model_validate(answer.get("answer"))
         except ValueError as error:
@@ -83,24 +85,7 @@ def router(agentcore: AgentCore) -> APIRouter:
 
     @routes.patch("")
     async def candidates(session_id: SessionId, body: Candidates) -> dict[str, Any]:
-        return await ask(agentcore, session_id, "ice-candidates", body)
+        data = body.model_dump(exclude_unset=True)
+        return await ask(agentcore, session_id, "ice-candidates", data, STATUSES)
 
     return routes
-
-
-async def ask(
-    agentcore: AgentCore, session_id: str, kind: str, body: Offer | Candidates
-) -> dict[str, Any]:
-    """What the session's agent answers. Raises ApiError."""
-    try:
-        request = {"type": kind, "data": body.model_dump(exclude_unset=True)}
-        answer = await agentcore.invoke(session_id, request)
-    except ValueError as error:
-        raise ApiError(502, "bad_agent", "The agent answered no JSON.") from error
-    refusal = answer.get("error")
-    if isinstance(refusal, dict):
-        code = str(refusal.get("code"))
-        raise ApiError(STATUSES.get(code, 502), code, str(refusal.get("message")))
-    if refusal:
-        raise ApiError(502, "bad_agent", "The agent failed.")
-    return answer

@@ -89,6 +89,9 @@ async def stream(request: web.Request, payload: dict) -> web.StreamResponse:
 async def websocket(request: web.Request) -> web.StreamResponse:
     if MOOD == "no-ws":
         return web.Response(status=403, text="who are you")
+    if MOOD == "slow-ws":
+        print("slowly", flush=True)
+        await asyncio.sleep(0.5)
     caller = web.WebSocketResponse(max_msg_size=0)
     await caller.prepare(request)
     async for message in caller:

@@ -276,3 +276,20 @@ def test_a_client_that_does_not_read_stops_its_agent(tmp_path: Path) -> None:
                 transport.resume_reading()
 
     asyncio.run(main())
+
+
+def test_a_caller_who_leaves_while_the_agent_is_dialled(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def main() -> None:
+        async with lab(tmp_path, "slow-ws") as here:
+            session = new_session()
+            calling = asyncio.create_task(here.connect(session).__aenter__())
+            await here.until(lambda: "slowly" in here.told("log"))
+            calling.cancel()
+            await asyncio.wait([calling])
+            await here.stop(session)
+            await here.until(lambda: here.sessions() == [])
+
+    asyncio.run(main())
+    assert [record.message for record in caplog.records if record.name == "aiohttp.server"] == []

@@ -18,6 +18,7 @@ from voicecore.turn import KVS
 
 WEBSOCKET = TRANSPORTS["websocket"]
 WEBRTC = TRANSPORTS["webrtc"]
+DAILY = TRANSPORTS["daily"]
 
 GIVEN = Vpc(("subnet-0123456789abcdef0", "subnet-0123456789abcdef1"), ("sg-0123456789abcdef0",))
 ACCOUNT = "123456789012"

@@ -8,7 +8,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
-from tests.unit.cloud.deployments import WEBRTC, deployment
+from tests.unit.cloud.deployments import DAILY, WEBRTC, deployment
 from voicecore import regions
 from voicecore.cloud import hosting
 from voicecore.cloud.cloudformation import Live
@@ -85,6 +85,14 @@ def test_callers_must_have_a_relay() -> None:
     hosting.require_possible(of, NOTHING)
     with pytest.raises(CannotHost, match="CLOUDFLARE_TURN_KEY_ID"):
         hosting.require_possible(of, Environment({"TURN_SOURCE": "cloudflare"}, {}))
+
+
+def test_a_server_without_the_key_of_who_carries_the_calls_is_refused() -> None:
+    key = {"DAILY_API_KEY": "hush", "DAILY_API_URL": "https://api.daily.co/v1"}
+    made = server_environment_of(key, "us-east-1", [DAILY])
+    assert made.secret == {"DAILY_API_KEY": "hush"}
+    with pytest.raises(BadEnvironment, match="DAILY_API_KEY is missing: Daily lets nobody in"):
+        server_environment_of({"DAILY_API_KEY": ""}, "us-east-1", [DAILY, WEBRTC])
 
 
 def test_what_is_this_machines_stays_here() -> None:

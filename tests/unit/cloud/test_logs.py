@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 
-from voicecore.agent_log import Entry, Sieve, is_agents
+from voicecore.agent_log import Entry, Sieve, is_printed
 from voicecore.cloud.cloudformation import Live
 from voicecore.cloud.logs import Silence, Trouble, questions, reason_for, trouble_in
 from voicecore.cloud.runtime import Runtime
@@ -58,9 +58,10 @@ def test_whose_a_line_is(stream: str, text: str, session: str) -> None:
     assert Entry(NOW, stream, text).session == session
 
 
-def test_which_streams_are_the_agents() -> None:
-    assert is_agents(STREAM) and is_agents("2026/11/22/[runtime-logs]0a1b")
-    assert not is_agents("otel-rt-logs") and not is_agents("spans")
+def test_which_streams_are_of_programs() -> None:
+    assert is_printed(STREAM) and is_printed("2026/11/22/[runtime-logs]0a1b")
+    assert is_printed(f"2026/11/22/[$LATEST]{'0a' * 16}")
+    assert not is_printed("otel-rt-logs") and not is_printed("spans")
 
 
 @pytest.mark.parametrize(

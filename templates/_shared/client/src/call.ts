@@ -21,14 +21,14 @@ const STABLE_MS = 5000;
 /** AgentCore ends every stream after 60 minutes; a close about then is no hang-up. */
 const STREAM_MS = 3600_000 * 0.97;
 
-const DIALS: Record<TransportName, () => Promise<{ dial: Dial }>> = {
+const DIALS: Partial<Record<TransportName, () => Promise<{ dial: Dial }>>> = {
   websocket: () => import("./websocket"),
   webrtc: () => import("./webrtc"),
 };
 
 /** Brings the code of a transport, so that it is there when it is wanted. */
 export function preload(transport: TransportName): void {
-  void DIALS[transport]();
+  void DIALS[transport]?.();
 }
 
 export class Call {
@@ -101,7 +101,9 @@ export class Call {
     performance.mark("call");
     this.#changed();
     try {
-      await this.#hold(transport, silent, signal);
+      const load = DIALS[transport];
+      if (load) await this.#hold(transport, load, silent, signal);
+      else await this.#goTo(transport, signal);
     } catch (error) {
       if (!signal.aborted) this.#fail(troubleOf(error));
     }
@@ -160,10 +162,24 @@ export class Call {
     this.#changed();
   }
 
-  async #hold(transport: TransportName, silent: boolean, signal: AbortSignal): Promise<void> {
+  /** The call is held on another page, which the agent waits at; it leaves with whoever came. */
+  async #goTo(transport: TransportName, signal: AbortSignal): Promise<void> {
+    const session = await start(transport, this.invite);
+    if (signal.aborted) return stop(session);
+    const room = new URL(session.roomUrl ?? "");
+    room.searchParams.set("t", session.roomToken ?? "");
+    location.assign(room);
+  }
+
+  async #hold(
+    transport: TransportName,
+    load: () => Promise<{ dial: Dial }>,
+    silent: boolean,
+    signal: AbortSignal,
+  ): Promise<void> {
     // All at once: a person waits for the slowest, not for the sum.
     const [{ dial }, sound, first] = await Promise.all([
-      DIALS[transport](),
+      load(),
       this.#open(silent, signal),
       this.#start(transport, signal),
     ]);

@@ -2,7 +2,7 @@
 
 import type { APIRequest } from "@pipecat-ai/client-js";
 
-export type TransportName = "websocket" | "webrtc";
+export type TransportName = "websocket" | "webrtc" | "daily";
 
 export interface Config {
   project: string;
@@ -15,6 +15,8 @@ export interface Session {
   token: string;
   wsUrl?: string;
   iceConfig?: { iceServers: RTCIceServer[] };
+  roomUrl?: string;
+  roomToken?: string;
 }
 
 /** The server, or the agent behind it, said no. */

@@ -9,17 +9,25 @@ import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
-from access import invite
-from conftest import AUTHORIZED, ENVIRONMENT, KEY, Serve
+from access import Access, Session, invite, new_session_id
+from conftest import AUTHORIZED, ENVIRONMENT, KEY, NOBODY, Serve
 from pages import serve as serve_page
-from server import create_app
-from settings import PLACEHOLDER
+from server import TRANSPORTS, create_app
+from settings import PLACEHOLDER, read
 
 
 def session(client: TestClient) -> tuple[str, dict[str, str]]:
     """The path of a new session, and the header that proves that it is ours."""
     started = client.post("/start", headers=AUTHORIZED).json()
     return f"/sessions/{started['sessionId']}", {"X-Session-Token": started["token"]}
+
+
+def known_session() -> tuple[str, dict[str, str]]:
+    """The same of one that another copy of the server has started."""
+    transport = next(iter(TRANSPORTS))
+    mine = Session(new_session_id(), "key", transport, int(time.time()))
+    token = Access(read(ENVIRONMENT)).token_for(mine)
+    return f"/sessions/{mine.id}", {"X-Session-Token": token}
 
 
 def invited(key: str = KEY, seconds: float = 60) -> dict[str, str]:
@@ -94,8 +102,9 @@ def test_too_large_a_body_is_not_read(client: TestClient) -> None:
     assert (answer.status_code, answer.json()["error"]["code"]) == (413, "too_large")
 
 
-def test_an_unreachable_aws_is_told(client: TestClient) -> None:
-    path, token = session(client)
+def test_an_unreachable_aws_is_told(serve: Serve) -> None:
+    client = serve(aws=NOBODY)
+    path, token = known_session()
     answer = client.delete(path, headers=token)
     assert answer.status_code == 503
     assert answer.json()["error"]["code"] == "aws_unreachable"
@@ -135,11 +144,12 @@ def test_a_strangers_word_on_its_address_counts_for_nothing(serve: Serve) -> Non
 def test_refuses_to_start_and_tells_all_mistakes() -> None:
     wrong = {
         "SESSION_API_KEY": PLACEHOLDER,
-        "AGENT_RUNTIME_ARN": "",
+        "AGENT_RUNTIME_ARN": "arn:aws:lambda:us-east-1:123456789012:function:x",
         "SESSION_STORE": "mysql://",
         "TRUSTED_PROXIES": "everyone",
         "ALLOWED_ORIGINS": "*",
         "STARTS_PER_MINUTE": "many",
+        "PORT": "70000",
         "OIDC_DISCOVERY_URL": "http://issuer.example/",
     }
     with pytest.raises(SystemExit) as told:

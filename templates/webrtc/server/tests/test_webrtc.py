@@ -3,44 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
 from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
 
-from conftest import AUTHORIZED, Serve
+from conftest import AUTHORIZED, Serve, agentcore
 
 OFFER = {"sdp": "v=0\r\n", "type": "offer"}
 ANSWER = {"sdp": "v=0", "type": "answer", "pc_id": "1"}
-
-
-@contextmanager
-def agentcore(answer: Any, asked: list[tuple[str, Any]]) -> Iterator[str]:
-    """An AgentCore whose agent gives this answer, and what it was asked."""
-
-    class Door(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            session = self.headers["X-Amzn-Bedrock-AgentCore-Runtime-Session-Id"]
-            length = int(self.headers["Content-Length"])
-            asked.append((session, json.loads(self.rfile.read(length))))
-            body = json.dumps(answer).encode()
-            self.send_response(200)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_: object) -> None:
-            """Say nothing."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Door) as server:
-        Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
 
 
 def session(client: TestClient) -> tuple[str, dict[str, str]]:

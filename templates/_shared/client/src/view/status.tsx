@@ -4,7 +4,11 @@ import { useEffect, useState } from "preact/hooks";
 import type { Call } from "../call";
 import type { TransportName } from "../server";
 
-export const TITLES: Record<TransportName, string> = { websocket: "WebSocket", webrtc: "WebRTC" };
+export const TITLES: Record<TransportName, string> = {
+  websocket: "WebSocket",
+  webrtc: "WebRTC",
+  daily: "Daily",
+};
 
 export function Status({ call, transport }: { call: Call; transport: TransportName }) {
   const { phase, path, since, over, lasted, dialogue } = call;

@@ -1,15 +1,20 @@
 """The session's end. AgentCore bills and counts a session until it is stopped, or idle for long.
 
-Whoever hangs up should say so to the session server; a browser that is closed does not. The agent
-knows when its last call is over, and stops its session itself.
+Whoever hangs up should say so to the session server; a browser that is closed does not, nor does a
+telephone. The agent knows when its last call is over, and stops its session itself.
 """
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
+from typing import TYPE_CHECKING
 
 import logs
+
+if TYPE_CHECKING:
+    from app import Agent
 
 # Seconds after the last call. Whoever has lost a path comes back sooner: a client notices within a
 # few seconds, the agent within 36.
@@ -17,6 +22,13 @@ LINGER_SECONDS = float(os.environ.get("LINGER_SECONDS", "20"))
 
 # AgentCore tells the agent which runtime it is, and by which endpoint it was called.
 RUNTIME = re.compile(r"cloud\.resource_id=(arn:[^,/]+:runtime/[\w-]+)(?:/runtime-endpoint/(\w+))?")
+
+
+async def when_alone(agent: Agent) -> None:
+    """End the session in a while, unless somebody comes back."""
+    await asyncio.sleep(LINGER_SECONDS)
+    if not agent.get_async_task_info()["active_count"]:
+        await asyncio.to_thread(stop, logs.session())
 
 
 def stop(session_id: str) -> None:

@@ -1,0 +1,121 @@
+"""Calls through Daily from end to end: server, local AgentCore Runtime, agent; Daily is a stand-in.
+
+The stand-ins are the project's own (tests/daily_cloud.py, tests/standin): its REST API and webhook
+as it documents them, and its library, below which there is nothing to test without an account.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+from tests.cli.test_dev import dev, events_until
+from tests.generated.projects import SECRET, Kind, run
+from tests.generated.test_projects import pyright
+
+KIND = Kind("daily", "offline")
+KEY = {"Authorization": f"Bearer {SECRET}"}
+
+
+@dataclass(frozen=True)
+class Line:
+    """A running project, and Daily."""
+
+    url: str
+    room: Any
+    """The module over_daily of its tests."""
+    question: Path
+
+    async def ask(self, method: str, path: str, **more: Any) -> Any:
+        async with (
+            aiohttp.ClientSession(self.url) as http,
+            http.request(method, path, **more) as answer,
+        ):
+            assert answer.ok, await answer.text()
+            return await answer.json() if answer.status == 200 else None
+
+    async def talk(self, voice: Any) -> None:
+        """Hear the greeting, ask the time, hear an answer."""
+        speaking = asyncio.create_task(voice.speak())
+        await voice.caller.answered()
+        voice.caller.spoken.clear()
+        voice.caller.say(self.question)
+        await voice.caller.answered(2)
+        speaking.cancel()
+        assert voice.caller.was_heard()
+        assert voice.caller.said("bot-output")[-1].startswith("It is ")
+
+
+@pytest.fixture(scope="module")
+def line(make: Callable[[Kind], Path], monkeypatch_module: pytest.MonkeyPatch) -> Iterator[Line]:
+    project = make(KIND)
+    monkeypatch_module.syspath_prepend(str(project / "tests"))
+    room = importlib.import_module("over_daily")
+    told = room.ENVIRONMENT | {"DAILY_DIALIN_HMAC": importlib.import_module("daily_cloud").HMAC}
+    for name, value in told.items():
+        monkeypatch_module.setenv(name, value)
+    with dev(project, "--no-screen") as process:
+        events = events_until(process, "serving", "ready")
+        url = next(event["server"] for event in events if event["kind"] == "serving")
+        yield Line(url, room, project / "tests/question.wav")
+    room.RUN.close()
+    for name in ("over_daily", "daily_cloud", "caller"):
+        sys.modules.pop(name, None)
+
+
+@pytest.fixture(scope="module")
+def monkeypatch_module() -> Iterator[pytest.MonkeyPatch]:
+    with pytest.MonkeyPatch.context() as patch:
+        yield patch
+
+
+@pytest.mark.parametrize("part", ["agent", "server"])
+def test_it_is_typed(make: Callable[[Kind], Path], part: str) -> None:
+    project = make(KIND)
+    run(project, *pyright(project, part))
+
+
+OWN = {"agent": "tests/test_daily_room.py", "server": "server"}
+
+
+@pytest.mark.parametrize("part", OWN)
+def test_its_own_tests_pass(make: Callable[[Kind], Path], part: str) -> None:
+    project = make(KIND)
+    run(project, str(project / part / ".venv/bin/python"), "-m", "pytest", "-q", OWN[part])
+
+
+def test_a_browsers_call(line: Line) -> None:
+    async def call() -> None:
+        body = await line.ask("POST", "/start", headers=KEY, json={"transport": "daily"})
+        cloud = line.room.CLOUD
+        place = cloud.room_of(body["roomUrl"], body["roomToken"])
+        voice = line.room.Voice(place)
+        cloud.enter(body["roomUrl"], body["roomToken"], voice)
+        await voice.caller.ready()
+        await line.talk(voice)
+        token = {"X-Session-Token": body["token"]}
+        await line.ask("DELETE", f"/sessions/{body['sessionId']}", headers=token)
+        assert place.closed
+
+    asyncio.run(call())
+
+
+def test_a_call_by_telephone(line: Line) -> None:
+    async def call() -> None:
+        cloud = line.room.CLOUD
+        voice = line.room.Voice(None)
+        webhook = f"{line.url}/daily/dialin"
+        assert await asyncio.to_thread(cloud.dial, webhook, voice) == 200
+        [voice.room] = cloud.rooms.values()
+        await line.talk(voice)
+        assert not cloud.held  # nobody hears music any more
+
+    asyncio.run(call())
