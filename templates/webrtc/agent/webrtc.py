@@ -90,7 +90,7 @@ class Connection(SmallWebRTCConnection):
         try:
             await self._pc.setRemoteDescription(RTCSessionDescription(sdp, type))
         except Exception as error:  # aiortc's parser raises whatever it stumbles over
-            raise Refused("bad_offer", f"This is no offer: {error!r:.200}") from error
+            raise Refused("bad_offer", f"It cannot be answered: {error!r:.200}") from error
         if self._speech.mid is None:
             raise Refused("bad_offer", "The offer is of no sound.")
         use_relays(self._pc, self._sources)
