@@ -81,6 +81,9 @@ def run(context: Context, options: TalkOptions) -> ExitCode:
     # A server that runs somewhere may be called from anywhere, with its key in the environment.
     anywhere = options.url is not None and not (root / "voicecore.toml").exists()
     project = None if anywhere else load_project(root)
+    options = _by_phone(options, project)
+    if options.dtmf and not options.phone:
+        raise BadFlags("--dtmf presses the keys of a telephone: add --phone.")
     transport = _transport(options, project)
 
     from voicecore.talk.files import read_clip
@@ -91,7 +94,7 @@ def run(context: Context, options: TalkOptions) -> ExitCode:
 
 
 _SPOKEN = tuple(transport.name for transport in TRANSPORTS.values() if transport.spoken)
-"""The transports that `talk` speaks, the one it prefers first."""
+"""The transports that `talk` speaks as a client, the one it prefers first."""
 _TELEPHONY = "telephony"
 _CALLER, _CALLED = "+12025550123", "+12025550100"
 """Numbers that nobody has (NANPA keeps 555-01xx for fiction): ours, and the server's if it tells
@@ -101,6 +104,16 @@ _ELSEWHERE = (
     "Speak to it in a browser, by the page that this prints:  voicecore dev\n"
     "or here, over another transport:  voicecore add websocket"
 )
+
+
+def _by_phone(options: TalkOptions, project: Project | None) -> TalkOptions:
+    """The options; where nobody but a telephone can call, it is one of the first provider."""
+    alone = project is not None and not set(_SPOKEN) & set(project.transports)
+    if options.phone or not project or not (alone or options.transport == _TELEPHONY):
+        return options
+    by_phone = replace(options, phone=next(iter(project.providers), None))
+    _check_phone(by_phone)
+    return by_phone
 
 
 def _transport(options: TalkOptions, project: Project | None) -> str:
@@ -124,6 +137,8 @@ def _transport(options: TalkOptions, project: Project | None) -> str:
             f"{project.name} has no transport {options.transport}.",
             f"Add it:  voicecore add {options.transport}",
         )
+    if options.transport == _TELEPHONY:
+        raise BadFlags(f"Whose telephone is it to be?  --phone {' or --phone '.join(WIRES)}")
     return options.transport
 
 
@@ -131,8 +146,8 @@ def _check(options: TalkOptions) -> None:
     _check_phone(options)
     if options.text and options.input:
         raise BadFlags("--text types and --input speaks: choose one.")
-    if options.transport not in (None, *_SPOKEN):
-        known = " and ".join(_SPOKEN)
+    if options.transport not in (None, *_SPOKEN, _TELEPHONY):
+        known = ", ".join((*_SPOKEN, _TELEPHONY))
         raise BadFlags(
             f"`talk` does not speak {options.transport!r}; it speaks {known}.",
             _ELSEWHERE if options.transport in TRANSPORTS else None,
@@ -165,8 +180,6 @@ def _check(options: TalkOptions) -> None:
 
 def _check_phone(options: TalkOptions) -> None:
     if options.phone is None:
-        if options.dtmf:
-            raise BadFlags("--dtmf presses the keys of a telephone: add --phone.")
         return
     if options.phone not in WIRES:
         known = ", ".join(WIRES)
@@ -381,7 +394,8 @@ def _script(
         elif options.text:
             await write(conversation, read_lines(sys.stdin.fileno()))
         elif isinstance(equipment.mouth, ScriptedMouth):
-            await press(conversation, options.dtmf)
+            if options.dtmf:
+                await press(conversation, options.dtmf)
             await speak(conversation, equipment.mouth, clips)
         else:
             await asyncio.Event().wait()  # with a microphone, only hanging up ends a call

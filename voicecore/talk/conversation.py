@@ -24,7 +24,7 @@ from voicecore.talk.voice import VoiceTracker
 
 _ANSWER_SECONDS = 30.0
 """Longer than any model thinks; an agent that is silent for so long has failed."""
-_REPLY_SECONDS = 4.0
+_REPLY_SECONDS = 8.0
 """An agent that says nothing for so long after keys were pressed has only taken note of them."""
 _KEY_SECONDS = 0.25
 """From one key to the next, as fast as a person."""
@@ -280,12 +280,11 @@ async def speak(conversation: Conversation, mouth: ScriptedMouth, clips: Sequenc
 
 async def press(conversation: Conversation, keys: str) -> None:
     """Press keys of a telephone after the greeting, and hear what comes of it."""
+    await conversation.greeted()
     for key in keys:
-        await conversation.greeted()
         conversation.press(key)
         await asyncio.sleep(_KEY_SECONDS)
-    if keys:
-        await conversation.replied()
+    await conversation.replied()
 
 
 async def write(conversation: Conversation, lines: AsyncIterator[str]) -> None:

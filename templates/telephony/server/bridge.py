@@ -30,8 +30,8 @@ WAITING = 1500
 # What has waited goes at twice the speed of speech. AgentCore takes 250 frames a second, but an
 # agent decides that speech has begun while more of it passes, and keeps but the last second of it.
 PER_SECOND, AT_ONCE = 100, 10
-# Kept, to be said again should the connection break in the middle of a word.
-RECENT = 1000
+# Kept since the agent last spoke, to be said again should the connection break before it answers.
+RECENT = 1500
 # Parts of a connection's 60 minutes after which a quiet moment is used, and none is waited for.
 FIRST_CHANCE, LAST_CHANCE = 5 / 6, 0.97
 # Seconds before each try to connect.
@@ -78,7 +78,8 @@ class Bridge:
         self._stream = Stream("", "", "", 0)
         self._opening: list[Frame] = []
         self._heard: asyncio.Queue[Frame] = asyncio.Queue(WAITING)
-        self._recent: deque[Frame] = deque(maxlen=RECENT)
+        self._recent: deque[tuple[Frame, bool]] = deque(maxlen=RECENT)
+        self._piece_seconds = 0.02
         self._playing_until = 0.0
         self._listening: asyncio.Task[None] | None = None
 
@@ -226,7 +227,7 @@ class Bridge:
                 await send(agent, frame)
             while True:
                 frame = await self._heard.get()
-                self._recent.append(frame)
+                self._remember(frame)
                 await pace.wait()
                 await send(agent, frame)
         except (aiohttp.ClientError, OSError):
@@ -239,6 +240,8 @@ class Bridge:
             frame = message.data
             await self._send(frame)
             if played := self._seconds(frame):
+                if self._playing_until < loop.time():
+                    self._recent.clear()  # it begins to speak: what was said so far is answered
                 self._playing_until = max(self._playing_until, loop.time()) + played
             elif "clear" in str(frame)[:40]:  # it was interrupted
                 self._playing_until = 0
@@ -255,34 +258,28 @@ class Bridge:
         return Ending.CUT
 
     def _quiet(self, now: float) -> bool:
-        if self._playing_until > now:
-            return False
-        return not sound.spoke_lately(loudness for _, loudness in self._spoken())
+        return self._playing_until < now and not self._unanswered()
 
     def _said_before(self) -> Iterator[Frame]:
-        """What a new connection begins with: the call's start, and words that were cut off."""
-        again = self._unfinished()
+        """What a new connection begins with: the call's start, and what was not answered yet."""
+        again = self._unanswered()
         self._recent.clear()
         self._recent.extend(again)
-        yield from (*self._opening, *again)
+        yield from (*self._opening, *(frame for frame, _ in again))
 
-    def _unfinished(self) -> list[Frame]:
-        spoken: list[Frame] = []
+    def _remember(self, frame: Frame) -> None:
+        """Keep what the caller says, and whether there is anything in it: words, or a key."""
+        provider, heard = self._provider, self._provider.sound(frame)
+        key = isinstance(frame, str) and 'dtmf"' in frame
+        if heard:
+            self._piece_seconds = sound.seconds(heard, provider.encoding, provider.rate)
+        if heard or key:
+            self._recent.append((frame, key or sound.is_loud(heard, provider.encoding)))
 
-        def loudness() -> Iterator[sound.Loudness]:
-            for frame, loudness in self._spoken():
-                spoken.append(frame)
-                yield loudness
-
-        count = sound.unfinished(loudness())
-        return spoken[:count][::-1]
-
-    def _spoken(self) -> Iterator[tuple[Frame, sound.Loudness]]:
-        """What the caller said, the last frame first."""
-        for frame in reversed(self._recent):
-            if heard := self._provider.sound(frame):
-                loud = sound.is_loud(heard, self._provider.encoding)
-                yield frame, (loud, self._seconds(frame))
+    def _unanswered(self) -> list[tuple[Frame, bool]]:
+        recent = list(self._recent)
+        loud = [is_loud for _, is_loud in recent]
+        return recent[sound.unanswered(loud, self._piece_seconds)]
 
     def _seconds(self, frame: Frame) -> float:
         heard = self._provider.sound(frame)

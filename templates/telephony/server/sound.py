@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import sys
 from array import array
-from collections.abc import Iterable
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
-
-Loudness = tuple[bool, float]
-"""Whether somebody speaks in a frame, and the seconds that it lasts."""
 
 APOLOGY = Path(__file__).with_name("apology.ulaw")
 """8 kHz, μ-law: "I am sorry, I cannot be reached at the moment. Please call again later." """
@@ -18,6 +15,10 @@ APOLOGY = Path(__file__).with_name("apology.ulaw")
 LOUD = 400
 PAUSE_SECONDS = 0.8
 """Of silence, after which whoever spoke has finished."""
+GAP_SECONDS = 3.0
+"""Of silence, between words that belong to different questions."""
+LATE_SECONDS = 15.0
+"""Of silence, after which no answer will come."""
 
 
 def _linear(code: int) -> int:
@@ -28,6 +29,7 @@ def _linear(code: int) -> int:
 
 
 LINEAR = [_linear(code) for code in range(256)]
+QUIET = bytes(code for code in range(256) if abs(LINEAR[code]) <= LOUD)
 
 
 def samples(sound: bytes, encoding: str) -> array[int]:
@@ -47,34 +49,30 @@ def seconds(sound: bytes, encoding: str, rate: int) -> float:
 
 def is_loud(sound: bytes, encoding: str) -> bool:
     """Whether there is more in it than a line's hiss."""
-    return any(abs(sample) > LOUD for sample in samples(sound, encoding))
+    if encoding == "ulaw":
+        return bool(sound.translate(None, QUIET))
+    heard = samples(sound, encoding)
+    return bool(heard) and max(max(heard), -min(heard)) > LOUD
 
 
-def spoke_lately(frames: Iterable[Loudness]) -> bool:
-    """Whether anybody spoke within PAUSE_SECONDS; of frames, the last one first."""
-    silent = 0.0
-    for loud, lasted in frames:
-        silent += lasted
-        if loud or silent >= PAUSE_SECONDS:
-            return loud
-    return False
+def unanswered(loud: Sequence[bool], frame_seconds: float) -> slice:
+    """Of frames that came since the agent last spoke: those to say again to one who missed them.
 
-
-def unfinished(frames: Iterable[Loudness]) -> int:
-    """How many frames, the last one first, are of words that were still being spoken.
-
-    0 if there has been silence for PAUSE_SECONDS.
+    Nothing, where the agent has had time to answer; else the last words, with a pause before them,
+    as a listener needs some to notice that words begin, and one after them, to notice the end.
     """
-    silent, words, lead = 0.0, 0, 0
-    for count, (loud, lasted) in enumerate(frames, start=1):
-        silent = 0.0 if loud else silent + lasted
-        if loud:
-            words = lead = count
-        elif silent <= PAUSE_SECONDS / 2:
-            lead = count  # whoever listens needs some silence to notice that words begin
-        elif silent >= PAUSE_SECONDS:
+    pause, gap, late = (
+        round(wanted / frame_seconds) for wanted in (PAUSE_SECONDS, GAP_SECONDS, LATE_SECONDS)
+    )
+    spoken = [index for index, is_spoken in enumerate(loud) if is_spoken]
+    if not spoken or len(loud) - spoken[-1] > late:
+        return slice(0)
+    first = spoken[-1]
+    for index in reversed(spoken):
+        if first - index > gap:
             break
-    return lead if words else 0
+        first = index
+    return slice(max(0, first - pause // 2), spoken[-1] + 1 + pause)
 
 
 @cache

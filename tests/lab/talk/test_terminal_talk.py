@@ -8,20 +8,26 @@ import threading
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 
+from tests.lab.phone.accounts import account
 from tests.lab.soundcard import SoundCard
 from tests.lab.terminal import Terminal
 from tests.unit.talk.standin import KEY, StandIn
+from tests.unit.talk.switchboard import Switchboard
 from voicecore.errors import ExitCode
 
 QUESTION = Path(__file__).parents[3] / "voicecore/samples/what-time-is-it.wav"
 ENV = {"SESSION_API_KEY": KEY}
 
 
+Served = TypeVar("Served", StandIn, Switchboard)
+
+
 @contextmanager
-def serving(agent: StandIn) -> Iterator[StandIn]:
+def serving(agent: Served) -> Iterator[Served]:
     """The stand-in beside a test that waits for a screen."""
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever)
@@ -37,7 +43,12 @@ def serving(agent: StandIn) -> Iterator[StandIn]:
 
 
 def talk(
-    agent: StandIn, folder: Path, *arguments: str, width: int = 80, height: int = 24, **env: str
+    agent: StandIn | Switchboard,
+    folder: Path,
+    *arguments: str,
+    width: int = 80,
+    height: int = 24,
+    **env: str,
 ) -> AbstractContextManager[Terminal]:
     argv = [sys.executable, "-m", "voicecore", "talk", "--url", agent.url, *arguments]
     return Terminal.running(argv, folder, {**ENV, **env}, width, height)
@@ -145,6 +156,26 @@ def test_a_spoken_call_on_the_screen(card: SoundCard, tmp_path: Path) -> None:
         terminal.presses("q")
         assert terminal.ends() == ExitCode.OK
         assert agent.stopped == [agent.heard[0].session]
+
+
+def test_a_telephone_on_the_screen(card: SoundCard, tmp_path: Path) -> None:
+    devices = {name: card.env[name] for name in ("XDG_RUNTIME_DIR", "PULSE_SERVER")}
+    known = {**account("twilio"), **devices, "COLUMNS": "80", "LINES": "24"}
+    with (
+        serving(Switchboard(reply_ms=1200)) as board,
+        talk(board, tmp_path, "--phone", "twilio", "--no-aec", **known) as terminal,
+    ):
+        title = "voicecore talk  http://127.0.0.1:"
+        terminal.shows("connected", "q or Ctrl-C hangs up · 0-9 * # are keys", top=title)
+        terminal.shows("agent    spoke for 0.4 s")
+        assert card.speak(QUESTION).wait(10) == 0
+        terminal.shows("you      spoke for", "agent    spoke for 1.2 s", "1 turn · median")
+        terminal.types("5#")
+        terminal.shows("agent    spoke for 0.2 s")
+        terminal.presses("q")
+        assert terminal.ends() == ExitCode.OK
+    assert [event["dtmf"]["digit"] for event in board.events("dtmf")] == ["5", "#"]
+    assert len(board.events("stop")) == 1
 
 
 @pytest.mark.parametrize(

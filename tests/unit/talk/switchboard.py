@@ -1,7 +1,7 @@
 """A stand-in for a project's server with its phone agent: /phone/PROVIDER, and the media socket.
 
-It greets with a tone, hears by energy, clears when the caller speaks, and answers with a tone, in
-the frames that Pipecat's serializers write.
+It greets with a tone, hears by energy, and keys up to #, clears when the caller speaks, and answers
+with a tone, in the frames that Pipecat's serializers write.
 """
 
 from __future__ import annotations
@@ -129,6 +129,8 @@ class _Agent:
                     await self._hear(sound)
                 case "mark" | "playedStream" | "websocket:notify":
                     await self.socket.close()
+                case "dtmf" | "websocket:dtmf" if "#" in message.data:
+                    self._speak(200)
                 case _:
                     pass
         if self.speaking:

@@ -67,7 +67,7 @@ def test_a_call_by_each_provider(tmp_path: Path) -> None:
             )  # fmt: skip
         assert said.code == 0, said.stderr
         assert [e["key"] for e in said.of("key")] == ["4", "#"]
-        (user,), (_greeting, answer) = said.of("user_spoke"), said.of("agent_spoke")
+        (user,), (_greeting, _keys, answer) = said.of("user_spoke"), said.of("agent_spoke")
         assert 0.5 < user["seconds"] < 1.5
         assert answer == {**answer, "turn": 1, "interrupted": False, "seconds": 0.6}
         (latency,) = said.of("latency")
@@ -196,10 +196,27 @@ def test_the_server_is_called_by_its_public_name() -> None:
         (["--phone", "twilio", "--remote"], "calls a server, not an agent"),
         (["--phone", "twilio", "-t", "webrtc"], "knows no TURN"),
         (["--phone", "twilio", "--dtmf", "1a2"], "none for a"),
-        (["--dtmf", "1"], "add --phone"),
+        (["-t", "telephony", "--url", "http://127.0.0.1:9"], "--phone twilio or --phone telnyx"),
+        (["--dtmf", "1", "--url", "http://127.0.0.1:9"], "add --phone"),
     ],
 )
 def test_flags_that_make_no_sense(voicecore: Voicecore, arguments: list[str], told: str) -> None:
     result = voicecore("talk", *arguments)
     assert result.code == 2
     assert told in result.stderr
+
+
+def test_a_project_whose_callers_have_other_means(voicecore: Voicecore, tmp_path: Path) -> None:
+    assert voicecore("init", "line", "--pipeline", "offline", "--yes").code == 0
+    result = voicecore("talk", "--phone", "plivo", cwd=tmp_path / "line")
+    assert result.code == 2
+    assert "line takes no telephone calls." in result.stderr
+    assert "voicecore add telephony --provider plivo" in result.stderr
+
+
+def test_a_project_that_only_telephones_reach(voicecore: Voicecore, tmp_path: Path) -> None:
+    flags = ("--transport", "telephony", "--provider", "vonage", "--pipeline", "offline", "--yes")
+    assert voicecore("init", "line", *flags).code == 0
+    result = voicecore("talk", "--text", cwd=tmp_path / "line")
+    assert result.code == 2
+    assert "a telephone carries no text" in result.stderr

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from voicecore.phones import PHONES
 from voicecore.talk.phone_frames import (
     KEYPAD,
     WIRES,
@@ -171,6 +172,13 @@ def test_only_plivo_and_vonage_confirm_that_all_is_cleared() -> None:
     assert {name: json.loads(text)["event"] for name, text in told.items() if text} == {
         "plivo": "clearedAudio",
         "vonage": "websocket:cleared",
+    }
+
+
+def test_every_registered_provider_is_spoken() -> None:
+    spoken = {name: (wire.rate, wire.mulaw) for name, wire in WIRES.items()}
+    assert spoken == {
+        phone.name: (phone.rate, phone.encoding == "audio/x-mulaw") for phone in PHONES.values()
     }
 
 
