@@ -91,7 +91,7 @@ TRANSPORTS = {
             summary="a room of Daily's for each call, with phone numbers and SIP if you like",
             consistency="excellent",
             effort="simple",
-            best_for="phones, several people in one call",
+            best_for="phones, groups",
             pipecat_extras=("daily",),
             invoked=True,
             # Daily's TURN servers, and its media servers (Daily's Networking Guide).

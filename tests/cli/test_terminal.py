@@ -214,7 +214,9 @@ def test_a_shell_completes() -> None:
         "init", "add", "dev", "talk", "call", "build", "upgrade-base",
         "deploy", "invite", "destroy", "logs", "status", "turn",
     ]  # fmt: skip
-    assert complete("voicecore", "init", "--transport", "") == ["websocket", "webrtc", "telephony"]
+    assert complete("voicecore", "init", "--transport", "") == [
+        "websocket", "webrtc", "telephony", "daily",
+    ]  # fmt: skip
     assert complete("voicecore", "add", "telephony", "--provider", "t") == ["twilio", "telnyx"]
     assert complete("voicecore", "init", "--pipeline", "c") == ["cascade"]
     assert "eu-west-1" in complete("voicecore", "init", "--region", "eu-")
