@@ -12,6 +12,7 @@ from types import TracebackType
 
 import aiohttp
 from aiohttp import web
+from yarl import URL
 
 from tests.lab.phone import rest
 from tests.lab.phone.accounts import NUMBER, account
@@ -158,7 +159,9 @@ class Provider:
         """The media socket that the server's answer names, with somebody at its other end."""
         call, connect = answer.call, answer.connect
         headers = sign_handshake(call.it, connect.url, self.secrets, time.time()) if signed else {}
-        socket = await self._http.ws_connect(connect.url, headers=headers, max_msg_size=0)
+        # To the letter: a URL that is signed is another one when it was decoded.
+        url = URL(connect.url, encoded=True)
+        socket = await self._http.ws_connect(url, headers=headers, max_msg_size=0)
         stream = call.it.media(connect.parameters)
         async with socket, Handset(self.name, stream, socket, mistake) as handset:
             call.handset, call.status = handset, "in-progress"
