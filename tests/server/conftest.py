@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,6 +11,11 @@ import pytest
 
 from tests.server.agentcore import AgentCore, agentcore
 from tests.server.serving import MANY, Server, make_server, serving
+from voicecore.scaffold.render import templates
+
+# The stand-in of Daily that each project brings along.
+sys.path.append(str(templates() / "daily/tests"))
+daily_cloud = importlib.import_module("daily_cloud").daily_cloud
 
 
 @pytest.fixture(scope="session")
@@ -33,5 +40,9 @@ def server(folder: Path, aws: AgentCore, tmp_path: Path) -> Iterator[Server]:
 def shared(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """The same, for tests that leave it as it was."""
     log = tmp_path_factory.mktemp("shared") / "log"
-    with agentcore() as door, serving(folder, log, door.url, **MANY) as server:
+    with (
+        agentcore() as door,
+        daily_cloud() as daily,
+        serving(folder, log, door.url, **MANY, **daily.variables) as server,
+    ):
         yield server

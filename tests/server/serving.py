@@ -33,7 +33,7 @@ START_SECONDS = 60
 
 def make_server(
     root: Path,
-    transports: tuple[str, ...] = ("websocket", "webrtc"),
+    transports: tuple[str, ...] = ("websocket", "webrtc", "daily"),
     providers: tuple[str, ...] = (),
 ) -> Path:
     """The server/ of a project with these transports, and its environment."""

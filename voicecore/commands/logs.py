@@ -168,7 +168,7 @@ def _local(
     of = log_files.of_server if options.server else log_files.of_agents
     if options.follow:
         context.output.note(f"Following {folder}. Ctrl-C ends it.")
-        printer.print(log_files.follow(folder, since, of, pause))
+        printer.print(log_files.follow(folder, since, pause, of))
     printer.print(log_files.read(folder, since, of))
     if not printer.printed:
         found = log_files.last(folder, of)

@@ -52,8 +52,8 @@ def last(folder: Path, of: Of = of_agents) -> datetime | None:
 def follow(
     folder: Path,
     since: datetime,
-    of: Of = of_agents,
     pause: Callable[[float], None] = time.sleep,
+    of: Of = of_agents,
 ) -> Iterator[Entry]:
     """The lines since then, and those that come, for ever."""
     ends: dict[Path, int] = {}

@@ -40,7 +40,7 @@ from voicecore.talk.connection import (
     Path,
 )
 from voicecore.talk.no_relay import NoRelay
-from voicecore.talk.packets import Primed, hear_at_once
+from voicecore.talk.packets import OpusTrack, carry_speech
 from voicecore.talk.relay import Source, Turn, use_relays, ways
 from voicecore.talk.ring import Block, Ring
 from voicecore.talk.session import IceServer, OfferRefused, ServerDown, Session, SessionServer
@@ -137,12 +137,12 @@ class Connection(connection.Connection):
         opened, ready, heard = asyncio.Event(), asyncio.Event(), asyncio.Event()
         tracks: asyncio.Queue[MediaStreamTrack] = asyncio.Queue()
         # The sound first: aiortc closes the transport of a channel that later sound shares.
-        peer.addTrack(Primed(_Microphone(lambda: self._next_block(ready))))
+        microphone = OpusTrack(_Microphone(lambda: self._next_block(ready)))
+        carry_speech(peer.addTransceiver(microphone))
         channel = peer.createDataChannel("chat")
         channel.on("open", opened.set)
         channel.on("message", messages.put_nowait)
         peer.on("track", tracks.put_nowait)
-        hear_at_once(peer)
         use_relays(peer, _sources(self._way.servers or session.ice_servers))
         await peer.setLocalDescription(await peer.createOffer())
         offer = {

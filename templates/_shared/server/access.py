@@ -67,6 +67,10 @@ class Access:
             return f"jwt-{hashlib.sha256(subject.encode()).hexdigest()[:12]}"
         raise ApiError(401, "unauthorized", "Send the header Authorization: Bearer <key>.")
 
+    def alias(self, kind: str, name: str) -> str:
+        """Whoever has this name, by one that does not tell it to who has no key."""
+        return f"{kind}-{hmac.digest(self._secret, name.encode(), hashlib.sha256).hex()[:12]}"
+
     def token_for(self, session: Session) -> str:
         """What opens this session, to whoever shows it, until it ends."""
         claims = {

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from aiortc import (
@@ -19,16 +20,17 @@ from aiortc import (
 )
 from aiortc.rtcconfiguration import RTCIceTransportPolicy
 from aiortc.sdp import candidate_from_sdp
+from av import AudioFrame
 from pipecat.transports.base_transport import TransportParams
 from pipecat.transports.smallwebrtc.connection import SmallWebRTCConnection
-from pipecat.transports.smallwebrtc.transport import SmallWebRTCTransport
+from pipecat.transports.smallwebrtc.transport import RawAudioTrack, SmallWebRTCTransport
 
 import hang_up
 import ice
 import logs
 from conversation import Conversation
 from no_relay import NoRelay, Reason
-from packets import Primed, hear_at_once
+from packets import CLOCK, PACKET, OpusTrack, carry_speech
 from relay import Source, Turn, use_relays, ways
 
 if TYPE_CHECKING:
@@ -81,25 +83,28 @@ class Connection(SmallWebRTCConnection):
             RTCConfiguration(iceServers=[], iceTransportPolicy=policy, bundlePolicy=bundle)
         )
         self._setup_listeners()
+        self._speech = self._pc.addTransceiver("audio", direction="sendrecv")
+        carry_speech(self._speech)
 
     async def _create_answer(self, sdp: str, type: str) -> None:
         try:
             await self._pc.setRemoteDescription(RTCSessionDescription(sdp, type))
         except Exception as error:  # aiortc's parser raises whatever it stumbles over
-            raise Refused("bad_offer", f"This is no offer: {error!r:.200}") from error
-        transceivers = self._pc.getTransceivers()
-        if not transceivers or transceivers[0].kind != "audio":
-            raise Refused("bad_offer", "The offer must begin with audio.")
+            raise Refused("bad_offer", f"It cannot be answered: {error!r:.200}") from error
+        if self._speech.mid is None:
+            raise Refused("bad_offer", "The offer is of no sound.")
         use_relays(self._pc, self._sources)
-        hear_at_once(self._pc)
-        for number, transceiver in enumerate(transceivers):
-            transceiver.direction = "inactive" if number else "sendrecv"
+        for transceiver in self._pc.getTransceivers():
+            transceiver.direction = "sendrecv" if transceiver is self._speech else "inactive"
         await self._pc.setLocalDescription(await self._pc.createAnswer())
         self._answer = self._pc.localDescription
 
-    def replace_audio_track(self, track: MediaStreamTrack) -> None:
-        """Send the sound of this track."""
-        super().replace_audio_track(Primed(track))
+    def replace_audio_track(self, track: RawAudioTrack) -> None:
+        """Send what is added to this track."""
+        voice = Voice(track._sample_rate)  # pyright: ignore - private
+        # Pipecat makes its own track, and cannot be given another.
+        track.add_audio_bytes = voice.add  # pyright: ignore - awaited, it is the same
+        super().replace_audio_track(OpusTrack(voice))
 
     def video_input_track(self) -> None:
         """There is no picture in these calls."""
@@ -112,6 +117,45 @@ class Connection(SmallWebRTCConnection):
         self._closing.add(closing)
         closing.add_done_callback(self._closing.discard)
         await asyncio.wait({closing}, timeout=GOODBYE_SECONDS)
+
+
+class Voice(MediaStreamTrack):
+    """What the agent says, as it is spoken; silence where it says nothing.
+
+    Pipecat's own asks for more at the last of its 10 ms: whatever stalls for longer is heard.
+    """
+
+    kind = "audio"
+
+    def __init__(self, rate: int) -> None:
+        super().__init__()
+        self._rate, self._samples = rate, rate * PACKET // CLOCK
+        self._sound = b""
+        self._taken = asyncio.Event()
+        self._began = asyncio.get_running_loop().time()
+        self._given = 0
+        """Samples, silent ones as well."""
+
+    async def add(self, sound: bytes) -> None:
+        """Say this, too; returns when more is wanted: while there is still as much."""
+        ahead, self._sound = len(sound), self._sound + sound
+        while len(self._sound) > ahead:
+            self._taken.clear()
+            await self._taken.wait()
+
+    async def recv(self) -> AudioFrame:
+        """The next 20 ms, when they are due."""
+        due = self._began + self._given / self._rate
+        await asyncio.sleep(due - asyncio.get_running_loop().time())
+        size = 2 * self._samples
+        sound, self._sound = self._sound[:size].ljust(size, b"\0"), self._sound[size:]
+        self._taken.set()
+        block = AudioFrame("s16", "mono", self._samples)
+        block.planes[0].update(sound)
+        block.sample_rate, block.time_base = self._rate, Fraction(1, self._rate)
+        block.pts = self._given
+        self._given += self._samples
+        return block
 
 
 class Calls:

@@ -36,13 +36,16 @@ class Voice(MediaStreamTrack):
 
     kind = "audio"
 
-    def __init__(self) -> None:
+    def __init__(self, dumb: bool) -> None:
         super().__init__()
         self.to_say = b""
+        self._dumb = dumb
         self._frames = 0
         self._began = asyncio.get_running_loop().time()
 
     async def recv(self) -> AudioFrame:
+        if self._dumb:
+            await asyncio.Event().wait()
         due = self._began + self._frames / 50
         await asyncio.sleep(due - asyncio.get_running_loop().time())
         block, self.to_say = self.to_say[: 2 * SAMPLES], self.to_say[2 * SAMPLES :]
@@ -61,6 +64,8 @@ class Agent:
     refusal: tuple[int, str] | None = None
     deaf: bool = False
     """Whether it shows no sign of having got a message."""
+    dumb: bool = False
+    """Whether it sends no packet of sound."""
     offers: list[dict[str, Any]] = field(default_factory=list)
     texts: list[str] = field(default_factory=list)
     heard: bytearray = field(default_factory=bytearray)
@@ -77,7 +82,7 @@ class Agent:
             return web.json_response({"error": {"code": code, "message": "said so"}}, status=status)
         self.offers.append(offer := await request.json())
         peer = self.peer = RTCPeerConnection(RTCConfiguration(iceServers=[]))
-        self.voice = Voice()
+        self.voice = Voice(self.dumb)
         peer.addTrack(self.voice)
         peer.on("datachannel", self._opened)
         peer.on("track", lambda track: asyncio.ensure_future(self._listen(track)))
@@ -130,8 +135,8 @@ class Line:
                     await self.ending
                 await asyncio.sleep(0.01)
 
-    async def connected(self, times: int = 1) -> None:
-        await self.until(lambda: len(self.all(Connected)) >= times)
+    async def connected(self, times: int = 1, seconds: float = 15) -> None:
+        await self.until(lambda: len(self.all(Connected)) >= times, seconds)
 
     def all(self, kind: type[Any]) -> list[Any]:
         return [item for item in self.news if isinstance(item, kind)]
@@ -203,10 +208,10 @@ async def test_sound_goes_both_ways_and_the_path_is_told() -> None:
         speak(line, 400)
         agent.voice.to_say = tone(400, rate=RATE)
         await line.until(lambda: len(agent.heard) > 4 * RATE // 2)
-        await line.until(lambda: len(line.sound) > 4 * RATE // 2)
+        await line.until(lambda: len(line.sound) > 2 * RATE // 2)
         heard = np.frombuffer(bytes(agent.heard), "<i2")
         assert np.abs(heard).max() > 3000
-        assert {(audio.rate, audio.channels) for audio in line.all(frames.Audio)} == {(RATE, 2)}
+        assert {(audio.rate, audio.channels) for audio in line.all(frames.Audio)} == {(RATE, 1)}
 
 
 @awaited
@@ -244,6 +249,17 @@ async def test_a_lost_path_is_replaced_and_nothing_that_was_said_is_lost() -> No
         agent.heard.clear()
         await line.until(lambda: len(agent.heard) > 4 * RATE // 2)
         assert np.abs(np.frombuffer(bytes(agent.heard), "<i2")).max() > 3000
+
+
+@awaited
+async def test_a_path_that_is_lost_before_the_first_sound_is_replaced() -> None:
+    agent = Agent(dumb=True)
+    async with calling(agent) as line:
+        await line.connected()
+        agent.dumb = False
+        await line.connected(times=2, seconds=30)
+        [lost] = line.all(Disconnected)
+        assert "nothing came from the agent for 10 s" in lost.reason
 
 
 @awaited
