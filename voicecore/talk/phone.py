@@ -10,6 +10,7 @@ from typing import Any, cast
 from urllib.parse import urlsplit, urlunsplit
 
 import aiohttp
+from yarl import URL
 
 from voicecore.errors import VoicecoreError
 from voicecore.talk import connection, frames
@@ -265,7 +266,11 @@ class Telephone(connection.Channel):
         headers = webhooks.sign_handshake(self._call, url, self._credentials, time.time())
         try:
             async with self._http.ws_connect(
-                self._here(url), headers=headers, timeout=_CLOSE_TIMEOUT, max_msg_size=0
+                # It may be signed to the letter: nothing of it may be decoded and encoded again.
+                URL(self._here(url), encoded=True),
+                headers=headers,
+                timeout=_CLOSE_TIMEOUT,
+                max_msg_size=0,
             ) as socket:
                 leg = Leg(self._wire, stream, socket, self._take)
                 try:
