@@ -17,7 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -36,6 +36,7 @@ from tests.server.serving import (
     serving,
     start,
 )
+from voicecore.local.ports import free_port
 
 ROUNDS = 3
 SECONDS = 5  # of each load
@@ -55,8 +56,6 @@ PEERS = (
 @contextmanager
 def theirs(checkout: Path, example: str, aws: str) -> Iterator[str]:
     """The server of an example, as its README starts it, on our port and our AWS."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
     python = peer("pipecat-examples-server", *PEERS) / "python"
     env = {
         **os.environ,
@@ -68,27 +67,25 @@ def theirs(checkout: Path, example: str, aws: str) -> Iterator[str]:
         "AWS_SECRET_ACCESS_KEY": "example",
         "AWS_ENDPOINT_URL_BEDROCK_AGENTCORE": aws,
     }
-    argv = [python, "-m", "uvicorn", "server:app", "--port", str(port)]
     folder = checkout / "deployment" / example / "server"
-    with subprocess.Popen(
-        argv, cwd=folder, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    ) as process:
-        try:
-            wait_for(port)
-            os.sched_setaffinity(process.pid, {0})
-            yield f"http://127.0.0.1:{port}"
-        finally:
-            process.terminate()
+    with on_a_core([python, "-m", "uvicorn", "server:app"], folder, env) as url:
+        yield url
 
 
 @contextmanager
 def nothing(python: str) -> Iterator[str]:
     """What uvicorn takes by itself: our server's, with an app that knows its answer already."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
-    argv = [python, "-m", "uvicorn", "nothing:app", "--port", str(port), "--no-access-log"]
-    folder = Path(__file__).parent
-    with subprocess.Popen(argv, cwd=folder, stderr=subprocess.DEVNULL) as process:
+    argv = [python, "-m", "uvicorn", "nothing:app", "--no-access-log"]
+    with on_a_core(argv, Path(__file__).parent, os.environ) as url:
+        yield url
+
+
+@contextmanager
+def on_a_core(argv: Sequence[str | Path], folder: Path, env: Mapping[str, str]) -> Iterator[str]:
+    """A uvicorn on one core, without its output, from when it listens until the block ends."""
+    port = free_port()
+    silent = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    with subprocess.Popen([*argv, "--port", str(port)], cwd=folder, env=env, **silent) as process:
         try:
             wait_for(port)
             os.sched_setaffinity(process.pid, {0})

@@ -16,6 +16,7 @@ from typing import Any
 import aiohttp
 
 from voicecore.local import environment
+from voicecore.local.ports import free_port
 from voicecore.pipelines import PIPELINES, services_of
 from voicecore.scaffold.render import Answers, render
 
@@ -76,8 +77,7 @@ class Server:
 @contextmanager
 def serving(folder: Path, log: Path, aws: str, **settings: str) -> Iterator[Server]:
     """The server in `folder`, from when it is healthy until the block ends."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
+    port = free_port()
     env = {
         "PATH": os.environ["PATH"],
         "HOME": os.environ["HOME"],

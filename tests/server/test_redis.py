@@ -14,6 +14,7 @@ import aiohttp
 
 from tests.server.agentcore import ANSWER, AgentCore
 from tests.server.serving import AUTHORIZED, MANY, OFFER, Server, serving, start
+from voicecore.local.ports import free_port
 
 
 @contextmanager
@@ -21,8 +22,7 @@ def redis(folder: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
     """Debian's Redis, keeping nothing on disk."""
     program = shutil.which("redis-server")
     assert program, "tests/lab/install installs it"
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
+    port = free_port()
     argv = [program, "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", str(folder)]
     with subprocess.Popen(argv, stdout=subprocess.DEVNULL) as process:
         try:

@@ -243,6 +243,12 @@ def number(value: object) -> int:
     return int(text) if text.isascii() and text.isdecimal() and len(text) < 12 else 0
 
 
+def xml(verbs: str) -> Answer:
+    """These verbs as a document, as it is written in TwiML, and where others have it from there."""
+    text = f'<?xml version="1.0" encoding="UTF-8"?><Response>{verbs}</Response>'
+    return Answer("application/xml", text)
+
+
 def basic(user: str, password: str) -> str:
     """The header Authorization by user and password."""
     return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()

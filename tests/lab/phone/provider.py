@@ -159,7 +159,8 @@ class Provider:
         """The media socket that the server's answer names, with somebody at its other end."""
         call, connect = answer.call, answer.connect
         headers = sign_handshake(call.it, connect.url, self.secrets, time.time()) if signed else {}
-        url = URL(connect.url, encoded=True)  # it may be signed to the letter
+        # To the letter: a URL that is signed is another one when it was decoded.
+        url = URL(connect.url, encoded=True)
         socket = await self._http.ws_connect(url, headers=headers, max_msg_size=0)
         stream = call.it.media(connect.parameters)
         async with socket, Handset(self.name, stream, socket, mistake) as handset:

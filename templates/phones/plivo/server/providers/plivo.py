@@ -29,6 +29,7 @@ from phone import (
     document,
     inner,
     number,
+    xml,
 )
 from settings import Reader
 
@@ -154,12 +155,6 @@ class Plivo(JsonFrames):
             return ApiCall(method, url, headers)
         headers["Content-Type"] = "application/json"
         return ApiCall(method, url, headers, json.dumps(body).encode())
-
-
-def xml(elements: str) -> Answer:
-    """These elements as a document."""
-    text = f'<?xml version="1.0" encoding="UTF-8"?><Response>{elements}</Response>'
-    return Answer("application/xml", text)
 
 
 def signature(url: str, form: Iterable[tuple[str, str]], nonce: str, auth_token: str) -> str:

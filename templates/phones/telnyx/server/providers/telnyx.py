@@ -30,6 +30,7 @@ from phone import (
     document,
     inner,
     number,
+    xml,
 )
 from refusal import ApiError
 from settings import Reader
@@ -77,15 +78,15 @@ class Telnyx(JsonFrames):
         """Connect the call to this media socket; without rtp the caller would hear nothing."""
         url = quoteattr(media_url)
         codec = 'bidirectionalMode="rtp" bidirectionalCodec="PCMU"'
-        return texml(f"<Connect><Stream url={url} {codec}/></Connect>")
+        return xml(f"<Connect><Stream url={url} {codec}/></Connect>")
 
     def reject(self) -> Answer:
         """Take no such call."""
-        return texml("<Reject/>")
+        return xml("<Reject/>")
 
     def dial(self, number: str) -> Answer:
         """Connect the call to a number instead."""
-        return texml(f"<Dial>{escape(number)}</Dial>")
+        return xml(f"<Dial>{escape(number)}</Dial>")
 
     def state(self, webhook: Webhook) -> tuple[str, str]:
         """The call that a status is about, and the status."""
@@ -147,12 +148,6 @@ class Telnyx(JsonFrames):
     def _post(self, path: str, **body: str) -> ApiCall:
         headers = {"Authorization": f"Bearer {self.api_key}", "Content-Type": "application/json"}
         return ApiCall("POST", f"{self.api}/v2/{path}", headers, json.dumps(body).encode())
-
-
-def texml(verbs: str) -> Answer:
-    """These verbs as a document."""
-    text = f'<?xml version="1.0" encoding="UTF-8"?><Response>{verbs}</Response>'
-    return Answer("application/xml", text)
 
 
 def is_signed(sent: str, time: str, body: bytes, public_key: str) -> bool:

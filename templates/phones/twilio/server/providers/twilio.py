@@ -29,6 +29,7 @@ from phone import (
     document,
     inner,
     number,
+    xml,
 )
 from settings import Reader
 
@@ -82,15 +83,15 @@ class Twilio(JsonFrames):
             for name, value in told.items()
         )
         stream = f"<Stream url={quoteattr(media_url)}>{parameters}</Stream>"
-        return twiml(f"<Connect>{stream}</Connect>")
+        return xml(f"<Connect>{stream}</Connect>")
 
     def reject(self) -> Answer:
         """Take no such call."""
-        return twiml("<Reject/>")
+        return xml("<Reject/>")
 
     def dial(self, number: str) -> Answer:
         """Connect the call to a number instead."""
-        return twiml(f"<Dial>{escape(number)}</Dial>")
+        return xml(f"<Dial>{escape(number)}</Dial>")
 
     def state(self, webhook: Webhook) -> tuple[str, str]:
         """The call that a status is about, and the status."""
@@ -158,12 +159,6 @@ class Twilio(JsonFrames):
     @property
     def _headers(self) -> dict[str, str]:
         return {"Authorization": basic(self.account_sid, self.auth_token)}
-
-
-def twiml(verbs: str) -> Answer:
-    """These verbs as a document."""
-    text = f'<?xml version="1.0" encoding="UTF-8"?><Response>{verbs}</Response>'
-    return Answer("application/xml", text)
 
 
 def signature(url: str, form: Iterable[tuple[str, str]], auth_token: str) -> str:

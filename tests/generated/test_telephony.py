@@ -1,0 +1,32 @@
+"""A project that takes telephone calls, of all five providers: typed, and its own tests pass."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.generated.projects import Kind, run
+from tests.generated.test_projects import pyright
+
+KIND = Kind("telephony", "offline")
+
+
+@pytest.fixture(scope="module")
+def project(make: Callable[[Kind], Path]) -> Path:
+    return make(KIND)
+
+
+@pytest.mark.parametrize("part", ["agent", "server"])
+def test_is_typed(project: Path, part: str) -> None:
+    run(project, *pyright(project, part))
+
+
+def test_servers_own_tests_pass(project: Path) -> None:
+    run(project, str(project / "server/.venv/bin/python"), "-m", "pytest", "-q", "server")
+
+
+def test_the_agent_takes_calls_of_all_providers(project: Path) -> None:
+    python = str(project / "agent/.venv/bin/python")
+    run(project, python, "-m", "pytest", "-q", "tests/test_telephony.py")
