@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from tests.unit.cloud.deployments import DOMAIN, bridge, by_telephone, deployment
-from voicecore.cloud.bridge_stack import CALLS_A_TASK, DRAIN_SECONDS, tasks_of
+from voicecore.cloud.bridge_stack import CALLS_A_TASK, tasks_of
 from voicecore.cloud.network_stack import network_stack
 from voicecore.cloud.stack import references
 from voicecore.project import Server
@@ -31,7 +31,7 @@ def test_no_update_cuts_a_call(stack) -> None:
     assert (told["MinimumHealthyPercent"], told["MaximumPercent"]) == (100, 200)
     assert told["DeploymentCircuitBreaker"] == {"Enable": True, "Rollback": True}
     targets = attributes(stack, "Targets", "TargetGroupAttributes")
-    assert targets["deregistration_delay.timeout_seconds"] == str(DRAIN_SECONDS) == "3600"
+    assert targets["deregistration_delay.timeout_seconds"] == "3600"
     balancer = attributes(stack, "LoadBalancer", "LoadBalancerAttributes")
     assert balancer["idle_timeout.timeout_seconds"] == "4000"
     (container,) = properties(stack, "Task")["ContainerDefinitions"]
