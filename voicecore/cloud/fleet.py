@@ -9,7 +9,7 @@ A server's cluster and service both have the name of its stack.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -75,8 +75,16 @@ def find(aws: Aws, name: str, calls: bool = False) -> Fleet | None:
     service = _service(aws, name)
     if service is None:
         return None
-    (newest, *_) = [d for d in service["deployments"] if d["status"] == "PRIMARY"] or [{}]
     groups = [each["targetGroupArn"] for each in service.get("loadBalancers", ())]
+    states = [state for group in groups for state in _states(aws, group)]
+    counted = sum(_calls(aws, group) for group in groups) if calls else None
+    return fleet_of(service, states, counted)
+
+
+def fleet_of(service: Mapping[str, Any], states: Iterable[str], calls: int | None = None) -> Fleet:
+    """The tasks of a service as DescribeServices has it, whose targets are in these states."""
+    deployments: list[Mapping[str, Any]] = service.get("deployments", [])
+    newest = next((each for each in deployments if each["status"] == "PRIMARY"), {})
     return Fleet(
         task=newest.get("taskDefinition", ""),
         rollout=newest.get("rolloutState", ""),
@@ -85,8 +93,8 @@ def find(aws: Aws, name: str, calls: bool = False) -> Fleet | None:
         running=newest.get("runningCount", 0),
         pending=newest.get("pendingCount", 0),
         failed=newest.get("failedTasks", 0),
-        targets=Counter(state for group in groups for state in _states(aws, group)),
-        calls=sum(_calls(aws, group) for group in groups) if calls else None,
+        targets=Counter(states),
+        calls=calls,
     )
 
 

@@ -249,15 +249,19 @@ def is_up(
     return cloud.is_same(stack, standing.live)
 
 
+_RUN_BY = {"AWS::ECS::Service": "ECS Fargate", "AWS::Lambda::Function": "AWS Lambda"}
+
+
 def require_same_kind(wanted: Wanted, standing: Standing) -> None:
     """Raise CannotHost where a server of the other kind stands: neither becomes the other."""
-    live = standing.live
-    if live is None or not live.outputs or on_ecs(live) == wanted.carries_calls:
+    types = {resource["Type"] for resource in standing.resources.values()}
+    runs = [title for kind, title in _RUN_BY.items() if kind in types]
+    comes = _RUN_BY["AWS::ECS::Service" if wanted.carries_calls else "AWS::Lambda::Function"]
+    if not runs or comes in runs:
         return
-    stands, comes = ("ECS Fargate", "AWS Lambda")[:: 1 if on_ecs(live) else -1]
     raise CannotHost(
-        f"The session server runs on {stands}, and should now run on {comes}: another server, with "
-        "another URL and another key.",
+        f"The session server runs on {runs[0]}, and should now run on {comes}: another server, "
+        "with another URL and another key.",
         "Take the one away, then bring the other up:\n"
         f"voicecore destroy --only-server{names.stage_flag(wanted.deployment.stage.name)}\n"
         f"voicecore deploy --server{names.stage_flag(wanted.deployment.stage.name)}",
@@ -396,9 +400,13 @@ def _health(live: Live) -> str:
 
 def _health_behind(address: str, url: str) -> str:
     """The same of a domain which may not lead to its load balancer yet."""
-    domain = urlsplit(url).netloc
+    domain, where = urlsplit(url).netloc, urlsplit(f"//{address}")
     pool = urllib3.HTTPSConnectionPool(
-        address, timeout=_ANSWER_SECONDS, server_hostname=domain, assert_hostname=domain
+        str(where.hostname),
+        where.port or 443,
+        timeout=_ANSWER_SECONDS,
+        server_hostname=domain,
+        assert_hostname=domain,
     )
     try:
         with pool:

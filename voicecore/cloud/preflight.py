@@ -443,7 +443,7 @@ def _permissions(
                 PolicySourceArn=who,
                 ActionNames=list(statement.actions),
                 ResourceArns=list(statement.resources),
-                ContextEntries=list(_context(statement.condition or {})),
+                ContextEntries=list(context_of(statement.condition or {})),
             )
         except ClientError as error:
             yield Finding("permissions", Verdict.UNKNOWN, f"could not be checked: {error}")
@@ -475,7 +475,8 @@ def principal_of(arn: str) -> str | None:
     return arn if kind in ("user", "role") else None
 
 
-def _context(condition: Mapping[str, Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
+def context_of(condition: Mapping[str, Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
+    """A statement's condition as the simulator takes it."""
     for values in condition.values():
         for key, value in values.items():
             values_of_key = value if isinstance(value, list) else [value]

@@ -360,7 +360,9 @@ def _cost(
             used = _used(aws.client("cloudwatch"), metric, name, endpoints, begin, now)
             dollars = None if used is None else used * PRICES[key].dollars
             items.append(Item(_USED[metric], dollars))
-    of_server = [] if server is None else ["calls' share"] if hosting.on_ecs(server) else ["Lambda"]
+    of_server = (
+        [] if server is None else ["load balancer's use"] if hosting.on_ecs(server) else ["Lambda"]
+    )
     unmetered = (*_UNMETERED, *of_server)
     return Cost((*items, *(Item(what, None) for what in unmetered)))
 

@@ -398,13 +398,14 @@ def _report(
     if live is None:
         return ExitCode.OK
     name = f"{wanted.deployment.name} · {wanted.deployment.stage.name}"
+    title, command = _next(options, live, wanted.deployment, bool(served))
     did = f"is up, {seconds:.0f} s" if plan else "is up already; nothing was changed"
     context.output.lines(
         [
             [Span("✓ ", "green"), Span(name, "bold"), Span(f" {did}")],
             [Span(f"  {live.outputs['RuntimeArn']}", "dim")],
             [],
-            [Span("Speak to it:  "), Span(_next(options, live), "bold")],
+            *([[Span(f"{title}  "), Span(command, "bold")]] if command else []),
             *(_lines_of(options, wanted.deployment, served, aws.region) if served else ()),
         ]
     )
@@ -442,15 +443,18 @@ def _lines_of(
         ]
 
 
-def _next(options: DeployOptions, live: Live) -> str:
-    """The command that calls this stage."""
-    words = ["voicecore", "talk", "--remote"]
-    if options.region:
-        words += ["--arn", live.outputs["RuntimeArn"]]
-    elif options.stage != names.DEFAULT_STAGE:
-        words += ["--stage", options.stage]
+def _next(
+    options: DeployOptions, live: Live, deployment: Deployment, served: bool
+) -> tuple[str, str]:
+    """What to do now, and the command for it; both empty where callers can come."""
+    stage = [] if options.stage == names.DEFAULT_STAGE else ["--stage", options.stage]
     profile = f"AWS_PROFILE={shlex.quote(options.profile)} " if options.profile else ""
-    return profile + shlex.join(words)
+    if any(transport.spoken for transport in deployment.transports):
+        where = ["--arn", live.outputs["RuntimeArn"]] if options.region else stage
+        return "Speak to it:", profile + shlex.join(["voicecore", "talk", "--remote", *where])
+    if served:
+        return "", ""
+    return "Let callers in:", profile + shlex.join(["voicecore", "deploy", "--server", *stage])
 
 
 def _document(
@@ -462,6 +466,7 @@ def _document(
     seconds: float,
     served: Served | None,
 ) -> dict[str, Any]:
+    _, command = _next(options, live, wanted.deployment, bool(served)) if live else ("", "")
     return {
         "project": wanted.deployment.name,
         "stage": wanted.deployment.stage.name,
@@ -473,7 +478,7 @@ def _document(
         "server": served.document(options.profile, aws.region) if served else None,
         "seconds": round(seconds, 1),
         "calls": aws.calls,
-        "next": [_next(options, live)] if live else [],
+        "next": [command] if command else [],
     }
 
 

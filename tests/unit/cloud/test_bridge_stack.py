@@ -96,6 +96,21 @@ def test_as_many_tasks_as_calls_need(calls: int, tasks: int) -> None:
     assert policy["TargetValue"] == CALLS_A_TASK
 
 
+def test_it_lets_in_as_many_calls_as_it_is_made_for() -> None:
+    def allowed(calls: int) -> str:
+        task = properties(bridge(by_telephone(server=Server(peak_calls=calls))), "Task")
+        (container,) = task["ContainerDefinitions"]
+        return {e["Name"]: e["Value"] for e in container["Environment"]}["SESSIONS_AT_ONCE"]
+
+    assert (allowed(10), allowed(200)) == ("50", "200")
+
+
+def test_how_long_old_calls_are_kept_may_be_less() -> None:
+    of = bridge(by_telephone(server=Server(drain_minutes=1)))
+    told = attributes(of, "Targets", "TargetGroupAttributes")
+    assert told["deregistration_delay.timeout_seconds"] == "60"
+
+
 def test_a_session_table_of_ones_own_is_reached() -> None:
     stack = bridge(by_telephone(), SESSION_STORE="rediss://store.example:6380/0")
     out = [r["FromPort"] for r in properties(stack, "ServerGroup")["SecurityGroupEgress"]]
