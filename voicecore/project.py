@@ -14,6 +14,7 @@ from voicecore import names
 from voicecore.errors import ExitCode, VoicecoreError
 from voicecore.pipelines import PIPELINES, services_of
 from voicecore.settings import (
+    DRAIN_MINUTES_MAX,
     IDLE_TIMEOUT,
     LOG_RETENTION_DAYS,
     MAX_LIFETIME,
@@ -66,6 +67,8 @@ class Server:
     certificate: str = ""
     """The ARN of that name's certificate, in the region of the stage."""
     peak_calls: int = 50
+    drain_minutes: int = DRAIN_MINUTES_MAX
+    """For how long an update of the server lets the old one keep its calls."""
 
 
 @dataclass(frozen=True)

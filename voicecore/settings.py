@@ -19,6 +19,9 @@ VPC = "vpc"
 PEAK_CALLS_MAX = 2500
 """AgentCore's quota of sessions at once in most regions (bedrock-agentcore-limits)."""
 
+DRAIN_MINUTES_MAX = 60
+"""For how long a target group waits at most (ELB, target group attributes)."""
+
 LIFETIMES = (60, 28_800)
 """Least and most seconds that a session may idle or live (runtime-lifecycle-settings)."""
 
@@ -278,7 +281,9 @@ def _server_mistakes(key: str, settings: dict[str, Any]) -> Iterator[Mistake]:
         yield Mistake(key, "must be a table")
         return
     own = cast("dict[str, Any]", table)
-    yield from _unknown_keys(f"{key}.", own, ("domain", "certificate", "peak_calls"))
+    yield from _unknown_keys(
+        f"{key}.", own, ("domain", "certificate", "peak_calls", "drain_minutes")
+    )
     for name, pattern, example in (
         ("domain", _DOMAIN, "phone.example.com"),
         ("certificate", _CERTIFICATE, "arn:aws:acm:REGION:ACCOUNT:certificate/ID"),
@@ -291,6 +296,8 @@ def _server_mistakes(key: str, settings: dict[str, Any]) -> Iterator[Mistake]:
     if "certificate" in own and "domain" not in own:
         yield Mistake(f"{key}.certificate", "needs domain with it: the name that it is for")
     yield from _number_mistakes(f"{key}.peak_calls", own.get("peak_calls", 1), (1, PEAK_CALLS_MAX))
+    drain = own.get("drain_minutes", 0)
+    yield from _number_mistakes(f"{key}.drain_minutes", drain, (0, DRAIN_MINUTES_MAX))
 
 
 def _stage_mistakes(name: str, stage: object, place: _Place) -> Iterator[Mistake]:

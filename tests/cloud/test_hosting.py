@@ -181,20 +181,34 @@ def test_an_invite_wants_a_server(aws: Aws, deployer: Deployer, voicecore: Voice
     assert "voicecore deploy --server" in nobody.stderr
 
 
-def test_a_server_that_carries_calls_is_exported_and_not_deployed_yet(
-    aws: Aws, voicecore: Voicecore, tmp_path: Path
-) -> None:
+@pytest.fixture
+def phones(voicecore: Voicecore, tmp_path: Path) -> Deployer:
+    """Of a project that is called by telephone."""
     chosen = ("--transport", "telephony", "--provider", "twilio", "--pipeline", "nova-sonic")
     assert voicecore("init", "phone", *chosen, "--yes", cwd=tmp_path).code == ExitCode.OK
-    phones = Deployer(tmp_path / "phone")
-    edit(phones.root / "server/.env", "\nTWILIO_ACCOUNT_SID=AC1\nTWILIO_AUTH_TOKEN=hush\n")
-    assert 'this stage has network = "public"' in refused(phones)
-    toml = phones.root / "voicecore.toml"
+    made = Deployer(tmp_path / "phone")
+    edit(made.root / "server/.env", "\nTWILIO_ACCOUNT_SID=AC1\nTWILIO_AUTH_TOKEN=hush\n")
+    toml = made.root / "voicecore.toml"
     toml.write_text(f'network = "vpc"\n{toml.read_text()}')
-    assert "runs on ECS Fargate" in refused(phones)
+    return made
+
+
+def test_a_server_that_carries_calls_is_planned_and_priced(aws: Aws, phones: Deployer) -> None:
+    planned = phones.deploy(server=True, dry_run=True)
+    assert planned.code == ExitCode.OK, planned.stderr
+    for row in ("+ load balancer", "+ server service", "+ server URL", "CloudFront and Twilio"):
+        assert row in planned.stderr, planned.stderr
+    assert "2 tasks of the server" in " ".join(planned.stderr.split())
+    assert changes(aws) == []
+
+
+def test_a_server_that_carries_calls_is_exported(aws: Aws, phones: Deployer) -> None:
     assert phones.deploy(server=True, export=True).code == ExitCode.OK
     text = (phones.root / "cloudformation/voicecore-phone-dev-server.yaml").read_text()
     assert "AWS::ECS::Service" in text and "hush" not in text
+    toml = phones.root / "voicecore.toml"
+    toml.write_text(toml.read_text().replace('network = "vpc"', 'network = "public"'))
+    assert 'this stage has network = "public"' in refused(phones)
     assert changes(aws) == []
 
 

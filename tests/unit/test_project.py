@@ -122,6 +122,7 @@ def test_how_its_server_is_reached_is_read(tmp_path: Path) -> None:
         ({"domain": "https://a.example", "certificate": CERTIFICATE}, "server.domain 'https:"),
         ({"domain": "a.example", "certificate": "arn:aws:iam::1:x"}, "server.certificate 'arn"),
         ({"peak_calls": 0}, "server.peak_calls must be a whole number from 1"),
+        ({"drain_minutes": 61}, "server.drain_minutes must be a whole number from 0 to 60"),
         ({"domian": "a.example"}, "server.domian is no setting; did you mean 'domain'"),
         ("phone.example.com", "server must be a table"),
     ],

@@ -50,17 +50,23 @@ CALLS_A_TASK = 25
 """At how many open calls a task another is started: half of what one vCPU carries without a late
 frame, since a new task takes a minute or two to come while calls do not wait."""
 
-DRAIN_SECONDS = 3600
-"""For how long a task that is to go keeps its calls: the most that a target group waits."""
+DRAIN = "deregistration_delay.timeout_seconds"
+"""The target group's attribute which says for how long a task that is to go keeps its calls."""
 
 VPC = "Vpc"
 
-_CONTAINER = "server"
+CONTAINER = "server"
+"""The name of the container in a task, and so the beginning of its log's."""
+
+ADDRESS = "Address"
+"""The output with what a domain of one's own must lead to; without such there is none."""
+
 _PORT = 8080  # the image's own
 _STOP_SECONDS = 120  # from SIGTERM to SIGKILL, the most that Fargate gives
 _IDLE_SECONDS = 4000  # the most of a load balancer; a call sends 50 frames a second
 _LIFETIME_SECONDS = 28_800  # of a connection at the load balancer: as AgentCore's longest session
 _LATEST_TLS = "ELBSecurityPolicy-TLS13-1-2-2021-06"
+_SESSIONS = 50  # of a provider at once, as the server allows where nobody says another
 _FILES = 65_536  # sockets at once; two a call
 
 # The header by which the load balancer knows CloudFront, and the secret that it says.
@@ -124,16 +130,15 @@ def bridge_stack(
     }
     outputs = {
         URL: Output("Where providers and clients call", join("", [_origin(deployment), "/"])),
-        "Address": Output(
-            "What the domain must lead to, by a CNAME or alias record"
-            if domain
-            else "The load balancer, which answers CloudFront only",
-            get("LoadBalancer", "DNSName"),
-        ),
         "Cluster": Output("The cluster", ref("Cluster")),
         "Service": Output("The service in it", get("Service", "Name")),
         "SessionKeyArn": Output("Where the key for clients is", ref(SESSION_KEY)),
     }
+    if domain:
+        outputs[ADDRESS] = Output(
+            "What the domain must lead to, by a CNAME or alias record",
+            get("LoadBalancer", "DNSName"),
+        )
     if settings.secret:
         resources[SECRET] = secret_of(deployment)
         parameters[SECRET_VERSION] = Parameter("The version of the secret's value", default="")
@@ -212,9 +217,10 @@ def _balancer(deployment: Deployment) -> dict[str, Resource]:
                 "Matcher": {"HttpCode": "200"},
                 "TargetGroupAttributes": _attributes(
                     {
-                        # ECS stops a task when this is over or its last call is, whichever is
-                        # first: until then it takes no new ones, and keeps those that it has.
-                        "deregistration_delay.timeout_seconds": DRAIN_SECONDS,
+                        # A task that is to go takes no new calls, and keeps those that it has:
+                        # ECS stops it when the load balancer has no more for it to wait for, and
+                        # no sooner is an update over (ECS, load-balancer-connection-draining).
+                        DRAIN: 60 * deployment.stage.server.drain_minutes,
                         # By turns, a new task would get as many calls as one that is full.
                         "load_balancing.algorithm.type": "least_outstanding_requests",
                     }
@@ -390,7 +396,7 @@ def _service(deployment: Deployment, settings: Environment) -> dict[str, Resourc
                 "HealthCheckGracePeriodSeconds": 60,
                 "LoadBalancers": [
                     {
-                        "ContainerName": _CONTAINER,
+                        "ContainerName": CONTAINER,
                         "ContainerPort": _PORT,
                         "TargetGroupArn": ref("Targets"),
                     }
@@ -411,7 +417,8 @@ def _service(deployment: Deployment, settings: Environment) -> dict[str, Resourc
 
 
 def _container(deployment: Deployment, settings: Environment) -> Json:
-    known = turn.variables_of(deployment) | dict(settings.plain)
+    calls = {"SESSIONS_AT_ONCE": str(max(_SESSIONS, deployment.stage.server.peak_calls))}
+    known = turn.variables_of(deployment) | calls | dict(settings.plain)
     told: dict[str, Any] = {
         "AWS_REGION": deployment.stage.region,
         "AGENT_RUNTIME_ARN": ref(RUNTIME_ARN),
@@ -427,7 +434,7 @@ def _container(deployment: Deployment, settings: Environment) -> Json:
         **{n: f"${{{SECRET}}}:{n}::${{{SECRET_VERSION}}}" for n in sorted(settings.secret)},
     }
     return {
-        "Name": _CONTAINER,
+        "Name": CONTAINER,
         "Image": ref(IMAGE_URI),
         "Essential": True,
         "PortMappings": [{"ContainerPort": _PORT, "Protocol": "tcp"}],
@@ -447,7 +454,7 @@ def _container(deployment: Deployment, settings: Environment) -> Json:
             "Options": {
                 "awslogs-group": ref("Log"),
                 "awslogs-region": ref("AWS::Region"),
-                "awslogs-stream-prefix": _CONTAINER,
+                "awslogs-stream-prefix": CONTAINER,
             },
         },
     }

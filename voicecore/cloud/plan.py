@@ -127,7 +127,8 @@ def table(parts: Sequence[Part]) -> Iterator[Line]:
 
 
 def _per_minute(plan: Plan) -> str:
-    known = [item for item in plan.minute if item.dollars is not None]
+    # What no four digits show is in the sum alone.
+    known = [item for item in plan.minute if item.dollars and round(item.dollars, 4)]
     shares = ", ".join(f"{item.what} {item.dollars:.4f}" for item in known)
     others = [item.what for item in plan.minute if item.dollars is None]
     rest = f", and what {' and '.join(others)} will charge" if others else ""

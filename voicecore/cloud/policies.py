@@ -480,11 +480,12 @@ def _bridge_deployer_statements(
         Statement(
             "ServerService", _actions("ecs", _SERVICE_ACTIONS), of("ecs", f"service/{server}/*")
         ),
+        Statement("ServerTask", ("ecs:DescribeTasks",), of("ecs", f"task/{server}/*")),
         # These know no resources (Service Authorization Reference).
         Statement(
             "ServerLook",
             (
-                *_actions("ecs", "DescribeTaskDefinition DeregisterTaskDefinition"),
+                *_actions("ecs", "DescribeTaskDefinition DeregisterTaskDefinition ListTasks"),
                 *_actions("elasticloadbalancing", _LOOK_AT_BALANCER_ACTIONS),
                 "ec2:DescribeAccountAttributes",
                 "ec2:DescribeInternetGateways",
@@ -543,13 +544,18 @@ def _bridge_deployer_statements(
     ]
     if not deployment.stage.server.domain:
         statements += [
-            Statement("NewServerFront", ("cloudfront:CreateDistribution",)),
+            Statement(
+                "NewServerFront", ("cloudfront:CreateDistribution", "cloudfront:ListDistributions")
+            ),
             Statement(
                 "ServerFront",
                 _actions("cloudfront", _FRONT_ACTIONS),
                 of("cloudfront", "distribution/*", region=f":{account}"),
             ),
         ]
+    else:
+        certificate = (deployment.stage.server.certificate,)
+        statements.append(Statement("Certificate", ("acm:DescribeCertificate",), certificate))
     return statements
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from voicecore.cloud.bridge_stack import GIGABYTES, VCPUS
+from voicecore.cloud.bridge_stack import CALLS_A_TASK, GIGABYTES, VCPUS
 from voicecore.cloud.deployment import Deployment
 
 HOURS_A_MONTH = 730
@@ -65,6 +65,12 @@ PRICES = {
     "transcribe": Price(0.024, "minute", "Amazon Transcribe pricing", "2026", confirmed=False),
 }
 
+
+def _task_hour() -> float:
+    """Dollars that one task of a server costs an hour."""
+    return VCPUS * PRICES["task vcpu"].dollars + GIGABYTES * PRICES["task memory"].dollars
+
+
 _MONTHLY: Mapping[str, float] = {
     "AWS::EC2::NatGateway": PRICES["nat"].dollars * HOURS_A_MONTH,
     "AWS::EC2::EIP": PRICES["address"].dollars * HOURS_A_MONTH,
@@ -76,10 +82,7 @@ _MONTHLY: Mapping[str, float] = {
     )
     * HOURS_A_MONTH,
     # The one task that always runs.
-    "AWS::ECS::Service": (
-        VCPUS * PRICES["task vcpu"].dollars + GIGABYTES * PRICES["task memory"].dollars
-    )
-    * HOURS_A_MONTH,
+    "AWS::ECS::Service": _task_hour() * HOURS_A_MONTH,
 }
 
 # A call as it is reckoned here. AWS meters what is used, so a real one differs.
@@ -121,9 +124,14 @@ def a_minute(deployment: Deployment, served: bool = False, bridged: bool = False
         relays = _RELAYS_A_CALL * PRICES["turn"].dollars
         items.append(Item("TURN", relays if deployment.asks_kvs else None))
     if bridged:
-        # Of a load balancer's four measures it is the bytes that a call has most of.
-        units = 60 * _BRIDGED_BYTES_A_SECOND / 1e9
-        items.append(Item("load balancer", units * PRICES["balancer unit"].dollars))
+        # Of a load balancer's four measures it is the bytes that a call has most of; they go
+        # through NAT, too, to the agent and back.
+        gigabytes = 60 * _BRIDGED_BYTES_A_SECOND / 1e9
+        items.append(Item("load balancer", gigabytes * PRICES["balancer unit"].dollars))
+        items.append(Item("NAT gateway", gigabytes * PRICES["nat data"].dollars))
+        items.append(Item("ECS Fargate", _task_hour() / 60 / CALLS_A_TASK))
+        if not deployment.stage.server.domain:
+            items.append(Item("CloudFront", None))
         items.extend(Item(phone.title, None) for phone in deployment.phones)
     elif served:
         items.append(Item("AWS Lambda", None))

@@ -211,16 +211,27 @@ def _deploy(found: StageStatus) -> str:
 
 
 def _hosted(server: Server) -> Iterator[tuple[str, Line]]:
-    good = server.stack.stands and server.state == "Active"
     yield (
         "server",
         [
-            Span(server.state or server.stack.status, "green" if good else "yellow"),
+            Span(server.state or server.stack.status, "green" if server.good else "yellow"),
             Span(f"  {server.url}"),
             Span(f"  {_digest(server.image)}" if server.image else "", "dim"),
         ],
     )
-    if not server.stack.stands or not server.url:
+    if tasks := server.tasks:
+        yield "", [Span(str(tasks)), Span(f"  {tasks.rollout}".rstrip(), "dim")]
+        yield (
+            "",
+            [
+                Span(f"about {tasks.calls} calls open"),
+                Span(f"  {server.month:.2f} $ a month idle", "dim"),
+            ],
+        )
+    moving = tasks and server.stack.status == "UPDATE_IN_PROGRESS"
+    if moving:
+        yield "", [Span("an update of it is under way; old tasks keep their calls", "yellow")]
+    elif not server.stack.stands or not server.url:
         yield "", [Span("it did not come up; go on with:  voicecore deploy", "yellow")]
     if server.reason:
         yield "", [Span(server.reason, "red")]

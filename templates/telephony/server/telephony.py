@@ -8,6 +8,7 @@ a media socket at /phone/<provider>/media/<ticket>, which the bridge connects wi
 
 import hashlib
 import json
+import sys
 import time
 import uuid
 from collections.abc import AsyncIterator, Mapping
@@ -24,6 +25,7 @@ from starlette.requests import HTTPConnection
 
 import logs
 import providers
+import tickets
 from access import Access, Session
 from agentcore import EXPIRES_SECONDS, AgentCore
 from bridge import Bridge, Ending, Unreachable
@@ -31,7 +33,7 @@ from limits import Limits
 from metrics import Metrics
 from phone import ApiCall, BadStart, Call, Forged, Provider, Webhook, e164
 from refusal import ApiError, answers
-from sessions import Table
+from sessions import LEASE_SECONDS, Table
 from settings import LOOPBACK, Reader, Settings
 from tickets import Tickets
 
@@ -155,7 +157,7 @@ class Exchange:
         session, answer = self._session(name, call.id), provider.reject()
         if not self._serves(call):
             logs.write("call_refused", session.id, "WARNING", provider=name, why="unknown number")
-        elif await self._is_held(session):
+        elif await self._is_held(session, self._direct(name)):
             answer = provider.answer(call, await self._media_url(name, call, session, request))
             logs.write("call_answered", session.id, provider=name)
         return Response(answer.body, answer.status, media_type=answer.type)
@@ -192,8 +194,10 @@ class Exchange:
             logs.write("media_refused", level="WARNING", provider=name[:20], why=str(error))
             await socket.close()  # before it is accepted: HTTP 403
             return
-        await socket.accept()
         session, begun = self._session(name, call_id), time.monotonic()
+        # Another copy of the server may have answered, and counted it; who has come so far stays.
+        await self._table.hold(session, sys.maxsize)
+        await socket.accept()
         seconds = self._telephony.stream_seconds
         bridge = Bridge(socket, provider, self._agentcore, self._http, session.id, seconds)
         by = "us"
@@ -323,16 +327,21 @@ class Exchange:
         numbers = {f"+{number.lstrip('+')}" for number in (call.caller, call.called)}
         return not self._telephony.numbers or bool(numbers & set(self._telephony.numbers))
 
-    async def _is_held(self, session: Session) -> bool:
+    def _direct(self, name: str) -> bool:
+        """Whether the provider dials the agent by itself, and no sound comes here."""
+        return name == "vonage" and self._telephony.vonage_direct
+
+    async def _is_held(self, session: Session, direct: bool) -> bool:
+        """Whether there is room for the call: for as long as its ticket is good, or it may last."""
         try:
-            await self._limits.hold(session)
+            await self._limits.hold(session, LEASE_SECONDS if direct else tickets.SECONDS)
         except ApiError:
             logs.write("call_refused", session.id, "WARNING", why="too many at once")
             return False
         return True
 
     async def _media_url(self, name: str, call: Call, session: Session, request: Request) -> str:
-        if name == "vonage" and self._telephony.vonage_direct:
+        if self._direct(name):
             return await self._agentcore.websocket_url(session.id, "telephony")
         ticket = self._tickets.issue(f"media-{name}", call.id, time.time())
         return f"{self._base(request).replace('http', 'ws', 1)}/phone/{name}/media/{ticket}"

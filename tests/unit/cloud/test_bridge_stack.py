@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from tests.unit.cloud.deployments import DOMAIN, bridge, by_telephone, deployment
-from voicecore.cloud.bridge_stack import CALLS_A_TASK, DRAIN_SECONDS, tasks_of
+from voicecore.cloud.bridge_stack import CALLS_A_TASK, tasks_of
 from voicecore.cloud.network_stack import network_stack
 from voicecore.cloud.stack import references
 from voicecore.project import Server
@@ -31,7 +31,7 @@ def test_no_update_cuts_a_call(stack) -> None:
     assert (told["MinimumHealthyPercent"], told["MaximumPercent"]) == (100, 200)
     assert told["DeploymentCircuitBreaker"] == {"Enable": True, "Rollback": True}
     targets = attributes(stack, "Targets", "TargetGroupAttributes")
-    assert targets["deregistration_delay.timeout_seconds"] == str(DRAIN_SECONDS) == "3600"
+    assert targets["deregistration_delay.timeout_seconds"] == "3600"
     balancer = attributes(stack, "LoadBalancer", "LoadBalancerAttributes")
     assert balancer["idle_timeout.timeout_seconds"] == "4000"
     (container,) = properties(stack, "Task")["ContainerDefinitions"]
@@ -94,6 +94,21 @@ def test_as_many_tasks_as_calls_need(calls: int, tasks: int) -> None:
     assert (scaling["MinCapacity"], scaling["MaxCapacity"]) == (1, tasks)
     policy = properties(bridge(of), "ByCalls")["TargetTrackingScalingPolicyConfiguration"]
     assert policy["TargetValue"] == CALLS_A_TASK
+
+
+def test_it_lets_in_as_many_calls_as_it_is_made_for() -> None:
+    def allowed(calls: int) -> str:
+        task = properties(bridge(by_telephone(server=Server(peak_calls=calls))), "Task")
+        (container,) = task["ContainerDefinitions"]
+        return {e["Name"]: e["Value"] for e in container["Environment"]}["SESSIONS_AT_ONCE"]
+
+    assert (allowed(10), allowed(200)) == ("50", "200")
+
+
+def test_how_long_old_calls_are_kept_may_be_less() -> None:
+    of = bridge(by_telephone(server=Server(drain_minutes=1)))
+    told = attributes(of, "Targets", "TargetGroupAttributes")
+    assert told["deregistration_delay.timeout_seconds"] == "60"
 
 
 def test_a_session_table_of_ones_own_is_reached() -> None:

@@ -15,7 +15,7 @@ from voicecore import regions
 from voicecore.cloud import hosting
 from voicecore.cloud.cloudformation import Live
 from voicecore.cloud.environment import BadEnvironment, Environment, server_environment_of
-from voicecore.cloud.hosting import CannotHost, ServerDown
+from voicecore.cloud.hosting import CannotHost, ServerDown, Standing, Wanted
 from voicecore.phones import PHONES
 
 NOTHING = Environment({}, {})
@@ -73,6 +73,31 @@ def test_one_that_does_not_is_told_with_where_to_look(live: Live) -> None:
     assert "aws logs tail /aws/lambda/voicecore-line-dev-server" in str(down.value.hint)
 
 
+def test_one_on_ecs_writes_elsewhere(live: Live) -> None:
+    tasks = replace(
+        live, name="voicecore-line-dev-server", outputs={**live.outputs, "Cluster": "x"}
+    )
+    with pytest.raises(ServerDown) as down:
+        waits(tasks, 1000)
+    assert "aws logs tail /ecs/voicecore-line-dev-server" in str(down.value.hint)
+
+
+def test_a_domain_is_asked_for_at_its_load_balancer(live: Live) -> None:
+    # Nothing there speaks TLS; and the domain itself leads nowhere, which is not the server's.
+    outputs = {
+        "Url": "https://phone.invalid/",
+        "Cluster": "x",
+        "Address": live.outputs["Url"][7:-1],
+    }
+    with pytest.raises(ServerDown, match="SSL") as down:
+        waits(replace(live, outputs=outputs), 0)
+    assert "phone.invalid" in down.value.message
+    assert hosting.record_for(replace(live, outputs=outputs)) == outputs["Address"]
+    leads = {"Url": "https://localhost/", "Address": "127.0.0.1"}
+    assert hosting.record_for(replace(live, outputs=leads)) == ""
+    assert hosting.record_for(live) == ""
+
+
 @pytest.mark.parametrize("region", regions.AGENTCORE)
 def test_only_where_lambda_has_urls(region: str) -> None:
     of = deployment("offline", region=region)
@@ -125,6 +150,32 @@ def test_vonage_alone_may_dial_the_agent_itself_and_its_server_be_a_function() -
     both = replace(vonage, phones=(PHONES["vonage"], PHONES["twilio"]))
     with pytest.raises(CannotHost, match="load balancer"):
         hosting.require_possible(both, Environment(direct, secrets))
+
+
+def test_neither_kind_of_server_becomes_the_other() -> None:
+    def standing(kind: str) -> Standing:
+        return Standing(template={"Resources": {"It": {"Type": kind}}})
+
+    function, service = standing("AWS::Lambda::Function"), standing("AWS::ECS::Service")
+    phone, web = Wanted(by_telephone(), TWILIO), Wanted(deployment("offline"), NOTHING)
+    hosting.require_same_kind(phone, service)
+    hosting.require_same_kind(web, function)
+    hosting.require_same_kind(phone, Standing())
+    hosting.require_same_kind(phone, standing("AWS::SecretsManager::Secret"))
+    with pytest.raises(CannotHost, match="on AWS Lambda, and should now run on ECS") as refused:
+        hosting.require_same_kind(phone, function)
+    assert "voicecore destroy --only-server\n" in str(refused.value.hint)
+    with pytest.raises(CannotHost, match="on ECS Fargate, and should now run on AWS Lambda"):
+        hosting.require_same_kind(web, service)
+
+
+def test_what_several_tasks_do_not_share_is_told() -> None:
+    assert "Up to 2 tasks" in Wanted(by_telephone(), TWILIO).note
+    small = by_telephone(server=replace(DOMAIN, peak_calls=25))
+    store = Environment({}, {"SESSION_STORE": "redis://x"})
+    for quiet in (Wanted(small, TWILIO), Wanted(by_telephone(), store)):
+        assert quiet.note == ""
+    assert Wanted(deployment("offline"), NOTHING).note == ""
 
 
 def test_a_server_without_the_key_of_who_carries_the_calls_is_refused() -> None:
