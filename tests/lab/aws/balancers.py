@@ -97,6 +97,26 @@ def describe_target_health(world: World, call: Call) -> dict[str, Any]:
     return {"TargetHealthDescriptions": list(known.values())}
 
 
+def get_metric_statistics(world: World, call: Call) -> dict[str, Any]:
+    """Connections as they are just now: of each request and socket, its caller's and its target's.
+
+    Of none at all nothing is told (ELB User Guide, load-balancer-cloudwatch-metrics).
+    """
+    p, traffic = call.params, _traffic(world)
+    if traffic is None or p["MetricName"] != "ActiveConnectionCount":
+        return call.moto()
+    name = {each["Name"]: each["Value"] for each in p["Dimensions"]}["LoadBalancer"]
+    groups = {
+        group.arn
+        for group in _backend(call).target_groups.values()
+        if any(arn.endswith(f":loadbalancer/{name}") for arn in group.load_balancer_arns)
+    }
+    count = 2.0 * traffic.connections(groups)
+    at = world.clock.now().replace(second=0, microsecond=0)
+    points = [{"Timestamp": at, "Sum": count, "Unit": "Count"}] if count else []
+    return {"Label": p["MetricName"], "Datapoints": points}
+
+
 def create_distribution(world: World, call: Call) -> dict[str, Any]:
     """Its name is a port of this machine, where anything runs behind it."""
     answer = call.moto()
@@ -127,6 +147,7 @@ HANDLERS = {
     ("elbv2", "CreateLoadBalancer"): create_load_balancer,
     ("elbv2", "DeleteListener"): delete_listener,
     ("elbv2", "DescribeTargetHealth"): describe_target_health,
+    ("cloudwatch", "GetMetricStatistics"): get_metric_statistics,
     ("cloudfront", "CreateDistributionWithTags"): create_distribution,
     ("cloudfront", "CreateDistribution"): create_distribution,
     ("cloudfront", "DeleteDistribution"): delete_distribution,

@@ -206,7 +206,8 @@ def test_only_cloudfront_is_let_in_and_says_who_calls(stage: Stage) -> None:
         assert headers["Host"] == stage.outputs["Url"].split("/")[2]
 
     run(ask())
-    answer = requests.get(f"http://{stage.outputs['Address']}/who", timeout=30)
+    (balancer,) = stage.aws.client("elbv2").describe_load_balancers()["LoadBalancers"]
+    answer = requests.get(f"http://{balancer['DNSName']}/who", timeout=30)
     assert (answer.status_code, answer.text) == (403, "Call by HTTPS.")
 
 
