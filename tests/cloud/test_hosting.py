@@ -202,6 +202,31 @@ def test_a_server_that_carries_calls_is_planned_and_priced(aws: Aws, phones: Dep
     assert changes(aws) == []
 
 
+def test_a_network_that_stands_gets_what_a_load_balancer_needs(
+    aws: Aws, vpc: Deployer, voicecore: Voicecore
+) -> None:
+    assert vpc.deploy().code == ExitCode.OK
+    added = ("add", "telephony", "--provider", "twilio", "--yes")
+    assert voicecore(*added, cwd=vpc.root).code == ExitCode.OK
+    edit(vpc.root / "server/.env", "\nTWILIO_ACCOUNT_SID=AC1\nTWILIO_AUTH_TOKEN=hush\n")
+    planned = vpc.deploy(server=True, dry_run=True).stderr
+    network, _, rest = planned.partition("voicecore-line-network\n")[2].partition("voicecore-line-")
+    assert network.split() == ["+", "subnet", "+", "route"], planned
+    assert "+ load balancer" in rest
+
+
+def test_a_server_of_the_other_kind_is_taken_away_first(
+    aws: Aws, vpc: Deployer, voicecore: Voicecore
+) -> None:
+    assert vpc.deploy(server=True).code == ExitCode.OK
+    added = ("add", "telephony", "--provider", "twilio", "--yes")
+    assert voicecore(*added, cwd=vpc.root).code == ExitCode.OK
+    edit(vpc.root / "server/.env", "\nTWILIO_ACCOUNT_SID=AC1\nTWILIO_AUTH_TOKEN=hush\n")
+    aws.journal.clear()
+    assert "voicecore destroy --only-server" in refused(vpc)
+    assert changes(aws) == []
+
+
 def test_a_server_that_carries_calls_is_exported(aws: Aws, phones: Deployer) -> None:
     assert phones.deploy(server=True, export=True).code == ExitCode.OK
     text = (phones.root / "cloudformation/voicecore-phone-dev-server.yaml").read_text()

@@ -84,7 +84,8 @@ def find(aws: Aws, name: str, calls: bool = False) -> Fleet | None:
 def fleet_of(service: Mapping[str, Any], states: Iterable[str], calls: int | None = None) -> Fleet:
     """The tasks of a service as DescribeServices has it, whose targets are in these states."""
     deployments: list[Mapping[str, Any]] = service.get("deployments", [])
-    newest = next((each for each in deployments if each["status"] == "PRIMARY"), {})
+    primary = [each for each in deployments if each["status"] == "PRIMARY"]
+    newest: Mapping[str, Any] = primary[0] if primary else {}
     return Fleet(
         task=newest.get("taskDefinition", ""),
         rollout=newest.get("rolloutState", ""),

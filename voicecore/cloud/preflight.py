@@ -15,7 +15,7 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from functools import partial
 from math import ceil
-from typing import Any
+from typing import Any, cast
 
 from botocore.exceptions import ClientError
 
@@ -479,7 +479,7 @@ def context_of(condition: Mapping[str, Mapping[str, Any]]) -> Iterator[dict[str,
     """A statement's condition as the simulator takes it."""
     for values in condition.values():
         for key, value in values.items():
-            values_of_key = value if isinstance(value, list) else [value]
+            values_of_key = cast("list[Any]", value) if isinstance(value, list) else [value]
             yield {
                 "ContextKeyName": key,
                 "ContextKeyValues": values_of_key,

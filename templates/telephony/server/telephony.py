@@ -8,12 +8,12 @@ a media socket at /phone/<provider>/media/<ticket>, which the bridge connects wi
 
 import hashlib
 import json
-import sys
 import time
 import uuid
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from sys import maxsize
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
@@ -196,7 +196,7 @@ class Exchange:
             return
         session, begun = self._session(name, call_id), time.monotonic()
         # Another copy of the server may have answered, and counted it; who has come so far stays.
-        await self._table.hold(session, sys.maxsize)
+        await self._table.hold(session, maxsize)
         await socket.accept()
         seconds = self._telephony.stream_seconds
         bridge = Bridge(socket, provider, self._agentcore, self._http, session.id, seconds)
