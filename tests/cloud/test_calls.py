@@ -139,6 +139,7 @@ def test_no_call_is_cut(
                 tmp_path, app=AGENT, arn=runtime, port=port, credentials=pair, allowlist=allowed
             ) as agentcore:
                 await calls(it, agentcore)
+                await mistake(it)
             gone = await asyncio.to_thread(it.deployer.destroy, network=True)
             assert gone.code == ExitCode.OK, gone.stderr
             assert it.aws.inventory() == before
@@ -158,6 +159,9 @@ async def calls(it: Office, agentcore: Lab) -> None:
         assert changed.code == ExitCode.OK, changed.stderr
         [new] = it.tasks()
         assert (it.tasks("STOPPED"), it.stack()) == ([old], "UPDATE_IN_PROGRESS")
+        assert "New calls go to the new server" in changed.stderr, changed.stderr
+        tasks = (await asyncio.to_thread(it.status))["tasks"]
+        assert (tasks["targets"], tasks["calls"]) == ({"healthy": 1, "draining": 1}, 1)
         async with it.provider.call(it.url) as second:
             await second.hears(0.4)
             assert len(agentcore.sessions()) == 2
@@ -169,3 +173,17 @@ async def calls(it: Office, agentcore: Lab) -> None:
     await it.until(lambda: it.stack() == "UPDATE_COMPLETE")
     assert it.events(old).count("call_ended") == it.events(new).count("call_ended") == 1
     assert first.complaints == second.complaints == []
+
+
+async def mistake(it: Office) -> None:
+    """A server that does not start comes to nothing: the one before it goes on."""
+    path = it.root / "server/server.py"
+    text = path.read_text()
+    path.write_text(f"raise SystemExit('no such setting')\n{text}")
+    failed = await asyncio.to_thread(it.deployer.deploy)
+    assert failed.code != ExitCode.OK
+    assert "no such setting" in failed.stderr, failed.stderr
+    assert it.stack() == "UPDATE_ROLLBACK_COMPLETE"
+    async with it.provider.call(it.url) as handset:
+        await handset.hears(0.4)
+    path.write_text(text)

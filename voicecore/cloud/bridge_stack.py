@@ -63,7 +63,10 @@ ADDRESS = "Address"
 
 _PORT = 8080  # the image's own
 _STOP_SECONDS = 120  # from SIGTERM to SIGKILL, the most that Fargate gives
-_IDLE_SECONDS = 4000  # the most of a load balancer; a call sends 50 frames a second
+# A call sends 50 frames a second. What is idle counts as open where a task is to go, and must end
+# before the server itself ends it (at 150 s): else a webhook meets a closed connection now and
+# then (ELB User Guide, edit-load-balancer-attributes).
+_IDLE_SECONDS = 120
 _LIFETIME_SECONDS = 28_800  # of a connection at the load balancer: as AgentCore's longest session
 _LATEST_TLS = "ELBSecurityPolicy-TLS13-1-2-2021-06"
 _SESSIONS = 50  # of a provider at once, as the server allows where nobody says another

@@ -94,7 +94,7 @@ def fleet_of(service: Mapping[str, Any], states: Iterable[str], calls: int | Non
         running=newest.get("runningCount", 0),
         pending=newest.get("pendingCount", 0),
         failed=newest.get("failedTasks", 0),
-        targets=Counter(states),
+        targets=dict(Counter(states)),
         calls=calls,
     )
 

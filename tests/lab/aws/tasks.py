@@ -355,8 +355,6 @@ class Service:
         self.deployments: list[Deployment] = []
         self.past: list[Task] = []
         """All tasks that there were."""
-        self.proven = ""
-        """The definition of the last deployment that was completed."""
         self.vpc = self._cidr()
         self._doors: dict[str, Server] = {}
         self.deploy(settings["taskDefinition"])
@@ -546,11 +544,16 @@ class Service:
         deployment.reason = "ECS deployment circuit breaker: tasks failed to start."
         self.say(f"(deployment {deployment.id}) deployment failed: tasks failed to start.")
         self._stop(deployment.alive)
-        if self._configured("deploymentCircuitBreaker", {}).get("rollback") and self.proven:
-            self.deploy(self.proven)
-            why = f"ECS deployment circuit breaker: rolling back to deploymentId {self.primary.id}."
+        before = next((d for d in self.deployments if d.state == "COMPLETED"), None)
+        if before and self._configured("deploymentCircuitBreaker", {}).get("rollback"):
+            # With the tasks that it still has.
+            self.deployments.remove(before)
+            self.deployments.insert(0, before)
+            before.state = "IN_PROGRESS"
+            self.settings["taskDefinition"] = before.definition
+            why = f"ECS deployment circuit breaker: rolling back to deploymentId {before.id}."
             deployment.reason = f"{deployment.reason} {why}"
-            self.say(f"rolling back to deployment {self.primary.id}.")
+            self.say(f"rolling back to deployment {before.id}.")
 
     def _start(self, deployment: Deployment) -> None:
         """As many tasks as are missing, and as may be beside the others."""
@@ -590,7 +593,6 @@ class Service:
             return
         primary.state = "COMPLETED"
         primary.reason = f"ECS deployment {primary.id} completed."
-        self.proven = primary.definition
         self.deployments = [d for d in self.deployments if d is primary or d.state == "FAILED"]
         self.say(f"(deployment {primary.id}) deployment completed.")
         self.say("has reached a steady state.")
