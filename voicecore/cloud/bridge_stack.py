@@ -469,17 +469,20 @@ def _scaling(deployment: Deployment) -> dict[str, Resource]:
     A metric of the server's own would cost money and a permission, and tell the same. Each call
     has two connections there, its caller's and its task's.
     """
-    most = tasks_of(deployment)
+    name = names.server_for(deployment.name, deployment.stage.name)
     return {
         "Scaling": Resource(
             "AWS::ApplicationAutoScaling::ScalableTarget",
             {
                 "ServiceNamespace": "ecs",
                 "ScalableDimension": "ecs:service:DesiredCount",
-                "ResourceId": sub("service/${Cluster}/${Service.Name}"),
+                # Not by the service's attribute: whenever that changes, a change set would have
+                # to say that this might be another.
+                "ResourceId": f"service/{name}/{name}",
                 "MinCapacity": 1,
-                "MaxCapacity": most,
+                "MaxCapacity": tasks_of(deployment),
             },
+            depends_on=("Service",),
         ),
         "ByCalls": Resource(
             "AWS::ApplicationAutoScaling::ScalingPolicy",
