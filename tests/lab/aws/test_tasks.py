@@ -19,8 +19,8 @@ import pytest
 import requests
 
 from tests.lab.aws import Aws, aws_standin
-from tests.lab.aws.test_fargate import ZONES, put, remove, status
-from tests.unit.cloud.deployments import AGENT, by_telephone
+from tests.lab.aws.test_fargate import ZONES, put, remove, status, with_certificate
+from tests.unit.cloud.deployments import AGENT, DOMAIN, by_telephone
 from voicecore.cloud.bridge_stack import bridge_stack
 from voicecore.cloud.deployment import Deployment
 from voicecore.cloud.environment import Environment
@@ -58,6 +58,10 @@ class Stage:
         arns = self.ecs.list_tasks(cluster=NAME, serviceName=NAME, desiredStatus=wanted)
         asked = {"cluster": NAME, "tasks": arns["taskArns"]}
         return self.ecs.describe_tasks(**asked)["tasks"] if arns["taskArns"] else []
+
+    def stopped(self, task: dict[str, Any]) -> dict[str, Any]:
+        """The task as it is now that it is stopped."""
+        return {each["taskArn"]: each for each in self.tasks("STOPPED")}[task["taskArn"]]
 
     def health(self) -> list[str]:
         elb = self.aws.client("elbv2")
@@ -228,7 +232,46 @@ def test_sockets_go_through_in_both_directions(stage: Stage) -> None:
     run(ask())
 
 
+def test_the_least_busy_gets_the_next(stage: Stage) -> None:
+    stage.ecs.update_service(cluster=NAME, service=NAME, desiredCount=2)
+    stage.aws.clock.until(lambda: stage.health() == ["healthy", "healthy"])
+
+    async def ask() -> None:
+        async with stage.http() as http, http.ws_connect("/echo") as one:
+            first = await one.receive_str()
+            for _ in range(3):
+                async with http.ws_connect("/echo") as other:
+                    assert await other.receive_str() != first
+
+    run(ask())
+    stage.ecs.update_service(cluster=NAME, service=NAME, desiredCount=1)
+    stage.aws.clock.until(lambda: stage.health() == ["healthy"])
+    assert stage.service()["runningCount"] == 1
+
+
+def test_a_domain_is_answered_by_the_balancer_itself(stage: Stage) -> None:
+    of = by_telephone(name="prod", server=with_certificate(stage.aws).stage.server)
+    settings = Environment(PLAIN, {})
+    stack = bridge_stack(of, settings, stage.images[0], AGENT, "", stage.network)
+    address = put(stage.aws, stack)["Address"]
+
+    async def ask() -> None:
+        async with stage.http() as http:
+            given = {"Host": DOMAIN.domain, "X-Forwarded-For": "6.6.6.6"}
+            url = f"https://{address}/who"
+            async with http.get(url, headers=given, server_hostname=DOMAIN.domain) as answer:
+                headers = (await answer.json())["headers"]
+        assert headers["Host"] == DOMAIN.domain
+        assert headers["X-Forwarded-For"] == "6.6.6.6, 127.0.0.1"
+        assert headers["X-Forwarded-Proto"] == "https"
+
+    run(ask())
+    remove(stage.aws, stack.name)
+
+
 def test_a_deployment_waits_for_what_is_open(stage: Stage) -> None:
+    (first,) = stage.tasks()
+
     async def ask() -> None:
         async with stage.http() as http, http.ws_connect("/echo") as before:
             old = await before.receive_str()
@@ -242,12 +285,12 @@ def test_a_deployment_waits_for_what_is_open(stage: Stage) -> None:
             assert [d["status"] for d in service["deployments"]] == ["PRIMARY", "ACTIVE"]
             assert service["deployments"][0]["rolloutState"] == "IN_PROGRESS"
             assert status(stage.aws, NAME) == "UPDATE_IN_PROGRESS"
-            (going,) = stage.tasks("STOPPED")
-            assert (going["lastStatus"], len(stage.tasks())) == ("DEACTIVATING", 1)
+            assert stage.stopped(first)["lastStatus"] == "DEACTIVATING"
+            assert len(stage.tasks()) == 1
         assert await asyncio.to_thread(stage.settled) == "UPDATE_COMPLETE"
 
     run(ask())
-    (gone,) = stage.tasks("STOPPED")
+    gone = stage.stopped(first)
     assert gone["stoppedReason"].startswith("Scaling activity initiated by (deployment ecs-svc/")
     assert [c["exitCode"] for c in gone["containers"]] == [0]
     assert stage.health() == ["healthy"]
@@ -305,6 +348,6 @@ def test_what_dies_or_falls_ill_is_replaced(stage: Stage, word: str, why: str, c
                 await other.receive_str()
 
     run(ask())
-    gone = {task["taskArn"]: task for task in stage.tasks("STOPPED")}[first["taskArn"]]
+    gone = stage.stopped(first)
     assert re.match(why, gone["stoppedReason"])
     assert gone["containers"][0]["exitCode"] == code
