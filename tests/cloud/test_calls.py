@@ -23,6 +23,7 @@ from tests.cloud.deploying import Deployer
 from tests.cloud.test_hosting import edit
 from tests.conftest import Voicecore
 from tests.lab.aws import Aws, aws_standin
+from tests.lab.aws.test_tasks import wait_until
 from tests.lab.phone import Proof, Provider
 from tests.lab.runtime.runtime_lab import Lab, lab
 from voicecore.errors import ExitCode
@@ -79,7 +80,7 @@ class Office:
         return json.loads(shown.stdout)["stages"][0]["server"]
 
     async def until(self, true: Callable[[], bool]) -> None:
-        await asyncio.to_thread(self.aws.clock.until, true)
+        await asyncio.to_thread(wait_until, true)
 
 
 @asynccontextmanager

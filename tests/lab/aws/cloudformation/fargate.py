@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 import uuid
 from collections.abc import Mapping
 from typing import Any
@@ -15,6 +16,7 @@ from tests.lab.aws.cloudformation.kinds import Context, Failed, Kind, as_request
 
 Properties = Mapping[str, Any]
 
+_LOOK_AGAIN = 0.1  # real seconds
 _SECRET = re.compile(r"\{\{resolve:secretsmanager:(.+?):SecretString:([^:}]*)(?::[^}]*)?\}\}")
 
 
@@ -138,13 +140,20 @@ def _service_settled(c: Context, physical: str) -> bool:
             "Resource handler returned message: \"Error occurred during operation 'ECS Deployment "
             "Circuit Breaker was triggered.'\" (HandlerErrorCode: GeneralServiceException)"
         )
-    return primary["rolloutState"] == "COMPLETED" and not others
+    return _patiently(primary["rolloutState"] == "COMPLETED" and not others)
 
 
 def _service_gone(c: Context, physical: str) -> bool:
     asked = {"cluster": physical.split("/")[-2], "services": [physical]}
     found = c.client("ecs").describe_services(**asked)["services"]
-    return all(each["status"] == "INACTIVE" for each in found)
+    return _patiently(all(each["status"] == "INACTIVE" for each in found))
+
+
+def _patiently(done: bool) -> bool:
+    """The same, but later where it is not: processes take seconds, and each look costs."""
+    if not done:
+        time.sleep(_LOOK_AGAIN)
+    return done
 
 
 def _service_retag(c: Context, physical: str, tags: dict[str, str], gone: list[str]) -> None:
