@@ -24,12 +24,12 @@ from tests.lab.aws import (
     logs,
     quotas,
     tagging,
-    tasks,
     video,
 )
 from tests.lab.aws.clock import NONE, Clock, Durations
 from tests.lab.aws.cloudformation import api as cloudformation
 from tests.lab.aws.containers import Start
+from tests.lab.aws.ecs import api as ecs
 from tests.lab.aws.faults import Faults
 from tests.lab.aws.front import Front
 from tests.lab.aws.inventory import Thing, inventory
@@ -51,7 +51,7 @@ _HANDLERS = (
     | bedrock.HANDLERS
     | tagging.HANDLERS
     | balancers.HANDLERS
-    | tasks.HANDLERS
+    | ecs.HANDLERS
 )
 
 
