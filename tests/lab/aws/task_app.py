@@ -53,11 +53,7 @@ if __name__ == "__main__":
     app.router.add_get("/echo", echo)
     app.router.add_get("/refused", refused)
     app.router.add_route("*", "/{path:.*}", asked)
-    app.on_startup.append(lambda _: signals())
-
-    async def signals() -> None:
-        signal.signal(signal.SIGTERM, ends)
-
+    signal.signal(signal.SIGTERM, ends)
     web.run_app(
         app, host=os.environ["HOST"], port=int(os.environ["PORT"]), print=None,
         handle_signals=False,

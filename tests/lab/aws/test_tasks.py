@@ -35,7 +35,9 @@ PLAIN = {"STARTS_PER_MINUTE": "7"}
 
 def wait_until(true: Callable[[], bool]) -> None:
     """Look now and then: every look costs, and processes take their time."""
+    end = time.monotonic() + 120
     while not true():
+        assert time.monotonic() < end
         time.sleep(0.1)
 
 
