@@ -94,9 +94,16 @@ def fleet_of(service: Mapping[str, Any], states: Iterable[str], calls: int | Non
         running=newest.get("runningCount", 0),
         pending=newest.get("pendingCount", 0),
         failed=newest.get("failedTasks", 0),
-        targets=Counter(states),
+        targets=dict(Counter(states)),
         calls=calls,
     )
+
+
+def image_of(aws: Aws, fleet: Fleet) -> str:
+    """The image that new tasks run, by its digest."""
+    found = aws.client("ecs").describe_task_definition(taskDefinition=fleet.task)
+    containers = found["taskDefinition"]["containerDefinitions"]
+    return next((each["image"] for each in containers if each["name"] == CONTAINER), "")
 
 
 class Watch:

@@ -437,10 +437,9 @@ def _lines_of(
         yield [Span(f"  {deployment.stage.server.domain}  CNAME  {served.record}", "bold")]
     if tasks := served.draining:
         minutes = deployment.stage.server.drain_minutes
-        yield [
-            Span(f"New calls go to the new server. Old ones (about {tasks.calls} are open) stay "),
-            Span(f"where they are, for {minutes} minutes at most; AWS sees to that by itself."),
-        ]
+        calls = "1 is" if tasks.calls == 1 else f"{tasks.calls} are"
+        yield [Span(f"New calls go to the new server. Older ones (about {calls} open) stay on the")]
+        yield [Span(f"old one, for {minutes} minutes at most; AWS sees to that by itself.")]
 
 
 def _next(
