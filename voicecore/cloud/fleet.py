@@ -61,6 +61,11 @@ class Fleet:
         ready = self.running >= self.desired > 0 and not self.pending
         return ready and self.draining > 0 and self.healthy == self.desired
 
+    @property
+    def open_calls(self) -> str:
+        """How many calls are open, in words."""
+        return "1 call is open" if self.calls == 1 else f"{self.calls or 0} calls are open"
+
     def __str__(self) -> str:
         """The same in words."""
         more = [f"{self.pending} starting"] if self.pending else []

@@ -437,9 +437,10 @@ def _lines_of(
         yield [Span(f"  {deployment.stage.server.domain}  CNAME  {served.record}", "bold")]
     if tasks := served.draining:
         minutes = deployment.stage.server.drain_minutes
-        calls = "1 is" if tasks.calls == 1 else f"{tasks.calls} are"
-        yield [Span(f"New calls go to the new server. Older ones (about {calls} open) stay on the")]
-        yield [Span(f"old one, for {minutes} minutes at most; AWS sees to that by itself.")]
+        yield [
+            Span(f"New calls go to the new server; about {tasks.open_calls}. Older ones stay on")
+        ]
+        yield [Span(f"the old one, for {minutes} minutes at most. AWS sees to that by itself.")]
 
 
 def _next(

@@ -222,8 +222,7 @@ def _hosted(server: Server) -> Iterator[tuple[str, Line]]:
     if tasks := server.tasks:
         yield "", [Span(str(tasks)), Span(f"  {tasks.rollout}".rstrip(), "dim")]
         idle = f"  {server.month:.2f} $ a month while nobody calls"
-        calls = "1 call" if tasks.calls == 1 else f"{tasks.calls} calls"
-        yield "", [Span(f"about {calls} open"), Span(idle, "dim")]
+        yield "", [Span(f"about {tasks.open_calls}"), Span(idle, "dim")]
     moving = tasks and server.stack.status == "UPDATE_IN_PROGRESS"
     if moving:
         yield "", [Span("an update of it is under way; old tasks keep their calls", "yellow")]

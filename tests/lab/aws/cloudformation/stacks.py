@@ -99,7 +99,7 @@ class Stack:
 
     @property
     def shown(self) -> Wanted | None:
-        """What it is told to be: while it is updated what it is to become, as the console has it."""
+        """What it is told to be; while it is updated, what it is to become."""
         updating = self.status == "UPDATE_IN_PROGRESS"
         return self.target if updating else self.current or self.target
 
