@@ -227,6 +227,22 @@ def test_a_server_of_the_other_kind_is_taken_away_first(
     assert changes(aws) == []
 
 
+def test_what_is_left_of_such_a_server_is_found_before_another_comes(
+    aws: Aws, phones: Deployer
+) -> None:
+    name = "voicecore-phone-dev-server"
+    aws.client("ecs").create_cluster(clusterName=name)
+    subnet = aws.client("ec2").describe_subnets()["Subnets"][0]["SubnetId"]
+    tags = {"voicecore:project": "phone", "voicecore:stage": "dev"}
+    aws.client("elbv2").create_load_balancer(
+        Name="left", Subnets=[subnet], Tags=[{"Key": k, "Value": v} for k, v in tags.items()]
+    )
+    result = phones.deploy(server=True)
+    assert result.code == ExitCode.AWS_REFUSED
+    for left in (f"a cluster {name} already", "a load balancer loadbalancer/app/left/"):
+        assert left in result.stderr, result.stderr
+
+
 def test_a_server_that_carries_calls_is_exported(aws: Aws, phones: Deployer) -> None:
     assert phones.deploy(server=True, export=True).code == ExitCode.OK
     text = (phones.root / "cloudformation/voicecore-phone-dev-server.yaml").read_text()

@@ -159,19 +159,19 @@ def users_of_network(cloud: CloudFormation, project: str, found: Sequence[StackF
     return list(dict.fromkeys(users))
 
 
-def open_calls(aws: Aws, removal: Removal) -> int:
-    """About how many calls run through what is removed, and would be cut."""
+def cut_by(aws: Aws, removal: Removal) -> str:
+    """Which calls run through what is removed, and would be cut; empty for none."""
     server = names.server_for(removal.project, removal.stage)
     if server not in {stack.name for stack in removal.stacks}:
-        return 0
+        return ""
     try:
         found = fleet.find(aws, server, calls=True)
     except ClientError as error:
         # Who may not look at ECS has no server there.
         if not is_denied(error):
             raise
-        return 0
-    return (found.calls or 0) if found else 0
+        return ""
+    return f"About {found.open_calls}, and would be cut." if found and found.calls else ""
 
 
 def remove(aws: Aws, cloud: CloudFormation, removal: Removal, tell: Tell) -> Held | None:

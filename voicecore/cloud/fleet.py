@@ -61,6 +61,11 @@ class Fleet:
         ready = self.running >= self.desired > 0 and not self.pending
         return ready and self.draining > 0 and self.healthy == self.desired
 
+    @property
+    def open_calls(self) -> str:
+        """How many calls are open, in words."""
+        return "1 call is open" if self.calls == 1 else f"{self.calls or 0} calls are open"
+
     def __str__(self) -> str:
         """The same in words."""
         more = [f"{self.pending} starting"] if self.pending else []
@@ -97,6 +102,13 @@ def fleet_of(service: Mapping[str, Any], states: Iterable[str], calls: int | Non
         targets=dict(Counter(states)),
         calls=calls,
     )
+
+
+def image_of(aws: Aws, fleet: Fleet) -> str:
+    """The image that new tasks run, by its digest."""
+    found = aws.client("ecs").describe_task_definition(taskDefinition=fleet.task)
+    containers = found["taskDefinition"]["containerDefinitions"]
+    return next((each["image"] for each in containers if each["name"] == CONTAINER), "")
 
 
 class Watch:

@@ -73,6 +73,8 @@ class Standing:
     draining: Fleet | None = None
     """Its tasks, where old ones still have calls, which alone keeps its last update from its end.
     """
+    image: str = ""
+    """What the new ones run then: how far an update has come, no stack tells."""
 
     @property
     def resources(self) -> Mapping[str, Json]:
@@ -128,7 +130,8 @@ def read(
         live = cloud.wait(name, tell)
     if live is None or live.empty:
         return Standing()
-    standing = Standing(live, cloud.template_of(live), draining=draining)
+    image = fleet.image_of(aws, draining) if draining else ""
+    standing = Standing(live, cloud.template_of(live), draining=draining, image=image)
     if "SecretArn" not in live.outputs:
         return standing
     try:
@@ -245,7 +248,7 @@ def is_up(
         return False
     stack = wanted.stack(image, runtime_arn, standing.secret_version)
     if standing.draining:
-        return cloud.is_meant(stack, standing.live)
+        return image == standing.image and cloud.is_meant(stack, standing.live)
     return cloud.is_same(stack, standing.live)
 
 

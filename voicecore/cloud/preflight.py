@@ -223,29 +223,28 @@ def of_vcpus(allowed: float, used: int, tasks: int) -> Finding:
 
 def of_certificate(server: Server, region: str, found: Mapping[str, Any] | None) -> Finding:
     """Whether a certificate is one for the server's domain, and good; None: there is none."""
+    of_it = f"--region {region} --certificate-arn {server.certificate}"
     again = (
-        f"aws acm request-certificate --region {region} --validation-method DNS "
-        f"--domain-name {server.domain}"
+        f"Ask for one, and name it under [server]:\naws acm request-certificate --region {region} "
+        f"--validation-method DNS --domain-name {server.domain}"
     )
     if found is None:
-        why, fix = "there is none of that ARN in this account", f"Ask for one:  {again}"
-    elif found.get("Status") != "ISSUED":
-        why = f"it is {found.get('Status')}"
+        why, fix = "there is none of that ARN in this account", again
+    elif found.get("Status") == "PENDING_VALIDATION":
+        why = "it is PENDING_VALIDATION"
         fix = (
             "Make the record that proves that the domain is yours, and wait for it:\n"
-            f"aws acm describe-certificate --region {region} --certificate-arn "
-            f"{server.certificate} --query Certificate.DomainValidationOptions\n"
-            f"aws acm wait certificate-validated --region {region} --certificate-arn "
-            f"{server.certificate}"
-            if found.get("Status") == "PENDING_VALIDATION"
-            else f"Ask for another:  {again}"
+            f"aws acm describe-certificate {of_it} "
+            "--query Certificate.DomainValidationOptions\n"
+            f"aws acm wait certificate-validated {of_it}"
         )
+    elif found.get("Status") != "ISSUED":
+        why, fix = f"it is {found.get('Status')}", again
     elif not covers(names_in := sorted(_names_in(found)), server.domain):
-        why = f"it is for {', '.join(names_in)}, not for {server.domain}"
-        fix = f"Ask for one:  {again}"
+        why, fix = f"it is for {', '.join(names_in)}, not for {server.domain}", again
     else:
         return Finding("certificate", Verdict.GOOD, f"for {server.domain}")
-    return Finding("certificate", Verdict.REFUSED, why, f"{fix}\nThen name it under [server].")
+    return Finding("certificate", Verdict.REFUSED, why, fix)
 
 
 def covers(names: Iterable[str], domain: str) -> bool:

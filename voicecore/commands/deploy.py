@@ -123,12 +123,13 @@ def run(context: Context, options: DeployOptions, images: Images) -> ExitCode:
             image = f"{_repository(standing)}@{made.there}" if made.there else ""
         unused = _of_network(bringup.unused_network(wanted, standing))
         limits += _of_keys(project, deployment, variables)
-        of_server = (serving.note, serving.wanted.note) if serving else ()
+        up = serving is None or serving.up
+        of_server = (serving.note, "" if up else serving.wanted.note) if serving else ()
         notes = [made.note, *of_server, unused, _of_calls(deployment), *limits]
         _warn(context.output, findings, standing, filter(None, notes))
 
         agent = standing.agent if bringup.is_up(cloud, wanted, standing, image) else None
-        if agent and (serving is None or serving.up):
+        if agent and up:
             bringup.finish(aws, deployment, agent, together.pause)
             served = _served(context, options, aws, deployment, serving and serving.standing.live)
             return _report(context, options, agent, wanted, None, aws, started, served)
@@ -438,9 +439,9 @@ def _lines_of(
     if tasks := served.draining:
         minutes = deployment.stage.server.drain_minutes
         yield [
-            Span(f"New calls go to the new server. Old ones (about {tasks.calls} are open) stay "),
-            Span(f"where they are, for {minutes} minutes at most; AWS sees to that by itself."),
+            Span(f"New calls go to the new server; about {tasks.open_calls}. Older ones stay on")
         ]
+        yield [Span(f"the old one, for {minutes} minutes at most. AWS sees to that by itself.")]
 
 
 def _next(

@@ -128,8 +128,8 @@ def _show(
         output.lines([[Span("beside the stacks", "bold")]])
     for title in beside:
         output.lines([[Span(f"  - {title}", "red")]])
-    if calls := destroy.open_calls(aws, removal):
-        output.warn(f"About {calls} telephone calls are open, and would be cut.")
+    if calls := destroy.cut_by(aws, removal):
+        output.warn(calls)
     for stack in removal.kept:
         output.note(f"  kept: {stack.name}")
     if [stack.name for stack in removal.kept] == [names.network_stack_name_for(removal.project)]:

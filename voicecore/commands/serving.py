@@ -80,8 +80,8 @@ class Serving:
         if draining is None or self.up:
             return ""
         return (
-            f"This changes the session server, whose last update keeps {draining.draining} old "
-            f"task(s) for their calls (about {draining.calls} are open): "
+            "This changes the session server, whose last update keeps the old one for its calls "
+            f"(about {draining.open_calls}), for "
             f"{self.wanted.deployment.stage.server.drain_minutes} minutes at most."
         )
 

@@ -221,13 +221,8 @@ def _hosted(server: Server) -> Iterator[tuple[str, Line]]:
     )
     if tasks := server.tasks:
         yield "", [Span(str(tasks)), Span(f"  {tasks.rollout}".rstrip(), "dim")]
-        yield (
-            "",
-            [
-                Span(f"about {tasks.calls} calls open"),
-                Span(f"  {server.month:.2f} $ a month idle", "dim"),
-            ],
-        )
+        idle = f"  {server.month:.2f} $ a month while nobody calls"
+        yield "", [Span(f"about {tasks.open_calls}"), Span(idle, "dim")]
     moving = tasks and server.stack.status == "UPDATE_IN_PROGRESS"
     if moving:
         yield "", [Span("an update of it is under way; old tasks keep their calls", "yellow")]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -16,6 +18,8 @@ from voicecore.cloud import hosting
 from voicecore.cloud.cloudformation import Live
 from voicecore.cloud.environment import BadEnvironment, Environment, server_environment_of
 from voicecore.cloud.hosting import CannotHost, ServerDown, Standing, Wanted
+from voicecore.cloud.session import Aws
+from voicecore.invites import invite
 from voicecore.phones import PHONES
 
 NOTHING = Environment({}, {})
@@ -80,6 +84,23 @@ def test_one_on_ecs_writes_elsewhere(live: Live) -> None:
     with pytest.raises(ServerDown) as down:
         waits(tasks, 1000)
     assert "aws logs tail /ecs/voicecore-line-dev-server" in str(down.value.hint)
+
+
+def test_an_invite_of_one_on_ecs_is_signed_here(live: Live) -> None:
+    class Secrets:
+        def client(self, service: str) -> Secrets:
+            assert service == "secretsmanager"
+            return self
+
+        def get_secret_value(self, SecretId: str) -> dict[str, str]:
+            assert SecretId == "arn"
+            return {"SecretString": json.dumps({"SESSION_API_KEY": "key"})}
+
+    tasks = replace(live, outputs={"Url": "https://x/", "Cluster": "c", "SessionKeyArn": "arn"})
+    url, _, said = hosting.page_for(cast("Aws", Secrets()), tasks, hours=1).partition("#")
+    until = int(said.split(".")[1])
+    assert (url, said) == ("https://x/", invite("key", until))
+    assert 3590 < until - time.time() <= 3600
 
 
 def test_a_domain_is_asked_for_at_its_load_balancer(live: Live) -> None:

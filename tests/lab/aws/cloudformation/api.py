@@ -432,7 +432,7 @@ def describe_stacks(world: World, call: Call) -> dict[str, Any]:
 
 
 def _described(stack: Stack) -> dict[str, Any]:
-    wanted = stack.current or stack.target
+    wanted = stack.shown
     answer: dict[str, Any] = {
         "StackId": stack.id,
         "StackName": stack.name,
@@ -576,7 +576,7 @@ def get_template(world: World, call: Call) -> dict[str, Any]:
         wanted: Wanted | None = _change_set(world, call)[1].wanted
     else:
         stack = _stack(world, call)
-        wanted = stack.current or stack.target
+        wanted = stack.shown
     if wanted is None:
         raise invalid(f"Stack with id {call.params.get('StackName')} has no template")
     return {"TemplateBody": wanted.template.text, "StagesAvailable": ["Original", "Processed"]}
@@ -609,7 +609,7 @@ def validate_template(world: World, call: Call) -> dict[str, Any]:
 def template_summary(world: World, call: Call) -> dict[str, Any]:
     if "StackName" in call.params:
         stack = _stack(world, call)
-        wanted = stack.current or stack.target
+        wanted = stack.shown
         assert wanted
         template = wanted.template
     else:

@@ -98,6 +98,12 @@ class Stack:
         return self.status.endswith("IN_PROGRESS") and self.status != "REVIEW_IN_PROGRESS"
 
     @property
+    def shown(self) -> Wanted | None:
+        """What it is told to be; while it is updated, what it is to become."""
+        updating = self.status == "UPDATE_IN_PROGRESS"
+        return self.target if updating else self.current or self.target
+
+    @property
     def alive(self) -> bool:
         return self.status != "DELETE_COMPLETE"
 
