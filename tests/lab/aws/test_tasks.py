@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ import requests
 from tests.lab.aws import Aws, aws_standin
 from tests.lab.aws.test_fargate import ZONES, put, remove, status, with_certificate
 from tests.unit.cloud.deployments import AGENT, DOMAIN, by_telephone
+from voicecore import names
 from voicecore.cloud.bridge_stack import bridge_stack
 from voicecore.cloud.deployment import Deployment
 from voicecore.cloud.environment import Environment
@@ -30,6 +31,7 @@ from voicecore.cloud.stack import Stack
 
 APP = Path(__file__).with_name("task_app.py")
 NAME = "voicecore-support-line-dev-server"
+START_ROLE = names.server_start_role_for("support-line", "dev", "us-east-1")
 PLAIN = {"STARTS_PER_MINUTE": "7"}
 
 
@@ -305,28 +307,53 @@ def test_a_deployment_waits_for_what_is_open(stage: Stage) -> None:
     assert stage.health() == ["healthy"]
 
 
-def test_the_delay_ends_what_does_not_end_by_itself(stage: Stage) -> None:
+def test_who_does_not_end_is_ended(stage: Stage) -> None:
+    (first,) = stage.tasks()
+
     async def ask() -> None:
         async with stage.http() as http, http.ws_connect("/echo") as socket:
             await socket.receive_str()
+            await socket.send_str("stay")
             stage.begin_update(stage.images[2])
             await stage.until(lambda: stage.health() == ["draining", "healthy"])
             stage.aws.clock.advance(3600)
             assert (await socket.receive()).type is not aiohttp.WSMsgType.TEXT
+        await stage.until(lambda: stage.stopped(first)["lastStatus"] == "STOPPING")
+        stage.aws.clock.advance(120)
         assert await asyncio.to_thread(stage.settled) == "UPDATE_COMPLETE"
 
     run(ask())
+    assert stage.stopped(first)["containers"][0]["exitCode"] == 137
 
 
-def test_what_does_not_start_is_taken_back(stage: Stage) -> None:
-    stage.begin_update(stage.images[0].partition("@")[0] + "@sha256:" + "0" * 64)
-    assert stage.settled() == "UPDATE_ROLLBACK_COMPLETE"
+@contextmanager
+def unreadable_secrets(aws: Aws) -> Iterator[None]:
+    """The role by which ECS starts tasks may read none, for as long as the block runs."""
+    iam, role = aws.client("iam"), {"RoleName": START_ROLE, "PolicyName": "server"}
+    document = iam.get_role_policy(**role)["PolicyDocument"]
+    less = [each for each in document["Statement"] if each["Sid"] != "Secrets"]
+    iam.put_role_policy(**role, PolicyDocument=json.dumps({**document, "Statement": less}))
+    yield
+    iam.put_role_policy(**role, PolicyDocument=json.dumps(document))
+
+
+@pytest.mark.parametrize(
+    "why", ["CannotPullContainerError", "AccessDeniedException"], ids=["image", "secret"]
+)
+def test_what_does_not_start_is_taken_back(stage: Stage, why: str) -> None:
+    (before,) = stage.tasks()
+    is_there = why == "AccessDeniedException"
+    unknown = stage.images[0].partition("@")[0] + "@sha256:" + "0" * 64
+    with unreadable_secrets(stage.aws) if is_there else nullcontext():
+        stage.begin_update(stage.images[3] if is_there else unknown)
+        assert stage.settled() == "UPDATE_ROLLBACK_COMPLETE"
     events = stage.aws.client("cloudformation").describe_stack_events(StackName=NAME)
-    why = [e.get("ResourceStatusReason", "") for e in events["StackEvents"]]
-    assert any("ECS Deployment Circuit Breaker was triggered" in each for each in why)
+    told = [e.get("ResourceStatusReason", "") for e in events["StackEvents"]]
+    assert any("ECS Deployment Circuit Breaker was triggered" in each for each in told)
     failed = [t for t in stage.tasks("STOPPED") if t["stopCode"] == "TaskFailedToStart"]
-    assert len(failed) >= 3 and "CannotPullContainerError" in failed[0]["stoppedReason"]
-    assert stage.health() == ["healthy"] and stage.service()["runningCount"] == 1
+    assert len([t for t in failed if why in t["stoppedReason"]]) == 3
+    assert [t["taskArn"] for t in stage.tasks()] == [before["taskArn"]]  # it never stopped
+    assert stage.health() == ["healthy"]
 
 
 @pytest.mark.parametrize(
