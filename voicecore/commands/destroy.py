@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -54,7 +54,8 @@ def run(context: Context, options: DestroyOptions) -> ExitCode:
             ExitCode.USAGE,
         )
     project = load_project(context.cwd / (options.project or ""))
-    stage = deployment_of(project, options.stage).stage
+    deployment = deployment_of(project, options.stage)
+    stage = deployment.stage
     again = typed("destroy", options)
     session.check_region(options.region)
     with session.refusals(again, options.profile), Together() as together:
@@ -70,6 +71,7 @@ def run(context: Context, options: DestroyOptions) -> ExitCode:
         else:
             groups = [g.name for g in inventory.log_groups(aws, project.name, stage.name)]
             removal = destroy.removal_of(project.name, stage.name, found, groups, options.network)
+        removal = replace(removal, bridged=deployment.bridged)
         builds = _left_by_builds(context.output, aws, removal)
         if removal.empty and not builds:
             return _nothing(context, options, removal, aws)
