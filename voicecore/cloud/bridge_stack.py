@@ -63,7 +63,10 @@ ADDRESS = "Address"
 
 _PORT = 8080  # the image's own
 _STOP_SECONDS = 120  # from SIGTERM to SIGKILL, the most that Fargate gives
-_IDLE_SECONDS = 4000  # the most of a load balancer; a call sends 50 frames a second
+# A call sends 50 frames a second. What is idle counts as open where a task is to go, and must end
+# before the server itself ends it (at 150 s): else a webhook meets a closed connection now and
+# then (ELB User Guide, edit-load-balancer-attributes).
+_IDLE_SECONDS = 120
 _LIFETIME_SECONDS = 28_800  # of a connection at the load balancer: as AgentCore's longest session
 _LATEST_TLS = "ELBSecurityPolicy-TLS13-1-2-2021-06"
 _SESSIONS = 50  # of a provider at once, as the server allows where nobody says another
@@ -466,17 +469,20 @@ def _scaling(deployment: Deployment) -> dict[str, Resource]:
     A metric of the server's own would cost money and a permission, and tell the same. Each call
     has two connections there, its caller's and its task's.
     """
-    most = tasks_of(deployment)
+    name = names.server_for(deployment.name, deployment.stage.name)
     return {
         "Scaling": Resource(
             "AWS::ApplicationAutoScaling::ScalableTarget",
             {
                 "ServiceNamespace": "ecs",
                 "ScalableDimension": "ecs:service:DesiredCount",
-                "ResourceId": sub("service/${Cluster}/${Service.Name}"),
+                # Not by the service's attribute: whenever that changes, a change set would have
+                # to say that this might be another.
+                "ResourceId": f"service/{name}/{name}",
                 "MinCapacity": 1,
-                "MaxCapacity": most,
+                "MaxCapacity": tasks_of(deployment),
             },
+            depends_on=("Service",),
         ),
         "ByCalls": Resource(
             "AWS::ApplicationAutoScaling::ScalingPolicy",

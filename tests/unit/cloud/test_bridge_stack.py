@@ -33,7 +33,7 @@ def test_no_update_cuts_a_call(stack) -> None:
     targets = attributes(stack, "Targets", "TargetGroupAttributes")
     assert targets["deregistration_delay.timeout_seconds"] == "3600"
     balancer = attributes(stack, "LoadBalancer", "LoadBalancerAttributes")
-    assert balancer["idle_timeout.timeout_seconds"] == "4000"
+    assert balancer["idle_timeout.timeout_seconds"] == "120"
     (container,) = properties(stack, "Task")["ContainerDefinitions"]
     assert container["StopTimeout"] == 120
     # Scaling says how many there are: an update that did would end tasks, and so calls.

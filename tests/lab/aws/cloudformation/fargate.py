@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 import uuid
 from collections.abc import Mapping
 from typing import Any
@@ -15,6 +16,7 @@ from tests.lab.aws.cloudformation.kinds import Context, Failed, Kind, as_request
 
 Properties = Mapping[str, Any]
 
+_LOOK_AGAIN = 0.1  # real seconds
 _SECRET = re.compile(r"\{\{resolve:secretsmanager:(.+?):SecretString:([^:}]*)(?::[^}]*)?\}\}")
 
 
@@ -128,6 +130,32 @@ def _service_delete(c: Context, physical: str, p: Properties) -> None:
     c.client("ecs").delete_service(cluster=p["Cluster"], service=physical, force=True)
 
 
+def _service_settled(c: Context, physical: str) -> bool:
+    """Once its last deployment is all that there is of it (moto alone never comes to that)."""
+    if c.world.state.get(("containers",)) is None:
+        return True
+    primary, *others = _service_found(c, physical)["deployments"]
+    if any(each["rolloutState"] == "FAILED" for each in (primary, *others)):
+        raise Failed(
+            "Resource handler returned message: \"Error occurred during operation 'ECS Deployment "
+            "Circuit Breaker was triggered.'\" (HandlerErrorCode: GeneralServiceException)"
+        )
+    return _patiently(primary["rolloutState"] == "COMPLETED" and not others)
+
+
+def _service_gone(c: Context, physical: str) -> bool:
+    asked = {"cluster": physical.split("/")[-2], "services": [physical]}
+    found = c.client("ecs").describe_services(**asked)["services"]
+    return _patiently(all(each["status"] == "INACTIVE" for each in found))
+
+
+def _patiently(done: bool) -> bool:
+    """The same, but later where it is not: processes take seconds, and each look costs."""
+    if not done:
+        time.sleep(_LOOK_AGAIN)
+    return done
+
+
 def _service_retag(c: Context, physical: str, tags: dict[str, str], gone: list[str]) -> None:
     _ecs_retag(physical, c, tags, gone)
 
@@ -152,6 +180,7 @@ def _balancer(c: Context, p: Properties) -> str:
     request = _request(c, "elbv2", "CreateLoadBalancer", p)
     made = c.client("elbv2").create_load_balancer(Name=c.name(32), **request, **_elb_tags(c))
     arn = made["LoadBalancers"][0]["LoadBalancerArn"]
+    c.world.clock.sleep(c.world.durations.balancer)
     _balancer_update(c, arn, {}, p)
     return arn
 
@@ -340,6 +369,7 @@ def _distribution(c: Context, p: Properties) -> str:
     made = c.client("cloudfront").create_distribution_with_tags(
         DistributionConfigWithTags={"DistributionConfig": config, "Tags": tags}
     )
+    c.world.clock.sleep(c.world.durations.distribution)
     return made["Distribution"]["Id"]
 
 
@@ -388,8 +418,8 @@ KINDS: dict[str, Kind] = {
     ),
     "AWS::ECS::TaskDefinition": Kind(_task, _task_delete, _task_attributes, retag=_task_retag),
     "AWS::ECS::Service": Kind(
-        _service, _service_delete, _service_attributes, _service_update, retag=_service_retag,
-        named_by="ServiceName",
+        _service, _service_delete, _service_attributes, _service_update, _service_settled,
+        _service_gone, retag=_service_retag, named_by="ServiceName",
     ),
     "AWS::ElasticLoadBalancingV2::LoadBalancer": Kind(
         _balancer, _balancer_delete, _balancer_attributes, _balancer_update, retag=_elb_retag
