@@ -25,6 +25,9 @@ from voicecore.output import Output, Span
 from voicecore.project import load_project
 
 
+_FRONT = "AWS::CloudFront::Distribution"
+
+
 @dataclass(frozen=True)
 class DestroyOptions:
     """The flags of `voicecore destroy`; None means: not said."""
@@ -120,10 +123,10 @@ def _show(
 ) -> None:
     output = context.output
     output.lines([[Span("Would be removed from account "), Span(f"{aws.account}, {aws.region}")]])
-    parts = [
-        plan.part_of_removal(stack.name, cloud.resources(stack.id)) for stack in removal.stacks
-    ]
-    output.lines(plan.table(parts))
+    made = {stack.name: cloud.resources(stack.id) for stack in removal.stacks}
+    output.lines(plan.table([plan.part_of_removal(*each) for each in made.items()]))
+    if any(each["ResourceType"] == _FRONT for resources in made.values() for each in resources):
+        output.note("  CloudFront takes some minutes to let go of the server's URL.")
     beside = [f"log group {group}" for group in removal.log_groups]
     beside += [leftover.title for leftover in builds]
     if beside:
