@@ -24,7 +24,6 @@ from voicecore.image.build_account import Leftover
 from voicecore.output import Output, Span
 from voicecore.project import load_project
 
-
 _FRONT = "AWS::CloudFront::Distribution"
 
 
