@@ -21,6 +21,7 @@ import pytest
 
 from tests.cloud.deploying import Deployer
 from tests.cloud.test_hosting import edit
+from tests.cloud.test_life import not_granted
 from tests.conftest import Voicecore
 from tests.lab.aws import Aws, aws_standin
 from tests.lab.aws.test_tasks import wait_until
@@ -145,6 +146,7 @@ def test_no_call_is_cut(
             assert gone.code == ExitCode.OK, gone.stderr
             assert it.aws.inventory() == before
             assert all(process.poll() is not None for process in it.processes)
+            assert not_granted(it.aws, it.deployer, server=True) == set()
 
     asyncio.run(live())
 
@@ -161,6 +163,10 @@ async def calls(it: Office, agentcore: Lab) -> None:
         [new] = it.tasks()
         assert (it.tasks("STOPPED"), it.stack()) == ([old], "UPDATE_IN_PROGRESS")
         assert "New calls go to the new server" in changed.stderr, changed.stderr
+        again = await asyncio.to_thread(it.deployer.deploy, json=True)
+        told = json.loads(again.stdout)
+        assert (told["changed"], told["server"]["draining"]) == (False, 1)
+        assert told["server"]["calls"] == {"twilio": f"{it.url}/phone/twilio"}
         tasks = (await asyncio.to_thread(it.status))["tasks"]
         assert (tasks["targets"], tasks["calls"]) == ({"healthy": 1, "draining": 1}, 1)
         async with it.provider.call(it.url) as second:
@@ -174,6 +180,9 @@ async def calls(it: Office, agentcore: Lab) -> None:
     await it.until(lambda: it.stack() == "UPDATE_COMPLETE")
     assert it.events(old).count("call_ended") == it.events(new).count("call_ended") == 1
     assert first.complaints == second.complaints == []
+    logged = await asyncio.to_thread(it.voicecore, "logs", "--server", "--json", cwd=it.root)
+    shown = [json.loads(line)["event"]["event"] for line in logged.stdout.splitlines()]
+    assert (shown.count("call_answered"), shown.count("call_ended")) == (2, 2)
 
 
 async def mistake(it: Office) -> None:

@@ -47,6 +47,8 @@ class Removal:
     """Shared stacks and other stages."""
     only_server: bool = False
     """Whether the stage stays, but for its session server."""
+    bridged: bool = False
+    """Whether that server may be one that carries calls."""
 
     @property
     def empty(self) -> bool:
@@ -162,12 +164,12 @@ def users_of_network(cloud: CloudFormation, project: str, found: Sequence[StackF
 def cut_by(aws: Aws, removal: Removal) -> str:
     """Which calls run through what is removed, and would be cut; empty for none."""
     server = names.server_for(removal.project, removal.stage)
-    if server not in {stack.name for stack in removal.stacks}:
+    if not removal.bridged or server not in {stack.name for stack in removal.stacks}:
         return ""
     try:
         found = fleet.find(aws, server, calls=True)
     except ClientError as error:
-        # Who may not look at ECS has no server there.
+        # Who may not look at ECS has a server on Lambda.
         if not is_denied(error):
             raise
         return ""
@@ -205,7 +207,7 @@ def wait_and_remove(
 
 def left_of(aws: Aws, removal: Removal) -> list[Thing]:
     """What is still there of what was removed."""
-    left = inventory.of_server(aws, removal.project, removal.stage)
+    left = inventory.of_server(aws, removal.project, removal.stage, removal.bridged)
     if removal.only_server:
         return left
     left += inventory.of_stage(aws, removal.project, removal.stage)

@@ -41,7 +41,7 @@ SERVER_PLAIN = (
 """What servers read that is no secret."""
 
 _SERVERS_OWN = (
-    "AGENT_RUNTIME_ARN", "HOST", "PORT", "SESSION_API_KEY", "TRUSTED_PROXIES",
+    "AGENT_RUNTIME_ARN", "DRAIN_SECONDS", "HOST", "PORT", "SESSION_API_KEY", "TRUSTED_PROXIES",
 )  # fmt: skip
 """What server/.env says of this machine. In AWS the key is one of AWS's making, that nobody sees,
 and who calls is said by Lambda or the load balancer."""

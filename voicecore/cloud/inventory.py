@@ -72,11 +72,12 @@ def of_stage(aws: Aws, project: str, stage: str) -> list[Thing]:
     return _all(aws, [_runtime, _role, _secrets, channels, _log_groups], project, stage)
 
 
-def of_server(aws: Aws, project: str, stage: str) -> list[Thing]:
-    """What is there of a stage's session server beside its stack, on Lambda or on ECS."""
-    either = [_function, _server_roles, _server_secrets, _server_logs]
-    on_ecs = [_cluster, _balancers, _distributions, _server_groups]
-    return _all(aws, [*either, *map(_if_allowed, on_ecs)], project, stage)
+def of_server(aws: Aws, project: str, stage: str, bridged: bool) -> list[Thing]:
+    """What is there of a stage's session server beside its stack; `bridged`: also on ECS."""
+    finders: list[Finder] = [_function, _server_roles, _server_secrets, _server_logs]
+    if bridged:
+        finders += map(_if_allowed, (_cluster, _balancers, _distributions, _server_groups))
+    return _all(aws, finders, project, stage)
 
 
 def of_images(aws: Aws, project: str) -> list[Thing]:

@@ -481,6 +481,12 @@ def _bridge_deployer_statements(
             "ServerService", _actions("ecs", _SERVICE_ACTIONS), of("ecs", f"service/{server}/*")
         ),
         Statement("ServerTask", ("ecs:DescribeTasks",), of("ecs", f"task/{server}/*")),
+        # Whether there is one of the other kind.
+        Statement(
+            "ServerFunction",
+            ("lambda:GetFunctionConfiguration",),
+            of("lambda", f"function:{server}"),
+        ),
         # These know no resources (Service Authorization Reference).
         Statement(
             "ServerLook",

@@ -148,7 +148,7 @@ def checks_of_server(aws: Aws, deployment: Deployment, bridged: bool, new: bool)
         return checks
     needed = partial(policies.server_deployer_statements, bridged=bridged)
     checks += [
-        ("names", lambda: of_names(inventory.of_server(aws, name, deployment.stage.name))),
+        ("names", lambda: of_names(inventory.of_server(aws, name, deployment.stage.name, bridged))),
         ("permissions", lambda: _permissions(aws, needed, deployment)),
     ]
     if not bridged:
