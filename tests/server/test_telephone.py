@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import signal
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -319,5 +320,65 @@ def test_an_agent_that_dies_is_called_again(office: Office, tmp_path: Path) -> N
             handset.press("3")
             await handset.hears(0.9)  # greeted by another process of the same session
             assert handset.complaints == []
+
+    run(call())
+
+
+def test_a_server_that_is_told_to_end_lets_calls_end_first(office: Office, tmp_path: Path) -> None:
+    async def call() -> None:
+        async with exchange(office, tmp_path, "twilio") as all:
+            async with all.provider.call(all.server.url) as handset:
+                await handset.hears(0.4)
+                late = await all.provider.ring(all.server.url)
+                all.server.terminate()
+                await all.until("draining")
+                async with all.provider.dial(late) as other:  # it was taken before
+                    await other.hears(0.4)
+                async with aiohttp.ClientSession(all.server.url) as http, http.get("/health") as it:
+                    assert (it.status, await it.json()) == (503, {"status": "draining"})
+                assert (await all.provider.ring(all.server.url)).status == 503
+                assert (await all.ask("POST", "/calls", to="+12025550123"))[0] == 503
+                handset.press("1")
+                await handset.is_cleared()
+                handset.press("2")
+                await handset.hung_up_on()
+                assert handset.voice_seconds > 0.8 and handset.complaints == []
+            assert await asyncio.to_thread(all.server.process.wait, 30) == -signal.SIGTERM
+            assert [over["by"] for over in all.events("call_ended")] == ["the caller", "the agent"]
+            assert all.lab.sessions() == []
+
+    run(call())
+
+
+def test_who_still_speaks_then_hears_an_apology(office: Office, tmp_path: Path) -> None:
+    async def call() -> None:
+        async with (
+            exchange(office, tmp_path, "vonage", DRAIN_SECONDS="1") as all,
+            all.provider.call(all.server.url) as handset,
+        ):
+            await handset.hears(0.4)
+            all.server.terminate()
+            await handset.hung_up_on()
+            assert handset.voice_seconds > 2 and handset.complaints == []
+            assert ("PUT", f"/v1/calls/{handset.stream.call}") in all.provider.asked
+            assert await asyncio.to_thread(all.server.process.wait, 30) == -signal.SIGTERM
+            assert all.events("call_ended")[0]["by"] == "us: the server ends"
+            assert all.lab.sessions() == []
+
+    run(call())
+
+
+def test_a_second_signal_waits_for_nobody(office: Office, tmp_path: Path) -> None:
+    async def call() -> None:
+        async with (
+            exchange(office, tmp_path, "plivo") as all,
+            all.provider.call(all.server.url) as handset,
+        ):
+            await handset.hears(0.4)
+            all.server.terminate()
+            await all.until("draining")
+            all.server.terminate()
+            assert await handset.hung_up_on() == 1012  # the server restarts
+            assert await asyncio.to_thread(all.server.process.wait, 30) == -signal.SIGTERM
 
     run(call())

@@ -6,11 +6,13 @@ a media socket at /phone/<provider>/media/<ticket>, which the bridge connects wi
 
 # No `from __future__ import annotations`: FastAPI could not see what is inside of functions.
 
+import asyncio
 import hashlib
 import json
+import math
 import time
 import uuid
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -26,7 +28,7 @@ import logs
 import providers
 from access import Access, Session
 from agentcore import EXPIRES_SECONDS, AgentCore
-from bridge import Bridge, Ending, Unreachable
+from bridge import LAST_WORDS_SECONDS, Bridge, Ending, Unreachable
 from limits import Limits
 from metrics import Metrics
 from phone import ApiCall, BadStart, Call, Forged, Provider, Webhook, e164
@@ -41,6 +43,11 @@ REPLAY_SECONDS = 3600
 API_SECONDS = 10
 # AgentCore ends every stream after 60 minutes.
 STREAM_SECONDS = 3600
+# For calls that are open at SIGTERM. With the end of those that are not over by then, it stays
+# within the 120 s after which AWS Fargate, and compose.yaml, end the process.
+DRAIN_SECONDS = 90
+# From a provider's question to the media socket that it is told to open.
+ANSWERED_SECONDS = 3
 # What providers call a call that is not over.
 LIVE = ("queued", "initiated", "started", "ringing", "in-progress", "answered")
 
@@ -56,6 +63,7 @@ class Telephony:
     """What providers call this server by; empty: as each request says."""
     vonage_direct: bool
     stream_seconds: float
+    drain_seconds: int
 
 
 def read(environment: Mapping[str, str]) -> Telephony:
@@ -77,6 +85,7 @@ def read(environment: Mapping[str, str]) -> Telephony:
         public,
         reader.text("VONAGE_DIRECT") == "1",
         float(reader.text("STREAM_SECONDS") or STREAM_SECONDS),
+        reader.count("DRAIN_SECONDS", DRAIN_SECONDS),
     )
     reader.tell()
     return read
@@ -138,6 +147,9 @@ class Exchange:
         self._limits, self._table, self._metrics = limits, table, metrics
         self._tickets = Tickets(settings.key, table)
         self._http: Any = None
+        self._open: set[Bridge] = set()
+        self._answered = -math.inf
+        self._until: float | None = None
 
     @asynccontextmanager
     async def open(self, _: FastAPI) -> AsyncIterator[None]:
@@ -146,8 +158,33 @@ class Exchange:
         async with aiohttp.ClientSession(connector=connector) as self._http:
             yield
 
+    @property
+    def is_draining(self) -> bool:
+        """Whether the server is about to end, and takes no calls."""
+        return self._until is not None
+
+    async def drain(self, is_forced: Callable[[], bool]) -> None:
+        """Take no new calls; returns when the open ones have ended, or nobody waits any more.
+
+        Who still speaks after DRAIN_SECONDS hears an apology.
+        """
+        loop = asyncio.get_running_loop()
+        self._until = loop.time() + self._telephony.drain_seconds
+        if self._open:
+            seconds = self._telephony.drain_seconds
+            logs.write("draining", calls=len(self._open), seconds=seconds)
+        for bridge in self._open:
+            bridge.end_at(self._until)
+        last = self._until + LAST_WORDS_SECONDS + API_SECONDS
+        while self._carries(loop.time()) and loop.time() < last and not is_forced():
+            await asyncio.sleep(0.05)
+
+    def _carries(self, now: float) -> bool:
+        return bool(self._open) or now - self._answered < ANSWERED_SECONDS
+
     async def answer(self, name: str, request: Request) -> Response:
         """Tell the provider what to do with a call."""
+        self._takes_calls()
         provider, webhook = await self._checked(name, request)
         call = provider.incoming(webhook)
         if not call.id:
@@ -157,6 +194,7 @@ class Exchange:
             logs.write("call_refused", session.id, "WARNING", provider=name, why="unknown number")
         elif await self._is_held(session):
             answer = provider.answer(call, await self._media_url(name, call, session, request))
+            self._answered = asyncio.get_running_loop().time()
             logs.write("call_answered", session.id, provider=name)
         return Response(answer.body, answer.status, media_type=answer.type)
 
@@ -196,17 +234,22 @@ class Exchange:
         session, begun = self._session(name, call_id), time.monotonic()
         seconds = self._telephony.stream_seconds
         bridge = Bridge(socket, provider, self._agentcore, self._http, session.id, seconds)
+        if self._until is not None:
+            bridge.end_at(self._until)
+        self._open.add(bridge)
         by = "us"
         try:
             by = await self._carry(bridge, provider, call_id, session.id)
         finally:
             await bridge.close()
+            self._open.discard(bridge)
             await self._table.end(session)
             lasted = round(time.monotonic() - begun, 1)
             logs.write("call_ended", session.id, provider=name, by=by, seconds=lasted)
 
     async def place(self, wanted: CallRequest, request: Request) -> PlacedCall:
         """Call a number; the agent speaks with whoever answers."""
+        self._takes_calls()
         name, provider = self._provider(wanted.provider)
         if not self._telephony.numbers:
             raise ApiError(422, "no_number", "PHONE_NUMBERS names no number to call from.")
@@ -268,12 +311,21 @@ class Exchange:
 
     async def _converse(self, bridge: Bridge, session_id: str) -> str:
         try:
-            return (await bridge.carry()).value
+            ending = await bridge.carry()
+            if ending is Ending.SERVER:
+                await bridge.apologise()
+            return ending.value
         except (Unreachable, BotoCoreError) as error:
             why = str(error) or type(error).__name__
             logs.write("agent_unreachable", session_id, "ERROR", why=why)
             await bridge.apologise()
             return "us: no agent"
+
+    def _takes_calls(self) -> None:
+        """Raise ApiError if the server is about to end."""
+        if self.is_draining:
+            # Before a signature is looked at: the same request may be good for another server.
+            raise ApiError(503, "draining", "This server is about to end; ask again.", 1)
 
     async def _end(self, provider: Provider, call_id: str) -> None:
         try:
