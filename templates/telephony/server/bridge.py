@@ -320,11 +320,12 @@ class Pace:
     """Lets frames through no faster than an agent can listen."""
 
     def __init__(self) -> None:
-        self._left, self._since = float(AT_ONCE), asyncio.get_running_loop().time()
+        self._loop = asyncio.get_running_loop()  # asking for it takes a system call in Python 3.11
+        self._left, self._since = float(AT_ONCE), self._loop.time()
 
     async def wait(self) -> None:
         """Wait, if need be, until one more is allowed."""
-        now = asyncio.get_running_loop().time()
+        now = self._loop.time()
         self._left = min(AT_ONCE, self._left + (now - self._since) * PER_SECOND)
         self._since = now
         self._left -= 1

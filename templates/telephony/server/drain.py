@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from types import FrameType
 from typing import Any
 
@@ -20,6 +21,15 @@ class Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, exchange: Exchange) -> None:
         super().__init__(config)
         self._exchange = exchange
+
+    async def startup(self, sockets: Any = None) -> None:
+        """Begin as uvicorn does, without ever looking again for garbage among what is loaded now.
+
+        Of 300,000 objects that takes 50 ms, in which no frame of any call goes on.
+        """
+        await super().startup(sockets)
+        gc.collect()
+        gc.freeze()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Begin to end; the second signal, whichever it is, waits for nothing any more."""
