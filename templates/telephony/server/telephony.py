@@ -263,13 +263,13 @@ class Exchange:
 
     async def look(self, call_id: str, name: str | None) -> CallState:
         """How a call is."""
-        name, provider = self._provider(name)
+        name, provider = await self._holder(call_id, name)
         status = told(await self._ask(provider.look(call_id)), provider.seen)
         return CallState(callId=call_id, provider=name, status=status)
 
     async def hang_up(self, call_id: str, name: str | None) -> None:
         """End a call, and its session."""
-        name, provider = self._provider(name)
+        name, provider = await self._holder(call_id, name)
         if end := provider.hang_up(call_id):
             await self._ask(end)
         await self._agentcore.stop(session_of(name, call_id))
@@ -278,7 +278,7 @@ class Exchange:
         self, call_id: str, name: str | None, wanted: TransferRequest, request: Request
     ) -> None:
         """Connect a call to a number, instead of the agent."""
-        name, provider = self._provider(name)
+        name, provider = await self._holder(call_id, name)
         number = e164(wanted.to)
         ticket = self._tickets.issue(f"dial-{name}", number, time.time())
         url = f"{self._base(request)}/phone/{name}/dial/{ticket}"
@@ -365,6 +365,21 @@ class Exchange:
         if name not in known:
             raise ApiError(404, "unknown_provider", f"This server knows {' and '.join(known)}.")
         return name, known[name]
+
+    async def _holder(self, call_id: str, name: str | None) -> tuple[str, Provider]:
+        """The provider of a call: the one of this name, or whichever knows it. Raises ApiError."""
+        known = self._telephony.providers
+        if name is not None or len(known) == 1:
+            return self._provider(name)
+        answers = await asyncio.gather(
+            *(self._ask(provider.look(call_id)) for provider in known.values()),
+            return_exceptions=True,
+        )
+        for name, answer in zip(known, answers, strict=True):
+            if not isinstance(answer, BaseException):
+                return name, known[name]
+        silent = [e for e in answers if isinstance(e, ApiError) and e.status_code in (503, 504)]
+        raise silent[0] if silent else ApiError(404, "no_call", "No provider knows such a call.")
 
     def _session(self, name: str, call_id: str) -> Session:
         """The session of a call, held by its provider."""
