@@ -84,11 +84,19 @@ def read(environment: Mapping[str, str]) -> Telephony:
         tuple(numbers),
         public,
         reader.text("VONAGE_DIRECT") == "1",
-        float(reader.text("STREAM_SECONDS") or STREAM_SECONDS),
+        _seconds(reader, "STREAM_SECONDS", STREAM_SECONDS),
         reader.count("DRAIN_SECONDS", DRAIN_SECONDS),
     )
     reader.tell()
     return read
+
+
+def _seconds(reader: Reader, name: str, default: float) -> float:
+    try:
+        return float(reader.text(name) or default)
+    except ValueError:
+        reader.mistakes.append(f"{name} is a number of seconds.")
+        return default
 
 
 async def start(agentcore: AgentCore, session_id: str) -> dict[str, str | int]:
