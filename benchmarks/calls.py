@@ -51,6 +51,7 @@ DIRECT = 10
 FRAME_SECONDS = 0.02
 SECONDS = 20
 WARM_SECONDS = 2
+PATIENCE_SECONDS = 10  # for the last frames to come back
 TALKS = 2
 REGION = "us-east-1"
 TWILIO = WIRES["twilio"]
@@ -220,8 +221,9 @@ async def load(server: Server, provider: Provider, direct: Sequence[str], calls:
         await asyncio.sleep(SECONDS)
         share = (cpu_of(server.process.pid) - before) / SECONDS
         await asyncio.gather(*speaking)
-        await asyncio.sleep(1)
-        lost = sum(len(caller.sent) for caller in bridged)
+        patience = time.monotonic() + PATIENCE_SECONDS
+        while (lost := sum(len(caller.sent) for caller in callers)) and time.monotonic() < patience:
+            await asyncio.sleep(0.1)
         for caller in callers:
             await caller.socket.close()
         await asyncio.gather(*listening)
