@@ -221,9 +221,12 @@ async def load(server: Server, provider: Provider, direct: Sequence[str], calls:
         await asyncio.sleep(SECONDS)
         share = (cpu_of(server.process.pid) - before) / SECONDS
         await asyncio.gather(*speaking)
-        patience = time.monotonic() + PATIENCE_SECONDS
-        while (lost := sum(len(caller.sent) for caller in callers)) and time.monotonic() < patience:
+        lost = 0
+        for _ in range(10 * PATIENCE_SECONDS):
             await asyncio.sleep(0.1)
+            lost = sum(len(caller.sent) for caller in callers)
+            if not lost:
+                break
         for caller in callers:
             await caller.socket.close()
         await asyncio.gather(*listening)
