@@ -25,7 +25,7 @@ class Server(uvicorn.Server):
     async def startup(self, sockets: Any = None) -> None:
         """Begin as uvicorn does, without ever looking again for garbage among what is loaded now.
 
-        Of 300,000 objects that takes 50 ms, in which no frame of any call goes on.
+        Of 130,000 objects that takes 30 ms, in which no frame of any call goes on.
         """
         await super().startup(sockets)
         gc.collect()
