@@ -1,6 +1,5 @@
 """What is made of AWS's answers on how a stage is."""
 
-import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -16,11 +15,9 @@ from voicecore.cloud.status import (
     standing_costs,
     told_of,
 )
-from voicecore.commands.status import document_of, lines_of, lines_of_here, phones_document
-from voicecore.phones import PHONES
+from voicecore.commands.status import document_of, lines_of
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
-URL = "https://phone.example"
 
 
 def stream(name: str, last: datetime | None = NOW) -> dict[str, Any]:
@@ -124,21 +121,3 @@ def test_a_stage_that_is_not_deployed() -> None:
     text = "\n".join("".join(span.text for span in line) for line in lines_of(found, NOW))
     assert "voicecore deploy --stage prod" in text
     assert document_of(found)["deployed"] is False
-
-
-def test_what_to_type_at_telephone_providers() -> None:
-    phones = tuple(PHONES)
-    lines = ["".join(span.text for span in line) for line in lines_of_here("line", phones, URL)]
-    text = "\n".join(lines)
-    assert re.search(r"A call comes in: Webhook +https://phone.example/phone/twilio  POST", text)
-    assert re.search(r"Event URL +https://phone.example/phone/vonage/status  POST", text)
-    assert "Use signed webhooks" in text
-    assert "https://<api key>:<api token>@phone.example/phone/exotel" in text
-    told = phones_document(phones, f"{URL}/")["phones"]  # as CloudFormation has it
-    assert list(told) == list(phones)
-    assert told["plivo"]["fields"][1] == {
-        "field": "Hangup URL",
-        "url": f"{URL}/phone/plivo/status",
-        "method": "POST",
-    }
-    assert phones_document(phones, "") == phones_document((), URL) == {}
