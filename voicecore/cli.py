@@ -934,7 +934,7 @@ def status(
     """Show what there is of the project in AWS: how it is, what it runs, what it has cost.
 
     Costs are reckoned by list prices from what stands and what AgentCore measured; models and
-    traffic are on AWS's bill only.
+    traffic are on AWS's bill only. For telephone providers it says what to type there.
 
     \b
     Examples:
