@@ -81,6 +81,9 @@ _KEY_CHARACTERS = 43  # 256 bits of letters and digits
 # signatures are reckoned of and what makes a WebSocket.
 _NO_CACHE = "4135ea2d-6df8-44a3-9df3-4b5a84be39ad"
 _ALL_OF_THE_VIEWER = "216adef6-5c7f-47e4-b989-5492eafa07d3"
+# SecurityHeadersPolicy: the server is not told that its callers came by TLS, so CloudFront says
+# Strict-Transport-Security in its place. The server's own headers stay as they are.
+_ONLY_TLS = "67f7725c-6f97-4210-82d7-5512b31e9d03"
 
 _HEALTH = (
     f"import urllib.request as u; u.urlopen('http://127.0.0.1:{_PORT}/health', timeout=4).read()"
@@ -334,6 +337,7 @@ def _cloudfront(deployment: Deployment) -> dict[str, Resource]:
                         ],
                         "CachePolicyId": _NO_CACHE,
                         "OriginRequestPolicyId": _ALL_OF_THE_VIEWER,
+                        "ResponseHeadersPolicyId": _ONLY_TLS,
                     },
                 }
             },
