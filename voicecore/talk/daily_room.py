@@ -32,6 +32,8 @@ _NAME = "voicecore talk"
 
 _AWAY = ("failed to lookup address", "client error (connect)", "timed out", "timeout")
 """What the library's errors say of a Daily that it does not reach."""
+_UNREACHABLE = "Daily cannot be reached from here"
+_FIREWALL = "It is reached by HTTPS, WebSocket and UDP: does a firewall keep them back?"
 
 
 class NoRoom(VoicecoreError):
@@ -80,7 +82,7 @@ class Connection(connection.Connection):
                     return Ending(trouble)
                 raise NoRoom(
                     f"The room of the session cannot be entered: {trouble}.",
-                    "Daily is reached by HTTPS, WebSocket and UDP: does a firewall keep them back?",
+                    _FIREWALL if trouble == _UNREACHABLE else None,
                 )
             ready, audible = asyncio.Event(), asyncio.Event()
             return await first(
@@ -166,6 +168,8 @@ class _Seat:
     async def join(self, room: Room) -> str:
         """Enter; returns why not, empty when in."""
         self._client.set_user_name(_NAME)
+        nothing = {"camera": "unsubscribed", "screenVideo": "unsubscribed"}
+        self._client.update_subscription_profiles({"base": nothing})
         microphone = {"isEnabled": True, "settings": {"customTrack": {"id": self._track.id}}}
         settings = {"inputs": {"camera": False, "microphone": microphone}}
         try:
@@ -268,5 +272,5 @@ def reason_in(error: str) -> str:
     """What an error of the library's says to a person: it shows its insides."""
     known = error.lower()
     if any(sign in known for sign in _AWAY):
-        return "Daily cannot be reached from here"
+        return _UNREACHABLE
     return error.removesuffix(".")
