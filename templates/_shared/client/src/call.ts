@@ -7,6 +7,7 @@ import { forgetInvite, keepInvite, takeInvite } from "./invite";
 import { Levels } from "./levels";
 import { type Session, start, stop, type TransportName, Unreachable } from "./server";
 import { type Block, rms } from "./sound/block";
+import { Ring } from "./sound/ring";
 import { Sound } from "./sound/sound";
 import { firstSound, VoiceTracker } from "./sound/voice";
 import { AgentGone, ConnectionLost, type Trouble, troubleOf } from "./trouble";
@@ -20,6 +21,10 @@ const BACKOFF_MS = [0, 250, 500, 1000, 2000, 4000];
 const STABLE_MS = 5000;
 /** AgentCore ends every stream after 60 minutes; a close about then is no hang-up. */
 const STREAM_MS = 3600_000 * 0.97;
+
+/** Blocks sent for each that is said, until what was kept has been: twice the speed of speech. An
+ * agent decides that speech has begun while more of it passes, and keeps but the last second. */
+const AT_ONCE = 2;
 
 const DIALS: Partial<Record<TransportName, () => Promise<{ dial: Dial }>>> = {
   websocket: () => import("./websocket"),
@@ -54,6 +59,7 @@ export class Call {
   #session: Session | undefined;
   #connection: Connection | undefined;
   #tracker = new VoiceTracker();
+  #ring = new Ring();
   /** Whether the agent has not been heard in this call. */
   #awaited = false;
   #ending = new AbortController();
@@ -96,7 +102,8 @@ export class Call {
     this.trouble = this.since = undefined;
     this.over = this.muted = false;
     this.#awaited = true;
-    this.dialogue = new Dialogue();
+    this.#ring = new Ring();
+    this.dialogue = new Dialogue(() => this.#ring.turnFinished());
     this.levels.clear();
     performance.mark("call");
     this.#changed();
@@ -236,6 +243,7 @@ export class Call {
     const connection = new Connection(dial, session, sound, this.dialogue, this.#changed);
     this.#connection = connection;
     connection.mute(this.muted);
+    this.#ring.rewind();
     try {
       return await connection.hold(() => {
         this.phase = "live";
@@ -271,10 +279,12 @@ export class Call {
 
   #said(block: Block): void {
     this.levels.said(this.muted ? 0 : rms(block.pcm));
-    if (this.phase !== "live") return;
+    if (this.since === undefined || !this.active) return;
     const last = this.muted ? undefined : this.#tracker.lastVoice(block);
     if (last !== undefined) this.dialogue.voiced(last);
-    this.#connection?.say(block.pcm);
+    this.#ring.add(block.pcm, last !== undefined);
+    if (this.phase !== "live") return;
+    for (const pcm of this.#ring.take(AT_ONCE)) this.#connection?.say(pcm);
   }
 
   /** The page's clock: the agent's ear hears a block every 32 ms, also of silence. */

@@ -93,6 +93,9 @@ export class Dialogue {
   /** Arrived before the sound that it explains. */
   #early: Measured | undefined;
 
+  /** `understood` is called when the agent has understood a turn of the user's. */
+  constructor(readonly understood: () => void = () => {}) {}
+
   /** The wait for an answer, in ms, that half of the turns stayed below. */
   get median(): number | undefined {
     const sorted = this.turns.map((turn) => turn.ms).sort((one, other) => one - other);
@@ -254,6 +257,7 @@ export class Dialogue {
   }
 
   #sayUser(): void {
+    this.understood();
     this.lines.push({ key: this.#key++, who: "you", text: this.#heard.join(" ") });
     this.#heard = [];
     this.#interim = "";
