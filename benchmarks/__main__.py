@@ -8,7 +8,7 @@ import subprocess
 import sys
 from datetime import UTC, datetime
 
-NAMES = ("startup", "relay", "voice", "page", "webrtc", "server", "image", "deploy")
+NAMES = ("startup", "relay", "voice", "calls", "page", "webrtc", "server", "image", "deploy")
 
 
 def main() -> None:

@@ -263,7 +263,7 @@ def talk(folder: Path) -> None:
     with voice.dev(project):
         for _ in range(TALKS):
             for transport, turns in taken.items():
-                more, share = one_talk(project, transport)
+                more, share = one_talk(project, "--transport", transport)
                 turns += more
                 shares[transport].append(share)
     print("\n| voice to voice, services that take no time | median | of it on the way | against "
@@ -278,13 +278,13 @@ def talk(folder: Path) -> None:
               f"{share:.1%} | {1 / share:.0f} |")  # fmt: skip
 
 
-def one_talk(project: Path, transport: str) -> tuple[list[dict[str, Any]], float]:
+def one_talk(project: Path, *way: str) -> tuple[list[dict[str, Any]], float]:
     """Each turn's latency, and the share of a core that the agent took meanwhile."""
     state = json.loads((project / ".voicecore/dev.json").read_text())
     spoken = [arg for name in voice.QUESTIONS
               for arg in ("--input", str(voice.SAMPLES / f"{name}.wav"))]  # fmt: skip
     argv = ["taskset", "-c", "1", sys.executable, "-m", "voicecore", "talk", "--json",
-            "--transport", transport, *spoken]  # fmt: skip
+            *way, *spoken]  # fmt: skip
     looks: list[tuple[float, float]] = []
     turns: list[dict[str, Any]] = []
     with subprocess.Popen(argv, cwd=project, stdout=subprocess.PIPE, text=True) as process:

@@ -19,6 +19,8 @@ _STREAM = re.compile(r"\d{4}/\d{2}/\d{2}/\[runtime-logs(?:-(?P<session>[^\]]+))?
 # Lambda's, where its servers run (developer guide, monitoring-cloudwatchlogs-view), and what it
 # writes itself.
 _LAMBDA_STREAM = re.compile(r"\d{4}/\d{2}/\d{2}/\[(\$LATEST|\d+)\]")
+# ECS's, by the prefix and the container that cloud/bridge_stack names.
+_TASK_STREAM = re.compile(r"server/server/[0-9a-f]+")
 _LAMBDA_CHATTER = re.compile(r"(INIT_)?START |END RequestId: |REPORT RequestId: ")
 
 
@@ -64,7 +66,8 @@ class Sieve:
 
 def is_printed(stream: str) -> bool:
     """Whether a log stream holds what agents or servers print; the others are traces."""
-    return bool(_STREAM.match(stream) or _LAMBDA_STREAM.match(stream))
+    known = (_STREAM, _LAMBDA_STREAM, _TASK_STREAM)
+    return any(pattern.match(stream) for pattern in known)
 
 
 def time_of(text: str) -> datetime | None:

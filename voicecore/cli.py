@@ -701,7 +701,7 @@ def deploy(
     ] = False,
     server: Annotated[
         bool,
-        typer.Option("--server", help="With the session server, as a Lambda function with a URL."),
+        typer.Option("--server", help="With the session server: on Lambda; for telephones, ECS."),
     ] = False,
     message: Annotated[
         str, typer.Option("--message", "-m", metavar="TEXT", help="Why; kept with the version.")
@@ -762,7 +762,7 @@ def invite(
 ) -> None:
     """Print the address of the session server's page in AWS, with an invite to talk.
 
-    Whoever has the address may talk to the agent until the invite expires; the key stays in AWS.
+    Whoever has the address may talk to the agent until the invite expires; nobody sees the key.
 
     \b
     Examples:
@@ -934,7 +934,7 @@ def status(
     """Show what there is of the project in AWS: how it is, what it runs, what it has cost.
 
     Costs are reckoned by list prices from what stands and what AgentCore measured; models and
-    traffic are on AWS's bill only.
+    traffic are on AWS's bill only. For telephone providers it says what to type there.
 
     \b
     Examples:

@@ -96,6 +96,16 @@ def server_log_group_for(name: str, stage: str) -> str:
     return f"/aws/lambda/{server_for(name, stage)}"
 
 
+def server_start_role_for(name: str, stage: str, region: str) -> str:
+    """The role by which ECS starts a server that carries calls."""
+    return f"vc-{name}-{stage}-start-{region}"
+
+
+def bridge_log_group_for(name: str, stage: str) -> str:
+    """Where a server on ECS writes; as its console names such groups."""
+    return f"/ecs/{server_for(name, stage)}"
+
+
 def server_secret_for(name: str, stage: str) -> str:
     """The secret that holds what server/.env has and nobody else should see."""
     return f"{secret_name_for(name, stage)}/server"
@@ -104,6 +114,11 @@ def server_secret_for(name: str, stage: str) -> str:
 def session_key_for(name: str, stage: str) -> str:
     """The secret that holds the key by which clients get sessions."""
     return f"{secret_name_for(name, stage)}/session"
+
+
+def origin_key_for(name: str, stage: str) -> str:
+    """The secret by which a load balancer knows CloudFront."""
+    return f"{secret_name_for(name, stage)}/origin"
 
 
 def role_name_for(name: str, stage: str, region: str) -> str:
@@ -178,6 +193,13 @@ _LIMITS = (
         lambda name: server_role_for(name, _LONGEST_STAGE, _LONGEST_REGION),
         re.compile(r"[\w+=,.@-]{1,64}"),
     ),
+    _Limit(
+        "IAM role by which the server starts",
+        lambda name: server_start_role_for(name, _LONGEST_STAGE, _LONGEST_REGION),
+        re.compile(r"[\w+=,.@-]{1,64}"),
+    ),
+    # ECS API Reference, CreateCluster, CreateService, RegisterTaskDefinition: up to 255 letters,
+    # digits, hyphens and underscores; a server's name on Lambda is shorter anyway.
     # Lambda API Reference, CreateFunction: FunctionName.
     _Limit(
         "Lambda function",

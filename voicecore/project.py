@@ -14,6 +14,7 @@ from voicecore import names
 from voicecore.errors import ExitCode, VoicecoreError
 from voicecore.pipelines import PIPELINES, services_of
 from voicecore.settings import (
+    DRAIN_MINUTES_MAX,
     IDLE_TIMEOUT,
     LOG_RETENTION_DAYS,
     MAX_LIFETIME,
@@ -58,6 +59,19 @@ class Turn:
 
 
 @dataclass(frozen=True)
+class Server:
+    """How a session server that carries calls is reached in AWS, and by how many at once."""
+
+    domain: str = ""
+    """The name by which it is called; empty: one of CloudFront's."""
+    certificate: str = ""
+    """The ARN of that name's certificate, in the region of the stage."""
+    peak_calls: int = 50
+    drain_minutes: int = DRAIN_MINUTES_MAX
+    """For how long an update of the server lets the old one keep its calls."""
+
+
+@dataclass(frozen=True)
 class Stage:
     """One deployment of the project, as `dev` or `prod`. Times are seconds."""
 
@@ -68,6 +82,7 @@ class Stage:
     idle_timeout: int = IDLE_TIMEOUT
     max_lifetime: int = MAX_LIFETIME
     log_retention_days: int = LOG_RETENTION_DAYS
+    server: Server = Server()
 
 
 @dataclass(frozen=True)
@@ -183,6 +198,7 @@ def _stages(answers: dict[str, Any]) -> Iterator[tuple[str, Stage]]:
                 idle_timeout=own.get("idle_timeout", min(IDLE_TIMEOUT, lifetime)),
                 max_lifetime=lifetime,
                 log_retention_days=own.get("log_retention_days", LOG_RETENTION_DAYS),
+                server=Server(**answers.get("server", {}) | own.get("server", {})),
             ),
         )
 

@@ -41,6 +41,9 @@ FUNCTION_URLS = tuple(
     if region not in ("ap-south-2", "ap-southeast-5", "ap-southeast-7", "us-gov-west-1")
 )
 
+# CloudFront is one for all regions of the partition "aws"; GovCloud has none.
+CLOUDFRONT = tuple(region for region in AGENTCORE if not region.startswith("us-gov-"))
+
 # Nova 2 Lite is offered through inference profiles only; these regions have no
 # geographic one (Amazon Nova 2 User Guide, model availability).
 _GLOBAL_PROFILE_ONLY = ("eu-west-2", "ap-south-1", "ap-south-2", "sa-east-1")

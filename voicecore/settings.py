@@ -19,6 +19,9 @@ VPC = "vpc"
 PEAK_CALLS_MAX = 2500
 """AgentCore's quota of sessions at once in most regions (bedrock-agentcore-limits)."""
 
+DRAIN_MINUTES_MAX = 60
+"""For how long a target group waits at most (ELB, target group attributes)."""
+
 LIFETIMES = (60, 28_800)
 """Least and most seconds that a session may idle or live (runtime-lifecycle-settings)."""
 
@@ -40,6 +43,8 @@ _VPC_LISTS = {
 _VPC_LIST_MAX = 16
 
 _ACCOUNT = re.compile(r"[0-9]{12}")
+_DOMAIN = re.compile(r"(?=.{4,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z][a-z0-9-]*[a-z0-9]")
+_CERTIFICATE = re.compile(r"arn:aws[a-z-]*:acm:[a-z0-9-]+:[0-9]{12}:certificate/[0-9a-f-]{36}")
 
 
 @dataclass(frozen=True)
@@ -54,7 +59,7 @@ def mistakes_in(answers: dict[str, Any]) -> Iterator[Mistake]:
     """Everything wrong with the answers of a voicecore.toml, or of `voicecore init`."""
     known = (
         "name", "transports", "pipeline", "region", "services", "voicecore",
-        "account", "network", "vpc", "turn", "telephony", "stages",
+        "account", "network", "vpc", "turn", "telephony", "server", "stages",
     )  # fmt: skip
     yield from _unknown_keys("", answers, known)
     for key in ("name", "transports", "pipeline", "region"):
@@ -94,6 +99,7 @@ def mistakes_in(answers: dict[str, Any]) -> Iterator[Mistake]:
     else:
         yield from _turn_mistakes(cast("dict[str, Any]", turn))
     yield from _telephony_mistakes(answers)
+    yield from _server_mistakes("server", answers)
     stages = answers.get("stages", {})
     if not isinstance(stages, dict):
         yield Mistake("stages", "must be a table, with a table for each stage")
@@ -266,6 +272,34 @@ def _telephony_mistakes(answers: dict[str, Any]) -> Iterator[Mistake]:
         yield Mistake("telephony", 'is used only with the transport "telephony"')
 
 
+def _server_mistakes(key: str, settings: dict[str, Any]) -> Iterator[Mistake]:
+    """What is wrong with [server], or with that of a stage."""
+    if "server" not in settings:
+        return
+    table = settings["server"]
+    if not isinstance(table, dict):
+        yield Mistake(key, "must be a table")
+        return
+    own = cast("dict[str, Any]", table)
+    yield from _unknown_keys(
+        f"{key}.", own, ("domain", "certificate", "peak_calls", "drain_minutes")
+    )
+    for name, pattern, example in (
+        ("domain", _DOMAIN, "phone.example.com"),
+        ("certificate", _CERTIFICATE, "arn:aws:acm:REGION:ACCOUNT:certificate/ID"),
+    ):
+        value = own.get(name)
+        if value is not None and not (isinstance(value, str) and pattern.fullmatch(value)):
+            yield Mistake(f"{key}.{name}", f"{value!r} is none; one looks like {example!r}")
+    if "domain" in own and "certificate" not in own:
+        yield Mistake(f"{key}.domain", "needs certificate with it: the ARN of one for that name")
+    if "certificate" in own and "domain" not in own:
+        yield Mistake(f"{key}.certificate", "needs domain with it: the name that it is for")
+    yield from _number_mistakes(f"{key}.peak_calls", own.get("peak_calls", 1), (1, PEAK_CALLS_MAX))
+    drain = own.get("drain_minutes", 0)
+    yield from _number_mistakes(f"{key}.drain_minutes", drain, (0, DRAIN_MINUTES_MAX))
+
+
 def _stage_mistakes(name: str, stage: object, place: _Place) -> Iterator[Mistake]:
     for mistake in names.stage_mistakes_in(name):
         yield Mistake(f"stages.{name}", f"{name!r}: {mistake}")
@@ -274,9 +308,11 @@ def _stage_mistakes(name: str, stage: object, place: _Place) -> Iterator[Mistake
         return
     own = cast("dict[str, Any]", stage)
     table = f"stages.{name}."
-    yield from _unknown_keys(
-        table, own, ("region", "account", "idle_timeout", "max_lifetime", "log_retention_days")
-    )
+    known = (
+        "region", "account", "idle_timeout", "max_lifetime", "log_retention_days", "server",
+    )  # fmt: skip
+    yield from _unknown_keys(table, own, known)
+    yield from _server_mistakes(f"{table}server", own)
     if "region" in own:
         yield from _region_mistakes(f"{table}region", own["region"], place)
     yield from _account_mistakes(f"{table}account", own)

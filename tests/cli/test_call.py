@@ -97,6 +97,21 @@ def test_nobody_is_called_unless_agreed(
     assert told in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("number", "code", "told"),
+    [
+        ("12", ExitCode.USAGE, "'12' is no telephone number"),
+        (NUMBER, ExitCode.FAILED, "Nobody answers at 127.0.0.1, port 9"),
+    ],
+)
+def test_a_call_that_cannot_be_placed_says_why(
+    voicecore: Voicecore, number: str, code: ExitCode, told: str
+) -> None:
+    key = {"SESSION_API_KEY": "key"}
+    done = voicecore("call", number, "--yes", "--url", "http://127.0.0.1:9", env=key)
+    assert done.code == code and told in done.stderr
+
+
 def test_a_project_without_a_telephone_says_how_to_get_one(voicecore: Voicecore) -> None:
     voicecore("init", "mine", "--yes")
     done = voicecore("call", NUMBER, "--yes", "--project", "mine")

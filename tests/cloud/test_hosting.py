@@ -181,6 +181,78 @@ def test_an_invite_wants_a_server(aws: Aws, deployer: Deployer, voicecore: Voice
     assert "voicecore deploy --server" in nobody.stderr
 
 
+@pytest.fixture
+def phones(voicecore: Voicecore, tmp_path: Path) -> Deployer:
+    """Of a project that is called by telephone."""
+    chosen = ("--transport", "telephony", "--provider", "twilio", "--pipeline", "nova-sonic")
+    assert voicecore("init", "phone", *chosen, "--yes", cwd=tmp_path).code == ExitCode.OK
+    made = Deployer(tmp_path / "phone")
+    edit(made.root / "server/.env", "\nTWILIO_ACCOUNT_SID=AC1\nTWILIO_AUTH_TOKEN=hush\n")
+    toml = made.root / "voicecore.toml"
+    toml.write_text(f'network = "vpc"\n{toml.read_text()}')
+    return made
+
+
+def test_a_server_that_carries_calls_is_planned_and_priced(aws: Aws, phones: Deployer) -> None:
+    planned = phones.deploy(server=True, dry_run=True)
+    assert planned.code == ExitCode.OK, planned.stderr
+    for row in ("+ load balancer", "+ server service", "+ server URL", "CloudFront and Twilio"):
+        assert row in planned.stderr, planned.stderr
+    assert "2 tasks of the server" in " ".join(planned.stderr.split())
+    assert changes(aws) == []
+
+
+def test_a_network_that_stands_gets_what_a_load_balancer_needs(
+    aws: Aws, vpc: Deployer, voicecore: Voicecore
+) -> None:
+    assert vpc.deploy().code == ExitCode.OK
+    added = ("add", "telephony", "--provider", "twilio", "--yes")
+    assert voicecore(*added, cwd=vpc.root).code == ExitCode.OK
+    edit(vpc.root / "server/.env", "\nTWILIO_ACCOUNT_SID=AC1\nTWILIO_AUTH_TOKEN=hush\n")
+    planned = vpc.deploy(server=True, dry_run=True).stderr
+    network, _, rest = planned.partition("voicecore-line-network\n")[2].partition("voicecore-line-")
+    assert network.split() == ["+", "subnet", "+", "route"], planned
+    assert "+ load balancer" in rest
+
+
+def test_a_server_of_the_other_kind_is_taken_away_first(
+    aws: Aws, vpc: Deployer, voicecore: Voicecore
+) -> None:
+    assert vpc.deploy(server=True).code == ExitCode.OK
+    added = ("add", "telephony", "--provider", "twilio", "--yes")
+    assert voicecore(*added, cwd=vpc.root).code == ExitCode.OK
+    edit(vpc.root / "server/.env", "\nTWILIO_ACCOUNT_SID=AC1\nTWILIO_AUTH_TOKEN=hush\n")
+    aws.journal.clear()
+    assert "voicecore destroy --only-server" in refused(vpc)
+    assert changes(aws) == []
+
+
+def test_what_is_left_of_such_a_server_is_found_before_another_comes(
+    aws: Aws, phones: Deployer
+) -> None:
+    name = "voicecore-phone-dev-server"
+    aws.client("ecs").create_cluster(clusterName=name)
+    subnet = aws.client("ec2").describe_subnets()["Subnets"][0]["SubnetId"]
+    tags = {"voicecore:project": "phone", "voicecore:stage": "dev"}
+    aws.client("elbv2").create_load_balancer(
+        Name="left", Subnets=[subnet], Tags=[{"Key": k, "Value": v} for k, v in tags.items()]
+    )
+    result = phones.deploy(server=True)
+    assert result.code == ExitCode.AWS_REFUSED
+    for left in (f"a cluster {name} already", "a load balancer loadbalancer/app/left/"):
+        assert left in result.stderr, result.stderr
+
+
+def test_a_server_that_carries_calls_is_exported(aws: Aws, phones: Deployer) -> None:
+    assert phones.deploy(server=True, export=True).code == ExitCode.OK
+    text = (phones.root / "cloudformation/voicecore-phone-dev-server.yaml").read_text()
+    assert "AWS::ECS::Service" in text and "hush" not in text
+    toml = phones.root / "voicecore.toml"
+    toml.write_text(toml.read_text().replace('network = "vpc"', 'network = "public"'))
+    assert 'this stage has network = "public"' in refused(phones)
+    assert changes(aws) == []
+
+
 def test_its_templates_are_exported(aws: Aws, deployer: Deployer) -> None:
     assert deployer.deploy(server=True, export=True).code == ExitCode.OK
     folder = deployer.root / "cloudformation"

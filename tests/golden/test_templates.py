@@ -5,7 +5,18 @@ from collections.abc import Iterator
 import pytest
 
 from tests.golden import assert_golden
-from tests.unit.cloud.deployments import DAILY, GIVEN, WEBRTC, WEBSOCKET, agent, deployment, server
+from tests.unit.cloud.deployments import (
+    DAILY,
+    DOMAIN,
+    GIVEN,
+    WEBRTC,
+    WEBSOCKET,
+    agent,
+    bridge,
+    by_telephone,
+    deployment,
+    server,
+)
 from voicecore.cloud.export import as_yaml
 from voicecore.cloud.images_stack import images_stack
 from voicecore.cloud.network_stack import network_stack
@@ -36,6 +47,9 @@ def stacks() -> Iterator[tuple[str, Stack]]:
     yield "network-daily", network_stack(daily, ZONES)
     yield "offline-daily-vpc", agent(daily, DAILY_API_KEY="hidden")
     yield "server-websocket", server(deployment())
+    yield "network-bridge", network_stack(by_telephone(), ZONES)
+    yield "bridge-cloudfront", bridge(by_telephone(), TWILIO_AUTH_TOKEN="hidden")
+    yield "bridge-domain", bridge(by_telephone(server=DOMAIN))
     yield "server-webrtc-keys", server(deployment("cascade", WEBRTC), COTURN_SECRET="hidden")
 
 
@@ -43,4 +57,5 @@ def stacks() -> Iterator[tuple[str, Stack]]:
 def test_templates(name: str, stack: Stack) -> None:
     text = as_yaml(stack)
     assert "hidden" not in text
+    assert "&id" not in text  # CloudFormation knows no aliases of YAML
     assert_golden(f"cloud/{name}.yaml", text)

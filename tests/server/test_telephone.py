@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import signal
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -169,9 +170,10 @@ async def placed_by_us(all: Exchange) -> None:
     await handset.hears(0.4)
     assert all.lab.sessions() == [placed["sessionId"]]
     path = f"/calls/{placed['callId']}"
-    status, state = await all.ask("GET", f"{path}?provider={name}")
-    assert status == 200 and state["status"] in ("in-progress", "answered")
-    status, _ = await all.ask("POST", f"{path}/transfer?provider={name}", to="+12025550199")
+    status, state = await all.ask("GET", path)  # of five providers, the one that knows it is found
+    assert status == 200 and state["provider"] == name
+    assert state["status"] in ("in-progress", "answered")
+    status, _ = await all.ask("POST", f"{path}/transfer", to="+12025550199")
     if name == "exotel":  # it has neither in its API
         assert status == 422
         await handset.hang_up()
@@ -179,8 +181,8 @@ async def placed_by_us(all: Exchange) -> None:
         assert status == 204
         await handset.hung_up_on()
         assert all.provider.calls[placed["callId"]].transferred_to.endswith("12025550199")
-    status, _ = await all.ask("GET", f"/calls/unknown?provider={name}")
-    assert status == 404
+    for query in ("", f"?provider={name}"):
+        assert (await all.ask("GET", f"/calls/unknown{query}"))[0] == 404
     await all.until("call_status")  # the provider told
 
 
@@ -319,5 +321,65 @@ def test_an_agent_that_dies_is_called_again(office: Office, tmp_path: Path) -> N
             handset.press("3")
             await handset.hears(0.9)  # greeted by another process of the same session
             assert handset.complaints == []
+
+    run(call())
+
+
+def test_a_server_that_is_told_to_end_lets_calls_end_first(office: Office, tmp_path: Path) -> None:
+    async def call() -> None:
+        async with exchange(office, tmp_path, "twilio") as all:
+            async with all.provider.call(all.server.url) as handset:
+                await handset.hears(0.4)
+                late = await all.provider.ring(all.server.url)
+                all.server.terminate()
+                await all.until("draining")
+                async with all.provider.dial(late) as other:  # it was taken before
+                    await other.hears(0.4)
+                async with aiohttp.ClientSession(all.server.url) as http, http.get("/health") as it:
+                    assert (it.status, await it.json()) == (503, {"status": "draining"})
+                assert (await all.provider.ring(all.server.url)).status == 503
+                assert (await all.ask("POST", "/calls", to="+12025550123"))[0] == 503
+                handset.press("1")
+                await handset.is_cleared()
+                handset.press("2")
+                await handset.hung_up_on()
+                assert handset.voice_seconds > 0.8 and handset.complaints == []
+            assert await asyncio.to_thread(all.server.process.wait, 30) == -signal.SIGTERM
+            assert [over["by"] for over in all.events("call_ended")] == ["the caller", "the agent"]
+            assert all.lab.sessions() == []
+
+    run(call())
+
+
+def test_who_still_speaks_then_hears_an_apology(office: Office, tmp_path: Path) -> None:
+    async def call() -> None:
+        async with (
+            exchange(office, tmp_path, "vonage", DRAIN_SECONDS="1") as all,
+            all.provider.call(all.server.url) as handset,
+        ):
+            await handset.hears(0.4)
+            all.server.terminate()
+            await handset.hung_up_on()
+            assert handset.voice_seconds > 2 and handset.complaints == []
+            assert ("PUT", f"/v1/calls/{handset.stream.call}") in all.provider.asked
+            assert await asyncio.to_thread(all.server.process.wait, 30) == -signal.SIGTERM
+            assert all.events("call_ended")[0]["by"] == "us: the server ends"
+            assert all.lab.sessions() == []
+
+    run(call())
+
+
+def test_a_second_signal_waits_for_nobody(office: Office, tmp_path: Path) -> None:
+    async def call() -> None:
+        async with (
+            exchange(office, tmp_path, "plivo") as all,
+            all.provider.call(all.server.url) as handset,
+        ):
+            await handset.hears(0.4)
+            all.server.terminate()
+            await all.until("draining")
+            all.server.terminate()
+            assert await handset.hung_up_on() == 1012  # the server restarts
+            assert await asyncio.to_thread(all.server.process.wait, 30) == -signal.SIGTERM
 
     run(call())

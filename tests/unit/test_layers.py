@@ -16,7 +16,7 @@ LAYERS = [
     {"project", "context", "output", "agent_log", "variables", "aws_errors", "aws_session"},
     {
         *("names", "regions", "transports", "phones", "pipelines", "turn", "stages", "settings"),
-        *("errors", "__init__"),
+        *("errors", "invites", "__init__"),
     },
 ]
 

@@ -6,6 +6,7 @@ from voicecore.errors import ExitCode
 from voicecore.project import (
     BadProject,
     Project,
+    Server,
     Stage,
     Turn,
     Vpc,
@@ -96,6 +97,45 @@ security_groups = ["sg-0123456789abcdef0"]
     assert project.vpc.given
 
 
+CERTIFICATE = "arn:aws:acm:us-east-1:123456789012:certificate/01234567-89ab-cdef-0123-456789abcdef"
+SERVED = f"""
+[server]
+domain = "phone.example.com"
+certificate = "{CERTIFICATE}"
+
+[stages.prod.server]
+peak_calls = 200
+"""
+
+
+def test_how_its_server_is_reached_is_read(tmp_path: Path) -> None:
+    project = load_project(written(tmp_path, GOOD + SERVED))
+    assert project.stage().server == Server("phone.example.com", CERTIFICATE)
+    assert project.stage("prod").server == Server("phone.example.com", CERTIFICATE, 200)
+
+
+@pytest.mark.parametrize(
+    ("server", "said"),
+    [
+        ({"domain": "phone.example.com"}, "server.domain needs certificate"),
+        ({"certificate": CERTIFICATE}, "server.certificate needs domain"),
+        ({"domain": "https://a.example", "certificate": CERTIFICATE}, "server.domain 'https:"),
+        ({"domain": "a.example", "certificate": "arn:aws:iam::1:x"}, "server.certificate 'arn"),
+        ({"peak_calls": 0}, "server.peak_calls must be a whole number from 1"),
+        ({"drain_minutes": 61}, "server.drain_minutes must be a whole number from 0 to 60"),
+        ({"domian": "a.example"}, "server.domian is no setting; did you mean 'domain'"),
+        ("phone.example.com", "server must be a table"),
+    ],
+)  # fmt: skip
+def test_a_server_that_cannot_be_reached_so_is_told(server: object, said: str) -> None:
+    answers = {"name": "x1", "transports": ["websocket"], "pipeline": "offline",
+               "region": "us-east-1"}  # fmt: skip
+    own = [f"{m.key} {m.message}" for m in mistakes_in(answers | {"server": server})]
+    assert len(own) == 1 and own[0].startswith(said)
+    of_stage = mistakes_in(answers | {"stages": {"prod": {"server": server}}})
+    assert [m.key for m in of_stage] == [f"stages.prod.{own[0].split()[0]}"]
+
+
 def test_a_stage_that_is_not_listed_is_not_made_up(tmp_path: Path) -> None:
     project = load_project(written(tmp_path, f"{GOOD}[stages.prod]\n"))
     assert project.stage("prod") == Stage("prod", "us-east-1")
@@ -166,7 +206,7 @@ memory = 2
         "  line 16  turn.source: 'kvz' is unknown; did you mean 'kvs'?",
         "  line 17  turn.peak_calls: must be a whole number from 1 to 2500",
         "  line 24  stages.prod.memory: is no setting; choose from region, account, "
-        "idle_timeout, max_lifetime, log_retention_days",
+        "idle_timeout, max_lifetime, log_retention_days, server",
         "  line 20  stages.prod.region: 'eu-wst-1' is no region of AgentCore Runtime; "
         "did you mean 'eu-west-1'?",
         "  line 21  stages.prod.idle_timeout: is longer than max_lifetime",

@@ -155,6 +155,9 @@ class NotOurs(AwsRefused):
 Tell = Callable[[Event], None]
 """Takes each event of a stack as it happens; called from any thread."""
 
+Enough = Callable[[], bool]
+"""Says whether what goes on in AWS need not be waited for any longer."""
+
 Answer = TypeVar("Answer")
 
 _NO_CHANGE = "No updates are to be performed"
@@ -184,9 +187,12 @@ class CloudFormation:
 
     def is_same(self, stack: Stack, live: Live) -> bool:
         """Whether the stack is already what it should be, so that nothing need be changed."""
+        return live.stands and self.is_meant(stack, live)
+
+    def is_meant(self, stack: Stack, live: Live) -> bool:
+        """Whether the stack is what it should be, or is just becoming it."""
         return (
-            live.stands
-            and dict(live.tags) == stack.tags
+            dict(live.tags) == stack.tags
             and dict(live.parameters) == _parameters_of(stack)
             and self.template_of(live) == stack.template
         )
@@ -231,10 +237,13 @@ class CloudFormation:
             return None
         raise StackFailed(f"CloudFormation refuses the template of {stack.name}: {reason}")
 
-    def apply(self, stack: Stack, since: Live | None, tell: Tell) -> Live:
+    def apply(
+        self, stack: Stack, since: Live | None, tell: Tell, enough: Enough | None = None
+    ) -> Live:
         """The stack as it should be, from whatever state it was left in.
 
-        Raises StackBusy if it is not what it was when `since` was read: the plan was another.
+        `enough` is asked meanwhile whether all that matters is done, though AWS goes on. Raises
+        StackBusy if it is not what it was when `since` was read: the plan was another.
         """
         live = self.find(stack.name)
         if _state_of(live) != _state_of(since):
@@ -242,7 +251,9 @@ class CloudFormation:
         if live and self.is_same(stack, live):
             return live
         ready = self._mend(live, tell) if live else None
-        return self._update(stack, ready, tell) if ready else self._create(stack, tell)
+        if ready:
+            return self._update(stack, ready, tell, enough)
+        return self._create(stack, tell, enough)
 
     def ensure(self, stack: Stack, tell: Tell) -> Live:
         """A stack that stages share as it should be; who else changes it is waited for."""
@@ -264,12 +275,12 @@ class CloudFormation:
         pages = self._client.get_paginator("list_stack_resources").paginate(StackName=name)
         return [entry for page in pages for entry in page["StackResourceSummaries"]]
 
-    def _create(self, stack: Stack, tell: Tell) -> Live:
+    def _create(self, stack: Stack, tell: Tell, enough: Enough | None) -> Live:
         self._begin(self._client.create_stack, stack, None)
-        self._follow_or_raise(stack.name, None, tell)
+        self._follow_or_raise(stack.name, None, tell, enough=enough)
         return self._after(stack.name)
 
-    def _update(self, stack: Stack, live: Live, tell: Tell) -> Live:
+    def _update(self, stack: Stack, live: Live, tell: Tell, enough: Enough | None) -> Live:
         _require_ours(live)
         before = self._last_event(live.id)
         try:
@@ -279,7 +290,7 @@ class CloudFormation:
                 # Unless the answer to a first try was lost, which has been carried out since.
                 return self._after(live.name)
             raise
-        self._follow_or_raise(live.id, before, tell)
+        self._follow_or_raise(live.id, before, tell, enough=enough)
         return self._after(live.name)
 
     def _after(self, name: str) -> Live:
@@ -327,14 +338,29 @@ class CloudFormation:
             raise failed(live.name, ending, self._again)
 
     def _follow_or_raise(
-        self, stack_id: str, before: str | None, tell: Tell, gone: bool = False
+        self,
+        stack_id: str,
+        before: str | None,
+        tell: Tell,
+        gone: bool = False,
+        enough: Enough | None = None,
     ) -> None:
-        ending = self._follow(stack_id, before, tell, gone)
+        ending = self._follow(stack_id, before, tell, gone, enough)
         if ending.status.endswith("_FAILED") or "ROLLBACK" in ending.status:
             raise failed(_name_of(stack_id), ending, self._again)
 
-    def _follow(self, stack_id: str, before: str | None, tell: Tell, gone: bool = False) -> Ending:
-        """How that ended which goes on since the event `before`; `gone`: it may be deleted."""
+    def _follow(
+        self,
+        stack_id: str,
+        before: str | None,
+        tell: Tell,
+        gone: bool = False,
+        enough: Enough | None = None,
+    ) -> Ending:
+        """How that ended which goes on since the event `before`; `gone`: it may be deleted.
+
+        Where it is `enough`, it goes on without us.
+        """
         failures: list[Event] = []
         waits = pauses()
         while True:
@@ -349,6 +375,8 @@ class CloudFormation:
             # A stack that never had a resource may be gone without an event that says so.
             if gone and not events and self._is_gone(stack_id):
                 return Ending("DELETE_COMPLETE", "", ())
+            if enough and enough():
+                return Ending("UPDATE_IN_PROGRESS", "", tuple(failures))
             self._pause(next(waits))
 
     def _is_gone(self, stack_id: str) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from voicecore import __version__, names
+from voicecore.phones import PHONES, Phone
 from voicecore.pipelines import PIPELINES, Pipeline, Service, used_by
 from voicecore.project import Project, Stage, Turn, Vpc
 from voicecore.settings import VPC
@@ -25,6 +26,13 @@ class Deployment:
     network: str
     vpc: Vpc
     turn: Turn
+    phones: tuple[Phone, ...] = ()
+    """The telephone providers that the project's server answers, whatever else is deployed."""
+
+    @property
+    def bridged(self) -> bool:
+        """Whether calls run through the server for as long as they last; Lambda has no such."""
+        return bool(self.phones)
 
     @property
     def runtime_name(self) -> str:
@@ -71,4 +79,5 @@ def deployment_of(project: Project, stage: str = names.DEFAULT_STAGE) -> Deploym
         network=project.network,
         vpc=project.vpc,
         turn=project.turn,
+        phones=tuple(PHONES[name] for name in project.providers),
     )

@@ -9,14 +9,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from botocore.exceptions import ClientError
+
 from voicecore import names
-from voicecore.aws_errors import AwsRefused, allowing
-from voicecore.cloud import inventory
+from voicecore.aws_errors import AwsRefused, allowing, is_denied
+from voicecore.cloud import fleet, inventory
+from voicecore.cloud.bridge_stack import DRAIN
 from voicecore.cloud.cloudformation import CloudFormation, StackFailed, Tell
 from voicecore.cloud.inventory import Interface, StackFound, Thing
 from voicecore.cloud.network_stack import SUBNETS
 from voicecore.cloud.pace import Pause, pauses
 from voicecore.cloud.session import Aws
+
+_TARGETS = "AWS::ElasticLoadBalancingV2::TargetGroup"
 
 _LOOK_AGAIN = 60.0
 """Seconds between looks, in the long run, at interfaces that AgentCore keeps for hours."""
@@ -42,6 +47,8 @@ class Removal:
     """Shared stacks and other stages."""
     only_server: bool = False
     """Whether the stage stays, but for its session server."""
+    bridged: bool = False
+    """Whether that server may be one that carries calls."""
 
     @property
     def empty(self) -> bool:
@@ -150,7 +157,23 @@ def users_of_network(cloud: CloudFormation, project: str, found: Sequence[StackF
     shared = (names.network_stack_name_for(project), names.images_stack_name_for(project))
     subnets = network.outputs.get(SUBNETS) if network else None
     stages = [(stack.stage, cloud.find(stack.name)) for stack in found if stack.name not in shared]
-    return [stage for stage, live in stages if live and subnets == live.parameters.get(SUBNETS, "")]
+    users = [s for s, live in stages if live and subnets == live.parameters.get(SUBNETS, "")]
+    return list(dict.fromkeys(users))
+
+
+def cut_by(aws: Aws, removal: Removal) -> str:
+    """Which calls run through what is removed, and would be cut; empty for none."""
+    server = names.server_for(removal.project, removal.stage)
+    if not removal.bridged or server not in {stack.name for stack in removal.stacks}:
+        return ""
+    try:
+        found = fleet.find(aws, server, calls=True)
+    except ClientError as error:
+        # Who may not look at ECS has a server on Lambda.
+        if not is_denied(error):
+            raise
+        return ""
+    return f"About {found.open_calls}, and would be cut." if found and found.calls else ""
 
 
 def remove(aws: Aws, cloud: CloudFormation, removal: Removal, tell: Tell) -> Held | None:
@@ -158,6 +181,7 @@ def remove(aws: Aws, cloud: CloudFormation, removal: Removal, tell: Tell) -> Hel
     logs = aws.client("logs")
     for stack in removal.stacks:
         if stack != removal.network:
+            _cut(aws, cloud, stack)
             _delete(cloud, stack, tell)
     if removal.only_server:
         return None
@@ -183,7 +207,7 @@ def wait_and_remove(
 
 def left_of(aws: Aws, removal: Removal) -> list[Thing]:
     """What is still there of what was removed."""
-    left = inventory.of_server(aws, removal.project, removal.stage)
+    left = inventory.of_server(aws, removal.project, removal.stage, removal.bridged)
     if removal.only_server:
         return left
     left += inventory.of_stage(aws, removal.project, removal.stage)
@@ -214,6 +238,17 @@ def _remove_network(
 def _held(aws: Aws, project: str) -> list[Interface]:
     vpcs = [t.name for t in inventory.of_network(aws, project) if t.kind == "VPC"]
     return [interface for vpc in vpcs for interface in inventory.interfaces(aws, vpc)]
+
+
+def _cut(aws: Aws, cloud: CloudFormation, stack: StackFound) -> None:
+    """Have a server's load balancer wait for no calls: else that lasts as long as an update may."""
+    for made in cloud.resources(stack.id):
+        if made["ResourceType"] == _TARGETS and made.get("PhysicalResourceId"):
+            with allowing("TargetGroupNotFound"):
+                aws.client("elbv2").modify_target_group_attributes(
+                    TargetGroupArn=made["PhysicalResourceId"],
+                    Attributes=[{"Key": DRAIN, "Value": "0"}],
+                )
 
 
 def _delete(cloud: CloudFormation, stack: StackFound, tell: Tell) -> None:

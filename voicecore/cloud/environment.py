@@ -40,9 +40,11 @@ SERVER_PLAIN = (
 )  # fmt: skip
 """What servers read that is no secret."""
 
-_SERVERS_OWN = ("AGENT_RUNTIME_ARN", "HOST", "PORT", "SESSION_API_KEY", "TRUSTED_PROXIES")
+_SERVERS_OWN = (
+    "AGENT_RUNTIME_ARN", "DRAIN_SECONDS", "HOST", "PORT", "SESSION_API_KEY", "TRUSTED_PROXIES",
+)  # fmt: skip
 """What server/.env says of this machine. In AWS the key is one of AWS's making, that nobody sees,
-and there is no proxy: Lambda itself says who calls."""
+and who calls is said by Lambda or the load balancer."""
 
 
 class BadEnvironment(VoicecoreError):

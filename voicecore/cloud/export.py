@@ -37,12 +37,15 @@ def files_of(stacks: Sequence[Stack], form: str = "yaml") -> dict[str, str]:
     return {f"{stack.name}.{form}": write(stack) for stack in stacks}
 
 
-def policies_of(deployment: Deployment) -> dict[str, str]:
-    """Text by file name of the policies for who deploys the stage, in whatever account."""
+def policies_of(deployment: Deployment, bridged: bool = False) -> dict[str, str]:
+    """Text by file name of the policies for who deploys the stage, in whatever account.
+
+    `bridged`: with a server that carries calls.
+    """
     account = deployment.stage.account or "*"
     statements = [
         *deployer_statements(deployment, account),
-        *server_deployer_statements(deployment, account),
+        *server_deployer_statements(deployment, account, bridged=bridged),
         *build_statements(deployment, account),
     ]
     return {

@@ -16,8 +16,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from botocore.exceptions import ClientError
+
 from voicecore import names
-from voicecore.aws_errors import allowing
+from voicecore.aws_errors import allowing, is_denied
 from voicecore.cloud.session import Aws
 
 INTERFACE_TYPE = "agentic_ai"
@@ -70,9 +72,12 @@ def of_stage(aws: Aws, project: str, stage: str) -> list[Thing]:
     return _all(aws, [_runtime, _role, _secrets, channels, _log_groups], project, stage)
 
 
-def of_server(aws: Aws, project: str, stage: str) -> list[Thing]:
-    """What is there of a stage's session server beside its stack."""
-    return _all(aws, [_function, _server_role, _server_secrets, _server_logs], project, stage)
+def of_server(aws: Aws, project: str, stage: str, bridged: bool) -> list[Thing]:
+    """What is there of a stage's session server beside its stack; `bridged`: also on ECS."""
+    finders: list[Finder] = [_function, _server_roles, _server_secrets, _server_logs]
+    if bridged:
+        finders += map(_if_allowed, (_cluster, _balancers, _distributions, _server_groups))
+    return _all(aws, finders, project, stage)
 
 
 def of_images(aws: Aws, project: str) -> list[Thing]:
@@ -111,10 +116,14 @@ def log_groups(aws: Aws, project: str, stage: str) -> list[LogGroup]:
 
 
 def server_log_group(aws: Aws, project: str, stage: str) -> str | None:
-    """The log group of the stage's session server, if it is there."""
-    name = names.server_log_group_for(project, stage)
-    found = aws.client("logs").describe_log_groups(logGroupNamePrefix=name)["logGroups"]
-    return name if any(group["logGroupName"] == name for group in found) else None
+    """The log group of the stage's session server, if it is there, on ECS or on Lambda."""
+    logs = aws.client("logs")
+    for name_for in (names.bridge_log_group_for, names.server_log_group_for):
+        name = name_for(project, stage)
+        found = logs.describe_log_groups(logGroupNamePrefix=name)["logGroups"]
+        if any(group["logGroupName"] == name for group in found):
+            return name
+    return None
 
 
 @dataclass(frozen=True)
@@ -208,15 +217,60 @@ def _function(aws: Aws, project: str, stage: str) -> Iterator[Thing]:
         yield Thing("function", name)
 
 
-def _server_role(aws: Aws, project: str, stage: str) -> Iterator[Thing]:
-    name = names.server_role_for(project, stage, aws.region)
-    if _exists(lambda: aws.client("iam").get_role(RoleName=name), "NoSuchEntity"):
-        yield Thing("role", name)
+def _server_roles(aws: Aws, project: str, stage: str) -> Iterator[Thing]:
+    client = aws.client("iam")
+    for name_for in (names.server_role_for, names.server_start_role_for):
+        name = name_for(project, stage, aws.region)
+        if _exists(lambda name=name: client.get_role(RoleName=name), "NoSuchEntity"):
+            yield Thing("role", name)
+
+
+def _cluster(aws: Aws, project: str, stage: str) -> Iterator[Thing]:
+    name = names.server_for(project, stage)
+    for found in aws.client("ecs").describe_clusters(clusters=[name])["clusters"]:
+        if found["status"] != "INACTIVE":  # as one that was deleted is for a while
+            yield Thing("cluster", name)
+
+
+def _balancers(aws: Aws, project: str, stage: str) -> Iterator[Thing]:
+    """Load balancers and target groups, which have names of CloudFormation's making."""
+    client = aws.client("elbv2")
+    for kind, operation, listed, key in (
+        ("load balancer", "describe_load_balancers", "LoadBalancers", "LoadBalancerArn"),
+        ("target group", "describe_target_groups", "TargetGroups", "TargetGroupArn"),
+    ):
+        pages = client.get_paginator(operation).paginate()
+        arns = [each[key] for page in pages for each in page[listed]]
+        for n in range(0, len(arns), _TAGGED_MAX):
+            told = client.describe_tags(ResourceArns=arns[n : n + _TAGGED_MAX])
+            for each in told["TagDescriptions"]:
+                tags = {tag["Key"]: tag["Value"] for tag in each["Tags"]}
+                if (tags.get(names.TAG_PROJECT), tags.get(names.TAG_STAGE)) == (project, stage):
+                    yield Thing(kind, each["ResourceArn"].rpartition(":")[2])
+
+
+_TAGGED_MAX = 20  # DescribeTags
+
+
+def _distributions(aws: Aws, project: str, stage: str) -> Iterator[Thing]:
+    name = names.server_for(project, stage)
+    for page in aws.client("cloudfront").get_paginator("list_distributions").paginate():
+        for found in page["DistributionList"].get("Items", ()):
+            if found["Comment"] == name:
+                yield Thing("distribution", found["Id"])
+
+
+def _server_groups(aws: Aws, project: str, stage: str) -> Iterator[Thing]:
+    for found in aws.client("ec2").describe_security_groups(Filters=_tagged(project, stage))[
+        "SecurityGroups"
+    ]:
+        yield Thing("security group", found["GroupId"])
 
 
 def _server_secrets(aws: Aws, project: str, stage: str) -> Iterator[Thing]:
     client = aws.client("secretsmanager")
-    for name in (names.session_key_for(project, stage), names.server_secret_for(project, stage)):
+    for name_for in (names.session_key_for, names.server_secret_for, names.origin_key_for):
+        name = name_for(project, stage)
         if _exists(
             lambda name=name: client.describe_secret(SecretId=name), "ResourceNotFoundException"
         ):
@@ -271,15 +325,34 @@ _NETWORK = (
 
 
 def _network(aws: Aws, project: str, stage: str) -> Iterator[Thing]:
-    ours = [
-        {"Name": f"tag:{names.TAG_PROJECT}", "Values": [project]},
-        {"Name": f"tag:{names.TAG_STAGE}", "Values": [stage]},
-    ]
+    ours = _tagged(project, stage)
     for kind, operation, listed, key in _NETWORK:
         for entry in getattr(aws.client("ec2"), operation)(Filters=ours)[listed]:
             # A deleted NAT gateway is listed for an hour more (NAT gateway basics).
             if entry.get("State") != "deleted":
                 yield Thing(kind, entry[key])
+
+
+def _tagged(project: str, stage: str) -> list[dict[str, Any]]:
+    """EC2's filters for what is of this stage."""
+    return [
+        {"Name": f"tag:{names.TAG_PROJECT}", "Values": [project]},
+        {"Name": f"tag:{names.TAG_STAGE}", "Values": [stage]},
+    ]
+
+
+def _if_allowed(find: Finder) -> Finder:
+    """The same for who may look; who may not has not made any."""
+
+    def found(aws: Aws, project: str, stage: str) -> list[Thing]:
+        try:
+            return list(find(aws, project, stage))
+        except ClientError as error:
+            if not is_denied(error):
+                raise
+            return []
+
+    return found
 
 
 def _exists(question: Callable[[], Any], absent: str) -> bool:

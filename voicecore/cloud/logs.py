@@ -290,8 +290,8 @@ def reason_for(silence: Silence, since: datetime, narrowed: bool) -> Reason:
         return Reason("It is not deployed.", f"Deploy it:  voicecore deploy{of_stage}")
     if silence.server:
         return Reason(
-            "The server has written nothing yet: nobody has asked it for a session.",
-            f"Open its page:  voicecore invite{of_stage}",
+            "The server has written nothing yet: nobody has asked it for anything.",
+            f"See how it is:  voicecore status{of_stage}",
         )
     if runtime is None:
         return Reason(

@@ -26,6 +26,7 @@ ANYWHERE = "0.0.0.0/0"
 SUBNETS = "Subnets"
 SECURITY_GROUPS = "SecurityGroups"
 ADDRESSES = "Addresses"
+PUBLIC_SUBNETS = "PublicSubnets"
 """Names of the outputs, each a list joined by commas."""
 
 
@@ -93,7 +94,8 @@ def network_stack(deployment: Deployment, zones: Sequence[str], ha: bool | None 
     """
     name = names.network_stack_name_for(deployment.name)
     gateways = 2 if (deployment.vpc.ha if ha is None else ha) else 1
-    resources = _way_out(name, gateways) | _inside(name, gateways, _let_out(deployment))
+    public = 2 if deployment.bridged else gateways
+    resources = _way_out(name, gateways, public) | _inside(name, gateways, _let_out(deployment))
     addresses = [get(f"Address{n}", "PublicIp") for n in range(1, gateways + 1)]
     outputs = {
         "Vpc": Output("The VPC", ref("Vpc")),
@@ -101,6 +103,10 @@ def network_stack(deployment: Deployment, zones: Sequence[str], ha: bool | None 
         SECURITY_GROUPS: Output("The agent's security group", get("SecurityGroup", "GroupId")),
         ADDRESSES: Output("Where the agent's traffic comes from", join(",", addresses)),
     }
+    if deployment.bridged:
+        outputs[PUBLIC_SUBNETS] = Output(
+            "Where a load balancer can be", join(",", [ref("Public1"), ref("Public2")])
+        )
     parameters = {
         f"Zone{n}": Parameter(
             "Id of an availability zone that AgentCore supports, as "
@@ -127,8 +133,11 @@ def network_stack(deployment: Deployment, zones: Sequence[str], ha: bool | None 
     )
 
 
-def _way_out(name: str, gateways: int) -> dict[str, Resource]:
-    """The public part: the internet gateway, and the NAT gateways in their subnets."""
+def _way_out(name: str, gateways: int, public: int) -> dict[str, Resource]:
+    """The public part: the internet gateway, and the NAT gateways in their subnets.
+
+    A load balancer wants `public` subnets in two zones, also where one gateway serves both.
+    """
     resources = {
         "Vpc": Resource(
             "AWS::EC2::VPC",
@@ -158,10 +167,14 @@ def _way_out(name: str, gateways: int) -> dict[str, Resource]:
             depends_on=("Attachment",),
         ),
     }
-    for n, cidr in enumerate(_PUBLIC_CIDRS[:gateways], start=1):
+    for n, cidr in enumerate(_PUBLIC_CIDRS[:public], start=1):
         resources |= {
             f"Public{n}": _subnet(f"{name}-public-{n}", n, cidr),
             f"PublicRoutes{n}": _association(f"Public{n}", "PublicRoutes"),
+        }
+        if n > gateways:
+            continue
+        resources |= {
             f"Address{n}": Resource(
                 "AWS::EC2::EIP",
                 {"Domain": "vpc", "Tags": _name(f"{name}-{n}")},

@@ -127,7 +127,8 @@ def table(parts: Sequence[Part]) -> Iterator[Line]:
 
 
 def _per_minute(plan: Plan) -> str:
-    known = [item for item in plan.minute if item.dollars is not None]
+    # What no four digits show is in the sum alone.
+    known = [item for item in plan.minute if item.dollars and round(item.dollars, 4)]
     shares = ", ".join(f"{item.what} {item.dollars:.4f}" for item in known)
     others = [item.what for item in plan.minute if item.dollars is None]
     rest = f", and what {' and '.join(others)} will charge" if others else ""
@@ -146,6 +147,12 @@ _SIGNS = {
 }
 
 _NAMES = {
+    "AWS::ApplicationAutoScaling::ScalableTarget": "scaling rule",
+    "AWS::ApplicationAutoScaling::ScalingPolicy": "scaling rule",
+    "AWS::CloudFront::Distribution": "server URL",
+    "AWS::ECS::Cluster": "server cluster",
+    "AWS::ECS::Service": "server service",
+    "AWS::ECS::TaskDefinition": "server task",
     "AWS::EC2::VPC": "VPC",
     "AWS::EC2::InternetGateway": "internet gateway",
     "AWS::EC2::VPCGatewayAttachment": "route",
@@ -158,6 +165,10 @@ _NAMES = {
     "AWS::EC2::VPCEndpoint": "S3 endpoint",
     "AWS::EC2::SecurityGroup": "security group",
     "AWS::ECR::Repository": "image repository",
+    "AWS::ElasticLoadBalancingV2::Listener": "listener",
+    "AWS::ElasticLoadBalancingV2::ListenerRule": "listener",
+    "AWS::ElasticLoadBalancingV2::LoadBalancer": "load balancer",
+    "AWS::ElasticLoadBalancingV2::TargetGroup": "target group",
     "AWS::IAM::Role": "execution role",
     "AWS::Lambda::Function": "server function",
     "AWS::Lambda::Permission": "URL permission",
@@ -174,6 +185,7 @@ _ASPECTS = {
     "AgentRuntimeArtifact": "image",
     "AgentRuntimeVersion": "version",
     "Code": "image",
+    "ContainerDefinitions": "image or environment",
     "Description": "version",
     "Environment": "environment",
     "EnvironmentVariables": "environment",
@@ -184,6 +196,7 @@ _ASPECTS = {
     "RequestHeaderConfiguration": "headers",
     "SecurityGroupEgress": "ports",
     "Tags": "tags",
+    "TaskDefinition": "version",
 }
 """What people call the properties that deploys change."""
 

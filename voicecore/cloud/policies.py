@@ -14,6 +14,7 @@ from voicecore.cloud.stack import Json, arn, sub
 
 _SERVICE = "bedrock-agentcore.amazonaws.com"
 _LAMBDA = "lambda.amazonaws.com"
+_TASKS = "ecs-tasks.amazonaws.com"
 _PULL = ("ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer")
 _NETWORK_SERVICE = "network.bedrock-agentcore.amazonaws.com"
 
@@ -91,15 +92,7 @@ def server_statements(
     """
     group = f"log-group:{names.server_log_group_for(deployment.name, deployment.stage.name)}"
     statements = [
-        Statement(
-            "Sessions",
-            (
-                "bedrock-agentcore:InvokeAgentRuntime",
-                "bedrock-agentcore:InvokeAgentRuntimeWithWebSocketStream",
-                "bedrock-agentcore:StopRuntimeSession",
-            ),
-            tuple(agent),
-        ),
+        _sessions(agent),
         Statement("Secrets", ("secretsmanager:GetSecretValue",), tuple(secrets)),
         Statement(
             "Logs",
@@ -108,6 +101,63 @@ def server_statements(
         ),
     ]
     return [*statements, *_turn(deployment)]
+
+
+def task_trust() -> Json:
+    """Who may take the roles of a server on ECS: tasks of this account and region only."""
+    return {
+        "Version": "2012-10-17",
+        "Statement": [
+            {
+                "Effect": "Allow",
+                "Principal": {"Service": _TASKS},
+                "Action": "sts:AssumeRole",
+                "Condition": {
+                    "StringEquals": {"aws:SourceAccount": sub("${AWS::AccountId}")},
+                    "ArnLike": {"aws:SourceArn": arn("ecs", "*")},
+                },
+            }
+        ],
+    }
+
+
+def bridge_statements(deployment: Deployment, agent: Sequence[Any]) -> list[Statement]:
+    """What a server on ECS may do: sessions of this one agent. Keys and log are ECS's own part.
+
+    `agent` are the ARNs of runtime and endpoint.
+    """
+    return [_sessions(agent), *_turn(deployment)]
+
+
+def start_statements(deployment: Deployment, secrets: Sequence[Any]) -> list[Statement]:
+    """What ECS may do to start that server: pull its image, read its keys, write its log."""
+    group = f"log-group:{names.bridge_log_group_for(deployment.name, deployment.stage.name)}"
+    return [
+        Statement(
+            "EcrPull",
+            (*_PULL, "ecr:BatchCheckLayerAvailability"),
+            (arn("ecr", f"repository/{names.repository_for(deployment.name)}"),),
+        ),
+        Statement("EcrToken", ("ecr:GetAuthorizationToken",)),
+        Statement("Secrets", ("secretsmanager:GetSecretValue",), tuple(secrets)),
+        Statement(
+            "Logs",
+            ("logs:CreateLogStream", "logs:PutLogEvents"),
+            (arn("logs", f"{group}:log-stream:*"),),
+        ),
+    ]
+
+
+def _sessions(agent: Sequence[Any]) -> Statement:
+    return Statement(
+        "Sessions",
+        (
+            "bedrock-agentcore:InvokeAgentRuntime",
+            "bedrock-agentcore:InvokeAgentRuntimeWithWebSocketStream",
+            "bedrock-agentcore:StopRuntimeSession",
+        ),
+        tuple(agent),
+    )
 
 
 def trust() -> Json:
@@ -358,13 +408,18 @@ def deployer_statements(
 
 
 def server_deployer_statements(
-    deployment: Deployment, account: str, partition: str = "aws"
+    deployment: Deployment, account: str, partition: str = "aws", *, bridged: bool = False
 ) -> list[Statement]:
-    """What putting the session server into AWS takes besides, and taking it out again."""
+    """What putting the session server into AWS takes besides, and taking it out again.
+
+    `bridged`: as one that carries calls.
+    """
     name, stage, region = deployment.name, deployment.stage.name, deployment.stage.region
     here = f"{region}:{account}"
     server = names.server_for(name, stage)
     role = f"arn:{partition}:iam::{account}:role/{names.server_role_for(name, stage, region)}"
+    if bridged:
+        return _bridge_deployer_statements(deployment, account, partition)
     group = f"arn:{partition}:logs:{here}:log-group:{names.server_log_group_for(name, stage)}"
     secret = f"arn:{partition}:secretsmanager:{here}:secret:{names.secret_name_for(name, stage)}"
     return [
@@ -393,6 +448,121 @@ def server_deployer_statements(
             {"StringEquals": {"iam:PassedToService": _LAMBDA}},
         ),
     ]
+
+
+def _bridge_deployer_statements(
+    deployment: Deployment, account: str, partition: str
+) -> list[Statement]:
+    """The same where calls run through the server, on ECS behind a load balancer."""
+    name, stage, region = deployment.name, deployment.stage.name, deployment.stage.region
+    server = names.server_for(name, stage)
+    here = f"{region}:{account}"
+    # ELB, EC2 and CloudFront give ids that nobody knows before.
+    in_region = {"StringEquals": {"aws:RequestedRegion": region}}
+
+    def of(service: str, *resources: str, region: str = here) -> tuple[str, ...]:
+        return tuple(f"arn:{partition}:{service}:{region}:{r}" for r in resources)
+
+    group = f"log-group:{names.bridge_log_group_for(name, stage)}"
+    roles = of(
+        "iam",
+        *(
+            f"role/{role_for(name, stage, region)}"
+            for role_for in (names.server_role_for, names.server_start_role_for)
+        ),
+        region=f":{account}",
+    )
+    statements = [
+        Statement("Server", _actions("ecs", _CLUSTER_ACTIONS), of("ecs", f"cluster/{server}")),
+        Statement(
+            "ServerTasks", _actions("ecs", _TASKS_ACTIONS), of("ecs", f"task-definition/{server}:*")
+        ),
+        Statement(
+            "ServerService", _actions("ecs", _SERVICE_ACTIONS), of("ecs", f"service/{server}/*")
+        ),
+        Statement("ServerTask", ("ecs:DescribeTasks",), of("ecs", f"task/{server}/*")),
+        # Whether there is one of the other kind.
+        Statement(
+            "ServerFunction",
+            ("lambda:GetFunctionConfiguration",),
+            of("lambda", f"function:{server}"),
+        ),
+        # These know no resources (Service Authorization Reference).
+        Statement(
+            "ServerLook",
+            (
+                *_actions("ecs", "DescribeTaskDefinition DeregisterTaskDefinition ListTasks"),
+                *_actions("elasticloadbalancing", _LOOK_AT_BALANCER_ACTIONS),
+                "ec2:DescribeAccountAttributes",
+                "ec2:DescribeInternetGateways",
+                "ec2:DescribeSecurityGroups",
+                "ec2:DescribeSubnets",
+                "ec2:DescribeVpcs",
+                "application-autoscaling:DescribeScalableTargets",
+                "application-autoscaling:DescribeScalingPolicies",
+            ),
+        ),
+        Statement(
+            "ServerBalancer",
+            _actions("elasticloadbalancing", _BALANCER_ACTIONS),
+            of(
+                "elasticloadbalancing",
+                "loadbalancer/app/*/*",
+                "targetgroup/*/*",
+                "listener/app/*/*/*",
+                "listener-rule/app/*/*/*/*",
+            ),
+        ),
+        Statement("ServerGroups", _actions("ec2", _GROUP_ACTIONS), ("*",), in_region),
+        Statement(
+            "ServerScaling",
+            _actions("application-autoscaling", _SCALING_ACTIONS),
+            of("application-autoscaling", "scalable-target/*"),
+        ),
+        Statement(
+            "ServerAlarms",
+            _actions("cloudwatch", "PutMetricAlarm DescribeAlarms DeleteAlarms"),
+            of("cloudwatch", f"alarm:TargetTracking-service/{server}/*"),
+        ),
+        Statement(
+            "ServerLogs", _actions("logs", _LOG_ACTIONS), of("logs", group, f"{group}:log-stream:*")
+        ),
+        Statement(
+            "ServerSecrets",
+            _actions("secretsmanager", _KEY_ACTIONS),
+            of("secretsmanager", f"secret:{names.secret_name_for(name, stage)}/*"),
+        ),
+        Statement("NewKey", ("secretsmanager:GetRandomPassword",)),
+        Statement("ServerRoles", _actions("iam", _ROLE_ACTIONS), roles),
+        Statement(
+            "ServerRolesToEcs",
+            ("iam:PassRole",),
+            roles,
+            {"StringEquals": {"iam:PassedToService": _TASKS}},
+        ),
+        # In an account that never had any of these.
+        Statement(
+            "ServerServices",
+            ("iam:CreateServiceLinkedRole",),
+            of("iam", "role/aws-service-role/*", region=f":{account}"),
+            {"StringEquals": {"iam:AWSServiceName": list(_LINKED_SERVICES)}},
+        ),
+    ]
+    if not deployment.stage.server.domain:
+        statements += [
+            Statement(
+                "NewServerFront", ("cloudfront:CreateDistribution", "cloudfront:ListDistributions")
+            ),
+            Statement(
+                "ServerFront",
+                _actions("cloudfront", _FRONT_ACTIONS),
+                of("cloudfront", "distribution/*", region=f":{account}"),
+            ),
+        ]
+    else:
+        certificate = (deployment.stage.server.certificate,)
+        statements.append(Statement("Certificate", ("acm:DescribeCertificate",), certificate))
+    return statements
 
 
 def build_statements(
@@ -476,6 +646,37 @@ _FUNCTION_ACTIONS = """
     CreateFunctionUrlConfig GetFunctionUrlConfig UpdateFunctionUrlConfig DeleteFunctionUrlConfig
     AddPermission RemovePermission GetPolicy ListTags TagResource UntagResource InvokeFunction
 """
+_CLUSTER_ACTIONS = "CreateCluster DescribeClusters DeleteCluster TagResource UntagResource"
+_TASKS_ACTIONS = "RegisterTaskDefinition TagResource UntagResource"
+_SERVICE_ACTIONS = """
+    CreateService DescribeServices UpdateService DeleteService TagResource UntagResource
+"""
+_LOOK_AT_BALANCER_ACTIONS = """
+    DescribeLoadBalancers DescribeLoadBalancerAttributes DescribeTargetGroups
+    DescribeTargetGroupAttributes DescribeTargetHealth DescribeListeners DescribeRules DescribeTags
+"""
+_BALANCER_ACTIONS = """
+    CreateLoadBalancer ModifyLoadBalancerAttributes SetSubnets SetSecurityGroups DeleteLoadBalancer
+    CreateTargetGroup ModifyTargetGroup ModifyTargetGroupAttributes DeleteTargetGroup CreateListener
+    ModifyListener DeleteListener CreateRule ModifyRule DeleteRule AddTags RemoveTags
+"""
+_GROUP_ACTIONS = """
+    CreateSecurityGroup AuthorizeSecurityGroupIngress RevokeSecurityGroupIngress
+    AuthorizeSecurityGroupEgress RevokeSecurityGroupEgress DeleteSecurityGroup CreateTags DeleteTags
+"""
+_SCALING_ACTIONS = """
+    RegisterScalableTarget DeregisterScalableTarget PutScalingPolicy
+    DeleteScalingPolicy TagResource UntagResource ListTagsForResource
+"""
+_FRONT_ACTIONS = """
+    GetDistribution UpdateDistribution DeleteDistribution TagResource
+    UntagResource ListTagsForResource
+"""
+_LINKED_SERVICES = (
+    "ecs.amazonaws.com",
+    "elasticloadbalancing.amazonaws.com",
+    "ecs.application-autoscaling.amazonaws.com",
+)
 _BUILD_ACTIONS = """
     CreateProject UpdateProject BatchGetProjects DeleteProject StartBuild StopBuild BatchGetBuilds
 """

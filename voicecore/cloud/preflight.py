@@ -11,21 +11,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from typing import Any
+from functools import partial
+from math import ceil
+from typing import Any, cast
 
 from botocore.exceptions import ClientError
 
 from voicecore import names, regions
 from voicecore.aws_errors import AwsRefused, allowing, code_of, is_denied
 from voicecore.cloud import inventory, policies, zones
+from voicecore.cloud.bridge_stack import VCPUS, tasks_of
 from voicecore.cloud.deployment import Deployment
 from voicecore.cloud.inventory import Thing
 from voicecore.cloud.network_stack import Egress, closed, egress_of
 from voicecore.cloud.policies import Statement
 from voicecore.cloud.session import CLOCK_TOLERANCE, Aws, clock_is_wrong, refusal_of
 from voicecore.cloud.together import Together
+from voicecore.project import Server
 
 MODELS = {
     "nova-sonic": regions.NOVA_SONIC_MODEL,
@@ -67,6 +71,9 @@ ADDRESSES = Quota("Elastic IP addresses", "ec2", "L-0263D0A3", 5)
 VPCS = Quota("VPCs", "vpc", "L-F678F1CE", 5)
 # bedrock-agentcore-limits; some new accounts have less, even none.
 SESSIONS = Quota("AgentCore sessions at once", "bedrock-agentcore", "L-3E5722B2", 2500)
+# Their default is what a new account has (ECS and ELB service quotas).
+TASK_CPUS = Quota("vCPUs of Fargate", "fargate", "L-3032A538", 6)
+BALANCERS = Quota("load balancers", "elasticloadbalancing", "L-53DA6B97", 50)
 RUNTIMES = Quota("AgentCore runtimes", "bedrock-agentcore", "L-F4575653", 1000)
 
 
@@ -88,13 +95,10 @@ Check = tuple[str, Callable[[], Iterable[Finding]]]
 """A check's name, and what asks and judges."""
 
 
-def checks_for(
-    aws: Aws, deployment: Deployment, standing: Collection[str], new_server: bool = False
-) -> list[Check]:
-    """All checks that this deployment needs.
+def checks_for(aws: Aws, deployment: Deployment, standing: Collection[str]) -> list[Check]:
+    """All checks that this deployment needs, but for its session server.
 
     `standing` are the names of the stacks that are there: what they hold needs no room any more.
-    `new_server`: a session server is to come, and its stack is not among them.
     """
     stage, images, network = (
         names.stack_name_for(deployment.name, deployment.stage.name),
@@ -119,17 +123,6 @@ def checks_for(
             # Who made a stage may change it: the simulator's dozen answers take seconds.
             ("permissions", lambda: _permissions(aws, policies.deployer_statements, deployment)),
         ]
-    if new_server:
-        checks += [
-            (
-                "names",
-                lambda: of_names(inventory.of_server(aws, deployment.name, deployment.stage.name)),
-            ),
-            (
-                "permissions",
-                lambda: _permissions(aws, policies.server_deployer_statements, deployment),
-            ),
-        ]
     if deployment.makes_network and network not in standing:
         gateways = 2 if deployment.vpc.ha else 1
         checks += [
@@ -142,6 +135,31 @@ def checks_for(
         ]
     if deployment.vpc.given:
         checks += [("network", lambda: _given_network(aws, deployment))]
+    return checks
+
+
+def checks_of_server(aws: Aws, deployment: Deployment, bridged: bool, new: bool) -> list[Check]:
+    """What a session server needs besides; `bridged`: one that carries calls, `new`: not there."""
+    name, server = deployment.name, deployment.stage.server
+    checks: list[Check] = []
+    if bridged and server.domain:
+        checks += [("certificate", lambda: [_certificate(aws, server)])]
+    if not new:
+        return checks
+    needed = partial(policies.server_deployer_statements, bridged=bridged)
+    checks += [
+        ("names", lambda: of_names(inventory.of_server(aws, name, deployment.stage.name, bridged))),
+        ("permissions", lambda: _permissions(aws, needed, deployment)),
+    ]
+    if not bridged:
+        return checks
+    checks += [
+        (
+            "load balancers",
+            lambda: [of_quota(BALANCERS, _quota(aws, BALANCERS), _balancers(aws), 1)],
+        ),
+        ("Fargate", lambda: [of_vcpus(_quota(aws, TASK_CPUS), _vcpus(aws), tasks_of(deployment))]),
+    ]
     return checks
 
 
@@ -184,6 +202,59 @@ def of_quota(quota: Quota, allowed: float, used: int, wanted: int) -> Finding:
         f"{used} of {allowed:.0f} are used in this region, and {wanted} more are needed",
         f"Free some, or ask for more:\n{_request(quota, used + wanted)}",
     )
+
+
+def of_vcpus(allowed: float, used: int, tasks: int) -> Finding:
+    """Whether a server fits into what Fargate lends: the first task, and its successor beside it.
+
+    That so many do not fit which the most calls would take is told, and stops nothing.
+    """
+    first = of_quota(TASK_CPUS, allowed, used, 2 * VCPUS)
+    most = used + tasks * VCPUS
+    if first.verdict is not Verdict.GOOD or most <= allowed:
+        return first
+    return Finding(
+        TASK_CPUS.title,
+        Verdict.UNKNOWN,
+        f"peak_calls takes {tasks} tasks, and there is room for {allowed - used:.0f} of them. More "
+        f"calls than they carry will be heard badly; ask for more:  {_request(TASK_CPUS, most)}",
+    )
+
+
+def of_certificate(server: Server, region: str, found: Mapping[str, Any] | None) -> Finding:
+    """Whether a certificate is one for the server's domain, and good; None: there is none."""
+    of_it = f"--region {region} --certificate-arn {server.certificate}"
+    again = (
+        f"Ask for one, and name it under [server]:\naws acm request-certificate --region {region} "
+        f"--validation-method DNS --domain-name {server.domain}"
+    )
+    if found is None:
+        why, fix = "there is none of that ARN in this account", again
+    elif found.get("Status") == "PENDING_VALIDATION":
+        why = "it is PENDING_VALIDATION"
+        fix = (
+            "Make the record that proves that the domain is yours, and wait for it:\n"
+            f"aws acm describe-certificate {of_it} "
+            "--query Certificate.DomainValidationOptions\n"
+            f"aws acm wait certificate-validated {of_it}"
+        )
+    elif found.get("Status") != "ISSUED":
+        why, fix = f"it is {found.get('Status')}", again
+    elif not covers(names_in := sorted(_names_in(found)), server.domain):
+        why, fix = f"it is for {', '.join(names_in)}, not for {server.domain}", again
+    else:
+        return Finding("certificate", Verdict.GOOD, f"for {server.domain}")
+    return Finding("certificate", Verdict.REFUSED, why, fix)
+
+
+def covers(names: Iterable[str], domain: str) -> bool:
+    """Whether one of a certificate's names is the domain's; a star is one label (RFC 6125)."""
+    above = domain.lower().partition(".")[2]
+    return bool({name.lower() for name in names} & {domain.lower(), f"*.{above}"})
+
+
+def _names_in(certificate: Mapping[str, Any]) -> set[str]:
+    return {certificate["DomainName"], *certificate.get("SubjectAlternativeNames", ())}
 
 
 def of_sessions(allowed: float) -> Finding:
@@ -317,6 +388,40 @@ def _runtimes(aws: Aws) -> int:
     return sum(len(page["agentRuntimes"]) for page in pages)
 
 
+def _balancers(aws: Aws) -> int:
+    """Application load balancers of the account here."""
+    pages = aws.client("elbv2").get_paginator("describe_load_balancers").paginate()
+    return sum(each["Type"] == "application" for page in pages for each in page["LoadBalancers"])
+
+
+def _vcpus(aws: Aws) -> int:
+    """What tasks take of Fargate's quota, as CloudWatch last knew (monitoring-fargate-usage)."""
+    now = datetime.now(UTC)
+    points = aws.client("cloudwatch").get_metric_statistics(
+        Namespace="AWS/Usage",
+        MetricName="ResourceCount",
+        Dimensions=[
+            {"Name": "Service", "Value": "Fargate"},
+            {"Name": "Type", "Value": "Resource"},
+            {"Name": "Resource", "Value": "vCPU"},
+            {"Name": "Class", "Value": "Standard/OnDemand"},
+        ],
+        StartTime=now - timedelta(minutes=15),
+        EndTime=now,
+        Period=300,
+        Statistics=["Maximum"],
+    )["Datapoints"]
+    return ceil(max((point["Maximum"] for point in points), default=0))
+
+
+def _certificate(aws: Aws, server: Server) -> Finding:
+    found = None
+    with allowing("ResourceNotFoundException"):
+        answer = aws.client("acm").describe_certificate(CertificateArn=server.certificate)
+        found = answer["Certificate"]
+    return of_certificate(server, aws.region, found)
+
+
 def _model(aws: Aws, model: str) -> Finding:
     answer = aws.client("bedrock").get_foundation_model_availability(modelId=model)
     return of_model(model, aws.region, answer)
@@ -337,7 +442,7 @@ def _permissions(
                 PolicySourceArn=who,
                 ActionNames=list(statement.actions),
                 ResourceArns=list(statement.resources),
-                ContextEntries=list(_context(statement.condition or {})),
+                ContextEntries=list(context_of(statement.condition or {})),
             )
         except ClientError as error:
             yield Finding("permissions", Verdict.UNKNOWN, f"could not be checked: {error}")
@@ -369,13 +474,15 @@ def principal_of(arn: str) -> str | None:
     return arn if kind in ("user", "role") else None
 
 
-def _context(condition: Mapping[str, Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
+def context_of(condition: Mapping[str, Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
+    """A statement's condition as the simulator takes it."""
     for values in condition.values():
         for key, value in values.items():
+            values_of_key = cast("list[Any]", value) if isinstance(value, list) else [value]
             yield {
                 "ContextKeyName": key,
-                "ContextKeyValues": [value],
-                "ContextKeyType": "string",
+                "ContextKeyValues": values_of_key,
+                "ContextKeyType": "stringList" if len(values_of_key) > 1 else "string",
             }
 
 

@@ -56,28 +56,10 @@ def server_stack(
     name, stage = deployment.name, deployment.stage.name
     resources = {
         "Role": _role(deployment, settings),
-        SESSION_KEY: Resource(
-            "AWS::SecretsManager::Secret",
-            {
-                "Name": names.session_key_for(name, stage),
-                "Description": "The key by which clients get sessions, as JSON",
-                "GenerateSecretString": {
-                    "SecretStringTemplate": "{}",
-                    "GenerateStringKey": "SESSION_API_KEY",
-                    "PasswordLength": _KEY_CHARACTERS,
-                    "ExcludePunctuation": True,
-                },
-            },
-        ),
+        SESSION_KEY: session_key(deployment),
         # Made here, and not by Lambda at the first request: so it keeps logs no longer than it
         # should, and goes with the stack.
-        "Log": Resource(
-            "AWS::Logs::LogGroup",
-            {
-                "LogGroupName": names.server_log_group_for(name, stage),
-                "RetentionInDays": deployment.stage.log_retention_days,
-            },
-        ),
+        "Log": log_group(deployment, names.server_log_group_for(name, stage)),
         FUNCTION: _function(deployment, settings),
         URL: Resource(
             "AWS::Lambda::Url",
@@ -90,13 +72,8 @@ def server_stack(
         "MayInvoke": _permission("lambda:InvokeFunction", {"InvokedViaFunctionUrl": True}),
     }
     parameters = {
-        IMAGE_URI: Parameter(
-            "The server's image by its digest: "
-            f"<account>.dkr.ecr.<region>.amazonaws.com/{names.repository_for(name)}"
-            "@sha256:<digest>",
-            pattern=r"[^@:]+@sha256:[0-9a-f]{64}",
-        ),
-        RUNTIME_ARN: Parameter("The agent: the output RuntimeArn of its stack"),
+        IMAGE_URI: image_parameter(deployment),
+        RUNTIME_ARN: runtime_parameter(),
     }
     values = {IMAGE_URI: image_uri, RUNTIME_ARN: runtime_arn}
     outputs = {
@@ -105,13 +82,7 @@ def server_stack(
         "SessionKeyArn": Output("Where the key for clients is", ref(SESSION_KEY)),
     }
     if settings.secret:
-        resources[SECRET] = Resource(
-            "AWS::SecretsManager::Secret",
-            {
-                "Name": names.server_secret_for(name, stage),
-                "Description": "Variables of the server that nobody else should see, as JSON",
-            },
-        )
+        resources[SECRET] = secret_of(deployment)
         parameters[SECRET_VERSION] = Parameter("The version of the secret's value", default="")
         values[SECRET_VERSION] = secret_version
         outputs["SecretArn"] = Output("Where the server finds keys", ref(SECRET))
@@ -126,6 +97,55 @@ def server_stack(
         parameters=values,
         tags=deployment.tags(),
     )
+
+
+def session_key(deployment: Deployment) -> Resource:
+    """The key for clients, which Secrets Manager makes up."""
+    return Resource(
+        "AWS::SecretsManager::Secret",
+        {
+            "Name": names.session_key_for(deployment.name, deployment.stage.name),
+            "Description": "The key by which clients get sessions, as JSON",
+            "GenerateSecretString": {
+                "SecretStringTemplate": "{}",
+                "GenerateStringKey": "SESSION_API_KEY",
+                "PasswordLength": _KEY_CHARACTERS,
+                "ExcludePunctuation": True,
+            },
+        },
+    )
+
+
+def secret_of(deployment: Deployment) -> Resource:
+    """The secret for what server/.env has, still empty: no value goes through a template."""
+    return Resource(
+        "AWS::SecretsManager::Secret",
+        {
+            "Name": names.server_secret_for(deployment.name, deployment.stage.name),
+            "Description": "Variables of the server that nobody else should see, as JSON",
+        },
+    )
+
+
+def log_group(deployment: Deployment, name: str) -> Resource:
+    """The server's log group."""
+    days = deployment.stage.log_retention_days
+    return Resource("AWS::Logs::LogGroup", {"LogGroupName": name, "RetentionInDays": days})
+
+
+def image_parameter(deployment: Deployment) -> Parameter:
+    """The image of the server."""
+    return Parameter(
+        "The server's image by its digest: "
+        f"<account>.dkr.ecr.<region>.amazonaws.com/{names.repository_for(deployment.name)}"
+        "@sha256:<digest>",
+        pattern=r"[^@:]+@sha256:[0-9a-f]{64}",
+    )
+
+
+def runtime_parameter() -> Parameter:
+    """The agent that the server is for."""
+    return Parameter("The agent: the output RuntimeArn of its stack")
 
 
 def _role(deployment: Deployment, settings: Environment) -> Resource:

@@ -23,16 +23,17 @@ from botocore.exceptions import BotoCoreError, ClientError
 from voicecore import names
 from voicecore.agent_log import Entry, is_printed
 from voicecore.aws_errors import code_of
-from voicecore.cloud import bringup, inventory, prices
+from voicecore.cloud import bringup, fleet, hosting, inventory, prices
 from voicecore.cloud import runtime as agentcore
 from voicecore.cloud.bringup import Standing
 from voicecore.cloud.cloudformation import CloudFormation, Live
+from voicecore.cloud.fleet import Fleet
 from voicecore.cloud.inventory import LogGroup
 from voicecore.cloud.network_stack import SECURITY_GROUPS, SUBNETS
 from voicecore.cloud.pace import Pause, pauses
 from voicecore.cloud.prices import PRICES, Item
 from voicecore.cloud.runtime import DEFAULT_ENDPOINT, Endpoint, Runtime
-from voicecore.cloud.server_stack import URL
+from voicecore.cloud.server_stack import IMAGE_URI, URL
 from voicecore.cloud.session import Aws, CredentialsRefused, refusal_of
 from voicecore.cloud.together import Together
 from voicecore.cloud.versions import Version
@@ -89,8 +90,18 @@ class Server:
     """Where clients ask for sessions; empty where the stack did not come that far."""
     image: str
     state: str
-    """As Lambda has it: Active, or Pending and Failed; and whether a change of it goes on."""
+    """As Lambda has it: Active, or Pending and Failed; and whether a change of it goes on. Of ECS:
+    Active where as many tasks take calls as should."""
     reason: str = ""
+    tasks: Fleet | None = None
+    """On ECS; None on Lambda."""
+    month: float = 0.0
+    """Dollars a month that it costs while nobody calls, with as many tasks as it has."""
+
+    @property
+    def good(self) -> bool:
+        """Whether all is as it should be."""
+        return self.state == "Active" and (self.stack.stands or self.tasks is not None)
 
 
 @dataclass(frozen=True)
@@ -262,6 +273,8 @@ def _server(aws: Aws, cloud: CloudFormation, project: str, stage: str) -> Server
         return None
     if URL not in live.outputs:
         return Server(live, "", "", "")
+    if hosting.on_ecs(live):
+        return _on_ecs(aws, cloud, live)
     found = aws.client("lambda").get_function(FunctionName=live.outputs["FunctionName"])
     told = found["Configuration"]
     changing = told["LastUpdateStatus"] != "Successful"
@@ -272,6 +285,18 @@ def _server(aws: Aws, cloud: CloudFormation, project: str, stage: str) -> Server
         told["State"] + (f", last change {told['LastUpdateStatus']}" if changing else ""),
         told.get("StateReason") or told.get("LastUpdateStatusReason") or "",
     )
+
+
+def _on_ecs(aws: Aws, cloud: CloudFormation, live: Live) -> Server:
+    tasks = fleet.find(aws, live.name, calls=True)
+    image, url = live.parameters.get(IMAGE_URI, ""), live.outputs[URL]
+    if tasks is None:
+        return Server(live, url, image, "Failed", "its tasks are gone: ECS has no such service")
+    up = tasks.healthy >= tasks.desired > 0
+    month = sum(prices.a_month(entry["ResourceType"]) for entry in cloud.resources(live.id))
+    more = max(tasks.running - 1, 0) * prices.a_month("AWS::ECS::Service")
+    failed = tasks.reason if tasks.rollout == "FAILED" else ""
+    return Server(live, url, image, "Active" if up else "Pending", failed, tasks, month + more)
 
 
 def _channels(aws: Aws, project: str, stage: str) -> tuple[str, ...]:
@@ -335,7 +360,10 @@ def _cost(
             used = _used(aws.client("cloudwatch"), metric, name, endpoints, begin, now)
             dollars = None if used is None else used * PRICES[key].dollars
             items.append(Item(_USED[metric], dollars))
-    unmetered = (*_UNMETERED, *(["Lambda"] if server else []))
+    of_server = (
+        [] if server is None else ["load balancer's use"] if hosting.on_ecs(server) else ["Lambda"]
+    )
+    unmetered = (*_UNMETERED, *of_server)
     return Cost((*items, *(Item(what, None) for what in unmetered)))
 
 
@@ -457,6 +485,8 @@ class Found:
 _PRICED = {
     "ec2:natgateway": "AWS::EC2::NatGateway",
     "ec2:elastic-ip": "AWS::EC2::EIP",
+    "ecs:service": "AWS::ECS::Service",
+    "elasticloadbalancing:loadbalancer": "AWS::ElasticLoadBalancingV2::LoadBalancer",
     "kinesisvideo:channel": "AWS::KinesisVideo::SignalingChannel",
     "secretsmanager:secret": "AWS::SecretsManager::Secret",
 }

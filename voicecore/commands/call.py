@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -42,6 +43,10 @@ class NotAgreed(VoicecoreError):
     """Nobody said yes to a call, which costs money and rings at somebody's."""
 
 
+class BadNumber(VoicecoreError):
+    """Nobody can be called by this number."""
+
+
 class NoTelephone(VoicecoreError):
     """The project, or the server, has no such telephone provider."""
 
@@ -53,6 +58,7 @@ class CallRefused(VoicecoreError):
 def run(context: Context, options: CallOptions) -> ExitCode:
     """Call the number and follow the call to its end; Ctrl-C hangs up."""
     extras.require()
+    check_number(options.number)
     root = (context.cwd / (options.project or "")).resolve()
     anywhere = options.url is not None and not (root / "voicecore.toml").exists()
     project = None if anywhere else load_project(root)
@@ -64,8 +70,11 @@ def run(context: Context, options: CallOptions) -> ExitCode:
         )
     provider = options.provider or (known[0] if project else None)
     if provider and provider not in known:
+        hint = f"Add it:  voicecore add telephony --provider {provider}"
         raise NoTelephone(
-            f"There is no provider {provider!r} here{one_of(known)}.", None, ExitCode.USAGE
+            f"There is no provider {provider!r} here{one_of(known)}.",
+            hint if provider in PHONES else None,
+            ExitCode.USAGE,
         )
     agree(context, options)
     target = Target(options.api_key_env, url=options.url)
@@ -75,6 +84,16 @@ def run(context: Context, options: CallOptions) -> ExitCode:
             return await follow(context, options, line, provider)
 
     return asyncio.run(place())
+
+
+def check_number(number: str) -> None:
+    """Raise BadNumber unless it is one as E.164 has them, however it is spaced."""
+    if not re.fullmatch(r"\+?[1-9][0-9]{6,14}", re.sub(r"[ ().-]", "", number)):
+        raise BadNumber(
+            f"{number!r} is no telephone number.",
+            "A number is written with its country's code:  voicecore call +14155550100",
+            ExitCode.USAGE,
+        )
 
 
 def agree(context: Context, options: CallOptions) -> None:
@@ -136,6 +155,11 @@ async def ask(
         # Ids have colons at some providers: as they are written, so they stay.
         async with http.request(method, URL(path, encoded=True), json=body) as answer:
             document: dict[str, Any] = {} if answer.status == 204 else await answer.json()
+    except aiohttp.ClientConnectorError as error:
+        raise CallRefused(
+            f"Nobody answers at {error.host}, port {error.port}.",
+            "Start the project's own with `voicecore dev`, or leave out --url.",
+        ) from error
     except (aiohttp.ClientError, ValueError) as error:
         raise CallRefused(f"The session server cannot be asked: {error}.") from error
     if answer.status >= 400:

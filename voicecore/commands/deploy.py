@@ -11,15 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from voicecore import names
-from voicecore.cloud import bringup, export, hosting, preflight, prices, session, turn, zones
+from voicecore.cloud import bringup, export, fleet, hosting, preflight, prices, session, turn, zones
 from voicecore.cloud.bringup import Standing, Wanted
 from voicecore.cloud.cloudformation import CloudFormation, Live
 from voicecore.cloud.deployment import Deployment, deployment_of
-from voicecore.cloud.environment import (
-    Environment,
-    environment_of,
-    server_environment_of,
-)
+from voicecore.cloud.environment import Environment, environment_of, server_environment_of
 from voicecore.cloud.images_stack import REPOSITORY_URI, images_stack
 from voicecore.cloud.network_stack import network_stack
 from voicecore.cloud.plan import Plan, lines
@@ -99,12 +95,13 @@ def run(context: Context, options: DeployOptions, images: Images) -> ExitCode:
                 aws,
                 cloud,
                 together,
-                server or _server_of(project, deployment),
+                _in_network(server or _server_of(project, deployment), standing),
                 together.result(hosted),
                 together.start(lambda: images.look(project, _repository(standing), SERVER)),
                 standing.agent,
                 _repository(standing),
             )
+            hosting.require_same_kind(serving.wanted, serving.standing)
 
         def build() -> str:
             made = together.result(looked)
@@ -113,8 +110,11 @@ def run(context: Context, options: DeployOptions, images: Images) -> ExitCode:
         # Where all is agreed already, the image waits with nothing but its push.
         building = together.start(build) if options.yes and not options.dry_run else None
         with context.output.step("Looking whether anything would fail"):
-            new_server = bool(serving and serving.standing.live is None)
-            checks = preflight.checks_for(aws, deployment, standing.stacks, new_server)
+            checks = preflight.checks_for(aws, deployment, standing.stacks)
+            if serving:
+                checks += preflight.checks_of_server(
+                    aws, deployment, serving.wanted.carries_calls, serving.standing.live is None
+                )
             findings = preflight.look(checks, together, again)
             preflight.refuse(findings)
             chosen = _zones(aws, deployment, standing)
@@ -123,14 +123,21 @@ def run(context: Context, options: DeployOptions, images: Images) -> ExitCode:
             image = f"{_repository(standing)}@{made.there}" if made.there else ""
         unused = _of_network(bringup.unused_network(wanted, standing))
         limits += _of_keys(project, deployment, variables)
-        notes = [made.note, serving.note if serving else "", unused, _of_calls(deployment), *limits]
+        up = serving is None or serving.up
+        of_server = (serving.note, "" if up else serving.wanted.note) if serving else ()
+        notes = [made.note, *of_server, unused, _of_calls(deployment), *limits]
         _warn(context.output, findings, standing, filter(None, notes))
 
         agent = standing.agent if bringup.is_up(cloud, wanted, standing, image) else None
-        if agent and (serving is None or serving.up):
+        if agent and up:
             bringup.finish(aws, deployment, agent, together.pause)
-            served = _served(context, options, aws, serving and serving.standing.live)
+            served = _served(context, options, aws, deployment, serving and serving.standing.live)
             return _report(context, options, agent, wanted, None, aws, started, served)
+
+        if serving and serving.waits:
+            context.output.say(f"{serving.waits} It is safe to press Ctrl-C, and to come later.")
+            with context.output.step("Waiting for them"):
+                serving = serving.drained(tell)
 
         if (building or agent) and (known := _repository(standing)):
             repository.set_result(known)
@@ -138,7 +145,9 @@ def run(context: Context, options: DeployOptions, images: Images) -> ExitCode:
         with context.output.step("Comparing with what stands"):
             parts = bringup.plan(cloud, wanted, standing, image)
             parts += (serving.plan(),) if serving else ()
-            plan = Plan(parts, tuple(prices.a_minute(deployment, bool(serving))))
+            bridged = bool(serving and serving.wanted.carries_calls)
+            minute = prices.a_minute(deployment, bool(serving), bridged)
+            plan = Plan(parts, tuple(minute))
         context.output.lines(lines(plan))
         if options.dry_run:
             context.output.say("Nothing was changed.")
@@ -163,7 +172,7 @@ def run(context: Context, options: DeployOptions, images: Images) -> ExitCode:
             if serving and image_of_server:
                 digest = together.result(image_of_server)
                 where = together.result(repository)
-                served_by = serving.bring_up(digest, where, live, board.tell)
+                served_by = serving.bring_up(digest, where, live, board.tell, board.advance)
             else:
                 served_by = None
         with context.output.step("Seeing that the runtime is ready"):
@@ -171,7 +180,7 @@ def run(context: Context, options: DeployOptions, images: Images) -> ExitCode:
         if served_by:
             with context.output.step("Seeing that the session server answers"):
                 hosting.require_health(served_by, together.pause)
-        served = _served(context, options, aws, served_by)
+        served = _served(context, options, aws, deployment, served_by)
     return _report(context, options, live, wanted, plan, aws, started, served)
 
 
@@ -179,18 +188,30 @@ def _server_of(project: Project, deployment: Deployment) -> hosting.Wanted:
     """The session server of a stage. Raises what is wrong with its variables, or with the place."""
     region = deployment.stage.region
     settings = server_environment_of(dotenv_of(project.server), region, deployment.transports)
-    by_phone = any(transport.serves for transport in deployment.transports)
-    hosting.require_possible(deployment, settings, project.providers if by_phone else ())
+    hosting.require_possible(deployment, settings)
     return hosting.Wanted(deployment, settings)
 
 
-def _served(context: Context, options: DeployOptions, aws: Aws, live: Live | None) -> Served | None:
+def _in_network(server: hosting.Wanted, standing: Standing) -> hosting.Wanted:
+    """The server in the network that stands, if one does."""
+    return replace(server, network=standing.network.outputs) if standing.network else server
+
+
+def _served(
+    context: Context, options: DeployOptions, aws: Aws, deployment: Deployment, live: Live | None
+) -> Served | None:
     """The server, with an invite for who sits at the terminal: no log shall have one."""
     if live is None:
         return None
-    if options.json or not context.interactive:
-        return Served(live)
-    return Served(live, hosting.page_for(aws, live))
+    served = Served(live, phones=deployment.phones if hosting.on_ecs(live) else ())
+    if hosting.on_ecs(live):
+        going = live.status == "UPDATE_IN_PROGRESS"
+        draining = fleet.find(aws, live.name, calls=True) if going else None
+        served = replace(served, draining=draining, record=hosting.record_for(live))
+    spoken = any(transport.browser for transport in deployment.transports)
+    if options.json or not context.interactive or not spoken:
+        return served
+    return replace(served, page=hosting.page_for(aws, live))
 
 
 def _with_transport(context: Context, options: DeployOptions, project: Project) -> Project:
@@ -266,7 +287,8 @@ def _export(
     folder = project.root / EXPORTED
     folder.mkdir(exist_ok=True)
     stacks = [*shared, wanted.agent("", None), *([server.stack("", "", "")] if server else [])]
-    files = export.files_of(stacks) | export.policies_of(deployment)
+    bridged = bool(server and hosting.carries_calls(deployment, server.settings))
+    files = export.files_of(stacks) | export.policies_of(deployment, bridged)
     for name, text in files.items():
         (folder / name).write_text(text, encoding="utf-8")
         context.output.data(str(folder / name))
@@ -377,41 +399,63 @@ def _report(
     if live is None:
         return ExitCode.OK
     name = f"{wanted.deployment.name} · {wanted.deployment.stage.name}"
+    title, command = _next(options, live, wanted.deployment, bool(served))
     did = f"is up, {seconds:.0f} s" if plan else "is up already; nothing was changed"
     context.output.lines(
         [
             [Span("✓ ", "green"), Span(name, "bold"), Span(f" {did}")],
             [Span(f"  {live.outputs['RuntimeArn']}", "dim")],
             [],
-            [Span("Speak to it:  "), Span(_next(options, live), "bold")],
-            *(_lines_of(options, served, aws.region) if served else ()),
+            *([[Span(f"{title}  "), Span(command, "bold")]] if command else []),
+            *(_lines_of(options, wanted.deployment, served, aws.region) if served else ()),
         ]
     )
     return ExitCode.OK
 
 
-def _lines_of(options: DeployOptions, served: Served, region: str) -> Iterator[Line]:
+def _lines_of(
+    options: DeployOptions, deployment: Deployment, served: Served, region: str
+) -> Iterator[Line]:
     """Where the server is, and how to get in."""
     inviting = InviteOptions(
         options.project, options.stage, region=options.region, profile=options.profile
     )
-    page = served.page or typed("invite", inviting)
-    yield [Span("In a browser: "), Span(page, "bold")]
+    for phone in served.phones:
+        where = f"{served.url}phone/{phone.name}"
+        yield [
+            Span(f"{phone.title + ':':<14}"),
+            Span(where, "bold"),
+            Span("  for its calls", "dim"),
+        ]
+    if any(transport.browser for transport in deployment.transports):
+        yield [Span("In a browser: "), Span(served.page or typed("invite", inviting), "bold")]
     if served.page:
         yield [Span(f"  for whom you send it to, for {hosting.INVITE_HOURS:g} h", "dim")]
     yield [Span("Sessions:     "), Span(f"{served.url}start"), Span("  with the key of", "dim")]
     yield [Span(f"  {served.key(options.profile, region)}", "dim")]
+    if served.record:
+        yield [Span("The domain does not lead there yet. Where it is kept, make this:", "yellow")]
+        yield [Span(f"  {deployment.stage.server.domain}  CNAME  {served.record}", "bold")]
+    if tasks := served.draining:
+        minutes = deployment.stage.server.drain_minutes
+        yield [
+            Span(f"New calls go to the new server; about {tasks.open_calls}. Older ones stay on")
+        ]
+        yield [Span(f"the old one, for {minutes} minutes at most. AWS sees to that by itself.")]
 
 
-def _next(options: DeployOptions, live: Live) -> str:
-    """The command that calls this stage."""
-    words = ["voicecore", "talk", "--remote"]
-    if options.region:
-        words += ["--arn", live.outputs["RuntimeArn"]]
-    elif options.stage != names.DEFAULT_STAGE:
-        words += ["--stage", options.stage]
+def _next(
+    options: DeployOptions, live: Live, deployment: Deployment, served: bool
+) -> tuple[str, str]:
+    """What to do now, and the command for it; both empty where callers can come."""
+    stage = [] if options.stage == names.DEFAULT_STAGE else ["--stage", options.stage]
     profile = f"AWS_PROFILE={shlex.quote(options.profile)} " if options.profile else ""
-    return profile + shlex.join(words)
+    if any(transport.spoken for transport in deployment.transports):
+        where = ["--arn", live.outputs["RuntimeArn"]] if options.region else stage
+        return "Speak to it:", profile + shlex.join(["voicecore", "talk", "--remote", *where])
+    if served:
+        return "", ""
+    return "Let callers in:", profile + shlex.join(["voicecore", "deploy", "--server", *stage])
 
 
 def _document(
@@ -423,6 +467,7 @@ def _document(
     seconds: float,
     served: Served | None,
 ) -> dict[str, Any]:
+    _, command = _next(options, live, wanted.deployment, bool(served)) if live else ("", "")
     return {
         "project": wanted.deployment.name,
         "stage": wanted.deployment.stage.name,
@@ -431,12 +476,10 @@ def _document(
         "changed": bool(live and plan),
         "plan": plan.json if plan else None,
         "stack": _stack_document(live) if live else None,
-        "server": {"url": served.url, "key": served.key(options.profile, aws.region)}
-        if served
-        else None,
+        "server": served.document(options.profile, aws.region) if served else None,
         "seconds": round(seconds, 1),
         "calls": aws.calls,
-        "next": [_next(options, live)] if live else [],
+        "next": [command] if command else [],
     }
 
 

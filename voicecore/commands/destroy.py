@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -23,6 +23,8 @@ from voicecore.image import build_account
 from voicecore.image.build_account import Leftover
 from voicecore.output import Output, Span
 from voicecore.project import load_project
+
+_FRONT = "AWS::CloudFront::Distribution"
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,8 @@ def run(context: Context, options: DestroyOptions) -> ExitCode:
             ExitCode.USAGE,
         )
     project = load_project(context.cwd / (options.project or ""))
-    stage = deployment_of(project, options.stage).stage
+    deployment = deployment_of(project, options.stage)
+    stage = deployment.stage
     again = typed("destroy", options)
     session.check_region(options.region)
     with session.refusals(again, options.profile), Together() as together:
@@ -70,6 +73,7 @@ def run(context: Context, options: DestroyOptions) -> ExitCode:
         else:
             groups = [g.name for g in inventory.log_groups(aws, project.name, stage.name)]
             removal = destroy.removal_of(project.name, stage.name, found, groups, options.network)
+        removal = replace(removal, bridged=deployment.bridged)
         builds = _left_by_builds(context.output, aws, removal)
         if removal.empty and not builds:
             return _nothing(context, options, removal, aws)
@@ -118,16 +122,18 @@ def _show(
 ) -> None:
     output = context.output
     output.lines([[Span("Would be removed from account "), Span(f"{aws.account}, {aws.region}")]])
-    parts = [
-        plan.part_of_removal(stack.name, cloud.resources(stack.id)) for stack in removal.stacks
-    ]
-    output.lines(plan.table(parts))
+    made = {stack.name: cloud.resources(stack.id) for stack in removal.stacks}
+    output.lines(plan.table([plan.part_of_removal(*each) for each in made.items()]))
+    if any(each["ResourceType"] == _FRONT for resources in made.values() for each in resources):
+        output.note("  CloudFront takes some minutes to let go of the server's URL.")
     beside = [f"log group {group}" for group in removal.log_groups]
     beside += [leftover.title for leftover in builds]
     if beside:
         output.lines([[Span("beside the stacks", "bold")]])
     for title in beside:
         output.lines([[Span(f"  - {title}", "red")]])
+    if calls := destroy.cut_by(aws, removal):
+        output.warn(calls)
     for stack in removal.kept:
         output.note(f"  kept: {stack.name}")
     if [stack.name for stack in removal.kept] == [names.network_stack_name_for(removal.project)]:

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import Future
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
 
+from voicecore import names
 from voicecore.cloud import hosting
 from voicecore.cloud.cloudformation import CloudFormation, Live, Tell
+from voicecore.cloud.fleet import Fleet
 from voicecore.cloud.hosting import Standing, Wanted
 from voicecore.cloud.plan import Part
 from voicecore.cloud.server_stack import URL
 from voicecore.cloud.session import Aws
 from voicecore.cloud.together import Together
 from voicecore.output import Advance
+from voicecore.phones import Phone
 from voicecore.project import Project
 
 
@@ -71,6 +74,24 @@ class Serving:
         return self.together.result(self.looked).note
 
     @property
+    def waits(self) -> str:
+        """What its change waits for, although nothing goes wrong; empty for nothing."""
+        draining = self.standing.draining
+        if draining is None or self.up:
+            return ""
+        return (
+            "This changes the session server, whose last update keeps the old one for its calls "
+            f"(about {draining.open_calls}), for "
+            f"{self.wanted.deployment.stage.server.drain_minutes} minutes at most."
+        )
+
+    def drained(self, tell: Tell) -> Serving:
+        """The same once its old tasks are gone."""
+        deployment = self.wanted.deployment
+        standing = hosting.read(self.aws, self.cloud, deployment, tell, drained=True)
+        return replace(self, standing=standing)
+
+    @property
     def up(self) -> bool:
         """Whether it is all that it should be already."""
         image, arn = self._image, self._arn
@@ -93,16 +114,23 @@ class Serving:
 
         return self.together.start(build)
 
-    def bring_up(self, digest: str, repository: str, agent: Live, tell: Tell) -> Live:
-        """Its stack, for an agent that stands."""
+    def bring_up(
+        self, digest: str, repository: str, agent: Live, tell: Tell, advance: Advance
+    ) -> Live:
+        """Its stack, for an agent that stands, in the network that was made for both."""
+        if self.standing.draining and self.standing.live:
+            return self.standing.live
+        name = names.network_stack_name_for(self.wanted.deployment.name)
+        network = self.cloud.find(name) if self.wanted.carries_calls else None
         return hosting.bring_up(
             self.aws,
             self.cloud,
-            self.wanted,
+            replace(self.wanted, network=network.outputs) if network else self.wanted,
             self.standing,
             f"{repository}@{digest}",
             agent.outputs["RuntimeArn"],
             tell,
+            advance,
         )
 
     @property
@@ -122,11 +150,28 @@ class Served:
     live: Live
     page: str = ""
     """Its page's address with an invite; empty where it would end up in a log."""
+    draining: Fleet | None = None
+    """Its tasks, where old ones still have calls."""
+    record: str = ""
+    """Where its domain does not lead yet, and must."""
+    phones: tuple[Phone, ...] = ()
+    """The telephone providers whose calls it carries."""
 
     @property
     def url(self) -> str:
         """Where clients ask for sessions."""
         return self.live.outputs[URL]
+
+    def document(self, profile: str | None, region: str) -> dict[str, Any]:
+        """It for programs."""
+        known = {"url": self.url, "key": self.key(profile, region)}
+        if not self.phones:
+            return known
+        return known | {
+            "calls": {phone.name: f"{self.url}phone/{phone.name}" for phone in self.phones},
+            "record": self.record or None,
+            "draining": self.draining.draining if self.draining else 0,
+        }
 
     def key(self, profile: str | None, region: str) -> str:
         """The command that shows the key for clients."""

@@ -18,8 +18,11 @@ from voicecore.cloud.together import Together
 from voicecore.commands.typed import typed
 from voicecore.context import Context
 from voicecore.errors import ExitCode, VoicecoreError
+from voicecore.local.state import read_state
 from voicecore.output import Line, Span, megabytes
+from voicecore.phones import PHONES, Phone
 from voicecore.project import Project, Stage, load_project
+from voicecore.variables import dotenv_of
 
 
 @dataclass(frozen=True)
@@ -53,15 +56,25 @@ def run(context: Context, options: StatusOptions) -> ExitCode:
 
 def _project(context: Context, options: StatusOptions, together: Together) -> ExitCode:
     project = load_project(context.cwd / (options.project or ""))
+    phones, here = project.providers, public_url_of(project)
+    if here and phones and not options.json:  # it takes no AWS, whose credentials may be missing
+        for line in lines_of_here(project.name, phones, here):
+            context.output.record(line)
     chosen = [project.stage(options.stage)] if options.stage else list(project.stages.values())
     asked = [together.start(lambda s=s: _stage(project, s, options, together)) for s in chosen]
     found = [together.result(future) for future in asked]
     if options.json:
-        context.output.json({"project": project.name, "stages": [document_of(s) for s in found]})
+        stages = [
+            document_of(each) | phones_document(phones, each.server.url if each.server else "")
+            for each in found
+        ]
+        context.output.json(
+            {"project": project.name, "stages": stages, **phones_document(phones, here)}
+        )
         return ExitCode.OK
     now = datetime.now(UTC)
     for each in found:
-        for line in lines_of(each, now):
+        for line in lines_of(each, now, phones):
             context.output.record(line)
     return ExitCode.OK
 
@@ -106,18 +119,34 @@ def _regions_of(partition: str) -> tuple[str, ...]:
     return tuple(r for r in regions.AGENTCORE if r.startswith("us-gov-") == gov)
 
 
-def lines_of(found: StageStatus, now: datetime) -> Iterator[Line]:
+def public_url_of(project: Project) -> str:
+    """By what providers reach a server that runs elsewhere than in AWS, here for example."""
+    running = read_state(project.local)
+    told = running.phone if running else {}
+    urls = (own["PUBLIC_URL"] for own in told.values() if own.get("PUBLIC_URL"))
+    return next(urls, "") or dotenv_of(project.server).get("PUBLIC_URL", "")
+
+
+def lines_of_here(project: str, phones: Sequence[str], url: str) -> Iterator[Line]:
+    """For people, what to type at the providers of a server that runs elsewhere than in AWS."""
+    yield [Span(f"{project} · PUBLIC_URL", "bold"), Span(f"  {url}")]
+    for title, line in _telephones(phones, url):
+        yield [Span(f"  {title:<9} ", "dim"), *line]
+    yield []
+
+
+def lines_of(found: StageStatus, now: datetime, phones: Sequence[str] = ()) -> Iterator[Line]:
     """A stage for people."""
     yield [
         Span(f"{found.project} · {found.stage}", "bold"),
         Span(f"  account {found.account}  region {found.region}"),
     ]
-    for title, line in _rows(found, now):
+    for title, line in _rows(found, now, phones):
         yield [Span(f"  {title:<9} ", "dim"), *line]
     yield []
 
 
-def _rows(found: StageStatus, now: datetime) -> Iterator[tuple[str, Line]]:
+def _rows(found: StageStatus, now: datetime, phones: Sequence[str]) -> Iterator[tuple[str, Line]]:
     stack = found.stack
     if stack is None:
         if not found.unknown:
@@ -127,6 +156,7 @@ def _rows(found: StageStatus, now: datetime) -> Iterator[tuple[str, Line]]:
         yield from _deployed(found, stack)
     if found.server:
         yield from _hosted(found.server)
+        yield from _telephones(phones, found.server.url)
     for group in found.log_groups:
         kept = f"kept {group.days} days" if group.days else "kept for ever"
         yield "logs", [Span(group.name), Span(f"  {kept}, {megabytes(group.bytes)}", "dim")]
@@ -211,19 +241,47 @@ def _deploy(found: StageStatus) -> str:
 
 
 def _hosted(server: Server) -> Iterator[tuple[str, Line]]:
-    good = server.stack.stands and server.state == "Active"
     yield (
         "server",
         [
-            Span(server.state or server.stack.status, "green" if good else "yellow"),
+            Span(server.state or server.stack.status, "green" if server.good else "yellow"),
             Span(f"  {server.url}"),
             Span(f"  {_digest(server.image)}" if server.image else "", "dim"),
         ],
     )
-    if not server.stack.stands or not server.url:
+    if tasks := server.tasks:
+        yield "", [Span(str(tasks)), Span(f"  {tasks.rollout}".rstrip(), "dim")]
+        idle = f"  {server.month:.2f} $ a month while nobody calls"
+        yield "", [Span(f"about {tasks.open_calls}"), Span(idle, "dim")]
+    moving = tasks and server.stack.status == "UPDATE_IN_PROGRESS"
+    if moving:
+        yield "", [Span("an update of it is under way; old tasks keep their calls", "yellow")]
+    elif not server.stack.stands or not server.url:
         yield "", [Span("it did not come up; go on with:  voicecore deploy", "yellow")]
     if server.reason:
         yield "", [Span(server.reason, "red")]
+
+
+def _telephones(phones: Sequence[str], url: str) -> Iterator[tuple[str, Line]]:
+    """What to type at each provider, for a server that it reaches by this address."""
+    for phone in (PHONES[name] for name in phones if url):
+        more = f"; {phone.also}" if phone.also else ""
+        yield "phone", [Span(phone.title), Span(f"  {phone.place}{more}", "dim")]
+        typed = phone.typed(url)
+        widest = max(len(title) for title, _, _ in typed)
+        for title, address, method in typed:
+            yield "", [Span(f"  {title:<{widest}}  "), Span(address), Span(f"  {method}", "dim")]
+
+
+def phones_document(phones: Sequence[str], url: str) -> dict[str, Any]:
+    """The same for programs, under "phones"; nothing for a server that no provider reaches."""
+    known = [PHONES[name] for name in phones if url]
+    return {"phones": {phone.name: _phone_document(phone, url) for phone in known}} if known else {}
+
+
+def _phone_document(phone: Phone, url: str) -> dict[str, Any]:
+    typed = [dict(zip(("field", "url", "method"), row, strict=True)) for row in phone.typed(url)]
+    return {"place": phone.place, "also": phone.also, "fields": typed}
 
 
 def _cost(found: StageStatus) -> str:

@@ -127,6 +127,8 @@ def _transport(options: TalkOptions, project: Project | None) -> str:
                 f"{project and project.name} takes no telephone calls.",
                 f"Add them:  voicecore add {_TELEPHONY} --provider {options.phone}",
             )
+        if project and not options.url and options.phone not in project.providers:
+            raise _no_calls_of(options.phone, project.name)
         return _TELEPHONY
     chosen = options.transport or [*_at_hand(offered), *offered][0]
     if project and chosen not in offered:
@@ -186,8 +188,12 @@ def _check_phone(options: TalkOptions) -> None:
             "A deployed one:  voicecore talk --phone "
             f"{options.phone} --url https://…, with the provider's variables in the environment",
         )
-    if options.transport not in (None, _TELEPHONY) or options.turn or options.relay_only:
-        raise BadFlags(f"--phone is the transport {_TELEPHONY}, which knows no TURN.")
+    if options.transport not in (None, _TELEPHONY):
+        raise BadFlags(
+            f"--phone calls by {_TELEPHONY}, and --transport by {options.transport}: choose one."
+        )
+    if options.turn or options.relay_only:
+        raise BadFlags("--turn and --relay-only are about WebRTC; a telephone knows no TURN.")
     wrong = sorted(set(options.dtmf) - set(KEYPAD))
     if wrong:
         raise BadFlags(f"A telephone has the keys {KEYPAD}, and none for {' '.join(wrong)}.")
@@ -264,12 +270,16 @@ def _phone_call(context: Context, provider: str, line: Line) -> tuple[PhoneCall,
 
     credentials = context.env if line.phones is None else line.phones.get(provider)
     if credentials is None:
-        raise BadFlags(
-            f"{line.title} takes no calls of {provider}.",
-            f"Add it:  voicecore add {_TELEPHONY} --provider {provider}",
-        )
+        raise _no_calls_of(provider, line.title)
     served = credentials.get("PHONE_NUMBERS", "").split(",")
     return new_call(provider, credentials, _CALLER, served[0].strip() or _CALLED), credentials
+
+
+def _no_calls_of(provider: str, title: str) -> BadFlags:
+    return BadFlags(
+        f"{title} takes no calls of {provider}.",
+        f"Add it:  voicecore add {_TELEPHONY} --provider {provider}",
+    )
 
 
 def _telephone(

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import hmac
 import time
 from pathlib import Path
+
+from voicecore.invites import invite
 
 INVITE_SECONDS = 12 * 3600
 """A working day, and a while."""
@@ -20,13 +19,6 @@ def address(server: Path, url: str, key: str | None) -> str | None:
     if not key or not (server / "page" / "index.html").is_file():
         return None
     return f"{url}/#{invite(key, time.time() + INVITE_SECONDS)}"
-
-
-def invite(key: str, until: float) -> str:
-    """What may start sessions until then (Unix time), as the server's access.py makes it."""
-    expiry = str(int(until))
-    digest = hmac.digest(key.encode(), f"invite:{expiry}".encode(), hashlib.sha256)[:16]
-    return f"invite.{expiry}.{base64.urlsafe_b64encode(digest).decode().rstrip('=')}"
 
 
 def sharing(server: str, runtime: str) -> list[str]:

@@ -7,7 +7,7 @@ import time
 
 from access import Session
 from refusal import ApiError
-from sessions import MINUTE, Table
+from sessions import LEASE_SECONDS, MINUTE, Table
 from settings import Settings
 
 
@@ -26,10 +26,10 @@ class Limits:
         """Count a session that this caller starts or resumes. Raises ApiError."""
         await self._count(f"starts-{caller}", self._settings.starts_per_minute, "sessions started")
 
-    async def hold(self, session: Session) -> None:
-        """Count a session as running. Raises ApiError."""
+    async def hold(self, session: Session, seconds: int = LEASE_SECONDS) -> None:
+        """Count a session as running, for so long. Raises ApiError."""
         most = self._settings.sessions_at_once
-        if not await self._table.hold(session, most):
+        if not await self._table.hold(session, most, seconds):
             message = f"You have {most} sessions running, the most allowed at once; hang one up."
             raise ApiError(429, "too_many", message, MINUTE)
 

@@ -43,6 +43,8 @@ BUSY = (409, 429, 500, 502, 503, 504)
 CLOSED = (RuntimeError, WebSocketDisconnect)
 # For what was said last to be heard, before the call is ended.
 GOODBYE_SECONDS = 30
+# The same, and the words of apology before it, where the server ends.
+LAST_WORDS_SECONDS = 10
 
 
 CLOSE_TIMEOUT = cast("Any", aiohttp.ClientWSTimeout)(ws_close=2.0)  # attrs hides its parameters
@@ -57,6 +59,7 @@ class Ending(Enum):
 
     CALLER = "the caller"
     AGENT = "the agent"
+    SERVER = "us: the server ends"
     CUT = "nobody"
 
 
@@ -82,6 +85,8 @@ class Bridge:
         self._piece_seconds = 0.02
         self._playing_until = 0.0
         self._listening: asyncio.Task[None] | None = None
+        self._until: float | None = None
+        self._limit: asyncio.Timeout | None = None
 
     async def open(self, call_id: str) -> None:
         """Read how the provider begins. Raises BadStart if that is not as it should be."""
@@ -97,8 +102,23 @@ class Bridge:
             raise BadStart(f"sound in {self._stream.encoding} at {self._stream.rate} Hz")
         self._listening = asyncio.create_task(self._listen())
 
+    def end_at(self, when: float) -> None:
+        """Let the call last no longer than that, by the loop's time."""
+        self._until = when
+        if self._limit is not None:
+            self._limit.reschedule(when)
+
     async def carry(self) -> Ending:
         """Carry what both say until one of them ends the call. Raises Unreachable."""
+        try:
+            async with asyncio.timeout_at(self._until) as self._limit:
+                return await self._carry()
+        except TimeoutError:
+            return Ending.SERVER
+        finally:
+            self._limit = None
+
+    async def _carry(self) -> Ending:
         loop, tries, met = asyncio.get_running_loop(), 0, False
         while True:
             begun = loop.time()
@@ -130,8 +150,11 @@ class Bridge:
     async def finish(self) -> None:
         """Wait until the caller has heard all that was said."""
         await self._send(self._provider.mark(self._stream, "goodbye"))
+        patience = asyncio.get_running_loop().time() + GOODBYE_SECONDS
+        if self._until:
+            patience = min(patience, self._until + LAST_WORDS_SECONDS)
         with suppress(TimeoutError):
-            async with asyncio.timeout(GOODBYE_SECONDS):
+            async with asyncio.timeout_at(patience):
                 while not await self._gone_within(0):
                     frame = await self._next()
                     if frame is None or self._provider.passed(frame, "goodbye"):
@@ -297,11 +320,12 @@ class Pace:
     """Lets frames through no faster than an agent can listen."""
 
     def __init__(self) -> None:
-        self._left, self._since = float(AT_ONCE), asyncio.get_running_loop().time()
+        self._loop = asyncio.get_running_loop()  # asking for it takes a system call in Python 3.11
+        self._left, self._since = float(AT_ONCE), self._loop.time()
 
     async def wait(self) -> None:
         """Wait, if need be, until one more is allowed."""
-        now = asyncio.get_running_loop().time()
+        now = self._loop.time()
         self._left = min(AT_ONCE, self._left + (now - self._since) * PER_SECOND)
         self._since = now
         self._left -= 1

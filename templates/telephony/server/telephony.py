@@ -6,13 +6,16 @@ a media socket at /phone/<provider>/media/<ticket>, which the bridge connects wi
 
 # No `from __future__ import annotations`: FastAPI could not see what is inside of functions.
 
+import asyncio
 import hashlib
 import json
+import math
 import time
 import uuid
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from sys import maxsize
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
@@ -24,14 +27,15 @@ from starlette.requests import HTTPConnection
 
 import logs
 import providers
+import tickets
 from access import Access, Session
 from agentcore import EXPIRES_SECONDS, AgentCore
-from bridge import Bridge, Ending, Unreachable
+from bridge import LAST_WORDS_SECONDS, Bridge, Ending, Unreachable
 from limits import Limits
 from metrics import Metrics
 from phone import ApiCall, BadStart, Call, Forged, Provider, Webhook, e164
 from refusal import ApiError, answers
-from sessions import Table
+from sessions import LEASE_SECONDS, Table
 from settings import LOOPBACK, Reader, Settings
 from tickets import Tickets
 
@@ -41,6 +45,11 @@ REPLAY_SECONDS = 3600
 API_SECONDS = 10
 # AgentCore ends every stream after 60 minutes.
 STREAM_SECONDS = 3600
+# For calls that are open at SIGTERM. With the end of those that are not over by then, it stays
+# within the 120 s after which AWS Fargate, and compose.yaml, end the process.
+DRAIN_SECONDS = 90
+# From a provider's question to the media socket that it is told to open.
+ANSWERED_SECONDS = 3
 # What providers call a call that is not over.
 LIVE = ("queued", "initiated", "started", "ringing", "in-progress", "answered")
 
@@ -56,6 +65,7 @@ class Telephony:
     """What providers call this server by; empty: as each request says."""
     vonage_direct: bool
     stream_seconds: float
+    drain_seconds: int
 
 
 def read(environment: Mapping[str, str]) -> Telephony:
@@ -76,10 +86,19 @@ def read(environment: Mapping[str, str]) -> Telephony:
         tuple(numbers),
         public,
         reader.text("VONAGE_DIRECT") == "1",
-        float(reader.text("STREAM_SECONDS") or STREAM_SECONDS),
+        _seconds(reader, "STREAM_SECONDS", STREAM_SECONDS),
+        reader.count("DRAIN_SECONDS", DRAIN_SECONDS),
     )
     reader.tell()
     return read
+
+
+def _seconds(reader: Reader, name: str, default: float) -> float:
+    try:
+        return float(reader.text(name) or default)
+    except ValueError:
+        reader.mistakes.append(f"{name} is a number of seconds.")
+        return default
 
 
 async def start(agentcore: AgentCore, session_id: str) -> dict[str, str | int]:
@@ -138,6 +157,9 @@ class Exchange:
         self._limits, self._table, self._metrics = limits, table, metrics
         self._tickets = Tickets(settings.key, table)
         self._http: Any = None
+        self._open: set[Bridge] = set()
+        self._answered = -math.inf
+        self._until: float | None = None
 
     @asynccontextmanager
     async def open(self, _: FastAPI) -> AsyncIterator[None]:
@@ -146,8 +168,33 @@ class Exchange:
         async with aiohttp.ClientSession(connector=connector) as self._http:
             yield
 
+    @property
+    def is_draining(self) -> bool:
+        """Whether the server is about to end, and takes no calls."""
+        return self._until is not None
+
+    async def drain(self, is_forced: Callable[[], bool]) -> None:
+        """Take no new calls; returns when the open ones have ended, or nobody waits any more.
+
+        Who still speaks after DRAIN_SECONDS hears an apology.
+        """
+        loop = asyncio.get_running_loop()
+        self._until = loop.time() + self._telephony.drain_seconds
+        if self._open:
+            seconds = self._telephony.drain_seconds
+            logs.write("draining", calls=len(self._open), seconds=seconds)
+        for bridge in self._open:
+            bridge.end_at(self._until)
+        last = self._until + LAST_WORDS_SECONDS + API_SECONDS
+        while self._carries(loop.time()) and loop.time() < last and not is_forced():
+            await asyncio.sleep(0.05)
+
+    def _carries(self, now: float) -> bool:
+        return bool(self._open) or now - self._answered < ANSWERED_SECONDS
+
     async def answer(self, name: str, request: Request) -> Response:
         """Tell the provider what to do with a call."""
+        self._takes_calls()
         provider, webhook = await self._checked(name, request)
         call = provider.incoming(webhook)
         if not call.id:
@@ -155,8 +202,9 @@ class Exchange:
         session, answer = self._session(name, call.id), provider.reject()
         if not self._serves(call):
             logs.write("call_refused", session.id, "WARNING", provider=name, why="unknown number")
-        elif await self._is_held(session):
+        elif await self._is_held(session, self._direct(name)):
             answer = provider.answer(call, await self._media_url(name, call, session, request))
+            self._answered = asyncio.get_running_loop().time()
             logs.write("call_answered", session.id, provider=name)
         return Response(answer.body, answer.status, media_type=answer.type)
 
@@ -192,21 +240,28 @@ class Exchange:
             logs.write("media_refused", level="WARNING", provider=name[:20], why=str(error))
             await socket.close()  # before it is accepted: HTTP 403
             return
-        await socket.accept()
         session, begun = self._session(name, call_id), time.monotonic()
+        # Another copy of the server may have answered, and counted it; who has come so far stays.
+        await self._table.hold(session, maxsize)
+        await socket.accept()
         seconds = self._telephony.stream_seconds
         bridge = Bridge(socket, provider, self._agentcore, self._http, session.id, seconds)
+        if self._until is not None:
+            bridge.end_at(self._until)
+        self._open.add(bridge)
         by = "us"
         try:
             by = await self._carry(bridge, provider, call_id, session.id)
         finally:
             await bridge.close()
+            self._open.discard(bridge)
             await self._table.end(session)
             lasted = round(time.monotonic() - begun, 1)
             logs.write("call_ended", session.id, provider=name, by=by, seconds=lasted)
 
     async def place(self, wanted: CallRequest, request: Request) -> PlacedCall:
         """Call a number; the agent speaks with whoever answers."""
+        self._takes_calls()
         name, provider = self._provider(wanted.provider)
         if not self._telephony.numbers:
             raise ApiError(422, "no_number", "PHONE_NUMBERS names no number to call from.")
@@ -220,13 +275,13 @@ class Exchange:
 
     async def look(self, call_id: str, name: str | None) -> CallState:
         """How a call is."""
-        name, provider = self._provider(name)
+        name, provider = await self._holder(call_id, name)
         status = told(await self._ask(provider.look(call_id)), provider.seen)
         return CallState(callId=call_id, provider=name, status=status)
 
     async def hang_up(self, call_id: str, name: str | None) -> None:
         """End a call, and its session."""
-        name, provider = self._provider(name)
+        name, provider = await self._holder(call_id, name)
         if end := provider.hang_up(call_id):
             await self._ask(end)
         await self._agentcore.stop(session_of(name, call_id))
@@ -235,7 +290,7 @@ class Exchange:
         self, call_id: str, name: str | None, wanted: TransferRequest, request: Request
     ) -> None:
         """Connect a call to a number, instead of the agent."""
-        name, provider = self._provider(name)
+        name, provider = await self._holder(call_id, name)
         number = e164(wanted.to)
         ticket = self._tickets.issue(f"dial-{name}", number, time.time())
         url = f"{self._base(request)}/phone/{name}/dial/{ticket}"
@@ -268,12 +323,21 @@ class Exchange:
 
     async def _converse(self, bridge: Bridge, session_id: str) -> str:
         try:
-            return (await bridge.carry()).value
+            ending = await bridge.carry()
+            if ending is Ending.SERVER:
+                await bridge.apologise()
+            return ending.value
         except (Unreachable, BotoCoreError) as error:
             why = str(error) or type(error).__name__
             logs.write("agent_unreachable", session_id, "ERROR", why=why)
             await bridge.apologise()
             return "us: no agent"
+
+    def _takes_calls(self) -> None:
+        """Raise ApiError if the server is about to end."""
+        if self.is_draining:
+            # Before a signature is looked at: the same request may be good for another server.
+            raise ApiError(503, "draining", "This server is about to end; ask again.", 1)
 
     async def _end(self, provider: Provider, call_id: str) -> None:
         try:
@@ -314,6 +378,21 @@ class Exchange:
             raise ApiError(404, "unknown_provider", f"This server knows {' and '.join(known)}.")
         return name, known[name]
 
+    async def _holder(self, call_id: str, name: str | None) -> tuple[str, Provider]:
+        """The provider of a call: the one of this name, or whichever knows it. Raises ApiError."""
+        known = self._telephony.providers
+        if name is not None or len(known) == 1:
+            return self._provider(name)
+        answers = await asyncio.gather(
+            *(self._ask(provider.look(call_id)) for provider in known.values()),
+            return_exceptions=True,
+        )
+        for name, answer in zip(known, answers, strict=True):
+            if not isinstance(answer, BaseException):
+                return name, known[name]
+        silent = [e for e in answers if isinstance(e, ApiError) and e.status_code in (503, 504)]
+        raise silent[0] if silent else ApiError(404, "no_call", "No provider knows such a call.")
+
     def _session(self, name: str, call_id: str) -> Session:
         """The session of a call, held by its provider."""
         return Session(session_of(name, call_id), f"phone-{name}", "telephony", int(time.time()))
@@ -323,16 +402,21 @@ class Exchange:
         numbers = {f"+{number.lstrip('+')}" for number in (call.caller, call.called)}
         return not self._telephony.numbers or bool(numbers & set(self._telephony.numbers))
 
-    async def _is_held(self, session: Session) -> bool:
+    def _direct(self, name: str) -> bool:
+        """Whether the provider dials the agent by itself, and no sound comes here."""
+        return name == "vonage" and self._telephony.vonage_direct
+
+    async def _is_held(self, session: Session, direct: bool) -> bool:
+        """Whether there is room for the call: for as long as its ticket is good, or it may last."""
         try:
-            await self._limits.hold(session)
+            await self._limits.hold(session, LEASE_SECONDS if direct else tickets.SECONDS)
         except ApiError:
             logs.write("call_refused", session.id, "WARNING", why="too many at once")
             return False
         return True
 
     async def _media_url(self, name: str, call: Call, session: Session, request: Request) -> str:
-        if name == "vonage" and self._telephony.vonage_direct:
+        if self._direct(name):
             return await self._agentcore.websocket_url(session.id, "telephony")
         ticket = self._tickets.issue(f"media-{name}", call.id, time.time())
         return f"{self._base(request).replace('http', 'ws', 1)}/phone/{name}/media/{ticket}"

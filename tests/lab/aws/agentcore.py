@@ -544,7 +544,7 @@ def _check_image(world: World, call: Call, uri: str) -> None:
     )
     role = call.params["roleArn"].rpartition("/")[2]
     iam = world.client("iam", "us-east-1", call.caller, "bedrock-agentcore")
-    missing = [a for a in _PULL if not _grants(iam, role, a, repository)]
+    missing = [a for a in _PULL if not grants(iam, role, a, repository)]
     if missing:
         message = (
             f"Access denied while validating ECR URI '{uri}'. The execution role requires "
@@ -563,7 +563,7 @@ def _check_image(world: World, call: Call, uri: str) -> None:
         raise _invalid(f"The image {uri} exceeds the maximum size of 2 GB")
 
 
-def _grants(iam: Any, role: str, action: str, resource: str) -> bool:
+def grants(iam: Any, role: str, action: str, resource: str) -> bool:
     """Whether one of the role's inline policies allows the action; attached ones are trusted."""
     if iam.list_attached_role_policies(RoleName=role)["AttachedPolicies"]:
         return True

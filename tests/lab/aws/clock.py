@@ -79,6 +79,10 @@ class Durations:
     endpoint: float = 5.0
     channel: float = 2.0
     function: float = 5.0  # to be made or changed, as Lambda's states tell it
+    task: float = 30.0  # of ECS, until its command runs
+    checks: float = 1.0  # the share of its interval between health checks of what is not healthy
+    balancer: float = 120.0
+    distribution: float = 240.0
     resource: float = 2.0  # what CloudFormation takes about any resource, beside its own time
     change_set: float = 2.0
     interfaces_linger: float = 8 * 3600.0  # after the last runtime on their subnets is gone

@@ -105,6 +105,48 @@ def _motos(world: World) -> Iterator[Thing]:
     for account, region, b in _backends("codebuild"):
         for name, project in b.codebuild_projects.items():
             yield Thing("codebuild:project", name, region, account, project.arn)
+    yield from _of_servers()
+
+
+def _of_servers() -> Iterator[Thing]:
+    """What servers on Fargate are made of."""
+    for account, region, b in _backends("ecs"):
+        for cluster in b.clusters.values():
+            if cluster.status == "ACTIVE":
+                tags = _lower_pairs(cluster.tags or [])
+                yield Thing("ecs:cluster", cluster.name, region, account, cluster.arn, tags)
+        for service in b.services.values():
+            if service.status == "ACTIVE":
+                tags = _lower_pairs(service.tags or [])
+                yield Thing("ecs:service", service.name, region, account, service.arn, tags)
+        for family in b.task_definitions.values():
+            for task in family.values():
+                if task.status == "ACTIVE":
+                    yield Thing("ecs:task-definition", task.arn, region, account, task.arn)
+    for account, region, b in _backends("elbv2"):
+        for arn, balancer in b.load_balancers.items():
+            tags = tuple(b.tagging_service.get_tag_dict_for_resource(arn).items())
+            kind = "elasticloadbalancing:loadbalancer/app"
+            yield Thing(kind, balancer.name, region, account, arn, tags)
+        for arn, group in b.target_groups.items():
+            tags = tuple(b.tagging_service.get_tag_dict_for_resource(arn).items())
+            kind = "elasticloadbalancing:targetgroup"
+            yield Thing(kind, group.name, region, account, arn, tags)
+    for account, region, b in _backends("applicationautoscaling"):
+        for found in b.targets.values():
+            yield from (
+                Thing("application-autoscaling:scalable-target", resource, region, account)
+                for resource in found
+            )
+    for account, _, b in _backends("cloudfront"):
+        for distribution in b.distributions.values():
+            tags = _pairs(b.list_tags_for_resource(distribution.arn)["Tags"])
+            kind = "cloudfront:distribution"
+            yield Thing(kind, distribution.distribution_id, "", account, distribution.arn, tags)
+
+
+def _lower_pairs(tags: list[dict[str, str]]) -> tuple[tuple[str, str], ...]:
+    return tuple((tag["key"], tag["value"]) for tag in tags)
 
 
 def _pairs(tags: list[dict[str, str]]) -> tuple[tuple[str, str], ...]:

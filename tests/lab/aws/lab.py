@@ -15,6 +15,7 @@ from botocore.config import Config
 
 from tests.lab.aws import (
     agentcore,
+    balancers,
     bedrock,
     ec2,
     functions,
@@ -28,11 +29,13 @@ from tests.lab.aws import (
 from tests.lab.aws.clock import NONE, Clock, Durations
 from tests.lab.aws.cloudformation import api as cloudformation
 from tests.lab.aws.containers import Start
+from tests.lab.aws.ecs import api as ecs
 from tests.lab.aws.faults import Faults
 from tests.lab.aws.front import Front
 from tests.lab.aws.inventory import Thing, inventory
 from tests.lab.aws.journal import Journal
 from tests.lab.aws.server import Server
+from tests.lab.aws.traffic import Traffic
 from tests.lab.aws.world import ACCOUNT, Caller, World, new_caller
 
 _HANDLERS = (
@@ -47,6 +50,8 @@ _HANDLERS = (
     | logs.HANDLERS
     | bedrock.HANDLERS
     | tagging.HANDLERS
+    | balancers.HANDLERS
+    | ecs.HANDLERS
 )
 
 
@@ -63,6 +68,11 @@ class Aws:
     @property
     def clock(self) -> Clock:
         return self.world.clock
+
+    @property
+    def traffic(self) -> Traffic | None:
+        """What goes through load balancers and CloudFront, where anything runs behind them."""
+        return self.world.state.get(("traffic",))
 
     @property
     def journal(self) -> Journal:
@@ -89,6 +99,7 @@ class Aws:
             "AWS_EC2_METADATA_DISABLED": "true",
             # Of 127.0.0.1 there is no stream-127.0.0.1, where Live Tail would be.
             "AWS_DISABLE_HOST_PREFIX_INJECTION": "true",
+            **({"SSL_CERT_FILE": str(self.traffic.trust)} if self.traffic else {}),
             **self.caller.environment(),
         }
 
@@ -170,7 +181,8 @@ def aws_standin(
     `time_scale` 10 lets its clock run ten times as fast. Without a `registry`
     images exist by PutImage alone. `data_plane` is the URL of what answers InvokeAgentRuntime and
     /ws (a local AgentCore Runtime); without it they are not answered. `containers` starts the
-    processes of Lambda functions; without it none of them can be asked anything.
+    processes of Lambda functions and of ECS's tasks (whose command is empty: their image's own);
+    without it none of them can be asked anything, and tasks are counted as moto counts them.
     Raises AssertionError at the end when the stand-in itself failed at something.
     """
     caller = new_caller(account)
@@ -185,6 +197,7 @@ def aws_standin(
         world.state["turn",] = turn
     if containers is not None:
         world.state["containers",] = containers
+        world.state["traffic",] = traffic = Traffic(world)
     serving = world.start(lambda: server.serve_forever(0.02), "stand-in")
     try:
         yield Aws(server.url, caller, region, world, data_plane)
@@ -196,5 +209,7 @@ def aws_standin(
         serving.join(5)
         for thread in world.threads:
             thread.join(5)
+        if containers is not None:
+            traffic.stop()
     if world.bugs:
         raise AssertionError(f"the stand-in failed: {world.bugs}") from world.bugs[0]

@@ -31,6 +31,7 @@ from tests.lab.models.refusal import Refused
 _SIGNED_AS = {
     "bedrock-agentcore": ("bedrock-agentcore-control", "bedrock-agentcore"),
     "kinesisvideo": ("kinesis-video-signaling", "kinesisvideo"),
+    "elasticloadbalancing": ("elbv2",),
     "servicequotas": ("service-quotas",),
     "tagging": ("resourcegroupstaggingapi",),
     "monitoring": ("cloudwatch",),
@@ -39,6 +40,7 @@ _SIGNED_AS = {
 
 # What a service's actions are called in IAM policies, where that is not the service's name.
 _IAM_PREFIX = {
+    "elbv2": "elasticloadbalancing",
     "bedrock-agentcore-control": "bedrock-agentcore",
     "kinesis-video-signaling": "kinesisvideo",
     "service-quotas": "servicequotas",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -86,6 +87,8 @@ class Provider:
     """Serves its REST API while its `async with` block runs."""
 
     name: str
+    trust: ssl.SSLContext | bool = True
+    """Which servers are who they say."""
     url: str = ""
     calls: dict[str, Call] = field(default_factory=dict)
     asked: list[tuple[str, str]] = field(default_factory=list)
@@ -98,7 +101,9 @@ class Provider:
     async def __aenter__(self) -> Provider:
         self.secrets = account(self.name)
         self._stack = AsyncExitStack()
-        self._http = await self._stack.enter_async_context(aiohttp.ClientSession())
+        self._http = await self._stack.enter_async_context(
+            aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=self.trust))
+        )
         self._tasks: set[asyncio.Task[None]] = set()
         app = web.Application(middlewares=[self._journal])
         rest.add_routes(app, self)

@@ -6,24 +6,31 @@ from collections.abc import Mapping
 from typing import Any
 
 from voicecore.cloud.agent_stack import agent_stack
+from voicecore.cloud.bridge_stack import bridge_stack
 from voicecore.cloud.deployment import Deployment
 from voicecore.cloud.environment import Environment
 from voicecore.cloud.server_stack import server_stack
 from voicecore.cloud.stack import Stack
+from voicecore.phones import PHONES
 from voicecore.pipelines import PIPELINES, services_of
-from voicecore.project import Stage, Turn, Vpc
+from voicecore.project import Server, Stage, Turn, Vpc
 from voicecore.settings import PUBLIC, VPC
 from voicecore.transports import TRANSPORTS, Transport
 from voicecore.turn import KVS
 
 WEBSOCKET = TRANSPORTS["websocket"]
 WEBRTC = TRANSPORTS["webrtc"]
+TELEPHONE = TRANSPORTS["telephony"]
 DAILY = TRANSPORTS["daily"]
 
 GIVEN = Vpc(("subnet-0123456789abcdef0", "subnet-0123456789abcdef1"), ("sg-0123456789abcdef0",))
 ACCOUNT = "123456789012"
 DIGEST = "sha256:" + "0123456789abcdef" * 4
 AGENT = f"arn:aws:bedrock-agentcore:us-east-1:{ACCOUNT}:runtime/support_line_dev-abcdefghij"
+DOMAIN = Server(
+    "phone.example.com",
+    f"arn:aws:acm:us-east-1:{ACCOUNT}:certificate/01234567-89ab-cdef-0123-456789abcdef",
+)
 IMAGE = f"{ACCOUNT}.dkr.ecr.us-east-1.amazonaws.com/voicecore/support-line@{DIGEST}"
 
 
@@ -48,6 +55,7 @@ def deployment(
         network=network,
         vpc=vpc or Vpc(),
         turn=Turn(source, peak_calls),
+        phones=(PHONES["twilio"],) if TELEPHONE in transports else (),
     )
 
 
@@ -60,6 +68,18 @@ def agent(of: Deployment, **secret: str) -> Stack:
 def server(of: Deployment, **secret: str) -> Stack:
     """The session server's stack beside it."""
     return server_stack(of, Environment({"STARTS_PER_MINUTE": "7"}, secret), IMAGE, AGENT)
+
+
+def by_telephone(**options: Any) -> Deployment:
+    """A stage whose server carries calls."""
+    return deployment("nova-sonic", TELEPHONE, **({"network": VPC} | options))
+
+
+def bridge(of: Deployment, **secret: str) -> Stack:
+    """The stack of such a server, beside the agent's."""
+    settings = Environment({"STARTS_PER_MINUTE": "7"}, secret)
+    network = {"Vpc": "vpc-0", "PublicSubnets": "subnet-0,subnet-1", "Subnets": "subnet-2,subnet-3"}
+    return bridge_stack(of, settings, IMAGE, AGENT, "", network)
 
 
 def filled(part: Any) -> Any:
@@ -85,7 +105,7 @@ def filled(part: Any) -> Any:
             return part
 
 
-def statements_of(stack: Stack) -> list[dict[str, Any]]:
-    """The execution role's statements."""
-    (policy,) = stack.resources["Role"]["Properties"]["Policies"]
+def statements_of(stack: Stack, role: str = "Role") -> list[dict[str, Any]]:
+    """The statements of a role."""
+    (policy,) = stack.resources[role]["Properties"]["Policies"]
     return policy["PolicyDocument"]["Statement"]

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import json
 import threading
+import time
 from collections.abc import Iterator
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import Any, cast
 
 import pytest
 
-from tests.unit.cloud.deployments import DAILY, WEBRTC, deployment
+from tests.unit.cloud.deployments import DAILY, DOMAIN, GIVEN, WEBRTC, by_telephone, deployment
 from voicecore import regions
 from voicecore.cloud import hosting
 from voicecore.cloud.cloudformation import Live
 from voicecore.cloud.environment import BadEnvironment, Environment, server_environment_of
-from voicecore.cloud.hosting import CannotHost, ServerDown
+from voicecore.cloud.hosting import CannotHost, ServerDown, Standing, Wanted
+from voicecore.cloud.session import Aws
+from voicecore.invites import invite
 from voicecore.phones import PHONES
-from voicecore.transports import TRANSPORTS
 
 NOTHING = Environment({}, {})
 
@@ -72,6 +77,48 @@ def test_one_that_does_not_is_told_with_where_to_look(live: Live) -> None:
     assert "aws logs tail /aws/lambda/voicecore-line-dev-server" in str(down.value.hint)
 
 
+def test_one_on_ecs_writes_elsewhere(live: Live) -> None:
+    tasks = replace(
+        live, name="voicecore-line-dev-server", outputs={**live.outputs, "Cluster": "x"}
+    )
+    with pytest.raises(ServerDown) as down:
+        waits(tasks, 1000)
+    assert "aws logs tail /ecs/voicecore-line-dev-server" in str(down.value.hint)
+
+
+def test_an_invite_of_one_on_ecs_is_signed_here(live: Live) -> None:
+    class Secrets:
+        def client(self, service: str) -> Secrets:
+            assert service == "secretsmanager"
+            return self
+
+        def get_secret_value(self, SecretId: str) -> dict[str, str]:
+            assert SecretId == "arn"
+            return {"SecretString": json.dumps({"SESSION_API_KEY": "key"})}
+
+    tasks = replace(live, outputs={"Url": "https://x/", "Cluster": "c", "SessionKeyArn": "arn"})
+    url, _, said = hosting.page_for(cast("Aws", Secrets()), tasks, hours=1).partition("#")
+    until = int(said.split(".")[1])
+    assert (url, said) == ("https://x/", invite("key", until))
+    assert 3590 < until - time.time() <= 3600
+
+
+def test_a_domain_is_asked_for_at_its_load_balancer(live: Live) -> None:
+    # Nothing there speaks TLS; and the domain itself leads nowhere, which is not the server's.
+    outputs = {
+        "Url": "https://phone.invalid/",
+        "Cluster": "x",
+        "Address": live.outputs["Url"][7:-1],
+    }
+    with pytest.raises(ServerDown, match="SSL") as down:
+        waits(replace(live, outputs=outputs), 0)
+    assert "phone.invalid" in down.value.message
+    assert hosting.record_for(replace(live, outputs=outputs)) == outputs["Address"]
+    leads = {"Url": "https://localhost/", "Address": "127.0.0.1"}
+    assert hosting.record_for(replace(live, outputs=leads)) == ""
+    assert hosting.record_for(live) == ""
+
+
 @pytest.mark.parametrize("region", regions.AGENTCORE)
 def test_only_where_lambda_has_urls(region: str) -> None:
     of = deployment("offline", region=region)
@@ -89,15 +136,67 @@ def test_callers_must_have_a_relay() -> None:
         hosting.require_possible(of, Environment({"TURN_SOURCE": "cloudflare"}, {}))
 
 
-def test_a_bridge_needs_sockets_and_a_provider_its_credentials() -> None:
-    of = deployment("offline", TRANSPORTS["telephony"])
+TWILIO = Environment({}, {"TWILIO_ACCOUNT_SID": "AC", "TWILIO_AUTH_TOKEN": "hush"})
+
+
+@pytest.mark.parametrize(
+    ("options", "settings", "said"),
+    [
+        ({"network": "public"}, TWILIO, 'network = "public"'),
+        ({"vpc": GIVEN}, TWILIO, "private ones"),
+        ({"server": DOMAIN, "region": "us-west-2"}, TWILIO, "is in us-east-1"),
+        ({"region": "us-gov-west-1"}, TWILIO, "no CloudFront in us-gov-west-1"),
+        ({}, NOTHING, "TWILIO_AUTH_TOKEN is missing"),
+    ],
+    ids=["public", "given", "certificate", "cloudfront", "credentials"],
+)
+def test_what_cannot_carry_calls_is_told_before_anything_is_made(
+    options: dict[str, Any], settings: Environment, said: str
+) -> None:
+    hosting.require_possible(by_telephone(), TWILIO)
+    hosting.require_possible(by_telephone(server=DOMAIN), TWILIO)
+    with pytest.raises((CannotHost, BadEnvironment), match=said) as refused:
+        hosting.require_possible(by_telephone(**options), settings)
+    assert "hush" not in str(refused.value)
+
+
+def test_vonage_alone_may_dial_the_agent_itself_and_its_server_be_a_function() -> None:
+    vonage = replace(by_telephone(network="public"), phones=(PHONES["vonage"],))
     direct = {"VONAGE_DIRECT": "1"}
-    with pytest.raises(CannotHost, match="Lambda"):
-        hosting.require_possible(of, Environment(direct, {}), ("vonage", "twilio"))
-    with pytest.raises(CannotHost, match="VONAGE_SIGNATURE_SECRET"):
-        hosting.require_possible(of, Environment(direct, {}), ("vonage",))
+    with pytest.raises(BadEnvironment, match="VONAGE_SIGNATURE_SECRET"):
+        hosting.require_possible(vonage, Environment(direct, {}))
     secrets = dict.fromkeys(PHONES["vonage"].secrets, "known")
-    hosting.require_possible(of, Environment(direct, secrets), ("vonage",))
+    hosting.require_possible(vonage, Environment(direct, secrets))
+    assert not hosting.carries_calls(vonage, Environment(direct, secrets))
+    both = replace(vonage, phones=(PHONES["vonage"], PHONES["twilio"]))
+    with pytest.raises(CannotHost, match="load balancer"):
+        hosting.require_possible(both, Environment(direct, secrets))
+
+
+def test_neither_kind_of_server_becomes_the_other() -> None:
+    def standing(kind: str) -> Standing:
+        return Standing(template={"Resources": {"It": {"Type": kind}}})
+
+    function, service = standing("AWS::Lambda::Function"), standing("AWS::ECS::Service")
+    phone, web = Wanted(by_telephone(), TWILIO), Wanted(deployment("offline"), NOTHING)
+    hosting.require_same_kind(phone, service)
+    hosting.require_same_kind(web, function)
+    hosting.require_same_kind(phone, Standing())
+    hosting.require_same_kind(phone, standing("AWS::SecretsManager::Secret"))
+    with pytest.raises(CannotHost, match="on AWS Lambda, and should now run on ECS") as refused:
+        hosting.require_same_kind(phone, function)
+    assert "voicecore destroy --only-server\n" in str(refused.value.hint)
+    with pytest.raises(CannotHost, match="on ECS Fargate, and should now run on AWS Lambda"):
+        hosting.require_same_kind(web, service)
+
+
+def test_what_several_tasks_do_not_share_is_told() -> None:
+    assert "Up to 2 tasks" in Wanted(by_telephone(), TWILIO).note
+    small = by_telephone(server=replace(DOMAIN, peak_calls=25))
+    store = Environment({}, {"SESSION_STORE": "redis://x"})
+    for quiet in (Wanted(small, TWILIO), Wanted(by_telephone(), store)):
+        assert quiet.note == ""
+    assert Wanted(deployment("offline"), NOTHING).note == ""
 
 
 def test_a_server_without_the_key_of_who_carries_the_calls_is_refused() -> None:

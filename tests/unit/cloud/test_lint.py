@@ -5,7 +5,17 @@ from collections.abc import Iterator
 import pytest
 from cfnlint.api import lint
 
-from tests.unit.cloud.deployments import GIVEN, WEBRTC, WEBSOCKET, agent, deployment, server
+from tests.unit.cloud.deployments import (
+    DOMAIN,
+    GIVEN,
+    WEBRTC,
+    WEBSOCKET,
+    agent,
+    bridge,
+    by_telephone,
+    deployment,
+    server,
+)
 from voicecore import regions
 from voicecore.cloud.agent_stack import foundation_of
 from voicecore.cloud.images_stack import images_stack
@@ -30,6 +40,9 @@ def stacks() -> Iterator[tuple[str, Stack, tuple[str, ...]]]:
     of = deployment("cascade", WEBRTC)
     yield "network-udp", network_stack(of, ZONES), everywhere
     yield "images", images_stack(deployment()), everywhere
+    yield "network-bridge", network_stack(by_telephone(), ZONES), everywhere
+    yield "bridge", bridge(by_telephone(), TWILIO_AUTH_TOKEN="x"), regions.CLOUDFRONT
+    yield "bridge-domain", bridge(by_telephone(server=DOMAIN)), everywhere
     yield "server", server(deployment(), KEY="x"), regions.FUNCTION_URLS
     for pipeline in PIPELINES.values():
         here = regions_of(pipeline, services_of(pipeline, {}))
@@ -72,6 +85,11 @@ def test_the_linter_knows_where_there_are_no_function_urls() -> None:
     for region in without:
         ((_, message),) = found_in(server(deployment()), (region,))
         assert "AWS::Lambda::Url" in message
+
+
+def test_the_linter_knows_where_there_is_no_cloudfront() -> None:
+    ((_, message),) = found_in(bridge(by_telephone()), ("us-gov-west-1",))
+    assert "AWS::CloudFront::Distribution" in message
 
 
 def test_the_linter_knows_where_there_is_no_turn() -> None:

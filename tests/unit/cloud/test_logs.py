@@ -61,6 +61,7 @@ def test_whose_a_line_is(stream: str, text: str, session: str) -> None:
 def test_which_streams_are_of_programs() -> None:
     assert is_printed(STREAM) and is_printed("2026/11/22/[runtime-logs]0a1b")
     assert is_printed(f"2026/11/22/[$LATEST]{'0a' * 16}")
+    assert is_printed(f"server/server/{'0a' * 16}")
     assert not is_printed("otel-rt-logs") and not is_printed("spans")
 
 

@@ -12,6 +12,8 @@ from tests.unit.cloud.deployments import (
     WEBRTC,
     WEBSOCKET,
     agent,
+    bridge,
+    by_telephone,
     deployment,
     filled,
     server,
@@ -61,6 +63,14 @@ AT_MOST = {
     "Logs": ("logs:CreateLogStream logs:PutLogEvents",
              [f"{GROUPS}/aws/lambda/voicecore-support-line-dev-server:log-stream:*"]),
 }  # fmt: skip
+# What AWS gives tasks at most (task_execution_IAM_role, less what is another project's).
+AT_MOST_TO_START = {
+    "EcrPull": (AT_MOST["EcrPull"][0] + " ecr:BatchCheckLayerAvailability", AT_MOST["EcrPull"][1]),
+    "EcrToken": AT_MOST["EcrToken"],
+    "Secrets": AT_MOST["Secrets"],
+    "Logs": ("logs:CreateLogStream logs:PutLogEvents",
+             [f"{GROUPS}/ecs/voicecore-support-line-dev-server:log-stream:*"]),
+}  # fmt: skip
 ALWAYS = ["EcrPull", "EcrToken", "LogsGroup", "LogsList", "LogsWrite"]
 
 EVERY = [
@@ -85,12 +95,37 @@ def lists(value) -> list[str]:
 @pytest.mark.parametrize("secret", [{}, {"KEY": "x"}], ids=["", "secret"])
 def test_no_statement_is_broader_than_aws_has_it(of, secret) -> None:
     both = statements_of(agent(of, **secret)) + statements_of(server(of, **secret))
-    for statement in filled(both):
-        actions, resources = AT_MOST[statement["Sid"]]
+    assert_within(both, AT_MOST)
+
+
+def assert_within(statements, at_most) -> None:
+    for statement in filled(statements):
+        actions, resources = at_most[statement["Sid"]]
         assert set(statement["Action"]) <= set(actions.split())
         for resource in lists(statement["Resource"]):
             assert any(fnmatchcase(resource, pattern) for pattern in resources), resource
         assert statement["Effect"] == "Allow" and "NotAction" not in statement
+
+
+class TestAServerThatCarriesCalls:
+    STACK = bridge(by_telephone(), KEY="x")
+
+    def test_it_may_use_its_agent_and_nothing_else(self) -> None:
+        own = statements_of(self.STACK, "TaskRole")
+        assert_within(own, {"Sessions": AT_MOST["Sessions"]})
+        assert_within(statements_of(self.STACK, "StartRole"), AT_MOST_TO_START)
+
+    def test_the_linter_finds_nothing(self) -> None:
+        for role in ("TaskRole", "StartRole"):
+            found = [findings(s) for s in filled(statements_of(self.STACK, role))]
+            assert {row for rows in found for row in rows} == set()
+
+    def test_only_tasks_of_this_account_take_its_roles(self) -> None:
+        for role in ("TaskRole", "StartRole"):
+            document = self.STACK.resources[role]["Properties"]["AssumeRolePolicyDocument"]
+            (statement,) = filled(document)["Statement"]
+            assert statement["Principal"] == {"Service": "ecs-tasks.amazonaws.com"}
+            assert statement["Condition"]["StringEquals"] == {"aws:SourceAccount": ACCOUNT}
 
 
 @pytest.mark.parametrize(
@@ -196,10 +231,14 @@ def all_statements(of) -> list:
 
 class TestTheDeployersPolicy:
     @pytest.mark.parametrize(
-        "of", [*EVERY, deployment(), deployment(network="vpc", vpc=GIVEN)], ids=label
+        "of",
+        [*EVERY, deployment(), deployment(network="vpc", vpc=GIVEN), by_telephone()],
+        ids=label,
     )
     def test_the_linter_finds_nothing(self, of) -> None:
         statements = all_statements(of)
+        if of.phones:
+            statements += server_deployer_statements(of, ACCOUNT, bridged=True)
         found = [findings(statement.json) for statement in statements]
         assert {row for rows in found for row in rows} == set()
 

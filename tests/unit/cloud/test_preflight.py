@@ -12,7 +12,7 @@ from voicecore.cloud.deployment import Deployment, deployment_of
 from voicecore.cloud.inventory import Thing
 from voicecore.cloud.network_stack import Egress
 from voicecore.cloud.preflight import Finding, NotReady, Verdict, refuse
-from voicecore.project import Project, Stage
+from voicecore.project import Project, Server, Stage
 
 REFUSED, GOOD = Verdict.REFUSED, Verdict.GOOD
 
@@ -196,3 +196,51 @@ def test_what_stands_is_not_asked_for_room_again() -> None:
     vpc = replace(public, network="vpc")
     assert {"addresses", "VPCs", "zones"} <= names_of(vpc)
     assert "addresses" not in names_of(vpc, "voicecore-x-network")
+
+
+@pytest.mark.parametrize(
+    ("allowed", "used", "tasks", "verdict"),
+    [
+        (6, 0, 2, GOOD),
+        (6, 4, 2, GOOD),
+        (6, 5, 1, REFUSED),  # a successor has no room beside the first
+        (6, 0, 7, Verdict.UNKNOWN),  # the most calls do not fit, and fewer do
+    ],
+)
+def test_there_is_room_at_fargate(allowed: int, used: int, tasks: int, verdict: Verdict) -> None:
+    finding = preflight.of_vcpus(allowed, used, tasks)
+    assert finding.verdict is verdict
+    if verdict is not GOOD:
+        assert "--service-code fargate --quota-code L-3032A538" in finding.fix + finding.message
+
+
+CERTIFIED = Server("phone.example.com", "arn:aws:acm:us-east-1:1:certificate/x")
+ISSUED = {"Status": "ISSUED", "DomainName": "phone.example.com"}
+
+
+@pytest.mark.parametrize(
+    ("found", "said"),
+    [
+        (ISSUED, "for phone.example.com"),
+        (ISSUED | {"DomainName": "*.Example.com"}, "for phone.example.com"),
+        (ISSUED | {"DomainName": "x.de", "SubjectAlternativeNames": ["phone.example.com"]}, "for "),
+        (ISSUED | {"DomainName": "*.com"}, "it is for *.com, not for phone.example.com"),
+        (ISSUED | {"DomainName": "example.com"}, "it is for example.com"),
+        (ISSUED | {"Status": "PENDING_VALIDATION"}, "it is PENDING_VALIDATION"),
+        (ISSUED | {"Status": "EXPIRED"}, "it is EXPIRED"),
+        (None, "there is none"),
+    ],
+)
+def test_a_certificate_is_issued_and_for_the_domain(found: dict[str, Any], said: str) -> None:
+    finding = preflight.of_certificate(CERTIFIED, "us-east-1", found)
+    assert finding.message.startswith(said)
+    assert (finding.verdict is GOOD) == said.startswith("for ")
+    if finding.verdict is REFUSED:
+        assert "aws acm " in finding.fix and "us-east-1" in finding.fix
+
+
+def test_a_permission_for_several_values_is_foreseen_with_each() -> None:
+    condition = {"StringEquals": {"a:one": "x", "a:several": ["x", "y"]}}
+    one, several = preflight.context_of(condition)
+    assert (one["ContextKeyValues"], one["ContextKeyType"]) == (["x"], "string")
+    assert (several["ContextKeyValues"], several["ContextKeyType"]) == (["x", "y"], "stringList")

@@ -1,6 +1,6 @@
 import pytest
 
-from tests.unit.cloud.deployments import WEBRTC, WEBSOCKET, deployment
+from tests.unit.cloud.deployments import WEBRTC, WEBSOCKET, by_telephone, deployment
 from voicecore.cloud.prices import PRICES, Item, a_minute, a_month
 
 
@@ -33,6 +33,14 @@ def test_other_providers_bill_by_themselves() -> None:
     spent = minute("cascade", WEBSOCKET, stt="deepgram", tts="cartesia")
     assert spent["Deepgram"] is None and spent["Cartesia"] is None
     assert spent["Amazon Nova 2 Lite"]
+
+
+def test_a_server_that_carries_calls_costs_by_the_month() -> None:
+    assert a_month("AWS::ECS::Service") == pytest.approx(28.83, abs=0.01)
+    assert a_month("AWS::ElasticLoadBalancingV2::LoadBalancer") == pytest.approx(23.73, abs=0.01)
+    spent = {item.what: item.dollars for item in a_minute(by_telephone(), bridged=True)}
+    assert spent["load balancer"] == pytest.approx(0.0000168)
+    assert spent["Twilio"] is None and "AWS Lambda" not in spent
 
 
 def test_every_price_says_where_it_is_from() -> None:

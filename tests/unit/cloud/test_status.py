@@ -5,8 +5,11 @@ from typing import Any
 
 import pytest
 
+from voicecore.cloud.cloudformation import Live
+from voicecore.cloud.fleet import Fleet
 from voicecore.cloud.status import (
     Found,
+    Server,
     StageStatus,
     calls_in,
     grouped,
@@ -121,3 +124,21 @@ def test_a_stage_that_is_not_deployed() -> None:
     text = "\n".join("".join(span.text for span in line) for line in lines_of(found, NOW))
     assert "voicecore deploy --stage prod" in text
     assert document_of(found)["deployed"] is False
+
+
+def test_a_server_on_ecs_is_told_with_its_tasks_calls_and_price() -> None:
+    tasks = Fleet("task", "IN_PROGRESS", "", 2, 2, 0, 0, {"healthy": 2, "draining": 1}, 12)
+    stack = Live("id", "voicecore-x-dev-server", "UPDATE_IN_PROGRESS")
+    server = Server(stack, "https://x/", "", "Active", "", tasks, 82.6)
+    found = StageStatus("x", "dev", "1", "us-east-1", server=server)
+    text = "\n".join("".join(str(span.text) for span in line) for line in lines_of(found, NOW))
+    for words in (
+        "Active  https://x/",
+        "2 of 2 tasks running, 1 draining, 2 healthy  IN_PROGRESS",
+        "about 12 calls are open  82.60 $ a month while nobody calls",
+        "old tasks keep their calls",
+    ):
+        assert words in text, text
+    assert "did not come up" not in text
+    document = document_of(found)["server"]
+    assert (document["tasks"]["calls"], document["month"]) == (12, 82.6)

@@ -12,8 +12,9 @@ from botocore.exceptions import ClientError
 from tests.lab.aws.cloudformation import schemas
 from tests.lab.aws.cloudformation.drift import drift_of
 from tests.lab.aws.cloudformation.engine import Engine
-from tests.lab.aws.cloudformation.kinds import KINDS, Failed
+from tests.lab.aws.cloudformation.kinds import Failed
 from tests.lab.aws.cloudformation.plan import changes_of, touched_by
+from tests.lab.aws.cloudformation.registry import KINDS
 from tests.lab.aws.cloudformation.stacks import (
     ChangeSet,
     Resource,
@@ -431,7 +432,7 @@ def describe_stacks(world: World, call: Call) -> dict[str, Any]:
 
 
 def _described(stack: Stack) -> dict[str, Any]:
-    wanted = stack.current or stack.target
+    wanted = stack.shown
     answer: dict[str, Any] = {
         "StackId": stack.id,
         "StackName": stack.name,
@@ -575,7 +576,7 @@ def get_template(world: World, call: Call) -> dict[str, Any]:
         wanted: Wanted | None = _change_set(world, call)[1].wanted
     else:
         stack = _stack(world, call)
-        wanted = stack.current or stack.target
+        wanted = stack.shown
     if wanted is None:
         raise invalid(f"Stack with id {call.params.get('StackName')} has no template")
     return {"TemplateBody": wanted.template.text, "StagesAvailable": ["Original", "Processed"]}
@@ -608,7 +609,7 @@ def validate_template(world: World, call: Call) -> dict[str, Any]:
 def template_summary(world: World, call: Call) -> dict[str, Any]:
     if "StackName" in call.params:
         stack = _stack(world, call)
-        wanted = stack.current or stack.target
+        wanted = stack.shown
         assert wanted
         template = wanted.template
     else:

@@ -6,7 +6,8 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from tests.lab.aws.cloudformation.kinds import KINDS, Context, Failed
+from tests.lab.aws.cloudformation.kinds import Context, Failed
+from tests.lab.aws.cloudformation.registry import KINDS
 from tests.lab.aws.cloudformation.stacks import Resource, Stack, context_of
 from tests.lab.aws.world import World
 

@@ -10,7 +10,8 @@ from botocore.exceptions import ClientError
 
 from tests.lab.aws.clock import Stopped
 from tests.lab.aws.cloudformation import schemas
-from tests.lab.aws.cloudformation.kinds import KINDS, Failed, said_by
+from tests.lab.aws.cloudformation.kinds import Failed, said_by
+from tests.lab.aws.cloudformation.registry import KINDS
 from tests.lab.aws.cloudformation.stacks import (
     Resource,
     Stack,

@@ -638,23 +638,23 @@ _CONTROL = "bedrock-agentcore-control"
 def _runtime_request(c: Context, operation: str, p: Properties) -> dict[str, Any]:
     shape = c.client(_CONTROL).meta.service_model.operation_model(operation).input_shape
     given = {k: v for k, v in p.items() if k not in ("Tags", "ProtocolConfiguration")}
-    request = _as_request(given, shape)
+    request = as_request(given, shape)
     if "ProtocolConfiguration" in p:
         request["protocolConfiguration"] = {"serverProtocol": p["ProtocolConfiguration"]}
     return request
 
 
-def _as_request(value: Any, shape: Any) -> Any:
+def as_request(value: Any, shape: Any) -> Any:
     """Properties under the names of the service's own request."""
     if shape.type_name == "structure":
         members = {name.lower(): name for name in shape.members}
         return {
-            members[key.lower()]: _as_request(inner, shape.members[members[key.lower()]])
+            members[key.lower()]: as_request(inner, shape.members[members[key.lower()]])
             for key, inner in value.items()
             if key.lower() in members
         }
     if shape.type_name == "list":
-        return [_as_request(inner, shape.member) for inner in value]
+        return [as_request(inner, shape.member) for inner in value]
     if shape.type_name == "integer":
         return int(value)
     if shape.type_name == "boolean":

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from tests.lab.aws.cloudformation import kinds, schemas
+from tests.lab.aws.cloudformation import schemas
 from tests.lab.aws.cloudformation.kinds import Context, Failed
+from tests.lab.aws.cloudformation.registry import KINDS
 from tests.lab.aws.cloudformation.template import UNKNOWN, Scope, Template, invalid, typed
 from tests.lab.aws.settling import Settling
 from tests.lab.aws.wire import new_request_id
@@ -97,6 +98,12 @@ class Stack:
         return self.status.endswith("IN_PROGRESS") and self.status != "REVIEW_IN_PROGRESS"
 
     @property
+    def shown(self) -> Wanted | None:
+        """What it is told to be; while it is updated, what it is to become."""
+        updating = self.status == "UPDATE_IN_PROGRESS"
+        return self.target if updating else self.current or self.target
+
+    @property
     def alive(self) -> bool:
         return self.status != "DELETE_COMPLETE"
 
@@ -168,9 +175,7 @@ def scope_of(
             return UNKNOWN
         if attribute is None:
             return found.physical
-        made = kinds.KINDS[found.kind].attributes(
-            context_of(world, stack, name, {}), found.physical
-        )
+        made = KINDS[found.kind].attributes(context_of(world, stack, name, {}), found.physical)
         if attribute in made:
             return made[attribute]
         if attribute in found.props:

@@ -1,0 +1,14 @@
+"""Invites: what lets somebody start sessions for a while, signed by the session server's key."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+
+
+def invite(key: str, until: float) -> str:
+    """What may start sessions until then (Unix time), as the server's access.py makes it."""
+    expiry = str(int(until))
+    digest = hmac.digest(key.encode(), f"invite:{expiry}".encode(), hashlib.sha256)[:16]
+    return f"invite.{expiry}.{base64.urlsafe_b64encode(digest).decode().rstrip('=')}"
