@@ -18,6 +18,9 @@ space := $(empty) $(empty)
 export PATH := $(CURDIR)/$(BIN):$(PATH):$(subst $(space),:,$(wildcard $(HOME)/.pyenv/versions/3.1[23]*/bin))
 # The tools must not take the environment of whoever called make for their own.
 unexport VIRTUAL_ENV
+# Where this is set, as in many container images, each of some hundred processes would compile all
+# that it imports.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help demo test lint bench lab clean
 

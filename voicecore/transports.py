@@ -36,7 +36,9 @@ class Transport:
     not_public: str = ""
     """Why AgentCore's PUBLIC network cannot carry it; empty where it can."""
     spoken: bool = True
-    """Whether `voicecore talk` speaks it."""
+    """Whether `voicecore talk` speaks it by what its extra `talk` brings."""
+    library: str = ""
+    """The module by which `talk` speaks it else; an extra of the transport's name brings it."""
     key: str = ""
     """The variable with the key of whoever carries the calls; empty where that is nobody."""
     renamed: str = ""
@@ -98,6 +100,7 @@ TRANSPORTS = {
             udp_ports=((443, 443), (3478, 3478), (40_000, 65_534)),
             not_public="Daily's sound goes by UDP, and none gets out of AgentCore's PUBLIC network",
             spoken=False,
+            library="daily",
             key="DAILY_API_KEY",
             renamed="daily_room",
             doors=True,

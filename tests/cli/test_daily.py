@@ -44,24 +44,10 @@ def test_a_server_without_the_key_is_not_deployed(voicecore: Voicecore, project:
     assert "Mend server/.env" in result.stderr
 
 
-@pytest.mark.parametrize(
-    ("arguments", "said"),
-    [
-        ([], "speaks none of the transports of line"),
-        (
-            ["--transport", "daily"],
-            "does not speak 'daily'; it speaks",
-        ),
-    ],
-)
-def test_talk_says_how_to_speak_to_it(
-    voicecore: Voicecore, project: Path, arguments: list[str], said: str
-) -> None:
-    result = voicecore("talk", *arguments, "--project", str(project))
+def test_talk_takes_no_turn_server_to_a_room(voicecore: Voicecore, project: Path) -> None:
+    result = voicecore("talk", "--text", "--turn", "turn:example.com", "--transport", "daily")
     assert result.code == ExitCode.USAGE
-    assert said in result.stderr
-    assert "voicecore dev" in result.stderr
-    assert "voicecore add websocket" in result.stderr
+    assert "are about WebRTC" in result.stderr
 
 
 def test_it_is_added_to_a_project(voicecore: Voicecore, tmp_path: Path) -> None:

@@ -2,19 +2,23 @@
 
     DAILY_API_KEY=… python -m pytest -m daily tests/daily
 
-takes two minutes and some cents, and an agent of the offline pipeline on this machine. Calls by
-telephone take a number that costs by the month: for those, README.md of a project says what to do.
+takes two minutes and some cents, and an agent of the offline pipeline on this machine. No other
+calls may be going on in the account. Calls by telephone take a number that costs by the month: for
+those, README.md of a project says what to do.
 """
 
 from __future__ import annotations
 
+import array
 import json
 import os
+import signal
 import subprocess
+import sys
+import wave
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 import pytest
@@ -26,15 +30,7 @@ from voicecore.scaffold.render import write_new
 
 pytestmark = pytest.mark.daily
 
-CALLER = Path(__file__).with_name("caller.py")
-
-
-def ask(method: str, url: str, key: str, body: Any = None, **headers: str) -> Any:
-    """What an HTTP API answers, as JSON."""
-    told = {"Authorization": f"Bearer {key}", "Content-Type": "application/json", **headers}
-    data = None if body is None else json.dumps(body).encode()
-    with urlopen(Request(url, data, told, method=method), timeout=60) as answer:
-        return json.loads(answer.read() or b"null")
+SAMPLES = Path(__file__).parents[2] / "voicecore/samples"
 
 
 @pytest.fixture
@@ -54,22 +50,43 @@ def server(project: Path) -> Iterator[str]:
         yield next(event["server"] for event in events if event["kind"] == "serving")
 
 
-def test_a_call_in_a_room(project: Path, server: str) -> None:
-    call = ask("POST", f"{server}/start", SECRET, {"transport": "daily"})
-    name = call["roomUrl"].rpartition("/")[2]
-    rooms = os.environ.get("DAILY_API_URL") or "https://api.daily.co/v1"
-    made = ask("GET", f"{rooms}/rooms/{name}", os.environ["DAILY_API_KEY"])
-    assert made["privacy"] == "private"
-    python = str(project / "agent/.venv/bin/python")
-    question = str(project / "tests/question.wav")
-    argv = [python, str(CALLER), call["roomUrl"], call["roomToken"], question]
-    done = subprocess.run(argv, capture_output=True, text=True, timeout=180)
-    assert done.returncode == 0, done.stderr
-    messages = [json.loads(line) for line in done.stdout.splitlines()]
-    said = [m["data"]["text"] for m in messages if m["type"] == "bot-output"]
-    assert any(text.startswith("It is ") for text in said), said
-    assert messages[-1]["type"] == "heard" and messages[-1]["data"] > 500
-    token = {"X-Session-Token": call["token"]}
-    ask("DELETE", f"{server}/sessions/{call['sessionId']}", SECRET, **token)
-    with pytest.raises(HTTPError, match="404"):
-        ask("GET", f"{rooms}/rooms/{name}", os.environ["DAILY_API_KEY"])
+def test_a_call_in_a_room(project: Path, server: str, tmp_path: Path) -> None:
+    recorded = tmp_path / "both.wav"
+    argv = [sys.executable, "-m", "voicecore", "talk", "--url", server, "--transport", "daily"]
+    argv += ["--json", "--input", str(project / "tests/question.wav"), "--record", str(recorded)]
+    with subprocess.Popen(
+        argv, env={**os.environ, "SESSION_API_KEY": SECRET}, stdout=subprocess.PIPE, text=True
+    ) as talk:
+        assert talk.stdout
+        events = [json.loads(next(talk.stdout))]
+        made = rooms_of_calls()
+        events += map(json.loads, talk.stdout)
+    assert talk.returncode == 0, events
+    assert [room["privacy"] for room in made] == ["private"]
+    answers = [event["text"] for event in events if event["event"] == "agent_said"]
+    assert answers[-1].startswith("It is "), answers
+    with wave.open(str(recorded)) as file:
+        both = array.array("h", file.readframes(file.getnframes()))
+    assert max(both[1::2]) > 500  # the agent's voice
+    assert not rooms_of_calls()
+
+
+def test_ctrl_c_leaves_no_room(server: str) -> None:
+    argv = [sys.executable, "-m", "voicecore", "talk", "--url", server, "--transport", "daily"]
+    with subprocess.Popen(
+        [*argv, "--json", "--input", str(SAMPLES / "what-time-is-it.wav")],
+        env={**os.environ, "SESSION_API_KEY": SECRET}, stdout=subprocess.PIPE, text=True,
+    ) as talk:  # fmt: skip
+        assert talk.stdout
+        assert json.loads(next(talk.stdout))["event"] == "connected"
+        talk.send_signal(signal.SIGINT)
+    assert talk.returncode == 130
+    assert not rooms_of_calls()
+
+
+def rooms_of_calls() -> list[dict[str, Any]]:
+    """The rooms that session servers of this account have made."""
+    url = os.environ.get("DAILY_API_URL") or "https://api.daily.co/v1"
+    key = {"Authorization": f"Bearer {os.environ['DAILY_API_KEY']}"}
+    with urlopen(Request(f"{url}/rooms", headers=key), timeout=60) as answer:
+        return [room for room in json.load(answer)["data"] if room["name"].startswith("call-")]

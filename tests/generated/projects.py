@@ -46,16 +46,17 @@ EVERY_KIND = [
     )
 ]
 # What takes environments is tested with each transport and with each pipeline, not with each pair:
-# where a file has to do with both, neither depends on what the other is.
-# Daily's has test_daily.py of its own.
+# a file of the code has to do with one of them (test_projects.py). Daily's and the telephone's
+# transports have tests of their own.
 KINDS = [
     kind
     for kind in EVERY_KIND
-    if kind.transport == next(iter(TRANSPORTS))
-    or (kind.transport == "webrtc" and kind.pipeline in ("nova-sonic", "offline"))
+    if kind.transport == next(iter(TRANSPORTS)) or kind == Kind("webrtc", "offline")
 ]
+# For what has to do with both: which packages there are.
+PAIR = Kind("webrtc", "nova-sonic")
 # The cascade's tests do not depend on its services, and the server not on the pipeline.
-WITH_TESTS = [kind for kind in KINDS if not kind.chosen and kind.pipeline != "offline"]
+WITH_TESTS = [kind for kind in KINDS if not kind.chosen and kind.pipeline != "offline"] + [PAIR]
 WITH_SERVERS = [kind for kind in KINDS if kind.pipeline == "offline"]
 
 

@@ -6,9 +6,14 @@ as it documents them, and its library, below which there is nothing to test with
 
 from __future__ import annotations
 
+import array
 import asyncio
 import importlib
+import json
+import os
+import subprocess
 import sys
+import wave
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +25,7 @@ import pytest
 from tests.cli.test_dev import dev, events_until
 from tests.generated.projects import SECRET, Kind, run
 from tests.generated.test_projects import pyright
+from tests.lab.daily.callers import callers_line
 
 KIND = Kind("daily", "offline")
 KEY = {"Authorization": f"Bearer {SECRET}"}
@@ -92,20 +98,26 @@ def test_its_own_tests_pass(make: Callable[[Kind], Path], part: str) -> None:
     run(project, str(project / part / ".venv/bin/python"), "-m", "pytest", "-q", OWN[part])
 
 
-def test_a_browsers_call(line: Line) -> None:
-    async def call() -> None:
-        body = await line.ask("POST", "/start", headers=KEY, json={"transport": "daily"})
-        cloud = line.room.CLOUD
-        place = cloud.room_of(body["roomUrl"], body["roomToken"])
-        voice = line.room.Voice(place)
-        cloud.enter(body["roomUrl"], body["roomToken"], voice)
-        await voice.caller.ready()
-        await line.talk(voice)
-        token = {"X-Session-Token": body["token"]}
-        await line.ask("DELETE", f"/sessions/{body['sessionId']}", headers=token)
-        assert place.closed
-
-    asyncio.run(call())
+def test_talk_in_a_room(line: Line, tmp_path: Path) -> None:
+    """As a browser's call: POST /start, the room, DELETE."""
+    cloud = line.room.CLOUD
+    recorded = tmp_path / "both.wav"
+    argv = [sys.executable, "-m", "voicecore", "talk", "--url", line.url, "--transport", "daily"]
+    argv += ["--json", "--input", str(line.question), "--record", str(recorded)]
+    with callers_line(importlib.import_module("daily_cloud"), cloud) as door:
+        # PYTHONPATH has the library's stand-in, of the server's environment.
+        env = {**os.environ, "SESSION_API_KEY": SECRET, "DAILY_CLOUD": door}
+        done = subprocess.run(
+            argv, env=env, cwd=tmp_path, capture_output=True, text=True, timeout=120
+        )
+    assert done.returncode == 0, done.stdout + done.stderr
+    events = [json.loads(text) for text in done.stdout.splitlines()]
+    answers = [event["text"] for event in events if event["event"] == "agent_said"]
+    assert answers[-1].startswith("It is "), answers
+    with wave.open(str(recorded)) as file:
+        both = array.array("h", file.readframes(file.getnframes()))
+    assert max(both[1::2]) > 500  # the agent's voice
+    assert not cloud.rooms
 
 
 def test_a_call_by_telephone(line: Line) -> None:

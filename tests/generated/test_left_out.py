@@ -14,12 +14,12 @@ from pathlib import Path
 import pytest
 import uv
 
-from tests.generated.projects import ENVIRONMENT, KINDS, only, run
+from tests.generated.projects import ENVIRONMENT, KINDS, PAIR, only, run
 
 IMPORT_ALL = Path(__file__).with_name("import_all.py")
 
 # The cascade with other services has all that the plain one has; the offline agent speaks instead.
-WIDEST = [kind for kind in KINDS if kind.chosen or kind.pipeline == "nova-sonic"]
+WIDEST = [kind for kind in [*KINDS, PAIR] if kind.chosen or kind.pipeline == "nova-sonic"]
 OFFLINE = [kind for kind in KINDS if kind.pipeline == "offline"]
 NOVA_SONIC = [kind for kind in KINDS if kind.pipeline == "nova-sonic"]
 
@@ -169,6 +169,7 @@ def test_who_needs_what_is_left_out_is_told_in_the_log(project: Path) -> None:
     assert all(end == "ValueError: wrapped, as Pipecat does" for end in ends[4:])
 
 
+@only([*KINDS, PAIR])
 def test_uv_knows_the_list(project: Path) -> None:
     agent = project / "agent"
     lock = tomllib.loads((agent / "uv.lock").read_text("utf-8"))

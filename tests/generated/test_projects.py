@@ -38,6 +38,18 @@ def test_is_lint_clean(kind: Kind, tmp_path: Path) -> None:
     run(project, sys.executable, "-m", "ruff", "format", "--check", ".")
 
 
+@pytest.mark.parametrize("kind", EVERY_KIND, ids=str)
+def test_a_file_of_the_code_has_to_do_with_the_transport_or_with_the_pipeline(kind: Kind) -> None:
+    """So that what is tested with each of both holds for each pair."""
+    files = rendered(kind)
+    by_pipeline = rendered(Kind(EVERY_KIND[0].transport, kind.pipeline, kind.chosen))
+    by_transport = rendered(Kind(kind.transport, "offline"))
+    code = [name for name in files if name.endswith(".py") and not name.startswith("tests/")]
+    assert code
+    for name in code:
+        assert files[name] in (by_pipeline.get(name), by_transport.get(name)), name
+
+
 def test_agent_is_typed(project: Path) -> None:
     run(project, *pyright(project, "agent"))
 

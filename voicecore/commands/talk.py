@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import sys
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import AsyncExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -93,23 +93,25 @@ def run(context: Context, options: TalkOptions) -> ExitCode:
         return runner.run(_call(context, replace(options, transport=transport), project, clips))
 
 
-_SPOKEN = tuple(transport.name for transport in TRANSPORTS.values() if transport.spoken)
+_SPOKEN = tuple(name for name, kind in TRANSPORTS.items() if kind.spoken or kind.library)
 """The transports that `talk` speaks as a client, the one it prefers first."""
 _TELEPHONY = "telephony"
 _CALLER, _CALLED = "+12025550123", "+12025550100"
 """Numbers that nobody has (NANPA keeps 555-01xx for fiction): ours, and the server's if it tells
 none of its own."""
 
-_ELSEWHERE = (
-    "Speak to it in a browser, by the page that this prints:  voicecore dev\n"
-    "or here, over another transport:  voicecore add websocket"
-)
+
+def _at_hand(transports: Sequence[str]) -> list[str]:
+    """Those of the transports that `talk` speaks by what is installed."""
+    known = [TRANSPORTS[name] for name in transports if name in _SPOKEN]
+    return [kind.name for kind in known if kind.spoken or extras.installed(kind.library)]
 
 
 def _by_phone(options: TalkOptions, project: Project | None) -> TalkOptions:
     """The options; where nobody but a telephone can call, it is one of the first provider."""
-    alone = project is not None and not set(_SPOKEN) & set(project.transports)
-    if options.phone or not project or not (alone or options.transport == _TELEPHONY):
+    if options.phone or not project or options.transport not in (None, _TELEPHONY):
+        return options
+    if options.transport is None and _at_hand(project.transports):
         return options
     by_phone = replace(options, phone=next(iter(project.providers), None))
     _check_phone(by_phone)
@@ -117,7 +119,7 @@ def _by_phone(options: TalkOptions, project: Project | None) -> TalkOptions:
 
 
 def _transport(options: TalkOptions, project: Project | None) -> str:
-    """The transport to speak: the one that was said, else the project's first."""
+    """The transport to speak: the one that was said, else the project's first at hand."""
     offered = project.transports if project else (*_SPOKEN, _TELEPHONY)
     if options.phone:
         if _TELEPHONY not in offered:
@@ -128,20 +130,15 @@ def _transport(options: TalkOptions, project: Project | None) -> str:
         if project and not options.url and options.phone not in project.providers:
             raise _no_calls_of(options.phone, project.name)
         return _TELEPHONY
-    if options.transport is None:
-        spoken = [name for name in offered if name in _SPOKEN]
-        if not spoken:
-            named = f"the transports of {project and project.name}"
-            raise BadFlags(f"`talk` speaks none of {named}.", _ELSEWHERE)
-        return spoken[0]
-    if project and options.transport not in offered:
+    chosen = options.transport or [*_at_hand(offered), *offered][0]
+    if project and chosen not in offered:
         raise BadFlags(
-            f"{project.name} has no transport {options.transport}.",
-            f"Add it:  voicecore add {options.transport}",
+            f"{project.name} has no transport {chosen}.",
+            f"Add it:  voicecore add {chosen}",
         )
-    if options.transport == _TELEPHONY:
+    if chosen == _TELEPHONY:
         raise BadFlags(f"Whose telephone is it to be?  --phone {' or --phone '.join(WIRES)}")
-    return options.transport
+    return chosen
 
 
 def _check(options: TalkOptions) -> None:
@@ -150,10 +147,7 @@ def _check(options: TalkOptions) -> None:
         raise BadFlags("--text types and --input speaks: choose one.")
     if options.transport not in (None, *_SPOKEN, _TELEPHONY):
         known = ", ".join((*_SPOKEN, _TELEPHONY))
-        raise BadFlags(
-            f"`talk` does not speak {options.transport!r}; it speaks {known}.",
-            _ELSEWHERE if options.transport in TRANSPORTS else None,
-        )
+        raise BadFlags(f"`talk` does not speak {options.transport!r}; it speaks {known}.")
     if options.url is not None and not options.url.startswith(("http://", "https://")):
         raise BadFlags(
             f"--url {options.url!r} is no address of the web.",
@@ -168,7 +162,7 @@ def _check(options: TalkOptions) -> None:
         raise BadFlags("--arn names an agent in AWS: add --remote.")
     if options.stage != names.DEFAULT_STAGE and not options.remote:
         raise BadFlags("--stage names an agent in AWS: add --remote.")
-    if (options.turn or options.relay_only) and options.transport == "websocket":
+    if (options.turn or options.relay_only) and options.transport in ("websocket", "daily"):
         raise BadFlags("--turn and --relay-only are about WebRTC:  --transport webrtc")
     for url in options.turn:
         if not (read := read_url(url)) or not read.relays:
@@ -309,6 +303,11 @@ def _connect(
 
         way = webrtc.Way(options.relay_only, _turn_servers(context, options))
         return lambda deliver, quiet: webrtc.Connection(server, deliver, way)
+    if options.transport == "daily":
+        from voicecore.talk import daily_room
+
+        library = daily_room.load()
+        return lambda deliver, quiet: daily_room.Connection(server, deliver, library)
     from voicecore.talk import websocket
 
     return lambda deliver, quiet: websocket.Connection(http, server, deliver, quiet, stream_seconds)

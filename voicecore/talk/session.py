@@ -30,16 +30,22 @@ class OfferRefused(VoicecoreError):
     """The agent, or AgentCore before it, did not answer a WebRTC offer with a connection."""
 
     def __init__(self, status: int, body: Mapping[str, Any]) -> None:
-        error = body.get("error")
-        code = cast("dict[str, Any]", error).get("code") if isinstance(error, dict) else ""
+        code = _code(body)
         super().__init__(
             f"The agent gave no connection ({status}): {_detail(body)}",
-            _HINTS.get(str(code), "`voicecore dev` in another terminal shows what it says to it."),
+            _HINTS.get(code, "`voicecore dev` in another terminal shows what it says to it."),
             ExitCode.AWS_REFUSED if code == "aws_refused" else ExitCode.FAILED,
         )
 
 
-_HINTS = {"no_relay": "See which TURN source fails, and why:  voicecore turn check"}
+_DAILY_KEY = "Put the key of dashboard.daily.co/developers into server/.env:\nDAILY_API_KEY=…"
+_HINTS = {
+    "no_relay": "See which TURN source fails, and why:  voicecore turn check",
+    "no_daily_key": _DAILY_KEY,
+    "daily_key_refused": _DAILY_KEY,
+    "unknown_transport": "Leave out --transport, or add it to the project:  voicecore add --help",
+}
+"""What to do about a refusal, by its code."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +58,14 @@ class IceServer:
 
 
 @dataclass(frozen=True)
+class Room:
+    """A room at Daily, and what opens its door."""
+
+    url: str
+    token: str
+
+
+@dataclass(frozen=True)
 class Session:
     """A conversation's identity, and what opens one connection to it within 300 s."""
 
@@ -59,6 +73,7 @@ class Session:
     token: str
     ws_url: str = ""
     ice_servers: tuple[IceServer, ...] = ()
+    room: Room | None = None
 
 
 class SessionServer:
@@ -100,7 +115,8 @@ class SessionServer:
         if status != 200:
             raise _refusal(self.url, status, body)
         url = body.get("wsUrl") or body.get("ws_url") or ""
-        wanted = url if self._transport == "websocket" else body.get("iceConfig")
+        room = Room(str(body.get("roomUrl", "")), str(body.get("roomToken", "")))
+        wanted = {"websocket": url, "daily": room.url}.get(self._transport, body.get("iceConfig"))
         if not wanted or not body.get("sessionId"):
             raise SessionRefused(
                 f"The session server at {self.url} answered without what a session takes.",
@@ -111,6 +127,7 @@ class SessionServer:
             str(body.get("token", "")),
             str(url),
             tuple(_ice_servers(body.get("iceConfig") or {})),
+            room if room.url else None,
         )
 
     async def _ask(
@@ -148,6 +165,11 @@ def _detail(body: Mapping[str, Any]) -> str:
     return str(detail)
 
 
+def _code(body: Mapping[str, Any]) -> str:
+    error = body.get("error")
+    return str(cast("dict[str, Any]", error).get("code", "")) if isinstance(error, dict) else ""
+
+
 def _owner(session: Session) -> dict[str, str]:
     return {"X-Session-Token": session.token}
 
@@ -171,4 +193,4 @@ def _refusal(url: str, status: int, body: Mapping[str, Any]) -> VoicecoreError:
         )
     code = ExitCode.AWS_REFUSED if status == 502 else ExitCode.FAILED
     message = f"The session server at {url} gave no session ({status}): {detail}"
-    return SessionRefused(message, exit_code=code)
+    return SessionRefused(message, _HINTS.get(_code(body)), code)

@@ -35,6 +35,26 @@ def first_sound_sample(sound: bytes, rate: int) -> int | None:
     return None
 
 
+class Pauses:
+    """A stream of sound without its longer silences.
+
+    Silence that goes on is dropped until there is sound again: an ear that is behind catches up,
+    and knows when it has heard everything.
+    """
+
+    _BLOCKS = 15
+    """Blocks of silence in a row that are let through."""
+
+    def __init__(self) -> None:
+        self._quiet = 0
+
+    def let_through(self, block: bytes, rate: int) -> bool:
+        """Whether the next block is to be heard; `rate` counts the samples of all channels."""
+        silent = first_sound_sample(block, rate) is None
+        self._quiet = self._quiet + 1 if silent else 0
+        return self._quiet <= self._BLOCKS
+
+
 class VoiceTracker:
     """Follows a live microphone: whether this block is speech, and whether a phrase goes on.
 

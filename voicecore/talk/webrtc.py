@@ -60,10 +60,6 @@ _REPLAY_PAUSE = pcm.BLOCK_MS / 2000
 """Seconds between two blocks that are late: twice real time, as over WebSocket."""
 _HOLE_SECONDS = 3 * pcm.BLOCK_MS / 1000
 """Without anything to send for so long, silence is sent: the path stays open, and watched."""
-_PAUSE_BLOCKS = 15
-"""Blocks of silence in a row that are delivered. After these, silence is dropped until there is
-sound again: an ear that is behind catches up, and knows when it has heard everything."""
-
 
 _SIGNS = (rtvi.BotThinking, rtvi.BotStarted, rtvi.BotSays)
 """What an agent does that has got a message."""
@@ -190,7 +186,7 @@ class Connection(connection.Connection):
                 self._deliver(event)
 
     async def _listen(self, track: MediaStreamTrack, heard: asyncio.Event) -> Ending:
-        quiet = 0
+        pauses = voice.Pauses()
         while True:
             try:
                 frame = cast("object", await track.recv())  # pyright: ignore - untyped
@@ -201,9 +197,7 @@ class Connection(connection.Connection):
             heard.set()
             channels = len(frame.layout.channels)
             sound = bytes(frame.planes[0])[: 2 * channels * frame.samples]
-            silent = voice.first_sound_sample(sound, frame.sample_rate * channels) is None
-            quiet = quiet + 1 if silent else 0
-            if quiet <= _PAUSE_BLOCKS:
+            if pauses.let_through(sound, frame.sample_rate * channels):
                 self._deliver(frames.Audio(sound, frame.sample_rate, channels))
 
     async def _notice(self, heard: asyncio.Event) -> Ending:

@@ -144,8 +144,8 @@ class Seat(StreamRequestHandler):
     def tell(self, event: str, *arguments: Any) -> None:
         self._write({"event": event, "arguments": arguments})
 
-    def say(self, sound: bytes) -> None:
-        self._write({"sound": base64.b64encode(sound).decode()})
+    def say(self, sound: bytes, rate: int = 16_000) -> None:
+        self._write({"sound": base64.b64encode(sound).decode(), "rate": rate})
 
     def join(self, url: str, token: str, ice: Any) -> None:
         self.cloud.ice = ice

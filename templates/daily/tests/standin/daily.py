@@ -17,7 +17,6 @@ from collections.abc import Callable
 from enum import Enum
 from typing import Any
 
-RATE = 16_000  # Hz, on the line between here and the cloud
 Completion = Callable[..., None]
 
 
@@ -84,7 +83,7 @@ class VirtualSpeakerDevice:
     """Gives all callers' sound, as it comes."""
 
     def __init__(self, rate: int) -> None:
-        assert rate == RATE, "the agent hears at another rate than callers of tests speak at"
+        self._rate = rate
         self._heard = bytearray()
         self._changed = threading.Condition()
         self._wanted: queue.SimpleQueue[tuple[int, Completion]] = queue.SimpleQueue()
@@ -93,7 +92,8 @@ class VirtualSpeakerDevice:
     def read_frames(self, frames: int, completion: Completion) -> None:
         self._wanted.put((frames, completion))
 
-    def hear(self, sound: bytes) -> None:
+    def hear(self, sound: bytes, rate: int) -> None:
+        assert rate == self._rate, "nobody here changes a rate: all speak at that of who hears them"
         with self._changed:
             self._heard += sound
             self._changed.notify()
@@ -198,7 +198,7 @@ class CallClient:
                 news = json.loads(line)
                 if "sound" in news:
                     if Daily.speaker:
-                        Daily.speaker.hear(base64.b64decode(news["sound"]))
+                        Daily.speaker.hear(base64.b64decode(news["sound"]), news["rate"])
                 elif "done" in news:
                     self._waiting.pop(news["done"])(*news["results"])
                 else:
