@@ -27,7 +27,8 @@ def test_a_burst_is_served_up_to_the_limit(folder: Path, aws: AgentCore, tmp_pat
         answers = asyncio.run(burst(server))
     statuses = [status for status, _ in answers]
     assert set(statuses) == {200, 429}
-    assert statuses.count(200) in (STARTS // 4, STARTS // 2)  # the minute may have ended within
+    # The minute may have ended within: then some are taken on the next one's account.
+    assert STARTS // 4 <= statuses.count(200) <= STARTS // 2
     assert all(0 < int(after) <= 60 for status, after in answers if status == 429)
 
 
