@@ -91,9 +91,9 @@ def server_role_for(name: str, stage: str, region: str) -> str:
     return f"vc-{name}-{stage}-server-{region}"
 
 
-def server_log_group_for(name: str, stage: str) -> str:
-    """Where that function writes; Lambda's own default, which people look for."""
-    return f"/aws/lambda/{server_for(name, stage)}"
+def lambda_log_group_for(server: str) -> str:
+    """Where that function, by its name, writes; Lambda's own default, which people look for."""
+    return f"/aws/lambda/{server}"
 
 
 def server_start_role_for(name: str, stage: str, region: str) -> str:
@@ -101,9 +101,9 @@ def server_start_role_for(name: str, stage: str, region: str) -> str:
     return f"vc-{name}-{stage}-start-{region}"
 
 
-def bridge_log_group_for(name: str, stage: str) -> str:
-    """Where a server on ECS writes; as its console names such groups."""
-    return f"/ecs/{server_for(name, stage)}"
+def ecs_log_group_for(server: str) -> str:
+    """Where a server on ECS, by its stack's name, writes; as its console names such groups."""
+    return f"/ecs/{server}"
 
 
 def server_secret_for(name: str, stage: str) -> str:

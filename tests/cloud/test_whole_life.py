@@ -57,6 +57,8 @@ class Person:
     ) -> subprocess.CompletedProcess[str]:
         """What a command said, once it has done well; `more` are variables."""
         env = {**os.environ, **self.lab.env(), **self.aws.environment, **more}
+        # Registries and function are reached here; nothing behind the stand-in's load balancers.
+        env["SSL_CERT_FILE"] = str(self.lab.reach.authority)
         env |= {f"AWS_ENDPOINT_URL_{name}": self.builds.endpoint for name in ("S3", "CODEBUILD")}
         del env["AWS_ENDPOINT_URL_ECR"]  # the stand-in of AWS hands out the tokens
         env |= self.engine.env if docker else {"DOCKER_HOST": f"unix://{self.root}/no-docker.sock"}

@@ -23,11 +23,8 @@ from voicecore.cloud.server_stack import (
     SECRET_VERSION,
     SESSION_KEY,
     URL,
-    image_parameter,
     log_group,
-    runtime_parameter,
-    secret_of,
-    session_key,
+    with_keys,
 )
 from voicecore.cloud.stack import (
     Json,
@@ -39,7 +36,6 @@ from voicecore.cloud.stack import (
     join,
     ref,
     sub,
-    template,
 )
 
 VCPUS = 1
@@ -109,16 +105,13 @@ def bridge_stack(
     resources = {
         "TaskRole": _task_role(deployment),
         "StartRole": _start_role(deployment, settings),
-        SESSION_KEY: session_key(deployment),
-        "Log": log_group(deployment, names.bridge_log_group_for(name, stage)),
+        "Log": log_group(deployment, names.ecs_log_group_for(names.server_for(name, stage))),
         **_balancer(deployment),
         **door,
         **_service(deployment, settings),
         **_scaling(deployment),
     }
     parameters = {
-        IMAGE_URI: image_parameter(deployment),
-        RUNTIME_ARN: runtime_parameter(),
         VPC: Parameter("The network: the output Vpc of its stack", "AWS::EC2::VPC::Id"),
         PUBLIC_SUBNETS: Parameter(
             "Where the load balancer is: public subnets in two zones", "List<AWS::EC2::Subnet::Id>"
@@ -132,36 +125,24 @@ def bridge_stack(
     values = {
         IMAGE_URI: image_uri,
         RUNTIME_ARN: runtime_arn,
-        **{key: told.get(key, "") for key in (VPC, PUBLIC_SUBNETS, SUBNETS)},
+        SECRET_VERSION: secret_version,
+        **{key: told.get(key, "") for key in parameters},
     }
     outputs = {
         URL: Output("Where providers and clients call", join("", [_origin(deployment), "/"])),
         "Cluster": Output("The cluster", ref("Cluster")),
         "Service": Output("The service in it", get("Service", "Name")),
-        "SessionKeyArn": Output("Where the key for clients is", ref(SESSION_KEY)),
     }
     if domain:
         outputs[ADDRESS] = Output(
             "What the domain must lead to, by a CNAME or alias record",
             get("LoadBalancer", "DNSName"),
         )
-    if settings.secret:
-        resources[SECRET] = secret_of(deployment)
-        parameters[SECRET_VERSION] = Parameter("The version of the secret's value", default="")
-        values[SECRET_VERSION] = secret_version
-        outputs["SecretArn"] = Output("Where the server's keys are", ref(SECRET))
-    return Stack(
-        name=names.server_for(name, stage),
-        template=template(
-            f"The session server of the voicecore project {name}, stage {stage}, which carries "
-            "its calls",
-            resources,
-            parameters,
-            outputs,
-        ),
-        parameters=values,
-        tags=deployment.tags(),
+    description = (
+        f"The session server of the voicecore project {name}, stage {stage}, which carries its "
+        "calls"
     )
+    return with_keys(deployment, settings, description, resources, outputs, values, parameters)
 
 
 def tasks_of(deployment: Deployment) -> int:

@@ -16,6 +16,7 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from voicecore import names
 from voicecore.aws_errors import allowing
 from voicecore.cloud.bridge_stack import CONTAINER
 from voicecore.cloud.session import Aws
@@ -216,7 +217,10 @@ def _last_lines(aws: Aws, name: str, task: str) -> list[str]:
     stream = f"{CONTAINER}/{CONTAINER}/{task.rpartition('/')[2]}"
     with allowing("ResourceNotFoundException"):
         events = aws.client("logs").get_log_events(
-            logGroupName=f"/ecs/{name}", logStreamName=stream, limit=_LINES, startFromHead=False
+            logGroupName=names.ecs_log_group_for(name),
+            logStreamName=stream,
+            limit=_LINES,
+            startFromHead=False,
         )["events"]
         return [event["message"].rstrip() for event in events]
     return []

@@ -383,7 +383,9 @@ def _addresses(name: str) -> set[str]:
 
 
 def _log_group_of(live: Live) -> str:
-    return f"/ecs/{live.name}" if on_ecs(live) else f"/aws/lambda/{live.outputs['FunctionName']}"
+    if on_ecs(live):
+        return names.ecs_log_group_for(live.name)
+    return names.lambda_log_group_for(live.outputs["FunctionName"])
 
 
 def _health(live: Live) -> str:
@@ -423,10 +425,9 @@ def find(aws: Aws, cloud: CloudFormation, project: str, stage: str) -> Live:
     """The server's stack. Raises NotHosted if there is none."""
     live = cloud.find(names.server_for(project, stage))
     if live is None or URL not in live.outputs:
-        flag = "" if stage == names.DEFAULT_STAGE else f" --stage {stage}"
         raise NotHosted(
             f"{project} · {stage} has no session server in {aws.region}.",
-            f"To put it there:  voicecore deploy --server{flag}",
+            f"To put it there:  voicecore deploy --server{names.stage_flag(stage)}",
             ExitCode.NOT_DEPLOYED,
         )
     return live

@@ -117,9 +117,8 @@ def log_groups(aws: Aws, project: str, stage: str) -> list[LogGroup]:
 
 def server_log_group(aws: Aws, project: str, stage: str) -> str | None:
     """The log group of the stage's session server, if it is there, on ECS or on Lambda."""
-    logs = aws.client("logs")
-    for name_for in (names.bridge_log_group_for, names.server_log_group_for):
-        name = name_for(project, stage)
+    logs, server = aws.client("logs"), names.server_for(project, stage)
+    for name in (names.ecs_log_group_for(server), names.lambda_log_group_for(server)):
         found = logs.describe_log_groups(logGroupNamePrefix=name)["logGroups"]
         if any(group["logGroupName"] == name for group in found):
             return name

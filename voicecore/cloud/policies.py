@@ -90,7 +90,8 @@ def server_statements(
 
     `agent` are the ARNs of runtime and endpoint, `secrets` those of what the server reads.
     """
-    group = f"log-group:{names.server_log_group_for(deployment.name, deployment.stage.name)}"
+    server = names.server_for(deployment.name, deployment.stage.name)
+    group = f"log-group:{names.lambda_log_group_for(server)}"
     statements = [
         _sessions(agent),
         Statement("Secrets", ("secretsmanager:GetSecretValue",), tuple(secrets)),
@@ -131,7 +132,8 @@ def bridge_statements(deployment: Deployment, agent: Sequence[Any]) -> list[Stat
 
 def start_statements(deployment: Deployment, secrets: Sequence[Any]) -> list[Statement]:
     """What ECS may do to start that server: pull its image, read its keys, write its log."""
-    group = f"log-group:{names.bridge_log_group_for(deployment.name, deployment.stage.name)}"
+    server = names.server_for(deployment.name, deployment.stage.name)
+    group = f"log-group:{names.ecs_log_group_for(server)}"
     return [
         Statement(
             "EcrPull",
@@ -420,7 +422,7 @@ def server_deployer_statements(
     role = f"arn:{partition}:iam::{account}:role/{names.server_role_for(name, stage, region)}"
     if bridged:
         return _bridge_deployer_statements(deployment, account, partition)
-    group = f"arn:{partition}:logs:{here}:log-group:{names.server_log_group_for(name, stage)}"
+    group = f"arn:{partition}:logs:{here}:log-group:{names.lambda_log_group_for(server)}"
     secret = f"arn:{partition}:secretsmanager:{here}:secret:{names.secret_name_for(name, stage)}"
     return [
         Statement(
@@ -463,7 +465,7 @@ def _bridge_deployer_statements(
     def of(service: str, *resources: str, region: str = here) -> tuple[str, ...]:
         return tuple(f"arn:{partition}:{service}:{region}:{r}" for r in resources)
 
-    group = f"log-group:{names.bridge_log_group_for(name, stage)}"
+    group = f"log-group:{names.ecs_log_group_for(server)}"
     roles = of(
         "iam",
         *(

@@ -5,6 +5,8 @@ A stack beside the agent's, so that either can change or go without the other.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from voicecore import names
 from voicecore.cloud import environment, policies, turn
 from voicecore.cloud.deployment import Deployment
@@ -56,10 +58,9 @@ def server_stack(
     name, stage = deployment.name, deployment.stage.name
     resources = {
         "Role": _role(deployment, settings),
-        SESSION_KEY: session_key(deployment),
         # Made here, and not by Lambda at the first request: so it keeps logs no longer than it
         # should, and goes with the stack.
-        "Log": log_group(deployment, names.server_log_group_for(name, stage)),
+        "Log": log_group(deployment, names.lambda_log_group_for(names.server_for(name, stage))),
         FUNCTION: _function(deployment, settings),
         URL: Resource(
             "AWS::Lambda::Url",
@@ -71,35 +72,48 @@ def server_stack(
         "MayAsk": _permission("lambda:InvokeFunctionUrl", {"FunctionUrlAuthType": "NONE"}),
         "MayInvoke": _permission("lambda:InvokeFunction", {"InvokedViaFunctionUrl": True}),
     }
-    parameters = {
-        IMAGE_URI: image_parameter(deployment),
-        RUNTIME_ARN: runtime_parameter(),
-    }
-    values = {IMAGE_URI: image_uri, RUNTIME_ARN: runtime_arn}
     outputs = {
         URL: Output("Where clients ask for sessions", get(URL, "FunctionUrl")),
         "FunctionName": Output("The function", ref(FUNCTION)),
-        "SessionKeyArn": Output("Where the key for clients is", ref(SESSION_KEY)),
     }
+    values = {IMAGE_URI: image_uri, RUNTIME_ARN: runtime_arn, SECRET_VERSION: secret_version}
+    description = f"The session server of the voicecore project {name}, stage {stage}"
+    return with_keys(deployment, settings, description, resources, outputs, values)
+
+
+def with_keys(
+    deployment: Deployment,
+    settings: Environment,
+    description: str,
+    resources: Mapping[str, Resource],
+    outputs: Mapping[str, Output],
+    values: Mapping[str, str],
+    parameters: Mapping[str, Parameter] | None = None,
+) -> Stack:
+    """A server's stack, of what is its own and what all servers have: image, agent and keys.
+
+    `values` are those of IMAGE_URI, RUNTIME_ARN, SECRET_VERSION and its own `parameters`.
+    """
+    keys = {SESSION_KEY: _session_key(deployment)}
+    known = {
+        IMAGE_URI: _image_parameter(deployment),
+        RUNTIME_ARN: _runtime_parameter(),
+        **(parameters or {}),
+    }
+    told = {"SessionKeyArn": Output("Where the key for clients is", ref(SESSION_KEY))}
     if settings.secret:
-        resources[SECRET] = secret_of(deployment)
-        parameters[SECRET_VERSION] = Parameter("The version of the secret's value", default="")
-        values[SECRET_VERSION] = secret_version
-        outputs["SecretArn"] = Output("Where the server finds keys", ref(SECRET))
+        keys[SECRET] = _secret_of(deployment)
+        known[SECRET_VERSION] = Parameter("The version of the secret's value", default="")
+        told["SecretArn"] = Output("Where the server's keys are", ref(SECRET))
     return Stack(
-        name=names.server_for(name, stage),
-        template=template(
-            f"The session server of the voicecore project {name}, stage {stage}",
-            resources,
-            parameters,
-            outputs,
-        ),
-        parameters=values,
+        name=names.server_for(deployment.name, deployment.stage.name),
+        template=template(description, {**resources, **keys}, known, {**outputs, **told}),
+        parameters={name: values[name] for name in known},
         tags=deployment.tags(),
     )
 
 
-def session_key(deployment: Deployment) -> Resource:
+def _session_key(deployment: Deployment) -> Resource:
     """The key for clients, which Secrets Manager makes up."""
     return Resource(
         "AWS::SecretsManager::Secret",
@@ -116,7 +130,7 @@ def session_key(deployment: Deployment) -> Resource:
     )
 
 
-def secret_of(deployment: Deployment) -> Resource:
+def _secret_of(deployment: Deployment) -> Resource:
     """The secret for what server/.env has, still empty: no value goes through a template."""
     return Resource(
         "AWS::SecretsManager::Secret",
@@ -133,7 +147,7 @@ def log_group(deployment: Deployment, name: str) -> Resource:
     return Resource("AWS::Logs::LogGroup", {"LogGroupName": name, "RetentionInDays": days})
 
 
-def image_parameter(deployment: Deployment) -> Parameter:
+def _image_parameter(deployment: Deployment) -> Parameter:
     """The image of the server."""
     return Parameter(
         "The server's image by its digest: "
@@ -143,7 +157,7 @@ def image_parameter(deployment: Deployment) -> Parameter:
     )
 
 
-def runtime_parameter() -> Parameter:
+def _runtime_parameter() -> Parameter:
     """The agent that the server is for."""
     return Parameter("The agent: the output RuntimeArn of its stack")
 
