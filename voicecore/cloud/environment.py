@@ -51,9 +51,10 @@ class BadEnvironment(VoicecoreError):
     """An .env holds what must not or cannot go to AWS."""
 
     def __init__(self, mistakes: list[str], file: str = "agent/.env") -> None:
+        server = "" if file.startswith("agent") else " --server"
         super().__init__(
             f"{file} cannot go to AWS as it is:\n  " + "\n  ".join(mistakes),
-            f"Mend {file} and deploy again:  voicecore deploy",
+            f"Mend {file} and deploy again:  voicecore deploy{server}",
             ExitCode.BAD_PROJECT,
         )
 
