@@ -47,14 +47,18 @@ class Phone:
     also: str = ""
     """What to choose beside them."""
 
+    def webhook(self, origin: str) -> str:
+        """Where it asks a server at this origin what to do with a call."""
+        return f"{origin.rstrip('/')}/phone/{self.name}"
+
     def typed(self, origin: str) -> tuple[tuple[str, str, str], ...]:
         """What to type at the provider: field, address and method, for a server at this origin."""
-        scheme, _, host = origin.rstrip("/").partition("://")
+        scheme, _, host = origin.partition("://")
         return tuple(
             (
                 field.title,
-                f"{scheme}://{field.login}{'@' * bool(field.login)}{host}"
-                f"/phone/{self.name}{field.path}",
+                self.webhook(f"{scheme}://{field.login}{'@' * bool(field.login)}{host}")
+                + field.path,
                 field.method,
             )
             for field in self.fields

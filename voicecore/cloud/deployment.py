@@ -31,7 +31,7 @@ class Deployment:
 
     @property
     def bridged(self) -> bool:
-        """Whether calls run through the server for as long as they last; Lambda has no such."""
+        """Whether the project's server may carry calls; what is deployed decides if it does."""
         return bool(self.phones)
 
     @property

@@ -416,12 +416,12 @@ def server_deployer_statements(
 
     `bridged`: as one that carries calls.
     """
+    if bridged:
+        return _bridge_deployer_statements(deployment, account, partition)
     name, stage, region = deployment.name, deployment.stage.name, deployment.stage.region
     here = f"{region}:{account}"
     server = names.server_for(name, stage)
     role = f"arn:{partition}:iam::{account}:role/{names.server_role_for(name, stage, region)}"
-    if bridged:
-        return _bridge_deployer_statements(deployment, account, partition)
     group = f"arn:{partition}:logs:{here}:log-group:{names.lambda_log_group_for(server)}"
     secret = f"arn:{partition}:secretsmanager:{here}:secret:{names.secret_name_for(name, stage)}"
     return [

@@ -421,10 +421,9 @@ def _lines_of(
         options.project, options.stage, region=options.region, profile=options.profile
     )
     for phone in served.phones:
-        where = f"{served.url}phone/{phone.name}"
         yield [
             Span(f"{phone.title + ':':<14}"),
-            Span(where, "bold"),
+            Span(phone.webhook(served.url), "bold"),
             Span("  for its calls", "dim"),
         ]
     if any(transport.browser for transport in deployment.transports):

@@ -168,7 +168,7 @@ class Served:
         if not self.phones:
             return known
         return known | {
-            "calls": {phone.name: f"{self.url}phone/{phone.name}" for phone in self.phones},
+            "calls": {phone.name: phone.webhook(self.url) for phone in self.phones},
             "record": self.record or None,
             "draining": self.draining.draining if self.draining else 0,
         }
