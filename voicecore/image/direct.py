@@ -162,12 +162,17 @@ async def _in_thread(work: _Work, call: Callable[..., T], *arguments: object) ->
     """What `call` returns from a thread; when cancelled, the thread has ended, too."""
     # Not a task, which a loop that is ended by a signal cancels while its thread goes on.
     running = asyncio.get_running_loop().run_in_executor(None, call, *arguments)
-    try:
-        return await asyncio.shield(running)
-    except asyncio.CancelledError:
-        work.stop.set()
-        await asyncio.gather(running, return_exceptions=True)
-        raise
+    cancelled: asyncio.CancelledError | None = None
+    while not running.done():
+        try:
+            await asyncio.wait([running])
+        except asyncio.CancelledError as error:  # as often as Ctrl-C is pressed
+            work.stop.set()
+            cancelled = error
+    if cancelled:
+        running.exception()  # how it stopped is of no interest, also to asyncio
+        raise cancelled
+    return running.result()
 
 
 async def _layers(work: _Work) -> tuple[list[Layer], tuple[Package, ...]]:
