@@ -3,7 +3,8 @@
 `python -m benchmarks.calls [CALLS ...]`. Callers are the stand-in of Twilio: signed webhooks, media
 sockets, and words as a line leaves them, in μ-law every 20 ms. They and the agent, which checks
 AgentCore's signature and sends each frame back, are on the other core. At the same time some
-callers speak to that agent directly: what else the machine does then delays both alike.
+callers speak to that agent directly, and a sleeper on the bridge's core tells how late it is woken:
+what is not the bridge's doing delays them, too.
 """
 
 from __future__ import annotations
@@ -179,6 +180,18 @@ async def media_socket(
         yield socket
 
 
+@contextmanager
+def sleeper() -> Iterator[subprocess.Popen[str]]:
+    """A process that sleeps on the bridge's core."""
+    argv = [sys.executable, "-m", "benchmarks.sleeper"]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as process:
+        os.sched_setaffinity(process.pid, {BRIDGE_CORE})
+        try:
+            yield process
+        finally:
+            process.terminate()
+
+
 # Figures
 
 
@@ -191,6 +204,8 @@ class Load:
     bridged: Sequence[float]
     share: float
     """Of a core, that the bridge took."""
+    stopped: float
+    """How late a process was woken at most that slept on the bridge's core, in ms."""
     lost: int
 
 
@@ -217,11 +232,14 @@ async def load(server: Server, provider: Provider, direct: Sequence[str], calls:
         until = since + SECONDS
         listening = [asyncio.create_task(caller.listen(since)) for caller in callers]
         speaking = [asyncio.create_task(caller.speak(until)) for caller in callers]
+        beside = stack.enter_context(sleeper())
         await asyncio.sleep(WARM_SECONDS)
         before = cpu_of(server.process.pid)
         await asyncio.sleep(SECONDS)
         share = (cpu_of(server.process.pid) - before) / SECONDS
         await asyncio.gather(*speaking)
+        beside.terminate()
+        stopped, _ = beside.communicate()
         lost = 0
         for _ in range(10 * PATIENCE_SECONDS):
             await asyncio.sleep(0.1)
@@ -234,7 +252,7 @@ async def load(server: Server, provider: Provider, direct: Sequence[str], calls:
     ours, past = (
         [taken / 1e6 for caller in group for taken in caller.taken] for group in (bridged, straight)
     )
-    return Load(calls, past, ours, share, lost)
+    return Load(calls, past, ours, share, float(stopped), lost)
 
 
 async def measure(folder: Path, counts: Sequence[int]) -> None:
@@ -268,6 +286,7 @@ def rows(made: Load) -> Iterator[str]:
         f"| {made.calls} calls: the latest of {len(made.bridged):,} frames | "
         f"{max(made.direct):.1f} ms | {max(made.bridged):.1f} ms | | ≤ 60 ms |"
     )
+    yield f"| {made.calls} calls: its core stood still | {made.stopped:.1f} ms | | | |"
     yield (
         f"| {made.calls} calls: of one core | | {made.share:.0%} | "
         f"{made.calls / made.share:.0f} calls a core | |"
