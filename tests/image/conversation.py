@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,7 +31,7 @@ class Conversation:
     models: Models
     caller: Caller
     answer: bytes
-    """The sound that the caller heard after the question, as mono PCM16."""
+    """The sound that the caller heard since the question began, as mono PCM16."""
 
 
 async def ask(image: str, engine: Engine, question: str, turn: Turn) -> Conversation:
@@ -47,7 +48,8 @@ async def ask(image: str, engine: Engine, question: str, turn: Turn) -> Conversa
                 # lets sound go before all else, it would never come to greet.
                 async with call(run, mutes=True) as caller:
                     await _until_spoken(caller, run, 1)
-                    asked = await caller.say(question)
+                    asked = time.monotonic()  # the answer may come before the caller has muted
+                    await caller.say(question)
                     await _until_spoken(caller, run, 2)
                 await run.until("session_ended", _ANSWER_SECONDS)
         finally:
