@@ -169,10 +169,11 @@ async def placed_by_us(all: Exchange) -> None:
     handset: Handset = await asyncio.wait_for(all.provider.answered.get(), 30)
     await handset.hears(0.4)
     assert all.lab.sessions() == [placed["sessionId"]]
-    path = f"/calls/{placed['callId']}"
+    path, asked = f"/calls/{placed['callId']}", len(all.provider.asked)
     status, state = await all.ask("GET", path)  # of five providers, the one that knows it is found
     assert status == 200 and state["provider"] == name
     assert state["status"] in ("in-progress", "answered")
+    assert len(all.provider.asked) == asked + 1
     status, _ = await all.ask("POST", f"{path}/transfer", to="+12025550199")
     if name == "exotel":  # it has neither in its API
         assert status == 422

@@ -275,8 +275,9 @@ class Exchange:
 
     async def look(self, call_id: str, name: str | None) -> CallState:
         """How a call is."""
-        name, provider = await self._holder(call_id, name)
-        status = told(await self._ask(provider.look(call_id)), provider.seen)
+        names = list(self._telephony.providers) if name is None else [name]
+        name, document = await self._looked(call_id, names)
+        status = told(document, self._telephony.providers[name].seen)
         return CallState(callId=call_id, provider=name, status=status)
 
     async def hang_up(self, call_id: str, name: str | None) -> None:
@@ -381,16 +382,23 @@ class Exchange:
     async def _holder(self, call_id: str, name: str | None) -> tuple[str, Provider]:
         """The provider of a call: the one of this name, or whichever knows it. Raises ApiError."""
         known = self._telephony.providers
-        if name is not None or len(known) == 1:
-            return self._provider(name)
+        if name is None and len(known) > 1:
+            name, _ = await self._looked(call_id, list(known))
+        return self._provider(name)
+
+    async def _looked(self, call_id: str, names: list[str]) -> tuple[str, dict[str, Any]]:
+        """Which of these providers knows a call, and what it says of it. Raises ApiError."""
         answers = await asyncio.gather(
-            *(self._ask(provider.look(call_id)) for provider in known.values()),
+            *(self._ask(self._provider(name)[1].look(call_id)) for name in names),
             return_exceptions=True,
         )
-        for name, answer in zip(known, answers, strict=True):
+        for name, answer in zip(names, answers, strict=True):
             if not isinstance(answer, BaseException):
-                return name, known[name]
-        silent = [e for e in answers if isinstance(e, ApiError) and e.status_code in (503, 504)]
+                return name, answer
+        errors = [answer for answer in answers if isinstance(answer, BaseException)]
+        if len(errors) == 1:
+            raise errors[0]
+        silent = [e for e in errors if isinstance(e, ApiError) and e.status_code in (503, 504)]
         raise silent[0] if silent else ApiError(404, "no_call", "No provider knows such a call.")
 
     def _session(self, name: str, call_id: str) -> Session:
