@@ -10,7 +10,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
-from pipecat.observers.base_observer import BaseObserver
+from pipecat.frames.frames import InterruptionFrame
+from pipecat.observers.base_observer import BaseObserver, FramePushed
 from pipecat.observers.function_call_observer import (
     FunctionCallEvent,
     FunctionCallEventKind,
@@ -43,9 +44,24 @@ class Turns:
         logs.write("agent_said", turn=self.count, **logs.spoken(text=text), interrupted=interrupted)
 
 
+class LatencyObserver(UserBotLatencyObserver):
+    """Pipecat's, which reports no turn that was understood late.
+
+    A transcript that takes longer than a turn may last without one (5 s) begins another turn, which
+    interrupts the agent before it has said anything. Until it has, the user waits since the same
+    silence.
+    """
+
+    async def on_push_frame(self, data: FramePushed) -> None:
+        """Measure on through such an interruption."""
+        waits = self._user_stopped_time is not None
+        if not (waits and isinstance(data.frame, InterruptionFrame)):
+            await super().on_push_frame(data)
+
+
 def observers(turns: Turns, tell: Tell) -> list[BaseObserver]:
     """Pipecat's observers of latency and tools, reporting to the log and through `tell`."""
-    latency = UserBotLatencyObserver()
+    latency = LatencyObserver()
     tools = FunctionCallObserver(include_arguments=logs.TRANSCRIPTS)
     arguments: dict[str, Any] = {}
 

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 import wave
@@ -53,6 +54,24 @@ def test_two_questions_are_heard_answered_and_recorded(project: Path, tmp_path: 
     assert 1 < speech_seconds(you, rate) < 5
     assert 3 < speech_seconds(agent, rate) < 12
     assert processes_in(project) == []
+
+
+def test_a_turn_that_is_understood_late_is_measured_too(project: Path, tmp_path: Path) -> None:
+    slow = tmp_path / "slow"
+    shutil.copytree(project, slow, ignore=shutil.ignore_patterns(".venv", ".voicecore"))
+    speech = slow / "agent/speech.py"
+    text, given = speech.read_text(), "        samples = np.frombuffer(audio"
+    assert given in text
+    # Longer than a turn may last of which nothing is understood: Pipecat's 5 s.
+    speech.write_text(text.replace(given, f"        __import__('time').sleep(6)\n{given}"))
+    call = talk(slow, *speak("what-time-is-it"))
+    assert call.code == ExitCode.OK, call.stderr
+    assert len(call.said("agent_said")) == 2
+    (latency,) = [event for event in call.events if event["event"] == "latency"]
+    assert latency["turn"] == 1
+    parts = {stage["key"]: stage["ms"] for stage in latency["stages"]}
+    assert parts["STT"] > 5000
+    assert abs(sum(parts.values()) - latency["total_ms"]) < 5
 
 
 def test_typed_words_are_answered_in_speech(project: Path, tmp_path: Path) -> None:
