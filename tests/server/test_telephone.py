@@ -352,6 +352,27 @@ def test_a_server_that_is_told_to_end_lets_calls_end_first(office: Office, tmp_p
     run(call())
 
 
+def test_whom_we_have_called_is_spoken_to_although_the_server_ends(
+    office: Office, tmp_path: Path
+) -> None:
+    async def call() -> None:
+        async with exchange(office, tmp_path, "telnyx") as all:
+            all.provider.ring_seconds = 1
+            placed = await all.ask("POST", "/calls", to="+12025550123", provider="telnyx")
+            assert placed[0] == 200
+            all.server.terminate()
+            handset = await asyncio.wait_for(all.provider.answered.get(), 30)
+            await handset.hears(0.4)
+            assert (await all.provider.ring(all.server.url)).status == 503
+            handset.press("2")
+            await handset.hung_up_on()
+            assert handset.voice_seconds > 0.8 and handset.complaints == []
+            assert await asyncio.to_thread(all.server.process.wait, 30) == -signal.SIGTERM
+            assert [over["by"] for over in all.events("call_ended")] == ["the agent"]
+
+    run(call())
+
+
 def test_who_still_speaks_then_hears_an_apology(office: Office, tmp_path: Path) -> None:
     async def call() -> None:
         async with (

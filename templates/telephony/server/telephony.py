@@ -50,6 +50,8 @@ STREAM_SECONDS = 3600
 DRAIN_SECONDS = 90
 # From a provider's question to the media socket that it is told to open.
 ANSWERED_SECONDS = 3
+# What most providers let it ring for.
+RING_SECONDS = 60
 # What providers call a call that is not over.
 LIVE = ("queued", "initiated", "started", "ringing", "in-progress", "answered")
 
@@ -159,6 +161,8 @@ class Exchange:
         self._http: Any = None
         self._open: set[Bridge] = set()
         self._answered = -math.inf
+        self._ringing: dict[str, float] = {}
+        """Sessions of calls of ours that nobody has taken yet, and until when somebody may."""
         self._until: float | None = None
 
     @asynccontextmanager
@@ -176,7 +180,8 @@ class Exchange:
     async def drain(self, is_forced: Callable[[], bool]) -> None:
         """Take no new calls; returns when the open ones have ended, or nobody waits any more.
 
-        Who still speaks after DRAIN_SECONDS hears an apology.
+        Whom we have called may still take the call, and who still speaks after DRAIN_SECONDS hears
+        an apology.
         """
         loop = asyncio.get_running_loop()
         self._until = loop.time() + self._telephony.drain_seconds
@@ -190,16 +195,19 @@ class Exchange:
             await asyncio.sleep(0.05)
 
     def _carries(self, now: float) -> bool:
-        return bool(self._open) or now - self._answered < ANSWERED_SECONDS
+        rings = any(until > now for until in self._ringing.values())
+        return bool(self._open) or rings or now - self._answered < ANSWERED_SECONDS
 
     async def answer(self, name: str, request: Request) -> Response:
         """Tell the provider what to do with a call."""
-        self._takes_calls()
+        if not await self._rings(name, request):
+            self._takes_calls()
         provider, webhook = await self._checked(name, request)
         call = provider.incoming(webhook)
         if not call.id:
             raise ApiError(422, "no_call", "This tells of no call.")
         session, answer = self._session(name, call.id), provider.reject()
+        self._ringing.pop(session.id, None)
         if not self._serves(call):
             logs.write("call_refused", session.id, "WARNING", provider=name, why="unknown number")
         elif await self._is_held(session, self._direct(name)):
@@ -215,6 +223,7 @@ class Exchange:
         session = self._session(name, call_id)
         logs.write("call_status", session.id, provider=name, status=status[:40])
         if status not in LIVE:  # its sound may never have come
+            self._ringing.pop(session.id, None)
             await self._table.end(session)
         return Response(status_code=204)
 
@@ -270,8 +279,11 @@ class Exchange:
             caller, e164(wanted.to), f"{base}/phone/{name}", f"{base}/phone/{name}/status"
         )
         call_id = told(await self._ask(place), provider.placed)
-        logs.write("call_placed", session_of(name, call_id), provider=name)
-        return PlacedCall(callId=call_id, provider=name, sessionId=session_of(name, call_id))
+        session_id, now = session_of(name, call_id), asyncio.get_running_loop().time()
+        self._ringing = {id: until for id, until in self._ringing.items() if until > now}
+        self._ringing[session_id] = now + RING_SECONDS
+        logs.write("call_placed", session_id, provider=name)
+        return PlacedCall(callId=call_id, provider=name, sessionId=session_id)
 
     async def look(self, call_id: str, name: str | None) -> CallState:
         """How a call is."""
@@ -333,6 +345,12 @@ class Exchange:
             logs.write("agent_unreachable", session_id, "ERROR", why=why)
             await bridge.apologise()
             return "us: no agent"
+
+    async def _rings(self, name: str, request: Request) -> bool:
+        """Whether this is about a call of ours that somebody may take, whoever says so."""
+        name, provider = self._provider(name)
+        webhook = self._webhook(request, request.method, await request.body())
+        return session_of(name, provider.incoming(webhook).id) in self._ringing
 
     def _takes_calls(self) -> None:
         """Raise ApiError if the server is about to end."""

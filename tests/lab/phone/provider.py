@@ -95,6 +95,8 @@ class Provider:
     """Method and path of each request to the REST API, in order."""
     flow_url: str = ""
     """Exotel: the dynamic URL in the Voicebot applet of the flow that outbound calls run."""
+    ring_seconds: float = 0
+    """How long it takes the far end of a call that a server placed to take it."""
     answered: asyncio.Queue[Handset] = field(default_factory=asyncio.Queue)
     """The far ends of calls that a server placed, as they are connected to it."""
 
@@ -185,7 +187,7 @@ class Provider:
     # What the REST API does
 
     def place(self, caller: str, called: str, answer_url: str, status_url: str) -> Call:
-        """Call somebody, who takes the call at once; the server is asked what to do then."""
+        """Call somebody; when the call is taken, the server is asked what to do."""
         it = new_call(self.name, self.secrets, caller, called, outbound=True)
         call = Call(it, status_url=status_url)
         self.calls[it.id] = call
@@ -208,6 +210,7 @@ class Provider:
         self._later(self._ask_and_transfer(call, url))
 
     async def _connect(self, call: Call, answer_url: str) -> None:
+        await asyncio.sleep(self.ring_seconds)
         answer = await self._ask(call, answer_url, Proof.TRUE)
         async with self.dial(answer) as handset:
             await self.answered.put(handset)
