@@ -30,11 +30,12 @@ QUESTIONS = ("what-time-is-it", "twelve-times-seven", "open-on-sunday")
 
 
 def main() -> None:
-    """Write docs/talk.svg, docs/dev.svg, docs/build.svg and docs/deploy.svg."""
+    """Write docs/talk.svg, docs/dev.svg, docs/phone.svg, docs/build.svg and docs/deploy.svg."""
     project = Path(sys.argv[1]).resolve()
     take_plan()
     take_build(project)
     take_conversation(project)
+    take_call()
 
 
 def take_plan() -> None:
@@ -80,6 +81,21 @@ def take_conversation(project: Path) -> None:
             time.sleep(1)
             talk.photograph("voicecore talk", ROOT / "docs/talk.svg")
             dev.photograph("voicecore dev", ROOT / "docs/dev.svg")
+
+
+def take_call() -> None:
+    """Photograph a call by telephone."""
+    with tempfile.TemporaryDirectory() as folder, SoundCard.plugged_in(Path(folder)) as card:
+        init = "voicecore init hotline --pipeline offline --transport telephony --provider twilio"
+        subprocess.run([*init.split(), "--yes"], cwd=folder, check=True, capture_output=True)
+        command = f"voicecore talk --phone twilio --project {folder}/hotline"
+        with terminal("phone", command, card.env) as phone:
+            phone.wait_for("spoke for", 120)  # it has greeted
+            for question in QUESTIONS:
+                time.sleep(4)
+                card.speak(ROOT / "voicecore/samples" / f"{question}.wav").wait()
+            time.sleep(5)
+            phone.photograph("voicecore talk --phone twilio", ROOT / "docs/phone.svg")
 
 
 class Terminal:
