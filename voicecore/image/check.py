@@ -22,7 +22,7 @@ from docker.errors import (  # pyright: ignore[reportMissingTypeStubs]
 
 from voicecore import agent_log
 from voicecore.errors import ExitCode, VoicecoreError
-from voicecore.image.engine import Engine, require_local, require_size
+from voicecore.image.engine import Engine, require_local, require_size, unpacked
 from voicecore.image.model import PLATFORM, Image, Progress, Tell
 
 PORT = 8080
@@ -129,8 +129,10 @@ def check(
 def require_runs(engine: Engine, reference: str) -> None:
     """Raise NoEmulation unless the engine can run the image's Python. Takes half a second."""
     try:
-        engine.client.containers.run(
-            reference, ["python", "-c", ""], platform=PLATFORM, init=True, remove=True
+        unpacked(
+            lambda: engine.client.containers.run(
+                reference, ["python", "-c", ""], platform=PLATFORM, init=True, remove=True
+            )
         )
     except ContainerError as error:
         told = cast("bytes | None", error.stderr) or b""
@@ -161,14 +163,16 @@ def require_user(config: Mapping[str, Any]) -> None:
 def _container(engine: Engine, reference: str, env: Mapping[str, str]) -> Generator[Any]:
     name = f"voicecore-check-{secrets.token_hex(4)}"
     try:
-        yield engine.client.containers.create(
-            reference,
-            name=name,
-            platform=PLATFORM,
-            init=True,  # as AgentCore: signals and orphans are not the agent's business
-            environment=dict(env),
-            ports={f"{PORT}/tcp": ("127.0.0.1", None)},
-            labels={"io.voicecore.check": "true"},
+        yield unpacked(
+            lambda: engine.client.containers.create(
+                reference,
+                name=name,
+                platform=PLATFORM,
+                init=True,  # as AgentCore: signals and orphans are not the agent's business
+                environment=dict(env),
+                ports={f"{PORT}/tcp": ("127.0.0.1", None)},
+                labels={"io.voicecore.check": "true"},
+            )
         )
     finally:  # by name: an interrupted create may have made it without telling
         with suppress(NotFound):

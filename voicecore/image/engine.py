@@ -11,13 +11,13 @@ import socket
 import subprocess
 import sys
 import tarfile
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, cast
+from typing import Any, Self, TypeVar, cast
 from urllib.parse import urlsplit
 
 import docker  # pyright: ignore[reportMissingTypeStubs]
@@ -32,6 +32,8 @@ from docker.errors import (  # pyright: ignore[reportMissingTypeStubs]
 
 from voicecore.errors import ExitCode, VoicecoreError
 from voicecore.image.model import PLATFORM, Image, Layer, Package, title_of
+
+T = TypeVar("T")
 
 PACKAGES_FILE = "/opt/packages/PACKAGES.json"
 
@@ -328,7 +330,8 @@ class Engine:
     def _container(self, reference: str) -> Generator[str]:
         """A container of an image, by its id: only made, never run."""
         api = self.client.api
-        container = str(api.create_container(reference, command=["-"], platform=PLATFORM)["Id"])
+        made = unpacked(lambda: api.create_container(reference, command=["-"], platform=PLATFORM))
+        container = str(made["Id"])
         try:
             yield container
         finally:
@@ -390,6 +393,20 @@ class Engine:
             "Remove what no container uses:   docker system prune\n"
             "and what builds have kept:       docker builder prune",
         )
+
+
+def unpacked(make: Callable[[], T]) -> T:
+    """What `make` makes of an image, which the engine unpacks for it.
+
+    Tried once more where containerd has thrown away a layer that the next was to be unpacked on, as
+    it does soon after another container is gone (https://github.com/moby/buildkit/issues/6521).
+    """
+    try:
+        return make()
+    except APIError as error:
+        if "parent snapshot" not in str(error.explanation):
+            raise
+        return make()
 
 
 def is_disk_full(text: str) -> bool:

@@ -7,6 +7,7 @@ import socket
 from pathlib import Path
 
 import pytest
+from docker.errors import APIError  # pyright: ignore[reportMissingTypeStubs]
 
 from voicecore.errors import ExitCode
 from voicecore.image.engine import (
@@ -29,6 +30,7 @@ from voicecore.image.engine import (
     require_local,
     require_size,
     unavailable,
+    unpacked,
 )
 from voicecore.image.model import Image, Layer, Package
 
@@ -254,3 +256,26 @@ def test_a_larger_one_is_refused_with_its_largest_packages() -> None:
     assert "package-09 1.0" in raised.value.message
     assert "package-10" not in raised.value.message
     assert "exclude-dependencies" in str(raised.value.hint)
+
+
+class Unpacking:
+    """Makes something of an image, but for the first times."""
+
+    def __init__(self, *refusals: str) -> None:
+        self.refusals = list(refusals)
+
+    def make(self) -> str:
+        if self.refusals:
+            raise APIError("500 Server Error", explanation=self.refusals.pop(0))
+        return "a container"
+
+
+GONE = 'failed to prepare extraction snapshot "extract-1": parent snapshot sha256:5 does not exist'
+
+
+def test_a_layer_that_was_thrown_away_is_unpacked_again() -> None:
+    assert unpacked(Unpacking().make) == "a container"
+    assert unpacked(Unpacking(GONE).make) == "a container"
+    for refusals in ([GONE, GONE], ["no such image", ""]):
+        with pytest.raises(APIError, match="500"):
+            unpacked(Unpacking(*refusals).make)
