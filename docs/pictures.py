@@ -74,9 +74,7 @@ def take_conversation(project: Path) -> None:
         dev.wait_for("warm")
         with terminal("talk", talk_command, card.env) as talk:
             talk.wait_for("How can I help?")
-            for question in QUESTIONS:
-                time.sleep(3)
-                card.speak(ROOT / "voicecore/samples" / f"{question}.wav").wait()
+            ask(card)
             talk.wait_for("On Sunday")
             time.sleep(1)
             talk.photograph("voicecore talk", ROOT / "docs/talk.svg")
@@ -91,11 +89,16 @@ def take_call() -> None:
         command = f"voicecore talk --phone twilio --project {folder}/hotline"
         with terminal("phone", command, card.env) as phone:
             phone.wait_for("spoke for", 120)  # it has greeted
-            for question in QUESTIONS:
-                time.sleep(4)
-                card.speak(ROOT / "voicecore/samples" / f"{question}.wav").wait()
+            ask(card)
             time.sleep(5)
             phone.photograph("voicecore talk --phone twilio", ROOT / "docs/phone.svg")
+
+
+def ask(card: SoundCard) -> None:
+    """Speak the questions, with time for the answers."""
+    for question in QUESTIONS:
+        time.sleep(4)
+        card.speak(ROOT / "voicecore/samples" / f"{question}.wav").wait()
 
 
 class Terminal:

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.lab.conversation.conftest import dev, speak, talk
+from tests.lab.conversation.conftest import Event, dev, speak, talk
 from tests.processes import processes_in
 from voicecore.errors import ExitCode
 
@@ -30,6 +30,13 @@ def speech_seconds(side: np.ndarray, rate: int) -> float:
     return float((np.abs(stretches).max(axis=1) > 500).sum()) * 0.02
 
 
+def parts_of(latency: Event) -> dict[str, float]:
+    """Milliseconds by stage; fails unless they are all of the turn."""
+    parts = {stage["key"]: stage["ms"] for stage in latency["stages"]}
+    assert abs(sum(parts.values()) - latency["total_ms"]) < 5
+    return parts
+
+
 def test_two_questions_are_heard_answered_and_recorded(project: Path, tmp_path: Path) -> None:
     recording = tmp_path / "conversation.wav"
     call = talk(
@@ -46,9 +53,8 @@ def test_two_questions_are_heard_answered_and_recorded(project: Path, tmp_path: 
     latencies = [event for event in call.events if event["event"] == "latency"]
     assert [event["turn"] for event in latencies] == [1, 2]
     for event in latencies:
-        parts = {stage["key"]: stage["ms"] for stage in event["stages"]}
+        parts = parts_of(event)
         assert parts["STT"] > 0 and parts["TTS"] > 0
-        assert abs(sum(parts.values()) - event["total_ms"]) < 5
 
     you, agent, rate = sides_of(recording)
     assert 1 < speech_seconds(you, rate) < 5
@@ -69,9 +75,7 @@ def test_a_turn_that_is_understood_late_is_measured_too(project: Path, tmp_path:
     assert len(call.said("agent_said")) == 2
     (latency,) = [event for event in call.events if event["event"] == "latency"]
     assert latency["turn"] == 1
-    parts = {stage["key"]: stage["ms"] for stage in latency["stages"]}
-    assert parts["STT"] > 5000
-    assert abs(sum(parts.values()) - latency["total_ms"]) < 5
+    assert parts_of(latency)["STT"] > 5000
 
 
 def test_typed_words_are_answered_in_speech(project: Path, tmp_path: Path) -> None:

@@ -276,6 +276,8 @@ GONE = 'failed to prepare extraction snapshot "extract-1": parent snapshot sha25
 def test_a_layer_that_was_thrown_away_is_unpacked_again() -> None:
     assert unpacked(Unpacking().make) == "a container"
     assert unpacked(Unpacking(GONE).make) == "a container"
-    for refusals in ([GONE, GONE], ["no such image", ""]):
+    for refusals in ([GONE, GONE, GONE], ["no such image", GONE]):
+        unpacking = Unpacking(*refusals)
         with pytest.raises(APIError, match="500"):
-            unpacked(Unpacking(*refusals).make)
+            unpacked(unpacking.make)
+        assert unpacking.refusals == [GONE]  # no more was tried
