@@ -9,7 +9,6 @@ a media socket at /phone/<provider>/media/<ticket>, which the bridge connects wi
 import asyncio
 import hashlib
 import json
-import math
 import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -160,9 +159,8 @@ class Exchange:
         self._tickets = Tickets(settings.key, table)
         self._http: Any = None
         self._open: set[Bridge] = set()
-        self._answered = -math.inf
-        self._ringing: dict[str, float] = {}
-        """Sessions of calls of ours that nobody has taken yet, and until when somebody may."""
+        self._expected: dict[str, float] = {}
+        """Sessions whose sound is to come, as somebody rings or was answered, and until when."""
         self._until: float | None = None
 
     @asynccontextmanager
@@ -195,24 +193,28 @@ class Exchange:
             await asyncio.sleep(0.05)
 
     def _carries(self, now: float) -> bool:
-        rings = any(until > now for until in self._ringing.values())
-        return bool(self._open) or rings or now - self._answered < ANSWERED_SECONDS
+        return bool(self._open) or any(until > now for until in self._expected.values())
+
+    def _expect(self, session_id: str, seconds: float) -> None:
+        now = asyncio.get_running_loop().time()
+        self._expected = {id: until for id, until in self._expected.items() if until > now}
+        self._expected[session_id] = now + seconds
 
     async def answer(self, name: str, request: Request) -> Response:
         """Tell the provider what to do with a call."""
-        if not await self._rings(name, request):
+        if not (self.is_draining and await self._expects(name, request)):
             self._takes_calls()
         provider, webhook = await self._checked(name, request)
         call = provider.incoming(webhook)
         if not call.id:
             raise ApiError(422, "no_call", "This tells of no call.")
         session, answer = self._session(name, call.id), provider.reject()
-        self._ringing.pop(session.id, None)
+        self._expected.pop(session.id, None)
         if not self._serves(call):
             logs.write("call_refused", session.id, "WARNING", provider=name, why="unknown number")
         elif await self._is_held(session, self._direct(name)):
             answer = provider.answer(call, await self._media_url(name, call, session, request))
-            self._answered = asyncio.get_running_loop().time()
+            self._expect(session.id, ANSWERED_SECONDS)
             logs.write("call_answered", session.id, provider=name)
         return Response(answer.body, answer.status, media_type=answer.type)
 
@@ -223,7 +225,7 @@ class Exchange:
         session = self._session(name, call_id)
         logs.write("call_status", session.id, provider=name, status=status[:40])
         if status not in LIVE:  # its sound may never have come
-            self._ringing.pop(session.id, None)
+            self._expected.pop(session.id, None)
             await self._table.end(session)
         return Response(status_code=204)
 
@@ -258,6 +260,7 @@ class Exchange:
         if self._until is not None:
             bridge.end_at(self._until)
         self._open.add(bridge)
+        self._expected.pop(session.id, None)
         by = "us"
         try:
             by = await self._carry(bridge, provider, call_id, session.id)
@@ -279,9 +282,8 @@ class Exchange:
             caller, e164(wanted.to), f"{base}/phone/{name}", f"{base}/phone/{name}/status"
         )
         call_id = told(await self._ask(place), provider.placed)
-        session_id, now = session_of(name, call_id), asyncio.get_running_loop().time()
-        self._ringing = {id: until for id, until in self._ringing.items() if until > now}
-        self._ringing[session_id] = now + RING_SECONDS
+        session_id = session_of(name, call_id)
+        self._expect(session_id, RING_SECONDS)
         logs.write("call_placed", session_id, provider=name)
         return PlacedCall(callId=call_id, provider=name, sessionId=session_id)
 
@@ -346,11 +348,11 @@ class Exchange:
             await bridge.apologise()
             return "us: no agent"
 
-    async def _rings(self, name: str, request: Request) -> bool:
-        """Whether this is about a call of ours that somebody may take, whoever says so."""
+    async def _expects(self, name: str, request: Request) -> bool:
+        """Whether this is about a call that we wait for, whoever says so."""
         name, provider = self._provider(name)
         webhook = self._webhook(request, request.method, await request.body())
-        return session_of(name, provider.incoming(webhook).id) in self._ringing
+        return session_of(name, provider.incoming(webhook).id) in self._expected
 
     def _takes_calls(self) -> None:
         """Raise ApiError if the server is about to end."""
