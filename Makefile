@@ -47,7 +47,7 @@ bench: .venv/.test lab  ## Measure, and print rows for benchmarks/RESULTS.md.
 
 lab:  ## Install the real parts of the tests: a sound server, a terminal, network namespaces.
 ifeq ($(shell uname),Linux)
-	@tests/lab/install
+	@tests/install
 endif
 
 .venv/.uv:

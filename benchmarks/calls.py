@@ -37,15 +37,15 @@ from yarl import URL
 from benchmarks import voice
 from benchmarks.relay import SESSION, percentile
 from benchmarks.webrtc import cpu_of, one_talk
-from tests.lab.phone import Provider
 from tests.server.serving import ARN, MANY, Server, make_server, serving
-from voicecore.local.ports import free_port
-from voicecore.local.sigv4 import LocalCredentials, SignedRequest, make_credentials, verify
-from voicecore.talk import pcm
-from voicecore.talk.files import read_clip
-from voicecore.talk.phone_frames import WIRES, Count, Stream
-from voicecore.talk.phone_line import Line
-from voicecore.talk.phone_webhooks import new_call, sign_handshake
+from tests.standins.phone import Provider
+from voicecore.local.gateway.sigv4 import LocalCredentials, SignedRequest, make_credentials, verify
+from voicecore.local.processes.ports import free_port
+from voicecore.talk.audio import pcm
+from voicecore.talk.audio.sound_files import read_clip
+from voicecore.talk.telephone.g711 import Line
+from voicecore.talk.telephone.media_frames import WIRES, Count, Stream
+from voicecore.talk.telephone.webhooks import new_call, sign_handshake
 
 BRIDGE_CORE, OTHER_CORE = 1, 0  # a machine's own work is mostly the first one's
 CALLS = (50, 100)

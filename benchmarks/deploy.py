@@ -16,16 +16,16 @@ from pathlib import Path
 from typing import Any
 
 from tests.cloud.deploying import ImagesDouble
-from tests.lab.aws import REAL, Aws, aws_standin
-from voicecore.cloud.agent_stack import ENDPOINT, RUNTIME
-from voicecore.cloud.bringup import Standing, wanted_of
-from voicecore.cloud.deployment import deployment_of
-from voicecore.cloud.environment import Environment
-from voicecore.cloud.stack import Stack, references
+from tests.standins.aws import REAL, Aws, aws_standin
+from voicecore.cloud.deploy.agent_part import Standing, wanted_of
+from voicecore.cloud.stacks.agent_stack import ENDPOINT, RUNTIME
+from voicecore.cloud.stacks.deployment import deployment_of
+from voicecore.cloud.stacks.env_split import Environment
+from voicecore.cloud.stacks.stack import Stack, references
 from voicecore.commands import deploy, init
-from voicecore.context import Context
-from voicecore.output import Output
-from voicecore.project import load_project
+from voicecore.console.context import Context
+from voicecore.console.output import Output
+from voicecore.project.project import load_project
 
 COLD, WARM = 15.0, 3.0
 """Seconds of a build with its push, the first time and after an edit: `benchmarks.image`."""

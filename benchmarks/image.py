@@ -9,7 +9,7 @@ images of the two cannot be reached; they stand on the one that voicecore stands
 Then it starts agents, natively: the generated one, out of the folders that its Dockerfile makes,
 and one that is written as Pipecat's examples for AgentCore are, with their packages.
 
-Takes the lab of tests/lab/image (Linux, root, `make lab`) and uv with a Python 3.13.
+Takes the lab of tests/standins/image (Linux, root, `make lab`) and uv with a Python 3.13.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ from typing import Any
 from websockets.sync.client import connect
 
 from benchmarks.processes import peer
-from tests.lab.image.emulation import arm64
-from tests.lab.image.engine import Engine, dockerd
-from tests.lab.image.lab import Registries, registries
-from voicecore.local.ports import free_port
+from tests.standins.image.emulation import arm64
+from tests.standins.image.engine import Engine, dockerd
+from tests.standins.image.lab import Registries, registries
+from voicecore.local.processes.ports import free_port
 
 EDITS = 5
 STARTS = 7

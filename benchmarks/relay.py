@@ -29,9 +29,9 @@ from botocore.auth import SigV4QueryAuth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
-from voicecore.local.agent import AgentSpec
-from voicecore.local.ports import free_port
+from voicecore.local.processes.ports import free_port
 from voicecore.local.runtime import LocalRuntime, RuntimeSettings, local_arn
+from voicecore.local.sessions.agent_process import AgentSpec
 
 SESSIONS = 20
 FRAMES_PER_SECOND = 50

@@ -25,7 +25,6 @@ import aiohttp
 
 from benchmarks.processes import peer
 from tests.server import hostile
-from tests.server.agentcore import agentcore
 from tests.server.serving import (
     ARN,
     AUTHORIZED,
@@ -36,7 +35,8 @@ from tests.server.serving import (
     serving,
     start,
 )
-from voicecore.local.ports import free_port
+from tests.standins.server.agentcore import agentcore
+from voicecore.local.processes.ports import free_port
 
 ROUNDS = 3
 SECONDS = 5  # of each load

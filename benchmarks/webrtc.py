@@ -1,7 +1,7 @@
 """WebRTC: how soon a caller hears an agent behind AWS's kind of NAT, and what a call takes.
 
 The peer is the same bot in an agent as Pipecat's own example has it (webrtc_peer.py), behind the
-same NAT with the same TURN server. Takes the lab of tests/lab/nat (Linux, root, coturn).
+same NAT with the same TURN server. Takes the lab of tests/standins/nat (Linux, root, coturn).
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ from aiortc.mediastreams import AudioStreamTrack, MediaStreamError
 from aiortc.rtcconfiguration import RTCIceTransportPolicy
 
 from benchmarks import voice
-from tests.lab.nat.calls import calls, make_project
-from tests.lab.nat.lab import SECRET, NatLab, lab
-from voicecore.local import environment
-from voicecore.local.ports import free_port
+from tests.standins.nat.calls import calls, make_project
+from tests.standins.nat.lab import SECRET, NatLab, lab
+from voicecore.local.processes import venv
+from voicecore.local.processes.ports import free_port
 
 HERE = Path(__file__).parent
 CALLS = 7
@@ -72,7 +72,7 @@ def connect(net: NatLab, project: Path) -> None:
     agent = project / "agent"
     (agent / "bot.py").write_bytes((HERE / "webrtc_bot.py").read_bytes())
     (agent / "peer.py").write_bytes((HERE / "webrtc_peer.py").read_bytes())
-    python = str(environment.python_of(agent))
+    python = str(venv.python_of(agent))
     subprocess.run(["uv", "pip", "install", "-q", "--python", python, "fastapi"], check=True)
     login = net.login(3600)
     print("| offer to first sound, agent behind a symmetric NAT | voicecore | Pipecat's example | "
@@ -119,7 +119,7 @@ def answering(net: NatLab, agent: Path, program: str, variables: dict[str, str])
     port = free_port()
     env = {"PATH": os.environ["PATH"], "PORT": str(port), "DOCKER_CONTAINER": "1",
            "HEARD": str(agent), "NETWORK_MODE": "VPC", **variables}  # fmt: skip
-    argv = net.agent.argv(str(environment.python_of(agent)), program)
+    argv = net.agent.argv(str(venv.python_of(agent)), program)
     with subprocess.Popen(
         argv, cwd=agent, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     ) as process:
@@ -231,7 +231,7 @@ async def listen(track: Any, sounded: asyncio.Event) -> None:
 
 def lose(net: NatLab, project: Path, folder: Path) -> None:
     """Say five seconds of a tone over a network that loses packets; it is said again."""
-    bot = HERE.parent / "tests/lab/nat/echo_bot.py"
+    bot = HERE.parent / "tests/standins/nat/echo_bot.py"
     (project / "agent/bot.py").write_bytes(bot.read_bytes())
     turn = {"COTURN_URLS": net.turn.udp, "COTURN_SECRET": SECRET}
     print("\n| 5 s of sound, packets lost each way | longest hole, worst of "

@@ -21,9 +21,9 @@ from rich.text import Text
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))  # the sound card is one of the tests' real parts
 
-from tests.lab.aws import aws_standin  # noqa: E402 - found by the line above
-from tests.lab.image.lab import registries  # noqa: E402 - found by the line above
-from tests.lab.soundcard import SoundCard  # noqa: E402
+from tests.standins.aws import aws_standin  # noqa: E402 - found by the line above
+from tests.standins.image.lab import registries  # noqa: E402 - found by the line above
+from tests.standins.soundcard import SoundCard  # noqa: E402
 
 WIDTH, HEIGHT = 90, 22
 QUESTIONS = ("what-time-is-it", "twelve-times-seven", "open-on-sunday")

@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from voicecore.cli import main
-from voicecore.context import Context
-from voicecore.output import Output
+from voicecore.cli.app import main
+from voicecore.console.context import Context
+from voicecore.console.output import Output
 
 # A shell lets what it starts in the background ignore Ctrl-C, and so would all that tests start.
 signal.signal(signal.SIGINT, signal.default_int_handler)

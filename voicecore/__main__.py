@@ -1,6 +1,6 @@
 """`python -m voicecore`: the same entry point as the `voicecore` command."""
 
-from voicecore.cli import main
+from voicecore.cli.app import main
 
 if __name__ == "__main__":
     main()

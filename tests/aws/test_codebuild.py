@@ -17,11 +17,11 @@ from typing import Any
 import boto3
 import pytest
 
-from voicecore.image import build_account, codebuild
-from voicecore.image.buildspec import Remote
-from voicecore.image.codebuild import RemoteBuildFailed
+from voicecore.image.builders import codebuild, codebuild_resources
+from voicecore.image.builders.buildspec import Remote
+from voicecore.image.builders.codebuild import RemoteBuildFailed
 from voicecore.image.model import Progress
-from voicecore.image.reference import Reference, parse_reference
+from voicecore.image.registry.reference import Reference, parse_reference
 
 pytestmark = pytest.mark.aws
 
@@ -90,7 +90,7 @@ def test_a_package_is_compiled_and_the_image_pushed_and_nothing_is_left(
                 aws, replace(remote, target=replace(remote.target, tag="three")), told.append
             )
     finally:
-        removed = build_account.remove(aws, remote.project)
+        removed = codebuild_resources.remove(aws, remote.project)
     assert len(removed) == 4
     images = ecr.describe_images(repositoryName=remote.target.repository)["imageDetails"]
     tags = {tag for image in images for tag in image.get("imageTags", [])}

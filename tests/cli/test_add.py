@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Voicecore
-from voicecore.errors import ExitCode
+from voicecore.console.errors import ExitCode
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ import pytest
 from aiohttp import web
 
 from tests.conftest import Voicecore
-from voicecore.errors import ExitCode
+from voicecore.console.errors import ExitCode
 
 NUMBER = "+12025550123"
 

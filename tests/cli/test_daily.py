@@ -8,7 +8,7 @@ import pytest
 
 from tests.cli.test_dev import AGENT, dev, events_until, tiny
 from tests.conftest import Voicecore
-from voicecore.errors import ExitCode
+from voicecore.console.errors import ExitCode
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ import pytest
 
 from tests.conftest import Voicecore
 from tests.processes import processes_in
-from voicecore.errors import ExitCode
+from voicecore.console.errors import ExitCode
 
 # The smallest agent and server that dev can run: their packages install in a moment.
 AGENT = """\

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Voicecore
-from voicecore.errors import ExitCode
+from voicecore.console.errors import ExitCode
 
 
 def test_a_project_is_made_and_the_next_command_is_told(

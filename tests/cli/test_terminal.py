@@ -9,10 +9,10 @@ import pexpect
 import pytest
 
 from tests.conftest import Voicecore
-from tests.lab.terminal import Terminal
-from voicecore.errors import ExitCode
-from voicecore.pipelines import PIPELINES
-from voicecore.transports import TRANSPORTS as REGISTRY
+from tests.standins.terminal import Terminal
+from voicecore.catalog.pipelines import PIPELINES
+from voicecore.catalog.transports import TRANSPORTS as REGISTRY
+from voicecore.console.errors import ExitCode
 
 NAME, TRANSPORTS, PIPELINE, HEARS, SPEAKS, REGION = (
     "Name of the project:",

@@ -7,7 +7,7 @@ import pytest
 
 from tests.cloud.deploying import Deployer
 from tests.conftest import Voicecore
-from tests.lab.aws import NONE, Aws, Durations, aws_standin
+from tests.standins.aws import NONE, Aws, Durations, aws_standin
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:

@@ -20,14 +20,14 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from tests.conftest import Result
-from voicecore import names
-from voicecore.aws_session import new_session
-from voicecore.cloud.together import Abandoned
+from voicecore.aws.botocore_session import new_session
+from voicecore.aws.task_group import Abandoned
 from voicecore.commands import deploy, destroy
-from voicecore.context import Context
-from voicecore.errors import ExitCode, VoicecoreError
-from voicecore.output import Advance, Output
-from voicecore.project import Project
+from voicecore.console.context import Context
+from voicecore.console.errors import ExitCode, VoicecoreError
+from voicecore.console.output import Advance, Output
+from voicecore.project import aws_names
+from voicecore.project.project import Project
 
 # Runs are forked from a process that has loaded everything and has no threads.
 _FORKS = multiprocessing.get_context("forkserver")
@@ -75,7 +75,7 @@ class ImageDouble:
         }
         try:
             _ecr().put_image(
-                repositoryName=names.repository_for(self.project.name),
+                repositoryName=aws_names.repository_for(self.project.name),
                 imageManifest=json.dumps(manifest),
                 imageManifestMediaType=manifest["mediaType"],
                 imageTag=tag,
@@ -114,7 +114,7 @@ def _ecr() -> Any:
 def _find(project: Project, part: str) -> str:
     try:
         found = _ecr().describe_images(
-            repositoryName=names.repository_for(project.name),
+            repositoryName=aws_names.repository_for(project.name),
             imageIds=[{"imageTag": _tag(project, part)}],
         )
     except ClientError as error:

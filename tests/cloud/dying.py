@@ -8,9 +8,9 @@ import time
 from typing import Any
 
 from tests.cloud.deploying import Deployer
-from tests.lab.aws import Aws
-from tests.lab.aws.journal import Entry
-from voicecore.errors import ExitCode
+from tests.standins.aws import Aws
+from tests.standins.aws.journal import Entry
+from voicecore.console.errors import ExitCode
 
 
 def calls_of_a_deploy(aws: Aws, deployer: Deployer) -> list[Entry]:

@@ -23,18 +23,18 @@ from tests.cloud.deploying import Deployer
 from tests.cloud.test_hosting import edit
 from tests.cloud.test_life import not_granted
 from tests.conftest import Voicecore
-from tests.lab.aws import Aws, aws_standin
-from tests.lab.aws.test_tasks import wait_until
-from tests.lab.phone import Proof, Provider
-from tests.lab.runtime.runtime_lab import Lab, lab
-from voicecore.errors import ExitCode
-from voicecore.local import environment
-from voicecore.local.ports import free_port
-from voicecore.local.sigv4 import make_credentials
-from voicecore.local.targets import check_allowlist
-from voicecore.transports import HEADERS
+from tests.e2e.standins.test_aws_tasks import wait_until
+from tests.standins.aws import Aws, aws_standin
+from tests.standins.phone import Proof, Provider
+from tests.standins.runtime.runtime_lab import Lab, lab
+from voicecore.catalog.transports import HEADERS
+from voicecore.console.errors import ExitCode
+from voicecore.local.gateway.request import check_allowlist
+from voicecore.local.gateway.sigv4 import make_credentials
+from voicecore.local.processes import venv
+from voicecore.local.processes.ports import free_port
 
-AGENT = Path(__file__).parents[1] / "server" / "phone_agent.py"
+AGENT = Path(__file__).parents[1] / "standins/server/phone_agent.py"
 STACK = "voicecore-phone-dev-server"
 
 
@@ -95,11 +95,11 @@ async def office(
     root, agents, processes = folder / "phone", dict[str, str](), list[subprocess.Popen[str]]()
     toml = root / "voicecore.toml"
     toml.write_text(f'network = "vpc"\n{toml.read_text()}')
-    environment.sync((root / "server",), os.environ)
+    venv.sync((root / "server",), os.environ)
 
     def start(command: Sequence[str], env: Mapping[str, str]) -> subprocess.Popen[str]:
         process = subprocess.Popen(
-            [environment.python_of(root / "server"), *(command[1:] or ["server.py"])],
+            [venv.python_of(root / "server"), *(command[1:] or ["server.py"])],
             cwd=root / "server", env={**env, **agents},
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         )  # fmt: skip

@@ -12,11 +12,11 @@ import pytest
 from tests.cloud.deploying import Deployer, ImagesDouble
 from tests.cloud.test_life import changes, edit
 from tests.conftest import Result
-from tests.lab.aws import Aws
-from tests.lab.aws.journal import Entry
-from voicecore.errors import ExitCode
-from voicecore.image import build_account, codebuild
-from voicecore.image.reference import parse_reference
+from tests.standins.aws import Aws
+from tests.standins.aws.journal import Entry
+from voicecore.console.errors import ExitCode
+from voicecore.image.builders import codebuild, codebuild_resources
+from voicecore.image.registry.reference import parse_reference
 
 
 class Beside:
@@ -257,10 +257,10 @@ def test_what_builds_in_aws_left_goes_with_the_images(aws: Aws, deployer: Deploy
     assert deployer.deploy().code == ExitCode.OK
     target = parse_reference("123456789012.dkr.ecr.us-east-1.amazonaws.com/voicecore/line:x")
     account = codebuild.connect(target)
-    build_account.ensure_bucket(account, "line")
-    build_account.ensure_log_group(account, "line")
-    role = build_account.ensure_role(account, "line", target)
-    build_account.ensure_project(account, "line", role, ())
+    codebuild_resources.ensure_bucket(account, "line")
+    codebuild_resources.ensure_log_group(account, "line")
+    role = codebuild_resources.ensure_role(account, "line", target)
+    codebuild_resources.ensure_project(account, "line", role, ())
     gone = deployer.destroy()
     assert gone.code == ExitCode.OK, gone.stderr
     for what in ("CodeBuild project", "log group /aws/codebuild", "IAM role", "S3 bucket"):

@@ -5,8 +5,8 @@ import pytest
 from tests.cloud.deploying import Deployer
 from tests.cloud.dying import calls_of_a_deploy, dies, finishes
 from tests.cloud.test_life import edit
-from tests.lab.aws import Aws
-from voicecore.errors import ExitCode
+from tests.standins.aws import Aws
+from voicecore.console.errors import ExitCode
 
 SHARDS = 8
 """The calls of a deploy are divided among so many tests: call n is in test n mod SHARDS."""

@@ -20,9 +20,9 @@ from tests.cloud.deploying import Deployer
 from tests.cloud.dying import dies, finishes
 from tests.cloud.test_life import changes
 from tests.conftest import Voicecore
-from tests.lab.aws import Aws, aws_standin
-from tests.lab.aws.server_python import make_python, start
-from voicecore.errors import ExitCode
+from tests.standins.aws import Aws, aws_standin
+from tests.standins.aws.server_python import make_python, start
+from voicecore.console.errors import ExitCode
 
 
 @pytest.fixture(scope="module")

@@ -4,10 +4,10 @@ import json
 
 from tests.cloud.deploying import Deployer
 from tests.conftest import Voicecore
-from tests.lab.aws import Aws
-from voicecore.commands.dialling import deployed_arn
-from voicecore.errors import ExitCode
-from voicecore.project import load_project
+from tests.standins.aws import Aws
+from voicecore.console.errors import ExitCode
+from voicecore.project.project import load_project
+from voicecore.talk.target import deployed_arn
 
 
 def changes(aws: Aws) -> list[str]:

@@ -8,8 +8,8 @@ from dataclasses import replace
 import pytest
 
 from tests.cloud.deploying import Deployer
-from tests.lab.aws import NONE, Aws, Durations
-from voicecore.errors import ExitCode
+from tests.standins.aws import NONE, Aws, Durations
+from voicecore.console.errors import ExitCode
 
 HOURS = 3600
 

@@ -22,12 +22,12 @@ import pytest
 
 from tests.cloud.deploying import Deployer
 from tests.conftest import Result, Voicecore
-from tests.lab.aws import Aws
-from tests.lab.aws import logs as standin
+from tests.standins.aws import Aws
+from tests.standins.aws import logs as standin
 from voicecore.commands import logs
-from voicecore.context import Context
-from voicecore.errors import ExitCode
-from voicecore.output import Output
+from voicecore.console.context import Context
+from voicecore.console.errors import ExitCode
+from voicecore.console.output import Output
 
 RUNTIME = "line_dev-abcdefghij"
 SESSION = "3f9c2a71-0000-4000-8000-000000000001"

@@ -9,8 +9,8 @@ import pytest
 from tests.cloud.deploying import Deployer
 from tests.cloud.test_life import changes, edit
 from tests.conftest import Result
-from tests.lab.aws import Aws
-from voicecore.errors import ExitCode
+from tests.standins.aws import Aws
+from voicecore.console.errors import ExitCode
 
 
 def is_refused(result: Result, *said: str, code: ExitCode = ExitCode.AWS_REFUSED) -> None:

@@ -9,9 +9,9 @@ import pytest
 
 from tests.cloud.deploying import Deployer
 from tests.cloud.test_life import changes
-from tests.lab.aws import Aws
-from tests.lab.terminal import Terminal
-from voicecore.errors import ExitCode
+from tests.standins.aws import Aws
+from tests.standins.terminal import Terminal
+from voicecore.console.errors import ExitCode
 
 ROOT = Path(__file__).parents[2]
 

@@ -8,19 +8,19 @@ from datetime import UTC, datetime
 
 import pytest
 
-from tests.lab.aws.lab import Aws, aws_standin
+from tests.standins.aws.lab import Aws, aws_standin
 from tests.unit.cloud.deployments import ACCOUNT, GIVEN, WEBRTC, WEBSOCKET, deployment
-from voicecore.cloud.agent_stack import agent_stack, foundation_of
-from voicecore.cloud.cloudformation import CloudFormation, Event, Live, StackFailed
-from voicecore.cloud.deployment import Deployment
-from voicecore.cloud.environment import Environment
-from voicecore.cloud.images_stack import images_stack
-from voicecore.cloud.network_stack import SECURITY_GROUPS, SUBNETS, network_stack
-from voicecore.cloud.policies import deployer_statements
-from voicecore.cloud.stack import Stack
-from voicecore.cloud.versions import next_after, versions_in
-from voicecore.project import Vpc
-from voicecore.settings import VPC
+from voicecore.cloud.deploy.cloudformation import CloudFormation, Event, Live, StackFailed
+from voicecore.cloud.stacks.agent_stack import agent_stack, foundation_of
+from voicecore.cloud.stacks.deployment import Deployment
+from voicecore.cloud.stacks.env_split import Environment
+from voicecore.cloud.stacks.iam import deployer_statements
+from voicecore.cloud.stacks.images_stack import images_stack
+from voicecore.cloud.stacks.network_stack import SECURITY_GROUPS, SUBNETS, network_stack
+from voicecore.cloud.stacks.stack import Stack
+from voicecore.cloud.stacks.versions import next_after, versions_in
+from voicecore.project.project import Vpc
+from voicecore.project.schema import VPC
 
 ZONES = ("use1-az1", "use1-az2")
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)

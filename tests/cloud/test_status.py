@@ -7,8 +7,8 @@ import pytest
 from tests.cloud.deploying import Deployer
 from tests.cloud.test_life import edit, not_granted
 from tests.conftest import Voicecore
-from tests.lab.aws import Aws
-from voicecore.errors import ExitCode
+from tests.standins.aws import Aws
+from voicecore.console.errors import ExitCode
 
 SESSION = "3f9c2a71-0000-4000-8000-000000000001"
 

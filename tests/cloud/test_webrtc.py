@@ -1,8 +1,8 @@
 """WebRTC in AWS: what the agent is told there, and what is made for it."""
 
 from tests.cloud.deploying import Deployer
-from tests.lab.aws import Aws
-from voicecore.errors import ExitCode
+from tests.standins.aws import Aws
+from voicecore.console.errors import ExitCode
 
 
 def told(aws: Aws) -> dict[str, str]:

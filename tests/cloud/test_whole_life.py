@@ -21,21 +21,21 @@ import pytest
 import uv
 
 from tests.cloud.test_life import changes
-from tests.lab.aws import Aws, aws_standin
-from tests.lab.aws.images import Registry
-from tests.lab.aws.server_python import make_python, start
-from tests.lab.image.codebuild import CodeBuild, Plan, codebuild
-from tests.lab.image.conftest import all_registries, engine, lab
-from tests.lab.image.engine import Engine
-from tests.lab.image.gate import in_background
-from tests.lab.image.lab import Registries
-from tests.lab.image.registry import Registry as PushedTo
-from tests.lab.models.lab import serve
-from tests.lab.models.sigv4 import Keys
-from voicecore.local.agent import AgentSpec
-from voicecore.local.ports import free_port
+from tests.standins.aws import Aws, aws_standin
+from tests.standins.aws.images import Registry
+from tests.standins.aws.server_python import make_python, start
+from tests.standins.image.codebuild import CodeBuild, Plan, codebuild
+from tests.standins.image.engine import Engine
+from tests.standins.image.fixtures import all_registries, engine, lab
+from tests.standins.image.gate import in_background
+from tests.standins.image.lab import Registries
+from tests.standins.image.registry import Registry as PushedTo
+from tests.standins.models.lab import serve
+from tests.standins.models.sigv4 import Keys
+from voicecore.local.gateway.sigv4 import LocalCredentials
+from voicecore.local.processes.ports import free_port
 from voicecore.local.runtime import LocalRuntime, RuntimeSettings
-from voicecore.local.sigv4 import LocalCredentials
+from voicecore.local.sessions.agent_process import AgentSpec
 
 __all__ = ["all_registries", "engine", "lab"]
 

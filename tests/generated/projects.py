@@ -15,10 +15,10 @@ from typing import Any
 
 import pytest
 
-from voicecore.phones import PHONES
-from voicecore.pipelines import PIPELINES, services_of
+from voicecore.catalog.phone_providers import PHONES
+from voicecore.catalog.pipelines import PIPELINES, services_of
+from voicecore.catalog.transports import TRANSPORTS
 from voicecore.scaffold.render import Answers, render
-from voicecore.transports import TRANSPORTS
 
 START_SECONDS = 30  # AgentCore's limit from start to healthy
 SECRET = "a-secret-that-only-this-project-has"

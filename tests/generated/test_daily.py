@@ -25,7 +25,7 @@ import pytest
 from tests.cli.test_dev import dev, events_until
 from tests.generated.projects import SECRET, Kind, run
 from tests.generated.test_projects import pyright
-from tests.lab.daily.callers import callers_line
+from tests.standins.daily.callers import callers_line
 
 KIND = Kind("daily", "offline")
 KEY = {"Authorization": f"Bearer {SECRET}"}

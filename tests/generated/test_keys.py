@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from tests.generated.projects import ENVIRONMENT, KINDS, agent, only
-from tests.lab.aws import Aws, aws_standin
-from voicecore.cloud.environment import SECRET_VARIABLE
+from tests.standins.aws import Aws, aws_standin
+from voicecore.cloud.stacks.env_split import SECRET_VARIABLE
 
 KEYS = {"DEEPGRAM_API_KEY": "from-the-secret", "CARTESIA_API_KEY": "too"}
 # The one that cannot start without keys.

@@ -9,7 +9,7 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from voicecore.output import Line
+from voicecore.console.output import Line
 
 FILES = Path(__file__).parent / "files"
 

@@ -4,9 +4,9 @@ from dataclasses import replace
 import pytest
 
 from tests.golden import assert_golden, text_of
-from voicecore.agent_log import words_of
+from voicecore.contract.agent_log import words_of
 from voicecore.local.screen import plain, screen
-from voicecore.local.status import (
+from voicecore.local.sessions.events import (
     LogLine,
     RuntimeEvent,
     RuntimeStatus,

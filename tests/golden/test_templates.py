@@ -17,13 +17,13 @@ from tests.unit.cloud.deployments import (
     deployment,
     server,
 )
-from voicecore.cloud.export import as_yaml
-from voicecore.cloud.images_stack import images_stack
-from voicecore.cloud.network_stack import network_stack
-from voicecore.cloud.stack import Stack
-from voicecore.pipelines import PIPELINES
-from voicecore.project import Vpc
-from voicecore.settings import PUBLIC, VPC
+from voicecore.catalog.pipelines import PIPELINES
+from voicecore.cloud.deploy.export import as_yaml
+from voicecore.cloud.stacks.images_stack import images_stack
+from voicecore.cloud.stacks.network_stack import network_stack
+from voicecore.cloud.stacks.stack import Stack
+from voicecore.project.project import Vpc
+from voicecore.project.schema import PUBLIC, VPC
 
 ZONES = ("use1-az1", "use1-az2")
 

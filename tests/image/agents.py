@@ -11,10 +11,10 @@ from pathlib import Path
 
 import uv
 
-from tests.lab.image.engine import Engine as Lab
-from tests.lab.image.lab import Registries
-from voicecore.image import buildx
-from voicecore.image.engine import Engine, open_engine
+from tests.standins.image.engine import Engine as Lab
+from tests.standins.image.lab import Registries
+from voicecore.image.builders import buildx
+from voicecore.image.docker.engine import Engine, open_engine
 
 PROJECT = """\
 [project]

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from tests.generated.models.agent import Running, call, free_port, started
 from tests.generated.models.caller import Caller
-from tests.lab.image.engine import Engine
-from tests.lab.models import Models, Script, Turn, serve
+from tests.standins.image.engine import Engine
+from tests.standins.models import Models, Script, Turn, serve
 from voicecore.image.model import PLATFORM
 
 # Far more than it takes, but for a machine that is both emulating and busy.

@@ -19,10 +19,10 @@ import pytest
 from tests.image.conversation import ask
 from tests.image.unpacked import Unpacked, pull
 from tests.image.users import KEY, build, make_project
-from tests.lab.image.engine import Engine
-from tests.lab.image.lab import Registries
-from tests.lab.models import Turn
-from tests.lab.models.speech import say
+from tests.standins.image.engine import Engine
+from tests.standins.image.lab import Registries
+from tests.standins.models import Turn
+from tests.standins.models.speech import say
 
 BUILDERS = ("buildx", "direct")
 

@@ -16,9 +16,9 @@ from pathlib import Path
 import pytest
 
 from tests.image.users import make_project, voicecore
-from tests.lab.image.engine import Engine
-from tests.lab.image.lab import Registries
 from tests.processes import processes_in
+from tests.standins.image.engine import Engine
+from tests.standins.image.lab import Registries
 
 
 @pytest.fixture(scope="module")

@@ -14,15 +14,15 @@ from typing import Any
 import boto3
 import pytest
 
-from tests.lab.image.codebuild import CodeBuild, Machine, codebuild
-from tests.lab.image.engine import dockerd
-from tests.lab.image.lab import Registries
-from voicecore.image import codebuild as builder
-from voicecore.image.build_account import Aws
-from voicecore.image.buildspec import Remote
-from voicecore.image.codebuild import Pace, RemoteBuildFailed
+from tests.standins.image.codebuild import CodeBuild, Machine, codebuild
+from tests.standins.image.engine import dockerd
+from tests.standins.image.lab import Registries
+from voicecore.image.builders import codebuild as builder
+from voicecore.image.builders.buildspec import Remote
+from voicecore.image.builders.codebuild import Pace, RemoteBuildFailed
+from voicecore.image.builders.codebuild_resources import Aws
 from voicecore.image.model import Progress
-from voicecore.image.reference import parse_reference
+from voicecore.image.registry.reference import parse_reference
 
 QUICK = Pace(poll=0.2, limit=240, role=(), log=2)
 # As the generated one, without what takes long: what stands for the packages is random, so that two

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from tests.image.agents import APP, env_of, held, order, small_agent
-from tests.lab.image.engine import Engine as Lab
-from tests.lab.image.lab import Registries
-from voicecore.image import buildx
-from voicecore.image.check import AgentEnded, Checked, NotAnswering, Unfit, check
+from tests.standins.image.engine import Engine as Lab
+from tests.standins.image.lab import Registries
+from voicecore.image.builders import buildx
+from voicecore.image.docker.smoke_test import AgentEnded, Checked, NotAnswering, Unfit, check
 from voicecore.image.model import Progress, Tell
 
 pytestmark = pytest.mark.usefixtures("emulation")

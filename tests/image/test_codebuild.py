@@ -20,18 +20,18 @@ import boto3
 import pytest
 from botocore.config import Config
 
-from tests.lab.image.codebuild import CodeBuild, Plan, codebuild
-from tests.lab.models.sigv4 import Keys
-from voicecore import names
-from voicecore.aws_errors import AwsRefused
-from voicecore.errors import ExitCode
-from voicecore.image import build_account, buildspec
-from voicecore.image import codebuild as builder
-from voicecore.image.build_account import Aws
-from voicecore.image.buildspec import Remote
-from voicecore.image.codebuild import Pace, RemoteBuildFailed, RemoteBuildStopped
+from tests.standins.image.codebuild import CodeBuild, Plan, codebuild
+from tests.standins.models.sigv4 import Keys
+from voicecore.aws.errors import AwsRefused
+from voicecore.console.errors import ExitCode
+from voicecore.image.builders import buildspec, codebuild_resources
+from voicecore.image.builders import codebuild as builder
+from voicecore.image.builders.buildspec import Remote
+from voicecore.image.builders.codebuild import Pace, RemoteBuildFailed, RemoteBuildStopped
+from voicecore.image.builders.codebuild_resources import Aws
 from voicecore.image.model import Progress
-from voicecore.image.reference import parse_reference
+from voicecore.image.registry.reference import parse_reference
+from voicecore.project import aws_names
 
 REGION = "eu-west-1"
 ACCOUNT = "123456789012"
@@ -155,7 +155,7 @@ def test_the_bucket_is_private_short_lived_and_tagged(
 
 
 def test_in_us_east_1_a_bucket_names_no_place(lab: CodeBuild, remote: Remote) -> None:
-    name = build_account.ensure_bucket(aws_of(lab, "us-east-1"), remote.project)
+    name = codebuild_resources.ensure_bucket(aws_of(lab, "us-east-1"), remote.project)
     assert lab.client("s3").get_bucket_location(Bucket=name)["LocationConstraint"] is None
 
 
@@ -169,7 +169,7 @@ def test_every_call_about_the_bucket_names_its_owner(lab: CodeBuild, remote: Rem
     aws.s3.meta.events.register("provide-client-params.s3", note)
     builder.build(aws, remote, Told(), pace=QUICK)
     builder.build(aws, remote, Told(), pace=QUICK)
-    build_account.remove(aws, remote.project)
+    codebuild_resources.remove(aws, remote.project)
     assert {"HeadBucket", "PutObject", "PutBucketPolicy", "DeleteBucket"} <= set(seen)
     owners = {
         name: params.get("ExpectedBucketOwner")
@@ -242,7 +242,7 @@ def test_a_role_that_was_given_is_used_and_none_is_made(
     assert [role["RoleName"] for role in aws.iam.list_roles()["Roles"]] == ["ours"]
     assert aws.iam.list_role_policies(RoleName="ours")["PolicyNames"] == []
     assert lab.builds[0].project["serviceRole"] == given
-    assert "IAM role" not in " ".join(build_account.remove(aws, remote.project))
+    assert "IAM role" not in " ".join(codebuild_resources.remove(aws, remote.project))
     assert aws.iam.get_role(RoleName="ours")
 
 
@@ -267,18 +267,18 @@ def test_all_of_it_is_taken_away_again_and_nothing_else(
     other = replace(remote, project="another")
     builder.build(aws, remote, Told(), pace=QUICK)
     builder.build(aws, other, Told(), pace=QUICK)
-    assert build_account.remove(aws, "my-agent") == [
+    assert codebuild_resources.remove(aws, "my-agent") == [
         "CodeBuild project voicecore-my-agent-builder",
         "log group /aws/codebuild/voicecore-my-agent-builder",
         f"IAM role {ROLE}",
         f"S3 bucket {BUCKET}",
     ]
-    assert build_account.remove(aws, "my-agent") == []
+    assert codebuild_resources.remove(aws, "my-agent") == []
     assert [bucket["Name"] for bucket in aws.s3.list_buckets()["Buckets"]] == [
-        names.builder_bucket_for("another", ACCOUNT, REGION)
+        aws_names.builder_bucket_for("another", ACCOUNT, REGION)
     ]
     assert len(aws.iam.list_roles()["Roles"]) == 1
-    assert len(build_account.remove(aws, "another")) == 4
+    assert len(codebuild_resources.remove(aws, "another")) == 4
 
 
 def test_what_does_not_carry_the_projects_tag_is_left_alone(
@@ -287,7 +287,7 @@ def test_what_does_not_carry_the_projects_tag_is_left_alone(
     aws.s3.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": REGION})
     aws.iam.create_role(RoleName=ROLE, AssumeRolePolicyDocument="{}")
     aws.logs.create_log_group(logGroupName="/aws/codebuild/voicecore-my-agent-builder")
-    assert build_account.remove(aws, remote.project) == []
+    assert codebuild_resources.remove(aws, remote.project) == []
     assert aws.s3.head_bucket(Bucket=BUCKET)
     assert aws.iam.get_role(RoleName=ROLE)
 

@@ -18,9 +18,9 @@ import pytest
 
 from tests.cli.test_dev import SERVER, events_until, pyproject
 from tests.image.agents import APP, env_of, small_agent
-from tests.lab.image.engine import Engine as Lab
-from tests.lab.image.lab import Registries
 from tests.processes import processes_in
+from tests.standins.image.engine import Engine as Lab
+from tests.standins.image.lab import Registries
 
 pytestmark = pytest.mark.usefixtures("emulation")
 

@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 
 from tests.image.agents import PROJECT
-from tests.lab.image.ecr import Lifetime
-from tests.lab.image.gate import Fault
-from tests.lab.image.lab import Registries
+from tests.standins.image.ecr import Lifetime
+from tests.standins.image.gate import Fault
+from tests.standins.image.lab import Registries
 
 
 @dataclass(frozen=True)

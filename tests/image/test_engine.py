@@ -17,12 +17,12 @@ from typing import ClassVar
 import pytest
 
 from tests.image.agents import env_of, held, identity, order, small_agent
-from tests.lab.image.engine import Engine as Lab
-from tests.lab.image.engine import dockerd
-from tests.lab.image.lab import Registries
-from voicecore.image import buildx
-from voicecore.image.buildx import BaseMissing, BuildFailed
-from voicecore.image.engine import DiskFull, NoImage, WrongPlatform
+from tests.standins.image.engine import Engine as Lab
+from tests.standins.image.engine import dockerd
+from tests.standins.image.lab import Registries
+from voicecore.image.builders import buildx
+from voicecore.image.builders.buildx import BaseMissing, BuildFailed
+from voicecore.image.docker.engine import DiskFull, NoImage, WrongPlatform
 from voicecore.image.model import Image, Package, Progress
 
 

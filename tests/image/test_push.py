@@ -9,16 +9,16 @@ from pathlib import Path
 import pytest
 
 from tests.image.agents import env_of, held, order, small_agent
-from tests.lab.image.ecr import Lifetime
-from tests.lab.image.engine import Engine as Lab
-from tests.lab.image.gate import Fault
-from tests.lab.image.lab import Registries
-from voicecore.image import buildx
-from voicecore.image.credentials import source_for
+from tests.standins.image.ecr import Lifetime
+from tests.standins.image.engine import Engine as Lab
+from tests.standins.image.gate import Fault
+from tests.standins.image.lab import Registries
+from voicecore.image.builders import buildx
+from voicecore.image.docker.push import push
 from voicecore.image.model import Image, Progress
-from voicecore.image.push import push
-from voicecore.image.reference import parse_reference
-from voicecore.image.refusals import RegistryDenied, RegistryUnreachable, RepositoryMissing
+from voicecore.image.registry.credentials import source_for
+from voicecore.image.registry.errors import RegistryDenied, RegistryUnreachable, RepositoryMissing
+from voicecore.image.registry.reference import parse_reference
 
 TAG = "0a1b"
 

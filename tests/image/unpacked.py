@@ -9,7 +9,7 @@ import tarfile
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.lab.image.registry import Registry
+from tests.standins.image.registry import Registry
 
 
 @dataclass(frozen=True)

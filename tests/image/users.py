@@ -9,8 +9,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from tests.lab.image.engine import Engine
-from tests.lab.image.lab import Registries
+from tests.standins.image.engine import Engine
+from tests.standins.image.lab import Registries
 
 KEY = "dg-4f9a1c77e0b2d85566aa90de13c8f7b1"
 

@@ -13,8 +13,8 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, ConsoleMessage, Page, Playwright, expect, sync_playwright
 
-from tests.lab.soundcard import SoundCard
 from tests.page.site import Site, alone, answered, made
+from tests.standins.soundcard import SoundCard
 
 # A machine that does other things as well may take long; nothing waits longer than it must.
 PATIENCE_MS = 60_000

@@ -7,10 +7,10 @@ from typing import Any
 
 from playwright.sync_api import Page
 
-from tests.lab.conversation.conftest import SAMPLES
-from tests.lab.soundcard import SoundCard
+from tests.e2e.conversation.conftest import SAMPLES
 from tests.page.conftest import answered_aloud
 from tests.page.site import Site
+from tests.standins.soundcard import SoundCard
 
 DOCS = Path(__file__).parents[2] / "docs"
 SCREENS: dict[str, dict[str, Any]] = {

@@ -13,10 +13,10 @@ from pathlib import Path
 
 from aiohttp import web
 
-from tests.lab.conversation.conftest import dev
-from voicecore.local.page import address
-from voicecore.local.ports import free_port
-from voicecore.local.state import read_state
+from tests.e2e.conversation.conftest import dev
+from voicecore.local.invite_url import address
+from voicecore.local.processes.dev_state import read_state
+from voicecore.local.processes.ports import free_port
 from voicecore.scaffold.render import templates
 
 PAGE = templates() / "_shared" / "server" / "page"

@@ -15,11 +15,11 @@ import numpy as np
 import pytest
 from playwright.sync_api import Browser, Page, Playwright, Request, Route, WebSocketRoute, expect
 
-from tests.lab.conversation.conftest import SAMPLES
-from tests.lab.soundcard import SoundCard
+from tests.e2e.conversation.conftest import SAMPLES
 from tests.page.conftest import LENT, PATIENCE_MS, accessible, chromium, watched
 from tests.page.site import Site, answered, made
 from tests.processes import processes_in
+from tests.standins.soundcard import SoundCard
 
 QUESTION = SAMPLES / "twelve-times-seven.wav"
 GREETING = "rule-based"

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.server.agentcore import AgentCore, agentcore
 from tests.server.serving import MANY, Server, make_server, serving
+from tests.standins.server.agentcore import AgentCore, agentcore
 from voicecore.scaffold.render import templates
 
 # The stand-in of Daily that each project brings along.

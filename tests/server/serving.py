@@ -15,9 +15,9 @@ from typing import Any
 
 import aiohttp
 
-from voicecore.local import environment
-from voicecore.local.ports import free_port
-from voicecore.pipelines import PIPELINES, services_of
+from voicecore.catalog.pipelines import PIPELINES, services_of
+from voicecore.local.processes import venv
+from voicecore.local.processes.ports import free_port
 from voicecore.scaffold.render import Answers, render
 
 KEY = "a-key-that-is-as-long-as-it-has-to-be"
@@ -46,7 +46,7 @@ def make_server(
             path = root / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content)
-    environment.sync((root / "server",), os.environ)
+    venv.sync((root / "server",), os.environ)
     return root / "server"
 
 
@@ -94,7 +94,7 @@ def serving(folder: Path, log: Path, aws: str, **settings: str) -> Iterator[Serv
     }
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [environment.python_of(folder), "server.py"],
+            [venv.python_of(folder), "server.py"],
             cwd=folder, env=env, stdout=output, stderr=subprocess.STDOUT,
         )  # fmt: skip
     server = Server(f"http://127.0.0.1:{port}", process, log)

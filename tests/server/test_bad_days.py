@@ -7,8 +7,8 @@ from typing import Any
 
 import aiohttp
 
-from tests.server.agentcore import ANSWER, AgentCore
 from tests.server.serving import AUTHORIZED, MANY, OFFER, Server, serving, start
+from tests.standins.server.agentcore import ANSWER, AgentCore
 
 STARTS = 200  # benchmarks/server.py: 1,000
 CALLS = 60  # benchmarks/server.py: 200

@@ -19,8 +19,8 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from tests.server.agentcore import AgentCore
 from tests.server.serving import MANY, serving
+from tests.standins.server.agentcore import AgentCore
 
 AUDIENCE = "support-line"
 SUBJECT = "ada.lovelace"  # which no random id can hold

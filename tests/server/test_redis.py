@@ -12,16 +12,16 @@ from pathlib import Path
 
 import aiohttp
 
-from tests.server.agentcore import ANSWER, AgentCore
 from tests.server.serving import AUTHORIZED, MANY, OFFER, Server, serving, start
-from voicecore.local.ports import free_port
+from tests.standins.server.agentcore import ANSWER, AgentCore
+from voicecore.local.processes.ports import free_port
 
 
 @contextmanager
 def redis(folder: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
     """Debian's Redis, keeping nothing on disk."""
     program = shutil.which("redis-server")
-    assert program, "tests/lab/install installs it"
+    assert program, "tests/install installs it"
     port = free_port()
     argv = [program, "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", str(folder)]
     with subprocess.Popen(argv, stdout=subprocess.DEVNULL) as process:

@@ -14,18 +14,18 @@ from typing import Any
 import aiohttp
 import pytest
 
-from tests.lab.phone import Handset, Mistake, Proof, Provider
-from tests.lab.runtime.runtime_lab import ARN, Lab, lab
 from tests.server.serving import AUTHORIZED, MANY, Server, make_server, serving
-from voicecore.local.ports import free_port
-from voicecore.local.sigv4 import make_credentials
-from voicecore.local.targets import check_allowlist
-from voicecore.phones import PHONES
-from voicecore.talk.files import read_clip
-from voicecore.transports import HEADERS
+from tests.standins.phone import Handset, Mistake, Proof, Provider
+from tests.standins.runtime.runtime_lab import ARN, Lab, lab
+from voicecore.catalog.phone_providers import PHONES
+from voicecore.catalog.transports import HEADERS
+from voicecore.local.gateway.request import check_allowlist
+from voicecore.local.gateway.sigv4 import make_credentials
+from voicecore.local.processes.ports import free_port
+from voicecore.talk.audio.sound_files import read_clip
 
 SAMPLES = Path(__file__).parents[2] / "voicecore" / "samples"
-AGENT = Path(__file__).with_name("phone_agent.py")
+AGENT = Path(__file__).parents[1] / "standins/server/phone_agent.py"
 every_provider = pytest.mark.parametrize("name", PHONES)
 
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from voicecore.pipelines import PIPELINES, services_of
-from voicecore.scaffold.add import Change, Conflict, merge, plan
+from voicecore.catalog.pipelines import PIPELINES, services_of
+from voicecore.scaffold.merge import Change, Conflict, merge, plan
 from voicecore.scaffold.render import Answers, render
 
 OLD, NEW = b"a\nb\nc\n", b"a\nB\nc\n"

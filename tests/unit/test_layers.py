@@ -9,21 +9,28 @@ import pytest
 
 ROOT = Path(__file__).parents[2] / "voicecore"
 
-# A layer may import from its own and from lower ones.
-LAYERS = [
-    {"commands", "cli", "__main__"},
-    {"scaffold", "image", "cloud", "local", "talk"},
-    {"project", "context", "output", "agent_log", "variables", "aws_errors", "aws_session"},
-    {
-        *("names", "regions", "transports", "phones", "pipelines", "turn", "stages", "settings"),
-        *("errors", "invites", "__init__"),
-    },
+# The floors of the house, top first. A room may import from itself and from lower floors only:
+# never from above, and never from its neighbour.
+FLOORS = [
+    {"__main__"},
+    {"cli"},
+    {"commands"},
+    {"talk"},
+    {"cloud", "local"},
+    {"image"},
+    {"scaffold"},
+    {"aws"},
+    {"project", "contract"},
+    {"catalog"},
+    {"console"},
+    {"__init__"},
 ]
 
 # A package, and the only places that may import it.
 OWNERS = {
-    "rich": {"output"},
-    "boto3": {"cloud", "image"},
+    "rich": {"console"},
+    "boto3": {"aws", "image"},
+    "botocore": {"aws", "cloud", "image", "local"},
     "docker": {"image", "local"},
     "questionary": {"scaffold"},
     "jinja2": {"scaffold"},
@@ -49,16 +56,25 @@ MODULES = sorted(p for p in ROOT.rglob("*.py") if "_templates" not in p.parts)
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(ROOT)))
-def test_a_module_imports_only_downwards(path: Path) -> None:
-    level = {part: n for n, layer in enumerate(LAYERS) for part in layer}
+def test_module_imports_only_from_lower_floors(path: Path) -> None:
+    floor_of = {room: n for n, rooms in enumerate(FLOORS) for room in rooms}
     mine = part_of(path)
     for module in imports_of(path):
         if module.startswith("voicecore."):
             theirs = module.split(".")[1]
-            if theirs in level and theirs != mine:
-                assert level[theirs] >= level[mine], f"{path} imports {module}"
-                if mine in LAYERS[1]:
-                    assert theirs not in LAYERS[1], f"{path} imports its neighbour {module}"
+            if theirs in floor_of and theirs != mine:
+                assert floor_of[theirs] > floor_of[mine], f"{path} imports {module}"
+
+
+def test_every_room_has_a_floor() -> None:
+    rooms = {part_of(path) for path in MODULES}
+    assert rooms == set[str]().union(*FLOORS)
+
+
+@pytest.mark.parametrize("folder", sorted({path.parent for path in MODULES}), ids=str)
+def test_folder_holds_at_most_14_modules(folder: Path) -> None:
+    modules = [path for path in folder.glob("*.py") if path.name != "__init__.py"]
+    assert len(modules) <= 14, f"{folder} has {len(modules)} modules side by side"
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(ROOT)))
@@ -71,7 +87,7 @@ def test_a_package_is_imported_only_where_it_belongs(path: Path) -> None:
 def test_help_loads_nothing_heavy() -> None:
     program = (
         "import sys\n"
-        "from voicecore.cli import main\n"
+        "from voicecore.cli.app import main\n"
         "try:\n    main(['--help'])\n"
         "except SystemExit:\n    pass\n"
         "print('loaded:', *sorted({name.split('.')[0] for name in sys.modules}))"

@@ -2,18 +2,10 @@ from pathlib import Path
 
 import pytest
 
-from voicecore.errors import ExitCode
-from voicecore.project import (
-    BadProject,
-    Project,
-    Server,
-    Stage,
-    Turn,
-    Vpc,
-    load_project,
-)
-from voicecore.settings import mistakes_in, network_for, network_mistakes
-from voicecore.transports import TRANSPORTS, Transport
+from voicecore.catalog.transports import TRANSPORTS, Transport
+from voicecore.console.errors import ExitCode
+from voicecore.project.project import BadProject, Project, Server, Stage, Turn, Vpc, load_project
+from voicecore.project.schema import mistakes_in, network_for, network_mistakes
 
 GOOD = """\
 name = "support-line"

@@ -1,7 +1,7 @@
 import pytest
 
-from voicecore import regions
-from voicecore.pipelines import PIPELINES, regions_of, services_of, used_by
+from voicecore.catalog import regions
+from voicecore.catalog.pipelines import PIPELINES, regions_of, services_of, used_by
 
 
 @pytest.mark.parametrize(

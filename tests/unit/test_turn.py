@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from voicecore.turn import SOURCES, chosen, mistakes_in, read_url
+from voicecore.catalog.turn_sources import SOURCES, chosen, mistakes_in, read_url
 
 UDP = "turn:turn.example.com:3478?transport=udp"
 TLS = "turns:turn.example.com:443?transport=tcp"

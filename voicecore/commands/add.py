@@ -8,17 +8,17 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from voicecore import phones
-from voicecore.context import Context
-from voicecore.errors import ExitCode, VoicecoreError
-from voicecore.image import wheels
-from voicecore.output import Output, Span
-from voicecore.phones import PHONES
-from voicecore.project import Project, load_project
-from voicecore.scaffold import add, questions, render
-from voicecore.scaffold.add import Change, Conflict, Plan
+from voicecore.catalog import phone_providers
+from voicecore.catalog.phone_providers import PHONES
+from voicecore.catalog.transports import TRANSPORTS
+from voicecore.console.context import Context
+from voicecore.console.errors import ExitCode, VoicecoreError
+from voicecore.console.output import Output, Span
+from voicecore.image.inputs import lockfile
+from voicecore.project.project import Project, load_project
+from voicecore.scaffold import merge, questions, render
+from voicecore.scaffold.merge import Change, Conflict, Plan
 from voicecore.scaffold.render import Answers, Files
-from voicecore.transports import TRANSPORTS
 
 _STYLES = {"+": "green", "-": "red", "@": "cyan"}
 
@@ -117,7 +117,7 @@ def _providers(context: Context, project: Project, options: AddOptions) -> tuple
         return project.providers
     if not chosen and not project.providers:
         asked = context.interactive and not (options.yes or options.json)
-        chosen = tuple(questions.ask_providers()) if asked else (phones.DEFAULT,)
+        chosen = tuple(questions.ask_providers()) if asked else (phone_providers.DEFAULT,)
     return tuple(dict.fromkeys((*project.providers, *chosen)))
 
 
@@ -138,7 +138,7 @@ def plan_for(project: Project, transport: str, providers: tuple[str, ...] = ()) 
     wider = replace(answers, transports=transports, providers=providers or project.providers)
     # The key is in files that are never touched.
     old, new = (render.render(each, session_api_key="") for each in (answers, wider))
-    return add.plan(old, _present(project.root, new), new)
+    return merge.plan(old, _present(project.root, new), new)
 
 
 def apply(project: Project, planned: Plan) -> None:
@@ -168,12 +168,12 @@ def _again(options: AddOptions) -> str:
 
 def _lock(context: Context, project: Project) -> None:
     """Brings the agent's lockfile up to date, if it has one: no image is built by an old one."""
-    if not (project.agent / wheels.LOCK).exists():
+    if not (project.agent / lockfile.LOCK).exists():
         return
     try:
         with context.output.step("Locking what the agent asks for now"):
-            wheels.lock(project.agent, context.env)
-    except (wheels.LockFailed, wheels.BadLock) as error:
+            lockfile.lock(project.agent, context.env)
+    except (lockfile.LockFailed, lockfile.BadLock) as error:
         # The transport is there all the same; a build says it again.
         context.output.warn(f"{error.message}\n{error.hint}")
 

@@ -6,15 +6,15 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from voicecore.context import Context
-from voicecore.errors import ExitCode
+from voicecore.console.context import Context
+from voicecore.console.errors import ExitCode
+from voicecore.console.output import megabytes
 from voicecore.image import builder
-from voicecore.image.base import OLD_DAYS
 from voicecore.image.builder import Made, Plan, Wish
+from voicecore.image.inputs.base_image import OLD_DAYS
 from voicecore.image.model import Progress
 from voicecore.image.report import Built, document, lines
-from voicecore.output import megabytes
-from voicecore.project import load_project
+from voicecore.project.project import load_project
 from voicecore.scaffold.render import dockerfile_of
 
 

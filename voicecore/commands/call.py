@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from voicecore.commands.dialling import Line, Target, dial
-from voicecore.context import Context
-from voicecore.errors import ExitCode, VoicecoreError
-from voicecore.phones import PHONES
-from voicecore.project import load_project
+from voicecore.catalog.phone_providers import PHONES
+from voicecore.console.context import Context
+from voicecore.console.errors import ExitCode, VoicecoreError
+from voicecore.project.project import load_project
+from voicecore.project.schema import one_of
 from voicecore.scaffold import questions
-from voicecore.settings import one_of
-from voicecore.talk import extras
+from voicecore.talk import optional_deps
+from voicecore.talk.target import Line, Target, dial
 
 if TYPE_CHECKING:
     import aiohttp
@@ -57,7 +57,7 @@ class CallRefused(VoicecoreError):
 
 def run(context: Context, options: CallOptions) -> ExitCode:
     """Call the number and follow the call to its end; Ctrl-C hangs up."""
-    extras.require()
+    optional_deps.require()
     check_number(options.number)
     root = (context.cwd / (options.project or "")).resolve()
     anywhere = options.url is not None and not (root / "voicecore.toml").exists()

@@ -10,30 +10,32 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from voicecore import names
-from voicecore.cloud import bringup, export, fleet, hosting, preflight, prices, session, turn, zones
-from voicecore.cloud.bringup import Standing, Wanted
-from voicecore.cloud.cloudformation import CloudFormation, Live
-from voicecore.cloud.deployment import Deployment, deployment_of
-from voicecore.cloud.environment import Environment, environment_of, server_environment_of
-from voicecore.cloud.images_stack import REPOSITORY_URI, images_stack
-from voicecore.cloud.network_stack import network_stack
-from voicecore.cloud.plan import Plan, lines
-from voicecore.cloud.preflight import Finding, Verdict
-from voicecore.cloud.session import Aws
-from voicecore.cloud.together import Together
+from voicecore.aws import session
+from voicecore.aws.session import Aws
+from voicecore.aws.task_group import Together
+from voicecore.catalog.transports import TRANSPORTS
+from voicecore.cloud.deploy import agent_part, ecs_service, export, preflight, prices, server_part
+from voicecore.cloud.deploy.agent_part import Standing, Wanted
+from voicecore.cloud.deploy.cloudformation import CloudFormation, Live
+from voicecore.cloud.deploy.plan import Plan, lines
+from voicecore.cloud.deploy.preflight import Finding, Verdict
+from voicecore.cloud.deploy.progress import Relay, begun, waiting
+from voicecore.cloud.deploy.server_step import Images, Served, Serving
+from voicecore.cloud.stacks import turn_channels, zones
+from voicecore.cloud.stacks.deployment import Deployment, deployment_of
+from voicecore.cloud.stacks.env_split import Environment, environment_of, server_environment_of
+from voicecore.cloud.stacks.images_stack import REPOSITORY_URI, images_stack
+from voicecore.cloud.stacks.network_stack import network_stack
 from voicecore.commands import add
 from voicecore.commands.invite import InviteOptions
-from voicecore.commands.progress import Relay, begun, waiting
-from voicecore.commands.serving import Images, Served, Serving
-from voicecore.commands.typed import typed
-from voicecore.context import Context
-from voicecore.errors import ExitCode, VoicecoreError
-from voicecore.output import Line, Output, Span
-from voicecore.project import AGENT, SERVER, Project, load_project, mistakes_in
-from voicecore.settings import PUBLIC, VPC, did_you_mean, one_of
-from voicecore.transports import TRANSPORTS
-from voicecore.variables import dotenv_of
+from voicecore.console.command_line import typed
+from voicecore.console.context import Context
+from voicecore.console.errors import ExitCode, VoicecoreError
+from voicecore.console.output import Line, Output, Span
+from voicecore.project import aws_names
+from voicecore.project.dotenv import dotenv_of
+from voicecore.project.project import AGENT, SERVER, Project, load_project, mistakes_in
+from voicecore.project.schema import PUBLIC, VPC, did_you_mean, one_of
 
 EXPORTED = "cloudformation"
 """The folder in the project that --export writes to."""
@@ -45,7 +47,7 @@ class DeployOptions:
 
     project: Path | None = None
     transport: str | None = None
-    stage: str = names.DEFAULT_STAGE
+    stage: str = aws_names.DEFAULT_STAGE
     region: str | None = None
     profile: str | None = None
     ha: bool = False
@@ -72,7 +74,7 @@ def run(context: Context, options: DeployOptions, images: Images) -> ExitCode:
     deployment = deployment_for(project, options)
     variables = dotenv_of(project.agent)
     settings = environment_of(variables, deployment.stage.region, deployment.uses)
-    limits = turn.require_relay(deployment, variables)
+    limits = turn_channels.require_relay(deployment, variables)
     server = _server_of(project, deployment) if options.server else None
     if options.export:
         return _export(context, project, deployment, settings, server)
@@ -84,8 +86,8 @@ def run(context: Context, options: DeployOptions, images: Images) -> ExitCode:
         cloud = CloudFormation(aws.client("cloudformation"), again, together.pause)
 
         tell = waiting(context.output)
-        hosted = together.start(lambda: hosting.read(aws, cloud, deployment, tell))
-        standing = bringup.read(aws, cloud, together, deployment, tell)
+        hosted = together.start(lambda: server_part.read(aws, cloud, deployment, tell))
+        standing = agent_part.read(aws, cloud, together, deployment, tell)
         repository: Future[str] = Future()
         relay = Relay(together.go_on)
         looked = together.start(lambda: images.look(project, _repository(standing), AGENT))
@@ -101,7 +103,7 @@ def run(context: Context, options: DeployOptions, images: Images) -> ExitCode:
                 standing.agent,
                 _repository(standing),
             )
-            hosting.require_same_kind(serving.wanted, serving.standing)
+            server_part.require_same_kind(serving.wanted, serving.standing)
 
         def build() -> str:
             made = together.result(looked)
@@ -118,19 +120,19 @@ def run(context: Context, options: DeployOptions, images: Images) -> ExitCode:
             findings = preflight.look(checks, together, again)
             preflight.refuse(findings)
             chosen = _zones(aws, deployment, standing)
-            wanted = bringup.wanted_of(deployment, settings, chosen, standing)
+            wanted = agent_part.wanted_of(deployment, settings, chosen, standing)
             made = together.result(looked)
             image = f"{_repository(standing)}@{made.there}" if made.there else ""
-        unused = _of_network(bringup.unused_network(wanted, standing))
+        unused = _of_network(agent_part.unused_network(wanted, standing))
         limits += _of_keys(project, deployment, variables)
         up = serving is None or serving.up
         of_server = (serving.note, "" if up else serving.wanted.note) if serving else ()
         notes = [made.note, *of_server, unused, _of_calls(deployment), *limits]
         _warn(context.output, findings, standing, filter(None, notes))
 
-        agent = standing.agent if bringup.is_up(cloud, wanted, standing, image) else None
+        agent = standing.agent if agent_part.is_up(cloud, wanted, standing, image) else None
         if agent and up:
-            bringup.finish(aws, deployment, agent, together.pause)
+            agent_part.finish(aws, deployment, agent, together.pause)
             served = _served(context, options, aws, deployment, serving and serving.standing.live)
             return _report(context, options, agent, wanted, None, aws, started, served)
 
@@ -143,7 +145,7 @@ def run(context: Context, options: DeployOptions, images: Images) -> ExitCode:
             repository.set_result(known)
 
         with context.output.step("Comparing with what stands"):
-            parts = bringup.plan(cloud, wanted, standing, image)
+            parts = agent_part.plan(cloud, wanted, standing, image)
             parts += (serving.plan(),) if serving else ()
             bridged = bool(serving and serving.wanted.carries_calls)
             minute = prices.a_minute(deployment, bool(serving), bridged)
@@ -158,7 +160,7 @@ def run(context: Context, options: DeployOptions, images: Images) -> ExitCode:
         image_of_server = serving.build(building, repository, relay) if serving else None
         with begun(context.output, again) as board:
             relay.show(board.advance)
-            live = agent or bringup.bring_up(
+            live = agent or agent_part.bring_up(
                 aws,
                 cloud,
                 together,
@@ -176,23 +178,23 @@ def run(context: Context, options: DeployOptions, images: Images) -> ExitCode:
             else:
                 served_by = None
         with context.output.step("Seeing that the runtime is ready"):
-            bringup.finish(aws, deployment, live, together.pause)
+            agent_part.finish(aws, deployment, live, together.pause)
         if served_by:
             with context.output.step("Seeing that the session server answers"):
-                hosting.require_health(served_by, together.pause)
+                server_part.require_health(served_by, together.pause)
         served = _served(context, options, aws, deployment, served_by)
     return _report(context, options, live, wanted, plan, aws, started, served)
 
 
-def _server_of(project: Project, deployment: Deployment) -> hosting.Wanted:
+def _server_of(project: Project, deployment: Deployment) -> server_part.Wanted:
     """The session server of a stage. Raises what is wrong with its variables, or with the place."""
     region = deployment.stage.region
     settings = server_environment_of(dotenv_of(project.server), region, deployment.transports)
-    hosting.require_possible(deployment, settings)
-    return hosting.Wanted(deployment, settings)
+    server_part.require_possible(deployment, settings)
+    return server_part.Wanted(deployment, settings)
 
 
-def _in_network(server: hosting.Wanted, standing: Standing) -> hosting.Wanted:
+def _in_network(server: server_part.Wanted, standing: Standing) -> server_part.Wanted:
     """The server in the network that stands, if one does."""
     return replace(server, network=standing.network.outputs) if standing.network else server
 
@@ -203,15 +205,15 @@ def _served(
     """The server, with an invite for who sits at the terminal: no log shall have one."""
     if live is None:
         return None
-    served = Served(live, phones=deployment.phones if hosting.on_ecs(live) else ())
-    if hosting.on_ecs(live):
+    served = Served(live, phones=deployment.phones if server_part.on_ecs(live) else ())
+    if server_part.on_ecs(live):
         going = live.status == "UPDATE_IN_PROGRESS"
-        draining = fleet.find(aws, live.name, calls=True) if going else None
-        served = replace(served, draining=draining, record=hosting.record_for(live))
+        draining = ecs_service.find(aws, live.name, calls=True) if going else None
+        served = replace(served, draining=draining, record=server_part.record_for(live))
     spoken = any(transport.browser for transport in deployment.transports)
     if options.json or not context.interactive or not spoken:
         return served
-    return replace(served, page=hosting.page_for(aws, live))
+    return replace(served, page=server_part.page_for(aws, live))
 
 
 def _with_transport(context: Context, options: DeployOptions, project: Project) -> Project:
@@ -276,18 +278,18 @@ def _export(
     project: Project,
     deployment: Deployment,
     settings: Environment,
-    server: hosting.Wanted | None,
+    server: server_part.Wanted | None,
 ) -> ExitCode:
     """Write templates and policies, for those who deploy by other means. Asks AWS nothing."""
     chosen = zones.SUPPORTED[deployment.stage.region][: zones.WANTED]
-    wanted = bringup.wanted_of(deployment, settings, chosen, Standing())
+    wanted = agent_part.wanted_of(deployment, settings, chosen, Standing())
     shared = [images_stack(deployment)]
     if deployment.makes_network:
         shared.append(network_stack(deployment, chosen))
     folder = project.root / EXPORTED
     folder.mkdir(exist_ok=True)
     stacks = [*shared, wanted.agent("", None), *([server.stack("", "", "")] if server else [])]
-    bridged = bool(server and hosting.carries_calls(deployment, server.settings))
+    bridged = bool(server and server_part.carries_calls(deployment, server.settings))
     files = export.files_of(stacks) | export.policies_of(deployment, bridged)
     for name, text in files.items():
         (folder / name).write_text(text, encoding="utf-8")
@@ -364,7 +366,7 @@ def _warn(
     for finding in findings:
         if finding.verdict is Verdict.UNKNOWN:
             output.warn(f"{finding.check}: {finding.message}")
-    for change in bringup.changes_by_hand(standing):
+    for change in agent_part.changes_by_hand(standing):
         output.warn(f"The runtime was changed by hand: {change}. This deploy sets it right.")
     for note in notes:
         output.warn(note)
@@ -429,7 +431,7 @@ def _lines_of(
     if any(transport.browser for transport in deployment.transports):
         yield [Span("In a browser: "), Span(served.page or typed("invite", inviting), "bold")]
     if served.page:
-        yield [Span(f"  for whom you send it to, for {hosting.INVITE_HOURS:g} h", "dim")]
+        yield [Span(f"  for whom you send it to, for {server_part.INVITE_HOURS:g} h", "dim")]
     yield [Span("Sessions:     "), Span(f"{served.url}start"), Span("  with the key of", "dim")]
     yield [Span(f"  {served.key(options.profile, region)}", "dim")]
     if served.record:
@@ -447,7 +449,7 @@ def _next(
     options: DeployOptions, live: Live, deployment: Deployment, served: bool
 ) -> tuple[str, str]:
     """What to do now, and the command for it; both empty where callers can come."""
-    stage = [] if options.stage == names.DEFAULT_STAGE else ["--stage", options.stage]
+    stage = [] if options.stage == aws_names.DEFAULT_STAGE else ["--stage", options.stage]
     profile = f"AWS_PROFILE={shlex.quote(options.profile)} " if options.profile else ""
     if any(transport.spoken for transport in deployment.transports):
         where = ["--arn", live.outputs["RuntimeArn"]] if options.region else stage

@@ -7,22 +7,23 @@ from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from voicecore import names
-from voicecore.aws_errors import AwsRefused
-from voicecore.cloud import destroy, inventory, plan, session
-from voicecore.cloud.cloudformation import CloudFormation
-from voicecore.cloud.deployment import deployment_of
-from voicecore.cloud.destroy import Held, Removal, SomethingLeft
-from voicecore.cloud.session import Aws
-from voicecore.cloud.together import Together
-from voicecore.commands.progress import begun
-from voicecore.commands.typed import typed
-from voicecore.context import Context
-from voicecore.errors import ExitCode, VoicecoreError
-from voicecore.image import build_account
-from voicecore.image.build_account import Leftover
-from voicecore.output import Output, Span
-from voicecore.project import load_project
+from voicecore.aws import session
+from voicecore.aws.errors import AwsRefused
+from voicecore.aws.session import Aws
+from voicecore.aws.task_group import Together
+from voicecore.cloud.deploy import destroy, inventory, plan
+from voicecore.cloud.deploy.cloudformation import CloudFormation
+from voicecore.cloud.deploy.destroy import Held, Removal, SomethingLeft
+from voicecore.cloud.deploy.progress import begun
+from voicecore.cloud.stacks.deployment import deployment_of
+from voicecore.console.command_line import typed
+from voicecore.console.context import Context
+from voicecore.console.errors import ExitCode, VoicecoreError
+from voicecore.console.output import Output, Span
+from voicecore.image.builders import codebuild_resources
+from voicecore.image.builders.codebuild_resources import Leftover
+from voicecore.project import aws_names
+from voicecore.project.project import load_project
 
 _FRONT = "AWS::CloudFront::Distribution"
 
@@ -32,7 +33,7 @@ class DestroyOptions:
     """The flags of `voicecore destroy`; None means: not said."""
 
     project: Path | None = None
-    stage: str = names.DEFAULT_STAGE
+    stage: str = aws_names.DEFAULT_STAGE
     network: bool = False
     only_network: bool = False
     only_server: bool = False
@@ -84,7 +85,7 @@ def run(context: Context, options: DestroyOptions) -> ExitCode:
             held = destroy.remove(aws, cloud, removal, board.tell)
         if builds:
             with context.output.step("Removing what builds in AWS left"):
-                build_account.take_away(builds)
+                codebuild_resources.take_away(builds)
         if held and options.wait:
             _say_held(context, held, again)
             with begun(context.output, again) as board:
@@ -104,9 +105,9 @@ def _left_by_builds(output: Output, aws: Aws, removal: Removal) -> list[Leftover
     if not removal.images:
         return []
     clients = {name: aws.client(name) for name in ("s3", "iam", "logs", "codebuild")}
-    account = build_account.Aws(aws.account, aws.identity.partition, aws.region, **clients)
+    account = codebuild_resources.Aws(aws.account, aws.identity.partition, aws.region, **clients)
     try:
-        return build_account.leftovers(account, removal.project)
+        return codebuild_resources.leftovers(account, removal.project)
     except AwsRefused as error:
         output.warn(f"What builds in AWS may have left could not be looked for: {error.message}")
         return []
@@ -136,7 +137,9 @@ def _show(
         output.warn(calls)
     for stack in removal.kept:
         output.note(f"  kept: {stack.name}")
-    if [stack.name for stack in removal.kept] == [names.network_stack_name_for(removal.project)]:
+    if [stack.name for stack in removal.kept] == [
+        aws_names.network_stack_name_for(removal.project)
+    ]:
         output.note(f"  The network goes on costing. With it:  {again} --network")
 
 

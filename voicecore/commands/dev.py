@@ -12,30 +12,33 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from voicecore import agent_log, names
-from voicecore.context import Context
-from voicecore.errors import ExitCode, VoicecoreError
-from voicecore.local import environment, log_files, nat, page, state
-from voicecore.local.agent import AgentSpec
-from voicecore.local.lifecycle import Lifecycle
-from voicecore.local.limits import IDLE_TIMEOUT, MAX_LIFETIME, START_LIMIT
-from voicecore.local.nat import behind_nat
-from voicecore.local.ports import held_port
-from voicecore.local.process import Guard
+from voicecore.catalog.transports import HEADERS, TRANSPORTS
+from voicecore.console.context import Context
+from voicecore.console.errors import ExitCode, VoicecoreError
+from voicecore.console.output import Line
+from voicecore.contract import agent_log
+from voicecore.local import invite_url, log_reader
+from voicecore.local.fake_phone_accounts import SIGNING_KEY, phones_of
+from voicecore.local.gateway.limits import IDLE_TIMEOUT, MAX_LIFETIME, START_LIMIT
+from voicecore.local.gateway.request import check_allowlist
+from voicecore.local.network import nat
+from voicecore.local.network.nat import behind_nat
+from voicecore.local.processes import dev_state, venv
+from voicecore.local.processes.child import Guard
+from voicecore.local.processes.dev_state import DevState
+from voicecore.local.processes.ports import held_port
+from voicecore.local.processes.session_server import SessionServer
 from voicecore.local.runtime import LocalRuntime, RuntimeSettings, local_arn
 from voicecore.local.screen import plain, screen
-from voicecore.local.session_server import SessionServer
-from voicecore.local.state import DevState
-from voicecore.local.status import RuntimeEvent
-from voicecore.local.targets import check_allowlist
-from voicecore.local.telephones import SIGNING_KEY, phones_of
-from voicecore.output import Line
-from voicecore.project import BadProject, Project, load_project
-from voicecore.transports import HEADERS, TRANSPORTS
-from voicecore.variables import dotenv_of, without_ours
+from voicecore.local.sessions.agent_process import AgentSpec
+from voicecore.local.sessions.events import RuntimeEvent
+from voicecore.local.sessions.lifecycle import Lifecycle
+from voicecore.project import aws_names
+from voicecore.project.dotenv import dotenv_of, without_ours
+from voicecore.project.project import BadProject, Project, load_project
 
 if TYPE_CHECKING:
-    from voicecore.commands.containers import LocalImage
+    from voicecore.local.container_agents import LocalImage
 
 RUNTIME_PORT = 8080
 SERVER_PORT = 7860
@@ -82,9 +85,9 @@ def run(context: Context, options: DevOptions) -> ExitCode:
     """Serve the project until interrupted; afterwards no process is left."""
     project = load_project((context.cwd / (options.project or "")).resolve())
     if options.env:
-        context.output.data(_exports(state.read_state(project.local), project))
+        context.output.data(_exports(dev_state.read_state(project.local), project))
         return ExitCode.OK
-    with state.held(project.local) as mine:
+    with dev_state.held(project.local) as mine:
         if not mine:
             raise _already_running(project)
         return _run(context, options, project)
@@ -105,14 +108,14 @@ def _run(context: Context, options: DevOptions, project: Project) -> ExitCode:
     installed = (project.server,) if image else (project.agent, project.server)
     folders = " and ".join(f"{folder.name}/" for folder in installed)
     with context.output.step(f"Installing the packages of {folders}"):
-        environment.sync(installed, context.env)
+        venv.sync(installed, context.env)
     with (
         held_port(options.port, RUNTIME_PORT) as port,
         held_port(options.server_port, SERVER_PORT) as server_port,
     ):
         settings = RuntimeSettings(
             root=project.root,
-            arn=local_arn(names.runtime_name_for(project.name, STAGE), project.region),
+            arn=local_arn(aws_names.runtime_name_for(project.name, STAGE), project.region),
             region=project.region,
             watch=project.agent,
             allowlist=check_allowlist(HEADERS),
@@ -138,7 +141,7 @@ def _image(context: Context, options: DevOptions, project: Project) -> LocalImag
             f"Leave one out:  voicecore dev {flag}",
             ExitCode.USAGE,
         )
-    from voicecore.commands.containers import first_image
+    from voicecore.local.container_agents import first_image
 
     return first_image(project, context.env)
 
@@ -194,7 +197,7 @@ async def _serve(
             return behind.spec(spec) if behind else spec
 
         if image:
-            from voicecore.commands.containers import Containers
+            from voicecore.local.container_agents import Containers
 
             containers = Containers(project, context.env, image, guard, output.error)
             runtime = await stack.enter_async_context(
@@ -204,7 +207,7 @@ async def _serve(
         else:
             runtime = await stack.enter_async_context(LocalRuntime(settings, spec, tell))
         facing = server_env(project, runtime, context.env)
-        phones = phones_of(project.providers, facing, environment.python_of(project.server))
+        phones = phones_of(project.providers, facing, venv.python_of(project.server))
         facing |= served(phones, runtime.stream_seconds)
         server = await stack.enter_async_context(
             SessionServer(
@@ -212,13 +215,13 @@ async def _serve(
                 facing | (behind.variables(facing) if behind else {}),
                 server_port,
                 guard,
-                runtime.logs / log_files.SERVER,
+                runtime.logs / log_reader.SERVER,
                 tell_troubles,
             )
         )
-        state.write_state(project.local, _dev_state(runtime, server.url, phones))
-        stack.callback(state.remove_state, project.local)
-        opened = page.address(project.server, server.url, facing.get("SESSION_API_KEY"))
+        dev_state.write_state(project.local, _dev_state(runtime, server.url, phones))
+        stack.callback(dev_state.remove_state, project.local)
+        opened = invite_url.address(project.server, server.url, facing.get("SESSION_API_KEY"))
         if options.json:
             more = {"page": opened} if opened else {}
             more |= {"turn": behind.turn.udp} if behind else {}
@@ -231,7 +234,7 @@ async def _serve(
                 output.say(f"• Call it: voicecore talk --phone {name}")
             if behind:
                 output.say(f"• The agent is behind a symmetric NAT; TURN at {behind.turn.udp}")
-            for line in page.sharing(server.url, runtime.url) if options.share else ():
+            for line in invite_url.sharing(server.url, runtime.url) if options.share else ():
                 output.say(f"  {line}")
 
         def picture(width: int, height: int) -> list[Line]:
@@ -242,7 +245,7 @@ async def _serve(
 
 
 def _already_running(project: Project) -> AlreadyRunning:
-    running = state.read_state(project.local)
+    running = dev_state.read_state(project.local)
     if running is None:
         return AlreadyRunning(f"Another `voicecore dev` is just starting {project.name}.")
     return AlreadyRunning(
@@ -273,7 +276,7 @@ def agent_spec(project: Project, env: Mapping[str, str]) -> AgentSpec:
         "AWS_REGION": project.region,
         **dotenv_of(project.agent),
     }
-    return AgentSpec((str(environment.python_of(project.agent)), "app.py"), project.agent, values)
+    return AgentSpec((str(venv.python_of(project.agent)), "app.py"), project.agent, values)
 
 
 def server_env(project: Project, runtime: LocalRuntime, env: Mapping[str, str]) -> dict[str, str]:

@@ -11,16 +11,17 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from voicecore import names, phones, regions
-from voicecore.context import Context
-from voicecore.errors import ExitCode, VoicecoreError
-from voicecore.output import Output, Span
-from voicecore.phones import PHONES
-from voicecore.pipelines import PIPELINES, Pipeline, regions_of, services_of, title_of
-from voicecore.project import Mistake, mistakes_in
+from voicecore.catalog import phone_providers, regions
+from voicecore.catalog.phone_providers import PHONES
+from voicecore.catalog.pipelines import PIPELINES, Pipeline, regions_of, services_of, title_of
+from voicecore.catalog.transports import TRANSPORTS
+from voicecore.console.context import Context
+from voicecore.console.errors import ExitCode, VoicecoreError
+from voicecore.console.output import Output, Span
+from voicecore.project import aws_names
+from voicecore.project.project import Mistake, mistakes_in
 from voicecore.scaffold import questions, render
 from voicecore.scaffold.render import Answers, Comparison, Files
-from voicecore.transports import TRANSPORTS
 
 
 @dataclass(frozen=True)
@@ -133,7 +134,7 @@ def check(given: dict[str, Any]) -> None:
         return
     hint = "See what may be chosen:  voicecore init --list-options"
     if any(mistake.key == "name" for mistake in mistakes):
-        better = names.suggestion_for(given["name"]) or questions.DEFAULT_NAME
+        better = aws_names.suggestion_for(given["name"]) or questions.DEFAULT_NAME
         hint = f"Try:  voicecore init {better}"
     raise BadAnswers(mistakes, hint)
 
@@ -175,7 +176,7 @@ def complete(given: dict[str, Any]) -> Answers:
     services = services_of(pipeline, given.get("services", {}))
     transports = tuple(given.get("transports", (questions.DEFAULT_TRANSPORT,)))
     telephony = given.get("telephony") or (
-        {"providers": [phones.DEFAULT]} if by_phone(transports) else {}
+        {"providers": [phone_providers.DEFAULT]} if by_phone(transports) else {}
     )
     answers = Answers(
         name=given.get("name", questions.DEFAULT_NAME),

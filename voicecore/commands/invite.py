@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from voicecore import names
-from voicecore.cloud import hosting, session
-from voicecore.cloud.cloudformation import CloudFormation
-from voicecore.context import Context
-from voicecore.errors import ExitCode
-from voicecore.project import load_project
+from voicecore.aws import session
+from voicecore.cloud.deploy import server_part
+from voicecore.cloud.deploy.cloudformation import CloudFormation
+from voicecore.console.context import Context
+from voicecore.console.errors import ExitCode
+from voicecore.project import aws_names
+from voicecore.project.project import load_project
 
 
 @dataclass(frozen=True)
@@ -19,8 +20,8 @@ class InviteOptions:
     """The flags of `voicecore invite`; None means: not said."""
 
     project: Path | None = None
-    stage: str = names.DEFAULT_STAGE
-    hours: float = hosting.INVITE_HOURS
+    stage: str = aws_names.DEFAULT_STAGE
+    hours: float = server_part.INVITE_HOURS
     region: str | None = None
     profile: str | None = None
     json: bool = False
@@ -35,8 +36,8 @@ def run(context: Context, options: InviteOptions) -> ExitCode:
         aws = session.connect(options.region or stage.region, options.profile)
         session.check_account(aws.identity, stage.account)
         cloud = CloudFormation(aws.client("cloudformation"), "voicecore invite")
-        live = hosting.find(aws, cloud, project.name, stage.name)
-        page = hosting.page_for(aws, live, options.hours)
+        live = server_part.find(aws, cloud, project.name, stage.name)
+        page = server_part.page_for(aws, live, options.hours)
     until = datetime.now(UTC) + timedelta(hours=options.hours)
     if options.json:
         context.output.json({"page": page, "until": until.isoformat(timespec="seconds")})

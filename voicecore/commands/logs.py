@@ -11,18 +11,20 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from voicecore import agent_log, names
-from voicecore.agent_log import Entry, Sieve
-from voicecore.cloud import logs, session
-from voicecore.cloud.deployment import deployment_of
-from voicecore.cloud.logs import Source, Trouble
-from voicecore.cloud.pace import Pause
-from voicecore.commands.typed import typed
-from voicecore.context import Context
-from voicecore.errors import ExitCode, VoicecoreError
-from voicecore.local import log_files
-from voicecore.output import Line, Output, Span
-from voicecore.project import Project, load_project
+from voicecore.aws import session
+from voicecore.aws.polling import Pause
+from voicecore.cloud.observe import logs
+from voicecore.cloud.observe.logs import Source, Trouble
+from voicecore.cloud.stacks.deployment import deployment_of
+from voicecore.console.command_line import typed
+from voicecore.console.context import Context
+from voicecore.console.errors import ExitCode, VoicecoreError
+from voicecore.console.output import Line, Output, Span
+from voicecore.contract import agent_log
+from voicecore.contract.agent_log import Entry, Sieve
+from voicecore.local import log_reader
+from voicecore.project import aws_names
+from voicecore.project.project import Project, load_project
 
 SINCE = "1h"
 SINCE_OF_A_SESSION = "1d"
@@ -34,7 +36,7 @@ class LogsOptions:
     """The flags of `voicecore logs`; None means: not said."""
 
     project: Path | None = None
-    stage: str = names.DEFAULT_STAGE
+    stage: str = aws_names.DEFAULT_STAGE
     region: str | None = None
     profile: str | None = None
     follow: bool = False
@@ -126,7 +128,7 @@ def _remote(
         raise NotDeployed(
             f"There are no logs: {where} is not deployed.",
             f"Deploy it:  voicecore deploy{' --server' * options.server}"
-            f"{names.stage_flag(stage.name)}\n"
+            f"{aws_names.stage_flag(stage.name)}\n"
             f"Logs of `voicecore dev`:  voicecore logs --local{' --server' * options.server}",
             ExitCode.NOT_DEPLOYED,
         )
@@ -164,14 +166,14 @@ def _local(
             "Follow what runs here:  voicecore logs --local --follow",
             ExitCode.USAGE,
         )
-    folder = log_files.folder_in(project.local)
-    of = log_files.of_server if options.server else log_files.of_agents
+    folder = log_reader.folder_in(project.local)
+    of = log_reader.of_server if options.server else log_reader.of_agents
     if options.follow:
         context.output.note(f"Following {folder}. Ctrl-C ends it.")
-        printer.print(log_files.follow(folder, since, pause, of))
-    printer.print(log_files.read(folder, since, of))
+        printer.print(log_reader.follow(folder, since, pause, of))
+    printer.print(log_reader.read(folder, since, of))
     if not printer.printed:
-        found = log_files.last(folder, of)
+        found = log_reader.last(folder, of)
         context.output.note(
             f"Nothing like that was logged since {_local_time(since)}; "
             f"the last line is of {_local_time(found)}."

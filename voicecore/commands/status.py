@@ -8,21 +8,23 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
 
-from voicecore import names, regions
-from voicecore.cloud import session, status
-from voicecore.cloud.catalogue import failure_in
-from voicecore.cloud.cloudformation import Live
-from voicecore.cloud.runtime import DEFAULT_ENDPOINT
-from voicecore.cloud.status import Found, Server, StageStatus
-from voicecore.cloud.together import Together
-from voicecore.commands.typed import typed
-from voicecore.context import Context
-from voicecore.errors import ExitCode, VoicecoreError
-from voicecore.local.state import read_state
-from voicecore.output import Line, Span, megabytes
-from voicecore.phones import PHONES, Phone
-from voicecore.project import Project, Stage, load_project
-from voicecore.variables import dotenv_of
+from voicecore.aws import session
+from voicecore.aws.known_failures import failure_in
+from voicecore.aws.task_group import Together
+from voicecore.catalog import regions
+from voicecore.catalog.phone_providers import PHONES, Phone
+from voicecore.cloud.deploy.agentcore import DEFAULT_ENDPOINT
+from voicecore.cloud.deploy.cloudformation import Live
+from voicecore.cloud.observe import status
+from voicecore.cloud.observe.status import Found, Server, StageStatus
+from voicecore.console.command_line import typed
+from voicecore.console.context import Context
+from voicecore.console.errors import ExitCode, VoicecoreError
+from voicecore.console.output import Line, Span, megabytes
+from voicecore.local.processes.dev_state import read_state
+from voicecore.project import aws_names
+from voicecore.project.dotenv import dotenv_of
+from voicecore.project.project import Project, Stage, load_project
 
 
 @dataclass(frozen=True)
@@ -203,7 +205,7 @@ def _deployed(found: StageStatus, stack: Live) -> Iterator[tuple[str, Line]]:
     if runtime.reason:
         known = failure_in(runtime.reason)
         yield "", [Span(runtime.reason, "red")]
-        of_stage = names.stage_flag(found.stage)
+        of_stage = aws_names.stage_flag(found.stage)
         yield "", [Span(known.fix if known else f"See what it says:  voicecore logs{of_stage}")]
     if not runtime.mmdsv2:
         yield "", [Span(f"requireMMDSV2 is off; to turn it on:  {_deploy(found)}", "yellow")]
@@ -237,7 +239,7 @@ def _deployed(found: StageStatus, stack: Live) -> Iterator[tuple[str, Line]]:
 
 
 def _deploy(found: StageStatus) -> str:
-    return f"voicecore deploy{names.stage_flag(found.stage)}"
+    return f"voicecore deploy{aws_names.stage_flag(found.stage)}"
 
 
 def _hosted(server: Server) -> Iterator[tuple[str, Line]]:

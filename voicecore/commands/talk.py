@@ -11,26 +11,26 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from voicecore import names
-from voicecore.commands.dialling import Target, dial
-from voicecore.context import Context
-from voicecore.errors import ExitCode, VoicecoreError
-from voicecore.project import Project, load_project
-from voicecore.talk import extras
-from voicecore.talk.phone_frames import KEYPAD, WIRES
-from voicecore.transports import TRANSPORTS
-from voicecore.turn import read_url
+from voicecore.catalog.transports import TRANSPORTS
+from voicecore.catalog.turn_sources import read_url
+from voicecore.console.context import Context
+from voicecore.console.errors import ExitCode, VoicecoreError
+from voicecore.project import aws_names
+from voicecore.project.project import Project, load_project
+from voicecore.talk import optional_deps
+from voicecore.talk.target import Target, dial
+from voicecore.talk.telephone.media_frames import KEYPAD, WIRES
 
 if TYPE_CHECKING:
     import aiohttp
 
-    from voicecore.commands.dialling import Line
-    from voicecore.talk.conversation import Conversation, Dial, Ending, Equipment
-    from voicecore.talk.files import Clip
-    from voicecore.talk.gear import Ear, Mouth
-    from voicecore.talk.keyboard import Prompt
-    from voicecore.talk.phone_webhooks import Credentials, PhoneCall
-    from voicecore.talk.session import IceServer, SessionServer
+    from voicecore.talk.audio.endpoints import Ear, Mouth
+    from voicecore.talk.audio.sound_files import Clip
+    from voicecore.talk.call import Conversation, Dial, Ending, Equipment
+    from voicecore.talk.session_client import IceServer, SessionServer
+    from voicecore.talk.target import Line
+    from voicecore.talk.telephone.webhooks import Credentials, PhoneCall
+    from voicecore.talk.view.keyboard import Prompt
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class TalkOptions:
     list_devices: bool = False
     no_aec: bool = False
     remote: bool = False
-    stage: str = names.DEFAULT_STAGE
+    stage: str = aws_names.DEFAULT_STAGE
     arn: str | None = None
     url: str | None = None
     api_key_env: str = "SESSION_API_KEY"
@@ -73,7 +73,7 @@ class HungUpEarly(VoicecoreError):
 
 def run(context: Context, options: TalkOptions) -> ExitCode:
     """Hold one conversation; returns INTERRUPTED if it was ended before it was over."""
-    extras.require()
+    optional_deps.require()
     if options.list_devices:
         return _list_devices(context, options)
     _check(options)
@@ -86,7 +86,7 @@ def run(context: Context, options: TalkOptions) -> ExitCode:
         raise BadFlags("--dtmf presses the keys of a telephone: add --phone.")
     transport = _transport(options, project)
 
-    from voicecore.talk.files import read_clip
+    from voicecore.talk.audio.sound_files import read_clip
 
     clips = [read_clip(context.cwd / path) for path in options.input]
     with asyncio.Runner() as runner:
@@ -104,7 +104,7 @@ none of its own."""
 def _at_hand(transports: Sequence[str]) -> list[str]:
     """Those of the transports that `talk` speaks by what is installed."""
     known = [TRANSPORTS[name] for name in transports if name in _SPOKEN]
-    return [kind.name for kind in known if kind.spoken or extras.installed(kind.library)]
+    return [kind.name for kind in known if kind.spoken or optional_deps.installed(kind.library)]
 
 
 def _by_phone(options: TalkOptions, project: Project | None) -> TalkOptions:
@@ -160,7 +160,7 @@ def _check(options: TalkOptions) -> None:
         raise BadFlags("--remote starts the project's own session server, --url names another.")
     if options.arn and not options.remote:
         raise BadFlags("--arn names an agent in AWS: add --remote.")
-    if options.stage != names.DEFAULT_STAGE and not options.remote:
+    if options.stage != aws_names.DEFAULT_STAGE and not options.remote:
         raise BadFlags("--stage names an agent in AWS: add --remote.")
     if (options.turn or options.relay_only) and options.transport in ("websocket", "daily"):
         raise BadFlags("--turn and --relay-only are about WebRTC:  --transport webrtc")
@@ -200,7 +200,7 @@ def _check_phone(options: TalkOptions) -> None:
 
 
 def _list_devices(context: Context, options: TalkOptions) -> ExitCode:
-    from voicecore.talk import audio
+    from voicecore.talk.audio import devices as audio
 
     devices = audio.list_devices()
     named = {
@@ -222,11 +222,11 @@ async def _call(
 ) -> ExitCode:
     import aiohttp
 
-    from voicecore.talk.conversation import Conversation
-    from voicecore.talk.dialogue import Dialogue
-    from voicecore.talk.overheard import Overheard
-    from voicecore.talk.session import SessionServer
-    from voicecore.talk.show import Show
+    from voicecore.talk.call import Conversation
+    from voicecore.talk.session_client import SessionServer
+    from voicecore.talk.view.phone_transcript import Overheard
+    from voicecore.talk.view.reporter import Show
+    from voicecore.talk.view.transcript import Dialogue
 
     scripted = bool(clips or options.text or options.dtmf)
     equipment = _equipment(context, options, scripted)
@@ -266,7 +266,7 @@ async def _call(
 
 def _phone_call(context: Context, provider: str, line: Line) -> tuple[PhoneCall, Credentials]:
     """A call as the provider would bring it, and what it proves itself by."""
-    from voicecore.talk.phone_webhooks import new_call
+    from voicecore.talk.telephone.webhooks import new_call
 
     credentials = context.env if line.phones is None else line.phones.get(provider)
     if credentials is None:
@@ -285,7 +285,7 @@ def _no_calls_of(provider: str, title: str) -> BadFlags:
 def _telephone(
     http: aiohttp.ClientSession, line: Line, call: PhoneCall, credentials: Credentials
 ) -> Dial:
-    from voicecore.talk.phone import Telephone
+    from voicecore.talk.telephone.phone_call import Telephone
 
     return lambda deliver, quiet: Telephone(http, line.url, call, credentials, deliver)
 
@@ -298,23 +298,23 @@ def _connect(
     stream_seconds: float,
 ) -> Dial:
     if options.transport == "webrtc":
-        extras.load("aiortc")
-        from voicecore.talk import webrtc
+        optional_deps.load("aiortc")
+        from voicecore.talk.transports import webrtc
 
         way = webrtc.Way(options.relay_only, _turn_servers(context, options))
         return lambda deliver, quiet: webrtc.Connection(server, deliver, way)
     if options.transport == "daily":
-        from voicecore.talk import daily_room
+        from voicecore.talk.transports import daily
 
-        library = daily_room.load()
-        return lambda deliver, quiet: daily_room.Connection(server, deliver, library)
-    from voicecore.talk import websocket
+        library = daily.load()
+        return lambda deliver, quiet: daily.Connection(server, deliver, library)
+    from voicecore.talk.transports import websocket
 
     return lambda deliver, quiet: websocket.Connection(http, server, deliver, quiet, stream_seconds)
 
 
 def _turn_servers(context: Context, options: TalkOptions) -> tuple[IceServer, ...]:
-    from voicecore.talk.session import IceServer
+    from voicecore.talk.session_client import IceServer
 
     if not options.turn:
         return ()
@@ -346,7 +346,7 @@ def _hanging_up_on_signals(conversation: Conversation) -> Generator[None]:
 
 @contextmanager
 def _following_keys(conversation: Conversation) -> Generator[None]:
-    from voicecore.talk.keyboard import keys
+    from voicecore.talk.view.keyboard import keys
 
     def pressed(key: str) -> None:
         if key == "q":
@@ -359,13 +359,13 @@ def _following_keys(conversation: Conversation) -> Generator[None]:
 
 
 def _equipment(context: Context, options: TalkOptions, scripted: bool) -> Equipment:
-    from voicecore.talk import audio
-    from voicecore.talk.conversation import Equipment
-    from voicecore.talk.echo import EchoCanceller
-    from voicecore.talk.files import Recorder, WavWriter
-    from voicecore.talk.gear import SilentEar
-    from voicecore.talk.mouth import ScriptedMouth
-    from voicecore.talk.playback import Playback
+    from voicecore.talk.audio import devices as audio
+    from voicecore.talk.audio.echo_canceller import EchoCanceller
+    from voicecore.talk.audio.endpoints import SilentEar
+    from voicecore.talk.audio.jitter_buffer import Playback
+    from voicecore.talk.audio.scripted_mic import ScriptedMouth
+    from voicecore.talk.audio.sound_files import Recorder, WavWriter
+    from voicecore.talk.call import Equipment
 
     playback = Playback()
     ear: Ear = SilentEar(playback)
@@ -393,9 +393,9 @@ def _equipment(context: Context, options: TalkOptions, scripted: bool) -> Equipm
 def _script(
     options: TalkOptions, equipment: Equipment, clips: list[Clip], prompt: Prompt | None
 ) -> Any:
-    from voicecore.talk.conversation import chat, press, speak, write
-    from voicecore.talk.keyboard import read_lines
-    from voicecore.talk.mouth import ScriptedMouth
+    from voicecore.talk.audio.scripted_mic import ScriptedMouth
+    from voicecore.talk.call import chat, press, speak, write
+    from voicecore.talk.view.keyboard import read_lines
 
     async def script(conversation: Conversation) -> None:
         if prompt:
@@ -413,7 +413,7 @@ def _script(
 
 
 def _exit_code(ending: Ending, by_microphone: bool) -> ExitCode:
-    from voicecore.talk.conversation import Ending
+    from voicecore.talk.call import Ending
 
     match ending:
         case Ending.AGENT if not by_microphone:

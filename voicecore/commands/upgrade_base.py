@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from voicecore.context import Context
-from voicecore.errors import ExitCode
-from voicecore.image import base, dockerfile, recipe
+from voicecore.console.context import Context
+from voicecore.console.errors import ExitCode
 from voicecore.image.cache import bases_in
+from voicecore.image.inputs import base_image, dockerfile, fingerprint
 from voicecore.image.model import Base
-from voicecore.project import load_project
+from voicecore.project.project import load_project
 
 
 @dataclass(frozen=True)
@@ -31,14 +31,14 @@ def run(context: Context, options: UpgradeBaseOptions) -> ExitCode:
     text = dockerfile.read(project.agent)
     before = dockerfile.base_of(text)
     with context.output.step(f"Asking for {options.image or before.partition('@')[0]}"):
-        newest = asyncio.run(base.newest(options.image or before, bases_in(context.env)))
+        newest = asyncio.run(base_image.newest(options.image or before, bases_in(context.env)))
     changed = newest.reference != before
     if changed and not options.dry_run:
         dockerfile.write(project.agent, dockerfile.with_base(text, newest.reference))
     if options.json:
         context.output.json(_document(before, newest, changed and not options.dry_run))
         return ExitCode.OK
-    age = recipe.age_of(newest, datetime.now(UTC))
+    age = fingerprint.age_of(newest, datetime.now(UTC))
     made = f", made {newest.created[:10]} ({age} days ago)" if age is not None else ""
     if not changed:
         context.output.say(f"agent/Dockerfile has the newest base already{made}:")

@@ -15,23 +15,24 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
 
-from voicecore import names
-from voicecore.errors import ExitCode, VoicecoreError
-from voicecore.image import base, buildx, direct, dockerfile, recipe, sbom, wheels
+from voicecore.console.errors import ExitCode, VoicecoreError
+from voicecore.image.builders import buildx, direct
 from voicecore.image.cache import bases_in, locks_in, store_in
-from voicecore.image.check import Checked, check
-from voicecore.image.credentials import Logins
-from voicecore.image.engine import Engine, EngineUnavailable, open_engine
+from voicecore.image.docker.engine import Engine, EngineUnavailable, open_engine
+from voicecore.image.docker.push import push as push_by_engine
+from voicecore.image.docker.smoke_test import Checked, check
+from voicecore.image.inputs import base_image, dockerfile, fingerprint, lockfile, sbom
+from voicecore.image.inputs.fingerprint import ContextFile
+from voicecore.image.inputs.secret_scan import require_none
 from voicecore.image.model import Base, Image, Tell
-from voicecore.image.oci import image_of
-from voicecore.image.push import push as push_by_engine
-from voicecore.image.recipe import ContextFile
-from voicecore.image.reference import Reference, parse_reference
-from voicecore.image.refusals import TagTaken
-from voicecore.image.registry import Repository
-from voicecore.image.secrets import require_none
-from voicecore.project import AGENT, Project
-from voicecore.variables import dotenv_of, without_ours
+from voicecore.image.registry.client import Repository
+from voicecore.image.registry.credentials import Logins
+from voicecore.image.registry.errors import TagTaken
+from voicecore.image.registry.manifests import image_of
+from voicecore.image.registry.reference import Reference, parse_reference
+from voicecore.project import aws_names
+from voicecore.project.dotenv import dotenv_of, without_ours
+from voicecore.project.project import AGENT, Project
 
 
 class CannotBuild(VoicecoreError):
@@ -70,7 +71,7 @@ class Plan:
     @property
     def local(self) -> str:
         """What an engine on this machine knows the image by."""
-        return f"{names.repository_for(self.project.name)}:{self.tag}"
+        return f"{aws_names.repository_for(self.project.name)}:{self.tag}"
 
 
 @dataclass(frozen=True)
@@ -129,13 +130,13 @@ def plan(
         )
     text = dockerfile.read(folder)
     named = dockerfile.base_of(text)
-    pinned = asyncio.run(base.resolve(named, bases_in(env)))
-    locked = _check_lock(folder, wheels.Target(python=python_of(pinned)), compiles, env)
-    found = recipe.context_of(folder)
+    pinned = asyncio.run(base_image.resolve(named, bases_in(env)))
+    locked = _check_lock(folder, lockfile.Target(python=python_of(pinned)), compiles, env)
+    found = fingerprint.context_of(folder)
     require_none(folder, [file.path for file in found], dotenv_of(folder))
     text = dockerfile.with_base(text, pinned.reference)
-    files = recipe.with_content(found, recipe.DOCKERFILE, text)
-    tag = recipe.fingerprint(files, pinned.digest)
+    files = fingerprint.with_content(found, fingerprint.DOCKERFILE, text)
+    tag = fingerprint.fingerprint(files, pinned.digest)
     made = Plan(
         project=project,
         part=part,
@@ -143,7 +144,7 @@ def plan(
         base=pinned,
         files=tuple(files),
         tag=tag,
-        labels=recipe.labels(
+        labels=fingerprint.labels(
             project.name if part == AGENT else f"{project.name}-{part}",
             _version_of(folder),
             _revision_of(folder, env),
@@ -188,7 +189,7 @@ def python_of(base: Base) -> tuple[int, int]:
 
 
 def _check_lock(
-    folder: Path, target: wheels.Target, compiles: bool, env: Mapping[str, str]
+    folder: Path, target: lockfile.Target, compiles: bool, env: Mapping[str, str]
 ) -> bool:
     """See that uv.lock is current and has all wheels it must; returns whether it was made.
 
@@ -200,20 +201,20 @@ def _check_lock(
     def note_of_it() -> Path:
         return locks_in(env) / f"{_lock_key(folder, target)}-{kind}"
 
-    made = not (folder / wheels.LOCK).exists()
+    made = not (folder / lockfile.LOCK).exists()
     if made or not note_of_it().exists():
-        wheels.ensure_lock(folder, env)
+        lockfile.ensure_lock(folder, env)
         if not compiles:
-            wheels.require_wheels(folder, target)
+            lockfile.require_wheels(folder, target)
         note = note_of_it()  # of the lockfile as it is now
         note.parent.mkdir(parents=True, exist_ok=True)
         note.touch()
     return made
 
 
-def _lock_key(folder: Path, target: wheels.Target) -> str:
-    key = hashlib.sha256(f"{recipe.RECIPE} {target}".encode())
-    for name in ("pyproject.toml", wheels.LOCK):
+def _lock_key(folder: Path, target: lockfile.Target) -> str:
+    key = hashlib.sha256(f"{fingerprint.RECIPE} {target}".encode())
+    for name in ("pyproject.toml", lockfile.LOCK):
         path = folder / name
         key.update(path.read_bytes() if path.exists() else b"")
     return key.hexdigest()
@@ -334,7 +335,7 @@ def make_by_buildx(
         context=plan.folder,
         name=plan.local,
         base=plan.base.reference,
-        epoch=recipe.epoch_of(plan.base),
+        epoch=fingerprint.epoch_of(plan.base),
         labels=plan.labels,
         no_cache=wish.fresh,
     )
@@ -380,8 +381,8 @@ def make_directly(
         stage=dockerfile.last_stage(plan.dockerfile, known),
         labels=plan.labels,
         tag=plan.tag,
-        packages_key=recipe.packages_key(plan.files, plan.base.digest),
-        library_key=recipe.library_key(plan.files, plan.base.digest),
+        packages_key=fingerprint.packages_key(plan.files, plan.base.digest),
+        library_key=fingerprint.library_key(plan.files, plan.base.digest),
         python=".".join(map(str, python_of(plan.base))),
     )
     made = asyncio.run(_build(inputs, plan, wish, env, tell))
@@ -452,20 +453,20 @@ def make_in_aws(plan: Plan, target: Reference, wish: Wish, role: str | None, tel
     `role` is the ARN of a role that may; without one it is made.
     """
     # Who builds here and pushes elsewhere need not wait for boto3.
-    from voicecore.image import codebuild
-    from voicecore.image.buildspec import Remote
+    from voicecore.image.builders import codebuild
+    from voicecore.image.builders.buildspec import Remote
 
-    runs = wheels.Target(python=python_of(plan.base))
+    runs = lockfile.Target(python=python_of(plan.base))
     remote = Remote(
         project=plan.project.name,
         agent=plan.folder,
         files=[file.path for file in plan.files],
         target=target,
         base=plan.base.reference,
-        epoch=recipe.epoch_of(plan.base),
-        packages_key=recipe.packages_key(plan.files, plan.base.digest),
+        epoch=fingerprint.epoch_of(plan.base),
+        packages_key=fingerprint.packages_key(plan.files, plan.base.digest),
         labels=plan.labels,
-        compiles=bool(wheels.without_wheel(wheels.read_lock(plan.folder), runs)),
+        compiles=bool(lockfile.without_wheel(lockfile.read_lock(plan.folder), runs)),
         fresh=wish.fresh,
     )
     codebuild.build(codebuild.connect(target, plan.logins.profile), remote, tell, role=role)
@@ -485,17 +486,17 @@ def write_sbom(plan: Plan, digest: str, path: Path, env: Mapping[str, str]) -> N
     """Write what the image is made of to `path`, as CycloneDX JSON. Raises sbom.ExportFailed."""
     document = sbom.document(
         sbom.export(plan.folder, env),
-        wheels.read_lock(plan.folder),
+        lockfile.read_lock(plan.folder),
         plan.base,
         name=plan.project.name,
         tag=plan.tag,
         version=_version_of(plan.folder),
         digest=digest,
-        target=wheels.Target(python=python_of(plan.base)),
+        target=lockfile.Target(python=python_of(plan.base)),
     )
     path.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
 
 
 def age_in_days(base: Base) -> int | None:
     """How old a base is today; None where it does not say."""
-    return recipe.age_of(base, datetime.now(UTC))
+    return fingerprint.age_of(base, datetime.now(UTC))

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from voicecore.image.check import Checked
+from voicecore.console.output import Line, Span, megabytes
+from voicecore.image.docker.smoke_test import Checked
 from voicecore.image.model import Base, Image
-from voicecore.output import Line, Span, megabytes
 
 PACKAGES_SHOWN = 10
 

@@ -21,20 +21,25 @@ from urllib.parse import urlsplit
 import aiohttp
 from aiohttp import web
 
-from voicecore.local.agent import AgentProcess, AgentSpec
-from voicecore.local.clock import Clock
-from voicecore.local.front import Door, FrontDoor
-from voicecore.local.lifecycle import Lifecycle
-from voicecore.local.limits import PAYLOAD_BYTES_MAX, SESSIONS_MAX, START_LIMIT, STREAM_SECONDS
-from voicecore.local.network import public_network
-from voicecore.local.pool import Pool, PoolChange
-from voicecore.local.ports import PortTaken
-from voicecore.local.process import Guard
-from voicecore.local.refusal import denied
-from voicecore.local.sessions import Sessions
-from voicecore.local.sigv4 import LocalCredentials, make_credentials
-from voicecore.local.status import LogLine, RuntimeEvent, RuntimeStatus, SpareStatus
-from voicecore.local.targets import check_allowlist
+from voicecore.local.gateway.app import Door, FrontDoor
+from voicecore.local.gateway.errors import denied
+from voicecore.local.gateway.limits import (
+    PAYLOAD_BYTES_MAX,
+    SESSIONS_MAX,
+    START_LIMIT,
+    STREAM_SECONDS,
+)
+from voicecore.local.gateway.request import check_allowlist
+from voicecore.local.gateway.sigv4 import LocalCredentials, make_credentials
+from voicecore.local.network.udp_block import public_network
+from voicecore.local.processes.child import Guard
+from voicecore.local.processes.ports import PortTaken
+from voicecore.local.sessions.agent_process import AgentProcess, AgentSpec
+from voicecore.local.sessions.clock import Clock
+from voicecore.local.sessions.events import LogLine, RuntimeEvent, RuntimeStatus, SpareStatus
+from voicecore.local.sessions.lifecycle import Lifecycle
+from voicecore.local.sessions.sessions import Sessions
+from voicecore.local.sessions.warm_pool import Pool, PoolChange
 
 _LINES_KEPT = 200
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")

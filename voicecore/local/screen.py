@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from textwrap import wrap
 
-from voicecore.agent_log import is_chatter, words_of
-from voicecore.local.status import RuntimeEvent, RuntimeStatus, SessionStatus, SpareStatus
-from voicecore.output import Line, Span
+from voicecore.console.output import Line, Span
+from voicecore.contract.agent_log import is_chatter, words_of
+from voicecore.local.sessions.events import RuntimeEvent, RuntimeStatus, SessionStatus, SpareStatus
 
 _STATE_STYLES = {"Active": "green", "Idle": "yellow", "Starting": "cyan", "Stopping": "dim"}
 _FIXED_LINES = 10  # everything on the screen but sessions and log lines

@@ -6,10 +6,11 @@ import textwrap
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from voicecore import names, phones, regions
-from voicecore.phones import PHONES
-from voicecore.pipelines import PIPELINES, Pipeline, regions_of
-from voicecore.transports import TRANSPORTS
+from voicecore.catalog import phone_providers, regions
+from voicecore.catalog.phone_providers import PHONES
+from voicecore.catalog.pipelines import PIPELINES, Pipeline, regions_of
+from voicecore.catalog.transports import TRANSPORTS
+from voicecore.project import aws_names
 
 DEFAULT_NAME = "my-agent"
 DEFAULT_TRANSPORT = "websocket"
@@ -26,7 +27,7 @@ def ask_name(taken: Callable[[str], bool]) -> str:
     import questionary
 
     def check(text: str) -> bool | str:
-        if mistakes := names.mistakes_in(text):
+        if mistakes := aws_names.mistakes_in(text):
             return mistakes[0]
         return f"{text} exists already; choose another name" if taken(text) else True
 
@@ -62,7 +63,9 @@ def ask_providers() -> list[str]:
     import questionary
 
     choices = [
-        questionary.Choice(phone.title, value=phone.name, checked=phone.name == phones.DEFAULT)
+        questionary.Choice(
+            phone.title, value=phone.name, checked=phone.name == phone_providers.DEFAULT
+        )
         for phone in PHONES.values()
     ]
     return _answer(

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from voicecore import __version__, regions
-from voicecore.phones import PHONES
-from voicecore.pipelines import PIPELINES, title_of
-from voicecore.transports import TRANSPORTS
+from voicecore import __version__
+from voicecore.catalog import regions
+from voicecore.catalog.phone_providers import PHONES
+from voicecore.catalog.pipelines import PIPELINES, title_of
+from voicecore.catalog.transports import TRANSPORTS
 
 if TYPE_CHECKING:
     from jinja2 import Environment

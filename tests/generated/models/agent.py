@@ -18,8 +18,8 @@ from typing import Any
 import aiohttp
 
 from tests.generated.models.caller import Caller
-from tests.lab.models import Models
-from voicecore.pipelines import PIPELINES, services_of
+from tests.standins.models import Models
+from voicecore.catalog.pipelines import PIPELINES, services_of
 from voicecore.scaffold.render import Answers, render, write_new
 
 REGION = "us-east-1"

@@ -14,7 +14,7 @@ from typing import Any
 import aiohttp
 import numpy as np
 
-from voicecore.talk.frames import Audio, Interruption, Message, decode, encode
+from voicecore.talk.transports.pipecat_frames import Audio, Interruption, Message, decode, encode
 
 _RATE = 16000
 _FRAME_SECONDS = 0.02

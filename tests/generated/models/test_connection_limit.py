@@ -8,8 +8,8 @@ from pathlib import Path
 
 from tests.generated.models.agent import Agent, Running, call, running, said
 from tests.generated.models.test_conversation import NAME, OPEN
-from tests.lab.models import Models, Script, serve
-from tests.lab.models.world import Limits
+from tests.standins.models import Models, Script, serve
+from tests.standins.models.world import Limits
 
 SCRIPT = Script((NAME, OPEN))
 LIMITS = Limits(sonic_connection=10)

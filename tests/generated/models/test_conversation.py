@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.generated.models.agent import Agent, Running, call, running, said
-from tests.lab.models import Models, Script, Turn, serve
+from tests.standins.models import Models, Script, Turn, serve
 
 OPEN = Turn(
     "Are you open on Sunday?",

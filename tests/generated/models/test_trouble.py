@@ -10,7 +10,7 @@ import pytest
 from tests.generated.models.agent import Agent, Running, call, running, said
 from tests.generated.models.caller import Caller
 from tests.generated.models.test_conversation import NAME, OPEN
-from tests.lab.models import Models, Script, serve
+from tests.standins.models import Models, Script, serve
 
 SCRIPT = Script((NAME, OPEN))
 BROKEN = "Error processing responses: AWS Bedrock ended the response stream"

@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from voicecore.cloud.agent_stack import agent_stack
-from voicecore.cloud.bridge_stack import bridge_stack
-from voicecore.cloud.deployment import Deployment
-from voicecore.cloud.environment import Environment
-from voicecore.cloud.server_stack import server_stack
-from voicecore.cloud.stack import Stack
-from voicecore.phones import PHONES
-from voicecore.pipelines import PIPELINES, services_of
-from voicecore.project import Server, Stage, Turn, Vpc
-from voicecore.settings import PUBLIC, VPC
-from voicecore.transports import TRANSPORTS, Transport
-from voicecore.turn import KVS
+from voicecore.catalog.phone_providers import PHONES
+from voicecore.catalog.pipelines import PIPELINES, services_of
+from voicecore.catalog.transports import TRANSPORTS, Transport
+from voicecore.catalog.turn_sources import KVS
+from voicecore.cloud.stacks.agent_stack import agent_stack
+from voicecore.cloud.stacks.deployment import Deployment
+from voicecore.cloud.stacks.ecs_server import bridge_stack
+from voicecore.cloud.stacks.env_split import Environment
+from voicecore.cloud.stacks.lambda_server import server_stack
+from voicecore.cloud.stacks.stack import Stack
+from voicecore.project.project import Server, Stage, Turn, Vpc
+from voicecore.project.schema import PUBLIC, VPC
 
 WEBSOCKET = TRANSPORTS["websocket"]
 WEBRTC = TRANSPORTS["webrtc"]

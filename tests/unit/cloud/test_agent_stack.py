@@ -9,11 +9,11 @@ from tests.unit.cloud.deployments import (
     deployment,
     statements_of,
 )
-from voicecore.cloud.agent_stack import EnvironmentTooLarge, agent_stack, foundation_of
-from voicecore.cloud.environment import Environment
-from voicecore.cloud.stack import BODY_MAX, references
-from voicecore.cloud.versions import next_after
-from voicecore.errors import ExitCode
+from voicecore.cloud.stacks.agent_stack import EnvironmentTooLarge, agent_stack, foundation_of
+from voicecore.cloud.stacks.env_split import Environment
+from voicecore.cloud.stacks.stack import BODY_MAX, references
+from voicecore.cloud.stacks.versions import next_after
+from voicecore.console.errors import ExitCode
 
 
 def properties(stack, name="Runtime"):

@@ -5,10 +5,10 @@ from typing import Any
 import pytest
 
 from tests.unit.cloud.deployments import DOMAIN, bridge, by_telephone, deployment
-from voicecore.cloud.bridge_stack import CALLS_A_TASK, tasks_of
-from voicecore.cloud.network_stack import network_stack
-from voicecore.cloud.stack import references
-from voicecore.project import Server
+from voicecore.cloud.stacks.ecs_server import CALLS_A_TASK, tasks_of
+from voicecore.cloud.stacks.network_stack import network_stack
+from voicecore.cloud.stacks.stack import references
+from voicecore.project.project import Server
 
 ZONES = ("use1-az1", "use1-az2")
 BOTH = pytest.mark.parametrize(

@@ -7,15 +7,15 @@ from typing import Any
 
 import pytest
 
-from voicecore.cloud import bringup
-from voicecore.cloud.agent_stack import RUNTIME, SECRET
-from voicecore.cloud.bringup import Standing, Wanted, changes_by_hand, wanted_of
-from voicecore.cloud.cloudformation import Live
-from voicecore.cloud.deployment import Deployment, deployment_of
-from voicecore.cloud.environment import Environment
-from voicecore.cloud.plan import Action
-from voicecore.cloud.runtime import Runtime
-from voicecore.project import Project, Stage
+from voicecore.cloud.deploy import agent_part
+from voicecore.cloud.deploy.agent_part import Standing, Wanted, changes_by_hand, wanted_of
+from voicecore.cloud.deploy.agentcore import Runtime
+from voicecore.cloud.deploy.cloudformation import Live
+from voicecore.cloud.deploy.plan import Action
+from voicecore.cloud.stacks.agent_stack import RUNTIME, SECRET
+from voicecore.cloud.stacks.deployment import Deployment, deployment_of
+from voicecore.cloud.stacks.env_split import Environment
+from voicecore.project.project import Project, Stage
 
 IMAGE = "1.dkr.ecr.us-east-1.amazonaws.com/voicecore/x@sha256:" + "a" * 64
 ROLE = "arn:aws:iam::1:role/x"
@@ -136,7 +136,7 @@ def test_a_first_secret_comes_before_the_runtime_that_reads_it() -> None:
     now = standing(wanted())
     with_key = Environment(plain=SETTINGS.plain, secret={"KEY": "value"})
     stack = wanted(settings=with_key).agent("", None)
-    between = bringup.with_runtime_of(stack, now)
+    between = agent_part.with_runtime_of(stack, now)
     assert SECRET in between.resources
     assert between.resources[RUNTIME] == now.resources[RUNTIME]
     assert between.parameters == {"ImageUri": IMAGE}
@@ -144,6 +144,6 @@ def test_a_first_secret_comes_before_the_runtime_that_reads_it() -> None:
 
 
 def test_a_change_of_network_is_planned_before_there_is_one() -> None:
-    part = bringup.difference(wanted("vpc").agent(IMAGE, None), standing(wanted()))
+    part = agent_part.difference(wanted("vpc").agent(IMAGE, None), standing(wanted()))
     rows = {row.what: (row.action, row.why) for row in part.rows}
     assert rows == {"runtime": (Action.CHANGE, "network")}

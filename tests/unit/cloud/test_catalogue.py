@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from voicecore.cloud.catalogue import FAILURES, Check, failure_in
+from voicecore.aws.known_failures import FAILURES, Check, failure_in
 
 
 def test_all_sixty_two_are_there_in_order() -> None:

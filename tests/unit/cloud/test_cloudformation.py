@@ -7,9 +7,9 @@ import botocore.session
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 
-from tests.unit.cloud.cloudformation_double import CloudFormationDouble, refused
-from voicecore.aws_errors import AwsRefused
-from voicecore.cloud.cloudformation import (
+from tests.standins.cloudformation_double import CloudFormationDouble, refused
+from voicecore.aws.errors import AwsRefused
+from voicecore.cloud.deploy.cloudformation import (
     CloudFormation,
     Ending,
     Event,
@@ -20,7 +20,7 @@ from voicecore.cloud.cloudformation import (
     failed,
     next_step,
 )
-from voicecore.cloud.stack import Stack
+from voicecore.cloud.stacks.stack import Stack
 
 AGAIN = "voicecore deploy --stage dev"
 TEMPLATE = {"Resources": {"Thing": {"Type": "AWS::X::Thing"}}}

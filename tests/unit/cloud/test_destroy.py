@@ -2,8 +2,8 @@
 
 import pytest
 
-from voicecore.cloud.destroy import Removal, StillNeeded, removal_of
-from voicecore.cloud.inventory import StackFound
+from voicecore.cloud.deploy.destroy import Removal, StillNeeded, removal_of
+from voicecore.cloud.deploy.inventory import StackFound
 
 
 def found(*names: str) -> list[StackFound]:

@@ -1,7 +1,7 @@
 import pytest
 
 from tests.unit.cloud.deployments import deployment
-from voicecore.cloud.environment import BadEnvironment, environment_of
+from voicecore.cloud.stacks.env_split import BadEnvironment, environment_of
 
 
 def test_all_that_is_not_known_to_be_harmless_is_a_secret() -> None:

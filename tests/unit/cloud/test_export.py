@@ -3,7 +3,7 @@ import json
 import yaml
 
 from tests.unit.cloud.deployments import WEBRTC, agent, deployment
-from voicecore.cloud.export import as_json, as_yaml, files_of
+from voicecore.cloud.deploy.export import as_json, as_yaml, files_of
 
 STACK = agent(deployment("cascade", WEBRTC, network="vpc"), KEY="x")
 

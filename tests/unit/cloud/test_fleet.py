@@ -8,9 +8,9 @@ from typing import Any, cast
 import pytest
 from botocore.exceptions import ClientError
 
-from voicecore.cloud import fleet
-from voicecore.cloud.fleet import Fleet, Watch, fleet_of
-from voicecore.cloud.session import Aws
+from voicecore.aws.session import Aws
+from voicecore.cloud.deploy import ecs_service
+from voicecore.cloud.deploy.ecs_service import Fleet, Watch, fleet_of
 
 NAME = "voicecore-line-dev-server"
 
@@ -63,12 +63,12 @@ def test_why_a_task_stopped() -> None:
         "stoppedReason": "Essential container in task exited",
         "containers": [{"name": "server", "exitCode": 1, "reason": "OutOfMemoryError"}],
     }
-    assert fleet.reasons_of(task) == [
+    assert ecs_service.reasons_of(task) == [
         "Essential container in task exited",
         "OutOfMemoryError",
         "server ended with exit code 1",
     ]
-    assert fleet.reasons_of({"stoppedReason": "x", "containers": [{"exitCode": 0}]}) == ["x"]
+    assert ecs_service.reasons_of({"stoppedReason": "x", "containers": [{"exitCode": 0}]}) == ["x"]
 
 
 class Answers:

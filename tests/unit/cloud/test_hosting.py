@@ -13,14 +13,14 @@ from typing import Any, cast
 import pytest
 
 from tests.unit.cloud.deployments import DAILY, DOMAIN, GIVEN, WEBRTC, by_telephone, deployment
-from voicecore import regions
-from voicecore.cloud import hosting
-from voicecore.cloud.cloudformation import Live
-from voicecore.cloud.environment import BadEnvironment, Environment, server_environment_of
-from voicecore.cloud.hosting import CannotHost, ServerDown, Standing, Wanted
-from voicecore.cloud.session import Aws
-from voicecore.invites import invite
-from voicecore.phones import PHONES
+from voicecore.aws.session import Aws
+from voicecore.catalog import regions
+from voicecore.catalog.phone_providers import PHONES
+from voicecore.cloud.deploy import server_part
+from voicecore.cloud.deploy.cloudformation import Live
+from voicecore.cloud.deploy.server_part import CannotHost, ServerDown, Standing, Wanted
+from voicecore.cloud.stacks.env_split import BadEnvironment, Environment, server_environment_of
+from voicecore.contract.invites import invite
 
 NOTHING = Environment({}, {})
 
@@ -62,13 +62,13 @@ def waits(live: Live, failures: int) -> float:
         now[0] += seconds
 
     Answering.failures = failures
-    hosting.require_health(live, pause, lambda: now[0])
+    server_part.require_health(live, pause, lambda: now[0])
     return now[0]
 
 
 def test_a_server_that_comes_to_answer_is_waited_for(live: Live) -> None:
     assert waits(live, 0) == 0
-    assert 0 < waits(live, 5) < hosting.HEALTHY_SECONDS
+    assert 0 < waits(live, 5) < server_part.HEALTHY_SECONDS
 
 
 def test_one_that_does_not_is_told_with_where_to_look(live: Live) -> None:
@@ -97,7 +97,7 @@ def test_an_invite_of_one_on_ecs_is_signed_here(live: Live) -> None:
             return {"SecretString": json.dumps({"SESSION_API_KEY": "key"})}
 
     tasks = replace(live, outputs={"Url": "https://x/", "Cluster": "c", "SessionKeyArn": "arn"})
-    url, _, said = hosting.page_for(cast("Aws", Secrets()), tasks, hours=1).partition("#")
+    url, _, said = server_part.page_for(cast("Aws", Secrets()), tasks, hours=1).partition("#")
     until = int(said.split(".")[1])
     assert (url, said) == ("https://x/", invite("key", until))
     assert 3590 < until - time.time() <= 3600
@@ -113,27 +113,27 @@ def test_a_domain_is_asked_for_at_its_load_balancer(live: Live) -> None:
     with pytest.raises(ServerDown, match="SSL") as down:
         waits(replace(live, outputs=outputs), 0)
     assert "phone.invalid" in down.value.message
-    assert hosting.record_for(replace(live, outputs=outputs)) == outputs["Address"]
+    assert server_part.record_for(replace(live, outputs=outputs)) == outputs["Address"]
     leads = {"Url": "https://localhost/", "Address": "127.0.0.1"}
-    assert hosting.record_for(replace(live, outputs=leads)) == ""
-    assert hosting.record_for(live) == ""
+    assert server_part.record_for(replace(live, outputs=leads)) == ""
+    assert server_part.record_for(live) == ""
 
 
 @pytest.mark.parametrize("region", regions.AGENTCORE)
 def test_only_where_lambda_has_urls(region: str) -> None:
     of = deployment("offline", region=region)
     if region in regions.FUNCTION_URLS:
-        hosting.require_possible(of, NOTHING)
+        server_part.require_possible(of, NOTHING)
         return
     with pytest.raises(CannotHost, match=region):
-        hosting.require_possible(of, NOTHING)
+        server_part.require_possible(of, NOTHING)
 
 
 def test_callers_must_have_a_relay() -> None:
     of = deployment("offline", WEBRTC)
-    hosting.require_possible(of, NOTHING)
+    server_part.require_possible(of, NOTHING)
     with pytest.raises(CannotHost, match="CLOUDFLARE_TURN_KEY_ID"):
-        hosting.require_possible(of, Environment({"TURN_SOURCE": "cloudflare"}, {}))
+        server_part.require_possible(of, Environment({"TURN_SOURCE": "cloudflare"}, {}))
 
 
 TWILIO = Environment({}, {"TWILIO_ACCOUNT_SID": "AC", "TWILIO_AUTH_TOKEN": "hush"})
@@ -153,10 +153,10 @@ TWILIO = Environment({}, {"TWILIO_ACCOUNT_SID": "AC", "TWILIO_AUTH_TOKEN": "hush
 def test_what_cannot_carry_calls_is_told_before_anything_is_made(
     options: dict[str, Any], settings: Environment, said: str
 ) -> None:
-    hosting.require_possible(by_telephone(), TWILIO)
-    hosting.require_possible(by_telephone(server=DOMAIN), TWILIO)
+    server_part.require_possible(by_telephone(), TWILIO)
+    server_part.require_possible(by_telephone(server=DOMAIN), TWILIO)
     with pytest.raises((CannotHost, BadEnvironment), match=said) as refused:
-        hosting.require_possible(by_telephone(**options), settings)
+        server_part.require_possible(by_telephone(**options), settings)
     assert "hush" not in str(refused.value)
 
 
@@ -164,13 +164,13 @@ def test_vonage_alone_may_dial_the_agent_itself_and_its_server_be_a_function() -
     vonage = replace(by_telephone(network="public"), phones=(PHONES["vonage"],))
     direct = {"VONAGE_DIRECT": "1"}
     with pytest.raises(BadEnvironment, match="VONAGE_SIGNATURE_SECRET"):
-        hosting.require_possible(vonage, Environment(direct, {}))
+        server_part.require_possible(vonage, Environment(direct, {}))
     secrets = dict.fromkeys(PHONES["vonage"].secrets, "known")
-    hosting.require_possible(vonage, Environment(direct, secrets))
-    assert not hosting.carries_calls(vonage, Environment(direct, secrets))
+    server_part.require_possible(vonage, Environment(direct, secrets))
+    assert not server_part.carries_calls(vonage, Environment(direct, secrets))
     both = replace(vonage, phones=(PHONES["vonage"], PHONES["twilio"]))
     with pytest.raises(CannotHost, match="load balancer"):
-        hosting.require_possible(both, Environment(direct, secrets))
+        server_part.require_possible(both, Environment(direct, secrets))
 
 
 def test_neither_kind_of_server_becomes_the_other() -> None:
@@ -179,15 +179,15 @@ def test_neither_kind_of_server_becomes_the_other() -> None:
 
     function, service = standing("AWS::Lambda::Function"), standing("AWS::ECS::Service")
     phone, web = Wanted(by_telephone(), TWILIO), Wanted(deployment("offline"), NOTHING)
-    hosting.require_same_kind(phone, service)
-    hosting.require_same_kind(web, function)
-    hosting.require_same_kind(phone, Standing())
-    hosting.require_same_kind(phone, standing("AWS::SecretsManager::Secret"))
+    server_part.require_same_kind(phone, service)
+    server_part.require_same_kind(web, function)
+    server_part.require_same_kind(phone, Standing())
+    server_part.require_same_kind(phone, standing("AWS::SecretsManager::Secret"))
     with pytest.raises(CannotHost, match="on AWS Lambda, and should now run on ECS") as refused:
-        hosting.require_same_kind(phone, function)
+        server_part.require_same_kind(phone, function)
     assert "voicecore destroy --only-server\n" in str(refused.value.hint)
     with pytest.raises(CannotHost, match="on ECS Fargate, and should now run on AWS Lambda"):
-        hosting.require_same_kind(web, service)
+        server_part.require_same_kind(web, service)
 
 
 def test_what_several_tasks_do_not_share_is_told() -> None:

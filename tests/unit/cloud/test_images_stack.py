@@ -1,7 +1,7 @@
 import json
 
 from tests.unit.cloud.deployments import deployment
-from voicecore.cloud.images_stack import images_stack
+from voicecore.cloud.stacks.images_stack import images_stack
 
 
 def test_stages_share_the_repository() -> None:

@@ -16,14 +16,14 @@ from tests.unit.cloud.deployments import (
     deployment,
     server,
 )
-from voicecore import regions
-from voicecore.cloud.agent_stack import foundation_of
-from voicecore.cloud.images_stack import images_stack
-from voicecore.cloud.network_stack import network_stack
-from voicecore.cloud.stack import Stack
-from voicecore.pipelines import PIPELINES, regions_of, services_of
-from voicecore.project import Vpc
-from voicecore.settings import PUBLIC, VPC
+from voicecore.catalog import regions
+from voicecore.catalog.pipelines import PIPELINES, regions_of, services_of
+from voicecore.cloud.stacks.agent_stack import foundation_of
+from voicecore.cloud.stacks.images_stack import images_stack
+from voicecore.cloud.stacks.network_stack import network_stack
+from voicecore.cloud.stacks.stack import Stack
+from voicecore.project.project import Vpc
+from voicecore.project.schema import PUBLIC, VPC
 
 ZONES = ("use1-az1", "use1-az2")
 

@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 
-from voicecore.agent_log import Entry, Sieve, is_printed
-from voicecore.cloud.cloudformation import Live
-from voicecore.cloud.logs import Silence, Trouble, questions, reason_for, trouble_in
-from voicecore.cloud.runtime import Runtime
+from voicecore.cloud.deploy.agentcore import Runtime
+from voicecore.cloud.deploy.cloudformation import Live
+from voicecore.cloud.observe.logs import Silence, Trouble, questions, reason_for, trouble_in
 from voicecore.commands.logs import BadMoment, document_of, line_of, moment_of
+from voicecore.contract.agent_log import Entry, Sieve, is_printed
 
 NOW = datetime(2026, 11, 22, 0, 30, tzinfo=UTC)
 SESSION = "3f9c2a71-0000"

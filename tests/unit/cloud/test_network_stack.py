@@ -1,9 +1,9 @@
 import pytest
 
 from tests.unit.cloud.deployments import WEBRTC, WEBSOCKET, deployment
-from voicecore.cloud.network_stack import Egress, closed, egress_of, network_stack
-from voicecore.cloud.stack import references
-from voicecore.transports import Transport
+from voicecore.catalog.transports import Transport
+from voicecore.cloud.stacks.network_stack import Egress, closed, egress_of, network_stack
+from voicecore.cloud.stacks.stack import references
 
 ZONES = ("use1-az1", "use1-az2")
 

@@ -2,10 +2,8 @@ import json
 
 from tests.golden import text_of
 from tests.unit.cloud.deployments import WEBRTC, agent, deployment
-from voicecore.cloud import prices
-from voicecore.cloud.images_stack import images_stack
-from voicecore.cloud.network_stack import network_stack
-from voicecore.cloud.plan import (
+from voicecore.cloud.deploy import prices
+from voicecore.cloud.deploy.plan import (
     Action,
     Part,
     Plan,
@@ -14,6 +12,8 @@ from voicecore.cloud.plan import (
     part_of_new,
     part_of_removal,
 )
+from voicecore.cloud.stacks.images_stack import images_stack
+from voicecore.cloud.stacks.network_stack import network_stack
 
 ZONES = ("use1-az1", "use1-az2")
 

@@ -19,7 +19,7 @@ from tests.unit.cloud.deployments import (
     server,
     statements_of,
 )
-from voicecore.cloud.policies import (
+from voicecore.cloud.stacks.iam import (
     build_statements,
     deployer_statements,
     documents,

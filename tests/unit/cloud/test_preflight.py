@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from voicecore.cloud import preflight
-from voicecore.cloud.deployment import Deployment, deployment_of
-from voicecore.cloud.inventory import Thing
-from voicecore.cloud.network_stack import Egress
-from voicecore.cloud.preflight import Finding, NotReady, Verdict, refuse
-from voicecore.project import Project, Server, Stage
+from voicecore.cloud.deploy import preflight
+from voicecore.cloud.deploy.inventory import Thing
+from voicecore.cloud.deploy.preflight import Finding, NotReady, Verdict, refuse
+from voicecore.cloud.stacks.deployment import Deployment, deployment_of
+from voicecore.cloud.stacks.network_stack import Egress
+from voicecore.project.project import Project, Server, Stage
 
 REFUSED, GOOD = Verdict.REFUSED, Verdict.GOOD
 

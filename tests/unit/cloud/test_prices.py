@@ -1,7 +1,7 @@
 import pytest
 
 from tests.unit.cloud.deployments import WEBRTC, WEBSOCKET, by_telephone, deployment
-from voicecore.cloud.prices import PRICES, Item, a_minute, a_month
+from voicecore.cloud.deploy.prices import PRICES, Item, a_minute, a_month
 
 
 def test_what_is_left_running_costs_what_aws_says() -> None:

@@ -7,8 +7,8 @@ import botocore.session
 import pytest
 from botocore.exceptions import ClientError
 
-from voicecore.cloud import runtime
-from voicecore.cloud.runtime import RuntimeNotReady, mending, require_mmdsv2
+from voicecore.cloud.deploy import agentcore
+from voicecore.cloud.deploy.agentcore import RuntimeNotReady, mending, require_mmdsv2
 
 DESCRIBED = {
     "agentRuntimeId": "x_dev-0123456789",
@@ -105,14 +105,14 @@ def test_a_runtime_that_failed_says_why_and_what_helps() -> None:
 
 
 def test_a_runtime_that_is_gone_is_made_anew_by_a_deploy() -> None:
-    assert runtime.find(AgentCoreDouble(), "x") is None
+    assert agentcore.find(AgentCoreDouble(), "x") is None
     with pytest.raises(RuntimeNotReady) as error:
         require_mmdsv2(AgentCoreDouble(), "x", no_pause)
     assert "voicecore deploy" in str(error.value.hint)
 
 
 def test_a_description_becomes_a_value() -> None:
-    found = runtime.find(AgentCoreDouble(DESCRIBED), "x")
+    found = agentcore.find(AgentCoreDouble(DESCRIBED), "x")
     assert found is not None
     assert (found.name, found.version, found.image) == ("x_dev", "3", "r@sha256:1")
     assert found.settled and not found.mmdsv2

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from botocore import exceptions as botocore
 
-from voicecore.aws_errors import AwsRefused
-from voicecore.cloud.session import (
+from voicecore.aws.errors import AwsRefused
+from voicecore.aws.session import (
     CredentialsRefused,
     Identity,
     NoCredentials,
@@ -20,7 +20,7 @@ from voicecore.cloud.session import (
     refusal_of,
     refusals,
 )
-from voicecore.errors import ExitCode
+from voicecore.console.errors import ExitCode
 
 AGAIN = "voicecore deploy --stage prod"
 

@@ -1,4 +1,4 @@
-from voicecore.cloud.stack import (
+from voicecore.cloud.stacks.stack import (
     Output,
     Parameter,
     Resource,

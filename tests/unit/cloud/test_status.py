@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from voicecore.cloud.cloudformation import Live
-from voicecore.cloud.fleet import Fleet
-from voicecore.cloud.status import (
+from voicecore.cloud.deploy.cloudformation import Live
+from voicecore.cloud.deploy.ecs_service import Fleet
+from voicecore.cloud.observe.status import (
     Found,
     Server,
     StageStatus,

@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from voicecore.cloud.together import Abandoned, Together
+from voicecore.aws.task_group import Abandoned, Together
 
 
 def test_results_come_to_whoever_waits() -> None:

@@ -1,7 +1,7 @@
 import pytest
 
 from tests.unit.cloud.deployments import WEBRTC, WEBSOCKET, deployment
-from voicecore.cloud.turn import (
+from voicecore.cloud.stacks.turn_channels import (
     ALLOCATIONS,
     CREDENTIALS_PER_SECOND,
     NoRelay,

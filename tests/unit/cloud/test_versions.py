@@ -3,7 +3,7 @@ from datetime import timedelta
 
 import pytest
 
-from voicecore.cloud.versions import KEPT, next_after, tags_of, versions_in
+from voicecore.cloud.stacks.versions import KEPT, next_after, tags_of, versions_in
 
 DIGEST = "sha256:" + "a" * 64
 

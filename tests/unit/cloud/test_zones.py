@@ -1,7 +1,7 @@
 import pytest
 
-from voicecore import regions
-from voicecore.cloud.zones import SUPPORTED, Subnet, TooFewZones, choose, mistakes_in
+from voicecore.catalog import regions
+from voicecore.cloud.stacks.zones import SUPPORTED, Subnet, TooFewZones, choose, mistakes_in
 
 
 def zones_of(*ids: str) -> dict[str, str]:

@@ -5,9 +5,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from voicecore.cloud.cloudformation import Event
-from voicecore.commands.progress import Board, Relay, begun, waiting
-from voicecore.output import Output
+from voicecore.cloud.deploy.cloudformation import Event
+from voicecore.cloud.deploy.progress import Board, Relay, begun, waiting
+from voicecore.console.output import Output
 
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
+from voicecore.catalog.phone_providers import PHONES
 from voicecore.commands.status import lines_of_here, phones_document
-from voicecore.phones import PHONES
 
 URL = "https://phone.example"
 

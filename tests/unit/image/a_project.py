@@ -16,9 +16,9 @@ from typing import Any
 
 import uv
 
-from tests.unit.image.a_registry import ARegistry
+from tests.standins.image.in_process_registry import ARegistry
 from voicecore.image.model import Base
-from voicecore.image.oci import OCI_MANIFEST
+from voicecore.image.registry.manifests import OCI_MANIFEST
 
 LIBRARY = f"usr/local/lib/python{sys.version_info.major}.{sys.version_info.minor}"
 PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"

@@ -4,7 +4,7 @@ import asyncio
 import json
 from pathlib import Path
 
-from voicecore.image.base import resolve
+from voicecore.image.inputs.base_image import resolve
 
 DIGEST = f"sha256:{'a' * 64}"
 

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from voicecore.errors import ExitCode, VoicecoreError
-from voicecore.image.buildx import (
+from voicecore.console.errors import ExitCode, VoicecoreError
+from voicecore.image.builders.buildx import (
     BaseMissing,
     BuildFailed,
     LockMismatch,
@@ -28,8 +28,8 @@ from voicecore.image.buildx import (
     run,
     title,
 )
+from voicecore.image.inputs.lockfile import NoWheel
 from voicecore.image.model import Progress
-from voicecore.image.wheels import NoWheel
 
 ORDER = Order(
     context=Path("/home/ada/support-line/agent"),

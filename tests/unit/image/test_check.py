@@ -2,7 +2,7 @@
 
 import pytest
 
-from voicecore.image.check import (
+from voicecore.image.docker.smoke_test import (
     AgentEnded,
     NoEmulation,
     Unfit,

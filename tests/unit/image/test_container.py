@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from voicecore.commands.containers import ImageNotBuilt, image_in
-from voicecore.errors import ExitCode
-from voicecore.image.container import NoRole, remove_argv, role, run_argv
-from voicecore.image.engine import Endpoint
+from voicecore.console.errors import ExitCode
+from voicecore.image.docker.container import NoRole, remove_argv, role, run_argv
+from voicecore.image.docker.engine import Endpoint
+from voicecore.local.container_agents import ImageNotBuilt, image_in
 
 
 def test_the_command() -> None:

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from voicecore.aws_errors import AwsRefused
-from voicecore.errors import ExitCode
-from voicecore.image.credentials import (
+from voicecore.aws.errors import AwsRefused
+from voicecore.console.errors import ExitCode
+from voicecore.image.registry.credentials import (
     EcrHost,
     HelperFailed,
     Login,

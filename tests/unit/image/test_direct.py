@@ -17,16 +17,25 @@ from typing import Any
 
 import pytest
 
+from tests.standins.image.in_process_registry import ARegistry, Fault, digest_of
 from tests.unit.image.a_project import LIBRARY, PYTHON, a_base, a_wheel, an_agent, env
-from tests.unit.image.a_registry import ARegistry, Fault, digest_of
-from voicecore.image.direct import Inputs, Made, OnlyDocker, Pushed, build, push, save, trim
-from voicecore.image.dockerfile import Stage
-from voicecore.image.layers import blob_path
+from voicecore.image.builders.direct import (
+    Inputs,
+    Made,
+    OnlyDocker,
+    Pushed,
+    build,
+    push,
+    save,
+    trim,
+)
+from voicecore.image.builders.layers import blob_path
+from voicecore.image.builders.packages import InstallRefused
+from voicecore.image.inputs.dockerfile import Stage
 from voicecore.image.model import Progress, layer_title
-from voicecore.image.packages import InstallRefused
-from voicecore.image.reference import Reference
-from voicecore.image.refusals import RegistryDenied
-from voicecore.image.registry import Repository
+from voicecore.image.registry.client import Repository
+from voicecore.image.registry.errors import RegistryDenied
+from voicecore.image.registry.reference import Reference
 
 STAGE = Stage(
     env={"PYTHONPATH": "/opt/packages", "PATH": "/opt/bin:/usr/bin"},

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from voicecore.image import dockerfile
-from voicecore.image.dockerfile import BadDockerfile
+from voicecore.image.inputs import dockerfile
+from voicecore.image.inputs.dockerfile import BadDockerfile
 
 KNOWN = """\
 # A comment.

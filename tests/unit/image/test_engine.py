@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from docker.errors import APIError  # pyright: ignore[reportMissingTypeStubs]
 
-from voicecore.errors import ExitCode
-from voicecore.image.engine import (
+from voicecore.console.errors import ExitCode
+from voicecore.image.docker.engine import (
     IMAGE_BYTES_MAX,
     DaemonDown,
     Endpoint,

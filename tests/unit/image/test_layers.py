@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from voicecore.image.layers import DiskFull, NoSuchKind, blob_path, pack, room_in
+from voicecore.image.builders.layers import DiskFull, NoSuchKind, blob_path, pack, room_in
 from voicecore.image.model import Layer, Progress
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.unit.image.a_project import a_layer
-from voicecore.image.library import NoLibrary, extract
+from voicecore.image.builders.stdlib import NoLibrary, extract
 
 HOME = "usr/local/lib/python3.13"
 

@@ -13,10 +13,9 @@ from pathlib import Path
 import pytest
 
 from tests.unit.image.a_project import PYTHON, a_wheel, an_agent, env
-from voicecore.errors import ExitCode, VoicecoreError
-from voicecore.image.layers import DiskFull
-from voicecore.image.model import Package, Progress
-from voicecore.image.packages import (
+from voicecore.console.errors import ExitCode, VoicecoreError
+from voicecore.image.builders.layers import DiskFull
+from voicecore.image.builders.packages import (
     FileGone,
     InstallRefused,
     PythonMissing,
@@ -26,6 +25,7 @@ from voicecore.image.packages import (
     install,
     refused,
 )
+from voicecore.image.model import Package, Progress
 
 
 def installed(agent: Path, folder: Path) -> tuple[Package, ...]:

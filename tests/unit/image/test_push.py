@@ -5,19 +5,19 @@ from typing import Any, cast
 
 import pytest
 
-from voicecore.errors import ExitCode, VoicecoreError
-from voicecore.image.credentials import Login
-from voicecore.image.engine import Engine
+from voicecore.console.errors import ExitCode, VoicecoreError
+from voicecore.image.docker.engine import Engine
+from voicecore.image.docker.push import EngineDiskFull, auth_config, follow, push, push_error
 from voicecore.image.model import Image, Layer, Progress
-from voicecore.image.push import EngineDiskFull, auth_config, follow, push, push_error
-from voicecore.image.reference import parse_reference
-from voicecore.image.refusals import (
+from voicecore.image.registry.credentials import Login
+from voicecore.image.registry.errors import (
     NotLoggedIn,
     RegistryDenied,
     RegistryUnreachable,
     RepositoryMissing,
     TagTaken,
 )
+from voicecore.image.registry.reference import parse_reference
 
 ECR = parse_reference("123456789012.dkr.ecr.us-east-1.amazonaws.com/voicecore/ada:0a1b")
 DIGEST = f"sha256:{'d' * 64}"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from voicecore.image import recipe
+from voicecore.image.inputs import fingerprint
 from voicecore.image.model import Base
 
 BASE = Base(
@@ -39,11 +39,11 @@ def agent(tmp_path: Path) -> Path:
 
 
 def tag(agent: Path, digest: str = BASE.digest) -> str:
-    return recipe.fingerprint(recipe.context_of(agent), digest)
+    return fingerprint.fingerprint(fingerprint.context_of(agent), digest)
 
 
 def test_the_context_is_what_the_dockerignore_lets_through(agent: Path) -> None:
-    assert [file.path for file in recipe.context_of(agent)] == [
+    assert [file.path for file in fingerprint.context_of(agent)] == [
         ".dockerignore",
         "bot.py",
         "keep.log",
@@ -85,23 +85,23 @@ def test_whatever_reaches_the_image_changes_the_tag(agent: Path, change: str) ->
 
 
 def test_the_packages_are_kept_when_only_code_changes(agent: Path) -> None:
-    key = recipe.packages_key(recipe.context_of(agent), BASE.digest)
+    key = fingerprint.packages_key(fingerprint.context_of(agent), BASE.digest)
     (agent / "bot.py").write_text("PROMPT = 'bye'\n")
-    assert recipe.packages_key(recipe.context_of(agent), BASE.digest) == key
+    assert fingerprint.packages_key(fingerprint.context_of(agent), BASE.digest) == key
     (agent / "uv.lock").write_text("version = 2\n")
-    assert recipe.packages_key(recipe.context_of(agent), BASE.digest) != key
+    assert fingerprint.packages_key(fingerprint.context_of(agent), BASE.digest) != key
 
 
 def test_labels_leave_out_what_is_not_known() -> None:
-    labels = recipe.labels("ada", "0.1.0", None, BASE, "0" * 20)
+    labels = fingerprint.labels("ada", "0.1.0", None, BASE, "0" * 20)
     assert "org.opencontainers.image.revision" not in labels
     assert labels["org.opencontainers.image.base.digest"] == BASE.digest
     assert labels["io.voicecore.fingerprint"] == "0" * 20
 
 
 def test_an_image_is_as_old_as_its_base() -> None:
-    assert recipe.epoch_of(BASE) == 1790812800
-    assert recipe.age_of(BASE, datetime(2026, 12, 1, tzinfo=UTC)) == 61
+    assert fingerprint.epoch_of(BASE) == 1790812800
+    assert fingerprint.age_of(BASE, datetime(2026, 12, 1, tzinfo=UTC)) == 61
     unknown = replace(BASE, config={})
-    assert recipe.epoch_of(unknown) == 0
-    assert recipe.age_of(unknown, datetime.now(UTC)) is None
+    assert fingerprint.epoch_of(unknown) == 0
+    assert fingerprint.age_of(unknown, datetime.now(UTC)) is None

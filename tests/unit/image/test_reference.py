@@ -2,7 +2,7 @@
 
 import pytest
 
-from voicecore.image.reference import BadReference, is_loopback, parse_reference
+from voicecore.image.registry.reference import BadReference, is_loopback, parse_reference
 
 DIGEST = "sha256:" + "0" * 64
 ECR = "123456789012.dkr.ecr.us-east-1.amazonaws.com"

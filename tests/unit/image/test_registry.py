@@ -14,14 +14,13 @@ from typing import Any
 
 import pytest
 
-from tests.lab.models.certificates import make_certificates
-from tests.unit.image.a_registry import ARegistry, Fault, digest_of
-from voicecore.errors import ExitCode, VoicecoreError
-from voicecore.image.credentials import HelperFailed, Login, Source
+from tests.standins.image.in_process_registry import ARegistry, Fault, digest_of
+from tests.standins.models.certificates import make_certificates
+from voicecore.console.errors import ExitCode, VoicecoreError
 from voicecore.image.model import Progress
-from voicecore.image.oci import OCI_INDEX, OCI_MANIFEST
-from voicecore.image.reference import Reference
-from voicecore.image.refusals import (
+from voicecore.image.registry.client import Repository
+from voicecore.image.registry.credentials import HelperFailed, Login, Source
+from voicecore.image.registry.errors import (
     Corrupt,
     ImageMissing,
     NoSuchPlatform,
@@ -36,7 +35,8 @@ from voicecore.image.refusals import (
     TagTaken,
     refusal,
 )
-from voicecore.image.registry import Repository
+from voicecore.image.registry.manifests import OCI_INDEX, OCI_MANIFEST
+from voicecore.image.registry.reference import Reference
 
 BLOB = bytes(range(256)) * 4096
 DIGEST = digest_of(BLOB)
@@ -209,9 +209,9 @@ def through(context: ssl.SSLContext, environment: dict[str, str]) -> str:
     """What a program prints that asks `registry.example` for an image, through a proxy."""
     program = (
         "import asyncio\n"
-        "from voicecore.errors import VoicecoreError\n"
-        "from voicecore.image.reference import parse_reference\n"
-        "from voicecore.image.registry import Repository\n"
+        "from voicecore.console.errors import VoicecoreError\n"
+        "from voicecore.image.registry.reference import parse_reference\n"
+        "from voicecore.image.registry.client import Repository\n"
         "async def work():\n"
         "    name = parse_reference('registry.example/agent')\n"
         "    async with Repository(name, lambda: None) as repository:\n"

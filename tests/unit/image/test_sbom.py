@@ -12,7 +12,7 @@ import pytest
 from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 
-from voicecore.image import sbom
+from voicecore.image.inputs import sbom
 from voicecore.image.model import Base
 
 ENV = {"PATH": os.environ["PATH"], "HOME": os.environ["HOME"]}

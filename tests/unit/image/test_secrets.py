@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from voicecore.errors import ExitCode
-from voicecore.image import secrets
-from voicecore.image.secrets import Finding
+from voicecore.console.errors import ExitCode
+from voicecore.image.inputs import secret_scan
+from voicecore.image.inputs.secret_scan import Finding
 
 # The shapes of secrets, made here of random letters, so that none is anybody's.
 _random = random.Random(3)
@@ -104,13 +104,13 @@ def write(folder: Path, path: str, content: str | bytes) -> str:
 @pytest.mark.parametrize(("content", "what"), SHAPES.values(), ids=SHAPES)
 def test_a_secret_in_a_file_is_found_in_its_line(content: str, what: str, tmp_path: Path) -> None:
     path = write(tmp_path, "bot.py", f"import os\n\n{content}\n")
-    assert Finding(path, 3, what) in secrets.findings(tmp_path, [path], {})
+    assert Finding(path, 3, what) in secret_scan.findings(tmp_path, [path], {})
 
 
 @pytest.mark.parametrize("content", HARMLESS)
 def test_what_only_resembles_a_secret_is_left_alone(content: str, tmp_path: Path) -> None:
     path = write(tmp_path, "bot.py", content)
-    assert secrets.findings(tmp_path, [path], {}) == []
+    assert secret_scan.findings(tmp_path, [path], {}) == []
 
 
 @pytest.mark.parametrize(
@@ -121,7 +121,7 @@ def test_what_only_resembles_a_secret_is_left_alone(content: str, tmp_path: Path
 )  # fmt: skip
 def test_a_file_that_holds_secrets_is_known_by_its_name(path: str, tmp_path: Path) -> None:
     write(tmp_path, path, "nothing to see")
-    assert secrets.findings(tmp_path, [path], {}) == [
+    assert secret_scan.findings(tmp_path, [path], {}) == [
         Finding(path, None, "a file that holds secrets, by its name")
     ]
 
@@ -133,7 +133,7 @@ def test_a_file_that_holds_secrets_is_known_by_its_name(path: str, tmp_path: Pat
 )  # fmt: skip
 def test_a_name_that_only_resembles_one_is_left_alone(path: str, tmp_path: Path) -> None:
     write(tmp_path, path, "nothing to see")
-    assert secrets.findings(tmp_path, [path], {}) == []
+    assert secret_scan.findings(tmp_path, [path], {}) == []
 
 
 def test_a_folder_of_secrets_is_one_finding(tmp_path: Path) -> None:
@@ -141,14 +141,14 @@ def test_a_folder_of_secrets_is_one_finding(tmp_path: Path) -> None:
         write(tmp_path, path, "x")
         for path in (".git/HEAD", ".git/objects/ab/cd", "tools/.aws/config", "tools/.aws/sso")
     ]
-    found = secrets.findings(tmp_path, paths, {})
+    found = secret_scan.findings(tmp_path, paths, {})
     assert [finding.path for finding in found] == [".git/", "tools/.aws/"]
 
 
 def test_certificates_may_go_into_the_image(tmp_path: Path) -> None:
     public = write(tmp_path, "ca.pem", pem("CERTIFICATE"))
     mixed = write(tmp_path, "both.pem", pem("CERTIFICATE") + pem("PRIVATE" + " KEY"))
-    assert [found.path for found in secrets.findings(tmp_path, [public, mixed], {})] == [mixed]
+    assert [found.path for found in secret_scan.findings(tmp_path, [public, mixed], {})] == [mixed]
 
 
 # The values of agent/.env.
@@ -160,7 +160,7 @@ def test_a_value_of_the_env_file_is_found_wherever_it_is(tmp_path: Path) -> None
         write(tmp_path, "bot.py", f"# try {DEEPGRAM[:-1]}\nurl = 'wss://x?token={DEEPGRAM}'\n"),
         write(tmp_path, "notes.txt", "LOG_LEVEL=DEBUG\nhunter22"),
     ]
-    assert secrets.findings(tmp_path, paths, values) == [
+    assert secret_scan.findings(tmp_path, paths, values) == [
         Finding("bot.py", 2, "the value of DEEPGRAM_API_KEY in .env"),
         Finding("notes.txt", 2, "the value of DB_PASSWORD in .env"),
     ]
@@ -171,7 +171,7 @@ def test_a_value_is_found_deep_in_a_large_file_that_is_no_text(tmp_path: Path) -
     # Across the border of two windows, in which the file is read.
     content = (noise * 9)[: (4 << 20) - 20] + DEEPGRAM.encode() + noise
     path = write(tmp_path, "model.onnx", content)
-    assert secrets.findings(tmp_path, [path], {"DEEPGRAM_API_KEY": DEEPGRAM}) == [
+    assert secret_scan.findings(tmp_path, [path], {"DEEPGRAM_API_KEY": DEEPGRAM}) == [
         Finding(path, None, "the value of DEEPGRAM_API_KEY in .env")
     ]
 
@@ -181,7 +181,7 @@ def test_a_line_far_down_in_a_large_text_is_counted_right(tmp_path: Path) -> Non
     lines[321_098] = "ghp_" + some(36)
     lines[456_789] = DEEPGRAM
     path = write(tmp_path, "corpus.txt", "\n".join(lines))
-    assert secrets.findings(tmp_path, [path], {"KEY": DEEPGRAM}) == [
+    assert secret_scan.findings(tmp_path, [path], {"KEY": DEEPGRAM}) == [
         Finding(path, 321_099, "a GitHub token"),
         Finding(path, 456_790, "the value of KEY in .env"),
     ]
@@ -193,7 +193,7 @@ def test_a_link_is_not_followed(tmp_path: Path) -> None:
     agent.mkdir()
     (agent / "link").symlink_to("../outside")
     (agent / "broken").symlink_to("nowhere")
-    assert secrets.findings(agent, ["link", "broken"], {}) == []
+    assert secret_scan.findings(agent, ["link", "broken"], {}) == []
 
 
 @pytest.mark.parametrize(
@@ -207,7 +207,7 @@ def test_a_link_is_not_followed(tmp_path: Path) -> None:
     ],
 )
 def test_variables_that_hold_secrets(name: str, value: str) -> None:
-    assert secrets.is_secret(name, value)
+    assert secret_scan.is_secret(name, value)
 
 
 @pytest.mark.parametrize(
@@ -227,7 +227,7 @@ def test_variables_that_hold_secrets(name: str, value: str) -> None:
     ],
 )
 def test_variables_that_hold_settings(name: str, value: str) -> None:
-    assert not secrets.is_secret(name, value)
+    assert not secret_scan.is_secret(name, value)
 
 
 # What is told.
@@ -239,8 +239,8 @@ def test_the_refusal_says_where_and_what_to_do_but_never_the_secret(tmp_path: Pa
         write(agent, "bot.py", f'\napi_key="{DEEPGRAM}"\n'),
         write(agent, "my key.pem", pem("PRIVATE" + " KEY")),
     ]
-    with pytest.raises(secrets.SecretInContext) as refusal:
-        secrets.require_none(agent, paths, {"STT_KEY": DEEPGRAM})
+    with pytest.raises(secret_scan.SecretInContext) as refusal:
+        secret_scan.require_none(agent, paths, {"STT_KEY": DEEPGRAM})
     message, hint = refusal.value.message, refusal.value.hint or ""
     assert "bot.py, line 2  a key written into the code" in message
     assert "the value of STT_KEY in .env" in message
@@ -254,9 +254,9 @@ def test_the_refusal_says_where_and_what_to_do_but_never_the_secret(tmp_path: Pa
 
 def test_a_long_list_is_cut(tmp_path: Path) -> None:
     paths = [write(tmp_path, f"{number}.key", "x") for number in range(25)]
-    with pytest.raises(secrets.SecretInContext, match="and 15 more"):
-        secrets.require_none(tmp_path, paths, {})
+    with pytest.raises(secret_scan.SecretInContext, match="and 15 more"):
+        secret_scan.require_none(tmp_path, paths, {})
 
 
 def test_nothing_to_find_is_no_error(tmp_path: Path) -> None:
-    secrets.require_none(tmp_path, [write(tmp_path, "bot.py", "print('hello')")], {})
+    secret_scan.require_none(tmp_path, [write(tmp_path, "bot.py", "print('hello')")], {})

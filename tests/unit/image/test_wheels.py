@@ -16,8 +16,8 @@ from pathlib import Path
 import pytest
 import uv
 
-from voicecore.errors import ExitCode
-from voicecore.image import wheels
+from voicecore.console.errors import ExitCode
+from voicecore.image.inputs import lockfile
 from voicecore.scaffold.render import dockerfile_of
 
 TEMPLATES = Path(__file__).parents[3] / "templates"
@@ -44,7 +44,7 @@ def package(name: str, *wheel_tags: str, version: str = "1.0", more: str = "") -
 
 
 def missing(lock: str) -> dict[str, tuple[str, ...]]:
-    return {found.name: found.needed_by for found in wheels.without_wheel(tomllib.loads(lock))}
+    return {found.name: found.needed_by for found in lockfile.without_wheel(tomllib.loads(lock))}
 
 
 @pytest.mark.parametrize(
@@ -85,8 +85,8 @@ def test_a_package_that_must_be_compiled_is_named_with_the_reason(
     agent = tmp_path / "agent"
     agent.mkdir()
     (agent / "uv.lock").write_text(lock)
-    with pytest.raises(wheels.NoWheel) as refusal:
-        wheels.require_wheels(agent)
+    with pytest.raises(lockfile.NoWheel) as refusal:
+        lockfile.require_wheels(agent)
     assert "one 1.0" in refusal.value.message
     assert why in refusal.value.message
     assert "needed by agent" in refusal.value.message
@@ -156,7 +156,7 @@ def test_of_two_locked_versions_the_one_for_the_image_counts() -> None:
         + package("two", "py3-none-any", version="2.0")
     )
     assert missing(lock) == {}
-    assert [found.version for found in wheels.needed(tomllib.loads(lock))] == ["2.0"]
+    assert [found.version for found in lockfile.needed(tomllib.loads(lock))] == ["2.0"]
 
 
 def test_a_package_from_git_is_source_even_if_a_registry_has_wheels(tmp_path: Path) -> None:
@@ -171,8 +171,8 @@ def test_a_package_from_git_is_source_even_if_a_registry_has_wheels(tmp_path: Pa
     )
     assert missing(lock) == {"forked": ("agent",)}
     (tmp_path / "uv.lock").write_text(lock)
-    with pytest.raises(wheels.NoWheel, match="comes as source, from git"):
-        wheels.require_wheels(tmp_path)
+    with pytest.raises(lockfile.NoWheel, match="comes as source, from git"):
+        lockfile.require_wheels(tmp_path)
 
 
 def test_a_plus_in_a_version_is_written_otherwise_in_an_address() -> None:
@@ -190,9 +190,9 @@ def test_the_best_of_several_wheels_is_the_one_made_for_this_python() -> None:
         "one-1.0-cp313-cp313-manylinux_2_28_aarch64.whl",
         "one-1.0-cp313-cp313-manylinux_2_34_aarch64.whl",
     ]
-    assert wheels.best(names) == names[3]
-    assert wheels.best(names[:2]) == names[1]
-    assert wheels.best(["no-wheel.whl"]) is None
+    assert lockfile.best(names) == names[3]
+    assert lockfile.best(names[:2]) == names[1]
+    assert lockfile.best(["no-wheel.whl"]) is None
 
 
 def test_circles_of_packages_end() -> None:
@@ -210,10 +210,10 @@ def test_the_image_the_lock_is_asked_for_is_the_one_the_dockerfile_installs_for(
     platform = re.search(r"--python-platform[ =](\w+)-manylinux_(\d+)_(\d+)", dockerfile)
     assert platform, "the Dockerfile installs for a manylinux platform"
     machine, major, minor = platform.groups()
-    assert (machine, (int(major), int(minor))) == (wheels.IMAGE.machine, wheels.IMAGE.glibc)
+    assert (machine, (int(major), int(minor))) == (lockfile.IMAGE.machine, lockfile.IMAGE.glibc)
     python = re.search(r"ARG BASE=.*python:(\d+)\.(\d+)", dockerfile)
     assert python, "the Dockerfile's base says its Python"
-    assert (int(python[1]), int(python[2])) == wheels.IMAGE.python
+    assert (int(python[1]), int(python[2])) == lockfile.IMAGE.python
 
 
 # With real uv, on packages that are made here: no network, no index.
@@ -261,22 +261,22 @@ def test_a_lock_is_made_once_and_then_only_checked(tmp_path: Path) -> None:
     wheel(tmp_path, "one", "1.0")
     agent = project(tmp_path, "one")
     env = ENV | {"VIRTUAL_ENV": "/nowhere"}
-    assert wheels.ensure_lock(agent, env) is True
+    assert lockfile.ensure_lock(agent, env) is True
     made = (agent / "uv.lock").read_bytes()
-    assert wheels.ensure_lock(agent, env) is False
+    assert lockfile.ensure_lock(agent, env) is False
     assert (agent / "uv.lock").read_bytes() == made
-    wheels.require_wheels(agent)
+    lockfile.require_wheels(agent)
 
 
 def test_a_lock_that_lags_behind_is_an_error_and_stays_as_it_is(tmp_path: Path) -> None:
     wheel(tmp_path, "one", "1.0")
     wheel(tmp_path, "two", "1.0")
     agent = project(tmp_path, "one")
-    wheels.ensure_lock(agent, ENV)
+    lockfile.ensure_lock(agent, ENV)
     made = (agent / "uv.lock").read_bytes()
     project(tmp_path, "one", "two")
-    with pytest.raises(wheels.LockOutdated) as refusal:
-        wheels.ensure_lock(agent, ENV)
+    with pytest.raises(lockfile.LockOutdated) as refusal:
+        lockfile.ensure_lock(agent, ENV)
     assert "uv lock --project agent" in (refusal.value.hint or "")
     assert refusal.value.exit_code is ExitCode.BAD_PROJECT
     assert (agent / "uv.lock").read_bytes() == made
@@ -285,16 +285,16 @@ def test_a_lock_that_lags_behind_is_an_error_and_stays_as_it_is(tmp_path: Path) 
 def test_a_lock_that_is_no_toml_is_an_error(tmp_path: Path) -> None:
     agent = project(tmp_path)
     (agent / "uv.lock").write_text("<<<<<<< HEAD\n")
-    with pytest.raises(wheels.BadLock, match=r"agent/uv\.lock cannot be read"):
-        wheels.ensure_lock(agent, ENV)
-    with pytest.raises(wheels.BadLock):
-        wheels.read_lock(agent)
+    with pytest.raises(lockfile.BadLock, match=r"agent/uv\.lock cannot be read"):
+        lockfile.ensure_lock(agent, ENV)
+    with pytest.raises(lockfile.BadLock):
+        lockfile.read_lock(agent)
 
 
 def test_what_cannot_be_resolved_is_told_in_uvs_own_words(tmp_path: Path) -> None:
     agent = project(tmp_path, "nobody-has-this")
-    with pytest.raises(wheels.LockFailed, match="nobody-has-this") as failure:
-        wheels.ensure_lock(agent, ENV)
+    with pytest.raises(lockfile.LockFailed, match="nobody-has-this") as failure:
+        lockfile.ensure_lock(agent, ENV)
     assert "uv lock --project agent" in (failure.value.hint or "")
     assert not (agent / "uv.lock").exists()
 
@@ -332,6 +332,6 @@ def test_with_the_generated_floor_a_missing_wheel_is_an_error(pipecats: Path) ->
 
 def test_with_the_generated_floor_the_lock_names_the_missing_wheel(pipecats: Path) -> None:
     agent = project(pipecats, "pipecat-ai>=1.14,<1.15")
-    wheels.ensure_lock(agent, ENV)
-    with pytest.raises(wheels.NoWheel, match=r"docopt 0\.6\.2 .*needed by pipecat-ai"):
-        wheels.require_wheels(agent)
+    lockfile.ensure_lock(agent, ENV)
+    with pytest.raises(lockfile.NoWheel, match=r"docopt 0\.6\.2 .*needed by pipecat-ai"):
+        lockfile.require_wheels(agent)

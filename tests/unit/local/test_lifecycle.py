@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from voicecore.local.lifecycle import (
+from voicecore.local.sessions.lifecycle import (
     EndReason,
     Lifecycle,
     Ping,

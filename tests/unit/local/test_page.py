@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from tests.generated.projects import Kind, rendered
-from voicecore.local import page
+from voicecore.local import invite_url
 
 KEY = "a-key-that-is-as-long-as-it-has-to-be"
 
@@ -17,20 +17,20 @@ def test_the_invite_is_the_one_that_the_server_makes() -> None:
     exec(head + source[start : source.index("def is_invite(")], theirs)
     make = theirs["invite"]
     assert callable(make)
-    assert make(KEY.encode(), 1795399999.5) == page.invite(KEY, 1795399999.5)
+    assert make(KEY.encode(), 1795399999.5) == invite_url.invite(KEY, 1795399999.5)
 
 
 def test_a_server_without_page_or_key_has_no_address(tmp_path: Path) -> None:
-    assert page.address(tmp_path, "http://127.0.0.1:7860", KEY) is None
+    assert invite_url.address(tmp_path, "http://127.0.0.1:7860", KEY) is None
     (tmp_path / "page").mkdir()
     (tmp_path / "page/index.html").write_text("")
-    assert page.address(tmp_path, "http://127.0.0.1:7860", None) is None
-    opened = page.address(tmp_path, "http://127.0.0.1:7860", KEY)
+    assert invite_url.address(tmp_path, "http://127.0.0.1:7860", None) is None
+    opened = invite_url.address(tmp_path, "http://127.0.0.1:7860", KEY)
     assert opened and opened.startswith("http://127.0.0.1:7860/#invite.")
     assert len(f"  {opened}") <= 80
     assert KEY not in opened
 
 
 def test_sharing_names_both_ports() -> None:
-    told = "\n".join(page.sharing("http://127.0.0.1:7861", "http://127.0.0.1:8082"))
+    told = "\n".join(invite_url.sharing("http://127.0.0.1:7861", "http://127.0.0.1:8082"))
     assert "-L 7861:127.0.0.1:7861 -L 8082:127.0.0.1:8082" in told

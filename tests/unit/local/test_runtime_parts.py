@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from voicecore.local.clock import Clock
-from voicecore.local.logs import SessionLog, last_error, stream_name, turn_of
-from voicecore.local.pool import is_source
-from voicecore.local.ports import PortTaken, free_port, held_port
-from voicecore.local.relay import FrameMeter
+from voicecore.local.gateway.websocket_proxy import FrameMeter
+from voicecore.local.processes.ports import PortTaken, free_port, held_port
 from voicecore.local.runtime import local_arn
+from voicecore.local.sessions.clock import Clock
+from voicecore.local.sessions.log_writer import SessionLog, last_error, stream_name, turn_of
+from voicecore.local.sessions.warm_pool import is_source
 
 
 def test_an_hour_in_a_second() -> None:

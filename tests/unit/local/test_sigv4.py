@@ -8,7 +8,7 @@ from botocore.auth import SigV4Auth, SigV4QueryAuth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
-from voicecore.local.sigv4 import LocalCredentials, SignedRequest, make_credentials, verify
+from voicecore.local.gateway.sigv4 import LocalCredentials, SignedRequest, make_credentials, verify
 
 REGION = "eu-central-1"
 PAIR = LocalCredentials("AKIALOCALLOCALLOCAL7", "a/secret+of40characters")

@@ -2,8 +2,8 @@
 
 import pytest
 
-from voicecore.local.refusal import Refusal
-from voicecore.local.targets import (
+from voicecore.local.gateway.errors import Refusal
+from voicecore.local.gateway.request import (
     REQUEST_HEADER,
     SESSION_HEADER,
     BadAllowlist,

@@ -9,8 +9,8 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric import ed25519
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from voicecore.local.telephones import SIGNING_KEY, phones_of
-from voicecore.phones import PHONES
+from voicecore.catalog.phone_providers import PHONES
+from voicecore.local.fake_phone_accounts import SIGNING_KEY, phones_of
 
 
 def test_what_is_missing_is_made_up_and_what_there_is_stays() -> None:

@@ -9,12 +9,18 @@ import aiohttp
 import numpy as np
 import pytest
 
-from tests.unit.talk.standin import KEY, StandIn
-from voicecore.talk import rtvi
-from voicecore.talk.connection import Connected, ConnectionLost, Disconnected, HungUp, News
-from voicecore.talk.ring import Block
-from voicecore.talk.session import KeyRefused, ServerDown, SessionRefused, SessionServer
-from voicecore.talk.websocket import Connection
+from tests.standins.talk.session_server import KEY, StandIn
+from voicecore.talk.audio.replay_buffer import Block
+from voicecore.talk.session_client import KeyRefused, ServerDown, SessionRefused, SessionServer
+from voicecore.talk.transports import rtvi
+from voicecore.talk.transports.connection import (
+    Connected,
+    ConnectionLost,
+    Disconnected,
+    HungUp,
+    News,
+)
+from voicecore.talk.transports.websocket import Connection
 
 
 @dataclass

@@ -17,14 +17,15 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from tests.lab.daily.callers import callers_line, stand_in
-from tests.unit.talk.standin import KEY, rtvi, tone
-from voicecore.talk import frames, pcm
-from voicecore.talk import rtvi as protocol
-from voicecore.talk.connection import Connected, Disconnected, HungUp, News
-from voicecore.talk.daily_room import Connection, NoRoom, reason_in, sounds
-from voicecore.talk.ring import Block
-from voicecore.talk.session import SessionRefused, SessionServer
+from tests.standins.daily.callers import callers_line, stand_in
+from tests.standins.talk.session_server import KEY, rtvi, tone
+from voicecore.talk.audio import pcm
+from voicecore.talk.audio.replay_buffer import Block
+from voicecore.talk.session_client import SessionRefused, SessionServer
+from voicecore.talk.transports import pipecat_frames
+from voicecore.talk.transports import rtvi as protocol
+from voicecore.talk.transports.connection import Connected, Disconnected, HungUp, News
+from voicecore.talk.transports.daily import Connection, NoRoom, reason_in, sounds
 
 TALK = [sys.executable, "-m", "voicecore", "talk", "--transport", "daily", "--text", "--json"]
 
@@ -167,7 +168,7 @@ def test_a_call(lab: Lab) -> None:
         assert not lab.agent.room.callers
 
     def heard() -> bytes:
-        return b"".join(news.pcm for news in lab.news if isinstance(news, frames.Audio))
+        return b"".join(news.pcm for news in lab.news if isinstance(news, pipecat_frames.Audio))
 
     asyncio.run(test())
 
@@ -328,7 +329,7 @@ def test_ctrl_c_does_not_wait_for_a_room_that_cannot_be_entered(lab: Lab) -> Non
 
 
 def test_without_the_library_it_is_told_how_to_install_it(lab: Lab) -> None:
-    start = "import sys; sys.modules['daily'] = None; from voicecore.cli import main; main()"
+    start = "import sys; sys.modules['daily'] = None; from voicecore.cli.app import main; main()"
 
     async def test() -> None:
         async with served(lab):
@@ -344,9 +345,10 @@ def test_without_the_library_it_is_told_how_to_install_it(lab: Lab) -> None:
 def test_the_real_library_has_what_is_used_of_it() -> None:
     start = (
         "import asyncio\n"
-        "from voicecore.talk import daily_room, pcm\n"
-        "from voicecore.talk.echo import EchoCanceller\n"  # which brings another libwebrtc
-        "from voicecore.talk.ring import Block\n"
+        "from voicecore.talk.audio import pcm\n"
+        "from voicecore.talk.transports import daily as daily_room\n"
+        "from voicecore.talk.audio.echo_canceller import EchoCanceller\n"  # another libwebrtc
+        "from voicecore.talk.audio.replay_buffer import Block\n"
         "async def main():\n"
         "    seat = daily_room._Seat(daily_room.load())\n"
         "    EchoCanceller().clean(bytes(960), pcm.SILENT_BLOCK, 50)\n"

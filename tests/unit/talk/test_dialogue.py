@@ -4,13 +4,13 @@ from typing import Any
 
 import pytest
 
-from tests.unit.talk.standin import tone
-from voicecore.talk import frames, rtvi
-from voicecore.talk.connection import Connected, Disconnected, News
-from voicecore.talk.dialogue import Dialogue, Line
+from tests.standins.talk.session_server import tone
+from voicecore.talk.transports import pipecat_frames, rtvi
+from voicecore.talk.transports.connection import Connected, Disconnected, News
+from voicecore.talk.view.transcript import Dialogue, Line
 
-SOUND = frames.Audio(tone(40), 24_000)
-SILENCE = frames.Audio(bytes(1920), 24_000)
+SOUND = pipecat_frames.Audio(tone(40), 24_000)
+SILENCE = pipecat_frames.Audio(bytes(1920), 24_000)
 AGENT = rtvi.Latency(1, 400, (rtvi.Stage("endpointing_wait", "wait", 300),))
 
 

@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.unit.talk.standin import tone
-from voicecore.errors import ExitCode
-from voicecore.talk import pcm
-from voicecore.talk.files import NotAudio, Recorder, WavWriter, read_clip
+from tests.standins.talk.session_server import tone
+from voicecore.console.errors import ExitCode
+from voicecore.talk.audio import pcm
+from voicecore.talk.audio.sound_files import NotAudio, Recorder, WavWriter, read_clip
 
 
 def wav(path: Path, samples: bytes, rate: int, channels: int = 1, width: int = 2) -> Path:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from voicecore.talk.frames import Audio, Interruption, Message, decode, encode
+from voicecore.talk.transports.pipecat_frames import Audio, Interruption, Message, decode, encode
 
 BOT_READY = {"label": "rtvi-ai", "type": "bot-ready", "id": "1", "data": {"version": "2.2.0"}}
 

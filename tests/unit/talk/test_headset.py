@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from voicecore.talk import pcm
-from voicecore.talk.headset import EchoPath
+from voicecore.talk.audio import pcm
+from voicecore.talk.audio.echo_path import EchoPath
 
 RNG = np.random.default_rng(1)
 

@@ -1,7 +1,7 @@
 """A turn's time, and where it went."""
 
-from voicecore.talk.latency import Part, Totals, Turn, totals
-from voicecore.talk.rtvi import Latency, Stage
+from voicecore.talk.transports.rtvi import Latency, Stage
+from voicecore.talk.view.latency import Part, Totals, Turn, totals
 
 
 def stage(key: str, ms: float) -> Stage:

@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from tests.unit.talk.standin import tone
-from voicecore.talk import frames
-from voicecore.talk.connection import Connected, Note
-from voicecore.talk.overheard import Overheard
+from tests.standins.talk.session_server import tone
+from voicecore.talk.transports import pipecat_frames
+from voicecore.talk.transports.connection import Connected, Note
+from voicecore.talk.view.phone_transcript import Overheard
 
 
 def heard() -> tuple[Overheard, list[dict[str, Any]]]:
@@ -22,8 +22,8 @@ def speak(call: Overheard, since: float, until: float) -> None:
         at += 0.02
 
 
-def sound(ms: int) -> frames.Audio:
-    return frames.Audio(tone(ms, rate=8000), 8000)
+def sound(ms: int) -> pipecat_frames.Audio:
+    return pipecat_frames.Audio(tone(ms, rate=8000), 8000)
 
 
 def test_a_turn_is_speech_and_the_sound_that_follows() -> None:
@@ -53,7 +53,7 @@ def test_a_greeting_answers_nothing() -> None:
 
 def test_silence_from_the_agent_is_no_sound() -> None:
     call, events = heard()
-    call.receive(frames.Audio(bytes(640), 8000), 1.0)
+    call.receive(pipecat_frames.Audio(bytes(640), 8000), 1.0)
     call.tick(3.0)
     assert len(events) == 1 and not call.active
 
@@ -62,7 +62,7 @@ def test_an_agent_that_was_cut_off() -> None:
     call, events = heard()
     call.receive(sound(2000), 1.0)
     speak(call, 1.5, 1.9)
-    call.receive(frames.Interruption(), 1.7)
+    call.receive(pipecat_frames.Interruption(), 1.7)
     speak(call, 1.9, 2.2)
     call.receive(sound(300), 2.8)
     call.tick(4.0)
@@ -74,7 +74,7 @@ def test_an_agent_that_was_cut_off() -> None:
 def test_an_agent_that_clears_what_is_heard_already_was_not_cut_off() -> None:
     call, events = heard()
     call.receive(sound(300), 1.0)
-    call.receive(frames.Interruption(), 1.6)
+    call.receive(pipecat_frames.Interruption(), 1.6)
     call.tick(3.0)
     assert events[-1] == {"event": "agent_spoke", "seconds": 0.3, "interrupted": False}
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from tests.unit.talk.standin import tone
-from voicecore.talk import pcm, voice
+from tests.standins.talk.session_server import tone
+from voicecore.talk.audio import pcm, vad
 
 
 @pytest.mark.parametrize(
@@ -49,18 +49,18 @@ def test_levels() -> None:
 def test_the_end_of_speech_is_known_to_ten_milliseconds() -> None:
     hiss = np.random.default_rng(1).normal(0, 20, 16_000).astype("<i2").tobytes()
     sound = hiss + tone(730, 300, 16_000) + hiss
-    assert voice.last_voiced_sample(sound, 16_000) == 16_000 * 1730 // 1000
-    assert voice.last_voiced_sample(hiss, 16_000) == 0
-    assert voice.last_voiced_sample(b"", 16_000) == 0
+    assert vad.last_voiced_sample(sound, 16_000) == 16_000 * 1730 // 1000
+    assert vad.last_voiced_sample(hiss, 16_000) == 0
+    assert vad.last_voiced_sample(b"", 16_000) == 0
 
 
 def test_the_first_sound_is_found_within_a_frame() -> None:
-    assert voice.first_sound_sample(bytes(960) + tone(20), 24_000) == 480
-    assert voice.first_sound_sample(bytes(960), 24_000) is None
+    assert vad.first_sound_sample(bytes(960) + tone(20), 24_000) == 480
+    assert vad.first_sound_sample(bytes(960), 24_000) is None
 
 
 def test_a_voice_is_told_from_a_fan() -> None:
-    tracker = voice.VoiceTracker()
+    tracker = vad.VoiceTracker()
     rng = np.random.default_rng(1)
 
     def fan(blocks: int) -> list[bytes]:

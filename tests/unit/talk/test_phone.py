@@ -12,15 +12,15 @@ import aiohttp
 import pytest
 
 from tests.conftest import Voicecore
-from tests.lab.phone.accounts import account
-from tests.unit.talk.switchboard import Switchboard
+from tests.standins.phone.accounts import account
+from tests.standins.talk.switchboard import Switchboard
 from tests.unit.talk.test_talk import sound_in
-from voicecore.errors import VoicecoreError
-from voicecore.talk import phone_signatures as signatures
-from voicecore.talk.phone import Telephone
-from voicecore.talk.phone_frames import WIRES
-from voicecore.talk.phone_signatures import Request
-from voicecore.talk.phone_webhooks import new_call
+from voicecore.console.errors import VoicecoreError
+from voicecore.talk.telephone import signatures
+from voicecore.talk.telephone.media_frames import WIRES
+from voicecore.talk.telephone.phone_call import Telephone
+from voicecore.talk.telephone.signatures import Request
+from voicecore.talk.telephone.webhooks import new_call
 
 QUESTION = Path(__file__).parents[3] / "voicecore/samples/what-time-is-it.wav"
 

@@ -2,7 +2,14 @@
 
 import pytest
 
-from voicecore.talk.phone_answers import AnswerRefused, Connect, Dial, HangUp, Say, read_answer
+from voicecore.talk.telephone.call_control import (
+    AnswerRefused,
+    Connect,
+    Dial,
+    HangUp,
+    Say,
+    read_answer,
+)
 
 URL = "wss://agent.example.com/phone/p/media/token"
 

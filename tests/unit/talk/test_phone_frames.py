@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from voicecore.phones import PHONES
-from voicecore.talk.phone_frames import (
+from voicecore.catalog.phone_providers import PHONES
+from voicecore.talk.telephone.media_frames import (
     KEYPAD,
     WIRES,
     BadFrame,

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from tests.unit.talk.standin import tone
-from voicecore.talk import pcm
-from voicecore.talk.phone_frames import WIRES
-from voicecore.talk.phone_line import LINE_RATE, Line, from_mulaw, to_mulaw
+from tests.standins.talk.session_server import tone
+from voicecore.talk.audio import pcm
+from voicecore.talk.telephone.g711 import LINE_RATE, Line, from_mulaw, to_mulaw
+from voicecore.talk.telephone.media_frames import WIRES
 
 CODES = bytes(range(256))
 

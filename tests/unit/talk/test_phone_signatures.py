@@ -8,10 +8,10 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from tests.lab.phone.accounts import account
-from voicecore.talk import phone_signatures as signatures
-from voicecore.talk.phone_signatures import Request
-from voicecore.talk.phone_webhooks import (
+from tests.standins.phone.accounts import account
+from voicecore.talk.telephone import signatures
+from voicecore.talk.telephone.signatures import Request
+from voicecore.talk.telephone.webhooks import (
     NoCredentials,
     answer_request,
     new_call,

@@ -1,7 +1,7 @@
 """The jitter buffer between network and loudspeaker."""
 
-from voicecore.talk.pcm import VOICE_BLOCK, VOICE_RATE
-from voicecore.talk.playback import Playback
+from voicecore.talk.audio.jitter_buffer import Playback
+from voicecore.talk.audio.pcm import VOICE_BLOCK, VOICE_RATE
 
 CHUNK = b"\1\2" * (VOICE_RATE * 40 // 1000)
 SILENCE = bytes(2 * VOICE_BLOCK)

@@ -6,11 +6,15 @@ import pytest
 
 from voicecore.scaffold.render import templates
 
-TALK = Path(__file__).parents[3] / "voicecore" / "talk"
+TALK = Path(__file__).parents[3] / "voicecore" / "talk" / "ice"
 
 
-@pytest.mark.parametrize("name", ["no_relay.py", "packets.py", "relay.py"])
-def test_is_the_agents_own(name: str) -> None:
+@pytest.mark.parametrize(
+    ("ours", "theirs"),
+    [("relay_failure", "no_relay"), ("opus_rtp", "packets"), ("turn_relay", "relay")],
+)
+def test_is_the_agents_own(ours: str, theirs: str) -> None:
     """A generated project imports nothing of voicecore, so each has a copy."""
-    ours = (TALK / name).read_text("utf-8").replace("voicecore.talk.", "")
-    assert ours == (templates() / "webrtc" / "agent" / name).read_text("utf-8")
+    text = (TALK / f"{ours}.py").read_text("utf-8")
+    text = text.replace("voicecore.talk.ice.relay_failure", "no_relay")
+    assert text == (templates() / "webrtc" / "agent" / f"{theirs}.py").read_text("utf-8")

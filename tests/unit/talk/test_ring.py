@@ -1,6 +1,6 @@
 """What is kept to be said again after a lost connection, and what is not."""
 
-from voicecore.talk.ring import LIMIT_MS, Block, Ring
+from voicecore.talk.audio.replay_buffer import LIMIT_MS, Block, Ring
 
 QUIET = Block(b"\0" * 640)
 ALL = 10_000

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from voicecore.talk import rtvi
+from voicecore.talk.transports import rtvi
 
 
 def message(kind: str, **data: Any) -> dict[str, Any]:

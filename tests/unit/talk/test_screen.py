@@ -2,11 +2,11 @@
 
 import pytest
 
-from voicecore.output import Line as Drawn
-from voicecore.talk.dialogue import Line
-from voicecore.talk.latency import Totals, Turn
-from voicecore.talk.rtvi import Latency, Stage
-from voicecore.talk.screen import View, clock, meter, render, summary
+from voicecore.console.output import Line as Drawn
+from voicecore.talk.transports.rtvi import Latency, Stage
+from voicecore.talk.view.latency import Totals, Turn
+from voicecore.talk.view.screen import View, clock, meter, render, summary
+from voicecore.talk.view.transcript import Line
 
 TURN = Turn(1, 1070, Latency(1, 1050, (Stage("endpointing_wait", "", 200),
                                        Stage("transcription", "", 470),

@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.unit.talk.standin import KEY, StandIn, tone
-from voicecore.talk import pcm
+from tests.standins.talk.session_server import KEY, StandIn, tone
+from voicecore.talk.audio import pcm
 
 QUESTION_MS = 730
 

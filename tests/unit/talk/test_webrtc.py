@@ -19,12 +19,20 @@ from aiortc import MediaStreamTrack, RTCConfiguration, RTCPeerConnection, RTCSes
 from aiortc.mediastreams import MediaStreamError
 from av import AudioFrame
 
-from tests.unit.talk.standin import KEY, rtvi, tone
-from voicecore.talk import frames, pcm
-from voicecore.talk.connection import Connected, ConnectionLost, Disconnected, HungUp, News, Path
-from voicecore.talk.ring import Block
-from voicecore.talk.session import IceServer, OfferRefused, SessionServer
-from voicecore.talk.webrtc import Connection, Way
+from tests.standins.talk.session_server import KEY, rtvi, tone
+from voicecore.talk.audio import pcm
+from voicecore.talk.audio.replay_buffer import Block
+from voicecore.talk.session_client import IceServer, OfferRefused, SessionServer
+from voicecore.talk.transports import pipecat_frames
+from voicecore.talk.transports.connection import (
+    Connected,
+    ConnectionLost,
+    Disconnected,
+    HungUp,
+    News,
+    Path,
+)
+from voicecore.talk.transports.webrtc import Connection, Way
 
 RATE = 48_000
 SAMPLES = RATE // 50
@@ -143,7 +151,7 @@ class Line:
 
     @property
     def sound(self) -> bytes:
-        return b"".join(audio.pcm for audio in self.all(frames.Audio))
+        return b"".join(audio.pcm for audio in self.all(pipecat_frames.Audio))
 
 
 @asynccontextmanager
@@ -211,7 +219,9 @@ async def test_sound_goes_both_ways_and_the_path_is_told() -> None:
         await line.until(lambda: len(line.sound) > 2 * RATE // 2)
         heard = np.frombuffer(bytes(agent.heard), "<i2")
         assert np.abs(heard).max() > 3000
-        assert {(audio.rate, audio.channels) for audio in line.all(frames.Audio)} == {(RATE, 1)}
+        assert {(audio.rate, audio.channels) for audio in line.all(pipecat_frames.Audio)} == {
+            (RATE, 1)
+        }
 
 
 @awaited
@@ -222,9 +232,9 @@ async def test_silence_is_delivered_only_for_a_while() -> None:
         agent.voice.to_say = tone(100, rate=RATE)
         await line.until(lambda: loudness(line.sound) > 0)
         await asyncio.sleep(1)
-        count = len(line.all(frames.Audio))
+        count = len(line.all(pipecat_frames.Audio))
         await asyncio.sleep(0.5)
-        assert len(line.all(frames.Audio)) == count
+        assert len(line.all(pipecat_frames.Audio)) == count
 
 
 @awaited

@@ -1,0 +1,200 @@
+"""The whole way, by the commands a person types: init, dev, talk, with real speech."""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+import wave
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.e2e.conversation.conftest import Event, dev, speak, talk
+from tests.processes import processes_in
+from voicecore.console.errors import ExitCode
+
+
+def sides_of(recording: Path) -> tuple[np.ndarray, np.ndarray, int]:
+    with wave.open(str(recording)) as file:
+        assert file.getnchannels() == 2
+        samples = np.frombuffer(file.readframes(file.getnframes()), np.int16).reshape(-1, 2)
+        return samples[:, 0], samples[:, 1], file.getframerate()
+
+
+def speech_seconds(side: np.ndarray, rate: int) -> float:
+    """How long somebody speaks: the 20 ms stretches that are not quiet."""
+    step = rate // 50
+    stretches = side[: len(side) // step * step].reshape(-1, step).astype(float)
+    return float((np.abs(stretches).max(axis=1) > 500).sum()) * 0.02
+
+
+def parts_of(latency: Event) -> dict[str, float]:
+    """Milliseconds by stage; fails unless they are all of the turn."""
+    parts = {stage["key"]: stage["ms"] for stage in latency["stages"]}
+    assert abs(sum(parts.values()) - latency["total_ms"]) < 5
+    return parts
+
+
+def test_two_questions_are_heard_answered_and_recorded(project: Path, tmp_path: Path) -> None:
+    recording = tmp_path / "conversation.wav"
+    call = talk(
+        project, *speak("what-time-is-it", "twelve-times-seven"), "--record", str(recording)
+    )
+    assert call.code == ExitCode.OK, call.stderr
+    asked = [text.lower() for text in call.said("user_said")]
+    assert asked == ["what time is it?", "what is 12 times 7?"]
+    greeting, time, product = call.said("agent_said")
+    assert "rule-based" in greeting
+    assert re.fullmatch(r"It is \d?\d:\d\d [AP]M\.", time)
+    assert product == "That is 84."
+
+    latencies = [event for event in call.events if event["event"] == "latency"]
+    assert [event["turn"] for event in latencies] == [1, 2]
+    for event in latencies:
+        parts = parts_of(event)
+        assert parts["STT"] > 0 and parts["TTS"] > 0
+
+    you, agent, rate = sides_of(recording)
+    assert 1 < speech_seconds(you, rate) < 5
+    assert 3 < speech_seconds(agent, rate) < 12
+    assert processes_in(project) == []
+
+
+def test_a_turn_that_is_understood_late_is_measured_too(project: Path, tmp_path: Path) -> None:
+    slow = tmp_path / "slow"
+    shutil.copytree(project, slow, ignore=shutil.ignore_patterns(".venv", ".voicecore"))
+    speech = slow / "agent/speech.py"
+    text, given = speech.read_text(), "        samples = np.frombuffer(audio"
+    assert given in text
+    # Longer than a turn may last of which nothing is understood: Pipecat's 5 s.
+    speech.write_text(text.replace(given, f"        __import__('time').sleep(6)\n{given}"))
+    call = talk(slow, *speak("what-time-is-it"))
+    assert call.code == ExitCode.OK, call.stderr
+    assert len(call.said("agent_said")) == 2
+    (latency,) = [event for event in call.events if event["event"] == "latency"]
+    assert latency["turn"] == 1
+    assert parts_of(latency)["STT"] > 5000
+
+
+def test_typed_words_are_answered_in_speech(project: Path, tmp_path: Path) -> None:
+    spoken = tmp_path / "agent.wav"
+    done = subprocess.run(
+        [sys.executable, "-m", "voicecore", "talk", "--text", "--json", "--output", str(spoken)],
+        cwd=project, input="what is 6 times 7\n", capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    assert done.returncode == ExitCode.OK, done.stderr
+    said = [json.loads(line) for line in done.stdout.splitlines()]
+    assert "That is 42." in [event.get("text") for event in said]
+    with wave.open(str(spoken)) as file:
+        samples = np.frombuffer(file.readframes(file.getnframes()), np.int16)
+        # The answer alone takes 0.9 s; the greeting may have been cut off before it began.
+        assert speech_seconds(samples, file.getframerate()) > 0.6
+
+
+def test_the_60_minute_cut_is_survived(project: Path) -> None:
+    # 60 minutes pass in 15 s, so that the conversation crosses the cut several times.
+    with dev(project, "--time-scale", "240", "--idle-timeout", "28800"):
+        call = talk(
+            project,
+            *speak("my-name-is-ada", "open-on-sunday", "rain-in-spain", "twelve-times-seven"),
+            *speak("what-is-my-name"),
+        )
+        assert call.code == ExitCode.OK, call.stderr
+    assert len(call.said("user_said")) == 5
+    assert call.said("agent_said")[-1] == "Your name is Ada."
+    greetings = [text for text in call.said("agent_said") if text.startswith("Hello")]
+    assert len(greetings) == 1
+    assert [e for e in call.events if e["event"] == "reconnected"]
+    streams = session_events(project, "session_started")
+    assert len(streams) > 1
+    assert [event["resumed"] for event in streams] == [False] + [True] * (len(streams) - 1)
+    assert len({event["session_id"] for event in streams}) == 1
+
+
+def test_a_cut_that_comes_without_warning_loses_nothing(project: Path) -> None:
+    # Given only a URL, talk believes in 60 minutes, and is cut in the middle of whatever is
+    # said.
+    with dev(project, "--time-scale", "180", "--idle-timeout", "28800"):
+        state = json.loads((project / ".voicecore/dev.json").read_text())
+        call = talk(
+            project, "--url", state["server"], *speak("my-name-is-ada", "rain-in-spain"),
+            *speak("twelve-times-seven", "what-is-my-name"),
+        )  # fmt: skip
+        assert call.code == ExitCode.OK, call.stderr
+    assert len(call.said("user_said")) == 4
+    assert "That is 84." in call.said("agent_said")
+    assert call.said("agent_said")[-1] == "Your name is Ada."
+    assert len(session_events(project, "session_started")) > 1
+
+
+def test_remote_is_the_same_with_the_endpoint_and_keys_of_aws(project: Path) -> None:
+    # The local runtime plays AWS: only its ARN, endpoint and credentials are given, as a
+    # developer's environment gives those of AWS.
+    with dev(project):
+        state = json.loads((project / ".voicecore/dev.json").read_text())
+        (project / ".voicecore/dev.json").unlink()  # talk must not find a `dev` to lean on
+        aws = {
+            "AWS_ENDPOINT_URL_BEDROCK_AGENTCORE": state["runtime"],
+            "AWS_ACCESS_KEY_ID": state["access_key_id"],
+            "AWS_SECRET_ACCESS_KEY": state["secret_access_key"],
+        }
+        call = talk(project, "--remote", "--arn", state["arn"], *speak("twelve-times-seven"), **aws)
+        assert call.code == ExitCode.OK, call.stderr
+        assert call.said("agent_said")[-1] == "That is 84."
+
+        aws["AWS_SECRET_ACCESS_KEY"] = "wrong"
+        refused = talk(project, "--remote", "--arn", state["arn"], *speak("what-time-is-it"), **aws)
+        assert refused.code == ExitCode.AWS_REFUSED
+        assert "403" in refused.events[-1]["error"]["message"]
+
+
+def test_the_readmes_boto3_example(project: Path) -> None:
+    readme = (Path(__file__).parents[3] / "README.md").read_text()
+    example = readme[readme.index("    eval ") :].split("\n\n")[0]
+    program = example.replace("voicecore dev", f"{sys.executable} -m voicecore dev")
+    program = program.replace("python -c", f"{sys.executable} -c")
+    with dev(project):
+        done = subprocess.run(
+            ["bash", "-ec", program], cwd=project, capture_output=True, text=True, check=True
+        )
+    assert done.stdout == """b'{"status": "ok", "transports": ["websocket"]}'\n"""
+
+
+FAILS_FOR_CALLERS = """\
+    if type(transport).__name__ != "Nowhere":  # which warms up the agent
+        raise RuntimeError("boom")
+    return Pipeline("""
+
+
+@pytest.mark.parametrize(
+    ("mistake", "told"),
+    [
+        # Found when bot.py is imported, and when a caller's pipeline is built.
+        (("vad.silero", "vad.gold"), "ModuleNotFoundError: No module named"),
+        (("    return Pipeline(", FAILS_FOR_CALLERS), "1011: the agent ended the connection"),
+    ],
+)
+def test_a_mistake_in_bot_py_is_told_with_the_path_of_the_log(
+    project: Path, mistake: tuple[str, str], told: str
+) -> None:
+    bot = project / "agent" / "bot.py"
+    good = bot.read_text()
+    bot.write_text(good.replace(*mistake))
+    try:
+        call = talk(project, *speak("what-time-is-it"))
+    finally:
+        bot.write_text(good)
+    assert call.code == ExitCode.FAILED
+    error = call.events[-1]["error"]
+    assert told in error["message"]
+    assert Path(error["hint"].removeprefix("Log: ")).exists()
+
+
+def session_events(project: Path, kind: str) -> list[dict[str, object]]:
+    """The events of one kind in the log of the newest session."""
+    logs = [p for p in (project / ".voicecore/logs").rglob("*") if "runtime-logs-" in p.name]
+    newest = max(logs, key=lambda path: path.stat().st_mtime)
+    lines = [json.loads(line) for line in newest.read_text().splitlines() if line[:1] == "{"]
+    return [line for line in lines if line["event"] == kind]

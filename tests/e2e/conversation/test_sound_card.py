@@ -1,0 +1,66 @@
+"""A person at a sound card and the real agent: a spoken question, and an interruption."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tests.e2e.conversation.conftest import SAMPLES
+from tests.standins.soundcard import SoundCard
+from voicecore.console.errors import ExitCode
+
+Event = dict[str, Any]
+
+
+def test_who_interrupts_the_agent_is_answered_instead(project: Path, tmp_path: Path) -> None:
+    with SoundCard.plugged_in(tmp_path) as card:
+        talk = subprocess.Popen(
+            [sys.executable, "-m", "voicecore", "talk", "--json"],
+            cwd=project, env=card.env, stdout=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        assert talk.stdout
+        seen: list[Event] = []
+
+        def wait_for(what: Callable[[Event], bool]) -> Event:
+            assert talk.stdout
+            for line in talk.stdout:
+                seen.append(json.loads(line))
+                if what(seen[-1]):
+                    return seen[-1]
+            raise AssertionError(f"talk ended; seen: {seen}")
+
+        try:
+            greeting = wait_for(lambda e: e["event"] == "agent_said")
+            assert "rule-based" in greeting["text"]
+            card.speak(SAMPLES / "open-on-sunday.wav").wait()
+            wait_for(lambda e: e["event"] == "tool_call")
+            with card.listen(tmp_path / "answer.wav"):
+                wait_until_loud(tmp_path / "answer.wav")
+            time.sleep(0.3)
+            card.speak(SAMPLES / "what-time-is-it.wav").wait()
+            cut = wait_for(lambda e: e["event"] == "agent_said")
+            assert cut["interrupted"], json.dumps(seen)
+            asked = wait_for(lambda e: e["event"] == "user_said")
+            assert asked["text"] == "What time is it?"
+            answer = wait_for(lambda e: e["event"] == "agent_said")
+            assert answer["text"].startswith("It is ") and not answer["interrupted"]
+        finally:
+            talk.send_signal(signal.SIGINT)
+            talk.wait(30)
+        assert talk.returncode == ExitCode.OK
+
+
+def wait_until_loud(wav: Path, seconds: float = 30) -> None:
+    deadline = time.monotonic() + seconds
+    while True:
+        heard = wav.read_bytes()[44:] if wav.exists() else b""
+        if heard and np.abs(np.frombuffer(heard[: len(heard) // 2 * 2], np.int16)).max() > 1000:
+            return
+        assert time.monotonic() < deadline
+        time.sleep(0.05)

@@ -1,0 +1,295 @@
+"""Every call that AWS would take is taken, every call it would refuse is refused the same way."""
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+import yarl
+from botocore.exceptions import ClientError
+
+from tests.standins.runtime.runtime_lab import ARN, REGION, SESSION, Lab, lab, new_session
+from voicecore.local.gateway.sigv4 import make_credentials
+
+
+async def body(answer: Any) -> Any:
+    return json.loads(await asyncio.to_thread(answer["response"].read))
+
+
+async def refusal(lab_: Lab, url: str, status: int) -> dict[str, str]:
+    """The refusal of a WebSocket handshake: status, type and hint over plain HTTP."""
+    with pytest.raises(aiohttp.WSServerHandshakeError) as error:
+        async with lab_.connect(url=url):
+            pass
+    assert error.value.status == status
+    assert error.value.headers
+    event = next(event for event in reversed(lab_.events) if event.kind == "refused")
+    return {
+        "type": error.value.headers["x-amzn-ErrorType"],
+        "text": event.text,
+        "hint": event.hint or "",
+    }
+
+
+def test_boto3_unmodified(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with lab(
+            tmp_path, allowlist=("X-Amzn-Bedrock-AgentCore-Runtime-Custom-Tenant",)
+        ) as here:
+            session = new_session()
+            first = await here.invoke(b'{"hello": "w\xc3\xb6rld"}', session, qualifier="DEFAULT")
+            assert first["statusCode"] == 200
+            assert first["runtimeSessionId"] == session
+            assert first["contentType"].startswith("application/json")
+            said = await body(first)
+            assert said["payload"] == {"hello": "wörld"}
+            assert said["headers"][SESSION.lower()] == session
+            assert "authorization" not in said["headers"]
+            assert "x-amz-date" not in said["headers"]
+
+            again = await body(await here.invoke(b"{}", session))
+            other = await body(await here.invoke(b"{}"))
+            assert again["pid"] == said["pid"] != other["pid"]
+
+            streamed = await here.invoke(b'{"do": "stream", "events": 3, "pause": 0.05}', session)
+            assert streamed["contentType"] == "text/event-stream"
+            lines = await asyncio.to_thread(lambda: list(streamed["response"].iter_lines()))
+            assert [line for line in lines if line] == [b"data: 0", b"data: 1", b"data: 2"]
+
+            await here.stop(session)
+            await here.until(lambda: session not in here.sessions())
+            new = await body(await here.invoke(b"{}", session))
+            assert new["pid"] != said["pid"]
+
+    asyncio.run(main())
+
+
+def test_statuses_of_boto3_calls(tmp_path: Path) -> None:
+    async def refused(here: Lab, kind: str, status: int, call: Any, words: str) -> None:
+        with pytest.raises(ClientError) as error:
+            await asyncio.to_thread(call)
+        answer: Any = error.value.response
+        assert (type(error.value).__name__, answer["ResponseMetadata"]["HTTPStatusCode"]) == (
+            kind,
+            status,
+        )
+        assert words in answer["Error"]["Message"]
+
+    async def main() -> None:
+        async with lab(tmp_path, sessions_max=2) as here:
+            client = here.boto3()
+
+            def invoke(payload: bytes = b"{}", arn: str = ARN, client: Any = client, **more: Any):
+                return lambda: client.invoke_agent_runtime(
+                    agentRuntimeArn=arn, payload=payload, **more
+                )
+
+            def failing(session: str):
+                return invoke(b'{"do": "fail"}', runtimeSessionId=session)
+
+            def dying(session: str):
+                return invoke(b'{"do": "die"}', runtimeSessionId=session)
+
+            def stop(session: str):
+                return lambda: client.stop_runtime_session(
+                    agentRuntimeArn=ARN, runtimeSessionId=session
+                )
+
+            one, two = new_session(), new_session()
+            wrong = make_credentials()
+            stranger = here.boto3(
+                aws_access_key_id=wrong.access_key_id, aws_secret_access_key=wrong.secret_access_key
+            )
+            elsewhere = here.boto3(region_name="eu-west-1")
+            tokened = here.boto3(aws_session_token="left over")
+            denied = ("AccessDeniedException", 403)
+            await refused(here, *denied, invoke(client=stranger), "security token")
+            await refused(here, *denied, invoke(client=elsewhere), "scoped to us-east-1")
+            await refused(here, *denied, invoke(client=tokened), "security token")
+            missing = ("ResourceNotFoundException", 404)
+            await refused(here, *missing, invoke(arn=ARN.replace("my_", "no_")), "No endpoint")
+            await refused(here, *missing, invoke(qualifier="prod"), "qualifier prod")
+            bad = ("ValidationException", 400)
+            await refused(here, *bad, invoke(runtimeSessionId="ä" * 40), "must match")
+            await refused(here, *bad, invoke(runtimeSessionId="a" * 101), "101 characters")
+            await refused(here, *bad, invoke(runtimeUserId="u" * 1025), "user-id")
+            failed = ("RuntimeClientError", 424)
+            await refused(
+                here, *failed, invoke(b'{"do": "fail"}', runtimeSessionId=one), "error (500)"
+            )
+            await refused(
+                here, *failed, invoke(b'{"do": "die"}', runtimeSessionId=two), "out of luck"
+            )
+            await here.until(lambda: two not in here.sessions())
+            await asyncio.to_thread(invoke(runtimeSessionId=two))
+            quota = ("ServiceQuotaExceededException", 402)
+            await refused(here, *quota, invoke(), "maxVms limit exceeded")
+            await refused(here, *missing, stop("n" * 36), "not found")
+
+    asyncio.run(main())
+
+
+def test_handshakes_that_aws_refuses(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with lab(tmp_path) as here:
+            good = here.url(new_session())
+            unsigned = good.split("&X-Amz-Algorithm")[0]
+            for url in (unsigned, good + "&more=1", good[:-1] + ("0" if good[-1] != "0" else "1")):
+                answer = await refusal(here, url, 403)
+                assert answer["type"] == "AccessDeniedException"
+                assert answer["hint"]
+            short = await refusal(here, here.url("a" * 32), 400)
+            assert "32 characters" in short["text"]
+            assert "uuid4().hex has 32" in short["hint"]
+            await refusal(here, here.url(new_session(), arn=ARN + "x"), 404)
+            await refusal(here, here.url(new_session(), "qualifier=prod"), 404)
+            wrong = await refusal(here, f"ws{here.runtime.url[4:]}/ws", 401)
+            assert "Missing Authentication Token" in wrong["text"]
+            assert here.sessions() == []
+
+    asyncio.run(main())
+
+
+def test_plain_http_on_the_websocket_path_and_the_json_body(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with lab(tmp_path) as here, aiohttp.ClientSession() as http:
+            url = yarl.URL(here.url(new_session()).replace("ws", "http", 1), encoded=True)
+            async with http.get(url) as answer:
+                document = await answer.json()
+                assert answer.status == 400
+                assert document["message"] == "Not a WebSocket Upgrade Request"
+                assert document["hint"]
+            async with http.get(f"{here.runtime.url}/_voicecore/status") as answer:
+                status = await answer.json()
+                assert (status["arn"], status["region"]) == (ARN, REGION)
+                assert status["project"] == str(tmp_path)
+            foreign = {"Host": "attacker.example"}
+            async with http.get(f"{here.runtime.url}/_voicecore/status", headers=foreign) as answer:
+                assert answer.status == 403
+
+    asyncio.run(main())
+
+
+def test_websocket_headers_session_and_frames(tmp_path: Path) -> None:
+    custom = "X-Amzn-Bedrock-AgentCore-Runtime-Custom-"
+
+    async def main() -> None:
+        async with lab(tmp_path, allowlist=(f"{custom}Tenant", "X-Colour")) as here:
+            session = new_session()
+            query = f"qualifier=DEFAULT&{custom}Tenant=a%20b&{custom}Other=no"
+            headers = {"Origin": "https://page.example", "Cookie": "a=b", "X-Colour": "red"}
+            async with here.connect(url=here.url(session, query), headers=headers) as socket:
+                await socket.send_str("headers")
+                seen = json.loads(await socket.receive_str())
+                assert seen[SESSION.lower()] == session
+                assert seen[f"{custom}Tenant".lower()] == "a b"
+                assert seen["x-colour"] == "red"
+                assert not {"origin", "cookie", f"{custom}Other".lower()} & seen.keys()
+                for size in (0, 1, 640, 65_536):
+                    await socket.send_bytes(bytes(size))
+                    assert len(await socket.receive_bytes()) == size
+                await socket.send_str("say größe")
+                assert await socket.receive_str() == "größe"
+                await socket.send_str("pid")
+                pid = await socket.receive_str()
+            async with here.connect(session) as socket:
+                await socket.send_str("pid")
+                assert await socket.receive_str() == pid
+            async with here.connect(url=here.url(None)) as socket:
+                made = socket._response.headers[SESSION]
+                assert 33 <= len(made) <= 100
+                assert made in here.sessions()
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    ("command", "code", "words"),
+    [
+        ("close 1000", 1000, "as asked"),
+        ("close 4003", 4003, "as asked"),
+        ("big 65536", None, ""),
+        ("big 65537", 1009, "agent sent a frame"),
+        ("die", 1011, ""),
+    ],
+)
+def test_close_codes(tmp_path: Path, command: str, code: int | None, words: str) -> None:
+    async def main() -> None:
+        async with lab(tmp_path) as here, here.connect() as socket:
+            await socket.send_str(command)
+            answer = await socket.receive()
+            if code is None:
+                assert len(answer.data) == 65_536
+            else:
+                assert (answer.type, answer.data) == (aiohttp.WSMsgType.CLOSE, code)
+                assert words in answer.extra
+
+    asyncio.run(main())
+
+
+def test_client_frames_beyond_the_limits(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with lab(tmp_path) as here:
+            session = new_session()
+            async with here.connect(session) as socket:
+                await socket.send_bytes(bytes(65 * 1024))
+                answer = await socket.receive()
+                assert answer.data == 1009
+            async with here.connect(session) as socket:
+                for _ in range(520):  # more than two seconds' worth at once
+                    await socket.send_bytes(b"x" * 640)
+                answer = await socket.receive()
+                while answer.type is aiohttp.WSMsgType.BINARY:
+                    answer = await socket.receive()
+                assert (answer.data, "250 frames/s" in answer.extra) == (1008, True)
+            await here.until(lambda: len(here.told("refused")) == 2)
+            assert "Send audio in frames of 20 to 40 ms." in [event.hint for event in here.events]
+
+    asyncio.run(main())
+
+
+def test_an_agent_without_ws(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with lab(tmp_path, "no-ws") as here:
+            answer = await refusal(here, here.url(new_session()), 424)
+            assert answer["type"] == "RuntimeClientError"
+            assert "error (403)" in answer["text"]
+
+    asyncio.run(main())
+
+
+def test_a_client_that_does_not_read_stops_its_agent(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with lab(tmp_path) as here:
+            session = new_session()
+            async with here.connect(session) as socket:
+                transport = socket._response.connection.transport
+                await socket.send_str("flood 400")
+                transport.pause_reading()
+                await asyncio.sleep(1.5)
+                before = len(here.told("log"))
+                await asyncio.sleep(0.5)
+                # of 400 frames of 60 KB no more than the kernel's buffers hold
+                assert 0 < before == len(here.told("log")) < 250
+                transport.resume_reading()
+
+    asyncio.run(main())
+
+
+def test_a_caller_who_leaves_while_the_agent_is_dialled(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def main() -> None:
+        async with lab(tmp_path, "slow-ws") as here:
+            session = new_session()
+            calling = asyncio.create_task(here.connect(session).__aenter__())
+            await here.until(lambda: "slowly" in here.told("log"))
+            calling.cancel()
+            await asyncio.wait([calling])
+            await here.stop(session)
+            await here.until(lambda: here.sessions() == [])
+
+    asyncio.run(main())
+    assert [record.message for record in caplog.records if record.name == "aiohttp.server"] == []

@@ -1,0 +1,322 @@
+"""How sessions live and end: /ping rules, time limits, crashes, reload, and no process left."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from tests.standins.runtime.runtime_lab import APP, alive, lab, new_session
+from voicecore.local.gateway.limits import STREAM_SECONDS
+from voicecore.local.processes.ports import PortTaken
+from voicecore.local.sessions.agent_process import AgentCrashed, AgentSilent
+from voicecore.local.sessions.events import SessionStatus
+from voicecore.local.sessions.lifecycle import Lifecycle
+
+IDLE = "idle timeout"
+LIFETIME = "maximum lifetime"
+
+
+def pid_of(status: SessionStatus) -> int:
+    assert status.pid
+    return status.pid
+
+
+@pytest.mark.parametrize(
+    ("mood", "reason", "advice"),
+    [
+        ("", IDLE, None),
+        ("busy", LIFETIME, None),
+        ("busy-bare", IDLE, "without time_of_last_update"),
+        ("busy-text", IDLE, "as text"),
+        ("stamp-now", LIFETIME, None),
+    ],
+)
+def test_the_ping_decides_how_long_a_session_lives(
+    tmp_path: Path, mood: str, reason: str, advice: str | None
+) -> None:
+    async def main() -> None:
+        # 900 s idle timeout and 8 h lifetime, in 0.1 and 3.2 s
+        async with lab(tmp_path, mood, time_scale=9000) as here:
+            await here.invoke()
+            pid = pid_of(here.runtime.snapshot().sessions[0])
+            await here.until(lambda: here.told("ended"))
+            assert here.told("ended") == [reason]
+            assert [text for text in here.told("advice") if advice and advice in text] or not advice
+            assert not alive(pid)
+
+    asyncio.run(main())
+
+
+def test_frames_and_control_frames_keep_a_session(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with lab(tmp_path, time_scale=3000) as here, here.connect() as socket:
+            for _ in range(10):  # 0.6 s; the idle timeout takes 0.3
+                await socket.ping()
+                await asyncio.sleep(0.06)
+            assert len(here.sessions()) == 1
+            ended = await socket.receive()
+            assert (ended.data, ended.extra) == (1001, "session ended: idle timeout")
+            await here.until(lambda: not here.sessions())
+
+    asyncio.run(main())
+
+
+def test_an_open_request_keeps_a_session(tmp_path: Path) -> None:
+    async def main() -> None:
+        short = Lifecycle(idle_timeout=60)  # 0.2 s; the request takes 240 s of the clock
+        async with lab(tmp_path, time_scale=300, lifecycle=short) as here:
+            answer = await here.ask(b'{"do": "wait", "seconds": 0.8}')
+            assert answer["payload"]["seconds"] == 0.8
+            await here.until(lambda: here.told("ended") == [IDLE])
+
+    asyncio.run(main())
+
+
+def test_a_request_has_fifteen_minutes(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with lab(tmp_path, time_scale=3000) as here:
+            with pytest.raises(Exception, match="within 15 minutes") as error:
+                await here.invoke(b'{"do": "wait", "seconds": 5}')
+            assert type(error.value).__name__ == "RuntimeClientError"
+
+    asyncio.run(main())
+
+
+def test_a_stream_is_cut_after_sixty_minutes_and_the_session_goes_on(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with lab(tmp_path, time_scale=STREAM_SECONDS / 0.5) as here:
+            assert here.runtime.stream_seconds == 0.5
+            session, began = new_session(), time.monotonic()
+
+            async def talk(socket: aiohttp.ClientWebSocketResponse) -> aiohttp.WSMessage:
+                while True:
+                    await socket.send_str("pid")
+                    answer = await socket.receive()
+                    if answer.type is not aiohttp.WSMsgType.TEXT:
+                        return answer
+                    pids.add(answer.data)
+                    await asyncio.sleep(0.02)
+
+            pids: set[str] = set()
+            for _ in range(2):
+                async with here.connect(session) as socket:
+                    cut = await talk(socket)
+                    assert (cut.data, "60 minutes" in cut.extra) == (1001, True)
+            assert time.monotonic() - began >= 1.0
+            assert len(pids) == 1
+            stream = b'{"do": "stream", "events": 400, "pause": 0.01}'
+            answer = await here.invoke(stream, session)
+            with pytest.raises(Exception, match=r"(?i)broken|incomplete|reset"):
+                await asyncio.to_thread(answer["response"].read)
+
+    asyncio.run(main())
+
+
+def test_an_agent_that_stops_answering_pings_is_ended(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with lab(tmp_path, "stuck", time_scale=0.001) as here:
+            session = new_session()
+            async with here.connect(session) as socket:
+                await here.invoke(b'{"do": "stick"}', session)
+                ended = await socket.receive(timeout=15)
+                assert (ended.data, "no answer to /ping" in ended.extra) == (1011, True)
+
+    asyncio.run(main())
+
+
+def test_stop_runtime_session(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with lab(tmp_path, "deaf") as here:
+            session = new_session()
+            async with here.connect(session) as socket:
+                pid = pid_of(here.runtime.snapshot().sessions[0])
+                answer = await here.stop(session)
+                assert (answer["statusCode"], answer["runtimeSessionId"]) == (200, session)
+                closed = await socket.receive()
+                assert (closed.data, closed.extra) == (1001, "session ended: stopped")
+            assert here.runtime.snapshot().sessions[0].state == "Stopping"
+            for call in (here.invoke(session=session), here.stop(session)):
+                with pytest.raises(Exception, match="being terminated") as error:
+                    await call
+                assert type(error.value).__name__ == "RetryableConflictException"
+            with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
+                async with here.connect(session):
+                    pass
+            assert refused.value.status == 409
+            os.kill(pid, signal.SIGKILL)  # instead of waiting for the 15 s of grace
+            await here.until(lambda: not here.sessions())
+
+    asyncio.run(main())
+
+
+def test_a_crash_at_import_tells_its_last_line_and_its_log(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with lab(tmp_path, "crash") as here:
+            with pytest.raises(AgentCrashed, match="No module named 'a_module_that") as crash:
+                await here.runtime.ready()
+            (log,) = here.runtime.logs.glob("*/*/*/*")
+            assert "Traceback" in log.read_text()
+            assert crash.value.hint == f"Log: {log}"
+            assert here.runtime.snapshot().spare.state == "failed"
+            session = new_session()
+            with pytest.raises(Exception, match="No module named") as error:
+                await here.invoke(session=session)
+            assert type(error.value).__name__ == "RuntimeClientError"
+            assert list(here.runtime.logs.glob(f"*/*/*/[[]runtime-logs-{session}]*"))
+            assert here.sessions() == []
+
+    asyncio.run(main())
+
+
+def test_an_agent_that_never_answers_ping(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with lab(tmp_path, "silent", start_limit=0.5) as here:
+            with pytest.raises(AgentSilent, match=r"within 0\.5s"):
+                await here.runtime.ready()
+            with pytest.raises(Exception, match="Runtime initialization time exceeded"):
+                await here.invoke()
+            assert here.sessions() == []
+
+    asyncio.run(main())
+
+
+def test_an_agent_that_is_not_installed(tmp_path: Path) -> None:
+    async def main() -> None:
+        from voicecore.local.runtime import LocalRuntime
+        from voicecore.local.sessions.agent_process import AgentSpec
+
+        async with lab(tmp_path) as here:
+            spec = AgentSpec((".venv/bin/python", "app.py"), tmp_path, {})
+            taken = LocalRuntime(here.runtime.settings, lambda: spec)
+            with pytest.raises(PortTaken, match=f"Port {here.runtime.settings.port} is taken"):
+                async with taken:
+                    pass
+        async with LocalRuntime(here.runtime.settings, lambda: spec) as runtime:
+            with pytest.raises(AgentCrashed, match=r"cannot be started: .*\.venv/bin/python"):
+                await runtime.ready()
+
+    asyncio.run(main())
+
+
+def test_a_saved_file_serves_the_next_session(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with lab(tmp_path, watch=tmp_path / "agent") as here:
+            await here.runtime.ready()
+            old, new = new_session(), new_session()
+
+            async def greeting(session: str) -> str:
+                return (await here.ask(session=session))["greeting"]
+
+            assert await greeting(old) == "first version"
+            await asyncio.sleep(0.2)  # the watch begins within one step of 50 ms
+            app = tmp_path / "agent" / "app.py"
+            app.write_text(app.read_text().replace("first version", "second version"))
+            await here.until(lambda: here.told("reloaded"))
+            assert await greeting(new) == "second version"
+            assert await greeting(old) == "first version"
+            versions = {one.id: one.version for one in here.runtime.snapshot().sessions}
+            assert versions == {old: 1, new: 2}
+            app.write_text("raise SystemExit('half written')")
+            await here.until(lambda: "half written" in "".join(here.told("failed")))
+            assert await greeting(old) == "first version"
+            app.write_text(APP.read_text())
+            await here.until(lambda: here.runtime.snapshot().spare.state == "ready")
+            prompts = tmp_path / "agent" / "prompts"
+            for change in (prompts.mkdir, lambda: (prompts / "hello.md").write_text("Hi")):
+                reloads = len(here.told("reloaded"))
+                change()
+                await here.until(lambda before=reloads: len(here.told("reloaded")) > before)
+            (prompts / "call.wav").write_text("")
+            await asyncio.sleep(0.4)
+            assert here.runtime.snapshot().version == 6
+
+    asyncio.run(main())
+
+
+def test_a_killed_agent_ends_its_session(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with lab(tmp_path) as here, here.connect() as socket:
+            os.kill(pid_of(here.runtime.snapshot().sessions[0]), signal.SIGKILL)
+            closed = await socket.receive()
+            assert closed.data == 1011
+            await here.until(lambda: not here.sessions())
+            assert "signal 9" in here.told("ended")[0]
+
+    asyncio.run(main())
+
+
+def test_logs_are_named_as_in_cloudwatch(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with lab(tmp_path) as here:
+            await here.runtime.ready()
+            session = new_session()
+            async with here.connect(session) as socket:
+                await socket.send_str('say {"event": "user_said", "turn": 3}')
+                await socket.receive()
+                await here.until(lambda: here.runtime.snapshot().sessions[0].turns == 3)
+            (log,) = here.runtime.logs.glob("*/*/*/*")
+            assert log.parent.relative_to(here.runtime.logs).as_posix() == time.strftime(
+                "%Y/%m/%d", time.gmtime()
+            )
+            assert log.name.startswith(f"[runtime-logs-{session}]")
+            assert log.read_text().splitlines()[0].startswith('{"event": "imported"')
+            assert log.stat().st_mode & 0o077 == 0
+            assert here.runtime.snapshot().lines[-1].session_id == session
+
+    asyncio.run(main())
+
+
+RUN = """
+import asyncio, sys
+sys.path.insert(0, {tests!r})
+from pathlib import Path
+from tests.standins.runtime.runtime_lab import lab
+
+async def main():
+    async with lab(Path({folder!r}), "grandchild") as here:
+        await here.runtime.ready()
+        await here.invoke()
+        await here.runtime.ready()
+        print("running", flush=True)
+        await asyncio.sleep(60)
+
+asyncio.run(main())
+"""
+
+
+def group_of(folder: Path) -> set[int]:
+    """The processes whose working folder is the agent's, with their children."""
+    found = subprocess.run(["ps", "-eo", "pid="], capture_output=True, text=True, check=True)
+    pids: set[int] = set()
+    for pid in map(int, found.stdout.split()):
+        try:
+            if Path(f"/proc/{pid}/cwd").readlink() == folder:
+                pids.add(pid)
+        except OSError:
+            continue
+    return pids
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="finds the processes through /proc")
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGKILL])
+def test_nothing_is_left_however_the_runtime_ends(tmp_path: Path, sent: signal.Signals) -> None:
+    code = RUN.format(tests=str(Path(__file__).parents[3]), folder=str(tmp_path))
+    agent = tmp_path / "agent"
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    ) as runtime:
+        assert runtime.stdout
+        assert runtime.stdout.readline() == "running\n"
+        assert len(group_of(agent)) == 4  # a session and a spare, each with its grandchild
+        runtime.send_signal(sent)
+        runtime.wait(timeout=10)
+    deadline = time.monotonic() + 10
+    while group_of(agent):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)

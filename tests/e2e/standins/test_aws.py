@@ -1,0 +1,944 @@
+"""The stand-in of AWS, driven by the real boto3 over HTTP."""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import hashlib
+import json
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from botocore.config import Config
+from botocore.exceptions import ClientError, ConnectionClosedError
+from botocore.exceptions import ConnectionError as NoConnection
+
+from tests.standins.aws import NONE, REAL, Aws, Durations, aws_standin, wire
+from tests.standins.aws.images import Registry
+from tests.standins.aws.server import Server
+from tests.standins.aws.templates import (
+    PULL,
+    TRUST,
+    Json,
+    Stacks,
+    agent,
+    att,
+    images,
+    manifest,
+    network,
+    outputs,
+    ref,
+    resource,
+    sub,
+    template,
+)
+from tests.standins.aws.zones import SUPPORTED
+
+NO_CONNECTION = (NoConnection, ConnectionClosedError)
+
+
+@pytest.fixture
+def aws() -> Iterator[Aws]:
+    with aws_standin() as running:
+        yield running
+
+
+@pytest.fixture
+def stacks(aws: Aws) -> Stacks:
+    return Stacks(aws.client("cloudformation"))
+
+
+def refused(call: Any, *args: Any, **params: Any) -> tuple[str, str]:
+    """The code and message with which a call is refused."""
+    with pytest.raises(ClientError) as caught:
+        call(*args, **params)
+    return caught.value.response["Error"]["Code"], caught.value.response["Error"]["Message"]
+
+
+def taking(**seconds: float) -> Durations:
+    return dataclasses.replace(NONE, **seconds)
+
+
+def role_of(aws: Aws, policy: Json = PULL, name: str = "agent") -> str:
+    iam = aws.client("iam")
+    made = iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(TRUST))
+    iam.put_role_policy(RoleName=name, PolicyName="p", PolicyDocument=json.dumps(policy))
+    return made["Role"]["Arn"]
+
+
+def image_of(aws: Aws, size: int = 12, repository: str = "voicecore/line") -> str:
+    ecr = aws.client("ecr")
+    if repository not in [r["repositoryName"] for r in ecr.describe_repositories()["repositories"]]:
+        ecr.create_repository(repositoryName=repository)
+    made = ecr.put_image(
+        repositoryName=repository, imageManifest=manifest(size), imageTag=f"t{size}"
+    )
+    uri = ecr.describe_repositories(repositoryNames=[repository])["repositories"][0]
+    return f"{uri['repositoryUri']}@{made['image']['imageId']['imageDigest']}"
+
+
+def runtime_request(aws: Aws, name: str = "line_dev", **more: Any) -> Json:
+    return {
+        "agentRuntimeName": name,
+        "agentRuntimeArtifact": {"containerConfiguration": {"containerUri": image_of(aws)}},
+        "networkConfiguration": {"networkMode": "PUBLIC"},
+        **more,
+    }
+
+
+@contextmanager
+def fake_registry(tags: dict[str, str]) -> Iterator[str]:
+    """A registry whose every repository has these tags (tag → manifest)."""
+
+    def digest(text: str) -> str:
+        return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
+
+    def answer(request: wire.Request) -> wire.Response:
+        if request.path.endswith("/tags/list"):
+            return wire.Response(200, json.dumps({"tags": list(tags)}).encode())
+        wanted = request.path.rpartition("/")[2]
+        if request.method == "DELETE":
+            for tag in [tag for tag, text in tags.items() if digest(text) == wanted]:
+                del tags[tag]
+            return wire.Response(202)
+        if "/blobs/" in request.path:
+            return wire.Response(200, b'{"architecture": "amd64"}')
+        found = [text for tag, text in tags.items() if wanted in (tag, digest(text))]
+        return wire.Response(200, found[0].encode())
+
+    server = Server(answer)
+    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+    try:
+        yield server.url
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def whole_life(aws: Aws, stacks: Stacks) -> dict[str, str]:
+    """Brings three stacks up; returns the parameters of the agent's."""
+    uri = outputs(stacks.bring("images", images()))["Uri"]
+    net = outputs(stacks.bring("network", network()))
+    parameters = {"Image": image_of(aws), "Subnets": net["Subnets"], "Groups": net["Groups"]}
+    assert parameters["Image"].startswith(f"{uri}@sha256:")
+    made = stacks.bring("agent", agent(), **parameters)
+    assert made["StackStatus"] == "CREATE_COMPLETE", stacks.reasons("agent")
+    return parameters
+
+
+class TestWhoCalls:
+    def test_the_environment_is_all_that_a_program_needs(self, aws: Aws) -> None:
+        program = "import boto3; print(boto3.client('sts').get_caller_identity()['Arn'])"
+        argv = [sys.executable, "-c", program]
+        said = subprocess.run(
+            argv, env=aws.environment, capture_output=True, text=True, check=True
+        ).stdout
+        assert said.strip() == aws.caller.arn
+
+    def test_wrong_keys_are_refused_in_each_services_words(self, aws: Aws) -> None:
+        thief = dataclasses.replace(aws.caller, secret_access_key="guessed")
+        stranger = dataclasses.replace(aws.caller, access_key_id="ASIAAAAAAAAAAAAAAAAA")
+        for service, operation, bad, unknown in (
+            ("sts", "get_caller_identity", "SignatureDoesNotMatch", "InvalidClientTokenId"),
+            ("ec2", "describe_vpcs", "AuthFailure", "AuthFailure"),
+            (
+                "ecr",
+                "describe_repositories",
+                "InvalidSignatureException",
+                "UnrecognizedClientException",
+            ),
+        ):
+            call = getattr(aws.client(service, caller=thief), operation)
+            assert refused(call)[0] == bad
+            call = getattr(aws.client(service, caller=stranger), operation)
+            assert refused(call)[0] == unknown
+
+    def test_tokens_expire_and_do_so_for_clients_only(self, aws: Aws) -> None:
+        aws.faults.expired = True
+        assert refused(aws.client("sts").get_caller_identity)[0] == "ExpiredToken"
+        assert refused(aws.client("ecr").describe_repositories)[0] == "ExpiredTokenException"
+        lasting = aws.new_caller(temporary=False)
+        assert aws.client("sts", caller=lasting).get_caller_identity()["Account"]
+
+    def test_a_clock_that_is_wrong_makes_signatures_wrong(self, aws: Aws) -> None:
+        aws.faults.skew = 200
+        answer = aws.client("sts").get_caller_identity()
+        said = answer["ResponseMetadata"]["HTTPHeaders"]["date"]
+        theirs = datetime.strptime(said, "%a, %d %b %Y %H:%M:%S GMT").replace(tzinfo=UTC)
+        assert timedelta(seconds=190) < theirs - datetime.now(UTC) < timedelta(seconds=210)
+        aws.faults.skew = -400
+        code, message = refused(aws.client("sts").get_caller_identity)
+        assert code == "SignatureDoesNotMatch" and "not yet current" in message
+
+    def test_accounts_and_regions_are_apart(self, aws: Aws) -> None:
+        other = aws.new_caller("210987654321")
+        aws.client("ecr").create_repository(repositoryName="mine")
+        assert not aws.client("ecr", "us-west-2").describe_repositories()["repositories"]
+        assert not aws.client("ecr", caller=other).describe_repositories()["repositories"]
+        identity = aws.client("sts", caller=other).get_caller_identity()
+        assert identity["Account"] == "210987654321"
+
+    def test_a_region_that_is_none_has_no_host(self, aws: Aws) -> None:
+        with pytest.raises(NO_CONNECTION):
+            aws.client("sts", "us-est-1").get_caller_identity()
+
+    def test_a_service_is_not_in_every_region(self, aws: Aws) -> None:
+        with pytest.raises(NO_CONNECTION):
+            aws.client("bedrock-agentcore-control", "af-south-1").list_agent_runtimes()
+        with pytest.raises(NO_CONNECTION):
+            aws.client("kinesisvideo", "eu-north-1").list_signaling_channels()
+
+    def test_a_role_can_be_assumed(self, aws: Aws) -> None:
+        role = role_of(aws)
+        answer = aws.client("sts").assume_role(RoleArn=role, RoleSessionName="me")
+        keys = answer["Credentials"]
+        made = dataclasses.replace(
+            aws.caller,
+            access_key_id=keys["AccessKeyId"],
+            secret_access_key=keys["SecretAccessKey"],
+            session_token=keys["SessionToken"],
+        )
+        identity = aws.client("sts", caller=made).get_caller_identity()
+        assert identity["Arn"].endswith(":assumed-role/agent/me")
+
+
+class TestWhatIsAsked:
+    def test_what_only_the_service_checks_is_checked(self, aws: Aws) -> None:
+        control = aws.client("bedrock-agentcore-control")
+        request = runtime_request(aws, "line-dev", roleArn=role_of(aws))
+        code, message = refused(control.create_agent_runtime, **request)
+        assert code == "ValidationException"
+        assert "'line-dev' at 'agentRuntimeName' failed to satisfy constraint" in message
+
+    def test_what_is_answered_must_fit_the_model(self) -> None:
+        model = wire.service_model("kinesisvideo").operation_model("DescribeSignalingChannel")
+        operation = wire.Operation(model, {})
+        for wrong in ({"Info": {}}, {"ChannelInfo": {"ChannelStatus": "FINE"}}):
+            with pytest.raises(AssertionError, match="the stand-in's answer to kinesisvideo:"):
+                wire.answer(operation, wrong, "id")
+
+
+class TestStacks:
+    def test_a_whole_life_leaves_nothing(self, aws: Aws, stacks: Stacks) -> None:
+        before = aws.inventory()
+        whole_life(aws, stacks)
+        kinds = {thing.kind for thing in aws.inventory() - before}
+        assert {"ec2:natgateway", "iam:role", "bedrock-agentcore:runtime-endpoint"} <= kinds
+        assert {"ecr:image", "ec2:network-interface", "secretsmanager:secret"} <= kinds
+        for name in ("agent", "network", "images"):
+            assert stacks.remove(name)["StackStatus"] == "DELETE_COMPLETE"
+        assert aws.inventory() == before
+
+    def test_resources_come_in_the_order_of_their_needs(self, stacks: Stacks) -> None:
+        stacks.bring("network", network())
+        told = stacks.events("network")
+        assert told[0] == ("network", "REVIEW_IN_PROGRESS")
+        assert told[-1] == ("network", "CREATE_COMPLETE")
+        begun = {who: at for at, (who, what) in reversed(list(enumerate(told)))}
+        done = {who: at for at, (who, what) in enumerate(told) if what == "CREATE_COMPLETE"}
+        assert done["Hinge"] < begun["Address"] < done["Address"] < begun["Nat"]
+        assert done["Nat"] < begun["InnerRoute"]
+
+    def test_a_change_set_without_changes_fails(self, aws: Aws, stacks: Stacks) -> None:
+        parameters = whole_life(aws, stacks)
+        proposed = stacks.propose("agent", agent(), "UPDATE", **parameters)
+        assert (proposed["Status"], proposed["ExecutionStatus"]) == ("FAILED", "UNAVAILABLE")
+        assert "didn't contain changes" in proposed["StatusReason"]
+
+    def test_a_new_image_changes_the_runtime_and_what_hangs_on_it(
+        self, aws: Aws, stacks: Stacks
+    ) -> None:
+        parameters = whole_life(aws, stacks)
+        parameters["Image"] = image_of(aws, 13)
+        proposed = stacks.propose("agent", agent(), "UPDATE", **parameters)
+        changes = {
+            each["ResourceChange"]["LogicalResourceId"]: each["ResourceChange"]
+            for each in proposed["Changes"]
+        }
+        assert list(changes) == ["Runtime", "Endpoint"]
+        assert changes["Runtime"]["Replacement"] == "False"
+        (detail,) = changes["Runtime"]["Details"]
+        assert (detail["ChangeSource"], detail["CausingEntity"]) == ("ParameterReference", "Image")
+        (detail,) = changes["Endpoint"]["Details"]
+        assert (detail["Evaluation"], detail["Target"]["Name"]) == (
+            "Dynamic",
+            "AgentRuntimeVersion",
+        )
+
+        stacks.start(proposed)
+        assert outputs(stacks.settled("agent"))["Version"] == "2"
+        updated = [who for who, what in stacks.events("agent") if what == "UPDATE_COMPLETE"]
+        assert updated == ["Runtime", "Endpoint", "agent"]
+
+    def test_a_property_that_cannot_change_is_a_replacement(self, stacks: Stacks) -> None:
+        def body(cidr: str) -> Json:
+            return template(
+                {
+                    "Vpc": resource("EC2::VPC", CidrBlock=cidr),
+                    "Group": resource("EC2::SecurityGroup", GroupDescription="g", VpcId=ref("Vpc")),
+                }
+            )
+
+        stacks.bring("net", body("10.0.0.0/16"))
+        old = stacks.client.describe_stack_resource(StackName="net", LogicalResourceId="Vpc")
+        proposed = stacks.propose("net", body("10.1.0.0/16"), "UPDATE")
+        told = [each["ResourceChange"]["Replacement"] for each in proposed["Changes"]]
+        assert told == ["True", "True"]
+        stacks.start(proposed)
+        assert stacks.settled("net")["StackStatus"] == "UPDATE_COMPLETE"
+        new = stacks.client.describe_stack_resource(StackName="net", LogicalResourceId="Vpc")
+        ids = [x["StackResourceDetail"]["PhysicalResourceId"] for x in (old, new)]
+        assert ids[0] != ids[1]
+        assert ("Vpc", "DELETE_COMPLETE") in stacks.events("net")
+
+    def test_tags_of_the_stack_come_to_its_resources(self, aws: Aws, stacks: Stacks) -> None:
+        whole_life(aws, stacks)
+        found = aws.client("resourcegroupstaggingapi").get_resources(
+            TagFilters=[{"Key": "voicecore:project", "Values": ["line"]}]
+        )["ResourceTagMappingList"]
+        kinds = {each["ResourceARN"].split(":")[2] for each in found}
+        assert kinds == {
+            "bedrock-agentcore", "cloudformation", "ec2", "ecr", "iam", "kinesisvideo", "logs",
+            "secretsmanager",
+        }  # fmt: skip
+        control = aws.client("bedrock-agentcore-control")
+        arn = outputs(stacks.stack("agent"))["Arn"]
+        assert control.list_tags_for_resource(resourceArn=arn)["tags"]["voicecore:project"]
+
+    def test_a_failed_creation_is_taken_back(self, aws: Aws, stacks: Stacks) -> None:
+        aws.set_quota("ec2", "L-0263D0A3", 0)
+        before = aws.inventory()
+        failed = stacks.bring("network", network())
+        assert failed["StackStatus"] == "ROLLBACK_COMPLETE"
+        reasons = stacks.reasons("network")
+        assert "The maximum number of addresses has been reached." in reasons
+        assert "The following resource(s) failed to create: [Address" in reasons
+        assert {thing.kind for thing in aws.inventory() - before} == {"cloudformation:stack"}
+        code, message = refused(stacks.propose, "network", network(), "UPDATE")
+        assert code == "ValidationError"
+        assert "is in ROLLBACK_COMPLETE state and can not be updated" in message
+        stacks.remove("network")
+
+    def test_a_failed_update_is_taken_back(self, aws: Aws, stacks: Stacks) -> None:
+        parameters = whole_life(aws, stacks)
+        good = parameters["Image"]
+        parameters["Image"] = good[:-64] + "9" * 64
+        failed = stacks.bring("agent", agent({"MOOD": "bad"}), "UPDATE", **parameters)
+        assert failed["StackStatus"] == "UPDATE_ROLLBACK_COMPLETE"
+        assert "image identifier does not exist" in stacks.reasons("agent")
+        proposed = stacks.propose("agent", agent(), "UPDATE", **(parameters | {"Image": good}))
+        assert proposed["Status"] == "FAILED"  # it is as it was
+
+    def test_a_rollback_that_fails_can_be_continued(self, aws: Aws, stacks: Stacks) -> None:
+        parameters = whole_life(aws, stacks) | {"Image": image_of(aws, 13)}
+        aws.faults.fail_resource("Endpoint", "out of luck", during="UPDATE")
+        aws.faults.fail_runtime("out of order", during="UPDATE", times=None)
+        body = agent()
+        body["Resources"]["Runtime"]["Properties"]["Description"] = "new"
+        stuck = stacks.bring("agent", body, "UPDATE", **parameters)
+        assert stuck["StackStatus"] == "UPDATE_ROLLBACK_FAILED"
+        aws.faults.clear()
+        stacks.client.continue_update_rollback(StackName="agent")
+        assert stacks.settled("agent")["StackStatus"] == "UPDATE_ROLLBACK_COMPLETE"
+
+    def test_what_is_in_use_is_not_deleted_until_it_is_free(self) -> None:
+        with aws_standin(durations=taking(interfaces_linger=3600)) as aws:
+            stacks, before = Stacks(aws.client("cloudformation")), aws.inventory()
+            whole_life(aws, stacks)
+            stacks.remove("agent")
+            stuck = stacks.remove("network")
+            assert stuck["StackStatus"] == "DELETE_FAILED"
+            assert "has dependencies and cannot be deleted" in stacks.reasons("network")
+            (eni,) = aws.client("ec2").describe_network_interfaces(
+                Filters=[{"Name": "interface-type", "Values": ["agentic_ai"]}]
+            )["NetworkInterfaces"]
+            assert eni["Attachment"]["AttachmentId"].startswith("ela-attach-")
+            assert {"Key": "AmazonBedrockAgentCoreManaged", "Value": "true"} in eni["TagSet"]
+            aws.clock.advance(3600)
+            assert stacks.remove("network")["StackStatus"] == "DELETE_COMPLETE"
+            stacks.remove("images")
+            assert aws.inventory() == before
+
+    def test_resources_can_be_left_when_a_deletion_failed(self, aws: Aws, stacks: Stacks) -> None:
+        stacks.bring("images", images())
+        aws.faults.fail_resource("Repository", "no", during="DELETE")
+        assert stacks.remove("images")["StackStatus"] == "DELETE_FAILED"
+        gone = stacks.remove("images", RetainResources=["Repository"])
+        assert gone["StackStatus"] == "DELETE_COMPLETE"
+        assert aws.client("ecr").describe_repositories()["repositories"]
+
+    def test_a_stack_at_work_is_left_alone(self, aws: Aws, stacks: Stacks) -> None:
+        with aws.faults.hold("Repository"):
+            stacks.start(stacks.propose("images", images()))
+            assert stacks.stack("images")["StackStatus"] == "CREATE_IN_PROGRESS"
+            _, message = refused(stacks.propose, "images", images(), "UPDATE")
+            assert "is in CREATE_IN_PROGRESS state and can not be updated" in message
+        assert stacks.settled("images")["StackStatus"] == "CREATE_COMPLETE"
+
+    def test_a_creation_can_be_given_up(self, aws: Aws, stacks: Stacks) -> None:
+        before = aws.inventory()
+        with aws.faults.hold("Nat"):
+            stacks.start(stacks.propose("network", network()))
+            id = stacks.stack("network")["StackId"]
+            stacks.client.delete_stack(StackName="network")
+        assert stacks.settled(id)["StackStatus"] == "DELETE_COMPLETE"
+        assert aws.inventory() == before
+
+    def test_a_change_set_that_nobody_executes_leaves_a_stack_under_review(
+        self, aws: Aws, stacks: Stacks
+    ) -> None:
+        stacks.propose("images", images())
+        assert stacks.stack("images")["StackStatus"] == "REVIEW_IN_PROGRESS"
+        assert not aws.client("ecr").describe_repositories()["repositories"]
+        again = stacks.propose("images", images())
+        stacks.start(again)
+        assert stacks.settled("images")["StackStatus"] == "CREATE_COMPLETE"
+        code, _ = refused(stacks.propose, "images", images())
+        assert code == "ValidationError"  # it exists
+
+    def test_what_is_not_there(self, stacks: Stacks) -> None:
+        client = stacks.client
+        assert refused(stacks.stack, "none") == (
+            "ValidationError",
+            "Stack with id none does not exist",
+        )
+        assert refused(client.describe_stack_events, StackName="none")[0] == "ValidationError"
+        client.delete_stack(StackName="none")  # no error, as in AWS
+        stacks.propose("images", images())
+        code, _ = refused(client.describe_change_set, StackName="images", ChangeSetName="no")
+        assert code == "ChangeSetNotFound"
+
+    @pytest.mark.parametrize(
+        ("body", "said"),
+        [
+            ({"Resources": {}}, "At least one Resources member"),
+            (
+                template({"A": resource("EC2::Moon")}),
+                "Unrecognized resource types: [AWS::EC2::Moon]",
+            ),
+            (
+                template({"A": resource("EC2::EIP")}, Out=ref("B")),
+                "dependencies [B] in the Outputs",
+            ),
+            (template({"A": resource("EC2::EIP", Domain=ref("A"))}), "Circular dependency"),
+            (template({"A": resource("EC2::EIP")}, {"P": "String"}), "[P] must have values"),
+        ],
+    )
+    def test_templates_that_are_none(self, stacks: Stacks, body: Json, said: str) -> None:
+        code, message = refused(stacks.propose, "bad", body)
+        assert code == "ValidationError" and said in message
+
+    def test_properties_are_held_to_awss_schemas(self, stacks: Stacks) -> None:
+        body = template({"A": resource("ECR::Repository", RepositoryNmae="x")})
+        proposed = stacks.propose("bad", body)
+        assert "extraneous key [RepositoryNmae] is not permitted" in proposed["StatusReason"]
+
+    def test_iam_needs_an_acknowledgement(self, stacks: Stacks) -> None:
+        body = template({"R": resource("IAM::Role", RoleName="r", AssumeRolePolicyDocument=TRUST)})
+        code, message = refused(
+            stacks.client.create_change_set,
+            StackName="s",
+            ChangeSetName="c",
+            ChangeSetType="CREATE",
+            TemplateBody=json.dumps(body),
+        )
+        assert code == "InsufficientCapabilitiesException"
+        assert message == "Requires capabilities : [CAPABILITY_NAMED_IAM]"
+
+    def test_what_is_done_by_hand_is_drift(self, aws: Aws, stacks: Stacks) -> None:
+        stacks.bring("net", network())
+        found = stacks.client.describe_stack_resource(StackName="net", LogicalResourceId="S3")
+        id = found["StackResourceDetail"]["PhysicalResourceId"]
+        aws.client("ec2").delete_vpc_endpoints(VpcEndpointIds=[id])
+        detection = stacks.client.detect_stack_drift(StackName="net")["StackDriftDetectionId"]
+        status = stacks.client.describe_stack_drift_detection_status(
+            StackDriftDetectionId=detection
+        )
+        assert (status["StackDriftStatus"], status["DriftedStackResourceCount"]) == ("DRIFTED", 1)
+        (drifted,) = stacks.client.describe_stack_resource_drifts(
+            StackName="net", StackResourceDriftStatusFilters=["DELETED", "MODIFIED"]
+        )["StackResourceDrifts"]
+        assert drifted["LogicalResourceId"] == "S3"
+
+    def test_functions_of_templates(self, stacks: Stacks) -> None:
+        body = template(
+            {"Group": resource("Logs::LogGroup", LogGroupName=sub("/a/${AWS::StackName}/${P}"))},
+            {"P": "String", "L": "CommaDelimitedList"},
+            Joined={"Fn::Join": ["-", ref("L")]},
+            Second={"Fn::Select": ["1", ref("L")]},
+            Parts={"Fn::Select": [0, {"Fn::Split": ["/", "x/y"]}]},
+            Arn=att("Group", "Arn"),
+            Chosen={"Fn::If": ["Yes", "yes", ref("AWS::NoValue")]},
+            Literal=sub("${!Kept}"),
+        )
+        body["Conditions"] = {"Yes": {"Fn::Not": [{"Fn::Equals": [ref("P"), "no"]}]}}
+        made = outputs(stacks.bring("s", body, P="p", L="a,b"))
+        assert made["Joined"] == "a-b" and made["Second"] == "b" and made["Parts"] == "x"
+        assert ":log-group:/a/s/p" in made["Arn"]
+        assert made["Chosen"] == "yes" and made["Literal"] == "${Kept}"
+
+    def test_events_come_in_pages_that_newer_ones_do_not_move(self, stacks: Stacks) -> None:
+        groups = {f"G{n}": resource("Logs::LogGroup") for n in range(60)}
+        stacks.bring("many", template(groups))
+        told = stacks.events("many")
+        assert len(told) == len(set(told)) + 60 > 100  # two CREATE_IN_PROGRESS of each
+
+
+class TestTime:
+    def test_states_change_when_their_time_has_come(self) -> None:
+        with aws_standin(durations=REAL) as aws:
+            stacks = Stacks(aws.client("cloudformation"))
+            proposed = stacks.propose("net", network())
+            assert proposed["Status"] == "CREATE_IN_PROGRESS"
+            aws.clock.advance(REAL.change_set)
+            aws.client("cloudformation").execute_change_set(ChangeSetName=proposed["ChangeSetId"])
+            ec2, states = aws.client("ec2"), set()
+            while stacks.stack("net")["StackStatus"] == "CREATE_IN_PROGRESS":
+                states |= {g["State"] for g in ec2.describe_nat_gateways()["NatGateways"]}
+                aws.clock.advance(2)
+            assert states >= {"pending"}
+            assert stacks.stack("net")["StackStatus"] == "CREATE_COMPLETE"
+            events = aws.client("cloudformation").describe_stack_events(StackName="net")
+            at = {
+                (e["LogicalResourceId"], e["ResourceStatus"]): e["Timestamp"]
+                for e in events["StackEvents"]
+            }
+            took = at["Nat", "CREATE_COMPLETE"] - at["Nat", "CREATE_IN_PROGRESS"]
+            assert took >= timedelta(seconds=REAL.nat_gateway)
+
+    def test_a_role_that_was_just_made_cannot_be_assumed_yet(self) -> None:
+        with aws_standin(durations=taking(role_propagation=10)) as aws:
+            control = aws.client("bedrock-agentcore-control")
+            request = runtime_request(aws, roleArn=role_of(aws))
+            code, message = refused(control.create_agent_runtime, **request)
+            assert code == "ValidationException" and "Role validation failed" in message
+            aws.clock.advance(10)
+            control.create_agent_runtime(**request)
+
+
+class TestRuntimes:
+    def test_a_runtime_is_made_and_named_as_agentcore_does(self) -> None:
+        with aws_standin(durations=taking(runtime=15)) as aws:
+            control = aws.client("bedrock-agentcore-control")
+            request = runtime_request(aws, roleArn=role_of(aws))
+            made = control.create_agent_runtime(**request)
+            id = made["agentRuntimeId"]
+            assert id.startswith("line_dev-") and len(id) == len("line_dev-") + 10
+            assert made["agentRuntimeArn"].endswith(f":runtime/{id}")
+            assert refused(control.create_agent_runtime, **request)[0] == "ConflictException"
+            del request["agentRuntimeName"]
+            code, message = refused(control.update_agent_runtime, agentRuntimeId=id, **request)
+            assert code == "ConflictException" and "CREATING" in message
+            aws.clock.advance(15)
+            found = control.get_agent_runtime(agentRuntimeId=id)
+            assert found["status"] == "READY"
+            assert found["lifecycleConfiguration"] == {
+                "idleRuntimeSessionTimeout": 900,
+                "maxLifetime": 28800,
+            }
+            (endpoint,) = control.list_agent_runtime_endpoints(agentRuntimeId=id)[
+                "runtimeEndpoints"
+            ]
+            assert (endpoint["name"], endpoint["liveVersion"]) == ("DEFAULT", "1")
+            control.delete_agent_runtime(agentRuntimeId=id)
+            gone = refused(control.get_agent_runtime, agentRuntimeId=id)
+            assert gone[0] == "ResourceNotFoundException"
+
+    def test_an_update_replaces_everything_and_makes_a_version(self, aws: Aws) -> None:
+        control, role = aws.client("bedrock-agentcore-control"), role_of(aws)
+        request = runtime_request(aws, roleArn=role, environmentVariables={"A": "1"})
+        id = control.create_agent_runtime(**request)["agentRuntimeId"]
+        control.create_agent_runtime_endpoint(agentRuntimeId=id, name="live")
+        artifact = {"containerConfiguration": {"containerUri": image_of(aws, 13)}}
+        control.update_agent_runtime(agentRuntimeId=id, agentRuntimeArtifact=artifact, roleArn=role)
+        now = control.get_agent_runtime(agentRuntimeId=id)
+        assert now["agentRuntimeVersion"] == "2" and "environmentVariables" not in now
+        before = control.get_agent_runtime(agentRuntimeId=id, agentRuntimeVersion="1")
+        assert before["environmentVariables"] == {"A": "1"}
+        live = {
+            e["name"]: e["liveVersion"]
+            for e in control.list_agent_runtime_endpoints(agentRuntimeId=id)["runtimeEndpoints"]
+        }
+        assert live == {"DEFAULT": "2", "live": "1"}
+        control.update_agent_runtime_endpoint(
+            agentRuntimeId=id, endpointName="live", agentRuntimeVersion="2"
+        )
+        moved = control.get_agent_runtime_endpoint(agentRuntimeId=id, endpointName="live")
+        assert moved["liveVersion"] == "2"
+
+    def test_mmdsv2_is_set_by_an_update_only(self, aws: Aws) -> None:
+        aws.old_metadata_service()
+        control, role = aws.client("bedrock-agentcore-control"), role_of(aws)
+        request = runtime_request(aws, roleArn=role)
+        id = control.create_agent_runtime(**request)["agentRuntimeId"]
+        found = control.get_agent_runtime(agentRuntimeId=id)
+        assert found["metadataConfiguration"] == {"requireMMDSV2": False}
+        del request["agentRuntimeName"]
+        control.update_agent_runtime(
+            agentRuntimeId=id, metadataConfiguration={"requireMMDSV2": True}, **request
+        )
+        found = control.get_agent_runtime(agentRuntimeId=id)
+        assert found["metadataConfiguration"] == {"requireMMDSV2": True}
+
+    @pytest.mark.parametrize(
+        ("change", "said"),
+        [
+            ({"networkConfiguration": {"networkMode": "VPC"}}, "NetworkModeConfig is required"),
+            ({"environmentVariables": {"A": "x" * 4096}}, "maximum of 4 KB"),
+            ({"roleArn": "arn:aws:iam::123456789012:role/none"}, "Role validation failed"),
+            (
+                {"lifecycleConfiguration": {"idleRuntimeSessionTimeout": 900, "maxLifetime": 800}},
+                "must be less than or equal to maxLifetime",
+            ),
+            (
+                {
+                    "agentRuntimeArtifact": {
+                        "containerConfiguration": {
+                            "containerUri": "123456789012.dkr.ecr.us-east-1.amazonaws.com/none:1"
+                        }
+                    }
+                },
+                "does not exist",
+            ),
+        ],
+    )
+    def test_what_is_refused_at_once(self, aws: Aws, change: Json, said: str) -> None:
+        request = runtime_request(aws, roleArn=role_of(aws)) | change
+        control = aws.client("bedrock-agentcore-control")
+        code, message = refused(control.create_agent_runtime, **request)
+        assert code == "ValidationException" and said in message
+
+    def test_an_image_may_have_two_gigabytes(self, aws: Aws) -> None:
+        request = runtime_request(aws, roleArn=role_of(aws))
+        large = {"containerConfiguration": {"containerUri": image_of(aws, 2 * 10**9)}}
+        control = aws.client("bedrock-agentcore-control")
+        _, message = refused(
+            control.create_agent_runtime, **(request | {"agentRuntimeArtifact": large})
+        )
+        assert "exceeds the maximum size of 2 GB" in message
+
+    def test_a_role_that_may_not_pull_is_found_out(self, aws: Aws) -> None:
+        nothing = {**PULL, "Statement": [{**PULL["Statement"][0], "Action": "ecr:BatchGetImage"}]}
+        request = runtime_request(aws, roleArn=role_of(aws, nothing))
+        control = aws.client("bedrock-agentcore-control")
+        assert (
+            "Access denied while validating ECR URI"
+            in refused(control.create_agent_runtime, **request)[1]
+        )
+
+    def test_a_subnet_in_the_wrong_zone_makes_the_runtime_fail(
+        self, aws: Aws, stacks: Stacks
+    ) -> None:
+        # us-east-1a is use1-az6 here
+        net = outputs(stacks.bring("network", network("us-east-1a")))
+        config = {"subnets": [net["Subnets"]], "securityGroups": [net["Groups"]]}
+        request = runtime_request(aws, roleArn=role_of(aws)) | {
+            "networkConfiguration": {"networkMode": "VPC", "networkModeConfig": config}
+        }
+        control = aws.client("bedrock-agentcore-control")
+        id = control.create_agent_runtime(**request)["agentRuntimeId"]
+        found = control.get_agent_runtime(agentRuntimeId=id)
+        assert found["status"] == "CREATE_FAILED"
+        assert "use1-az6" in found["failureReason"]
+        assert "use1-az1, use1-az2, use1-az4" in found["failureReason"]
+
+    def test_the_first_runtime_in_a_vpc_makes_a_role_that_the_caller_must_be_able_to(
+        self, aws: Aws, stacks: Stacks
+    ) -> None:
+        net = outputs(stacks.bring("network", network()))
+        config = {"subnets": [net["Subnets"]], "securityGroups": [net["Groups"]]}
+        request = runtime_request(aws, roleArn=role_of(aws)) | {
+            "networkConfiguration": {"networkMode": "VPC", "networkModeConfig": config}
+        }
+        control = aws.client("bedrock-agentcore-control")
+        aws.faults.deny("iam:CreateServiceLinkedRole")
+        code, message = refused(control.create_agent_runtime, **request)
+        assert code == "AccessDeniedException" and "iam:CreateServiceLinkedRole" in message
+        aws.faults.allow("iam:CreateServiceLinkedRole")
+        control.create_agent_runtime(**request)
+        aws.client("iam").get_role(RoleName="AWSServiceRoleForBedrockAgentCoreNetwork")
+
+    def test_the_same_request_again_is_answered_the_same(self, aws: Aws) -> None:
+        control = aws.client("bedrock-agentcore-control")
+        request = runtime_request(aws, roleArn=role_of(aws), clientToken="t" * 33)
+        first = control.create_agent_runtime(**request)["agentRuntimeId"]
+        assert control.create_agent_runtime(**request)["agentRuntimeId"] == first
+
+    @pytest.mark.parametrize("region", sorted(SUPPORTED))
+    def test_every_region_has_the_zones_that_agentcore_supports(
+        self, aws: Aws, region: str
+    ) -> None:
+        zones = aws.client("ec2", region).describe_availability_zones()["AvailabilityZones"]
+        assert {zone["ZoneId"] for zone in zones} >= set(SUPPORTED[region])
+
+
+class TestTurn:
+    def test_credentials_come_from_an_active_channel(self) -> None:
+        with aws_standin(durations=taking(channel=2)) as aws:
+            video = aws.client("kinesisvideo")
+            arn = video.create_signaling_channel(ChannelName="line-1")["ChannelARN"]
+            assert ":channel/line-1/" in arn
+            config = {"Protocols": ["HTTPS"], "Role": "MASTER"}
+            ask = {"ChannelARN": arn, "SingleMasterChannelEndpointConfiguration": config}
+            assert (
+                refused(video.get_signaling_channel_endpoint, **ask)[0] == "ResourceInUseException"
+            )
+            aws.clock.advance(2)
+            (found,) = video.get_signaling_channel_endpoint(**ask)["ResourceEndpointList"]
+            signaling = aws.client(
+                "kinesis-video-signaling", endpoint_url=found["ResourceEndpoint"]
+            )
+            servers = signaling.get_ice_server_config(ChannelARN=arn)["IceServerList"]
+            assert len(servers) == 2 and servers[0]["Ttl"] == 300
+            assert [uri.split(":")[0] for uri in servers[0]["Uris"]] == ["turn", "turns", "turns"]
+
+    def test_five_a_second_and_channel(self, aws: Aws) -> None:
+        arn = aws.client("kinesisvideo").create_signaling_channel(ChannelName="c")["ChannelARN"]
+        signaling = aws.client("kinesis-video-signaling")
+        with pytest.raises(ClientError) as caught:
+            for _ in range(40):
+                signaling.get_ice_server_config(ChannelARN=arn)
+        assert caught.value.response["Error"]["Code"] == "ClientLimitExceededException"
+        aws.clock.advance(1)
+        signaling.get_ice_server_config(ChannelARN=arn)
+
+
+class TestEcr:
+    def test_a_digest_is_that_of_the_manifest(self, aws: Aws) -> None:
+        image_of(aws, 12), image_of(aws, 13)
+        found = aws.client("ecr").describe_images(repositoryName="voicecore/line")["imageDetails"]
+        assert len({image["imageDigest"] for image in found}) == 2
+        assert sorted(image["imageSizeInBytes"] for image in found) == [14, 15]
+
+    def test_a_token_lasts_twelve_hours(self, aws: Aws) -> None:
+        (data,) = aws.client("ecr").get_authorization_token()["authorizationData"]
+        left = data["expiresAt"] - datetime.now(UTC)
+        assert timedelta(hours=11) < left < timedelta(hours=13)
+
+    def test_what_is_pushed_to_a_registry_is_in_ecr(self) -> None:
+        told: list[set[str]] = []
+        with fake_registry({"new": manifest(99)}) as url:
+            registry = Registry(url, lambda: "password", told.append)
+            with aws_standin(registry=registry) as aws:
+                ecr, before = aws.client("ecr"), aws.inventory()
+                ecr.create_repository(repositoryName="voicecore/line")
+                assert told == [{"voicecore/line"}]
+                (image,) = ecr.describe_images(repositoryName="voicecore/line")["imageDetails"]
+                assert (image["imageTags"], image["imageSizeInBytes"]) == (["new"], 101)
+                assert "ecr:image" in {thing.kind for thing in aws.inventory()}
+                (data,) = ecr.get_authorization_token()["authorizationData"]
+                assert base64.b64decode(data["authorizationToken"]) == b"AWS:password"
+                ecr.delete_repository(repositoryName="voicecore/line", force=True)
+                assert aws.inventory() == before
+
+    def test_an_image_for_another_machine_makes_the_runtime_fail(self) -> None:
+        with (
+            fake_registry({"new": manifest(99)}) as url,
+            aws_standin(registry=Registry(url)) as aws,
+        ):
+            control = aws.client("bedrock-agentcore-control")
+            aws.client("ecr").create_repository(repositoryName="voicecore/line")
+            uri = "123456789012.dkr.ecr.us-east-1.amazonaws.com/voicecore/line:new"
+            id = control.create_agent_runtime(
+                agentRuntimeName="line_dev",
+                agentRuntimeArtifact={"containerConfiguration": {"containerUri": uri}},
+                roleArn=role_of(aws),
+                networkConfiguration={"networkMode": "PUBLIC"},
+            )["agentRuntimeId"]
+            found = control.get_agent_runtime(agentRuntimeId=id)
+            assert found["status"] == "CREATE_FAILED"
+            assert "Architecture incompatible" in found["failureReason"]
+
+
+class TestLogs:
+    def test_lines_are_found_by_stream_time_and_pattern(self, aws: Aws) -> None:
+        logs, session = aws.client("logs"), "s" * 33
+        yesterday = aws.clock.now() - timedelta(days=1)
+        aws.agent_says("line-abc", "late", session=session, at=yesterday)
+        group = aws.agent_says(
+            "line-abc", '{"level": "ERROR", "turn": 3}', "plain words", session=session
+        )
+        aws.agent_says("line-abc", "old container")
+
+        def found(**ask: Any) -> list[str]:
+            events = logs.filter_log_events(logGroupName=group, **ask)["events"]
+            return [event["message"] for event in events]
+
+        assert len(found()) == 4
+        prefix = f"{aws.clock.now():%Y/%m/%d}/[runtime-logs-{session}]"
+        assert len(found(logStreamNamePrefix=prefix)) == 2
+        assert found(endTime=int(yesterday.timestamp() * 1000) + 1) == ["late"]
+        assert found(filterPattern='{ $.level = "ERROR" && $.turn >= 3 }')[0].endswith("3}")
+        assert found(filterPattern="words -old") == ["plain words"]
+        assert found(filterPattern="?late ?old") == ["late", "old container"]
+        code, _ = refused(logs.filter_log_events, logGroupName="none")
+        assert code == "ResourceNotFoundException"
+
+    def test_pages_may_be_empty_and_go_on(self, aws: Aws) -> None:
+        group = aws.agent_says("line-abc", "here")
+        aws.faults.empty_pages(2)
+        pages = aws.client("logs").get_paginator("filter_log_events").paginate(logGroupName=group)
+        assert [len(page["events"]) for page in pages] == [0, 0, 1]
+
+    def test_a_live_tail_tells_what_comes(self, aws: Aws) -> None:
+        group = aws.agent_says("line-abc", "before")
+        logs = aws.client("logs", config=Config(inject_host_prefix=False))
+        arn = f"arn:aws:logs:us-east-1:123456789012:log-group:{group}"
+        stream = logs.start_live_tail(logGroupIdentifiers=[arn])["responseStream"]
+        events = iter(stream)
+        assert "sessionStart" in next(events)
+        aws.agent_says("line-abc", "now")
+        told = [line["message"] for line in next(events)["sessionUpdate"]["sessionResults"]]
+        assert told == ["now"]
+        stream.close()
+
+
+class TestQuotasAndModels:
+    def test_quotas_are_told_and_kept(self, aws: Aws) -> None:
+        quotas = aws.client("service-quotas")
+        ask = {"ServiceCode": "ec2", "QuotaCode": "L-0263D0A3"}
+        assert quotas.get_service_quota(**ask)["Quota"]["Value"] == 5
+        aws.set_quota("ec2", "L-0263D0A3", 1)
+        assert quotas.get_service_quota(**ask)["Quota"]["Value"] == 1
+        ec2 = aws.client("ec2")
+        ec2.allocate_address(Domain="vpc")
+        assert refused(ec2.allocate_address, Domain="vpc")[0] == "AddressLimitExceeded"
+
+    def test_models_are_where_they_are(self, aws: Aws) -> None:
+        def available(region: str) -> tuple[str, str]:
+            answer = aws.client("bedrock", region).get_foundation_model_availability(
+                modelId="amazon.nova-2-sonic-v1:0"
+            )
+            return answer["regionAvailability"], answer["authorizationStatus"]
+
+        assert available("us-east-1") == ("AVAILABLE", "AUTHORIZED")
+        assert available("eu-west-1") == ("NOT_AVAILABLE", "AUTHORIZED")
+        aws.faults.deny_model("amazon.nova-2-sonic-v1:0")
+        assert available("us-east-1") == ("AVAILABLE", "NOT_AUTHORIZED")
+
+
+class TestFaults:
+    def test_a_denied_action_is_refused_to_the_caller_and_to_cloudformation(
+        self, aws: Aws, stacks: Stacks
+    ) -> None:
+        aws.faults.deny("ecr:CreateRepository")
+        code, message = refused(aws.client("ecr").create_repository, repositoryName="line")
+        assert code == "AccessDeniedException"
+        assert "is not authorized to perform: ecr:CreateRepository" in message
+        assert stacks.bring("images", images())["StackStatus"] == "ROLLBACK_COMPLETE"
+        assert "HandlerErrorCode: AccessDenied" in stacks.reasons("images")
+        iam = aws.client("iam")
+        (result,) = iam.simulate_principal_policy(
+            PolicySourceArn=aws.caller.arn, ActionNames=["ecr:CreateRepository"]
+        )["EvaluationResults"]
+        assert result["EvalDecision"] == "implicitDeny"
+
+    @pytest.mark.parametrize(
+        ("service", "operation", "code"),
+        [
+            ("cloudformation", "describe_stacks", "Throttling"),
+            ("ec2", "describe_vpcs", "RequestLimitExceeded"),
+            ("ecr", "describe_repositories", "ThrottlingException"),
+            ("bedrock-agentcore-control", "list_agent_runtimes", "ThrottlingException"),
+        ],
+    )
+    def test_throttling_in_each_services_words(
+        self, aws: Aws, service: str, operation: str, code: str
+    ) -> None:
+        aws.faults.throttle(times=1)
+        call = getattr(aws.client(service), operation)
+        assert refused(call) == (code, "Rate exceeded")
+        call()
+
+    def test_a_connection_breaks_before_or_after_the_work(self, aws: Aws) -> None:
+        ecr = aws.client("ecr")
+        aws.faults.reset("ecr:CreateRepository")
+        with pytest.raises(NO_CONNECTION):
+            ecr.create_repository(repositoryName="line")
+        assert not ecr.describe_repositories()["repositories"]
+        aws.faults.reset("ecr:CreateRepository", after=True)
+        with pytest.raises(NO_CONNECTION):
+            ecr.create_repository(repositoryName="line")
+        assert ecr.describe_repositories()["repositories"]
+
+    def test_the_network_goes_down_and_comes_back(self, aws: Aws) -> None:
+        aws.faults.down = True
+        with pytest.raises(NO_CONNECTION):
+            aws.client("sts").get_caller_identity()
+        aws.faults.down = False
+        aws.client("sts").get_caller_identity()
+
+    def test_a_caller_can_be_killed_after_its_nth_call(self, aws: Aws) -> None:
+        program = (
+            "import boto3\nfor n in range(9):\n"
+            " boto3.client('ecr').create_repository(repositoryName=f'r{n}')\n"
+        )
+        process = subprocess.Popen([sys.executable, "-c", program], env=aws.environment)
+        aws.faults.after_calls(3, process.kill)
+        process.wait(60)
+        assert len(aws.client("ecr").describe_repositories()["repositories"]) == 3
+
+    def test_a_stack_goes_on_without_the_one_who_began_it(self, aws: Aws, stacks: Stacks) -> None:
+        aws.faults.after_calls(3, lambda: None)  # the answer to the execution is lost
+        with pytest.raises(NO_CONNECTION):
+            stacks.bring("images", images())
+        assert stacks.settled("images")["StackStatus"] == "CREATE_COMPLETE"
+
+
+class TestJournal:
+    def test_it_tells_who_called_what(self, aws: Aws, stacks: Stacks) -> None:
+        stacks.bring("images", images())
+        assert [e.action for e in aws.journal.changes] == [
+            "cloudformation:CreateChangeSet",
+            "cloudformation:ExecuteChangeSet",
+        ]
+        assert aws.journal.find("ecr:CreateRepository", by="cloudformation")
+        assert aws.journal.counts()["cloudformation:DescribeChangeSet"] == 1
+        refused(stacks.stack, "none")
+        assert next(reversed(list(aws.journal))).answer == "ValidationError"
+
+    def test_secrets_are_not_printed(self, aws: Aws) -> None:
+        aws.client("secretsmanager").create_secret(Name="s", SecretString="hush")
+        assert "hush" not in "".join(map(str, aws.journal))
+
+
+class TestByHand:
+    def test_a_command_runs_against_it(self) -> None:
+        program = "import boto3; print(boto3.client('sts').get_caller_identity()['Account'])"
+        argv = [
+            sys.executable,
+            "-m",
+            "tests.standins.aws",
+            "--quiet",
+            sys.executable,
+            "-c",
+            program,
+        ]
+        root = Path(__file__).parents[3]
+        ran = subprocess.run(argv, cwd=root, capture_output=True, text=True, check=True)
+        assert ran.stdout.strip() == "123456789012"
+
+
+def test_many_clients_at_once(aws: Aws) -> None:
+    failures: list[Exception] = []
+
+    def work(number: int) -> None:
+        try:
+            aws.client("ecr").create_repository(repositoryName=f"r{number}")
+        except (ClientError, *NO_CONNECTION) as e:
+            failures.append(e)
+
+    threads = [threading.Thread(target=work, args=(n,)) for n in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not failures
+    assert len(aws.client("ecr").describe_repositories()["repositories"]) == 8

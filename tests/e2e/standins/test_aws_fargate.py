@@ -1,0 +1,154 @@
+"""The stack of a server that carries calls, in the stand-in's CloudFormation: up, changed, gone."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from tests.standins.aws import Aws, aws_standin
+from tests.unit.cloud.deployments import AGENT, DOMAIN, by_telephone
+from voicecore.cloud.stacks.deployment import Deployment
+from voicecore.cloud.stacks.ecs_server import bridge_stack
+from voicecore.cloud.stacks.env_split import Environment
+from voicecore.cloud.stacks.network_stack import network_stack
+from voicecore.cloud.stacks.stack import Stack
+
+ZONES = ("use1-az1", "use1-az2")
+REPOSITORY = "123456789012.dkr.ecr.us-east-1.amazonaws.com/voicecore/support-line"
+
+
+@pytest.fixture
+def aws() -> Iterator[Aws]:
+    with aws_standin() as standin:
+        yield standin
+
+
+def put(aws: Aws, stack: Stack, verb: str = "create") -> dict[str, str]:
+    """The stack's outputs, once it stands."""
+    cloud = aws.client("cloudformation")
+    getattr(cloud, f"{verb}_stack")(
+        StackName=stack.name,
+        TemplateBody=stack.body,
+        Capabilities=["CAPABILITY_NAMED_IAM"],
+        Parameters=[
+            {"ParameterKey": key, "ParameterValue": value}
+            for key, value in stack.parameters.items()
+        ],
+        Tags=[{"Key": key, "Value": value} for key, value in stack.tags.items()],
+    )
+    aws.clock.until(lambda: not status(aws, stack.name).endswith("_IN_PROGRESS"))
+    events = cloud.describe_stack_events(StackName=stack.name)["StackEvents"]
+    why = [f"{e['LogicalResourceId']}: {e.get('ResourceStatusReason')}" for e in events
+           if e["ResourceStatus"].endswith("FAILED")]  # fmt: skip
+    assert status(aws, stack.name) == f"{verb.upper()}_COMPLETE", "\n".join(why)
+    (found,) = cloud.describe_stacks(StackName=stack.name)["Stacks"]
+    return {o["OutputKey"]: o["OutputValue"] for o in found["Outputs"]}
+
+
+def status(aws: Aws, name: str) -> str:
+    cloud = aws.client("cloudformation")
+    return cloud.describe_stacks(StackName=name)["Stacks"][0]["StackStatus"]
+
+
+def remove(aws: Aws, name: str) -> None:
+    cloud = aws.client("cloudformation")
+    id = cloud.describe_stacks(StackName=name)["Stacks"][0]["StackId"]
+    cloud.delete_stack(StackName=name)
+    aws.clock.until(lambda: not status(aws, id).endswith("_IN_PROGRESS"))
+    assert status(aws, id) == "DELETE_COMPLETE"
+
+
+def bridge(of: Deployment, network: dict[str, str], digest: str) -> Stack:
+    image = f"{REPOSITORY}@sha256:{digest * 64}"
+    return bridge_stack(of, Environment({}, {"KEY": "x"}), image, AGENT, "", network)
+
+
+def service(aws: Aws, outputs: dict[str, str]) -> dict[str, Any]:
+    asked = {"cluster": outputs["Cluster"], "services": [outputs["Service"]]}
+    (found,) = aws.client("ecs").describe_services(**asked)["services"]
+    return found
+
+
+def with_certificate(aws: Aws, region: str = "us-east-1") -> Deployment:
+    """A stage with a domain, and with its certificate in a region."""
+    acm = aws.client("acm", region)
+    arn = acm.request_certificate(DomainName=DOMAIN.domain)["CertificateArn"]
+    return by_telephone(server=replace(DOMAIN, certificate=arn))
+
+
+@pytest.mark.parametrize("domain", [False, True], ids=["cloudfront", "domain"])
+def test_it_comes_changes_and_leaves_nothing(aws: Aws, domain: bool) -> None:
+    of = with_certificate(aws) if domain else by_telephone()
+    before = aws.inventory()
+    network = put(aws, network_stack(of, ZONES))
+    outputs = put(aws, bridge(of, network, "1"))
+    first = service(aws, outputs)
+    kinds = {thing.kind for thing in aws.inventory()}
+    assert {"ecs:service", "elasticloadbalancing:loadbalancer/app"} <= kinds
+    assert outputs["Url"].startswith("https://") and outputs["Url"].endswith("/")
+
+    put(aws, bridge(of, network, "2"), "update")
+    second = service(aws, outputs)
+    assert second["serviceArn"] == first["serviceArn"]
+    assert second["taskDefinition"] != first["taskDefinition"]
+
+    remove(aws, bridge(of, network, "2").name)
+    remove(aws, network_stack(of, ZONES).name)
+    assert aws.inventory() == before
+
+
+def test_only_cloudfront_has_the_key_that_the_load_balancer_wants(aws: Aws) -> None:
+    of = by_telephone()
+    outputs = put(aws, bridge(of, put(aws, network_stack(of, ZONES)), "1"))
+    secret = aws.client("secretsmanager").get_secret_value(
+        SecretId="voicecore/support-line/dev/origin"
+    )
+    key = json.loads(secret["SecretString"])["KEY"]
+    (made,) = aws.client("cloudfront").list_distributions()["DistributionList"]["Items"]
+    (origin,) = made["Origins"]["Items"]
+    assert [h["HeaderValue"] for h in origin["CustomHeaders"]["Items"]] == [key]
+    elb = aws.client("elbv2")
+    (balancer,) = elb.describe_load_balancers()["LoadBalancers"]
+    (listener,) = elb.describe_listeners(LoadBalancerArn=balancer["LoadBalancerArn"])["Listeners"]
+    rules = elb.describe_rules(ListenerArn=listener["ListenerArn"])["Rules"]
+    wanted = [c["HttpHeaderConfig"]["Values"] for rule in rules for c in rule["Conditions"]]
+    assert wanted == [[key]]
+    template = aws.client("cloudformation").get_template(
+        StackName="voicecore-support-line-dev-server"
+    )
+    assert key not in json.dumps(template["TemplateBody"])
+    assert outputs["Url"] == f"https://{made['DomainName']}/"
+
+
+def test_a_certificate_of_another_region_takes_the_stack_back(aws: Aws) -> None:
+    of = with_certificate(aws, "eu-west-1")
+    network = put(aws, network_stack(of, ZONES))
+    with pytest.raises(AssertionError, match=r"Certificate ARN .* is not valid"):
+        put(aws, bridge(of, network, "1"))
+
+
+def test_a_service_wants_a_load_balancer_before_its_targets(aws: Aws) -> None:
+    of = by_telephone()
+    network = put(aws, network_stack(of, ZONES))
+    stack = bridge(of, network, "1")
+    del stack.template["Resources"]["FromCloudFront"]
+    stack.template["Resources"]["Service"]["DependsOn"] = []
+    with pytest.raises(AssertionError, match="does not have an associated load balancer"):
+        put(aws, stack)
+
+
+def test_another_number_of_tasks_is_no_other_service(aws: Aws) -> None:
+    of = by_telephone()
+    network = put(aws, network_stack(of, ZONES))
+    outputs = put(aws, bridge(of, network, "1"))
+    more = replace(of, stage=replace(of.stage, server=replace(of.stage.server, peak_calls=200)))
+    put(aws, bridge(more, network, "1"), "update")
+    (target,) = aws.client("application-autoscaling").describe_scalable_targets(
+        ServiceNamespace="ecs"
+    )["ScalableTargets"]
+    assert (target["MinCapacity"], target["MaxCapacity"]) == (1, 8)
+    assert target["ResourceId"] == f"service/{outputs['Cluster']}/{outputs['Service']}"

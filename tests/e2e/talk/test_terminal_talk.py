@@ -1,0 +1,198 @@
+"""`voicecore talk` as a person meets it: typing and the screen, on a terminal that tmux draws."""
+
+import asyncio
+import json
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+
+from tests.standins.phone.accounts import account
+from tests.standins.soundcard import SoundCard
+from tests.standins.talk.session_server import KEY, StandIn
+from tests.standins.talk.switchboard import Switchboard
+from tests.standins.terminal import Terminal
+from voicecore.console.errors import ExitCode
+
+QUESTION = Path(__file__).parents[3] / "voicecore/samples/what-time-is-it.wav"
+ENV = {"SESSION_API_KEY": KEY}
+
+
+Served = TypeVar("Served", StandIn, Switchboard)
+
+
+@contextmanager
+def serving(agent: Served) -> Iterator[Served]:
+    """The stand-in beside a test that waits for a screen."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    try:
+        asyncio.run_coroutine_threadsafe(agent.__aenter__(), loop).result(10)
+        yield agent
+    finally:
+        asyncio.run_coroutine_threadsafe(agent.__aexit__(), loop).result(10)
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()
+
+
+def talk(
+    agent: StandIn | Switchboard,
+    folder: Path,
+    *arguments: str,
+    width: int = 80,
+    height: int = 24,
+    **env: str,
+) -> AbstractContextManager[Terminal]:
+    argv = [sys.executable, "-m", "voicecore", "talk", "--url", agent.url, *arguments]
+    return Terminal.running(argv, folder, {**ENV, **env}, width, height)
+
+
+def test_what_is_typed_stays_whole_while_the_agent_speaks(tmp_path: Path) -> None:
+    greeting = "Hello, I am an agent of the verbose kind, and I go on until you have had enough."
+    with (
+        serving(StandIn(greeting=greeting, reply_ms=1500)) as agent,
+        talk(agent, tmp_path, "--text") as terminal,
+    ):
+        terminal.shows("Enter sends, Ctrl-D ends the call")
+        terminal.types("how arre")
+        terminal.shows("you      how arre", "Hello, I am an agent")
+        terminal.presses("BSpace", "BSpace")
+        terminal.types("e you")
+        terminal.presses("Home")
+        terminal.types("Well, ")
+        terminal.presses("Enter")
+        terminal.shows("agent    You typed: Well, how are you")
+        terminal.types("and then")
+        screen = terminal.shows("you      and then", "VAD")  # the first answer is over
+        assert screen.splitlines()[-1] == "you      and then"
+        assert max(map(len, screen.splitlines())) < 80
+        terminal.presses("Enter", "C-d")
+        assert terminal.ends() == ExitCode.OK
+        assert agent.heard[0].texts == ["Well, how are you", "and then"]
+        assert agent.stopped == [agent.heard[0].session]
+        lines = terminal.screen().splitlines()
+        assert [line for line in lines if line.startswith("you")] == [
+            "you      Well, how are you",
+            "you      and then",
+        ]
+        assert any(line.startswith("2 turns · median") for line in lines)
+
+
+def test_ctrl_c_at_the_prompt_hangs_up(tmp_path: Path) -> None:
+    with serving(StandIn()) as agent, talk(agent, tmp_path, "--text") as terminal:
+        terminal.shows("connected", "Enter sends")
+        terminal.types("half a li")
+        terminal.presses("C-c")
+        assert terminal.ends() == ExitCode.INTERRUPTED
+        assert agent.heard[0].texts == []
+        assert agent.stopped == [agent.heard[0].session]
+
+
+def test_events_are_json_whatever_is_typed(tmp_path: Path) -> None:
+    command = f"{sys.executable} -m voicecore talk --text --json --url"
+    with (
+        serving(StandIn(reply_ms=100)) as agent,
+        Terminal.running(
+            ["sh", "-c", f"{command} {agent.url} > events"], tmp_path, ENV
+        ) as terminal,
+    ):
+        terminal.shows("Enter sends")
+        terminal.types("hello")
+        terminal.presses("Enter", "C-d")
+        assert terminal.ends() == ExitCode.OK
+    events = [json.loads(line) for line in (tmp_path / "events").read_text().splitlines()]
+    assert [e["text"] for e in events if "text" in e] == ["hello", "You typed: hello"]
+    assert events[-1]["event"] == "ended"
+
+
+def test_piped_output_is_plain(tmp_path: Path) -> None:
+    argv = [sys.executable, "-m", "voicecore", "talk", "--text", "--url"]
+    with serving(StandIn(reply_ms=100)) as agent:
+        result = subprocess.run(
+            [*argv, agent.url], input="hello\n", cwd=tmp_path, env={**ENV, "PATH": ""},
+            capture_output=True, text=True, timeout=30,
+        )  # fmt: skip
+    assert result.returncode == ExitCode.OK
+    assert "\x1b" not in result.stdout + result.stderr
+    assert "agent    You typed: hello" in result.stderr
+
+
+@pytest.fixture
+def card(tmp_path: Path) -> Iterator[SoundCard]:
+    with SoundCard.plugged_in(tmp_path) as card:
+        yield card
+
+
+def test_a_spoken_call_on_the_screen(card: SoundCard, tmp_path: Path) -> None:
+    devices = {name: card.env[name] for name in ("XDG_RUNTIME_DIR", "PULSE_SERVER")}
+    with (
+        serving(StandIn(reply_ms=1200)) as agent,
+        # The stand-in's voice is a tone, against which an echo canceller lets no speech through.
+        # Some shells export the size that the window had when they started.
+        talk(agent, tmp_path, "--no-aec", COLUMNS="80", LINES="24", **devices) as terminal,
+    ):
+        terminal.shows("connected", "q or Ctrl-C hangs up")
+        assert card.speak(QUESTION).wait(10) == 0
+        picture = ("agent    I heard an utterance", "1 turn · median", "q or Ctrl-C hangs up")
+        screen = terminal.shows(*picture, top="voicecore talk  http://127.0.0.1:").splitlines()
+        assert screen[-1].startswith("q or Ctrl-C hangs up")
+        assert [line for line in screen if line.startswith("voicecore talk")] == screen[:1]
+        assert max(map(len, screen)) <= 80
+
+        terminal.resizes(50, 12)
+        assert card.speak(QUESTION).wait(10) == 0
+        # Between two pictures the screen is empty for a moment.
+        screen = terminal.shows("2 turns", top="voicecore talk  http").splitlines()
+        assert len(screen) <= 12
+        assert screen[0].split()[-2] == "connected"  # and the clock: the title gives way
+
+        terminal.presses("q")
+        assert terminal.ends() == ExitCode.OK
+        assert agent.stopped == [agent.heard[0].session]
+
+
+def test_a_telephone_on_the_screen(card: SoundCard, tmp_path: Path) -> None:
+    devices = {name: card.env[name] for name in ("XDG_RUNTIME_DIR", "PULSE_SERVER")}
+    known = {**account("twilio"), **devices, "COLUMNS": "80", "LINES": "24"}
+    with (
+        serving(Switchboard(reply_ms=1200)) as board,
+        talk(board, tmp_path, "--phone", "twilio", "--no-aec", **known) as terminal,
+    ):
+        title = "voicecore talk  http://127.0.0.1:"
+        terminal.shows("connected", "q or Ctrl-C hangs up · 0-9 * # are keys", top=title)
+        terminal.shows("agent    spoke for 0.4 s")
+        assert card.speak(QUESTION).wait(10) == 0
+        terminal.shows("you      spoke for", "agent    spoke for 1.2 s", "1 turn · median")
+        terminal.types("5#")
+        terminal.shows("agent    spoke for 0.2 s")
+        terminal.presses("q")
+        assert terminal.ends() == ExitCode.OK
+    assert [event["dtmf"]["digit"] for event in board.events("dtmf")] == ["5", "#"]
+    assert len(board.events("stop")) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "told"),
+    [
+        (["--text", "--url", "localhost:7860"], 2, "voicecore talk --url http://localhost:7860"),
+        (["--text", "--output", "a.wav", "--record", "a.wav"], 2, "need a file each"),
+        (["--input", "a.wav", "--record", "a.wav"], 2, "need a file each"),
+        (["--text", "--url", "http://127.0.0.1:9", "--api-key-env", "NOPE"], 1,
+         "NOPE is not in the environment.\n"),
+        (["--text", "--project", "file"], 3, "There is no voicecore.toml"),
+    ],
+)  # fmt: skip
+def test_more_mistakes(tmp_path: Path, arguments: list[str], code: int, told: str) -> None:
+    (tmp_path / "file").write_text("")
+    result = subprocess.run(
+        [sys.executable, "-m", "voicecore", "talk", *arguments], cwd=tmp_path, env={"PATH": ""},
+        capture_output=True, text=True, timeout=30,
+    )  # fmt: skip
+    assert (result.returncode, told in result.stderr) == (code, True), result.stderr

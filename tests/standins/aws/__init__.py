@@ -1,0 +1,12 @@
+"""A stand-in of AWS for tests without an account: boto3 speaks to it over HTTP.
+
+`aws_standin` starts it; README.md says what is imitated, what is refused, and what is not there.
+"""
+
+from tests.standins.aws.clock import NONE as NONE
+from tests.standins.aws.clock import REAL as REAL
+from tests.standins.aws.clock import Durations as Durations
+from tests.standins.aws.lab import Aws as Aws
+from tests.standins.aws.lab import aws_standin as aws_standin
+from tests.standins.aws.video import Turn as Turn
+from tests.standins.aws.world import Caller as Caller

@@ -1,0 +1,667 @@
+"""AgentCore's control plane: runtimes, versions, endpoints, and the interfaces they leave behind.
+
+Rules and limits: AgentCore API Reference and Developer Guide (runtime-*, agentcore-vpc,
+bedrock-agentcore-limits), autumn 2026. The wording of refusals is AWS's where users quoted it.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import json
+import re
+import secrets
+import string
+from dataclasses import dataclass, field
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from tests.standins.aws import quotas, wire
+from tests.standins.aws.images import Registry
+from tests.standins.aws.settling import Settling, starting
+from tests.standins.aws.world import Call, Caller, World
+from tests.standins.aws.zones import SUPPORTED
+from tests.standins.models.refusal import Refused
+
+SERVICE = "bedrock-agentcore-control"
+REGIONS = frozenset(SUPPORTED)
+DEFAULT = "DEFAULT"
+_TERMINAL = ("READY", "CREATE_FAILED", "UPDATE_FAILED", "DELETE_FAILED")
+_ENVIRONMENT_BYTES = 4096  # all variables together, platform V1
+_IMAGE_BYTES = 2 * 10**9
+_NETWORK_ROLE = "AWSServiceRoleForBedrockAgentCoreNetwork"
+_NETWORK_PRINCIPAL = "network.bedrock-agentcore.amazonaws.com"
+_PULL = ("ecr:GetAuthorizationToken", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer")
+_SETTINGS = (
+    "agentRuntimeArtifact", "roleArn", "networkConfiguration", "description",
+    "authorizerConfiguration", "requestHeaderConfiguration", "protocolConfiguration",
+    "lifecycleConfiguration", "environmentVariables", "filesystemConfigurations",
+    "capacityProviderConfiguration", "platformVersion", "metadataConfiguration",
+    "hooksConfiguration", "allowedPorts", "resourceConfigurations",
+)  # fmt: skip
+
+
+@dataclass
+class Endpoint:
+    name: str
+    id: str
+    target: str
+    created: Any
+    updated: Any
+    state: Settling
+    live: str = ""
+    description: str | None = None
+
+
+@dataclass
+class Runtime:
+    id: str
+    name: str
+    arn: str
+    created: Any
+    caller: Caller
+    region: str
+    state: Settling
+    versions: list[dict[str, Any]] = field(default_factory=list)
+    updated: list[Any] = field(default_factory=list)
+    endpoints: dict[str, Endpoint] = field(default_factory=dict)
+
+    @property
+    def version(self) -> str:
+        return str(len(self.versions))
+
+
+@dataclass
+class Place:
+    """One account's AgentCore in one region."""
+
+    runtimes: dict[str, Runtime] = field(default_factory=dict)
+    tags: dict[str, dict[str, str]] = field(default_factory=dict)
+    tokens: dict[str, tuple[dict[str, Any], dict[str, Any]]] = field(default_factory=dict)
+    interfaces: dict[tuple[str, frozenset[str]], list[str]] = field(default_factory=dict)
+
+
+def place_of(world: World, call: Call) -> Place:
+    place: Place = world.of(Place, "agentcore", *call.place)
+    _settle(world, place)
+    return place
+
+
+def create(world: World, call: Call) -> dict[str, Any]:
+    place, p = place_of(world, call), call.params
+    if answered := _repeated(place, p):
+        return answered
+    if any(r.name == p["agentRuntimeName"] for r in place.runtimes.values()):
+        name = p["agentRuntimeName"]
+        raise Refused("ConflictException", f"An agent with name '{name}' already exists.", 409)
+    limit = quotas.value(world, call.account, call.region, "bedrock-agentcore", "L-F4575653")
+    if len(place.runtimes) >= limit:
+        raise Refused("ServiceQuotaExceededException", "Maximum number of agents reached.", 402)
+    _check(world, call)
+    id = _id(p["agentRuntimeName"])
+    arn = f"arn:aws:bedrock-agentcore:{call.region}:{call.account}:runtime/{id}"
+    now = world.clock.now()
+    reason = _doomed(world, call) or world.faults.runtime_failure("CREATE")
+    end = "CREATE_FAILED" if reason else "READY"
+    state = starting(world.clock, "CREATING", end, world.durations.runtime, reason)
+    runtime = Runtime(id, p["agentRuntimeName"], arn, now, call.caller, call.region, state)
+    _add_version(runtime, p, now, {"requireMMDSV2": ("old metadata service",) not in world.state})
+    runtime.endpoints[DEFAULT] = Endpoint(
+        DEFAULT, _id(DEFAULT), "1", now, now,
+        starting(world.clock, "CREATING", end, world.durations.runtime, reason), "1",
+    )  # fmt: skip
+    place.runtimes[id] = runtime
+    place.tags[arn] = dict(p.get("tags", {}))
+    if not reason:
+        _make_interfaces(world, call, place)
+    answer = {
+        "agentRuntimeArn": arn,
+        "agentRuntimeId": id,
+        "agentRuntimeVersion": "1",
+        "createdAt": now,
+        "status": "CREATING",
+        "workloadIdentityDetails": _identity(runtime),
+    }
+    _remember(place, p, answer)
+    return answer
+
+
+def update(world: World, call: Call) -> dict[str, Any]:
+    place, p = place_of(world, call), call.params
+    if answered := _repeated(place, p):
+        return answered
+    runtime = _found(place, p["agentRuntimeId"])
+    _settled(world, runtime)
+    limit = quotas.value(world, call.account, call.region, "bedrock-agentcore", "versions")
+    if len(runtime.versions) >= limit:
+        raise Refused("ServiceQuotaExceededException", "Maximum number of versions reached.", 402)
+    _check(world, call)
+    reason = _doomed(world, call) or world.faults.runtime_failure("UPDATE")
+    now, clock = world.clock.now(), world.clock
+    old = runtime.versions[-1]["metadataConfiguration"]
+    end = "UPDATE_FAILED" if reason else "READY"
+    runtime.state.turn(clock, "UPDATING", end, world.durations.runtime, reason)
+    if not reason:
+        _add_version(runtime, p, now, old)
+        _follow(world, runtime)
+        _make_interfaces(world, call, place)
+    answer = {
+        "agentRuntimeArn": runtime.arn,
+        "agentRuntimeId": runtime.id,
+        "agentRuntimeVersion": runtime.version,
+        "createdAt": runtime.created,
+        "lastUpdatedAt": now,
+        "status": "UPDATING",
+        "workloadIdentityDetails": _identity(runtime),
+    }
+    _remember(place, p, answer)
+    return answer
+
+
+def get(world: World, call: Call) -> dict[str, Any]:
+    runtime = _found(place_of(world, call), call.params["agentRuntimeId"])
+    version = call.params.get("agentRuntimeVersion", runtime.version)
+    if not version.isdecimal() or not 0 < int(version) <= len(runtime.versions):
+        raise _absent(f"Agent version {version} of {runtime.id}")
+    settings = runtime.versions[int(version) - 1]
+    answer = {
+        "agentRuntimeArn": runtime.arn,
+        "agentRuntimeName": runtime.name,
+        "agentRuntimeId": runtime.id,
+        "agentRuntimeVersion": version,
+        "createdAt": runtime.created,
+        "lastUpdatedAt": runtime.updated[int(version) - 1],
+        "status": runtime.state.now(world.clock),
+        "workloadIdentityDetails": _identity(runtime),
+        **settings,
+    }
+    reason = runtime.state.why(world.clock)
+    return answer | ({"failureReason": reason} if reason else {})
+
+
+def delete(world: World, call: Call) -> dict[str, Any]:
+    place = place_of(world, call)
+    runtime = _found(place, call.params["agentRuntimeId"])
+    _settled(world, runtime)
+    runtime.state.turn(world.clock, "DELETING", "GONE", world.durations.runtime_deletion)
+    _settle(world, place)
+    return {"status": "DELETING", "agentRuntimeId": runtime.id}
+
+
+def list_all(world: World, call: Call) -> dict[str, Any]:
+    listed = [_summary(world, r, r.version) for r in place_of(world, call).runtimes.values()]
+    return _page(call, "agentRuntimes", listed)
+
+
+def list_versions(world: World, call: Call) -> dict[str, Any]:
+    runtime = _found(place_of(world, call), call.params["agentRuntimeId"])
+    numbers = [str(n + 1) for n in range(len(runtime.versions))]
+    return _page(call, "agentRuntimes", [_summary(world, runtime, n) for n in numbers])
+
+
+def create_endpoint(world: World, call: Call) -> dict[str, Any]:
+    place, p = place_of(world, call), call.params
+    if answered := _repeated(place, p):
+        return answered
+    runtime = _found(place, p["agentRuntimeId"])
+    _settled(world, runtime)
+    if p["name"] in runtime.endpoints:
+        raise Refused("ConflictException", f"Endpoint '{p['name']}' already exists.", 409)
+    limit = quotas.value(world, call.account, call.region, "bedrock-agentcore", "L-9B442722")
+    if len(runtime.endpoints) >= limit:
+        raise Refused("ServiceQuotaExceededException", "Maximum number of endpoints reached.", 402)
+    version = _version_of(runtime, p)
+    now = world.clock.now()
+    state = starting(world.clock, "CREATING", "READY", world.durations.endpoint)
+    made = Endpoint(
+        p["name"], _id(p["name"]), version, now, now, state, version, p.get("description")
+    )
+    runtime.endpoints[p["name"]] = made
+    arn = _endpoint_arn(runtime, made)
+    place.tags[arn] = dict(p.get("tags", {}))
+    answer = {
+        "targetVersion": version,
+        "agentRuntimeEndpointArn": arn,
+        "agentRuntimeArn": runtime.arn,
+        "agentRuntimeId": runtime.id,
+        "endpointName": p["name"],
+        "status": "CREATING",
+        "createdAt": now,
+    }
+    _remember(place, p, answer)
+    return answer
+
+
+def update_endpoint(world: World, call: Call) -> dict[str, Any]:
+    runtime, endpoint = _endpoint(world, call)
+    _settled(world, endpoint)
+    endpoint.target = _version_of(runtime, call.params)
+    endpoint.description = call.params.get("description", endpoint.description)
+    endpoint.updated = world.clock.now()
+    endpoint.state.turn(world.clock, "UPDATING", "READY", world.durations.endpoint)
+    return {
+        "liveVersion": endpoint.live,
+        "targetVersion": endpoint.target,
+        "agentRuntimeEndpointArn": _endpoint_arn(runtime, endpoint),
+        "agentRuntimeArn": runtime.arn,
+        "status": "UPDATING",
+        "createdAt": endpoint.created,
+        "lastUpdatedAt": endpoint.updated,
+    }
+
+
+def get_endpoint(world: World, call: Call) -> dict[str, Any]:
+    runtime, endpoint = _endpoint(world, call)
+    return _described(world, runtime, endpoint)
+
+
+def delete_endpoint(world: World, call: Call) -> dict[str, Any]:
+    runtime, endpoint = _endpoint(world, call)
+    if endpoint.name == DEFAULT:
+        raise Refused("ConflictException", "The DEFAULT endpoint goes with its agent.", 409)
+    _settled(world, endpoint)
+    endpoint.state.turn(world.clock, "DELETING", "GONE", world.durations.endpoint)
+    _settle(world, place_of(world, call))
+    return {"status": "DELETING", "agentRuntimeId": runtime.id, "endpointName": endpoint.name}
+
+
+def list_endpoints(world: World, call: Call) -> dict[str, Any]:
+    runtime = _found(place_of(world, call), call.params["agentRuntimeId"])
+    listed = [_described(world, runtime, e) for e in runtime.endpoints.values()]
+    return _page(call, "runtimeEndpoints", listed)
+
+
+def tag(world: World, call: Call) -> dict[str, Any]:
+    _tags(world, call).update(call.params["tags"])
+    return {}
+
+
+def untag(world: World, call: Call) -> dict[str, Any]:
+    tags = _tags(world, call)
+    for key in call.params["tagKeys"]:
+        tags.pop(key, None)
+    return {}
+
+
+def list_tags(world: World, call: Call) -> dict[str, Any]:
+    return {"tags": dict(_tags(world, call))}
+
+
+HANDLERS = {
+    (SERVICE, "CreateAgentRuntime"): create,
+    (SERVICE, "UpdateAgentRuntime"): update,
+    (SERVICE, "GetAgentRuntime"): get,
+    (SERVICE, "DeleteAgentRuntime"): delete,
+    (SERVICE, "ListAgentRuntimes"): list_all,
+    (SERVICE, "ListAgentRuntimeVersions"): list_versions,
+    (SERVICE, "CreateAgentRuntimeEndpoint"): create_endpoint,
+    (SERVICE, "UpdateAgentRuntimeEndpoint"): update_endpoint,
+    (SERVICE, "GetAgentRuntimeEndpoint"): get_endpoint,
+    (SERVICE, "DeleteAgentRuntimeEndpoint"): delete_endpoint,
+    (SERVICE, "ListAgentRuntimeEndpoints"): list_endpoints,
+    (SERVICE, "TagResource"): tag,
+    (SERVICE, "UntagResource"): untag,
+    (SERVICE, "ListTagsForResource"): list_tags,
+}
+
+
+def _id(name: str) -> str:
+    letters = string.ascii_letters + string.digits
+    return f"{name}-{''.join(secrets.choice(letters) for _ in range(10))}"
+
+
+def _found(place: Place, id: str) -> Runtime:
+    if id not in place.runtimes:
+        raise _absent(f"Agent {id}")
+    return place.runtimes[id]
+
+
+def _endpoint(world: World, call: Call) -> tuple[Runtime, Endpoint]:
+    runtime = _found(place_of(world, call), call.params["agentRuntimeId"])
+    name = call.params["endpointName"]
+    if name not in runtime.endpoints:
+        raise _absent(f"Endpoint {name} of {runtime.id}")
+    return runtime, runtime.endpoints[name]
+
+
+def _absent(what: str) -> Refused:
+    return Refused("ResourceNotFoundException", f"{what} was not found.", 404)
+
+
+def _invalid(message: str) -> Refused:
+    return Refused("ValidationException", message, 400)
+
+
+def _settled(world: World, thing: Runtime | Endpoint) -> None:
+    status = thing.state.now(world.clock)
+    if status not in _TERMINAL:
+        what = "Agent" if isinstance(thing, Runtime) else "Endpoint"
+        raise Refused("ConflictException", f"{what} {thing.name} is in {status} state.", 409)
+
+
+def _tags(world: World, call: Call) -> dict[str, str]:
+    place = place_of(world, call)
+    if call.params["resourceArn"] not in place.tags:
+        raise _absent(f"Resource {call.params['resourceArn']}")
+    return place.tags[call.params["resourceArn"]]
+
+
+def _settle(world: World, place: Place) -> None:
+    """Takes away what is deleted, and the interfaces that nobody has used for long enough."""
+    for runtime in list(place.runtimes.values()):
+        for endpoint in list(runtime.endpoints.values()):
+            status = endpoint.state.now(world.clock)
+            if status == "GONE":
+                place.tags.pop(_endpoint_arn(runtime, runtime.endpoints.pop(endpoint.name)), None)
+            elif status == "READY":
+                endpoint.live = endpoint.target
+        if runtime.state.now(world.clock) == "GONE":
+            del place.runtimes[runtime.id]
+            for arn in [a for a in place.tags if a.startswith(runtime.arn)]:
+                del place.tags[arn]
+            _leave_interfaces(world, place, runtime)
+    lingering: list[tuple[float, Caller, str, str]] = world.of(list, "interfaces")
+    for each in [each for each in lingering if each[0] <= world.clock.seconds()]:
+        lingering.remove(each)
+        ec2 = world.client("ec2", each[2], each[1], "bedrock-agentcore")
+        ec2.delete_network_interface(NetworkInterfaceId=each[3])
+
+
+def settle_all(world: World) -> None:
+    for _, place in world.every("agentcore"):
+        _settle(world, place)
+
+
+def _add_version(
+    runtime: Runtime, params: dict[str, Any], now: Any, metadata: dict[str, Any]
+) -> None:
+    settings = {name: params[name] for name in _SETTINGS if params.get(name) is not None}
+    given = settings.get("lifecycleConfiguration", {})
+    longest = given.get("maxLifetime", 28800)
+    idle = given.get("idleRuntimeSessionTimeout", min(900, longest))
+    settings["lifecycleConfiguration"] = {"idleRuntimeSessionTimeout": idle, "maxLifetime": longest}
+    settings.setdefault("networkConfiguration", {"networkMode": "PUBLIC"})
+    settings.setdefault("metadataConfiguration", metadata)
+    runtime.versions.append(settings)
+    runtime.updated.append(now)
+
+
+def _follow(world: World, runtime: Runtime) -> None:
+    """DEFAULT always follows the newest version."""
+    endpoint = runtime.endpoints[DEFAULT]
+    endpoint.target, endpoint.updated = runtime.version, world.clock.now()
+    endpoint.state.turn(world.clock, "UPDATING", "READY", world.durations.runtime)
+
+
+def _version_of(runtime: Runtime, params: dict[str, Any]) -> str:
+    version = params.get("agentRuntimeVersion", runtime.version)
+    if not version.isdecimal() or not 0 < int(version) <= len(runtime.versions):
+        raise _absent(f"Agent version {version} of {runtime.id}")
+    return version
+
+
+def _identity(runtime: Runtime) -> dict[str, str]:
+    stem = runtime.arn.partition(":runtime/")[0]
+    directory = f"{stem}:workload-identity-directory/default/workload-identity/{runtime.id}"
+    return {"workloadIdentityArn": directory}
+
+
+def _endpoint_arn(runtime: Runtime, endpoint: Endpoint) -> str:
+    return f"{runtime.arn}/runtime-endpoint/{endpoint.name}"
+
+
+def _summary(world: World, runtime: Runtime, version: str) -> dict[str, Any]:
+    return {
+        "agentRuntimeArn": runtime.arn,
+        "agentRuntimeId": runtime.id,
+        "agentRuntimeVersion": version,
+        "agentRuntimeName": runtime.name,
+        "description": runtime.versions[int(version) - 1].get("description", runtime.name),
+        "lastUpdatedAt": runtime.updated[int(version) - 1],
+        "status": runtime.state.now(world.clock),
+    }
+
+
+def _described(world: World, runtime: Runtime, endpoint: Endpoint) -> dict[str, Any]:
+    status = endpoint.state.now(world.clock)
+    answer = {
+        "name": endpoint.name,
+        "id": endpoint.id,
+        "liveVersion": endpoint.live,
+        "targetVersion": endpoint.target,
+        "agentRuntimeEndpointArn": _endpoint_arn(runtime, endpoint),
+        "agentRuntimeArn": runtime.arn,
+        "status": status,
+        "createdAt": endpoint.created,
+        "lastUpdatedAt": endpoint.updated,
+    }
+    if endpoint.description:
+        answer["description"] = endpoint.description
+    return answer
+
+
+def _page(call: Call, name: str, listed: list[dict[str, Any]]) -> dict[str, Any]:
+    start, size = int(call.params.get("nextToken", 0)), call.params.get("maxResults", 10)
+    answer: dict[str, Any] = {name: listed[start : start + size]}
+    if start + size < len(listed):
+        answer["nextToken"] = str(start + size)
+    return answer
+
+
+def _repeated(place: Place, params: dict[str, Any]) -> dict[str, Any] | None:
+    token = params.get("clientToken")
+    if token not in place.tokens:
+        return None
+    before, answer = place.tokens[token]
+    if before != params:
+        message = "The client token was used before with other parameters."
+        raise Refused("ConflictException", message, 409)
+    return answer
+
+
+def _remember(place: Place, params: dict[str, Any], answer: dict[str, Any]) -> None:
+    if token := params.get("clientToken"):
+        place.tokens[token] = (params, answer)
+
+
+# What is checked at once.
+
+
+def _check(world: World, call: Call) -> None:
+    p = call.params
+    _check_network(world, call)
+    size = sum(
+        len(k.encode()) + len(v.encode()) for k, v in p.get("environmentVariables", {}).items()
+    )
+    if size > _ENVIRONMENT_BYTES:
+        message = f"Total size of environment variables, {size} bytes, exceeds the maximum of 4 KB"
+        raise _invalid(message)
+    given = p.get("lifecycleConfiguration", {})
+    longest = given.get("maxLifetime", 28800)
+    if given.get("idleRuntimeSessionTimeout", min(900, longest)) > longest:
+        raise _invalid("idleRuntimeSessionTimeout must be less than or equal to maxLifetime")
+    _check_role(world, call)
+    container = p["agentRuntimeArtifact"].get("containerConfiguration")
+    if container:
+        _check_image(world, call, container["containerUri"])
+
+
+def _check_network(world: World, call: Call) -> None:
+    network = call.params.get("networkConfiguration", {"networkMode": "PUBLIC"})
+    if network["networkMode"] != "VPC":
+        return
+    config = network.get("networkModeConfig")
+    if not config:
+        raise _invalid("NetworkModeConfig is required for VPC mode")
+    ec2 = world.client("ec2", call.region, call.caller, "bedrock-agentcore")
+    try:
+        ec2.describe_subnets(SubnetIds=config["subnets"])
+        ec2.describe_security_groups(GroupIds=config["securityGroups"])
+    except ClientError as e:
+        raise _invalid(e.response["Error"]["Message"]) from e
+    _need_network_role(world, call)
+
+
+def _check_role(world: World, call: Call) -> None:
+    arn = call.params["roleArn"]
+    message = (
+        f"Role validation failed for '{arn}'. Please verify that the role exists and its trust "
+        "policy allows assumption by this service"
+    )
+    iam = world.client("iam", "us-east-1", call.caller, "bedrock-agentcore")
+    try:
+        role = iam.get_role(RoleName=arn.rpartition("/")[2])["Role"]
+    except ClientError as e:
+        raise _invalid(message) from e
+    if role["Arn"] != arn or not _trusts(role["AssumeRolePolicyDocument"]):
+        raise _invalid(message)
+    made = world.of(dict, "roles").get(arn, -1e9)
+    if world.clock.seconds() - made < world.durations.role_propagation:
+        raise _invalid(message)
+
+
+def _trusts(document: dict[str, Any]) -> bool:
+    for statement in document.get("Statement", []):
+        services = statement.get("Principal", {}).get("Service", [])
+        services = [services] if isinstance(services, str) else services
+        if statement["Effect"] == "Allow" and "bedrock-agentcore.amazonaws.com" in services:
+            return True
+    return False
+
+
+_ECR = re.compile(
+    r"(?P<account>\d{12})\.dkr\.ecr\.(?P<region>[a-z0-9-]+)\.amazonaws\.com(\.cn)?/"
+    r"(?P<repository>[^:@]+)(?::(?P<tag>[^@]+))?(?:@(?P<digest>sha256:[0-9a-f]{64}))?"
+)
+
+
+def _check_image(world: World, call: Call, uri: str) -> None:
+    found = _ECR.fullmatch(uri)
+    if not found:
+        return  # public.ecr.aws
+    repository = (
+        f"arn:aws:ecr:{found['region']}:{found['account']}:repository/{found['repository']}"
+    )
+    role = call.params["roleArn"].rpartition("/")[2]
+    iam = world.client("iam", "us-east-1", call.caller, "bedrock-agentcore")
+    missing = [a for a in _PULL if not grants(iam, role, a, repository)]
+    if missing:
+        message = (
+            f"Access denied while validating ECR URI '{uri}'. The execution role requires "
+            "permissions for ecr:GetAuthorizationToken, ecr:BatchGetImage, and "
+            "ecr:GetDownloadUrlForLayer operations."
+        )
+        raise _invalid(message)
+    ecr = world.client("ecr", found["region"], call.caller, "bedrock-agentcore")
+    image = {k: v for k, v in (("imageDigest", found["digest"]), ("imageTag", found["tag"])) if v}
+    try:
+        answer = ecr.describe_images(repositoryName=found["repository"], imageIds=[image])
+    except ClientError as e:
+        message = f"The specified image identifier does not exist in the repository: {uri}"
+        raise _invalid(message) from e
+    if answer["imageDetails"][0]["imageSizeInBytes"] > _IMAGE_BYTES:
+        raise _invalid(f"The image {uri} exceeds the maximum size of 2 GB")
+
+
+def grants(iam: Any, role: str, action: str, resource: str) -> bool:
+    """Whether one of the role's inline policies allows the action; attached ones are trusted."""
+    if iam.list_attached_role_policies(RoleName=role)["AttachedPolicies"]:
+        return True
+    for name in iam.list_role_policies(RoleName=role)["PolicyNames"]:
+        document = iam.get_role_policy(RoleName=role, PolicyName=name)["PolicyDocument"]
+        document = json.loads(document) if isinstance(document, str) else document
+        statements = document["Statement"]
+        for each in statements if isinstance(statements, list) else [statements]:
+            actions, resources = _several(each["Action"]), _several(each["Resource"])
+            if (
+                each["Effect"] == "Allow"
+                and any(fnmatch.fnmatch(action.lower(), a.lower()) for a in actions)
+                and any(fnmatch.fnmatch(resource, r) for r in resources)
+            ):
+                return True
+    return False
+
+
+def _several(value: str | list[str]) -> list[str]:
+    return [value] if isinstance(value, str) else value
+
+
+# What turns out later.
+
+
+def _doomed(world: World, call: Call) -> str | None:
+    """Why the runtime will fail to come up, if it will."""
+    zones = SUPPORTED[call.region]
+    container = call.params["agentRuntimeArtifact"].get("containerConfiguration", {})
+    found = _ECR.fullmatch(container.get("containerUri", ""))
+    registry: Registry | None = world.state.get(("registry",))
+    if registry and found:
+        reference = found["digest"] or found["tag"]
+        if "arm64" not in registry.architectures(found["repository"], reference):
+            uri = container["containerUri"]
+            return f"Architecture incompatible for uri '{uri}'. Supported architectures: [arm64]"
+    config = call.params.get("networkConfiguration", {}).get("networkModeConfig", {})
+    if not config:
+        return None
+    ec2 = world.client("ec2", call.region, call.caller, "bedrock-agentcore")
+    subnets = ec2.describe_subnets(SubnetIds=config["subnets"])["Subnets"]
+    bad = [s for s in subnets if s["AvailabilityZoneId"] not in zones]
+    if not bad:
+        return None
+    named = ", ".join(f"{s['SubnetId']} ({s['AvailabilityZoneId']})" for s in bad)
+    return (
+        f"The following subnets are in unsupported availability zones: {named}. "
+        f"Supported availability zones: {', '.join(zones)}"
+    )
+
+
+# Interfaces: one per subnet and set of security groups, shared by the runtimes on them.
+
+
+def _make_interfaces(world: World, call: Call, place: Place) -> None:
+    config = call.params.get("networkConfiguration", {}).get("networkModeConfig", {})
+    if not config:
+        return
+    groups = frozenset(config["securityGroups"])
+    ec2 = world.client("ec2", call.region, call.caller, "bedrock-agentcore")
+    for subnet in config["subnets"]:
+        if (subnet, groups) in place.interfaces:
+            continue
+        made = ec2.create_network_interface(
+            SubnetId=subnet,
+            Groups=sorted(groups),
+            Description="AWS managed network interface of Amazon Bedrock AgentCore",
+            TagSpecifications=[
+                {
+                    "ResourceType": "network-interface",
+                    "Tags": [{"Key": "AmazonBedrockAgentCoreManaged", "Value": "true"}],
+                }
+            ],
+        )["NetworkInterface"]
+        place.interfaces[subnet, groups] = [made["NetworkInterfaceId"]]
+
+
+def _need_network_role(world: World, call: Call) -> None:
+    iam = world.client("iam", "us-east-1", call.caller, "bedrock-agentcore")
+    try:
+        iam.get_role(RoleName=_NETWORK_ROLE)
+    except ClientError:
+        try:
+            iam.create_service_linked_role(AWSServiceName=_NETWORK_PRINCIPAL)
+        except ClientError as e:
+            raise wire.common(SERVICE, "AccessDenied", e.response["Error"]["Message"]) from e
+
+
+def _leave_interfaces(world: World, place: Place, gone: Runtime) -> None:
+    used = {key for r in place.runtimes.values() for s in r.versions for key in _keys(s)}
+    free = {key for settings in gone.versions for key in _keys(settings)} - used
+    lingering: list[tuple[float, Caller, str, str]] = world.of(list, "interfaces")
+    for key in free & set(place.interfaces):
+        for id in place.interfaces.pop(key):
+            until = gone.state.until + world.durations.interfaces_linger
+            lingering.append((until, gone.caller, gone.region, id))
+
+
+def _keys(settings: dict[str, Any]) -> set[tuple[str, frozenset[str]]]:
+    config = settings["networkConfiguration"].get("networkModeConfig", {})
+    return {(s, frozenset(config["securityGroups"])) for s in config.get("subnets", [])}

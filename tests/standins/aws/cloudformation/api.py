@@ -1,0 +1,711 @@
+"""CloudFormation's operations."""
+
+from __future__ import annotations
+
+import json
+import re
+import uuid
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from tests.standins.aws.cloudformation import schemas
+from tests.standins.aws.cloudformation.drift import drift_of
+from tests.standins.aws.cloudformation.engine import Engine
+from tests.standins.aws.cloudformation.kinds import Failed
+from tests.standins.aws.cloudformation.plan import changes_of, touched_by
+from tests.standins.aws.cloudformation.registry import KINDS
+from tests.standins.aws.cloudformation.stacks import ChangeSet, Resource, Stack, Wanted, note
+from tests.standins.aws.cloudformation.template import Template, invalid, parameters_of, parse
+from tests.standins.aws.settling import starting
+from tests.standins.aws.world import Call, World
+from tests.standins.models.refusal import Refused
+
+SERVICE = "cloudformation"
+_NO_CHANGES = (
+    "The submitted information didn't contain changes. Submit different information to create a "
+    "change set."
+)
+_UPDATABLE = ("CREATE_COMPLETE", "UPDATE_COMPLETE", "UPDATE_ROLLBACK_COMPLETE", "IMPORT_COMPLETE",
+              "UPDATE_FAILED", "CREATE_FAILED")  # fmt: skip
+_PAGE = 100
+
+
+def stacks_of(world: World, call: Call) -> list[Stack]:
+    return world.of(list, "stacks", *call.place)
+
+
+def _engine(world: World, call: Call) -> Engine:
+    place = call.place
+
+    def imported(stack: Stack, name: str) -> str:
+        for other in world.of(list, "stacks", *place):
+            for output in other.outputs if other.alive else []:
+                if output.get("ExportName") == name:
+                    return output["OutputValue"]
+        raise invalid(f"No export named {name} found.")
+
+    return world.of(lambda: Engine(world, imported), "engine", *place)
+
+
+def _find(world: World, call: Call, wanted: str) -> Stack | None:
+    stacks = stacks_of(world, call)
+    if wanted.startswith("arn:"):
+        return next((s for s in stacks if s.id == wanted), None)
+    return next((s for s in reversed(stacks) if s.name == wanted and s.alive), None)
+
+
+def _stack(world: World, call: Call, said: str = "Stack with id {} does not exist") -> Stack:
+    name = call.params["StackName"]
+    found = _find(world, call, name)
+    if found is None:
+        raise invalid(said.format(name))
+    return found
+
+
+def _new_stack(world: World, call: Call) -> Stack:
+    name = call.params["StackName"]
+    if not re.fullmatch(r"[a-zA-Z][-a-zA-Z0-9]{0,127}", name):
+        raise invalid(
+            f"1 validation error detected: Value '{name}' at 'stackName' failed to satisfy "
+            "constraint: Member must satisfy regular expression pattern: [a-zA-Z][-a-zA-Z0-9]*"
+        )
+    id = f"arn:aws:cloudformation:{call.region}:{call.account}:stack/{name}/{uuid.uuid4()}"
+    stack = Stack(name, id, call.region, call.caller, world.clock.now())
+    stacks_of(world, call).append(stack)
+    return stack
+
+
+def _wanted(world: World, call: Call, before: Wanted | None) -> Wanted:
+    """What the call asks of the stack; raises Refused where CloudFormation would at once."""
+    p = call.params
+    if "TemplateURL" in p:
+        raise invalid("TemplateURL is not imitated by this stand-in; send TemplateBody")
+    if p.get("UsePreviousTemplate"):
+        if before is None:
+            raise invalid("Either Template URL or Template Body must be specified.")
+        template = before.template
+    elif "TemplateBody" in p:
+        template = parse(p["TemplateBody"])
+    else:
+        raise invalid("Either Template URL or Template Body must be specified.")
+    _check_types(template, call.region)
+    needed = template.capabilities()
+    given = p.get("Capabilities", [])
+    if needed and not {"CAPABILITY_NAMED_IAM", *needed} & set(given):
+        raise Refused(
+            "InsufficientCapabilitiesException", f"Requires capabilities : {_listed(needed)}"
+        )
+    values = parameters_of(template, p.get("Parameters", []), before.parameters if before else {})
+    tags = {tag["Key"]: tag["Value"] for tag in p["Tags"]} if "Tags" in p else None
+    if tags is None:
+        tags = before.tags if before else {}
+    for key in tags:
+        if key.startswith("aws:"):
+            raise invalid("aws: prefixed tag key names are not allowed for external use.")
+    description = template.body.get("Description", "")
+    return Wanted(template, values, tags, given, description)
+
+
+def _check_types(template: Template, region: str) -> None:
+    kinds = {resource["Type"] for resource in template.resources.values()}
+    unknown = sorted(kind for kind in kinds if schemas.schema_of(kind, region) is None)
+    if unknown:
+        raise invalid(f"Template format error: Unrecognized resource types: {_listed(unknown)}")
+    if missing := sorted(kinds - set(KINDS)):
+        raise invalid(
+            f"This stand-in has no resource types {_listed(missing)}: add them to kinds.py"
+        )
+
+
+def _listed(names: list[str]) -> str:
+    return f"[{', '.join(names)}]"
+
+
+# Change sets
+
+
+def create_change_set(world: World, call: Call) -> dict[str, Any]:
+    p = call.params
+    name, kind = p["ChangeSetName"], p.get("ChangeSetType", "UPDATE")
+    if not re.fullmatch(r"[a-zA-Z][-a-zA-Z0-9]{0,127}", name):
+        raise invalid(
+            f"1 validation error detected: Value '{name}' at 'changeSetName' failed to satisfy "
+            "constraint: Member must satisfy regular expression pattern: [a-zA-Z][-a-zA-Z0-9]*"
+        )
+    if kind == "IMPORT":
+        raise invalid("Imports are not imitated by this stand-in")
+    stack = _find(world, call, p["StackName"])
+    if kind == "UPDATE":
+        if stack is None or stack.status == "REVIEW_IN_PROGRESS":
+            raise invalid(f"Stack [{p['StackName']}] does not exist")
+        _check_updatable(stack)
+    elif stack is not None and stack.status != "REVIEW_IN_PROGRESS":
+        raise invalid(
+            f"Stack [{stack.name}] already exists and cannot be created again with the changeSet "
+            f"[{name}]."
+        )
+    wanted = _wanted(world, call, stack.current if stack else None)
+    if stack is not None and name in stack.change_sets:
+        raise Refused("AlreadyExistsException", f"ChangeSet {name} already exists")
+    if stack is None:
+        stack = _new_stack(world, call)
+        stack.caller = call.caller
+        note(world, stack, None, "REVIEW_IN_PROGRESS", "User Initiated")
+    stack.caller = call.caller
+    try:
+        changes = changes_of(world, stack, wanted, lambda n: _imported(world, call, n))
+        why = None
+        if kind == "UPDATE" and not changes and _same_outputs(stack, wanted):
+            why = _NO_CHANGES
+    except (Refused, Failed, ClientError) as e:
+        changes, why = [], str(e)
+    end = "FAILED" if why else "CREATE_COMPLETE"
+    id = f"{stack.id.replace(':stack/' + stack.name, ':changeSet/' + name)}"
+    id = f"{id.rpartition('/')[0]}/{uuid.uuid4()}"
+    state = starting(world.clock, "CREATE_IN_PROGRESS", end, world.durations.change_set)
+    stack.change_sets[name] = ChangeSet(
+        name, id, wanted, changes, world.clock.now(), state, why,
+        "UNAVAILABLE" if why else "AVAILABLE", p.get("OnStackFailure"), p.get("Description"),
+        p.get("ClientToken"),
+    )  # fmt: skip
+    return {"Id": id, "StackId": stack.id}
+
+
+def _imported(world: World, call: Call, name: str) -> str:
+    for stack in stacks_of(world, call):
+        for output in stack.outputs if stack.alive else []:
+            if output.get("ExportName") == name:
+                return output["OutputValue"]
+    raise invalid(f"No export named {name} found.")
+
+
+def _same_outputs(stack: Stack, wanted: Wanted) -> bool:
+    return stack.current is not None and stack.current.template.outputs == wanted.template.outputs
+
+
+def _check_updatable(stack: Stack) -> None:
+    if stack.status not in _UPDATABLE:
+        raise invalid(f"Stack:{stack.id} is in {stack.status} state and can not be updated.")
+
+
+def _change_set(world: World, call: Call) -> tuple[Stack, ChangeSet]:
+    name = call.params["ChangeSetName"]
+    for stack in stacks_of(world, call):
+        wanted = call.params.get("StackName")
+        if wanted not in (None, stack.name, stack.id) and not name.startswith("arn:"):
+            continue
+        for each in stack.change_sets.values():
+            if each.id == name or (each.name == name and stack.alive and wanted is not None):
+                return stack, each
+    if "StackName" in call.params and _find(world, call, call.params["StackName"]) is None:
+        raise invalid(f"Stack [{call.params['StackName']}] does not exist")
+    raise Refused("ChangeSetNotFound", f"ChangeSet [{name}] does not exist", 404)
+
+
+def describe_change_set(world: World, call: Call) -> dict[str, Any]:
+    stack, found = _change_set(world, call)
+    status = found.state.now(world.clock)
+    ready = status in ("CREATE_COMPLETE", "FAILED")
+    start = int(call.params.get("NextToken", 0))
+    listed = found.changes[start : start + _PAGE] if ready else []
+    if not call.params.get("IncludePropertyValues"):
+        listed = [_without_values(each) for each in listed]
+    answer: dict[str, Any] = {
+        "ChangeSetName": found.name,
+        "ChangeSetId": found.id,
+        "StackId": stack.id,
+        "StackName": stack.name,
+        "Parameters": _pairs(found.wanted.parameters, "Parameter"),
+        "CreationTime": found.created,
+        "ExecutionStatus": found.execution if ready else "UNAVAILABLE",
+        "Status": status,
+        "NotificationARNs": [],
+        "RollbackConfiguration": {},
+        "Capabilities": found.wanted.capabilities,
+        "Tags": _pairs(found.wanted.tags),
+        "Changes": listed,
+        "IncludeNestedStacks": False,
+    }
+    if found.why and ready:
+        answer["StatusReason"] = found.why
+    if found.description:
+        answer["Description"] = found.description
+    if found.on_failure:
+        answer["OnStackFailure"] = found.on_failure
+    if start + _PAGE < len(found.changes) and ready:
+        answer["NextToken"] = str(start + _PAGE)
+    return answer
+
+
+def _without_values(change: dict[str, Any]) -> dict[str, Any]:
+    made = json.loads(json.dumps(change))
+    inner = made["ResourceChange"]
+    inner.pop("BeforeContext", None)
+    inner.pop("AfterContext", None)
+    for detail in inner.get("Details", []):
+        for name in ("BeforeValue", "AfterValue", "Path", "AttributeChangeType"):
+            detail["Target"].pop(name, None)
+    return made
+
+
+def execute_change_set(world: World, call: Call) -> dict[str, Any]:
+    stack, found = _change_set(world, call)
+    status = found.state.now(world.clock)
+    if status != "CREATE_COMPLETE" or found.execution != "AVAILABLE":
+        raise Refused(
+            "InvalidChangeSetStatus",
+            f"ChangeSet [{found.id}] cannot be executed in its current status of [{status}]"
+            if status != "CREATE_COMPLETE"
+            else f"ChangeSet [{found.id}] cannot be executed in its current execution status of "
+            f"[{found.execution}]",
+        )
+    creating = stack.status == "REVIEW_IN_PROGRESS"
+    if not creating:
+        _check_updatable(stack)
+    found.execution = "EXECUTE_IN_PROGRESS"
+    stack.token = call.params.get("ClientRequestToken")
+    stack.disable_rollback = call.params.get("DisableRollback", False)
+    stack.caller = call.caller
+    # The others were computed against what the stack is no more.
+    stack.change_sets = {found.name: found}
+    found.execution = "EXECUTE_COMPLETE"
+    engine = _engine(world, call)
+    if creating:
+        engine.create(stack, found.wanted, found.on_failure or "ROLLBACK")
+    else:
+        engine.update(stack, found.wanted, touched_by(found.changes))
+    return {}
+
+
+def delete_change_set(world: World, call: Call) -> dict[str, Any]:
+    try:
+        stack, found = _change_set(world, call)
+    except Refused as e:
+        if e.kind == "ChangeSetNotFound":
+            return {}
+        raise
+    if found.execution == "EXECUTE_IN_PROGRESS":
+        raise Refused("InvalidChangeSetStatus", f"ChangeSet [{found.id}] is being executed")
+    del stack.change_sets[found.name]
+    return {}
+
+
+def list_change_sets(world: World, call: Call) -> dict[str, Any]:
+    stack = _stack(world, call, "Stack [{}] does not exist")
+    return {
+        "Summaries": [
+            {
+                "StackId": stack.id,
+                "StackName": stack.name,
+                "ChangeSetId": each.id,
+                "ChangeSetName": each.name,
+                "ExecutionStatus": each.execution,
+                "Status": each.state.now(world.clock),
+                "CreationTime": each.created,
+                **({"StatusReason": each.why} if each.why else {}),
+            }
+            for each in stack.change_sets.values()
+        ]
+    }
+
+
+# Stacks
+
+
+def create_stack(world: World, call: Call) -> dict[str, Any]:
+    p = call.params
+    found = _find(world, call, p["StackName"])
+    if found is not None:
+        raise Refused("AlreadyExistsException", f"Stack [{found.name}] already exists")
+    wanted = _wanted(world, call, None)
+    stack = _new_stack(world, call)
+    stack.protected = p.get("EnableTerminationProtection", False)
+    stack.token = p.get("ClientRequestToken")
+    on_failure = "DO_NOTHING" if p.get("DisableRollback") else p.get("OnFailure", "ROLLBACK")
+    _engine(world, call).create(stack, wanted, on_failure)
+    return {"StackId": stack.id}
+
+
+def update_stack(world: World, call: Call) -> dict[str, Any]:
+    stack = _stack(world, call, "Stack [{}] does not exist")
+    _check_updatable(stack)
+    wanted = _wanted(world, call, stack.current)
+    stack.caller = call.caller
+    changes = changes_of(world, stack, wanted, lambda n: _imported(world, call, n))
+    if not changes and _same_outputs(stack, wanted):
+        raise invalid("No updates are to be performed.")
+    stack.token = call.params.get("ClientRequestToken")
+    stack.disable_rollback = call.params.get("DisableRollback", False)
+    _engine(world, call).update(stack, wanted, touched_by(changes))
+    return {"StackId": stack.id}
+
+
+def delete_stack(world: World, call: Call) -> dict[str, Any]:
+    p = call.params
+    stack = _find(world, call, p["StackName"])
+    if stack is None or not stack.alive:
+        return {}
+    if stack.protected:
+        raise invalid(
+            f"Stack [{stack.name}] cannot be deleted while TerminationProtection is enabled"
+        )
+    if stack.status == "DELETE_IN_PROGRESS":
+        return {}
+    if stack.busy and stack.status != "CREATE_IN_PROGRESS":
+        raise invalid(f"Stack [{stack.name}] cannot be deleted while in status {stack.status}")
+    _check_exports(world, call, stack)
+    retain = p.get("RetainResources", [])
+    if retain and stack.status != "DELETE_FAILED":
+        raise invalid(
+            f"Invalid operation on stack [{stack.id}]. Please make sure that the stack is in "
+            "DELETE_FAILED state if you want to specify RetainResources."
+        )
+    stack.token, stack.caller = p.get("ClientRequestToken"), call.caller
+    force = p.get("DeletionMode") == "FORCE_DELETE_STACK"
+    _engine(world, call).delete(stack, retain, force)
+    return {}
+
+
+def _check_exports(world: World, call: Call, stack: Stack) -> None:
+    for output in stack.outputs:
+        name = output.get("ExportName")
+        for other in stacks_of(world, call):
+            if (
+                name
+                and other.alive
+                and other is not stack
+                and other.current
+                and (f'"Fn::ImportValue": "{name}"' in json.dumps(other.current.template.body))
+            ):
+                raise invalid(f"Export {name} cannot be deleted as it is in use by {other.name}")
+
+
+def cancel_update(world: World, call: Call) -> dict[str, Any]:
+    stack = _stack(world, call, "Stack [{}] does not exist")
+    if stack.status != "UPDATE_IN_PROGRESS":
+        raise invalid("CancelUpdateStack cannot be called from current stack status")
+    stack.cancelled = True
+    return {}
+
+
+def continue_rollback(world: World, call: Call) -> dict[str, Any]:
+    stack = _stack(world, call, "Stack [{}] does not exist")
+    if stack.status != "UPDATE_ROLLBACK_FAILED":
+        raise invalid(
+            f"Stack:{stack.id} is in {stack.status} state and can not continue to rollback its "
+            "update."
+        )
+    stack.token, stack.caller = call.params.get("ClientRequestToken"), call.caller
+    _engine(world, call).roll_back(stack, call.params.get("ResourcesToSkip", []))
+    return {}
+
+
+def roll_back(world: World, call: Call) -> dict[str, Any]:
+    stack = _stack(world, call, "Stack [{}] does not exist")
+    if stack.status not in ("CREATE_FAILED", "UPDATE_FAILED"):
+        raise invalid(f"Stack:{stack.id} is in {stack.status} state and can not be rolled back.")
+    stack.token, stack.caller = call.params.get("ClientRequestToken"), call.caller
+    _engine(world, call).roll_back(stack)
+    return {"StackId": stack.id}
+
+
+def protect(world: World, call: Call) -> dict[str, Any]:
+    stack = _stack(world, call, "Stack [{}] does not exist")
+    stack.protected = call.params["EnableTerminationProtection"]
+    return {"StackId": stack.id}
+
+
+def describe_stacks(world: World, call: Call) -> dict[str, Any]:
+    if "StackName" in call.params:
+        return {"Stacks": [_described(_stack(world, call))]}
+    listed = [s for s in stacks_of(world, call) if s.alive]
+    start = int(call.params.get("NextToken", 0))
+    answer: dict[str, Any] = {"Stacks": [_described(s) for s in listed[start : start + _PAGE]]}
+    return answer | ({"NextToken": str(start + _PAGE)} if start + _PAGE < len(listed) else {})
+
+
+def _described(stack: Stack) -> dict[str, Any]:
+    wanted = stack.shown
+    answer: dict[str, Any] = {
+        "StackId": stack.id,
+        "StackName": stack.name,
+        "CreationTime": stack.created,
+        "StackStatus": stack.status,
+        "DisableRollback": stack.disable_rollback,
+        "EnableTerminationProtection": stack.protected,
+        "NotificationARNs": [],
+        "RollbackConfiguration": {},
+        "DriftInformation": {"StackDriftStatus": stack.drift.get("status", ("NOT_CHECKED", 0))[0]},
+        "Outputs": stack.outputs,
+        "Tags": _pairs(wanted.tags) if wanted else [],
+        "Parameters": _pairs(wanted.parameters, "Parameter") if wanted else [],
+        "Capabilities": wanted.capabilities if wanted else [],
+    }
+    if wanted and wanted.description:
+        answer["Description"] = wanted.description
+    if stack.reason:
+        answer["StackStatusReason"] = stack.reason
+    if stack.updated:
+        answer["LastUpdatedTime"] = stack.updated
+    if stack.deleted:
+        answer["DeletionTime"] = stack.deleted
+    if stack.change_sets:
+        last = list(stack.change_sets.values())[-1]
+        if last.execution == "EXECUTE_COMPLETE":
+            answer["ChangeSetId"] = last.id
+    return answer
+
+
+def list_stacks(world: World, call: Call) -> dict[str, Any]:
+    wanted = call.params.get("StackStatusFilter")
+    listed = [s for s in reversed(stacks_of(world, call)) if not wanted or s.status in wanted]
+    start = int(call.params.get("NextToken", 0))
+    answer: dict[str, Any] = {
+        "StackSummaries": [
+            {
+                "StackId": s.id,
+                "StackName": s.name,
+                "CreationTime": s.created,
+                "StackStatus": s.status,
+                "DriftInformation": {"StackDriftStatus": "NOT_CHECKED"},
+                **({"StackStatusReason": s.reason} if s.reason else {}),
+                **({"LastUpdatedTime": s.updated} if s.updated else {}),
+                **({"DeletionTime": s.deleted} if s.deleted else {}),
+            }
+            for s in listed[start : start + _PAGE]
+        ]
+    }
+    return answer | ({"NextToken": str(start + _PAGE)} if start + _PAGE < len(listed) else {})
+
+
+def describe_events(world: World, call: Call) -> dict[str, Any]:
+    stack = _stack(world, call, "Stack [{}] does not exist")
+    listed = list(reversed(stack.events))
+    # The token names the oldest event told: newer ones that come meanwhile move nothing.
+    start = 0
+    if token := call.params.get("NextToken"):
+        start = next(n for n, e in enumerate(listed) if e["EventId"] == token) + 1
+    page = listed[start : start + _PAGE]
+    more = start + _PAGE < len(listed)
+    return {"StackEvents": page, **({"NextToken": page[-1]["EventId"]} if more else {})}
+
+
+def describe_resources(world: World, call: Call) -> dict[str, Any]:
+    p = call.params
+    if "PhysicalResourceId" in p and "StackName" not in p:
+        found = [
+            stack
+            for stack in stacks_of(world, call)
+            if any(r.physical == p["PhysicalResourceId"] for r in stack.resources.values())
+        ]
+        if not found:
+            raise invalid(f"Stack for {p['PhysicalResourceId']} does not exist")
+        stack = found[0]
+    else:
+        stack = _stack(world, call)
+    wanted = p.get("LogicalResourceId")
+    listed = [r for r in stack.resources.values() if wanted in (None, r.logical)]
+    return {
+        "StackResources": [
+            {**_resource(stack, r), "StackName": stack.name, "StackId": stack.id, "Timestamp": r.at}
+            for r in listed
+        ]
+    }
+
+
+def describe_resource(world: World, call: Call) -> dict[str, Any]:
+    stack = _stack(world, call, "Stack '{}' does not exist")
+    found = stack.resources.get(call.params["LogicalResourceId"])
+    if found is None:
+        raise invalid(
+            f"Resource {call.params['LogicalResourceId']} does not exist for stack {stack.name}"
+        )
+    detail = {
+        **_resource(stack, found),
+        "StackName": stack.name,
+        "StackId": stack.id,
+        "LastUpdatedTimestamp": found.at,
+    }
+    return {"StackResourceDetail": detail}
+
+
+def list_resources(world: World, call: Call) -> dict[str, Any]:
+    stack = _stack(world, call)
+    listed = list(stack.resources.values())
+    start = int(call.params.get("NextToken", 0))
+    answer: dict[str, Any] = {
+        "StackResourceSummaries": [
+            {**_resource(stack, r), "LastUpdatedTimestamp": r.at}
+            for r in listed[start : start + _PAGE]
+        ]
+    }
+    return answer | ({"NextToken": str(start + _PAGE)} if start + _PAGE < len(listed) else {})
+
+
+def _resource(stack: Stack, resource: Resource) -> dict[str, Any]:
+    drift = stack.drift.get(resource.logical, ("NOT_CHECKED", None))[0]
+    answer = {
+        "LogicalResourceId": resource.logical,
+        "ResourceType": resource.kind,
+        "ResourceStatus": resource.status,
+        "DriftInformation": {"StackResourceDriftStatus": drift},
+    }
+    if resource.physical:
+        answer["PhysicalResourceId"] = resource.physical
+    if resource.reason:
+        answer["ResourceStatusReason"] = resource.reason
+    return answer
+
+
+def _pairs(values: dict[str, str], prefix: str = "") -> list[dict[str, str]]:
+    return [{f"{prefix}Key": key, f"{prefix}Value": value} for key, value in values.items()]
+
+
+# Templates
+
+
+def get_template(world: World, call: Call) -> dict[str, Any]:
+    if "ChangeSetName" in call.params:
+        wanted: Wanted | None = _change_set(world, call)[1].wanted
+    else:
+        stack = _stack(world, call)
+        wanted = stack.shown
+    if wanted is None:
+        raise invalid(f"Stack with id {call.params.get('StackName')} has no template")
+    return {"TemplateBody": wanted.template.text, "StagesAvailable": ["Original", "Processed"]}
+
+
+def validate_template(world: World, call: Call) -> dict[str, Any]:
+    template = parse(call.params.get("TemplateBody", ""))
+    _check_types(template, call.region)
+    needed = template.capabilities()
+    answer: dict[str, Any] = {
+        "Parameters": [
+            {
+                "ParameterKey": name,
+                "NoEcho": bool(declared.get("NoEcho")),
+                **({"DefaultValue": str(declared["Default"])} if "Default" in declared else {}),
+                **({"Description": declared["Description"]} if "Description" in declared else {}),
+            }
+            for name, declared in template.parameters.items()
+        ],
+        "Description": template.body.get("Description", ""),
+        "Capabilities": needed,
+    }
+    if needed:
+        answer["CapabilitiesReason"] = (
+            "The following resource(s) require capabilities: [AWS::IAM::Role]"
+        )
+    return answer
+
+
+def template_summary(world: World, call: Call) -> dict[str, Any]:
+    if "StackName" in call.params:
+        stack = _stack(world, call)
+        wanted = stack.shown
+        assert wanted
+        template = wanted.template
+    else:
+        template = parse(call.params.get("TemplateBody", ""))
+    return {
+        "Parameters": [
+            {"ParameterKey": name, "ParameterType": declared["Type"]}
+            for name, declared in template.parameters.items()
+        ],
+        "Description": template.body.get("Description", ""),
+        "Capabilities": template.capabilities(),
+        "ResourceTypes": sorted({r["Type"] for r in template.resources.values()}),
+        "Version": template.body.get("AWSTemplateFormatVersion", "2010-09-09"),
+    }
+
+
+# Drift: whether resources are still there. What their properties became is compared in drift.py.
+
+
+def detect_drift(world: World, call: Call) -> dict[str, Any]:
+    stack = _stack(world, call, "Stack [{}] does not exist")
+    found = {logical: drift_of(world, stack, r) for logical, r in stack.resources.items()}
+    bad = [logical for logical, (status, _) in found.items() if status in ("DELETED", "MODIFIED")]
+    stack.drift = {**found, "status": ("DRIFTED" if bad else "IN_SYNC", len(bad))}
+    id = str(uuid.uuid4())
+    world.of(dict, "drifts")[id] = stack
+    return {"StackDriftDetectionId": id}
+
+
+def drift_status(world: World, call: Call) -> dict[str, Any]:
+    id = call.params["StackDriftDetectionId"]
+    if id not in world.of(dict, "drifts"):
+        raise invalid(f"Drift detection id {id} does not exist")
+    stack = world.of(dict, "drifts")[id]
+    status, count = stack.drift["status"]
+    return {
+        "StackId": stack.id,
+        "StackDriftDetectionId": id,
+        "StackDriftStatus": status,
+        "DetectionStatus": "DETECTION_COMPLETE",
+        "DriftedStackResourceCount": count,
+        "Timestamp": world.clock.now(),
+    }
+
+
+def resource_drifts(world: World, call: Call) -> dict[str, Any]:
+    stack = _stack(world, call, "Stack [{}] does not exist")
+    wanted = call.params.get("StackResourceDriftStatusFilters")
+    listed = []
+    for logical, resource in stack.resources.items():
+        status, differences = stack.drift.get(logical, ("NOT_CHECKED", []))
+        if wanted and status not in wanted:
+            continue
+        listed.append(
+            {
+                "StackId": stack.id,
+                "LogicalResourceId": logical,
+                "PhysicalResourceId": resource.physical,
+                "ResourceType": resource.kind,
+                "ExpectedProperties": json.dumps(resource.props),
+                "PropertyDifferences": differences or [],
+                "StackResourceDriftStatus": status,
+                "Timestamp": world.clock.now(),
+            }
+        )
+    return {"StackResourceDrifts": listed}
+
+
+HANDLERS = {
+    (SERVICE, name): handler
+    for name, handler in {
+        "CreateChangeSet": create_change_set,
+        "DescribeChangeSet": describe_change_set,
+        "ExecuteChangeSet": execute_change_set,
+        "DeleteChangeSet": delete_change_set,
+        "ListChangeSets": list_change_sets,
+        "CreateStack": create_stack,
+        "UpdateStack": update_stack,
+        "DeleteStack": delete_stack,
+        "CancelUpdateStack": cancel_update,
+        "ContinueUpdateRollback": continue_rollback,
+        "RollbackStack": roll_back,
+        "UpdateTerminationProtection": protect,
+        "DescribeStacks": describe_stacks,
+        "ListStacks": list_stacks,
+        "DescribeStackEvents": describe_events,
+        "DescribeStackResources": describe_resources,
+        "DescribeStackResource": describe_resource,
+        "ListStackResources": list_resources,
+        "GetTemplate": get_template,
+        "GetTemplateSummary": template_summary,
+        "ValidateTemplate": validate_template,
+        "DetectStackDrift": detect_drift,
+        "DescribeStackDriftDetectionStatus": drift_status,
+        "DescribeStackResourceDrifts": resource_drifts,
+    }.items()
+}
+
+
+def other(world: World, call: Call) -> dict[str, Any]:
+    """What moto would answer from stacks of its own that nobody made."""
+    raise invalid(f"{call.operation} is not imitated by this stand-in")
+
+
+HANDLERS[SERVICE, "*"] = other

@@ -1,0 +1,468 @@
+"""Makes stacks what they are wanted to be: in the order of their needs, in parallel, or back."""
+
+from __future__ import annotations
+
+import copy
+import threading
+from collections.abc import Callable, Iterable
+
+from botocore.exceptions import ClientError
+
+from tests.standins.aws.clock import Stopped
+from tests.standins.aws.cloudformation import schemas
+from tests.standins.aws.cloudformation.kinds import Failed, said_by
+from tests.standins.aws.cloudformation.registry import KINDS
+from tests.standins.aws.cloudformation.stacks import (
+    Resource,
+    Stack,
+    Wanted,
+    context_of,
+    included,
+    intended,
+    note,
+    scope_of,
+)
+from tests.standins.aws.cloudformation.template import UNKNOWN
+from tests.standins.aws.world import World
+from tests.standins.models.refusal import Refused
+
+_CANCELLED = "Resource creation cancelled"
+
+
+class Engine:
+    """Carries out operations on stacks, each in a thread of its own."""
+
+    def __init__(self, world: World, imported: Callable[[Stack, str], str]) -> None:
+        self._world = world
+        self._imported = imported
+
+    # Each of these returns at once: the stack is in progress then.
+
+    def create(self, stack: Stack, wanted: Wanted, on_failure: str) -> None:
+        self._begin(stack, wanted, "CREATE_IN_PROGRESS")
+        self._run(stack, lambda: self._create(stack, wanted, on_failure))
+
+    def update(self, stack: Stack, wanted: Wanted, touched: set[str]) -> None:
+        self._begin(stack, wanted, "UPDATE_IN_PROGRESS")
+        stack.updated = self._world.clock.now()
+        self._run(stack, lambda: self._update(stack, wanted, touched))
+
+    def delete(self, stack: Stack, retain: Iterable[str], force: bool) -> None:
+        running, kept = stack.busy, set(retain)
+        stack.cancelled = running
+        note(self._world, stack, None, "DELETE_IN_PROGRESS", "User Initiated")
+        stack.operations += 1
+        mine = stack.operations
+
+        def work() -> None:
+            # What is under way comes to its end first.
+            self._world.clock.until(lambda: self._turn(stack) == mine)
+            self._delete(stack, kept, force)
+
+        self._run(stack, work, queued=True)
+
+    def roll_back(self, stack: Stack, skip: Iterable[str] = ()) -> None:
+        """Goes on with a rollback that failed, or takes a failed operation back."""
+        creating = stack.status in ("CREATE_FAILED", "ROLLBACK_FAILED")
+        status = "ROLLBACK_IN_PROGRESS" if creating else "UPDATE_ROLLBACK_IN_PROGRESS"
+        note(self._world, stack, None, status)
+        self._run(
+            stack,
+            (lambda: self._undo_creation(stack, "ROLLBACK"))
+            if creating
+            else (lambda: self._undo_update(stack, set(skip))),
+        )
+
+    # Threads
+
+    def _begin(self, stack: Stack, wanted: Wanted, status: str) -> None:
+        stack.target, stack.cancelled = wanted, False
+        stack.before = copy.deepcopy(stack.resources)
+        note(self._world, stack, None, status, "User Initiated")
+
+    def _turn(self, stack: Stack) -> int:
+        return self._world.of(dict, "turns").get(stack.id, 0) + 1
+
+    def _run(self, stack: Stack, work: Callable[[], None], queued: bool = False) -> None:
+        if not queued:
+            stack.operations += 1
+
+        def guarded() -> None:
+            try:
+                work()
+            except Stopped:
+                return
+            except Exception as e:  # a bug of the stand-in, which the test must hear of
+                self._world.bugs.append(e)
+                raise
+            finally:
+                turns = self._world.of(dict, "turns")
+                turns[stack.id] = turns.get(stack.id, 0) + 1
+
+        self._world.start(guarded, f"stack {stack.name}")
+
+    # Creating
+
+    def _create(self, stack: Stack, wanted: Wanted, on_failure: str) -> None:
+        failed = self._apply(stack, wanted)
+        if stack.cancelled:
+            return
+        if not failed:
+            self._finish(stack, wanted, "CREATE_COMPLETE")
+            return
+        reason = f"The following resource(s) failed to create: [{', '.join(failed)}]. "
+        if on_failure == "DO_NOTHING" or stack.disable_rollback:
+            note(self._world, stack, None, "CREATE_FAILED", reason)
+            return
+        if on_failure == "DELETE":
+            note(
+                self._world, stack, None, "DELETE_IN_PROGRESS", f"{reason}Delete requested by user."
+            )
+            self._delete(stack, set(), force=False)
+            return
+        note(
+            self._world, stack, None, "ROLLBACK_IN_PROGRESS", f"{reason}Rollback requested by user."
+        )
+        self._undo_creation(stack, "ROLLBACK")
+
+    def _undo_creation(self, stack: Stack, name: str) -> None:
+        failed = self._remove(stack, list(stack.resources.values()))
+        if stack.cancelled:
+            return
+        reason = f"The following resource(s) failed to delete: [{', '.join(failed)}]. "
+        note(self._world, stack, None, f"{name}_FAILED" if failed else f"{name}_COMPLETE",
+             reason if failed else None)  # fmt: skip
+
+    # Updating
+
+    def _update(self, stack: Stack, wanted: Wanted, touched: set[str]) -> None:
+        failed = self._apply(stack, wanted, touched)
+        if failed or stack.cancelled:
+            reason = f"The following resource(s) failed to update: [{', '.join(failed)}]. "
+            if stack.disable_rollback:
+                note(self._world, stack, None, "UPDATE_FAILED", reason)
+                return
+            if stack.cancelled:
+                reason = "User Initiated"
+            note(self._world, stack, None, "UPDATE_ROLLBACK_IN_PROGRESS", reason)
+            self._undo_update(stack, set())
+            return
+        self._finish(stack, wanted, "UPDATE_COMPLETE_CLEANUP_IN_PROGRESS", ended=False)
+        removed = [
+            r for name, r in stack.resources.items() if name not in self._names(stack, wanted)
+        ]
+        self._remove(stack, [*removed, *stack.leftovers])
+        stack.leftovers = [r for r in stack.leftovers if r.status == "DELETE_FAILED"]
+        note(self._world, stack, None, "UPDATE_COMPLETE")
+
+    def _undo_update(self, stack: Stack, skip: set[str]) -> None:
+        """Makes of every resource what it was before; what is new goes."""
+        stack.cancelled = False
+        world, before = self._world, stack.before
+        created: list[Resource] = []
+        failed: list[str] = []
+        for logical, resource in list(stack.resources.items()):
+            old = before.get(logical)
+            if old is None:
+                created.append(resource)
+            elif old.physical != resource.physical and old.physical:
+                if resource.physical:
+                    created.append(resource)
+                stack.leftovers = [r for r in stack.leftovers if r.physical != old.physical]
+                stack.resources[logical] = old
+            elif (old.props, old.tags) != (resource.props, resource.tags):
+                if logical in skip:
+                    stack.resources[logical] = old
+                    note(world, stack, old, "UPDATE_COMPLETE")
+                    continue
+                reverted = copy.deepcopy(old)
+                stack.resources[logical] = reverted
+                note(world, stack, reverted, "UPDATE_IN_PROGRESS")
+                error = self._guarded(
+                    stack,
+                    reverted,
+                    "UPDATE",
+                    lambda r=reverted, n=resource: self._change(stack, n, r),
+                )
+                if error:
+                    resource.physical = old.physical
+                    stack.resources[logical] = resource
+                    note(world, stack, resource, "UPDATE_FAILED", error)
+                    failed.append(logical)
+                else:
+                    note(world, stack, reverted, "UPDATE_COMPLETE")
+        if failed:
+            reason = f"The following resource(s) failed to update: [{', '.join(failed)}]. "
+            note(world, stack, None, "UPDATE_ROLLBACK_FAILED", reason)
+            return
+        note(world, stack, None, "UPDATE_ROLLBACK_COMPLETE_CLEANUP_IN_PROGRESS")
+        self._remove(stack, created)
+        note(world, stack, None, "UPDATE_ROLLBACK_COMPLETE")
+
+    # Deleting
+
+    def _delete(self, stack: Stack, retain: set[str], force: bool) -> None:
+        world = self._world
+        stack.cancelled = False
+        for logical in retain:
+            if resource := stack.resources.pop(logical, None):
+                note(world, stack, resource, "DELETE_SKIPPED")
+        failed = self._remove(stack, [*stack.resources.values(), *stack.leftovers])
+        if failed and not force:
+            reason = f"The following resource(s) failed to delete: [{', '.join(failed)}]. "
+            note(world, stack, None, "DELETE_FAILED", reason)
+            return
+        stack.deleted = world.clock.now()
+        note(world, stack, None, "DELETE_COMPLETE")
+
+    # Steps
+
+    def _names(self, stack: Stack, wanted: Wanted) -> set[str]:
+        scope = scope_of(self._world, stack, wanted, lambda n: self._imported(stack, n))
+        return set(included(scope, wanted.template))
+
+    def _finish(self, stack: Stack, wanted: Wanted, status: str, ended: bool = True) -> None:
+        scope = scope_of(self._world, stack, wanted, lambda n: self._imported(stack, n))
+        outputs = []
+        for name, declared in wanted.template.outputs.items():
+            if "Condition" in declared and not scope.condition(declared["Condition"]):
+                continue
+            value = scope.resolve(declared["Value"])
+            assert UNKNOWN not in str(value), f"output {name} is unknown"
+            output = {"OutputKey": name, "OutputValue": str(value)}
+            if "Description" in declared:
+                output["Description"] = declared["Description"]
+            if "Export" in declared:
+                output["ExportName"] = scope.resolve(declared["Export"]["Name"])
+            outputs.append(output)
+        stack.outputs, stack.current = outputs, wanted
+        note(self._world, stack, None, status)
+
+    def _apply(self, stack: Stack, wanted: Wanted, touched: set[str] | None = None) -> list[str]:
+        """Makes and changes what is touched (None: all); returns the logical ids of what failed."""
+        scope = scope_of(self._world, stack, wanted, lambda n: self._imported(stack, n))
+        names = included(scope, wanted.template)
+        if touched is not None:
+            names = [name for name in names if name in touched]
+        tasks: dict[str, tuple[set[str], Callable[[], bool]]] = {
+            logical: (
+                wanted.template.needs(logical) & set(names),
+                lambda logical=logical: self._bring(stack, wanted, logical),
+            )
+            for logical in names
+        }
+        return self._in_order(stack, tasks)
+
+    def _bring(self, stack: Stack, wanted: Wanted, logical: str) -> bool:
+        """Makes or changes one resource. Returns whether that went well."""
+        world = self._world
+        scope = scope_of(world, stack, wanted, lambda n: self._imported(stack, n))
+        old = stack.resources.get(logical)
+        try:
+            new = intended(scope, wanted, logical, stack.region)
+        except (Failed, Refused, ClientError) as e:
+            new = Resource(logical, wanted.template.resources[logical]["Type"], needs=set())
+            stack.resources.setdefault(logical, new)
+            verb = "UPDATE" if old else "CREATE"
+            note(world, stack, stack.resources[logical], f"{verb}_FAILED", str(e))
+            return False
+        if old is None or not old.there:
+            return self._make(stack, new)
+        if old.kind == new.kind and not self._replaces(stack, old, new):
+            old.needs, old.retain = new.needs, new.retain
+            if (old.props, old.tags) == (new.props, new.tags):
+                return True
+            new.physical = old.physical
+            stack.resources[logical] = new
+            note(world, stack, new, "UPDATE_IN_PROGRESS")
+            error = self._guarded(stack, new, "UPDATE", lambda: self._change(stack, old, new))
+            note(world, stack, new, "UPDATE_FAILED" if error else "UPDATE_COMPLETE", error)
+            return not error
+        named = KINDS[new.kind].named_by
+        if (
+            named
+            and old.kind == new.kind
+            and named in new.props
+            and old.props.get(named) == new.props[named]
+        ):
+            reason = (
+                "CloudFormation cannot update a stack when a custom-named resource requires "
+                f"replacing. Rename {new.props[named]} and update the stack again."
+            )
+            note(world, stack, old, "UPDATE_FAILED", reason)
+            return False
+        reason = (
+            "Requested update requires the creation of a new physical resource; hence creating one."
+        )
+        note(world, stack, old, "UPDATE_IN_PROGRESS", reason)
+        stack.leftovers.append(old)
+        return self._make(stack, new, "UPDATE")
+
+    def _replaces(self, stack: Stack, old: Resource, new: Resource) -> bool:
+        schema = schemas.schema_of(new.kind, stack.region)
+        assert schema is not None
+        if KINDS[new.kind].update is None and old.props != new.props:
+            return True
+        return any(old.props.get(n) != new.props.get(n) for n in schemas.replacing(schema))
+
+    def _make(self, stack: Stack, new: Resource, verb: str = "CREATE") -> bool:
+        world, kind = self._world, KINDS[new.kind]
+        stack.resources[new.logical] = new
+        note(world, stack, new, f"{verb}_IN_PROGRESS")
+        context = context_of(world, stack, new.logical, new.tags)
+
+        def make() -> None:
+            new.physical = kind.create(context, new.props)
+            note(world, stack, new, f"{verb}_IN_PROGRESS", "Resource creation Initiated")
+            self._settle(stack, new, lambda: kind.settled(context, new.physical))
+
+        error = self._guarded(stack, new, "CREATE", make)
+        note(world, stack, new, f"{verb}_FAILED" if error else f"{verb}_COMPLETE", error)
+        return not error
+
+    def _change(self, stack: Stack, old: Resource, new: Resource) -> None:
+        world, kind = self._world, KINDS[new.kind]
+        context = context_of(world, stack, new.logical, new.tags)
+        if old.props != new.props:
+            assert kind.update is not None
+            kind.update(context, new.physical, old.props, new.props)
+        if old.tags != new.tags:
+            gone = sorted(old.tags.keys() - new.tags.keys())
+            kind.retag(context, new.physical, new.tags, gone)
+        self._settle(stack, new, lambda: kind.settled(context, new.physical))
+
+    def _settle(self, stack: Stack, resource: Resource, settled: Callable[[], bool]) -> None:
+        world = self._world
+        world.clock.sleep(world.durations.resource)
+
+        def done() -> bool:
+            if stack.cancelled:
+                raise Failed(_CANCELLED)
+            return not world.faults.holds(resource.kind, resource.logical) and settled()
+
+        world.clock.until(done)
+
+    def _guarded(
+        self, stack: Stack, resource: Resource, during: str, step: Callable[[], None]
+    ) -> str | None:
+        """Does a step; returns why it failed, if it did."""
+        reason = self._world.faults.resource_failure(resource.kind, resource.logical, during)
+        if reason is not None:
+            return reason
+        try:
+            step()
+        except Failed as e:
+            return str(e)
+        except ClientError as e:
+            return said_by(e, resource.kind.split("::")[1])
+        return None
+
+    def _remove(self, stack: Stack, doomed: list[Resource]) -> list[str]:
+        """Deletes resources in the reverse order of their needs; returns what would not go."""
+        order: dict[str, tuple[set[str], Callable[[], bool]]] = {}
+        for resource in doomed:
+            key = f"{resource.logical}\n{resource.physical}"
+            users = {
+                f"{other.logical}\n{other.physical}"
+                for other in doomed
+                if resource.logical in other.needs and other is not resource
+            }
+            order[key] = (users, lambda resource=resource: self._unmake(stack, resource))
+        failed = self._in_order(stack, order, go_on=True)
+        for resource in doomed:
+            if resource.status in ("DELETE_COMPLETE", "DELETE_SKIPPED") and (
+                stack.resources.get(resource.logical) is resource
+            ):
+                del stack.resources[resource.logical]
+        return [key.partition("\n")[0] for key in failed]
+
+    def _unmake(self, stack: Stack, resource: Resource) -> bool:
+        world, kind = self._world, KINDS[resource.kind]
+        if not resource.physical:
+            note(world, stack, resource, "DELETE_COMPLETE")
+            return True
+        if resource.retain:
+            note(world, stack, resource, "DELETE_SKIPPED")
+            return True
+        context = context_of(world, stack, resource.logical, {})
+        note(world, stack, resource, "DELETE_IN_PROGRESS")
+
+        def step() -> None:
+            patience = world.clock.seconds() + world.durations.interfaces_retry
+            while True:
+                try:
+                    kind.delete(context, resource.physical, resource.props)
+                    break
+                except ClientError as e:
+                    code = e.response["Error"]["Code"]
+                    if _is_absence(code):
+                        return
+                    if code not in kind.in_use or world.clock.seconds() >= patience:
+                        raise
+                except Failed:  # it is no more
+                    return
+                world.clock.sleep(1.0)
+            world.clock.sleep(world.durations.resource)
+            world.clock.until(
+                lambda: (
+                    not world.faults.holds(resource.kind, resource.logical)
+                    and kind.gone(context, resource.physical)
+                )
+            )
+
+        error = self._guarded(stack, resource, "DELETE", step)
+        note(world, stack, resource, "DELETE_FAILED" if error else "DELETE_COMPLETE", error)
+        return not error
+
+    def _in_order(
+        self,
+        stack: Stack,
+        tasks: dict[str, tuple[set[str], Callable[[], bool]]],
+        go_on: bool = False,
+    ) -> list[str]:
+        """Runs tasks in parallel, each after those it needs; returns the keys of those that failed.
+
+        After a failure no more are started, and those under way are cancelled; with `go_on` only
+        those that need the failed one are left out.
+        """
+        waiting, done, failed = dict(tasks), set[str](), list[str]()
+        changed = threading.Condition()
+        running: set[str] = set()
+
+        def work(key: str, task: Callable[[], bool]) -> None:
+            good = False
+            try:
+                good = task()
+            except Stopped:
+                pass
+            except Exception as e:  # a bug of the stand-in
+                self._world.bugs.append(e)
+            with changed:
+                running.discard(key)
+                if good:
+                    done.add(key)
+                else:
+                    failed.append(key)
+                    if not go_on and not stack.cancelled:
+                        stack.cancelled = True
+                        cancelled_here.append(key)
+                changed.notify_all()
+
+        cancelled_here: list[str] = []
+        with changed:
+            while True:
+                if go_on or not (failed or stack.cancelled):
+                    for key in [k for k, (needs, _) in waiting.items() if needs <= done]:
+                        _, task = waiting.pop(key)
+                        running.add(key)
+                        self._world.start(lambda k=key, t=task: work(k, t), f"{stack.name} {key}")
+                if not running:
+                    break
+                changed.wait()
+        if cancelled_here:
+            stack.cancelled = False  # by a failure, not by a person
+        return failed
+
+
+def _is_absence(code: str) -> bool:
+    return "NotFound" in code or code in ("NoSuchEntity", "NatGatewayMalformed")

@@ -1,0 +1,298 @@
+"""A task of ECS: a process with the environment, the network and the checks of its definition.
+
+Of a task's lifecycle is imitated what a service on Fargate behind a load balancer meets (ECS
+Developer Guide: task-lifecycle-explanation, load-balancer-connection-draining).
+"""
+
+from __future__ import annotations
+
+import subprocess
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from moto.backends import get_backend
+
+from tests.standins.aws import logs
+from tests.standins.aws.clock import Stopped
+from tests.standins.aws.containers import Start
+from tests.standins.aws.ecs.means import NotStarted
+from tests.standins.aws.traffic import BALANCERS, Target
+from voicecore.local.processes.ports import free_port
+
+if TYPE_CHECKING:
+    from tests.standins.aws.ecs.service import Deployment, Service
+
+BY_US = "ServiceSchedulerInitiated"
+"""The code of what a service's scheduler stops."""
+
+_STOP_SECONDS = 30.0  # where StopTimeout says nothing
+_LOOK_AGAIN = 0.05  # seconds
+
+
+@dataclass(frozen=True)
+class _Health:
+    """A container's own health check; times in seconds."""
+
+    command: Sequence[str]
+    interval: float
+    timeout: float
+    retries: int
+    start: float
+
+    @classmethod
+    def of(cls, container: Mapping[str, Any]) -> _Health | None:
+        if (given := container.get("healthCheck")) is None:
+            return None
+        how, *command = given["command"]
+        command = ["sh", "-c", *command] if how == "CMD-SHELL" else command
+        seconds = [float(given.get(n, d)) for n, d in (("interval", 30), ("timeout", 5))]
+        return cls(
+            command, *seconds, int(given.get("retries", 3)), float(given.get("startPeriod", 0))
+        )
+
+
+class Task:
+    """One task of one container, from its start to its end."""
+
+    def __init__(self, service: Service, deployment: Deployment) -> None:
+        self.id = uuid.uuid4().hex
+        self.service, self.deployment = service, deployment
+        self.definition = service.definition(deployment.definition)
+        self.status, self.wanted, self.health = "PROVISIONING", "RUNNING", "UNKNOWN"
+        self.reason = self.stop_code = ""
+        self.exit_code: int | None = None
+        self.proven = False
+        """Whether it has been healthy in all respects once."""
+        self.times = {"createdAt": service.world.clock.now()}
+        self.target: Target | None = None
+        self.interface: dict[str, Any] = {}
+        self.address = f"127.0.0.1:{free_port()}"
+        self._since = 0.0
+
+    @property
+    def arn(self) -> str:
+        place = self.service.arn.partition(":service/")[0]
+        return f"{place}:task/{self.service.cluster}/{self.id}"
+
+    @property
+    def container(self) -> dict[str, Any]:
+        return self.definition["containerDefinitions"][0]
+
+    @property
+    def running(self) -> bool:
+        return self.status == "RUNNING"
+
+    @property
+    def healthy(self) -> bool:
+        """Whether a deployment may count on it."""
+        checked = "healthCheck" not in self.container or self.health == "HEALTHY"
+        answers = self.target is None or self.target.state == "healthy"
+        return self.running and self.wanted == "RUNNING" and checked and answers
+
+    @property
+    def failed(self) -> bool:
+        """Whether it ended by itself before it was any good."""
+        by_others = self.stop_code == "UserInitiated" or self.reason.startswith("Scaling")
+        return self.status == "STOPPED" and not self.proven and not by_others
+
+    def stop(self, code: str, reason: str) -> None:
+        """It is to end; why, is told once."""
+        if self.wanted == "RUNNING":
+            self.wanted, self.stop_code, self.reason = "STOPPED", code, reason
+
+    # In a thread of its own
+
+    def run(self) -> None:
+        """Live."""
+        world, process = self.service.world, None
+        self._turn("PENDING")
+        try:
+            try:
+                env = self._prepare()
+                world.clock.sleep(world.durations.task)
+                start: Start = world.state["containers",]
+                process = start(self.container.get("command", ()), env)
+                reading = world.start(lambda: self._read(process), f"log of {self.id}")
+                self._turn("RUNNING", "startedAt")
+                self._since = world.clock.seconds()
+                self._register()
+                self._watch(process, env)
+                self._deregister(process)
+                self._turn("STOPPING", "stoppingAt")
+                self._end(process)
+                reading.join(5)
+            except NotStarted as error:
+                self.stop("TaskFailedToStart", str(error))
+            self._turn("DEPROVISIONING")
+            self._give_back()
+            self._turn("STOPPED", "stoppedAt")
+        except Stopped:
+            return
+        except Exception as error:  # a bug of the stand-in, which the test must hear of
+            world.bugs.append(error)
+            self.stop("TaskFailedToStart", repr(error))
+            self.status = "STOPPED"
+        finally:
+            if process and process.poll() is None:
+                process.kill()
+                process.wait()
+
+    def _turn(self, status: str, time: str = "") -> None:
+        self.status = status
+        if time:
+            self.times[time] = self.service.world.clock.now()
+
+    def _prepare(self) -> dict[str, str]:
+        """Its network and its environment. Raises NotStarted."""
+        means, definition = self.service.means, self.definition
+        network = self.service.network
+        made = means.client("ec2").create_network_interface(
+            SubnetId=network["subnets"][0], Groups=network.get("securityGroups", [])
+        )
+        self.interface = made["NetworkInterface"]
+        for role in ("executionRoleArn", "taskRoleArn"):
+            means.check_role(definition.get(role))
+        means.check_image(self.container["image"], definition["executionRoleArn"])
+        means.check_log(self.container["logConfiguration"]["options"]["awslogs-group"])
+        host, _, port = self.address.partition(":")
+        given = {e["name"]: e["value"] for e in self.container.get("environment", [])}
+        secrets = {
+            each["name"]: means.secret(each["valueFrom"], definition["executionRoleArn"])
+            for each in self.container.get("secrets", [])
+        }
+        # A container has a network of its own, where its port is free and its neighbours are those
+        # of the VPC. Here it is told another port, and that load balancers are its neighbours.
+        return (
+            {name: value.replace(self.service.vpc, BALANCERS) for name, value in given.items()}
+            | secrets
+            | means.keys_of(definition["taskRoleArn"])
+            | {"HOST": host, "PORT": port, "AWS_EXECUTION_ENV": "AWS_ECS_FARGATE"}
+        )
+
+    def _read(self, process: subprocess.Popen[str]) -> None:
+        options = self.container["logConfiguration"]["options"]
+        stream = f"{options['awslogs-stream-prefix']}/{self.container['name']}/{self.id}"
+        world, means, group = self.service.world, self.service.means, options["awslogs-group"]
+        assert process.stdout is not None
+        for line in process.stdout:
+            with world.lock:
+                if group in get_backend("logs")[means.account][means.region].groups:
+                    where = (means.account, means.region, group, stream)
+                    logs.says(world, *where, (line.rstrip("\n"),), None)
+
+    def _register(self) -> None:
+        for group in self.service.groups():
+            port = int(self.container["portMappings"][0]["containerPort"])
+            self.target = self.service.traffic.register(
+                group, self.interface["PrivateIpAddress"], port, self.address
+            )
+            self.service.say(f"registered 1 targets in (target-group {group.arn})")
+
+    def _watch(self, process: subprocess.Popen[str], env: Mapping[str, str]) -> None:
+        """Return when it is to end, or has ended by itself."""
+        clock, health = self.service.world.clock, _Health.of(self.container)
+        failed, due = 0, clock.seconds()
+        while self.wanted == "RUNNING":
+            if process.poll() is not None:
+                self.stop("EssentialContainerExited", "Essential container in task exited")
+            elif health and clock.seconds() >= due:
+                good = self._asked(health, env)
+                young = clock.seconds() - self._since < health.start
+                failed = 0 if good else failed + (not young)
+                if good:
+                    self.health = "HEALTHY"
+                elif failed >= health.retries:
+                    self.health = "UNHEALTHY"
+                    self.stop(BY_US, "Task failed container health checks")
+                share = 1.0 if good else self.service.world.durations.checks
+                due = clock.seconds() + health.interval * share
+            self._blame_target()
+            self.proven = self.proven or self.healthy
+            clock.sleep(_LOOK_AGAIN)
+
+    def _asked(self, health: _Health, env: Mapping[str, str]) -> bool:
+        """Whether the container's check is content, which asks it at its own port."""
+        port = self.container["portMappings"][0]["containerPort"]
+        command = [part.replace(f"127.0.0.1:{port}", self.address) for part in health.command]
+        asking = self.service.world.state["containers",](command, env)
+        try:
+            asking.communicate(timeout=health.timeout)
+        except subprocess.TimeoutExpired:
+            asking.kill()
+            asking.communicate()
+        return asking.returncode == 0
+
+    def _blame_target(self) -> None:
+        grace = float(self.service.settings.get("healthCheckGracePeriodSeconds") or 0)
+        if self.service.world.clock.seconds() - self._since < grace:
+            return
+        if self.target and self.target.state == "unhealthy":
+            groups = ", ".join(group.arn for group in self.service.groups())
+            why = f"Task failed ELB health checks in (target-group {groups})"
+            self.stop(BY_US, why)
+
+    def _deregister(self, process: subprocess.Popen[str]) -> None:
+        """Wait until nothing is under way to it."""
+        target, service = self.target, self.service
+        if target is None:
+            return
+        self._turn("DEACTIVATING")
+        for group in service.groups():
+            service.traffic.deregister(group, target)
+            service.say(f"deregistered 1 targets in (target-group {group.arn})")
+            service.say("has begun draining connections on 1 tasks.")
+        service.world.clock.until(lambda: target.state == "unused" or process.poll() is not None)
+
+    def _end(self, process: subprocess.Popen[str]) -> None:
+        """SIGTERM and, where that does not do, SIGKILL."""
+        clock = self.service.world.clock
+        if process.poll() is None:
+            process.terminate()
+            end = clock.seconds() + float(self.container.get("stopTimeout", _STOP_SECONDS))
+            while process.poll() is None and clock.seconds() < end:
+                clock.sleep(_LOOK_AGAIN)
+        if process.poll() is None:
+            process.kill()
+        code = process.wait()
+        self.exit_code = code if code >= 0 else 128 - code
+
+    def _give_back(self) -> None:
+        id = self.interface["NetworkInterfaceId"]
+        self.service.means.client("ec2").delete_network_interface(NetworkInterfaceId=id)
+
+    # As DescribeTasks has it
+
+    @property
+    def known(self) -> dict[str, Any]:
+        given, interface = self.container, self.interface
+        ended = {} if self.exit_code is None else {"exitCode": self.exit_code}
+        networks = [{"privateIpv4Address": interface["PrivateIpAddress"]}] if interface else []
+        why = {"stopCode": self.stop_code, "stoppedReason": self.reason} if self.reason else {}
+        return {
+            "taskArn": self.arn,
+            "clusterArn": self.service.cluster_arn,
+            "taskDefinitionArn": self.deployment.definition,
+            "group": f"service:{self.service.name}",
+            "startedBy": self.deployment.id,
+            "launchType": "FARGATE",
+            "lastStatus": self.status,
+            "desiredStatus": self.wanted,
+            "healthStatus": self.health,
+            "cpu": self.definition.get("cpu", ""),
+            "memory": self.definition.get("memory", ""),
+            "containers": [
+                {
+                    "name": given["name"],
+                    "image": given["image"],
+                    "taskArn": self.arn,
+                    "lastStatus": self.status,
+                    "healthStatus": self.health,
+                    "networkInterfaces": networks,
+                    **ended,
+                }
+            ],
+            **self.times,
+            **why,
+        }

@@ -1,0 +1,172 @@
+"""What goes wrong on demand: refusals, throttling, a network that breaks, a caller that dies."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+
+from tests.standins.models.refusal import Refused
+
+
+@dataclass
+class _Rule:
+    pattern: str
+    left: int | None  # None: until lifted
+
+    def takes(self, action: str) -> bool:
+        if not fnmatchcase(action, self.pattern) or self.left == 0:
+            return False
+        if self.left is not None:
+            self.left -= 1
+        return True
+
+
+@dataclass
+class _Failure(_Rule):
+    refusal: Refused = field(default_factory=lambda: Refused("InternalFailure", "", 500))
+    client_only: bool = True
+
+
+class Faults:
+    """Every method takes effect at once. Patterns are IAM actions with * ("ec2:*")."""
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()
+        self._denied: list[str] = []
+        self._failures: list[_Failure] = []
+        self._resets: list[tuple[_Rule, bool]] = []
+        self._slow: list[tuple[_Rule, float]] = []
+        self._resources: list[tuple[_Rule, str, str]] = []
+        self._runtimes: list[tuple[_Rule, str]] = []
+        self._models: set[str] = set()
+        self._empty_pages = 0
+        self._held: set[str] = set()
+        self._kill: tuple[int, Callable[[], object], bool] | None = None
+        self._calls = 0
+        self.down = False  # every connection is reset
+        self.expired = False  # every session token has expired
+        self.skew = 0.0  # how many seconds AWS's clock is ahead of this machine's
+
+    # What a test says.
+
+    def deny(self, *patterns: str) -> None:
+        """These IAM actions are refused to the caller, and to services acting for it."""
+        self._denied += patterns
+
+    def allow(self, *patterns: str) -> None:
+        """Takes `deny` of the same patterns back."""
+        self._denied = [pattern for pattern in self._denied if pattern not in patterns]
+
+    def deny_model(self, model: str) -> None:
+        """The account has no access to this model of Bedrock."""
+        self._models.add(model)
+
+    def empty_pages(self, count: int) -> None:
+        """The next pages of FilterLogEvents have no events, and a nextToken."""
+        self._empty_pages = count
+
+    def throttle(self, pattern: str = "*", times: int | None = None) -> None:
+        """The next calls are answered "Rate exceeded", in each service's own words."""
+        self.fail(pattern, Refused("Throttling", "Rate exceeded", 400), times)
+
+    def fail(self, pattern: str, refusal: Refused, times: int | None = 1) -> None:
+        """The next calls are answered with this error."""
+        self._failures.append(_Failure(pattern, times, refusal))
+
+    def reset(self, pattern: str = "*", times: int | None = 1, after: bool = False) -> None:
+        """The connection is reset before the call is carried out, or `after` it was."""
+        self._resets.append((_Rule(pattern, times), after))
+
+    def slow(self, pattern: str, seconds: float, times: int | None = None) -> None:
+        """These calls take so many (real) seconds more."""
+        self._slow.append((_Rule(pattern, times), seconds))
+
+    def fail_resource(
+        self, pattern: str, reason: str, times: int | None = 1, during: str = "CREATE"
+    ) -> None:
+        """CloudFormation fails to CREATE, UPDATE or DELETE resources of this type or logical id."""
+        self._resources.append((_Rule(pattern, times), reason, during))
+
+    def fail_runtime(self, reason: str, times: int | None = 1, during: str = "CREATE") -> None:
+        """The next runtimes end CREATE_FAILED, or UPDATE_FAILED, with this failureReason."""
+        self._runtimes.append((_Rule(during, times), reason))
+
+    @contextmanager
+    def hold(self, pattern: str) -> Iterator[None]:
+        """CloudFormation gets no further with resources of this type or logical id."""
+        self._held.add(pattern)
+        try:
+            yield
+        finally:
+            self._held.discard(pattern)
+
+    def after_calls(
+        self, count: int, then: Callable[[], object], lose: bool = True, of: str = "*"
+    ) -> None:
+        """When the count-th call of a client (of this action) was carried out, `then` is called.
+
+        Its answer is lost, unless `lose` is False. `then` is typically a kill of the client.
+        """
+        with self._lock:
+            self._kill = (count, then, lose, of)
+            self._calls = 0
+
+    def clear(self) -> None:
+        """Nothing goes wrong any more."""
+        self.__init__()
+
+    # What the stand-in asks.
+
+    def denies(self, action: str) -> bool:
+        return any(fnmatchcase(action, pattern) for pattern in self._denied)
+
+    def page_is_empty(self) -> bool:
+        with self._lock:
+            empty = self._empty_pages > 0
+            self._empty_pages -= empty
+            return empty
+
+    def denies_model(self, model: str) -> bool:
+        return model in self._models
+
+    def failure(self, action: str) -> Refused | None:
+        with self._lock:
+            return next((rule.refusal for rule in self._failures if rule.takes(action)), None)
+
+    def resets(self, action: str, after: bool) -> bool:
+        with self._lock:
+            return any(rule.takes(action) for rule, late in self._resets if late == after)
+
+    def delay(self, action: str) -> float:
+        with self._lock:
+            return sum(seconds for rule, seconds in self._slow if rule.takes(action))
+
+    def resource_failure(self, kind: str, logical: str, during: str) -> str | None:
+        with self._lock:
+            for rule, reason, when in self._resources:
+                if when == during and (rule.takes(logical) or rule.takes(kind)):
+                    return reason
+        return None
+
+    def runtime_failure(self, during: str) -> str | None:
+        with self._lock:
+            return next((why for rule, why in self._runtimes if rule.takes(during)), None)
+
+    def holds(self, kind: str, logical: str) -> bool:
+        return any(fnmatchcase(kind, p) or fnmatchcase(logical, p) for p in self._held)
+
+    def counted(self, action: str) -> bool:
+        """Counts a client's call; whether its answer is to be lost because `then` was called."""
+        with self._lock:
+            if self._kill is None or not fnmatchcase(action, self._kill[3]):
+                return False
+            self._calls += 1
+            count, then, lose, _ = self._kill
+            if self._calls < count:
+                return False
+            self._kill = None
+        then()
+        return lose

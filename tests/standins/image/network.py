@@ -1,0 +1,133 @@
+"""The bridge of one engine, and its containers' way out: made for a run, gone after it.
+
+dockerd can make both itself, but takes neither away when it ends.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import os
+import random
+import re
+import subprocess
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.standins.image.shared import shared
+
+_FORWARD = Path("/proc/sys/net/ipv4/ip_forward")
+_PREFIX = "vclab"
+
+
+@dataclass(frozen=True)
+class Bridge:
+    """A bridge by name, and the size of packets that gets out of this machine."""
+
+    name: str
+    mtu: int
+
+
+@contextmanager
+def bridge() -> Iterator[Bridge]:
+    """Makes a bridge whose containers reach what this machine reaches (root)."""
+    _sweep()
+    subnet = _free_subnet()
+    # Interface names have 15 characters; the process tells whose it is if it is left behind.
+    name = f"{_PREFIX}{os.getpid()}-{random.randrange(36**2):x}"
+    with ExitStack() as undo:
+        undo.enter_context(shared("ip_forward", _let_forward, _FORWARD.write_text))
+        _ip("link", "add", name, "type", "bridge")
+        undo.callback(_ip, "link", "delete", name)
+        _ip("address", "add", f"{subnet[1]}/{subnet.prefixlen}", "dev", name)
+        _ip("link", "set", name, "up")
+        for table, chain, rule in rules(name, subnet):
+            _iptables(table, "-I", chain, rule)
+            undo.callback(_iptables, table, "-D", chain, rule)
+        yield Bridge(name, _mtu())
+
+
+@contextmanager
+def address() -> Iterator[str]:
+    """Gives this machine one more address, from which containers are answered, too (root).
+
+    Not one of 127.0.0.0/8: for names that lead there, Docker does without TLS if TLS fails.
+    """
+    _sweep()
+    found = str(_free_subnet()[random.randint(1, 254)])
+    _ip("address", "add", f"{found}/32", "dev", "lo", "label", f"lo:{_PREFIX}{os.getpid()}")
+    try:
+        yield found
+    finally:
+        _ip("address", "delete", f"{found}/32", "dev", "lo")
+
+
+def rules(name: str, subnet: ipaddress.IPv4Network) -> list[tuple[str, str, list[str]]]:
+    """Returns what the firewall needs, (table, chain, rule): another engine may have closed it."""
+    mark = ["-m", "comment", "--comment", name]
+    return [
+        ("filter", "FORWARD", ["-i", name, *mark, "-j", "ACCEPT"]),
+        ("filter", "FORWARD", ["-o", name, *mark, "-j", "ACCEPT"]),
+        ("nat", "POSTROUTING", ["-s", str(subnet), "!", "-o", name, *mark, "-j", "MASQUERADE"]),
+    ]
+
+
+def _let_forward() -> str:
+    was = _FORWARD.read_text()
+    _FORWARD.write_text("1")
+    return was
+
+
+def _sweep() -> None:
+    """Takes away what killed runs have left."""
+    for entry in json.loads(_ip("-json", "-4", "address", "show", "dev", "lo"))[0]["addr_info"]:
+        if is_left(entry["label"], "lo:"):
+            _ip("address", "delete", f"{entry['local']}/32", "dev", "lo")
+    for link in json.loads(_ip("-json", "link", "show", "type", "bridge") or "[]"):
+        name = link.get("ifname", "")
+        if not is_left(name):
+            continue
+        for table in ("filter", "nat"):
+            listed = subprocess.run(
+                ["iptables", "-w", "-t", table, "-S"], capture_output=True, text=True, check=True
+            )
+            for line in listed.stdout.splitlines():
+                if f"--comment {name} " in line:
+                    _iptables(table, "-D", "", line.split()[1:])
+        _ip("link", "delete", name)
+
+
+def is_left(name: str, prefix: str = "") -> bool:
+    """Whether a name is one that a run gave to something of its own, and that run is over."""
+    found = re.fullmatch(prefix + _PREFIX + r"(\d+)(-\w+)*", name)
+    return bool(found) and not Path(f"/proc/{found[1]}").exists()
+
+
+def _free_subnet() -> ipaddress.IPv4Network:
+    taken = [
+        ipaddress.ip_network(route["dst"])
+        for route in json.loads(_ip("-json", "-4", "route"))
+        if route["dst"] != "default"
+    ]
+    while True:
+        found = ipaddress.IPv4Network(
+            (f"10.{random.randint(200, 250)}.{random.randrange(256)}.0", 24)
+        )
+        if not any(found.overlaps(each) for each in taken):
+            return found
+
+
+def _mtu() -> int:
+    (way_out, *_) = json.loads(_ip("-json", "-4", "route", "show", "default")) or [{"dev": "lo"}]
+    return min(1500, int(Path(f"/sys/class/net/{way_out['dev']}/mtu").read_text()))
+
+
+def _ip(*arguments: str) -> str:
+    return subprocess.run(["ip", *arguments], check=True, capture_output=True, text=True).stdout
+
+
+def _iptables(table: str, action: str, chain: str, rule: list[str]) -> None:
+    where = [action, *filter(None, [chain])]
+    subprocess.run(["iptables", "-w", "-t", table, *where, *rule], check=True)

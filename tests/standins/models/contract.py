@@ -1,0 +1,57 @@
+"""Checks of requests and answers against botocore's own models of the AWS services."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from typing import Any
+
+from botocore.model import ServiceModel, Shape, StringShape
+from botocore.session import Session
+from botocore.validate import ParamValidator
+
+from tests.standins.models.refusal import invalid
+
+
+@functools.cache
+def service(name: str) -> ServiceModel:
+    return Session().get_service_model(name)
+
+
+def check_request(model: ServiceModel, operation: str, request: Mapping[str, Any]) -> None:
+    """Raises Refused (ValidationException) when the request does not fit the operation's input."""
+    shape = model.operation_model(operation).input_shape
+    mistakes = _mistakes(request, shape)
+    if mistakes:
+        raise invalid(mistakes)
+
+
+def check_answer(model: ServiceModel, shape: str, answer: Mapping[str, Any]) -> None:
+    """Raises AssertionError when a stand-in is about to answer what AWS never would."""
+    mistakes = _mistakes(answer, model.shape_for(shape))
+    assert not mistakes, f"the stand-in's {shape} is wrong: {mistakes}"
+
+
+def _mistakes(value: Mapping[str, Any], shape: Shape | None) -> str:
+    report = ParamValidator().validate(value, shape)
+    return "\n".join(filter(None, (report.generate_report(), *_wrong_enums(value, shape))))
+
+
+def _wrong_enums(value: Any, shape: Shape | None, name: str = "") -> list[str]:
+    """Returns the values outside their enumeration: botocore leaves these to the service."""
+    if isinstance(shape, StringShape):
+        if shape.enum and value not in shape.enum:
+            return [f"Value {value!r} at {name} must be one of {list(shape.enum)}"]
+        return []
+    if isinstance(value, dict):
+        members = getattr(shape, "members", {})
+        return [
+            wrong
+            for key, inner in value.items()
+            if key in members
+            for wrong in _wrong_enums(inner, members[key], f"{name}.{key}".strip("."))
+        ]
+    if isinstance(value, list):
+        member = getattr(shape, "member", None)
+        return [wrong for inner in value for wrong in _wrong_enums(inner, member, f"{name}[]")]
+    return []

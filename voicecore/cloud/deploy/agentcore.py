@@ -1,0 +1,192 @@
+"""The AgentCore runtime: its state, its endpoints, and what no stack can set."""
+
+# botocore has no types.
+# pyright: reportMissingTypeStubs=false
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from voicecore.aws.errors import AwsRefused, allowing
+from voicecore.aws.known_failures import failure_in
+from voicecore.aws.polling import Pause, pauses
+
+DEFAULT_ENDPOINT = "DEFAULT"
+"""The endpoint that AgentCore makes itself and that follows the newest version."""
+
+READY_LIMIT = 600.0
+"""Seconds in which a runtime is READY after an update; V2 takes minutes (runtime-v2-optimize)."""
+
+_KEPT = (
+    "agentRuntimeArtifact", "roleArn", "networkConfiguration", "description",
+    "authorizerConfiguration", "requestHeaderConfiguration", "protocolConfiguration",
+    "lifecycleConfiguration", "hooksConfiguration", "environmentVariables",
+    "filesystemConfigurations", "capacityProviderConfiguration", "platformVersion",
+    "allowedPorts", "resourceConfigurations",
+)  # fmt: skip
+"""All that UpdateAgentRuntime takes and GetAgentRuntime gives: what is not sent is dropped."""
+
+
+class RuntimeNotReady(AwsRefused):
+    """The runtime did not become READY."""
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """A runtime as AgentCore describes it."""
+
+    id: str
+    arn: str
+    name: str
+    version: str
+    status: str
+    reason: str
+    """Why it failed; empty if it did not."""
+    image: str
+    """With its digest, where it was deployed by one."""
+    role: str
+    network: str
+    """PUBLIC or VPC."""
+    environment: Mapping[str, str] = field(repr=False)
+    description: str
+    updated: datetime
+    mmdsv2: bool
+    """Whether only version 2 of the metadata service hands out the role's credentials."""
+
+    @property
+    def settled(self) -> bool:
+        """Whether AgentCore does nothing with it."""
+        return not self.status.endswith("ING")
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """A name by which a runtime is called."""
+
+    name: str
+    arn: str
+    live: str
+    """The version that answers."""
+    target: str
+    """The version that will, where it differs."""
+    status: str
+    reason: str
+
+
+def find(client: Any, runtime_id: str) -> Runtime | None:
+    """The runtime; None if there is none."""
+    described = _describe(client, runtime_id)
+    return _runtime(described) if described else None
+
+
+def endpoints(client: Any, runtime_id: str) -> list[Endpoint]:
+    """All endpoints by name."""
+    paginator = client.get_paginator("list_agent_runtime_endpoints")
+    pages = paginator.paginate(agentRuntimeId=runtime_id)
+    found = [_endpoint(entry) for page in pages for entry in page["runtimeEndpoints"]]
+    return sorted(found, key=lambda endpoint: endpoint.name)
+
+
+def require_mmdsv2(client: Any, runtime_id: str, pause: Pause = time.sleep) -> bool:
+    """Turn requireMMDSV2 on, which no stack can set; returns whether it had been off.
+
+    AgentCore refuses to call a runtime without it (runtime-troubleshooting, 2026-06-30). The
+    endpoints that stood at the version before are moved to the one that this makes.
+    """
+    described = _ready(client, runtime_id, pause)
+    arguments = mending(described)
+    if arguments is None:
+        return False
+    before = described["agentRuntimeVersion"]
+    made = client.update_agent_runtime(**arguments)["agentRuntimeVersion"]
+    _ready(client, runtime_id, pause)
+    for endpoint in endpoints(client, runtime_id):
+        if endpoint.name != DEFAULT_ENDPOINT and endpoint.live == before:
+            client.update_agent_runtime_endpoint(
+                agentRuntimeId=runtime_id, endpointName=endpoint.name, agentRuntimeVersion=made
+            )
+    return True
+
+
+def mending(described: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The arguments of the update that turns requireMMDSV2 on; None if it is on.
+
+    UpdateAgentRuntime replaces everything, so everything is sent again.
+    """
+    if described.get("metadataConfiguration", {}).get("requireMMDSV2") is True:
+        return None
+    kept = {key: described[key] for key in _KEPT if described.get(key) not in (None, "", [], {})}
+    metadata = {**described.get("metadataConfiguration", {}), "requireMMDSV2": True}
+    return {
+        "agentRuntimeId": described["agentRuntimeId"],
+        **kept,
+        "metadataConfiguration": metadata,
+    }
+
+
+def _ready(client: Any, runtime_id: str, pause: Pause) -> Mapping[str, Any]:
+    deadline = time.monotonic() + READY_LIMIT
+    waits = pauses()
+    while True:
+        described = _describe(client, runtime_id)
+        runtime = _runtime(described) if described else None
+        if described and runtime and runtime.status == "READY":
+            return described
+        if runtime is None or runtime.settled or time.monotonic() > deadline:
+            raise not_ready(runtime_id, runtime)
+        pause(next(waits))
+
+
+def not_ready(runtime_id: str, runtime: Runtime | None) -> RuntimeNotReady:
+    """The error for a runtime that is not READY: AWS's reason, and what helps."""
+    if runtime is None:
+        return RuntimeNotReady(
+            f"The runtime {runtime_id} is not there any more.", "Make it anew:  voicecore deploy"
+        )
+    known = failure_in(runtime.reason)
+    reason = f": {runtime.reason}" if runtime.reason else ""
+    return RuntimeNotReady(
+        f"The runtime {runtime.name} is {runtime.status}{reason}",
+        known.fix if known else "See more:  voicecore status",
+    )
+
+
+def _describe(client: Any, runtime_id: str) -> Mapping[str, Any] | None:
+    with allowing("ResourceNotFoundException"):
+        return client.get_agent_runtime(agentRuntimeId=runtime_id)
+    return None
+
+
+def _runtime(described: Mapping[str, Any]) -> Runtime:
+    artifact = described.get("agentRuntimeArtifact", {})
+    return Runtime(
+        id=described["agentRuntimeId"],
+        arn=described["agentRuntimeArn"],
+        name=described["agentRuntimeName"],
+        version=described["agentRuntimeVersion"],
+        status=described["status"],
+        reason=described.get("failureReason", ""),
+        image=artifact.get("containerConfiguration", {}).get("containerUri", ""),
+        role=described["roleArn"],
+        network=described["networkConfiguration"]["networkMode"],
+        environment=described.get("environmentVariables", {}),
+        description=described.get("description", ""),
+        updated=described["lastUpdatedAt"],
+        mmdsv2=mending(described) is None,
+    )
+
+
+def _endpoint(entry: Mapping[str, Any]) -> Endpoint:
+    live = entry.get("liveVersion", "")
+    return Endpoint(
+        name=entry["name"],
+        arn=entry["agentRuntimeEndpointArn"],
+        live=live,
+        target=entry.get("targetVersion", live),
+        status=entry["status"],
+        reason=entry.get("failureReason", ""),
+    )

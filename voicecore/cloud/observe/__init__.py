@@ -1,0 +1,1 @@
+"""Deployed stages: status and logs."""

@@ -1,0 +1,1 @@
+"""CloudFormation stacks as values: pure functions from a deployment to a template."""

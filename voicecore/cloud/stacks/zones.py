@@ -1,0 +1,95 @@
+"""Which availability zones AgentCore supports, and which of them a network should use."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from voicecore.console.errors import ExitCode, VoicecoreError
+
+# AgentCore Developer Guide, agentcore-vpc. Zone names differ between accounts, ids do not.
+_PREFIXES = {
+    "us-east-1": "use1", "us-east-2": "use2", "us-west-1": "usw1", "us-west-2": "usw2",
+    "ca-central-1": "cac1", "sa-east-1": "sae1", "ap-northeast-1": "apne1",
+    "ap-northeast-2": "apne2", "ap-southeast-1": "apse1", "ap-southeast-2": "apse2",
+    "ap-southeast-5": "apse5", "ap-southeast-7": "apse7", "ap-south-1": "aps1",
+    "ap-south-2": "aps2", "eu-west-1": "euw1", "eu-west-2": "euw2", "eu-west-3": "euw3",
+    "eu-south-1": "eus1", "eu-south-2": "eus2", "eu-north-1": "eun1", "eu-central-1": "euc1",
+    "us-gov-west-1": "usgw1",
+}  # fmt: skip
+_NUMBERS = {
+    "us-east-1": (1, 2, 4),
+    "us-west-1": (1, 3),
+    "ca-central-1": (1, 2, 4),
+    "ap-northeast-1": (1, 2, 4),
+}
+"""Of the zones 1 to 3, unless said here."""
+
+SUPPORTED = {
+    region: tuple(f"{prefix}-az{n}" for n in _NUMBERS.get(region, (1, 2, 3)))
+    for region, prefix in _PREFIXES.items()
+}
+"""The ids of the zones that AgentCore supports, by region."""
+
+WANTED = 2
+"""Zones that a network stands in: AWS's advice for VPC mode (agentcore-vpc)."""
+
+
+class TooFewZones(VoicecoreError):
+    """The account has too few of the zones that AgentCore supports."""
+
+    def __init__(self, message: str, hint: str) -> None:
+        super().__init__(message, hint, ExitCode.AWS_REFUSED)
+
+
+@dataclass(frozen=True)
+class Subnet:
+    """One of the user's own subnets, as EC2 describes it."""
+
+    id: str
+    vpc: str
+    zone_id: str
+    way_out: str
+    """Where its route to 0.0.0.0/0 leads, as "nat-...", "igw-..."; empty if there is none."""
+
+
+def choose(region: str, zones: Mapping[str, str]) -> tuple[str, ...]:
+    """The ids of the zones for a new network, from the account's zones (name → id).
+
+    Always the same ones for an account. Raises TooFewZones.
+    """
+    here = set(zones.values())
+    good = [zone for zone in SUPPORTED[region] if zone in here]
+    if len(good) < WANTED:
+        raise TooFewZones(
+            f"AgentCore needs {WANTED} of the zones {', '.join(SUPPORTED[region])} in {region}; "
+            f"this account has {', '.join(good) or 'none of them'}.",
+            "Choose another region in voicecore.toml.",
+        )
+    return tuple(good[:WANTED])
+
+
+def mistakes_in(region: str, subnets: Sequence[Subnet]) -> list[str]:
+    """Why AgentCore could not use these subnets (agentcore-vpc); empty if it can."""
+    mistakes: list[str] = []
+    if len({subnet.vpc for subnet in subnets}) > 1:
+        places = ", ".join(f"{subnet.id} in {subnet.vpc}" for subnet in subnets)
+        mistakes.append(f"the subnets are of different VPCs: {places}")
+    for subnet in subnets:
+        if subnet.zone_id not in SUPPORTED[region]:
+            mistakes.append(
+                f"{subnet.id} is in zone {subnet.zone_id}, which AgentCore does not support; "
+                f"it supports {', '.join(SUPPORTED[region])}"
+            )
+        if subnet.way_out.startswith("igw-"):
+            mistakes.append(
+                f"{subnet.id} is a public subnet: its way to the internet is {subnet.way_out}, "
+                "but AgentCore's interfaces have no public address; "
+                "give a private subnet that leads to a NAT gateway"
+            )
+        elif not subnet.way_out:
+            mistakes.append(
+                f"{subnet.id} has no way to the internet, and so none to speech services; "
+                "route 0.0.0.0/0 to a NAT gateway"
+            )
+    return mistakes

@@ -1,0 +1,1 @@
+"""The terminal: output, errors, and the context a command runs in."""

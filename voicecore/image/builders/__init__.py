@@ -1,0 +1,1 @@
+"""Image builders: buildx, direct and CodeBuild."""

@@ -1,0 +1,1 @@
+"""The Docker engine: finding it, pushing with it, running containers."""

@@ -1,0 +1,1 @@
+"""Container registries: references, credentials, manifests and the HTTP client."""

@@ -1,0 +1,139 @@
+"""`voicecore dev --container`: an image of each version, and a container for each session."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import secrets
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from voicecore.console.errors import ExitCode, VoicecoreError
+from voicecore.image.docker.container import NoRole, remove_argv, role, run_argv
+from voicecore.image.docker.engine import Endpoint, open_engine, require_local
+from voicecore.image.docker.smoke_test import require_runs
+from voicecore.local.processes.child import Child, Guard
+from voicecore.local.sessions.agent_process import AgentSpec
+from voicecore.local.sessions.log_writer import last_error
+from voicecore.project.dotenv import dotenv_of, without_ours
+from voicecore.project.project import Project
+
+
+class ImageNotBuilt(VoicecoreError):
+    """`voicecore build` failed; carries its message, hint and exit code."""
+
+
+@dataclass(frozen=True)
+class LocalImage:
+    """An image, and the engine that has it."""
+
+    name: str
+    endpoint: Endpoint
+
+
+def first_image(project: Project, env: Mapping[str, str]) -> LocalImage:
+    """Build the image, with progress on stderr.
+
+    Raises ImageNotBuilt, EngineUnavailable, RemoteEngine or NoEmulation.
+    """
+    with open_engine(env) as engine:
+        require_local(engine.endpoint)
+        build = subprocess.run(
+            _build_argv(project), env=dict(env), stdout=subprocess.PIPE, text=True
+        )
+        image = image_in(build.stdout.splitlines(), build.returncode)
+        require_runs(engine, image)
+        return LocalImage(image, engine.endpoint)
+
+
+def _build_argv(project: Project) -> list[str]:
+    argv = [sys.executable, "-m", "voicecore", "build", "--builder", "buildx", "--json"]
+    return [*argv, "--project", str(project.root)]
+
+
+def image_in(lines: Sequence[str], code: int | None) -> str:
+    """The image that `voicecore build --json` has made, by its output. Raises ImageNotBuilt."""
+    error = next((line for line in reversed(lines) if line.startswith('{"error"')), None)
+    if error:
+        told: dict[str, Any] = json.loads(error)["error"]
+        raise ImageNotBuilt(told["message"], told["hint"], ExitCode(told["exit_code"]))
+    if code != 0 or "{" not in lines:
+        raise ImageNotBuilt(
+            f"The image could not be built: {last_error(list(lines))}", "See why:  voicecore build"
+        )
+    # Progress comes before the document, which begins with a brace of its own line.
+    return str(json.loads("\n".join(lines[lines.index("{") :]))["reference"])
+
+
+class Containers:
+    """Builds the image of each new version, and says how a container of it is started."""
+
+    def __init__(
+        self,
+        project: Project,
+        env: Mapping[str, str],
+        image: LocalImage,
+        guard: Guard,
+        warn: Callable[[VoicecoreError], None],
+    ) -> None:
+        self._project = project
+        self._env = env
+        self._image = image
+        self._version = 1
+        self._guard = guard
+        self._warn = warn
+        self._build: Child | None = None
+        self._role: Mapping[str, str] = {}
+        self._lock = asyncio.Lock()
+
+    async def prepare(self, version: int) -> None:
+        """See to an image of this version, and to AWS credentials. Raises ImageNotBuilt."""
+        async with self._lock:
+            if version != self._version:
+                self._image = replace(self._image, name=await self._built())
+                self._version = version
+            try:
+                # They may be a service's answer, and expire.
+                self._role = await asyncio.to_thread(role)
+            except NoRole as error:
+                self._role = {}
+                self._warn(error)
+
+    def spec(self) -> AgentSpec:
+        """How the next container is started: with agent/.env as it is now, and nothing else."""
+        values = {
+            "AWS_REGION": self._project.region,
+            # Else boto3 would look for the role of the machine that this runs on.
+            "AWS_EC2_METADATA_DISABLED": "true",
+            **self._role,
+            **dotenv_of(self._project.agent),
+        }
+        name = f"voicecore-{self._project.name}-{secrets.token_hex(4)}"
+        return AgentSpec(
+            argv=tuple(run_argv(self._image.endpoint, self._image.name, name, values)),
+            cwd=self._project.agent,
+            env={**without_ours(self._env), **values},
+            after=tuple(remove_argv(self._image.endpoint, name)),
+        )
+
+    async def stop(self) -> None:
+        """End a build that runs."""
+        if self._build:
+            await self._build.stop()
+
+    async def _built(self) -> str:
+        lines: list[str] = []
+        argv = _build_argv(self._project)
+        self._build = await Child.start(
+            argv, self._project.root, self._env, self._guard, lines.extend
+        )
+        try:
+            code = await self._build.exited
+            await self._build.output_read()
+        finally:
+            await self._build.stop()
+            self._build = None
+        return image_in(lines, code)

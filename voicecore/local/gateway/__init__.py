@@ -1,0 +1,1 @@
+"""AgentCore's data plane over HTTP: requests, signatures, limits, WebSocket proxy."""

@@ -1,0 +1,179 @@
+"""What a request addresses and what of it reaches the agent: paths, session ids, headers."""
+
+from __future__ import annotations
+
+import re
+import uuid
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+from urllib.parse import parse_qsl, unquote
+
+from voicecore.console.errors import ExitCode, VoicecoreError
+from voicecore.local.gateway.errors import Refusal, not_found, validation, wrong_path
+from voicecore.local.gateway.limits import (
+    ALLOWLIST_NAMES_MAX,
+    HEADER_VALUE_MAX,
+    SESSION_ID_MAX,
+    SESSION_ID_MIN,
+    TRACE_HEADER_MAX,
+    USER_ID_MAX,
+)
+
+SESSION_HEADER = "X-Amzn-Bedrock-AgentCore-Runtime-Session-Id"
+REQUEST_HEADER = "X-Amzn-Bedrock-AgentCore-Runtime-Request-Id"
+USER_HEADER = "X-Amzn-Bedrock-AgentCore-Runtime-User-Id"
+CUSTOM_PREFIX = "x-amzn-bedrock-agentcore-runtime-custom-"
+
+Operation = Literal["invocations", "ws", "stopruntimesession"]
+_METHODS: Mapping[str, str] = {"invocations": "POST", "ws": "GET", "stopruntimesession": "POST"}
+
+# runtime-header-allowlist and the SDK's RESTRICTED_HEADERS (runtime/models.py).
+# fmt: off
+_RESTRICTED = frozenset((
+    "accept", "accept-charset", "accept-encoding", "accept-language", "accept-ranges", "age",
+    "allow", "cache-control", "connection", "content-encoding", "content-language",
+    "content-length", "content-location", "content-range", "content-security-policy",
+    "content-security-policy-report-only", "content-type", "cookie", "date", "etag", "expires",
+    "from", "host", "if-match", "if-modified-since", "if-none-match", "if-range",
+    "if-unmodified-since", "keep-alive", "last-modified", "location", "origin", "pragma",
+    "proxy-authenticate", "proxy-authorization", "proxy-connection", "range", "referer",
+    "referrer-policy", "retry-after", "server", "set-cookie", "strict-transport-security", "te",
+    "trailer", "transfer-encoding", "upgrade", "user-agent", "vary", "via", "www-authenticate",
+    "x-content-type-options", "x-frame-options", "x-real-ip", "x-xss-protection",
+))
+# fmt: on
+_RESTRICTED_PREFIXES = ("x-forwarded-", "sec-websocket-")
+_ALWAYS_FORWARDED = ("accept", "content-type", *TRACE_HEADER_MAX)
+_SESSION_ID = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_-]*")
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Which runtime, which endpoint (`qualifier`), which operation."""
+
+    operation: Operation
+    arn: str
+    qualifier: str
+
+
+def parse_target(method: str, path: str, query: str, account: str) -> Target | Refusal:
+    """Read a raw request path such as `/runtimes/arn%3Aaws…/ws`; 401 for any other path.
+
+    `account` is the account of the local ARN: a path with the runtime id instead of the ARN
+    needs `accountId` in the query (API reference, InvokeAgentRuntime).
+    """
+    parts = path.split("/")
+    if len(parts) != 4 or parts[:2] != ["", "runtimes"] or parts[3] not in _METHODS:
+        return wrong_path(
+            "Missing Authentication Token",
+            "The path is /runtimes/<percent-encoded ARN>/invocations, /ws or /stopruntimesession; "
+            "encode the ARN's ':' as %3A and its '/' as %2F.",
+        )
+    operation: Operation = parts[3]  # pyright: ignore[reportAssignmentType]
+    if method != _METHODS[operation]:
+        return validation(
+            f"{method} is not supported on /{operation}.",
+            f"Use {_METHODS[operation]}; /ws takes a WebSocket upgrade, /invocations a POST.",
+        )
+    parameters = dict(parse_qsl(query, keep_blank_values=True))
+    name = unquote(parts[2])
+    if not name.startswith("arn:") and parameters.get("accountId") != account:
+        return validation(
+            "accountId is required when the runtime is addressed by its id.",
+            f"Add ?accountId={account}, or use the whole ARN.",
+        )
+    return Target(operation, name, parameters.get("qualifier", "DEFAULT"))
+
+
+def check_target(target: Target, arn: str, qualifiers: Iterable[str]) -> Refusal | None:
+    """Return a 404 unless the target is the runtime `arn` (or its id) and one of its endpoints."""
+    if target.arn not in (arn, arn.rpartition("/")[2]):
+        return not_found(f"No endpoint or agent found with ARN {target.arn}", f"This is {arn}.")
+    if target.qualifier not in qualifiers:
+        return not_found(
+            f"No endpoint or agent found with qualifier {target.qualifier}",
+            f"Use one of {', '.join(qualifiers)}.",
+        )
+    return None
+
+
+def session_id_of(headers: Mapping[str, str], query: str) -> str | None:
+    """Return the caller's session id, from its header or from the (signed) query."""
+    parameters = {name.lower(): value for name, value in parse_qsl(query, keep_blank_values=True)}
+    return headers.get(SESSION_HEADER) or parameters.get(SESSION_HEADER.lower())
+
+
+def make_session_id() -> str:
+    """Return an id as the platform makes one when the caller gives none (36 characters)."""
+    return str(uuid.uuid4())
+
+
+def check_session_id(session_id: str) -> Refusal | None:
+    """Return a 400 unless the id has 33 to 100 characters of the alphabet that AWS answers in."""
+    if not SESSION_ID_MIN <= len(session_id) <= SESSION_ID_MAX:
+        return validation(
+            f"Value at 'runtimeSessionId' failed to satisfy constraint: it has {len(session_id)} "
+            f"characters, not {SESSION_ID_MIN} to {SESSION_ID_MAX}.",
+            "str(uuid.uuid4()) has 36 and fits; uuid4().hex has 32 and does not.",
+        )
+    if not _SESSION_ID.fullmatch(session_id):
+        return validation(
+            "Value at 'runtimeSessionId' failed to satisfy constraint: "
+            "it must match [a-zA-Z0-9][a-zA-Z0-9-_]*.",
+            "Use letters, digits, '-' and '_', and start with a letter or a digit.",
+        )
+    return None
+
+
+class BadAllowlist(VoicecoreError):
+    """A header allow-list that UpdateAgentRuntime would refuse."""
+
+
+def check_allowlist(names: Sequence[str]) -> tuple[str, ...]:
+    """Return the names in lower case; raise BadAllowlist naming all that AWS would refuse."""
+    lower = [name.lower() for name in names]
+    bad = [name for name in lower if not _may_be_allowed(name)]
+    if bad or len(lower) > ALLOWLIST_NAMES_MAX:
+        what = ", ".join(bad) or f"{len(lower)} names"
+        raise BadAllowlist(
+            f"AgentCore refuses this header allow-list: {what}.",
+            f"At most {ALLOWLIST_NAMES_MAX} names; of x-amz… only "
+            "X-Amzn-Bedrock-AgentCore-Runtime-Custom-<Name>; no connection or content headers.",
+            ExitCode.BAD_PROJECT,
+        )
+    return tuple(lower)
+
+
+def _may_be_allowed(name: str) -> bool:
+    if name.startswith(("x-amz-", "x-amzn-")):
+        return name.startswith(CUSTOM_PREFIX)
+    return name not in _RESTRICTED and not name.startswith(_RESTRICTED_PREFIXES)
+
+
+def agent_headers(
+    headers: Mapping[str, str],
+    query: str,
+    allowlist: Sequence[str],
+    session_id: str,
+    request_id: str,
+) -> dict[str, str] | Refusal:
+    """Return the headers that the agent sees; 400 when a value is longer than AWS takes.
+
+    Custom- query parameters arrive as headers, which is how a browser's WebSocket, that cannot
+    set headers, sends them (runtime-header-allowlist).
+    """
+    sent = {name.lower(): value for name, value in headers.items()}
+    for name, value in parse_qsl(query, keep_blank_values=True):
+        if name.lower().startswith(CUSTOM_PREFIX):
+            sent.setdefault(name.lower(), value)
+    limits = {name: HEADER_VALUE_MAX for name in allowlist} | TRACE_HEADER_MAX
+    limits[USER_HEADER.lower()] = USER_ID_MAX
+    for name, limit in limits.items():
+        if len(sent.get(name, "").encode()) > limit:
+            return validation(
+                f"Header {name} is longer than {limit} bytes.",
+                "Send a short key and let the agent look the rest up.",
+            )
+    forwarded = {name: sent[name] for name in (*_ALWAYS_FORWARDED, *allowlist) if name in sent}
+    return forwarded | {SESSION_HEADER: session_id, REQUEST_HEADER: request_id}

@@ -1,0 +1,145 @@
+"""Carries WebSocket frames between a client and its agent, within AgentCore's limits.
+
+Two tasks per connection and none per frame; a frame goes on as the bytes it came as. A receiver
+that does not read stops the relay from reading its sender, so memory stays bounded.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from aiohttp import WebSocketError, WSMessage, WSMsgType
+
+from voicecore.local.gateway.limits import FRAME_BYTES_MAX, FRAMES_PER_SECOND_MAX
+
+# aiohttp refuses a message of exactly its limit, and the whole message: a fragmented one may have
+# 64 KB in all here, in AWS in each fragment.
+MESSAGE_LIMIT = FRAME_BYTES_MAX + 1
+_CLOSE_SECONDS = 2.0  # real; a peer that does not read must not hold a session back
+
+
+@dataclass(frozen=True, slots=True)
+class Close:
+    """How a connection ended: the code for both sides, and why."""
+
+    code: int
+    reason: str
+
+
+class Socket(Protocol):
+    """Either end of the relay; aiohttp's server and client sockets both are one."""
+
+    @property
+    def close_code(self) -> int | None:
+        """The code the connection ended with, if it has."""
+        ...
+
+    async def receive(self) -> Any:
+        """Return the next frame."""
+        ...
+
+    async def send_frame(self, message: bytes, opcode: WSMsgType) -> None:
+        """Send one frame."""
+        ...
+
+    async def pong(self, message: bytes = b"") -> None:
+        """Answer a ping."""
+        ...
+
+    async def close(self, *, code: int = 1000, message: bytes = b"") -> bool:
+        """Close the connection."""
+        ...
+
+
+class FrameMeter:
+    """Counts the frames of one direction within each second."""
+
+    __slots__ = ("_count", "_second")
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._second = 0
+
+    def admits(self, seconds: float) -> bool:
+        """Count a frame at `seconds`; False when it is one too many for its second."""
+        second = int(seconds)
+        if second != self._second:
+            self._second, self._count = second, 0
+        self._count += 1
+        return self._count <= FRAMES_PER_SECOND_MAX
+
+
+async def relay(
+    client: Socket,
+    agent: Socket,
+    touch: Callable[[], None],
+    ended: asyncio.Future[Close],
+    seconds: float,
+) -> Close:
+    """Relay until a side closes, a limit is broken, `ended` is set or `seconds` (real) are over.
+
+    `touch` is called for every frame, control frames too: AgentCore resets the idle timer by them
+    (developer guide, runtime-get-started-websocket).
+    """
+    inward = asyncio.create_task(_pump(client, agent, touch, "client"))
+    outward = asyncio.create_task(_pump(agent, client, touch, "agent"))
+    try:
+        await asyncio.wait(
+            {inward, outward, ended}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED
+        )
+        first = next((done for done in (ended, inward, outward) if done.done()), None)
+        close = first.result() if first else Close(1001, "stream duration limit of 60 minutes")
+    finally:
+        inward.cancel()
+        outward.cancel()
+    await asyncio.gather(_close(client, close), _close(agent, close))
+    return close
+
+
+async def _pump(source: Socket, sink: Socket, touch: Callable[[], None], sender: str) -> Close:
+    meter = FrameMeter()
+    while True:
+        message: WSMessage = await source.receive()
+        kind = message.type
+        try:
+            if kind is WSMsgType.BINARY or kind is WSMsgType.TEXT:
+                if not meter.admits(time.monotonic()):
+                    limit = f"{FRAMES_PER_SECOND_MAX} frames/s"
+                    return Close(1008, f"the {sender} sent more than {limit}")
+                touch()
+                await sink.send_frame(message.data, kind)
+            elif kind is WSMsgType.PING:
+                touch()
+                with suppress(ConnectionError):  # what is received next says why
+                    await source.pong(message.data)
+            elif kind is WSMsgType.PONG:
+                touch()
+            elif isinstance(message.data, WebSocketError):  # aiohttp has closed with its code
+                return _closed_by(sender, message.data.code, str(message.data))
+            else:
+                return _closed_by(sender, source.close_code, str(message.extra or ""))
+        except ConnectionError:
+            # The sink is gone. Who receives from it is about to learn why: it may have closed.
+            return await asyncio.get_running_loop().create_future()
+
+
+def _closed_by(sender: str, code: int | None, reason: str) -> Close:
+    """Return what the other side is told. 1005, 1006 and 1015 may not be sent (RFC 6455, 7.4.1)."""
+    if code == 1009:
+        return Close(1009, f"the {sender} sent a frame of more than {FRAME_BYTES_MAX} bytes")
+    if code == 1005:
+        return Close(1000, reason)
+    if code in (None, 1006, 1015):
+        return Close(1011 if sender == "agent" else 1001, f"the {sender} went away")
+    return Close(code or 1000, reason)
+
+
+async def _close(socket: Socket, close: Close) -> None:
+    with suppress(TimeoutError, ConnectionError):
+        async with asyncio.timeout(_CLOSE_SECONDS):
+            await socket.close(code=close.code, message=close.reason.encode()[:120])

@@ -1,0 +1,1 @@
+"""Local networks: NAT, namespaces, coturn, blocked UDP."""

@@ -1,0 +1,1 @@
+"""Child processes of the local runtime and what they need: ports, environments, state."""

@@ -1,0 +1,86 @@
+"""The virtual environments that agent and session server run in."""
+
+from __future__ import annotations
+
+import shlex
+import subprocess
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from voicecore.console.errors import ExitCode, VoicecoreError
+from voicecore.project.dotenv import without_ours
+
+
+class InstallFailed(VoicecoreError):
+    """uv could not install what a pyproject.toml asks for; carries its command and output."""
+
+
+def python_of(folder: Path) -> Path:
+    """The interpreter of the environment of `folder` (made by `sync`)."""
+    return folder / ".venv" / "bin" / "python"
+
+
+def sync(folders: Sequence[Path], env: Mapping[str, str]) -> None:
+    """Install the packages of each folder's pyproject.toml, all folders at once.
+
+    Nothing to do takes some 50 ms a folder and no network. Raises InstallFailed.
+    """
+    child_env = without_ours(env)
+    with tempfile.TemporaryDirectory(prefix="voicecore-") as logs:
+        running = [_start(folder, child_env, Path(logs) / folder.name) for folder in folders]
+        for install in running:
+            install.process.wait()
+        for install in running:
+            if install.process.returncode != 0:
+                raise _failure(install)
+
+
+@dataclass(frozen=True)
+class _Install:
+    """One running uv."""
+
+    folder: Path
+    argv: list[str]
+    log: Path
+    process: subprocess.Popen[bytes]
+
+
+def _start(folder: Path, env: Mapping[str, str], log: Path) -> _Install:
+    import uv
+
+    # --inexact: what `uv run pytest` added for the project's own tests stays.
+    argv = [uv.find_uv_bin(), "sync", "--project", str(folder), "--no-dev", "--inexact"]
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            argv, env=env, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT
+        )
+    return _Install(folder, argv, log, process)
+
+
+def _failure(install: _Install) -> InstallFailed:
+    folder = install.folder
+    output = install.log.read_text(errors="replace")
+    command = shlex.join(["uv", *install.argv[1:]])
+    if "No interpreter found" in output or "python-build-standalone" in output:
+        wanted = _wanted_python(folder)
+        return InstallFailed(
+            f"{folder.name}/ needs Python {wanted}; none is on this machine, "
+            "and uv could not fetch one.",
+            "Install one, then run the same command again:  uv python install 3.12\n"
+            "or name yours:  export UV_PYTHON=/path/to/python3.12",
+            ExitCode.MISSING_TOOL,
+        )
+    tail = "\n".join(output.strip().splitlines()[-15:])
+    return InstallFailed(
+        f"The packages of {folder.name}/ could not be installed:\n{tail}",
+        f"Try it by hand:  {command}",
+    )
+
+
+def _wanted_python(folder: Path) -> str:
+    import tomllib
+
+    settings = tomllib.loads((folder / "pyproject.toml").read_text(encoding="utf-8"))
+    return settings.get("project", {}).get("requires-python", "")

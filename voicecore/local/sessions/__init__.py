@@ -1,0 +1,1 @@
+"""Sessions of the local runtime: agent processes, lifecycle, logs."""

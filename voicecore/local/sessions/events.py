@@ -1,0 +1,77 @@
+"""What the runtime shows of itself: events as they happen and a snapshot at any time."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from voicecore.local.sessions.warm_pool import SpareState
+
+EventKind = Literal["ready", "failed", "reloaded", "started", "ended", "refused", "advice", "log"]
+SessionState = Literal["Starting", "Active", "Idle", "Stopping"]
+
+
+@dataclass(frozen=True, slots=True)
+class RuntimeEvent:
+    """One thing that happened, in words; `log` is a line that an agent wrote."""
+
+    kind: EventKind
+    text: str
+    session_id: str | None = None
+    hint: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SessionStatus:
+    """One session. `age` and `idle` are seconds of the runtime's (scaled) clock."""
+
+    id: str
+    state: SessionState
+    version: int
+    age: float
+    idle: float
+    busy: bool
+    connections: int
+    turns: int
+    pid: int | None
+    log: str | None
+    advice: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class SpareStatus:
+    """The warm process. `problem` says why there is none."""
+
+    state: SpareState
+    version: int
+    problem: str | None
+    hint: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class LogLine:
+    """One line of output; without a session it comes from the spare."""
+
+    session_id: str | None
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class RuntimeStatus:
+    """The whole runtime at one moment."""
+
+    project: str
+    url: str
+    arn: str
+    region: str
+    time_scale: float
+    version: int
+    spare: SpareStatus
+    sessions: tuple[SessionStatus, ...]
+    lines: tuple[LogLine, ...]
+    trouble: RuntimeEvent | None = None
+    """What was refused or failed last: a caller who was turned away may read why."""
+
+    def document(self) -> dict[str, Any]:
+        """Return what `GET /_voicecore/status` answers."""
+        return asdict(self)

@@ -1,0 +1,160 @@
+"""Decides, from what is known of a session, whether it lives on: AgentCore's /ping rules.
+
+Pure: every time is a value in seconds of the runtime's clock.
+https://docs.aws.amazon.com/bedrock-agentcore/latest/devguide/runtime-http-protocol-contract.html
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, cast
+
+from voicecore.local.gateway.limits import (
+    IDLE_TIMEOUT,
+    LIFECYCLE_MIN,
+    MAX_LIFETIME,
+    MISSED_PINGS_MAX,
+)
+
+
+class EndReason(StrEnum):
+    """Why a session ended."""
+
+    IDLE = "idle timeout"
+    MAX_LIFETIME = "maximum lifetime"
+    UNHEALTHY = "no answer to /ping"
+    EXITED = "the agent process ended"
+    STOPPED = "stopped"
+    SHUTDOWN = "the runtime stopped"
+
+
+@dataclass(frozen=True, slots=True)
+class Lifecycle:
+    """The runtime's `lifecycleConfiguration`, in seconds."""
+
+    idle_timeout: float = IDLE_TIMEOUT
+    max_lifetime: float = MAX_LIFETIME
+
+    def __post_init__(self) -> None:
+        if not LIFECYCLE_MIN <= self.idle_timeout <= self.max_lifetime <= MAX_LIFETIME:
+            raise ValueError(
+                f"AgentCore takes {LIFECYCLE_MIN:.0f} ≤ idle timeout ≤ maximum lifetime "
+                f"≤ {MAX_LIFETIME:.0f} seconds, not {self.idle_timeout} and {self.max_lifetime}"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Ping:
+    """One answer to /ping. `stamp` is `time_of_last_update` when AWS can read it, else None."""
+
+    busy: bool
+    stamp: int | None
+    stamp_is_text: bool = False
+
+
+def read_ping(status: int, body: bytes) -> Ping | None:
+    """Read an answer to /ping; None when it does not say Healthy or HealthyBusy."""
+    try:
+        document: Any = json.loads(body)
+    except ValueError:
+        return None
+    if status != 200 or not isinstance(document, dict):
+        return None
+    fields = cast("dict[str, Any]", document)
+    if fields.get("status") not in ("Healthy", "HealthyBusy"):
+        return None
+    stamp = fields.get("time_of_last_update")
+    return Ping(
+        busy=fields["status"] == "HealthyBusy",
+        # bool is an int to Python, not to AWS
+        stamp=stamp if type(stamp) is int else None,
+        stamp_is_text=isinstance(stamp, str),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Vitals:
+    """What is known of one session."""
+
+    started: float
+    last_traffic: float  # the last request, frame or control frame
+    open_requests: int  # calls to /invocations that have no complete answer yet
+    ping: Ping | None  # the last good one
+    stamped: float | None  # its stamp on the runtime's clock
+    missed_pings: int  # since the last good one
+
+
+def stamp_on_clock(stamp: int | None, wall: float, now: float, scale: float) -> float | None:
+    """Return when the agent's status changed, on a clock that runs `scale` times faster.
+
+    A stamp counts whole seconds: it says "within the second that began then", so the end of that
+    second is taken; at a high scale, a stamp of this very moment must not look hours old.
+    """
+    return None if stamp is None else now - max(0.0, wall - (stamp + 1)) * scale
+
+
+def is_busy(vitals: Vitals) -> bool:
+    """Return whether the idle timer stands still.
+
+    HealthyBusy counts only with an integer stamp: without one, AWS reaped busy sessions
+    (fastagent-sh/fastagent#314, aws/bedrock-agentcore-sdk-python#471).
+    """
+    busy = vitals.ping is not None and vitals.ping.busy and vitals.stamped is not None
+    return busy or vitals.open_requests > 0
+
+
+def idle_since(vitals: Vitals) -> float:
+    """Return when the idle timer started: at the last traffic or the last change of status.
+
+    An agent that stamps each ping with the present moment therefore never becomes idle.
+    """
+    return max(vitals.last_traffic, vitals.stamped or 0.0)
+
+
+def verdict(vitals: Vitals, lifecycle: Lifecycle, now: float) -> EndReason | None:
+    """Return why the session must end now, or None when it lives on."""
+    if now - vitals.started >= lifecycle.max_lifetime:
+        return EndReason.MAX_LIFETIME
+    if vitals.missed_pings >= MISSED_PINGS_MAX:
+        return EndReason.UNHEALTHY
+    if not is_busy(vitals) and now - idle_since(vitals) >= lifecycle.idle_timeout:
+        return EndReason.IDLE
+    return None
+
+
+def next_deadline(vitals: Vitals, lifecycle: Lifecycle, now: float) -> float:
+    """Return when `verdict` must be asked again, whether or not a ping is due.
+
+    A busy session may become idle at any moment from now on.
+    """
+    idle_from = now if is_busy(vitals) else idle_since(vitals)
+    return min(vitals.started + lifecycle.max_lifetime, idle_from + lifecycle.idle_timeout)
+
+
+def ping_advice(pings: Sequence[Ping]) -> str | None:
+    """Return what is wrong with the agent's last pings (oldest first), or None."""
+    if not pings:
+        return None
+    last = pings[-1]
+    if last.stamp_is_text:
+        return (
+            "/ping sends time_of_last_update as text, which AgentCore does not read: the session "
+            "ends at the idle timeout although it is busy. Send whole Unix seconds (an int)."
+        )
+    if last.busy and last.stamp is None:
+        return (
+            "/ping says HealthyBusy without time_of_last_update: AgentCore ends the session at the "
+            "idle timeout. Send the Unix time of the last change of status (an int)."
+        )
+    recent = pings[-4:]
+    stamps = [ping.stamp for ping in recent if ping.stamp is not None]
+    same_status = len({ping.busy for ping in recent}) == 1
+    if len(stamps) == 4 and same_status and stamps == sorted(set(stamps)):
+        return (
+            "/ping sends a new time_of_last_update each time: the session never becomes idle, "
+            "lives to its maximum lifetime and counts against maxVms. Change it with the status."
+        )
+    return None

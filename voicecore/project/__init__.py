@@ -1,0 +1,1 @@
+"""The project on disk: voicecore.toml, .env files and the names derived from them."""

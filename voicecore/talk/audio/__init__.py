@@ -1,0 +1,1 @@
+"""Sound: devices, files, resampling, echo cancellation, jitter buffer."""

@@ -1,0 +1,64 @@
+"""Notices that the microphone does not hear the speaker, as with a headset.
+
+AEC3 expects an echo until it has heard for long that there is none, and so takes a person who
+speaks over the agent for one: an interruption goes unheard. Where no sound comes back, nothing
+has to be taken out.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+
+from voicecore.talk.audio import pcm
+
+_SPEAKING_DB = -45.0
+"""The agent's voice is above this while it speaks."""
+_QUIET_DB = -60.0
+"""A microphone in a quiet room is below this; an echo that disturbs is well above."""
+_ABOVE_FLOOR_DB = 6.0
+"""So much above its noise floor a microphone still counts as quiet, in a room that is not."""
+_REACH = 400 // pcm.BLOCK_MS
+"""Blocks within which an echo arrives: speaker and microphone buffers, and the room."""
+_PROOF = 500 // pcm.BLOCK_MS
+"""Blocks of the agent's speech without an echo after which there is no path for one."""
+_DOUBT = 1500 // pcm.BLOCK_MS
+"""Blocks of sound at the microphone, in step with the agent's, after which there may be one again.
+An interruption is shorter: the agent falls silent within half a second."""
+
+
+class EchoPath:
+    """What the last seconds say of the way from speaker to microphone."""
+
+    def __init__(self) -> None:
+        self._far: deque[bool] = deque(maxlen=2 * _REACH)
+        self._near: deque[float] = deque(maxlen=2 * _REACH)
+        self._floor: deque[float] = deque(maxlen=3000 // pcm.BLOCK_MS)
+        self._silent = 0
+        self._loud = 0
+
+    def exists(self, heard: bytes, near: bytes) -> bool:
+        """Whether `near` may hold an echo; both are the same BLOCK_MS. True until disproved."""
+        level = pcm.decibels(pcm.rms(near))
+        self._far.append(pcm.decibels(pcm.rms(heard)) > _SPEAKING_DB)
+        self._near.append(level)
+        if not any(self._far):
+            self._floor.append(level)
+        if self._agent_spoke():
+            self._judge(max(self._near) < self._quiet_level(), level < self._quiet_level())
+        return self._silent < _PROOF
+
+    def _agent_spoke(self) -> bool:
+        """Whether there was speech so long ago that its echo would have arrived by now."""
+        return sum(list(self._far)[:_REACH]) > 0.6 * _REACH
+
+    def _judge(self, no_echo: bool, quiet_now: bool) -> None:
+        if no_echo:
+            self._silent, self._loud = self._silent + 1, 0
+        elif not quiet_now:
+            self._loud += 1
+            if self._loud >= _DOUBT:
+                self._silent = 0
+
+    def _quiet_level(self) -> float:
+        floor = min(self._floor, default=_QUIET_DB)
+        return max(_QUIET_DB, floor + _ABOVE_FLOOR_DB)

@@ -1,0 +1,1 @@
+"""WebRTC connectivity: TURN relays and Opus over RTP."""

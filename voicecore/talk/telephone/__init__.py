@@ -1,0 +1,1 @@
+"""The test telephone: provider webhooks, media frames and call control."""

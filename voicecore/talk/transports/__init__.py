@@ -1,0 +1,1 @@
+"""Connections from `voicecore talk` to an agent: WebSocket, WebRTC, Daily."""

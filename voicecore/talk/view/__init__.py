@@ -1,0 +1,1 @@
+"""What a call shows: transcript, latency, screen."""

@@ -1,0 +1,121 @@
+"""The picture of a call: a pure function from its state to lines, made for 80 by 24 characters."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from voicecore.console.output import Line, Span
+from voicecore.talk.view import latency
+from voicecore.talk.view.transcript import Line as Said
+
+_BARS = " ▁▂▃▄▅▆▇█"
+_FLOOR_DB, _CEILING_DB = -60.0, -10.0
+_METER_WIDTH = 16
+_INDENT = 9
+
+YOU = f"{'you':<{_INDENT}}"
+"""What stands before a line that the user says or types."""
+
+_STYLES = {"you": "bold cyan", "agent": "bold green", "note": "dim"}
+
+
+@dataclass(frozen=True)
+class View:
+    """What there is to show: levels in dB below full scale, newest last."""
+
+    title: str
+    status: str
+    seconds: float
+    user_levels: Sequence[float]
+    agent_levels: Sequence[float]
+    said: Sequence[Said]
+    turns: Sequence[latency.Turn]
+    hint: str
+
+
+def render(view: View, width: int, height: int) -> list[Line]:
+    """The screen; the newest of the transcript stays, the oldest gives way."""
+    head: list[Line] = [
+        _spread(
+            [Span("voicecore talk", "bold"), Span(f"  {view.title}")],
+            [Span(view.status, "dim"), Span(f"  {clock(view.seconds)}")],
+            width,
+        ),
+        _spread(
+            [Span("you    ", "cyan"), Span(meter(view.user_levels), "cyan")],
+            [Span("agent  ", "green"), Span(meter(view.agent_levels), "green")],
+            width,
+        ),
+        [],
+    ]
+    foot: list[Line] = [
+        [],
+        _spread(
+            [Span(view.hint, "dim")], [Span(summary(latency.totals(view.turns)), "dim")], width
+        ),
+    ]
+    room = max(0, height - len(head) - len(foot) - 1)  # one line for the cursor
+    body = [line for said in view.said for line in utterance(said, view.turns, width)]
+    return [*head, *(body[-room:] if room else []), *foot]
+
+
+def utterance(said: Said, turns: Sequence[latency.Turn], width: int) -> list[Line]:
+    """One entry of the transcript, and under an answer how long it took to come."""
+    text = said.text + (" —" if said.interrupted else "")
+    name = "·" if said.who == "note" else said.who
+    style = "dim" if said.who == "note" else ""
+    rows = textwrap.wrap(text, max(20, width - _INDENT)) or [""]
+    lines: list[Line] = [[Span(f"{name:<{_INDENT}}", _STYLES[said.who]), Span(rows[0], style)]]
+    lines += [[Span(" " * _INDENT), Span(row, style)] for row in rows[1:]]
+    if said.turn is not None and said.turn <= len(turns):
+        figures = textwrap.wrap(timing(turns[said.turn - 1]), max(20, width - _INDENT))
+        lines += [[Span(" " * _INDENT), Span(row, "dim")] for row in figures]
+    return lines
+
+
+def timing(turn: latency.Turn) -> str:
+    """A turn's latency and its parts, in seconds; a part is never broken over two lines."""
+    parts = "".join(f" · {part.name}\xa0{part.ms / 1000:.2f}" for part in turn.parts)
+    return f"{turn.total_ms / 1000:.2f}\xa0s{parts}"
+
+
+def summary(totals: latency.Totals) -> str:
+    """All turns in a few words."""
+    if totals.median_ms is None or totals.worst_ms is None:
+        return "no turns yet"
+    turns = "1 turn" if totals.turns == 1 else f"{totals.turns} turns"
+    median, worst = totals.median_ms / 1000, totals.worst_ms / 1000
+    return f"{turns} · median {median:.2f} s · worst {worst:.2f} s"
+
+
+def meter(levels: Sequence[float]) -> str:
+    """The last levels as bars, the newest at the right."""
+    scale = (len(_BARS) - 1) / (_CEILING_DB - _FLOOR_DB)
+    bars = (
+        _BARS[round(min(max(level - _FLOOR_DB, 0), _CEILING_DB - _FLOOR_DB) * scale)]
+        for level in levels[-_METER_WIDTH:]
+    )
+    return "".join(bars).rjust(_METER_WIDTH)
+
+
+def clock(seconds: float) -> str:
+    """Minutes and seconds, and hours where there are any."""
+    minutes, second = divmod(int(seconds), 60)
+    hours, minute = divmod(minutes, 60)
+    return f"{hours}:{minute:02}:{second:02}" if hours else f"{minute:02}:{second:02}"
+
+
+def _spread(left: Sequence[Span], right: Sequence[Span], width: int) -> Line:
+    """Both at their edges; of what is too long, the right end is what changes: it stays."""
+    room = max(0, width - sum(len(span.text) for span in right) - 2)
+    kept: list[Span] = []
+    for span in left:
+        kept.append(Span(_cropped(span.text, room), span.style))
+        room -= len(kept[-1].text)
+    return [*kept, Span(" " * (room + 2)), *right]
+
+
+def _cropped(text: str, room: int) -> str:
+    return text if len(text) <= room else text[: max(0, room - 1)] + "…"[:room]
