@@ -106,7 +106,7 @@ def _transport_names() -> list[str]:
 
 
 def _provider_names() -> list[str]:
-    from voicecore.catalog.phone_providers import PHONES
+    from voicecore.catalog.phones import PHONES
 
     return list(PHONES)
 

@@ -8,8 +8,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from voicecore.catalog import phone_providers
-from voicecore.catalog.phone_providers import PHONES
+from voicecore.catalog import phones
+from voicecore.catalog.phones import PHONES
 from voicecore.catalog.transports import TRANSPORTS
 from voicecore.console.context import Context
 from voicecore.console.errors import ExitCode, VoicecoreError
@@ -117,7 +117,7 @@ def _providers(context: Context, project: Project, options: AddOptions) -> tuple
         return project.providers
     if not chosen and not project.providers:
         asked = context.interactive and not (options.yes or options.json)
-        chosen = tuple(questions.ask_providers()) if asked else (phone_providers.DEFAULT,)
+        chosen = tuple(questions.ask_providers()) if asked else (phones.DEFAULT,)
     return tuple(dict.fromkeys((*project.providers, *chosen)))
 
 

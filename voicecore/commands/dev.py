@@ -12,7 +12,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from voicecore.catalog.transports import HEADERS, TRANSPORTS
+from voicecore.catalog.transports import TRANSPORTS
+from voicecore.catalog.transports.record import HEADERS
 from voicecore.console.context import Context
 from voicecore.console.errors import ExitCode, VoicecoreError
 from voicecore.console.output import Line
