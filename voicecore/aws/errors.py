@@ -48,7 +48,7 @@ def code_of(error: ClientError) -> str:
     return str(error.response.get("Error", {}).get("Code", ""))
 
 
-def words_of(error: ClientError) -> str:
+def message_of(error: ClientError) -> str:
     """AWS's own sentence on the error."""
     return str(error.response.get("Error", {}).get("Message", "")) or str(error)
 
@@ -64,7 +64,7 @@ def is_throttled(error: ClientError) -> bool:
 
 
 @contextmanager
-def allowing(*codes: str) -> Generator[None]:
+def ignoring(*codes: str) -> Generator[None]:
     """Go on after the block if AWS refuses with one of `codes`."""
     try:
         yield

@@ -2,7 +2,7 @@
 
 The numbers are those of the AgentCore failure catalogue (developer guide and the issue threads of
 AWS's SDK, starter toolkit and samples, autumn 2026). Preflight finds before a deploy what is
-marked DEPLOY; where AWS's own words reach us, `failure_in` recognises them by `pattern`.
+marked DEPLOY; where AWS's own words reach us, `find_known_failure` recognises them by `pattern`.
 """
 
 from __future__ import annotations
@@ -511,7 +511,7 @@ FAILURES = (
 )
 
 
-def failure_in(words: str) -> Failure | None:
+def find_known_failure(words: str) -> Failure | None:
     """The catalogued failure that AWS's `words` tell of, if they tell of one."""
     return next((f for f in FAILURES if f.pattern and _compiled(f.pattern).search(words)), None)
 

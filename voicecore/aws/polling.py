@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-Pause = Callable[[float], None]
+Sleep = Callable[[float], None]
 """Waits for seconds; what it raises ends the waiting."""
 
 
-def pauses(longest: float = 1.0) -> Iterator[float]:
+def poll_intervals(longest: float = 1.0) -> Iterator[float]:
     """Seconds between questions: soon at first, then ever longer, up to `longest`."""
     seconds = 0.1
     while True:

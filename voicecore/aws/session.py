@@ -29,9 +29,9 @@ from voicecore.aws.errors import (
     code_of,
     is_denied,
     is_throttled,
-    words_of,
+    message_of,
 )
-from voicecore.aws.known_failures import failure_in
+from voicecore.aws.known_failures import find_known_failure
 from voicecore.catalog import regions
 from voicecore.console.errors import ExitCode, VoicecoreError
 
@@ -49,7 +49,7 @@ _CONFIG = Config(
 )
 
 
-class NoCredentials(AwsRefused):
+class NoAwsCredentials(AwsRefused):
     """Nobody said who we are in AWS."""
 
 
@@ -69,7 +69,7 @@ class BadRegion(VoicecoreError):
     """There is no such region, or AgentCore is not in it."""
 
 
-class Unreachable(AwsRefused):
+class AwsUnreachable(AwsRefused):
     """No answer came from AWS."""
 
 
@@ -109,7 +109,7 @@ class Aws:
     def _count(self, **_: Any) -> None:
         self.calls += 1
 
-    def elsewhere(self, region: str) -> Aws:
+    def in_region(self, region: str) -> Aws:
         """The same identity in another region."""
         return Aws(self._session, region, self.profile, self.identity)
 
@@ -131,14 +131,14 @@ class Aws:
 def connect(region: str, profile: str | None = None) -> Aws:
     """The account that boto3's own chain finds: flags, environment, profile, SSO, instance.
 
-    Raises what `refusals` explains, and NoCredentials for a profile that does not exist.
+    Raises botocore's errors, and NoAwsCredentials for a profile that does not exist.
     """
     try:
         session = new_session(profile)
     except botocore.ProfileNotFound as error:
         known = tuple(cast("list[str]", new_session().available_profiles)) if profile else ()
         near = regions.closest(profile or "", known)
-        raise NoCredentials(
+        raise NoAwsCredentials(
             f"{error}.".replace("..", "."),
             f"Did you mean {near!r}?" if near else f"There are: {', '.join(known) or 'none'}.",
         ) from error
@@ -175,7 +175,7 @@ def check_account(identity: Identity, wanted: str | None) -> None:
 
 
 @contextmanager
-def refusals(again: str, profile: str | None = None) -> Generator[None]:
+def translated_errors(again: str, profile: str | None = None) -> Generator[None]:
     """Turns what boto3 raises in the block into what happened, why, and what to type next.
 
     `again` is the command that continues.
@@ -183,17 +183,17 @@ def refusals(again: str, profile: str | None = None) -> Generator[None]:
     try:
         yield
     except (botocore.ClientError, botocore.BotoCoreError) as error:
-        raise refusal_of(error, again, profile) from error
+        raise translate_error(error, again, profile) from error
 
 
-def refusal_of(error: Exception, again: str, profile: str | None = None) -> AwsRefused:
+def translate_error(error: Exception, again: str, profile: str | None = None) -> AwsRefused:
     """What boto3's `error` means to a person."""
     if isinstance(error, botocore.ClientError):
         return _answered(error, again, profile)
     login = _login(profile)
     match error:
         case botocore.NoCredentialsError() | botocore.PartialCredentialsError():
-            return NoCredentials(
+            return NoAwsCredentials(
                 f"No AWS credentials were found: {error}."
                 if isinstance(error, botocore.PartialCredentialsError)
                 else "No AWS credentials were found.",
@@ -214,22 +214,22 @@ def refusal_of(error: Exception, again: str, profile: str | None = None) -> AwsR
                 f"The AWS login cannot be used: {error}", f"Log in again:  aws login\n{again}"
             )
         case botocore.HTTPClientError() | botocore.ConnectionError():
-            return Unreachable(
+            return AwsUnreachable(
                 f"AWS does not answer: {error}",
                 f"What was started in AWS goes on there. When the network is back:\n{again}",
             )
         case _:
-            known = failure_in(str(error))
+            known = find_known_failure(str(error))
             return AwsRefused(f"{error}", known.fix if known else None)
 
 
 def _answered(error: botocore.ClientError, again: str, profile: str | None) -> AwsRefused:
-    code, words = code_of(error), words_of(error)
+    code, words = code_of(error), message_of(error)
     server = _time_of(cast("Mapping[str, Any]", error.response))
     skew = datetime.now(UTC) - server if server else timedelta()
     login = _login(profile)
     if code in SIGNATURE | EXPIRED and abs(skew) > CLOCK_TOLERANCE:
-        return clock_is_wrong(skew)
+        return clock_error(skew)
     if code in EXPIRED:
         return CredentialsRefused(
             "The AWS credentials have expired.",
@@ -242,13 +242,13 @@ def _answered(error: botocore.ClientError, again: str, profile: str | None) -> A
             f"Choose others:  export AWS_PROFILE=…  or log in again:  {login}\n{again}",
         )
     if is_denied(error):
-        return denial_of(words, error.operation_name, again)
+        return permission_error(words, error.operation_name, again)
     if is_throttled(error):
         return AwsRefused(
             f"AWS is asked too often in this account ({error.operation_name}): {words}",
             f"Wait a minute, then go on:\n{again}",
         )
-    known = failure_in(f"{code}: {words}")
+    known = find_known_failure(f"{code}: {words}")
     return AwsRefused(
         f"AWS refuses {error.operation_name} ({code}): {words}",
         f"{known.fix}\n{again}" if known else None,
@@ -259,7 +259,7 @@ def _login(profile: str | None) -> str:
     return f"aws sso login --profile {profile}" if profile else "aws sso login"
 
 
-def clock_is_wrong(skew: timedelta) -> WrongClock:
+def clock_error(skew: timedelta) -> WrongClock:
     """The error for a clock that is `skew` ahead of AWS's."""
     minutes = abs(skew).total_seconds() / 60
     side = "ahead" if skew > timedelta() else "behind"
@@ -277,7 +277,7 @@ _ACTION = re.compile(
 _WHO = re.compile(r"(?P<arn>arn:aws[\w-]*:(?:sts|iam)::\d{12}:\S+) is not authorized")
 
 
-def denial_of(words: str, operation: str, again: str) -> NotAllowed:
+def permission_error(words: str, operation: str, again: str) -> NotAllowed:
     """The error for a missing permission: which action, and the statement that would allow it."""
     found = _ACTION.search(words)
     who = _WHO.search(words)

@@ -11,16 +11,16 @@ from typing import Any, TypeVar
 Result = TypeVar("Result")
 
 
-class Abandoned(Exception):
+class TaskCancelled(Exception):
     """Nobody wants what this piece of work would give."""
 
 
-class Together:
+class TaskGroup:
     """Work in threads while a block runs.
 
     Whoever waits in the block is told at once when any piece of work fails. When the block ends,
-    all that still runs is told to end by its next `pause`, `go_on` or `result`; what has not ended
-    `grace` seconds later is left behind.
+    all that still runs is told to end by its next `sleep`, `raise_if_cancelled` or `result`; what
+    has not ended `grace` seconds later is left behind.
     """
 
     def __init__(self, grace: float = 2.0) -> None:
@@ -30,7 +30,7 @@ class Together:
         self._changed = threading.Condition()
         self._over = threading.Event()
 
-    def __enter__(self) -> Together:
+    def __enter__(self) -> TaskGroup:
         return self
 
     def __exit__(
@@ -67,28 +67,28 @@ class Together:
     def result(self, future: Future[Result]) -> Result:
         """What the work gives, once it is done.
 
-        Raises the first failure of any piece of work, and Abandoned as `pause` does.
+        Raises the first failure of any piece of work, and TaskCancelled as `sleep` does.
         """
         with self._changed:
             while not future.done():
-                self.go_on()
+                self.raise_if_cancelled()
                 self._raise_failure()
                 # The timeout lets Windows see Ctrl-C.
                 self._changed.wait(0.5)
         self._raise_failure()
         return future.result()
 
-    def pause(self, seconds: float) -> None:
-        """Wait within a piece of work. Raises Abandoned when nobody wants it any more."""
+    def sleep(self, seconds: float) -> None:
+        """Wait within a piece of work. Raises TaskCancelled when nobody wants it any more."""
         if self._over.wait(seconds):
-            raise Abandoned
+            raise TaskCancelled
 
-    def go_on(self) -> None:
-        """Raise Abandoned when nobody wants this piece of work any more."""
-        self.pause(0)
+    def raise_if_cancelled(self) -> None:
+        """Raise TaskCancelled when nobody wants this piece of work any more."""
+        self.sleep(0)
 
     def _raise_failure(self) -> None:
         errors = [f.exception() for f in self._futures if f.done()]
         for error in errors:
-            if error and not isinstance(error, Abandoned):
+            if error and not isinstance(error, TaskCancelled):
                 raise error

@@ -32,7 +32,7 @@ def run(context: Context, options: InviteOptions) -> ExitCode:
     project = load_project(options.project or context.cwd)
     stage = project.stage(options.stage)
     session.check_region(options.region)
-    with session.refusals("voicecore invite", options.profile):
+    with session.translated_errors("voicecore invite", options.profile):
         aws = session.connect(options.region or stage.region, options.profile)
         session.check_account(aws.identity, stage.account)
         cloud = CloudFormation(aws.client("cloudformation"), "voicecore invite")

@@ -12,16 +12,16 @@ from pathlib import Path
 from typing import Any
 
 from voicecore.aws import session
-from voicecore.aws.polling import Pause
+from voicecore.aws.polling import Sleep
 from voicecore.cloud.observe import logs
-from voicecore.cloud.observe.logs import Source, Trouble
+from voicecore.cloud.observe.logs import Interruption, LogSource
 from voicecore.cloud.stacks.deployment import deployment_of
 from voicecore.console.command_line import typed
 from voicecore.console.context import Context
 from voicecore.console.errors import ExitCode, VoicecoreError
 from voicecore.console.output import Line, Output, Span
 from voicecore.contract import agent_log
-from voicecore.contract.agent_log import Entry, Sieve
+from voicecore.contract.agent_log import LogEntry, LogFilter
 from voicecore.local import log_reader
 from voicecore.project import aws_names
 from voicecore.project.project import Project, load_project
@@ -50,11 +50,11 @@ class LogsOptions:
     json: bool = False
 
 
-class BadMoment(VoicecoreError):
+class BadSince(VoicecoreError):
     """--since says no time."""
 
 
-class NotDeployed(VoicecoreError):
+class NoLogs(VoicecoreError):
     """The stage is not in AWS, and never wrote a log."""
 
 
@@ -64,43 +64,43 @@ class Printer:
     def __init__(self, output: Output, options: LogsOptions) -> None:
         self._output = output
         self._json = options.json
-        self._sieve = Sieve(options.session, options.filter, options.level)
+        self._sieve = LogFilter(options.session, options.filter, options.level)
         self._chatter = options.json or bool(options.level or options.filter)
         self._silent = False
         self.printed = 0
 
-    def print(self, entries: Iterable[Entry]) -> None:
+    def print(self, entries: Iterable[LogEntry]) -> None:
         """Print those that are wanted."""
         for entry in entries:
             if not self._sieve.passes(entry):
                 continue
-            if not self._chatter and agent_log.is_chatter(entry.text):
+            if not self._chatter and agent_log.is_routine(entry.text):
                 continue
             self.printed += 1
             if self._json:
-                self._output.event(document_of(entry))
+                self._output.event(log_document(entry))
             else:
-                self._output.record(line_of(entry, datetime.now(UTC)))
+                self._output.record(log_line(entry, datetime.now(UTC)))
                 self._tell_of_silence(entry)
 
-    def _tell_of_silence(self, entry: Entry) -> None:
-        if not self._silent and agent_log.hides_words(entry.text):
+    def _tell_of_silence(self, entry: LogEntry) -> None:
+        if not self._silent and agent_log.hides_transcript(entry.text):
             self._silent = True
             self._output.note("LOG_TRANSCRIPTS=false in agent/.env: what is said is not logged.")
 
 
-def run(context: Context, options: LogsOptions, pause: Pause = time.sleep) -> ExitCode:
+def run(context: Context, options: LogsOptions, pause: Sleep = time.sleep) -> ExitCode:
     """Print what was logged; with --follow or --live also what comes, until interrupted."""
     project = load_project(context.cwd / (options.project or ""))
     session.check_region(options.region)
     printer = Printer(context.output, options)
-    since = moment_of(
+    since = parse_since(
         options.since or (SINCE_OF_A_SESSION if options.session else SINCE), datetime.now(UTC)
     )
     try:
         if options.local:
             return _local(context, options, project, printer, since, pause)
-        with session.refusals(typed("logs", options), options.profile):
+        with session.translated_errors(typed("logs", options), options.profile):
             return _remote(context, options, project, printer, since, pause)
     except KeyboardInterrupt:
         if options.follow or options.live:
@@ -114,25 +114,25 @@ def _remote(
     project: Project,
     printer: Printer,
     since: datetime,
-    pause: Pause,
+    pause: Sleep,
 ) -> ExitCode:
     stage = deployment_of(project, options.stage).stage
     connect = partial(session.connect, options.region or stage.region, options.profile)
     aws = connect()
     session.check_account(aws.identity, stage.account)
-    source = Source(project.name, stage.name, options.session, options.server)
+    source = LogSource(project.name, stage.name, options.session, options.server)
     what = f"the server of {project.name}" if options.server else project.name
     where = f"{what} · {stage.name} in account {aws.account}, {aws.region}"
     groups = source.groups(aws)
     if not groups and source.stack(aws) is None:
-        raise NotDeployed(
+        raise NoLogs(
             f"There are no logs: {where} is not deployed.",
             f"Deploy it:  voicecore deploy{' --server' * options.server}"
             f"{aws_names.stage_flag(stage.name)}\n"
             f"Logs of `voicecore dev`:  voicecore logs --local{' --server' * options.server}",
             ExitCode.NOT_DEPLOYED,
         )
-    now = logs.now_in(aws) + logs.LATE
+    now = logs.aws_now(aws) + logs.LATE
     past = logs.read(aws.client("logs"), groups, options.session, since, now)
     if options.follow or options.live:
         context.output.note(f"Following {where}. Ctrl-C ends it.")
@@ -140,11 +140,11 @@ def _remote(
             _explain(context.output, aws, source, since, False)
         if options.live:
             printer.print(past if options.since else ())
-            look = logs.live(source, partial(_say_sampled, context.output))
+            look = logs.live_tail(source, partial(_say_sampled, context.output))
         else:
             look = logs.follow(source, since)
         renew = connect if _renewable(context.env, options) else None
-        printer.print(logs.patiently(look, aws, renew, partial(_tell, context.output), pause))
+        printer.print(logs.keep_polling(look, aws, renew, partial(_tell, context.output), pause))
     printer.print(past)
     if not printer.printed:
         narrowed = bool(options.session or options.filter or options.level)
@@ -158,7 +158,7 @@ def _local(
     project: Project,
     printer: Printer,
     since: datetime,
-    pause: Pause,
+    pause: Sleep,
 ) -> ExitCode:
     if options.live:
         raise VoicecoreError(
@@ -187,11 +187,11 @@ _LONGEST_KEPT = timedelta(days=3653)  # PutRetentionPolicy
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
-def moment_of(text: str, now: datetime) -> datetime:
+def parse_since(text: str, now: datetime) -> datetime:
     """The time that `text` means: so long before now, or a time as ISO 8601 writes it.
 
     A time without a zone is this machine's; none is before what CloudWatch may keep. Raises
-    BadMoment for what is neither.
+    BadSince for what is neither.
     """
     oldest = now - _LONGEST_KEPT
     if found := re.fullmatch(r"(\d{1,5})\s*([smhdw])", text.strip()):
@@ -199,7 +199,7 @@ def moment_of(text: str, now: datetime) -> datetime:
     try:
         moment = datetime.fromisoformat(text.strip()).astimezone(UTC)
     except (ValueError, OverflowError, OSError):
-        raise BadMoment(
+        raise BadSince(
             f"--since {text!r} is no time.",
             "So long ago:  --since 90s, 10m, 3h, 2d or 1w\n"
             "Since a time:  --since 2026-11-22, 2026-11-22T14:00 or 2026-11-22T14:00Z",
@@ -208,21 +208,24 @@ def moment_of(text: str, now: datetime) -> datetime:
     return max(oldest, moment)
 
 
-def line_of(entry: Entry, now: datetime, zone: tzinfo | None = None) -> Line:
+def log_line(entry: LogEntry, now: datetime, zone: tzinfo | None = None) -> Line:
     """A line of a log for people: when (in `zone`, or this machine's), session, turn, words."""
-    event = agent_log.parse(entry.text) or {}
+    event = agent_log.parse_event(entry.text) or {}
     turn = event.get("turn")
     return [
         Span(f"{_stamp(entry.time, now, zone)}  ", "dim"),
         Span(f"{entry.session[:_SESSION_SHOWN]:<{_SESSION_SHOWN}} ", "cyan dim"),
         Span(f"{turn if isinstance(turn, int) else '':>3}  ", "dim"),
-        *(Span(_printable(str(span.text)), span.style) for span in agent_log.words_of(entry.text)),
+        *(
+            Span(_printable(str(span.text)), span.style)
+            for span in agent_log.display_line(entry.text)
+        ),
     ]
 
 
-def document_of(entry: Entry) -> dict[str, Any]:
+def log_document(entry: LogEntry) -> dict[str, Any]:
     """A line of a log for programs: with the agent's own JSON, where it is some."""
-    event = agent_log.fields_of(entry.text)
+    event = agent_log.json_fields(entry.text)
     return {
         "time": entry.time.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
         "session": entry.session or None,
@@ -251,7 +254,7 @@ def _renewable(env: Mapping[str, str], options: LogsOptions) -> bool:
     return bool(options.profile) or "AWS_ACCESS_KEY_ID" not in env
 
 
-def _tell(output: Output, trouble: Trouble | None) -> None:
+def _tell(output: Output, trouble: Interruption | None) -> None:
     if trouble:
         output.warn(str(trouble))
     else:
@@ -263,9 +266,9 @@ def _say_sampled(output: Output) -> None:
 
 
 def _explain(
-    output: Output, aws: session.Aws, source: Source, since: datetime, narrowed: bool
+    output: Output, aws: session.Aws, source: LogSource, since: datetime, narrowed: bool
 ) -> None:
-    reason = logs.reason_for(logs.silence_of(aws, source), since, narrowed)
+    reason = logs.reason_for(logs.inspect_empty_log(aws, source), since, narrowed)
     output.say(reason.message)
     for line in reason.hint.splitlines():
         output.note(f"  {line}")

@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any, cast
 
 from voicecore.console.output import Line, Span
-from voicecore.contract.latency_stages import by_name
+from voicecore.contract.latency_stages import sum_by_stage
 
 LEVELS = ("debug", "info", "warning", "error")
 
@@ -19,13 +19,13 @@ _STREAM = re.compile(r"\d{4}/\d{2}/\d{2}/\[runtime-logs(?:-(?P<session>[^\]]+))?
 # Lambda's, where its servers run (developer guide, monitoring-cloudwatchlogs-view), and what it
 # writes itself.
 _LAMBDA_STREAM = re.compile(r"\d{4}/\d{2}/\d{2}/\[(\$LATEST|\d+)\]")
-# ECS's, by the prefix and the container that cloud/bridge_stack names.
+# ECS's, by the prefix and the container that cloud/stacks/ecs_server names.
 _TASK_STREAM = re.compile(r"server/server/[0-9a-f]+")
 _LAMBDA_CHATTER = re.compile(r"(INIT_)?START |END RequestId: |REPORT RequestId: ")
 
 
 @dataclass(frozen=True)
-class Entry:
+class LogEntry:
     """One line of a log, and where it was found."""
 
     time: datetime
@@ -37,14 +37,14 @@ class Entry:
     @property
     def session(self) -> str:
         """The session it belongs to, by its own words or its stream's name; empty if unknown."""
-        fields = fields_of(self.text)
+        fields = json_fields(self.text)
         own = fields.get("session_id") or fields.get("sessionId")
         named = _STREAM.match(self.stream)
         return str(own or (named and named["session"]) or "")
 
 
 @dataclass(frozen=True)
-class Sieve:
+class LogFilter:
     """Which lines are wanted; what is empty lets everything through."""
 
     session: str = ""
@@ -54,9 +54,9 @@ class Sieve:
     level: str = ""
     """The lowest of LEVELS that is wanted."""
 
-    def passes(self, entry: Entry) -> bool:
+    def passes(self, entry: LogEntry) -> bool:
         """Whether `entry` is wanted. A line without a level may be a traceback, and passes any."""
-        level = fields_of(entry.text).get("level")
+        level = json_fields(entry.text).get("level")
         return (
             entry.session.startswith(self.session)
             and self.text.casefold() in entry.text.casefold()
@@ -64,33 +64,33 @@ class Sieve:
         )
 
 
-def is_printed(stream: str) -> bool:
+def is_output_stream(stream: str) -> bool:
     """Whether a log stream holds what agents or servers print; the others are traces."""
     known = (_STREAM, _LAMBDA_STREAM, _TASK_STREAM)
     return any(pattern.match(stream) for pattern in known)
 
 
-def time_of(text: str) -> datetime | None:
+def written_at(text: str) -> datetime | None:
     """When the line was written, by its own words."""
     try:
-        time = datetime.fromisoformat(str(fields_of(text).get("time")))
+        time = datetime.fromisoformat(str(json_fields(text).get("time")))
     except ValueError:
         return None
     return time if time.tzinfo else None
 
 
-def hides_words(text: str) -> bool:
+def hides_transcript(text: str) -> bool:
     """Whether the line tells that somebody spoke but not what, as LOG_TRANSCRIPTS=false asks."""
-    event = parse(text) or {}
+    event = parse_event(text) or {}
     return event.get("event") in ("user_said", "agent_said") and "text" not in event
 
 
-def words_of(text: str) -> Line:
+def display_line(text: str) -> Line:
     """The line `text` of an agent's log as a person would say it.
 
     A line of any other shape (a traceback, a print, an event of the bot's own) is itself.
     """
-    event = parse(text)
+    event = parse_event(text)
     try:
         return _words_of(event, text) if event else [Span(text)]
     except (TypeError, ValueError, AttributeError):
@@ -128,13 +128,13 @@ def _words_of(event: dict[str, Any], text: str) -> Line:
 _STYLES = {"WARNING": "yellow", "ERROR": "red", "CRITICAL": "bold red"}
 
 
-def parse(text: str) -> dict[str, Any] | None:
+def parse_event(text: str) -> dict[str, Any] | None:
     """The JSON object that `text` is, if it is an agent's line."""
-    fields = fields_of(text)
+    fields = json_fields(text)
     return fields if "event" in fields else None
 
 
-def fields_of(text: str) -> dict[str, Any]:
+def json_fields(text: str) -> dict[str, Any]:
     """The JSON object that `text` is, an agent's or another's; empty if it is none."""
     if not text.startswith("{"):
         return {}
@@ -150,9 +150,9 @@ def _severity(level: str) -> int:
     return logging.getLevelNamesMapping().get(level.upper(), logging.INFO) if level else 0
 
 
-def is_chatter(text: str) -> bool:
+def is_routine(text: str) -> bool:
     """Whether a line is a library's or Lambda's daily business, which no screen has room for."""
-    event = parse(text)
+    event = parse_event(text)
     if event is None:
         return _LAMBDA_CHATTER.match(text) is not None
     return event["event"] == "log" and event.get("level") in _DAILY
@@ -163,5 +163,7 @@ _DAILY = ("DEBUG", "INFO")
 
 def _stages(event: dict[str, Any]) -> list[Span]:
     stages = cast("list[dict[str, Any]]", event.get("stages", []))
-    parts = by_name(((s.get("key", ""), s.get("ms", 0)) for s in stages), event.get("total_ms", 0))
+    parts = sum_by_stage(
+        ((s.get("key", ""), s.get("ms", 0)) for s in stages), event.get("total_ms", 0)
+    )
     return [Span(" · ".join(f"{name} {ms:.0f}" for name, ms in parts.items()), "dim")]

@@ -7,7 +7,7 @@ import hashlib
 import hmac
 
 
-def invite(key: str, until: float) -> str:
+def sign_invite(key: str, until: float) -> str:
     """What may start sessions until then (Unix time), as the server's access.py makes it."""
     expiry = str(int(until))
     digest = hmac.digest(key.encode(), f"invite:{expiry}".encode(), hashlib.sha256)[:16]

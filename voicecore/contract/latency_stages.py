@@ -25,7 +25,7 @@ _SHOWN_MS = 0.5
 """Below this a stage would read as zero."""
 
 
-def by_name(stages: Iterable[tuple[str, float]], total_ms: float) -> dict[str, float]:
+def sum_by_stage(stages: Iterable[tuple[str, float]], total_ms: float) -> dict[str, float]:
     """Milliseconds by name, in the order of a turn; they add up to `total_ms` but for rounding.
 
     What no key names, and what the total has beyond the stages, is the agent's own.

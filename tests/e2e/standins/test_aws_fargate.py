@@ -12,7 +12,7 @@ import pytest
 from tests.standins.aws import Aws, aws_standin
 from tests.unit.cloud.deployments import AGENT, DOMAIN, by_telephone
 from voicecore.cloud.stacks.deployment import Deployment
-from voicecore.cloud.stacks.ecs_server import bridge_stack
+from voicecore.cloud.stacks.ecs_server import ecs_server_stack
 from voicecore.cloud.stacks.env_split import Environment
 from voicecore.cloud.stacks.network_stack import network_stack
 from voicecore.cloud.stacks.stack import Stack
@@ -64,7 +64,7 @@ def remove(aws: Aws, name: str) -> None:
 
 def bridge(of: Deployment, network: dict[str, str], digest: str) -> Stack:
     image = f"{REPOSITORY}@sha256:{digest * 64}"
-    return bridge_stack(of, Environment({}, {"KEY": "x"}), image, AGENT, "", network)
+    return ecs_server_stack(of, Environment({}, {"KEY": "x"}), image, AGENT, "", network)
 
 
 def service(aws: Aws, outputs: dict[str, str]) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from tests.e2e.standins.test_aws_fargate import ZONES, put, remove, status, with
 from tests.standins.aws import Aws, aws_standin
 from tests.unit.cloud.deployments import AGENT, DOMAIN, by_telephone
 from voicecore.cloud.stacks.deployment import Deployment
-from voicecore.cloud.stacks.ecs_server import bridge_stack
+from voicecore.cloud.stacks.ecs_server import ecs_server_stack
 from voicecore.cloud.stacks.env_split import Environment
 from voicecore.cloud.stacks.network_stack import network_stack
 from voicecore.cloud.stacks.stack import Stack
@@ -56,7 +56,7 @@ class Stage:
     outputs: dict[str, str]
 
     def stack(self, image: str) -> Stack:
-        return bridge_stack(self.of, Environment(PLAIN, {}), image, AGENT, "", self.network)
+        return ecs_server_stack(self.of, Environment(PLAIN, {}), image, AGENT, "", self.network)
 
     @property
     def ecs(self) -> Any:
@@ -263,7 +263,7 @@ def test_the_least_busy_gets_the_next(stage: Stage) -> None:
 def test_a_domain_is_answered_by_the_balancer_itself(stage: Stage) -> None:
     of = by_telephone(name="prod", server=with_certificate(stage.aws).stage.server)
     settings = Environment(PLAIN, {})
-    stack = bridge_stack(of, settings, stage.images[0], AGENT, "", stage.network)
+    stack = ecs_server_stack(of, settings, stage.images[0], AGENT, "", stage.network)
     address = put(stage.aws, stack)["Address"]
 
     async def ask() -> None:

@@ -11,9 +11,9 @@ from voicecore.catalog.transports import TRANSPORTS, Transport
 from voicecore.catalog.turn_sources import KVS
 from voicecore.cloud.stacks.agent_stack import agent_stack
 from voicecore.cloud.stacks.deployment import Deployment
-from voicecore.cloud.stacks.ecs_server import bridge_stack
+from voicecore.cloud.stacks.ecs_server import ecs_server_stack
 from voicecore.cloud.stacks.env_split import Environment
-from voicecore.cloud.stacks.lambda_server import server_stack
+from voicecore.cloud.stacks.lambda_server import lambda_server_stack
 from voicecore.cloud.stacks.stack import Stack
 from voicecore.project.project import Server, Stage, Turn, Vpc
 from voicecore.project.schema import PUBLIC, VPC
@@ -67,7 +67,7 @@ def agent(of: Deployment, **secret: str) -> Stack:
 
 def server(of: Deployment, **secret: str) -> Stack:
     """The session server's stack beside it."""
-    return server_stack(of, Environment({"STARTS_PER_MINUTE": "7"}, secret), IMAGE, AGENT)
+    return lambda_server_stack(of, Environment({"STARTS_PER_MINUTE": "7"}, secret), IMAGE, AGENT)
 
 
 def by_telephone(**options: Any) -> Deployment:
@@ -79,7 +79,7 @@ def bridge(of: Deployment, **secret: str) -> Stack:
     """The stack of such a server, beside the agent's."""
     settings = Environment({"STARTS_PER_MINUTE": "7"}, secret)
     network = {"Vpc": "vpc-0", "PublicSubnets": "subnet-0,subnet-1", "Subnets": "subnet-2,subnet-3"}
-    return bridge_stack(of, settings, IMAGE, AGENT, "", network)
+    return ecs_server_stack(of, settings, IMAGE, AGENT, "", network)
 
 
 def filled(part: Any) -> Any:

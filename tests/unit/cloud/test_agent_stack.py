@@ -12,7 +12,7 @@ from tests.unit.cloud.deployments import (
 from voicecore.cloud.stacks.agent_stack import EnvironmentTooLarge, agent_stack, foundation_of
 from voicecore.cloud.stacks.env_split import Environment
 from voicecore.cloud.stacks.stack import BODY_MAX, references
-from voicecore.cloud.stacks.versions import next_after
+from voicecore.cloud.stacks.versions import with_next_version
 from voicecore.console.errors import ExitCode
 
 
@@ -99,8 +99,8 @@ def test_every_reference_leads_somewhere(pipeline: str, network: str) -> None:
 
 
 def test_another_image_changes_nothing_but_the_runtime(now) -> None:
-    first = next_after((), "sha256:a", "first", now)
-    second = next_after(first, "sha256:b", "second", now)
+    first = with_next_version((), "sha256:a", "first", now)
+    second = with_next_version(first, "sha256:b", "second", now)
     one, two = (
         agent_stack(deployment("cascade"), Environment(), history, f"x@{history[-1].image}")
         for history in (first, second)
@@ -114,7 +114,7 @@ def test_another_image_changes_nothing_but_the_runtime(now) -> None:
 
 
 def test_the_longest_message_fits(now) -> None:
-    history = next_after((), "sha256:" + "a" * 64, "ü" * 5000, now)
+    history = with_next_version((), "sha256:" + "a" * 64, "ü" * 5000, now)
     runtime = properties(agent_stack(deployment(), Environment(), history, IMAGE))
     assert len(runtime["Description"]) <= 1200
     assert len(runtime["Tags"]["voicecore:v1"]) <= 256

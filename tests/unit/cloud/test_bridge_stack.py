@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from tests.unit.cloud.deployments import DOMAIN, bridge, by_telephone, deployment
-from voicecore.cloud.stacks.ecs_server import CALLS_A_TASK, tasks_of
+from voicecore.cloud.stacks.ecs_server import CALLS_PER_TASK, max_tasks
 from voicecore.cloud.stacks.network_stack import network_stack
 from voicecore.cloud.stacks.stack import references
 from voicecore.project.project import Server
@@ -89,11 +89,11 @@ def test_secrets_reach_the_environment_and_nothing_else() -> None:
 @pytest.mark.parametrize(("calls", "tasks"), [(1, 1), (25, 1), (26, 2), (50, 2), (2500, 100)])
 def test_as_many_tasks_as_calls_need(calls: int, tasks: int) -> None:
     of = by_telephone(server=Server(peak_calls=calls))
-    assert tasks_of(of) == tasks
+    assert max_tasks(of) == tasks
     scaling = properties(bridge(of), "Scaling")
     assert (scaling["MinCapacity"], scaling["MaxCapacity"]) == (1, tasks)
     policy = properties(bridge(of), "ByCalls")["TargetTrackingScalingPolicyConfiguration"]
-    assert policy["TargetValue"] == CALLS_A_TASK
+    assert policy["TargetValue"] == CALLS_PER_TASK
 
 
 def test_it_lets_in_as_many_calls_as_it_is_made_for() -> None:

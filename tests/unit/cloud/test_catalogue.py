@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from voicecore.aws.known_failures import FAILURES, Check, failure_in
+from voicecore.aws.known_failures import FAILURES, Check, find_known_failure
 
 
 def test_all_sixty_two_are_there_in_order() -> None:
@@ -48,10 +48,10 @@ def test_what_can_be_found_before_a_deploy_is_known() -> None:
     ],
 )
 def test_awss_words_are_recognised(number: int, words: str) -> None:
-    failure = failure_in(words)
+    failure = find_known_failure(words)
     assert failure is not None and failure.number == number
 
 
 def test_other_words_are_not() -> None:
-    assert failure_in("Rate exceeded") is None
-    assert failure_in("") is None
+    assert find_known_failure("Rate exceeded") is None
+    assert find_known_failure("") is None

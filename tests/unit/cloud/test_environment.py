@@ -1,12 +1,12 @@
 import pytest
 
 from tests.unit.cloud.deployments import deployment
-from voicecore.cloud.stacks.env_split import BadEnvironment, environment_of
+from voicecore.cloud.stacks.env_split import BadEnvironment, split_agent_env
 
 
 def test_all_that_is_not_known_to_be_harmless_is_a_secret() -> None:
     values = {"LOG_LEVEL": "DEBUG", "DEEPGRAM_API_KEY": "dg", "DATABASE_URL": "pg://", "EMPTY": ""}
-    environment = environment_of(values | {"AWS_REGION": "us-east-1"}, "us-east-1")
+    environment = split_agent_env(values | {"AWS_REGION": "us-east-1"}, "us-east-1")
     assert environment.plain == {"LOG_LEVEL": "DEBUG"}
     assert environment.secret == {"DEEPGRAM_API_KEY": "dg", "DATABASE_URL": "pg://"}
     assert "dg" not in repr(environment)
@@ -15,13 +15,13 @@ def test_all_that_is_not_known_to_be_harmless_is_a_secret() -> None:
 def test_a_key_that_a_service_needs_must_be_there() -> None:
     uses = deployment("cascade", services={"stt": "deepgram", "tts": "cartesia"}).uses
     with pytest.raises(BadEnvironment) as raised:
-        environment_of({"CARTESIA_API_KEY": ""}, "us-east-1", uses)
+        split_agent_env({"CARTESIA_API_KEY": ""}, "us-east-1", uses)
     assert raised.value.message.splitlines()[1:] == [
         "  DEEPGRAM_API_KEY is missing: Deepgram answers nobody without it",
         "  CARTESIA_API_KEY is missing: Cartesia answers nobody without it",
     ]
     keys = {"DEEPGRAM_API_KEY": "a", "CARTESIA_API_KEY": "b"}
-    assert environment_of(keys, "us-east-1", uses).secret == keys
+    assert split_agent_env(keys, "us-east-1", uses).secret == keys
 
 
 def test_what_would_harm_is_refused_all_at_once_and_without_values() -> None:
@@ -35,7 +35,7 @@ def test_what_would_harm_is_refused_all_at_once_and_without_values() -> None:
         "WHISPER_MODEL": "x" * 3000,
     }
     with pytest.raises(BadEnvironment) as raised:
-        environment_of(values, "us-east-1")
+        split_agent_env(values, "us-east-1")
     told = raised.value.message
     assert all(name in told for name in values)
     assert "hidden" not in told

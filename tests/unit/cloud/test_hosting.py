@@ -19,8 +19,8 @@ from voicecore.catalog.phone_providers import PHONES
 from voicecore.cloud.deploy import server_part
 from voicecore.cloud.deploy.cloudformation import Live
 from voicecore.cloud.deploy.server_part import CannotHost, ServerDown, Standing, Wanted
-from voicecore.cloud.stacks.env_split import BadEnvironment, Environment, server_environment_of
-from voicecore.contract.invites import invite
+from voicecore.cloud.stacks.env_split import BadEnvironment, Environment, split_server_env
+from voicecore.contract.invites import sign_invite
 
 NOTHING = Environment({}, {})
 
@@ -99,7 +99,7 @@ def test_an_invite_of_one_on_ecs_is_signed_here(live: Live) -> None:
     tasks = replace(live, outputs={"Url": "https://x/", "Cluster": "c", "SessionKeyArn": "arn"})
     url, _, said = server_part.page_for(cast("Aws", Secrets()), tasks, hours=1).partition("#")
     until = int(said.split(".")[1])
-    assert (url, said) == ("https://x/", invite("key", until))
+    assert (url, said) == ("https://x/", sign_invite("key", until))
     assert 3590 < until - time.time() <= 3600
 
 
@@ -201,10 +201,10 @@ def test_what_several_tasks_do_not_share_is_told() -> None:
 
 def test_a_server_without_the_key_of_who_carries_the_calls_is_refused() -> None:
     key = {"DAILY_API_KEY": "hush", "DAILY_API_URL": "https://api.daily.co/v1"}
-    made = server_environment_of(key, "us-east-1", [DAILY])
+    made = split_server_env(key, "us-east-1", [DAILY])
     assert made.secret == {"DAILY_API_KEY": "hush"}
     with pytest.raises(BadEnvironment, match="DAILY_API_KEY is missing: Daily lets nobody in"):
-        server_environment_of({"DAILY_API_KEY": ""}, "us-east-1", [DAILY, WEBRTC])
+        split_server_env({"DAILY_API_KEY": ""}, "us-east-1", [DAILY, WEBRTC])
 
 
 def test_what_is_this_machines_stays_here() -> None:
@@ -218,7 +218,7 @@ def test_what_is_this_machines_stays_here() -> None:
         "TWILIO_AUTH_TOKEN": "hush",
         "OIDC_AUDIENCE": "",
     }
-    made = server_environment_of(values, "us-east-1")
+    made = split_server_env(values, "us-east-1")
     assert made == Environment({"STARTS_PER_MINUTE": "7"}, {"TWILIO_AUTH_TOKEN": "hush"})
     with pytest.raises(BadEnvironment, match=r"server/\.env cannot go to AWS"):
-        server_environment_of(values | {"AWS_PROFILE": "mine"}, "us-east-1")
+        split_server_env(values | {"AWS_PROFILE": "mine"}, "us-east-1")

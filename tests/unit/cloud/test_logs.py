@@ -8,9 +8,15 @@ from botocore.exceptions import ClientError, EndpointConnectionError
 
 from voicecore.cloud.deploy.agentcore import Runtime
 from voicecore.cloud.deploy.cloudformation import Live
-from voicecore.cloud.observe.logs import Silence, Trouble, questions, reason_for, trouble_in
-from voicecore.commands.logs import BadMoment, document_of, line_of, moment_of
-from voicecore.contract.agent_log import Entry, Sieve, is_printed
+from voicecore.cloud.observe.logs import (
+    EmptyLog,
+    Interruption,
+    filter_queries,
+    interruption_in,
+    reason_for,
+)
+from voicecore.commands.logs import BadSince, log_document, log_line, parse_since
+from voicecore.contract.agent_log import LogEntry, LogFilter, is_output_stream
 
 NOW = datetime(2026, 11, 22, 0, 30, tzinfo=UTC)
 SESSION = "3f9c2a71-0000"
@@ -18,8 +24,8 @@ STREAM = f"2026/11/22/[runtime-logs-{SESSION}]0a1b"
 
 
 def test_without_a_session_no_prefix_fits_all_dates() -> None:
-    assert questions("", NOW - timedelta(days=3), NOW) == [{}]
-    assert questions("3f9c", NOW - timedelta(days=300), NOW) == [{}]
+    assert filter_queries("", NOW - timedelta(days=3), NOW) == [{}]
+    assert filter_queries("3f9c", NOW - timedelta(days=300), NOW) == [{}]
 
 
 @pytest.mark.parametrize(
@@ -35,7 +41,7 @@ def test_without_a_session_no_prefix_fits_all_dates() -> None:
 def test_a_sessions_streams_are_asked_for_by_every_utc_day_it_may_have_begun(
     since: datetime, days: list[str]
 ) -> None:
-    asked = questions("3f9c", since, NOW.replace(hour=12))
+    asked = filter_queries("3f9c", since, NOW.replace(hour=12))
     assert [each["logStreamNamePrefix"] for each in asked[:-1]] == [
         f"2026/11/{day}/[runtime-logs-3f9c" for day in days
     ]
@@ -55,14 +61,14 @@ def test_a_sessions_streams_are_asked_for_by_every_utc_day_it_may_have_begun(
     ],
 )
 def test_whose_a_line_is(stream: str, text: str, session: str) -> None:
-    assert Entry(NOW, stream, text).session == session
+    assert LogEntry(NOW, stream, text).session == session
 
 
 def test_which_streams_are_of_programs() -> None:
-    assert is_printed(STREAM) and is_printed("2026/11/22/[runtime-logs]0a1b")
-    assert is_printed(f"2026/11/22/[$LATEST]{'0a' * 16}")
-    assert is_printed(f"server/server/{'0a' * 16}")
-    assert not is_printed("otel-rt-logs") and not is_printed("spans")
+    assert is_output_stream(STREAM) and is_output_stream("2026/11/22/[runtime-logs]0a1b")
+    assert is_output_stream(f"2026/11/22/[$LATEST]{'0a' * 16}")
+    assert is_output_stream(f"server/server/{'0a' * 16}")
+    assert not is_output_stream("otel-rt-logs") and not is_output_stream("spans")
 
 
 @pytest.mark.parametrize(
@@ -77,14 +83,14 @@ def test_which_streams_are_of_programs() -> None:
     ],
 )
 def test_levels(level: str, text: str, passes: bool) -> None:
-    assert Sieve(level=level).passes(Entry(NOW, STREAM, text)) is passes
+    assert LogFilter(level=level).passes(LogEntry(NOW, STREAM, text)) is passes
 
 
 def test_text_in_whatever_case_and_the_beginning_of_a_session() -> None:
-    entry = Entry(NOW, STREAM, '{"text": "Grüße aus KÖLN"}')
-    assert Sieve(text="köln", session="3f9c").passes(entry)
-    assert not Sieve(text="bonn").passes(entry)
-    assert not Sieve(session="9c2a").passes(entry)
+    entry = LogEntry(NOW, STREAM, '{"text": "Grüße aus KÖLN"}')
+    assert LogFilter(text="köln", session="3f9c").passes(entry)
+    assert not LogFilter(text="bonn").passes(entry)
+    assert not LogFilter(session="9c2a").passes(entry)
 
 
 @pytest.mark.parametrize(
@@ -102,21 +108,21 @@ def test_text_in_whatever_case_and_the_beginning_of_a_session() -> None:
     ],
 )
 def test_times(text: str, moment: datetime) -> None:
-    assert moment_of(text, NOW) == moment
+    assert parse_since(text, NOW) == moment
 
 
 @pytest.mark.parametrize("text", ["", "soon", "10", "10y", "-5m", "0001-01-01"])
 def test_times_that_are_none(text: str) -> None:
-    with pytest.raises(BadMoment):
-        moment_of(text, NOW)
+    with pytest.raises(BadSince):
+        parse_since(text, NOW)
 
 
-def words(entry: Entry, zone: timezone = UTC) -> str:
-    return "".join(span.text for span in line_of(entry, NOW, zone))
+def words(entry: LogEntry, zone: timezone = UTC) -> str:
+    return "".join(span.text for span in log_line(entry, NOW, zone))
 
 
 def test_lines_for_people_tell_the_date_where_it_is_not_today() -> None:
-    entry = Entry(
+    entry = LogEntry(
         NOW - timedelta(hours=1), STREAM, '{"event": "user_said", "turn": 3, "text": "Hi"}'
     )
     assert words(entry) == "2026-11-21 23:30:00  3f9c2a71   3  you    Hi"
@@ -128,11 +134,11 @@ def test_lines_of_any_shape_can_be_shown() -> None:
     events = ("1", '"user_said"', '"log"', '"latency", "total_ms": null', '"user_said", "text": 1',
               '"latency", "stages": [1]', '"session_ended", "seconds": "x"')  # fmt: skip
     for text in ("", "plain", "{}", "{", *(f'{{"event": {event}}}' for event in events)):
-        assert words(Entry(NOW, STREAM, text)).startswith("00:30:00  3f9c2a71")
+        assert words(LogEntry(NOW, STREAM, text)).startswith("00:30:00  3f9c2a71")
 
 
 def test_lines_for_programs() -> None:
-    assert document_of(Entry(NOW, "2026/11/22/[runtime-logs]0a", "hi")) == {
+    assert log_document(LogEntry(NOW, "2026/11/22/[runtime-logs]0a", "hi")) == {
         "time": "2026-11-22T00:30:00.000Z",
         "session": None,
         "stream": "2026/11/22/[runtime-logs]0a",
@@ -151,17 +157,17 @@ def refused(code: str, status: int = 400) -> ClientError:
 @pytest.mark.parametrize(
     ("error", "trouble"),
     [
-        (EndpointConnectionError(endpoint_url="https://logs"), Trouble.OFFLINE),
-        (refused("ServiceUnavailableException", 503), Trouble.OFFLINE),
-        (refused("ThrottlingException"), Trouble.BUSY),
-        (refused("ExpiredTokenException"), Trouble.LOGIN),
-        (refused("UnrecognizedClientException"), Trouble.LOGIN),
+        (EndpointConnectionError(endpoint_url="https://logs"), Interruption.OFFLINE),
+        (refused("ServiceUnavailableException", 503), Interruption.OFFLINE),
+        (refused("ThrottlingException"), Interruption.BUSY),
+        (refused("ExpiredTokenException"), Interruption.LOGIN),
+        (refused("UnrecognizedClientException"), Interruption.LOGIN),
         (refused("AccessDeniedException"), None),
         (refused("InvalidParameterException"), None),
     ],
 )
-def test_what_is_waited_out(error: Any, trouble: Trouble | None) -> None:
-    assert trouble_in(error) is trouble
+def test_what_is_waited_out(error: Any, trouble: Interruption | None) -> None:
+    assert interruption_in(error) is trouble
 
 
 STACK = Live("id", "voicecore-line-dev", "CREATE_COMPLETE")
@@ -175,23 +181,23 @@ def runtime(status: str = "READY", reason: str = "") -> Runtime:
 @pytest.mark.parametrize(
     ("silence", "narrowed", "said", "hint"),
     [
-        (Silence(None, None, False, None), False, "not deployed", "voicecore deploy"),
-        (Silence(STACK, None, False, None), False, "has no runtime", "voicecore deploy"),
-        (Silence(STACK, runtime(), False, None), False, "does not exist yet", "talk --remote"),
-        (Silence(STACK, runtime(), True, None), False, "has no lines yet", "talk --remote"),
+        (EmptyLog(None, None, False, None), False, "not deployed", "voicecore deploy"),
+        (EmptyLog(STACK, None, False, None), False, "has no runtime", "voicecore deploy"),
+        (EmptyLog(STACK, runtime(), False, None), False, "does not exist yet", "talk --remote"),
+        (EmptyLog(STACK, runtime(), True, None), False, "has no lines yet", "talk --remote"),
         (
-            Silence(STACK, runtime("CREATE_FAILED", "Runtime initialization time exceeded"),
+            EmptyLog(STACK, runtime("CREATE_FAILED", "Runtime initialization time exceeded"),
                     True, None),
             False, "CREATE_FAILED: Runtime initialization", "voicecore dev",
         ),
-        (Silence(STACK, runtime("CREATE_FAILED"), True, None), False, "not say why", "status"),
-        (Silence(STACK, runtime(), True, NOW - timedelta(days=1)), False, "the last line is of",
+        (EmptyLog(STACK, runtime("CREATE_FAILED"), True, None), False, "not say why", "status"),
+        (EmptyLog(STACK, runtime(), True, NOW - timedelta(days=1)), False, "the last line is of",
          "--since 2026-11-21T00:20Z"),
-        (Silence(STACK, runtime(), True, NOW), True, "No line is like that", "--since"),
-        (Silence(STACK, runtime(), True, NOW), False, "nothing new", "--follow"),
+        (EmptyLog(STACK, runtime(), True, NOW), True, "No line is like that", "--since"),
+        (EmptyLog(STACK, runtime(), True, NOW), False, "nothing new", "--follow"),
     ],
 )  # fmt: skip
-def test_why_there_is_nothing(silence: Silence, narrowed: bool, said: str, hint: str) -> None:
+def test_why_there_is_nothing(silence: EmptyLog, narrowed: bool, said: str, hint: str) -> None:
     reason = reason_for(silence, NOW - timedelta(hours=1), narrowed)
     assert said in reason.message
     assert hint in reason.hint

@@ -2,7 +2,12 @@ import pytest
 
 from tests.unit.cloud.deployments import WEBRTC, WEBSOCKET, deployment
 from voicecore.catalog.transports import Transport
-from voicecore.cloud.stacks.network_stack import Egress, closed, egress_of, network_stack
+from voicecore.cloud.stacks.network_stack import (
+    Egress,
+    blocked_ports,
+    network_stack,
+    required_egress,
+)
 from voicecore.cloud.stacks.stack import references
 
 ZONES = ("use1-az1", "use1-az2")
@@ -54,7 +59,7 @@ def test_dns_is_on_and_nothing_may_come_in() -> None:
 )  # fmt: skip
 def test_only_what_the_agent_must_reach_is_open(pipeline, services, transport, ports) -> None:
     of = deployment(pipeline, transport, network="vpc", services=services)
-    assert [str(egress) for egress in egress_of(of)] == ports
+    assert [str(egress) for egress in required_egress(of)] == ports
     (group,) = of_type(network_stack(of, ZONES), "::SecurityGroup").values()
     others = ["TCP 3478", "TCP 5349", "UDP 3478", "UDP 5349"] if transport.turn else []
     assert [rule["Description"] for rule in group["SecurityGroupEgress"]] == ports + others
@@ -66,7 +71,7 @@ def test_only_what_the_agent_must_reach_is_open(pipeline, services, transport, p
 )
 def test_the_turn_source_decides_where_udp_goes(source: str, needed: str, out: str) -> None:
     of = deployment("nova-sonic", WEBRTC, network="vpc", source=source)
-    assert str(egress_of(of)[-1]) == needed
+    assert str(required_egress(of)[-1]) == needed
     (group,) = of_type(network_stack(of, ZONES), "::SecurityGroup").values()
     assert out in [rule["Description"] for rule in group["SecurityGroupEgress"]]
 
@@ -82,13 +87,13 @@ def test_the_turn_source_decides_where_udp_goes(source: str, needed: str, out: s
     ],
 )
 def test_what_given_security_groups_keep_in(rules, missing) -> None:
-    needed = egress_of(deployment("nova-sonic", WEBRTC, network="vpc"))
-    assert [str(ports) for ports in closed(needed, rules)] == missing
+    needed = required_egress(deployment("nova-sonic", WEBRTC, network="vpc"))
+    assert [str(ports) for ports in blocked_ports(needed, rules)] == missing
 
 
 def test_a_subnet_never_moves() -> None:
     stack = network_stack(deployment(network="vpc"), ("use1-az2", "use1-az4"))
-    again = stack.over({"Zone1": "use1-az1", "Zone2": "use1-az2", "Other": "x"})
+    again = stack.keeping({"Zone1": "use1-az1", "Zone2": "use1-az2", "Other": "x"})
     assert again.parameters == {"Zone1": "use1-az1", "Zone2": "use1-az2"}
 
 

@@ -20,9 +20,9 @@ from tests.unit.cloud.deployments import (
     statements_of,
 )
 from voicecore.cloud.stacks.iam import (
-    build_statements,
+    codebuild_statements,
     deployer_statements,
-    documents,
+    policy_documents,
     server_deployer_statements,
 )
 
@@ -225,7 +225,7 @@ def test_the_linter_finds_nothing(of) -> None:
 
 def all_statements(of) -> list:
     """What whoever deploys needs, with a server, and builds in AWS."""
-    make = (deployer_statements, server_deployer_statements, build_statements)
+    make = (deployer_statements, server_deployer_statements, codebuild_statements)
     return [statement for each in make for statement in each(of, ACCOUNT)]
 
 
@@ -238,14 +238,14 @@ class TestTheDeployersPolicy:
     def test_the_linter_finds_nothing(self, of) -> None:
         statements = all_statements(of)
         if of.phones:
-            statements += server_deployer_statements(of, ACCOUNT, bridged=True)
+            statements += server_deployer_statements(of, ACCOUNT, on_ecs=True)
         found = [findings(statement.json) for statement in statements]
         assert {row for rows in found for row in rows} == set()
 
     def test_it_fits_into_two_managed_policies(self) -> None:
         of = deployment("cascade", WEBRTC, network="vpc")
         statements = all_statements(of)
-        parts = documents(statements)
+        parts = policy_documents(statements)
         assert len(parts) == 2
         assert [s for part in parts for s in part["Statement"]] == [s.json for s in statements]
         # IAM quotas: characters of a managed policy

@@ -9,16 +9,16 @@ from botocore import exceptions as botocore
 
 from voicecore.aws.errors import AwsRefused
 from voicecore.aws.session import (
+    AwsUnreachable,
     CredentialsRefused,
     Identity,
-    NoCredentials,
+    NoAwsCredentials,
     NotAllowed,
-    Unreachable,
     WrongAccount,
     WrongClock,
     check_account,
-    refusal_of,
-    refusals,
+    translate_error,
+    translated_errors,
 )
 from voicecore.console.errors import ExitCode
 
@@ -38,10 +38,10 @@ def answered(code: str, message: str = "", clock: timedelta = timedelta()) -> bo
 @pytest.mark.parametrize(
     ("error", "kind", "said"),
     [
-        (botocore.NoCredentialsError(), NoCredentials, "export AWS_PROFILE="),
+        (botocore.NoCredentialsError(), NoAwsCredentials, "export AWS_PROFILE="),
         (
             botocore.PartialCredentialsError(provider="env", cred_var="aws_secret_access_key"),
-            NoCredentials,
+            NoAwsCredentials,
             "aws configure",
         ),
         (botocore.UnauthorizedSSOTokenError(), CredentialsRefused, "aws sso login --profile work"),
@@ -55,8 +55,8 @@ def answered(code: str, message: str = "", clock: timedelta = timedelta()) -> bo
         (answered("ExpiredTokenException"), CredentialsRefused, "expired"),
         (answered("InvalidClientTokenId"), CredentialsRefused, "AWS_PROFILE"),
         (answered("SignatureDoesNotMatch", "no"), CredentialsRefused, "AWS_PROFILE"),
-        (botocore.EndpointConnectionError(endpoint_url="https://x"), Unreachable, AGAIN),
-        (botocore.ReadTimeoutError(endpoint_url="https://x"), Unreachable, "goes on there"),
+        (botocore.EndpointConnectionError(endpoint_url="https://x"), AwsUnreachable, AGAIN),
+        (botocore.ReadTimeoutError(endpoint_url="https://x"), AwsUnreachable, "goes on there"),
         (answered("ThrottlingException", "Rate exceeded"), AwsRefused, "Wait a minute"),
         (answered("ConflictException", "busy"), AwsRefused, "voicecore status"),
         (answered("ValidationException", "odd"), AwsRefused, "odd"),
@@ -65,7 +65,7 @@ def answered(code: str, message: str = "", clock: timedelta = timedelta()) -> bo
 def test_a_refusal_says_what_happened_and_what_to_type(
     error: Exception, kind: type[AwsRefused], said: str
 ) -> None:
-    refusal = refusal_of(error, AGAIN, "work")
+    refusal = translate_error(error, AGAIN, "work")
     assert type(refusal) is kind
     assert refusal.exit_code is ExitCode.AWS_REFUSED
     assert said in f"{refusal.message}\n{refusal.hint}"
@@ -77,7 +77,7 @@ def test_a_refusal_says_what_happened_and_what_to_type(
 def test_a_refused_signature_is_the_clocks_fault_where_the_clock_is_wrong(
     clock: timedelta, side: str
 ) -> None:
-    refusal = refusal_of(answered("SignatureDoesNotMatch", "Signature expired", clock), AGAIN)
+    refusal = translate_error(answered("SignatureDoesNotMatch", "Signature expired", clock), AGAIN)
     assert isinstance(refusal, WrongClock)
     assert f"17 minutes {side}" in refusal.message
 
@@ -88,7 +88,7 @@ def test_a_denial_names_the_action_and_the_statement_that_allows_it() -> None:
         "ecr:CreateRepository on resource: arn:aws:ecr:us-east-1:123456789012:repository/x "
         "because no identity-based policy allows the ecr:CreateRepository action"
     )
-    refusal = refusal_of(answered("AccessDeniedException", words), AGAIN)
+    refusal = translate_error(answered("AccessDeniedException", words), AGAIN)
     assert isinstance(refusal, NotAllowed)
     assert "assumed-role/dev/ada may not do ecr:CreateRepository" in refusal.message
     assert refusal.hint is not None
@@ -104,18 +104,18 @@ def test_an_explicit_deny_is_not_cured_by_a_statement() -> None:
         "User: arn:aws:iam::123456789012:user/ada is not authorized to perform: ec2:CreateVpc "
         "on resource: * with an explicit deny in a service control policy"
     )
-    refusal = refusal_of(answered("UnauthorizedOperation", words), AGAIN)
+    refusal = translate_error(answered("UnauthorizedOperation", words), AGAIN)
     assert "denies it explicitly" in refusal.message
     assert "Effect" not in str(refusal.hint)
 
 
 def test_a_denial_without_an_action_names_the_operation() -> None:
-    refusal = refusal_of(answered("AccessDenied", "Access Denied"), AGAIN)
+    refusal = translate_error(answered("AccessDenied", "Access Denied"), AGAIN)
     assert "CreateStack" in refusal.message
 
 
 def test_what_boto3_raises_in_the_block_becomes_a_refusal() -> None:
-    with pytest.raises(NoCredentials), refusals(AGAIN):
+    with pytest.raises(NoAwsCredentials), translated_errors(AGAIN):
         raise botocore.NoCredentialsError
 
 

@@ -1,10 +1,10 @@
 from voicecore.cloud.stacks.stack import (
-    Output,
     Parameter,
     Resource,
     Stack,
+    StackOutput,
     arn,
-    get,
+    get_att,
     join,
     ref,
     references,
@@ -21,7 +21,7 @@ STACK = Stack(
             "Queue": Resource("AWS::SQS::Queue", {"QueueName": ref("Name")}, ("Topic",)),
         },
         {"Name": Parameter("What it is called"), "Other": Parameter("x", default="")},
-        {"Url": Output("Where", ref("Queue")), "Topic": Output("What", ref("Topic"))},
+        {"Url": StackOutput("Where", ref("Queue")), "Topic": StackOutput("What", ref("Topic"))},
     ),
     {"Name": "mine", "Other": ""},
     {},
@@ -61,7 +61,11 @@ def test_what_only_a_removed_resource_used_goes_with_it() -> None:
 
 
 def test_references_are_found_wherever_they_hide() -> None:
-    part = [join("/", [ref("A"), {"x": get("B", "Arn")}]), sub("${C}-${D.Arn}"), arn("iam", "*")]
+    part = [
+        join("/", [ref("A"), {"x": get_att("B", "Arn")}]),
+        sub("${C}-${D.Arn}"),
+        arn("iam", "*"),
+    ]
     assert references(part) == {
         "A", "B", "C", "D", "AWS::Partition", "AWS::Region", "AWS::AccountId",
     }  # fmt: skip

@@ -4,10 +4,10 @@ from tests.unit.cloud.deployments import WEBRTC, WEBSOCKET, deployment
 from voicecore.cloud.stacks.turn_channels import (
     ALLOCATIONS,
     CREDENTIALS_PER_SECOND,
-    NoRelay,
-    channels_for,
+    NoRelayInAws,
+    channel_count,
     require_relay,
-    variables_of,
+    turn_variables,
 )
 
 
@@ -17,12 +17,12 @@ from voicecore.cloud.stacks.turn_channels import (
      (10, 50, 20), (2500, None, 150)],
 )  # fmt: skip
 def test_the_pool(peak: int, rate: float | None, channels: int) -> None:
-    assert channels_for(peak, rate) == channels
+    assert channel_count(peak, rate) == channels
 
 
 @pytest.mark.parametrize("peak", range(1, 500, 7))
 def test_no_channel_is_asked_for_more_than_it_gives(peak: int) -> None:
-    channels = channels_for(peak)
+    channels = channel_count(peak)
     assert channels * ALLOCATIONS >= 3 * peak
     assert channels * CREDENTIALS_PER_SECOND >= 2 * peak / 30
 
@@ -30,18 +30,18 @@ def test_no_channel_is_asked_for_more_than_it_gives(peak: int) -> None:
 @pytest.mark.parametrize("network", ["vpc", "public"])
 def test_the_agent_is_told_its_channels_and_its_network(network: str) -> None:
     of = deployment("nova-sonic", WEBRTC, network=network, peak_calls=20)
-    told = variables_of(of)
+    told = turn_variables(of)
     assert (told["TURN_CHANNEL_COUNT"], told["NETWORK_MODE"]) == ("2", network.upper())
     assert require_relay(of, {}) == []
-    assert variables_of(deployment("nova-sonic", WEBSOCKET)) == {}
+    assert turn_variables(deployment("nova-sonic", WEBSOCKET)) == {}
 
 
 def test_the_agent_is_told_another_source() -> None:
     of = deployment("nova-sonic", WEBRTC, network="vpc", source="coturn")
-    assert variables_of(of) == {"TURN_SOURCE": "coturn", "NETWORK_MODE": "VPC"}
+    assert turn_variables(of) == {"TURN_SOURCE": "coturn", "NETWORK_MODE": "VPC"}
     own = {"COTURN_URLS": "turn:turn.example.org", "COTURN_SECRET": "s"}
     assert require_relay(of, own | {"TURN_SOURCE": ""}) == []
-    with pytest.raises(NoRelay, match="COTURN_URLS coturn needs it"):
+    with pytest.raises(NoRelayInAws, match="COTURN_URLS coturn needs it"):
         require_relay(of, {})
 
 
@@ -58,5 +58,5 @@ def test_the_agent_is_told_another_source() -> None:
 def test_an_agent_that_nobody_would_reach_is_not_deployed(
     variables: dict[str, str], said: str
 ) -> None:
-    with pytest.raises(NoRelay, match=said):
+    with pytest.raises(NoRelayInAws, match=said):
         require_relay(deployment("nova-sonic", WEBRTC, network="public"), variables)

@@ -1,7 +1,13 @@
 import pytest
 
 from voicecore.catalog import regions
-from voicecore.cloud.stacks.zones import SUPPORTED, Subnet, TooFewZones, choose, mistakes_in
+from voicecore.cloud.stacks.zones import (
+    SUPPORTED_ZONES,
+    Subnet,
+    TooFewZones,
+    choose_zones,
+    subnet_problems,
+)
 
 
 def zones_of(*ids: str) -> dict[str, str]:
@@ -10,14 +16,14 @@ def zones_of(*ids: str) -> dict[str, str]:
 
 
 def test_every_region_of_agentcore_has_its_zones() -> None:
-    assert set(SUPPORTED) == set(regions.AGENTCORE)
-    assert all(len(zones) >= 2 for zones in SUPPORTED.values())
+    assert set(SUPPORTED_ZONES) == set(regions.AGENTCORE)
+    assert all(len(zones) >= 2 for zones in SUPPORTED_ZONES.values())
 
 
 def test_zones_are_chosen_by_id_whatever_the_account_calls_them() -> None:
     account = zones_of("use1-az3", "use1-az6", "use1-az4", "use1-az1", "use1-az2")
-    assert choose("us-east-1", account) == ("use1-az1", "use1-az2")
-    assert choose("us-east-1", zones_of("use1-az3", "use1-az4", "use1-az2")) == (
+    assert choose_zones("us-east-1", account) == ("use1-az1", "use1-az2")
+    assert choose_zones("us-east-1", zones_of("use1-az3", "use1-az4", "use1-az2")) == (
         "use1-az2",
         "use1-az4",
     )
@@ -25,7 +31,7 @@ def test_zones_are_chosen_by_id_whatever_the_account_calls_them() -> None:
 
 def test_an_account_without_enough_zones_is_told() -> None:
     with pytest.raises(TooFewZones, match=r"use1-az1, use1-az2, use1-az4 .* has use1-az4"):
-        choose("us-east-1", zones_of("use1-az3", "use1-az4"))
+        choose_zones("us-east-1", zones_of("use1-az3", "use1-az4"))
 
 
 GOOD = (Subnet("subnet-1", "vpc-1", "use1-az1", "nat-1"),
@@ -42,11 +48,11 @@ GOOD = (Subnet("subnet-1", "vpc-1", "use1-az1", "nat-1"),
     ],
 )
 def test_given_subnets_are_judged(bad: Subnet, told: str) -> None:
-    assert mistakes_in("us-east-1", GOOD) == []
-    (mistake,) = mistakes_in("us-east-1", [*GOOD, bad])
+    assert subnet_problems("us-east-1", GOOD) == []
+    (mistake,) = subnet_problems("us-east-1", [*GOOD, bad])
     assert told in mistake
 
 
 def test_other_ways_out_are_the_users_affair() -> None:
     transit = [Subnet("subnet-1", "vpc-1", "use1-az1", "tgw-1")]
-    assert mistakes_in("us-east-1", transit) == []
+    assert subnet_problems("us-east-1", transit) == []

@@ -9,9 +9,9 @@ from collections.abc import Mapping, Sequence
 from voicecore.cloud.stacks.agent_stack import SECRET
 from voicecore.cloud.stacks.deployment import Deployment
 from voicecore.cloud.stacks.iam import (
-    build_statements,
+    codebuild_statements,
     deployer_statements,
-    documents,
+    policy_documents,
     server_deployer_statements,
 )
 from voicecore.cloud.stacks.stack import Stack
@@ -45,12 +45,12 @@ def policies_of(deployment: Deployment, bridged: bool = False) -> dict[str, str]
     account = deployment.stage.account or "*"
     statements = [
         *deployer_statements(deployment, account),
-        *server_deployer_statements(deployment, account, bridged=bridged),
-        *build_statements(deployment, account),
+        *server_deployer_statements(deployment, account, on_ecs=bridged),
+        *codebuild_statements(deployment, account),
     ]
     return {
         f"deployer-policy-{n}.json": json.dumps(policy, indent=2) + "\n"
-        for n, policy in enumerate(documents(statements), start=1)
+        for n, policy in enumerate(policy_documents(statements), start=1)
     }
 
 

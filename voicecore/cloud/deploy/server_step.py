@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from voicecore.aws.session import Aws
-from voicecore.aws.task_group import Together
+from voicecore.aws.task_group import TaskGroup
 from voicecore.catalog.phone_providers import Phone
 from voicecore.cloud.deploy import server_part
 from voicecore.cloud.deploy.cloudformation import CloudFormation, Live, Tell
@@ -59,7 +59,7 @@ class Serving:
 
     aws: Aws
     cloud: CloudFormation
-    together: Together
+    together: TaskGroup
     wanted: Wanted
     standing: Standing
     looked: Future[Image]

@@ -25,14 +25,14 @@ from botocore.exceptions import (
 )
 from urllib3.exceptions import HTTPError
 
-from voicecore.aws.errors import allowing, code_of, is_throttled
-from voicecore.aws.known_failures import failure_in
-from voicecore.aws.polling import Pause
-from voicecore.aws.session import Aws, CredentialsRefused, Unreachable, refusal_of
+from voicecore.aws.errors import code_of, ignoring, is_throttled
+from voicecore.aws.known_failures import find_known_failure
+from voicecore.aws.polling import Sleep
+from voicecore.aws.session import Aws, AwsUnreachable, CredentialsRefused, translate_error
 from voicecore.cloud.deploy import agentcore, inventory
 from voicecore.cloud.deploy.agentcore import DEFAULT_ENDPOINT, Runtime
 from voicecore.cloud.deploy.cloudformation import CloudFormation, Live
-from voicecore.contract.agent_log import Entry, is_printed
+from voicecore.contract.agent_log import LogEntry, is_output_stream
 from voicecore.project import aws_names
 
 LONGEST_SESSION = timedelta(hours=8)
@@ -48,7 +48,7 @@ POLL = 2.0
 
 
 @dataclass(frozen=True)
-class Source:
+class LogSource:
     """A stage's logs: whose, and in which groups."""
 
     project: str
@@ -83,7 +83,7 @@ class Source:
         return cloud.find(name(self.project, self.stage))
 
 
-class Trouble(StrEnum):
+class Interruption(StrEnum):
     """What may go wrong for a while, and is waited out by who follows."""
 
     OFFLINE = "AWS does not answer. Waiting for it."
@@ -91,24 +91,24 @@ class Trouble(StrEnum):
     LOGIN = "The AWS credentials have expired. Waiting for new ones; log in again elsewhere."
 
 
-def trouble_in(error: ClientError | BotoCoreError) -> Trouble | None:
+def interruption_in(error: ClientError | BotoCoreError) -> Interruption | None:
     """The trouble that `error` is of; None if waiting would not help."""
     if isinstance(error, ClientError):
         if is_throttled(error):
-            return Trouble.BUSY
+            return Interruption.BUSY
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
         if status >= 500 or isinstance(error, EventStreamError):
-            return Trouble.OFFLINE
-    match refusal_of(error, ""):
-        case Unreachable():
-            return Trouble.OFFLINE
+            return Interruption.OFFLINE
+    match translate_error(error, ""):
+        case AwsUnreachable():
+            return Interruption.OFFLINE
         case CredentialsRefused():
-            return Trouble.LOGIN
+            return Interruption.LOGIN
         case _:
             return None
 
 
-def questions(session: str, since: datetime, until: datetime) -> list[dict[str, str]]:
+def filter_queries(session: str, since: datetime, until: datetime) -> list[dict[str, str]]:
     """What FilterLogEvents must be asked, beside group and time, to find all that is wanted.
 
     A session's own streams are found by their names, which begin with the UTC date on which they
@@ -123,11 +123,11 @@ def questions(session: str, since: datetime, until: datetime) -> list[dict[str, 
     dates = (first + timedelta(days=number) for number in range(days + 1))
     return [
         *({"logStreamNamePrefix": f"{day:%Y/%m/%d}/[runtime-logs-{session}"} for day in dates),
-        {"filterPattern": pattern_of(session)},
+        {"filterPattern": session_pattern(session)},
     ]
 
 
-def pattern_of(session: str) -> str:
+def session_pattern(session: str) -> str:
     """CloudWatch's filter for JSON lines of sessions whose id begins so."""
     begins = json.dumps(f"{session}*")
     return f"{{ ($.session_id = {begins}) || ($.sessionId = {begins}) }}"
@@ -135,13 +135,13 @@ def pattern_of(session: str) -> str:
 
 def read(
     client: Any, groups: Iterable[str], session: str, since: datetime, until: datetime
-) -> Iterator[Entry]:
+) -> Iterator[LogEntry]:
     """The lines of these groups between two times, oldest first, each once."""
     found = heapq.merge(
         *(
             _asked(client, group, question, since, until)
             for group in groups
-            for question in questions(session, since, until)
+            for question in filter_queries(session, since, until)
         ),
         key=lambda entry: entry.time,
     )
@@ -155,17 +155,17 @@ def read(
             yield entry
 
 
-Look = Callable[[Aws], Iterator[Entry | None]]
+Poll = Callable[[Aws], Iterator[LogEntry | None]]
 """Gives what is new; None, when AWS has answered without anything new."""
 
 
-def follow(source: Source, since: datetime) -> Look:
+def follow(source: LogSource, since: datetime) -> Poll:
     """Looks for the lines since then, and each further time for those that came."""
     begin, seen = since, dict[str, datetime]()
 
-    def look(aws: Aws) -> Iterator[Entry | None]:
+    def look(aws: Aws) -> Iterator[LogEntry | None]:
         nonlocal begin, seen
-        now = now_in(aws)
+        now = aws_now(aws)
         groups = source.groups(aws)
         for entry in read(aws.client("logs"), groups, source.session, begin, now + LATE):
             if entry.id not in seen:
@@ -178,14 +178,14 @@ def follow(source: Source, since: datetime) -> Look:
     return look
 
 
-def live(source: Source, sampled: Callable[[], None]) -> Look:
+def live_tail(source: LogSource, sampled: Callable[[], None]) -> Poll:
     """Looks by CloudWatch's Live Tail, which costs by the minute, until that ends a session.
 
     Lines that come between two sessions are not seen. `sampled` is called when CloudWatch leaves
     lines out, which it does above 500 a second.
     """
 
-    def look(aws: Aws) -> Iterator[Entry | None]:
+    def look(aws: Aws) -> Iterator[LogEntry | None]:
         groups = source.current_groups(aws)
         yield None
         if groups:
@@ -194,23 +194,23 @@ def live(source: Source, sampled: Callable[[], None]) -> Look:
     return look
 
 
-def patiently(
-    look: Look,
+def keep_polling(
+    look: Poll,
     aws: Aws,
     renew: Callable[[], Aws] | None,
-    tell: Callable[[Trouble | None], None],
-    pause: Pause = time.sleep,
-) -> Iterator[Entry]:
+    tell: Callable[[Interruption | None], None],
+    pause: Sleep = time.sleep,
+) -> Iterator[LogEntry]:
     """What looking gives, again and again, for ever.
 
     What goes wrong for a while is told once and waited out; None is told when it is over. `renew`
     connects by whatever credentials there are by then; without it those that have expired end it.
     Raises botocore's errors for what waiting would not help.
     """
-    trouble: Trouble | None = None
+    trouble: Interruption | None = None
     while True:
         try:
-            if trouble is Trouble.LOGIN and renew:
+            if trouble is Interruption.LOGIN and renew:
                 aws = renew()
             for entry in look(aws):
                 if trouble:
@@ -219,8 +219,8 @@ def patiently(
                 if entry:
                     yield entry
         except (ClientError, BotoCoreError) as error:
-            new = trouble_in(error)
-            if new is None or (new is Trouble.LOGIN and renew is None):
+            new = interruption_in(error)
+            if new is None or (new is Interruption.LOGIN and renew is None):
                 raise
             if new is not trouble:
                 trouble = new
@@ -228,13 +228,13 @@ def patiently(
         pause(POLL)
 
 
-def now_in(aws: Aws) -> datetime:
+def aws_now(aws: Aws) -> datetime:
     """The time by AWS's clock."""
     return datetime.now(UTC) - aws.identity.skew
 
 
 @dataclass(frozen=True)
-class Silence:
+class EmptyLog:
     """What is known of a stage of which there is nothing to show."""
 
     stack: Live | None
@@ -246,13 +246,13 @@ class Silence:
     server: bool = False
 
 
-def silence_of(aws: Aws, source: Source) -> Silence:
+def inspect_empty_log(aws: Aws, source: LogSource) -> EmptyLog:
     """Look why there may be nothing to show."""
     stack = source.stack(aws)
     runtime_id = stack.outputs.get("RuntimeId") if stack else None
     groups = source.groups(aws)
     client = aws.client("logs")
-    return Silence(
+    return EmptyLog(
         stack,
         agentcore.find(aws.client("bedrock-agentcore-control"), runtime_id) if runtime_id else None,
         bool(groups),
@@ -263,48 +263,50 @@ def silence_of(aws: Aws, source: Source) -> Silence:
 
 
 @dataclass(frozen=True)
-class Reason:
+class EmptyLogReason:
     """Why there is nothing to show, and what helps."""
 
     message: str
     hint: str
 
 
-def reason_for(silence: Silence, since: datetime, narrowed: bool) -> Reason:
+def reason_for(silence: EmptyLog, since: datetime, narrowed: bool) -> EmptyLogReason:
     """Why nothing was found since then; `narrowed`: by session, text or level."""
     runtime, last = silence.runtime, silence.last
     of_stage = aws_names.stage_flag(silence.stage)
     if last and last >= since:
         if narrowed:
-            return Reason("No line is like that.", "Ask for less, or for longer:  --since 1d")
+            return EmptyLogReason(
+                "No line is like that.", "Ask for less, or for longer:  --since 1d"
+            )
         who = "server" if silence.server else "agent"
-        return Reason(f"The {who} has written nothing new.", "Wait for more:  --follow")
+        return EmptyLogReason(f"The {who} has written nothing new.", "Wait for more:  --follow")
     if last:
-        return Reason(
+        return EmptyLogReason(
             f"Nothing was written since {since.astimezone():%Y-%m-%d %H:%M}; "
             f"the last line is of {last.astimezone():%Y-%m-%d %H:%M}.",
             f"See it:  --since {last - timedelta(minutes=10):%Y-%m-%dT%H:%MZ}",
         )
     if silence.stack is None:
-        return Reason("It is not deployed.", f"Deploy it:  voicecore deploy{of_stage}")
+        return EmptyLogReason("It is not deployed.", f"Deploy it:  voicecore deploy{of_stage}")
     if silence.server:
-        return Reason(
+        return EmptyLogReason(
             "The server has written nothing yet: nobody has asked it for anything.",
             f"See how it is:  voicecore status{of_stage}",
         )
     if runtime is None:
-        return Reason(
+        return EmptyLogReason(
             f"Its stack is {silence.stack.status} and has no runtime.",
             f"Go on with it:  voicecore deploy{of_stage}",
         )
     if runtime.reason or runtime.status.endswith("_FAILED"):
-        known = failure_in(runtime.reason)
-        return Reason(
+        known = find_known_failure(runtime.reason)
+        return EmptyLogReason(
             f"Its runtime is {runtime.status}: {runtime.reason or 'AWS does not say why'}",
             known.fix if known else "See more:  voicecore status",
         )
     missing = "has no lines yet" if silence.groups else "does not exist yet"
-    return Reason(
+    return EmptyLogReason(
         f"The log {missing}: AgentCore starts a container with the first call.",
         f"Speak to the agent once:  voicecore talk --remote{of_stage}\n"
         "If somebody has, its role may not write logs:  voicecore status --drift",
@@ -313,7 +315,7 @@ def reason_for(silence: Silence, since: datetime, narrowed: bool) -> Reason:
 
 def _asked(
     client: Any, group: str, question: Mapping[str, str], since: datetime, until: datetime
-) -> Iterator[Entry]:
+) -> Iterator[LogEntry]:
     # The paginator goes on as long as there is a nextToken, past pages without events.
     pages = client.get_paginator("filter_log_events").paginate(
         logGroupName=group,
@@ -321,10 +323,10 @@ def _asked(
         endTime=_milliseconds(until),
         **question,
     )
-    with allowing(_ABSENT):  # it was deleted meanwhile
+    with ignoring(_ABSENT):  # it was deleted meanwhile
         for page in pages:
             for event in page["events"]:
-                if is_printed(event["logStreamName"]):
+                if is_output_stream(event["logStreamName"]):
                     yield _entry(event)
 
 
@@ -337,14 +339,14 @@ _TIMED_OUT = "SessionTimeoutException"  # after three hours (StartLiveTail)
 
 def _tailed(
     aws: Aws, groups: Iterable[str], session: str, sampled: Callable[[], None]
-) -> Iterator[Entry]:
+) -> Iterator[LogEntry]:
     prefix = f"arn:{aws.identity.partition}:logs:{aws.region}:{aws.account}:log-group"
     for update in _updates(aws.client("logs"), [f"{prefix}:{group}" for group in groups]):
         if update.get("sessionMetadata", {}).get("sampled"):
             sampled()
         for line in update.get("sessionResults", ()):
             entry = _entry(line)
-            if is_printed(entry.stream) and entry.session.startswith(session):
+            if is_output_stream(entry.stream) and entry.session.startswith(session):
                 yield entry
 
 
@@ -364,8 +366,8 @@ def _updates(client: Any, groups: list[str]) -> Iterator[Mapping[str, Any]]:
         raise ConnectionClosedError(endpoint_url="CloudWatch's Live Tail") from error
 
 
-def _entry(event: Mapping[str, Any]) -> Entry:
-    return Entry(
+def _entry(event: Mapping[str, Any]) -> LogEntry:
+    return LogEntry(
         datetime.fromtimestamp(event["timestamp"] / 1000, UTC),
         event["logStreamName"],
         event["message"].rstrip("\r\n"),
@@ -376,14 +378,14 @@ def _entry(event: Mapping[str, Any]) -> Entry:
 def _last(client: Any, group: str) -> datetime | None:
     """When an agent last wrote to the group; CloudWatch may learn it up to an hour later."""
     streams: list[dict[str, Any]] = []
-    with allowing(_ABSENT):
+    with ignoring(_ABSENT):
         streams = client.describe_log_streams(
             logGroupName=group, orderBy="LastEventTime", descending=True
         )["logStreams"]
     times = [
         stream["lastEventTimestamp"]
         for stream in streams
-        if is_printed(stream["logStreamName"]) and "lastEventTimestamp" in stream
+        if is_output_stream(stream["logStreamName"]) and "lastEventTimestamp" in stream
     ]
     return datetime.fromtimestamp(max(times) / 1000, UTC) if times else None
 

@@ -17,11 +17,11 @@ from voicecore.cloud.stacks.env_split import Environment
 from voicecore.cloud.stacks.network_stack import SECURITY_GROUPS, SUBNETS
 from voicecore.cloud.stacks.stack import (
     Json,
-    Output,
     Parameter,
     Resource,
     Stack,
-    get,
+    StackOutput,
+    get_att,
     ref,
     template,
 )
@@ -62,7 +62,7 @@ def agent_stack(
     secret = _secret(deployment, settings)
     resources = {
         "Role": _role(deployment, ref(SECRET) if secret else None),
-        **turn_channels.pool_of(deployment),
+        **turn_channels.signaling_channels(deployment),
         **({SECRET: secret} if secret else {}),
         RUNTIME: _runtime(deployment, settings, history),
         ENDPOINT: Resource(
@@ -72,7 +72,7 @@ def agent_stack(
                 # Its name for CloudFormation is its id, which no update changes: of GetAtt a change
                 # set would say that the endpoint may have to be made anew.
                 "AgentRuntimeId": ref(RUNTIME),
-                "AgentRuntimeVersion": get(RUNTIME, "AgentRuntimeVersion"),
+                "AgentRuntimeVersion": get_att(RUNTIME, "AgentRuntimeVersion"),
             },
         ),
     }
@@ -138,7 +138,7 @@ def _secret(deployment: Deployment, settings: Environment) -> Resource | None:
 
 
 def _role(deployment: Deployment, secret: Any) -> Resource:
-    statements = iam.execution_statements(deployment, secret)
+    statements = iam.execution_role_statements(deployment, secret)
     return Resource(
         "AWS::IAM::Role",
         {
@@ -146,8 +146,10 @@ def _role(deployment: Deployment, secret: Any) -> Resource:
                 deployment.name, deployment.stage.name, deployment.stage.region
             ),
             "Description": f"What agents of {deployment.name} may do",
-            "AssumeRolePolicyDocument": iam.trust(),
-            "Policies": [{"PolicyName": "agent", "PolicyDocument": iam.document(statements)}],
+            "AssumeRolePolicyDocument": iam.agentcore_trust(),
+            "Policies": [
+                {"PolicyName": "agent", "PolicyDocument": iam.policy_document(statements)}
+            ],
         },
     )
 
@@ -162,7 +164,7 @@ def _runtime(deployment: Deployment, settings: Environment, history: Sequence[Ve
     properties: Json = {
         "AgentRuntimeName": deployment.runtime_name,
         "AgentRuntimeArtifact": {"ContainerConfiguration": {"ContainerUri": ref(IMAGE_URI)}},
-        "RoleArn": get("Role", "Arn"),
+        "RoleArn": get_att("Role", "Arn"),
         "NetworkConfiguration": network,
         "ProtocolConfiguration": "HTTP",
         "LifecycleConfiguration": {
@@ -182,11 +184,11 @@ def _runtime(deployment: Deployment, settings: Environment, history: Sequence[Ve
 def _variables(deployment: Deployment, settings: Environment) -> Json:
     known = (
         {name: deployment.stage.region for name in ("AWS_REGION", "AWS_DEFAULT_REGION")}
-        | turn_channels.variables_of(deployment)
+        | turn_channels.turn_variables(deployment)
         | dict(settings.plain)
     )
     told: Json = {env_split.SECRET_VARIABLE: ref(SECRET)} if settings.secret else {}
-    size = env_split.size_of(known | {name: "x" * _ARN_LENGTH for name in told})
+    size = env_split.bytes_of(known | {name: "x" * _ARN_LENGTH for name in told})
     if size > env_split.BYTES_MAX or len(known) + len(told) > env_split.COUNT_MAX:
         raise EnvironmentTooLarge(
             f"The agent's {len(known) + len(told)} variables take {size} bytes; AgentCore has "
@@ -197,16 +199,20 @@ def _variables(deployment: Deployment, settings: Environment) -> Json:
     return known | told
 
 
-def _outputs(secret: bool) -> dict[str, Output]:
+def _outputs(secret: bool) -> dict[str, StackOutput]:
     outputs = {
-        "RoleArn": Output("The agent's role", get("Role", "Arn")),
-        "RuntimeArn": Output("What callers invoke", get(RUNTIME, "AgentRuntimeArn")),
-        "RuntimeId": Output("The runtime, as its logs are named", get(RUNTIME, "AgentRuntimeId")),
-        "RuntimeVersion": Output(
-            "AgentCore's own count of versions", get(RUNTIME, "AgentRuntimeVersion")
+        "RoleArn": StackOutput("The agent's role", get_att("Role", "Arn")),
+        "RuntimeArn": StackOutput("What callers invoke", get_att(RUNTIME, "AgentRuntimeArn")),
+        "RuntimeId": StackOutput(
+            "The runtime, as its logs are named", get_att(RUNTIME, "AgentRuntimeId")
         ),
-        "EndpointArn": Output("The stage's endpoint", get(ENDPOINT, "AgentRuntimeEndpointArn")),
+        "RuntimeVersion": StackOutput(
+            "AgentCore's own count of versions", get_att(RUNTIME, "AgentRuntimeVersion")
+        ),
+        "EndpointArn": StackOutput(
+            "The stage's endpoint", get_att(ENDPOINT, "AgentRuntimeEndpointArn")
+        ),
     }
     if secret:
-        outputs["SecretArn"] = Output("Where the agent finds keys", ref(SECRET))
+        outputs["SecretArn"] = StackOutput("Where the agent finds keys", ref(SECRET))
     return outputs

@@ -31,7 +31,7 @@ class Deployment:
     """The telephone providers that the project's server answers, whatever else is deployed."""
 
     @property
-    def bridged(self) -> bool:
+    def has_phones(self) -> bool:
         """Whether the project's server may carry calls; what is deployed decides if it does."""
         return bool(self.phones)
 
@@ -51,12 +51,12 @@ class Deployment:
         return any(transport.turn for transport in self.transports)
 
     @property
-    def asks_kvs(self) -> bool:
+    def uses_kvs(self) -> bool:
         """Whether Kinesis Video Streams hands them out."""
         return self.needs_turn and self.turn.source == KVS
 
     @property
-    def makes_network(self) -> bool:
+    def creates_network(self) -> bool:
         """Whether voicecore makes the network: it is neither PUBLIC nor the user's."""
         return self.network == VPC and not self.vpc.given
 

@@ -27,11 +27,11 @@ from voicecore.cloud.stacks.lambda_server import (
 from voicecore.cloud.stacks.network_stack import ANYWHERE, PUBLIC_SUBNETS, SUBNETS
 from voicecore.cloud.stacks.stack import (
     Json,
-    Output,
     Parameter,
     Resource,
     Stack,
-    get,
+    StackOutput,
+    get_att,
     join,
     ref,
     sub,
@@ -42,11 +42,11 @@ VCPUS = 1
 GIGABYTES = 2
 """Of a task; the least memory that Fargate gives a whole vCPU (task_definition_parameters)."""
 
-CALLS_A_TASK = 25
+CALLS_PER_TASK = 25
 """At how many open calls a task another is started: half of what one vCPU carries without a late
 frame, since a new task takes a minute or two to come while calls do not wait."""
 
-DRAIN = "deregistration_delay.timeout_seconds"
+DRAIN_ATTRIBUTE = "deregistration_delay.timeout_seconds"
 """The target group's attribute which says for how long a task that is to go keeps its calls."""
 
 VPC = "Vpc"
@@ -86,7 +86,7 @@ _HEALTH = (
 )
 
 
-def bridge_stack(
+def ecs_server_stack(
     deployment: Deployment,
     settings: Environment,
     image_uri: str = "",
@@ -131,14 +131,14 @@ def bridge_stack(
         **{key: told.get(key, "") for key in parameters},
     }
     outputs = {
-        URL: Output("Where providers and clients call", join("", [_origin(deployment), "/"])),
-        "Cluster": Output("The cluster", ref("Cluster")),
-        "Service": Output("The service in it", get("Service", "Name")),
+        URL: StackOutput("Where providers and clients call", join("", [_origin(deployment), "/"])),
+        "Cluster": StackOutput("The cluster", ref("Cluster")),
+        "Service": StackOutput("The service in it", get_att("Service", "Name")),
     }
     if domain:
-        outputs[ADDRESS] = Output(
+        outputs[ADDRESS] = StackOutput(
             "What the domain must lead to, by a CNAME or alias record",
-            get("LoadBalancer", "DNSName"),
+            get_att("LoadBalancer", "DNSName"),
         )
     description = (
         f"The session server of the voicecore project {name}, stage {stage}, which carries its "
@@ -147,9 +147,9 @@ def bridge_stack(
     return with_keys(deployment, settings, description, resources, outputs, values, parameters)
 
 
-def tasks_of(deployment: Deployment) -> int:
+def max_tasks(deployment: Deployment) -> int:
     """How many tasks run at most."""
-    return ceil(deployment.stage.server.peak_calls / CALLS_A_TASK)
+    return ceil(deployment.stage.server.peak_calls / CALLS_PER_TASK)
 
 
 def _origin(deployment: Deployment) -> Any:
@@ -180,7 +180,7 @@ def _balancer(deployment: Deployment) -> dict[str, Resource]:
                 "Scheme": "internet-facing",
                 "IpAddressType": "ipv4",
                 "Subnets": ref(PUBLIC_SUBNETS),
-                "SecurityGroups": [get("DoorGroup", "GroupId")],
+                "SecurityGroups": [get_att("DoorGroup", "GroupId")],
                 "LoadBalancerAttributes": _attributes(
                     {
                         "idle_timeout.timeout_seconds": _IDLE_SECONDS,
@@ -209,7 +209,7 @@ def _balancer(deployment: Deployment) -> dict[str, Resource]:
                         # A task that is to go takes no new calls, and keeps those that it has:
                         # ECS stops it when the load balancer has no more for it to wait for, and
                         # no sooner is an update over (ECS, load-balancer-connection-draining).
-                        DRAIN: 60 * deployment.stage.server.drain_minutes,
+                        DRAIN_ATTRIBUTE: 60 * deployment.stage.server.drain_minutes,
                         # By turns, a new task would get as many calls as one that is full.
                         "load_balancing.algorithm.type": "least_outstanding_requests",
                     }
@@ -300,7 +300,7 @@ def _cloudfront(deployment: Deployment) -> dict[str, Resource]:
                     "Origins": [
                         {
                             "Id": "balancer",
-                            "DomainName": get("LoadBalancer", "DNSName"),
+                            "DomainName": get_att("LoadBalancer", "DNSName"),
                             "CustomOriginConfig": {
                                 "OriginProtocolPolicy": "http-only",
                                 "HTTPPort": 80,
@@ -348,7 +348,7 @@ def _service(deployment: Deployment, settings: Environment) -> dict[str, Resourc
                     _rule(
                         "The load balancer",
                         _PORT,
-                        {"SourceSecurityGroupId": get("DoorGroup", "GroupId")},
+                        {"SourceSecurityGroupId": get_att("DoorGroup", "GroupId")},
                     )
                 ],
                 "SecurityGroupEgress": [
@@ -365,8 +365,8 @@ def _service(deployment: Deployment, settings: Environment) -> dict[str, Resourc
                 "RuntimePlatform": {"CpuArchitecture": "ARM64", "OperatingSystemFamily": "LINUX"},
                 "Cpu": str(VCPUS * 1024),
                 "Memory": str(GIGABYTES * 1024),
-                "ExecutionRoleArn": get("StartRole", "Arn"),
-                "TaskRoleArn": get("TaskRole", "Arn"),
+                "ExecutionRoleArn": get_att("StartRole", "Arn"),
+                "TaskRoleArn": get_att("TaskRole", "Arn"),
                 "ContainerDefinitions": [_container(deployment, settings)],
             },
         ),
@@ -395,7 +395,7 @@ def _service(deployment: Deployment, settings: Environment) -> dict[str, Resourc
                     "AwsvpcConfiguration": {
                         "AssignPublicIp": "DISABLED",
                         "Subnets": ref(SUBNETS),
-                        "SecurityGroups": [get("ServerGroup", "GroupId")],
+                        "SecurityGroups": [get_att("ServerGroup", "GroupId")],
                     }
                 },
                 "PropagateTags": "SERVICE",
@@ -408,7 +408,7 @@ def _service(deployment: Deployment, settings: Environment) -> dict[str, Resourc
 
 def _container(deployment: Deployment, settings: Environment) -> Json:
     calls = {"SESSIONS_AT_ONCE": str(max(_SESSIONS, deployment.stage.server.peak_calls))}
-    known = turn_channels.variables_of(deployment) | calls | dict(settings.plain)
+    known = turn_channels.turn_variables(deployment) | calls | dict(settings.plain)
     told: dict[str, Any] = {
         "AWS_REGION": deployment.stage.region,
         "AGENT_RUNTIME_ARN": ref(RUNTIME_ARN),
@@ -467,7 +467,7 @@ def _scaling(deployment: Deployment) -> dict[str, Resource]:
                 # to say that this might be another.
                 "ResourceId": f"service/{name}/{name}",
                 "MinCapacity": 1,
-                "MaxCapacity": tasks_of(deployment),
+                "MaxCapacity": max_tasks(deployment),
             },
             depends_on=("Service",),
         ),
@@ -478,7 +478,7 @@ def _scaling(deployment: Deployment) -> dict[str, Resource]:
                 "PolicyType": "TargetTrackingScaling",
                 "ScalingTargetId": ref("Scaling"),
                 "TargetTrackingScalingPolicyConfiguration": {
-                    "TargetValue": CALLS_A_TASK,
+                    "TargetValue": CALLS_PER_TASK,
                     "ScaleOutCooldown": 60,
                     "ScaleInCooldown": 600,
                     "CustomizedMetricSpecification": {
@@ -488,7 +488,7 @@ def _scaling(deployment: Deployment) -> dict[str, Resource]:
                                 "tasks",
                                 "HealthyHostCount",
                                 "Maximum",
-                                {"TargetGroup": get("Targets", "TargetGroupFullName")}
+                                {"TargetGroup": get_att("Targets", "TargetGroupFullName")}
                                 | _of_balancer(),
                             ),
                             {
@@ -507,7 +507,7 @@ def _scaling(deployment: Deployment) -> dict[str, Resource]:
 
 
 def _of_balancer() -> Json:
-    return {"LoadBalancer": get("LoadBalancer", "LoadBalancerFullName")}
+    return {"LoadBalancer": get_att("LoadBalancer", "LoadBalancerFullName")}
 
 
 def _metric(id: str, name: str, stat: str, dimensions: Json) -> Json:
@@ -525,7 +525,7 @@ def _task_role(deployment: Deployment) -> Resource:
     return _role(
         aws_names.server_role_for(name, stage.name, stage.region),
         f"What the session server of {name} may do",
-        iam.bridge_statements(deployment, agent),
+        iam.task_role_statements(deployment, agent),
     )
 
 
@@ -535,7 +535,7 @@ def _start_role(deployment: Deployment, settings: Environment) -> Resource:
     return _role(
         aws_names.server_start_role_for(name, stage.name, stage.region),
         f"What ECS may do to start the session server of {name}",
-        iam.start_statements(deployment, secrets),
+        iam.start_role_statements(deployment, secrets),
     )
 
 
@@ -545,8 +545,10 @@ def _role(name: str, description: str, statements: list[iam.Statement]) -> Resou
         {
             "RoleName": name,
             "Description": description,
-            "AssumeRolePolicyDocument": iam.task_trust(),
-            "Policies": [{"PolicyName": "server", "PolicyDocument": iam.document(statements)}],
+            "AssumeRolePolicyDocument": iam.ecs_tasks_trust(),
+            "Policies": [
+                {"PolicyName": "server", "PolicyDocument": iam.policy_document(statements)}
+            ],
         },
     )
 

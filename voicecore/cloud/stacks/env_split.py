@@ -69,7 +69,7 @@ class Environment:
     """Kept in Secrets Manager; never in a template."""
 
 
-def environment_of(
+def split_agent_env(
     values: Mapping[str, str], region: str, uses: Iterable[Service] = ()
 ) -> Environment:
     """What of agent/.env a stage in `region` takes along, and how. Empty values are left out.
@@ -92,7 +92,7 @@ def environment_of(
     )
 
 
-def server_environment_of(
+def split_server_env(
     values: Mapping[str, str], region: str, transports: Iterable[Transport] = ()
 ) -> Environment:
     """What of server/.env a server in `region` takes along, and how.
@@ -131,6 +131,6 @@ def _mistakes_in(values: Mapping[str, str], region: str) -> Iterator[str]:
             yield f"{name} has {len(value)} characters; AgentCore takes {VALUE_MAX}"
 
 
-def size_of(variables: Mapping[str, str]) -> int:
+def bytes_of(variables: Mapping[str, str]) -> int:
     """Bytes that variables take of the runtime's allowance."""
     return sum(len(name.encode()) + len(value.encode()) for name, value in variables.items())

@@ -44,12 +44,12 @@ class Statement:
         return statement | ({"Condition": dict(self.condition)} if self.condition else {})
 
 
-def document(statements: Sequence[Statement]) -> Json:
+def policy_document(statements: Sequence[Statement]) -> Json:
     """A policy document."""
     return {"Version": "2012-10-17", "Statement": [s.json for s in statements]}
 
 
-def server_trust() -> Json:
+def lambda_trust() -> Json:
     """Who may take the session server's role: Lambda."""
     return {
         "Version": "2012-10-17",
@@ -63,7 +63,7 @@ def server_trust() -> Json:
     }
 
 
-def pulled_by_lambda(deployment: Deployment) -> Json:
+def repository_policy(deployment: Deployment) -> Json:
     """The policy of the repository: Lambda may pull for functions of this project, none else.
 
     Lambda would add one itself, for all functions, if whoever deploys may change it
@@ -84,7 +84,7 @@ def pulled_by_lambda(deployment: Deployment) -> Json:
     }
 
 
-def server_statements(
+def lambda_role_statements(
     deployment: Deployment, agent: Sequence[Any], secrets: Sequence[Any]
 ) -> list[Statement]:
     """What the session server's role allows: sessions of this one agent, its keys, its log.
@@ -105,7 +105,7 @@ def server_statements(
     return [*statements, *_turn(deployment)]
 
 
-def task_trust() -> Json:
+def ecs_tasks_trust() -> Json:
     """Who may take the roles of a server on ECS: tasks of this account and region only."""
     return {
         "Version": "2012-10-17",
@@ -123,7 +123,7 @@ def task_trust() -> Json:
     }
 
 
-def bridge_statements(deployment: Deployment, agent: Sequence[Any]) -> list[Statement]:
+def task_role_statements(deployment: Deployment, agent: Sequence[Any]) -> list[Statement]:
     """What a server on ECS may do: sessions of this one agent. Keys and log are ECS's own part.
 
     `agent` are the ARNs of runtime and endpoint.
@@ -131,7 +131,7 @@ def bridge_statements(deployment: Deployment, agent: Sequence[Any]) -> list[Stat
     return [_sessions(agent), *_turn(deployment)]
 
 
-def start_statements(deployment: Deployment, secrets: Sequence[Any]) -> list[Statement]:
+def start_role_statements(deployment: Deployment, secrets: Sequence[Any]) -> list[Statement]:
     """What ECS may do to start that server: pull its image, read its keys, write its log."""
     server = aws_names.server_for(deployment.name, deployment.stage.name)
     group = f"log-group:{aws_names.ecs_log_group_for(server)}"
@@ -163,7 +163,7 @@ def _sessions(agent: Sequence[Any]) -> Statement:
     )
 
 
-def trust() -> Json:
+def agentcore_trust() -> Json:
     """Who may take the execution role: AgentCore, for runtimes of this account and region only.
 
     As runtime-permissions has it; without the conditions AgentCore could be made to use the role
@@ -186,7 +186,7 @@ def trust() -> Json:
     }
 
 
-def execution_statements(deployment: Deployment, secret: Any = None) -> list[Statement]:
+def execution_role_statements(deployment: Deployment, secret: Any = None) -> list[Statement]:
     """What the execution role allows: what this pipeline and these transports use, no more.
 
     `secret` is the ARN of the secret with other providers' keys, if there is one. The statements
@@ -229,7 +229,7 @@ def execution_statements(deployment: Deployment, secret: Any = None) -> list[Sta
 
 def _turn(deployment: Deployment) -> list[Statement]:
     """Credentials of the stage's own channels, where there are any."""
-    if not turn_channels.pool_of(deployment):
+    if not turn_channels.signaling_channels(deployment):
         return []
     return [
         Statement(
@@ -239,7 +239,7 @@ def _turn(deployment: Deployment) -> list[Statement]:
                 "kinesisvideo:GetSignalingChannelEndpoint",
                 "kinesisvideo:GetIceServerConfig",
             ),
-            (arn("kinesisvideo", f"channel/{turn_channels.prefix_of(deployment)}*/*"),),
+            (arn("kinesisvideo", f"channel/{turn_channels.channel_prefix(deployment)}*/*"),),
         )
     ]
 
@@ -375,12 +375,12 @@ def deployer_statements(
             within("secretsmanager", f"secret:{aws_names.secret_name_for(name, stage)}-*"),
         ),
     ]
-    if deployment.asks_kvs:
+    if deployment.uses_kvs:
         statements.append(
             Statement(
                 "Turn",
                 _actions("kinesisvideo", _CHANNEL_ACTIONS),
-                within("kinesisvideo", f"channel/{turn_channels.prefix_of(deployment)}*/*"),
+                within("kinesisvideo", f"channel/{turn_channels.channel_prefix(deployment)}*/*"),
             )
         )
     if deployment.network == "vpc":
@@ -398,7 +398,7 @@ def deployer_statements(
             ),
             Statement("LookAtNetwork", _actions("ec2", _LOOK_AT_NETWORK_ACTIONS)),
         ]
-    if deployment.makes_network:
+    if deployment.creates_network:
         # Ids of what EC2 makes are not known before, and few of these actions take conditions.
         statements.append(
             Statement(
@@ -411,13 +411,13 @@ def deployer_statements(
 
 
 def server_deployer_statements(
-    deployment: Deployment, account: str, partition: str = "aws", *, bridged: bool = False
+    deployment: Deployment, account: str, partition: str = "aws", *, on_ecs: bool = False
 ) -> list[Statement]:
     """What putting the session server into AWS takes besides, and taking it out again.
 
-    `bridged`: as one that carries calls.
+    `on_ecs`: as one that carries calls.
     """
-    if bridged:
+    if on_ecs:
         return _bridge_deployer_statements(deployment, account, partition)
     name, stage, region = deployment.name, deployment.stage.name, deployment.stage.region
     here = f"{region}:{account}"
@@ -570,7 +570,7 @@ def _bridge_deployer_statements(
     return statements
 
 
-def build_statements(
+def codebuild_statements(
     deployment: Deployment, account: str, partition: str = "aws"
 ) -> list[Statement]:
     """What building in AWS takes besides, and removing what builds left there (image/codebuild)."""
@@ -603,14 +603,14 @@ def build_statements(
     ]
 
 
-def documents(statements: Iterable[Statement]) -> list[Json]:
+def policy_documents(statements: Iterable[Statement]) -> list[Json]:
     """The statements in as few policies as hold them, each no larger than IAM takes."""
     parts: list[list[Statement]] = [[]]
     for statement in statements:
-        if parts[-1] and _size(document([*parts[-1], statement])) > POLICY_MAX:
+        if parts[-1] and _size(policy_document([*parts[-1], statement])) > POLICY_MAX:
             parts.append([])
         parts[-1].append(statement)
-    return [document(part) for part in parts]
+    return [policy_document(part) for part in parts]
 
 
 def _size(policy: Json) -> int:

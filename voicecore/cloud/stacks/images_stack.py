@@ -11,7 +11,7 @@ import json
 
 from voicecore.cloud.stacks import iam
 from voicecore.cloud.stacks.deployment import Deployment
-from voicecore.cloud.stacks.stack import Output, Resource, Stack, get, ref, template
+from voicecore.cloud.stacks.stack import Resource, Stack, StackOutput, get_att, ref, template
 from voicecore.project import aws_names
 
 REPOSITORY_URI = "RepositoryUri"
@@ -60,7 +60,7 @@ def images_stack(deployment: Deployment) -> Stack:
             "EmptyOnDelete": True,
             "LifecyclePolicy": {"LifecyclePolicyText": json.dumps(_LIFECYCLE)},
             # Always: the stages share it, and each may have a server or none.
-            "RepositoryPolicyText": iam.pulled_by_lambda(deployment),
+            "RepositoryPolicyText": iam.repository_policy(deployment),
         },
     )
     return Stack(
@@ -70,10 +70,10 @@ def images_stack(deployment: Deployment) -> Stack:
             {"Repository": repository},
             {},
             {
-                REPOSITORY_URI: Output(
-                    "Where images are pushed to", get("Repository", "RepositoryUri")
+                REPOSITORY_URI: StackOutput(
+                    "Where images are pushed to", get_att("Repository", "RepositoryUri")
                 ),
-                "RepositoryName": Output("The repository", ref("Repository")),
+                "RepositoryName": StackOutput("The repository", ref("Repository")),
             },
         ),
         parameters={},

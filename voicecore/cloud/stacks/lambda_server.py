@@ -12,11 +12,11 @@ from voicecore.cloud.stacks.deployment import Deployment
 from voicecore.cloud.stacks.env_split import Environment
 from voicecore.cloud.stacks.stack import (
     Json,
-    Output,
     Parameter,
     Resource,
     Stack,
-    get,
+    StackOutput,
+    get_att,
     ref,
     sub,
     template,
@@ -53,7 +53,7 @@ class ServerEnvironmentTooLarge(VoicecoreError):
     """The server's variables do not fit."""
 
 
-def server_stack(
+def lambda_server_stack(
     deployment: Deployment,
     settings: Environment,
     image_uri: str = "",
@@ -77,7 +77,7 @@ def server_stack(
         URL: Resource(
             "AWS::Lambda::Url",
             # The server itself knows its callers, by key, invite or token.
-            {"TargetFunctionArn": get(FUNCTION, "Arn"), "AuthType": "NONE"},
+            {"TargetFunctionArn": get_att(FUNCTION, "Arn"), "AuthType": "NONE"},
         ),
         # Since October 2025 such a URL needs both (Lambda Developer Guide, urls-auth); the second
         # is of use by the URL only.
@@ -85,8 +85,8 @@ def server_stack(
         "MayInvoke": _permission("lambda:InvokeFunction", {"InvokedViaFunctionUrl": True}),
     }
     outputs = {
-        URL: Output("Where clients ask for sessions", get(URL, "FunctionUrl")),
-        "FunctionName": Output("The function", ref(FUNCTION)),
+        URL: StackOutput("Where clients ask for sessions", get_att(URL, "FunctionUrl")),
+        "FunctionName": StackOutput("The function", ref(FUNCTION)),
     }
     values = {IMAGE_URI: image_uri, RUNTIME_ARN: runtime_arn, SECRET_VERSION: secret_version}
     description = f"The session server of the voicecore project {name}, stage {stage}"
@@ -98,7 +98,7 @@ def with_keys(
     settings: Environment,
     description: str,
     resources: Mapping[str, Resource],
-    outputs: Mapping[str, Output],
+    outputs: Mapping[str, StackOutput],
     values: Mapping[str, str],
     parameters: Mapping[str, Parameter] | None = None,
 ) -> Stack:
@@ -112,11 +112,11 @@ def with_keys(
         RUNTIME_ARN: _runtime_parameter(),
         **(parameters or {}),
     }
-    told = {"SessionKeyArn": Output("Where the key for clients is", ref(SESSION_KEY))}
+    told = {"SessionKeyArn": StackOutput("Where the key for clients is", ref(SESSION_KEY))}
     if settings.secret:
         keys[SECRET] = _secret_of(deployment)
         known[SECRET_VERSION] = Parameter("The version of the secret's value", default="")
-        told["SecretArn"] = Output("Where the server's keys are", ref(SECRET))
+        told["SecretArn"] = StackOutput("Where the server's keys are", ref(SECRET))
     return Stack(
         name=aws_names.server_for(deployment.name, deployment.stage.name),
         template=template(description, {**resources, **keys}, known, {**outputs, **told}),
@@ -177,15 +177,17 @@ def _runtime_parameter() -> Parameter:
 def _role(deployment: Deployment, settings: Environment) -> Resource:
     secrets = [ref(SESSION_KEY), *([ref(SECRET)] if settings.secret else [])]
     agent = [ref(RUNTIME_ARN), sub(f"${{{RUNTIME_ARN}}}/runtime-endpoint/DEFAULT")]
-    statements = iam.server_statements(deployment, agent, secrets)
+    statements = iam.lambda_role_statements(deployment, agent, secrets)
     name, stage = deployment.name, deployment.stage
     return Resource(
         "AWS::IAM::Role",
         {
             "RoleName": aws_names.server_role_for(name, stage.name, stage.region),
             "Description": f"What the session server of {name} may do",
-            "AssumeRolePolicyDocument": iam.server_trust(),
-            "Policies": [{"PolicyName": "server", "PolicyDocument": iam.document(statements)}],
+            "AssumeRolePolicyDocument": iam.lambda_trust(),
+            "Policies": [
+                {"PolicyName": "server", "PolicyDocument": iam.policy_document(statements)}
+            ],
         },
     )
 
@@ -200,7 +202,7 @@ def _function(deployment: Deployment, settings: Environment) -> Resource:
             "Code": {"ImageUri": ref(IMAGE_URI)},
             "ImageConfig": {"Command": list(_COMMAND)},
             "Architectures": ["arm64"],
-            "Role": get("Role", "Arn"),
+            "Role": get_att("Role", "Arn"),
             "MemorySize": _MEMORY,
             "Timeout": _TIMEOUT,
             "LoggingConfig": {"LogGroup": ref("Log")},
@@ -212,13 +214,13 @@ def _function(deployment: Deployment, settings: Environment) -> Resource:
 def _permission(action: str, condition: Json) -> Resource:
     return Resource(
         "AWS::Lambda::Permission",
-        {"Action": action, "FunctionName": get(FUNCTION, "Arn"), "Principal": "*"} | condition,
+        {"Action": action, "FunctionName": get_att(FUNCTION, "Arn"), "Principal": "*"} | condition,
     )
 
 
 def _variables(deployment: Deployment, settings: Environment) -> Json:
     """What the function is told; its region it knows, for Lambda says it."""
-    known = turn_channels.variables_of(deployment) | dict(settings.plain)
+    known = turn_channels.turn_variables(deployment) | dict(settings.plain)
     told: Json = {
         "AGENT_RUNTIME_ARN": ref(RUNTIME_ARN),
         "SESSION_SECRET_ARN": ref(SESSION_KEY),
@@ -226,7 +228,7 @@ def _variables(deployment: Deployment, settings: Environment) -> Json:
     if settings.secret:
         told["SERVER_SECRET_ARN"] = ref(SECRET)
         told["SERVER_SECRET_VERSION"] = ref(SECRET_VERSION)
-    size = env_split.size_of(known | {name: "x" * _ARN_LENGTH for name in told})
+    size = env_split.bytes_of(known | {name: "x" * _ARN_LENGTH for name in told})
     if size > env_split.SERVER_BYTES_MAX:
         raise ServerEnvironmentTooLarge(
             f"The server's {len(known) + len(told)} variables take {size} bytes; Lambda has room "

@@ -14,11 +14,11 @@ from voicecore.cloud.stacks import turn_channels
 from voicecore.cloud.stacks.deployment import Deployment
 from voicecore.cloud.stacks.stack import (
     Json,
-    Output,
     Parameter,
     Resource,
     Stack,
-    get,
+    StackOutput,
+    get_att,
     join,
     ref,
     sub,
@@ -55,7 +55,7 @@ class Egress:
         return f"{self.protocol.upper()} {ports}"
 
 
-def egress_of(deployment: Deployment) -> tuple[Egress, ...]:
+def required_egress(deployment: Deployment) -> tuple[Egress, ...]:
     """What the security group must let out: TCP for services, UDP for media where there is any.
 
     DNS is not among it: a VPC's resolver is out of reach of security groups.
@@ -73,15 +73,15 @@ def egress_of(deployment: Deployment) -> tuple[Egress, ...]:
 def _let_out(deployment: Deployment) -> tuple[Egress, ...]:
     """What our own security group lets out: any TURN source may be chosen later, by agent/.env."""
     if not deployment.needs_turn:
-        return egress_of(deployment)
-    ports = [(port, port) for port in turn_channels.PORTS]
+        return required_egress(deployment)
+    ports = [(port, port) for port in turn_channels.TURN_PORTS]
     if not SOURCES[deployment.turn.source].udp_port:
         ports = [(1, 65535)]  # servers of one's own may listen anywhere
     more = (Egress(protocol, *range_) for protocol in ("tcp", "udp") for range_ in ports)
-    return tuple(dict.fromkeys((*egress_of(deployment), *more)))
+    return tuple(dict.fromkeys((*required_egress(deployment), *more)))
 
 
-def closed(needed: Iterable[Egress], rules: Sequence[Egress]) -> list[Egress]:
+def blocked_ports(needed: Iterable[Egress], rules: Sequence[Egress]) -> list[Egress]:
     """What is needed and none of the rules of given security groups lets out."""
     return [
         ports
@@ -104,17 +104,19 @@ def network_stack(deployment: Deployment, zones: Sequence[str], ha: bool | None 
     """
     name = aws_names.network_stack_name_for(deployment.name)
     gateways = 2 if (deployment.vpc.ha if ha is None else ha) else 1
-    public = 2 if deployment.bridged else gateways
+    public = 2 if deployment.has_phones else gateways
     resources = _way_out(name, gateways, public) | _inside(name, gateways, _let_out(deployment))
-    addresses = [get(f"Address{n}", "PublicIp") for n in range(1, gateways + 1)]
+    addresses = [get_att(f"Address{n}", "PublicIp") for n in range(1, gateways + 1)]
     outputs = {
-        "Vpc": Output("The VPC", ref("Vpc")),
-        SUBNETS: Output("The agent's subnets", join(",", [ref("Private1"), ref("Private2")])),
-        SECURITY_GROUPS: Output("The agent's security group", get("SecurityGroup", "GroupId")),
-        ADDRESSES: Output("Where the agent's traffic comes from", join(",", addresses)),
+        "Vpc": StackOutput("The VPC", ref("Vpc")),
+        SUBNETS: StackOutput("The agent's subnets", join(",", [ref("Private1"), ref("Private2")])),
+        SECURITY_GROUPS: StackOutput(
+            "The agent's security group", get_att("SecurityGroup", "GroupId")
+        ),
+        ADDRESSES: StackOutput("Where the agent's traffic comes from", join(",", addresses)),
     }
-    if deployment.bridged:
-        outputs[PUBLIC_SUBNETS] = Output(
+    if deployment.has_phones:
+        outputs[PUBLIC_SUBNETS] = StackOutput(
             "Where a load balancer can be", join(",", [ref("Public1"), ref("Public2")])
         )
     parameters = {
@@ -194,7 +196,7 @@ def _way_out(name: str, gateways: int, public: int) -> dict[str, Resource]:
                 "AWS::EC2::NatGateway",
                 {
                     "SubnetId": ref(f"Public{n}"),
-                    "AllocationId": get(f"Address{n}", "AllocationId"),
+                    "AllocationId": get_att(f"Address{n}", "AllocationId"),
                     "Tags": _name(f"{name}-{n}"),
                 },
                 # Before its subnet has a way out, a NAT gateway reaches nothing; and on the way

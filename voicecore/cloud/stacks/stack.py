@@ -34,7 +34,7 @@ class Resource:
 
 
 @dataclass(frozen=True)
-class Output:
+class StackOutput:
     """A value that the stack tells when it is made."""
 
     description: str
@@ -64,7 +64,7 @@ class Stack:
         """The template as it is sent."""
         return json.dumps(self.template, separators=(",", ":"))
 
-    def over(self, existing: Mapping[str, str]) -> Stack:
+    def keeping(self, existing: Mapping[str, str]) -> Stack:
         """The stack with the parameters that have been settled in the existing one."""
         kept = {name: existing[name] for name in self.settled if name in existing}
         return replace(self, parameters=self.parameters | kept)
@@ -95,7 +95,7 @@ def template(
     description: str,
     resources: Mapping[str, Resource],
     parameters: Mapping[str, Parameter],
-    outputs: Mapping[str, Output],
+    outputs: Mapping[str, StackOutput],
 ) -> Json:
     """The template in CloudFormation's own words."""
     return _without_empty(
@@ -117,7 +117,7 @@ def ref(name: str) -> Json:
     return {"Ref": name}
 
 
-def get(name: str, attribute: str) -> Json:
+def get_att(name: str, attribute: str) -> Json:
     """An attribute of a resource."""
     return {"Fn::GetAtt": [name, attribute]}
 

@@ -23,16 +23,16 @@ _ALLOCATIONS_PER_CALL = 3
 # Nothing says how fast a peak builds up; all of its calls within half a minute is fast.
 _SECONDS_TO_PEAK = 30
 
-PORTS = (443, 3478, 5349)
+TURN_PORTS = (443, 3478, 5349)
 """Where TURN servers listen, by UDP and TCP: KVS's at the first; RFC 8656 and 7065 have the others.
 """
 
 
-class NoRelay(VoicecoreError):
+class NoRelayInAws(VoicecoreError):
     """The agent would get no TURN relay in AWS."""
 
 
-def channels_for(peak_calls: int, calls_per_second: float | None = None) -> int:
+def channel_count(peak_calls: int, calls_per_second: float | None = None) -> int:
     """How many channels serve so many calls at once.
 
     `calls_per_second` is the rate at which new ones arrive; unsaid, all begin within half a minute.
@@ -43,20 +43,20 @@ def channels_for(peak_calls: int, calls_per_second: float | None = None) -> int:
     return max(by_rate, by_allocations, 1)
 
 
-def pool_of(deployment: Deployment) -> dict[str, Resource]:
+def signaling_channels(deployment: Deployment) -> dict[str, Resource]:
     """The signalling channels, by logical id; none where nobody asks for their credentials."""
-    if not deployment.asks_kvs:
+    if not deployment.uses_kvs:
         return {}
     return {
         f"Channel{number}": Resource(
             "AWS::KinesisVideo::SignalingChannel",
             {"Name": aws_names.channel_name_for(deployment.name, deployment.stage.name, number)},
         )
-        for number in range(1, channels_for(deployment.turn.peak_calls) + 1)
+        for number in range(1, channel_count(deployment.turn.peak_calls) + 1)
     }
 
 
-def variables_of(deployment: Deployment) -> dict[str, str]:
+def turn_variables(deployment: Deployment) -> dict[str, str]:
     """The environment variables that tell the agent where it is, and who has credentials for it.
 
     Where that is KVS, the agent asks all other sources that it has the variables of after it.
@@ -64,24 +64,28 @@ def variables_of(deployment: Deployment) -> dict[str, str]:
     told = {NETWORK: deployment.network.upper()}
     if not deployment.needs_turn:
         return told if any(transport.udp_ports for transport in deployment.transports) else {}
-    if not deployment.asks_kvs:
+    if not deployment.uses_kvs:
         return {CHOICE: deployment.turn.source, **told}
     # The channels are called prefix + 1 to prefix + count.
     prefix, count = SOURCES[KVS].needs
-    return {prefix: prefix_of(deployment), count: str(len(pool_of(deployment))), **told}
+    return {
+        prefix: channel_prefix(deployment),
+        count: str(len(signaling_channels(deployment))),
+        **told,
+    }
 
 
 def require_relay(deployment: Deployment, variables: Mapping[str, str]) -> list[str]:
-    """Raise NoRelay if an agent with these `variables` of its own would get no relay in AWS.
+    """Raise NoRelayInAws if an agent with these `variables` of its own would get no relay in AWS.
 
     Returns what only some callers will miss.
     """
     if not deployment.needs_turn:
         return []
-    known = {**variables_of(deployment), **{k: v for k, v in variables.items() if v}}
+    known = {**turn_variables(deployment), **{k: v for k, v in variables.items() if v}}
     found = mistakes_in(known, in_aws=True, udp=deployment.network != PUBLIC)
     if fatal := [mistake for mistake in found if mistake.fatal]:
-        raise NoRelay(
+        raise NoRelayInAws(
             "agent/.env leaves the agent without a TURN relay, and in AWS nobody reaches it "
             "otherwise:\n" + "\n".join(f"  {m.variable} {m.message}" for m in fatal),
             "\n".join(dict.fromkeys(mistake.hint for mistake in fatal)),
@@ -90,6 +94,6 @@ def require_relay(deployment: Deployment, variables: Mapping[str, str]) -> list[
     return [f"{mistake.variable} {mistake.message}. {mistake.hint}" for mistake in found]
 
 
-def prefix_of(deployment: Deployment) -> str:
+def channel_prefix(deployment: Deployment) -> str:
     """What the names of the stage's channels begin with; their number follows."""
     return aws_names.channel_name_for(deployment.name, deployment.stage.name, 0).removesuffix("0")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from urllib.parse import quote, unquote
 
-KEPT = 20
+VERSIONS_KEPT = 20
 """A runtime has room for 50 tags; so many deployments are kept of them."""
 
 _VALUE_MAX = 256  # characters of a tag's value
@@ -34,13 +34,13 @@ class Version:
         return f"v{self.number} {self.time.astimezone(UTC):{_TIME}} {self.message}".rstrip()
 
 
-def next_after(
+def with_next_version(
     versions: Sequence[Version], image: str, message: str, now: datetime
 ) -> tuple[Version, ...]:
     """The history with one more deployment, oldest first, without what is too old to be kept."""
     number = max((version.number for version in versions), default=0) + 1
     ordered = sorted(versions, key=lambda version: version.number)
-    return (*ordered, Version(number, image, now.replace(microsecond=0), message))[-KEPT:]
+    return (*ordered, Version(number, image, now.replace(microsecond=0), message))[-VERSIONS_KEPT:]
 
 
 def tags_of(versions: Sequence[Version]) -> dict[str, str]:

@@ -25,13 +25,13 @@ _NUMBERS = {
 }
 """Of the zones 1 to 3, unless said here."""
 
-SUPPORTED = {
+SUPPORTED_ZONES = {
     region: tuple(f"{prefix}-az{n}" for n in _NUMBERS.get(region, (1, 2, 3)))
     for region, prefix in _PREFIXES.items()
 }
 """The ids of the zones that AgentCore supports, by region."""
 
-WANTED = 2
+ZONES_PER_NETWORK = 2
 """Zones that a network stands in: AWS's advice for VPC mode (agentcore-vpc)."""
 
 
@@ -49,45 +49,46 @@ class Subnet:
     id: str
     vpc: str
     zone_id: str
-    way_out: str
+    default_route: str
     """Where its route to 0.0.0.0/0 leads, as "nat-...", "igw-..."; empty if there is none."""
 
 
-def choose(region: str, zones: Mapping[str, str]) -> tuple[str, ...]:
+def choose_zones(region: str, zones: Mapping[str, str]) -> tuple[str, ...]:
     """The ids of the zones for a new network, from the account's zones (name → id).
 
     Always the same ones for an account. Raises TooFewZones.
     """
     here = set(zones.values())
-    good = [zone for zone in SUPPORTED[region] if zone in here]
-    if len(good) < WANTED:
+    good = [zone for zone in SUPPORTED_ZONES[region] if zone in here]
+    if len(good) < ZONES_PER_NETWORK:
         raise TooFewZones(
-            f"AgentCore needs {WANTED} of the zones {', '.join(SUPPORTED[region])} in {region}; "
+            f"AgentCore needs {ZONES_PER_NETWORK} of the zones "
+            f"{', '.join(SUPPORTED_ZONES[region])} in {region}; "
             f"this account has {', '.join(good) or 'none of them'}.",
             "Choose another region in voicecore.toml.",
         )
-    return tuple(good[:WANTED])
+    return tuple(good[:ZONES_PER_NETWORK])
 
 
-def mistakes_in(region: str, subnets: Sequence[Subnet]) -> list[str]:
+def subnet_problems(region: str, subnets: Sequence[Subnet]) -> list[str]:
     """Why AgentCore could not use these subnets (agentcore-vpc); empty if it can."""
     mistakes: list[str] = []
     if len({subnet.vpc for subnet in subnets}) > 1:
         places = ", ".join(f"{subnet.id} in {subnet.vpc}" for subnet in subnets)
         mistakes.append(f"the subnets are of different VPCs: {places}")
     for subnet in subnets:
-        if subnet.zone_id not in SUPPORTED[region]:
+        if subnet.zone_id not in SUPPORTED_ZONES[region]:
             mistakes.append(
                 f"{subnet.id} is in zone {subnet.zone_id}, which AgentCore does not support; "
-                f"it supports {', '.join(SUPPORTED[region])}"
+                f"it supports {', '.join(SUPPORTED_ZONES[region])}"
             )
-        if subnet.way_out.startswith("igw-"):
+        if subnet.default_route.startswith("igw-"):
             mistakes.append(
-                f"{subnet.id} is a public subnet: its way to the internet is {subnet.way_out}, "
-                "but AgentCore's interfaces have no public address; "
+                f"{subnet.id} is a public subnet: its way to the internet is "
+                f"{subnet.default_route}, but AgentCore's interfaces have no public address; "
                 "give a private subnet that leads to a NAT gateway"
             )
-        elif not subnet.way_out:
+        elif not subnet.default_route:
             mistakes.append(
                 f"{subnet.id} has no way to the internet, and so none to speech services; "
                 "route 0.0.0.0/0 to a NAT gateway"

@@ -20,7 +20,7 @@ from voicecore.aws.errors import (
     AwsRefused,
     code_of,
     is_denied,
-    words_of,
+    message_of,
 )
 
 LOG_IN = (
@@ -49,7 +49,7 @@ def explained() -> Generator[None]:
 
 
 def _refusal(error: ClientError) -> AwsRefused:
-    code, said = code_of(error), words_of(error)
+    code, said = code_of(error), message_of(error)
     if code in EXPIRED:
         return AwsRefused("Your AWS credentials have expired.", LOG_IN)
     if code in UNKNOWN | SIGNATURE:

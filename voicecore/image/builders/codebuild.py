@@ -23,7 +23,7 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from voicecore.aws.errors import EXPIRED, NO_ANSWER, AwsRefused, allowing, code_of
+from voicecore.aws.errors import EXPIRED, NO_ANSWER, AwsRefused, code_of, ignoring
 from voicecore.console.errors import ExitCode, VoicecoreError
 from voicecore.image.builders import buildspec
 from voicecore.image.builders.aws_errors import LOG_IN, explained
@@ -226,7 +226,7 @@ class _Build:
             time.sleep(self.pace.poll)
 
     def _stop(self, build_id: str) -> None:
-        with allowing("ResourceNotFoundException"):
+        with ignoring("ResourceNotFoundException"):
             self.aws.codebuild.stop_build(id=build_id)
 
     def _tell_phases(self, build: Mapping[str, Any]) -> None:
@@ -250,7 +250,7 @@ class _Build:
             return False
         news = False
         while True:
-            with allowing("ResourceNotFoundException"):
+            with ignoring("ResourceNotFoundException"):
                 page = self.aws.logs.get_log_events(
                     logGroupName=place["groupName"],
                     logStreamName=place["streamName"],

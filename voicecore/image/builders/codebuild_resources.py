@@ -15,7 +15,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from voicecore.aws.errors import AwsRefused, allowing, code_of
+from voicecore.aws.errors import AwsRefused, code_of, ignoring
 from voicecore.image.builders import buildspec
 from voicecore.image.builders.aws_errors import explained
 from voicecore.image.registry.credentials import ecr_host
@@ -63,7 +63,7 @@ def take_away(found: Sequence[Leftover]) -> list[str]:
     with explained():
         for leftover in found:
             # Somebody else may be at it too.
-            with allowing("ResourceNotFoundException", "NoSuchEntity", "NoSuchBucket"):
+            with ignoring("ResourceNotFoundException", "NoSuchEntity", "NoSuchBucket"):
                 leftover.remove()
                 gone.append(leftover.title)
     return gone
@@ -124,7 +124,7 @@ def ensure_bucket(aws: Aws, project: str) -> str:
 def ensure_log_group(aws: Aws, project: str) -> None:
     """The log group, before CodeBuild makes one without tags that keeps its logs for ever."""
     group = aws_names.builder_log_group_for(project)
-    with allowing("ResourceAlreadyExistsException"):
+    with ignoring("ResourceAlreadyExistsException"):
         aws.logs.create_log_group(logGroupName=group, tags=buildspec.tags(project))
     aws.logs.put_retention_policy(logGroupName=group, retentionInDays=buildspec.LOG_DAYS)
 
@@ -164,7 +164,7 @@ def ensure_project(aws: Aws, project: str, role: str, pauses: Sequence[float]) -
     settings = buildspec.project_settings(project, aws.account, aws.region, role)
     for pause in (*pauses, None):
         try:
-            with allowing("ResourceAlreadyExistsException"):
+            with ignoring("ResourceAlreadyExistsException"):
                 aws.codebuild.create_project(**settings)
                 return
             aws.codebuild.update_project(**settings)
@@ -187,7 +187,7 @@ def _project(aws: Aws, project: str) -> Leftover | None:
 def _log_group(aws: Aws, project: str) -> Leftover | None:
     group = aws_names.builder_log_group_for(project)
     arn = f"arn:{aws.partition}:logs:{aws.region}:{aws.account}:log-group:{group}"
-    with allowing("ResourceNotFoundException"):
+    with ignoring("ResourceNotFoundException"):
         if _is_ours(aws.logs.list_tags_for_resource(resourceArn=arn)["tags"], project):
             return Leftover(
                 f"log group {group}", lambda: aws.logs.delete_log_group(logGroupName=group)
@@ -199,11 +199,11 @@ def _role(aws: Aws, project: str) -> Leftover | None:
     role = aws_names.builder_role_for(project, aws.region)
 
     def remove() -> None:
-        with allowing("NoSuchEntity"):
+        with ignoring("NoSuchEntity"):
             aws.iam.delete_role_policy(RoleName=role, PolicyName=_POLICY)
         aws.iam.delete_role(RoleName=role)
 
-    with allowing("NoSuchEntity"):
+    with ignoring("NoSuchEntity"):
         found = aws.iam.get_role(RoleName=role)["Role"]
         if _is_ours({tag["Key"]: tag["Value"] for tag in found.get("Tags", [])}, project):
             return Leftover(f"IAM role {role}", remove)
@@ -221,7 +221,7 @@ def _bucket(aws: Aws, project: str) -> Leftover | None:
                 aws.s3.delete_objects(**mine, Delete={"Objects": keys, "Quiet": True})
         aws.s3.delete_bucket(**mine)
 
-    with allowing("NoSuchBucket", "NoSuchTagSet"):
+    with ignoring("NoSuchBucket", "NoSuchTagSet"):
         tags = aws.s3.get_bucket_tagging(**mine)["TagSet"]
         if _is_ours({tag["Key"]: tag["Value"] for tag in tags}, project):
             return Leftover(f"S3 bucket {bucket}", remove)
