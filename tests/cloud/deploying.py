@@ -20,7 +20,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from tests.conftest import Result
-from voicecore.aws.botocore_session import new_session
+from voicecore.aws.session import new_session
 from voicecore.aws.task_group import TaskCancelled
 from voicecore.commands import deploy, destroy
 from voicecore.console.context import Context

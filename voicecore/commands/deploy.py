@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from voicecore.aws import session
+from voicecore.aws.errors import translated_errors
 from voicecore.aws.session import Aws
 from voicecore.aws.task_group import TaskGroup
 from voicecore.catalog.transports import TRANSPORTS
@@ -79,7 +80,7 @@ def run(context: Context, options: DeployOptions, images: Images) -> ExitCode:
     if options.export:
         return _export(context, project, deployment, settings, server)
     again = typed("deploy", options)
-    with session.translated_errors(again, options.profile), TaskGroup() as together:
+    with translated_errors(again, options.profile), TaskGroup() as together:
         aws = session.connect(deployment.stage.region, options.profile)
         _say_where(context.output, deployment, aws)
         session.check_account(aws.identity, deployment.stage.account)

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from voicecore.aws import session
-from voicecore.aws.errors import AwsRefused
+from voicecore.aws.errors import AwsRefused, translated_errors
 from voicecore.aws.session import Aws
 from voicecore.aws.task_group import TaskGroup
 from voicecore.cloud.deploy import destroy, inventory, plan
@@ -61,7 +61,7 @@ def run(context: Context, options: DestroyOptions) -> ExitCode:
     stage = deployment.stage
     again = typed("destroy", options)
     session.check_region(options.region)
-    with session.translated_errors(again, options.profile), TaskGroup() as together:
+    with translated_errors(again, options.profile), TaskGroup() as together:
         aws = session.connect(options.region or stage.region, options.profile)
         session.check_account(aws.identity, stage.account)
         cloud = CloudFormation(aws.client("cloudformation"), again, together.sleep)
@@ -104,10 +104,8 @@ def _left_by_builds(output: Output, aws: Aws, removal: Removal) -> list[Leftover
     """
     if not removal.images:
         return []
-    clients = {name: aws.client(name) for name in ("s3", "iam", "logs", "codebuild")}
-    account = codebuild_resources.Aws(aws.account, aws.identity.partition, aws.region, **clients)
     try:
-        return codebuild_resources.leftovers(account, removal.project)
+        return codebuild_resources.leftovers(aws, removal.project)
     except AwsRefused as error:
         output.warn(f"What builds in AWS may have left could not be looked for: {error.message}")
         return []

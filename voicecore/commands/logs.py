@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from voicecore.aws import session
+from voicecore.aws.errors import translated_errors
 from voicecore.aws.polling import Sleep
 from voicecore.cloud.observe import logs
 from voicecore.cloud.observe.logs import Interruption, LogSource
@@ -100,7 +101,7 @@ def run(context: Context, options: LogsOptions, pause: Sleep = time.sleep) -> Ex
     try:
         if options.local:
             return _local(context, options, project, printer, since, pause)
-        with session.translated_errors(typed("logs", options), options.profile):
+        with translated_errors(typed("logs", options), options.profile):
             return _remote(context, options, project, printer, since, pause)
     except KeyboardInterrupt:
         if options.follow or options.live:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from voicecore.aws import session
+from voicecore.aws.errors import translated_errors
 from voicecore.aws.known_failures import find_known_failure
 from voicecore.aws.task_group import TaskGroup
 from voicecore.catalog import regions
@@ -51,7 +52,7 @@ def run(context: Context, options: StatusOptions) -> ExitCode:
             ExitCode.USAGE,
         )
     with (
-        session.translated_errors(typed("status", options), options.profile),
+        translated_errors(typed("status", options), options.profile),
         TaskGroup() as together,
     ):
         if options.all:

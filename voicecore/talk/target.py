@@ -10,6 +10,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from voicecore.aws.errors import translated_errors
 from voicecore.console.context import Context
 from voicecore.console.errors import ExitCode, VoicecoreError
 from voicecore.project import aws_names
@@ -207,7 +208,7 @@ def deployed_arn(project: Project, stage_name: str = aws_names.DEFAULT_STAGE) ->
 
     again = "voicecore talk --remote"
     stage = project.stage(stage_name)
-    with session.translated_errors(again):
+    with translated_errors(again):
         aws = session.connect(stage.region)
         session.check_account(aws.identity, stage.account)
         cloud = CloudFormation(aws.client("cloudformation"), again)

@@ -7,19 +7,17 @@ from typing import Any
 import pytest
 from botocore import exceptions as botocore
 
-from voicecore.aws.errors import AwsRefused
-from voicecore.aws.session import (
+from voicecore.aws.errors import (
+    AwsRefused,
     AwsUnreachable,
     CredentialsRefused,
-    Identity,
     NoAwsCredentials,
     NotAllowed,
-    WrongAccount,
     WrongClock,
-    check_account,
     translate_error,
     translated_errors,
 )
+from voicecore.aws.session import Identity, WrongAccount, check_account
 from voicecore.console.errors import ExitCode
 
 AGAIN = "voicecore deploy --stage prod"
@@ -56,7 +54,7 @@ def answered(code: str, message: str = "", clock: timedelta = timedelta()) -> bo
         (answered("InvalidClientTokenId"), CredentialsRefused, "AWS_PROFILE"),
         (answered("SignatureDoesNotMatch", "no"), CredentialsRefused, "AWS_PROFILE"),
         (botocore.EndpointConnectionError(endpoint_url="https://x"), AwsUnreachable, AGAIN),
-        (botocore.ReadTimeoutError(endpoint_url="https://x"), AwsUnreachable, "goes on there"),
+        (botocore.ReadTimeoutError(endpoint_url="https://x"), AwsUnreachable, "continues there"),
         (answered("ThrottlingException", "Rate exceeded"), AwsRefused, "Wait a minute"),
         (answered("ConflictException", "busy"), AwsRefused, "voicecore status"),
         (answered("ValidationException", "odd"), AwsRefused, "odd"),
@@ -90,7 +88,7 @@ def test_a_denial_names_the_action_and_the_statement_that_allows_it() -> None:
     )
     refusal = translate_error(answered("AccessDeniedException", words), AGAIN)
     assert isinstance(refusal, NotAllowed)
-    assert "assumed-role/dev/ada may not do ecr:CreateRepository" in refusal.message
+    assert "assumed-role/dev/ada is not allowed to do ecr:CreateRepository" in refusal.message
     assert refusal.hint is not None
     assert (
         '{"Effect": "Allow", "Action": "ecr:CreateRepository", '

@@ -23,10 +23,9 @@ from typing import Any, TypeVar
 
 from botocore.exceptions import ClientError
 
-from voicecore.aws.errors import NO_ANSWER, AwsRefused, code_of, message_of
+from voicecore.aws.errors import NO_ANSWER, AwsRefused, code_of, message_of, permission_error
 from voicecore.aws.known_failures import find_known_failure
 from voicecore.aws.polling import Sleep, poll_intervals
-from voicecore.aws.session import permission_error
 from voicecore.cloud.stacks.stack import Json, Stack
 from voicecore.project import aws_names
 

@@ -19,8 +19,16 @@ from typing import Any, cast
 
 from botocore.exceptions import ClientError
 
-from voicecore.aws.errors import AwsRefused, code_of, ignoring, is_denied
-from voicecore.aws.session import CLOCK_TOLERANCE, Aws, clock_error, translate_error
+from voicecore.aws.errors import (
+    CLOCK_TOLERANCE,
+    AwsRefused,
+    clock_error,
+    code_of,
+    ignoring,
+    is_denied,
+    translate_error,
+)
+from voicecore.aws.session import Aws
 from voicecore.aws.task_group import TaskGroup
 from voicecore.catalog import regions
 from voicecore.cloud.deploy import inventory

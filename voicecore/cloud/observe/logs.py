@@ -25,10 +25,17 @@ from botocore.exceptions import (
 )
 from urllib3.exceptions import HTTPError
 
-from voicecore.aws.errors import code_of, ignoring, is_throttled
+from voicecore.aws.errors import (
+    AwsUnreachable,
+    CredentialsRefused,
+    code_of,
+    ignoring,
+    is_throttled,
+    translate_error,
+)
 from voicecore.aws.known_failures import find_known_failure
 from voicecore.aws.polling import Sleep
-from voicecore.aws.session import Aws, AwsUnreachable, CredentialsRefused, translate_error
+from voicecore.aws.session import Aws
 from voicecore.cloud.deploy import agentcore, inventory
 from voicecore.cloud.deploy.agentcore import DEFAULT_ENDPOINT, Runtime
 from voicecore.cloud.deploy.cloudformation import CloudFormation, Live

@@ -20,9 +20,9 @@ from typing import Any, TypeVar
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from voicecore.aws.errors import code_of
+from voicecore.aws.errors import CredentialsRefused, code_of, translate_error
 from voicecore.aws.polling import Sleep, poll_intervals
-from voicecore.aws.session import Aws, CredentialsRefused, translate_error
+from voicecore.aws.session import Aws
 from voicecore.aws.task_group import TaskGroup
 from voicecore.cloud.deploy import (
     agent_part,
