@@ -1,29 +1,42 @@
-"""The catalogue: complete, and recognised in AWS's own words."""
+"""Known failures: recognized by AWS's message, and explained in docs/known-failures.md."""
 
 import re
+from pathlib import Path
 
 import pytest
 
-from voicecore.aws.known_failures import FAILURES, Check, find_known_failure
+from voicecore.aws.known_failures import KNOWN_FAILURES, find_known_failure
+
+DOCS = (Path(__file__).parents[3] / "docs/known-failures.md").read_text()
+ROWS = {int(n): row for n, row in re.findall(r"^\| (\d+) \|(.*)$", DOCS, re.M)}
 
 
-def test_all_sixty_two_are_there_in_order() -> None:
-    assert [failure.number for failure in FAILURES] == list(range(1, 63))
+def test_docs_explain_all_sixty_two() -> None:
+    assert sorted(ROWS) == list(range(1, 63))
+    for row in ROWS.values():
+        assert all(cell.strip() for cell in row.strip("|").split("|"))
 
 
-def test_each_says_why_and_what_helps() -> None:
-    for failure in FAILURES:
-        assert failure.symptom and failure.cause and failure.fix
-        re.compile(failure.pattern)
+def command_in(fix: str) -> str:
+    """Return the last part of a fix, which docs show in the same words but for Markdown."""
+    return fix.rpartition(":  ")[2].replace("`", "").rstrip(".")
 
 
-def test_what_can_be_found_before_a_deploy_is_known() -> None:
-    found = {f.number for f in FAILURES if f.check is Check.DEPLOY}
+def test_docs_mark_the_failures_that_voicecore_recognizes() -> None:
+    marked = [row.replace("`", "") for row in ROWS.values() if row.startswith(" **")]
+    assert len(marked) == len(KNOWN_FAILURES)
+    for known in KNOWN_FAILURES:
+        assert re.compile(known.pattern)
+        assert any(command_in(known.fix) in row for row in marked), known.fix
+
+
+def test_docs_say_what_is_found_before_a_deploy() -> None:
+    found = {number for number, row in ROWS.items() if "before a deploy" in row}
     assert {4, 5, 7, 8, 11, 16, 41, 50} <= found
 
 
 @pytest.mark.parametrize(
-    ("number", "words"),
+    ("number", "message"),
     [
         (1, "ValidationException: Role validation failed for 'arn:aws:iam::1:role/x'"),
         (1, "The role defined for the function cannot be assumed by AgentCore"),
@@ -47,11 +60,12 @@ def test_what_can_be_found_before_a_deploy_is_known() -> None:
         (50, "not authorized to perform: bedrock:InvokeModelWithBidirectionalStream"),
     ],
 )
-def test_awss_words_are_recognised(number: int, words: str) -> None:
-    failure = find_known_failure(words)
-    assert failure is not None and failure.number == number
+def test_recognizes_message(number: int, message: str) -> None:
+    known = find_known_failure(message)
+    assert known is not None
+    assert command_in(known.fix) in ROWS[number].replace("`", "")
 
 
-def test_other_words_are_not() -> None:
-    assert find_known_failure("Rate exceeded") is None
-    assert find_known_failure("") is None
+@pytest.mark.parametrize("message", ["Rate exceeded", ""])
+def test_does_not_recognize_other_messages(message: str) -> None:
+    assert find_known_failure(message) is None
