@@ -24,7 +24,7 @@ NO_ANSWER = (botocore.HTTPClientError, botocore.ConnectionError)
 """The exceptions that botocore raises, after its own retries, when no answer came at all."""
 
 CLOCK_TOLERANCE = timedelta(minutes=4)
-"""How wrong this machine's clock may be; AWS rejects signatures from 5 minutes on (SigV4)."""
+"""Clock error that is tolerated; AWS rejects signatures from 5 minutes on (SigV4)."""
 
 SERVICE = "Service"
 """Key in an answer's ResponseMetadata with the service's IAM prefix; session.Aws adds it."""
@@ -214,7 +214,7 @@ def _translate_answer(error: ClientError, again: str, profile: str | None) -> Aw
 
 
 def clock_error(skew: timedelta) -> WrongClock:
-    """Return the error for a clock that is `skew` ahead of AWS's."""
+    """Return the error for a clock that is `skew` ahead of AWS."""
     minutes = abs(skew).total_seconds() / 60
     side = "ahead" if skew > timedelta() else "behind"
     return WrongClock(

@@ -52,7 +52,7 @@ class Identity:
     account: str
     arn: str
     skew: timedelta
-    """How far this machine's clock is ahead of AWS's."""
+    """Time that this machine's clock is ahead of AWS."""
 
     @property
     def partition(self) -> str:
@@ -164,7 +164,7 @@ def _loader(data_path: str | None) -> Any:
 
 
 def credential_variables() -> dict[str, str]:
-    """Return this machine's AWS credentials as environment variables; empty if there are none.
+    """Return this machine's AWS credentials as environment variables; empty without any.
 
     Raises botocore's errors, for example when they have expired.
     """

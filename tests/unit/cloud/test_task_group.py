@@ -1,4 +1,4 @@
-"""Work beside work: the first failure is told at once, and nothing waits for what nobody wants."""
+"""Task groups: the first failure reaches the waiting task, and the rest is cancelled."""
 
 import threading
 
@@ -7,39 +7,39 @@ import pytest
 from voicecore.aws.task_group import TaskCancelled, TaskGroup
 
 
-def test_results_come_to_whoever_waits() -> None:
-    with TaskGroup() as together:
-        one = together.start(lambda: 1)
-        two = together.start(lambda: together.result(one) + 1)
-        assert together.result(two) == 2
+def test_result_waits_for_other_tasks() -> None:
+    with TaskGroup() as tasks:
+        one = tasks.start(lambda: 1)
+        two = tasks.start(lambda: tasks.result(one) + 1)
+        assert tasks.result(two) == 2
 
 
-def test_a_failure_elsewhere_is_told_to_whoever_waits() -> None:
-    with pytest.raises(ZeroDivisionError), TaskGroup() as together:
-        endless = together.start(lambda: [together.sleep(0.01) for _ in iter(int, 1)])
-        together.start(lambda: 1 / 0)
-        together.result(endless)
+def test_failure_of_one_task_ends_the_wait_for_another() -> None:
+    with pytest.raises(ZeroDivisionError), TaskGroup() as tasks:
+        endless = tasks.start(lambda: [tasks.sleep(0.01) for _ in iter(int, 1)])
+        tasks.start(lambda: 1 / 0)
+        tasks.result(endless)
 
 
-def test_work_ends_with_the_block() -> None:
+def test_tasks_are_cancelled_at_the_end_of_the_block() -> None:
     ended = threading.Event()
 
-    def work(together: TaskGroup) -> None:
+    def work(tasks: TaskGroup) -> None:
         try:
             while True:
-                together.sleep(0.01)
+                tasks.sleep(0.01)
         except TaskCancelled:
             ended.set()
             raise
 
-    with TaskGroup() as together:
-        together.start(lambda: work(together))
+    with TaskGroup() as tasks:
+        tasks.start(lambda: work(tasks))
     assert ended.wait(1)
 
 
-def test_an_interruption_leaves_the_block_at_once() -> None:
+def test_ctrl_c_leaves_the_block_at_once() -> None:
     hold = threading.Event()
-    with pytest.raises(KeyboardInterrupt), TaskGroup(grace=0.01) as together:
-        together.start(lambda: hold.wait(10))
+    with pytest.raises(KeyboardInterrupt), TaskGroup(grace=0.01) as tasks:
+        tasks.start(lambda: hold.wait(10))
         raise KeyboardInterrupt
     hold.set()
