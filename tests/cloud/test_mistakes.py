@@ -205,7 +205,7 @@ def test_an_image_that_agentcore_refuses(
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        ("AWS_ACCESS_KEY_ID=AKIAIOSFODNN7EXAMPLE", "AWS_ACCESS_KEY_ID would win over"),
+        ("AWS_ACCESS_KEY_ID=AKIAIOSFODNN7EXAMPLE", "AWS_ACCESS_KEY_ID would override"),
         (f"LOG_LEVEL={'x' * 2000}\nWHISPER_MODEL={'y' * 2040}\nPIPER_VOICE={'z' * 100}", "bytes"),
     ],
 )

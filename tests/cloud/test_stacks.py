@@ -9,12 +9,12 @@ from datetime import UTC, datetime
 import pytest
 
 from tests.standins.aws.lab import Aws, aws_standin
-from tests.unit.cloud.deployments import ACCOUNT, GIVEN, WEBRTC, WEBSOCKET, deployment
+from tests.unit.cloud.deployments import ACCOUNT, OWN_VPC, WEBRTC, WEBSOCKET, deployment
 from voicecore.cloud.deploy.cloudformation import CloudFormation, Event, Live, StackFailed
+from voicecore.cloud.iam.deployer import deployer_statements
 from voicecore.cloud.stacks.agent_stack import agent_stack, foundation_of
 from voicecore.cloud.stacks.deployment import Deployment
 from voicecore.cloud.stacks.env_split import Environment
-from voicecore.cloud.stacks.iam import deployer_statements
 from voicecore.cloud.stacks.images_stack import images_stack
 from voicecore.cloud.stacks.network_stack import SECURITY_GROUPS, SUBNETS, network_stack
 from voicecore.cloud.stacks.stack import Stack
@@ -184,7 +184,7 @@ def test_stages_share_images_and_network(aws: Aws, console: Console) -> None:
 
 
 def test_a_given_network_is_not_made(aws: Aws, console: Console) -> None:
-    of = deployment("offline", WEBRTC, network=VPC, vpc=GIVEN)
+    of = deployment("offline", WEBRTC, network=VPC, vpc=OWN_VPC)
     assert not of.creates_network
     stack = agent(of, Environment(), "image@sha256:0")
     assert not [r for r in stack.resources.values() if r["Type"].startswith("AWS::EC2")]

@@ -1,3 +1,5 @@
+"""IAM policies: within AWS's own recommendations, and without findings of a policy linter."""
+
 import json
 import re
 from fnmatch import fnmatchcase
@@ -8,30 +10,28 @@ from policy_sentry.querying.actions import get_action_data
 from tests.unit.cloud.deployments import (
     ACCOUNT,
     AGENT,
-    GIVEN,
+    OWN_VPC,
     WEBRTC,
     WEBSOCKET,
-    agent,
-    bridge,
-    by_telephone,
     deployment,
-    filled,
-    server,
+    make_agent_stack,
+    make_ecs_stack,
+    make_lambda_stack,
+    phone_deployment,
+    resolve,
     statements_of,
 )
-from voicecore.cloud.stacks.iam import (
-    codebuild_statements,
-    deployer_statements,
-    policy_documents,
-    server_deployer_statements,
-)
+from voicecore.cloud.iam.codebuild import codebuild_statements
+from voicecore.cloud.iam.deployer import deployer_statements
+from voicecore.cloud.iam.server_deployer import server_deployer_statements
+from voicecore.cloud.iam.statements import policy_documents
 
 HERE = f"us-east-1:{ACCOUNT}"
 GROUPS = f"arn:aws:logs:{HERE}:log-group:"
 RUNTIMES = f"{GROUPS}/aws/bedrock-agentcore/runtimes/*"
 MODELS = "arn:aws:bedrock:*::foundation-model/*"
 
-# What AWS's guide gives the role of a Pipecat agent at most (runtime-permissions; Kinesis Video
+# The most that AWS's guide allows the role of a Pipecat agent (runtime-permissions; Kinesis Video
 # Streams: kvswebrtc-how-iam; Service Authorization Reference: Transcribe, Polly).
 AT_MOST = {
     "EcrPull": ("ecr:BatchGetImage ecr:GetDownloadUrlForLayer",
@@ -55,7 +55,7 @@ AT_MOST = {
     "Secrets": ("secretsmanager:GetSecretValue",
                 [f"arn:aws:secretsmanager:{HERE}:secret:voicecore/support-line/dev-*"]),
     # The session server's (runtime-permissions: what a caller needs; Lambda: lambda-intro-
-    # execution-role, less the making of groups).
+    # execution-role, without the creation of log groups).
     "Sessions": ("bedrock-agentcore:InvokeAgentRuntime "
                  "bedrock-agentcore:InvokeAgentRuntimeWithWebSocketStream "
                  "bedrock-agentcore:StopRuntimeSession",
@@ -63,7 +63,7 @@ AT_MOST = {
     "Logs": ("logs:CreateLogStream logs:PutLogEvents",
              [f"{GROUPS}/aws/lambda/voicecore-support-line-dev-server:log-stream:*"]),
 }  # fmt: skip
-# What AWS gives tasks at most (task_execution_IAM_role, less what is another project's).
+# The most that AWS allows ECS to start tasks (task_execution_IAM_role, for one project).
 AT_MOST_TO_START = {
     "EcrPull": (AT_MOST["EcrPull"][0] + " ecr:BatchCheckLayerAvailability", AT_MOST["EcrPull"][1]),
     "EcrToken": AT_MOST["EcrToken"],
@@ -93,13 +93,15 @@ def lists(value) -> list[str]:
 
 @pytest.mark.parametrize("of", EVERY, ids=label)
 @pytest.mark.parametrize("secret", [{}, {"KEY": "x"}], ids=["", "secret"])
-def test_no_statement_is_broader_than_aws_has_it(of, secret) -> None:
-    both = statements_of(agent(of, **secret)) + statements_of(server(of, **secret))
+def test_no_statement_is_broader_than_aws_recommends(of, secret) -> None:
+    both = statements_of(make_agent_stack(of, **secret)) + statements_of(
+        make_lambda_stack(of, **secret)
+    )
     assert_within(both, AT_MOST)
 
 
 def assert_within(statements, at_most) -> None:
-    for statement in filled(statements):
+    for statement in resolve(statements):
         actions, resources = at_most[statement["Sid"]]
         assert set(statement["Action"]) <= set(actions.split())
         for resource in lists(statement["Resource"]):
@@ -107,23 +109,23 @@ def assert_within(statements, at_most) -> None:
         assert statement["Effect"] == "Allow" and "NotAction" not in statement
 
 
-class TestAServerThatCarriesCalls:
-    STACK = bridge(by_telephone(), KEY="x")
+class TestServerOnEcs:
+    STACK = make_ecs_stack(phone_deployment(), KEY="x")
 
-    def test_it_may_use_its_agent_and_nothing_else(self) -> None:
+    def test_task_role_allows_only_its_agent(self) -> None:
         own = statements_of(self.STACK, "TaskRole")
         assert_within(own, {"Sessions": AT_MOST["Sessions"]})
         assert_within(statements_of(self.STACK, "StartRole"), AT_MOST_TO_START)
 
-    def test_the_linter_finds_nothing(self) -> None:
+    def test_linter_finds_nothing(self) -> None:
         for role in ("TaskRole", "StartRole"):
-            found = [findings(s) for s in filled(statements_of(self.STACK, role))]
+            found = [findings(s) for s in resolve(statements_of(self.STACK, role))]
             assert {row for rows in found for row in rows} == set()
 
-    def test_only_tasks_of_this_account_take_its_roles(self) -> None:
+    def test_only_tasks_of_this_account_assume_its_roles(self) -> None:
         for role in ("TaskRole", "StartRole"):
             document = self.STACK.resources[role]["Properties"]["AssumeRolePolicyDocument"]
-            (statement,) = filled(document)["Statement"]
+            (statement,) = resolve(document)["Statement"]
             assert statement["Principal"] == {"Service": "ecs-tasks.amazonaws.com"}
             assert statement["Condition"]["StringEquals"] == {"aws:SourceAccount": ACCOUNT}
 
@@ -144,10 +146,14 @@ class TestAServerThatCarriesCalls:
         ),
     ],
 )
-def test_the_role_has_what_is_used_and_no_more(pipeline, services, transport, sids) -> None:
+def test_execution_role_allows_only_what_is_used(pipeline, services, transport, sids) -> None:
     of = deployment(pipeline, transport, services=services)
-    assert [s["Sid"] for s in statements_of(agent(of))] == ALWAYS + sids
-    assert [s["Sid"] for s in statements_of(agent(of, KEY="x"))] == [*ALWAYS, *sids, "Secrets"]
+    assert [s["Sid"] for s in statements_of(make_agent_stack(of))] == ALWAYS + sids
+    assert [s["Sid"] for s in statements_of(make_agent_stack(of, KEY="x"))] == [
+        *ALWAYS,
+        *sids,
+        "Secrets",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -159,15 +165,17 @@ def test_the_role_has_what_is_used_and_no_more(pipeline, services, transport, si
         ("sa-east-1", "global."),
     ],
 )
-def test_the_inference_profile_is_the_regions(region: str, profile: str) -> None:
-    statements = {s["Sid"]: s for s in statements_of(agent(deployment("cascade", region=region)))}
+def test_inference_profile_follows_the_region(region: str, profile: str) -> None:
+    statements = {
+        s["Sid"]: s for s in statements_of(make_agent_stack(deployment("cascade", region=region)))
+    }
     resource = statements["BedrockText"]["Resource"][1]["Fn::Sub"]
     assert resource.endswith(f":inference-profile/{profile}amazon.nova-2-lite-v1:0")
 
 
-def test_only_agentcore_takes_the_role_and_only_for_this_account() -> None:
-    role = agent(deployment()).resources["Role"]["Properties"]
-    (statement,) = filled(role["AssumeRolePolicyDocument"])["Statement"]
+def test_only_agentcore_assumes_the_role_for_this_account() -> None:
+    role = make_agent_stack(deployment()).resources["Role"]["Properties"]
+    (statement,) = resolve(role["AssumeRolePolicyDocument"])["Statement"]
     assert statement["Principal"] == {"Service": "bedrock-agentcore.amazonaws.com"}
     assert statement["Condition"] == {
         "StringEquals": {"aws:SourceAccount": ACCOUNT},
@@ -175,74 +183,78 @@ def test_only_agentcore_takes_the_role_and_only_for_this_account() -> None:
     }
 
 
-# What the linter must be told: newer than its list, or different in AWS's own guide.
+# Newer than the linter's list, or different in AWS's own guide.
 BEYOND_THE_LINTER = {
-    ("bedrock:InvokeModelWithBidirectionalStream", "is no action"),  # used by AWS's samples
-    ("logs:DescribeLogGroups", "knows no such resource"),  # so in runtime-permissions
-    (f"{GROUPS}*", "is a resource of none of the actions"),  # the same
-    ("polly:SynthesizeSpeech", "knows narrower resources than *"),  # lexicons, and we have none
+    ("bedrock:InvokeModelWithBidirectionalStream", "is not an action"),  # used by AWS's samples
+    ("logs:DescribeLogGroups", "takes no such resource"),  # as in runtime-permissions
+    (f"{GROUPS}*", "is a resource of none of the actions"),  # as in runtime-permissions
+    ("polly:SynthesizeSpeech", "takes narrower resources than *"),  # lexicons, which we do not use
 }
 
 
 def findings(statement: dict) -> set[tuple[str, str]]:
-    """What is wrong with a statement by the Service Authorization Reference."""
+    """Return what is wrong with a statement, by the Service Authorization Reference."""
     found: set[tuple[str, str]] = set()
     resources, matched = lists(statement["Resource"]), set()
     for action in lists(statement["Action"]):
         rows = get_action_data(*action.split(":"))
         if not rows:
-            found.add((action, "is no action"))
+            found.add((action, "is not an action"))
             matched |= set(resources)
             continue
         (entries,) = rows.values()
         formats = {entry["resource_arn_format"] for entry in entries}
-        mine = {r for r in resources if any(is_of(r, arn_format) for arn_format in formats)}
+        mine = {
+            r for r in resources if any(matches_format(r, arn_format) for arn_format in formats)
+        }
         if not mine:
             narrower = resources == ["*"]
             found.add(
-                (action, f"knows {'narrower resources than *' if narrower else 'no such resource'}")
+                (action, f"takes {'narrower resources than *' if narrower else 'no such resource'}")
             )
         matched |= mine
         keys = {key for entry in entries for key in entry["condition_keys"]}
         for key in [k for test in statement.get("Condition", {}).values() for k in test]:
             if key not in keys and key != "aws:RequestedRegion":
-                found.add((action, f"knows no condition {key}"))
+                found.add((action, f"takes no condition {key}"))
     stray = {r for r in resources if r not in matched and r != "*"}
     return found | {(resource, "is a resource of none of the actions") for resource in stray}
 
 
-def is_of(resource: str, arn_format: str) -> bool:
+def matches_format(resource: str, arn_format: str) -> bool:
     pattern = re.sub(r"\\\$\\\{.*?\\\}", ".+", re.escape(arn_format))
     return re.fullmatch(pattern, resource) is not None
 
 
 @pytest.mark.parametrize("of", EVERY, ids=label)
-def test_the_linter_finds_nothing(of) -> None:
-    both = statements_of(agent(of, KEY="x")) + statements_of(server(of, KEY="x"))
-    found = [findings(s) for s in filled(both)]
+def test_linter_finds_nothing(of) -> None:
+    both = statements_of(make_agent_stack(of, KEY="x")) + statements_of(
+        make_lambda_stack(of, KEY="x")
+    )
+    found = [findings(s) for s in resolve(both)]
     assert {row for rows in found for row in rows} <= BEYOND_THE_LINTER
 
 
 def all_statements(of) -> list:
-    """What whoever deploys needs, with a server, and builds in AWS."""
+    """Return what an identity needs to deploy agent and server, and to build in AWS."""
     make = (deployer_statements, server_deployer_statements, codebuild_statements)
     return [statement for each in make for statement in each(of, ACCOUNT)]
 
 
-class TestTheDeployersPolicy:
+class TestDeployerPolicy:
     @pytest.mark.parametrize(
         "of",
-        [*EVERY, deployment(), deployment(network="vpc", vpc=GIVEN), by_telephone()],
+        [*EVERY, deployment(), deployment(network="vpc", vpc=OWN_VPC), phone_deployment()],
         ids=label,
     )
-    def test_the_linter_finds_nothing(self, of) -> None:
+    def test_linter_finds_nothing(self, of) -> None:
         statements = all_statements(of)
         if of.phones:
             statements += server_deployer_statements(of, ACCOUNT, on_ecs=True)
         found = [findings(statement.json) for statement in statements]
         assert {row for rows in found for row in rows} == set()
 
-    def test_it_fits_into_two_managed_policies(self) -> None:
+    def test_statements_fit_into_two_managed_policies(self) -> None:
         of = deployment("cascade", WEBRTC, network="vpc")
         statements = all_statements(of)
         parts = policy_documents(statements)
@@ -251,18 +263,18 @@ class TestTheDeployersPolicy:
         # IAM quotas: characters of a managed policy
         assert all(len(re.sub(r"\s", "", json.dumps(part))) <= 6144 for part in parts)
 
-    def test_a_public_agent_needs_nothing_of_ec2(self) -> None:
+    def test_public_agent_needs_no_ec2_actions(self) -> None:
         actions = {a for s in deployer_statements(deployment(), ACCOUNT) for a in s.actions}
         assert not [action for action in actions if action.startswith("ec2:")]
 
-    def test_a_given_network_is_only_looked_at(self) -> None:
-        of = deployment(network="vpc", vpc=GIVEN)
+    def test_own_vpc_needs_only_read_actions(self) -> None:
+        of = deployment(network="vpc", vpc=OWN_VPC)
         statements = {s.sid: s for s in deployer_statements(of, ACCOUNT)}
         assert "Network" not in statements
         verbs = {action.split(":")[1] for action in statements["LookAtNetwork"].actions}
         assert {v for v in verbs if not v.startswith("Describe")} == {"CreateNetworkInterface"}
 
-    def test_roles_go_to_nobody_but_agentcore(self) -> None:
+    def test_role_can_be_passed_only_to_agentcore(self) -> None:
         statements = {s.sid: s for s in deployer_statements(deployment(), ACCOUNT)}
         passing = statements["RoleToAgentCore"]
         assert passing.resources == (

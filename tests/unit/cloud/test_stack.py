@@ -1,3 +1,5 @@
+"""The stack as a value: its template, and what remains without some resources."""
+
 from voicecore.cloud.stacks.stack import (
     Parameter,
     Resource,
@@ -28,7 +30,7 @@ STACK = Stack(
 )
 
 
-def test_a_template_says_only_what_is_said() -> None:
+def test_template_omits_empty_parts() -> None:
     assert STACK.template == {
         "AWSTemplateFormatVersion": "2010-09-09",
         "Description": "About",
@@ -51,7 +53,7 @@ def test_a_template_says_only_what_is_said() -> None:
     }
 
 
-def test_what_only_a_removed_resource_used_goes_with_it() -> None:
+def test_without_removes_unused_parameters_and_outputs() -> None:
     rest = STACK.without(["Queue"])
     assert list(rest.resources) == ["Topic"]
     assert list(rest.template["Outputs"]) == ["Topic"]
@@ -60,7 +62,7 @@ def test_what_only_a_removed_resource_used_goes_with_it() -> None:
     assert list(STACK.resources) == ["Topic", "Queue"]
 
 
-def test_references_are_found_wherever_they_hide() -> None:
+def test_references_finds_nested_references() -> None:
     part = [
         join("/", [ref("A"), {"x": get_att("B", "Arn")}]),
         sub("${C}-${D.Arn}"),

@@ -17,7 +17,7 @@ from voicecore.aws.session import Aws
 from voicecore.cloud.deploy import ecs_service, inventory
 from voicecore.cloud.deploy.cloudformation import CloudFormation, StackFailed, Tell
 from voicecore.cloud.deploy.inventory import Interface, StackFound, Thing
-from voicecore.cloud.stacks.ecs_server import DRAIN_ATTRIBUTE
+from voicecore.cloud.stacks.ecs_load_balancer import DRAIN_ATTRIBUTE
 from voicecore.cloud.stacks.network_stack import SUBNETS
 from voicecore.project import aws_names
 

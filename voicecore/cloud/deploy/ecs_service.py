@@ -18,7 +18,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from voicecore.aws.errors import ignoring
 from voicecore.aws.session import Aws
-from voicecore.cloud.stacks.ecs_server import CONTAINER
+from voicecore.cloud.stacks.ecs_tasks import CONTAINER
 from voicecore.console.output import Advance
 from voicecore.project import aws_names
 

@@ -6,14 +6,12 @@ import json
 import shlex
 from collections.abc import Mapping, Sequence
 
+from voicecore.cloud.iam.codebuild import codebuild_statements
+from voicecore.cloud.iam.deployer import deployer_statements
+from voicecore.cloud.iam.server_deployer import server_deployer_statements
+from voicecore.cloud.iam.statements import policy_documents
 from voicecore.cloud.stacks.agent_stack import SECRET
 from voicecore.cloud.stacks.deployment import Deployment
-from voicecore.cloud.stacks.iam import (
-    codebuild_statements,
-    deployer_statements,
-    policy_documents,
-    server_deployer_statements,
-)
 from voicecore.cloud.stacks.stack import Stack
 
 

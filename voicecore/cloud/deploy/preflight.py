@@ -33,10 +33,12 @@ from voicecore.aws.task_group import TaskGroup
 from voicecore.catalog import regions
 from voicecore.cloud.deploy import inventory
 from voicecore.cloud.deploy.inventory import Thing
-from voicecore.cloud.stacks import iam, zones
+from voicecore.cloud.iam.deployer import deployer_statements
+from voicecore.cloud.iam.server_deployer import server_deployer_statements
+from voicecore.cloud.iam.statements import Statement
+from voicecore.cloud.stacks import zones
 from voicecore.cloud.stacks.deployment import Deployment
-from voicecore.cloud.stacks.ecs_server import VCPUS, max_tasks
-from voicecore.cloud.stacks.iam import Statement
+from voicecore.cloud.stacks.ecs_tasks import VCPUS, max_tasks
 from voicecore.cloud.stacks.network_stack import Egress, blocked_ports, required_egress
 from voicecore.project import aws_names
 from voicecore.project.project import Server
@@ -131,7 +133,7 @@ def checks_for(aws: Aws, deployment: Deployment, standing: Collection[str]) -> l
             ),
             ("runtimes", lambda: [of_quota(RUNTIMES, _quota(aws, RUNTIMES), _runtimes(aws), 1)]),
             # Who made a stage may change it: the simulator's dozen answers take seconds.
-            ("permissions", lambda: _permissions(aws, iam.deployer_statements, deployment)),
+            ("permissions", lambda: _permissions(aws, deployer_statements, deployment)),
         ]
     if deployment.creates_network and network not in standing:
         gateways = 2 if deployment.vpc.ha else 1
@@ -156,7 +158,7 @@ def checks_of_server(aws: Aws, deployment: Deployment, bridged: bool, new: bool)
         checks += [("certificate", lambda: [_certificate(aws, server)])]
     if not new:
         return checks
-    needed = partial(iam.server_deployer_statements, on_ecs=bridged)
+    needed = partial(server_deployer_statements, on_ecs=bridged)
     checks += [
         ("names", lambda: of_names(inventory.of_server(aws, name, deployment.stage.name, bridged))),
         ("permissions", lambda: _permissions(aws, needed, deployment)),

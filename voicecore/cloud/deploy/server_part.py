@@ -28,9 +28,11 @@ from voicecore.cloud.deploy.ecs_service import Fleet, Watch
 from voicecore.cloud.deploy.plan import Action, Part, Row, part_of_change, part_of_new
 from voicecore.cloud.stacks import turn_channels as relays
 from voicecore.cloud.stacks.deployment import Deployment
-from voicecore.cloud.stacks.ecs_server import ADDRESS, ecs_server_stack, max_tasks
+from voicecore.cloud.stacks.ecs_server import ADDRESS, ecs_server_stack
+from voicecore.cloud.stacks.ecs_tasks import max_tasks
 from voicecore.cloud.stacks.env_split import BadEnvironment, Environment
-from voicecore.cloud.stacks.lambda_server import SECRET, URL, lambda_server_stack
+from voicecore.cloud.stacks.lambda_server import lambda_server_stack
+from voicecore.cloud.stacks.server_stack import SECRET, URL
 from voicecore.cloud.stacks.stack import Json, Stack
 from voicecore.console.errors import ExitCode, VoicecoreError
 from voicecore.console.output import Advance

@@ -15,7 +15,7 @@ from voicecore.cloud.deploy.cloudformation import CloudFormation, Live, Tell
 from voicecore.cloud.deploy.ecs_service import Fleet
 from voicecore.cloud.deploy.plan import Part
 from voicecore.cloud.deploy.server_part import Standing, Wanted
-from voicecore.cloud.stacks.lambda_server import URL
+from voicecore.cloud.stacks.server_stack import URL
 from voicecore.console.output import Advance
 from voicecore.project import aws_names
 from voicecore.project.project import Project

@@ -38,8 +38,8 @@ from voicecore.cloud.deploy.cloudformation import CloudFormation, Live
 from voicecore.cloud.deploy.ecs_service import Fleet
 from voicecore.cloud.deploy.inventory import LogGroup
 from voicecore.cloud.deploy.prices import PRICES, Item
-from voicecore.cloud.stacks.lambda_server import IMAGE_URI, URL
 from voicecore.cloud.stacks.network_stack import SECURITY_GROUPS, SUBNETS
+from voicecore.cloud.stacks.server_stack import IMAGE_URI, URL
 from voicecore.cloud.stacks.versions import Version
 from voicecore.contract.agent_log import LogEntry, is_output_stream
 from voicecore.project import aws_names
