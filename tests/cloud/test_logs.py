@@ -23,7 +23,7 @@ import pytest
 from tests.cloud.deploying import Deployer
 from tests.conftest import Result, Voicecore
 from tests.standins.aws import Aws
-from tests.standins.aws import logs as standin
+from tests.standins.aws.services import logs as standin
 from voicecore.commands import logs
 from voicecore.console.context import Context
 from voicecore.console.errors import ExitCode
@@ -118,7 +118,7 @@ def test_both_namings_over_midnight_by_either_endpoint(
 
 
 def put(aws: Aws, group: str, stream: str, at: datetime, *texts: str) -> None:
-    standin.says(aws.world, aws.caller.account, aws.region, group, stream, texts, at)
+    standin.says(aws.cloud, aws.caller.account, aws.region, group, stream, texts, at)
 
 
 def test_empty_pages_are_no_end(aws: Aws, line: Callable[..., Result]) -> None:

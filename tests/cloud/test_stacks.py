@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from tests.standins.aws.lab import Aws, aws_standin
+from tests.standins.aws.standin import Aws, aws_standin
 from tests.unit.cloud.deployments import ACCOUNT, OWN_VPC, WEBRTC, WEBSOCKET, deployment
 from voicecore.cloud.deploy.cloudformation import CloudFormation, Event, Live, StackFailed
 from voicecore.cloud.iam.deployer import deployer_statements

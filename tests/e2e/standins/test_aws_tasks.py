@@ -29,7 +29,7 @@ from voicecore.cloud.stacks.network_stack import network_stack
 from voicecore.cloud.stacks.stack import Stack
 from voicecore.project import aws_names
 
-APP = Path(__file__).parents[2] / "standins/aws/task_app.py"
+APP = Path(__file__).parents[2] / "standins/aws/ecs/task_app.py"
 NAME = "voicecore-support-line-dev-server"
 START_ROLE = aws_names.server_start_role_for("support-line", "dev", "us-east-1")
 PLAIN = {"STARTS_PER_MINUTE": "7"}
