@@ -41,7 +41,7 @@ def test_a_server_without_the_key_is_not_deployed(voicecore: Voicecore, project:
     result = voicecore("deploy", "--server", "--yes", "--project", str(project))
     assert result.code == ExitCode.BAD_PROJECT
     assert "DAILY_API_KEY is missing" in result.stderr
-    assert "Mend server/.env" in result.stderr
+    assert "Fix server/.env" in result.stderr
 
 
 def test_talk_takes_no_turn_server_to_a_room(voicecore: Voicecore, project: Path) -> None:

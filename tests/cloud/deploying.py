@@ -20,8 +20,8 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from tests.conftest import Result
-from voicecore.aws.botocore_session import new_session
-from voicecore.aws.task_group import Abandoned
+from voicecore.aws.session import new_session
+from voicecore.aws.task_group import TaskCancelled
 from voicecore.commands import deploy, destroy
 from voicecore.console.context import Context
 from voicecore.console.errors import ExitCode, VoicecoreError
@@ -55,7 +55,7 @@ class ImageDouble:
             while time.monotonic() < end:
                 advance("build", 0, None, False, "")
                 time.sleep(0.05)
-        except Abandoned:
+        except TaskCancelled:
             (self.project.root / "deploy.log").open("a").write("building is given up\n")
             raise
         repository()

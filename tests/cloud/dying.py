@@ -9,11 +9,11 @@ from typing import Any
 
 from tests.cloud.deploying import Deployer
 from tests.standins.aws import Aws
-from tests.standins.aws.journal import Entry
+from tests.standins.aws.journal import JournalEntry
 from voicecore.console.errors import ExitCode
 
 
-def calls_of_a_deploy(aws: Aws, deployer: Deployer) -> list[Entry]:
+def calls_of_a_deploy(aws: Aws, deployer: Deployer) -> list[JournalEntry]:
     """What a deploy that goes well asks of AWS, in order."""
     aws.journal.clear()
     process = deployer.start(aws.environment)

@@ -1,6 +1,6 @@
 """Imported where runs are forked: what AWS's services are like is read once for all of them."""
 
-from voicecore.aws.botocore_session import new_session
+from voicecore.aws.session import new_session
 
 _SERVICES = (
     "sts", "cloudformation", "ecr", "ec2", "iam", "logs", "secretsmanager", "service-quotas",

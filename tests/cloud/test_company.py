@@ -13,7 +13,7 @@ from tests.cloud.deploying import Deployer, ImagesDouble
 from tests.cloud.test_life import changes, edit
 from tests.conftest import Result
 from tests.standins.aws import Aws
-from tests.standins.aws.journal import Entry
+from tests.standins.aws.journal import JournalEntry
 from voicecore.console.errors import ExitCode
 from voicecore.image.builders import codebuild, codebuild_resources
 from voicecore.image.registry.reference import parse_reference
@@ -44,7 +44,7 @@ def status(aws: Aws, stack: str) -> str | None:
     return next((s["StackStatus"] for s in found if s["StackName"] == stack), None)
 
 
-def asks_of_the_stage(entry: Entry) -> bool:
+def asks_of_the_stage(entry: JournalEntry) -> bool:
     """Whether a deploy that waits for its stage's stack looks at it again."""
     name = entry.params.get("StackName")
     return entry.action == "cloudformation:DescribeStacks" and name == "voicecore-line-dev"

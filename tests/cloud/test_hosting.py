@@ -165,7 +165,7 @@ def test_what_cannot_be_hosted_is_refused_before_anything_is_made(
 ) -> None:
     path = deployer.root / "server/.env"
     edit(path, "\nAWS_ACCESS_KEY_ID=AKIAIOSFODNN7EXAMPLE\n")
-    assert "server/.env cannot go to AWS as it is" in refused(deployer)
+    assert "server/.env cannot be deployed" in refused(deployer)
     path.write_text("")
     text = (deployer.root / "voicecore.toml").read_text()
     (deployer.root / "voicecore.toml").write_text(

@@ -23,7 +23,7 @@ import pytest
 from tests.cloud.deploying import Deployer
 from tests.conftest import Result, Voicecore
 from tests.standins.aws import Aws
-from tests.standins.aws import logs as standin
+from tests.standins.aws.services import logs as standin
 from voicecore.commands import logs
 from voicecore.console.context import Context
 from voicecore.console.errors import ExitCode
@@ -118,7 +118,7 @@ def test_both_namings_over_midnight_by_either_endpoint(
 
 
 def put(aws: Aws, group: str, stream: str, at: datetime, *texts: str) -> None:
-    standin.says(aws.world, aws.caller.account, aws.region, group, stream, texts, at)
+    standin.says(aws.cloud, aws.caller.account, aws.region, group, stream, texts, at)
 
 
 def test_empty_pages_are_no_end(aws: Aws, line: Callable[..., Result]) -> None:
@@ -190,14 +190,14 @@ def test_a_stage_that_was_silent_lately(aws: Aws, line: Callable[..., Result]) -
     aws.agent_says(RUNTIME, *CALL, session=SESSION, at=at)
     nothing = line()
     assert (nothing.code, nothing.stdout) == (ExitCode.OK, "")
-    assert f"the last line is of {at.astimezone():%Y-%m-%d %H:%M}" in nothing.stderr
+    assert f"the last line is from {at.astimezone():%Y-%m-%d %H:%M}" in nothing.stderr
     since = nothing.stderr.split("--since ")[1].split()[0]
     assert "What time is it?" in line("--since", since).stdout
 
 
 def test_nothing_that_is_like_what_was_asked_for(aws: Aws, line: Callable[..., Result]) -> None:
     aws.agent_says(RUNTIME, *CALL, session=SESSION)
-    assert "No line is like that" in line("--filter", "elephants").stderr
+    assert "No line matches" in line("--filter", "elephants").stderr
 
 
 def test_a_time_that_is_none(aws: Aws, line: Callable[..., Result]) -> None:
@@ -280,7 +280,7 @@ def test_a_stage_is_followed_before_its_first_call(aws: Aws, deployer: Deployer)
     ("break_it", "told"),
     [
         (lambda aws: setattr(aws.faults, "down", True), "AWS does not answer"),
-        (lambda aws: aws.faults.throttle("logs:*"), "AWS is asked too often"),
+        (lambda aws: aws.faults.throttle("logs:*"), "This account sends AWS too many requests"),
     ],
     ids=["network", "throttling"],
 )

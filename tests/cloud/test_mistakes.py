@@ -31,7 +31,7 @@ def test_no_credentials(deployer: Deployer, monkeypatch: pytest.MonkeyPatch, aws
 
 
 def test_a_profile_that_does_not_exist(deployer: Deployer, aws: Aws) -> None:
-    is_refused(deployer.deploy(profile="wrok"), "wrok", "There are: none")
+    is_refused(deployer.deploy(profile="wrok"), "wrok", "Known profiles: none")
 
 
 def test_expired_credentials(aws: Aws, deployer: Deployer) -> None:
@@ -44,7 +44,7 @@ def test_credentials_that_expire_on_the_way(aws: Aws, deployer: Deployer) -> Non
         aws.faults.expired = True
 
     aws.faults.after_calls(25, expire, lose=False)
-    is_refused(deployer.deploy(), "credentials have expired", "goes on there")
+    is_refused(deployer.deploy(), "credentials have expired", "continues there")
     aws.faults.clear()
     assert deployer.deploy().code == ExitCode.OK
 
@@ -205,7 +205,7 @@ def test_an_image_that_agentcore_refuses(
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        ("AWS_ACCESS_KEY_ID=AKIAIOSFODNN7EXAMPLE", "AWS_ACCESS_KEY_ID would win over"),
+        ("AWS_ACCESS_KEY_ID=AKIAIOSFODNN7EXAMPLE", "AWS_ACCESS_KEY_ID would override"),
         (f"LOG_LEVEL={'x' * 2000}\nWHISPER_MODEL={'y' * 2040}\nPIPER_VOICE={'z' * 100}", "bytes"),
     ],
 )

@@ -8,17 +8,17 @@ from datetime import UTC, datetime
 
 import pytest
 
-from tests.standins.aws.lab import Aws, aws_standin
-from tests.unit.cloud.deployments import ACCOUNT, GIVEN, WEBRTC, WEBSOCKET, deployment
+from tests.standins.aws.standin import Aws, aws_standin
+from tests.unit.cloud.deployments import ACCOUNT, OWN_VPC, WEBRTC, WEBSOCKET, deployment
 from voicecore.cloud.deploy.cloudformation import CloudFormation, Event, Live, StackFailed
+from voicecore.cloud.iam.deployer import deployer_statements
 from voicecore.cloud.stacks.agent_stack import agent_stack, foundation_of
 from voicecore.cloud.stacks.deployment import Deployment
 from voicecore.cloud.stacks.env_split import Environment
-from voicecore.cloud.stacks.iam import deployer_statements
 from voicecore.cloud.stacks.images_stack import images_stack
 from voicecore.cloud.stacks.network_stack import SECURITY_GROUPS, SUBNETS, network_stack
 from voicecore.cloud.stacks.stack import Stack
-from voicecore.cloud.stacks.versions import next_after, versions_in
+from voicecore.cloud.stacks.versions import versions_in, with_next_version
 from voicecore.project.project import Vpc
 from voicecore.project.schema import VPC
 
@@ -81,7 +81,7 @@ def console(aws: Aws) -> Console:
 
 def agent(of: Deployment, settings: Environment, image: str, network: Live | None = None) -> Stack:
     told = network.outputs if network else {SUBNETS: "", SECURITY_GROUPS: ""}
-    history = next_after((), image.partition("@")[2], "first, don't fear", NOW)
+    history = with_next_version((), image.partition("@")[2], "first, don't fear", NOW)
     return agent_stack(
         of, settings, history, image, told[SUBNETS].split(","), told[SECURITY_GROUPS].split(",")
     )
@@ -102,7 +102,7 @@ def test_from_nothing_to_nothing(
 ) -> None:
     before = aws.inventory()
     images = console.up(images_stack(of))
-    network = console.up(network_stack(of, ZONES)) if of.makes_network else None
+    network = console.up(network_stack(of, ZONES)) if of.creates_network else None
     assert "RuntimeArn" not in console.up(foundation_of(agent(of, settings, ""))).outputs
     live = console.up(agent(of, settings, console.push("one"), network))
 
@@ -151,7 +151,7 @@ def test_a_second_gateway_comes_and_goes_under_running_calls(aws: Aws, console: 
 def test_zones_that_become_better_move_no_subnet(aws: Aws, console: Console) -> None:
     of = deployment("offline", WEBRTC, network=VPC)
     live = console.up(network_stack(of, ("use1-az2", "use1-az4")))
-    console.up(network_stack(of, ("use1-az1", "use1-az2")).over(live.parameters))
+    console.up(network_stack(of, ("use1-az1", "use1-az2")).keeping(live.parameters))
     assert console.touched == []
 
 
@@ -184,7 +184,7 @@ def test_stages_share_images_and_network(aws: Aws, console: Console) -> None:
 
 
 def test_a_given_network_is_not_made(aws: Aws, console: Console) -> None:
-    of = deployment("offline", WEBRTC, network=VPC, vpc=GIVEN)
-    assert not of.makes_network
+    of = deployment("offline", WEBRTC, network=VPC, vpc=OWN_VPC)
+    assert not of.creates_network
     stack = agent(of, Environment(), "image@sha256:0")
     assert not [r for r in stack.resources.values() if r["Type"].startswith("AWS::EC2")]

@@ -151,7 +151,7 @@ def test_what_may_not_be_looked_at_is_unknown_the_rest_is_shown(
     assert "READY" in shown.stdout
     for words in ("cost: ", "log groups: ", "image: "):
         assert words in shown.stdout
-    assert "may not do logs:DescribeLogGroups" in shown.stdout
+    assert "is not allowed to do logs:DescribeLogGroups" in shown.stdout
 
 
 def test_a_stage_of_another_account(aws: Aws, deployer: Deployer, voicecore: Voicecore) -> None:

@@ -22,8 +22,8 @@ import uv
 
 from tests.cloud.test_life import changes
 from tests.standins.aws import Aws, aws_standin
-from tests.standins.aws.images import Registry
 from tests.standins.aws.server_python import make_python, start
+from tests.standins.aws.services.ecr import Registry
 from tests.standins.image.codebuild import CodeBuild, Plan, codebuild
 from tests.standins.image.engine import Engine
 from tests.standins.image.fixtures import all_registries, engine, lab

@@ -4,7 +4,7 @@ from dataclasses import replace
 import pytest
 
 from tests.golden import assert_golden, text_of
-from voicecore.contract.agent_log import words_of
+from voicecore.contract.agent_log import display_line
 from voicecore.local.screen import plain, screen
 from voicecore.local.sessions.events import (
     LogLine,
@@ -68,7 +68,7 @@ STATUS = RuntimeStatus(
 
 
 def test_the_log_in_words() -> None:
-    assert_golden("log.txt", text_of(words_of(line) for line in CONVERSATION))
+    assert_golden("log.txt", text_of(display_line(line) for line in CONVERSATION))
 
 
 @pytest.mark.parametrize(

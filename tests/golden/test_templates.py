@@ -1,4 +1,4 @@
-"""Every template that voicecore makes, as `deploy --export template` writes it."""
+"""Every template, as `voicecore deploy --export template` writes it."""
 
 from collections.abc import Iterator
 
@@ -8,14 +8,14 @@ from tests.golden import assert_golden
 from tests.unit.cloud.deployments import (
     DAILY,
     DOMAIN,
-    GIVEN,
+    OWN_VPC,
     WEBRTC,
     WEBSOCKET,
-    agent,
-    bridge,
-    by_telephone,
     deployment,
-    server,
+    make_agent_stack,
+    make_ecs_stack,
+    make_lambda_stack,
+    phone_deployment,
 )
 from voicecore.catalog.pipelines import PIPELINES
 from voicecore.cloud.deploy.export import as_yaml
@@ -35,27 +35,30 @@ def stacks() -> Iterator[tuple[str, Stack]]:
     yield "network-cascade-webrtc", network_stack(deployment("cascade", WEBRTC), ZONES)
     for pipeline in PIPELINES:
         for transport in (WEBSOCKET, WEBRTC):
-            for network, vpc in ((PUBLIC, Vpc()), (VPC, Vpc()), (VPC, GIVEN)):
+            for network, vpc in ((PUBLIC, Vpc()), (VPC, Vpc()), (VPC, OWN_VPC)):
                 if network == VPC or not transport.not_public:
                     name = "given" if vpc.given else network
                     of = deployment(pipeline, transport, network=network, vpc=vpc)
-                    yield f"{pipeline}-{transport.name}-{name}", agent(of)
+                    yield f"{pipeline}-{transport.name}-{name}", make_agent_stack(of)
     chosen = {"stt": "deepgram", "tts": "cartesia"}
     keys = {"DEEPGRAM_API_KEY": "hidden", "CARTESIA_API_KEY": "hidden"}
-    yield "cascade-keys", agent(deployment("cascade", services=chosen), **keys)
+    yield "cascade-keys", make_agent_stack(deployment("cascade", services=chosen), **keys)
     daily = deployment("offline", DAILY, network=VPC)
     yield "network-daily", network_stack(daily, ZONES)
-    yield "offline-daily-vpc", agent(daily, DAILY_API_KEY="hidden")
-    yield "server-websocket", server(deployment())
-    yield "network-bridge", network_stack(by_telephone(), ZONES)
-    yield "bridge-cloudfront", bridge(by_telephone(), TWILIO_AUTH_TOKEN="hidden")
-    yield "bridge-domain", bridge(by_telephone(server=DOMAIN))
-    yield "server-webrtc-keys", server(deployment("cascade", WEBRTC), COTURN_SECRET="hidden")
+    yield "offline-daily-vpc", make_agent_stack(daily, DAILY_API_KEY="hidden")
+    yield "lambda-server-websocket", make_lambda_stack(deployment())
+    yield "network-phone", network_stack(phone_deployment(), ZONES)
+    yield "ecs-server-cloudfront", make_ecs_stack(phone_deployment(), TWILIO_AUTH_TOKEN="hidden")
+    yield "ecs-server-domain", make_ecs_stack(phone_deployment(server=DOMAIN))
+    yield (
+        "lambda-server-webrtc-keys",
+        make_lambda_stack(deployment("cascade", WEBRTC), COTURN_SECRET="hidden"),
+    )
 
 
 @pytest.mark.parametrize(("name", "stack"), list(stacks()), ids=[name for name, _ in stacks()])
-def test_templates(name: str, stack: Stack) -> None:
+def test_template_matches_golden_file(name: str, stack: Stack) -> None:
     text = as_yaml(stack)
     assert "hidden" not in text
-    assert "&id" not in text  # CloudFormation knows no aliases of YAML
+    assert "&id" not in text  # CloudFormation does not know YAML aliases
     assert_golden(f"cloud/{name}.yaml", text)

@@ -11,16 +11,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
 
+from tests.standins.image.account import account_of
 from tests.standins.image.codebuild import CodeBuild, Machine, codebuild
 from tests.standins.image.engine import dockerd
 from tests.standins.image.lab import Registries
 from voicecore.image.builders import codebuild as builder
 from voicecore.image.builders.buildspec import Remote
 from voicecore.image.builders.codebuild import Pace, RemoteBuildFailed
-from voicecore.image.builders.codebuild_resources import Aws
 from voicecore.image.model import Progress
 from voicecore.image.registry.reference import parse_reference
 
@@ -77,19 +76,6 @@ def machine(cloud: CodeBuild, lab: Registries, folder: Path) -> Iterator[None]:
         yield
 
 
-def aws_of(cloud: CodeBuild, lab: Registries) -> Aws:
-    session = boto3.Session(
-        lab.ecr.keys.access_key_id, lab.ecr.keys.secret_access_key, region_name=lab.ecr.region
-    )
-
-    def client(name: str) -> Any:
-        endpoint = cloud.endpoint if name in ("codebuild", "s3") else cloud.moto
-        return session.client(name, endpoint_url=endpoint)
-
-    clients = map(client, ("s3", "iam", "logs", "codebuild"))
-    return Aws(lab.ecr.account, "aws", lab.ecr.region, *clients)
-
-
 @pytest.fixture
 def remote(lab: Registries, tmp_path: Path) -> Remote:
     agent = tmp_path / "agent"
@@ -125,7 +111,7 @@ def ignore(_: Progress) -> None:
 def test_images_are_pushed_and_the_packages_of_one_serve_the_next_on_another_machine(
     cloud: CodeBuild, lab: Registries, remote: Remote, tmp_path: Path
 ) -> None:
-    aws = aws_of(cloud, lab)
+    aws = account_of(cloud, lab.ecr.region, lab.ecr.keys)
     told: list[Progress] = []
     with machine(cloud, lab, tmp_path / "one"):
         builder.build(aws, remote, told.append, pace=QUICK)
@@ -159,7 +145,7 @@ def test_a_build_that_fails_pushes_nothing_and_shows_what_failed(
         machine(cloud, lab, tmp_path / "one"),
         pytest.raises(RemoteBuildFailed) as failure,
     ):
-        builder.build(aws_of(cloud, lab), failing, ignore, pace=QUICK)
+        builder.build(account_of(cloud, lab.ecr.region, lab.ecr.keys), failing, ignore, pace=QUICK)
     assert "failed while building, Dockerfile, line 5:" in failure.value.message
     assert "  RUN echo no such compiler >&2; exit 7\nno such compiler" in failure.value.message
     assert not lab.gate.journal.find("PUT", "/manifests/")
@@ -173,6 +159,6 @@ def test_a_repository_that_is_not_there_is_named(
         machine(cloud, lab, tmp_path / "one"),
         pytest.raises(RemoteBuildFailed, match="repository is not there") as failure,
     ):
-        builder.build(aws_of(cloud, lab), nowhere, ignore, pace=QUICK)
+        builder.build(account_of(cloud, lab.ecr.region, lab.ecr.keys), nowhere, ignore, pace=QUICK)
     assert "failed while pushing" in failure.value.message
     assert "aws ecr create-repository --repository-name nowhere" in (failure.value.hint or "")

@@ -16,19 +16,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
-from botocore.config import Config
 
+from tests.standins.image.account import account_of
 from tests.standins.image.codebuild import CodeBuild, Plan, codebuild
 from tests.standins.models.sigv4 import Keys
 from voicecore.aws.errors import AwsRefused
+from voicecore.aws.session import Aws
 from voicecore.console.errors import ExitCode
 from voicecore.image.builders import buildspec, codebuild_resources
 from voicecore.image.builders import codebuild as builder
 from voicecore.image.builders.buildspec import Remote
 from voicecore.image.builders.codebuild import Pace, RemoteBuildFailed, RemoteBuildStopped
-from voicecore.image.builders.codebuild_resources import Aws
 from voicecore.image.model import Progress
 from voicecore.image.registry.reference import parse_reference
 from voicecore.project import aws_names
@@ -55,25 +54,9 @@ def lab(running: CodeBuild) -> CodeBuild:
     return running
 
 
-def aws_of(lab: CodeBuild, region: str = REGION, keys: Keys = KEYS) -> Aws:
-    """The clients that `connect` makes, led to the stand-ins, without tries of their own."""
-    session = boto3.Session(
-        aws_access_key_id=keys.access_key_id,
-        aws_secret_access_key=keys.secret_access_key,
-        region_name=region,
-    )
-    config = Config(retries={"mode": "standard", "total_max_attempts": 1})
-
-    def client(name: str) -> Any:
-        endpoint = lab.endpoint if name in ("codebuild", "s3") else lab.moto
-        return session.client(name, endpoint_url=endpoint, config=config)
-
-    return Aws(ACCOUNT, "aws", region, *map(client, ("s3", "iam", "logs", "codebuild")))
-
-
 @pytest.fixture(scope="module")
 def aws(running: CodeBuild) -> Aws:
-    return aws_of(running)
+    return account_of(running, REGION, KEYS)
 
 
 @pytest.fixture
@@ -140,7 +123,7 @@ def test_the_bucket_is_private_short_lived_and_tagged(
     lab: CodeBuild, aws: Aws, remote: Remote
 ) -> None:
     builder.build(aws, remote, Told(), pace=QUICK)
-    s3 = aws.s3
+    s3 = aws.client("s3")
     assert s3.get_bucket_location(Bucket=BUCKET)["LocationConstraint"] == REGION
     block = s3.get_public_access_block(Bucket=BUCKET)["PublicAccessBlockConfiguration"]
     assert all(block.values())
@@ -155,18 +138,18 @@ def test_the_bucket_is_private_short_lived_and_tagged(
 
 
 def test_in_us_east_1_a_bucket_names_no_place(lab: CodeBuild, remote: Remote) -> None:
-    name = codebuild_resources.ensure_bucket(aws_of(lab, "us-east-1"), remote.project)
+    name = codebuild_resources.ensure_bucket(account_of(lab, "us-east-1", KEYS), remote.project)
     assert lab.client("s3").get_bucket_location(Bucket=name)["LocationConstraint"] is None
 
 
 def test_every_call_about_the_bucket_names_its_owner(lab: CodeBuild, remote: Remote) -> None:
-    aws = aws_of(lab)
+    aws = account_of(lab, REGION, KEYS)
     seen: dict[str, dict[str, Any]] = {}
 
     def note(params: dict[str, Any], model: Any, **_: Any) -> None:
         seen[model.name] = params
 
-    aws.s3.meta.events.register("provide-client-params.s3", note)
+    aws.client("s3").meta.events.register("provide-client-params.s3", note)
     builder.build(aws, remote, Told(), pace=QUICK)
     builder.build(aws, remote, Told(), pace=QUICK)
     codebuild_resources.remove(aws, remote.project)
@@ -183,13 +166,13 @@ def test_the_role_trusts_this_account_and_may_push_to_one_repository(
     lab: CodeBuild, aws: Aws, remote: Remote
 ) -> None:
     builder.build(aws, remote, Told(), pace=QUICK)
-    role = aws.iam.get_role(RoleName=ROLE)["Role"]
+    role = aws.client("iam").get_role(RoleName=ROLE)["Role"]
     (trust,) = role["AssumeRolePolicyDocument"]["Statement"]
     assert trust["Principal"] == {"Service": "codebuild.amazonaws.com"}
     assert trust["Condition"] == {"StringEquals": {"aws:SourceAccount": ACCOUNT}}
     assert {"Key": "voicecore:project", "Value": "my-agent"} in role["Tags"]
-    (policy,) = aws.iam.list_role_policies(RoleName=ROLE)["PolicyNames"]
-    document = aws.iam.get_role_policy(RoleName=ROLE, PolicyName=policy)["PolicyDocument"]
+    (policy,) = aws.client("iam").list_role_policies(RoleName=ROLE)["PolicyNames"]
+    document = aws.client("iam").get_role_policy(RoleName=ROLE, PolicyName=policy)["PolicyDocument"]
     allowed = {
         action: statement["Resource"]
         for statement in document["Statement"]
@@ -209,13 +192,17 @@ def test_the_project_is_arm_and_privileged_and_logs_where_we_look(
     lab: CodeBuild, aws: Aws, remote: Remote
 ) -> None:
     builder.build(aws, remote, Told(), pace=QUICK)
-    (project,) = aws.codebuild.batch_get_projects(names=["voicecore-my-agent-builder"])["projects"]
+    (project,) = aws.client("codebuild").batch_get_projects(names=["voicecore-my-agent-builder"])[
+        "projects"
+    ]
     assert project["environment"]["type"] == "ARM_CONTAINER"
     assert project["environment"]["privilegedMode"] is True
     assert project["artifacts"] == {"type": "NO_ARTIFACTS"}
     assert project["timeoutInMinutes"] == 15
     assert {"key": "voicecore:project", "value": "my-agent"} in project["tags"]
-    (group,) = aws.logs.describe_log_groups(logGroupNamePrefix="/aws/codebuild/")["logGroups"]
+    (group,) = aws.client("logs").describe_log_groups(logGroupNamePrefix="/aws/codebuild/")[
+        "logGroups"
+    ]
     assert group["logGroupName"] == project["logsConfig"]["cloudWatchLogs"]["groupName"]
     assert group["retentionInDays"] == 30
 
@@ -224,12 +211,12 @@ def test_a_second_build_brings_everything_up_to_date(
     lab: CodeBuild, aws: Aws, remote: Remote
 ) -> None:
     builder.build(aws, remote, Told(), pace=QUICK)
-    aws.iam.delete_role_policy(RoleName=ROLE, PolicyName="build")
-    aws.s3.delete_public_access_block(Bucket=BUCKET)
+    aws.client("iam").delete_role_policy(RoleName=ROLE, PolicyName="build")
+    aws.client("s3").delete_public_access_block(Bucket=BUCKET)
     builder.build(aws, remote, Told(), pace=QUICK)
     assert "UpdateProject" in lab.asked
-    assert aws.iam.list_role_policies(RoleName=ROLE)["PolicyNames"] == ["build"]
-    assert aws.s3.get_public_access_block(Bucket=BUCKET)
+    assert aws.client("iam").list_role_policies(RoleName=ROLE)["PolicyNames"] == ["build"]
+    assert aws.client("s3").get_public_access_block(Bucket=BUCKET)
     assert len(lab.builds) == 2
 
 
@@ -237,13 +224,15 @@ def test_a_role_that_was_given_is_used_and_none_is_made(
     lab: CodeBuild, aws: Aws, remote: Remote
 ) -> None:
     trust = json.dumps(buildspec.trust(ACCOUNT))
-    given = aws.iam.create_role(RoleName="ours", AssumeRolePolicyDocument=trust)["Role"]["Arn"]
+    given = aws.client("iam").create_role(RoleName="ours", AssumeRolePolicyDocument=trust)["Role"][
+        "Arn"
+    ]
     builder.build(aws, remote, Told(), role=given, pace=QUICK)
-    assert [role["RoleName"] for role in aws.iam.list_roles()["Roles"]] == ["ours"]
-    assert aws.iam.list_role_policies(RoleName="ours")["PolicyNames"] == []
+    assert [role["RoleName"] for role in aws.client("iam").list_roles()["Roles"]] == ["ours"]
+    assert aws.client("iam").list_role_policies(RoleName="ours")["PolicyNames"] == []
     assert lab.builds[0].project["serviceRole"] == given
     assert "IAM role" not in " ".join(codebuild_resources.remove(aws, remote.project))
-    assert aws.iam.get_role(RoleName="ours")
+    assert aws.client("iam").get_role(RoleName="ours")
 
 
 def test_the_source_is_the_context_and_the_same_every_time(remote: Remote) -> None:
@@ -274,22 +263,24 @@ def test_all_of_it_is_taken_away_again_and_nothing_else(
         f"S3 bucket {BUCKET}",
     ]
     assert codebuild_resources.remove(aws, "my-agent") == []
-    assert [bucket["Name"] for bucket in aws.s3.list_buckets()["Buckets"]] == [
+    assert [bucket["Name"] for bucket in aws.client("s3").list_buckets()["Buckets"]] == [
         aws_names.builder_bucket_for("another", ACCOUNT, REGION)
     ]
-    assert len(aws.iam.list_roles()["Roles"]) == 1
+    assert len(aws.client("iam").list_roles()["Roles"]) == 1
     assert len(codebuild_resources.remove(aws, "another")) == 4
 
 
 def test_what_does_not_carry_the_projects_tag_is_left_alone(
     lab: CodeBuild, aws: Aws, remote: Remote
 ) -> None:
-    aws.s3.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": REGION})
-    aws.iam.create_role(RoleName=ROLE, AssumeRolePolicyDocument="{}")
-    aws.logs.create_log_group(logGroupName="/aws/codebuild/voicecore-my-agent-builder")
+    aws.client("s3").create_bucket(
+        Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": REGION}
+    )
+    aws.client("iam").create_role(RoleName=ROLE, AssumeRolePolicyDocument="{}")
+    aws.client("logs").create_log_group(logGroupName="/aws/codebuild/voicecore-my-agent-builder")
     assert codebuild_resources.remove(aws, remote.project) == []
-    assert aws.s3.head_bucket(Bucket=BUCKET)
-    assert aws.iam.get_role(RoleName=ROLE)
+    assert aws.client("s3").head_bucket(Bucket=BUCKET)
+    assert aws.client("iam").get_role(RoleName=ROLE)
 
 
 # ---- the commands
@@ -504,7 +495,9 @@ def test_a_missing_permission_is_named(lab: CodeBuild, aws: Aws, remote: Remote)
 
 def test_a_quota_is_told_as_one(lab: CodeBuild, aws: Aws, remote: Remote) -> None:
     lab.quota = {"StartBuild"}
-    with pytest.raises(AwsRefused, match="no room for StartBuild") as refusal:
+    with pytest.raises(
+        AwsRefused, match="quota of this AWS account does not allow StartBuild"
+    ) as refusal:
         builder.build(aws, remote, Told(), pace=QUICK)
     assert "service-quotas" in (refusal.value.hint or "")
 
@@ -534,11 +527,11 @@ def test_who_may_make_no_role_is_told_to_name_one(lab: CodeBuild, remote: Remote
     iam.put_user_policy(UserName="tester", PolicyName="some", PolicyDocument=json.dumps(document))
     made = iam.create_access_key(UserName="tester")["AccessKey"]
     with lab.iam_decides():
-        aws = aws_of(lab, keys=Keys(made["AccessKeyId"], made["SecretAccessKey"]))
+        aws = account_of(lab, REGION, Keys(made["AccessKeyId"], made["SecretAccessKey"]))
         with pytest.raises(AwsRefused, match="iam:CreateRole") as refusal:
             builder.build(aws, remote, Told(), pace=QUICK)
     assert "--codebuild-role ARN" in (refusal.value.hint or "")
-    assert "The action that is missing:  iam:CreateRole" in (refusal.value.hint or "")
+    assert '"Action": "iam:CreateRole"' in (refusal.value.hint or "")
 
 
 # ---- who we are
@@ -546,12 +539,12 @@ def test_who_may_make_no_role_is_told_to_name_one(lab: CodeBuild, remote: Remote
 
 CONNECT = """
 import sys
-from voicecore.errors import VoicecoreError
-from voicecore.image.codebuild import connect
-from voicecore.image.reference import parse_reference
+from voicecore.console.errors import VoicecoreError
+from voicecore.image.builders.codebuild import connect
+from voicecore.image.registry.reference import parse_reference
 try:
     aws = connect(parse_reference(sys.argv[1]))
-    print(aws.account, aws.partition, aws.region, aws.codebuild.meta.region_name)
+    print(aws.account, aws.partition, aws.region, aws.client("codebuild").meta.region_name)
 except VoicecoreError as error:
     print(type(error).__name__, error.message, error.hint)
 """
@@ -586,8 +579,8 @@ def test_the_account_is_whose_credentials_we_have_in_the_repositorys_region(
 
 def test_without_credentials_it_is_said_how_to_get_some(tmp_path: Path) -> None:
     told = connect(REPOSITORY, tmp_path)
-    assert told.startswith("AwsRefused There are no AWS credentials")
-    assert "aws sso login" in told
+    assert told.startswith("NoAwsCredentials No AWS credentials were found.")
+    assert "aws configure sso" in told
     told = connect(REPOSITORY, tmp_path, AWS_PROFILE="nobodys")
     assert "nobodys" in told
 

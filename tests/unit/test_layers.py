@@ -29,7 +29,7 @@ FLOORS = [
 # A package, and the only places that may import it.
 OWNERS = {
     "rich": {"console"},
-    "boto3": {"aws", "image"},
+    "boto3": {"aws"},
     "botocore": {"aws", "cloud", "image", "local"},
     "docker": {"image", "local"},
     "questionary": {"scaffold"},

@@ -1,1 +1,1 @@
-"""AWS access shared by image and cloud: sessions, errors, polling, concurrent tasks."""
+"""AWS access for image and cloud: sessions, errors, polling and task groups."""

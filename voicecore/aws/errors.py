@@ -1,4 +1,4 @@
-"""What AWS's errors are: their codes and what kind each is of; and our own for all of them."""
+"""Owns AWS's errors: their codes, voicecore's error classes, and the translation between them."""
 
 # botocore has no types.
 # pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false
@@ -6,68 +6,289 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+import json
+import re
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from typing import Any, cast
 
-from botocore.exceptions import ClientError, ConnectionError, HTTPClientError
+from botocore import exceptions as botocore
+from botocore.exceptions import ClientError
 
+from voicecore.aws.known_failures import find_known_failure
 from voicecore.console.errors import ExitCode, VoicecoreError
 
-NO_ANSWER = (HTTPClientError, ConnectionError)
-"""What boto3 raises, after tries of its own, when no answer came at all."""
+NO_ANSWER = (botocore.HTTPClientError, botocore.ConnectionError)
+"""The exceptions that botocore raises, after its own retries, when no answer came at all."""
+
+CLOCK_TOLERANCE = timedelta(minutes=4)
+"""Clock error that is tolerated; AWS rejects signatures from 5 minutes on (SigV4)."""
+
+SERVICE = "Service"
+"""Key in an answer's ResponseMetadata with the service's IAM prefix; session.Aws adds it."""
 
 # Amazon STS API Reference, Common Errors; the services answer with these and some of their own.
-EXPIRED = {"ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired", "RequestExpired"}
-UNKNOWN = {
+_EXPIRED = {"ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired", "RequestExpired"}
+_UNKNOWN = {
     "InvalidClientTokenId", "UnrecognizedClientException", "InvalidAccessKeyId", "AuthFailure",
     "InvalidToken", "IncompleteSignature", "MissingAuthenticationToken",
     "MissingAuthenticationTokenException",
 }  # fmt: skip
-SIGNATURE = {
+_SIGNATURE = {
     "SignatureDoesNotMatch", "InvalidSignatureException", "RequestTimeTooSkewed",
     "RequestInTheFuture",
 }  # fmt: skip
 _DENIED = {
     "AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "Forbidden",
-    "403",  # of S3's HEAD, which has no body to say more
+    "403",  # S3's answer to HEAD, which has no body
 }  # fmt: skip
 _THROTTLED = {
     "Throttling", "ThrottlingException", "TooManyRequestsException", "RequestLimitExceeded",
 }  # fmt: skip
+_QUOTA = {
+    "AccountLimitExceededException", "LimitExceeded", "LimitExceededException", "TooManyBuckets",
+}  # fmt: skip
 
 
 class AwsRefused(VoicecoreError):
-    """AWS did not do what was asked."""
+    """AWS did not do what voicecore asked."""
 
     def __init__(self, message: str, hint: str | None = None) -> None:
         super().__init__(message, hint, ExitCode.AWS_REFUSED)
 
 
+class NoAwsCredentials(AwsRefused):
+    """No AWS credentials were found."""
+
+
+class CredentialsRefused(AwsRefused):
+    """AWS rejected the credentials, or they have expired."""
+
+
+class NotAllowed(AwsRefused):
+    """The identity lacks a permission."""
+
+    def __init__(self, message: str, hint: str, action: str) -> None:
+        super().__init__(message, hint)
+        self.action = action
+        """The missing IAM action ("iam:CreateRole"), or the API operation if it is unknown."""
+
+
+class WrongClock(AwsRefused):
+    """The clock of this machine is too wrong for AWS to accept its signatures."""
+
+
+class AwsUnreachable(AwsRefused):
+    """No answer came from AWS."""
+
+
 def code_of(error: ClientError) -> str:
-    """AWS's own name of the error, as "AccessDeniedException"."""
+    """Return AWS's code for the error, for example "AccessDeniedException"."""
     return str(error.response.get("Error", {}).get("Code", ""))
 
 
-def words_of(error: ClientError) -> str:
-    """AWS's own sentence on the error."""
+def message_of(error: ClientError) -> str:
+    """Return AWS's message for the error."""
     return str(error.response.get("Error", {}).get("Message", "")) or str(error)
 
 
 def is_denied(error: ClientError) -> bool:
-    """Whether a permission is missing."""
+    """Return True when the identity lacks a permission."""
     return code_of(error) in _DENIED
 
 
 def is_throttled(error: ClientError) -> bool:
-    """Whether AWS is asked too often."""
+    """Return True when the account sends AWS too many requests."""
     return code_of(error) in _THROTTLED
 
 
+def is_expired(error: ClientError) -> bool:
+    """Return True when the credentials have expired."""
+    return code_of(error) in _EXPIRED
+
+
 @contextmanager
-def allowing(*codes: str) -> Generator[None]:
-    """Go on after the block if AWS refuses with one of `codes`."""
+def ignoring(*codes: str) -> Generator[None]:
+    """Ignore errors in the block whose code is one of `codes`."""
     try:
         yield
     except ClientError as error:
         if code_of(error) not in codes:
             raise
+
+
+@contextmanager
+def translated_errors(again: str = "", profile: str | None = None) -> Generator[None]:
+    """Turn what botocore raises in the block into AwsRefused, as `translate_error` does."""
+    try:
+        yield
+    except (ClientError, botocore.BotoCoreError) as error:
+        raise translate_error(error, again, profile) from error
+
+
+def translate_error(error: Exception, again: str = "", profile: str | None = None) -> AwsRefused:
+    """Return botocore's `error` as what failed, why, and what to type next.
+
+    `again` is the command that continues; without one, the hint does not name any.
+    """
+    if isinstance(error, ClientError):
+        return _translate_answer(error, again, profile)
+    match error:
+        case botocore.NoCredentialsError() | botocore.PartialCredentialsError():
+            partial = isinstance(error, botocore.PartialCredentialsError)
+            return NoAwsCredentials(
+                f"No AWS credentials were found: {error}"
+                if partial
+                else "No AWS credentials were found.",
+                _hint(
+                    "Log in (aws configure sso, or aws configure), then select the profile:\n"
+                    "export AWS_PROFILE=…",
+                    again,
+                ),
+            )
+        case (
+            botocore.SSOError()
+            | botocore.TokenRetrievalError()
+            | botocore.CredentialRetrievalError()
+            | botocore.NoAuthTokenError()
+        ):
+            return CredentialsRefused(
+                f"The AWS login cannot be used: {error}",
+                _hint(f"Log in again:  {_login(profile)}", again),
+            )
+        case botocore.LoginError():
+            return CredentialsRefused(
+                f"The AWS login cannot be used: {error}", _hint("Log in again:  aws login", again)
+            )
+        case botocore.HTTPClientError() | botocore.ConnectionError():
+            return AwsUnreachable(
+                f"AWS does not answer: {error}",
+                _hint(f"{_CONTINUES} Wait until the network is back.", again),
+            )
+        case _:
+            known = find_known_failure(str(error))
+            return AwsRefused(str(error), known.fix if known else None)
+
+
+_CONTINUES = "What has started in AWS continues there."
+
+
+def _translate_answer(error: ClientError, again: str, profile: str | None) -> AwsRefused:
+    code, message = code_of(error), message_of(error)
+    service = str(error.response.get("ResponseMetadata", {}).get(SERVICE, ""))
+    server = server_time(cast("Mapping[str, Any]", error.response))
+    skew = datetime.now(UTC) - server if server else timedelta()
+    login = _login(profile)
+    if code in _SIGNATURE | _EXPIRED and abs(skew) > CLOCK_TOLERANCE:
+        return clock_error(skew)
+    if code in _EXPIRED:
+        return CredentialsRefused(
+            "The AWS credentials have expired.",
+            _hint(f"{_CONTINUES} Renew the credentials, for example:  {login}", again),
+        )
+    if code in _UNKNOWN | _SIGNATURE:
+        return CredentialsRefused(
+            f"AWS rejects these credentials: {message}",
+            _hint(f"Select a profile:  export AWS_PROFILE=…  or log in again:  {login}", again),
+        )
+    if is_denied(error):
+        return permission_error(message, error.operation_name, again, service)
+    if is_throttled(error):
+        return AwsRefused(
+            f"This account sends AWS too many requests ({error.operation_name}): {message}",
+            _hint("Wait a minute.", again),
+        )
+    if code in _QUOTA:
+        listing = f" --service-code {service}" if service else ""
+        return AwsRefused(
+            f"A quota of this AWS account does not allow {error.operation_name}: {message}",
+            _hint(f"See the quotas:  aws service-quotas list-service-quotas{listing}", again),
+        )
+    known = find_known_failure(f"{code}: {message}")
+    return AwsRefused(
+        f"AWS refused {error.operation_name} ({code}): {message}",
+        _hint(known.fix, again) if known else None,
+    )
+
+
+def clock_error(skew: timedelta) -> WrongClock:
+    """Return the error for a clock that is `skew` ahead of AWS."""
+    minutes = abs(skew).total_seconds() / 60
+    side = "ahead" if skew > timedelta() else "behind"
+    return WrongClock(
+        f"This machine's clock is {minutes:.0f} minutes {side}, so AWS rejects its signatures.",
+        "Set the clock by NTP (Linux: sudo timedatectl set-ntp true; "
+        "macOS: sudo sntp -sS time.apple.com).",
+    )
+
+
+_DENIED_ACTION = re.compile(
+    r"not authorized to perform:? (?P<action>[a-z0-9-]+:\w+)"
+    r"(?: on (?:the )?resource: (?P<resource>[^\s\",;]+))?"
+)
+_DENIED_IDENTITY = re.compile(r"(?P<arn>arn:aws[\w-]*:(?:sts|iam)::\d{12}:\S+) is not authorized")
+
+# S3's actions whose names are not those of the operations (Service Authorization Reference).
+_S3_ACTIONS = {
+    "HeadBucket": "ListBucket",
+    "PutPublicAccessBlock": "PutBucketPublicAccessBlock",
+    "PutBucketLifecycleConfiguration": "PutLifecycleConfiguration",
+    "UploadPart": "PutObject",
+    "CreateMultipartUpload": "PutObject",
+    "DeleteObjects": "DeleteObject",
+    "ListObjectsV2": "ListBucket",
+}
+
+
+def permission_error(message: str, operation: str, again: str, service: str = "") -> NotAllowed:
+    """Return the error for a missing permission: its action, and the statement that allows it.
+
+    `message` is AWS's. Where it names no action, the action follows from the API operation and the
+    IAM prefix of the service, if that is known.
+    """
+    denied = _DENIED_ACTION.search(message)
+    arn = _DENIED_IDENTITY.search(message)
+    identity = arn["arn"] if arn else "This identity"
+    if denied:
+        action, resource = denied["action"], (denied["resource"] or "*").rstrip(".")
+        said = ""
+    elif service:
+        names = _S3_ACTIONS if service == "s3" else {}
+        action, resource = f"{service}:{names.get(operation, operation)}", "*"
+        said = f" AWS says: {message}"
+    else:
+        return NotAllowed(
+            f"{identity} is not allowed to do {operation}: {message}",
+            _hint(f"Ask the owner of the account to allow {operation}.", again),
+            operation,
+        )
+    refused = f"{identity} is not allowed to do {action} on {resource}"
+    if "explicit deny" in message:
+        return NotAllowed(
+            f"{refused}: a policy denies it explicitly.",
+            _hint(f"{message}\nAsk the owner of that policy to change it.", again),
+            action,
+        )
+    statement = json.dumps({"Effect": "Allow", "Action": action, "Resource": resource})
+    return NotAllowed(
+        f"{refused}.{said}", _hint(f"Add this statement to its policy:\n{statement}", again), action
+    )
+
+
+def server_time(answer: Mapping[str, Any]) -> datetime | None:
+    """Return when AWS answered by its own clock; None if the answer does not say."""
+    date = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date")
+    try:
+        return parsedate_to_datetime(date) if date else None
+    except ValueError:
+        return None
+
+
+def _login(profile: str | None) -> str:
+    return f"aws sso login --profile {profile}" if profile else "aws sso login"
+
+
+def _hint(fix: str, again: str) -> str:
+    return f"{fix}\nThen run:\n{again}" if again else fix

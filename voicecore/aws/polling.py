@@ -1,15 +1,15 @@
-"""How often AWS is asked whether something is over."""
+"""Owns the intervals at which voicecore asks AWS whether something is complete."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-Pause = Callable[[float], None]
-"""Waits for seconds; what it raises ends the waiting."""
+Sleep = Callable[[float], None]
+"""Waits for that many seconds; an exception from it ends the polling."""
 
 
-def pauses(longest: float = 1.0) -> Iterator[float]:
-    """Seconds between questions: soon at first, then ever longer, up to `longest`."""
+def poll_intervals(longest: float = 1.0) -> Iterator[float]:
+    """Yield seconds between two requests: 0.1 at first, then growing up to `longest`."""
     seconds = 0.1
     while True:
         yield seconds

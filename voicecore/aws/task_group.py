@@ -1,4 +1,4 @@
-"""Pieces of work that run beside each other: the first that fails, or Ctrl-C, ends all."""
+"""Owns task groups: tasks in threads, which the first failure or Ctrl-C cancels."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from typing import Any, TypeVar
 Result = TypeVar("Result")
 
 
-class Abandoned(Exception):
-    """Nobody wants what this piece of work would give."""
+class TaskCancelled(Exception):
+    """The group has ended, so the task's result is not needed."""
 
 
-class Together:
-    """Work in threads while a block runs.
+class TaskGroup:
+    """Tasks that run in threads while a block runs.
 
-    Whoever waits in the block is told at once when any piece of work fails. When the block ends,
-    all that still runs is told to end by its next `pause`, `go_on` or `result`; what has not ended
-    `grace` seconds later is left behind.
+    A failure of any task is raised at once where the block waits. When the block ends, a task that
+    still runs is cancelled at its next `sleep`, `raise_if_cancelled` or `result`; a task that has
+    not ended `grace` seconds later is left behind.
     """
 
     def __init__(self, grace: float = 2.0) -> None:
@@ -30,7 +30,7 @@ class Together:
         self._changed = threading.Condition()
         self._over = threading.Event()
 
-    def __enter__(self) -> Together:
+    def __enter__(self) -> TaskGroup:
         return self
 
     def __exit__(
@@ -46,18 +46,18 @@ class Together:
             thread.join(self._grace)
 
     def start(self, work: Callable[[], Result]) -> Future[Result]:
-        """Begin a piece of work."""
+        """Start a task."""
         future: Future[Result] = Future()
 
         def run() -> None:
             try:
                 future.set_result(work())
-            except BaseException as error:  # it is raised again by whoever waits
+            except BaseException as error:  # raised again in `result`
                 future.set_exception(error)
             with self._changed:
                 self._changed.notify_all()
 
-        # A daemon, because Ctrl-C must not wait for an answer of AWS.
+        # A daemon, because Ctrl-C must not wait for an answer from AWS.
         thread = threading.Thread(target=run, daemon=True)
         self._futures.append(future)
         self._threads.append(thread)
@@ -65,30 +65,30 @@ class Together:
         return future
 
     def result(self, future: Future[Result]) -> Result:
-        """What the work gives, once it is done.
+        """Wait for a task and return its result.
 
-        Raises the first failure of any piece of work, and Abandoned as `pause` does.
+        Raises the first failure of any task, and TaskCancelled as `sleep` does.
         """
         with self._changed:
             while not future.done():
-                self.go_on()
+                self.raise_if_cancelled()
                 self._raise_failure()
                 # The timeout lets Windows see Ctrl-C.
                 self._changed.wait(0.5)
         self._raise_failure()
         return future.result()
 
-    def pause(self, seconds: float) -> None:
-        """Wait within a piece of work. Raises Abandoned when nobody wants it any more."""
+    def sleep(self, seconds: float) -> None:
+        """Sleep within a task. Raises TaskCancelled when the group ends."""
         if self._over.wait(seconds):
-            raise Abandoned
+            raise TaskCancelled
 
-    def go_on(self) -> None:
-        """Raise Abandoned when nobody wants this piece of work any more."""
-        self.pause(0)
+    def raise_if_cancelled(self) -> None:
+        """Raise TaskCancelled if the group has ended."""
+        self.sleep(0)
 
     def _raise_failure(self) -> None:
         errors = [f.exception() for f in self._futures if f.done()]
         for error in errors:
-            if error and not isinstance(error, Abandoned):
+            if error and not isinstance(error, TaskCancelled):
                 raise error

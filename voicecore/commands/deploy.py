@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from voicecore.aws import session
+from voicecore.aws.errors import translated_errors
 from voicecore.aws.session import Aws
-from voicecore.aws.task_group import Together
+from voicecore.aws.task_group import TaskGroup
 from voicecore.catalog.transports import TRANSPORTS
 from voicecore.cloud.deploy import agent_part, ecs_service, export, preflight, prices, server_part
 from voicecore.cloud.deploy.agent_part import Standing, Wanted
@@ -23,7 +24,7 @@ from voicecore.cloud.deploy.progress import Relay, begun, waiting
 from voicecore.cloud.deploy.server_step import Images, Served, Serving
 from voicecore.cloud.stacks import turn_channels, zones
 from voicecore.cloud.stacks.deployment import Deployment, deployment_of
-from voicecore.cloud.stacks.env_split import Environment, environment_of, server_environment_of
+from voicecore.cloud.stacks.env_split import Environment, split_agent_env, split_server_env
 from voicecore.cloud.stacks.images_stack import REPOSITORY_URI, images_stack
 from voicecore.cloud.stacks.network_stack import network_stack
 from voicecore.commands import add
@@ -73,23 +74,23 @@ def run(context: Context, options: DeployOptions, images: Images) -> ExitCode:
     project = _with_transport(context, options, load_project(context.cwd / (options.project or "")))
     deployment = deployment_for(project, options)
     variables = dotenv_of(project.agent)
-    settings = environment_of(variables, deployment.stage.region, deployment.uses)
+    settings = split_agent_env(variables, deployment.stage.region, deployment.uses)
     limits = turn_channels.require_relay(deployment, variables)
     server = _server_of(project, deployment) if options.server else None
     if options.export:
         return _export(context, project, deployment, settings, server)
     again = typed("deploy", options)
-    with session.refusals(again, options.profile), Together() as together:
+    with translated_errors(again, options.profile), TaskGroup() as together:
         aws = session.connect(deployment.stage.region, options.profile)
         _say_where(context.output, deployment, aws)
         session.check_account(aws.identity, deployment.stage.account)
-        cloud = CloudFormation(aws.client("cloudformation"), again, together.pause)
+        cloud = CloudFormation(aws.client("cloudformation"), again, together.sleep)
 
         tell = waiting(context.output)
         hosted = together.start(lambda: server_part.read(aws, cloud, deployment, tell))
         standing = agent_part.read(aws, cloud, together, deployment, tell)
         repository: Future[str] = Future()
-        relay = Relay(together.go_on)
+        relay = Relay(together.raise_if_cancelled)
         looked = together.start(lambda: images.look(project, _repository(standing), AGENT))
         serving = None
         if server or together.result(hosted).live:
@@ -132,7 +133,7 @@ def run(context: Context, options: DeployOptions, images: Images) -> ExitCode:
 
         agent = standing.agent if agent_part.is_up(cloud, wanted, standing, image) else None
         if agent and up:
-            agent_part.finish(aws, deployment, agent, together.pause)
+            agent_part.finish(aws, deployment, agent, together.sleep)
             served = _served(context, options, aws, deployment, serving and serving.standing.live)
             return _report(context, options, agent, wanted, None, aws, started, served)
 
@@ -178,10 +179,10 @@ def run(context: Context, options: DeployOptions, images: Images) -> ExitCode:
             else:
                 served_by = None
         with context.output.step("Seeing that the runtime is ready"):
-            agent_part.finish(aws, deployment, live, together.pause)
+            agent_part.finish(aws, deployment, live, together.sleep)
         if served_by:
             with context.output.step("Seeing that the session server answers"):
-                server_part.require_health(served_by, together.pause)
+                server_part.require_health(served_by, together.sleep)
         served = _served(context, options, aws, deployment, served_by)
     return _report(context, options, live, wanted, plan, aws, started, served)
 
@@ -189,7 +190,7 @@ def run(context: Context, options: DeployOptions, images: Images) -> ExitCode:
 def _server_of(project: Project, deployment: Deployment) -> server_part.Wanted:
     """The session server of a stage. Raises what is wrong with its variables, or with the place."""
     region = deployment.stage.region
-    settings = server_environment_of(dotenv_of(project.server), region, deployment.transports)
+    settings = split_server_env(dotenv_of(project.server), region, deployment.transports)
     server_part.require_possible(deployment, settings)
     return server_part.Wanted(deployment, settings)
 
@@ -251,7 +252,7 @@ def deployment_for(project: Project, options: DeployOptions) -> Deployment:
         _check_region(project, options.region)
         deployment = replace(deployment, stage=replace(deployment.stage, region=options.region))
     if options.ha:
-        if not deployment.makes_network:
+        if not deployment.creates_network:
             raise BadOption(
                 "--ha is about the network that voicecore makes, and this stage has none.",
                 'With network = "vpc" in voicecore.toml it has one.',
@@ -281,10 +282,10 @@ def _export(
     server: server_part.Wanted | None,
 ) -> ExitCode:
     """Write templates and policies, for those who deploy by other means. Asks AWS nothing."""
-    chosen = zones.SUPPORTED[deployment.stage.region][: zones.WANTED]
+    chosen = zones.SUPPORTED_ZONES[deployment.stage.region][: zones.ZONES_PER_NETWORK]
     wanted = agent_part.wanted_of(deployment, settings, chosen, Standing())
     shared = [images_stack(deployment)]
-    if deployment.makes_network:
+    if deployment.creates_network:
         shared.append(network_stack(deployment, chosen))
     folder = project.root / EXPORTED
     folder.mkdir(exist_ok=True)
@@ -331,11 +332,11 @@ def _of_keys(project: Project, deployment: Deployment, variables: Mapping[str, s
 
 def _zones(aws: Aws, deployment: Deployment, standing: Standing) -> tuple[str, ...]:
     """The zones for a network, where one is made; one that stands keeps its own."""
-    if not deployment.makes_network:
+    if not deployment.creates_network:
         return ()
     if standing.network:
-        return zones.SUPPORTED[aws.region][: zones.WANTED]
-    return zones.choose(aws.region, preflight.zones_of(aws))
+        return zones.SUPPORTED_ZONES[aws.region][: zones.ZONES_PER_NETWORK]
+    return zones.choose_zones(aws.region, preflight.zones_of(aws))
 
 
 def _say_where(output: Output, deployment: Deployment, aws: Aws) -> None:

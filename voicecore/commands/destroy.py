@@ -8,9 +8,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from voicecore.aws import session
-from voicecore.aws.errors import AwsRefused
+from voicecore.aws.errors import AwsRefused, translated_errors
 from voicecore.aws.session import Aws
-from voicecore.aws.task_group import Together
+from voicecore.aws.task_group import TaskGroup
 from voicecore.cloud.deploy import destroy, inventory, plan
 from voicecore.cloud.deploy.cloudformation import CloudFormation
 from voicecore.cloud.deploy.destroy import Held, Removal, SomethingLeft
@@ -61,10 +61,10 @@ def run(context: Context, options: DestroyOptions) -> ExitCode:
     stage = deployment.stage
     again = typed("destroy", options)
     session.check_region(options.region)
-    with session.refusals(again, options.profile), Together() as together:
+    with translated_errors(again, options.profile), TaskGroup() as together:
         aws = session.connect(options.region or stage.region, options.profile)
         session.check_account(aws.identity, stage.account)
-        cloud = CloudFormation(aws.client("cloudformation"), again, together.pause)
+        cloud = CloudFormation(aws.client("cloudformation"), again, together.sleep)
         found = inventory.stacks(aws, project.name)
         if options.only_network:
             users = destroy.users_of_network(cloud, project.name, found)
@@ -74,7 +74,7 @@ def run(context: Context, options: DestroyOptions) -> ExitCode:
         else:
             groups = [g.name for g in inventory.log_groups(aws, project.name, stage.name)]
             removal = destroy.removal_of(project.name, stage.name, found, groups, options.network)
-        removal = replace(removal, bridged=deployment.bridged)
+        removal = replace(removal, bridged=deployment.has_phones)
         builds = _left_by_builds(context.output, aws, removal)
         if removal.empty and not builds:
             return _nothing(context, options, removal, aws)
@@ -89,7 +89,7 @@ def run(context: Context, options: DestroyOptions) -> ExitCode:
         if held and options.wait:
             _say_held(context, held, again)
             with begun(context.output, again) as board:
-                destroy.wait_and_remove(aws, cloud, removal, board.tell, together.pause)
+                destroy.wait_and_remove(aws, cloud, removal, board.tell, together.sleep)
             held = None
         if held is None:
             with context.output.step("Seeing that nothing is left"):
@@ -104,10 +104,8 @@ def _left_by_builds(output: Output, aws: Aws, removal: Removal) -> list[Leftover
     """
     if not removal.images:
         return []
-    clients = {name: aws.client(name) for name in ("s3", "iam", "logs", "codebuild")}
-    account = codebuild_resources.Aws(aws.account, aws.identity.partition, aws.region, **clients)
     try:
-        return codebuild_resources.leftovers(account, removal.project)
+        return codebuild_resources.leftovers(aws, removal.project)
     except AwsRefused as error:
         output.warn(f"What builds in AWS may have left could not be looked for: {error.message}")
         return []

@@ -175,7 +175,7 @@ async def _serve(
         try:
             if options.json:
                 output.event(asdict(event))
-            elif not drawn and not (event.kind == "log" and agent_log.is_chatter(event.text)):
+            elif not drawn and not (event.kind == "log" and agent_log.is_routine(event.text)):
                 output.lines([plain(event)])
         except OSError:  # who read this has gone, as in `| head` or a closed terminal
             if serving:
@@ -314,7 +314,7 @@ def _past_proxies(env: Mapping[str, str]) -> dict[str, str]:
 
 def is_trouble(line: str) -> bool:
     """Whether a line of the session server is more than its daily business."""
-    event = agent_log.parse(line)
+    event = agent_log.parse_event(line)
     return event is None or event.get("level") not in ("DEBUG", "INFO")
 
 

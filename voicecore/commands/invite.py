@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from voicecore.aws import session
+from voicecore.aws.errors import translated_errors
 from voicecore.cloud.deploy import server_part
 from voicecore.cloud.deploy.cloudformation import CloudFormation
 from voicecore.console.context import Context
@@ -32,7 +33,7 @@ def run(context: Context, options: InviteOptions) -> ExitCode:
     project = load_project(options.project or context.cwd)
     stage = project.stage(options.stage)
     session.check_region(options.region)
-    with session.refusals("voicecore invite", options.profile):
+    with translated_errors("voicecore invite", options.profile):
         aws = session.connect(options.region or stage.region, options.profile)
         session.check_account(aws.identity, stage.account)
         cloud = CloudFormation(aws.client("cloudformation"), "voicecore invite")

@@ -1,4 +1,4 @@
-"""`voicecore logs`: what agent or server say of themselves, from AWS or from `voicecore dev`."""
+"""Owns `voicecore logs`: the logs of agent and session server, in AWS or of `voicecore dev`."""
 
 from __future__ import annotations
 
@@ -12,28 +12,30 @@ from pathlib import Path
 from typing import Any
 
 from voicecore.aws import session
-from voicecore.aws.polling import Pause
+from voicecore.aws.errors import translated_errors
+from voicecore.aws.polling import Sleep
 from voicecore.cloud.observe import logs
-from voicecore.cloud.observe.logs import Source, Trouble
+from voicecore.cloud.observe.empty_log import inspect_empty_log, reason_for
+from voicecore.cloud.observe.logs import Interruption, LogSource
 from voicecore.cloud.stacks.deployment import deployment_of
 from voicecore.console.command_line import typed
 from voicecore.console.context import Context
 from voicecore.console.errors import ExitCode, VoicecoreError
 from voicecore.console.output import Line, Output, Span
 from voicecore.contract import agent_log
-from voicecore.contract.agent_log import Entry, Sieve
+from voicecore.contract.agent_log import LogEntry, LogFilter
 from voicecore.local import log_reader
 from voicecore.project import aws_names
 from voicecore.project.project import Project, load_project
 
 SINCE = "1h"
-SINCE_OF_A_SESSION = "1d"
-"""How far back is looked, unless it is said."""
+SINCE_OF_SESSION = "1d"
+"""Defaults of --since, without and with --session."""
 
 
 @dataclass(frozen=True)
 class LogsOptions:
-    """The flags of `voicecore logs`; None means: not said."""
+    """The options of `voicecore logs`; None: not given."""
 
     project: Path | None = None
     stage: str = aws_names.DEFAULT_STAGE
@@ -50,179 +52,197 @@ class LogsOptions:
     json: bool = False
 
 
-class BadMoment(VoicecoreError):
-    """--since says no time."""
+class BadSince(VoicecoreError):
+    """--since is not a time."""
 
 
-class NotDeployed(VoicecoreError):
-    """The stage is not in AWS, and never wrote a log."""
+class NoLogs(VoicecoreError):
+    """The stage is not deployed and has no logs."""
 
 
-class Printer:
-    """Prints the lines that are wanted, and knows whether there were any."""
-
-    def __init__(self, output: Output, options: LogsOptions) -> None:
-        self._output = output
-        self._json = options.json
-        self._sieve = Sieve(options.session, options.filter, options.level)
-        self._chatter = options.json or bool(options.level or options.filter)
-        self._silent = False
-        self.printed = 0
-
-    def print(self, entries: Iterable[Entry]) -> None:
-        """Print those that are wanted."""
-        for entry in entries:
-            if not self._sieve.passes(entry):
-                continue
-            if not self._chatter and agent_log.is_chatter(entry.text):
-                continue
-            self.printed += 1
-            if self._json:
-                self._output.event(document_of(entry))
-            else:
-                self._output.record(line_of(entry, datetime.now(UTC)))
-                self._tell_of_silence(entry)
-
-    def _tell_of_silence(self, entry: Entry) -> None:
-        if not self._silent and agent_log.hides_words(entry.text):
-            self._silent = True
-            self._output.note("LOG_TRANSCRIPTS=false in agent/.env: what is said is not logged.")
-
-
-def run(context: Context, options: LogsOptions, pause: Pause = time.sleep) -> ExitCode:
-    """Print what was logged; with --follow or --live also what comes, until interrupted."""
+def run(context: Context, options: LogsOptions, sleep: Sleep = time.sleep) -> ExitCode:
+    """Print logged lines; with --follow or --live also new ones, until Ctrl-C."""
     project = load_project(context.cwd / (options.project or ""))
     session.check_region(options.region)
-    printer = Printer(context.output, options)
-    since = moment_of(
-        options.since or (SINCE_OF_A_SESSION if options.session else SINCE), datetime.now(UTC)
-    )
+    printer = LogPrinter(context.output, options)
+    default = SINCE_OF_SESSION if options.session else SINCE
+    since = parse_since(options.since or default, datetime.now(UTC))
     try:
         if options.local:
-            return _local(context, options, project, printer, since, pause)
-        with session.refusals(typed("logs", options), options.profile):
-            return _remote(context, options, project, printer, since, pause)
+            _print_local(context, options, project, printer, since, sleep)
+        else:
+            with translated_errors(typed("logs", options), options.profile):
+                _print_remote(context, options, project, printer, since, sleep)
     except KeyboardInterrupt:
-        if options.follow or options.live:
-            return ExitCode.OK  # it is how following ends
-        raise
+        if not (options.follow or options.live):
+            raise
+    return ExitCode.OK
 
 
-def _remote(
+# ---- logs in AWS
+
+
+def _print_remote(
     context: Context,
     options: LogsOptions,
     project: Project,
-    printer: Printer,
+    printer: LogPrinter,
     since: datetime,
-    pause: Pause,
-) -> ExitCode:
+    sleep: Sleep,
+) -> None:
     stage = deployment_of(project, options.stage).stage
     connect = partial(session.connect, options.region or stage.region, options.profile)
     aws = connect()
     session.check_account(aws.identity, stage.account)
-    source = Source(project.name, stage.name, options.session, options.server)
-    what = f"the server of {project.name}" if options.server else project.name
-    where = f"{what} · {stage.name} in account {aws.account}, {aws.region}"
+    source = LogSource(project.name, stage.name, options.session, options.server)
+    title = f"the server of {project.name}" if options.server else project.name
+    title = f"{title} · {stage.name} in account {aws.account}, {aws.region}"
     groups = source.groups(aws)
     if not groups and source.stack(aws) is None:
-        raise NotDeployed(
-            f"There are no logs: {where} is not deployed.",
-            f"Deploy it:  voicecore deploy{' --server' * options.server}"
-            f"{aws_names.stage_flag(stage.name)}\n"
-            f"Logs of `voicecore dev`:  voicecore logs --local{' --server' * options.server}",
-            ExitCode.NOT_DEPLOYED,
-        )
-    now = logs.now_in(aws) + logs.LATE
-    past = logs.read(aws.client("logs"), groups, options.session, since, now)
+        raise _no_logs(title, source)
+    past = logs.read(
+        aws.client("logs"), groups, options.session, since, logs.aws_now(aws) + logs.LATE
+    )
     if options.follow or options.live:
-        context.output.note(f"Following {where}. Ctrl-C ends it.")
+        context.output.note(f"Following {title}. Press Ctrl-C to stop.")
         if not groups:
-            _explain(context.output, aws, source, since, False)
+            _explain(context.output, aws, source, since, filtered=False)
         if options.live:
             printer.print(past if options.since else ())
-            look = logs.live(source, partial(_say_sampled, context.output))
+            poll = logs.live_tail(source, partial(_report_sampled, context.output))
         else:
-            look = logs.follow(source, since)
-        renew = connect if _renewable(context.env, options) else None
-        printer.print(logs.patiently(look, aws, renew, partial(_tell, context.output), pause))
+            poll = logs.follow(source, since)
+        renew = connect if _can_renew(context.env, options) else None
+        report = partial(_report_interruption, context.output)
+        printer.print(logs.keep_polling(poll, aws, renew, report, sleep))
     printer.print(past)
     if not printer.printed:
-        narrowed = bool(options.session or options.filter or options.level)
-        _explain(context.output, aws, source, since, narrowed)
-    return ExitCode.OK
+        filtered = bool(options.session or options.filter or options.level)
+        _explain(context.output, aws, source, since, filtered)
 
 
-def _local(
+def _no_logs(title: str, source: LogSource) -> NoLogs:
+    server = " --server" * source.server
+    return NoLogs(
+        f"There are no logs: {title} is not deployed.",
+        f"Deploy it:  voicecore deploy{server}{aws_names.stage_flag(source.stage)}\n"
+        f"Logs of `voicecore dev`:  voicecore logs --local{server}",
+        ExitCode.NOT_DEPLOYED,
+    )
+
+
+def _can_renew(env: Mapping[str, str], options: LogsOptions) -> bool:
+    """Return True when new credentials can replace expired ones in this process."""
+    return bool(options.profile) or "AWS_ACCESS_KEY_ID" not in env
+
+
+def _report_interruption(output: Output, interruption: Interruption | None) -> None:
+    if interruption:
+        output.warn(str(interruption))
+    else:
+        output.note("AWS answers again.")
+
+
+def _report_sampled(output: Output) -> None:
+    output.warn("More than 500 lines a second: Live Tail shows a part of them. All:  --follow")
+
+
+def _explain(
+    output: Output, aws: session.Aws, source: LogSource, since: datetime, filtered: bool
+) -> None:
+    reason = reason_for(inspect_empty_log(aws, source), since, filtered)
+    output.say(reason.message)
+    for line in reason.hint.splitlines():
+        output.note(f"  {line}")
+
+
+# ---- logs of `voicecore dev`
+
+
+def _print_local(
     context: Context,
     options: LogsOptions,
     project: Project,
-    printer: Printer,
+    printer: LogPrinter,
     since: datetime,
-    pause: Pause,
-) -> ExitCode:
+    sleep: Sleep,
+) -> None:
     if options.live:
         raise VoicecoreError(
-            "--live is a service of AWS.",
-            "Follow what runs here:  voicecore logs --local --follow",
+            "--live works in AWS only.",
+            "Follow the local logs:  voicecore logs --local --follow",
             ExitCode.USAGE,
         )
     folder = log_reader.folder_in(project.local)
     of = log_reader.of_server if options.server else log_reader.of_agents
     if options.follow:
-        context.output.note(f"Following {folder}. Ctrl-C ends it.")
-        printer.print(log_reader.follow(folder, since, pause, of))
+        context.output.note(f"Following {folder}. Press Ctrl-C to stop.")
+        printer.print(log_reader.follow(folder, since, sleep, of))
     printer.print(log_reader.read(folder, since, of))
     if not printer.printed:
-        found = log_reader.last(folder, of)
+        last = log_reader.last(folder, of)
         context.output.note(
-            f"Nothing like that was logged since {_local_time(since)}; "
-            f"the last line is of {_local_time(found)}."
-            if found
-            else "Nothing was logged here yet. Speak to the agent once:  voicecore talk"
+            f"No line since {_local_time(since)} matches; the last line is from "
+            f"{_local_time(last)}."
+            if last
+            else "Nothing was logged here yet. Call the agent once:  voicecore talk"
         )
-    return ExitCode.OK
 
 
-_LONGEST_KEPT = timedelta(days=3653)  # PutRetentionPolicy
-_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+def _local_time(moment: datetime) -> str:
+    return f"{moment.astimezone():%Y-%m-%d %H:%M}"
 
 
-def moment_of(text: str, now: datetime) -> datetime:
-    """The time that `text` means: so long before now, or a time as ISO 8601 writes it.
-
-    A time without a zone is this machine's; none is before what CloudWatch may keep. Raises
-    BadMoment for what is neither.
-    """
-    oldest = now - _LONGEST_KEPT
-    if found := re.fullmatch(r"(\d{1,5})\s*([smhdw])", text.strip()):
-        return max(oldest, now - timedelta(**{_UNITS[found[2]]: int(found[1])}))
-    try:
-        moment = datetime.fromisoformat(text.strip()).astimezone(UTC)
-    except (ValueError, OverflowError, OSError):
-        raise BadMoment(
-            f"--since {text!r} is no time.",
-            "So long ago:  --since 90s, 10m, 3h, 2d or 1w\n"
-            "Since a time:  --since 2026-11-22, 2026-11-22T14:00 or 2026-11-22T14:00Z",
-            ExitCode.USAGE,
-        ) from None
-    return max(oldest, moment)
+# ---- output
 
 
-def line_of(entry: Entry, now: datetime, zone: tzinfo | None = None) -> Line:
-    """A line of a log for people: when (in `zone`, or this machine's), session, turn, words."""
-    event = agent_log.parse(entry.text) or {}
+class LogPrinter:
+    """Prints the lines that match the options, and counts them."""
+
+    def __init__(self, output: Output, options: LogsOptions) -> None:
+        self._output = output
+        self._json = options.json
+        self._filter = LogFilter(options.session, options.filter, options.level)
+        self._routine = options.json or bool(options.level or options.filter)
+        self._noted = False
+        self.printed = 0
+
+    def print(self, entries: Iterable[LogEntry]) -> None:
+        """Print the entries that match."""
+        for entry in entries:
+            if not self._filter.passes(entry):
+                continue
+            if not self._routine and agent_log.is_routine(entry.text):
+                continue
+            self.printed += 1
+            if self._json:
+                self._output.event(log_document(entry))
+            else:
+                self._output.record(log_line(entry, datetime.now(UTC)))
+                self._note_hidden_transcript(entry)
+
+    def _note_hidden_transcript(self, entry: LogEntry) -> None:
+        if not self._noted and agent_log.hides_transcript(entry.text):
+            self._noted = True
+            self._output.note("LOG_TRANSCRIPTS=false in agent/.env: transcripts are not logged.")
+
+
+def log_line(entry: LogEntry, now: datetime, zone: tzinfo | None = None) -> Line:
+    """Return an entry as people read it: time in `zone` (default: local), session, turn, text."""
+    event = agent_log.parse_event(entry.text) or {}
     turn = event.get("turn")
+    text = agent_log.display_line(entry.text)
     return [
         Span(f"{_stamp(entry.time, now, zone)}  ", "dim"),
         Span(f"{entry.session[:_SESSION_SHOWN]:<{_SESSION_SHOWN}} ", "cyan dim"),
         Span(f"{turn if isinstance(turn, int) else '':>3}  ", "dim"),
-        *(Span(_printable(str(span.text)), span.style) for span in agent_log.words_of(entry.text)),
+        *(Span(_printable(str(span.text)), span.style) for span in text),
     ]
 
 
-def document_of(entry: Entry) -> dict[str, Any]:
-    """A line of a log for programs: with the agent's own JSON, where it is some."""
-    event = agent_log.fields_of(entry.text)
+def log_document(entry: LogEntry) -> dict[str, Any]:
+    """Return an entry as a JSON document, with the agent's own JSON as `event`."""
+    event = agent_log.json_fields(entry.text)
     return {
         "time": entry.time.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
         "session": entry.session or None,
@@ -231,45 +251,44 @@ def document_of(entry: Entry) -> dict[str, Any]:
     }
 
 
-_SESSION_SHOWN = 8
+_SESSION_SHOWN = 8  # characters of the session's ID
 
 
 def _stamp(moment: datetime, now: datetime, zone: tzinfo | None) -> str:
-    """The time of day; with the date where it is not today's."""
-    there = moment.astimezone(zone)
-    today = there.date() == now.astimezone(zone).date()
-    return f"{there:%H:%M:%S}" if today else f"{there:%Y-%m-%d %H:%M:%S}"
+    """Return the time of day, with the date if it is not today."""
+    local = moment.astimezone(zone)
+    today = local.date() == now.astimezone(zone).date()
+    return f"{local:%H:%M:%S}" if today else f"{local:%Y-%m-%d %H:%M:%S}"
 
 
 def _printable(text: str) -> str:
-    """The text without what would command a terminal: callers may say anything."""
+    """Return the text without control characters: callers decide what is in a transcript."""
     return "".join(c if c.isprintable() or c in "\n\t" else "�" for c in text)
 
 
-def _renewable(env: Mapping[str, str], options: LogsOptions) -> bool:
-    """Whether credentials that have expired may be followed by others in this process."""
-    return bool(options.profile) or "AWS_ACCESS_KEY_ID" not in env
+# ---- --since
 
 
-def _tell(output: Output, trouble: Trouble | None) -> None:
-    if trouble:
-        output.warn(str(trouble))
-    else:
-        output.note("AWS answers again.")
+_LONGEST_RETENTION = timedelta(days=3653)  # PutRetentionPolicy
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
-def _say_sampled(output: Output) -> None:
-    output.warn("More than 500 lines a second: Live Tail shows a part. All:  --follow")
+def parse_since(text: str, now: datetime) -> datetime:
+    """Return the time that --since means: a duration before now, or an ISO 8601 time.
 
-
-def _explain(
-    output: Output, aws: session.Aws, source: Source, since: datetime, narrowed: bool
-) -> None:
-    reason = logs.reason_for(logs.silence_of(aws, source), since, narrowed)
-    output.say(reason.message)
-    for line in reason.hint.splitlines():
-        output.note(f"  {line}")
-
-
-def _local_time(moment: datetime) -> str:
-    return f"{moment.astimezone():%Y-%m-%d %H:%M}"
+    A time without a zone is local. Nothing is earlier than CloudWatch's longest retention time.
+    Raises BadSince.
+    """
+    oldest = now - _LONGEST_RETENTION
+    if found := re.fullmatch(r"(\d{1,5})\s*([smhdw])", text.strip()):
+        return max(oldest, now - timedelta(**{_UNITS[found[2]]: int(found[1])}))
+    try:
+        moment = datetime.fromisoformat(text.strip()).astimezone(UTC)
+    except (ValueError, OverflowError, OSError):
+        raise BadSince(
+            f"--since {text!r} is not a time.",
+            "A duration:  --since 90s, 10m, 3h, 2d or 1w\n"
+            "A time:  --since 2026-11-22, 2026-11-22T14:00 or 2026-11-22T14:00Z",
+            ExitCode.USAGE,
+        ) from None
+    return max(oldest, moment)

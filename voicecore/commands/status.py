@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any, cast
 
 from voicecore.aws import session
-from voicecore.aws.known_failures import failure_in
-from voicecore.aws.task_group import Together
+from voicecore.aws.errors import translated_errors
+from voicecore.aws.known_failures import find_known_failure
+from voicecore.aws.task_group import TaskGroup
 from voicecore.catalog import regions
 from voicecore.catalog.phones import PHONES
 from voicecore.catalog.phones.record import Phone
@@ -51,13 +52,16 @@ def run(context: Context, options: StatusOptions) -> ExitCode:
             "Leave one of them out; --all takes --stage and --region.",
             ExitCode.USAGE,
         )
-    with session.refusals(typed("status", options), options.profile), Together() as together:
+    with (
+        translated_errors(typed("status", options), options.profile),
+        TaskGroup() as together,
+    ):
         if options.all:
             return _all(context, options, together)
         return _project(context, options, together)
 
 
-def _project(context: Context, options: StatusOptions, together: Together) -> ExitCode:
+def _project(context: Context, options: StatusOptions, together: TaskGroup) -> ExitCode:
     project = load_project(context.cwd / (options.project or ""))
     phones, here = project.providers, public_url_of(project)
     if here and phones and not options.json:  # it takes no AWS, whose credentials may be missing
@@ -83,7 +87,7 @@ def _project(context: Context, options: StatusOptions, together: Together) -> Ex
 
 
 def _stage(
-    project: Project, stage: Stage, options: StatusOptions, together: Together
+    project: Project, stage: Stage, options: StatusOptions, together: TaskGroup
 ) -> StageStatus:
     aws = session.connect(options.region or stage.region, options.profile)
     if stage.account and stage.account != aws.account:
@@ -95,7 +99,7 @@ def _stage(
     return status.of_stage(aws, together, project.name, stage.name, now, options.drift)
 
 
-def _all(context: Context, options: StatusOptions, together: Together) -> ExitCode:
+def _all(context: Context, options: StatusOptions, together: TaskGroup) -> ExitCode:
     home = options.region or context.env.get("AWS_REGION") or regions.AGENTCORE[0]
     aws = session.connect(home, options.profile)
     searched = (options.region,) if options.region else _regions_of(aws.identity.partition)
@@ -204,7 +208,7 @@ def _deployed(found: StageStatus, stack: Live) -> Iterator[tuple[str, Line]]:
         ],
     )
     if runtime.reason:
-        known = failure_in(runtime.reason)
+        known = find_known_failure(runtime.reason)
         yield "", [Span(runtime.reason, "red")]
         of_stage = aws_names.stage_flag(found.stage)
         yield "", [Span(known.fix if known else f"See what it says:  voicecore logs{of_stage}")]

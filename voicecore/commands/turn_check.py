@@ -219,7 +219,7 @@ def _variables(
     asked = turn_sources.chosen(own)
     if options.stage or turn_sources.SOURCES[turn_sources.KVS] in asked:
         deployment = deployment_of(project, options.stage or aws_names.DEFAULT_STAGE)
-        own = {**channels.variables_of(deployment), **own, "AWS_REGION": deployment.stage.region}
+        own = {**channels.turn_variables(deployment), **own, "AWS_REGION": deployment.stage.region}
     return own
 
 

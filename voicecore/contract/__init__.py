@@ -1,1 +1,1 @@
-"""The contract between agents, session server and CLI: log events, latency stages, invites."""
+"""The formats that agents, session server and CLI share: log events, latency stages, invites."""

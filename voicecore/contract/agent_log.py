@@ -1,4 +1,4 @@
-"""What a generated agent writes, one JSON object a line: told apart, and put into words."""
+"""Owns the format of the agent's log, one JSON object per line: parsing, filtering, display."""
 
 from __future__ import annotations
 
@@ -10,53 +10,53 @@ from datetime import datetime
 from typing import Any, cast
 
 from voicecore.console.output import Line, Span
-from voicecore.contract.latency_stages import by_name
+from voicecore.contract.latency_stages import sum_by_stage
 
 LEVELS = ("debug", "info", "warning", "error")
 
-# AgentCore's two namings, with and without the session (developer guide, observability-configure).
-_STREAM = re.compile(r"\d{4}/\d{2}/\d{2}/\[runtime-logs(?:-(?P<session>[^\]]+))?\]")
-# Lambda's, where its servers run (developer guide, monitoring-cloudwatchlogs-view), and what it
-# writes itself.
+# AgentCore names streams with and without the session (developer guide, observability-configure).
+_AGENT_STREAM = re.compile(r"\d{4}/\d{2}/\d{2}/\[runtime-logs(?:-(?P<session>[^\]]+))?\]")
+# A session server on Lambda (developer guide, monitoring-cloudwatchlogs-view).
 _LAMBDA_STREAM = re.compile(r"\d{4}/\d{2}/\d{2}/\[(\$LATEST|\d+)\]")
-# ECS's, by the prefix and the container that cloud/bridge_stack names.
-_TASK_STREAM = re.compile(r"server/server/[0-9a-f]+")
-_LAMBDA_CHATTER = re.compile(r"(INIT_)?START |END RequestId: |REPORT RequestId: ")
+# A session server on ECS: prefix and container are those of cloud/stacks/ecs_tasks.
+_ECS_STREAM = re.compile(r"server/server/[0-9a-f]+")
+# Lines that Lambda itself writes.
+_LAMBDA_LINE = re.compile(r"(INIT_)?START |END RequestId: |REPORT RequestId: ")
 
 
 @dataclass(frozen=True)
-class Entry:
-    """One line of a log, and where it was found."""
+class LogEntry:
+    """One line of a log, and its stream."""
 
     time: datetime
     stream: str
     text: str
     id: str = ""
-    """CloudWatch's own; empty where it gives none."""
+    """CloudWatch's event ID; empty if it gives none."""
 
     @property
     def session(self) -> str:
-        """The session it belongs to, by its own words or its stream's name; empty if unknown."""
-        fields = fields_of(self.text)
+        """The session's ID, from the line itself or its stream's name; empty if unknown."""
+        fields = json_fields(self.text)
         own = fields.get("session_id") or fields.get("sessionId")
-        named = _STREAM.match(self.stream)
+        named = _AGENT_STREAM.match(self.stream)
         return str(own or (named and named["session"]) or "")
 
 
 @dataclass(frozen=True)
-class Sieve:
-    """Which lines are wanted; what is empty lets everything through."""
+class LogFilter:
+    """Which lines to show; an empty field matches every line."""
 
     session: str = ""
-    """The beginning of its id."""
+    """Prefix of the session's ID."""
     text: str = ""
-    """In the line as it was written, in whatever case."""
+    """Text in the raw line; case is ignored."""
     level: str = ""
-    """The lowest of LEVELS that is wanted."""
+    """Minimum level, one of LEVELS."""
 
-    def passes(self, entry: Entry) -> bool:
-        """Whether `entry` is wanted. A line without a level may be a traceback, and passes any."""
-        level = fields_of(entry.text).get("level")
+    def passes(self, entry: LogEntry) -> bool:
+        """Return True when the entry matches; one without a level (a traceback) has any level."""
+        level = json_fields(entry.text).get("level")
         return (
             entry.session.startswith(self.session)
             and self.text.casefold() in entry.text.casefold()
@@ -64,40 +64,40 @@ class Sieve:
         )
 
 
-def is_printed(stream: str) -> bool:
-    """Whether a log stream holds what agents or servers print; the others are traces."""
-    known = (_STREAM, _LAMBDA_STREAM, _TASK_STREAM)
+def is_output_stream(stream: str) -> bool:
+    """Return True for a log stream with output of agents or servers; other streams are traces."""
+    known = (_AGENT_STREAM, _LAMBDA_STREAM, _ECS_STREAM)
     return any(pattern.match(stream) for pattern in known)
 
 
-def time_of(text: str) -> datetime | None:
-    """When the line was written, by its own words."""
+def written_at(text: str) -> datetime | None:
+    """Return the time in the line; None if it has none, or one without a zone."""
     try:
-        time = datetime.fromisoformat(str(fields_of(text).get("time")))
+        time = datetime.fromisoformat(str(json_fields(text).get("time")))
     except ValueError:
         return None
     return time if time.tzinfo else None
 
 
-def hides_words(text: str) -> bool:
-    """Whether the line tells that somebody spoke but not what, as LOG_TRANSCRIPTS=false asks."""
-    event = parse(text) or {}
+def hides_transcript(text: str) -> bool:
+    """Return True for a turn without its text, as LOG_TRANSCRIPTS=false logs it."""
+    event = parse_event(text) or {}
     return event.get("event") in ("user_said", "agent_said") and "text" not in event
 
 
-def words_of(text: str) -> Line:
-    """The line `text` of an agent's log as a person would say it.
+def display_line(text: str) -> Line:
+    """Return a line of an agent's log as people read it.
 
-    A line of any other shape (a traceback, a print, an event of the bot's own) is itself.
+    A line of another shape (a traceback, a print, an event of the bot's own) is returned as it is.
     """
-    event = parse(text)
+    event = parse_event(text)
     try:
-        return _words_of(event, text) if event else [Span(text)]
+        return _display_event(event, text) if event else [Span(text)]
     except (TypeError, ValueError, AttributeError):
-        return [Span(text)]  # it has our event's name, and something else in it
+        return [Span(text)]  # an event with one of our names and other fields
 
 
-def _words_of(event: dict[str, Any], text: str) -> Line:
+def _display_event(event: dict[str, Any], text: str) -> Line:
     match event.get("event"):
         case "ready":
             seconds, peak = event.get("seconds", 0), event.get("peak_mb", 0)
@@ -111,7 +111,7 @@ def _words_of(event: dict[str, Any], text: str) -> Line:
             cut = [Span(" (interrupted)", "dim")] if event.get("interrupted") else []
             return [Span("agent  ", "green"), Span(event.get("text", "(not logged)")), *cut]
         case "latency":
-            return [Span(f"{event.get('total_ms', 0):.0f} ms  ", "bold"), *_stages(event)]
+            return [Span(f"{event.get('total_ms', 0):.0f} ms  ", "bold"), *_latency(event)]
         case "tool_call":
             return [Span(f"tool {event.get('name')}  {event.get('ms', 0):.0f} ms", "magenta")]
         case "session_ended":
@@ -128,14 +128,14 @@ def _words_of(event: dict[str, Any], text: str) -> Line:
 _STYLES = {"WARNING": "yellow", "ERROR": "red", "CRITICAL": "bold red"}
 
 
-def parse(text: str) -> dict[str, Any] | None:
-    """The JSON object that `text` is, if it is an agent's line."""
-    fields = fields_of(text)
+def parse_event(text: str) -> dict[str, Any] | None:
+    """Return the event in an agent's line; None for any other line."""
+    fields = json_fields(text)
     return fields if "event" in fields else None
 
 
-def fields_of(text: str) -> dict[str, Any]:
-    """The JSON object that `text` is, an agent's or another's; empty if it is none."""
+def json_fields(text: str) -> dict[str, Any]:
+    """Return the JSON object in a line, an agent's or another's; empty if there is none."""
     if not text.startswith("{"):
         return {}
     try:
@@ -145,23 +145,21 @@ def fields_of(text: str) -> dict[str, Any]:
     return cast("dict[str, Any]", document) if isinstance(document, dict) else {}
 
 
+def is_routine(text: str) -> bool:
+    """Return True for routine lines of libraries or Lambda, which are not shown by default."""
+    event = parse_event(text)
+    if event is None:
+        return _LAMBDA_LINE.match(text) is not None
+    return event["event"] == "log" and event.get("level") in ("DEBUG", "INFO")
+
+
 def _severity(level: str) -> int:
-    # Of what no library's logging names, as loguru's SUCCESS, the nearest below is meant.
+    # Levels that the standard library lacks, like loguru's SUCCESS, count as INFO.
     return logging.getLevelNamesMapping().get(level.upper(), logging.INFO) if level else 0
 
 
-def is_chatter(text: str) -> bool:
-    """Whether a line is a library's or Lambda's daily business, which no screen has room for."""
-    event = parse(text)
-    if event is None:
-        return _LAMBDA_CHATTER.match(text) is not None
-    return event["event"] == "log" and event.get("level") in _DAILY
-
-
-_DAILY = ("DEBUG", "INFO")
-
-
-def _stages(event: dict[str, Any]) -> list[Span]:
+def _latency(event: dict[str, Any]) -> list[Span]:
     stages = cast("list[dict[str, Any]]", event.get("stages", []))
-    parts = by_name(((s.get("key", ""), s.get("ms", 0)) for s in stages), event.get("total_ms", 0))
-    return [Span(" · ".join(f"{name} {ms:.0f}" for name, ms in parts.items()), "dim")]
+    pairs = ((stage.get("key", ""), stage.get("ms", 0)) for stage in stages)
+    sums = sum_by_stage(pairs, event.get("total_ms", 0))
+    return [Span(" · ".join(f"{name} {ms:.0f}" for name, ms in sums.items()), "dim")]

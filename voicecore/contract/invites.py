@@ -1,4 +1,4 @@
-"""Invites: what lets somebody start sessions for a while, signed by the session server's key."""
+"""Owns invites: expiring permissions to start sessions, signed with the session server's key."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import hashlib
 import hmac
 
 
-def invite(key: str, until: float) -> str:
-    """What may start sessions until then (Unix time), as the server's access.py makes it."""
+def sign_invite(key: str, until: float) -> str:
+    """Return an invite that is valid until then (Unix time), as the server's access.py signs it."""
     expiry = str(int(until))
     digest = hmac.digest(key.encode(), f"invite:{expiry}".encode(), hashlib.sha256)[:16]
     return f"invite.{expiry}.{base64.urlsafe_b64encode(digest).decode().rstrip('=')}"

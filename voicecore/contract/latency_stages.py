@@ -1,4 +1,4 @@
-"""The stages of a turn's latency as a person names them, from the keys that Pipecat gives them."""
+"""Owns the names of a turn's latency stages, for the keys that Pipecat reports."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ _NAMES = {
     "sentence_aggregation": "TTS",
     "speech_synthesis": "TTS",
 }
-"""Keys of the contributions that Pipecat's UserBotLatencyObserver reports."""
+"""Stage names by the keys that Pipecat's UserBotLatencyObserver reports."""
 _REST = "agent"
 _ORDER = (*dict.fromkeys(_NAMES.values()), _REST)
 _SHOWN_MS = 0.5
-"""Below this a stage would read as zero."""
+"""A shorter stage would be shown as zero, and is left out."""
 
 
-def by_name(stages: Iterable[tuple[str, float]], total_ms: float) -> dict[str, float]:
-    """Milliseconds by name, in the order of a turn; they add up to `total_ms` but for rounding.
+def sum_by_stage(stages: Iterable[tuple[str, float]], total_ms: float) -> dict[str, float]:
+    """Return milliseconds by stage name, in a turn's order; they add up to `total_ms`.
 
-    What no key names, and what the total has beyond the stages, is the agent's own.
+    Time of unknown keys, and time of the total that no stage covers, counts as the agent's own.
     """
     sums = dict.fromkeys(_ORDER, 0.0)
     for key, ms in stages:

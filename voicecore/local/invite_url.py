@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from voicecore.contract.invites import invite
+from voicecore.contract.invites import sign_invite
 
 INVITE_SECONDS = 12 * 3600
 """A working day, and a while."""
@@ -18,7 +18,7 @@ def address(server: Path, url: str, key: str | None) -> str | None:
     """
     if not key or not (server / "page" / "index.html").is_file():
         return None
-    return f"{url}/#{invite(key, time.time() + INVITE_SECONDS)}"
+    return f"{url}/#{sign_invite(key, time.time() + INVITE_SECONDS)}"
 
 
 def sharing(server: str, runtime: str) -> list[str]:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from voicecore.contract import agent_log
-from voicecore.contract.agent_log import Entry
+from voicecore.contract.agent_log import LogEntry
 
 SERVER = "server.log"
 
@@ -29,7 +29,7 @@ def of_agents(folder: Path) -> list[Path]:
     return [
         path
         for path in sorted(folder.glob("*/*/*/*"))
-        if agent_log.is_printed(_stream(folder, path))
+        if agent_log.is_output_stream(_stream(folder, path))
     ]
 
 
@@ -39,7 +39,7 @@ def of_server(folder: Path) -> list[Path]:
     return [path] if path.exists() else []
 
 
-def read(folder: Path, since: datetime, of: Of = of_agents) -> list[Entry]:
+def read(folder: Path, since: datetime, of: Of = of_agents) -> list[LogEntry]:
     """All lines since then, oldest first."""
     return _new(folder, of, {}, since)
 
@@ -54,7 +54,7 @@ def follow(
     since: datetime,
     pause: Callable[[float], None] = time.sleep,
     of: Of = of_agents,
-) -> Iterator[Entry]:
+) -> Iterator[LogEntry]:
     """The lines since then, and those that come, for ever."""
     ends: dict[Path, int] = {}
     while True:
@@ -62,9 +62,9 @@ def follow(
         pause(_LOOK_AGAIN)
 
 
-def _new(folder: Path, of: Of, ends: dict[Path, int], since: datetime) -> list[Entry]:
+def _new(folder: Path, of: Of, ends: dict[Path, int], since: datetime) -> list[LogEntry]:
     """The lines behind `ends`, which are moved to behind them; oldest first."""
-    found: list[Entry] = []
+    found: list[LogEntry] = []
     for path in of(folder):
         changed = _changed(path)
         begin = ends.get(path, 0)
@@ -91,13 +91,13 @@ def _lines(path: Path, begin: int) -> tuple[list[str], int]:
     return whole.decode("utf-8", "replace").splitlines(), begin + len(whole)
 
 
-def _entries(stream: str, lines: Iterable[str], otherwise: datetime) -> list[Entry]:
+def _entries(stream: str, lines: Iterable[str], otherwise: datetime) -> list[LogEntry]:
     """The lines with their times: their own, or else that of the line before, or the next's."""
     texts = list(lines)
-    times = [agent_log.time_of(text) for text in texts]
+    times = [agent_log.written_at(text) for text in texts]
     moment = next((time for time in times if time), otherwise)
-    entries: list[Entry] = []
+    entries: list[LogEntry] = []
     for text, own in zip(texts, times, strict=True):
         moment = own or moment
-        entries.append(Entry(moment, stream, text))
+        entries.append(LogEntry(moment, stream, text))
     return entries

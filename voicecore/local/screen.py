@@ -5,7 +5,7 @@ from __future__ import annotations
 from textwrap import wrap
 
 from voicecore.console.output import Line, Span
-from voicecore.contract.agent_log import is_chatter, words_of
+from voicecore.contract.agent_log import display_line, is_routine
 from voicecore.local.sessions.events import RuntimeEvent, RuntimeStatus, SessionStatus, SpareStatus
 
 _STATE_STYLES = {"Active": "green", "Idle": "yellow", "Starting": "cyan", "Stopping": "dim"}
@@ -32,8 +32,8 @@ def screen(
         *(sessions or [[Span("  none yet; speak to it from another terminal:  voicecore talk")]]),
         [],
     ]
-    told = [line.text for line in status.lines if not is_chatter(line.text)]
-    lines = [words_of(text) for text in told[-max(1, height - len(head) - 1) :]]
+    told = [line.text for line in status.lines if not is_routine(line.text)]
+    lines = [display_line(text) for text in told[-max(1, height - len(head) - 1) :]]
     return [*head, *lines, [Span("Ctrl-C ends it all", "dim")]]
 
 
@@ -42,7 +42,7 @@ def plain(event: RuntimeEvent) -> Line:
     who = [Span(f"{short(event.session_id)}  ", "dim")] if event.session_id else []
     match event.kind:
         case "log":
-            return [*who, *words_of(event.text)]
+            return [*who, *display_line(event.text)]
         case "failed" | "refused":
             hint = [Span(f"  {event.hint}")] if event.hint else []
             return [Span("✗ ", "red"), *who, Span(event.text), *hint]

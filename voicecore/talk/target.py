@@ -10,6 +10,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from voicecore.aws.errors import translated_errors
 from voicecore.console.context import Context
 from voicecore.console.errors import ExitCode, VoicecoreError
 from voicecore.project import aws_names
@@ -185,7 +186,9 @@ async def _remote_server(context: Context, project: Project, target: Target) -> 
         )
     inherited = without_ours(context.env)
     # With --arn it may be anybody's agent, whose channels have other names.
-    relays = {} if target.arn else turn_channels.variables_of(deployment_of(project, target.stage))
+    relays = (
+        {} if target.arn else turn_channels.turn_variables(deployment_of(project, target.stage))
+    )
     env = {**inherited, **relays, **stored, "AGENT_RUNTIME_ARN": arn, "AWS_REGION": parts[3]}
     async with AsyncExitStack() as stack:
         with context.output.step("Starting the session server"):
@@ -205,7 +208,7 @@ def deployed_arn(project: Project, stage_name: str = aws_names.DEFAULT_STAGE) ->
 
     again = "voicecore talk --remote"
     stage = project.stage(stage_name)
-    with session.refusals(again):
+    with translated_errors(again):
         aws = session.connect(stage.region)
         session.check_account(aws.identity, stage.account)
         cloud = CloudFormation(aws.client("cloudformation"), again)

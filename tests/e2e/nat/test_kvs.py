@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.standins.aws import aws_standin
-from tests.standins.aws.lab import Aws
-from tests.standins.aws.video import Turn
+from tests.standins.aws.services.kvs import Turn
+from tests.standins.aws.standin import Aws
 from tests.standins.models.refusal import Refused
 from tests.standins.nat.calls import calls
 from tests.standins.nat.checks import look

@@ -20,10 +20,8 @@ from botocore.config import Config
 from botocore.exceptions import ClientError, ConnectionClosedError
 from botocore.exceptions import ConnectionError as NoConnection
 
-from tests.standins.aws import NONE, REAL, Aws, Durations, aws_standin, wire
-from tests.standins.aws.images import Registry
-from tests.standins.aws.server import Server
-from tests.standins.aws.templates import (
+from tests.standins.aws import NONE, REAL, Aws, Durations, aws_standin
+from tests.standins.aws.example_stacks import (
     PULL,
     TRUST,
     Json,
@@ -39,7 +37,10 @@ from tests.standins.aws.templates import (
     sub,
     template,
 )
-from tests.standins.aws.zones import SUPPORTED
+from tests.standins.aws.http import operations
+from tests.standins.aws.http.server import Server
+from tests.standins.aws.services.ecr import Registry
+from tests.standins.aws.services.zones import SUPPORTED
 
 NO_CONNECTION = (NoConnection, ConnectionClosedError)
 
@@ -100,18 +101,18 @@ def fake_registry(tags: dict[str, str]) -> Iterator[str]:
     def digest(text: str) -> str:
         return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
 
-    def answer(request: wire.Request) -> wire.Response:
+    def answer(request: operations.Request) -> operations.Response:
         if request.path.endswith("/tags/list"):
-            return wire.Response(200, json.dumps({"tags": list(tags)}).encode())
+            return operations.Response(200, json.dumps({"tags": list(tags)}).encode())
         wanted = request.path.rpartition("/")[2]
         if request.method == "DELETE":
             for tag in [tag for tag, text in tags.items() if digest(text) == wanted]:
                 del tags[tag]
-            return wire.Response(202)
+            return operations.Response(202)
         if "/blobs/" in request.path:
-            return wire.Response(200, b'{"architecture": "amd64"}')
+            return operations.Response(200, b'{"architecture": "amd64"}')
         found = [text for tag, text in tags.items() if wanted in (tag, digest(text))]
-        return wire.Response(200, found[0].encode())
+        return operations.Response(200, found[0].encode())
 
     server = Server(answer)
     threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
@@ -218,11 +219,11 @@ class TestWhatIsAsked:
         assert "'line-dev' at 'agentRuntimeName' failed to satisfy constraint" in message
 
     def test_what_is_answered_must_fit_the_model(self) -> None:
-        model = wire.service_model("kinesisvideo").operation_model("DescribeSignalingChannel")
-        operation = wire.Operation(model, {})
+        model = operations.service_model("kinesisvideo").operation_model("DescribeSignalingChannel")
+        operation = operations.Operation(model, {})
         for wrong in ({"Info": {}}, {"ChannelInfo": {"ChannelStatus": "FINE"}}):
             with pytest.raises(AssertionError, match="the stand-in's answer to kinesisvideo:"):
-                wire.answer(operation, wrong, "id")
+                operations.answer(operation, wrong, "id")
 
 
 class TestStacks:

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from tests.standins.aws import Aws, aws_standin
-from tests.unit.cloud.deployments import AGENT, DOMAIN, by_telephone
+from tests.unit.cloud.deployments import AGENT, DOMAIN, phone_deployment
 from voicecore.cloud.stacks.deployment import Deployment
-from voicecore.cloud.stacks.ecs_server import bridge_stack
+from voicecore.cloud.stacks.ecs_server import ecs_server_stack
 from voicecore.cloud.stacks.env_split import Environment
 from voicecore.cloud.stacks.network_stack import network_stack
 from voicecore.cloud.stacks.stack import Stack
@@ -64,7 +64,7 @@ def remove(aws: Aws, name: str) -> None:
 
 def bridge(of: Deployment, network: dict[str, str], digest: str) -> Stack:
     image = f"{REPOSITORY}@sha256:{digest * 64}"
-    return bridge_stack(of, Environment({}, {"KEY": "x"}), image, AGENT, "", network)
+    return ecs_server_stack(of, Environment({}, {"KEY": "x"}), image, AGENT, "", network)
 
 
 def service(aws: Aws, outputs: dict[str, str]) -> dict[str, Any]:
@@ -77,12 +77,12 @@ def with_certificate(aws: Aws, region: str = "us-east-1") -> Deployment:
     """A stage with a domain, and with its certificate in a region."""
     acm = aws.client("acm", region)
     arn = acm.request_certificate(DomainName=DOMAIN.domain)["CertificateArn"]
-    return by_telephone(server=replace(DOMAIN, certificate=arn))
+    return phone_deployment(server=replace(DOMAIN, certificate=arn))
 
 
 @pytest.mark.parametrize("domain", [False, True], ids=["cloudfront", "domain"])
 def test_it_comes_changes_and_leaves_nothing(aws: Aws, domain: bool) -> None:
-    of = with_certificate(aws) if domain else by_telephone()
+    of = with_certificate(aws) if domain else phone_deployment()
     before = aws.inventory()
     network = put(aws, network_stack(of, ZONES))
     outputs = put(aws, bridge(of, network, "1"))
@@ -102,7 +102,7 @@ def test_it_comes_changes_and_leaves_nothing(aws: Aws, domain: bool) -> None:
 
 
 def test_only_cloudfront_has_the_key_that_the_load_balancer_wants(aws: Aws) -> None:
-    of = by_telephone()
+    of = phone_deployment()
     outputs = put(aws, bridge(of, put(aws, network_stack(of, ZONES)), "1"))
     secret = aws.client("secretsmanager").get_secret_value(
         SecretId="voicecore/support-line/dev/origin"
@@ -132,7 +132,7 @@ def test_a_certificate_of_another_region_takes_the_stack_back(aws: Aws) -> None:
 
 
 def test_a_service_wants_a_load_balancer_before_its_targets(aws: Aws) -> None:
-    of = by_telephone()
+    of = phone_deployment()
     network = put(aws, network_stack(of, ZONES))
     stack = bridge(of, network, "1")
     del stack.template["Resources"]["FromCloudFront"]
@@ -142,7 +142,7 @@ def test_a_service_wants_a_load_balancer_before_its_targets(aws: Aws) -> None:
 
 
 def test_another_number_of_tasks_is_no_other_service(aws: Aws) -> None:
-    of = by_telephone()
+    of = phone_deployment()
     network = put(aws, network_stack(of, ZONES))
     outputs = put(aws, bridge(of, network, "1"))
     more = replace(of, stage=replace(of.stage, server=replace(of.stage.server, peak_calls=200)))

@@ -21,15 +21,15 @@ import requests
 
 from tests.e2e.standins.test_aws_fargate import ZONES, put, remove, status, with_certificate
 from tests.standins.aws import Aws, aws_standin
-from tests.unit.cloud.deployments import AGENT, DOMAIN, by_telephone
+from tests.unit.cloud.deployments import AGENT, DOMAIN, phone_deployment
 from voicecore.cloud.stacks.deployment import Deployment
-from voicecore.cloud.stacks.ecs_server import bridge_stack
+from voicecore.cloud.stacks.ecs_server import ecs_server_stack
 from voicecore.cloud.stacks.env_split import Environment
 from voicecore.cloud.stacks.network_stack import network_stack
 from voicecore.cloud.stacks.stack import Stack
 from voicecore.project import aws_names
 
-APP = Path(__file__).parents[2] / "standins/aws/task_app.py"
+APP = Path(__file__).parents[2] / "standins/aws/ecs/task_app.py"
 NAME = "voicecore-support-line-dev-server"
 START_ROLE = aws_names.server_start_role_for("support-line", "dev", "us-east-1")
 PLAIN = {"STARTS_PER_MINUTE": "7"}
@@ -56,7 +56,7 @@ class Stage:
     outputs: dict[str, str]
 
     def stack(self, image: str) -> Stack:
-        return bridge_stack(self.of, Environment(PLAIN, {}), image, AGENT, "", self.network)
+        return ecs_server_stack(self.of, Environment(PLAIN, {}), image, AGENT, "", self.network)
 
     @property
     def ecs(self) -> Any:
@@ -156,7 +156,7 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
 
     with aws_standin(containers=start) as aws:
         images, before = images_of(aws, 4), aws.inventory()
-        of = by_telephone()
+        of = phone_deployment()
         network = put(aws, network_stack(of, ZONES))
         it = Stage(aws, of, folder, processes, network, images, {})
         it.outputs = put(aws, it.stack(images[0]))
@@ -261,9 +261,9 @@ def test_the_least_busy_gets_the_next(stage: Stage) -> None:
 
 
 def test_a_domain_is_answered_by_the_balancer_itself(stage: Stage) -> None:
-    of = by_telephone(name="prod", server=with_certificate(stage.aws).stage.server)
+    of = phone_deployment(name="prod", server=with_certificate(stage.aws).stage.server)
     settings = Environment(PLAIN, {})
-    stack = bridge_stack(of, settings, stage.images[0], AGENT, "", stage.network)
+    stack = ecs_server_stack(of, settings, stage.images[0], AGENT, "", stage.network)
     address = put(stage.aws, stack)["Address"]
 
     async def ask() -> None:

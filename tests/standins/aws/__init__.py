@@ -6,7 +6,7 @@
 from tests.standins.aws.clock import NONE as NONE
 from tests.standins.aws.clock import REAL as REAL
 from tests.standins.aws.clock import Durations as Durations
-from tests.standins.aws.lab import Aws as Aws
-from tests.standins.aws.lab import aws_standin as aws_standin
-from tests.standins.aws.video import Turn as Turn
-from tests.standins.aws.world import Caller as Caller
+from tests.standins.aws.cloud import Caller as Caller
+from tests.standins.aws.services.kvs import Turn as Turn
+from tests.standins.aws.standin import Aws as Aws
+from tests.standins.aws.standin import aws_standin as aws_standin

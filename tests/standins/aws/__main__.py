@@ -9,7 +9,7 @@ import sys
 import time
 
 from tests.standins.aws import NONE, REAL, aws_standin
-from tests.standins.aws.preload import preload
+from tests.standins.aws.moto_app import preload_ec2
 
 
 def main() -> int:
@@ -33,7 +33,7 @@ def main() -> int:
             return subprocess.run(argv).returncode
         for name, value in aws.environment.items():
             print(f"export {name}={shlex.quote(value)}", flush=True)
-        preload(aws.world)
+        preload_ec2(aws.cloud)
         try:
             while True:
                 time.sleep(3600)

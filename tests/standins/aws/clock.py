@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime, timedelta
 
-_LOOK_AGAIN = 0.02  # real seconds; state changes by other threads wake nobody
+_POLL_SECONDS = 0.02  # real seconds; state changes by other threads wake nobody
 
 
 class Stopped(Exception):
@@ -51,7 +51,7 @@ class Clock:
             with self._changed:
                 if self._stopped:
                     raise Stopped
-                left = _LOOK_AGAIN
+                left = _POLL_SECONDS
                 if at is not None:
                     left = max(0.0, min((at - self.seconds()) / self._scale, 0.5))
                 self._changed.wait(left)

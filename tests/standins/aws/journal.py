@@ -17,7 +17,7 @@ _READ_ACTIONS = {"ecr:BatchCheckLayerAvailability", "sts:AssumeRole"}
 
 
 @dataclass(frozen=True)
-class Entry:
+class JournalEntry:
     """One call. `by` is "client", or the service that made it on a client's behalf."""
 
     action: str  # as in an IAM policy: "ec2:CreateVpc"
@@ -46,11 +46,11 @@ class Journal:
     """The list of entries. It grows; nothing is taken out but by `clear`."""
 
     def __init__(self, echo: bool = False) -> None:
-        self._entries: list[Entry] = []
+        self._entries: list[JournalEntry] = []
         self._echo = echo
         self._lock = threading.Lock()
 
-    def note(self, entry: Entry) -> None:
+    def note(self, entry: JournalEntry) -> None:
         with self._lock:
             self._entries.append(entry)
             if self._echo:
@@ -60,19 +60,19 @@ class Journal:
         with self._lock:
             self._entries.clear()
 
-    def __iter__(self) -> Iterator[Entry]:
+    def __iter__(self) -> Iterator[JournalEntry]:
         with self._lock:
             return iter(list(self._entries))
 
     def __len__(self) -> int:
         return len(self._entries)
 
-    def find(self, pattern: str, by: str = "client") -> list[Entry]:
+    def find(self, pattern: str, by: str = "client") -> list[JournalEntry]:
         """Entries whose action fits the pattern ("ec2:Create*"), of one caller or of any ("*")."""
         return [e for e in self if fnmatchcase(e.action, pattern) and fnmatchcase(e.by, by)]
 
     @property
-    def changes(self) -> list[Entry]:
+    def changes(self) -> list[JournalEntry]:
         """The client's calls that could have changed something, and were not refused."""
         return [e for e in self.find("*") if e.changes and e.answer == "ok"]
 

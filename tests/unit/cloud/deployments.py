@@ -1,4 +1,4 @@
-"""Deployments that tests share: every pipeline, on every transport."""
+"""Builders of deployments and stacks that tests share."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from voicecore.catalog.transports.record import Transport
 from voicecore.catalog.turn_sources import KVS
 from voicecore.cloud.stacks.agent_stack import agent_stack
 from voicecore.cloud.stacks.deployment import Deployment
-from voicecore.cloud.stacks.ecs_server import bridge_stack
+from voicecore.cloud.stacks.ecs_server import ecs_server_stack
 from voicecore.cloud.stacks.env_split import Environment
-from voicecore.cloud.stacks.lambda_server import server_stack
+from voicecore.cloud.stacks.lambda_server import lambda_server_stack
 from voicecore.cloud.stacks.stack import Stack
 from voicecore.project.project import Server, Stage, Turn, Vpc
 from voicecore.project.schema import PUBLIC, VPC
@@ -25,7 +25,7 @@ WEBRTC = TRANSPORTS["webrtc"]
 TELEPHONE = TRANSPORTS["telephony"]
 DAILY = TRANSPORTS["daily"]
 
-GIVEN = Vpc(("subnet-0123456789abcdef0", "subnet-0123456789abcdef1"), ("sg-0123456789abcdef0",))
+OWN_VPC = Vpc(("subnet-0123456789abcdef0", "subnet-0123456789abcdef1"), ("sg-0123456789abcdef0",))
 ACCOUNT = "123456789012"
 DIGEST = "sha256:" + "0123456789abcdef" * 4
 AGENT = f"arn:aws:bedrock-agentcore:us-east-1:{ACCOUNT}:runtime/support_line_dev-abcdefghij"
@@ -61,31 +61,31 @@ def deployment(
     )
 
 
-def agent(of: Deployment, **secret: str) -> Stack:
-    """The agent's stack as a first deploy would ask for it."""
+def make_agent_stack(of: Deployment, **secret: str) -> Stack:
+    """Return the agent's stack as a first deploy creates it."""
     subnets, groups = (("subnet-a", "subnet-b"), ("sg-a",)) if of.network == VPC else ((), ())
     return agent_stack(of, Environment({}, secret), (), IMAGE, subnets, groups)
 
 
-def server(of: Deployment, **secret: str) -> Stack:
-    """The session server's stack beside it."""
-    return server_stack(of, Environment({"STARTS_PER_MINUTE": "7"}, secret), IMAGE, AGENT)
+def make_lambda_stack(of: Deployment, **secret: str) -> Stack:
+    """Return the stack of a session server on Lambda."""
+    return lambda_server_stack(of, Environment({"STARTS_PER_MINUTE": "7"}, secret), IMAGE, AGENT)
 
 
-def by_telephone(**options: Any) -> Deployment:
-    """A stage whose server carries calls."""
+def phone_deployment(**options: Any) -> Deployment:
+    """Return a stage whose session server carries telephone calls."""
     return deployment("nova-sonic", TELEPHONE, **({"network": VPC} | options))
 
 
-def bridge(of: Deployment, **secret: str) -> Stack:
-    """The stack of such a server, beside the agent's."""
-    settings = Environment({"STARTS_PER_MINUTE": "7"}, secret)
+def make_ecs_stack(of: Deployment, **secret: str) -> Stack:
+    """Return the stack of a session server on ECS."""
+    env = Environment({"STARTS_PER_MINUTE": "7"}, secret)
     network = {"Vpc": "vpc-0", "PublicSubnets": "subnet-0,subnet-1", "Subnets": "subnet-2,subnet-3"}
-    return bridge_stack(of, settings, IMAGE, AGENT, "", network)
+    return ecs_server_stack(of, env, IMAGE, AGENT, "", network)
 
 
-def filled(part: Any) -> Any:
-    """Part of a template as CloudFormation would fill it in."""
+def resolve(part: Any) -> Any:
+    """Return part of a template with its references resolved, as CloudFormation does."""
     match part:
         case {"Ref": "Secret" | "SessionKey"}:
             return f"arn:aws:secretsmanager:us-east-1:{ACCOUNT}:secret:voicecore/support-line/dev-x"
@@ -100,14 +100,14 @@ def filled(part: Any) -> Any:
                 text = text.replace(f"${{AWS::{name}}}", value)
             return text.replace("${RuntimeArn}", AGENT)
         case dict():
-            return {key: filled(value) for key, value in part.items()}
+            return {key: resolve(value) for key, value in part.items()}
         case list():
-            return [filled(value) for value in part]
+            return [resolve(value) for value in part]
         case _:
             return part
 
 
 def statements_of(stack: Stack, role: str = "Role") -> list[dict[str, Any]]:
-    """The statements of a role."""
+    """Return the policy statements of a role."""
     (policy,) = stack.resources[role]["Properties"]["Policies"]
     return policy["PolicyDocument"]["Statement"]

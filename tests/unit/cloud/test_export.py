@@ -2,10 +2,10 @@ import json
 
 import yaml
 
-from tests.unit.cloud.deployments import WEBRTC, agent, deployment
+from tests.unit.cloud.deployments import WEBRTC, deployment, make_agent_stack
 from voicecore.cloud.deploy.export import as_json, as_yaml, files_of
 
-STACK = agent(deployment("cascade", WEBRTC, network="vpc"), KEY="x")
+STACK = make_agent_stack(deployment("cascade", WEBRTC, network="vpc"), KEY="x")
 
 
 def test_both_forms_are_the_template() -> None:
@@ -21,7 +21,7 @@ def test_the_head_explains_every_parameter_and_deploys_with_our_tags() -> None:
     assert "aws cloudformation deploy" in text
     assert "voicecore:project=support-line" in text
     assert "put-secret-value --secret-id voicecore/support-line/dev" in text
-    assert "put-secret-value" not in as_yaml(agent(deployment()))
+    assert "put-secret-value" not in as_yaml(make_agent_stack(deployment()))
 
 
 def test_files_are_called_after_their_stacks() -> None:

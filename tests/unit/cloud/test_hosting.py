@@ -12,15 +12,22 @@ from typing import Any, cast
 
 import pytest
 
-from tests.unit.cloud.deployments import DAILY, DOMAIN, GIVEN, WEBRTC, by_telephone, deployment
+from tests.unit.cloud.deployments import (
+    DAILY,
+    DOMAIN,
+    OWN_VPC,
+    WEBRTC,
+    deployment,
+    phone_deployment,
+)
 from voicecore.aws.session import Aws
 from voicecore.catalog import regions
 from voicecore.catalog.phones import PHONES
 from voicecore.cloud.deploy import server_part
 from voicecore.cloud.deploy.cloudformation import Live
 from voicecore.cloud.deploy.server_part import CannotHost, ServerDown, Standing, Wanted
-from voicecore.cloud.stacks.env_split import BadEnvironment, Environment, server_environment_of
-from voicecore.contract.invites import invite
+from voicecore.cloud.stacks.env_split import BadEnvironment, Environment, split_server_env
+from voicecore.contract.invites import sign_invite
 
 NOTHING = Environment({}, {})
 
@@ -99,7 +106,7 @@ def test_an_invite_of_one_on_ecs_is_signed_here(live: Live) -> None:
     tasks = replace(live, outputs={"Url": "https://x/", "Cluster": "c", "SessionKeyArn": "arn"})
     url, _, said = server_part.page_for(cast("Aws", Secrets()), tasks, hours=1).partition("#")
     until = int(said.split(".")[1])
-    assert (url, said) == ("https://x/", invite("key", until))
+    assert (url, said) == ("https://x/", sign_invite("key", until))
     assert 3590 < until - time.time() <= 3600
 
 
@@ -143,7 +150,7 @@ TWILIO = Environment({}, {"TWILIO_ACCOUNT_SID": "AC", "TWILIO_AUTH_TOKEN": "hush
     ("options", "settings", "said"),
     [
         ({"network": "public"}, TWILIO, 'network = "public"'),
-        ({"vpc": GIVEN}, TWILIO, "private ones"),
+        ({"vpc": OWN_VPC}, TWILIO, "private ones"),
         ({"server": DOMAIN, "region": "us-west-2"}, TWILIO, "is in us-east-1"),
         ({"region": "us-gov-west-1"}, TWILIO, "no CloudFront in us-gov-west-1"),
         ({}, NOTHING, "TWILIO_AUTH_TOKEN is missing"),
@@ -153,15 +160,15 @@ TWILIO = Environment({}, {"TWILIO_ACCOUNT_SID": "AC", "TWILIO_AUTH_TOKEN": "hush
 def test_what_cannot_carry_calls_is_told_before_anything_is_made(
     options: dict[str, Any], settings: Environment, said: str
 ) -> None:
-    server_part.require_possible(by_telephone(), TWILIO)
-    server_part.require_possible(by_telephone(server=DOMAIN), TWILIO)
+    server_part.require_possible(phone_deployment(), TWILIO)
+    server_part.require_possible(phone_deployment(server=DOMAIN), TWILIO)
     with pytest.raises((CannotHost, BadEnvironment), match=said) as refused:
-        server_part.require_possible(by_telephone(**options), settings)
+        server_part.require_possible(phone_deployment(**options), settings)
     assert "hush" not in str(refused.value)
 
 
 def test_vonage_alone_may_dial_the_agent_itself_and_its_server_be_a_function() -> None:
-    vonage = replace(by_telephone(network="public"), phones=(PHONES["vonage"],))
+    vonage = replace(phone_deployment(network="public"), phones=(PHONES["vonage"],))
     direct = {"VONAGE_DIRECT": "1"}
     with pytest.raises(BadEnvironment, match="VONAGE_SIGNATURE_SECRET"):
         server_part.require_possible(vonage, Environment(direct, {}))
@@ -178,7 +185,7 @@ def test_neither_kind_of_server_becomes_the_other() -> None:
         return Standing(template={"Resources": {"It": {"Type": kind}}})
 
     function, service = standing("AWS::Lambda::Function"), standing("AWS::ECS::Service")
-    phone, web = Wanted(by_telephone(), TWILIO), Wanted(deployment("offline"), NOTHING)
+    phone, web = Wanted(phone_deployment(), TWILIO), Wanted(deployment("offline"), NOTHING)
     server_part.require_same_kind(phone, service)
     server_part.require_same_kind(web, function)
     server_part.require_same_kind(phone, Standing())
@@ -191,20 +198,22 @@ def test_neither_kind_of_server_becomes_the_other() -> None:
 
 
 def test_what_several_tasks_do_not_share_is_told() -> None:
-    assert "Up to 2 tasks" in Wanted(by_telephone(), TWILIO).note
-    small = by_telephone(server=replace(DOMAIN, peak_calls=25))
+    assert "Up to 2 tasks" in Wanted(phone_deployment(), TWILIO).note
+    small = phone_deployment(server=replace(DOMAIN, peak_calls=25))
     store = Environment({}, {"SESSION_STORE": "redis://x"})
-    for quiet in (Wanted(small, TWILIO), Wanted(by_telephone(), store)):
+    for quiet in (Wanted(small, TWILIO), Wanted(phone_deployment(), store)):
         assert quiet.note == ""
     assert Wanted(deployment("offline"), NOTHING).note == ""
 
 
 def test_a_server_without_the_key_of_who_carries_the_calls_is_refused() -> None:
     key = {"DAILY_API_KEY": "hush", "DAILY_API_URL": "https://api.daily.co/v1"}
-    made = server_environment_of(key, "us-east-1", [DAILY])
+    made = split_server_env(key, "us-east-1", [DAILY])
     assert made.secret == {"DAILY_API_KEY": "hush"}
-    with pytest.raises(BadEnvironment, match="DAILY_API_KEY is missing: Daily lets nobody in"):
-        server_environment_of({"DAILY_API_KEY": ""}, "us-east-1", [DAILY, WEBRTC])
+    with pytest.raises(
+        BadEnvironment, match="DAILY_API_KEY is missing: callers cannot join through Daily"
+    ):
+        split_server_env({"DAILY_API_KEY": ""}, "us-east-1", [DAILY, WEBRTC])
 
 
 def test_what_is_this_machines_stays_here() -> None:
@@ -218,7 +227,7 @@ def test_what_is_this_machines_stays_here() -> None:
         "TWILIO_AUTH_TOKEN": "hush",
         "OIDC_AUDIENCE": "",
     }
-    made = server_environment_of(values, "us-east-1")
+    made = split_server_env(values, "us-east-1")
     assert made == Environment({"STARTS_PER_MINUTE": "7"}, {"TWILIO_AUTH_TOKEN": "hush"})
-    with pytest.raises(BadEnvironment, match=r"server/\.env cannot go to AWS"):
-        server_environment_of(values | {"AWS_PROFILE": "mine"}, "us-east-1")
+    with pytest.raises(BadEnvironment, match=r"server/\.env cannot be deployed"):
+        split_server_env(values | {"AWS_PROFILE": "mine"}, "us-east-1")

@@ -1,3 +1,5 @@
+"""The stack of the image repository."""
+
 import json
 
 from tests.unit.cloud.deployments import deployment
@@ -8,11 +10,11 @@ def test_stages_share_the_repository() -> None:
     assert images_stack(deployment()) == images_stack(deployment(name="prod"))
 
 
-def test_no_image_that_runs_can_be_expired() -> None:
+def test_running_image_never_expires() -> None:
     repository = images_stack(deployment()).resources["Repository"]["Properties"]
-    # Images are pushed by a tag that cannot move; only what has none expires, and what builds keep.
+    # An image's tag cannot move; only untagged images and package caches expire.
     assert repository["ImageTagMutability"] == "IMMUTABLE"
-    cut_off, kept = json.loads(repository["LifecyclePolicy"]["LifecyclePolicyText"])["rules"]
-    assert cut_off["selection"]["tagStatus"] == "untagged"
-    assert kept["selection"]["tagPatternList"] == ["cache-*"]
+    untagged, caches = json.loads(repository["LifecyclePolicy"]["LifecyclePolicyText"])["rules"]
+    assert untagged["selection"]["tagStatus"] == "untagged"
+    assert caches["selection"]["tagPatternList"] == ["cache-*"]
     assert repository["ImageScanningConfiguration"] == {"ScanOnPush": True}

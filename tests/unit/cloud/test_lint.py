@@ -1,4 +1,4 @@
-"""Every template against AWS's own schemas, in each region that it may be deployed to."""
+"""cfn-lint: every template against AWS's schemas, in each region that it can be deployed to."""
 
 from collections.abc import Iterator
 
@@ -7,14 +7,14 @@ from cfnlint.api import lint
 
 from tests.unit.cloud.deployments import (
     DOMAIN,
-    GIVEN,
+    OWN_VPC,
     WEBRTC,
     WEBSOCKET,
-    agent,
-    bridge,
-    by_telephone,
     deployment,
-    server,
+    make_agent_stack,
+    make_ecs_stack,
+    make_lambda_stack,
+    phone_deployment,
 )
 from voicecore.catalog import regions
 from voicecore.catalog.pipelines import PIPELINES
@@ -28,12 +28,12 @@ from voicecore.project.schema import PUBLIC, VPC
 
 ZONES = ("use1-az1", "use1-az2")
 
-# AWS's samples use it, and no list of IAM's actions has it (yet).
+# AWS's samples use this action, and cfn-lint's list of IAM actions lacks it.
 UNLISTED = ("W3037", "'invokemodelwithbidirectionalstream' is not one of")
 
 
 def stacks() -> Iterator[tuple[str, Stack, tuple[str, ...]]]:
-    """Each kind of stack, and the regions in which there can be one."""
+    """Yield each kind of stack, with the regions that it can be deployed to."""
     everywhere = regions.AGENTCORE
     for ha in (False, True):
         of = deployment(network=VPC, vpc=Vpc(ha=ha))
@@ -41,22 +41,30 @@ def stacks() -> Iterator[tuple[str, Stack, tuple[str, ...]]]:
     of = deployment("cascade", WEBRTC)
     yield "network-udp", network_stack(of, ZONES), everywhere
     yield "images", images_stack(deployment()), everywhere
-    yield "network-bridge", network_stack(by_telephone(), ZONES), everywhere
-    yield "bridge", bridge(by_telephone(), TWILIO_AUTH_TOKEN="x"), regions.CLOUDFRONT
-    yield "bridge-domain", bridge(by_telephone(server=DOMAIN)), everywhere
-    yield "server", server(deployment(), KEY="x"), regions.FUNCTION_URLS
+    yield "network-phone", network_stack(phone_deployment(), ZONES), everywhere
+    yield (
+        "ecs-server",
+        make_ecs_stack(phone_deployment(), TWILIO_AUTH_TOKEN="x"),
+        regions.CLOUDFRONT,
+    )
+    yield "ecs-server-domain", make_ecs_stack(phone_deployment(server=DOMAIN)), everywhere
+    yield "lambda-server", make_lambda_stack(deployment(), KEY="x"), regions.FUNCTION_URLS
     for pipeline in PIPELINES.values():
         here = regions_of(pipeline, services_of(pipeline, {}))
-        yield f"{pipeline.name}-public", agent(deployment(pipeline.name, network=PUBLIC)), here
-        of = deployment(pipeline.name, network=VPC, vpc=GIVEN)
-        yield f"{pipeline.name}-given", agent(of, KEY="x"), here
+        yield (
+            f"{pipeline.name}-public",
+            make_agent_stack(deployment(pipeline.name, network=PUBLIC)),
+            here,
+        )
+        of = deployment(pipeline.name, network=VPC, vpc=OWN_VPC)
+        yield f"{pipeline.name}-given", make_agent_stack(of, KEY="x"), here
         of = deployment(pipeline.name, WEBSOCKET, WEBRTC, network=VPC, peak_calls=50)
         with_turn = tuple(region for region in here if region in regions.KVS)
-        yield f"{pipeline.name}-turn", agent(of, KEY="x"), with_turn
-        yield f"{pipeline.name}-foundation", foundation_of(agent(of, KEY="x")), with_turn
+        yield f"{pipeline.name}-turn", make_agent_stack(of, KEY="x"), with_turn
+        yield f"{pipeline.name}-foundation", foundation_of(make_agent_stack(of, KEY="x")), with_turn
 
 
-def found_in(stack: Stack, where: tuple[str, ...]) -> list[tuple[str, str]]:
+def lint_errors(stack: Stack, where: tuple[str, ...]) -> list[tuple[str, str]]:
     found = [(match.rule.id, match.message) for match in lint(stack.body, regions=list(where))]
     return [
         (rule, message)
@@ -70,29 +78,29 @@ def found_in(stack: Stack, where: tuple[str, ...]) -> list[tuple[str, str]]:
 )
 def test_templates_pass_cfn_lint(stack: Stack, where: tuple[str, ...]) -> None:
     assert where
-    assert found_in(stack, where) == []
+    assert lint_errors(stack, where) == []
 
 
-def test_the_linter_sees_what_is_wrong() -> None:
-    stack = agent(deployment())
+def test_linter_finds_mistakes() -> None:
+    stack = make_agent_stack(deployment())
     properties = stack.resources["Runtime"]["Properties"]
     properties["NetworkConfiguration"]["NetworkMode"] = "OPEN"
     properties["LifecycleConfiguration"]["Longest"] = 1
-    assert {rule for rule, _ in found_in(stack, ("us-east-1",))} == {"E3030", "E3002"}
+    assert {rule for rule, _ in lint_errors(stack, ("us-east-1",))} == {"E3030", "E3002"}
 
 
-def test_the_linter_knows_where_there_are_no_function_urls() -> None:
+def test_linter_knows_regions_without_function_urls() -> None:
     without = tuple(r for r in regions.AGENTCORE if r not in regions.FUNCTION_URLS)
     for region in without:
-        ((_, message),) = found_in(server(deployment()), (region,))
+        ((_, message),) = lint_errors(make_lambda_stack(deployment()), (region,))
         assert "AWS::Lambda::Url" in message
 
 
-def test_the_linter_knows_where_there_is_no_cloudfront() -> None:
-    ((_, message),) = found_in(bridge(by_telephone()), ("us-gov-west-1",))
+def test_linter_knows_regions_without_cloudfront() -> None:
+    ((_, message),) = lint_errors(make_ecs_stack(phone_deployment()), ("us-gov-west-1",))
     assert "AWS::CloudFront::Distribution" in message
 
 
-def test_the_linter_knows_where_there_is_no_turn() -> None:
-    ((_, message),) = found_in(agent(deployment("offline", WEBRTC)), ("us-west-1",))
+def test_linter_knows_regions_without_kvs() -> None:
+    ((_, message),) = lint_errors(make_agent_stack(deployment("offline", WEBRTC)), ("us-west-1",))
     assert "AWS::KinesisVideo::SignalingChannel" in message

@@ -1,8 +1,17 @@
+"""The network stack: subnets, NAT gateways, and what the security group allows."""
+
 import pytest
 
 from tests.unit.cloud.deployments import WEBRTC, WEBSOCKET, deployment
 from voicecore.catalog.transports.record import Transport
-from voicecore.cloud.stacks.network_stack import Egress, closed, egress_of, network_stack
+from voicecore.cloud.stacks.network_stack import Egress, network_stack
+from voicecore.catalog.transports import Transport
+from voicecore.cloud.stacks.network_stack import (
+    Egress,
+    blocked_ports,
+    network_stack,
+    required_egress,
+)
 from voicecore.cloud.stacks.stack import references
 
 ZONES = ("use1-az1", "use1-az2")
@@ -12,7 +21,7 @@ def of_type(stack, kind: str) -> dict:
     return {n: r["Properties"] for n, r in stack.resources.items() if r["Type"].endswith(kind)}
 
 
-def test_private_subnets_in_two_zones_lead_to_one_nat_gateway() -> None:
+def test_private_subnets_in_two_zones_share_one_nat_gateway() -> None:
     stack = network_stack(deployment(network="vpc"), ZONES)
     assert list(of_type(stack, "::NatGateway")) == ["Nat1"]
     assert len(of_type(stack, "::EIP")) == 1
@@ -23,7 +32,7 @@ def test_private_subnets_in_two_zones_lead_to_one_nat_gateway() -> None:
     assert not any(s.get("MapPublicIpOnLaunch") for s in of_type(stack, "::Subnet").values())
 
 
-def test_ha_turns_one_route_and_adds_a_gateway() -> None:
+def test_ha_adds_a_gateway_and_changes_one_route() -> None:
     one, two = (network_stack(deployment(network="vpc"), ZONES, ha) for ha in (False, True))
     assert of_type(two, "EC2::Route")["Route2"]["NatGatewayId"] == {"Ref": "Nat2"}
     changed = {n for n in one.resources if one.resources[n] != two.resources[n]}
@@ -32,7 +41,7 @@ def test_ha_turns_one_route_and_adds_a_gateway() -> None:
     assert added == {"Public2", "PublicRoutes2", "Address2", "Nat2"}
 
 
-def test_dns_is_on_and_nothing_may_come_in() -> None:
+def test_dns_is_on_and_no_ingress_is_allowed() -> None:
     stack = network_stack(deployment(network="vpc"), ZONES)
     (vpc,) = of_type(stack, "::VPC").values()
     assert vpc["EnableDnsSupport"] and vpc["EnableDnsHostnames"]
@@ -52,9 +61,9 @@ def test_dns_is_on_and_nothing_may_come_in() -> None:
          ["TCP 443", "UDP 1024-65535"]),
     ],
 )  # fmt: skip
-def test_only_what_the_agent_must_reach_is_open(pipeline, services, transport, ports) -> None:
+def test_security_group_allows_what_the_agent_needs(pipeline, services, transport, ports) -> None:
     of = deployment(pipeline, transport, network="vpc", services=services)
-    assert [str(egress) for egress in egress_of(of)] == ports
+    assert [str(egress) for egress in required_egress(of)] == ports
     (group,) = of_type(network_stack(of, ZONES), "::SecurityGroup").values()
     others = ["TCP 3478", "TCP 5349", "UDP 3478", "UDP 5349"] if transport.turn else []
     assert [rule["Description"] for rule in group["SecurityGroupEgress"]] == ports + others
@@ -64,9 +73,9 @@ def test_only_what_the_agent_must_reach_is_open(pipeline, services, transport, p
     ("source", "needed", "out"),
     [("cloudflare", "UDP 3478", "UDP 443"), ("static", "TCP 443", "UDP 1-65535")],
 )
-def test_the_turn_source_decides_where_udp_goes(source: str, needed: str, out: str) -> None:
+def test_turn_source_decides_udp_ports(source: str, needed: str, out: str) -> None:
     of = deployment("nova-sonic", WEBRTC, network="vpc", source=source)
-    assert str(egress_of(of)[-1]) == needed
+    assert str(required_egress(of)[-1]) == needed
     (group,) = of_type(network_stack(of, ZONES), "::SecurityGroup").values()
     assert out in [rule["Description"] for rule in group["SecurityGroupEgress"]]
 
@@ -81,25 +90,25 @@ def test_the_turn_source_decides_where_udp_goes(source: str, needed: str, out: s
         ([Egress("tcp", 80, 443), Egress("udp", 443, 3478)], []),
     ],
 )
-def test_what_given_security_groups_keep_in(rules, missing) -> None:
-    needed = egress_of(deployment("nova-sonic", WEBRTC, network="vpc"))
-    assert [str(ports) for ports in closed(needed, rules)] == missing
+def test_blocked_ports_of_own_security_groups(rules, missing) -> None:
+    needed = required_egress(deployment("nova-sonic", WEBRTC, network="vpc"))
+    assert [str(ports) for ports in blocked_ports(needed, rules)] == missing
 
 
-def test_a_subnet_never_moves() -> None:
+def test_keeping_pins_zones() -> None:
     stack = network_stack(deployment(network="vpc"), ("use1-az2", "use1-az4"))
-    again = stack.over({"Zone1": "use1-az1", "Zone2": "use1-az2", "Other": "x"})
+    again = stack.keeping({"Zone1": "use1-az1", "Zone2": "use1-az2", "Other": "x"})
     assert again.parameters == {"Zone1": "use1-az1", "Zone2": "use1-az2"}
 
 
-def test_the_way_out_is_there_before_the_gateway_and_goes_after_it() -> None:
+def test_nat_gateway_depends_on_its_route() -> None:
     stack = network_stack(deployment(network="vpc"), ZONES)
     assert set(stack.resources["Nat1"]["DependsOn"]) == {"PublicRoute", "PublicRoutes1"}
     assert stack.resources["PublicRoute"]["DependsOn"] == ["Attachment"]
     assert stack.resources["Address1"]["DependsOn"] == ["Attachment"]
 
 
-def test_every_reference_leads_somewhere() -> None:
+def test_every_reference_resolves() -> None:
     stack = network_stack(deployment(network="vpc"), ZONES, ha=True)
     known = set(stack.resources) | set(stack.template["Parameters"]) | {"AWS::Region"}
     assert references(stack.template) <= known

@@ -1,7 +1,7 @@
 import json
 
 from tests.golden import text_of
-from tests.unit.cloud.deployments import WEBRTC, agent, deployment
+from tests.unit.cloud.deployments import WEBRTC, deployment, make_agent_stack
 from voicecore.cloud.deploy import prices
 from voicecore.cloud.deploy.plan import (
     Action,
@@ -88,7 +88,11 @@ def test_what_is_gone_already_is_not_removed_again() -> None:
 
 def plan() -> Plan:
     of = deployment("cascade", WEBRTC, network="vpc", peak_calls=20, services={"stt": "deepgram"})
-    stacks = (images_stack(of), network_stack(of, ZONES), agent(of, DEEPGRAM_API_KEY="x"))
+    stacks = (
+        images_stack(of),
+        network_stack(of, ZONES),
+        make_agent_stack(of, DEEPGRAM_API_KEY="x"),
+    )
     return Plan(tuple(map(part_of_new, stacks)), tuple(prices.a_minute(of)))
 
 

@@ -1,6 +1,6 @@
 import pytest
 
-from tests.unit.cloud.deployments import WEBRTC, WEBSOCKET, by_telephone, deployment
+from tests.unit.cloud.deployments import WEBRTC, WEBSOCKET, deployment, phone_deployment
 from voicecore.cloud.deploy.prices import PRICES, Item, a_minute, a_month
 
 
@@ -38,7 +38,7 @@ def test_other_providers_bill_by_themselves() -> None:
 def test_a_server_that_carries_calls_costs_by_the_month() -> None:
     assert a_month("AWS::ECS::Service") == pytest.approx(28.83, abs=0.01)
     assert a_month("AWS::ElasticLoadBalancingV2::LoadBalancer") == pytest.approx(23.73, abs=0.01)
-    spent = {item.what: item.dollars for item in a_minute(by_telephone(), bridged=True)}
+    spent = {item.what: item.dollars for item in a_minute(phone_deployment(), bridged=True)}
     assert spent["load balancer"] == pytest.approx(0.0000168)
     assert spent["Twilio"] is None and "AWS Lambda" not in spent
 

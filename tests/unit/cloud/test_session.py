@@ -1,125 +1,13 @@
-"""What AWS's refusals mean to a person, and what is typed next."""
+"""AWS sessions: the account that the project names."""
 
-from datetime import UTC, datetime, timedelta
-from email.utils import format_datetime
-from typing import Any
+from datetime import timedelta
 
 import pytest
-from botocore import exceptions as botocore
 
-from voicecore.aws.errors import AwsRefused
-from voicecore.aws.session import (
-    CredentialsRefused,
-    Identity,
-    NoCredentials,
-    NotAllowed,
-    Unreachable,
-    WrongAccount,
-    WrongClock,
-    check_account,
-    refusal_of,
-    refusals,
-)
-from voicecore.console.errors import ExitCode
-
-AGAIN = "voicecore deploy --stage prod"
+from voicecore.aws.session import Identity, WrongAccount, check_account
 
 
-def answered(code: str, message: str = "", clock: timedelta = timedelta()) -> botocore.ClientError:
-    # Without a difference no time is told: cases are made long before they are tested.
-    server = format_datetime(datetime.now(UTC) - clock, usegmt=True)
-    response: Any = {
-        "Error": {"Code": code, "Message": message},
-        "ResponseMetadata": {"HTTPHeaders": {"date": server} if clock else {}},
-    }
-    return botocore.ClientError(response, "CreateStack")
-
-
-@pytest.mark.parametrize(
-    ("error", "kind", "said"),
-    [
-        (botocore.NoCredentialsError(), NoCredentials, "export AWS_PROFILE="),
-        (
-            botocore.PartialCredentialsError(provider="env", cred_var="aws_secret_access_key"),
-            NoCredentials,
-            "aws configure",
-        ),
-        (botocore.UnauthorizedSSOTokenError(), CredentialsRefused, "aws sso login --profile work"),
-        (
-            botocore.TokenRetrievalError(provider="sso", error_msg="Token has expired"),
-            CredentialsRefused,
-            "aws sso login --profile work",
-        ),
-        (botocore.LoginTokenLoadError(error_msg="none"), CredentialsRefused, "aws login"),
-        (answered("ExpiredToken"), CredentialsRefused, AGAIN),
-        (answered("ExpiredTokenException"), CredentialsRefused, "expired"),
-        (answered("InvalidClientTokenId"), CredentialsRefused, "AWS_PROFILE"),
-        (answered("SignatureDoesNotMatch", "no"), CredentialsRefused, "AWS_PROFILE"),
-        (botocore.EndpointConnectionError(endpoint_url="https://x"), Unreachable, AGAIN),
-        (botocore.ReadTimeoutError(endpoint_url="https://x"), Unreachable, "goes on there"),
-        (answered("ThrottlingException", "Rate exceeded"), AwsRefused, "Wait a minute"),
-        (answered("ConflictException", "busy"), AwsRefused, "voicecore status"),
-        (answered("ValidationException", "odd"), AwsRefused, "odd"),
-    ],
-)
-def test_a_refusal_says_what_happened_and_what_to_type(
-    error: Exception, kind: type[AwsRefused], said: str
-) -> None:
-    refusal = refusal_of(error, AGAIN, "work")
-    assert type(refusal) is kind
-    assert refusal.exit_code is ExitCode.AWS_REFUSED
-    assert said in f"{refusal.message}\n{refusal.hint}"
-
-
-@pytest.mark.parametrize(
-    ("clock", "side"), [(timedelta(minutes=17), "ahead"), (-timedelta(minutes=17), "behind")]
-)
-def test_a_refused_signature_is_the_clocks_fault_where_the_clock_is_wrong(
-    clock: timedelta, side: str
-) -> None:
-    refusal = refusal_of(answered("SignatureDoesNotMatch", "Signature expired", clock), AGAIN)
-    assert isinstance(refusal, WrongClock)
-    assert f"17 minutes {side}" in refusal.message
-
-
-def test_a_denial_names_the_action_and_the_statement_that_allows_it() -> None:
-    words = (
-        "User: arn:aws:sts::123456789012:assumed-role/dev/ada is not authorized to perform: "
-        "ecr:CreateRepository on resource: arn:aws:ecr:us-east-1:123456789012:repository/x "
-        "because no identity-based policy allows the ecr:CreateRepository action"
-    )
-    refusal = refusal_of(answered("AccessDeniedException", words), AGAIN)
-    assert isinstance(refusal, NotAllowed)
-    assert "assumed-role/dev/ada may not do ecr:CreateRepository" in refusal.message
-    assert refusal.hint is not None
-    assert (
-        '{"Effect": "Allow", "Action": "ecr:CreateRepository", '
-        '"Resource": "arn:aws:ecr:us-east-1:123456789012:repository/x"}' in refusal.hint
-    )
-    assert refusal.hint.endswith(AGAIN)
-
-
-def test_an_explicit_deny_is_not_cured_by_a_statement() -> None:
-    words = (
-        "User: arn:aws:iam::123456789012:user/ada is not authorized to perform: ec2:CreateVpc "
-        "on resource: * with an explicit deny in a service control policy"
-    )
-    refusal = refusal_of(answered("UnauthorizedOperation", words), AGAIN)
-    assert "denies it explicitly" in refusal.message
-    assert "Effect" not in str(refusal.hint)
-
-
-def test_a_denial_without_an_action_names_the_operation() -> None:
-    refusal = refusal_of(answered("AccessDenied", "Access Denied"), AGAIN)
-    assert "CreateStack" in refusal.message
-
-
-def test_what_boto3_raises_in_the_block_becomes_a_refusal() -> None:
-    with pytest.raises(NoCredentials), refusals(AGAIN):
-        raise botocore.NoCredentialsError
-
-
-def test_another_account_than_the_projects_is_refused() -> None:
+def test_rejects_credentials_of_another_account() -> None:
     identity = Identity("111111111111", "arn:aws:iam::111111111111:user/ada", timedelta())
     check_account(identity, None)
     check_account(identity, "111111111111")

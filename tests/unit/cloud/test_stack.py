@@ -1,10 +1,12 @@
+"""The stack as a value: its template, and what remains without some resources."""
+
 from voicecore.cloud.stacks.stack import (
-    Output,
     Parameter,
     Resource,
     Stack,
+    StackOutput,
     arn,
-    get,
+    get_att,
     join,
     ref,
     references,
@@ -21,14 +23,14 @@ STACK = Stack(
             "Queue": Resource("AWS::SQS::Queue", {"QueueName": ref("Name")}, ("Topic",)),
         },
         {"Name": Parameter("What it is called"), "Other": Parameter("x", default="")},
-        {"Url": Output("Where", ref("Queue")), "Topic": Output("What", ref("Topic"))},
+        {"Url": StackOutput("Where", ref("Queue")), "Topic": StackOutput("What", ref("Topic"))},
     ),
     {"Name": "mine", "Other": ""},
     {},
 )
 
 
-def test_a_template_says_only_what_is_said() -> None:
+def test_template_omits_empty_parts() -> None:
     assert STACK.template == {
         "AWSTemplateFormatVersion": "2010-09-09",
         "Description": "About",
@@ -51,7 +53,7 @@ def test_a_template_says_only_what_is_said() -> None:
     }
 
 
-def test_what_only_a_removed_resource_used_goes_with_it() -> None:
+def test_without_removes_unused_parameters_and_outputs() -> None:
     rest = STACK.without(["Queue"])
     assert list(rest.resources) == ["Topic"]
     assert list(rest.template["Outputs"]) == ["Topic"]
@@ -60,8 +62,12 @@ def test_what_only_a_removed_resource_used_goes_with_it() -> None:
     assert list(STACK.resources) == ["Topic", "Queue"]
 
 
-def test_references_are_found_wherever_they_hide() -> None:
-    part = [join("/", [ref("A"), {"x": get("B", "Arn")}]), sub("${C}-${D.Arn}"), arn("iam", "*")]
+def test_references_finds_nested_references() -> None:
+    part = [
+        join("/", [ref("A"), {"x": get_att("B", "Arn")}]),
+        sub("${C}-${D.Arn}"),
+        arn("iam", "*"),
+    ]
     assert references(part) == {
         "A", "B", "C", "D", "AWS::Partition", "AWS::Region", "AWS::AccountId",
     }  # fmt: skip

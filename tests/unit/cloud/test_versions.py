@@ -1,9 +1,11 @@
+"""Versions in tags: written, read again, cut and numbered."""
+
 import re
 from datetime import timedelta
 
 import pytest
 
-from voicecore.cloud.stacks.versions import KEPT, next_after, tags_of, versions_in
+from voicecore.cloud.stacks.versions import VERSIONS_KEPT, tags_of, versions_in, with_next_version
 
 DIGEST = "sha256:" + "a" * 64
 
@@ -14,8 +16,8 @@ VALUE = re.compile(r"[a-zA-Z0-9\s._:/=+@-]{0,256}")
 @pytest.mark.parametrize(
     "message", ["", "first", "fix: don't, ü ~ = % 100%3D", "😀" * 12, "a=3D", "line\nbreak"]
 )
-def test_what_is_kept_is_read_again(now, message: str) -> None:
-    versions = next_after((), DIGEST, message, now)
+def test_version_survives_its_tag(now, message: str) -> None:
+    versions = with_next_version((), DIGEST, message, now)
     (value,) = tags_of(versions).values()
     assert VALUE.fullmatch(value)
     (read,) = versions_in(tags_of(versions))
@@ -24,23 +26,23 @@ def test_what_is_kept_is_read_again(now, message: str) -> None:
 
 
 @pytest.mark.parametrize("message", ["x" * 1000, "ü" * 1000, "😀" * 1000, "x😀" * 500])
-def test_a_long_message_is_cut_between_characters(now, message: str) -> None:
-    (value,) = tags_of(next_after((), DIGEST, message, now)).values()
+def test_long_message_is_cut_between_characters(now, message: str) -> None:
+    (value,) = tags_of(with_next_version((), DIGEST, message, now)).values()
     assert VALUE.fullmatch(value) and len(value) > 230
     (read,) = versions_in({"voicecore:v1": value})
     assert message.startswith(read.message)
 
 
-def test_numbers_go_on_and_old_versions_go(now) -> None:
+def test_numbers_continue_and_old_versions_are_dropped(now) -> None:
     versions = ()
     for day in range(30):
-        versions = next_after(versions, DIGEST, f"day {day}", now + timedelta(days=day))
+        versions = with_next_version(versions, DIGEST, f"day {day}", now + timedelta(days=day))
         versions = versions_in(tags_of(versions))
     assert [version.number for version in versions] == list(range(11, 31))
-    assert len(versions) == KEPT
+    assert len(versions) == VERSIONS_KEPT
 
 
-def test_other_tags_are_passed_over(now) -> None:
+def test_other_tags_are_ignored(now) -> None:
     tags = {"voicecore:version": "0.1", "voicecore:v2": "mine", "voicecore:v0": "x", "v1": "x"}
-    assert versions_in(tags | tags_of(next_after((), DIGEST, "", now)))[0].number == 1
+    assert versions_in(tags | tags_of(with_next_version((), DIGEST, "", now)))[0].number == 1
     assert len(versions_in(tags)) == 0

@@ -109,9 +109,9 @@ def test_one_command_logs_in_once_and_anew_where_it_is_refused(api: Api) -> None
     ("code", "said"),
     [
         ("ExpiredTokenException", "have expired"),
-        ("UnrecognizedClientException", "does not know your credentials"),
-        ("AccessDeniedException", "does not let you do ecr:GetAuthorizationToken"),
-        ("ServerException", "refused GetAuthorizationToken"),
+        ("UnrecognizedClientException", "AWS rejects these credentials"),
+        ("AccessDeniedException", "not allowed to do ecr:GetAuthorizationToken"),
+        ("ServerException", "AWS refused GetAuthorizationToken"),
     ],
 )
 def test_aws_refuses(api: Api, code: str, said: str) -> None:
@@ -126,7 +126,7 @@ def test_aws_refuses(api: Api, code: str, said: str) -> None:
 def test_there_are_no_aws_credentials(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
     monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
-    with pytest.raises(AwsRefused, match="no AWS credentials"):
+    with pytest.raises(AwsRefused, match="No AWS credentials"):
         source_for(HOST)()
     assert not api.asked
 

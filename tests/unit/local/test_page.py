@@ -17,7 +17,7 @@ def test_the_invite_is_the_one_that_the_server_makes() -> None:
     exec(head + source[start : source.index("def is_invite(")], theirs)
     make = theirs["invite"]
     assert callable(make)
-    assert make(KEY.encode(), 1795399999.5) == invite_url.invite(KEY, 1795399999.5)
+    assert make(KEY.encode(), 1795399999.5) == invite_url.sign_invite(KEY, 1795399999.5)
 
 
 def test_a_server_without_page_or_key_has_no_address(tmp_path: Path) -> None:

@@ -18,10 +18,10 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from voicecore.aws.errors import allowing, code_of, is_denied
-from voicecore.aws.polling import Pause
+from voicecore.aws.errors import code_of, ignoring, is_denied
+from voicecore.aws.polling import Sleep
 from voicecore.aws.session import Aws
-from voicecore.aws.task_group import Together
+from voicecore.aws.task_group import TaskGroup
 from voicecore.cloud.deploy import agentcore
 from voicecore.cloud.deploy.agentcore import Runtime
 from voicecore.cloud.deploy.cloudformation import CloudFormation, Live, Tell
@@ -39,7 +39,7 @@ from voicecore.cloud.stacks.env_split import Environment
 from voicecore.cloud.stacks.images_stack import REPOSITORY_URI, images_stack
 from voicecore.cloud.stacks.network_stack import SECURITY_GROUPS, SUBNETS, network_stack
 from voicecore.cloud.stacks.stack import Json, Stack
-from voicecore.cloud.stacks.versions import Version, next_after, versions_in
+from voicecore.cloud.stacks.versions import Version, versions_in, with_next_version
 from voicecore.project import aws_names
 
 _UNKNOWN_DIGEST = "sha256:" + "0" * 64
@@ -106,11 +106,11 @@ class Wanted:
 
     def with_version(self, digest: str, message: str, now: datetime) -> Wanted:
         """The same as one more deployment of the stage."""
-        return replace(self, history=next_after(self.history, digest, message, now))
+        return replace(self, history=with_next_version(self.history, digest, message, now))
 
 
 def read(
-    aws: Aws, cloud: CloudFormation, together: Together, deployment: Deployment, tell: Tell
+    aws: Aws, cloud: CloudFormation, together: TaskGroup, deployment: Deployment, tell: Tell
 ) -> Standing:
     """What stands. What AWS is just doing to a stack is waited for, and told."""
     stage = deployment.stage.name
@@ -144,9 +144,9 @@ def wanted_of(
     deployment: Deployment, settings: Environment, zones: Sequence[str], standing: Standing
 ) -> Wanted:
     """What should stand, with the deployments that there were so far."""
-    network = network_stack(deployment, zones) if deployment.makes_network else None
+    network = network_stack(deployment, zones) if deployment.creates_network else None
     if network and standing.network:
-        network = network.over(standing.network.parameters)
+        network = network.keeping(standing.network.parameters)
     return Wanted(deployment, settings, images_stack(deployment), network, standing.history)
 
 
@@ -227,7 +227,7 @@ def unused_network(wanted: Wanted, standing: Standing) -> str:
 def bring_up(
     aws: Aws,
     cloud: CloudFormation,
-    together: Together,
+    together: TaskGroup,
     wanted: Wanted,
     standing: Standing,
     image: Future[str],
@@ -253,7 +253,7 @@ def bring_up(
     return cloud.apply(agent, together.result(base), tell)
 
 
-def finish(aws: Aws, deployment: Deployment, live: Live, pause: Pause) -> list[str]:
+def finish(aws: Aws, deployment: Deployment, live: Live, pause: Sleep) -> list[str]:
     """What no stack can set, set where it is not; returns what had to be."""
     runtime_id = live.outputs["RuntimeId"]
     control = aws.client("bedrock-agentcore-control")
@@ -283,7 +283,7 @@ def _keep_logs(logs: Any, runtime_id: str, deployment: Deployment) -> bool:
     for group in wrong:
         if group not in kept:
             # AgentCore may make it in the meantime.
-            with allowing("ResourceAlreadyExistsException"):
+            with ignoring("ResourceAlreadyExistsException"):
                 logs.create_log_group(logGroupName=group, tags=deployment.tags())
         logs.put_retention_policy(logGroupName=group, retentionInDays=days)
     return bool(wrong)

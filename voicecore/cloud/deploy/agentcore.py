@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from voicecore.aws.errors import AwsRefused, allowing
-from voicecore.aws.known_failures import failure_in
-from voicecore.aws.polling import Pause, pauses
+from voicecore.aws.errors import AwsRefused, ignoring
+from voicecore.aws.known_failures import find_known_failure
+from voicecore.aws.polling import Sleep, poll_intervals
 
 DEFAULT_ENDPOINT = "DEFAULT"
 """The endpoint that AgentCore makes itself and that follows the newest version."""
@@ -91,7 +91,7 @@ def endpoints(client: Any, runtime_id: str) -> list[Endpoint]:
     return sorted(found, key=lambda endpoint: endpoint.name)
 
 
-def require_mmdsv2(client: Any, runtime_id: str, pause: Pause = time.sleep) -> bool:
+def require_mmdsv2(client: Any, runtime_id: str, pause: Sleep = time.sleep) -> bool:
     """Turn requireMMDSV2 on, which no stack can set; returns whether it had been off.
 
     AgentCore refuses to call a runtime without it (runtime-troubleshooting, 2026-06-30). The
@@ -128,9 +128,9 @@ def mending(described: Mapping[str, Any]) -> dict[str, Any] | None:
     }
 
 
-def _ready(client: Any, runtime_id: str, pause: Pause) -> Mapping[str, Any]:
+def _ready(client: Any, runtime_id: str, pause: Sleep) -> Mapping[str, Any]:
     deadline = time.monotonic() + READY_LIMIT
-    waits = pauses()
+    waits = poll_intervals()
     while True:
         described = _describe(client, runtime_id)
         runtime = _runtime(described) if described else None
@@ -147,7 +147,7 @@ def not_ready(runtime_id: str, runtime: Runtime | None) -> RuntimeNotReady:
         return RuntimeNotReady(
             f"The runtime {runtime_id} is not there any more.", "Make it anew:  voicecore deploy"
         )
-    known = failure_in(runtime.reason)
+    known = find_known_failure(runtime.reason)
     reason = f": {runtime.reason}" if runtime.reason else ""
     return RuntimeNotReady(
         f"The runtime {runtime.name} is {runtime.status}{reason}",
@@ -156,7 +156,7 @@ def not_ready(runtime_id: str, runtime: Runtime | None) -> RuntimeNotReady:
 
 
 def _describe(client: Any, runtime_id: str) -> Mapping[str, Any] | None:
-    with allowing("ResourceNotFoundException"):
+    with ignoring("ResourceNotFoundException"):
         return client.get_agent_runtime(agentRuntimeId=runtime_id)
     return None
 

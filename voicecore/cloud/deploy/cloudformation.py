@@ -23,10 +23,9 @@ from typing import Any, TypeVar
 
 from botocore.exceptions import ClientError
 
-from voicecore.aws.errors import NO_ANSWER, AwsRefused, code_of, words_of
-from voicecore.aws.known_failures import failure_in
-from voicecore.aws.polling import Pause, pauses
-from voicecore.aws.session import denial_of
+from voicecore.aws.errors import NO_ANSWER, AwsRefused, code_of, message_of, permission_error
+from voicecore.aws.known_failures import find_known_failure
+from voicecore.aws.polling import Sleep, poll_intervals
 from voicecore.cloud.stacks.stack import Json, Stack
 from voicecore.project import aws_names
 
@@ -170,7 +169,7 @@ class CloudFormation:
     ends the waiting.
     """
 
-    def __init__(self, client: Any, again: str, pause: Pause = time.sleep) -> None:
+    def __init__(self, client: Any, again: str, pause: Sleep = time.sleep) -> None:
         self._client = client
         self._again = again
         self._pause = pause
@@ -180,7 +179,7 @@ class CloudFormation:
         try:
             stacks = self._ask(lambda: self._client.describe_stacks(StackName=name))["Stacks"]
         except ClientError as error:
-            if code_of(error) == "ValidationError" and "does not exist" in words_of(error):
+            if code_of(error) == "ValidationError" and "does not exist" in message_of(error):
                 return None
             raise
         return _live(stacks[0])
@@ -205,7 +204,7 @@ class CloudFormation:
     def wait(self, name: str, tell: Tell) -> Live | None:
         """The stack once AWS does nothing with it, whoever began what it does."""
         before: str | None = None
-        waits = pauses()
+        waits = poll_intervals()
         while (live := self.find(name)) and next_step(live.status) is Step.WAIT:
             for event in self._events_since(live.id, before or self._last_end(live.id)):
                 before = event.id
@@ -260,7 +259,7 @@ class CloudFormation:
         while True:
             live = self.wait(stack.name, tell)
             try:
-                return self.apply(stack.over(live.parameters) if live else stack, live, tell)
+                return self.apply(stack.keeping(live.parameters) if live else stack, live, tell)
             except StackBusy:
                 self._pause(1)
 
@@ -286,7 +285,7 @@ class CloudFormation:
         try:
             self._begin(self._client.update_stack, stack, before)
         except ClientError as error:
-            if _NO_CHANGE in words_of(error):
+            if _NO_CHANGE in message_of(error):
                 # Unless the answer to a first try was lost, which has been carried out since.
                 return self._after(live.name)
             raise
@@ -362,7 +361,7 @@ class CloudFormation:
         Where it is `enough`, it goes on without us.
         """
         failures: list[Event] = []
-        waits = pauses()
+        waits = poll_intervals()
         while True:
             events = self._events_since(stack_id, before)
             for event in events:
@@ -410,7 +409,7 @@ class CloudFormation:
         return any(event.token == token for event in self._events_since(stack_id, before))
 
     def _proposed(self, arn: str) -> Mapping[str, Any]:
-        waits = pauses()
+        waits = poll_intervals()
         while True:
             pages = self._ask(
                 lambda: list(
@@ -429,7 +428,7 @@ class CloudFormation:
 
     def _ask(self, question: Callable[[], Answer]) -> Answer:
         """The answer to a question that changes nothing; a lost network is waited for."""
-        waits = pauses()
+        waits = poll_intervals()
         deadline = time.monotonic() + OFFLINE_PATIENCE
         while True:
             try:
@@ -455,8 +454,8 @@ def failed(name: str, ending: Ending, again: str) -> StackFailed:
 
 def _help(words: str, status: str, again: str) -> str:
     if "is not authorized to perform" in words:
-        return str(denial_of(words, "", again).hint)
-    known = failure_in(words)
+        return str(permission_error(words, "", again).hint)
+    known = find_known_failure(words)
     advice = [known.fix] if known else []
     if "already exists" in words:
         advice = ["That name is taken by something that this stack did not make: delete it,"]
@@ -540,4 +539,4 @@ def _is_busy(error: ClientError) -> bool:
         "AlreadyExistsException",
         "OperationInProgressException",
         "TokenAlreadyExistsException",
-    ) or ("_IN_PROGRESS state" in words_of(error))
+    ) or ("_IN_PROGRESS state" in message_of(error))

@@ -11,13 +11,13 @@ from datetime import UTC, datetime
 
 from botocore.exceptions import ClientError
 
-from voicecore.aws.errors import AwsRefused, allowing, is_denied
-from voicecore.aws.polling import Pause, pauses
+from voicecore.aws.errors import AwsRefused, ignoring, is_denied
+from voicecore.aws.polling import Sleep, poll_intervals
 from voicecore.aws.session import Aws
 from voicecore.cloud.deploy import ecs_service, inventory
 from voicecore.cloud.deploy.cloudformation import CloudFormation, StackFailed, Tell
 from voicecore.cloud.deploy.inventory import Interface, StackFound, Thing
-from voicecore.cloud.stacks.ecs_server import DRAIN
+from voicecore.cloud.stacks.ecs_load_balancer import DRAIN_ATTRIBUTE
 from voicecore.cloud.stacks.network_stack import SUBNETS
 from voicecore.project import aws_names
 
@@ -189,7 +189,7 @@ def remove(aws: Aws, cloud: CloudFormation, removal: Removal, tell: Tell) -> Hel
         return None
     # Again by name: a runtime writes until it is gone, and may have made a group meanwhile.
     for group in inventory.log_groups(aws, removal.project, removal.stage):
-        with allowing("ResourceNotFoundException"):
+        with ignoring("ResourceNotFoundException"):
             logs.delete_log_group(logGroupName=group.name)
     if removal.network is None:
         return None
@@ -197,10 +197,10 @@ def remove(aws: Aws, cloud: CloudFormation, removal: Removal, tell: Tell) -> Hel
 
 
 def wait_and_remove(
-    aws: Aws, cloud: CloudFormation, removal: Removal, tell: Tell, pause: Pause
+    aws: Aws, cloud: CloudFormation, removal: Removal, tell: Tell, pause: Sleep
 ) -> None:
     """Remove the network as soon as AgentCore lets go of its interfaces."""
-    waits = pauses(longest=_LOOK_AGAIN)
+    waits = poll_intervals(longest=_LOOK_AGAIN)
     while _held(aws, removal.project):
         pause(next(waits))
     if removal.network:
@@ -246,10 +246,10 @@ def _cut(aws: Aws, cloud: CloudFormation, stack: StackFound) -> None:
     """Have a server's load balancer wait for no calls: else that lasts as long as an update may."""
     for made in cloud.resources(stack.id):
         if made["ResourceType"] == _TARGETS and made.get("PhysicalResourceId"):
-            with allowing("TargetGroupNotFound"):
+            with ignoring("TargetGroupNotFound"):
                 aws.client("elbv2").modify_target_group_attributes(
                     TargetGroupArn=made["PhysicalResourceId"],
-                    Attributes=[{"Key": DRAIN, "Value": "0"}],
+                    Attributes=[{"Key": DRAIN_ATTRIBUTE, "Value": "0"}],
                 )
 
 

@@ -16,9 +16,9 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from voicecore.aws.errors import allowing
+from voicecore.aws.errors import ignoring
 from voicecore.aws.session import Aws
-from voicecore.cloud.stacks.ecs_server import CONTAINER
+from voicecore.cloud.stacks.ecs_tasks import CONTAINER
 from voicecore.console.output import Advance
 from voicecore.project import aws_names
 
@@ -173,7 +173,7 @@ def reasons_of(task: Mapping[str, Any]) -> list[str]:
 
 
 def _service(aws: Aws, name: str) -> Mapping[str, Any] | None:
-    with allowing(*_ABSENT):
+    with ignoring(*_ABSENT):
         found = aws.client("ecs").describe_services(cluster=name, services=[name])["services"]
         # One that was deleted is INACTIVE for a while.
         return next((each for each in found if each["status"] != "INACTIVE"), None)
@@ -181,7 +181,7 @@ def _service(aws: Aws, name: str) -> Mapping[str, Any] | None:
 
 
 def _states(aws: Aws, group: str) -> list[str]:
-    with allowing("TargetGroupNotFound"):
+    with ignoring("TargetGroupNotFound"):
         found = aws.client("elbv2").describe_target_health(TargetGroupArn=group)
         return [each["TargetHealth"]["State"] for each in found["TargetHealthDescriptions"]]
     return []
@@ -215,7 +215,7 @@ def _stopped_at(task: Mapping[str, Any]) -> datetime:
 
 def _last_lines(aws: Aws, name: str, task: str) -> list[str]:
     stream = f"{CONTAINER}/{CONTAINER}/{task.rpartition('/')[2]}"
-    with allowing("ResourceNotFoundException"):
+    with ignoring("ResourceNotFoundException"):
         events = aws.client("logs").get_log_events(
             logGroupName=aws_names.ecs_log_group_for(name),
             logStreamName=stream,

@@ -6,14 +6,12 @@ import json
 import shlex
 from collections.abc import Mapping, Sequence
 
+from voicecore.cloud.iam.codebuild import codebuild_statements
+from voicecore.cloud.iam.deployer import deployer_statements
+from voicecore.cloud.iam.server_deployer import server_deployer_statements
+from voicecore.cloud.iam.statements import policy_documents
 from voicecore.cloud.stacks.agent_stack import SECRET
 from voicecore.cloud.stacks.deployment import Deployment
-from voicecore.cloud.stacks.iam import (
-    build_statements,
-    deployer_statements,
-    documents,
-    server_deployer_statements,
-)
 from voicecore.cloud.stacks.stack import Stack
 
 
@@ -45,12 +43,12 @@ def policies_of(deployment: Deployment, bridged: bool = False) -> dict[str, str]
     account = deployment.stage.account or "*"
     statements = [
         *deployer_statements(deployment, account),
-        *server_deployer_statements(deployment, account, bridged=bridged),
-        *build_statements(deployment, account),
+        *server_deployer_statements(deployment, account, on_ecs=bridged),
+        *codebuild_statements(deployment, account),
     ]
     return {
         f"deployer-policy-{n}.json": json.dumps(policy, indent=2) + "\n"
-        for n, policy in enumerate(documents(statements), start=1)
+        for n, policy in enumerate(policy_documents(statements), start=1)
     }
 
 

@@ -18,7 +18,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from voicecore.aws.errors import allowing, is_denied
+from voicecore.aws.errors import ignoring, is_denied
 from voicecore.aws.session import Aws
 from voicecore.project import aws_names
 
@@ -363,7 +363,7 @@ def _if_allowed(find: Finder) -> Finder:
 
 
 def _exists(question: Callable[[], Any], absent: str) -> bool:
-    with allowing(absent):
+    with ignoring(absent):
         question()
         return True
     return False

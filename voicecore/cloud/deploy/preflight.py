@@ -19,17 +19,27 @@ from typing import Any, cast
 
 from botocore.exceptions import ClientError
 
-from voicecore.aws.errors import AwsRefused, allowing, code_of, is_denied
-from voicecore.aws.session import CLOCK_TOLERANCE, Aws, clock_is_wrong, refusal_of
-from voicecore.aws.task_group import Together
+from voicecore.aws.errors import (
+    CLOCK_TOLERANCE,
+    AwsRefused,
+    clock_error,
+    code_of,
+    ignoring,
+    is_denied,
+    translate_error,
+)
+from voicecore.aws.session import Aws
+from voicecore.aws.task_group import TaskGroup
 from voicecore.catalog import regions
 from voicecore.cloud.deploy import inventory
 from voicecore.cloud.deploy.inventory import Thing
-from voicecore.cloud.stacks import iam, zones
+from voicecore.cloud.iam.deployer import deployer_statements
+from voicecore.cloud.iam.server_deployer import server_deployer_statements
+from voicecore.cloud.iam.statements import Statement
+from voicecore.cloud.stacks import zones
 from voicecore.cloud.stacks.deployment import Deployment
-from voicecore.cloud.stacks.ecs_server import VCPUS, tasks_of
-from voicecore.cloud.stacks.iam import Statement
-from voicecore.cloud.stacks.network_stack import Egress, closed, egress_of
+from voicecore.cloud.stacks.ecs_tasks import VCPUS, max_tasks
+from voicecore.cloud.stacks.network_stack import Egress, blocked_ports, required_egress
 from voicecore.project import aws_names
 from voicecore.project.project import Server
 
@@ -123,9 +133,9 @@ def checks_for(aws: Aws, deployment: Deployment, standing: Collection[str]) -> l
             ),
             ("runtimes", lambda: [of_quota(RUNTIMES, _quota(aws, RUNTIMES), _runtimes(aws), 1)]),
             # Who made a stage may change it: the simulator's dozen answers take seconds.
-            ("permissions", lambda: _permissions(aws, iam.deployer_statements, deployment)),
+            ("permissions", lambda: _permissions(aws, deployer_statements, deployment)),
         ]
-    if deployment.makes_network and network not in standing:
+    if deployment.creates_network and network not in standing:
         gateways = 2 if deployment.vpc.ha else 1
         checks += [
             ("zones", lambda: [of_zones(aws.region, zones_of(aws))]),
@@ -148,7 +158,7 @@ def checks_of_server(aws: Aws, deployment: Deployment, bridged: bool, new: bool)
         checks += [("certificate", lambda: [_certificate(aws, server)])]
     if not new:
         return checks
-    needed = partial(iam.server_deployer_statements, bridged=bridged)
+    needed = partial(server_deployer_statements, on_ecs=bridged)
     checks += [
         ("names", lambda: of_names(inventory.of_server(aws, name, deployment.stage.name, bridged))),
         ("permissions", lambda: _permissions(aws, needed, deployment)),
@@ -160,12 +170,12 @@ def checks_of_server(aws: Aws, deployment: Deployment, bridged: bool, new: bool)
             "load balancers",
             lambda: [of_quota(BALANCERS, _quota(aws, BALANCERS), _balancers(aws), 1)],
         ),
-        ("Fargate", lambda: [of_vcpus(_quota(aws, TASK_CPUS), _vcpus(aws), tasks_of(deployment))]),
+        ("Fargate", lambda: [of_vcpus(_quota(aws, TASK_CPUS), _vcpus(aws), max_tasks(deployment))]),
     ]
     return checks
 
 
-def look(checks: Sequence[Check], together: Together, again: str) -> list[Finding]:
+def look(checks: Sequence[Check], together: TaskGroup, again: str) -> list[Finding]:
     """The findings of all checks, asked at once."""
     answers = [
         together.start(lambda name=name, check=check: _asked(name, check, again))
@@ -190,7 +200,7 @@ def of_clock(skew: timedelta) -> Finding:
     """Whether AWS will take signatures of this clock."""
     if abs(skew) <= CLOCK_TOLERANCE:
         return Finding("clock", Verdict.GOOD, f"{abs(skew).total_seconds():.0f} s from AWS's")
-    wrong = clock_is_wrong(skew)
+    wrong = clock_error(skew)
     return Finding("clock", Verdict.REFUSED, wrong.message, wrong.hint or "")
 
 
@@ -274,7 +284,7 @@ def of_sessions(allowed: float) -> Finding:
 def of_zones(region: str, found: Mapping[str, str]) -> Finding:
     """Whether the account has the zones for a network; `found` maps names to ids."""
     try:
-        chosen = zones.choose(region, found)
+        chosen = zones.choose_zones(region, found)
     except zones.TooFewZones as error:
         return Finding("zones", Verdict.REFUSED, error.message, error.hint or "")
     return Finding("zones", Verdict.GOOD, ", ".join(chosen))
@@ -330,7 +340,7 @@ def of_groups(
                 f"{group} is in {place}, but the subnets are in {vpc}",
                 "Name security groups of the subnets' own VPC under [vpc] in voicecore.toml.",
             )
-    shut = closed(needed, [rule for _, rules in groups.values() for rule in rules])
+    shut = blocked_ports(needed, [rule for _, rules in groups.values() for rule in rules])
     if shut:
         yield Finding(
             "network",
@@ -354,7 +364,7 @@ def _asked(name: str, check: Callable[[], Iterable[Finding]], again: str) -> lis
     except ClientError as error:
         if not is_denied(error):
             raise
-        words = refusal_of(error, again).message
+        words = translate_error(error, again).message
         return [Finding(name, Verdict.UNKNOWN, f"could not be checked: {words}")]
 
 
@@ -366,7 +376,7 @@ def _request(quota: Quota, value: int) -> str:
 
 
 def _quota(aws: Aws, quota: Quota) -> float:
-    with allowing("NoSuchResourceException"):
+    with ignoring("NoSuchResourceException"):
         answer = aws.client("service-quotas").get_service_quota(
             ServiceCode=quota.service, QuotaCode=quota.code
         )
@@ -418,7 +428,7 @@ def _vcpus(aws: Aws) -> int:
 
 def _certificate(aws: Aws, server: Server) -> Finding:
     found = None
-    with allowing("ResourceNotFoundException"):
+    with ignoring("ResourceNotFoundException"):
         answer = aws.client("acm").describe_certificate(CertificateArn=server.certificate)
         found = answer["Certificate"]
     return of_certificate(server, aws.region, found)
@@ -503,12 +513,12 @@ def _given_network(aws: Aws, deployment: Deployment) -> Iterator[Finding]:
             "Name subnets and security groups of this account and region in voicecore.toml.",
         )
         return
-    mistakes = zones.mistakes_in(aws.region, subnets)
+    mistakes = zones.subnet_problems(aws.region, subnets)
     for mistake in mistakes:
         yield Finding(
             "network", Verdict.REFUSED, mistake, "Mend [vpc] in voicecore.toml, or leave it out."
         )
-    yield from of_groups(egress_of(deployment), subnets[0].vpc, groups)
+    yield from of_groups(required_egress(deployment), subnets[0].vpc, groups)
     if not mistakes:
         yield Finding("network", Verdict.GOOD, ", ".join(s.zone_id for s in subnets))
 
@@ -522,7 +532,7 @@ def _subnets(ec2: Any, ids: Sequence[str]) -> list[zones.Subnet]:
             id=subnet["SubnetId"],
             vpc=subnet["VpcId"],
             zone_id=subnet["AvailabilityZoneId"],
-            way_out=way_out(subnet["SubnetId"], subnet["VpcId"], tables),
+            default_route=way_out(subnet["SubnetId"], subnet["VpcId"], tables),
         )
         for subnet in described
     ]

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from voicecore.cloud.stacks.deployment import Deployment
-from voicecore.cloud.stacks.ecs_server import CALLS_A_TASK, GIGABYTES, VCPUS
+from voicecore.cloud.stacks.ecs_tasks import CALLS_PER_TASK, GIGABYTES, VCPUS
 
 HOURS_A_MONTH = 730
 
@@ -122,14 +122,14 @@ def a_minute(deployment: Deployment, served: bool = False, bridged: bool = False
         items.append(Item(service.title, _A_MINUTE_OF.get(service.name)))
     if deployment.needs_turn:
         relays = _RELAYS_A_CALL * PRICES["turn"].dollars
-        items.append(Item("TURN", relays if deployment.asks_kvs else None))
+        items.append(Item("TURN", relays if deployment.uses_kvs else None))
     if bridged:
         # Of a load balancer's four measures it is the bytes that a call has most of; they go
         # through NAT, too, to the agent and back.
         gigabytes = 60 * _BRIDGED_BYTES_A_SECOND / 1e9
         items.append(Item("load balancer", gigabytes * PRICES["balancer unit"].dollars))
         items.append(Item("NAT gateway", gigabytes * PRICES["nat data"].dollars))
-        items.append(Item("ECS Fargate", _task_hour() / 60 / CALLS_A_TASK))
+        items.append(Item("ECS Fargate", _task_hour() / 60 / CALLS_PER_TASK))
         if not deployment.stage.server.domain:
             items.append(Item("CloudFront", None))
         items.extend(Item(phone.title, None) for phone in deployment.phones)

@@ -19,7 +19,7 @@ import urllib3
 from botocore.exceptions import ClientError
 
 from voicecore.aws.errors import AwsRefused, code_of, is_denied
-from voicecore.aws.polling import Pause, pauses
+from voicecore.aws.polling import Sleep, poll_intervals
 from voicecore.aws.session import Aws
 from voicecore.catalog import regions, turn_sources
 from voicecore.cloud.deploy import ecs_service
@@ -28,9 +28,11 @@ from voicecore.cloud.deploy.ecs_service import Fleet, Watch
 from voicecore.cloud.deploy.plan import Action, Part, Row, part_of_change, part_of_new
 from voicecore.cloud.stacks import turn_channels as relays
 from voicecore.cloud.stacks.deployment import Deployment
-from voicecore.cloud.stacks.ecs_server import ADDRESS, bridge_stack, tasks_of
+from voicecore.cloud.stacks.ecs_server import ADDRESS, ecs_server_stack
+from voicecore.cloud.stacks.ecs_tasks import max_tasks
 from voicecore.cloud.stacks.env_split import BadEnvironment, Environment
-from voicecore.cloud.stacks.lambda_server import SECRET, URL, server_stack
+from voicecore.cloud.stacks.lambda_server import lambda_server_stack
+from voicecore.cloud.stacks.server_stack import SECRET, URL
 from voicecore.cloud.stacks.stack import Json, Stack
 from voicecore.console.errors import ExitCode, VoicecoreError
 from voicecore.console.output import Advance
@@ -101,7 +103,7 @@ class Wanted:
     @property
     def note(self) -> str:
         """What its tasks do not share, where there may be several; empty for nothing."""
-        tasks = tasks_of(self.deployment)
+        tasks = max_tasks(self.deployment)
         if not self.carries_calls or tasks == 1 or "SESSION_STORE" in self.settings.secret:
             return ""
         return (
@@ -113,7 +115,11 @@ class Wanted:
     def stack(self, image: str, runtime_arn: str, secret_version: str) -> Stack:
         """Its stack with this image (by digest) for this agent."""
         given = (self.deployment, self.settings, image, runtime_arn, secret_version)
-        return bridge_stack(*given, self.network) if self.carries_calls else server_stack(*given)
+        return (
+            ecs_server_stack(*given, self.network)
+            if self.carries_calls
+            else lambda_server_stack(*given)
+        )
 
 
 def read(
@@ -184,7 +190,7 @@ def require_possible(deployment: Deployment, settings: Environment) -> None:
     _require_credentials(deployment, settings)
     if not deployment.needs_turn:
         return
-    variables = {**relays.variables_of(deployment), **settings.plain, **settings.secret}
+    variables = {**relays.turn_variables(deployment), **settings.plain, **settings.secret}
     found = turn_sources.mistakes_in(variables, in_aws=True, udp=deployment.network != PUBLIC)
     if fatal := [mistake for mistake in found if mistake.fatal]:
         raise CannotHost(
@@ -198,7 +204,7 @@ def require_possible(deployment: Deployment, settings: Environment) -> None:
 def _require_bridge(deployment: Deployment) -> None:
     """Raise CannotHost where no server can carry the calls of this stage's telephone numbers."""
     stage, server = deployment.stage, deployment.stage.server
-    if not deployment.makes_network:
+    if not deployment.creates_network:
         why = (
             f'this stage has network = "{PUBLIC}"'
             if deployment.network == PUBLIC
@@ -353,10 +359,10 @@ def _with_secret(stack: Stack, standing: Standing) -> Stack:
     return replace(stack, template=template, parameters=dict(standing.live.parameters))
 
 
-def require_health(live: Live, pause: Pause, now: Callable[[], float] = time.monotonic) -> None:
+def require_health(live: Live, pause: Sleep, now: Callable[[], float] = time.monotonic) -> None:
     """Return once the server answers. Raises ServerDown if it does not within a minute."""
     deadline = now() + HEALTHY_SECONDS
-    for seconds in pauses():
+    for seconds in poll_intervals():
         said = _health(live)
         if not said:
             return
@@ -446,7 +452,7 @@ def _signed(aws: Aws, live: Live, seconds: float) -> str:
     """An invite that is signed here, as a task has no door but the world's; the key is not kept."""
     answer = aws.client("secretsmanager").get_secret_value(SecretId=live.outputs["SessionKeyArn"])
     key = json.loads(answer["SecretString"])["SESSION_API_KEY"]
-    return invites.invite(key, time.time() + seconds)
+    return invites.sign_invite(key, time.time() + seconds)
 
 
 def _asked(aws: Aws, live: Live, seconds: float) -> str:

@@ -8,14 +8,15 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from voicecore.aws.session import Aws
-from voicecore.aws.task_group import Together
 from voicecore.catalog.phones.record import Phone
+from voicecore.aws.task_group import TaskGroup
+from voicecore.catalog.phones import Phone
 from voicecore.cloud.deploy import server_part
 from voicecore.cloud.deploy.cloudformation import CloudFormation, Live, Tell
 from voicecore.cloud.deploy.ecs_service import Fleet
 from voicecore.cloud.deploy.plan import Part
 from voicecore.cloud.deploy.server_part import Standing, Wanted
-from voicecore.cloud.stacks.lambda_server import URL
+from voicecore.cloud.stacks.server_stack import URL
 from voicecore.console.output import Advance
 from voicecore.project import aws_names
 from voicecore.project.project import Project
@@ -59,7 +60,7 @@ class Serving:
 
     aws: Aws
     cloud: CloudFormation
-    together: Together
+    together: TaskGroup
     wanted: Wanted
     standing: Standing
     looked: Future[Image]

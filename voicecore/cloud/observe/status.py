@@ -20,10 +20,10 @@ from typing import Any, TypeVar
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from voicecore.aws.errors import code_of
-from voicecore.aws.polling import Pause, pauses
-from voicecore.aws.session import Aws, CredentialsRefused, refusal_of
-from voicecore.aws.task_group import Together
+from voicecore.aws.errors import CredentialsRefused, code_of, translate_error
+from voicecore.aws.polling import Sleep, poll_intervals
+from voicecore.aws.session import Aws
+from voicecore.aws.task_group import TaskGroup
 from voicecore.cloud.deploy import (
     agent_part,
     agentcore,
@@ -38,10 +38,10 @@ from voicecore.cloud.deploy.cloudformation import CloudFormation, Live
 from voicecore.cloud.deploy.ecs_service import Fleet
 from voicecore.cloud.deploy.inventory import LogGroup
 from voicecore.cloud.deploy.prices import PRICES, Item
-from voicecore.cloud.stacks.lambda_server import IMAGE_URI, URL
 from voicecore.cloud.stacks.network_stack import SECURITY_GROUPS, SUBNETS
+from voicecore.cloud.stacks.server_stack import IMAGE_URI, URL
 from voicecore.cloud.stacks.versions import Version
-from voicecore.contract.agent_log import Entry, is_printed
+from voicecore.contract.agent_log import LogEntry, is_output_stream
 from voicecore.project import aws_names
 
 DRIFT_PATIENCE = 120.0
@@ -164,18 +164,18 @@ class Looker:
         try:
             return question()
         except (ClientError, BotoCoreError) as error:
-            self.unknown.append(f"{what}: {refusal_of(error, 'voicecore status').message}")
+            self.unknown.append(f"{what}: {translate_error(error, 'voicecore status').message}")
             return otherwise
 
 
 def of_stage(
-    aws: Aws, together: Together, project: str, stage: str, now: datetime, drift: bool = False
+    aws: Aws, together: TaskGroup, project: str, stage: str, now: datetime, drift: bool = False
 ) -> StageStatus:
     """How a stage is. With `drift` CloudFormation compares all that it made, which takes a while.
 
     Raises botocore's errors if not even the stack can be looked at.
     """
-    cloud = CloudFormation(aws.client("cloudformation"), "voicecore status", together.pause)
+    cloud = CloudFormation(aws.client("cloudformation"), "voicecore status", together.sleep)
     looker = Looker()
     standing = _standing(aws, cloud, looker, project, stage)
 
@@ -195,7 +195,7 @@ def of_stage(
 
     cost = look("cost", lambda: _cost(aws, cloud, standing, hosted(), stage, now), Cost(()))
     compared = look(
-        "drift", lambda: _drift(aws, standing, hosted(), together.pause) if drift else (), ()
+        "drift", lambda: _drift(aws, standing, hosted(), together.sleep) if drift else (), ()
     )
     found = StageStatus(
         project,
@@ -324,12 +324,12 @@ def calls_in(streams: Iterable[Mapping[str, Any]]) -> tuple[Call, ...]:
     """The last sessions by DescribeLogStreams' answers, newest first; older streams name none."""
     calls = (
         Call(
-            Entry(datetime.min, stream["logStreamName"], "").session,
+            LogEntry(datetime.min, stream["logStreamName"], "").session,
             _time(stream.get("firstEventTimestamp")),
             _time(stream.get("lastEventTimestamp")),
         )
         for stream in streams
-        if is_printed(stream["logStreamName"])
+        if is_output_stream(stream["logStreamName"])
     )
     named = [call for call in calls if call.session and call.last]
     newest = sorted(named, key=lambda call: call.last or datetime.min, reverse=True)
@@ -440,7 +440,7 @@ def metrics_of(
     return [dimensions for dimensions in chosen.values() if len(dimensions) == detailed]
 
 
-def _drift(aws: Aws, standing: Standing, server: Live | None, pause: Pause) -> tuple[str, ...]:
+def _drift(aws: Aws, standing: Standing, server: Live | None, pause: Sleep) -> tuple[str, ...]:
     client = aws.client("cloudformation")
     found: list[str] = []
     for live in filter(None, (standing.agent, server, standing.network, standing.images)):
@@ -455,9 +455,9 @@ def _drift(aws: Aws, standing: Standing, server: Live | None, pause: Pause) -> t
     return tuple(found)
 
 
-def _is_detected(client: Any, id: str, pause: Pause) -> bool:
+def _is_detected(client: Any, id: str, pause: Sleep) -> bool:
     deadline = time.monotonic() + DRIFT_PATIENCE
-    waits = pauses()
+    waits = poll_intervals()
     while time.monotonic() < deadline:
         status = client.describe_stack_drift_detection_status(StackDriftDetectionId=id)
         if status["DetectionStatus"] != "DETECTION_IN_PROGRESS":
@@ -502,14 +502,14 @@ _PRICED = {
 }
 
 
-def everywhere(aws: Aws, together: Together, searched: Iterable[str]) -> list[Found]:
+def everywhere(aws: Aws, together: TaskGroup, searched: Iterable[str]) -> list[Found]:
     """Every voicecore project of the account in these regions, by tag.
 
     Regions that the account has not enabled have none. The Tagging API may go on listing for an
     hour what was deleted.
     """
     # botocore makes clients in one thread at a time only.
-    clients = {r: aws.elsewhere(r).client("resourcegroupstaggingapi") for r in searched}
+    clients = {r: aws.in_region(r).client("resourcegroupstaggingapi") for r in searched}
     asked = [together.start(partial(_tagged, clients[region], region)) for region in clients]
     return sorted(
         (each for future in asked for each in together.result(future)),
@@ -525,7 +525,7 @@ def _tagged(client: Any, region: str) -> list[Found]:
         mappings = [each for page in pages for each in page["ResourceTagMappingList"]]
     except ClientError as error:
         # We are known to STS; a region that does not know us is one that is not enabled.
-        if isinstance(refusal_of(error, ""), CredentialsRefused):
+        if isinstance(translate_error(error, ""), CredentialsRefused):
             return []
         raise
     return grouped(mappings, region)

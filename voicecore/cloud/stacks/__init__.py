@@ -1,1 +1,1 @@
-"""CloudFormation stacks as values: pure functions from a deployment to a template."""
+"""CloudFormation stacks as values: their templates, parameters and tags. Nothing here calls AWS."""

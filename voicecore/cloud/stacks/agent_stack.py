@@ -1,8 +1,9 @@
-"""A stage's agent: its role, TURN channels, secret, runtime and endpoint.
+"""Owns the stack of a stage's agent: execution role, TURN channels, secret, runtime and endpoint.
 
-Not the log group: AgentCore makes it with the runtime, and a template that makes it, too, fails
-(hashicorp/terraform-provider-aws#47629, aws-cloudformation/cloudformation-coverage-roadmap#2460).
-How long it keeps logs is set after the stack stands.
+The log group is not in it: AgentCore creates it with the runtime, and a template that creates it
+too fails (hashicorp/terraform-provider-aws#47629,
+aws-cloudformation/cloudformation-coverage-roadmap#2460). Its retention time is set after the stack
+is deployed.
 """
 
 from __future__ import annotations
@@ -11,17 +12,21 @@ from collections.abc import Sequence
 from typing import Any
 
 from voicecore.catalog.transports.record import HEADERS
-from voicecore.cloud.stacks import env_split, iam, turn_channels, versions
+from voicecore.cloud.stacks import env_split, turn_channels, versions
+from voicecore.catalog.transports.record import HEADERS
+from voicecore.cloud.iam.execution_role import execution_role_statements, execution_role_trust
+from voicecore.cloud.iam.statements import policy_document
+from voicecore.cloud.stacks import env_split, turn_channels, versions
 from voicecore.cloud.stacks.deployment import Deployment
 from voicecore.cloud.stacks.env_split import Environment
 from voicecore.cloud.stacks.network_stack import SECURITY_GROUPS, SUBNETS
 from voicecore.cloud.stacks.stack import (
     Json,
-    Output,
     Parameter,
     Resource,
     Stack,
-    get,
+    StackOutput,
+    get_att,
     ref,
     template,
 )
@@ -34,45 +39,45 @@ IMAGE_URI = "ImageUri"
 
 RUNTIME = "Runtime"
 ENDPOINT = "Endpoint"
-SECRET = "Secret"  # noqa: S105 - a logical id
+SECRET = "Secret"  # noqa: S105 - a logical ID
 
 _DESCRIPTION_MAX = 1200  # characters (CloudFormation's schema)
 
-# Longer than any ARN that Ref gives: what a variable counts whose value is not known yet.
 _ARN_LENGTH = 160
+"""Longer than any ARN: counts for a variable whose value is not known yet."""
 
 
 class EnvironmentTooLarge(VoicecoreError):
-    """The agent's variables do not fit."""
+    """The agent's variables do not fit into a runtime."""
 
 
 def agent_stack(
     deployment: Deployment,
-    settings: Environment,
+    env: Environment,
     history: Sequence[Version] = (),
     image_uri: str = "",
     subnets: Sequence[str] = (),
     security_groups: Sequence[str] = (),
 ) -> Stack:
-    """Everything of one stage; the image by its digest, the network by what its stack told.
+    """Return the stack of the agent with this image (by digest), in this network.
 
-    `history` ends with the version that this is. Subnets and security groups that voicecore.toml
-    gives win over those told here. Raises EnvironmentTooLarge.
+    `history` ends with the version that is deployed. Subnets and security groups in voicecore.toml
+    override those given here. Raises EnvironmentTooLarge.
     """
-    secret = _secret(deployment, settings)
+    secret = _secret(deployment, env)
     resources = {
         "Role": _role(deployment, ref(SECRET) if secret else None),
-        **turn_channels.pool_of(deployment),
+        **turn_channels.signaling_channels(deployment),
         **({SECRET: secret} if secret else {}),
-        RUNTIME: _runtime(deployment, settings, history),
+        RUNTIME: _runtime(deployment, env, history),
         ENDPOINT: Resource(
             "AWS::BedrockAgentCore::RuntimeEndpoint",
             {
                 "Name": aws_names.endpoint_name_for(deployment.stage.name),
-                # Its name for CloudFormation is its id, which no update changes: of GetAtt a change
-                # set would say that the endpoint may have to be made anew.
+                # Ref gives the runtime's ID, which no update changes. With GetAtt, a change set
+                # would say that the endpoint may be replaced.
                 "AgentRuntimeId": ref(RUNTIME),
-                "AgentRuntimeVersion": get(RUNTIME, "AgentRuntimeVersion"),
+                "AgentRuntimeVersion": get_att(RUNTIME, "AgentRuntimeVersion"),
             },
         ),
     }
@@ -88,12 +93,12 @@ def agent_stack(
     if deployment.network == VPC:
         parameters |= {
             SUBNETS: Parameter(
-                "Private subnets whose route to the internet is a NAT gateway, in zones that "
+                "Private subnets with a route to a NAT gateway, in availability zones that "
                 "AgentCore supports",
                 "List<AWS::EC2::Subnet::Id>",
             ),
             SECURITY_GROUPS: Parameter(
-                "Security groups that let out what the agent must reach",
+                "Security groups whose egress rules allow what the agent must reach",
                 "List<AWS::EC2::SecurityGroup::Id>",
             ),
         }
@@ -115,44 +120,44 @@ def agent_stack(
 
 
 def foundation_of(stack: Stack) -> Stack:
-    """The agent's stack before there is an image: all but the runtime and what stands on it.
+    """Return the agent's stack without the runtime and its endpoint.
 
-    It is brought up while image and network are being made. So the role is known everywhere and
-    the secret has its value when the runtime comes, and a runtime that fails falls back to this
-    instead of taking the whole stack with it.
+    It is deployed while image and network are being created. The role is then known everywhere and
+    the secret has its value before the runtime is created, and a runtime that fails rolls back to
+    this stack instead of deleting it.
     """
     return stack.without((RUNTIME, ENDPOINT))
 
 
-def _secret(deployment: Deployment, settings: Environment) -> Resource | None:
-    """The secret for other providers' keys, still empty: no value goes through a template."""
-    if not settings.secret:
+def _secret(deployment: Deployment, env: Environment) -> Resource | None:
+    """Return the secret for agent/.env, still empty: no value goes through a template."""
+    if not env.secret:
         return None
     return Resource(
         "AWS::SecretsManager::Secret",
         {
             "Name": aws_names.secret_name_for(deployment.name, deployment.stage.name),
-            "Description": "Variables of the agent that nobody else should see, as JSON",
+            "Description": "Secret variables of the agent, as JSON",
         },
     )
 
 
 def _role(deployment: Deployment, secret: Any) -> Resource:
-    statements = iam.execution_statements(deployment, secret)
+    statements = execution_role_statements(deployment, secret)
     return Resource(
         "AWS::IAM::Role",
         {
             "RoleName": aws_names.role_name_for(
                 deployment.name, deployment.stage.name, deployment.stage.region
             ),
-            "Description": f"What agents of {deployment.name} may do",
-            "AssumeRolePolicyDocument": iam.trust(),
-            "Policies": [{"PolicyName": "agent", "PolicyDocument": iam.document(statements)}],
+            "Description": f"Permissions of the agents of {deployment.name}",
+            "AssumeRolePolicyDocument": execution_role_trust(),
+            "Policies": [{"PolicyName": "agent", "PolicyDocument": policy_document(statements)}],
         },
     )
 
 
-def _runtime(deployment: Deployment, settings: Environment, history: Sequence[Version]) -> Resource:
+def _runtime(deployment: Deployment, env: Environment, history: Sequence[Version]) -> Resource:
     network: Json = {"NetworkMode": deployment.network.upper()}
     if deployment.network == VPC:
         network["NetworkModeConfig"] = {
@@ -162,7 +167,7 @@ def _runtime(deployment: Deployment, settings: Environment, history: Sequence[Ve
     properties: Json = {
         "AgentRuntimeName": deployment.runtime_name,
         "AgentRuntimeArtifact": {"ContainerConfiguration": {"ContainerUri": ref(IMAGE_URI)}},
-        "RoleArn": get("Role", "Arn"),
+        "RoleArn": get_att("Role", "Arn"),
         "NetworkConfiguration": network,
         "ProtocolConfiguration": "HTTP",
         "LifecycleConfiguration": {
@@ -170,43 +175,47 @@ def _runtime(deployment: Deployment, settings: Environment, history: Sequence[Ve
             "MaxLifetime": deployment.stage.max_lifetime,
         },
         "RequestHeaderConfiguration": {"RequestHeaderAllowlist": list(HEADERS)},
-        "EnvironmentVariables": _variables(deployment, settings),
+        "EnvironmentVariables": _variables(deployment, env),
     }
     if history:
-        # AgentCore keeps the description with each of its own versions.
+        # AgentCore keeps the description with each version.
         properties["Description"] = history[-1].title[:_DESCRIPTION_MAX]
         properties["Tags"] = versions.tags_of(history)
     return Resource("AWS::BedrockAgentCore::Runtime", properties)
 
 
-def _variables(deployment: Deployment, settings: Environment) -> Json:
+def _variables(deployment: Deployment, env: Environment) -> Json:
     known = (
         {name: deployment.stage.region for name in ("AWS_REGION", "AWS_DEFAULT_REGION")}
-        | turn_channels.variables_of(deployment)
-        | dict(settings.plain)
+        | turn_channels.turn_variables(deployment)
+        | dict(env.plain)
     )
-    told: Json = {env_split.SECRET_VARIABLE: ref(SECRET)} if settings.secret else {}
-    size = env_split.size_of(known | {name: "x" * _ARN_LENGTH for name in told})
-    if size > env_split.BYTES_MAX or len(known) + len(told) > env_split.COUNT_MAX:
+    arns: Json = {env_split.SECRET_VARIABLE: ref(SECRET)} if env.secret else {}
+    size = env_split.bytes_of(known | {name: "x" * _ARN_LENGTH for name in arns})
+    if size > env_split.BYTES_MAX or len(known) + len(arns) > env_split.COUNT_MAX:
         raise EnvironmentTooLarge(
-            f"The agent's {len(known) + len(told)} variables take {size} bytes; AgentCore has "
-            f"room for {env_split.COUNT_MAX} of {env_split.BYTES_MAX} bytes together.",
+            f"The agent's {len(known) + len(arns)} variables take {size} bytes; AgentCore allows "
+            f"{env_split.COUNT_MAX} variables and {env_split.BYTES_MAX} bytes.",
             "Shorten them in agent/.env.",
             ExitCode.BAD_PROJECT,
         )
-    return known | told
+    return known | arns
 
 
-def _outputs(secret: bool) -> dict[str, Output]:
+def _outputs(secret: bool) -> dict[str, StackOutput]:
     outputs = {
-        "RoleArn": Output("The agent's role", get("Role", "Arn")),
-        "RuntimeArn": Output("What callers invoke", get(RUNTIME, "AgentRuntimeArn")),
-        "RuntimeId": Output("The runtime, as its logs are named", get(RUNTIME, "AgentRuntimeId")),
-        "RuntimeVersion": Output(
-            "AgentCore's own count of versions", get(RUNTIME, "AgentRuntimeVersion")
+        "RoleArn": StackOutput("ARN of the execution role", get_att("Role", "Arn")),
+        "RuntimeArn": StackOutput("ARN of the runtime", get_att(RUNTIME, "AgentRuntimeArn")),
+        "RuntimeId": StackOutput(
+            "ID of the runtime, which names its log groups", get_att(RUNTIME, "AgentRuntimeId")
         ),
-        "EndpointArn": Output("The stage's endpoint", get(ENDPOINT, "AgentRuntimeEndpointArn")),
+        "RuntimeVersion": StackOutput(
+            "AgentCore's version of the runtime", get_att(RUNTIME, "AgentRuntimeVersion")
+        ),
+        "EndpointArn": StackOutput(
+            "ARN of the stage's endpoint", get_att(ENDPOINT, "AgentRuntimeEndpointArn")
+        ),
     }
     if secret:
-        outputs["SecretArn"] = Output("Where the agent finds keys", ref(SECRET))
+        outputs["SecretArn"] = StackOutput("Secret with the agent's keys", ref(SECRET))
     return outputs

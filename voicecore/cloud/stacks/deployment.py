@@ -1,4 +1,4 @@
-"""One stage of a project as what it is deployed with: all that decides its stacks."""
+"""Owns a stage as it is deployed: every setting that its stacks depend on."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from voicecore.project.schema import VPC
 
 @dataclass(frozen=True)
 class Deployment:
-    """One stage of a project, with the records that its names stand for."""
+    """One stage of a project, with the catalog entries that its settings name."""
 
     name: str
     stage: Stage
@@ -31,40 +31,40 @@ class Deployment:
     vpc: Vpc
     turn: Turn
     phones: tuple[Phone, ...] = ()
-    """The telephone providers that the project's server answers, whatever else is deployed."""
+    """The telephone providers that the project's session server answers."""
 
     @property
-    def bridged(self) -> bool:
-        """Whether the project's server may carry calls; what is deployed decides if it does."""
+    def has_phones(self) -> bool:
+        """True when the project's server answers telephone calls, deployed or not."""
         return bool(self.phones)
 
     @property
     def runtime_name(self) -> str:
-        """The AgentCore runtime."""
+        """Name of the AgentCore runtime."""
         return aws_names.runtime_name_for(self.name, self.stage.name)
 
     @property
     def uses(self) -> tuple[Service, ...]:
-        """Every service that the agent calls."""
+        """The services that the agent calls."""
         return used_by(self.pipeline, self.services)
 
     @property
     def needs_turn(self) -> bool:
-        """Whether TURN credentials must be handed out."""
+        """True when callers and agent need TURN credentials."""
         return any(transport.turn for transport in self.transports)
 
     @property
-    def asks_kvs(self) -> bool:
-        """Whether Kinesis Video Streams hands them out."""
+    def uses_kvs(self) -> bool:
+        """True when Kinesis Video Streams issues the TURN credentials."""
         return self.needs_turn and self.turn.source == KVS
 
     @property
-    def makes_network(self) -> bool:
-        """Whether voicecore makes the network: it is neither PUBLIC nor the user's."""
+    def creates_network(self) -> bool:
+        """True when voicecore creates the network: neither PUBLIC nor the user's own VPC."""
         return self.network == VPC and not self.vpc.given
 
     def tags(self, stage: str | None = None) -> dict[str, str]:
-        """The tags of a stack, and so of all that it makes; `names.SHARED` for shared ones."""
+        """Return the tags of a stack; `stage` is aws_names.SHARED for stacks that stages share."""
         return {
             aws_names.TAG_PROJECT: self.name,
             aws_names.TAG_STAGE: stage or self.stage.name,
@@ -73,7 +73,7 @@ class Deployment:
 
 
 def deployment_of(project: Project, stage: str = aws_names.DEFAULT_STAGE) -> Deployment:
-    """The stage of this name. Raises BadProject if the project has none."""
+    """Return the project's stage of this name. Raises BadProject if it has none."""
     return Deployment(
         name=project.name,
         stage=project.stage(stage),

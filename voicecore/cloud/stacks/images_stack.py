@@ -1,29 +1,29 @@
-"""The repository of a project's images: a stack of its own, shared by the stages of a region.
+"""Owns the stack of a project's image repository, which the stages of a region share.
 
-Of its own, because images outlive a stage's changes: it is there in seconds, so that a push need
-not wait for the rest; a failed or removed stage takes no image with it; and what was tried in one
-stage goes to the next as it is.
+It is a stack of its own because images outlive a stage: the repository exists within seconds, so a
+push does not wait for the rest; a failed or deleted stage deletes no image; and the image that was
+tested in one stage can be deployed to the next.
 """
 
 from __future__ import annotations
 
 import json
 
-from voicecore.cloud.stacks import iam
+from voicecore.cloud.iam.server_roles import repository_policy
 from voicecore.cloud.stacks.deployment import Deployment
-from voicecore.cloud.stacks.stack import Output, Resource, Stack, get, ref, template
+from voicecore.cloud.stacks.stack import Resource, Stack, StackOutput, get_att, ref, template
 from voicecore.project import aws_names
 
 REPOSITORY_URI = "RepositoryUri"
 
-# A tag is a fingerprint and never moves, so an image without one is a push that was cut off.
-# Tagged images stay: ECR cannot know which of them a stage still runs. A build in AWS leaves its
-# packages in images of their own, for the next build to start from.
+# A tag is a fingerprint and never moves, so an untagged image is an interrupted push. Tagged images
+# stay: ECR cannot know which of them a stage still runs. A build in AWS keeps its packages in
+# images with cache-* tags, for the next build.
 _LIFECYCLE = {
     "rules": [
         {
             "rulePriority": 1,
-            "description": "Pushes that were cut off",
+            "description": "Interrupted pushes",
             "selection": {
                 "tagStatus": "untagged",
                 "countType": "sinceImagePushed",
@@ -34,7 +34,7 @@ _LIFECYCLE = {
         },
         {
             "rulePriority": 2,
-            "description": "What builds in AWS keep for the next",
+            "description": "Package caches of builds in AWS",
             "selection": {
                 "tagStatus": "tagged",
                 "tagPatternList": ["cache-*"],
@@ -49,18 +49,18 @@ _LIFECYCLE = {
 
 
 def images_stack(deployment: Deployment) -> Stack:
-    """The ECR repository that all stages of the project in one region share."""
+    """Return the stack of the ECR repository that the project's stages in one region share."""
     repository = Resource(
         "AWS::ECR::Repository",
         {
             "RepositoryName": aws_names.repository_for(deployment.name),
             "ImageScanningConfiguration": {"ScanOnPush": True},
-            # A moved tag would leave the image that runs without one, and so to the lifecycle.
+            # A moved tag would leave the running image untagged, and the lifecycle would delete it.
             "ImageTagMutability": "IMMUTABLE",
             "EmptyOnDelete": True,
             "LifecyclePolicy": {"LifecyclePolicyText": json.dumps(_LIFECYCLE)},
-            # Always: the stages share it, and each may have a server or none.
-            "RepositoryPolicyText": iam.pulled_by_lambda(deployment),
+            # Always set: the stages share the repository, and any of them may have a server.
+            "RepositoryPolicyText": repository_policy(deployment),
         },
     )
     return Stack(
@@ -70,10 +70,10 @@ def images_stack(deployment: Deployment) -> Stack:
             {"Repository": repository},
             {},
             {
-                REPOSITORY_URI: Output(
-                    "Where images are pushed to", get("Repository", "RepositoryUri")
+                REPOSITORY_URI: StackOutput(
+                    "URI that images are pushed to", get_att("Repository", "RepositoryUri")
                 ),
-                "RepositoryName": Output("The repository", ref("Repository")),
+                "RepositoryName": StackOutput("Name of the repository", ref("Repository")),
             },
         ),
         parameters={},

@@ -1,7 +1,7 @@
-"""The network that a project's stages share: a VPC whose subnets reach the internet by NAT.
+"""Owns the network stack that a project's stages share: a VPC with subnets behind a NAT gateway.
 
-Private subnets with a NAT gateway are what AgentCore's VPC mode asks for (agentcore-vpc): its
-interfaces have no public address, so a public subnet would be a dead end.
+AgentCore's VPC mode requires private subnets with a NAT gateway (agentcore-vpc): its interfaces
+have no public address, so from a public subnet they would reach nothing.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from voicecore.cloud.stacks import turn_channels
 from voicecore.cloud.stacks.deployment import Deployment
 from voicecore.cloud.stacks.stack import (
     Json,
-    Output,
     Parameter,
     Resource,
     Stack,
-    get,
+    StackOutput,
+    get_att,
     join,
     ref,
     sub,
@@ -28,37 +28,39 @@ from voicecore.project import aws_names
 
 CIDR = "10.0.0.0/16"
 _PUBLIC_CIDRS = ("10.0.0.0/24", "10.0.1.0/24")
-# 4,091 addresses each, though AgentCore's interfaces are shared: subnets cannot grow later.
+# 4,091 addresses each, although AgentCore's interfaces are shared: a subnet cannot grow later.
 _PRIVATE_CIDRS = ("10.0.16.0/20", "10.0.32.0/20")
 
 ANYWHERE = "0.0.0.0/0"
 
+VPC_ID = "Vpc"
+"""Output with the VPC's ID."""
 SUBNETS = "Subnets"
 SECURITY_GROUPS = "SecurityGroups"
 ADDRESSES = "Addresses"
 PUBLIC_SUBNETS = "PublicSubnets"
-"""Names of the outputs, each a list joined by commas."""
+"""Outputs that are lists, joined by commas."""
 
 
 @dataclass(frozen=True)
 class Egress:
-    """Ports that the agent must reach anywhere: a range of one protocol."""
+    """Ports that the agent must reach on any host: a range of one protocol."""
 
     protocol: str
-    """"tcp" or "udp"; "-1" in a security group's rule: every protocol and port."""
+    """"tcp" or "udp"; "-1" in a security group's rule means every protocol and port."""
     first: int
     last: int
 
     def __str__(self) -> str:
-        """As a person writes it."""
+        """Return it as people write it: "TCP 443"."""
         ports = f"{self.first}" if self.first == self.last else f"{self.first}-{self.last}"
         return f"{self.protocol.upper()} {ports}"
 
 
-def egress_of(deployment: Deployment) -> tuple[Egress, ...]:
-    """What the security group must let out: TCP for services, UDP for media where there is any.
+def required_egress(deployment: Deployment) -> tuple[Egress, ...]:
+    """Return what the security group must allow: TCP for services, UDP for media.
 
-    DNS is not among it: a VPC's resolver is out of reach of security groups.
+    DNS is not included: security groups do not apply to a VPC's resolver.
     """
     tcp = {port for service in deployment.uses for port in service.tcp_ports} | {443}
     udp = {ports for transport in deployment.transports for ports in transport.udp_ports}
@@ -70,19 +72,22 @@ def egress_of(deployment: Deployment) -> tuple[Egress, ...]:
     )
 
 
-def _let_out(deployment: Deployment) -> tuple[Egress, ...]:
-    """What our own security group lets out: any TURN source may be chosen later, by agent/.env."""
+def _allowed_egress(deployment: Deployment) -> tuple[Egress, ...]:
+    """Return what our own security group allows.
+
+    That includes the ports of every TURN source: agent/.env may choose another one later.
+    """
     if not deployment.needs_turn:
-        return egress_of(deployment)
-    ports = [(port, port) for port in turn_channels.PORTS]
+        return required_egress(deployment)
+    ports = [(port, port) for port in turn_channels.TURN_PORTS]
     if not SOURCES[deployment.turn.source].udp_port:
-        ports = [(1, 65535)]  # servers of one's own may listen anywhere
+        ports = [(1, 65535)]  # your own TURN servers may listen on any port
     more = (Egress(protocol, *range_) for protocol in ("tcp", "udp") for range_ in ports)
-    return tuple(dict.fromkeys((*egress_of(deployment), *more)))
+    return tuple(dict.fromkeys((*required_egress(deployment), *more)))
 
 
-def closed(needed: Iterable[Egress], rules: Sequence[Egress]) -> list[Egress]:
-    """What is needed and none of the rules of given security groups lets out."""
+def blocked_ports(needed: Iterable[Egress], rules: Sequence[Egress]) -> list[Egress]:
+    """Return the needed ports that no rule of the given security groups allows."""
     return [
         ports
         for ports in needed
@@ -98,29 +103,35 @@ def closed(needed: Iterable[Egress], rules: Sequence[Egress]) -> list[Egress]:
 
 
 def network_stack(deployment: Deployment, zones: Sequence[str], ha: bool | None = None) -> Stack:
-    """The network in these two zones (ids), with a NAT gateway for both or, `ha`, for each.
+    """Return the network in these two zones (IDs).
 
-    `ha` unsaid is as voicecore.toml says.
+    `ha` gives each zone its own NAT gateway; without it, voicecore.toml decides.
     """
     name = aws_names.network_stack_name_for(deployment.name)
     gateways = 2 if (deployment.vpc.ha if ha is None else ha) else 1
-    public = 2 if deployment.bridged else gateways
-    resources = _way_out(name, gateways, public) | _inside(name, gateways, _let_out(deployment))
-    addresses = [get(f"Address{n}", "PublicIp") for n in range(1, gateways + 1)]
+    public = 2 if deployment.has_phones else gateways
+    resources = _public_part(name, gateways, public) | _private_part(
+        name, gateways, _allowed_egress(deployment)
+    )
+    addresses = [get_att(f"Address{n}", "PublicIp") for n in range(1, gateways + 1)]
     outputs = {
-        "Vpc": Output("The VPC", ref("Vpc")),
-        SUBNETS: Output("The agent's subnets", join(",", [ref("Private1"), ref("Private2")])),
-        SECURITY_GROUPS: Output("The agent's security group", get("SecurityGroup", "GroupId")),
-        ADDRESSES: Output("Where the agent's traffic comes from", join(",", addresses)),
+        VPC_ID: StackOutput("ID of the VPC", ref("Vpc")),
+        SUBNETS: StackOutput(
+            "Private subnets of the agent", join(",", [ref("Private1"), ref("Private2")])
+        ),
+        SECURITY_GROUPS: StackOutput(
+            "Security group of the agent", get_att("SecurityGroup", "GroupId")
+        ),
+        ADDRESSES: StackOutput("Public addresses of the agent's traffic", join(",", addresses)),
     }
-    if deployment.bridged:
-        outputs[PUBLIC_SUBNETS] = Output(
-            "Where a load balancer can be", join(",", [ref("Public1"), ref("Public2")])
+    if deployment.has_phones:
+        outputs[PUBLIC_SUBNETS] = StackOutput(
+            "Public subnets for a load balancer", join(",", [ref("Public1"), ref("Public2")])
         )
     parameters = {
         f"Zone{n}": Parameter(
-            "Id of an availability zone that AgentCore supports, as "
-            "`aws ec2 describe-availability-zones` shows it (ZoneId)",
+            "ID of an availability zone that AgentCore supports (ZoneId in "
+            "`aws ec2 describe-availability-zones`)",
             default=zone,
             pattern="[a-z0-9]+-az[0-9]+",
         )
@@ -128,7 +139,7 @@ def network_stack(deployment: Deployment, zones: Sequence[str], ha: bool | None 
     }
     template = make_template(
         f"Network of the voicecore project {deployment.name}: "
-        "a VPC with two private subnets that reach the internet by NAT",
+        "a VPC with two private subnets behind NAT",
         resources,
         parameters,
         outputs,
@@ -138,22 +149,22 @@ def network_stack(deployment: Deployment, zones: Sequence[str], ha: bool | None 
         template=template,
         parameters={f"Zone{n}": zone for n, zone in enumerate(zones, start=1)},
         tags=deployment.tags(aws_names.SHARED),
-        # A subnet cannot move: other zones would be other subnets, under the agent's interfaces.
-        settled=frozenset(parameters),
+        # A subnet cannot move: other zones would replace the subnets that the agent uses.
+        pinned=frozenset(parameters),
     )
 
 
-def _way_out(name: str, gateways: int, public: int) -> dict[str, Resource]:
-    """The public part: the internet gateway, and the NAT gateways in their subnets.
+def _public_part(name: str, gateways: int, public: int) -> dict[str, Resource]:
+    """Return the internet gateway, `public` public subnets, and the NAT gateways in them.
 
-    A load balancer wants `public` subnets in two zones, also where one gateway serves both.
+    A load balancer needs public subnets in two zones, even if one NAT gateway serves both.
     """
     resources = {
         "Vpc": Resource(
             "AWS::EC2::VPC",
             {
                 "CidrBlock": CIDR,
-                # Interfaces and endpoints are found by name (agentcore-vpc).
+                # Interfaces and endpoints are resolved by name (agentcore-vpc).
                 "EnableDnsSupport": True,
                 "EnableDnsHostnames": True,
                 "Tags": _name(name),
@@ -194,22 +205,22 @@ def _way_out(name: str, gateways: int, public: int) -> dict[str, Resource]:
                 "AWS::EC2::NatGateway",
                 {
                     "SubnetId": ref(f"Public{n}"),
-                    "AllocationId": get(f"Address{n}", "AllocationId"),
+                    "AllocationId": get_att(f"Address{n}", "AllocationId"),
                     "Tags": _name(f"{name}-{n}"),
                 },
-                # Before its subnet has a way out, a NAT gateway reaches nothing; and on the way
-                # down it must be gone before the route is.
+                # A NAT gateway reaches nothing before its subnet has a route; on deletion it must
+                # be gone before the route.
                 depends_on=("PublicRoute", f"PublicRoutes{n}"),
             ),
         }
     return resources
 
 
-def _inside(name: str, gateways: int, egress: Iterable[Egress]) -> dict[str, Resource]:
-    """The private part: where the agent's interfaces are."""
+def _private_part(name: str, gateways: int, egress: Iterable[Egress]) -> dict[str, Resource]:
+    """Return the private subnets with the agent's interfaces, their routes and security group."""
     resources: dict[str, Resource] = {}
     for n, cidr in enumerate(_PRIVATE_CIDRS, start=1):
-        # A table for each subnet even with one gateway, so that a second one only turns a route.
+        # A table per subnet even with one gateway, so that a second gateway only changes a route.
         resources |= {
             f"Private{n}": _subnet(f"{name}-private-{n}", n, cidr),
             f"Routes{n}": Resource(
@@ -226,7 +237,7 @@ def _inside(name: str, gateways: int, egress: Iterable[Egress]) -> dict[str, Res
             f"PrivateRoutes{n}": _association(f"Private{n}", f"Routes{n}"),
         }
     return resources | {
-        # The image's layers come from S3: by this way they cost no NAT traffic.
+        # The image's layers come from S3; through this endpoint they cost no NAT traffic.
         "S3": Resource(
             "AWS::EC2::VPCEndpoint",
             {
@@ -239,6 +250,7 @@ def _inside(name: str, gateways: int, egress: Iterable[Egress]) -> dict[str, Res
         "SecurityGroup": Resource(
             "AWS::EC2::SecurityGroup",
             {
+                # EC2 replaces a group whose description changes, so this one stays as it is.
                 "GroupDescription": f"What agents of {name} may reach",
                 "VpcId": ref("Vpc"),
                 "SecurityGroupEgress": [_rule(ports) for ports in egress],

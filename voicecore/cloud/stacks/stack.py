@@ -1,4 +1,4 @@
-"""A CloudFormation stack as a value: its template, and what is given with it."""
+"""Owns the CloudFormation stack as a value: its template, parameters and tags."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from typing import Any, cast
 Json = dict[str, Any]
 
 BODY_MAX = 51_200
-"""Bytes of a template that CloudFormation takes without an S3 bucket (CreateChangeSet)."""
+"""Bytes of a template that CloudFormation accepts without an S3 bucket (CreateChangeSet)."""
 
 
 @dataclass(frozen=True)
 class Parameter:
-    """A value that the template leaves open."""
+    """A value that is given when the stack is deployed."""
 
     description: str
     type: str = "String"
@@ -25,17 +25,17 @@ class Parameter:
 
 @dataclass(frozen=True)
 class Resource:
-    """One thing that the stack makes."""
+    """A resource that the stack creates."""
 
     type: str
     properties: Json
     depends_on: tuple[str, ...] = ()
-    """What must exist first although no property refers to it."""
+    """Resources that must exist first although no property refers to them."""
 
 
 @dataclass(frozen=True)
-class Output:
-    """A value that the stack tells when it is made."""
+class StackOutput:
+    """A value that the deployed stack returns."""
 
     description: str
     value: Any
@@ -43,34 +43,34 @@ class Output:
 
 @dataclass(frozen=True)
 class Stack:
-    """A stack as it should be."""
+    """The desired state of a stack."""
 
     name: str
     template: Json
     parameters: dict[str, str]
-    """The values of the template's parameters."""
+    """The values of the template's parameters, by name."""
     tags: dict[str, str]
-    """CloudFormation puts them on everything in the stack that can have tags."""
-    settled: frozenset[str] = field(default_factory=frozenset[str])
-    """Parameters that keep the value they once had: another would replace what calls run on."""
+    """Tags, which CloudFormation puts on every resource of the stack that can have them."""
+    pinned: frozenset[str] = field(default_factory=frozenset[str])
+    """Parameters that keep their first value: another would replace resources that calls use."""
 
     @property
     def resources(self) -> Mapping[str, Json]:
-        """The template's resources by logical id."""
+        """The template's resources by logical ID."""
         return self.template["Resources"]
 
     @property
     def body(self) -> str:
-        """The template as it is sent."""
+        """The template as it is sent to CloudFormation."""
         return json.dumps(self.template, separators=(",", ":"))
 
-    def over(self, existing: Mapping[str, str]) -> Stack:
-        """The stack with the parameters that have been settled in the existing one."""
-        kept = {name: existing[name] for name in self.settled if name in existing}
+    def keeping(self, existing: Mapping[str, str]) -> Stack:
+        """Return the stack with the pinned parameters of the existing one."""
+        kept = {name: existing[name] for name in self.pinned if name in existing}
         return replace(self, parameters=self.parameters | kept)
 
     def without(self, logical_ids: Iterable[str]) -> Stack:
-        """The stack without some resources, nor what only they used of parameters and outputs."""
+        """Return the stack without some resources, and without parameters and outputs of theirs."""
         gone = set(logical_ids)
         resources = {name: r for name, r in self.resources.items() if name not in gone}
         outputs = {
@@ -95,9 +95,9 @@ def template(
     description: str,
     resources: Mapping[str, Resource],
     parameters: Mapping[str, Parameter],
-    outputs: Mapping[str, Output],
+    outputs: Mapping[str, StackOutput],
 ) -> Json:
-    """The template in CloudFormation's own words."""
+    """Return the template as a CloudFormation document."""
     return _without_empty(
         {
             "AWSTemplateFormatVersion": "2010-09-09",
@@ -113,32 +113,32 @@ def template(
 
 
 def ref(name: str) -> Json:
-    """What CloudFormation calls a resource, or a parameter's value."""
+    """Return a reference to a resource, or to a parameter's value."""
     return {"Ref": name}
 
 
-def get(name: str, attribute: str) -> Json:
-    """An attribute of a resource."""
+def get_att(name: str, attribute: str) -> Json:
+    """Return a reference to an attribute of a resource."""
     return {"Fn::GetAtt": [name, attribute]}
 
 
 def sub(text: str) -> Json:
-    """Text in which CloudFormation fills in each ${name}."""
+    """Return a text in which CloudFormation substitutes each ${name}."""
     return {"Fn::Sub": text}
 
 
 def join(separator: str, values: Sequence[Any]) -> Json:
-    """One text of several values."""
+    """Return several values joined to one text."""
     return {"Fn::Join": [separator, list(values)]}
 
 
 def arn(service: str, resource: str, region: str = "${AWS::Region}") -> Json:
-    """The ARN of something in this account; `resource` may hold ${names} and *."""
+    """Return an ARN in the stack's account; `resource` may contain ${names} and *."""
     return sub(f"arn:${{AWS::Partition}}:{service}:{region}:${{AWS::AccountId}}:{resource}")
 
 
 def references(value: Any) -> set[str]:
-    """Every name that Ref, Fn::GetAtt or Fn::Sub mention in part of a template."""
+    """Return every name that Ref, Fn::GetAtt or Fn::Sub mention in part of a template."""
     match value:
         case {"Ref": str(name)}:
             return {name}

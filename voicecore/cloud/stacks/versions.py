@@ -1,4 +1,4 @@
-"""A stage's deployments as its runtime's tags keep them: number, image, time, message."""
+"""Owns a stage's versions, kept in tags of its runtime: number, image, time and message."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from urllib.parse import quote, unquote
 
-KEPT = 20
-"""A runtime has room for 50 tags; so many deployments are kept of them."""
+VERSIONS_KEPT = 20
+"""Number of versions kept; a runtime can have 50 tags."""
 
 _VALUE_MAX = 256  # characters of a tag's value
 
@@ -26,37 +26,37 @@ class Version:
     """The image's digest: "sha256:..."."""
     time: datetime
     message: str = ""
-    """Why, in the deployer's words; its end is lost if it is long."""
+    """The deployer's message; cut if it is too long for a tag."""
 
     @property
     def title(self) -> str:
-        """The version in a line."""
+        """The version in one line."""
         return f"v{self.number} {self.time.astimezone(UTC):{_TIME}} {self.message}".rstrip()
 
 
-def next_after(
+def with_next_version(
     versions: Sequence[Version], image: str, message: str, now: datetime
 ) -> tuple[Version, ...]:
-    """The history with one more deployment, oldest first, without what is too old to be kept."""
+    """Return the history with one more version, oldest first, at most VERSIONS_KEPT."""
     number = max((version.number for version in versions), default=0) + 1
     ordered = sorted(versions, key=lambda version: version.number)
-    return (*ordered, Version(number, image, now.replace(microsecond=0), message))[-KEPT:]
+    return (*ordered, Version(number, image, now.replace(microsecond=0), message))[-VERSIONS_KEPT:]
 
 
 def tags_of(versions: Sequence[Version]) -> dict[str, str]:
-    """The tags that keep these versions."""
-    return {f"voicecore:v{version.number}": _written(version) for version in versions}
+    """Return the tags for these versions."""
+    return {f"voicecore:v{version.number}": _encode(version) for version in versions}
 
 
 def versions_in(tags: Mapping[str, str]) -> tuple[Version, ...]:
-    """The versions that tags keep, oldest first; tags of another kind are passed over."""
+    """Return the versions in tags, oldest first; other tags are ignored."""
     read = (
-        _read(int(key[1]), value) for name, value in tags.items() if (key := _KEY.fullmatch(name))
+        _decode(int(key[1]), value) for name, value in tags.items() if (key := _KEY.fullmatch(name))
     )
     return tuple(sorted((v for v in read if v), key=lambda version: version.number))
 
 
-def _written(version: Version) -> str:
+def _encode(version: Version) -> str:
     head = f"{version.time.astimezone(UTC):{_TIME}} {version.image}"
     room = _VALUE_MAX - len(head) - 1
     message = " ".join(version.message.split())
@@ -66,15 +66,15 @@ def _written(version: Version) -> str:
 
 
 def _quoted(text: str) -> str:
-    # Tags take few characters, and the percent sign is not among them.
+    # Tags allow few characters, and the percent sign is not one of them.
     return quote(text, safe=" :/+@").replace("~", "%7E").replace("%", "=")
 
 
-def _read(number: int, value: str) -> Version | None:
+def _decode(number: int, value: str) -> Version | None:
     time, _, rest = value.partition(" ")
     image, _, message = rest.partition(" ")
     try:
         when = datetime.strptime(time, _TIME).replace(tzinfo=UTC)
     except ValueError:
-        return None  # somebody else's tag
+        return None  # not one of ours
     return Version(number, image, when, unquote(message.replace("=", "%")))

@@ -1,4 +1,4 @@
-"""Which availability zones AgentCore supports, and which of them a network should use."""
+"""Owns the availability zones that AgentCore supports, and the choice of two for a network."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from voicecore.console.errors import ExitCode, VoicecoreError
 
-# AgentCore Developer Guide, agentcore-vpc. Zone names differ between accounts, ids do not.
+# AgentCore Developer Guide, agentcore-vpc. Zone names differ between accounts, IDs do not.
 _PREFIXES = {
     "us-east-1": "use1", "us-east-2": "use2", "us-west-1": "usw1", "us-west-2": "usw2",
     "ca-central-1": "cac1", "sa-east-1": "sae1", "ap-northeast-1": "apne1",
@@ -23,16 +23,16 @@ _NUMBERS = {
     "ca-central-1": (1, 2, 4),
     "ap-northeast-1": (1, 2, 4),
 }
-"""Of the zones 1 to 3, unless said here."""
+"""Numbers of the supported zones; 1 to 3 for regions that are not listed."""
 
-SUPPORTED = {
+SUPPORTED_ZONES = {
     region: tuple(f"{prefix}-az{n}" for n in _NUMBERS.get(region, (1, 2, 3)))
     for region, prefix in _PREFIXES.items()
 }
-"""The ids of the zones that AgentCore supports, by region."""
+"""IDs of the zones that AgentCore supports, by region."""
 
-WANTED = 2
-"""Zones that a network stands in: AWS's advice for VPC mode (agentcore-vpc)."""
+ZONES_PER_NETWORK = 2
+"""Zones of a network: AWS's advice for VPC mode (agentcore-vpc)."""
 
 
 class TooFewZones(VoicecoreError):
@@ -44,52 +44,53 @@ class TooFewZones(VoicecoreError):
 
 @dataclass(frozen=True)
 class Subnet:
-    """One of the user's own subnets, as EC2 describes it."""
+    """A subnet of the user's own VPC, as EC2 describes it."""
 
     id: str
     vpc: str
     zone_id: str
-    way_out: str
-    """Where its route to 0.0.0.0/0 leads, as "nat-...", "igw-..."; empty if there is none."""
+    default_route: str
+    """Target of its route to 0.0.0.0/0, for example "nat-..." or "igw-..."; empty if none."""
 
 
-def choose(region: str, zones: Mapping[str, str]) -> tuple[str, ...]:
-    """The ids of the zones for a new network, from the account's zones (name → id).
+def choose_zones(region: str, zones: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the IDs of the zones for a new network, from the account's zones (name to ID).
 
-    Always the same ones for an account. Raises TooFewZones.
+    The choice is always the same for an account. Raises TooFewZones.
     """
-    here = set(zones.values())
-    good = [zone for zone in SUPPORTED[region] if zone in here]
-    if len(good) < WANTED:
+    available = set(zones.values())
+    usable = [zone for zone in SUPPORTED_ZONES[region] if zone in available]
+    if len(usable) < ZONES_PER_NETWORK:
         raise TooFewZones(
-            f"AgentCore needs {WANTED} of the zones {', '.join(SUPPORTED[region])} in {region}; "
-            f"this account has {', '.join(good) or 'none of them'}.",
+            f"AgentCore needs {ZONES_PER_NETWORK} of the zones "
+            f"{', '.join(SUPPORTED_ZONES[region])} in {region}; "
+            f"this account has {', '.join(usable) or 'none of them'}.",
             "Choose another region in voicecore.toml.",
         )
-    return tuple(good[:WANTED])
+    return tuple(usable[:ZONES_PER_NETWORK])
 
 
-def mistakes_in(region: str, subnets: Sequence[Subnet]) -> list[str]:
-    """Why AgentCore could not use these subnets (agentcore-vpc); empty if it can."""
-    mistakes: list[str] = []
+def subnet_problems(region: str, subnets: Sequence[Subnet]) -> list[str]:
+    """Return why AgentCore cannot use these subnets (agentcore-vpc); empty if it can."""
+    problems: list[str] = []
     if len({subnet.vpc for subnet in subnets}) > 1:
         places = ", ".join(f"{subnet.id} in {subnet.vpc}" for subnet in subnets)
-        mistakes.append(f"the subnets are of different VPCs: {places}")
+        problems.append(f"the subnets are in different VPCs: {places}")
     for subnet in subnets:
-        if subnet.zone_id not in SUPPORTED[region]:
-            mistakes.append(
+        if subnet.zone_id not in SUPPORTED_ZONES[region]:
+            problems.append(
                 f"{subnet.id} is in zone {subnet.zone_id}, which AgentCore does not support; "
-                f"it supports {', '.join(SUPPORTED[region])}"
+                f"it supports {', '.join(SUPPORTED_ZONES[region])}"
             )
-        if subnet.way_out.startswith("igw-"):
-            mistakes.append(
-                f"{subnet.id} is a public subnet: its way to the internet is {subnet.way_out}, "
+        if subnet.default_route.startswith("igw-"):
+            problems.append(
+                f"{subnet.id} is a public subnet: its default route is {subnet.default_route}, "
                 "but AgentCore's interfaces have no public address; "
-                "give a private subnet that leads to a NAT gateway"
+                "use a private subnet with a route to a NAT gateway"
             )
-        elif not subnet.way_out:
-            mistakes.append(
-                f"{subnet.id} has no way to the internet, and so none to speech services; "
-                "route 0.0.0.0/0 to a NAT gateway"
+        elif not subnet.default_route:
+            problems.append(
+                f"{subnet.id} has no route to the internet, so the agent cannot reach speech "
+                "services; route 0.0.0.0/0 to a NAT gateway"
             )
-    return mistakes
+    return problems

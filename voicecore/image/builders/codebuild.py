@@ -1,9 +1,9 @@
 """The `codebuild` builder: the Dockerfile, built and pushed on AWS's own arm64 machines.
 
-What it needs of the account is made and taken away by build_account.py.
+What it needs of the account is made and taken away by codebuild_resources.py.
 """
 
-# boto3 has no types of its own; its clients are `Any`.
+# botocore has no types; its clients are `Any`.
 # pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false
 # pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false
 
@@ -14,23 +14,29 @@ import re
 import tempfile
 import time
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Generator, Iterable, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-import boto3
-from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from voicecore.aws.errors import EXPIRED, NO_ANSWER, AwsRefused, allowing, code_of
+from voicecore.aws import session
+from voicecore.aws.errors import (
+    NO_ANSWER,
+    AwsRefused,
+    NotAllowed,
+    ignoring,
+    is_expired,
+    translate_error,
+    translated_errors,
+)
+from voicecore.aws.session import Aws, upload
 from voicecore.console.errors import ExitCode, VoicecoreError
 from voicecore.image.builders import buildspec
-from voicecore.image.builders.aws_errors import LOG_IN, explained
 from voicecore.image.builders.buildspec import Remote
 from voicecore.image.builders.buildx import Transcript
 from voicecore.image.builders.codebuild_resources import (
-    Aws,
     ensure_bucket,
     ensure_log_group,
     ensure_project,
@@ -95,16 +101,8 @@ def connect(target: Reference, profile: str | None = None) -> Aws:
             f"{target.name}",
             ExitCode.USAGE,
         )
-    with explained():
-        session = boto3.Session(profile_name=profile)
-        config = Config(
-            region_name=ecr.region, retries={"mode": "standard", "total_max_attempts": 5}
-        )
-        whoami = session.client("sts", config=config).get_caller_identity()
-        clients = {
-            name: session.client(name, config=config) for name in ("s3", "iam", "logs", "codebuild")
-        }
-    return Aws(whoami["Account"], whoami["Arn"].split(":")[1], ecr.region, **clients)
+    with translated_errors(profile=profile):
+        return session.connect(ecr.region, profile)
 
 
 def build(
@@ -116,7 +114,7 @@ def build(
     Raises AwsRefused, RemoteBuildFailed or RemoteBuildStopped.
     """
     pace = pace or Pace()
-    with explained():
+    with _role_advice(), translated_errors():
         bucket = ensure_bucket(aws, remote.project)
         ensure_log_group(aws, remote.project)
         own = role is None
@@ -124,6 +122,22 @@ def build(
         ensure_project(aws, remote.project, arn, pace.role)
         _send_source(aws, bucket, remote, tell)
         _Build(aws, remote, tell, pace).run(tries=1 + len(pace.role) if own else 1)
+
+
+@contextmanager
+def _role_advice() -> Generator[None]:
+    """Add to an error about IAM that an existing role will do."""
+    try:
+        yield
+    except NotAllowed as error:
+        if not error.action.startswith("iam:"):
+            raise
+        raise NotAllowed(
+            error.message,
+            f"{error.hint}\nOr name an existing role:  voicecore build --builder codebuild "
+            "--codebuild-role ARN --push REPOSITORY",
+            error.action,
+        ) from error
 
 
 def _send_source(aws: Aws, bucket: str, remote: Remote, tell: Tell) -> None:
@@ -137,8 +151,7 @@ def _send_source(aws: Aws, bucket: str, remote: Remote, tell: Tell) -> None:
             sent += count
             tell(Progress("source to AWS", sent, total))
 
-        owner = {"ExpectedBucketOwner": aws.account}
-        aws.s3.upload_fileobj(file, bucket, remote.key, ExtraArgs=owner, Callback=advance)
+        upload(aws, file, bucket, remote.key, advance)
         tell(Progress("source to AWS", total, total, finished=True))
 
 
@@ -179,7 +192,7 @@ class _Build:
         bucket = aws_names.builder_bucket_for(
             self.remote.project, self.aws.account, self.aws.region
         )
-        started = self.aws.codebuild.start_build(
+        started = self.aws.client("codebuild").start_build(
             projectName=aws_names.builder_for(self.remote.project),
             sourceLocationOverride=f"{bucket}/{self.remote.key}",
             # JSON is YAML, and in lines it is no path (as the CDK's BuildSpec.fromObject gives it).
@@ -197,12 +210,12 @@ class _Build:
                 exit_code=ExitCode.INTERRUPTED,
             ) from None
         except ClientError as error:
-            if code_of(error) not in EXPIRED:
+            if not is_expired(error):
                 raise
             raise AwsRefused(
                 f"Your AWS credentials have expired; the build {build_id} goes on without us.",
-                f"{LOG_IN}\nand then build again: what is in the repository by then is not built "
-                "twice.",
+                f"{translate_error(error, profile=self.aws.profile).hint}\n"
+                "Then build again: what is in the repository by then is not built twice.",
             ) from error
 
     def _wait(self, build_id: str) -> Mapping[str, Any]:
@@ -210,7 +223,7 @@ class _Build:
         while True:
             # The build goes on without us: while the network is away, so do we.
             with suppress(*NO_ANSWER):
-                build = self.aws.codebuild.batch_get_builds(ids=[build_id])["builds"][0]
+                build = self.aws.client("codebuild").batch_get_builds(ids=[build_id])["builds"][0]
                 self._tell_phases(build)
                 self._read_log(build)
                 if build["buildStatus"] != "IN_PROGRESS":
@@ -226,8 +239,8 @@ class _Build:
             time.sleep(self.pace.poll)
 
     def _stop(self, build_id: str) -> None:
-        with allowing("ResourceNotFoundException"):
-            self.aws.codebuild.stop_build(id=build_id)
+        with ignoring("ResourceNotFoundException"):
+            self.aws.client("codebuild").stop_build(id=build_id)
 
     def _tell_phases(self, build: Mapping[str, Any]) -> None:
         for phase in build.get("phases", []):
@@ -250,8 +263,8 @@ class _Build:
             return False
         news = False
         while True:
-            with allowing("ResourceNotFoundException"):
-                page = self.aws.logs.get_log_events(
+            with ignoring("ResourceNotFoundException"):
+                page = self.aws.client("logs").get_log_events(
                     logGroupName=place["groupName"],
                     logStreamName=place["streamName"],
                     startFromHead=True,

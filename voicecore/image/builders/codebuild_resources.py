@@ -11,32 +11,17 @@ import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from botocore.exceptions import ClientError
 
-from voicecore.aws.errors import AwsRefused, allowing, code_of
+from voicecore.aws.errors import AwsRefused, code_of, ignoring, translated_errors
+from voicecore.aws.session import Aws
 from voicecore.image.builders import buildspec
-from voicecore.image.builders.aws_errors import explained
 from voicecore.image.registry.credentials import ecr_host
 from voicecore.image.registry.reference import Reference
 from voicecore.project import aws_names
 
 _POLICY = "build"
-
-
-@dataclass(frozen=True)
-class Aws:
-    """The services of one account and region that a build takes."""
-
-    account: str
-    partition: str
-    """aws, aws-us-gov or aws-cn: the second part of every ARN."""
-    region: str
-    s3: Any
-    iam: Any
-    logs: Any
-    codebuild: Any
 
 
 @dataclass(frozen=True)
@@ -52,7 +37,7 @@ def leftovers(aws: Aws, project: str) -> list[Leftover]:
 
     What does not carry the project's tag is left out. Raises AwsRefused.
     """
-    with explained():
+    with translated_errors():
         steps = (_project, _log_group, _role, _bucket)
         return [found for step in steps if (found := step(aws, project))]
 
@@ -60,10 +45,10 @@ def leftovers(aws: Aws, project: str) -> list[Leftover]:
 def take_away(found: Sequence[Leftover]) -> list[str]:
     """Take it away; returns what was still there. Raises AwsRefused."""
     gone: list[str] = []
-    with explained():
+    with translated_errors():
         for leftover in found:
             # Somebody else may be at it too.
-            with allowing("ResourceNotFoundException", "NoSuchEntity", "NoSuchBucket"):
+            with ignoring("ResourceNotFoundException", "NoSuchEntity", "NoSuchBucket"):
                 leftover.remove()
                 gone.append(leftover.title)
     return gone
@@ -81,11 +66,12 @@ def is_role_too_new(said: str) -> bool:
 
 def ensure_bucket(aws: Aws, project: str) -> str:
     """The bucket for sources: private, by TLS only, emptied after a week. Returns its name."""
+    s3 = aws.client("s3")
     bucket = aws_names.builder_bucket_for(project, aws.account, aws.region)
     # Bucket names are the whole world's: never speak to one of that name in another account.
     mine = {"Bucket": bucket, "ExpectedBucketOwner": aws.account}
     try:
-        aws.s3.head_bucket(**mine)
+        s3.head_bucket(**mine)
     except ClientError as error:
         if code_of(error) in ("403", "AccessDenied"):
             raise AwsRefused(
@@ -94,12 +80,10 @@ def ensure_bucket(aws: Aws, project: str) -> str:
             ) from error
         if code_of(error) not in ("404", "NoSuchBucket"):
             raise
-        # us-east-1 has no name there (S3 API Reference, CreateBucketConfiguration).
-        elsewhere = {"CreateBucketConfiguration": {"LocationConstraint": aws.region}}
-        aws.s3.create_bucket(Bucket=bucket, **({} if aws.region == "us-east-1" else elsewhere))
+        _create_bucket(aws, bucket)
     tags = [{"Key": key, "Value": value} for key, value in buildspec.tags(project).items()]
-    aws.s3.put_bucket_tagging(**mine, Tagging={"TagSet": tags})
-    aws.s3.put_public_access_block(
+    s3.put_bucket_tagging(**mine, Tagging={"TagSet": tags})
+    s3.put_public_access_block(
         **mine,
         PublicAccessBlockConfiguration={
             "BlockPublicAcls": True,
@@ -109,7 +93,7 @@ def ensure_bucket(aws: Aws, project: str) -> str:
         },
     )
     policy = buildspec.tls_only(aws.partition, bucket)
-    aws.s3.put_bucket_policy(**mine, Policy=json.dumps(policy))
+    s3.put_bucket_policy(**mine, Policy=json.dumps(policy))
     rule = {
         "ID": "sources",
         "Status": "Enabled",
@@ -117,30 +101,48 @@ def ensure_bucket(aws: Aws, project: str) -> str:
         "Expiration": {"Days": buildspec.SOURCE_DAYS},
         "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 1},
     }
-    aws.s3.put_bucket_lifecycle_configuration(**mine, LifecycleConfiguration={"Rules": [rule]})
+    s3.put_bucket_lifecycle_configuration(**mine, LifecycleConfiguration={"Rules": [rule]})
     return bucket
+
+
+def _create_bucket(aws: Aws, bucket: str) -> None:
+    # us-east-1 has no name there (S3 API Reference, CreateBucketConfiguration).
+    place = {"CreateBucketConfiguration": {"LocationConstraint": aws.region}}
+    try:
+        aws.client("s3").create_bucket(
+            Bucket=bucket, **({} if aws.region == "us-east-1" else place)
+        )
+    except ClientError as error:
+        if code_of(error) == "BucketAlreadyExists":
+            raise AwsRefused(
+                f"The S3 bucket name {bucket} is taken by another AWS account.",
+                "Rename the project in voicecore.toml, or build here:  voicecore build",
+            ) from error
+        raise
 
 
 def ensure_log_group(aws: Aws, project: str) -> None:
     """The log group, before CodeBuild makes one without tags that keeps its logs for ever."""
+    logs = aws.client("logs")
     group = aws_names.builder_log_group_for(project)
-    with allowing("ResourceAlreadyExistsException"):
-        aws.logs.create_log_group(logGroupName=group, tags=buildspec.tags(project))
-    aws.logs.put_retention_policy(logGroupName=group, retentionInDays=buildspec.LOG_DAYS)
+    with ignoring("ResourceAlreadyExistsException"):
+        logs.create_log_group(logGroupName=group, tags=buildspec.tags(project))
+    logs.put_retention_policy(logGroupName=group, retentionInDays=buildspec.LOG_DAYS)
 
 
 def ensure_role(aws: Aws, project: str, target: Reference) -> str:
     """The role that builds and pushes to `target`, and may do nothing else. Returns its ARN."""
+    iam = aws.client("iam")
     role = aws_names.builder_role_for(project, aws.region)
     tags = [{"Key": key, "Value": value} for key, value in buildspec.tags(project).items()]
     trust = json.dumps(buildspec.trust(aws.account))
     try:
-        found = aws.iam.get_role(RoleName=role)
-        aws.iam.update_assume_role_policy(RoleName=role, PolicyDocument=trust)
+        found = iam.get_role(RoleName=role)
+        iam.update_assume_role_policy(RoleName=role, PolicyDocument=trust)
     except ClientError as error:
         if code_of(error) != "NoSuchEntity":
             raise
-        found = aws.iam.create_role(
+        found = iam.create_role(
             RoleName=role,
             AssumeRolePolicyDocument=trust,
             Description=f"CodeBuild, for the image of the voice agent {project}",
@@ -150,9 +152,7 @@ def ensure_role(aws: Aws, project: str, target: Reference) -> str:
     owner = ecr.account if ecr else aws.account
     repository = f"arn:{aws.partition}:ecr:{aws.region}:{owner}:repository/{target.repository}"
     permissions = buildspec.permissions(project, aws.partition, aws.account, aws.region, repository)
-    aws.iam.put_role_policy(
-        RoleName=role, PolicyName=_POLICY, PolicyDocument=json.dumps(permissions)
-    )
+    iam.put_role_policy(RoleName=role, PolicyName=_POLICY, PolicyDocument=json.dumps(permissions))
     return found["Role"]["Arn"]
 
 
@@ -161,13 +161,14 @@ def ensure_project(aws: Aws, project: str, role: str, pauses: Sequence[float]) -
 
     With a role that is not known everywhere yet it tries again after each of `pauses`, in seconds.
     """
+    codebuild = aws.client("codebuild")
     settings = buildspec.project_settings(project, aws.account, aws.region, role)
     for pause in (*pauses, None):
         try:
-            with allowing("ResourceAlreadyExistsException"):
-                aws.codebuild.create_project(**settings)
+            with ignoring("ResourceAlreadyExistsException"):
+                codebuild.create_project(**settings)
                 return
-            aws.codebuild.update_project(**settings)
+            codebuild.update_project(**settings)
             return
         except ClientError as error:
             if pause is None or not is_role_too_new(str(error)):
@@ -176,53 +177,58 @@ def ensure_project(aws: Aws, project: str, role: str, pauses: Sequence[float]) -
 
 
 def _project(aws: Aws, project: str) -> Leftover | None:
+    codebuild = aws.client("codebuild")
     name = aws_names.builder_for(project)
-    found = aws.codebuild.batch_get_projects(names=[name])["projects"]
+    found = codebuild.batch_get_projects(names=[name])["projects"]
     tags = {tag["key"]: tag["value"] for tag in (found[0].get("tags") or [] if found else [])}
     if not _is_ours(tags, project):
         return None
-    return Leftover(f"CodeBuild project {name}", lambda: aws.codebuild.delete_project(name=name))
+    return Leftover(f"CodeBuild project {name}", lambda: codebuild.delete_project(name=name))
 
 
 def _log_group(aws: Aws, project: str) -> Leftover | None:
+    logs = aws.client("logs")
     group = aws_names.builder_log_group_for(project)
     arn = f"arn:{aws.partition}:logs:{aws.region}:{aws.account}:log-group:{group}"
-    with allowing("ResourceNotFoundException"):
-        if _is_ours(aws.logs.list_tags_for_resource(resourceArn=arn)["tags"], project):
+    with ignoring("ResourceNotFoundException"):
+        if _is_ours(logs.list_tags_for_resource(resourceArn=arn)["tags"], project):
             return Leftover(
-                f"log group {group}", lambda: aws.logs.delete_log_group(logGroupName=group)
+                f"log group {group}",
+                lambda: logs.delete_log_group(logGroupName=group),
             )
     return None
 
 
 def _role(aws: Aws, project: str) -> Leftover | None:
+    iam = aws.client("iam")
     role = aws_names.builder_role_for(project, aws.region)
 
     def remove() -> None:
-        with allowing("NoSuchEntity"):
-            aws.iam.delete_role_policy(RoleName=role, PolicyName=_POLICY)
-        aws.iam.delete_role(RoleName=role)
+        with ignoring("NoSuchEntity"):
+            iam.delete_role_policy(RoleName=role, PolicyName=_POLICY)
+        iam.delete_role(RoleName=role)
 
-    with allowing("NoSuchEntity"):
-        found = aws.iam.get_role(RoleName=role)["Role"]
+    with ignoring("NoSuchEntity"):
+        found = iam.get_role(RoleName=role)["Role"]
         if _is_ours({tag["Key"]: tag["Value"] for tag in found.get("Tags", [])}, project):
             return Leftover(f"IAM role {role}", remove)
     return None
 
 
 def _bucket(aws: Aws, project: str) -> Leftover | None:
+    s3 = aws.client("s3")
     bucket = aws_names.builder_bucket_for(project, aws.account, aws.region)
     mine = {"Bucket": bucket, "ExpectedBucketOwner": aws.account}
 
     def remove() -> None:
-        for page in aws.s3.get_paginator("list_objects_v2").paginate(**mine):
+        for page in s3.get_paginator("list_objects_v2").paginate(**mine):
             keys = [{"Key": entry["Key"]} for entry in page.get("Contents", [])]
             if keys:
-                aws.s3.delete_objects(**mine, Delete={"Objects": keys, "Quiet": True})
-        aws.s3.delete_bucket(**mine)
+                s3.delete_objects(**mine, Delete={"Objects": keys, "Quiet": True})
+        s3.delete_bucket(**mine)
 
-    with allowing("NoSuchBucket", "NoSuchTagSet"):
-        tags = aws.s3.get_bucket_tagging(**mine)["TagSet"]
+    with ignoring("NoSuchBucket", "NoSuchTagSet"):
+        tags = s3.get_bucket_tagging(**mine)["TagSet"]
         if _is_ours({tag["Key"]: tag["Value"] for tag in tags}, project):
             return Leftover(f"S3 bucket {bucket}", remove)
     return None

@@ -3,15 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable
 
-import boto3  # pyright: ignore[reportMissingTypeStubs]
-from botocore.exceptions import (  # pyright: ignore[reportMissingTypeStubs]
-    BotoCoreError,
-    ClientError,
-)
-
+from voicecore.aws.errors import AwsRefused, translated_errors
+from voicecore.aws.session import credential_variables
 from voicecore.console.errors import VoicecoreError
 from voicecore.image.docker.engine import Endpoint
 from voicecore.image.model import PLATFORM
@@ -60,18 +55,7 @@ def role() -> dict[str, str]:
     Empty where there are none. Raises NoRole when they cannot be had, as when they have expired.
     """
     try:
-        session: Any = boto3.Session()
-        found = session.get_credentials()
-        frozen = found.get_frozen_credentials() if found else None
-    except (BotoCoreError, ClientError) as error:
-        raise NoRole(
-            f"No AWS credentials reach the agent: {error}", "Log in:  aws sso login"
-        ) from error
-    if frozen is None:
-        return {}
-    values: Mapping[str, str | None] = {
-        "AWS_ACCESS_KEY_ID": frozen.access_key,
-        "AWS_SECRET_ACCESS_KEY": frozen.secret_key,
-        "AWS_SESSION_TOKEN": frozen.token,
-    }
-    return {name: value for name, value in values.items() if value}
+        with translated_errors():
+            return credential_variables()
+    except AwsRefused as error:
+        raise NoRole(f"No AWS credentials reach the agent: {error.message}", error.hint) from error

@@ -208,7 +208,7 @@ class _Output:
 
     def _take(self, line: str, at: float) -> None:
         self.lines.append(line)
-        event = agent_log.parse(line)
+        event = agent_log.parse_event(line)
         if event is not None and event.get("event") == "ready":
             self.ready = Said(at, event)
 

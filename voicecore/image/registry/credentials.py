@@ -1,6 +1,6 @@
 """Who we are to a registry: ECR's token from AWS, or what Docker's own login has kept."""
 
-# boto3 and docker have no types; each is called in one place.
+# botocore and docker have no types; each is called in one place.
 # pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false
 # pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false
 
@@ -95,19 +95,12 @@ def ecr_source(ecr: EcrHost, profile: str | None = None) -> Source:
     """
 
     def login() -> Login:
-        # A tenth of a second to import, which a push to another registry need not wait for.
-        from botocore.config import Config
+        # Importing botocore takes 0.1 s, which a push to another registry does not pay.
+        from voicecore.aws.errors import translated_errors
+        from voicecore.aws.session import open_session
 
-        from voicecore.aws.botocore_session import new_session
-        from voicecore.image.builders.aws_errors import explained
-
-        # A build waits: botocore's own patience would be a minute for each of five tries.
-        patience = Config(connect_timeout=10, retries={"mode": "standard", "max_attempts": 3})
-        with explained():
-            client = new_session(profile).create_client(
-                "ecr", region_name=ecr.region, config=patience
-            )
-            answer = client.get_authorization_token()
+        with translated_errors(profile=profile):
+            answer = open_session(ecr.region, profile).client("ecr").get_authorization_token()
         token = base64.b64decode(answer["authorizationData"][0]["authorizationToken"]).decode()
         username, _, password = token.partition(":")
         return Login(username, password)

@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from voicecore.contract.latency_stages import by_name
+from voicecore.contract.latency_stages import sum_by_stage
 from voicecore.talk.transports import rtvi
 
 TRANSPORT = "transport"
@@ -36,7 +36,7 @@ class Turn:
         if self.agent is None:
             return ()
         stages = ((stage.key, stage.ms) for stage in self.agent.stages)
-        named = [Part(name, ms) for name, ms in by_name(stages, self.agent.total_ms).items()]
+        named = [Part(name, ms) for name, ms in sum_by_stage(stages, self.agent.total_ms).items()]
         rest = self.total_ms - sum(part.ms for part in named)
         return (*named, Part(TRANSPORT, rest))
 

@@ -9,16 +9,16 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from tests.standins.aws.cloud import Call, Cloud
 from tests.standins.aws.cloudformation import schemas
+from tests.standins.aws.cloudformation.change_sets import changed_resources, compute_changes
 from tests.standins.aws.cloudformation.drift import drift_of
 from tests.standins.aws.cloudformation.engine import Engine
-from tests.standins.aws.cloudformation.kinds import Failed
-from tests.standins.aws.cloudformation.plan import changes_of, touched_by
-from tests.standins.aws.cloudformation.registry import KINDS
-from tests.standins.aws.cloudformation.stacks import ChangeSet, Resource, Stack, Wanted, note
+from tests.standins.aws.cloudformation.stacks import ChangeSet, DesiredStack, Resource, Stack, note
 from tests.standins.aws.cloudformation.template import Template, invalid, parameters_of, parse
-from tests.standins.aws.settling import starting
-from tests.standins.aws.world import Call, World
+from tests.standins.aws.cloudformation.types.base import Failed
+from tests.standins.aws.cloudformation.types.registry import RESOURCE_TYPES
+from tests.standins.aws.timed_state import timed_state
 from tests.standins.models.refusal import Refused
 
 SERVICE = "cloudformation"
@@ -31,39 +31,39 @@ _UPDATABLE = ("CREATE_COMPLETE", "UPDATE_COMPLETE", "UPDATE_ROLLBACK_COMPLETE", 
 _PAGE = 100
 
 
-def stacks_of(world: World, call: Call) -> list[Stack]:
-    return world.of(list, "stacks", *call.place)
+def stacks_of(cloud: Cloud, call: Call) -> list[Stack]:
+    return cloud.setdefault(list, "stacks", *call.place)
 
 
-def _engine(world: World, call: Call) -> Engine:
+def _engine(cloud: Cloud, call: Call) -> Engine:
     place = call.place
 
     def imported(stack: Stack, name: str) -> str:
-        for other in world.of(list, "stacks", *place):
+        for other in cloud.setdefault(list, "stacks", *place):
             for output in other.outputs if other.alive else []:
                 if output.get("ExportName") == name:
                     return output["OutputValue"]
         raise invalid(f"No export named {name} found.")
 
-    return world.of(lambda: Engine(world, imported), "engine", *place)
+    return cloud.setdefault(lambda: Engine(cloud, imported), "engine", *place)
 
 
-def _find(world: World, call: Call, wanted: str) -> Stack | None:
-    stacks = stacks_of(world, call)
+def _find(cloud: Cloud, call: Call, wanted: str) -> Stack | None:
+    stacks = stacks_of(cloud, call)
     if wanted.startswith("arn:"):
         return next((s for s in stacks if s.id == wanted), None)
     return next((s for s in reversed(stacks) if s.name == wanted and s.alive), None)
 
 
-def _stack(world: World, call: Call, said: str = "Stack with id {} does not exist") -> Stack:
+def _stack(cloud: Cloud, call: Call, said: str = "Stack with id {} does not exist") -> Stack:
     name = call.params["StackName"]
-    found = _find(world, call, name)
+    found = _find(cloud, call, name)
     if found is None:
         raise invalid(said.format(name))
     return found
 
 
-def _new_stack(world: World, call: Call) -> Stack:
+def _new_stack(cloud: Cloud, call: Call) -> Stack:
     name = call.params["StackName"]
     if not re.fullmatch(r"[a-zA-Z][-a-zA-Z0-9]{0,127}", name):
         raise invalid(
@@ -71,12 +71,12 @@ def _new_stack(world: World, call: Call) -> Stack:
             "constraint: Member must satisfy regular expression pattern: [a-zA-Z][-a-zA-Z0-9]*"
         )
     id = f"arn:aws:cloudformation:{call.region}:{call.account}:stack/{name}/{uuid.uuid4()}"
-    stack = Stack(name, id, call.region, call.caller, world.clock.now())
-    stacks_of(world, call).append(stack)
+    stack = Stack(name, id, call.region, call.caller, cloud.clock.now())
+    stacks_of(cloud, call).append(stack)
     return stack
 
 
-def _wanted(world: World, call: Call, before: Wanted | None) -> Wanted:
+def _wanted(cloud: Cloud, call: Call, before: DesiredStack | None) -> DesiredStack:
     """What the call asks of the stack; raises Refused where CloudFormation would at once."""
     p = call.params
     if "TemplateURL" in p:
@@ -104,7 +104,7 @@ def _wanted(world: World, call: Call, before: Wanted | None) -> Wanted:
         if key.startswith("aws:"):
             raise invalid("aws: prefixed tag key names are not allowed for external use.")
     description = template.body.get("Description", "")
-    return Wanted(template, values, tags, given, description)
+    return DesiredStack(template, values, tags, given, description)
 
 
 def _check_types(template: Template, region: str) -> None:
@@ -112,7 +112,7 @@ def _check_types(template: Template, region: str) -> None:
     unknown = sorted(kind for kind in kinds if schemas.schema_of(kind, region) is None)
     if unknown:
         raise invalid(f"Template format error: Unrecognized resource types: {_listed(unknown)}")
-    if missing := sorted(kinds - set(KINDS)):
+    if missing := sorted(kinds - set(RESOURCE_TYPES)):
         raise invalid(
             f"This stand-in has no resource types {_listed(missing)}: add them to kinds.py"
         )
@@ -125,7 +125,7 @@ def _listed(names: list[str]) -> str:
 # Change sets
 
 
-def create_change_set(world: World, call: Call) -> dict[str, Any]:
+def create_change_set(cloud: Cloud, call: Call) -> dict[str, Any]:
     p = call.params
     name, kind = p["ChangeSetName"], p.get("ChangeSetType", "UPDATE")
     if not re.fullmatch(r"[a-zA-Z][-a-zA-Z0-9]{0,127}", name):
@@ -135,7 +135,7 @@ def create_change_set(world: World, call: Call) -> dict[str, Any]:
         )
     if kind == "IMPORT":
         raise invalid("Imports are not imitated by this stand-in")
-    stack = _find(world, call, p["StackName"])
+    stack = _find(cloud, call, p["StackName"])
     if kind == "UPDATE":
         if stack is None or stack.status == "REVIEW_IN_PROGRESS":
             raise invalid(f"Stack [{p['StackName']}] does not exist")
@@ -145,16 +145,16 @@ def create_change_set(world: World, call: Call) -> dict[str, Any]:
             f"Stack [{stack.name}] already exists and cannot be created again with the changeSet "
             f"[{name}]."
         )
-    wanted = _wanted(world, call, stack.current if stack else None)
+    wanted = _wanted(cloud, call, stack.current if stack else None)
     if stack is not None and name in stack.change_sets:
         raise Refused("AlreadyExistsException", f"ChangeSet {name} already exists")
     if stack is None:
-        stack = _new_stack(world, call)
+        stack = _new_stack(cloud, call)
         stack.caller = call.caller
-        note(world, stack, None, "REVIEW_IN_PROGRESS", "User Initiated")
+        note(cloud, stack, None, "REVIEW_IN_PROGRESS", "User Initiated")
     stack.caller = call.caller
     try:
-        changes = changes_of(world, stack, wanted, lambda n: _imported(world, call, n))
+        changes = compute_changes(cloud, stack, wanted, lambda n: _imported(cloud, call, n))
         why = None
         if kind == "UPDATE" and not changes and _same_outputs(stack, wanted):
             why = _NO_CHANGES
@@ -163,24 +163,24 @@ def create_change_set(world: World, call: Call) -> dict[str, Any]:
     end = "FAILED" if why else "CREATE_COMPLETE"
     id = f"{stack.id.replace(':stack/' + stack.name, ':changeSet/' + name)}"
     id = f"{id.rpartition('/')[0]}/{uuid.uuid4()}"
-    state = starting(world.clock, "CREATE_IN_PROGRESS", end, world.durations.change_set)
+    state = timed_state(cloud.clock, "CREATE_IN_PROGRESS", end, cloud.durations.change_set)
     stack.change_sets[name] = ChangeSet(
-        name, id, wanted, changes, world.clock.now(), state, why,
+        name, id, wanted, changes, cloud.clock.now(), state, why,
         "UNAVAILABLE" if why else "AVAILABLE", p.get("OnStackFailure"), p.get("Description"),
         p.get("ClientToken"),
     )  # fmt: skip
     return {"Id": id, "StackId": stack.id}
 
 
-def _imported(world: World, call: Call, name: str) -> str:
-    for stack in stacks_of(world, call):
+def _imported(cloud: Cloud, call: Call, name: str) -> str:
+    for stack in stacks_of(cloud, call):
         for output in stack.outputs if stack.alive else []:
             if output.get("ExportName") == name:
                 return output["OutputValue"]
     raise invalid(f"No export named {name} found.")
 
 
-def _same_outputs(stack: Stack, wanted: Wanted) -> bool:
+def _same_outputs(stack: Stack, wanted: DesiredStack) -> bool:
     return stack.current is not None and stack.current.template.outputs == wanted.template.outputs
 
 
@@ -189,23 +189,23 @@ def _check_updatable(stack: Stack) -> None:
         raise invalid(f"Stack:{stack.id} is in {stack.status} state and can not be updated.")
 
 
-def _change_set(world: World, call: Call) -> tuple[Stack, ChangeSet]:
+def _change_set(cloud: Cloud, call: Call) -> tuple[Stack, ChangeSet]:
     name = call.params["ChangeSetName"]
-    for stack in stacks_of(world, call):
+    for stack in stacks_of(cloud, call):
         wanted = call.params.get("StackName")
         if wanted not in (None, stack.name, stack.id) and not name.startswith("arn:"):
             continue
         for each in stack.change_sets.values():
             if each.id == name or (each.name == name and stack.alive and wanted is not None):
                 return stack, each
-    if "StackName" in call.params and _find(world, call, call.params["StackName"]) is None:
+    if "StackName" in call.params and _find(cloud, call, call.params["StackName"]) is None:
         raise invalid(f"Stack [{call.params['StackName']}] does not exist")
     raise Refused("ChangeSetNotFound", f"ChangeSet [{name}] does not exist", 404)
 
 
-def describe_change_set(world: World, call: Call) -> dict[str, Any]:
-    stack, found = _change_set(world, call)
-    status = found.state.now(world.clock)
+def describe_change_set(cloud: Cloud, call: Call) -> dict[str, Any]:
+    stack, found = _change_set(cloud, call)
+    status = found.state.now(cloud.clock)
     ready = status in ("CREATE_COMPLETE", "FAILED")
     start = int(call.params.get("NextToken", 0))
     listed = found.changes[start : start + _PAGE] if ready else []
@@ -249,9 +249,9 @@ def _without_values(change: dict[str, Any]) -> dict[str, Any]:
     return made
 
 
-def execute_change_set(world: World, call: Call) -> dict[str, Any]:
-    stack, found = _change_set(world, call)
-    status = found.state.now(world.clock)
+def execute_change_set(cloud: Cloud, call: Call) -> dict[str, Any]:
+    stack, found = _change_set(cloud, call)
+    status = found.state.now(cloud.clock)
     if status != "CREATE_COMPLETE" or found.execution != "AVAILABLE":
         raise Refused(
             "InvalidChangeSetStatus",
@@ -270,17 +270,17 @@ def execute_change_set(world: World, call: Call) -> dict[str, Any]:
     # The others were computed against what the stack is no more.
     stack.change_sets = {found.name: found}
     found.execution = "EXECUTE_COMPLETE"
-    engine = _engine(world, call)
+    engine = _engine(cloud, call)
     if creating:
         engine.create(stack, found.wanted, found.on_failure or "ROLLBACK")
     else:
-        engine.update(stack, found.wanted, touched_by(found.changes))
+        engine.update(stack, found.wanted, changed_resources(found.changes))
     return {}
 
 
-def delete_change_set(world: World, call: Call) -> dict[str, Any]:
+def delete_change_set(cloud: Cloud, call: Call) -> dict[str, Any]:
     try:
-        stack, found = _change_set(world, call)
+        stack, found = _change_set(cloud, call)
     except Refused as e:
         if e.kind == "ChangeSetNotFound":
             return {}
@@ -291,8 +291,8 @@ def delete_change_set(world: World, call: Call) -> dict[str, Any]:
     return {}
 
 
-def list_change_sets(world: World, call: Call) -> dict[str, Any]:
-    stack = _stack(world, call, "Stack [{}] does not exist")
+def list_change_sets(cloud: Cloud, call: Call) -> dict[str, Any]:
+    stack = _stack(cloud, call, "Stack [{}] does not exist")
     return {
         "Summaries": [
             {
@@ -301,7 +301,7 @@ def list_change_sets(world: World, call: Call) -> dict[str, Any]:
                 "ChangeSetId": each.id,
                 "ChangeSetName": each.name,
                 "ExecutionStatus": each.execution,
-                "Status": each.state.now(world.clock),
+                "Status": each.state.now(cloud.clock),
                 "CreationTime": each.created,
                 **({"StatusReason": each.why} if each.why else {}),
             }
@@ -313,37 +313,37 @@ def list_change_sets(world: World, call: Call) -> dict[str, Any]:
 # Stacks
 
 
-def create_stack(world: World, call: Call) -> dict[str, Any]:
+def create_stack(cloud: Cloud, call: Call) -> dict[str, Any]:
     p = call.params
-    found = _find(world, call, p["StackName"])
+    found = _find(cloud, call, p["StackName"])
     if found is not None:
         raise Refused("AlreadyExistsException", f"Stack [{found.name}] already exists")
-    wanted = _wanted(world, call, None)
-    stack = _new_stack(world, call)
+    wanted = _wanted(cloud, call, None)
+    stack = _new_stack(cloud, call)
     stack.protected = p.get("EnableTerminationProtection", False)
     stack.token = p.get("ClientRequestToken")
     on_failure = "DO_NOTHING" if p.get("DisableRollback") else p.get("OnFailure", "ROLLBACK")
-    _engine(world, call).create(stack, wanted, on_failure)
+    _engine(cloud, call).create(stack, wanted, on_failure)
     return {"StackId": stack.id}
 
 
-def update_stack(world: World, call: Call) -> dict[str, Any]:
-    stack = _stack(world, call, "Stack [{}] does not exist")
+def update_stack(cloud: Cloud, call: Call) -> dict[str, Any]:
+    stack = _stack(cloud, call, "Stack [{}] does not exist")
     _check_updatable(stack)
-    wanted = _wanted(world, call, stack.current)
+    wanted = _wanted(cloud, call, stack.current)
     stack.caller = call.caller
-    changes = changes_of(world, stack, wanted, lambda n: _imported(world, call, n))
+    changes = compute_changes(cloud, stack, wanted, lambda n: _imported(cloud, call, n))
     if not changes and _same_outputs(stack, wanted):
         raise invalid("No updates are to be performed.")
     stack.token = call.params.get("ClientRequestToken")
     stack.disable_rollback = call.params.get("DisableRollback", False)
-    _engine(world, call).update(stack, wanted, touched_by(changes))
+    _engine(cloud, call).update(stack, wanted, changed_resources(changes))
     return {"StackId": stack.id}
 
 
-def delete_stack(world: World, call: Call) -> dict[str, Any]:
+def delete_stack(cloud: Cloud, call: Call) -> dict[str, Any]:
     p = call.params
-    stack = _find(world, call, p["StackName"])
+    stack = _find(cloud, call, p["StackName"])
     if stack is None or not stack.alive:
         return {}
     if stack.protected:
@@ -354,7 +354,7 @@ def delete_stack(world: World, call: Call) -> dict[str, Any]:
         return {}
     if stack.busy and stack.status != "CREATE_IN_PROGRESS":
         raise invalid(f"Stack [{stack.name}] cannot be deleted while in status {stack.status}")
-    _check_exports(world, call, stack)
+    _check_exports(cloud, call, stack)
     retain = p.get("RetainResources", [])
     if retain and stack.status != "DELETE_FAILED":
         raise invalid(
@@ -363,14 +363,14 @@ def delete_stack(world: World, call: Call) -> dict[str, Any]:
         )
     stack.token, stack.caller = p.get("ClientRequestToken"), call.caller
     force = p.get("DeletionMode") == "FORCE_DELETE_STACK"
-    _engine(world, call).delete(stack, retain, force)
+    _engine(cloud, call).delete(stack, retain, force)
     return {}
 
 
-def _check_exports(world: World, call: Call, stack: Stack) -> None:
+def _check_exports(cloud: Cloud, call: Call, stack: Stack) -> None:
     for output in stack.outputs:
         name = output.get("ExportName")
-        for other in stacks_of(world, call):
+        for other in stacks_of(cloud, call):
             if (
                 name
                 and other.alive
@@ -381,45 +381,45 @@ def _check_exports(world: World, call: Call, stack: Stack) -> None:
                 raise invalid(f"Export {name} cannot be deleted as it is in use by {other.name}")
 
 
-def cancel_update(world: World, call: Call) -> dict[str, Any]:
-    stack = _stack(world, call, "Stack [{}] does not exist")
+def cancel_update(cloud: Cloud, call: Call) -> dict[str, Any]:
+    stack = _stack(cloud, call, "Stack [{}] does not exist")
     if stack.status != "UPDATE_IN_PROGRESS":
         raise invalid("CancelUpdateStack cannot be called from current stack status")
     stack.cancelled = True
     return {}
 
 
-def continue_rollback(world: World, call: Call) -> dict[str, Any]:
-    stack = _stack(world, call, "Stack [{}] does not exist")
+def continue_rollback(cloud: Cloud, call: Call) -> dict[str, Any]:
+    stack = _stack(cloud, call, "Stack [{}] does not exist")
     if stack.status != "UPDATE_ROLLBACK_FAILED":
         raise invalid(
             f"Stack:{stack.id} is in {stack.status} state and can not continue to rollback its "
             "update."
         )
     stack.token, stack.caller = call.params.get("ClientRequestToken"), call.caller
-    _engine(world, call).roll_back(stack, call.params.get("ResourcesToSkip", []))
+    _engine(cloud, call).roll_back(stack, call.params.get("ResourcesToSkip", []))
     return {}
 
 
-def roll_back(world: World, call: Call) -> dict[str, Any]:
-    stack = _stack(world, call, "Stack [{}] does not exist")
+def roll_back(cloud: Cloud, call: Call) -> dict[str, Any]:
+    stack = _stack(cloud, call, "Stack [{}] does not exist")
     if stack.status not in ("CREATE_FAILED", "UPDATE_FAILED"):
         raise invalid(f"Stack:{stack.id} is in {stack.status} state and can not be rolled back.")
     stack.token, stack.caller = call.params.get("ClientRequestToken"), call.caller
-    _engine(world, call).roll_back(stack)
+    _engine(cloud, call).roll_back(stack)
     return {"StackId": stack.id}
 
 
-def protect(world: World, call: Call) -> dict[str, Any]:
-    stack = _stack(world, call, "Stack [{}] does not exist")
+def protect(cloud: Cloud, call: Call) -> dict[str, Any]:
+    stack = _stack(cloud, call, "Stack [{}] does not exist")
     stack.protected = call.params["EnableTerminationProtection"]
     return {"StackId": stack.id}
 
 
-def describe_stacks(world: World, call: Call) -> dict[str, Any]:
+def describe_stacks(cloud: Cloud, call: Call) -> dict[str, Any]:
     if "StackName" in call.params:
-        return {"Stacks": [_described(_stack(world, call))]}
-    listed = [s for s in stacks_of(world, call) if s.alive]
+        return {"Stacks": [_described(_stack(cloud, call))]}
+    listed = [s for s in stacks_of(cloud, call) if s.alive]
     start = int(call.params.get("NextToken", 0))
     answer: dict[str, Any] = {"Stacks": [_described(s) for s in listed[start : start + _PAGE]]}
     return answer | ({"NextToken": str(start + _PAGE)} if start + _PAGE < len(listed) else {})
@@ -457,9 +457,9 @@ def _described(stack: Stack) -> dict[str, Any]:
     return answer
 
 
-def list_stacks(world: World, call: Call) -> dict[str, Any]:
+def list_stacks(cloud: Cloud, call: Call) -> dict[str, Any]:
     wanted = call.params.get("StackStatusFilter")
-    listed = [s for s in reversed(stacks_of(world, call)) if not wanted or s.status in wanted]
+    listed = [s for s in reversed(stacks_of(cloud, call)) if not wanted or s.status in wanted]
     start = int(call.params.get("NextToken", 0))
     answer: dict[str, Any] = {
         "StackSummaries": [
@@ -479,8 +479,8 @@ def list_stacks(world: World, call: Call) -> dict[str, Any]:
     return answer | ({"NextToken": str(start + _PAGE)} if start + _PAGE < len(listed) else {})
 
 
-def describe_events(world: World, call: Call) -> dict[str, Any]:
-    stack = _stack(world, call, "Stack [{}] does not exist")
+def describe_events(cloud: Cloud, call: Call) -> dict[str, Any]:
+    stack = _stack(cloud, call, "Stack [{}] does not exist")
     listed = list(reversed(stack.events))
     # The token names the oldest event told: newer ones that come meanwhile move nothing.
     start = 0
@@ -491,19 +491,19 @@ def describe_events(world: World, call: Call) -> dict[str, Any]:
     return {"StackEvents": page, **({"NextToken": page[-1]["EventId"]} if more else {})}
 
 
-def describe_resources(world: World, call: Call) -> dict[str, Any]:
+def describe_resources(cloud: Cloud, call: Call) -> dict[str, Any]:
     p = call.params
     if "PhysicalResourceId" in p and "StackName" not in p:
         found = [
             stack
-            for stack in stacks_of(world, call)
+            for stack in stacks_of(cloud, call)
             if any(r.physical == p["PhysicalResourceId"] for r in stack.resources.values())
         ]
         if not found:
             raise invalid(f"Stack for {p['PhysicalResourceId']} does not exist")
         stack = found[0]
     else:
-        stack = _stack(world, call)
+        stack = _stack(cloud, call)
     wanted = p.get("LogicalResourceId")
     listed = [r for r in stack.resources.values() if wanted in (None, r.logical)]
     return {
@@ -514,8 +514,8 @@ def describe_resources(world: World, call: Call) -> dict[str, Any]:
     }
 
 
-def describe_resource(world: World, call: Call) -> dict[str, Any]:
-    stack = _stack(world, call, "Stack '{}' does not exist")
+def describe_resource(cloud: Cloud, call: Call) -> dict[str, Any]:
+    stack = _stack(cloud, call, "Stack '{}' does not exist")
     found = stack.resources.get(call.params["LogicalResourceId"])
     if found is None:
         raise invalid(
@@ -530,8 +530,8 @@ def describe_resource(world: World, call: Call) -> dict[str, Any]:
     return {"StackResourceDetail": detail}
 
 
-def list_resources(world: World, call: Call) -> dict[str, Any]:
-    stack = _stack(world, call)
+def list_resources(cloud: Cloud, call: Call) -> dict[str, Any]:
+    stack = _stack(cloud, call)
     listed = list(stack.resources.values())
     start = int(call.params.get("NextToken", 0))
     answer: dict[str, Any] = {
@@ -565,18 +565,18 @@ def _pairs(values: dict[str, str], prefix: str = "") -> list[dict[str, str]]:
 # Templates
 
 
-def get_template(world: World, call: Call) -> dict[str, Any]:
+def get_template(cloud: Cloud, call: Call) -> dict[str, Any]:
     if "ChangeSetName" in call.params:
-        wanted: Wanted | None = _change_set(world, call)[1].wanted
+        wanted: DesiredStack | None = _change_set(cloud, call)[1].wanted
     else:
-        stack = _stack(world, call)
+        stack = _stack(cloud, call)
         wanted = stack.shown
     if wanted is None:
         raise invalid(f"Stack with id {call.params.get('StackName')} has no template")
     return {"TemplateBody": wanted.template.text, "StagesAvailable": ["Original", "Processed"]}
 
 
-def validate_template(world: World, call: Call) -> dict[str, Any]:
+def validate_template(cloud: Cloud, call: Call) -> dict[str, Any]:
     template = parse(call.params.get("TemplateBody", ""))
     _check_types(template, call.region)
     needed = template.capabilities()
@@ -600,9 +600,9 @@ def validate_template(world: World, call: Call) -> dict[str, Any]:
     return answer
 
 
-def template_summary(world: World, call: Call) -> dict[str, Any]:
+def template_summary(cloud: Cloud, call: Call) -> dict[str, Any]:
     if "StackName" in call.params:
-        stack = _stack(world, call)
+        stack = _stack(cloud, call)
         wanted = stack.shown
         assert wanted
         template = wanted.template
@@ -623,21 +623,21 @@ def template_summary(world: World, call: Call) -> dict[str, Any]:
 # Drift: whether resources are still there. What their properties became is compared in drift.py.
 
 
-def detect_drift(world: World, call: Call) -> dict[str, Any]:
-    stack = _stack(world, call, "Stack [{}] does not exist")
-    found = {logical: drift_of(world, stack, r) for logical, r in stack.resources.items()}
+def detect_drift(cloud: Cloud, call: Call) -> dict[str, Any]:
+    stack = _stack(cloud, call, "Stack [{}] does not exist")
+    found = {logical: drift_of(cloud, stack, r) for logical, r in stack.resources.items()}
     bad = [logical for logical, (status, _) in found.items() if status in ("DELETED", "MODIFIED")]
     stack.drift = {**found, "status": ("DRIFTED" if bad else "IN_SYNC", len(bad))}
     id = str(uuid.uuid4())
-    world.of(dict, "drifts")[id] = stack
+    cloud.setdefault(dict, "drifts")[id] = stack
     return {"StackDriftDetectionId": id}
 
 
-def drift_status(world: World, call: Call) -> dict[str, Any]:
+def drift_status(cloud: Cloud, call: Call) -> dict[str, Any]:
     id = call.params["StackDriftDetectionId"]
-    if id not in world.of(dict, "drifts"):
+    if id not in cloud.setdefault(dict, "drifts"):
         raise invalid(f"Drift detection id {id} does not exist")
-    stack = world.of(dict, "drifts")[id]
+    stack = cloud.setdefault(dict, "drifts")[id]
     status, count = stack.drift["status"]
     return {
         "StackId": stack.id,
@@ -645,12 +645,12 @@ def drift_status(world: World, call: Call) -> dict[str, Any]:
         "StackDriftStatus": status,
         "DetectionStatus": "DETECTION_COMPLETE",
         "DriftedStackResourceCount": count,
-        "Timestamp": world.clock.now(),
+        "Timestamp": cloud.clock.now(),
     }
 
 
-def resource_drifts(world: World, call: Call) -> dict[str, Any]:
-    stack = _stack(world, call, "Stack [{}] does not exist")
+def resource_drifts(cloud: Cloud, call: Call) -> dict[str, Any]:
+    stack = _stack(cloud, call, "Stack [{}] does not exist")
     wanted = call.params.get("StackResourceDriftStatusFilters")
     listed = []
     for logical, resource in stack.resources.items():
@@ -666,7 +666,7 @@ def resource_drifts(world: World, call: Call) -> dict[str, Any]:
                 "ExpectedProperties": json.dumps(resource.props),
                 "PropertyDifferences": differences or [],
                 "StackResourceDriftStatus": status,
-                "Timestamp": world.clock.now(),
+                "Timestamp": cloud.clock.now(),
             }
         )
     return {"StackResourceDrifts": listed}
@@ -703,7 +703,7 @@ HANDLERS = {
 }
 
 
-def other(world: World, call: Call) -> dict[str, Any]:
+def other(cloud: Cloud, call: Call) -> dict[str, Any]:
     """What moto would answer from stacks of its own that nobody made."""
     raise invalid(f"{call.operation} is not imitated by this stand-in")
 

@@ -6,17 +6,17 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from tests.standins.aws.cloudformation.kinds import Context, Failed
-from tests.standins.aws.cloudformation.registry import KINDS
+from tests.standins.aws.cloud import Cloud
 from tests.standins.aws.cloudformation.stacks import Resource, Stack, context_of
-from tests.standins.aws.world import World
+from tests.standins.aws.cloudformation.types.base import Context, Failed
+from tests.standins.aws.cloudformation.types.registry import RESOURCE_TYPES
 
 
-def drift_of(world: World, stack: Stack, resource: Resource) -> tuple[str, list[dict[str, Any]]]:
+def drift_of(cloud: Cloud, stack: Stack, resource: Resource) -> tuple[str, list[dict[str, Any]]]:
     """The drift status, and the differences found in what is compared."""
-    context = context_of(world, stack, resource.logical, {})
+    context = context_of(cloud, stack, resource.logical, {})
     try:
-        KINDS[resource.kind].attributes(context, resource.physical)
+        RESOURCE_TYPES[resource.kind].attributes(context, resource.physical)
         read = _READERS.get(resource.kind)
         actual = read(context, resource.physical) if read else {}
     except (ClientError, Failed):

@@ -9,21 +9,21 @@ from collections.abc import Callable, Iterable
 from botocore.exceptions import ClientError
 
 from tests.standins.aws.clock import Stopped
+from tests.standins.aws.cloud import Cloud
 from tests.standins.aws.cloudformation import schemas
-from tests.standins.aws.cloudformation.kinds import Failed, said_by
-from tests.standins.aws.cloudformation.registry import KINDS
 from tests.standins.aws.cloudformation.stacks import (
+    DesiredStack,
     Resource,
     Stack,
-    Wanted,
     context_of,
+    desired_resource,
     included,
-    intended,
     note,
     scope_of,
 )
 from tests.standins.aws.cloudformation.template import UNKNOWN
-from tests.standins.aws.world import World
+from tests.standins.aws.cloudformation.types.base import Failed, event_reason
+from tests.standins.aws.cloudformation.types.registry import RESOURCE_TYPES
 from tests.standins.models.refusal import Refused
 
 _CANCELLED = "Resource creation cancelled"
@@ -32,31 +32,31 @@ _CANCELLED = "Resource creation cancelled"
 class Engine:
     """Carries out operations on stacks, each in a thread of its own."""
 
-    def __init__(self, world: World, imported: Callable[[Stack, str], str]) -> None:
-        self._world = world
+    def __init__(self, cloud: Cloud, imported: Callable[[Stack, str], str]) -> None:
+        self._cloud = cloud
         self._imported = imported
 
     # Each of these returns at once: the stack is in progress then.
 
-    def create(self, stack: Stack, wanted: Wanted, on_failure: str) -> None:
+    def create(self, stack: Stack, wanted: DesiredStack, on_failure: str) -> None:
         self._begin(stack, wanted, "CREATE_IN_PROGRESS")
         self._run(stack, lambda: self._create(stack, wanted, on_failure))
 
-    def update(self, stack: Stack, wanted: Wanted, touched: set[str]) -> None:
+    def update(self, stack: Stack, wanted: DesiredStack, touched: set[str]) -> None:
         self._begin(stack, wanted, "UPDATE_IN_PROGRESS")
-        stack.updated = self._world.clock.now()
+        stack.updated = self._cloud.clock.now()
         self._run(stack, lambda: self._update(stack, wanted, touched))
 
     def delete(self, stack: Stack, retain: Iterable[str], force: bool) -> None:
         running, kept = stack.busy, set(retain)
         stack.cancelled = running
-        note(self._world, stack, None, "DELETE_IN_PROGRESS", "User Initiated")
+        note(self._cloud, stack, None, "DELETE_IN_PROGRESS", "User Initiated")
         stack.operations += 1
         mine = stack.operations
 
         def work() -> None:
             # What is under way comes to its end first.
-            self._world.clock.until(lambda: self._turn(stack) == mine)
+            self._cloud.clock.until(lambda: self._turn(stack) == mine)
             self._delete(stack, kept, force)
 
         self._run(stack, work, queued=True)
@@ -65,7 +65,7 @@ class Engine:
         """Goes on with a rollback that failed, or takes a failed operation back."""
         creating = stack.status in ("CREATE_FAILED", "ROLLBACK_FAILED")
         status = "ROLLBACK_IN_PROGRESS" if creating else "UPDATE_ROLLBACK_IN_PROGRESS"
-        note(self._world, stack, None, status)
+        note(self._cloud, stack, None, status)
         self._run(
             stack,
             (lambda: self._undo_creation(stack, "ROLLBACK"))
@@ -75,13 +75,13 @@ class Engine:
 
     # Threads
 
-    def _begin(self, stack: Stack, wanted: Wanted, status: str) -> None:
+    def _begin(self, stack: Stack, wanted: DesiredStack, status: str) -> None:
         stack.target, stack.cancelled = wanted, False
         stack.before = copy.deepcopy(stack.resources)
-        note(self._world, stack, None, status, "User Initiated")
+        note(self._cloud, stack, None, status, "User Initiated")
 
     def _turn(self, stack: Stack) -> int:
-        return self._world.of(dict, "turns").get(stack.id, 0) + 1
+        return self._cloud.setdefault(dict, "turns").get(stack.id, 0) + 1
 
     def _run(self, stack: Stack, work: Callable[[], None], queued: bool = False) -> None:
         if not queued:
@@ -93,17 +93,17 @@ class Engine:
             except Stopped:
                 return
             except Exception as e:  # a bug of the stand-in, which the test must hear of
-                self._world.bugs.append(e)
+                self._cloud.bugs.append(e)
                 raise
             finally:
-                turns = self._world.of(dict, "turns")
+                turns = self._cloud.setdefault(dict, "turns")
                 turns[stack.id] = turns.get(stack.id, 0) + 1
 
-        self._world.start(guarded, f"stack {stack.name}")
+        self._cloud.start(guarded, f"stack {stack.name}")
 
     # Creating
 
-    def _create(self, stack: Stack, wanted: Wanted, on_failure: str) -> None:
+    def _create(self, stack: Stack, wanted: DesiredStack, on_failure: str) -> None:
         failed = self._apply(stack, wanted)
         if stack.cancelled:
             return
@@ -112,16 +112,16 @@ class Engine:
             return
         reason = f"The following resource(s) failed to create: [{', '.join(failed)}]. "
         if on_failure == "DO_NOTHING" or stack.disable_rollback:
-            note(self._world, stack, None, "CREATE_FAILED", reason)
+            note(self._cloud, stack, None, "CREATE_FAILED", reason)
             return
         if on_failure == "DELETE":
             note(
-                self._world, stack, None, "DELETE_IN_PROGRESS", f"{reason}Delete requested by user."
+                self._cloud, stack, None, "DELETE_IN_PROGRESS", f"{reason}Delete requested by user."
             )
             self._delete(stack, set(), force=False)
             return
         note(
-            self._world, stack, None, "ROLLBACK_IN_PROGRESS", f"{reason}Rollback requested by user."
+            self._cloud, stack, None, "ROLLBACK_IN_PROGRESS", f"{reason}Rollback requested by user."
         )
         self._undo_creation(stack, "ROLLBACK")
 
@@ -130,21 +130,21 @@ class Engine:
         if stack.cancelled:
             return
         reason = f"The following resource(s) failed to delete: [{', '.join(failed)}]. "
-        note(self._world, stack, None, f"{name}_FAILED" if failed else f"{name}_COMPLETE",
+        note(self._cloud, stack, None, f"{name}_FAILED" if failed else f"{name}_COMPLETE",
              reason if failed else None)  # fmt: skip
 
     # Updating
 
-    def _update(self, stack: Stack, wanted: Wanted, touched: set[str]) -> None:
+    def _update(self, stack: Stack, wanted: DesiredStack, touched: set[str]) -> None:
         failed = self._apply(stack, wanted, touched)
         if failed or stack.cancelled:
             reason = f"The following resource(s) failed to update: [{', '.join(failed)}]. "
             if stack.disable_rollback:
-                note(self._world, stack, None, "UPDATE_FAILED", reason)
+                note(self._cloud, stack, None, "UPDATE_FAILED", reason)
                 return
             if stack.cancelled:
                 reason = "User Initiated"
-            note(self._world, stack, None, "UPDATE_ROLLBACK_IN_PROGRESS", reason)
+            note(self._cloud, stack, None, "UPDATE_ROLLBACK_IN_PROGRESS", reason)
             self._undo_update(stack, set())
             return
         self._finish(stack, wanted, "UPDATE_COMPLETE_CLEANUP_IN_PROGRESS", ended=False)
@@ -153,12 +153,12 @@ class Engine:
         ]
         self._remove(stack, [*removed, *stack.leftovers])
         stack.leftovers = [r for r in stack.leftovers if r.status == "DELETE_FAILED"]
-        note(self._world, stack, None, "UPDATE_COMPLETE")
+        note(self._cloud, stack, None, "UPDATE_COMPLETE")
 
     def _undo_update(self, stack: Stack, skip: set[str]) -> None:
         """Makes of every resource what it was before; what is new goes."""
         stack.cancelled = False
-        world, before = self._world, stack.before
+        cloud, before = self._cloud, stack.before
         created: list[Resource] = []
         failed: list[str] = []
         for logical, resource in list(stack.resources.items()):
@@ -173,11 +173,11 @@ class Engine:
             elif (old.props, old.tags) != (resource.props, resource.tags):
                 if logical in skip:
                     stack.resources[logical] = old
-                    note(world, stack, old, "UPDATE_COMPLETE")
+                    note(cloud, stack, old, "UPDATE_COMPLETE")
                     continue
                 reverted = copy.deepcopy(old)
                 stack.resources[logical] = reverted
-                note(world, stack, reverted, "UPDATE_IN_PROGRESS")
+                note(cloud, stack, reverted, "UPDATE_IN_PROGRESS")
                 error = self._guarded(
                     stack,
                     reverted,
@@ -187,42 +187,42 @@ class Engine:
                 if error:
                     resource.physical = old.physical
                     stack.resources[logical] = resource
-                    note(world, stack, resource, "UPDATE_FAILED", error)
+                    note(cloud, stack, resource, "UPDATE_FAILED", error)
                     failed.append(logical)
                 else:
-                    note(world, stack, reverted, "UPDATE_COMPLETE")
+                    note(cloud, stack, reverted, "UPDATE_COMPLETE")
         if failed:
             reason = f"The following resource(s) failed to update: [{', '.join(failed)}]. "
-            note(world, stack, None, "UPDATE_ROLLBACK_FAILED", reason)
+            note(cloud, stack, None, "UPDATE_ROLLBACK_FAILED", reason)
             return
-        note(world, stack, None, "UPDATE_ROLLBACK_COMPLETE_CLEANUP_IN_PROGRESS")
+        note(cloud, stack, None, "UPDATE_ROLLBACK_COMPLETE_CLEANUP_IN_PROGRESS")
         self._remove(stack, created)
-        note(world, stack, None, "UPDATE_ROLLBACK_COMPLETE")
+        note(cloud, stack, None, "UPDATE_ROLLBACK_COMPLETE")
 
     # Deleting
 
     def _delete(self, stack: Stack, retain: set[str], force: bool) -> None:
-        world = self._world
+        cloud = self._cloud
         stack.cancelled = False
         for logical in retain:
             if resource := stack.resources.pop(logical, None):
-                note(world, stack, resource, "DELETE_SKIPPED")
+                note(cloud, stack, resource, "DELETE_SKIPPED")
         failed = self._remove(stack, [*stack.resources.values(), *stack.leftovers])
         if failed and not force:
             reason = f"The following resource(s) failed to delete: [{', '.join(failed)}]. "
-            note(world, stack, None, "DELETE_FAILED", reason)
+            note(cloud, stack, None, "DELETE_FAILED", reason)
             return
-        stack.deleted = world.clock.now()
-        note(world, stack, None, "DELETE_COMPLETE")
+        stack.deleted = cloud.clock.now()
+        note(cloud, stack, None, "DELETE_COMPLETE")
 
     # Steps
 
-    def _names(self, stack: Stack, wanted: Wanted) -> set[str]:
-        scope = scope_of(self._world, stack, wanted, lambda n: self._imported(stack, n))
+    def _names(self, stack: Stack, wanted: DesiredStack) -> set[str]:
+        scope = scope_of(self._cloud, stack, wanted, lambda n: self._imported(stack, n))
         return set(included(scope, wanted.template))
 
-    def _finish(self, stack: Stack, wanted: Wanted, status: str, ended: bool = True) -> None:
-        scope = scope_of(self._world, stack, wanted, lambda n: self._imported(stack, n))
+    def _finish(self, stack: Stack, wanted: DesiredStack, status: str, ended: bool = True) -> None:
+        scope = scope_of(self._cloud, stack, wanted, lambda n: self._imported(stack, n))
         outputs = []
         for name, declared in wanted.template.outputs.items():
             if "Condition" in declared and not scope.condition(declared["Condition"]):
@@ -236,11 +236,13 @@ class Engine:
                 output["ExportName"] = scope.resolve(declared["Export"]["Name"])
             outputs.append(output)
         stack.outputs, stack.current = outputs, wanted
-        note(self._world, stack, None, status)
+        note(self._cloud, stack, None, status)
 
-    def _apply(self, stack: Stack, wanted: Wanted, touched: set[str] | None = None) -> list[str]:
+    def _apply(
+        self, stack: Stack, wanted: DesiredStack, touched: set[str] | None = None
+    ) -> list[str]:
         """Makes and changes what is touched (None: all); returns the logical ids of what failed."""
-        scope = scope_of(self._world, stack, wanted, lambda n: self._imported(stack, n))
+        scope = scope_of(self._cloud, stack, wanted, lambda n: self._imported(stack, n))
         names = included(scope, wanted.template)
         if touched is not None:
             names = [name for name in names if name in touched]
@@ -253,18 +255,18 @@ class Engine:
         }
         return self._in_order(stack, tasks)
 
-    def _bring(self, stack: Stack, wanted: Wanted, logical: str) -> bool:
+    def _bring(self, stack: Stack, wanted: DesiredStack, logical: str) -> bool:
         """Makes or changes one resource. Returns whether that went well."""
-        world = self._world
-        scope = scope_of(world, stack, wanted, lambda n: self._imported(stack, n))
+        cloud = self._cloud
+        scope = scope_of(cloud, stack, wanted, lambda n: self._imported(stack, n))
         old = stack.resources.get(logical)
         try:
-            new = intended(scope, wanted, logical, stack.region)
+            new = desired_resource(scope, wanted, logical, stack.region)
         except (Failed, Refused, ClientError) as e:
             new = Resource(logical, wanted.template.resources[logical]["Type"], needs=set())
             stack.resources.setdefault(logical, new)
             verb = "UPDATE" if old else "CREATE"
-            note(world, stack, stack.resources[logical], f"{verb}_FAILED", str(e))
+            note(cloud, stack, stack.resources[logical], f"{verb}_FAILED", str(e))
             return False
         if old is None or not old.there:
             return self._make(stack, new)
@@ -274,11 +276,11 @@ class Engine:
                 return True
             new.physical = old.physical
             stack.resources[logical] = new
-            note(world, stack, new, "UPDATE_IN_PROGRESS")
+            note(cloud, stack, new, "UPDATE_IN_PROGRESS")
             error = self._guarded(stack, new, "UPDATE", lambda: self._change(stack, old, new))
-            note(world, stack, new, "UPDATE_FAILED" if error else "UPDATE_COMPLETE", error)
+            note(cloud, stack, new, "UPDATE_FAILED" if error else "UPDATE_COMPLETE", error)
             return not error
-        named = KINDS[new.kind].named_by
+        named = RESOURCE_TYPES[new.kind].named_by
         if (
             named
             and old.kind == new.kind
@@ -289,40 +291,40 @@ class Engine:
                 "CloudFormation cannot update a stack when a custom-named resource requires "
                 f"replacing. Rename {new.props[named]} and update the stack again."
             )
-            note(world, stack, old, "UPDATE_FAILED", reason)
+            note(cloud, stack, old, "UPDATE_FAILED", reason)
             return False
         reason = (
             "Requested update requires the creation of a new physical resource; hence creating one."
         )
-        note(world, stack, old, "UPDATE_IN_PROGRESS", reason)
+        note(cloud, stack, old, "UPDATE_IN_PROGRESS", reason)
         stack.leftovers.append(old)
         return self._make(stack, new, "UPDATE")
 
     def _replaces(self, stack: Stack, old: Resource, new: Resource) -> bool:
         schema = schemas.schema_of(new.kind, stack.region)
         assert schema is not None
-        if KINDS[new.kind].update is None and old.props != new.props:
+        if RESOURCE_TYPES[new.kind].update is None and old.props != new.props:
             return True
         return any(old.props.get(n) != new.props.get(n) for n in schemas.replacing(schema))
 
     def _make(self, stack: Stack, new: Resource, verb: str = "CREATE") -> bool:
-        world, kind = self._world, KINDS[new.kind]
+        cloud, kind = self._cloud, RESOURCE_TYPES[new.kind]
         stack.resources[new.logical] = new
-        note(world, stack, new, f"{verb}_IN_PROGRESS")
-        context = context_of(world, stack, new.logical, new.tags)
+        note(cloud, stack, new, f"{verb}_IN_PROGRESS")
+        context = context_of(cloud, stack, new.logical, new.tags)
 
         def make() -> None:
             new.physical = kind.create(context, new.props)
-            note(world, stack, new, f"{verb}_IN_PROGRESS", "Resource creation Initiated")
+            note(cloud, stack, new, f"{verb}_IN_PROGRESS", "Resource creation Initiated")
             self._settle(stack, new, lambda: kind.settled(context, new.physical))
 
         error = self._guarded(stack, new, "CREATE", make)
-        note(world, stack, new, f"{verb}_FAILED" if error else f"{verb}_COMPLETE", error)
+        note(cloud, stack, new, f"{verb}_FAILED" if error else f"{verb}_COMPLETE", error)
         return not error
 
     def _change(self, stack: Stack, old: Resource, new: Resource) -> None:
-        world, kind = self._world, KINDS[new.kind]
-        context = context_of(world, stack, new.logical, new.tags)
+        cloud, kind = self._cloud, RESOURCE_TYPES[new.kind]
+        context = context_of(cloud, stack, new.logical, new.tags)
         if old.props != new.props:
             assert kind.update is not None
             kind.update(context, new.physical, old.props, new.props)
@@ -332,21 +334,21 @@ class Engine:
         self._settle(stack, new, lambda: kind.settled(context, new.physical))
 
     def _settle(self, stack: Stack, resource: Resource, settled: Callable[[], bool]) -> None:
-        world = self._world
-        world.clock.sleep(world.durations.resource)
+        cloud = self._cloud
+        cloud.clock.sleep(cloud.durations.resource)
 
         def done() -> bool:
             if stack.cancelled:
                 raise Failed(_CANCELLED)
-            return not world.faults.holds(resource.kind, resource.logical) and settled()
+            return not cloud.faults.holds(resource.kind, resource.logical) and settled()
 
-        world.clock.until(done)
+        cloud.clock.until(done)
 
     def _guarded(
         self, stack: Stack, resource: Resource, during: str, step: Callable[[], None]
     ) -> str | None:
         """Does a step; returns why it failed, if it did."""
-        reason = self._world.faults.resource_failure(resource.kind, resource.logical, during)
+        reason = self._cloud.faults.resource_failure(resource.kind, resource.logical, during)
         if reason is not None:
             return reason
         try:
@@ -354,7 +356,7 @@ class Engine:
         except Failed as e:
             return str(e)
         except ClientError as e:
-            return said_by(e, resource.kind.split("::")[1])
+            return event_reason(e, resource.kind.split("::")[1])
         return None
 
     def _remove(self, stack: Stack, doomed: list[Resource]) -> list[str]:
@@ -377,18 +379,18 @@ class Engine:
         return [key.partition("\n")[0] for key in failed]
 
     def _unmake(self, stack: Stack, resource: Resource) -> bool:
-        world, kind = self._world, KINDS[resource.kind]
+        cloud, kind = self._cloud, RESOURCE_TYPES[resource.kind]
         if not resource.physical:
-            note(world, stack, resource, "DELETE_COMPLETE")
+            note(cloud, stack, resource, "DELETE_COMPLETE")
             return True
         if resource.retain:
-            note(world, stack, resource, "DELETE_SKIPPED")
+            note(cloud, stack, resource, "DELETE_SKIPPED")
             return True
-        context = context_of(world, stack, resource.logical, {})
-        note(world, stack, resource, "DELETE_IN_PROGRESS")
+        context = context_of(cloud, stack, resource.logical, {})
+        note(cloud, stack, resource, "DELETE_IN_PROGRESS")
 
         def step() -> None:
-            patience = world.clock.seconds() + world.durations.interfaces_retry
+            patience = cloud.clock.seconds() + cloud.durations.interfaces_retry
             while True:
                 try:
                     kind.delete(context, resource.physical, resource.props)
@@ -397,21 +399,21 @@ class Engine:
                     code = e.response["Error"]["Code"]
                     if _is_absence(code):
                         return
-                    if code not in kind.in_use or world.clock.seconds() >= patience:
+                    if code not in kind.in_use or cloud.clock.seconds() >= patience:
                         raise
                 except Failed:  # it is no more
                     return
-                world.clock.sleep(1.0)
-            world.clock.sleep(world.durations.resource)
-            world.clock.until(
+                cloud.clock.sleep(1.0)
+            cloud.clock.sleep(cloud.durations.resource)
+            cloud.clock.until(
                 lambda: (
-                    not world.faults.holds(resource.kind, resource.logical)
+                    not cloud.faults.holds(resource.kind, resource.logical)
                     and kind.gone(context, resource.physical)
                 )
             )
 
         error = self._guarded(stack, resource, "DELETE", step)
-        note(world, stack, resource, "DELETE_FAILED" if error else "DELETE_COMPLETE", error)
+        note(cloud, stack, resource, "DELETE_FAILED" if error else "DELETE_COMPLETE", error)
         return not error
 
     def _in_order(
@@ -436,7 +438,7 @@ class Engine:
             except Stopped:
                 pass
             except Exception as e:  # a bug of the stand-in
-                self._world.bugs.append(e)
+                self._cloud.bugs.append(e)
             with changed:
                 running.discard(key)
                 if good:
@@ -455,7 +457,7 @@ class Engine:
                     for key in [k for k, (needs, _) in waiting.items() if needs <= done]:
                         _, task = waiting.pop(key)
                         running.add(key)
-                        self._world.start(lambda k=key, t=task: work(k, t), f"{stack.name} {key}")
+                        self._cloud.start(lambda k=key, t=task: work(k, t), f"{stack.name} {key}")
                 if not running:
                     break
                 changed.wait()

@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from tests.standins.aws.cloud import Caller, Cloud
 from tests.standins.aws.cloudformation import schemas
-from tests.standins.aws.cloudformation.kinds import Context, Failed
-from tests.standins.aws.cloudformation.registry import KINDS
 from tests.standins.aws.cloudformation.template import UNKNOWN, Scope, Template, invalid, typed
-from tests.standins.aws.settling import Settling
-from tests.standins.aws.wire import new_request_id
-from tests.standins.aws.world import Caller, World
+from tests.standins.aws.cloudformation.types.base import Context, Failed
+from tests.standins.aws.cloudformation.types.registry import RESOURCE_TYPES
+from tests.standins.aws.http.operations import new_request_id
+from tests.standins.aws.timed_state import TimedState
 
 STACK = "AWS::CloudFormation::Stack"
 
@@ -40,7 +40,7 @@ class Resource:
 
 
 @dataclass(frozen=True)
-class Wanted:
+class DesiredStack:
     """What a stack is to become."""
 
     template: Template
@@ -54,10 +54,10 @@ class Wanted:
 class ChangeSet:
     name: str
     id: str
-    wanted: Wanted
+    wanted: DesiredStack
     changes: list[dict[str, Any]]
     created: datetime
-    state: Settling
+    state: TimedState
     why: str | None
     execution: str
     on_failure: str | None
@@ -78,7 +78,7 @@ class Stack:
     reason: str | None = None
     updated: datetime | None = None
     deleted: datetime | None = None
-    current: Wanted | None = None
+    current: DesiredStack | None = None
     resources: dict[str, Resource] = field(default_factory=dict)
     leftovers: list[Resource] = field(default_factory=list)  # replaced ones, still to be deleted
     outputs: list[dict[str, str]] = field(default_factory=list)
@@ -88,7 +88,7 @@ class Stack:
     disable_rollback: bool = False
     token: str | None = None
     cancelled: bool = False  # the operation under way is to end
-    target: Wanted | None = None  # what the operation under way leads to
+    target: DesiredStack | None = None  # what the operation under way leads to
     before: dict[str, Resource] = field(default_factory=dict)  # for its rollback
     operations: int = 0
     drift: dict[str, tuple[str, Any]] = field(default_factory=dict)
@@ -98,7 +98,7 @@ class Stack:
         return self.status.endswith("IN_PROGRESS") and self.status != "REVIEW_IN_PROGRESS"
 
     @property
-    def shown(self) -> Wanted | None:
+    def shown(self) -> DesiredStack | None:
         """What it is told to be; while it is updated, what it is to become."""
         updating = self.status == "UPDATE_IN_PROGRESS"
         return self.target if updating else self.current or self.target
@@ -108,16 +108,16 @@ class Stack:
         return self.status != "DELETE_COMPLETE"
 
 
-def context_of(world: World, stack: Stack, logical: str, tags: dict[str, str]) -> Context:
-    return Context(world, stack.region, stack.caller, stack.name, logical, tags)
+def context_of(cloud: Cloud, stack: Stack, logical: str, tags: dict[str, str]) -> Context:
+    return Context(cloud, stack.region, stack.caller, stack.name, logical, tags)
 
 
 def note(
-    world: World, stack: Stack, resource: Resource | None, status: str, reason: str | None = None
+    cloud: Cloud, stack: Stack, resource: Resource | None, status: str, reason: str | None = None
 ) -> None:
     """Puts the stack, or a resource of it, into a state, and writes the event."""
-    now = world.clock.now()
-    with world.lock:
+    now = cloud.clock.now()
+    with cloud.lock:
         event: dict[str, Any] = {
             "StackId": stack.id,
             "EventId": new_request_id(),
@@ -161,9 +161,9 @@ def pseudo_of(stack: Stack) -> dict[str, str]:
 
 
 def scope_of(
-    world: World,
+    cloud: Cloud,
     stack: Stack,
-    wanted: Wanted,
+    wanted: DesiredStack,
     imported: Callable[[str], str],
     unknown: Callable[[str, str | None], bool] = lambda name, attribute: False,
 ) -> Scope:
@@ -175,7 +175,9 @@ def scope_of(
             return UNKNOWN
         if attribute is None:
             return found.physical
-        made = KINDS[found.kind].attributes(context_of(world, stack, name, {}), found.physical)
+        made = RESOURCE_TYPES[found.kind].attributes(
+            context_of(cloud, stack, name, {}), found.physical
+        )
         if attribute in made:
             return made[attribute]
         if attribute in found.props:
@@ -186,7 +188,7 @@ def scope_of(
         )
 
     def zones(region: str) -> list[str]:
-        ec2 = context_of(world, stack, "", {}).client("ec2")
+        ec2 = context_of(cloud, stack, "", {}).client("ec2")
         return [z["ZoneName"] for z in ec2.describe_availability_zones()["AvailabilityZones"]]
 
     parameters = typed(wanted.template, wanted.parameters)
@@ -202,7 +204,7 @@ def included(scope: Scope, template: Template) -> list[str]:
     ]
 
 
-def intended(scope: Scope, wanted: Wanted, logical: str, region: str) -> Resource:
+def desired_resource(scope: Scope, wanted: DesiredStack, logical: str, region: str) -> Resource:
     """The resource as the template has it now. Raises Failed when AWS's schema refuses it."""
     declared = wanted.template.resources[logical]
     props = scope.resolve(declared.get("Properties", {}))

@@ -4,64 +4,64 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.standins.aws import balancers
+from tests.standins.aws.cloud import Call, Cloud
 from tests.standins.aws.ecs.service import Service
-from tests.standins.aws.world import Call, World
+from tests.standins.aws.services import load_balancers
 from tests.standins.models.refusal import Refused
 
 
-def _services(world: World, call: Call) -> dict[str, Service]:
+def _services(cloud: Cloud, call: Call) -> dict[str, Service]:
     """Those of the place, by ARN."""
-    return world.of(dict, "services", *call.place)
+    return cloud.setdefault(dict, "services", *call.place)
 
 
 def _cluster(call: Call, name: str | None) -> str:
     return (name or "default").rpartition("/")[2]
 
 
-def _find(world: World, call: Call, name: str) -> Service | None:
+def _find(cloud: Cloud, call: Call, name: str) -> Service | None:
     cluster = _cluster(call, call.params.get("cluster"))
     found = [
         each
-        for each in _services(world, call).values()
+        for each in _services(cloud, call).values()
         if each.cluster == cluster and name in (each.name, each.arn)
     ]
     return found[0] if found else None
 
 
-def create_service(world: World, call: Call) -> dict[str, Any]:
-    balancers.require_entered(call)
+def create_service(cloud: Cloud, call: Call) -> dict[str, Any]:
+    load_balancers.require_load_balancer(call)
     answer = call.moto()
-    if ("containers",) not in world.state:
+    if ("containers",) not in cloud.state:
         return answer
     made = answer["service"]
-    service = Service(world, call, made["serviceArn"], {"desiredCount": 1} | call.params)
-    _services(world, call)[service.arn] = service
-    world.start(service.run, f"service {service.name}")
+    service = Service(cloud, call, made["serviceArn"], {"desiredCount": 1} | call.params)
+    _services(cloud, call)[service.arn] = service
+    cloud.start(service.run, f"service {service.name}")
     return {"service": service.described(made)}
 
 
-def update_service(world: World, call: Call) -> dict[str, Any]:
+def update_service(cloud: Cloud, call: Call) -> dict[str, Any]:
     answer = call.moto()
-    service = _find(world, call, call.params["service"])
+    service = _find(cloud, call, call.params["service"])
     if service is None:
         return answer
     service.change(call.params)
     return {"service": service.described(answer["service"])}
 
 
-def delete_service(world: World, call: Call) -> dict[str, Any]:
+def delete_service(cloud: Cloud, call: Call) -> dict[str, Any]:
     answer = call.moto()
-    service = _find(world, call, call.params["service"])
+    service = _find(cloud, call, call.params["service"])
     if service is None:
         return answer
     service.delete()
     return {"service": service.described(answer["service"])}
 
 
-def describe_services(world: World, call: Call) -> dict[str, Any]:
+def describe_services(cloud: Cloud, call: Call) -> dict[str, Any]:
     answer = call.moto()
-    known = _services(world, call)
+    known = _services(cloud, call)
     answer["services"] = [
         known[each["serviceArn"]].described(each) if each["serviceArn"] in known else each
         for each in answer["services"]
@@ -69,14 +69,14 @@ def describe_services(world: World, call: Call) -> dict[str, Any]:
     return answer
 
 
-def list_tasks(world: World, call: Call) -> dict[str, Any]:
+def list_tasks(cloud: Cloud, call: Call) -> dict[str, Any]:
     p, cluster = call.params, _cluster(call, call.params.get("cluster"))
     wanted = p.get("desiredStatus", "RUNNING")
     name = p.get("serviceName", "").rpartition("/")[2]
     return {
         "taskArns": [
             task.arn
-            for service in _services(world, call).values()
+            for service in _services(cloud, call).values()
             if service.cluster == cluster and (not name or service.name == name)
             for task in service.past
             if task.wanted == wanted
@@ -84,16 +84,16 @@ def list_tasks(world: World, call: Call) -> dict[str, Any]:
     }
 
 
-def describe_tasks(world: World, call: Call) -> dict[str, Any]:
-    tasks = {t.id: t for service in _services(world, call).values() for t in service.past}
+def describe_tasks(cloud: Cloud, call: Call) -> dict[str, Any]:
+    tasks = {t.id: t for service in _services(cloud, call).values() for t in service.past}
     ids = [arn.rpartition("/")[2] for arn in call.params["tasks"]]
     failures = [{"arn": id, "reason": "MISSING"} for id in ids if id not in tasks]
     return {"tasks": [tasks[id].known for id in ids if id in tasks], "failures": failures}
 
 
-def stop_task(world: World, call: Call) -> dict[str, Any]:
+def stop_task(cloud: Cloud, call: Call) -> dict[str, Any]:
     id = call.params["task"].rpartition("/")[2]
-    for service in _services(world, call).values():
+    for service in _services(cloud, call).values():
         for task in service.tasks:
             if task.id == id:
                 task.stop("UserInitiated", call.params.get("reason", "Task stopped by user"))
@@ -101,9 +101,9 @@ def stop_task(world: World, call: Call) -> dict[str, Any]:
     raise Refused("InvalidParameterException", "The referenced task was not found.", 400)
 
 
-def delete_cluster(world: World, call: Call) -> dict[str, Any]:
+def delete_cluster(cloud: Cloud, call: Call) -> dict[str, Any]:
     name = _cluster(call, call.params["cluster"])
-    mine = [each for each in _services(world, call).values() if each.cluster == name]
+    mine = [each for each in _services(cloud, call).values() if each.cluster == name]
     if any(each.status != "INACTIVE" for each in mine):
         message = "The Cluster cannot be deleted while Services are active."
         raise Refused("ClusterContainsServicesException", message, 400)

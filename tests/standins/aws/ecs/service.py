@@ -16,17 +16,17 @@ from typing import Any
 from moto.backends import get_backend
 
 from tests.standins.aws.clock import Stopped
-from tests.standins.aws.ecs.means import Means
-from tests.standins.aws.ecs.task import BY_US, Task
-from tests.standins.aws.traffic import Traffic
-from tests.standins.aws.world import Call, World
+from tests.standins.aws.cloud import Call, Cloud
+from tests.standins.aws.ecs.task import BY_SCHEDULER, Task
+from tests.standins.aws.ecs.task_resources import TaskResources
+from tests.standins.aws.services.traffic import Traffic
 
 _FAILURES_LEAST = 3  # that trip the circuit breaker, or half of the wanted tasks if those are more
 _FAILURES_MOST = 200
 _PENDING = ("PROVISIONING", "PENDING", "ACTIVATING")
 _NEW_TASKS = ("taskDefinition", "networkConfiguration", "loadBalancers", "platformVersion")
 _CHANGED = ("deploymentConfiguration", "healthCheckGracePeriodSeconds")
-_LOOK_AGAIN = 0.05  # seconds
+_POLL_SECONDS = 0.05  # seconds
 
 
 @dataclass(eq=False)
@@ -49,8 +49,8 @@ class Deployment:
 class Service:
     """A service, and the scheduler that makes it what it is wanted to be."""
 
-    def __init__(self, world: World, call: Call, arn: str, settings: dict[str, Any]) -> None:
-        self.world, self.means = world, Means(world, call.caller, call.region)
+    def __init__(self, cloud: Cloud, call: Call, arn: str, settings: dict[str, Any]) -> None:
+        self.cloud, self.resources = cloud, TaskResources(cloud, call.caller, call.region)
         self.arn, self.settings = arn, settings
         self.cluster, self.name = arn.split("/")[-2:]
         self.cluster_arn = f"{arn.partition(':service/')[0]}:cluster/{self.cluster}"
@@ -60,12 +60,12 @@ class Service:
         self.deployments: list[Deployment] = []
         self.past: list[Task] = []
         """All tasks that there were."""
-        self.vpc = self.means.cidr_of(self.network["subnets"][0])
+        self.vpc = self.resources.cidr_of(self.network["subnets"][0])
         self.deploy(settings["taskDefinition"])
 
     @property
     def traffic(self) -> Traffic:
-        return self.world.state["traffic",]
+        return self.cloud.state["traffic",]
 
     @property
     def network(self) -> dict[str, Any]:
@@ -83,16 +83,16 @@ class Service:
     def deploy(self, definition: str) -> None:
         """Begin to replace what there is by tasks of this definition."""
         found = self.definition(definition)["taskDefinitionArn"]
-        made = Deployment(found, self.world.clock.now())
+        made = Deployment(found, self.cloud.clock.now())
         made.reason = f"ECS deployment {made.id} in progress."
         self.deployments.insert(0, made)
 
     def say(self, text: str) -> None:
         """One event more, newest first."""
-        with self.world.lock:
+        with self.cloud.lock:
             message = f"(service {self.name}) {text}"
             event = {
-                "id": str(uuid.uuid4()), "createdAt": self.world.clock.now(), "message": message,
+                "id": str(uuid.uuid4()), "createdAt": self.cloud.clock.now(), "message": message,
             }  # fmt: skip
             self.events.insert(0, event)
 
@@ -100,13 +100,13 @@ class Service:
 
     def groups(self) -> list[Any]:
         """The target groups (moto's) of its tasks."""
-        known = get_backend("elbv2")[self.means.account][self.means.region].target_groups
+        known = get_backend("elbv2")[self.resources.account][self.resources.region].target_groups
         given = [each["targetGroupArn"] for each in self.settings.get("loadBalancers", [])]
         return [known[arn] for arn in given if arn in known]
 
     def definition(self, name: str) -> dict[str, Any]:
         """The task definition of this name or ARN."""
-        return self.means.client("ecs").describe_task_definition(taskDefinition=name)[
+        return self.resources.client("ecs").describe_task_definition(taskDefinition=name)[
             "taskDefinition"
         ]
 
@@ -114,18 +114,18 @@ class Service:
 
     def run(self) -> None:
         """Schedule until the service is gone."""
-        clock = self.world.clock
+        clock = self.cloud.clock
         try:
             while self.status != "INACTIVE":
-                with self.world.lock:
+                with self.cloud.lock:
                     self._look()
-                clock.sleep(_LOOK_AGAIN)
+                clock.sleep(_POLL_SECONDS)
         except Stopped:
             return
         except Exception as error:  # a bug of the stand-in, which the test must hear of
-            self.world.bugs.append(error)
+            self.cloud.bugs.append(error)
         finally:
-            self.means.close()
+            self.resources.close()
 
     def _look(self) -> None:
         """One look at what there is, and what follows of it."""
@@ -173,7 +173,7 @@ class Service:
             deployment.tasks.append(task)
             self.past.append(task)
             self.say(f"has started 1 tasks: (task {task.id}).")
-            self.world.start(task.run, f"task {task.id}")
+            self.cloud.start(task.run, f"task {task.id}")
 
     def _stop_surplus(self) -> None:
         """What the newest deployment is not to have, and of older ones what it stands in for."""
@@ -190,7 +190,7 @@ class Service:
     def _stop(self, tasks: list[Task]) -> None:
         for task in tasks:
             why = f"Scaling activity initiated by (deployment {self.primary.id})"
-            task.stop(BY_US, why)
+            task.stop(BY_SCHEDULER, why)
             self.say(f"has stopped 1 running tasks: (task {task.id}).")
 
     def _complete(self) -> None:
@@ -258,4 +258,4 @@ class Service:
         """Have no tasks any more, and end when the last of them has."""
         self.status, self.desired = "DRAINING", 0
         for task in self.past:
-            task.stop(BY_US, "Service is being deleted")
+            task.stop(BY_SCHEDULER, "Service is being deleted")

@@ -14,21 +14,21 @@ from typing import TYPE_CHECKING, Any
 
 from moto.backends import get_backend
 
-from tests.standins.aws import logs
 from tests.standins.aws.clock import Stopped
-from tests.standins.aws.containers import Start
-from tests.standins.aws.ecs.means import NotStarted
-from tests.standins.aws.traffic import BALANCERS, Target
+from tests.standins.aws.ecs.task_resources import TaskStartFailed
+from tests.standins.aws.services import logs
+from tests.standins.aws.services.lambda_containers import Start
+from tests.standins.aws.services.traffic import LOAD_BALANCER_HOST, Target
 from voicecore.local.processes.ports import free_port
 
 if TYPE_CHECKING:
     from tests.standins.aws.ecs.service import Deployment, Service
 
-BY_US = "ServiceSchedulerInitiated"
+BY_SCHEDULER = "ServiceSchedulerInitiated"
 """The code of what a service's scheduler stops."""
 
 _STOP_SECONDS = 30.0  # where StopTimeout says nothing
-_LOOK_AGAIN = 0.05  # seconds
+_POLL_SECONDS = 0.05  # seconds
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class Task:
         self.exit_code: int | None = None
         self.proven = False
         """Whether it has been healthy in all respects once."""
-        self.times = {"createdAt": service.world.clock.now()}
+        self.times = {"createdAt": service.cloud.clock.now()}
         self.target: Target | None = None
         self.interface: dict[str, Any] = {}
         self.address = f"127.0.0.1:{free_port()}"
@@ -106,24 +106,24 @@ class Task:
 
     def run(self) -> None:
         """Live."""
-        world, process = self.service.world, None
+        cloud, process = self.service.cloud, None
         self._turn("PENDING")
         try:
             try:
                 env = self._prepare()
-                world.clock.sleep(world.durations.task)
-                start: Start = world.state["containers",]
+                cloud.clock.sleep(cloud.durations.task)
+                start: Start = cloud.state["containers",]
                 process = start(self.container.get("command", ()), env)
-                reading = world.start(lambda: self._read(process), f"log of {self.id}")
+                reading = cloud.start(lambda: self._read(process), f"log of {self.id}")
                 self._turn("RUNNING", "startedAt")
-                self._since = world.clock.seconds()
+                self._since = cloud.clock.seconds()
                 self._register()
                 self._watch(process, env)
                 self._deregister(process)
                 self._turn("STOPPING", "stoppingAt")
                 self._end(process)
                 reading.join(5)
-            except NotStarted as error:
+            except TaskStartFailed as error:
                 self.stop("TaskFailedToStart", str(error))
             self._turn("DEPROVISIONING")
             self._give_back()
@@ -131,7 +131,7 @@ class Task:
         except Stopped:
             return
         except Exception as error:  # a bug of the stand-in, which the test must hear of
-            world.bugs.append(error)
+            cloud.bugs.append(error)
             self.stop("TaskFailedToStart", repr(error))
             self.status = "STOPPED"
         finally:
@@ -142,45 +142,52 @@ class Task:
     def _turn(self, status: str, time: str = "") -> None:
         self.status = status
         if time:
-            self.times[time] = self.service.world.clock.now()
+            self.times[time] = self.service.cloud.clock.now()
 
     def _prepare(self) -> dict[str, str]:
         """Its network and its environment. Raises NotStarted."""
-        means, definition = self.service.means, self.definition
+        resources, definition = self.service.resources, self.definition
         network = self.service.network
-        made = means.client("ec2").create_network_interface(
+        made = resources.client("ec2").create_network_interface(
             SubnetId=network["subnets"][0], Groups=network.get("securityGroups", [])
         )
         self.interface = made["NetworkInterface"]
         for role in ("executionRoleArn", "taskRoleArn"):
-            means.check_role(definition.get(role))
-        means.check_image(self.container["image"], definition["executionRoleArn"])
-        means.check_log(self.container["logConfiguration"]["options"]["awslogs-group"])
+            resources.check_role(definition.get(role))
+        resources.check_image(self.container["image"], definition["executionRoleArn"])
+        resources.check_log(self.container["logConfiguration"]["options"]["awslogs-group"])
         host, _, port = self.address.partition(":")
         given = {e["name"]: e["value"] for e in self.container.get("environment", [])}
         secrets = {
-            each["name"]: means.secret(each["valueFrom"], definition["executionRoleArn"])
+            each["name"]: resources.secret(each["valueFrom"], definition["executionRoleArn"])
             for each in self.container.get("secrets", [])
         }
         # A container has a network of its own, where its port is free and its neighbours are those
         # of the VPC. Here it is told another port, and that load balancers are its neighbours.
         return (
-            {name: value.replace(self.service.vpc, BALANCERS) for name, value in given.items()}
+            {
+                name: value.replace(self.service.vpc, LOAD_BALANCER_HOST)
+                for name, value in given.items()
+            }
             | secrets
-            | means.keys_of(definition["taskRoleArn"])
+            | resources.keys_of(definition["taskRoleArn"])
             | {"HOST": host, "PORT": port, "AWS_EXECUTION_ENV": "AWS_ECS_FARGATE"}
         )
 
     def _read(self, process: subprocess.Popen[str]) -> None:
         options = self.container["logConfiguration"]["options"]
         stream = f"{options['awslogs-stream-prefix']}/{self.container['name']}/{self.id}"
-        world, means, group = self.service.world, self.service.means, options["awslogs-group"]
+        cloud, resources, group = (
+            self.service.cloud,
+            self.service.resources,
+            options["awslogs-group"],
+        )
         assert process.stdout is not None
         for line in process.stdout:
-            with world.lock:
-                if group in get_backend("logs")[means.account][means.region].groups:
-                    where = (means.account, means.region, group, stream)
-                    logs.says(world, *where, (line.rstrip("\n"),), None)
+            with cloud.lock:
+                if group in get_backend("logs")[resources.account][resources.region].groups:
+                    where = (resources.account, resources.region, group, stream)
+                    logs.says(cloud, *where, (line.rstrip("\n"),), None)
 
     def _register(self) -> None:
         for group in self.service.groups():
@@ -192,7 +199,7 @@ class Task:
 
     def _watch(self, process: subprocess.Popen[str], env: Mapping[str, str]) -> None:
         """Return when it is to end, or has ended by itself."""
-        clock, health = self.service.world.clock, _Health.of(self.container)
+        clock, health = self.service.cloud.clock, _Health.of(self.container)
         failed, due = 0, clock.seconds()
         while self.wanted == "RUNNING":
             if process.poll() is not None:
@@ -205,18 +212,18 @@ class Task:
                     self.health = "HEALTHY"
                 elif failed >= health.retries:
                     self.health = "UNHEALTHY"
-                    self.stop(BY_US, "Task failed container health checks")
-                share = 1.0 if good else self.service.world.durations.checks
+                    self.stop(BY_SCHEDULER, "Task failed container health checks")
+                share = 1.0 if good else self.service.cloud.durations.checks
                 due = clock.seconds() + health.interval * share
             self._blame_target()
             self.proven = self.proven or self.healthy
-            clock.sleep(_LOOK_AGAIN)
+            clock.sleep(_POLL_SECONDS)
 
     def _asked(self, health: _Health, env: Mapping[str, str]) -> bool:
         """Whether the container's check is content, which asks it at its own port."""
         port = self.container["portMappings"][0]["containerPort"]
         command = [part.replace(f"127.0.0.1:{port}", self.address) for part in health.command]
-        asking = self.service.world.state["containers",](command, env)
+        asking = self.service.cloud.state["containers",](command, env)
         try:
             asking.communicate(timeout=health.timeout)
         except subprocess.TimeoutExpired:
@@ -226,12 +233,12 @@ class Task:
 
     def _blame_target(self) -> None:
         grace = float(self.service.settings.get("healthCheckGracePeriodSeconds") or 0)
-        if self.service.world.clock.seconds() - self._since < grace:
+        if self.service.cloud.clock.seconds() - self._since < grace:
             return
         if self.target and self.target.state == "unhealthy":
             groups = ", ".join(group.arn for group in self.service.groups())
             why = f"Task failed ELB health checks in (target-group {groups})"
-            self.stop(BY_US, why)
+            self.stop(BY_SCHEDULER, why)
 
     def _deregister(self, process: subprocess.Popen[str]) -> None:
         """Wait until nothing is under way to it."""
@@ -243,16 +250,16 @@ class Task:
             service.traffic.deregister(group, target)
             service.say(f"deregistered 1 targets in (target-group {group.arn})")
             service.say("has begun draining connections on 1 tasks.")
-        service.world.clock.until(lambda: target.state == "unused" or process.poll() is not None)
+        service.cloud.clock.until(lambda: target.state == "unused" or process.poll() is not None)
 
     def _end(self, process: subprocess.Popen[str]) -> None:
         """SIGTERM and, where that does not do, SIGKILL."""
-        clock = self.service.world.clock
+        clock = self.service.cloud.clock
         if process.poll() is None:
             process.terminate()
             end = clock.seconds() + float(self.container.get("stopTimeout", _STOP_SECONDS))
             while process.poll() is None and clock.seconds() < end:
-                clock.sleep(_LOOK_AGAIN)
+                clock.sleep(_POLL_SECONDS)
         if process.poll() is None:
             process.kill()
         code = process.wait()
@@ -260,7 +267,7 @@ class Task:
 
     def _give_back(self) -> None:
         id = self.interface["NetworkInterfaceId"]
-        self.service.means.client("ec2").delete_network_interface(NetworkInterfaceId=id)
+        self.service.resources.client("ec2").delete_network_interface(NetworkInterfaceId=id)
 
     # As DescribeTasks has it
 

@@ -1,0 +1,113 @@
+"""What the parts of the stand-in share: its time, settings, callers, state, and each other."""
+
+from __future__ import annotations
+
+import secrets
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from tests.standins.aws.clock import NONE, Clock, Durations
+from tests.standins.aws.faults import Faults
+from tests.standins.aws.http.operations import Request, Response
+from tests.standins.aws.internal_client import Client
+from tests.standins.aws.journal import Journal
+
+ACCOUNT = "123456789012"
+_ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
+
+
+@dataclass(frozen=True)
+class Caller:
+    """An identity whose keys the stand-in accepts."""
+
+    access_key_id: str
+    secret_access_key: str = field(repr=False)
+    session_token: str | None = field(repr=False)
+    account: str
+    arn: str
+    user_id: str
+
+    def environment(self) -> dict[str, str]:
+        """The variables by which any SDK takes these keys."""
+        keys = {
+            "AWS_ACCESS_KEY_ID": self.access_key_id,
+            "AWS_SECRET_ACCESS_KEY": self.secret_access_key,
+        }
+        return keys | ({"AWS_SESSION_TOKEN": self.session_token} if self.session_token else {})
+
+
+def new_caller(account: str, user: str = "developer", temporary: bool = True) -> Caller:
+    """Fresh keys in AWS's shapes; `temporary` ones come with a session token, and can expire."""
+    kind, arn = ("ASIA", f"arn:aws:sts::{account}:assumed-role/{user}/session")
+    if not temporary:
+        kind, arn = ("AKIA", f"arn:aws:iam::{account}:user/{user}")
+    key = kind + "".join(secrets.choice(_ALPHABET) for _ in range(16))
+    user_id = "AROA" + "".join(secrets.choice(_ALPHABET) for _ in range(17)) + ":session"
+    token = secrets.token_urlsafe(120) if temporary else None
+    return Caller(key, secrets.token_urlsafe(30), token, account, arn, user_id)
+
+
+@dataclass(frozen=True)
+class Call:
+    """One operation asked for, with its checked parameters."""
+
+    service: str
+    operation: str
+    params: dict[str, Any]
+    region: str
+    caller: Caller
+    by: str  # "client", or the service that calls on the caller's behalf
+    moto: Callable[[], dict[str, Any]]  # what moto answers to this request
+
+    @property
+    def account(self) -> str:
+        return self.caller.account
+
+    @property
+    def place(self) -> tuple[str, str]:
+        """Where regional state is kept."""
+        return self.caller.account, self.region
+
+
+Handler = Callable[["Cloud", Call], dict[str, Any]]
+
+
+@dataclass
+class Cloud:
+    """The state of everything that is not moto's."""
+
+    durations: Durations = NONE
+    clock: Clock = field(default_factory=Clock)
+    journal: Journal = field(default_factory=Journal)
+    faults: Faults = field(default_factory=Faults)
+    callers: dict[str, Caller] = field(default_factory=dict)
+    lock: threading.RLock = field(default_factory=threading.RLock)
+    state: dict[tuple[str, ...], Any] = field(default_factory=dict)
+    threads: list[threading.Thread] = field(default_factory=list)
+    bugs: list[BaseException] = field(default_factory=list)  # of the stand-in itself
+    handle: Callable[[Request, str, Caller], Response | None] = field(init=False)
+
+    def setdefault(self, make: Callable[[], Any], *key: str) -> Any:
+        """The state kept under the key, made at first sight."""
+        with self.lock:
+            if key not in self.state:
+                self.state[key] = make()
+            return self.state[key]
+
+    def all_of(self, kind: str) -> Iterator[tuple[tuple[str, ...], Any]]:
+        """All state of a kind: of every account and region."""
+        with self.lock:
+            found = [(key[1:], value) for key, value in self.state.items() if key[0] == kind]
+        return iter(found)
+
+    def client(self, service: str, region: str, caller: Caller, by: str) -> Client:
+        """A client by which a service (`by`) calls another on the caller's behalf."""
+        return Client(service, region, lambda request: self.handle(request, by, caller))
+
+    def start(self, work: Callable[[], None], name: str) -> threading.Thread:
+        thread = threading.Thread(target=work, name=name, daemon=True)
+        self.threads = [t for t in self.threads if t.is_alive()] + [thread]
+        thread.start()
+        return thread

@@ -1,0 +1,99 @@
+"""boto3's clients for calls that one service makes of another: without a connection."""
+
+from __future__ import annotations
+
+import functools
+import io
+import os
+import threading
+from collections.abc import Callable, Iterator
+from contextvars import ContextVar
+from typing import Any
+from urllib.parse import urlsplit
+
+import botocore.session
+from botocore.awsrequest import AWSPreparedRequest, AWSResponse
+from botocore.config import Config
+
+from tests.standins.aws.http.operations import Request, Response
+
+Handle = Callable[[Request], Response | None]
+
+_HANDLE: ContextVar[Handle] = ContextVar("handle")
+_MAKING = threading.Lock()  # botocore's sessions are not for many threads
+
+
+class Client:
+    """A client of a service and region, whose requests `handle` answers.
+
+    The clients themselves are made once for the process, for that is what takes time.
+    """
+
+    def __init__(self, service: str, region: str, handle: Handle) -> None:
+        with _MAKING:
+            self._client = _made(service, region)
+        self._handle = handle
+
+    @property
+    def meta(self) -> Any:
+        return self._client.meta
+
+    def __getattr__(self, operation: str) -> Callable[..., Any]:
+        method = getattr(self._client, operation)
+
+        def call(**params: Any) -> Any:
+            token = _HANDLE.set(self._handle)
+            try:
+                return method(**params)
+            finally:
+                _HANDLE.reset(token)
+
+        return call
+
+
+@functools.cache
+def _session() -> botocore.session.Session:
+    # It reads no configuration: what the tests' environment says must not reach the stand-in.
+    session = botocore.session.Session({"config_file": (None, None, os.devnull, None)})
+    session.set_config_variable("ignore_configured_endpoint_urls", True)
+    return session
+
+
+@functools.cache
+def _made(service: str, region: str) -> Any:
+    client = _session().create_client(
+        service,
+        region_name=region,
+        aws_access_key_id="ASIAINSIDE",
+        aws_secret_access_key="no one checks this",
+        endpoint_url="http://stand-in",
+        config=Config(retries={"total_max_attempts": 1}, s3={"addressing_style": "path"}),
+    )
+
+    def send(request: AWSPreparedRequest, **_: Any) -> AWSResponse:
+        answer = _HANDLE.get()(_request_of(request))
+        assert answer is not None, "a call within the stand-in was reset"
+        return AWSResponse(request.url, answer.status, answer.headers, _Raw(answer.body))
+
+    client.meta.events.register("before-send", send)
+    return client
+
+
+def _request_of(request: AWSPreparedRequest) -> Request:
+    url = urlsplit(request.url)
+    headers = {
+        name.lower(): value.decode() if isinstance(value, bytes) else value
+        for name, value in request.headers.items()
+    }
+    body = request.body or b""
+    if hasattr(body, "read"):
+        body = body.read()
+    data = body.encode() if isinstance(body, str) else bytes(body)
+    return Request(request.method, url.path or "/", url.query, headers, data)
+
+
+class _Raw(io.BytesIO):
+    """A body as urllib3 gives it."""
+
+    def stream(self, *_: Any, **__: Any) -> Iterator[bytes]:
+        yield self.read()

@@ -1,0 +1,86 @@
+"""Bedrock's catalogue of models: which there are in a region, and whether they may be used."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tests.standins.aws.cloud import Call, Cloud
+from tests.standins.models.refusal import Refused
+
+# Bedrock model cards (aws-facts §6.3, 6.4): where a model runs; None: everywhere looked at here.
+_MODELS: dict[str, tuple[str, ...] | None] = {
+    "amazon.nova-2-sonic-v1:0": ("us-east-1", "us-west-2", "eu-north-1", "ap-northeast-1"),
+    "amazon.nova-2-lite-v1:0": None,
+    "amazon.nova-lite-v1:0": None,
+    "amazon.nova-micro-v1:0": None,
+    "amazon.nova-pro-v1:0": None,
+}
+_PROFILES = ("us", "eu", "jp", "apac", "global")
+
+
+def availability(cloud: Cloud, call: Call) -> dict[str, Any]:
+    model = call.params["modelId"]
+    if model not in _MODELS:
+        raise Refused("ResourceNotFoundException", f"Model {model} could not be found.", 404)
+    regions = _MODELS[model]
+    here = regions is None or call.region in regions
+    granted = not cloud.faults.denies_model(model)
+    return {
+        "modelId": model,
+        "agreementAvailability": {"status": "AVAILABLE" if granted else "NOT_AVAILABLE"},
+        "authorizationStatus": "AUTHORIZED" if granted else "NOT_AUTHORIZED",
+        "entitlementAvailability": "AVAILABLE" if granted else "NOT_AVAILABLE",
+        "regionAvailability": "AVAILABLE" if here else "NOT_AVAILABLE",
+    }
+
+
+def list_models(cloud: Cloud, call: Call) -> dict[str, Any]:
+    return {
+        "modelSummaries": [
+            _summary(call, model)
+            for model, regions in _MODELS.items()
+            if regions is None or call.region in regions
+        ]
+    }
+
+
+def get_model(cloud: Cloud, call: Call) -> dict[str, Any]:
+    model = call.params["modelIdentifier"]
+    if model not in _MODELS or call.region not in (_MODELS[model] or (call.region,)):
+        raise Refused("ValidationException", "The provided model identifier is invalid.", 400)
+    return {"modelDetails": _summary(call, model)}
+
+
+def _summary(call: Call, model: str) -> dict[str, Any]:
+    return {
+        "modelArn": f"arn:aws:bedrock:{call.region}::foundation-model/{model}",
+        "modelId": model,
+        "modelName": model,
+        "providerName": "Amazon",
+        "modelLifecycle": {"status": "ACTIVE"},
+    }
+
+
+def get_profile(cloud: Cloud, call: Call) -> dict[str, Any]:
+    profile = call.params["inferenceProfileIdentifier"].rpartition("/")[2]
+    prefix, _, model = profile.partition(".")
+    if prefix not in _PROFILES or model not in _MODELS:
+        raise Refused("ResourceNotFoundException", "The provided model identifier is invalid.", 404)
+    return {
+        "inferenceProfileName": f"{prefix} {model.partition(':')[0].replace('.', ' ')}",
+        "inferenceProfileArn": (
+            f"arn:aws:bedrock:{call.region}:{call.account}:inference-profile/{profile}"
+        ),
+        "inferenceProfileId": profile,
+        "models": [{"modelArn": f"arn:aws:bedrock:{call.region}::foundation-model/{model}"}],
+        "status": "ACTIVE",
+        "type": "SYSTEM_DEFINED",
+    }
+
+
+HANDLERS = {
+    ("bedrock", "GetFoundationModelAvailability"): availability,
+    ("bedrock", "ListFoundationModels"): list_models,
+    ("bedrock", "GetFoundationModel"): get_model,
+    ("bedrock", "GetInferenceProfile"): get_profile,
+}

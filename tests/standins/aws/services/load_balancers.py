@@ -1,0 +1,154 @@
+"""Mends of moto's load balancers and CloudFront: what AWS refuses, and doors that are open."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from moto.backends import get_backend
+
+from tests.standins.aws.cloud import Call, Cloud
+from tests.standins.aws.services.traffic import Distribution, LoadBalancer, Target, Traffic
+from tests.standins.models.refusal import Refused
+from voicecore.local.processes.ports import free_port
+
+_DELAY = "deregistration_delay.timeout_seconds"
+_DELAY_MAX = 3600  # Elastic Load Balancing User Guide; moto stops one second before
+
+
+def _backend(call: Call) -> Any:
+    return get_backend("elbv2")[call.account][call.region]
+
+
+def modify_target_group_attributes(cloud: Cloud, call: Call) -> dict[str, Any]:
+    given = {each["Key"]: each["Value"] for each in call.params["Attributes"]}
+    if given.get(_DELAY) != str(_DELAY_MAX):
+        return call.moto()
+    arn = call.params["TargetGroupArn"]
+    group = _backend(call).target_groups.get(arn)
+    if group is None:
+        raise Refused("TargetGroupNotFound", "One or more target groups not found", 400)
+    group.attributes.update(given)
+    return {"Attributes": [{"Key": k, "Value": str(v)} for k, v in group.attributes.items()]}
+
+
+def create_listener(cloud: Cloud, call: Call) -> dict[str, Any]:
+    for certificate in call.params.get("Certificates", []):
+        arn = certificate["CertificateArn"]
+        if arn.split(":")[3] != call.region:
+            raise Refused("CertificateNotFound", f"Certificate ARN '{arn}' is not valid", 400)
+    answer = call.moto()
+    if traffic := _traffic(cloud):
+        found = _backend(call).load_balancers[call.params["LoadBalancerArn"]]
+        handle = LoadBalancer(traffic, _backend(call), found.arn).handle
+        traffic.open(handle, found.dns_name, tuple(_certified(cloud, call)))
+    return answer
+
+
+def _certified(cloud: Cloud, call: Call) -> Iterator[str]:
+    """The names that a listener's certificates are for."""
+    acm = cloud.client("acm", call.region, call.caller, "elasticloadbalancing")
+    for each in call.params.get("Certificates", []):
+        found = acm.describe_certificate(CertificateArn=each["CertificateArn"])
+        yield found["Certificate"]["DomainName"]
+
+
+def delete_listener(cloud: Cloud, call: Call) -> dict[str, Any]:
+    arn = call.params["ListenerArn"]
+    balancers = _backend(call).load_balancers.values()
+    found = next((each for each in balancers if arn in each.listeners), None)
+    answer = call.moto()
+    if found and (traffic := _traffic(cloud)):
+        traffic.shut(found.dns_name)
+    return answer
+
+
+def require_load_balancer(call: Call) -> None:
+    """Raise Refused where a service's target group has no load balancer before it."""
+    for each in call.params.get("loadBalancers", []):
+        arn = each["targetGroupArn"]
+        group = _backend(call).target_groups.get(arn)
+        if group is None or not group.load_balancer_arns:
+            message = (
+                f"The target group with targetGroupArn {arn} does not have an associated load "
+                "balancer."
+            )
+            raise Refused("InvalidParameterException", message, 400)
+
+
+def create_load_balancer(cloud: Cloud, call: Call) -> dict[str, Any]:
+    """Its name is a port of this machine, where anything runs behind it."""
+    answer = call.moto()
+    if _traffic(cloud):
+        (made,) = answer["LoadBalancers"]
+        made["DNSName"] = f"127.0.0.1:{free_port()}"
+        _backend(call).load_balancers[made["LoadBalancerArn"]].dns_name = made["DNSName"]
+    return answer
+
+
+def describe_target_health(cloud: Cloud, call: Call) -> dict[str, Any]:
+    answer, traffic = call.moto(), _traffic(cloud)
+    if traffic is None:
+        return answer
+    known = {target.id: target.known for target in traffic.targets(call.params["TargetGroupArn"])}
+    for asked in call.params.get("Targets", []):
+        gone = Target(asked["Id"], asked.get("Port", 80), "", "unused", "Target.NotRegistered")
+        known.setdefault(asked["Id"], gone.known)
+    return {"TargetHealthDescriptions": list(known.values())}
+
+
+def get_metric_statistics(cloud: Cloud, call: Call) -> dict[str, Any]:
+    """Connections as they are just now: of each request and socket, its caller's and its target's.
+
+    Of none at all nothing is told (ELB User Guide, load-balancer-cloudwatch-metrics).
+    """
+    p, traffic = call.params, _traffic(cloud)
+    if traffic is None or p["MetricName"] != "ActiveConnectionCount":
+        return call.moto()
+    name = {each["Name"]: each["Value"] for each in p["Dimensions"]}["LoadBalancer"]
+    groups = {
+        group.arn
+        for group in _backend(call).target_groups.values()
+        if any(arn.endswith(f":loadbalancer/{name}") for arn in group.load_balancer_arns)
+    }
+    count = 2.0 * traffic.connections(groups)
+    at = cloud.clock.now().replace(second=0, microsecond=0)
+    points = [{"Timestamp": at, "Sum": count, "Unit": "Count"}] if count else []
+    return {"Label": p["MetricName"], "Datapoints": points}
+
+
+def create_distribution(cloud: Cloud, call: Call) -> dict[str, Any]:
+    """Its name is a port of this machine, where anything runs behind it."""
+    answer = call.moto()
+    if traffic := _traffic(cloud):
+        made = answer["Distribution"]
+        found = get_backend("cloudfront")[call.account]["aws"].distributions[made["Id"]]
+        found.domain_name = made["DomainName"] = f"127.0.0.1:{free_port()}"
+        handle = Distribution(traffic, lambda: found.distribution_config.Origins["Items"]).handle
+        traffic.open(handle, found.domain_name, ("127.0.0.1",))
+    return answer
+
+
+def delete_distribution(cloud: Cloud, call: Call) -> dict[str, Any]:
+    found = get_backend("cloudfront")[call.account]["aws"].distributions.get(call.params["Id"])
+    answer = call.moto()
+    if found and (traffic := _traffic(cloud)):
+        traffic.shut(found.domain_name)
+    return answer
+
+
+def _traffic(cloud: Cloud) -> Traffic | None:
+    return cloud.state.get(("traffic",))
+
+
+HANDLERS = {
+    ("elbv2", "ModifyTargetGroupAttributes"): modify_target_group_attributes,
+    ("elbv2", "CreateListener"): create_listener,
+    ("elbv2", "CreateLoadBalancer"): create_load_balancer,
+    ("elbv2", "DeleteListener"): delete_listener,
+    ("elbv2", "DescribeTargetHealth"): describe_target_health,
+    ("cloudwatch", "GetMetricStatistics"): get_metric_statistics,
+    ("cloudfront", "CreateDistributionWithTags"): create_distribution,
+    ("cloudfront", "CreateDistribution"): create_distribution,
+    ("cloudfront", "DeleteDistribution"): delete_distribution,
+}

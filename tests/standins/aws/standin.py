@@ -1,0 +1,215 @@
+"""Starts the stand-in and takes it down again."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import boto3
+from botocore.config import Config
+
+from tests.standins.aws.clock import NONE, Clock, Durations
+from tests.standins.aws.cloud import ACCOUNT, Caller, Cloud, new_caller
+from tests.standins.aws.cloudformation import api as cloudformation
+from tests.standins.aws.ecs import api as ecs
+from tests.standins.aws.faults import Faults
+from tests.standins.aws.http.dispatcher import Dispatcher
+from tests.standins.aws.http.server import Server
+from tests.standins.aws.inventory import InventoryItem, inventory
+from tests.standins.aws.journal import Journal
+from tests.standins.aws.services import (
+    agentcore,
+    bedrock,
+    ec2,
+    ecr,
+    iam,
+    kvs,
+    lambda_functions,
+    load_balancers,
+    logs,
+    quotas,
+    tagging,
+)
+from tests.standins.aws.services.lambda_containers import Start
+from tests.standins.aws.services.traffic import Traffic
+
+_HANDLERS = (
+    agentcore.HANDLERS
+    | kvs.HANDLERS
+    | quotas.HANDLERS
+    | cloudformation.HANDLERS
+    | ec2.HANDLERS
+    | lambda_functions.HANDLERS
+    | iam.HANDLERS
+    | ecr.HANDLERS
+    | logs.HANDLERS
+    | bedrock.HANDLERS
+    | tagging.HANDLERS
+    | load_balancers.HANDLERS
+    | ecs.HANDLERS
+)
+
+
+@dataclass(frozen=True)
+class Aws:
+    """The running stand-in: how to reach it, what it saw, what is in it, how to break it."""
+
+    url: str
+    caller: Caller
+    region: str
+    cloud: Cloud
+    data_plane: str | None = None
+
+    @property
+    def clock(self) -> Clock:
+        return self.cloud.clock
+
+    @property
+    def traffic(self) -> Traffic | None:
+        """What goes through load balancers and CloudFront, where anything runs behind them."""
+        return self.cloud.state.get(("traffic",))
+
+    @property
+    def journal(self) -> Journal:
+        return self.cloud.journal
+
+    @property
+    def faults(self) -> Faults:
+        return self.cloud.faults
+
+    def inventory(self) -> frozenset[InventoryItem]:
+        """Everything that exists, to be compared before and after."""
+        return inventory(self.cloud)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What a program needs in its environment to take this for AWS, and nothing else for it."""
+        data_plane = {"AWS_ENDPOINT_URL_BEDROCK_AGENTCORE": self.data_plane or self.url}
+        return data_plane | {
+            "AWS_ENDPOINT_URL": self.url,
+            "AWS_REGION": self.region,
+            "AWS_DEFAULT_REGION": self.region,
+            "AWS_CONFIG_FILE": os.devnull,
+            "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+            "AWS_EC2_METADATA_DISABLED": "true",
+            # Of 127.0.0.1 there is no stream-127.0.0.1, where Live Tail would be.
+            "AWS_DISABLE_HOST_PREFIX_INJECTION": "true",
+            **({"SSL_CERT_FILE": str(self.traffic.trust)} if self.traffic else {}),
+            **self.caller.environment(),
+        }
+
+    def client(
+        self, service: str, region: str | None = None, caller: Caller | None = None, **more: Any
+    ) -> Any:
+        """A boto3 client of this AWS, over HTTP."""
+        caller = caller or self.caller
+        config = Config(retries={"total_max_attempts": 1}, s3={"addressing_style": "path"})
+        settings = {
+            "endpoint_url": self.url,
+            "region_name": region or self.region,
+            "aws_access_key_id": caller.access_key_id,
+            "aws_secret_access_key": caller.secret_access_key,
+            "aws_session_token": caller.session_token,
+            "config": config,
+        }
+        return boto3.client(service, **(settings | more))
+
+    def new_caller(self, account: str = ACCOUNT, temporary: bool = True) -> Caller:
+        """Keys of another identity, or of another account."""
+        made = new_caller(account, temporary=temporary)
+        self.cloud.callers[made.access_key_id] = made
+        return made
+
+    def agent_says(
+        self,
+        runtime_id: str,
+        *messages: str,
+        session: str | None = None,
+        endpoint: str = "DEFAULT",
+        at: datetime | None = None,
+    ) -> str:
+        """Logs lines as the agent's stdout does; returns the log group, made at the first.
+
+        With a session in the stream's name, as newer containers do it; without, as older ones.
+        """
+        when = at or self.clock.now()
+        group = f"/aws/bedrock-agentcore/runtimes/{runtime_id}-{endpoint}"
+        about = f"runtime-logs-{session}" if session else "runtime-logs"
+        known: dict[str, str] = self.cloud.setdefault(dict, "log streams")
+        start = f"{when:%Y/%m/%d}/[{about}]"
+        stream = known.setdefault(f"{group} {start}", f"{start}{uuid.uuid4()}")
+        account = self.caller.account
+        logs.says(self.cloud, account, self.region, group, stream, messages, when)
+        return group
+
+    def warm(self) -> None:
+        """Loads at once what else the first calls would load, so that they can be timed."""
+        for service in ("ec2", "iam", "ecr", "logs", "secretsmanager", "kinesisvideo"):
+            self.cloud.client(service, self.region, self.caller, "cloudformation")
+        self.client("ec2").describe_vpcs()
+
+    def old_metadata_service(self) -> None:
+        """Runtimes are made with requireMMDSV2 off from now on, as before the summer of 2026."""
+        self.cloud.state["old metadata service",] = True
+
+    def set_quota(self, service: str, code: str, value: float) -> None:
+        quotas.set_quota(self.cloud, service, code, value)
+
+
+@contextmanager
+def aws_standin(
+    *,
+    durations: Durations = NONE,
+    time_scale: float = 1.0,
+    region: str = "us-east-1",
+    account: str = ACCOUNT,
+    echo: bool = False,
+    registry: ecr.Registry | None = None,
+    turn: kvs.Turn | None = None,
+    data_plane: str | None = None,
+    containers: Start | None = None,
+    port: int = 0,
+    host: str = "127.0.0.1",
+) -> Iterator[Aws]:
+    """Runs the stand-in in threads of this process; one at a time, for moto's state is global.
+
+    `time_scale` 10 lets its clock run ten times as fast. Without a `registry`
+    images exist by PutImage alone. `data_plane` is the URL of what answers InvokeAgentRuntime and
+    /ws (a local AgentCore Runtime); without it they are not answered. `containers` starts the
+    processes of Lambda functions and of ECS's tasks (whose command is empty: their image's own);
+    without it none of them can be asked anything, and tasks are counted as moto counts them.
+    Raises AssertionError at the end when the stand-in itself failed at something.
+    """
+    caller = new_caller(account)
+    cloud = Cloud(durations, Clock(time_scale), Journal(echo))
+    cloud.callers[caller.access_key_id] = caller
+    front = Dispatcher(cloud, _HANDLERS)
+    server = Server(lambda request: front.handle(request, "client"), port, host)
+    cloud.setdefault(dict, "addresses")["url"] = server.url
+    if registry is not None:
+        cloud.state["registry",] = registry
+    if turn is not None:
+        cloud.state["turn",] = turn
+    if containers is not None:
+        cloud.state["containers",] = containers
+        cloud.state["traffic",] = traffic = Traffic(cloud)
+    serving = cloud.start(lambda: server.serve_forever(0.02), "stand-in")
+    try:
+        yield Aws(server.url, caller, region, cloud, data_plane)
+    finally:
+        lambda_functions.close(cloud)
+        cloud.clock.stop()
+        server.shutdown()
+        server.server_close()
+        serving.join(5)
+        for thread in cloud.threads:
+            thread.join(5)
+        if containers is not None:
+            traffic.stop()
+    if cloud.bugs:
+        raise AssertionError(f"the stand-in failed: {cloud.bugs}") from cloud.bugs[0]

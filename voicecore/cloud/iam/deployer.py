@@ -1,0 +1,205 @@
+"""Owns the policy of the deploying identity for the agent: its stacks, image, network and logs.
+
+CloudFormation acts with the caller's permissions, so the policy covers what the stacks create. It
+is limited to resources with the names of project and stage wherever IAM can tell.
+"""
+
+from __future__ import annotations
+
+from voicecore.cloud.iam.statements import (
+    AGENTCORE,
+    ArnScope,
+    Statement,
+    pass_role,
+    service_actions,
+)
+from voicecore.cloud.stacks import turn_channels
+from voicecore.cloud.stacks.deployment import Deployment
+from voicecore.project import aws_names
+from voicecore.project.schema import VPC
+
+_NETWORK_SERVICE = "network.bedrock-agentcore.amazonaws.com"
+
+
+def deployer_statements(
+    deployment: Deployment, account: str, partition: str = "aws"
+) -> list[Statement]:
+    """Return what an identity needs to deploy and destroy this stage's agent."""
+    scope = ArnScope.of(deployment, account, partition)
+    return [
+        *_stack_statements(deployment, scope),
+        *_role_statements(deployment, scope),
+        *_runtime_statements(deployment, scope),
+        *_turn_statements(deployment, scope),
+        *_network_statements(deployment, scope),
+    ]
+
+
+def _stack_statements(deployment: Deployment, scope: ArnScope) -> list[Statement]:
+    name, stage = deployment.name, deployment.stage.name
+    stacks = (
+        aws_names.images_stack_name_for(name),
+        aws_names.network_stack_name_for(name),
+        aws_names.stack_name_for(name, stage),
+        # Every deploy checks whether there is a session server.
+        aws_names.server_for(name, stage),
+    )
+    return [
+        Statement(
+            "Stacks",
+            service_actions("cloudformation", _STACK_ACTIONS),
+            scope.arns("cloudformation", *(f"stack/{stack}/*" for stack in stacks)),
+        ),
+        Statement("Look", _READ_ACTIONS),
+        # Preflight asks IAM's simulator which permissions are missing.
+        Statement(
+            "Foresee", ("iam:SimulatePrincipalPolicy",), scope.arns("iam", "user/*", "role/*")
+        ),
+        Statement(
+            "Images",
+            service_actions("ecr", _REPOSITORY_ACTIONS),
+            scope.arns("ecr", f"repository/{aws_names.repository_for(name)}"),
+        ),
+    ]
+
+
+def _role_statements(deployment: Deployment, scope: ArnScope) -> list[Statement]:
+    role = aws_names.role_name_for(deployment.name, deployment.stage.name, scope.region)
+    arns = scope.arns("iam", f"role/{role}")
+    return [
+        Statement("Role", service_actions("iam", ROLE_ACTIONS), arns),
+        pass_role("RoleToAgentCore", arns, AGENTCORE),
+    ]
+
+
+def _runtime_statements(deployment: Deployment, scope: ArnScope) -> list[Statement]:
+    secret = aws_names.secret_name_for(deployment.name, deployment.stage.name)
+    groups = f"log-group:{aws_names.log_group_for(deployment.runtime_name, '*')}"
+    return [
+        # AgentCore has given the runtime no ID yet, so IAM has no name to go by.
+        Statement("NewRuntime", service_actions("bedrock-agentcore", _NEW_RUNTIME_ACTIONS)),
+        Statement(
+            "Runtime",
+            service_actions("bedrock-agentcore", _RUNTIME_ACTIONS),
+            scope.arns(
+                "bedrock-agentcore",
+                f"runtime/{deployment.runtime_name}-*",
+                "workload-identity-directory/*",
+            ),
+        ),
+        Statement(
+            "Logs",
+            service_actions("logs", LOG_ACTIONS),
+            scope.arns("logs", groups, f"{groups}:log-stream:*"),
+        ),
+        Statement(
+            "Secret",
+            service_actions("secretsmanager", SECRET_ACTIONS),
+            # Secrets Manager appends six characters of its own.
+            scope.arns("secretsmanager", f"secret:{secret}-*"),
+        ),
+    ]
+
+
+def _turn_statements(deployment: Deployment, scope: ArnScope) -> list[Statement]:
+    if not deployment.uses_kvs:
+        return []
+    return [
+        Statement(
+            "Turn",
+            service_actions("kinesisvideo", _CHANNEL_ACTIONS),
+            scope.arns("kinesisvideo", f"channel/{turn_channels.channel_prefix(deployment)}*/*"),
+        )
+    ]
+
+
+def _network_statements(deployment: Deployment, scope: ArnScope) -> list[Statement]:
+    statements: list[Statement] = []
+    if deployment.network == VPC:
+        role = f"{_NETWORK_SERVICE}/AWSServiceRoleForBedrockAgentCoreNetwork"
+        statements += [
+            Statement(
+                "AgentCoreInterfaces",
+                ("iam:CreateServiceLinkedRole",),
+                scope.arns("iam", f"role/aws-service-role/{role}"),
+                {"StringEquals": {"iam:AWSServiceName": _NETWORK_SERVICE}},
+            ),
+            Statement("LookAtNetwork", service_actions("ec2", _READ_NETWORK_ACTIONS)),
+        ]
+    if deployment.creates_network:
+        # The IDs that EC2 gives are not known before, and few of these actions take conditions.
+        statements.append(
+            Statement(
+                "Network",
+                service_actions("ec2", _NETWORK_ACTIONS),
+                condition={"StringEquals": {"aws:RequestedRegion": scope.region}},
+            )
+        )
+    return statements
+
+
+_READ_ACTIONS = (
+    "bedrock-agentcore:ListAgentRuntimeEndpoints",
+    "bedrock-agentcore:ListAgentRuntimeVersions",
+    "bedrock-agentcore:ListAgentRuntimes",
+    "bedrock:GetFoundationModelAvailability",
+    "cloudformation:DescribeStackDriftDetectionStatus",
+    "cloudformation:ListStacks",
+    "cloudwatch:GetMetricStatistics",
+    "cloudwatch:ListMetrics",
+    "ecr:GetAuthorizationToken",
+    "kinesisvideo:ListSignalingChannels",
+    "logs:DescribeLogGroups",
+    "servicequotas:GetServiceQuota",
+    "tag:GetResources",
+)
+_STACK_ACTIONS = """
+    CreateStack UpdateStack CreateChangeSet DescribeChangeSet ExecuteChangeSet DeleteChangeSet
+    DescribeStacks DescribeStackEvents ListStackResources GetTemplate DeleteStack RollbackStack
+    ContinueUpdateRollback DetectStackDrift DescribeStackResourceDrifts TagResource
+"""
+_REPOSITORY_ACTIONS = """
+    CreateRepository DescribeRepositories DeleteRepository PutLifecyclePolicy GetLifecyclePolicy
+    PutImageScanningConfiguration PutImageTagMutability SetRepositoryPolicy GetRepositoryPolicy
+    DeleteRepositoryPolicy TagResource UntagResource
+    ListTagsForResource DescribeImages BatchDeleteImage BatchGetImage BatchCheckLayerAvailability
+    GetDownloadUrlForLayer InitiateLayerUpload UploadLayerPart CompleteLayerUpload PutImage
+"""
+ROLE_ACTIONS = """
+    CreateRole GetRole DeleteRole UpdateRole UpdateAssumeRolePolicy TagRole UntagRole PutRolePolicy
+    GetRolePolicy DeleteRolePolicy ListRolePolicies ListAttachedRolePolicies ListRoleTags
+"""
+_NEW_RUNTIME_ACTIONS = "CreateAgentRuntime CreateWorkloadIdentity"
+_RUNTIME_ACTIONS = """
+    GetAgentRuntime UpdateAgentRuntime DeleteAgentRuntime
+    CreateAgentRuntimeEndpoint GetAgentRuntimeEndpoint UpdateAgentRuntimeEndpoint
+    DeleteAgentRuntimeEndpoint DeleteWorkloadIdentity
+    TagResource UntagResource ListTagsForResource
+    InvokeAgentRuntime InvokeAgentRuntimeWithWebSocketStream StopRuntimeSession
+"""
+LOG_ACTIONS = """
+    CreateLogGroup DeleteLogGroup PutRetentionPolicy TagResource ListTagsForResource
+    DescribeLogStreams FilterLogEvents GetLogEvents StartLiveTail
+"""
+SECRET_ACTIONS = """
+    CreateSecret DescribeSecret GetSecretValue PutSecretValue UpdateSecret DeleteSecret TagResource
+    UntagResource
+"""  # noqa: S105 - names of actions
+_CHANNEL_ACTIONS = """
+    CreateSignalingChannel DescribeSignalingChannel UpdateSignalingChannel DeleteSignalingChannel
+    TagResource UntagResource ListTagsForResource GetSignalingChannelEndpoint GetIceServerConfig
+"""
+_READ_NETWORK_ACTIONS = """
+    DescribeAvailabilityZones DescribeSubnets DescribeSecurityGroups DescribeRouteTables
+    DescribeVpcs DescribeNetworkInterfaces CreateNetworkInterface
+"""
+_NETWORK_ACTIONS = """
+    CreateVpc ModifyVpcAttribute DescribeVpcAttribute DeleteVpc CreateInternetGateway
+    AttachInternetGateway DetachInternetGateway DescribeInternetGateways DeleteInternetGateway
+    CreateSubnet ModifySubnetAttribute DeleteSubnet CreateRouteTable AssociateRouteTable
+    DisassociateRouteTable CreateRoute ReplaceRoute DeleteRoute DeleteRouteTable AllocateAddress
+    DescribeAddresses ReleaseAddress CreateNatGateway DescribeNatGateways DeleteNatGateway
+    CreateSecurityGroup AuthorizeSecurityGroupEgress RevokeSecurityGroupEgress DeleteSecurityGroup
+    CreateVpcEndpoint ModifyVpcEndpoint DescribeVpcEndpoints DeleteVpcEndpoints CreateTags
+    DeleteTags
+"""

@@ -1,0 +1,107 @@
+"""Owns what all IAM policies are made of: statements, documents, ARNs and service principals."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from voicecore.cloud.stacks.deployment import Deployment
+from voicecore.cloud.stacks.stack import Json
+
+AGENTCORE = "bedrock-agentcore.amazonaws.com"
+LAMBDA = "lambda.amazonaws.com"
+ECS_TASKS = "ecs-tasks.amazonaws.com"
+
+POLICY_MAX = 6144
+"""Characters of a managed policy, without white space (IAM and STS quotas)."""
+
+IMAGE_PULL = ("ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer")
+
+
+@dataclass(frozen=True)
+class Statement:
+    """One permission: these actions on these resources, under this condition."""
+
+    sid: str
+    actions: tuple[str, ...]
+    resources: tuple[Any, ...] = ("*",)
+    condition: Mapping[str, Json] | None = None
+
+    @property
+    def json(self) -> Json:
+        """The statement as IAM reads it."""
+        statement: Json = {
+            "Sid": self.sid,
+            "Effect": "Allow",
+            "Action": list(self.actions),
+            "Resource": self.resources[0] if len(self.resources) == 1 else list(self.resources),
+        }
+        return statement | ({"Condition": dict(self.condition)} if self.condition else {})
+
+
+def policy_document(statements: Sequence[Statement]) -> Json:
+    """Return the policy with these statements."""
+    return _document([statement.json for statement in statements])
+
+
+def policy_documents(statements: Iterable[Statement]) -> list[Json]:
+    """Return the statements in as few policies as hold them, each within POLICY_MAX."""
+    parts: list[list[Statement]] = [[]]
+    for statement in statements:
+        if parts[-1] and _size(policy_document([*parts[-1], statement])) > POLICY_MAX:
+            parts.append([])
+        parts[-1].append(statement)
+    return [policy_document(part) for part in parts]
+
+
+def trust_policy(service: str, condition: Json | None = None, sid: str = "") -> Json:
+    """Return the trust policy that lets `service` assume a role."""
+    statement: Json = {"Sid": sid} if sid else {}
+    statement |= {
+        "Effect": "Allow",
+        "Principal": {"Service": service},
+        "Action": "sts:AssumeRole",
+    }
+    return _document([statement | ({"Condition": condition} if condition else {})])
+
+
+def service_actions(service: str, names: str) -> tuple[str, ...]:
+    """Return the actions `names`, separated by white space, with the prefix of `service`."""
+    return tuple(f"{service}:{name}" for name in names.split())
+
+
+def pass_role(sid: str, roles: Sequence[str], service: str) -> Statement:
+    """Return the permission to hand `roles` to `service` and to no other."""
+    condition = {"StringEquals": {"iam:PassedToService": service}}
+    return Statement(sid, ("iam:PassRole",), tuple(roles), condition)
+
+
+@dataclass(frozen=True)
+class ArnScope:
+    """The partition, account and region of the resources in a deployer's policy."""
+
+    partition: str
+    account: str
+    region: str
+
+    @classmethod
+    def of(cls, deployment: Deployment, account: str, partition: str) -> ArnScope:
+        """Return the scope of a stage."""
+        return cls(partition, account, deployment.stage.region)
+
+    def arns(self, service: str, *resources: str) -> tuple[str, ...]:
+        """Return the ARNs of `resources`; ${names} and * are allowed in them."""
+        # IAM and CloudFront are global: their ARNs name no region.
+        region = "" if service in ("iam", "cloudfront") else self.region
+        head = f"arn:{self.partition}:{service}:{region}:{self.account}"
+        return tuple(f"{head}:{resource}" for resource in resources)
+
+
+def _document(statements: list[Json]) -> Json:
+    return {"Version": "2012-10-17", "Statement": statements}
+
+
+def _size(policy: Json) -> int:
+    return len(json.dumps(policy, separators=(",", ":")))

@@ -1,0 +1,136 @@
+"""Owns what every session server's stack has, on Lambda or on ECS: image, agent, keys and log."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from voicecore.cloud.iam.statements import Statement, policy_document
+from voicecore.cloud.stacks.deployment import Deployment
+from voicecore.cloud.stacks.env_split import Environment
+from voicecore.cloud.stacks.stack import (
+    Json,
+    Parameter,
+    Resource,
+    Stack,
+    StackOutput,
+    ref,
+    sub,
+    template,
+)
+from voicecore.project import aws_names
+
+IMAGE_URI = "ImageUri"
+RUNTIME_ARN = "RuntimeArn"
+SECRET_VERSION = "SecretVersion"  # noqa: S105 - a parameter's name
+
+SECRET = "Secret"  # noqa: S105 - a logical ID
+SESSION_KEY = "SessionKey"
+
+URL = "Url"
+"""The output with the server's URL."""
+
+# Letters and digits only: 256 bits, and no header or shell treats any of them specially.
+_KEY_CHARACTERS = 43
+
+
+def server_stack(
+    deployment: Deployment,
+    env: Environment,
+    description: str,
+    resources: Mapping[str, Resource],
+    outputs: Mapping[str, StackOutput],
+    values: Mapping[str, str],
+    parameters: Mapping[str, Parameter] | None = None,
+) -> Stack:
+    """Return a server's stack: the given parts, and those that all servers have.
+
+    `values` holds IMAGE_URI, RUNTIME_ARN, SECRET_VERSION and the values of `parameters`.
+    """
+    keys = {SESSION_KEY: _session_key(deployment)}
+    declared = {
+        IMAGE_URI: Parameter(
+            "The server's image by its digest: "
+            f"<account>.dkr.ecr.<region>.amazonaws.com/{aws_names.repository_for(deployment.name)}"
+            "@sha256:<digest>",
+            pattern=r"[^@:]+@sha256:[0-9a-f]{64}",
+        ),
+        RUNTIME_ARN: Parameter("The agent: the output RuntimeArn of its stack"),
+        **(parameters or {}),
+    }
+    arns = {"SessionKeyArn": StackOutput("Secret with the clients' key", ref(SESSION_KEY))}
+    if env.secret:
+        keys[SECRET] = _secret(deployment)
+        declared[SECRET_VERSION] = Parameter("The version of the secret's value", default="")
+        arns["SecretArn"] = StackOutput("Secret with the server's own keys", ref(SECRET))
+    return Stack(
+        name=aws_names.server_for(deployment.name, deployment.stage.name),
+        template=template(description, {**resources, **keys}, declared, {**outputs, **arns}),
+        parameters={name: values[name] for name in declared},
+        tags=deployment.tags(),
+    )
+
+
+def server_role(name: str, description: str, trust: Json, statements: list[Statement]) -> Resource:
+    """Return a role of the server."""
+    return Resource(
+        "AWS::IAM::Role",
+        {
+            "RoleName": name,
+            "Description": description,
+            "AssumeRolePolicyDocument": trust,
+            "Policies": [{"PolicyName": "server", "PolicyDocument": policy_document(statements)}],
+        },
+    )
+
+
+def agent_arns() -> list[Json]:
+    """Return the ARNs of the agent's runtime and endpoint."""
+    return [ref(RUNTIME_ARN), sub(f"${{{RUNTIME_ARN}}}/runtime-endpoint/DEFAULT")]
+
+
+def secret_arns(env: Environment) -> list[Any]:
+    """Return the ARNs of the secrets that the server reads."""
+    return [ref(SESSION_KEY), *([ref(SECRET)] if env.secret else [])]
+
+
+def generated_secret(name: str, description: str, key: str) -> Resource:
+    """Return a secret whose value Secrets Manager generates: a JSON object with one `key`."""
+    return Resource(
+        "AWS::SecretsManager::Secret",
+        {
+            "Name": name,
+            "Description": description,
+            "GenerateSecretString": {
+                "SecretStringTemplate": "{}",
+                "GenerateStringKey": key,
+                "PasswordLength": _KEY_CHARACTERS,
+                "ExcludePunctuation": True,
+            },
+        },
+    )
+
+
+def log_group(deployment: Deployment, name: str) -> Resource:
+    """Return the server's log group."""
+    days = deployment.stage.log_retention_days
+    return Resource("AWS::Logs::LogGroup", {"LogGroupName": name, "RetentionInDays": days})
+
+
+def _session_key(deployment: Deployment) -> Resource:
+    return generated_secret(
+        aws_names.session_key_for(deployment.name, deployment.stage.name),
+        "Key with which clients start sessions, as JSON",
+        "SESSION_API_KEY",
+    )
+
+
+def _secret(deployment: Deployment) -> Resource:
+    """Return the secret for server/.env, still empty: no value goes through a template."""
+    return Resource(
+        "AWS::SecretsManager::Secret",
+        {
+            "Name": aws_names.server_secret_for(deployment.name, deployment.stage.name),
+            "Description": "Secret variables of the session server, as JSON",
+        },
+    )
