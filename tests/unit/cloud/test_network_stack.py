@@ -3,9 +3,8 @@
 import pytest
 
 from tests.unit.cloud.deployments import WEBRTC, WEBSOCKET, deployment
-from voicecore.catalog.transports.record import Transport
-from voicecore.cloud.stacks.network_stack import Egress, network_stack
 from voicecore.catalog.transports import Transport
+from voicecore.catalog.transports.record import Transport
 from voicecore.cloud.stacks.network_stack import (
     Egress,
     blocked_ports,

@@ -12,8 +12,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from voicecore.catalog.transports.record import HEADERS
-from voicecore.cloud.stacks import env_split, turn_channels, versions
-from voicecore.catalog.transports.record import HEADERS
 from voicecore.cloud.iam.execution_role import execution_role_statements, execution_role_trust
 from voicecore.cloud.iam.statements import policy_document
 from voicecore.cloud.stacks import env_split, turn_channels, versions
