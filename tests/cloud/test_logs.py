@@ -118,7 +118,7 @@ def test_both_namings_over_midnight_by_either_endpoint(
 
 
 def put(aws: Aws, group: str, stream: str, at: datetime, *texts: str) -> None:
-    standin.says(aws.cloud, aws.caller.account, aws.region, group, stream, texts, at)
+    standin.write_lines(aws.cloud, aws.caller.account, aws.region, group, stream, texts, at)
 
 
 def test_empty_pages_are_no_end(aws: Aws, line: Callable[..., Result]) -> None:

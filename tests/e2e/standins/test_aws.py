@@ -223,7 +223,7 @@ class TestWhatIsAsked:
         operation = operations.Operation(model, {})
         for wrong in ({"Info": {}}, {"ChannelInfo": {"ChannelStatus": "FINE"}}):
             with pytest.raises(AssertionError, match="the stand-in's answer to kinesisvideo:"):
-                operations.answer(operation, wrong, "id")
+                operations.serialize(operation, wrong, "id")
 
 
 class TestStacks:
@@ -244,7 +244,7 @@ class TestStacks:
         assert told[-1] == ("network", "CREATE_COMPLETE")
         begun = {who: at for at, (who, what) in reversed(list(enumerate(told)))}
         done = {who: at for at, (who, what) in enumerate(told) if what == "CREATE_COMPLETE"}
-        assert done["Hinge"] < begun["Address"] < done["Address"] < begun["Nat"]
+        assert done["Attachment"] < begun["Address"] < done["Address"] < begun["Nat"]
         assert done["Nat"] < begun["InnerRoute"]
 
     def test_a_change_set_without_changes_fails(self, aws: Aws, stacks: Stacks) -> None:

@@ -1,6 +1,6 @@
-"""A stand-in of AWS for tests without an account: boto3 speaks to it over HTTP.
+"""A stand-in of AWS for tests without an account: boto3 calls it over HTTP.
 
-`aws_standin` starts it; README.md says what is imitated, what is refused, and what is not there.
+`aws_standin` starts it; README.md lists what it imitates, what it rejects, and what it lacks.
 """
 
 from tests.standins.aws.clock import NONE as NONE

@@ -1,4 +1,4 @@
-"""Runs the stand-in by hand: prints the exports that make any SDK take it for AWS."""
+"""Runs the stand-in by hand: prints the exports with which any SDK uses it as AWS."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from tests.standins.aws.moto_app import preload_ec2
 def main() -> int:
     parser = argparse.ArgumentParser(
         prog="python -m tests.standins.aws",
-        description="A stand-in of AWS on a free port of 127.0.0.1. "
-        "With a COMMAND, runs it against the stand-in and ends with it.",
+        description="Run a stand-in of AWS on a free port of 127.0.0.1. "
+        "With a COMMAND, run the command against it and exit with its exit code.",
     )
     parser.add_argument("--region", default="us-east-1")
-    parser.add_argument("--real-time", action="store_true", help="let everything take AWS's time")
-    parser.add_argument("--time-scale", type=float, default=1.0, help="how fast its clock runs")
+    parser.add_argument("--real-time", action="store_true", help="use AWS's durations")
+    parser.add_argument("--time-scale", type=float, default=1.0, help="speed of its clock")
     parser.add_argument("--quiet", action="store_true", help="do not print the calls")
     parser.add_argument("command", nargs=argparse.REMAINDER, metavar="COMMAND")
     given = parser.parse_args()

@@ -1,4 +1,4 @@
-"""The stand-in's time: real time that can be scaled and moved forward, and AWS's durations."""
+"""Owns the stand-in's clock, which can be scaled and advanced, and the durations of AWS."""
 
 from __future__ import annotations
 
@@ -8,26 +8,26 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime, timedelta
 
-_POLL_SECONDS = 0.02  # real seconds; state changes by other threads wake nobody
+_POLL_SECONDS = 0.02  # real seconds; a change by another thread does not wake the waiting one
 
 
 class Stopped(Exception):
-    """The stand-in is being closed: whoever waits on its clock ends."""
+    """The stand-in is closing, so waiting on its clock ends."""
 
 
 class Clock:
-    """Time in seconds since the start. A test moves it with `advance`."""
+    """Seconds since the start; a test moves the clock forward with `advance`."""
 
     def __init__(self, scale: float = 1.0) -> None:
         self._scale = scale
-        self._begun = time.monotonic()
+        self._started = time.monotonic()
         self._start = datetime.now(UTC)
         self._added = 0.0
         self._changed = threading.Condition()
         self._stopped = False
 
     def seconds(self) -> float:
-        return (time.monotonic() - self._begun) * self._scale + self._added
+        return (time.monotonic() - self._started) * self._scale + self._added
 
     def now(self) -> datetime:
         return self._start + timedelta(seconds=self.seconds())
@@ -38,12 +38,12 @@ class Clock:
             self._changed.notify_all()
 
     def sleep(self, seconds: float) -> None:
-        """Waits; raises Stopped when the stand-in closes."""
+        """Sleep. Raises Stopped when the stand-in closes."""
         end = self.seconds() + seconds
         self.until(lambda: self.seconds() >= end, end)
 
     def until(self, true: Callable[[], bool], at: float | None = None) -> None:
-        """Waits until `true`, which is asked again and again, or at the second `at` at the latest.
+        """Wait until `true()`, which is polled, or until the second `at`.
 
         Raises Stopped when the stand-in closes.
         """
@@ -64,11 +64,11 @@ class Clock:
 
 @dataclass(frozen=True)
 class Durations:
-    """How long AWS takes, in seconds.
+    """Durations of AWS's operations, in seconds.
 
-    The defaults are for benchmarks. NAT gateway, role and runtime are the project's figures for
-    AWS, the lingering interfaces AWS's own (AgentCore Developer Guide, agentcore-vpc: up to 8 h);
-    the others are estimates, no measurements.
+    The defaults are for benchmarks. NAT gateway, role and runtime are this project's figures; the
+    lingering interfaces are AWS's (AgentCore Developer Guide, agentcore-vpc: up to 8 h); the others
+    are estimates, not measurements.
     """
 
     nat_gateway: float = 100.0
@@ -78,15 +78,15 @@ class Durations:
     runtime_deletion: float = 10.0
     endpoint: float = 5.0
     channel: float = 2.0
-    function: float = 5.0  # to be made or changed, as Lambda's states tell it
+    function: float = 5.0  # to be created or updated, as Lambda's state shows
     task: float = 30.0  # of ECS, until its command runs
-    checks: float = 1.0  # the share of its interval between health checks of what is not healthy
+    checks: float = 1.0  # factor on the interval between health checks of unhealthy targets
     balancer: float = 120.0
     distribution: float = 240.0
-    resource: float = 2.0  # what CloudFormation takes about any resource, beside its own time
+    resource: float = 2.0  # of CloudFormation for any resource, in addition to its own time
     change_set: float = 2.0
-    interfaces_linger: float = 8 * 3600.0  # after the last runtime on their subnets is gone
-    interfaces_retry: float = 0.0  # CloudFormation's patience with a subnet or group in use
+    interfaces_linger: float = 8 * 3600.0  # after the last runtime on their subnets is deleted
+    interfaces_retry: float = 0.0  # for which CloudFormation retries to delete what is in use
 
 
 REAL = Durations()

@@ -1,4 +1,4 @@
-"""What the parts of the stand-in share: its time, settings, callers, state, and each other."""
+"""Owns the simulated cloud that all services share: clock, callers, faults, journal and state."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 from tests.standins.aws.clock import NONE, Clock, Durations
 from tests.standins.aws.faults import Faults
 from tests.standins.aws.http.operations import Request, Response
-from tests.standins.aws.internal_client import Client
+from tests.standins.aws.internal_client import InternalClient
 from tests.standins.aws.journal import Journal
 
 ACCOUNT = "123456789012"
@@ -20,7 +20,7 @@ _ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
 
 @dataclass(frozen=True)
 class Caller:
-    """An identity whose keys the stand-in accepts."""
+    """An identity whose credentials the stand-in accepts."""
 
     access_key_id: str
     secret_access_key: str = field(repr=False)
@@ -30,7 +30,7 @@ class Caller:
     user_id: str
 
     def environment(self) -> dict[str, str]:
-        """The variables by which any SDK takes these keys."""
+        """Return the environment variables with these credentials."""
         keys = {
             "AWS_ACCESS_KEY_ID": self.access_key_id,
             "AWS_SECRET_ACCESS_KEY": self.secret_access_key,
@@ -39,7 +39,7 @@ class Caller:
 
 
 def new_caller(account: str, user: str = "developer", temporary: bool = True) -> Caller:
-    """Fresh keys in AWS's shapes; `temporary` ones come with a session token, and can expire."""
+    """Return new credentials in AWS's format; `temporary` ones have a session token and expire."""
     kind, arn = ("ASIA", f"arn:aws:sts::{account}:assumed-role/{user}/session")
     if not temporary:
         kind, arn = ("AKIA", f"arn:aws:iam::{account}:user/{user}")
@@ -51,23 +51,23 @@ def new_caller(account: str, user: str = "developer", temporary: bool = True) ->
 
 @dataclass(frozen=True)
 class Call:
-    """One operation asked for, with its checked parameters."""
+    """One operation that was called, with its checked parameters."""
 
     service: str
     operation: str
     params: dict[str, Any]
     region: str
     caller: Caller
-    by: str  # "client", or the service that calls on the caller's behalf
-    moto: Callable[[], dict[str, Any]]  # what moto answers to this request
+    by: str  # "client", or the service that calls for the caller
+    moto: Callable[[], dict[str, Any]]  # returns moto's answer to this request
 
     @property
     def account(self) -> str:
         return self.caller.account
 
     @property
-    def place(self) -> tuple[str, str]:
-        """Where regional state is kept."""
+    def account_region(self) -> tuple[str, str]:
+        """Account and region, the key of regional state."""
         return self.caller.account, self.region
 
 
@@ -76,7 +76,7 @@ Handler = Callable[["Cloud", Call], dict[str, Any]]
 
 @dataclass
 class Cloud:
-    """The state of everything that is not moto's."""
+    """All state apart from moto's."""
 
     durations: Durations = NONE
     clock: Clock = field(default_factory=Clock)
@@ -86,27 +86,28 @@ class Cloud:
     lock: threading.RLock = field(default_factory=threading.RLock)
     state: dict[tuple[str, ...], Any] = field(default_factory=dict)
     threads: list[threading.Thread] = field(default_factory=list)
-    bugs: list[BaseException] = field(default_factory=list)  # of the stand-in itself
+    bugs: list[BaseException] = field(default_factory=list)  # errors of the stand-in itself
     handle: Callable[[Request, str, Caller], Response | None] = field(init=False)
 
     def setdefault(self, make: Callable[[], Any], *key: str) -> Any:
-        """The state kept under the key, made at first sight."""
+        """Return the state under the key; `make` creates it at first use."""
         with self.lock:
             if key not in self.state:
                 self.state[key] = make()
             return self.state[key]
 
     def all_of(self, kind: str) -> Iterator[tuple[tuple[str, ...], Any]]:
-        """All state of a kind: of every account and region."""
+        """Yield all state of a kind, with account and region."""
         with self.lock:
             found = [(key[1:], value) for key, value in self.state.items() if key[0] == kind]
         return iter(found)
 
-    def client(self, service: str, region: str, caller: Caller, by: str) -> Client:
-        """A client by which a service (`by`) calls another on the caller's behalf."""
-        return Client(service, region, lambda request: self.handle(request, by, caller))
+    def client(self, service: str, region: str, caller: Caller, by: str) -> InternalClient:
+        """Return a client with which the service `by` calls another service for the caller."""
+        return InternalClient(service, region, lambda request: self.handle(request, by, caller))
 
     def start(self, work: Callable[[], None], name: str) -> threading.Thread:
+        """Run `work` in a thread."""
         thread = threading.Thread(target=work, name=name, daemon=True)
         self.threads = [t for t in self.threads if t.is_alive()] + [thread]
         thread.start()

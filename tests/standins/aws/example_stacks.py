@@ -1,4 +1,4 @@
-"""Templates of the kinds that voicecore deploys, and short ways through CloudFormation."""
+"""Templates like those that voicecore deploys, and a short client of CloudFormation."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ def sub(text: str) -> Json:
     return {"Fn::Sub": text}
 
 
-def resource(kind: str, *needs: str, **properties: Any) -> Json:
+def resource(kind: str, *depends_on: str, **properties: Any) -> Json:
     return {"Type": f"AWS::{kind}", "Properties": properties} | (
-        {"DependsOn": list(needs)} if needs else {}
+        {"DependsOn": list(depends_on)} if depends_on else {}
     )
 
 
@@ -40,9 +40,9 @@ def network(zone: str = "us-east-1b") -> Json:
     return template(
         {
             "Vpc": resource("EC2::VPC", CidrBlock="10.0.0.0/16", EnableDnsHostnames=True),
-            "Door": resource("EC2::InternetGateway"),
-            "Hinge": resource(
-                "EC2::VPCGatewayAttachment", VpcId=ref("Vpc"), InternetGatewayId=ref("Door")
+            "Gateway": resource("EC2::InternetGateway"),
+            "Attachment": resource(
+                "EC2::VPCGatewayAttachment", VpcId=ref("Vpc"), InternetGatewayId=ref("Gateway")
             ),
             "Public": resource(
                 "EC2::Subnet", VpcId=ref("Vpc"), CidrBlock="10.0.0.0/24", AvailabilityZone=zone
@@ -50,7 +50,7 @@ def network(zone: str = "us-east-1b") -> Json:
             "Private": resource(
                 "EC2::Subnet", VpcId=ref("Vpc"), CidrBlock="10.0.16.0/20", AvailabilityZone=zone
             ),
-            "Address": resource("EC2::EIP", "Hinge", Domain="vpc"),
+            "Address": resource("EC2::EIP", "Attachment", Domain="vpc"),
             "Nat": resource(
                 "EC2::NatGateway",
                 SubnetId=ref("Public"),
@@ -59,10 +59,10 @@ def network(zone: str = "us-east-1b") -> Json:
             "Out": resource("EC2::RouteTable", VpcId=ref("Vpc")),
             "OutRoute": resource(
                 "EC2::Route",
-                "Hinge",
+                "Attachment",
                 RouteTableId=ref("Out"),
                 DestinationCidrBlock=anywhere,
-                GatewayId=ref("Door"),
+                GatewayId=ref("Gateway"),
             ),
             "OutPublic": resource(
                 "EC2::SubnetRouteTableAssociation",
@@ -208,14 +208,14 @@ def manifest(size: int = 12) -> str:
 
 
 class Stacks:
-    """CloudFormation as a deploy uses it: a change set, its execution, the wait."""
+    """CloudFormation as a deploy uses it: create a change set, execute it, wait."""
 
     def __init__(self, client: Any) -> None:
         self.client = client
         self._number = 0
 
     def propose(self, name: str, body: Json, kind: str = "CREATE", **parameters: str) -> Json:
-        """A change set as it is described."""
+        """Create a change set and return its description."""
         self._number += 1
         made = self.client.create_change_set(
             StackName=name,
@@ -235,7 +235,7 @@ class Stacks:
         self.client.execute_change_set(ChangeSetName=change_set["ChangeSetId"], **more)
 
     def bring(self, name: str, body: Json, kind: str = "CREATE", **parameters: str) -> Json:
-        """The stack, when it has come to rest."""
+        """Deploy a stack and return it when it is complete."""
         self.start(self.propose(name, body, kind, **parameters))
         return self.settled(name)
 
@@ -255,7 +255,7 @@ class Stacks:
         return self.settled(id)
 
     def events(self, name: str) -> list[tuple[str, str]]:
-        """(logical id, status), oldest first."""
+        """Return (logical ID, status) of all events, oldest first."""
         pages = self.client.get_paginator("describe_stack_events").paginate(StackName=name)
         told = [event for page in pages for event in page["StackEvents"]]
         return [(event["LogicalResourceId"], event["ResourceStatus"]) for event in reversed(told)]

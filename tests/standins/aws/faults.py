@@ -1,4 +1,4 @@
-"""What goes wrong on demand: refusals, throttling, a network that breaks, a caller that dies."""
+"""Owns faults on demand: denials, throttling, a broken network, a client that is killed."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from tests.standins.models.refusal import Refused
 @dataclass
 class _Rule:
     pattern: str
-    left: int | None  # None: until lifted
+    left: int | None  # remaining uses; None: until cleared
 
-    def takes(self, action: str) -> bool:
+    def matches(self, action: str) -> bool:
         if not fnmatchcase(action, self.pattern) or self.left == 0:
             return False
         if self.left is not None:
@@ -31,7 +31,7 @@ class _Failure(_Rule):
 
 
 class Faults:
-    """Every method takes effect at once. Patterns are IAM actions with * ("ec2:*")."""
+    """The faults of a stand-in; each takes effect at once. Patterns are IAM actions: "ec2:*"."""
 
     def __init__(self) -> None:
         self._lock = threading.RLock()
@@ -46,57 +46,57 @@ class Faults:
         self._held: set[str] = set()
         self._kill: tuple[int, Callable[[], object], bool] | None = None
         self._calls = 0
-        self.down = False  # every connection is reset
-        self.expired = False  # every session token has expired
-        self.skew = 0.0  # how many seconds AWS's clock is ahead of this machine's
+        self.down = False  # True: every connection is reset
+        self.expired = False  # True: every session token has expired
+        self.skew = 0.0  # seconds that AWS's clock is ahead of this machine's
 
-    # What a test says.
+    # ---- set by tests
 
     def deny(self, *patterns: str) -> None:
-        """These IAM actions are refused to the caller, and to services acting for it."""
+        """Deny these IAM actions to the caller, and to services that act for it."""
         self._denied += patterns
 
     def allow(self, *patterns: str) -> None:
-        """Takes `deny` of the same patterns back."""
+        """Undo `deny` of the same patterns."""
         self._denied = [pattern for pattern in self._denied if pattern not in patterns]
 
     def deny_model(self, model: str) -> None:
-        """The account has no access to this model of Bedrock."""
+        """Deny the account access to this Bedrock model."""
         self._models.add(model)
 
     def empty_pages(self, count: int) -> None:
-        """The next pages of FilterLogEvents have no events, and a nextToken."""
+        """Return the next pages of FilterLogEvents without events, with a nextToken."""
         self._empty_pages = count
 
     def throttle(self, pattern: str = "*", times: int | None = None) -> None:
-        """The next calls are answered "Rate exceeded", in each service's own words."""
+        """Throttle the next calls, with the error of each service's protocol."""
         self.fail(pattern, Refused("Throttling", "Rate exceeded", 400), times)
 
     def fail(self, pattern: str, refusal: Refused, times: int | None = 1) -> None:
-        """The next calls are answered with this error."""
+        """Answer the next calls with this error."""
         self._failures.append(_Failure(pattern, times, refusal))
 
     def reset(self, pattern: str = "*", times: int | None = 1, after: bool = False) -> None:
-        """The connection is reset before the call is carried out, or `after` it was."""
+        """Reset the connection before the call is carried out, or `after` it."""
         self._resets.append((_Rule(pattern, times), after))
 
     def slow(self, pattern: str, seconds: float, times: int | None = None) -> None:
-        """These calls take so many (real) seconds more."""
+        """Delay these calls by real seconds."""
         self._slow.append((_Rule(pattern, times), seconds))
 
     def fail_resource(
         self, pattern: str, reason: str, times: int | None = 1, during: str = "CREATE"
     ) -> None:
-        """CloudFormation fails to CREATE, UPDATE or DELETE resources of this type or logical id."""
+        """Make CloudFormation fail to CREATE, UPDATE or DELETE this type or logical ID."""
         self._resources.append((_Rule(pattern, times), reason, during))
 
     def fail_runtime(self, reason: str, times: int | None = 1, during: str = "CREATE") -> None:
-        """The next runtimes end CREATE_FAILED, or UPDATE_FAILED, with this failureReason."""
+        """Let the next runtimes end in CREATE_FAILED or UPDATE_FAILED with this failureReason."""
         self._runtimes.append((_Rule(during, times), reason))
 
     @contextmanager
     def hold(self, pattern: str) -> Iterator[None]:
-        """CloudFormation gets no further with resources of this type or logical id."""
+        """Keep resources of this type or logical ID in progress while the block runs."""
         self._held.add(pattern)
         try:
             yield
@@ -106,19 +106,19 @@ class Faults:
     def after_calls(
         self, count: int, then: Callable[[], object], lose: bool = True, of: str = "*"
     ) -> None:
-        """When the count-th call of a client (of this action) was carried out, `then` is called.
+        """Call `then` when the count-th call of a client (of this action) was carried out.
 
-        Its answer is lost, unless `lose` is False. `then` is typically a kill of the client.
+        Its answer is lost, unless `lose` is False. Typically, `then` kills the client.
         """
         with self._lock:
             self._kill = (count, then, lose, of)
             self._calls = 0
 
     def clear(self) -> None:
-        """Nothing goes wrong any more."""
+        """Remove all faults."""
         self.__init__()
 
-    # What the stand-in asks.
+    # ---- read by the stand-in
 
     def denies(self, action: str) -> bool:
         return any(fnmatchcase(action, pattern) for pattern in self._denied)
@@ -134,32 +134,32 @@ class Faults:
 
     def failure(self, action: str) -> Refused | None:
         with self._lock:
-            return next((rule.refusal for rule in self._failures if rule.takes(action)), None)
+            return next((rule.refusal for rule in self._failures if rule.matches(action)), None)
 
     def resets(self, action: str, after: bool) -> bool:
         with self._lock:
-            return any(rule.takes(action) for rule, late in self._resets if late == after)
+            return any(rule.matches(action) for rule, late in self._resets if late == after)
 
     def delay(self, action: str) -> float:
         with self._lock:
-            return sum(seconds for rule, seconds in self._slow if rule.takes(action))
+            return sum(seconds for rule, seconds in self._slow if rule.matches(action))
 
     def resource_failure(self, kind: str, logical: str, during: str) -> str | None:
         with self._lock:
             for rule, reason, when in self._resources:
-                if when == during and (rule.takes(logical) or rule.takes(kind)):
+                if when == during and (rule.matches(logical) or rule.matches(kind)):
                     return reason
         return None
 
     def runtime_failure(self, during: str) -> str | None:
         with self._lock:
-            return next((why for rule, why in self._runtimes if rule.takes(during)), None)
+            return next((why for rule, why in self._runtimes if rule.matches(during)), None)
 
     def holds(self, kind: str, logical: str) -> bool:
         return any(fnmatchcase(kind, p) or fnmatchcase(logical, p) for p in self._held)
 
-    def counted(self, action: str) -> bool:
-        """Counts a client's call; whether its answer is to be lost because `then` was called."""
+    def count_call(self, action: str) -> bool:
+        """Count a client's call; return True when `then` was called and the answer is lost."""
         with self._lock:
             if self._kill is None or not fnmatchcase(action, self._kill[3]):
                 return False

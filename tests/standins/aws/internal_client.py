@@ -1,4 +1,4 @@
-"""boto3's clients for calls that one service makes of another: without a connection."""
+"""Owns boto3 clients for calls between services of the stand-in, without a connection."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from tests.standins.aws.http.operations import Request, Response
 Handle = Callable[[Request], Response | None]
 
 _HANDLE: ContextVar[Handle] = ContextVar("handle")
-_MAKING = threading.Lock()  # botocore's sessions are not for many threads
+_CREATING = threading.Lock()  # botocore's sessions are not thread-safe
 
 
-class Client:
-    """A client of a service and region, whose requests `handle` answers.
+class InternalClient:
+    """A client of a service and region whose requests `handle` answers.
 
-    The clients themselves are made once for the process, for that is what takes time.
+    The underlying clients are created once per process, because that is what takes time.
     """
 
     def __init__(self, service: str, region: str, handle: Handle) -> None:
-        with _MAKING:
-            self._client = _made(service, region)
+        with _CREATING:
+            self._client = _create_client(service, region)
         self._handle = handle
 
     @property
@@ -53,27 +53,27 @@ class Client:
 
 @functools.cache
 def _session() -> botocore.session.Session:
-    # It reads no configuration: what the tests' environment says must not reach the stand-in.
+    # Without configuration: the environment of the tests must not affect the stand-in.
     session = botocore.session.Session({"config_file": (None, None, os.devnull, None)})
     session.set_config_variable("ignore_configured_endpoint_urls", True)
     return session
 
 
 @functools.cache
-def _made(service: str, region: str) -> Any:
+def _create_client(service: str, region: str) -> Any:
     client = _session().create_client(
         service,
         region_name=region,
         aws_access_key_id="ASIAINSIDE",
-        aws_secret_access_key="no one checks this",
+        aws_secret_access_key="not checked",
         endpoint_url="http://stand-in",
         config=Config(retries={"total_max_attempts": 1}, s3={"addressing_style": "path"}),
     )
 
     def send(request: AWSPreparedRequest, **_: Any) -> AWSResponse:
         answer = _HANDLE.get()(_request_of(request))
-        assert answer is not None, "a call within the stand-in was reset"
-        return AWSResponse(request.url, answer.status, answer.headers, _Raw(answer.body))
+        assert answer is not None, "a call between services was reset"
+        return AWSResponse(request.url, answer.status, answer.headers, _RawBody(answer.body))
 
     client.meta.events.register("before-send", send)
     return client
@@ -92,8 +92,8 @@ def _request_of(request: AWSPreparedRequest) -> Request:
     return Request(request.method, url.path or "/", url.query, headers, data)
 
 
-class _Raw(io.BytesIO):
-    """A body as urllib3 gives it."""
+class _RawBody(io.BytesIO):
+    """A response body with urllib3's interface."""
 
     def stream(self, *_: Any, **__: Any) -> Iterator[bytes]:
         yield self.read()

@@ -1,4 +1,4 @@
-"""Everything that exists in the stand-in's AWS, in all accounts and regions."""
+"""Owns the inventory: every resource that exists, in all accounts and regions."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from typing import Any
 from moto.backends import get_backend
 
 from tests.standins.aws.cloud import Cloud
-from tests.standins.aws.services.agentcore import settle_all
+from tests.standins.aws.services.agentcore import update_all_states
 from tests.standins.aws.services.ecr import sync_registry
 
-_GONE = ("deleted", "failed")
+_DELETED = ("deleted", "failed")
 
 
 @dataclass(frozen=True, order=True)
 class InventoryItem:
-    """One resource. Equal if it is the same one, whatever its tags."""
+    """One resource; tags do not count when two are compared."""
 
     kind: str  # "ec2:vpc", as in Resource Groups Tagging
     id: str
@@ -31,32 +31,29 @@ class InventoryItem:
 
 
 def inventory(cloud: Cloud) -> frozenset[InventoryItem]:
-    """All that there is now, but for what is the account's own.
-
-    That is: default VPCs and service-linked roles.
-    """
+    """Return everything that exists now, apart from default VPCs and service-linked roles."""
     with cloud.lock:
-        settle_all(cloud)
-        return frozenset([*_own(cloud), *_motos(cloud)])
+        update_all_states(cloud)
+        return frozenset([*_own_items(cloud), *_moto_items(cloud)])
 
 
-def _own(cloud: Cloud) -> Iterator[InventoryItem]:
-    for (account, region), place in cloud.all_of("agentcore"):
-        for runtime in place.runtimes.values():
-            tags = tuple(place.tags.get(runtime.arn, {}).items())
+def _own_items(cloud: Cloud) -> Iterator[InventoryItem]:
+    for (account, region), regional in cloud.all_of("agentcore"):
+        for runtime in regional.runtimes.values():
+            tags = tuple(regional.tags.get(runtime.arn, {}).items())
             yield InventoryItem(
                 "bedrock-agentcore:runtime", runtime.id, region, account, runtime.arn, tags
             )
             for endpoint in runtime.endpoints.values():
                 if endpoint.name != "DEFAULT":
                     arn = f"{runtime.arn}/runtime-endpoint/{endpoint.name}"
-                    tags = tuple(place.tags.get(arn, {}).items())
+                    tags = tuple(regional.tags.get(arn, {}).items())
                     kind = "bedrock-agentcore:runtime-endpoint"
                     yield InventoryItem(
                         kind, f"{runtime.id}/{endpoint.name}", region, account, arn, tags
                     )
-    for (account, region), place in cloud.all_of("video"):
-        for channel in place.channels.values():
+    for (account, region), regional in cloud.all_of("video"):
+        for channel in regional.channels.values():
             if channel.state.now(cloud.clock) != "GONE":
                 tags = tuple(channel.tags.items())
                 yield InventoryItem(
@@ -78,13 +75,13 @@ def _own(cloud: Cloud) -> Iterator[InventoryItem]:
                 )
 
 
-def _motos(cloud: Cloud) -> Iterator[InventoryItem]:
+def _moto_items(cloud: Cloud) -> Iterator[InventoryItem]:
     for account, region, b in _backends("ec2"):
         yield from _ec2(cloud, account, region, b)
     for account, _, b in _backends("iam"):
         for role in b.roles.values():
             if role.path.startswith("/aws-service-role/"):
-                continue  # the account's, and shared by all that is in it
+                continue  # service-linked roles belong to the account
             tags = _pairs(role.tags or [])
             yield InventoryItem("iam:role", role.name, "", account, role.arn, tags)
     for account, region, b in _backends("ecr"):
@@ -113,11 +110,11 @@ def _motos(cloud: Cloud) -> Iterator[InventoryItem]:
     for account, region, b in _backends("codebuild"):
         for name, project in b.codebuild_projects.items():
             yield InventoryItem("codebuild:project", name, region, account, project.arn)
-    yield from _of_servers()
+    yield from _server_items()
 
 
-def _of_servers() -> Iterator[InventoryItem]:
-    """What servers on Fargate are made of."""
+def _server_items() -> Iterator[InventoryItem]:
+    """Yield the resources of session servers on Fargate."""
     for account, region, b in _backends("ecs"):
         for cluster in b.clusters.values():
             if cluster.status == "ACTIVE":
@@ -170,38 +167,38 @@ def _backends(service: str) -> Iterator[tuple[str, str, Any]]:
 
 
 def _ec2(cloud: Cloud, account: str, region: str, b: Any) -> Iterator[InventoryItem]:
-    usual = {
+    default_vpcs = {
         vpc.id for vpc in b.vpcs.values() if vpc.is_default == "true" or vpc.is_default is True
     }
     states = cloud.setdefault(dict, "nat gateways")
 
-    def thing(kind: str, found: Any) -> InventoryItem:
+    def item(kind: str, found: Any) -> InventoryItem:
         arn = f"arn:aws:ec2:{region}:{account}:{kind}/{found.id}"
         tags = tuple((t["key"], t["value"]) for t in found.get_tags())
         return InventoryItem(f"ec2:{kind}", found.id, region, account, arn, tags)
 
     for vpc in b.vpcs.values():
-        if vpc.id not in usual:
-            yield thing("vpc", vpc)
+        if vpc.id not in default_vpcs:
+            yield item("vpc", vpc)
     for subnets in b.subnets.values():
-        yield from (thing("subnet", s) for s in subnets.values() if s.vpc_id not in usual)
-    yield from (thing("internet-gateway", g) for g in b.internet_gateways.values())
+        yield from (item("subnet", s) for s in subnets.values() if s.vpc_id not in default_vpcs)
+    yield from (item("internet-gateway", g) for g in b.internet_gateways.values())
     for gateway in b.nat_gateways.values():
         state = states.get(gateway.id)
-        if (state.now(cloud.clock) if state else gateway.state) not in _GONE:
-            yield thing("natgateway", gateway)
+        if (state.now(cloud.clock) if state else gateway.state) not in _DELETED:
+            yield item("natgateway", gateway)
     for table in b.route_tables.values():
-        if table.vpc_id not in usual and not table.main_association_id:
-            yield thing("route-table", table)
+        if table.vpc_id not in default_vpcs and not table.main_association_id:
+            yield item("route-table", table)
     for groups in b.groups.values():
         for group in groups.values():
             if group.name != "default":
-                yield thing("security-group", group)
+                yield item("security-group", group)
     for endpoint in b.vpc_end_points.values():
         if endpoint.state != "deleted":
-            yield thing("vpc-endpoint", endpoint)
+            yield item("vpc-endpoint", endpoint)
     for eni in b.enis.values():
-        yield thing("network-interface", eni)
+        yield item("network-interface", eni)
     for address in b.addresses:
         arn = f"arn:aws:ec2:{region}:{account}:elastic-ip/{address.allocation_id}"
         tags = tuple(

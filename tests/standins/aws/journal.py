@@ -1,4 +1,4 @@
-"""Every call that reached the stand-in, in order, with what was answered."""
+"""Owns the journal: every call that reached the stand-in, in order, with its result."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from typing import Any
 _READS = ("Get", "Describe", "List", "BatchGet", "Lookup", "Filter", "Head", "Simulate", "Validate",
           "StartLiveTail", "StartQuery", "DetectStackDrift")  # fmt: skip
 
-# Signing in and asking what is there, under names that do not say so.
+# These only read, although their names do not say so.
 _READ_ACTIONS = {"ecr:BatchCheckLayerAvailability", "sts:AssumeRole"}
 
 
 @dataclass(frozen=True)
 class JournalEntry:
-    """One call. `by` is "client", or the service that made it on a client's behalf."""
+    """One call. `by` is "client", or the service that called for a client."""
 
-    action: str  # as in an IAM policy: "ec2:CreateVpc"
+    action: str  # IAM action: "ec2:CreateVpc"
     region: str
     params: Mapping[str, Any]
     by: str
-    at: float  # the clock's seconds
-    answer: str = "ok"  # or the error's code
+    at: float  # seconds of the clock
+    answer: str = "ok"  # or the error code
 
     @property
     def changes(self) -> bool:
-        """Whether such a call can change anything."""
+        """True when such a call can change something."""
         name = self.action.partition(":")[2]
         return not name.startswith(_READS) and self.action not in _READ_ACTIONS
 
@@ -43,14 +43,14 @@ class JournalEntry:
 
 
 class Journal:
-    """The list of entries. It grows; nothing is taken out but by `clear`."""
+    """The list of entries, which grows until `clear`."""
 
     def __init__(self, echo: bool = False) -> None:
         self._entries: list[JournalEntry] = []
         self._echo = echo
         self._lock = threading.Lock()
 
-    def note(self, entry: JournalEntry) -> None:
+    def add(self, entry: JournalEntry) -> None:
         with self._lock:
             self._entries.append(entry)
             if self._echo:
@@ -68,12 +68,12 @@ class Journal:
         return len(self._entries)
 
     def find(self, pattern: str, by: str = "client") -> list[JournalEntry]:
-        """Entries whose action fits the pattern ("ec2:Create*"), of one caller or of any ("*")."""
+        """Return entries whose action matches ("ec2:Create*"), of one caller or of any ("*")."""
         return [e for e in self if fnmatchcase(e.action, pattern) and fnmatchcase(e.by, by)]
 
     @property
     def changes(self) -> list[JournalEntry]:
-        """The client's calls that could have changed something, and were not refused."""
+        """The client's successful calls that could change something."""
         return [e for e in self.find("*") if e.changes and e.answer == "ok"]
 
     def counts(self, by: str = "client") -> Counter[str]:

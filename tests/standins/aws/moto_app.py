@@ -1,4 +1,4 @@
-"""moto's server, called within the process: the services that are taken over as they are."""
+"""Owns moto, called in this process, for the services that are used as moto has them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 from typing import Any
 from urllib.parse import unquote
 
-# Images of machines are not needed, and slow to load.
+# AMIs are not needed, and slow to load.
 os.environ.setdefault("MOTO_EC2_LOAD_DEFAULT_AMIS", "false")
 
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
@@ -17,13 +17,14 @@ from tests.standins.aws.http.operations import Request, Response
 
 
 class Moto:
-    """moto's state is one for the process, and so there is one of these at a time."""
+    """moto as an HTTP application; its state is global, so there is one at a time."""
 
     def __init__(self) -> None:
         self._app = DomainDispatcherApplication(create_backend_app)
         reset()
 
-    def ask(self, request: Request, account: str) -> Response:
+    def respond(self, request: Request, account: str) -> Response:
+        """Return moto's response to a request of this account."""
         environ: dict[str, Any] = {
             "REQUEST_METHOD": request.method,
             "SCRIPT_NAME": "",
@@ -61,7 +62,7 @@ class Moto:
 
 
 def reset() -> None:
-    """Empties moto: everything that was made in this process is gone."""
+    """Delete everything that moto holds in this process."""
     from moto.moto_api._internal.models import moto_api_backend
 
     moto_api_backend.reset()

@@ -1,4 +1,4 @@
-"""A Python that has what a project's session server needs, Lambda's own client among it."""
+"""A Python with the packages of a project's session server, Lambda's runtime client included."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from voicecore.scaffold.render import Answers, render
 
 
 def make_python(folder: Path) -> Path:
-    """The Python of an environment in `folder`, with what servers of all transports need."""
+    """Create an environment in `folder` for servers of all transports; return its Python."""
     services = services_of(PIPELINES["offline"], {})
     files = render(Answers("line", tuple(TRANSPORTS), "offline", "us-east-1", services), "key")
     (folder / "pyproject.toml").write_bytes(files["server/pyproject.toml"])
@@ -27,7 +27,7 @@ def make_python(folder: Path) -> Path:
 def start(
     python: Path, folder: Path, command: Sequence[str], env: Mapping[str, str]
 ) -> subprocess.Popen[str]:
-    """A container's command with this Python, in a folder that has what the image would have."""
+    """Start a container's command with this Python, in a folder with the image's files."""
     assert command[0] == "python"
     return subprocess.Popen(
         [python, *command[1:]],

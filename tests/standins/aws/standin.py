@@ -1,4 +1,4 @@
-"""Starts the stand-in and takes it down again."""
+"""Starts and stops the stand-in."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ _HANDLERS = (
 
 @dataclass(frozen=True)
 class Aws:
-    """The running stand-in: how to reach it, what it saw, what is in it, how to break it."""
+    """A running stand-in: its address, journal, inventory, clock and faults."""
 
     url: str
     caller: Caller
@@ -71,7 +71,7 @@ class Aws:
 
     @property
     def traffic(self) -> Traffic | None:
-        """What goes through load balancers and CloudFront, where anything runs behind them."""
+        """Traffic through load balancers and CloudFront; None without `containers`."""
         return self.cloud.state.get(("traffic",))
 
     @property
@@ -83,12 +83,12 @@ class Aws:
         return self.cloud.faults
 
     def inventory(self) -> frozenset[InventoryItem]:
-        """Everything that exists, to be compared before and after."""
+        """Return everything that exists, to compare before and after."""
         return inventory(self.cloud)
 
     @property
     def environment(self) -> dict[str, str]:
-        """What a program needs in its environment to take this for AWS, and nothing else for it."""
+        """The environment variables with which a program uses this stand-in as AWS."""
         data_plane = {"AWS_ENDPOINT_URL_BEDROCK_AGENTCORE": self.data_plane or self.url}
         return data_plane | {
             "AWS_ENDPOINT_URL": self.url,
@@ -97,7 +97,7 @@ class Aws:
             "AWS_CONFIG_FILE": os.devnull,
             "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
             "AWS_EC2_METADATA_DISABLED": "true",
-            # Of 127.0.0.1 there is no stream-127.0.0.1, where Live Tail would be.
+            # Live Tail would be at stream-127.0.0.1, which does not exist.
             "AWS_DISABLE_HOST_PREFIX_INJECTION": "true",
             **({"SSL_CERT_FILE": str(self.traffic.trust)} if self.traffic else {}),
             **self.caller.environment(),
@@ -106,7 +106,7 @@ class Aws:
     def client(
         self, service: str, region: str | None = None, caller: Caller | None = None, **more: Any
     ) -> Any:
-        """A boto3 client of this AWS, over HTTP."""
+        """Return a boto3 client of this stand-in, over HTTP."""
         caller = caller or self.caller
         config = Config(retries={"total_max_attempts": 1}, s3={"addressing_style": "path"})
         settings = {
@@ -120,7 +120,7 @@ class Aws:
         return boto3.client(service, **(settings | more))
 
     def new_caller(self, account: str = ACCOUNT, temporary: bool = True) -> Caller:
-        """Keys of another identity, or of another account."""
+        """Return credentials of another identity, or of another account."""
         made = new_caller(account, temporary=temporary)
         self.cloud.callers[made.access_key_id] = made
         return made
@@ -133,9 +133,9 @@ class Aws:
         endpoint: str = "DEFAULT",
         at: datetime | None = None,
     ) -> str:
-        """Logs lines as the agent's stdout does; returns the log group, made at the first.
+        """Log lines as an agent's stdout does, and return the log group, created if necessary.
 
-        With a session in the stream's name, as newer containers do it; without, as older ones.
+        With a session, the stream's name contains it, as for newer containers.
         """
         when = at or self.clock.now()
         group = f"/aws/bedrock-agentcore/runtimes/{runtime_id}-{endpoint}"
@@ -144,17 +144,17 @@ class Aws:
         start = f"{when:%Y/%m/%d}/[{about}]"
         stream = known.setdefault(f"{group} {start}", f"{start}{uuid.uuid4()}")
         account = self.caller.account
-        logs.says(self.cloud, account, self.region, group, stream, messages, when)
+        logs.write_lines(self.cloud, account, self.region, group, stream, messages, when)
         return group
 
     def warm(self) -> None:
-        """Loads at once what else the first calls would load, so that they can be timed."""
+        """Load now what the first calls would load, so that they can be timed."""
         for service in ("ec2", "iam", "ecr", "logs", "secretsmanager", "kinesisvideo"):
             self.cloud.client(service, self.region, self.caller, "cloudformation")
         self.client("ec2").describe_vpcs()
 
     def old_metadata_service(self) -> None:
-        """Runtimes are made with requireMMDSV2 off from now on, as before the summer of 2026."""
+        """Create runtimes with requireMMDSV2 off from now on, as before the summer of 2026."""
         self.cloud.state["old metadata service",] = True
 
     def set_quota(self, service: str, code: str, value: float) -> None:
@@ -176,14 +176,14 @@ def aws_standin(
     port: int = 0,
     host: str = "127.0.0.1",
 ) -> Iterator[Aws]:
-    """Runs the stand-in in threads of this process; one at a time, for moto's state is global.
+    """Run the stand-in in threads of this process; one at a time, because moto's state is global.
 
-    `time_scale` 10 lets its clock run ten times as fast. Without a `registry`
-    images exist by PutImage alone. `data_plane` is the URL of what answers InvokeAgentRuntime and
-    /ws (a local AgentCore Runtime); without it they are not answered. `containers` starts the
-    processes of Lambda functions and of ECS's tasks (whose command is empty: their image's own);
-    without it none of them can be asked anything, and tasks are counted as moto counts them.
-    Raises AssertionError at the end when the stand-in itself failed at something.
+    With `time_scale` 10 its clock runs ten times as fast. Without a `registry`, only PutImage
+    creates images. `data_plane` is the URL that answers InvokeAgentRuntime and /ws (a local
+    AgentCore Runtime); without it they have no answer. `containers` starts the processes of Lambda
+    functions and of ECS tasks (an empty command is the image's own); without it they cannot be
+    called, and tasks are only counted, by moto. Raises AssertionError at the end if the stand-in
+    itself had an error.
     """
     caller = new_caller(account)
     cloud = Cloud(durations, Clock(time_scale), Journal(echo))

@@ -1,4 +1,4 @@
-"""CloudFormation's operations."""
+"""Owns CloudFormation's API operations."""
 
 from __future__ import annotations
 
@@ -14,7 +14,13 @@ from tests.standins.aws.cloudformation import schemas
 from tests.standins.aws.cloudformation.change_sets import changed_resources, compute_changes
 from tests.standins.aws.cloudformation.drift import drift_of
 from tests.standins.aws.cloudformation.engine import Engine
-from tests.standins.aws.cloudformation.stacks import ChangeSet, DesiredStack, Resource, Stack, note
+from tests.standins.aws.cloudformation.stacks import (
+    ChangeSet,
+    DesiredStack,
+    Resource,
+    Stack,
+    record_event,
+)
 from tests.standins.aws.cloudformation.template import Template, invalid, parameters_of, parse
 from tests.standins.aws.cloudformation.types.base import Failed
 from tests.standins.aws.cloudformation.types.registry import RESOURCE_TYPES
@@ -32,11 +38,11 @@ _PAGE = 100
 
 
 def stacks_of(cloud: Cloud, call: Call) -> list[Stack]:
-    return cloud.setdefault(list, "stacks", *call.place)
+    return cloud.setdefault(list, "stacks", *call.account_region)
 
 
 def _engine(cloud: Cloud, call: Call) -> Engine:
-    place = call.place
+    place = call.account_region
 
     def imported(stack: Stack, name: str) -> str:
         for other in cloud.setdefault(list, "stacks", *place):
@@ -48,11 +54,11 @@ def _engine(cloud: Cloud, call: Call) -> Engine:
     return cloud.setdefault(lambda: Engine(cloud, imported), "engine", *place)
 
 
-def _find(cloud: Cloud, call: Call, wanted: str) -> Stack | None:
+def _find(cloud: Cloud, call: Call, desired: str) -> Stack | None:
     stacks = stacks_of(cloud, call)
-    if wanted.startswith("arn:"):
-        return next((s for s in stacks if s.id == wanted), None)
-    return next((s for s in reversed(stacks) if s.name == wanted and s.alive), None)
+    if desired.startswith("arn:"):
+        return next((s for s in stacks if s.id == desired), None)
+    return next((s for s in reversed(stacks) if s.name == desired and s.alive), None)
 
 
 def _stack(cloud: Cloud, call: Call, said: str = "Stack with id {} does not exist") -> Stack:
@@ -77,10 +83,10 @@ def _new_stack(cloud: Cloud, call: Call) -> Stack:
 
 
 def _wanted(cloud: Cloud, call: Call, before: DesiredStack | None) -> DesiredStack:
-    """What the call asks of the stack; raises Refused where CloudFormation would at once."""
+    """Return the desired state in a call. Raises the errors that CloudFormation raises at once."""
     p = call.params
     if "TemplateURL" in p:
-        raise invalid("TemplateURL is not imitated by this stand-in; send TemplateBody")
+        raise invalid("This stand-in does not support TemplateURL; send TemplateBody")
     if p.get("UsePreviousTemplate"):
         if before is None:
             raise invalid("Either Template URL or Template Body must be specified.")
@@ -94,7 +100,7 @@ def _wanted(cloud: Cloud, call: Call, before: DesiredStack | None) -> DesiredSta
     given = p.get("Capabilities", [])
     if needed and not {"CAPABILITY_NAMED_IAM", *needed} & set(given):
         raise Refused(
-            "InsufficientCapabilitiesException", f"Requires capabilities : {_listed(needed)}"
+            "InsufficientCapabilitiesException", f"Requires capabilities : {_join(needed)}"
         )
     values = parameters_of(template, p.get("Parameters", []), before.parameters if before else {})
     tags = {tag["Key"]: tag["Value"] for tag in p["Tags"]} if "Tags" in p else None
@@ -111,18 +117,16 @@ def _check_types(template: Template, region: str) -> None:
     kinds = {resource["Type"] for resource in template.resources.values()}
     unknown = sorted(kind for kind in kinds if schemas.schema_of(kind, region) is None)
     if unknown:
-        raise invalid(f"Template format error: Unrecognized resource types: {_listed(unknown)}")
+        raise invalid(f"Template format error: Unrecognized resource types: {_join(unknown)}")
     if missing := sorted(kinds - set(RESOURCE_TYPES)):
-        raise invalid(
-            f"This stand-in has no resource types {_listed(missing)}: add them to kinds.py"
-        )
+        raise invalid(f"This stand-in has no resource types {_join(missing)}: add them to types/")
 
 
-def _listed(names: list[str]) -> str:
+def _join(names: list[str]) -> str:
     return f"[{', '.join(names)}]"
 
 
-# Change sets
+# ---- change sets
 
 
 def create_change_set(cloud: Cloud, call: Call) -> dict[str, Any]:
@@ -134,7 +138,7 @@ def create_change_set(cloud: Cloud, call: Call) -> dict[str, Any]:
             "constraint: Member must satisfy regular expression pattern: [a-zA-Z][-a-zA-Z0-9]*"
         )
     if kind == "IMPORT":
-        raise invalid("Imports are not imitated by this stand-in")
+        raise invalid("This stand-in does not support imports")
     stack = _find(cloud, call, p["StackName"])
     if kind == "UPDATE":
         if stack is None or stack.status == "REVIEW_IN_PROGRESS":
@@ -145,18 +149,18 @@ def create_change_set(cloud: Cloud, call: Call) -> dict[str, Any]:
             f"Stack [{stack.name}] already exists and cannot be created again with the changeSet "
             f"[{name}]."
         )
-    wanted = _wanted(cloud, call, stack.current if stack else None)
+    desired = _wanted(cloud, call, stack.current if stack else None)
     if stack is not None and name in stack.change_sets:
         raise Refused("AlreadyExistsException", f"ChangeSet {name} already exists")
     if stack is None:
         stack = _new_stack(cloud, call)
         stack.caller = call.caller
-        note(cloud, stack, None, "REVIEW_IN_PROGRESS", "User Initiated")
+        record_event(cloud, stack, None, "REVIEW_IN_PROGRESS", "User Initiated")
     stack.caller = call.caller
     try:
-        changes = compute_changes(cloud, stack, wanted, lambda n: _imported(cloud, call, n))
+        changes = compute_changes(cloud, stack, desired, lambda n: _imported(cloud, call, n))
         why = None
-        if kind == "UPDATE" and not changes and _same_outputs(stack, wanted):
+        if kind == "UPDATE" and not changes and _same_outputs(stack, desired):
             why = _NO_CHANGES
     except (Refused, Failed, ClientError) as e:
         changes, why = [], str(e)
@@ -165,7 +169,7 @@ def create_change_set(cloud: Cloud, call: Call) -> dict[str, Any]:
     id = f"{id.rpartition('/')[0]}/{uuid.uuid4()}"
     state = timed_state(cloud.clock, "CREATE_IN_PROGRESS", end, cloud.durations.change_set)
     stack.change_sets[name] = ChangeSet(
-        name, id, wanted, changes, cloud.clock.now(), state, why,
+        name, id, desired, changes, cloud.clock.now(), state, why,
         "UNAVAILABLE" if why else "AVAILABLE", p.get("OnStackFailure"), p.get("Description"),
         p.get("ClientToken"),
     )  # fmt: skip
@@ -180,8 +184,8 @@ def _imported(cloud: Cloud, call: Call, name: str) -> str:
     raise invalid(f"No export named {name} found.")
 
 
-def _same_outputs(stack: Stack, wanted: DesiredStack) -> bool:
-    return stack.current is not None and stack.current.template.outputs == wanted.template.outputs
+def _same_outputs(stack: Stack, desired: DesiredStack) -> bool:
+    return stack.current is not None and stack.current.template.outputs == desired.template.outputs
 
 
 def _check_updatable(stack: Stack) -> None:
@@ -192,11 +196,11 @@ def _check_updatable(stack: Stack) -> None:
 def _change_set(cloud: Cloud, call: Call) -> tuple[Stack, ChangeSet]:
     name = call.params["ChangeSetName"]
     for stack in stacks_of(cloud, call):
-        wanted = call.params.get("StackName")
-        if wanted not in (None, stack.name, stack.id) and not name.startswith("arn:"):
+        desired = call.params.get("StackName")
+        if desired not in (None, stack.name, stack.id) and not name.startswith("arn:"):
             continue
         for each in stack.change_sets.values():
-            if each.id == name or (each.name == name and stack.alive and wanted is not None):
+            if each.id == name or (each.name == name and stack.alive and desired is not None):
                 return stack, each
     if "StackName" in call.params and _find(cloud, call, call.params["StackName"]) is None:
         raise invalid(f"Stack [{call.params['StackName']}] does not exist")
@@ -216,14 +220,14 @@ def describe_change_set(cloud: Cloud, call: Call) -> dict[str, Any]:
         "ChangeSetId": found.id,
         "StackId": stack.id,
         "StackName": stack.name,
-        "Parameters": _pairs(found.wanted.parameters, "Parameter"),
+        "Parameters": _pairs(found.desired.parameters, "Parameter"),
         "CreationTime": found.created,
         "ExecutionStatus": found.execution if ready else "UNAVAILABLE",
         "Status": status,
         "NotificationARNs": [],
         "RollbackConfiguration": {},
-        "Capabilities": found.wanted.capabilities,
-        "Tags": _pairs(found.wanted.tags),
+        "Capabilities": found.desired.capabilities,
+        "Tags": _pairs(found.desired.tags),
         "Changes": listed,
         "IncludeNestedStacks": False,
     }
@@ -267,14 +271,14 @@ def execute_change_set(cloud: Cloud, call: Call) -> dict[str, Any]:
     stack.token = call.params.get("ClientRequestToken")
     stack.disable_rollback = call.params.get("DisableRollback", False)
     stack.caller = call.caller
-    # The others were computed against what the stack is no more.
+    # The other change sets were computed against an outdated stack.
     stack.change_sets = {found.name: found}
     found.execution = "EXECUTE_COMPLETE"
     engine = _engine(cloud, call)
     if creating:
-        engine.create(stack, found.wanted, found.on_failure or "ROLLBACK")
+        engine.create(stack, found.desired, found.on_failure or "ROLLBACK")
     else:
-        engine.update(stack, found.wanted, changed_resources(found.changes))
+        engine.update(stack, found.desired, changed_resources(found.changes))
     return {}
 
 
@@ -310,7 +314,7 @@ def list_change_sets(cloud: Cloud, call: Call) -> dict[str, Any]:
     }
 
 
-# Stacks
+# ---- stacks
 
 
 def create_stack(cloud: Cloud, call: Call) -> dict[str, Any]:
@@ -318,26 +322,26 @@ def create_stack(cloud: Cloud, call: Call) -> dict[str, Any]:
     found = _find(cloud, call, p["StackName"])
     if found is not None:
         raise Refused("AlreadyExistsException", f"Stack [{found.name}] already exists")
-    wanted = _wanted(cloud, call, None)
+    desired = _wanted(cloud, call, None)
     stack = _new_stack(cloud, call)
     stack.protected = p.get("EnableTerminationProtection", False)
     stack.token = p.get("ClientRequestToken")
     on_failure = "DO_NOTHING" if p.get("DisableRollback") else p.get("OnFailure", "ROLLBACK")
-    _engine(cloud, call).create(stack, wanted, on_failure)
+    _engine(cloud, call).create(stack, desired, on_failure)
     return {"StackId": stack.id}
 
 
 def update_stack(cloud: Cloud, call: Call) -> dict[str, Any]:
     stack = _stack(cloud, call, "Stack [{}] does not exist")
     _check_updatable(stack)
-    wanted = _wanted(cloud, call, stack.current)
+    desired = _wanted(cloud, call, stack.current)
     stack.caller = call.caller
-    changes = compute_changes(cloud, stack, wanted, lambda n: _imported(cloud, call, n))
-    if not changes and _same_outputs(stack, wanted):
+    changes = compute_changes(cloud, stack, desired, lambda n: _imported(cloud, call, n))
+    if not changes and _same_outputs(stack, desired):
         raise invalid("No updates are to be performed.")
     stack.token = call.params.get("ClientRequestToken")
     stack.disable_rollback = call.params.get("DisableRollback", False)
-    _engine(cloud, call).update(stack, wanted, changed_resources(changes))
+    _engine(cloud, call).update(stack, desired, changed_resources(changes))
     return {"StackId": stack.id}
 
 
@@ -426,7 +430,7 @@ def describe_stacks(cloud: Cloud, call: Call) -> dict[str, Any]:
 
 
 def _described(stack: Stack) -> dict[str, Any]:
-    wanted = stack.shown
+    desired = stack.shown
     answer: dict[str, Any] = {
         "StackId": stack.id,
         "StackName": stack.name,
@@ -438,12 +442,12 @@ def _described(stack: Stack) -> dict[str, Any]:
         "RollbackConfiguration": {},
         "DriftInformation": {"StackDriftStatus": stack.drift.get("status", ("NOT_CHECKED", 0))[0]},
         "Outputs": stack.outputs,
-        "Tags": _pairs(wanted.tags) if wanted else [],
-        "Parameters": _pairs(wanted.parameters, "Parameter") if wanted else [],
-        "Capabilities": wanted.capabilities if wanted else [],
+        "Tags": _pairs(desired.tags) if desired else [],
+        "Parameters": _pairs(desired.parameters, "Parameter") if desired else [],
+        "Capabilities": desired.capabilities if desired else [],
     }
-    if wanted and wanted.description:
-        answer["Description"] = wanted.description
+    if desired and desired.description:
+        answer["Description"] = desired.description
     if stack.reason:
         answer["StackStatusReason"] = stack.reason
     if stack.updated:
@@ -458,8 +462,8 @@ def _described(stack: Stack) -> dict[str, Any]:
 
 
 def list_stacks(cloud: Cloud, call: Call) -> dict[str, Any]:
-    wanted = call.params.get("StackStatusFilter")
-    listed = [s for s in reversed(stacks_of(cloud, call)) if not wanted or s.status in wanted]
+    desired = call.params.get("StackStatusFilter")
+    listed = [s for s in reversed(stacks_of(cloud, call)) if not desired or s.status in desired]
     start = int(call.params.get("NextToken", 0))
     answer: dict[str, Any] = {
         "StackSummaries": [
@@ -482,7 +486,7 @@ def list_stacks(cloud: Cloud, call: Call) -> dict[str, Any]:
 def describe_events(cloud: Cloud, call: Call) -> dict[str, Any]:
     stack = _stack(cloud, call, "Stack [{}] does not exist")
     listed = list(reversed(stack.events))
-    # The token names the oldest event told: newer ones that come meanwhile move nothing.
+    # The token names the oldest event returned, so newer events do not move the pages.
     start = 0
     if token := call.params.get("NextToken"):
         start = next(n for n, e in enumerate(listed) if e["EventId"] == token) + 1
@@ -504,8 +508,8 @@ def describe_resources(cloud: Cloud, call: Call) -> dict[str, Any]:
         stack = found[0]
     else:
         stack = _stack(cloud, call)
-    wanted = p.get("LogicalResourceId")
-    listed = [r for r in stack.resources.values() if wanted in (None, r.logical)]
+    desired = p.get("LogicalResourceId")
+    listed = [r for r in stack.resources.values() if desired in (None, r.logical)]
     return {
         "StackResources": [
             {**_resource(stack, r), "StackName": stack.name, "StackId": stack.id, "Timestamp": r.at}
@@ -562,18 +566,18 @@ def _pairs(values: dict[str, str], prefix: str = "") -> list[dict[str, str]]:
     return [{f"{prefix}Key": key, f"{prefix}Value": value} for key, value in values.items()]
 
 
-# Templates
+# ---- templates
 
 
 def get_template(cloud: Cloud, call: Call) -> dict[str, Any]:
     if "ChangeSetName" in call.params:
-        wanted: DesiredStack | None = _change_set(cloud, call)[1].wanted
+        desired: DesiredStack | None = _change_set(cloud, call)[1].desired
     else:
         stack = _stack(cloud, call)
-        wanted = stack.shown
-    if wanted is None:
+        desired = stack.shown
+    if desired is None:
         raise invalid(f"Stack with id {call.params.get('StackName')} has no template")
-    return {"TemplateBody": wanted.template.text, "StagesAvailable": ["Original", "Processed"]}
+    return {"TemplateBody": desired.template.text, "StagesAvailable": ["Original", "Processed"]}
 
 
 def validate_template(cloud: Cloud, call: Call) -> dict[str, Any]:
@@ -603,9 +607,9 @@ def validate_template(cloud: Cloud, call: Call) -> dict[str, Any]:
 def template_summary(cloud: Cloud, call: Call) -> dict[str, Any]:
     if "StackName" in call.params:
         stack = _stack(cloud, call)
-        wanted = stack.shown
-        assert wanted
-        template = wanted.template
+        desired = stack.shown
+        assert desired
+        template = desired.template
     else:
         template = parse(call.params.get("TemplateBody", ""))
     return {
@@ -620,7 +624,7 @@ def template_summary(cloud: Cloud, call: Call) -> dict[str, Any]:
     }
 
 
-# Drift: whether resources are still there. What their properties became is compared in drift.py.
+# ---- drift; properties are compared in drift.py
 
 
 def detect_drift(cloud: Cloud, call: Call) -> dict[str, Any]:
@@ -651,11 +655,11 @@ def drift_status(cloud: Cloud, call: Call) -> dict[str, Any]:
 
 def resource_drifts(cloud: Cloud, call: Call) -> dict[str, Any]:
     stack = _stack(cloud, call, "Stack [{}] does not exist")
-    wanted = call.params.get("StackResourceDriftStatusFilters")
+    desired = call.params.get("StackResourceDriftStatusFilters")
     listed = []
     for logical, resource in stack.resources.items():
         status, differences = stack.drift.get(logical, ("NOT_CHECKED", []))
-        if wanted and status not in wanted:
+        if desired and status not in desired:
             continue
         listed.append(
             {
@@ -703,9 +707,9 @@ HANDLERS = {
 }
 
 
-def other(cloud: Cloud, call: Call) -> dict[str, Any]:
-    """What moto would answer from stacks of its own that nobody made."""
-    raise invalid(f"{call.operation} is not imitated by this stand-in")
+def unsupported(cloud: Cloud, call: Call) -> dict[str, Any]:
+    """Reject the other operations, which moto would answer from its own, empty state."""
+    raise invalid(f"This stand-in does not support {call.operation}")
 
 
-HANDLERS[SERVICE, "*"] = other
+HANDLERS[SERVICE, "*"] = unsupported

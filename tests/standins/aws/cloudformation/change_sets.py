@@ -1,4 +1,4 @@
-"""Change sets: what an operation on a stack would do, before it does it."""
+"""Owns the content of change sets: what an operation on a stack would change."""
 
 from __future__ import annotations
 
@@ -20,30 +20,30 @@ from tests.standins.aws.cloudformation.template import UNKNOWN, references
 
 
 def compute_changes(
-    cloud: Cloud, stack: Stack, wanted: DesiredStack, imported: Callable[[str], str]
+    cloud: Cloud, stack: Stack, desired: DesiredStack, imported: Callable[[str], str]
 ) -> list[dict[str, Any]]:
-    """The `Changes` of a change set, as DescribeChangeSet tells them with property values."""
+    """Return the `Changes` of a change set, as DescribeChangeSet does with property values."""
     changed: dict[str, dict[str, Any]] = {}
 
     def unknown(name: str, attribute: str | None) -> bool:
-        # What is replaced gets a new id; what is only changed keeps it.
+        # A replaced resource gets a new ID; an updated one keeps it.
         return changed.get(name, {}).get("Replacement") == "True"
 
-    scope = scope_of(cloud, stack, wanted, imported, unknown)
-    names = included(scope, wanted.template)
-    for logical in _ordered(wanted, names):
+    scope = scope_of(cloud, stack, desired, imported, unknown)
+    names = included(scope, desired.template)
+    for logical in _ordered(desired, names):
         old = stack.resources.get(logical)
-        new = desired_resource(scope, wanted, logical, stack.region)
-        if old is None or not old.there:
+        new = desired_resource(scope, desired, logical, stack.region)
+        if old is None or not old.exists:
             changed[logical] = _added(new)
         elif old.kind != new.kind:
             changed[logical] = _modified(old, new, [], "True")
         else:
-            made = _compared(stack, wanted, old, new, changed)
-            if made is not None:
-                changed[logical] = made
+            change = _compared(stack, desired, old, new, changed)
+            if change is not None:
+                changed[logical] = change
     for logical, resource in stack.resources.items():
-        if logical not in names and resource.there:
+        if logical not in names and resource.exists:
             changed[logical] = {
                 "PolicyAction": "Retain" if resource.retain else "Delete",
                 "Action": "Remove",
@@ -57,13 +57,13 @@ def compute_changes(
     return [{"Type": "Resource", "ResourceChange": each} for each in changed.values()]
 
 
-def _ordered(wanted: DesiredStack, names: list[str]) -> list[str]:
-    left, made = list(names), list[str]()
-    while left:
-        ready = [n for n in left if not wanted.template.needs(n) & set(left)]
-        made += ready
-        left = [n for n in left if n not in ready]
-    return made
+def _ordered(desired: DesiredStack, names: list[str]) -> list[str]:
+    remaining, change = list(names), list[str]()
+    while remaining:
+        ready = [n for n in remaining if not desired.template.needs(n) & set(remaining)]
+        change += ready
+        remaining = [n for n in remaining if n not in ready]
+    return change
 
 
 def _context(resource: Resource) -> str:
@@ -84,25 +84,25 @@ def _added(new: Resource) -> dict[str, Any]:
 
 def _compared(
     stack: Stack,
-    wanted: DesiredStack,
+    desired: DesiredStack,
     old: Resource,
     new: Resource,
     changed: dict[str, dict[str, Any]],
 ) -> dict[str, Any] | None:
     schema = schemas.schema_of(new.kind, stack.region)
     assert schema is not None
-    costly = schemas.replacing(schema)
-    declared = wanted.template.resources[new.logical].get("Properties", {})
+    replacing_properties = schemas.replacing(schema)
+    declared = desired.template.resources[new.logical].get("Properties", {})
     before = _declared(stack, new.logical)
     details: list[dict[str, Any]] = []
     for name in sorted({*old.props, *new.props}):
-        was, after = old.props.get(name), new.props.get(name)
-        causes = _causes(stack, wanted, declared.get(name), changed)
-        # What is declared as before, of nothing that changes, is not looked at anew: a resource
-        # that was changed by hand, or by a rollback, is no change of the template.
+        before_value, after = old.props.get(name), new.props.get(name)
+        causes = _causes(stack, desired, declared.get(name), changed)
+        # A property with the same declaration, which refers to nothing that changes, is skipped:
+        # a change by hand or by a rollback is not a change of the template.
         if before is not None and not causes and before.get(name) == declared.get(name):
             continue
-        differs = was != after
+        differs = before_value != after
         if not differs and not any(evaluation == "Dynamic" for _, _, evaluation in causes):
             continue
         if not causes:
@@ -113,14 +113,14 @@ def _compared(
             target: dict[str, Any] = {
                 "Attribute": "Properties",
                 "Name": name,
-                "RequiresRecreation": "Always" if name in costly else "Never",
+                "RequiresRecreation": "Always" if name in replacing_properties else "Never",
                 "Path": f"/Properties/{name}",
-                "AttributeChangeType": _kind_of_change(was, after),
+                "AttributeChangeType": _kind_of_change(before_value, after),
             }
-            if was is not None:
-                target["BeforeValue"] = _said(was)
+            if before_value is not None:
+                target["BeforeValue"] = _value_text(before_value)
             if after is not None:
-                target["AfterValue"] = _said(after)
+                target["AfterValue"] = _value_text(after)
             detail: dict[str, Any] = {
                 "Target": target,
                 "Evaluation": evaluation,
@@ -152,14 +152,14 @@ def _compared(
 
 
 def _declared(stack: Stack, logical: str) -> dict[str, Any] | None:
-    """The resource's properties in the template that the stack is known to follow, if it does."""
+    """Return the resource's properties in the current template; None if that is unknown."""
     if stack.current is None or stack.status == "UPDATE_FAILED":
         return None
     return stack.current.template.resources.get(logical, {}).get("Properties", {})
 
 
 def changed_resources(changes: list[dict[str, Any]]) -> set[str]:
-    """The logical ids that a change set names."""
+    """Return the logical IDs in a change set."""
     return {each["ResourceChange"]["LogicalResourceId"] for each in changes}
 
 
@@ -180,16 +180,16 @@ def _modified(
 
 
 def _causes(
-    stack: Stack, wanted: DesiredStack, declared: Any, changed: dict[str, dict[str, Any]]
+    stack: Stack, desired: DesiredStack, declared: Any, changed: dict[str, dict[str, Any]]
 ) -> list[tuple[str, str | None, str]]:
-    """Why a property changes, or may: (ChangeSource, CausingEntity, Evaluation)."""
+    """Return why a property changes, or may: (ChangeSource, CausingEntity, Evaluation)."""
     found: list[tuple[str, str | None, str]] = []
     before = stack.current.parameters if stack.current else {}
     for name, attribute in references(declared):
-        if name in wanted.parameters and before.get(name) != wanted.parameters[name]:
+        if name in desired.parameters and before.get(name) != desired.parameters[name]:
             found.append(("ParameterReference", name, "Static"))
         elif name in changed and changed[name]["Action"] == "Modify":
-            # Only at the change will it be known what an attribute becomes.
+            # The attribute's new value is known only after the change.
             if attribute is not None:
                 found.append(("ResourceAttribute", f"{name}.{attribute}", "Dynamic"))
             elif changed[name]["Replacement"] != "False":
@@ -207,5 +207,5 @@ def _kind_of_change(before: Any, after: Any) -> str:
     return "Remove" if after is None else "Modify"
 
 
-def _said(value: Any) -> str:
+def _value_text(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value)

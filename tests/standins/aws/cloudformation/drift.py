@@ -1,4 +1,4 @@
-"""Drift: whether a resource is still there, and as the stack made it."""
+"""Owns drift detection: whether a resource still exists, and is as the stack set it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.standins.aws.cloudformation.types.registry import RESOURCE_TYPES
 
 
 def drift_of(cloud: Cloud, stack: Stack, resource: Resource) -> tuple[str, list[dict[str, Any]]]:
-    """The drift status, and the differences found in what is compared."""
+    """Return the drift status, and the differences in the properties that are compared."""
     context = context_of(cloud, stack, resource.logical, {})
     try:
         RESOURCE_TYPES[resource.kind].attributes(context, resource.physical)

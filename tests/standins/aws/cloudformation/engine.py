@@ -1,4 +1,4 @@
-"""Makes stacks what they are wanted to be: in the order of their needs, in parallel, or back."""
+"""Owns operations on stacks: create, update, roll back and delete, in parallel by dependency."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.standins.aws.cloudformation.stacks import (
     context_of,
     desired_resource,
     included,
-    note,
+    record_event,
     scope_of,
 )
 from tests.standins.aws.cloudformation.template import UNKNOWN
@@ -30,57 +30,57 @@ _CANCELLED = "Resource creation cancelled"
 
 
 class Engine:
-    """Carries out operations on stacks, each in a thread of its own."""
+    """Carries out operations on stacks, each in its own thread."""
 
     def __init__(self, cloud: Cloud, imported: Callable[[Stack, str], str]) -> None:
         self._cloud = cloud
         self._imported = imported
 
-    # Each of these returns at once: the stack is in progress then.
+    # ---- operations; each returns at once, with the stack in progress
 
-    def create(self, stack: Stack, wanted: DesiredStack, on_failure: str) -> None:
-        self._begin(stack, wanted, "CREATE_IN_PROGRESS")
-        self._run(stack, lambda: self._create(stack, wanted, on_failure))
+    def create(self, stack: Stack, desired: DesiredStack, on_failure: str) -> None:
+        self._begin(stack, desired, "CREATE_IN_PROGRESS")
+        self._run(stack, lambda: self._create(stack, desired, on_failure))
 
-    def update(self, stack: Stack, wanted: DesiredStack, touched: set[str]) -> None:
-        self._begin(stack, wanted, "UPDATE_IN_PROGRESS")
+    def update(self, stack: Stack, desired: DesiredStack, changed_ids: set[str]) -> None:
+        self._begin(stack, desired, "UPDATE_IN_PROGRESS")
         stack.updated = self._cloud.clock.now()
-        self._run(stack, lambda: self._update(stack, wanted, touched))
+        self._run(stack, lambda: self._update(stack, desired, changed_ids))
 
     def delete(self, stack: Stack, retain: Iterable[str], force: bool) -> None:
         running, kept = stack.busy, set(retain)
         stack.cancelled = running
-        note(self._cloud, stack, None, "DELETE_IN_PROGRESS", "User Initiated")
+        record_event(self._cloud, stack, None, "DELETE_IN_PROGRESS", "User Initiated")
         stack.operations += 1
         mine = stack.operations
 
         def work() -> None:
-            # What is under way comes to its end first.
-            self._cloud.clock.until(lambda: self._turn(stack) == mine)
+            # The current operation ends first.
+            self._cloud.clock.until(lambda: self._next_operation(stack) == mine)
             self._delete(stack, kept, force)
 
         self._run(stack, work, queued=True)
 
     def roll_back(self, stack: Stack, skip: Iterable[str] = ()) -> None:
-        """Goes on with a rollback that failed, or takes a failed operation back."""
+        """Continue a failed rollback, or roll back a failed operation."""
         creating = stack.status in ("CREATE_FAILED", "ROLLBACK_FAILED")
         status = "ROLLBACK_IN_PROGRESS" if creating else "UPDATE_ROLLBACK_IN_PROGRESS"
-        note(self._cloud, stack, None, status)
+        record_event(self._cloud, stack, None, status)
         self._run(
             stack,
-            (lambda: self._undo_creation(stack, "ROLLBACK"))
+            (lambda: self._roll_back_create(stack, "ROLLBACK"))
             if creating
-            else (lambda: self._undo_update(stack, set(skip))),
+            else (lambda: self._roll_back_update(stack, set(skip))),
         )
 
-    # Threads
+    # ---- threads
 
-    def _begin(self, stack: Stack, wanted: DesiredStack, status: str) -> None:
-        stack.target, stack.cancelled = wanted, False
+    def _begin(self, stack: Stack, desired: DesiredStack, status: str) -> None:
+        stack.target, stack.cancelled = desired, False
         stack.before = copy.deepcopy(stack.resources)
-        note(self._cloud, stack, None, status, "User Initiated")
+        record_event(self._cloud, stack, None, status, "User Initiated")
 
-    def _turn(self, stack: Stack) -> int:
+    def _next_operation(self, stack: Stack) -> int:
         return self._cloud.setdefault(dict, "turns").get(stack.id, 0) + 1
 
     def _run(self, stack: Stack, work: Callable[[], None], queued: bool = False) -> None:
@@ -92,7 +92,7 @@ class Engine:
                 work()
             except Stopped:
                 return
-            except Exception as e:  # a bug of the stand-in, which the test must hear of
+            except Exception as e:  # a bug of the stand-in: the test must fail
                 self._cloud.bugs.append(e)
                 raise
             finally:
@@ -101,62 +101,64 @@ class Engine:
 
         self._cloud.start(guarded, f"stack {stack.name}")
 
-    # Creating
+    # ---- create
 
-    def _create(self, stack: Stack, wanted: DesiredStack, on_failure: str) -> None:
-        failed = self._apply(stack, wanted)
+    def _create(self, stack: Stack, desired: DesiredStack, on_failure: str) -> None:
+        failed = self._apply(stack, desired)
         if stack.cancelled:
             return
         if not failed:
-            self._finish(stack, wanted, "CREATE_COMPLETE")
+            self._finish(stack, desired, "CREATE_COMPLETE")
             return
         reason = f"The following resource(s) failed to create: [{', '.join(failed)}]. "
         if on_failure == "DO_NOTHING" or stack.disable_rollback:
-            note(self._cloud, stack, None, "CREATE_FAILED", reason)
+            record_event(self._cloud, stack, None, "CREATE_FAILED", reason)
             return
         if on_failure == "DELETE":
-            note(
+            record_event(
                 self._cloud, stack, None, "DELETE_IN_PROGRESS", f"{reason}Delete requested by user."
             )
             self._delete(stack, set(), force=False)
             return
-        note(
+        record_event(
             self._cloud, stack, None, "ROLLBACK_IN_PROGRESS", f"{reason}Rollback requested by user."
         )
-        self._undo_creation(stack, "ROLLBACK")
+        self._roll_back_create(stack, "ROLLBACK")
 
-    def _undo_creation(self, stack: Stack, name: str) -> None:
+    def _roll_back_create(self, stack: Stack, name: str) -> None:
         failed = self._remove(stack, list(stack.resources.values()))
         if stack.cancelled:
             return
         reason = f"The following resource(s) failed to delete: [{', '.join(failed)}]. "
-        note(self._cloud, stack, None, f"{name}_FAILED" if failed else f"{name}_COMPLETE",
+        record_event(self._cloud, stack, None, f"{name}_FAILED" if failed else f"{name}_COMPLETE",
              reason if failed else None)  # fmt: skip
 
-    # Updating
+    # ---- update
 
-    def _update(self, stack: Stack, wanted: DesiredStack, touched: set[str]) -> None:
-        failed = self._apply(stack, wanted, touched)
+    def _update(self, stack: Stack, desired: DesiredStack, changed_ids: set[str]) -> None:
+        failed = self._apply(stack, desired, changed_ids)
         if failed or stack.cancelled:
             reason = f"The following resource(s) failed to update: [{', '.join(failed)}]. "
             if stack.disable_rollback:
-                note(self._cloud, stack, None, "UPDATE_FAILED", reason)
+                record_event(self._cloud, stack, None, "UPDATE_FAILED", reason)
                 return
             if stack.cancelled:
                 reason = "User Initiated"
-            note(self._cloud, stack, None, "UPDATE_ROLLBACK_IN_PROGRESS", reason)
-            self._undo_update(stack, set())
+            record_event(self._cloud, stack, None, "UPDATE_ROLLBACK_IN_PROGRESS", reason)
+            self._roll_back_update(stack, set())
             return
-        self._finish(stack, wanted, "UPDATE_COMPLETE_CLEANUP_IN_PROGRESS", ended=False)
+        self._finish(stack, desired, "UPDATE_COMPLETE_CLEANUP_IN_PROGRESS", ended=False)
         removed = [
-            r for name, r in stack.resources.items() if name not in self._names(stack, wanted)
+            r
+            for name, r in stack.resources.items()
+            if name not in self._included_names(stack, desired)
         ]
         self._remove(stack, [*removed, *stack.leftovers])
         stack.leftovers = [r for r in stack.leftovers if r.status == "DELETE_FAILED"]
-        note(self._cloud, stack, None, "UPDATE_COMPLETE")
+        record_event(self._cloud, stack, None, "UPDATE_COMPLETE")
 
-    def _undo_update(self, stack: Stack, skip: set[str]) -> None:
-        """Makes of every resource what it was before; what is new goes."""
+    def _roll_back_update(self, stack: Stack, skip: set[str]) -> None:
+        """Restore every resource, and delete new ones."""
         stack.cancelled = False
         cloud, before = self._cloud, stack.before
         created: list[Resource] = []
@@ -173,58 +175,58 @@ class Engine:
             elif (old.props, old.tags) != (resource.props, resource.tags):
                 if logical in skip:
                     stack.resources[logical] = old
-                    note(cloud, stack, old, "UPDATE_COMPLETE")
+                    record_event(cloud, stack, old, "UPDATE_COMPLETE")
                     continue
                 reverted = copy.deepcopy(old)
                 stack.resources[logical] = reverted
-                note(cloud, stack, reverted, "UPDATE_IN_PROGRESS")
+                record_event(cloud, stack, reverted, "UPDATE_IN_PROGRESS")
                 error = self._guarded(
                     stack,
                     reverted,
                     "UPDATE",
-                    lambda r=reverted, n=resource: self._change(stack, n, r),
+                    lambda r=reverted, n=resource: self._update_resource(stack, n, r),
                 )
                 if error:
                     resource.physical = old.physical
                     stack.resources[logical] = resource
-                    note(cloud, stack, resource, "UPDATE_FAILED", error)
+                    record_event(cloud, stack, resource, "UPDATE_FAILED", error)
                     failed.append(logical)
                 else:
-                    note(cloud, stack, reverted, "UPDATE_COMPLETE")
+                    record_event(cloud, stack, reverted, "UPDATE_COMPLETE")
         if failed:
             reason = f"The following resource(s) failed to update: [{', '.join(failed)}]. "
-            note(cloud, stack, None, "UPDATE_ROLLBACK_FAILED", reason)
+            record_event(cloud, stack, None, "UPDATE_ROLLBACK_FAILED", reason)
             return
-        note(cloud, stack, None, "UPDATE_ROLLBACK_COMPLETE_CLEANUP_IN_PROGRESS")
+        record_event(cloud, stack, None, "UPDATE_ROLLBACK_COMPLETE_CLEANUP_IN_PROGRESS")
         self._remove(stack, created)
-        note(cloud, stack, None, "UPDATE_ROLLBACK_COMPLETE")
+        record_event(cloud, stack, None, "UPDATE_ROLLBACK_COMPLETE")
 
-    # Deleting
+    # ---- delete
 
     def _delete(self, stack: Stack, retain: set[str], force: bool) -> None:
         cloud = self._cloud
         stack.cancelled = False
         for logical in retain:
             if resource := stack.resources.pop(logical, None):
-                note(cloud, stack, resource, "DELETE_SKIPPED")
+                record_event(cloud, stack, resource, "DELETE_SKIPPED")
         failed = self._remove(stack, [*stack.resources.values(), *stack.leftovers])
         if failed and not force:
             reason = f"The following resource(s) failed to delete: [{', '.join(failed)}]. "
-            note(cloud, stack, None, "DELETE_FAILED", reason)
+            record_event(cloud, stack, None, "DELETE_FAILED", reason)
             return
         stack.deleted = cloud.clock.now()
-        note(cloud, stack, None, "DELETE_COMPLETE")
+        record_event(cloud, stack, None, "DELETE_COMPLETE")
 
-    # Steps
+    # ---- steps
 
-    def _names(self, stack: Stack, wanted: DesiredStack) -> set[str]:
-        scope = scope_of(self._cloud, stack, wanted, lambda n: self._imported(stack, n))
-        return set(included(scope, wanted.template))
+    def _included_names(self, stack: Stack, desired: DesiredStack) -> set[str]:
+        scope = scope_of(self._cloud, stack, desired, lambda n: self._imported(stack, n))
+        return set(included(scope, desired.template))
 
-    def _finish(self, stack: Stack, wanted: DesiredStack, status: str, ended: bool = True) -> None:
-        scope = scope_of(self._cloud, stack, wanted, lambda n: self._imported(stack, n))
+    def _finish(self, stack: Stack, desired: DesiredStack, status: str, ended: bool = True) -> None:
+        scope = scope_of(self._cloud, stack, desired, lambda n: self._imported(stack, n))
         outputs = []
-        for name, declared in wanted.template.outputs.items():
+        for name, declared in desired.template.outputs.items():
             if "Condition" in declared and not scope.condition(declared["Condition"]):
                 continue
             value = scope.resolve(declared["Value"])
@@ -235,50 +237,52 @@ class Engine:
             if "Export" in declared:
                 output["ExportName"] = scope.resolve(declared["Export"]["Name"])
             outputs.append(output)
-        stack.outputs, stack.current = outputs, wanted
-        note(self._cloud, stack, None, status)
+        stack.outputs, stack.current = outputs, desired
+        record_event(self._cloud, stack, None, status)
 
     def _apply(
-        self, stack: Stack, wanted: DesiredStack, touched: set[str] | None = None
+        self, stack: Stack, desired: DesiredStack, changed_ids: set[str] | None = None
     ) -> list[str]:
-        """Makes and changes what is touched (None: all); returns the logical ids of what failed."""
-        scope = scope_of(self._cloud, stack, wanted, lambda n: self._imported(stack, n))
-        names = included(scope, wanted.template)
-        if touched is not None:
-            names = [name for name in names if name in touched]
+        """Create and update the changed resources (None: all); return the IDs that failed."""
+        scope = scope_of(self._cloud, stack, desired, lambda n: self._imported(stack, n))
+        names = included(scope, desired.template)
+        if changed_ids is not None:
+            names = [name for name in names if name in changed_ids]
         tasks: dict[str, tuple[set[str], Callable[[], bool]]] = {
             logical: (
-                wanted.template.needs(logical) & set(names),
-                lambda logical=logical: self._bring(stack, wanted, logical),
+                desired.template.needs(logical) & set(names),
+                lambda logical=logical: self._apply_resource(stack, desired, logical),
             )
             for logical in names
         }
         return self._in_order(stack, tasks)
 
-    def _bring(self, stack: Stack, wanted: DesiredStack, logical: str) -> bool:
-        """Makes or changes one resource. Returns whether that went well."""
+    def _apply_resource(self, stack: Stack, desired: DesiredStack, logical: str) -> bool:
+        """Create or update one resource; return True on success."""
         cloud = self._cloud
-        scope = scope_of(cloud, stack, wanted, lambda n: self._imported(stack, n))
+        scope = scope_of(cloud, stack, desired, lambda n: self._imported(stack, n))
         old = stack.resources.get(logical)
         try:
-            new = desired_resource(scope, wanted, logical, stack.region)
+            new = desired_resource(scope, desired, logical, stack.region)
         except (Failed, Refused, ClientError) as e:
-            new = Resource(logical, wanted.template.resources[logical]["Type"], needs=set())
+            new = Resource(logical, desired.template.resources[logical]["Type"], needs=set())
             stack.resources.setdefault(logical, new)
             verb = "UPDATE" if old else "CREATE"
-            note(cloud, stack, stack.resources[logical], f"{verb}_FAILED", str(e))
+            record_event(cloud, stack, stack.resources[logical], f"{verb}_FAILED", str(e))
             return False
-        if old is None or not old.there:
-            return self._make(stack, new)
+        if old is None or not old.exists:
+            return self._create_resource(stack, new)
         if old.kind == new.kind and not self._replaces(stack, old, new):
             old.needs, old.retain = new.needs, new.retain
             if (old.props, old.tags) == (new.props, new.tags):
                 return True
             new.physical = old.physical
             stack.resources[logical] = new
-            note(cloud, stack, new, "UPDATE_IN_PROGRESS")
-            error = self._guarded(stack, new, "UPDATE", lambda: self._change(stack, old, new))
-            note(cloud, stack, new, "UPDATE_FAILED" if error else "UPDATE_COMPLETE", error)
+            record_event(cloud, stack, new, "UPDATE_IN_PROGRESS")
+            error = self._guarded(
+                stack, new, "UPDATE", lambda: self._update_resource(stack, old, new)
+            )
+            record_event(cloud, stack, new, "UPDATE_FAILED" if error else "UPDATE_COMPLETE", error)
             return not error
         named = RESOURCE_TYPES[new.kind].named_by
         if (
@@ -291,14 +295,14 @@ class Engine:
                 "CloudFormation cannot update a stack when a custom-named resource requires "
                 f"replacing. Rename {new.props[named]} and update the stack again."
             )
-            note(cloud, stack, old, "UPDATE_FAILED", reason)
+            record_event(cloud, stack, old, "UPDATE_FAILED", reason)
             return False
         reason = (
             "Requested update requires the creation of a new physical resource; hence creating one."
         )
-        note(cloud, stack, old, "UPDATE_IN_PROGRESS", reason)
+        record_event(cloud, stack, old, "UPDATE_IN_PROGRESS", reason)
         stack.leftovers.append(old)
-        return self._make(stack, new, "UPDATE")
+        return self._create_resource(stack, new, "UPDATE")
 
     def _replaces(self, stack: Stack, old: Resource, new: Resource) -> bool:
         schema = schemas.schema_of(new.kind, stack.region)
@@ -307,22 +311,22 @@ class Engine:
             return True
         return any(old.props.get(n) != new.props.get(n) for n in schemas.replacing(schema))
 
-    def _make(self, stack: Stack, new: Resource, verb: str = "CREATE") -> bool:
+    def _create_resource(self, stack: Stack, new: Resource, verb: str = "CREATE") -> bool:
         cloud, kind = self._cloud, RESOURCE_TYPES[new.kind]
         stack.resources[new.logical] = new
-        note(cloud, stack, new, f"{verb}_IN_PROGRESS")
+        record_event(cloud, stack, new, f"{verb}_IN_PROGRESS")
         context = context_of(cloud, stack, new.logical, new.tags)
 
         def make() -> None:
             new.physical = kind.create(context, new.props)
-            note(cloud, stack, new, f"{verb}_IN_PROGRESS", "Resource creation Initiated")
+            record_event(cloud, stack, new, f"{verb}_IN_PROGRESS", "Resource creation Initiated")
             self._settle(stack, new, lambda: kind.settled(context, new.physical))
 
         error = self._guarded(stack, new, "CREATE", make)
-        note(cloud, stack, new, f"{verb}_FAILED" if error else f"{verb}_COMPLETE", error)
+        record_event(cloud, stack, new, f"{verb}_FAILED" if error else f"{verb}_COMPLETE", error)
         return not error
 
-    def _change(self, stack: Stack, old: Resource, new: Resource) -> None:
+    def _update_resource(self, stack: Stack, old: Resource, new: Resource) -> None:
         cloud, kind = self._cloud, RESOURCE_TYPES[new.kind]
         context = context_of(cloud, stack, new.logical, new.tags)
         if old.props != new.props:
@@ -370,7 +374,7 @@ class Engine:
                 if resource.logical in other.needs and other is not resource
             }
             order[key] = (users, lambda resource=resource: self._unmake(stack, resource))
-        failed = self._in_order(stack, order, go_on=True)
+        failed = self._in_order(stack, order, keep_going=True)
         for resource in doomed:
             if resource.status in ("DELETE_COMPLETE", "DELETE_SKIPPED") and (
                 stack.resources.get(resource.logical) is resource
@@ -381,13 +385,13 @@ class Engine:
     def _unmake(self, stack: Stack, resource: Resource) -> bool:
         cloud, kind = self._cloud, RESOURCE_TYPES[resource.kind]
         if not resource.physical:
-            note(cloud, stack, resource, "DELETE_COMPLETE")
+            record_event(cloud, stack, resource, "DELETE_COMPLETE")
             return True
         if resource.retain:
-            note(cloud, stack, resource, "DELETE_SKIPPED")
+            record_event(cloud, stack, resource, "DELETE_SKIPPED")
             return True
         context = context_of(cloud, stack, resource.logical, {})
-        note(cloud, stack, resource, "DELETE_IN_PROGRESS")
+        record_event(cloud, stack, resource, "DELETE_IN_PROGRESS")
 
         def step() -> None:
             patience = cloud.clock.seconds() + cloud.durations.interfaces_retry
@@ -413,19 +417,19 @@ class Engine:
             )
 
         error = self._guarded(stack, resource, "DELETE", step)
-        note(cloud, stack, resource, "DELETE_FAILED" if error else "DELETE_COMPLETE", error)
+        record_event(cloud, stack, resource, "DELETE_FAILED" if error else "DELETE_COMPLETE", error)
         return not error
 
     def _in_order(
         self,
         stack: Stack,
         tasks: dict[str, tuple[set[str], Callable[[], bool]]],
-        go_on: bool = False,
+        keep_going: bool = False,
     ) -> list[str]:
-        """Runs tasks in parallel, each after those it needs; returns the keys of those that failed.
+        """Run tasks in parallel, each after those it depends on; return the keys that failed.
 
-        After a failure no more are started, and those under way are cancelled; with `go_on` only
-        those that need the failed one are left out.
+        After a failure no more tasks are started, and running ones are cancelled. With
+        `keep_going`, only those that depend on the failed one are skipped.
         """
         waiting, done, failed = dict(tasks), set[str](), list[str]()
         changed = threading.Condition()
@@ -445,7 +449,7 @@ class Engine:
                     done.add(key)
                 else:
                     failed.append(key)
-                    if not go_on and not stack.cancelled:
+                    if not keep_going and not stack.cancelled:
                         stack.cancelled = True
                         cancelled_here.append(key)
                 changed.notify_all()
@@ -453,7 +457,7 @@ class Engine:
         cancelled_here: list[str] = []
         with changed:
             while True:
-                if go_on or not (failed or stack.cancelled):
+                if keep_going or not (failed or stack.cancelled):
                     for key in [k for k, (needs, _) in waiting.items() if needs <= done]:
                         _, task = waiting.pop(key)
                         running.add(key)
@@ -462,7 +466,7 @@ class Engine:
                     break
                 changed.wait()
         if cancelled_here:
-            stack.cancelled = False  # by a failure, not by a person
+            stack.cancelled = False  # it was a failure, not a cancellation by the user
         return failed
 
 

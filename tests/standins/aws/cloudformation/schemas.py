@@ -1,4 +1,4 @@
-"""AWS's own resource schemas, as cfn-lint carries them: what may be set, and what it costs."""
+"""Owns AWS's resource schemas, from cfn-lint: allowed properties, and which need replacement."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 
 @functools.cache
 def _folder() -> Path:
-    found = find_spec("cfnlint")  # its files are read; the package, slow to load, is not
+    found = find_spec("cfnlint")  # only its files are read: the package is slow to load
     assert found is not None and found.origin is not None
     return Path(found.origin).parent / "data" / "schemas"
 
@@ -24,7 +24,7 @@ def _index(region: str) -> Mapping[str, str]:
 
 @functools.cache
 def schema_of(kind: str, region: str) -> Mapping[str, Any] | None:
-    """The schema of a resource type; None where the region does not have the type."""
+    """Return the schema of a resource type; None if the region lacks the type."""
     name = _index(region).get(kind)
     if name is None:
         return None
@@ -32,7 +32,7 @@ def schema_of(kind: str, region: str) -> Mapping[str, Any] | None:
 
 
 def replacing(schema: Mapping[str, Any]) -> set[str]:
-    """Properties whose change makes a new resource; nested ones count for the outermost."""
+    """Return the properties whose change replaces the resource; nested ones count as outermost."""
     return {path.split("/")[2] for path in schema.get("createOnlyProperties", [])}
 
 
@@ -41,7 +41,7 @@ def taggable(schema: Mapping[str, Any]) -> bool:
 
 
 def mistakes(value: Any, schema: Mapping[str, Any]) -> Iterator[str]:
-    """What CloudFormation would refuse in a resource's properties."""
+    """Yield the errors that CloudFormation reports for a resource's properties."""
     read_only = {p.split("/")[2] for p in schema.get("readOnlyProperties", []) if p.count("/") == 2}
     for name in read_only & set(value):
         yield f"Encountered unsupported property {name}"

@@ -1,4 +1,4 @@
-"""What a stack is: its resources, its events, what is wanted of it."""
+"""Owns the state of stacks: resources, events, change sets, and the desired state."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ STACK = "AWS::CloudFormation::Stack"
 
 @dataclass
 class Resource:
-    """A resource of a stack as it was last made or changed."""
+    """A resource of a stack as it was last created or updated."""
 
     logical: str
     kind: str
@@ -35,13 +35,13 @@ class Resource:
     at: datetime | None = None
 
     @property
-    def there(self) -> bool:
+    def exists(self) -> bool:
         return bool(self.physical) and not self.status.startswith("DELETE_COMPLETE")
 
 
 @dataclass(frozen=True)
 class DesiredStack:
-    """What a stack is to become."""
+    """The desired state of a stack."""
 
     template: Template
     parameters: dict[str, str]
@@ -54,7 +54,7 @@ class DesiredStack:
 class ChangeSet:
     name: str
     id: str
-    wanted: DesiredStack
+    desired: DesiredStack
     changes: list[dict[str, Any]]
     created: datetime
     state: TimedState
@@ -67,7 +67,7 @@ class ChangeSet:
 
 @dataclass
 class Stack:
-    """One stack, the deleted ones too."""
+    """One stack; deleted ones are kept."""
 
     name: str
     id: str
@@ -80,16 +80,16 @@ class Stack:
     deleted: datetime | None = None
     current: DesiredStack | None = None
     resources: dict[str, Resource] = field(default_factory=dict)
-    leftovers: list[Resource] = field(default_factory=list)  # replaced ones, still to be deleted
+    leftovers: list[Resource] = field(default_factory=list)  # replaced, not deleted yet
     outputs: list[dict[str, str]] = field(default_factory=list)
     events: list[dict[str, Any]] = field(default_factory=list)  # newest last
     change_sets: dict[str, ChangeSet] = field(default_factory=dict)
     protected: bool = False
     disable_rollback: bool = False
     token: str | None = None
-    cancelled: bool = False  # the operation under way is to end
-    target: DesiredStack | None = None  # what the operation under way leads to
-    before: dict[str, Resource] = field(default_factory=dict)  # for its rollback
+    cancelled: bool = False  # True: the current operation must end
+    target: DesiredStack | None = None  # of the current operation
+    before: dict[str, Resource] = field(default_factory=dict)  # for the rollback
     operations: int = 0
     drift: dict[str, tuple[str, Any]] = field(default_factory=dict)
 
@@ -99,7 +99,7 @@ class Stack:
 
     @property
     def shown(self) -> DesiredStack | None:
-        """What it is told to be; while it is updated, what it is to become."""
+        """The desired state that is shown; during an update, the new one."""
         updating = self.status == "UPDATE_IN_PROGRESS"
         return self.target if updating else self.current or self.target
 
@@ -112,10 +112,10 @@ def context_of(cloud: Cloud, stack: Stack, logical: str, tags: dict[str, str]) -
     return Context(cloud, stack.region, stack.caller, stack.name, logical, tags)
 
 
-def note(
+def record_event(
     cloud: Cloud, stack: Stack, resource: Resource | None, status: str, reason: str | None = None
 ) -> None:
-    """Puts the stack, or a resource of it, into a state, and writes the event."""
+    """Set the status of the stack or a resource of it, and add the event."""
     now = cloud.clock.now()
     with cloud.lock:
         event: dict[str, Any] = {
@@ -163,15 +163,15 @@ def pseudo_of(stack: Stack) -> dict[str, str]:
 def scope_of(
     cloud: Cloud,
     stack: Stack,
-    wanted: DesiredStack,
+    desired: DesiredStack,
     imported: Callable[[str], str],
     unknown: Callable[[str, str | None], bool] = lambda name, attribute: False,
 ) -> Scope:
-    """What names mean in the stack now. `unknown`: which resources will not stay as they are."""
+    """Return what names resolve to in the stack; `unknown` says which resources will change."""
 
     def resource(name: str, attribute: str | None) -> Any:
         found = stack.resources.get(name)
-        if found is None or not found.there or unknown(name, attribute):
+        if found is None or not found.exists or unknown(name, attribute):
             return UNKNOWN
         if attribute is None:
             return found.physical
@@ -191,12 +191,12 @@ def scope_of(
         ec2 = context_of(cloud, stack, "", {}).client("ec2")
         return [z["ZoneName"] for z in ec2.describe_availability_zones()["AvailabilityZones"]]
 
-    parameters = typed(wanted.template, wanted.parameters)
-    return Scope(pseudo_of(stack), parameters, resource, zones, imported, wanted.template)
+    parameters = typed(desired.template, desired.parameters)
+    return Scope(pseudo_of(stack), parameters, resource, zones, imported, desired.template)
 
 
 def included(scope: Scope, template: Template) -> list[str]:
-    """The resources whose condition holds."""
+    """Return the resources whose condition is true."""
     return [
         logical
         for logical, resource in template.resources.items()
@@ -204,9 +204,9 @@ def included(scope: Scope, template: Template) -> list[str]:
     ]
 
 
-def desired_resource(scope: Scope, wanted: DesiredStack, logical: str, region: str) -> Resource:
-    """The resource as the template has it now. Raises Failed when AWS's schema refuses it."""
-    declared = wanted.template.resources[logical]
+def desired_resource(scope: Scope, desired: DesiredStack, logical: str, region: str) -> Resource:
+    """Return the resource as the template describes it. Raises Failed if it is invalid."""
+    declared = desired.template.resources[logical]
     props = scope.resolve(declared.get("Properties", {}))
     schema = schemas.schema_of(declared["Type"], region)
     assert schema is not None
@@ -214,7 +214,7 @@ def desired_resource(scope: Scope, wanted: DesiredStack, logical: str, region: s
     if found:
         said = "\n".join(f"[{each}]" for each in found)
         raise Failed(f"Properties validation failed for resource {logical} with message:\n{said}")
-    tags = dict(wanted.tags) if schemas.taggable(schema) else {}
+    tags = dict(desired.tags) if schemas.taggable(schema) else {}
     own = props.pop("Tags", {})
     tags |= {t["Key"]: t["Value"] for t in own} if isinstance(own, list) else own
     return Resource(
@@ -222,6 +222,6 @@ def desired_resource(scope: Scope, wanted: DesiredStack, logical: str, region: s
         declared["Type"],
         props=props,
         tags=tags,
-        needs=wanted.template.needs(logical),
+        needs=desired.template.needs(logical),
         retain=declared.get("DeletionPolicy", "Delete").startswith("Retain"),
     )

@@ -1,7 +1,7 @@
-"""CloudFormation templates: what they need, what they refer to, and what their functions give.
+"""Owns CloudFormation templates: parsing, dependencies, references and intrinsic functions.
 
-Pure. JSON templates only, with the functions and sections of the Template Reference that are
-listed in the README.
+JSON templates only, with the functions and sections of the Template Reference that the README
+lists. Nothing here calls a service.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Template:
         return self.body.get("Outputs", {})
 
     def needs(self, logical: str) -> set[str]:
-        """The resources that must be there before this one."""
+        """Return the resources that this one depends on."""
         resource = self.resources[logical]
         depends = resource.get("DependsOn", [])
         found = {depends} if isinstance(depends, str) else set(depends)
@@ -56,7 +56,7 @@ class Template:
         return found & set(self.resources)
 
     def capabilities(self) -> list[str]:
-        """What the caller must acknowledge."""
+        """Return the capabilities that the caller must acknowledge."""
         names = {"AWS::IAM::Role": "RoleName", "AWS::IAM::ManagedPolicy": "ManagedPolicyName",
                  "AWS::IAM::User": "UserName", "AWS::IAM::Group": "GroupName"}  # fmt: skip
         found = [r for r in self.resources.values() if r["Type"].startswith("AWS::IAM::")]
@@ -66,7 +66,7 @@ class Template:
 
 
 def parse(text: str) -> Template:
-    """Raises Refused (ValidationError), worded as CloudFormation does."""
+    """Parse a template. Raises Refused (ValidationError) with CloudFormation's message."""
     if len(text.encode()) > 51200:
         raise invalid(
             "1 validation error detected: Value at 'templateBody' failed to satisfy constraint: "
@@ -123,7 +123,7 @@ def _check_circles(template: Template) -> None:
 
 
 def references(node: Any) -> Iterator[tuple[str, str | None]]:
-    """All (resource or parameter, attribute or None) that a piece of a template refers to."""
+    """Yield every (resource or parameter, attribute or None) that part of a template refers to."""
     if isinstance(node, list):
         for inner in node:
             yield from references(inner)
@@ -158,10 +158,10 @@ def _sub(value: Any) -> tuple[str, Mapping[str, Any]]:
 
 @dataclass(frozen=True)
 class Scope:
-    """What names mean in one stack at one moment.
+    """What names resolve to in one stack at one moment.
 
-    `resource` gives what Ref (attribute None) or GetAtt says of a resource, UNKNOWN before it is
-    there; `imported` the value of another stack's export.
+    `resource` returns the value of Ref (attribute None) or GetAtt, UNKNOWN before the resource
+    exists; `imported` returns the value of another stack's export.
     """
 
     pseudo: Mapping[str, str]
@@ -176,7 +176,7 @@ class Scope:
         return bool(self.resolve(self.template.body["Conditions"][name]))
 
     def resolve(self, node: Any) -> Any:
-        """The node with its functions carried out."""
+        """Return the node with its functions evaluated."""
         if isinstance(node, list):
             made = [self.resolve(inner) for inner in node]
             return [inner for inner in made if inner is not NO_VALUE]
@@ -240,7 +240,7 @@ class Scope:
                 return not given[0]
             case "Fn::ToJsonString":
                 return json.dumps(given)
-        raise invalid(f"Template error: the stand-in does not know {key}")
+        raise invalid(f"Template error: the stand-in does not support {key}")
 
     def _substituted(self, text: str, own: Mapping[str, Any]) -> str:
         unknown = False
@@ -264,7 +264,7 @@ class Scope:
 def parameters_of(
     template: Template, given: list[dict[str, Any]], before: Mapping[str, str]
 ) -> dict[str, str]:
-    """The values of all parameters. Raises Refused as CloudFormation does."""
+    """Return the values of all parameters. Raises Refused as CloudFormation does."""
     values: dict[str, str] = {}
     for each in given:
         name = each["ParameterKey"]
@@ -303,7 +303,7 @@ def _check_parameter(name: str, declared: Mapping[str, Any], value: str) -> None
 
 
 def typed(template: Template, values: Mapping[str, str]) -> dict[str, Any]:
-    """Parameter values as the functions see them: lists are lists."""
+    """Return parameter values as functions see them, with lists as lists."""
     return {
         name: value.split(",") if _is_list(template.parameters[name]["Type"]) else value
         for name, value in values.items()

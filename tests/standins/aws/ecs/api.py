@@ -1,4 +1,4 @@
-"""What is asked of ECS about services and tasks; the rest is moto's."""
+"""Owns the ECS operations on services and tasks; moto answers the others."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from tests.standins.models.refusal import Refused
 
 
 def _services(cloud: Cloud, call: Call) -> dict[str, Service]:
-    """Those of the place, by ARN."""
-    return cloud.setdefault(dict, "services", *call.place)
+    """Return the services of this account and region, by ARN."""
+    return cloud.setdefault(dict, "services", *call.account_region)
 
 
 def _cluster(call: Call, name: str | None) -> str:
@@ -79,7 +79,7 @@ def list_tasks(cloud: Cloud, call: Call) -> dict[str, Any]:
             for service in _services(cloud, call).values()
             if service.cluster == cluster and (not name or service.name == name)
             for task in service.past
-            if task.wanted == wanted
+            if task.desired_status == wanted
         ]
     }
 
@@ -88,7 +88,7 @@ def describe_tasks(cloud: Cloud, call: Call) -> dict[str, Any]:
     tasks = {t.id: t for service in _services(cloud, call).values() for t in service.past}
     ids = [arn.rpartition("/")[2] for arn in call.params["tasks"]]
     failures = [{"arn": id, "reason": "MISSING"} for id in ids if id not in tasks]
-    return {"tasks": [tasks[id].known for id in ids if id in tasks], "failures": failures}
+    return {"tasks": [tasks[id].described for id in ids if id in tasks], "failures": failures}
 
 
 def stop_task(cloud: Cloud, call: Call) -> dict[str, Any]:
@@ -97,14 +97,14 @@ def stop_task(cloud: Cloud, call: Call) -> dict[str, Any]:
         for task in service.tasks:
             if task.id == id:
                 task.stop("UserInitiated", call.params.get("reason", "Task stopped by user"))
-                return {"task": task.known}
+                return {"task": task.described}
     raise Refused("InvalidParameterException", "The referenced task was not found.", 400)
 
 
 def delete_cluster(cloud: Cloud, call: Call) -> dict[str, Any]:
     name = _cluster(call, call.params["cluster"])
-    mine = [each for each in _services(cloud, call).values() if each.cluster == name]
-    if any(each.status != "INACTIVE" for each in mine):
+    services = [each for each in _services(cloud, call).values() if each.cluster == name]
+    if any(each.status != "INACTIVE" for each in services):
         message = "The Cluster cannot be deleted while Services are active."
         raise Refused("ClusterContainsServicesException", message, 400)
     return call.moto()

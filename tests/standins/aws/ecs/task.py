@@ -1,7 +1,7 @@
-"""A task of ECS: a process with the environment, the network and the checks of its definition.
+"""Owns ECS tasks: processes with the environment, network and health checks of their definition.
 
-Of a task's lifecycle is imitated what a service on Fargate behind a load balancer meets (ECS
-Developer Guide: task-lifecycle-explanation, load-balancer-connection-draining).
+The lifecycle is that of a Fargate service behind a load balancer (ECS Developer Guide:
+task-lifecycle-explanation, load-balancer-connection-draining).
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ if TYPE_CHECKING:
     from tests.standins.aws.ecs.service import Deployment, Service
 
 BY_SCHEDULER = "ServiceSchedulerInitiated"
-"""The code of what a service's scheduler stops."""
+"""Stop code of tasks that the service's scheduler stops."""
 
-_STOP_SECONDS = 30.0  # where StopTimeout says nothing
+_STOP_SECONDS = 30.0  # default of StopTimeout
 _POLL_SECONDS = 0.05  # seconds
 
 
 @dataclass(frozen=True)
 class _Health:
-    """A container's own health check; times in seconds."""
+    """The health check of a container; times in seconds."""
 
     command: Sequence[str]
     interval: float
@@ -54,17 +54,17 @@ class _Health:
 
 
 class Task:
-    """One task of one container, from its start to its end."""
+    """One task with one container, from its start to its end."""
 
     def __init__(self, service: Service, deployment: Deployment) -> None:
         self.id = uuid.uuid4().hex
         self.service, self.deployment = service, deployment
         self.definition = service.definition(deployment.definition)
-        self.status, self.wanted, self.health = "PROVISIONING", "RUNNING", "UNKNOWN"
+        self.status, self.desired_status, self.health = "PROVISIONING", "RUNNING", "UNKNOWN"
         self.reason = self.stop_code = ""
         self.exit_code: int | None = None
-        self.proven = False
-        """Whether it has been healthy in all respects once."""
+        self.was_healthy = False
+        """True once it has been healthy."""
         self.times = {"createdAt": service.cloud.clock.now()}
         self.target: Target | None = None
         self.interface: dict[str, Any] = {}
@@ -86,51 +86,51 @@ class Task:
 
     @property
     def healthy(self) -> bool:
-        """Whether a deployment may count on it."""
+        """True when a deployment may count it as healthy."""
         checked = "healthCheck" not in self.container or self.health == "HEALTHY"
         answers = self.target is None or self.target.state == "healthy"
-        return self.running and self.wanted == "RUNNING" and checked and answers
+        return self.running and self.desired_status == "RUNNING" and checked and answers
 
     @property
     def failed(self) -> bool:
-        """Whether it ended by itself before it was any good."""
+        """True when it stopped by itself before it was ever healthy."""
         by_others = self.stop_code == "UserInitiated" or self.reason.startswith("Scaling")
-        return self.status == "STOPPED" and not self.proven and not by_others
+        return self.status == "STOPPED" and not self.was_healthy and not by_others
 
     def stop(self, code: str, reason: str) -> None:
-        """It is to end; why, is told once."""
-        if self.wanted == "RUNNING":
-            self.wanted, self.stop_code, self.reason = "STOPPED", code, reason
+        """Ask it to stop; only the first reason is kept."""
+        if self.desired_status == "RUNNING":
+            self.desired_status, self.stop_code, self.reason = "STOPPED", code, reason
 
-    # In a thread of its own
+    # ---- its life, in its own thread
 
     def run(self) -> None:
-        """Live."""
+        """Run the task to its end."""
         cloud, process = self.service.cloud, None
-        self._turn("PENDING")
+        self._set_status("PENDING")
         try:
             try:
                 env = self._prepare()
                 cloud.clock.sleep(cloud.durations.task)
                 start: Start = cloud.state["containers",]
                 process = start(self.container.get("command", ()), env)
-                reading = cloud.start(lambda: self._read(process), f"log of {self.id}")
-                self._turn("RUNNING", "startedAt")
+                reader = cloud.start(lambda: self._read(process), f"log of {self.id}")
+                self._set_status("RUNNING", "startedAt")
                 self._since = cloud.clock.seconds()
                 self._register()
                 self._watch(process, env)
                 self._deregister(process)
-                self._turn("STOPPING", "stoppingAt")
-                self._end(process)
-                reading.join(5)
+                self._set_status("STOPPING", "stoppingAt")
+                self._terminate(process)
+                reader.join(5)
             except TaskStartFailed as error:
                 self.stop("TaskFailedToStart", str(error))
-            self._turn("DEPROVISIONING")
-            self._give_back()
-            self._turn("STOPPED", "stoppedAt")
+            self._set_status("DEPROVISIONING")
+            self._delete_interface()
+            self._set_status("STOPPED", "stoppedAt")
         except Stopped:
             return
-        except Exception as error:  # a bug of the stand-in, which the test must hear of
+        except Exception as error:  # a bug of the stand-in: the test must fail
             cloud.bugs.append(error)
             self.stop("TaskFailedToStart", repr(error))
             self.status = "STOPPED"
@@ -139,13 +139,13 @@ class Task:
                 process.kill()
                 process.wait()
 
-    def _turn(self, status: str, time: str = "") -> None:
+    def _set_status(self, status: str, time: str = "") -> None:
         self.status = status
         if time:
             self.times[time] = self.service.cloud.clock.now()
 
     def _prepare(self) -> dict[str, str]:
-        """Its network and its environment. Raises NotStarted."""
+        """Create its network interface and return its environment. Raises TaskStartFailed."""
         resources, definition = self.service.resources, self.definition
         network = self.service.network
         made = resources.client("ec2").create_network_interface(
@@ -162,15 +162,15 @@ class Task:
             each["name"]: resources.secret(each["valueFrom"], definition["executionRoleArn"])
             for each in self.container.get("secrets", [])
         }
-        # A container has a network of its own, where its port is free and its neighbours are those
-        # of the VPC. Here it is told another port, and that load balancers are its neighbours.
+        # In AWS a container has its own network, where its port is free and proxies are in the VPC.
+        # Here it gets another port, and the load balancers' address instead of the VPC's.
         return (
             {
                 name: value.replace(self.service.vpc, LOAD_BALANCER_HOST)
                 for name, value in given.items()
             }
             | secrets
-            | resources.keys_of(definition["taskRoleArn"])
+            | resources.credentials_for(definition["taskRoleArn"])
             | {"HOST": host, "PORT": port, "AWS_EXECUTION_ENV": "AWS_ECS_FARGATE"}
         )
 
@@ -186,8 +186,8 @@ class Task:
         for line in process.stdout:
             with cloud.lock:
                 if group in get_backend("logs")[resources.account][resources.region].groups:
-                    where = (resources.account, resources.region, group, stream)
-                    logs.says(cloud, *where, (line.rstrip("\n"),), None)
+                    location = (resources.account, resources.region, group, stream)
+                    logs.write_lines(cloud, *location, (line.rstrip("\n"),), None)
 
     def _register(self) -> None:
         for group in self.service.groups():
@@ -195,19 +195,19 @@ class Task:
             self.target = self.service.traffic.register(
                 group, self.interface["PrivateIpAddress"], port, self.address
             )
-            self.service.say(f"registered 1 targets in (target-group {group.arn})")
+            self.service.add_event(f"registered 1 targets in (target-group {group.arn})")
 
     def _watch(self, process: subprocess.Popen[str], env: Mapping[str, str]) -> None:
-        """Return when it is to end, or has ended by itself."""
+        """Return when it is asked to stop, or has ended by itself."""
         clock, health = self.service.cloud.clock, _Health.of(self.container)
         failed, due = 0, clock.seconds()
-        while self.wanted == "RUNNING":
+        while self.desired_status == "RUNNING":
             if process.poll() is not None:
                 self.stop("EssentialContainerExited", "Essential container in task exited")
             elif health and clock.seconds() >= due:
-                good = self._asked(health, env)
-                young = clock.seconds() - self._since < health.start
-                failed = 0 if good else failed + (not young)
+                good = self._check_health(health, env)
+                starting = clock.seconds() - self._since < health.start
+                failed = 0 if good else failed + (not starting)
                 if good:
                     self.health = "HEALTHY"
                 elif failed >= health.retries:
@@ -215,45 +215,45 @@ class Task:
                     self.stop(BY_SCHEDULER, "Task failed container health checks")
                 share = 1.0 if good else self.service.cloud.durations.checks
                 due = clock.seconds() + health.interval * share
-            self._blame_target()
-            self.proven = self.proven or self.healthy
+            self._check_target()
+            self.was_healthy = self.was_healthy or self.healthy
             clock.sleep(_POLL_SECONDS)
 
-    def _asked(self, health: _Health, env: Mapping[str, str]) -> bool:
-        """Whether the container's check is content, which asks it at its own port."""
+    def _check_health(self, health: _Health, env: Mapping[str, str]) -> bool:
+        """Return True when the container's health check, pointed to its port, succeeds."""
         port = self.container["portMappings"][0]["containerPort"]
         command = [part.replace(f"127.0.0.1:{port}", self.address) for part in health.command]
-        asking = self.service.cloud.state["containers",](command, env)
+        process = self.service.cloud.state["containers",](command, env)
         try:
-            asking.communicate(timeout=health.timeout)
+            process.communicate(timeout=health.timeout)
         except subprocess.TimeoutExpired:
-            asking.kill()
-            asking.communicate()
-        return asking.returncode == 0
+            process.kill()
+            process.communicate()
+        return process.returncode == 0
 
-    def _blame_target(self) -> None:
+    def _check_target(self) -> None:
         grace = float(self.service.settings.get("healthCheckGracePeriodSeconds") or 0)
         if self.service.cloud.clock.seconds() - self._since < grace:
             return
         if self.target and self.target.state == "unhealthy":
             groups = ", ".join(group.arn for group in self.service.groups())
-            why = f"Task failed ELB health checks in (target-group {groups})"
-            self.stop(BY_SCHEDULER, why)
+            reason = f"Task failed ELB health checks in (target-group {groups})"
+            self.stop(BY_SCHEDULER, reason)
 
     def _deregister(self, process: subprocess.Popen[str]) -> None:
-        """Wait until nothing is under way to it."""
+        """Deregister it, and wait until it is drained."""
         target, service = self.target, self.service
         if target is None:
             return
-        self._turn("DEACTIVATING")
+        self._set_status("DEACTIVATING")
         for group in service.groups():
             service.traffic.deregister(group, target)
-            service.say(f"deregistered 1 targets in (target-group {group.arn})")
-            service.say("has begun draining connections on 1 tasks.")
+            service.add_event(f"deregistered 1 targets in (target-group {group.arn})")
+            service.add_event("has begun draining connections on 1 tasks.")
         service.cloud.clock.until(lambda: target.state == "unused" or process.poll() is not None)
 
-    def _end(self, process: subprocess.Popen[str]) -> None:
-        """SIGTERM and, where that does not do, SIGKILL."""
+    def _terminate(self, process: subprocess.Popen[str]) -> None:
+        """Send SIGTERM and, after StopTimeout, SIGKILL."""
         clock = self.service.cloud.clock
         if process.poll() is None:
             process.terminate()
@@ -265,18 +265,18 @@ class Task:
         code = process.wait()
         self.exit_code = code if code >= 0 else 128 - code
 
-    def _give_back(self) -> None:
+    def _delete_interface(self) -> None:
         id = self.interface["NetworkInterfaceId"]
         self.service.resources.client("ec2").delete_network_interface(NetworkInterfaceId=id)
 
-    # As DescribeTasks has it
+    # ---- DescribeTasks
 
     @property
-    def known(self) -> dict[str, Any]:
+    def described(self) -> dict[str, Any]:
         given, interface = self.container, self.interface
         ended = {} if self.exit_code is None else {"exitCode": self.exit_code}
         networks = [{"privateIpv4Address": interface["PrivateIpAddress"]}] if interface else []
-        why = {"stopCode": self.stop_code, "stoppedReason": self.reason} if self.reason else {}
+        reason = {"stopCode": self.stop_code, "stoppedReason": self.reason} if self.reason else {}
         return {
             "taskArn": self.arn,
             "clusterArn": self.service.cluster_arn,
@@ -285,7 +285,7 @@ class Task:
             "startedBy": self.deployment.id,
             "launchType": "FARGATE",
             "lastStatus": self.status,
-            "desiredStatus": self.wanted,
+            "desiredStatus": self.desired_status,
             "healthStatus": self.health,
             "cpu": self.definition.get("cpu", ""),
             "memory": self.definition.get("memory", ""),
@@ -301,5 +301,5 @@ class Task:
                 }
             ],
             **self.times,
-            **why,
+            **reason,
         }

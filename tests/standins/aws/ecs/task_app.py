@@ -1,19 +1,19 @@
-"""A small server for tests of tasks: tells what it was asked and told, and echoes sockets."""
+"""A small server for tests of ECS tasks: returns its requests and environment, echoes sockets."""
 
 import os
 import signal
 
 from aiohttp import web
 
-mood = 200
+health_status = 200
 
 
 async def health(_: web.Request) -> web.Response:
-    return web.Response(status=mood)
+    return web.Response(status=health_status)
 
 
-async def asked(request: web.Request) -> web.Response:
-    print("asked for", request.path, flush=True)
+async def describe(request: web.Request) -> web.Response:
+    print("describe for", request.path, flush=True)
     known = {"headers": dict(request.headers), "env": dict(os.environ), "from": request.remote}
     return web.json_response(known | {"path": request.raw_path, "body": await request.text()})
 
@@ -23,11 +23,11 @@ async def echo(request: web.Request) -> web.WebSocketResponse:
     await socket.prepare(request)
     await socket.send_str(os.environ["PORT"])
     async for message in socket:
-        global mood
+        global health_status
         if message.data == "close":
             await socket.close(code=4001)
         elif message.data == "fall ill":
-            mood = 500
+            health_status = 500
         elif message.data == "stay":
             signal.signal(signal.SIGTERM, signal.SIG_IGN)
         elif message.data == "die":
@@ -44,7 +44,7 @@ async def refused(_: web.Request) -> web.Response:
     return web.Response(status=401)
 
 
-def ends(*_: object) -> None:
+def on_sigterm(*_: object) -> None:
     print("told to end", flush=True)
     os._exit(0)
 
@@ -54,8 +54,8 @@ if __name__ == "__main__":
     app.router.add_get("/health", health)
     app.router.add_get("/echo", echo)
     app.router.add_get("/refused", refused)
-    app.router.add_route("*", "/{path:.*}", asked)
-    signal.signal(signal.SIGTERM, ends)
+    app.router.add_route("*", "/{path:.*}", describe)
+    signal.signal(signal.SIGTERM, on_sigterm)
     web.run_app(
         app, host=os.environ["HOST"], port=int(os.environ["PORT"]), print=None,
         handle_signals=False,

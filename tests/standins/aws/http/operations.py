@@ -1,7 +1,7 @@
-"""HTTP to operations of AWS's services and back, by botocore's own models.
+"""Owns the conversion between HTTP and operations of AWS's services, by botocore's models.
 
-Parsing and serialising are moto's, which go by the same models; what is checked here is that
-requests fit them, lengths, ranges, enumerations and patterns included, and that answers do.
+moto parses and serializes by the same models. Here, requests are checked against them, including
+lengths, ranges, enumerations and patterns, and so are answers.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from werkzeug.datastructures import Headers, MultiDict
 
 from tests.standins.models.refusal import Refused
 
-# Services that sign with a name not their own, or share one.
+# Services whose signing name is not their own, or is shared.
 _SIGNED_AS = {
     "bedrock-agentcore": ("bedrock-agentcore-control", "bedrock-agentcore"),
     "kinesisvideo": ("kinesis-video-signaling", "kinesisvideo"),
@@ -38,7 +38,7 @@ _SIGNED_AS = {
     "bedrock": ("bedrock", "bedrock-runtime"),
 }
 
-# What a service's actions are called in IAM policies, where that is not the service's name.
+# IAM prefixes that are not the service's name.
 _IAM_PREFIX = {
     "elbv2": "elasticloadbalancing",
     "bedrock-agentcore-control": "bedrock-agentcore",
@@ -47,7 +47,7 @@ _IAM_PREFIX = {
     "resourcegroupstaggingapi": "tag",
 }
 
-# How each protocol's services word what every service says.
+# Each protocol's codes of the errors that every service has.
 _COMMON = {
     "query": {"AccessDenied": ("AccessDenied", 403), "Throttling": ("Throttling", 400),
               "Expired": ("ExpiredToken", 403), "Unknown": ("InvalidClientTokenId", 403),
@@ -74,8 +74,8 @@ _COMMON = {
                  "Validation": ("InvalidRequest", 400)},
 }  # fmt: skip
 
-# What AWS answers although its own model does not have it: states of stacks in stacks' events,
-# the type of AgentCore's interfaces, and TURN's user names and passwords.
+# AWS answers these although its own model does not have them: states of stacks in stack events,
+# the type of AgentCore's interfaces, and user names and passwords of TURN.
 _KNOWN_DEVIATIONS = re.compile(
     r"Value '(REVIEW_IN_PROGRESS|UPDATE_\w*COMPLETE_CLEANUP_IN_PROGRESS)' at 'StackEvents"
     r"|Value 'agentic_ai' at 'NetworkInterfaces"
@@ -97,7 +97,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Response:
-    """An HTTP answer; a `stream` is sent piece by piece, in the body's place."""
+    """An HTTP response; a `stream` is sent piece by piece instead of the body."""
 
     status: int
     body: bytes = b""
@@ -107,7 +107,7 @@ class Response:
 
 @dataclass(frozen=True)
 class Operation:
-    """What a request asks for."""
+    """The operation that a request calls."""
 
     model: OperationModel
     params: dict[str, Any]
@@ -134,8 +134,8 @@ def service_model(name: str) -> ServiceModel:
     return ServiceModel(Loader().load_service_model(name, "service-2"), name)
 
 
-def common(service: str, kind: str, message: str) -> Refused:
-    """A refusal that every service knows, in this one's words. `kind` is a key of the table."""
+def common_error(service: str, kind: str, message: str) -> Refused:
+    """Return an error that every service has, in this one's protocol; `kind` is a key above."""
     code, status = _COMMON[service_model(service).resolved_protocol][kind]
     return Refused(code, message, status)
 
@@ -145,7 +145,7 @@ def services_of(signing_name: str) -> tuple[str, ...]:
 
 
 def find_operation(request: Request, services: tuple[str, ...]) -> Operation | None:
-    """The operation of one of the services that the request asks for, if there is one."""
+    """Return the operation of one of the services that the request calls; None if unknown."""
     for name in services:
         model = service_model(name)
         found = _match(request, model)
@@ -165,9 +165,9 @@ def _match(request: Request, model: ServiceModel) -> tuple[OperationModel, dict[
         return (model.operation_model(name), {}) if name in model.operation_names else None
     given = dict(parse_qsl(request.query, keep_blank_values=True))
     best: tuple[int, str, dict[str, str]] | None = None
-    for name, method, path, literals, needed, weight in _routes(model.service_name):
-        fits = literals.items() <= given.items() and needed <= request.headers.keys()
-        if method == request.method and fits:
+    for name, method, path, literals, required, weight in _routes(model.service_name):
+        matches = literals.items() <= given.items() and required <= request.headers.keys()
+        if method == request.method and matches:
             found = path.fullmatch(request.path)
             if found and (best is None or weight > best[0]):
                 best = (weight, name, {k: unquote(v) for k, v in found.groupdict().items()})
@@ -178,7 +178,7 @@ def _match(request: Request, model: ServiceModel) -> tuple[OperationModel, dict[
 def _routes(
     service: str,
 ) -> list[tuple[str, str, re.Pattern[str], dict[str, str], frozenset[str], int]]:
-    """Of each operation: name, method, path, parts of the query, headers it needs, and weight."""
+    """Return name, method, path, query, required headers and weight of each operation."""
     model = service_model(service)
     routes = []
     for name in model.operation_names:
@@ -187,12 +187,12 @@ def _routes(
         literals = dict(parse_qsl(query, keep_blank_values=True))
         shape: Any = model.operation_model(name).input_shape
         members = [shape.members[each].serialization for each in shape.required_members]
-        # By these alone S3 tells CopyObject from PutObject.
-        needed = frozenset(m["name"].lower() for m in members if m.get("location") == "header")
+        # Only these distinguish S3's CopyObject from PutObject.
+        required = frozenset(m["name"].lower() for m in members if m.get("location") == "header")
         pattern = re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", path)
         pattern = re.sub(r"\{(\w+)\+\}", r"(?P<\1>.+)", pattern).rstrip("/") + "/?"
         weight = 100 * len(literals) + path.count("/") * 10 - path.count("{")
-        routes.append((name, http["method"], re.compile(pattern), literals, needed, weight))
+        routes.append((name, http["method"], re.compile(pattern), literals, required, weight))
     return routes
 
 
@@ -206,7 +206,7 @@ def _parse(request: Request, operation: OperationModel, uri: dict[str, str]) -> 
     values = MultiDict(parse_qsl(text, keep_blank_values=True))
     shape: Any = operation.input_shape
     payload = shape.serialization.get("payload") if shape else None
-    # moto takes all payloads for documents: S3's objects are none.
+    # moto parses every payload as a document, but S3 objects are blobs.
     is_blob = payload and shape.members[payload].type_name == "blob"
     parsed = PROTOCOL_PARSERS[protocol](operation).parse(
         {
@@ -222,18 +222,20 @@ def _parse(request: Request, operation: OperationModel, uri: dict[str, str]) -> 
 
 
 def check_request(operation: Operation) -> None:
-    """Raises the service's validation error when the request does not fit botocore's model."""
+    """Raise the service's validation error if the request does not match botocore's model."""
     shape = operation.model.input_shape
     mistakes = list(_mistakes(operation.params, shape, "")) if shape else []
     report = ParamValidator().validate(operation.params, shape).generate_report() if shape else ""
     if report or mistakes:
         count = len(mistakes) or 1
         message = f"{count} validation error{'s' * (count > 1)} detected: "
-        raise common(operation.service, "Validation", message + "; ".join(mistakes or [report]))
+        raise common_error(
+            operation.service, "Validation", message + "; ".join(mistakes or [report])
+        )
 
 
 def _mistakes(value: Any, shape: Any, where: str) -> Iterator[str]:
-    """What AWS's service checks and botocore's client does not."""
+    """Yield what AWS checks and botocore's client does not."""
     limits = shape.metadata
     said = f"Value {value!r} at '{where}' failed to satisfy constraint: Member must"
     if isinstance(value, Mapping):
@@ -251,7 +253,7 @@ def _mistakes(value: Any, shape: Any, where: str) -> Iterator[str]:
         if shape.enum if hasattr(shape, "enum") else ():
             if value not in shape.enum:
                 yield f"{said} satisfy enum value set: {list(shape.enum)}"
-        elif "pattern" in limits and not _fits(limits["pattern"], value):
+        elif "pattern" in limits and not _matches(limits["pattern"], value):
             yield f"{said} satisfy regular expression pattern: {limits['pattern']}"
     size = len(value) if isinstance(value, str | list | Mapping | bytes) else value
     if (
@@ -266,26 +268,26 @@ def _mistakes(value: Any, shape: Any, where: str) -> Iterator[str]:
             yield f"{said} {what} less than or equal to {limits['max']}"
 
 
-def _fits(pattern: str, value: str) -> bool:
-    # Java's classes of Unicode characters, and anchors that Python puts elsewhere.
+def _matches(pattern: str, value: str) -> bool:
+    # Java's classes of Unicode characters in Python's syntax.
     for java, python in (("\\p{L}\\p{Z}\\p{N}", "\\w\\s"), ("\\p{L}", "\\w"), ("\\p{N}", "\\d"),
                          ("\\p{Z}", "\\s"), ("\\p{ASCII}", "\\x00-\\x7f")):  # fmt: skip
         pattern = pattern.replace(java, python)
     try:
         return re.fullmatch(pattern, value, re.DOTALL) is not None
     except re.error:
-        return True  # a construct of Java's that Python lacks
+        return True  # Java syntax that Python lacks
 
 
-def answer(operation: Operation, result: dict[str, Any], request_id: str) -> Response:
-    """The answer on the wire. Raises AssertionError when AWS would never answer this."""
+def serialize(operation: Operation, result: dict[str, Any], request_id: str) -> Response:
+    """Return the HTTP response. Raises AssertionError if AWS would never answer this."""
     shape = operation.model.output_shape
     if operation.model.has_event_stream_output:
         headers = {"content-type": "application/vnd.amazon.eventstream"}
         return Response(200, b"", headers, _events(operation, result))
     if shape is not None:
         report = ParamValidator().validate(result, shape).generate_report()
-        mistakes = [report, *_mistakes_in_answer(result, shape)]
+        mistakes = [report, *_answer_mistakes(result, shape)]
         assert not any(mistakes), f"the stand-in's answer to {operation.action}: {mistakes}"
     context = SerializationContext(request_id)
     made = SERIALIZERS[operation.protocol](operation.model, context=context).serialize(result)
@@ -301,7 +303,7 @@ def _events(operation: Operation, result: dict[str, Any]) -> Iterator[bytes]:
         yield encoder.encode_event(event)
 
 
-def _mistakes_in_answer(value: Any, shape: Any) -> Iterator[str]:
+def _answer_mistakes(value: Any, shape: Any) -> Iterator[str]:
     unknown = set(value) - set(shape.members)
     if unknown:
         yield f"unknown members {sorted(unknown)}"
@@ -310,8 +312,8 @@ def _mistakes_in_answer(value: Any, shape: Any) -> Iterator[str]:
             yield mistake
 
 
-def refusal(operation: Operation, refused: Refused, request_id: str) -> Response:
-    """An error on the wire, as the operation's protocol has it."""
+def serialize_error(operation: Operation, refused: Refused, request_id: str) -> Response:
+    """Return an error as an HTTP response in the operation's protocol."""
     kind, message, status = refused.kind, refused.message, refused.status
     if kind == "Throttling":
         kind, status = _COMMON[operation.protocol]["Throttling"]
@@ -337,8 +339,8 @@ def refusal(operation: Operation, refused: Refused, request_id: str) -> Response
     return Response(status, text.encode(), {**headers, "content-type": "text/xml"})
 
 
-def understand(operation: Operation, response: Response) -> dict[str, Any]:
-    """The answer of another server (moto) to this operation. Raises Refused if it is an error."""
+def parse_response(operation: Operation, response: Response) -> dict[str, Any]:
+    """Parse moto's response to this operation. Raises Refused if it is an error."""
     parser = create_parser(operation.protocol)
     raw = {
         "status_code": response.status,
@@ -354,7 +356,7 @@ def understand(operation: Operation, response: Response) -> dict[str, Any]:
 
 
 class _Headers(dict[str, str]):
-    """Headers found by a name in any case."""
+    """Headers whose names ignore case."""
 
     def __init__(self, headers: Mapping[str, str]) -> None:
         super().__init__({k.lower(): v for k, v in headers.items()})

@@ -1,4 +1,4 @@
-"""The HTTP server: threads, keep-alive, and connections that break on demand."""
+"""Owns the HTTP server: threads, keep-alive, and connections that are reset on demand."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Handle = Callable[[Request], Response | None]
 
 
 class Server(ThreadingHTTPServer):
-    """Listens on a free port of one address."""
+    """A server on one address; port 0 chooses a free one."""
 
     daemon_threads = True
     request_queue_size = 64
@@ -30,7 +30,7 @@ class Server(ThreadingHTTPServer):
         return f"http://{host}:{port}"
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that goes away, which killed ones do, is no error of the server's."""
+        """Ignore clients that disconnect, as killed ones do."""
         if not isinstance(sys.exc_info()[1], OSError):
             super().handle_error(request, client_address)
 
@@ -84,17 +84,17 @@ class _Handler(BaseHTTPRequestHandler):
         return body
 
     def _reset(self) -> None:
-        """Ends the connection as a failing network does: the client sees ECONNRESET."""
+        """Reset the connection as a failing network does: the client sees ECONNRESET."""
         self.close_connection = True
         self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.connection.close()
-        self.wfile = _Nowhere()
+        self.wfile = _NullFile()
 
     def log_message(self, format: str, *args: Any) -> None:
-        """The journal tells more."""
+        """Log nothing: the journal has more."""
 
 
-class _Nowhere:
+class _NullFile:
     closed = False
 
     def flush(self) -> None: ...

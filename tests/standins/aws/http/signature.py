@@ -1,4 +1,4 @@
-"""Checks of Signature Version 4, by botocore's own signer: the path, query and body included."""
+"""Owns the check of SigV4 signatures, by botocore's signer: path, query and body included."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ _AUTHORIZATION = re.compile(
 )
 
 
-def fits(request: Request, caller: Caller) -> bool:
-    """Whether the Authorization header signs this request with the caller's key."""
+def is_valid(request: Request, caller: Caller) -> bool:
+    """Return True when the Authorization header signs this request with the caller's key."""
     found = _AUTHORIZATION.fullmatch(request.headers.get("authorization", ""))
     if not found or "host" not in found["signed"].split(";"):
         return False
@@ -27,13 +27,13 @@ def fits(request: Request, caller: Caller) -> bool:
     query = f"?{request.query}" if request.query else ""
     url = f"http://{request.headers.get('host', '')}{request.path}{query}"
     headers = {name: request.headers.get(name, "") for name in names}
-    remade = AWSRequest(request.method, url, headers, request.body)
-    remade.context["timestamp"] = request.headers.get("x-amz-date", "")
+    unsigned = AWSRequest(request.method, url, headers, request.body)
+    unsigned.context["timestamp"] = request.headers.get("x-amz-date", "")
     kind = S3SigV4Auth if found["service"] == "s3" else SigV4Auth
     signer = kind(
         Credentials(caller.access_key_id, caller.secret_access_key),
         found["service"],
         found["region"],
     )
-    text = signer.string_to_sign(remade, signer.canonical_request(remade))
-    return hmac.compare_digest(signer.signature(text, remade), found["signature"])
+    text = signer.string_to_sign(unsigned, signer.canonical_request(unsigned))
+    return hmac.compare_digest(signer.signature(text, unsigned), found["signature"])

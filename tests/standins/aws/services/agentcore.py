@@ -1,7 +1,7 @@
-"""AgentCore's control plane: runtimes, versions, endpoints, and the interfaces they leave behind.
+"""Owns AgentCore's control plane: runtimes, versions, endpoints, and their lingering interfaces.
 
-Rules and limits: AgentCore API Reference and Developer Guide (runtime-*, agentcore-vpc,
-bedrock-agentcore-limits), autumn 2026. The wording of refusals is AWS's where users quoted it.
+Rules and limits are from the AgentCore API Reference and Developer Guide (runtime-*, agentcore-vpc,
+bedrock-agentcore-limits), autumn 2026. Error messages are AWS's where users quoted them.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ SERVICE = "bedrock-agentcore-control"
 REGIONS = frozenset(SUPPORTED)
 DEFAULT = "DEFAULT"
 _TERMINAL = ("READY", "CREATE_FAILED", "UPDATE_FAILED", "DELETE_FAILED")
-_ENVIRONMENT_BYTES = 4096  # all variables together, platform V1
+_ENVIRONMENT_BYTES = 4096  # of all variables, platform V1
 _IMAGE_BYTES = 2 * 10**9
 _NETWORK_ROLE = "AWSServiceRoleForBedrockAgentCoreNetwork"
 _NETWORK_PRINCIPAL = "network.bedrock-agentcore.amazonaws.com"
@@ -74,7 +74,7 @@ class Runtime:
 
 @dataclass
 class RegionState:
-    """One account's AgentCore in one region."""
+    """AgentCore of one account in one region."""
 
     runtimes: dict[str, Runtime] = field(default_factory=dict)
     tags: dict[str, dict[str, str]] = field(default_factory=dict)
@@ -83,26 +83,26 @@ class RegionState:
 
 
 def region_state(cloud: Cloud, call: Call) -> RegionState:
-    place: RegionState = cloud.setdefault(RegionState, "agentcore", *call.place)
-    _settle(cloud, place)
-    return place
+    regional: RegionState = cloud.setdefault(RegionState, "agentcore", *call.account_region)
+    _update_states(cloud, regional)
+    return regional
 
 
 def create(cloud: Cloud, call: Call) -> dict[str, Any]:
-    place, p = region_state(cloud, call), call.params
-    if answered := _repeated(place, p):
+    regional, p = region_state(cloud, call), call.params
+    if answered := _repeated_answer(regional, p):
         return answered
-    if any(r.name == p["agentRuntimeName"] for r in place.runtimes.values()):
+    if any(r.name == p["agentRuntimeName"] for r in regional.runtimes.values()):
         name = p["agentRuntimeName"]
         raise Refused("ConflictException", f"An agent with name '{name}' already exists.", 409)
     limit = quotas.value(cloud, call.account, call.region, "bedrock-agentcore", "L-F4575653")
-    if len(place.runtimes) >= limit:
+    if len(regional.runtimes) >= limit:
         raise Refused("ServiceQuotaExceededException", "Maximum number of agents reached.", 402)
     _check(cloud, call)
     id = _id(p["agentRuntimeName"])
     arn = f"arn:aws:bedrock-agentcore:{call.region}:{call.account}:runtime/{id}"
     now = cloud.clock.now()
-    reason = _doomed(cloud, call) or cloud.faults.runtime_failure("CREATE")
+    reason = _later_failure(cloud, call) or cloud.faults.runtime_failure("CREATE")
     end = "CREATE_FAILED" if reason else "READY"
     state = timed_state(cloud.clock, "CREATING", end, cloud.durations.runtime, reason)
     runtime = Runtime(id, p["agentRuntimeName"], arn, now, call.caller, call.region, state)
@@ -111,10 +111,10 @@ def create(cloud: Cloud, call: Call) -> dict[str, Any]:
         DEFAULT, _id(DEFAULT), "1", now, now,
         timed_state(cloud.clock, "CREATING", end, cloud.durations.runtime, reason), "1",
     )  # fmt: skip
-    place.runtimes[id] = runtime
-    place.tags[arn] = dict(p.get("tags", {}))
+    regional.runtimes[id] = runtime
+    regional.tags[arn] = dict(p.get("tags", {}))
     if not reason:
-        _make_interfaces(cloud, call, place)
+        _create_interfaces(cloud, call, regional)
     answer = {
         "agentRuntimeArn": arn,
         "agentRuntimeId": id,
@@ -123,29 +123,29 @@ def create(cloud: Cloud, call: Call) -> dict[str, Any]:
         "status": "CREATING",
         "workloadIdentityDetails": _identity(runtime),
     }
-    _remember(place, p, answer)
+    _remember(regional, p, answer)
     return answer
 
 
 def update(cloud: Cloud, call: Call) -> dict[str, Any]:
-    place, p = region_state(cloud, call), call.params
-    if answered := _repeated(place, p):
+    regional, p = region_state(cloud, call), call.params
+    if answered := _repeated_answer(regional, p):
         return answered
-    runtime = _found(place, p["agentRuntimeId"])
-    _settled(cloud, runtime)
+    runtime = _found(regional, p["agentRuntimeId"])
+    _require_terminal(cloud, runtime)
     limit = quotas.value(cloud, call.account, call.region, "bedrock-agentcore", "versions")
     if len(runtime.versions) >= limit:
         raise Refused("ServiceQuotaExceededException", "Maximum number of versions reached.", 402)
     _check(cloud, call)
-    reason = _doomed(cloud, call) or cloud.faults.runtime_failure("UPDATE")
+    reason = _later_failure(cloud, call) or cloud.faults.runtime_failure("UPDATE")
     now, clock = cloud.clock.now(), cloud.clock
     old = runtime.versions[-1]["metadataConfiguration"]
     end = "UPDATE_FAILED" if reason else "READY"
-    runtime.state.turn(clock, "UPDATING", end, cloud.durations.runtime, reason)
+    runtime.state.change(clock, "UPDATING", end, cloud.durations.runtime, reason)
     if not reason:
         _add_version(runtime, p, now, old)
-        _follow(cloud, runtime)
-        _make_interfaces(cloud, call, place)
+        _update_default_endpoint(cloud, runtime)
+        _create_interfaces(cloud, call, regional)
     answer = {
         "agentRuntimeArn": runtime.arn,
         "agentRuntimeId": runtime.id,
@@ -155,7 +155,7 @@ def update(cloud: Cloud, call: Call) -> dict[str, Any]:
         "status": "UPDATING",
         "workloadIdentityDetails": _identity(runtime),
     }
-    _remember(place, p, answer)
+    _remember(regional, p, answer)
     return answer
 
 
@@ -163,7 +163,7 @@ def get(cloud: Cloud, call: Call) -> dict[str, Any]:
     runtime = _found(region_state(cloud, call), call.params["agentRuntimeId"])
     version = call.params.get("agentRuntimeVersion", runtime.version)
     if not version.isdecimal() or not 0 < int(version) <= len(runtime.versions):
-        raise _absent(f"Agent version {version} of {runtime.id}")
+        raise _not_found(f"Agent version {version} of {runtime.id}")
     settings = runtime.versions[int(version) - 1]
     answer = {
         "agentRuntimeArn": runtime.arn,
@@ -176,16 +176,16 @@ def get(cloud: Cloud, call: Call) -> dict[str, Any]:
         "workloadIdentityDetails": _identity(runtime),
         **settings,
     }
-    reason = runtime.state.why(cloud.clock)
+    reason = runtime.state.failure(cloud.clock)
     return answer | ({"failureReason": reason} if reason else {})
 
 
 def delete(cloud: Cloud, call: Call) -> dict[str, Any]:
-    place = region_state(cloud, call)
-    runtime = _found(place, call.params["agentRuntimeId"])
-    _settled(cloud, runtime)
-    runtime.state.turn(cloud.clock, "DELETING", "GONE", cloud.durations.runtime_deletion)
-    _settle(cloud, place)
+    regional = region_state(cloud, call)
+    runtime = _found(regional, call.params["agentRuntimeId"])
+    _require_terminal(cloud, runtime)
+    runtime.state.change(cloud.clock, "DELETING", "GONE", cloud.durations.runtime_deletion)
+    _update_states(cloud, regional)
     return {"status": "DELETING", "agentRuntimeId": runtime.id}
 
 
@@ -201,11 +201,11 @@ def list_versions(cloud: Cloud, call: Call) -> dict[str, Any]:
 
 
 def create_endpoint(cloud: Cloud, call: Call) -> dict[str, Any]:
-    place, p = region_state(cloud, call), call.params
-    if answered := _repeated(place, p):
+    regional, p = region_state(cloud, call), call.params
+    if answered := _repeated_answer(regional, p):
         return answered
-    runtime = _found(place, p["agentRuntimeId"])
-    _settled(cloud, runtime)
+    runtime = _found(regional, p["agentRuntimeId"])
+    _require_terminal(cloud, runtime)
     if p["name"] in runtime.endpoints:
         raise Refused("ConflictException", f"Endpoint '{p['name']}' already exists.", 409)
     limit = quotas.value(cloud, call.account, call.region, "bedrock-agentcore", "L-9B442722")
@@ -219,7 +219,7 @@ def create_endpoint(cloud: Cloud, call: Call) -> dict[str, Any]:
     )
     runtime.endpoints[p["name"]] = made
     arn = _endpoint_arn(runtime, made)
-    place.tags[arn] = dict(p.get("tags", {}))
+    regional.tags[arn] = dict(p.get("tags", {}))
     answer = {
         "targetVersion": version,
         "agentRuntimeEndpointArn": arn,
@@ -229,17 +229,17 @@ def create_endpoint(cloud: Cloud, call: Call) -> dict[str, Any]:
         "status": "CREATING",
         "createdAt": now,
     }
-    _remember(place, p, answer)
+    _remember(regional, p, answer)
     return answer
 
 
 def update_endpoint(cloud: Cloud, call: Call) -> dict[str, Any]:
     runtime, endpoint = _endpoint(cloud, call)
-    _settled(cloud, endpoint)
+    _require_terminal(cloud, endpoint)
     endpoint.target = _version_of(runtime, call.params)
     endpoint.description = call.params.get("description", endpoint.description)
     endpoint.updated = cloud.clock.now()
-    endpoint.state.turn(cloud.clock, "UPDATING", "READY", cloud.durations.endpoint)
+    endpoint.state.change(cloud.clock, "UPDATING", "READY", cloud.durations.endpoint)
     return {
         "liveVersion": endpoint.live,
         "targetVersion": endpoint.target,
@@ -260,9 +260,9 @@ def delete_endpoint(cloud: Cloud, call: Call) -> dict[str, Any]:
     runtime, endpoint = _endpoint(cloud, call)
     if endpoint.name == DEFAULT:
         raise Refused("ConflictException", "The DEFAULT endpoint goes with its agent.", 409)
-    _settled(cloud, endpoint)
-    endpoint.state.turn(cloud.clock, "DELETING", "GONE", cloud.durations.endpoint)
-    _settle(cloud, region_state(cloud, call))
+    _require_terminal(cloud, endpoint)
+    endpoint.state.change(cloud.clock, "DELETING", "GONE", cloud.durations.endpoint)
+    _update_states(cloud, region_state(cloud, call))
     return {"status": "DELETING", "agentRuntimeId": runtime.id, "endpointName": endpoint.name}
 
 
@@ -311,56 +311,58 @@ def _id(name: str) -> str:
     return f"{name}-{''.join(secrets.choice(letters) for _ in range(10))}"
 
 
-def _found(place: RegionState, id: str) -> Runtime:
-    if id not in place.runtimes:
-        raise _absent(f"Agent {id}")
-    return place.runtimes[id]
+def _found(regional: RegionState, id: str) -> Runtime:
+    if id not in regional.runtimes:
+        raise _not_found(f"Agent {id}")
+    return regional.runtimes[id]
 
 
 def _endpoint(cloud: Cloud, call: Call) -> tuple[Runtime, Endpoint]:
     runtime = _found(region_state(cloud, call), call.params["agentRuntimeId"])
     name = call.params["endpointName"]
     if name not in runtime.endpoints:
-        raise _absent(f"Endpoint {name} of {runtime.id}")
+        raise _not_found(f"Endpoint {name} of {runtime.id}")
     return runtime, runtime.endpoints[name]
 
 
-def _absent(what: str) -> Refused:
-    return Refused("ResourceNotFoundException", f"{what} was not found.", 404)
+def _not_found(title: str) -> Refused:
+    return Refused("ResourceNotFoundException", f"{title} was not found.", 404)
 
 
 def _invalid(message: str) -> Refused:
     return Refused("ValidationException", message, 400)
 
 
-def _settled(cloud: Cloud, thing: Runtime | Endpoint) -> None:
-    status = thing.state.now(cloud.clock)
+def _require_terminal(cloud: Cloud, resource: Runtime | Endpoint) -> None:
+    status = resource.state.now(cloud.clock)
     if status not in _TERMINAL:
-        what = "Agent" if isinstance(thing, Runtime) else "Endpoint"
-        raise Refused("ConflictException", f"{what} {thing.name} is in {status} state.", 409)
+        title = "Agent" if isinstance(resource, Runtime) else "Endpoint"
+        raise Refused("ConflictException", f"{title} {resource.name} is in {status} state.", 409)
 
 
 def _tags(cloud: Cloud, call: Call) -> dict[str, str]:
-    place = region_state(cloud, call)
-    if call.params["resourceArn"] not in place.tags:
-        raise _absent(f"Resource {call.params['resourceArn']}")
-    return place.tags[call.params["resourceArn"]]
+    regional = region_state(cloud, call)
+    if call.params["resourceArn"] not in regional.tags:
+        raise _not_found(f"Resource {call.params['resourceArn']}")
+    return regional.tags[call.params["resourceArn"]]
 
 
-def _settle(cloud: Cloud, place: RegionState) -> None:
-    """Takes away what is deleted, and the interfaces that nobody has used for long enough."""
-    for runtime in list(place.runtimes.values()):
+def _update_states(cloud: Cloud, regional: RegionState) -> None:
+    """Remove deleted resources, and interfaces that have lingered long enough."""
+    for runtime in list(regional.runtimes.values()):
         for endpoint in list(runtime.endpoints.values()):
             status = endpoint.state.now(cloud.clock)
             if status == "GONE":
-                place.tags.pop(_endpoint_arn(runtime, runtime.endpoints.pop(endpoint.name)), None)
+                regional.tags.pop(
+                    _endpoint_arn(runtime, runtime.endpoints.pop(endpoint.name)), None
+                )
             elif status == "READY":
                 endpoint.live = endpoint.target
         if runtime.state.now(cloud.clock) == "GONE":
-            del place.runtimes[runtime.id]
-            for arn in [a for a in place.tags if a.startswith(runtime.arn)]:
-                del place.tags[arn]
-            _leave_interfaces(cloud, place, runtime)
+            del regional.runtimes[runtime.id]
+            for arn in [a for a in regional.tags if a.startswith(runtime.arn)]:
+                del regional.tags[arn]
+            _release_interfaces(cloud, regional, runtime)
     lingering: list[tuple[float, Caller, str, str]] = cloud.setdefault(list, "interfaces")
     for each in [each for each in lingering if each[0] <= cloud.clock.seconds()]:
         lingering.remove(each)
@@ -368,9 +370,9 @@ def _settle(cloud: Cloud, place: RegionState) -> None:
         ec2.delete_network_interface(NetworkInterfaceId=each[3])
 
 
-def settle_all(cloud: Cloud) -> None:
-    for _, place in cloud.all_of("agentcore"):
-        _settle(cloud, place)
+def update_all_states(cloud: Cloud) -> None:
+    for _, regional in cloud.all_of("agentcore"):
+        _update_states(cloud, regional)
 
 
 def _add_version(
@@ -387,17 +389,17 @@ def _add_version(
     runtime.updated.append(now)
 
 
-def _follow(cloud: Cloud, runtime: Runtime) -> None:
-    """DEFAULT always follows the newest version."""
+def _update_default_endpoint(cloud: Cloud, runtime: Runtime) -> None:
+    """Point DEFAULT to the newest version."""
     endpoint = runtime.endpoints[DEFAULT]
     endpoint.target, endpoint.updated = runtime.version, cloud.clock.now()
-    endpoint.state.turn(cloud.clock, "UPDATING", "READY", cloud.durations.runtime)
+    endpoint.state.change(cloud.clock, "UPDATING", "READY", cloud.durations.runtime)
 
 
 def _version_of(runtime: Runtime, params: dict[str, Any]) -> str:
     version = params.get("agentRuntimeVersion", runtime.version)
     if not version.isdecimal() or not 0 < int(version) <= len(runtime.versions):
-        raise _absent(f"Agent version {version} of {runtime.id}")
+        raise _not_found(f"Agent version {version} of {runtime.id}")
     return version
 
 
@@ -449,23 +451,23 @@ def _page(call: Call, name: str, listed: list[dict[str, Any]]) -> dict[str, Any]
     return answer
 
 
-def _repeated(place: RegionState, params: dict[str, Any]) -> dict[str, Any] | None:
+def _repeated_answer(regional: RegionState, params: dict[str, Any]) -> dict[str, Any] | None:
     token = params.get("clientToken")
-    if token not in place.tokens:
+    if token not in regional.tokens:
         return None
-    before, answer = place.tokens[token]
+    before, answer = regional.tokens[token]
     if before != params:
         message = "The client token was used before with other parameters."
         raise Refused("ConflictException", message, 409)
     return answer
 
 
-def _remember(place: RegionState, params: dict[str, Any], answer: dict[str, Any]) -> None:
+def _remember(regional: RegionState, params: dict[str, Any], answer: dict[str, Any]) -> None:
     if token := params.get("clientToken"):
-        place.tokens[token] = (params, answer)
+        regional.tokens[token] = (params, answer)
 
 
-# What is checked at once.
+# ---- checked when the call is made
 
 
 def _check(cloud: Cloud, call: Call) -> None:
@@ -500,7 +502,7 @@ def _check_network(cloud: Cloud, call: Call) -> None:
         ec2.describe_security_groups(GroupIds=config["securityGroups"])
     except ClientError as e:
         raise _invalid(e.response["Error"]["Message"]) from e
-    _need_network_role(cloud, call)
+    _ensure_network_role(cloud, call)
 
 
 def _check_role(cloud: Cloud, call: Call) -> None:
@@ -565,7 +567,7 @@ def _check_image(cloud: Cloud, call: Call, uri: str) -> None:
 
 
 def role_allows(iam: Any, role: str, action: str, resource: str) -> bool:
-    """Whether one of the role's inline policies allows the action; attached ones are trusted."""
+    """Return True when the role allows the action; attached policies allow everything."""
     if iam.list_attached_role_policies(RoleName=role)["AttachedPolicies"]:
         return True
     for name in iam.list_role_policies(RoleName=role)["PolicyNames"]:
@@ -573,7 +575,7 @@ def role_allows(iam: Any, role: str, action: str, resource: str) -> bool:
         document = json.loads(document) if isinstance(document, str) else document
         statements = document["Statement"]
         for each in statements if isinstance(statements, list) else [statements]:
-            actions, resources = _several(each["Action"]), _several(each["Resource"])
+            actions, resources = _as_list(each["Action"]), _as_list(each["Resource"])
             if (
                 each["Effect"] == "Allow"
                 and any(fnmatch.fnmatch(action.lower(), a.lower()) for a in actions)
@@ -583,15 +585,15 @@ def role_allows(iam: Any, role: str, action: str, resource: str) -> bool:
     return False
 
 
-def _several(value: str | list[str]) -> list[str]:
+def _as_list(value: str | list[str]) -> list[str]:
     return [value] if isinstance(value, str) else value
 
 
-# What turns out later.
+# ---- found later
 
 
-def _doomed(cloud: Cloud, call: Call) -> str | None:
-    """Why the runtime will fail to come up, if it will."""
+def _later_failure(cloud: Cloud, call: Call) -> str | None:
+    """Return why the runtime will fail to start; None if it will not."""
     zones = SUPPORTED[call.region]
     container = call.params["agentRuntimeArtifact"].get("containerConfiguration", {})
     found = _ECR.fullmatch(container.get("containerUri", ""))
@@ -616,17 +618,17 @@ def _doomed(cloud: Cloud, call: Call) -> str | None:
     )
 
 
-# Interfaces: one per subnet and set of security groups, shared by the runtimes on them.
+# ---- network interfaces: one per subnet and set of security groups, shared by runtimes
 
 
-def _make_interfaces(cloud: Cloud, call: Call, place: RegionState) -> None:
+def _create_interfaces(cloud: Cloud, call: Call, regional: RegionState) -> None:
     config = call.params.get("networkConfiguration", {}).get("networkModeConfig", {})
     if not config:
         return
     groups = frozenset(config["securityGroups"])
     ec2 = cloud.client("ec2", call.region, call.caller, "bedrock-agentcore")
     for subnet in config["subnets"]:
-        if (subnet, groups) in place.interfaces:
+        if (subnet, groups) in regional.interfaces:
             continue
         made = ec2.create_network_interface(
             SubnetId=subnet,
@@ -639,10 +641,10 @@ def _make_interfaces(cloud: Cloud, call: Call, place: RegionState) -> None:
                 }
             ],
         )["NetworkInterface"]
-        place.interfaces[subnet, groups] = [made["NetworkInterfaceId"]]
+        regional.interfaces[subnet, groups] = [made["NetworkInterfaceId"]]
 
 
-def _need_network_role(cloud: Cloud, call: Call) -> None:
+def _ensure_network_role(cloud: Cloud, call: Call) -> None:
     iam = cloud.client("iam", "us-east-1", call.caller, "bedrock-agentcore")
     try:
         iam.get_role(RoleName=_NETWORK_ROLE)
@@ -650,19 +652,23 @@ def _need_network_role(cloud: Cloud, call: Call) -> None:
         try:
             iam.create_service_linked_role(AWSServiceName=_NETWORK_PRINCIPAL)
         except ClientError as e:
-            raise operations.common(SERVICE, "AccessDenied", e.response["Error"]["Message"]) from e
+            raise operations.common_error(
+                SERVICE, "AccessDenied", e.response["Error"]["Message"]
+            ) from e
 
 
-def _leave_interfaces(cloud: Cloud, place: RegionState, gone: Runtime) -> None:
-    used = {key for r in place.runtimes.values() for s in r.versions for key in _keys(s)}
-    free = {key for settings in gone.versions for key in _keys(settings)} - used
+def _release_interfaces(cloud: Cloud, regional: RegionState, gone: Runtime) -> None:
+    used = {
+        key for r in regional.runtimes.values() for s in r.versions for key in _interface_keys(s)
+    }
+    free = {key for settings in gone.versions for key in _interface_keys(settings)} - used
     lingering: list[tuple[float, Caller, str, str]] = cloud.setdefault(list, "interfaces")
-    for key in free & set(place.interfaces):
-        for id in place.interfaces.pop(key):
+    for key in free & set(regional.interfaces):
+        for id in regional.interfaces.pop(key):
             until = gone.state.until + cloud.durations.interfaces_linger
             lingering.append((until, gone.caller, gone.region, id))
 
 
-def _keys(settings: dict[str, Any]) -> set[tuple[str, frozenset[str]]]:
+def _interface_keys(settings: dict[str, Any]) -> set[tuple[str, frozenset[str]]]:
     config = settings["networkConfiguration"].get("networkModeConfig", {})
     return {(s, frozenset(config["securityGroups"])) for s in config.get("subnets", [])}

@@ -1,4 +1,4 @@
-"""Bedrock's catalogue of models: which there are in a region, and whether they may be used."""
+"""Owns Bedrock's models: which exist in a region, and whether the account has access."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 from tests.standins.aws.cloud import Call, Cloud
 from tests.standins.models.refusal import Refused
 
-# Bedrock model cards (aws-facts §6.3, 6.4): where a model runs; None: everywhere looked at here.
+# Regions of a model by Bedrock's model cards; None: every region.
 _MODELS: dict[str, tuple[str, ...] | None] = {
     "amazon.nova-2-sonic-v1:0": ("us-east-1", "us-west-2", "eu-north-1", "ap-northeast-1"),
     "amazon.nova-2-lite-v1:0": None,

@@ -1,4 +1,4 @@
-"""Mends of moto's EC2: gateways that take their time, quotas, and what may not be deleted yet."""
+"""Owns what moto's EC2 lacks: NAT gateways that take time, quotas, resources in use."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from moto.backends import get_backend
 
 from tests.standins.aws.cloud import Call, Cloud
 from tests.standins.aws.services import quotas
-from tests.standins.aws.services.agentcore import settle_all
+from tests.standins.aws.services.agentcore import update_all_states
 from tests.standins.aws.timed_state import TimedState, timed_state
 from tests.standins.models.refusal import Refused
 
-_TOLD = 3600.0  # seconds for which a deleted NAT gateway is still described
+_DESCRIBED_SECONDS = 3600.0  # for which a deleted NAT gateway is still described
 
 
 def _backend(call: Call) -> Any:
@@ -25,20 +25,20 @@ def _in_use(message: str, code: str = "DependencyViolation") -> Refused:
 
 
 def _limited(
-    service: str, quota: str, have: Callable[[Any], int], code: str, message: str
+    service: str, quota: str, count: Callable[[Any], int], code: str, message: str
 ) -> Callable[[Cloud, Call], dict[str, Any]]:
-    """A handler that holds an account to a quota."""
+    """Return a handler that enforces a quota."""
 
     def create(cloud: Cloud, call: Call) -> dict[str, Any]:
         limit = quotas.value(cloud, call.account, call.region, service, quota)
-        if have(_backend(call)) >= limit:
+        if count(_backend(call)) >= limit:
             raise Refused(code, message, 400)
         return call.moto()
 
     return create
 
 
-# NAT gateways
+# ---- NAT gateways
 
 
 def _gateways(cloud: Cloud) -> dict[str, TimedState]:
@@ -50,12 +50,12 @@ def create_nat_gateway(cloud: Cloud, call: Call) -> dict[str, Any]:
     subnet = backend.get_subnet(p["SubnetId"])
     limit = quotas.value(cloud, call.account, call.region, "vpc", "L-FE5A380F")
     zone = subnet.availability_zone
-    alike = [
+    existing = [
         g for g in backend.nat_gateways.values()
         if g.state in ("available", "pending")
         and backend.get_subnet(g.subnet_id).availability_zone == zone
     ]  # fmt: skip
-    if len(alike) >= limit:
+    if len(existing) >= limit:
         message = f"The maximum number of NAT gateways in {zone} has been reached."
         raise Refused("NatGatewayLimitExceeded", message, 400)
     reason = None
@@ -77,7 +77,7 @@ def create_nat_gateway(cloud: Cloud, call: Call) -> dict[str, Any]:
 
 
 def describe_nat_gateways(cloud: Cloud, call: Call) -> dict[str, Any]:
-    _settle_gateways(cloud, call)
+    _update_gateways(cloud, call)
     answer = call.moto()
     for gateway in answer["NatGateways"]:
         state = _gateways(cloud).get(gateway["NatGatewayId"])
@@ -85,28 +85,28 @@ def describe_nat_gateways(cloud: Cloud, call: Call) -> dict[str, Any]:
             code, _, message = state.reason.partition(": ")
             gateway |= {"FailureCode": code, "FailureMessage": message}
     wanted = call.params.get("NatGatewayIds", [])
-    told = {gateway["NatGatewayId"] for gateway in answer["NatGateways"]}
-    if missing := [id for id in wanted if id not in told and not call.params.get("Filter")]:
+    described = {gateway["NatGatewayId"] for gateway in answer["NatGateways"]}
+    if missing := [id for id in wanted if id not in described and not call.params.get("Filter")]:
         raise Refused("NatGatewayNotFound", f"NatGateway {missing[0]} was not found", 400)
     return answer
 
 
 def delete_nat_gateway(cloud: Cloud, call: Call) -> dict[str, Any]:
-    _settle_gateways(cloud, call)
+    _update_gateways(cloud, call)
     backend, id = _backend(call), call.params["NatGatewayId"]
     gateway = backend.nat_gateways.get(id)
     if gateway is None:
         raise Refused("NatGatewayNotFound", f"The Nat Gateway {id} was not found", 400)
     if gateway.state not in ("deleting", "deleted"):
         gateway.state = "deleting"
-        _gateways(cloud)[id].turn(
+        _gateways(cloud)[id].change(
             cloud.clock, "deleting", "deleted", cloud.durations.nat_gateway_deletion
         )
-    _settle_gateways(cloud, call)
+    _update_gateways(cloud, call)
     return {"NatGatewayId": id}
 
 
-def _settle_gateways(cloud: Cloud, call: Call) -> None:
+def _update_gateways(cloud: Cloud, call: Call) -> None:
     backend = _backend(call)
     for id, state in list(_gateways(cloud).items()):
         gateway = backend.nat_gateways.get(id)
@@ -115,12 +115,12 @@ def _settle_gateways(cloud: Cloud, call: Call) -> None:
         before, gateway.state = gateway.state, state.now(cloud.clock)
         if gateway.state in ("deleted", "failed") and before != gateway.state:
             _release(backend, gateway)
-        if gateway.state == "deleted" and cloud.clock.seconds() > state.until + _TOLD:
+        if gateway.state == "deleted" and cloud.clock.seconds() > state.until + _DESCRIBED_SECONDS:
             del backend.nat_gateways[id], _gateways(cloud)[id]
 
 
 def _release(backend: Any, gateway: Any) -> None:
-    """Gives back the gateway's interface, and its address."""
+    """Release the gateway's network interface and address."""
     for address in backend.addresses:
         if address.eni is gateway._eni:
             address.eni = address.association_id = None
@@ -128,11 +128,11 @@ def _release(backend: Any, gateway: Any) -> None:
         del backend.enis[gateway._eni.id]
 
 
-# What is in use
+# ---- resources in use
 
 
 def delete_subnet(cloud: Cloud, call: Call) -> dict[str, Any]:
-    _settle(cloud, call)
+    _update_states(cloud, call)
     id = call.params["SubnetId"]
     if any(eni.subnet.id == id for eni in _backend(call).enis.values()):
         raise _in_use(f"The subnet '{id}' has dependencies and cannot be deleted.")
@@ -140,7 +140,7 @@ def delete_subnet(cloud: Cloud, call: Call) -> dict[str, Any]:
 
 
 def delete_security_group(cloud: Cloud, call: Call) -> dict[str, Any]:
-    _settle(cloud, call)
+    _update_states(cloud, call)
     id = call.params.get("GroupId")
     if any(id in [g.id for g in eni.group_set] for eni in _backend(call).enis.values()):
         raise _in_use(f"resource {id} has a dependent object")
@@ -148,7 +148,7 @@ def delete_security_group(cloud: Cloud, call: Call) -> dict[str, Any]:
 
 
 def delete_vpc(cloud: Cloud, call: Call) -> dict[str, Any]:
-    _settle(cloud, call)
+    _update_states(cloud, call)
     backend, id = _backend(call), call.params["VpcId"]
     groups = backend.groups.get(id, {}).values()
     if (
@@ -161,7 +161,7 @@ def delete_vpc(cloud: Cloud, call: Call) -> dict[str, Any]:
 
 
 def detach_gateway(cloud: Cloud, call: Call) -> dict[str, Any]:
-    _settle(cloud, call)
+    _update_states(cloud, call)
     backend, id = _backend(call), call.params["VpcId"]
     if any(a.eni is not None and a.eni.subnet.vpc_id == id for a in backend.addresses):
         raise _in_use(
@@ -172,7 +172,7 @@ def detach_gateway(cloud: Cloud, call: Call) -> dict[str, Any]:
 
 
 def release_address(cloud: Cloud, call: Call) -> dict[str, Any]:
-    _settle(cloud, call)
+    _update_states(cloud, call)
     for address in _backend(call).addresses:
         given = (address.allocation_id, address.public_ip)
         wanted = call.params.get("AllocationId") or call.params.get("PublicIp")
@@ -182,13 +182,13 @@ def release_address(cloud: Cloud, call: Call) -> dict[str, Any]:
     return call.moto()
 
 
-def _settle(cloud: Cloud, call: Call) -> None:
+def _update_states(cloud: Cloud, call: Call) -> None:
     if call.by != "bedrock-agentcore":
-        settle_all(cloud)
-    _settle_gateways(cloud, call)
+        update_all_states(cloud)
+    _update_gateways(cloud, call)
 
 
-# Interfaces
+# ---- network interfaces
 
 
 def create_interface(cloud: Cloud, call: Call) -> dict[str, Any]:
@@ -200,7 +200,7 @@ def create_interface(cloud: Cloud, call: Call) -> dict[str, Any]:
 
 
 def describe_interfaces(cloud: Cloud, call: Call) -> dict[str, Any]:
-    _settle(cloud, call)
+    _update_states(cloud, call)
     answer = call.moto()
     for eni in answer["NetworkInterfaces"]:
         if eni["InterfaceType"] == "agentic_ai":

@@ -1,4 +1,4 @@
-"""Mends of moto's ECR: true digests and sizes, tokens that last, and images in a real registry."""
+"""Owns what moto's ECR lacks: real digests and sizes, tokens, images in a real registry."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ _ACCEPT = ", ".join(
 
 @dataclass(frozen=True)
 class Registry:
-    """A real registry behind ECR: what is pushed there is in ECR's repositories.
+    """A real registry behind ECR: images that are pushed there are in ECR's repositories.
 
-    `url` needs no password; `issue` makes a password for whoever pushes through the guarded front
-    of it; `repositories` is told the names that exist, for the front to refuse all others.
+    `url` needs no password. `issue` returns a password for pushes through the registry's proxy.
+    `repositories` gets the names that exist, so that the proxy can reject all others.
     """
 
     url: str
@@ -40,7 +40,7 @@ class Registry:
     repositories: Callable[[set[str]], None] = lambda names: None
 
     def manifests(self, repository: str) -> dict[str, str]:
-        """Tag → manifest."""
+        """Return manifests by tag."""
         try:
             tags = json.loads(self._get(f"/v2/{repository}/tags/list"))["tags"] or []
         except urllib.error.HTTPError:
@@ -48,7 +48,7 @@ class Registry:
         return {tag: self._get(f"/v2/{repository}/manifests/{tag}") for tag in tags}
 
     def architectures(self, repository: str, digest: str) -> set[str]:
-        """What the image, or the index's images, run on."""
+        """Return the architectures of an image, or of the images of an index."""
         found = json.loads(self._get(f"/v2/{repository}/manifests/{digest}"))
         if "config" not in found:
             return {each["platform"]["architecture"] for each in found["manifests"]}
@@ -94,19 +94,19 @@ def token(cloud: Cloud, call: Call) -> dict[str, Any]:
 
 def put_image(cloud: Cloud, call: Call) -> dict[str, Any]:
     answer = call.moto()
-    _correct(_backend(call).repositories[call.params["repositoryName"]])
+    _correct_digests(_backend(call).repositories[call.params["repositoryName"]])
     answer["image"]["imageId"]["imageDigest"] = _digest(call.params["imageManifest"])
     return answer
 
 
-def _correct(repository: Any) -> None:
-    """Moto's digests are not of the manifest."""
+def _correct_digests(repository: Any) -> None:
+    """Correct the digests: moto's are not those of the manifests."""
     for image in repository.images:
         image._image_digest = _digest(image.image_manifest)
 
 
 def read_images(cloud: Cloud, call: Call) -> dict[str, Any]:
-    """Any operation on a repository's images, when those pushed meanwhile are there too."""
+    """Answer any read of a repository's images, after syncing what was pushed meanwhile."""
     sync_registry(cloud, call.account, call.region)
     answer = call.moto()
     if "imageDetails" in answer:
@@ -155,7 +155,7 @@ def _delete_from_registry(cloud: Cloud, name: str, ids: list[dict[str, str]]) ->
 
 
 def sync_registry(cloud: Cloud, account: str, region: str) -> None:
-    """Makes ECR know what was pushed to the registry."""
+    """Add what was pushed to the registry to ECR."""
     registry: Registry | None = cloud.state.get(("registry",))
     if registry is None:
         return
@@ -167,7 +167,7 @@ def sync_registry(cloud: Cloud, account: str, region: str) -> None:
         for tag, manifest in registry.manifests(name).items():
             if known.get(tag) != manifest:
                 backend.put_image(name, manifest, tag, json.loads(manifest).get("mediaType"))
-        _correct(repository)
+        _correct_digests(repository)
 
 
 def _size(manifest: str) -> int:

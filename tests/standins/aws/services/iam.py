@@ -1,4 +1,4 @@
-"""Mends of moto's STS and IAM: who the caller is, when a role was made, what a policy allows."""
+"""Owns what moto's STS and IAM lack: caller identity, age of roles, policy simulation."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def create_linked_role(cloud: Cloud, call: Call) -> dict[str, Any]:
 
 
 def simulate(cloud: Cloud, call: Call) -> dict[str, Any]:
-    """Allowed is what `faults.deny` does not name: policies are not evaluated."""
+    """Allow everything that `faults.deny` does not name: policies are not evaluated."""
     resources = call.params.get("ResourceArns", ["*"])
     return {
         "EvaluationResults": [

@@ -1,7 +1,7 @@
-"""Kinesis Video Streams' signalling channels and the TURN credentials they hand out.
+"""Owns signaling channels of Kinesis Video Streams, and the TURN credentials that they issue.
 
-Limits: KVS WebRTC Developer Guide, kvswebrtc-limits; what the answers look like: public logs of
-AWS's own SDKs.
+Limits are from the KVS WebRTC Developer Guide (kvswebrtc-limits); the shape of answers is from
+public logs of AWS's own SDKs.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ REGIONS = frozenset((
     "ap-south-1", "ap-northeast-1", "ap-northeast-2", "ap-southeast-1", "ap-southeast-2",
     "ap-southeast-5",
 ))  # fmt: skip
-_TTL = 300  # seconds that a TURN credential lasts
+_TTL = 300  # seconds that TURN credentials are valid
 _PER_CHANNEL = 5  # calls per second of GetIceServerConfig, DescribeSignalingChannel, Delete
 _PER_ACCOUNT = {"GetIceServerConfig": 100, "CreateSignalingChannel": 50,
                 "DeleteSignalingChannel": 50, "DescribeSignalingChannel": 300,
@@ -50,28 +50,28 @@ class RegionState:
 
 @dataclass
 class Turn:
-    """Where TURN is really served: the URIs, and the secret it shares (coturn's use-auth-secret).
+    """A real TURN server: its URIs, and the secret that it shares (coturn's use-auth-secret).
 
-    Without URIs the answers look like AWS's and lead nowhere.
+    Without URIs, the answers look like AWS's and point to no server.
     """
 
     uris: tuple[str, ...] = ()
-    secret: str = "no one checks this"
+    secret: str = "not checked"
 
 
 def region_state(cloud: Cloud, call: Call) -> RegionState:
-    place: RegionState = cloud.setdefault(RegionState, "video", *call.place)
-    for channel in list(place.channels.values()):
+    regional: RegionState = cloud.setdefault(RegionState, "video", *call.account_region)
+    for channel in list(regional.channels.values()):
         if channel.state.now(cloud.clock) == "GONE":
-            del place.channels[channel.name]
-    return place
+            del regional.channels[channel.name]
+    return regional
 
 
 def create(cloud: Cloud, call: Call) -> dict[str, Any]:
-    place, p = region_state(cloud, call), call.params
-    _pace(cloud, place, call)
+    regional, p = region_state(cloud, call), call.params
+    _throttle(cloud, regional, call)
     name = p["ChannelName"]
-    if name in place.channels:
+    if name in regional.channels:
         message = f"Channel with name {name} already exists or is being deleted."
         raise Refused("ResourceInUseException", message, 400)
     if p.get("ChannelType", "SINGLE_MASTER") != "SINGLE_MASTER":
@@ -84,13 +84,13 @@ def create(cloud: Cloud, call: Call) -> dict[str, Any]:
     state = timed_state(cloud.clock, "CREATING", "ACTIVE", cloud.durations.channel)
     ttl = p.get("SingleMasterConfiguration", {}).get("MessageTtlSeconds", 60)
     tags = {tag["Key"]: tag["Value"] for tag in p.get("Tags", [])}
-    place.channels[name] = Channel(name, arn, now, state, "SINGLE_MASTER", ttl, tags)
+    regional.channels[name] = Channel(name, arn, now, state, "SINGLE_MASTER", ttl, tags)
     return {"ChannelARN": arn}
 
 
 def describe(cloud: Cloud, call: Call) -> dict[str, Any]:
     channel = _found(cloud, call)
-    _pace(cloud, region_state(cloud, call), call, channel)
+    _throttle(cloud, region_state(cloud, call), call, channel)
     return {"ChannelInfo": _info(cloud, channel)}
 
 
@@ -107,24 +107,24 @@ def update(cloud: Cloud, call: Call) -> dict[str, Any]:
     _check_version(channel, call)
     channel.ttl = call.params.get("SingleMasterConfiguration", {}).get("MessageTtlSeconds", 60)
     channel.version += 1
-    channel.state.turn(cloud.clock, "UPDATING", "ACTIVE", cloud.durations.channel)
+    channel.state.change(cloud.clock, "UPDATING", "ACTIVE", cloud.durations.channel)
     return {}
 
 
 def delete(cloud: Cloud, call: Call) -> dict[str, Any]:
     channel = _active(cloud, call)
-    _pace(cloud, region_state(cloud, call), call, channel)
+    _throttle(cloud, region_state(cloud, call), call, channel)
     _check_version(channel, call)
-    channel.state.turn(cloud.clock, "DELETING", "GONE", cloud.durations.channel)
+    channel.state.change(cloud.clock, "DELETING", "GONE", cloud.durations.channel)
     return {}
 
 
 def endpoint(cloud: Cloud, call: Call) -> dict[str, Any]:
     _active(cloud, call)
-    _pace(cloud, region_state(cloud, call), call)
+    _throttle(cloud, region_state(cloud, call), call)
     config = call.params.get("SingleMasterChannelEndpointConfiguration", {})
     url = cloud.setdefault(dict, "addresses").get("url", "")
-    # One address serves all; a real channel has a host of its own.
+    # One address serves all channels; in AWS each channel has its own host.
     made = {"HTTPS": url, "WSS": url.replace("http", "ws", 1), "WEBRTC": url}
     protocols = config.get("Protocols", ["WSS", "HTTPS"])
     return {
@@ -134,7 +134,7 @@ def endpoint(cloud: Cloud, call: Call) -> dict[str, Any]:
 
 def ice_server_config(cloud: Cloud, call: Call) -> dict[str, Any]:
     channel = _active(cloud, call)
-    _pace(cloud, region_state(cloud, call), call, channel)
+    _throttle(cloud, region_state(cloud, call), call, channel)
     turn: Turn = cloud.setdefault(Turn, "turn")
     expiry = int(cloud.clock.now().timestamp()) + _TTL
     blob = base64.b64encode(f"{channel.arn}:{call.params.get('ClientId', '')}".encode()).decode()
@@ -239,17 +239,19 @@ def _info(cloud: Cloud, channel: Channel) -> dict[str, Any]:
     }
 
 
-def _pace(cloud: Cloud, place: RegionState, call: Call, channel: Channel | None = None) -> None:
-    """Refuses what comes faster than AWS lets it."""
+def _throttle(
+    cloud: Cloud, regional: RegionState, call: Call, channel: Channel | None = None
+) -> None:
+    """Throttle calls above AWS's rates."""
     now = cloud.clock.seconds()
     limits = [(call.operation, _PER_ACCOUNT.get(call.operation, 10**9))]
     if channel is not None:
         limits.append((f"{call.operation} {channel.name}", _PER_CHANNEL))
     for key, limit in limits:
-        calls = place.calls.setdefault(key, deque())
+        calls = regional.calls.setdefault(key, deque())
         while calls and calls[0] <= now - 1:
             calls.popleft()
         if len(calls) >= limit:
             raise Refused("ClientLimitExceededException", "Rate exceeded", 400)
     for key, _ in limits:
-        place.calls[key].append(now)
+        regional.calls[key].append(now)

@@ -1,7 +1,7 @@
-"""What runs a Lambda function's code: processes that speak the Runtime API, one event at a time.
+"""Owns the processes of Lambda functions, which use the Runtime API, one event at a time.
 
-Lambda Developer Guide, runtimes-api and lambda-runtime-environment; the events and answers of
-function URLs: urls-invocation.
+Lambda Developer Guide, runtimes-api and lambda-runtime-environment; for events and answers of
+function URLs, urls-invocation.
 """
 
 from __future__ import annotations
@@ -18,23 +18,23 @@ from dataclasses import dataclass, field
 from tests.standins.aws.http.operations import Request, Response
 from tests.standins.aws.http.server import Server
 
-INIT_SECONDS = 10.0  # until the first request for an event, else Lambda begins anew
+INIT_SECONDS = 10.0  # until the first request for an event, or Lambda starts again
 _API = "/2018-06-01/runtime"
 _ANSWER_BYTES = 6_291_556  # of a synchronous answer (Lambda quotas)
 
 Start = Callable[[Sequence[str], Mapping[str, str]], "subprocess.Popen[str]"]
-"""Starts a container's command in an environment of its own; stdout and stderr are one pipe."""
+"""Starts a container's command in the given environment; stdout and stderr are one pipe."""
 
 
 @dataclass
 class Invocation:
-    """One event on its way."""
+    """One event, and its answer when it is done."""
 
     event: bytes
     id: str = field(default_factory=lambda: str(uuid.uuid4()))
     answer: bytes = b""
     error: str = ""
-    """Unhandled, where the function failed; empty where it did not."""
+    """\"Unhandled\" if the function failed; empty if not."""
     done: threading.Event = field(default_factory=threading.Event)
 
     def end(self, answer: bytes, error: str = "") -> None:
@@ -47,7 +47,7 @@ class Invocation:
 
 
 class Container:
-    """A process of the function, with the Runtime API that it asks for events."""
+    """A process of the function, with its Runtime API."""
 
     def __init__(
         self,
@@ -60,23 +60,23 @@ class Container:
     ) -> None:
         self._events: queue.Queue[Invocation | None] = queue.Queue()
         self._arn, self._seconds = arn, seconds
-        self._now: Invocation | None = None
+        self._current: Invocation | None = None
         self._ready = threading.Event()
-        self._why = ""
+        self._error = ""
         self._server = Server(self._answer)
         threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
         api = self._server.url.removeprefix("http://")
         self._process = start(command, {**env, "AWS_LAMBDA_RUNTIME_API": api})
-        self._reading = threading.Thread(target=self._read, args=(write,), daemon=True)
-        self._reading.start()
+        self._reader = threading.Thread(target=self._read, args=(write,), daemon=True)
+        self._reader.start()
 
     def invoke(self, invocation: Invocation) -> None:
-        """Give it an event and wait for the answer; whoever calls sees to it that one does."""
-        if not self._ready.wait(INIT_SECONDS) or self._why:
-            why = self._why or f"Init timed out after {INIT_SECONDS:g} s"
-            invocation.fail("Runtime.ExitError", why)
+        """Give it an event and wait for the answer; one event at a time."""
+        if not self._ready.wait(INIT_SECONDS) or self._error:
+            reason = self._error or f"Init timed out after {INIT_SECONDS:g} s"
+            invocation.fail("Runtime.ExitError", reason)
             return
-        self._now = invocation
+        self._current = invocation
         self._events.put(invocation)
         if not invocation.done.wait(self._seconds):
             invocation.fail("Sandbox.Timedout", f"Task timed out after {self._seconds:.2f} seconds")
@@ -84,52 +84,52 @@ class Container:
 
     @property
     def alive(self) -> bool:
-        return self._process.poll() is None and not self._why
+        return self._process.poll() is None and not self._error
 
     def stop(self) -> None:
-        """End it, without a word, as Lambda does."""
+        """Kill it without a signal first, as Lambda does."""
         self._process.kill()
         self._process.wait()
         self._events.put(None)
         self._server.shutdown()
         self._server.server_close()
-        self._reading.join(5)
+        self._reader.join(5)
 
     def _read(self, write: Callable[[str], None]) -> None:
         assert self._process.stdout is not None
         for line in self._process.stdout:
             write(line.rstrip("\n"))
-        self._over("Runtime exited without providing a reason")
+        self._fail("Runtime exited without providing a reason")
 
-    def _over(self, why: str) -> None:
-        self._why = self._why or why
+    def _fail(self, reason: str) -> None:
+        self._error = self._error or reason
         self._ready.set()
-        if self._now:
-            self._now.fail("Runtime.ExitError", why)
+        if self._current:
+            self._current.fail("Runtime.ExitError", reason)
 
     def _answer(self, request: Request) -> Response | None:
         kind, _, rest = request.path.removeprefix(_API).strip("/").partition("/")
         if kind == "init" and rest == "error":
-            self._over(request.body.decode())
+            self._fail(request.body.decode())
             return Response(202, b'{"status":"OK"}')
         if kind != "invocation":
             return Response(404, b"{}")
         if rest == "next":
             return self._next()
         given, _, how = rest.partition("/")
-        if self._now is None or self._now.id != given or how not in ("response", "error"):
+        if self._current is None or self._current.id != given or how not in ("response", "error"):
             return Response(400, b'{"errorType":"InvalidRequestID"}')
         if how == "error":
-            self._now.end(request.body, "Unhandled")
+            self._current.end(request.body, "Unhandled")
         elif len(request.body) > _ANSWER_BYTES:
             message = (
                 "Response payload size exceeded maximum allowed payload size "
                 f"({_ANSWER_BYTES} bytes)."
             )
-            self._now.fail("Function.ResponseSizeTooLarge", message)
+            self._current.fail("Function.ResponseSizeTooLarge", message)
             return Response(413, b'{"errorType":"RequestEntityTooLarge"}')
         else:
-            self._now.end(request.body)
+            self._current.end(request.body)
         return Response(202, b'{"status":"OK"}')
 
     def _next(self) -> Response | None:
@@ -148,7 +148,7 @@ class Container:
 
 
 class ContainerPool:
-    """A function's containers: as many as there are events at once, and none out of date."""
+    """A function's containers: as many as there are events at once, none of an old version."""
 
     def __init__(self, make: Callable[[], Container]) -> None:
         self._make = make
@@ -157,7 +157,7 @@ class ContainerPool:
         self._lock = threading.Lock()
 
     def invoke(self, event: bytes) -> Invocation:
-        """The event's invocation, ended."""
+        """Invoke the function and return the finished invocation."""
         invocation = Invocation(event)
         with self._lock:
             container = self._idle.pop() if self._idle else None
@@ -167,8 +167,8 @@ class ContainerPool:
                 self._all.add(container)
         container.invoke(invocation)
         with self._lock:
-            mine = container in self._all
-            if mine and container.alive:
+            current = container in self._all
+            if current and container.alive:
                 self._idle.append(container)
                 return invocation
             self._all.discard(container)
@@ -176,9 +176,9 @@ class ContainerPool:
         return invocation
 
     def retire(self) -> None:
-        """End what is idle, and what is not as soon as it is."""
+        """Stop idle containers now, and busy ones when they are done."""
         with self._lock:
-            gone, self._idle = self._idle, []
+            idle, self._idle = self._idle, []
             self._all.clear()
-        for container in gone:
+        for container in idle:
             container.stop()

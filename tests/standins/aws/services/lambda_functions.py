@@ -1,7 +1,7 @@
-"""Lambda: functions of container images, their URLs, and who may ask them.
+"""Owns Lambda functions of container images, their URLs and resource policies.
 
-What is imitated is what a public function URL takes: images of ECR, resource policies (both
-statements that such URLs need since October 2025), states, and the Runtime API to real processes.
+It covers what a public function URL needs: images in ECR, resource policies (both statements that
+such URLs need since October 2025), states, and the Runtime API to real processes.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Function:
     architecture: str
     state: TimedState
     modified: str
-    fleet: ContainerPool
+    pool: ContainerPool
     tags: dict[str, str]
     policy: dict[str, dict[str, Any]] = field(default_factory=dict)
     url: FunctionUrl | None = None
@@ -57,7 +57,7 @@ class Function:
 
 @dataclass
 class FunctionUrl:
-    """Where a function answers over HTTP."""
+    """The URL of a function."""
 
     id: str
     auth: str
@@ -66,31 +66,31 @@ class FunctionUrl:
 
     @property
     def address(self) -> str:
-        # 40 characters, as AWS's have at least; a port may begin with zeros (RFC 3986, 3.2.3).
+        # At least 40 characters, as in AWS; a port may start with zeros (RFC 3986, 3.2.3).
         host, _, port = self.server.url.rpartition(":")
         return f"{host}:{port:0>{40 - len(host) - 2}}/"
 
 
-def _place(cloud: Cloud, call: Call) -> dict[str, Function]:
-    return cloud.setdefault(dict, "functions", *call.place)
+def _functions(cloud: Cloud, call: Call) -> dict[str, Function]:
+    return cloud.setdefault(dict, "functions", *call.account_region)
 
 
 def _found(cloud: Cloud, call: Call) -> Function:
-    place = _place(cloud, call)
+    functions = _functions(cloud, call)
     name = call.params["FunctionName"].rpartition(":")[2]
-    if name not in place:
+    if name not in functions:
         arn = f"arn:aws:lambda:{call.region}:{call.account}:function:{name}"
         raise Refused("ResourceNotFoundException", f"Function not found: {arn}", 404)
-    return place[name]
+    return functions[name]
 
 
 def create(cloud: Cloud, call: Call) -> dict[str, Any]:
-    place, p = _place(cloud, call), call.params
+    functions, p = _functions(cloud, call), call.params
     name = p["FunctionName"]
-    if name in place:
+    if name in functions:
         raise Refused("ResourceConflictException", f"Function already exist: {name}", 409)
     if p.get("PackageType") != "Image":
-        raise Refused("InvalidParameterValueException", "Only images are imitated.", 400)
+        raise Refused("InvalidParameterValueException", "The stand-in supports images only.", 400)
     arn = f"arn:aws:lambda:{call.region}:{call.account}:function:{name}"
     architecture = p.get("Architectures", ["x86_64"])[0]
     _check(cloud, call, p["Code"]["ImageUri"], architecture)
@@ -101,12 +101,12 @@ def create(cloud: Cloud, call: Call) -> dict[str, Any]:
         p["Code"]["ImageUri"],
         architecture,
         timed_state(cloud.clock, "Pending", "Active", cloud.durations.function),
-        _stamp(cloud),
+        _timestamp(cloud),
         ContainerPool(lambda: _container(cloud, call, function)),
         dict(p.get("Tags", {})),
     )
     _set(function, p)
-    place[name] = function
+    functions[name] = function
     return _configuration(cloud, function)
 
 
@@ -116,7 +116,7 @@ def update_code(cloud: Cloud, call: Call) -> dict[str, Any]:
     architecture = p.get("Architectures", [function.architecture])[0]
     _check(cloud, call, p["ImageUri"], architecture)
     function.image, function.architecture = p["ImageUri"], architecture
-    return _changed(cloud, function)
+    return _after_change(cloud, function)
 
 
 def update_configuration(cloud: Cloud, call: Call) -> dict[str, Any]:
@@ -124,7 +124,7 @@ def update_configuration(cloud: Cloud, call: Call) -> dict[str, Any]:
     _require_active(cloud, function)
     _check_settings(cloud, call)
     _set(function, call.params)
-    return _changed(cloud, function)
+    return _after_change(cloud, function)
 
 
 def _set(function: Function, p: Mapping[str, Any]) -> None:
@@ -133,10 +133,10 @@ def _set(function: Function, p: Mapping[str, Any]) -> None:
         function.settings["Environment"] = p["Environment"].get("Variables", {})
 
 
-def _changed(cloud: Cloud, function: Function) -> dict[str, Any]:
-    function.modified = _stamp(cloud)
-    function.state.turn(cloud.clock, "Updating", "Active", cloud.durations.function)
-    function.fleet.retire()
+def _after_change(cloud: Cloud, function: Function) -> dict[str, Any]:
+    function.modified = _timestamp(cloud)
+    function.state.change(cloud.clock, "Updating", "Active", cloud.durations.function)
+    function.pool.retire()
     return _configuration(cloud, function)
 
 
@@ -150,7 +150,7 @@ def _require_active(cloud: Cloud, function: Function) -> None:
 
 
 def _check(cloud: Cloud, call: Call, image: str, architecture: str) -> None:
-    """What Lambda refuses of an image, and of who is to run it."""
+    """Raise Lambda's error for an image or settings that it rejects."""
     _check_settings(cloud, call)
     repository, _, digest = image.partition("/")[2].partition("@")
     sync_registry(cloud, call.account, call.region)
@@ -158,7 +158,7 @@ def _check(cloud: Cloud, call: Call, image: str, architecture: str) -> None:
     if found is None or digest not in {i.get_image_digest() for i in found.images}:
         message = f"Source image {image} does not exist. Provide a valid source image."
         raise Refused("InvalidParameterValueException", message, 400)
-    # Lambda adds the policy where the caller may change it; whoever relies on that is told here.
+    # Lambda would add the policy if the caller may change it; relying on that is an error here.
     if "lambda.amazonaws.com" not in str(found.policy):
         message = (
             "Lambda does not have permission to access the ECR image. Check the ECR permissions."
@@ -195,7 +195,7 @@ def _check_settings(cloud: Cloud, call: Call) -> None:
         raise Refused("InvalidParameterValueException", message, 400)
 
 
-def _stamp(cloud: Cloud) -> str:
+def _timestamp(cloud: Cloud) -> str:
     return f"{cloud.clock.now():%Y-%m-%dT%H:%M:%S.000+0000}"
 
 
@@ -240,13 +240,13 @@ def get_configuration(cloud: Cloud, call: Call) -> dict[str, Any]:
 
 def delete(cloud: Cloud, call: Call) -> dict[str, Any]:
     function = _found(cloud, call)
-    _end(function)
-    del _place(cloud, call)[function.name]
+    _stop(function)
+    del _functions(cloud, call)[function.name]
     return {}
 
 
-def _end(function: Function) -> None:
-    function.fleet.retire()
+def _stop(function: Function) -> None:
+    function.pool.retire()
     if function.url:
         function.url.server.shutdown()
         function.url.server.server_close()
@@ -261,7 +261,7 @@ def create_url(cloud: Cloud, call: Call) -> dict[str, Any]:
         )
     letters = string.ascii_lowercase + string.digits
     id = "".join(secrets.choice(letters) for _ in range(32))
-    server = Server(lambda request: _ask_url(cloud, call, function, request))
+    server = Server(lambda request: _answer_url(cloud, call, function, request))
     function.url = FunctionUrl(id, call.params["AuthType"], cloud.clock.now().isoformat(), server)
     cloud.start(lambda: server.serve_forever(0.02), f"url of {function.name}")
     return _url(function)
@@ -362,24 +362,24 @@ def list_tags(cloud: Cloud, call: Call) -> dict[str, Any]:
 
 
 def _tagged(cloud: Cloud, call: Call) -> Function:
-    place = _place(cloud, call)
+    functions = _functions(cloud, call)
     name = call.params["Resource"].rpartition(":")[2]
-    if name not in place:
+    if name not in functions:
         message = f"Function not found: {call.params['Resource']}"
         raise Refused("ResourceNotFoundException", message, 404)
-    return place[name]
+    return functions[name]
 
 
 def invoke(cloud: Cloud, call: Call) -> dict[str, Any]:
-    """Holds no lock of the stand-in's: the function may well call AWS itself."""
+    """Invoke the function. No lock is held, because the function may call AWS itself."""
     function = _found(cloud, call)
-    done = function.fleet.invoke(call.params.get("Payload") or b"{}")
-    answer = {"StatusCode": 200, "ExecutedVersion": "$LATEST", "Payload": done.answer}
-    return answer | ({"FunctionError": done.error} if done.error else {})
+    invocation = function.pool.invoke(call.params.get("Payload") or b"{}")
+    answer = {"StatusCode": 200, "ExecutedVersion": "$LATEST", "Payload": invocation.answer}
+    return answer | ({"FunctionError": invocation.error} if invocation.error else {})
 
 
 def _container(cloud: Cloud, call: Call, function: Function) -> Container:
-    """Another process of the function, as the role that it has now."""
+    """Start another process of the function, with its current role."""
     role = function.settings["Role"].rpartition("/")[2]
     caller = new_caller(call.account, role)
     cloud.callers[caller.access_key_id] = caller
@@ -400,11 +400,11 @@ def _container(cloud: Cloud, call: Call, function: Function) -> Container:
     }
 
     def write(line: str) -> None:
-        # The role that we know may make no group.
+        # The server's role may not create log groups.
         with cloud.lock:
             if function.log_group in get_backend("logs")[call.account][call.region].groups:
                 group = function.log_group
-                logs.says(cloud, call.account, call.region, group, stream, (line,), None)
+                logs.write_lines(cloud, call.account, call.region, group, stream, (line,), None)
 
     start: Start = cloud.state["containers",]
     command = function.settings.get("ImageConfig", {}).get("Command", [])
@@ -412,23 +412,23 @@ def _container(cloud: Cloud, call: Call, function: Function) -> Container:
     return Container(start, command, env, function.arn, seconds, write)
 
 
-def _ask_url(cloud: Cloud, call: Call, function: Function, request: Request) -> Response:
-    """A request to the function's URL, answered by the function."""
+def _answer_url(cloud: Cloud, call: Call, function: Function, request: Request) -> Response:
+    """Answer a request to the function's URL."""
     if function.url is None or not _is_public(function):
         message = (
             "Forbidden. For troubleshooting Function URL authorization issues, see: "
             "https://docs.aws.amazon.com/lambda/latest/dg/urls-auth.html"
         )
-        return _said(403, message, "AccessDeniedException")
+        return _error_response(403, message, "AccessDeniedException")
     if len(request.body) > _BODY_BYTES:
-        return _said(413, "Request Too Long", "RequestEntityTooLargeException")
-    done = function.fleet.invoke(json.dumps(_event(function.url.id, request)).encode())
-    if done.error:
-        return _said(502, "Internal Server Error", "InternalServerErrorException")
-    return _response(json.loads(done.answer))
+        return _error_response(413, "Request Too Long", "RequestEntityTooLargeException")
+    invocation = function.pool.invoke(json.dumps(_event(function.url.id, request)).encode())
+    if invocation.error:
+        return _error_response(502, "Internal Server Error", "InternalServerErrorException")
+    return _response(json.loads(invocation.answer))
 
 
-def _said(status: int, message: str, kind: str) -> Response:
+def _error_response(status: int, message: str, kind: str) -> Response:
     headers = {"content-type": "application/json", "x-amzn-errortype": kind}
     return Response(status, json.dumps({"Message": message}).encode(), headers)
 
@@ -454,7 +454,7 @@ def _is_public(function: Function) -> bool:
 
 
 def _event(id: str, request: Request) -> dict[str, Any]:
-    """The request as an event, payload format 2.0."""
+    """Return the request as an event, payload format 2.0."""
     headers = {k: v for k, v in request.headers.items() if k not in ("connection", "cookie")}
     now = time.time()
     event: dict[str, Any] = {
@@ -506,10 +506,10 @@ def _response(answer: Any) -> Response:
 
 
 def close(cloud: Cloud) -> None:
-    """End all that runs."""
-    for _, place in cloud.all_of("functions"):
-        for function in place.values():
-            _end(function)
+    """Stop all functions."""
+    for _, functions in cloud.all_of("functions"):
+        for function in functions.values():
+            _stop(function)
 
 
 HANDLERS = {

@@ -1,4 +1,4 @@
-"""Mends of moto's load balancers and CloudFront: what AWS refuses, and doors that are open."""
+"""Owns what moto's load balancers and CloudFront lack: AWS's checks, and real traffic."""
 
 from __future__ import annotations
 
@@ -8,12 +8,17 @@ from typing import Any
 from moto.backends import get_backend
 
 from tests.standins.aws.cloud import Call, Cloud
-from tests.standins.aws.services.traffic import Distribution, LoadBalancer, Target, Traffic
+from tests.standins.aws.services.traffic import (
+    CloudFrontDistribution,
+    LoadBalancer,
+    Target,
+    Traffic,
+)
 from tests.standins.models.refusal import Refused
 from voicecore.local.processes.ports import free_port
 
 _DELAY = "deregistration_delay.timeout_seconds"
-_DELAY_MAX = 3600  # Elastic Load Balancing User Guide; moto stops one second before
+_DELAY_MAX = 3600  # Elastic Load Balancing User Guide; moto allows 3599
 
 
 def _backend(call: Call) -> Any:
@@ -41,12 +46,12 @@ def create_listener(cloud: Cloud, call: Call) -> dict[str, Any]:
     if traffic := _traffic(cloud):
         found = _backend(call).load_balancers[call.params["LoadBalancerArn"]]
         handle = LoadBalancer(traffic, _backend(call), found.arn).handle
-        traffic.open(handle, found.dns_name, tuple(_certified(cloud, call)))
+        traffic.listen(handle, found.dns_name, tuple(_certificate_domains(cloud, call)))
     return answer
 
 
-def _certified(cloud: Cloud, call: Call) -> Iterator[str]:
-    """The names that a listener's certificates are for."""
+def _certificate_domains(cloud: Cloud, call: Call) -> Iterator[str]:
+    """Yield the domain names of a listener's certificates."""
     acm = cloud.client("acm", call.region, call.caller, "elasticloadbalancing")
     for each in call.params.get("Certificates", []):
         found = acm.describe_certificate(CertificateArn=each["CertificateArn"])
@@ -59,12 +64,12 @@ def delete_listener(cloud: Cloud, call: Call) -> dict[str, Any]:
     found = next((each for each in balancers if arn in each.listeners), None)
     answer = call.moto()
     if found and (traffic := _traffic(cloud)):
-        traffic.shut(found.dns_name)
+        traffic.close(found.dns_name)
     return answer
 
 
 def require_load_balancer(call: Call) -> None:
-    """Raise Refused where a service's target group has no load balancer before it."""
+    """Raise Refused if no load balancer uses a service's target group."""
     for each in call.params.get("loadBalancers", []):
         arn = each["targetGroupArn"]
         group = _backend(call).target_groups.get(arn)
@@ -77,7 +82,7 @@ def require_load_balancer(call: Call) -> None:
 
 
 def create_load_balancer(cloud: Cloud, call: Call) -> dict[str, Any]:
-    """Its name is a port of this machine, where anything runs behind it."""
+    """Create a load balancer; with traffic, its DNS name is a port of this machine."""
     answer = call.moto()
     if _traffic(cloud):
         (made,) = answer["LoadBalancers"]
@@ -90,17 +95,19 @@ def describe_target_health(cloud: Cloud, call: Call) -> dict[str, Any]:
     answer, traffic = call.moto(), _traffic(cloud)
     if traffic is None:
         return answer
-    known = {target.id: target.known for target in traffic.targets(call.params["TargetGroupArn"])}
+    known = {
+        target.id: target.described for target in traffic.targets(call.params["TargetGroupArn"])
+    }
     for asked in call.params.get("Targets", []):
         gone = Target(asked["Id"], asked.get("Port", 80), "", "unused", "Target.NotRegistered")
-        known.setdefault(asked["Id"], gone.known)
+        known.setdefault(asked["Id"], gone.described)
     return {"TargetHealthDescriptions": list(known.values())}
 
 
 def get_metric_statistics(cloud: Cloud, call: Call) -> dict[str, Any]:
-    """Connections as they are just now: of each request and socket, its caller's and its target's.
+    """Return the open connections: two for each request or WebSocket, caller's and target's.
 
-    Of none at all nothing is told (ELB User Guide, load-balancer-cloudwatch-metrics).
+    Without any there is no data point (ELB User Guide, load-balancer-cloudwatch-metrics).
     """
     p, traffic = call.params, _traffic(cloud)
     if traffic is None or p["MetricName"] != "ActiveConnectionCount":
@@ -118,14 +125,16 @@ def get_metric_statistics(cloud: Cloud, call: Call) -> dict[str, Any]:
 
 
 def create_distribution(cloud: Cloud, call: Call) -> dict[str, Any]:
-    """Its name is a port of this machine, where anything runs behind it."""
+    """Create a distribution; with traffic, its domain is a port of this machine."""
     answer = call.moto()
     if traffic := _traffic(cloud):
         made = answer["Distribution"]
         found = get_backend("cloudfront")[call.account]["aws"].distributions[made["Id"]]
         found.domain_name = made["DomainName"] = f"127.0.0.1:{free_port()}"
-        handle = Distribution(traffic, lambda: found.distribution_config.Origins["Items"]).handle
-        traffic.open(handle, found.domain_name, ("127.0.0.1",))
+        handle = CloudFrontDistribution(
+            traffic, lambda: found.distribution_config.Origins["Items"]
+        ).handle
+        traffic.listen(handle, found.domain_name, ("127.0.0.1",))
     return answer
 
 
@@ -133,7 +142,7 @@ def delete_distribution(cloud: Cloud, call: Call) -> dict[str, Any]:
     found = get_backend("cloudfront")[call.account]["aws"].distributions.get(call.params["Id"])
     answer = call.moto()
     if found and (traffic := _traffic(cloud)):
-        traffic.shut(found.domain_name)
+        traffic.close(found.domain_name)
     return answer
 
 

@@ -1,7 +1,7 @@
-"""Mends of moto's CloudWatch Logs: filters, empty pages, a live tail that lives; agents that log.
+"""Owns what moto's CloudWatch Logs lacks: filter patterns, empty pages, Live Tail, agents' lines.
 
-Syntax of filters: CloudWatch Logs User Guide, FilterAndPatternSyntax: terms (all, ?any, -none,
-"quoted"), and conditions on JSON joined by && or ||. Regular expressions are not imitated.
+Filter patterns follow the CloudWatch Logs User Guide, FilterAndPatternSyntax: terms (all, ?any,
+-none, "quoted"), and conditions on JSON joined by && or ||; regular expressions are not supported.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from tests.standins.aws.clock import Stopped
 from tests.standins.aws.cloud import Call, Cloud
 from tests.standins.models.refusal import Refused
 
-_ABSENT = "The specified log group does not exist."
-_TICK = 1.0  # seconds between a live tail's updates
+_NO_GROUP = "The specified log group does not exist."
+_UPDATE_SECONDS = 1.0  # seconds between a live tail's updates
 
 
 @dataclass(frozen=True)
 class Line:
-    """A log event and where it is."""
+    """A log event and its stream."""
 
     stream: str
     at: int  # milliseconds since 1970
@@ -42,14 +42,14 @@ def filter_events(cloud: Cloud, call: Call) -> dict[str, Any]:
         message = "LogStreamNames and LogStreamNamePrefix cannot both be given."
         raise Refused("InvalidParameterException", message)
     group = _group(call, p.get("logGroupName") or p["logGroupIdentifier"])
-    fits = pattern(p.get("filterPattern", ""))
+    matches = pattern(p.get("filterPattern", ""))
     found = [
         line
         for line in _lines(group)
         if (not names or line.stream in names)
         and line.stream.startswith(prefix or "")
         and p.get("startTime", 0) <= line.at <= p.get("endTime", line.at)
-        and fits(line.message)
+        and matches(line.message)
     ]
     start, size = int(p.get("nextToken", "0").partition("/")[0]), p.get("limit", 10000)
     if cloud.faults.page_is_empty():
@@ -72,7 +72,8 @@ def filter_events(cloud: Cloud, call: Call) -> dict[str, Any]:
 
 
 def _token(start: int) -> str:
-    return f"{start}/{uuid.uuid4()}"  # never the same twice: paginators take that for a circle
+    # Always different: paginators take the same token twice for a loop.
+    return f"{start}/{uuid.uuid4()}"
 
 
 def live_tail(cloud: Cloud, call: Call) -> dict[str, Any]:
@@ -83,7 +84,7 @@ def live_tail(cloud: Cloud, call: Call) -> dict[str, Any]:
             raise Refused("InvalidParameterException", message)
         _group(call, each.rpartition(":log-group:")[2])
     wanted = [g.rpartition(":log-group:")[2] for g in p["logGroupIdentifiers"]]
-    fits = pattern(p.get("logEventFilterPattern", ""))
+    matches = pattern(p.get("logEventFilterPattern", ""))
     prefixes = tuple(p.get("logStreamNamePrefixes", [])) or ("",)
     names = p.get("logStreamNames")
 
@@ -96,13 +97,13 @@ def live_tail(cloud: Cloud, call: Call) -> dict[str, Any]:
 
     seen = {(line.stream, line.id) for _, line in lines()}
 
-    def news() -> list[dict[str, Any]]:
+    def new_lines() -> list[dict[str, Any]]:
         found = []
         for name, line in lines():
             if (line.stream, line.id) in seen:
                 continue
             seen.add((line.stream, line.id))
-            if fits(line.message):
+            if matches(line.message):
                 found.append(
                     {
                         "logStreamName": line.stream,
@@ -119,18 +120,18 @@ def live_tail(cloud: Cloud, call: Call) -> dict[str, Any]:
         yield {"sessionStart": begin}
         while True:
             try:
-                cloud.clock.sleep(_TICK)
+                cloud.clock.sleep(_UPDATE_SECONDS)
             except Stopped:
                 return
             with cloud.lock:
-                results = news()
+                results = new_lines()
             update = {"sessionMetadata": {"sampled": False}, "sessionResults": results}
             yield {"sessionUpdate": update}
 
     return {"responseStream": events()}
 
 
-def says(
+def write_lines(
     cloud: Cloud,
     account: str,
     region: str,
@@ -139,7 +140,7 @@ def says(
     messages: tuple[str, ...],
     at: datetime | None,
 ) -> None:
-    """Writes lines as a runtime does: the group and the stream are made at the first line."""
+    """Write lines as a runtime does: the first line creates group and stream."""
     with cloud.lock:
         backend = get_backend("logs")[account][region]
         if group not in backend.groups:
@@ -148,7 +149,7 @@ def says(
         if stream not in found.streams:
             backend.create_log_stream(group, stream)
         when = int((at or cloud.clock.now()).timestamp() * 1000)
-        # Not by PutLogEvents: it refuses what is older than 14 days, and tests look back.
+        # PutLogEvents rejects lines older than 14 days, which tests need.
         found.streams[stream].put_log_events(
             [{"timestamp": when, "message": message} for message in messages]
         )
@@ -168,12 +169,12 @@ def _backend(call: Call) -> Any:
 def _group(call: Call, name: str) -> Any:
     name = name.rpartition(":log-group:")[2].removesuffix(":*")
     if name not in _backend(call).groups:
-        raise Refused("ResourceNotFoundException", _ABSENT)
+        raise Refused("ResourceNotFoundException", _NO_GROUP)
     return _backend(call).groups[name]
 
 
 def _lines(group: Any) -> list[Line]:
-    """All lines of a group, oldest first."""
+    """Return all lines of a group, oldest first."""
     found = [
         Line(name, event.timestamp, event.message, event.ingestion_time, str(event.event_id))
         for name, stream in group.streams.items()
@@ -183,7 +184,7 @@ def _lines(group: Any) -> list[Line]:
 
 
 def pattern(text: str) -> Callable[[str], bool]:
-    """A filter pattern as a test of messages. Raises Refused when it is none."""
+    """Return a filter pattern as a predicate of messages. Raises Refused if it is invalid."""
     text = text.strip()
     if not text:
         return lambda message: True
@@ -194,17 +195,17 @@ def pattern(text: str) -> Callable[[str], bool]:
     terms = re.findall(r'([-?]?)(?:"([^"]*)"|(\S+))', text)
     words = [(sign, quoted or bare) for sign, quoted, bare in terms]
     wanted = [word for sign, word in words if sign == ""]
-    barred = [word for sign, word in words if sign == "-"]
-    either = [word for sign, word in words if sign == "?"]
+    excluded = [word for sign, word in words if sign == "-"]
+    any_of = [word for sign, word in words if sign == "?"]
 
-    def fits(message: str) -> bool:
+    def matches(message: str) -> bool:
         return (
             all(word in message for word in wanted)
-            and not any(word in message for word in barred)
-            and (not either or any(word in message for word in either))
+            and not any(word in message for word in excluded)
+            and (not any_of or any(word in message for word in any_of))
         )
 
-    return fits
+    return matches
 
 
 _CONDITION = re.compile(
@@ -214,19 +215,19 @@ _CONDITION = re.compile(
 
 
 def _json_pattern(text: str) -> Callable[[str], bool]:
-    either = [
+    any_of = [
         [_condition(part) for part in clause.split("&&")]
         for clause in text.replace("(", " ").replace(")", " ").split("||")
     ]
 
-    def fits(message: str) -> bool:
+    def matches(message: str) -> bool:
         try:
             parsed = json.loads(message)
         except ValueError:
             return False
-        return any(all(holds(parsed) for holds in clause) for clause in either)
+        return any(all(holds(parsed) for holds in clause) for clause in any_of)
 
-    return fits
+    return matches
 
 
 def _condition(text: str) -> Callable[[Any], bool]:
@@ -235,7 +236,7 @@ def _condition(text: str) -> Callable[[Any], bool]:
         raise Refused("InvalidParameterException", f"Invalid filter pattern: {text.strip()}")
     path = re.findall(r"\w+", found["path"])
     if found["is"] == "NOT EXISTS":
-        return lambda value: _at(value, path) is _NOTHING
+        return lambda value: _at(value, path) is _MISSING
     if found["is"]:
         wanted = {"NULL": None, "TRUE": True, "FALSE": False}[found["what"]]
         return lambda value: _at(value, path) is wanted
@@ -243,7 +244,7 @@ def _condition(text: str) -> Callable[[Any], bool]:
 
     def holds(value: Any) -> bool:
         actual = _at(value, path)
-        if actual is _NOTHING:
+        if actual is _MISSING:
             return False
         if operand.startswith('"') or not re.fullmatch(r"-?[\d.]+", operand):
             wanted = re.escape(operand.strip('"')).replace(r"\*", ".*")
@@ -264,7 +265,7 @@ def _condition(text: str) -> Callable[[Any], bool]:
     return holds
 
 
-_NOTHING = object()
+_MISSING = object()
 
 
 def _at(value: Any, path: list[str]) -> Any:
@@ -274,7 +275,7 @@ def _at(value: Any, path: list[str]) -> Any:
         elif isinstance(value, dict) and part in value:
             value = value[part]
         else:
-            return _NOTHING
+            return _MISSING
     return value
 
 

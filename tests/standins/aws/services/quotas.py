@@ -1,7 +1,7 @@
-"""Service Quotas: the ones that a voice agent can run into, with the defaults of AWS.
+"""Owns Service Quotas: those that a voice agent can reach, with AWS's defaults.
 
-Codes and values of AgentCore: bedrock-agentcore-limits and release notes (aws-facts, August 2026);
-of EC2 and VPC: Amazon VPC quotas. Others are not known here, and answered as AWS answers those.
+Codes and values of AgentCore are from bedrock-agentcore-limits and release notes (August 2026), of
+EC2 and VPC from Amazon VPC quotas. Other quotas are answered as AWS answers unknown ones.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from tests.standins.models.refusal import Refused
 
 SERVICE = "service-quotas"
 
-# (service, code) → name, default, adjustable
+# (service, code): name, default, adjustable
 QUOTAS = {
     ("bedrock-agentcore", "L-3E5722B2"): ("Active session workloads per account", 2500.0, True),
     ("bedrock-agentcore", "L-F4575653"): ("Total agents per account", 1000.0, True),
@@ -33,7 +33,7 @@ _UNLISTED = {("bedrock-agentcore", "versions"): 1000.0}
 
 
 def value(cloud: Cloud, account: str, region: str, service: str, code: str) -> float:
-    """The quota in force for the account."""
+    """Return the account's quota."""
     key = (service, code)
     applied = cloud.setdefault(dict, "quotas")
     default = _UNLISTED.get(key) or _default(key, region)
@@ -41,7 +41,7 @@ def value(cloud: Cloud, account: str, region: str, service: str, code: str) -> f
 
 
 def set_quota(cloud: Cloud, service: str, code: str, quota: float, region: str = "*") -> None:
-    """What the account has been granted, everywhere or in one region."""
+    """Set the account's quota, everywhere or in one region."""
     account = "*" if region == "*" else _account(cloud)
     cloud.setdefault(dict, "quotas")[account, region, service, code] = quota
 

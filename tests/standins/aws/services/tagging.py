@@ -1,4 +1,4 @@
-"""The Resource Groups Tagging API over everything that is in the inventory."""
+"""Owns the Resource Groups Tagging API, over the whole inventory."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from tests.standins.aws.cloud import Call, Cloud
 from tests.standins.aws.inventory import InventoryItem, inventory
 from tests.standins.models.refusal import Refused
 
-# What AWS's own API does not list: IAM roles only in us-east-1, images never.
+# As in AWS: IAM roles are listed in us-east-1 only, images never.
 _GLOBAL = "us-east-1"
 
 
@@ -17,8 +17,8 @@ def get_resources(cloud: Cloud, call: Call) -> dict[str, Any]:
     if "ResourceARNList" in p and ("TagFilters" in p or "ResourceTypeFilters" in p):
         message = "ResourceARNList cannot be combined with filters"
         raise Refused("InvalidParameterException", message)
-    found = sorted(t for t in inventory(cloud) if t.arn and t.tags and _is_here(t, call))
-    found = [t for t in found if _fits(t, p)]
+    found = sorted(t for t in inventory(cloud) if t.arn and t.tags and _is_in_region(t, call))
+    found = [t for t in found if _matches(t, p)]
     start, size = int(p.get("PaginationToken") or 0), p.get("ResourcesPerPage", 100)
     page = found[start : start + size]
     return {
@@ -30,15 +30,15 @@ def get_resources(cloud: Cloud, call: Call) -> dict[str, Any]:
     }
 
 
-def _is_here(thing: InventoryItem, call: Call) -> bool:
+def _is_in_region(thing: InventoryItem, call: Call) -> bool:
     return thing.account == call.account and (thing.region or _GLOBAL) == call.region
 
 
-def _fits(thing: InventoryItem, p: dict[str, Any]) -> bool:
+def _matches(thing: InventoryItem, p: dict[str, Any]) -> bool:
     tags = dict(thing.tags)
-    for wanted in p.get("TagFilters", []):
-        values = wanted.get("Values", [])
-        if wanted["Key"] not in tags or (values and tags[wanted["Key"]] not in values):
+    for tag_filter in p.get("TagFilters", []):
+        values = tag_filter.get("Values", [])
+        if tag_filter["Key"] not in tags or (values and tags[tag_filter["Key"]] not in values):
             return False
     kinds = p.get("ResourceTypeFilters", [])
     if kinds and not any(thing.kind == k or thing.kind.startswith(f"{k}:") for k in kinds):

@@ -1,7 +1,7 @@
-"""Carries requests as load balancers and CloudFront do: over sockets of 127.0.0.1, to the targets.
+"""Owns the traffic of load balancers and CloudFront: over loopback sockets, to the targets.
 
-All of it runs in one event loop, in a thread of its own. A client's requests come from 127.0.0.1,
-a load balancer's from 127.0.0.2: its targets can tell whom to trust, as they do by the network.
+Everything runs in one event loop, in its own thread. Clients' requests come from 127.0.0.1, a load
+balancer's from 127.0.0.2, so that its targets can tell which proxy to trust.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ from tests.standins.aws.cloud import Cloud
 from tests.standins.models.certificates import make_certificates
 
 LOAD_BALANCER_HOST = "127.0.0.2"
-"""Where load balancers call their targets from."""
+"""Source address of load balancers."""
 
-_CHECK_AGAIN = 0.1  # seconds, real ones, until a target is healthy where nothing takes time
+_CHECK_SECONDS = 0.1  # real seconds between health checks when durations are zero
 _POLL_SECONDS = 0.02
-_GOODBYE_SECONDS = 10.0
-_GOING = ("draining", "unused")
-_OF_ONE_HOP = {
+_CLOSE_SECONDS = 10.0
+_LEAVING = ("draining", "unused")
+_HOP_BY_HOP = {
     "connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "te", "trailer",
     "transfer-encoding", "upgrade",
 }  # fmt: skip
@@ -44,7 +44,7 @@ Socket = web.WebSocketResponse | aiohttp.ClientWebSocketResponse
 
 @dataclass(eq=False)
 class Target:
-    """A target of a group, and where it is on this machine."""
+    """A target of a group, and its address on this machine."""
 
     id: str
     port: int
@@ -52,24 +52,24 @@ class Target:
     state: str = "initial"
     reason: str = "Elb.RegistrationInProgress"
     open: set[asyncio.Task[Any]] = field(default_factory=set)
-    """What is under way to it: requests, and WebSockets for as long as they are open."""
+    """Requests in progress and open WebSockets."""
 
     @property
-    def known(self) -> dict[str, Any]:
-        """As DescribeTargetHealth has it."""
+    def described(self) -> dict[str, Any]:
+        """The answer of DescribeTargetHealth."""
         health = {"State": self.state} | ({"Reason": self.reason} if self.reason else {})
         target = {"Id": self.id, "Port": self.port}
         return {"Target": target, "TargetHealth": health, "HealthCheckPort": str(self.port)}
 
 
 class Traffic:
-    """The doors that are open, and the targets behind them."""
+    """The listening addresses, and the targets behind them."""
 
     def __init__(self, cloud: Cloud) -> None:
         self._cloud = cloud
         self._folder = tempfile.TemporaryDirectory()
         self.trust = Path(self._folder.name) / "trust.pem"
-        """The authorities of the doors' certificates, among the usual ones: for SSL_CERT_FILE."""
+        """Certificate authorities of the listeners and the usual ones, for SSL_CERT_FILE."""
         usual = ssl.get_default_verify_paths().cafile or certifi.where()
         self.trust.write_bytes(Path(usual).read_bytes())
         self._sites: dict[str, web.ServerRunner] = {}
@@ -78,13 +78,13 @@ class Traffic:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
-        self._http = self._run(self._begin()).result(10)
+        self._http = self._run(self._open_session()).result(10)
 
     def _run(self, work: Coroutine[Any, Any, Any]) -> Future[Any]:
         return asyncio.run_coroutine_threadsafe(work, self._loop)
 
-    async def _begin(self) -> aiohttp.ClientSession:
-        # None but the headers of who asked, and nothing remembered between requests.
+    async def _open_session(self) -> aiohttp.ClientSession:
+        # No headers apart from the client's, and no state between requests.
         return aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0, local_addr=(LOAD_BALANCER_HOST, 0)),
             cookie_jar=aiohttp.DummyCookieJar(),
@@ -94,31 +94,31 @@ class Traffic:
         )
 
     def stop(self) -> None:
-        """Close all of it."""
-        self._run(self._end()).result(10)
+        """Close everything."""
+        self._run(self._close_all()).result(10)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(5)
         self._folder.cleanup()
 
-    async def _end(self) -> None:
+    async def _close_all(self) -> None:
         for address in list(self._sites):
-            await self._shut(address)
+            await self._close(address)
         for watch in self._watches:
             watch.cancel()
         await asyncio.gather(*self._watches, return_exceptions=True)
         await self._http.close()
 
-    # Doors
+    # ---- listeners
 
-    def open(self, handle: Handle, address: str, certified: tuple[str, ...] = ()) -> None:
-        """Let `handle` answer at host:port, over TLS where a certificate is for these names."""
-        self._run(self._open(handle, address, certified)).result(10)
+    def listen(self, handle: Handle, address: str, domains: tuple[str, ...] = ()) -> None:
+        """Let `handle` answer at host:port, with TLS if certificate names are given."""
+        self._run(self._listen(handle, address, domains)).result(10)
 
-    async def _open(self, handle: Handle, address: str, certified: tuple[str, ...]) -> None:
+    async def _listen(self, handle: Handle, address: str, domains: tuple[str, ...]) -> None:
         runner = web.ServerRunner(web.Server(handle), shutdown_timeout=0.1)
         await runner.setup()
         host, _, port = address.partition(":")
-        context = self._context(certified) if certified else None
+        context = self._context(domains) if domains else None
         await web.TCPSite(runner, host, int(port), ssl_context=context).start()
         self._sites[address] = runner
 
@@ -131,46 +131,46 @@ class Traffic:
         context.load_cert_chain(made.chain, made.key)
         return context
 
-    def shut(self, address: str) -> None:
-        """Let nobody in any more, and nobody stay."""
-        self._run(self._shut(address)).result(10)
+    def close(self, address: str) -> None:
+        """Stop answering at host:port, and close its connections."""
+        self._run(self._close(address)).result(10)
 
-    async def _shut(self, address: str) -> None:
+    async def _close(self, address: str) -> None:
         if runner := self._sites.pop(address, None):
             await runner.cleanup()
 
-    # Targets
+    # ---- targets
 
     def targets(self, group: str) -> list[Target]:
-        """Those of a group, and those that it is just losing."""
+        """Return the targets of a group, draining ones included."""
         return list(self._targets.get(group, {}).values())
 
     def register(self, group: Any, id: str, port: int, address: str) -> Target:
-        """Put a target into a group (moto's), and look after its health."""
+        """Add a target to one of moto's groups, and check its health."""
         target = Target(id, port, address)
         self._targets.setdefault(group.arn, {})[id] = target
-        self._later(self._watch(group, target))
+        self._schedule(self._watch(group, target))
         return target
 
     def deregister(self, group: Any, target: Target) -> None:
-        """Send it nothing new, and wait for what is under way, as long as the group says."""
-        if target.state not in _GOING:
+        """Send it no new requests, and drain it for the group's delay."""
+        if target.state not in _LEAVING:
             target.state, target.reason = "draining", "Target.DeregistrationInProgress"
-            self._later(self._drain(group, target))
+            self._schedule(self._drain(group, target))
 
     def connections(self, groups: set[str]) -> int:
-        """How many requests and WebSockets are under way to the targets of these groups."""
+        """Return the number of open requests and WebSockets to the targets of these groups."""
         return sum(len(target.open) for group in groups for target in self.targets(group))
 
-    def _later(self, work: Coroutine[Any, Any, None]) -> None:
+    def _schedule(self, work: Coroutine[Any, Any, None]) -> None:
         async def begin() -> None:
             watch = asyncio.ensure_future(work)
             self._watches.add(watch)
-            watch.add_done_callback(self._watched)
+            watch.add_done_callback(self._on_watch_done)
 
         self._run(begin())
 
-    def _watched(self, watch: asyncio.Task[None]) -> None:
+    def _on_watch_done(self, watch: asyncio.Task[None]) -> None:
         self._watches.discard(watch)
         if not watch.cancelled() and (error := watch.exception()):
             self._cloud.bugs.append(error)
@@ -179,24 +179,24 @@ class Traffic:
         clock = self._cloud.clock
         end = clock.seconds() + float(group.attributes["deregistration_delay.timeout_seconds"])
         await self._until(lambda: not target.open or clock.seconds() >= end)
-        for carrying in list(target.open):
-            carrying.cancel()
+        for task in list(target.open):
+            task.cancel()
         target.state, target.reason = "unused", "Target.NotRegistered"
         self._targets.get(group.arn, {}).pop(target.id, None)
 
     async def _watch(self, group: Any, target: Target) -> None:
-        """One good answer makes a new target healthy, so many in a row an unhealthy one."""
-        fine = poor = 0
-        while target.state not in _GOING:
-            why = await self._check(group, target)
-            fine, poor = (0, poor + 1) if why else (fine + 1, 0)
-            if target.state in _GOING:
+        """Check a target's health; a new one needs a single good answer."""
+        good = bad = 0
+        while target.state not in _LEAVING:
+            reason = await self._check(group, target)
+            good, bad = (0, bad + 1) if reason else (good + 1, 0)
+            if target.state in _LEAVING:
                 return
             enough = 1 if target.state == "initial" else int(group.healthy_threshold_count)
-            if fine >= enough:
+            if good >= enough:
                 target.state, target.reason = "healthy", ""
-            elif poor >= int(group.unhealthy_threshold_count):
-                target.state, target.reason = "unhealthy", why
+            elif bad >= int(group.unhealthy_threshold_count):
+                target.state, target.reason = "unhealthy", reason
             await self._pause(target, float(group.health_check_interval_seconds))
 
     async def _pause(self, target: Target, seconds: float) -> None:
@@ -204,17 +204,17 @@ class Traffic:
             seconds *= self._cloud.durations.checks
         clock = self._cloud.clock
         end = clock.seconds() + seconds
-        await asyncio.sleep(_CHECK_AGAIN)
-        await self._until(lambda: clock.seconds() >= end or target.state in _GOING)
+        await asyncio.sleep(_CHECK_SECONDS)
+        await self._until(lambda: clock.seconds() >= end or target.state in _LEAVING)
 
     async def _until(self, true: Callable[[], bool]) -> None:
-        while True:  # the clock may be moved, and wakes no loop
+        while True:  # advancing the clock does not wake the loop
             if true():
                 return
             await asyncio.sleep(_POLL_SECONDS)
 
     async def _check(self, group: Any, target: Target) -> str:
-        """What is wrong with it, in ELB's words; empty if nothing is."""
+        """Return ELB's reason for an unhealthy target; empty if it is healthy."""
         timeout = aiohttp.ClientTimeout(total=float(group.health_check_timeout_seconds))
         url = URL(f"http://{target.address}{group.health_check_path or '/'}", encoded=True)
         try:
@@ -227,21 +227,21 @@ class Traffic:
         good = group.matcher["HttpCode"].split(",")
         return "" if str(answer.status) in good else "Target.ResponseCodeMismatch"
 
-    # Requests
+    # ---- requests
 
-    async def carry(
+    async def forward(
         self, request: web.BaseRequest, address: str, headers: CIMultiDict[str]
     ) -> web.StreamResponse:
-        """Ask `address` the same with these headers; hand its answer on as it comes."""
+        """Send the request to `address` with these headers, and stream back the answer."""
         url = URL(f"http://{address}{request.raw_path}", encoded=True)
         try:
             if request.headers.get(hdrs.UPGRADE, "").lower() == "websocket":
-                return await self._carry_socket(request, url, headers)
-            return await self._carry_request(request, url, headers)
+                return await self._forward_socket(request, url, headers)
+            return await self._forward_request(request, url, headers)
         except aiohttp.ClientError:
             return web.Response(status=502, text="502 Bad Gateway")
 
-    async def _carry_request(
+    async def _forward_request(
         self, request: web.BaseRequest, url: URL, headers: CIMultiDict[str]
     ) -> web.StreamResponse:
         body = request.content if request.body_exists else None
@@ -256,7 +256,7 @@ class Traffic:
             await made.write_eof()
             return made
 
-    async def _carry_socket(
+    async def _forward_socket(
         self, request: web.BaseRequest, url: URL, headers: CIMultiDict[str]
     ) -> web.StreamResponse:
         wanted = [p.strip() for p in headers.get(hdrs.SEC_WEBSOCKET_PROTOCOL, "").split(",")]
@@ -272,20 +272,20 @@ class Traffic:
         outer = web.WebSocketResponse(protocols=chosen, compress=False, **raw)
         try:
             await outer.prepare(request)
-            ways = [
+            directions = [
                 asyncio.ensure_future(_pass_on(outer, inner)),
                 asyncio.ensure_future(_pass_on(inner, outer)),
             ]
             try:
-                done, others = await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
-                if others and all(way.result() for way in done):
-                    await asyncio.wait(others, timeout=_GOODBYE_SECONDS)
+                done, pending = await asyncio.wait(directions, return_when=asyncio.FIRST_COMPLETED)
+                if pending and all(direction.result() for direction in done):
+                    await asyncio.wait(pending, timeout=_CLOSE_SECONDS)
             finally:
-                for way in ways:
-                    way.cancel()
-                await asyncio.gather(*ways, return_exceptions=True)
+                for direction in directions:
+                    direction.cancel()
+                await asyncio.gather(*directions, return_exceptions=True)
         finally:
-            # Without a word, where none was said.
+            # Without a close frame, if none was sent.
             for transport in (request.transport, inner._response.connection):
                 if transport is not None:
                     transport.close()
@@ -293,7 +293,7 @@ class Traffic:
 
 
 async def _pass_on(source: Socket, sink: Socket) -> bool:
-    """Each frame of one as a frame of the other; at the end, whether it said goodbye."""
+    """Pass on each frame; return True if the source closed with a close frame."""
     while True:
         message = await source.receive()
         match message.type:
@@ -306,7 +306,7 @@ async def _pass_on(source: Socket, sink: Socket) -> bool:
             case WSMsgType.PONG:
                 await sink.pong(message.data)
             case WSMsgType.CLOSE:
-                # Not by its own close(), which awaits the answer that the other way is to carry.
+                # Its own close() would wait for the answer that the other direction passes on.
                 assert sink._writer is not None
                 await sink._writer.close(message.data or 1000, (message.extra or "").encode())
                 return True
@@ -315,23 +315,23 @@ async def _pass_on(source: Socket, sink: Socket) -> bool:
 
 
 def end_to_end(headers: Mapping[str, str]) -> CIMultiDict[str]:
-    """The headers but those that are between two neighbours alone."""
-    return CIMultiDict((k, v) for k, v in headers.items() if k.lower() not in _OF_ONE_HOP)
+    """Return the end-to-end headers, without hop-by-hop ones."""
+    return CIMultiDict((k, v) for k, v in headers.items() if k.lower() not in _HOP_BY_HOP)
 
 
 class LoadBalancer:
-    """A load balancer of moto's, with one listener."""
+    """A load balancer in moto, with one listener."""
 
     def __init__(self, traffic: Traffic, backend: Any, arn: str) -> None:
         self._traffic, self._backend, self._arn = traffic, backend, arn
-        self._turns: dict[str, int] = {}
+        self._indexes: dict[str, int] = {}
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
-        """Answer by the first rule that fits."""
+        """Answer by the first matching rule."""
         found = self._backend.load_balancers[self._arn]
         (listener,) = found.listeners.values()
         rules = sorted(listener._non_default_rules.values(), key=lambda rule: int(rule.priority))
-        rule = next((r for r in rules if all(_fits(c, request) for c in r.conditions)), None)
+        rule = next((r for r in rules if all(_matches(c, request) for c in r.conditions)), None)
         action = (rule.actions if rule else listener.default_actions)[-1].data
         if action["Type"] == "fixed-response":
             said = action["FixedResponseConfig"]
@@ -344,32 +344,35 @@ class LoadBalancer:
         target = self._choose(self._backend.target_groups[action["TargetGroupArn"]])
         if target is None:
             return web.Response(status=503, text="503 Service Temporarily Unavailable")
-        carrying = asyncio.current_task()
-        assert carrying is not None
-        target.open.add(carrying)
+        task = asyncio.current_task()
+        assert task is not None
+        target.open.add(task)
         try:
             headers = self._headers(request, found.attrs, listener)
-            return await self._traffic.carry(request, target.address, headers)
+            return await self._traffic.forward(request, target.address, headers)
         finally:
-            target.open.discard(carrying)
+            target.open.discard(task)
 
     def _choose(self, group: Any) -> Target | None:
-        """The healthy one with the least under way, or whose turn it is; any if none is healthy."""
+        """Return the healthy target with the fewest open requests, or the next by round robin.
+
+        Without a healthy target, unhealthy ones are used.
+        """
         known = self._traffic.targets(group.arn)
-        fit = [t for t in known if t.state == "healthy"]
-        fit = fit or [t for t in known if t.state == "unhealthy"]
-        if not fit:
+        usable = [t for t in known if t.state == "healthy"]
+        usable = usable or [t for t in known if t.state == "unhealthy"]
+        if not usable:
             return None
-        turn = self._turns[group.arn] = self._turns.get(group.arn, -1) + 1
-        fit = fit[turn % len(fit) :] + fit[: turn % len(fit)]
+        index = self._indexes[group.arn] = self._indexes.get(group.arn, -1) + 1
+        usable = usable[index % len(usable) :] + usable[: index % len(usable)]
         if group.attributes["load_balancing.algorithm.type"] == "round_robin":
-            return fit[0]
-        return min(fit, key=lambda target: len(target.open))
+            return usable[0]
+        return min(usable, key=lambda target: len(target.open))
 
     def _headers(
         self, request: web.BaseRequest, attributes: Mapping[str, str], listener: Any
     ) -> CIMultiDict[str]:
-        """What the target is told (ELB User Guide, x-forwarded-headers)."""
+        """Return the headers for the target (ELB User Guide, x-forwarded-headers)."""
         headers = end_to_end(request.headers)
         if attributes.get("routing.http.drop_invalid_header_fields.enabled") == "true":
             for name in [n for n in headers if not n.replace("-", "").isalnum()]:
@@ -385,12 +388,12 @@ class LoadBalancer:
         return headers
 
 
-def _fits(condition: Mapping[str, Any], request: web.BaseRequest) -> bool:
+def _matches(condition: Mapping[str, Any], request: web.BaseRequest) -> bool:
     match condition["Field"]:
         case "http-header":
             config = condition["HttpHeaderConfig"]
             given = request.headers.getall(config["HttpHeaderName"], ())
-            # Whatever their case (ELB User Guide, rule-condition-types).
+            # Case is ignored (ELB User Guide, rule-condition-types).
             wanted = [value.lower() for value in config["Values"]]
             return any(fnmatchcase(each.lower(), value) for each in given for value in wanted)
         case "path-pattern":
@@ -400,14 +403,14 @@ def _fits(condition: Mapping[str, Any], request: web.BaseRequest) -> bool:
             raise AssertionError(f"conditions on {field} are not imitated")
 
 
-class Distribution:
-    """A distribution of CloudFront's, of one origin and without a cache."""
+class CloudFrontDistribution:
+    """A CloudFront distribution with one origin and no cache."""
 
     def __init__(self, traffic: Traffic, origins: Callable[[], list[Any]]) -> None:
         self._traffic, self._origins = traffic, origins
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
-        """Ask the origin."""
+        """Forward the request to the origin."""
         (origin,) = self._origins()
         headers = end_to_end(request.headers)
         for added in origin.custom_headers.get("Items") or []:
@@ -416,4 +419,4 @@ class Distribution:
         headers["X-Forwarded-For"] = ", ".join(said)
         headers.popall("X-Forwarded-Proto", None)
         headers["Via"] = "1.1 stand-in.cloudfront.net (CloudFront)"
-        return await self._traffic.carry(request, origin.domain_name, headers)
+        return await self._traffic.forward(request, origin.domain_name, headers)

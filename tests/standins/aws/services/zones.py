@@ -1,4 +1,4 @@
-"""Where AgentCore runs, by availability zone id (AgentCore Developer Guide, agentcore-vpc)."""
+"""Owns the zones that AgentCore supports, by ID (AgentCore Developer Guide, agentcore-vpc)."""
 
 from __future__ import annotations
 

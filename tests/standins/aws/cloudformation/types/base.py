@@ -1,6 +1,6 @@
-"""What every resource type of the stand-in's CloudFormation has: its calls, errors and context.
+"""Owns what every resource type has: its functions, its context, and errors in events.
 
-Everything is done by calls to the services, as the caller; a new type is one more record.
+All work is done by calls to the services, as the caller; a new type is one more record.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ Properties = Mapping[str, Any]
 
 
 class Failed(Exception):
-    """A resource that could not be made, changed or deleted; the message is the event's reason."""
+    """A resource could not be created, updated or deleted; the message is the event's reason."""
 
 
 @dataclass
 class Context:
-    """Where, and on whose behalf, something is done to a resource."""
+    """The region, caller and stack for which a resource is handled."""
 
     cloud: Cloud
     region: str
@@ -39,7 +39,7 @@ class Context:
         return self.cloud.client(service, self.region, self.caller, "cloudformation")
 
     def name(self, limit: int = 64) -> str:
-        """A name as CloudFormation makes them."""
+        """Return a generated name in CloudFormation's format."""
         letters = string.ascii_uppercase + string.digits
         end = "".join(secrets.choice(letters) for _ in range(12))
         return f"{self.stack}-{self.logical}"[: limit - 13] + f"-{end}"
@@ -62,11 +62,12 @@ def always(*_: Any) -> bool:
 
 @dataclass(frozen=True)
 class ResourceType:
-    """One resource type.
+    """The functions of one resource type.
 
-    `create` gives the physical id. `settled` and `gone` say whether it is done, and raise Failed
-    if it never will be. `attributes` is what GetAtt reads; it raises ClientError or Failed when
-    the resource is no more. `update` is None for what cannot be changed in place.
+    `create` returns the physical ID. `settled` and `gone` return True when creation or deletion is
+    complete, and raise Failed if it never will be. `attributes` returns what GetAtt reads; it
+    raises ClientError or Failed when the resource does not exist. `update` is None for types that
+    cannot be updated in place.
     """
 
     create: Callable[[Context, Properties], str]
@@ -77,7 +78,7 @@ class ResourceType:
     gone: Callable[[Context, str], bool] = always
     retag: Callable[[Context, str, dict[str, str], list[str]], None] = do_nothing
     named_by: str | None = None
-    in_use: tuple[str, ...] = ()  # errors of `delete` that CloudFormation waits out
+    in_use: tuple[str, ...] = ()  # errors of `delete` that CloudFormation retries
 
 
 def is_true(value: Any) -> bool:
@@ -89,7 +90,7 @@ def json_text(document: Any) -> str:
 
 
 def as_request(value: Any, shape: Any) -> Any:
-    """Properties under the names of the service's own request."""
+    """Return properties under the names of the service's request."""
     if shape.type_name == "structure":
         members = {name.lower(): name for name in shape.members}
         return {
@@ -127,7 +128,7 @@ _CODES = {
 
 
 def event_reason(error: ClientError, service: str) -> str:
-    """The reason of an event about an error of a service."""
+    """Return the reason of an event about a service's error."""
     code, message = error.response["Error"]["Code"], error.response["Error"]["Message"]
     status = error.response["ResponseMetadata"]["HTTPStatusCode"]
     request = error.response["ResponseMetadata"].get("RequestId", "")

@@ -225,7 +225,7 @@ def _group_update(c: Context, physical: str, old: Properties, p: Properties) -> 
         ("SecurityGroupIngress", "IpPermissions", "ingress"),
     )
     for name, current, side in sides:
-        # An egress list of one's own takes the place of the rule that allows all.
+        # An explicit egress list replaces the default rule that allows everything.
         if p.get(name) == old.get(name):
             continue
         if found[current]:

@@ -1,7 +1,4 @@
-"""The resource types of a server on Fargate: ECS, load balancer, CloudFront, scaling.
-
-moto holds their state; their operations check what they are given, as for everybody.
-"""
+"""The resource types of a session server on Fargate: ECS, load balancer, scaling, CloudFront."""
 
 from __future__ import annotations
 
@@ -25,13 +22,13 @@ _SECRET = re.compile(r"\{\{resolve:secretsmanager:(.+?):SecretString:([^:}]*)(?:
 
 
 def _request(c: Context, service: str, operation: str, p: Properties) -> dict[str, Any]:
-    """The properties under the names of the operation's members; it takes no others."""
+    """Return the properties under the names of the operation's members; others are rejected."""
     shape = c.client(service).meta.service_model.operation_model(operation).input_shape
     return as_request(_with_secrets(c, p), shape)
 
 
 def _with_secrets(c: Context, value: Any) -> Any:
-    """Dynamic references to secrets resolved (CloudFormation User Guide, dynamic-references)."""
+    """Resolve dynamic references to secrets (CloudFormation User Guide, dynamic-references)."""
     match value:
         case str():
             return _SECRET.sub(lambda found: _secret(c, *found.groups()), value)
@@ -49,7 +46,7 @@ def _secret(c: Context, id: str, key: str) -> str:
     return json.loads(text)[key] if key else text
 
 
-# ECS
+# ---- ECS
 
 
 def _ecs_tags(c: Context) -> list[dict[str, str]]:
@@ -135,7 +132,7 @@ def _service_delete(c: Context, physical: str, p: Properties) -> None:
 
 
 def _service_settled(c: Context, physical: str) -> bool:
-    """Once its last deployment is all that there is of it (moto alone never comes to that)."""
+    """Return True when only the last deployment is left; moto alone never reaches that."""
     if c.cloud.state.get(("containers",)) is None:
         return True
     primary, *others = _service_found(c, physical)["deployments"]
@@ -144,17 +141,17 @@ def _service_settled(c: Context, physical: str) -> bool:
             "Resource handler returned message: \"Error occurred during operation 'ECS Deployment "
             "Circuit Breaker was triggered.'\" (HandlerErrorCode: GeneralServiceException)"
         )
-    return _patiently(primary["rolloutState"] == "COMPLETED" and not others)
+    return _poll_slowly(primary["rolloutState"] == "COMPLETED" and not others)
 
 
 def _service_gone(c: Context, physical: str) -> bool:
     asked = {"cluster": physical.split("/")[-2], "services": [physical]}
     found = c.client("ecs").describe_services(**asked)["services"]
-    return _patiently(all(each["status"] == "INACTIVE" for each in found))
+    return _poll_slowly(all(each["status"] == "INACTIVE" for each in found))
 
 
-def _patiently(done: bool) -> bool:
-    """The same, but later where it is not: processes take seconds, and each look costs."""
+def _poll_slowly(done: bool) -> bool:
+    """Return `done`, after a pause if it is False: processes take seconds, and each poll costs."""
     if not done:
         time.sleep(_POLL_SECONDS)
     return done
@@ -164,7 +161,7 @@ def _service_retag(c: Context, physical: str, tags: dict[str, str], gone: list[s
     _ecs_retag(physical, c, tags, gone)
 
 
-# Elastic Load Balancing
+# ---- Elastic Load Balancing
 
 
 def _elb_tags(c: Context) -> dict[str, Any]:
@@ -276,7 +273,7 @@ def _rule_delete(c: Context, physical: str, p: Properties) -> None:
     c.client("elbv2").delete_rule(RuleArn=physical)
 
 
-# Application Auto Scaling
+# ---- Application Auto Scaling
 
 _SCALING = "application-autoscaling"
 
@@ -340,7 +337,7 @@ def _policy_delete(c: Context, physical: str, p: Properties) -> None:
     )
 
 
-# CloudFront
+# ---- CloudFront
 
 
 def _listed(items: list[Any]) -> dict[str, Any]:
@@ -348,7 +345,7 @@ def _listed(items: list[Any]) -> dict[str, Any]:
 
 
 def _distribution_config(c: Context, p: Properties, reference: str) -> dict[str, Any]:
-    """The configuration in the API's words: of lists it wants to be told the lengths."""
+    """Return the configuration in the API's format, where lists carry their lengths."""
     given = _with_secrets(c, p["DistributionConfig"])
     origins: list[dict[str, Any]] = []
     for origin in given["Origins"]:

@@ -27,7 +27,7 @@ def _channel(c: Context, p: Properties) -> str:
 
 def _channel_info(c: Context, physical: str) -> dict[str, Any]:
     video = c.client("kinesisvideo")
-    # Listing, not describing: describing is limited to 5 a second and channel.
+    # DescribeSignalingChannel is limited to 5 requests per second and channel.
     asked = {"ComparisonOperator": "BEGINS_WITH", "ComparisonValue": physical}
     for each in video.list_signaling_channels(ChannelNameCondition=asked)["ChannelInfoList"]:
         if each["ChannelName"] == physical:

@@ -1,4 +1,4 @@
-"""How CloudFormation makes, changes, reads and deletes Lambda's functions, URLs and permissions."""
+"""The resource types of Lambda: functions, URLs and permissions."""
 
 from __future__ import annotations
 
