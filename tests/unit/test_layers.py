@@ -15,6 +15,7 @@ FLOORS = [
     {"__main__"},
     {"cli"},
     {"commands"},
+    {"options"},
     {"talk"},
     {"cloud", "local"},
     {"image"},

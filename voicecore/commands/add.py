@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import shlex
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from voicecore.catalog import phone_providers
@@ -15,25 +15,13 @@ from voicecore.console.context import Context
 from voicecore.console.errors import ExitCode, VoicecoreError
 from voicecore.console.output import Output, Span
 from voicecore.image.inputs import lockfile
+from voicecore.options.add import AddOptions
 from voicecore.project.project import Project, load_project
 from voicecore.scaffold import merge, questions, render
 from voicecore.scaffold.merge import Change, Conflict, Plan
 from voicecore.scaffold.render import Answers, Files
 
 _STYLES = {"+": "green", "-": "red", "@": "cyan"}
-
-
-@dataclass(frozen=True)
-class AddOptions:
-    """The flags of `voicecore add`."""
-
-    transport: str
-    project: Path | None = None
-    yes: bool = False
-    dry_run: bool = False
-    json: bool = False
-    providers: tuple[str, ...] = ()
-    """Telephone providers, for a transport that has any."""
 
 
 class UnknownTransport(VoicecoreError):

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import re
-from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from voicecore.catalog.phone_providers import PHONES
 from voicecore.console.context import Context
 from voicecore.console.errors import ExitCode, VoicecoreError
+from voicecore.options.call import CallOptions
 from voicecore.project.project import load_project
 from voicecore.project.schema import one_of
 from voicecore.scaffold import questions
@@ -24,19 +23,6 @@ if TYPE_CHECKING:
 _LIVE = ("queued", "initiated", "started", "ringing", "in-progress", "answered")
 """What providers call a call that is not over."""
 _LOOK_SECONDS = 1.0
-
-
-@dataclass(frozen=True)
-class CallOptions:
-    """The flags of `voicecore call`."""
-
-    number: str
-    provider: str | None = None
-    project: Path | None = None
-    url: str | None = None
-    api_key_env: str = "SESSION_API_KEY"
-    yes: bool = False
-    json: bool = False
 
 
 class NotAgreed(VoicecoreError):

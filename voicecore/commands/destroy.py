@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
-from pathlib import Path
 
 from voicecore.aws import session
 from voicecore.aws.errors import AwsRefused
@@ -22,26 +21,11 @@ from voicecore.console.errors import ExitCode, VoicecoreError
 from voicecore.console.output import Output, Span
 from voicecore.image.builders import codebuild_resources
 from voicecore.image.builders.codebuild_resources import Leftover
+from voicecore.options.destroy import DestroyOptions
 from voicecore.project import aws_names
 from voicecore.project.project import load_project
 
 _FRONT = "AWS::CloudFront::Distribution"
-
-
-@dataclass(frozen=True)
-class DestroyOptions:
-    """The flags of `voicecore destroy`; None means: not said."""
-
-    project: Path | None = None
-    stage: str = aws_names.DEFAULT_STAGE
-    network: bool = False
-    only_network: bool = False
-    only_server: bool = False
-    wait: bool = False
-    region: str | None = None
-    profile: str | None = None
-    yes: bool = False
-    json: bool = False
 
 
 class NobodyAgreed(VoicecoreError):

@@ -6,7 +6,7 @@ import difflib
 import shlex
 from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -18,30 +18,11 @@ from voicecore.catalog.transports import TRANSPORTS
 from voicecore.console.context import Context
 from voicecore.console.errors import ExitCode, VoicecoreError
 from voicecore.console.output import Output, Span
+from voicecore.options.init import InitOptions
 from voicecore.project import aws_names
 from voicecore.project.project import Mistake, mistakes_in
 from voicecore.scaffold import questions, render
 from voicecore.scaffold.render import Answers, Comparison, Files
-
-
-@dataclass(frozen=True)
-class InitOptions:
-    """The flags of `voicecore init`; None and () mean: not said."""
-
-    name: str | None = None
-    transports: tuple[str, ...] = ()
-    providers: tuple[str, ...] = ()
-    pipeline: str | None = None
-    region: str | None = None
-    stt: str | None = None
-    llm: str | None = None
-    tts: str | None = None
-    directory: Path | None = None
-    yes: bool = False
-    force: bool = False
-    dry_run: bool = False
-    json: bool = False
-    list_options: bool = False
 
 
 class BadAnswers(VoicecoreError):

@@ -5,10 +5,8 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from voicecore.aws import session
@@ -23,31 +21,13 @@ from voicecore.console.output import Line, Output, Span
 from voicecore.contract import agent_log
 from voicecore.contract.agent_log import Entry, Sieve
 from voicecore.local import log_reader
+from voicecore.options.logs import LogsOptions
 from voicecore.project import aws_names
 from voicecore.project.project import Project, load_project
 
 SINCE = "1h"
 SINCE_OF_A_SESSION = "1d"
 """How far back is looked, unless it is said."""
-
-
-@dataclass(frozen=True)
-class LogsOptions:
-    """The flags of `voicecore logs`; None means: not said."""
-
-    project: Path | None = None
-    stage: str = aws_names.DEFAULT_STAGE
-    region: str | None = None
-    profile: str | None = None
-    follow: bool = False
-    live: bool = False
-    local: bool = False
-    server: bool = False
-    since: str | None = None
-    session: str = ""
-    filter: str = ""
-    level: str = ""
-    json: bool = False
 
 
 class BadMoment(VoicecoreError):
@@ -64,7 +44,7 @@ class Printer:
     def __init__(self, output: Output, options: LogsOptions) -> None:
         self._output = output
         self._json = options.json
-        self._sieve = Sieve(options.session, options.filter, options.level)
+        self._sieve = Sieve(options.session, options.filter, options.level or "")
         self._chatter = options.json or bool(options.level or options.filter)
         self._silent = False
         self.printed = 0

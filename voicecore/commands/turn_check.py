@@ -11,7 +11,6 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from voicecore.catalog import turn_sources
@@ -21,7 +20,8 @@ from voicecore.commands.dev import agent_spec
 from voicecore.console.context import Context
 from voicecore.console.errors import ExitCode, VoicecoreError
 from voicecore.local.processes import venv
-from voicecore.project import aws_names
+from voicecore.options.turn_check import TurnCheckOptions
+from voicecore.project.defaults import DEFAULT_STAGE
 from voicecore.project.project import Project, load_project
 
 SCRIPT = "turn_check.py"
@@ -37,17 +37,6 @@ _WHERE = {
     turn_sources.KVS: "The channels of a deployed stage hand them out:  voicecore status",
 }
 """Where a source's credentials come from."""
-
-
-@dataclass(frozen=True)
-class TurnCheckOptions:
-    """What was typed."""
-
-    project: Path | None = None
-    sources: tuple[str, ...] = ()
-    stage: str | None = None
-    """Whose channels of KVS are asked, too; None: of the default one, if KVS is a source."""
-    json: bool = False
 
 
 class NoRelay(VoicecoreError):
@@ -218,7 +207,7 @@ def _variables(
         own[turn_sources.CHOICE] = ",".join(options.sources)
     asked = turn_sources.chosen(own)
     if options.stage or turn_sources.SOURCES[turn_sources.KVS] in asked:
-        deployment = deployment_of(project, options.stage or aws_names.DEFAULT_STAGE)
+        deployment = deployment_of(project, options.stage or DEFAULT_STAGE)
         own = {**channels.variables_of(deployment), **own, "AWS_REGION": deployment.stage.region}
     return own
 

@@ -3,26 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 
 from voicecore.console.context import Context
 from voicecore.console.errors import ExitCode
 from voicecore.image.cache import bases_in
 from voicecore.image.inputs import base_image, dockerfile, fingerprint
 from voicecore.image.model import Base
+from voicecore.options.upgrade_base import UpgradeBaseOptions
 from voicecore.project.project import load_project
-
-
-@dataclass(frozen=True)
-class UpgradeBaseOptions:
-    """What was typed."""
-
-    image: str | None
-    project: Path | None
-    dry_run: bool
-    json: bool
 
 
 def run(context: Context, options: UpgradeBaseOptions) -> ExitCode:

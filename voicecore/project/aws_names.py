@@ -7,14 +7,13 @@ import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from voicecore.project.defaults import DEFAULT_STAGE
+
 STAGE_LIMIT = 8
 """Longest stage name, in characters, for which the derived names are checked."""
 
 NAME_LIMIT = 30
 """Longest project name, in characters: what is left of the tightest AWS limit below."""
-
-DEFAULT_STAGE = "dev"
-"""The stage that a command means when none is said; every project has it."""
 
 SHARED = "shared"
 """The value of the stage tag on what all stages of a project share."""

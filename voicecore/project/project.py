@@ -15,11 +15,10 @@ from voicecore.catalog.transports import TRANSPORTS
 from voicecore.catalog.turn_sources import KVS
 from voicecore.console.errors import ExitCode, VoicecoreError
 from voicecore.project import aws_names
+from voicecore.project.defaults import DEFAULT_STAGE, IDLE_TIMEOUT, MAX_LIFETIME
 from voicecore.project.schema import (
     DRAIN_MINUTES_MAX,
-    IDLE_TIMEOUT,
     LOG_RETENTION_DAYS,
-    MAX_LIFETIME,
     PUBLIC,
     Mistake,
     did_you_mean,
@@ -102,7 +101,7 @@ class Project:
     """Telephone providers, where callers come by telephone."""
     stages: dict[str, Stage] = field(default_factory=dict[str, Stage])
 
-    def stage(self, name: str = aws_names.DEFAULT_STAGE) -> Stage:
+    def stage(self, name: str = DEFAULT_STAGE) -> Stage:
         """The stage of that name. Raises BadProject if voicecore.toml has none."""
         stage = self.stages.get(name)
         if stage is None:
@@ -185,7 +184,7 @@ def load_project(root: Path) -> Project:
 
 
 def _stages(answers: dict[str, Any]) -> Iterator[tuple[str, Stage]]:
-    listed: dict[str, dict[str, Any]] = {aws_names.DEFAULT_STAGE: {}, **answers.get("stages", {})}
+    listed: dict[str, dict[str, Any]] = {DEFAULT_STAGE: {}, **answers.get("stages", {})}
     for name, own in listed.items():
         lifetime = own.get("max_lifetime", MAX_LIFETIME)
         yield (

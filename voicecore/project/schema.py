@@ -13,6 +13,7 @@ from voicecore.catalog.pipelines import PIPELINES, Pipeline, regions_of, service
 from voicecore.catalog.transports import TRANSPORTS, Transport
 from voicecore.catalog.turn_sources import KVS, SOURCES
 from voicecore.project import aws_names
+from voicecore.project.defaults import MAX_LIFETIME
 
 PUBLIC = "public"
 VPC = "vpc"
@@ -26,8 +27,6 @@ DRAIN_MINUTES_MAX = 60
 LIFETIMES = (60, 28_800)
 """Least and most seconds that a session may idle or live (runtime-lifecycle-settings)."""
 
-IDLE_TIMEOUT = 900
-MAX_LIFETIME = 28_800
 LOG_RETENTION_DAYS = 30
 
 # CloudWatch Logs API Reference, PutRetentionPolicy: retentionInDays.

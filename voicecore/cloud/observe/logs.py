@@ -34,6 +34,7 @@ from voicecore.cloud.deploy.agentcore import DEFAULT_ENDPOINT, Runtime
 from voicecore.cloud.deploy.cloudformation import CloudFormation, Live
 from voicecore.contract.agent_log import Entry, is_printed
 from voicecore.project import aws_names
+from voicecore.project.defaults import DEFAULT_STAGE
 
 LONGEST_SESSION = timedelta(hours=8)
 """For so long AgentCore lets a session live (bedrock-agentcore-limits), in one stream."""
@@ -242,7 +243,7 @@ class Silence:
     groups: bool
     last: datetime | None
     """When it last wrote, as far as CloudWatch knows."""
-    stage: str = aws_names.DEFAULT_STAGE
+    stage: str = DEFAULT_STAGE
     server: bool = False
 
 

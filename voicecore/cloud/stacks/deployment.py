@@ -11,6 +11,7 @@ from voicecore.catalog.pipelines import PIPELINES, Pipeline, Service, used_by
 from voicecore.catalog.transports import TRANSPORTS, Transport
 from voicecore.catalog.turn_sources import KVS
 from voicecore.project import aws_names
+from voicecore.project.defaults import DEFAULT_STAGE
 from voicecore.project.project import Project, Stage, Turn, Vpc
 from voicecore.project.schema import VPC
 
@@ -69,7 +70,7 @@ class Deployment:
         }
 
 
-def deployment_of(project: Project, stage: str = aws_names.DEFAULT_STAGE) -> Deployment:
+def deployment_of(project: Project, stage: str = DEFAULT_STAGE) -> Deployment:
     """The stage of this name. Raises BadProject if the project has none."""
     return Deployment(
         name=project.name,
