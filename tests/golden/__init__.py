@@ -1,6 +1,6 @@
-"""Whole texts that people see, kept as files: a change of them is a change in a diff.
+"""Complete texts that users see, kept as files, so that a diff shows when they change.
 
-`UPDATE_GOLDEN=1 python -m pytest tests/golden` writes them anew.
+`UPDATE_GOLDEN=1 python -m pytest tests/golden` rewrites them.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ FILES = Path(__file__).parent / "files"
 
 
 def assert_golden(name: str, text: str) -> None:
-    """Compare `text` with the file `name`."""
+    """Compare `text` with the golden file `name`."""
     path = FILES / name
     if os.environ.get("UPDATE_GOLDEN"):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
-    assert text == path.read_text(), f"{name} differs; UPDATE_GOLDEN=1 writes it anew"
+    assert text == path.read_text(), f"{name} differs; UPDATE_GOLDEN=1 rewrites it"
 
 
 def text_of(lines: Iterable[Line]) -> str:
-    """The characters of a screen, without its styles."""
+    """Return the characters of a screen, without styles."""
     return "".join("".join(span.text for span in line).rstrip() + "\n" for line in lines)

@@ -27,6 +27,7 @@ from voicecore.cloud.stacks.images_stack import REPOSITORY_URI, images_stack
 from voicecore.cloud.stacks.network_stack import network_stack
 from voicecore.commands import add
 from voicecore.console.command_line import typed
+from voicecore.console.confirm import confirm
 from voicecore.console.context import Context
 from voicecore.console.errors import ExitCode, VoicecoreError
 from voicecore.console.output import Line, Output, Span
@@ -35,8 +36,8 @@ from voicecore.options.deploy import DeployOptions
 from voicecore.options.invite import InviteOptions
 from voicecore.project.defaults import DEFAULT_STAGE, INVITE_HOURS
 from voicecore.project.dotenv import dotenv_of
-from voicecore.project.project import AGENT, SERVER, Project, load_project, mistakes_in
-from voicecore.project.schema import PUBLIC, VPC, did_you_mean, one_of
+from voicecore.project.project import AGENT, SERVER, Project, load_project
+from voicecore.project.schema import PUBLIC, VPC, did_you_mean, invalid_settings, one_of
 
 EXPORTED = "cloudformation"
 """The folder in the project that --export writes to."""
@@ -136,7 +137,7 @@ def run(context: Context, options: DeployOptions, images: Images) -> ExitCode:
         if options.dry_run:
             context.output.say("Nothing was changed.")
             return _report(context, options, None, wanted, plan, aws, started)
-        _require_agreement(context, options, again)
+        confirm(context, options, "Do this?", "nothing was changed in AWS", again)
 
         building = building or together.start(build)
         image_of_server = serving.build(building, repository, relay) if serving else None
@@ -250,7 +251,7 @@ def _check_region(project: Project, region: str) -> None:
         "services": project.services,
         "region": region,
     }
-    for mistake in mistakes_in(answers):
+    for mistake in invalid_settings(answers):
         said = f"--{mistake.key} {mistake.message}"
         raise BadOption(said if said.endswith("?") else f"{said}.")
 
@@ -352,17 +353,6 @@ def _warn(
         output.warn(f"The runtime was changed by hand: {change}. This deploy sets it right.")
     for note in notes:
         output.warn(note)
-
-
-def _require_agreement(context: Context, options: DeployOptions, again: str) -> None:
-    if options.yes:
-        return
-    if options.json or not context.interactive:
-        raise BadOption("Nothing was changed: nobody agreed.", f"Agree:  {again} --yes")
-    from voicecore.scaffold import questions
-
-    if not questions.confirm("Do this?"):
-        raise VoicecoreError("Nothing was changed in AWS.")
 
 
 def _report(

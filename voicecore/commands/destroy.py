@@ -16,6 +16,7 @@ from voicecore.cloud.deploy.destroy import Held, Removal, SomethingLeft
 from voicecore.cloud.deploy.progress import begun
 from voicecore.cloud.stacks.deployment import deployment_of
 from voicecore.console.command_line import typed
+from voicecore.console.confirm import confirm
 from voicecore.console.context import Context
 from voicecore.console.errors import ExitCode, VoicecoreError
 from voicecore.console.output import Output, Span
@@ -26,10 +27,6 @@ from voicecore.project import aws_names
 from voicecore.project.project import load_project
 
 _FRONT = "AWS::CloudFront::Distribution"
-
-
-class NobodyAgreed(VoicecoreError):
-    """Nothing is removed that nobody agreed to."""
 
 
 def run(context: Context, options: DestroyOptions) -> ExitCode:
@@ -64,7 +61,7 @@ def run(context: Context, options: DestroyOptions) -> ExitCode:
             return _nothing(context, options, removal, aws)
 
         _show(context, removal, builds, cloud, aws, again)
-        _require_agreement(context, options, again)
+        confirm(context, options, "Remove all this?", "nothing was removed", again)
         with begun(context.output, again) as board:
             held = destroy.remove(aws, cloud, removal, board.tell)
         if builds:
@@ -125,19 +122,6 @@ def _show(
         aws_names.network_stack_name_for(removal.project)
     ]:
         output.note(f"  The network goes on costing. With it:  {again} --network")
-
-
-def _require_agreement(context: Context, options: DestroyOptions, again: str) -> None:
-    if options.yes:
-        return
-    if options.json or not context.interactive:
-        raise NobodyAgreed(
-            "Nothing was removed: nobody agreed.", f"Agree:  {again} --yes", ExitCode.USAGE
-        )
-    from voicecore.scaffold import questions
-
-    if not questions.confirm("Remove all this?"):
-        raise NobodyAgreed("Nothing was removed.")
 
 
 def _require_nothing(left: Sequence[inventory.Thing], again: str) -> None:

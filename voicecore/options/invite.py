@@ -12,8 +12,7 @@ from voicecore.project.defaults import DEFAULT_STAGE, INVITE_HOURS
 class InviteOptions:
     """Print a link that lets others talk to the deployed agent.
 
-    Anyone who has the link can talk to the agent until the invite expires. The link does not
-    contain the session server's API key.
+    The link works until the invite expires. It does not contain the session server's API key.
 
     \b
     Examples:

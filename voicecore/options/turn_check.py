@@ -18,8 +18,8 @@ def turn_source_names() -> list[str]:
 class TurnCheckOptions:
     """Allocate a relay at every TURN source, as the agent does.
 
-    Shows for each URL how long it took, the relay's address and when the credentials expire. If
-    there is no relay, shows the cause: wrong credentials, blocked UDP, an untrusted certificate.
+    Shows for each URL how long it took, the relay's address and when the credentials expire; or
+    why it failed: wrong credentials, blocked UDP, an untrusted certificate.
 
     \b
     Examples:

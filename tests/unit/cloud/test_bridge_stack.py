@@ -8,7 +8,7 @@ from tests.unit.cloud.deployments import DOMAIN, bridge, by_telephone, deploymen
 from voicecore.cloud.stacks.ecs_server import CALLS_A_TASK, tasks_of
 from voicecore.cloud.stacks.network_stack import network_stack
 from voicecore.cloud.stacks.stack import references
-from voicecore.project.project import Server
+from voicecore.project.project import ServerSettings
 
 ZONES = ("use1-az1", "use1-az2")
 BOTH = pytest.mark.parametrize(
@@ -88,7 +88,7 @@ def test_secrets_reach_the_environment_and_nothing_else() -> None:
 
 @pytest.mark.parametrize(("calls", "tasks"), [(1, 1), (25, 1), (26, 2), (50, 2), (2500, 100)])
 def test_as_many_tasks_as_calls_need(calls: int, tasks: int) -> None:
-    of = by_telephone(server=Server(peak_calls=calls))
+    of = by_telephone(server=ServerSettings(peak_calls=calls))
     assert tasks_of(of) == tasks
     scaling = properties(bridge(of), "Scaling")
     assert (scaling["MinCapacity"], scaling["MaxCapacity"]) == (1, tasks)
@@ -98,7 +98,7 @@ def test_as_many_tasks_as_calls_need(calls: int, tasks: int) -> None:
 
 def test_it_lets_in_as_many_calls_as_it_is_made_for() -> None:
     def allowed(calls: int) -> str:
-        task = properties(bridge(by_telephone(server=Server(peak_calls=calls))), "Task")
+        task = properties(bridge(by_telephone(server=ServerSettings(peak_calls=calls))), "Task")
         (container,) = task["ContainerDefinitions"]
         return {e["Name"]: e["Value"] for e in container["Environment"]}["SESSIONS_AT_ONCE"]
 
@@ -106,7 +106,7 @@ def test_it_lets_in_as_many_calls_as_it_is_made_for() -> None:
 
 
 def test_how_long_old_calls_are_kept_may_be_less() -> None:
-    of = bridge(by_telephone(server=Server(drain_minutes=1)))
+    of = bridge(by_telephone(server=ServerSettings(drain_minutes=1)))
     told = attributes(of, "Targets", "TargetGroupAttributes")
     assert told["deregistration_delay.timeout_seconds"] == "60"
 

@@ -31,7 +31,7 @@ from voicecore.cloud.stacks.ecs_server import VCPUS, tasks_of
 from voicecore.cloud.stacks.iam import Statement
 from voicecore.cloud.stacks.network_stack import Egress, closed, egress_of
 from voicecore.project import aws_names
-from voicecore.project.project import Server
+from voicecore.project.project import ServerSettings
 
 MODELS = {
     "nova-sonic": regions.NOVA_SONIC_MODEL,
@@ -223,7 +223,7 @@ def of_vcpus(allowed: float, used: int, tasks: int) -> Finding:
     )
 
 
-def of_certificate(server: Server, region: str, found: Mapping[str, Any] | None) -> Finding:
+def of_certificate(server: ServerSettings, region: str, found: Mapping[str, Any] | None) -> Finding:
     """Whether a certificate is one for the server's domain, and good; None: there is none."""
     of_it = f"--region {region} --certificate-arn {server.certificate}"
     again = (
@@ -416,7 +416,7 @@ def _vcpus(aws: Aws) -> int:
     return ceil(max((point["Maximum"] for point in points), default=0))
 
 
-def _certificate(aws: Aws, server: Server) -> Finding:
+def _certificate(aws: Aws, server: ServerSettings) -> Finding:
     found = None
     with allowing("ResourceNotFoundException"):
         answer = aws.client("acm").describe_certificate(CertificateArn=server.certificate)

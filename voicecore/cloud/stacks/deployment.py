@@ -12,7 +12,7 @@ from voicecore.catalog.transports import TRANSPORTS, Transport
 from voicecore.catalog.turn_sources import KVS
 from voicecore.project import aws_names
 from voicecore.project.defaults import DEFAULT_STAGE
-from voicecore.project.project import Project, Stage, Turn, Vpc
+from voicecore.project.project import Project, Stage, TurnSettings, Vpc
 from voicecore.project.schema import VPC
 
 
@@ -27,7 +27,7 @@ class Deployment:
     services: Mapping[str, str]
     network: str
     vpc: Vpc
-    turn: Turn
+    turn: TurnSettings
     phones: tuple[Phone, ...] = ()
     """The telephone providers that the project's server answers, whatever else is deployed."""
 
