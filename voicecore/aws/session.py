@@ -158,7 +158,7 @@ def check_region(region: str | None) -> None:
     if region and region not in regions.AGENTCORE:
         near = regions.closest(region, regions.AGENTCORE)
         raise BadRegion(
-            f"--region {region!r} is no region of AgentCore Runtime.",
+            f"--region {region!r} is not a region of AgentCore Runtime.",
             f"Did you mean {near!r}?" if near else f"There are: {', '.join(regions.AGENTCORE)}.",
             ExitCode.USAGE,
         )

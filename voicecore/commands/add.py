@@ -42,7 +42,7 @@ def run(context: Context, options: AddOptions, command: str = "") -> ExitCode:
     """
     if options.transport not in TRANSPORTS:
         raise UnknownTransport(
-            f"There is no transport {options.transport!r}.",
+            f"Unknown transport {options.transport!r}.",
             f"Choose one of {', '.join(TRANSPORTS)}:  voicecore add webrtc",
             ExitCode.USAGE,
         )
@@ -88,7 +88,7 @@ def _providers(context: Context, project: Project, options: AddOptions) -> tuple
     for provider in chosen:
         if provider not in PHONES:
             raise UnknownProvider(
-                f"There is no phone provider {provider!r}.",
+                f"Unknown phone provider {provider!r}.",
                 f"Choose one of {', '.join(PHONES)}:  "
                 f"voicecore add {options.transport} --provider {phone_providers.DEFAULT}",
                 ExitCode.USAGE,

@@ -33,13 +33,14 @@ _SECONDS = 60.0  # sources and relays have limits of their own, of a few seconds
 _CREDENTIALS = {
     "cloudflare": "CLOUDFLARE_TURN_KEY_ID and CLOUDFLARE_TURN_API_TOKEN come from a TURN key in "
     "Cloudflare's dashboard (Realtime, TURN server); an account's API token does not work.",
-    "twilio": "TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN are on the first page of Twilio's console.",
+    "twilio": "TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN are on the first page of the Twilio "
+    "Console.",
     "coturn": "COTURN_SECRET must be the static-auth-secret of your coturn, which needs "
     "use-auth-secret; and both clocks must agree:  date -u",
     "static": "Check ICE_SERVER_USERNAME and ICE_SERVER_CREDENTIAL.",
     turn_sources.KVS: "The channels of a deployed stage issue them:  voicecore status",
 }
-"""Where the credentials of each source come from."""
+"""Advice about wrong credentials, by source."""
 
 
 class SourceWithoutRelay(VoicecoreError):
@@ -115,7 +116,7 @@ def _require_turn(project: Project, options: TurnCheckOptions) -> None:
     known = tuple(turn_sources.SOURCES)
     if unknown := [name for name in options.sources if name not in known]:
         raise NothingToCheck(
-            f"There is no TURN source {unknown[0]!r}{one_of(known)}.",
+            f"Unknown TURN source {unknown[0]!r}{one_of(known)}.",
             f"For example:  voicecore turn check --source {known[0]}",
             ExitCode.USAGE,
         )
