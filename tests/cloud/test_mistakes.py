@@ -79,7 +79,7 @@ def test_a_transport_that_the_project_lacks(aws: Aws, deployer: Deployer) -> Non
 def test_a_stage_that_the_project_lacks(aws: Aws, deployer: Deployer) -> None:
     is_refused(deployer.deploy(stage="prod"), "[stages.prod]", code=ExitCode.BAD_PROJECT)
     never = deployer.deploy(stage="Prod")
-    is_refused(never, "could not have one of that name: it must be a-z", code=ExitCode.BAD_PROJECT)
+    is_refused(never, "A stage cannot be named 'Prod': it must be a-z", code=ExitCode.BAD_PROJECT)
 
 
 @pytest.mark.parametrize(
