@@ -27,7 +27,7 @@ from tests.e2e.standins.test_aws_tasks import wait_until
 from tests.standins.aws import Aws, aws_standin
 from tests.standins.phone import Proof, Provider
 from tests.standins.runtime.runtime_lab import Lab, lab
-from voicecore.catalog.transports import HEADERS
+from voicecore.catalog.transports.record import HEADERS
 from voicecore.console.errors import ExitCode
 from voicecore.local.gateway.request import check_allowlist
 from voicecore.local.gateway.sigv4 import make_credentials

@@ -15,8 +15,9 @@ from typing import Any
 
 import pytest
 
-from voicecore.catalog.phone_providers import PHONES
-from voicecore.catalog.pipelines import PIPELINES, services_of
+from voicecore.catalog.phones import PHONES
+from voicecore.catalog.pipelines import PIPELINES
+from voicecore.catalog.pipelines.record import services_of
 from voicecore.catalog.transports import TRANSPORTS
 from voicecore.scaffold.render import Answers, render
 

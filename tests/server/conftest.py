@@ -11,10 +11,10 @@ import pytest
 
 from tests.server.serving import MANY, Server, make_server, serving
 from tests.standins.server.agentcore import AgentCore, agentcore
-from voicecore.scaffold.render import templates
+from voicecore.catalog.transports import TRANSPORTS
 
 # The stand-in of Daily that each project brings along.
-sys.path.append(str(templates() / "daily/tests"))
+sys.path.append(str(TRANSPORTS["daily"].template / "tests"))
 daily_cloud = importlib.import_module("daily_cloud").daily_cloud
 
 

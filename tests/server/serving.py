@@ -15,7 +15,8 @@ from typing import Any
 
 import aiohttp
 
-from voicecore.catalog.pipelines import PIPELINES, services_of
+from voicecore.catalog.pipelines import PIPELINES
+from voicecore.catalog.pipelines.record import services_of
 from voicecore.local.processes import venv
 from voicecore.local.processes.ports import free_port
 from voicecore.scaffold.render import Answers, render

@@ -17,8 +17,8 @@ import pytest
 from tests.server.serving import AUTHORIZED, MANY, Server, make_server, serving
 from tests.standins.phone import Handset, Mistake, Proof, Provider
 from tests.standins.runtime.runtime_lab import ARN, Lab, lab
-from voicecore.catalog.phone_providers import PHONES
-from voicecore.catalog.transports import HEADERS
+from voicecore.catalog.phones import PHONES
+from voicecore.catalog.transports.record import HEADERS
 from voicecore.local.gateway.request import check_allowlist
 from voicecore.local.gateway.sigv4 import make_credentials
 from voicecore.local.processes.ports import free_port

@@ -2,7 +2,8 @@
 
 import pytest
 
-from voicecore.catalog.pipelines import PIPELINES, services_of
+from voicecore.catalog.pipelines import PIPELINES
+from voicecore.catalog.pipelines.record import services_of
 from voicecore.scaffold.merge import Change, Conflict, merge, plan
 from voicecore.scaffold.render import Answers, render
 

@@ -53,7 +53,7 @@ def room_of(path: Path) -> str:
     return path.relative_to(ROOT).parts[0].removesuffix(".py")
 
 
-MODULES = sorted(p for p in ROOT.rglob("*.py") if "_templates" not in p.parts)
+MODULES = sorted(p for p in ROOT.rglob("*.py") if not {"_templates", "template"} & set(p.parts))
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(ROOT)))

@@ -2,7 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from voicecore.catalog.transports import TRANSPORTS, Transport
+from voicecore.catalog.transports import TRANSPORTS
+from voicecore.catalog.transports.record import Transport
 from voicecore.console.errors import ExitCode
 from voicecore.project.project import (
     BadProject,

@@ -1,7 +1,8 @@
 import pytest
 
 from voicecore.catalog import regions
-from voicecore.catalog.pipelines import PIPELINES, regions_of, services_of, used_by
+from voicecore.catalog.pipelines import PIPELINES
+from voicecore.catalog.pipelines.record import regions_of, services_of, used_by
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
-from voicecore.catalog import phone_providers
-from voicecore.catalog.phone_providers import PHONES
+from voicecore.catalog import phones
+from voicecore.catalog.phones import PHONES
 from voicecore.catalog.transports import TRANSPORTS
 from voicecore.console.command_line import typed
 from voicecore.console.confirm import confirm
@@ -90,12 +90,12 @@ def _providers(context: Context, project: Project, options: AddOptions) -> tuple
             raise UnknownProvider(
                 f"Unknown phone provider {provider!r}.",
                 f"Choose one of {', '.join(PHONES)}:  "
-                f"voicecore add {options.transport} --provider {phone_providers.DEFAULT}",
+                f"voicecore add {options.transport} --provider {phones.DEFAULT}",
                 ExitCode.USAGE,
             )
     if not chosen and not project.providers:
         can_ask = context.interactive and not (options.yes or options.json)
-        chosen = tuple(questions.ask_providers()) if can_ask else (phone_providers.DEFAULT,)
+        chosen = tuple(questions.ask_providers()) if can_ask else (phones.DEFAULT,)
     return tuple(dict.fromkeys((*project.providers, *chosen)))
 
 

@@ -11,7 +11,8 @@ from contextlib import AsyncExitStack, nullcontext, suppress
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from voicecore.catalog.transports import HEADERS, TRANSPORTS
+from voicecore.catalog.transports import TRANSPORTS
+from voicecore.catalog.transports.record import HEADERS
 from voicecore.console.context import Context
 from voicecore.console.errors import ExitCode, VoicecoreError
 from voicecore.console.output import Line

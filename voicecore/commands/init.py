@@ -9,10 +9,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from voicecore.catalog import phone_providers, regions
-from voicecore.catalog.phone_providers import PHONES
-from voicecore.catalog.pipelines import (
-    PIPELINES,
+from voicecore.catalog import phones, regions
+from voicecore.catalog.phones import PHONES
+from voicecore.catalog.pipelines import PIPELINES
+from voicecore.catalog.pipelines.record import (
     Pipeline,
     regions_of,
     services_of,
@@ -173,7 +173,7 @@ def _completed(given: dict[str, Any]) -> Answers:
     services = services_of(pipeline, given.get("services", {}))
     transports = tuple(given.get("transports", (questions.DEFAULT_TRANSPORT,)))
     telephony = given.get("telephony") or (
-        {"providers": [phone_providers.DEFAULT]} if _by_phone(transports) else {}
+        {"providers": [phones.DEFAULT]} if _by_phone(transports) else {}
     )
     answers = Answers(
         name=given.get("name", questions.DEFAULT_NAME),

@@ -11,7 +11,8 @@ from voicecore.aws import session
 from voicecore.aws.known_failures import failure_in
 from voicecore.aws.task_group import Together
 from voicecore.catalog import regions
-from voicecore.catalog.phone_providers import PHONES, Phone
+from voicecore.catalog.phones import PHONES
+from voicecore.catalog.phones.record import Phone
 from voicecore.cloud.deploy.agentcore import DEFAULT_ENDPOINT
 from voicecore.cloud.deploy.cloudformation import Live
 from voicecore.cloud.observe import status

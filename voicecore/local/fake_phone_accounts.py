@@ -9,7 +9,7 @@ import uuid
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from voicecore.catalog.phone_providers import PHONES
+from voicecore.catalog.phones import PHONES
 
 SIGNING_KEY = "SIGNING_KEY"
 """What a provider signs with that its customers never see: who has it can call as the provider."""

@@ -15,7 +15,7 @@ def transport_names() -> list[str]:
 
 def provider_names() -> list[str]:
     """Return the phone providers of the catalog."""
-    from voicecore.catalog.phone_providers import PHONES
+    from voicecore.catalog.phones import PHONES
 
     return list(PHONES)
 

@@ -10,7 +10,8 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
-from voicecore.catalog.pipelines import PIPELINES, services_of
+from voicecore.catalog.pipelines import PIPELINES
+from voicecore.catalog.pipelines.record import services_of
 from voicecore.catalog.transports import TRANSPORTS
 from voicecore.catalog.turn_sources import KVS
 from voicecore.console.errors import ExitCode, VoicecoreError

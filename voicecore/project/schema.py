@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from voicecore.catalog import regions
-from voicecore.catalog.phone_providers import PHONES
-from voicecore.catalog.pipelines import PIPELINES, Pipeline, regions_of, services_of
-from voicecore.catalog.transports import TRANSPORTS, Transport
+from voicecore.catalog.phones import PHONES
+from voicecore.catalog.pipelines import PIPELINES
+from voicecore.catalog.pipelines.record import Pipeline, regions_of, services_of
+from voicecore.catalog.transports import TRANSPORTS
+from voicecore.catalog.transports.record import Transport
 from voicecore.catalog.turn_sources import KVS, SOURCES
 from voicecore.project import aws_names
 from voicecore.project.defaults import MAX_LIFETIME

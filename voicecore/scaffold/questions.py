@@ -6,9 +6,10 @@ import textwrap
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
-from voicecore.catalog import phone_providers, regions
-from voicecore.catalog.phone_providers import PHONES
-from voicecore.catalog.pipelines import PIPELINES, Pipeline, regions_of
+from voicecore.catalog import phones, regions
+from voicecore.catalog.phones import PHONES
+from voicecore.catalog.pipelines import PIPELINES
+from voicecore.catalog.pipelines.record import Pipeline, regions_of
 from voicecore.catalog.transports import TRANSPORTS
 from voicecore.console.confirm import answer_to
 from voicecore.project import aws_names
@@ -60,9 +61,7 @@ def ask_providers() -> list[str]:
     import questionary
 
     choices = [
-        questionary.Choice(
-            phone.title, value=phone.name, checked=phone.name == phone_providers.DEFAULT
-        )
+        questionary.Choice(phone.title, value=phone.name, checked=phone.name == phones.DEFAULT)
         for phone in PHONES.values()
     ]
     return _ask_several("Which phone providers?", choices)

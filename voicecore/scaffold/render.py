@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 
 from voicecore import __version__
 from voicecore.catalog import regions
-from voicecore.catalog.phone_providers import PHONES
-from voicecore.catalog.pipelines import PIPELINES, title_of
+from voicecore.catalog.phones import PHONES
+from voicecore.catalog.pipelines import PIPELINES
+from voicecore.catalog.pipelines.record import title_of
 from voicecore.catalog.transports import TRANSPORTS
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ class Answers:
 
 
 def templates() -> Path:
-    """The folder of templates: inside the installed package, or beside it in a checkout."""
+    """Return the templates that projects share: in the installed package or beside a checkout's."""
     package = Path(__file__).parents[1]
     installed = package / "_templates"
     return installed if installed.is_dir() else package.parent / "templates"
@@ -52,23 +53,20 @@ def templates() -> Path:
 def render(answers: Answers, session_api_key: str) -> Files:
     """The files of the project.
 
-    Layers: `_shared`, `_signed` or `_invoked` as calls begin by /ws or by /invocations, then each
-    transport's folder, each telephone provider's, and the pipeline's; a later layer replaces a file
-    of an earlier one. A name that ends in `.jinja` is rendered, all else is copied. What is in a
-    layer's folder `both` goes to agent and server, which share no code at run time; `part` tells a
-    template which of them it is for.
+    Layers: `_shared`, `_signed` or `_invoked` as calls begin by /ws or by /invocations, then the
+    templates of each transport, of each telephone provider, and of the pipeline; a later layer
+    replaces a file of an earlier one. A name that ends in `.jinja` is rendered, all else is copied.
+    What is in a layer's folder `both` goes to agent and server, which share no code at run time;
+    `part` tells a template which of them it is for.
     """
     engine = _engine()
     variables = _variables(answers, session_api_key)
     files: Files = {}
-    begins = {"_invoked" if TRANSPORTS[name].invoked else "_signed" for name in answers.transports}
-    phones = [f"phones/{name}" for name in answers.providers]
-    shared = ("_shared", *sorted(begins))
-    for layer in (*shared, *answers.transports, *phones, f"pipelines/{answers.pipeline}"):
-        for path in _files_in(templates() / layer):
+    for layer in _layers(answers):
+        for path in _files_in(layer):
             content = path.read_bytes()
             template = engine.from_string(content.decode()) if path.suffix == ".jinja" else None
-            for name in _places(path.relative_to(templates() / layer)):
+            for name in _places(path.relative_to(layer)):
                 part = name.partition("/")[0]
                 files[name] = (
                     template.render(variables, part=part).encode() if template else content
@@ -76,6 +74,18 @@ def render(answers: Answers, session_api_key: str) -> Files:
     if not any(TRANSPORTS[name].browser for name in answers.transports):
         files = {name: files[name] for name in files if not name.startswith(_OF_CLIENTS)}
     return dict(sorted(files.items()))
+
+
+def _layers(answers: Answers) -> list[Path]:
+    """Return the folders of templates that make this project, in order."""
+    transports = [TRANSPORTS[name] for name in answers.transports]
+    starts = {"_invoked" if transport.invoked else "_signed" for transport in transports}
+    return [
+        *(templates() / name for name in ("_shared", *sorted(starts))),
+        *(transport.template for transport in transports),
+        *(PHONES[name].template for name in answers.providers),
+        PIPELINES[answers.pipeline].template,
+    ]
 
 
 def dockerfile_of(part: str) -> str:

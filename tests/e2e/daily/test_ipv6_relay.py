@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from tests.standins.daily.ipv6_only import OWN, Container, container
-from voicecore.scaffold.render import templates
+from voicecore.catalog.transports import TRANSPORTS
 
-AGENT = templates() / "daily/agent"
+AGENT = TRANSPORTS["daily"].template / "agent"
 PROGRAM = Path(__file__).parents[2] / "standins/daily/through_relay.py"
 ROOM = "https://lab.daily.co/room"
 

@@ -19,7 +19,8 @@ import aiohttp
 
 from tests.generated.models.caller import Caller
 from tests.standins.models import Models
-from voicecore.catalog.pipelines import PIPELINES, services_of
+from voicecore.catalog.pipelines import PIPELINES
+from voicecore.catalog.pipelines.record import services_of
 from voicecore.scaffold.render import Answers, render, write_new
 
 REGION = "us-east-1"

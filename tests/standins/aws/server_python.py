@@ -8,7 +8,8 @@ from pathlib import Path
 
 import uv
 
-from voicecore.catalog.pipelines import PIPELINES, services_of
+from voicecore.catalog.pipelines import PIPELINES
+from voicecore.catalog.pipelines.record import services_of
 from voicecore.catalog.transports import TRANSPORTS
 from voicecore.scaffold.render import Answers, render
 

@@ -1,6 +1,6 @@
 """Callers who enter rooms of the stand-in of Daily by Daily's library, as an agent does.
 
-The stand-ins are every project's own, from templates/daily/tests.
+The stand-ins are every project's own, from voicecore/catalog/transports/daily.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from socketserver import ThreadingTCPServer
 from types import ModuleType
 from typing import Any
 
-STAND_INS = Path(__file__).parents[3] / "templates/daily/tests"
+STAND_INS = Path(__file__).parents[3] / "voicecore/catalog/transports/daily/template/tests"
 
 
 def stand_in(name: str) -> ModuleType:

@@ -11,7 +11,7 @@ from tests.standins.nat.lab import NatLab
 from voicecore.commands.turn_check import SCRIPT, RelayAttempt, parse_attempts
 from voicecore.local.processes import venv
 
-_TEMPLATE = Path(__file__).parents[3] / "templates/webrtc"
+_TEMPLATE = Path(__file__).parents[3] / "voicecore/catalog/transports/webrtc/template"
 _FILES = ("agent/relay.py", "agent/no_relay.py", f"agent/{SCRIPT}", "both/ice.py")
 
 

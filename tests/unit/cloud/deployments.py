@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from voicecore.catalog.phone_providers import PHONES
-from voicecore.catalog.pipelines import PIPELINES, services_of
-from voicecore.catalog.transports import TRANSPORTS, Transport
+from voicecore.catalog.phones import PHONES
+from voicecore.catalog.pipelines import PIPELINES
+from voicecore.catalog.pipelines.record import services_of
+from voicecore.catalog.transports import TRANSPORTS
+from voicecore.catalog.transports.record import Transport
 from voicecore.catalog.turn_sources import KVS
 from voicecore.cloud.stacks.agent_stack import agent_stack
 from voicecore.cloud.stacks.deployment import Deployment

@@ -15,7 +15,7 @@ import pytest
 from tests.unit.cloud.deployments import DAILY, DOMAIN, GIVEN, WEBRTC, by_telephone, deployment
 from voicecore.aws.session import Aws
 from voicecore.catalog import regions
-from voicecore.catalog.phone_providers import PHONES
+from voicecore.catalog.phones import PHONES
 from voicecore.cloud.deploy import server_part
 from voicecore.cloud.deploy.cloudformation import Live
 from voicecore.cloud.deploy.server_part import CannotHost, ServerDown, Standing, Wanted

@@ -17,7 +17,8 @@ from tests.unit.cloud.deployments import (
     server,
 )
 from voicecore.catalog import regions
-from voicecore.catalog.pipelines import PIPELINES, regions_of, services_of
+from voicecore.catalog.pipelines import PIPELINES
+from voicecore.catalog.pipelines.record import regions_of, services_of
 from voicecore.cloud.stacks.agent_stack import foundation_of
 from voicecore.cloud.stacks.images_stack import images_stack
 from voicecore.cloud.stacks.network_stack import network_stack

@@ -1,7 +1,7 @@
 import pytest
 
 from tests.unit.cloud.deployments import WEBRTC, WEBSOCKET, deployment
-from voicecore.catalog.transports import Transport
+from voicecore.catalog.transports.record import Transport
 from voicecore.cloud.stacks.network_stack import Egress, closed, egress_of, network_stack
 from voicecore.cloud.stacks.stack import references
 

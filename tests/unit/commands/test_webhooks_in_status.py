@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from voicecore.catalog.phone_providers import PHONES
+from voicecore.catalog.phones import PHONES
 from voicecore.commands.status import lines_of_here, phones_document
 
 URL = "https://phone.example"

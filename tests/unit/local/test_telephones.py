@@ -9,7 +9,7 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric import ed25519
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from voicecore.catalog.phone_providers import PHONES
+from voicecore.catalog.phones import PHONES
 from voicecore.local.fake_phone_accounts import SIGNING_KEY, phones_of
 
 

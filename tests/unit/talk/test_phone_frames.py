@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from voicecore.catalog.phone_providers import PHONES
+from voicecore.catalog.phones import PHONES
 from voicecore.talk.telephone.media_frames import (
     KEYPAD,
     WIRES,

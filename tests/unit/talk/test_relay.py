@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from voicecore.scaffold.render import templates
+from voicecore.catalog.transports import TRANSPORTS
 
 TALK = Path(__file__).parents[3] / "voicecore" / "talk" / "ice"
 
@@ -17,4 +17,4 @@ def test_is_the_agents_own(ours: str, theirs: str) -> None:
     """A generated project imports nothing of voicecore, so each has a copy."""
     text = (TALK / f"{ours}.py").read_text("utf-8")
     text = text.replace("voicecore.talk.ice.relay_failure", "no_relay")
-    assert text == (templates() / "webrtc" / "agent" / f"{theirs}.py").read_text("utf-8")
+    assert text == (TRANSPORTS["webrtc"].template / "agent" / f"{theirs}.py").read_text("utf-8")

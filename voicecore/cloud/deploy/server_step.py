@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from voicecore.aws.session import Aws
 from voicecore.aws.task_group import Together
-from voicecore.catalog.phone_providers import Phone
+from voicecore.catalog.phones.record import Phone
 from voicecore.cloud.deploy import server_part
 from voicecore.cloud.deploy.cloudformation import CloudFormation, Live, Tell
 from voicecore.cloud.deploy.ecs_service import Fleet

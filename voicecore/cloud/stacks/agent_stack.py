@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from voicecore.catalog.transports import HEADERS
+from voicecore.catalog.transports.record import HEADERS
 from voicecore.cloud.stacks import env_split, iam, turn_channels, versions
 from voicecore.cloud.stacks.deployment import Deployment
 from voicecore.cloud.stacks.env_split import Environment

@@ -6,9 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from voicecore import __version__
-from voicecore.catalog.phone_providers import PHONES, Phone
-from voicecore.catalog.pipelines import PIPELINES, Pipeline, Service, used_by
-from voicecore.catalog.transports import TRANSPORTS, Transport
+from voicecore.catalog.phones import PHONES
+from voicecore.catalog.phones.record import Phone
+from voicecore.catalog.pipelines import PIPELINES
+from voicecore.catalog.pipelines.record import Pipeline, Service, used_by
+from voicecore.catalog.transports import TRANSPORTS
+from voicecore.catalog.transports.record import Transport
 from voicecore.catalog.turn_sources import KVS
 from voicecore.project import aws_names
 from voicecore.project.defaults import DEFAULT_STAGE

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from voicecore.catalog.pipelines import Service
-from voicecore.catalog.transports import Transport
+from voicecore.catalog.pipelines.record import Service
+from voicecore.catalog.transports.record import Transport
 from voicecore.console.errors import ExitCode, VoicecoreError
 
 BYTES_MAX = 4096

@@ -1,9 +1,10 @@
-"""The registry of pipelines: one record per way that an agent turns speech into speech."""
+"""The record of a pipeline: all that commands know of a way from heard speech to a reply."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from voicecore.catalog import regions
 
@@ -35,52 +36,10 @@ class Pipeline:
     stages: dict[str, tuple[Service, ...]] = field(default_factory=dict[str, tuple[Service, ...]])
     """For each stage the user may choose ("stt", "llm", "tts"): the services, default first."""
 
-
-PIPELINES = {
-    pipeline.name: pipeline
-    for pipeline in (
-        Pipeline(
-            name="nova-sonic",
-            title="Amazon Nova 2 Sonic",
-            summary="speech to speech in one model; the fastest and most natural",
-            needs="an AWS account",
-            # aws_sdk_bedrock_runtime, its bidirectional client, installs on no older Python.
-            python=">=3.12",
-            model=Service("nova-sonic", "Amazon Nova 2 Sonic", regions.NOVA_SONIC),
-        ),
-        Pipeline(
-            name="cascade",
-            title="Transcribe → Nova 2 Lite → Polly",
-            summary="speech to text, a language model, text to speech; each stage yours to choose",
-            needs="an AWS account",
-            python=">=3.11",
-            stages={
-                "stt": (
-                    Service(
-                        "transcribe",
-                        "Amazon Transcribe",
-                        regions.TRANSCRIBE_STREAMING,
-                        # Its WebSocket, which Pipecat uses (Transcribe guide, websocket-med).
-                        tcp_ports=(443, 8443),
-                    ),
-                    Service("deepgram", "Deepgram", key="DEEPGRAM_API_KEY"),
-                ),
-                "llm": (Service("nova-lite", "Amazon Nova 2 Lite"),),
-                "tts": (
-                    Service("polly", "Amazon Polly", regions.POLLY),
-                    Service("cartesia", "Cartesia", key="CARTESIA_API_KEY"),
-                ),
-            },
-        ),
-        Pipeline(
-            name="offline",
-            title="Whisper → rules → Piper, on this machine",
-            summary="no account and no network; small models and a rule-based responder",
-            needs="nothing",
-            python=">=3.11",
-        ),
-    )
-}
+    @property
+    def template(self) -> Path:
+        """Folder of the files that it adds to a project."""
+        return Path(__file__).with_name(self.name.replace("-", "_")) / "template"
 
 
 def title_of(pipeline: Pipeline, services: dict[str, str]) -> str:

@@ -1,0 +1,29 @@
+"""The cascade pipeline: its record, and what it adds to a project (template/)."""
+
+from voicecore.catalog import regions
+from voicecore.catalog.pipelines.record import Pipeline, Service
+
+PIPELINE = Pipeline(
+    name="cascade",
+    title="Transcribe → Nova 2 Lite → Polly",
+    summary="speech to text, a language model, text to speech; each stage yours to choose",
+    needs="an AWS account",
+    python=">=3.11",
+    stages={
+        "stt": (
+            Service(
+                "transcribe",
+                "Amazon Transcribe",
+                regions.TRANSCRIBE_STREAMING,
+                # Its WebSocket, which Pipecat uses (Transcribe guide, websocket-med).
+                tcp_ports=(443, 8443),
+            ),
+            Service("deepgram", "Deepgram", key="DEEPGRAM_API_KEY"),
+        ),
+        "llm": (Service("nova-lite", "Amazon Nova 2 Lite"),),
+        "tts": (
+            Service("polly", "Amazon Polly", regions.POLLY),
+            Service("cartesia", "Cartesia", key="CARTESIA_API_KEY"),
+        ),
+    },
+)

@@ -1,0 +1,14 @@
+"""The nova-sonic pipeline: its record, and what it adds to a project (template/)."""
+
+from voicecore.catalog import regions
+from voicecore.catalog.pipelines.record import Pipeline, Service
+
+PIPELINE = Pipeline(
+    name="nova-sonic",
+    title="Amazon Nova 2 Sonic",
+    summary="speech to speech in one model; the fastest and most natural",
+    needs="an AWS account",
+    # aws_sdk_bedrock_runtime, its bidirectional client, installs on no older Python.
+    python=">=3.12",
+    model=Service("nova-sonic", "Amazon Nova 2 Sonic", regions.NOVA_SONIC),
+)

@@ -1,0 +1,15 @@
+"""The registry of transports: one folder per way that audio reaches the agent.
+
+A folder holds the transport's record and its templates; no command knows a transport by name.
+"""
+
+from voicecore.catalog.transports.daily import TRANSPORT as DAILY
+from voicecore.catalog.transports.record import Transport
+from voicecore.catalog.transports.telephony import TRANSPORT as TELEPHONY
+from voicecore.catalog.transports.webrtc import TRANSPORT as WEBRTC
+from voicecore.catalog.transports.websocket import TRANSPORT as WEBSOCKET
+
+TRANSPORTS: dict[str, Transport] = {
+    transport.name: transport for transport in (WEBSOCKET, WEBRTC, TELEPHONY, DAILY)
+}
+"""Transports by name, in the order in which they are offered."""

@@ -1,0 +1,16 @@
+"""The Telephone transport: its record, and what it adds to a project (template/)."""
+
+from voicecore.catalog.transports.record import Transport
+
+TRANSPORT = Transport(
+    name="telephony",
+    title="Telephone",
+    summary="a provider's media stream, bridged to the agent by the session server",
+    consistency="good",
+    effort="medium",
+    best_for="telephone numbers",
+    pipecat_extras=("websocket",),
+    browser=False,
+    serves=True,
+    spoken=False,
+)
