@@ -145,23 +145,7 @@ def load_project(root: Path) -> Project:
 
     Raises BadProject, which lists every invalid setting with its line.
     """
-    path = root / FILE
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (FileNotFoundError, NotADirectoryError):
-        raise BadProject(
-            f"There is no {FILE} in {root}.",
-            "Change to a project folder, or create a project:  voicecore init my-agent",
-        ) from None
-    except UnicodeDecodeError as error:
-        raise BadProject(f"{path} is not UTF-8 text: {error}.") from error
-    try:
-        answers = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise BadProject(f"{path} is not valid TOML: {error}.") from error
-    invalid = list(invalid_settings(answers))
-    if invalid:
-        raise BadProject(_report(path, text, invalid))
+    answers = _valid_answers(root / FILE)
     pipeline = PIPELINES[answers["pipeline"]]
     transports = tuple(answers["transports"])
     vpc: dict[str, Any] = answers.get("vpc", {})
@@ -182,6 +166,25 @@ def load_project(root: Path) -> Project:
         providers=tuple(answers.get("telephony", {}).get("providers", ())),
         stages=dict(_stages(answers)),
     )
+
+
+def _valid_answers(path: Path) -> dict[str, Any]:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (FileNotFoundError, NotADirectoryError):
+        raise BadProject(
+            f"There is no {FILE} in {path.parent}.",
+            "Change to a project folder, or create a project:  voicecore init my-agent",
+        ) from None
+    except UnicodeDecodeError as error:
+        raise BadProject(f"{path} is not UTF-8 text: {error}.") from error
+    try:
+        answers = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise BadProject(f"{path} is not valid TOML: {error}.") from error
+    if invalid := list(invalid_settings(answers)):
+        raise BadProject(_report(path, text, invalid))
+    return answers
 
 
 def _stages(answers: dict[str, Any]) -> Iterator[tuple[str, Stage]]:

@@ -70,13 +70,7 @@ def invalid_settings(answers: dict[str, Any]) -> Iterator[InvalidSetting]:
         if key not in answers:
             yield InvalidSetting(key, "is missing")
 
-    name = answers.get("name", "")
-    if not isinstance(name, str):
-        yield InvalidSetting("name", "must be a string")
-    elif "name" in answers:
-        for problem in aws_names.name_problems(name):
-            yield InvalidSetting("name", f"{name!r}: {problem}")
-
+    yield from _invalid_name(answers)
     yield from _invalid_transports(answers.get("transports", ["websocket"]))
 
     pipeline = answers.get("pipeline")
@@ -97,11 +91,7 @@ def invalid_settings(answers: dict[str, Any]) -> Iterator[InvalidSetting]:
 
     yield from _invalid_account("account", answers)
     yield from invalid_network(answers, _known_transports(answers))
-    turn = answers.get("turn", {})
-    if not isinstance(turn, dict):
-        yield InvalidSetting("turn", "must be a table")
-    else:
-        yield from _invalid_turn(cast("dict[str, Any]", turn))
+    yield from _invalid_turn(answers.get("turn", {}))
     yield from _invalid_telephony(answers)
     yield from _invalid_server("server", answers)
     stages = answers.get("stages", {})
@@ -110,6 +100,15 @@ def invalid_settings(answers: dict[str, Any]) -> Iterator[InvalidSetting]:
     else:
         for name, stage in cast("dict[str, Any]", stages).items():
             yield from _invalid_stage(name, stage, needs)
+
+
+def _invalid_name(answers: dict[str, Any]) -> Iterator[InvalidSetting]:
+    name = answers.get("name", "")
+    if not isinstance(name, str):
+        yield InvalidSetting("name", "must be a string")
+    elif "name" in answers:
+        for problem in aws_names.name_problems(name):
+            yield InvalidSetting("name", f"{name!r}: {problem}")
 
 
 def _uses_kvs(answers: dict[str, Any]) -> bool:
@@ -250,12 +249,16 @@ def _invalid_ids(key: str, value: object, pattern: re.Pattern[str]) -> Iterator[
         yield InvalidSetting(key, "lists an ID twice")
 
 
-def _invalid_turn(turn: dict[str, Any]) -> Iterator[InvalidSetting]:
-    yield from _unknown_keys("turn.", turn, ("source", "peak_calls"))
-    source = turn.get("source", KVS)
+def _invalid_turn(turn: object) -> Iterator[InvalidSetting]:
+    if not isinstance(turn, dict):
+        yield InvalidSetting("turn", "must be a table")
+        return
+    own = cast("dict[str, Any]", turn)
+    yield from _unknown_keys("turn.", own, ("source", "peak_calls"))
+    source = own.get("source", KVS)
     if source not in tuple(SOURCES):
         yield _unknown("turn.source", source, tuple(SOURCES))
-    yield from _invalid_number("turn.peak_calls", turn.get("peak_calls", 1), (1, PEAK_CALLS_MAX))
+    yield from _invalid_number("turn.peak_calls", own.get("peak_calls", 1), (1, PEAK_CALLS_MAX))
 
 
 def _invalid_telephony(answers: dict[str, Any]) -> Iterator[InvalidSetting]:
