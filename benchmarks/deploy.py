@@ -25,6 +25,8 @@ from voicecore.cloud.stacks.stack import Stack, references
 from voicecore.commands import deploy, init
 from voicecore.console.context import Context
 from voicecore.console.output import Output
+from voicecore.options.deploy import DeployOptions
+from voicecore.options.init import InitOptions
 from voicecore.project.project import load_project
 
 COLD, WARM = 15.0, 3.0
@@ -56,7 +58,7 @@ def project() -> Iterator[Path]:
     """A project in a network of its own."""
     with tempfile.TemporaryDirectory() as folder:
         context = Context(Path(folder), {}, Output(io.StringIO(), io.StringIO()), False)
-        init.run(context, init.InitOptions(name="line", pipeline="nova-sonic", yes=True))
+        init.run(context, InitOptions(name="line", pipeline="nova-sonic", yes=True))
         root = Path(folder) / "line"
         settings = root / "voicecore.toml"
         settings.write_text(f'network = "vpc"\n{settings.read_text()}')
@@ -68,7 +70,7 @@ def deployed(aws: Aws, root: Path, build: float) -> tuple[float, int]:
     aws.journal.clear()
     context = Context(root, {}, Output(io.StringIO(), io.StringIO()), False)
     started = time.monotonic()
-    deploy.run(context, deploy.DeployOptions(yes=True), ImagesDouble(seconds=build))
+    deploy.run(context, DeployOptions(yes=True), ImagesDouble(seconds=build))
     return time.monotonic() - started, sum(entry.by == "client" for entry in aws.journal)
 
 

@@ -1,4 +1,4 @@
-"""What all tests share: the command line as a function."""
+"""Fixtures of all tests: the command line as a function."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from voicecore.cli.app import main
 from voicecore.console.context import Context
 from voicecore.console.output import Output
 
-# A shell lets what it starts in the background ignore Ctrl-C, and so would all that tests start.
+# Background jobs of a shell ignore Ctrl-C, and so would every process that a test starts.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
@@ -36,14 +36,14 @@ Voicecore = Callable[..., Result]
 
 @pytest.fixture
 def voicecore(tmp_path: Path) -> Voicecore:
-    """Call the true main with its own streams, in an empty folder, as a pipe would."""
+    """Call `main` with streams of its own in an empty folder, without a terminal."""
 
     def call(*arguments: str, cwd: Path = tmp_path, env: dict[str, str] | None = None) -> Result:
         stdout, stderr = io.StringIO(), io.StringIO()
         context = Context(cwd=cwd, env=env or {}, output=Output(stdout, stderr), interactive=False)
-        with pytest.raises(SystemExit) as ending:
+        with pytest.raises(SystemExit) as exit:
             main(list(arguments), context)
-        code = ending.value.code
+        code = exit.value.code
         return Result(code if isinstance(code, int) else 0, stdout.getvalue(), stderr.getvalue())
 
     return call

@@ -1,4 +1,4 @@
-"""`voicecore add`: one more transport, shown before it is written."""
+"""`voicecore add`: shows the changes of a transport before it writes them."""
 
 import json
 from pathlib import Path
@@ -20,7 +20,7 @@ def contents(project: Path) -> dict[str, bytes]:
     return {str(path): path.read_bytes() for path in project.rglob("*") if path.is_file()}
 
 
-def test_adds_files_and_lines_and_keeps_the_users_own(voicecore: Voicecore, project: Path) -> None:
+def test_adds_files_and_lines_and_keeps_edits(voicecore: Voicecore, project: Path) -> None:
     toml = project / "agent/pyproject.toml"
     toml.write_text(toml.read_text().replace('version = "0.1.0"', 'version = "2.0.0"'))
     key = (project / "server/.env").read_bytes()
@@ -34,10 +34,10 @@ def test_adds_files_and_lines_and_keeps_the_users_own(voicecore: Voicecore, proj
     assert 'version = "2.0.0"' in toml.read_text()
     assert "webrtc,websocket" in toml.read_text()
     again = voicecore("add", "webrtc", "--project", str(project))
-    assert "has WebRTC already" in again.stderr
+    assert "already has WebRTC" in again.stderr
 
 
-def test_adds_a_telephone_and_then_another_provider(voicecore: Voicecore, project: Path) -> None:
+def test_adds_telephony_and_then_another_provider(voicecore: Voicecore, project: Path) -> None:
     def add(*flags: str) -> str:
         done = voicecore("add", "telephony", *flags, "--yes", "--project", str(project))
         assert done.code == ExitCode.OK, done.stderr
@@ -46,12 +46,12 @@ def test_adds_a_telephone_and_then_another_provider(voicecore: Voicecore, projec
     assert "voicecore talk --phone plivo" in add("--provider", "plivo")
     assert "new server/providers/vonage.py" in add("--provider", "vonage")
     assert 'providers = ["plivo", "vonage"]' in (project / "voicecore.toml").read_text()
-    assert "has Telephone already" in add()
+    assert "already has Telephone" in add()
     for flags in (("telephony", "--provider", "pigeon"), ("webrtc", "--provider", "twilio")):
         assert voicecore("add", *flags, "--project", str(project)).code == ExitCode.USAGE
 
 
-def test_a_dry_run_writes_nothing(voicecore: Voicecore, project: Path) -> None:
+def test_dry_run_writes_nothing(voicecore: Voicecore, project: Path) -> None:
     before = contents(project)
     result = voicecore("add", "webrtc", "--dry-run", "--project", str(project))
     assert result.code == ExitCode.OK
@@ -60,26 +60,26 @@ def test_a_dry_run_writes_nothing(voicecore: Voicecore, project: Path) -> None:
     assert contents(project) == before
 
 
-def test_asks_before_it_changes_files(voicecore: Voicecore, project: Path) -> None:
+def test_refuses_to_change_files_without_confirmation(voicecore: Voicecore, project: Path) -> None:
     before = contents(project)
     result = voicecore("add", "webrtc", "--project", str(project))
-    assert result.code == ExitCode.FAILED
+    assert result.code == ExitCode.USAGE
     assert f"voicecore add webrtc --project {project} --yes" in result.stderr
     assert contents(project) == before
 
 
-def test_own_lines_stop_it_and_it_says_what_to_do(voicecore: Voicecore, project: Path) -> None:
+def test_conflicting_edits_stop_it_and_are_shown(voicecore: Voicecore, project: Path) -> None:
     app = project / "agent/app.py"
     app.write_text(app.read_text().replace('"""Answer /invocations: conv', '"""Mine: conv'))
     before = contents(project)
     result = voicecore("add", "webrtc", "--yes", "--project", str(project))
     assert result.code == ExitCode.FAILED
-    assert "agent/app.py: you have changed the lines that would change" in result.stderr
+    assert "agent/app.py: you have edited the lines that have to change" in result.stderr
     assert "+        self.requests: dict[str, Respond] = {}" in result.stderr
     assert contents(project) == before
 
 
-def test_tells_programs_what_it_did(voicecore: Voicecore, project: Path) -> None:
+def test_prints_changes_as_json(voicecore: Voicecore, project: Path) -> None:
     result = voicecore("add", "webrtc", "--yes", "--json", "--project", str(project))
     report = json.loads(result.stdout)
     assert report["written"] is True
@@ -87,17 +87,15 @@ def test_tells_programs_what_it_did(voicecore: Voicecore, project: Path) -> None
     assert report["files"]["voicecore.toml"] == "changed"
 
 
-def test_a_lockfile_that_cannot_be_brought_up_to_date_stops_nothing(
-    voicecore: Voicecore, project: Path
-) -> None:
+def test_unreadable_lockfile_is_a_warning(voicecore: Voicecore, project: Path) -> None:
     (project / "agent/uv.lock").write_text("garbage")
     result = voicecore("add", "webrtc", "--yes", "--project", str(project))
     assert result.code == ExitCode.OK
-    assert "✗ Locking what the agent asks for now" in result.stderr
+    assert "✗ Locking the agent's packages" in result.stderr
     assert "now has WebRTC" in result.stderr
 
 
-def test_there_must_be_such_a_transport(voicecore: Voicecore, project: Path) -> None:
+def test_rejects_unknown_transport(voicecore: Voicecore, project: Path) -> None:
     result = voicecore("add", "pigeon", "--project", str(project))
     assert result.code == ExitCode.USAGE
     assert "websocket, webrtc" in result.stderr

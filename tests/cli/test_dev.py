@@ -1,19 +1,15 @@
-"""`voicecore dev` as a process: what it serves, what it leaves, what it says when it cannot."""
+"""`voicecore dev` as a process: what it serves, what it leaves behind, how it fails."""
 
 import json
 import os
-import signal
 import socket
 import stat
-import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
 from urllib.request import urlopen
 
 import pexpect
@@ -21,95 +17,25 @@ import pytest
 
 from tests.conftest import Voicecore
 from tests.processes import processes_in
+from tests.standins.dev import AGENT, SERVER, dev, events_until, pyproject, tiny_project
 from voicecore.console.errors import ExitCode
-
-# The smallest agent and server that dev can run: their packages install in a moment.
-AGENT = """\
-import os
-from http.server import BaseHTTPRequestHandler, HTTPServer
-
-class Ping(BaseHTTPRequestHandler):
-    def do_GET(self):
-        body = b'{"status": "Healthy", "time_of_last_update": 1}'
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *args):
-        pass
-
-HTTPServer(("127.0.0.1", int(os.environ["PORT"])), Ping).serve_forever()
-"""
-SERVER = """\
-import os
-
-async def app(scope, receive, send):
-    if scope["type"] == "http":
-        await send({"type": "http.response.start", "status": 200})
-        await send({"type": "http.response.body", "body": os.environ["AGENT_RUNTIME_ARN"].encode()})
-"""
-
-
-def pyproject(name: str, *dependencies: str, python: str = ">=3.11") -> str:
-    return (
-        f'[project]\nname = "{name}"\nversion = "0"\nrequires-python = "{python}"\n'
-        f"dependencies = {list(dependencies)}\n[tool.uv]\npackage = false\n"
-    )
-
-
-def tiny(root: Path, agent: str) -> Path:
-    """A project whose agent and server answer, and do nothing else."""
-    for folder in ("agent", "server"):
-        (root / folder).mkdir(parents=True)
-    (root / "voicecore.toml").write_text(
-        'name = "tiny"\ntransports = ["websocket"]\npipeline = "offline"\nregion = "us-east-1"\n'
-    )
-    (root / "agent/app.py").write_text(agent)
-    (root / "agent/pyproject.toml").write_text(pyproject("tiny-agent"))
-    (root / "server/server.py").write_text(SERVER)
-    (root / "server/pyproject.toml").write_text(pyproject("tiny-server", "uvicorn"))
-    return root
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny(tmp_path_factory.mktemp("made") / "tiny", AGENT)
+def installed_project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project whose packages are installed once for all tests."""
+    return tiny_project(tmp_path_factory.mktemp("installed") / "tiny", AGENT)
 
 
 @pytest.fixture
-def project(made: Path) -> Iterator[Path]:
-    """The same project for each test, as it was."""
-    yield made
-    (made / "agent/app.py").write_text(AGENT)
-    (made / "server/server.py").write_text(SERVER)
+def project(installed_project: Path) -> Iterator[Path]:
+    """The installed project; its files are restored after the test."""
+    yield installed_project
+    (installed_project / "agent/app.py").write_text(AGENT)
+    (installed_project / "server/server.py").write_text(SERVER)
 
 
-@contextmanager
-def dev(project: Path, *arguments: str) -> Iterator["subprocess.Popen[str]"]:
-    process = subprocess.Popen(
-        [sys.executable, "-m", "voicecore", "dev", "--json", *arguments],
-        cwd=project, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
-    try:
-        yield process
-    finally:
-        process.send_signal(signal.SIGINT)
-        process.wait(20)
-
-
-def events_until(process: "subprocess.Popen[str]", *kinds: str) -> list[dict[str, Any]]:
-    assert process.stdout
-    wanted, events = set(kinds), []
-    for line in process.stdout:
-        events.append(json.loads(line))
-        wanted.discard(events[-1].get("kind", ""))
-        if not wanted:
-            return events
-    raise AssertionError(f"dev ended before {wanted}: {events}")
-
-
-def test_it_serves_until_interrupted_and_leaves_nothing(project: Path) -> None:
+def test_serves_until_interrupted_and_leaves_nothing_behind(project: Path) -> None:
     with dev(project) as process:
         serving = events_until(process, "serving", "ready")
         urls = next(event for event in serving if event["kind"] == "serving")
@@ -126,7 +52,7 @@ def test_it_serves_until_interrupted_and_leaves_nothing(project: Path) -> None:
     assert processes_in(project) == []
 
 
-def test_a_killed_dev_takes_its_children_along(project: Path) -> None:
+def test_killed_dev_leaves_no_children(project: Path) -> None:
     with dev(project) as process:
         events_until(process, "serving", "ready")
         process.kill()
@@ -135,11 +61,11 @@ def test_a_killed_dev_takes_its_children_along(project: Path) -> None:
         while processes_in(project) and time.monotonic() < deadline:
             time.sleep(0.1)
         assert processes_in(project) == []
-    with dev(project) as again:  # what it left behind does not count as running
+    with dev(project) as again:  # its stale state file does not count as running
         events_until(again, "serving")
 
 
-def test_a_second_dev_is_told_of_the_first(project: Path, voicecore: Voicecore) -> None:
+def test_second_dev_names_the_running_one(project: Path, voicecore: Voicecore) -> None:
     with dev(project) as process:
         events_until(process, "serving")
         second = voicecore("dev", "--project", str(project))
@@ -151,10 +77,10 @@ def test_a_second_dev_is_told_of_the_first(project: Path, voicecore: Voicecore) 
     assert voicecore("dev", "--env", "--project", str(project)).code == ExitCode.FAILED
 
 
-def test_a_stale_state_is_no_running_dev(project: Path, voicecore: Voicecore) -> None:
+def test_ignores_stale_state_file(project: Path, voicecore: Voicecore) -> None:
     stale = project / ".voicecore/dev.json"
     stale.parent.mkdir(exist_ok=True)
-    # Its pid was given to another process since: ours, or init's, which we may not signal.
+    # Another process has its pid by now: this one, or init, which we may not signal.
     for pid in (os.getpid(), 1):
         stale.write_text(json.dumps({"pid": pid, "runtime": "http://127.0.0.1:1"}))
         with dev(project) as process:
@@ -162,24 +88,24 @@ def test_a_stale_state_is_no_running_dev(project: Path, voicecore: Voicecore) ->
     assert not stale.exists()
 
 
-def test_a_reader_who_goes_away_ends_it(project: Path) -> None:
+def test_ends_when_reader_of_events_is_gone(project: Path) -> None:
     with dev(project) as process:
         events_until(process, "serving", "ready")
         assert process.stdout
         process.stdout.close()
-        (project / "agent/app.py").write_text(AGENT + "\n")  # an event that nobody will read
+        (project / "agent/app.py").write_text(AGENT + "\n")  # causes an event
         assert process.wait(20) == ExitCode.OK
     assert processes_in(project) == []
 
 
-def test_two_begun_at_once_serve_at_ports_of_their_own(project: Path, tmp_path: Path) -> None:
-    other = tiny(tmp_path / "other", AGENT)
+def test_two_projects_get_different_ports(project: Path, tmp_path: Path) -> None:
+    other = tiny_project(tmp_path / "other", AGENT)
     with dev(project) as one, dev(other) as two:
         serving = [events_until(process, "serving")[-1] for process in (one, two)]
     assert len({event[of] for event in serving for of in ("runtime", "server")}) == 4
 
 
-def test_a_taken_port_is_told(project: Path, voicecore: Voicecore) -> None:
+def test_reports_port_in_use(project: Path, voicecore: Voicecore) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
         result = voicecore("dev", "--port", port, "--project", str(project))
@@ -187,7 +113,7 @@ def test_a_taken_port_is_told(project: Path, voicecore: Voicecore) -> None:
         assert f"Port {port} is taken." in result.stderr
 
 
-def test_an_agent_that_crashes_is_told_and_tried_again_when_saved(project: Path) -> None:
+def test_crashing_agent_is_reported_and_restarted_when_saved(project: Path) -> None:
     (project / "agent/app.py").write_text("import nowhere\n")
     with dev(project) as process:
         failed = events_until(process, "serving", "failed")
@@ -199,8 +125,8 @@ def test_an_agent_that_crashes_is_told_and_tried_again_when_saved(project: Path)
         events_until(process, "ready")
 
 
-def test_an_agent_that_dies_behind_ping_is_told(project: Path) -> None:
-    # As generated agents do: /ping answers first, the pipeline is imported behind it.
+def test_reports_agent_that_dies_after_first_ping(project: Path) -> None:
+    # As in generated agents: /ping answers first, then the pipeline is imported.
     dying = (
         "import threading, os\ndef die():\n    time.sleep(1)\n    try:\n        import nowhere\n"
     )
@@ -220,14 +146,14 @@ def state_of(project: Path) -> str:
     return (project / ".voicecore/dev.json").read_text()
 
 
-def test_an_agent_that_never_answers_is_told(project: Path) -> None:
+def test_reports_agent_that_never_answers_ping(project: Path) -> None:
     (project / "agent/app.py").write_text("import time\ntime.sleep(60)\n")
     with dev(project, "--start-limit", "1") as process:
         [event] = [e for e in events_until(process, "failed") if e["kind"] == "failed"]
         assert "did not answer /ping within 1s" in event["text"]
 
 
-def test_a_session_server_that_cannot_start_ends_dev(project: Path) -> None:
+def test_ends_when_session_server_cannot_start(project: Path) -> None:
     (project / "server/server.py").write_text("raise SystemExit('SESSION_API_KEY is missing')\n")
     with dev(project) as process:
         stdout, _ = process.communicate(timeout=30)
@@ -238,13 +164,13 @@ def test_a_session_server_that_cannot_start_ends_dev(project: Path) -> None:
     assert processes_in(project) == []
 
 
-def test_another_projects_server_is_not_taken_for_ours(project: Path) -> None:
-    # It comes to the port after the port was found free, and answers /health before ours does.
+def test_server_of_another_project_on_our_port_is_an_error(project: Path) -> None:
+    # It binds the port after it was found free, and answers /health before ours does.
     (project / "server/server.py").write_text("import time\ntime.sleep(2)\n" + SERVER)
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
     with dev(project, "--server-port", str(port)) as process:
-        # Not uv, which installs the server's packages before the port is looked at.
+        # Not uv, which installs the server's packages before the port is checked.
         while not any("uvicorn" in line for line in processes_in(project / "server")):
             time.sleep(0.05)
         foreign = ThreadingHTTPServer(("127.0.0.1", port), AlwaysHealthy)
@@ -264,7 +190,7 @@ class AlwaysHealthy(BaseHTTPRequestHandler):
         pass
 
 
-def test_a_session_server_that_never_answers_is_told(project: Path) -> None:
+def test_reports_session_server_that_never_answers_health(project: Path) -> None:
     (project / "server/server.py").write_text(SERVER.replace("200", "503"))
     with dev(project) as process:
         stdout, _ = process.communicate(timeout=60)
@@ -272,12 +198,12 @@ def test_a_session_server_that_never_answers_is_told(project: Path) -> None:
     assert "did not answer /health within 20 s" in error["message"]
 
 
-def test_a_saved_session_server_serves_at_once(project: Path) -> None:
+def test_saved_session_server_restarts_at_once(project: Path) -> None:
     with dev(project) as process:
         events_until(process, "serving")
         url = json.loads((project / ".voicecore/dev.json").read_text())["server"]
         changed = SERVER.replace('os.environ["AGENT_RUNTIME_ARN"].encode()', 'b"changed"')
-        time.sleep(1)  # nobody saves so soon that the watch has not begun
+        time.sleep(1)  # the file watch has started by then
         (project / "server/server.py").write_text(changed)
         deadline = time.monotonic() + 15
         seen = b""
@@ -286,11 +212,13 @@ def test_a_saved_session_server_serves_at_once(project: Path) -> None:
             try:
                 seen = urlopen(url, timeout=2).read()
             except OSError:
-                continue  # between the old and the new one
+                continue  # between the old and the new server
         assert seen == b"changed"
 
 
-def test_a_missing_interpreter_is_told(project: Path, voicecore: Voicecore, tmp_path: Path) -> None:
+def test_reports_missing_python_version(
+    project: Path, voicecore: Voicecore, tmp_path: Path
+) -> None:
     (project / "agent/pyproject.toml").write_text(pyproject("tiny-agent", python=">=3.99"))
     try:
         result = voicecore("dev", "--project", str(project), env=dict(os.environ))
@@ -302,7 +230,7 @@ def test_a_missing_interpreter_is_told(project: Path, voicecore: Voicecore, tmp_
 
 
 @pytest.mark.parametrize(
-    ("arguments", "code", "told"),
+    ("arguments", "code", "message"),
     [
         (["--idle-timeout", "5"], ExitCode.USAGE, "AgentCore takes 60"),
         (["--time-scale", "0"], ExitCode.USAGE, ""),
@@ -310,17 +238,15 @@ def test_a_missing_interpreter_is_told(project: Path, voicecore: Voicecore, tmp_
         (["--project", "nowhere"], ExitCode.BAD_PROJECT, "voicecore init"),
     ],
 )
-def test_mistakes(
-    project: Path, voicecore: Voicecore, arguments: list[str], code: int, told: str
+def test_rejects_invalid_options(
+    project: Path, voicecore: Voicecore, arguments: list[str], code: int, message: str
 ) -> None:
     result = voicecore("dev", *arguments, cwd=project)
     assert result.code == code
-    assert told in result.stderr
+    assert message in result.stderr
 
 
-def test_a_project_without_an_agent_says_how_to_bring_it_back(
-    voicecore: Voicecore, tmp_path: Path
-) -> None:
+def test_project_without_agent_names_init_command(voicecore: Voicecore, tmp_path: Path) -> None:
     voicecore("init", "mine", "--yes")
     (tmp_path / "mine/agent/app.py").unlink()
     result = voicecore("dev", "--project", "mine")
@@ -328,7 +254,7 @@ def test_a_project_without_an_agent_says_how_to_bring_it_back(
     assert f"voicecore init mine --directory {tmp_path} --force" in result.stderr
 
 
-def test_the_screen_on_a_terminal(project: Path) -> None:
+def test_shows_screen_on_terminal(project: Path) -> None:
     terminal = pexpect.spawn(
         sys.executable, ["-m", "voicecore", "dev"], cwd=project, dimensions=(24, 80), timeout=30,
         encoding="utf-8",

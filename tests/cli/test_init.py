@@ -9,9 +9,7 @@ from tests.conftest import Voicecore
 from voicecore.console.errors import ExitCode
 
 
-def test_a_project_is_made_and_the_next_command_is_told(
-    voicecore: Voicecore, tmp_path: Path
-) -> None:
+def test_creates_project_and_names_next_command(voicecore: Voicecore, tmp_path: Path) -> None:
     result = voicecore("init", "support-line", "--yes")
     assert result.code == ExitCode.OK
     assert result.stdout == ""
@@ -19,7 +17,7 @@ def test_a_project_is_made_and_the_next_command_is_told(
     assert 'name = "support-line"' in (tmp_path / "support-line/voicecore.toml").read_text()
 
 
-def test_the_session_key_is_new_and_only_the_owners(voicecore: Voicecore, tmp_path: Path) -> None:
+def test_session_key_is_random_and_private_to_owner(voicecore: Voicecore, tmp_path: Path) -> None:
     voicecore("init", "one", "--yes")
     voicecore("init", "two", "--yes")
     paths = [tmp_path / name / "server/.env" for name in ("one", "two")]
@@ -27,7 +25,7 @@ def test_the_session_key_is_new_and_only_the_owners(voicecore: Voicecore, tmp_pa
     assert all(stat.S_IMODE(path.stat().st_mode) == 0o600 for path in paths)
 
 
-def test_git_takes_the_project_without_its_secret(voicecore: Voicecore, tmp_path: Path) -> None:
+def test_git_ignores_secret(voicecore: Voicecore, tmp_path: Path) -> None:
     voicecore("init", "mine", "--yes")
     for command in ("git init --quiet", "git add --all"):
         subprocess.run(command.split(), cwd=tmp_path / "mine", check=True)
@@ -39,7 +37,7 @@ def test_git_takes_the_project_without_its_secret(voicecore: Voicecore, tmp_path
     assert "server/.env" not in tracked
 
 
-def test_json_is_one_document(voicecore: Voicecore) -> None:
+def test_prints_one_json_document(voicecore: Voicecore) -> None:
     result = voicecore(
         "init", "support-line", "--json", "--pipeline", "cascade", "--tts", "cartesia"
     )
@@ -55,7 +53,7 @@ def test_json_is_one_document(voicecore: Voicecore) -> None:
     assert result.stderr == ""
 
 
-def test_a_telephone_has_its_providers_alone(voicecore: Voicecore, tmp_path: Path) -> None:
+def test_telephony_project_has_only_its_providers(voicecore: Voicecore, tmp_path: Path) -> None:
     telephone = ("--transport", "telephony", "--provider", "vonage,twilio")
     result = voicecore("init", "by-phone", "--json", "--pipeline", "offline", *telephone)
     assert result.json["answers"]["providers"] == ["vonage", "twilio"]
@@ -76,55 +74,53 @@ def test_dry_run_writes_nothing(voicecore: Voicecore, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_options_are_listed_for_programs(voicecore: Voicecore) -> None:
+def test_lists_options_as_json(voicecore: Voicecore) -> None:
     options = voicecore("init", "--list-options").json
     assert [p["name"] for p in options["pipelines"]] == ["nova-sonic", "cascade", "offline"]
     assert options["transports"][0]["name"] == "websocket"
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         (["bad name!!/../x"], "voicecore init bad-name-x"),
         (["--", "-x"], "'-x': it must be 2 or more"),
         (["ä"], "'ä': it must be"),
-        (["a" * 200], "it has 200 characters; at most 30 fit AWS's names"),
+        (["a" * 200], "it has 200 characters; AWS names leave room for 30"),
         (["con"], "Windows reserves it"),
         (["ok", "-t", "websockets"], "'websockets' is unknown; did you mean 'websocket'?"),
         (["ok", "--pipeline", "novasonic"], "did you mean 'nova-sonic'?"),
         (["ok", "-t", "telephony", "--provider", "twillio"], "did you mean 'twilio'?"),
         (["ok", "--provider", "twilio"], 'is used only with the transport "telephony"'),
-        (["ok", "--region", "mars-north-1"], "no region of AgentCore Runtime"),
+        (["ok", "--region", "mars-north-1"], "is not a region of AgentCore Runtime"),
         (["ok", "--pipeline", "nova-sonic", "--region", "eu-west-1"],
          "lacks a model of pipeline 'nova-sonic'; choose from us-east-1, us-west-2"),
         (["ok", "--tts", "cartesia"], "need --pipeline cascade"),
-        (["ok", "--pipeline", "offline", "--tts", "cartesia"], "no stage to choose"),
+        (["ok", "--pipeline", "offline", "--tts", "cartesia"], "is not a service of pipeline"),
     ],
 )  # fmt: skip
-def test_mistakes_are_told_before_anything_is_written(
-    voicecore: Voicecore, tmp_path: Path, arguments: list[str], told: str
+def test_rejects_invalid_answers_before_writing(
+    voicecore: Voicecore, tmp_path: Path, arguments: list[str], message: str
 ) -> None:
     result = voicecore("init", "--yes", *arguments)
     assert result.code == ExitCode.USAGE
-    assert told in result.stderr
+    assert message in result.stderr
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_mistake_is_json_too_when_asked(voicecore: Voicecore) -> None:
+def test_prints_error_as_json(voicecore: Voicecore) -> None:
     result = voicecore("init", "con", "--json")
     assert result.code == ExitCode.USAGE
     assert json.loads(result.stdout)["error"]["exit_code"] == 2
     assert result.stderr == ""
 
 
-def test_a_mistyped_command_is_recognised(
-    voicecore: Voicecore, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_suggests_closest_command(voicecore: Voicecore, capsys: pytest.CaptureFixture[str]) -> None:
     assert voicecore("inti").code == ExitCode.USAGE
     assert "init" in capsys.readouterr().err
 
 
-class TestAnExistingFolder:
+class TestExistingFolder:
     @pytest.fixture
     def project(self, voicecore: Voicecore, tmp_path: Path) -> Path:
         voicecore("init", "mine", "--yes")
@@ -134,34 +130,33 @@ class TestAnExistingFolder:
         (project / ".gitignore").unlink()
         return project
 
-    def everything_in(self, folder: Path) -> dict[str, bytes]:
+    def files_in(self, folder: Path) -> dict[str, bytes]:
         return {
             str(path.relative_to(folder)): path.read_bytes()
             for path in sorted(folder.rglob("*"))
             if path.is_file()
         }
 
-    def test_is_not_touched_without_force(self, voicecore: Voicecore, project: Path) -> None:
-        before = self.everything_in(project)
+    def test_is_unchanged_without_force(self, voicecore: Voicecore, project: Path) -> None:
+        before = self.files_in(project)
         result = voicecore("init", "mine", "--yes")
         assert result.code == ExitCode.FAILED
         assert "voicecore init mine --force --dry-run" in result.stderr
-        assert self.everything_in(project) == before
+        assert self.files_in(project) == before
 
     @pytest.mark.parametrize("flag", [[], ["--dry-run"]])
-    def test_is_not_touched_with_force_alone(
+    def test_is_unchanged_with_force_alone(
         self, voicecore: Voicecore, project: Path, flag: list[str]
     ) -> None:
-        before = self.everything_in(project)
+        before = self.files_in(project)
         result = voicecore("init", "mine", "--force", *flag)
+        assert result.code == (ExitCode.OK if flag else ExitCode.USAGE)
         assert "changed agent/bot.py" in result.stderr
         assert "-# my own" in result.stderr
         assert "new .gitignore" in result.stderr
-        assert self.everything_in(project) == before
+        assert self.files_in(project) == before
 
-    def test_keeps_what_is_replaced_and_what_is_secret(
-        self, voicecore: Voicecore, project: Path
-    ) -> None:
+    def test_keeps_replaced_files_and_secrets(self, voicecore: Voicecore, project: Path) -> None:
         secret = (project / "server/.env").read_text()
         assert voicecore("init", "mine", "--force", "--yes").code == ExitCode.OK
         assert (project / "agent/bot.py").read_text() != "# my own\n"
@@ -171,7 +166,7 @@ class TestAnExistingFolder:
         [replaced] = (project / ".voicecore/replaced").glob("*/agent/bot.py")
         assert replaced.read_text() == "# my own\n"
 
-    def test_that_is_a_file_is_left_alone(self, voicecore: Voicecore, tmp_path: Path) -> None:
+    def test_that_is_a_file_is_unchanged(self, voicecore: Voicecore, tmp_path: Path) -> None:
         (tmp_path / "mine-too").write_text("a file")
         assert voicecore("init", "mine-too", "--force", "--yes").code == ExitCode.FAILED
         assert (tmp_path / "mine-too").read_text() == "a file"

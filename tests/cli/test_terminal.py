@@ -1,4 +1,4 @@
-"""`voicecore init` as a person meets it: questions on a terminal of 80 by 24, and completion."""
+"""`voicecore init` on a terminal of 80 by 24: its questions, and shell completion."""
 
 import os
 import sys
@@ -15,12 +15,12 @@ from voicecore.catalog.transports import TRANSPORTS as REGISTRY
 from voicecore.console.errors import ExitCode
 
 NAME, TRANSPORTS, PIPELINE, HEARS, SPEAKS, REGION = (
-    "Name of the project:",
+    "Project name:",
     "How do callers reach the agent?",
     "Pipeline:",
     "Service for speech to text:",
     "Service for text to speech:",
-    "Where will it run in AWS, later",
+    "AWS region to deploy to later:",
 )
 EMPTY_LINE = ("C-a", "C-k")
 WEBSOCKET = ("--transport", "websocket")
@@ -30,7 +30,7 @@ def init(folder: Path, *arguments: str) -> AbstractContextManager[Terminal]:
     return Terminal.running([sys.executable, "-m", "voicecore", "init", *arguments], folder, {})
 
 
-def test_what_no_flag_said_is_asked(tmp_path: Path) -> None:
+def test_asks_for_everything_that_is_not_given(tmp_path: Path) -> None:
     with init(tmp_path) as terminal:
         terminal.shows(f"{NAME} my-agent")
         terminal.presses(*EMPTY_LINE)
@@ -59,7 +59,7 @@ def test_what_no_flag_said_is_asked(tmp_path: Path) -> None:
         assert answer in project
 
 
-def test_an_enter_for_each_question_makes_an_agent_that_needs_no_account(tmp_path: Path) -> None:
+def test_defaults_create_agent_that_needs_no_account(tmp_path: Path) -> None:
     with init(tmp_path) as terminal:
         for question in (NAME, TRANSPORTS, PIPELINE):
             terminal.shows(question)
@@ -83,7 +83,7 @@ def test_an_enter_for_each_question_makes_an_agent_that_needs_no_account(tmp_pat
         (["--yes"], "✓ my-agent/"),
     ],
 )
-def test_what_a_flag_said_is_not_asked(tmp_path: Path, flags: list[str], first: str) -> None:
+def test_does_not_ask_for_what_is_given(tmp_path: Path, flags: list[str], first: str) -> None:
     with init(tmp_path, *flags) as terminal:
         assert first in terminal.shows(first).splitlines()[0]
 
@@ -99,7 +99,7 @@ def test_what_a_flag_said_is_not_asked(tmp_path: Path, flags: list[str], first: 
         (["a-name", *WEBSOCKET, "--pipeline", "nova-sonic"], REGION, ["C-c"]),
     ],
 )
-def test_who_leaves_leaves_nothing(
+def test_interrupted_question_leaves_no_files(
     tmp_path: Path, flags: list[str], question: str, keys: list[str]
 ) -> None:
     with init(tmp_path, *flags) as terminal:
@@ -110,43 +110,43 @@ def test_who_leaves_leaves_nothing(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_every_transport_fits_80_columns(tmp_path: Path) -> None:
+def test_transports_fit_80_columns(tmp_path: Path) -> None:
     with init(tmp_path, "a-name") as terminal:
         screen = terminal.shows(TRANSPORTS, *(t.best_for for t in REGISTRY.values()))
         assert max(map(len, screen.splitlines())) < 80
 
 
-def test_every_pipeline_fits_80_columns(tmp_path: Path) -> None:
+def test_pipelines_fit_80_columns(tmp_path: Path) -> None:
     with init(tmp_path, "a-name", *WEBSOCKET) as terminal:
         for pipeline in PIPELINES.values():
             choice = f"{pipeline.title} (needs {pipeline.needs})"
             terminal.shows(choice)
-            assert len(f"? {PIPELINE} {choice}") < 80  # the answer stays on one line too
+            assert len(f"? {PIPELINE} {choice}") < 80  # the answer fits on one line too
             terminal.presses("Down")
             described = terminal.shows(pipeline.summary.split()[0], pipeline.summary.split()[-1])
             assert max(map(len, described.splitlines())) < 80
 
 
-class TestAnExistingFolder:
+class TestExistingFolder:
     @pytest.fixture
     def project(self, voicecore: Voicecore, tmp_path: Path) -> Path:
         voicecore("init", "mine", "--yes")
         (tmp_path / "mine/agent/bot.py").write_text("# my own\n")
         return tmp_path / "mine"
 
-    def test_is_told_before_a_question(self, project: Path) -> None:
+    def test_is_reported_before_any_question(self, project: Path) -> None:
         with init(project.parent, "mine", "--region", "us-west-2") as terminal:
             terminal.shows("voicecore init mine --region us-west-2 --force --dry-run")
             assert terminal.ends() == ExitCode.FAILED
             assert PIPELINE not in terminal.screen()
 
-    def test_is_told_where_its_name_is_typed(self, project: Path) -> None:
+    def test_is_reported_when_its_name_is_typed(self, project: Path) -> None:
         with init(project.parent) as terminal:
             terminal.shows(NAME)
             terminal.presses(*EMPTY_LINE)
             terminal.types("mine")
             terminal.presses("Enter")
-            terminal.shows("mine exists already")
+            terminal.shows("mine already exists")
             terminal.presses("C-c")
             assert terminal.ends() == ExitCode.INTERRUPTED
 
@@ -159,7 +159,7 @@ class TestAnExistingFolder:
             ("y", ExitCode.OK, False),
         ],
     )
-    def test_is_replaced_only_after_a_yes(
+    def test_is_replaced_only_after_confirmation(
         self, project: Path, key: str, code: int, kept: bool
     ) -> None:
         flags = ("--force", "--pipeline", "offline", *WEBSOCKET)
@@ -171,32 +171,32 @@ class TestAnExistingFolder:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "code", "told"),
+    ("arguments", "code", "message"),
     [
         (["x"], ExitCode.USAGE, "voicecore init my-agent"),
         ([""], ExitCode.USAGE, "'': it must be 2 or more"),
         (["./my-agent"], ExitCode.USAGE, "Try:  voicecore init my-agent"),
         (["ok", "--pipeline", ""], ExitCode.USAGE, "'' is unknown; choose from nova-sonic"),
         (["ok", "--region", "us-east"], ExitCode.USAGE, "did you mean 'us-east-1'?"),
-        (["ok", "-t", "websocket", "-t", "websocket"], ExitCode.USAGE, "one transport twice"),
+        (["ok", "-t", "websocket", "-t", "websocket"], ExitCode.USAGE, "lists a transport twice"),
         (["ok", "--directory", "file", "--pipeline", "cascade"], ExitCode.FAILED,
          "voicecore init ok --pipeline cascade --directory"),
         (["ok", "--directory", "/proc"], ExitCode.FAILED, "/proc/ok cannot be written"),
     ],
 )  # fmt: skip
-def test_more_mistakes(
-    voicecore: Voicecore, tmp_path: Path, arguments: list[str], code: int, told: str
+def test_rejects_invalid_arguments(
+    voicecore: Voicecore, tmp_path: Path, arguments: list[str], code: int, message: str
 ) -> None:
     (tmp_path / "file").write_text("")
     directory = ["--directory", str(tmp_path / "file")] if "file" in arguments else []
     result = voicecore("init", "--yes", *arguments, *directory)
     assert result.code == code
-    assert told in result.stderr
+    assert message in result.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
 def complete(*words: str) -> list[str]:
-    """What a shell offers for the last of these words, by the protocol of its completion."""
+    """Return the completions of the last word, by the protocol of bash."""
     env = {
         **os.environ,
         "_VOICECORE_COMPLETE": "complete_bash",
@@ -209,7 +209,7 @@ def complete(*words: str) -> list[str]:
     return shown.split()
 
 
-def test_a_shell_completes() -> None:
+def test_shell_completes_commands_and_values() -> None:
     assert complete("voicecore", "") == [
         "init", "add", "dev", "talk", "call", "build", "upgrade-base",
         "deploy", "invite", "destroy", "logs", "status", "turn",

@@ -1,4 +1,4 @@
-"""The wheel as a stranger gets it: built, installed into an empty environment, and used."""
+"""The wheel: built, installed into an empty environment, and used."""
 
 import subprocess
 import zipfile
@@ -20,33 +20,33 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def stranger(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    venv = tmp_path_factory.mktemp("stranger") / "venv"
+def fresh_install(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    venv = tmp_path_factory.mktemp("fresh") / "venv"
     subprocess.run([UV, "venv", "--quiet", venv], check=True)
     subprocess.run([UV, "pip", "install", "--quiet", "--python", venv, wheel], check=True)
     return venv / "bin"
 
 
-def test_the_wheel_holds_every_template_and_sample(wheel: Path) -> None:
+def test_wheel_contains_every_template_and_sample(wheel: Path) -> None:
     inside = set(zipfile.ZipFile(wheel).namelist())
     tracked = subprocess.run(
         ["git", "ls-files", "templates", "voicecore"],
         cwd=ROOT, capture_output=True, text=True, check=True,
     ).stdout.splitlines()  # fmt: skip
-    wanted = {name.replace("templates/", "voicecore/_templates/", 1) for name in tracked}
-    assert wanted <= inside
+    expected = {name.replace("templates/", "voicecore/_templates/", 1) for name in tracked}
+    assert expected <= inside
     assert not [name for name in inside if "__pycache__" in name or ".venv" in name]
 
 
-def test_init_works_from_the_wheel(stranger: Path, tmp_path: Path) -> None:
-    subprocess.run([stranger / "voicecore", "init", "mine", "--yes"], cwd=tmp_path, check=True)
+def test_init_works_from_the_wheel(fresh_install: Path, tmp_path: Path) -> None:
+    subprocess.run([fresh_install / "voicecore", "init", "mine", "--yes"], cwd=tmp_path, check=True)
     assert (tmp_path / "mine/agent/bot.py").exists()
 
 
-def test_talk_without_its_extra_says_what_to_install(stranger: Path, tmp_path: Path) -> None:
-    subprocess.run([stranger / "voicecore", "init", "mine", "--yes"], cwd=tmp_path, check=True)
+def test_talk_without_its_extra_names_what_to_install(fresh_install: Path, tmp_path: Path) -> None:
+    subprocess.run([fresh_install / "voicecore", "init", "mine", "--yes"], cwd=tmp_path, check=True)
     talk = subprocess.run(
-        [stranger / "voicecore", "talk", "--project", "mine"],
+        [fresh_install / "voicecore", "talk", "--project", "mine"],
         cwd=tmp_path, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert talk.returncode == 4

@@ -26,6 +26,8 @@ from voicecore.commands import deploy, destroy
 from voicecore.console.context import Context
 from voicecore.console.errors import ExitCode, VoicecoreError
 from voicecore.console.output import Advance, Output
+from voicecore.options.deploy import DeployOptions
+from voicecore.options.destroy import DestroyOptions
 from voicecore.project import aws_names
 from voicecore.project.project import Project
 
@@ -134,14 +136,14 @@ def _tag(project: Project, part: str) -> str:
 
 def run(
     root: Path,
-    options: deploy.DeployOptions | destroy.DestroyOptions,
+    options: DeployOptions | DestroyOptions,
     images: deploy.Images | None = None,
     output: Output | None = None,
 ) -> ExitCode:
     """The command, ended as the command line ends it."""
     context = Context(cwd=root, env={}, output=output or Output(), interactive=False)
     try:
-        if isinstance(options, destroy.DestroyOptions):
+        if isinstance(options, DestroyOptions):
             return destroy.run(context, options)
         return deploy.run(context, options, images or ImagesDouble())
     except VoicecoreError as error:
@@ -159,10 +161,10 @@ class Deployer:
     images: deploy.Images = ImagesDouble()
 
     def deploy(self, **options: Any) -> Result:
-        return self._run(deploy.DeployOptions(**{"yes": True} | options))
+        return self._run(DeployOptions(**{"yes": True} | options))
 
     def destroy(self, **options: Any) -> Result:
-        return self._run(destroy.DestroyOptions(**{"yes": True} | options))
+        return self._run(DestroyOptions(**{"yes": True} | options))
 
     def with_images(self, images: deploy.Images) -> Deployer:
         return replace(self, images=images)
@@ -175,7 +177,7 @@ class Deployer:
         **options: Any,
     ) -> multiprocessing.process.BaseProcess:
         """A command in a process of its own, whose output goes to <root>/deploy.log."""
-        kind = destroy.DestroyOptions if command == "destroy" else deploy.DeployOptions
+        kind = DestroyOptions if command == "destroy" else DeployOptions
         given = kind(**{"yes": True} | options)
         arguments = (self.root, given, images or ImagesDouble(), environment)
         process = _FORKS.Process(target=_forked, args=arguments)
@@ -186,7 +188,7 @@ class Deployer:
     def log(self) -> str:
         return (self.root / "deploy.log").read_text()
 
-    def _run(self, options: deploy.DeployOptions | destroy.DestroyOptions) -> Result:
+    def _run(self, options: DeployOptions | DestroyOptions) -> Result:
         stdout, stderr = io.StringIO(), io.StringIO()
         code = run(self.root, options, self.images, Output(stdout, stderr))
         return Result(int(code), stdout.getvalue(), stderr.getvalue())
@@ -194,7 +196,7 @@ class Deployer:
 
 def _forked(
     root: Path,
-    options: deploy.DeployOptions | destroy.DestroyOptions,
+    options: DeployOptions | DestroyOptions,
     images: deploy.Images,
     environment: dict[str, str],
 ) -> None:
@@ -209,8 +211,8 @@ def _typed(command: str, root: Path, transport: str | None = None) -> ExitCode:
     context = Context(cwd=root, env={})
     try:
         if command == "destroy":
-            return destroy.run(context, destroy.DestroyOptions())
-        return deploy.run(context, deploy.DeployOptions(transport=transport), ImagesDouble())
+            return destroy.run(context, DestroyOptions())
+        return deploy.run(context, DeployOptions(transport=transport), ImagesDouble())
     except VoicecoreError as error:
         context.output.error(error)
         return error.exit_code

@@ -28,6 +28,7 @@ from voicecore.commands import logs
 from voicecore.console.context import Context
 from voicecore.console.errors import ExitCode
 from voicecore.console.output import Output
+from voicecore.options.logs import LogsOptions
 
 RUNTIME = "line_dev-abcdefghij"
 SESSION = "3f9c2a71-0000-4000-8000-000000000001"
@@ -239,7 +240,7 @@ class Following:
         context = Context(
             cwd=self.root, env=env or {}, output=Output(stdout, stderr), interactive=False
         )
-        given = logs.LogsOptions(**{"follow": True, "json": True} | options)
+        given = LogsOptions(**{"follow": True, "json": True} | options)
         code = logs.run(context, given, pause)
         return Result(int(code), stdout.getvalue(), stderr.getvalue())
 

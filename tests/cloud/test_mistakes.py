@@ -59,7 +59,7 @@ def test_another_account_than_the_projects(aws: Aws, deployer: Deployer) -> None
     ("region", "said"),
     [
         ("us-est-1", "did you mean 'us-east-1'?"),
-        ("me-central-1", "is no region of AgentCore Runtime"),
+        ("me-central-1", "is not a region of AgentCore Runtime"),
         ("eu-west-1", "lacks a model of pipeline 'nova-sonic'"),
     ],
 )
@@ -79,7 +79,7 @@ def test_a_transport_that_the_project_lacks(aws: Aws, deployer: Deployer) -> Non
 def test_a_stage_that_the_project_lacks(aws: Aws, deployer: Deployer) -> None:
     is_refused(deployer.deploy(stage="prod"), "[stages.prod]", code=ExitCode.BAD_PROJECT)
     never = deployer.deploy(stage="Prod")
-    is_refused(never, "could not have one of that name: it must be a-z", code=ExitCode.BAD_PROJECT)
+    is_refused(never, "A stage cannot be named 'Prod': it must be a-z", code=ExitCode.BAD_PROJECT)
 
 
 @pytest.mark.parametrize(

@@ -65,7 +65,7 @@ def test_a_transport_that_nobody_agrees_to_add_changes_nothing(
         terminal.shows("Make these changes?")
         terminal.presses(answer)
         if answer == "n":
-            terminal.shows("When you agree:  voicecore deploy --transport webrtc")
+            terminal.shows("To be asked again:  voicecore deploy --transport webrtc")
         code = terminal.ends()
     assert code == (ExitCode.FAILED if answer == "n" else ExitCode.INTERRUPTED)
     assert files_of(deployer) == before
@@ -85,7 +85,7 @@ def test_a_transport_is_added_as_it_was_shown_and_then_deployed(
         # A browser is reached through a relay: the plan has a network and a channel now.
         terminal.shows("line now has WebRTC", "+ TURN channel", "+ NAT gateway", "Do this?")
         terminal.presses("n")
-        terminal.shows("Nothing was changed in AWS.")
+        terminal.shows("Not confirmed; nothing was changed in AWS.")
         assert terminal.ends() == ExitCode.FAILED
     after = files_of(deployer)
     assert after["agent/bot.py"] == before["agent/bot.py"]

@@ -24,8 +24,8 @@ from urllib.request import Request, urlopen
 import pytest
 import uv
 
-from tests.cli.test_dev import dev, events_until
 from tests.generated.projects import SECRET, Kind, rendered, run
+from tests.standins.dev import dev, events_until
 from voicecore.scaffold.render import write_new
 
 pytestmark = pytest.mark.daily

@@ -22,10 +22,10 @@ from typing import Any
 import aiohttp
 import pytest
 
-from tests.cli.test_dev import dev, events_until
 from tests.generated.projects import SECRET, Kind, run
 from tests.generated.test_projects import pyright
 from tests.standins.daily.callers import callers_line
+from tests.standins.dev import dev, events_until
 
 KIND = Kind("daily", "offline")
 KEY = {"Authorization": f"Bearer {SECRET}"}

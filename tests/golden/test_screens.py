@@ -4,7 +4,6 @@ from dataclasses import replace
 import pytest
 
 from tests.golden import assert_golden, text_of
-from voicecore.contract.agent_log import display_line
 from voicecore.local.screen import plain, screen
 from voicecore.local.sessions.events import (
     LogLine,
@@ -67,8 +66,8 @@ STATUS = RuntimeStatus(
 )  # fmt: skip
 
 
-def test_the_log_in_words() -> None:
-    assert_golden("log.txt", text_of(display_line(line) for line in CONVERSATION))
+def test_log_lines() -> None:
+    assert_golden("log.txt", text_of(agent_log.display_line(line) for line in CONVERSATION))
 
 
 @pytest.mark.parametrize(
@@ -92,15 +91,15 @@ def test_the_log_in_words() -> None:
         ),
     ],
 )
-def test_the_screen_of_dev(name: str, status: RuntimeStatus) -> None:
+def test_dev_screen(name: str, status: RuntimeStatus) -> None:
     assert_golden(name, text_of(screen(status, SERVER, PAGE, 80, 24)))
 
 
-def test_the_screen_of_a_project_without_a_page() -> None:
+def test_dev_screen_without_page() -> None:
     assert "browser" not in text_of(screen(STATUS, SERVER, None, 80, 24))
 
 
-def test_the_screen_fits_a_small_terminal() -> None:
+def test_dev_screen_fits_80_by_24() -> None:
     many = replace(STATUS, sessions=STATUS.sessions * 20, lines=STATUS.lines * 20)
     lines = screen(many, SERVER, PAGE, 80, 24)
     assert len(lines) <= 24
@@ -109,7 +108,7 @@ def test_the_screen_fits_a_small_terminal() -> None:
     assert all(len(line) <= 80 for line in sessions)
 
 
-def test_events_as_plain_lines() -> None:
+def test_events_as_lines() -> None:
     events = [
         RuntimeEvent("ready", "version 1 is warm"),
         RuntimeEvent("started", "session started", SESSION),

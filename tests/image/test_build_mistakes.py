@@ -213,4 +213,4 @@ def test_the_newest_base_is_pinned(root: Path, lab: Registries) -> None:
     assert told["changed"]
     assert f"ARG BASE={told['base']}\n" in (root / "agent/Dockerfile").read_text()
     again = voicecore(lab, None, root, "upgrade-base")
-    assert "the newest base already" in again.stderr
+    assert "already has the newest base image" in again.stderr

@@ -16,9 +16,9 @@ from typing import Any
 import boto3
 import pytest
 
-from tests.cli.test_dev import SERVER, events_until, pyproject
 from tests.image.agents import APP, env_of, small_agent
 from tests.processes import processes_in
+from tests.standins.dev import SERVER, events_until, pyproject
 from tests.standins.image.engine import Engine as Lab
 from tests.standins.image.lab import Registries
 

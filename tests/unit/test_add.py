@@ -1,4 +1,4 @@
-"""A transport is added beside what the user has made of a project, or not at all."""
+"""`voicecore add` merges a transport with the user's edits, or changes nothing."""
 
 import pytest
 
@@ -18,49 +18,47 @@ OLD, NEW = b"a\nb\nc\n", b"a\nB\nc\n"
         (b"mine\n" + OLD, "merged"),
     ],
 )
-def test_what_the_user_did_not_touch_is_changed(present: bytes, kind: str) -> None:
+def test_unedited_lines_are_changed(present: bytes, kind: str) -> None:
     after = present.replace(b"b\n", b"B\n")
-    made = plan({"f": OLD}, {"f": present}, {"f": NEW})
-    assert made.changes == (Change("f", kind, present, after),)  # pyright: ignore
-    assert made.conflicts == ()
+    planned = plan({"f": OLD}, {"f": present}, {"f": NEW})
+    assert planned.changes == (Change("f", kind, present, after),)  # pyright: ignore
+    assert planned.conflicts == ()
 
 
 @pytest.mark.parametrize(
     ("old", "present", "new"),
     [
-        ({"f": OLD}, {"f": b"all mine\n"}, {"f": OLD}),  # nothing of ours changes
-        ({"f": OLD}, {"f": NEW}, {"f": NEW}),  # it is there already
+        ({"f": OLD}, {"f": b"all mine\n"}, {"f": OLD}),  # the rendered file does not change
+        ({"f": OLD}, {"f": NEW}, {"f": NEW}),  # the change is already made
         ({"f": OLD}, {"f": NEW + b"mine\n"}, {"f": NEW}),
-        ({"f": OLD}, {}, {"f": OLD}),  # the user does without
+        ({"f": OLD}, {}, {"f": OLD}),  # the user deleted it
         ({}, {"server/.env": b"KEY=1"}, {"server/.env": b"KEY=2"}),
         ({"gone": OLD}, {"gone": OLD}, {}),
     ],
 )
-def test_what_needs_no_change_stays(
+def test_files_without_changes_stay(
     old: dict[str, bytes], present: dict[str, bytes], new: dict[str, bytes]
 ) -> None:
-    made = plan(old, present, new)
-    assert (made.changes, made.conflicts) == ((), ())
+    planned = plan(old, present, new)
+    assert (planned.changes, planned.conflicts) == ((), ())
 
 
 @pytest.mark.parametrize(
     ("old", "present"),
     [
         ({"f": OLD}, b"a\nmine\nc\n"),
-        ({"f": OLD}, b"a\nb\nmine\nc\n"),  # it touches ours
-        ({}, b"another file of that name\n"),
+        ({"f": OLD}, b"a\nb\nmine\nc\n"),  # next to the changed line
+        ({}, b"an unrelated file of that name\n"),
         ({"f": OLD}, b"\xff\xfe"),
     ],
 )
-def test_the_users_own_lines_win_over_nothing_and_lose_to_nothing(
-    old: dict[str, bytes], present: bytes
-) -> None:
-    made = plan(old, {"f": present}, {"f": NEW})
-    assert made.changes == ()
-    assert made.conflicts == (Conflict("f", old.get("f", b""), NEW),)
+def test_edited_lines_are_a_conflict(old: dict[str, bytes], present: bytes) -> None:
+    planned = plan(old, {"f": present}, {"f": NEW})
+    assert planned.changes == ()
+    assert planned.conflicts == (Conflict("f", old.get("f", b""), NEW),)
 
 
-def test_equal_edits_are_made_once() -> None:
+def test_equal_edits_are_applied_once() -> None:
     assert merge(["a"], ["a", "b"], ["a", "b"]) == ["a", "b"]
     assert merge([], ["x"], ["y"]) is None
 
@@ -70,14 +68,14 @@ def test_equal_edits_are_made_once() -> None:
     ("first", "second"),
     [("websocket", "webrtc"), ("webrtc", "websocket"), ("webrtc", "daily"), ("daily", "websocket")],
 )
-def test_adding_makes_what_init_makes_with_both(pipeline: str, first: str, second: str) -> None:
+def test_add_gives_same_project_as_init_with_both(pipeline: str, first: str, second: str) -> None:
     def project(*transports: str) -> dict[str, bytes]:
         services = services_of(PIPELINES[pipeline], {})
         return render(Answers("mine", transports, pipeline, "us-east-1", services), "")
 
     one, both = project(first), project(first, second)
-    made = plan(one, one, both)
-    assert made.conflicts == ()
-    added = {change.path: change.after for change in made.changes}
+    planned = plan(one, one, both)
+    assert planned.conflicts == ()
+    added = {change.path: change.after for change in planned.changes}
     assert one | added == both
     assert not [path for path in added if path in one and path.endswith("bot.py")]

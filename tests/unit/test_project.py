@@ -5,8 +5,16 @@ import pytest
 from voicecore.catalog.transports import TRANSPORTS
 from voicecore.catalog.transports.record import Transport
 from voicecore.console.errors import ExitCode
-from voicecore.project.project import BadProject, Project, Server, Stage, Turn, Vpc, load_project
-from voicecore.project.schema import mistakes_in, network_for, network_mistakes
+from voicecore.project.project import (
+    BadProject,
+    Project,
+    ServerSettings,
+    Stage,
+    TurnSettings,
+    Vpc,
+    load_project,
+)
+from voicecore.project.schema import invalid_network, invalid_settings, network_for
 
 GOOD = """\
 name = "support-line"
@@ -25,7 +33,7 @@ def written(folder: Path, text: str) -> Path:
     return folder
 
 
-def test_a_good_project_is_read(tmp_path: Path) -> None:
+def test_reads_project(tmp_path: Path) -> None:
     assert load_project(written(tmp_path, GOOD)) == Project(
         root=tmp_path,
         name="support-line",
@@ -38,9 +46,7 @@ def test_a_good_project_is_read(tmp_path: Path) -> None:
     )
 
 
-def test_its_root_is_the_same_from_everywhere(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_root_is_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     written(tmp_path, GOOD)
     monkeypatch.chdir(tmp_path.parent)
     assert load_project(Path(tmp_path.name)).root == tmp_path
@@ -68,18 +74,18 @@ log_retention_days = 90
 """
 
 
-def test_how_it_is_deployed_is_read(tmp_path: Path) -> None:
+def test_reads_deployment_settings(tmp_path: Path) -> None:
     head, services = GOOD.split("\n\n")
     project = load_project(written(tmp_path, f"{head}\n{SETTINGS}\n{services}"))
     assert (project.network, project.vpc) == ("vpc", Vpc(ha=True))
-    assert project.turn == Turn("kvs", 200)
+    assert project.turn == TurnSettings("kvs", 200)
     assert list(project.stages) == ["dev", "prod"]
-    # A life shorter than the default idle time shortens that, as AWS does it.
+    # As in AWS, a lifetime below the default idle timeout lowers that too.
     assert project.stage() == Stage("dev", "us-east-1", "123456789012", 600, 600)
     assert project.stage("prod") == Stage("prod", "eu-west-1", "210987654321", 120, 3600, 90)
 
 
-def test_given_subnets_mean_a_vpc(tmp_path: Path) -> None:
+def test_subnets_imply_vpc_network(tmp_path: Path) -> None:
     vpc = """
 [vpc]
 subnets = ["subnet-0123456789abcdef0"]
@@ -101,14 +107,14 @@ peak_calls = 200
 """
 
 
-def test_how_its_server_is_reached_is_read(tmp_path: Path) -> None:
+def test_reads_server_settings(tmp_path: Path) -> None:
     project = load_project(written(tmp_path, GOOD + SERVED))
-    assert project.stage().server == Server("phone.example.com", CERTIFICATE)
-    assert project.stage("prod").server == Server("phone.example.com", CERTIFICATE, 200)
+    assert project.stage().server == ServerSettings("phone.example.com", CERTIFICATE)
+    assert project.stage("prod").server == ServerSettings("phone.example.com", CERTIFICATE, 200)
 
 
 @pytest.mark.parametrize(
-    ("server", "said"),
+    ("server", "message"),
     [
         ({"domain": "phone.example.com"}, "server.domain needs certificate"),
         ({"certificate": CERTIFICATE}, "server.certificate needs domain"),
@@ -116,20 +122,20 @@ def test_how_its_server_is_reached_is_read(tmp_path: Path) -> None:
         ({"domain": "a.example", "certificate": "arn:aws:iam::1:x"}, "server.certificate 'arn"),
         ({"peak_calls": 0}, "server.peak_calls must be a whole number from 1"),
         ({"drain_minutes": 61}, "server.drain_minutes must be a whole number from 0 to 60"),
-        ({"domian": "a.example"}, "server.domian is no setting; did you mean 'domain'"),
+        ({"domian": "a.example"}, "server.domian is not a known setting; did you mean 'domain'"),
         ("phone.example.com", "server must be a table"),
     ],
 )  # fmt: skip
-def test_a_server_that_cannot_be_reached_so_is_told(server: object, said: str) -> None:
+def test_rejects_invalid_server_settings(server: object, message: str) -> None:
     answers = {"name": "x1", "transports": ["websocket"], "pipeline": "offline",
                "region": "us-east-1"}  # fmt: skip
-    own = [f"{m.key} {m.message}" for m in mistakes_in(answers | {"server": server})]
-    assert len(own) == 1 and own[0].startswith(said)
-    of_stage = mistakes_in(answers | {"stages": {"prod": {"server": server}}})
+    own = [f"{m.key} {m.message}" for m in invalid_settings(answers | {"server": server})]
+    assert len(own) == 1 and own[0].startswith(message)
+    of_stage = invalid_settings(answers | {"stages": {"prod": {"server": server}}})
     assert [m.key for m in of_stage] == [f"stages.prod.{own[0].split()[0]}"]
 
 
-def test_a_stage_that_is_not_listed_is_not_made_up(tmp_path: Path) -> None:
+def test_rejects_unlisted_stage(tmp_path: Path) -> None:
     project = load_project(written(tmp_path, f"{GOOD}[stages.prod]\n"))
     assert project.stage("prod") == Stage("prod", "us-east-1")
     with pytest.raises(BadProject, match="no stage 'prd'; did you mean 'prod'") as raised:
@@ -137,28 +143,28 @@ def test_a_stage_that_is_not_listed_is_not_made_up(tmp_path: Path) -> None:
     assert "[stages.prd]" in (raised.value.hint or "")
 
 
-def test_a_network_that_cannot_carry_a_transport_is_refused_with_the_reason() -> None:
+def test_rejects_network_that_cannot_carry_transport() -> None:
     webrtc = Transport("webrtc", "", "", "", "", "", (), not_public="AgentCore blocks UDP there")
     assert network_for([TRANSPORTS["websocket"]], {}) == "public"
     assert network_for([TRANSPORTS["websocket"], webrtc], {}) == "vpc"
     assert network_for([TRANSPORTS["webrtc"]], {}) == "vpc"
-    assert not list(network_mistakes({"network": "public"}, [TRANSPORTS["webrtc"]]))  # by TLS
-    assert not list(network_mistakes({"network": "vpc"}, [webrtc]))
-    (mistake,) = network_mistakes({"network": "public"}, [webrtc])
-    assert mistake.key == "network"
-    assert mistake.message == "'public' cannot carry 'webrtc': AgentCore blocks UDP there"
+    assert not list(invalid_network({"network": "public"}, [TRANSPORTS["webrtc"]]))  # by TLS
+    assert not list(invalid_network({"network": "vpc"}, [webrtc]))
+    (invalid,) = invalid_network({"network": "public"}, [webrtc])
+    assert invalid.key == "network"
+    assert invalid.message == "'public' cannot carry 'webrtc': AgentCore blocks UDP there"
 
 
-def test_only_kvs_is_not_everywhere(tmp_path: Path) -> None:
+def test_rejects_kvs_where_region_has_none(tmp_path: Path) -> None:
     text = GOOD.replace("websocket", "webrtc").replace("us-east-1", "us-west-1")
     text = text.replace("cascade", "offline").split("[services]")[0]
-    with pytest.raises(BadProject, match=r"no TURN of Kinesis .* another source"):
+    with pytest.raises(BadProject, match=r"no TURN servers from Kinesis .* another source"):
         load_project(written(tmp_path, text))
     other = load_project(written(tmp_path, f'{text}[turn]\nsource = "static"\n'))
     assert other.turn.source == "static"
 
 
-def test_mistakes_in_settings_are_told_with_their_lines(tmp_path: Path) -> None:
+def test_reports_invalid_settings_with_lines(tmp_path: Path) -> None:
     text = GOOD.replace(
         "[services]",
         """\
@@ -188,29 +194,30 @@ memory = 2
     with pytest.raises(BadProject) as raised:
         load_project(written(tmp_path, text))
     assert raised.value.message.splitlines()[1:] == [
-        '  line 7   account: must be 12 digits in quotes, as "123456789012"',
+        '  line 7   account: must be 12 digits in quotes, such as "123456789012"',
         "  line 8   network: 'privat' is unknown; choose from vpc, public",
-        "  line 13  vpc.zones: is no setting; choose from subnets, security_groups, ha",
-        "  line 11  vpc.subnets: 'subnet-1' is no id; one looks like 'subnet-0123456789abcdef0'",
-        "  line 11  vpc.subnets: 'vpc-0123456789abcdef0' is no id; "
-        "one looks like 'subnet-0123456789abcdef0'",
-        "  line 11  vpc.subnets: needs security_groups with it, in the same VPC",
-        "  line 12  vpc.ha: is about the network that voicecore makes, and subnets are yours",
+        "  line 13  vpc.zones: is not a known setting; choose from subnets, security_groups, ha",
+        "  line 11  vpc.subnets: 'subnet-1' is not an ID such as 'subnet-0123456789abcdef0'",
+        "  line 11  vpc.subnets: 'vpc-0123456789abcdef0' is not an ID such as "
+        "'subnet-0123456789abcdef0'",
+        "  line 11  vpc.subnets: needs security_groups too, in the same VPC",
+        "  line 12  vpc.ha: applies only to a network that voicecore creates, "
+        "not to your own subnets",
         "  line 16  turn.source: 'kvz' is unknown; did you mean 'kvs'?",
         "  line 17  turn.peak_calls: must be a whole number from 1 to 2500",
-        "  line 24  stages.prod.memory: is no setting; choose from region, account, "
+        "  line 24  stages.prod.memory: is not a known setting; choose from region, account, "
         "idle_timeout, max_lifetime, log_retention_days, server",
-        "  line 20  stages.prod.region: 'eu-wst-1' is no region of AgentCore Runtime; "
+        "  line 20  stages.prod.region: 'eu-wst-1' is not a region of AgentCore Runtime; "
         "did you mean 'eu-west-1'?",
         "  line 21  stages.prod.idle_timeout: is longer than max_lifetime",
-        "  line 23  stages.prod.log_retention_days: 31 is not one of CloudWatch's: 1, 3, 5, 7, "
-        "14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, "
-        "3653",
-        "  line 26  stages.network: 'network': voicecore needs that word itself; call it otherwise",
+        "  line 23  stages.prod.log_retention_days: 31 is not a retention period of CloudWatch "
+        "Logs; choose from 1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, "
+        "400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653",
+        "  line 26  stages.network: 'network': voicecore uses that name itself; choose another",
     ]
 
 
-def test_all_mistakes_are_told_at_once_with_their_lines(tmp_path: Path) -> None:
+def test_reports_all_invalid_answers_with_lines(tmp_path: Path) -> None:
     text = """\
 name = "Support Line"
 transports = ["websockets"]
@@ -226,26 +233,26 @@ vad = "silero"
         load_project(written(tmp_path, text))
     assert raised.value.exit_code == ExitCode.BAD_PROJECT
     assert raised.value.message.splitlines() == [
-        f"{tmp_path}/voicecore.toml has 6 mistakes:",
-        "  line 3   pipline: is no setting; did you mean 'pipeline'?",
+        f"{tmp_path}/voicecore.toml has 6 errors:",
+        "  line 3   pipline: is not a known setting; did you mean 'pipeline'?",
         "  line 1   name: 'Support Line': it must be 2 or more of a-z, 0-9 and single hyphens, "
         "starting with a letter",
         "  line 2   transports: 'websockets' is unknown; did you mean 'websocket'?",
         "  line 8   stt: 'deepgrm' is unknown; did you mean 'deepgram'?",
-        "  line 9   vad: is no stage to choose in pipeline 'cascade' (it has: stt, llm, tts)",
-        "  line 5   region: 'us-est-1' is no region of AgentCore Runtime; "
+        "  line 9   vad: is not a service of pipeline 'cascade' (its services: stt, llm, tts)",
+        "  line 5   region: 'us-est-1' is not a region of AgentCore Runtime; "
         "did you mean 'us-east-1'?",
     ]
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
-        ("name = ", "is no TOML: Invalid value (at end of document)"),
-        ("", "has 4 mistakes"),
+        ("name = ", "is not valid TOML: Invalid value (at end of document)"),
+        ("", "has 4 errors"),
         (GOOD.replace('"support-line"', "7"), "name: must be a string"),
         (GOOD.replace('["websocket"]', '"websocket"'), "transports: must be a list"),
-        (GOOD.replace('["websocket"]', '["websocket", "websocket"]'), "one transport twice"),
+        (GOOD.replace('["websocket"]', '["websocket", "websocket"]'), "lists a transport twice"),
         (GOOD.replace('"cascade"', '["cascade"]'), "pipeline: ['cascade'] is unknown"),
         (GOOD.replace('"us-east-1"', '"eu-north-1"').replace("deepgram", "transcribe"),
          "'eu-north-1' lacks a model of pipeline 'cascade'"),
@@ -257,27 +264,28 @@ vad = "silero"
          "did you mean 'vonage'?"),
         (GOOD + "[stages]\nprod = 1\n", "line 10  stages.prod: must be a table: [stages.prod]"),
         (GOOD + "[stages.pre-prod]\n", "line 9   stages.pre-prod: 'pre-prod': it must be a-z"),
-        (GOOD + "[stages.production]\n", "it has 10 characters; at most 8 fit AWS's names"),
+        (GOOD + "[stages.production]\n", "it has 10 characters; AWS names leave room for 8"),
         (GOOD + "[stages.prod]\nidle_timeout = true\n", "a whole number from 60 to 28800 s"),
         (GOOD + "[stages.prod]\nmax_lifetime = 59\n", "a whole number from 60 to 28800 s"),
-        (GOOD + '[stages.prod]\nregion = "eu-south-1"\n[turn]\nx = 1\n', "2 mistakes"),
+        (GOOD + '[stages.prod]\nregion = "eu-south-1"\n[turn]\nx = 1\n', "2 errors"),
         (GOOD + '[stages.prod]\naccount = "1"\n', "line 10  stages.prod.account: must be 12"),
-        (GOOD.replace("[services]", "stages = 1\nvpc = 2\nturn = 3\n[services]"), "3 mistakes"),
-        (GOOD + "[vpc]\nsubnets = []\n", "vpc.subnets: must be a list of 1 to 16 ids"),
-        (GOOD + '[vpc]\nsecurity_groups = ["sg-12345678"]\n', "needs subnets with it"),
+        (GOOD.replace("[services]", "stages = 1\nvpc = 2\nturn = 3\n[services]"), "3 errors"),
+        (GOOD + "[vpc]\nsubnets = []\n", "vpc.subnets: must be a list of 1 to 16 IDs"),
+        (GOOD + '[vpc]\nsecurity_groups = ["sg-12345678"]\n', "needs subnets too"),
         (GOOD + '[vpc]\nha = "yes"\n', "vpc.ha: must be true or false"),
         (GOOD.replace("[services]", 'network = "public"\n[vpc]\nha = true\n[services]'),
          'vpc: is used only with network = "vpc"'),
-        (GOOD.replace("[services]", 'vpc.hx = true\n[services]'), "line 7   vpc.hx: is no setting"),
+        (GOOD.replace("[services]", 'vpc.hx = true\n[services]'),
+         "line 7   vpc.hx: is not a known setting"),
     ],
 )  # fmt: skip
-def test_mistakes(tmp_path: Path, text: str, told: str) -> None:
+def test_rejects_project(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(BadProject, match=None) as raised:
         load_project(written(tmp_path, text))
-    assert told in raised.value.message
+    assert message in raised.value.message
 
 
-def test_a_folder_without_a_project_says_how_to_make_one(tmp_path: Path) -> None:
+def test_folder_without_project_names_init(tmp_path: Path) -> None:
     with pytest.raises(BadProject) as raised:
         load_project(tmp_path)
     assert "voicecore init" in (raised.value.hint or "")
@@ -294,7 +302,7 @@ KEYS = [
 
 @pytest.mark.parametrize("key", KEYS)
 @pytest.mark.parametrize("value", ODD, ids=repr)
-def test_whatever_is_written_is_read_or_refused_at_its_key(key: str, value: object) -> None:
+def test_every_value_is_read_or_rejected_at_its_key(key: str, value: object) -> None:
     answers: dict = {
         "name": "a-b", "transports": ["websocket"], "pipeline": "cascade", "region": "us-east-1",
     }  # fmt: skip
@@ -303,9 +311,9 @@ def test_whatever_is_written_is_read_or_refused_at_its_key(key: str, value: obje
     for name in tables:
         table = table.setdefault(name, {})
     table[last] = value
-    told = list(mistakes_in(answers))
+    invalid = list(invalid_settings(answers))
     harmless = value == {} and last in ("services", "vpc", "turn", "stages", "prod")
     harmless |= key == "vpc.ha" and value is True
-    assert bool(told) != harmless
+    assert bool(invalid) != harmless
     here = (tables or [key])[0]
-    assert all(m.key.startswith(here) or m.key in (last, "x") for m in told)
+    assert all(m.key.startswith(here) or m.key in (last, "x") for m in invalid)

@@ -9,11 +9,11 @@ from voicecore.catalog.pipelines.record import regions_of, services_of, used_by
     ("typo", "meant"),
     [("us-est-1", "us-east-1"), ("eu-nort-1", "eu-north-1"), ("mars-north-1", "eu-north-1")],
 )
-def test_a_mistyped_region_is_recognised(typo: str, meant: str) -> None:
+def test_finds_region_closest_to_typo(typo: str, meant: str) -> None:
     assert regions.closest(typo, regions.AGENTCORE) == meant
 
 
-def test_nothing_is_suggested_for_what_is_like_nothing() -> None:
+def test_finds_no_region_for_unrelated_word() -> None:
     assert regions.closest("kitchen", regions.AGENTCORE) is None
 
 
@@ -28,24 +28,24 @@ def test_nothing_is_suggested_for_what_is_like_nothing() -> None:
         ("ap-southeast-2", "global."),
     ],
 )
-def test_the_inference_profile_fits_the_region(region: str, prefix: str) -> None:
+def test_inference_profile_has_prefix_of_region(region: str, prefix: str) -> None:
     assert regions.inference_profile_for(region) == f"{prefix}amazon.nova-2-lite-v1:0"
 
 
-def test_a_pipeline_is_offered_where_all_its_services_are() -> None:
+def test_pipeline_is_offered_where_all_its_services_are() -> None:
     cascade = PIPELINES["cascade"]
     assert "eu-north-1" not in regions_of(cascade, services_of(cascade, {}))
     assert "eu-north-1" in regions_of(cascade, services_of(cascade, {"stt": "deepgram"}))
     assert regions_of(PIPELINES["offline"], {}) == regions.AGENTCORE
 
 
-def test_turn_is_not_everywhere() -> None:
+def test_regions_without_kvs() -> None:
     assert set(regions.AGENTCORE) - set(regions.KVS) == {
         "us-west-1", "eu-south-1", "eu-north-1", "ap-south-2", "ap-southeast-7", "us-gov-west-1",
     }  # fmt: skip
 
 
-def test_a_pipeline_calls_its_model_or_the_chosen_services() -> None:
+def test_pipeline_uses_its_model_or_the_chosen_services() -> None:
     assert [service.name for service in used_by(PIPELINES["nova-sonic"], {})] == ["nova-sonic"]
     cascade = PIPELINES["cascade"]
     chosen = used_by(cascade, services_of(cascade, {"tts": "cartesia"}))

@@ -1,4 +1,4 @@
-"""Which AWS region offers what a voice agent needs."""
+"""Owns the AWS regions: which of them offer each service that a voice agent uses."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ AGENTCORE = (
 # Bedrock model card of Nova 2 Sonic: in-region only, no inference profiles.
 NOVA_SONIC = ("us-east-1", "us-west-2", "eu-north-1", "ap-northeast-1")
 
-# AWS General Reference, transcribe (streaming) and pol, cut down to AgentCore's regions.
+# AWS General Reference, transcribe (streaming) and pol; AgentCore's regions only.
 TRANSCRIBE_STREAMING = tuple(
     region
     for region in AGENTCORE
@@ -24,7 +24,7 @@ TRANSCRIBE_STREAMING = tuple(
 )
 POLLY = tuple(region for region in AGENTCORE if region not in ("eu-south-1", "ap-south-2"))
 
-# Kinesis Video Streams availability page (WebRTC), cut down to AgentCore's regions.
+# Kinesis Video Streams availability page (WebRTC); AgentCore's regions only.
 KVS = tuple(
     region
     for region in AGENTCORE
@@ -34,18 +34,18 @@ KVS = tuple(
     )
 )  # fmt: skip
 
-# Of AgentCore's regions those whose CloudFormation has AWS::Lambda::Url (its published schemas).
+# AgentCore's regions where CloudFormation has AWS::Lambda::Url (its published schemas).
 FUNCTION_URLS = tuple(
     region
     for region in AGENTCORE
     if region not in ("ap-south-2", "ap-southeast-5", "ap-southeast-7", "us-gov-west-1")
 )
 
-# CloudFront is one for all regions of the partition "aws"; GovCloud has none.
+# CloudFront serves every region of the partition "aws"; GovCloud has none.
 CLOUDFRONT = tuple(region for region in AGENTCORE if not region.startswith("us-gov-"))
 
-# Nova 2 Lite is offered through inference profiles only; these regions have no
-# geographic one (Amazon Nova 2 User Guide, model availability).
+# Nova 2 Lite is available through inference profiles only; these regions have no geographic one
+# (Amazon Nova 2 User Guide, model availability).
 _GLOBAL_PROFILE_ONLY = ("eu-west-2", "ap-south-1", "ap-south-2", "sa-east-1")
 
 DEFAULT = "us-east-1"
@@ -55,9 +55,9 @@ NOVA_LITE_MODEL = "amazon.nova-2-lite-v1:0"
 
 
 def inference_profile_for(region: str, model: str = NOVA_LITE_MODEL) -> str:
-    """The cross-region inference profile of `model` that a runtime in `region` may call.
+    """Return the cross-region inference profile of `model` for a runtime in `region`.
 
-    A prefix of another geography is refused as "model identifier is invalid".
+    Bedrock rejects the prefix of another geography with "model identifier is invalid".
     """
     if region in _GLOBAL_PROFILE_ONLY or region.startswith("ap-southeast"):
         prefix = "global"
@@ -73,7 +73,7 @@ def inference_profile_for(region: str, model: str = NOVA_LITE_MODEL) -> str:
 
 
 def closest(word: str, choices: tuple[str, ...]) -> str | None:
-    """The choice that `word` was probably meant to be, if any is near; of equals, the first."""
+    """Return the choice most like `word`, the first of equals; None if none is close."""
 
     def likeness(choice: str) -> float:
         return SequenceMatcher(None, word.lower(), choice).ratio()

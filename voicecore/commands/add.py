@@ -1,130 +1,108 @@
-"""`voicecore add`: one more transport for a project that is already someone's own."""
+"""`voicecore add`: add a transport to a project and keep the user's own edits."""
 
 from __future__ import annotations
 
-import difflib
-import shlex
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from voicecore.catalog import phones
 from voicecore.catalog.phones import PHONES
 from voicecore.catalog.transports import TRANSPORTS
+from voicecore.console.command_line import typed
+from voicecore.console.confirm import confirm
 from voicecore.console.context import Context
+from voicecore.console.diff import diff_lines
 from voicecore.console.errors import ExitCode, VoicecoreError
 from voicecore.console.output import Output, Span
 from voicecore.image.inputs import lockfile
+from voicecore.options.add import AddOptions
 from voicecore.project.project import Project, load_project
 from voicecore.scaffold import merge, questions, render
-from voicecore.scaffold.merge import Change, Conflict, Plan
+from voicecore.scaffold.merge import Conflict, MergePlan
 from voicecore.scaffold.render import Answers, Files
-
-_STYLES = {"+": "green", "-": "red", "@": "cyan"}
-
-
-@dataclass(frozen=True)
-class AddOptions:
-    """The flags of `voicecore add`."""
-
-    transport: str
-    project: Path | None = None
-    yes: bool = False
-    dry_run: bool = False
-    json: bool = False
-    providers: tuple[str, ...] = ()
-    """Telephone providers, for a transport that has any."""
 
 
 class UnknownTransport(VoicecoreError):
-    """There is no such transport."""
+    """--transport names none of the catalog's transports."""
 
 
 class UnknownProvider(VoicecoreError):
-    """There is no such telephone provider, or none to choose."""
+    """--provider names none of the catalog's providers, or the transport uses none."""
 
 
-class OwnLines(VoicecoreError):
-    """The user has changed the very lines that would change."""
+class ConflictingEdits(VoicecoreError):
+    """The user edited the lines that have to change."""
 
 
-class NotAgreed(VoicecoreError):
-    """Nobody said yes to the changes."""
+def run(context: Context, options: AddOptions, command: str = "") -> ExitCode:
+    """Add the transport, or show what would change.
 
-
-def run(context: Context, options: AddOptions, again: str = "") -> ExitCode:
-    """Add the transport, or say exactly what would change.
-
-    `again` is the command that whoever declines may type later; unsaid, it is this one.
+    `command` is what to type to be asked again; by default, this command.
     """
     if options.transport not in TRANSPORTS:
         raise UnknownTransport(
-            f"There is no transport {options.transport!r}.",
-            f"Choose of {', '.join(TRANSPORTS)}:  voicecore add webrtc",
+            f"Unknown transport {options.transport!r}.",
+            f"Choose one of {', '.join(TRANSPORTS)}:  voicecore add webrtc",
             ExitCode.USAGE,
         )
     project = load_project((context.cwd / (options.project or "")).resolve())
     providers = _providers(context, project, options)
     if options.transport in project.transports and providers == project.providers:
         if options.json:
-            context.output.json(_report(project, options, Plan((), ()), written=False))
+            context.output.json(_document(project, options, MergePlan(), written=False))
         else:
-            context.output.say(f"{project.name} has {TRANSPORTS[options.transport].title} already.")
+            context.output.say(f"{project.name} already has {TRANSPORTS[options.transport].title}.")
         return ExitCode.OK
-    planned = plan_for(project, options.transport, providers)
-    if planned.conflicts:
-        raise _conflicted(planned.conflicts)
+    plan = plan_for(project, options.transport, providers)
+    if plan.conflicts:
+        raise _conflicting_edits(plan.conflicts)
     if not options.json:
-        show(context.output, planned)
+        _show(context.output, plan)
     if not options.dry_run:
-        agree(context, planned, options, again or _again(options))
-        apply(project, planned)
+        if any(change.kind != "new" for change in plan.changes):
+            command = command or typed("add", options)
+            confirm(context, options, "Make these changes?", "nothing was written", command)
+        _apply(project, plan)
         _lock(context, project)
     if options.json:
-        context.output.json(_report(project, options, planned, written=not options.dry_run))
+        context.output.json(_document(project, options, plan, written=not options.dry_run))
     elif options.dry_run:
         context.output.say("Nothing was written.")
     else:
-        added = TRANSPORTS[options.transport]
-        context.output.say(f"✓ {project.name} now has {added.title}; agent/bot.py is as it was.")
-        if added.key:
-            where = "README.md says where it is from"
-            context.output.say(f"It needs {added.key} in server/.env: {where}.")
-        command = f"talk --transport {added.name}" if added.spoken else "dev"
-        if added.serves:
-            command = f"talk --phone {(*options.providers, *providers)[0]}"
-        context.output.say(f"Speak to it:  voicecore {command}")
+        _report(context.output, project, options, providers)
     return ExitCode.OK
 
 
 def _providers(context: Context, project: Project, options: AddOptions) -> tuple[str, ...]:
-    """The telephone providers that the project is to have. Raises UnknownProvider."""
-    for provider in options.providers:
-        if provider not in PHONES:
-            raise UnknownProvider(
-                f"There is no provider {provider!r}.",
-                f"Choose of {', '.join(PHONES)}:  voicecore add telephony --provider twilio",
-                ExitCode.USAGE,
-            )
+    """Return the phone providers that the project will have. Raises UnknownProvider."""
     chosen = options.providers
     if not TRANSPORTS[options.transport].serves:
         if chosen:
             raise UnknownProvider(
-                f"{options.transport} has no provider to choose.",
+                f"The transport {options.transport} uses no phone provider.",
                 f"Leave --provider out:  voicecore add {options.transport}",
                 ExitCode.USAGE,
             )
         return project.providers
+    for provider in chosen:
+        if provider not in PHONES:
+            raise UnknownProvider(
+                f"Unknown phone provider {provider!r}.",
+                f"Choose one of {', '.join(PHONES)}:  "
+                f"voicecore add {options.transport} --provider {phones.DEFAULT}",
+                ExitCode.USAGE,
+            )
     if not chosen and not project.providers:
-        asked = context.interactive and not (options.yes or options.json)
-        chosen = tuple(questions.ask_providers()) if asked else (phones.DEFAULT,)
+        can_ask = context.interactive and not (options.yes or options.json)
+        chosen = tuple(questions.ask_providers()) if can_ask else (phones.DEFAULT,)
     return tuple(dict.fromkeys((*project.providers, *chosen)))
 
 
-def plan_for(project: Project, transport: str, providers: tuple[str, ...] = ()) -> Plan:
-    """What this transport changes in the project, which then has these telephone providers.
+def plan_for(project: Project, transport: str, providers: tuple[str, ...] = ()) -> MergePlan:
+    """Return what the transport changes in the project.
 
-    Raises nothing: conflicts are in the plan.
+    `providers` are the phone providers of the result; empty: those the project has.
     """
     answers = Answers(
         project.name,
@@ -136,61 +114,9 @@ def plan_for(project: Project, transport: str, providers: tuple[str, ...] = ()) 
     )
     transports = tuple(dict.fromkeys((*project.transports, transport)))
     wider = replace(answers, transports=transports, providers=providers or project.providers)
-    # The key is in files that are never touched.
+    # The key is only in files that are never changed.
     old, new = (render.render(each, session_api_key="") for each in (answers, wider))
     return merge.plan(old, _present(project.root, new), new)
-
-
-def apply(project: Project, planned: Plan) -> None:
-    """Write the changes. Raises OSError."""
-    for change in planned.changes:
-        path = project.root / change.path
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(change.after)
-
-
-def agree(context: Context, planned: Plan, options: AddOptions, again: str) -> None:
-    """Raise NotAgreed unless --yes, or a person, says yes; new files alone need none."""
-    if options.yes or all(change.kind == "new" for change in planned.changes):
-        return
-    if options.json or not context.interactive:
-        raise NotAgreed("Files would change; nothing was written.", f"Agree with --yes:  {again}")
-    if not questions.confirm("Make these changes?"):
-        raise NotAgreed("Nothing was written.", f"When you agree:  {again}")
-
-
-def _again(options: AddOptions) -> str:
-    """The command as it was typed, by who agrees."""
-    folder = ["--project", str(options.project)] if options.project else []
-    chosen = [word for provider in options.providers for word in ("--provider", provider)]
-    return shlex.join(["voicecore", "add", options.transport, *chosen, *folder, "--yes"])
-
-
-def _lock(context: Context, project: Project) -> None:
-    """Brings the agent's lockfile up to date, if it has one: no image is built by an old one."""
-    if not (project.agent / lockfile.LOCK).exists():
-        return
-    try:
-        with context.output.step("Locking what the agent asks for now"):
-            lockfile.lock(project.agent, context.env)
-    except (lockfile.LockFailed, lockfile.BadLock) as error:
-        # The transport is there all the same; a build says it again.
-        context.output.warn(f"{error.message}\n{error.hint}")
-
-
-def show(output: Output, planned: Plan) -> None:
-    """Every change: the names of new files, and the lines of others."""
-    for change in planned.changes:
-        style = "green" if change.kind == "new" else "yellow"
-        output.lines([[Span(f"{change.kind:>9} ", style), Span(change.path)]])
-        if change.kind != "new":
-            output.lines(_lines(change.path, change.before, change.after))
-
-
-def _lines(path: str, before: bytes, after: bytes) -> Iterable[list[Span]]:
-    now, new = (text.decode(errors="replace").splitlines() for text in (before, after))
-    changed = difflib.unified_diff(now, new, f"now/{path}", f"new/{path}", lineterm="", n=1)
-    return [[Span(line, _STYLES.get(line[:1], "dim"))] for line in changed]
 
 
 def _present(root: Path, files: Files) -> Files:
@@ -198,25 +124,66 @@ def _present(root: Path, files: Files) -> Files:
     return {name: path.read_bytes() for name, path in paths if path.is_file()}
 
 
-def _conflicted(conflicts: tuple[Conflict, ...]) -> OwnLines:
+def _conflicting_edits(conflicts: tuple[Conflict, ...]) -> ConflictingEdits:
     parts: list[str] = []
     for conflict in conflicts:
-        lines = _lines(conflict.path, conflict.ours_before, conflict.ours_after)
+        lines = diff_lines(conflict.path, conflict.rendered_before, conflict.rendered_after)
         parts += ["".join(span.text for span in line) for line in lines]
     names = ", ".join(conflict.path for conflict in conflicts)
-    return OwnLines(
-        f"{names}: you have changed the lines that would change. Nothing was written.",
-        "Make these changes by hand, then call this again:\n" + "\n".join(parts),
+    return ConflictingEdits(
+        f"{names}: you have edited the lines that have to change. Nothing was written.",
+        "Make these changes by hand, then run the command again:\n" + "\n".join(parts),
     )
 
 
+def _show(output: Output, plan: MergePlan) -> None:
+    """Show the names of new files, and the changed lines of all others."""
+    for change in plan.changes:
+        style = "green" if change.kind == "new" else "yellow"
+        output.lines([[Span(f"{change.kind:>9} ", style), Span(change.path)]])
+        if change.kind != "new":
+            output.lines(diff_lines(change.path, change.before, change.after))
+
+
+def _apply(project: Project, plan: MergePlan) -> None:
+    """Write the changes. Raises OSError."""
+    for change in plan.changes:
+        path = project.root / change.path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(change.after)
+
+
+def _lock(context: Context, project: Project) -> None:
+    """Update the agent's lockfile, if it has one: a build refuses one that is out of date."""
+    if not (project.agent / lockfile.LOCK).exists():
+        return
+    try:
+        with context.output.step("Locking the agent's packages"):
+            lockfile.lock(project.agent, context.env)
+    except (lockfile.LockFailed, lockfile.BadLock) as error:
+        # The transport is added all the same, and a build reports the lockfile again.
+        context.output.warn(f"{error.message}\n{error.hint}")
+
+
 def _report(
-    project: Project, options: AddOptions, planned: Plan, written: bool
+    output: Output, project: Project, options: AddOptions, providers: Iterable[str]
+) -> None:
+    added = TRANSPORTS[options.transport]
+    output.say(f"✓ {project.name} now has {added.title}; agent/bot.py is unchanged.")
+    if added.key:
+        output.say(f"It needs {added.key} in server/.env. README.md says where to get it.")
+    command = f"talk --transport {added.name}" if added.spoken else "dev"
+    if added.serves:
+        command = f"talk --phone {(*options.providers, *providers)[0]}"
+    output.say(f"Talk to it:  voicecore {command}")
+
+
+def _document(
+    project: Project, options: AddOptions, plan: MergePlan, written: bool
 ) -> dict[str, object]:
-    changes: list[Change] = list(planned.changes)
     return {
         "project": str(project.root),
         "transport": options.transport,
-        "written": written and bool(changes),
-        "files": {change.path: change.kind for change in changes},
+        "written": written and bool(plan.changes),
+        "files": {change.path: change.kind for change in plan.changes},
     }

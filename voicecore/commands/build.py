@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
-from pathlib import Path
 
 from voicecore.console.context import Context
 from voicecore.console.errors import ExitCode
@@ -14,23 +12,9 @@ from voicecore.image.builder import Made, Plan, Wish
 from voicecore.image.inputs.base_image import OLD_DAYS
 from voicecore.image.model import Progress
 from voicecore.image.report import Built, document, lines
+from voicecore.options.build import BuildOptions
 from voicecore.project.project import load_project
 from voicecore.scaffold.render import dockerfile_of
-
-
-@dataclass(frozen=True)
-class BuildOptions:
-    """What was typed."""
-
-    project: Path | None
-    builder: str | None
-    push: str | None
-    no_cache: bool
-    check: bool
-    sbom: Path | None
-    codebuild_role: str | None
-    dry_run: bool
-    json: bool
 
 
 def run(context: Context, options: BuildOptions) -> ExitCode:

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import re
-from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from voicecore.catalog.phones import PHONES
+from voicecore.console.command_line import typed
+from voicecore.console.confirm import confirm
 from voicecore.console.context import Context
 from voicecore.console.errors import ExitCode, VoicecoreError
+from voicecore.options.call import CallOptions
 from voicecore.project.project import load_project
 from voicecore.project.schema import one_of
-from voicecore.scaffold import questions
 from voicecore.talk import optional_deps
 from voicecore.talk.target import Line, Target, dial
 
@@ -24,23 +24,6 @@ if TYPE_CHECKING:
 _LIVE = ("queued", "initiated", "started", "ringing", "in-progress", "answered")
 """What providers call a call that is not over."""
 _LOOK_SECONDS = 1.0
-
-
-@dataclass(frozen=True)
-class CallOptions:
-    """The flags of `voicecore call`."""
-
-    number: str
-    provider: str | None = None
-    project: Path | None = None
-    url: str | None = None
-    api_key_env: str = "SESSION_API_KEY"
-    yes: bool = False
-    json: bool = False
-
-
-class NotAgreed(VoicecoreError):
-    """Nobody said yes to a call, which costs money and rings at somebody's."""
 
 
 class BadNumber(VoicecoreError):
@@ -76,7 +59,8 @@ def run(context: Context, options: CallOptions) -> ExitCode:
             hint if provider in PHONES else None,
             ExitCode.USAGE,
         )
-    agree(context, options)
+    question = f"Let the agent call {options.number}?"
+    confirm(context, options, question, "no call was placed", typed("call", options))
     target = Target(options.api_key_env, url=options.url)
 
     async def place() -> ExitCode:
@@ -94,20 +78,6 @@ def check_number(number: str) -> None:
             "A number is written with its country's code:  voicecore call +14155550100",
             ExitCode.USAGE,
         )
-
-
-def agree(context: Context, options: CallOptions) -> None:
-    """Raise NotAgreed unless --yes, or a person, says yes."""
-    if options.yes:
-        return
-    if options.json or not context.interactive:
-        raise NotAgreed(
-            "Nobody agreed to the call; nobody was called.",
-            f"Agree with --yes:  voicecore call {options.number} --yes",
-            ExitCode.USAGE,
-        )
-    if not questions.confirm(f"Let the agent call {options.number}?"):
-        raise NotAgreed("Nobody was called.")
 
 
 async def follow(

@@ -6,8 +6,7 @@ import shlex
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future
-from dataclasses import asdict, dataclass, replace
-from pathlib import Path
+from dataclasses import asdict, replace
 from typing import Any
 
 from voicecore.aws import session
@@ -28,37 +27,21 @@ from voicecore.cloud.stacks.env_split import Environment, split_agent_env, split
 from voicecore.cloud.stacks.images_stack import REPOSITORY_URI, images_stack
 from voicecore.cloud.stacks.network_stack import network_stack
 from voicecore.commands import add
-from voicecore.commands.invite import InviteOptions
 from voicecore.console.command_line import typed
+from voicecore.console.confirm import confirm
 from voicecore.console.context import Context
 from voicecore.console.errors import ExitCode, VoicecoreError
 from voicecore.console.output import Line, Output, Span
-from voicecore.project import aws_names
+from voicecore.options.add import AddOptions
+from voicecore.options.deploy import DeployOptions
+from voicecore.options.invite import InviteOptions
+from voicecore.project.defaults import DEFAULT_STAGE, INVITE_HOURS
 from voicecore.project.dotenv import dotenv_of
-from voicecore.project.project import AGENT, SERVER, Project, load_project, mistakes_in
-from voicecore.project.schema import PUBLIC, VPC, did_you_mean, one_of
+from voicecore.project.project import AGENT, SERVER, Project, load_project
+from voicecore.project.schema import PUBLIC, VPC, did_you_mean, invalid_settings, one_of
 
 EXPORTED = "cloudformation"
 """The folder in the project that --export writes to."""
-
-
-@dataclass(frozen=True)
-class DeployOptions:
-    """The flags of `voicecore deploy`; None means: not said."""
-
-    project: Path | None = None
-    transport: str | None = None
-    stage: str = aws_names.DEFAULT_STAGE
-    region: str | None = None
-    profile: str | None = None
-    ha: bool = False
-    server: bool = False
-    """Whether the session server is to stand, too; one that stands is kept current anyway."""
-    message: str = ""
-    export: bool = False
-    dry_run: bool = False
-    yes: bool = False
-    json: bool = False
 
 
 class BadOption(VoicecoreError):
@@ -155,7 +138,7 @@ def run(context: Context, options: DeployOptions, images: Images) -> ExitCode:
         if options.dry_run:
             context.output.say("Nothing was changed.")
             return _report(context, options, None, wanted, plan, aws, started)
-        _require_agreement(context, options, again)
+        confirm(context, options, "Do this?", "nothing was changed in AWS", again)
 
         building = building or together.start(build)
         image_of_server = serving.build(building, repository, relay) if serving else None
@@ -227,7 +210,7 @@ def _with_transport(context: Context, options: DeployOptions, project: Project) 
         return project
     title = TRANSPORTS[str(options.transport)].title
     context.output.say(f"{project.name} has no {title} yet. To add it, this would change:")
-    adding = add.AddOptions(str(options.transport), project.root)
+    adding = AddOptions(str(options.transport), project=project.root)
     add.run(context, adding, typed("deploy", options))
     return load_project(project.root)
 
@@ -269,7 +252,7 @@ def _check_region(project: Project, region: str) -> None:
         "services": project.services,
         "region": region,
     }
-    for mistake in mistakes_in(answers):
+    for mistake in invalid_settings(answers):
         said = f"--{mistake.key} {mistake.message}"
         raise BadOption(said if said.endswith("?") else f"{said}.")
 
@@ -373,17 +356,6 @@ def _warn(
         output.warn(note)
 
 
-def _require_agreement(context: Context, options: DeployOptions, again: str) -> None:
-    if options.yes:
-        return
-    if options.json or not context.interactive:
-        raise BadOption("Nothing was changed: nobody agreed.", f"Agree:  {again} --yes")
-    from voicecore.scaffold import questions
-
-    if not questions.confirm("Do this?"):
-        raise VoicecoreError("Nothing was changed in AWS.")
-
-
 def _report(
     context: Context,
     options: DeployOptions,
@@ -432,7 +404,7 @@ def _lines_of(
     if any(transport.browser for transport in deployment.transports):
         yield [Span("In a browser: "), Span(served.page or typed("invite", inviting), "bold")]
     if served.page:
-        yield [Span(f"  for whom you send it to, for {server_part.INVITE_HOURS:g} h", "dim")]
+        yield [Span(f"  for whom you send it to, for {INVITE_HOURS:g} h", "dim")]
     yield [Span("Sessions:     "), Span(f"{served.url}start"), Span("  with the key of", "dim")]
     yield [Span(f"  {served.key(options.profile, region)}", "dim")]
     if served.record:
@@ -450,7 +422,7 @@ def _next(
     options: DeployOptions, live: Live, deployment: Deployment, served: bool
 ) -> tuple[str, str]:
     """What to do now, and the command for it; both empty where callers can come."""
-    stage = [] if options.stage == aws_names.DEFAULT_STAGE else ["--stage", options.stage]
+    stage = [] if options.stage == DEFAULT_STAGE else ["--stage", options.stage]
     profile = f"AWS_PROFILE={shlex.quote(options.profile)} " if options.profile else ""
     if any(transport.spoken for transport in deployment.transports):
         where = ["--arn", live.outputs["RuntimeArn"]] if options.region else stage

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
-from pathlib import Path
 
 from voicecore.aws import session
 from voicecore.aws.errors import AwsRefused, translated_errors
@@ -17,35 +16,17 @@ from voicecore.cloud.deploy.destroy import Held, Removal, SomethingLeft
 from voicecore.cloud.deploy.progress import begun
 from voicecore.cloud.stacks.deployment import deployment_of
 from voicecore.console.command_line import typed
+from voicecore.console.confirm import confirm
 from voicecore.console.context import Context
 from voicecore.console.errors import ExitCode, VoicecoreError
 from voicecore.console.output import Output, Span
 from voicecore.image.builders import codebuild_resources
 from voicecore.image.builders.codebuild_resources import Leftover
+from voicecore.options.destroy import DestroyOptions
 from voicecore.project import aws_names
 from voicecore.project.project import load_project
 
 _FRONT = "AWS::CloudFront::Distribution"
-
-
-@dataclass(frozen=True)
-class DestroyOptions:
-    """The flags of `voicecore destroy`; None means: not said."""
-
-    project: Path | None = None
-    stage: str = aws_names.DEFAULT_STAGE
-    network: bool = False
-    only_network: bool = False
-    only_server: bool = False
-    wait: bool = False
-    region: str | None = None
-    profile: str | None = None
-    yes: bool = False
-    json: bool = False
-
-
-class NobodyAgreed(VoicecoreError):
-    """Nothing is removed that nobody agreed to."""
 
 
 def run(context: Context, options: DestroyOptions) -> ExitCode:
@@ -80,7 +61,7 @@ def run(context: Context, options: DestroyOptions) -> ExitCode:
             return _nothing(context, options, removal, aws)
 
         _show(context, removal, builds, cloud, aws, again)
-        _require_agreement(context, options, again)
+        confirm(context, options, "Remove all this?", "nothing was removed", again)
         with begun(context.output, again) as board:
             held = destroy.remove(aws, cloud, removal, board.tell)
         if builds:
@@ -139,19 +120,6 @@ def _show(
         aws_names.network_stack_name_for(removal.project)
     ]:
         output.note(f"  The network goes on costing. With it:  {again} --network")
-
-
-def _require_agreement(context: Context, options: DestroyOptions, again: str) -> None:
-    if options.yes:
-        return
-    if options.json or not context.interactive:
-        raise NobodyAgreed(
-            "Nothing was removed: nobody agreed.", f"Agree:  {again} --yes", ExitCode.USAGE
-        )
-    from voicecore.scaffold import questions
-
-    if not questions.confirm("Remove all this?"):
-        raise NobodyAgreed("Nothing was removed.")
 
 
 def _require_nothing(left: Sequence[inventory.Thing], again: str) -> None:

@@ -8,8 +8,7 @@ import shlex
 import signal
 from collections.abc import Coroutine, Mapping
 from contextlib import AsyncExitStack, nullcontext, suppress
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from voicecore.catalog.transports import TRANSPORTS
@@ -20,7 +19,6 @@ from voicecore.console.output import Line
 from voicecore.contract import agent_log
 from voicecore.local import invite_url, log_reader
 from voicecore.local.fake_phone_accounts import SIGNING_KEY, phones_of
-from voicecore.local.gateway.limits import IDLE_TIMEOUT, MAX_LIFETIME, START_LIMIT
 from voicecore.local.gateway.request import check_allowlist
 from voicecore.local.network import nat
 from voicecore.local.network.nat import behind_nat
@@ -34,6 +32,7 @@ from voicecore.local.screen import plain, screen
 from voicecore.local.sessions.agent_process import AgentSpec
 from voicecore.local.sessions.events import RuntimeEvent
 from voicecore.local.sessions.lifecycle import Lifecycle
+from voicecore.options.dev import DevOptions
 from voicecore.project import aws_names
 from voicecore.project.dotenv import dotenv_of, without_ours
 from voicecore.project.project import BadProject, Project, load_project
@@ -44,26 +43,6 @@ if TYPE_CHECKING:
 RUNTIME_PORT = 8080
 SERVER_PORT = 7860
 STAGE = "local"
-
-
-@dataclass(frozen=True)
-class DevOptions:
-    """The flags of `voicecore dev`. Lifetimes are seconds of the runtime's clock."""
-
-    project: Path | None = None
-    port: int | None = None
-    server_port: int | None = None
-    time_scale: float = 1.0
-    idle_timeout: float = IDLE_TIMEOUT
-    max_lifetime: float = MAX_LIFETIME
-    start_limit: float = START_LIMIT
-    public_network: bool = False
-    nat: bool = False
-    container: bool = False
-    no_screen: bool = False
-    share: bool = False
-    json: bool = False
-    env: bool = False
 
 
 class AlreadyRunning(VoicecoreError):
@@ -124,7 +103,7 @@ def _run(context: Context, options: DevOptions, project: Project) -> ExitCode:
             time_scale=options.time_scale,
             lifecycle=lifecycle,
             start_limit=options.start_limit,
-            public_network=options.public_network and not options.nat,
+            public_network=options.network == "public" and not options.nat,
         )
         serving = _serve(context, options, project, settings, server_port, image)
         try:
@@ -135,7 +114,7 @@ def _run(context: Context, options: DevOptions, project: Project) -> ExitCode:
 
 
 def _image(context: Context, options: DevOptions, project: Project) -> LocalImage:
-    if options.public_network or options.nat:
+    if options.network == "public" or options.nat:
         flag = "--nat" if options.nat else "--network public"
         raise ContainerNetwork(
             f"{flag} changes the network of a process, not that of a container.",
@@ -190,7 +169,7 @@ async def _serve(
         guard = await stack.enter_async_context(Guard())
         behind = None
         if options.nat:
-            udp = not options.public_network
+            udp = options.network != "public"
             behind = await stack.enter_async_context(behind_nat(guard, settings.logs, udp))
 
         def spec() -> AgentSpec:

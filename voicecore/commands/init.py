@@ -1,12 +1,10 @@
-"""`voicecore init`: from a few answers to a project of one's own."""
+"""`voicecore init`: create a project from the answers to a few questions."""
 
 from __future__ import annotations
 
-import difflib
-import shlex
 from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,69 +12,62 @@ from typing import Any
 from voicecore.catalog import phones, regions
 from voicecore.catalog.phones import PHONES
 from voicecore.catalog.pipelines import PIPELINES
-from voicecore.catalog.pipelines.record import Pipeline, regions_of, services_of, title_of
+from voicecore.catalog.pipelines.record import (
+    Pipeline,
+    regions_of,
+    services_of,
+    title_of,
+    used_by,
+)
 from voicecore.catalog.transports import TRANSPORTS
+from voicecore.console.command_line import typed
+from voicecore.console.confirm import confirm
 from voicecore.console.context import Context
+from voicecore.console.diff import diff_lines
 from voicecore.console.errors import ExitCode, VoicecoreError
 from voicecore.console.output import Output, Span
+from voicecore.options.init import InitOptions
 from voicecore.project import aws_names
-from voicecore.project.project import Mistake, mistakes_in
+from voicecore.project.schema import InvalidSetting, invalid_settings
 from voicecore.scaffold import questions, render
 from voicecore.scaffold.render import Answers, Comparison, Files
 
-
-@dataclass(frozen=True)
-class InitOptions:
-    """The flags of `voicecore init`; None and () mean: not said."""
-
-    name: str | None = None
-    transports: tuple[str, ...] = ()
-    providers: tuple[str, ...] = ()
-    pipeline: str | None = None
-    region: str | None = None
-    stt: str | None = None
-    llm: str | None = None
-    tts: str | None = None
-    directory: Path | None = None
-    yes: bool = False
-    force: bool = False
-    dry_run: bool = False
-    json: bool = False
-    list_options: bool = False
+_DIFF_LINES = 20
+"""Lines shown of the diff of one file."""
 
 
-class BadAnswers(VoicecoreError):
-    """A flag or argument says something that cannot be."""
+class InvalidAnswers(VoicecoreError):
+    """An option or argument has an invalid value."""
 
-    def __init__(self, mistakes: list[Mistake], hint: str | None) -> None:
-        text = "\n  ".join(f"{mistake.key}: {mistake.message}" for mistake in mistakes)
+    def __init__(self, invalid: list[InvalidSetting], hint: str | None) -> None:
+        text = "\n  ".join(f"{each.key}: {each.message}" for each in invalid)
         super().__init__(text, hint, ExitCode.USAGE)
 
 
 class FolderExists(VoicecoreError):
-    """The project's folder holds something already."""
+    """The project's folder is not empty."""
 
 
-class Unwritable(VoicecoreError):
-    """The system lets nothing be written there."""
+class NotWritable(VoicecoreError):
+    """The project's folder cannot be written."""
 
 
 def run(context: Context, options: InitOptions) -> ExitCode:
-    """Make the project's folder, or say exactly what would be made."""
+    """Create the project's folder, or show what would be written."""
     if options.list_options:
-        context.output.json(choices())
+        context.output.json(_choices())
         return ExitCode.OK
 
     given = _given(options)
-    check(given)
+    _check(given)
     parent = options.directory or context.cwd
     if context.interactive and not options.yes and not options.json:
         if "name" in given:
-            _refuse_unless_free(parent / given["name"], options)
+            _require_free(parent / given["name"], options)
         given |= _ask(given, lambda name: _occupied(parent / name) and not options.force)
-    answers = complete(given)
+    answers = _completed(given)
     target = parent / answers.name
-    _refuse_unless_free(target, options)
+    _require_free(target, options)
     files = render.render(answers, render.new_session_api_key())
 
     if not _occupied(target):
@@ -88,8 +79,8 @@ def run(context: Context, options: InitOptions) -> ExitCode:
     return _write_over(context, options, answers, target, files)
 
 
-def choices() -> dict[str, Any]:
-    """Everything that may be chosen, for programs."""
+def _choices() -> dict[str, Any]:
+    """Return everything that can be chosen, for --list-options."""
     return {
         "transports": [asdict(transport) for transport in TRANSPORTS.values()],
         "providers": [asdict(phone) for phone in PHONES.values()],
@@ -101,8 +92,7 @@ def choices() -> dict[str, Any]:
                 "needs": p.needs,
                 "python": p.python,
                 "services": {
-                    stage: [option.name for option in options]
-                    for stage, options in p.stages.items()
+                    kind: [option.name for option in options] for kind, options in p.stages.items()
                 },
                 "regions": regions_of(p, services_of(p, {})),
             }
@@ -112,6 +102,7 @@ def choices() -> dict[str, Any]:
 
 
 def _given(options: InitOptions) -> dict[str, Any]:
+    """Return what the options say, by key of voicecore.toml."""
     services = {"stt": options.stt, "llm": options.llm, "tts": options.tts}
     given = {
         "name": options.name,
@@ -119,48 +110,53 @@ def _given(options: InitOptions) -> dict[str, Any]:
         "telephony": {"providers": list(options.providers)} if options.providers else None,
         "pipeline": options.pipeline,
         "region": options.region,
-        "services": {stage: service for stage, service in services.items() if service is not None},
+        "services": {kind: service for kind, service in services.items() if service is not None},
     }
-    # An empty word was said, perhaps by a variable that is not set; an empty list was not.
+    # An empty string was typed, for example as an unset variable; an empty list was not.
     return {key: value for key, value in given.items() if value or value == ""}
 
 
-def check(given: dict[str, Any]) -> None:
-    """Raise BadAnswers, which names every mistake, unless all that was said can be."""
-    missing = ("name", "transports", "pipeline", "region", "telephony")
-    mistakes = [m for m in mistakes_in(given) if m.key not in missing or m.key in given]
+def _check(given: dict[str, Any]) -> None:
+    """Raise InvalidAnswers, which lists every invalid value, unless all are valid."""
+    optional = ("name", "transports", "pipeline", "region", "telephony")
+    invalid = [i for i in invalid_settings(given) if i.key not in optional or i.key in given]
     if "services" in given and "pipeline" not in given:
-        mistakes.append(Mistake("services", "--stt, --llm and --tts need --pipeline cascade"))
-    if not mistakes:
+        with_services = " or ".join(p.name for p in PIPELINES.values() if p.stages)
+        invalid.append(
+            InvalidSetting("services", f"--stt, --llm and --tts need --pipeline {with_services}")
+        )
+    if not invalid:
         return
-    hint = "See what may be chosen:  voicecore init --list-options"
-    if any(mistake.key == "name" for mistake in mistakes):
+    hint = "List everything that can be chosen:  voicecore init --list-options"
+    if any(each.key == "name" for each in invalid):
         better = aws_names.suggestion_for(given["name"]) or questions.DEFAULT_NAME
         hint = f"Try:  voicecore init {better}"
-    raise BadAnswers(mistakes, hint)
+    raise InvalidAnswers(invalid, hint)
 
 
 def _ask(given: dict[str, Any], taken: Callable[[str], bool]) -> dict[str, Any]:
+    """Return the user's answers to what is not given."""
     answers: dict[str, Any] = {}
     if "name" not in given:
         answers["name"] = questions.ask_name(taken)
     if "transports" not in given:
         answers["transports"] = questions.ask_transports()
     chosen = given.get("transports") or answers["transports"]
-    if by_phone(chosen) and "telephony" not in given:
+    if _by_phone(chosen) and "telephony" not in given:
         answers["telephony"] = {"providers": questions.ask_providers()}
     if "pipeline" not in given:
         answers["pipeline"] = questions.ask_pipeline()
     pipeline = PIPELINES[given.get("pipeline") or answers["pipeline"]]
     services: dict[str, str] = dict(given.get("services", {}))
-    services |= questions.ask_services(pipeline, (s for s in pipeline.stages if s not in services))
+    missing = (kind for kind in pipeline.stages if kind not in services)
+    services |= questions.ask_services(pipeline, missing)
     if "region" not in given and _needs_aws(pipeline):
         answers["region"] = questions.ask_region(pipeline, services_of(pipeline, services))
     return answers | {"services": services}
 
 
-def by_phone(transports: Iterable[str]) -> bool:
-    """Whether callers come by telephone, so that a provider has to be chosen."""
+def _by_phone(transports: Iterable[str]) -> bool:
+    """Return whether callers come by phone, so that a provider has to be chosen."""
     return any(TRANSPORTS[name].serves for name in transports)
 
 
@@ -168,16 +164,16 @@ def _needs_aws(pipeline: Pipeline) -> bool:
     return bool(pipeline.model or pipeline.stages)
 
 
-def complete(given: dict[str, Any]) -> Answers:
-    """The answers, with a default for what nobody said.
+def _completed(given: dict[str, Any]) -> Answers:
+    """Return the answers, with a default for each that is not given.
 
-    Raises BadAnswers if the defaults do not fit what was said.
+    Raises InvalidAnswers if the defaults do not fit what is given.
     """
     pipeline = PIPELINES[given.get("pipeline", questions.DEFAULT_PIPELINE)]
     services = services_of(pipeline, given.get("services", {}))
     transports = tuple(given.get("transports", (questions.DEFAULT_TRANSPORT,)))
     telephony = given.get("telephony") or (
-        {"providers": [phones.DEFAULT]} if by_phone(transports) else {}
+        {"providers": [phones.DEFAULT]} if _by_phone(transports) else {}
     )
     answers = Answers(
         name=given.get("name", questions.DEFAULT_NAME),
@@ -187,10 +183,10 @@ def complete(given: dict[str, Any]) -> Answers:
         services=services,
         providers=tuple(telephony.get("providers", ())),
     )
-    said = {name: value for name, value in asdict(answers).items() if name != "providers"}
+    settings = {key: value for key, value in asdict(answers).items() if key != "providers"}
     if telephony:
-        said["telephony"] = telephony
-    check(said | {"transports": list(transports)})
+        settings["telephony"] = telephony
+    _check(settings | {"transports": list(transports)})
     return answers
 
 
@@ -198,64 +194,50 @@ def _occupied(target: Path) -> bool:
     return target.exists() and (not target.is_dir() or any(target.iterdir()))
 
 
-def _refuse_unless_free(target: Path, options: InitOptions) -> None:
-    """Raise FolderExists if something is there that nobody allowed to be touched."""
+def _require_free(target: Path, options: InitOptions) -> None:
+    """Raise FolderExists if something is there that --force does not allow to change."""
     if target.exists() and not target.is_dir():
-        raise FolderExists(f"{target} exists and is no folder.", "Choose another name.")
+        raise FolderExists(f"{target} exists and is not a folder.", "Choose another name.")
     if _occupied(target) and not options.force:
+        again = typed("init", replace(options, name=target.name), "--force", "--dry-run")
         raise FolderExists(
             f"{target} exists and is not empty; nothing was written.",
-            "Choose another name, or see what would change:\n"
-            + _again(options, target.name, "--force", "--dry-run"),
+            f"Choose another name, or see what would change:\n{again}",
         )
 
 
 @contextmanager
 def _writing(target: Path, options: InitOptions) -> Generator[None]:
+    """Turn an OSError of the block into NotWritable."""
     try:
         yield
     except OSError as error:
-        raise Unwritable(
+        again = typed("init", replace(options, name=target.name, directory=Path.home()))
+        raise NotWritable(
             f"{target} cannot be written: {error.strerror or error} ({error.filename or target}).",
-            "Choose a folder that is yours:\n"
-            + _again(replace(options, directory=Path.home()), target.name),
+            f"Choose a folder that you own:\n{again}",
         ) from error
-
-
-def _again(options: InitOptions, name: str, *added: str) -> str:
-    """The command as it was typed, with more flags."""
-    said = [word for transport in options.transports for word in ("--transport", transport)]
-    said += [word for provider in options.providers for word in ("--provider", provider)]
-    for flag in ("pipeline", "region", "stt", "llm", "tts", "directory"):
-        value = getattr(options, flag)
-        said += [f"--{flag}", str(value)] if value else []
-    return shlex.join(["voicecore", "init", name, *said, *added])
 
 
 def _write_over(
     context: Context, options: InitOptions, answers: Answers, target: Path, files: Files
 ) -> ExitCode:
+    """Write into an existing folder; keep a copy of each file that is replaced."""
     comparison = render.compare(files, target)
     if not options.json:
         _show_comparison(context.output, comparison, target, files)
     if options.dry_run:
         _report(context, options, answers, target, files, comparison)
         return ExitCode.OK
-    if comparison.changed and not options.yes:
-        if not context.interactive:
-            raise FolderExists(
-                f"{len(comparison.changed)} files of {target} would be replaced; "
-                "nothing was written.",
-                f"Agree with --yes:  {_again(options, answers.name, '--force', '--yes')}",
-            )
-        if not questions.confirm("Replace these files?"):
-            context.output.say("Nothing was written.")
-            return ExitCode.FAILED
+    if comparison.changed:
+        outcome = f"{len(comparison.changed)} files of {target} were not replaced"
+        again = typed("init", replace(options, name=answers.name), "--force")
+        confirm(context, options, "Replace these files?", outcome, again)
     backup = target / ".voicecore" / "replaced" / f"{datetime.now(UTC):%Y%m%dT%H%M%S%f}"
     with _writing(target, options):
         render.write_over(files, target, comparison, backup)
     if comparison.changed:
-        context.output.note(f"What they replaced is in {backup}")
+        context.output.note(f"The replaced files are in {backup}")
     _report(context, options, answers, target, files, comparison)
     return ExitCode.OK
 
@@ -268,17 +250,10 @@ def _show_comparison(output: Output, comparison: Comparison, target: Path, files
     ):
         output.lines([Span(f"{verb:>9} ", style), Span(path)] for path in paths)
     for name in comparison.changed:
-        old = (target / name).read_bytes().decode(errors="replace").splitlines()
-        new = files[name].decode(errors="replace").splitlines()
-        diff = list(
-            difflib.unified_diff(old, new, f"yours/{name}", f"new/{name}", lineterm="", n=1)
-        )
-        output.lines([Span(line, _DIFF_STYLES.get(line[:1], "dim"))] for line in diff[:20])
-        if len(diff) > 20:
-            output.note(f"… {len(diff) - 20} more lines differ")
-
-
-_DIFF_STYLES = {"+": "green", "-": "red", "@": "cyan"}
+        diff = diff_lines(name, (target / name).read_bytes(), files[name])
+        output.lines(diff[:_DIFF_LINES])
+        if len(diff) > _DIFF_LINES:
+            output.note(f"… {len(diff) - _DIFF_LINES} more lines differ")
 
 
 def _report(
@@ -289,8 +264,9 @@ def _report(
     files: Files,
     comparison: Comparison | None = None,
 ) -> None:
+    """Show what was written, and what to type next."""
     place = target.relative_to(context.cwd) if target.is_relative_to(context.cwd) else target
-    following = [f"cd {place}", spoken_to_by(answers)]
+    following = [f"cd {place}", _talk_command(answers)]
     if options.json:
         context.output.json(
             {
@@ -305,30 +281,24 @@ def _report(
         return
     output = context.output
     if options.dry_run:
-        output.say(f"Would make {place}/ with {len(files)} files; nothing was written:")
+        output.say(f"Would create {place}/ with {len(files)} files; nothing was written:")
         output.lines([Span(f"  {name}")] for name in files)
         return
-    pipeline = PIPELINES[answers.pipeline]
-    title = title_of(pipeline, answers.services)
+    title = title_of(PIPELINES[answers.pipeline], answers.services)
     titles = " + ".join(TRANSPORTS[name].title for name in answers.transports)
     output.lines(
         [
             [Span("✓ ", "green"), Span(f"{place}/", "bold"), Span(f"  {titles}, {title}")],
-            [Span("  the prompt, the voice and the tools are in "), Span("agent/bot.py", "bold")],
-            *([Span(f"  {need}")] for need in _needs(pipeline, answers)),
-            *(
-                [Span(f"  {t.title} needs {t.key} in server/.env: README.md says where it is from")]
-                for t in map(TRANSPORTS.__getitem__, answers.transports)
-                if t.key
-            ),
+            [Span("  prompt, voice and tools are in "), Span("agent/bot.py", "bold")],
+            *([Span(f"  {need}")] for need in _needs(answers)),
             [],
-            [Span("Speak to it:  "), Span(" && ".join(following), "bold")],
+            [Span("Talk to it:  "), Span(" && ".join(following), "bold")],
         ]
     )
 
 
-def spoken_to_by(answers: Answers) -> str:
-    """The command that speaks to the agent."""
+def _talk_command(answers: Answers) -> str:
+    """Return the command that talks to the agent."""
     if any(TRANSPORTS[name].spoken for name in answers.transports):
         return "voicecore talk"
     return (
@@ -336,11 +306,16 @@ def spoken_to_by(answers: Answers) -> str:
     )
 
 
-def _needs(pipeline: Pipeline, answers: Answers) -> list[str]:
-    """What must be there before the agent can speak, beyond what voicecore installs."""
-    if not _needs_aws(pipeline):
-        return []
-    needs = [f"it needs AWS credentials that may use Amazon Bedrock in {answers.region}"]
-    if {"deepgram", "cartesia"} & set(answers.services.values()):
-        needs.append("and keys:  cp agent/.env.example agent/.env, and fill them in")
-    return needs
+def _needs(answers: Answers) -> list[str]:
+    """Return what the agent needs before it can talk, besides what voicecore installs."""
+    needs: list[str] = []
+    pipeline = PIPELINES[answers.pipeline]
+    if _needs_aws(pipeline):
+        needs.append(f"it needs AWS credentials that can use Amazon Bedrock in {answers.region}")
+    if any(service.key for service in used_by(pipeline, answers.services)):
+        needs.append("and API keys:  cp agent/.env.example agent/.env, then fill them in")
+    return needs + [
+        f"{t.title} needs {t.key} in server/.env: README.md says where to get it"
+        for t in map(TRANSPORTS.__getitem__, answers.transports)
+        if t.key
+    ]

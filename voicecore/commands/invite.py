@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 from voicecore.aws import session
 from voicecore.aws.errors import translated_errors
@@ -12,20 +10,8 @@ from voicecore.cloud.deploy import server_part
 from voicecore.cloud.deploy.cloudformation import CloudFormation
 from voicecore.console.context import Context
 from voicecore.console.errors import ExitCode
-from voicecore.project import aws_names
+from voicecore.options.invite import InviteOptions
 from voicecore.project.project import load_project
-
-
-@dataclass(frozen=True)
-class InviteOptions:
-    """The flags of `voicecore invite`; None means: not said."""
-
-    project: Path | None = None
-    stage: str = aws_names.DEFAULT_STAGE
-    hours: float = server_part.INVITE_HOURS
-    region: str | None = None
-    profile: str | None = None
-    json: bool = False
 
 
 def run(context: Context, options: InviteOptions) -> ExitCode:

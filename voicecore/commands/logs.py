@@ -5,10 +5,8 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from voicecore.aws import session
@@ -25,31 +23,13 @@ from voicecore.console.output import Line, Output, Span
 from voicecore.contract import agent_log
 from voicecore.contract.agent_log import LogEntry, LogFilter
 from voicecore.local import log_reader
+from voicecore.options.logs import LogsOptions
 from voicecore.project import aws_names
 from voicecore.project.project import Project, load_project
 
 SINCE = "1h"
 SINCE_OF_SESSION = "1d"
 """Defaults of --since, without and with --session."""
-
-
-@dataclass(frozen=True)
-class LogsOptions:
-    """The options of `voicecore logs`; None: not given."""
-
-    project: Path | None = None
-    stage: str = aws_names.DEFAULT_STAGE
-    region: str | None = None
-    profile: str | None = None
-    follow: bool = False
-    live: bool = False
-    local: bool = False
-    server: bool = False
-    since: str | None = None
-    session: str = ""
-    filter: str = ""
-    level: str = ""
-    json: bool = False
 
 
 class BadSince(VoicecoreError):
@@ -202,7 +182,7 @@ class LogPrinter:
     def __init__(self, output: Output, options: LogsOptions) -> None:
         self._output = output
         self._json = options.json
-        self._filter = LogFilter(options.session, options.filter, options.level)
+        self._filter = LogFilter(options.session, options.filter, options.level or "")
         self._routine = options.json or bool(options.level or options.filter)
         self._noted = False
         self.printed = 0

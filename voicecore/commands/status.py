@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any, cast
 
 from voicecore.aws import session
@@ -24,22 +23,10 @@ from voicecore.console.context import Context
 from voicecore.console.errors import ExitCode, VoicecoreError
 from voicecore.console.output import Line, Span, megabytes
 from voicecore.local.processes.dev_state import read_state
+from voicecore.options.status import StatusOptions
 from voicecore.project import aws_names
 from voicecore.project.dotenv import dotenv_of
 from voicecore.project.project import Project, Stage, load_project
-
-
-@dataclass(frozen=True)
-class StatusOptions:
-    """The flags of `voicecore status`; None means: not said."""
-
-    project: Path | None = None
-    stage: str | None = None
-    region: str | None = None
-    profile: str | None = None
-    all: bool = False
-    drift: bool = False
-    json: bool = False
 
 
 def run(context: Context, options: StatusOptions) -> ExitCode:

@@ -7,15 +7,15 @@ import signal
 import sys
 from collections.abc import Generator, Sequence
 from contextlib import AsyncExitStack, contextmanager, suppress
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from voicecore.catalog.transports import TRANSPORTS
 from voicecore.catalog.turn_sources import read_url
 from voicecore.console.context import Context
 from voicecore.console.errors import ExitCode, VoicecoreError
-from voicecore.project import aws_names
+from voicecore.options.talk import TalkOptions
+from voicecore.project.defaults import DEFAULT_STAGE
 from voicecore.project.project import Project, load_project
 from voicecore.talk import optional_deps
 from voicecore.talk.target import Target, dial
@@ -31,33 +31,6 @@ if TYPE_CHECKING:
     from voicecore.talk.target import Line
     from voicecore.talk.telephone.webhooks import Credentials, PhoneCall
     from voicecore.talk.view.keyboard import Prompt
-
-
-@dataclass(frozen=True)
-class TalkOptions:
-    """The flags of `voicecore talk`; None and () mean: not said."""
-
-    project: Path | None = None
-    input: tuple[Path, ...] = ()
-    output: Path | None = None
-    record: Path | None = None
-    text: bool = False
-    json: bool = False
-    microphone: str | None = None
-    speaker: str | None = None
-    list_devices: bool = False
-    no_aec: bool = False
-    remote: bool = False
-    stage: str = aws_names.DEFAULT_STAGE
-    arn: str | None = None
-    url: str | None = None
-    api_key_env: str = "SESSION_API_KEY"
-    transport: str | None = None
-    phone: str | None = None
-    dtmf: str = ""
-    turn: tuple[str, ...] = ()
-    relay_only: bool = False
-    show_ice: bool = False
 
 
 class BadFlags(VoicecoreError):
@@ -160,7 +133,7 @@ def _check(options: TalkOptions) -> None:
         raise BadFlags("--remote starts the project's own session server, --url names another.")
     if options.arn and not options.remote:
         raise BadFlags("--arn names an agent in AWS: add --remote.")
-    if options.stage != aws_names.DEFAULT_STAGE and not options.remote:
+    if options.stage != DEFAULT_STAGE and not options.remote:
         raise BadFlags("--stage names an agent in AWS: add --remote.")
     if (options.turn or options.relay_only) and options.transport in ("websocket", "daily"):
         raise BadFlags("--turn and --relay-only are about WebRTC:  --transport webrtc")

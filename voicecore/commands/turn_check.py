@@ -1,6 +1,7 @@
-"""`voicecore turn check`: where each way to a TURN relay leads, from here.
+"""`voicecore turn check`: allocate a relay at every TURN source, as the agent does.
 
-The agent's own code looks, in the agent's own environment: what it finds is what a call will find.
+The agent's own script makes the attempts, in the agent's own environment: what it finds is what a
+call finds.
 """
 
 from __future__ import annotations
@@ -11,121 +12,120 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from voicecore.catalog import turn_sources
-from voicecore.cloud.stacks import turn_channels as channels
+from voicecore.catalog.transports import TRANSPORTS
+from voicecore.cloud.stacks import turn_channels
 from voicecore.cloud.stacks.deployment import deployment_of
 from voicecore.commands.dev import agent_spec
 from voicecore.console.context import Context
 from voicecore.console.errors import ExitCode, VoicecoreError
 from voicecore.local.processes import venv
-from voicecore.project import aws_names
+from voicecore.options.turn_check import TurnCheckOptions
+from voicecore.project.defaults import DEFAULT_STAGE
 from voicecore.project.project import Project, load_project
+from voicecore.project.schema import one_of
 
 SCRIPT = "turn_check.py"
-_SECONDS = 60.0  # sources and relays have their own limits, of a few seconds
+_SECONDS = 60.0  # sources and relays have limits of their own, of a few seconds
 
-_WHERE = {
-    "cloudflare": "CLOUDFLARE_TURN_KEY_ID and CLOUDFLARE_TURN_API_TOKEN are a TURN key's own, from "
-    "Cloudflare's dashboard (Realtime, TURN server); an account's API token is not meant.",
-    "twilio": "TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN are on the first page of Twilio's console.",
+_CREDENTIALS = {
+    "cloudflare": "CLOUDFLARE_TURN_KEY_ID and CLOUDFLARE_TURN_API_TOKEN come from a TURN key in "
+    "Cloudflare's dashboard (Realtime, TURN server); an account's API token does not work.",
+    "twilio": "TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN are on the first page of the Twilio "
+    "Console.",
     "coturn": "COTURN_SECRET must be the static-auth-secret of your coturn, which needs "
     "use-auth-secret; and both clocks must agree:  date -u",
-    "static": "Look at ICE_SERVER_USERNAME and ICE_SERVER_CREDENTIAL.",
-    turn_sources.KVS: "The channels of a deployed stage hand them out:  voicecore status",
+    "static": "Check ICE_SERVER_USERNAME and ICE_SERVER_CREDENTIAL.",
+    turn_sources.KVS: "The channels of a deployed stage issue them:  voicecore status",
 }
-"""Where a source's credentials come from."""
+"""Advice about wrong credentials, by source."""
 
 
-@dataclass(frozen=True)
-class TurnCheckOptions:
-    """What was typed."""
-
-    project: Path | None = None
-    sources: tuple[str, ...] = ()
-    stage: str | None = None
-    """Whose channels of KVS are asked, too; None: of the default one, if KVS is a source."""
-    json: bool = False
+class SourceWithoutRelay(VoicecoreError):
+    """A source gives no relay from this machine."""
 
 
-class NoRelay(VoicecoreError):
-    """A source leads to no relay from here."""
-
-
-class NoTurnHere(VoicecoreError):
-    """There is nothing to check: no transport that needs TURN, or no source of it."""
+class NothingToCheck(VoicecoreError):
+    """The project has no transport that needs TURN, or no TURN source."""
 
 
 class CheckFailed(VoicecoreError):
-    """The agent's code did not come to an end."""
+    """The agent's script failed."""
 
 
 @dataclass(frozen=True)
-class Way:
-    """One way to a relay, and where it led (a line of the agent's turn_check.py)."""
+class RelayAttempt:
+    """An attempt to allocate a relay at one URL: a line of the agent's turn_check.py."""
 
     source: str
     url: str = ""
     relay: str = ""
     seconds: float = 0.0
     expires: int | None = None
-    """When the credentials end, seconds since 1970; None if nothing says so."""
+    """Unix time at which the credentials expire; None if unknown."""
     unused: str = ""
-    """Why the agent does not go this way."""
+    """Reason why the agent does not use this URL."""
     kind: str = ""
-    """no_relay.Reason in the agent; empty where there was a relay."""
+    """Value of no_relay.Reason in the agent; empty if there is a relay."""
     reason: str = ""
 
 
 def run(context: Context, options: TurnCheckOptions) -> ExitCode:
-    """Make an allocation by every way of every source, and show where each led."""
+    """Allocate a relay at every URL of every source, and show the results."""
     project = load_project((context.cwd / (options.project or "")).resolve())
-    if not (project.agent / SCRIPT).exists():
-        raise NoTurnHere(
-            f"The agent of {project.name} has no transport that needs TURN.",
-            "Add one beside what you have:  voicecore init --help",
-            ExitCode.BAD_PROJECT,
-        )
-    if unknown := [name for name in options.sources if name not in turn_sources.SOURCES]:
-        raise NoTurnHere(
-            f"{unknown[0]!r} is no TURN source.",
-            f"Choose of them:  voicecore turn check --source {next(iter(turn_sources.SOURCES))}\n"
-            f"There are {', '.join(turn_sources.SOURCES)}.",
-            ExitCode.USAGE,
-        )
+    _require_turn(project, options)
     with context.output.step("Installing the packages of agent/"):
         venv.sync([project.agent], context.env)
     variables = _variables(project, context.env, options)
     mistakes = turn_sources.mistakes_in(variables, in_aws=True, udp=True)
-    ways = look(project, variables, options.sources)
-    missing = without_relay(ways)
+    attempts = attempt_relays(project, variables, options.sources)
+    failed = sources_without_relay(attempts)
     if options.json:
-        context.output.json(_document(ways, mistakes))
-        return ExitCode.FAILED if missing or not ways else ExitCode.OK
-    for line in shown(ways, time.time()):
+        context.output.json(_document(attempts, mistakes))
+        return ExitCode.FAILED if failed or not attempts else ExitCode.OK
+    for line in _lines(attempts, time.time()):
         context.output.data(line)
     for mistake in mistakes:
         context.output.warn(f"{mistake.variable}: {mistake.message}. {mistake.hint}")
-    if not ways:
-        raise NoTurnHere(
+    if not attempts:
+        others = ", ".join(name for name in turn_sources.SOURCES if name != turn_sources.KVS)
+        raise NothingToCheck(
             "No TURN source is set in agent/.env.",
-            "Once deployed, KVS is:  voicecore turn check --stage dev\n"
-            "Or set the variables of another:  "
-            f"{', '.join(name for name in turn_sources.SOURCES if name != turn_sources.KVS)} "
-            "(agent/ice.py)",
+            f"After a deploy, use KVS:  voicecore turn check --stage {DEFAULT_STAGE}\n"
+            f"Or set the variables of another source:  {others} (agent/ice.py)",
         )
-    if missing:
-        hints = [hint for name in missing for hint in advice(name, ways)]
-        raise NoRelay(f"No relay by {' or '.join(missing)}.", "\n".join(hints))
-    for hint in (hint for name in turn_sources.SOURCES for hint in advice(name, ways)):
+    if failed:
+        hints = [hint for name in failed for hint in _advice(name, attempts)]
+        raise SourceWithoutRelay(f"No relay from {' or '.join(failed)}.", "\n".join(hints))
+    for hint in (hint for name in turn_sources.SOURCES for hint in _advice(name, attempts)):
         context.output.warn(hint)
     return ExitCode.OK
 
 
-def look(project: Project, variables: Mapping[str, str], sources: Sequence[str]) -> list[Way]:
-    """Where each way leads, as the agent sees it. Raises CheckFailed."""
+def _require_turn(project: Project, options: TurnCheckOptions) -> None:
+    """Raise NothingToCheck unless the agent can check these sources."""
+    if not (project.agent / SCRIPT).exists():
+        transport = next(each.name for each in TRANSPORTS.values() if each.turn)
+        raise NothingToCheck(
+            f"The agent of {project.name} has no transport that needs TURN.",
+            f"Add one:  voicecore add {transport}",
+            ExitCode.BAD_PROJECT,
+        )
+    known = tuple(turn_sources.SOURCES)
+    if unknown := [name for name in options.sources if name not in known]:
+        raise NothingToCheck(
+            f"Unknown TURN source {unknown[0]!r}{one_of(known)}.",
+            f"For example:  voicecore turn check --source {known[0]}",
+            ExitCode.USAGE,
+        )
+
+
+def attempt_relays(
+    project: Project, variables: Mapping[str, str], sources: Sequence[str]
+) -> list[RelayAttempt]:
+    """Return the attempts of the agent's script. Raises CheckFailed."""
     argv = [str(venv.python_of(project.agent)), SCRIPT, *sources]
     try:
         done = subprocess.run(
@@ -137,99 +137,107 @@ def look(project: Project, variables: Mapping[str, str], sources: Sequence[str])
     if done.returncode != 0:
         tail = "\n".join(done.stderr.strip().splitlines()[-5:])
         raise CheckFailed(f"agent/{SCRIPT} failed:\n{tail}", _by_hand(argv))
-    return read(done.stdout.splitlines())
+    return parse_attempts(done.stdout.splitlines())
 
 
-def read(lines: Iterable[str]) -> list[Way]:
-    """The ways that turn_check.py wrote of; what else is on its output is somebody's log."""
-    found: list[Way] = []
+def _by_hand(argv: Sequence[str]) -> str:
+    return f"To run it yourself, in agent/:  {' '.join(argv)}"
+
+
+def parse_attempts(lines: Iterable[str]) -> list[RelayAttempt]:
+    """Return the attempts that turn_check.py printed; other lines are logs of its libraries."""
+    found: list[RelayAttempt] = []
     for line in lines:
         try:
-            found.append(Way(**json.loads(line)))
+            found.append(RelayAttempt(**json.loads(line)))
         except (ValueError, TypeError):
             continue
-    return sorted(
-        found, key=lambda way: list(turn_sources.SOURCES).index(way.source) if way.source else -1
-    )
+    order = list(turn_sources.SOURCES)
+    return sorted(found, key=lambda each: order.index(each.source) if each.source else -1)
 
 
-def without_relay(ways: Iterable[Way]) -> list[str]:
-    """The sources by which there is no relay."""
-    sources = {way.source: False for way in ways} | {way.source: True for way in ways if way.relay}
-    return [name or turn_sources.CHOICE for name, relayed in sources.items() if not relayed]
+def sources_without_relay(attempts: Iterable[RelayAttempt]) -> list[str]:
+    """Return the sources from which no attempt got a relay."""
+    relayed: dict[str, bool] = {}
+    for each in attempts:
+        relayed[each.source] = relayed.get(each.source, False) or bool(each.relay)
+    return [name or turn_sources.CHOICE for name, got_one in relayed.items() if not got_one]
 
 
-def shown(ways: Sequence[Way], now: float) -> Iterator[str]:
-    """What a person reads: each source, each way, where it led."""
-    width = max((len(way.url) for way in ways), default=0)
-    before = None
-    for way in ways:
-        if way.source != before and way.source:
-            yield f"{turn_sources.SOURCES[way.source].title} ({way.source})"
-        before = way.source
-        url = f"{way.url:{width}}  " if way.url else ""
-        if way.relay:
-            yield f"  ✓ {url}{way.relay} in {way.seconds * 1000:.0f} ms{_until(way, now)}"
-        elif way.unused:
-            yield f"  - {url}not used: {way.unused}"
+def _lines(attempts: Sequence[RelayAttempt], now: float) -> Iterator[str]:
+    """Yield the report: each source, and below it each attempt."""
+    width = max((len(each.url) for each in attempts), default=0)
+    source = None
+    for each in attempts:
+        if each.source != source and each.source:
+            yield f"{turn_sources.SOURCES[each.source].title} ({each.source})"
+        source = each.source
+        url = f"{each.url:{width}}  " if each.url else ""
+        if each.relay:
+            took = f"{each.seconds * 1000:.0f} ms"
+            yield f"  ✓ {url}{each.relay} in {took}{_expiry(each, now)}"
+        elif each.unused:
+            yield f"  - {url}not used: {each.unused}"
         else:
-            yield f"  ✗ {url}{way.reason}"
+            yield f"  ✗ {url}{each.reason}"
 
 
-def _until(way: Way, now: float) -> str:
-    if way.expires is None:
+def _expiry(attempt: RelayAttempt, now: float) -> str:
+    if attempt.expires is None:
         return ""
-    ends = datetime.fromtimestamp(way.expires, UTC)
-    return f", until {ends:%H:%M:%S} UTC ({way.expires - now:.0f} s)"
+    ends = datetime.fromtimestamp(attempt.expires, UTC)
+    return f", until {ends:%H:%M:%S} UTC ({attempt.expires - now:.0f} s)"
 
 
-def advice(source: str, ways: Iterable[Way]) -> Iterator[str]:
-    """What to do about the ways of a source that led nowhere."""
-    own = [way for way in ways if way.source == source]
-    kinds = {way.kind for way in own}
-    reached = {host for way in own if way.relay and (host := _host(way.url, "tcp"))}
-    blocked = {host for way in own if way.kind == "timeout" and (host := _host(way.url, "udp"))}
-    if both := reached & blocked:
+def _advice(source: str, attempts: Iterable[RelayAttempt]) -> Iterator[str]:
+    """Yield what to do about the failed attempts at one source."""
+    own = [each for each in attempts if each.source == source]
+    kinds = {each.kind for each in own}
+    by_tcp = {host for each in own if each.relay and (host := _host(each.url, "tcp"))}
+    no_udp = {host for each in own if each.kind == "timeout" and (host := _host(each.url, "udp"))}
+    if both := by_tcp & no_udp:
         yield (
-            f"{', '.join(sorted(both))} answers by TCP and not by UDP: a firewall here blocks UDP. "
-            "Calls go by TCP from here, which is slower; from a VPC in AWS, UDP gets out."
+            f"{', '.join(sorted(both))} answers over TCP but not over UDP: a firewall here blocks "
+            "UDP. Calls from here use TCP, which is slower; from a VPC in AWS, UDP works."
         )
     if kinds & {"credentials", "source"}:
-        yield _WHERE.get(source, "")
+        yield _CREDENTIALS.get(source, "")
     if "tls" in kinds:
-        yield "A certificate of your own is trusted by:  export SSL_CERT_FILE=/path/to/ca.pem"
+        yield "To trust your own certificate authority:  export SSL_CERT_FILE=/path/to/ca.pem"
     if "dns" in kinds:
-        yield "Look at the host's name; and that this machine resolves others."
-    if "timeout" in kinds and not reached and not any(way.relay for way in own):
-        yield "Nothing answers, by UDP or TCP: look at the address, and at firewalls on the way."
+        yield "Check the host name, and whether this machine resolves others."
+    if "timeout" in kinds and not by_tcp and not any(each.relay for each in own):
+        yield "No answer over UDP or TCP: check the address, and firewalls on the way."
 
 
 def _host(url: str, transport: str) -> str | None:
-    read = turn_sources.read_url(url)
-    return read.host if read and read.transport == transport else None
+    parsed = turn_sources.read_url(url)
+    return parsed.host if parsed and parsed.transport == transport else None
 
 
 def _variables(
     project: Project, env: Mapping[str, str], options: TurnCheckOptions
 ) -> dict[str, str]:
-    """The agent's environment, as a deployed stage's where that is asked for."""
+    """Return the agent's environment, with a stage's channels if KVS is to be checked."""
     own = dict(agent_spec(project, env).env)
     if options.sources:
         own[turn_sources.CHOICE] = ",".join(options.sources)
-    asked = turn_sources.chosen(own)
-    if options.stage or turn_sources.SOURCES[turn_sources.KVS] in asked:
-        deployment = deployment_of(project, options.stage or aws_names.DEFAULT_STAGE)
-        own = {**channels.turn_variables(deployment), **own, "AWS_REGION": deployment.stage.region}
+    chosen = turn_sources.chosen(own)
+    if options.stage or turn_sources.SOURCES[turn_sources.KVS] in chosen:
+        deployment = deployment_of(project, options.stage or DEFAULT_STAGE)
+        channels = turn_channels.turn_variables(deployment)
+        own = {**channels, **own, "AWS_REGION": deployment.stage.region}
     return own
 
 
-def _document(ways: Sequence[Way], mistakes: Sequence[turn_sources.Mistake]) -> dict[str, Any]:
+def _document(
+    attempts: Sequence[RelayAttempt], mistakes: Sequence[turn_sources.Mistake]
+) -> dict[str, Any]:
     return {
-        "ways": [{k: v for k, v in vars(way).items() if v not in ("", 0.0, None)} for way in ways],
-        "without_relay": without_relay(ways),
+        "ways": [
+            {key: value for key, value in vars(each).items() if value not in ("", 0.0, None)}
+            for each in attempts
+        ],
+        "without_relay": sources_without_relay(attempts),
         "mistakes": [vars(mistake) for mistake in mistakes],
     }
-
-
-def _by_hand(argv: Sequence[str]) -> str:
-    return f"By hand, in agent/:  {' '.join(argv)}"

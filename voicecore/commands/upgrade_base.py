@@ -1,36 +1,25 @@
-"""`voicecore upgrade-base`: the newest build of the base image, into agent/Dockerfile."""
+"""`voicecore upgrade-base`: pin agent/Dockerfile to the newest build of its base image."""
 
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 
 from voicecore.console.context import Context
 from voicecore.console.errors import ExitCode
 from voicecore.image.cache import bases_in
 from voicecore.image.inputs import base_image, dockerfile, fingerprint
 from voicecore.image.model import Base
+from voicecore.options.upgrade_base import UpgradeBaseOptions
 from voicecore.project.project import load_project
 
 
-@dataclass(frozen=True)
-class UpgradeBaseOptions:
-    """What was typed."""
-
-    image: str | None
-    project: Path | None
-    dry_run: bool
-    json: bool
-
-
 def run(context: Context, options: UpgradeBaseOptions) -> ExitCode:
-    """Pin the newest base, or another one."""
+    """Pin the newest build of the current base image, or of another one."""
     project = load_project(options.project or context.cwd)
     text = dockerfile.read(project.agent)
     before = dockerfile.base_of(text)
-    with context.output.step(f"Asking for {options.image or before.partition('@')[0]}"):
+    with context.output.step(f"Looking up {options.image or before.partition('@')[0]}"):
         newest = asyncio.run(base_image.newest(options.image or before, bases_in(context.env)))
     changed = newest.reference != before
     if changed and not options.dry_run:
@@ -39,16 +28,16 @@ def run(context: Context, options: UpgradeBaseOptions) -> ExitCode:
         context.output.json(_document(before, newest, changed and not options.dry_run))
         return ExitCode.OK
     age = fingerprint.age_of(newest, datetime.now(UTC))
-    made = f", made {newest.created[:10]} ({age} days ago)" if age is not None else ""
+    built = f", built on {newest.created[:10]} ({age} days ago)" if age is not None else ""
     if not changed:
-        context.output.say(f"agent/Dockerfile has the newest base already{made}:")
+        context.output.say(f"agent/Dockerfile already has the newest base image{built}:")
     elif options.dry_run:
-        context.output.say(f"agent/Dockerfile would stand on{made.removeprefix(',')}:")
+        context.output.say(f"agent/Dockerfile would use this base image{built}:")
     else:
-        context.output.say(f"agent/Dockerfile now stands on{made.removeprefix(',')}:")
+        context.output.say(f"agent/Dockerfile now uses this base image{built}:")
     context.output.say(f"  {newest.reference}")
     if changed and not options.dry_run:
-        context.output.note("See that the agent still runs on it:  voicecore build --check")
+        context.output.note("Check that the agent still runs on it:  voicecore build --check")
     return ExitCode.OK
 
 

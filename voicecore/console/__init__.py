@@ -1,1 +1,1 @@
-"""The terminal: output, errors, and the context a command runs in."""
+"""The terminal: output, errors, confirmation, and the context that a command runs in."""

@@ -1,24 +1,81 @@
-"""A command as it was typed, for whoever must type it again."""
+"""Owns how the options of a command are declared, and how the command is written out again.
+
+A command's options are the fields of one dataclass in `voicecore.options`; each field is annotated
+with an `Option` or an `Argument`. The command line is built from it (cli/parameters.py), and so is
+the command that an error tells the user to type.
+"""
 
 from __future__ import annotations
 
 import shlex
-from dataclasses import fields
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from _typeshed import DataclassInstance
-
-_UNSAID = ("yes", "json", "dry_run", "export")
-"""What says how, not what: a second time one may want to look first."""
+from collections.abc import Callable, Sequence
+from dataclasses import Field, dataclass, fields
+from typing import Any, ClassVar, Protocol, cast, get_args
 
 
-def typed(command: str, options: DataclassInstance) -> str:
-    """`voicecore COMMAND` with those of its options that are not as they are unsaid."""
+@dataclass(frozen=True, eq=False)
+class Argument:
+    """A positional argument."""
+
+    help: str
+    metavar: str
+    choices: Callable[[], Sequence[str]] | None = None
+    """Returns the values that a shell completes, and that `{choices}` in the help stands for."""
+
+
+@dataclass(frozen=True, eq=False)
+class Option:
+    """An option: a flag if its field is a bool, repeatable if its field is a tuple."""
+
+    help: str
+    short: str = ""
+    """One-letter form, such as "-p"."""
+    name: str = ""
+    """Long form, such as "--provider"; empty if it is the field's name."""
+    metavar: str | None = None
+    choices: Callable[[], Sequence[str]] | None = None
+    """Returns the values that a shell completes, and that `{choices}` in the help stands for."""
+    min: float | None = None
+    max: float | None = None
+    commas: bool = False
+    """True when one value may hold several, separated by commas."""
+    once: bool = False
+    """True when it holds for one run only: left out of a command that is suggested later."""
+
+
+class CommandOptions(Protocol):
+    """A dataclass of options; every command has --json."""
+
+    __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
+
+    @property
+    def json(self) -> bool:
+        """True when all output is JSON, errors included."""
+        ...
+
+
+def declared(field: Field[Any]) -> Option | Argument:
+    """Return what annotates a field of an options dataclass."""
+    return get_args(field.type)[1]
+
+
+def flag_of(field: Field[Any], option: Option) -> str:
+    """Return the long form of an option, such as "--dry-run"."""
+    return option.name or f"--{field.name.replace('_', '-')}"
+
+
+def typed(command: str, options: CommandOptions, *flags: str) -> str:
+    """Return the `voicecore` command that gives these options, and these flags besides.
+
+    Options that have their default, or hold for one run only (`Option.once`), are left out.
+    """
     words = ["voicecore", command]
-    for option in fields(options):
-        value = getattr(options, option.name)
-        if option.name not in _UNSAID and value != option.default:
-            words.append(f"--{option.name.replace('_', '-')}")
-            words += [] if value is True else [str(value)]
-    return shlex.join(words)
+    for field in fields(options):
+        value, option = getattr(options, field.name), declared(field)
+        if isinstance(option, Argument):
+            words += [] if value is None else [str(value)]
+        elif not option.once and value != field.default:
+            values = cast("tuple[object, ...]", value if isinstance(value, tuple) else (value,))
+            for each in values:
+                words += [flag_of(field, option), *([] if each is True else [str(each)])]
+    return shlex.join([*words, *flags])

@@ -1,4 +1,4 @@
-"""The process as a value: where we stand, what the environment says, how to speak."""
+"""Owns the process as a value: working directory, environment, output."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from voicecore.console.output import Output
 
 @dataclass(frozen=True)
 class Context:
-    """What a command may know of the process it runs in; tests pass their own."""
+    """The process that a command runs in; tests pass their own."""
 
     cwd: Path = field(default_factory=Path.cwd)
     env: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))

@@ -1,4 +1,4 @@
-"""The one kind of error that people see, and the exit codes that programs see."""
+"""Owns the errors that users see, and the exit codes that programs see."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from enum import IntEnum
 
 
 class ExitCode(IntEnum):
-    """What the process returns. Scripts may rely on these values."""
+    """Exit code of the process. Scripts can rely on these values."""
 
     OK = 0
     FAILED = 1
@@ -19,9 +19,9 @@ class ExitCode(IntEnum):
 
 
 class VoicecoreError(Exception):
-    """Something a person can act on: what happened and why, and what to type next.
+    """A failure that the user can act on: what failed and why, and what to type next.
 
-    Subclasses are named by cause and live beside the code that raises them.
+    Subclasses are named after the cause and live beside the code that raises them.
     """
 
     def __init__(

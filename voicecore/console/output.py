@@ -1,4 +1,4 @@
-"""Everything voicecore shows: data on stdout, all else on stderr; the only user of rich."""
+"""Owns what is shown: data on stdout, everything else on stderr. The only user of rich."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ Advance = Callable[[str, int, int | None, bool, str], None]
 """Tells of a task: its name, bytes done, bytes in all (None: unknown), whether over, a note."""
 
 Render = Callable[[int, int], Sequence[Line]]
-"""Draws a screen of (width, height) characters from state the caller holds."""
+"""Draws a screen of (width, height) characters from the state of the caller."""
 
 
 class Output:
-    """The two streams of a command, and what may be drawn on them.
+    """The two streams of a command.
 
-    rich is imported only when something styled is drawn, so that `--help` stays fast.
+    rich is imported only when something styled is drawn, so that commands start fast.
     """
 
     def __init__(self, stdout: TextIO | None = None, stderr: TextIO | None = None) -> None:
@@ -49,12 +49,12 @@ class Output:
 
     @property
     def console(self) -> Console:
-        """The rich console on stderr, made at first use."""
+        """Rich console on stderr, created at first use."""
         if self._console is None:
             from rich.console import Console
 
-            # rich believes these before it asks the terminal: where they are exported, a window
-            # that was resized since would be drawn for the size it had.
+            # rich prefers these to the terminal's own size: if they are exported, a window that was
+            # resized since would be drawn at its old size.
             own = {k: v for k, v in os.environ.items() if k not in ("COLUMNS", "LINES")}
             self._console = Console(
                 file=self._stderr, highlight=False, soft_wrap=True, _environ=own
@@ -63,66 +63,66 @@ class Output:
 
     @property
     def live(self) -> bool:
-        """Whether stderr is a terminal that can be redrawn."""
+        """True when stderr is a terminal that can be redrawn."""
         return self.console.is_terminal and not self.console.is_dumb_terminal
 
     @property
     def width(self) -> int:
-        """Columns of the terminal on stderr; 100 where there is none."""
+        """Columns of the terminal on stderr; 100 without a terminal."""
         return self.console.width if self.console.is_terminal else 100
 
     def data(self, text: str) -> None:
-        """Print what the command was asked for."""
+        """Print the result of the command."""
         print(text, file=self._stdout, flush=True)
 
     def json(self, document: object) -> None:
-        """Print one JSON document, for programs."""
+        """Print one JSON document."""
         self.data(json.dumps(document, indent=2, ensure_ascii=False))
 
     def event(self, event: object) -> None:
-        """Print one JSON line of a stream of events, for programs."""
+        """Print one event of a stream as a line of JSON."""
         self.data(json.dumps(event, ensure_ascii=False))
 
     def record(self, line: Line) -> None:
-        """Print a line of what the command was asked for, styled where a person reads it."""
+        """Print one line of the result, styled if stdout is a terminal."""
         if not self._stdout.isatty():
             self.data("".join(span.text for span in line))
             return
         from rich.console import Console
         from rich.text import Text
 
-        # Made anew each time, so that it knows of a window that was resized.
+        # A new console for each line, so that a resized window is noticed.
         console = Console(file=self._stdout, highlight=False, soft_wrap=True)
         console.print(Text.assemble(*((span.text, span.style) for span in line)))
 
     def say(self, text: str = "", style: str = "") -> None:
-        """Tell the person something."""
+        """Show a message."""
         self.console.print(text, style=style or None, markup=False)
 
     def note(self, text: str) -> None:
-        """Tell the person something of less weight."""
+        """Show a message of less importance."""
         self.say(text, style="dim")
 
     def warn(self, text: str) -> None:
-        """Tell the person something that deserves attention but stops nothing."""
+        """Show a warning: it needs attention but stops nothing."""
         self.say(f"! {text}", style="yellow")
 
     def lines(self, lines: Iterable[Line]) -> None:
-        """Print styled lines."""
+        """Show styled lines."""
         for line in lines:
             self.console.print(_text_of(line))
 
     def error(self, error: VoicecoreError) -> None:
-        """Print what happened and what to type next."""
+        """Show what failed and what to type next."""
         self.say(f"✗ {error.message}", style="bold red")
         if error.hint:
             self.say("\n".join(f"  {line}" for line in error.hint.splitlines()))
 
     @contextmanager
     def step(self, title: str) -> Generator[None]:
-        """Show a piece of work: a spinner that becomes a tick or a cross.
+        """Show a step: a spinner that becomes a tick or a cross.
 
-        Without a terminal it is one plain line when the work starts, and one more if it fails.
+        Without a terminal, print one plain line when the step starts, and another if it fails.
         """
         started = time.monotonic()
         if not self.live:
@@ -143,9 +143,9 @@ class Output:
 
     @contextmanager
     def tasks(self) -> Generator[Advance]:
-        """Show tasks that run beside each other, each with its bytes and its time.
+        """Show concurrent tasks, each with its bytes and its time.
 
-        Without a terminal each is one plain line, when it is over. May be told from any thread.
+        Without a terminal, print one plain line per task when it is over. Any thread may report.
         """
         if not self.live:
             yield self._plain_tasks()
@@ -191,7 +191,7 @@ class Output:
 
     @contextmanager
     def screen(self, render: Render, fps: float = 8) -> Generator[None]:
-        """Keep `render` on the terminal while the block runs; draw nothing without one."""
+        """Keep `render` on the terminal while the block runs; without a terminal, draw nothing."""
         if not self.live:
             yield
             return
@@ -219,7 +219,7 @@ def _text_of(line: Line) -> Text:
 
 
 def megabytes(size: float) -> str:
-    """`size` bytes as people read them: kB below a megabyte, as registries count (powers of 10)."""
+    """Return a number of bytes in MB, or kB below one megabyte (powers of 10, as registries do)."""
     return f"{size / 1e6:.1f} MB" if size >= 1e6 else f"{size / 1e3:.1f} kB"
 
 
@@ -232,5 +232,5 @@ def _state(done: int, total: int | None, over: bool, note: str, seconds: float) 
 
 
 def _elapsed(seconds: float) -> Span:
-    # Below a second nobody waited, so nobody needs to be told.
+    # Less than a second is not worth showing.
     return Span(f"  {seconds:.1f} s" if seconds >= 1 else "", "dim")

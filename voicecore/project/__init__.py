@@ -1,1 +1,1 @@
-"""The project on disk: voicecore.toml, .env files and the names derived from them."""
+"""The project on disk: voicecore.toml, its .env files, and the AWS names derived from it."""

@@ -1,4 +1,4 @@
-"""Every name that voicecore derives from a project's name, with the limit it must meet."""
+"""Owns the AWS names that are derived from a project's name, and the limits they must meet."""
 
 from __future__ import annotations
 
@@ -7,153 +7,154 @@ import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from voicecore.project.defaults import DEFAULT_STAGE
+
 STAGE_LIMIT = 8
-"""Longest stage name, in characters, for which the derived names are checked."""
+"""Longest stage name, in characters; derived names are checked for it."""
 
 NAME_LIMIT = 30
-"""Longest project name, in characters: what is left of the tightest AWS limit below."""
-
-DEFAULT_STAGE = "dev"
-"""The stage that a command means when none is said; every project has it."""
+"""Longest project name, in characters; the strictest limit below allows no more."""
 
 SHARED = "shared"
-"""The value of the stage tag on what all stages of a project share."""
+"""Value of the stage tag on resources that all stages of a project share."""
 
 TAG_PROJECT = "voicecore:project"
 TAG_STAGE = "voicecore:stage"
 TAG_VERSION = "voicecore:version"
-"""Keys of the tags on everything that voicecore makes; the version is voicecore's own."""
+"""Keys of the tags on every resource that voicecore creates; the version is voicecore's own."""
 
 _NAME = re.compile(r"[a-z]([a-z0-9]|-(?!-))*[a-z0-9]")
 
-# No hyphens, so that a stack's name can be told apart into project and stage.
+# No hyphens, so that the name of a stack can be split into project and stage.
 _STAGE = re.compile(r"[a-z][a-z0-9]*")
 
-# What would be mistaken for something that all stages share, or for the runtime on this machine.
-_NO_STAGES = ("network", "images", "builder", "server", SHARED, "local")
+# Taken by resources that all stages share, and by the runtime on this machine.
+_RESERVED_STAGES = ("network", "images", "builder", "server", SHARED, "local")
 
 # Device names that Windows reserves in every folder, with any extension.
-_RESERVED = {"con", "prn", "aux", "nul"} | {f"{d}{n}" for d in ("com", "lpt") for n in range(10)}
+_WINDOWS_DEVICES = {"con", "prn", "aux", "nul"} | {
+    f"{d}{n}" for d in ("com", "lpt") for n in range(10)
+}
 
 
 def stage_flag(stage: str) -> str:
-    """What a command is told so that it means this stage; empty for the one it means anyway."""
+    """Return the option that selects a stage; empty for the default stage."""
     return "" if stage == DEFAULT_STAGE else f" --stage {stage}"
 
 
 def runtime_name_for(name: str, stage: str) -> str:
-    """The AgentCore runtime of one stage; AgentCore allows no hyphens."""
+    """Return the AgentCore runtime of a stage; AgentCore allows no hyphens."""
     return f"{name}_{stage}".replace("-", "_")
 
 
 def repository_for(name: str) -> str:
-    """The ECR repository that holds the agent's images."""
+    """Return the ECR repository of the project's images."""
     return f"voicecore/{name}"
 
 
 def stack_name_for(name: str, stage: str) -> str:
-    """The CloudFormation stack of one stage."""
+    """Return the CloudFormation stack of a stage."""
     return f"voicecore-{name}-{stage}"
 
 
 def network_stack_name_for(name: str) -> str:
-    """The CloudFormation stack of the network that the stages of one region share."""
+    """Return the CloudFormation stack of the network that the stages of a region share."""
     return f"voicecore-{name}-network"
 
 
 def images_stack_name_for(name: str) -> str:
-    """The CloudFormation stack of the image repository that the stages of one region share."""
+    """Return the CloudFormation stack of the image repository that the stages of a region share."""
     return f"voicecore-{name}-images"
 
 
 def endpoint_name_for(stage: str) -> str:
-    """The runtime endpoint that callers of a stage use."""
+    """Return the runtime endpoint of a stage."""
     return stage
 
 
 def log_group_for(runtime_id: str, endpoint: str) -> str:
-    """The log group of one endpoint, as AgentCore names it (observability-configure)."""
+    """Return the log group of an endpoint, as AgentCore names it (observability-configure)."""
     return f"/aws/bedrock-agentcore/runtimes/{runtime_id}-{endpoint}"
 
 
 def secret_name_for(name: str, stage: str) -> str:
-    """The secret that holds the keys of other providers' services."""
+    """Return the secret that holds the API keys of third-party services."""
     return f"voicecore/{name}/{stage}"
 
 
 def server_for(name: str, stage: str) -> str:
-    """The stack of a stage's session server, and its Lambda function."""
+    """Return the stack of a stage's session server; its Lambda function has the same name."""
     return f"{stack_name_for(name, stage)}-server"
 
 
 def server_role_for(name: str, stage: str, region: str) -> str:
-    """The role of that function; roles are global, so the region is part of it."""
+    """Return the execution role of the session server; roles are global, so it names the region."""
     return f"vc-{name}-{stage}-server-{region}"
 
 
 def lambda_log_group_for(server: str) -> str:
-    """Where that function, by its name, writes; Lambda's own default, which people look for."""
+    """Return the log group of a session server on Lambda: Lambda's own default."""
     return f"/aws/lambda/{server}"
 
 
 def server_start_role_for(name: str, stage: str, region: str) -> str:
-    """The role by which ECS starts a server that carries calls."""
+    """Return the task execution role, with which ECS starts a session server."""
     return f"vc-{name}-{stage}-start-{region}"
 
 
 def ecs_log_group_for(server: str) -> str:
-    """Where a server on ECS, by its stack's name, writes; as its console names such groups."""
+    """Return the log group of a session server on ECS, named as the ECS console does."""
     return f"/ecs/{server}"
 
 
 def server_secret_for(name: str, stage: str) -> str:
-    """The secret that holds what server/.env has and nobody else should see."""
+    """Return the secret that holds the confidential variables of server/.env."""
     return f"{secret_name_for(name, stage)}/server"
 
 
 def session_key_for(name: str, stage: str) -> str:
-    """The secret that holds the key by which clients get sessions."""
+    """Return the secret that holds the session server's API key."""
     return f"{secret_name_for(name, stage)}/session"
 
 
 def origin_key_for(name: str, stage: str) -> str:
-    """The secret by which a load balancer knows CloudFront."""
+    """Return the secret that CloudFront proves itself with to the load balancer."""
     return f"{secret_name_for(name, stage)}/origin"
 
 
 def role_name_for(name: str, stage: str, region: str) -> str:
-    """The execution role of one stage; roles are global, so the region is part of it."""
+    """Return the execution role of a stage; roles are global, so it names the region."""
     return f"voicecore-{name}-{stage}-{region}"
 
 
 def channel_name_for(name: str, stage: str, number: int) -> str:
-    """One KVS signalling channel of the pool that hands out TURN credentials."""
+    """Return a KVS signaling channel of the pool that issues TURN credentials."""
     return f"voicecore-{name}-{stage}-{number}"
 
 
 def builder_for(name: str) -> str:
-    """The CodeBuild project that builds what has no arm64 wheel."""
+    """Return the CodeBuild project that builds images for packages without an arm64 wheel."""
     return f"voicecore-{name}-builder"
 
 
 def builder_log_group_for(name: str) -> str:
-    """The log group of that project; CodeBuild derives it so, and it can be made beforehand."""
+    """Return CodeBuild's default log group for the project, so that it can be created first."""
     return f"/aws/codebuild/{builder_for(name)}"
 
 
 def builder_role_for(name: str, region: str) -> str:
-    """The role of that project; roles are global, so the region is part of it."""
+    """Return the role of the CodeBuild project; roles are global, so it names the region."""
     return f"voicecore-{name}-builder-{region}"
 
 
 def builder_bucket_for(name: str, account: str, region: str) -> str:
-    """The bucket of that project's sources; the whole world shares one set of such names."""
+    """Return the bucket of the CodeBuild project's sources; bucket names are global."""
     return f"vc-{name}-{account}-{region}"
 
 
 @dataclass(frozen=True)
 class _Limit:
-    """A derived name and the pattern AWS publishes for its kind."""
+    """The pattern that AWS publishes for a kind of derived name."""
 
     kind: str
     derive: Callable[[str], str]
@@ -189,17 +190,17 @@ _LIMITS = (
         re.compile(r"[\w+=,.@-]{1,64}"),
     ),
     _Limit(
-        "IAM role of the server",
+        "IAM role of the session server",
         lambda name: server_role_for(name, _LONGEST_STAGE, _LONGEST_REGION),
         re.compile(r"[\w+=,.@-]{1,64}"),
     ),
     _Limit(
-        "IAM role by which the server starts",
+        "IAM role that starts the session server",
         lambda name: server_start_role_for(name, _LONGEST_STAGE, _LONGEST_REGION),
         re.compile(r"[\w+=,.@-]{1,64}"),
     ),
     # ECS API Reference, CreateCluster, CreateService, RegisterTaskDefinition: up to 255 letters,
-    # digits, hyphens and underscores; a server's name on Lambda is shorter anyway.
+    # digits, hyphens and underscores; Lambda's limit for the same name is stricter.
     # Lambda API Reference, CreateFunction: FunctionName.
     _Limit(
         "Lambda function",
@@ -224,7 +225,7 @@ _LIMITS = (
     ),
     # Kinesis Video Streams API, CreateSignalingChannel: ChannelName, 1..256.
     _Limit(
-        "KVS signalling channel",
+        "KVS signaling channel",
         lambda name: channel_name_for(name, _LONGEST_STAGE, 999),
         re.compile(r"[a-zA-Z0-9_.-]{1,256}"),
     ),
@@ -237,40 +238,40 @@ _LIMITS = (
 )
 
 
-def mistakes_in(name: str) -> list[str]:
-    """Why `name` cannot name a project; empty if it can."""
-    mistakes: list[str] = []
+def name_problems(name: str) -> list[str]:
+    """Return why a project cannot have this name; empty if it can."""
+    problems: list[str] = []
     if len(name) > NAME_LIMIT:
-        mistakes.append(f"it has {len(name)} characters; at most {NAME_LIMIT} fit AWS's names")
+        problems.append(f"it has {len(name)} characters; AWS names leave room for {NAME_LIMIT}")
     elif not _NAME.fullmatch(name):
-        mistakes.append(
+        problems.append(
             "it must be 2 or more of a-z, 0-9 and single hyphens, starting with a letter"
         )
-    if name.lower().split(".")[0] in _RESERVED:
-        mistakes.append("Windows reserves it for a device, so the folder could not be shared")
-    if mistakes:
-        return mistakes
+    if name.lower().split(".")[0] in _WINDOWS_DEVICES:
+        problems.append("Windows reserves it for a device, so no folder there can have it")
+    if problems:
+        return problems
     return [
-        f"its {limit.kind} would be called {limit.derive(name)!r}, which AWS refuses"
+        f"its {limit.kind} would be named {limit.derive(name)!r}, which AWS rejects"
         for limit in _LIMITS
         if not limit.pattern.fullmatch(limit.derive(name))
     ]
 
 
-def stage_mistakes_in(stage: str) -> list[str]:
-    """Why `stage` cannot name a stage; empty if it can."""
+def stage_name_problems(stage: str) -> list[str]:
+    """Return why a stage cannot have this name; empty if it can."""
     if len(stage) > STAGE_LIMIT:
-        return [f"it has {len(stage)} characters; at most {STAGE_LIMIT} fit AWS's names"]
+        return [f"it has {len(stage)} characters; AWS names leave room for {STAGE_LIMIT}"]
     if not _STAGE.fullmatch(stage):
         return ["it must be a-z and 0-9, starting with a letter"]
-    if stage in _NO_STAGES:
-        return ["voicecore needs that word itself; call it otherwise"]
+    if stage in _RESERVED_STAGES:
+        return ["voicecore uses that name itself; choose another"]
     return []
 
 
 def suggestion_for(name: str) -> str | None:
-    """A name like `name` that a project may have, if one can be made of it."""
+    """Return the closest name that a project can have; None if there is none."""
     plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
     slug = re.sub(r"[^a-z0-9]+", "-", plain).strip("-").lstrip("0123456789-")[:NAME_LIMIT]
     slug = slug.rstrip("-")
-    return slug if slug and not mistakes_in(slug) else None
+    return slug if slug and not name_problems(slug) else None

@@ -1,4 +1,8 @@
-"""What a project lacks for one more transport: a plan of changes that keeps the user's own."""
+"""Owns how a project gains a transport: a plan of changes that keeps the user's own edits.
+
+The three-way merge is our own, 30 lines on difflib: merge3 from PyPI is GPL-2.0-or-later, and
+`git merge-file` would make git a requirement of `voicecore add`.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +17,7 @@ from voicecore.scaffold.render import SECRET_FILES, Files
 
 @dataclass(frozen=True)
 class Change:
-    """A file that is new, is replaced, or gets our lines beside the user's."""
+    """A file that is new, is replaced, or is merged with the user's edits."""
 
     path: str
     kind: Literal["new", "changed", "merged"]
@@ -23,57 +27,58 @@ class Change:
 
 @dataclass(frozen=True)
 class Conflict:
-    """A file that the user has changed where we would: neither can win."""
+    """A file in which the user edited the lines that have to change."""
 
     path: str
-    ours_before: bytes
-    """What we once made of it."""
-    ours_after: bytes
-    """What we would make of it now."""
+    rendered_before: bytes
+    """The file as rendered without the new transport."""
+    rendered_after: bytes
+    """The file as rendered with it."""
 
 
 @dataclass(frozen=True)
-class Plan:
-    """Everything that adding comes to."""
+class MergePlan:
+    """All changes and conflicts of one merge."""
 
-    changes: tuple[Change, ...]
-    conflicts: tuple[Conflict, ...]
+    changes: tuple[Change, ...] = ()
+    conflicts: tuple[Conflict, ...] = ()
 
 
-def plan(old: Files, present: Files, new: Files) -> Plan:
-    """How a folder that has `present` gets what `new` adds to `old`, both as they are rendered.
+def plan(old: Files, present: Files, new: Files) -> MergePlan:
+    """Return the changes that take a folder from `old` to `new`, where `present` is on disk.
 
-    What is the same in both stays as it is, whatever the user made of it; so do secrets.
+    `old` and `new` are rendered files. A file that is the same in both is left as the user has it,
+    and so are files that hold secrets.
     """
     changes: list[Change] = []
     conflicts: list[Conflict] = []
     for path, after in new.items():
-        before, mine = old.get(path, b""), present.get(path)
-        if path in SECRET_FILES or (path in old and before == after) or mine == after:
+        before, current = old.get(path, b""), present.get(path)
+        if path in SECRET_FILES or (path in old and before == after) or current == after:
             continue
-        if mine is None:
+        if current is None:
             changes.append(Change(path, "new", b"", after))
-        elif path in old and mine == before:
-            changes.append(Change(path, "changed", mine, after))
-        elif (merged := _merged(before, mine, after)) is None:
+        elif path in old and current == before:
+            changes.append(Change(path, "changed", current, after))
+        elif (merged := _merged(before, current, after)) is None:
             conflicts.append(Conflict(path, before, after))
-        elif merged != mine:
-            changes.append(Change(path, "merged", mine, merged))
-    return Plan(tuple(changes), tuple(conflicts))
+        elif merged != current:
+            changes.append(Change(path, "merged", current, merged))
+    return MergePlan(tuple(changes), tuple(conflicts))
 
 
-def _merged(before: bytes, mine: bytes, after: bytes) -> bytes | None:
+def _merged(before: bytes, current: bytes, after: bytes) -> bytes | None:
     try:
-        texts = [text.decode() for text in (before, mine, after)]
+        texts = [text.decode() for text in (before, current, after)]
     except UnicodeDecodeError:
         return None
     lines = merge(*(text.splitlines(keepends=True) for text in texts))
     return None if lines is None else "".join(lines).encode()
 
 
-def merge(before: list[str], mine: list[str], after: list[str]) -> list[str] | None:
-    """`before` with the edits of both others; None where these touch each other and differ."""
-    edits = sorted({*_edits(before, mine), *_edits(before, after)})
+def merge(before: list[str], current: list[str], after: list[str]) -> list[str] | None:
+    """Return `before` with the edits of both others; None if two edits touch and differ."""
+    edits = sorted({*_edits(before, current), *_edits(before, after)})
     for first, second in pairwise(edits):
         if second.start <= first.end:
             return None
@@ -86,7 +91,7 @@ def merge(before: list[str], mine: list[str], after: list[str]) -> list[str] | N
 
 @dataclass(frozen=True, order=True)
 class _Edit:
-    """These lines stand instead of lines `start` to `end`."""
+    """Lines that replace those from `start` up to `end`."""
 
     start: int
     end: int

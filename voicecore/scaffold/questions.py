@@ -1,42 +1,46 @@
-"""The questions of `voicecore init`: asked of a person, only for what no flag has said."""
+"""Owns the questions of `voicecore init`, asked for what the options leave open."""
 
 from __future__ import annotations
 
 import textwrap
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import TYPE_CHECKING
 
 from voicecore.catalog import phones, regions
 from voicecore.catalog.phones import PHONES
 from voicecore.catalog.pipelines import PIPELINES
 from voicecore.catalog.pipelines.record import Pipeline, regions_of
 from voicecore.catalog.transports import TRANSPORTS
+from voicecore.console.confirm import answer_to
 from voicecore.project import aws_names
+
+if TYPE_CHECKING:
+    import questionary
 
 DEFAULT_NAME = "my-agent"
 DEFAULT_TRANSPORT = "websocket"
 DEFAULT_PIPELINE = "offline"
 
-_STAGES = {"stt": "speech to text", "llm": "the language model", "tts": "text to speech"}
+_SERVICES = {"stt": "speech to text", "llm": "the language model", "tts": "text to speech"}
 
 _DESCRIPTION = " " * len("  Description: ")
-"""What questionary puts before the description of the choice pointed at; it wraps nothing."""
+"""Indent of the description that questionary shows for the selected choice, without wrapping it."""
 
 
 def ask_name(taken: Callable[[str], bool]) -> str:
-    """The project's name; taken: whether there is something of that name already."""
+    """Ask for the project's name; `taken` returns whether a folder of that name exists."""
     import questionary
 
     def check(text: str) -> bool | str:
-        if mistakes := aws_names.mistakes_in(text):
-            return mistakes[0]
-        return f"{text} exists already; choose another name" if taken(text) else True
+        if problems := aws_names.name_problems(text):
+            return problems[0]
+        return f"{text} already exists; choose another name" if taken(text) else True
 
-    return _answer(questionary.text("Name of the project:", default=DEFAULT_NAME, validate=check))
+    return answer_to(questionary.text("Project name:", default=DEFAULT_NAME, validate=check))
 
 
 def ask_transports() -> list[str]:
-    """One or more transports, each with its trade-off."""
+    """Ask for one or more transports, and show the trade-offs."""
     import questionary
 
     if len(TRANSPORTS) == 1:
@@ -49,36 +53,35 @@ def ask_transports() -> list[str]:
         )
         for t in TRANSPORTS.values()
     ]
-    return _answer(
-        questionary.checkbox(
-            "How do callers reach the agent?",
-            choices=choices,
-            instruction="(space bar chooses)",
-            validate=lambda chosen: bool(chosen) or "Choose at least one (space bar).",
-        )
-    )
+    return _ask_several("How do callers reach the agent?", choices)
 
 
 def ask_providers() -> list[str]:
-    """One or more telephone providers."""
+    """Ask for one or more phone providers."""
     import questionary
 
     choices = [
         questionary.Choice(phone.title, value=phone.name, checked=phone.name == phones.DEFAULT)
         for phone in PHONES.values()
     ]
-    return _answer(
+    return _ask_several("Which phone providers?", choices)
+
+
+def _ask_several(question: str, choices: Iterable[questionary.Choice]) -> list[str]:
+    import questionary
+
+    return answer_to(
         questionary.checkbox(
-            "Whose telephone numbers?",
-            choices=choices,
-            instruction="(space bar chooses)",
-            validate=lambda chosen: bool(chosen) or "Choose at least one (space bar).",
+            question,
+            choices=list(choices),
+            instruction="(space to select)",
+            validate=lambda chosen: bool(chosen) or "Select at least one (space).",
         )
     )
 
 
 def ask_pipeline() -> str:
-    """The way from heard speech to spoken reply."""
+    """Ask for the pipeline: how speech becomes speech."""
     import questionary
 
     choices = [
@@ -87,49 +90,32 @@ def ask_pipeline() -> str:
         )
         for p in PIPELINES.values()
     ]
-    return _answer(questionary.select("Pipeline:", choices=choices, default=DEFAULT_PIPELINE))
+    return answer_to(questionary.select("Pipeline:", choices=choices, default=DEFAULT_PIPELINE))
+
+
+def ask_services(pipeline: Pipeline, missing: Iterable[str]) -> dict[str, str]:
+    """Ask for each missing service of the pipeline that leaves a choice."""
+    import questionary
+
+    answers: dict[str, str] = {}
+    for kind in missing:
+        options = pipeline.stages[kind]
+        if len(options) > 1:
+            choices = [questionary.Choice(option.title, value=option.name) for option in options]
+            question = f"Service for {_SERVICES.get(kind, kind)}:"
+            answers[kind] = answer_to(questionary.select(question, choices=choices))
+    return answers
 
 
 def ask_region(pipeline: Pipeline, services: dict[str, str]) -> str:
-    """An AWS region in which the pipeline's models are offered."""
+    """Ask for an AWS region that offers the pipeline's models."""
     import questionary
 
     offered = regions_of(pipeline, services)
     default = regions.DEFAULT if regions.DEFAULT in offered else offered[0]
-    return _answer(
-        questionary.select("Where will it run in AWS, later?", choices=offered, default=default)
-    )
-
-
-def confirm(question: str) -> bool:
-    """Yes or no; no unless said."""
-    import questionary
-
-    return _answer(questionary.confirm(question, default=False))
-
-
-def ask_services(pipeline: Pipeline, missing: Iterable[str]) -> dict[str, str]:
-    """A service for each missing stage that leaves a choice."""
-    import questionary
-
-    answers: dict[str, str] = {}
-    for stage in missing:
-        options = pipeline.stages[stage]
-        if len(options) > 1:
-            choices = [questionary.Choice(option.title, value=option.name) for option in options]
-            question = f"Service for {_STAGES.get(stage, stage)}:"
-            answers[stage] = _answer(questionary.select(question, choices=choices))
-    return answers
+    question = "AWS region to deploy to later:"
+    return answer_to(questionary.select(question, choices=offered, default=default))
 
 
 def _wrapped(text: str) -> str:
     return textwrap.fill(text, 79 - len(_DESCRIPTION), subsequent_indent=_DESCRIPTION)
-
-
-def _answer(question: Any) -> Any:
-    # unsafe_ask raises KeyboardInterrupt at Ctrl-C, which the command boundary turns into 130;
-    # ask() would print a line of its own and return None. Ctrl-D is the other way to leave.
-    try:
-        return question.unsafe_ask()
-    except EOFError:
-        raise KeyboardInterrupt from None

@@ -14,6 +14,7 @@ from voicecore.aws.errors import translated_errors
 from voicecore.console.context import Context
 from voicecore.console.errors import ExitCode, VoicecoreError
 from voicecore.project import aws_names
+from voicecore.project.defaults import DEFAULT_STAGE
 from voicecore.project.dotenv import dotenv_of, without_ours
 from voicecore.project.project import Project, Stage
 
@@ -55,7 +56,7 @@ class Target:
 
     key_variable: str
     remote: bool = False
-    stage: str = aws_names.DEFAULT_STAGE
+    stage: str = DEFAULT_STAGE
     arn: str | None = None
     url: str | None = None
     needs_key: bool = True
@@ -173,7 +174,7 @@ async def _remote_server(context: Context, project: Project, target: Target) -> 
     stored = dotenv_of(project.server)
     told = context.env.get("AGENT_RUNTIME_ARN") or stored.get("AGENT_RUNTIME_ARN")
     # A server's own variable names the agent of one stage: the default one.
-    arn = target.arn or (told if target.stage == aws_names.DEFAULT_STAGE else None)
+    arn = target.arn or (told if target.stage == DEFAULT_STAGE else None)
     if not arn:
         with context.output.step("Looking for the agent in AWS"):
             arn = await asyncio.to_thread(deployed_arn, project, target.stage)
@@ -201,7 +202,7 @@ async def _remote_server(context: Context, project: Project, target: Target) -> 
         yield server.url
 
 
-def deployed_arn(project: Project, stage_name: str = aws_names.DEFAULT_STAGE) -> str:
+def deployed_arn(project: Project, stage_name: str = DEFAULT_STAGE) -> str:
     """The ARN of the stage's runtime, as its stack tells it. Raises NotDeployed."""
     from voicecore.aws import session
     from voicecore.cloud.deploy.cloudformation import CloudFormation

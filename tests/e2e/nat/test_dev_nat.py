@@ -13,10 +13,10 @@ from typing import Any
 import boto3
 import pytest
 
-from tests.cli.test_dev import dev, events_until, tiny
 from tests.conftest import Voicecore
 from tests.e2e.nat.test_network_lab import traces
 from tests.processes import processes_in
+from tests.standins.dev import dev, events_until, tiny_project
 from voicecore.console.errors import ExitCode
 from voicecore.local.network.nat import hand_back, internet_rules, resolvers_in, why_not
 
@@ -60,7 +60,7 @@ HTTPServer(("0.0.0.0", int(os.environ["PORT"])), Look).serve_forever()
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny(tmp_path_factory.mktemp("made") / "tiny", AGENT)
+    return tiny_project(tmp_path_factory.mktemp("made") / "tiny", AGENT)
 
 
 def ask(project: Path, **what: Any) -> dict[str, Any]:

@@ -13,11 +13,11 @@ from tests.conftest import Voicecore
 from tests.standins.nat.checks import look
 from tests.standins.nat.lab import SECRET, NatLab
 from tests.standins.nat.providers import Providers
-from voicecore.commands.turn_check import Way, without_relay
+from voicecore.commands.turn_check import RelayAttempt, sources_without_relay
 from voicecore.console.errors import ExitCode
 
 
-def kinds(ways: list[Way]) -> dict[str, str]:
+def kinds(ways: list[RelayAttempt]) -> dict[str, str]:
     return {way.url: way.kind for way in ways if not way.unused}
 
 
@@ -32,7 +32,7 @@ def test_every_source_leads_to_the_relay(net: NatLab, project: Path, hosts: Prov
         "ICE_SERVER_CREDENTIAL": login.password,
     }
     ways = look(net, project, variables)
-    assert without_relay(ways) == []
+    assert sources_without_relay(ways) == []
     relays = [way for way in ways if not way.unused]
     assert [way.source for way in relays] == (
         ["cloudflare"] * 5 + ["twilio"] * 3 + ["coturn"] * 3 + ["static"]
@@ -66,7 +66,7 @@ def test_what_a_person_is_told(net: NatLab, project: Path, hosts: Providers) -> 
     assert "  ✓ turns:turn.cloudflare.com:443?transport=tcp  " in done.stdout
     assert " ms, until " in done.stdout
     assert "  ✗ twilio refused: 401" in done.stdout
-    assert "No relay by twilio." in done.stderr
+    assert "No relay from twilio." in done.stderr
     assert "TWILIO_AUTH_TOKEN" in done.stderr
     assert "twilio's token" not in done.stdout + done.stderr
 
@@ -81,7 +81,7 @@ def test_credentials_that_are_over(net: NatLab, project: Path, hosts: Providers)
     with hosts.lasting(-60):
         ways = look(net, project, hosts.variables, "twilio")
     assert set(kinds(ways).values()) == {"credentials"}
-    assert without_relay(ways) == ["twilio"]
+    assert sources_without_relay(ways) == ["twilio"]
     assert any("the credential ended 6" in way.reason for way in ways)
 
 

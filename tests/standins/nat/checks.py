@@ -6,9 +6,9 @@ import os
 import shutil
 from pathlib import Path
 
-from tests.cli.test_dev import pyproject
+from tests.standins.dev import pyproject
 from tests.standins.nat.lab import NatLab
-from voicecore.commands.turn_check import SCRIPT, Way, read
+from voicecore.commands.turn_check import SCRIPT, RelayAttempt, parse_attempts
 from voicecore.local.processes import venv
 
 _TEMPLATE = Path(__file__).parents[3] / "voicecore/catalog/transports/webrtc/template"
@@ -28,9 +28,11 @@ def make_agent(root: Path) -> Path:
     return root
 
 
-def look(net: NatLab, project: Path, variables: dict[str, str], *sources: str) -> list[Way]:
+def look(
+    net: NatLab, project: Path, variables: dict[str, str], *sources: str
+) -> list[RelayAttempt]:
     """What `voicecore turn check` finds there, without the command around it."""
     program = [str(venv.python_of(project / "agent")), str(project / "agent" / SCRIPT)]
     done = net.agent.run(*program, *sources, env=net.agent.env(**variables))
     assert done.returncode == 0, done.stderr
-    return read(done.stdout.splitlines())
+    return parse_attempts(done.stdout.splitlines())

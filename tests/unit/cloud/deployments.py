@@ -17,7 +17,7 @@ from voicecore.cloud.stacks.ecs_server import ecs_server_stack
 from voicecore.cloud.stacks.env_split import Environment
 from voicecore.cloud.stacks.lambda_server import lambda_server_stack
 from voicecore.cloud.stacks.stack import Stack
-from voicecore.project.project import Server, Stage, Turn, Vpc
+from voicecore.project.project import ServerSettings, Stage, TurnSettings, Vpc
 from voicecore.project.schema import PUBLIC, VPC
 
 WEBSOCKET = TRANSPORTS["websocket"]
@@ -29,7 +29,7 @@ OWN_VPC = Vpc(("subnet-0123456789abcdef0", "subnet-0123456789abcdef1"), ("sg-012
 ACCOUNT = "123456789012"
 DIGEST = "sha256:" + "0123456789abcdef" * 4
 AGENT = f"arn:aws:bedrock-agentcore:us-east-1:{ACCOUNT}:runtime/support_line_dev-abcdefghij"
-DOMAIN = Server(
+DOMAIN = ServerSettings(
     "phone.example.com",
     f"arn:aws:acm:us-east-1:{ACCOUNT}:certificate/01234567-89ab-cdef-0123-456789abcdef",
 )
@@ -56,7 +56,7 @@ def deployment(
         services=services_of(record, dict(services or {})),
         network=network,
         vpc=vpc or Vpc(),
-        turn=Turn(source, peak_calls),
+        turn=TurnSettings(source, peak_calls),
         phones=(PHONES["twilio"],) if TELEPHONE in transports else (),
     )
 

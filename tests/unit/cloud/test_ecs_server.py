@@ -8,7 +8,7 @@ from tests.unit.cloud.deployments import DOMAIN, deployment, make_ecs_stack, pho
 from voicecore.cloud.stacks.ecs_tasks import CALLS_PER_TASK, max_tasks
 from voicecore.cloud.stacks.network_stack import network_stack
 from voicecore.cloud.stacks.stack import references
-from voicecore.project.project import Server
+from voicecore.project.project import ServerSettings
 
 ZONES = ("use1-az1", "use1-az2")
 BOTH = pytest.mark.parametrize(
@@ -92,7 +92,7 @@ def test_secrets_are_only_in_the_environment() -> None:
 
 @pytest.mark.parametrize(("calls", "tasks"), [(1, 1), (25, 1), (26, 2), (50, 2), (2500, 100)])
 def test_max_tasks_follows_peak_calls(calls: int, tasks: int) -> None:
-    of = phone_deployment(server=Server(peak_calls=calls))
+    of = phone_deployment(server=ServerSettings(peak_calls=calls))
     assert max_tasks(of) == tasks
     scaling = properties(make_ecs_stack(of), "Scaling")
     assert (scaling["MinCapacity"], scaling["MaxCapacity"]) == (1, tasks)
@@ -102,7 +102,9 @@ def test_max_tasks_follows_peak_calls(calls: int, tasks: int) -> None:
 
 def test_session_limit_follows_peak_calls() -> None:
     def allowed(calls: int) -> str:
-        task = properties(make_ecs_stack(phone_deployment(server=Server(peak_calls=calls))), "Task")
+        task = properties(
+            make_ecs_stack(phone_deployment(server=ServerSettings(peak_calls=calls))), "Task"
+        )
         (container,) = task["ContainerDefinitions"]
         return {e["Name"]: e["Value"] for e in container["Environment"]}["SESSIONS_AT_ONCE"]
 
@@ -110,7 +112,7 @@ def test_session_limit_follows_peak_calls() -> None:
 
 
 def test_drain_minutes_shorten_draining() -> None:
-    of = make_ecs_stack(phone_deployment(server=Server(drain_minutes=1)))
+    of = make_ecs_stack(phone_deployment(server=ServerSettings(drain_minutes=1)))
     targets = attributes(of, "Targets", "TargetGroupAttributes")
     assert targets["deregistration_delay.timeout_seconds"] == "60"
 

@@ -3,7 +3,6 @@
 import pytest
 
 from tests.unit.cloud.deployments import WEBRTC, WEBSOCKET, deployment
-from voicecore.catalog.transports import Transport
 from voicecore.catalog.transports.record import Transport
 from voicecore.cloud.stacks.network_stack import (
     Egress,

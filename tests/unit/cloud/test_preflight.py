@@ -12,7 +12,7 @@ from voicecore.cloud.deploy.inventory import Thing
 from voicecore.cloud.deploy.preflight import Finding, NotReady, Verdict, refuse
 from voicecore.cloud.stacks.deployment import Deployment, deployment_of
 from voicecore.cloud.stacks.network_stack import Egress
-from voicecore.project.project import Project, Server, Stage
+from voicecore.project.project import Project, ServerSettings, Stage
 
 REFUSED, GOOD = Verdict.REFUSED, Verdict.GOOD
 
@@ -214,7 +214,7 @@ def test_there_is_room_at_fargate(allowed: int, used: int, tasks: int, verdict: 
         assert "--service-code fargate --quota-code L-3032A538" in finding.fix + finding.message
 
 
-CERTIFIED = Server("phone.example.com", "arn:aws:acm:us-east-1:1:certificate/x")
+CERTIFIED = ServerSettings("phone.example.com", "arn:aws:acm:us-east-1:1:certificate/x")
 ISSUED = {"Status": "ISSUED", "DomainName": "phone.example.com"}
 
 

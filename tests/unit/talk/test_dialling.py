@@ -27,7 +27,7 @@ def test_a_dotenv_that_is_no_text(voicecore: Voicecore, project: Path) -> None:
     (project / "server" / ".env").write_bytes(b"SESSION_API_KEY=\xff\xfe")
     result = voicecore("talk", "--text", cwd=project)
     assert result.code == 3
-    assert "server/.env is no UTF-8 text" in result.stderr
+    assert "server/.env is not UTF-8 text" in result.stderr
 
 
 def test_remote_without_credentials(

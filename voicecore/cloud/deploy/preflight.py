@@ -41,7 +41,7 @@ from voicecore.cloud.stacks.deployment import Deployment
 from voicecore.cloud.stacks.ecs_tasks import VCPUS, max_tasks
 from voicecore.cloud.stacks.network_stack import Egress, blocked_ports, required_egress
 from voicecore.project import aws_names
-from voicecore.project.project import Server
+from voicecore.project.project import ServerSettings
 
 MODELS = {
     "nova-sonic": regions.NOVA_SONIC_MODEL,
@@ -233,7 +233,7 @@ def of_vcpus(allowed: float, used: int, tasks: int) -> Finding:
     )
 
 
-def of_certificate(server: Server, region: str, found: Mapping[str, Any] | None) -> Finding:
+def of_certificate(server: ServerSettings, region: str, found: Mapping[str, Any] | None) -> Finding:
     """Whether a certificate is one for the server's domain, and good; None: there is none."""
     of_it = f"--region {region} --certificate-arn {server.certificate}"
     again = (
@@ -426,7 +426,7 @@ def _vcpus(aws: Aws) -> int:
     return ceil(max((point["Maximum"] for point in points), default=0))
 
 
-def _certificate(aws: Aws, server: Server) -> Finding:
+def _certificate(aws: Aws, server: ServerSettings) -> Finding:
     found = None
     with ignoring("ResourceNotFoundException"):
         answer = aws.client("acm").describe_certificate(CertificateArn=server.certificate)

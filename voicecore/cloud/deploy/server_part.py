@@ -38,14 +38,12 @@ from voicecore.console.errors import ExitCode, VoicecoreError
 from voicecore.console.output import Advance
 from voicecore.contract import invites
 from voicecore.project import aws_names
+from voicecore.project.defaults import INVITE_HOURS
 from voicecore.project.schema import PUBLIC
 
 HEALTHY_SECONDS = 60.0
 """For how long a server may be silent after its stack stands: AWS spreads new URLs and permissions.
 """
-
-INVITE_HOURS = 12.0
-"""As an invite's life is where nobody says another."""
 
 _ANSWER_SECONDS = 30.0  # for one request; the first starts the server
 

@@ -9,7 +9,6 @@ from typing import Any, Protocol
 
 from voicecore.aws.session import Aws
 from voicecore.aws.task_group import TaskGroup
-from voicecore.catalog.phones import Phone
 from voicecore.catalog.phones.record import Phone
 from voicecore.cloud.deploy import server_part
 from voicecore.cloud.deploy.cloudformation import CloudFormation, Live, Tell

@@ -14,7 +14,7 @@ from voicecore.catalog.transports import TRANSPORTS
 from voicecore.catalog.transports.record import Transport
 from voicecore.catalog.turn_sources import KVS
 from voicecore.project import aws_names
-from voicecore.project.project import Project, Stage, Turn, Vpc
+from voicecore.project.project import Project, Stage, TurnSettings, Vpc
 from voicecore.project.schema import VPC
 
 
@@ -29,7 +29,7 @@ class Deployment:
     services: Mapping[str, str]
     network: str
     vpc: Vpc
-    turn: Turn
+    turn: TurnSettings
     phones: tuple[Phone, ...] = ()
     """The telephone providers that the project's session server answers."""
 

@@ -5,8 +5,8 @@ from voicecore.project import aws_names
 
 
 @pytest.mark.parametrize("name", ["ab", "my-agent", "a1", "support-line-2", "a" * 30])
-def test_names_that_fit_every_aws_limit(name: str) -> None:
-    assert aws_names.mistakes_in(name) == []
+def test_accepts_names_that_fit_every_aws_limit(name: str) -> None:
+    assert aws_names.name_problems(name) == []
 
 
 @pytest.mark.parametrize(
@@ -14,8 +14,8 @@ def test_names_that_fit_every_aws_limit(name: str) -> None:
     ["", "a", "bad name!!/../x", "-x", "x-", "ä", "a" * 31, "a" * 200, "A", "9a", "a--b", "a_b",
      "con", "nul", "com1", ".", "..", "a/b", "a\nb"],
 )  # fmt: skip
-def test_names_that_cannot_be(name: str) -> None:
-    assert aws_names.mistakes_in(name)
+def test_rejects_invalid_names(name: str) -> None:
+    assert aws_names.name_problems(name)
 
 
 @pytest.mark.parametrize(
@@ -29,24 +29,24 @@ def test_names_that_cannot_be(name: str) -> None:
         ("con", None),
     ],
 )
-def test_a_name_like_it_is_suggested_when_there_is_one(name: str, suggestion: str | None) -> None:
+def test_suggests_closest_valid_name(name: str, suggestion: str | None) -> None:
     assert aws_names.suggestion_for(name) == suggestion
 
 
-def test_the_longest_name_and_stage_still_fit_a_runtime() -> None:
+def test_longest_name_and_stage_fit_runtime_name() -> None:
     assert (
         len(aws_names.runtime_name_for("a" * aws_names.NAME_LIMIT, "x" * aws_names.STAGE_LIMIT))
         <= 48
     )
 
 
-def test_agentcore_gets_no_hyphens() -> None:
+def test_runtime_name_has_no_hyphens() -> None:
     assert aws_names.runtime_name_for("support-line", "dev") == "support_line_dev"
 
 
-def test_stacks_of_different_projects_and_stages_never_meet() -> None:
+def test_stacks_of_different_projects_and_stages_have_different_names() -> None:
     projects = ("a-b", "a-b-dev", "a-b-network", "a-b-images")
-    made = [
+    names = [
         stack
         for name in projects
         for stack in (
@@ -55,12 +55,12 @@ def test_stacks_of_different_projects_and_stages_never_meet() -> None:
             *(aws_names.stack_name_for(name, stage) for stage in ("dev", "prod")),
         )
     ]
-    assert len(set(made)) == len(made)
+    assert len(set(names)) == len(names)
 
 
 @pytest.mark.parametrize("stage", ["dev", "prod", "test2", "x", "a" * aws_names.STAGE_LIMIT])
-def test_stages(stage: str) -> None:
-    assert aws_names.stage_mistakes_in(stage) == []
+def test_accepts_stage_names(stage: str) -> None:
+    assert aws_names.stage_name_problems(stage) == []
 
 
 @pytest.mark.parametrize(
@@ -79,25 +79,25 @@ def test_stages(stage: str) -> None:
         "a" * 9,
     ],
 )
-def test_stages_that_cannot_be(stage: str) -> None:
-    assert aws_names.stage_mistakes_in(stage)
+def test_rejects_invalid_stage_names(stage: str) -> None:
+    assert aws_names.stage_name_problems(stage)
 
 
-def test_logs_are_where_agentcore_puts_them() -> None:
+def test_log_group_is_the_one_agentcore_writes_to() -> None:
     assert (
         aws_names.log_group_for("support_line_dev-Ab12345678", "DEFAULT")
         == "/aws/bedrock-agentcore/runtimes/support_line_dev-Ab12345678-DEFAULT"
     )
 
 
-def test_the_longest_name_still_fits_a_bucket_and_a_role_of_the_longest_region() -> None:
+def test_longest_name_fits_bucket_and_role_in_region_with_longest_name() -> None:
     longest = "a" * aws_names.NAME_LIMIT
     region = max(regions.AGENTCORE, key=len)
     assert len(aws_names.builder_bucket_for(longest, "1" * 12, region)) <= 63
     assert len(aws_names.builder_role_for(longest, region)) <= 64
 
 
-def test_two_projects_share_no_name_of_a_builder() -> None:
+def test_builder_names_differ_between_projects() -> None:
     for derive in (aws_names.builder_for, aws_names.builder_log_group_for):
         assert derive("one") != derive("two")
     assert aws_names.builder_bucket_for(

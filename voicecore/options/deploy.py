@@ -1,0 +1,69 @@
+"""Owns the options of `voicecore deploy`."""
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from voicecore.console.command_line import Option
+from voicecore.options.shared import (
+    Json,
+    ProfileName,
+    ProjectFolder,
+    RegionName,
+    SkipConfirmation,
+    StageName,
+    transport_names,
+)
+from voicecore.project.defaults import DEFAULT_STAGE
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class DeployOptions:
+    """Deploy the agent to AWS.
+
+    Shows account, region, plan and cost first, and asks. Safe to run again at any time: what is
+    up to date is left alone, and a deploy that was interrupted is finished.
+
+    \b
+    Examples:
+      voicecore deploy
+      voicecore deploy --dry-run
+      voicecore deploy --server
+      voicecore deploy --stage prod --message "kinder voice" --yes
+      voicecore deploy --export template
+    """
+
+    project: ProjectFolder = None
+    transport: Annotated[
+        str | None,
+        Option(
+            "Deploy only this one of the project's transports.",
+            short="-t",
+            metavar="NAME",
+            choices=transport_names,
+        ),
+    ] = None
+    stage: StageName = DEFAULT_STAGE
+    region: RegionName = None
+    profile: ProfileName = None
+    ha: Annotated[
+        bool, Option("One NAT gateway per availability zone in the network that deploy creates.")
+    ] = False
+    server: Annotated[
+        bool,
+        Option("Also deploy the session server: on Lambda, or on ECS if it carries phone calls."),
+    ] = False
+    message: Annotated[
+        str, Option("Reason for the change, stored with the version.", short="-m", metavar="TEXT")
+    ] = ""
+    dry_run: Annotated[bool, Option("Show the plan and its cost; change nothing.", once=True)] = (
+        False
+    )
+    export: Annotated[
+        Literal["template"] | None,
+        Option(
+            "Write templates, and IAM policies for the deploying identity, to cloudformation/.",
+            once=True,
+        ),
+    ] = None
+    yes: SkipConfirmation = False
+    json: Json = False

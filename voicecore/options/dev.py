@@ -1,0 +1,77 @@
+"""Owns the options of `voicecore dev`."""
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from voicecore.console.command_line import Option
+from voicecore.local.gateway.limits import START_LIMIT
+from voicecore.options.shared import JsonEvents, ProjectFolder
+from voicecore.project.defaults import IDLE_TIMEOUT, MAX_LIFETIME
+
+LAST_PORT = 65535
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class DevOptions:
+    """Run the project on this machine, as AgentCore Runtime would.
+
+    Runs one agent process per session and keeps a warm one in reserve. SigV4, session rules,
+    limits, timeouts and errors are AgentCore's. A saved file takes effect in the next session.
+    Ctrl-C stops everything.
+
+    \b
+    Examples:
+      voicecore dev
+      voicecore dev --time-scale 60          # AgentCore's 60-minute limit comes after one minute
+      voicecore dev --container              # run the arm64 image, as AgentCore starts it
+      sudo voicecore dev --nat               # test TURN: no other path connects
+      eval "$(voicecore dev --env)"          # point boto3 and the AWS CLI at it
+    """
+
+    project: ProjectFolder = None
+    port: Annotated[
+        int | None,
+        Option("Port of the runtime.  [default: 8080 or the next free]", min=1, max=LAST_PORT),
+    ] = None
+    server_port: Annotated[
+        int | None,
+        Option(
+            "Port of the session server.  [default: 7860 or the next free]", min=1, max=LAST_PORT
+        ),
+    ] = None
+    time_scale: Annotated[
+        float, Option("Run AgentCore's timeouts this many times faster.", min=0.001)
+    ] = 1.0
+    idle_timeout: Annotated[
+        float, Option("End a session that is idle this long.", metavar="SECONDS")
+    ] = IDLE_TIMEOUT
+    max_lifetime: Annotated[
+        float, Option("End every session after this long.", metavar="SECONDS")
+    ] = MAX_LIFETIME
+    start_limit: Annotated[
+        float,
+        Option(
+            "Time an agent has to answer /ping; not scaled by --time-scale.",
+            metavar="SECONDS",
+            min=0.1,
+        ),
+    ] = START_LIMIT
+    network: Annotated[
+        Literal["vpc", "public"],
+        Option("Network mode; public blocks the agent's UDP, as AgentCore does (Linux, root)."),
+    ] = "vpc"
+    nat: Annotated[
+        bool,
+        Option("Run the agent behind a NAT like that of AWS, with TURN (Linux, root)."),
+    ] = False
+    container: Annotated[bool, Option("Run the agent's image in Docker instead of its source.")] = (
+        False
+    )
+    no_screen: Annotated[bool, Option("Print one line per event instead of a screen.")] = False
+    share: Annotated[
+        bool, Option("Print how someone on another machine can talk to the agent.")
+    ] = False
+    json: JsonEvents = False
+    env: Annotated[
+        bool, Option("Print the variables that point boto3 at the running runtime, for `eval`.")
+    ] = False
