@@ -4,6 +4,7 @@ from dataclasses import replace
 import pytest
 
 from tests.golden import assert_golden, text_of
+from voicecore.contract import agent_log
 from voicecore.local.screen import plain, screen
 from voicecore.local.sessions.events import (
     LogLine,
