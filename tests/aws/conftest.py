@@ -1,4 +1,4 @@
-"""Tests in a real account cost money: without `-m aws` they are not there."""
+"""Tests in a real AWS account cost money, so they are collected only with `-m aws`."""
 
 from __future__ import annotations
 
@@ -8,5 +8,5 @@ import pytest
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """Leaves this folder out of every run that does not ask for it."""
+    """Ignore this folder unless the run asks for it."""
     return None if config.getoption("markexpr") == "aws" else True

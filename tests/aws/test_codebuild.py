@@ -1,8 +1,8 @@
-"""The codebuild builder in a real account: its shapes, its waiting, and that it leaves nothing.
+"""The codebuild builder in a real account: it builds, waits, and leaves nothing.
 
     AWS_REGION=us-east-1 python -m pytest -m aws tests/aws/test_codebuild.py
 
-takes about four minutes and a few cents, and makes and removes an ECR repository of its own.
+It takes about four minutes and a few cents, and creates and deletes its own ECR repository.
 """
 
 from __future__ import annotations
@@ -51,8 +51,8 @@ def ecr() -> Any:
 @pytest.fixture(scope="module")
 def repository(ecr: Any) -> Iterator[Reference]:
     name = f"voicecore/test-{uuid.uuid4().hex[:8]}"
-    made = ecr.create_repository(repositoryName=name)["repository"]
-    yield parse_reference(made["repositoryUri"])
+    created = ecr.create_repository(repositoryName=name)["repository"]
+    yield parse_reference(created["repositoryUri"])
     ecr.delete_repository(repositoryName=name, force=True)
 
 
@@ -75,19 +75,19 @@ def remote(repository: Reference, tmp_path: Path) -> Remote:
     )
 
 
-def test_a_package_is_compiled_and_the_image_pushed_and_nothing_is_left(
-    remote: Remote, ecr: Any
-) -> None:
+def test_builds_and_pushes_image_and_leaves_nothing(remote: Remote, ecr: Any) -> None:
     aws = codebuild.connect(remote.target)
-    told: list[Progress] = []
+    progress: list[Progress] = []
     try:
-        codebuild.build(aws, remote, told.append)
+        codebuild.build(aws, remote, progress.append)
         (remote.agent / "app.py").write_text("import netifaces as second\n")
-        codebuild.build(aws, replace(remote, target=replace(remote.target, tag="two")), told.append)
+        codebuild.build(
+            aws, replace(remote, target=replace(remote.target, tag="two")), progress.append
+        )
         (remote.agent / "Dockerfile").write_text("FROM no-such-image.example/none\n")
         with pytest.raises(RemoteBuildFailed):
             codebuild.build(
-                aws, replace(remote, target=replace(remote.target, tag="three")), told.append
+                aws, replace(remote, target=replace(remote.target, tag="three")), progress.append
             )
     finally:
         removed = codebuild_resources.remove(aws, remote.project)
@@ -102,7 +102,7 @@ def test_a_package_is_compiled_and_the_image_pushed_and_nothing_is_left(
         ][0]["imageManifest"]
         for tag in ("one", "two")
     ]
-    # The packages of the first were kept for the second.
+    # The second build reused the packages of the first.
     assert _layers(manifests[0])[:-1] == _layers(manifests[1])[:-1]
 
 

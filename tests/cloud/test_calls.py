@@ -23,7 +23,7 @@ from tests.cloud.deploying import Deployer
 from tests.cloud.test_hosting import edit
 from tests.cloud.test_life import not_granted
 from tests.conftest import Voicecore
-from tests.e2e.standins.test_aws_tasks import wait_until
+from tests.e2e.standins.test_aws_ecs_tasks import wait_until
 from tests.standins.aws import Aws, aws_standin
 from tests.standins.phone import Proof, Provider
 from tests.standins.runtime.runtime_lab import Lab, lab

@@ -1,4 +1,4 @@
-"""The stand-in of AWS, driven by the real boto3 over HTTP."""
+"""The stand-in of AWS, called by the real boto3 over HTTP."""
 
 from __future__ import annotations
 
@@ -57,13 +57,13 @@ def stacks(aws: Aws) -> Stacks:
 
 
 def refused(call: Any, *args: Any, **params: Any) -> tuple[str, str]:
-    """The code and message with which a call is refused."""
+    """Return the code and message of the error that a call raises."""
     with pytest.raises(ClientError) as caught:
         call(*args, **params)
     return caught.value.response["Error"]["Code"], caught.value.response["Error"]["Message"]
 
 
-def taking(**seconds: float) -> Durations:
+def with_durations(**seconds: float) -> Durations:
     return dataclasses.replace(NONE, **seconds)
 
 
@@ -96,7 +96,7 @@ def runtime_request(aws: Aws, name: str = "line_dev", **more: Any) -> Json:
 
 @contextmanager
 def fake_registry(tags: dict[str, str]) -> Iterator[str]:
-    """A registry whose every repository has these tags (tag → manifest)."""
+    """Run a registry where every repository has these tags, with their manifests."""
 
     def digest(text: str) -> str:
         return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
@@ -123,19 +123,19 @@ def fake_registry(tags: dict[str, str]) -> Iterator[str]:
         server.server_close()
 
 
-def whole_life(aws: Aws, stacks: Stacks) -> dict[str, str]:
-    """Brings three stacks up; returns the parameters of the agent's."""
-    uri = outputs(stacks.bring("images", images()))["Uri"]
-    net = outputs(stacks.bring("network", network()))
+def deploy_all(aws: Aws, stacks: Stacks) -> dict[str, str]:
+    """Deploy three stacks, and return the parameters of the agent's."""
+    uri = outputs(stacks.deploy("images", images()))["Uri"]
+    net = outputs(stacks.deploy("network", network()))
     parameters = {"Image": image_of(aws), "Subnets": net["Subnets"], "Groups": net["Groups"]}
     assert parameters["Image"].startswith(f"{uri}@sha256:")
-    made = stacks.bring("agent", agent(), **parameters)
+    made = stacks.deploy("agent", agent(), **parameters)
     assert made["StackStatus"] == "CREATE_COMPLETE", stacks.reasons("agent")
     return parameters
 
 
-class TestWhoCalls:
-    def test_the_environment_is_all_that_a_program_needs(self, aws: Aws) -> None:
+class TestCallers:
+    def test_environment_is_all_that_a_program_needs(self, aws: Aws) -> None:
         program = "import boto3; print(boto3.client('sts').get_caller_identity()['Arn'])"
         argv = [sys.executable, "-c", program]
         said = subprocess.run(
@@ -143,7 +143,7 @@ class TestWhoCalls:
         ).stdout
         assert said.strip() == aws.caller.arn
 
-    def test_wrong_keys_are_refused_in_each_services_words(self, aws: Aws) -> None:
+    def test_rejects_wrong_keys_with_each_services_error(self, aws: Aws) -> None:
         thief = dataclasses.replace(aws.caller, secret_access_key="guessed")
         stranger = dataclasses.replace(aws.caller, access_key_id="ASIAAAAAAAAAAAAAAAAA")
         for service, operation, bad, unknown in (
@@ -161,14 +161,14 @@ class TestWhoCalls:
             call = getattr(aws.client(service, caller=stranger), operation)
             assert refused(call)[0] == unknown
 
-    def test_tokens_expire_and_do_so_for_clients_only(self, aws: Aws) -> None:
+    def test_expired_tokens_are_rejected_for_clients_only(self, aws: Aws) -> None:
         aws.faults.expired = True
         assert refused(aws.client("sts").get_caller_identity)[0] == "ExpiredToken"
         assert refused(aws.client("ecr").describe_repositories)[0] == "ExpiredTokenException"
         lasting = aws.new_caller(temporary=False)
         assert aws.client("sts", caller=lasting).get_caller_identity()["Account"]
 
-    def test_a_clock_that_is_wrong_makes_signatures_wrong(self, aws: Aws) -> None:
+    def test_wrong_clock_makes_signatures_invalid(self, aws: Aws) -> None:
         aws.faults.skew = 200
         answer = aws.client("sts").get_caller_identity()
         said = answer["ResponseMetadata"]["HTTPHeaders"]["date"]
@@ -178,7 +178,7 @@ class TestWhoCalls:
         code, message = refused(aws.client("sts").get_caller_identity)
         assert code == "SignatureDoesNotMatch" and "not yet current" in message
 
-    def test_accounts_and_regions_are_apart(self, aws: Aws) -> None:
+    def test_accounts_and_regions_are_separate(self, aws: Aws) -> None:
         other = aws.new_caller("210987654321")
         aws.client("ecr").create_repository(repositoryName="mine")
         assert not aws.client("ecr", "us-west-2").describe_repositories()["repositories"]
@@ -186,17 +186,17 @@ class TestWhoCalls:
         identity = aws.client("sts", caller=other).get_caller_identity()
         assert identity["Account"] == "210987654321"
 
-    def test_a_region_that_is_none_has_no_host(self, aws: Aws) -> None:
+    def test_unknown_region_has_no_host(self, aws: Aws) -> None:
         with pytest.raises(NO_CONNECTION):
             aws.client("sts", "us-est-1").get_caller_identity()
 
-    def test_a_service_is_not_in_every_region(self, aws: Aws) -> None:
+    def test_services_exist_in_their_regions_only(self, aws: Aws) -> None:
         with pytest.raises(NO_CONNECTION):
             aws.client("bedrock-agentcore-control", "af-south-1").list_agent_runtimes()
         with pytest.raises(NO_CONNECTION):
             aws.client("kinesisvideo", "eu-north-1").list_signaling_channels()
 
-    def test_a_role_can_be_assumed(self, aws: Aws) -> None:
+    def test_assumed_role_has_working_credentials(self, aws: Aws) -> None:
         role = role_of(aws)
         answer = aws.client("sts").assume_role(RoleArn=role, RoleSessionName="me")
         keys = answer["Credentials"]
@@ -210,15 +210,15 @@ class TestWhoCalls:
         assert identity["Arn"].endswith(":assumed-role/agent/me")
 
 
-class TestWhatIsAsked:
-    def test_what_only_the_service_checks_is_checked(self, aws: Aws) -> None:
+class TestModels:
+    def test_request_is_checked_beyond_botocore(self, aws: Aws) -> None:
         control = aws.client("bedrock-agentcore-control")
         request = runtime_request(aws, "line-dev", roleArn=role_of(aws))
         code, message = refused(control.create_agent_runtime, **request)
         assert code == "ValidationException"
         assert "'line-dev' at 'agentRuntimeName' failed to satisfy constraint" in message
 
-    def test_what_is_answered_must_fit_the_model(self) -> None:
+    def test_answer_must_match_the_model(self) -> None:
         model = operations.service_model("kinesisvideo").operation_model("DescribeSignalingChannel")
         operation = operations.Operation(model, {})
         for wrong in ({"Info": {}}, {"ChannelInfo": {"ChannelStatus": "FINE"}}):
@@ -227,41 +227,41 @@ class TestWhatIsAsked:
 
 
 class TestStacks:
-    def test_a_whole_life_leaves_nothing(self, aws: Aws, stacks: Stacks) -> None:
+    def test_deploy_and_delete_leave_nothing(self, aws: Aws, stacks: Stacks) -> None:
         before = aws.inventory()
-        whole_life(aws, stacks)
-        kinds = {thing.kind for thing in aws.inventory() - before}
+        deploy_all(aws, stacks)
+        kinds = {item.kind for item in aws.inventory() - before}
         assert {"ec2:natgateway", "iam:role", "bedrock-agentcore:runtime-endpoint"} <= kinds
         assert {"ecr:image", "ec2:network-interface", "secretsmanager:secret"} <= kinds
         for name in ("agent", "network", "images"):
-            assert stacks.remove(name)["StackStatus"] == "DELETE_COMPLETE"
+            assert stacks.delete(name)["StackStatus"] == "DELETE_COMPLETE"
         assert aws.inventory() == before
 
-    def test_resources_come_in_the_order_of_their_needs(self, stacks: Stacks) -> None:
-        stacks.bring("network", network())
-        told = stacks.events("network")
-        assert told[0] == ("network", "REVIEW_IN_PROGRESS")
-        assert told[-1] == ("network", "CREATE_COMPLETE")
-        begun = {who: at for at, (who, what) in reversed(list(enumerate(told)))}
-        done = {who: at for at, (who, what) in enumerate(told) if what == "CREATE_COMPLETE"}
-        assert done["Attachment"] < begun["Address"] < done["Address"] < begun["Nat"]
-        assert done["Nat"] < begun["InnerRoute"]
+    def test_resources_are_created_in_dependency_order(self, stacks: Stacks) -> None:
+        stacks.deploy("network", network())
+        events = stacks.events("network")
+        assert events[0] == ("network", "REVIEW_IN_PROGRESS")
+        assert events[-1] == ("network", "CREATE_COMPLETE")
+        started = {name: at for at, (name, _) in reversed(list(enumerate(events)))}
+        done = {name: at for at, (name, st) in enumerate(events) if st == "CREATE_COMPLETE"}
+        assert done["Attachment"] < started["Address"] < done["Address"] < started["Nat"]
+        assert done["Nat"] < started["InnerRoute"]
 
-    def test_a_change_set_without_changes_fails(self, aws: Aws, stacks: Stacks) -> None:
-        parameters = whole_life(aws, stacks)
-        proposed = stacks.propose("agent", agent(), "UPDATE", **parameters)
-        assert (proposed["Status"], proposed["ExecutionStatus"]) == ("FAILED", "UNAVAILABLE")
-        assert "didn't contain changes" in proposed["StatusReason"]
+    def test_change_set_without_changes_fails(self, aws: Aws, stacks: Stacks) -> None:
+        parameters = deploy_all(aws, stacks)
+        change_set = stacks.create_change_set("agent", agent(), "UPDATE", **parameters)
+        assert (change_set["Status"], change_set["ExecutionStatus"]) == ("FAILED", "UNAVAILABLE")
+        assert "didn't contain changes" in change_set["StatusReason"]
 
-    def test_a_new_image_changes_the_runtime_and_what_hangs_on_it(
+    def test_new_image_changes_the_runtime_and_its_dependents(
         self, aws: Aws, stacks: Stacks
     ) -> None:
-        parameters = whole_life(aws, stacks)
+        parameters = deploy_all(aws, stacks)
         parameters["Image"] = image_of(aws, 13)
-        proposed = stacks.propose("agent", agent(), "UPDATE", **parameters)
+        change_set = stacks.create_change_set("agent", agent(), "UPDATE", **parameters)
         changes = {
             each["ResourceChange"]["LogicalResourceId"]: each["ResourceChange"]
-            for each in proposed["Changes"]
+            for each in change_set["Changes"]
         }
         assert list(changes) == ["Runtime", "Endpoint"]
         assert changes["Runtime"]["Replacement"] == "False"
@@ -273,12 +273,12 @@ class TestStacks:
             "AgentRuntimeVersion",
         )
 
-        stacks.start(proposed)
-        assert outputs(stacks.settled("agent"))["Version"] == "2"
+        stacks.execute(change_set)
+        assert outputs(stacks.wait("agent"))["Version"] == "2"
         updated = [who for who, what in stacks.events("agent") if what == "UPDATE_COMPLETE"]
         assert updated == ["Runtime", "Endpoint", "agent"]
 
-    def test_a_property_that_cannot_change_is_a_replacement(self, stacks: Stacks) -> None:
+    def test_immutable_property_replaces_the_resource(self, stacks: Stacks) -> None:
         def body(cidr: str) -> Json:
             return template(
                 {
@@ -287,20 +287,20 @@ class TestStacks:
                 }
             )
 
-        stacks.bring("net", body("10.0.0.0/16"))
+        stacks.deploy("net", body("10.0.0.0/16"))
         old = stacks.client.describe_stack_resource(StackName="net", LogicalResourceId="Vpc")
-        proposed = stacks.propose("net", body("10.1.0.0/16"), "UPDATE")
-        told = [each["ResourceChange"]["Replacement"] for each in proposed["Changes"]]
+        change_set = stacks.create_change_set("net", body("10.1.0.0/16"), "UPDATE")
+        told = [each["ResourceChange"]["Replacement"] for each in change_set["Changes"]]
         assert told == ["True", "True"]
-        stacks.start(proposed)
-        assert stacks.settled("net")["StackStatus"] == "UPDATE_COMPLETE"
+        stacks.execute(change_set)
+        assert stacks.wait("net")["StackStatus"] == "UPDATE_COMPLETE"
         new = stacks.client.describe_stack_resource(StackName="net", LogicalResourceId="Vpc")
         ids = [x["StackResourceDetail"]["PhysicalResourceId"] for x in (old, new)]
         assert ids[0] != ids[1]
         assert ("Vpc", "DELETE_COMPLETE") in stacks.events("net")
 
-    def test_tags_of_the_stack_come_to_its_resources(self, aws: Aws, stacks: Stacks) -> None:
-        whole_life(aws, stacks)
+    def test_stack_tags_are_put_on_resources(self, aws: Aws, stacks: Stacks) -> None:
+        deploy_all(aws, stacks)
         found = aws.client("resourcegroupstaggingapi").get_resources(
             TagFilters=[{"Key": "voicecore:project", "Values": ["line"]}]
         )["ResourceTagMappingList"]
@@ -313,48 +313,50 @@ class TestStacks:
         arn = outputs(stacks.stack("agent"))["Arn"]
         assert control.list_tags_for_resource(resourceArn=arn)["tags"]["voicecore:project"]
 
-    def test_a_failed_creation_is_taken_back(self, aws: Aws, stacks: Stacks) -> None:
+    def test_failed_create_rolls_back(self, aws: Aws, stacks: Stacks) -> None:
         aws.set_quota("ec2", "L-0263D0A3", 0)
         before = aws.inventory()
-        failed = stacks.bring("network", network())
+        failed = stacks.deploy("network", network())
         assert failed["StackStatus"] == "ROLLBACK_COMPLETE"
         reasons = stacks.reasons("network")
         assert "The maximum number of addresses has been reached." in reasons
         assert "The following resource(s) failed to create: [Address" in reasons
-        assert {thing.kind for thing in aws.inventory() - before} == {"cloudformation:stack"}
-        code, message = refused(stacks.propose, "network", network(), "UPDATE")
+        assert {item.kind for item in aws.inventory() - before} == {"cloudformation:stack"}
+        code, message = refused(stacks.create_change_set, "network", network(), "UPDATE")
         assert code == "ValidationError"
         assert "is in ROLLBACK_COMPLETE state and can not be updated" in message
-        stacks.remove("network")
+        stacks.delete("network")
 
-    def test_a_failed_update_is_taken_back(self, aws: Aws, stacks: Stacks) -> None:
-        parameters = whole_life(aws, stacks)
+    def test_failed_update_rolls_back(self, aws: Aws, stacks: Stacks) -> None:
+        parameters = deploy_all(aws, stacks)
         good = parameters["Image"]
         parameters["Image"] = good[:-64] + "9" * 64
-        failed = stacks.bring("agent", agent({"MOOD": "bad"}), "UPDATE", **parameters)
+        failed = stacks.deploy("agent", agent({"MOOD": "bad"}), "UPDATE", **parameters)
         assert failed["StackStatus"] == "UPDATE_ROLLBACK_COMPLETE"
         assert "image identifier does not exist" in stacks.reasons("agent")
-        proposed = stacks.propose("agent", agent(), "UPDATE", **(parameters | {"Image": good}))
-        assert proposed["Status"] == "FAILED"  # it is as it was
+        change_set = stacks.create_change_set(
+            "agent", agent(), "UPDATE", **(parameters | {"Image": good})
+        )
+        assert change_set["Status"] == "FAILED"  # there is nothing to change
 
-    def test_a_rollback_that_fails_can_be_continued(self, aws: Aws, stacks: Stacks) -> None:
-        parameters = whole_life(aws, stacks) | {"Image": image_of(aws, 13)}
+    def test_failed_rollback_can_be_continued(self, aws: Aws, stacks: Stacks) -> None:
+        parameters = deploy_all(aws, stacks) | {"Image": image_of(aws, 13)}
         aws.faults.fail_resource("Endpoint", "out of luck", during="UPDATE")
         aws.faults.fail_runtime("out of order", during="UPDATE", times=None)
         body = agent()
         body["Resources"]["Runtime"]["Properties"]["Description"] = "new"
-        stuck = stacks.bring("agent", body, "UPDATE", **parameters)
+        stuck = stacks.deploy("agent", body, "UPDATE", **parameters)
         assert stuck["StackStatus"] == "UPDATE_ROLLBACK_FAILED"
         aws.faults.clear()
         stacks.client.continue_update_rollback(StackName="agent")
-        assert stacks.settled("agent")["StackStatus"] == "UPDATE_ROLLBACK_COMPLETE"
+        assert stacks.wait("agent")["StackStatus"] == "UPDATE_ROLLBACK_COMPLETE"
 
-    def test_what_is_in_use_is_not_deleted_until_it_is_free(self) -> None:
-        with aws_standin(durations=taking(interfaces_linger=3600)) as aws:
+    def test_resources_in_use_are_not_deleted_until_they_are_free(self) -> None:
+        with aws_standin(durations=with_durations(interfaces_linger=3600)) as aws:
             stacks, before = Stacks(aws.client("cloudformation")), aws.inventory()
-            whole_life(aws, stacks)
-            stacks.remove("agent")
-            stuck = stacks.remove("network")
+            deploy_all(aws, stacks)
+            stacks.delete("agent")
+            stuck = stacks.delete("network")
             assert stuck["StackStatus"] == "DELETE_FAILED"
             assert "has dependencies and cannot be deleted" in stacks.reasons("network")
             (eni,) = aws.client("ec2").describe_network_interfaces(
@@ -363,48 +365,48 @@ class TestStacks:
             assert eni["Attachment"]["AttachmentId"].startswith("ela-attach-")
             assert {"Key": "AmazonBedrockAgentCoreManaged", "Value": "true"} in eni["TagSet"]
             aws.clock.advance(3600)
-            assert stacks.remove("network")["StackStatus"] == "DELETE_COMPLETE"
-            stacks.remove("images")
+            assert stacks.delete("network")["StackStatus"] == "DELETE_COMPLETE"
+            stacks.delete("images")
             assert aws.inventory() == before
 
-    def test_resources_can_be_left_when_a_deletion_failed(self, aws: Aws, stacks: Stacks) -> None:
-        stacks.bring("images", images())
+    def test_resources_can_be_retained_after_a_failed_delete(
+        self, aws: Aws, stacks: Stacks
+    ) -> None:
+        stacks.deploy("images", images())
         aws.faults.fail_resource("Repository", "no", during="DELETE")
-        assert stacks.remove("images")["StackStatus"] == "DELETE_FAILED"
-        gone = stacks.remove("images", RetainResources=["Repository"])
+        assert stacks.delete("images")["StackStatus"] == "DELETE_FAILED"
+        gone = stacks.delete("images", RetainResources=["Repository"])
         assert gone["StackStatus"] == "DELETE_COMPLETE"
         assert aws.client("ecr").describe_repositories()["repositories"]
 
-    def test_a_stack_at_work_is_left_alone(self, aws: Aws, stacks: Stacks) -> None:
+    def test_stack_in_progress_rejects_changes(self, aws: Aws, stacks: Stacks) -> None:
         with aws.faults.hold("Repository"):
-            stacks.start(stacks.propose("images", images()))
+            stacks.execute(stacks.create_change_set("images", images()))
             assert stacks.stack("images")["StackStatus"] == "CREATE_IN_PROGRESS"
-            _, message = refused(stacks.propose, "images", images(), "UPDATE")
+            _, message = refused(stacks.create_change_set, "images", images(), "UPDATE")
             assert "is in CREATE_IN_PROGRESS state and can not be updated" in message
-        assert stacks.settled("images")["StackStatus"] == "CREATE_COMPLETE"
+        assert stacks.wait("images")["StackStatus"] == "CREATE_COMPLETE"
 
-    def test_a_creation_can_be_given_up(self, aws: Aws, stacks: Stacks) -> None:
+    def test_stack_can_be_deleted_while_it_is_created(self, aws: Aws, stacks: Stacks) -> None:
         before = aws.inventory()
         with aws.faults.hold("Nat"):
-            stacks.start(stacks.propose("network", network()))
+            stacks.execute(stacks.create_change_set("network", network()))
             id = stacks.stack("network")["StackId"]
             stacks.client.delete_stack(StackName="network")
-        assert stacks.settled(id)["StackStatus"] == "DELETE_COMPLETE"
+        assert stacks.wait(id)["StackStatus"] == "DELETE_COMPLETE"
         assert aws.inventory() == before
 
-    def test_a_change_set_that_nobody_executes_leaves_a_stack_under_review(
-        self, aws: Aws, stacks: Stacks
-    ) -> None:
-        stacks.propose("images", images())
+    def test_unexecuted_change_set_leaves_a_stack_in_review(self, aws: Aws, stacks: Stacks) -> None:
+        stacks.create_change_set("images", images())
         assert stacks.stack("images")["StackStatus"] == "REVIEW_IN_PROGRESS"
         assert not aws.client("ecr").describe_repositories()["repositories"]
-        again = stacks.propose("images", images())
-        stacks.start(again)
-        assert stacks.settled("images")["StackStatus"] == "CREATE_COMPLETE"
-        code, _ = refused(stacks.propose, "images", images())
+        again = stacks.create_change_set("images", images())
+        stacks.execute(again)
+        assert stacks.wait("images")["StackStatus"] == "CREATE_COMPLETE"
+        code, _ = refused(stacks.create_change_set, "images", images())
         assert code == "ValidationError"  # it exists
 
-    def test_what_is_not_there(self, stacks: Stacks) -> None:
+    def test_missing_stacks_and_change_sets(self, stacks: Stacks) -> None:
         client = stacks.client
         assert refused(stacks.stack, "none") == (
             "ValidationError",
@@ -412,7 +414,7 @@ class TestStacks:
         )
         assert refused(client.describe_stack_events, StackName="none")[0] == "ValidationError"
         client.delete_stack(StackName="none")  # no error, as in AWS
-        stacks.propose("images", images())
+        stacks.create_change_set("images", images())
         code, _ = refused(client.describe_change_set, StackName="images", ChangeSetName="no")
         assert code == "ChangeSetNotFound"
 
@@ -432,16 +434,16 @@ class TestStacks:
             (template({"A": resource("EC2::EIP")}, {"P": "String"}), "[P] must have values"),
         ],
     )
-    def test_templates_that_are_none(self, stacks: Stacks, body: Json, said: str) -> None:
-        code, message = refused(stacks.propose, "bad", body)
+    def test_rejects_invalid_template(self, stacks: Stacks, body: Json, said: str) -> None:
+        code, message = refused(stacks.create_change_set, "bad", body)
         assert code == "ValidationError" and said in message
 
-    def test_properties_are_held_to_awss_schemas(self, stacks: Stacks) -> None:
+    def test_properties_are_checked_against_schemas(self, stacks: Stacks) -> None:
         body = template({"A": resource("ECR::Repository", RepositoryNmae="x")})
-        proposed = stacks.propose("bad", body)
-        assert "extraneous key [RepositoryNmae] is not permitted" in proposed["StatusReason"]
+        change_set = stacks.create_change_set("bad", body)
+        assert "extraneous key [RepositoryNmae] is not permitted" in change_set["StatusReason"]
 
-    def test_iam_needs_an_acknowledgement(self, stacks: Stacks) -> None:
+    def test_iam_resources_need_a_capability(self, stacks: Stacks) -> None:
         body = template({"R": resource("IAM::Role", RoleName="r", AssumeRolePolicyDocument=TRUST)})
         code, message = refused(
             stacks.client.create_change_set,
@@ -453,8 +455,8 @@ class TestStacks:
         assert code == "InsufficientCapabilitiesException"
         assert message == "Requires capabilities : [CAPABILITY_NAMED_IAM]"
 
-    def test_what_is_done_by_hand_is_drift(self, aws: Aws, stacks: Stacks) -> None:
-        stacks.bring("net", network())
+    def test_change_by_hand_is_drift(self, aws: Aws, stacks: Stacks) -> None:
+        stacks.deploy("net", network())
         found = stacks.client.describe_stack_resource(StackName="net", LogicalResourceId="S3")
         id = found["StackResourceDetail"]["PhysicalResourceId"]
         aws.client("ec2").delete_vpc_endpoints(VpcEndpointIds=[id])
@@ -468,7 +470,7 @@ class TestStacks:
         )["StackResourceDrifts"]
         assert drifted["LogicalResourceId"] == "S3"
 
-    def test_functions_of_templates(self, stacks: Stacks) -> None:
+    def test_intrinsic_functions(self, stacks: Stacks) -> None:
         body = template(
             {"Group": resource("Logs::LogGroup", LogGroupName=sub("/a/${AWS::StackName}/${P}"))},
             {"P": "String", "L": "CommaDelimitedList"},
@@ -480,26 +482,26 @@ class TestStacks:
             Literal=sub("${!Kept}"),
         )
         body["Conditions"] = {"Yes": {"Fn::Not": [{"Fn::Equals": [ref("P"), "no"]}]}}
-        made = outputs(stacks.bring("s", body, P="p", L="a,b"))
+        made = outputs(stacks.deploy("s", body, P="p", L="a,b"))
         assert made["Joined"] == "a-b" and made["Second"] == "b" and made["Parts"] == "x"
         assert ":log-group:/a/s/p" in made["Arn"]
         assert made["Chosen"] == "yes" and made["Literal"] == "${Kept}"
 
-    def test_events_come_in_pages_that_newer_ones_do_not_move(self, stacks: Stacks) -> None:
+    def test_event_pages_are_stable(self, stacks: Stacks) -> None:
         groups = {f"G{n}": resource("Logs::LogGroup") for n in range(60)}
-        stacks.bring("many", template(groups))
-        told = stacks.events("many")
-        assert len(told) == len(set(told)) + 60 > 100  # two CREATE_IN_PROGRESS of each
+        stacks.deploy("many", template(groups))
+        events = stacks.events("many")
+        assert len(events) == len(set(events)) + 60 > 100  # two CREATE_IN_PROGRESS of each
 
 
 class TestTime:
-    def test_states_change_when_their_time_has_come(self) -> None:
+    def test_states_change_with_time(self) -> None:
         with aws_standin(durations=REAL) as aws:
             stacks = Stacks(aws.client("cloudformation"))
-            proposed = stacks.propose("net", network())
-            assert proposed["Status"] == "CREATE_IN_PROGRESS"
+            change_set = stacks.create_change_set("net", network())
+            assert change_set["Status"] == "CREATE_IN_PROGRESS"
             aws.clock.advance(REAL.change_set)
-            aws.client("cloudformation").execute_change_set(ChangeSetName=proposed["ChangeSetId"])
+            aws.client("cloudformation").execute_change_set(ChangeSetName=change_set["ChangeSetId"])
             ec2, states = aws.client("ec2"), set()
             while stacks.stack("net")["StackStatus"] == "CREATE_IN_PROGRESS":
                 states |= {g["State"] for g in ec2.describe_nat_gateways()["NatGateways"]}
@@ -514,8 +516,8 @@ class TestTime:
             took = at["Nat", "CREATE_COMPLETE"] - at["Nat", "CREATE_IN_PROGRESS"]
             assert took >= timedelta(seconds=REAL.nat_gateway)
 
-    def test_a_role_that_was_just_made_cannot_be_assumed_yet(self) -> None:
-        with aws_standin(durations=taking(role_propagation=10)) as aws:
+    def test_new_role_cannot_be_assumed_yet(self) -> None:
+        with aws_standin(durations=with_durations(role_propagation=10)) as aws:
             control = aws.client("bedrock-agentcore-control")
             request = runtime_request(aws, roleArn=role_of(aws))
             code, message = refused(control.create_agent_runtime, **request)
@@ -525,8 +527,8 @@ class TestTime:
 
 
 class TestRuntimes:
-    def test_a_runtime_is_made_and_named_as_agentcore_does(self) -> None:
-        with aws_standin(durations=taking(runtime=15)) as aws:
+    def test_runtime_has_agentcores_names_and_states(self) -> None:
+        with aws_standin(durations=with_durations(runtime=15)) as aws:
             control = aws.client("bedrock-agentcore-control")
             request = runtime_request(aws, roleArn=role_of(aws))
             made = control.create_agent_runtime(**request)
@@ -552,7 +554,7 @@ class TestRuntimes:
             gone = refused(control.get_agent_runtime, agentRuntimeId=id)
             assert gone[0] == "ResourceNotFoundException"
 
-    def test_an_update_replaces_everything_and_makes_a_version(self, aws: Aws) -> None:
+    def test_update_replaces_everything_and_adds_a_version(self, aws: Aws) -> None:
         control, role = aws.client("bedrock-agentcore-control"), role_of(aws)
         request = runtime_request(aws, roleArn=role, environmentVariables={"A": "1"})
         id = control.create_agent_runtime(**request)["agentRuntimeId"]
@@ -574,7 +576,7 @@ class TestRuntimes:
         moved = control.get_agent_runtime_endpoint(agentRuntimeId=id, endpointName="live")
         assert moved["liveVersion"] == "2"
 
-    def test_mmdsv2_is_set_by_an_update_only(self, aws: Aws) -> None:
+    def test_update_sets_mmdsv2(self, aws: Aws) -> None:
         aws.old_metadata_service()
         control, role = aws.client("bedrock-agentcore-control"), role_of(aws)
         request = runtime_request(aws, roleArn=role)
@@ -610,13 +612,13 @@ class TestRuntimes:
             ),
         ],
     )
-    def test_what_is_refused_at_once(self, aws: Aws, change: Json, said: str) -> None:
+    def test_rejects_invalid_runtime(self, aws: Aws, change: Json, said: str) -> None:
         request = runtime_request(aws, roleArn=role_of(aws)) | change
         control = aws.client("bedrock-agentcore-control")
         code, message = refused(control.create_agent_runtime, **request)
         assert code == "ValidationException" and said in message
 
-    def test_an_image_may_have_two_gigabytes(self, aws: Aws) -> None:
+    def test_rejects_image_over_two_gigabytes(self, aws: Aws) -> None:
         request = runtime_request(aws, roleArn=role_of(aws))
         large = {"containerConfiguration": {"containerUri": image_of(aws, 2 * 10**9)}}
         control = aws.client("bedrock-agentcore-control")
@@ -625,7 +627,7 @@ class TestRuntimes:
         )
         assert "exceeds the maximum size of 2 GB" in message
 
-    def test_a_role_that_may_not_pull_is_found_out(self, aws: Aws) -> None:
+    def test_rejects_role_that_cannot_pull(self, aws: Aws) -> None:
         nothing = {**PULL, "Statement": [{**PULL["Statement"][0], "Action": "ecr:BatchGetImage"}]}
         request = runtime_request(aws, roleArn=role_of(aws, nothing))
         control = aws.client("bedrock-agentcore-control")
@@ -634,11 +636,9 @@ class TestRuntimes:
             in refused(control.create_agent_runtime, **request)[1]
         )
 
-    def test_a_subnet_in_the_wrong_zone_makes_the_runtime_fail(
-        self, aws: Aws, stacks: Stacks
-    ) -> None:
+    def test_subnet_in_unsupported_zone_fails_the_runtime(self, aws: Aws, stacks: Stacks) -> None:
         # us-east-1a is use1-az6 here
-        net = outputs(stacks.bring("network", network("us-east-1a")))
+        net = outputs(stacks.deploy("network", network("us-east-1a")))
         config = {"subnets": [net["Subnets"]], "securityGroups": [net["Groups"]]}
         request = runtime_request(aws, roleArn=role_of(aws)) | {
             "networkConfiguration": {"networkMode": "VPC", "networkModeConfig": config}
@@ -650,10 +650,10 @@ class TestRuntimes:
         assert "use1-az6" in found["failureReason"]
         assert "use1-az1, use1-az2, use1-az4" in found["failureReason"]
 
-    def test_the_first_runtime_in_a_vpc_makes_a_role_that_the_caller_must_be_able_to(
+    def test_first_runtime_in_a_vpc_creates_the_service_linked_role(
         self, aws: Aws, stacks: Stacks
     ) -> None:
-        net = outputs(stacks.bring("network", network()))
+        net = outputs(stacks.deploy("network", network()))
         config = {"subnets": [net["Subnets"]], "securityGroups": [net["Groups"]]}
         request = runtime_request(aws, roleArn=role_of(aws)) | {
             "networkConfiguration": {"networkMode": "VPC", "networkModeConfig": config}
@@ -666,23 +666,21 @@ class TestRuntimes:
         control.create_agent_runtime(**request)
         aws.client("iam").get_role(RoleName="AWSServiceRoleForBedrockAgentCoreNetwork")
 
-    def test_the_same_request_again_is_answered_the_same(self, aws: Aws) -> None:
+    def test_repeated_client_token_gets_the_same_answer(self, aws: Aws) -> None:
         control = aws.client("bedrock-agentcore-control")
         request = runtime_request(aws, roleArn=role_of(aws), clientToken="t" * 33)
         first = control.create_agent_runtime(**request)["agentRuntimeId"]
         assert control.create_agent_runtime(**request)["agentRuntimeId"] == first
 
     @pytest.mark.parametrize("region", sorted(SUPPORTED))
-    def test_every_region_has_the_zones_that_agentcore_supports(
-        self, aws: Aws, region: str
-    ) -> None:
+    def test_region_has_the_zones_that_agentcore_supports(self, aws: Aws, region: str) -> None:
         zones = aws.client("ec2", region).describe_availability_zones()["AvailabilityZones"]
         assert {zone["ZoneId"] for zone in zones} >= set(SUPPORTED[region])
 
 
 class TestTurn:
-    def test_credentials_come_from_an_active_channel(self) -> None:
-        with aws_standin(durations=taking(channel=2)) as aws:
+    def test_active_channel_issues_credentials(self) -> None:
+        with aws_standin(durations=with_durations(channel=2)) as aws:
             video = aws.client("kinesisvideo")
             arn = video.create_signaling_channel(ChannelName="line-1")["ChannelARN"]
             assert ":channel/line-1/" in arn
@@ -700,7 +698,7 @@ class TestTurn:
             assert len(servers) == 2 and servers[0]["Ttl"] == 300
             assert [uri.split(":")[0] for uri in servers[0]["Uris"]] == ["turn", "turns", "turns"]
 
-    def test_five_a_second_and_channel(self, aws: Aws) -> None:
+    def test_channel_is_limited_to_five_requests_per_second(self, aws: Aws) -> None:
         arn = aws.client("kinesisvideo").create_signaling_channel(ChannelName="c")["ChannelARN"]
         signaling = aws.client("kinesis-video-signaling")
         with pytest.raises(ClientError) as caught:
@@ -712,18 +710,18 @@ class TestTurn:
 
 
 class TestEcr:
-    def test_a_digest_is_that_of_the_manifest(self, aws: Aws) -> None:
+    def test_digest_is_that_of_the_manifest(self, aws: Aws) -> None:
         image_of(aws, 12), image_of(aws, 13)
         found = aws.client("ecr").describe_images(repositoryName="voicecore/line")["imageDetails"]
         assert len({image["imageDigest"] for image in found}) == 2
         assert sorted(image["imageSizeInBytes"] for image in found) == [14, 15]
 
-    def test_a_token_lasts_twelve_hours(self, aws: Aws) -> None:
+    def test_token_is_valid_for_twelve_hours(self, aws: Aws) -> None:
         (data,) = aws.client("ecr").get_authorization_token()["authorizationData"]
         left = data["expiresAt"] - datetime.now(UTC)
         assert timedelta(hours=11) < left < timedelta(hours=13)
 
-    def test_what_is_pushed_to_a_registry_is_in_ecr(self) -> None:
+    def test_pushed_image_is_in_ecr(self) -> None:
         told: list[set[str]] = []
         with fake_registry({"new": manifest(99)}) as url:
             registry = Registry(url, lambda: "password", told.append)
@@ -733,13 +731,13 @@ class TestEcr:
                 assert told == [{"voicecore/line"}]
                 (image,) = ecr.describe_images(repositoryName="voicecore/line")["imageDetails"]
                 assert (image["imageTags"], image["imageSizeInBytes"]) == (["new"], 101)
-                assert "ecr:image" in {thing.kind for thing in aws.inventory()}
+                assert "ecr:image" in {item.kind for item in aws.inventory()}
                 (data,) = ecr.get_authorization_token()["authorizationData"]
                 assert base64.b64decode(data["authorizationToken"]) == b"AWS:password"
                 ecr.delete_repository(repositoryName="voicecore/line", force=True)
                 assert aws.inventory() == before
 
-    def test_an_image_for_another_machine_makes_the_runtime_fail(self) -> None:
+    def test_amd64_image_fails_the_runtime(self) -> None:
         with (
             fake_registry({"new": manifest(99)}) as url,
             aws_standin(registry=Registry(url)) as aws,
@@ -759,7 +757,7 @@ class TestEcr:
 
 
 class TestLogs:
-    def test_lines_are_found_by_stream_time_and_pattern(self, aws: Aws) -> None:
+    def test_filters_lines_by_stream_time_and_pattern(self, aws: Aws) -> None:
         logs, session = aws.client("logs"), "s" * 33
         yesterday = aws.clock.now() - timedelta(days=1)
         aws.agent_says("line-abc", "late", session=session, at=yesterday)
@@ -782,13 +780,13 @@ class TestLogs:
         code, _ = refused(logs.filter_log_events, logGroupName="none")
         assert code == "ResourceNotFoundException"
 
-    def test_pages_may_be_empty_and_go_on(self, aws: Aws) -> None:
+    def test_empty_pages_have_a_next_token(self, aws: Aws) -> None:
         group = aws.agent_says("line-abc", "here")
         aws.faults.empty_pages(2)
         pages = aws.client("logs").get_paginator("filter_log_events").paginate(logGroupName=group)
         assert [len(page["events"]) for page in pages] == [0, 0, 1]
 
-    def test_a_live_tail_tells_what_comes(self, aws: Aws) -> None:
+    def test_live_tail_sends_new_lines(self, aws: Aws) -> None:
         group = aws.agent_says("line-abc", "before")
         logs = aws.client("logs", config=Config(inject_host_prefix=False))
         arn = f"arn:aws:logs:us-east-1:123456789012:log-group:{group}"
@@ -801,8 +799,8 @@ class TestLogs:
         stream.close()
 
 
-class TestQuotasAndModels:
-    def test_quotas_are_told_and_kept(self, aws: Aws) -> None:
+class TestQuotasAndBedrock:
+    def test_quotas_are_returned_and_enforced(self, aws: Aws) -> None:
         quotas = aws.client("service-quotas")
         ask = {"ServiceCode": "ec2", "QuotaCode": "L-0263D0A3"}
         assert quotas.get_service_quota(**ask)["Quota"]["Value"] == 5
@@ -812,7 +810,7 @@ class TestQuotasAndModels:
         ec2.allocate_address(Domain="vpc")
         assert refused(ec2.allocate_address, Domain="vpc")[0] == "AddressLimitExceeded"
 
-    def test_models_are_where_they_are(self, aws: Aws) -> None:
+    def test_models_are_available_by_region(self, aws: Aws) -> None:
         def available(region: str) -> tuple[str, str]:
             answer = aws.client("bedrock", region).get_foundation_model_availability(
                 modelId="amazon.nova-2-sonic-v1:0"
@@ -826,14 +824,14 @@ class TestQuotasAndModels:
 
 
 class TestFaults:
-    def test_a_denied_action_is_refused_to_the_caller_and_to_cloudformation(
+    def test_denied_action_is_denied_to_caller_and_cloudformation(
         self, aws: Aws, stacks: Stacks
     ) -> None:
         aws.faults.deny("ecr:CreateRepository")
         code, message = refused(aws.client("ecr").create_repository, repositoryName="line")
         assert code == "AccessDeniedException"
         assert "is not authorized to perform: ecr:CreateRepository" in message
-        assert stacks.bring("images", images())["StackStatus"] == "ROLLBACK_COMPLETE"
+        assert stacks.deploy("images", images())["StackStatus"] == "ROLLBACK_COMPLETE"
         assert "HandlerErrorCode: AccessDenied" in stacks.reasons("images")
         iam = aws.client("iam")
         (result,) = iam.simulate_principal_policy(
@@ -850,7 +848,7 @@ class TestFaults:
             ("bedrock-agentcore-control", "list_agent_runtimes", "ThrottlingException"),
         ],
     )
-    def test_throttling_in_each_services_words(
+    def test_throttling_with_each_services_error(
         self, aws: Aws, service: str, operation: str, code: str
     ) -> None:
         aws.faults.throttle(times=1)
@@ -858,7 +856,7 @@ class TestFaults:
         assert refused(call) == (code, "Rate exceeded")
         call()
 
-    def test_a_connection_breaks_before_or_after_the_work(self, aws: Aws) -> None:
+    def test_connection_is_reset_before_or_after_the_work(self, aws: Aws) -> None:
         ecr = aws.client("ecr")
         aws.faults.reset("ecr:CreateRepository")
         with pytest.raises(NO_CONNECTION):
@@ -869,14 +867,14 @@ class TestFaults:
             ecr.create_repository(repositoryName="line")
         assert ecr.describe_repositories()["repositories"]
 
-    def test_the_network_goes_down_and_comes_back(self, aws: Aws) -> None:
+    def test_network_goes_down_and_comes_back(self, aws: Aws) -> None:
         aws.faults.down = True
         with pytest.raises(NO_CONNECTION):
             aws.client("sts").get_caller_identity()
         aws.faults.down = False
         aws.client("sts").get_caller_identity()
 
-    def test_a_caller_can_be_killed_after_its_nth_call(self, aws: Aws) -> None:
+    def test_client_is_killed_after_its_nth_call(self, aws: Aws) -> None:
         program = (
             "import boto3\nfor n in range(9):\n"
             " boto3.client('ecr').create_repository(repositoryName=f'r{n}')\n"
@@ -886,16 +884,16 @@ class TestFaults:
         process.wait(60)
         assert len(aws.client("ecr").describe_repositories()["repositories"]) == 3
 
-    def test_a_stack_goes_on_without_the_one_who_began_it(self, aws: Aws, stacks: Stacks) -> None:
-        aws.faults.after_calls(3, lambda: None)  # the answer to the execution is lost
+    def test_stack_continues_without_its_client(self, aws: Aws, stacks: Stacks) -> None:
+        aws.faults.after_calls(3, lambda: None)  # the answer to ExecuteChangeSet is lost
         with pytest.raises(NO_CONNECTION):
-            stacks.bring("images", images())
-        assert stacks.settled("images")["StackStatus"] == "CREATE_COMPLETE"
+            stacks.deploy("images", images())
+        assert stacks.wait("images")["StackStatus"] == "CREATE_COMPLETE"
 
 
 class TestJournal:
-    def test_it_tells_who_called_what(self, aws: Aws, stacks: Stacks) -> None:
-        stacks.bring("images", images())
+    def test_journal_names_caller_and_action(self, aws: Aws, stacks: Stacks) -> None:
+        stacks.deploy("images", images())
         assert [e.action for e in aws.journal.changes] == [
             "cloudformation:CreateChangeSet",
             "cloudformation:ExecuteChangeSet",
@@ -910,8 +908,8 @@ class TestJournal:
         assert "hush" not in "".join(map(str, aws.journal))
 
 
-class TestByHand:
-    def test_a_command_runs_against_it(self) -> None:
+class TestCommandLine:
+    def test_command_runs_against_the_standin(self) -> None:
         program = "import boto3; print(boto3.client('sts').get_caller_identity()['Account'])"
         argv = [
             sys.executable,
@@ -927,7 +925,7 @@ class TestByHand:
         assert ran.stdout.strip() == "123456789012"
 
 
-def test_many_clients_at_once(aws: Aws) -> None:
+def test_concurrent_clients(aws: Aws) -> None:
     failures: list[Exception] = []
 
     def work(number: int) -> None:

@@ -64,7 +64,7 @@ class Clock:
 
 @dataclass(frozen=True)
 class Durations:
-    """Durations of AWS's operations, in seconds.
+    """Durations of operations in AWS, in seconds.
 
     The defaults are for benchmarks. NAT gateway, role and runtime are this project's figures; the
     lingering interfaces are AWS's (AgentCore Developer Guide, agentcore-vpc: up to 8 h); the others

@@ -214,10 +214,12 @@ class Stacks:
         self.client = client
         self._number = 0
 
-    def propose(self, name: str, body: Json, kind: str = "CREATE", **parameters: str) -> Json:
+    def create_change_set(
+        self, name: str, body: Json, kind: str = "CREATE", **parameters: str
+    ) -> Json:
         """Create a change set and return its description."""
         self._number += 1
-        made = self.client.create_change_set(
+        created = self.client.create_change_set(
             StackName=name,
             ChangeSetName=f"change-{self._number}",
             ChangeSetType=kind,
@@ -228,18 +230,20 @@ class Stacks:
             ],
             Tags=[{"Key": "voicecore:project", "Value": "line"}],
         )
-        return self.client.describe_change_set(ChangeSetName=made["Id"], IncludePropertyValues=True)
+        return self.client.describe_change_set(
+            ChangeSetName=created["Id"], IncludePropertyValues=True
+        )
 
-    def start(self, change_set: Json, **more: Any) -> None:
+    def execute(self, change_set: Json, **more: Any) -> None:
         assert change_set["Status"] == "CREATE_COMPLETE", change_set
         self.client.execute_change_set(ChangeSetName=change_set["ChangeSetId"], **more)
 
-    def bring(self, name: str, body: Json, kind: str = "CREATE", **parameters: str) -> Json:
+    def deploy(self, name: str, body: Json, kind: str = "CREATE", **parameters: str) -> Json:
         """Deploy a stack and return it when it is complete."""
-        self.start(self.propose(name, body, kind, **parameters))
-        return self.settled(name)
+        self.execute(self.create_change_set(name, body, kind, **parameters))
+        return self.wait(name)
 
-    def settled(self, name: str) -> Json:
+    def wait(self, name: str) -> Json:
         deadline = time.monotonic() + 60
         while (stack := self.stack(name))["StackStatus"].endswith("IN_PROGRESS"):
             assert time.monotonic() < deadline, stack
@@ -249,10 +253,10 @@ class Stacks:
     def stack(self, name: str) -> Json:
         return self.client.describe_stacks(StackName=name)["Stacks"][0]
 
-    def remove(self, name: str, **more: Any) -> Json:
+    def delete(self, name: str, **more: Any) -> Json:
         id = self.stack(name)["StackId"]
         self.client.delete_stack(StackName=name, **more)
-        return self.settled(id)
+        return self.wait(id)
 
     def events(self, name: str) -> list[tuple[str, str]]:
         """Return (logical ID, status) of all events, oldest first."""

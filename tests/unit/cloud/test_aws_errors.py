@@ -1,4 +1,4 @@
-"""Translation of AWS's errors: what failed, why, and what to type next."""
+"""Translation of AWS errors: what failed, why, and what to type next."""
 
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime

@@ -297,9 +297,7 @@ class Engine:
             )
             record_event(cloud, stack, old, "UPDATE_FAILED", reason)
             return False
-        reason = (
-            "Requested update requires the creation of a new physical resource; hence creating one."
-        )
+        reason = "Requested update requires the creation of a new physical resource; creating one."
         record_event(cloud, stack, old, "UPDATE_IN_PROGRESS", reason)
         stack.leftovers.append(old)
         return self._create_resource(stack, new, "UPDATE")
@@ -351,7 +349,7 @@ class Engine:
     def _guarded(
         self, stack: Stack, resource: Resource, during: str, step: Callable[[], None]
     ) -> str | None:
-        """Does a step; returns why it failed, if it did."""
+        """Run a step; return why it failed, or None."""
         reason = self._cloud.faults.resource_failure(resource.kind, resource.logical, during)
         if reason is not None:
             return reason
@@ -364,7 +362,7 @@ class Engine:
         return None
 
     def _remove(self, stack: Stack, doomed: list[Resource]) -> list[str]:
-        """Deletes resources in the reverse order of their needs; returns what would not go."""
+        """Delete resources in reverse order of their dependencies; return those that failed."""
         order: dict[str, tuple[set[str], Callable[[], bool]]] = {}
         for resource in doomed:
             key = f"{resource.logical}\n{resource.physical}"
@@ -405,7 +403,7 @@ class Engine:
                         return
                     if code not in kind.in_use or cloud.clock.seconds() >= patience:
                         raise
-                except Failed:  # it is no more
+                except Failed:  # already deleted
                     return
                 cloud.clock.sleep(1.0)
             cloud.clock.sleep(cloud.durations.resource)

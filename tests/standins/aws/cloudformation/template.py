@@ -158,7 +158,7 @@ def _sub(value: Any) -> tuple[str, Mapping[str, Any]]:
 
 @dataclass(frozen=True)
 class Scope:
-    """What names resolve to in one stack at one moment.
+    """The values of names in one stack at one moment.
 
     `resource` returns the value of Ref (attribute None) or GetAtt, UNKNOWN before the resource
     exists; `imported` returns the value of another stack's export.

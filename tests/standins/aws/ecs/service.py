@@ -155,7 +155,7 @@ class Service:
         self._stop(deployment.alive)
         before = next((d for d in self.deployments if d.state == "COMPLETED"), None)
         if before and self._configured("deploymentCircuitBreaker", {}).get("rollback"):
-            # It keeps the tasks that deployment still has.
+            # It keeps its remaining tasks.
             self.deployments.remove(before)
             self.deployments.insert(0, before)
             before.state = "IN_PROGRESS"

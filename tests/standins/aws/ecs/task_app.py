@@ -13,7 +13,7 @@ async def health(_: web.Request) -> web.Response:
 
 
 async def describe(request: web.Request) -> web.Response:
-    print("describe for", request.path, flush=True)
+    print("request for", request.path, flush=True)
     known = {"headers": dict(request.headers), "env": dict(os.environ), "from": request.remote}
     return web.json_response(known | {"path": request.raw_path, "body": await request.text()})
 
@@ -26,7 +26,7 @@ async def echo(request: web.Request) -> web.WebSocketResponse:
         global health_status
         if message.data == "close":
             await socket.close(code=4001)
-        elif message.data == "fall ill":
+        elif message.data == "unhealthy":
             health_status = 500
         elif message.data == "stay":
             signal.signal(signal.SIGTERM, signal.SIG_IGN)

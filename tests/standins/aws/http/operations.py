@@ -1,4 +1,4 @@
-"""Owns the conversion between HTTP and operations of AWS's services, by botocore's models.
+"""Owns the conversion between HTTP and service operations, by botocore's models.
 
 moto parses and serializes by the same models. Here, requests are checked against them, including
 lengths, ranges, enumerations and patterns, and so are answers.

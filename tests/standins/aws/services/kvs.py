@@ -1,7 +1,7 @@
 """Owns signaling channels of Kinesis Video Streams, and the TURN credentials that they issue.
 
 Limits are from the KVS WebRTC Developer Guide (kvswebrtc-limits); the shape of answers is from
-public logs of AWS's own SDKs.
+public logs of its SDKs.
 """
 
 from __future__ import annotations

@@ -87,7 +87,7 @@ class Container:
         return self._process.poll() is None and not self._error
 
     def stop(self) -> None:
-        """Kill it without a signal first, as Lambda does."""
+        """Kill it without SIGTERM, as Lambda does."""
         self._process.kill()
         self._process.wait()
         self._events.put(None)

@@ -495,7 +495,7 @@ def _event(id: str, request: Request) -> dict[str, Any]:
 
 
 def _response(answer: Any) -> Response:
-    """The function's answer as HTTP; what has no statusCode is a body of JSON."""
+    """Return the function's answer as HTTP; without a statusCode, it is a JSON body."""
     if not isinstance(answer, dict) or "statusCode" not in answer:
         return Response(200, json.dumps(answer).encode(), {"content-type": "application/json"})
     body = answer.get("body") or ""

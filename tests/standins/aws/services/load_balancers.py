@@ -107,7 +107,7 @@ def describe_target_health(cloud: Cloud, call: Call) -> dict[str, Any]:
 def get_metric_statistics(cloud: Cloud, call: Call) -> dict[str, Any]:
     """Return the open connections: two for each request or WebSocket, caller's and target's.
 
-    Without any there is no data point (ELB User Guide, load-balancer-cloudwatch-metrics).
+    Without any, no data point is returned (ELB User Guide, load-balancer-cloudwatch-metrics).
     """
     p, traffic = call.params, _traffic(cloud)
     if traffic is None or p["MetricName"] != "ActiveConnectionCount":

@@ -1,4 +1,4 @@
-"""The stand-in's Lambda: what it refuses, and how it speaks with functions and for them."""
+"""The stand-in's Lambda: invocations, function URLs, and errors."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ if MODE == "broken":
     raise RuntimeError("no such setting")
 def handler(event, context):
     if "requestContext" not in event:
-        return {"asked by": "IAM", "deadline": context.get_remaining_time_in_millis() > 0}
+        return {"called by": "IAM", "deadline": context.get_remaining_time_in_millis() > 0}
     path = event["rawPath"]
-    print("asked for", path)
+    print("request for", path)
     if path == "/error":
         raise ValueError("bad luck")
     if path == "/slow":
@@ -80,15 +80,15 @@ def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def aws(python: Path, tmp_path: Path) -> Iterator[Aws]:
     (tmp_path / "handler.py").write_text(HANDLER)
 
-    def begin(command: Sequence[str], env: Mapping[str, str]) -> subprocess.Popen[str]:
+    def start_container(command: Sequence[str], env: Mapping[str, str]) -> subprocess.Popen[str]:
         return start(python, tmp_path, command, env)
 
-    with aws_standin(containers=begin) as standin:
+    with aws_standin(containers=start_container) as standin:
         yield standin
 
 
 def request_for(aws: Aws, policy: bool = True, **more: Any) -> dict[str, Any]:
-    """What CreateFunction is told; the image and the role are there."""
+    """Return the parameters of CreateFunction, and create its image and role."""
     ecr, iam = aws.client("ecr"), aws.client("iam")
     ecr.create_repository(repositoryName="line")
     if policy:
@@ -107,8 +107,8 @@ def request_for(aws: Aws, policy: bool = True, **more: Any) -> dict[str, Any]:
     } | more
 
 
-def made(aws: Aws, **more: Any) -> str:
-    """The URL of a function that anybody may ask."""
+def create_function(aws: Aws, **more: Any) -> str:
+    """Create a public function and return its URL."""
     client = aws.client("lambda")
     client.create_function(**request_for(aws, **more))
     aws.client("logs").create_log_group(logGroupName="/aws/lambda/line")
@@ -124,8 +124,8 @@ def logged(aws: Aws) -> str:
     return "\n".join(event["message"] for event in found)
 
 
-def test_requests_become_events_and_answers_become_responses(aws: Aws) -> None:
-    url = made(aws)
+def test_request_becomes_event_and_answer_becomes_response(aws: Aws) -> None:
+    url = create_function(aws)
     assert 40 <= len(url) <= 100
     event = requests.post(
         f"{url}a%20b?x=1&x=2", json={"hello": "wörld"}, cookies={"c": "1"}, timeout=30
@@ -145,26 +145,26 @@ def test_requests_become_events_and_answers_become_responses(aws: Aws) -> None:
     assert (answer.status_code, answer.content) == (201, bytes(range(256)))
     failed = requests.get(f"{url}error", timeout=30)
     assert (failed.status_code, failed.json()) == (502, {"Message": "Internal Server Error"})
-    assert requests.get(url, timeout=30).status_code == 200  # the container goes on
-    assert "asked for /error" in logged(aws) and "bad luck" in logged(aws)
+    assert requests.get(url, timeout=30).status_code == 200  # the container continues
+    assert "request for /error" in logged(aws) and "bad luck" in logged(aws)
 
 
-def test_whom_iam_lets_asks_the_function_itself(aws: Aws) -> None:
-    made(aws)
+def test_function_can_be_invoked_with_iam(aws: Aws) -> None:
+    create_function(aws)
     asked = aws.client("lambda").invoke(FunctionName="line", Payload=b"{}")
-    assert json.loads(asked["Payload"].read()) == {"asked by": "IAM", "deadline": True}
+    assert json.loads(asked["Payload"].read()) == {"called by": "IAM", "deadline": True}
     assert "FunctionError" not in asked
 
 
-def test_a_url_wants_both_permissions(aws: Aws) -> None:
-    url = made(aws)
+def test_url_needs_both_permissions(aws: Aws) -> None:
+    url = create_function(aws)
     for statement in ("s0", "s1"):
         aws.client("lambda").remove_permission(FunctionName="line", StatementId=statement)
         assert requests.get(url, timeout=30).status_code == 403
 
 
-def test_what_does_not_start_or_end_is_an_error_of_the_server(aws: Aws, tmp_path: Path) -> None:
-    url = made(aws, Timeout=1)
+def test_slow_or_broken_function_is_a_502(aws: Aws, tmp_path: Path) -> None:
+    url = create_function(aws, Timeout=1)
     assert requests.get(f"{url}slow", timeout=30).status_code == 502
     (tmp_path / "handler.py").write_text(HANDLER.replace('"ok"', '"broken"', 1))
     assert requests.get(url, timeout=30).status_code == 502
@@ -185,7 +185,7 @@ def test_what_does_not_start_or_end_is_an_error_of_the_server(aws: Aws, tmp_path
     ],
     ids=["policy", "image", "reserved", "too much"],
 )  # fmt: skip
-def test_what_lambda_refuses(aws: Aws, more: dict[str, Any], code: str) -> None:
+def test_rejects_invalid_function(aws: Aws, more: dict[str, Any], code: str) -> None:
     with pytest.raises(ClientError) as refused:
         aws.client("lambda").create_function(**request_for(aws, **more))
     assert refused.value.response["Error"]["Code"] == code

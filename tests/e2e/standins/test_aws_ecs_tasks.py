@@ -1,4 +1,4 @@
-"""The stand-in's ECS, load balancers and CloudFront: tasks that run, and what reaches them."""
+"""The stand-in's ECS, load balancers and CloudFront: running tasks, and requests to them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,13 @@ import aiohttp
 import pytest
 import requests
 
-from tests.e2e.standins.test_aws_fargate import ZONES, put, remove, status, with_certificate
+from tests.e2e.standins.test_aws_ecs_stack import (
+    ZONES,
+    apply_stack,
+    delete_stack,
+    status,
+    with_certificate,
+)
 from tests.standins.aws import Aws, aws_standin
 from tests.unit.cloud.deployments import AGENT, DOMAIN, phone_deployment
 from voicecore.cloud.stacks.deployment import Deployment
@@ -36,7 +42,7 @@ PLAIN = {"STARTS_PER_MINUTE": "7"}
 
 
 def wait_until(true: Callable[[], bool]) -> None:
-    """Look now and then: every look costs, and processes take their time."""
+    """Poll slowly: each poll costs, and processes take their time."""
     end = time.monotonic() + 120
     while not true():
         assert time.monotonic() < end
@@ -45,7 +51,7 @@ def wait_until(true: Callable[[], bool]) -> None:
 
 @dataclass
 class Stage:
-    """A stage whose server runs."""
+    """A stage with a running session server."""
 
     aws: Aws
     of: Deployment
@@ -67,11 +73,11 @@ class Stage:
 
     def tasks(self, wanted: str = "RUNNING") -> list[dict[str, Any]]:
         arns = self.ecs.list_tasks(cluster=NAME, serviceName=NAME, desiredStatus=wanted)
-        asked = {"cluster": NAME, "tasks": arns["taskArns"]}
-        return self.ecs.describe_tasks(**asked)["tasks"] if arns["taskArns"] else []
+        query = {"cluster": NAME, "tasks": arns["taskArns"]}
+        return self.ecs.describe_tasks(**query)["tasks"] if arns["taskArns"] else []
 
     def stopped(self, task: dict[str, Any]) -> dict[str, Any]:
-        """The task as it is now that it is stopped."""
+        """Return the stopped task."""
         return {each["taskArn"]: each for each in self.tasks("STOPPED")}[task["taskArn"]]
 
     def health(self) -> list[str]:
@@ -117,7 +123,7 @@ class Stage:
 
 
 def images_of(aws: Aws, count: int) -> list[str]:
-    """So many images that are there."""
+    """Push `count` images and return their URIs."""
     ecr, name = aws.client("ecr"), "voicecore/support-line"
     ecr.create_repository(repositoryName=name)
     made = []
@@ -142,7 +148,7 @@ def images_of(aws: Aws, count: int) -> list[str]:
 
 @pytest.fixture(scope="module")
 def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    """One that is up; that all of it goes is seen at its end."""
+    """Deploy a stage; at the end, check that everything is deleted."""
     folder, processes = tmp_path_factory.mktemp("task"), list[subprocess.Popen[str]]()
 
     def start(command: Sequence[str], env: Mapping[str, str]) -> subprocess.Popen[str]:
@@ -157,13 +163,13 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     with aws_standin(containers=start) as aws:
         images, before = images_of(aws, 4), aws.inventory()
         of = phone_deployment()
-        network = put(aws, network_stack(of, ZONES))
-        it = Stage(aws, of, folder, processes, network, images, {})
-        it.outputs = put(aws, it.stack(images[0]))
-        yield it
-        it.set_delay(0)
-        remove(aws, NAME)
-        remove(aws, network_stack(of, ZONES).name)
+        network = apply_stack(aws, network_stack(of, ZONES))
+        stage = Stage(aws, of, folder, processes, network, images, {})
+        stage.outputs = apply_stack(aws, stage.stack(images[0]))
+        yield stage
+        stage.set_delay(0)
+        delete_stack(aws, NAME)
+        delete_stack(aws, network_stack(of, ZONES).name)
         assert {t.kind for t in aws.inventory() - before} <= {"ecs:task-definition"}
         assert all(process.poll() is not None for process in processes)
 
@@ -172,7 +178,7 @@ def run(work: Coroutine[Any, Any, None]) -> None:
     asyncio.run(work)
 
 
-def test_a_task_runs_with_what_its_definition_says(stage: Stage) -> None:
+def test_task_runs_with_its_definition(stage: Stage) -> None:
     service = stage.service()
     assert (service["runningCount"], service["desiredCount"]) == (1, 1)
     (deployment,) = service["deployments"]
@@ -184,12 +190,12 @@ def test_a_task_runs_with_what_its_definition_says(stage: Stage) -> None:
 
     async def ask() -> None:
         async with stage.http() as http, http.post("/a%2Fb?c=%20", data="hello") as answer:
-            told = await answer.json()
-        assert (told["path"], told["body"]) == ("/a%2Fb?c=%20", "hello")
-        env = told["env"]
+            answered = await answer.json()
+        assert (answered["path"], answered["body"]) == ("/a%2Fb?c=%20", "hello")
+        env = answered["env"]
         assert env["STARTS_PER_MINUTE"] == "7" and env["PUBLIC_URL"] + "/" == stage.outputs["Url"]
         assert len(env["SESSION_API_KEY"]) >= 32
-        assert env["TRUSTED_PROXIES"] == told["from"]  # the network that the balancer is in
+        assert env["TRUSTED_PROXIES"] == answered["from"]  # the load balancer's network
         keys_at.append(env["AWS_CONTAINER_CREDENTIALS_FULL_URI"])
 
     keys_at: list[str] = []
@@ -207,10 +213,10 @@ def test_a_task_runs_with_what_its_definition_says(stage: Stage) -> None:
     said = stage.aws.client("logs").get_log_events(
         logGroupName=f"/ecs/{NAME}", logStreamName=f"server/server/{id}"
     )
-    assert "asked for /a/b" in {event["message"] for event in said["events"]}
+    assert "request for /a/b" in {event["message"] for event in said["events"]}
 
 
-def test_only_cloudfront_is_let_in_and_says_who_calls(stage: Stage) -> None:
+def test_only_cloudfront_is_accepted_and_forwards_the_address(stage: Stage) -> None:
     async def ask() -> None:
         forged = {"X-Forwarded-For": "6.6.6.6", "X-Forwarded-Proto": "https", "X-Bad_name": "1"}
         async with stage.http() as http, http.get("/who", headers=forged) as answer:
@@ -226,7 +232,7 @@ def test_only_cloudfront_is_let_in_and_says_who_calls(stage: Stage) -> None:
     assert (answer.status_code, answer.text) == (403, "Call by HTTPS.")
 
 
-def test_sockets_go_through_in_both_directions(stage: Stage) -> None:
+def test_websockets_pass_in_both_directions(stage: Stage) -> None:
     async def ask() -> None:
         async with stage.http() as http:
             async with http.ws_connect("/echo", protocols=("other", "voice")) as socket:
@@ -243,7 +249,7 @@ def test_sockets_go_through_in_both_directions(stage: Stage) -> None:
     run(ask())
 
 
-def test_the_least_busy_gets_the_next(stage: Stage) -> None:
+def test_least_busy_target_gets_the_next_request(stage: Stage) -> None:
     stage.ecs.update_service(cluster=NAME, service=NAME, desiredCount=2)
     wait_until(lambda: stage.health() == ["healthy", "healthy"])
 
@@ -260,11 +266,11 @@ def test_the_least_busy_gets_the_next(stage: Stage) -> None:
     assert stage.service()["runningCount"] == 1
 
 
-def test_a_domain_is_answered_by_the_balancer_itself(stage: Stage) -> None:
+def test_load_balancer_serves_the_domain_itself(stage: Stage) -> None:
     of = phone_deployment(name="prod", server=with_certificate(stage.aws).stage.server)
     settings = Environment(PLAIN, {})
     stack = ecs_server_stack(of, settings, stage.images[0], AGENT, "", stage.network)
-    address = put(stage.aws, stack)["Address"]
+    address = apply_stack(stage.aws, stack)["Address"]
 
     async def ask() -> None:
         async with stage.http() as http:
@@ -277,10 +283,10 @@ def test_a_domain_is_answered_by_the_balancer_itself(stage: Stage) -> None:
         assert headers["X-Forwarded-Proto"] == "https"
 
     run(ask())
-    remove(stage.aws, stack.name)
+    delete_stack(stage.aws, stack.name)
 
 
-def test_a_deployment_waits_for_what_is_open(stage: Stage) -> None:
+def test_deployment_waits_for_open_calls(stage: Stage) -> None:
     (first,) = stage.tasks()
 
     async def ask() -> None:
@@ -307,7 +313,7 @@ def test_a_deployment_waits_for_what_is_open(stage: Stage) -> None:
     assert stage.health() == ["healthy"]
 
 
-def test_who_does_not_end_is_ended(stage: Stage) -> None:
+def test_stubborn_task_is_killed(stage: Stage) -> None:
     (first,) = stage.tasks()
 
     async def ask() -> None:
@@ -328,7 +334,7 @@ def test_who_does_not_end_is_ended(stage: Stage) -> None:
 
 @contextmanager
 def unreadable_secrets(aws: Aws) -> Iterator[None]:
-    """The role by which ECS starts tasks may read none, for as long as the block runs."""
+    """Deny the start role all secrets while the block runs."""
     iam, role = aws.client("iam"), {"RoleName": START_ROLE, "PolicyName": "server"}
     document = iam.get_role_policy(**role)["PolicyDocument"]
     less = [each for each in document["Statement"] if each["Sid"] != "Secrets"]
@@ -340,16 +346,16 @@ def unreadable_secrets(aws: Aws) -> Iterator[None]:
 @pytest.mark.parametrize(
     "why", ["CannotPullContainerError", "AccessDeniedException"], ids=["image", "secret"]
 )
-def test_what_does_not_start_is_taken_back(stage: Stage, why: str) -> None:
+def test_failed_start_rolls_back(stage: Stage, why: str) -> None:
     (before,) = stage.tasks()
-    is_there = why == "AccessDeniedException"
+    image_exists = why == "AccessDeniedException"
     unknown = stage.images[0].partition("@")[0] + "@sha256:" + "0" * 64
-    with unreadable_secrets(stage.aws) if is_there else nullcontext():
-        stage.begin_update(stage.images[3] if is_there else unknown)
+    with unreadable_secrets(stage.aws) if image_exists else nullcontext():
+        stage.begin_update(stage.images[3] if image_exists else unknown)
         assert stage.settled() == "UPDATE_ROLLBACK_COMPLETE"
     events = stage.aws.client("cloudformation").describe_stack_events(StackName=NAME)
-    told = [e.get("ResourceStatusReason", "") for e in events["StackEvents"]]
-    assert any("ECS Deployment Circuit Breaker was triggered" in each for each in told)
+    reasons = [e.get("ResourceStatusReason", "") for e in events["StackEvents"]]
+    assert any("ECS Deployment Circuit Breaker was triggered" in each for each in reasons)
     failed = [t for t in stage.tasks("STOPPED") if t["stopCode"] == "TaskFailedToStart"]
     assert len([t for t in failed if why in t["stoppedReason"]]) == 3
     assert [t["taskArn"] for t in stage.tasks()] == [before["taskArn"]]  # it never stopped
@@ -360,10 +366,10 @@ def test_what_does_not_start_is_taken_back(stage: Stage, why: str) -> None:
     ("word", "why", "code"),
     [
         ("die", "Essential container in task exited", 3),
-        ("fall ill", r"Task failed (ELB|container) health checks", 0),
+        ("unhealthy", r"Task failed (ELB|container) health checks", 0),
     ],
 )
-def test_what_dies_or_falls_ill_is_replaced(stage: Stage, word: str, why: str, code: int) -> None:
+def test_dead_or_unhealthy_task_is_replaced(stage: Stage, word: str, why: str, code: int) -> None:
     (first,) = stage.tasks()
 
     def is_replaced() -> bool:
@@ -374,7 +380,7 @@ def test_what_dies_or_falls_ill_is_replaced(stage: Stage, word: str, why: str, c
         async with stage.http() as http, http.ws_connect("/echo") as socket:
             await socket.receive_str()
             await socket.send_str(word)
-            if word == "fall ill":  # its grace is over, and so many of its checks
+            if word == "unhealthy":  # past its grace period and failed checks
                 for _ in range(8):
                     stage.aws.clock.advance(10)
                     await asyncio.sleep(0.2)

@@ -1,4 +1,4 @@
-"""The stack of a server that carries calls, in the stand-in's CloudFormation: up, changed, gone."""
+"""The session server's ECS stack in the stand-in: created, updated and deleted."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ def aws() -> Iterator[Aws]:
         yield standin
 
 
-def put(aws: Aws, stack: Stack, verb: str = "create") -> dict[str, str]:
-    """The stack's outputs, once it stands."""
+def apply_stack(aws: Aws, stack: Stack, verb: str = "create") -> dict[str, str]:
+    """Create or update the stack, and return its outputs."""
     cloud = aws.client("cloudformation")
     getattr(cloud, f"{verb}_stack")(
         StackName=stack.name,
@@ -42,9 +42,9 @@ def put(aws: Aws, stack: Stack, verb: str = "create") -> dict[str, str]:
     )
     aws.clock.until(lambda: not status(aws, stack.name).endswith("_IN_PROGRESS"))
     events = cloud.describe_stack_events(StackName=stack.name)["StackEvents"]
-    why = [f"{e['LogicalResourceId']}: {e.get('ResourceStatusReason')}" for e in events
+    reasons = [f"{e['LogicalResourceId']}: {e.get('ResourceStatusReason')}" for e in events
            if e["ResourceStatus"].endswith("FAILED")]  # fmt: skip
-    assert status(aws, stack.name) == f"{verb.upper()}_COMPLETE", "\n".join(why)
+    assert status(aws, stack.name) == f"{verb.upper()}_COMPLETE", "\n".join(reasons)
     (found,) = cloud.describe_stacks(StackName=stack.name)["Stacks"]
     return {o["OutputKey"]: o["OutputValue"] for o in found["Outputs"]}
 
@@ -54,7 +54,7 @@ def status(aws: Aws, name: str) -> str:
     return cloud.describe_stacks(StackName=name)["Stacks"][0]["StackStatus"]
 
 
-def remove(aws: Aws, name: str) -> None:
+def delete_stack(aws: Aws, name: str) -> None:
     cloud = aws.client("cloudformation")
     id = cloud.describe_stacks(StackName=name)["Stacks"][0]["StackId"]
     cloud.delete_stack(StackName=name)
@@ -62,48 +62,48 @@ def remove(aws: Aws, name: str) -> None:
     assert status(aws, id) == "DELETE_COMPLETE"
 
 
-def bridge(of: Deployment, network: dict[str, str], digest: str) -> Stack:
+def server_stack(of: Deployment, network: dict[str, str], digest: str) -> Stack:
     image = f"{REPOSITORY}@sha256:{digest * 64}"
     return ecs_server_stack(of, Environment({}, {"KEY": "x"}), image, AGENT, "", network)
 
 
 def service(aws: Aws, outputs: dict[str, str]) -> dict[str, Any]:
-    asked = {"cluster": outputs["Cluster"], "services": [outputs["Service"]]}
-    (found,) = aws.client("ecs").describe_services(**asked)["services"]
+    query = {"cluster": outputs["Cluster"], "services": [outputs["Service"]]}
+    (found,) = aws.client("ecs").describe_services(**query)["services"]
     return found
 
 
 def with_certificate(aws: Aws, region: str = "us-east-1") -> Deployment:
-    """A stage with a domain, and with its certificate in a region."""
+    """Return a stage with a domain, whose certificate is in `region`."""
     acm = aws.client("acm", region)
     arn = acm.request_certificate(DomainName=DOMAIN.domain)["CertificateArn"]
     return phone_deployment(server=replace(DOMAIN, certificate=arn))
 
 
 @pytest.mark.parametrize("domain", [False, True], ids=["cloudfront", "domain"])
-def test_it_comes_changes_and_leaves_nothing(aws: Aws, domain: bool) -> None:
+def test_create_update_and_delete_leave_nothing(aws: Aws, domain: bool) -> None:
     of = with_certificate(aws) if domain else phone_deployment()
     before = aws.inventory()
-    network = put(aws, network_stack(of, ZONES))
-    outputs = put(aws, bridge(of, network, "1"))
+    network = apply_stack(aws, network_stack(of, ZONES))
+    outputs = apply_stack(aws, server_stack(of, network, "1"))
     first = service(aws, outputs)
-    kinds = {thing.kind for thing in aws.inventory()}
+    kinds = {item.kind for item in aws.inventory()}
     assert {"ecs:service", "elasticloadbalancing:loadbalancer/app"} <= kinds
     assert outputs["Url"].startswith("https://") and outputs["Url"].endswith("/")
 
-    put(aws, bridge(of, network, "2"), "update")
+    apply_stack(aws, server_stack(of, network, "2"), "update")
     second = service(aws, outputs)
     assert second["serviceArn"] == first["serviceArn"]
     assert second["taskDefinition"] != first["taskDefinition"]
 
-    remove(aws, bridge(of, network, "2").name)
-    remove(aws, network_stack(of, ZONES).name)
+    delete_stack(aws, server_stack(of, network, "2").name)
+    delete_stack(aws, network_stack(of, ZONES).name)
     assert aws.inventory() == before
 
 
-def test_only_cloudfront_has_the_key_that_the_load_balancer_wants(aws: Aws) -> None:
+def test_only_cloudfront_has_the_load_balancers_key(aws: Aws) -> None:
     of = phone_deployment()
-    outputs = put(aws, bridge(of, put(aws, network_stack(of, ZONES)), "1"))
+    outputs = apply_stack(aws, server_stack(of, apply_stack(aws, network_stack(of, ZONES)), "1"))
     secret = aws.client("secretsmanager").get_secret_value(
         SecretId="voicecore/support-line/dev/origin"
     )
@@ -115,8 +115,8 @@ def test_only_cloudfront_has_the_key_that_the_load_balancer_wants(aws: Aws) -> N
     (balancer,) = elb.describe_load_balancers()["LoadBalancers"]
     (listener,) = elb.describe_listeners(LoadBalancerArn=balancer["LoadBalancerArn"])["Listeners"]
     rules = elb.describe_rules(ListenerArn=listener["ListenerArn"])["Rules"]
-    wanted = [c["HttpHeaderConfig"]["Values"] for rule in rules for c in rule["Conditions"]]
-    assert wanted == [[key]]
+    keys = [c["HttpHeaderConfig"]["Values"] for rule in rules for c in rule["Conditions"]]
+    assert keys == [[key]]
     template = aws.client("cloudformation").get_template(
         StackName="voicecore-support-line-dev-server"
     )
@@ -124,29 +124,29 @@ def test_only_cloudfront_has_the_key_that_the_load_balancer_wants(aws: Aws) -> N
     assert outputs["Url"] == f"https://{made['DomainName']}/"
 
 
-def test_a_certificate_of_another_region_takes_the_stack_back(aws: Aws) -> None:
+def test_certificate_of_another_region_rolls_back(aws: Aws) -> None:
     of = with_certificate(aws, "eu-west-1")
-    network = put(aws, network_stack(of, ZONES))
+    network = apply_stack(aws, network_stack(of, ZONES))
     with pytest.raises(AssertionError, match=r"Certificate ARN .* is not valid"):
-        put(aws, bridge(of, network, "1"))
+        apply_stack(aws, server_stack(of, network, "1"))
 
 
-def test_a_service_wants_a_load_balancer_before_its_targets(aws: Aws) -> None:
+def test_service_needs_a_load_balancer_for_its_target_group(aws: Aws) -> None:
     of = phone_deployment()
-    network = put(aws, network_stack(of, ZONES))
-    stack = bridge(of, network, "1")
+    network = apply_stack(aws, network_stack(of, ZONES))
+    stack = server_stack(of, network, "1")
     del stack.template["Resources"]["FromCloudFront"]
     stack.template["Resources"]["Service"]["DependsOn"] = []
     with pytest.raises(AssertionError, match="does not have an associated load balancer"):
-        put(aws, stack)
+        apply_stack(aws, stack)
 
 
-def test_another_number_of_tasks_is_no_other_service(aws: Aws) -> None:
+def test_more_tasks_do_not_replace_the_service(aws: Aws) -> None:
     of = phone_deployment()
-    network = put(aws, network_stack(of, ZONES))
-    outputs = put(aws, bridge(of, network, "1"))
+    network = apply_stack(aws, network_stack(of, ZONES))
+    outputs = apply_stack(aws, server_stack(of, network, "1"))
     more = replace(of, stage=replace(of.stage, server=replace(of.stage.server, peak_calls=200)))
-    put(aws, bridge(more, network, "1"), "update")
+    apply_stack(aws, server_stack(more, network, "1"), "update")
     (target,) = aws.client("application-autoscaling").describe_scalable_targets(
         ServiceNamespace="ecs"
     )["ScalableTargets"]
