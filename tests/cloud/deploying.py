@@ -25,7 +25,8 @@ from voicecore.aws.task_group import Abandoned
 from voicecore.commands import deploy, destroy
 from voicecore.console.context import Context
 from voicecore.console.errors import ExitCode, VoicecoreError
-from voicecore.console.output import Advance, Output
+from voicecore.console.output import Output
+from voicecore.console.progress import OnProgress, Progress
 from voicecore.project import aws_names
 from voicecore.project.project import Project
 
@@ -49,11 +50,11 @@ class ImageDouble:
     seconds: float
     note: str = ""
 
-    def build(self, repository: Callable[[], str], advance: Advance) -> str:
+    def build(self, repository: Callable[[], str], on_progress: OnProgress) -> str:
         end = time.monotonic() + self.seconds
         try:
             while time.monotonic() < end:
-                advance("build", 0, None, False, "")
+                on_progress(Progress("build"))
                 time.sleep(0.05)
         except Abandoned:
             (self.project.root / "deploy.log").open("a").write("building is given up\n")

@@ -17,11 +17,11 @@ import pytest
 from tests.standins.image.codebuild import CodeBuild, Machine, codebuild
 from tests.standins.image.engine import dockerd
 from tests.standins.image.lab import Registries
+from voicecore.console.progress import Progress
 from voicecore.image.builders import codebuild as builder
 from voicecore.image.builders.buildspec import Remote
 from voicecore.image.builders.codebuild import Pace, RemoteBuildFailed
 from voicecore.image.builders.codebuild_resources import Aws
-from voicecore.image.model import Progress
 from voicecore.image.registry.reference import parse_reference
 
 QUICK = Pace(poll=0.2, limit=240, role=(), log=2)

@@ -24,12 +24,12 @@ from tests.standins.image.codebuild import CodeBuild, Plan, codebuild
 from tests.standins.models.sigv4 import Keys
 from voicecore.aws.errors import AwsRefused
 from voicecore.console.errors import ExitCode
+from voicecore.console.progress import Progress
 from voicecore.image.builders import buildspec, codebuild_resources
 from voicecore.image.builders import codebuild as builder
 from voicecore.image.builders.buildspec import Remote
 from voicecore.image.builders.codebuild import Pace, RemoteBuildFailed, RemoteBuildStopped
 from voicecore.image.builders.codebuild_resources import Aws
-from voicecore.image.model import Progress
 from voicecore.image.registry.reference import parse_reference
 from voicecore.project import aws_names
 

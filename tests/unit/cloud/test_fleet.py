@@ -11,6 +11,7 @@ from botocore.exceptions import ClientError
 from voicecore.aws.session import Aws
 from voicecore.cloud.deploy import ecs_service
 from voicecore.cloud.deploy.ecs_service import Fleet, Watch, fleet_of
+from voicecore.console.progress import Progress
 
 NAME = "voicecore-line-dev-server"
 
@@ -92,8 +93,8 @@ class Answers:
 
 
 def watch(aws: Answers, before: Fleet | None, told: list[str]) -> Watch:
-    def advance(task: str, done: int, total: int | None, over: bool, note: str) -> None:
-        told.append(f"{note}{' ' + chr(10003) if over else ''}")
+    def advance(step: Progress) -> None:
+        told.append(f"{step.note}{' ' + chr(10003) if step.finished else ''}")
 
     return Watch(cast("Aws", aws), NAME, before, advance)
 

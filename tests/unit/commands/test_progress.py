@@ -8,6 +8,7 @@ import pytest
 from voicecore.cloud.deploy.cloudformation import Event
 from voicecore.cloud.deploy.progress import Board, Relay, begun, waiting
 from voicecore.console.output import Output
+from voicecore.console.progress import Progress
 
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
 
@@ -58,25 +59,25 @@ def test_a_failure_is_marked_and_a_removal_is_named() -> None:
 
 def test_the_image_shows_its_bytes() -> None:
     shown, stderr = board()
-    shown.advance("packages", 2_000_000, 4_000_000, False, "")
+    shown.advance(Progress("packages", 2_000_000, 4_000_000))
     assert rendered(shown)[0].endswith("packages  2.0 MB of 4.0 MB")
-    shown.advance("packages", 4_000_000, 4_000_000, True, "pushed")
+    shown.advance(Progress("packages", 4_000_000, 4_000_000, True, "pushed"))
     assert stderr.getvalue() == "• packages  4.0 MB, pushed\n"
 
 
 def test_the_oldest_are_shown_where_there_is_no_room_for_all() -> None:
     shown, _ = board()
     for n in range(30):
-        shown.advance(f"task {n}", 0, None, False, "")
+        shown.advance(Progress(f"task {n}"))
     assert len(rendered(shown, height=10)) == 9
 
 
 def test_progress_from_before_the_screen_is_shown_with_it() -> None:
     relay, seen = Relay(lambda: None), list[str]()
-    relay("a", 1, 2, False, "")
-    relay("a", 2, 2, True, "")
-    relay.show(lambda task, done, total, over, note: seen.append(f"{task} {done} {over}"))
-    relay("b", 1, 2, False, "")
+    relay(Progress("a", 1, 2))
+    relay(Progress("a", 2, 2, finished=True))
+    relay.show(lambda step: seen.append(f"{step.task} {step.done} {step.finished}"))
+    relay(Progress("b", 1, 2))
     assert seen == ["a 2 True", "b 1 False"]
 
 

@@ -19,7 +19,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from voicecore.aws.errors import allowing
 from voicecore.aws.session import Aws
 from voicecore.cloud.stacks.ecs_server import CONTAINER
-from voicecore.console.output import Advance
+from voicecore.console.progress import OnProgress, Progress
 from voicecore.project import aws_names
 
 _LINES = 5  # of a task that failed
@@ -119,7 +119,7 @@ class Watch:
     keeps those for as long as a target group may wait, and nobody else need.
     """
 
-    def __init__(self, aws: Aws, name: str, before: Fleet | None, advance: Advance) -> None:
+    def __init__(self, aws: Aws, name: str, before: Fleet | None, advance: OnProgress) -> None:
         self._aws, self._name, self._before, self._advance = aws, name, before, advance
         self._failed = 0
         self._done = False
@@ -145,7 +145,7 @@ class Watch:
         done = fleet.rollout == "COMPLETED" or fleet.taken_over
         if not self._done:
             self._done = done
-            self._advance("server: tasks", 0, None, done, str(fleet))
+            self._advance(Progress("server: tasks", finished=done, note=str(fleet)))
         return self._before is not None and fleet.taken_over
 
 

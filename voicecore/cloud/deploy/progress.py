@@ -11,7 +11,8 @@ from datetime import datetime
 
 from voicecore.cloud.deploy.cloudformation import Event
 from voicecore.cloud.deploy.plan import called
-from voicecore.console.output import Advance, Line, Output, Span, megabytes
+from voicecore.console.output import Line, Output, Span, megabytes
+from voicecore.console.progress import OnProgress, Progress
 
 _SPINNER = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
 
@@ -53,15 +54,15 @@ class Board:
         seconds = (event.time - known.began).total_seconds() if known and known.began else 0.0
         self._over(title, event.status if event.failed else "", seconds, event.failed)
 
-    def advance(self, task: str, done: int, total: int | None, over: bool, note: str) -> None:
-        """Take a step of the image, as Advance does."""
-        sizes = [megabytes(size) for size in (done, total) if size]
+    def advance(self, step: Progress) -> None:
+        """Take a step of the image."""
+        task, sizes = step.task, [megabytes(size) for size in (step.done, step.total) if size]
         with self._lock:
             known = self._running.pop(task, None) or Running(task)
-            if not over:
-                self._running[task] = Running(task, " of ".join(sizes) or note, known.since)
-        if over:
-            said = ", ".join(filter(None, (*sizes[-1:], note)))
+            if not step.finished:
+                self._running[task] = Running(task, " of ".join(sizes) or step.note, known.since)
+        if step.finished:
+            said = ", ".join(filter(None, (*sizes[-1:], step.note)))
             self._over(task, said, time.monotonic() - known.since, False)
 
     def render(self, width: int, height: int) -> list[Line]:
@@ -85,23 +86,23 @@ class Relay:
     def __init__(self, go_on: Callable[[], object]) -> None:
         self._go_on = go_on
         self._lock = threading.Lock()
-        self._advance: Advance | None = None
-        self._latest: dict[str, tuple[int, int | None, bool, str]] = {}
+        self._advance: OnProgress | None = None
+        self._latest: dict[str, Progress] = {}
 
-    def __call__(self, task: str, done: int, total: int | None, over: bool, note: str) -> None:
-        """Take a step of a task, as Advance does."""
+    def __call__(self, step: Progress) -> None:
+        """Take a step of a task."""
         self._go_on()
         with self._lock:
-            self._latest[task] = (done, total, over, note)
+            self._latest[step.task] = step
             if self._advance:
-                self._advance(task, done, total, over, note)
+                self._advance(step)
 
-    def show(self, advance: Advance) -> None:
+    def show(self, advance: OnProgress) -> None:
         """Show by `advance` what is known so far, and all that comes."""
         with self._lock:
             self._advance = advance
-            for task, step in self._latest.items():
-                advance(task, *step)
+            for step in self._latest.values():
+                advance(step)
 
 
 @contextmanager

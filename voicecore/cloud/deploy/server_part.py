@@ -33,7 +33,7 @@ from voicecore.cloud.stacks.env_split import BadEnvironment, Environment
 from voicecore.cloud.stacks.lambda_server import SECRET, URL, server_stack
 from voicecore.cloud.stacks.stack import Json, Stack
 from voicecore.console.errors import ExitCode, VoicecoreError
-from voicecore.console.output import Advance
+from voicecore.console.progress import OnProgress
 from voicecore.contract import invites
 from voicecore.project import aws_names
 from voicecore.project.schema import PUBLIC
@@ -309,7 +309,7 @@ def bring_up(
     image: str,
     runtime_arn: str,
     tell: Tell,
-    advance: Advance,
+    advance: OnProgress,
 ) -> Live:
     """The server's stack; the secret has its value before the server reads it.
 

@@ -16,7 +16,7 @@ from voicecore.cloud.deploy.ecs_service import Fleet
 from voicecore.cloud.deploy.plan import Part
 from voicecore.cloud.deploy.server_part import Standing, Wanted
 from voicecore.cloud.stacks.lambda_server import URL
-from voicecore.console.output import Advance
+from voicecore.console.progress import OnProgress, Progress
 from voicecore.project import aws_names
 from voicecore.project.project import Project
 
@@ -34,7 +34,7 @@ class Image(Protocol):
         """What to know before it is built; empty for nothing."""
         ...
 
-    def build(self, repository: Callable[[], str], advance: Advance) -> str:
+    def build(self, repository: Callable[[], str], on_progress: OnProgress) -> str:
         """Build the image and push it; returns its digest.
 
         The repository is asked for when there is something to push, and may take its time.
@@ -101,11 +101,13 @@ class Serving:
         """What bringing it up would do."""
         return server_part.plan(self.cloud, self.wanted, self.standing, self._image, self._arn)
 
-    def build(self, agents: Future[str], repository: Future[str], advance: Advance) -> Future[str]:
+    def build(
+        self, agents: Future[str], repository: Future[str], advance: OnProgress
+    ) -> Future[str]:
         """Begin to build its image, after the agent's: two at once would hold each other up."""
 
-        def told(task: str, done: int, total: int | None, over: bool, note: str) -> None:
-            advance(f"server: {task}", done, total, over, note)
+        def told(step: Progress) -> None:
+            advance(replace(step, task=f"server: {step.task}"))
 
         def build() -> str:
             self.together.result(agents)
@@ -115,7 +117,7 @@ class Serving:
         return self.together.start(build)
 
     def bring_up(
-        self, digest: str, repository: str, agent: Live, tell: Tell, advance: Advance
+        self, digest: str, repository: str, agent: Live, tell: Tell, advance: OnProgress
     ) -> Live:
         """Its stack, for an agent that stands, in the network that was made for both."""
         if self.standing.draining and self.standing.live:

@@ -25,6 +25,7 @@ from botocore.exceptions import ClientError
 
 from voicecore.aws.errors import EXPIRED, NO_ANSWER, AwsRefused, allowing, code_of
 from voicecore.console.errors import ExitCode, VoicecoreError
+from voicecore.console.progress import Progress
 from voicecore.image.builders import buildspec
 from voicecore.image.builders.aws_errors import LOG_IN, explained
 from voicecore.image.builders.buildspec import Remote
@@ -37,7 +38,7 @@ from voicecore.image.builders.codebuild_resources import (
     ensure_role,
     is_role_too_new,
 )
-from voicecore.image.model import Progress, Tell
+from voicecore.image.model import Tell
 from voicecore.image.registry.credentials import ecr_host
 from voicecore.image.registry.reference import Reference
 from voicecore.project import aws_names
