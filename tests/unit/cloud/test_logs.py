@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 
-from voicecore.cloud.deploy.agentcore import Runtime
-from voicecore.cloud.deploy.cloudformation import Live
 from voicecore.cloud.observe.logs import Silence, Trouble, questions, reason_for, trouble_in
+from voicecore.cloud.resources.agentcore import Runtime
+from voicecore.cloud.resources.deployed_stack import DeployedStack
 from voicecore.commands.logs import BadMoment, document_of, line_of, moment_of
 from voicecore.contract.agent_log import Entry, Sieve, is_printed
 
@@ -164,7 +164,7 @@ def test_what_is_waited_out(error: Any, trouble: Trouble | None) -> None:
     assert trouble_in(error) is trouble
 
 
-STACK = Live("id", "voicecore-line-dev", "CREATE_COMPLETE")
+STACK = DeployedStack("id", "voicecore-line-dev", "CREATE_COMPLETE")
 
 
 def runtime(status: str = "READY", reason: str = "") -> Runtime:

@@ -29,9 +29,10 @@ from voicecore.aws.errors import allowing, code_of, is_throttled
 from voicecore.aws.known_failures import failure_in
 from voicecore.aws.polling import Pause
 from voicecore.aws.session import Aws, CredentialsRefused, Unreachable, refusal_of
-from voicecore.cloud.deploy import agentcore, inventory
-from voicecore.cloud.deploy.agentcore import DEFAULT_ENDPOINT, Runtime
-from voicecore.cloud.deploy.cloudformation import CloudFormation, Live
+from voicecore.cloud.resources import agentcore, inventory
+from voicecore.cloud.resources.agentcore import DEFAULT_ENDPOINT, Runtime
+from voicecore.cloud.resources.cloudformation import CloudFormation
+from voicecore.cloud.resources.deployed_stack import DeployedStack
 from voicecore.contract.agent_log import Entry, is_printed
 from voicecore.project import aws_names
 
@@ -76,7 +77,7 @@ class Source:
         groups = self.groups(aws)
         return [group for group in groups if group in wanted] or groups[:_TAILED_MAX]
 
-    def stack(self, aws: Aws) -> Live | None:
+    def stack(self, aws: Aws) -> DeployedStack | None:
         """The stack of what is asked about, if it is deployed."""
         cloud = CloudFormation(aws.client("cloudformation"), "voicecore logs")
         name = aws_names.server_for if self.server else aws_names.stack_name_for
@@ -237,7 +238,7 @@ def now_in(aws: Aws) -> datetime:
 class Silence:
     """What is known of a stage of which there is nothing to show."""
 
-    stack: Live | None
+    stack: DeployedStack | None
     runtime: Runtime | None
     groups: bool
     last: datetime | None

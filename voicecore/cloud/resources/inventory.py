@@ -1,7 +1,7 @@
-"""What there is of a project in an account: asked of each service, by tag or by name.
+"""Owns the search for a project's resources: asks each AWS service by tag or by name.
 
-The Tagging API would need one call, but it goes on listing for a while what has been deleted,
-and knows no IAM roles; so each service is asked itself.
+The Tagging API would need one call, but it keeps listing deleted resources for a while and does
+not list IAM roles, so each service is asked itself.
 """
 
 # botocore has no types.
@@ -23,41 +23,41 @@ from voicecore.aws.session import Aws
 from voicecore.project import aws_names
 
 INTERFACE_TYPE = "agentic_ai"
-"""How EC2 calls AgentCore's network interfaces (agentcore-vpc)."""
+"""EC2's interface type of AgentCore's network interfaces (agentcore-vpc)."""
 
-LINGERING = timedelta(hours=8)
-"""For how long AgentCore keeps them after the last runtime is gone (agentcore-vpc)."""
+INTERFACE_RETENTION = timedelta(hours=8)
+"""How long AgentCore keeps its interfaces after the last runtime is deleted (agentcore-vpc)."""
 
 
 @dataclass(frozen=True)
-class Thing:
-    """Something in AWS that voicecore made, or that AWS made for it."""
+class FoundResource:
+    """A resource in AWS that voicecore created, or that AWS created for it."""
 
     kind: str
     name: str
 
 
 @dataclass(frozen=True)
-class StackFound:
-    """A stack of the project."""
+class StackSummary:
+    """A stack of the project, from DescribeStacks."""
 
     name: str
     id: str
     status: str
     stage: str
-    """`names.SHARED` for what all stages share."""
+    """Stage name; `aws_names.SHARED` for a stack that all stages share."""
 
 
-def stacks(aws: Aws, project: str) -> list[StackFound]:
-    """All stacks of a project, by their tags."""
+def stacks(aws: Aws, project: str) -> list[StackSummary]:
+    """Return all stacks of a project, found by tag and sorted by name."""
     pages = aws.client("cloudformation").get_paginator("describe_stacks").paginate()
-    found: list[StackFound] = []
+    found: list[StackSummary] = []
     for page in pages:
         for stack in page["Stacks"]:
             tags = {tag["Key"]: tag["Value"] for tag in stack.get("Tags", ())}
             if tags.get(aws_names.TAG_PROJECT) == project:
                 found.append(
-                    StackFound(
+                    StackSummary(
                         stack["StackName"],
                         stack["StackId"],
                         stack["StackStatus"],
@@ -67,45 +67,50 @@ def stacks(aws: Aws, project: str) -> list[StackFound]:
     return sorted(found, key=lambda stack: stack.name)
 
 
-def of_stage(aws: Aws, project: str, stage: str) -> list[Thing]:
-    """What is there of one stage beside its stack."""
-    return _all(aws, [_runtime, _role, _secrets, channels, _log_groups], project, stage)
+def agent_resources(aws: Aws, project: str, stage: str) -> list[FoundResource]:
+    """Return the resources of a stage's agent, without its stack."""
+    return _search(aws, [_runtime, _role, _secrets, channels, _log_groups], project, stage)
 
 
-def of_server(aws: Aws, project: str, stage: str, bridged: bool) -> list[Thing]:
-    """What is there of a stage's session server beside its stack; `bridged`: also on ECS."""
+def server_resources(
+    aws: Aws, project: str, stage: str, carries_calls: bool
+) -> list[FoundResource]:
+    """Return the resources of a stage's session server, without its stack.
+
+    With `carries_calls`, also look for those of a server on ECS.
+    """
     finders: list[Finder] = [_function, _server_roles, _server_secrets, _server_logs]
-    if bridged:
+    if carries_calls:
         finders += map(_if_allowed, (_cluster, _balancers, _distributions, _server_groups))
-    return _all(aws, finders, project, stage)
+    return _search(aws, finders, project, stage)
 
 
-def of_images(aws: Aws, project: str) -> list[Thing]:
-    """What is there of the images that the stages share."""
-    return _all(aws, [_repository], project, aws_names.SHARED)
+def image_resources(aws: Aws, project: str) -> list[FoundResource]:
+    """Return the image repository that the stages share, without its stack."""
+    return _search(aws, [_repository], project, aws_names.SHARED)
 
 
-def of_network(aws: Aws, project: str) -> list[Thing]:
-    """What is there of the network that the stages share."""
-    return _all(aws, [_network], project, aws_names.SHARED)
+def network_resources(aws: Aws, project: str) -> list[FoundResource]:
+    """Return the resources of the network that the stages share, without its stack."""
+    return _search(aws, [_network], project, aws_names.SHARED)
 
 
 @dataclass(frozen=True)
 class LogGroup:
-    """Where agents write."""
+    """A CloudWatch log group of agents."""
 
     name: str
     days: int | None
-    """For so long lines are kept; None: for ever."""
+    """Days of retention; None means unlimited."""
     bytes: int
 
 
 def log_groups(aws: Aws, project: str, stage: str) -> list[LogGroup]:
-    """The log groups that AgentCore made for the stage's runtimes, present and past."""
+    """Return the log groups that AgentCore created for the stage's runtimes, present and past."""
     prefix = aws_names.log_group_for(aws_names.runtime_name_for(project, stage), "")
     paginator = aws.client("logs").get_paginator("describe_log_groups")
     pages = paginator.paginate(logGroupNamePrefix=prefix)
-    # A runtime's id is its name and ten characters more (CreateAgentRuntime).
+    # A runtime's ID is its name plus ten characters (CreateAgentRuntime).
     ours = re.compile(rf"{re.escape(prefix)}[a-zA-Z0-9]{{10}}-\w+")
     return [
         LogGroup(group["logGroupName"], group.get("retentionInDays"), group.get("storedBytes", 0))
@@ -116,7 +121,7 @@ def log_groups(aws: Aws, project: str, stage: str) -> list[LogGroup]:
 
 
 def server_log_group(aws: Aws, project: str, stage: str) -> str | None:
-    """The log group of the stage's session server, if it is there, on ECS or on Lambda."""
+    """Return the log group of the stage's session server on ECS or Lambda, or None."""
     logs, server = aws.client("logs"), aws_names.server_for(project, stage)
     for name in (aws_names.ecs_log_group_for(server), aws_names.lambda_log_group_for(server)):
         found = logs.describe_log_groups(logGroupNamePrefix=name)["logGroups"]
@@ -126,15 +131,15 @@ def server_log_group(aws: Aws, project: str, stage: str) -> str | None:
 
 
 @dataclass(frozen=True)
-class Interface:
+class NetworkInterface:
     """A network interface that AgentCore keeps in a subnet."""
 
     id: str
     subnet: str
 
 
-def interfaces(aws: Aws, vpc: str) -> list[Interface]:
-    """AgentCore's network interfaces in a VPC: they hold its subnets and security groups."""
+def interfaces(aws: Aws, vpc: str) -> list[NetworkInterface]:
+    """Return AgentCore's network interfaces in a VPC; they block deleting subnets and groups."""
     pages = (
         aws.client("ec2")
         .get_paginator("describe_network_interfaces")
@@ -146,14 +151,14 @@ def interfaces(aws: Aws, vpc: str) -> list[Interface]:
         )
     )
     return [
-        Interface(entry["NetworkInterfaceId"], entry["SubnetId"])
+        NetworkInterface(entry["NetworkInterfaceId"], entry["SubnetId"])
         for page in pages
         for entry in page["NetworkInterfaces"]
     ]
 
 
 def last_deletion(aws: Aws, project: str) -> datetime | None:
-    """When the last stack of a stage of the project was deleted, as far as AWS remembers."""
+    """Return when the project's last stage stack was deleted; None if AWS no longer lists it."""
     pages = (
         aws.client("cloudformation")
         .get_paginator("list_stacks")
@@ -173,67 +178,67 @@ def last_deletion(aws: Aws, project: str) -> datetime | None:
     return max(times, default=None)
 
 
-Finder = Callable[[Aws, str, str], Iterable[Thing]]
+Finder = Callable[[Aws, str, str], Iterable[FoundResource]]
 
 
-def _all(aws: Aws, finders: Iterable[Finder], project: str, stage: str) -> list[Thing]:
-    def found(find: Finder) -> list[Thing]:
+def _search(aws: Aws, finders: Iterable[Finder], project: str, stage: str) -> list[FoundResource]:
+    def search(find: Finder) -> list[FoundResource]:
         return list(find(aws, project, stage))
 
     with ThreadPoolExecutor(max_workers=8) as pool:
-        return [thing for things in pool.map(found, finders) for thing in things]
+        return [resource for found in pool.map(search, finders) for resource in found]
 
 
-def _runtime(aws: Aws, project: str, stage: str) -> Iterator[Thing]:
+def _runtime(aws: Aws, project: str, stage: str) -> Iterator[FoundResource]:
     control = aws.client("bedrock-agentcore-control")
     name = aws_names.runtime_name_for(project, stage)
     for page in control.get_paginator("list_agent_runtimes").paginate():
         for entry in page["agentRuntimes"]:
             if entry["agentRuntimeName"] == name:
-                yield Thing("runtime", entry["agentRuntimeId"])
+                yield FoundResource("runtime", entry["agentRuntimeId"])
 
 
-def _role(aws: Aws, project: str, stage: str) -> Iterator[Thing]:
+def _role(aws: Aws, project: str, stage: str) -> Iterator[FoundResource]:
     name = aws_names.role_name_for(project, stage, aws.region)
     if _exists(lambda: aws.client("iam").get_role(RoleName=name), "NoSuchEntity"):
-        yield Thing("role", name)
+        yield FoundResource("role", name)
 
 
-def _secrets(aws: Aws, project: str, stage: str) -> Iterator[Thing]:
+def _secrets(aws: Aws, project: str, stage: str) -> Iterator[FoundResource]:
     name = aws_names.secret_name_for(project, stage)
     if _exists(
         lambda: aws.client("secretsmanager").describe_secret(SecretId=name),
         "ResourceNotFoundException",
     ):
-        yield Thing("secret", name)
+        yield FoundResource("secret", name)
 
 
-def _function(aws: Aws, project: str, stage: str) -> Iterator[Thing]:
+def _function(aws: Aws, project: str, stage: str) -> Iterator[FoundResource]:
     name = aws_names.server_for(project, stage)
     if _exists(
         lambda: aws.client("lambda").get_function_configuration(FunctionName=name),
         "ResourceNotFoundException",
     ):
-        yield Thing("function", name)
+        yield FoundResource("function", name)
 
 
-def _server_roles(aws: Aws, project: str, stage: str) -> Iterator[Thing]:
+def _server_roles(aws: Aws, project: str, stage: str) -> Iterator[FoundResource]:
     client = aws.client("iam")
     for name_for in (aws_names.server_role_for, aws_names.server_start_role_for):
         name = name_for(project, stage, aws.region)
         if _exists(lambda name=name: client.get_role(RoleName=name), "NoSuchEntity"):
-            yield Thing("role", name)
+            yield FoundResource("role", name)
 
 
-def _cluster(aws: Aws, project: str, stage: str) -> Iterator[Thing]:
+def _cluster(aws: Aws, project: str, stage: str) -> Iterator[FoundResource]:
     name = aws_names.server_for(project, stage)
     for found in aws.client("ecs").describe_clusters(clusters=[name])["clusters"]:
-        if found["status"] != "INACTIVE":  # as one that was deleted is for a while
-            yield Thing("cluster", name)
+        if found["status"] != "INACTIVE":  # listed so for a while after its deletion
+            yield FoundResource("cluster", name)
 
 
-def _balancers(aws: Aws, project: str, stage: str) -> Iterator[Thing]:
-    """Load balancers and target groups, which have names of CloudFormation's making."""
+def _balancers(aws: Aws, project: str, stage: str) -> Iterator[FoundResource]:
+    """Yield load balancers and target groups by tag: CloudFormation chooses their names."""
     client = aws.client("elbv2")
     for kind, operation, listed, key in (
         ("load balancer", "describe_load_balancers", "LoadBalancers", "LoadBalancerArn"),
@@ -242,35 +247,35 @@ def _balancers(aws: Aws, project: str, stage: str) -> Iterator[Thing]:
         pages = client.get_paginator(operation).paginate()
         arns = [each[key] for page in pages for each in page[listed]]
         for n in range(0, len(arns), _TAGGED_MAX):
-            told = client.describe_tags(ResourceArns=arns[n : n + _TAGGED_MAX])
-            for each in told["TagDescriptions"]:
+            described = client.describe_tags(ResourceArns=arns[n : n + _TAGGED_MAX])
+            for each in described["TagDescriptions"]:
                 tags = {tag["Key"]: tag["Value"] for tag in each["Tags"]}
                 if (tags.get(aws_names.TAG_PROJECT), tags.get(aws_names.TAG_STAGE)) == (
                     project,
                     stage,
                 ):
-                    yield Thing(kind, each["ResourceArn"].rpartition(":")[2])
+                    yield FoundResource(kind, each["ResourceArn"].rpartition(":")[2])
 
 
 _TAGGED_MAX = 20  # DescribeTags
 
 
-def _distributions(aws: Aws, project: str, stage: str) -> Iterator[Thing]:
+def _distributions(aws: Aws, project: str, stage: str) -> Iterator[FoundResource]:
     name = aws_names.server_for(project, stage)
     for page in aws.client("cloudfront").get_paginator("list_distributions").paginate():
         for found in page["DistributionList"].get("Items", ()):
             if found["Comment"] == name:
-                yield Thing("distribution", found["Id"])
+                yield FoundResource("distribution", found["Id"])
 
 
-def _server_groups(aws: Aws, project: str, stage: str) -> Iterator[Thing]:
-    for found in aws.client("ec2").describe_security_groups(Filters=_tagged(project, stage))[
+def _server_groups(aws: Aws, project: str, stage: str) -> Iterator[FoundResource]:
+    for found in aws.client("ec2").describe_security_groups(Filters=_tag_filters(project, stage))[
         "SecurityGroups"
     ]:
-        yield Thing("security group", found["GroupId"])
+        yield FoundResource("security group", found["GroupId"])
 
 
-def _server_secrets(aws: Aws, project: str, stage: str) -> Iterator[Thing]:
+def _server_secrets(aws: Aws, project: str, stage: str) -> Iterator[FoundResource]:
     client = aws.client("secretsmanager")
     for name_for in (
         aws_names.session_key_for,
@@ -281,17 +286,17 @@ def _server_secrets(aws: Aws, project: str, stage: str) -> Iterator[Thing]:
         if _exists(
             lambda name=name: client.describe_secret(SecretId=name), "ResourceNotFoundException"
         ):
-            yield Thing("secret", name)
+            yield FoundResource("secret", name)
 
 
-def _server_logs(aws: Aws, project: str, stage: str) -> Iterator[Thing]:
+def _server_logs(aws: Aws, project: str, stage: str) -> Iterator[FoundResource]:
     if group := server_log_group(aws, project, stage):
-        # Not of the kind that AgentCore leaves behind: it is the stack's.
-        yield Thing("group of logs", group)
+        # Unlike AgentCore's log groups, this one belongs to a stack.
+        yield FoundResource("server log group", group)
 
 
-def channels(aws: Aws, project: str, stage: str) -> Iterator[Thing]:
-    """The stage's pool of KVS signalling channels."""
+def channels(aws: Aws, project: str, stage: str) -> Iterator[FoundResource]:
+    """Yield the stage's KVS signaling channels."""
     prefix = aws_names.channel_name_for(project, stage, 0)[:-1]
     pages = (
         aws.client("kinesisvideo")
@@ -303,23 +308,23 @@ def channels(aws: Aws, project: str, stage: str) -> Iterator[Thing]:
     for page in pages:
         for channel in page["ChannelInfoList"]:
             if channel["ChannelStatus"] != "DELETING":
-                yield Thing("channel", channel["ChannelName"])
+                yield FoundResource("channel", channel["ChannelName"])
 
 
-def _log_groups(aws: Aws, project: str, stage: str) -> Iterator[Thing]:
-    return (Thing("log group", group.name) for group in log_groups(aws, project, stage))
+def _log_groups(aws: Aws, project: str, stage: str) -> Iterator[FoundResource]:
+    return (FoundResource("log group", group.name) for group in log_groups(aws, project, stage))
 
 
-def _repository(aws: Aws, project: str, _: str) -> Iterator[Thing]:
+def _repository(aws: Aws, project: str, _: str) -> Iterator[FoundResource]:
     name = aws_names.repository_for(project)
     if _exists(
         lambda: aws.client("ecr").describe_repositories(repositoryNames=[name]),
         "RepositoryNotFoundException",
     ):
-        yield Thing("repository", name)
+        yield FoundResource("repository", name)
 
 
-# EC2's kinds: how they are called, asked for, listed and named.
+# EC2 resources: kind, operation, key of the list in its answer, key of the ID.
 _NETWORK = (
     ("VPC", "describe_vpcs", "Vpcs", "VpcId"),
     ("subnet", "describe_subnets", "Subnets", "SubnetId"),
@@ -331,17 +336,17 @@ _NETWORK = (
 )
 
 
-def _network(aws: Aws, project: str, stage: str) -> Iterator[Thing]:
-    ours = _tagged(project, stage)
+def _network(aws: Aws, project: str, stage: str) -> Iterator[FoundResource]:
+    ours = _tag_filters(project, stage)
     for kind, operation, listed, key in _NETWORK:
         for entry in getattr(aws.client("ec2"), operation)(Filters=ours)[listed]:
-            # A deleted NAT gateway is listed for an hour more (NAT gateway basics).
+            # A deleted NAT gateway is listed for another hour (NAT gateway basics).
             if entry.get("State") != "deleted":
-                yield Thing(kind, entry[key])
+                yield FoundResource(kind, entry[key])
 
 
-def _tagged(project: str, stage: str) -> list[dict[str, Any]]:
-    """EC2's filters for what is of this stage."""
+def _tag_filters(project: str, stage: str) -> list[dict[str, Any]]:
+    """Return EC2's filters for the tags of this stage."""
     return [
         {"Name": f"tag:{aws_names.TAG_PROJECT}", "Values": [project]},
         {"Name": f"tag:{aws_names.TAG_STAGE}", "Values": [stage]},
@@ -349,9 +354,9 @@ def _tagged(project: str, stage: str) -> list[dict[str, Any]]:
 
 
 def _if_allowed(find: Finder) -> Finder:
-    """The same for who may look; who may not has not made any."""
+    """Return a finder that finds nothing without permission: no deploy created any then."""
 
-    def found(aws: Aws, project: str, stage: str) -> list[Thing]:
+    def found(aws: Aws, project: str, stage: str) -> list[FoundResource]:
         try:
             return list(find(aws, project, stage))
         except ClientError as error:

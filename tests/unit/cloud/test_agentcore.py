@@ -1,4 +1,4 @@
-"""The runtime: what no stack can set is set, and nothing else is lost by it."""
+"""The runtime: requireMMDSV2 is turned on without losing other settings."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -7,8 +7,8 @@ import botocore.session
 import pytest
 from botocore.exceptions import ClientError
 
-from voicecore.cloud.deploy import agentcore
-from voicecore.cloud.deploy.agentcore import RuntimeNotReady, mending, require_mmdsv2
+from voicecore.cloud.resources import agentcore
+from voicecore.cloud.resources.agentcore import RuntimeNotReady, mmdsv2_update, require_mmdsv2
 
 DESCRIBED = {
     "agentRuntimeId": "x_dev-0123456789",
@@ -32,17 +32,17 @@ class AgentCoreDouble:
         self.states = list(states)
         self.calls: list[tuple[str, dict[str, Any]]] = []
 
-    def get_agent_runtime(self, **wanted: Any) -> Any:
+    def get_agent_runtime(self, **arguments: Any) -> Any:
         if not self.states:
             raise ClientError({"Error": {"Code": "ResourceNotFoundException"}}, "GetAgentRuntime")
         return self.states.pop(0) if len(self.states) > 1 else self.states[0]
 
-    def update_agent_runtime(self, **wanted: Any) -> Any:
-        self.calls.append(("update_agent_runtime", wanted))
+    def update_agent_runtime(self, **arguments: Any) -> Any:
+        self.calls.append(("update_agent_runtime", arguments))
         return {"agentRuntimeVersion": "4"}
 
-    def update_agent_runtime_endpoint(self, **wanted: Any) -> Any:
-        self.calls.append(("update_agent_runtime_endpoint", wanted))
+    def update_agent_runtime_endpoint(self, **arguments: Any) -> Any:
+        self.calls.append(("update_agent_runtime_endpoint", arguments))
 
     def get_paginator(self, operation: str) -> Any:
         class Paginator:
@@ -63,22 +63,22 @@ def no_pause(_: float) -> None:
     pass
 
 
-def test_all_that_an_update_takes_and_a_description_gives_is_sent_again() -> None:
+def test_update_sends_every_setting_again() -> None:
     model = botocore.session.get_session().get_service_model("bedrock-agentcore-control")
     taken = model.operation_model("UpdateAgentRuntime").input_shape.members
     given = model.operation_model("GetAgentRuntime").output_shape.members
     full = {key: {"some": "value"} for key in given} | {"agentRuntimeId": "x"}
     full["metadataConfiguration"] = {"requireMMDSV2": False}
-    assert set(mending(full) or {}) == set(taken) & set(given)
+    assert set(mmdsv2_update(full) or {}) == set(taken) & set(given)
 
 
-def test_a_runtime_that_requires_it_is_left_alone() -> None:
+def test_runtime_with_mmdsv2_is_not_updated() -> None:
     client = AgentCoreDouble(DESCRIBED | {"metadataConfiguration": {"requireMMDSV2": True}})
     assert not require_mmdsv2(client, "x_dev-0123456789", no_pause)
     assert client.calls == []
 
 
-def test_it_is_turned_on_and_the_stages_endpoint_follows() -> None:
+def test_mmdsv2_is_turned_on_and_the_stage_endpoint_follows() -> None:
     client = AgentCoreDouble(
         DESCRIBED,
         DESCRIBED | {"status": "UPDATING", "agentRuntimeVersion": "4"},
@@ -89,7 +89,7 @@ def test_it_is_turned_on_and_the_stages_endpoint_follows() -> None:
     assert update["metadataConfiguration"] == {"requireMMDSV2": True}
     assert update["environmentVariables"] == {"A": "1"}
     assert update["agentRuntimeArtifact"] == DESCRIBED["agentRuntimeArtifact"]
-    assert "description" not in update  # empty ones are refused
+    assert "description" not in update  # AWS refuses empty values
     assert endpoint == {
         "agentRuntimeId": "x_dev-0123456789",
         "endpointName": "dev",
@@ -97,21 +97,21 @@ def test_it_is_turned_on_and_the_stages_endpoint_follows() -> None:
     }
 
 
-def test_a_runtime_that_failed_says_why_and_what_helps() -> None:
+def test_failed_runtime_is_reported_with_reason_and_fix() -> None:
     failed = DESCRIBED | {"status": "UPDATE_FAILED", "failureReason": "exec format error"}
     with pytest.raises(RuntimeNotReady, match="exec format error") as error:
         require_mmdsv2(AgentCoreDouble(failed), "x", no_pause)
     assert "linux/arm64" in str(error.value.hint)
 
 
-def test_a_runtime_that_is_gone_is_made_anew_by_a_deploy() -> None:
+def test_missing_runtime_is_recreated_by_deploy() -> None:
     assert agentcore.find(AgentCoreDouble(), "x") is None
     with pytest.raises(RuntimeNotReady) as error:
         require_mmdsv2(AgentCoreDouble(), "x", no_pause)
     assert "voicecore deploy" in str(error.value.hint)
 
 
-def test_a_description_becomes_a_value() -> None:
+def test_runtime_is_read_from_its_description() -> None:
     found = agentcore.find(AgentCoreDouble(DESCRIBED), "x")
     assert found is not None
     assert (found.name, found.version, found.image) == ("x_dev", "3", "r@sha256:1")

@@ -1,4 +1,4 @@
-"""The AgentCore runtime: its state, its endpoints, and what no stack can set."""
+"""Owns AgentCore runtimes: their state, their endpoints, and the setting that no stack can set."""
 
 # botocore has no types.
 # pyright: reportMissingTypeStubs=false
@@ -16,19 +16,20 @@ from voicecore.aws.known_failures import failure_in
 from voicecore.aws.polling import Pause, pauses
 
 DEFAULT_ENDPOINT = "DEFAULT"
-"""The endpoint that AgentCore makes itself and that follows the newest version."""
+"""Endpoint that AgentCore creates; it always points to the newest version."""
 
 READY_LIMIT = 600.0
-"""Seconds in which a runtime is READY after an update; V2 takes minutes (runtime-v2-optimize)."""
+"""Seconds until a runtime must be READY; V2 takes minutes (runtime-v2-optimize)."""
 
-_KEPT = (
+_UPDATABLE = (
     "agentRuntimeArtifact", "roleArn", "networkConfiguration", "description",
     "authorizerConfiguration", "requestHeaderConfiguration", "protocolConfiguration",
     "lifecycleConfiguration", "hooksConfiguration", "environmentVariables",
     "filesystemConfigurations", "capacityProviderConfiguration", "platformVersion",
     "allowedPorts", "resourceConfigurations",
 )  # fmt: skip
-"""All that UpdateAgentRuntime takes and GetAgentRuntime gives: what is not sent is dropped."""
+"""Everything that GetAgentRuntime returns and UpdateAgentRuntime takes; it drops what is not sent.
+"""
 
 
 class RuntimeNotReady(AwsRefused):
@@ -47,7 +48,7 @@ class Runtime:
     reason: str
     """Why it failed; empty if it did not."""
     image: str
-    """With its digest, where it was deployed by one."""
+    """Image URI, with its digest if it was deployed by digest."""
     role: str
     network: str
     """PUBLIC or VPC."""
@@ -55,36 +56,36 @@ class Runtime:
     description: str
     updated: datetime
     mmdsv2: bool
-    """Whether only version 2 of the metadata service hands out the role's credentials."""
+    """True when only version 2 of the metadata service hands out the role's credentials."""
 
     @property
     def settled(self) -> bool:
-        """Whether AgentCore does nothing with it."""
+        """True when AgentCore is not changing the runtime."""
         return not self.status.endswith("ING")
 
 
 @dataclass(frozen=True)
-class Endpoint:
-    """A name by which a runtime is called."""
+class RuntimeEndpoint:
+    """A name under which a runtime is called."""
 
     name: str
     arn: str
     live: str
-    """The version that answers."""
+    """Version that answers calls."""
     target: str
-    """The version that will, where it differs."""
+    """Version that the endpoint is moving to; equal to `live` if it is not moving."""
     status: str
     reason: str
 
 
 def find(client: Any, runtime_id: str) -> Runtime | None:
-    """The runtime; None if there is none."""
+    """Return the runtime, or None."""
     described = _describe(client, runtime_id)
     return _runtime(described) if described else None
 
 
-def endpoints(client: Any, runtime_id: str) -> list[Endpoint]:
-    """All endpoints by name."""
+def endpoints(client: Any, runtime_id: str) -> list[RuntimeEndpoint]:
+    """Return all endpoints of the runtime, sorted by name."""
     paginator = client.get_paginator("list_agent_runtime_endpoints")
     pages = paginator.paginate(agentRuntimeId=runtime_id)
     found = [_endpoint(entry) for page in pages for entry in page["runtimeEndpoints"]]
@@ -92,34 +93,39 @@ def endpoints(client: Any, runtime_id: str) -> list[Endpoint]:
 
 
 def require_mmdsv2(client: Any, runtime_id: str, pause: Pause = time.sleep) -> bool:
-    """Turn requireMMDSV2 on, which no stack can set; returns whether it had been off.
+    """Turn requireMMDSV2 on, which no stack can set; return True if it was off.
 
-    AgentCore refuses to call a runtime without it (runtime-troubleshooting, 2026-06-30). The
-    endpoints that stood at the version before are moved to the one that this makes.
+    AgentCore refuses to invoke a runtime without it (runtime-troubleshooting, 2026-06-30).
+    Endpoints at the version before move to the version that this update creates. Raises
+    RuntimeNotReady.
     """
     described = _ready(client, runtime_id, pause)
-    arguments = mending(described)
+    arguments = mmdsv2_update(described)
     if arguments is None:
         return False
     before = described["agentRuntimeVersion"]
-    made = client.update_agent_runtime(**arguments)["agentRuntimeVersion"]
+    created = client.update_agent_runtime(**arguments)["agentRuntimeVersion"]
     _ready(client, runtime_id, pause)
     for endpoint in endpoints(client, runtime_id):
         if endpoint.name != DEFAULT_ENDPOINT and endpoint.live == before:
             client.update_agent_runtime_endpoint(
-                agentRuntimeId=runtime_id, endpointName=endpoint.name, agentRuntimeVersion=made
+                agentRuntimeId=runtime_id, endpointName=endpoint.name, agentRuntimeVersion=created
             )
     return True
 
 
-def mending(described: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The arguments of the update that turns requireMMDSV2 on; None if it is on.
+def mmdsv2_update(described: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return the arguments of the update that turns requireMMDSV2 on; None if it is on.
 
-    UpdateAgentRuntime replaces everything, so everything is sent again.
+    UpdateAgentRuntime replaces all properties, so all are sent again.
     """
     if described.get("metadataConfiguration", {}).get("requireMMDSV2") is True:
         return None
-    kept = {key: described[key] for key in _KEPT if described.get(key) not in (None, "", [], {})}
+    kept = {
+        key: described[key]
+        for key in _UPDATABLE
+        if described.get(key) not in (None, "", [], {})  # AWS refuses empty values
+    }
     metadata = {**described.get("metadataConfiguration", {}), "requireMMDSV2": True}
     return {
         "agentRuntimeId": described["agentRuntimeId"],
@@ -137,21 +143,21 @@ def _ready(client: Any, runtime_id: str, pause: Pause) -> Mapping[str, Any]:
         if described and runtime and runtime.status == "READY":
             return described
         if runtime is None or runtime.settled or time.monotonic() > deadline:
-            raise not_ready(runtime_id, runtime)
+            raise _not_ready(runtime_id, runtime)
         pause(next(waits))
 
 
-def not_ready(runtime_id: str, runtime: Runtime | None) -> RuntimeNotReady:
-    """The error for a runtime that is not READY: AWS's reason, and what helps."""
+def _not_ready(runtime_id: str, runtime: Runtime | None) -> RuntimeNotReady:
+    """Return the error for a runtime that is not READY, with AWS's reason and what to do."""
     if runtime is None:
         return RuntimeNotReady(
-            f"The runtime {runtime_id} is not there any more.", "Make it anew:  voicecore deploy"
+            f"The runtime {runtime_id} no longer exists.", "Recreate it:  voicecore deploy"
         )
     known = failure_in(runtime.reason)
     reason = f": {runtime.reason}" if runtime.reason else ""
     return RuntimeNotReady(
         f"The runtime {runtime.name} is {runtime.status}{reason}",
-        known.fix if known else "See more:  voicecore status",
+        known.fix if known else "For details, run:  voicecore status",
     )
 
 
@@ -176,13 +182,13 @@ def _runtime(described: Mapping[str, Any]) -> Runtime:
         environment=described.get("environmentVariables", {}),
         description=described.get("description", ""),
         updated=described["lastUpdatedAt"],
-        mmdsv2=mending(described) is None,
+        mmdsv2=mmdsv2_update(described) is None,
     )
 
 
-def _endpoint(entry: Mapping[str, Any]) -> Endpoint:
+def _endpoint(entry: Mapping[str, Any]) -> RuntimeEndpoint:
     live = entry.get("liveVersion", "")
-    return Endpoint(
+    return RuntimeEndpoint(
         name=entry["name"],
         arn=entry["agentRuntimeEndpointArn"],
         live=live,

@@ -1,6 +1,6 @@
-"""The tasks of a server that carries calls, as ECS and its load balancer tell of them.
+"""Owns the ECS service of a session server that carries calls: its tasks, targets and open calls.
 
-A server's cluster and service both have the name of its stack.
+The cluster and the service have the name of the server's stack.
 """
 
 # botocore has no types.
@@ -22,77 +22,78 @@ from voicecore.cloud.stacks.ecs_server import CONTAINER
 from voicecore.console.progress import OnProgress, Progress
 from voicecore.project import aws_names
 
-_LINES = 5  # of a task that failed
-_CALLS_WITHIN = timedelta(minutes=4)  # a load balancer's minutes reach CloudWatch that late
+_LOG_LINES = 5  # shown of a failed task
+_METRIC_DELAY = timedelta(minutes=4)  # until a load balancer's metrics reach CloudWatch
 _ABSENT = ("ClusterNotFoundException", "ServiceNotFoundException", "ServiceNotActiveException")
 
 
 @dataclass(frozen=True)
-class Fleet:
-    """How the tasks of a server are."""
+class EcsService:
+    """The newest deployment of an ECS service, and its targets behind the load balancer."""
 
     task: str
-    """The task definition of the newest deployment: of another image or environment, another."""
+    """Task definition; another image or environment is another task definition."""
     rollout: str
-    """How far that has come: COMPLETED, IN_PROGRESS or FAILED."""
+    """COMPLETED, IN_PROGRESS or FAILED."""
     reason: str
     desired: int
     running: int
     pending: int
     failed: int
-    """Tasks of that deployment which did not come up."""
+    """Tasks of this deployment that failed to start."""
     targets: Mapping[str, int] = field(default_factory=dict[str, int])
-    """How many tasks the load balancer has in each state: healthy, draining, …"""
+    """Number of targets in each state: healthy, draining, …"""
     calls: int | None = None
-    """About how many calls are open, by the load balancer's last minute; None: not asked."""
+    """Approximate number of open calls, from the load balancer; None if it was not asked."""
 
     @property
     def healthy(self) -> int:
-        """Tasks that take calls."""
+        """Tasks that take new calls."""
         return self.targets.get("healthy", 0)
 
     @property
     def draining(self) -> int:
-        """Tasks that take none any more, and keep those that they have."""
+        """Tasks that take no new calls and keep their open ones."""
         return self.targets.get("draining", 0)
 
     @property
-    def taken_over(self) -> bool:
-        """Whether old tasks, and they alone, keep ECS from being done."""
+    def only_draining(self) -> bool:
+        """True when the new tasks take all calls and ECS waits only for old tasks to drain."""
         ready = self.running >= self.desired > 0 and not self.pending
         return ready and self.draining > 0 and self.healthy == self.desired
 
     @property
     def open_calls(self) -> str:
-        """How many calls are open, in words."""
+        """The number of open calls as a sentence."""
         return "1 call is open" if self.calls == 1 else f"{self.calls or 0} calls are open"
 
     def __str__(self) -> str:
-        """The same in words."""
         more = [f"{self.pending} starting"] if self.pending else []
         more += [f"{self.failed} failed"] if self.failed else []
         more += [f"{n} {state}" for state, n in sorted(self.targets.items())]
-        of = "task" if self.desired == 1 else "tasks"
-        return ", ".join([f"{self.running} of {self.desired} {of} running", *more])
+        noun = "task" if self.desired == 1 else "tasks"
+        return ", ".join([f"{self.running} of {self.desired} {noun} running", *more])
 
 
-def find(aws: Aws, name: str, calls: bool = False) -> Fleet | None:
-    """The tasks of the server of this name; None where there is no such. `calls`: count them."""
+def find(aws: Aws, name: str, count_calls: bool = False) -> EcsService | None:
+    """Return the ECS service of the server with this name, or None."""
     service = _service(aws, name)
     if service is None:
         return None
     groups = [each["targetGroupArn"] for each in service.get("loadBalancers", ())]
-    states = [state for group in groups for state in _states(aws, group)]
-    counted = sum(_calls(aws, group) for group in groups) if calls else None
-    return fleet_of(service, states, counted)
+    states = [state for group in groups for state in _target_states(aws, group)]
+    calls = sum(_open_calls(aws, group) for group in groups) if count_calls else None
+    return service_from(service, states, calls)
 
 
-def fleet_of(service: Mapping[str, Any], states: Iterable[str], calls: int | None = None) -> Fleet:
-    """The tasks of a service as DescribeServices has it, whose targets are in these states."""
-    deployments: list[Mapping[str, Any]] = service.get("deployments", [])
+def service_from(
+    described: Mapping[str, Any], target_states: Iterable[str], calls: int | None = None
+) -> EcsService:
+    """Return a service from one entry of DescribeServices and the states of its targets."""
+    deployments: list[Mapping[str, Any]] = described.get("deployments", [])
     primary = [each for each in deployments if each["status"] == "PRIMARY"]
     newest: Mapping[str, Any] = primary[0] if primary else {}
-    return Fleet(
+    return EcsService(
         task=newest.get("taskDefinition", ""),
         rollout=newest.get("rolloutState", ""),
         reason=newest.get("rolloutStateReason", ""),
@@ -100,57 +101,61 @@ def fleet_of(service: Mapping[str, Any], states: Iterable[str], calls: int | Non
         running=newest.get("runningCount", 0),
         pending=newest.get("pendingCount", 0),
         failed=newest.get("failedTasks", 0),
-        targets=dict(Counter(states)),
+        targets=dict(Counter(target_states)),
         calls=calls,
     )
 
 
-def image_of(aws: Aws, fleet: Fleet) -> str:
-    """The image that new tasks run, by its digest."""
-    found = aws.client("ecs").describe_task_definition(taskDefinition=fleet.task)
+def image_of(aws: Aws, service: EcsService) -> str:
+    """Return the image that new tasks run, with its digest; empty if there is none."""
+    found = aws.client("ecs").describe_task_definition(taskDefinition=service.task)
     containers = found["taskDefinition"]["containerDefinitions"]
     return next((each["image"] for each in containers if each["name"] == CONTAINER), "")
 
 
-class Watch:
-    """Sees a server being made or changed: how far it has come, and what went wrong.
+class RolloutWatch:
+    """Watches a rollout: reports how far it is and remembers why its last task failed.
 
-    Asked again and again, it says whether only the calls of old tasks are still waited for: AWS
-    keeps those for as long as a target group may wait, and nobody else need.
+    Each call looks once, and returns True when ECS waits only for old tasks to drain. AWS keeps
+    those for as long as the target group's deregistration delay; a deploy need not wait for them.
+    `before` is the service before the update; None if there was none.
     """
 
-    def __init__(self, aws: Aws, name: str, before: Fleet | None, advance: OnProgress) -> None:
-        self._aws, self._name, self._before, self._advance = aws, name, before, advance
+    def __init__(
+        self, aws: Aws, name: str, before: EcsService | None, on_progress: OnProgress
+    ) -> None:
+        self._aws, self._name, self._before = aws, name, before
+        self._on_progress = on_progress
         self._failed = 0
         self._done = False
-        self.trouble: list[str] = []
-        """Why the last task that failed did, and what it last wrote."""
+        self.failure: list[str] = []
+        """Why the last failed task stopped, and its last log lines."""
 
     def __call__(self) -> bool:
-        """Look once more."""
+        """Look once."""
         try:
             return self._look()
         except (ClientError, BotoCoreError):
-            # Who may not look, or is not answered just now, waits for the stack as it says itself.
+            # Without permission or answer, the deploy waits for the stack alone.
             return False
 
     def _look(self) -> bool:
-        fleet = find(self._aws, self._name)
-        if fleet is None or (self._before and fleet.task == self._before.task):
-            return False  # not begun, or taken back
-        if fleet.failed > self._failed:
-            # At once: a stack that is taken back takes tasks and log with it.
-            self._failed = fleet.failed
-            self.trouble = last_failure(self._aws, self._name) or self.trouble
-        done = fleet.rollout == "COMPLETED" or fleet.taken_over
+        service = find(self._aws, self._name)
+        if service is None or (self._before and service.task == self._before.task):
+            return False  # not started, or rolled back
+        if service.failed > self._failed:
+            # Read it now: a rollback deletes tasks and log group.
+            self._failed = service.failed
+            self.failure = last_failure(self._aws, self._name) or self.failure
+        done = service.rollout == "COMPLETED" or service.only_draining
         if not self._done:
             self._done = done
-            self._advance(Progress("server: tasks", finished=done, note=str(fleet)))
-        return self._before is not None and fleet.taken_over
+            self._on_progress(Progress("server: tasks", finished=done, note=str(service)))
+        return self._before is not None and service.only_draining
 
 
 def last_failure(aws: Aws, name: str) -> list[str]:
-    """Why the last task of this server that stopped did, and its last lines; empty for none."""
+    """Return why the server's last stopped task stopped, and its last log lines."""
     ecs = aws.client("ecs")
     arns = ecs.list_tasks(cluster=name, serviceName=name, desiredStatus="STOPPED")["taskArns"]
     if not arns:
@@ -159,36 +164,36 @@ def last_failure(aws: Aws, name: str) -> list[str]:
     newest = max(tasks, key=_stopped_at, default=None)
     if newest is None:
         return []
-    return [*reasons_of(newest), *_last_lines(aws, name, newest["taskArn"])]
+    return [*stop_reasons(newest), *_last_lines(aws, name, newest["taskArn"])]
 
 
-def reasons_of(task: Mapping[str, Any]) -> list[str]:
-    """Why a task stopped, by DescribeTasks."""
-    said = [task.get("stoppedReason", "")]
+def stop_reasons(task: Mapping[str, Any]) -> list[str]:
+    """Return the distinct reasons why a task stopped, from one entry of DescribeTasks."""
+    reasons = [task.get("stoppedReason", "")]
     for container in task.get("containers", ()):
-        said.append(container.get("reason", ""))
+        reasons.append(container.get("reason", ""))
         if container.get("exitCode"):
-            said.append(f"{container['name']} ended with exit code {container['exitCode']}")
-    return list(dict.fromkeys(filter(None, said)))
+            reasons.append(f"{container['name']} exited with code {container['exitCode']}")
+    return list(dict.fromkeys(filter(None, reasons)))
 
 
 def _service(aws: Aws, name: str) -> Mapping[str, Any] | None:
     with allowing(*_ABSENT):
         found = aws.client("ecs").describe_services(cluster=name, services=[name])["services"]
-        # One that was deleted is INACTIVE for a while.
+        # A deleted service is listed as INACTIVE for a while.
         return next((each for each in found if each["status"] != "INACTIVE"), None)
     return None
 
 
-def _states(aws: Aws, group: str) -> list[str]:
+def _target_states(aws: Aws, group: str) -> list[str]:
     with allowing("TargetGroupNotFound"):
         found = aws.client("elbv2").describe_target_health(TargetGroupArn=group)
         return [each["TargetHealth"]["State"] for each in found["TargetHealthDescriptions"]]
     return []
 
 
-def _calls(aws: Aws, group: str) -> int:
-    """Calls that go through a load balancer, each of which has two connections there."""
+def _open_calls(aws: Aws, group: str) -> int:
+    """Return the number of calls through a load balancer; each call has two connections there."""
     (found,) = aws.client("elbv2").describe_target_groups(TargetGroupArns=[group])["TargetGroups"]
     now = datetime.now(UTC)
     counts = [
@@ -198,13 +203,13 @@ def _calls(aws: Aws, group: str) -> int:
             Namespace="AWS/ApplicationELB",
             MetricName="ActiveConnectionCount",
             Dimensions=[{"Name": "LoadBalancer", "Value": balancer.partition(":loadbalancer/")[2]}],
-            StartTime=now - _CALLS_WITHIN,
+            StartTime=now - _METRIC_DELAY,
             EndTime=now,
             Period=60,
             Statistics=["Sum"],
         )["Datapoints"]
     ]
-    # Where there is no connection, nothing is counted.
+    # Without connections there are no data points.
     last = max(counts, key=lambda point: point["Timestamp"], default={"Sum": 0})
     return round(last["Sum"] / 2)
 
@@ -219,7 +224,7 @@ def _last_lines(aws: Aws, name: str, task: str) -> list[str]:
         events = aws.client("logs").get_log_events(
             logGroupName=aws_names.ecs_log_group_for(name),
             logStreamName=stream,
-            limit=_LINES,
+            limit=_LOG_LINES,
             startFromHead=False,
         )["events"]
         return [event["message"].rstrip() for event in events]
