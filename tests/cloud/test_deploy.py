@@ -1,4 +1,4 @@
-"""A stage's whole life: deployed, deployed again, destroyed, with nothing left."""
+"""A stage is deployed, updated and destroyed, and nothing is left."""
 
 import json
 
@@ -11,7 +11,7 @@ from voicecore.talk.target import deployed_arn
 
 
 def changes(aws: Aws) -> list[str]:
-    """The calls of the deploy that change something, since the journal was cleared."""
+    """Return the actions of a deploy that change something, since the journal was cleared."""
     return [entry.action for entry in aws.journal if entry.by == "client" and entry.changes]
 
 
@@ -21,17 +21,20 @@ def edit(deployer: Deployer) -> None:
 
 
 def not_granted(aws: Aws, deployer: Deployer, server: bool = False) -> set[str]:
-    """What was called and the exported policies do not allow; CloudFormation acts as its caller."""
+    """Return the actions that were called and the exported policies do not allow.
+
+    CloudFormation calls AWS as its caller.
+    """
     assert deployer.deploy(export=True, server=server).code == ExitCode.OK
     files = deployer.root.rglob("deployer-policy-*.json")
     policies = [json.loads(path.read_text()) for path in files]
     granted = {a for p in policies for s in p["Statement"] for a in s["Action"]}
     called = {e.action for e in aws.journal if e.by in ("client", "cloudformation")}
-    # One needs no permission, and the other is CreateDistribution's with TagResource's.
+    # The first needs no permission; the second needs those of CreateDistribution and TagResource.
     return called - granted - {"sts:GetCallerIdentity", "cloudfront:CreateDistributionWithTags"}
 
 
-def test_deploy_and_destroy_leave_nothing(aws: Aws, deployer: Deployer) -> None:
+def test_destroy_leaves_nothing_of_a_deploy(aws: Aws, deployer: Deployer) -> None:
     before = aws.inventory()
     deployed = deployer.deploy()
     assert deployed.code == ExitCode.OK, deployed.stderr
@@ -45,39 +48,39 @@ def test_deploy_and_destroy_leave_nothing(aws: Aws, deployer: Deployer) -> None:
     assert not_granted(aws, deployer) == set()
 
 
-def test_a_vpc_is_priced_made_and_taken_away(aws: Aws, vpc: Deployer) -> None:
+def test_vpc_is_priced_created_and_deleted(aws: Aws, vpc: Deployer) -> None:
     before = aws.inventory()
     deployed = vpc.deploy()
     assert deployed.code == ExitCode.OK, deployed.stderr
     assert "NAT gateway          +32.85 $/month" in deployed.stderr
-    assert "Idle: +36.50 $ a month" in deployed.stderr
+    assert "Idle: +36.50 $ per month" in deployed.stderr
     destroyed = vpc.destroy(network=True)
     assert destroyed.code == ExitCode.OK, destroyed.stderr
     assert "AgentCore keeps" not in destroyed.stderr
     assert aws.inventory() == before
 
 
-def test_nothing_is_called_that_changes_when_nothing_changed(aws: Aws, vpc: Deployer) -> None:
+def test_deploy_without_changes_changes_nothing_in_aws(aws: Aws, vpc: Deployer) -> None:
     assert vpc.deploy().code == ExitCode.OK
     aws.journal.clear()
     again = vpc.deploy()
     assert again.code == ExitCode.OK, again.stderr
-    assert "is up already; nothing was changed" in again.stderr
+    assert "is up to date; nothing was changed" in again.stderr
     assert changes(aws) == []
 
 
-def test_an_edited_bot_touches_only_the_runtime(aws: Aws, vpc: Deployer) -> None:
+def test_edited_bot_changes_only_the_runtime(aws: Aws, vpc: Deployer) -> None:
     assert vpc.deploy().code == ExitCode.OK
     edit(vpc)
     aws.journal.clear()
     again = vpc.deploy(message="a kinder voice")
     assert again.code == ExitCode.OK, again.stderr
     assert "~ runtime: image" in again.stderr
-    touched = {e.action for e in aws.journal if e.by != "client" and e.changes}
-    assert {action.split(":")[0] for action in touched} <= {"bedrock-agentcore"}, touched
+    changed = {e.action for e in aws.journal if e.by != "client" and e.changes}
+    assert {action.split(":")[0] for action in changed} <= {"bedrock-agentcore"}, changed
 
 
-def test_every_deployment_is_a_version_with_image_time_and_message(
+def test_every_deploy_is_a_version_with_image_time_and_message(
     aws: Aws, deployer: Deployer
 ) -> None:
     deployer.deploy(message="first")
@@ -93,17 +96,15 @@ def test_every_deployment_is_a_version_with_image_time_and_message(
     assert stack["parameters"]["ImageUri"].split("@")[1] in second
 
 
-def test_talk_finds_the_agent_that_was_deployed(
-    aws: Aws, deployer: Deployer, voicecore: Voicecore
-) -> None:
-    nobody = voicecore("talk", "--text", "--remote", cwd=deployer.root)
-    assert nobody.code == ExitCode.NOT_DEPLOYED
-    assert "line · dev is not deployed to us-east-1." in nobody.stderr
+def test_talk_finds_the_deployed_agent(aws: Aws, deployer: Deployer, voicecore: Voicecore) -> None:
+    missing = voicecore("talk", "--text", "--remote", cwd=deployer.root)
+    assert missing.code == ExitCode.NOT_DEPLOYED
+    assert "line · dev is not deployed to us-east-1." in missing.stderr
     stack = json.loads(deployer.deploy(json=True).stdout)["stack"]
     assert deployed_arn(load_project(deployer.root)) == stack["outputs"]["RuntimeArn"]
 
 
-def test_a_dry_run_shows_the_plan_and_makes_nothing(aws: Aws, vpc: Deployer) -> None:
+def test_dry_run_shows_the_plan_and_creates_nothing(aws: Aws, vpc: Deployer) -> None:
     before = aws.inventory()
     shown = vpc.deploy(yes=False, dry_run=True, json=True)
     plan = json.loads(shown.stdout)["plan"]
@@ -112,7 +113,7 @@ def test_a_dry_run_shows_the_plan_and_makes_nothing(aws: Aws, vpc: Deployer) -> 
     assert changes(aws) == []
 
 
-def test_a_dry_run_of_a_change_leaves_no_proposal_behind(aws: Aws, deployer: Deployer) -> None:
+def test_dry_run_of_an_update_leaves_no_change_set(aws: Aws, deployer: Deployer) -> None:
     deployer.deploy()
     edit(deployer)
     before = aws.inventory()
@@ -124,7 +125,7 @@ def test_a_dry_run_of_a_change_leaves_no_proposal_behind(aws: Aws, deployer: Dep
     assert [c for c in left["Summaries"] if c["ExecutionStatus"] == "AVAILABLE"] == []
 
 
-def test_without_anybodys_agreement_nothing_is_made(aws: Aws, deployer: Deployer) -> None:
+def test_unconfirmed_deploy_and_destroy_change_nothing(aws: Aws, deployer: Deployer) -> None:
     refused = deployer.deploy(yes=False)
     assert refused.code == ExitCode.USAGE
     assert "voicecore deploy --yes" in refused.stderr

@@ -1,4 +1,4 @@
-"""Imported where runs are forked: what AWS's services are like is read once for all of them."""
+"""Loads the descriptions of AWS's services once, in the process that all runs are forked from."""
 
 from voicecore.aws.botocore_session import new_session
 

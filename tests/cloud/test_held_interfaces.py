@@ -1,4 +1,4 @@
-"""AgentCore keeps its interfaces for hours: that is told, costs nothing, and is finished."""
+"""AgentCore keeps network interfaces for hours; destroy reports them and finishes later."""
 
 import json
 import threading
@@ -24,22 +24,24 @@ def nat_gateways(aws: Aws) -> list[str]:
     return [gateway["State"] for gateway in found if gateway["State"] != "deleted"]
 
 
-def called(aws: Aws, deployer: Deployer) -> None:
-    """AgentCore makes its interfaces with the runtime."""
+def deploy_with_interfaces(aws: Aws, deployer: Deployer) -> None:
+    """Deploy a runtime, with which AgentCore creates its network interfaces."""
     deployed = deployer.deploy()
     assert deployed.code == ExitCode.OK, deployed.stderr
     interfaces = aws.client("ec2").describe_network_interfaces()["NetworkInterfaces"]
     assert any(entry["InterfaceType"] == "agentic_ai" for entry in interfaces)
 
 
-def test_what_costs_goes_at_once_and_the_rest_later(aws: Aws, vpc: Deployer) -> None:
+def test_resources_that_cost_are_deleted_at_once_and_the_rest_later(
+    aws: Aws, vpc: Deployer
+) -> None:
     before = aws.inventory()
-    called(aws, vpc)
+    deploy_with_interfaces(aws, vpc)
     held = vpc.destroy(network=True)
     assert held.code == ExitCode.OK, held.stderr
     assert "AgentCore keeps" in held.stderr
     assert "(8.0 h)" in held.stderr
-    assert "To remove the rest then:  voicecore destroy --network" in held.stderr
+    assert "To delete the rest then, run:  voicecore destroy --network" in held.stderr
     assert nat_gateways(aws) == []
     assert aws.client("ec2").describe_addresses()["Addresses"] == []
 
@@ -48,31 +50,31 @@ def test_what_costs_goes_at_once_and_the_rest_later(aws: Aws, vpc: Deployer) -> 
     aws.clock.advance(9 * HOURS)
     done = vpc.destroy(network=True)
     assert done.code == ExitCode.OK, done.stderr
-    assert "Nothing is left of it." in done.stderr
+    assert "Nothing is left." in done.stderr
     assert aws.inventory() == before
 
 
-def test_wait_finishes_it(aws: Aws, vpc: Deployer) -> None:
+def test_destroy_waits_for_the_interfaces(aws: Aws, vpc: Deployer) -> None:
     before = aws.inventory()
-    called(aws, vpc)
+    deploy_with_interfaces(aws, vpc)
 
-    def hours_go_by() -> None:
+    def let_hours_pass() -> None:
         while nat_gateways(aws):
             time.sleep(0.1)
         time.sleep(1)
         aws.clock.advance(9 * HOURS)
 
-    passing = threading.Thread(target=hours_go_by)
+    passing = threading.Thread(target=let_hours_pass)
     passing.start()
     waited = vpc.destroy(network=True, wait=True)
     passing.join()
     assert waited.code == ExitCode.OK, waited.stderr
-    assert "Nothing is left of it." in waited.stderr
+    assert "Nothing is left." in waited.stderr
     assert aws.inventory() == before
 
 
-def test_a_deploy_after_such_a_destroy_makes_the_network_anew(aws: Aws, vpc: Deployer) -> None:
-    called(aws, vpc)
+def test_deploy_recreates_the_network_once_it_is_deleted(aws: Aws, vpc: Deployer) -> None:
+    deploy_with_interfaces(aws, vpc)
     assert vpc.destroy(network=True).code == ExitCode.OK
     busy = vpc.deploy()
     assert busy.code == ExitCode.AWS_REFUSED

@@ -1,4 +1,4 @@
-"""Deploys that are killed, and what the next one makes of it."""
+"""Kills deploys at a chosen call, and checks that the next deploy continues them."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from tests.standins.aws.journal import Entry
 from voicecore.console.errors import ExitCode
 
 
-def calls_of_a_deploy(aws: Aws, deployer: Deployer) -> list[Entry]:
-    """What a deploy that goes well asks of AWS, in order."""
+def calls_of_deploy(aws: Aws, deployer: Deployer) -> list[Entry]:
+    """Return the calls of a successful deploy, in order."""
     aws.journal.clear()
     process = deployer.start(aws.environment)
     process.join(60)
@@ -22,10 +22,10 @@ def calls_of_a_deploy(aws: Aws, deployer: Deployer) -> list[Entry]:
     return [entry for entry in aws.journal if entry.by == "client"]
 
 
-def dies(aws: Aws, deployer: Deployer, call: int, of: str = "*", **options: Any) -> bool:
-    """A deploy is killed when its n-th call (of an action) was carried out: it gets no answer.
+def kill_deploy(aws: Aws, deployer: Deployer, call: int, action: str = "*", **options: Any) -> bool:
+    """Kill a deploy after AWS has carried out its n-th call (of an action) and before it answers.
 
-    Returns whether it made so many.
+    Returns True if the deploy made so many calls.
     """
     killed: list[int] = []
     process = None
@@ -36,7 +36,7 @@ def dies(aws: Aws, deployer: Deployer, call: int, of: str = "*", **options: Any)
         os.kill(process.pid, signal.SIGKILL)
         killed.append(call)
 
-    aws.faults.after_calls(call, kill, of=of)
+    aws.faults.after_calls(call, kill, of=action)
     process = deployer.start(aws.environment, **options)
     process.join(60)
     aws.faults.clear()
@@ -44,8 +44,8 @@ def dies(aws: Aws, deployer: Deployer, call: int, of: str = "*", **options: Any)
     return bool(killed)
 
 
-def finishes(deployer: Deployer, death: object, **options: Any) -> None:
-    """The next deploy does all that is left, and the one after it has nothing to do."""
+def expect_finish(deployer: Deployer, killed_at: object, **options: Any) -> None:
+    """Check that the next deploy does the rest, and that one after it has nothing to do."""
     again = deployer.deploy(**options)
-    assert again.code == ExitCode.OK, f"after death at {death}:\n{again.stderr}"
-    assert "nothing was changed" in deployer.deploy().stderr, f"after death at {death}"
+    assert again.code == ExitCode.OK, f"after a kill at {killed_at}:\n{again.stderr}"
+    assert "nothing was changed" in deployer.deploy().stderr, f"after a kill at {killed_at}"

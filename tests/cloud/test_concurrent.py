@@ -1,4 +1,4 @@
-"""Others are at it too: two deploys at once, stages that share, Ctrl-C, and AWS's own pace."""
+"""Concurrent deploys, stages that share stacks, and Ctrl-C."""
 
 import os
 import signal
@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.cloud.deploying import Deployer, ImagesDouble
-from tests.cloud.test_life import changes, edit
+from tests.cloud.test_deploy import changes, edit
 from tests.conftest import Result
 from tests.standins.aws import Aws
 from tests.standins.aws.journal import Entry
@@ -19,8 +19,8 @@ from voicecore.image.builders import codebuild, codebuild_resources
 from voicecore.image.registry.reference import parse_reference
 
 
-class Beside:
-    """A deploy in a thread of this process."""
+class DeployInThread:
+    """Runs a deploy in a thread of this process."""
 
     def __init__(self, deployer: Deployer) -> None:
         self._results: list[Result] = []
@@ -32,9 +32,9 @@ class Beside:
         return self._results[0]
 
 
-def until(true: Callable[[], object], seconds: float = 30) -> None:
+def wait_until(is_true: Callable[[], object], seconds: float = 30) -> None:
     deadline = time.monotonic() + seconds
-    while not true():
+    while not is_true():
         assert time.monotonic() < deadline
         time.sleep(0.02)
 
@@ -44,40 +44,38 @@ def status(aws: Aws, stack: str) -> str | None:
     return next((s["StackStatus"] for s in found if s["StackName"] == stack), None)
 
 
-def asks_of_the_stage(entry: Entry) -> bool:
-    """Whether a deploy that waits for its stage's stack looks at it again."""
+def reads_the_stage(entry: Entry) -> bool:
+    """Return True for the call by which a waiting deploy reads its stage's stack."""
     name = entry.params.get("StackName")
     return entry.action == "cloudformation:DescribeStacks" and name == "voicecore-line-dev"
 
 
-def test_a_deploy_waits_for_another_that_is_at_it(aws: Aws, deployer: Deployer) -> None:
+def test_deploy_waits_for_another_deploy_of_the_stage(aws: Aws, deployer: Deployer) -> None:
     assert deployer.deploy().code == ExitCode.OK
     edit(deployer)
     with aws.faults.hold("Runtime"):
-        first = Beside(deployer)
-        until(lambda: status(aws, "voicecore-line-dev") == "UPDATE_IN_PROGRESS")
+        first = DeployInThread(deployer)
+        wait_until(lambda: status(aws, "voicecore-line-dev") == "UPDATE_IN_PROGRESS")
         aws.journal.clear()
-        second = Beside(deployer)
-        until(lambda: sum(asks_of_the_stage(entry) for entry in aws.journal) > 2)
+        second = DeployInThread(deployer)
+        wait_until(lambda: sum(reads_the_stage(entry) for entry in aws.journal) > 2)
     assert first.result().code == ExitCode.OK, first.result().stderr
-    told = second.result()
-    assert told.code == ExitCode.OK, told.stderr
-    assert "voicecore-line-dev is being changed already" in told.stderr
-    assert "nothing was changed" in told.stderr
+    result = second.result()
+    assert result.code == ExitCode.OK, result.stderr
+    assert "Waiting for another operation on voicecore-line-dev" in result.stderr
+    assert "nothing was changed" in result.stderr
 
 
-def test_a_plan_that_another_deploy_made_old_is_not_carried_out(
-    aws: Aws, deployer: Deployer
-) -> None:
+def test_plan_outdated_by_another_deploy_is_not_applied(aws: Aws, deployer: Deployer) -> None:
     assert deployer.deploy().code == ExitCode.OK
     edit(deployer)
-    pushing, go_on = threading.Event(), threading.Event()
+    pushing, released = threading.Event(), threading.Event()
 
     def hold() -> None:
         pushing.set()
-        go_on.wait(30)
+        released.wait(30)
 
-    slow = Beside(deployer.with_images(ImagesDouble(before_push=hold)))
+    slow = DeployInThread(deployer.with_images(ImagesDouble(before_push=hold)))
     assert pushing.wait(30)
     aws.client("cloudformation").update_stack(
         StackName="voicecore-line-dev",
@@ -86,8 +84,8 @@ def test_a_plan_that_another_deploy_made_old_is_not_carried_out(
         Tags=[{"Key": "voicecore:project", "Value": "line"}, {"Key": "by", "Value": "hand"}],
         Capabilities=["CAPABILITY_NAMED_IAM"],
     )
-    until(lambda: status(aws, "voicecore-line-dev") == "UPDATE_COMPLETE")
-    go_on.set()
+    wait_until(lambda: status(aws, "voicecore-line-dev") == "UPDATE_COMPLETE")
+    released.set()
     refused = slow.result()
     assert refused.code == ExitCode.AWS_REFUSED, refused.stderr
     assert "Another deploy changed the stack voicecore-line-dev" in refused.stderr
@@ -99,9 +97,7 @@ def add_stage(deployer: Deployer, name: str) -> None:
     path.write_text(f"{path.read_text()}\n[stages.{name}]\n")
 
 
-def test_stages_are_stacks_of_their_own_that_share_network_and_images(
-    aws: Aws, vpc: Deployer
-) -> None:
+def test_stages_have_own_stacks_and_share_network_and_images(aws: Aws, vpc: Deployer) -> None:
     before = aws.inventory()
     add_stage(vpc, "prod")
     assert vpc.deploy().code == ExitCode.OK
@@ -123,7 +119,7 @@ def test_stages_are_stacks_of_their_own_that_share_network_and_images(
     assert aws.inventory() == before
 
 
-def test_two_stages_deployed_at_once_make_what_they_share_once(aws: Aws, vpc: Deployer) -> None:
+def test_shared_stacks_are_created_once_by_two_concurrent_deploys(aws: Aws, vpc: Deployer) -> None:
     add_stage(vpc, "prod")
     dev = vpc.start(aws.environment)
     prod = vpc.start(aws.environment, stage="prod")
@@ -134,54 +130,57 @@ def test_two_stages_deployed_at_once_make_what_they_share_once(aws: Aws, vpc: De
 
 
 @pytest.mark.parametrize("held", ["AWS::EC2::NatGateway", "AWS::BedrockAgentCore::Runtime"])
-def test_ctrl_c_while_stacks_come_up_leaves_the_rest_to_the_next_deploy(
+def test_deploy_continues_after_ctrl_c_during_stack_operations(
     aws: Aws, vpc: Deployer, held: str
 ) -> None:
     with aws.faults.hold(held):
         process = vpc.start(aws.environment)
         stack = "network" if "EC2" in held else "dev"
         log = vpc.root / "deploy.log"
-        until(lambda: log.exists() and f"voicecore-line-{stack}" in log.read_text())
-        until(lambda: (status(aws, f"voicecore-line-{stack}") or "").endswith("_IN_PROGRESS"))
+        wait_until(lambda: log.exists() and f"voicecore-line-{stack}" in log.read_text())
+        wait_until(lambda: (status(aws, f"voicecore-line-{stack}") or "").endswith("_IN_PROGRESS"))
         assert process.pid is not None
         os.kill(process.pid, signal.SIGINT)
         process.join(10)
         assert process.exitcode == ExitCode.INTERRUPTED, vpc.log
-        assert "What was begun in AWS goes on there. To go on:  voicecore deploy" in vpc.log
+        assert (
+            "Operations already started continue in AWS. To resume, run:  voicecore deploy"
+            in vpc.log
+        )
     again = vpc.deploy()
     assert again.code == ExitCode.OK, again.stderr
 
 
-def test_ctrl_c_ends_a_build(aws: Aws, deployer: Deployer) -> None:
+def test_ctrl_c_abandons_a_build(aws: Aws, deployer: Deployer) -> None:
     process = deployer.start(aws.environment, images=ImagesDouble(seconds=60))
-    until(lambda: status(aws, "voicecore-line-images") == "CREATE_COMPLETE")
+    wait_until(lambda: status(aws, "voicecore-line-images") == "CREATE_COMPLETE")
     assert process.pid is not None
     os.kill(process.pid, signal.SIGINT)
     process.join(10)
     assert process.exitcode == ExitCode.INTERRUPTED, deployer.log
-    assert "building is given up" in deployer.log
+    assert "build abandoned" in deployer.log
     assert deployer.deploy().code == ExitCode.OK
 
 
-def test_ctrl_c_in_a_destroy_leaves_the_rest_to_the_next(aws: Aws, vpc: Deployer) -> None:
+def test_destroy_continues_after_ctrl_c(aws: Aws, vpc: Deployer) -> None:
     before = aws.inventory()
     assert vpc.deploy().code == ExitCode.OK
     with aws.faults.hold("Endpoint"):
         process = vpc.start(aws.environment, command="destroy", network=True)
-        until(lambda: status(aws, "voicecore-line-dev") == "DELETE_IN_PROGRESS")
+        wait_until(lambda: status(aws, "voicecore-line-dev") == "DELETE_IN_PROGRESS")
         assert process.pid is not None
         os.kill(process.pid, signal.SIGINT)
         process.join(10)
         assert process.exitcode == ExitCode.INTERRUPTED, vpc.log
-        assert "goes on there. To go on:  voicecore destroy --network" in vpc.log
+        assert "continue in AWS. To resume, run:  voicecore destroy --network" in vpc.log
     assert vpc.destroy(network=True).code == ExitCode.OK
     assert aws.inventory() == before
 
 
-def test_ctrl_c_before_anything_is_made_makes_nothing(aws: Aws, vpc: Deployer) -> None:
+def test_ctrl_c_during_preflight_changes_nothing(aws: Aws, vpc: Deployer) -> None:
     aws.faults.slow("servicequotas:*", 3)
     process = vpc.start(aws.environment)
-    until(lambda: any(entry.action == "iam:SimulatePrincipalPolicy" for entry in aws.journal))
+    wait_until(lambda: any(entry.action == "iam:SimulatePrincipalPolicy" for entry in aws.journal))
     assert process.pid is not None
     os.kill(process.pid, signal.SIGINT)
     process.join(10)
@@ -189,7 +188,7 @@ def test_ctrl_c_before_anything_is_made_makes_nothing(aws: Aws, vpc: Deployer) -
     assert changes(aws) == []
 
 
-def test_secrets_go_to_secrets_manager_and_nowhere_else(aws: Aws, deployer: Deployer) -> None:
+def test_secrets_are_stored_in_secrets_manager_only(aws: Aws, deployer: Deployer) -> None:
     before = aws.inventory()
     dotenv = deployer.root / "agent" / ".env"
     dotenv.write_text("DEEPGRAM_API_KEY=first-key\nLOG_LEVEL=DEBUG\n")
@@ -217,9 +216,7 @@ def test_secrets_go_to_secrets_manager_and_nowhere_else(aws: Aws, deployer: Depl
     assert aws.inventory() == before
 
 
-def test_a_first_secret_is_filled_before_the_runtime_learns_of_it(
-    aws: Aws, deployer: Deployer
-) -> None:
+def test_first_secret_is_written_before_the_runtime_reads_it(aws: Aws, deployer: Deployer) -> None:
     assert deployer.deploy().code == ExitCode.OK
     (deployer.root / "agent" / ".env").write_text("DEEPGRAM_API_KEY=key\n")
     aws.journal.clear()
@@ -229,30 +226,32 @@ def test_a_first_secret_is_filled_before_the_runtime_learns_of_it(
     assert put < actions.index("bedrock-agentcore:UpdateAgentRuntime")
 
 
-def test_a_network_that_is_not_needed_any_more_is_told_and_removed(aws: Aws, vpc: Deployer) -> None:
+def test_unused_network_is_reported_and_can_be_deleted(aws: Aws, vpc: Deployer) -> None:
     before = aws.inventory()
     assert vpc.deploy().code == ExitCode.OK
     needed = vpc.destroy(only_network=True)
     assert needed.code == ExitCode.AWS_REFUSED
-    assert "The network is needed by dev" in needed.stderr
+    assert "The network is used by dev" in needed.stderr
     settings = vpc.root / "voicecore.toml"
     settings.write_text(settings.read_text().replace('network = "vpc"', 'network = "public"'))
     moved = vpc.deploy()
     assert moved.code == ExitCode.OK, moved.stderr
-    assert "voicecore-line-network goes on costing" in moved.stderr
+    assert "voicecore-line-network still incurs charges" in moved.stderr
     assert "voicecore destroy --only-network" in moved.stderr
-    # What costs is gone; AgentCore keeps interfaces, for versions that were in the network.
+    # NAT gateways are deleted; AgentCore keeps interfaces of versions that were in the network.
     gone = vpc.destroy(only_network=True)
     assert gone.code == ExitCode.OK, gone.stderr
-    assert "To remove the rest then:  voicecore destroy --only-network" in gone.stderr
-    assert "goes on costing" not in vpc.deploy().stderr
+    assert "To delete the rest then, run:  voicecore destroy --only-network" in gone.stderr
+    assert "still incurs charges" not in vpc.deploy().stderr
     assert vpc.destroy().code == ExitCode.OK
     aws.clock.advance(9 * 3600)
     assert "Nothing is left" in vpc.destroy(only_network=True).stderr
     assert aws.inventory() == before
 
 
-def test_what_builds_in_aws_left_goes_with_the_images(aws: Aws, deployer: Deployer) -> None:
+def test_resources_of_builds_in_aws_are_deleted_with_the_images(
+    aws: Aws, deployer: Deployer
+) -> None:
     before = aws.inventory()
     assert deployer.deploy().code == ExitCode.OK
     target = parse_reference("123456789012.dkr.ecr.us-east-1.amazonaws.com/voicecore/line:x")
@@ -268,7 +267,7 @@ def test_what_builds_in_aws_left_goes_with_the_images(aws: Aws, deployer: Deploy
     assert aws.inventory() == before
 
 
-def test_the_templates_are_written_for_other_means(aws: Aws, vpc: Deployer) -> None:
+def test_export_writes_templates_and_policies_without_asking_aws(aws: Aws, vpc: Deployer) -> None:
     exported = vpc.deploy(export=True)
     assert exported.code == ExitCode.OK, exported.stderr
     names = [Path(line).name for line in exported.stdout.splitlines()]

@@ -1,7 +1,7 @@
-"""The session server in AWS: put there beside the agent, kept current, and taken out again.
+"""The session server in AWS: deployed beside the agent, updated and deleted.
 
-The function's image is a double; what it runs is the project's own server, in a process that
-speaks Lambda's Runtime API with the stand-in.
+Its image is a double; the stand-in runs the project's own server, in a process that uses Lambda's
+Runtime API.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ import pytest
 import requests
 
 from tests.cloud.deploying import Deployer
-from tests.cloud.dying import dies, finishes
-from tests.cloud.test_life import changes
+from tests.cloud.killing import expect_finish, kill_deploy
+from tests.cloud.test_deploy import changes
 from tests.conftest import Voicecore
 from tests.standins.aws import Aws, aws_standin
 from tests.standins.aws.server_python import make_python, start
@@ -32,13 +32,13 @@ def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def aws(monkeypatch: pytest.MonkeyPatch, python: Path, tmp_path: Path) -> Iterator[Aws]:
-    """An AWS whose functions run the project's server."""
+    """The stand-in of AWS, with functions that run the project's server."""
 
-    def begin(command: Sequence[str], env: Mapping[str, str]) -> subprocess.Popen[str]:
+    def run_server(command: Sequence[str], env: Mapping[str, str]) -> subprocess.Popen[str]:
         return start(python, tmp_path / "line/server", command, {**env, "AWS_ENDPOINT_URL": url[0]})
 
     url: list[str] = []
-    with aws_standin(containers=begin) as standin:
+    with aws_standin(containers=run_server) as standin:
         url.append(standin.url)
         for name, value in standin.environment.items():
             monkeypatch.setenv(name, value)
@@ -47,8 +47,8 @@ def aws(monkeypatch: pytest.MonkeyPatch, python: Path, tmp_path: Path) -> Iterat
 
 
 @dataclass(frozen=True)
-class Hosted:
-    """A server in AWS as its callers see it."""
+class DeployedServer:
+    """A session server in AWS as its callers see it."""
 
     url: str
     key: str
@@ -58,11 +58,11 @@ class Hosted:
         return requests.post(f"{self.url}start", headers=headers, json={}, timeout=30)
 
 
-def hosted(aws: Aws) -> Hosted:
+def deployed_server(aws: Aws) -> DeployedServer:
     stack = aws.client("cloudformation").describe_stacks(StackName="voicecore-line-dev-server")
-    told = {o["OutputKey"]: o["OutputValue"] for o in stack["Stacks"][0]["Outputs"]}
-    secret = aws.client("secretsmanager").get_secret_value(SecretId=told["SessionKeyArn"])
-    return Hosted(told["Url"], json.loads(secret["SecretString"])["SESSION_API_KEY"])
+    outputs = {o["OutputKey"]: o["OutputValue"] for o in stack["Stacks"][0]["Outputs"]}
+    secret = aws.client("secretsmanager").get_secret_value(SecretId=outputs["SessionKeyArn"])
+    return DeployedServer(outputs["Url"], json.loads(secret["SecretString"])["SESSION_API_KEY"])
 
 
 def variables(aws: Aws) -> dict[str, str]:
@@ -74,15 +74,15 @@ def edit(path: Path, text: str = "\n# edited\n") -> None:
     path.write_text(path.read_text() + text)
 
 
-def test_a_server_comes_along_is_kept_current_and_goes(
+def test_server_is_deployed_updated_and_deleted(
     aws: Aws, deployer: Deployer, voicecore: Voicecore
 ) -> None:
     before = aws.inventory()
     deployed = deployer.deploy(server=True)
     assert deployed.code == ExitCode.OK, deployed.stderr
     assert "+ server URL" in deployed.stderr
-    assert "and what AWS Lambda will charge" in deployed.stderr
-    server = hosted(aws)
+    assert "plus AWS Lambda's charges" in deployed.stderr
+    server = deployed_server(aws)
     assert f"Sessions:     {server.url}start" in deployed.stderr
     assert server.key not in deployed.stderr + deployed.stdout
 
@@ -97,8 +97,10 @@ def test_a_server_comes_along_is_kept_current_and_goes(
     id = started.json()["sessionId"]
     assert len([row for row in shown if "session started over websocket" in row]) == 2
     assert len([row for row in shown if row[10:18] == id[:8]]) == 1, shown
-    of_one = voicecore("logs", "--server", "--session", id, "--json", cwd=deployer.root).stdout
-    assert [json.loads(row)["event"]["event"] for row in of_one.splitlines()] == ["session_started"]
+    one_session = voicecore("logs", "--server", "--session", id, "--json", cwd=deployer.root).stdout
+    assert [json.loads(row)["event"]["event"] for row in one_session.splitlines()] == [
+        "session_started"
+    ]
 
     aws.journal.clear()
     again = deployer.deploy(json=True)
@@ -121,7 +123,9 @@ def test_a_server_comes_along_is_kept_current_and_goes(
     assert aws.inventory() == before
 
 
-def test_what_is_in_its_env_goes_along_as_it_may_be_seen(aws: Aws, deployer: Deployer) -> None:
+def test_variables_of_the_server_are_deployed_in_the_open_or_as_a_secret(
+    aws: Aws, deployer: Deployer
+) -> None:
     path = deployer.root / "server/.env"
     edit(path, "\nSTARTS_PER_MINUTE=7\nTWILIO_AUTH_TOKEN=hush\n")
     assert deployer.deploy(server=True).code == ExitCode.OK
@@ -132,26 +136,26 @@ def test_what_is_in_its_env_goes_along_as_it_may_be_seen(aws: Aws, deployer: Dep
     changed = deployer.deploy()
     assert "~ secret: TWILIO_AUTH_TOKEN" in changed.stderr
     assert "sssh" not in changed.stderr
-    # Another version of the secret, and so other processes, which read it.
+    # Another version of the secret starts other processes, which read it.
     assert variables(aws)["SERVER_SECRET_VERSION"] != first["SERVER_SECRET_VERSION"]
     secret = aws.client("secretsmanager").get_secret_value(SecretId=first["SERVER_SECRET_ARN"])
     assert json.loads(secret["SecretString"]) == {"TWILIO_AUTH_TOKEN": "sssh"}
     path.write_text(path.read_text().replace("TWILIO_AUTH_TOKEN=sssh", ""))
     assert "- secret" in deployer.deploy().stderr
-    assert hosted(aws).start().status_code == 200
+    assert deployed_server(aws).start().status_code == 200
 
 
 @pytest.mark.parametrize(
     ("action", "call"),
     [("cloudformation:CreateStack", 3), ("secretsmanager:PutSecretValue", 1)],
 )
-def test_a_deploy_that_dies_is_finished_by_the_next(
+def test_killed_deploy_is_finished_by_the_next(
     aws: Aws, deployer: Deployer, action: str, call: int
 ) -> None:
     edit(deployer.root / "server/.env", "\nTWILIO_AUTH_TOKEN=hush\n")
-    dies(aws, deployer, call, of=action, server=True)
-    finishes(deployer, action, server=True)
-    assert hosted(aws).start().status_code == 200
+    kill_deploy(aws, deployer, call, action=action, server=True)
+    expect_finish(deployer, action, server=True)
+    assert deployed_server(aws).start().status_code == 200
 
 
 def refused(deployer: Deployer, **options: Any) -> str:
@@ -160,7 +164,7 @@ def refused(deployer: Deployer, **options: Any) -> str:
     return result.stderr
 
 
-def test_what_cannot_be_hosted_is_refused_before_anything_is_made(
+def test_server_that_cannot_be_deployed_is_refused_before_anything_is_created(
     aws: Aws, deployer: Deployer
 ) -> None:
     path = deployer.root / "server/.env"
@@ -171,38 +175,43 @@ def test_what_cannot_be_hosted_is_refused_before_anything_is_made(
     (deployer.root / "voicecore.toml").write_text(
         text.replace("us-east-1", "ap-south-2").replace("nova-sonic", "offline")
     )
-    assert "Lambda has no function URLs in ap-south-2" in refused(deployer)
+    assert "needs a Lambda function URL, and ap-south-2 does not have them" in refused(deployer)
     assert changes(aws) == []
 
 
-def test_an_invite_wants_a_server(aws: Aws, deployer: Deployer, voicecore: Voicecore) -> None:
-    nobody = voicecore("invite", cwd=deployer.root)
-    assert nobody.code == ExitCode.NOT_DEPLOYED
-    assert "voicecore deploy --server" in nobody.stderr
+def test_invite_requires_a_server(aws: Aws, deployer: Deployer, voicecore: Voicecore) -> None:
+    refused = voicecore("invite", cwd=deployer.root)
+    assert refused.code == ExitCode.NOT_DEPLOYED
+    assert "voicecore deploy --server" in refused.stderr
 
 
 @pytest.fixture
 def phones(voicecore: Voicecore, tmp_path: Path) -> Deployer:
-    """Of a project that is called by telephone."""
+    """A project that is called by telephone."""
     chosen = ("--transport", "telephony", "--provider", "twilio", "--pipeline", "nova-sonic")
     assert voicecore("init", "phone", *chosen, "--yes", cwd=tmp_path).code == ExitCode.OK
-    made = Deployer(tmp_path / "phone")
-    edit(made.root / "server/.env", "\nTWILIO_ACCOUNT_SID=AC1\nTWILIO_AUTH_TOKEN=hush\n")
-    toml = made.root / "voicecore.toml"
+    phones = Deployer(tmp_path / "phone")
+    edit(phones.root / "server/.env", "\nTWILIO_ACCOUNT_SID=AC1\nTWILIO_AUTH_TOKEN=hush\n")
+    toml = phones.root / "voicecore.toml"
     toml.write_text(f'network = "vpc"\n{toml.read_text()}')
-    return made
+    return phones
 
 
-def test_a_server_that_carries_calls_is_planned_and_priced(aws: Aws, phones: Deployer) -> None:
+def test_server_that_carries_calls_is_planned_and_priced(aws: Aws, phones: Deployer) -> None:
     planned = phones.deploy(server=True, dry_run=True)
     assert planned.code == ExitCode.OK, planned.stderr
-    for row in ("+ load balancer", "+ server service", "+ server URL", "CloudFront and Twilio"):
+    for row in (
+        "+ load balancer",
+        "+ server service",
+        "+ server URL",
+        "CloudFront's and Twilio's charges",
+    ):
         assert row in planned.stderr, planned.stderr
     assert "2 tasks of the server" in " ".join(planned.stderr.split())
     assert changes(aws) == []
 
 
-def test_a_network_that_stands_gets_what_a_load_balancer_needs(
+def test_deployed_network_gets_what_a_load_balancer_needs(
     aws: Aws, vpc: Deployer, voicecore: Voicecore
 ) -> None:
     assert vpc.deploy().code == ExitCode.OK
@@ -215,7 +224,7 @@ def test_a_network_that_stands_gets_what_a_load_balancer_needs(
     assert "+ load balancer" in rest
 
 
-def test_a_server_of_the_other_kind_is_taken_away_first(
+def test_server_cannot_move_from_lambda_to_ecs(
     aws: Aws, vpc: Deployer, voicecore: Voicecore
 ) -> None:
     assert vpc.deploy(server=True).code == ExitCode.OK
@@ -227,9 +236,7 @@ def test_a_server_of_the_other_kind_is_taken_away_first(
     assert changes(aws) == []
 
 
-def test_what_is_left_of_such_a_server_is_found_before_another_comes(
-    aws: Aws, phones: Deployer
-) -> None:
+def test_leftovers_of_a_server_fail_preflight(aws: Aws, phones: Deployer) -> None:
     name = "voicecore-phone-dev-server"
     aws.client("ecs").create_cluster(clusterName=name)
     subnet = aws.client("ec2").describe_subnets()["Subnets"][0]["SubnetId"]
@@ -239,11 +246,11 @@ def test_what_is_left_of_such_a_server_is_found_before_another_comes(
     )
     result = phones.deploy(server=True)
     assert result.code == ExitCode.AWS_REFUSED
-    for left in (f"a cluster {name} already", "a load balancer loadbalancer/app/left/"):
+    for left in (f"a cluster named {name} exists", "a load balancer named loadbalancer/app/left/"):
         assert left in result.stderr, result.stderr
 
 
-def test_a_server_that_carries_calls_is_exported(aws: Aws, phones: Deployer) -> None:
+def test_template_of_a_server_that_carries_calls_is_exported(aws: Aws, phones: Deployer) -> None:
     assert phones.deploy(server=True, export=True).code == ExitCode.OK
     text = (phones.root / "cloudformation/voicecore-phone-dev-server.yaml").read_text()
     assert "AWS::ECS::Service" in text and "hush" not in text
@@ -253,7 +260,7 @@ def test_a_server_that_carries_calls_is_exported(aws: Aws, phones: Deployer) -> 
     assert changes(aws) == []
 
 
-def test_its_templates_are_exported(aws: Aws, deployer: Deployer) -> None:
+def test_template_of_a_server_on_lambda_is_exported(aws: Aws, deployer: Deployer) -> None:
     assert deployer.deploy(server=True, export=True).code == ExitCode.OK
     folder = deployer.root / "cloudformation"
     assert "AWS::Lambda::Url" in (folder / "voicecore-line-dev-server.yaml").read_text()
