@@ -1,4 +1,4 @@
-"""Loads the descriptions of AWS's services once, in the process that all runs are forked from."""
+"""Loads botocore's service descriptions once, in the process that all runs are forked from."""
 
 from voicecore.aws.botocore_session import new_session
 

@@ -357,7 +357,10 @@ def test_failed_rollback_is_finished_by_the_next_deploy(aws: Aws, deployer: Depl
 def test_destroy_of_a_stage_that_is_not_deployed(aws: Aws, deployer: Deployer) -> None:
     nothing = deployer.destroy()
     assert nothing.code == ExitCode.OK
-    assert "There is nothing of line · dev in account 123456789012, us-east-1." in nothing.stderr
+    assert (
+        "Nothing to delete: account 123456789012, us-east-1 has no stacks of line · dev."
+        in nothing.stderr
+    )
     assert changes(aws) == []
 
 

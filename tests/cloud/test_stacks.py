@@ -105,7 +105,7 @@ STAGES = [
 ]
 
 
-@pytest.mark.parametrize(("of", "settings"), STAGES, ids=["public", "vpc"])
+@pytest.mark.parametrize(("stage", "environment"), STAGES, ids=["public", "vpc"])
 def test_stacks_of_a_stage_are_created_and_deleted(
     aws: Aws, stacks: Stacks, stage: Deployment, environment: Environment
 ) -> None:

@@ -169,7 +169,7 @@ def test_status_of_a_stage_in_another_account(
 def test_status_of_every_project_of_the_account(
     aws: Aws, vpc: Deployer, voicecore: Voicecore
 ) -> None:
-    assert "There is no voicecore project" in voicecore("status", "--all").stderr
+    assert "has no voicecore project" in voicecore("status", "--all").stderr
     assert vpc.deploy().code == ExitCode.OK
     aws.client("ec2", "eu-west-1").allocate_address(
         TagSpecifications=[
@@ -190,7 +190,7 @@ def test_status_of_every_project_of_the_account(
     dev = voicecore("status", "--all", "--stage", "dev", "--json").json["found"]
     assert [(each["project"], each["stage"]) for each in dev] == [("line", "dev")]
     nothing = voicecore("status", "--all", "--stage", "prod").stderr
-    assert "There is no stage 'prod' of a voicecore project" in nothing
+    assert "has no stage 'prod' of a voicecore project" in nothing
 
 
 @pytest.mark.parametrize("more", [["--drift"], ["--project", "."]])

@@ -35,7 +35,7 @@ EXPORT_FOLDER = "cloudformation"
 
 @dataclass(frozen=True)
 class DeployOptions:
-    """The flags of `voicecore deploy`; None means: not said."""
+    """The options of `voicecore deploy`; None means not given."""
 
     project: Path | None = None
     transport: str | None = None
@@ -44,7 +44,7 @@ class DeployOptions:
     profile: str | None = None
     ha: bool = False
     server: bool = False
-    """Whether the session server is to stand, too; one that stands is kept current anyway."""
+    """True to deploy the session server, too; a deployed one is updated anyway."""
     message: str = ""
     export: bool = False
     dry_run: bool = False
@@ -101,7 +101,7 @@ def _read_project(context: Context, options: DeployOptions) -> DeployRequest:
 def _offer_transport(context: Context, options: DeployOptions, project: Project) -> Project:
     """Return the project, with the transport that it lacks if the user agrees to add it.
 
-    --yes confirms changes to AWS only: files change only for a user who has seen how.
+    --yes confirms changes to AWS only: files change only after the user has seen how.
     """
     lacks = options.transport in TRANSPORTS and options.transport not in project.transports
     if not lacks or not context.interactive or options.json or options.dry_run or options.export:

@@ -31,7 +31,7 @@ _DISTRIBUTION = "AWS::CloudFront::Distribution"
 
 @dataclass(frozen=True)
 class DestroyOptions:
-    """The flags of `voicecore destroy`; None means: not said."""
+    """The options of `voicecore destroy`; None means not given."""
 
     project: Path | None = None
     stage: str = aws_names.DEFAULT_STAGE
@@ -189,12 +189,13 @@ def _report_nothing(
     if options.json:
         context.output.json(_document(removal, None))
         return ExitCode.OK
-    what = f"nothing of {removal.project} · {removal.stage}"
+    what = f"stacks of {removal.project} · {removal.stage}"
     if options.only_network:
-        what = f"no network of {removal.project}"
+        what = f"network of {removal.project}"
     if options.only_server:
-        what = f"no session server of {removal.project} · {removal.stage}"
-    context.output.say(f"There is {what} in account {aws.account}, {aws.region}.")
+        what = f"session server of {removal.project} · {removal.stage}"
+    where = f"account {aws.account}, {aws.region}"
+    context.output.say(f"Nothing to delete: {where} has no {what}.")
     for stack in removal.kept:
         context.output.note(f"  kept: {stack.name}")
     context.output.note("To search other regions, run:  voicecore status --all")

@@ -17,7 +17,7 @@ from voicecore.project.project import load_project
 
 @dataclass(frozen=True)
 class InviteOptions:
-    """The flags of `voicecore invite`; None means: not said."""
+    """The options of `voicecore invite`; None means not given."""
 
     project: Path | None = None
     stage: str = aws_names.DEFAULT_STAGE

@@ -30,7 +30,7 @@ from voicecore.project.project import Project, Stage, load_project
 
 @dataclass(frozen=True)
 class StatusOptions:
-    """The flags of `voicecore status`; None means: not said."""
+    """The options of `voicecore status`; None means not given."""
 
     project: Path | None = None
     stage: str | None = None
@@ -113,7 +113,7 @@ def _show_all(context: Context, options: StatusOptions, tasks: Together) -> Exit
         return ExitCode.OK
     if not found:
         what = f"stage {options.stage!r} of a voicecore project" if options.stage else ""
-        context.output.say(f"There is no {what or 'voicecore project'} in account {aws.account}.")
+        context.output.say(f"Account {aws.account} has no {what or 'voicecore project'}.")
     for line in project_lines(found):
         context.output.record(line)
     return ExitCode.OK

@@ -1,4 +1,4 @@
-"""Owns how far a piece of work is: the one progress type of images, stacks and tasks."""
+"""Owns the one progress type of images, rollouts and other tasks."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Progress:
-    """How far one task is: a layer being built or pushed, a step of a Dockerfile, ECS tasks."""
+    """The progress of one task: building or pushing a layer, a step of a Dockerfile, ECS tasks."""
 
     task: str
     done: int = 0

@@ -87,7 +87,7 @@ def test_unchanged_runtime_has_no_manual_changes() -> None:
         ({"image": "other@sha256:b"}, "its image is other@sha256:b"),
         ({"role": "arn:other"}, "its role is arn:other"),
         ({"environment": {"MINE": "secret"}}, "its variables are MINE"),
-        ({"environment": {}}, "its variables are none"),
+        ({"environment": {}}, "it has no variables"),
         ({"network": "VPC"}, "its network is VPC"),
     ],
 )

@@ -1,4 +1,4 @@
-"""What destroy deletes and keeps."""
+"""Stacks that destroy deletes and keeps."""
 
 import pytest
 

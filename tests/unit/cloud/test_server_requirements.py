@@ -1,4 +1,4 @@
-"""What a session server in AWS requires, checked before anything is created."""
+"""Requirements of a session server in AWS, checked before anything is created."""
 
 from __future__ import annotations
 

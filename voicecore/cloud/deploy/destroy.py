@@ -41,7 +41,7 @@ class ResourcesLeft(AwsRefused):
 
 @dataclass(frozen=True)
 class Removal:
-    """What is deleted of a project in one region, in this order, and what is kept."""
+    """The stacks of a project in one region to delete, in order, and those to keep."""
 
     project: str
     stage: str
@@ -86,7 +86,7 @@ class HeldNetwork:
 
     interfaces: tuple[NetworkInterface, ...]
     until: datetime
-    """When AgentCore releases them at the latest."""
+    """Latest time at which AgentCore releases them."""
 
 
 def stage_removal(
@@ -173,7 +173,7 @@ def network_users(cloud: CloudFormation, project: str, found: Sequence[StackSumm
 
 
 def calls_warning(aws: Aws, removal: Removal) -> str:
-    """Return a warning that the removal ends open calls; empty if there are none."""
+    """Return a warning that the removal cuts off open calls; empty without calls."""
     server = ServerPart.stack_name(removal.project, removal.stage)
     if not removal.carries_calls or not removal.deletes(server):
         return ""

@@ -72,7 +72,7 @@ def _header(stack: Stack) -> list[str]:
             value = stack.parameters.get(name) or "set it yourself"
             lines.append(f"  {name} ({parameter['Type']}; {value}): {parameter['Description']}")
         lines.append("")
-    lines += ["To deploy it, run:", *(f"  {line}" for line in _command(stack))]
+    lines += ["To deploy it:", *(f"  {line}" for line in _command(stack))]
     if SECRET in stack.resources:
         name = stack.resources[SECRET]["Properties"]["Name"]
         lines += [

@@ -15,7 +15,7 @@ from voicecore.console.output import Line, Span
 
 
 class Action(StrEnum):
-    """What happens to a resource."""
+    """A kind of change to a resource."""
 
     ADD = "add"
     CHANGE = "change"

@@ -25,7 +25,7 @@ class Price:
     dollars: float
     unit: str
     source: str
-    """Title of AWS's page."""
+    """Title of the page that the figure comes from."""
     url: str
     date: str
     confirmed: bool
@@ -128,7 +128,7 @@ def _per_month() -> Mapping[str, float]:
 
 @cache
 def _services_per_minute() -> Mapping[str, float]:
-    """Return dollars per minute of AWS's own services; other providers bill by themselves."""
+    """Return dollars per minute of services that AWS bills; other providers bill by themselves."""
     return {
         "nova-sonic": _millionths("sonic speech in", 60 * _TOKENS_PER_SECOND)
         + _millionths("sonic speech out", 60 * _TOKENS_PER_SECOND * _AGENT_SPEAKS),

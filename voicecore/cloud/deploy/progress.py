@@ -68,7 +68,7 @@ class ProgressBoard:
             self._finish(step.task, detail, time.monotonic() - known.since, failed=False)
 
     def render(self, width: int, height: int) -> list[Line]:
-        """Return the lines of running tasks; the oldest ones if there is no room for all."""
+        """Return the lines of running tasks; on a small screen, of the oldest ones."""
         now = time.monotonic()
         with self._lock:
             return [task.line(now) for task in self._running.values()][: max(height - 1, 1)]

@@ -29,22 +29,22 @@ class ServerReport:
     draining: EcsService | None = None
     """The service while old tasks keep their calls."""
     record: str = ""
-    """Where the domain must point and does not yet; empty if it does."""
+    """Target of a DNS record that the domain still lacks; empty if it has it."""
     phones: tuple[Phone, ...] = ()
     """Telephone providers whose calls pass through the server."""
 
     @property
     def url(self) -> str:
-        """Where clients request sessions."""
+        """URL at which clients request sessions."""
         return self.stack.outputs[URL]
 
 
 @dataclass(frozen=True)
 class NextCommands:
-    """What to run after a deploy."""
+    """The commands to run after a deploy."""
 
     title: str
-    """What `command` is for; empty if there is nothing to do."""
+    """Purpose of `command`; empty without one."""
     command: str
     invite: str
     """Prints the URL of the session server's page."""

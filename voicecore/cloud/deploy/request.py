@@ -1,4 +1,4 @@
-"""Owns what a deploy is asked for: the stage, its variables, and warnings known without AWS."""
+"""Owns the request to deploy a stage: its variables, and warnings known without AWS."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from voicecore.project.schema import PUBLIC, VPC
 
 @dataclass(frozen=True)
 class DeployRequest:
-    """What to deploy, checked as far as files allow."""
+    """The stage to deploy, checked as far as files allow."""
 
     project: Project
     deployment: Deployment
@@ -25,7 +25,7 @@ class DeployRequest:
     server: DesiredServer | None
     """The session server; None if it was not asked for. A deployed one is updated anyway."""
     message: str
-    """Why this is deployed; kept with the version."""
+    """Reason for this deploy; kept with the version."""
     warnings: tuple[str, ...]
 
 

@@ -49,7 +49,7 @@ class ImageStatus:
 
     uri: str
     bytes: int | None
-    """Compressed size in the repository; None if the image is no longer there."""
+    """Compressed size in the repository; None if the image was deleted there."""
     pushed: datetime | None
 
 
@@ -80,7 +80,7 @@ class ServerStatus:
 
     stack: DeployedStack
     url: str
-    """Where clients request sessions; empty if the stack was not completed."""
+    """URL at which clients request sessions; empty if the stack was not completed."""
     image: str
     state: str
     """Lambda: Active, Pending or Failed, and any change in progress. ECS: Active when as many
@@ -122,9 +122,9 @@ class StageStatus:
     """The last sessions, newest first."""
     cost: StageCost = field(default_factory=lambda: StageCost(()))
     drift: tuple[str, ...] = ()
-    """How the stage differs from what was deployed."""
+    """Differences between the stage and what was deployed."""
     unknown: tuple[str, ...] = field(default=())
-    """What could not be read, and why."""
+    """Questions that AWS did not answer, and why."""
 
 
 class StatusProbe:

@@ -60,7 +60,7 @@ def _new_stage_checks(aws: Aws, deployment: Deployment) -> list[PreflightCheck]:
     return [
         ("names", lambda: name_results(inventory.agent_resources(aws, name, stage))),
         ("runtimes", lambda: [check_quota(aws, quotas.RUNTIMES, quotas.runtimes_used, 1)]),
-        # Only for a new stage: whoever created it may change it, and the simulator takes seconds.
+        # Only for a new stage: its creator may also change it, and the simulator takes seconds.
         ("permissions", lambda: check_permissions(aws, iam.deployer_statements, deployment)),
     ]
 

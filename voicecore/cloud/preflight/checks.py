@@ -22,7 +22,7 @@ from voicecore.aws.task_group import Together
 
 
 class CheckOutcome(StrEnum):
-    """What a preflight check found."""
+    """The outcome of a preflight check."""
 
     PASSED = "passed"
     FAILED = "failed"
@@ -38,7 +38,7 @@ class CheckResult:
     outcome: CheckOutcome
     message: str
     fix: str = ""
-    """What to do; empty if nothing can be done or need be."""
+    """Command or advice that fixes a failure; may be empty."""
 
 
 class PreflightFailed(AwsRefused):

@@ -52,7 +52,7 @@ def server_checks(
 def certificate_result(server: Server, region: str, found: Mapping[str, Any] | None) -> CheckResult:
     """Return whether a certificate is issued and covers the server's domain.
 
-    `found` is DescribeCertificate's answer; None if there is no such certificate.
+    `found` is DescribeCertificate's answer; None if AWS does not find the certificate.
     """
     arguments = f"--region {region} --certificate-arn {server.certificate}"
     request = (

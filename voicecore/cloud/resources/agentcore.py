@@ -46,7 +46,7 @@ class Runtime:
     version: str
     status: str
     reason: str
-    """Why it failed; empty if it did not."""
+    """Reason of a failure; empty without one."""
     image: str
     """Image URI, with its digest if it was deployed by digest."""
     role: str

@@ -97,7 +97,7 @@ class CloudFormation:
         return json.loads(body) if isinstance(body, str) else body
 
     def wait(self, name: str, on_event: OnEvent) -> DeployedStack | None:
-        """Return the stack once no operation is in progress, whoever started it."""
+        """Return the stack once no operation is in progress, including those of others."""
         before: str | None = None
         waits = pauses()
         while (deployed := self.find(name)) and next_step(deployed.status) is NextStep.WAIT:

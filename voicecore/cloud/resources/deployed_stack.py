@@ -12,7 +12,7 @@ from voicecore.aws.errors import AwsRefused
 
 
 class NextStep(Enum):
-    """What to do with a stack before it matches its desired state."""
+    """The next step that brings a stack to its desired state."""
 
     CREATE = auto()
     UPDATE = auto()
@@ -46,7 +46,7 @@ _NEXT_STEPS = {
 
 
 def next_step(status: str | None) -> NextStep:
-    """Return what to do with a stack of this status; None means that there is no such stack.
+    """Return what to do with a stack of this status; None means that the stack is missing.
 
     The statuses are those of CloudFormation's API reference, `Stack.StackStatus`. Raises
     AwsRefused for a status that is not listed there.

@@ -129,7 +129,7 @@ class RolloutWatch:
         self._failed = 0
         self._done = False
         self.failure: list[str] = []
-        """Why the last failed task stopped, and its last log lines."""
+        """Reasons why the last failed task stopped, and its last log lines."""
 
     def __call__(self) -> bool:
         """Look once."""

@@ -26,7 +26,7 @@ INTERFACE_TYPE = "agentic_ai"
 """EC2's interface type of AgentCore's network interfaces (agentcore-vpc)."""
 
 INTERFACE_RETENTION = timedelta(hours=8)
-"""How long AgentCore keeps its interfaces after the last runtime is deleted (agentcore-vpc)."""
+"""Time that AgentCore keeps its interfaces after the last runtime is gone (agentcore-vpc)."""
 
 
 @dataclass(frozen=True)

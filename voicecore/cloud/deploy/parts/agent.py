@@ -1,4 +1,4 @@
-"""Owns the agent's part in a deploy: its stack, and the shared stacks that it stands on.
+"""Owns the agent's part in a deploy: its stack, and the shared stacks that it needs.
 
 Nothing is remembered between runs: each run begins by reading the current state, so the next run
 continues one that died anywhere.
@@ -192,7 +192,7 @@ def _set_log_retention(logs: Any, runtime_id: str, deployment: Deployment) -> No
     """Set how long the runtime's logs are kept.
 
     AgentCore creates a log group when an endpoint's first container starts; groups that do not
-    exist yet are created here. Callers name the stage's endpoint, or none and thereby DEFAULT.
+    exist yet are created here. Callers name the stage's endpoint; without a name they get DEFAULT.
     """
     days = deployment.stage.log_retention_days
     listed = logs.describe_log_groups(logGroupNamePrefix=aws_names.log_group_for(runtime_id, ""))

@@ -114,7 +114,8 @@ def manual_changes(current: CurrentAgent) -> list[str]:
         found.append(f"its role is {runtime.role}")
     properties = current.resources[RUNTIME]["Properties"]
     if set(runtime.environment) != set(properties.get("EnvironmentVariables", {})):
-        found.append(f"its variables are {', '.join(sorted(runtime.environment)) or 'none'}")
+        names = ", ".join(sorted(runtime.environment))
+        found.append(f"its variables are {names}" if names else "it has no variables")
     if runtime.network != properties["NetworkConfiguration"]["NetworkMode"]:
         found.append(f"its network is {runtime.network}")
     return found

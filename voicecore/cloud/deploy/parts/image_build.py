@@ -22,7 +22,7 @@ class BuildableImage(Protocol):
 
     @property
     def note(self) -> str:
-        """What to know before it is built; empty for nothing."""
+        """Warning to show before it is built; empty for none."""
         ...
 
     def build(self, repository: Callable[[], str], on_progress: OnProgress) -> str:
@@ -97,7 +97,7 @@ class ImageBuild:
 
     @property
     def note(self) -> str:
-        """What to know before the image is built; empty for nothing."""
+        """Warning to show before the image is built; empty for none."""
         return self._image().note
 
     def look_up(self) -> Future[BuildableImage]:

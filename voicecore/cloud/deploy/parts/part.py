@@ -30,7 +30,7 @@ UNKNOWN_DIGEST = "sha256:" + "0" * 64
 
 @dataclass(frozen=True)
 class PartContext:
-    """What the parts of one deploy share: the request, the account, and helpers."""
+    """The request, the account and the helpers that all parts of one deploy use."""
 
     request: DeployRequest
     aws: Aws
@@ -89,7 +89,7 @@ class Part(Protocol):
         ...
 
     def warnings(self) -> Sequence[str]:
-        """Return what to know before applying the plan."""
+        """Return warnings to show before the plan is applied."""
         ...
 
     def wait_until_ready(self, output: Output) -> None:

@@ -25,7 +25,7 @@ from voicecore.contract import invites
 from voicecore.project import aws_names
 
 HEALTHY_SECONDS = 60.0
-"""How long a new server may not answer: AWS takes time to propagate URLs and permissions."""
+"""Seconds until a new server must answer: AWS takes time to propagate URLs and permissions."""
 
 INVITE_HOURS = 12.0
 """Default lifetime of an invite."""

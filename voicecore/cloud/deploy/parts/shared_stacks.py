@@ -83,7 +83,7 @@ class SharedStacks:
 
     @cached_property
     def desired(self) -> DesiredShared:
-        """The desired state; asks AWS for its zones when there is no network yet."""
+        """The desired state; asks AWS for its zones before a network exists."""
         deployment, aws = self._context.request.deployment, self._context.aws
         chosen: tuple[str, ...] = ()
         if deployment.makes_network:

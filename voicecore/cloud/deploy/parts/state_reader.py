@@ -1,4 +1,4 @@
-"""Owns how the current state of parts is read from AWS, before a deploy and for status."""
+"""Owns reading the current state of parts from AWS, before a deploy and for status."""
 
 # botocore has no types.
 # pyright: reportMissingTypeStubs=false
@@ -25,12 +25,12 @@ class SecretValue:
     """The variables in a part's secret, as far as they are known."""
 
     variables: Mapping[str, str] | None = field(default=None, repr=False)
-    """None when there is no value, or no permission to read it."""
+    """None without a value, or without permission to read it."""
     version: str = ""
 
 
 class StateReader(Protocol):
-    """How to read the current state of parts."""
+    """Reads the current state of parts."""
 
     @property
     def aws(self) -> Aws:
