@@ -1,7 +1,7 @@
-"""Deploys against an AWS whose operations take AWS's time: how much of it is waited for in vain.
+"""Measures deploys against a stand-in of AWS whose operations take as long as AWS's own.
 
-The first deploy is compared with its critical path: the longest chain of operations that must
-follow each other. Another row makes the same one call after another, as example scripts do.
+The first deploy is compared with its critical path: the longest chain of operations that depend on
+each other. Another row makes the same calls one after another, as example scripts do.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from typing import Any
 
 from tests.cloud.deploying import ImagesDouble
 from tests.standins.aws import REAL, Aws, aws_standin
-from voicecore.cloud.deploy.agent_part import Standing, wanted_of
+from voicecore.cloud.deploy.parts.agent_state import DesiredAgent
+from voicecore.cloud.deploy.parts.shared_stacks import CurrentShared, desired_shared
 from voicecore.cloud.stacks.agent_stack import ENDPOINT, RUNTIME
 from voicecore.cloud.stacks.deployment import deployment_of
 from voicecore.cloud.stacks.env_split import Environment
@@ -30,10 +31,10 @@ from voicecore.options.init import InitOptions
 from voicecore.project.project import load_project
 
 COLD, WARM = 15.0, 3.0
-"""Seconds of a build with its push, the first time and after an edit: `benchmarks.image`."""
+"""Seconds to build and push, the first time and after an edit, from `benchmarks.image`."""
 
-# What one resource takes beyond what any takes.
-_OWN = {
+# Seconds of some resources, in addition to the seconds of any resource.
+_EXTRA = {
     "AWS::EC2::NatGateway": REAL.nat_gateway,
     "AWS::BedrockAgentCore::Runtime": REAL.runtime,
     "AWS::BedrockAgentCore::RuntimeEndpoint": REAL.endpoint,
@@ -41,21 +42,21 @@ _OWN = {
 
 
 def chain(stack: Stack, only: tuple[str, ...] = ()) -> float:
-    """Seconds of the longest chain of the stack's resources, or of some of them, by reference."""
+    """Return the seconds of the longest chain of references among all or `only` some resources."""
     resources = {n: r for n, r in stack.resources.items() if not only or n in only}
 
     def end(name: str) -> float:
         resource = resources[name]
         before = references(resource.get("Properties", {})) | set(resource.get("DependsOn", ()))
-        own = REAL.resource + _OWN.get(resource["Type"], 0.0)
-        return own + max((end(n) for n in before if n in resources), default=0.0)
+        seconds = REAL.resource + _EXTRA.get(resource["Type"], 0.0)
+        return seconds + max((end(n) for n in before if n in resources), default=0.0)
 
     return max(map(end, resources))
 
 
 @contextlib.contextmanager
 def project() -> Iterator[Path]:
-    """A project in a network of its own."""
+    """Create a project with a network of its own."""
     with tempfile.TemporaryDirectory() as folder:
         context = Context(Path(folder), {}, Output(io.StringIO(), io.StringIO()), False)
         init.run(context, InitOptions(name="line", pipeline="nova-sonic", yes=True))
@@ -65,8 +66,8 @@ def project() -> Iterator[Path]:
         yield root
 
 
-def deployed(aws: Aws, root: Path, build: float) -> tuple[float, int]:
-    """Seconds of a deploy, and its calls."""
+def measure_deploy(aws: Aws, root: Path, build: float) -> tuple[float, int]:
+    """Deploy, and return the seconds and the number of calls."""
     aws.journal.clear()
     context = Context(root, {}, Output(io.StringIO(), io.StringIO()), False)
     started = time.monotonic()
@@ -75,7 +76,7 @@ def deployed(aws: Aws, root: Path, build: float) -> tuple[float, int]:
 
 
 def one_after_another(aws: Aws, build: float) -> float:
-    """Seconds of the same by AWS's calls in the order of Pipecat's example scripts."""
+    """Return the seconds of the same calls in the order of example scripts by Pipecat."""
     ec2, iam = aws.client("ec2"), aws.client("iam")
     control = aws.client("bedrock-agentcore-control")
     started = time.monotonic()
@@ -127,9 +128,9 @@ def one_after_another(aws: Aws, build: float) -> float:
     return time.monotonic() - started
 
 
-def until(state: Callable[[], Any], wanted: str) -> None:
-    """Wait as the scripts do: a look every second."""
-    while state() != wanted:
+def until(state: Callable[[], Any], expected: str) -> None:
+    """Poll every second, as the scripts do."""
+    while state() != expected:
         time.sleep(1)
 
 
@@ -137,11 +138,11 @@ def main() -> None:
     """Measure, and print the rows."""
     with project() as root, aws_standin(durations=REAL) as aws:
         os.environ.update(aws.environment)
-        first, first_calls = deployed(aws, root, COLD)
+        first, first_calls = measure_deploy(aws, root, COLD)
         bot = root / "agent" / "bot.py"
         bot.write_text(f"{bot.read_text()}\n# edited\n")
-        again, again_calls = deployed(aws, root, WARM)
-        nothing, nothing_calls = deployed(aws, root, WARM)
+        again, again_calls = measure_deploy(aws, root, WARM)
+        nothing, nothing_calls = measure_deploy(aws, root, WARM)
         scripts = one_after_another(aws, COLD)
         path = critical_path(root)
     update = 2 * REAL.resource + REAL.runtime + REAL.endpoint
@@ -157,13 +158,13 @@ def main() -> None:
 
 
 def critical_path(root: Path) -> float:
-    """Seconds of the longest chain of a first deploy."""
+    """Return the seconds of the longest chain of a first deploy."""
     deployment = deployment_of(load_project(root))
-    wanted = wanted_of(deployment, Environment(), ("use1-az1", "use1-az2"), Standing())
-    assert wanted.network is not None
-    image = chain(wanted.images) + COLD
-    agent = chain(wanted.agent("", None), (RUNTIME, ENDPOINT))
-    return max(chain(wanted.network), image) + agent
+    shared = desired_shared(deployment, ("use1-az1", "use1-az2"), CurrentShared())
+    assert shared.network is not None
+    image = chain(shared.images) + COLD
+    stack = DesiredAgent(deployment, Environment()).stack("", None)
+    return max(chain(shared.network), image) + chain(stack, (RUNTIME, ENDPOINT))
 
 
 if __name__ == "__main__":

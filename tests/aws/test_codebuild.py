@@ -17,10 +17,10 @@ from typing import Any
 import boto3
 import pytest
 
+from voicecore.console.progress import Progress
 from voicecore.image.builders import codebuild, codebuild_resources
 from voicecore.image.builders.buildspec import Remote
 from voicecore.image.builders.codebuild import RemoteBuildFailed
-from voicecore.image.model import Progress
 from voicecore.image.registry.reference import Reference, parse_reference
 
 pytestmark = pytest.mark.aws

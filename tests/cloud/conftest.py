@@ -11,20 +11,20 @@ from tests.standins.aws import NONE, Aws, Durations, aws_standin
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """Leaves out what takes minutes, unless `-m exhaustive` asks for it."""
-    exhaustive = collection_path.name == "test_every_death.py"
+    """Skip tests that take minutes, unless `-m exhaustive` selects them."""
+    exhaustive = collection_path.name == "test_killed_at_every_call.py"
     return (exhaustive and config.getoption("markexpr") != "exhaustive") or None
 
 
 @pytest.fixture
 def durations() -> Durations:
-    """How long things take in AWS: no time."""
+    """Durations of operations in AWS: none."""
     return NONE
 
 
 @pytest.fixture
 def aws(monkeypatch: pytest.MonkeyPatch, durations: Durations) -> Iterator[Aws]:
-    """An AWS that boto3 in this process takes for the real one."""
+    """The stand-in of AWS, used by boto3 in this process."""
     with aws_standin(durations=durations) as standin:
         for name, value in standin.environment.items():
             monkeypatch.setenv(name, value)
@@ -34,15 +34,15 @@ def aws(monkeypatch: pytest.MonkeyPatch, durations: Durations) -> Iterator[Aws]:
 
 @pytest.fixture
 def deployer(voicecore: Voicecore, tmp_path: Path) -> Deployer:
-    """Of a project with Nova Sonic in AgentCore's own network."""
-    made = voicecore("init", "line", "--pipeline", "nova-sonic", "--yes", cwd=tmp_path)
-    assert made.code == 0, made.stderr
+    """A project with Nova Sonic, in AgentCore's own network."""
+    created = voicecore("init", "line", "--pipeline", "nova-sonic", "--yes", cwd=tmp_path)
+    assert created.code == 0, created.stderr
     return Deployer(tmp_path / "line")
 
 
 @pytest.fixture
 def vpc(deployer: Deployer) -> Deployer:
-    """The same in a network of its own."""
+    """The same project, in a network created by voicecore."""
     path = deployer.root / "voicecore.toml"
     path.write_text(f'network = "vpc"\n{path.read_text()}')
     return deployer

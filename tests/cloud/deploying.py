@@ -1,6 +1,6 @@
-"""deploy and destroy with an image that is made in no time: the true commands otherwise.
+"""Runs deploy and destroy with images that need no build; everything else is the real command.
 
-An image is a manifest in the stand-in's ECR, tagged by what is in the folder of its part.
+An image is a manifest in the stand-in's ECR, tagged with a hash of its part's files.
 """
 
 from __future__ import annotations
@@ -22,27 +22,29 @@ from botocore.exceptions import ClientError
 from tests.conftest import Result
 from voicecore.aws.session import new_session
 from voicecore.aws.task_group import TaskCancelled
+from voicecore.cloud.deploy.parts.image_build import ImageSource
 from voicecore.commands import deploy, destroy
 from voicecore.console.context import Context
 from voicecore.console.errors import ExitCode, VoicecoreError
-from voicecore.console.output import Advance, Output
+from voicecore.console.output import Output
+from voicecore.console.progress import OnProgress, Progress
 from voicecore.options.deploy import DeployOptions
 from voicecore.options.destroy import DestroyOptions
 from voicecore.project import aws_names
 from voicecore.project.project import Project
 
-# Runs are forked from a process that has loaded everything and has no threads.
+# Runs are forked from a process that has loaded all modules and has no threads.
 _FORKS = multiprocessing.get_context("forkserver")
-_FORKS.set_forkserver_preload([__name__, "tests.cloud.loaded"])
+_FORKS.set_forkserver_preload([__name__, "tests.cloud.preload"])
 
 
 def _nothing() -> None:
-    """Does nothing, in a function that another process can be told of."""
+    """Do nothing, as a function that can be pickled for another process."""
 
 
 @dataclass(frozen=True)
 class ImageDouble:
-    """An image that is a hash of the files of a part."""
+    """An image that consists of a hash of a part's files."""
 
     project: Project
     part: str
@@ -51,14 +53,14 @@ class ImageDouble:
     seconds: float
     note: str = ""
 
-    def build(self, repository: Callable[[], str], advance: Advance) -> str:
+    def build(self, repository: Callable[[], str], on_progress: OnProgress) -> str:
         end = time.monotonic() + self.seconds
         try:
             while time.monotonic() < end:
-                advance("build", 0, None, False, "")
+                on_progress(Progress("build"))
                 time.sleep(0.05)
         except TaskCancelled:
-            (self.project.root / "deploy.log").open("a").write("building is given up\n")
+            (self.project.root / "deploy.log").open("a").write("build abandoned\n")
             raise
         repository()
         if there := _find(self.project, self.part):
@@ -83,7 +85,7 @@ class ImageDouble:
                 imageTag=tag,
             )
         except ClientError as error:
-            # Another deploy pushed the same image meanwhile.
+            # Another deploy pushed the same image at the same time.
             if error.response["Error"]["Code"] != "ImageAlreadyExistsException":
                 raise
         return _find(self.project, self.part)
@@ -91,7 +93,7 @@ class ImageDouble:
 
 @dataclass(frozen=True)
 class ImagesDouble:
-    """Makes images in no time, or in so many seconds."""
+    """Builds images at once, or in so many seconds."""
 
     before_push: Callable[[], object] = _nothing
     seconds: float = 0.0
@@ -128,8 +130,8 @@ def _find(project: Project, part: str) -> str:
 
 def _tag(project: Project, part: str) -> str:
     folder = project.root / part
-    left_out = {".env", ".venv", "__pycache__"}
-    files = sorted(p for p in folder.rglob("*") if p.is_file() and not left_out & {*p.parts})
+    excluded = {".env", ".venv", "__pycache__"}
+    files = sorted(p for p in folder.rglob("*") if p.is_file() and not excluded & {*p.parts})
     content = b"".join(path.read_bytes() for path in files)
     return hashlib.sha256(content).hexdigest()[:20]
 
@@ -137,10 +139,10 @@ def _tag(project: Project, part: str) -> str:
 def run(
     root: Path,
     options: DeployOptions | DestroyOptions,
-    images: deploy.Images | None = None,
+    images: ImageSource | None = None,
     output: Output | None = None,
 ) -> ExitCode:
-    """The command, ended as the command line ends it."""
+    """Run a command, and end it as the command line does."""
     context = Context(cwd=root, env={}, output=output or Output(), interactive=False)
     try:
         if isinstance(options, DestroyOptions):
@@ -155,10 +157,10 @@ def run(
 
 @dataclass(frozen=True)
 class Deployer:
-    """Somebody who deploys a project, in this process or in one that may be killed."""
+    """Runs deploy and destroy for a project, in this process or in one that can be killed."""
 
     root: Path
-    images: deploy.Images = ImagesDouble()
+    images: ImageSource = ImagesDouble()
 
     def deploy(self, **options: Any) -> Result:
         return self._run(DeployOptions(**{"yes": True} | options))
@@ -166,7 +168,7 @@ class Deployer:
     def destroy(self, **options: Any) -> Result:
         return self._run(DestroyOptions(**{"yes": True} | options))
 
-    def with_images(self, images: deploy.Images) -> Deployer:
+    def with_images(self, images: ImageSource) -> Deployer:
         return replace(self, images=images)
 
     def start(
@@ -176,7 +178,7 @@ class Deployer:
         images: ImagesDouble | None = None,
         **options: Any,
     ) -> multiprocessing.process.BaseProcess:
-        """A command in a process of its own, whose output goes to <root>/deploy.log."""
+        """Start a command in a process of its own, with its output in <root>/deploy.log."""
         kind = DestroyOptions if command == "destroy" else DeployOptions
         given = kind(**{"yes": True} | options)
         arguments = (self.root, given, images or ImagesDouble(), environment)
@@ -197,7 +199,7 @@ class Deployer:
 def _forked(
     root: Path,
     options: DeployOptions | DestroyOptions,
-    images: deploy.Images,
+    images: ImageSource,
     environment: dict[str, str],
 ) -> None:
     os.environ.update(environment)
@@ -206,8 +208,8 @@ def _forked(
     sys.exit(int(code))
 
 
-def _typed(command: str, root: Path, transport: str | None = None) -> ExitCode:
-    """The command on this process's own terminal, where it may ask."""
+def _run_interactively(command: str, root: Path, transport: str | None = None) -> ExitCode:
+    """Run a command on this process's terminal, where it may ask for confirmation."""
     context = Context(cwd=root, env={})
     try:
         if command == "destroy":
@@ -221,4 +223,4 @@ def _typed(command: str, root: Path, transport: str | None = None) -> ExitCode:
 
 
 if __name__ == "__main__":
-    sys.exit(int(_typed(sys.argv[1], Path(sys.argv[2]), *sys.argv[3:])))
+    sys.exit(int(_run_interactively(sys.argv[1], Path(sys.argv[2]), *sys.argv[3:])))

@@ -1,4 +1,4 @@
-"""`voicecore logs` against the AWS stand-in, and against what `voicecore dev` left."""
+"""`voicecore logs`, from the stand-in of AWS and from the files of `voicecore dev`."""
 
 import io
 import json
@@ -36,7 +36,7 @@ OTHER = "77777777-0000-4000-8000-000000000002"
 
 
 def written(event: str, session: str = SESSION, level: str = "INFO", **fields: Any) -> str:
-    """A line as a generated agent's logs.py writes it."""
+    """Return a line as the logs.py of a generated agent writes it."""
     head = {"time": f"{datetime.now(UTC).isoformat()}", "level": level, "event": event}
     return json.dumps({**head, "session_id": session, **fields})
 
@@ -57,20 +57,20 @@ CALL = (
 
 @pytest.fixture
 def line(voicecore: Voicecore, tmp_path: Path) -> Callable[..., Result]:
-    """`voicecore logs` of a project called line."""
+    """Run `voicecore logs` in a project named line."""
     assert voicecore("init", "line", "--pipeline", "nova-sonic", "--yes").code == 0
     return lambda *flags, **more: voicecore("logs", *flags, cwd=tmp_path / "line", **more)
 
 
-def said(result: Result) -> list[str]:
-    """The words of each line that was printed with --json."""
+def texts_of(result: Result) -> list[str]:
+    """Return the text of each line printed with --json."""
     assert result.code == ExitCode.OK, result.stderr
     rows = [json.loads(row) for row in result.stdout.splitlines()]
     events = [row.get("event", row) for row in rows]
     return [event.get("text") or event.get("message") or event["event"] for event in events]
 
 
-def test_a_call_is_told_in_words(aws: Aws, line: Callable[..., Result]) -> None:
+def test_call_is_shown_in_words(aws: Aws, line: Callable[..., Result]) -> None:
     aws.agent_says(RUNTIME, *CALL, session=SESSION)
     shown = line().stdout.splitlines()
     assert [row[8:] for row in shown] == [
@@ -83,9 +83,7 @@ def test_a_call_is_told_in_words(aws: Aws, line: Callable[..., Result]) -> None:
     ]
 
 
-def test_for_programs_every_line_is_json_with_its_place(
-    aws: Aws, line: Callable[..., Result]
-) -> None:
+def test_json_lines_have_session_and_stream(aws: Aws, line: Callable[..., Result]) -> None:
     at = datetime(2026, 11, 20, 23, 59, 59, 5000, tzinfo=UTC)
     aws.agent_says(RUNTIME, *CALL, "Traceback (most recent call last):", session=SESSION, at=at)
     rows = [json.loads(row) for row in line("--json", "--since", "2026-11-20").stdout.splitlines()]
@@ -97,10 +95,10 @@ def test_for_programs_every_line_is_json_with_its_place(
     assert rows[-1]["text"] == "Traceback (most recent call last):"
 
 
-def test_both_namings_over_midnight_by_either_endpoint(
+def test_old_and_new_stream_names_are_read_over_midnight(
     aws: Aws, line: Callable[..., Result]
 ) -> None:
-    """Streams are named by the UTC day on which they began; calls go on after it."""
+    """A stream is named after the UTC day on which it began; its call may continue after it."""
     night = datetime(2026, 11, 20, 23, 50, tzinfo=UTC)
     aws.agent_says(RUNTIME, written("log", message="old before"), "OLD: no JSON", at=night)
     aws.agent_says(RUNTIME, "NEW: no JSON", session=SESSION, at=night + timedelta(minutes=1))
@@ -112,9 +110,9 @@ def test_both_namings_over_midnight_by_either_endpoint(
         put(aws, group, name, at, written("user_said", text=text))
     aws.agent_says(RUNTIME, written("user_said", OTHER, text="by dev"), session=OTHER,
                    endpoint="dev", at=night + timedelta(minutes=20))  # fmt: skip
-    late = said(line("--json", "--since", "2026-11-20T23:55Z"))
+    late = texts_of(line("--json", "--since", "2026-11-20T23:55Z"))
     assert late == ["by dev", "in new", "in old"]
-    mine = said(line("--json", "--since", "2026-11-20T23:00Z", "--session", SESSION[:8]))
+    mine = texts_of(line("--json", "--since", "2026-11-20T23:00Z", "--session", SESSION[:8]))
     assert mine == ["old before", "NEW: no JSON", "in new", "in old"]
 
 
@@ -122,7 +120,7 @@ def put(aws: Aws, group: str, stream: str, at: datetime, *texts: str) -> None:
     standin.write_lines(aws.cloud, aws.caller.account, aws.region, group, stream, texts, at)
 
 
-def test_empty_pages_are_no_end(aws: Aws, line: Callable[..., Result]) -> None:
+def test_empty_pages_do_not_end_the_search(aws: Aws, line: Callable[..., Result]) -> None:
     aws.agent_says(RUNTIME, *CALL, session=SESSION)
     aws.faults.empty_pages(3)
     assert "What time is it?" in line().stdout
@@ -137,36 +135,36 @@ def test_empty_pages_are_no_end(aws: Aws, line: Callable[..., Result]) -> None:
         (["--session", "7777"], ["Hello."]),
     ],
 )
-def test_only_what_is_asked_for(
+def test_flags_select_lines(
     aws: Aws, line: Callable[..., Result], flags: list[str], expected: list[str]
 ) -> None:
     aws.agent_says(RUNTIME, *CALL, "raw", session=SESSION)
     aws.agent_says(RUNTIME, written("user_said", OTHER, turn=1, text="Hello."), session=OTHER)
-    assert said(line("--json", *flags)) == expected
+    assert texts_of(line("--json", *flags)) == expected
 
 
-def test_traces_are_no_lines_of_the_agent(aws: Aws, line: Callable[..., Result]) -> None:
+def test_traces_are_not_shown(aws: Aws, line: Callable[..., Result]) -> None:
     group = aws.agent_says(RUNTIME, *CALL, session=SESSION)
     put(aws, group, "otel-rt-logs", datetime.now(UTC), '{"spanId": "1"}')
     assert "spanId" not in line("--json").stdout
 
 
-def test_what_is_said_may_be_kept_out_of_the_log(aws: Aws, line: Callable[..., Result]) -> None:
+def test_transcripts_may_be_absent(aws: Aws, line: Callable[..., Result]) -> None:
     aws.agent_says(RUNTIME, written("user_said", turn=1), written("user_said", turn=2))
     shown = line()
     assert shown.stdout.count("(not logged)") == 2
     assert shown.stderr.count("LOG_TRANSCRIPTS=false") == 1
 
 
-def test_what_callers_say_commands_no_terminal(aws: Aws, line: Callable[..., Result]) -> None:
+def test_terminal_escapes_of_callers_are_removed(aws: Aws, line: Callable[..., Result]) -> None:
     aws.agent_says(RUNTIME, written("user_said", text="\x1b]0;owned\x07hi"), "\x1b[2Jraw")
     assert "\x1b" not in line().stdout
 
 
-# Why there is nothing.
+# Why there are no lines.
 
 
-def test_a_stage_that_was_never_deployed(aws: Aws, line: Callable[..., Result]) -> None:
+def test_logs_of_a_stage_that_is_not_deployed(aws: Aws, line: Callable[..., Result]) -> None:
     for flags in ([], ["--follow"], ["--live"]):
         nothing = line(*flags)
         assert nothing.code == ExitCode.NOT_DEPLOYED
@@ -178,7 +176,7 @@ def test_a_stage_that_was_never_deployed(aws: Aws, line: Callable[..., Result]) 
     assert "voicecore deploy --server" in without.stderr
 
 
-def test_a_stage_that_nobody_has_called(aws: Aws, deployer: Deployer, voicecore: Voicecore) -> None:
+def test_logs_of_a_stage_without_calls(aws: Aws, deployer: Deployer, voicecore: Voicecore) -> None:
     assert deployer.deploy().code == ExitCode.OK
     nothing = voicecore("logs", cwd=deployer.root)
     assert nothing.code == ExitCode.OK
@@ -186,7 +184,7 @@ def test_a_stage_that_nobody_has_called(aws: Aws, deployer: Deployer, voicecore:
     assert "voicecore talk --remote" in nothing.stderr
 
 
-def test_a_stage_that_was_silent_lately(aws: Aws, line: Callable[..., Result]) -> None:
+def test_logs_of_a_stage_without_recent_lines(aws: Aws, line: Callable[..., Result]) -> None:
     at = datetime.now(UTC) - timedelta(days=2)
     aws.agent_says(RUNTIME, *CALL, session=SESSION, at=at)
     nothing = line()
@@ -196,19 +194,21 @@ def test_a_stage_that_was_silent_lately(aws: Aws, line: Callable[..., Result]) -
     assert "What time is it?" in line("--since", since).stdout
 
 
-def test_nothing_that_is_like_what_was_asked_for(aws: Aws, line: Callable[..., Result]) -> None:
+def test_filter_that_matches_nothing(aws: Aws, line: Callable[..., Result]) -> None:
     aws.agent_says(RUNTIME, *CALL, session=SESSION)
     assert "No line matches" in line("--filter", "elephants").stderr
 
 
-def test_a_time_that_is_none(aws: Aws, line: Callable[..., Result]) -> None:
+def test_invalid_time_is_refused(aws: Aws, line: Callable[..., Result]) -> None:
     refused = line("--since", "yesterday")
     assert refused.code == ExitCode.USAGE
     assert "--since 90s, 10m, 3h, 2d or 1w" in refused.stderr
     assert not list(aws.journal)
 
 
-def test_a_region_that_is_none(aws: Aws, line: Callable[..., Result], voicecore: Voicecore) -> None:
+def test_unknown_region_is_refused(
+    aws: Aws, line: Callable[..., Result], voicecore: Voicecore
+) -> None:
     typo = ("--region", "us-est-1")
     for refused in (line(*typo), voicecore("status", "--all", *typo)):
         assert refused.code == ExitCode.USAGE
@@ -221,14 +221,14 @@ def test_a_region_that_is_none(aws: Aws, line: Callable[..., Result], voicecore:
 
 @dataclass
 class Following:
-    """Somebody who follows, and presses Ctrl-C after so many looks."""
+    """Follows the log, and presses Ctrl-C after a number of polls."""
 
     root: Path
-    looks: list[Callable[[], object]] = field(default_factory=list)
+    polls: list[Callable[[], object]] = field(default_factory=list)
 
     def run(self, env: dict[str, str] | None = None, **options: Any) -> Result:
-        """Follow; each of `looks` is done after a look at AWS, and after the last it ends."""
-        steps = iter(self.looks)
+        """Follow; run one of `polls` after each poll of AWS, and end after the last."""
+        steps = iter(self.polls)
 
         def pause(seconds: float) -> None:
             step = next(steps, None)
@@ -250,10 +250,10 @@ def following(line: object, tmp_path: Path) -> Following:
     return Following(tmp_path / "line")
 
 
-def test_lines_are_followed_each_once_late_ones_too(aws: Aws, following: Following) -> None:
+def test_followed_lines_are_shown_once_even_late_ones(aws: Aws, following: Following) -> None:
     now = datetime.now(UTC)
     aws.agent_says(RUNTIME, "first", session=SESSION, at=now - timedelta(minutes=5))
-    following.looks = [
+    following.polls = [
         lambda: aws.agent_says(RUNTIME, "second", session=SESSION),
         lambda: aws.agent_says(RUNTIME, "late", session=OTHER, at=now - timedelta(seconds=60)),
         lambda: None,
@@ -261,10 +261,10 @@ def test_lines_are_followed_each_once_late_ones_too(aws: Aws, following: Followi
         lambda: None,
     ]
     followed = following.run()
-    assert said(followed) == ["first", "second", "late", "of another endpoint"]
+    assert texts_of(followed) == ["first", "second", "late", "of another endpoint"]
 
 
-def test_a_stage_is_followed_before_its_first_call(aws: Aws, deployer: Deployer) -> None:
+def test_stage_is_followed_before_its_first_call(aws: Aws, deployer: Deployer) -> None:
     assert deployer.deploy().code == ExitCode.OK
     client = aws.client("logs")
     for group in client.describe_log_groups()["logGroups"]:
@@ -274,36 +274,36 @@ def test_a_stage_is_followed_before_its_first_call(aws: Aws, deployer: Deployer)
     following = Following(deployer.root, [lambda: aws.agent_says(runtime, "hello"), lambda: None])
     followed = following.run()
     assert "The log does not exist yet" in followed.stderr
-    assert said(followed) == ["hello"]
+    assert texts_of(followed) == ["hello"]
 
 
 @pytest.mark.parametrize(
-    ("break_it", "told"),
+    ("break_it", "text"),
     [
         (lambda aws: setattr(aws.faults, "down", True), "AWS does not answer"),
         (lambda aws: aws.faults.throttle("logs:*"), "This account sends AWS too many requests"),
     ],
     ids=["network", "throttling"],
 )
-def test_what_goes_wrong_for_a_while_is_waited_out(
-    aws: Aws, following: Following, break_it: Callable[[Aws], None], told: str,
+def test_temporary_failures_are_waited_for(
+    aws: Aws, following: Following, break_it: Callable[[Aws], None], text: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
     aws.agent_says(RUNTIME, "before", session=SESSION)
 
-    def mend() -> None:
+    def repair() -> None:
         aws.agent_says(RUNTIME, "meanwhile", session=SESSION)
         aws.faults.clear()
 
-    following.looks = [lambda: break_it(aws), mend, lambda: None]
+    following.polls = [lambda: break_it(aws), repair, lambda: None]
     followed = following.run()
-    assert said(followed) == ["before", "meanwhile"]
-    assert told in followed.stderr
+    assert texts_of(followed) == ["before", "meanwhile"]
+    assert text in followed.stderr
     assert "AWS answers again" in followed.stderr
 
 
-def keys_in(path: Path, aws: Aws, **how: Any) -> None:
+def write_keys(path: Path, aws: Aws, **how: Any) -> None:
     made = aws.new_caller(**how)
     token = f"aws_session_token={made.session_token}\n" if made.session_token else ""
     path.write_text(
@@ -312,13 +312,13 @@ def keys_in(path: Path, aws: Aws, **how: Any) -> None:
     )
 
 
-def test_credentials_that_expire_are_waited_for(
+def test_expired_credentials_are_waited_for(
     aws: Aws, following: Following, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     for name in aws.caller.environment():
         monkeypatch.delenv(name)
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
-    keys_in(tmp_path / "credentials", aws)
+    write_keys(tmp_path / "credentials", aws)
     aws.agent_says(RUNTIME, "before", session=SESSION)
 
     def expire() -> None:
@@ -326,15 +326,15 @@ def test_credentials_that_expire_are_waited_for(
 
     def log_in() -> None:
         aws.agent_says(RUNTIME, "meanwhile", session=SESSION)
-        keys_in(tmp_path / "credentials", aws, temporary=False)
+        write_keys(tmp_path / "credentials", aws, temporary=False)
 
-    following.looks = [expire, lambda: None, log_in, lambda: None]
+    following.polls = [expire, lambda: None, log_in, lambda: None]
     followed = following.run()
-    assert said(followed) == ["before", "meanwhile"]
+    assert texts_of(followed) == ["before", "meanwhile"]
     assert followed.stderr.count("credentials have expired") == 1
 
 
-def test_credentials_that_cannot_be_renewed_end_it(
+def test_expired_credentials_of_the_environment_end_logs(
     aws: Aws, deployer: Deployer, voicecore: Voicecore
 ) -> None:
     aws.agent_says(RUNTIME, "before", session=SESSION)
@@ -348,7 +348,7 @@ def test_credentials_that_cannot_be_renewed_end_it(
     assert "credentials have expired" in ended.stderr
 
 
-def test_a_missing_permission_is_named(aws: Aws, line: Callable[..., Result]) -> None:
+def test_missing_permission_is_reported(aws: Aws, line: Callable[..., Result]) -> None:
     aws.agent_says(RUNTIME, *CALL, session=SESSION)
     aws.faults.deny("logs:FilterLogEvents")
     for flags in ([], ["--follow"]):
@@ -372,7 +372,7 @@ def process(root: Path, aws: Aws, *flags: str) -> Iterator["subprocess.Popen[str
 
 
 @pytest.mark.parametrize("flag", ["--follow", "--live"])
-def test_ctrl_c_ends_it_cleanly(aws: Aws, following: Following, flag: str) -> None:
+def test_ctrl_c_ends_logs_cleanly(aws: Aws, following: Following, flag: str) -> None:
     group = aws.agent_says(RUNTIME, *CALL, session=SESSION)
     assert group
     with process(following.root, aws, flag) as followed:
@@ -384,7 +384,7 @@ def test_ctrl_c_ends_it_cleanly(aws: Aws, following: Following, flag: str) -> No
         assert "Traceback" not in followed.stderr.read()
 
 
-def test_on_a_terminal_lines_are_styled_and_none_is_cut(aws: Aws, following: Following) -> None:
+def test_lines_on_a_terminal_are_styled_and_not_cut(aws: Aws, following: Following) -> None:
     aws.agent_says(RUNTIME, *CALL, "long " * 60, session=SESSION)
     terminal = pexpect.spawn(
         sys.executable, ["-m", "voicecore", "logs", "--follow"], cwd=following.root,
@@ -402,25 +402,25 @@ def test_on_a_terminal_lines_are_styled_and_none_is_cut(aws: Aws, following: Fol
 
 @contextmanager
 def writing(write: Callable[[], object]) -> Iterator[None]:
-    """An agent that writes every so often while the block runs."""
-    over = threading.Event()
+    """Write every 0.2 seconds while the block runs."""
+    stop = threading.Event()
 
-    def go_on() -> None:
-        while not over.wait(0.2):
+    def run() -> None:
+        while not stop.wait(0.2):
             write()
 
-    thread = threading.Thread(target=go_on)
+    thread = threading.Thread(target=run)
     thread.start()
     try:
         yield
     finally:
-        over.set()
+        stop.set()
         thread.join()
 
 
 @contextmanager
 def cutting(port: int, seconds: float) -> Iterator[str]:
-    """A way to the stand-in on which each connection is cut so long after it was made."""
+    """Yield the URL of a proxy to the stand-in that closes each connection after some seconds."""
 
     def pump(source: socket.socket, target: socket.socket) -> None:
         with suppress(OSError):
@@ -439,35 +439,35 @@ def cutting(port: int, seconds: float) -> Iterator[str]:
     def accept() -> None:
         with suppress(OSError):
             while True:
-                threading.Thread(target=serve, args=(door.accept()[0],), daemon=True).start()
+                threading.Thread(target=serve, args=(listener.accept()[0],), daemon=True).start()
 
-    with socket.create_server(("127.0.0.1", 0)) as door:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
         threading.Thread(target=accept, daemon=True).start()
-        yield f"http://127.0.0.1:{door.getsockname()[1]}"
-        door.shutdown(socket.SHUT_RDWR)
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        listener.shutdown(socket.SHUT_RDWR)
 
 
-def test_live_tail_goes_on_when_the_line_is_cut(
+def test_live_tail_continues_after_a_lost_connection(
     aws: Aws, following: Following, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     aws.agent_says(RUNTIME, "of before", session=SESSION)
-    following.looks = [lambda: None, lambda: None]
+    following.polls = [lambda: None, lambda: None]
     numbers = iter(range(1000))
     with cutting(int(aws.url.rpartition(":")[2]), 4) as relay:
         monkeypatch.setenv("AWS_ENDPOINT_URL_CLOUDWATCH_LOGS", relay)
         with writing(lambda: aws.agent_says(RUNTIME, f"{next(numbers)}", session=SESSION)):
             followed = following.run(follow=False, live=True, since="1m")
-    before, *rest = said(followed)
+    before, *rest = texts_of(followed)
     assert before == "of before"
     shown = [int(text) for text in rest]
     assert shown == sorted(set(shown))
-    assert max(b - a for a, b in pairwise(shown)) > 1  # what came between two sessions
+    assert max(b - a for a, b in pairwise(shown)) > 1  # lines between two sessions are missed
     assert "AWS does not answer" in followed.stderr
     assert "AWS answers again" in followed.stderr
 
 
 @pytest.mark.parametrize("flags", [[], ["--json"], ["--follow"]])
-def test_whoever_reads_may_stop_reading(aws: Aws, following: Following, flags: list[str]) -> None:
+def test_closed_pipe_ends_logs_quietly(aws: Aws, following: Following, flags: list[str]) -> None:
     aws.agent_says(RUNTIME, *CALL * 200, session=SESSION)
     with process(following.root, aws, *flags) as followed:
         assert followed.stdout and followed.stderr
@@ -475,33 +475,33 @@ def test_whoever_reads_may_stop_reading(aws: Aws, following: Following, flags: l
         followed.stdout.close()
         with writing(lambda: aws.agent_says(RUNTIME, "more", session=SESSION)):
             followed.wait(20)
-        complaints = followed.stderr.read()
-        assert "Traceback" not in complaints and "Exception" not in complaints
+        errors = followed.stderr.read()
+        assert "Traceback" not in errors and "Exception" not in errors
 
 
-# On this machine.
+# Local logs.
 
 
 @pytest.fixture
-def here(line: object, tmp_path: Path) -> Path:
-    """The folder of the local runtime's logs."""
+def log_folder(line: object, tmp_path: Path) -> Path:
+    """Return the folder of the local runtime's logs."""
     folder = tmp_path / "line" / ".voicecore" / "logs"
     folder.mkdir(parents=True)
     return folder
 
 
-def leave(folder: Path, *texts: str, session: str = SESSION) -> None:
+def append_lines(folder: Path, *texts: str, session: str = SESSION) -> None:
     path = folder / f"{datetime.now(UTC):%Y/%m/%d}" / f"[runtime-logs-{session}]unique"
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a") as file:
         file.writelines(f"{text}\n" for text in texts)
 
 
-def test_logs_of_this_machine_ask_aws_nothing(
-    aws: Aws, here: Path, line: Callable[..., Result]
+def test_local_logs_do_not_call_aws(
+    aws: Aws, log_folder: Path, line: Callable[..., Result]
 ) -> None:
     assert "voicecore talk" in line("--local").stderr
-    leave(here, *CALL, "Traceback (most recent call last):")
+    append_lines(log_folder, *CALL, "Traceback (most recent call last):")
     shown = line("--local")
     assert "you    What time is it?" in shown.stdout
     assert "Traceback" in shown.stdout
@@ -511,22 +511,22 @@ def test_logs_of_this_machine_ask_aws_nothing(
     assert not list(aws.journal)
 
 
-def test_the_servers_log_on_this_machine(here: Path, line: Callable[..., Result]) -> None:
-    leave(here, *CALL)
+def test_local_log_of_the_server(log_folder: Path, line: Callable[..., Result]) -> None:
+    append_lines(log_folder, *CALL)
     assert "Nothing was logged here yet" in line("--local", "--server").stderr
     stopped = written("session_stopped", transport="websocket")
-    (here / "server.log").write_text(f"{CALL[0]}\n{stopped}\n")
+    (log_folder / "server.log").write_text(f"{CALL[0]}\n{stopped}\n")
     assert [row[10:] for row in line("--local", "--server").stdout.splitlines()] == [
         "3f9c2a71      session started over websocket",
         "3f9c2a71      session stopped by its caller",
     ]
 
 
-def test_logs_of_this_machine_are_followed(here: Path, following: Following) -> None:
-    leave(here, "first")
-    following.looks = [
-        lambda: leave(here, "second"),
-        lambda: leave(here, "of another", session=OTHER),
+def test_local_logs_are_followed(log_folder: Path, following: Following) -> None:
+    append_lines(log_folder, "first")
+    following.polls = [
+        lambda: append_lines(log_folder, "second"),
+        lambda: append_lines(log_folder, "of another", session=OTHER),
         lambda: None,
     ]
-    assert said(following.run(local=True)) == ["first", "second", "of another"]
+    assert texts_of(following.run(local=True)) == ["first", "second", "of another"]

@@ -1,4 +1,4 @@
-"""What goes wrong is found before anything is made, or explained where it happens."""
+"""Mistakes are found before anything is created, or explained where they happen."""
 
 import json
 from collections.abc import Callable
@@ -7,99 +7,112 @@ from typing import Any
 import pytest
 
 from tests.cloud.deploying import Deployer
-from tests.cloud.test_life import changes, edit
+from tests.cloud.test_deploy import changes, edit
 from tests.conftest import Result
 from tests.standins.aws import Aws
 from voicecore.console.errors import ExitCode
 
 
-def is_refused(result: Result, *said: str, code: ExitCode = ExitCode.AWS_REFUSED) -> None:
+def expect_refusal(result: Result, *texts: str, code: ExitCode = ExitCode.AWS_REFUSED) -> None:
+    """Check that a command failed with this exit code and all these texts."""
     assert result.code == code, result.stderr
-    for words in said:
-        assert words in result.stderr
+    for text in texts:
+        assert text in result.stderr
 
 
-def set_in(deployer: Deployer, text: str) -> None:
+def prepend_setting(deployer: Deployer, text: str) -> None:
     path = deployer.root / "voicecore.toml"
     path.write_text(f"{text}\n{path.read_text()}")
 
 
-def test_no_credentials(deployer: Deployer, monkeypatch: pytest.MonkeyPatch, aws: Aws) -> None:
+def test_deploy_without_credentials(
+    deployer: Deployer, monkeypatch: pytest.MonkeyPatch, aws: Aws
+) -> None:
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"):
         monkeypatch.delenv(name)
-    is_refused(deployer.deploy(), "No AWS credentials were found", "export AWS_PROFILE=")
+    expect_refusal(deployer.deploy(), "No AWS credentials were found", "export AWS_PROFILE=")
 
 
-def test_a_profile_that_does_not_exist(deployer: Deployer, aws: Aws) -> None:
-    is_refused(deployer.deploy(profile="wrok"), "wrok", "Known profiles: none")
+def test_deploy_with_unknown_profile(deployer: Deployer, aws: Aws) -> None:
+    expect_refusal(deployer.deploy(profile="wrok"), "wrok", "There are: none")
 
 
-def test_expired_credentials(aws: Aws, deployer: Deployer) -> None:
+def test_deploy_with_expired_credentials(aws: Aws, deployer: Deployer) -> None:
     aws.faults.expired = True
-    is_refused(deployer.deploy(), "credentials have expired", "voicecore deploy")
+    expect_refusal(deployer.deploy(), "credentials have expired", "voicecore deploy")
 
 
-def test_credentials_that_expire_on_the_way(aws: Aws, deployer: Deployer) -> None:
+def test_credentials_expire_during_a_deploy(aws: Aws, deployer: Deployer) -> None:
     def expire() -> None:
         aws.faults.expired = True
 
     aws.faults.after_calls(25, expire, lose=False)
-    is_refused(deployer.deploy(), "credentials have expired", "continues there")
+    expect_refusal(deployer.deploy(), "credentials have expired", "goes on there")
     aws.faults.clear()
     assert deployer.deploy().code == ExitCode.OK
 
 
-def test_another_account_than_the_projects(aws: Aws, deployer: Deployer) -> None:
-    set_in(deployer, 'account = "999999999999"')
-    is_refused(deployer.deploy(), "123456789012", "999999999999", "export AWS_PROFILE=")
+def test_deploy_to_another_account_than_the_projects(aws: Aws, deployer: Deployer) -> None:
+    prepend_setting(deployer, 'account = "999999999999"')
+    expect_refusal(deployer.deploy(), "123456789012", "999999999999", "export AWS_PROFILE=")
     assert changes(aws) == []
 
 
 @pytest.mark.parametrize(
-    ("region", "said"),
+    ("region", "text"),
     [
         ("us-est-1", "did you mean 'us-east-1'?"),
-        ("me-central-1", "is not a region of AgentCore Runtime"),
+        ("me-central-1", "is no region of AgentCore Runtime"),
         ("eu-west-1", "lacks a model of pipeline 'nova-sonic'"),
     ],
 )
-def test_a_region_that_cannot_be(aws: Aws, deployer: Deployer, region: str, said: str) -> None:
-    is_refused(deployer.deploy(region=region), said, code=ExitCode.USAGE)
+def test_deploy_to_an_impossible_region(
+    aws: Aws, deployer: Deployer, region: str, text: str
+) -> None:
+    expect_refusal(deployer.deploy(region=region), text, code=ExitCode.USAGE)
     path = deployer.root / "voicecore.toml"
     path.write_text(path.read_text().replace("us-east-1", region))
-    is_refused(deployer.deploy(), said, "line ", code=ExitCode.BAD_PROJECT)
+    expect_refusal(deployer.deploy(), text, "line ", code=ExitCode.BAD_PROJECT)
     assert not list(aws.journal)
 
 
-def test_a_transport_that_the_project_lacks(aws: Aws, deployer: Deployer) -> None:
+def test_deploy_of_a_transport_that_the_project_lacks(aws: Aws, deployer: Deployer) -> None:
     refused = deployer.deploy(transport="webrtc")
-    is_refused(refused, "it has websocket", "voicecore add webrtc", code=ExitCode.USAGE)
+    expect_refusal(refused, "it has websocket", "voicecore add webrtc", code=ExitCode.USAGE)
 
 
-def test_a_stage_that_the_project_lacks(aws: Aws, deployer: Deployer) -> None:
-    is_refused(deployer.deploy(stage="prod"), "[stages.prod]", code=ExitCode.BAD_PROJECT)
-    never = deployer.deploy(stage="Prod")
-    is_refused(never, "A stage cannot be named 'Prod': it must be a-z", code=ExitCode.BAD_PROJECT)
+def test_deploy_of_a_stage_that_the_project_lacks(aws: Aws, deployer: Deployer) -> None:
+    expect_refusal(deployer.deploy(stage="prod"), "[stages.prod]", code=ExitCode.BAD_PROJECT)
+    invalid = deployer.deploy(stage="Prod")
+    expect_refusal(
+        invalid, "could not have one of that name: it must be a-z", code=ExitCode.BAD_PROJECT
+    )
 
 
 @pytest.mark.parametrize(
     "action", ["ecr:CreateRepository", "iam:CreateRole", "cloudformation:CreateStack"]
 )
-def test_a_missing_permission(aws: Aws, deployer: Deployer, action: str) -> None:
+def test_missing_permission_is_reported_with_the_statement_that_grants_it(
+    aws: Aws, deployer: Deployer, action: str
+) -> None:
     aws.faults.deny(action)
-    is_refused(deployer.deploy(), f'"Action": "{action}"', "Add this statement", "voicecore deploy")
+    expect_refusal(
+        deployer.deploy(), f'"Action": "{action}"', "Add this statement", "voicecore deploy"
+    )
     aws.faults.clear()
     assert deployer.deploy().code == ExitCode.OK
 
 
-def test_permissions_that_iam_says_are_missing_are_told_before(
+def test_permissions_that_iam_simulates_as_missing_are_reported_before_a_deploy(
     aws: Aws, deployer: Deployer
 ) -> None:
     aws.faults.deny("iam:PassRole")
-    assert "may not do iam:PassRole" in deployer.deploy(yes=False, dry_run=True).stderr
+    assert "lacks iam:PassRole" in deployer.deploy(yes=False, dry_run=True).stderr
 
 
-def test_checks_that_may_not_be_made_stop_nothing(aws: Aws, deployer: Deployer) -> None:
+def test_preflight_checks_without_permission_do_not_stop_a_deploy(
+    aws: Aws, deployer: Deployer
+) -> None:
     aws.faults.deny("servicequotas:*", "bedrock:*", "iam:Simulate*")
     deployed = deployer.deploy()
     assert deployed.code == ExitCode.OK, deployed.stderr
@@ -107,23 +120,25 @@ def test_checks_that_may_not_be_made_stop_nothing(aws: Aws, deployer: Deployer) 
 
 
 @pytest.mark.parametrize(
-    ("service", "code", "said"),
+    ("service", "code", "text"),
     [
         ("ec2", "L-0263D0A3", "Elastic IP addresses: 0 of 0 are used"),
         ("vpc", "L-F678F1CE", "VPCs: "),
-        ("bedrock-agentcore", "L-3E5722B2", "this account may have none"),
+        ("bedrock-agentcore", "L-3E5722B2", "the quota is 0 in this region"),
         ("bedrock-agentcore", "L-F4575653", "AgentCore runtimes: 0 of 0"),
     ],
 )
-def test_a_quota_that_is_full(aws: Aws, vpc: Deployer, service: str, code: str, said: str) -> None:
+def test_full_quota_stops_a_deploy(
+    aws: Aws, vpc: Deployer, service: str, code: str, text: str
+) -> None:
     aws.set_quota(service, code, 0)
     increase = f"request-service-quota-increase --service-code {service} --quota-code {code}"
-    is_refused(vpc.deploy(), said, increase, "nothing was changed")
+    expect_refusal(vpc.deploy(), text, increase, "nothing was changed")
     assert changes(aws) == []
 
 
-def made_network(aws: Aws, zone: str, public: bool) -> tuple[str, str]:
-    """The user's own VPC: a subnet, and a security group that lets all out."""
+def create_network(aws: Aws, zone: str, public: bool) -> tuple[str, str]:
+    """Create a VPC of the user; return a subnet, and a group that allows all outbound traffic."""
     ec2 = aws.client("ec2")
     vpc = ec2.create_vpc(CidrBlock="10.1.0.0/16")["Vpc"]["VpcId"]
     ec2.modify_vpc_attribute(VpcId=vpc, EnableDnsSupport={"Value": True})
@@ -144,36 +159,38 @@ def made_network(aws: Aws, zone: str, public: bool) -> tuple[str, str]:
     return subnet, group
 
 
-def give_network(deployer: Deployer, subnet: str, group: str) -> None:
+def set_network(deployer: Deployer, subnet: str, group: str) -> None:
     path = deployer.root / "voicecore.toml"
     given = f'[vpc]\nsubnets = ["{subnet}"]\nsecurity_groups = ["{group}"]\n'
     path.write_text(f'network = "vpc"\n{path.read_text()}\n{given}')
 
 
 @pytest.mark.parametrize(
-    ("zone", "public", "said"),
+    ("zone", "public", "text"),
     [
         ("use1-az3", False, "is in zone use1-az3, which AgentCore does not support"),
         ("use1-az1", True, "is a public subnet"),
     ],
 )
-def test_given_subnets_that_will_not_do(
-    aws: Aws, deployer: Deployer, zone: str, public: bool, said: str
+def test_unsuitable_subnets_are_refused(
+    aws: Aws, deployer: Deployer, zone: str, public: bool, text: str
 ) -> None:
-    give_network(deployer, *made_network(aws, zone, public))
+    set_network(deployer, *create_network(aws, zone, public))
     aws.journal.clear()
-    is_refused(deployer.deploy(), said)
+    expect_refusal(deployer.deploy(), text)
     assert changes(aws) == []
 
 
-def test_given_subnets_that_are_not_there(aws: Aws, deployer: Deployer) -> None:
-    give_network(deployer, "subnet-0123456789abcdef0", "sg-0123456789abcdef0")
-    is_refused(deployer.deploy(), "[vpc] names what is not in us-east-1")
+def test_missing_subnets_are_refused(aws: Aws, deployer: Deployer) -> None:
+    set_network(deployer, "subnet-0123456789abcdef0", "sg-0123456789abcdef0")
+    expect_refusal(
+        deployer.deploy(), "[vpc] lists subnets or groups that do not exist in us-east-1"
+    )
 
 
-def test_given_subnets_are_used_and_left_by_destroy(aws: Aws, deployer: Deployer) -> None:
-    subnet, group = made_network(aws, "use1-az1", public=False)
-    give_network(deployer, subnet, group)
+def test_users_subnets_are_used_and_kept_by_destroy(aws: Aws, deployer: Deployer) -> None:
+    subnet, group = create_network(aws, "use1-az1", public=False)
+    set_network(deployer, subnet, group)
     before = aws.inventory()
     deployed = deployer.deploy(json=True)
     assert deployed.code == ExitCode.OK, deployed.stderr
@@ -193,46 +210,48 @@ def test_given_subnets_are_used_and_left_by_destroy(aws: Aws, deployer: Deployer
         ("Runtime initialization time exceeded", "voicecore dev"),
     ],
 )
-def test_an_image_that_agentcore_refuses(
+def test_image_that_agentcore_rejects_is_reported_with_a_fix(
     aws: Aws, deployer: Deployer, reason: str, fix: str
 ) -> None:
     aws.faults.fail_runtime(reason)
-    is_refused(deployer.deploy(), reason, fix, "voicecore deploy")
+    expect_refusal(deployer.deploy(), reason, fix, "voicecore deploy")
     deployed = deployer.deploy()
     assert deployed.code == ExitCode.OK, deployed.stderr
 
 
 @pytest.mark.parametrize(
-    ("line", "said"),
+    ("line", "text"),
     [
-        ("AWS_ACCESS_KEY_ID=AKIAIOSFODNN7EXAMPLE", "AWS_ACCESS_KEY_ID would override"),
+        ("AWS_ACCESS_KEY_ID=AKIAIOSFODNN7EXAMPLE", "AWS_ACCESS_KEY_ID would win over"),
         (f"LOG_LEVEL={'x' * 2000}\nWHISPER_MODEL={'y' * 2040}\nPIPER_VOICE={'z' * 100}", "bytes"),
     ],
 )
-def test_an_environment_that_cannot_be(aws: Aws, deployer: Deployer, line: str, said: str) -> None:
+def test_environment_that_cannot_be_deployed_is_refused(
+    aws: Aws, deployer: Deployer, line: str, text: str
+) -> None:
     (deployer.root / "agent" / ".env").write_text(line)
     refused = deployer.deploy()
-    is_refused(refused, said, "agent/.env", code=ExitCode.BAD_PROJECT)
+    expect_refusal(refused, text, "agent/.env", code=ExitCode.BAD_PROJECT)
     assert "AKIA" not in refused.stderr
     assert changes(aws) == []
 
 
-def test_a_name_that_something_else_has(aws: Aws, deployer: Deployer) -> None:
+def test_name_of_a_foreign_resource_is_refused(aws: Aws, deployer: Deployer) -> None:
     aws.client("ecr").create_repository(repositoryName="voicecore/line")
     aws.journal.clear()
-    is_refused(deployer.deploy(), "there is a repository voicecore/line already")
+    expect_refusal(deployer.deploy(), "a repository named voicecore/line exists")
     assert changes(aws) == []
 
 
-def test_a_stack_of_somebody_elses(aws: Aws, deployer: Deployer) -> None:
+def test_foreign_stack_is_not_changed(aws: Aws, deployer: Deployer) -> None:
     template = {"Resources": {"R": {"Type": "AWS::ECR::Repository"}}}
     aws.client("cloudformation").create_stack(
         StackName="voicecore-line-dev", TemplateBody=json.dumps(template)
     )
-    is_refused(deployer.deploy(), "voicecore did not make it")
+    expect_refusal(deployer.deploy(), "voicecore did not create it")
 
 
-def by_hand(aws: Aws, change: dict[str, Any]) -> None:
+def change_runtime_by_hand(aws: Aws, change: dict[str, Any]) -> None:
     control = aws.client("bedrock-agentcore-control")
     found = control.list_agent_runtimes()["agentRuntimes"][0]["agentRuntimeId"]
     now = control.get_agent_runtime(agentRuntimeId=found)
@@ -242,31 +261,31 @@ def by_hand(aws: Aws, change: dict[str, Any]) -> None:
     )
 
 
-def test_a_runtime_changed_by_hand_is_told_and_set_right(aws: Aws, deployer: Deployer) -> None:
+def test_runtime_changed_by_hand_is_reported_and_restored(aws: Aws, deployer: Deployer) -> None:
     deployer.deploy()
-    by_hand(aws, {"environmentVariables": {"MINE": "1"}})
-    told = deployer.deploy()
-    assert told.code == ExitCode.OK, told.stderr
-    assert "was changed by hand: its variables are MINE" in told.stderr
+    change_runtime_by_hand(aws, {"environmentVariables": {"MINE": "1"}})
+    deployed = deployer.deploy()
+    assert deployed.code == ExitCode.OK, deployed.stderr
+    assert "was changed by hand: its variables are MINE" in deployed.stderr
     assert "nothing was changed" in deployer.deploy().stderr
 
 
-def test_a_runtime_deleted_by_hand_is_made_anew(aws: Aws, deployer: Deployer) -> None:
+def test_runtime_deleted_by_hand_is_recreated(aws: Aws, deployer: Deployer) -> None:
     deployer.deploy()
     control = aws.client("bedrock-agentcore-control")
     found = control.list_agent_runtimes()["agentRuntimes"][0]["agentRuntimeId"]
     control.delete_agent_runtime_endpoint(agentRuntimeId=found, endpointName="dev")
     control.delete_agent_runtime(agentRuntimeId=found)
-    told = deployer.deploy()
-    assert told.code == ExitCode.OK, told.stderr
-    assert "was changed by hand: it was deleted" in told.stderr
+    deployed = deployer.deploy()
+    assert deployed.code == ExitCode.OK, deployed.stderr
+    assert "was changed by hand: it was deleted" in deployed.stderr
     assert "nothing was changed" in deployer.deploy().stderr
 
 
-def test_mmdsv2_is_turned_on_again_without_losing_anything(aws: Aws, deployer: Deployer) -> None:
+def test_mmdsv2_is_turned_on_again_without_losing_settings(aws: Aws, deployer: Deployer) -> None:
     (deployer.root / "agent" / ".env").write_text("LOG_LEVEL=DEBUG")
     deployer.deploy()
-    by_hand(aws, {"metadataConfiguration": {"requireMMDSV2": False}})
+    change_runtime_by_hand(aws, {"metadataConfiguration": {"requireMMDSV2": False}})
     assert deployer.deploy().code == ExitCode.OK
     control = aws.client("bedrock-agentcore-control")
     found = control.list_agent_runtimes()["agentRuntimes"][0]["agentRuntimeId"]
@@ -275,18 +294,18 @@ def test_mmdsv2_is_turned_on_again_without_losing_anything(aws: Aws, deployer: D
     assert runtime["environmentVariables"]["LOG_LEVEL"] == "DEBUG"
 
 
-def test_a_clock_that_is_wrong(aws: Aws, deployer: Deployer) -> None:
+def test_deploy_with_a_wrong_clock(aws: Aws, deployer: Deployer) -> None:
     aws.faults.skew = 1200
-    is_refused(deployer.deploy(), "clock is 20 minutes behind", "NTP")
+    expect_refusal(deployer.deploy(), "clock is 20 minutes behind", "NTP")
 
 
-def test_aws_that_does_not_answer(aws: Aws, deployer: Deployer) -> None:
+def test_deploy_while_aws_does_not_answer(aws: Aws, deployer: Deployer) -> None:
     deployer.deploy()
     aws.faults.down = True
-    is_refused(deployer.deploy(), "AWS does not answer", "voicecore deploy")
+    expect_refusal(deployer.deploy(), "AWS does not answer", "voicecore deploy")
 
 
-def test_lines_that_break_are_tried_again(aws: Aws, deployer: Deployer) -> None:
+def test_lost_and_throttled_calls_are_retried(aws: Aws, deployer: Deployer) -> None:
     for pattern in ("cloudformation:CreateStack", "cloudformation:UpdateStack"):
         aws.faults.reset(pattern, times=1, after=True)
     aws.faults.reset("cloudformation:Describe*", times=3)
@@ -295,17 +314,15 @@ def test_lines_that_break_are_tried_again(aws: Aws, deployer: Deployer) -> None:
     assert deployed.code == ExitCode.OK, deployed.stderr
 
 
-def test_an_update_that_was_over_before_it_was_asked_for_again(
-    aws: Aws, deployer: Deployer
-) -> None:
+def test_update_that_completes_before_its_retry(aws: Aws, deployer: Deployer) -> None:
     cloudformation = aws.client("cloudformation")
 
-    def end() -> None:
+    def wait_for_update() -> None:
         cloudformation.get_waiter("stack_update_complete").wait(
             StackName="voicecore-line-dev", WaiterConfig={"Delay": 0.1, "MaxAttempts": 600}
         )
 
-    aws.faults.after_calls(1, end, of="cloudformation:UpdateStack")
+    aws.faults.after_calls(1, wait_for_update, of="cloudformation:UpdateStack")
     deployed = deployer.deploy()
     assert deployed.code == ExitCode.OK, deployed.stderr
 
@@ -319,39 +336,42 @@ FAILURES: list[tuple[str, Callable[[Aws], None]]] = [
 
 
 @pytest.mark.parametrize(("what", "break_it"), FAILURES, ids=[f[0] for f in FAILURES])
-def test_what_fails_is_told_and_made_by_the_next_deploy(
+def test_failed_resource_is_reported_and_created_by_the_next_deploy(
     aws: Aws, vpc: Deployer, what: str, break_it: Callable[[Aws], None]
 ) -> None:
     break_it(aws)
-    is_refused(vpc.deploy(), "ended in", "Then go on:  voicecore deploy")
+    expect_refusal(vpc.deploy(), "ended in", "Then run:  voicecore deploy")
     again = vpc.deploy()
     assert again.code == ExitCode.OK, again.stderr
 
 
-def test_an_update_that_could_not_be_taken_back_is_by_the_next_deploy(
-    aws: Aws, deployer: Deployer
-) -> None:
+def test_failed_rollback_is_finished_by_the_next_deploy(aws: Aws, deployer: Deployer) -> None:
     deployer.deploy()
     edit(deployer)
     aws.faults.fail_resource("Runtime", "broken", times=2, during="UPDATE")
-    is_refused(deployer.deploy(), "UPDATE_ROLLBACK_FAILED", "broken")
+    expect_refusal(deployer.deploy(), "UPDATE_ROLLBACK_FAILED", "broken")
     again = deployer.deploy()
     assert again.code == ExitCode.OK, again.stderr
 
 
-def test_destroy_of_what_is_not_there(aws: Aws, deployer: Deployer) -> None:
+def test_destroy_of_a_stage_that_is_not_deployed(aws: Aws, deployer: Deployer) -> None:
     nothing = deployer.destroy()
     assert nothing.code == ExitCode.OK
-    assert "There is nothing of line · dev in account 123456789012, us-east-1." in nothing.stderr
+    assert (
+        "Nothing to delete: account 123456789012, us-east-1 has no stacks of line · dev."
+        in nothing.stderr
+    )
     assert changes(aws) == []
 
 
-def test_a_region_that_cannot_be_has_nothing_to_destroy(aws: Aws, deployer: Deployer) -> None:
+def test_destroy_in_an_unknown_region_is_refused(aws: Aws, deployer: Deployer) -> None:
     refused = deployer.destroy(region="us-est-1")
-    is_refused(refused, "Did you mean 'us-east-1'?", code=ExitCode.USAGE)
+    expect_refusal(refused, "Did you mean 'us-east-1'?", code=ExitCode.USAGE)
     assert not list(aws.journal)
 
 
-def test_a_network_cannot_go_with_a_stage_and_alone(aws: Aws, deployer: Deployer) -> None:
+def test_destroy_refuses_network_options_that_exclude_each_other(
+    aws: Aws, deployer: Deployer
+) -> None:
     refused = deployer.destroy(network=True, only_network=True)
-    is_refused(refused, "--only-network", code=ExitCode.USAGE)
+    expect_refusal(refused, "--only-network", code=ExitCode.USAGE)

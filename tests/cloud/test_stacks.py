@@ -1,4 +1,4 @@
-"""The stacks as CloudFormation makes, changes and removes them, in the stand-in of AWS."""
+"""The stacks are created, updated and deleted by CloudFormation, in the stand-in of AWS."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ import pytest
 
 from tests.standins.aws.standin import Aws, aws_standin
 from tests.unit.cloud.deployments import ACCOUNT, OWN_VPC, WEBRTC, WEBSOCKET, deployment
-from voicecore.cloud.deploy.cloudformation import CloudFormation, Event, Live, StackFailed
 from voicecore.cloud.iam.deployer import deployer_statements
+from voicecore.cloud.resources.cloudformation import CloudFormation
+from voicecore.cloud.resources.deployed_stack import DeployedStack, StackEvent
+from voicecore.cloud.resources.stack_failure import StackFailed
 from voicecore.cloud.stacks.agent_stack import agent_stack, foundation_of
 from voicecore.cloud.stacks.deployment import Deployment
 from voicecore.cloud.stacks.env_split import Environment
@@ -32,31 +34,31 @@ def aws() -> Iterator[Aws]:
         yield standin
 
 
-class Console:
-    """Brings stacks up and down, and remembers what happened to their resources."""
+class Stacks:
+    """Applies and deletes stacks, and keeps the events of the last operation."""
 
     def __init__(self, aws: Aws) -> None:
         self.aws = aws
         self.cloud = CloudFormation(aws.client("cloudformation"), "again", aws.clock.sleep)
-        self.events: list[Event] = []
+        self.events: list[StackEvent] = []
 
-    def up(self, stack: Stack) -> Live:
+    def apply(self, stack: Stack) -> DeployedStack:
         self.events.clear()
         return self.cloud.ensure(stack, self.events.append)
 
-    def down(self, *names: str) -> None:
+    def delete(self, *names: str) -> None:
         for name in names:
-            live = self.cloud.find(name)
-            assert live
-            self.cloud.delete(live, self.events.append)
+            deployed = self.cloud.find(name)
+            assert deployed
+            self.cloud.delete(deployed, self.events.append)
 
     @property
-    def touched(self) -> list[str]:
-        """The resources that changed, in order."""
-        return list(dict.fromkeys(e.resource for e in self.events if not e.of_stack))
+    def changed(self) -> list[str]:
+        """The resources that the last operation changed, in order."""
+        return list(dict.fromkeys(e.resource for e in self.events if not e.is_stack))
 
     def push(self, tag: str) -> str:
-        """The address of an image, by its digest."""
+        """Push an image, and return its URI by digest."""
         manifest = {
             "schemaVersion": 2,
             "mediaType": "application/vnd.oci.image.manifest.v1+json",
@@ -75,19 +77,26 @@ class Console:
 
 
 @pytest.fixture
-def console(aws: Aws) -> Console:
-    return Console(aws)
+def stacks(aws: Aws) -> Stacks:
+    return Stacks(aws)
 
 
-def agent(of: Deployment, settings: Environment, image: str, network: Live | None = None) -> Stack:
-    told = network.outputs if network else {SUBNETS: "", SECURITY_GROUPS: ""}
+def agent(
+    stage: Deployment, environment: Environment, image: str, network: DeployedStack | None = None
+) -> Stack:
+    outputs = network.outputs if network else {SUBNETS: "", SECURITY_GROUPS: ""}
     history = with_next_version((), image.partition("@")[2], "first, don't fear", NOW)
     return agent_stack(
-        of, settings, history, image, told[SUBNETS].split(","), told[SECURITY_GROUPS].split(",")
+        stage,
+        environment,
+        history,
+        image,
+        outputs[SUBNETS].split(","),
+        outputs[SECURITY_GROUPS].split(","),
     )
 
 
-LIVES = [
+STAGES = [
     (deployment("nova-sonic", WEBSOCKET), Environment()),
     (
         deployment("cascade", WEBSOCKET, WEBRTC, network=VPC, vpc=Vpc(ha=True), peak_calls=50),
@@ -96,95 +105,95 @@ LIVES = [
 ]
 
 
-@pytest.mark.parametrize(("of", "settings"), LIVES, ids=["public", "vpc"])
-def test_from_nothing_to_nothing(
-    aws: Aws, console: Console, of: Deployment, settings: Environment
+@pytest.mark.parametrize(("stage", "environment"), STAGES, ids=["public", "vpc"])
+def test_stacks_of_a_stage_are_created_and_deleted(
+    aws: Aws, stacks: Stacks, stage: Deployment, environment: Environment
 ) -> None:
     before = aws.inventory()
-    images = console.up(images_stack(of))
-    network = console.up(network_stack(of, ZONES)) if of.creates_network else None
-    assert "RuntimeArn" not in console.up(foundation_of(agent(of, settings, ""))).outputs
-    live = console.up(agent(of, settings, console.push("one"), network))
+    images = stacks.apply(images_stack(stage))
+    network = stacks.apply(network_stack(stage, ZONES)) if stage.creates_network else None
+    assert "RuntimeArn" not in stacks.apply(foundation_of(agent(stage, environment, ""))).outputs
+    deployed = stacks.apply(agent(stage, environment, stacks.push("one"), network))
 
     control = aws.client("bedrock-agentcore-control")
-    runtime = control.get_agent_runtime(agentRuntimeId=live.outputs["RuntimeId"])
+    runtime = control.get_agent_runtime(agentRuntimeId=deployed.outputs["RuntimeId"])
     assert runtime["status"] == "READY"
-    assert runtime["networkConfiguration"]["networkMode"] == of.network.upper()
-    assert runtime["roleArn"] == live.outputs["RoleArn"]
-    tags = control.list_tags_for_resource(resourceArn=live.outputs["RuntimeArn"])["tags"]
+    assert runtime["networkConfiguration"]["networkMode"] == stage.network.upper()
+    assert runtime["roleArn"] == deployed.outputs["RoleArn"]
+    tags = control.list_tags_for_resource(resourceArn=deployed.outputs["RuntimeArn"])["tags"]
     assert [version.message for version in versions_in(tags)] == ["first, don't fear"]
-    assert of.tags().items() <= tags.items()
+    assert stage.tags().items() <= tags.items()
 
-    made = (live.name, *([network.name] if network else []), images.name)
-    console.down(*made)
+    names = (deployed.name, *([network.name] if network else []), images.name)
+    stacks.delete(*names)
     assert aws.inventory() == before
-    granted = {a for s in deployer_statements(of, ACCOUNT) for a in s.actions}
+    granted = {a for s in deployer_statements(stage, ACCOUNT) for a in s.actions}
     called = {e.action for e in aws.journal if e.by in ("client", "cloudformation")}
-    # Pushing is the image's affair, whatever it is pushed with.
+    # The permission to push belongs to the image builder.
     assert called - granted <= {"ecr:PutImage"}
     assert "hidden" not in "".join(map(str, aws.journal))
 
 
-def test_another_image_touches_the_runtime_and_its_endpoint_only(
-    aws: Aws, console: Console
+def test_new_image_changes_only_the_runtime_and_its_endpoint(aws: Aws, stacks: Stacks) -> None:
+    stage, environment = STAGES[0]
+    stacks.apply(images_stack(stage))
+    stacks.apply(agent(stage, environment, stacks.push("one")))
+    two = agent(stage, environment, stacks.push("two"))
+    stacks.apply(two)
+    assert stacks.changed == ["Runtime", "Endpoint"]
+    stacks.apply(two)
+    assert stacks.changed == []
+
+
+def test_second_nat_gateway_is_added_and_removed_without_replacing_subnets(
+    aws: Aws, stacks: Stacks
 ) -> None:
-    of, settings = LIVES[0]
-    console.up(images_stack(of))
-    console.up(agent(of, settings, console.push("one")))
-    two = agent(of, settings, console.push("two"))
-    console.up(two)
-    assert console.touched == ["Runtime", "Endpoint"]
-    console.up(two)
-    assert console.touched == []
-
-
-def test_a_second_gateway_comes_and_goes_under_running_calls(aws: Aws, console: Console) -> None:
-    of = deployment("offline", WEBRTC, network=VPC)
-    one = console.up(network_stack(of, ZONES, ha=False))
-    two = console.up(network_stack(of, ZONES, ha=True))
-    assert set(console.touched) == {"Public2", "PublicRoutes2", "Address2", "Nat2", "Route2"}
-    again = console.up(network_stack(of, ZONES, ha=False))
+    stage = deployment("offline", WEBRTC, network=VPC)
+    one = stacks.apply(network_stack(stage, ZONES, ha=False))
+    two = stacks.apply(network_stack(stage, ZONES, ha=True))
+    assert set(stacks.changed) == {"Public2", "PublicRoutes2", "Address2", "Nat2", "Route2"}
+    again = stacks.apply(network_stack(stage, ZONES, ha=False))
     assert one.outputs[SUBNETS] == two.outputs[SUBNETS] == again.outputs[SUBNETS]
     assert one.outputs[SECURITY_GROUPS] == again.outputs[SECURITY_GROUPS]
 
 
-def test_zones_that_become_better_move_no_subnet(aws: Aws, console: Console) -> None:
-    of = deployment("offline", WEBRTC, network=VPC)
-    live = console.up(network_stack(of, ("use1-az2", "use1-az4")))
-    console.up(network_stack(of, ("use1-az1", "use1-az2")).keeping(live.parameters))
-    assert console.touched == []
+def test_deployed_subnets_stay_in_their_zones(aws: Aws, stacks: Stacks) -> None:
+    stage = deployment("offline", WEBRTC, network=VPC)
+    deployed = stacks.apply(network_stack(stage, ("use1-az2", "use1-az4")))
+    stacks.apply(network_stack(stage, ("use1-az1", "use1-az2")).keeping(deployed.parameters))
+    assert stacks.changed == []
 
 
-def test_a_runtime_that_fails_leaves_the_foundation(aws: Aws, console: Console) -> None:
-    of, settings = LIVES[0]
-    console.up(images_stack(of))
-    console.up(foundation_of(agent(of, settings, "")))
+def test_failed_runtime_keeps_the_rest_of_the_stack(aws: Aws, stacks: Stacks) -> None:
+    stage, environment = STAGES[0]
+    stacks.apply(images_stack(stage))
+    stacks.apply(foundation_of(agent(stage, environment, "")))
     missing = f"{ACCOUNT}.dkr.ecr.us-east-1.amazonaws.com/voicecore/support-line@sha256:{'0' * 64}"
     with pytest.raises(StackFailed, match="does not exist"):
-        console.up(agent(of, settings, missing))
-    live = console.cloud.find("voicecore-support-line-dev")
-    assert live and live.status == "UPDATE_ROLLBACK_COMPLETE"
-    assert "RuntimeArn" in console.up(agent(of, settings, console.push("one"))).outputs
+        stacks.apply(agent(stage, environment, missing))
+    deployed = stacks.cloud.find("voicecore-support-line-dev")
+    assert deployed and deployed.status == "UPDATE_ROLLBACK_COMPLETE"
+    assert "RuntimeArn" in stacks.apply(agent(stage, environment, stacks.push("one"))).outputs
 
 
-def test_stages_share_images_and_network(aws: Aws, console: Console) -> None:
+def test_stages_share_images_and_network(aws: Aws, stacks: Stacks) -> None:
     dev, prod = (deployment("offline", WEBRTC, network=VPC, name=name) for name in ("dev", "prod"))
-    console.up(images_stack(dev))
-    network = console.up(network_stack(dev, ZONES))
-    console.up(images_stack(prod))
-    assert console.touched == []
-    console.up(network_stack(prod, ZONES))
-    assert console.touched == []
-    image = console.push("one")
+    stacks.apply(images_stack(dev))
+    network = stacks.apply(network_stack(dev, ZONES))
+    stacks.apply(images_stack(prod))
+    assert stacks.changed == []
+    stacks.apply(network_stack(prod, ZONES))
+    assert stacks.changed == []
+    image = stacks.push("one")
     runtimes = {
-        console.up(agent(of, Environment(), image, network)).outputs["RuntimeArn"]
-        for of in (dev, prod)
+        stacks.apply(agent(stage, Environment(), image, network)).outputs["RuntimeArn"]
+        for stage in (dev, prod)
     }
     assert len(runtimes) == 2
 
 
-def test_a_given_network_is_not_made(aws: Aws, console: Console) -> None:
-    of = deployment("offline", WEBRTC, network=VPC, vpc=OWN_VPC)
-    assert not of.creates_network
-    stack = agent(of, Environment(), "image@sha256:0")
+def test_no_network_is_created_for_given_subnets(aws: Aws, stacks: Stacks) -> None:
+    stage = deployment("offline", WEBRTC, network=VPC, vpc=OWN_VPC)
+    assert not stage.creates_network
+    stack = agent(stage, Environment(), "image@sha256:0")
     assert not [r for r in stack.resources.values() if r["Type"].startswith("AWS::EC2")]

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from tests.cloud.deploying import Deployer
-from tests.cloud.test_life import edit, not_granted
+from tests.cloud.test_deploy import edit, not_granted
 from tests.conftest import Voicecore
 from tests.standins.aws import Aws
 from voicecore.console.errors import ExitCode
@@ -18,15 +18,15 @@ def runtime_id(aws: Aws) -> str:
     return control.list_agent_runtimes()["agentRuntimes"][0]["agentRuntimeId"]
 
 
-def metered(aws: Aws, metric: str, value: float, *dimensions: tuple[str, str]) -> None:
-    """As AgentCore publishes its usage."""
+def publish_usage(aws: Aws, metric: str, value: float, *dimensions: tuple[str, str]) -> None:
+    """Publish usage as AgentCore does."""
     aws.client("cloudwatch").put_metric_data(
         Namespace="AWS/Bedrock-AgentCore",
         MetricData=[
             {
                 "MetricName": metric,
                 "Value": value,
-                # Times go over the wire in seconds, and the end of a period is not in it.
+                # CloudWatch takes seconds, and a period excludes its end.
                 "Timestamp": datetime.now(UTC) - timedelta(seconds=5),
                 "Dimensions": [{"Name": n, "Value": v} for n, v in dimensions],
             }
@@ -34,7 +34,9 @@ def metered(aws: Aws, metric: str, value: float, *dimensions: tuple[str, str]) -
     )
 
 
-def test_a_project_that_is_not_deployed(aws: Aws, deployer: Deployer, voicecore: Voicecore) -> None:
+def test_status_of_a_project_that_is_not_deployed(
+    aws: Aws, deployer: Deployer, voicecore: Voicecore
+) -> None:
     (deployer.root / "voicecore.toml").open("a").write('[stages.prod]\nregion = "us-west-2"\n')
     shown = voicecore("status", cwd=deployer.root)
     assert shown.code == ExitCode.OK, shown.stderr
@@ -44,16 +46,16 @@ def test_a_project_that_is_not_deployed(aws: Aws, deployer: Deployer, voicecore:
     assert "voicecore deploy --stage prod" in shown.stdout
 
 
-def test_all_of_a_deployed_stage(aws: Aws, vpc: Deployer, voicecore: Voicecore) -> None:
+def test_status_of_a_deployed_stage(aws: Aws, vpc: Deployer, voicecore: Voicecore) -> None:
     assert vpc.deploy(message="first").code == ExitCode.OK
     edit(vpc)
     assert vpc.deploy(message="kinder").code == ExitCode.OK
     at = datetime.now(UTC) - timedelta(minutes=3)
     aws.agent_says(runtime_id(aws), "hello", session=SESSION, at=at)
     name = ("Name", "line_dev::DEFAULT")
-    metered(aws, "CPUUsed-vCPUHours", 2.0, ("Service", "AgentCore.Runtime"), name)
-    metered(aws, "CPUUsed-vCPUHours", 2.0, ("Service", "AgentCore.Runtime"))
-    metered(aws, "MemoryUsed-GBHours", 10.0, ("Service", "AgentCore.Runtime"), name)
+    publish_usage(aws, "CPUUsed-vCPUHours", 2.0, ("Service", "AgentCore.Runtime"), name)
+    publish_usage(aws, "CPUUsed-vCPUHours", 2.0, ("Service", "AgentCore.Runtime"))
+    publish_usage(aws, "MemoryUsed-GBHours", 10.0, ("Service", "AgentCore.Runtime"), name)
 
     stage = voicecore("status", "--json", cwd=vpc.root).json["stages"][0]
     assert stage["unknown"] == []
@@ -71,7 +73,7 @@ def test_all_of_a_deployed_stage(aws: Aws, vpc: Deployer, voicecore: Voicecore) 
     assert len(stage["network"]["subnets"]) == 2
     days = {g["name"].rpartition("-")[2]: g["days"] for g in stage["log_groups"]}
     assert days["dev"] == 30 and "DEFAULT" in days
-    assert [call["session"] for call in stage["sessions"]] == [SESSION]
+    assert [each["session"] for each in stage["sessions"]] == [SESSION]
     assert stage["drift"] == []
     costs = {item["what"]: item["dollars"] for item in stage["cost"]["items"]}
     assert costs["AgentCore vCPU"] == pytest.approx(2 * 0.0895)
@@ -81,12 +83,12 @@ def test_all_of_a_deployed_stage(aws: Aws, vpc: Deployer, voicecore: Voicecore) 
 
     shown = voicecore("status", cwd=vpc.root)
     assert shown.code == ExitCode.OK, shown.stderr
-    for words in ("UPDATE_COMPLETE", "kinder", "READY", "voicecore's own", SESSION, "kept 30 days",
-                  "not known: models, traffic"):  # fmt: skip
-        assert words in shown.stdout
+    for text in ("UPDATE_COMPLETE", "kinder", "READY", "voicecore's own", SESSION,
+                 "kept for 30 days", "not included: models, traffic"):  # fmt: skip
+        assert text in shown.stdout
 
 
-def test_the_deployers_policies_grant_all_that_a_stages_life_takes(
+def test_exported_policies_grant_all_that_the_commands_call(
     aws: Aws, vpc: Deployer, voicecore: Voicecore
 ) -> None:
     for key in ("first", "second"):
@@ -94,17 +96,19 @@ def test_the_deployers_policies_grant_all_that_a_stages_life_takes(
         edit(vpc)
         assert vpc.deploy().code == ExitCode.OK
     aws.agent_says(runtime_id(aws), "hello", session=SESSION)
-    looked = len(aws.journal)
+    before = len(aws.journal)
     for words in (["status", "--drift"], ["status", "--all"], ["logs", "--session", SESSION]):
         assert voicecore(*words, cwd=vpc.root).code == ExitCode.OK
-    asked = [entry for entry in list(aws.journal)[looked:] if entry.by == "client"]
-    assert not [entry for entry in asked if entry.changes]
+    calls = [entry for entry in list(aws.journal)[before:] if entry.by == "client"]
+    assert not [entry for entry in calls if entry.changes]
     assert vpc.destroy(network=True).code == ExitCode.OK
 
     assert not_granted(aws, vpc) == set()
 
 
-def test_a_runtime_that_failed_says_why(aws: Aws, deployer: Deployer, voicecore: Voicecore) -> None:
+def test_status_shows_why_a_runtime_failed(
+    aws: Aws, deployer: Deployer, voicecore: Voicecore
+) -> None:
     deployer.deploy()
     control = aws.client("bedrock-agentcore-control")
     found = control.get_agent_runtime(agentRuntimeId=runtime_id(aws))
@@ -117,9 +121,7 @@ def test_a_runtime_that_failed_says_why(aws: Aws, deployer: Deployer, voicecore:
     assert "voicecore dev" in shown.stdout
 
 
-def test_what_was_changed_by_hand_is_drift(
-    aws: Aws, deployer: Deployer, voicecore: Voicecore
-) -> None:
+def test_manual_changes_are_drift(aws: Aws, deployer: Deployer, voicecore: Voicecore) -> None:
     deployer.deploy()
     control = aws.client("bedrock-agentcore-control")
     found = control.get_agent_runtime(agentRuntimeId=runtime_id(aws))
@@ -132,7 +134,7 @@ def test_what_was_changed_by_hand_is_drift(
     aws.client("ecr").delete_repository(repositoryName="voicecore/line", force=True)
     shown = voicecore("status", cwd=deployer.root)
     assert "its variables are MINE" in shown.stdout
-    assert "it is not in the registry any more" in shown.stdout
+    assert "no longer in the registry" in shown.stdout
     assert "of voicecore-line" not in shown.stdout
     compared = voicecore("status", "--drift", cwd=deployer.root)
     assert "Repository of voicecore-line-images was deleted" in compared.stdout
@@ -141,7 +143,7 @@ def test_what_was_changed_by_hand_is_drift(
         assert "secret value" not in voicecore("status", more, cwd=deployer.root).stdout
 
 
-def test_what_may_not_be_looked_at_is_unknown_the_rest_is_shown(
+def test_status_shows_the_rest_of_what_it_may_not_read(
     aws: Aws, deployer: Deployer, voicecore: Voicecore
 ) -> None:
     deployer.deploy()
@@ -154,7 +156,9 @@ def test_what_may_not_be_looked_at_is_unknown_the_rest_is_shown(
     assert "is not allowed to do logs:DescribeLogGroups" in shown.stdout
 
 
-def test_a_stage_of_another_account(aws: Aws, deployer: Deployer, voicecore: Voicecore) -> None:
+def test_status_of_a_stage_in_another_account(
+    aws: Aws, deployer: Deployer, voicecore: Voicecore
+) -> None:
     path = deployer.root / "voicecore.toml"
     path.write_text(path.read_text() + '[stages.prod]\naccount = "999999999999"\n')
     shown = voicecore("status", "--stage", "prod", cwd=deployer.root)
@@ -162,8 +166,10 @@ def test_a_stage_of_another_account(aws: Aws, deployer: Deployer, voicecore: Voi
     assert "it is in account 999999999999; these credentials are of 123456789012" in shown.stdout
 
 
-def test_every_project_of_the_account_by_tag(aws: Aws, vpc: Deployer, voicecore: Voicecore) -> None:
-    assert "There is no voicecore project" in voicecore("status", "--all").stderr
+def test_status_of_every_project_of_the_account(
+    aws: Aws, vpc: Deployer, voicecore: Voicecore
+) -> None:
+    assert "has no voicecore project" in voicecore("status", "--all").stderr
     assert vpc.deploy().code == ExitCode.OK
     aws.client("ec2", "eu-west-1").allocate_address(
         TagSpecifications=[
@@ -181,20 +187,20 @@ def test_every_project_of_the_account_by_tag(aws: Aws, vpc: Deployer, voicecore:
     assert shared["dollars_per_month"] == pytest.approx(36.50)
     assert kinds["forgotten", "", "eu-west-1"]["dollars_per_month"] == pytest.approx(3.65)
     assert "forgotten" in voicecore("status", "--all").stdout
-    of_dev = voicecore("status", "--all", "--stage", "dev", "--json").json["found"]
-    assert [(each["project"], each["stage"]) for each in of_dev] == [("line", "dev")]
+    dev = voicecore("status", "--all", "--stage", "dev", "--json").json["found"]
+    assert [(each["project"], each["stage"]) for each in dev] == [("line", "dev")]
     nothing = voicecore("status", "--all", "--stage", "prod").stderr
-    assert "There is no stage 'prod' of a voicecore project" in nothing
+    assert "has no stage 'prod' of a voicecore project" in nothing
 
 
 @pytest.mark.parametrize("more", [["--drift"], ["--project", "."]])
-def test_all_projects_are_not_one(voicecore: Voicecore, more: list[str]) -> None:
+def test_status_all_excludes_options_for_one_project(voicecore: Voicecore, more: list[str]) -> None:
     refused = voicecore("status", "--all", *more)
     assert refused.code == ExitCode.USAGE
     assert more[0] in refused.stderr
 
 
-def test_nobody_is_logged_in(
+def test_status_without_credentials(
     aws: Aws, deployer: Deployer, voicecore: Voicecore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in aws.caller.environment():

@@ -1,12 +1,12 @@
-"""WebRTC in AWS: what the agent is told there, and what is made for it."""
+"""WebRTC in AWS: the variables of the agent, and its TURN channels."""
 
 from tests.cloud.deploying import Deployer
 from tests.standins.aws import Aws
 from voicecore.console.errors import ExitCode
 
 
-def told(aws: Aws) -> dict[str, str]:
-    """The environment of the one agent that there is."""
+def variables_of_agent(aws: Aws) -> dict[str, str]:
+    """Return the environment variables of the only runtime."""
     control = aws.client("bedrock-agentcore-control")
     (runtime,) = control.list_agent_runtimes()["agentRuntimes"]
     found = control.get_agent_runtime(agentRuntimeId=runtime["agentRuntimeId"])
@@ -18,14 +18,14 @@ def channels(aws: Aws) -> list[str]:
     return [channel["ChannelName"] for channel in listed]
 
 
-def test_the_source_of_turn_may_change(aws: Aws, deployer: Deployer) -> None:
+def test_turn_source_can_change(aws: Aws, deployer: Deployer) -> None:
     toml = deployer.root / "voicecore.toml"
     public = 'network = "public"\n' + toml.read_text().replace('["websocket"]', '["webrtc"]')
     toml.write_text(public)
     deployed = deployer.deploy()
     assert deployed.code == ExitCode.OK, deployed.stderr
-    assert "as no UDP gets out" in deployed.stderr
-    assert channels(aws) == [f"{told(aws)['TURN_CHANNEL_PREFIX']}1"]
+    assert "blocks outbound UDP" in deployed.stderr
+    assert channels(aws) == [f"{variables_of_agent(aws)['TURN_CHANNEL_PREFIX']}1"]
 
     toml.write_text(f'{public}\n[turn]\nsource = "coturn"\n')
     servers = "turns:turn.example.com:443?transport=tcp"
@@ -33,7 +33,7 @@ def test_the_source_of_turn_may_change(aws: Aws, deployer: Deployer) -> None:
     deployed = deployer.deploy()
     assert deployed.code == ExitCode.OK, deployed.stderr
     assert channels(aws) == []
-    variables = told(aws)
+    variables = variables_of_agent(aws)
     assert (variables["TURN_SOURCE"], variables["NETWORK_MODE"]) == ("coturn", "PUBLIC")
     assert variables["COTURN_URLS"] == servers
     assert "hidden" not in str(variables)

@@ -9,9 +9,10 @@ import pytest
 from tests.image.agents import APP, env_of, held, order, small_agent
 from tests.standins.image.engine import Engine as Lab
 from tests.standins.image.lab import Registries
+from voicecore.console.progress import Progress
 from voicecore.image.builders import buildx
 from voicecore.image.docker.smoke_test import AgentEnded, Checked, NotAnswering, Unfit, check
-from voicecore.image.model import Progress, Tell
+from voicecore.image.model import Tell
 
 pytestmark = pytest.mark.usefixtures("emulation")
 

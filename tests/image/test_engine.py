@@ -20,10 +20,11 @@ from tests.image.agents import env_of, held, identity, order, small_agent
 from tests.standins.image.engine import Engine as Lab
 from tests.standins.image.engine import dockerd
 from tests.standins.image.lab import Registries
+from voicecore.console.progress import Progress
 from voicecore.image.builders import buildx
 from voicecore.image.builders.buildx import BaseMissing, BuildFailed
 from voicecore.image.docker.engine import DiskFull, NoImage, WrongPlatform
-from voicecore.image.model import Image, Package, Progress
+from voicecore.image.model import Image, Package
 
 
 def ignore(_: Progress) -> None:

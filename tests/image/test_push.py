@@ -13,9 +13,10 @@ from tests.standins.image.ecr import Lifetime
 from tests.standins.image.engine import Engine as Lab
 from tests.standins.image.gate import Fault
 from tests.standins.image.lab import Registries
+from voicecore.console.progress import Progress
 from voicecore.image.builders import buildx
 from voicecore.image.docker.push import push
-from voicecore.image.model import Image, Progress
+from voicecore.image.model import Image
 from voicecore.image.registry.credentials import source_for
 from voicecore.image.registry.errors import RegistryDenied, RegistryUnreachable, RepositoryMissing
 from voicecore.image.registry.reference import parse_reference

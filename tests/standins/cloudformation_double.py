@@ -1,4 +1,4 @@
-"""CloudFormation as a boto3 client shows it, in memory: enough for every path of an apply."""
+"""CloudFormation as a boto3 client, in memory: enough for every path of `CloudFormation.apply`."""
 
 import json
 from datetime import UTC, datetime
@@ -12,22 +12,22 @@ def refused(code: str, message: str) -> ClientError:
 
 
 class CloudFormationDouble:
-    """`endings` says how operations end, in order; by default each ends well.
+    """`outcomes` are the statuses in which operations end, in order; by default each succeeds.
 
-    An operation is over after `polls` questions for its events.
+    An operation ends after its events were asked for `polls` times.
     """
 
-    def __init__(self, *endings: str, polls: int = 1) -> None:
-        self.endings = list(endings)
+    def __init__(self, *outcomes: str, polls: int = 1) -> None:
+        self.outcomes = list(outcomes)
         self.polls = polls
         self.stacks: dict[str, dict[str, Any]] = {}
         self.change_sets: dict[str, dict[str, Any]] = {}
         self.calls: list[str] = []
         self.reason = "the reason"
         self.template_shown: dict[str, Any] = {}
-        self._going: dict[str, tuple[int, str]] = {}
+        self._in_progress: dict[str, tuple[int, str]] = {}
 
-    # What a test prepares.
+    # Set up by tests.
 
     def has(self, name: str, status: str, **more: Any) -> None:
         stack_id = f"arn:aws:cloudformation:us-east-1:1:stack/{name}/{len(self.stacks)}"
@@ -39,11 +39,11 @@ class CloudFormationDouble:
             self._event(stack_id, name, status, of_stack=True)
 
     def begins(self, name: str, status: str, then: str) -> None:
-        """Somebody else does something with the stack."""
+        """Start an operation of somebody else on the stack."""
         stack = self._find(name)
         stack["StackStatus"] = status
         self._event(stack["StackId"], name, status, of_stack=True)
-        self._going[stack["StackId"]] = (self.polls, then)
+        self._in_progress[stack["StackId"]] = (self.polls, then)
 
     def status(self, name: str) -> str | None:
         found = [s["StackStatus"] for s in self.stacks.values() if s["StackName"] == name]
@@ -51,7 +51,7 @@ class CloudFormationDouble:
 
     @property
     def changed(self) -> list[str]:
-        """The calls that were no mere questions."""
+        """The calls that change something."""
         return [c for c in self.calls if not c.startswith(("describe", "get", "list"))]
 
     # The client.
@@ -83,11 +83,11 @@ class CloudFormationDouble:
 
         return Paginator()
 
-    def create_change_set(self, StackName: str, ChangeSetName: str, **wanted: Any) -> Any:
+    def create_change_set(self, StackName: str, ChangeSetName: str, **arguments: Any) -> Any:
         self.calls.append("create_change_set")
         stack = self._find(StackName)
         self._refuse_if_busy(stack)
-        same = self._is_same(stack, wanted)
+        same = self._is_same(stack, arguments)
         self.change_sets[ChangeSetName] = {
             "StackName": StackName,
             "Status": "FAILED" if same else "CREATE_COMPLETE",
@@ -104,22 +104,22 @@ class CloudFormationDouble:
         self.calls.append("delete_change_set")
         del self.change_sets[ChangeSetName]
 
-    def create_stack(self, StackName: str, ClientRequestToken: str, **wanted: Any) -> Any:
+    def create_stack(self, StackName: str, ClientRequestToken: str, **arguments: Any) -> Any:
         self.calls.append("create_stack")
         live = [s for s in self.stacks.values() if s["StackName"] == StackName]
         if any(s["StackStatus"] != "DELETE_COMPLETE" for s in live):
             raise refused("AlreadyExistsException", f"Stack [{StackName}] already exists")
         self.has(StackName, "CREATE_IN_PROGRESS", events=[])
-        self._change(self._find(StackName), wanted)
+        self._change(self._find(StackName), arguments)
         self._start(self._find(StackName), "CREATE", ClientRequestToken)
 
-    def update_stack(self, StackName: str, ClientRequestToken: str, **wanted: Any) -> Any:
+    def update_stack(self, StackName: str, ClientRequestToken: str, **arguments: Any) -> Any:
         self.calls.append("update_stack")
         stack = self._find(StackName)
         self._refuse_if_busy(stack)
-        if self._is_same(stack, wanted):
+        if self._is_same(stack, arguments):
             raise refused("ValidationError", "No updates are to be performed.")
-        self._change(stack, wanted)
+        self._change(stack, arguments)
         self._start(stack, "UPDATE", ClientRequestToken)
 
     def delete_stack(self, StackName: str, ClientRequestToken: str) -> Any:
@@ -134,19 +134,23 @@ class CloudFormationDouble:
         self.calls.append("continue_update_rollback")
         self._start(self._find(StackName), "UPDATE_ROLLBACK", ClientRequestToken)
 
-    # What happens inside.
+    # Internals.
 
     def _refuse_if_busy(self, stack: dict[str, Any]) -> None:
         if (status := stack["StackStatus"]).endswith("_IN_PROGRESS"):
             raise refused("ValidationError", f"Stack is in {status} state and can not be updated.")
 
-    def _is_same(self, stack: dict[str, Any], wanted: dict[str, Any]) -> bool:
+    def _is_same(self, stack: dict[str, Any], arguments: dict[str, Any]) -> bool:
         now = tuple(stack.get(key) for key in ("template", "Parameters", "Tags"))
-        return now == (json.loads(wanted["TemplateBody"]), wanted["Parameters"], wanted["Tags"])
+        return now == (
+            json.loads(arguments["TemplateBody"]),
+            arguments["Parameters"],
+            arguments["Tags"],
+        )
 
-    def _change(self, stack: dict[str, Any], wanted: dict[str, Any]) -> None:
-        stack["template"] = json.loads(wanted["TemplateBody"])
-        stack |= {"Parameters": wanted["Parameters"], "Tags": wanted["Tags"]}
+    def _change(self, stack: dict[str, Any], arguments: dict[str, Any]) -> None:
+        stack["template"] = json.loads(arguments["TemplateBody"])
+        stack |= {"Parameters": arguments["Parameters"], "Tags": arguments["Tags"]}
 
     def _find(self, name: str) -> dict[str, Any]:
         if name in self.stacks:
@@ -162,17 +166,17 @@ class CloudFormationDouble:
         self._event(
             stack["StackId"], stack["StackName"], stack["StackStatus"], of_stack=True, token=token
         )
-        then = self.endings.pop(0) if self.endings else f"{verb}_COMPLETE"
-        self._going[stack["StackId"]] = (self.polls, then)
+        then = self.outcomes.pop(0) if self.outcomes else f"{verb}_COMPLETE"
+        self._in_progress[stack["StackId"]] = (self.polls, then)
 
     def _advance(self, stack_id: str) -> None:
-        if stack_id not in self._going:
+        if stack_id not in self._in_progress:
             return
-        left, then = self._going[stack_id]
+        left, then = self._in_progress[stack_id]
         if left > 0:
-            self._going[stack_id] = (left - 1, then)
+            self._in_progress[stack_id] = (left - 1, then)
             return
-        del self._going[stack_id]
+        del self._in_progress[stack_id]
         stack = self.stacks[stack_id]
         if "ROLLBACK" in then or then.endswith("_FAILED"):
             verb = "DELETE" if then == "DELETE_FAILED" else "CREATE"

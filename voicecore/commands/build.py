@@ -10,7 +10,6 @@ from voicecore.console.output import megabytes
 from voicecore.image import builder
 from voicecore.image.builder import Made, Plan, Wish
 from voicecore.image.inputs.base_image import OLD_DAYS
-from voicecore.image.model import Progress
 from voicecore.image.report import Built, document, lines
 from voicecore.options.build import BuildOptions
 from voicecore.project.project import load_project
@@ -73,11 +72,7 @@ def _make(context: Context, options: BuildOptions, plan: Plan) -> Made:
         choice = builder.choose(options.builder, docker)
         if choice.reason:
             context.output.say(f"• Building without Docker: {choice.reason}")
-        with context.output.tasks() as advance:
-
-            def tell(step: Progress) -> None:
-                advance(step.task, step.done, step.total, step.finished, step.note)
-
+        with context.output.tasks() as tell:
             if choice.builder == "codebuild" and plan.target:
                 role = options.codebuild_role
                 return builder.make_in_aws(plan, plan.target, wish, role, tell)

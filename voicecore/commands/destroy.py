@@ -1,4 +1,4 @@
-"""`voicecore destroy`: takes a stage out of AWS again, and leaves nothing of it."""
+"""`voicecore destroy`: delete a stage and everything deploy created for it."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ from voicecore.aws import session
 from voicecore.aws.errors import AwsRefused, translated_errors
 from voicecore.aws.session import Aws
 from voicecore.aws.task_group import TaskGroup
-from voicecore.cloud.deploy import destroy, inventory, plan
-from voicecore.cloud.deploy.cloudformation import CloudFormation
-from voicecore.cloud.deploy.destroy import Held, Removal, SomethingLeft
-from voicecore.cloud.deploy.progress import begun
-from voicecore.cloud.stacks.deployment import deployment_of
+from voicecore.cloud.deploy import destroy, plan
+from voicecore.cloud.deploy.destroy import HeldNetwork, Removal, ResourcesLeft
+from voicecore.cloud.deploy.progress import show_progress
+from voicecore.cloud.resources import inventory
+from voicecore.cloud.resources.cloudformation import CloudFormation
+from voicecore.cloud.stacks.deployment import Deployment, deployment_of
 from voicecore.console.command_line import typed
 from voicecore.console.confirm import confirm
 from voicecore.console.context import Context
@@ -26,149 +27,175 @@ from voicecore.options.destroy import DestroyOptions
 from voicecore.project import aws_names
 from voicecore.project.project import load_project
 
-_FRONT = "AWS::CloudFront::Distribution"
+_DISTRIBUTION = "AWS::CloudFront::Distribution"
 
 
 def run(context: Context, options: DestroyOptions) -> ExitCode:
-    """Show all that would go and what would stay; once agreed, remove it and look again."""
+    """Show what would be deleted and kept, ask, delete it, and look whether anything is left."""
     if options.network and options.only_network:
         raise VoicecoreError(
-            "--network is about a stage with its network, --only-network about the network alone.",
-            "Leave one of them out.",
+            "--network deletes a stage with its network, --only-network the network alone.",
+            "Use one of them.",
             ExitCode.USAGE,
         )
     project = load_project(context.cwd / (options.project or ""))
     deployment = deployment_of(project, options.stage)
-    stage = deployment.stage
     again = typed("destroy", options)
     session.check_region(options.region)
-    with translated_errors(again, options.profile), TaskGroup() as together:
-        aws = session.connect(options.region or stage.region, options.profile)
-        session.check_account(aws.identity, stage.account)
-        cloud = CloudFormation(aws.client("cloudformation"), again, together.sleep)
-        found = inventory.stacks(aws, project.name)
-        if options.only_network:
-            users = destroy.users_of_network(cloud, project.name, found)
-            removal = destroy.removal_of_network(project.name, found, users)
-        elif options.only_server:
-            removal = destroy.removal_of_server(project.name, stage.name, found)
-        else:
-            groups = [g.name for g in inventory.log_groups(aws, project.name, stage.name)]
-            removal = destroy.removal_of(project.name, stage.name, found, groups, options.network)
-        removal = replace(removal, bridged=deployment.has_phones)
-        builds = _left_by_builds(context.output, aws, removal)
+    with translated_errors(again, options.profile), TaskGroup() as tasks:
+        aws = session.connect(options.region or deployment.stage.region, options.profile)
+        session.check_account(aws.identity, deployment.stage.account)
+        cloud = CloudFormation(aws.client("cloudformation"), again, tasks.sleep)
+        removal = _plan_removal(options, deployment, aws, cloud)
+        builds = _build_resources(context.output, aws, removal)
         if removal.empty and not builds:
-            return _nothing(context, options, removal, aws)
-
-        _show(context, removal, builds, cloud, aws, again)
-        confirm(context, options, "Remove all this?", "nothing was removed", again)
-        with begun(context.output, again) as board:
-            held = destroy.remove(aws, cloud, removal, board.tell)
-        if builds:
-            with context.output.step("Removing what builds in AWS left"):
-                codebuild_resources.take_away(builds)
+            return _report_nothing(context, options, removal, aws)
+        _show(context.output, removal, builds, cloud, aws, again)
+        confirm(context, options, "Delete all of this?", "nothing was deleted", again)
+        held = _delete(context, removal, builds, cloud, aws, again)
         if held and options.wait:
-            _say_held(context, held, again)
-            with begun(context.output, again) as board:
-                destroy.wait_and_remove(aws, cloud, removal, board.tell, together.sleep)
+            _say_held(context.output, held, again)
+            with show_progress(context.output, again) as board:
+                destroy.wait_and_remove(aws, cloud, removal, board.on_event, tasks.sleep)
             held = None
         if held is None:
-            with context.output.step("Seeing that nothing is left"):
-                _require_nothing(destroy.left_of(aws, removal), again)
+            with context.output.step("Checking that nothing is left"):
+                _require_nothing_left(aws, removal, again)
     return _report(context, options, removal, held, again)
 
 
-def _left_by_builds(output: Output, aws: Aws, removal: Removal) -> list[Leftover]:
-    """What builds of the image in AWS have left, if images go: who never built there has nothing.
+def _plan_removal(
+    options: DestroyOptions, deployment: Deployment, aws: Aws, cloud: CloudFormation
+) -> Removal:
+    """Return what to delete. Raises StillUsed."""
+    project, stage = deployment.name, deployment.stage.name
+    found = inventory.stacks(aws, project)
+    if options.only_network:
+        users = destroy.network_users(cloud, project, found)
+        removal = destroy.network_removal(project, found, users)
+    elif options.only_server:
+        removal = destroy.server_removal(project, stage, found)
+    else:
+        groups = [group.name for group in inventory.log_groups(aws, project, stage)]
+        removal = destroy.stage_removal(project, stage, found, groups, options.network)
+    return replace(removal, carries_calls=deployment.has_phones)
 
-    Who may not look may not have built there either, or it is told.
-    """
+
+def _build_resources(output: Output, aws: Aws, removal: Removal) -> list[Leftover]:
+    """Return what builds in AWS created, if images are deleted; warn if it may not be read."""
     if not removal.images:
         return []
+    clients = {name: aws.client(name) for name in ("s3", "iam", "logs", "codebuild")}
+    account = codebuild_resources.Aws(aws.account, aws.identity.partition, aws.region, **clients)
     try:
-        return codebuild_resources.leftovers(aws, removal.project)
+        return codebuild_resources.leftovers(account, removal.project)
     except AwsRefused as error:
-        output.warn(f"What builds in AWS may have left could not be looked for: {error.message}")
+        output.warn(f"Could not look for resources of builds in AWS: {error.message}")
         return []
 
 
 def _show(
-    context: Context,
+    output: Output,
     removal: Removal,
     builds: Sequence[Leftover],
     cloud: CloudFormation,
     aws: Aws,
     again: str,
 ) -> None:
-    output = context.output
-    output.lines([[Span("Would be removed from account "), Span(f"{aws.account}, {aws.region}")]])
-    made = {stack.name: cloud.resources(stack.id) for stack in removal.stacks}
-    output.lines(plan.table([plan.part_of_removal(*each) for each in made.items()]))
-    if any(each["ResourceType"] == _FRONT for resources in made.values() for each in resources):
-        output.note("  CloudFront takes some minutes to let go of the server's URL.")
-    beside = [f"log group {group}" for group in removal.log_groups]
-    beside += [leftover.title for leftover in builds]
-    if beside:
-        output.lines([[Span("beside the stacks", "bold")]])
-    for title in beside:
+    """Show what would be deleted and kept."""
+    output.lines([[Span("Would be deleted from account "), Span(f"{aws.account}, {aws.region}")]])
+    resources = {stack.name: cloud.resources(stack.id) for stack in removal.stacks}
+    output.lines(plan.table([plan.plan_removal(*each) for each in resources.items()]))
+    types = {each["ResourceType"] for stack in resources.values() for each in stack}
+    if _DISTRIBUTION in types:
+        output.note("  CloudFront takes some minutes to delete the server's URL.")
+    others = [f"log group {group}" for group in removal.log_groups]
+    others += [leftover.title for leftover in builds]
+    if others:
+        output.lines([[Span("outside the stacks", "bold")]])
+    for title in others:
         output.lines([[Span(f"  - {title}", "red")]])
-    if calls := destroy.cut_by(aws, removal):
-        output.warn(calls)
+    if warning := destroy.calls_warning(aws, removal):
+        output.warn(warning)
     for stack in removal.kept:
         output.note(f"  kept: {stack.name}")
-    if [stack.name for stack in removal.kept] == [
-        aws_names.network_stack_name_for(removal.project)
-    ]:
-        output.note(f"  The network goes on costing. With it:  {again} --network")
+    network = aws_names.network_stack_name_for(removal.project)
+    if [stack.name for stack in removal.kept] == [network]:
+        output.note(f"  The network still incurs charges. To delete it, too:  {again} --network")
 
 
-def _require_nothing(left: Sequence[inventory.Thing], again: str) -> None:
-    if left:
-        rows = "\n  ".join(f"{thing.kind} {thing.name}" for thing in left)
-        raise SomethingLeft(f"This is still there:\n  {rows}", f"Try again:  {again}")
+def _delete(
+    context: Context,
+    removal: Removal,
+    builds: Sequence[Leftover],
+    cloud: CloudFormation,
+    aws: Aws,
+    again: str,
+) -> HeldNetwork | None:
+    """Delete everything; return what AgentCore keeps of the network."""
+    with show_progress(context.output, again) as board:
+        held = destroy.remove(aws, cloud, removal, board.on_event)
+    if builds:
+        with context.output.step("Deleting resources of builds in AWS"):
+            codebuild_resources.take_away(builds)
+    return held
 
 
-def _nothing(context: Context, options: DestroyOptions, removal: Removal, aws: Aws) -> ExitCode:
-    """There is nothing to remove, which is as it should be."""
+def _require_nothing_left(aws: Aws, removal: Removal, again: str) -> None:
+    """Raise ResourcesLeft, which names every resource that still exists."""
+    if left := destroy.remaining(aws, removal):
+        rows = "\n  ".join(f"{resource.kind} {resource.name}" for resource in left)
+        raise ResourcesLeft(f"These resources still exist:\n  {rows}", f"Try again:  {again}")
+
+
+def _report_nothing(
+    context: Context, options: DestroyOptions, removal: Removal, aws: Aws
+) -> ExitCode:
+    """Report that there is nothing to delete, which is a success."""
     if options.json:
         context.output.json(_document(removal, None))
         return ExitCode.OK
-    what = f"nothing of {removal.project} · {removal.stage}"
+    what = f"stacks of {removal.project} · {removal.stage}"
     if options.only_network:
-        what = f"no network of {removal.project}"
+        what = f"network of {removal.project}"
     if options.only_server:
-        what = f"no session server of {removal.project} · {removal.stage}"
-    context.output.say(f"There is {what} in account {aws.account}, {aws.region}.")
+        what = f"session server of {removal.project} · {removal.stage}"
+    where = f"account {aws.account}, {aws.region}"
+    context.output.say(f"Nothing to delete: {where} has no {what}.")
     for stack in removal.kept:
         context.output.note(f"  kept: {stack.name}")
-    context.output.note("In another region?  voicecore status --all")
+    context.output.note("To search other regions, run:  voicecore status --all")
     return ExitCode.OK
 
 
 def _report(
-    context: Context, options: DestroyOptions, removal: Removal, held: Held | None, again: str
+    context: Context,
+    options: DestroyOptions,
+    removal: Removal,
+    held: HeldNetwork | None,
+    again: str,
 ) -> ExitCode:
     if options.json:
         context.output.json(_document(removal, held))
         return ExitCode.OK
     if held:
-        _say_held(context, held, again)
+        _say_held(context.output, held, again)
     else:
-        context.output.lines([[Span("✓ ", "green"), Span("Nothing is left of it.")]])
+        context.output.lines([[Span("✓ ", "green"), Span("Nothing is left.")]])
     return ExitCode.OK
 
 
-def _say_held(context: Context, held: Held, again: str) -> None:
+def _say_held(output: Output, held: HeldNetwork, again: str) -> None:
     hours = (held.until - datetime.now(UTC)).total_seconds() / 3600
-    context.output.say(
+    output.say(
         f"AgentCore keeps {len(held.interfaces)} network interfaces until "
-        f"{held.until.astimezone():%H:%M} at the latest ({max(hours, 0):.1f} h); "
-        "they hold subnets and a security group, which cost nothing."
+        f"{held.until.astimezone():%H:%M} at the latest ({max(hours, 0):.1f} h). "
+        "They block deleting subnets and a security group, which cost nothing."
     )
-    context.output.say(f"To remove the rest then:  {again}")
+    output.say(f"To delete the rest then, run:  {again}")
 
 
-def _document(removal: Removal, held: Held | None) -> dict[str, object]:
+def _document(removal: Removal, held: HeldNetwork | None) -> dict[str, object]:
     return {
         "project": removal.project,
         "stage": removal.stage,

@@ -1,4 +1,4 @@
-"""`voicecore status`: what there is in AWS, how it is, and what it has cost."""
+"""`voicecore status`: show what is deployed, its health and its cost."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from voicecore.aws.errors import translated_errors
 from voicecore.aws.known_failures import find_known_failure
 from voicecore.aws.task_group import TaskGroup
 from voicecore.catalog import regions
-from voicecore.catalog.phones import PHONES
-from voicecore.catalog.phones.record import Phone
-from voicecore.cloud.deploy.agentcore import DEFAULT_ENDPOINT
-from voicecore.cloud.deploy.cloudformation import Live
-from voicecore.cloud.observe import status
-from voicecore.cloud.observe.status import Found, Server, StageStatus
+from voicecore.catalog.phones import PHONES, Phone
+from voicecore.cloud.observe import projects, status
+from voicecore.cloud.observe.projects import TaggedResources
+from voicecore.cloud.observe.status import ServerStatus, StageStatus
+from voicecore.cloud.resources.agentcore import DEFAULT_ENDPOINT, Runtime
+from voicecore.cloud.resources.deployed_stack import DeployedStack
 from voicecore.console.command_line import typed
 from voicecore.console.context import Context
 from voicecore.console.errors import ExitCode, VoicecoreError
@@ -30,40 +30,40 @@ from voicecore.project.project import Project, Stage, load_project
 
 
 def run(context: Context, options: StatusOptions) -> ExitCode:
-    """Show every stage of the project, or with --all what there is of every project."""
+    """Show every stage of the project, or with --all every project of the account."""
     session.check_region(options.region)
     if options.all and (options.drift or options.project):
         flag = "--drift" if options.drift else "--project"
         raise VoicecoreError(
-            f"{flag} is about one project, and --all about every one.",
-            "Leave one of them out; --all takes --stage and --region.",
+            f"{flag} is for one project, --all for every project.",
+            "Use one of them; --all takes --stage and --region.",
             ExitCode.USAGE,
         )
-    with (
-        translated_errors(typed("status", options), options.profile),
-        TaskGroup() as together,
-    ):
+    with translated_errors(typed("status", options), options.profile), TaskGroup() as tasks:
         if options.all:
-            return _all(context, options, together)
-        return _project(context, options, together)
+            return _show_all(context, options, tasks)
+        return _show_project(context, options, tasks)
 
 
-def _project(context: Context, options: StatusOptions, together: TaskGroup) -> ExitCode:
+def _show_project(context: Context, options: StatusOptions, tasks: TaskGroup) -> ExitCode:
     project = load_project(context.cwd / (options.project or ""))
-    phones, here = project.providers, public_url_of(project)
-    if here and phones and not options.json:  # it takes no AWS, whose credentials may be missing
-        for line in lines_of_here(project.name, phones, here):
+    phones, public_url = project.providers, public_url_of(project)
+    if public_url and phones and not options.json:
+        # Before AWS is asked, because that may fail without credentials.
+        for line in public_url_lines(project.name, phones, public_url):
             context.output.record(line)
-    chosen = [project.stage(options.stage)] if options.stage else list(project.stages.values())
-    asked = [together.start(lambda s=s: _stage(project, s, options, together)) for s in chosen]
-    found = [together.result(future) for future in asked]
+    stages = [project.stage(options.stage)] if options.stage else list(project.stages.values())
+    asked = [
+        tasks.start(lambda s=stage: _status_of(project, s, options, tasks)) for stage in stages
+    ]
+    found = [tasks.result(future) for future in asked]
     if options.json:
-        stages = [
+        documents = [
             document_of(each) | phones_document(phones, each.server.url if each.server else "")
             for each in found
         ]
         context.output.json(
-            {"project": project.name, "stages": stages, **phones_document(phones, here)}
+            {"project": project.name, "stages": documents, **phones_document(phones, public_url)}
         )
         return ExitCode.OK
     now = datetime.now(UTC)
@@ -73,8 +73,8 @@ def _project(context: Context, options: StatusOptions, together: TaskGroup) -> E
     return ExitCode.OK
 
 
-def _stage(
-    project: Project, stage: Stage, options: StatusOptions, together: TaskGroup
+def _status_of(
+    project: Project, stage: Stage, options: StatusOptions, tasks: TaskGroup
 ) -> StageStatus:
     aws = session.connect(options.region or stage.region, options.profile)
     if stage.account and stage.account != aws.account:
@@ -83,16 +83,16 @@ def _stage(
             project.name, stage.name, stage.account, aws.region, unknown=(f"all: {reason}",)
         )
     now = datetime.now(UTC)
-    return status.of_stage(aws, together, project.name, stage.name, now, options.drift)
+    return status.stage_status(aws, tasks, project.name, stage.name, now, options.drift)
 
 
-def _all(context: Context, options: StatusOptions, together: TaskGroup) -> ExitCode:
+def _show_all(context: Context, options: StatusOptions, tasks: TaskGroup) -> ExitCode:
     home = options.region or context.env.get("AWS_REGION") or regions.AGENTCORE[0]
     aws = session.connect(home, options.profile)
     searched = (options.region,) if options.region else _regions_of(aws.identity.partition)
     found = [
         each
-        for each in status.everywhere(aws, together, searched)
+        for each in projects.find_projects(aws, tasks, searched)
         if options.stage in (None, each.stage)
     ]
     if options.json:
@@ -101,36 +101,36 @@ def _all(context: Context, options: StatusOptions, together: TaskGroup) -> ExitC
         return ExitCode.OK
     if not found:
         what = f"stage {options.stage!r} of a voicecore project" if options.stage else ""
-        context.output.say(f"There is no {what or 'voicecore project'} in account {aws.account}.")
-    for line in lines_of_all(found):
+        context.output.say(f"Account {aws.account} has no {what or 'voicecore project'}.")
+    for line in project_lines(found):
         context.output.record(line)
     return ExitCode.OK
 
 
 def _regions_of(partition: str) -> tuple[str, ...]:
-    """AgentCore's regions that credentials of a partition may reach: GovCloud stands apart."""
+    """Return AgentCore's regions in a partition: GovCloud has credentials of its own."""
     gov = partition == "aws-us-gov"
     return tuple(r for r in regions.AGENTCORE if r.startswith("us-gov-") == gov)
 
 
 def public_url_of(project: Project) -> str:
-    """By what providers reach a server that runs elsewhere than in AWS, here for example."""
+    """Return the URL by which providers reach a server outside AWS, such as `voicecore dev`."""
     running = read_state(project.local)
-    told = running.phone if running else {}
-    urls = (own["PUBLIC_URL"] for own in told.values() if own.get("PUBLIC_URL"))
+    phones = running.phone if running else {}
+    urls = (own["PUBLIC_URL"] for own in phones.values() if own.get("PUBLIC_URL"))
     return next(urls, "") or dotenv_of(project.server).get("PUBLIC_URL", "")
 
 
-def lines_of_here(project: str, phones: Sequence[str], url: str) -> Iterator[Line]:
-    """For people, what to type at the providers of a server that runs elsewhere than in AWS."""
+def public_url_lines(project: str, phones: Sequence[str], url: str) -> Iterator[Line]:
+    """Yield the settings at telephone providers for a server outside AWS."""
     yield [Span(f"{project} · PUBLIC_URL", "bold"), Span(f"  {url}")]
-    for title, line in _telephones(phones, url):
+    for title, line in _phone_rows(phones, url):
         yield [Span(f"  {title:<9} ", "dim"), *line]
     yield []
 
 
 def lines_of(found: StageStatus, now: datetime, phones: Sequence[str] = ()) -> Iterator[Line]:
-    """A stage for people."""
+    """Yield the status of a stage for people."""
     yield [
         Span(f"{found.project} · {found.stage}", "bold"),
         Span(f"  account {found.account}  region {found.region}"),
@@ -140,165 +140,155 @@ def lines_of(found: StageStatus, now: datetime, phones: Sequence[str] = ()) -> I
     yield []
 
 
-def _rows(found: StageStatus, now: datetime, phones: Sequence[str]) -> Iterator[tuple[str, Line]]:
-    stack = found.stack
-    if stack is None:
-        if not found.unknown:
-            yield "stack", [Span(f"not deployed; to deploy it:  {_deploy(found)}")]
-            yield "", [Span("In another region?  voicecore status --all", "dim")]
-    else:
-        yield from _deployed(found, stack)
+Row = tuple[str, Line]
+"""A title, which is empty below a row of the same title, and a line."""
+
+
+def _rows(found: StageStatus, now: datetime, phones: Sequence[str]) -> Iterator[Row]:
+    if found.stack:
+        yield from _stack_rows(found, found.stack)
+        yield from _runtime_rows(found)
+        yield from _resource_rows(found)
+    elif not found.unknown:
+        yield "stack", [Span(f"not deployed; to deploy it, run:  {_deploy_command(found)}")]
+        yield "", [Span("To search other regions, run:  voicecore status --all", "dim")]
     if found.server:
-        yield from _hosted(found.server)
-        yield from _telephones(phones, found.server.url)
+        yield from _server_rows(found.server)
+        yield from _phone_rows(phones, found.server.url)
     for group in found.log_groups:
-        kept = f"kept {group.days} days" if group.days else "kept for ever"
+        kept = f"kept for {group.days} days" if group.days else "never deleted"
         yield "logs", [Span(group.name), Span(f"  {kept}, {megabytes(group.bytes)}", "dim")]
-    for call in found.sessions:
-        times = f"{_when(call.first)} to {_when(call.last)}"
-        yield "session", [Span(call.session), Span(f"  {times}", "dim")]
+    for each in found.sessions:
+        times = f"{_when(each.first)} to {_when(each.last)}"
+        yield "session", [Span(each.session), Span(f"  {times}", "dim")]
     if found.cost.items:
-        yield (
-            "cost",
-            [
-                Span(f"{found.cost.dollars:.2f} $ since {now:%B} began"),
-                Span(f"  {_cost(found)}", "dim"),
-            ],
-        )
+        total = f"{found.cost.dollars:.2f} $ in {now:%B}"
+        yield "cost", [Span(total), Span(f"  {_cost_items(found)}", "dim")]
     for drift in found.drift:
         yield "drift", [Span(drift, "yellow")]
     for unknown in found.unknown:
         yield "unknown", [Span(unknown, "yellow")]
 
 
-def _deployed(found: StageStatus, stack: Live) -> Iterator[tuple[str, Line]]:
-    good = stack.stands and "ROLLBACK" not in stack.status
-    yield "stack", [Span(stack.status, "green" if good else "yellow"), Span(f"  {stack.name}")]
+def _stack_rows(found: StageStatus, stack: DeployedStack) -> Iterator[Row]:
+    healthy = stack.updatable and "ROLLBACK" not in stack.status
+    color = "green" if healthy else "yellow"
+    yield "stack", [Span(stack.status, color), Span(f"  {stack.name}")]
     for version in reversed(found.versions[-3:]):
-        yield (
-            "version",
-            [
-                Span(f"v{version.number}  {_when(version.time)}"),
-                Span(f"  {_digest(version.image)}  {version.message}".rstrip(), "dim"),
-            ],
-        )
+        image = f"  {_digest(version.image)}  {version.message}".rstrip()
+        yield "version", [Span(f"v{version.number}  {_when(version.time)}"), Span(image, "dim")]
+
+
+def _runtime_rows(found: StageStatus) -> Iterator[Row]:
     runtime = found.runtime
     if runtime is None:
-        yield "runtime", [Span(f"there is none; go on with:  {_deploy(found)}", "yellow")]
+        yield "runtime", [Span(f"missing; to create it, run:  {_deploy_command(found)}", "yellow")]
         return
     ready = runtime.status == "READY"
-    yield (
-        "runtime",
-        [
-            Span(runtime.status, "green" if ready else "red" if runtime.settled else "yellow"),
-            Span(f"  {runtime.id}, AgentCore's version {runtime.version}"),
-        ],
-    )
+    color = "green" if ready else "red" if runtime.settled else "yellow"
+    version = f"  {runtime.id}, AgentCore's version {runtime.version}"
+    yield "runtime", [Span(runtime.status, color), Span(version)]
     if runtime.reason:
-        known = find_known_failure(runtime.reason)
-        yield "", [Span(runtime.reason, "red")]
-        of_stage = aws_names.stage_flag(found.stage)
-        yield "", [Span(known.fix if known else f"See what it says:  voicecore logs{of_stage}")]
+        yield from _failure_rows(runtime, found.stage)
     if not runtime.mmdsv2:
-        yield "", [Span(f"requireMMDSV2 is off; to turn it on:  {_deploy(found)}", "yellow")]
+        fix = f"requireMMDSV2 is off; to turn it on, run:  {_deploy_command(found)}"
+        yield "", [Span(fix, "yellow")]
+
+
+def _failure_rows(runtime: Runtime, stage: str) -> Iterator[Row]:
+    known = find_known_failure(runtime.reason)
+    logs = f"To see the log, run:  voicecore logs{aws_names.stage_flag(stage)}"
+    yield "", [Span(runtime.reason, "red")]
+    yield "", [Span(known.fix if known else logs)]
+
+
+def _resource_rows(found: StageStatus) -> Iterator[Row]:
+    """Yield rows for the resources of a stage that has a runtime."""
+    if found.runtime is None:
+        return
     for endpoint in found.endpoints:
         moving = f" → {endpoint.target}" if endpoint.target != endpoint.live else ""
         note = " (AgentCore's own)" if endpoint.name == DEFAULT_ENDPOINT else ""
-        yield (
-            "endpoint",
-            [
-                Span(endpoint.name),
-                Span(f"{note}  version {endpoint.live}{moving}, {endpoint.status}", "dim"),
-                Span(f"  {endpoint.reason}" if endpoint.reason else "", "red"),
-            ],
-        )
+        state = f"{note}  version {endpoint.live}{moving}, {endpoint.status}"
+        reason = f"  {endpoint.reason}" if endpoint.reason else ""
+        yield "endpoint", [Span(endpoint.name), Span(state, "dim"), Span(reason, "red")]
     if image := found.image:
         size = f"  {megabytes(image.bytes)}" if image.bytes else ""
-        gone = "" if image.pushed else "  it is not in the registry any more"
+        gone = "" if image.pushed else "  no longer in the registry"
         yield "image", [Span(_digest(image.uri)), Span(size, "dim"), Span(gone, "red")]
     if network := found.network:
-        whose = f"  voicecore's own, {network.stack}" if network.stack else ""
-        placed = ", ".join((*network.subnets, *network.security_groups))
-        yield "network", [Span(network.mode), Span(f"{whose}  {placed}".rstrip(), "dim")]
+        own = f"  voicecore's own, {network.stack}" if network.stack else ""
+        ids = ", ".join((*network.subnets, *network.security_groups))
+        yield "network", [Span(network.mode), Span(f"{own}  {ids}".rstrip(), "dim")]
     if found.channels:
-        yield (
-            "TURN",
-            [
-                Span(f"{len(found.channels)} signalling channels"),
-                Span(f"  {found.channels[0]} …", "dim"),
-            ],
-        )
+        count = f"{len(found.channels)} signaling channels"
+        yield "TURN", [Span(count), Span(f"  {found.channels[0]} …", "dim")]
 
 
-def _deploy(found: StageStatus) -> str:
+def _deploy_command(found: StageStatus) -> str:
     return f"voicecore deploy{aws_names.stage_flag(found.stage)}"
 
 
-def _hosted(server: Server) -> Iterator[tuple[str, Line]]:
-    yield (
-        "server",
-        [
-            Span(server.state or server.stack.status, "green" if server.good else "yellow"),
-            Span(f"  {server.url}"),
-            Span(f"  {_digest(server.image)}" if server.image else "", "dim"),
-        ],
-    )
+def _server_rows(server: ServerStatus) -> Iterator[Row]:
+    color = "green" if server.healthy else "yellow"
+    image = f"  {_digest(server.image)}" if server.image else ""
+    state = Span(server.state or server.stack.status, color)
+    yield "server", [state, Span(f"  {server.url}"), Span(image, "dim")]
     if tasks := server.tasks:
         yield "", [Span(str(tasks)), Span(f"  {tasks.rollout}".rstrip(), "dim")]
-        idle = f"  {server.month:.2f} $ a month while nobody calls"
+        idle = f"  {server.month:.2f} $ per month without calls"
         yield "", [Span(f"about {tasks.open_calls}"), Span(idle, "dim")]
-    moving = tasks and server.stack.status == "UPDATE_IN_PROGRESS"
-    if moving:
-        yield "", [Span("an update of it is under way; old tasks keep their calls", "yellow")]
-    elif not server.stack.stands or not server.url:
-        yield "", [Span("it did not come up; go on with:  voicecore deploy", "yellow")]
+    if tasks and server.stack.status == "UPDATE_IN_PROGRESS":
+        yield "", [Span("an update is in progress; old tasks keep their calls", "yellow")]
+    elif not server.stack.updatable or not server.url:
+        yield "", [Span("not completed; to continue, run:  voicecore deploy", "yellow")]
     if server.reason:
         yield "", [Span(server.reason, "red")]
 
 
-def _telephones(phones: Sequence[str], url: str) -> Iterator[tuple[str, Line]]:
-    """What to type at each provider, for a server that it reaches by this address."""
+def _phone_rows(phones: Sequence[str], url: str) -> Iterator[Row]:
+    """Yield what to set at each provider, for a server at this URL."""
     for phone in (PHONES[name] for name in phones if url):
-        more = f"; {phone.also}" if phone.also else ""
-        yield "phone", [Span(phone.title), Span(f"  {phone.place}{more}", "dim")]
-        typed = phone.typed(url)
-        widest = max(len(title) for title, _, _ in typed)
-        for title, address, method in typed:
+        also = f"; {phone.also}" if phone.also else ""
+        yield "phone", [Span(phone.title), Span(f"  {phone.place}{also}", "dim")]
+        fields = phone.typed(url)
+        widest = max(len(title) for title, _, _ in fields)
+        for title, address, method in fields:
             yield "", [Span(f"  {title:<{widest}}  "), Span(address), Span(f"  {method}", "dim")]
 
 
 def phones_document(phones: Sequence[str], url: str) -> dict[str, Any]:
-    """The same for programs, under "phones"; nothing for a server that no provider reaches."""
+    """Return the same for programs, under "phones"; empty for a server that has no URL."""
     known = [PHONES[name] for name in phones if url]
     return {"phones": {phone.name: _phone_document(phone, url) for phone in known}} if known else {}
 
 
 def _phone_document(phone: Phone, url: str) -> dict[str, Any]:
-    typed = [dict(zip(("field", "url", "method"), row, strict=True)) for row in phone.typed(url)]
-    return {"place": phone.place, "also": phone.also, "fields": typed}
+    fields = [dict(zip(("field", "url", "method"), row, strict=True)) for row in phone.typed(url)]
+    return {"place": phone.place, "also": phone.also, "fields": fields}
 
 
-def _cost(found: StageStatus) -> str:
+def _cost_items(found: StageStatus) -> str:
     known = [f"{i.what} {i.dollars:.2f}" for i in found.cost.items if i.dollars is not None]
     unknown = [item.what for item in found.cost.items if item.dollars is None]
-    rest = f"not known: {', '.join(unknown)}" if unknown else ""
+    rest = f"not included: {', '.join(unknown)}" if unknown else ""
     return "; ".join(filter(None, (", ".join(known), rest)))
 
 
-def lines_of_all(found: Sequence[Found]) -> Iterator[Line]:
-    """Every project for people, with what each costs while nobody calls."""
+def project_lines(found: Sequence[TaggedResources]) -> Iterator[Line]:
+    """Yield every project for people, with what it costs per month without calls."""
     for each in found:
-        kinds = ", ".join(f"{n} {kind}" for kind, n in sorted(each.kinds.items()))
+        kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(each.kinds.items()))
         yield [
             Span(f"{each.project} · {each.stage}", "bold"),
             Span(f"  {each.region}"),
-            Span(f"  {each.month:.2f} $ a month", "yellow" if each.month >= 1 else ""),
+            Span(f"  {each.month:.2f} $ per month", "yellow" if each.month >= 1 else ""),
             Span(f"  {kinds}", "dim"),
         ]
 
 
 def document_of(found: StageStatus) -> dict[str, Any]:
-    """A stage for programs; the values of the agent's variables are nobody's business."""
+    """Return the status of a stage for programs, without the values of its variables."""
     document = _plain(asdict(found))
     if document["runtime"]:
         document["runtime"]["environment"] = sorted(document["runtime"]["environment"])
@@ -307,7 +297,7 @@ def document_of(found: StageStatus) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    """The value as JSON has it: times in UTC."""
+    """Return the value as JSON takes it, with times in UTC."""
     if isinstance(value, datetime):
         return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
     if isinstance(value, dict):
@@ -318,7 +308,7 @@ def _plain(value: Any) -> Any:
 
 
 def _digest(image: str) -> str:
-    """As much of an image's digest as tells it from others."""
+    """Return the beginning of an image's digest, long enough to identify it."""
     digest = image.rpartition("@")[2]
     return digest[: len("sha256:") + 12] if digest.startswith("sha256:") else image
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TextIO
 
 from voicecore.console.errors import VoicecoreError
+from voicecore.console.progress import OnProgress, Progress
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -28,9 +29,6 @@ class Span:
 
 Line = Sequence[Span]
 """One line of a screen."""
-
-Advance = Callable[[str, int, int | None, bool, str], None]
-"""Tells of a task: its name, bytes done, bytes in all (None: unknown), whether over, a note."""
 
 Render = Callable[[int, int], Sequence[Line]]
 """Draws a screen of (width, height) characters from the state of the caller."""
@@ -142,7 +140,7 @@ class Output:
         self.lines([[Span("✓ ", "green"), Span(title), _elapsed(time.monotonic() - started)]])
 
     @contextmanager
-    def tasks(self) -> Generator[Advance]:
+    def tasks(self) -> Generator[OnProgress]:
         """Show concurrent tasks, each with its bytes and its time.
 
         Without a terminal, print one plain line per task when it is over. Any thread may report.
@@ -150,9 +148,10 @@ class Output:
         if not self.live:
             yield self._plain_tasks()
             return
-        from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
+        from rich import progress as rich_progress
+        from rich.progress import BarColumn, SpinnerColumn, TextColumn
 
-        bars = Progress(
+        bars = rich_progress.Progress(
             SpinnerColumn(finished_text="[green]✓[/]"),
             TextColumn("{task.fields[title]}", markup=False),
             BarColumn(bar_width=24),
@@ -162,32 +161,32 @@ class Output:
         known: dict[str, Any] = {}
         started: dict[str, float] = {}
 
-        def advance(task: str, done: int, total: int | None, over: bool, note: str) -> None:
+        def show(step: Progress) -> None:
+            task = step.task
             if task not in known:
                 started[task] = time.monotonic()
                 known[task] = bars.add_task("", total=None, title=task, done="")
-            seconds = time.monotonic() - started[task]
-            whole = total or done or 1
+            whole = step.total or step.done or 1
             bars.update(
                 known[task],
-                completed=whole if over else done,
-                total=whole if over else total,
-                done=_state(done, total, over, note, seconds),
+                completed=whole if step.finished else step.done,
+                total=whole if step.finished else step.total,
+                done=_state(step, time.monotonic() - started[task]),
             )
 
         with bars:
-            yield advance
+            yield show
 
-    def _plain_tasks(self) -> Advance:
+    def _plain_tasks(self) -> OnProgress:
         started: dict[str, float] = {}
 
-        def advance(task: str, done: int, total: int | None, over: bool, note: str) -> None:
-            begun = started.setdefault(task, time.monotonic())
-            if over:
-                state = _state(done, total, over, note, time.monotonic() - begun)
-                self.say(f"• {task}  {state}".rstrip())
+        def show(step: Progress) -> None:
+            begun = started.setdefault(step.task, time.monotonic())
+            if step.finished:
+                state = _state(step, time.monotonic() - begun)
+                self.say(f"• {step.task}  {state}".rstrip())
 
-        return advance
+        return show
 
     @contextmanager
     def screen(self, render: Render, fps: float = 8) -> Generator[None]:
@@ -223,12 +222,12 @@ def megabytes(size: float) -> str:
     return f"{size / 1e6:.1f} MB" if size >= 1e6 else f"{size / 1e3:.1f} kB"
 
 
-def _state(done: int, total: int | None, over: bool, note: str, seconds: float) -> str:
-    size = megabytes(done) if done else ""
-    if total and not over:
-        size = f"{megabytes(done)} of {megabytes(total)}"
+def _state(step: Progress, seconds: float) -> str:
+    size = megabytes(step.done) if step.done else ""
+    if step.total and not step.finished:
+        size = f"{megabytes(step.done)} of {megabytes(step.total)}"
     took = f"{seconds:.1f} s" if seconds >= 0.1 else ""
-    return ", ".join(filter(None, (size, note, took)))
+    return ", ".join(filter(None, (size, step.note, took)))
 
 
 def _elapsed(seconds: float) -> Span:

@@ -1,4 +1,4 @@
-"""What an image is made of and how its making is told: the values that builders share."""
+"""What an image is made of: the values that builders share."""
 
 from __future__ import annotations
 
@@ -6,23 +6,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from voicecore.console.progress import Progress
+
 PLATFORM = "linux/arm64"
 """The one platform that AgentCore Runtime takes (runtime-http-protocol-contract)."""
-
-
-@dataclass(frozen=True)
-class Progress:
-    """How far one task is: a layer that is built or sent, a step of the Dockerfile.
-
-    `done` and `total` count bytes; a `total` of None is not known (yet, or at all).
-    """
-
-    task: str
-    done: int = 0
-    total: int | None = None
-    finished: bool = False
-    note: str = ""
-    """Said beside the task when it has finished: "there already", "cached"."""
 
 
 Tell = Callable[[Progress], None]

@@ -6,11 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from voicecore.console.context import Context
-from voicecore.console.output import Advance
+from voicecore.console.progress import OnProgress
 from voicecore.image import builder
 from voicecore.image.builder import Plan, Wish
 from voicecore.image.inputs.lockfile import NoWheel
-from voicecore.image.model import Progress
 from voicecore.project.project import Project
 from voicecore.scaffold.render import dockerfile_of
 
@@ -29,28 +28,28 @@ class PartImage:
         """The digest by which the repository has it already; empty if it has not."""
         return self.plan.there
 
-    def build(self, repository: Callable[[], str], advance: Advance) -> str:
+    def build(self, repository: Callable[[], str], on_progress: OnProgress) -> str:
         """Build the image, and push it as soon as the repository is there; returns its digest."""
         env = self.context.env
-
-        def tell(step: Progress) -> None:
-            advance(step.task, step.done, step.total, step.finished, step.note)
-
         builder.pin(self.plan)
         if self.note:
-            return self._build_in_aws(repository(), tell)
+            return self._build_in_aws(repository(), on_progress)
         known = dockerfile_of(self.plan.part)
         wish = Wish(repository=repository)
         with builder.docker_for(None, False, env) as docker:
             if docker.running and builder.choose(None, docker).builder == "buildx":
-                return builder.make_by_buildx(self.plan, wish, docker.running, env, tell).digest
-            return builder.make_directly(self.plan, wish, known, docker.running, env, tell).digest
+                return builder.make_by_buildx(
+                    self.plan, wish, docker.running, env, on_progress
+                ).digest
+            return builder.make_directly(
+                self.plan, wish, known, docker.running, env, on_progress
+            ).digest
 
-    def _build_in_aws(self, repository: str, tell: Callable[[Progress], None]) -> str:
+    def _build_in_aws(self, repository: str, on_progress: OnProgress) -> str:
         plan = builder.aimed(self.plan, repository)
         if plan.there or plan.target is None:
             return plan.there
-        return builder.make_in_aws(plan, plan.target, Wish(), None, tell).digest
+        return builder.make_in_aws(plan, plan.target, Wish(), None, on_progress).digest
 
 
 @dataclass(frozen=True)

@@ -205,7 +205,7 @@ async def _remote_server(context: Context, project: Project, target: Target) -> 
 def deployed_arn(project: Project, stage_name: str = DEFAULT_STAGE) -> str:
     """The ARN of the stage's runtime, as its stack tells it. Raises NotDeployed."""
     from voicecore.aws import session
-    from voicecore.cloud.deploy.cloudformation import CloudFormation
+    from voicecore.cloud.resources.cloudformation import CloudFormation
 
     again = "voicecore talk --remote"
     stage = project.stage(stage_name)

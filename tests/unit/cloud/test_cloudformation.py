@@ -1,6 +1,5 @@
-"""A stack is brought to what it should be, from every state in which AWS can hold it."""
+"""CloudFormation stacks reach their desired state from every status."""
 
-from collections.abc import Callable
 from typing import Any
 
 import botocore.session
@@ -9,16 +8,18 @@ from botocore.exceptions import ClientError, EndpointConnectionError
 
 from tests.standins.cloudformation_double import CloudFormationDouble, refused
 from voicecore.aws.errors import AwsRefused
-from voicecore.cloud.deploy.cloudformation import (
-    CloudFormation,
-    Ending,
-    Event,
-    NotOurs,
+from voicecore.cloud.resources.cloudformation import CloudFormation
+from voicecore.cloud.resources.deployed_stack import (
+    NextStep,
+    StackEvent,
+    StackOutcome,
+    next_step,
+)
+from voicecore.cloud.resources.stack_failure import (
+    ForeignStack,
     StackBusy,
     StackFailed,
-    Step,
-    failed,
-    next_step,
+    stack_failure,
 )
 from voicecore.cloud.stacks.stack import Stack
 
@@ -32,48 +33,50 @@ STATUSES = (
 )
 
 
-def over(client: Any) -> CloudFormation:
+def connect(client: Any) -> CloudFormation:
     return CloudFormation(client, AGAIN, pause=lambda _: None)
 
 
-def apply(client: Any, stack: Stack = STACK) -> list[Event]:
-    events: list[Event] = []
-    live = over(client).ensure(stack, events.append)
-    assert live.name == stack.name
+def apply(client: Any, stack: Stack = STACK) -> list[StackEvent]:
+    """Bring the stack to its desired state, and return its events."""
+    events: list[StackEvent] = []
+    deployed = connect(client).ensure(stack, events.append)
+    assert deployed.name == stack.name
     return events
 
 
-def is_as_wanted(client: CloudFormationDouble) -> bool:
-    live = over(client).find(STACK.name)
-    assert live is not None and next_step(live.status) is Step.UPDATE
-    return over(client).is_same(STACK, live)
+def is_current(client: CloudFormationDouble) -> bool:
+    cloud = connect(client)
+    deployed = cloud.find(STACK.name)
+    assert deployed is not None and next_step(deployed.status) is NextStep.UPDATE
+    return cloud.is_current(STACK, deployed)
 
 
 @pytest.mark.parametrize("status", STATUSES)
 def test_every_status_has_a_next_step(status: str) -> None:
     waits = status.endswith("_IN_PROGRESS") and status != "REVIEW_IN_PROGRESS"
-    assert (next_step(status) is Step.WAIT) == waits
+    assert (next_step(status) is NextStep.WAIT) == waits
 
 
-def test_no_stack_is_created() -> None:
-    assert next_step(None) is Step.CREATE
+def test_missing_stack_is_created() -> None:
+    assert next_step(None) is NextStep.CREATE
 
 
-def test_a_status_of_the_future_is_no_reason_to_change_anything() -> None:
+def test_unknown_status_changes_nothing() -> None:
     with pytest.raises(AwsRefused, match="HOVERING"):
         next_step("HOVERING")
 
 
 @pytest.mark.parametrize("status", [s for s in STATUSES if not s.endswith("_IN_PROGRESS")])
-def test_from_every_status_that_lasts_the_stack_becomes_what_it_should(status: str) -> None:
+def test_stack_reaches_its_desired_state_from_every_lasting_status(status: str) -> None:
     client = CloudFormationDouble()
     client.has(STACK.name, status)
     apply(client)
-    assert is_as_wanted(client)
+    assert is_current(client)
 
 
 @pytest.mark.parametrize("status", [s for s in STATUSES if s.endswith("_IN_PROGRESS")])
-def test_what_goes_on_is_waited_for_and_then_continued(status: str) -> None:
+def test_operation_in_progress_is_waited_for(status: str) -> None:
     client = CloudFormationDouble()
     client.has(STACK.name, "CREATE_COMPLETE")
     ends = {"REVIEW_IN_PROGRESS": "REVIEW_IN_PROGRESS"}
@@ -83,17 +86,17 @@ def test_what_goes_on_is_waited_for_and_then_continued(status: str) -> None:
             STACK.name, status, status.replace("_COMPLETE_CLEANUP_IN_PROGRESS", "_COMPLETE")
         )
     apply(client)
-    assert is_as_wanted(client)
+    assert is_current(client)
 
 
-def test_an_absent_stack_is_created_and_told_of() -> None:
+def test_missing_stack_is_created_and_its_events_are_reported() -> None:
     client = CloudFormationDouble()
     events = apply(client)
     assert [event.status for event in events] == ["CREATE_IN_PROGRESS", "CREATE_COMPLETE"]
     assert client.changed == ["create_stack"]
 
 
-def test_a_stack_that_is_as_it_should_be_is_not_touched() -> None:
+def test_current_stack_is_not_changed() -> None:
     client = CloudFormationDouble()
     apply(client)
     client.calls.clear()
@@ -109,7 +112,7 @@ def test_a_stack_that_is_as_it_should_be_is_not_touched() -> None:
         Stack(name=STACK.name, template={"Resources": {}}, parameters={"Size": "1"}, tags=TAGS),
     ],
 )
-def test_another_template_parameter_or_tag_is_an_update(stack: Stack) -> None:
+def test_changed_template_parameter_or_tag_is_an_update(stack: Stack) -> None:
     client = CloudFormationDouble()
     apply(client)
     client.calls.clear()
@@ -117,27 +120,27 @@ def test_another_template_parameter_or_tag_is_an_update(stack: Stack) -> None:
     assert [event.status for event in events] == ["UPDATE_IN_PROGRESS", "UPDATE_COMPLETE"]
 
 
-def test_what_would_change_is_asked_and_nothing_of_the_question_stays() -> None:
+def test_change_set_is_deleted_after_it_is_read() -> None:
     client = CloudFormationDouble()
     apply(client)
-    cloud = over(client)
-    live = cloud.find(STACK.name)
-    assert live is not None
-    assert cloud.changes(STACK, live) is None
+    cloud = connect(client)
+    deployed = cloud.find(STACK.name)
+    assert deployed is not None
+    assert cloud.changes(STACK, deployed) is None
     larger = Stack(name=STACK.name, template=TEMPLATE, parameters={"Size": "9"}, tags=TAGS)
-    assert cloud.changes(larger, live) is not None
+    assert cloud.changes(larger, deployed) is not None
     assert client.change_sets == {}
 
 
-def test_what_cloudformation_finds_unchanged_is_no_failure() -> None:
+def test_update_that_changes_nothing_succeeds() -> None:
     client = CloudFormationDouble()
     apply(client)
-    # As if CloudFormation had kept the template in other words than ours.
-    client.template_shown = {"other": "words"}
+    # As if CloudFormation had stored the template in another form.
+    client.template_shown = {"another": "form"}
     assert [event.status for event in apply(client)] == []
 
 
-def test_a_failed_creation_says_the_first_cause_and_is_made_anew_by_the_next_run() -> None:
+def test_failed_creation_reports_its_first_cause_and_the_next_run_recreates_the_stack() -> None:
     client = CloudFormationDouble("ROLLBACK_COMPLETE")
     client.reason = "exec format error"
     with pytest.raises(StackFailed) as error:
@@ -147,10 +150,10 @@ def test_a_failed_creation_says_the_first_cause_and_is_made_anew_by_the_next_run
     assert str(error.value.hint).endswith(AGAIN)
     apply(client)
     assert client.changed[-2:] == ["delete_stack", "create_stack"]
-    assert is_as_wanted(client)
+    assert is_current(client)
 
 
-def test_a_failed_update_is_taken_back_and_tried_again_by_the_next_run() -> None:
+def test_failed_update_is_rolled_back_and_retried_by_the_next_run() -> None:
     client = CloudFormationDouble("CREATE_COMPLETE", "UPDATE_ROLLBACK_FAILED")
     apply(client)
     larger = Stack(name=STACK.name, template=TEMPLATE, parameters={"Size": "9"}, tags=TAGS)
@@ -159,18 +162,18 @@ def test_a_failed_update_is_taken_back_and_tried_again_by_the_next_run() -> None
     client.calls.clear()
     apply(client)
     assert client.changed[0] == "continue_update_rollback"
-    assert is_as_wanted(client)
+    assert is_current(client)
 
 
-def test_a_rollback_that_fails_again_ends_the_run() -> None:
+def test_rollback_that_fails_again_ends_the_run() -> None:
     client = CloudFormationDouble("UPDATE_ROLLBACK_FAILED")
     client.has(STACK.name, "UPDATE_ROLLBACK_FAILED")
     with pytest.raises(StackFailed) as error:
         apply(client)
-    assert "mend what is named above" in str(error.value.hint)
+    assert "fix the resources named above" in str(error.value.hint)
 
 
-def test_a_stack_that_cannot_be_deleted_says_why() -> None:
+def test_stack_that_cannot_be_deleted_reports_why() -> None:
     client = CloudFormationDouble("DELETE_FAILED")
     client.reason = "resource sg-1 has a dependent object"
     client.has(STACK.name, "ROLLBACK_COMPLETE")
@@ -179,35 +182,35 @@ def test_a_stack_that_cannot_be_deleted_says_why() -> None:
     assert "voicecore destroy --network --wait" in str(error.value.hint)
 
 
-def test_a_stack_that_voicecore_did_not_make_is_left_alone() -> None:
+def test_stack_not_created_by_voicecore_is_not_changed() -> None:
     client = CloudFormationDouble()
     client.has(STACK.name, "CREATE_COMPLETE", Tags=[])
-    with pytest.raises(NotOurs):
+    with pytest.raises(ForeignStack):
         apply(client)
     assert client.changed == []
 
 
-class AnotherIsQuicker(CloudFormationDouble):
-    """Another deploy begins between our last look and our own beginning."""
+class UpdatedByAnother(CloudFormationDouble):
+    """Another deploy starts right before our update."""
 
-    def update_stack(self, StackName: str, ClientRequestToken: str, **wanted: Any) -> Any:
+    def update_stack(self, StackName: str, ClientRequestToken: str, **arguments: Any) -> Any:
         self.begins(StackName, "UPDATE_IN_PROGRESS", "UPDATE_COMPLETE")
-        return super().update_stack(StackName, ClientRequestToken, **wanted)
+        return super().update_stack(StackName, ClientRequestToken, **arguments)
 
 
-def test_another_deploy_in_the_last_moment_is_noticed() -> None:
-    client = AnotherIsQuicker()
+def test_deploy_that_starts_right_before_ours_is_noticed() -> None:
+    client = UpdatedByAnother()
     client.has(STACK.name, "CREATE_COMPLETE")
-    cloud = over(client)
+    cloud = connect(client)
     with pytest.raises(StackBusy) as error:
         cloud.apply(STACK, cloud.find(STACK.name), print)
     assert str(error.value.hint).endswith(AGAIN)
 
 
-def test_a_plan_that_is_not_of_this_state_any_more_is_not_carried_out() -> None:
+def test_outdated_plan_is_not_applied() -> None:
     client = CloudFormationDouble()
     client.has(STACK.name, "CREATE_COMPLETE")
-    cloud = over(client)
+    cloud = connect(client)
     planned = cloud.find(STACK.name)
     client.begins(STACK.name, "UPDATE_IN_PROGRESS", "UPDATE_COMPLETE")
     with pytest.raises(StackBusy):
@@ -219,48 +222,48 @@ def test_a_plan_that_is_not_of_this_state_any_more_is_not_carried_out() -> None:
     assert client.changed == []
 
 
-class AnotherCreates(CloudFormationDouble):
-    """Another first deploy makes the stack in the last moment."""
+class CreatedByAnother(CloudFormationDouble):
+    """Another first deploy creates the stack right before ours."""
 
-    def create_stack(self, StackName: str, ClientRequestToken: str, **wanted: Any) -> Any:
+    def create_stack(self, StackName: str, ClientRequestToken: str, **arguments: Any) -> Any:
         if not self.stacks:
-            super().create_stack(StackName, "another's", **wanted)
-        return super().create_stack(StackName, ClientRequestToken, **wanted)
+            super().create_stack(StackName, "another's", **arguments)
+        return super().create_stack(StackName, ClientRequestToken, **arguments)
 
 
-def test_two_first_deploys_of_a_stage_make_one_stack_and_one_of_them_says_so() -> None:
-    client = AnotherCreates()
+def test_second_of_two_first_deploys_is_refused() -> None:
+    client = CreatedByAnother()
     with pytest.raises(StackBusy):
-        over(client).apply(STACK, None, print)
+        connect(client).apply(STACK, None, print)
 
 
-def test_what_stages_share_is_made_by_one_of_two_and_waited_for_by_the_other() -> None:
-    client = AnotherCreates()
-    assert over(client).ensure(STACK, print).status == "CREATE_COMPLETE"
+def test_second_deploy_waits_for_a_shared_stack_that_the_first_creates() -> None:
+    client = CreatedByAnother()
+    assert connect(client).ensure(STACK, print).status == "CREATE_COMPLETE"
     assert client.changed == ["create_stack"] * 2
 
 
-class AnswersGetLost(CloudFormationDouble):
-    """boto3 tries again when an answer is lost; the first try has done the work."""
+class LosesAnswers(CloudFormationDouble):
+    """boto3 retries when an answer is lost, after the first try has done the work."""
 
-    def update_stack(self, StackName: str, ClientRequestToken: str, **wanted: Any) -> Any:
-        super().update_stack(StackName, ClientRequestToken, **wanted)
-        return super().update_stack(StackName, ClientRequestToken, **wanted)
+    def update_stack(self, StackName: str, ClientRequestToken: str, **arguments: Any) -> Any:
+        super().update_stack(StackName, ClientRequestToken, **arguments)
+        return super().update_stack(StackName, ClientRequestToken, **arguments)
 
-    def create_stack(self, StackName: str, ClientRequestToken: str, **wanted: Any) -> Any:
-        super().create_stack(StackName, ClientRequestToken, **wanted)
-        return super().create_stack(StackName, ClientRequestToken, **wanted)
+    def create_stack(self, StackName: str, ClientRequestToken: str, **arguments: Any) -> Any:
+        super().create_stack(StackName, ClientRequestToken, **arguments)
+        return super().create_stack(StackName, ClientRequestToken, **arguments)
 
 
-def test_a_lost_answer_is_not_taken_for_another_deploy() -> None:
-    client = AnswersGetLost()
+def test_lost_answer_is_not_mistaken_for_another_deploy() -> None:
+    client = LosesAnswers()
     apply(client, Stack(name=STACK.name, template={}, parameters={}, tags=TAGS))
     apply(client)
-    assert is_as_wanted(client)
+    assert is_current(client)
 
 
-class NetworkComesBack(CloudFormationDouble):
-    """The first questions after the execution reach nobody."""
+class LosesNetwork(CloudFormationDouble):
+    """The network is lost for five questions after the stack was created."""
 
     lost = 0
 
@@ -271,50 +274,46 @@ class NetworkComesBack(CloudFormationDouble):
         return super().describe_stack_events(StackName)
 
 
-def test_a_network_that_comes_back_is_waited_for() -> None:
-    client = NetworkComesBack()
+def test_lost_network_is_waited_for() -> None:
+    client = LosesNetwork()
     apply(client)
     assert client.lost == 5
 
 
-class RefusesTheTemplate(CloudFormationDouble):
-    def create_stack(self, StackName: str, ClientRequestToken: str, **wanted: Any) -> Any:
+class RejectsTemplate(CloudFormationDouble):
+    def create_stack(self, StackName: str, ClientRequestToken: str, **arguments: Any) -> Any:
         raise refused("ValidationError", "Template format error")
 
 
-def test_a_refused_template_is_aws_own_error() -> None:
+def test_rejected_template_raises_the_error_of_aws() -> None:
     with pytest.raises(ClientError, match="Template format error"):
-        apply(RefusesTheTemplate())
+        apply(RejectsTemplate())
 
 
-def test_deletion_is_followed_to_its_end() -> None:
+def test_deletion_is_waited_for() -> None:
     client = CloudFormationDouble()
     apply(client)
-    cloud = over(client)
-    live = cloud.find(STACK.name)
-    assert live is not None
-    cloud.delete(live, print)
+    cloud = connect(client)
+    deployed = cloud.find(STACK.name)
+    assert deployed is not None
+    cloud.delete(deployed, print)
     assert cloud.find(STACK.name) is None
 
 
-class GoneWithoutAWord(CloudFormationDouble):
+class DeletesWithoutEvent(CloudFormationDouble):
     def delete_stack(self, StackName: str, ClientRequestToken: str) -> Any:
         self.calls.append("delete_stack")
         self.stacks[StackName]["StackStatus"] = "DELETE_COMPLETE"
 
 
-def test_a_proposal_that_was_never_executed_is_deleted() -> None:
-    client = GoneWithoutAWord()
+def test_stack_without_resources_is_deleted() -> None:
+    client = DeletesWithoutEvent()
     client.has(STACK.name, "REVIEW_IN_PROGRESS")
-    cloud = over(client)
-    live = cloud.find(STACK.name)
-    assert live is not None
-    cloud.delete(live, print)
+    cloud = connect(client)
+    deployed = cloud.find(STACK.name)
+    assert deployed is not None
+    cloud.delete(deployed, print)
     assert cloud.find(STACK.name) is None
-
-
-def ended(status: str, reason: str) -> Callable[[], StackFailed]:
-    return lambda: failed("voicecore-x-dev", Ending(status, reason, ()), AGAIN)
 
 
 @pytest.mark.parametrize(
@@ -325,11 +324,12 @@ def ended(status: str, reason: str) -> Callable[[], StackFailed]:
             "ec2:CreateVpc on resource: *",
             '"Action": "ec2:CreateVpc"',
         ),
-        ("Role already exists", "That name is taken"),
+        ("Role already exists", "outside this stack has that name"),
         ("NetworkModeConfig is required for VPC mode", "[vpc]"),
     ],
 )
-def test_a_failure_says_what_helps(reason: str, advice: str) -> None:
-    error = ended("ROLLBACK_COMPLETE", reason)()
+def test_failure_has_a_hint_that_helps(reason: str, advice: str) -> None:
+    outcome = StackOutcome("ROLLBACK_COMPLETE", reason, ())
+    error = stack_failure("voicecore-x-dev", outcome, AGAIN)
     assert advice in str(error.hint)
     assert str(error.hint).endswith(AGAIN)

@@ -1,56 +1,57 @@
-"""What a destroy removes, and what it keeps."""
+"""Stacks that destroy deletes and keeps."""
 
 import pytest
 
-from voicecore.cloud.deploy.destroy import Removal, StillNeeded, removal_of
-from voicecore.cloud.deploy.inventory import StackFound
+from voicecore.cloud.deploy.destroy import Removal, StillUsed, stage_removal
+from voicecore.cloud.resources.inventory import StackSummary
 
 
-def found(*names: str) -> list[StackFound]:
+def found(*names: str) -> list[StackSummary]:
     return [
-        StackFound(f"voicecore-x-{name}", f"arn:{name}", "CREATE_COMPLETE", name) for name in names
+        StackSummary(f"voicecore-x-{name}", f"arn:{name}", "CREATE_COMPLETE", name)
+        for name in names
     ]
 
 
-def removal(*there: str, network: bool = False) -> Removal:
-    return removal_of("x", "dev", found(*there), [], network)
+def removal(*deployed: str, network: bool = False) -> Removal:
+    return stage_removal("x", "dev", found(*deployed), [], network)
 
 
-def names(stacks: tuple[StackFound, ...]) -> list[str]:
+def names(stacks: tuple[StackSummary, ...]) -> list[str]:
     return [stack.stage for stack in stacks]
 
 
-def test_the_last_stage_takes_the_images_with_it_and_leaves_the_network() -> None:
-    all_of_it = removal("dev", "images", "network")
-    assert names(all_of_it.stacks) == ["dev", "images"]
-    assert names(all_of_it.kept) == ["network"]
-    assert all_of_it.images and all_of_it.network is None
+def test_last_stage_is_deleted_with_the_images_but_not_the_network() -> None:
+    last = removal("dev", "images", "network")
+    assert names(last.stacks) == ["dev", "images"]
+    assert names(last.kept) == ["network"]
+    assert last.images and last.network is None
 
 
-def test_the_network_goes_last() -> None:
-    all_of_it = removal("dev", "images", "network", network=True)
-    assert names(all_of_it.stacks) == ["dev", "images", "network"]
-    assert all_of_it.kept == ()
-    assert all_of_it.network is not None
+def test_network_is_deleted_last() -> None:
+    last = removal("dev", "images", "network", network=True)
+    assert names(last.stacks) == ["dev", "images", "network"]
+    assert last.kept == ()
+    assert last.network is not None
 
 
-def test_other_stages_keep_what_they_share() -> None:
+def test_shared_stacks_are_kept_for_other_stages() -> None:
     one = removal("dev", "prod", "images", "network")
     assert names(one.stacks) == ["dev"]
     assert names(one.kept) == ["prod", "images", "network"]
 
 
-def test_a_network_that_another_stage_stands_on_is_not_removed() -> None:
-    with pytest.raises(StillNeeded) as error:
+def test_network_that_another_stage_uses_is_not_deleted() -> None:
+    with pytest.raises(StillUsed) as error:
         removal("dev", "prod", "network", network=True)
     assert "voicecore destroy --stage prod" in str(error.value.hint)
 
 
-def test_what_an_earlier_destroy_left_is_removed() -> None:
+def test_leftovers_of_an_earlier_destroy_are_deleted() -> None:
     assert names(removal("images", "network", network=True).stacks) == ["images", "network"]
-    assert removal_of("x", "dev", [], ["/aws/group"], False).log_groups == ("/aws/group",)
+    assert stage_removal("x", "dev", [], ["/aws/group"], False).log_groups == ("/aws/group",)
 
 
-def test_nothing_is_nothing() -> None:
+def test_removal_is_empty_when_nothing_is_deployed() -> None:
     assert removal().empty
     assert removal("network").empty

@@ -1,21 +1,24 @@
-import json
+"""Exported templates: the YAML and its header."""
+
+from typing import Any
 
 import yaml
 
-from tests.unit.cloud.deployments import WEBRTC, deployment, make_agent_stack
-from voicecore.cloud.deploy.export import as_json, as_yaml, files_of
+from tests.unit.cloud.deployments import WEBRTC, WEBSOCKET, deployment, make_agent_stack
+from voicecore.cloud.deploy.export import as_yaml, exported_files
+from voicecore.cloud.deploy.request import DeployRequest
+from voicecore.cloud.stacks.env_split import Environment
 
 STACK = make_agent_stack(deployment("cascade", WEBRTC, network="vpc"), KEY="x")
 
 
-def test_both_forms_are_the_template() -> None:
+def test_yaml_is_the_template() -> None:
     assert yaml.safe_load(as_yaml(STACK)) == STACK.template
-    assert json.loads(as_json(STACK)) == STACK.template
 
 
-def test_the_head_explains_every_parameter_and_deploys_with_our_tags() -> None:
-    head = [line for line in as_yaml(STACK).splitlines() if line.startswith("#")]
-    text = "\n".join(head)
+def test_header_explains_every_parameter_and_deploys_with_voicecores_tags() -> None:
+    header = [line for line in as_yaml(STACK).splitlines() if line.startswith("#")]
+    text = "\n".join(header)
     for name, parameter in STACK.template["Parameters"].items():
         assert f"{name} ({parameter['Type']}" in text and parameter["Description"] in text
     assert "aws cloudformation deploy" in text
@@ -24,6 +27,13 @@ def test_the_head_explains_every_parameter_and_deploys_with_our_tags() -> None:
     assert "put-secret-value" not in as_yaml(make_agent_stack(deployment()))
 
 
-def test_files_are_called_after_their_stacks() -> None:
-    assert list(files_of([STACK])) == ["voicecore-support-line-dev.yaml"]
-    assert list(files_of([STACK], "json")) == ["voicecore-support-line-dev.json"]
+def test_files_are_named_after_their_stacks() -> None:
+    stage = deployment("nova-sonic", WEBSOCKET, network="vpc")
+    project: Any = None
+    request = DeployRequest(project, stage, Environment(), None, "", ())
+    names = [name for name in exported_files(request) if name.endswith(".yaml")]
+    assert names == [
+        "voicecore-support-line-images.yaml",
+        "voicecore-support-line-network.yaml",
+        "voicecore-support-line-dev.yaml",
+    ]

@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 
-from voicecore.cloud.deploy.agentcore import Runtime
-from voicecore.cloud.deploy.cloudformation import Live
 from voicecore.cloud.observe.empty_log import EmptyLog, reason_for
 from voicecore.cloud.observe.logs import Interruption, filter_queries, interruption_in
+from voicecore.cloud.resources.agentcore import Runtime
+from voicecore.cloud.resources.deployed_stack import DeployedStack
 from voicecore.commands.logs import BadSince, log_document, log_line, parse_since
 from voicecore.contract.agent_log import LogEntry, LogFilter, is_output_stream
 
@@ -167,7 +167,7 @@ def test_interruptions_are_waited_out(error: Any, interruption: Interruption | N
     assert interruption_in(error) is interruption
 
 
-STACK = Live("id", "voicecore-line-dev", "CREATE_COMPLETE")
+STACK = DeployedStack("id", "voicecore-line-dev", "CREATE_COMPLETE")
 
 
 def runtime(status: str = "READY", reason: str = "") -> Runtime:

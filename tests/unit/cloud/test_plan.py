@@ -5,12 +5,13 @@ from tests.unit.cloud.deployments import WEBRTC, deployment, make_agent_stack
 from voicecore.cloud.deploy import prices
 from voicecore.cloud.deploy.plan import (
     Action,
-    Part,
-    Plan,
+    DeployPlan,
+    StackPlan,
     lines,
-    part_of_change,
-    part_of_new,
-    part_of_removal,
+    plan_creation,
+    plan_removal,
+    plan_update,
+    secret_change,
 )
 from voicecore.cloud.stacks.images_stack import images_stack
 from voicecore.cloud.stacks.network_stack import network_stack
@@ -31,84 +32,93 @@ def change(action: str, kind: str, name: str, replacement: str = "", *targets: s
     }
 
 
-def changes(*rows: dict) -> Part:
-    return part_of_change({"StackName": "s", "Changes": list(rows)})
+def changes(*rows: dict) -> StackPlan:
+    return plan_update({"StackName": "s", "Changes": list(rows)})
 
 
-def test_all_of_a_new_stack_is_added_and_priced() -> None:
-    part = part_of_new(network_stack(deployment(network="vpc"), ZONES, ha=True))
-    rows = {row.what: row for row in part.rows}
-    assert {row.action for row in part.rows} == {Action.ADD}
+def test_new_stack_is_added_and_priced() -> None:
+    stack = plan_creation(network_stack(deployment(network="vpc"), ZONES, ha=True))
+    rows = {row.what: row for row in stack.rows}
+    assert {row.action for row in stack.rows} == {Action.ADD}
     assert rows["NAT gateway"].ids == ("Nat1", "Nat2")
     assert rows["NAT gateway"].month + rows["public address"].month == 2 * 36.5
-    assert sum(len(row.ids) for row in part.rows) == len(
+    assert sum(len(row.ids) for row in stack.rows) == len(
         network_stack(deployment(network="vpc"), ZONES, ha=True).resources
     )
 
 
-def test_a_new_image_is_a_change_of_the_runtime_and_costs_nothing_more() -> None:
-    part = changes(
+def test_new_image_changes_the_runtime_at_no_cost() -> None:
+    stack = changes(
         change("Modify", "AWS::BedrockAgentCore::Runtime", "Runtime", "False",
                "AgentRuntimeArtifact", "Tags", "Description"),
         change("Modify", "AWS::BedrockAgentCore::RuntimeEndpoint", "Endpoint", "False",
                "AgentRuntimeVersion"),
     )  # fmt: skip
-    assert [(row.action, row.what, row.why) for row in part.rows] == [
+    assert [(row.action, row.what, row.why) for row in stack.rows] == [
         (Action.CHANGE, "runtime", "image, tags, version"),
         (Action.CHANGE, "endpoint", "version"),
     ]
-    assert Plan((part,), ()).month == 0
+    assert DeployPlan((stack,), ()).month == 0
 
 
-def test_replacing_and_removing_are_told_apart() -> None:
-    part = changes(
+def test_replaced_and_removed_resources_are_distinguished() -> None:
+    stack = changes(
         change("Modify", "AWS::EC2::Subnet", "Private1", "True", "CidrBlock"),
         change("Modify", "AWS::EC2::Route", "Route1", "Conditional", "NatGatewayId"),
         change("Remove", "AWS::EC2::NatGateway", "Nat2"),
         change("Modify", "AWS::Other::Thing", "Thing", "False"),
     )
-    assert [(row.action, row.what, row.why) for row in part.rows] == [
+    assert [(row.action, row.what, row.why) for row in stack.rows] == [
         (Action.REPLACE, "subnet", "CidrBlock"),
-        (Action.CHANGE, "route", "NAT gateway, perhaps anew"),
+        (Action.CHANGE, "route", "NAT gateway, may be replaced"),
         (Action.REMOVE, "NAT gateway", ""),
         (Action.CHANGE, "AWS::Other::Thing", ""),
     ]
-    assert Plan((part,), ()).month < -32
+    assert DeployPlan((stack,), ()).month < -32
 
 
-def test_what_is_gone_already_is_not_removed_again() -> None:
+def test_deleted_resources_are_not_planned_for_removal() -> None:
     summary = {"ResourceType": "AWS::EC2::EIP", "LogicalResourceId": "Address1"}
-    part = part_of_removal(
+    stack = plan_removal(
         "s",
         [summary | {"ResourceStatus": "CREATE_COMPLETE"},
          summary | {"LogicalResourceId": "Address2", "ResourceStatus": "DELETE_COMPLETE"}],
     )  # fmt: skip
-    assert [row.ids for row in part.rows] == [("Address1",)]
+    assert [row.ids for row in stack.rows] == [("Address1",)]
 
 
-def plan() -> Plan:
-    of = deployment("cascade", WEBRTC, network="vpc", peak_calls=20, services={"stt": "deepgram"})
-    stacks = (
-        images_stack(of),
-        network_stack(of, ZONES),
-        make_agent_stack(of, DEEPGRAM_API_KEY="x"),
+def test_secret_change_names_variables_without_values() -> None:
+    (change,) = secret_change({"A": "1", "B": "2"}, {"A": "1", "B": "old", "C": "3"})
+    assert (change.what, change.why, change.month) == ("secret", "B, C", 0.0)
+    assert [row.why for row in secret_change({"A": "1"}, None)] == ["values"]
+    assert secret_change({"A": "1"}, {"A": "1"}) == secret_change({}, None) == ()
+
+
+def plan() -> DeployPlan:
+    stage = deployment(
+        "cascade", WEBRTC, network="vpc", peak_calls=20, services={"stt": "deepgram"}
     )
-    return Plan(tuple(map(part_of_new, stacks)), tuple(prices.a_minute(of)))
+    stacks = (
+        images_stack(stage),
+        network_stack(stage, ZONES),
+        make_agent_stack(stage, DEEPGRAM_API_KEY="x"),
+    )
+    return DeployPlan(tuple(map(plan_creation, stacks)), tuple(prices.cost_per_minute(stage)))
 
 
-def test_people_read_a_table() -> None:
+def test_plan_is_shown_as_a_table_with_its_cost() -> None:
     text = text_of(lines(plan()))
     assert "  + NAT gateway          +32.85 $/month\n" in text
     assert "  + 2 TURN channels       +0.06 $/month\n" in text
-    assert "Idle: +36.96 $ a month.\nA minute of a call: about 0.008 $" in text
-    assert "what Deepgram will charge" in text
+    assert "Idle: +36.96 $ per month.\nPer minute of a call: about 0.008 $" in text
+    assert "plus Deepgram's charges." in text
 
 
-def test_programs_read_the_same() -> None:
+def test_plan_is_a_json_document() -> None:
     document = json.loads(json.dumps(plan().json))
     assert document["dollars_per_month"] == 36.96
     assert document["parts"][1]["rows"][0]["action"] == "add"
 
 
-def test_nothing_to_do_is_empty() -> None:
-    assert Plan((changes(),), ()).empty
+def test_plan_without_changes_is_empty() -> None:
+    assert DeployPlan((changes(),), ()).empty

@@ -1,4 +1,4 @@
-"""What preflight makes of AWS's answers."""
+"""Results of preflight checks, from AWS's answers."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -7,14 +7,19 @@ from typing import Any
 
 import pytest
 
-from voicecore.cloud.deploy import preflight
-from voicecore.cloud.deploy.inventory import Thing
-from voicecore.cloud.deploy.preflight import Finding, NotReady, Verdict, refuse
+from voicecore.cloud.preflight import agent, names, network, permissions, quotas, server
+from voicecore.cloud.preflight.checks import (
+    CheckOutcome,
+    CheckResult,
+    PreflightFailed,
+    require_passed,
+)
+from voicecore.cloud.resources.inventory import FoundResource
 from voicecore.cloud.stacks.deployment import Deployment, deployment_of
 from voicecore.cloud.stacks.network_stack import Egress
 from voicecore.project.project import Project, ServerSettings, Stage
 
-REFUSED, GOOD = Verdict.REFUSED, Verdict.GOOD
+FAILED, PASSED, UNKNOWN = CheckOutcome.FAILED, CheckOutcome.PASSED, CheckOutcome.UNKNOWN
 
 
 def deployment(pipeline: str = "nova-sonic") -> Deployment:
@@ -31,53 +36,53 @@ def deployment(pipeline: str = "nova-sonic") -> Deployment:
     return deployment_of(project)
 
 
-def test_all_that_would_fail_is_told_at_once_and_each_fix_once() -> None:
-    refused = [Finding(f"c{n}", REFUSED, f"m{n}", "fix it") for n in (1, 2)]
-    with pytest.raises(NotReady) as error:
-        refuse([*refused, Finding("c3", GOOD, ""), Finding("c4", Verdict.UNKNOWN, "?")])
+def test_all_failed_checks_are_reported_at_once_and_each_fix_once() -> None:
+    failed = [CheckResult(f"c{n}", FAILED, f"m{n}", "fix it") for n in (1, 2)]
+    with pytest.raises(PreflightFailed) as error:
+        require_passed([*failed, CheckResult("c3", PASSED, ""), CheckResult("c4", UNKNOWN, "?")])
     assert error.value.message == (
-        "2 things would make the deploy fail; nothing was changed:\n  c1: m1\n  c2: m2"
+        "2 preflight checks failed; nothing was changed:\n  c1: m1\n  c2: m2"
     )
     assert error.value.hint == "fix it"
 
 
-def test_nothing_is_refused_for_what_could_not_be_asked() -> None:
-    refuse([Finding("c", Verdict.UNKNOWN, "?"), Finding("c", GOOD, "")])
+def test_unknown_results_do_not_stop_a_deploy() -> None:
+    require_passed([CheckResult("c", UNKNOWN, "?"), CheckResult("c", PASSED, "")])
 
 
 @pytest.mark.parametrize(
-    ("minutes", "verdict"), [(0, GOOD), (3, GOOD), (-3, GOOD), (6, REFUSED), (-6, REFUSED)]
+    ("minutes", "outcome"), [(0, PASSED), (3, PASSED), (-3, PASSED), (6, FAILED), (-6, FAILED)]
 )
-def test_a_wrong_clock_is_refused(minutes: int, verdict: Verdict) -> None:
-    assert preflight.of_clock(timedelta(minutes=minutes)).verdict is verdict
+def test_wrong_clock_fails(minutes: int, outcome: CheckOutcome) -> None:
+    assert agent.clock_result(timedelta(minutes=minutes)).outcome is outcome
 
 
-@pytest.mark.parametrize(("used", "wanted", "verdict"), [(4, 1, GOOD), (5, 1, REFUSED)])
-def test_quotas(used: int, wanted: int, verdict: Verdict) -> None:
-    finding = preflight.of_quota(preflight.ADDRESSES, 5.0, used, wanted)
-    assert finding.verdict is verdict
-    if verdict is REFUSED:
-        assert "request-service-quota-increase --service-code ec2" in finding.fix
-        assert "--desired-value 6" in finding.fix
+@pytest.mark.parametrize(("used", "needed", "outcome"), [(4, 1, PASSED), (5, 1, FAILED)])
+def test_full_quota_fails(used: int, needed: int, outcome: CheckOutcome) -> None:
+    result = quotas.quota_result(quotas.ADDRESSES, 5.0, used, needed)
+    assert result.outcome is outcome
+    if outcome is FAILED:
+        assert "request-service-quota-increase --service-code ec2" in result.fix
+        assert "--desired-value 6" in result.fix
 
 
-@pytest.mark.parametrize(("allowed", "verdict"), [(0, REFUSED), (1, GOOD), (2500, GOOD)])
-def test_new_accounts_may_have_no_sessions(allowed: int, verdict: Verdict) -> None:
-    assert preflight.of_sessions(allowed).verdict is verdict
+@pytest.mark.parametrize(("allowed", "outcome"), [(0, FAILED), (1, PASSED), (2500, PASSED)])
+def test_account_without_sessions_fails(allowed: int, outcome: CheckOutcome) -> None:
+    assert quotas.session_result(allowed).outcome is outcome
 
 
 @pytest.mark.parametrize(
-    ("found", "verdict"),
+    ("available", "outcome"),
     [
-        ({"us-east-1a": "use1-az1", "us-east-1b": "use1-az4"}, GOOD),
-        ({"us-east-1a": "use1-az3", "us-east-1b": "use1-az4"}, REFUSED),
+        ({"us-east-1a": "use1-az1", "us-east-1b": "use1-az4"}, PASSED),
+        ({"us-east-1a": "use1-az3", "us-east-1b": "use1-az4"}, FAILED),
     ],
 )
-def test_zones(found: dict[str, str], verdict: Verdict) -> None:
-    assert preflight.of_zones("us-east-1", found).verdict is verdict
+def test_too_few_zones_fail(available: dict[str, str], outcome: CheckOutcome) -> None:
+    assert network.zone_result("us-east-1", available).outcome is outcome
 
 
-OPEN = {
+AVAILABLE = {
     "regionAvailability": "AVAILABLE",
     "authorizationStatus": "AUTHORIZED",
     "entitlementAvailability": "AVAILABLE",
@@ -85,49 +90,55 @@ OPEN = {
 
 
 @pytest.mark.parametrize(
-    ("change", "verdict", "said"),
+    ("change", "outcome", "text"),
     [
-        ({}, GOOD, "open"),
-        ({"regionAvailability": "NOT_AVAILABLE"}, REFUSED, "does not offer it in eu-west-1"),
-        ({"authorizationStatus": "NOT_AUTHORIZED"}, REFUSED, "no access"),
-        ({"entitlementAvailability": "NOT_AVAILABLE"}, REFUSED, "no access"),
+        ({}, PASSED, "available"),
+        ({"regionAvailability": "NOT_AVAILABLE"}, FAILED, "does not offer it in eu-west-1"),
+        ({"authorizationStatus": "NOT_AUTHORIZED"}, FAILED, "no access"),
+        ({"entitlementAvailability": "NOT_AVAILABLE"}, FAILED, "no access"),
     ],
 )
-def test_models(change: dict[str, str], verdict: Verdict, said: str) -> None:
-    finding = preflight.of_model("amazon.nova-2-sonic-v1:0", "eu-west-1", OPEN | change)
-    assert finding.verdict is verdict
-    assert said in finding.message
+def test_model_without_access_fails(
+    change: dict[str, str], outcome: CheckOutcome, text: str
+) -> None:
+    result = agent.model_result("amazon.nova-2-sonic-v1:0", "eu-west-1", AVAILABLE | change)
+    assert result.outcome is outcome
+    assert text in result.message
 
 
-def test_the_models_are_those_that_the_agent_calls() -> None:
-    assert preflight.models_of(deployment()) == ["amazon.nova-2-sonic-v1:0"]
-    assert preflight.models_of(deployment("cascade")) == ["amazon.nova-2-lite-v1:0"]
-    assert preflight.models_of(deployment("offline")) == []
+def test_models_that_the_agent_calls_are_checked() -> None:
+    assert agent.models_of(deployment()) == ["amazon.nova-2-sonic-v1:0"]
+    assert agent.models_of(deployment("cascade")) == ["amazon.nova-2-lite-v1:0"]
+    assert agent.models_of(deployment("offline")) == []
 
 
-def test_taken_names_are_refused_but_old_log_groups_are_in_nobodys_way() -> None:
-    taken = [Thing("runtime", "x_dev-1"), Thing("log group", "/aws/x"), Thing("role", "r")]
-    findings = list(preflight.of_names(taken))
-    assert [f.verdict for f in findings] == [REFUSED, REFUSED]
-    assert "runtime x_dev-1" in findings[0].message
+def test_taken_names_fail_except_for_old_log_groups() -> None:
+    taken = [
+        FoundResource("runtime", "x_dev-1"),
+        FoundResource("log group", "/aws/x"),
+        FoundResource("role", "r"),
+    ]
+    results = list(names.name_results(taken))
+    assert [result.outcome for result in results] == [FAILED, FAILED]
+    assert "runtime named x_dev-1" in results[0].message
 
 
 HTTPS = Egress("tcp", 443, 443)
 
 
 @pytest.mark.parametrize(
-    ("groups", "said"),
+    ("groups", "texts"),
     [
         ({"sg-1": ("vpc-1", [Egress("-1", 0, 65535)])}, []),
-        ({"sg-1": ("vpc-1", [])}, ["let out no TCP 443"]),
+        ({"sg-1": ("vpc-1", [])}, ["do not allow outbound TCP 443"]),
         ({"sg-1": ("vpc-2", [HTTPS])}, ["sg-1 is in vpc-2"]),
     ],
 )
-def test_given_security_groups(groups: Any, said: list[str]) -> None:
-    findings = list(preflight.of_groups([HTTPS], "vpc-1", groups))
-    assert len(findings) == len(said)
-    for finding, words in zip(findings, said, strict=True):
-        assert words in finding.message
+def test_security_groups_that_block_the_agent_fail(groups: Any, texts: list[str]) -> None:
+    results = list(network.security_group_results([HTTPS], "vpc-1", groups))
+    assert len(results) == len(texts)
+    for result, text in zip(results, texts, strict=True):
+        assert text in result.message
 
 
 def table(routes: list[dict[str, str]], *associations: dict[str, Any]) -> dict[str, Any]:
@@ -142,7 +153,7 @@ IGW = [
 
 
 @pytest.mark.parametrize(
-    ("tables", "way"),
+    ("tables", "target"),
     [
         ([table(NAT, {"SubnetId": "s-1"}), table(IGW, {"Main": True})], "nat-1"),
         ([table(NAT, {"SubnetId": "s-2"}), table(IGW, {"Main": True})], "igw-1"),
@@ -150,8 +161,10 @@ IGW = [
         ([], ""),
     ],
 )
-def test_the_way_out_is_by_the_subnets_own_table_or_the_main_one(tables: Any, way: str) -> None:
-    assert preflight.way_out("s-1", "vpc-1", tables) == way
+def test_default_route_is_in_the_subnets_own_table_or_the_main_one(
+    tables: Any, target: str
+) -> None:
+    assert network.default_route("s-1", "vpc-1", tables) == target
 
 
 @pytest.mark.parametrize(
@@ -164,31 +177,31 @@ def test_the_way_out_is_by_the_subnets_own_table_or_the_main_one(tables: Any, wa
         ("arn:aws:sts::1:federated-user/ada", None),
     ],
 )
-def test_whose_policies_are_simulated(arn: str, principal: str | None) -> None:
-    assert preflight.principal_of(arn) == principal
+def test_principal_whose_policies_are_simulated(arn: str, principal: str | None) -> None:
+    assert permissions.principal_of(arn) == principal
 
 
-def test_what_the_simulator_denies() -> None:
+def test_actions_that_the_simulator_denies() -> None:
     results = [
         {"EvalActionName": "iam:PassRole", "EvalDecision": "implicitDeny"},
         {"EvalActionName": "ecr:PutImage", "EvalDecision": "allowed"},
         {"EvalActionName": "ec2:CreateVpc", "EvalDecision": "explicitDeny"},
     ]
-    assert preflight.denied(results) == ["iam:PassRole", "ec2:CreateVpc"]
+    assert permissions.denied_actions(results) == ["iam:PassRole", "ec2:CreateVpc"]
 
 
-class NoAws:
-    """Which checks there are depends on no answer."""
+class UnusedAws:
+    """The list of checks does not depend on answers."""
 
     region = "us-east-1"
 
 
-def names_of(deployment: Deployment, *standing: str) -> set[str]:
-    aws: Any = NoAws()
-    return {name for name, _ in preflight.checks_for(aws, deployment, standing)}
+def names_of(deployment: Deployment, *existing: str) -> set[str]:
+    aws: Any = UnusedAws()
+    return {name for name, _ in agent.agent_checks(aws, deployment, existing)}
 
 
-def test_what_stands_is_not_asked_for_room_again() -> None:
+def test_deployed_stacks_are_not_checked_against_quotas_again() -> None:
     public = deployment()
     assert {"runtimes", "names"} <= names_of(public)
     assert not {"addresses", "zones"} & names_of(public)
@@ -199,27 +212,29 @@ def test_what_stands_is_not_asked_for_room_again() -> None:
 
 
 @pytest.mark.parametrize(
-    ("allowed", "used", "tasks", "verdict"),
+    ("allowed", "used", "tasks", "outcome"),
     [
-        (6, 0, 2, GOOD),
-        (6, 4, 2, GOOD),
-        (6, 5, 1, REFUSED),  # a successor has no room beside the first
-        (6, 0, 7, Verdict.UNKNOWN),  # the most calls do not fit, and fewer do
+        (6, 0, 2, PASSED),
+        (6, 4, 2, PASSED),
+        (6, 5, 1, FAILED),  # no room for a successor beside the first task
+        (6, 0, 7, UNKNOWN),  # room for fewer tasks than the peak needs
     ],
 )
-def test_there_is_room_at_fargate(allowed: int, used: int, tasks: int, verdict: Verdict) -> None:
-    finding = preflight.of_vcpus(allowed, used, tasks)
-    assert finding.verdict is verdict
-    if verdict is not GOOD:
-        assert "--service-code fargate --quota-code L-3032A538" in finding.fix + finding.message
+def test_room_for_tasks_on_fargate(
+    allowed: int, used: int, tasks: int, outcome: CheckOutcome
+) -> None:
+    result = quotas.vcpu_result(allowed, used, tasks)
+    assert result.outcome is outcome
+    if outcome is not PASSED:
+        assert "--service-code fargate --quota-code L-3032A538" in result.fix + result.message
 
 
-CERTIFIED = ServerSettings("phone.example.com", "arn:aws:acm:us-east-1:1:certificate/x")
+DOMAIN = ServerSettings("phone.example.com", "arn:aws:acm:us-east-1:1:certificate/x")
 ISSUED = {"Status": "ISSUED", "DomainName": "phone.example.com"}
 
 
 @pytest.mark.parametrize(
-    ("found", "said"),
+    ("found", "text"),
     [
         (ISSUED, "for phone.example.com"),
         (ISSUED | {"DomainName": "*.Example.com"}, "for phone.example.com"),
@@ -228,19 +243,19 @@ ISSUED = {"Status": "ISSUED", "DomainName": "phone.example.com"}
         (ISSUED | {"DomainName": "example.com"}, "it is for example.com"),
         (ISSUED | {"Status": "PENDING_VALIDATION"}, "it is PENDING_VALIDATION"),
         (ISSUED | {"Status": "EXPIRED"}, "it is EXPIRED"),
-        (None, "there is none"),
+        (None, "this account has no certificate"),
     ],
 )
-def test_a_certificate_is_issued_and_for_the_domain(found: dict[str, Any], said: str) -> None:
-    finding = preflight.of_certificate(CERTIFIED, "us-east-1", found)
-    assert finding.message.startswith(said)
-    assert (finding.verdict is GOOD) == said.startswith("for ")
-    if finding.verdict is REFUSED:
-        assert "aws acm " in finding.fix and "us-east-1" in finding.fix
+def test_certificate_must_be_issued_for_the_domain(found: dict[str, Any], text: str) -> None:
+    result = server.certificate_result(DOMAIN, "us-east-1", found)
+    assert result.message.startswith(text)
+    assert (result.outcome is PASSED) == text.startswith("for ")
+    if result.outcome is FAILED:
+        assert "aws acm " in result.fix and "us-east-1" in result.fix
 
 
-def test_a_permission_for_several_values_is_foreseen_with_each() -> None:
+def test_condition_with_several_values_is_simulated_with_all_of_them() -> None:
     condition = {"StringEquals": {"a:one": "x", "a:several": ["x", "y"]}}
-    one, several = preflight.context_of(condition)
+    one, several = permissions.context_entries(condition)
     assert (one["ContextKeyValues"], one["ContextKeyType"]) == (["x"], "string")
     assert (several["ContextKeyValues"], several["ContextKeyType"]) == (["x", "y"], "stringList")

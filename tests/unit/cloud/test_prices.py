@@ -1,47 +1,53 @@
+"""Cost estimates, from the list prices in prices.toml."""
+
 import pytest
 
 from tests.unit.cloud.deployments import WEBRTC, WEBSOCKET, deployment, phone_deployment
-from voicecore.cloud.deploy.prices import PRICES, Item, a_minute, a_month
+from voicecore.cloud.deploy.prices import CostItem, cost_per_minute, dollars_per_month, prices
 
 
-def test_what_is_left_running_costs_what_aws_says() -> None:
-    assert a_month("AWS::EC2::NatGateway") == pytest.approx(32.85)
-    assert a_month("AWS::EC2::EIP") == pytest.approx(3.65)
-    assert a_month("AWS::EC2::Subnet") == 0
+def test_idle_resources_cost_their_list_price() -> None:
+    assert dollars_per_month("AWS::EC2::NatGateway") == pytest.approx(32.85)
+    assert dollars_per_month("AWS::EC2::EIP") == pytest.approx(3.65)
+    assert dollars_per_month("AWS::EC2::Subnet") == 0
 
 
-def minute(pipeline: str, *transports, **services: str) -> dict[str, float | None]:
-    of = deployment(pipeline, *transports, services=services)
-    return {item.what: item.dollars for item in a_minute(of)}
+def per_minute(pipeline: str, *transports, **services: str) -> dict[str, float | None]:
+    stage = deployment(pipeline, *transports, services=services)
+    return {item.what: item.dollars for item in cost_per_minute(stage)}
 
 
-def test_a_minute_of_nova_sonic() -> None:
-    spent = minute("nova-sonic", WEBSOCKET)
+def test_cost_of_a_minute_of_nova_sonic() -> None:
+    cost = per_minute("nova-sonic", WEBSOCKET)
     # Ten minutes cost $0.117 for the model and $0.009 for AgentCore, by the same arithmetic.
-    assert spent["Amazon Nova 2 Sonic"] == pytest.approx(0.0117)
-    assert spent["AgentCore Runtime"] == pytest.approx(0.0009, abs=0.00005)
-    assert "TURN" not in spent
+    assert cost["Amazon Nova 2 Sonic"] == pytest.approx(0.0117)
+    assert cost["AgentCore Runtime"] == pytest.approx(0.0009, abs=0.00005)
+    assert "TURN" not in cost
 
 
-def test_turn_is_paid_where_it_is_used() -> None:
-    assert minute("offline", WEBRTC)["TURN"] == pytest.approx(2 * 0.12 / 1000)
-    others = a_minute(deployment("offline", WEBRTC, source="twilio"))
-    assert Item("TURN", None) in others  # bills by itself
+def test_turn_costs_where_it_is_used() -> None:
+    assert per_minute("offline", WEBRTC)["TURN"] == pytest.approx(2 * 0.12 / 1000)
+    others = cost_per_minute(deployment("offline", WEBRTC, source="twilio"))
+    assert CostItem("TURN", None) in others  # Twilio bills it
 
 
 def test_other_providers_bill_by_themselves() -> None:
-    spent = minute("cascade", WEBSOCKET, stt="deepgram", tts="cartesia")
-    assert spent["Deepgram"] is None and spent["Cartesia"] is None
-    assert spent["Amazon Nova 2 Lite"]
+    cost = per_minute("cascade", WEBSOCKET, stt="deepgram", tts="cartesia")
+    assert cost["Deepgram"] is None and cost["Cartesia"] is None
+    assert cost["Amazon Nova 2 Lite"]
 
 
-def test_a_server_that_carries_calls_costs_by_the_month() -> None:
-    assert a_month("AWS::ECS::Service") == pytest.approx(28.83, abs=0.01)
-    assert a_month("AWS::ElasticLoadBalancingV2::LoadBalancer") == pytest.approx(23.73, abs=0.01)
-    spent = {item.what: item.dollars for item in a_minute(phone_deployment(), bridged=True)}
-    assert spent["load balancer"] == pytest.approx(0.0000168)
-    assert spent["Twilio"] is None and "AWS Lambda" not in spent
+def test_server_that_carries_calls_costs_per_month() -> None:
+    balancer = "AWS::ElasticLoadBalancingV2::LoadBalancer"
+    assert dollars_per_month("AWS::ECS::Service") == pytest.approx(28.83, abs=0.01)
+    assert dollars_per_month(balancer) == pytest.approx(23.73, abs=0.01)
+    items = cost_per_minute(phone_deployment(), carries_calls=True)
+    cost = {item.what: item.dollars for item in items}
+    assert cost["load balancer"] == pytest.approx(0.0000168)
+    assert cost["Twilio"] is None and "AWS Lambda" not in cost
 
 
-def test_every_price_says_where_it_is_from() -> None:
-    assert all(price.source and price.date and price.unit for price in PRICES.values())
+def test_every_price_has_a_source_and_a_date() -> None:
+    for price in prices().values():
+        assert price.source and price.date and price.unit
+        assert price.url.startswith("https://")

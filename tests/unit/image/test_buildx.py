@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from voicecore.console.errors import ExitCode, VoicecoreError
+from voicecore.console.progress import Progress
 from voicecore.image.builders.buildx import (
     BaseMissing,
     BuildFailed,
@@ -29,7 +30,6 @@ from voicecore.image.builders.buildx import (
     title,
 )
 from voicecore.image.inputs.lockfile import NoWheel
-from voicecore.image.model import Progress
 
 ORDER = Order(
     context=Path("/home/ada/support-line/agent"),

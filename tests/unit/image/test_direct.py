@@ -19,6 +19,7 @@ import pytest
 
 from tests.standins.image.in_process_registry import ARegistry, Fault, digest_of
 from tests.unit.image.a_project import LIBRARY, PYTHON, a_base, a_wheel, an_agent, env
+from voicecore.console.progress import Progress
 from voicecore.image.builders.direct import (
     Inputs,
     Made,
@@ -32,7 +33,7 @@ from voicecore.image.builders.direct import (
 from voicecore.image.builders.layers import blob_path
 from voicecore.image.builders.packages import InstallRefused
 from voicecore.image.inputs.dockerfile import Stage
-from voicecore.image.model import Progress, layer_title
+from voicecore.image.model import layer_title
 from voicecore.image.registry.client import Repository
 from voicecore.image.registry.errors import RegistryDenied
 from voicecore.image.registry.reference import Reference

@@ -14,8 +14,9 @@ from pathlib import Path
 
 import pytest
 
+from voicecore.console.progress import Progress
 from voicecore.image.builders.layers import DiskFull, NoSuchKind, blob_path, pack, room_in
-from voicecore.image.model import Layer, Progress
+from voicecore.image.model import Layer
 
 
 def quiet(progress: Progress) -> None:

@@ -14,6 +14,7 @@ import pytest
 
 from tests.unit.image.a_project import PYTHON, a_wheel, an_agent, env
 from voicecore.console.errors import ExitCode, VoicecoreError
+from voicecore.console.progress import Progress
 from voicecore.image.builders.layers import DiskFull
 from voicecore.image.builders.packages import (
     FileGone,
@@ -25,7 +26,7 @@ from voicecore.image.builders.packages import (
     install,
     refused,
 )
-from voicecore.image.model import Package, Progress
+from voicecore.image.model import Package
 
 
 def installed(agent: Path, folder: Path) -> tuple[Package, ...]:

@@ -6,9 +6,10 @@ from typing import Any, cast
 import pytest
 
 from voicecore.console.errors import ExitCode, VoicecoreError
+from voicecore.console.progress import Progress
 from voicecore.image.docker.engine import Engine
 from voicecore.image.docker.push import EngineDiskFull, auth_config, follow, push, push_error
-from voicecore.image.model import Image, Layer, Progress
+from voicecore.image.model import Image, Layer
 from voicecore.image.registry.credentials import Login
 from voicecore.image.registry.errors import (
     NotLoggedIn,

@@ -17,7 +17,7 @@ import pytest
 from tests.standins.image.in_process_registry import ARegistry, Fault, digest_of
 from tests.standins.models.certificates import make_certificates
 from voicecore.console.errors import ExitCode, VoicecoreError
-from voicecore.image.model import Progress
+from voicecore.console.progress import Progress
 from voicecore.image.registry.client import Repository
 from voicecore.image.registry.credentials import HelperFailed, Login, Source
 from voicecore.image.registry.errors import (

@@ -1,4 +1,4 @@
-"""Takes a stage away: what was made for it, nothing else, and looks that nothing is left."""
+"""Owns the removal of a stage: what is deleted and kept, in which order, and what remains."""
 
 # botocore has no types.
 # pyright: reportMissingTypeStubs=false
@@ -14,246 +14,260 @@ from botocore.exceptions import ClientError
 from voicecore.aws.errors import AwsRefused, ignoring, is_denied
 from voicecore.aws.polling import Sleep, poll_intervals
 from voicecore.aws.session import Aws
-from voicecore.cloud.deploy import ecs_service, inventory
-from voicecore.cloud.deploy.cloudformation import CloudFormation, StackFailed, Tell
-from voicecore.cloud.deploy.inventory import Interface, StackFound, Thing
+from voicecore.cloud.deploy.parts.part import Part
+from voicecore.cloud.deploy.parts.server import ServerPart
+from voicecore.cloud.deploy.parts.stage_parts import PARTS
+from voicecore.cloud.resources import ecs_service, inventory
+from voicecore.cloud.resources.cloudformation import CloudFormation, OnEvent
+from voicecore.cloud.resources.inventory import FoundResource, NetworkInterface, StackSummary
+from voicecore.cloud.resources.stack_failure import StackFailed
 from voicecore.cloud.stacks.ecs_load_balancer import DRAIN_ATTRIBUTE
 from voicecore.cloud.stacks.network_stack import SUBNETS
 from voicecore.project import aws_names
 
-_TARGETS = "AWS::ElasticLoadBalancingV2::TargetGroup"
+_TARGET_GROUP = "AWS::ElasticLoadBalancingV2::TargetGroup"
 
-_LOOK_AGAIN = 60.0
-"""Seconds between looks, in the long run, at interfaces that AgentCore keeps for hours."""
-
-
-class StillNeeded(AwsRefused):
-    """Other stages stand on what was to be removed."""
+_LONGEST_PAUSE = 60.0
+"""Longest time between looks at interfaces that AgentCore keeps for hours, in seconds."""
 
 
-class SomethingLeft(AwsRefused):
-    """Not all is gone."""
+class StillUsed(AwsRefused):
+    """Another stage uses what was to be deleted."""
+
+
+class ResourcesLeft(AwsRefused):
+    """Resources of a deleted stage still exist."""
 
 
 @dataclass(frozen=True)
 class Removal:
-    """What is removed of a project in one region, in this order, and what is kept."""
+    """The stacks of a project in one region to delete, in order, and those to keep."""
 
     project: str
     stage: str
-    stacks: tuple[StackFound, ...]
+    parts: tuple[type[Part], ...]
+    """Parts of the stage that are deleted."""
+    stacks: tuple[StackSummary, ...]
     log_groups: tuple[str, ...]
-    kept: tuple[StackFound, ...]
+    kept: tuple[StackSummary, ...]
     """Shared stacks and other stages."""
-    only_server: bool = False
-    """Whether the stage stays, but for its session server."""
-    bridged: bool = False
-    """Whether that server may be one that carries calls."""
+    carries_calls: bool = False
+    """True when the stage may have a server that carries calls."""
 
     @property
     def empty(self) -> bool:
-        """Whether there is nothing to remove."""
+        """True when there is nothing to delete."""
         return not self.stacks and not self.log_groups
 
     @property
-    def network(self) -> StackFound | None:
-        """The network's stack, if it is removed."""
+    def whole_stage(self) -> bool:
+        """True when the stage is deleted with all its parts."""
+        return self.parts == PARTS
+
+    @property
+    def network(self) -> StackSummary | None:
+        """The network's stack, if it is deleted."""
         name = aws_names.network_stack_name_for(self.project)
         return next((stack for stack in self.stacks if stack.name == name), None)
 
     @property
     def images(self) -> bool:
-        """Whether the images are removed."""
-        return aws_names.images_stack_name_for(self.project) in {
-            stack.name for stack in self.stacks
-        }
+        """True when the image repository is deleted."""
+        return self.deletes(aws_names.images_stack_name_for(self.project))
+
+    def deletes(self, stack: str) -> bool:
+        """Return True when the stack of this name is deleted."""
+        return stack in {each.name for each in self.stacks}
 
 
 @dataclass(frozen=True)
-class Held:
-    """What AWS does not let go of yet."""
+class HeldNetwork:
+    """Network interfaces that AgentCore keeps, which block deleting the network."""
 
-    interfaces: tuple[Interface, ...]
+    interfaces: tuple[NetworkInterface, ...]
     until: datetime
-    """When it will have, at the latest."""
+    """Latest time at which AgentCore releases them."""
 
 
-def removal_of(
+def stage_removal(
     project: str,
     stage: str,
-    found: Sequence[StackFound],
+    found: Sequence[StackSummary],
     log_groups: Sequence[str],
-    network: bool,
+    with_network: bool,
 ) -> Removal:
-    """What is removed with this stage, of the project's stacks that were found.
+    """Return the removal of a stage, from the project's stacks that were `found`.
 
-    The images go with the last stage, the network when `network` says so. Raises StillNeeded if
-    it does and another stage is there.
+    The image repository is deleted with the last stage, the network only `with_network`. Raises
+    StillUsed for the network when there are other stages.
     """
-    server, own, images, shared_network = (
-        aws_names.server_for(project, stage),
-        aws_names.stack_name_for(project, stage),
-        aws_names.images_stack_name_for(project),
-        aws_names.network_stack_name_for(project),
-    )
-    mine = (server, own, images, shared_network)
-    others = sorted({stack.stage for stack in found if stack.name not in mine})
-    if network and others:
-        raise StillNeeded(
-            f"The network is shared with {', '.join(others)}; nothing was removed.",
+    images = aws_names.images_stack_name_for(project)
+    network = aws_names.network_stack_name_for(project)
+    # In reverse: the server goes before the agent that it calls.
+    own = [part.stack_name(project, stage) for part in reversed(PARTS)]
+    others = sorted({stack.stage for stack in found if stack.name not in (*own, images, network)})
+    if with_network and others:
+        raise StillUsed(
+            f"The network is shared with {', '.join(others)}; nothing was deleted.",
             "\n".join(
-                ["Remove those first, or leave the network:"]
+                ["Delete those stages first, or keep the network:"]
                 + [f"voicecore destroy --stage {stage}" for stage in others]
             ),
         )
-    # The server first: it should find its agent for as long as it stands.
-    going = [server, own] if others else [server, own, images]
-    going += [shared_network] if network else []
+    deleted = own if others else [*own, images]
+    deleted += [network] if with_network else []
     by_name = {stack.name: stack for stack in found}
     return Removal(
         project=project,
         stage=stage,
-        stacks=tuple(by_name[name] for name in going if name in by_name),
+        parts=PARTS,
+        stacks=tuple(by_name[name] for name in deleted if name in by_name),
         log_groups=tuple(log_groups),
-        kept=tuple(stack for stack in found if stack.name not in going),
+        kept=tuple(stack for stack in found if stack.name not in deleted),
     )
 
 
-def removal_of_server(project: str, stage: str, found: Sequence[StackFound]) -> Removal:
-    """What is removed when nothing but the session server is."""
-    name = aws_names.server_for(project, stage)
-    return Removal(
-        project=project,
-        stage=stage,
-        stacks=tuple(stack for stack in found if stack.name == name),
-        log_groups=(),
-        kept=tuple(stack for stack in found if stack.name != name),
-        only_server=True,
-    )
+def server_removal(project: str, stage: str, found: Sequence[StackSummary]) -> Removal:
+    """Return the removal of a stage's session server alone."""
+    name = ServerPart.stack_name(project, stage)
+    return _single_removal(project, stage, name, found, (ServerPart,))
 
 
-def removal_of_network(project: str, found: Sequence[StackFound], users: Sequence[str]) -> Removal:
-    """What is removed when nothing but the network is; `users` are the stages that stand in it.
-
-    Raises StillNeeded if there are any.
-    """
+def network_removal(project: str, found: Sequence[StackSummary], users: Sequence[str]) -> Removal:
+    """Return the removal of the network alone; raises StillUsed if any stages use it."""
     if users:
-        raise StillNeeded(
-            f"The network is needed by {', '.join(users)}; nothing was removed.",
-            'Say network = "public" in voicecore.toml and deploy those again, or remove all of '
+        raise StillUsed(
+            f"The network is used by {', '.join(users)}; nothing was deleted.",
+            'Set network = "public" in voicecore.toml and deploy those stages again, or delete '
             f"them:  voicecore destroy --stage {users[0]}",
         )
     name = aws_names.network_stack_name_for(project)
+    return _single_removal(project, aws_names.SHARED, name, found, PARTS)
+
+
+def _single_removal(
+    project: str,
+    stage: str,
+    name: str,
+    found: Sequence[StackSummary],
+    parts: tuple[type[Part], ...],
+) -> Removal:
     return Removal(
         project=project,
-        stage=aws_names.SHARED,
+        stage=stage,
+        parts=parts,
         stacks=tuple(stack for stack in found if stack.name == name),
         log_groups=(),
         kept=tuple(stack for stack in found if stack.name != name),
     )
 
 
-def users_of_network(cloud: CloudFormation, project: str, found: Sequence[StackFound]) -> list[str]:
-    """The stages whose runtimes are in the network that voicecore made."""
+def network_users(cloud: CloudFormation, project: str, found: Sequence[StackSummary]) -> list[str]:
+    """Return the stages whose runtimes are in the network that voicecore created."""
     network = cloud.find(aws_names.network_stack_name_for(project))
     shared = (aws_names.network_stack_name_for(project), aws_names.images_stack_name_for(project))
     subnets = network.outputs.get(SUBNETS) if network else None
     stages = [(stack.stage, cloud.find(stack.name)) for stack in found if stack.name not in shared]
-    users = [s for s, live in stages if live and subnets == live.parameters.get(SUBNETS, "")]
+    users = [s for s, stack in stages if stack and subnets == stack.parameters.get(SUBNETS, "")]
     return list(dict.fromkeys(users))
 
 
-def cut_by(aws: Aws, removal: Removal) -> str:
-    """Which calls run through what is removed, and would be cut; empty for none."""
-    server = aws_names.server_for(removal.project, removal.stage)
-    if not removal.bridged or server not in {stack.name for stack in removal.stacks}:
+def calls_warning(aws: Aws, removal: Removal) -> str:
+    """Return a warning that the removal cuts off open calls; empty without calls."""
+    server = ServerPart.stack_name(removal.project, removal.stage)
+    if not removal.carries_calls or not removal.deletes(server):
         return ""
     try:
-        found = ecs_service.find(aws, server, calls=True)
+        found = ecs_service.find(aws, server, count_calls=True)
     except ClientError as error:
-        # Who may not look at ECS has a server on Lambda.
+        # An identity without access to ECS deployed its server to Lambda.
         if not is_denied(error):
             raise
         return ""
-    return f"About {found.open_calls}, and would be cut." if found and found.calls else ""
+    if found is None or not found.calls:
+        return ""
+    return f"About {found.open_calls}; deleting the server cuts them off."
 
 
-def remove(aws: Aws, cloud: CloudFormation, removal: Removal, tell: Tell) -> Held | None:
-    """Remove it all, in order; returns what AWS keeps of the network for some hours more."""
+def remove(
+    aws: Aws, cloud: CloudFormation, removal: Removal, on_event: OnEvent
+) -> HeldNetwork | None:
+    """Delete everything in order; return what AgentCore keeps of the network for some hours."""
     logs = aws.client("logs")
     for stack in removal.stacks:
         if stack != removal.network:
-            _cut(aws, cloud, stack)
-            _delete(cloud, stack, tell)
-    if removal.only_server:
+            _end_calls(aws, cloud, stack)
+            _delete(cloud, stack, on_event)
+    if not removal.whole_stage:
         return None
-    # Again by name: a runtime writes until it is gone, and may have made a group meanwhile.
+    # Search again: a runtime writes until it is deleted, and may have created a group meanwhile.
     for group in inventory.log_groups(aws, removal.project, removal.stage):
         with ignoring("ResourceNotFoundException"):
             logs.delete_log_group(logGroupName=group.name)
     if removal.network is None:
         return None
-    return _remove_network(aws, cloud, removal.project, removal.network, tell)
+    return _delete_network(aws, cloud, removal.project, removal.network, on_event)
 
 
 def wait_and_remove(
-    aws: Aws, cloud: CloudFormation, removal: Removal, tell: Tell, pause: Sleep
+    aws: Aws, cloud: CloudFormation, removal: Removal, on_event: OnEvent, pause: Sleep
 ) -> None:
-    """Remove the network as soon as AgentCore lets go of its interfaces."""
-    waits = poll_intervals(longest=_LOOK_AGAIN)
-    while _held(aws, removal.project):
+    """Delete the network once AgentCore has released its interfaces."""
+    waits = poll_intervals(longest=_LONGEST_PAUSE)
+    while _held_interfaces(aws, removal.project):
         pause(next(waits))
     if removal.network:
-        _delete(cloud, removal.network, tell)
+        _delete(cloud, removal.network, on_event)
 
 
-def left_of(aws: Aws, removal: Removal) -> list[Thing]:
-    """What is still there of what was removed."""
-    left = inventory.of_server(aws, removal.project, removal.stage, removal.bridged)
-    if removal.only_server:
-        return left
-    left += inventory.of_stage(aws, removal.project, removal.stage)
+def remaining(aws: Aws, removal: Removal) -> list[FoundResource]:
+    """Return the resources that still exist of what was deleted."""
+    found = [
+        resource
+        for part in reversed(removal.parts)
+        for resource in part.resources(aws, removal.project, removal.stage, removal.carries_calls)
+    ]
     if removal.images:
-        left += inventory.of_images(aws, removal.project)
+        found += inventory.image_resources(aws, removal.project)
     if removal.network:
-        left += inventory.of_network(aws, removal.project)
-    return left
+        found += inventory.network_resources(aws, removal.project)
+    return found
 
 
-def _remove_network(
-    aws: Aws, cloud: CloudFormation, project: str, network: StackFound, tell: Tell
-) -> Held | None:
-    """The NAT gateways, which cost, go at once; subnets may be held by AgentCore's interfaces."""
+def _delete_network(
+    aws: Aws, cloud: CloudFormation, project: str, network: StackSummary, on_event: OnEvent
+) -> HeldNetwork | None:
+    """Delete the NAT gateways, which cost, at once; AgentCore's interfaces may keep the rest."""
     try:
-        _delete(cloud, network, tell)
+        _delete(cloud, network, on_event)
     except StackFailed:
-        held = _held(aws, project)
+        held = _held_interfaces(aws, project)
         if not held:
-            # They were let go of in this moment; or something else is wrong, and says so again.
-            _delete(cloud, network, tell)
+            # Released in the meantime, or another cause, which fails again.
+            _delete(cloud, network, on_event)
             return None
         since = inventory.last_deletion(aws, project) or datetime.now(UTC)
-        return Held(tuple(held), since + inventory.LINGERING)
+        return HeldNetwork(tuple(held), since + inventory.INTERFACE_RETENTION)
     return None
 
 
-def _held(aws: Aws, project: str) -> list[Interface]:
-    vpcs = [t.name for t in inventory.of_network(aws, project) if t.kind == "VPC"]
+def _held_interfaces(aws: Aws, project: str) -> list[NetworkInterface]:
+    vpcs = [r.name for r in inventory.network_resources(aws, project) if r.kind == "VPC"]
     return [interface for vpc in vpcs for interface in inventory.interfaces(aws, vpc)]
 
 
-def _cut(aws: Aws, cloud: CloudFormation, stack: StackFound) -> None:
-    """Have a server's load balancer wait for no calls: else that lasts as long as an update may."""
-    for made in cloud.resources(stack.id):
-        if made["ResourceType"] == _TARGETS and made.get("PhysicalResourceId"):
+def _end_calls(aws: Aws, cloud: CloudFormation, stack: StackSummary) -> None:
+    """Set the deregistration delay to 0: otherwise deleting waits as long as an update may."""
+    for resource in cloud.resources(stack.id):
+        if resource["ResourceType"] == _TARGET_GROUP and resource.get("PhysicalResourceId"):
             with ignoring("TargetGroupNotFound"):
                 aws.client("elbv2").modify_target_group_attributes(
-                    TargetGroupArn=made["PhysicalResourceId"],
+                    TargetGroupArn=resource["PhysicalResourceId"],
                     Attributes=[{"Key": DRAIN_ATTRIBUTE, "Value": "0"}],
                 )
 
 
-def _delete(cloud: CloudFormation, stack: StackFound, tell: Tell) -> None:
-    live = cloud.wait(stack.id, tell)
-    if live and live.status != "DELETE_COMPLETE":
-        cloud.delete(live, tell)
+def _delete(cloud: CloudFormation, stack: StackSummary, on_event: OnEvent) -> None:
+    deployed = cloud.wait(stack.id, on_event)
+    if deployed and deployed.status != "DELETE_COMPLETE":
+        cloud.delete(deployed, on_event)

@@ -1,49 +1,58 @@
-"""The stacks as files, for those who deploy by other means."""
+"""Owns the export of templates and policies, for deploying by other means."""
 
 from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
+from voicecore.cloud.deploy.parts.agent_state import DesiredAgent
+from voicecore.cloud.deploy.parts.shared_stacks import CurrentShared, desired_shared
+from voicecore.cloud.deploy.request import DeployRequest
 from voicecore.cloud.iam.codebuild import codebuild_statements
 from voicecore.cloud.iam.deployer import deployer_statements
 from voicecore.cloud.iam.server_deployer import server_deployer_statements
 from voicecore.cloud.iam.statements import policy_documents
+from voicecore.cloud.stacks import zones
 from voicecore.cloud.stacks.agent_stack import SECRET
 from voicecore.cloud.stacks.deployment import Deployment
 from voicecore.cloud.stacks.stack import Stack
 
 
-def as_json(stack: Stack) -> str:
-    """The template as JSON text."""
-    return json.dumps(stack.template, indent=2) + "\n"
+def exported_files(request: DeployRequest) -> dict[str, str]:
+    """Return the templates of all stacks and the deployer policies: text by file name.
+
+    AWS is not asked: zones are the first that AgentCore supports in the region.
+    """
+    deployment, server = request.deployment, request.server
+    zone_ids = zones.SUPPORTED_ZONES[deployment.stage.region][: zones.ZONES_PER_NETWORK]
+    shared = desired_shared(deployment, zone_ids, CurrentShared())
+    agent = DesiredAgent(deployment, request.environment).stack("", None)
+    server_stack = server.stack("", "", "") if server else None
+    stacks = [shared.images, shared.network, agent, server_stack]
+    carries_calls = bool(server and server.carries_calls)
+    templates = {f"{stack.name}.yaml": as_yaml(stack) for stack in stacks if stack}
+    return templates | policies_of(deployment, carries_calls)
 
 
 def as_yaml(stack: Stack) -> str:
-    """The template as YAML text, headed by what it takes and the command that deploys it."""
+    """Return the template as YAML, below its parameters and the command that deploys it."""
     import yaml
 
-    head = "".join(f"# {line}".rstrip() + "\n" for line in _explained(stack))
+    head = "".join(f"# {line}".rstrip() + "\n" for line in _header(stack))
     body: str = yaml.safe_dump(stack.template, sort_keys=False, width=4096, allow_unicode=True)
     return head + body
 
 
-def files_of(stacks: Sequence[Stack], form: str = "yaml") -> dict[str, str]:
-    """Text by file name for each of the stacks; `form` is "yaml" or "json"."""
-    write = as_json if form == "json" else as_yaml
-    return {f"{stack.name}.{form}": write(stack) for stack in stacks}
+def policies_of(deployment: Deployment, carries_calls: bool = False) -> dict[str, str]:
+    """Return the IAM policies for the deploying identity by file name, for any account.
 
-
-def policies_of(deployment: Deployment, bridged: bool = False) -> dict[str, str]:
-    """Text by file name of the policies for who deploys the stage, in whatever account.
-
-    `bridged`: with a server that carries calls.
+    `carries_calls`: with a session server that carries calls.
     """
     account = deployment.stage.account or "*"
     statements = [
         *deployer_statements(deployment, account),
-        *server_deployer_statements(deployment, account, on_ecs=bridged),
+        *server_deployer_statements(deployment, account, on_ecs=carries_calls),
         *codebuild_statements(deployment, account),
     ]
     return {
@@ -52,13 +61,13 @@ def policies_of(deployment: Deployment, bridged: bool = False) -> dict[str, str]
     }
 
 
-def _explained(stack: Stack) -> list[str]:
+def _header(stack: Stack) -> list[str]:
     lines = [stack.template["Description"] + ".", ""]
     declared: Mapping[str, Mapping[str, str]] = stack.template.get("Parameters", {})
     if declared:
         lines.append("Parameters:")
         for name, parameter in declared.items():
-            value = stack.parameters.get(name) or "yours to give"
+            value = stack.parameters.get(name) or "set it yourself"
             lines.append(f"  {name} ({parameter['Type']}; {value}): {parameter['Description']}")
         lines.append("")
     lines += ["To deploy it:", *(f"  {line}" for line in _command(stack))]
@@ -66,14 +75,14 @@ def _explained(stack: Stack) -> list[str]:
         name = stack.resources[SECRET]["Properties"]["Name"]
         lines += [
             "",
-            "Then give the secret its value, a JSON object of variables:",
+            "Then set the secret's value, a JSON object of variables:",
             f"  aws secretsmanager put-secret-value --secret-id {name} --secret-string file://...",
         ]
     return lines
 
 
 def _command(stack: Stack) -> list[str]:
-    """AWS CLI's command, with the tags by which voicecore knows its own."""
+    """Return the AWS CLI's command, with the tags by which voicecore finds its stacks."""
     values = [
         f"{name}={stack.parameters.get(name) or '...'}"
         for name in stack.template.get("Parameters", {})

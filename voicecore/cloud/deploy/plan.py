@@ -1,4 +1,4 @@
-"""What a deploy would do and what that costs, as rows that people and programs read."""
+"""Owns deploy plans: what changes in each stack and what it costs, as a table and as JSON."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from enum import StrEnum
 from typing import Any
 
 from voicecore.cloud.deploy import prices
-from voicecore.cloud.deploy.prices import Item
+from voicecore.cloud.deploy.prices import CostItem
+from voicecore.cloud.stacks.agent_stack import SECRET
 from voicecore.cloud.stacks.stack import Stack
 from voicecore.console.output import Line, Span
 
 
 class Action(StrEnum):
-    """What happens to a thing."""
+    """A kind of change to a resource."""
 
     ADD = "add"
     CHANGE = "change"
@@ -23,74 +24,77 @@ class Action(StrEnum):
 
 
 @dataclass(frozen=True)
-class Row:
-    """One kind of thing in a stack, and what happens to it."""
+class ResourceChange:
+    """The same change to all resources of one kind in a stack."""
 
     action: Action
     what: str
+    """Kind of resource, in words."""
     why: str
-    """What about it changes; empty for what is added or removed."""
+    """Aspects that change; empty for added and removed resources."""
     ids: tuple[str, ...]
-    """Its logical ids in the template."""
+    """Logical IDs in the template."""
     month: float
-    """Dollars a month that this adds to the bill (or, below 0, takes off it)."""
+    """Dollars per month added to the bill; negative for savings."""
 
 
 @dataclass(frozen=True)
-class Part:
-    """The rows of one stack."""
+class StackPlan:
+    """The changes to one stack."""
 
     stack: str
-    rows: tuple[Row, ...]
+    rows: tuple[ResourceChange, ...]
 
 
 @dataclass(frozen=True)
-class Plan:
-    """All that a deploy would do."""
+class DeployPlan:
+    """Everything that a deploy would change."""
 
-    parts: tuple[Part, ...]
-    minute: tuple[Item, ...]
-    """What a minute of a call costs, by what it is spent on."""
+    stacks: tuple[StackPlan, ...]
+    minute: tuple[CostItem, ...]
+    """Cost of one minute of a call, by item."""
 
     @property
     def month(self) -> float:
-        """Dollars a month that the plan adds to the bill while nobody calls."""
-        return sum(row.month for part in self.parts for row in part.rows)
+        """Dollars per month that the plan adds to the bill without calls."""
+        return sum(row.month for stack in self.stacks for row in stack.rows)
 
     @property
     def empty(self) -> bool:
-        """Whether nothing would change."""
-        return not any(part.rows for part in self.parts)
+        """True when nothing would change."""
+        return not any(stack.rows for stack in self.stacks)
 
     @property
     def json(self) -> dict[str, Any]:
-        """The plan for programs."""
-        return asdict(self) | {
+        """The plan as a JSON document."""
+        return {
+            "parts": [asdict(stack) for stack in self.stacks],
+            "minute": [asdict(item) for item in self.minute],
             "dollars_per_month": round(self.month, 2),
             "dollars_per_call_minute": round(_sum(self.minute), 4),
         }
 
 
-def part_of_new(stack: Stack) -> Part:
-    """The plan for a stack that is not there yet: all of it is added."""
-    return Part(
+def plan_creation(stack: Stack) -> StackPlan:
+    """Return the plan for a new stack: all its resources are added."""
+    return StackPlan(
         stack.name,
         _rows((Action.ADD, r["Type"], name, "") for name, r in stack.resources.items()),
     )
 
 
-def part_of_change(change_set: Mapping[str, Any]) -> Part:
-    """The plan for a stack that is there, from DescribeChangeSet's answer (all its pages)."""
+def plan_update(change_set: Mapping[str, Any]) -> StackPlan:
+    """Return the plan for a deployed stack, from DescribeChangeSet with all its pages."""
     changes = (c["ResourceChange"] for c in change_set.get("Changes", ()) if "ResourceChange" in c)
-    return Part(
+    return StackPlan(
         change_set["StackName"],
         _rows((_action(c), c["ResourceType"], c["LogicalResourceId"], _why(c)) for c in changes),
     )
 
 
-def part_of_removal(stack: str, resources: Iterable[Mapping[str, Any]]) -> Part:
-    """The plan for a stack's end, from ListStackResources' summaries."""
-    return Part(
+def plan_removal(stack: str, resources: Iterable[Mapping[str, Any]]) -> StackPlan:
+    """Return the plan for deleting a stack, from ListStackResources."""
+    return StackPlan(
         stack,
         _rows(
             (Action.REMOVE, r["ResourceType"], r["LogicalResourceId"], "")
@@ -100,42 +104,61 @@ def part_of_removal(stack: str, resources: Iterable[Mapping[str, Any]]) -> Part:
     )
 
 
-def lines(plan: Plan) -> Iterator[Line]:
-    """The plan as a table, with its price below."""
-    yield from table(plan.parts)
+def secret_change(
+    desired: Mapping[str, str], current: Mapping[str, str] | None
+) -> tuple[ResourceChange, ...]:
+    """Return the change of a deployed secret's value, by the names of variables that differ.
+
+    No template shows values. `current` is None when the value could not be read. A secret that is
+    added or removed is a change of its stack, and none here.
+    """
+    if not desired or current == desired:
+        return ()
+    differing = (
+        "values"
+        if current is None
+        else ", ".join(
+            sorted(name for name in {*desired, *current} if desired.get(name) != current.get(name))
+        )
+    )
+    return (ResourceChange(Action.CHANGE, "secret", differing, (SECRET,), 0.0),)
+
+
+def lines(plan: DeployPlan) -> Iterator[Line]:
+    """Yield the plan as a table, followed by its cost."""
+    yield from table(plan.stacks)
     if not plan.empty:
         yield []
-    yield [Span(f"Idle: {plan.month:+.2f} $ a month.")]
-    yield [Span(f"A minute of a call: {_per_minute(plan)}")]
+    yield [Span(f"Idle: {plan.month:+.2f} $ per month.")]
+    yield [Span(f"Per minute of a call: {_per_minute(plan)}")]
     yield [
-        Span("List prices of US East; what your region, plan and callers do is theirs.", "dim"),
+        Span("List prices of US East; the actual price depends on region, plan and usage.", "dim"),
     ]
 
 
-def table(parts: Sequence[Part]) -> Iterator[Line]:
-    """What happens in each stack, with what it changes of the monthly bill."""
-    rows = [row for part in parts for row in part.rows]
-    width = max((len(_titled(row)) for row in rows), default=0)
-    for part in parts:
-        if part.rows:
-            yield [Span(part.stack, "bold")]
-        for row in part.rows:
+def table(stacks: Sequence[StackPlan]) -> Iterator[Line]:
+    """Yield the changes of each stack, with what they add to the monthly bill."""
+    width = max((len(_title(row)) for stack in stacks for row in stack.rows), default=0)
+    for stack in stacks:
+        if stack.rows:
+            yield [Span(stack.stack, "bold")]
+        for row in stack.rows:
             sign, style = _SIGNS[row.action]
             price = f"{row.month:+9.2f} $/month" if row.month else ""
-            title = f"{_titled(row):<{width}}" if price else _titled(row)
+            title = f"{_title(row):<{width}}" if price else _title(row)
             yield [Span(f"  {sign} {title}", style), Span(f"  {price}" if price else "")]
 
 
-def _per_minute(plan: Plan) -> str:
-    # What no four digits show is in the sum alone.
+def _per_minute(plan: DeployPlan) -> str:
+    # Items below four digits count in the sum only.
     known = [item for item in plan.minute if item.dollars and round(item.dollars, 4)]
     shares = ", ".join(f"{item.what} {item.dollars:.4f}" for item in known)
-    others = [item.what for item in plan.minute if item.dollars is None]
-    rest = f", and what {' and '.join(others)} will charge" if others else ""
+    others = " and ".join(f"{item.what}'s" for item in plan.minute if item.dollars is None)
+    rest = f", plus {others} charges" if others else ""
     return f"about {_sum(plan.minute):.3f} $ ({shares}){rest}."
 
 
-def _sum(items: Sequence[Item]) -> float:
+def _sum(items: Sequence[CostItem]) -> float:
     return sum(item.dollars or 0.0 for item in items)
 
 
@@ -179,7 +202,7 @@ _NAMES = {
     "AWS::BedrockAgentCore::Runtime": "runtime",
     "AWS::BedrockAgentCore::RuntimeEndpoint": "endpoint",
 }
-"""What people call the types of our stacks' resources."""
+"""Names of our stacks' resource types, in words."""
 
 _ASPECTS = {
     "AgentRuntimeArtifact": "image",
@@ -198,27 +221,27 @@ _ASPECTS = {
     "Tags": "tags",
     "TaskDefinition": "version",
 }
-"""What people call the properties that deploys change."""
+"""Names of the properties that deploys change, in words."""
 
 
-def called(resource_type: str) -> str:
-    """What people call a resource of this CloudFormation type."""
+def name_of(resource_type: str) -> str:
+    """Return the name of a CloudFormation resource type, in words."""
     return _NAMES.get(resource_type, resource_type)
 
 
-def _rows(changes: Iterable[tuple[Action, str, str, str]]) -> tuple[Row, ...]:
-    """One row for all of a kind to which the same happens, in the order of their first."""
+def _rows(changes: Iterable[tuple[Action, str, str, str]]) -> tuple[ResourceChange, ...]:
+    """Return one row for all resources of a kind with the same change, in order of appearance."""
     ids: dict[tuple[Action, str, str], list[str]] = {}
     months: dict[tuple[Action, str, str], float] = {}
     for action, type_, logical_id, why in changes:
-        key = (action, _NAMES.get(type_, type_), why)
+        key = (action, name_of(type_), why)
         ids.setdefault(key, []).append(logical_id)
         sign = {Action.ADD: 1, Action.REMOVE: -1}.get(action, 0)
-        months[key] = months.get(key, 0.0) + sign * prices.a_month(type_)
-    return tuple(Row(*key, ids=tuple(ids[key]), month=months[key]) for key in ids)
+        months[key] = months.get(key, 0.0) + sign * prices.dollars_per_month(type_)
+    return tuple(ResourceChange(*key, ids=tuple(ids[key]), month=months[key]) for key in ids)
 
 
-def _titled(row: Row) -> str:
+def _title(row: ResourceChange) -> str:
     count = len(row.ids)
     plural = "es" if row.what.endswith("s") else "s"
     title = row.what if count == 1 else f"{count} {row.what}{plural}"
@@ -241,5 +264,5 @@ def _why(change: Mapping[str, Any]) -> str:
     targets = [detail["Target"] for detail in change.get("Details", ()) if "Target" in detail]
     names = [str(target.get("Name") or target.get("Attribute", "")) for target in targets]
     aspects = dict.fromkeys(_ASPECTS.get(name, name) for name in names if name)
-    maybe = ["perhaps anew"] if change.get("Replacement") == "Conditional" else []
+    maybe = ["may be replaced"] if change.get("Replacement") == "Conditional" else []
     return ", ".join([*aspects, *maybe])

@@ -1,154 +1,152 @@
-"""What a deployed agent costs: per month while nobody calls, and per minute of a call.
+"""Owns cost estimates: dollars per month of idle resources, and per minute of a call.
 
-List prices of US East (N. Virginia) in US dollars; other regions differ a little. Whoever needs
-it exact asks AWS's calculator; whoever is about to leave a NAT gateway running is told here.
+The figures are list prices, in prices.toml. Estimates are for orientation, such as a warning
+about a running NAT gateway; exact costs come from AWS's calculator.
 """
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 
 from voicecore.cloud.stacks.deployment import Deployment
 from voicecore.cloud.stacks.ecs_tasks import CALLS_PER_TASK, GIGABYTES, VCPUS
 
-HOURS_A_MONTH = 730
+HOURS_PER_MONTH = 730
 
 
 @dataclass(frozen=True)
 class Price:
-    """What AWS asks for one unit."""
+    """The list price of one unit."""
 
     dollars: float
     unit: str
     source: str
+    """Title of the page that the figure comes from."""
+    url: str
     date: str
-    confirmed: bool = True
-    """Whether AWS's own page or price list was read; else it is as others report it."""
+    confirmed: bool
+    """True when AWS's own page or price list was read."""
 
 
 @dataclass(frozen=True)
-class Item:
-    """One thing on a bill; dollars of None are billed by somebody else."""
+class CostItem:
+    """One item of an estimate; `dollars` is None when it is unknown or billed by others."""
 
     what: str
     dollars: float | None
 
 
-_LIST = "AWS Price List"
-_MODELS = "Amazon Bedrock pricing"
+@cache
+def prices() -> Mapping[str, Price]:
+    """Return the list prices by key."""
+    text = Path(__file__).with_name("prices.toml").read_text(encoding="utf-8")
+    return {key: Price(**price) for key, price in tomllib.loads(text).items()}
 
-PRICES = {
-    "vcpu": Price(0.0895, "vCPU-hour used", _LIST, "2026-08-11"),
-    "memory": Price(0.00945, "GB-hour of the peak", _LIST, "2026-08-11"),
-    "nat": Price(0.045, "hour", "Amazon VPC pricing", "2026"),
-    "nat data": Price(0.045, "GB", "Amazon VPC pricing", "2026"),
-    "address": Price(0.005, "hour", "Amazon VPC pricing", "2026", confirmed=False),
-    "traffic": Price(0.09, "GB out", "Amazon EC2 pricing", "2026"),
-    "channel": Price(0.03, "channel-month in use", "Kinesis Video Streams pricing", "2026"),
-    "turn": Price(0.12 / 1000, "relay-minute", "Kinesis Video Streams pricing", "2026"),
-    "secret": Price(0.40, "month", "AWS Secrets Manager pricing", "2026", confirmed=False),
-    # Of Linux on ARM; AWS's calculators give the same, its own page was not read.
-    "task vcpu": Price(0.03238, "vCPU-hour", "AWS Fargate pricing", "2026-03", confirmed=False),
-    "task memory": Price(0.00356, "GB-hour", "AWS Fargate pricing", "2026-03", confirmed=False),
-    "balancer": Price(0.0225, "hour", "Elastic Load Balancing pricing", "2026-03", confirmed=False),
-    "balancer unit": Price(
-        0.008, "LCU-hour, as 1 GB", "Elastic Load Balancing pricing", "2026-03", confirmed=False
-    ),
-    "images": Price(0.10, "GB-month", "Amazon ECR pricing", "2026", confirmed=False),
-    "logs": Price(0.50, "GB", "Amazon CloudWatch pricing", "2026-08-11"),
-    "sonic speech in": Price(3.00, "million tokens", _LIST, "2026-09-12"),
-    "sonic speech out": Price(12.00, "million tokens", _LIST, "2026-09-12"),
-    "nova lite in": Price(0.30, "million tokens", _MODELS, "2026"),
-    "nova lite out": Price(2.50, "million tokens", _MODELS, "2026"),
-    "polly": Price(16.00, "million characters, neural", "Amazon Polly pricing", "2026-10-07"),
-    "transcribe": Price(0.024, "minute", "Amazon Transcribe pricing", "2026", confirmed=False),
-}
+
+# A call, as estimated. AWS meters actual use, so real calls differ.
+_AGENT_SPEAKS = 0.4  # share of the time; the caller is listened to all the time
+_TOKENS_PER_SECOND = 25  # of speech, Nova 2 Sonic
+_CHARACTERS_PER_SECOND = 15  # of spoken English
+_TURNS_PER_MINUTE = 4
+_PROMPT_TOKENS = 800  # instructions and the conversation so far
+_REPLY_TOKENS = 25
+_BYTES_PER_SECOND = 48_000  # of the agent's speech: 24 kHz, 16 bits
+_RELAYS_PER_CALL = 2  # one at each end
+# Through a load balancer: 50 messages a second each way, about 350 bytes each (Twilio's).
+_PHONE_BYTES_PER_SECOND = 2 * 50 * 350
+# The agent's average vCPUs and its peak of GB; offline models run inside it.
+_COMPUTE = {"offline": (1.0, 1.5)}
+_DEFAULT_COMPUTE = (0.5, 1.0)
+
+
+def dollars_per_month(resource_type: str) -> float:
+    """Return what a resource of this CloudFormation type costs per month without calls.
+
+    A TURN channel counts in full, although it is free in a month without calls.
+    """
+    return _per_month().get(resource_type, 0.0)
+
+
+def cost_per_minute(
+    deployment: Deployment, server: bool = False, carries_calls: bool = False
+) -> list[CostItem]:
+    """Return what one minute of a call costs; `server`: through a session server in AWS.
+
+    Lambda's price per request and GB-second is on its pricing page and was not read: a call needs
+    a handful of requests of milliseconds each.
+    """
+    vcpus, gigabytes = _COMPUTE.get(deployment.pipeline.name, _DEFAULT_COMPUTE)
+    compute = (vcpus * _dollars("vcpu") + gigabytes * _dollars("memory")) / 60
+    items = [CostItem("AgentCore Runtime", compute)]
+    services = _services_per_minute()
+    items += [CostItem(used.title, services.get(used.name)) for used in deployment.uses]
+    if deployment.needs_turn:
+        relays = _RELAYS_PER_CALL * _dollars("turn")
+        items.append(CostItem("TURN", relays if deployment.uses_kvs else None))
+    if carries_calls:
+        items += _phone_server_per_minute(deployment)
+    elif server:
+        items.append(CostItem("AWS Lambda", None))
+    traffic = 60 * _AGENT_SPEAKS * _BYTES_PER_SECOND / 1e9
+    return [*items, CostItem("traffic", traffic * _dollars("traffic"))]
+
+
+def _phone_server_per_minute(deployment: Deployment) -> list[CostItem]:
+    # Of the four dimensions of a load balancer unit, calls use most bytes. The bytes also pass
+    # the NAT gateway, to the agent and back.
+    gigabytes = 60 * _PHONE_BYTES_PER_SECOND / 1e9
+    items = [
+        CostItem("load balancer", gigabytes * _dollars("balancer unit")),
+        CostItem("NAT gateway", gigabytes * _dollars("nat data")),
+        CostItem("ECS Fargate", _task_hour() / 60 / CALLS_PER_TASK),
+    ]
+    if not deployment.stage.server.domain:
+        items.append(CostItem("CloudFront", None))
+    return [*items, *(CostItem(phone.title, None) for phone in deployment.phones)]
+
+
+@cache
+def _per_month() -> Mapping[str, float]:
+    return {
+        "AWS::EC2::NatGateway": _dollars("nat") * HOURS_PER_MONTH,
+        "AWS::EC2::EIP": _dollars("address") * HOURS_PER_MONTH,
+        "AWS::KinesisVideo::SignalingChannel": _dollars("channel"),
+        "AWS::SecretsManager::Secret": _dollars("secret"),
+        # A load balancer has a public address in each of its two zones.
+        "AWS::ElasticLoadBalancingV2::LoadBalancer": (
+            _dollars("balancer") + 2 * _dollars("address")
+        )
+        * HOURS_PER_MONTH,
+        # One task always runs.
+        "AWS::ECS::Service": _task_hour() * HOURS_PER_MONTH,
+    }
+
+
+@cache
+def _services_per_minute() -> Mapping[str, float]:
+    """Return dollars per minute of services that AWS bills; other providers bill by themselves."""
+    return {
+        "nova-sonic": _millionths("sonic speech in", 60 * _TOKENS_PER_SECOND)
+        + _millionths("sonic speech out", 60 * _TOKENS_PER_SECOND * _AGENT_SPEAKS),
+        "transcribe": _dollars("transcribe"),
+        "nova-lite": _millionths("nova lite in", _TURNS_PER_MINUTE * _PROMPT_TOKENS)
+        + _millionths("nova lite out", _TURNS_PER_MINUTE * _REPLY_TOKENS),
+        "polly": _millionths("polly", 60 * _AGENT_SPEAKS * _CHARACTERS_PER_SECOND),
+    }
 
 
 def _task_hour() -> float:
-    """Dollars that one task of a server costs an hour."""
-    return VCPUS * PRICES["task vcpu"].dollars + GIGABYTES * PRICES["task memory"].dollars
-
-
-_MONTHLY: Mapping[str, float] = {
-    "AWS::EC2::NatGateway": PRICES["nat"].dollars * HOURS_A_MONTH,
-    "AWS::EC2::EIP": PRICES["address"].dollars * HOURS_A_MONTH,
-    "AWS::KinesisVideo::SignalingChannel": PRICES["channel"].dollars,
-    "AWS::SecretsManager::Secret": PRICES["secret"].dollars,
-    # It has a public address in each of its two zones.
-    "AWS::ElasticLoadBalancingV2::LoadBalancer": (
-        PRICES["balancer"].dollars + 2 * PRICES["address"].dollars
-    )
-    * HOURS_A_MONTH,
-    # The one task that always runs.
-    "AWS::ECS::Service": _task_hour() * HOURS_A_MONTH,
-}
-
-# A call as it is reckoned here. AWS meters what is used, so a real one differs.
-_AGENT_TALKS = 0.4  # of the time; the caller is listened to all the time
-_TOKENS_A_SECOND = 25  # of speech, Nova 2 Sonic
-_CHARACTERS_A_SECOND = 15  # of spoken English
-_TURNS_A_MINUTE = 4
-_TOKENS_OF_A_PROMPT = 800  # instructions and what was said before
-_TOKENS_OF_A_REPLY = 25
-_BYTES_A_SECOND = 48_000  # of the agent's speech: 24 kHz, 16 bits
-_RELAYS_A_CALL = 2  # one at each end
-# Through a load balancer: 50 messages a second each way, of some 350 bytes (Twilio's).
-_BRIDGED_BYTES_A_SECOND = 2 * 50 * 350
-# The agent's share of a vCPU, and GB at its peak; the offline models run inside it.
-_COMPUTE = {"offline": (1.0, 1.5)}
-_COMPUTE_OTHERWISE = (0.5, 1.0)
-
-
-def a_month(resource_type: str) -> float:
-    """Dollars that a resource of this CloudFormation type costs a month while nobody calls.
-
-    A TURN channel is reckoned in full, though a month in which nobody calls costs nothing.
-    """
-    return _MONTHLY.get(resource_type, 0.0)
-
-
-def a_minute(deployment: Deployment, served: bool = False, bridged: bool = False) -> list[Item]:
-    """What one minute of a call costs, by what it is spent on; `served`: by a server in AWS.
-
-    What Lambda asks for requests and GB-seconds was never read (its pricing page has it): a call
-    takes a handful of requests, of milliseconds each.
-    """
-    cpu, memory = _COMPUTE.get(deployment.pipeline.name, _COMPUTE_OTHERWISE)
-    compute = (cpu * PRICES["vcpu"].dollars + memory * PRICES["memory"].dollars) / 60
-    items = [Item("AgentCore Runtime", compute)]
-    for service in deployment.uses:
-        items.append(Item(service.title, _A_MINUTE_OF.get(service.name)))
-    if deployment.needs_turn:
-        relays = _RELAYS_A_CALL * PRICES["turn"].dollars
-        items.append(Item("TURN", relays if deployment.uses_kvs else None))
-    if bridged:
-        # Of a load balancer's four measures it is the bytes that a call has most of; they go
-        # through NAT, too, to the agent and back.
-        gigabytes = 60 * _BRIDGED_BYTES_A_SECOND / 1e9
-        items.append(Item("load balancer", gigabytes * PRICES["balancer unit"].dollars))
-        items.append(Item("NAT gateway", gigabytes * PRICES["nat data"].dollars))
-        items.append(Item("ECS Fargate", _task_hour() / 60 / CALLS_PER_TASK))
-        if not deployment.stage.server.domain:
-            items.append(Item("CloudFront", None))
-        items.extend(Item(phone.title, None) for phone in deployment.phones)
-    elif served:
-        items.append(Item("AWS Lambda", None))
-    gigabytes = 60 * _AGENT_TALKS * _BYTES_A_SECOND / 1e9
-    return [*items, Item("traffic", gigabytes * PRICES["traffic"].dollars)]
+    """Return dollars per hour of one task of a session server."""
+    return VCPUS * _dollars("task vcpu") + GIGABYTES * _dollars("task memory")
 
 
 def _millionths(key: str, units: float) -> float:
-    return PRICES[key].dollars * units / 1e6
+    return _dollars(key) * units / 1e6
 
 
-_A_MINUTE_OF = {
-    "nova-sonic": _millionths("sonic speech in", 60 * _TOKENS_A_SECOND)
-    + _millionths("sonic speech out", 60 * _TOKENS_A_SECOND * _AGENT_TALKS),
-    "transcribe": PRICES["transcribe"].dollars,
-    "nova-lite": _millionths("nova lite in", _TURNS_A_MINUTE * _TOKENS_OF_A_PROMPT)
-    + _millionths("nova lite out", _TURNS_A_MINUTE * _TOKENS_OF_A_REPLY),
-    "polly": _millionths("polly", 60 * _AGENT_TALKS * _CHARACTERS_A_SECOND),
-}
-"""Of AWS's own services; others bill by themselves."""
+def _dollars(key: str) -> float:
+    return prices()[key].dollars

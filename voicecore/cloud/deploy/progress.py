@@ -1,4 +1,4 @@
-"""What goes on in AWS and beside it: a line for all that is done, a live one for all that runs."""
+"""Owns the progress of a deploy on the terminal: a line per finished task, live running tasks."""
 
 from __future__ import annotations
 
@@ -9,131 +9,137 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from voicecore.cloud.deploy.cloudformation import Event
-from voicecore.cloud.deploy.plan import called
-from voicecore.console.output import Advance, Line, Output, Span, megabytes
+from voicecore.cloud.deploy.plan import name_of
+from voicecore.cloud.resources.cloudformation import OnEvent
+from voicecore.cloud.resources.deployed_stack import StackEvent
+from voicecore.console.output import Line, Output, Span, megabytes
+from voicecore.console.progress import OnProgress, Progress
 
 _SPINNER = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
 
 
 @dataclass(frozen=True)
-class Running:
-    """Something that is being done."""
+class RunningTask:
+    """A task that is not finished."""
 
     title: str
     detail: str = ""
     since: float = field(default_factory=time.monotonic)
-    began: datetime | None = None
-    """By AWS's clock."""
+    started: datetime | None = None
+    """Start by AWS's clock; None for a task on this machine."""
 
     def line(self, now: float) -> Line:
-        """It on the screen."""
+        """Return the task's line on the screen."""
         spinner = _SPINNER[int(now * 10) % len(_SPINNER)]
         took = f"{now - self.since:.0f} s" if now - self.since >= 1 else ""
         return [Span(f"{spinner} {self.title}"), _dim(self.detail, took)]
 
 
-class Board:
-    """Shows resources as their stacks tell of them, and the steps of the image; from any thread."""
+class ProgressBoard:
+    """Shows resources as stacks report them, and the steps of images; called from any thread."""
 
     def __init__(self, output: Output) -> None:
         self._output = output
         self._lock = threading.Lock()
-        self._running: dict[str, Running] = {}
+        self._running: dict[str, RunningTask] = {}
 
-    def tell(self, event: Event) -> None:
-        """Take an event of a stack."""
+    def on_event(self, event: StackEvent) -> None:
+        """Show an event of a stack."""
         title = _title(event)
-        if not event.over:
+        if not event.finished:
             with self._lock:
-                self._running.setdefault(title, Running(title, began=event.time))
+                self._running.setdefault(title, RunningTask(title, started=event.time))
             return
         with self._lock:
             known = self._running.pop(title, None)
-        seconds = (event.time - known.began).total_seconds() if known and known.began else 0.0
-        self._over(title, event.status if event.failed else "", seconds, event.failed)
+        seconds = (event.time - known.started).total_seconds() if known and known.started else 0.0
+        self._finish(title, event.status if event.failed else "", seconds, event.failed)
 
-    def advance(self, task: str, done: int, total: int | None, over: bool, note: str) -> None:
-        """Take a step of the image, as Advance does."""
-        sizes = [megabytes(size) for size in (done, total) if size]
+    def on_progress(self, step: Progress) -> None:
+        """Show a step of an image or of a rollout."""
+        sizes = [megabytes(size) for size in (step.done, step.total) if size]
         with self._lock:
-            known = self._running.pop(task, None) or Running(task)
-            if not over:
-                self._running[task] = Running(task, " of ".join(sizes) or note, known.since)
-        if over:
-            said = ", ".join(filter(None, (*sizes[-1:], note)))
-            self._over(task, said, time.monotonic() - known.since, False)
+            known = self._running.pop(step.task, None) or RunningTask(step.task)
+            if not step.finished:
+                detail = " of ".join(sizes) or step.note
+                self._running[step.task] = RunningTask(step.task, detail, known.since)
+        if step.finished:
+            detail = ", ".join(filter(None, (*sizes[-1:], step.note)))
+            self._finish(step.task, detail, time.monotonic() - known.since, failed=False)
 
     def render(self, width: int, height: int) -> list[Line]:
-        """All that runs; the oldest, if there is no room for all."""
+        """Return the lines of running tasks; on a small screen, of the oldest ones."""
         now = time.monotonic()
         with self._lock:
-            return [running.line(now) for running in self._running.values()][: max(height - 1, 1)]
+            return [task.line(now) for task in self._running.values()][: max(height - 1, 1)]
 
-    def _over(self, title: str, said: str, seconds: float, failed: bool) -> None:
+    def _finish(self, title: str, detail: str, seconds: float, failed: bool) -> None:
         mark = Span("✗ ", "red") if failed else Span("✓ " if self._output.live else "• ", "green")
         took = f"{seconds:.1f} s" if seconds >= 0.1 else ""
-        self._output.lines([[mark, Span(title), _dim(said, took)]])
+        self._output.lines([[mark, Span(title), _dim(detail, took)]])
 
 
-class Relay:
-    """Passes progress on as soon as there is somebody to show it; until then keeps the latest.
+class BufferedProgress:
+    """Passes progress on once something shows it; until then keeps the latest step of each task.
 
-    `go_on` is called with each step and may raise, which ends the work that tells of itself.
+    `check_running` is called with each step and may raise, which ends the reporting work.
     """
 
-    def __init__(self, go_on: Callable[[], object]) -> None:
-        self._go_on = go_on
+    def __init__(self, check_running: Callable[[], object]) -> None:
+        self._check_running = check_running
         self._lock = threading.Lock()
-        self._advance: Advance | None = None
-        self._latest: dict[str, tuple[int, int | None, bool, str]] = {}
+        self._on_progress: OnProgress | None = None
+        self._latest: dict[str, Progress] = {}
 
-    def __call__(self, task: str, done: int, total: int | None, over: bool, note: str) -> None:
-        """Take a step of a task, as Advance does."""
-        self._go_on()
+    def __call__(self, step: Progress) -> None:
+        """Take a step of a task."""
+        self._check_running()
         with self._lock:
-            self._latest[task] = (done, total, over, note)
-            if self._advance:
-                self._advance(task, done, total, over, note)
+            self._latest[step.task] = step
+            if self._on_progress:
+                self._on_progress(step)
 
-    def show(self, advance: Advance) -> None:
-        """Show by `advance` what is known so far, and all that comes."""
+    def show(self, on_progress: OnProgress) -> None:
+        """Pass on the latest step of each task, and every later step."""
         with self._lock:
-            self._advance = advance
-            for task, step in self._latest.items():
-                advance(task, *step)
+            self._on_progress = on_progress
+            for step in self._latest.values():
+                on_progress(step)
 
 
 @contextmanager
-def begun(output: Output, again: str) -> Generator[Board]:
-    """A board of tasks in AWS, which Ctrl-C does not end; `again` is the command that goes on."""
-    board = Board(output)
+def show_progress(output: Output, again: str) -> Generator[ProgressBoard]:
+    """Give a board for operations in AWS, which continue after Ctrl-C.
+
+    `again` is the command that continues the work.
+    """
+    board = ProgressBoard(output)
     try:
         with output.screen(board.render):
             yield board
     except KeyboardInterrupt:
-        output.say(f"What was begun in AWS goes on there. To go on:  {again}")
+        output.say(f"Operations already started continue in AWS. To resume, run:  {again}")
         raise
 
 
-def waiting(output: Output) -> Callable[[Event], None]:
-    """Says once for each stack that somebody else is changing it."""
-    told: set[str] = set()
+def announce_busy_stacks(output: Output) -> OnEvent:
+    """Return a listener that says once per stack that another operation changes it."""
+    announced: set[str] = set()
 
-    def tell(event: Event) -> None:
-        if event.stack not in told:
-            told.add(event.stack)
-            output.say(f"• {event.stack} is being changed already; waiting for the end of that")
+    def on_event(event: StackEvent) -> None:
+        if event.stack not in announced:
+            announced.add(event.stack)
+            output.say(f"• Waiting for another operation on {event.stack} to finish")
 
-    return tell
+    return on_event
 
 
 def _dim(*details: str) -> Span:
-    said = ", ".join(filter(None, details))
-    return Span(f"  {said}" if said else "", "dim")
+    text = ", ".join(filter(None, details))
+    return Span(f"  {text}" if text else "", "dim")
 
 
-def _title(event: Event) -> str:
-    what = "" if event.of_stack else f"  {called(event.type)} {event.resource}"
+def _title(event: StackEvent) -> str:
+    resource = "" if event.is_stack else f"  {name_of(event.type)} {event.resource}"
     removal = " (removal)" if event.status.startswith("DELETE") else ""
-    return f"{event.stack}{what}{removal}"
+    return f"{event.stack}{resource}{removal}"

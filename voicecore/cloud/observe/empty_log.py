@@ -10,23 +10,24 @@ from datetime import datetime, timedelta
 
 from voicecore.aws.known_failures import find_known_failure
 from voicecore.aws.session import Aws
-from voicecore.cloud.deploy import agentcore
-from voicecore.cloud.deploy.agentcore import Runtime
-from voicecore.cloud.deploy.cloudformation import Live
 from voicecore.cloud.observe.logs import LogSource, last_entry_time
+from voicecore.cloud.resources import agentcore
+from voicecore.cloud.resources.agentcore import Runtime
+from voicecore.cloud.resources.deployed_stack import DeployedStack
 from voicecore.project import aws_names
+from voicecore.project.defaults import DEFAULT_STAGE
 
 
 @dataclass(frozen=True)
 class EmptyLog:
     """The state of a stage whose log has nothing to show."""
 
-    stack: Live | None
+    stack: DeployedStack | None
     runtime: Runtime | None
     has_groups: bool
     last: datetime | None
     """Time of its last line, as far as CloudWatch knows."""
-    stage: str = aws_names.DEFAULT_STAGE
+    stage: str = DEFAULT_STAGE
     server: bool = False
 
 

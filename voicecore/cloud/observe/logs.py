@@ -1,4 +1,4 @@
-"""Owns reading a stage's logs from CloudWatch: past lines, new lines, and Live Tail."""
+"""Owns reading a stage's logs from CloudWatch: past lines, new lines, and DeployedStack Tail."""
 
 # botocore has no types.
 # pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false
@@ -35,9 +35,10 @@ from voicecore.aws.errors import (
 )
 from voicecore.aws.polling import Sleep
 from voicecore.aws.session import Aws
-from voicecore.cloud.deploy import inventory
-from voicecore.cloud.deploy.agentcore import DEFAULT_ENDPOINT
-from voicecore.cloud.deploy.cloudformation import CloudFormation, Live
+from voicecore.cloud.resources import inventory
+from voicecore.cloud.resources.agentcore import DEFAULT_ENDPOINT
+from voicecore.cloud.resources.cloudformation import CloudFormation
+from voicecore.cloud.resources.deployed_stack import DeployedStack
 from voicecore.contract.agent_log import LogEntry, is_output_stream
 from voicecore.project import aws_names
 
@@ -83,7 +84,7 @@ class LogSource:
         groups = self.groups(aws)
         return [group for group in groups if group in current] or groups[:_LIVE_TAIL_GROUPS]
 
-    def stack(self, aws: Aws) -> Live | None:
+    def stack(self, aws: Aws) -> DeployedStack | None:
         """Return the deployed stack of agent or server; None if it is not deployed."""
         cloud = CloudFormation(aws.client("cloudformation"), "voicecore logs")
         name = aws_names.server_for if self.server else aws_names.stack_name_for
@@ -273,14 +274,14 @@ def interruption_in(error: ClientError | BotoCoreError) -> Interruption | None:
             return None
 
 
-# ---- Live Tail
+# ---- DeployedStack Tail
 
 _LIVE_TAIL_GROUPS = 10  # log groups in one session (StartLiveTail)
 _SESSION_ENDED = "SessionTimeoutException"  # after three hours (StartLiveTail)
 
 
 def live_tail(source: LogSource, on_sampled: Callable[[], None]) -> Poll:
-    """Return a poll by CloudWatch's Live Tail, which is charged per minute, for one session.
+    """Return a poll by CloudWatch's DeployedStack Tail, which is charged per minute, for one session.
 
     Lines between two sessions are not seen. `on_sampled` is called when CloudWatch leaves lines
     out, which it does above 500 per second.
@@ -309,7 +310,7 @@ def _tail(
 
 
 def _updates(client: Any, groups: list[str]) -> Iterator[Mapping[str, Any]]:
-    """Yield the updates of one Live Tail session until AWS ends it."""
+    """Yield the updates of one DeployedStack Tail session until AWS ends it."""
     try:
         with closing(
             client.start_live_tail(logGroupIdentifiers=groups)["responseStream"]
@@ -321,4 +322,4 @@ def _updates(client: Any, groups: list[str]) -> Iterator[Mapping[str, Any]]:
             raise
     # botocore does not translate what its stream raises when the connection breaks.
     except (HTTPError, ParserError) as error:
-        raise ConnectionClosedError(endpoint_url="CloudWatch Live Tail") from error
+        raise ConnectionClosedError(endpoint_url="CloudWatch DeployedStack Tail") from error

@@ -14,6 +14,7 @@ from voicecore.catalog.transports import TRANSPORTS
 from voicecore.catalog.transports.record import Transport
 from voicecore.catalog.turn_sources import KVS
 from voicecore.project import aws_names
+from voicecore.project.defaults import DEFAULT_STAGE
 from voicecore.project.project import Project, Stage, TurnSettings, Vpc
 from voicecore.project.schema import VPC
 
@@ -72,7 +73,7 @@ class Deployment:
         }
 
 
-def deployment_of(project: Project, stage: str = aws_names.DEFAULT_STAGE) -> Deployment:
+def deployment_of(project: Project, stage: str = DEFAULT_STAGE) -> Deployment:
     """Return the project's stage of this name. Raises BadProject if it has none."""
     return Deployment(
         name=project.name,

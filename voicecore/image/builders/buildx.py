@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from voicecore.console.errors import ExitCode, VoicecoreError
+from voicecore.console.progress import Progress
 from voicecore.image.docker.engine import Engine, NoBuildx, buildx_version, is_disk_full
 from voicecore.image.inputs.lockfile import NoWheel
-from voicecore.image.model import PLATFORM, Progress, Tell
+from voicecore.image.model import PLATFORM, Tell
 
 _RAWJSON_SINCE = (0, 13)  # buildx's first version with --progress rawjson
 _OUTPUT_LINES = 15

@@ -33,6 +33,7 @@ from voicecore.aws.errors import (
 )
 from voicecore.aws.session import Aws, upload
 from voicecore.console.errors import ExitCode, VoicecoreError
+from voicecore.console.progress import Progress
 from voicecore.image.builders import buildspec
 from voicecore.image.builders.buildspec import Remote
 from voicecore.image.builders.buildx import Transcript
@@ -43,7 +44,7 @@ from voicecore.image.builders.codebuild_resources import (
     ensure_role,
     is_role_too_new,
 )
-from voicecore.image.model import Progress, Tell
+from voicecore.image.model import Tell
 from voicecore.image.registry.credentials import ecr_host
 from voicecore.image.registry.reference import Reference
 from voicecore.project import aws_names

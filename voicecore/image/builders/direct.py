@@ -21,12 +21,13 @@ from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
 from voicecore.console.errors import ExitCode, VoicecoreError
+from voicecore.console.progress import Progress
 from voicecore.image.builders.layers import blob_path, pack, room_in, unfinished, write_whole
 from voicecore.image.builders.packages import copy_code, find_python, install, slim
 from voicecore.image.builders.stdlib import extract, library_of
 from voicecore.image.docker.engine import require_size
 from voicecore.image.inputs.dockerfile import Stage
-from voicecore.image.model import Base, Image, Layer, Package, Progress, Tell, layer_title
+from voicecore.image.model import Base, Image, Layer, Package, Tell, layer_title
 from voicecore.image.registry.client import Content, Repository, file_content
 from voicecore.image.registry.manifests import (
     OCI_INDEX,

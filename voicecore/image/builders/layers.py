@@ -20,7 +20,8 @@ from typing import IO, TYPE_CHECKING
 from deflate import gzip_compress  # pyright: ignore[reportUnknownVariableType]
 
 from voicecore.console.errors import VoicecoreError
-from voicecore.image.model import Layer, Progress, Tell
+from voicecore.console.progress import Progress
+from voicecore.image.model import Layer, Tell
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer

@@ -18,8 +18,9 @@ from pathlib import Path
 import uv
 
 from voicecore.console.errors import ExitCode, VoicecoreError
+from voicecore.console.progress import Progress
 from voicecore.image.builders.layers import disk_full, room_in, write_whole
-from voicecore.image.model import Package, Progress, Tell
+from voicecore.image.model import Package, Tell
 
 SLIM = "slim.py"
 LISTED = "PACKAGES.json"

@@ -10,8 +10,9 @@ from typing import Any, cast
 import requests
 
 from voicecore.console.errors import VoicecoreError
+from voicecore.console.progress import Progress
 from voicecore.image.docker.engine import Engine, is_disk_full, require_size
-from voicecore.image.model import Image, Progress, Tell
+from voicecore.image.model import Image, Tell
 from voicecore.image.registry.client import PAUSES
 from voicecore.image.registry.credentials import Login, Source
 from voicecore.image.registry.errors import (

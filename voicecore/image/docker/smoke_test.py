@@ -21,9 +21,10 @@ from docker.errors import (  # pyright: ignore[reportMissingTypeStubs]
 )
 
 from voicecore.console.errors import ExitCode, VoicecoreError
+from voicecore.console.progress import Progress
 from voicecore.contract import agent_log
 from voicecore.image.docker.engine import Engine, require_local, require_size, unpacked
-from voicecore.image.model import PLATFORM, Image, Progress, Tell
+from voicecore.image.model import PLATFORM, Image, Tell
 
 PORT = 8080
 """Where AgentCore speaks HTTP to a container (runtime-http-protocol-contract)."""

@@ -21,7 +21,8 @@ from urllib.parse import urlencode, urljoin
 import aiohttp
 from yarl import URL
 
-from voicecore.image.model import PLATFORM, Progress, Tell
+from voicecore.console.progress import Progress
+from voicecore.image.model import PLATFORM, Tell
 from voicecore.image.registry.auth import Authorization
 from voicecore.image.registry.credentials import Source, ecr_host
 from voicecore.image.registry.errors import (

@@ -1,0 +1,136 @@
+"""A stage is deployed, updated and destroyed, and nothing is left."""
+
+import json
+
+from tests.cloud.deploying import Deployer
+from tests.conftest import Voicecore
+from tests.standins.aws import Aws
+from voicecore.console.errors import ExitCode
+from voicecore.project.project import load_project
+from voicecore.talk.target import deployed_arn
+
+
+def changes(aws: Aws) -> list[str]:
+    """Return the actions of a deploy that change something, since the journal was cleared."""
+    return [entry.action for entry in aws.journal if entry.by == "client" and entry.changes]
+
+
+def edit(deployer: Deployer) -> None:
+    bot = deployer.root / "agent" / "bot.py"
+    bot.write_text(bot.read_text() + "\n# edited\n")
+
+
+def not_granted(aws: Aws, deployer: Deployer, server: bool = False) -> set[str]:
+    """Return the actions that were called and the exported policies do not allow.
+
+    CloudFormation calls AWS as its caller.
+    """
+    assert deployer.deploy(export=True, server=server).code == ExitCode.OK
+    files = deployer.root.rglob("deployer-policy-*.json")
+    policies = [json.loads(path.read_text()) for path in files]
+    granted = {a for p in policies for s in p["Statement"] for a in s["Action"]}
+    called = {e.action for e in aws.journal if e.by in ("client", "cloudformation")}
+    # The first needs no permission; the second needs those of CreateDistribution and TagResource.
+    return called - granted - {"sts:GetCallerIdentity", "cloudfront:CreateDistributionWithTags"}
+
+
+def test_destroy_leaves_nothing_of_a_deploy(aws: Aws, deployer: Deployer) -> None:
+    before = aws.inventory()
+    deployed = deployer.deploy()
+    assert deployed.code == ExitCode.OK, deployed.stderr
+    assert "account 123456789012  region us-east-1" in deployed.stderr
+    assert "+ runtime" in deployed.stderr
+    assert "voicecore talk --remote" in deployed.stderr
+    assert aws.inventory() != before
+    destroyed = deployer.destroy()
+    assert destroyed.code == ExitCode.OK, destroyed.stderr
+    assert aws.inventory() == before
+    assert not_granted(aws, deployer) == set()
+
+
+def test_vpc_is_priced_created_and_deleted(aws: Aws, vpc: Deployer) -> None:
+    before = aws.inventory()
+    deployed = vpc.deploy()
+    assert deployed.code == ExitCode.OK, deployed.stderr
+    assert "NAT gateway          +32.85 $/month" in deployed.stderr
+    assert "Idle: +36.50 $ per month" in deployed.stderr
+    destroyed = vpc.destroy(network=True)
+    assert destroyed.code == ExitCode.OK, destroyed.stderr
+    assert "AgentCore keeps" not in destroyed.stderr
+    assert aws.inventory() == before
+
+
+def test_deploy_without_changes_changes_nothing_in_aws(aws: Aws, vpc: Deployer) -> None:
+    assert vpc.deploy().code == ExitCode.OK
+    aws.journal.clear()
+    again = vpc.deploy()
+    assert again.code == ExitCode.OK, again.stderr
+    assert "is up to date; nothing was changed" in again.stderr
+    assert changes(aws) == []
+
+
+def test_edited_bot_changes_only_the_runtime(aws: Aws, vpc: Deployer) -> None:
+    assert vpc.deploy().code == ExitCode.OK
+    edit(vpc)
+    aws.journal.clear()
+    again = vpc.deploy(message="a kinder voice")
+    assert again.code == ExitCode.OK, again.stderr
+    assert "~ runtime: image" in again.stderr
+    changed = {e.action for e in aws.journal if e.by != "client" and e.changes}
+    assert {action.split(":")[0] for action in changed} <= {"bedrock-agentcore"}, changed
+
+
+def test_every_deploy_is_a_version_with_image_time_and_message(
+    aws: Aws, deployer: Deployer
+) -> None:
+    deployer.deploy(message="first")
+    edit(deployer)
+    deployed = deployer.deploy(message="second: kinder", json=True)
+    stack = json.loads(deployed.stdout)["stack"]
+    tags = aws.client("bedrock-agentcore-control").list_tags_for_resource(
+        resourceArn=stack["outputs"]["RuntimeArn"]
+    )["tags"]
+    first, second = (tags[f"voicecore:v{n}"] for n in (1, 2))
+    assert first.endswith("first") and "sha256:" in first
+    assert second.endswith("second: kinder")
+    assert stack["parameters"]["ImageUri"].split("@")[1] in second
+
+
+def test_talk_finds_the_deployed_agent(aws: Aws, deployer: Deployer, voicecore: Voicecore) -> None:
+    missing = voicecore("talk", "--text", "--remote", cwd=deployer.root)
+    assert missing.code == ExitCode.NOT_DEPLOYED
+    assert "line · dev is not deployed to us-east-1." in missing.stderr
+    stack = json.loads(deployer.deploy(json=True).stdout)["stack"]
+    assert deployed_arn(load_project(deployer.root)) == stack["outputs"]["RuntimeArn"]
+
+
+def test_dry_run_shows_the_plan_and_creates_nothing(aws: Aws, vpc: Deployer) -> None:
+    before = aws.inventory()
+    shown = vpc.deploy(yes=False, dry_run=True, json=True)
+    plan = json.loads(shown.stdout)["plan"]
+    assert plan["dollars_per_month"] == 36.5
+    assert aws.inventory() == before
+    assert changes(aws) == []
+
+
+def test_dry_run_of_an_update_leaves_no_change_set(aws: Aws, deployer: Deployer) -> None:
+    deployer.deploy()
+    edit(deployer)
+    before = aws.inventory()
+    shown = deployer.deploy(yes=False, dry_run=True)
+    assert "~ runtime: image" in shown.stderr
+    assert "Nothing was changed." in shown.stderr
+    assert aws.inventory() == before
+    left = aws.client("cloudformation").list_change_sets(StackName="voicecore-line-dev")
+    assert [c for c in left["Summaries"] if c["ExecutionStatus"] == "AVAILABLE"] == []
+
+
+def test_unconfirmed_deploy_and_destroy_change_nothing(aws: Aws, deployer: Deployer) -> None:
+    refused = deployer.deploy(yes=False)
+    assert refused.code == ExitCode.USAGE
+    assert "voicecore deploy --yes" in refused.stderr
+    assert changes(aws) == []
+    deployer.deploy()
+    kept = deployer.destroy(yes=False)
+    assert kept.code == ExitCode.USAGE
+    assert deployer.deploy().stderr.count("nothing was changed") == 1

@@ -1,0 +1,118 @@
+"""The runtime: requireMMDSV2 is turned on without losing other settings."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import botocore.session
+import pytest
+from botocore.exceptions import ClientError
+
+from voicecore.cloud.resources import agentcore
+from voicecore.cloud.resources.agentcore import RuntimeNotReady, mmdsv2_update, require_mmdsv2
+
+DESCRIBED = {
+    "agentRuntimeId": "x_dev-0123456789",
+    "agentRuntimeArn": "arn:aws:bedrock-agentcore:us-east-1:1:runtime/x_dev-0123456789",
+    "agentRuntimeName": "x_dev",
+    "agentRuntimeVersion": "3",
+    "status": "READY",
+    "lastUpdatedAt": datetime(2026, 11, 22, tzinfo=UTC),
+    "createdAt": datetime(2026, 11, 22, tzinfo=UTC),
+    "roleArn": "arn:aws:iam::1:role/x",
+    "networkConfiguration": {"networkMode": "PUBLIC"},
+    "agentRuntimeArtifact": {"containerConfiguration": {"containerUri": "r@sha256:1"}},
+    "environmentVariables": {"A": "1"},
+    "lifecycleConfiguration": {"idleRuntimeSessionTimeout": 900, "maxLifetime": 28800},
+    "description": "",
+}
+
+
+class AgentCoreDouble:
+    def __init__(self, *states: dict[str, Any]) -> None:
+        self.states = list(states)
+        self.calls: list[tuple[str, dict[str, Any]]] = []
+
+    def get_agent_runtime(self, **arguments: Any) -> Any:
+        if not self.states:
+            raise ClientError({"Error": {"Code": "ResourceNotFoundException"}}, "GetAgentRuntime")
+        return self.states.pop(0) if len(self.states) > 1 else self.states[0]
+
+    def update_agent_runtime(self, **arguments: Any) -> Any:
+        self.calls.append(("update_agent_runtime", arguments))
+        return {"agentRuntimeVersion": "4"}
+
+    def update_agent_runtime_endpoint(self, **arguments: Any) -> Any:
+        self.calls.append(("update_agent_runtime_endpoint", arguments))
+
+    def get_paginator(self, operation: str) -> Any:
+        class Paginator:
+            def paginate(self, agentRuntimeId: str) -> Any:
+                arn = f"arn:…/{agentRuntimeId}/runtime-endpoint"
+                yield {
+                    "runtimeEndpoints": [
+                        {"name": name, "agentRuntimeEndpointArn": f"{arn}/{name}",
+                         "status": "READY", "liveVersion": version}
+                        for name, version in (("dev", "3"), ("DEFAULT", "4"), ("old", "1"))
+                    ]
+                }  # fmt: skip
+
+        return Paginator()
+
+
+def no_pause(_: float) -> None:
+    pass
+
+
+def test_update_sends_every_setting_again() -> None:
+    model = botocore.session.get_session().get_service_model("bedrock-agentcore-control")
+    taken = model.operation_model("UpdateAgentRuntime").input_shape.members
+    given = model.operation_model("GetAgentRuntime").output_shape.members
+    full = {key: {"some": "value"} for key in given} | {"agentRuntimeId": "x"}
+    full["metadataConfiguration"] = {"requireMMDSV2": False}
+    assert set(mmdsv2_update(full) or {}) == set(taken) & set(given)
+
+
+def test_runtime_with_mmdsv2_is_not_updated() -> None:
+    client = AgentCoreDouble(DESCRIBED | {"metadataConfiguration": {"requireMMDSV2": True}})
+    assert not require_mmdsv2(client, "x_dev-0123456789", no_pause)
+    assert client.calls == []
+
+
+def test_mmdsv2_is_turned_on_and_the_stage_endpoint_follows() -> None:
+    client = AgentCoreDouble(
+        DESCRIBED,
+        DESCRIBED | {"status": "UPDATING", "agentRuntimeVersion": "4"},
+        DESCRIBED | {"agentRuntimeVersion": "4"},
+    )
+    assert require_mmdsv2(client, "x_dev-0123456789", no_pause)
+    (_, update), (_, endpoint) = client.calls
+    assert update["metadataConfiguration"] == {"requireMMDSV2": True}
+    assert update["environmentVariables"] == {"A": "1"}
+    assert update["agentRuntimeArtifact"] == DESCRIBED["agentRuntimeArtifact"]
+    assert "description" not in update  # AWS refuses empty values
+    assert endpoint == {
+        "agentRuntimeId": "x_dev-0123456789",
+        "endpointName": "dev",
+        "agentRuntimeVersion": "4",
+    }
+
+
+def test_failed_runtime_is_reported_with_reason_and_fix() -> None:
+    failed = DESCRIBED | {"status": "UPDATE_FAILED", "failureReason": "exec format error"}
+    with pytest.raises(RuntimeNotReady, match="exec format error") as error:
+        require_mmdsv2(AgentCoreDouble(failed), "x", no_pause)
+    assert "linux/arm64" in str(error.value.hint)
+
+
+def test_missing_runtime_is_recreated_by_deploy() -> None:
+    assert agentcore.find(AgentCoreDouble(), "x") is None
+    with pytest.raises(RuntimeNotReady) as error:
+        require_mmdsv2(AgentCoreDouble(), "x", no_pause)
+    assert "voicecore deploy" in str(error.value.hint)
+
+
+def test_runtime_is_read_from_its_description() -> None:
+    found = agentcore.find(AgentCoreDouble(DESCRIBED), "x")
+    assert found is not None
+    assert (found.name, found.version, found.image) == ("x_dev", "3", "r@sha256:1")
+    assert found.settled and not found.mmdsv2

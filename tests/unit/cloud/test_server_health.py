@@ -1,0 +1,115 @@
+"""Waiting for a deployed session server, and creating invites for it."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import cast
+
+import pytest
+
+from voicecore.aws.session import Aws
+from voicecore.cloud.deploy.parts import server_health
+from voicecore.cloud.deploy.parts.server_health import ServerNotHealthy
+from voicecore.cloud.resources.deployed_stack import DeployedStack
+from voicecore.contract.invites import sign_invite
+
+
+class StartingServer(BaseHTTPRequestHandler):
+    """Answers 502 for the next `failures` requests, then 200."""
+
+    failures = 0
+
+    def do_GET(self) -> None:
+        failing = type(self).failures > 0
+        type(self).failures -= failing
+        body = b'{"Message": "Internal Server Error"}'
+        self.send_response(502 if failing else 200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Log nothing."""
+
+
+@pytest.fixture
+def stack() -> Iterator[DeployedStack]:
+    """The stack of a server on Lambda."""
+    server = HTTPServer(("127.0.0.1", 0), StartingServer)
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+    url = f"http://127.0.0.1:{server.server_address[1]}/"
+    outputs = {"Url": url, "FunctionName": "voicecore-line-dev-server"}
+    yield DeployedStack("id", "name", "CREATE_COMPLETE", outputs=outputs)
+    server.shutdown()
+    server.server_close()
+
+
+def seconds_waited(stack: DeployedStack, failures: int) -> float:
+    """Return the simulated seconds until a server that first fails so often is healthy."""
+    now = [0.0]
+
+    def pause(seconds: float) -> None:
+        now[0] += seconds
+
+    StartingServer.failures = failures
+    server_health.require_health(stack, pause, lambda: now[0])
+    return now[0]
+
+
+def test_waits_for_server_that_starts_to_answer(stack: DeployedStack) -> None:
+    assert seconds_waited(stack, 0) == 0
+    assert 0 < seconds_waited(stack, 5) < server_health.HEALTHY_SECONDS
+
+
+def test_server_that_never_answers_is_reported_with_its_log_group(stack: DeployedStack) -> None:
+    with pytest.raises(ServerNotHealthy, match="502") as error:
+        seconds_waited(stack, 1000)
+    assert "aws logs tail /aws/lambda/voicecore-line-dev-server" in str(error.value.hint)
+
+
+def test_server_on_ecs_has_another_log_group(stack: DeployedStack) -> None:
+    on_ecs = replace(
+        stack, name="voicecore-line-dev-server", outputs={**stack.outputs, "Cluster": "x"}
+    )
+    with pytest.raises(ServerNotHealthy) as error:
+        seconds_waited(on_ecs, 1000)
+    assert "aws logs tail /ecs/voicecore-line-dev-server" in str(error.value.hint)
+
+
+def test_invite_for_server_on_ecs_is_signed_here(stack: DeployedStack) -> None:
+    class SecretsManager:
+        def client(self, service: str) -> SecretsManager:
+            assert service == "secretsmanager"
+            return self
+
+        def get_secret_value(self, SecretId: str) -> dict[str, str]:
+            assert SecretId == "arn"
+            return {"SecretString": json.dumps({"SESSION_API_KEY": "key"})}
+
+    on_ecs = replace(stack, outputs={"Url": "https://x/", "Cluster": "c", "SessionKeyArn": "arn"})
+    page = server_health.invite_url(cast("Aws", SecretsManager()), on_ecs, hours=1)
+    url, _, signed = page.partition("#")
+    until = int(signed.split(".")[1])
+    assert (url, signed) == ("https://x/", sign_invite("key", until))
+    assert 3590 < until - time.time() <= 3600
+
+
+def test_domain_is_checked_at_its_load_balancer(stack: DeployedStack) -> None:
+    # The server there does not speak TLS; the domain itself points nowhere.
+    outputs = {
+        "Url": "https://phone.invalid/",
+        "Cluster": "x",
+        "Address": stack.outputs["Url"][7:-1],
+    }
+    with pytest.raises(ServerNotHealthy, match="SSL") as error:
+        seconds_waited(replace(stack, outputs=outputs), 0)
+    assert "phone.invalid" in error.value.message
+    assert server_health.missing_record(replace(stack, outputs=outputs)) == outputs["Address"]
+    pointing = {"Url": "https://localhost/", "Address": "127.0.0.1"}
+    assert server_health.missing_record(replace(stack, outputs=pointing)) == ""
+    assert server_health.missing_record(stack) == ""

@@ -1,0 +1,126 @@
+"""Owns the stages of a deploy: read, plan, apply and verify, over all parts of a stage."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from voicecore.aws.session import Aws
+from voicecore.aws.task_group import TaskGroup
+from voicecore.cloud.deploy import prices
+from voicecore.cloud.deploy.parts.image_build import ImageBuild, ImageSource
+from voicecore.cloud.deploy.parts.part import Part, PartContext
+from voicecore.cloud.deploy.parts.stage_parts import parts_for
+from voicecore.cloud.deploy.parts.state_reader import DeployReader
+from voicecore.cloud.deploy.plan import DeployPlan
+from voicecore.cloud.deploy.progress import (
+    BufferedProgress,
+    announce_busy_stacks,
+    show_progress,
+)
+from voicecore.cloud.deploy.request import DeployRequest
+from voicecore.cloud.preflight.checks import CheckOutcome, require_passed, run_checks
+from voicecore.cloud.resources.cloudformation import CloudFormation
+from voicecore.cloud.resources.deployed_stack import DeployedStack
+from voicecore.console.output import Output
+
+
+class Deployer:
+    """One deploy of a stage.
+
+    `again` is the command to repeat. Work that runs beside other work does so in `tasks`.
+    """
+
+    def __init__(
+        self,
+        request: DeployRequest,
+        aws: Aws,
+        tasks: TaskGroup,
+        images: ImageSource,
+        output: Output,
+        again: str,
+    ) -> None:
+        cloud = CloudFormation(aws.client("cloudformation"), again, tasks.sleep)
+        reader = DeployReader(aws, cloud, announce_busy_stacks(output))
+        self._progress = BufferedProgress(tasks.raise_if_cancelled)
+        self._context = PartContext(request, aws, cloud, tasks, reader, images, self._progress)
+        self._all = parts_for(self._context)
+        self._parts: Sequence[Part] = ()
+        self._output = output
+        self._again = again
+        self._applied = False
+        self.stacks: dict[str, DeployedStack] = {}
+        """The deployed stack of each part, by the part's name."""
+
+    def read(self) -> None:
+        """Read the current state of all parts, and look for their images."""
+        tasks = self._context.tasks
+        for reading in [tasks.start(part.read) for part in self._all.parts]:
+            tasks.result(reading)
+        self._parts = [part for part in self._all.parts if part.needed]
+        for part in self._parts:
+            part.image.look_up()
+            if part.deployed:
+                self.stacks[part.name] = part.deployed
+
+    def plan(self, build_early: bool) -> DeployPlan | None:
+        """Return what would change, after preflight checks; None if everything is up to date.
+
+        With `build_early`, images are built meanwhile, and pushed once the checks have passed.
+        """
+        if build_early:
+            self._start_builds()
+        self._check()
+        if all(part.up_to_date for part in self._parts):
+            return None
+        for part in self._parts:
+            part.wait_until_ready(self._output)
+        if build_early:
+            self._all.shared.repository.open(self._all.shared.repository.existing)
+        with self._output.step("Comparing desired and current state"):
+            stacks = [stack for part in self._parts for stack in part.plan()]
+            return DeployPlan(tuple(stacks), tuple(self._cost_per_minute()))
+
+    def apply(self) -> None:
+        """Build and push images, and bring all parts to their desired state, in order."""
+        self._start_builds()
+        with show_progress(self._output, self._again) as board:
+            self._progress.show(board.on_progress)
+            for part in self._parts:
+                self.stacks[part.name] = part.apply(self.stacks, board)
+        self._applied = True
+
+    def verify(self) -> None:
+        """Wait until all parts work; after a plan without changes, only set what is not set."""
+        for part in self._parts:
+            if self._applied:
+                with self._output.step(part.verifying):
+                    part.verify(self.stacks[part.name], changed=True)
+            else:
+                part.verify(self.stacks[part.name], changed=False)
+
+    def _check(self) -> None:
+        """Run the preflight checks of all parts. Raises PreflightFailed; prints warnings."""
+        with self._output.step("Running preflight checks"):
+            checks = [check for part in self._parts for check in part.checks()]
+            results = run_checks(checks, self._context.tasks, self._again)
+            require_passed(results)
+            warnings = [warning for part in self._parts for warning in part.warnings()]
+        for result in results:
+            if result.outcome is CheckOutcome.UNKNOWN:
+                self._output.warn(f"{result.check}: {result.message}")
+        for warning in (*warnings, *self._context.request.warnings):
+            self._output.warn(warning)
+
+    def _start_builds(self) -> None:
+        previous: ImageBuild | None = None
+        for part in self._parts:
+            part.image.start(after=previous)
+            previous = part.image
+
+    def _cost_per_minute(self) -> list[prices.CostItem]:
+        server = self._all.server if self._all.server.needed else None
+        return prices.cost_per_minute(
+            self._context.request.deployment,
+            server=server is not None,
+            carries_calls=server is not None and server.carries_calls,
+        )

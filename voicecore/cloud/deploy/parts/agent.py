@@ -1,0 +1,211 @@
+"""Owns the agent's part in a deploy: its stack, and the shared stacks that it needs.
+
+Nothing is remembered between runs: each run begins by reading the current state, so the next run
+continues one that died anywhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, ClassVar
+
+from voicecore.aws.errors import ignoring
+from voicecore.aws.session import Aws
+from voicecore.cloud.deploy.parts.agent_state import (
+    CurrentAgent,
+    DesiredAgent,
+    keep_runtime,
+    manual_changes,
+    plan_by_template,
+    read_agent,
+)
+from voicecore.cloud.deploy.parts.image_build import ImageBuild
+from voicecore.cloud.deploy.parts.part import UNKNOWN_DIGEST, PartContext, plan_stack
+from voicecore.cloud.deploy.parts.shared_stacks import SharedStacks
+from voicecore.cloud.deploy.parts.state_reader import write_secret
+from voicecore.cloud.deploy.plan import ResourceChange, StackPlan, secret_change
+from voicecore.cloud.deploy.progress import ProgressBoard
+from voicecore.cloud.preflight.agent import agent_checks
+from voicecore.cloud.preflight.checks import PreflightCheck
+from voicecore.cloud.resources import agentcore, inventory
+from voicecore.cloud.resources.cloudformation import OnEvent
+from voicecore.cloud.resources.deployed_stack import DeployedStack
+from voicecore.cloud.resources.inventory import FoundResource
+from voicecore.cloud.stacks.agent_stack import SECRET, foundation_of
+from voicecore.cloud.stacks.deployment import Deployment
+from voicecore.cloud.stacks.images_stack import REPOSITORY_URI
+from voicecore.console.output import Output
+from voicecore.project import aws_names
+from voicecore.project.project import AGENT
+
+
+class AgentPart:
+    """The agent of a stage: role, secret, runtime and endpoint, with the shared stacks."""
+
+    name: ClassVar[str] = AGENT
+    verifying: ClassVar[str] = "Waiting for the runtime"
+
+    def __init__(self, context: PartContext, shared: SharedStacks) -> None:
+        self._context = context
+        self._shared = shared
+        self._deployment = context.request.deployment
+        self._up_to_date: bool | None = None
+        self.current = CurrentAgent()
+        self.image = ImageBuild(
+            context.tasks,
+            context.images,
+            context.request.project,
+            AGENT,
+            shared.repository,
+            context.on_progress,
+        )
+
+    @staticmethod
+    def stack_name(project: str, stage: str) -> str:
+        """Return the name of the agent's stack."""
+        return aws_names.stack_name_for(project, stage)
+
+    @staticmethod
+    def resources(aws: Aws, project: str, stage: str, carries_calls: bool) -> list[FoundResource]:
+        """Return the agent's resources in AWS, found without its stack."""
+        return inventory.agent_resources(aws, project, stage)
+
+    @property
+    def deployed(self) -> DeployedStack | None:
+        """Its stack before the deploy; None if there is none."""
+        return self.current.stack
+
+    @property
+    def needed(self) -> bool:
+        """True: every stage has an agent."""
+        return True
+
+    def read(self) -> None:
+        """Read the current state, after operations in progress."""
+        context = self._context
+        project, stage = self._deployment.name, self._deployment.stage.name
+        shared = context.tasks.start(self._shared.read)
+        self.current = read_agent(context.reader, project, stage)
+        context.tasks.result(shared)
+
+    def checks(self) -> Sequence[PreflightCheck]:
+        """Return the preflight checks of the agent and the shared stacks."""
+        stack = self.current.stack
+        existing = self._shared.existing | ({stack.name} if stack else set[str]())
+        return agent_checks(self._context.aws, self._deployment, existing)
+
+    def warnings(self) -> Sequence[str]:
+        """Return manual changes, what the image build needs, and an unused network."""
+        network = self._shared.unused_network
+        unused = (
+            f"The network {network} still incurs charges, and this stage does not use it. If no "
+            "other stage does, delete it:  voicecore destroy --only-network"
+        )
+        return [
+            *(
+                f"The runtime was changed by hand: {change}. This deploy restores it."
+                for change in manual_changes(self.current)
+            ),
+            *filter(None, (self.image.note, unused if network else "")),
+        ]
+
+    def wait_until_ready(self, output: Output) -> None:
+        """Return at once: `read` has waited for operations in progress."""
+
+    @property
+    def up_to_date(self) -> bool:
+        """True when stacks, image, secret and runtime match their desired state."""
+        if self._up_to_date is None:
+            self._up_to_date = self._matches()
+        return self._up_to_date
+
+    def plan(self) -> Sequence[StackPlan]:
+        """Return what `apply` would change in the shared stacks and the agent's."""
+        network = self._shared.network
+        image = self.image.uri or f"{self._deployment.name}@{UNKNOWN_DIGEST}"
+        stack = self._desired.stack(image, network)
+        if self._shared.desired.network and not (network and network.outputs):
+            # A change set needs the IDs of subnets, which do not exist yet.
+            own = plan_by_template(stack, self.current)
+        else:
+            own = plan_stack(self._context.cloud, stack, self.current.stack)
+        return [*self._shared.plan(), StackPlan(own.stack, own.rows + self._secret_change())]
+
+    def apply(self, stacks: Mapping[str, DeployedStack], board: ProgressBoard) -> DeployedStack:
+        """Bring all stacks to their desired state, beside each other where they can be."""
+        context, shared = self._context, self._shared
+        if self.current.stack and self.up_to_date:
+            shared.repository.open(shared.repository.existing)
+            return self.current.stack
+        images = shared.start(board.on_event)
+        foundation = context.tasks.start(lambda: self._apply_foundation(board.on_event))
+        shared.repository.open(context.tasks.result(images).outputs[REPOSITORY_URI])
+        uri, message = self.image.built_uri(), context.request.message
+        version = self._desired.with_version(self.image.digest(), message, datetime.now(UTC))
+        stack = version.stack(uri, shared.applied_network())
+        return context.cloud.apply(stack, context.tasks.result(foundation), board.on_event)
+
+    def verify(self, stack: DeployedStack, changed: bool) -> None:
+        """Wait for the runtime, and set what no stack can set: MMDSv2 and log retention."""
+        aws, runtime_id = self._context.aws, stack.outputs["RuntimeId"]
+        control = aws.client("bedrock-agentcore-control")
+        agentcore.require_mmdsv2(control, runtime_id, self._context.tasks.sleep)
+        _set_log_retention(aws.client("logs"), runtime_id, self._deployment)
+
+    @property
+    def _desired(self) -> DesiredAgent:
+        environment = self._context.request.environment
+        return DesiredAgent(self._deployment, environment, self.current.history)
+
+    def _matches(self) -> bool:
+        current, image = self.current, self.image.uri
+        if current.stack is None or not image or image != current.image:
+            return False
+        if manual_changes(current):
+            return False
+        if (current.secret.variables or {}) != self._desired.environment.secret:
+            return False
+        stack = self._desired.stack(image, self._shared.network)
+        return self._shared.up_to_date and self._context.cloud.is_current(stack, current.stack)
+
+    def _secret_change(self) -> tuple[ResourceChange, ...]:
+        if SECRET not in self.current.resources:
+            return ()
+        return secret_change(self._desired.environment.secret, self.current.secret.variables)
+
+    def _apply_foundation(self, on_event: OnEvent) -> DeployedStack | None:
+        """Bring up everything of the agent's stack that a new version of the runtime needs."""
+        cloud, current = self._context.cloud, self.current
+        secret = self._desired.environment.secret
+        stack, deployed = self._desired.stack("", None), current.stack
+        if current.runtime is None:
+            deployed = cloud.apply(foundation_of(stack), deployed, on_event)
+        elif secret and SECRET not in current.resources:
+            deployed = cloud.apply(keep_runtime(stack, current), deployed, on_event)
+        if deployed and secret and current.secret.variables != secret:
+            write_secret(self._context.aws, deployed, secret)
+        return deployed
+
+
+def _set_log_retention(logs: Any, runtime_id: str, deployment: Deployment) -> None:
+    """Set how long the runtime's logs are kept.
+
+    AgentCore creates a log group when an endpoint's first container starts; groups that do not
+    exist yet are created here. Callers name the stage's endpoint; without a name they get DEFAULT.
+    """
+    days = deployment.stage.log_retention_days
+    listed = logs.describe_log_groups(logGroupNamePrefix=aws_names.log_group_for(runtime_id, ""))
+    kept = {group["logGroupName"]: group.get("retentionInDays") for group in listed["logGroups"]}
+    for endpoint in (
+        agentcore.DEFAULT_ENDPOINT,
+        aws_names.endpoint_name_for(deployment.stage.name),
+    ):
+        group = aws_names.log_group_for(runtime_id, endpoint)
+        if kept.get(group) == days:
+            continue
+        if group not in kept:
+            # AgentCore may create it at the same moment.
+            with ignoring("ResourceAlreadyExistsException"):
+                logs.create_log_group(logGroupName=group, tags=deployment.tags())
+        logs.put_retention_policy(logGroupName=group, retentionInDays=days)

@@ -1,0 +1,81 @@
+"""Owns the request to deploy a stage: its variables, and warnings known without AWS."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from voicecore.cloud.deploy.parts.server_state import DesiredServer, desired_server
+from voicecore.cloud.stacks import turn_channels
+from voicecore.cloud.stacks.deployment import Deployment
+from voicecore.cloud.stacks.env_split import Environment, split_agent_env
+from voicecore.project.dotenv import dotenv_of
+from voicecore.project.project import Project
+from voicecore.project.schema import PUBLIC, VPC
+
+
+@dataclass(frozen=True)
+class DeployRequest:
+    """The stage to deploy, checked as far as files allow."""
+
+    project: Project
+    deployment: Deployment
+    environment: Environment
+    """The agent's variables."""
+    server: DesiredServer | None
+    """The session server; None if it was not asked for. A deployed one is updated anyway."""
+    message: str
+    """Reason for this deploy; kept with the version."""
+    warnings: tuple[str, ...]
+
+
+def request_for(
+    project: Project, deployment: Deployment, with_server: bool, message: str
+) -> DeployRequest:
+    """Return the request to deploy a stage.
+
+    Raises BadEnvironment, NoRelay and CannotDeployServer for what the files do not allow.
+    """
+    variables = dotenv_of(project.agent)
+    environment = split_agent_env(variables, deployment.stage.region, deployment.uses)
+    limits = turn_channels.require_relay(deployment, variables)
+    return DeployRequest(
+        project,
+        deployment,
+        environment,
+        desired_server(project, deployment) if with_server else None,
+        message,
+        (
+            *_public_network_warning(deployment),
+            *limits,
+            *_missing_keys(project, deployment, variables),
+        ),
+    )
+
+
+def _public_network_warning(deployment: Deployment) -> Iterator[str]:
+    if deployment.needs_turn and deployment.network == PUBLIC:
+        yield (
+            "AgentCore's PUBLIC network blocks outbound UDP, so calls use TLS, and a lost packet "
+            f'delays those after it. For smoother calls, use a NAT gateway:  network = "{VPC}"'
+        )
+
+
+def _missing_keys(
+    project: Project, deployment: Deployment, variables: Mapping[str, str]
+) -> Iterator[str]:
+    """Yield warnings for keys of transports that agent/.env or server/.env lack."""
+    server = dotenv_of(project.server)
+    keyed = [transport for transport in deployment.transports if transport.key]
+    for transport in keyed:
+        if not variables.get(transport.key):
+            yield (
+                f"agent/.env has no {transport.key}: "
+                f"the agent cannot take phone calls through {transport.title}."
+            )
+    for transport in keyed:
+        if not server.get(transport.key):
+            yield (
+                f"server/.env has no {transport.key}: "
+                f"callers cannot join through {transport.title}."
+            )

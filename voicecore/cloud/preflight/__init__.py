@@ -1,0 +1,1 @@
+"""Preflight checks: find what would fail later in a deploy before anything is created."""

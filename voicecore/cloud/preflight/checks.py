@@ -1,0 +1,84 @@
+"""Owns preflight checks: how they run beside each other, and what their results mean.
+
+Each check asks AWS one question and judges the answer by a pure function. A question that the
+deploying identity may not ask leaves a warning and stops nothing: the deploy itself may have the
+permissions that the check lacks.
+"""
+
+# botocore has no types.
+# pyright: reportMissingTypeStubs=false
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from botocore.exceptions import ClientError
+
+from voicecore.aws.errors import AwsRefused, is_denied, translate_error
+from voicecore.aws.task_group import TaskGroup
+
+
+class CheckOutcome(StrEnum):
+    """The outcome of a preflight check."""
+
+    PASSED = "passed"
+    FAILED = "failed"
+    UNKNOWN = "unknown"
+    """The question could not be asked, or the answer is only a warning."""
+
+
+@dataclass(frozen=True)
+class CheckResult:
+    """One result of a preflight check."""
+
+    check: str
+    outcome: CheckOutcome
+    message: str
+    fix: str = ""
+    """Command or advice that fixes a failure; may be empty."""
+
+
+class PreflightFailed(AwsRefused):
+    """At least one preflight check failed."""
+
+    def __init__(self, failed: Sequence[CheckResult]) -> None:
+        count = "1 preflight check" if len(failed) == 1 else f"{len(failed)} preflight checks"
+        super().__init__(
+            "\n  ".join(
+                [f"{count} failed; nothing was changed:"]
+                + [f"{result.check}: {result.message}" for result in failed]
+            ),
+            "\n".join(dict.fromkeys(result.fix for result in failed if result.fix)),
+        )
+
+
+PreflightCheck = tuple[str, Callable[[], Iterable[CheckResult]]]
+"""A check's name, and the function that asks AWS and judges the answer."""
+
+
+def run_checks(checks: Sequence[PreflightCheck], tasks: TaskGroup, again: str) -> list[CheckResult]:
+    """Run all checks beside each other, and return their results in order."""
+    running = [
+        tasks.start(lambda name=name, check=check: _run(name, check, again))
+        for name, check in checks
+    ]
+    return [result for future in running for result in tasks.result(future)]
+
+
+def require_passed(results: Iterable[CheckResult]) -> None:
+    """Raise PreflightFailed, which names every failed check."""
+    failed = [result for result in results if result.outcome is CheckOutcome.FAILED]
+    if failed:
+        raise PreflightFailed(failed)
+
+
+def _run(name: str, check: Callable[[], Iterable[CheckResult]], again: str) -> list[CheckResult]:
+    try:
+        return list(check())
+    except ClientError as error:
+        if not is_denied(error):
+            raise
+        words = translate_error(error, again).message
+        return [CheckResult(name, CheckOutcome.UNKNOWN, f"could not be checked: {words}")]

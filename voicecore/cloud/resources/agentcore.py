@@ -1,0 +1,198 @@
+"""Owns AgentCore runtimes: their state, their endpoints, and the setting that no stack can set."""
+
+# botocore has no types.
+# pyright: reportMissingTypeStubs=false
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from voicecore.aws.errors import AwsRefused, ignoring
+from voicecore.aws.known_failures import find_known_failure
+from voicecore.aws.polling import Sleep, poll_intervals
+
+DEFAULT_ENDPOINT = "DEFAULT"
+"""Endpoint that AgentCore creates; it always points to the newest version."""
+
+READY_LIMIT = 600.0
+"""Seconds until a runtime must be READY; V2 takes minutes (runtime-v2-optimize)."""
+
+_UPDATABLE = (
+    "agentRuntimeArtifact", "roleArn", "networkConfiguration", "description",
+    "authorizerConfiguration", "requestHeaderConfiguration", "protocolConfiguration",
+    "lifecycleConfiguration", "hooksConfiguration", "environmentVariables",
+    "filesystemConfigurations", "capacityProviderConfiguration", "platformVersion",
+    "allowedPorts", "resourceConfigurations",
+)  # fmt: skip
+"""Everything that GetAgentRuntime returns and UpdateAgentRuntime takes; it drops what is not sent.
+"""
+
+
+class RuntimeNotReady(AwsRefused):
+    """The runtime did not become READY."""
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """A runtime as AgentCore describes it."""
+
+    id: str
+    arn: str
+    name: str
+    version: str
+    status: str
+    reason: str
+    """Reason of a failure; empty without one."""
+    image: str
+    """Image URI, with its digest if it was deployed by digest."""
+    role: str
+    network: str
+    """PUBLIC or VPC."""
+    environment: Mapping[str, str] = field(repr=False)
+    description: str
+    updated: datetime
+    mmdsv2: bool
+    """True when only version 2 of the metadata service hands out the role's credentials."""
+
+    @property
+    def settled(self) -> bool:
+        """True when AgentCore is not changing the runtime."""
+        return not self.status.endswith("ING")
+
+
+@dataclass(frozen=True)
+class RuntimeEndpoint:
+    """A name under which a runtime is called."""
+
+    name: str
+    arn: str
+    live: str
+    """Version that answers calls."""
+    target: str
+    """Version that the endpoint is moving to; equal to `live` if it is not moving."""
+    status: str
+    reason: str
+
+
+def find(client: Any, runtime_id: str) -> Runtime | None:
+    """Return the runtime, or None."""
+    described = _describe(client, runtime_id)
+    return _runtime(described) if described else None
+
+
+def endpoints(client: Any, runtime_id: str) -> list[RuntimeEndpoint]:
+    """Return all endpoints of the runtime, sorted by name."""
+    paginator = client.get_paginator("list_agent_runtime_endpoints")
+    pages = paginator.paginate(agentRuntimeId=runtime_id)
+    found = [_endpoint(entry) for page in pages for entry in page["runtimeEndpoints"]]
+    return sorted(found, key=lambda endpoint: endpoint.name)
+
+
+def require_mmdsv2(client: Any, runtime_id: str, pause: Sleep = time.sleep) -> bool:
+    """Turn requireMMDSV2 on, which no stack can set; return True if it was off.
+
+    AgentCore refuses to invoke a runtime without it (runtime-troubleshooting, 2026-06-30).
+    Endpoints at the version before move to the version that this update creates. Raises
+    RuntimeNotReady.
+    """
+    described = _ready(client, runtime_id, pause)
+    arguments = mmdsv2_update(described)
+    if arguments is None:
+        return False
+    before = described["agentRuntimeVersion"]
+    created = client.update_agent_runtime(**arguments)["agentRuntimeVersion"]
+    _ready(client, runtime_id, pause)
+    for endpoint in endpoints(client, runtime_id):
+        if endpoint.name != DEFAULT_ENDPOINT and endpoint.live == before:
+            client.update_agent_runtime_endpoint(
+                agentRuntimeId=runtime_id, endpointName=endpoint.name, agentRuntimeVersion=created
+            )
+    return True
+
+
+def mmdsv2_update(described: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return the arguments of the update that turns requireMMDSV2 on; None if it is on.
+
+    UpdateAgentRuntime replaces all properties, so all are sent again.
+    """
+    if described.get("metadataConfiguration", {}).get("requireMMDSV2") is True:
+        return None
+    kept = {
+        key: described[key]
+        for key in _UPDATABLE
+        if described.get(key) not in (None, "", [], {})  # AWS refuses empty values
+    }
+    metadata = {**described.get("metadataConfiguration", {}), "requireMMDSV2": True}
+    return {
+        "agentRuntimeId": described["agentRuntimeId"],
+        **kept,
+        "metadataConfiguration": metadata,
+    }
+
+
+def _ready(client: Any, runtime_id: str, pause: Sleep) -> Mapping[str, Any]:
+    deadline = time.monotonic() + READY_LIMIT
+    waits = poll_intervals()
+    while True:
+        described = _describe(client, runtime_id)
+        runtime = _runtime(described) if described else None
+        if described and runtime and runtime.status == "READY":
+            return described
+        if runtime is None or runtime.settled or time.monotonic() > deadline:
+            raise _not_ready(runtime_id, runtime)
+        pause(next(waits))
+
+
+def _not_ready(runtime_id: str, runtime: Runtime | None) -> RuntimeNotReady:
+    """Return the error for a runtime that is not READY, with AWS's reason and what to do."""
+    if runtime is None:
+        return RuntimeNotReady(
+            f"The runtime {runtime_id} no longer exists.", "Recreate it:  voicecore deploy"
+        )
+    known = find_known_failure(runtime.reason)
+    reason = f": {runtime.reason}" if runtime.reason else ""
+    return RuntimeNotReady(
+        f"The runtime {runtime.name} is {runtime.status}{reason}",
+        known.fix if known else "For details, run:  voicecore status",
+    )
+
+
+def _describe(client: Any, runtime_id: str) -> Mapping[str, Any] | None:
+    with ignoring("ResourceNotFoundException"):
+        return client.get_agent_runtime(agentRuntimeId=runtime_id)
+    return None
+
+
+def _runtime(described: Mapping[str, Any]) -> Runtime:
+    artifact = described.get("agentRuntimeArtifact", {})
+    return Runtime(
+        id=described["agentRuntimeId"],
+        arn=described["agentRuntimeArn"],
+        name=described["agentRuntimeName"],
+        version=described["agentRuntimeVersion"],
+        status=described["status"],
+        reason=described.get("failureReason", ""),
+        image=artifact.get("containerConfiguration", {}).get("containerUri", ""),
+        role=described["roleArn"],
+        network=described["networkConfiguration"]["networkMode"],
+        environment=described.get("environmentVariables", {}),
+        description=described.get("description", ""),
+        updated=described["lastUpdatedAt"],
+        mmdsv2=mmdsv2_update(described) is None,
+    )
+
+
+def _endpoint(entry: Mapping[str, Any]) -> RuntimeEndpoint:
+    live = entry.get("liveVersion", "")
+    return RuntimeEndpoint(
+        name=entry["name"],
+        arn=entry["agentRuntimeEndpointArn"],
+        live=live,
+        target=entry.get("targetVersion", live),
+        status=entry["status"],
+        reason=entry.get("failureReason", ""),
+    )

@@ -1,0 +1,395 @@
+"""Owns CloudFormation stacks: brings a stack to its desired state from any status.
+
+The stack in AWS is both the lock and the state. A run that dies leaves nothing behind on this
+machine: the next run reads the stack's status, and `next_step` decides how to continue.
+
+Change sets only show what an update would change. The update itself is UpdateStack: AWS refuses
+it while another operation runs, as it refuses a change set, and it leaves nothing behind when
+this process dies before the call.
+"""
+
+# botocore has no types.
+# pyright: reportMissingTypeStubs=false
+
+from __future__ import annotations
+
+import json
+import time
+import uuid
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from itertools import takewhile
+from typing import Any, TypeVar
+
+from botocore.exceptions import ClientError
+
+from voicecore.aws.errors import NO_ANSWER, code_of, message_of
+from voicecore.aws.polling import Sleep, poll_intervals
+from voicecore.cloud.resources.deployed_stack import (
+    DeployedStack,
+    NextStep,
+    StackEvent,
+    StackOutcome,
+    event_from,
+    next_step,
+    stack_from,
+)
+from voicecore.cloud.resources.stack_failure import (
+    ForeignStack,
+    StackBusy,
+    StackFailed,
+    stack_failure,
+)
+from voicecore.cloud.stacks.stack import Json, Stack
+from voicecore.project import aws_names
+
+OFFLINE_PATIENCE = 120.0
+"""Seconds to keep asking when the network is lost while a stack is watched."""
+
+OnEvent = Callable[[StackEvent], None]
+"""Takes each event of a stack as it happens; called from any thread."""
+
+StopWaiting = Callable[[], bool]
+"""Returns True when the rest of an operation does not need to be waited for."""
+
+Answer = TypeVar("Answer")
+
+_NO_CHANGE = "No updates are to be performed"
+
+
+class CloudFormation:
+    """CloudFormation in one account and region, polled at a rate that AWS allows.
+
+    `again` is the command to repeat, for hints of errors. `pause` sleeps for seconds; an exception
+    that it raises ends the waiting.
+    """
+
+    def __init__(self, client: Any, again: str, pause: Sleep = time.sleep) -> None:
+        self._client = client
+        self._again = again
+        self._pause = pause
+
+    def find(self, name: str) -> DeployedStack | None:
+        """Return the stack with this name or ID, or None."""
+        try:
+            stacks = self._ask(lambda: self._client.describe_stacks(StackName=name))["Stacks"]
+        except ClientError as error:
+            if code_of(error) == "ValidationError" and "does not exist" in message_of(error):
+                return None
+            raise
+        return stack_from(stacks[0])
+
+    def is_current(self, stack: Stack, deployed: DeployedStack) -> bool:
+        """Return True when the deployed stack is complete and matches the desired one."""
+        return deployed.updatable and self.matches(stack, deployed)
+
+    def matches(self, stack: Stack, deployed: DeployedStack) -> bool:
+        """Return True when the stack matches the desired one, or is being updated to it."""
+        return (
+            dict(deployed.tags) == stack.tags
+            and dict(deployed.parameters) == _parameters_of(stack)
+            and self.template_of(deployed) == stack.template
+        )
+
+    def template_of(self, deployed: DeployedStack) -> Json:
+        """Return the template of the stack's last operation."""
+        body = self._ask(lambda: self._client.get_template(StackName=deployed.id))["TemplateBody"]
+        return json.loads(body) if isinstance(body, str) else body
+
+    def wait(self, name: str, on_event: OnEvent) -> DeployedStack | None:
+        """Return the stack once no operation is in progress, including those of others."""
+        before: str | None = None
+        waits = poll_intervals()
+        while (deployed := self.find(name)) and next_step(deployed.status) is NextStep.WAIT:
+            for event in self._events_since(deployed.id, before or self._last_end(deployed.id)):
+                before = event.id
+                on_event(event)
+            self._pause(next(waits))
+        return deployed
+
+    def changes(self, stack: Stack, deployed: DeployedStack) -> Mapping[str, Any] | None:
+        """Return what an update would change, as DescribeChangeSet does; None for nothing.
+
+        Raises ForeignStack for a stack that voicecore did not create, StackBusy while another
+        operation changes it.
+        """
+        _require_ours(deployed)
+        name = f"voicecore-{uuid.uuid4().hex}"
+        try:
+            arn = self._client.create_change_set(
+                ChangeSetName=name, ClientToken=name, ChangeSetType="UPDATE", **_arguments(stack)
+            )["Id"]
+        except ClientError as error:
+            if _is_busy(error):
+                raise self._busy(stack.name) from error
+            raise
+        proposed = self._proposed(arn)
+        self._client.delete_change_set(ChangeSetName=arn)
+        reason = str(proposed.get("StatusReason", ""))
+        if proposed["Status"] != "FAILED":
+            return proposed
+        if "didn't contain changes" in reason or _NO_CHANGE in reason:
+            return None
+        raise StackFailed(f"CloudFormation rejects the template of {stack.name}: {reason}")
+
+    def apply(
+        self,
+        stack: Stack,
+        planned: DeployedStack | None,
+        on_event: OnEvent,
+        stop_waiting: StopWaiting | None = None,
+    ) -> DeployedStack:
+        """Bring the stack to its desired state from any status, and return it.
+
+        `planned` is the stack as the plan saw it; raises StackBusy when it has changed since.
+        `stop_waiting` is asked between events whether to return while AWS continues.
+        """
+        deployed = self.find(stack.name)
+        if _state_of(deployed) != _state_of(planned):
+            raise self._busy(stack.name)
+        if deployed and self.is_current(stack, deployed):
+            return deployed
+        ready = self._prepare(deployed, on_event) if deployed else None
+        if ready:
+            return self._update(stack, ready, on_event, stop_waiting)
+        return self._create(stack, on_event, stop_waiting)
+
+    def ensure(self, stack: Stack, on_event: OnEvent) -> DeployedStack:
+        """Bring a stack that stages share to its desired state, after other operations on it."""
+        while True:
+            deployed = self.wait(stack.name, on_event)
+            desired = stack.keeping(deployed.parameters) if deployed else stack
+            try:
+                return self.apply(desired, deployed, on_event)
+            except StackBusy:
+                self._pause(1)
+
+    def delete(self, deployed: DeployedStack, on_event: OnEvent) -> None:
+        """Delete the stack and its resources. Raises StackFailed when AWS cannot."""
+        before = self._last_event(deployed.id)
+        self._client.delete_stack(StackName=deployed.id, ClientRequestToken=uuid.uuid4().hex)
+        self._follow_or_raise(deployed.id, before, on_event, deleting=True)
+
+    def resources(self, name: str) -> list[Mapping[str, Any]]:
+        """Return the stack's resources as ListStackResources does."""
+        pages = self._client.get_paginator("list_stack_resources").paginate(StackName=name)
+        return [entry for page in pages for entry in page["StackResourceSummaries"]]
+
+    def _create(
+        self, stack: Stack, on_event: OnEvent, stop_waiting: StopWaiting | None
+    ) -> DeployedStack:
+        self._start(self._client.create_stack, stack, None)
+        self._follow_or_raise(stack.name, None, on_event, stop_waiting=stop_waiting)
+        return self._after(stack.name)
+
+    def _update(
+        self,
+        stack: Stack,
+        deployed: DeployedStack,
+        on_event: OnEvent,
+        stop_waiting: StopWaiting | None,
+    ) -> DeployedStack:
+        _require_ours(deployed)
+        before = self._last_event(deployed.id)
+        try:
+            self._start(self._client.update_stack, stack, before)
+        except ClientError as error:
+            if _NO_CHANGE in message_of(error):
+                # Also after a lost answer, when the first try has completed in the meantime.
+                return self._after(deployed.name)
+            raise
+        self._follow_or_raise(deployed.id, before, on_event, stop_waiting=stop_waiting)
+        return self._after(deployed.name)
+
+    def _after(self, name: str) -> DeployedStack:
+        deployed = self.find(name)
+        if deployed is None:
+            # Somebody deleted it right after the operation.
+            raise self._busy(name)
+        return deployed
+
+    def _start(self, operation: Callable[..., Any], stack: Stack, before: str | None) -> None:
+        token = uuid.uuid4().hex
+        try:
+            operation(ClientRequestToken=token, **_arguments(stack))
+        except ClientError as error:
+            if not _is_busy(error):
+                raise
+            # boto3 retries after a lost answer and then finds the operation of its first try.
+            if not self._started(stack.name, before, token):
+                raise self._busy(stack.name) from error
+
+    def _prepare(self, deployed: DeployedStack, on_event: OnEvent) -> DeployedStack | None:
+        """Bring the stack to a status in which it can be created (returns None) or updated."""
+        match next_step(deployed.status):
+            case NextStep.DELETE:
+                self.delete(deployed, on_event)
+                return None
+            case NextStep.ROLL_BACK:
+                self._roll_back(deployed, self._client.rollback_stack, on_event)
+                return self.find(deployed.name)
+            case NextStep.FINISH_ROLL_BACK:
+                self._roll_back(deployed, self._client.continue_update_rollback, on_event)
+                return self.find(deployed.name)
+            case NextStep.WAIT:
+                raise self._busy(deployed.name)
+            case NextStep.CREATE:
+                return None
+            case NextStep.UPDATE:
+                return deployed
+
+    def _roll_back(
+        self, deployed: DeployedStack, operation: Callable[..., Any], on_event: OnEvent
+    ) -> None:
+        before = self._last_event(deployed.id)
+        operation(StackName=deployed.id, ClientRequestToken=uuid.uuid4().hex)
+        outcome = self._follow(deployed.id, before, on_event)
+        if outcome.status.endswith("_FAILED"):
+            raise stack_failure(deployed.name, outcome, self._again)
+
+    def _follow_or_raise(
+        self,
+        stack_id: str,
+        before: str | None,
+        on_event: OnEvent,
+        deleting: bool = False,
+        stop_waiting: StopWaiting | None = None,
+    ) -> None:
+        outcome = self._follow(stack_id, before, on_event, deleting, stop_waiting)
+        if outcome.failed:
+            raise stack_failure(_name_of(stack_id), outcome, self._again)
+
+    def _follow(
+        self,
+        stack_id: str,
+        before: str | None,
+        on_event: OnEvent,
+        deleting: bool = False,
+        stop_waiting: StopWaiting | None = None,
+    ) -> StackOutcome:
+        """Wait for the operation that runs since the event `before`, and return its outcome."""
+        failures: list[StackEvent] = []
+        waits = poll_intervals()
+        while True:
+            events = self._events_since(stack_id, before)
+            for event in events:
+                before = event.id
+                on_event(event)
+                if event.is_stack and event.finished:
+                    return StackOutcome(event.status, event.reason, tuple(failures))
+                if event.failed:
+                    failures.append(event)
+            # A stack that never had a resource may disappear without an event.
+            if deleting and not events and self._is_gone(stack_id):
+                return StackOutcome("DELETE_COMPLETE", "", ())
+            if stop_waiting and stop_waiting():
+                return StackOutcome("UPDATE_IN_PROGRESS", "", tuple(failures))
+            self._pause(next(waits))
+
+    def _is_gone(self, stack_id: str) -> bool:
+        deployed = self.find(stack_id)
+        return deployed is None or deployed.status == "DELETE_COMPLETE"
+
+    def _events_since(self, stack_id: str, before: str | None) -> list[StackEvent]:
+        """Return the events after the event `before`, oldest first."""
+        pages = self._client.get_paginator("describe_stack_events").paginate(StackName=stack_id)
+        new = self._ask(
+            lambda: list(
+                takewhile(
+                    lambda entry: entry["EventId"] != before,
+                    (entry for page in pages for entry in page["StackEvents"]),
+                )
+            )
+        )
+        return [event_from(entry) for entry in reversed(new)]
+
+    def _last_event(self, stack_id: str) -> str | None:
+        events = self._ask(lambda: self._client.describe_stack_events(StackName=stack_id))
+        return next((entry["EventId"] for entry in events["StackEvents"]), None)
+
+    def _last_end(self, stack_id: str) -> str | None:
+        """Return the event that ended the operation before the current one."""
+        events = self._events_since(stack_id, None)
+        ends = [event.id for event in events if event.is_stack and event.finished]
+        return ends[-1] if ends else None
+
+    def _started(self, stack_id: str, before: str | None, token: str) -> bool:
+        return any(event.token == token for event in self._events_since(stack_id, before))
+
+    def _proposed(self, arn: str) -> Mapping[str, Any]:
+        """Return the change set with the changes of all pages, once AWS has computed it."""
+        waits = poll_intervals()
+        while True:
+            pages = self._ask(
+                lambda: list(
+                    self._client.get_paginator("describe_change_set").paginate(ChangeSetName=arn)
+                )
+            )
+            if pages[0]["Status"] in ("CREATE_COMPLETE", "FAILED"):
+                return pages[0] | {"Changes": [c for page in pages for c in page["Changes"]]}
+            self._pause(next(waits))
+
+    def _busy(self, name: str) -> StackBusy:
+        return StackBusy(
+            f"Another deploy changed the stack {name} after this plan was made.",
+            f"This plan did not change the stack. To see the current plan, run:\n{self._again}",
+        )
+
+    def _ask(self, question: Callable[[], Answer]) -> Answer:
+        """Return the answer to a read-only question; keep asking while the network is lost."""
+        waits = poll_intervals()
+        deadline = time.monotonic() + OFFLINE_PATIENCE
+        while True:
+            try:
+                return question()
+            except NO_ANSWER:
+                if time.monotonic() > deadline:
+                    raise
+                self._pause(next(waits))
+
+
+def _state_of(deployed: DeployedStack | None) -> tuple[str, str, datetime | None] | None:
+    """Return what identifies one state of a stack; an empty stack counts as absent."""
+    if deployed is None or deployed.empty:
+        return None
+    return deployed.id, deployed.status, deployed.updated
+
+
+def _parameters_of(stack: Stack) -> dict[str, str]:
+    declared: Mapping[str, Any] = stack.template.get("Parameters", {})
+    defaults = {name: p["Default"] for name, p in declared.items() if "Default" in p}
+    return defaults | stack.parameters
+
+
+def _pairs(key: str, value: str, mapping: Mapping[str, str]) -> list[dict[str, str]]:
+    return [{key: k, value: v} for k, v in mapping.items()]
+
+
+def _name_of(stack_id: str) -> str:
+    return stack_id.split("/")[1] if "/" in stack_id else stack_id
+
+
+def _arguments(stack: Stack) -> dict[str, Any]:
+    return {
+        "StackName": stack.name,
+        "TemplateBody": stack.body,
+        "Parameters": _pairs("ParameterKey", "ParameterValue", stack.parameters),
+        "Tags": _pairs("Key", "Value", stack.tags),
+        "Capabilities": ["CAPABILITY_NAMED_IAM"],
+    }
+
+
+def _require_ours(deployed: DeployedStack) -> None:
+    if aws_names.TAG_PROJECT not in deployed.tags:
+        raise ForeignStack(
+            f"A stack named {deployed.name} exists, and voicecore did not create it.",
+            "Choose another project name in voicecore.toml, or delete that stack.",
+        )
+
+
+def _is_busy(error: ClientError) -> bool:
+    return code_of(error) in (
+        "AlreadyExistsException",
+        "OperationInProgressException",
+        "TokenAlreadyExistsException",
+    ) or ("_IN_PROGRESS state" in message_of(error))
