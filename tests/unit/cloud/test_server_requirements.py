@@ -112,7 +112,7 @@ def test_server_without_the_key_of_its_transport_is_rejected() -> None:
     key = {"DAILY_API_KEY": "hush", "DAILY_API_URL": "https://api.daily.co/v1"}
     environment = split_server_env(key, "us-east-1", [DAILY])
     assert environment.secret == {"DAILY_API_KEY": "hush"}
-    with pytest.raises(BadEnvironment, match="DAILY_API_KEY is missing: Daily lets nobody in"):
+    with pytest.raises(BadEnvironment, match="DAILY_API_KEY is missing: callers cannot join through Daily"):
         split_server_env({"DAILY_API_KEY": ""}, "us-east-1", [DAILY, WEBRTC])
 
 
@@ -129,5 +129,5 @@ def test_variables_of_this_machine_are_not_deployed() -> None:
     }
     environment = split_server_env(values, "us-east-1")
     assert environment == Environment({"STARTS_PER_MINUTE": "7"}, {"TWILIO_AUTH_TOKEN": "hush"})
-    with pytest.raises(BadEnvironment, match=r"server/\.env cannot go to AWS"):
+    with pytest.raises(BadEnvironment, match=r"server/\.env cannot be deployed"):
         split_server_env(values | {"AWS_PROFILE": "mine"}, "us-east-1")

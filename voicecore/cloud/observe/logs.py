@@ -1,4 +1,4 @@
-"""Owns reading a stage's logs from CloudWatch: past lines, new lines, and DeployedStack Tail."""
+"""Owns reading a stage's logs from CloudWatch: past lines, new lines, and Live Tail."""
 
 # botocore has no types.
 # pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false
@@ -274,14 +274,14 @@ def interruption_in(error: ClientError | BotoCoreError) -> Interruption | None:
             return None
 
 
-# ---- DeployedStack Tail
+# ---- Live Tail
 
 _LIVE_TAIL_GROUPS = 10  # log groups in one session (StartLiveTail)
 _SESSION_ENDED = "SessionTimeoutException"  # after three hours (StartLiveTail)
 
 
 def live_tail(source: LogSource, on_sampled: Callable[[], None]) -> Poll:
-    """Return a poll by CloudWatch's DeployedStack Tail, which is charged per minute, for one session.
+    """Return a poll by CloudWatch's Live Tail, which is charged per minute, for one session.
 
     Lines between two sessions are not seen. `on_sampled` is called when CloudWatch leaves lines
     out, which it does above 500 per second.
@@ -310,7 +310,7 @@ def _tail(
 
 
 def _updates(client: Any, groups: list[str]) -> Iterator[Mapping[str, Any]]:
-    """Yield the updates of one DeployedStack Tail session until AWS ends it."""
+    """Yield the updates of one Live Tail session until AWS ends it."""
     try:
         with closing(
             client.start_live_tail(logGroupIdentifiers=groups)["responseStream"]
@@ -322,4 +322,4 @@ def _updates(client: Any, groups: list[str]) -> Iterator[Mapping[str, Any]]:
             raise
     # botocore does not translate what its stream raises when the connection breaks.
     except (HTTPError, ParserError) as error:
-        raise ConnectionClosedError(endpoint_url="CloudWatch DeployedStack Tail") from error
+        raise ConnectionClosedError(endpoint_url="CloudWatch Live Tail") from error
