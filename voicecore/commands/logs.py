@@ -14,7 +14,7 @@ from voicecore.aws.errors import translated_errors
 from voicecore.aws.polling import Sleep
 from voicecore.cloud.observe import logs
 from voicecore.cloud.observe.empty_log import inspect_empty_log, reason_for
-from voicecore.cloud.observe.logs import Interruption, LogSource
+from voicecore.cloud.observe.logs import LogSource, WaitReason
 from voicecore.cloud.stacks.deployment import deployment_of
 from voicecore.console.command_line import typed
 from voicecore.console.context import Context
@@ -93,7 +93,7 @@ def _print_remote(
         else:
             poll = logs.follow(source, since)
         renew = connect if _can_renew(context.env, options) else None
-        report = partial(_report_interruption, context.output)
+        report = partial(_report_wait, context.output)
         printer.print(logs.keep_polling(poll, aws, renew, report, sleep))
     printer.print(past)
     if not printer.printed:
@@ -116,9 +116,9 @@ def _can_renew(env: Mapping[str, str], options: LogsOptions) -> bool:
     return bool(options.profile) or "AWS_ACCESS_KEY_ID" not in env
 
 
-def _report_interruption(output: Output, interruption: Interruption | None) -> None:
-    if interruption:
-        output.warn(str(interruption))
+def _report_wait(output: Output, reason: WaitReason | None) -> None:
+    if reason:
+        output.warn(str(reason))
     else:
         output.note("AWS answers again.")
 

@@ -1,4 +1,4 @@
-"""`voicecore logs`: queries, filters, display, --since, interruptions, and empty logs."""
+"""`voicecore logs`: queries, filters, display, --since, waiting, and empty logs."""
 
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 
-from voicecore.cloud.observe.empty_log import EmptyLog, reason_for
-from voicecore.cloud.observe.logs import Interruption, filter_queries, interruption_in
 from voicecore.cloud.resources.agentcore import Runtime
 from voicecore.cloud.resources.deployed_stack import DeployedStack
+from voicecore.cloud.observe.empty_log import EmptyLog, reason_for
+from voicecore.cloud.observe.logs import WaitReason, filter_queries, wait_reason
 from voicecore.commands.logs import BadSince, log_document, log_line, parse_since
 from voicecore.contract.agent_log import LogEntry, LogFilter, is_output_stream
 
@@ -152,19 +152,19 @@ def refused(code: str, status: int = 400) -> ClientError:
 
 
 @pytest.mark.parametrize(
-    ("error", "interruption"),
+    ("error", "reason"),
     [
-        (EndpointConnectionError(endpoint_url="https://logs"), Interruption.OFFLINE),
-        (refused("ServiceUnavailableException", 503), Interruption.OFFLINE),
-        (refused("ThrottlingException"), Interruption.BUSY),
-        (refused("ExpiredTokenException"), Interruption.LOGIN),
-        (refused("UnrecognizedClientException"), Interruption.LOGIN),
+        (EndpointConnectionError(endpoint_url="https://logs"), WaitReason.OFFLINE),
+        (refused("ServiceUnavailableException", 503), WaitReason.OFFLINE),
+        (refused("ThrottlingException"), WaitReason.BUSY),
+        (refused("ExpiredTokenException"), WaitReason.LOGIN),
+        (refused("UnrecognizedClientException"), WaitReason.LOGIN),
         (refused("AccessDeniedException"), None),
         (refused("InvalidParameterException"), None),
     ],
 )
-def test_interruptions_are_waited_out(error: Any, interruption: Interruption | None) -> None:
-    assert interruption_in(error) is interruption
+def test_temporary_problems_are_waited_out(error: Any, reason: WaitReason | None) -> None:
+    assert wait_reason(error) is reason
 
 
 STACK = DeployedStack("id", "voicecore-line-dev", "CREATE_COMPLETE")

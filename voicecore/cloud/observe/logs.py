@@ -196,7 +196,7 @@ Poll = Callable[[Aws], Iterator[LogEntry | None]]
 """Yields new lines, and None when AWS has answered without any."""
 
 
-class Interruption(StrEnum):
+class WaitReason(StrEnum):
     """A temporary problem, which following waits out."""
 
     OFFLINE = "AWS does not answer. Waiting for the connection."
@@ -227,19 +227,19 @@ def keep_polling(
     poll: Poll,
     aws: Aws,
     renew: Callable[[], Aws] | None,
-    report: Callable[[Interruption | None], None],
+    report: Callable[[WaitReason | None], None],
     sleep: Sleep = time.sleep,
 ) -> Iterator[LogEntry]:
     """Yield the lines of `poll`, again and again, for ever.
 
-    `report` gets each interruption once, and None when it is over. `renew` connects with the
+    `report` gets each reason to wait once, and None when it is over. `renew` connects with the
     credentials that are found by then; without it, expired credentials are an error. Raises
     botocore's errors that waiting does not resolve.
     """
-    current: Interruption | None = None
+    current: WaitReason | None = None
     while True:
         try:
-            if current is Interruption.LOGIN and renew:
+            if current is WaitReason.LOGIN and renew:
                 aws = renew()
             for entry in poll(aws):
                 if current:
@@ -248,8 +248,8 @@ def keep_polling(
                 if entry:
                     yield entry
         except (ClientError, BotoCoreError) as error:
-            new = interruption_in(error)
-            if new is None or (new is Interruption.LOGIN and renew is None):
+            new = wait_reason(error)
+            if new is None or (new is WaitReason.LOGIN and renew is None):
                 raise
             if new is not current:
                 current = new
@@ -257,19 +257,19 @@ def keep_polling(
         sleep(POLL_SECONDS)
 
 
-def interruption_in(error: ClientError | BotoCoreError) -> Interruption | None:
-    """Return the interruption that `error` means; None if waiting does not resolve it."""
+def wait_reason(error: ClientError | BotoCoreError) -> WaitReason | None:
+    """Return why `error` makes following wait; None if waiting does not resolve it."""
     if isinstance(error, ClientError):
         if is_throttled(error):
-            return Interruption.BUSY
+            return WaitReason.BUSY
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
         if status >= 500 or isinstance(error, EventStreamError):
-            return Interruption.OFFLINE
+            return WaitReason.OFFLINE
     match translate_error(error):
         case AwsUnreachable():
-            return Interruption.OFFLINE
+            return WaitReason.OFFLINE
         case CredentialsRefused():
-            return Interruption.LOGIN
+            return WaitReason.LOGIN
         case _:
             return None
 

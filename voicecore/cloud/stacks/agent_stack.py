@@ -79,27 +79,8 @@ def agent_stack(
             },
         ),
     }
-    parameters = {
-        IMAGE_URI: Parameter(
-            "The agent's image by its digest: "
-            f"<account>.dkr.ecr.<region>.amazonaws.com/{aws_names.repository_for(deployment.name)}"
-            "@sha256:<digest>",
-            pattern=r"[^@:]+@sha256:[0-9a-f]{64}",
-        )
-    }
     values = {IMAGE_URI: image_uri}
     if deployment.network == VPC:
-        parameters |= {
-            SUBNETS: Parameter(
-                "Private subnets with a route to a NAT gateway, in availability zones that "
-                "AgentCore supports",
-                "List<AWS::EC2::Subnet::Id>",
-            ),
-            SECURITY_GROUPS: Parameter(
-                "Security groups whose egress rules allow what the agent must reach",
-                "List<AWS::EC2::SecurityGroup::Id>",
-            ),
-        }
         values |= {
             SUBNETS: ",".join(deployment.vpc.subnets or subnets),
             SECURITY_GROUPS: ",".join(deployment.vpc.security_groups or security_groups),
@@ -109,7 +90,7 @@ def agent_stack(
         template=template(
             f"The voicecore project {deployment.name}, stage {deployment.stage.name}",
             resources,
-            parameters,
+            _parameters(deployment),
             _outputs(bool(secret)),
         ),
         parameters=values,
@@ -125,6 +106,30 @@ def foundation_of(stack: Stack) -> Stack:
     this stack instead of deleting it.
     """
     return stack.without((RUNTIME, ENDPOINT))
+
+
+def _parameters(deployment: Deployment) -> dict[str, Parameter]:
+    parameters = {
+        IMAGE_URI: Parameter(
+            "The agent's image by its digest: "
+            f"<account>.dkr.ecr.<region>.amazonaws.com/{aws_names.repository_for(deployment.name)}"
+            "@sha256:<digest>",
+            pattern=r"[^@:]+@sha256:[0-9a-f]{64}",
+        )
+    }
+    if deployment.network == VPC:
+        parameters |= {
+            SUBNETS: Parameter(
+                "Private subnets with a route to a NAT gateway, in availability zones that "
+                "AgentCore supports",
+                "List<AWS::EC2::Subnet::Id>",
+            ),
+            SECURITY_GROUPS: Parameter(
+                "Security groups whose egress rules allow what the agent must reach",
+                "List<AWS::EC2::SecurityGroup::Id>",
+            ),
+        }
+    return parameters
 
 
 def _secret(deployment: Deployment, env: Environment) -> Resource | None:

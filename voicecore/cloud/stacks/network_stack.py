@@ -113,6 +113,33 @@ def network_stack(deployment: Deployment, zones: Sequence[str], ha: bool | None 
     resources = _public_part(name, gateways, public) | _private_part(
         name, gateways, _allowed_egress(deployment)
     )
+    parameters = {
+        f"Zone{n}": Parameter(
+            "ID of an availability zone that AgentCore supports (ZoneId in "
+            "`aws ec2 describe-availability-zones`)",
+            default=zone,
+            pattern="[a-z0-9]+-az[0-9]+",
+        )
+        for n, zone in enumerate(zones, start=1)
+    }
+    template = make_template(
+        f"Network of the voicecore project {deployment.name}: "
+        "a VPC with two private subnets behind NAT",
+        resources,
+        parameters,
+        _outputs(deployment, gateways),
+    )
+    return Stack(
+        name=name,
+        template=template,
+        parameters={f"Zone{n}": zone for n, zone in enumerate(zones, start=1)},
+        tags=deployment.tags(aws_names.SHARED),
+        # A subnet cannot move: other zones would replace the subnets that the agent uses.
+        pinned=frozenset(parameters),
+    )
+
+
+def _outputs(deployment: Deployment, gateways: int) -> dict[str, StackOutput]:
     addresses = [get_att(f"Address{n}", "PublicIp") for n in range(1, gateways + 1)]
     outputs = {
         VPC_ID: StackOutput("ID of the VPC", ref("Vpc")),
@@ -128,30 +155,7 @@ def network_stack(deployment: Deployment, zones: Sequence[str], ha: bool | None 
         outputs[PUBLIC_SUBNETS] = StackOutput(
             "Public subnets for a load balancer", join(",", [ref("Public1"), ref("Public2")])
         )
-    parameters = {
-        f"Zone{n}": Parameter(
-            "ID of an availability zone that AgentCore supports (ZoneId in "
-            "`aws ec2 describe-availability-zones`)",
-            default=zone,
-            pattern="[a-z0-9]+-az[0-9]+",
-        )
-        for n, zone in enumerate(zones, start=1)
-    }
-    template = make_template(
-        f"Network of the voicecore project {deployment.name}: "
-        "a VPC with two private subnets behind NAT",
-        resources,
-        parameters,
-        outputs,
-    )
-    return Stack(
-        name=name,
-        template=template,
-        parameters={f"Zone{n}": zone for n, zone in enumerate(zones, start=1)},
-        tags=deployment.tags(aws_names.SHARED),
-        # A subnet cannot move: other zones would replace the subnets that the agent uses.
-        pinned=frozenset(parameters),
-    )
+    return outputs
 
 
 def _public_part(name: str, gateways: int, public: int) -> dict[str, Resource]:
