@@ -25,7 +25,7 @@ def calls_of_deploy(aws: Aws, deployer: Deployer) -> list[JournalEntry]:
 def kill_deploy(aws: Aws, deployer: Deployer, call: int, action: str = "*", **options: Any) -> bool:
     """Kill a deploy after AWS has carried out its n-th call (of an action) and before it answers.
 
-    Returns True if the deploy made so many calls.
+    Return True if the deploy got that far.
     """
     killed: list[int] = []
     process = None

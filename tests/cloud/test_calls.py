@@ -64,9 +64,9 @@ class PhoneServer:
         cloud = self.aws.client("cloudformation")
         return cloud.describe_stacks(StackName=STACK)["Stacks"][0]["StackStatus"]
 
-    def tasks(self, wanted: str = "RUNNING") -> list[str]:
-        asked = {"cluster": STACK, "serviceName": STACK, "desiredStatus": wanted}
-        arns = self.aws.client("ecs").list_tasks(**asked)["taskArns"]
+    def tasks(self, status: str = "RUNNING") -> list[str]:
+        query = {"cluster": STACK, "serviceName": STACK, "desiredStatus": status}
+        arns = self.aws.client("ecs").list_tasks(**query)["taskArns"]
         return [arn.rpartition("/")[2] for arn in arns]
 
     def events(self, task: str) -> list[str]:

@@ -304,11 +304,11 @@ def test_temporary_failures_are_waited_for(
 
 
 def write_keys(path: Path, aws: Aws, **how: Any) -> None:
-    made = aws.new_caller(**how)
-    token = f"aws_session_token={made.session_token}\n" if made.session_token else ""
+    caller = aws.new_caller(**how)
+    token = f"aws_session_token={caller.session_token}\n" if caller.session_token else ""
     path.write_text(
-        f"[default]\naws_access_key_id={made.access_key_id}\n"
-        f"aws_secret_access_key={made.secret_access_key}\n{token}"
+        f"[default]\naws_access_key_id={caller.access_key_id}\n"
+        f"aws_secret_access_key={caller.secret_access_key}\n{token}"
     )
 
 

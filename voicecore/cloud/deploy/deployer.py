@@ -27,7 +27,7 @@ from voicecore.console.output import Output
 class Deployer:
     """One deploy of a stage.
 
-    `again` is the command to repeat. Work that runs beside other work does so in `tasks`.
+    `again` is the command to repeat; `tasks` runs the work that can be concurrent.
     """
 
     def __init__(
@@ -90,7 +90,7 @@ class Deployer:
         self._applied = True
 
     def verify(self) -> None:
-        """Wait until all parts work; after a plan without changes, only set what is not set."""
+        """Wait until all parts work; if nothing was applied, only restore changed settings."""
         for part in self._parts:
             if self._applied:
                 with self._output.step(part.verifying):

@@ -102,12 +102,12 @@ def usage_dimensions(
 
     AgentCore may publish the same usage under fewer dimensions, too: the most detailed count.
     """
-    wanted = {f"{runtime}::{endpoint}" for endpoint in endpoints}
+    names = {f"{runtime}::{endpoint}" for endpoint in endpoints}
     chosen: dict[tuple[str, str], Sequence[Mapping[str, str]]] = {}
     for dimensions in listed:
         values = {each["Name"]: each["Value"] for each in dimensions}
         key = (values.get("Name", ""), values.get("Resource", ""))
-        if key[0] in wanted and len(dimensions) > len(chosen.get(key, ())):
+        if key[0] in names and len(dimensions) > len(chosen.get(key, ())):
             chosen[key] = dimensions
     detailed = max(map(len, chosen.values()), default=0)
     return [dimensions for dimensions in chosen.values() if len(dimensions) == detailed]

@@ -188,7 +188,7 @@ def _start_questions(
     now: datetime,
     drift: bool,
 ) -> dict[str, Future[Any]]:
-    """Start the questions that can be asked beside each other; by field of StageStatus."""
+    """Start all questions in parallel, and return their answers by field of StageStatus."""
     aws, project, stage, runtime = probe.aws, found.project, found.stage, found.runtime
 
     def ask(what: str, question: Callable[[], Answer], otherwise: Answer) -> Future[Answer]:

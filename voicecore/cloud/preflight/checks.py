@@ -1,4 +1,4 @@
-"""Owns preflight checks: how they run beside each other, and what their results mean.
+"""Owns preflight checks: how they run in parallel, and what their results mean.
 
 Each check asks AWS one question and judges the answer by a pure function. A question that the
 deploying identity may not ask leaves a warning and stops nothing: the deploy itself may have the
@@ -59,7 +59,7 @@ PreflightCheck = tuple[str, Callable[[], Iterable[CheckResult]]]
 
 
 def run_checks(checks: Sequence[PreflightCheck], tasks: TaskGroup, again: str) -> list[CheckResult]:
-    """Run all checks beside each other, and return their results in order."""
+    """Run all checks in parallel, and return their results in order."""
     running = [
         tasks.start(lambda name=name, check=check: _run(name, check, again))
         for name, check in checks

@@ -133,7 +133,7 @@ class AgentPart:
         return [*self._shared.plan(), StackPlan(own.stack, own.rows + self._secret_change())]
 
     def apply(self, stacks: Mapping[str, DeployedStack], board: ProgressBoard) -> DeployedStack:
-        """Bring all stacks to their desired state, beside each other where they can be."""
+        """Bring all stacks to their desired state, in parallel where possible."""
         context, shared = self._context, self._shared
         if self.current.stack and self.up_to_date:
             shared.repository.open(shared.repository.existing)

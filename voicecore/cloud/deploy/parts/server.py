@@ -1,4 +1,4 @@
-"""Owns the session server's part in a deploy: its stack, beside and after the agent's."""
+"""Owns the session server's part in a deploy: its stack, which needs the agent's."""
 
 from __future__ import annotations
 

@@ -74,7 +74,7 @@ class SharedStacks:
         self._applied_network: Future[DeployedStack | None] | None = None
 
     def read(self) -> None:
-        """Read the current state of both stacks beside each other."""
+        """Read the current state of both stacks in parallel."""
         context, name = self._context, self._context.request.project.name
         network = context.tasks.start(lambda: read_network(context.reader, name))
         images = read_images(context.reader, name)
