@@ -82,7 +82,7 @@ FAILURES = (
         6,
         "Unknown service bedrock-agentcore, or an unknown parameter",
         "boto3 is older than the service",
-        "Install voicecore anew:  pip install --upgrade voicecore",
+        "Upgrade voicecore:  pip install --upgrade voicecore-cli",
         Check.DEPLOY,
         r"unknown service: '?bedrock-agentcore|unknown parameter in input: "
         r'"(platformVersion|metadataConfiguration)"',
