@@ -18,7 +18,7 @@ import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -28,9 +28,6 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))  # the floors of the architecture are defined by a test
 
 from tests.unit.test_layers import FLOORS  # noqa: E402 - found by the line above
-from voicecore.catalog.phone_providers import PHONES  # noqa: E402
-from voicecore.catalog.pipelines import PIPELINES  # noqa: E402
-from voicecore.catalog.transports import TRANSPORTS  # noqa: E402
 from voicecore.cli.app import app  # noqa: E402
 from voicecore.console.errors import ExitCode  # noqa: E402
 from voicecore.project import schema  # noqa: E402
@@ -141,15 +138,26 @@ def settings() -> str:
     return "\n\n".join(parts)
 
 
-def _choices(names: Mapping[str, object]) -> str:
+@functools.cache
+def _options() -> dict[str, list[dict[str, Any]]]:
+    """Return what `voicecore init` lets one choose: transports, pipelines and providers."""
+    argv = [sys.executable, "-m", "voicecore", "init", "--list-options"]
+    return json.loads(subprocess.run(argv, check=True, capture_output=True).stdout)
+
+
+def _names(kind: str) -> list[str]:
+    return [record["name"] for record in _options()[kind]]
+
+
+def _listed(names: Iterable[str]) -> str:
     return ", ".join(f"`{name}`" for name in names)
 
 
 _SETTINGS: dict[str, dict[str, tuple[str, str]]] = {
     "": {
         "name": ("required", "Name of the project: a-z, 0-9 and single hyphens."),
-        "transports": ("required", f"List of {_choices(TRANSPORTS)}."),
-        "pipeline": ("required", f"One of {_choices(PIPELINES)}."),
+        "transports": ("required", f"List of {_listed(_names('transports'))}."),
+        "pipeline": ("required", f"One of {_listed(_names('pipelines'))}."),
         "region": ("required", "AWS region of the stages that name none of their own."),
         "services": ("", "Table: the service of each stage of the pipeline `cascade`."),
         "voicecore": ("", "Version of voicecore that created the project."),
@@ -177,7 +185,7 @@ _SETTINGS: dict[str, dict[str, tuple[str, str]]] = {
         ),
     },
     "telephony": {
-        "providers": ("required", f"List of {_choices(PHONES)}."),
+        "providers": ("required", f"List of {_listed(_names('providers'))}."),
     },
     "server": {
         "domain": ("a CloudFront name", "Host name under which phone providers call the server."),
@@ -436,8 +444,8 @@ def _projects() -> Path:
     """Return a folder with a project of each pipeline, each with every transport."""
     folder = tempfile.TemporaryDirectory()
     _folders.append(folder)  # removed when MkDocs ends
-    transports = [part for name in TRANSPORTS for part in ("--transport", name)]
-    for pipeline in PIPELINES:
+    transports = [part for name in _names("transports") for part in ("--transport", name)]
+    for pipeline in _names("pipelines"):
         subprocess.run(
             [sys.executable, "-m", "voicecore", "init", pipeline, "--pipeline", pipeline,
              *transports, "--provider", "twilio", "--directory", folder.name, "--yes"],
@@ -451,24 +459,30 @@ def _projects() -> Path:
 
 def phone_providers() -> str:
     """Return what each phone provider needs, and what to type there."""
-    parts: list[str] = []
-    for phone in PHONES.values():
-        fields = phone.typed("https://phone.example.com")
-        parts += [
-            f"### {phone.title}",
-            "Variables in `server/.env`: "
-            + ", ".join(f"`{name}`" for name in phone.secrets)
-            + (f". For outbound calls also {_choices(dict.fromkeys(phone.calling))}."
-               if phone.calling else "."),
-            f"Proof of origin: {phone.proof}.",
-            f"Settings at {phone.title} ({phone.place}):",
-            _table(
-                ("field", "value", "method"),
-                ((title, f"`{url}`", method) for title, url, method in fields),
-            ),
-            f"Also select *{phone.also}*." if phone.also else "",
-        ]  # fmt: skip
+    return "\n\n".join(_provider(record) for record in _options()["providers"])
+
+
+def _provider(record: dict[str, Any]) -> str:
+    title, calling = record["title"], record["calling"]
+    outbound = f" For outbound calls also {_listed(calling)}." if calling else ""
+    fields = (
+        (field["title"], f"`{_address(record['name'], field)}`", field["method"])
+        for field in record["fields"]
+    )
+    parts = [
+        f"### {title}",
+        f"Variables in `server/.env`: {_listed(record['secrets'])}.{outbound}",
+        f"Proof of origin: {record['proof']}.",
+        f"Settings at {title} ({record['place']}):",
+        _table(("field", "value", "method"), fields),
+        f"Also select *{record['also']}*." if record["also"] else "",
+    ]
     return "\n\n".join(part for part in parts if part)
+
+
+def _address(provider: str, field: dict[str, Any]) -> str:
+    login = f"{field['login']}@" if field["login"] else ""
+    return f"https://{login}phone.example.com/phone/{provider}{field['path']}"
 
 
 # Architecture

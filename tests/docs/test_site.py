@@ -14,7 +14,7 @@ from voicecore.catalog.transports import TRANSPORTS
 from voicecore.console.errors import ExitCode
 from voicecore.project.schema import KEYS
 
-# What a browser loads by itself: not links to click on.
+# Only elements that a browser loads by itself; links do not count.
 LOADS = re.compile(
     r"""<(?:script|img|iframe|audio|video|source|link(?![^>]*rel="?(?:canonical|next|prev)))[^>]*"""
     r"""(?:src|href)=["']?(?:https?:)?//[^>]*>"""
