@@ -120,6 +120,7 @@ def presigned(agent: str, pair: LocalCredentials) -> str:
     request = AWSRequest("GET", url=url)
     credentials = Credentials(pair.access_key_id, pair.secret_access_key)
     SigV4QueryAuth(credentials, "bedrock-agentcore", REGION, expires=300).add_auth(request)
+    assert request.url
     return request.url.replace("http", "ws", 1)
 
 
@@ -149,6 +150,7 @@ class Caller:
             sound = self.words[(begin + number) % len(self.words)]
             count = Count(2 + number, number, round(1000 * FRAME_SECONDS) * number)
             message = TWILIO.media(self.stream, count, sound)
+            assert isinstance(message, str)
             number += 1
             self.sent[str(number)] = time.monotonic_ns()
             await self.socket.send_str(message)
