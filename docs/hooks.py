@@ -19,8 +19,9 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 import typer
 
@@ -30,8 +31,7 @@ sys.path.insert(0, str(ROOT))  # the floors of the architecture are defined by a
 from tests.unit.test_layers import FLOORS  # noqa: E402 - found by the line above
 from voicecore.cli.app import app  # noqa: E402
 from voicecore.console.errors import ExitCode  # noqa: E402
-from voicecore.project import schema  # noqa: E402
-from voicecore.project.project import Server, Stage, Turn  # noqa: E402
+from voicecore.project.project import Project  # noqa: E402
 
 _MARK = re.compile(r"<!-- (generate|include): (\S+) -->")
 
@@ -123,19 +123,38 @@ def _parameter(parameter: Any, context: Any) -> tuple[str, str]:
 
 def settings() -> str:
     """Return the keys of every table of voicecore.toml."""
-    _same("tables of voicecore.toml", set(schema.KEYS), set(_SETTINGS))
     parts: list[str] = []
-    for table, keys in schema.KEYS.items():
-        meanings = _SETTINGS[table]
-        _same(f"keys of [{table}] in voicecore.toml", set(keys), set(meanings))
-        parts.append(f"## [{table}]" if table else "## Top level")
-        parts.append(
-            _table(
-                ("key", "default", "meaning"),
-                ((f"`{key}`", *meanings[key]) for key in keys),
-            )
+    for table, meanings in _SETTINGS.items():
+        defaults = _defaults().get(table)
+        if defaults is not None:
+            _same(f"keys of [{table}] in voicecore.toml", set(defaults), set(meanings))
+        rows = (
+            (f"`{key}`", default or _shown((defaults or {}).get(key)), meaning)
+            for key, (default, meaning) in meanings.items()
         )
+        parts.append(f"## [{table}]" if table else "## Top level")
+        parts.append(_table(("key", "default", "meaning"), rows))
     return "\n\n".join(parts)
+
+
+def _defaults() -> dict[str, dict[str, object]]:
+    """Return key and default of the tables that Project holds as values."""
+    types = get_type_hints(Project)
+    stage = get_args(types["stages"])[1]
+    tables = {
+        "vpc": types["vpc"],
+        "turn": types["turn"],
+        "server": get_type_hints(stage)["server"],
+        "stages.NAME": stage,
+    }
+    return {
+        table: {field.name: field.default for field in fields(kind) if field.name != "name"}
+        for table, kind in tables.items()
+    }
+
+
+def _shown(default: object) -> str:
+    return f"`{str(default).lower()}`" if isinstance(default, int) else ""
 
 
 @functools.cache
@@ -175,14 +194,11 @@ _SETTINGS: dict[str, dict[str, tuple[str, str]]] = {
     "vpc": {
         "subnets": ("", "IDs of your own private subnets. Without: voicecore makes a VPC."),
         "security_groups": ("", "IDs of your own security groups; needed with `subnets`."),
-        "ha": ("`false`", "One NAT gateway for each availability zone of voicecore's VPC."),
+        "ha": ("", "One NAT gateway for each availability zone of voicecore's VPC."),
     },
     "turn": {
-        "source": (f"`{Turn.source}`", "TURN source; see [Choose a TURN source](../turn.md)."),
-        "peak_calls": (
-            f"`{Turn.peak_calls}`",
-            "Calls at the same time; sets the number of KVS channels.",
-        ),
+        "source": ("`kvs`", "TURN source; see [Choose a TURN source](../turn.md)."),
+        "peak_calls": ("", "Calls at the same time; sets the number of KVS channels."),
     },
     "telephony": {
         "providers": ("required", f"List of {_listed(_names('providers'))}."),
@@ -193,9 +209,9 @@ _SETTINGS: dict[str, dict[str, tuple[str, str]]] = {
             "",
             "ARN of the ACM certificate for `domain`, in the region of the stage.",
         ),
-        "peak_calls": (f"`{Server.peak_calls}`", "Calls at the same time; one task for every 25."),
+        "peak_calls": ("", "Calls at the same time; one task for every 25."),
         "drain_minutes": (
-            f"`{Server.drain_minutes}`",
+            "",
             "How long an update leaves open calls on the old server; 0 cuts them.",
         ),
     },
@@ -203,19 +219,11 @@ _SETTINGS: dict[str, dict[str, tuple[str, str]]] = {
         "region": ("`region`", "AWS region of the stage."),
         "account": ("`account`", "The only AWS account to deploy the stage to."),
         "idle_timeout": (
-            f"`{Stage.idle_timeout}`",
-            "Seconds without a call after which AgentCore ends a session "
-            f"({schema.LIFETIMES[0]} to {schema.LIFETIMES[1]}).",
+            "",
+            "Seconds without a call after which AgentCore ends a session (60 to 28800).",
         ),
-        "max_lifetime": (
-            f"`{Stage.max_lifetime}`",
-            "Seconds after which AgentCore ends a session "
-            f"({schema.LIFETIMES[0]} to {schema.LIFETIMES[1]}).",
-        ),
-        "log_retention_days": (
-            f"`{Stage.log_retention_days}`",
-            "Days that CloudWatch keeps the logs.",
-        ),
+        "max_lifetime": ("", "Seconds after which AgentCore ends a session (60 to 28800)."),
+        "log_retention_days": ("", "Days that CloudWatch keeps the logs."),
         "server": ("`[server]`", "Table: settings of `[server]` for this stage."),
     },
 }

@@ -43,21 +43,6 @@ _VPC_LISTS = {
 }
 _VPC_LIST_MAX = 16
 
-KEYS = {
-    "": (
-        "name", "transports", "pipeline", "region", "services", "voicecore",
-        "account", "network", "vpc", "turn", "telephony", "server", "stages",
-    ),
-    "vpc": (*_VPC_LISTS, "ha"),
-    "turn": ("source", "peak_calls"),
-    "telephony": ("providers",),
-    "server": ("domain", "certificate", "peak_calls", "drain_minutes"),
-    "stages.NAME": (
-        "region", "account", "idle_timeout", "max_lifetime", "log_retention_days", "server",
-    ),
-}  # fmt: skip
-"""The keys of each table of voicecore.toml; the docs list the same."""
-
 _ACCOUNT = re.compile(r"[0-9]{12}")
 _DOMAIN = re.compile(r"(?=.{4,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z][a-z0-9-]*[a-z0-9]")
 _CERTIFICATE = re.compile(r"arn:aws[a-z-]*:acm:[a-z0-9-]+:[0-9]{12}:certificate/[0-9a-f-]{36}")
@@ -73,7 +58,11 @@ class Mistake:
 
 def mistakes_in(answers: dict[str, Any]) -> Iterator[Mistake]:
     """Everything wrong with the answers of a voicecore.toml, or of `voicecore init`."""
-    yield from _unknown_keys("", answers, KEYS[""])
+    known = (
+        "name", "transports", "pipeline", "region", "services", "voicecore",
+        "account", "network", "vpc", "turn", "telephony", "server", "stages",
+    )  # fmt: skip
+    yield from _unknown_keys("", answers, known)
     for key in ("name", "transports", "pipeline", "region"):
         if key not in answers:
             yield Mistake(key, "is missing")
@@ -224,7 +213,7 @@ def network_mistakes(answers: dict[str, Any], transports: Sequence[Transport]) -
 
 
 def _vpc_mistakes(vpc: dict[str, Any]) -> Iterator[Mistake]:
-    yield from _unknown_keys("vpc.", vpc, KEYS["vpc"])
+    yield from _unknown_keys("vpc.", vpc, (*_VPC_LISTS, "ha"))
     for key, pattern in _VPC_LISTS.items():
         if key in vpc:
             yield from _id_mistakes(f"vpc.{key}", vpc[key], pattern)
@@ -251,7 +240,7 @@ def _id_mistakes(key: str, value: object, pattern: re.Pattern[str]) -> Iterator[
 
 
 def _turn_mistakes(turn: dict[str, Any]) -> Iterator[Mistake]:
-    yield from _unknown_keys("turn.", turn, KEYS["turn"])
+    yield from _unknown_keys("turn.", turn, ("source", "peak_calls"))
     source = turn.get("source", KVS)
     if source not in tuple(SOURCES):
         yield _unknown("turn.source", source, tuple(SOURCES))
@@ -269,7 +258,7 @@ def _telephony_mistakes(answers: dict[str, Any]) -> Iterator[Mistake]:
         yield Mistake("telephony", "must be a table")
         return
     own = cast("dict[str, Any]", table)
-    yield from _unknown_keys("telephony.", own, KEYS["telephony"])
+    yield from _unknown_keys("telephony.", own, ("providers",))
     providers = own.get("providers")
     if not isinstance(providers, list) or not providers:
         yield Mistake("telephony.providers", 'must be a list with at least one name, as ["twilio"]')
@@ -293,7 +282,9 @@ def _server_mistakes(key: str, settings: dict[str, Any]) -> Iterator[Mistake]:
         yield Mistake(key, "must be a table")
         return
     own = cast("dict[str, Any]", table)
-    yield from _unknown_keys(f"{key}.", own, KEYS["server"])
+    yield from _unknown_keys(
+        f"{key}.", own, ("domain", "certificate", "peak_calls", "drain_minutes")
+    )
     for name, pattern, example in (
         ("domain", _DOMAIN, "phone.example.com"),
         ("certificate", _CERTIFICATE, "arn:aws:acm:REGION:ACCOUNT:certificate/ID"),
@@ -318,7 +309,10 @@ def _stage_mistakes(name: str, stage: object, place: _Place) -> Iterator[Mistake
         return
     own = cast("dict[str, Any]", stage)
     table = f"stages.{name}."
-    yield from _unknown_keys(table, own, KEYS["stages.NAME"])
+    known = (
+        "region", "account", "idle_timeout", "max_lifetime", "log_retention_days", "server",
+    )  # fmt: skip
+    yield from _unknown_keys(table, own, known)
     yield from _server_mistakes(f"{table}server", own)
     if "region" in own:
         yield from _region_mistakes(f"{table}region", own["region"], place)
