@@ -22,7 +22,7 @@ unexport VIRTUAL_ENV
 # that it imports.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo test lint bench lab clean
+.PHONY: help demo test lint docs bench lab clean
 
 help:  ## Show what can be made.
 	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 8
@@ -41,6 +41,9 @@ test: .venv/.test lab lint  ## Run all tests.
 
 lint: .venv/.test  ## Check style and types.
 	@ruff check . && ruff format --check . && pyright
+
+docs: .venv/.test  ## Build the docs site into site/.
+	@NO_MKDOCS_2_WARNING=1 mkdocs build --strict --quiet
 
 bench: .venv/.test lab  ## Measure, and print rows for benchmarks/RESULTS.md.
 	@python -m benchmarks
@@ -70,4 +73,4 @@ endif
 	@touch $@
 
 clean:  ## Remove everything that these commands made.
-	@rm -rf .venv $(DEMO) dist .pytest_cache .ruff_cache
+	@rm -rf .venv $(DEMO) dist site .pytest_cache .ruff_cache

@@ -1,4 +1,4 @@
-"""`python -m benchmarks`: every benchmark, as rows for RESULTS.md."""
+"""Runs every benchmark and prints rows for RESULTS.md: `python -m benchmarks`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ NAMES = ("startup", "relay", "voice", "calls", "page", "webrtc", "server", "imag
 
 
 def main() -> None:
-    """Run each in a process of its own, so that none warms another's caches."""
+    """Run each benchmark in its own process, so that none warms the caches of another."""
     cores = os.cpu_count()
     print(f"{datetime.now(UTC):%Y-%m-%d}, {platform.platform()}, {cores} cores, "
           f"Python {platform.python_version()}")  # fmt: skip

@@ -1,4 +1,4 @@
-"""The page: what it weighs, and from the click to the agent's first sound, in Chromium."""
+"""Measures the page in Chromium: its size, and the time from click to first audio."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from tests.page.site import PAGE, Site
 
 CALLS = 5
 WARM_UP_MS = 8000
-"""For the next warm agent: the runtime starts it when the last one is taken."""
+"""Time for the runtime to warm the next agent, which it starts when a call takes the last one."""
 LATER = {"WebSocket": "webrtc.js", "WebRTC": "websocket.js"}
-"""What is not loaded, by what the call goes over."""
+"""The script that is not loaded, by transport of the call."""
 SINCE_CLICK = "performance.getEntriesByName('call to first sound').map(({duration}) => duration)"
 
 
 def main() -> None:
     """Print the table for RESULTS.md."""
-    print("| the page, over | first load, kB compressed | click to first sound, s |")
+    print("| page, over | first load, kB compressed | click to first audio, s |")
     print("|---|---|---|")
     with answered_aloud() as (browser, site, _):
         for transport in LATER:

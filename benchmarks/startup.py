@@ -1,4 +1,4 @@
-"""`voicecore --help` and `voicecore init` against SAM's and Pipecat's."""
+"""Measures `voicecore --help` and `voicecore init` against SAM and Pipecat."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def main() -> None:
             "pipecat --help": [str(pipecat / "pipecat"), "--help"],
         }
     )
-    # Both write into a fresh folder at every run; making it is the shell's, and the same for both.
+    # Each run writes into a fresh folder; the shell creates it, at the same cost for both.
     with tempfile.TemporaryDirectory() as folder:
         fresh = f'd=$(mktemp -d {folder}/XXXX) && cd "$d" && exec '
         scaffolds = in_turn(
@@ -46,7 +46,7 @@ def main() -> None:
 
 
 def table(costs: dict[str, Cost]) -> None:
-    """Print one row per command, with its time as a multiple of the first one's."""
+    """Print one row per command, with its time as a multiple of the first."""
     first = next(iter(costs.values()))
     for name, cost in costs.items():
         ratio = f"{cost.wall / first.wall:.1f} ×"

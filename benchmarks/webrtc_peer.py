@@ -1,7 +1,7 @@
-"""An agent as Pipecat's own example for WebRTC on AgentCore has it, around the bot beside it.
+"""The peer: an agent like Pipecat's own example for WebRTC on AgentCore, with the bot beside it.
 
-That is: Pipecat's request handler with one ICE server of all ICE_SERVER_URLS, an answer that is an
-event of a stream, and a bot that runs while the stream does and greets when its client is ready.
+It has Pipecat's request handler with one ICE server of all ICE_SERVER_URLS, sends the answer as an
+event of a stream, runs the bot as long as the stream, and greets when the client is ready.
 """
 
 from __future__ import annotations

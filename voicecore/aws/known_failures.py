@@ -49,7 +49,7 @@ KNOWN_FAILURES = (
     KnownFailure(
         r"unknown service: '?bedrock-agentcore|unknown parameter in input: "
         r'"(platformVersion|metadataConfiguration)"',
-        "Upgrade voicecore:  pip install --upgrade voicecore",
+        "Upgrade voicecore:  pip install --upgrade voicecore-cli",
     ),
     # A runtime in VPC mode was sent without subnets and security groups.
     KnownFailure(

@@ -19,7 +19,7 @@ class MissingExtra(VoicecoreError):
         named = extra if extra == "talk" else f"talk,{extra}"
         super().__init__(
             f"`voicecore talk` needs the Python module {module}, which is not installed.",
-            f"Install the extra:  pip install 'voicecore[{named}]'",
+            f"Install the extra:  pip install 'voicecore-cli[{named}]'",
             ExitCode.MISSING_TOOL,
         )
 

@@ -336,7 +336,7 @@ def test_without_the_library_it_is_told_how_to_install_it(lab: Lab) -> None:
             process = await talk(lab, [sys.executable, "-c", start, *TALK[3:]])
             output, _ = await process.communicate()
         error = json.loads(output)["error"]
-        assert "pip install 'voicecore[talk,daily]'" in error["hint"]
+        assert "pip install 'voicecore-cli[talk,daily]'" in error["hint"]
         assert (process.returncode, lab.asked) == (4, [])
 
     asyncio.run(test())
