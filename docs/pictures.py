@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))  # the sound card is one of the tests' real parts
 
 from tests.standins.aws import aws_standin  # noqa: E402 - found by the line above
-from tests.standins.image.lab import registries  # noqa: E402 - found by the line above
+from tests.standins.image.registries import run_registries  # noqa: E402 - found by the line above
 from tests.standins.soundcard import SoundCard  # noqa: E402
 
 WIDTH, HEIGHT = 90, 22
@@ -40,24 +40,30 @@ def main() -> None:
 
 def take_plan() -> None:
     """Photograph what a first deploy would make, in a network of its own, and cost."""
-    with tempfile.TemporaryDirectory() as folder, registries() as lab, aws_standin() as aws:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        run_registries() as registries,
+        aws_standin() as aws,
+    ):
         init = "voicecore init support-line --pipeline nova-sonic --yes"
         subprocess.run(init.split(), cwd=folder, check=True, capture_output=True)
         settings = Path(folder, "support-line/voicecore.toml")
         settings.write_text(f'network = "vpc"\n{settings.read_text()}')
         words = f"voicecore deploy --dry-run --project {settings.parent}"
-        env = {**lab.env(), **aws.environment, "AWS_ENDPOINT_URL_ECR": aws.url}
-        with terminal("deploy", shlex.join(lab.argv(*words.split())), env, 32) as deploy:
+        env = {**registries.env(), **aws.environment, "AWS_ENDPOINT_URL_ECR": aws.url}
+        with terminal("deploy", shlex.join(registries.argv(*words.split())), env, 32) as deploy:
             deploy.wait_for("Nothing was changed", 60)
             deploy.photograph("voicecore deploy --dry-run", ROOT / "docs/deploy.svg")
 
 
 def take_build(project: Path) -> None:
     """Photograph an image's first way to a registry: the tests', behind ECR's name."""
-    with registries() as lab:
-        target = f"{lab.ecr.host}/agent"
+    with run_registries() as registries:
+        target = f"{registries.ecr.host}/agent"
         words = f"voicecore build --no-cache --builder direct --project {project} --push {target}"
-        with terminal("build", shlex.join(lab.argv(*words.split())), lab.env(), 50) as build:
+        with terminal(
+            "build", shlex.join(registries.argv(*words.split())), registries.env(), 50
+        ) as build:
             build.wait_for("Pushed", 120)
             build.photograph("voicecore build --push REPOSITORY", ROOT / "docs/build.svg")
 

@@ -17,10 +17,10 @@ from typing import Any
 import boto3
 import pytest
 
+from voicecore.console.progress import Progress
 from voicecore.image.builders import codebuild, codebuild_resources
-from voicecore.image.builders.buildspec import Remote
-from voicecore.image.builders.codebuild import RemoteBuildFailed
-from voicecore.image.model import Progress
+from voicecore.image.builders.buildspec import CodeBuildInputs
+from voicecore.image.builders.codebuild_failures import RemoteBuildFailed
 from voicecore.image.registry.reference import Reference, parse_reference
 
 pytestmark = pytest.mark.aws
@@ -57,13 +57,13 @@ def repository(ecr: Any) -> Iterator[Reference]:
 
 
 @pytest.fixture
-def remote(repository: Reference, tmp_path: Path) -> Remote:
+def remote(repository: Reference, tmp_path: Path) -> CodeBuildInputs:
     agent = tmp_path / "agent"
     agent.mkdir()
     (agent / "Dockerfile").write_text(DOCKERFILE)
     (agent / "pyproject.toml").write_text("[project]\n")
     (agent / "app.py").write_text("import netifaces\n")
-    return Remote(
+    return CodeBuildInputs(
         project=repository.repository.rpartition("/")[2],
         agent=agent,
         files=["Dockerfile", "app.py", "pyproject.toml"],
@@ -76,7 +76,7 @@ def remote(repository: Reference, tmp_path: Path) -> Remote:
 
 
 def test_a_package_is_compiled_and_the_image_pushed_and_nothing_is_left(
-    remote: Remote, ecr: Any
+    remote: CodeBuildInputs, ecr: Any
 ) -> None:
     aws = codebuild.connect(remote.target)
     told: list[Progress] = []

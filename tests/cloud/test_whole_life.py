@@ -24,11 +24,11 @@ from tests.cloud.test_life import changes
 from tests.standins.aws import Aws, aws_standin
 from tests.standins.aws.images import Registry
 from tests.standins.aws.server_python import make_python, start
-from tests.standins.image.codebuild import CodeBuild, Plan, codebuild
-from tests.standins.image.engine import Engine
-from tests.standins.image.fixtures import all_registries, engine, lab
-from tests.standins.image.gate import in_background
-from tests.standins.image.lab import Registries
+from tests.standins.image.codebuild import BuildScript, CodeBuild, codebuild
+from tests.standins.image.dockerd import DockerDaemon
+from tests.standins.image.fixtures import all_registries, daemon, registries
+from tests.standins.image.proxy import in_background
+from tests.standins.image.registries import Registries
 from tests.standins.image.registry import Registry as PushedTo
 from tests.standins.models.lab import serve
 from tests.standins.models.sigv4 import Keys
@@ -37,7 +37,7 @@ from voicecore.local.processes.ports import free_port
 from voicecore.local.runtime import LocalRuntime, RuntimeSettings
 from voicecore.local.sessions.agent_process import AgentSpec
 
-__all__ = ["all_registries", "engine", "lab"]
+__all__ = ["all_registries", "daemon", "registries"]
 
 QUESTION = Path(__file__).parents[2] / "voicecore/samples/what-time-is-it.wav"
 
@@ -48,21 +48,21 @@ class Person:
 
     root: Path
     aws: Aws
-    lab: Registries
-    engine: Engine
+    registries: Registries
+    daemon: DockerDaemon
     builds: CodeBuild
 
     def types(
         self, *words: str, docker: bool = False, **more: str
     ) -> subprocess.CompletedProcess[str]:
         """What a command said, once it has done well; `more` are variables."""
-        env = {**os.environ, **self.lab.env(), **self.aws.environment, **more}
+        env = {**os.environ, **self.registries.env(), **self.aws.environment, **more}
         # Registries and function are reached here; nothing behind the stand-in's load balancers.
-        env["SSL_CERT_FILE"] = str(self.lab.reach.authority)
+        env["SSL_CERT_FILE"] = str(self.registries.reach.authority)
         env |= {f"AWS_ENDPOINT_URL_{name}": self.builds.endpoint for name in ("S3", "CODEBUILD")}
         del env["AWS_ENDPOINT_URL_ECR"]  # the stand-in of AWS hands out the tokens
-        env |= self.engine.env if docker else {"DOCKER_HOST": f"unix://{self.root}/no-docker.sock"}
-        argv = self.lab.argv(sys.executable, "-m", "voicecore", *words)
+        env |= self.daemon.env if docker else {"DOCKER_HOST": f"unix://{self.root}/no-docker.sock"}
+        argv = self.registries.argv(sys.executable, "-m", "voicecore", *words)
         done = subprocess.run(argv, cwd=self.root, env=env, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr + done.stdout
         return done
@@ -90,12 +90,12 @@ def data_plane(aws: Aws, root: Path, arn: str) -> Iterator[LocalRuntime]:
 
 
 @pytest.fixture
-def person(tmp_path: Path, lab: Registries, engine: Engine) -> Iterator[Person]:
+def person(tmp_path: Path, registries: Registries, daemon: DockerDaemon) -> Iterator[Person]:
     def know(repositories: set[str]) -> None:
-        lab.ecr.repositories = repositories
+        registries.ecr.repositories = repositories
 
-    lab.ecr.immutable = True
-    registry = Registry(lab.private.url, lambda: lab.ecr.issue().password, know)
+    registries.ecr.immutable = True
+    registry = Registry(registries.private.url, lambda: registries.ecr.issue().password, know)
     init = [sys.executable, "-m", "voicecore", "init", "line", "--pipeline", "nova-sonic", "--yes"]
     subprocess.run(init, cwd=tmp_path, check=True, capture_output=True)
     url = f"http://127.0.0.1:{free_port()}"
@@ -110,12 +110,12 @@ def person(tmp_path: Path, lab: Registries, engine: Engine) -> Iterator[Person]:
 
     # moto's state is one for the process: the stand-in and its builds see the same account.
     with (
-        codebuild(lab.ecr.region, lab.ecr.keys) as builds,
+        codebuild(registries.ecr.region, registries.ecr.keys) as builds,
         aws_standin(registry=registry, data_plane=url, containers=run) as aws,
     ):
         developer = replace(aws, caller=aws.new_caller(temporary=False))
         builds.keys = Keys(developer.caller.access_key_id, developer.caller.secret_access_key)
-        people.append(Person(tmp_path / "line", developer, lab, engine, builds))
+        people.append(Person(tmp_path / "line", developer, registries, daemon, builds))
         yield people[0]
 
 
@@ -148,7 +148,7 @@ def test_from_init_to_nothing_left(person: Person) -> None:
     stage = json.loads(person.types("status", "--json").stdout)["stages"][0]
     runtime = stage["runtime"]
     assert (runtime["status"], stage["versions"][0]["number"]) == ("READY", 1)
-    registry = person.lab.private
+    registry = person.registries.private
     tags = registry.tags("voicecore/line")
     images = [runtime["image"], stage["server"]["image"]]
     pushed = {registry.digest("voicecore/line", tag) for tag in tags}
@@ -183,7 +183,7 @@ def test_from_init_to_nothing_left(person: Person) -> None:
     assert [version["message"] for version in stage["versions"]] == ["", "kinder"]
 
     need_a_compiler(root)
-    person.builds.plans = [Plan(pushes=partial(same_image, person.lab.private))]
+    person.builds.scripts = [BuildScript(pushes=partial(same_image, person.registries.private))]
     compiled = person.types("deploy", "--yes", "--message", "faster")
     assert "1 package has no wheel" in compiled.stderr
     assert "built by AWS CodeBuild" in compiled.stderr
@@ -195,4 +195,4 @@ def test_from_init_to_nothing_left(person: Person) -> None:
     assert "- CodeBuild project" in gone.stderr
     assert "- S3 bucket" in gone.stderr
     assert aws.inventory() == before
-    assert person.lab.private.tags("voicecore/line") == []
+    assert person.registries.private.tags("voicecore/line") == []
