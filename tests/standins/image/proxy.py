@@ -322,8 +322,9 @@ async def _counted(
 
 
 def _reset(transport: asyncio.Transport | None) -> None:
-    if transport:
-        open_socket = transport.get_extra_info("socket")
+    # A TLS connection that the client has closed has no socket any more.
+    open_socket = transport.get_extra_info("socket") if transport else None
+    if transport and open_socket:
         open_socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
         transport.abort()
 
