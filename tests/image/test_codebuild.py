@@ -527,7 +527,7 @@ def test_bucket_of_other_account_is_not_used(
         Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": REGION}
     )
     service.foreign_buckets = {BUCKET}
-    with pytest.raises(AwsRefused, match="is another account's"):
+    with pytest.raises(AwsRefused, match="belongs to another account"):
         builder.build(aws, inputs, ProgressLog(), timings=QUICK)
     assert not service.builds
     assert "Contents" not in service.client("s3").list_objects_v2(Bucket=BUCKET)

@@ -85,7 +85,7 @@ def run(context: Context, options: DestroyOptions) -> ExitCode:
             held = destroy.remove(aws, cloud, removal, board.tell)
         if builds:
             with context.output.step("Removing what builds in AWS left"):
-                codebuild_resources.take_away(builds)
+                codebuild_resources.delete(builds)
         if held and options.wait:
             _say_held(context, held, again)
             with begun(context.output, again) as board:
