@@ -90,7 +90,8 @@ def test_a_package_is_compiled_and_the_image_pushed_and_nothing_is_left(
                 aws, replace(remote, target=replace(remote.target, tag="three")), told.append
             )
     finally:
-        removed = codebuild_resources.remove(aws, remote.project)
+        left = codebuild_resources.leftovers(aws, remote.project)
+        removed = codebuild_resources.delete(left)
     assert len(removed) == 4
     images = ecr.describe_images(repositoryName=remote.target.repository)["imageDetails"]
     tags = {tag for image in images for tag in image.get("imageTags", [])}

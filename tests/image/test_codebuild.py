@@ -99,6 +99,11 @@ def inputs(tmp_path: Path) -> CodeBuildInputs:
     )
 
 
+def remove_all(aws: Aws, project: str) -> list[str]:
+    """Delete a project's resources as `voicecore destroy` does; return their titles."""
+    return codebuild_resources.delete(codebuild_resources.leftovers(aws, project))
+
+
 class ProgressLog:
     """Collects the progress."""
 
@@ -170,7 +175,7 @@ def test_every_bucket_call_has_expected_owner(service: CodeBuild, inputs: CodeBu
     aws.s3.meta.events.register("provide-client-params.s3", note)
     builder.build(aws, inputs, ProgressLog(), timings=QUICK)
     builder.build(aws, inputs, ProgressLog(), timings=QUICK)
-    codebuild_resources.remove(aws, inputs.project)
+    remove_all(aws, inputs.project)
     assert {"HeadBucket", "PutObject", "PutBucketPolicy", "DeleteBucket"} <= set(seen)
     owners = {
         name: params.get("ExpectedBucketOwner")
@@ -243,7 +248,7 @@ def test_given_role_is_used_and_none_is_created(
     assert [role["RoleName"] for role in aws.iam.list_roles()["Roles"]] == ["ours"]
     assert aws.iam.list_role_policies(RoleName="ours")["PolicyNames"] == []
     assert service.builds[0].project["serviceRole"] == given
-    assert "IAM role" not in " ".join(codebuild_resources.remove(aws, inputs.project))
+    assert "IAM role" not in " ".join(remove_all(aws, inputs.project))
     assert aws.iam.get_role(RoleName="ours")
 
 
@@ -268,18 +273,18 @@ def test_remove_deletes_resources_of_one_project(
     other = replace(inputs, project="another")
     builder.build(aws, inputs, ProgressLog(), timings=QUICK)
     builder.build(aws, other, ProgressLog(), timings=QUICK)
-    assert codebuild_resources.remove(aws, "my-agent") == [
+    assert remove_all(aws, "my-agent") == [
         "CodeBuild project voicecore-my-agent-builder",
         "log group /aws/codebuild/voicecore-my-agent-builder",
         f"IAM role {ROLE}",
         f"S3 bucket {BUCKET}",
     ]
-    assert codebuild_resources.remove(aws, "my-agent") == []
+    assert remove_all(aws, "my-agent") == []
     assert [bucket["Name"] for bucket in aws.s3.list_buckets()["Buckets"]] == [
         aws_names.builder_bucket_for("another", ACCOUNT, REGION)
     ]
     assert len(aws.iam.list_roles()["Roles"]) == 1
-    assert len(codebuild_resources.remove(aws, "another")) == 4
+    assert len(remove_all(aws, "another")) == 4
 
 
 def test_remove_keeps_resources_without_project_tag(
@@ -288,7 +293,7 @@ def test_remove_keeps_resources_without_project_tag(
     aws.s3.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": REGION})
     aws.iam.create_role(RoleName=ROLE, AssumeRolePolicyDocument="{}")
     aws.logs.create_log_group(logGroupName="/aws/codebuild/voicecore-my-agent-builder")
-    assert codebuild_resources.remove(aws, inputs.project) == []
+    assert remove_all(aws, inputs.project) == []
     assert aws.s3.head_bucket(Bucket=BUCKET)
     assert aws.iam.get_role(RoleName=ROLE)
 

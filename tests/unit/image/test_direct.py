@@ -30,7 +30,7 @@ from voicecore.console.progress import Progress
 from voicecore.image.blob_store import blob_path, evict
 from voicecore.image.builders.copy_layers import DirectInputs, OnlyDocker
 from voicecore.image.builders.direct import build
-from voicecore.image.builders.packages import InstallFailed
+from voicecore.image.builders.packages import PackageInstallFailed
 from voicecore.image.builders.transfer import PushResult, StoredImage, push, save
 from voicecore.image.inputs.dockerfile import FinalStage
 from voicecore.image.model import copy_title
@@ -268,7 +268,7 @@ def test_build_refuses_copy_that_needs_docker(workspace: Workspace) -> None:
 
 def test_failed_build_leaves_no_files(workspace: Workspace) -> None:
     (workspace.inputs.agent / "uv.lock").unlink()
-    with pytest.raises(InstallFailed):
+    with pytest.raises(PackageInstallFailed):
         workspace.build(files=["bot.py"])
     assert [path for path in workspace.store.rglob("*") if path.is_file()] == []
 

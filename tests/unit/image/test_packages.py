@@ -18,7 +18,7 @@ from voicecore.console.progress import Progress
 from voicecore.image.blob_store import DiskFull
 from voicecore.image.builders.packages import (
     FileGone,
-    InstallFailed,
+    PackageInstallFailed,
     PythonMissing,
     SlimFailed,
     copy_code,
@@ -213,5 +213,5 @@ def test_install_error_shows_other_messages(tmp_path: Path) -> None:
     error = install_error(
         "error: Failed to download `six`\n  cause: Hash mismatch for `six`", tmp_path
     )
-    assert isinstance(error, InstallFailed)
+    assert isinstance(error, PackageInstallFailed)
     assert "Hash mismatch" in error.message

@@ -69,11 +69,6 @@ def delete(found: Sequence[Leftover]) -> list[str]:
     return deleted
 
 
-def remove(aws: Aws, project: str) -> list[str]:
-    """Delete what `leftovers` finds and return the titles. Raises AwsRefused."""
-    return delete(leftovers(aws, project))
-
-
 def is_role_too_new(message: str) -> bool:
     """Return whether CodeBuild's error means that IAM has not propagated the role yet."""
     return bool(re.search(r"not authorized to perform:? sts:AssumeRole|cannot be assumed", message))

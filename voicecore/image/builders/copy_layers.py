@@ -97,8 +97,8 @@ def stoppable(stop: threading.Event, on_progress: OnProgress) -> OnProgress:
 async def make_layers(work: LayerWork) -> tuple[list[Layer], tuple[Package, ...]]:
     """Return the layer of each COPY, and the packages.
 
-    Raises PythonMissing, InstallFailed, SlimFailed, StdlibMissing, OnlyDocker, and the registry's
-    errors.
+    Raises PythonMissing, PackageInstallFailed, SlimFailed, StdlibMissing, OnlyDocker, and the
+    registry's errors.
     """
     copies = work.inputs.stage.copies
     reusable = {copy: _find_record(work, *copy) for copy in copies}

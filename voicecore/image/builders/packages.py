@@ -40,7 +40,7 @@ class PythonMissing(VoicecoreError):
     """No Python of the image's version is on this machine to compile its bytecode."""
 
 
-class InstallFailed(VoicecoreError):
+class PackageInstallFailed(VoicecoreError):
     """uv could not install the locked packages for arm64; shows uv's message."""
 
 
@@ -90,7 +90,7 @@ async def install(
 ) -> tuple[Package, ...]:
     """Install the packages of `agent`'s uv.lock into `folder`, slim them, and return them.
 
-    Raises InstallFailed, SlimFailed and DiskFull.
+    Raises PackageInstallFailed, SlimFailed and DiskFull.
     """
     on_progress(Progress("installing packages"))
     with tempfile.TemporaryDirectory(prefix="voicecore-") as temporary:
@@ -179,18 +179,18 @@ def install_error(output: str, folder: Path) -> VoicecoreError:
         return disk_full(folder)
     missing = re.findall(r"([\w.-]+==[\w.!+-]+) has no (?:usable )?wheels", output)
     if missing:
-        return InstallFailed(
+        return PackageInstallFailed(
             f"These packages have no wheel for arm64: {', '.join(sorted(set(missing)))}.",
             "Compile them in AWS:  voicecore build --builder codebuild --push REPOSITORY",
             ExitCode.BAD_PROJECT,
         )
     if re.search(r"error sending request|dns error|operation timed out", output):
-        return InstallFailed(
+        return PackageInstallFailed(
             f"Could not reach the package index:\n{_tail(output)}",
             "Check the network and proxy (HTTPS_PROXY), then run the same command again; "
             "completed downloads are kept.",
         )
-    return InstallFailed(f"uv could not install the packages for arm64:\n{_tail(output)}")
+    return PackageInstallFailed(f"uv could not install the packages for arm64:\n{_tail(output)}")
 
 
 def _is_disk_full(output: str) -> bool:

@@ -25,6 +25,9 @@ from voicecore.image.docker.engine import Engine
 PORT = 8080
 """Port that AgentCore calls (runtime-http-protocol-contract)."""
 
+PING_SECONDS = 30.0
+"""Time after which AgentCore gives up on a container that has not answered /ping."""
+
 READY_SECONDS = 60.0
 EMULATED_READY_SECONDS = 240.0
 """Time limit for the pipeline. It is not AgentCore's; the first caller waits that long."""
@@ -103,17 +106,11 @@ class AgentProbe:
     """Starts a container and polls it until it answers."""
 
     def __init__(
-        self,
-        engine: Engine,
-        container: Any,
-        emulated: bool,
-        limit: float,
-        on_progress: OnProgress,
+        self, engine: Engine, container: Any, emulated: bool, on_progress: OnProgress
     ) -> None:
         self._engine = engine
         self._container = container
         self._emulated = emulated
-        self._limit = limit
         self._on_progress = on_progress
         self._output = _AgentOutput()
         self._started = 0.0
@@ -143,13 +140,13 @@ class AgentProbe:
                 self._on_progress(Progress(_START, finished=True))
                 return at
             self._require_running()
-            if self._age() > self._limit:
+            if self._age() > PING_SECONDS:
                 raise self._not_answering()
             time.sleep(_POLL_SECONDS)
 
     def invoke(self) -> Mapping[str, Any]:
         """Return the answer to POST /invocations."""
-        until = self._age() + self._limit
+        until = self._age() + PING_SECONDS
         while self._age() < until:
             answer = self._request("POST", "/invocations", b"{}")
             if answer is not None:
@@ -221,7 +218,7 @@ class AgentProbe:
             )
         slow = f" (emulated on {self._engine.machine}, which is slower)" if self._emulated else ""
         return AgentNotAnswering(
-            f"The agent did not answer /ping within {self._limit:g} s{slow}, AgentCore's limit.\n"
+            f"The agent did not answer /ping within {PING_SECONDS:g} s{slow}, AgentCore's limit.\n"
             f"{self._tail()}",
             "Answer /ping before the pipeline is imported, like the app.py of a new project.",
         )

@@ -125,7 +125,6 @@ class Engine:
         """Client of the Docker SDK, which has no types."""
         self.endpoint = endpoint
         version = client.version()
-        self.version = str(version["Version"])
         self.machine = str(version["Arch"])
         """Architecture of the engine's machine: "amd64" or "arm64"."""
         self.is_podman = any("Podman" in part["Name"] for part in version.get("Components") or ())

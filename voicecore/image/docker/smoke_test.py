@@ -16,6 +16,7 @@ from docker.errors import (  # pyright: ignore[reportMissingTypeStubs]
 
 from voicecore.console.progress import OnProgress
 from voicecore.image.docker.agent_probe import (
+    PING_SECONDS,
     PORT,
     AgentProbe,
     ImageUnfit,
@@ -26,9 +27,6 @@ from voicecore.image.docker.endpoint import require_local
 from voicecore.image.docker.engine import Engine, retry_unpacking
 from voicecore.image.limits import require_size
 from voicecore.image.model import PLATFORM, BuiltImage
-
-PING_SECONDS = 30.0
-"""Time after which AgentCore gives up on a container that has not answered /ping."""
 
 # Without credentials, boto3 waits seconds for EC2's metadata service.
 _ENVIRONMENT = {"AWS_EC2_METADATA_DISABLED": "true"}
@@ -59,20 +57,18 @@ def smoke_test(
     reference: str,
     image: BuiltImage,
     on_progress: OnProgress,
-    environment: Mapping[str, str] | None = None,
-    limit: float = PING_SECONDS,
 ) -> SmokeTestResult:
     """Run the image `reference` until its pipeline is warm, and remove its container.
 
-    The agent gets `environment` and no credentials, and must answer /ping within `limit` seconds.
-    Raises ImageUnfit, EmulationUnavailable, ImageTooLarge or RemoteEngine.
+    The agent gets no credentials. Raises ImageUnfit, EmulationUnavailable, ImageTooLarge or
+    RemoteEngine.
     """
     require_size(image)
     require_user(image.config)
     require_local(engine.endpoint)
     emulated = not PLATFORM.endswith(f"/{engine.machine}")
-    with _container(engine, reference, {**_ENVIRONMENT, **(environment or {})}) as container:
-        probe = AgentProbe(engine, container, emulated, limit, on_progress)
+    with _container(engine, reference) as container:
+        probe = AgentProbe(engine, container, emulated, on_progress)
         probe.start()
         ping = probe.wait_ping()
         describes = probe.invoke()
@@ -84,7 +80,7 @@ def smoke_test(
         describes=describes,
         machine=engine.machine,
         emulated=emulated,
-        limit_seconds=limit,
+        limit_seconds=PING_SECONDS,
     )
 
 
@@ -122,7 +118,7 @@ def require_user(config: Mapping[str, Any]) -> None:
 
 
 @contextmanager
-def _container(engine: Engine, reference: str, env: Mapping[str, str]) -> Generator[Any]:
+def _container(engine: Engine, reference: str) -> Generator[Any]:
     name = f"voicecore-check-{secrets.token_hex(4)}"
     try:
         yield retry_unpacking(
@@ -131,7 +127,7 @@ def _container(engine: Engine, reference: str, env: Mapping[str, str]) -> Genera
                 name=name,
                 platform=PLATFORM,
                 init=True,  # like AgentCore: an init process handles signals and orphans
-                environment=dict(env),
+                environment=_ENVIRONMENT,
                 ports={f"{PORT}/tcp": ("127.0.0.1", None)},
                 labels={"io.voicecore.check": "true"},
             )

@@ -86,14 +86,7 @@ def document(
         "metadata": {
             **({"timestamp": base.created} if base.created else {}),
             "tools": {"components": [_tool("voicecore", __version__), *_tools_of(exported)]},
-            "component": {
-                "type": "container",
-                "bom-ref": _IMAGE,
-                "name": name,
-                "version": version or tag,
-                **({"hashes": [_sha256(digest)]} if digest else {}),
-                "properties": [{"name": "voicecore:fingerprint", "value": tag}],
-            },
+            "component": _image(name, tag, version, digest),
         },
         "components": [_base(base), *sorted(components, key=lambda found: found["name"])],
         "dependencies": [
@@ -101,6 +94,17 @@ def document(
             {"ref": _BASE},
             *({"ref": ref, "dependsOn": edges.get(ref, [])} for ref in sorted(kept)),
         ],
+    }
+
+
+def _image(name: str, tag: str, version: str, digest: str) -> dict[str, Any]:
+    return {
+        "type": "container",
+        "bom-ref": _IMAGE,
+        "name": name,
+        "version": version or tag,
+        **({"hashes": [_sha256(digest)]} if digest else {}),
+        "properties": [{"name": "voicecore:fingerprint", "value": tag}],
     }
 
 
