@@ -1,15 +1,15 @@
-"""The agent's image against the ways there are: built, pushed, edited, and started.
+"""Compares images and startup of the agent with other tools: build, push, edit, start.
 
-`python -m benchmarks.image` builds the WebSocket agent of Nova Sonic with `voicecore build` and as
-two others do: with the Dockerfile that AWS's starter toolkit generates, and with the project and
-Dockerfile that `pipecat init` does; both install their packages in an emulated image. Each way has
-an engine of its own, in which only the base image is: all downloads and caches are cold. The base
-images of the two cannot be reached; they stand on the one that voicecore stands on, with uv.
+`python -m benchmarks.image` builds the WebSocket agent of Nova Sonic with `voicecore build`, with
+the Dockerfile that AWS's starter toolkit generates, and with the project and Dockerfile of `pipecat
+init`; the last two install their packages in an emulated image. Each build has its own engine with
+only the base image, so all downloads and caches are cold. The base images of the other two cannot
+be reached; they use voicecore's base image with uv.
 
-Then it starts agents, natively: the generated one, out of the folders that its Dockerfile makes,
-and one that is written as Pipecat's examples for AgentCore are, with their packages.
+Then it starts agents natively: the generated one, from the folders that its Dockerfile creates, and
+one like Pipecat's examples for AgentCore, with their packages.
 
-Takes the lab of tests/standins/image (Linux, root, `make lab`) and uv with a Python 3.13.
+Needs the stand-ins of tests/standins/image (Linux, root, `make lab`) and uv with a Python 3.13.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ from typing import Any
 from websockets.sync.client import connect
 
 from benchmarks.processes import peer
-from tests.standins.image.emulation import arm64
-from tests.standins.image.engine import Engine, dockerd
-from tests.standins.image.lab import Registries, registries
+from tests.standins.image.dockerd import DockerDaemon, dockerd
+from tests.standins.image.emulation import arm64_emulation
+from tests.standins.image.registries import Registries, run_registries
 from voicecore.local.processes.ports import free_port
 
 EDITS = 5
@@ -55,7 +55,7 @@ EXAMPLE_SONIC = (
     "pipecat-ai[aws-nova-sonic,runner,silero,websocket,local-smart-turn-v3]>=1.14,<1.15",
 )
 
-# An agent as the examples are written: all is imported at the top, then the server starts.
+# An agent like the examples: it imports everything at the top, then starts the server.
 EXAMPLE_AGENT = '''\
 """An agent that imports its pipeline before its server starts."""
 
@@ -93,7 +93,7 @@ async def answer(websocket, context):
         audio_in_enabled=True, audio_out_enabled=True, serializer=ProtobufFrameSerializer()
     )
     transport = FastAPIWebsocketTransport(websocket=websocket, params=params)
-    # Smart-turn is Pipecat's default, which the examples name.
+    # Smart-turn is Pipecat's default, which the examples set.
     ears = LLMUserAggregatorParams(vad_analyzer=SileroVADAnalyzer())
     talk = LLMContextAggregatorPair(LLMContext(), user_params=ears)
     services = {services}
@@ -123,7 +123,7 @@ ONE_MODEL = EXAMPLE_AGENT.format(
     services="[AWSNovaSonicLLMService(access_key_id='x', secret_access_key='x', region='x')]",
 )
 
-# The toolkit's own generator; there is no command for the Dockerfile alone.
+# The toolkit's generator; none of its commands generates only the Dockerfile.
 GENERATE = """\
 import sys
 from pathlib import Path
@@ -136,7 +136,7 @@ ContainerRuntime(print_logs=False).generate_dockerfile(
 )
 """
 
-# An attestation would make an index of the image.
+# An attestation would turn the image into an index.
 _AS_ARM64 = ("--platform", "linux/arm64", "--provenance=false")
 
 # ghcr.io/astral-sh/uv is a slim Python with uv; Debian's useradd comes with the official image.
@@ -152,139 +152,166 @@ WORKDIR /app
 
 
 @dataclass(frozen=True)
-class World:
-    """Where everything is."""
+class Workspace:
+    """Registries, working folder and base of the other tools."""
 
-    lab: Registries
+    registries: Registries
     folder: Path
     uv_base: str
-    """What the others' Dockerfiles stand on."""
+    """Base image of the other tools' Dockerfiles."""
 
 
 @dataclass(frozen=True)
-class Way:
-    """A way to get an image into ECR."""
+class BuildMethod:
+    """A tool that builds an image and pushes it to ECR."""
 
     name: str
     repository: str
     edited: Path
-    """The file in which the agent's author changes a line."""
-    build: Callable[[Engine], object]
-    """Builds, and pushes to the repository."""
-    check: Callable[[Engine], Mapping[str, Any]] | None = None
-    """Runs the image; returns what was seen."""
+    """File that the agent's author edits."""
+    build: Callable[[DockerDaemon], object]
+    """Builds the image and pushes it to the repository."""
+    check: Callable[[DockerDaemon], Mapping[str, Any]] | None = None
+    """Runs the image and returns the measurements; None if it is not run."""
 
 
 @dataclass(frozen=True)
-class Taken:
-    """What a way took. Times in seconds, sizes in bytes."""
+class BuildResult:
+    """Measurements of a build method, with times in seconds and sizes in bytes."""
 
     cold: float
     edits: list[float]
     sent: list[int]
-    """Bytes that each edit sent to ECR."""
+    """Bytes sent to ECR after each edit."""
     compressed: int
     unpacked: int
-    seen: Mapping[str, Any] | None
+    check: Mapping[str, Any] | None
+    """Measurements of the running image."""
 
 
 # ---- images
 
 
 def images(edits: int = EDITS) -> None:
-    """Print the table of the images, and what `voicecore build --check` says of ours."""
-    with tempfile.TemporaryDirectory() as folder, arm64(), registries() as lab:
-        world = World(lab, Path(folder), push_uv_base(lab, Path(folder)))
-        ways = (ours(world, "buildx"), ours(world, "direct"), toolkit(world), pipecat(world))
-        taken = {way.name: measure(world, way, edits) for way in ways}
-    first = next(iter(taken.values()))
+    """Print the table of the images, and the results of `voicecore build --check`."""
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        arm64_emulation(),
+        run_registries() as registries,
+    ):
+        workspace = Workspace(registries, Path(folder), push_uv_base(registries, Path(folder)))
+        methods = (
+            ours(workspace, "buildx"),
+            ours(workspace, "direct"),
+            toolkit(workspace),
+            pipecat(workspace),
+        )
+        results = {method.name: measure(workspace, method, edits) for method in methods}
+    first = next(iter(results.values()))
     print("| WebSocket and Nova Sonic | cold build and push, s | against voicecore "
           "| an edit pushed, s | sent, KB | compressed, MB | on disk, MB |\n"
           "|---|---|---|---|---|---|---|")  # fmt: skip
-    for name, it in taken.items():
+    for name, it in results.items():
         print(f"| {name} | {it.cold:.1f} | {it.cold / first.cold:.1f} × "
               f"| {statistics.median(it.edits):.2f} | {statistics.median(it.sent) / 1e3:.1f} "
               f"| {it.compressed / 1e6:.0f} | {it.unpacked / 1e6:.0f} |")  # fmt: skip
-    for seen in (it.seen for it in taken.values() if it.seen):
-        print(f"\n`voicecore build --check`, emulated: `/ping` after {seen['ping_seconds']:.1f} s, "
-              f"warm after {seen['ready_seconds']:.1f} s, {seen['peak_mb']:.0f} MB")  # fmt: skip
+    for check in (it.check for it in results.values() if it.check):
+        ping, warm = check["ping_seconds"], check["ready_seconds"]
+        print(f"\n`voicecore build --check`, emulated: `/ping` after {ping:.1f} s, "
+              f"warm after {warm:.1f} s, {check['peak_mb']:.0f} MB")  # fmt: skip
 
 
-def measure(world: World, way: Way, edits: int) -> Taken:
-    """One cold build, then edits, in an engine that has the base images and nothing else."""
-    lab = world.lab
-    lab.ecr.repositories.add(way.repository)
-    with dockerd(lab.reach) as engine:
-        for image in (lab.official, world.uv_base):
-            engine.docker("pull", "--quiet", "--platform", "linux/arm64", image)
-        engine.docker("pull", "--quiet", "--platform", "linux/amd64", lab.official)
-        token = lab.ecr.issue().password
-        login = ["login", "--username", "AWS", "--password-stdin", lab.ecr.host]
-        engine.docker(*login, stdin=token)
-        cold, _ = timed(lab, way, engine)
-        compressed, unpacked = sizes(lab, way.repository)
-        edited = [timed(lab, way, engine, edit) for edit in range(edits)]
-        seen = way.check(engine) if way.check else None
-    print(f"{way.name}: {cold:.2f} s, then (seconds, bytes) {edited}", file=sys.stderr, flush=True)
+def measure(workspace: Workspace, method: BuildMethod, edits: int) -> BuildResult:
+    """Measure a cold build and then edits, in an engine that has only the base images."""
+    registries = workspace.registries
+    registries.ecr.repositories.add(method.repository)
+    with dockerd(registries.reach) as daemon:
+        for image in (registries.official, workspace.uv_base):
+            daemon.docker("pull", "--quiet", "--platform", "linux/arm64", image)
+        daemon.docker("pull", "--quiet", "--platform", "linux/amd64", registries.official)
+        token = registries.ecr.issue().password
+        login = ["login", "--username", "AWS", "--password-stdin", registries.ecr.host]
+        daemon.docker(*login, stdin=token)
+        cold, _ = timed(registries, method, daemon)
+        compressed, unpacked = sizes(registries, method.repository)
+        edited = [timed(registries, method, daemon, edit) for edit in range(edits)]
+        check = method.check(daemon) if method.check else None
+    print(
+        f"{method.name}: {cold:.2f} s, then (seconds, bytes) {edited}", file=sys.stderr, flush=True
+    )
     times, sent = ([each[n] for each in edited] for n in (0, 1))
-    return Taken(cold, times, sent, compressed, unpacked, seen)
+    return BuildResult(cold, times, sent, compressed, unpacked, check)
 
 
-def timed(lab: Registries, way: Way, engine: Engine, edit: int | None = None) -> tuple[float, int]:
-    """The seconds that one build took, and the bytes it sent, after an edit if there is one."""
+def timed(
+    registries: Registries, method: BuildMethod, daemon: DockerDaemon, edit: int | None = None
+) -> tuple[float, int]:
+    """Return the seconds of one build and the bytes it sent, after an edit if there is one."""
     if edit is not None:
-        way.edited.write_text(f"{way.edited.read_text()}# {edit}\n")
-    lab.gate.journal.clear()
+        method.edited.write_text(f"{method.edited.read_text()}# {edit}\n")
+    registries.proxy.log.clear()
     started = time.perf_counter()
-    way.build(engine)
-    return time.perf_counter() - started, lab.gate.journal.bytes
+    method.build(daemon)
+    return time.perf_counter() - started, registries.proxy.log.bytes
 
 
-def sizes(lab: Registries, repository: str) -> tuple[int, int]:
-    """The bytes of an image's layers, in the registry and unpacked."""
-    registry = lab.private
+def sizes(registries: Registries, repository: str) -> tuple[int, int]:
+    """Return the bytes of an image's layers, compressed and unpacked."""
+    registry = registries.private
     manifest = registry.manifest(repository, registry.tags(repository)[0])
     layers = manifest["layers"]
     blobs = (registry.blob(repository, layer["digest"]) for layer in layers)
     return sum(layer["size"] for layer in layers), sum(len(gzip.decompress(each)) for each in blobs)
 
 
-def ours(world: World, builder: str) -> Way:
-    """The generated project, by `voicecore build`."""
-    agent = project(world.folder / f"voicecore-{builder}")
-    # All that uv and voicecore keep is as new as the engine.
-    env = {**os.environ, **world.lab.env(), "XDG_CACHE_HOME": str(agent.parents[1] / "cache")}
+def ours(workspace: Workspace, builder: str) -> BuildMethod:
+    """Return `voicecore build` with the generated project."""
+    agent = project(workspace.folder / f"voicecore-{builder}")
+    # The caches of uv and voicecore are empty, like the engine.
+    env = {
+        **os.environ,
+        **workspace.registries.env(),
+        "XDG_CACHE_HOME": str(agent.parents[1] / "cache"),
+    }
     env.pop("UV_CACHE_DIR", None)
     repository = f"voicecore-{builder}"
 
-    def build(engine: Engine, *more: str) -> Mapping[str, Any]:
-        docker = engine.env if builder == "buildx" else {"DOCKER_CONFIG": str(world.folder)}
-        words = ["build", "--builder", builder, "--push", f"{world.lab.ecr.host}/{repository}"]
+    def build(daemon: DockerDaemon, *more: str) -> Mapping[str, Any]:
+        docker = daemon.env if builder == "buildx" else {"DOCKER_CONFIG": str(workspace.folder)}
+        words = [
+            "build",
+            "--builder",
+            builder,
+            "--push",
+            f"{workspace.registries.ecr.host}/{repository}",
+        ]
         argv = [sys.executable, "-m", "voicecore", *words, "--json", *more]
-        return json.loads(call(world.lab.argv(*argv), agent.parent, {**env, **docker}))
+        return json.loads(call(workspace.registries.argv(*argv), agent.parent, {**env, **docker}))
 
-    def check(engine: Engine) -> Mapping[str, Any]:
-        return build(engine, "--check")["check"]
+    def check(daemon: DockerDaemon) -> Mapping[str, Any]:
+        return build(daemon, "--check")["check"]
 
     name = f"`voicecore build --builder {builder}`"
-    return Way(name, repository, agent / "bot.py", build, check if builder == "buildx" else None)
+    return BuildMethod(
+        name, repository, agent / "bot.py", build, check if builder == "buildx" else None
+    )
 
 
 def project(folder: Path) -> Path:
-    """The agent of a generated project, with its lockfile, as it comes out of git."""
+    """Create a project with its lockfile, and return its agent."""
     folder.mkdir()
-    wish = ["--pipeline", "nova-sonic", "--region", "us-east-1", "--yes"]
-    call([sys.executable, "-m", "voicecore", "init", "ada", *wish], folder)
+    options = ["--pipeline", "nova-sonic", "--region", "us-east-1", "--yes"]
+    call([sys.executable, "-m", "voicecore", "init", "ada", *options], folder)
     call(["uv", "lock", "--quiet"], folder / "ada/agent")
     return folder / "ada/agent"
 
 
-# ---- the others' images
+# ---- images of other tools
 
 
-def toolkit(world: World) -> Way:
-    """An example's agent with the Dockerfile of AWS's starter toolkit."""
-    agent = world.folder / "starter-toolkit"
+def toolkit(workspace: Workspace) -> BuildMethod:
+    """Return the starter toolkit's Dockerfile with an agent like the examples."""
+    agent = workspace.folder / "starter-toolkit"
     agent.mkdir()
     (agent / "agent.py").write_text(ONE_MODEL)
     (agent / "pyproject.toml").write_text(
@@ -292,45 +319,45 @@ def toolkit(world: World) -> Way:
         f"dependencies = {json.dumps(EXAMPLE_SONIC)}\n"
     )
     tool = peer("starter-toolkit", "bedrock-agentcore-starter-toolkit")
-    call([str(tool / "python"), "-c", GENERATE, str(agent)], world.folder)
-    return emulated(world, "the starter toolkit's Dockerfile", agent, "agent.py")
+    call([str(tool / "python"), "-c", GENERATE, str(agent)], workspace.folder)
+    return emulated(workspace, "the starter toolkit's Dockerfile", agent, "agent.py")
 
 
-def pipecat(world: World) -> Way:
-    """A project of `pipecat init` with its Dockerfile."""
-    wish = "-b web -t websocket -m realtime --realtime aws_nova_realtime --client-framework none"
+def pipecat(workspace: Workspace) -> BuildMethod:
+    """Return the Dockerfile of `pipecat init` with its project."""
+    options = "-b web -t websocket -m realtime --realtime aws_nova_realtime --client-framework none"
     tool = peer("pipecat", "pipecat-ai[cli]")
-    argv = [str(tool / "pipecat"), "init", "ada", "-n", "ada", *wish.split(), "--no-context-hub"]
-    (world.folder / "pipecat").mkdir()
-    call(argv, world.folder / "pipecat")
-    agent = world.folder / "pipecat/ada/server"
+    argv = [str(tool / "pipecat"), "init", "ada", "-n", "ada", *options.split(), "--no-context-hub"]
+    (workspace.folder / "pipecat").mkdir()
+    call(argv, workspace.folder / "pipecat")
+    agent = workspace.folder / "pipecat/ada/server"
     call(["uv", "lock", "--quiet"], agent)
-    return emulated(world, "`pipecat init`'s Dockerfile", agent, "bot.py")
+    return emulated(workspace, "`pipecat init`'s Dockerfile", agent, "bot.py")
 
 
-def emulated(world: World, name: str, agent: Path, edited: str) -> Way:
-    """A Dockerfile whose base is not to be had here, on one that is like it."""
+def emulated(workspace: Workspace, name: str, agent: Path, edited: str) -> BuildMethod:
+    """Return a build of a Dockerfile whose base, unreachable here, is replaced by a similar one."""
     dockerfile = agent / "Dockerfile"
-    text = re.sub(r"(?m)^FROM \S+", f"FROM {world.uv_base}", dockerfile.read_text(), count=1)
+    text = re.sub(r"(?m)^FROM \S+", f"FROM {workspace.uv_base}", dockerfile.read_text(), count=1)
     dockerfile.write_text(text)
-    repository = agent.relative_to(world.folder).parts[0]
-    target = f"{world.lab.ecr.host}/{repository}:latest"
+    repository = agent.relative_to(workspace.folder).parts[0]
+    target = f"{workspace.registries.ecr.host}/{repository}:latest"
 
-    def build(engine: Engine) -> None:
-        # In two steps, as the toolkit calls docker.
-        engine.docker("buildx", "build", "--quiet", *_AS_ARM64, "--tag", target, str(agent))
-        engine.docker("push", "--quiet", target)
+    def build(daemon: DockerDaemon) -> None:
+        # In two steps, like the toolkit.
+        daemon.docker("buildx", "build", "--quiet", *_AS_ARM64, "--tag", target, str(agent))
+        daemon.docker("push", "--quiet", target)
 
-    return Way(name, repository, agent / edited, build)
+    return BuildMethod(name, repository, agent / edited, build)
 
 
-def push_uv_base(lab: Registries, folder: Path) -> str:
-    """Make what the others stand on, and bring it where engines get it from."""
-    (folder / "Dockerfile").write_text(UV_BASE.format(base=lab.base))
-    name = f"{lab.private.host}/uv:latest"
-    with dockerd(lab.reach) as engine:
-        engine.docker("buildx", "build", "--quiet", *_AS_ARM64, "--tag", name, str(folder))
-        engine.docker("push", "--quiet", name)
+def push_uv_base(registries: Registries, folder: Path) -> str:
+    """Build the base of the other tools and push it to a registry."""
+    (folder / "Dockerfile").write_text(UV_BASE.format(base=registries.base))
+    name = f"{registries.private.host}/uv:latest"
+    with dockerd(registries.reach) as daemon:
+        daemon.docker("buildx", "build", "--quiet", *_AS_ARM64, "--tag", name, str(folder))
+        daemon.docker("push", "--quiet", name)
     return name
 
 
@@ -339,18 +366,18 @@ def push_uv_base(lab: Registries, folder: Path) -> str:
 
 @dataclass(frozen=True)
 class Agent:
-    """How an agent is started."""
+    """An agent to start."""
 
     argv: Sequence[str]
     folder: Path
     env: Mapping[str, str] = field(default_factory=dict[str, str])
     loads_at_call: bool = False
-    """Whether it makes its pipeline when it is called, rather than when it is started."""
+    """True when it creates its pipeline at the first call instead of at startup."""
 
 
 @dataclass(frozen=True)
 class Start:
-    """When an agent answered `/ping` and was ready to talk, in seconds; its peak by then, in MB."""
+    """Seconds until an agent answered `/ping` and was ready, and its peak memory in MB."""
 
     ping: float
     warm: float
@@ -358,32 +385,32 @@ class Start:
 
 
 def starts(runs: int = STARTS) -> None:
-    """Print the table of the starts."""
-    with tempfile.TemporaryDirectory() as made:
-        folder = Path(made)
+    """Print the table of startup times."""
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
         agents = {
             "voicecore, Nova Sonic": generated(folder),
             "as the examples, Deepgram, Bedrock, Cartesia": example(folder / "4", FOUR_SERVICES,
                                                                     EXAMPLE),
             "as the examples, Nova Sonic": example(folder / "1", ONE_MODEL, EXAMPLE_SONIC),
         }  # fmt: skip
-        taken: dict[str, list[Start]] = {name: [] for name in agents}
+        results: dict[str, list[Start]] = {name: [] for name in agents}
         for number in range(runs + 1):
             for name, agent in agents.items():
                 began = start(agent)
-                if number:  # the first one warms the disk's cache
-                    taken[name].append(began)
+                if number:  # the first start fills the disk's cache
+                    results[name].append(began)
     print("| agent | `/ping`, s | against voicecore | pipeline warm, s | peak MB by then |\n"
           "|---|---|---|---|---|")  # fmt: skip
-    first = statistics.median(each.ping for each in next(iter(taken.values())))
-    for name, each in taken.items():
+    first = statistics.median(each.ping for each in next(iter(results.values())))
+    for name, each in results.items():
         ping, warm, peak = (statistics.median(getattr(one, key) for one in each)
                             for key in ("ping", "warm", "peak"))  # fmt: skip
         print(f"| {name} | {ping:.2f} | {ping / first:.1f} × | {warm:.2f} | {peak:.0f} |")
 
 
 def start(agent: Agent) -> Start:
-    """Start an agent, wait until it has begun to answer, and end it."""
+    """Start an agent, wait until it is ready, and stop it."""
     port = free_port()
     env = {**os.environ, **agent.env, "PORT": str(port), "AWS_REGION": "us-east-1"}
     started = time.perf_counter()
@@ -393,15 +420,15 @@ def start(agent: Agent) -> Start:
     try:
         while not answers_ping(port):
             if process.poll() is not None:
-                raise RuntimeError(f"{agent.argv} ended with {process.returncode}")
+                raise RuntimeError(f"{agent.argv} exited with {process.returncode}")
             time.sleep(0.005)
         ping = time.perf_counter() - started
         call = connect(f"ws://127.0.0.1:{port}/ws") if agent.loads_at_call else nullcontext()
         assert process.stdout
         with call:
-            # The pipeline is loaded behind /ping: what was said before it is still to be read.
+            # The pipeline is loaded after /ping answers, so its event is still to be read.
             if not any(b'"event": "ready"' in line for line in process.stdout):
-                raise RuntimeError(f"{agent.argv} ended before it was ready")
+                raise RuntimeError(f"{agent.argv} exited before it was ready")
             warm = time.perf_counter() - started
         status = Path(f"/proc/{process.pid}/status").read_text()
         return Start(ping, warm, int(re.findall(r"VmHWM:\s+(\d+)", status)[0]) * 1024 / 1e6)
@@ -422,7 +449,7 @@ def answers_ping(port: int) -> bool:
 
 
 def generated(folder: Path) -> Agent:
-    """The generated agent in the folders of its image, for this machine's processor."""
+    """Return the generated agent in the folders of its image, for this machine's processor."""
     agent = project(folder / "voicecore")
     image = folder / "image"
     packages, app = image / "opt/packages", image / "app"
@@ -441,7 +468,7 @@ def generated(folder: Path) -> Agent:
 
 
 def example(folder: Path, source: str, packages: Sequence[str]) -> Agent:
-    """An agent as the examples are, with bytecode of all."""
+    """Return an agent like the examples, with all bytecode compiled."""
     folder.mkdir()
     (folder / "agent.py").write_text(source)
     call(["uv", "venv", "--quiet", "--python", PYTHON], folder)
@@ -450,7 +477,7 @@ def example(folder: Path, source: str, packages: Sequence[str]) -> Agent:
 
 
 def call(argv: Sequence[str], folder: Path, env: Mapping[str, str] | None = None) -> str:
-    """What a command prints; a failure is an error, not a fast run."""
+    """Return the output of a command. Raises RuntimeError if it fails."""
     env = {name: value for name, value in (env or os.environ).items() if name != "VIRTUAL_ENV"}
     done = subprocess.run(argv, cwd=folder, env=env, capture_output=True, text=True)
     if done.returncode:

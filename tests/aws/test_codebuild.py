@@ -1,8 +1,8 @@
-"""The codebuild builder in a real account: it builds, waits, and leaves nothing.
+"""The codebuild builder in a real account: its shapes, its waiting, and that it leaves nothing.
 
     AWS_REGION=us-east-1 python -m pytest -m aws tests/aws/test_codebuild.py
 
-It takes about four minutes and a few cents, and creates and deletes its own ECR repository.
+takes about four minutes and a few cents, and makes and removes an ECR repository of its own.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ import pytest
 
 from voicecore.console.progress import Progress
 from voicecore.image.builders import codebuild, codebuild_resources
-from voicecore.image.builders.buildspec import Remote
-from voicecore.image.builders.codebuild import RemoteBuildFailed
+from voicecore.image.builders.buildspec import CodeBuildInputs
+from voicecore.image.builders.codebuild_failures import RemoteBuildFailed
 from voicecore.image.registry.reference import Reference, parse_reference
 
 pytestmark = pytest.mark.aws
@@ -51,19 +51,19 @@ def ecr() -> Any:
 @pytest.fixture(scope="module")
 def repository(ecr: Any) -> Iterator[Reference]:
     name = f"voicecore/test-{uuid.uuid4().hex[:8]}"
-    created = ecr.create_repository(repositoryName=name)["repository"]
-    yield parse_reference(created["repositoryUri"])
+    made = ecr.create_repository(repositoryName=name)["repository"]
+    yield parse_reference(made["repositoryUri"])
     ecr.delete_repository(repositoryName=name, force=True)
 
 
 @pytest.fixture
-def remote(repository: Reference, tmp_path: Path) -> Remote:
+def remote(repository: Reference, tmp_path: Path) -> CodeBuildInputs:
     agent = tmp_path / "agent"
     agent.mkdir()
     (agent / "Dockerfile").write_text(DOCKERFILE)
     (agent / "pyproject.toml").write_text("[project]\n")
     (agent / "app.py").write_text("import netifaces\n")
-    return Remote(
+    return CodeBuildInputs(
         project=repository.repository.rpartition("/")[2],
         agent=agent,
         files=["Dockerfile", "app.py", "pyproject.toml"],
@@ -75,22 +75,23 @@ def remote(repository: Reference, tmp_path: Path) -> Remote:
     )
 
 
-def test_builds_and_pushes_image_and_leaves_nothing(remote: Remote, ecr: Any) -> None:
+def test_a_package_is_compiled_and_the_image_pushed_and_nothing_is_left(
+    remote: CodeBuildInputs, ecr: Any
+) -> None:
     aws = codebuild.connect(remote.target)
-    progress: list[Progress] = []
+    told: list[Progress] = []
     try:
-        codebuild.build(aws, remote, progress.append)
+        codebuild.build(aws, remote, told.append)
         (remote.agent / "app.py").write_text("import netifaces as second\n")
-        codebuild.build(
-            aws, replace(remote, target=replace(remote.target, tag="two")), progress.append
-        )
+        codebuild.build(aws, replace(remote, target=replace(remote.target, tag="two")), told.append)
         (remote.agent / "Dockerfile").write_text("FROM no-such-image.example/none\n")
         with pytest.raises(RemoteBuildFailed):
             codebuild.build(
-                aws, replace(remote, target=replace(remote.target, tag="three")), progress.append
+                aws, replace(remote, target=replace(remote.target, tag="three")), told.append
             )
     finally:
-        removed = codebuild_resources.remove(aws, remote.project)
+        left = codebuild_resources.leftovers(aws, remote.project)
+        removed = codebuild_resources.delete(left)
     assert len(removed) == 4
     images = ecr.describe_images(repositoryName=remote.target.repository)["imageDetails"]
     tags = {tag for image in images for tag in image.get("imageTags", [])}
@@ -102,7 +103,7 @@ def test_builds_and_pushes_image_and_leaves_nothing(remote: Remote, ecr: Any) ->
         ][0]["imageManifest"]
         for tag in ("one", "two")
     ]
-    # The second build reused the packages of the first.
+    # The packages of the first were kept for the second.
     assert _layers(manifests[0])[:-1] == _layers(manifests[1])[:-1]
 
 

@@ -24,11 +24,11 @@ from tests.cloud.test_deploy import changes
 from tests.standins.aws import Aws, aws_standin
 from tests.standins.aws.server_python import make_python, start
 from tests.standins.aws.services.ecr import Registry
-from tests.standins.image.codebuild import CodeBuild, Plan, codebuild
-from tests.standins.image.engine import Engine
-from tests.standins.image.fixtures import all_registries, engine, lab
-from tests.standins.image.gate import in_background
-from tests.standins.image.lab import Registries
+from tests.standins.image.codebuild import BuildScript, CodeBuild, codebuild
+from tests.standins.image.dockerd import DockerDaemon
+from tests.standins.image.fixtures import all_registries, daemon, registries
+from tests.standins.image.proxy import in_background
+from tests.standins.image.registries import Registries
 from tests.standins.image.registry import Registry as PushedTo
 from tests.standins.models.lab import serve
 from tests.standins.models.sigv4 import Keys
@@ -37,7 +37,7 @@ from voicecore.local.processes.ports import free_port
 from voicecore.local.runtime import LocalRuntime, RuntimeSettings
 from voicecore.local.sessions.agent_process import AgentSpec
 
-__all__ = ["all_registries", "engine", "lab"]
+__all__ = ["all_registries", "daemon", "registries"]
 
 QUESTION = Path(__file__).parents[2] / "voicecore/samples/what-time-is-it.wav"
 
@@ -48,21 +48,21 @@ class Shell:
 
     root: Path
     aws: Aws
-    lab: Registries
-    engine: Engine
+    registries: Registries
+    daemon: DockerDaemon
     builds: CodeBuild
 
     def run(
         self, *words: str, docker: bool = False, **more: str
     ) -> subprocess.CompletedProcess[str]:
         """Run a command that must succeed; `more` are environment variables."""
-        env = {**os.environ, **self.lab.env(), **self.aws.environment, **more}
+        env = {**os.environ, **self.registries.env(), **self.aws.environment, **more}
         # Only registries and the function are reached, nothing behind load balancers.
-        env["SSL_CERT_FILE"] = str(self.lab.reach.authority)
+        env["SSL_CERT_FILE"] = str(self.registries.reach.authority)
         env |= {f"AWS_ENDPOINT_URL_{name}": self.builds.endpoint for name in ("S3", "CODEBUILD")}
         del env["AWS_ENDPOINT_URL_ECR"]  # the stand-in of AWS issues the tokens
-        env |= self.engine.env if docker else {"DOCKER_HOST": f"unix://{self.root}/no-docker.sock"}
-        argv = self.lab.argv(sys.executable, "-m", "voicecore", *words)
+        env |= self.daemon.env if docker else {"DOCKER_HOST": f"unix://{self.root}/no-docker.sock"}
+        argv = self.registries.argv(sys.executable, "-m", "voicecore", *words)
         done = subprocess.run(argv, cwd=self.root, env=env, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr + done.stdout
         return done
@@ -90,12 +90,14 @@ def data_plane(aws: Aws, root: Path, arn: str) -> Iterator[LocalRuntime]:
 
 
 @pytest.fixture
-def shell(tmp_path: Path, lab: Registries, engine: Engine) -> Iterator[Shell]:
+def shell(tmp_path: Path, registries: Registries, daemon: DockerDaemon) -> Iterator[Shell]:
     def set_repositories(repositories: set[str]) -> None:
-        lab.ecr.repositories = repositories
+        registries.ecr.repositories = repositories
 
-    lab.ecr.immutable = True
-    registry = Registry(lab.private.url, lambda: lab.ecr.issue().password, set_repositories)
+    registries.ecr.immutable = True
+    registry = Registry(
+        registries.private.url, lambda: registries.ecr.issue().password, set_repositories
+    )
     init = [sys.executable, "-m", "voicecore", "init", "line", "--pipeline", "nova-sonic", "--yes"]
     subprocess.run(init, cwd=tmp_path, check=True, capture_output=True)
     url = f"http://127.0.0.1:{free_port()}"
@@ -110,12 +112,12 @@ def shell(tmp_path: Path, lab: Registries, engine: Engine) -> Iterator[Shell]:
 
     # moto has one state per process: the stand-in and its builds share the account.
     with (
-        codebuild(lab.ecr.region, lab.ecr.keys) as builds,
+        codebuild(registries.ecr.region, registries.ecr.keys) as builds,
         aws_standin(registry=registry, data_plane=url, containers=run) as aws,
     ):
         developer = replace(aws, caller=aws.new_caller(temporary=False))
         builds.keys = Keys(developer.caller.access_key_id, developer.caller.secret_access_key)
-        shells.append(Shell(tmp_path / "line", developer, lab, engine, builds))
+        shells.append(Shell(tmp_path / "line", developer, registries, daemon, builds))
         yield shells[0]
 
 
@@ -148,7 +150,7 @@ def test_project_from_init_to_destroy(shell: Shell) -> None:
     stage = json.loads(shell.run("status", "--json").stdout)["stages"][0]
     runtime = stage["runtime"]
     assert (runtime["status"], stage["versions"][0]["number"]) == ("READY", 1)
-    registry = shell.lab.private
+    registry = shell.registries.private
     tags = registry.tags("voicecore/line")
     images = [runtime["image"], stage["server"]["image"]]
     pushed = {registry.digest("voicecore/line", tag) for tag in tags}
@@ -183,7 +185,7 @@ def test_project_from_init_to_destroy(shell: Shell) -> None:
     assert [version["message"] for version in stage["versions"]] == ["", "kinder"]
 
     require_compiler(root)
-    shell.builds.plans = [Plan(pushes=partial(push_same_image, shell.lab.private))]
+    shell.builds.scripts = [BuildScript(pushes=partial(push_same_image, shell.registries.private))]
     compiled = shell.run("deploy", "--yes", "--message", "faster")
     assert "1 package has no wheel" in compiled.stderr
     assert "built by AWS CodeBuild" in compiled.stderr
@@ -195,4 +197,4 @@ def test_project_from_init_to_destroy(shell: Shell) -> None:
     assert "- CodeBuild project" in destroyed.stderr
     assert "- S3 bucket" in destroyed.stderr
     assert aws.inventory() == before
-    assert shell.lab.private.tags("voicecore/line") == []
+    assert shell.registries.private.tags("voicecore/line") == []

@@ -1,5 +1,5 @@
-"""The lab of images, for the tests that build, push and run with real parts."""
+"""Fixtures of the tests that build, push and run images with real tools."""
 
-from tests.standins.image.fixtures import all_registries, emulation, engine, lab
+from tests.standins.image.fixtures import all_registries, daemon, emulation, registries
 
-__all__ = ["all_registries", "emulation", "engine", "lab"]
+__all__ = ["all_registries", "daemon", "emulation", "registries"]

@@ -1,4 +1,4 @@
-"""A spoken conversation with the agent in an image; only its models are stand-ins, outside it."""
+"""A spoken conversation with the agent in an image; only the models are stand-ins."""
 
 from __future__ import annotations
 
@@ -9,43 +9,43 @@ from pathlib import Path
 
 from tests.generated.models.agent import Running, call, free_port, started
 from tests.generated.models.caller import Caller
-from tests.standins.image.engine import Engine
+from tests.standins.image.dockerd import DockerDaemon
 from tests.standins.models import Models, Script, Turn, serve
 from voicecore.image.model import PLATFORM
 
-# Far more than it takes, but for a machine that is both emulating and busy.
+# Far more than necessary, except on a busy machine that emulates.
 _READY_SECONDS = 240
 _ANSWER_SECONDS = 60
 
-# Graviton 2. Left to itself, QEMU 10 emulates every extension there is, and onnxruntime uses SVE,
-# with which the speech detector takes twice as long.
+# Graviton 2. By default QEMU 10 emulates all extensions, and onnxruntime uses SVE, with which the
+# speech detector takes twice as long.
 _CPU = "neoverse-n1"
 
 
 @dataclass(frozen=True)
 class Conversation:
-    """What each side has to tell of it."""
+    """Results of a conversation."""
 
     machine: str
     run: Running
     models: Models
     caller: Caller
     answer: bytes
-    """The sound that the caller heard since the question began, as mono PCM16."""
+    """Audio that the caller heard since the question began, as mono PCM16."""
 
 
-async def ask(image: str, engine: Engine, question: str, turn: Turn) -> Conversation:
-    """Runs `image`, is greeted, speaks the sample `question`, and hears the answer to its end."""
+async def ask(image: str, daemon: DockerDaemon, question: str, turn: Turn) -> Conversation:
+    """Run `image`, wait for the greeting, ask the sample `question`, and hear the whole answer."""
     port = free_port()
     name = f"conversation-{port}"
     async with serve(Script((turn,))) as models:
         argv, env = _run(image, name, port, models)
         try:
-            async with started(argv, {**os.environ, **engine.env, **env}, port, Path()) as run:
+            async with started(argv, {**os.environ, **daemon.env, **env}, port, Path()) as run:
                 await run.until("ready", _READY_SECONDS)
-                machine = engine.docker("exec", name, "uname", "-m").strip()
-                # Emulated, the agent cannot listen as fast as an open microphone sends; as Pipecat
-                # lets sound go before all else, it would never come to greet.
+                machine = daemon.docker("exec", name, "uname", "-m").strip()
+                # An emulated agent cannot process audio as fast as an open microphone sends it.
+                # Pipecat processes audio first, so the agent would never greet the caller.
                 async with call(run, mutes=True) as caller:
                     await _until_spoken(caller, run, 1)
                     asked = time.monotonic()  # the answer may come before the caller has muted
@@ -53,19 +53,19 @@ async def ask(image: str, engine: Engine, question: str, turn: Turn) -> Conversa
                     await _until_spoken(caller, run, 2)
                 await run.until("session_ended", _ANSWER_SECONDS)
         finally:
-            engine.docker("rm", "--force", name, check=False)
+            daemon.docker("rm", "--force", name, check=False)
     return Conversation(machine, run, models, caller, caller.sound(asked))
 
 
 async def _until_spoken(caller: Caller, run: Running, count: int) -> None:
-    """Waits until the agent has said that many things, to their end."""
+    """Wait until the agent has finished `count` sayings."""
     await caller.until(lambda: len(run.events("agent_said")) >= count, _ANSWER_SECONDS)
     ends = "bot-stopped-speaking"
     await caller.until(lambda: len(caller.messages(ends)) >= count, _ANSWER_SECONDS)
 
 
 def _run(image: str, name: str, port: int, models: Models) -> tuple[list[str], dict[str, str]]:
-    """The command that runs `image`, and what of the environment it hands on."""
+    """Return the command that runs `image`, and the environment variables that it passes on."""
     mounts = {models.reach.hosts_file: "/etc/hosts", models.reach.authority: "/authority.pem"}
     for file in mounts:
         file.chmod(0o644)  # the agent is user 1000

@@ -1,4 +1,4 @@
-"""The buildspec, carried out by a real engine, as CodeBuild has one, and pushed to ECR's twin."""
+"""The buildspec, run by a real Docker engine like CodeBuild's, with a push to ECR's stand-in."""
 
 from __future__ import annotations
 
@@ -11,21 +11,24 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import boto3
 import pytest
 
-from tests.standins.image.account import account_of
-from tests.standins.image.codebuild import CodeBuild, Machine, codebuild
-from tests.standins.image.engine import dockerd
-from tests.standins.image.lab import Registries
+from tests.standins.image.base_image import REPOSITORY, TAG
+from tests.standins.image.codebuild import BuildMachine, CodeBuild, codebuild
+from tests.standins.image.dockerd import dockerd
+from tests.standins.image.registries import Registries
+from voicecore.console.progress import Progress
 from voicecore.image.builders import codebuild as builder
-from voicecore.image.builders.buildspec import Remote
-from voicecore.image.builders.codebuild import Pace, RemoteBuildFailed
-from voicecore.image.model import Progress
+from voicecore.image.builders.buildspec import CodeBuildInputs
+from voicecore.image.builders.codebuild import BuildTimings
+from voicecore.image.builders.codebuild_failures import RemoteBuildFailed
+from voicecore.image.builders.codebuild_resources import Aws
 from voicecore.image.registry.reference import parse_reference
 
-QUICK = Pace(poll=0.2, limit=240, role=(), log=2)
-# As the generated one, without what takes long: what stands for the packages is random, so that two
-# builds have it in common only if the second has it from the first.
+QUICK = BuildTimings(poll=0.2, limit=240, role=(), log=2)
+# Like the generated one, without slow steps. The file in place of the packages is random, so two
+# builds share it only if the second reuses it from the first.
 DOCKERFILE = """\
 ARG BASE
 FROM --platform=$BUILDPLATFORM $BASE AS build
@@ -40,7 +43,7 @@ CMD ["python", "app.py"]
 """
 AWS = """\
 #!{python}
-# `aws ecr get-login-password`, as a machine of CodeBuild has it.
+# `aws ecr get-login-password`, as on a machine of CodeBuild.
 import base64, sys
 import boto3
 assert sys.argv[1:3] == ["ecr", "get-login-password"], sys.argv
@@ -51,114 +54,130 @@ print(base64.b64decode(token).decode().partition(":")[2])
 
 
 @pytest.fixture
-def cloud(lab: Registries) -> Iterator[CodeBuild]:
-    with codebuild(lab.ecr.region, lab.ecr.keys) as running:
+def cloud(registries: Registries) -> Iterator[CodeBuild]:
+    with codebuild(registries.ecr.region, registries.ecr.keys) as running:
         yield running
 
 
 @contextmanager
-def machine(cloud: CodeBuild, lab: Registries, folder: Path) -> Iterator[None]:
-    """A new machine of CodeBuild's, with an engine that has seen nothing yet."""
+def machine(cloud: CodeBuild, registries: Registries, folder: Path) -> Iterator[None]:
+    """Run a new machine of CodeBuild, with an empty engine."""
     commands = folder / "bin"
     commands.mkdir(parents=True)
     (commands / "aws").write_text(AWS.format(python=sys.executable))
     (commands / "aws").chmod(0o755)
     # The classic store: CodeBuild's engine is a plain Docker 27 (aws-codebuild-docker-images).
-    with dockerd(lab.reach, containerd_store=False) as engine:
+    with dockerd(registries.reach, containerd_store=False) as daemon:
         env = {
             **os.environ,
-            **lab.env(),
-            **engine.env,
+            **registries.env(),
+            **daemon.env,
             "HOME": str(folder),
             "PATH": f"{commands}:{os.environ['PATH']}",
         }
-        cloud.machine = Machine(lab.argv, env)
+        cloud.machine = BuildMachine(registries.argv, env)
         yield
 
 
+def aws_of(cloud: CodeBuild, registries: Registries) -> Aws:
+    session = boto3.Session(
+        registries.ecr.keys.access_key_id,
+        registries.ecr.keys.secret_access_key,
+        region_name=registries.ecr.region,
+    )
+
+    def client(name: str) -> Any:
+        endpoint = cloud.endpoint if name in ("codebuild", "s3") else cloud.moto
+        return session.client(name, endpoint_url=endpoint)
+
+    clients = map(client, ("s3", "iam", "logs", "codebuild"))
+    return Aws(registries.ecr.account, "aws", registries.ecr.region, *clients)
+
+
 @pytest.fixture
-def remote(lab: Registries, tmp_path: Path) -> Remote:
+def inputs(registries: Registries, tmp_path: Path) -> CodeBuildInputs:
     agent = tmp_path / "agent"
     agent.mkdir()
     (agent / "Dockerfile").write_text(DOCKERFILE)
     (agent / "pyproject.toml").write_text("[project]\n")
     (agent / "app.py").write_text("print('first')\n")
-    return Remote(
+    digest = registries.public.digest(REPOSITORY, TAG)
+    return CodeBuildInputs(
         project="my-agent",
         agent=agent,
         files=["Dockerfile", "app.py", "pyproject.toml"],
-        target=parse_reference(f"{lab.ecr.host}/agent:first"),
-        base=f"{lab.official}@{lab.public.digest('docker/library/python', '3.13-slim-trixie')}",
+        target=parse_reference(f"{registries.ecr.host}/agent:first"),
+        base=f"{registries.official}@{digest}",
         epoch=1_760_000_000,
         packages_key="feed" * 16,
         labels={"io.voicecore.fingerprint": "it's the first"},
     )
 
 
-def layers(lab: Registries, tag: str) -> list[str]:
-    return [layer["digest"] for layer in lab.private.manifest("agent", tag)["layers"]]
+def layers(registries: Registries, tag: str) -> list[str]:
+    return [layer["digest"] for layer in registries.private.manifest("agent", tag)["layers"]]
 
 
-def config(lab: Registries, tag: str) -> Any:
-    digest = lab.private.manifest("agent", tag)["config"]["digest"]
-    return json.loads(lab.private.blob("agent", digest))
+def config(registries: Registries, tag: str) -> Any:
+    digest = registries.private.manifest("agent", tag)["config"]["digest"]
+    return json.loads(registries.private.blob("agent", digest))
 
 
 def ignore(_: Progress) -> None:
     pass
 
 
-def test_images_are_pushed_and_the_packages_of_one_serve_the_next_on_another_machine(
-    cloud: CodeBuild, lab: Registries, remote: Remote, tmp_path: Path
+def test_build_on_new_machine_reuses_packages_of_earlier_build(
+    cloud: CodeBuild, registries: Registries, inputs: CodeBuildInputs, tmp_path: Path
 ) -> None:
-    aws = account_of(cloud, lab.ecr.region, lab.ecr.keys)
-    told: list[Progress] = []
-    with machine(cloud, lab, tmp_path / "one"):
-        builder.build(aws, remote, told.append, pace=QUICK)
-    made = config(lab, "first")
-    assert (made["os"], made["architecture"]) == ("linux", "arm64")
-    assert made["config"]["User"] == "1000"
-    assert made["config"]["Labels"]["io.voicecore.fingerprint"] == "it's the first"
-    assert "cache-feedfeedfeedfeedfeed" in lab.private.tags("agent")
-    titles = [progress.task for progress in told if progress.finished]
+    aws = aws_of(cloud, registries)
+    progress: list[Progress] = []
+    with machine(cloud, registries, tmp_path / "one"):
+        builder.build(aws, inputs, progress.append, timings=QUICK)
+    first = config(registries, "first")
+    assert (first["os"], first["architecture"]) == ("linux", "arm64")
+    assert first["config"]["User"] == "1000"
+    assert first["config"]["Labels"]["io.voicecore.fingerprint"] == "it's the first"
+    assert "cache-feedfeedfeedfeedfeed" in registries.private.tags("agent")
+    titles = [step.task for step in progress if step.finished]
     assert any("RUN mkdir" in title for title in titles)
     assert titles[-1] == "pushing"
 
-    (remote.agent / "app.py").write_text("print('second')\n")
-    second = replace(remote, target=parse_reference(f"{lab.ecr.host}/agent:second"))
-    with machine(cloud, lab, tmp_path / "two"):
-        builder.build(aws, second, ignore, pace=QUICK)
-    *first_packages, first_code = layers(lab, "first")
-    *second_packages, second_code = layers(lab, "second")
+    (inputs.agent / "app.py").write_text("print('second')\n")
+    second = replace(inputs, target=parse_reference(f"{registries.ecr.host}/agent:second"))
+    with machine(cloud, registries, tmp_path / "two"):
+        builder.build(aws, second, ignore, timings=QUICK)
+    *first_packages, first_code = layers(registries, "first")
+    *second_packages, second_code = layers(registries, "second")
     assert first_packages == second_packages
     assert first_code != second_code
 
 
-def test_a_build_that_fails_pushes_nothing_and_shows_what_failed(
-    cloud: CodeBuild, lab: Registries, remote: Remote, tmp_path: Path
+def test_failed_build_pushes_nothing_and_shows_output(
+    cloud: CodeBuild, registries: Registries, inputs: CodeBuildInputs, tmp_path: Path
 ) -> None:
-    (remote.agent / "Dockerfile").write_text(
+    (inputs.agent / "Dockerfile").write_text(
         DOCKERFILE.replace("COPY . ", "RUN echo no such compiler >&2; exit 7\nCOPY . ")
     )
-    failing = replace(remote, target=parse_reference(f"{lab.ecr.host}/agent:failed"))
+    failing = replace(inputs, target=parse_reference(f"{registries.ecr.host}/agent:failed"))
     with (
-        machine(cloud, lab, tmp_path / "one"),
+        machine(cloud, registries, tmp_path / "one"),
         pytest.raises(RemoteBuildFailed) as failure,
     ):
-        builder.build(account_of(cloud, lab.ecr.region, lab.ecr.keys), failing, ignore, pace=QUICK)
+        builder.build(aws_of(cloud, registries), failing, ignore, timings=QUICK)
     assert "failed while building, Dockerfile, line 5:" in failure.value.message
     assert "  RUN echo no such compiler >&2; exit 7\nno such compiler" in failure.value.message
-    assert not lab.gate.journal.find("PUT", "/manifests/")
+    assert not registries.proxy.log.find("PUT", "/manifests/")
 
 
-def test_a_repository_that_is_not_there_is_named(
-    cloud: CodeBuild, lab: Registries, remote: Remote, tmp_path: Path
+def test_build_reports_missing_repository(
+    cloud: CodeBuild, registries: Registries, inputs: CodeBuildInputs, tmp_path: Path
 ) -> None:
-    nowhere = replace(remote, target=parse_reference(f"{lab.ecr.host}/nowhere:first"))
+    unknown = replace(inputs, target=parse_reference(f"{registries.ecr.host}/missing:first"))
     with (
-        machine(cloud, lab, tmp_path / "one"),
-        pytest.raises(RemoteBuildFailed, match="repository is not there") as failure,
+        machine(cloud, registries, tmp_path / "one"),
+        pytest.raises(RemoteBuildFailed, match="repository does not exist") as failure,
     ):
-        builder.build(account_of(cloud, lab.ecr.region, lab.ecr.keys), nowhere, ignore, pace=QUICK)
+        builder.build(aws_of(cloud, registries), unknown, ignore, timings=QUICK)
     assert "failed while pushing" in failure.value.message
-    assert "aws ecr create-repository --repository-name nowhere" in (failure.value.hint or "")
+    assert "aws ecr create-repository --repository-name missing" in (failure.value.hint or "")

@@ -1,4 +1,4 @@
-"""`voicecore build --builder codebuild`: real boto3 against stand-ins of AWS's services."""
+"""`voicecore build --builder codebuild`: real boto3 with stand-ins for AWS's services."""
 
 from __future__ import annotations
 
@@ -19,16 +19,17 @@ from typing import Any
 import pytest
 
 from tests.standins.image.account import account_of
-from tests.standins.image.codebuild import CodeBuild, Plan, codebuild
+from tests.standins.image.codebuild import BuildScript, CodeBuild, codebuild
 from tests.standins.models.sigv4 import Keys
 from voicecore.aws.errors import AwsRefused
 from voicecore.aws.session import Aws
 from voicecore.console.errors import ExitCode
+from voicecore.console.progress import Progress
 from voicecore.image.builders import buildspec, codebuild_resources
 from voicecore.image.builders import codebuild as builder
-from voicecore.image.builders.buildspec import Remote
-from voicecore.image.builders.codebuild import Pace, RemoteBuildFailed, RemoteBuildStopped
-from voicecore.image.model import Progress
+from voicecore.image.builders.buildspec import CodeBuildInputs
+from voicecore.image.builders.codebuild import BuildTimings
+from voicecore.image.builders.codebuild_failures import RemoteBuildFailed, RemoteBuildStopped
 from voicecore.image.registry.reference import parse_reference
 from voicecore.project import aws_names
 
@@ -38,18 +39,18 @@ KEYS = Keys("AKIDVOICECORETEST", "a-secret-that-only-the-stand-ins-know")
 REPOSITORY = f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com/voicecore/my-agent"
 BUCKET = f"vc-my-agent-{ACCOUNT}-{REGION}"
 ROLE = f"voicecore-my-agent-builder-{REGION}"
-QUICK = Pace(poll=0.01, limit=20, role=(0.01, 0.01, 0.01), log=0.05)
+QUICK = BuildTimings(poll=0.01, limit=20, role=(0.01, 0.01, 0.01), log=0.05)
 BASE = "public.ecr.aws/docker/library/python:3.13-slim-trixie@sha256:" + "b" * 64
 
 
 @pytest.fixture(scope="module")
 def running() -> Iterator[CodeBuild]:
-    with codebuild(REGION, KEYS) as lab:
-        yield lab
+    with codebuild(REGION, KEYS) as stand_in:
+        yield stand_in
 
 
 @pytest.fixture
-def lab(running: CodeBuild) -> CodeBuild:
+def service(running: CodeBuild) -> CodeBuild:
     running.reset()
     return running
 
@@ -60,7 +61,7 @@ def aws(running: CodeBuild) -> Aws:
 
 
 @pytest.fixture
-def remote(tmp_path: Path) -> Remote:
+def inputs(tmp_path: Path) -> CodeBuildInputs:
     agent = tmp_path / "agent"
     (agent / "prompts").mkdir(parents=True)
     (agent / "Dockerfile").write_text("FROM python AS build\nFROM python\n")
@@ -69,7 +70,7 @@ def remote(tmp_path: Path) -> Remote:
     (agent / "run.sh").chmod(0o755)
     (agent / "prompts" / "hello.txt").write_text("Grüezi\n")
     (agent / "link").symlink_to("app.py")
-    return Remote(
+    return CodeBuildInputs(
         project="my-agent",
         agent=agent,
         files=["run.sh", "Dockerfile", "app.py", "prompts/hello.txt", "link"],
@@ -81,48 +82,51 @@ def remote(tmp_path: Path) -> Remote:
     )
 
 
-class Told:
+def remove_all(aws: Aws, project: str) -> list[str]:
+    """Delete a project's resources as `voicecore destroy` does; return their titles."""
+    return codebuild_resources.delete(codebuild_resources.leftovers(aws, project))
+
+
+class ProgressLog:
     """Collects the progress."""
 
     def __init__(self) -> None:
         self.all: list[Progress] = []
 
-    def __call__(self, progress: Progress) -> None:
-        self.all.append(progress)
+    def __call__(self, step: Progress) -> None:
+        self.all.append(step)
 
     @property
     def finished(self) -> list[str]:
-        return [progress.task for progress in self.all if progress.finished]
+        return [step.task for step in self.all if step.finished]
 
 
-# ---- what is made
+# ---- resources and source
 
 
-def test_a_build_goes_through_its_phases_and_says_so(
-    lab: CodeBuild, aws: Aws, remote: Remote
-) -> None:
-    lab.plans = [Plan(log=["#5 [build 2/6] RUN pip install uv", "#5 DONE 2.0s"])]
-    told = Told()
-    builder.build(aws, remote, told, pace=QUICK)
-    assert told.finished == [
-        "source to AWS",
+def test_build_reports_its_phases(service: CodeBuild, aws: Aws, inputs: CodeBuildInputs) -> None:
+    service.scripts = [BuildScript(log=["#5 [build 2/6] RUN pip install uv", "#5 DONE 2.0s"])]
+    progress = ProgressLog()
+    builder.build(aws, inputs, progress, timings=QUICK)
+    assert progress.finished == [
+        "uploading the source",
         "waiting for a machine",
         "starting the machine",
-        "fetching the source",
+        "downloading the source",
         "logging in to the registry",
         "build 2/6  RUN pip install uv",
         "building",
         "pushing",
     ]
-    assert told.all[-1].note.endswith("s in AWS")
-    (build,) = lab.builds
+    assert progress.all[-1].note.endswith("s in AWS")
+    (build,) = service.builds
     assert build.request["sourceLocationOverride"] == f"{BUCKET}/0123456789abcdef0123.zip"
 
 
-def test_the_bucket_is_private_short_lived_and_tagged(
-    lab: CodeBuild, aws: Aws, remote: Remote
+def test_bucket_is_private_tagged_and_expires_objects(
+    service: CodeBuild, aws: Aws, inputs: CodeBuildInputs
 ) -> None:
-    builder.build(aws, remote, Told(), pace=QUICK)
+    builder.build(aws, inputs, ProgressLog(), timings=QUICK)
     s3 = aws.client("s3")
     assert s3.get_bucket_location(Bucket=BUCKET)["LocationConstraint"] == REGION
     block = s3.get_public_access_block(Bucket=BUCKET)["PublicAccessBlockConfiguration"]
@@ -137,35 +141,37 @@ def test_the_bucket_is_private_short_lived_and_tagged(
     assert {"Key": "voicecore:project", "Value": "my-agent"} in tags
 
 
-def test_in_us_east_1_a_bucket_names_no_place(lab: CodeBuild, remote: Remote) -> None:
-    name = codebuild_resources.ensure_bucket(account_of(lab, "us-east-1", KEYS), remote.project)
-    assert lab.client("s3").get_bucket_location(Bucket=name)["LocationConstraint"] is None
+def test_bucket_in_us_east_1_has_no_location_constraint(
+    service: CodeBuild, inputs: CodeBuildInputs
+) -> None:
+    name = codebuild_resources.ensure_bucket(account_of(service, "us-east-1", KEYS), inputs.project)
+    assert service.client("s3").get_bucket_location(Bucket=name)["LocationConstraint"] is None
 
 
-def test_every_call_about_the_bucket_names_its_owner(lab: CodeBuild, remote: Remote) -> None:
-    aws = account_of(lab, REGION, KEYS)
+def test_every_bucket_call_has_expected_owner(service: CodeBuild, inputs: CodeBuildInputs) -> None:
+    aws = account_of(service, REGION, KEYS)
     seen: dict[str, dict[str, Any]] = {}
 
     def note(params: dict[str, Any], model: Any, **_: Any) -> None:
         seen[model.name] = params
 
     aws.client("s3").meta.events.register("provide-client-params.s3", note)
-    builder.build(aws, remote, Told(), pace=QUICK)
-    builder.build(aws, remote, Told(), pace=QUICK)
-    codebuild_resources.remove(aws, remote.project)
+    builder.build(aws, inputs, ProgressLog(), timings=QUICK)
+    builder.build(aws, inputs, ProgressLog(), timings=QUICK)
+    remove_all(aws, inputs.project)
     assert {"HeadBucket", "PutObject", "PutBucketPolicy", "DeleteBucket"} <= set(seen)
     owners = {
         name: params.get("ExpectedBucketOwner")
         for name, params in seen.items()
-        if name != "CreateBucket"  # there is no owner yet
+        if name != "CreateBucket"  # the bucket has no owner yet
     }
     assert set(owners.values()) == {ACCOUNT}, owners
 
 
-def test_the_role_trusts_this_account_and_may_push_to_one_repository(
-    lab: CodeBuild, aws: Aws, remote: Remote
+def test_role_trusts_this_account_and_allows_one_repository(
+    service: CodeBuild, aws: Aws, inputs: CodeBuildInputs
 ) -> None:
-    builder.build(aws, remote, Told(), pace=QUICK)
+    builder.build(aws, inputs, ProgressLog(), timings=QUICK)
     role = aws.client("iam").get_role(RoleName=ROLE)["Role"]
     (trust,) = role["AssumeRolePolicyDocument"]["Statement"]
     assert trust["Principal"] == {"Service": "codebuild.amazonaws.com"}
@@ -188,10 +194,10 @@ def test_the_role_trusts_this_account_and_may_push_to_one_repository(
     assert not any("*" in action for action in allowed)
 
 
-def test_the_project_is_arm_and_privileged_and_logs_where_we_look(
-    lab: CodeBuild, aws: Aws, remote: Remote
+def test_project_is_arm_privileged_and_logs_to_our_group(
+    service: CodeBuild, aws: Aws, inputs: CodeBuildInputs
 ) -> None:
-    builder.build(aws, remote, Told(), pace=QUICK)
+    builder.build(aws, inputs, ProgressLog(), timings=QUICK)
     (project,) = aws.client("codebuild").batch_get_projects(names=["voicecore-my-agent-builder"])[
         "projects"
     ]
@@ -207,39 +213,39 @@ def test_the_project_is_arm_and_privileged_and_logs_where_we_look(
     assert group["retentionInDays"] == 30
 
 
-def test_a_second_build_brings_everything_up_to_date(
-    lab: CodeBuild, aws: Aws, remote: Remote
+def test_second_build_updates_all_resources(
+    service: CodeBuild, aws: Aws, inputs: CodeBuildInputs
 ) -> None:
-    builder.build(aws, remote, Told(), pace=QUICK)
+    builder.build(aws, inputs, ProgressLog(), timings=QUICK)
     aws.client("iam").delete_role_policy(RoleName=ROLE, PolicyName="build")
     aws.client("s3").delete_public_access_block(Bucket=BUCKET)
-    builder.build(aws, remote, Told(), pace=QUICK)
-    assert "UpdateProject" in lab.asked
+    builder.build(aws, inputs, ProgressLog(), timings=QUICK)
+    assert "UpdateProject" in service.operations
     assert aws.client("iam").list_role_policies(RoleName=ROLE)["PolicyNames"] == ["build"]
     assert aws.client("s3").get_public_access_block(Bucket=BUCKET)
-    assert len(lab.builds) == 2
+    assert len(service.builds) == 2
 
 
-def test_a_role_that_was_given_is_used_and_none_is_made(
-    lab: CodeBuild, aws: Aws, remote: Remote
+def test_given_role_is_used_and_none_is_created(
+    service: CodeBuild, aws: Aws, inputs: CodeBuildInputs
 ) -> None:
     trust = json.dumps(buildspec.trust(ACCOUNT))
     given = aws.client("iam").create_role(RoleName="ours", AssumeRolePolicyDocument=trust)["Role"][
         "Arn"
     ]
-    builder.build(aws, remote, Told(), role=given, pace=QUICK)
+    builder.build(aws, inputs, ProgressLog(), role=given, timings=QUICK)
     assert [role["RoleName"] for role in aws.client("iam").list_roles()["Roles"]] == ["ours"]
     assert aws.client("iam").list_role_policies(RoleName="ours")["PolicyNames"] == []
-    assert lab.builds[0].project["serviceRole"] == given
-    assert "IAM role" not in " ".join(codebuild_resources.remove(aws, remote.project))
+    assert service.builds[0].project["serviceRole"] == given
+    assert "IAM role" not in " ".join(remove_all(aws, inputs.project))
     assert aws.client("iam").get_role(RoleName="ours")
 
 
-def test_the_source_is_the_context_and_the_same_every_time(remote: Remote) -> None:
+def test_source_is_build_context_and_reproducible(inputs: CodeBuildInputs) -> None:
     first, second = io.BytesIO(), io.BytesIO()
-    buildspec.write_source(remote, first)
-    os.utime(remote.agent / "app.py", (1, 1))
-    buildspec.write_source(replace(remote, files=sorted(remote.files)), second)
+    buildspec.write_source(inputs, first)
+    os.utime(inputs.agent / "app.py", (1, 1))
+    buildspec.write_source(replace(inputs, files=sorted(inputs.files)), second)
     assert first.getvalue() == second.getvalue()
     with zipfile.ZipFile(first) as archive:
         modes = {entry.filename: entry.external_attr >> 16 for entry in archive.infolist()}
@@ -250,35 +256,35 @@ def test_the_source_is_the_context_and_the_same_every_time(remote: Remote) -> No
     assert modes["link"] & 0o120000 == 0o120000
 
 
-def test_all_of_it_is_taken_away_again_and_nothing_else(
-    lab: CodeBuild, aws: Aws, remote: Remote
+def test_remove_deletes_resources_of_one_project(
+    service: CodeBuild, aws: Aws, inputs: CodeBuildInputs
 ) -> None:
-    other = replace(remote, project="another")
-    builder.build(aws, remote, Told(), pace=QUICK)
-    builder.build(aws, other, Told(), pace=QUICK)
-    assert codebuild_resources.remove(aws, "my-agent") == [
+    other = replace(inputs, project="another")
+    builder.build(aws, inputs, ProgressLog(), timings=QUICK)
+    builder.build(aws, other, ProgressLog(), timings=QUICK)
+    assert remove_all(aws, "my-agent") == [
         "CodeBuild project voicecore-my-agent-builder",
         "log group /aws/codebuild/voicecore-my-agent-builder",
         f"IAM role {ROLE}",
         f"S3 bucket {BUCKET}",
     ]
-    assert codebuild_resources.remove(aws, "my-agent") == []
+    assert remove_all(aws, "my-agent") == []
     assert [bucket["Name"] for bucket in aws.client("s3").list_buckets()["Buckets"]] == [
         aws_names.builder_bucket_for("another", ACCOUNT, REGION)
     ]
     assert len(aws.client("iam").list_roles()["Roles"]) == 1
-    assert len(codebuild_resources.remove(aws, "another")) == 4
+    assert len(remove_all(aws, "another")) == 4
 
 
-def test_what_does_not_carry_the_projects_tag_is_left_alone(
-    lab: CodeBuild, aws: Aws, remote: Remote
+def test_remove_keeps_resources_without_project_tag(
+    service: CodeBuild, aws: Aws, inputs: CodeBuildInputs
 ) -> None:
     aws.client("s3").create_bucket(
         Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": REGION}
     )
     aws.client("iam").create_role(RoleName=ROLE, AssumeRolePolicyDocument="{}")
     aws.client("logs").create_log_group(logGroupName="/aws/codebuild/voicecore-my-agent-builder")
-    assert codebuild_resources.remove(aws, remote.project) == []
+    assert remove_all(aws, inputs.project) == []
     assert aws.client("s3").head_bucket(Bucket=BUCKET)
     assert aws.client("iam").get_role(RoleName=ROLE)
 
@@ -286,37 +292,37 @@ def test_what_does_not_carry_the_projects_tag_is_left_alone(
 # ---- the commands
 
 
-def commands(remote: Remote, phase: str) -> list[str]:
-    return buildspec.buildspec(remote, REGION)["phases"][phase]["commands"]
+def commands(inputs: CodeBuildInputs, phase: str) -> list[str]:
+    return buildspec.buildspec(inputs, REGION)["phases"][phase]["commands"]
 
 
-def test_a_failed_build_pushes_nothing(remote: Remote) -> None:
-    guard, push, keep = commands(remote, "post_build")
+def test_commands_push_nothing_after_failed_build(inputs: CodeBuildInputs) -> None:
+    guard, push, keep = commands(inputs, "post_build")
     assert guard == 'test "$CODEBUILD_BUILD_SUCCEEDING" = 1'
     assert push == f"docker push {REPOSITORY}:0123456789abcdef0123"
     assert f"docker push {REPOSITORY}:cache-feedfeedfeedfeedfeed" in keep
-    assert all("push" not in command for command in commands(remote, "build"))
+    assert all("push" not in command for command in commands(inputs, "build"))
 
 
-def test_no_password_is_an_argument(remote: Remote) -> None:
-    (login,) = commands(remote, "pre_build")
+def test_login_password_is_not_an_argument(inputs: CodeBuildInputs) -> None:
+    (login,) = commands(inputs, "pre_build")
     assert "--password-stdin" in login
     assert login.startswith(f"aws ecr get-login-password --region {REGION} |")
 
 
-def test_packages_without_a_wheel_are_compiled_on_the_same_python_with_compilers(
-    remote: Remote,
+def test_packages_without_wheel_are_compiled_on_base_with_compilers(
+    inputs: CodeBuildInputs,
 ) -> None:
-    stage, image = commands(replace(remote, compiles=True), "build")
+    stage, image = commands(replace(inputs, compiles=True), "build")
     for command in (stage, image):
         assert "BUILD_BASE=public.ecr.aws/docker/library/python:3.13-trixie " in command
         assert "--build-arg WHEELS= " in command
         assert f"BASE={BASE} " in command
-    assert "BUILD_BASE" not in commands(remote, "build")[0]
+    assert "BUILD_BASE" not in commands(inputs, "build")[0]
 
 
-def test_the_build_stage_is_kept_for_the_next_build(remote: Remote) -> None:
-    stage, image = commands(remote, "build")
+def test_build_stage_is_cached(inputs: CodeBuildInputs) -> None:
+    stage, image = commands(inputs, "build")
     kept = f"{REPOSITORY}:cache-feedfeedfeedfeedfeed"
     assert "--target build --cache-to type=inline ." in stage
     assert f"--tag {kept} " in stage
@@ -324,37 +330,39 @@ def test_the_build_stage_is_kept_for_the_next_build(remote: Remote) -> None:
     assert f"--cache-from type=registry,ref={kept}" in image
 
 
-def test_without_what_was_kept_there_is_one_plain_build(remote: Remote) -> None:
-    (image,) = commands(replace(remote, fresh=True), "build")
+def test_fresh_build_uses_no_cache(inputs: CodeBuildInputs) -> None:
+    (image,) = commands(replace(inputs, fresh=True), "build")
     assert "--no-cache" in image
     assert "cache-from" not in image
-    assert len(commands(replace(remote, fresh=True), "post_build")) == 2
+    assert len(commands(replace(inputs, fresh=True), "post_build")) == 2
 
 
-def test_a_dockerfile_without_a_named_stage_is_built_without_keeping_one(remote: Remote) -> None:
-    (remote.agent / "Dockerfile").write_text("FROM python\nCOPY . /app\n")
-    assert len(commands(remote, "build")) == 1
+def test_dockerfile_without_named_stage_is_built_without_cache(inputs: CodeBuildInputs) -> None:
+    (inputs.agent / "Dockerfile").write_text("FROM python\nCOPY . /app\n")
+    assert len(commands(inputs, "build")) == 1
 
 
-def test_names_with_spaces_stay_one_word(remote: Remote) -> None:
-    labelled = replace(remote, labels={"org.opencontainers.image.title": "it's my agent; $HOME"})
+def test_labels_with_spaces_are_quoted(inputs: CodeBuildInputs) -> None:
+    labelled = replace(inputs, labels={"org.opencontainers.image.title": "it's my agent; $HOME"})
     assert (
         "'org.opencontainers.image.title=it'\"'\"'s my agent; $HOME'"
         in commands(labelled, "build")[-1]
     )
 
 
-# ---- what goes wrong
+# ---- errors
 
 
-def test_a_failed_build_shows_the_phase_and_the_end_of_the_log(
-    lab: CodeBuild, aws: Aws, remote: Remote
+def test_failed_build_shows_phase_and_end_of_log(
+    service: CodeBuild, aws: Aws, inputs: CodeBuildInputs
 ) -> None:
     lines = [f"line {number}" for number in range(40)]
-    lab.plans = [Plan("BUILD", says="exit status 2", log=[*lines, "error: gcc is missing"])]
-    told = Told()
+    service.scripts = [
+        BuildScript("BUILD", says="exit status 2", log=[*lines, "error: gcc is missing"])
+    ]
+    progress = ProgressLog()
     with pytest.raises(RemoteBuildFailed) as failure:
-        builder.build(aws, remote, told, pace=QUICK)
+        builder.build(aws, inputs, progress, timings=QUICK)
     message, hint = failure.value.message, failure.value.hint or ""
     assert "failed while building" in message
     assert "exit status 2" in message
@@ -363,7 +371,7 @@ def test_a_failed_build_shows_the_phase_and_the_end_of_the_log(
     assert "line 9\n" not in message
     assert "aws logs tail /aws/codebuild/voicecore-my-agent-builder --log-stream-names" in hint
     assert failure.value.exit_code is ExitCode.FAILED
-    assert any(step.note.startswith("failed") for step in told.all if step.task == "building")
+    assert any(step.note.startswith("failed") for step in progress.all if step.task == "building")
 
 
 @pytest.mark.parametrize(
@@ -372,15 +380,15 @@ def test_a_failed_build_shows_the_phase_and_the_end_of_the_log(
         ("toomanyrequests: You have reached your pull rate limit", "Docker Hub", "upgrade-base"),
         (
             "name unknown: The repository with name 'x' does not exist",
-            "repository is not there",
+            "repository does not exist",
             "aws ecr create-repository --repository-name voicecore/my-agent",
         ),
         (
             "denied: User is not authorized to perform: ecr:InitiateLayerUpload on resource",
-            "may not do ecr:InitiateLayerUpload",
+            "has no permission for ecr:InitiateLayerUpload",
             "--codebuild-role",
         ),
-        ("write /x: no space left on device", "more room", ".dockerignore"),
+        ("write /x: no space left on device", "more disk space", ".dockerignore"),
         (
             "tag invalid: The image tag '1' already exists in the repository and cannot be",
             "immutable",
@@ -388,136 +396,144 @@ def test_a_failed_build_shows_the_phase_and_the_end_of_the_log(
         ),
     ],
 )
-def test_known_causes_are_named_with_what_to_do(
-    line: str, cause: str, command: str, lab: CodeBuild, aws: Aws, remote: Remote
+def test_known_cause_is_named_with_hint(
+    line: str, cause: str, command: str, service: CodeBuild, aws: Aws, inputs: CodeBuildInputs
 ) -> None:
-    lab.plans = [Plan("POST_BUILD", log=[line])]
+    service.scripts = [BuildScript("POST_BUILD", log=[line])]
     with pytest.raises(RemoteBuildFailed, match=cause) as failure:
-        builder.build(aws, remote, Told(), pace=QUICK)
+        builder.build(aws, inputs, ProgressLog(), timings=QUICK)
     assert command in (failure.value.hint or "")
 
 
 @pytest.mark.parametrize(
-    ("status", "words"),
-    [("FAULT", "by a fault of AWS"), ("TIMED_OUT", "ran out of its 15 minutes")],
+    ("status", "message"),
+    [("FAULT", "because of an AWS fault"), ("TIMED_OUT", "exceeded its 15 minutes")],
 )
-def test_other_bad_ends_are_told(
-    status: str, words: str, lab: CodeBuild, aws: Aws, remote: Remote
+def test_fault_and_timeout_are_reported(
+    status: str, message: str, service: CodeBuild, aws: Aws, inputs: CodeBuildInputs
 ) -> None:
-    lab.plans = [Plan("BUILD", status=status)]
-    with pytest.raises(RemoteBuildFailed, match=words):
-        builder.build(aws, remote, Told(), pace=QUICK)
+    service.scripts = [BuildScript("BUILD", status=status)]
+    with pytest.raises(RemoteBuildFailed, match=message):
+        builder.build(aws, inputs, ProgressLog(), timings=QUICK)
 
 
-def test_iams_slowness_is_waited_for(lab: CodeBuild, aws: Aws, remote: Remote) -> None:
-    lab.role_unknown = 2
-    builder.build(aws, remote, Told(), pace=QUICK)
-    assert lab.asked.count("CreateProject") == 3
-    assert len(lab.builds) == 1
+def test_build_waits_for_new_role(service: CodeBuild, aws: Aws, inputs: CodeBuildInputs) -> None:
+    service.role_unknown = 2
+    builder.build(aws, inputs, ProgressLog(), timings=QUICK)
+    assert service.operations.count("CreateProject") == 3
+    assert len(service.builds) == 1
 
 
-def test_a_role_that_the_first_build_cannot_use_yet_is_tried_again(
-    lab: CodeBuild, aws: Aws, remote: Remote
+def test_build_is_repeated_when_new_role_is_denied(
+    service: CodeBuild, aws: Aws, inputs: CodeBuildInputs
 ) -> None:
-    lab.plans = [Plan("DOWNLOAD_SOURCE", says="AccessDenied: Access Denied status code: 403")]
-    builder.build(aws, remote, Told(), pace=QUICK)
-    assert len(lab.builds) == 2
+    service.scripts = [
+        BuildScript("DOWNLOAD_SOURCE", says="AccessDenied: Access Denied status code: 403")
+    ]
+    builder.build(aws, inputs, ProgressLog(), timings=QUICK)
+    assert len(service.builds) == 2
 
 
-def test_a_role_that_nobody_can_use_is_an_error(lab: CodeBuild, aws: Aws, remote: Remote) -> None:
-    lab.role_unknown = 99
+def test_role_that_stays_unusable_is_an_error(
+    service: CodeBuild, aws: Aws, inputs: CodeBuildInputs
+) -> None:
+    service.role_unknown = 99
     with pytest.raises(AwsRefused, match="sts:AssumeRole"):
-        builder.build(aws, remote, Told(), pace=QUICK)
+        builder.build(aws, inputs, ProgressLog(), timings=QUICK)
 
 
-def test_a_build_that_takes_too_long_is_stopped(lab: CodeBuild, aws: Aws, remote: Remote) -> None:
-    lab.plans = [Plan(stays_in="BUILD")]
+def test_build_over_time_limit_is_stopped(
+    service: CodeBuild, aws: Aws, inputs: CodeBuildInputs
+) -> None:
+    service.scripts = [BuildScript(stays_in="BUILD")]
     with pytest.raises(RemoteBuildStopped, match="was stopped in AWS"):
-        builder.build(aws, remote, Told(), pace=replace(QUICK, limit=0.3))
-    assert lab.builds[0].status == "STOPPED"
+        builder.build(aws, inputs, ProgressLog(), timings=replace(QUICK, limit=0.3))
+    assert service.builds[0].status == "STOPPED"
 
 
-def test_control_c_stops_the_build_in_aws(lab: CodeBuild, aws: Aws, remote: Remote) -> None:
-    lab.plans = [Plan(stays_in="BUILD")]
+def test_ctrl_c_stops_build_in_aws(service: CodeBuild, aws: Aws, inputs: CodeBuildInputs) -> None:
+    service.scripts = [BuildScript(stays_in="BUILD")]
 
     def interrupt() -> None:
-        while not lab.builds or lab.builds[0].phases[-1]["phaseType"] != "BUILD":
+        while not service.builds or service.builds[0].phases[-1]["phaseType"] != "BUILD":
             time.sleep(0.01)
         os.kill(os.getpid(), signal.SIGINT)
 
     thread = threading.Thread(target=interrupt)
     thread.start()
     with pytest.raises(RemoteBuildStopped, match="stopped in AWS") as stopped:
-        builder.build(aws, remote, Told(), pace=QUICK)
+        builder.build(aws, inputs, ProgressLog(), timings=QUICK)
     thread.join()
     assert stopped.value.exit_code is ExitCode.INTERRUPTED
-    assert lab.builds[0].status == "STOPPED"
+    assert service.builds[0].status == "STOPPED"
 
 
-def test_somebody_else_may_stop_it(lab: CodeBuild, aws: Aws, remote: Remote) -> None:
-    lab.plans = [Plan("BUILD", status="STOPPED")]
+def test_build_stopped_by_someone_else_is_reported(
+    service: CodeBuild, aws: Aws, inputs: CodeBuildInputs
+) -> None:
+    service.scripts = [BuildScript("BUILD", status="STOPPED")]
     with pytest.raises(RemoteBuildStopped, match="someone else"):
-        builder.build(aws, remote, Told(), pace=QUICK)
+        builder.build(aws, inputs, ProgressLog(), timings=QUICK)
 
 
-def test_a_network_that_is_away_for_a_while_ends_nothing(
-    lab: CodeBuild, aws: Aws, remote: Remote
+def test_build_survives_network_failure(
+    service: CodeBuild, aws: Aws, inputs: CodeBuildInputs
 ) -> None:
-    told = Told()
+    progress = ProgressLog()
 
-    def break_the_line(progress: Progress) -> None:
-        if progress.task == "starting the machine" and not progress.finished:
-            lab.away = 3
-        told(progress)
+    def fail_network(step: Progress) -> None:
+        if step.task == "starting the machine" and not step.finished:
+            service.unanswered = 3
+        progress(step)
 
-    builder.build(aws, remote, break_the_line, pace=QUICK)
-    assert lab.away == 0
-    assert told.finished[-1] == "pushing"
+    builder.build(aws, inputs, fail_network, timings=QUICK)
+    assert service.unanswered == 0
+    assert progress.finished[-1] == "pushing"
 
 
-def test_credentials_that_expire_meanwhile_leave_the_build_running(
-    lab: CodeBuild, aws: Aws, remote: Remote
+def test_expired_credentials_leave_build_running(
+    service: CodeBuild, aws: Aws, inputs: CodeBuildInputs
 ) -> None:
-    lab.expired_after = 4
-    with pytest.raises(AwsRefused, match="goes on without us") as refusal:
-        builder.build(aws, remote, Told(), pace=QUICK)
+    service.expired_after = 4
+    with pytest.raises(AwsRefused, match="continues in AWS") as refusal:
+        builder.build(aws, inputs, ProgressLog(), timings=QUICK)
     assert "aws sso login" in (refusal.value.hint or "")
-    assert lab.builds[0].status == "IN_PROGRESS"
+    assert service.builds[0].status == "IN_PROGRESS"
 
 
-def test_a_missing_permission_is_named(lab: CodeBuild, aws: Aws, remote: Remote) -> None:
-    lab.denied = {"codebuild:StartBuild"}
+def test_missing_permission_is_named(service: CodeBuild, aws: Aws, inputs: CodeBuildInputs) -> None:
+    service.denied = {"codebuild:StartBuild"}
     with pytest.raises(AwsRefused, match="codebuild:StartBuild") as refusal:
-        builder.build(aws, remote, Told(), pace=QUICK)
+        builder.build(aws, inputs, ProgressLog(), timings=QUICK)
     assert "codebuild:StartBuild" in (refusal.value.hint or "")
     assert refusal.value.exit_code is ExitCode.AWS_REFUSED
 
 
-def test_a_quota_is_told_as_one(lab: CodeBuild, aws: Aws, remote: Remote) -> None:
-    lab.quota = {"StartBuild"}
-    with pytest.raises(
-        AwsRefused, match="quota of this AWS account does not allow StartBuild"
-    ) as refusal:
-        builder.build(aws, remote, Told(), pace=QUICK)
+def test_quota_error_names_operation(service: CodeBuild, aws: Aws, inputs: CodeBuildInputs) -> None:
+    service.quota = {"StartBuild"}
+    with pytest.raises(AwsRefused, match="no room for StartBuild") as refusal:
+        builder.build(aws, inputs, ProgressLog(), timings=QUICK)
     assert "service-quotas" in (refusal.value.hint or "")
 
 
-def test_another_accounts_bucket_of_that_name_is_not_spoken_to(
-    lab: CodeBuild, aws: Aws, remote: Remote
+def test_bucket_of_other_account_is_not_used(
+    service: CodeBuild, aws: Aws, inputs: CodeBuildInputs
 ) -> None:
-    lab.client("s3").create_bucket(
+    service.client("s3").create_bucket(
         Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": REGION}
     )
-    lab.not_ours = {BUCKET}
-    with pytest.raises(AwsRefused, match="is another account's"):
-        builder.build(aws, remote, Told(), pace=QUICK)
-    assert not lab.builds
-    assert "Contents" not in lab.client("s3").list_objects_v2(Bucket=BUCKET)
+    service.foreign_buckets = {BUCKET}
+    with pytest.raises(AwsRefused, match="belongs to another account"):
+        builder.build(aws, inputs, ProgressLog(), timings=QUICK)
+    assert not service.builds
+    assert "Contents" not in service.client("s3").list_objects_v2(Bucket=BUCKET)
 
 
-def test_who_may_make_no_role_is_told_to_name_one(lab: CodeBuild, remote: Remote) -> None:
-    """With moto's own IAM deciding: a user who may do all but make roles."""
-    iam = lab.client("iam")
+def test_user_without_create_role_gets_role_hint(
+    service: CodeBuild, inputs: CodeBuildInputs
+) -> None:
+    """The IAM policy allows everything except creating roles."""
+    iam = service.client("iam")
     iam.create_user(UserName="tester")
     allowed = ["s3:*", "logs:*", "iam:GetRole", "iam:UpdateAssumeRolePolicy"]
     document = {
@@ -525,16 +541,16 @@ def test_who_may_make_no_role_is_told_to_name_one(lab: CodeBuild, remote: Remote
         "Statement": [{"Effect": "Allow", "Action": allowed, "Resource": "*"}],
     }
     iam.put_user_policy(UserName="tester", PolicyName="some", PolicyDocument=json.dumps(document))
-    made = iam.create_access_key(UserName="tester")["AccessKey"]
-    with lab.iam_decides():
-        aws = account_of(lab, REGION, Keys(made["AccessKeyId"], made["SecretAccessKey"]))
+    key = iam.create_access_key(UserName="tester")["AccessKey"]
+    with service.iam_enforced():
+        aws = account_of(service, REGION, Keys(key["AccessKeyId"], key["SecretAccessKey"]))
         with pytest.raises(AwsRefused, match="iam:CreateRole") as refusal:
-            builder.build(aws, remote, Told(), pace=QUICK)
+            builder.build(aws, inputs, ProgressLog(), timings=QUICK)
     assert "--codebuild-role ARN" in (refusal.value.hint or "")
-    assert '"Action": "iam:CreateRole"' in (refusal.value.hint or "")
+    assert "The action that is missing:  iam:CreateRole" in (refusal.value.hint or "")
 
 
-# ---- who we are
+# ---- account and credentials
 
 
 CONNECT = """
@@ -551,8 +567,8 @@ except VoicecoreError as error:
 
 
 def connect(repository: str, tmp_path: Path, **env: str) -> str:
-    """What a process of its own finds, with no credentials but those in `env`."""
-    nobody = {
+    """Return what a new process prints, which has only the credentials in `env`."""
+    clean = {
         "PATH": os.environ["PATH"],
         "HOME": str(tmp_path),
         "AWS_EC2_METADATA_DISABLED": "true",
@@ -560,32 +576,32 @@ def connect(repository: str, tmp_path: Path, **env: str) -> str:
     }
     done = subprocess.run(
         [sys.executable, "-c", CONNECT, repository],
-        env=nobody, capture_output=True, text=True, check=True,
+        env=clean, capture_output=True, text=True, check=True,
     )  # fmt: skip
     return done.stdout.strip()
 
 
-def test_the_account_is_whose_credentials_we_have_in_the_repositorys_region(
-    lab: CodeBuild, tmp_path: Path
-) -> None:
+def test_connect_uses_our_account_in_repositorys_region(service: CodeBuild, tmp_path: Path) -> None:
     keys = {
         "AWS_ACCESS_KEY_ID": KEYS.access_key_id,
         "AWS_SECRET_ACCESS_KEY": KEYS.secret_access_key,
         "AWS_REGION": "us-east-2",
     }
-    found = connect(REPOSITORY, tmp_path, AWS_ENDPOINT_URL=lab.moto, **keys)
+    found = connect(REPOSITORY, tmp_path, AWS_ENDPOINT_URL=service.moto, **keys)
     assert found == f"{ACCOUNT} aws {REGION} {REGION}"
 
 
-def test_without_credentials_it_is_said_how_to_get_some(tmp_path: Path) -> None:
-    told = connect(REPOSITORY, tmp_path)
-    assert told.startswith("NoAwsCredentials No AWS credentials were found.")
-    assert "aws configure sso" in told
-    told = connect(REPOSITORY, tmp_path, AWS_PROFILE="nobodys")
-    assert "nobodys" in told
+def test_connect_without_credentials_says_how_to_log_in(tmp_path: Path) -> None:
+    output = connect(REPOSITORY, tmp_path)
+    assert output.startswith("AwsRefused There are no AWS credentials")
+    assert "aws sso login" in output
+    output = connect(REPOSITORY, tmp_path, AWS_PROFILE="unknown")
+    assert "unknown" in output
 
 
-def test_a_repository_elsewhere_than_in_ecr_is_refused(tmp_path: Path) -> None:
-    told = connect("ghcr.io/me/agent:1", tmp_path)
-    assert told.startswith("NotEcr CodeBuild pushes to Amazon ECR; ghcr.io/me/agent is not there.")
-    assert "voicecore build --builder direct --push ghcr.io/me/agent" in told
+def test_connect_refuses_repository_outside_ecr(tmp_path: Path) -> None:
+    output = connect("ghcr.io/me/agent:1", tmp_path)
+    assert output.startswith(
+        "NotEcr CodeBuild pushes only to Amazon ECR; ghcr.io/me/agent is not an ECR repository."
+    )
+    assert "voicecore build --builder direct --push ghcr.io/me/agent" in output

@@ -1,4 +1,4 @@
-"""`voicecore dev --container`: the local runtime on containers of the image, on arm64."""
+"""`voicecore dev --container`: the local runtime with containers of the image, on arm64."""
 
 from __future__ import annotations
 
@@ -16,25 +16,27 @@ from typing import Any
 import boto3
 import pytest
 
-from tests.image.agents import APP, env_of, small_agent
+from tests.image.small_agent import APP, client_env, small_agent
 from tests.processes import processes_in
 from tests.standins.dev import SERVER, events_until, pyproject
-from tests.standins.image.engine import Engine as Lab
-from tests.standins.image.lab import Registries
+from tests.standins.image.dockerd import DockerDaemon
+from tests.standins.image.registries import Registries
 
 pytestmark = pytest.mark.usefixtures("emulation")
 
-TELLING = APP.replace('"six": six', '"word": "first", "environ": dict(os.environ), "six": six')
-TELLING = "import os, platform\n" + TELLING.replace(
+DESCRIBING_APP = APP.replace(
+    '"six": six', '"word": "first", "environ": dict(os.environ), "six": six'
+)
+DESCRIBING_APP = "import os, platform\n" + DESCRIBING_APP.replace(
     '"word"', '"machine": platform.machine(), "word"'
 )
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory, all_registries: Registries) -> Path:
-    root = tmp_path_factory.mktemp("made") / "small"
+def project(tmp_path_factory: pytest.TempPathFactory, all_registries: Registries) -> Path:
+    root = tmp_path_factory.mktemp("project") / "small"
     root.mkdir()
-    agent = small_agent(root / "agent", TELLING)
+    agent = small_agent(root / "agent", DESCRIBING_APP)
     dockerfile = (agent / "Dockerfile").read_text().splitlines(keepends=True)
     (agent / "Dockerfile").write_text(
         "".join(
@@ -53,9 +55,9 @@ def made(tmp_path_factory: pytest.TempPathFactory, all_registries: Registries) -
 
 
 @contextmanager
-def dev(root: Path, engine: Lab) -> Iterator[subprocess.Popen[str]]:
+def dev(root: Path, daemon: DockerDaemon) -> Iterator[subprocess.Popen[str]]:
     env = {
-        **env_of(engine),
+        **client_env(daemon),
         "AWS_ACCESS_KEY_ID": "AKIAOFADA",
         "AWS_SECRET_ACCESS_KEY": "secret-of-ada",
         "ONLY_HERE": "of this machine",
@@ -72,7 +74,7 @@ def dev(root: Path, engine: Lab) -> Iterator[subprocess.Popen[str]]:
 
 
 def invoke(root: Path, session: str) -> Any:
-    """What the agent answers, called as in AWS."""
+    """Return the agent's answer, invoked as in AWS."""
     running = json.loads((root / ".voicecore/dev.json").read_text())
     client = boto3.client(
         "bedrock-agentcore",
@@ -87,86 +89,86 @@ def invoke(root: Path, session: str) -> Any:
     return json.loads(answer["response"].read())
 
 
-def containers(engine: Lab) -> list[str]:
-    return engine.docker("ps", "--all", "--format", "{{.Names}}").split()
+def containers(daemon: DockerDaemon) -> list[str]:
+    return daemon.docker("ps", "--all", "--format", "{{.Names}}").split()
 
 
-def test_sessions_in_containers_and_a_new_image_when_a_file_is_saved(
-    made: Path, engine: Lab
+def test_dev_runs_sessions_in_containers_and_rebuilds_on_save(
+    project: Path, daemon: DockerDaemon
 ) -> None:
-    with dev(made, engine) as process:
+    with dev(project, daemon) as process:
         events_until(process, "serving", "ready")
-        first = invoke(made, "a" * 40)
+        first = invoke(project, "a" * 40)
         assert first["machine"] == "aarch64"
-        told = first["environ"]
-        assert told["GREETING"] == "hello"
-        assert told["AWS_REGION"] == "eu-west-1"
-        assert told["AWS_SECRET_ACCESS_KEY"] == "secret-of-ada"
-        assert "ONLY_HERE" not in told
-        # No value is where other users of the machine can read it.
-        assert not [line for line in processes_in(made) if "secret-of-ada" in line]
+        environ = first["environ"]
+        assert environ["GREETING"] == "hello"
+        assert environ["AWS_REGION"] == "eu-west-1"
+        assert environ["AWS_SECRET_ACCESS_KEY"] == "secret-of-ada"
+        assert "ONLY_HERE" not in environ
+        # No value is where other users of this machine can read it.
+        assert not [line for line in processes_in(project) if "secret-of-ada" in line]
         listed = subprocess.run(["ps", "-ef"], capture_output=True, text=True).stdout
         assert "docker run --rm" in listed
         assert "secret-of-ada" not in listed
 
-        app = made / "agent/app.py"
-        app.write_text(TELLING.replace('"first"', '"second"'))
+        app = project / "agent/app.py"
+        app.write_text(DESCRIBING_APP.replace('"first"', '"second"'))
         events_until(process, "reloaded", "ready")
-        assert invoke(made, "a" * 40)["word"] == "first"
-        assert invoke(made, "b" * 40)["word"] == "second"
-        assert len(containers(engine)) >= 2
+        assert invoke(project, "a" * 40)["word"] == "first"
+        assert invoke(project, "b" * 40)["word"] == "second"
+        assert len(containers(daemon)) >= 2
 
-        whole = (made / "agent/Dockerfile").read_text()
-        (made / "agent/Dockerfile").write_text(whole.replace("COPY . ", "RUN false\nCOPY . "))
+        whole = (project / "agent/Dockerfile").read_text()
+        (project / "agent/Dockerfile").write_text(whole.replace("COPY . ", "RUN false\nCOPY . "))
         [failed] = [e for e in events_until(process, "failed") if e["kind"] == "failed"]
         assert "RUN false" in failed["text"]
-        (made / "agent/Dockerfile").write_text(whole)
+        (project / "agent/Dockerfile").write_text(whole)
         events_until(process, "ready")
-    assert containers(engine) == []
+    assert containers(daemon) == []
 
 
-def test_nothing_is_left_when_dev_is_killed(made: Path, engine: Lab) -> None:
-    with dev(made, engine) as process:
+def test_killed_dev_leaves_nothing_behind(project: Path, daemon: DockerDaemon) -> None:
+    with dev(project, daemon) as process:
         events_until(process, "serving", "ready")
-        assert containers(engine)
+        assert containers(daemon)
         os.kill(process.pid, signal.SIGKILL)
         process.wait()
         until = time.monotonic() + 20
-        while (containers(engine) or processes_in(made)) and time.monotonic() < until:
+        while (containers(daemon) or processes_in(project)) and time.monotonic() < until:
             time.sleep(0.1)
-        assert containers(engine) == []
-        assert processes_in(made) == []
+        assert containers(daemon) == []
+        assert processes_in(project) == []
 
 
-def test_ctrl_c_while_a_new_image_is_built(made: Path, engine: Lab) -> None:
-    whole = (made / "agent/Dockerfile").read_text()
+def test_ctrl_c_during_rebuild_ends_build(project: Path, daemon: DockerDaemon) -> None:
+    whole = (project / "agent/Dockerfile").read_text()
     try:
-        with dev(made, engine) as process:
+        with dev(project, daemon) as process:
             events_until(process, "serving", "ready")
             slow = whole.replace("COPY . ", "RUN sleep 4247\nCOPY . ")
-            (made / "agent/Dockerfile").write_text(slow)
+            (project / "agent/Dockerfile").write_text(slow)
             while not _running("^sleep 4247"):
                 time.sleep(0.1)
             process.send_signal(signal.SIGINT)
             assert process.wait(30) == 0
     finally:
-        (made / "agent/Dockerfile").write_text(whole)
+        (project / "agent/Dockerfile").write_text(whole)
     until = time.monotonic() + 10
     while _running("sleep 4247") and time.monotonic() < until:
         time.sleep(0.1)
     assert not _running("sleep 4247")
-    assert processes_in(made) == []
-    assert containers(engine) == []
+    assert processes_in(project) == []
+    assert containers(daemon) == []
 
 
 def _running(pattern: str) -> bool:
     return subprocess.run(["pgrep", "-f", pattern], capture_output=True).returncode == 0
 
 
-def test_public_network_is_of_processes_only(made: Path, engine: Lab) -> None:
+def test_public_network_requires_processes(project: Path, daemon: DockerDaemon) -> None:
     argv = [sys.executable, "-m", "voicecore", "dev", "--container", "--network", "public"]
     done = subprocess.run(
-        [*argv, "--project", str(made)], env=env_of(engine), capture_output=True, text=True
+        [*argv, "--project", str(project)], env=client_env(daemon), capture_output=True, text=True
     )
     assert done.returncode == 2
     assert "not that of a container" in done.stderr

@@ -1,4 +1,4 @@
-"""Images that are built and pushed without Docker, to an ECR that says no as ECR does."""
+"""Images built and pushed without Docker, to a stand-in with ECR's errors."""
 
 from __future__ import annotations
 
@@ -14,27 +14,31 @@ from typing import Any
 
 import pytest
 
-from tests.image.agents import PROJECT
+from tests.image.small_agent import PROJECT
 from tests.standins.image.ecr import Lifetime
-from tests.standins.image.gate import Fault
-from tests.standins.image.lab import Registries
+from tests.standins.image.proxy import Fault
+from tests.standins.image.registries import Registries
 
 
 @dataclass(frozen=True)
-class World:
+class DirectProject:
     """A project with one small package, and the registries."""
 
-    lab: Registries
+    registries: Registries
     root: Path
 
     def start(self, *arguments: str, repository: str = "agent") -> subprocess.Popen[str]:
-        env = {**os.environ, **self.lab.env(), "XDG_CACHE_HOME": str(self.root.parent / "cache")}
+        env = {
+            **os.environ,
+            **self.registries.env(),
+            "XDG_CACHE_HOME": str(self.root.parent / "cache"),
+        }
         env["DOCKER_CONFIG"] = str(self.root.parent / "no-docker")
-        # From outside the project, by a path that only holds there.
-        where = ["--project", self.root.name]
-        build = ["build", *where, "--builder", "direct", "--json", *arguments]
-        push = ["--push", f"{self.lab.ecr.host}/{repository}"]
-        argv = self.lab.argv(sys.executable, "-m", "voicecore", *build, *push)
+        # From outside the project, with a relative path.
+        project = ["--project", self.root.name]
+        build = ["build", *project, "--builder", "direct", "--json", *arguments]
+        push = ["--push", f"{self.registries.ecr.host}/{repository}"]
+        argv = self.registries.argv(sys.executable, "-m", "voicecore", *build, *push)
         pipe = subprocess.PIPE
         folder = self.root.parent
         return subprocess.Popen(argv, cwd=folder, env=env, stdout=pipe, stderr=pipe, text=True)
@@ -46,7 +50,7 @@ class World:
         return json.loads(out)
 
     def fails(self, *arguments: str, repository: str = "agent") -> dict[str, Any]:
-        """What a build that must fail says, once its exit code is what it says."""
+        """Run a build that must fail, and return its error."""
         with self.start(*arguments, repository=repository) as process:
             out, err = process.communicate()
         assert process.returncode not in (0, None), err + out
@@ -59,7 +63,7 @@ class World:
         bot.write_text(f"{bot.read_text()}# {time.time_ns()}\n")
 
     def sent(self) -> dict[str, int]:
-        return self.lab.gate.journal.blobs()
+        return self.registries.proxy.log.blobs()
 
 
 @pytest.fixture(scope="module")
@@ -73,132 +77,140 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def world(lab: Registries, root: Path) -> World:
-    lab.ecr.repositories |= {"agent", "elsewhere"}
-    made = World(lab, root)
-    made.edit()
-    return made
+def project(registries: Registries, root: Path) -> DirectProject:
+    registries.ecr.repositories |= {"agent", "elsewhere"}
+    project = DirectProject(registries, root)
+    project.edit()
+    return project
 
 
-def test_an_edit_sends_its_own_layer_and_the_config(world: World) -> None:
-    first = world.build(repository="agent")
-    world.lab.gate.journal.clear()
-    logins = len(world.lab.ecr.tokens)
-    world.edit()
-    second = world.build(repository="agent")
-    assert len(world.lab.ecr.tokens) == logins + 1  # for the look and for the push
+def test_edit_pushes_only_code_layer_and_config(project: DirectProject) -> None:
+    first = project.build(repository="agent")
+    project.registries.proxy.log.clear()
+    logins = len(project.registries.ecr.tokens)
+    project.edit()
+    second = project.build(repository="agent")
+    assert len(project.registries.ecr.tokens) == logins + 1  # one login for the lookup and the push
     assert first["tag"] != second["tag"]
     code = second["layers"][-1]
-    manifest = world.lab.private.manifest("agent", second["tag"])
-    assert world.sent() == {
+    manifest = project.registries.private.manifest("agent", second["tag"])
+    assert project.sent() == {
         code["digest"]: code["size"],
         manifest["config"]["digest"]: manifest["config"]["size"],
     }
 
 
-def test_what_is_there_is_neither_built_nor_sent(world: World) -> None:
-    first = world.build()
-    world.lab.gate.journal.clear()
-    second = world.build()
+def test_existing_image_is_neither_built_nor_pushed(project: DirectProject) -> None:
+    first = project.build()
+    project.registries.proxy.log.clear()
+    second = project.build()
     assert second["digest"] == first["digest"]
-    assert not world.sent()
+    assert not project.sent()
 
 
-def test_a_token_that_expires_mid_push_is_renewed(world: World) -> None:
-    world.lab.ecr.repositories.add("late")
-    world.lab.ecr.lifetimes += [Lifetime(bytes=5_000_000), Lifetime(requests=4)]
-    report = world.build(repository="late")
-    refused = [asked for asked in world.lab.gate.journal.asked if asked.status == 403]
+def test_push_renews_token_that_expires(project: DirectProject) -> None:
+    project.registries.ecr.repositories.add("late")
+    project.registries.ecr.lifetimes += [Lifetime(bytes=5_000_000), Lifetime(requests=4)]
+    report = project.build(repository="late")
+    refused = [
+        request for request in project.registries.proxy.log.requests if request.status == 403
+    ]
     assert refused
-    assert world.lab.private.digest("late", report["tag"]) == report["digest"]
-    # What had arrived before was not sent again.
-    assert world.sent() == {layer["digest"]: layer["size"] for layer in report["layers"]} | {
-        digest: size for digest, size in world.sent().items() if size < 10_000
+    assert project.registries.private.digest("late", report["tag"]) == report["digest"]
+    # Blobs that arrived before were not sent again.
+    assert project.sent() == {layer["digest"]: layer["size"] for layer in report["layers"]} | {
+        digest: size for digest, size in project.sent().items() if size < 10_000
     }
 
 
-def test_a_line_that_breaks_is_taken_up_again(world: World) -> None:
-    world.lab.ecr.repositories.add("broken")
-    world.lab.gate.faults.append(Fault("PUT", "/blobs/uploads/", times=2, reset_after=1_000_000))
-    report = world.build(repository="broken")
-    assert world.lab.private.digest("broken", report["tag"]) == report["digest"]
+def test_push_retries_after_lost_connection(project: DirectProject) -> None:
+    project.registries.ecr.repositories.add("broken")
+    project.registries.proxy.faults.append(
+        Fault("PUT", "/blobs/uploads/", times=2, reset_after=1_000_000)
+    )
+    report = project.build(repository="broken")
+    assert project.registries.private.digest("broken", report["tag"]) == report["digest"]
     sizes = {layer["digest"]: layer["size"] for layer in report["layers"]}
-    assert sizes.items() <= world.sent().items()
-    whole = sum(world.sent().values())
-    assert whole < world.lab.gate.journal.bytes <= whole + 2 * 1_000_000 + 100_000
+    assert sizes.items() <= project.sent().items()
+    whole = sum(project.sent().values())
+    assert whole < project.registries.proxy.log.bytes <= whole + 2 * 1_000_000 + 100_000
 
 
-def test_a_download_of_the_base_that_breaks_goes_on(world: World) -> None:
-    world.lab.ecr.repositories.add("resumed")
-    world.lab.gate.faults.append(Fault("GET", "/blobs/", times=2, status=503))
-    report = world.build(repository="resumed")
-    assert world.lab.private.digest("resumed", report["tag"]) == report["digest"]
+def test_base_download_retries_after_lost_connection(project: DirectProject) -> None:
+    project.registries.ecr.repositories.add("resumed")
+    project.registries.proxy.faults.append(Fault("GET", "/blobs/", times=2, status=503))
+    report = project.build(repository="resumed")
+    assert project.registries.private.digest("resumed", report["tag"]) == report["digest"]
 
 
-def test_nobody_answers(world: World) -> None:
-    with world.lab.gate.unreachable():
-        error = world.fails()
-    assert "cannot be reached" in error["message"]
+def test_build_reports_unreachable_registry(project: DirectProject) -> None:
+    with project.registries.proxy.unreachable():
+        error = project.fails()
+    assert "Could not connect to the registry" in error["message"]
 
 
-def test_a_repository_that_is_not_there_is_told_before_anything_is_built(world: World) -> None:
-    error = world.fails(repository="nobodys")
-    assert "has no repository nobodys" in error["message"]
-    assert "aws ecr create-repository --repository-name nobodys" in error["hint"]
+def test_missing_repository_is_reported_before_build(project: DirectProject) -> None:
+    error = project.fails(repository="missing")
+    assert "has no repository missing" in error["message"]
+    assert "aws ecr create-repository --repository-name missing" in error["hint"]
     assert error["exit_code"] == 5
-    assert not world.lab.gate.journal.find("POST", "/blobs/")
+    assert not project.registries.proxy.log.find("POST", "/blobs/")
 
 
 @pytest.mark.parametrize(
     "action", ["ecr:GetAuthorizationToken", "ecr:InitiateLayerUpload", "ecr:PutImage"]
 )
-def test_what_iam_denies_is_told_by_the_action(world: World, action: str) -> None:
-    world.lab.ecr.denied.add(action)
-    error = world.fails()
+def test_denial_names_iam_action(project: DirectProject, action: str) -> None:
+    project.registries.ecr.denied.add(action)
+    error = project.fails()
     assert action in f"{error}"
     assert error["exit_code"] == 5
 
 
-def test_who_may_not_ask_what_is_there_may_push(world: World) -> None:
-    world.lab.ecr.denied.add("ecr:BatchCheckLayerAvailability")
-    report = world.build()
-    assert world.lab.private.digest("agent", report["tag"]) == report["digest"]
+def test_push_works_without_permission_to_look_up_layers(project: DirectProject) -> None:
+    project.registries.ecr.denied.add("ecr:BatchCheckLayerAvailability")
+    report = project.build()
+    assert project.registries.private.digest("agent", report["tag"]) == report["digest"]
 
 
-def test_ctrl_c_ends_a_push_and_the_next_one_goes_on(world: World) -> None:
-    world.lab.ecr.repositories.add("slow")
-    world.lab.gate.faults.append(Fault("PUT", "/blobs/", times=99, bytes_per_second=500_000))
-    with world.start(repository="slow") as process:
-        while not world.lab.gate.journal.find("PUT", "/blobs/"):
+def test_ctrl_c_ends_push_and_next_push_succeeds(project: DirectProject) -> None:
+    project.registries.ecr.repositories.add("slow")
+    project.registries.proxy.faults.append(
+        Fault("PUT", "/blobs/", times=99, bytes_per_second=500_000)
+    )
+    with project.start(repository="slow") as process:
+        while not project.registries.proxy.log.find("PUT", "/blobs/"):
             assert process.poll() is None, process.communicate()
             time.sleep(0.05)
         process.send_signal(signal.SIGINT)
         out, _ = process.communicate(timeout=20)
     assert process.returncode == 130, out
-    world.lab.gate.faults.clear()
-    report = world.build(repository="slow")
-    assert world.lab.private.digest("slow", report["tag"]) == report["digest"]
-    store = world.root.parent / "cache"
+    project.registries.proxy.faults.clear()
+    report = project.build(repository="slow")
+    assert project.registries.private.digest("slow", report["tag"]) == report["digest"]
+    store = project.root.parent / "cache"
     assert not [
         path for path in store.rglob("*") if "unfinished" in path.name or "work-" in path.name
     ]
 
 
-def test_what_another_run_has_pushed_meanwhile_is_found_where_tags_do_not_move(
-    world: World,
+def test_push_accepts_same_immutable_tag_from_another_build(
+    project: DirectProject,
 ) -> None:
-    made = world.build(repository="elsewhere")
-    world.lab.ecr.immutable = True
-    world.lab.gate.journal.clear()
-    world.lab.gate.faults.append(Fault("PUT", "/manifests/", times=1, status=503))
-    with world.start() as process:
-        while not world.lab.gate.journal.find("PUT", "/manifests/"):
+    first = project.build(repository="elsewhere")
+    project.registries.ecr.immutable = True
+    project.registries.proxy.log.clear()
+    project.registries.proxy.faults.append(Fault("PUT", "/manifests/", times=1, status=503))
+    with project.start() as process:
+        while not project.registries.proxy.log.find("PUT", "/manifests/"):
             time.sleep(0.01)
-        world.lab.private.put_manifest("agent", made["tag"], "elsewhere")
+        project.registries.private.put_manifest("agent", first["tag"], "elsewhere")
         out, err = process.communicate()
     assert process.returncode == 0, err + out
-    assert json.loads(out)["digest"] == made["digest"]
-    assert [asked.status for asked in world.lab.gate.journal.find("PUT", "/manifests/")] == [
+    assert json.loads(out)["digest"] == first["digest"]
+    assert [
+        request.status for request in project.registries.proxy.log.find("PUT", "/manifests/")
+    ] == [
         503,
         400,
     ]

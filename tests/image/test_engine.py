@@ -1,4 +1,4 @@
-"""Images built, inspected, run and pushed by a real Docker engine, and what stands in the way."""
+"""Images built, inspected and loaded by a real Docker engine, and the errors of builds."""
 
 from __future__ import annotations
 
@@ -9,38 +9,46 @@ import subprocess
 import tarfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import ClassVar
 
 import pytest
 
-from tests.image.agents import env_of, held, identity, order, small_agent
-from tests.standins.image.engine import Engine as Lab
-from tests.standins.image.engine import dockerd
-from tests.standins.image.lab import Registries
+from tests.image.small_agent import (
+    buildx_inputs,
+    client_env,
+    engine_of,
+    image_id,
+    small_agent,
+)
+from tests.standins.image.dockerd import DockerDaemon, dockerd
+from tests.standins.image.registries import Registries
 from voicecore.console.progress import Progress
 from voicecore.image.builders import buildx
-from voicecore.image.builders.buildx import BaseMissing, BuildFailed
-from voicecore.image.docker.engine import DiskFull, NoImage, WrongPlatform
-from voicecore.image.model import Image, Package
+from voicecore.image.builders.buildx_output import BaseUnavailable, BuildFailed
+from voicecore.image.docker.engine import EngineDiskFull, ImageNotInEngine, WrongPlatform
+from voicecore.image.model import BuiltImage, Package
 
 
 def ignore(_: Progress) -> None:
-    """Take no notice."""
+    pass
 
 
 @pytest.fixture(scope="module")
-def classic(all_registries: Registries) -> Iterator[Lab]:
-    """An engine with Docker's own store of images, as in Docker before 29."""
+def classic(all_registries: Registries) -> Iterator[DockerDaemon]:
+    """A daemon with the classic image store, as in Docker before 29."""
     with dockerd(all_registries.reach, containerd_store=False) as running:
         yield running
 
 
 @pytest.fixture(params=["containerd", "classic"])
-def store(request: pytest.FixtureRequest, engine: Lab, classic: Lab) -> Lab:
-    return engine if request.param == "containerd" else classic
+def store(
+    request: pytest.FixtureRequest, daemon: DockerDaemon, classic: DockerDaemon
+) -> DockerDaemon:
+    return daemon if request.param == "containerd" else classic
 
 
 @pytest.fixture(scope="module")
@@ -48,20 +56,28 @@ def agent(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return small_agent(tmp_path_factory.mktemp("small") / "agent")
 
 
-def built(lab: Registries, store: Lab, agent: Path, tag: str, *, no_cache: bool = False) -> Image:
-    with held(store) as engine:
-        buildx.build(engine, order(agent, lab, tag, no_cache=no_cache), env_of(store), ignore)
+def build_image(
+    registries: Registries,
+    daemon: DockerDaemon,
+    agent: Path,
+    tag: str,
+    *,
+    no_cache: bool = False,
+) -> BuiltImage:
+    inputs = buildx_inputs(agent, registries, tag, no_cache=no_cache)
+    with engine_of(daemon) as engine:
+        buildx.build(engine, inputs, client_env(daemon), ignore)
         return engine.inspect(f"small:{tag}", tag, base_layers=2)
 
 
-def test_built_twice_without_cache_it_is_the_same_image(
-    lab: Registries, store: Lab, agent: Path
+def test_two_builds_without_cache_give_same_image(
+    registries: Registries, store: DockerDaemon, agent: Path
 ) -> None:
-    first = built(lab, store, agent, "one", no_cache=True)
-    with held(store) as engine:
-        before = identity(engine, "small:one")
-        assert built(lab, store, agent, "one", no_cache=True) == first
-        assert identity(engine, "small:one") == before
+    first = build_image(registries, store, agent, "one", no_cache=True)
+    with engine_of(store) as engine:
+        before = image_id(engine, "small:one")
+        assert build_image(registries, store, agent, "one", no_cache=True) == first
+        assert image_id(engine, "small:one") == before
     titles = [layer.title for layer in first.layers]
     assert titles[0] == "base"
     assert titles.index("packages") < titles.index("code")
@@ -72,26 +88,32 @@ def test_built_twice_without_cache_it_is_the_same_image(
     assert first.packages[0].bytes > 11_000
 
 
-def test_both_stores_hold_the_same_layers(
-    lab: Registries, engine: Lab, classic: Lab, agent: Path
+def test_both_image_stores_have_same_layers(
+    registries: Registries, daemon: DockerDaemon, classic: DockerDaemon, agent: Path
 ) -> None:
-    one, other = built(lab, engine, agent, "same"), built(lab, classic, agent, "same")
+    one = build_image(registries, daemon, agent, "same")
+    other = build_image(registries, classic, agent, "same")
     assert [layer.diff_id for layer in one.layers] == [layer.diff_id for layer in other.layers]
 
 
-def test_progress_by_step_and_what_is_cached(lab: Registries, engine: Lab, agent: Path) -> None:
-    built(lab, engine, agent, "two")
-    told: list[Progress] = []
-    with held(engine) as holding:
-        buildx.build(holding, order(agent, lab, "two"), env_of(engine), told.append)
-    over = {step.task.partition("  ")[2] or step.task: step.note for step in told if step.finished}
-    assert over["COPY /image/opt /opt"] == "cached"
-    assert over["RUN pip install --no-cache-dir --root-user-action ignore uv…"] == "cached"
-    assert "image into the engine" in over
+def test_build_reports_steps_and_cached_steps(
+    registries: Registries, daemon: DockerDaemon, agent: Path
+) -> None:
+    build_image(registries, daemon, agent, "two")
+    steps: list[Progress] = []
+    inputs = buildx_inputs(agent, registries, "two")
+    with engine_of(daemon) as engine:
+        buildx.build(engine, inputs, client_env(daemon), steps.append)
+    notes = {
+        step.task.partition("  ")[2] or step.task: step.note for step in steps if step.finished
+    }
+    assert notes["COPY /image/opt /opt"] == "cached"
+    assert notes["RUN pip install --no-cache-dir --root-user-action ignore uv…"] == "cached"
+    assert "exporting the image" in notes
 
 
-def dockerfile(agent: Path, old: str, new: str, folder: Path) -> Path:
-    """Another agent, whose Dockerfile differs in one place."""
+def with_dockerfile(agent: Path, old: str, new: str, folder: Path) -> Path:
+    """Return a copy of the agent in `folder`, with one change in its Dockerfile."""
     folder.mkdir(parents=True)
     for path in agent.iterdir():
         (folder / path.name).write_bytes(path.read_bytes())
@@ -101,97 +123,98 @@ def dockerfile(agent: Path, old: str, new: str, folder: Path) -> Path:
     return folder
 
 
-def test_a_failed_instruction(lab: Registries, engine: Lab, agent: Path, tmp_path: Path) -> None:
-    broken = dockerfile(
+def test_failed_instruction_shows_line_output_and_command(
+    registries: Registries, daemon: DockerDaemon, agent: Path, tmp_path: Path
+) -> None:
+    broken = with_dockerfile(
         agent,
         "COPY . /image/app",
         "RUN echo tried && exit 7\nCOPY . /image/app",
         tmp_path / "agent",
     )
     with pytest.raises(BuildFailed) as raised:
-        built(lab, engine, broken, "broken")
+        build_image(registries, daemon, broken, "broken")
     assert raised.value.message.startswith("Dockerfile, line ")
     assert "RUN echo tried && exit 7\ntried" in raised.value.message
     assert str(raised.value.hint).startswith(
-        "Try it by hand:  docker buildx build --output type=docker"
+        "Run it yourself to see more:  docker buildx build --output type=docker"
     )
 
 
-def test_a_base_that_is_not_there(lab: Registries, engine: Lab, agent: Path) -> None:
-    wanted = order(agent, lab, "baseless")
-    gone = buildx.Order(agent, "small:baseless", f"{lab.public.host}/nobody/knows:1", wanted.epoch)
-    with held(engine) as holding, pytest.raises(BaseMissing, match="nobody/knows:1 cannot be had"):
-        buildx.build(holding, gone, env_of(engine), ignore)
-
-
-def test_an_image_of_this_machine_s_own_platform(lab: Registries, engine: Lab) -> None:
-    engine.docker("pull", "--quiet", "--platform", "linux/amd64", lab.base)
-    engine.docker("tag", lab.base, "small:amd64")
-    with held(engine) as holding, pytest.raises(WrongPlatform, match="is linux/amd64"):
-        holding.inspect("small:amd64", "tag", base_layers=2)
-
-
-def test_an_image_that_is_not_there(engine: Lab) -> None:
-    with held(engine) as holding:
-        assert not holding.has("small:nowhere")
-        with pytest.raises(NoImage, match="has no image small:nowhere"):
-            holding.inspect("small:nowhere", "nowhere", base_layers=2)
-
-
-def test_a_disk_that_is_full(lab: Registries, agent: Path) -> None:
+def test_build_reports_missing_base(
+    registries: Registries, daemon: DockerDaemon, agent: Path
+) -> None:
+    base = f"{registries.public.host}/no/base:1"
+    inputs = replace(buildx_inputs(agent, registries, "baseless"), base=base)
     with (
-        dockerd(lab.reach, containerd_store=False, disk_mb=60) as small,
-        pytest.raises(DiskFull) as raised,
+        engine_of(daemon) as engine,
+        pytest.raises(BaseUnavailable, match=r"Could not get the base image .*/no/base:1\."),
     ):
-        built(lab, small, agent, "large")
+        buildx.build(engine, inputs, client_env(daemon), ignore)
+
+
+def test_inspect_refuses_amd64_image(registries: Registries, daemon: DockerDaemon) -> None:
+    daemon.docker("pull", "--quiet", "--platform", "linux/amd64", registries.base)
+    daemon.docker("tag", registries.base, "small:amd64")
+    with engine_of(daemon) as engine, pytest.raises(WrongPlatform, match="is linux/amd64"):
+        engine.inspect("small:amd64", "tag", base_layers=2)
+
+
+def test_inspect_reports_missing_image(daemon: DockerDaemon) -> None:
+    with engine_of(daemon) as engine:
+        assert not engine.has("small:missing")
+        with pytest.raises(ImageNotInEngine, match="has no image small:missing"):
+            engine.inspect("small:missing", "missing", base_layers=2)
+
+
+def test_build_reports_full_disk(registries: Registries, agent: Path) -> None:
+    with (
+        dockerd(registries.reach, containerd_store=False, disk_mb=60) as small,
+        pytest.raises(EngineDiskFull) as raised,
+    ):
+        build_image(registries, small, agent, "large")
     assert "images take" in raised.value.message
     assert "docker builder prune" in str(raised.value.hint)
 
 
-def test_an_image_from_a_file(lab: Registries, engine: Lab, agent: Path, tmp_path: Path) -> None:
-    built(lab, engine, agent, "filed")
-    engine.docker("save", "--output", str(tmp_path / "image.tar"), "small:filed")
-    with held(engine) as holding:
-        before = identity(holding, "small:filed")
-        engine.docker("image", "rm", "small:filed")
-        holding.load(tmp_path / "image.tar")
-        assert identity(holding, "small:filed") == before
+def test_load_restores_saved_image(
+    registries: Registries, daemon: DockerDaemon, agent: Path, tmp_path: Path
+) -> None:
+    build_image(registries, daemon, agent, "saved")
+    daemon.docker("save", "--output", str(tmp_path / "image.tar"), "small:saved")
+    with engine_of(daemon) as engine:
+        before = image_id(engine, "small:saved")
+        daemon.docker("image", "rm", "small:saved")
+        engine.load(tmp_path / "image.tar")
+        assert image_id(engine, "small:saved") == before
 
 
 # ---- Ctrl-C
 
 
-def interrupt_at(task: str) -> Callable[[Progress], None]:
-    def tell(step: Progress) -> None:
-        if task in step.task:
-            raise KeyboardInterrupt
-
-    return tell
-
-
 def processes_with(text: str) -> list[str]:
-    return subprocess.run(
-        ["pgrep", "-f", text], capture_output=True, text=True
-    ).stdout.split()  # fmt: skip
+    found = subprocess.run(["pgrep", "-f", text], capture_output=True, text=True)
+    return found.stdout.split()
 
 
-def test_ctrl_c_ends_a_build_in_the_engine_too(
-    lab: Registries, engine: Lab, agent: Path, tmp_path: Path
+def test_ctrl_c_cancels_build_in_engine(
+    registries: Registries, daemon: DockerDaemon, agent: Path, tmp_path: Path
 ) -> None:
-    slow = dockerfile(
+    slow = with_dockerfile(
         agent, "COPY . /image/app", "RUN sleep 4243\nCOPY . /image/app", tmp_path / "agent"
     )
-    begun: list[Progress] = []
+    started: list[Progress] = []
 
-    def tell(step: Progress) -> None:
-        if "sleep 4243" in step.task and not begun:
-            begun.append(step)
+    def interrupt(step: Progress) -> None:
+        if "sleep 4243" in step.task and not started:
+            started.append(step)
             while not processes_with("^sleep 4243"):
                 time.sleep(0.05)
             raise KeyboardInterrupt
 
-    with held(engine) as holding, pytest.raises(KeyboardInterrupt):
-        buildx.build(holding, order(slow, lab, "slow"), env_of(engine), tell)
+    with engine_of(daemon) as engine, pytest.raises(KeyboardInterrupt):
+        inputs = buildx_inputs(slow, registries, "slow")
+        buildx.build(engine, inputs, client_env(daemon), interrupt)
     until = time.monotonic() + 10
     while processes_with("^sleep 4243") and time.monotonic() < until:
         time.sleep(0.05)
@@ -199,13 +222,13 @@ def test_ctrl_c_ends_a_build_in_the_engine_too(
     assert not processes_with(f"buildx build .*{slow}")
 
 
-# ---- a package index of one's own
+# ---- a private package index
 
 
-class Index(BaseHTTPRequestHandler):
-    """Lets in who knows the password, and sends them on to PyPI."""
+class PrivateIndex(BaseHTTPRequestHandler):
+    """Requires a password and redirects to PyPI."""
 
-    let_in: ClassVar[list[str]] = []
+    accepted: ClassVar[list[str]] = []
 
     def do_GET(self) -> None:
         pair = base64.b64encode(b"ada:s3cr3t-of-ada").decode()
@@ -213,7 +236,7 @@ class Index(BaseHTTPRequestHandler):
             self.send_response(401)
             self.send_header("WWW-Authenticate", 'Basic realm="packages"')
         else:
-            self.let_in.append(self.path)
+            self.accepted.append(self.path)
             self.send_response(302)
             self.send_header("Location", f"https://pypi.org{self.path}")
         self.end_headers()
@@ -224,35 +247,36 @@ class Index(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def index() -> Iterator[str]:
-    """The address of an index, as containers reach it."""
+    """Host and port of an index that containers can reach."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.connect(("192.0.2.1", 1))  # sends nothing; it tells the address that leads outside
+        probe.connect(("192.0.2.1", 1))  # sends nothing, but selects this machine's address
         address = probe.getsockname()[0]
-    server = ThreadingHTTPServer((address, 0), Index)
+    server = ThreadingHTTPServer((address, 0), PrivateIndex)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield f"{address}:{server.server_port}"
     server.shutdown()
 
 
-def test_an_index_s_password_is_used_and_in_no_layer(
-    lab: Registries, engine: Lab, agent: Path, index: str, tmp_path: Path
+def test_password_of_index_is_used_but_in_no_layer(
+    registries: Registries, daemon: DockerDaemon, agent: Path, index: str, tmp_path: Path
 ) -> None:
     env = {
-        **env_of(engine),
+        **client_env(daemon),
         "UV_DEFAULT_INDEX": f"http://ada:s3cr3t-of-ada@{index}/simple",
         "UV_NO_CACHE": "1",
         "PIP_TRUSTED_HOST": index.partition(":")[0],
-        "SSL_CERT_FILE": str(lab.reach.authority),
+        "SSL_CERT_FILE": str(registries.reach.authority),
     }
-    with held(engine) as holding:
-        buildx.build(holding, order(agent, lab, "secretive", no_cache=True), env, ignore)
-    assert {"/simple/uv/", "/simple/six/"} <= set(Index.let_in)
-    engine.docker("save", "--output", str(tmp_path / "image.tar"), "small:secretive")
+    inputs = buildx_inputs(agent, registries, "private", no_cache=True)
+    with engine_of(daemon) as engine:
+        buildx.build(engine, inputs, env, ignore)
+    assert {"/simple/uv/", "/simple/six/"} <= set(PrivateIndex.accepted)
+    daemon.docker("save", "--output", str(tmp_path / "image.tar"), "small:private")
     with tarfile.open(tmp_path / "image.tar") as image:
         for entry in image:
             content = image.extractfile(entry)
-            assert content is None or b"s3cr3t-of-ada" not in _unpacked(content.read())
+            assert content is None or b"s3cr3t-of-ada" not in _decompressed(content.read())
 
 
-def _unpacked(content: bytes) -> bytes:
+def _decompressed(content: bytes) -> bytes:
     return gzip.decompress(content) if content[:2] == b"\x1f\x8b" else content

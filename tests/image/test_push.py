@@ -1,4 +1,4 @@
-"""Pushes by a real engine to an ECR that says no as ECR does, and over lines that break."""
+"""Pushes by a real Docker engine to a stand-in with ECR's errors and lost connections."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from tests.image.agents import env_of, held, order, small_agent
+from tests.image.small_agent import buildx_inputs, client_env, engine_of, small_agent
+from tests.standins.image.dockerd import DockerDaemon
 from tests.standins.image.ecr import Lifetime
-from tests.standins.image.engine import Engine as Lab
-from tests.standins.image.gate import Fault
-from tests.standins.image.lab import Registries
+from tests.standins.image.proxy import Fault
+from tests.standins.image.registries import Registries
 from voicecore.console.progress import Progress
 from voicecore.image.builders import buildx
 from voicecore.image.docker.push import push
-from voicecore.image.model import Image
-from voicecore.image.registry.credentials import source_for
+from voicecore.image.model import BuiltImage
+from voicecore.image.registry.credentials import login_source
 from voicecore.image.registry.errors import RegistryDenied, RegistryUnreachable, RepositoryMissing
 from voicecore.image.registry.reference import parse_reference
 
@@ -31,93 +31,102 @@ def agent(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def image(
-    lab: Registries, engine: Lab, agent: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Image]:
-    """The small agent's image, and AWS's credentials for who pushes it."""
-    for name, value in lab.env().items():
+    registries: Registries, daemon: DockerDaemon, agent: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[BuiltImage]:
+    """The small agent's image, with AWS credentials in the environment."""
+    for name, value in registries.env().items():
         monkeypatch.setenv(name, value)
-    with held(engine) as holding:
-        buildx.build(holding, order(agent, lab, TAG), env_of(engine), lambda _: None)
-        yield holding.inspect(f"small:{TAG}", TAG, base_layers=2)
+    inputs = buildx_inputs(agent, registries, TAG)
+    with engine_of(daemon) as engine:
+        buildx.build(engine, inputs, client_env(daemon), lambda _: None)
+        yield engine.inspect(f"small:{TAG}", TAG, base_layers=2)
 
 
-def pushed(
-    lab: Registries,
-    engine: Lab,
-    image: Image,
+def push_to(
+    registries: Registries,
+    daemon: DockerDaemon,
+    image: BuiltImage,
     repository: str,
-    told: list[Progress] | None = None,
+    progress: list[Progress] | None = None,
     pauses: list[float] | None = None,
 ) -> str:
-    """Push as `voicecore build --push` does; return the digest that the registry has then."""
-    lab.ecr.repositories.add(repository)
-    target = parse_reference(f"{lab.ecr.host}/{repository}:{TAG}")
-    tell = (told if told is not None else []).append
-    slept = pauses if pauses is not None else []
-    with held(engine) as holding:
-        holding.tag(f"small:{TAG}", target.name, TAG)
-        digest = push(holding, image, target, source_for(target.registry), tell, sleep=slept.append)
-    assert lab.private.digest(repository, TAG) == digest
+    """Push as `voicecore build --push` does, and return the digest in the registry."""
+    registries.ecr.repositories.add(repository)
+    target = parse_reference(f"{registries.ecr.host}/{repository}:{TAG}")
+    on_progress = (progress if progress is not None else []).append
+    sleep = (pauses if pauses is not None else []).append
+    source = login_source(target.registry)
+    with engine_of(daemon) as engine:
+        engine.tag(f"small:{TAG}", target.name, TAG)
+        digest = push(engine, image, target, source, on_progress, sleep=sleep)
+    assert registries.private.digest(repository, TAG) == digest
     return digest
 
 
-def test_a_push_with_progress_and_the_next_that_sends_nothing(
-    lab: Registries, engine: Lab, image: Image
+def test_push_reports_progress_and_second_push_sends_nothing(
+    registries: Registries, daemon: DockerDaemon, image: BuiltImage
 ) -> None:
-    told: list[Progress] = []
-    first = pushed(lab, engine, image, "first", told)
-    over = [step for step in told if step.finished]
-    assert len(over) >= len(image.layers)
-    assert any(step.total and step.done == step.total for step in told)
-    sent = lab.gate.journal.bytes
+    progress: list[Progress] = []
+    first = push_to(registries, daemon, image, "first", progress)
+    assert len([step for step in progress if step.finished]) >= len(image.layers)
+    assert any(step.total and step.done == step.total for step in progress)
+    sent = registries.proxy.log.bytes
     again: list[Progress] = []
-    assert pushed(lab, engine, image, "first", again) == first
-    assert {step.note for step in again if step.finished} == {"there already"}
-    assert lab.gate.journal.bytes - sent < 10_000
+    assert push_to(registries, daemon, image, "first", again) == first
+    assert {step.note for step in again if step.finished} == {"already there"}
+    assert registries.proxy.log.bytes - sent < 10_000
 
 
-def test_a_token_that_expires_mid_push_is_renewed(
-    lab: Registries, engine: Lab, image: Image
+def test_push_renews_expired_token(
+    registries: Registries, daemon: DockerDaemon, image: BuiltImage
 ) -> None:
-    lab.ecr.lifetimes.append(Lifetime(requests=6))
-    before = len(lab.ecr.tokens)
-    pushed(lab, engine, image, "expiring")
-    assert len(lab.ecr.tokens) == before + 2
-    assert 403 in {asked.status for asked in lab.gate.journal.asked}
+    registries.ecr.lifetimes.append(Lifetime(requests=6))
+    before = len(registries.ecr.tokens)
+    push_to(registries, daemon, image, "expiring")
+    assert len(registries.ecr.tokens) == before + 2
+    assert 403 in {request.status for request in registries.proxy.log.requests}
 
 
-def test_a_line_that_breaks_and_is_mended(lab: Registries, engine: Lab, image: Image) -> None:
-    # As many as there are blobs: the small ones pass all the same, and at least one is large.
-    lab.gate.faults.append(Fault("PUT", "/blobs/uploads/", times=8, reset_after=100_000))
+def test_push_retries_after_lost_connection(
+    registries: Registries, daemon: DockerDaemon, image: BuiltImage
+) -> None:
+    # One fault for each blob: small blobs pass, and at least one is large.
+    registries.proxy.faults.append(Fault("PUT", "/blobs/uploads/", times=8, reset_after=100_000))
     pauses: list[float] = []
-    pushed(lab, engine, image, "broken", pauses=pauses)
-    # That all has arrived the registry has seen: it takes no manifest whose blobs it has not.
+    push_to(registries, daemon, image, "broken", pauses=pauses)
+    # All blobs have arrived: a registry accepts no manifest with missing blobs.
     assert pauses
 
 
-def test_a_line_that_stays_broken(lab: Registries, engine: Lab, image: Image) -> None:
+def test_push_reports_unreachable_registry_after_retries(
+    registries: Registries, daemon: DockerDaemon, image: BuiltImage
+) -> None:
     pauses: list[float] = []
-    with lab.gate.unreachable(), pytest.raises(RegistryUnreachable) as raised:
-        target = parse_reference(f"{lab.ecr.host}/agent:{TAG}")
-        with held(engine) as holding:
-            holding.tag(f"small:{TAG}", target.name, TAG)
-            # The token was fetched while AWS could still be reached.
-            push(holding, image, target, lambda: None, lambda _: None, sleep=pauses.append)
-    assert lab.ecr.host in raised.value.message
+    with registries.proxy.unreachable(), pytest.raises(RegistryUnreachable) as raised:
+        target = parse_reference(f"{registries.ecr.host}/agent:{TAG}")
+        with engine_of(daemon) as engine:
+            engine.tag(f"small:{TAG}", target.name, TAG)
+            # No login, as if the token was fetched before AWS became unreachable.
+            push(engine, image, target, lambda: None, lambda _: None, sleep=pauses.append)
+    assert registries.ecr.host in raised.value.message
     assert pauses == [0.5, 1, 2, 4, 8]
 
 
-def test_a_repository_that_is_not_there(lab: Registries, engine: Lab, image: Image) -> None:
-    target = parse_reference(f"{lab.ecr.host}/nobodys:{TAG}")
-    with held(engine) as holding, pytest.raises(RepositoryMissing) as raised:
-        holding.tag(f"small:{TAG}", target.name, TAG)
-        push(holding, image, target, source_for(target.registry), lambda _: None)
-    assert "aws ecr create-repository --repository-name nobodys" in str(raised.value.hint)
+def test_push_reports_missing_repository(
+    registries: Registries, daemon: DockerDaemon, image: BuiltImage
+) -> None:
+    target = parse_reference(f"{registries.ecr.host}/missing:{TAG}")
+    with engine_of(daemon) as engine, pytest.raises(RepositoryMissing) as raised:
+        engine.tag(f"small:{TAG}", target.name, TAG)
+        push(engine, image, target, login_source(target.registry), lambda _: None)
+    assert "aws ecr create-repository --repository-name missing" in str(raised.value.hint)
 
 
-def test_a_push_that_is_denied(lab: Registries, engine: Lab, image: Image) -> None:
-    lab.ecr.denied.add("ecr:InitiateLayerUpload")
+def test_push_names_denied_iam_action(
+    registries: Registries, daemon: DockerDaemon, image: BuiltImage
+) -> None:
+    registries.ecr.denied.add("ecr:InitiateLayerUpload")
     with pytest.raises(RegistryDenied) as raised:
-        pushed(lab, engine, image, "denied")
+        push_to(registries, daemon, image, "denied")
     assert "ecr:InitiateLayerUpload" in str(raised.value.hint)
     assert os.environ["AWS_SECRET_ACCESS_KEY"] not in str(raised.value.message)

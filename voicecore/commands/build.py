@@ -1,4 +1,4 @@
-"""`voicecore build`: the agent's image, made, run on wish, and pushed."""
+"""`voicecore build`: builds the agent's image, checks it if asked, and pushes it."""
 
 from __future__ import annotations
 
@@ -7,120 +7,129 @@ import time
 from voicecore.console.context import Context
 from voicecore.console.errors import ExitCode
 from voicecore.console.output import megabytes
-from voicecore.image import builder
-from voicecore.image.builder import Made, Plan, Wish
+from voicecore.image.builder import (
+    BuildRequest,
+    BuildResult,
+    age_in_days,
+    build_image,
+    existing_image,
+    write_sbom,
+)
+from voicecore.image.builder_choice import choose_builder, local_docker, require_possible
 from voicecore.image.inputs.base_image import OLD_DAYS
-from voicecore.image.report import Built, document, lines
+from voicecore.image.plan import BuildPlan, pin_base, plan_build
+from voicecore.image.report import BuildReport, document, lines
 from voicecore.options.build import BuildOptions
 from voicecore.project.project import load_project
-from voicecore.scaffold.render import dockerfile_of
 
 
 def run(context: Context, options: BuildOptions) -> ExitCode:
-    """Build what is not there yet, and say what it has become."""
+    """Plan the image, build it unless the registry has it, and report it."""
     started = time.monotonic()
-    output = context.output
-    builder.require_possible(options.builder, options.push, options.check)
+    require_possible(options.builder, options.push, options.check)
     project = load_project(options.project or context.cwd)
-    with output.step("Reading the agent, its packages and its base"):
-        plan = builder.plan(project, options.push, options.builder == "codebuild", context.env)
-    _tell_of(context, plan)
+    with context.output.step("Reading the agent, its packages and its base image"):
+        plan = plan_build(project, options.push, options.builder == "codebuild", context.env)
+    _report_findings(context, plan)
     if options.dry_run:
         return _dry_run(context, options, plan)
-    builder.pin(plan)
-    made = (
-        builder.found(plan) if plan.there and not options.check else _make(context, options, plan)
-    )
+    pin_base(plan)
+    existing = plan.pushed_digest and not options.check
+    result = existing_image(plan) if existing else _build(context, options, plan)
     if options.sbom:
-        builder.write_sbom(plan, made.digest, context.cwd / options.sbom, context.env)
-    built = Built(
-        name=project.name,
-        tag=plan.tag,
-        builder=made.builder,
-        seconds=time.monotonic() - started,
-        base=plan.base,
-        base_days=builder.age_in_days(plan.base),
-        image=made.image,
-        reference=made.reference,
-        pushed=bool(plan.target) and not plan.there,
-        digest=made.digest,
-        checked=made.checked,
-    )
+        write_sbom(plan, result.digest, context.cwd / options.sbom, context.env)
+    report = _report_of(plan, result, time.monotonic() - started)
     if options.json:
-        output.json(document(built))
+        context.output.json(document(report))
     else:
-        _report(context, options, built)
+        _print(context, options, report)
     return ExitCode.OK
 
 
-def _tell_of(context: Context, plan: Plan) -> None:
-    """What was found on the way that the user should know."""
-    if plan.locked:
-        context.output.say("• Locked the packages' versions: agent/uv.lock is new; commit it")
-    days = builder.age_in_days(plan.base)
+def _report_findings(context: Context, plan: BuildPlan) -> None:
+    """Tell the user about a new lockfile and an old base."""
+    if plan.lock_created:
+        context.output.say("• Locked the package versions: agent/uv.lock is new; commit it")
+    days = age_in_days(plan.base)
     if days is not None and days > OLD_DAYS:
         context.output.warn(
-            f"The base image is {days} days old and lacks later security fixes. "
-            "Bring the newest:  voicecore upgrade-base"
+            f"The base image is {days} days old and lacks newer security fixes. "
+            "Upgrade it:  voicecore upgrade-base"
         )
 
 
-def _make(context: Context, options: BuildOptions, plan: Plan) -> Made:
-    wish = Wish(fresh=options.no_cache, check=options.check)
-    known = dockerfile_of(plan.part)
-    with builder.docker_for(options.builder, options.check, context.env) as docker:
-        choice = builder.choose(options.builder, docker)
+def _build(context: Context, options: BuildOptions, plan: BuildPlan) -> BuildResult:
+    with local_docker(options.builder, options.check, context.env) as docker:
+        choice = choose_builder(options.builder, docker)
         if choice.reason:
             context.output.say(f"• Building without Docker: {choice.reason}")
-        with context.output.tasks() as tell:
-            if choice.builder == "codebuild" and plan.target:
-                role = options.codebuild_role
-                return builder.make_in_aws(plan, plan.target, wish, role, tell)
-            if choice.builder == "buildx" and docker.running:
-                return builder.make_by_buildx(plan, wish, docker.running, context.env, tell)
-            return builder.make_directly(plan, wish, known, docker.running, context.env, tell)
+        request = BuildRequest(
+            builder=choice,
+            engine=docker.engine,
+            fresh=options.no_cache,
+            check=options.check,
+            codebuild_role=options.codebuild_role,
+        )
+        with context.output.tasks() as on_progress:
+            return build_image(plan, request, context.env, on_progress)
 
 
-def _dry_run(context: Context, options: BuildOptions, plan: Plan) -> ExitCode:
-    with builder.docker_for(options.builder, options.check, context.env) as docker:
-        choice = builder.choose(options.builder, docker)
+def _report_of(plan: BuildPlan, result: BuildResult, seconds: float) -> BuildReport:
+    return BuildReport(
+        name=plan.project.name,
+        tag=plan.tag,
+        builder=result.builder,
+        seconds=seconds,
+        base=plan.base,
+        base_days=age_in_days(plan.base),
+        image=result.image,
+        location=result.location,
+        pushed=bool(plan.target) and not plan.pushed_digest,
+        digest=result.digest,
+        smoke_test=result.smoke_test,
+    )
+
+
+def _dry_run(context: Context, options: BuildOptions, plan: BuildPlan) -> ExitCode:
+    with local_docker(options.builder, options.check, context.env) as docker:
+        choice = choose_builder(options.builder, docker)
     size = sum((plan.project.agent / file.path).lstat().st_size for file in plan.files)
     facts = {
-        "image": str(plan.target or plan.local),
+        "image": str(plan.target or plan.local_reference),
         "base": plan.base.reference,
-        "builder": choice.builder,
+        "builder": choice.name,
         "files": len(plan.files),
         "bytes": size,
-        "already_there": bool(plan.there),
+        "already_there": bool(plan.pushed_digest),
     }
     if options.json:
         context.output.json(facts)
         return ExitCode.OK
-    verb = "is there already" if plan.there else f"would be built by {choice.builder}"
+    verb = "already exists" if plan.pushed_digest else f"would be built by {choice.name}"
     context.output.say(f"{facts['image']} {verb}")
     context.output.say(f"  from {len(plan.files)} files of agent/, {megabytes(size)}")
     context.output.say(f"  on {plan.base.reference}")
-    if plan.pins:
+    if plan.pins_base:
         context.output.say("  and agent/Dockerfile would name that base by its digest")
     return ExitCode.OK
 
 
-def _report(context: Context, options: BuildOptions, built: Built) -> None:
+def _print(context: Context, options: BuildOptions, report: BuildReport) -> None:
     output = context.output
-    if not built.builder:
-        output.say(f"Nothing to do: this image is there already.  {built.reference}")
-        output.note(f"  {built.digest}")
+    if not report.builder:
+        output.say(f"Nothing to do: the image already exists.  {report.location}")
+        output.note(f"  {report.digest}")
         return
     output.say()
-    output.lines(lines(built))
+    output.lines(lines(report))
     output.say()
-    where = "Pushed" if built.pushed else "Built"
-    output.say(f"{where} {built.reference} in {built.seconds:.1f} s", style="bold")
-    if built.digest:
-        output.note(f"  {built.digest}")
+    verb = "Pushed" if report.pushed else "Built"
+    output.say(f"{verb} {report.location} in {report.seconds:.1f} s", style="bold")
+    if report.digest:
+        output.note(f"  {report.digest}")
     if options.sbom:
-        output.note(f"  What is in it: {options.sbom}")
-    if not built.pushed and built.builder == "direct" and not built.checked:
-        output.note("  It is kept here; send it to a registry:  voicecore build --push REPOSITORY")
-    elif not built.checked:
-        output.note("  See that it starts in time:  voicecore build --check")
+        output.note(f"  SBOM: {options.sbom}")
+    if not report.pushed and report.builder == "direct" and not report.smoke_test:
+        output.note("  It is stored here; push it:  voicecore build --push REPOSITORY")
+    elif not report.smoke_test:
+        output.note("  Check that it starts in time:  voicecore build --check")

@@ -137,7 +137,7 @@ def _delete(
         held = destroy.remove(aws, cloud, removal, board.on_event)
     if builds:
         with context.output.step("Deleting resources of builds in AWS"):
-            codebuild_resources.take_away(builds)
+            codebuild_resources.delete(builds)
     return held
 
 

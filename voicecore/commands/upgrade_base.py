@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 
 from voicecore.console.context import Context
 from voicecore.console.errors import ExitCode
-from voicecore.image.cache import bases_in
+from voicecore.image.cache_folders import bases_folder
 from voicecore.image.inputs import base_image, dockerfile, fingerprint
-from voicecore.image.model import Base
+from voicecore.image.model import BaseImage
 from voicecore.options.upgrade_base import UpgradeBaseOptions
 from voicecore.project.project import load_project
 
@@ -20,7 +20,7 @@ def run(context: Context, options: UpgradeBaseOptions) -> ExitCode:
     text = dockerfile.read(project.agent)
     before = dockerfile.base_of(text)
     with context.output.step(f"Looking up {options.image or before.partition('@')[0]}"):
-        newest = asyncio.run(base_image.newest(options.image or before, bases_in(context.env)))
+        newest = asyncio.run(base_image.newest(options.image or before, bases_folder(context.env)))
     changed = newest.reference != before
     if changed and not options.dry_run:
         dockerfile.write(project.agent, dockerfile.with_base(text, newest.reference))
@@ -41,7 +41,7 @@ def run(context: Context, options: UpgradeBaseOptions) -> ExitCode:
     return ExitCode.OK
 
 
-def _document(before: str, newest: Base, changed: bool) -> dict[str, object]:
+def _document(before: str, newest: BaseImage, changed: bool) -> dict[str, object]:
     return {
         "before": before,
         "base": newest.reference,

@@ -1,42 +1,36 @@
-"""What an image is made of: the values that builders share."""
+"""Owns the values that describe an image: its base, its layers and its packages."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from voicecore.console.progress import Progress
-
 PLATFORM = "linux/arm64"
-"""The one platform that AgentCore Runtime takes (runtime-http-protocol-contract)."""
-
-
-Tell = Callable[[Progress], None]
-"""Takes each step of the progress; called from any thread."""
+"""The only platform that AgentCore Runtime runs (runtime-http-protocol-contract)."""
 
 
 @dataclass(frozen=True)
-class Base:
-    """The image that the agent's image stands on, as its registry describes it."""
+class BaseImage:
+    """The image that the agent's image is built on, as its registry describes it."""
 
     name: str
-    """As the Dockerfile names it, without the digest."""
+    """Name in the Dockerfile, without the digest."""
     digest: str
-    """Of what the name stands for: an index of platforms, or a single image."""
+    """Digest that the name points to: of an index of platforms, or of a single image."""
     manifest: Mapping[str, Any]
-    """The manifest of its linux/arm64 image."""
+    """Manifest of its linux/arm64 image."""
     config: Mapping[str, Any]
-    """The config of its linux/arm64 image."""
+    """Config of its linux/arm64 image."""
 
     @property
     def reference(self) -> str:
-        """The name with the digest: what a FROM line takes and no push can change."""
+        """Name with the digest, for a FROM line; no later push changes what it points to."""
         return f"{self.name}@{self.digest}"
 
     @property
     def created(self) -> str:
-        """When it was made (RFC 3339)."""
+        """Time of creation (RFC 3339); empty if the config has none."""
         return str(self.config.get("created", ""))
 
 
@@ -48,18 +42,18 @@ _TITLES = {
 }
 
 
-def layer_title(source: str) -> str:
-    """What the layer of a COPY from the Dockerfile's build stage is called."""
+def copy_title(source: str) -> str:
+    """Return the title of the layer that a COPY of `source` from the build stage makes."""
     return _TITLES.get("/".join(source.split("/")[:3]), source)
 
 
-def title_of(instruction: str) -> str:
-    """What the layer of a Dockerfile's instruction is called, in BuildKit's words for it."""
+def instruction_title(instruction: str) -> str:
+    """Return the title of the layer that an instruction makes, from BuildKit's `created_by`."""
     line = instruction.removesuffix(" # buildkit")
     words = line.split()
     if words[:1] != ["COPY"] or len(words) < 3:
         return line
-    title = layer_title(words[-2])
+    title = copy_title(words[-2])
     return line if title == words[-2] else title
 
 
@@ -68,20 +62,20 @@ class Layer:
     """One layer of an image."""
 
     title: str
-    """"base", as `layer_title` says, or the instruction that made it."""
+    """"base", a title of `copy_title`, or the instruction that made the layer."""
     diff_id: str
-    """Digest of the tar."""
+    """Digest of the uncompressed tar."""
     unpacked: int
-    """Size of the tar, in bytes."""
+    """Size of the uncompressed tar in bytes; 0 when unknown."""
     digest: str = ""
-    """Digest of the compressed tar; empty where an engine keeps none."""
+    """Digest of the compressed tar; empty when an engine keeps no compressed tar."""
     size: int = 0
-    """Size of the compressed tar in bytes: what is sent and stored; 0 where it is not known."""
+    """Size of the compressed tar in bytes, as pushed and stored; 0 when unknown."""
 
 
 @dataclass(frozen=True)
 class Package:
-    """An installed package and what it weighs in the image."""
+    """An installed Python package and its size in the image."""
 
     name: str
     version: str
@@ -89,24 +83,24 @@ class Package:
 
 
 @dataclass(frozen=True)
-class Image:
+class BuiltImage:
     """An image that has been built."""
 
     tag: str
-    """The fingerprint of all that went into it."""
+    """Fingerprint of everything the image is built from."""
     digest: str
-    """Of its manifest: what a registry knows it by."""
+    """Digest of the manifest, which registries know the image by."""
     config: Mapping[str, Any]
     layers: tuple[Layer, ...]
     packages: tuple[Package, ...]
-    """Largest first."""
+    """Packages, largest first."""
 
     @property
     def size(self) -> int:
-        """Compressed bytes of all layers; 0 where an engine does not know them."""
+        """Compressed bytes of all layers; 0 when an engine does not know them."""
         return sum(layer.size for layer in self.layers)
 
     @property
     def unpacked(self) -> int:
-        """Bytes of all layers, unpacked."""
+        """Uncompressed bytes of all layers."""
         return sum(layer.unpacked for layer in self.layers)

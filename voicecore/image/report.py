@@ -1,4 +1,4 @@
-"""What is told of a finished image: for people as lines, for programs as a document."""
+"""Owns the report of a build: lines for people, a JSON document for programs."""
 
 from __future__ import annotations
 
@@ -6,43 +6,43 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from voicecore.console.output import Line, Span, megabytes
-from voicecore.image.docker.smoke_test import Checked
-from voicecore.image.model import Base, Image
+from voicecore.image.docker.smoke_test import SmokeTestResult
+from voicecore.image.model import BaseImage, BuiltImage
 
 PACKAGES_SHOWN = 10
 
 
 @dataclass(frozen=True)
-class Built:
-    """An image and how it came about."""
+class BuildReport:
+    """An image and how it was report."""
 
     name: str
-    """Of the project."""
+    """Name of the project."""
     tag: str
     builder: str
-    """"buildx", "direct", "codebuild", or "" when it was in the registry already."""
+    """"buildx", "direct", "codebuild", or "" when the registry had the image already."""
     seconds: float
-    base: Base
+    base: BaseImage
     base_days: int | None
-    """The base's age."""
-    image: Image | None
-    """None where it stayed in AWS or in its registry, unseen."""
-    reference: str
-    """Where it is: `repository:tag`, or a folder for one that was built without Docker."""
+    """Age of the base in days; None when unknown."""
+    image: BuiltImage | None
+    """The image; None if the registry had it already."""
+    location: str
+    """`repository:tag`, or the folder of an image built without Docker."""
     pushed: bool
     digest: str
-    """Of its manifest in the registry it was pushed to; else of the one it would have."""
-    checked: Checked | None
+    """Digest of the manifest in the registry; empty if the image was not pushed."""
+    smoke_test: SmokeTestResult | None
 
 
-def lines(built: Built) -> list[Line]:
-    """The sizes, and what was found when the image ran."""
+def lines(report: BuildReport) -> list[Line]:
+    """Return the sizes and the results of the smoke test."""
     rows: list[Line] = []
-    if built.image:
-        rows += _layers(built.image)
-        rows += _packages(built.image)
-    if built.checked:
-        rows += [[], *_check(built.checked)]
+    if report.image:
+        rows += _layers(report.image)
+        rows += _packages(report.image)
+    if report.smoke_test:
+        rows += [[], *_smoke_test(report.smoke_test)]
     return rows
 
 
@@ -53,13 +53,13 @@ class _Row:
     unpacked: int
 
 
-def _layers(image: Image) -> list[Line]:
-    """A row for each layer, those of the base as one; what nobody knows is left out."""
-    stands_on = [layer for layer in image.layers if layer.title == "base"]
+def _layers(image: BuiltImage) -> list[Line]:
+    """Return one row for the base and one for each other layer; unknown sizes are blank."""
+    base_layers = [layer for layer in image.layers if layer.title == "base"]
     own = [layer for layer in image.layers if layer.title != "base"]
-    base = _Row("base", sum(x.size for x in stands_on), sum(x.unpacked for x in stands_on))
+    base = _Row("base", sum(x.size for x in base_layers), sum(x.unpacked for x in base_layers))
     rows = [base, *(_Row(layer.title, layer.size, layer.unpacked) for layer in own)]
-    total = _Row("in all", image.size, image.unpacked if base.unpacked else 0)
+    total = _Row("total", image.size, image.unpacked if base.unpacked else 0)
     head = f"  {'layer':<28}{'compressed' if image.size else '':>12}{'unpacked':>12}"
     body = [(row, "bold" if row is total else "") for row in (*rows, total)]
     return [[Span(head, "dim")], *([Span(_row(row), style)] for row, style in body)]
@@ -70,7 +70,7 @@ def _row(row: _Row) -> str:
     return "".join([f"  {row.title[:27]:<28}", *(f"{size:>12}" for size in sizes)]).rstrip()
 
 
-def _packages(image: Image) -> list[Line]:
+def _packages(image: BuiltImage) -> list[Line]:
     largest = image.packages[:PACKAGES_SHOWN]
     if not largest:
         return []
@@ -85,43 +85,43 @@ def _packages(image: Image) -> list[Line]:
     return rows
 
 
-def _check(checked: Checked) -> list[Line]:
-    how = f", emulated on {checked.machine}" if checked.emulated else ""
+def _smoke_test(result: SmokeTestResult) -> list[Line]:
+    how = f", emulated on {result.machine}" if result.emulated else ""
     return [
         [
             Span("✓ ", "green"),
-            Span(f"answered /ping after {checked.ping_seconds:.1f} s"),
-            Span(f" of AgentCore's {checked.limit_seconds:g} s{how}", "dim"),
+            Span(f"answered /ping after {result.ping_seconds:.1f} s"),
+            Span(f" of AgentCore's {result.limit_seconds:g} s{how}", "dim"),
         ],
         [
             Span("✓ ", "green"),
-            Span(f"pipeline warm after {checked.ready_seconds:.1f} s, {checked.peak_mb:.0f} MB"),
+            Span(f"pipeline warm after {result.ready_seconds:.1f} s, {result.peak_mb:.0f} MB"),
         ],
     ]
 
 
-def document(built: Built) -> dict[str, Any]:
-    """The same as JSON; sizes in bytes, times in seconds."""
-    image = built.image
+def document(report: BuildReport) -> dict[str, Any]:
+    """Return the report as a JSON document, with sizes in bytes and times in seconds."""
+    image = report.image
     return {
-        "project": built.name,
-        "tag": built.tag,
-        "reference": built.reference,
-        "digest": built.digest,
-        "builder": built.builder or None,
-        "already_there": not built.builder,
-        "pushed": built.pushed,
-        "seconds": round(built.seconds, 2),
+        "project": report.name,
+        "tag": report.tag,
+        "reference": report.location,
+        "digest": report.digest,
+        "builder": report.builder or None,
+        "already_there": not report.builder,
+        "pushed": report.pushed,
+        "seconds": round(report.seconds, 2),
         "platform": "linux/arm64",
         "compressed_bytes": image.size if image else None,
         "unpacked_bytes": image.unpacked if image else None,
         "layers": [asdict(layer) for layer in image.layers] if image else [],
         "packages": [asdict(package) for package in image.packages] if image else [],
         "base": {
-            "name": built.base.name,
-            "digest": built.base.digest,
-            "created": built.base.created,
-            "days": built.base_days,
+            "name": report.base.name,
+            "digest": report.base.digest,
+            "created": report.base.created,
+            "days": report.base_days,
         },
-        "check": asdict(built.checked) if built.checked else None,
+        "check": asdict(report.smoke_test) if report.smoke_test else None,
     }

@@ -12,9 +12,15 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from voicecore.console.errors import ExitCode, VoicecoreError
-from voicecore.image.docker.container import NoRole, remove_argv, role, run_argv
-from voicecore.image.docker.engine import Endpoint, open_engine, require_local
-from voicecore.image.docker.smoke_test import require_runs
+from voicecore.image.docker.container import (
+    CredentialsUnavailable,
+    developer_credentials,
+    remove_argv,
+    run_argv,
+)
+from voicecore.image.docker.endpoint import EngineEndpoint, require_local
+from voicecore.image.docker.engine import open_engine
+from voicecore.image.docker.smoke_test import require_emulation
 from voicecore.local.processes.child import Child, Guard
 from voicecore.local.sessions.agent_process import AgentSpec
 from voicecore.local.sessions.log_writer import last_error
@@ -31,13 +37,13 @@ class LocalImage:
     """An image, and the engine that has it."""
 
     name: str
-    endpoint: Endpoint
+    endpoint: EngineEndpoint
 
 
 def first_image(project: Project, env: Mapping[str, str]) -> LocalImage:
     """Build the image, with progress on stderr.
 
-    Raises ImageNotBuilt, EngineUnavailable, RemoteEngine or NoEmulation.
+    Raises ImageNotBuilt, EngineUnavailable, RemoteEngine or EmulationUnavailable.
     """
     with open_engine(env) as engine:
         require_local(engine.endpoint)
@@ -45,7 +51,7 @@ def first_image(project: Project, env: Mapping[str, str]) -> LocalImage:
             _build_argv(project), env=dict(env), stdout=subprocess.PIPE, text=True
         )
         image = image_in(build.stdout.splitlines(), build.returncode)
-        require_runs(engine, image)
+        require_emulation(engine, image)
         return LocalImage(image, engine.endpoint)
 
 
@@ -97,8 +103,8 @@ class Containers:
                 self._version = version
             try:
                 # They may be a service's answer, and expire.
-                self._role = await asyncio.to_thread(role)
-            except NoRole as error:
+                self._role = await asyncio.to_thread(developer_credentials)
+            except CredentialsUnavailable as error:
                 self._role = {}
                 self._warn(error)
 

@@ -1,5 +1,5 @@
-"""The registries and the engine that the image stand-ins run on."""
+"""Fixtures of the image stand-ins."""
 
-from tests.standins.image.fixtures import all_registries, emulation, engine, lab
+from tests.standins.image.fixtures import all_registries, daemon, emulation, registries
 
-__all__ = ["all_registries", "emulation", "engine", "lab"]
+__all__ = ["all_registries", "daemon", "emulation", "registries"]

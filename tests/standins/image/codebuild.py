@@ -1,10 +1,10 @@
-"""CodeBuild, as far as moto has it and with what moto lacks: builds that go somewhere and end.
+"""A stand-in of CodeBuild on top of moto, with what moto lacks: builds that run and end.
 
-moto keeps the projects, and is S3, IAM, STS and CloudWatch Logs; this is before its CodeBuild, and
-before its S3, because moto obeys a bucket's policy without its conditions and knows no owner.
-Builds go through their phases, one at each look, and end as a test has planned; or a machine runs
-their buildspec's commands. Facts: CodeBuild User Guide, "Build phase transitions" and "Environment
-variables in build environments".
+moto stores the projects and replaces S3, IAM, STS and CloudWatch Logs. This is a proxy before
+moto's CodeBuild, and before its S3, because moto ignores conditions of bucket policies and expected
+bucket owners. A build enters its next phase at each request for its state and ends as a
+test scripts it, or a machine runs the commands of its buildspec. Sources: CodeBuild User Guide,
+"Build phase transitions" and "Environment variables in build environments".
 """
 
 from __future__ import annotations
@@ -39,39 +39,40 @@ PHASES = (
     "SUBMITTED", "QUEUED", "PROVISIONING", "DOWNLOAD_SOURCE", "INSTALL", "PRE_BUILD", "BUILD",
     "POST_BUILD", "UPLOAD_ARTIFACTS", "FINALIZING", "COMPLETED",
 )  # fmt: skip
-_OWN = {"connection", "transfer-encoding", "date", "server"}  # each line's own
+_HOP_HEADERS = {"connection", "transfer-encoding", "date", "server"}  # not passed on
 
 
 @dataclass(frozen=True)
-class Plan:
-    """How a build goes: well, unless it is to fail or to stay in a phase."""
+class BuildScript:
+    """Course of a build: success, unless the script makes it fail or stay in a phase."""
 
     fails_in: str = ""
     status: str = "FAILED"
     says: str = ""
-    """The phase's message."""
+    """Message of the failed phase."""
     log: Sequence[str] = ()
-    """Lines that are in the log as soon as the phase BUILD begins."""
+    """Lines that are in the log when the phase BUILD begins."""
     stays_in: str = ""
     pushes: Callable[[str], object] | None = None
-    """Takes the image's tag when the phase BUILD has gone well."""
+    """Called with the image's tag after a successful phase BUILD."""
 
 
 @dataclass(frozen=True)
-class Machine:
-    """Runs the commands of builds: how to be led to AWS's hosts, and with what environment."""
+class BuildMachine:
+    """A machine that runs the commands of builds."""
 
     argv: Callable[..., list[str]]
+    """Turns a command into one that reaches the stand-ins by AWS's host names."""
     env: Mapping[str, str]
 
 
 @dataclass
 class Build:
-    """One build as BatchGetBuilds shows it."""
+    """One build, as BatchGetBuilds reports it."""
 
     request: dict[str, Any]
     project: dict[str, Any]
-    plan: Plan
+    script: BuildScript
     id: str
     phases: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
     status: str = "IN_PROGRESS"
@@ -131,7 +132,7 @@ def _source(request: Mapping[str, Any]) -> dict[str, Any]:
 
 
 class CodeBuild:
-    """The stand-in of one account and region; tests change it while it runs."""
+    """The stand-in of one account and region; tests change its fields while it runs."""
 
     def __init__(self, moto: str, region: str, keys: Keys) -> None:
         self.moto = moto
@@ -139,45 +140,47 @@ class CodeBuild:
         self.account = "123456789012"
         self.keys = keys
         self.endpoint = ""
-        self.machine: Machine | None = None
+        self.machine: BuildMachine | None = None
         self.reset()
 
     def reset(self) -> None:
-        """Forget everything, moto's as well."""
+        """Delete all state, including moto's."""
         urlopen(HttpRequest(f"{self.moto}/moto-api/reset", method="POST")).close()
-        self.plans: list[Plan] = []
+        self.scripts: list[BuildScript] = []
+        """Scripts of the next builds."""
         self.builds: list[Build] = []
-        self.asked: list[str] = []
+        self.operations: list[str] = []
+        """Names of the requested operations."""
         self.denied: set[str] = set()
         self.quota: set[str] = set()
         self.expired_after: float = float("inf")
-        """The credentials are good for so many requests."""
-        self.away: int = 0
-        """So many requests are not answered."""
-        self.not_ours: set[str] = set()
-        """Buckets that are another account's."""
+        """Number of requests after which the credentials expire."""
+        self.unanswered: int = 0
+        """Number of next requests that get no answer."""
+        self.foreign_buckets: set[str] = set()
+        """Buckets that belong to another account."""
         self.policies: dict[str, bytes] = {}
-        """Of buckets."""
+        """Policies of buckets."""
         self.role_unknown: int = 0
-        """So many times more IAM has not told CodeBuild of the role yet."""
+        """Number of next requests for which IAM has not propagated the role yet."""
 
     @contextmanager
-    def iam_decides(self) -> Iterator[None]:
-        """Until the block ends moto lets users do what their policies allow, and nothing else."""
-        self._unchecked(0)
+    def iam_enforced(self) -> Iterator[None]:
+        """Make moto enforce the users' policies during the block."""
+        self._skip_iam(0)
         try:
             yield
         finally:
-            self._unchecked(float("inf"))
+            self._skip_iam(float("inf"))
 
-    def _unchecked(self, requests: float) -> None:
-        """Make moto check nothing before so many requests have been."""
+    def _skip_iam(self, requests: float) -> None:
+        """Make moto check no policies for the next requests."""
         url = f"{self.moto}/moto-api/reset-auth"
         text = {"Content-Type": "text/plain"}
         urlopen(HttpRequest(url, str(requests).encode(), text, method="POST")).close()
 
     def client(self, name: str) -> Any:
-        """A client of moto's, as the role of a build has one."""
+        """Return a client of moto with the permissions of a build's role."""
         return boto3.client(
             name,
             region_name=self.region,
@@ -189,27 +192,29 @@ class CodeBuild:
     def moto_s3(
         self, method: str, path: str, headers: Mapping[str, str], body: bytes
     ) -> tuple[int, dict[str, str], bytes]:
-        """Returns what moto's S3 answers: status, headers, body."""
+        """Return the answer of moto's S3: status, headers, body."""
         host, _, port = self.moto.removeprefix("http://").partition(":")
-        line = HTTPConnection(host, int(port))
+        connection = HTTPConnection(host, int(port))
         try:
-            line.request(method, path, body, dict(headers))
-            answer = line.getresponse()
-            kept = {n: v for n, v in answer.getheaders() if n.lower() not in _OWN}
+            connection.request(method, path, body, dict(headers))
+            answer = connection.getresponse()
+            kept = {n: v for n, v in answer.getheaders() if n.lower() not in _HOP_HEADERS}
             return answer.status, kept, answer.read()
         finally:
-            line.close()
+            connection.close()
 
     # ---- the API
 
-    def answer(self, request: Request, operation: str, asked: dict[str, Any]) -> dict[str, Any]:
-        """Returns what CodeBuild answers. Raises Refused."""
+    def answer(
+        self, request: Request, operation: str, parameters: dict[str, Any]
+    ) -> dict[str, Any]:
+        """Return the answer of CodeBuild. Raises Refused."""
         check_headers(request, self.keys, self.region, "codebuild")
-        self.asked.append(operation)
-        if len(self.asked) > self.expired_after:
+        self.operations.append(operation)
+        if len(self.operations) > self.expired_after:
             expired = "The security token included in the request is expired"
             raise Refused("ExpiredTokenException", expired)
-        check_request(service("codebuild"), operation, asked)
+        check_request(service("codebuild"), operation, parameters)
         if f"codebuild:{operation}" in self.denied:
             raise Refused(
                 "AccessDeniedException",
@@ -226,20 +231,24 @@ class CodeBuild:
             "BatchGetBuilds": self._batch_get_builds,
             "StopBuild": self._stop_build,
         }
-        answer = answers[operation](asked) if operation in answers else self._pass(operation, asked)
+        answer = (
+            answers[operation](parameters)
+            if operation in answers
+            else self._pass(operation, parameters)
+        )
         if service("codebuild").operation_model(operation).output_shape.members:
             check_answer(service("codebuild"), f"{operation}Output", answer)
         return answer
 
-    def _pass(self, operation: str, asked: dict[str, Any]) -> dict[str, Any]:
-        """What moto answers; through boto3, so that it is read as botocore reads it."""
+    def _pass(self, operation: str, parameters: dict[str, Any]) -> dict[str, Any]:
+        """Return moto's answer, requested by boto3 so that botocore parses it."""
         call = {
             "CreateProject": "create_project",
             "BatchGetProjects": "batch_get_projects",
             "DeleteProject": "delete_project",
         }[operation]
         try:
-            answer = getattr(self.client("codebuild"), call)(**asked)
+            answer = getattr(self.client("codebuild"), call)(**parameters)
         except ClientError as error:
             raise Refused(
                 error.response["Error"]["Code"], error.response["Error"]["Message"]
@@ -247,16 +256,16 @@ class CodeBuild:
         del answer["ResponseMetadata"]
         return json.loads(json.dumps(answer, default=lambda time: time.timestamp()))
 
-    def _create_project(self, asked: dict[str, Any]) -> dict[str, Any]:
-        self._check_role(asked["serviceRole"])
-        return self._pass("CreateProject", asked)
+    def _create_project(self, parameters: dict[str, Any]) -> dict[str, Any]:
+        self._check_role(parameters["serviceRole"])
+        return self._pass("CreateProject", parameters)
 
-    def _update_project(self, asked: dict[str, Any]) -> dict[str, Any]:
-        """Moto has none: the project is made anew."""
-        self._check_role(asked["serviceRole"])
-        self._project(asked["name"])
-        self._pass("DeleteProject", {"name": asked["name"]})
-        return self._pass("CreateProject", asked)
+    def _update_project(self, parameters: dict[str, Any]) -> dict[str, Any]:
+        """Create the project again, because moto has no UpdateProject."""
+        self._check_role(parameters["serviceRole"])
+        self._project(parameters["name"])
+        self._pass("DeleteProject", {"name": parameters["name"]})
+        return self._pass("CreateProject", parameters)
 
     def _project(self, name: str) -> dict[str, Any]:
         found = self._pass("BatchGetProjects", {"names": [name]})["projects"]
@@ -265,26 +274,26 @@ class CodeBuild:
         return found[0]
 
     def _check_role(self, arn: str) -> None:
-        no = Refused(
+        refusal = Refused(
             "InvalidInputException",
             f"CodeBuild is not authorized to perform: sts:AssumeRole on {arn}",
         )
         if self.role_unknown > 0:
             self.role_unknown -= 1
-            raise no
+            raise refusal
         try:
             role = self.client("iam").get_role(RoleName=arn.rpartition("/")[2])["Role"]
         except ClientError as error:
-            raise no from error
+            raise refusal from error
         if "codebuild.amazonaws.com" not in json.dumps(role["AssumeRolePolicyDocument"]):
-            raise no
+            raise refusal
 
     # ---- builds
 
-    def _start_build(self, asked: dict[str, Any]) -> dict[str, Any]:
-        project = self._project(asked["projectName"])
-        plan = self.plans.pop(0) if self.plans else Plan()
-        build = Build(asked, project, plan, f"{project['name']}:{uuid.uuid4()}")
+    def _start_build(self, parameters: dict[str, Any]) -> dict[str, Any]:
+        project = self._project(parameters["projectName"])
+        script = self.scripts.pop(0) if self.scripts else BuildScript()
+        build = Build(parameters, project, script, f"{project['name']}:{uuid.uuid4()}")
         build.begin("SUBMITTED")
         build.end()
         build.begin("QUEUED")
@@ -293,17 +302,17 @@ class CodeBuild:
             threading.Thread(target=self._run, args=(build, self.machine), daemon=True).start()
         return {"build": build.shown(self.region, self.account)}
 
-    def _batch_get_builds(self, asked: dict[str, Any]) -> dict[str, Any]:
-        found = [build for build in self.builds if build.id in asked["ids"]]
+    def _batch_get_builds(self, parameters: dict[str, Any]) -> dict[str, Any]:
+        found = [build for build in self.builds if build.id in parameters["ids"]]
         for build in found:
             if not self.machine and build.status == "IN_PROGRESS":
-                self._go_on(build)
+                self._advance(build)
         return {"builds": [build.shown(self.region, self.account) for build in found]}
 
-    def _stop_build(self, asked: dict[str, Any]) -> dict[str, Any]:
-        build = next((build for build in self.builds if build.id == asked["id"]), None)
+    def _stop_build(self, parameters: dict[str, Any]) -> dict[str, Any]:
+        build = next((build for build in self.builds if build.id == parameters["id"]), None)
         if not build:
-            raise Refused("ResourceNotFoundException", f"Build {asked['id']} does not exist")
+            raise Refused("ResourceNotFoundException", f"Build {parameters['id']} does not exist")
         build.stopped.set()
         if build.process:
             build.process.terminate()
@@ -313,16 +322,16 @@ class CodeBuild:
             build.status = "STOPPED"
         return {"build": build.shown(self.region, self.account)}
 
-    def _go_on(self, build: Build) -> None:
-        """One phase further, as the plan has it."""
+    def _advance(self, build: Build) -> None:
+        """Enter the next phase, as the script says."""
         phase = build.phases[-1]["phaseType"]
-        plan = build.plan
-        if phase == plan.stays_in:
+        script = build.script
+        if phase == script.stays_in:
             return
-        if phase == "DOWNLOAD_SOURCE" and not plan.fails_in:
+        if phase == "DOWNLOAD_SOURCE" and not script.fails_in:
             self._source_of(build)
-        if phase == plan.fails_in:
-            build.end(plan.status, plan.says)
+        if phase == script.fails_in:
+            build.end(script.status, script.says)
             follows = "POST_BUILD" if phase == "BUILD" else "COMPLETED"
         else:
             failed = any(each.get("phaseStatus") == "FAILED" for each in build.phases)
@@ -331,13 +340,13 @@ class CodeBuild:
             follows = PHASES[PHASES.index(phase) + 1]
         build.begin(follows)
         if follows == "BUILD":
-            self._write_log(build, plan.log)
-        if follows == "POST_BUILD" and plan.pushes and not plan.fails_in:
-            plan.pushes(Path(build.request["sourceLocationOverride"]).stem)
+            self._write_log(build, script.log)
+        if follows == "POST_BUILD" and script.pushes and not script.fails_in:
+            script.pushes(Path(build.request["sourceLocationOverride"]).stem)
         if follows == "POST_BUILD":
             self._write_log(build, ["[Container] Phase complete: POST_BUILD State: FAILED"])
         if follows == "COMPLETED":
-            build.status = plan.status if plan.fails_in else "SUCCEEDED"
+            build.status = script.status if script.fails_in else "SUCCEEDED"
 
     def _source_of(self, build: Build) -> zipfile.ZipFile:
         bucket, _, key = build.request["sourceLocationOverride"].partition("/")
@@ -359,10 +368,10 @@ class CodeBuild:
             events = [{"timestamp": now, "message": f"{line}\n"} for line in lines]
             logs.put_log_events(**place, logEvents=events)
 
-    # ---- a machine
+    # ---- builds on a machine
 
-    def _run(self, build: Build, machine: Machine) -> None:
-        """Run the buildspec as CodeBuild does: POST_BUILD follows a BUILD that has failed, too."""
+    def _run(self, build: Build, machine: BuildMachine) -> None:
+        """Run the buildspec as CodeBuild does: POST_BUILD also follows a failed BUILD."""
         spec = json.loads(build.request["buildspecOverride"])
         folder = Path(machine.env["HOME"]) / build.stream
         failed = ""
@@ -404,7 +413,7 @@ class CodeBuild:
 
 
 def _unpack(archive: zipfile.ZipFile, folder: Path) -> None:
-    """With the rights of each file, as unzip does."""
+    """Unpack with the mode of each file, as unzip does."""
     archive.extractall(folder)
     for entry in archive.infolist():
         if mode := entry.external_attr >> 16 & 0o777:
@@ -413,21 +422,20 @@ def _unpack(archive: zipfile.ZipFile, folder: Path) -> None:
 
 @contextmanager
 def codebuild(region: str, keys: Keys) -> Iterator[CodeBuild]:
-    """Runs moto, and CodeBuild before it, on loopback ports."""
-    # moto takes any keys, and this process is not to look for any of its own.
+    """Run moto, and CodeBuild before it, on loopback ports."""
     moto = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
     moto.start()
     try:
         host, port = moto.get_host_and_port()
-        lab = CodeBuild(f"http://{host}:{port}", region, keys)
-        with _serving(lab):
-            yield lab
+        stand_in = CodeBuild(f"http://{host}:{port}", region, keys)
+        with _serving(stand_in):
+            yield stand_in
     finally:
         moto.stop()
 
 
 @contextmanager
-def _serving(lab: CodeBuild) -> Iterator[None]:
+def _serving(stand_in: CodeBuild) -> Iterator[None]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
@@ -436,35 +444,35 @@ def _serving(lab: CodeBuild) -> Iterator[None]:
                 self._s3()
                 return
             body = self._body()
-            if lab.away > 0:
-                lab.away -= 1
+            if stand_in.unanswered > 0:
+                stand_in.unanswered -= 1
                 self.close_connection = True
                 return
             headers = {name.lower(): value for name, value in self.headers.items()}
-            asked = Request("POST", self.path, "", headers, body)
+            request = Request("POST", self.path, "", headers, body)
             operation = self.headers["X-Amz-Target"].removeprefix(TARGET)
             try:
-                answer = json.dumps(lab.answer(asked, operation, json.loads(body))).encode()
+                answer = json.dumps(stand_in.answer(request, operation, json.loads(body))).encode()
                 self._send(200, {}, answer)
             except Refused as refused:
-                # JSON 1.1 says the kind in the body.
-                said = {"__type": refused.kind, "message": refused.message}
-                self._send(refused.status, refused.headers, json.dumps(said).encode())
+                # JSON 1.1 names the error in the body.
+                error = {"__type": refused.kind, "message": refused.message}
+                self._send(refused.status, refused.headers, json.dumps(error).encode())
 
         def _s3(self) -> None:
             body = self._body()
             path, _, query = self.path.lstrip("/").partition("?")
             bucket = path.partition("/")[0]
-            owner = "someone" if bucket in lab.not_ours else lab.account
+            owner = "someone" if bucket in stand_in.foreign_buckets else stand_in.account
             if self.headers.get("x-amz-expected-bucket-owner", owner) != owner:
                 self._send(403, {}, b"<Error><Code>AccessDenied</Code></Error>")
             elif query == "policy" and self.command == "PUT":
-                lab.policies[bucket] = body
+                stand_in.policies[bucket] = body
                 self._send(204, {}, b"")
             elif query == "policy" and self.command == "GET":
-                self._send(200, {"Content-Type": "application/json"}, lab.policies[bucket])
+                self._send(200, {"Content-Type": "application/json"}, stand_in.policies[bucket])
             else:
-                self._send(*lab.moto_s3(self.command, self.path, dict(self.headers), body))
+                self._send(*stand_in.moto_s3(self.command, self.path, dict(self.headers), body))
 
         do_GET = do_HEAD = do_PUT = do_DELETE = _s3
 
@@ -482,10 +490,10 @@ def _serving(lab: CodeBuild) -> Iterator[None]:
                 self.wfile.write(body)
 
         def log_message(self, format: str, *arguments: object) -> None:
-            pass  # the tests' own output is enough
+            pass
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    lab.endpoint = f"http://127.0.0.1:{server.server_port}"
+    stand_in.endpoint = f"http://127.0.0.1:{server.server_port}"
     thread = threading.Thread(target=server.serve_forever, args=(0.05,))
     thread.start()
     try:

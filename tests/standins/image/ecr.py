@@ -1,9 +1,8 @@
-"""What ECR decides: whose token is good, what it may do, and the words in which it says no.
+"""ECR's decisions: which tokens are valid, what they allow, and the errors for the rest.
 
-The registry's answers are as its users have reported them: no credentials, 401 with a Basic
-challenge; a token that never was one, 400 (apple/container#847); an expired one, 403
-(serverless/serverless#13116); a repository that is not there, 404 NAME_UNKNOWN, and none is made by
-pushing.
+The errors are those that users of ECR report: 401 with a Basic challenge without credentials, 400
+for an invalid token (apple/container#847), 403 for an expired one (serverless/serverless#13116),
+and 404 NAME_UNKNOWN for a missing repository, which a push does not create.
 """
 
 from __future__ import annotations
@@ -41,7 +40,7 @@ _ACTIONS = {
 
 @dataclass(frozen=True)
 class Lifetime:
-    """When a token expires: after seconds, requests, or bytes sent with it, whichever is first."""
+    """Limits of a token: it expires after seconds, requests or bytes, whichever is first."""
 
     seconds: float = 12 * 3600
     requests: float = float("inf")
@@ -50,7 +49,7 @@ class Lifetime:
 
 @dataclass
 class Token:
-    """An authorization token, and what has been done with it."""
+    """An authorization token and its use so far."""
 
     password: str
     lifetime: Lifetime
@@ -72,8 +71,8 @@ class Token:
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """What a request to the registry is for."""
+class Operation:
+    """The operation that a request to the registry asks for."""
 
     repository: str
     kind: str
@@ -81,8 +80,8 @@ class Wanted:
     action: str
 
 
-class Denied(Exception):
-    """A request that the registry refuses, in the registry API's words."""
+class RegistryError(Exception):
+    """An error answer of the registry's API."""
 
     def __init__(
         self, status: int, code: str, message: str, headers: dict[str, str] | None = None
@@ -95,7 +94,7 @@ class Denied(Exception):
 
 @dataclass
 class Ecr:
-    """The registry of one account and region; tests change it while it runs."""
+    """The registry of one account and region; tests change its fields while it runs."""
 
     account: str = "123456789012"
     region: str = "us-east-1"
@@ -103,10 +102,14 @@ class Ecr:
         default_factory=lambda: Keys("AKIDVOICECORETEST", "a-secret-that-only-the-stand-ins-know")
     )
     repositories: set[str] = field(default_factory=lambda: {"agent"})
-    denied: set[str] = field(default_factory=set[str])  # actions, such as "ecr:PutImage"
-    lifetimes: list[Lifetime] = field(default_factory=list[Lifetime])  # of the next tokens
-    immutable: bool = False  # whether a tag stays with its first image
-    mounts: bool = False  # blobs from other repositories: off unless an account switches it on
+    denied: set[str] = field(default_factory=set[str])
+    """Denied actions, such as "ecr:PutImage"."""
+    lifetimes: list[Lifetime] = field(default_factory=list[Lifetime])
+    """Lifetimes of the next tokens."""
+    immutable: bool = False
+    """True when tags are immutable."""
+    mounts: bool = False
+    """True when blobs of other repositories can be mounted; an account must enable it."""
     tokens: list[Token] = field(default_factory=list[Token])
 
     @property
@@ -115,69 +118,74 @@ class Ecr:
 
     @property
     def bucket(self) -> str:
-        """The host that blobs are downloaded from."""
+        """Host that blobs are downloaded from."""
         return f"prod-{self.region}-starport-layer-bucket.s3.{self.region}.amazonaws.com"
 
     # ---- tokens
 
     def issue(self) -> Token:
-        """Returns a new token, with the next of `lifetimes`."""
+        """Return a new token with the next of `lifetimes`."""
         lifetime = self.lifetimes.pop(0) if self.lifetimes else Lifetime()
         self.tokens.append(Token(secrets.token_urlsafe(200), lifetime))
         return self.tokens[-1]
 
     def expire(self) -> None:
-        """Makes all tokens that there are expired ones."""
+        """Expire all tokens."""
         for token in self.tokens:
             token.lifetime = Lifetime(seconds=0)
 
     def check(self, authorization: str | None) -> Token:
-        """Returns the token of a request, one request older. Raises Denied."""
+        """Return the token of a request, after counting the request. Raises RegistryError."""
         if not authorization:
             realm = f'Basic realm="https://{self.host}/",service="ecr.amazonaws.com"'
-            raise Denied(401, "UNAUTHORIZED", "Not Authorized", {"WWW-Authenticate": realm})
+            raise RegistryError(401, "UNAUTHORIZED", "Not Authorized", {"WWW-Authenticate": realm})
         user, _, password = _basic(authorization).partition(":")
         found = [token for token in self.tokens if (user, password) == ("AWS", token.password)]
         if not found:
-            raise Denied(400, "DENIED", "Your Authorization Token is invalid.")
+            raise RegistryError(400, "DENIED", "Your Authorization Token is invalid.")
         found[0].requests += 1
         if found[0].expired:
             expired = "Your authorization token has expired. Reauthenticate and try again."
-            raise Denied(403, "DENIED", expired)
+            raise RegistryError(403, "DENIED", expired)
         return found[0]
 
     # ---- the registry
 
-    def allow(self, method: str, path: str) -> Wanted:
-        """Returns what a request is for. Raises Denied."""
+    def allow(self, method: str, path: str) -> Operation:
+        """Return the operation of a request. Raises RegistryError."""
         found = _PATH.fullmatch(path)
         action = _ACTIONS.get((method, found["kind"])) if found else None
         if not found or not action:
-            raise Denied(405, "UNSUPPORTED", "The operation is unsupported.")
-        wanted = Wanted(found["repository"], found["kind"], found["reference"], f"ecr:{action}")
-        if wanted.action in self.denied:
-            raise Denied(403, "DENIED", self._no(wanted.action, self.arn(wanted.repository)))
-        if wanted.repository not in self.repositories:
+            raise RegistryError(405, "UNSUPPORTED", "The operation is unsupported.")
+        operation = Operation(
+            found["repository"], found["kind"], found["reference"], f"ecr:{action}"
+        )
+        if operation.action in self.denied:
+            raise RegistryError(
+                403, "DENIED", self._denial(operation.action, self.arn(operation.repository))
+            )
+        if operation.repository not in self.repositories:
             message = (
-                f"The repository with name '{wanted.repository}' does not exist "
+                f"The repository with name '{operation.repository}' does not exist "
                 f"in the registry with id '{self.account}'"
             )
-            raise Denied(404, "NAME_UNKNOWN", message)
-        return wanted
+            raise RegistryError(404, "NAME_UNKNOWN", message)
+        return operation
 
-    def keep(self, wanted: Wanted, tags: Collection[str]) -> None:
-        """Raises Denied for an image whose tag is one of those that are taken, and cannot move."""
-        if wanted.reference in tags:
+    def require_new_tag(self, operation: Operation, tags: Collection[str]) -> None:
+        """Raise RegistryError if the tag is one of the existing `tags`, which are immutable."""
+        if operation.reference in tags:
             message = (
-                f"The image tag '{wanted.reference}' already exists in the '{wanted.repository}' "
-                "repository and cannot be overwritten because the tag is immutable."
+                f"The image tag '{operation.reference}' already exists in the "
+                f"'{operation.repository}' repository and cannot be overwritten because the tag is "
+                "immutable."
             )
-            raise Denied(400, "TAG_INVALID", message)
+            raise RegistryError(400, "TAG_INVALID", message)
 
     def arn(self, repository: str) -> str:
         return f"arn:aws:ecr:{self.region}:{self.account}:repository/{repository}"
 
-    def _no(self, action: str, resource: str) -> str:
+    def _denial(self, action: str, resource: str) -> str:
         return (
             f"User: arn:aws:iam::{self.account}:user/tester is not authorized to perform: {action} "
             f"on resource: {resource} because no identity-based policy allows the {action} action"
@@ -185,8 +193,8 @@ class Ecr:
 
     # ---- the AWS API
 
-    def answer(self, request: Request, target: str, asked: dict[str, Any]) -> dict[str, Any]:
-        """Returns what the ECR API answers. Raises Refused."""
+    def answer(self, request: Request, target: str, parameters: dict[str, Any]) -> dict[str, Any]:
+        """Return the answer of the ECR API. Raises Refused."""
         check_headers(request, self.keys, self.region, "ecr")
         operation = target.removeprefix(TARGET)
         answers = {
@@ -196,22 +204,22 @@ class Ecr:
         }
         if operation not in answers:
             raise Refused("UnknownOperationException", f"No {operation} here.")
-        check_request(service("ecr"), operation, asked)
+        check_request(service("ecr"), operation, parameters)
         if f"ecr:{operation}" in self.denied:
-            raise Refused("AccessDeniedException", self._no(f"ecr:{operation}", "*"))
-        answer = answers[operation](asked)
+            raise Refused("AccessDeniedException", self._denial(f"ecr:{operation}", "*"))
+        answer = answers[operation](parameters)
         check_answer(service("ecr"), f"{operation}Response", answer)
         return answer
 
-    def _get_authorization_token(self, asked: dict[str, Any]) -> dict[str, Any]:
+    def _get_authorization_token(self, parameters: dict[str, Any]) -> dict[str, Any]:
         token = self.issue()
         text = base64.b64encode(f"AWS:{token.password}".encode()).decode()
         endpoint = f"https://{self.host}"
         data = {"authorizationToken": text, "expiresAt": token.expires, "proxyEndpoint": endpoint}
         return {"authorizationData": [data]}
 
-    def _create_repository(self, asked: dict[str, Any]) -> dict[str, Any]:
-        name = asked["repositoryName"]
+    def _create_repository(self, parameters: dict[str, Any]) -> dict[str, Any]:
+        name = parameters["repositoryName"]
         if name in self.repositories:
             message = (
                 f"The repository with name '{name}' already exists "
@@ -221,8 +229,8 @@ class Ecr:
         self.repositories.add(name)
         return {"repository": self._described(name)}
 
-    def _describe_repositories(self, asked: dict[str, Any]) -> dict[str, Any]:
-        names = asked.get("repositoryNames") or sorted(self.repositories)
+    def _describe_repositories(self, parameters: dict[str, Any]) -> dict[str, Any]:
+        names = parameters.get("repositoryNames") or sorted(self.repositories)
         for name in names:
             if name not in self.repositories:
                 message = (

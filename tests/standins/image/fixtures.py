@@ -1,4 +1,4 @@
-"""What the tests of images share: one set of registries and one engine for all of them."""
+"""Fixtures of the image tests: one set of registries and one Docker daemon for all tests."""
 
 from __future__ import annotations
 
@@ -6,37 +6,37 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.standins.image.emulation import arm64
-from tests.standins.image.engine import Engine, dockerd
-from tests.standins.image.lab import Registries, registries
+from tests.standins.image.dockerd import DockerDaemon, dockerd
+from tests.standins.image.emulation import arm64_emulation
+from tests.standins.image.registries import Registries, run_registries
 
 
 @pytest.fixture(scope="session")
 def all_registries() -> Iterator[Registries]:
-    with registries() as lab:
-        yield lab
+    with run_registries() as registries:
+        yield registries
 
 
 @pytest.fixture
-def lab(all_registries: Registries) -> Registries:
-    """The registries, with ECR as it is on its first day: nothing denied, broken, or noted."""
-    ecr, gate = all_registries.ecr, all_registries.gate
+def registries(all_registries: Registries) -> Registries:
+    """Registries without faults, denials or logged requests of earlier tests."""
+    ecr, proxy = all_registries.ecr, all_registries.proxy
     ecr.repositories = {"agent"}
     ecr.denied.clear()
     ecr.lifetimes.clear()
     ecr.mounts = ecr.immutable = False
-    gate.faults.clear()
-    gate.journal.clear()
+    proxy.faults.clear()
+    proxy.log.clear()
     return all_registries
 
 
 @pytest.fixture(scope="session")
-def engine(all_registries: Registries) -> Iterator[Engine]:
+def daemon(all_registries: Registries) -> Iterator[DockerDaemon]:
     with dockerd(all_registries.reach) as running:
         yield running
 
 
 @pytest.fixture(scope="session")
 def emulation() -> Iterator[None]:
-    with arm64():
+    with arm64_emulation():
         yield

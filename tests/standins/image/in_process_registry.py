@@ -1,4 +1,4 @@
-"""A registry in memory: it asks for logins, cuts lines, and keeps a journal of what was asked."""
+"""A registry in memory with logins, faults and a request log, for unit tests."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ def digest_of(content: bytes) -> str:
 
 
 @dataclass
-class Asked:
-    """A request, what was answered (0: the line was cut), and the bytes of its body."""
+class LoggedRequest:
+    """A request, the status of its answer (0 after a cut), and the bytes of its body."""
 
     method: str
     path: str
@@ -30,7 +30,7 @@ class Asked:
 
 @dataclass
 class Fault:
-    """What the next `times` requests of `method` whose path contains `path` meet."""
+    """A fault for the next `times` requests with `method` whose path contains `path`."""
 
     method: str
     path: str
@@ -39,35 +39,36 @@ class Fault:
     message: str = ""
     headers: dict[str, str] = field(default_factory=dict[str, str])
     cut_after: int | None = None
-    """Bytes of the body, in whichever direction it goes, before the line is cut."""
+    """Bytes of the body, sent or received, after which the connection is cut."""
     times: int = 1
 
 
 @dataclass
-class ARegistry:
-    """What it holds, whom it lets in, what goes wrong next, and what happened."""
+class FakeRegistry:
+    """The registry: its content, accepted logins, next faults and logged requests."""
 
     challenge: str = ""
     """"", "basic" or "bearer"."""
-    good: set[str] = field(default_factory=set[str])
-    """Values of Authorization that open it."""
+    accepted: set[str] = field(default_factory=set[str])
+    """Accepted values of Authorization."""
     says_expired: bool = False
-    """Whether a bad login gets ECR's 403 instead of a 401."""
-    elsewhere: bool = False
-    """Whether blobs are downloaded from another host."""
+    """True when a bad login gets ECR's 403 instead of 401."""
+    redirects: bool = False
+    """True when blobs are downloaded from another host."""
     mounts: bool = True
     ranges: bool = True
+    """True when downloads can start in the middle."""
     blobs: dict[str, dict[str, bytes]] = field(default_factory=dict[str, dict[str, bytes]])
     manifests: dict[str, tuple[str, bytes]] = field(default_factory=dict[str, tuple[str, bytes]])
     faults: list[Fault] = field(default_factory=list[Fault])
-    journal: list[Asked] = field(default_factory=list[Asked])
+    log: list[LoggedRequest] = field(default_factory=list[LoggedRequest])
     tokens: list[dict[str, list[str]]] = field(default_factory=list[dict[str, list[str]]])
     token_status: int = 200
     token_seconds: int = 300
-    token_wants: str = ""
-    """The Authorization that the token service takes; "" for any and none."""
-    place: str = ""
-    """What the address of an upload begins with: "" for one that is relative."""
+    token_login: str = ""
+    """Authorization that the token service accepts; "" for any or none."""
+    upload_host: str = ""
+    """Start of the URL of an upload; "" for a relative URL."""
     port: int = 0
 
     @property
@@ -84,11 +85,11 @@ class ARegistry:
             self.manifests[f"{repository}/{version}"] = (media_type, raw)
         return digest_of(raw)
 
-    def asked(self, method: str, path: str = "") -> list[Asked]:
-        return [each for each in self.journal if each.method == method and path in each.path]
+    def find(self, method: str, path: str = "") -> list[LoggedRequest]:
+        return [each for each in self.log if each.method == method and path in each.path]
 
     @asynccontextmanager
-    async def serving(self, tls: ssl.SSLContext | None = None) -> AsyncIterator[ARegistry]:
+    async def serving(self, tls: ssl.SSLContext | None = None) -> AsyncIterator[FakeRegistry]:
         app = web.Application(client_max_size=2**30)
         app.router.add_route("*", "/{path:.*}", self._handle)
         runner = web.AppRunner(app, shutdown_timeout=0.1)
@@ -102,34 +103,36 @@ class ARegistry:
             await runner.cleanup()
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
-        asked = Asked(request.method, request.path, request.query_string)
-        self.journal.append(asked)
+        logged = LoggedRequest(request.method, request.path, request.query_string)
+        self.log.append(logged)
         fault = next(
             (
                 f
                 for f in self.faults
-                if f.times and f.method == asked.method and f.path in asked.path
+                if f.times and f.method == logged.method and f.path in logged.path
             ),
             Fault("", ""),
         )
         fault.times -= 1
-        answer = await self._answer(request, asked, fault)
+        answer = await self._answer(request, logged, fault)
         lost = request.transport is None or request.transport.is_closing()
-        asked.status = 0 if lost else answer.status
+        logged.status = 0 if lost else answer.status
         return answer
 
-    async def _answer(self, request: web.Request, asked: Asked, fault: Fault) -> web.StreamResponse:
+    async def _answer(
+        self, request: web.Request, logged: LoggedRequest, fault: Fault
+    ) -> web.StreamResponse:
         if fault.status:
             return refused(fault.status, fault.code, fault.message, fault.headers)
         if request.path == "/token":
             return await self._token(request)
-        if request.path == "/elsewhere":
+        if request.path == "/redirected":
             assert "Authorization" not in request.headers
             return await self._send(
                 request, request.query["repository"], request.query["digest"], fault
             )
-        if self.challenge and request.headers.get("Authorization") not in self.good:
-            return self._no(request)
+        if self.challenge and request.headers.get("Authorization") not in self.accepted:
+            return self._denial(request)
         if request.path == "/v2/":
             return web.Response()
         repository, _, rest = request.path.removeprefix("/v2/").partition("/blobs/")
@@ -140,22 +143,22 @@ class ARegistry:
             return await self._blob(request, repository, rest, fault)
         if request.method == "POST":
             return self._begin(request, repository)
-        return await self._upload(request, asked, repository, fault)
+        return await self._upload(request, logged, repository, fault)
 
-    def _no(self, request: web.Request) -> web.Response:
+    def _denial(self, request: web.Request) -> web.Response:
         if self.says_expired and "Authorization" in request.headers:
-            said = "Your authorization token has expired. Reauthenticate and try again."
-            return refused(403, "DENIED", said)
+            message = "Your authorization token has expired. Reauthenticate and try again."
+            return refused(403, "DENIED", message)
         challenge = {
             "basic": 'Basic realm="here",service="ecr.amazonaws.com"',
             "bearer": f'Bearer realm="http://{self.host}/token",service="here",scope="extra"',
         }[self.challenge]
-        return refused(401, "UNAUTHORIZED", "who are you?", {"WWW-Authenticate": challenge})
+        return refused(401, "UNAUTHORIZED", "login required", {"WWW-Authenticate": challenge})
 
     async def _token(self, request: web.Request) -> web.Response:
         form = await request.post() if request.method == "POST" else request.query
-        wanted = self.token_wants
-        if wanted and wanted not in (
+        login = self.token_login
+        if login and login not in (
             request.headers.get("Authorization"),
             form.get("refresh_token"),
         ):
@@ -164,7 +167,7 @@ class ARegistry:
             return refused(self.token_status, "DENIED", "no token for you")
         self.tokens.append({name: [str(v) for v in form.getall(name)] for name in form})
         token = f"token-{len(self.tokens)}"
-        self.good.add(f"Bearer {token}")
+        self.accepted.add(f"Bearer {token}")
         return web.json_response({"token": token, "expires_in": self.token_seconds})
 
     async def _manifest(self, request: web.Request, repository: str, version: str) -> web.Response:
@@ -186,9 +189,9 @@ class ARegistry:
             return refused(404, "BLOB_UNKNOWN", "blob unknown")
         if request.method == "HEAD":
             return web.Response()
-        if self.elsewhere:
+        if self.redirects:
             place = (
-                f"http://localhost:{self.port}/elsewhere?repository={repository}&digest={digest}"
+                f"http://localhost:{self.port}/redirected?repository={repository}&digest={digest}"
             )
             return web.Response(status=307, headers={"Location": f"{place}&sign=a%2Bb%2F"})
         return await self._send(request, repository, digest, fault)
@@ -214,18 +217,18 @@ class ARegistry:
         if self.mounts and content is not None:
             self.add(repository, content)
             return web.Response(status=201)
-        # Relative, and with a query that must be sent back as it is.
-        place = f"{self.place}/v2/{repository}/blobs/uploads/{len(self.journal)}?state=a%2Bb%3D"
+        # Relative, with a query that the client must send back unchanged.
+        place = f"{self.upload_host}/v2/{repository}/blobs/uploads/{len(self.log)}?state=a%2Bb%3D"
         return web.Response(status=202, headers={"Location": place})
 
     async def _upload(
-        self, request: web.Request, asked: Asked, repository: str, fault: Fault
+        self, request: web.Request, logged: LoggedRequest, repository: str, fault: Fault
     ) -> web.Response:
         assert "state=a%2Bb%3D" in str(request.rel_url)
         body = b""
         async for piece in request.content.iter_any():
             body += piece
-            asked.bytes = len(body)
+            logged.bytes = len(body)
             if fault.cut_after is not None and len(body) >= fault.cut_after:
                 cut(request)
                 return web.Response()

@@ -1,6 +1,6 @@
-"""The bridge of one engine, and its containers' way out: made for a run, gone after it.
+"""The network of one Docker daemon: its bridge and firewall rules, removed after the run.
 
-dockerd can make both itself, but takes neither away when it ends.
+dockerd can create both, but does not remove them when it exits.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.standins.image.shared import shared
+from tests.standins.image.machine_settings import shared_setting
 
 _FORWARD = Path("/proc/sys/net/ipv4/ip_forward")
 _PREFIX = "vclab"
@@ -24,21 +24,22 @@ _PREFIX = "vclab"
 
 @dataclass(frozen=True)
 class Bridge:
-    """A bridge by name, and the size of packets that gets out of this machine."""
+    """A network bridge."""
 
     name: str
     mtu: int
+    """Largest packet that leaves this machine."""
 
 
 @contextmanager
 def bridge() -> Iterator[Bridge]:
-    """Makes a bridge whose containers reach what this machine reaches (root)."""
-    _sweep()
+    """Create a bridge whose containers can reach what this machine can reach (root)."""
+    _remove_leftovers()
     subnet = _free_subnet()
-    # Interface names have 15 characters; the process tells whose it is if it is left behind.
+    # Interface names have at most 15 characters. The process ID shows whether the run is over.
     name = f"{_PREFIX}{os.getpid()}-{random.randrange(36**2):x}"
     with ExitStack() as undo:
-        undo.enter_context(shared("ip_forward", _let_forward, _FORWARD.write_text))
+        undo.enter_context(shared_setting("ip_forward", _enable_forwarding, _FORWARD.write_text))
         _ip("link", "add", name, "type", "bridge")
         undo.callback(_ip, "link", "delete", name)
         _ip("address", "add", f"{subnet[1]}/{subnet.prefixlen}", "dev", name)
@@ -50,12 +51,12 @@ def bridge() -> Iterator[Bridge]:
 
 
 @contextmanager
-def address() -> Iterator[str]:
-    """Gives this machine one more address, from which containers are answered, too (root).
+def extra_address() -> Iterator[str]:
+    """Give this machine one more address, which containers can reach (root).
 
-    Not one of 127.0.0.0/8: for names that lead there, Docker does without TLS if TLS fails.
+    It is not in 127.0.0.0/8: for hosts there, Docker falls back to HTTP if TLS fails.
     """
-    _sweep()
+    _remove_leftovers()
     found = str(_free_subnet()[random.randint(1, 254)])
     _ip("address", "add", f"{found}/32", "dev", "lo", "label", f"lo:{_PREFIX}{os.getpid()}")
     try:
@@ -65,7 +66,7 @@ def address() -> Iterator[str]:
 
 
 def rules(name: str, subnet: ipaddress.IPv4Network) -> list[tuple[str, str, list[str]]]:
-    """Returns what the firewall needs, (table, chain, rule): another engine may have closed it."""
+    """Return firewall rules as (table, chain, rule); another engine may block forwarding."""
     mark = ["-m", "comment", "--comment", name]
     return [
         ("filter", "FORWARD", ["-i", name, *mark, "-j", "ACCEPT"]),
@@ -74,20 +75,20 @@ def rules(name: str, subnet: ipaddress.IPv4Network) -> list[tuple[str, str, list
     ]
 
 
-def _let_forward() -> str:
+def _enable_forwarding() -> str:
     was = _FORWARD.read_text()
     _FORWARD.write_text("1")
     return was
 
 
-def _sweep() -> None:
-    """Takes away what killed runs have left."""
+def _remove_leftovers() -> None:
+    """Remove addresses, bridges and rules of killed runs."""
     for entry in json.loads(_ip("-json", "-4", "address", "show", "dev", "lo"))[0]["addr_info"]:
-        if is_left(entry["label"], "lo:"):
+        if is_leftover(entry["label"], "lo:"):
             _ip("address", "delete", f"{entry['local']}/32", "dev", "lo")
     for link in json.loads(_ip("-json", "link", "show", "type", "bridge") or "[]"):
         name = link.get("ifname", "")
-        if not is_left(name):
+        if not is_leftover(name):
             continue
         for table in ("filter", "nat"):
             listed = subprocess.run(
@@ -99,8 +100,8 @@ def _sweep() -> None:
         _ip("link", "delete", name)
 
 
-def is_left(name: str, prefix: str = "") -> bool:
-    """Whether a name is one that a run gave to something of its own, and that run is over."""
+def is_leftover(name: str, prefix: str = "") -> bool:
+    """Return whether a name belongs to a test run that is over."""
     found = re.fullmatch(prefix + _PREFIX + r"(\d+)(-\w+)*", name)
     return bool(found) and not Path(f"/proc/{found[1]}").exists()
 
@@ -120,8 +121,8 @@ def _free_subnet() -> ipaddress.IPv4Network:
 
 
 def _mtu() -> int:
-    (way_out, *_) = json.loads(_ip("-json", "-4", "route", "show", "default")) or [{"dev": "lo"}]
-    return min(1500, int(Path(f"/sys/class/net/{way_out['dev']}/mtu").read_text()))
+    (route, *_) = json.loads(_ip("-json", "-4", "route", "show", "default")) or [{"dev": "lo"}]
+    return min(1500, int(Path(f"/sys/class/net/{route['dev']}/mtu").read_text()))
 
 
 def _ip(*arguments: str) -> str:

@@ -1,4 +1,4 @@
-"""Debian's docker-registry, as one process on a loopback port with its own storage."""
+"""Debian's docker-registry on a loopback port, with its own storage."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
-from tests.standins.image.parts import answers, part, running
+from tests.standins.image.tools import accepts_connections, running_server, tool
 from voicecore.local.processes.ports import free_port
 
 OCI = "application/vnd.oci.image"
@@ -28,20 +29,21 @@ ACCEPT = ", ".join(
 
 @dataclass(frozen=True)
 class Registry:
-    """A running registry that asks nobody for a password; `host` is as image names have it."""
+    """A running registry that needs no password."""
 
     host: str
+    """Host and port, as in image references."""
 
     @property
     def url(self) -> str:
         return f"http://{self.host}"
 
     def manifest(self, repository: str, reference: str) -> Any:
-        """Returns a manifest or index as the registry holds it, decoded."""
+        """Return a manifest or index, decoded."""
         return json.loads(self.get(f"/v2/{repository}/manifests/{reference}"))
 
     def digest(self, repository: str, reference: str) -> str:
-        """Returns the digest that a tag leads to."""
+        """Return the digest that a tag points to."""
         request = Request(
             f"{self.url}/v2/{repository}/manifests/{reference}",
             headers={"Accept": ACCEPT},
@@ -54,7 +56,7 @@ class Registry:
         return self.get(f"/v2/{repository}/blobs/{digest}")
 
     def tags(self, repository: str) -> list[str]:
-        """Returns its tags; none where nothing has been pushed yet."""
+        """Return its tags; none if nothing has been pushed yet."""
         try:
             return json.loads(self.get(f"/v2/{repository}/tags/list"))["tags"] or []
         except HTTPError as error:
@@ -62,22 +64,22 @@ class Registry:
                 raise
             return []
 
-    def put_manifest(self, repository: str, tag: str, source: str, of: str = "") -> None:
-        """Gives `repository` the image `tag`, or `of`, of `source`, whose blobs it has already."""
-        body = self.get(f"/v2/{source}/manifests/{of or tag}")
+    def put_manifest(self, repository: str, tag: str, source: str, source_tag: str = "") -> None:
+        """Copy the manifest of the image in `source` to `repository`, which has its blobs."""
+        body = self.get(f"/v2/{source}/manifests/{source_tag or tag}")
         kind = {"Content-Type": json.loads(body)["mediaType"]}
         address = f"{self.url}/v2/{repository}/manifests/{tag}"
         urlopen(Request(address, body, kind, method="PUT")).close()
 
     def get(self, path: str) -> bytes:
-        """Returns what a path answers. Raises urllib.error.HTTPError when it refuses."""
+        """Return the answer of a path. Raises urllib.error.HTTPError if it is an error."""
         with urlopen(Request(self.url + path, headers={"Accept": ACCEPT})) as answer:
             return answer.read()
 
 
 @contextmanager
 def docker_registry(storage: Path, *, read_only: bool = False) -> Iterator[Registry]:
-    """Runs a registry over `storage` until the block ends."""
+    """Run a registry with `storage` during the block."""
     port = free_port()
     config = {
         "version": "0.1",
@@ -90,12 +92,13 @@ def docker_registry(storage: Path, *, read_only: bool = False) -> Iterator[Regis
                 "readonly": {"enabled": read_only},
             },
         },
-        # Relative: who comes through the gate must go on through the gate.
+        # Relative URLs, so that clients of the proxy stay with the proxy.
         "http": {"addr": f"127.0.0.1:{port}", "relativeurls": True},
     }
     with tempfile.TemporaryDirectory(prefix="voicecore-registry-") as folder:
         file = Path(folder) / "config.yml"
         file.write_text(json.dumps(config))  # YAML is a superset of JSON
-        argv = [part("docker-registry"), "serve", str(file)]
-        with running(argv, Path(folder) / "log", lambda: answers("127.0.0.1", port)):
+        argv = [tool("docker-registry"), "serve", str(file)]
+        ready = partial(accepts_connections, "127.0.0.1", port)
+        with running_server(argv, Path(folder) / "log", ready):
             yield Registry(f"127.0.0.1:{port}")

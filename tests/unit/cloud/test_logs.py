@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 
-from voicecore.cloud.resources.agentcore import Runtime
-from voicecore.cloud.resources.deployed_stack import DeployedStack
 from voicecore.cloud.observe.empty_log import EmptyLog, reason_for
 from voicecore.cloud.observe.logs import WaitReason, filter_queries, wait_reason
+from voicecore.cloud.resources.agentcore import Runtime
+from voicecore.cloud.resources.deployed_stack import DeployedStack
 from voicecore.commands.logs import BadSince, log_document, log_line, parse_since
 from voicecore.contract.agent_log import LogEntry, LogFilter, is_output_stream
 

@@ -112,7 +112,9 @@ def test_server_without_the_key_of_its_transport_is_rejected() -> None:
     key = {"DAILY_API_KEY": "hush", "DAILY_API_URL": "https://api.daily.co/v1"}
     environment = split_server_env(key, "us-east-1", [DAILY])
     assert environment.secret == {"DAILY_API_KEY": "hush"}
-    with pytest.raises(BadEnvironment, match="DAILY_API_KEY is missing: callers cannot join through Daily"):
+    with pytest.raises(
+        BadEnvironment, match="DAILY_API_KEY is missing: callers cannot join through Daily"
+    ):
         split_server_env({"DAILY_API_KEY": ""}, "us-east-1", [DAILY, WEBRTC])
 
 

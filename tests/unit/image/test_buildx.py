@@ -1,4 +1,4 @@
-"""The command of a build, what its progress says and why it failed, by what buildx prints."""
+"""The buildx command, and progress and errors read from buildx's output."""
 
 import base64
 import json
@@ -14,24 +14,25 @@ import pytest
 
 from voicecore.console.errors import ExitCode, VoicecoreError
 from voicecore.console.progress import Progress
-from voicecore.image.builders.buildx import (
-    BaseMissing,
+from voicecore.image.builders.buildx import require_certificates, run
+from voicecore.image.builders.buildx_command import (
+    BuildxInputs,
+    build_environment,
+    buildx_argv,
+    proxies_in,
+)
+from voicecore.image.builders.buildx_output import (
+    BaseUnavailable,
     BuildFailed,
+    BuildTranscript,
     LockMismatch,
     NetworkDown,
-    Order,
-    Transcript,
-    argv,
-    failure,
-    lent,
-    proxies_in,
-    require_certificates,
-    run,
-    title,
+    build_error,
+    step_title,
 )
 from voicecore.image.inputs.lockfile import NoWheel
 
-ORDER = Order(
+INPUTS = BuildxInputs(
     context=Path("/home/ada/support-line/agent"),
     name="support-line:0a1b",
     base="public.ecr.aws/docker/library/python:3.13-slim-trixie@sha256:ab",
@@ -40,29 +41,29 @@ ORDER = Order(
 )
 
 
-def test_the_command() -> None:
-    command = argv(ORDER, {}, progress="rawjson", secrets={"environment": "env=NAME"})
+def test_command() -> None:
+    command = buildx_argv(INPUTS, {}, progress="rawjson", secrets={"environment": "env=NAME"})
     assert command == [
         *("docker", "buildx", "build"),
         *("--output", "type=docker,compression=gzip,compression-level=3"),
         *("--provenance=false", "--sbom=false"),
         *("--platform", "linux/arm64", "--file", "/home/ada/support-line/agent/Dockerfile"),
-        *("--build-arg", f"BASE={ORDER.base}", "--build-arg", "SOURCE_DATE_EPOCH=1700000000"),
+        *("--build-arg", f"BASE={INPUTS.base}", "--build-arg", "SOURCE_DATE_EPOCH=1700000000"),
         *("--label", "io.voicecore.fingerprint=0a1b", "--label", "io.voicecore.version=0.3.0"),
         *("--secret", "id=environment,env=NAME", "--tag", "support-line:0a1b"),
         *("--progress", "rawjson", "/home/ada/support-line/agent"),
     ]
 
 
-def test_a_proxy_goes_by_its_name_as_it_may_hold_a_password() -> None:
+def test_command_passes_proxies_by_name() -> None:
     env = {"https_proxy": "http://ada:secret@proxy:3128", "NO_PROXY": "localhost", "FTP_PROXY": ""}
     assert proxies_in(env) == ["https_proxy", "NO_PROXY"]
-    command = argv(ORDER, env)
+    command = buildx_argv(INPUTS, env)
     assert command[command.index("https_proxy") - 1] == "--build-arg"
     assert not any("secret" in word for word in command)
 
 
-def test_what_uv_and_pip_know_of_indexes_is_lent_to_the_build() -> None:
+def test_build_environment_has_package_indexes() -> None:
     env = {
         "UV_DEFAULT_INDEX": "https://ada:it's@index.example/simple",
         "UV_INDEX_OURS_PASSWORD": "secret",
@@ -70,7 +71,7 @@ def test_what_uv_and_pip_know_of_indexes_is_lent_to_the_build() -> None:
         "AWS_SECRET_ACCESS_KEY": "secret",
         "SSL_CERT_FILE": "/etc/ours.pem",
     }
-    shell = ["sh", "-c", f"{lent(env)}\nenv -u PATH -u PWD -u _ -u SHLVL"]
+    shell = ["sh", "-c", f"{build_environment(env)}\nenv -u PATH -u PWD -u _ -u SHLVL"]
     shown = subprocess.run(shell, env={"PATH": os.environ["PATH"]}, capture_output=True, text=True)
     assert sorted(shown.stdout.split()) == [
         "PIP_CERT=/run/secrets/certificates",
@@ -81,11 +82,11 @@ def test_what_uv_and_pip_know_of_indexes_is_lent_to_the_build() -> None:
     ]
 
 
-def test_nothing_is_lent_where_there_is_nothing() -> None:
-    assert lent({"PATH": "/bin", "UV_CACHE_DIR": "/cache"}) == ""
+def test_build_environment_is_empty_without_indexes() -> None:
+    assert build_environment({"PATH": "/bin", "UV_CACHE_DIR": "/cache"}) == ""
 
 
-def test_certificates_that_are_not_there(tmp_path: Path) -> None:
+def test_missing_certificates_are_reported(tmp_path: Path) -> None:
     with pytest.raises(BuildFailed, match="SSL_CERT_FILE"):
         require_certificates(tmp_path / "gone.pem")
 
@@ -101,26 +102,26 @@ def test_certificates_that_are_not_there(tmp_path: Path) -> None:
         ),
         (f"[build 1/6] FROM python@sha256:{'a' * 64}", "build 1/6  FROM python"),
         ("[stage-1 2/4] COPY --from=build /image/opt /opt", "stage-1 2/4  COPY /image/opt /opt"),
-        ("[internal] load build context", "context"),
+        ("[internal] load build context", "sending the context"),
         ("[internal] load .dockerignore", ""),
-        ("exporting to image", "image into the engine"),
+        ("exporting to image", "exporting the image"),
         ("[auth] library/python:pull token for registry-1.docker.io", ""),
     ],
 )  # fmt: skip
-def test_a_step_s_title(name: str, shown: str) -> None:
-    assert title(name) == shown
+def test_step_title(name: str, shown: str) -> None:
+    assert step_title(name) == shown
 
 
-def test_a_title_is_short() -> None:
-    assert title(f"[build 2/6] RUN {'x' * 90}") == f"build 2/6  RUN {'x' * 55}…"
+def test_step_title_is_shortened() -> None:
+    assert step_title(f"[build 2/6] RUN {'x' * 90}") == f"build 2/6  RUN {'x' * 55}…"
 
 
-def told_by(lines: list[str]) -> tuple[Transcript, list[Progress]]:
-    told: list[Progress] = []
-    transcript = Transcript(told.append)
+def read_lines(lines: list[str]) -> tuple[BuildTranscript, list[Progress]]:
+    steps: list[Progress] = []
+    transcript = BuildTranscript(steps.append)
     for line in lines:
-        transcript.line(line)
-    return transcript, told
+        transcript.add_line(line)
+    return transcript, steps
 
 
 RUN = {"digest": "sha256:1", "name": "[build 2/3] RUN make"}
@@ -139,7 +140,7 @@ FAILED = [
     {"logs": [{"vertex": "sha256:1", "data": base64.b64encode(b"one\ntwo\n").decode()}]},
     {"vertexes": [{**RUN, "completed": "12:04", "error": "exit code: 2"}]},
 ]
-# After rawjson, as after plain, buildx shows the place.
+# buildx prints the place after both kinds of output.
 PLACE = [
     "Dockerfile:3",
     "--------------------",
@@ -152,10 +153,10 @@ PLACE = [
 
 
 @pytest.mark.parametrize("indent", [None, 2])  # newer buildx, and 0.13
-def test_progress_by_step(indent: int | None) -> None:
+def test_transcript_reports_steps(indent: int | None) -> None:
     lines = [line for s in STATUSES for line in json.dumps(s, indent=indent).splitlines()]
-    _, told = told_by(lines)
-    assert told == [
+    _, steps = read_lines(lines)
+    assert steps == [
         Progress("build 1/3  FROM base"),
         Progress("build 1/3  FROM base", 10, 40),
         Progress("build 1/3  FROM base", 15, 100),
@@ -164,7 +165,7 @@ def test_progress_by_step(indent: int | None) -> None:
     ]
 
 
-def test_progress_of_an_older_buildx() -> None:
+def test_transcript_reads_plain_output_of_old_buildx() -> None:
     lines = [
         "#0 building with default instance using docker driver",
         "#1 [internal] load .dockerignore",
@@ -175,8 +176,8 @@ def test_progress_of_an_older_buildx() -> None:
         "#7 0.123 one",
         "#7 DONE 1.2s",
     ]
-    _, told = told_by(lines)
-    assert told == [
+    _, steps = read_lines(lines)
+    assert steps == [
         Progress("build 1/3  FROM base"),
         Progress("build 1/3  FROM base", finished=True, note="cached"),
         Progress("build 2/3  RUN make"),
@@ -189,18 +190,18 @@ PLAIN = ["#7 [build 2/3] RUN make", "#7 0.121 one", "#7 0.122 two", "#7 ERROR: e
 
 
 @pytest.mark.parametrize("printed", [RAW, PLAIN], ids=["rawjson", "plain"])
-def test_a_failed_step_shows_its_line_its_output_and_the_command(printed: list[str]) -> None:
-    transcript, _ = told_by([*printed, *PLACE])
-    error = failure(transcript, ORDER, "docker buildx build ...")
+def test_failed_step_shows_line_output_and_command(printed: list[str]) -> None:
+    transcript, _ = read_lines([*printed, *PLACE])
+    error = build_error(transcript, INPUTS, "docker buildx build ...")
     assert type(error) is BuildFailed
     assert error.message == (
         "Dockerfile, line 3:\n  RUN make && \\\n      make install\none\ntwo"
     )  # fmt: skip
-    assert error.hint == "Try it by hand:  docker buildx build ..."
+    assert error.hint == "Run it yourself to see more:  docker buildx build ..."
 
 
-def test_only_the_end_of_its_output_is_shown() -> None:
-    transcript, _ = told_by(
+def test_transcript_keeps_end_of_output() -> None:
+    transcript, _ = read_lines(
         [*PLAIN[:1], *(f"#7 0.1 line {n}" for n in range(40)), PLAIN[-1], *PLACE]
     )
     assert transcript.output == [f"line {n}" for n in range(25, 40)]
@@ -237,43 +238,53 @@ NO_LOCK = (
 
 
 @pytest.mark.parametrize(
-    ("printed", "kind", "said", "typed"),
+    ("printed", "kind", "message", "command"),
     [
         (UV_NO_WHEEL, NoWheel, "docopt==0.6.2 has no wheel for arm64", "--builder codebuild"),
         (UV_HASH, LockMismatch, "Hash mismatch for `six==1.17.0`", "uv lock --project"),
         (UV_NETWORK, NetworkDown, "Connection refused", "HTTPS_PROXY"),
         (UV_FORBIDDEN, BuildFailed, "401 Unauthorized", "UV_INDEX_NAME_PASSWORD"),
         (NO_HOST, NetworkDown, "no such host", "voicecore build"),
-        (NO_BASE, BaseMissing, "cannot be had", "docker pull --platform linux/arm64"),
-        (NO_ARM, BaseMissing, "not made for linux/arm64", "voicecore upgrade-base"),
-        (OLD_LOGIN, BaseMissing, "cannot be had", "docker logout public.ecr.aws"),
+        (
+            NO_BASE,
+            BaseUnavailable,
+            "Could not get the base image",
+            "docker pull --platform linux/arm64",
+        ),
+        (NO_ARM, BaseUnavailable, "does not support linux/arm64", "voicecore upgrade-base"),
+        (
+            OLD_LOGIN,
+            BaseUnavailable,
+            "Could not get the base image",
+            "docker logout public.ecr.aws",
+        ),
         (NO_LOCK, LockMismatch, "uv.lock", "uv lock --project"),
     ],
 )
-def test_why_a_build_failed(
-    printed: str, kind: type[VoicecoreError], said: str, typed: str
+def test_build_error_names_cause_and_hint(
+    printed: str, kind: type[VoicecoreError], message: str, command: str
 ) -> None:
-    transcript, _ = told_by(printed.splitlines())
-    error = failure(transcript, ORDER, "docker buildx build ...")
+    transcript, _ = read_lines(printed.splitlines())
+    error = build_error(transcript, INPUTS, "docker buildx build ...")
     assert type(error) is kind
-    assert said in error.message
-    assert typed in str(error.hint)
+    assert message in error.message
+    assert command in str(error.hint)
 
 
-def test_a_package_without_a_wheel_is_a_mistake_in_the_project() -> None:
-    transcript, _ = told_by(UV_NO_WHEEL.splitlines())
-    assert failure(transcript, ORDER, "").exit_code == ExitCode.BAD_PROJECT
+def test_missing_wheel_is_project_error() -> None:
+    transcript, _ = read_lines(UV_NO_WHEEL.splitlines())
+    assert build_error(transcript, INPUTS, "").exit_code == ExitCode.BAD_PROJECT
 
 
-STUBBORN = """
+SLOW_PROGRAM = """
 import signal, sys, time
-signal.signal(signal.SIGINT, lambda *_: (print("told to end", flush=True), sys.exit(1)))
-print("begun", flush=True)
+signal.signal(signal.SIGINT, lambda *_: (print("interrupted", flush=True), sys.exit(1)))
+print("started", flush=True)
 time.sleep(60)
 """
 
 
-def test_ctrl_c_ends_the_command_and_waits_for_it(tmp_path: Path) -> None:
+def test_ctrl_c_ends_command_and_waits_for_it(tmp_path: Path) -> None:
     lines: list[str] = []
 
     def interrupt() -> None:
@@ -283,11 +294,13 @@ def test_ctrl_c_ends_the_command_and_waits_for_it(tmp_path: Path) -> None:
 
     threading.Thread(target=interrupt).start()
     marker = tmp_path / "ended"
-    program = STUBBORN.replace("sys.exit(1)", f"open({str(marker)!r}, 'w').close(), sys.exit(1)")
+    program = SLOW_PROGRAM.replace(
+        "sys.exit(1)", f"open({str(marker)!r}, 'w').close(), sys.exit(1)"
+    )
     with pytest.raises(KeyboardInterrupt):
         run([sys.executable, "-c", program], dict(os.environ), lines.append)
     assert marker.exists()
 
 
-def test_a_command_s_exit_code() -> None:
+def test_run_returns_exit_code() -> None:
     assert run(["sh", "-c", "exit 3"], dict(os.environ), lambda _: None) == 3

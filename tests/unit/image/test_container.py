@@ -1,4 +1,4 @@
-"""How the agent runs as a container: what the command says, and what it must not."""
+"""The docker commands and credentials of an agent in a container."""
 
 import os
 from pathlib import Path
@@ -6,13 +6,18 @@ from pathlib import Path
 import pytest
 
 from voicecore.console.errors import ExitCode
-from voicecore.image.docker.container import NoRole, remove_argv, role, run_argv
-from voicecore.image.docker.engine import Endpoint
+from voicecore.image.docker.container import (
+    CredentialsUnavailable,
+    developer_credentials,
+    remove_argv,
+    run_argv,
+)
+from voicecore.image.docker.endpoint import EngineEndpoint
 from voicecore.local.container_agents import ImageNotBuilt, image_in
 
 
-def test_the_command() -> None:
-    endpoint = Endpoint("unix:///home/ada/.colima/default/docker.sock")
+def test_run_command() -> None:
+    endpoint = EngineEndpoint("unix:///home/ada/.colima/default/docker.sock")
     assert run_argv(endpoint, "voicecore/ada:0a1b", "voicecore-ada-1", ["B", "A"]) == [
         *("docker", "--host", "unix:///home/ada/.colima/default/docker.sock"),
         *("run", "--rm", "--init", "--pull", "never", "--platform", "linux/arm64"),
@@ -23,8 +28,8 @@ def test_the_command() -> None:
     ]
 
 
-def test_an_engine_that_docker_finds_itself_is_not_named() -> None:
-    endpoint = Endpoint("tcp://127.0.0.1:2376", "context colima")
+def test_command_names_no_engine_that_docker_finds() -> None:
+    endpoint = EngineEndpoint("tcp://127.0.0.1:2376", "context colima")
     assert run_argv(endpoint, "image", "name", [])[:2] == ["docker", "run"]
     assert remove_argv(endpoint, "name") == ["docker", "rm", "--force", "--volumes", "name"]
 
@@ -33,7 +38,7 @@ AWS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_P
 
 
 @pytest.fixture
-def nobody(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> pytest.MonkeyPatch:
+def no_credentials(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> pytest.MonkeyPatch:
     for name in AWS:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
@@ -42,30 +47,33 @@ def nobody(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> pytest.MonkeyPatc
     return monkeypatch
 
 
-def test_the_developer_s_credentials_stand_for_the_role(nobody: pytest.MonkeyPatch) -> None:
-    assert role() == {}
-    nobody.setenv("AWS_ACCESS_KEY_ID", "AKIAADA")
-    nobody.setenv("AWS_SECRET_ACCESS_KEY", "of-ada")
-    assert role() == {"AWS_ACCESS_KEY_ID": "AKIAADA", "AWS_SECRET_ACCESS_KEY": "of-ada"}
-    nobody.setenv("AWS_SESSION_TOKEN", "for-an-hour")
-    assert role()["AWS_SESSION_TOKEN"] == "for-an-hour"
+def test_developer_credentials_replace_execution_role(no_credentials: pytest.MonkeyPatch) -> None:
+    assert developer_credentials() == {}
+    no_credentials.setenv("AWS_ACCESS_KEY_ID", "AKIAADA")
+    no_credentials.setenv("AWS_SECRET_ACCESS_KEY", "of-ada")
+    assert developer_credentials() == {
+        "AWS_ACCESS_KEY_ID": "AKIAADA",
+        "AWS_SECRET_ACCESS_KEY": "of-ada",
+    }
+    no_credentials.setenv("AWS_SESSION_TOKEN", "for-an-hour")
+    assert developer_credentials()["AWS_SESSION_TOKEN"] == "for-an-hour"
 
 
-def test_credentials_that_cannot_be_had(nobody: pytest.MonkeyPatch) -> None:
-    nobody.setenv("AWS_PROFILE", "gone")
-    with pytest.raises(NoRole, match="gone"):
-        role()
+def test_unknown_profile_is_reported(no_credentials: pytest.MonkeyPatch) -> None:
+    no_credentials.setenv("AWS_PROFILE", "gone")
+    with pytest.raises(CredentialsUnavailable, match="gone"):
+        developer_credentials()
 
 
 DOCUMENT = '{\n  "project": "ada",\n  "reference": "voicecore/ada:0a1b"\n}'
 
 
-def test_the_image_that_a_build_has_made() -> None:
+def test_image_in_reads_reference_of_build() -> None:
     lines = ["• Reading the agent", "• context  0.1 s", *DOCUMENT.splitlines()]
     assert image_in(lines, 0) == "voicecore/ada:0a1b"
 
 
-def test_the_error_of_a_build_is_ours() -> None:
+def test_image_in_raises_error_of_build() -> None:
     line = '{"error": {"message": "No wheel.", "hint": "Leave it out.", "exit_code": 3}}'
     with pytest.raises(ImageNotBuilt) as raised:
         image_in(["• Reading the agent", line], 3)
@@ -74,7 +82,7 @@ def test_the_error_of_a_build_is_ours() -> None:
     assert raised.value.exit_code == ExitCode.BAD_PROJECT
 
 
-def test_a_build_that_says_nothing() -> None:
+def test_image_in_reports_crash_of_build() -> None:
     with pytest.raises(ImageNotBuilt, match="MemoryError"):
         image_in(["Traceback (most recent call last):", "MemoryError"], 1)
     with pytest.raises(ImageNotBuilt):

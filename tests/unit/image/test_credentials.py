@@ -1,4 +1,4 @@
-"""Logins of registries: ECR's from AWS, all others from what Docker's login has kept."""
+"""Logins to registries: ECR's from AWS, all others from Docker's configuration."""
 
 from __future__ import annotations
 
@@ -15,36 +15,36 @@ import pytest
 from voicecore.aws.errors import AwsRefused
 from voicecore.console.errors import ExitCode
 from voicecore.image.registry.credentials import (
+    CredentialHelperFailed,
     EcrHost,
-    HelperFailed,
-    Login,
-    Logins,
+    RegistryLogin,
+    RegistryLogins,
     ecr_host,
-    source_for,
+    login_source,
 )
 
 HOST = "123456789012.dkr.ecr.eu-west-1.amazonaws.com"
 
 
 @dataclass
-class Api:
-    """ECR's API: what it answers next, and how often it was asked."""
+class FakeEcrApi:
+    """ECR's API: its answer, and the requested operations."""
 
     status: int = 200
     document: dict[str, object] = field(default_factory=dict[str, object])
-    asked: list[str] = field(default_factory=list[str])
+    operations: list[str] = field(default_factory=list[str])
 
 
 @pytest.fixture
-def api(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Api]:
-    told = Api()
+def api(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[FakeEcrApi]:
+    fake = FakeEcrApi()
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            told.asked.append(self.headers["X-Amz-Target"].partition(".")[2])
+            fake.operations.append(self.headers["X-Amz-Target"].partition(".")[2])
             self.rfile.read(int(self.headers["Content-Length"]))
-            body = json.dumps(told.document).encode()
-            self.send_response(told.status)
+            body = json.dumps(fake.document).encode()
+            self.send_response(fake.status)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)
@@ -62,7 +62,7 @@ def api(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Api]:
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
     monkeypatch.delenv("AWS_PROFILE", raising=False)
-    yield told
+    yield fake
     server.shutdown()
     thread.join()
     server.server_close()
@@ -77,36 +77,36 @@ def api(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Api]:
         ("123456789012.dkr-ecr.eu-west-1.on.aws", "eu-west-1"),
     ],
 )
-def test_ecr_is_known_by_its_name(host: str, region: str) -> None:
+def test_ecr_host_parses_ecr_names(host: str, region: str) -> None:
     assert ecr_host(host) == EcrHost("123456789012", region)
 
 
 @pytest.mark.parametrize("host", ["public.ecr.aws", "ghcr.io", "docker.io", f"{HOST}.evil.com"])
-def test_others_are_not_ecr(host: str) -> None:
+def test_ecr_host_rejects_other_registries(host: str) -> None:
     assert ecr_host(host) is None
 
 
-def test_ecr_gives_a_token_anew_each_time(api: Api) -> None:
+def test_ecr_source_requests_token_on_each_call(api: FakeEcrApi) -> None:
     token = base64.b64encode(b"AWS:a-token").decode()
     api.document = {"authorizationData": [{"authorizationToken": token}]}
-    source = source_for(HOST)
-    assert source() == source() == Login("AWS", "a-token")
-    assert api.asked == ["GetAuthorizationToken"] * 2
+    source = login_source(HOST)
+    assert source() == source() == RegistryLogin("AWS", "a-token")
+    assert api.operations == ["GetAuthorizationToken"] * 2
 
 
-def test_one_command_logs_in_once_and_anew_where_it_is_refused(api: Api) -> None:
+def test_logins_are_shared_until_refused(api: FakeEcrApi) -> None:
     token = base64.b64encode(b"AWS:a-token").decode()
     api.document = {"authorizationData": [{"authorizationToken": token}]}
-    logins = Logins()
-    look, push = logins.of(HOST), logins.of(HOST)
-    assert look() == push() == Login("AWS", "a-token")
-    assert len(api.asked) == 1
+    logins = RegistryLogins()
+    lookup, push = logins.source_for(HOST), logins.source_for(HOST)
+    assert lookup() == push() == RegistryLogin("AWS", "a-token")
+    assert len(api.operations) == 1
     push()
-    assert len(api.asked) == 2
+    assert len(api.operations) == 2
 
 
 @pytest.mark.parametrize(
-    ("code", "said"),
+    ("code", "message"),
     [
         ("ExpiredTokenException", "have expired"),
         ("UnrecognizedClientException", "AWS rejects these credentials"),
@@ -114,31 +114,33 @@ def test_one_command_logs_in_once_and_anew_where_it_is_refused(api: Api) -> None
         ("ServerException", "AWS refused GetAuthorizationToken"),
     ],
 )
-def test_aws_refuses(api: Api, code: str, said: str) -> None:
+def test_error_of_ecr_api_is_explained(api: FakeEcrApi, code: str, message: str) -> None:
     api.status, api.document = 400, {"__type": code, "message": "because"}
-    with pytest.raises(AwsRefused, match=said) as caught:
-        source_for(HOST)()
+    with pytest.raises(AwsRefused, match=message) as caught:
+        login_source(HOST)()
     assert caught.value.exit_code == ExitCode.AWS_REFUSED
     if code == "AccessDeniedException":
         assert "ecr:GetAuthorizationToken" in (caught.value.hint or "")
 
 
-def test_there_are_no_aws_credentials(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_aws_credentials_are_reported(
+    api: FakeEcrApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
     monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
     with pytest.raises(AwsRefused, match="No AWS credentials"):
-        source_for(HOST)()
-    assert not api.asked
+        login_source(HOST)()
+    assert not api.operations
 
 
-def test_a_profile_that_is_none(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("AWS_PROFILE", "nobody")
-    with pytest.raises(AwsRefused, match="nobody"):
-        source_for(HOST)()
-    assert not api.asked
+def test_unknown_profile_is_reported(api: FakeEcrApi, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_PROFILE", "unknown")
+    with pytest.raises(AwsRefused, match="unknown"):
+        login_source(HOST)()
+    assert not api.operations
 
 
-# ---- Docker's
+# ---- Docker's logins
 
 
 @pytest.fixture
@@ -147,32 +149,32 @@ def docker_config(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     return tmp_path / "config.json"
 
 
-def test_dockers_login_is_used(docker_config: Path) -> None:
+def test_login_of_docker_config_is_used(docker_config: Path) -> None:
     auth = base64.b64encode(b"me:secret").decode()
     docker_config.write_text(json.dumps({"auths": {"ghcr.io": {"auth": auth}}}))
-    assert source_for("ghcr.io")() == Login("me", "secret")
+    assert login_source("ghcr.io")() == RegistryLogin("me", "secret")
 
 
-def test_docker_hubs_login_has_a_name_of_its_own(docker_config: Path) -> None:
+def test_docker_hub_login_has_its_own_key(docker_config: Path) -> None:
     auth = base64.b64encode(b"me:secret").decode()
     config = {"auths": {"https://index.docker.io/v1/": {"auth": auth}}}
     docker_config.write_text(json.dumps(config))
-    assert source_for("docker.io")() == Login("me", "secret")
+    assert login_source("docker.io")() == RegistryLogin("me", "secret")
 
 
-def test_nobody_has_logged_in(docker_config: Path) -> None:
-    assert source_for("ghcr.io")() is None
+def test_no_login_returns_none(docker_config: Path) -> None:
+    assert login_source("ghcr.io")() is None
     docker_config.write_text(json.dumps({"auths": {"ghcr.io": {}}}))
-    assert source_for("ghcr.io")() is None
+    assert login_source("ghcr.io")() is None
 
 
-def test_an_identity_token(docker_config: Path) -> None:
+def test_identity_token_is_read(docker_config: Path) -> None:
     entry = {"auth": base64.b64encode(b"me:").decode(), "identitytoken": "refresh"}
     docker_config.write_text(json.dumps({"auths": {"x.azurecr.io": entry}}))
-    assert source_for("x.azurecr.io")() == Login("", "", "refresh")
+    assert login_source("x.azurecr.io")() == RegistryLogin("", "", "refresh")
 
 
-def test_a_credential_helper_is_asked(
+def test_credential_helper_is_used(
     docker_config: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     helper = tmp_path / "docker-credential-vault"
@@ -184,17 +186,17 @@ def test_a_credential_helper_is_asked(
     helper.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
     docker_config.write_text(json.dumps({"credsStore": "vault"}))
-    assert source_for("ghcr.io")() == Login("me", "kept")
-    assert source_for("quay.io")() is None
+    assert login_source("ghcr.io")() == RegistryLogin("me", "kept")
+    assert login_source("quay.io")() is None
 
 
-def test_a_credential_helper_that_is_gone(docker_config: Path) -> None:
+def test_missing_credential_helper_is_reported(docker_config: Path) -> None:
     docker_config.write_text(json.dumps({"credsStore": "long-gone"}))
-    with pytest.raises(HelperFailed, match="docker-credential-long-gone"):
-        source_for("ghcr.io")()
+    with pytest.raises(CredentialHelperFailed, match="docker-credential-long-gone"):
+        login_source("ghcr.io")()
 
 
-def test_a_config_that_makes_no_sense(docker_config: Path) -> None:
+def test_invalid_docker_config_is_reported(docker_config: Path) -> None:
     docker_config.write_text(json.dumps({"auths": {"ghcr.io": "me"}}))
-    with pytest.raises(HelperFailed, match=r"ghcr\.io"):
-        source_for("ghcr.io")()
+    with pytest.raises(CredentialHelperFailed, match=r"ghcr\.io"):
+        login_source("ghcr.io")()

@@ -1,4 +1,4 @@
-"""An image without Docker: put together, kept, pushed, and saved for an engine."""
+"""Images built without Docker: assembled, cached, pushed, and saved for an engine."""
 
 from __future__ import annotations
 
@@ -17,28 +17,28 @@ from typing import Any
 
 import pytest
 
-from tests.standins.image.in_process_registry import ARegistry, Fault, digest_of
-from tests.unit.image.a_project import LIBRARY, PYTHON, a_base, a_wheel, an_agent, env
-from voicecore.console.progress import Progress
-from voicecore.image.builders.direct import (
-    Inputs,
-    Made,
-    OnlyDocker,
-    Pushed,
-    build,
-    push,
-    save,
-    trim,
+from tests.standins.image.in_process_registry import FakeRegistry, Fault, digest_of
+from tests.unit.image.sample_project import (
+    LIBRARY,
+    PYTHON,
+    make_agent,
+    make_base,
+    make_wheel,
+    uv_env,
 )
-from voicecore.image.builders.layers import blob_path
-from voicecore.image.builders.packages import InstallRefused
-from voicecore.image.inputs.dockerfile import Stage
-from voicecore.image.model import layer_title
+from voicecore.console.progress import Progress
+from voicecore.image.blob_store import blob_path, evict
+from voicecore.image.builders.copy_layers import DirectInputs, OnlyDocker
+from voicecore.image.builders.direct import build
+from voicecore.image.builders.packages import PackageInstallFailed
+from voicecore.image.builders.transfer import PushResult, StoredImage, push, save
+from voicecore.image.inputs.dockerfile import FinalStage
+from voicecore.image.model import copy_title
 from voicecore.image.registry.client import Repository
 from voicecore.image.registry.errors import RegistryDenied
 from voicecore.image.registry.reference import Reference
 
-STAGE = Stage(
+STAGE = FinalStage(
     env={"PYTHONPATH": "/opt/packages", "PATH": "/opt/bin:/usr/bin"},
     copies=(("/image/opt", "/opt"), ("/image/app", "/app")),
     workdir="/app",
@@ -50,45 +50,45 @@ FILES = ["bot.py", "run.sh", "slim.py", "uv.lock", "pyproject.toml"]
 
 
 @dataclass
-class World:
-    """An agent, the registry that has its base, a store, and what was told."""
+class Workspace:
+    """An agent, the registry with its base, a store, and the progress so far."""
 
-    inputs: Inputs
-    registry: ARegistry
+    inputs: DirectInputs
+    registry: FakeRegistry
     store: Path
-    told: list[Progress]
+    progress: list[Progress]
 
-    def build(self, fresh: bool = False, **changes: Any) -> Made:
+    def build(self, fresh: bool = False, **changes: Any) -> StoredImage:
         inputs = replace(self.inputs, **changes)
 
-        async def work() -> Made:
+        async def work() -> StoredImage:
             async with self.registry.serving(), self.open("python", "pull") as source:
-                told = self.told.append
-                return await build(inputs, self.store, source, env(), told, fresh)
+                on_progress = self.progress.append
+                return await build(inputs, self.store, source, uv_env(), on_progress, fresh)
 
         return asyncio.run(work())
 
     def steps(self) -> list[str]:
-        return [f"{p.task} {p.note}".strip() for p in self.told if p.finished]
+        return [f"{p.task} {p.note}".strip() for p in self.progress if p.finished]
 
     def blob(self, digest: str) -> bytes:
         return blob_path(self.store, digest).read_bytes()
 
-    def push(self, made: Made, to: str = "agent") -> Pushed:
-        async def work() -> Pushed:
+    def push(self, stored: StoredImage, to: str = "agent") -> PushResult:
+        async def work() -> PushResult:
             async with (
                 self.registry.serving(),
                 self.open(to, "pull,push") as target,
                 self.open("python", "pull") as source,
             ):
-                return await push(made, target, source, self.told.append)
+                return await push(stored, target, source, self.progress.append)
 
         return asyncio.run(work())
 
-    def save(self, made: Made, path: Path) -> None:
+    def save(self, stored: StoredImage, path: Path) -> None:
         async def work() -> None:
             async with self.registry.serving(), self.open("python", "pull") as source:
-                await save(made, path, source, "voicecore/agent:tag", self.told.append)
+                await save(stored, path, source, "voicecore/agent:tag", self.progress.append)
 
         asyncio.run(work())
 
@@ -98,37 +98,37 @@ class World:
 
 
 @pytest.fixture(scope="module")
-def an_agent_of_two(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def agent_with_two_packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("agent")
-    return an_agent(folder, a_wheel(folder, "one"), a_wheel(folder, "two"))
+    return make_agent(folder, make_wheel(folder, "one"), make_wheel(folder, "two"))
 
 
 @pytest.fixture
-def world(an_agent_of_two: Path, tmp_path: Path) -> World:
-    agent = shutil.copytree(an_agent_of_two, tmp_path / "agent")
-    registry = ARegistry()
-    inputs = Inputs(
+def workspace(agent_with_two_packages: Path, tmp_path: Path) -> Workspace:
+    agent = shutil.copytree(agent_with_two_packages, tmp_path / "agent")
+    registry = FakeRegistry()
+    inputs = DirectInputs(
         agent=agent,
         files=FILES,
-        base=a_base(registry, "python"),
+        base=make_base(registry, "python"),
         stage=STAGE,
         labels={"io.voicecore.version": "1"},
         tag="tag",
         packages_key="key",
-        library_key="library",
+        stdlib_key="library",
         python=PYTHON,
     )
-    return World(inputs, registry, tmp_path / "cache" / "store", [])
+    return Workspace(inputs, registry, tmp_path / "cache" / "store", [])
 
 
 # ---- the image
 
 
-def test_the_filesystem_is_what_the_dockerfile_copies(world: World) -> None:
-    made = world.build()
+def test_layers_have_files_of_dockerfile_copies(workspace: Workspace) -> None:
+    stored = workspace.build()
     files: set[str] = set()
-    for layer in made.image.layers[2:]:
-        with tarfile.open(blob_path(world.store, layer.digest)) as tar:
+    for layer in stored.image.layers[2:]:
+        with tarfile.open(blob_path(workspace.store, layer.digest)) as tar:
             files |= {entry.name for entry in tar if entry.isfile()}
     version = PYTHON.replace(".", "")
     assert {name for name in files if "dist-info" not in name} == {
@@ -142,13 +142,13 @@ def test_the_filesystem_is_what_the_dockerfile_copies(world: World) -> None:
         "opt/packages/one.py",
         "opt/packages/two.py",
     }
-    assert [package.name for package in made.image.packages] == ["one", "two"]
+    assert [package.name for package in stored.image.packages] == ["one", "two"]
 
 
-def test_the_config_is_the_bases_as_the_last_stage_changes_it(world: World) -> None:
-    made = world.build()
-    base, config = world.inputs.base.config, json.loads(made.config)
-    assert config == made.image.config
+def test_config_is_base_config_with_final_stage(workspace: Workspace) -> None:
+    stored = workspace.build()
+    base, config = workspace.inputs.base.config, json.loads(stored.config)
+    assert config == stored.image.config
     assert config["config"] == {
         "Env": ["PATH=/opt/bin:/usr/bin", "PYTHON_VERSION=3.13.1", "PYTHONPATH=/opt/packages"],
         "Cmd": ["python", "bot.py"],
@@ -160,7 +160,7 @@ def test_the_config_is_the_bases_as_the_last_stage_changes_it(world: World) -> N
     assert (config["architecture"], config["os"], config["variant"]) == ("arm64", "linux", "v8")
     assert config["created"] == base["created"]
     assert "container" not in config
-    layers = made.image.layers
+    layers = stored.image.layers
     assert config["rootfs"]["diff_ids"] == [layer.diff_id for layer in layers]
     filled = [entry for entry in config["history"] if not entry.get("empty_layer")]
     assert [entry["created_by"] for entry in filled] == [
@@ -170,153 +170,154 @@ def test_the_config_is_the_bases_as_the_last_stage_changes_it(world: World) -> N
     ]
 
 
-def test_the_manifest_speaks_oci_whatever_the_base_speaks(world: World) -> None:
-    made = world.build()
-    manifest = json.loads(made.manifest)
+def test_manifest_has_oci_types_on_docker_base(workspace: Workspace) -> None:
+    stored = workspace.build()
+    manifest = json.loads(stored.manifest)
     assert manifest["mediaType"] == "application/vnd.oci.image.manifest.v1+json"
     types = {entry["mediaType"] for entry in manifest["layers"]}
     assert types == {"application/vnd.oci.image.layer.v1.tar+gzip"}
-    assert manifest["config"]["digest"] == digest_of(made.config)
-    assert made.image.digest == digest_of(made.manifest)
+    assert manifest["config"]["digest"] == digest_of(stored.config)
+    assert stored.image.digest == digest_of(stored.manifest)
     sizes = [(entry["digest"], entry["size"]) for entry in manifest["layers"]]
-    assert sizes == [(layer.digest, layer.size) for layer in made.image.layers]
+    assert sizes == [(layer.digest, layer.size) for layer in stored.image.layers]
 
 
-def test_an_entry_point_takes_the_place_of_the_bases_command(world: World) -> None:
+def test_entrypoint_replaces_command_of_base(workspace: Workspace) -> None:
     stage = replace(STAGE, entrypoint=("python",), command=())
-    config = world.build(stage=stage).image.config["config"]
+    config = workspace.build(stage=stage).image.config["config"]
     assert config["Entrypoint"] == ["python"]
     assert "Cmd" not in config
 
 
-def test_equal_inputs_give_an_equal_image(world: World, tmp_path: Path) -> None:
-    first = world.build()
-    assert world.build(fresh=True).image == first.image
-    elsewhere = replace(world, store=tmp_path / "elsewhere")
+def test_equal_inputs_give_equal_image(workspace: Workspace, tmp_path: Path) -> None:
+    first = workspace.build()
+    assert workspace.build(fresh=True).image == first.image
+    elsewhere = replace(workspace, store=tmp_path / "elsewhere")
     assert elsewhere.build().image == first.image
 
 
-def test_an_edit_of_the_code_leaves_the_packages_as_they_are(world: World) -> None:
-    first = world.build()
-    world.told.clear()
-    (world.inputs.agent / "bot.py").write_text("print('edited')\n")
-    second = world.build(tag="other")
-    assert world.steps() == ["packages unchanged", "code"]
+def test_code_edit_keeps_packages_layer(workspace: Workspace) -> None:
+    first = workspace.build()
+    workspace.progress.clear()
+    (workspace.inputs.agent / "bot.py").write_text("print('edited')\n")
+    second = workspace.build(tag="other")
+    assert workspace.steps() == ["packages unchanged", "code"]
     assert second.image.layers[:3] == first.image.layers[:3]
     assert second.image.layers[3] != first.image.layers[3]
     assert second.image.packages == first.image.packages
 
 
-def test_other_packages_are_installed(world: World) -> None:
-    world.build()
-    world.told.clear()
-    world.build(packages_key="other")
-    assert "install packages 2 packages" in world.steps()
+def test_new_packages_key_installs_packages_again(workspace: Workspace) -> None:
+    workspace.build()
+    workspace.progress.clear()
+    workspace.build(packages_key="other")
+    assert "installing packages 2 packages" in workspace.steps()
 
 
-def test_what_was_dropped_or_damaged_is_made_again(world: World) -> None:
-    made = world.build()
-    layer = made.image.layers[2]
-    blob_path(world.store, layer.digest).write_bytes(b"half")
-    assert world.build().image == made.image
-    blob_path(world.store, layer.digest).unlink()
-    assert world.build().image == made.image
-    for record in (world.store / "packages").iterdir():
+def test_missing_or_damaged_blob_is_built_again(workspace: Workspace) -> None:
+    stored = workspace.build()
+    layer = stored.image.layers[2]
+    blob_path(workspace.store, layer.digest).write_bytes(b"half")
+    assert workspace.build().image == stored.image
+    blob_path(workspace.store, layer.digest).unlink()
+    assert workspace.build().image == stored.image
+    for record in (workspace.store / "packages").iterdir():
         record.write_text("{")
-    assert world.build().image == made.image
+    assert workspace.build().image == stored.image
 
 
 WITH_LIBRARY = replace(STAGE, copies=(("/image/usr", "/usr"), *STAGE.copies))
 
 
-def test_pythons_own_bytecode_is_compiled_from_the_base(world: World) -> None:
-    made = world.build(stage=WITH_LIBRARY)
-    layer = made.image.layers[2]
-    with tarfile.open(blob_path(world.store, layer.digest)) as tar:
+def test_stdlib_bytecode_is_compiled_from_base(workspace: Workspace) -> None:
+    stored = workspace.build(stage=WITH_LIBRARY)
+    layer = stored.image.layers[2]
+    with tarfile.open(blob_path(workspace.store, layer.digest)) as tar:
         files = [entry.name for entry in tar if entry.isfile()]
-    # What a higher layer of the base deletes is not there.
+    # Files that a higher layer of the base deletes are missing.
     assert files == [f"{LIBRARY}/__pycache__/os.cpython-{PYTHON.replace('.', '')}.pyc"]
 
 
-def test_pythons_own_bytecode_is_kept_for_as_long_as_its_base(world: World) -> None:
-    first = world.build(stage=WITH_LIBRARY)
-    world.told.clear()
-    world.registry.journal.clear()
-    second = world.build(stage=WITH_LIBRARY, packages_key="other")
+def test_stdlib_layer_is_reused_until_its_key_changes(workspace: Workspace) -> None:
+    first = workspace.build(stage=WITH_LIBRARY)
+    workspace.progress.clear()
+    workspace.registry.log.clear()
+    second = workspace.build(stage=WITH_LIBRARY, packages_key="other")
     assert second.image.layers[2] == first.image.layers[2]
-    assert f"{layer_title('/image/usr')} unchanged" in world.steps()
-    assert not world.registry.asked("GET", "/blobs/")
-    world.build(stage=WITH_LIBRARY, library_key="other")
-    assert world.steps()[-1] != f"{layer_title('/image/usr')} unchanged"
+    assert f"{copy_title('/image/usr')} unchanged" in workspace.steps()
+    assert not workspace.registry.find("GET", "/blobs/")
+    workspace.build(stage=WITH_LIBRARY, stdlib_key="other")
+    assert workspace.steps()[-1] != f"{copy_title('/image/usr')} unchanged"
 
 
-def test_a_base_that_was_fetched_is_not_fetched_again_for_a_push(world: World) -> None:
-    made = world.build(stage=WITH_LIBRARY)
-    world.registry.mounts = False
-    world.registry.journal.clear()
-    pushed = world.push(made)
-    assert pushed.sent == made.image.size + len(made.config)
-    assert not world.registry.asked("GET", "/blobs/")
+def test_push_uses_downloaded_base_layers(workspace: Workspace) -> None:
+    stored = workspace.build(stage=WITH_LIBRARY)
+    workspace.registry.mounts = False
+    workspace.registry.log.clear()
+    pushed = workspace.push(stored)
+    assert pushed.sent == stored.image.size + len(stored.config)
+    assert not workspace.registry.find("GET", "/blobs/")
 
 
-def test_what_only_docker_can_copy(world: World) -> None:
+def test_build_refuses_copy_that_needs_docker(workspace: Workspace) -> None:
     for source in ("/etc", "/image/else", "/image/app/nothing", "/image/app/bot.py"):
         stage = replace(STAGE, copies=((source, "/x"),))
         with pytest.raises(OnlyDocker, match=source):
-            world.build(stage=stage)
+            workspace.build(stage=stage)
 
 
-def test_a_build_that_fails_leaves_nothing(world: World) -> None:
-    (world.inputs.agent / "uv.lock").unlink()
-    with pytest.raises(InstallRefused):
-        world.build(files=["bot.py"])
-    assert [path for path in world.store.rglob("*") if path.is_file()] == []
+def test_failed_build_leaves_no_files(workspace: Workspace) -> None:
+    (workspace.inputs.agent / "uv.lock").unlink()
+    with pytest.raises(PackageInstallFailed):
+        workspace.build(files=["bot.py"])
+    assert [path for path in workspace.store.rglob("*") if path.is_file()] == []
 
 
-def test_an_interrupted_build_leaves_nothing(world: World) -> None:
-    (world.inputs.agent / "slim.py").write_text("import time\ntime.sleep(60)\n")
+def test_interrupted_build_leaves_no_files(workspace: Workspace) -> None:
+    (workspace.inputs.agent / "slim.py").write_text("import time\ntime.sleep(60)\n")
 
     async def work() -> None:
-        begun = asyncio.Event()
+        started = asyncio.Event()
 
-        def tell(progress: Progress) -> None:
-            begun.set()
+        def on_progress(step: Progress) -> None:
+            started.set()
 
-        async with world.registry.serving(), world.open("python", "pull") as source:
-            task = asyncio.create_task(build(world.inputs, world.store, source, env(), tell))
-            await begun.wait()
+        async with workspace.registry.serving(), workspace.open("python", "pull") as source:
+            building = build(workspace.inputs, workspace.store, source, uv_env(), on_progress)
+            task = asyncio.create_task(building)
+            await started.wait()
             await asyncio.sleep(0.5)
             task.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await task
 
     asyncio.run(work())
-    assert [path for path in world.store.rglob("*") if path.is_file()] == []
+    assert [path for path in workspace.store.rglob("*") if path.is_file()] == []
 
 
 @pytest.mark.parametrize("times", [1, 2], ids=["once", "twice"])
-def test_ctrl_c_does_not_take_the_folder_from_under_a_thread(world: World, times: int) -> None:
-    there: list[bool] = []
+def test_ctrl_c_waits_for_thread_before_folder_is_deleted(workspace: Workspace, times: int) -> None:
+    folder_existed: list[bool] = []
     loops: list[asyncio.AbstractEventLoop] = []
 
     def ctrl_c() -> None:
-        # A signal is seen between any two steps; sent to a loop that turns, it is seen there.
-        turning = threading.Event()
-        loops[0].call_soon_threadsafe(turning.set)
-        assert turning.wait(30)
+        # Python handles a signal between two bytecodes; the loop must run, so that it handles it.
+        running = threading.Event()
+        loops[0].call_soon_threadsafe(running.set)
+        assert running.wait(30)
         os.kill(os.getpid(), signal.SIGINT)
 
-    def tell(progress: Progress) -> None:
-        if progress.task == layer_title("/image/opt") and not there:
+    def on_progress(step: Progress) -> None:
+        if step.task == copy_title("/image/opt") and not folder_existed:
             for _ in range(times):
                 ctrl_c()
-            time.sleep(0.5)  # what a thread does not tell of is not stopped
-            there.append(any(world.store.glob("work-*")))
+            time.sleep(0.5)  # the thread is stopped only when it reports progress
+            folder_existed.append(any(workspace.store.glob("work-*")))
 
     async def work() -> None:
         loops.append(asyncio.get_running_loop())
-        async with world.registry.serving(), world.open("python", "pull") as source:
-            await build(world.inputs, world.store, source, env(), tell)
+        async with workspace.registry.serving(), workspace.open("python", "pull") as source:
+            await build(workspace.inputs, workspace.store, source, uv_env(), on_progress)
 
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
@@ -324,11 +325,11 @@ def test_ctrl_c_does_not_take_the_folder_from_under_a_thread(world: World, times
             asyncio.run(work())
     finally:
         signal.signal(signal.SIGINT, before)
-    assert there == [True]
-    assert [*world.store.glob("work-*")] == []
+    assert folder_existed == [True]
+    assert [*workspace.store.glob("work-*")] == []
 
 
-def test_the_store_is_bounded(tmp_path: Path) -> None:
+def test_evict_deletes_least_recently_used_blobs(tmp_path: Path) -> None:
     blobs = tmp_path / "blobs" / "sha256"
     blobs.mkdir(parents=True)
     now = time.time()
@@ -337,100 +338,102 @@ def test_the_store_is_bounded(tmp_path: Path) -> None:
         os.utime(blobs / name, (now - age, now - age))
     (blobs / ".unfinished-x").write_bytes(bytes(1))
     os.utime(blobs / ".unfinished-x", (now - 8000, now - 8000))
-    trim(tmp_path, 250, now)
+    evict(tmp_path, 250, now)
     assert {path.name for path in blobs.iterdir()} == {"used", "new"}
 
 
 # ---- to a registry
 
 
-def test_a_push_brings_all_of_it(world: World) -> None:
-    made = world.build()
-    world.registry.mounts = False
-    pushed = world.push(made)
-    assert pushed.digest == made.image.digest
-    _, raw = world.registry.manifests["agent/tag"]
-    assert raw == made.manifest
-    blobs = world.registry.blobs["agent"]
-    assert {layer.digest for layer in made.image.layers} < set(blobs)
+def test_push_sends_all_blobs_before_manifest(workspace: Workspace) -> None:
+    stored = workspace.build()
+    workspace.registry.mounts = False
+    pushed = workspace.push(stored)
+    assert pushed.digest == stored.image.digest
+    _, raw = workspace.registry.manifests["agent/tag"]
+    assert raw == stored.manifest
+    blobs = workspace.registry.blobs["agent"]
+    assert {layer.digest for layer in stored.image.layers} < set(blobs)
     assert all(digest_of(content) == digest for digest, content in blobs.items())
     assert pushed.sent == sum(map(len, blobs.values()))
-    assert world.registry.journal[-1].path.endswith("/manifests/tag")
+    assert workspace.registry.log[-1].path.endswith("/manifests/tag")
 
 
-def test_a_base_in_the_same_registry_is_mounted(world: World) -> None:
-    made = world.build()
-    pushed = world.push(made)
-    own = [layer.size for layer in made.image.layers if layer.title != "base"]
-    assert pushed.sent == sum(own) + len(made.config)
-    assert world.steps()[-5:].count("push base 1/2 mounted") == 1
+def test_push_mounts_base_of_same_registry(workspace: Workspace) -> None:
+    stored = workspace.build()
+    pushed = workspace.push(stored)
+    own = [layer.size for layer in stored.image.layers if layer.title != "base"]
+    assert pushed.sent == sum(own) + len(stored.config)
+    assert workspace.steps()[-5:].count("pushing base 1/2 mounted") == 1
 
 
-def test_a_second_push_sends_nothing(world: World) -> None:
-    made = world.build()
-    world.push(made)
-    world.registry.journal.clear()
-    assert world.push(made).sent == 0
-    assert not world.registry.asked("PUT", "/blobs/")
+def test_second_push_sends_nothing(workspace: Workspace) -> None:
+    stored = workspace.build()
+    workspace.push(stored)
+    workspace.registry.log.clear()
+    assert workspace.push(stored).sent == 0
+    assert not workspace.registry.find("PUT", "/blobs/")
 
 
-def test_an_edit_sends_its_layer_and_the_config_alone(world: World) -> None:
-    world.push(world.build())
-    (world.inputs.agent / "bot.py").write_text("print('edited')\n")
-    made = world.build()
-    world.registry.journal.clear()
-    pushed = world.push(made)
-    assert pushed.sent == made.image.layers[-1].size + len(made.config)
-    assert sum(each.bytes for each in world.registry.asked("PUT", "/blobs/")) == pushed.sent
+def test_push_after_edit_sends_code_layer_and_config(workspace: Workspace) -> None:
+    workspace.push(workspace.build())
+    (workspace.inputs.agent / "bot.py").write_text("print('edited')\n")
+    stored = workspace.build()
+    workspace.registry.log.clear()
+    pushed = workspace.push(stored)
+    assert pushed.sent == stored.image.layers[-1].size + len(stored.config)
+    assert sum(each.bytes for each in workspace.registry.find("PUT", "/blobs/")) == pushed.sent
 
 
-def test_a_cut_line_sends_again_only_what_did_not_arrive(world: World) -> None:
-    made = world.build()
-    world.registry.mounts = False
-    world.registry.faults.append(Fault("PUT", "/uploads/", cut_after=10))
-    world.push(made)
-    digests = [each.query.rpartition("=")[2] for each in world.registry.asked("PUT", "/uploads/")]
-    arrived = [each for each in world.registry.asked("PUT", "/uploads/") if each.status]
-    assert len(digests) == len(made.image.layers) + 1 + 1
+def test_push_after_lost_connection_sends_only_missing_blob(workspace: Workspace) -> None:
+    stored = workspace.build()
+    workspace.registry.mounts = False
+    workspace.registry.faults.append(Fault("PUT", "/uploads/", cut_after=10))
+    workspace.push(stored)
+    digests = [
+        each.query.rpartition("=")[2] for each in workspace.registry.find("PUT", "/uploads/")
+    ]
+    arrived = [each for each in workspace.registry.find("PUT", "/uploads/") if each.status]
+    assert len(digests) == len(stored.image.layers) + 1 + 1
     assert len(arrived) == len(set(digests))
 
 
-def test_a_refusal_ends_all_and_is_told_by_its_name(world: World) -> None:
-    made = world.build()
+def test_denied_push_sends_nothing(workspace: Workspace) -> None:
+    stored = workspace.build()
     fault = Fault("POST", "/uploads/", status=403, code="DENIED", message="not you", times=99)
-    world.registry.faults.append(fault)
+    workspace.registry.faults.append(fault)
     with pytest.raises(RegistryDenied, match="not you"):
-        world.push(made)
-    assert not world.registry.asked("PUT")
+        workspace.push(stored)
+    assert not workspace.registry.find("PUT")
 
 
 # ---- to an engine
 
 
-def test_an_archive_is_whole(world: World, tmp_path: Path) -> None:
-    made = world.build()
+def test_save_writes_complete_archive(workspace: Workspace, tmp_path: Path) -> None:
+    stored = workspace.build()
     path = tmp_path / "image.tar"
-    world.save(made, path)
+    workspace.save(stored, path)
     with tarfile.open(path) as tar:
         content = {
             entry.name: file.read() for entry in tar if (file := tar.extractfile(entry)) is not None
         }
     assert json.loads(content["oci-layout"]) == {"imageLayoutVersion": "1.0.0"}
     (entry,) = json.loads(content["index.json"])["manifests"]
-    assert entry["digest"] == made.image.digest
+    assert entry["digest"] == stored.image.digest
     (legacy,) = json.loads(content["manifest.json"])
     assert legacy["RepoTags"] == ["voicecore/agent:tag"]
-    assert content[legacy["Config"]] == made.config
-    assert len(legacy["Layers"]) == len(made.image.layers)
+    assert content[legacy["Config"]] == stored.config
+    assert len(legacy["Layers"]) == len(stored.image.layers)
     for name, blob in content.items():
         if name.startswith("blobs/"):
             assert hashlib.sha256(blob).hexdigest() == name.rpartition("/")[2]
 
 
-def test_a_base_is_fetched_once(world: World, tmp_path: Path) -> None:
-    made = world.build()
-    world.save(made, tmp_path / "one.tar")
-    world.registry.journal.clear()
-    world.save(made, tmp_path / "two.tar")
-    assert not world.registry.asked("GET", "/blobs/")
+def test_save_downloads_base_once(workspace: Workspace, tmp_path: Path) -> None:
+    stored = workspace.build()
+    workspace.save(stored, tmp_path / "one.tar")
+    workspace.registry.log.clear()
+    workspace.save(stored, tmp_path / "two.tar")
+    assert not workspace.registry.find("GET", "/blobs/")
     assert (tmp_path / "one.tar").read_bytes() == (tmp_path / "two.tar").read_bytes()

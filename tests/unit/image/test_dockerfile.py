@@ -1,4 +1,4 @@
-"""The Dockerfile as voicecore reads it: its base, its last stage, what only Docker follows."""
+"""Reading the Dockerfile: its base, its final stage, and lines that need Docker."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from voicecore.image.inputs import dockerfile
 from voicecore.image.inputs.dockerfile import BadDockerfile
 
-KNOWN = """\
+GENERATED = """\
 # A comment.
 ARG BASE=registry.example/python:3.13-slim
 
@@ -32,28 +32,28 @@ CMD ["python", "app.py"]
 """
 
 
-def test_the_base_is_read_and_pinned_where_it_stands() -> None:
-    pinned = dockerfile.with_base(KNOWN, "registry.example/python:3.13-slim@sha256:abc")
-    assert dockerfile.base_of(KNOWN) == "registry.example/python:3.13-slim"
+def test_base_is_read_and_replaced() -> None:
+    pinned = dockerfile.with_base(GENERATED, "registry.example/python:3.13-slim@sha256:abc")
+    assert dockerfile.base_of(GENERATED) == "registry.example/python:3.13-slim"
     assert dockerfile.base_of(pinned) == "registry.example/python:3.13-slim@sha256:abc"
-    changed = set(KNOWN.splitlines()) ^ set(pinned.splitlines())
+    changed = set(GENERATED.splitlines()) ^ set(pinned.splitlines())
     assert len(changed) == 2
 
 
-def test_a_dockerfile_without_a_base_says_what_is_missing() -> None:
+def test_dockerfile_without_base_is_refused() -> None:
     with pytest.raises(BadDockerfile, match="ARG BASE") as caught:
         dockerfile.base_of("FROM python:3.13\n")
     assert "FROM $BASE" in (caught.value.hint or "")
 
 
-def test_a_missing_dockerfile_is_brought_back_by_init(tmp_path: Path) -> None:
+def test_missing_dockerfile_suggests_init(tmp_path: Path) -> None:
     with pytest.raises(BadDockerfile, match="has no Dockerfile") as caught:
         dockerfile.read(tmp_path / "agent")
     assert "voicecore init" in (caught.value.hint or "")
 
 
-def test_the_last_stage_is_read_whole() -> None:
-    stage = dockerfile.last_stage(KNOWN, KNOWN)
+def test_final_stage_has_all_instructions() -> None:
+    stage = dockerfile.final_stage(GENERATED, GENERATED)
     assert stage.env == {"PYTHONPATH": "/opt/packages", "GREETING": "Hello there"}
     assert stage.labels == {"team": "voice"}
     assert stage.copies == (("/image/opt/packages", "/opt/packages"), ("/image/app", "/app"))
@@ -61,16 +61,16 @@ def test_the_last_stage_is_read_whole() -> None:
     assert stage.command == ("python", "app.py")
 
 
-def test_a_users_own_last_stage_is_followed() -> None:
-    mine = KNOWN.replace("USER 1000", "USER 2000").replace("GREETING", "WELCOME")
-    stage = dockerfile.last_stage(mine, KNOWN)
+def test_edited_final_stage_is_used() -> None:
+    mine = GENERATED.replace("USER 1000", "USER 2000").replace("GREETING", "WELCOME")
+    stage = dockerfile.final_stage(mine, GENERATED)
     assert stage.user == "2000"
     assert stage.env["WELCOME"] == "Hello there"
 
 
-def test_a_command_for_the_shell_stays_one() -> None:
-    mine = KNOWN.replace('["python", "app.py"]', "python app.py")
-    assert dockerfile.last_stage(mine, KNOWN).command == ("/bin/sh", "-c", "python app.py")
+def test_shell_command_is_kept() -> None:
+    mine = GENERATED.replace('["python", "app.py"]', "python app.py")
+    assert dockerfile.final_stage(mine, GENERATED).command == ("/bin/sh", "-c", "python app.py")
 
 
 @pytest.mark.parametrize(
@@ -85,12 +85,12 @@ def test_a_command_for_the_shell_stays_one() -> None:
         ("WORKDIR /app", 'SHELL ["/bin/bash", "-c"]', 16),
     ],
 )
-def test_what_only_docker_can_follow_is_named_with_its_line(old: str, new: str, line: int) -> None:
+def test_line_that_needs_docker_is_named(old: str, new: str, line: int) -> None:
     with pytest.raises(BadDockerfile, match=f"line {line}:") as caught:
-        dockerfile.last_stage(KNOWN.replace(old, new), KNOWN)
+        dockerfile.final_stage(GENERATED.replace(old, new), GENERATED)
     assert "--builder buildx" in (caught.value.hint or "")
 
 
-def test_another_base_does_not_disturb_the_rest() -> None:
-    mine = dockerfile.with_base(KNOWN, "python:3.14")
-    assert dockerfile.last_stage(mine, KNOWN) == dockerfile.last_stage(KNOWN, KNOWN)
+def test_other_base_keeps_final_stage() -> None:
+    mine = dockerfile.with_base(GENERATED, "python:3.14")
+    assert dockerfile.final_stage(mine, GENERATED) == dockerfile.final_stage(GENERATED, GENERATED)

@@ -1,4 +1,4 @@
-"""A push by the engine: its events, the words it has for failures, and when it is begun again."""
+"""Pushes by the Docker engine: events, error messages and retries."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any, cast
@@ -7,10 +7,10 @@ import pytest
 
 from voicecore.console.errors import ExitCode, VoicecoreError
 from voicecore.console.progress import Progress
-from voicecore.image.docker.engine import Engine
-from voicecore.image.docker.push import EngineDiskFull, auth_config, follow, push, push_error
-from voicecore.image.model import Image, Layer
-from voicecore.image.registry.credentials import Login
+from voicecore.image.docker.engine import Engine, EngineDiskFull
+from voicecore.image.docker.push import auth_config, follow, push, push_error
+from voicecore.image.model import BuiltImage, Layer
+from voicecore.image.registry.credentials import RegistryLogin
 from voicecore.image.registry.errors import (
     NotLoggedIn,
     RegistryDenied,
@@ -22,7 +22,7 @@ from voicecore.image.registry.reference import parse_reference
 
 ECR = parse_reference("123456789012.dkr.ecr.us-east-1.amazonaws.com/voicecore/ada:0a1b")
 DIGEST = f"sha256:{'d' * 64}"
-IMAGE = Image("0a1b", "", {}, (Layer("packages", "sha256:0", 5),), ())
+IMAGE = BuiltImage("0a1b", "", {}, (Layer("packages", "sha256:0", 5),), ())
 
 PREPARING = {"status": "Preparing", "progressDetail": {}, "id": "aaaaaaaaaaaa"}
 PUSHED: list[Mapping[str, Any]] = [
@@ -39,11 +39,11 @@ EXPIRED = "denied: Your authorization token has expired. Reauthenticate and try 
 BROKEN = "Put https://registry/v2/: write tcp 10.0.0.2:4->10.0.0.3:443: write: broken pipe"
 
 
-def test_progress_by_layer() -> None:
-    told: list[Progress] = []
-    assert follow(ECR, PUSHED, told.append) == DIGEST
-    assert told == [
-        Progress("layer bbbbbbbbbbbb", finished=True, note="there already"),
+def test_follow_reports_progress_by_layer() -> None:
+    steps: list[Progress] = []
+    assert follow(ECR, PUSHED, steps.append) == DIGEST
+    assert steps == [
+        Progress("layer bbbbbbbbbbbb", finished=True, note="already there"),
         Progress("layer cccccccccccc", finished=True, note="mounted from base"),
         Progress("layer aaaaaaaaaaaa", 50, 100),
         Progress("layer aaaaaaaaaaaa", 100, 100),
@@ -51,19 +51,19 @@ def test_progress_by_layer() -> None:
     ]
 
 
-def test_an_error_among_the_events_is_an_error() -> None:
+def test_follow_raises_error_event() -> None:
     denied = {"errorDetail": {"message": "denied: no"}, "error": "denied: no"}
     with pytest.raises(RegistryDenied):
         follow(ECR, [PREPARING, denied], lambda _: None)
 
 
-def test_events_that_end_without_a_digest() -> None:
-    with pytest.raises(RegistryUnreachable, match="broke off"):
+def test_follow_reports_push_without_digest() -> None:
+    with pytest.raises(RegistryUnreachable, match="ended early"):
         follow(ECR, PUSHED[:4], lambda _: None)
 
 
 @pytest.mark.parametrize(
-    ("said", "kind"),
+    ("message", "kind"),
     [
         (EXPIRED, NotLoggedIn),
         ("no basic auth credentials", NotLoggedIn),
@@ -89,31 +89,33 @@ def test_events_that_end_without_a_digest() -> None:
         ("write /var/lib/docker/tmp/x: no space left on device", EngineDiskFull),
     ],
 )  # fmt: skip
-def test_what_the_engine_s_words_mean(said: str, kind: type[VoicecoreError]) -> None:
-    error = push_error(ECR, said)
+def test_push_error_of_engine_message(message: str, kind: type[VoicecoreError]) -> None:
+    error = push_error(ECR, message)
     assert type(error) is kind
-    assert said in error.message or kind is RepositoryMissing
+    assert message in error.message or kind is RepositoryMissing
 
 
-def test_an_upload_s_address_is_not_told() -> None:
-    said = 'failed to do request: Put "https://x/v2/y/uploads/1?_state=abc&digest=sha256%3Aa": EOF'
-    assert 'Put "https://x/v2/y/uploads/1": EOF' in push_error(ECR, said).message
+def test_push_error_omits_query_of_upload_url() -> None:
+    message = (
+        'failed to do request: Put "https://x/v2/y/uploads/1?_state=abc&digest=sha256%3Aa": EOF'
+    )
+    assert 'Put "https://x/v2/y/uploads/1": EOF' in push_error(ECR, message).message
 
 
-def test_what_ecr_refuses_is_aws_s_refusal() -> None:
+def test_ecr_error_has_aws_exit_code() -> None:
     missing = push_error(ECR, "name unknown: The repository does not exist")
     assert missing.exit_code == ExitCode.AWS_REFUSED
     assert "aws ecr create-repository --repository-name voicecore/ada" in str(missing.hint)
 
 
-def test_a_login_as_the_engine_takes_it() -> None:
-    assert auth_config(Login("AWS", "token")) == {"username": "AWS", "password": "token"}
-    assert auth_config(Login("", "", "refresh")) == {"identitytoken": "refresh"}
+def test_auth_config() -> None:
+    assert auth_config(RegistryLogin("AWS", "token")) == {"username": "AWS", "password": "token"}
+    assert auth_config(RegistryLogin("", "", "refresh")) == {"identitytoken": "refresh"}
     assert auth_config(None) == {}
 
 
 class ScriptedApi:
-    """What the SDK's client does in a push: one list of events for each."""
+    """The SDK's client: each push returns the next list of events."""
 
     def __init__(self, *pushes: list[Mapping[str, Any]]) -> None:
         self.pushes = list(pushes)
@@ -135,56 +137,56 @@ class ScriptedApi:
         return iter(self.pushes.pop(0))
 
 
-def failed(said: str) -> list[Mapping[str, Any]]:
-    return [PREPARING, {"errorDetail": {"message": said}, "error": said}]
+def failed(message: str) -> list[Mapping[str, Any]]:
+    return [PREPARING, {"errorDetail": {"message": message}, "error": message}]
 
 
-def pushing(api: ScriptedApi, *tokens: str, pauses: list[float]) -> str:
-    left = list(tokens)
+def push_with(api: ScriptedApi, *tokens: str, pauses: list[float]) -> str:
+    remaining = list(tokens)
 
-    def source() -> Login:
-        return Login("AWS", left.pop(0) if len(left) > 1 else left[0])
+    def source() -> RegistryLogin:
+        return RegistryLogin("AWS", remaining.pop(0) if len(remaining) > 1 else remaining[0])
 
     engine = cast("Engine", api)
     return push(engine, IMAGE, ECR, source, lambda _: None, sleep=pauses.append)
 
 
-def test_an_expired_token_is_renewed() -> None:
+def test_push_renews_expired_token() -> None:
     api = ScriptedApi(failed(EXPIRED), PUSHED)
-    assert pushing(api, "old", "new", pauses=[]) == DIGEST
+    assert push_with(api, "old", "new", pauses=[]) == DIGEST
     assert [login["password"] for login in api.logins] == ["old", "new"]
 
 
-def test_a_login_that_is_still_the_same_is_not_tried_again() -> None:
+def test_push_does_not_repeat_same_login() -> None:
     api = ScriptedApi(failed(EXPIRED), PUSHED)
     with pytest.raises(NotLoggedIn):
-        pushing(api, "old", pauses=[])
+        push_with(api, "old", pauses=[])
     assert len(api.logins) == 1
 
 
-def test_a_lost_network_is_tried_again_after_a_while() -> None:
+def test_push_retries_after_network_failure() -> None:
     pauses: list[float] = []
     api = ScriptedApi(failed(BROKEN), failed("EOF"), PUSHED)
-    assert pushing(api, "token", pauses=pauses) == DIGEST
+    assert push_with(api, "token", pauses=pauses) == DIGEST
     assert pauses == [0.5, 1]
 
 
-def test_a_network_that_stays_lost() -> None:
+def test_push_fails_after_all_retries() -> None:
     pauses: list[float] = []
     api = ScriptedApi(*[failed(BROKEN)] * 6)
-    with pytest.raises(RegistryUnreachable, match="could not be reached"):
-        pushing(api, "token", pauses=pauses)
+    with pytest.raises(RegistryUnreachable, match="Could not reach"):
+        push_with(api, "token", pauses=pauses)
     assert pauses == [0.5, 1, 2, 4, 8]
 
 
-def test_a_denial_is_final() -> None:
+def test_push_does_not_retry_denial() -> None:
     api = ScriptedApi(failed("denied: no"))
     with pytest.raises(RegistryDenied):
-        pushing(api, "token", pauses=[])
+        push_with(api, "token", pauses=[])
 
 
-def test_a_denial_that_a_new_token_does_not_change() -> None:
+def test_push_renews_token_only_once() -> None:
     api = ScriptedApi(failed("403 Forbidden"), failed("403 Forbidden"))
     with pytest.raises(RegistryDenied):
-        pushing(api, "one", "two", "three", pauses=[])
+        push_with(api, "one", "two", "three", pauses=[])
     assert len(api.logins) == 2

@@ -1,4 +1,4 @@
-"""Names of images are read as Docker reads them."""
+"""Image references, parsed as Docker parses them."""
 
 import pytest
 
@@ -26,16 +26,16 @@ ECR = "123456789012.dkr.ecr.us-east-1.amazonaws.com"
         (f"ghcr.io/a:1@{DIGEST}", "ghcr.io", "a", DIGEST),
     ],
 )
-def test_a_name(text: str, registry: str, repository: str, version: str) -> None:
+def test_parse_reference(text: str, registry: str, repository: str, version: str) -> None:
     found = parse_reference(text)
     assert (found.registry, found.repository, found.version) == (registry, repository, version)
 
 
-def test_docker_hub_is_spoken_to_under_another_name() -> None:
+def test_docker_hub_has_another_api_host() -> None:
     assert parse_reference("python").host == "registry-1.docker.io"
 
 
-def test_a_name_with_all_its_parts_is_said_again() -> None:
+def test_reference_round_trips() -> None:
     text = f"ghcr.io/a/b:1@{DIGEST}"
     assert str(parse_reference(text)) == text
     assert parse_reference(text).named("2") == "ghcr.io/a/b:2"
@@ -45,7 +45,7 @@ def test_a_name_with_all_its_parts_is_said_again() -> None:
 @pytest.mark.parametrize(
     "text", ["", "UPPER", "a//b", "a:", "a@sha256:12", "https://ghcr.io/a", "a b", "ghcr.io/", "-a"]
 )
-def test_what_is_no_name(text: str) -> None:
+def test_parse_reference_rejects_invalid_name(text: str) -> None:
     with pytest.raises(BadReference):
         parse_reference(text)
 
@@ -53,10 +53,10 @@ def test_what_is_no_name(text: str) -> None:
 @pytest.mark.parametrize(
     "host", ["localhost", "localhost:1", "127.0.0.1:5000", "127.9.9.9", "[::1]:5"]
 )
-def test_this_machine(host: str) -> None:
+def test_loopback_hosts(host: str) -> None:
     assert is_loopback(host)
 
 
 @pytest.mark.parametrize("host", ["ghcr.io", "10.0.0.1:5000", "registry:5000", "localhost.com"])
-def test_other_machines(host: str) -> None:
+def test_other_hosts_are_not_loopback(host: str) -> None:
     assert not is_loopback(host)

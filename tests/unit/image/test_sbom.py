@@ -1,4 +1,4 @@
-"""The bill of materials: what the image's platform gets, valid, and the same every time."""
+"""The SBOM: valid, reproducible, and limited to the image's platform."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 
 from voicecore.image.inputs import sbom
-from voicecore.image.model import Base
+from voicecore.image.model import BaseImage
 
 ENV = {"PATH": os.environ["PATH"], "HOME": os.environ["HOME"]}
-BASE = Base(
+BASE = BaseImage(
     "public.ecr.aws/docker/library/python:3.13-slim-trixie",
     "sha256:" + "b" * 64,
     manifest={},
@@ -104,27 +104,26 @@ def document(agent: Path, **more: Any) -> dict[str, Any]:
     return sbom.document(sbom.export(agent, ENV), lock, BASE, **given)
 
 
-def test_it_is_valid_cyclonedx_and_the_same_every_time(agent: Path) -> None:
-    licences = {"plain": "MIT", "fast": "Apache License 2.0", "compiled": "mit or apache-2.0"}
-    made = document(agent, licences=licences, digest="sha256:" + "c" * 64)
-    text = json.dumps(made)
+def test_sbom_is_valid_cyclonedx_and_reproducible(agent: Path) -> None:
+    result = document(agent, digest="sha256:" + "c" * 64)
+    text = json.dumps(result)
     assert JsonStrictValidator(SchemaVersion.V1_5).validate_str(text) is None
-    assert json.dumps(document(agent, licences=licences, digest="sha256:" + "c" * 64)) == text
-    assert made["metadata"]["timestamp"] == BASE.created
-    assert document(agent, tag="0" * 20)["serialNumber"] != made["serialNumber"]
+    assert json.dumps(document(agent, digest="sha256:" + "c" * 64)) == text
+    assert result["metadata"]["timestamp"] == BASE.created
+    assert document(agent, tag="0" * 20)["serialNumber"] != result["serialNumber"]
 
 
-def test_it_names_what_the_image_has_and_nothing_else(agent: Path) -> None:
-    made = document(agent)
-    assert [found["name"] for found in made["components"]] == [
+def test_sbom_lists_base_and_installed_packages_only(agent: Path) -> None:
+    result = document(agent)
+    assert [found["name"] for found in result["components"]] == [
         BASE.name, "compiled", "fast", "plain",
     ]  # fmt: skip
-    base = made["components"][0]
+    base = result["components"][0]
     assert base["hashes"] == [{"alg": "SHA-256", "content": "b" * 64}]
     assert base["version"] == BASE.digest
 
 
-def test_each_package_has_the_hash_of_the_file_that_is_installed(agent: Path) -> None:
+def test_package_has_hash_of_installed_file(agent: Path) -> None:
     found = {part["name"]: part for part in document(agent)["components"]}
     assert found["fast"]["hashes"] == [{"alg": "SHA-256", "content": f"{3:064x}"}]
     assert found["compiled"]["hashes"] == [{"alg": "SHA-256", "content": f"{1:064x}"}]
@@ -133,41 +132,30 @@ def test_each_package_has_the_hash_of_the_file_that_is_installed(agent: Path) ->
     ]
 
 
-def test_it_tells_who_needs_whom(agent: Path) -> None:
-    made = document(agent)
-    names = {part["bom-ref"]: part["name"] for part in made["components"]} | {"image": "image"}
+def test_sbom_has_dependencies(agent: Path) -> None:
+    result = document(agent)
+    names = {part["bom-ref"]: part["name"] for part in result["components"]} | {"image": "image"}
     needs = {
         names[edge["ref"]]: {names[ref] for ref in edge.get("dependsOn", [])}
-        for edge in made["dependencies"]
+        for edge in result["dependencies"]
     }
     assert needs["image"] == {BASE.name, "compiled", "fast", "plain"}
     assert needs["plain"] == {"fast"}
     assert needs[BASE.name] == set()
 
 
-def test_licences_are_read_from_metadata_new_and_old(tmp_path: Path) -> None:
-    texts = {
-        "new": "License-Expression: MIT\nLicense: see file\n",
-        "old": "License: BSD-3-Clause\n",
-        "pasted": "License: Permission is hereby\n        granted\n"
-        "Classifier: License :: OSI Approved :: MIT License\n",
-        "Class_Only": "Classifier: License :: OSI Approved :: Apache Software License\n",
-        "silent": "Summary: nothing\n",
-        "unknown": "License: UNKNOWN\n",
-    }
-    for name, fields in texts.items():
-        folder = tmp_path / f"{name}-1.0.dist-info"
-        folder.mkdir()
-        (folder / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\n{fields}\nText")
-    assert sbom.licences_of(sbom.metadata_in(tmp_path)) == {
-        "new": "MIT",
-        "old": "BSD-3-Clause",
-        "pasted": "MIT License",
-        "class-only": "Apache Software License",
-    }
+def test_sbom_describes_image_by_version_fingerprint_and_digest(agent: Path) -> None:
+    digest = "sha256:" + "c" * 64
+    image = document(agent, version="0.1.0", digest=digest)["metadata"]["component"]
+    assert (image["type"], image["name"], image["version"]) == ("container", "my-agent", "0.1.0")
+    assert image["hashes"] == [{"alg": "SHA-256", "content": "c" * 64}]
+    assert image["properties"] == [{"name": "voicecore:fingerprint", "value": "f" * 20}]
+    unpushed = document(agent)["metadata"]["component"]
+    assert unpushed["version"] == "f" * 20
+    assert "hashes" not in unpushed
 
 
-def test_without_a_lock_the_error_is_uvs_own(agent: Path) -> None:
+def test_missing_lock_shows_uvs_message(agent: Path) -> None:
     (agent / "uv.lock").unlink()
     with pytest.raises(sbom.ExportFailed, match=r"(?i)lockfile"):
         sbom.export(agent, ENV)

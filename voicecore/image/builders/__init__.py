@@ -1,1 +1,1 @@
-"""Image builders: buildx, direct and CodeBuild."""
+"""The three builders: buildx (Docker), direct (no Docker) and CodeBuild (in AWS)."""

@@ -1,4 +1,4 @@
-"""What CodeBuild is told to do: its source, its commands, and what its role may. Pure.
+"""Owns what CodeBuild gets: the source, the buildspec, the project and the policies.
 
 Shapes: CodeBuild API Reference; buildspec: CodeBuild User Guide, "Build specification reference".
 """
@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from voicecore import __version__
-from voicecore.image.builders import buildx
+from voicecore.image.builders.buildx_command import BuildxInputs, buildx_argv
 from voicecore.image.registry.reference import Reference
 from voicecore.project import aws_names
 
@@ -24,62 +24,63 @@ MACHINE = {
     # CodeBuild User Guide, build-env-ref-available: Amazon Linux 2023 with Docker and buildx.
     "image": "aws/codebuild/amazonlinux-aarch64-standard:3.0",
     "computeType": "BUILD_GENERAL1_MEDIUM",
-    "privilegedMode": True,  # without it there is no Docker inside
+    "privilegedMode": True,  # needed for Docker
 }
 MINUTES = 15
-"""The longest that a build may take."""
+"""Limit for one build."""
 
 LOG_DAYS = 30
 SOURCE_DAYS = 7
 
-# What a stage is compiled on: the same Python as the base, with compilers (docker-library/python).
+# The base without "-slim" has the same Python and compilers (docker-library/python).
 _SLIM = re.compile(r"-slim(?=-|$)")
 _STAGE = re.compile(r"(?im)^\s*FROM\s+.*\sAS\s+(\S+)\s*$")
-_EARLIEST = (1980, 1, 1, 0, 0, 0)  # of a zip (APPNOTE 4.4.6)
+_EARLIEST = (1980, 1, 1, 0, 0, 0)  # the earliest time in a zip (APPNOTE 4.4.6)
 
 
 @dataclass(frozen=True)
-class Remote:
-    """What is to be built in AWS."""
+class CodeBuildInputs:
+    """Everything that AWS builds an image from."""
 
     project: str
     agent: Path
     files: Sequence[str]
-    """Of the context: paths relative to `agent`, with forward slashes."""
+    """The build context: paths relative to `agent`, with forward slashes."""
     target: Reference
-    """Repository and tag, of ECR."""
+    """Repository and tag in ECR."""
     base: str
-    """The base with its digest."""
+    """Base image with its digest."""
     epoch: int
+    """Creation time of the image, in seconds since 1970."""
     packages_key: str
-    """Names the kept layers of the packages: a function of what they are made from."""
+    """Cache key of the packages: depends on their inputs alone."""
     labels: Mapping[str, str] = field(default_factory=dict[str, str])
     compiles: bool = False
-    """Whether a package has no wheel, and is compiled."""
+    """True when a package has no wheel and must be compiled."""
     fresh: bool = False
-    """Whether nothing that was kept of earlier builds is used."""
+    """True when nothing of earlier builds is reused."""
 
     @property
     def image(self) -> str:
-        """Where the image is pushed to."""
+        """Reference that the image is pushed to."""
         return self.target.named(self.target.tag)
 
     @property
-    def kept(self) -> str:
-        """Where the build stage is pushed to, for the next build to start from."""
+    def cache(self) -> str:
+        """Reference that the build stage is pushed to, for later builds to reuse."""
         return self.target.named(f"cache-{self.packages_key[:20]}")
 
     @property
     def key(self) -> str:
-        """The source's key in the bucket."""
+        """Key of the source in the bucket."""
         return f"{self.target.tag}.zip"
 
 
-def write_source(remote: Remote, file: IO[bytes]) -> None:
-    """Write the context as a zip; the same files give the same bytes."""
+def write_source(inputs: CodeBuildInputs, file: IO[bytes]) -> None:
+    """Write the build context as a zip; equal files give equal bytes."""
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name in sorted(remote.files):
-            path = remote.agent / name
+        for name in sorted(inputs.files):
+            path = inputs.agent / name
             entry = zipfile.ZipInfo(name, _EARLIEST)
             entry.compress_type = zipfile.ZIP_DEFLATED
             if path.is_symlink():
@@ -93,71 +94,71 @@ def write_source(remote: Remote, file: IO[bytes]) -> None:
                     packed.write(block)
 
 
-def buildspec(remote: Remote, region: str) -> dict[str, Any]:
-    """The commands, phase by phase; each phase ends at its first command that fails."""
+def buildspec(inputs: CodeBuildInputs, region: str) -> dict[str, Any]:
+    """Return the commands of each phase; a phase ends at its first command that fails."""
     login = (
         f"aws ecr get-login-password --region {shlex.quote(region)} | "
-        f"docker login --username AWS --password-stdin {shlex.quote(remote.target.registry)}"
+        f"docker login --username AWS --password-stdin {shlex.quote(inputs.target.registry)}"
     )
-    stage = None if remote.fresh else _build_stage(remote)
-    builds = [_build(remote, remote.image)]
-    pushes = [shlex.join(["docker", "push", remote.image])]
+    stage = None if inputs.fresh else _build_stage(inputs)
+    builds = [_build(inputs, inputs.image)]
+    pushes = [shlex.join(["docker", "push", inputs.image])]
     if stage:
-        # An image keeps no layers but its own, and those of the packages are in the build stage. So
-        # that is pushed as well, once for each set of packages: the engine's own driver has no
-        # other cache that outlives the machine (docs.docker.com/build/cache/backends).
-        keep = ["--target", stage, "--cache-to", "type=inline"]
-        builds.insert(0, _build(remote, remote.kept, *keep))
-        kept = shlex.quote(remote.kept)
+        # The packages' layers are in the build stage, which is not part of the image. It is pushed
+        # too, once for each set of packages: the engine's driver has no other cache that outlives
+        # the machine (docs.docker.com/build/cache/backends).
+        options = ["--target", stage, "--cache-to", "type=inline"]
+        builds.insert(0, _build(inputs, inputs.cache, *options))
+        cache = shlex.quote(inputs.cache)
         pushes.append(
-            f"docker manifest inspect {kept} > /dev/null 2>&1 || docker push {kept} || "
-            "echo 'The build stage could not be kept; the next build does all of it again.'"
+            f"docker manifest inspect {cache} > /dev/null 2>&1 || docker push {cache} || "
+            "echo 'Could not cache the build stage; the next build repeats all of it.'"
         )
     return {
         "version": "0.2",
         "phases": {
             "pre_build": {"commands": [login]},
             "build": {"commands": builds},
-            # CodeBuild runs this phase after a failed build, too (build-env-ref-env-vars).
+            # CodeBuild also runs this phase after a failed build (build-env-ref-env-vars).
             "post_build": {"commands": ['test "$CODEBUILD_BUILD_SUCCEEDING" = 1', *pushes]},
         },
     }
 
 
-def _build(remote: Remote, name: str, *more: str) -> str:
-    order = buildx.Order(
+def _build(inputs: CodeBuildInputs, name: str, *more: str) -> str:
+    build = BuildxInputs(
         context=Path(),
         name=name,
-        base=remote.base,
-        epoch=remote.epoch,
-        labels=remote.labels,
-        no_cache=remote.fresh,
+        base=inputs.base,
+        epoch=inputs.epoch,
+        labels=inputs.labels,
+        no_cache=inputs.fresh,
     )
-    *command, context = buildx.argv(order, {})
-    if remote.compiles:
-        compilers = _SLIM.sub("", remote.base.partition("@")[0])
+    *command, context = buildx_argv(build, {})
+    if inputs.compiles:
+        compilers = _SLIM.sub("", inputs.base.partition("@")[0])
         command += ["--build-arg", f"BUILD_BASE={compilers}", "--build-arg", "WHEELS="]
-    if not remote.fresh:
-        command += ["--cache-from", f"type=registry,ref={remote.kept}"]
+    if not inputs.fresh:
+        command += ["--cache-from", f"type=registry,ref={inputs.cache}"]
     return shlex.join([*command, *more, context])
 
 
-def _build_stage(remote: Remote) -> str | None:
-    """The last stage of the Dockerfile that has a name: what the image copies from."""
-    text = (remote.agent / "Dockerfile").read_text(encoding="utf-8")
+def _build_stage(inputs: CodeBuildInputs) -> str | None:
+    """Return the last named stage of the Dockerfile, which the image copies from."""
+    text = (inputs.agent / "Dockerfile").read_text(encoding="utf-8")
     stages = _STAGE.findall(text)
     return stages[-1] if stages else None
 
 
 def project_settings(name: str, account: str, region: str, role: str) -> dict[str, Any]:
-    """What CreateProject and UpdateProject are told."""
+    """Return the parameters of CreateProject and UpdateProject."""
     return {
         "name": aws_names.builder_for(name),
         "description": f"Builds the image of the voice agent {name}",
         "source": {
             "type": "S3",
             "location": f"{aws_names.builder_bucket_for(name, account, region)}/source.zip",
-            # Every build brings its own.
+            # Every build overrides it.
             "buildspec": "version: 0.2\nphases:\n  build:\n    commands:\n      - false\n",
         },
         "artifacts": {"type": "NO_ARTIFACTS"},
@@ -176,12 +177,15 @@ def project_settings(name: str, account: str, region: str, role: str) -> dict[st
 
 
 def tags(name: str) -> dict[str, str]:
-    """What everything is tagged with, so that it is found again and taken for nobody else's."""
+    """Return the tags of all resources, by which they are found and recognized as ours."""
     return {"voicecore:project": name, "voicecore:version": __version__}
 
 
 def trust(account: str) -> dict[str, Any]:
-    """Who may take the role: CodeBuild, for this account alone (its User Guide, security-iam)."""
+    """Return the role's trust policy: CodeBuild, for this account alone.
+
+    CodeBuild User Guide, security-iam.
+    """
     return _policy(
         {
             "Effect": "Allow",
@@ -195,7 +199,7 @@ def trust(account: str) -> dict[str, Any]:
 def permissions(
     name: str, partition: str, account: str, region: str, repository: str
 ) -> dict[str, Any]:
-    """What the role may do: fetch its source, log, and push to the one `repository` (its ARN)."""
+    """Return the role's permissions: read the source, write logs, push to `repository` (an ARN)."""
     bucket = f"arn:{partition}:s3:::{aws_names.builder_bucket_for(name, account, region)}"
     logs = (
         f"arn:{partition}:logs:{region}:{account}:log-group:{aws_names.builder_log_group_for(name)}"
@@ -230,7 +234,7 @@ def permissions(
 
 
 def tls_only(partition: str, bucket: str) -> dict[str, Any]:
-    """The bucket's policy: nothing is said to it in the clear (S3 User Guide, security)."""
+    """Return the bucket's policy, which denies requests without TLS (S3 User Guide, security)."""
     arn = f"arn:{partition}:s3:::{bucket}"
     return _policy(
         {

@@ -1,6 +1,6 @@
-"""The `codebuild` builder: the Dockerfile, built and pushed on AWS's own arm64 machines.
+"""The `codebuild` builder: builds with the Dockerfile in AWS, which pushes the image.
 
-What it needs of the account is made and taken away by codebuild_resources.py.
+codebuild_resources.py creates and deletes what it needs in the account.
 """
 
 # botocore has no types; its clients are `Any`.
@@ -9,12 +9,13 @@ What it needs of the account is made and taken away by codebuild_resources.py.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import tempfile
 import time
 from collections import deque
-from collections.abc import Generator, Iterable, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -33,10 +34,18 @@ from voicecore.aws.errors import (
 )
 from voicecore.aws.session import Aws, upload
 from voicecore.console.errors import ExitCode, VoicecoreError
-from voicecore.console.progress import Progress
+from voicecore.console.progress import OnProgress, Progress
 from voicecore.image.builders import buildspec
-from voicecore.image.builders.buildspec import Remote
-from voicecore.image.builders.buildx import Transcript
+from voicecore.image.builders.buildspec import CodeBuildInputs
+from voicecore.image.builders.buildx_output import BuildTranscript
+from voicecore.image.builders.codebuild_failures import (
+    PHASES,
+    RemoteBuildStopped,
+    build_failure,
+    failed_phase,
+    log_hint,
+    phase_message,
+)
 from voicecore.image.builders.codebuild_resources import (
     ensure_bucket,
     ensure_log_group,
@@ -44,60 +53,93 @@ from voicecore.image.builders.codebuild_resources import (
     ensure_role,
     is_role_too_new,
 )
-from voicecore.image.model import Tell
+from voicecore.image.docker.engine import Engine
+from voicecore.image.docker.smoke_test import SmokeTestResult
+from voicecore.image.inputs import fingerprint, lockfile
+from voicecore.image.model import BuiltImage
+from voicecore.image.plan import BuildPlan, install_target
 from voicecore.image.registry.credentials import ecr_host
+from voicecore.image.registry.manifests import image_of
 from voicecore.image.registry.reference import Reference
 from voicecore.project import aws_names
 
-_OUTPUT_LINES = 15
-
-# CodeBuild's phases, as people would call what happens in them; the others take no time.
-_PHASES = {
-    "QUEUED": "waiting for a machine",
-    "PROVISIONING": "starting the machine",
-    "DOWNLOAD_SOURCE": "fetching the source",
-    "PRE_BUILD": "logging in to the registry",
-    "BUILD": "building",
-    "POST_BUILD": "pushing",
-}
-
 
 class NotEcr(VoicecoreError):
-    """CodeBuild's role opens ECR's repositories, and no others."""
-
-
-class RemoteBuildFailed(VoicecoreError):
-    """The build in AWS ended without an image; shows where, and the end of its log."""
-
-
-class RemoteBuildStopped(VoicecoreError):
-    """The build in AWS was stopped, here or there."""
+    """CodeBuild can push only to ECR, which its role has access to."""
 
 
 @dataclass(frozen=True)
-class Pace:
-    """How long things take, in seconds; tests have less time."""
+class BuildTimings:
+    """Waits and limits in seconds; tests use shorter ones."""
 
     poll: float = 1.0
-    """Between two looks at the build."""
+    """Wait between two requests for the build's state."""
     limit: float = 60.0 * buildspec.MINUTES
-    """For the whole build."""
+    """Limit for the whole build."""
     role: Sequence[float] = (5.0, 10.0, 15.0)
-    """Before each further try with a role that was just made: IAM tells the world slowly."""
+    """Wait before each retry with a new role, which takes IAM a while to propagate."""
     log: float = 5.0
-    """For the end of the log to arrive after the build has ended."""
+    """Limit for the end of the log to arrive after the build."""
+
+
+def build_plan(
+    plan: BuildPlan, fresh: bool, role: str | None, on_progress: OnProgress
+) -> RemoteBuild:
+    """Build the image of `plan` and push it to its target. Raises as `build` does, and NotEcr."""
+    if plan.target is None:
+        raise AssertionError("a build in AWS has a target")
+    inputs = CodeBuildInputs(
+        project=plan.project.name,
+        agent=plan.folder,
+        files=[file.path for file in plan.files],
+        target=plan.target,
+        base=plan.base.reference,
+        epoch=fingerprint.epoch_of(plan.base),
+        packages_key=fingerprint.packages_key(plan.files, plan.base.digest),
+        labels=plan.labels,
+        compiles=bool(
+            lockfile.without_wheel(lockfile.read_lock(plan.folder), install_target(plan.base))
+        ),
+        fresh=fresh,
+    )
+    build(connect(plan.target, plan.logins.profile), inputs, on_progress, role=role)
+    return RemoteBuild(asyncio.run(_pushed_image(plan, plan.target)), str(plan.target))
+
+
+async def _pushed_image(plan: BuildPlan, target: Reference) -> BuiltImage:
+    async with plan.target_repository(target) as repository:
+        found = await repository.image(plan.tag)
+    layers = len(plan.base.manifest["layers"])
+    return image_of(plan.tag, found.digest, found.manifest, found.config, layers)
+
+
+@dataclass(frozen=True)
+class RemoteBuild:
+    """An image that was built in AWS and pushed from there."""
+
+    image: BuiltImage
+    location: str
+
+    def check(self, engine: Engine) -> SmokeTestResult:
+        """Not possible: the image is not on this machine (`builder_choice.require_possible`)."""
+        raise NotImplementedError
+
+    def push(self, target: Reference) -> str:
+        """Return the digest of the manifest; the image is in `target` already."""
+        del target
+        return self.image.digest
 
 
 def connect(target: Reference, profile: str | None = None) -> Aws:
-    """The account that we are, by `profile` if one is named, in the region of `target`.
+    """Return our account in the region of `target`; `profile` is an AWS profile.
 
     Raises NotEcr or AwsRefused.
     """
     ecr = ecr_host(target.registry)
     if not ecr:
         raise NotEcr(
-            f"CodeBuild pushes to Amazon ECR; {target.name} is not there.",
-            "Make a repository there:  aws ecr create-repository --repository-name "
+            f"CodeBuild pushes only to Amazon ECR; {target.name} is not an ECR repository.",
+            "Create one:  aws ecr create-repository --repository-name "
             f"{target.repository}\nor build here:  voicecore build --builder direct --push "
             f"{target.name}",
             ExitCode.USAGE,
@@ -107,22 +149,27 @@ def connect(target: Reference, profile: str | None = None) -> Aws:
 
 
 def build(
-    aws: Aws, remote: Remote, tell: Tell, role: str | None = None, pace: Pace | None = None
+    aws: Aws,
+    inputs: CodeBuildInputs,
+    on_progress: OnProgress,
+    role: str | None = None,
+    timings: BuildTimings | None = None,
 ) -> None:
-    """Build and push `remote` in AWS, and wait until that is done.
+    """Build `inputs` in AWS, push the image, and wait for the end.
 
-    `role` is the ARN of a role to build with; without one it is made. Ctrl-C stops the build there.
+    `role` is the ARN of the role to build with; None creates one. Ctrl-C stops the build in AWS.
     Raises AwsRefused, RemoteBuildFailed or RemoteBuildStopped.
     """
-    pace = pace or Pace()
+    timings = timings or BuildTimings()
     with _role_advice(), translated_errors():
-        bucket = ensure_bucket(aws, remote.project)
-        ensure_log_group(aws, remote.project)
+        bucket = ensure_bucket(aws, inputs.project)
+        ensure_log_group(aws, inputs.project)
         own = role is None
-        arn = role or ensure_role(aws, remote.project, remote.target)
-        ensure_project(aws, remote.project, arn, pace.role)
-        _send_source(aws, bucket, remote, tell)
-        _Build(aws, remote, tell, pace).run(tries=1 + len(pace.role) if own else 1)
+        arn = role or ensure_role(aws, inputs.project, inputs.target)
+        ensure_project(aws, inputs.project, arn, timings.role)
+        _upload_source(aws, bucket, inputs, on_progress)
+        run = _BuildRun(aws, inputs, on_progress, timings)
+        run.until_done(attempts=1 + len(timings.role) if own else 1)
 
 
 @contextmanager
@@ -141,64 +188,66 @@ def _role_advice() -> Generator[None]:
         ) from error
 
 
-def _send_source(aws: Aws, bucket: str, remote: Remote, tell: Tell) -> None:
+def _upload_source(aws: Aws, bucket: str, inputs: CodeBuildInputs, on_progress: OnProgress) -> None:
+    task = "uploading the source"
     with tempfile.TemporaryFile() as file:
-        buildspec.write_source(remote, file)
+        buildspec.write_source(inputs, file)
         total, sent = file.tell(), 0
         file.seek(0)
 
         def advance(count: int) -> None:
             nonlocal sent
             sent += count
-            tell(Progress("source to AWS", sent, total))
+            on_progress(Progress(task, sent, total))
 
-        upload(aws, file, bucket, remote.key, advance)
-        tell(Progress("source to AWS", total, total, finished=True))
+        upload(aws, file, bucket, inputs.key, advance)
+        on_progress(Progress(task, total, total, finished=True))
 
 
 # ---- the build
 
 
 @dataclass
-class _Build:
-    """One build, from its start to its end, and the log it writes meanwhile."""
+class _BuildRun:
+    """One build from start to end, and its log."""
 
     aws: Aws
-    remote: Remote
-    tell: Tell
-    pace: Pace
+    inputs: CodeBuildInputs
+    on_progress: OnProgress
+    timings: BuildTimings
     log: deque[str] = field(default_factory=lambda: deque[str](maxlen=400))
     _token: str = ""
-    _told: set[str] = field(default_factory=set[str])
+    _finished_phases: set[str] = field(default_factory=set[str])
 
     def __post_init__(self) -> None:
-        self.transcript = Transcript(self.tell)
+        self.transcript = BuildTranscript(self.on_progress)
 
-    def run(self, tries: int) -> None:
-        """Start it, wait for its end, and start again where only the role was too new.
+    def until_done(self, attempts: int) -> None:
+        """Start the build and wait for its end; start again if the new role was not yet known.
 
         Raises RemoteBuildFailed or RemoteBuildStopped.
         """
-        for attempt in range(tries):
-            self._token, self._told, self.transcript = "", set(), Transcript(self.tell)
+        for attempt in range(attempts):
+            self._token, self._finished_phases = "", set()
+            self.transcript = BuildTranscript(self.on_progress)
             self.log.clear()
             ended = self._once()
             if ended["buildStatus"] == "SUCCEEDED":
                 return
-            if attempt + 1 == tries or not _is_only_the_role(ended):
-                raise _failure(ended, self.log, self.transcript, self.aws, self.remote)
-            time.sleep(self.pace.role[attempt])
+            if attempt + 1 == attempts or not _failed_by_new_role(ended):
+                raise build_failure(ended, self.log, self.transcript, self.inputs, self.aws.region)
+            time.sleep(self.timings.role[attempt])
 
     def _once(self) -> Mapping[str, Any]:
-        bucket = aws_names.builder_bucket_for(
-            self.remote.project, self.aws.account, self.aws.region
-        )
+        project = self.inputs.project
+        bucket = aws_names.builder_bucket_for(project, self.aws.account, self.aws.region)
         started = self.aws.client("codebuild").start_build(
-            projectName=aws_names.builder_for(self.remote.project),
-            sourceLocationOverride=f"{bucket}/{self.remote.key}",
-            # JSON is YAML, and in lines it is no path (as the CDK's BuildSpec.fromObject gives it).
+            projectName=aws_names.builder_for(project),
+            sourceLocationOverride=f"{bucket}/{self.inputs.key}",
+            # JSON is valid YAML. With line breaks it is not mistaken for a path, as in the CDK's
+            # BuildSpec.fromObject.
             buildspecOverride=json.dumps(
-                buildspec.buildspec(self.remote, self.aws.region), indent=2
+                buildspec.buildspec(self.inputs, self.aws.region), indent=2
             ),
         )["build"]
         build_id = str(started["id"])
@@ -207,25 +256,25 @@ class _Build:
         except KeyboardInterrupt:
             self._stop(build_id)
             raise RemoteBuildStopped(
-                f"Interrupted; the build {build_id} was stopped in AWS, too.",
+                f"Interrupted; the build {build_id} was stopped in AWS too.",
                 exit_code=ExitCode.INTERRUPTED,
             ) from None
         except ClientError as error:
             if not is_expired(error):
                 raise
             raise AwsRefused(
-                f"Your AWS credentials have expired; the build {build_id} goes on without us.",
+                f"Your AWS credentials have expired; the build {build_id} continues in AWS.",
                 f"{translate_error(error, profile=self.aws.profile).hint}\n"
-                "Then build again: what is in the repository by then is not built twice.",
+                "Then build again; an image that is in the repository by then is not built twice.",
             ) from error
 
     def _wait(self, build_id: str) -> Mapping[str, Any]:
-        until = time.monotonic() + self.pace.limit
+        until = time.monotonic() + self.timings.limit
         while True:
-            # The build goes on without us: while the network is away, so do we.
+            # The build continues in AWS, so a lost connection does not end the wait.
             with suppress(*NO_ANSWER):
                 build = self.aws.client("codebuild").batch_get_builds(ids=[build_id])["builds"][0]
-                self._tell_phases(build)
+                self._report_phases(build)
                 self._read_log(build)
                 if build["buildStatus"] != "IN_PROGRESS":
                     self._read_rest(build)
@@ -233,32 +282,33 @@ class _Build:
             if time.monotonic() > until:
                 self._stop(build_id)
                 raise RemoteBuildStopped(
-                    f"The build {build_id} was stopped in AWS: it had taken more than "
-                    f"{self.pace.limit / 60:.0f} minutes.",
-                    _see_log(self.aws, self.remote, build_id.partition(":")[2]),
+                    f"The build {build_id} was stopped in AWS after "
+                    f"{self.timings.limit / 60:.0f} minutes.",
+                    log_hint(self.inputs.project, self.aws.region, build_id.partition(":")[2]),
                 )
-            time.sleep(self.pace.poll)
+            time.sleep(self.timings.poll)
 
     def _stop(self, build_id: str) -> None:
         with ignoring("ResourceNotFoundException"):
             self.aws.client("codebuild").stop_build(id=build_id)
 
-    def _tell_phases(self, build: Mapping[str, Any]) -> None:
+    def _report_phases(self, build: Mapping[str, Any]) -> None:
         for phase in build.get("phases", []):
             kind = phase["phaseType"]
-            if kind not in _PHASES or kind in self._told:
+            if kind not in PHASES or kind in self._finished_phases:
                 continue
             if "phaseStatus" in phase:
-                self._told.add(kind)
+                self._finished_phases.add(kind)
                 seconds = phase.get("durationInSeconds", 0)
-                note = "" if phase["phaseStatus"] == "SUCCEEDED" else phase["phaseStatus"].lower()
-                told = f"{note} {seconds} s in AWS".strip()
-                self.tell(Progress(_PHASES[kind], finished=True, note=told))
+                status = phase["phaseStatus"]
+                outcome = "" if status == "SUCCEEDED" else status.lower()
+                note = f"{outcome} {seconds} s in AWS".strip()
+                self.on_progress(Progress(PHASES[kind], finished=True, note=note))
             else:
-                self.tell(Progress(_PHASES[kind]))
+                self.on_progress(Progress(PHASES[kind]))
 
     def _read_log(self, build: Mapping[str, Any]) -> bool:
-        """Read what is new in the log; returns whether there was any."""
+        """Read new lines of the log; return whether there were any."""
         place = build.get("logs", {})
         if not place.get("groupName") or not place.get("streamName"):
             return False
@@ -274,10 +324,11 @@ class _Build:
                 for event in page["events"]:
                     for line in event["message"].splitlines():
                         self.log.append(line)
-                        # BuildKit's lines, and a few of other programs; none is its JSON.
+                        # BuildKit prints plain lines here, so a JSON line is another program's.
                         if not line.startswith(("{", "[Container] ")):
-                            self.transcript.line(line)
-                # The same token again is the end, for now (API Reference, GetLogEvents).
+                            self.transcript.add_line(line)
+                # The same token again means that there are no more events yet (API Reference,
+                # GetLogEvents).
                 more = page["nextForwardToken"] != self._token and page["events"]
                 self._token = page["nextForwardToken"]
                 news = news or bool(page["events"])
@@ -286,112 +337,19 @@ class _Build:
             return news
 
     def _read_rest(self, build: Mapping[str, Any]) -> None:
-        until = time.monotonic() + self.pace.log
+        until = time.monotonic() + self.timings.log
         while time.monotonic() < until:
             news = self._read_log(build)
             if not news and any("Phase complete: POST_BUILD" in line for line in self.log):
                 return
-            time.sleep(self.pace.poll)
+            time.sleep(self.timings.poll)
 
 
-def _failed_phase(build: Mapping[str, Any]) -> Mapping[str, Any]:
-    return next(
-        (
-            phase
-            for phase in build.get("phases", [])
-            if phase.get("phaseStatus", "SUCCEEDED") not in ("SUCCEEDED", "IN_PROGRESS")
-        ),
-        {},
+def _failed_by_new_role(build: Mapping[str, Any]) -> bool:
+    """Return whether a build failed before its first command because its role is too new."""
+    phase = failed_phase(build)
+    early = phase.get("phaseType") in ("QUEUED", "PROVISIONING", "DOWNLOAD_SOURCE")
+    message = phase_message(phase)
+    return early and bool(
+        is_role_too_new(message) or re.search(r"AccessDenied|not authorized|Access Denied", message)
     )
-
-
-def _said(phase: Mapping[str, Any]) -> str:
-    contexts = phase.get("contexts") or []
-    return " ".join(str(context.get("message", "")).strip() for context in contexts).strip()
-
-
-def _is_only_the_role(build: Mapping[str, Any]) -> bool:
-    """Whether a build ended before its first command because its role is not known everywhere."""
-    phase = _failed_phase(build)
-    before = phase.get("phaseType") in ("QUEUED", "PROVISIONING", "DOWNLOAD_SOURCE")
-    said = _said(phase)
-    return before and bool(
-        is_role_too_new(said) or re.search(r"AccessDenied|not authorized|Access Denied", said)
-    )
-
-
-_CAUSES: Sequence[tuple[str, str, str]] = (
-    (
-        r"toomanyrequests",
-        "Docker Hub gives AWS's machines no more images today.",
-        "Stand on the same image from AWS's own registry:  "
-        "voicecore upgrade-base public.ecr.aws/docker/library/python:3.13-slim-trixie",
-    ),
-    (
-        r"name unknown|repository with name .* does not exist",
-        "The repository is not there.",
-        "Make it:  aws ecr create-repository --repository-name {repository} --region {region}",
-    ),
-    (
-        r"not authorized to perform:? (ecr:\w+)",
-        "The role that builds may not do {1}.",
-        "Give the role that action on the repository, or let voicecore make a role of its own: "
-        "leave --codebuild-role out.",
-    ),
-    (
-        r"tag invalid: The image tag '.*' already exists",
-        "The repository's tags are immutable, and this one is there already.",
-        "Look at it:  aws ecr describe-images --repository-name {repository} --region {region}",
-    ),
-    (
-        r"no space left on device",
-        "The build needs more room than CodeBuild's machine has (64 GB).",
-        "Leave large files out of the image, by agent/.dockerignore.",
-    ),
-)
-
-
-def _failure(
-    build: Mapping[str, Any], log: Iterable[str], transcript: Transcript, aws: Aws, remote: Remote
-) -> VoicecoreError:
-    build_id = str(build["id"])
-    see = _see_log(aws, remote, build.get("logs", {}).get("streamName", ""))
-    status = build["buildStatus"]
-    if status == "STOPPED":
-        return RemoteBuildStopped(f"The build {build_id} was stopped in AWS by someone else.", see)
-    phase = _failed_phase(build)
-    kind = str(phase.get("phaseType", "build"))
-    place = transcript.place.replace("Dockerfile:", "Dockerfile, line ")
-    where = ", ".join(filter(None, (_PHASES.get(kind, kind), place)))
-    # What CodeBuild itself says is the command, and that it failed.
-    printed = [line for line in log if line.strip() and not line.startswith("[Container] ")]
-    shown = transcript.output or [*printed, _said(phase)]
-    cause, hint = _cause_of("\n".join([_said(phase), *printed]), aws, remote)
-    lines = [
-        f"The build in AWS {_ENDS.get(status, status)} while {where}:",
-        *(f"  {line}" for line in transcript.excerpt),
-        *shown[-_OUTPUT_LINES:],
-        cause,
-    ]
-    return RemoteBuildFailed("\n".join(filter(None, lines)), f"{hint}\n{see}".strip())
-
-
-_ENDS = {
-    "FAILED": "failed",
-    "FAULT": "broke, by a fault of AWS,",
-    "TIMED_OUT": f"ran out of its {buildspec.MINUTES} minutes",
-}
-
-
-def _cause_of(words: str, aws: Aws, remote: Remote) -> tuple[str, str]:
-    known = {"repository": remote.target.repository, "region": aws.region}
-    for pattern, cause, hint in _CAUSES:
-        if found := re.search(pattern, words):
-            return cause.format(found[0], *found.groups(), **known), hint.format(**known)
-    return "", ""
-
-
-def _see_log(aws: Aws, remote: Remote, stream: str) -> str:
-    group = aws_names.builder_log_group_for(remote.project)
-    only = f" --log-stream-names {stream}" if stream else ""
-    return f"See all of its log:  aws logs tail {group}{only} --since 1h --region {aws.region}"

@@ -1,4 +1,4 @@
-"""What builds in AWS need of an account: made, tagged with the project, and taken away again."""
+"""Owns the AWS resources of builds: created, tagged with the project, and deleted again."""
 
 # boto3 has no types of its own; each of its clients is `Any`.
 # pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false
@@ -26,56 +26,54 @@ _POLICY = "build"
 
 @dataclass(frozen=True)
 class Leftover:
-    """Something that builds have left, and how it is taken away."""
+    """A resource that builds created, and how to delete it."""
 
     title: str
     remove: Callable[[], object]
 
 
 def leftovers(aws: Aws, project: str) -> list[Leftover]:
-    """What builds of `project` have made in this account and region, in the order of its removal.
+    """Return the resources of `project`'s builds in this account and region, in removal order.
 
-    What does not carry the project's tag is left out. Raises AwsRefused.
+    Resources without the project's tag are not included. Raises AwsRefused.
     """
     with translated_errors():
         steps = (_project, _log_group, _role, _bucket)
         return [found for step in steps if (found := step(aws, project))]
 
 
-def take_away(found: Sequence[Leftover]) -> list[str]:
-    """Take it away; returns what was still there. Raises AwsRefused."""
-    gone: list[str] = []
+def delete(found: Sequence[Leftover]) -> list[str]:
+    """Delete resources; return the titles of those that still existed. Raises AwsRefused."""
+    deleted: list[str] = []
     with translated_errors():
         for leftover in found:
-            # Somebody else may be at it too.
+            # Another run may delete the same resources.
             with ignoring("ResourceNotFoundException", "NoSuchEntity", "NoSuchBucket"):
                 leftover.remove()
-                gone.append(leftover.title)
-    return gone
+                deleted.append(leftover.title)
+    return deleted
 
 
-def remove(aws: Aws, project: str) -> list[str]:
-    """Take away what `leftovers` finds; returns what it was. Raises AwsRefused."""
-    return take_away(leftovers(aws, project))
-
-
-def is_role_too_new(said: str) -> bool:
-    """Whether IAM has not told CodeBuild yet of a role that is there."""
-    return bool(re.search(r"not authorized to perform:? sts:AssumeRole|cannot be assumed", said))
+def is_role_too_new(message: str) -> bool:
+    """Return whether CodeBuild's error means that IAM has not propagated the role yet."""
+    return bool(re.search(r"not authorized to perform:? sts:AssumeRole|cannot be assumed", message))
 
 
 def ensure_bucket(aws: Aws, project: str) -> str:
-    """The bucket for sources: private, by TLS only, emptied after a week. Returns its name."""
+    """Create or update the private, TLS-only bucket for sources and return its name.
+
+    Sources expire after a week.
+    """
     s3 = aws.client("s3")
     bucket = aws_names.builder_bucket_for(project, aws.account, aws.region)
-    # Bucket names are the whole world's: never speak to one of that name in another account.
+    # Bucket names are global: never use a bucket of this name in another account.
     mine = {"Bucket": bucket, "ExpectedBucketOwner": aws.account}
     try:
         s3.head_bucket(**mine)
     except ClientError as error:
         if code_of(error) in ("403", "AccessDenied"):
             raise AwsRefused(
-                f"The bucket {bucket} is another account's, or you may not look at it.",
+                f"The bucket {bucket} belongs to another account or denies you access.",
                 "The action that may be missing:  s3:ListBucket",
             ) from error
         if code_of(error) not in ("404", "NoSuchBucket"):
@@ -106,7 +104,7 @@ def ensure_bucket(aws: Aws, project: str) -> str:
 
 
 def _create_bucket(aws: Aws, bucket: str) -> None:
-    # us-east-1 has no name there (S3 API Reference, CreateBucketConfiguration).
+    # us-east-1 is not a location constraint (S3 API Reference, CreateBucketConfiguration).
     place = {"CreateBucketConfiguration": {"LocationConstraint": aws.region}}
     try:
         aws.client("s3").create_bucket(
@@ -122,7 +120,7 @@ def _create_bucket(aws: Aws, bucket: str) -> None:
 
 
 def ensure_log_group(aws: Aws, project: str) -> None:
-    """The log group, before CodeBuild makes one without tags that keeps its logs for ever."""
+    """Create or update the log group; CodeBuild's own would have no tags and no retention."""
     logs = aws.client("logs")
     group = aws_names.builder_log_group_for(project)
     with ignoring("ResourceAlreadyExistsException"):
@@ -131,7 +129,7 @@ def ensure_log_group(aws: Aws, project: str) -> None:
 
 
 def ensure_role(aws: Aws, project: str, target: Reference) -> str:
-    """The role that builds and pushes to `target`, and may do nothing else. Returns its ARN."""
+    """Create or update the role that may only build and push to `target`; return its ARN."""
     iam = aws.client("iam")
     role = aws_names.builder_role_for(project, aws.region)
     tags = [{"Key": key, "Value": value} for key, value in buildspec.tags(project).items()]
@@ -157,9 +155,9 @@ def ensure_role(aws: Aws, project: str, target: Reference) -> str:
 
 
 def ensure_project(aws: Aws, project: str, role: str, pauses: Sequence[float]) -> None:
-    """The CodeBuild project, made or brought up to date.
+    """Create or update the CodeBuild project.
 
-    With a role that is not known everywhere yet it tries again after each of `pauses`, in seconds.
+    If IAM has not propagated the role yet, retry after each of `pauses`, in seconds.
     """
     codebuild = aws.client("codebuild")
     settings = buildspec.project_settings(project, aws.account, aws.region, role)
@@ -181,7 +179,7 @@ def _project(aws: Aws, project: str) -> Leftover | None:
     name = aws_names.builder_for(project)
     found = codebuild.batch_get_projects(names=[name])["projects"]
     tags = {tag["key"]: tag["value"] for tag in (found[0].get("tags") or [] if found else [])}
-    if not _is_ours(tags, project):
+    if not _has_tag(tags, project):
         return None
     return Leftover(f"CodeBuild project {name}", lambda: codebuild.delete_project(name=name))
 
@@ -191,7 +189,7 @@ def _log_group(aws: Aws, project: str) -> Leftover | None:
     group = aws_names.builder_log_group_for(project)
     arn = f"arn:{aws.partition}:logs:{aws.region}:{aws.account}:log-group:{group}"
     with ignoring("ResourceNotFoundException"):
-        if _is_ours(logs.list_tags_for_resource(resourceArn=arn)["tags"], project):
+        if _has_tag(logs.list_tags_for_resource(resourceArn=arn)["tags"], project):
             return Leftover(
                 f"log group {group}",
                 lambda: logs.delete_log_group(logGroupName=group),
@@ -210,7 +208,7 @@ def _role(aws: Aws, project: str) -> Leftover | None:
 
     with ignoring("NoSuchEntity"):
         found = iam.get_role(RoleName=role)["Role"]
-        if _is_ours({tag["Key"]: tag["Value"] for tag in found.get("Tags", [])}, project):
+        if _has_tag({tag["Key"]: tag["Value"] for tag in found.get("Tags", [])}, project):
             return Leftover(f"IAM role {role}", remove)
     return None
 
@@ -229,10 +227,10 @@ def _bucket(aws: Aws, project: str) -> Leftover | None:
 
     with ignoring("NoSuchBucket", "NoSuchTagSet"):
         tags = s3.get_bucket_tagging(**mine)["TagSet"]
-        if _is_ours({tag["Key"]: tag["Value"] for tag in tags}, project):
+        if _has_tag({tag["Key"]: tag["Value"] for tag in tags}, project):
             return Leftover(f"S3 bucket {bucket}", remove)
     return None
 
 
-def _is_ours(tags: Mapping[str, str], project: str) -> bool:
+def _has_tag(tags: Mapping[str, str], project: str) -> bool:
     return tags.get("voicecore:project") == project

@@ -1,7 +1,7 @@
-"""Fills the folders that become layers: packages for arm64 by uv, code, both made small by slim.py.
+"""Owns the folders that become layers: packages installed for arm64 by uv, and copied code.
 
-The same commands as in the Dockerfile's build stage, run on this machine; none of them runs arm64
-code.
+slim.py of the project reduces both. These are the commands of the Dockerfile's build stage, run on
+this machine; none of them runs arm64 code.
 """
 
 from __future__ import annotations
@@ -18,103 +18,104 @@ from pathlib import Path
 import uv
 
 from voicecore.console.errors import ExitCode, VoicecoreError
-from voicecore.console.progress import Progress
-from voicecore.image.builders.layers import disk_full, room_in, write_whole
-from voicecore.image.model import Package, Tell
+from voicecore.console.progress import OnProgress, Progress
+from voicecore.image.blob_store import disk_full, disk_full_explained, write_atomically
+from voicecore.image.model import Package
 
 SLIM = "slim.py"
-LISTED = "PACKAGES.json"
-"""The list that slim.py writes."""
+PACKAGES_LIST = "PACKAGES.json"
+"""List of packages that slim.py writes."""
 
-# Apple's file system copies on write. Elsewhere a real copy: slim.py changes rights and times,
-# which must not reach uv's cache through a hard link.
+# Apple's file system copies on write. Elsewhere a full copy: slim.py changes modes and times, which
+# must not reach uv's cache through a hard link.
 _LINK_MODE = "clone" if sys.platform == "darwin" else "copy"
 
-_HOW = (
+_INSTALL_OPTIONS = (
     *("--require-hashes", "--no-deps", "--only-binary", ":all:"),
     *("--python-platform", "aarch64-manylinux_2_28", "--link-mode", _LINK_MODE),
 )
 
 
 class PythonMissing(VoicecoreError):
-    """No interpreter of the image's version, which compiles its bytecode, is on this machine."""
+    """No Python of the image's version is on this machine to compile its bytecode."""
 
 
-class InstallRefused(VoicecoreError):
-    """uv could not install the locked packages for arm64; carries uv's own words."""
+class PackageInstallFailed(VoicecoreError):
+    """uv could not install the locked packages for arm64; shows uv's message."""
 
 
 class SlimFailed(VoicecoreError):
-    """The agent's slim.py is missing, or ended with an error; carries its words."""
+    """The project's slim.py is missing or failed; shows its output."""
 
 
 class FileGone(VoicecoreError):
-    """A file that was to go into the image has been deleted meanwhile."""
+    """A file of the build context was deleted during the build."""
 
 
-async def find_python(version: str, env: Mapping[str, str], kept: Path) -> Path:
-    """An interpreter of `version` ("3.13"): ours, or one that uv knows of.
+async def find_python(version: str, env: Mapping[str, str], cached: Path) -> Path:
+    """Return an interpreter of `version` ("3.13"): the one that runs voicecore, or one uv finds.
 
-    uv takes up to a quarter second to find it, so the file `kept` remembers it. Raises
+    uv takes up to a quarter of a second, so the file `cached` stores its result. Raises
     PythonMissing.
     """
     if version == f"{sys.version_info.major}.{sys.version_info.minor}":
         return Path(sys.executable)
-    known = _remembered(kept)
-    # A name without the version may be another one's by now.
+    known = _read_cached(cached)
+    # A path without the version may have become another Python.
     if known and known.name == f"python{version}" and known.exists():
         return known
     argv = [uv.find_uv_bin(), "python", "find", "--no-project", version]
     code, output = await _run(argv, None, env)
     if code:
         raise PythonMissing(
-            f"The image has Python {version}, and its bytecode is compiled by the same; "
-            "there is none on this machine.",
+            f"The image has Python {version}, which must compile its bytecode, "
+            "and this machine does not have that version.",
             f"Install it:  uv python install {version}",
             ExitCode.MISSING_TOOL,
         )
     found = output.strip().splitlines()[-1]
-    write_whole(kept, found.encode())
+    write_atomically(cached, found.encode())
     return Path(found)
 
 
-def _remembered(kept: Path) -> Path | None:
+def _read_cached(cached: Path) -> Path | None:
     try:
-        return Path(kept.read_text(encoding="utf-8"))
+        return Path(cached.read_text(encoding="utf-8"))
     except (FileNotFoundError, UnicodeDecodeError):
         return None
 
 
 async def install(
-    agent: Path, folder: Path, python: Path, env: Mapping[str, str], tell: Tell
+    agent: Path, folder: Path, python: Path, env: Mapping[str, str], on_progress: OnProgress
 ) -> tuple[Package, ...]:
-    """Install what `agent`'s uv.lock says into `folder`, and slim it; returns what is there.
+    """Install the packages of `agent`'s uv.lock into `folder`, slim them, and return them.
 
-    Raises InstallRefused, SlimFailed and DiskFull.
+    Raises PackageInstallFailed, SlimFailed and DiskFull.
     """
-    tell(Progress("install packages"))
-    with tempfile.TemporaryDirectory(prefix="voicecore-") as made:
-        wanted = Path(made) / "requirements.txt"
-        into = ("--target", str(folder), "--requirements", str(wanted))
+    on_progress(Progress("installing packages"))
+    with tempfile.TemporaryDirectory(prefix="voicecore-") as temporary:
+        requirements = Path(temporary) / "requirements.txt"
+        into = ("--target", str(folder), "--requirements", str(requirements))
         for arguments in (
-            ("export", "--quiet", "--frozen", "--no-dev", "--output-file", str(wanted)),
-            ("pip", "install", *_HOW, "--python", str(python), *into),
+            ("export", "--quiet", "--frozen", "--no-dev", "--output-file", str(requirements)),
+            ("pip", "install", *_INSTALL_OPTIONS, "--python", str(python), *into),
         ):
             code, output = await _run([uv.find_uv_bin(), *arguments], agent, env)
             if code:
-                raise refused(output, folder)
+                raise install_error(output, folder)
         await slim(agent, "packages", folder, python, env)
-    packages = listed_in(folder)
-    tell(Progress("install packages", finished=True, note=f"{len(packages)} packages"))
+    packages = packages_in(folder)
+    note = f"{len(packages)} packages"
+    on_progress(Progress("installing packages", finished=True, note=note))
     return packages
 
 
-def listed_in(folder: Path) -> tuple[Package, ...]:
-    """The packages that slim.py has listed in `folder`, largest first."""
+def packages_in(folder: Path) -> tuple[Package, ...]:
+    """Return the packages that slim.py listed in `folder`, largest first."""
     try:
-        text = (folder / LISTED).read_text(encoding="utf-8")
+        text = (folder / PACKAGES_LIST).read_text(encoding="utf-8")
     except FileNotFoundError:
-        # slim.py is the user's own and need not write it.
+        # slim.py belongs to the user, who may have removed the list.
         return ()
     return tuple(
         Package(found["name"], found["version"], found["bytes"]) for found in json.loads(text)
@@ -124,11 +125,11 @@ def listed_in(folder: Path) -> tuple[Package, ...]:
 async def copy_code(
     agent: Path, files: Sequence[str], folder: Path, python: Path, env: Mapping[str, str]
 ) -> None:
-    """Copy `files` of `agent` into `folder`, and slim it.
+    """Copy `files` of `agent` into `folder`, and slim them.
 
     Raises FileGone, SlimFailed and DiskFull.
     """
-    with room_in(folder):
+    with disk_full_explained(folder):
         _copy(agent, files, folder)
     await slim(agent, "code", folder, python, env)
 
@@ -142,58 +143,57 @@ def _copy(agent: Path, files: Sequence[str], folder: Path) -> None:
             shutil.copy(agent / name, path, follow_symlinks=False)
         except FileNotFoundError as error:
             raise FileGone(
-                f"{agent.name}/{name} was deleted while the image was built.",
+                f"{agent.name}/{name} was deleted during the build.",
                 "Run the same command again.",
             ) from error
 
 
 async def slim(agent: Path, part: str, folder: Path, python: Path, env: Mapping[str, str]) -> None:
-    """Let `agent`'s slim.py do its `part` on `folder`. Raises SlimFailed and DiskFull."""
+    """Run `agent`'s slim.py for its `part` on `folder`. Raises SlimFailed and DiskFull."""
     script = agent / SLIM
     if not script.exists():
         raise SlimFailed(
             f"{agent.name}/ has no {SLIM}, which makes the image small.",
-            "Bring back what init made; your other files stay as they are:  "
-            f"voicecore init {agent.parent.name} --directory {agent.parent.parent} --force",
+            "Restore the generated file; your other files are kept:\n"
+            f"  voicecore init {agent.parent.name} --directory {agent.parent.parent} --force",
             ExitCode.BAD_PROJECT,
         )
-    # As slim.py sets them itself, by starting Python again: an edit need not wait for that.
-    seeded = {"PYTHONHASHSEED": "0", "PYTHONNODEBUGRANGES": "1"}
+    # slim.py would otherwise set these itself, by starting Python a second time.
+    reproducible = {"PYTHONHASHSEED": "0", "PYTHONNODEBUGRANGES": "1"}
     clean = {name: value for name, value in env.items() if not name.startswith("PYTHON")}
     argv = [str(python), str(script), part, str(folder)]
-    code, output = await _run(argv, agent, clean | seeded)
-    if code and _no_room(output):
+    code, output = await _run(argv, agent, clean | reproducible)
+    if code and _is_disk_full(output):
         raise disk_full(folder)
     if code:
         raise SlimFailed(
             f"{agent.name}/{SLIM} failed on the {part}:\n{_tail(output)}",
-            "It is yours; what it removes is listed at its top.",
+            f"Edit {agent.name}/{SLIM}; the list at its top says what it removes.",
             ExitCode.BAD_PROJECT,
         )
 
 
-def refused(output: str, folder: Path) -> VoicecoreError:
-    """The error for what uv says when it could not install into `folder`."""
-    if _no_room(output):
+def install_error(output: str, folder: Path) -> VoicecoreError:
+    """Return the error for uv's output when it could not install into `folder`."""
+    if _is_disk_full(output):
         return disk_full(folder)
     missing = re.findall(r"([\w.-]+==[\w.!+-]+) has no (?:usable )?wheels", output)
     if missing:
-        return InstallRefused(
+        return PackageInstallFailed(
             f"These packages have no wheel for arm64: {', '.join(sorted(set(missing)))}.",
-            "They must be compiled, which AWS can do:  "
-            "voicecore build --builder codebuild --push REPOSITORY",
+            "Compile them in AWS:  voicecore build --builder codebuild --push REPOSITORY",
             ExitCode.BAD_PROJECT,
         )
     if re.search(r"error sending request|dns error|operation timed out", output):
-        return InstallRefused(
-            f"The package index cannot be reached:\n{_tail(output)}",
+        return PackageInstallFailed(
+            f"Could not reach the package index:\n{_tail(output)}",
             "Check the network and proxy (HTTPS_PROXY), then run the same command again; "
-            "what has been downloaded is kept.",
+            "completed downloads are kept.",
         )
-    return InstallRefused(f"uv could not install the packages for arm64:\n{_tail(output)}")
+    return PackageInstallFailed(f"uv could not install the packages for arm64:\n{_tail(output)}")
 
 
-def _no_room(output: str) -> bool:
+def _is_disk_full(output: str) -> bool:
     return "No space left on device" in output or "os error 28" in output
 
 
@@ -202,11 +202,11 @@ def _tail(output: str) -> str:
 
 
 async def _run(argv: Sequence[str], cwd: Path | None, env: Mapping[str, str]) -> tuple[int, str]:
-    """The exit code and output of a program, which ends when this task is cancelled."""
+    """Return the exit code and output of a program; it is killed if this task is cancelled."""
     process = await asyncio.create_subprocess_exec(
         *argv,
         cwd=cwd,
-        # VIRTUAL_ENV is voicecore's own, which these packages have nothing to do with.
+        # VIRTUAL_ENV is voicecore's own, which does not concern these packages.
         env={name: value for name, value in env.items() if name != "VIRTUAL_ENV"},
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,

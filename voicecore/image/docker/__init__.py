@@ -1,1 +1,1 @@
-"""The Docker engine: finding it, pushing with it, running containers."""
+"""The Docker engine: finds it, pushes with it, runs containers."""

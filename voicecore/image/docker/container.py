@@ -1,4 +1,4 @@
-"""The agent as a container of its image, for the local runtime: its command and its environment."""
+"""Owns the docker commands that run the agent in a container for the local runtime."""
 
 from __future__ import annotations
 
@@ -8,25 +8,27 @@ from collections.abc import Iterable
 from voicecore.aws.errors import AwsRefused, translated_errors
 from voicecore.aws.session import credential_variables
 from voicecore.console.errors import VoicecoreError
-from voicecore.image.docker.engine import Endpoint
+from voicecore.image.docker.endpoint import EngineEndpoint
 from voicecore.image.model import PLATFORM
 
 MEMORY = "8g"
-"""What AgentCore gives a session (bedrock-agentcore-limits)."""
+"""Memory of an AgentCore session (bedrock-agentcore-limits)."""
 
 HOST = "host.docker.internal"
-"""This machine, as containers know it; there, 127.0.0.1 is the container itself."""
+"""Name of this machine inside containers, where 127.0.0.1 is the container itself."""
 
 
-class NoRole(VoicecoreError):
-    """The developer's AWS credentials, which stand for the agent's role, cannot be had."""
+class CredentialsUnavailable(VoicecoreError):
+    """The developer's AWS credentials, used in place of the execution role, cannot be read."""
 
 
-def run_argv(endpoint: Endpoint, image: str, name: str, variables: Iterable[str]) -> list[str]:
-    """The command that runs an agent as the container `name`, reached at `$PORT` of this machine.
+def run_argv(
+    endpoint: EngineEndpoint, image: str, name: str, variables: Iterable[str]
+) -> list[str]:
+    """Return the command that runs an agent in the container `name`, published at `$PORT`.
 
-    It is given `variables` of the command's own environment: no value is in the command. It ends
-    with the container, and passes signals on.
+    It passes on `variables` from its own environment, so that no value is in the command. The
+    command ends with the container and forwards signals to it.
     """
     return [
         *_docker(endpoint),
@@ -39,23 +41,26 @@ def run_argv(endpoint: Endpoint, image: str, name: str, variables: Iterable[str]
     ]
 
 
-def remove_argv(endpoint: Endpoint, name: str) -> list[str]:
-    """The command that takes the container away, however far it has come."""
+def remove_argv(endpoint: EngineEndpoint, name: str) -> list[str]:
+    """Return the command that removes the container, running or not."""
     return [*_docker(endpoint), "rm", "--force", "--volumes", name]
 
 
-def _docker(endpoint: Endpoint) -> list[str]:
-    # What DOCKER_HOST or a context names, docker finds itself.
+def _docker(endpoint: EngineEndpoint) -> list[str]:
+    # docker itself finds an engine that DOCKER_HOST or a context names.
     return ["docker"] if endpoint.named_by else ["docker", "--host", endpoint.url]
 
 
-def role() -> dict[str, str]:
-    """The developer's AWS credentials as variables, in place of the role that AgentCore gives.
+def developer_credentials() -> dict[str, str]:
+    """Return the developer's AWS credentials as variables, in place of the execution role.
 
-    Empty where there are none. Raises NoRole when they cannot be had, as when they have expired.
+    Empty without credentials. Raises CredentialsUnavailable if they cannot be read, for example
+    because they have expired.
     """
     try:
         with translated_errors():
             return credential_variables()
     except AwsRefused as error:
-        raise NoRole(f"No AWS credentials reach the agent: {error.message}", error.hint) from error
+        raise CredentialsUnavailable(
+            f"Could not read AWS credentials for the agent: {error.message}", error.hint
+        ) from error

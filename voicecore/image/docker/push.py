@@ -1,4 +1,4 @@
-"""A push by the Docker engine: followed layer by layer, begun again where that can help."""
+"""Owns a push by the Docker engine: its progress, its errors and its retries."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ from typing import Any, cast
 import requests
 
 from voicecore.console.errors import VoicecoreError
-from voicecore.console.progress import Progress
-from voicecore.image.docker.engine import Engine, is_disk_full, require_size
-from voicecore.image.model import Image, Tell
-from voicecore.image.registry.client import PAUSES
-from voicecore.image.registry.credentials import Login, Source
+from voicecore.console.progress import OnProgress, Progress
+from voicecore.image.docker.engine import Engine, EngineDiskFull, is_disk_full
+from voicecore.image.limits import require_size
+from voicecore.image.model import BuiltImage
+from voicecore.image.registry.connection import PAUSES
+from voicecore.image.registry.credentials import LoginSource, RegistryLogin
 from voicecore.image.registry.errors import (
     NotLoggedIn,
     RegistryDenied,
@@ -26,26 +27,26 @@ from voicecore.image.registry.reference import Reference
 
 def push(
     engine: Engine,
-    image: Image,
+    image: BuiltImage,
     reference: Reference,
-    source: Source,
-    tell: Tell,
+    source: LoginSource,
+    on_progress: OnProgress,
     sleep: Callable[[float], object] = time.sleep,
 ) -> str:
-    """Send `reference`, which the engine has by that name; return the digest of its manifest.
+    """Push the image that the engine knows as `reference`; return the digest of its manifest.
 
-    A login that has expired is renewed, and the network is tried again after `registry.PAUSES`;
-    what the registry has by then is not sent again. Raises TooLarge, DiskFull, and what
-    `registry.refusal` makes of a refusal.
+    An expired login is renewed once, and a network failure is retried after each of `PAUSES`;
+    layers that the registry has by then are not sent again. Raises ImageTooLarge, EngineDiskFull,
+    and the errors of `registry.errors`.
     """
     require_size(image)
     pauses = iter(PAUSES)
     login, renewed = source(), False
     while True:
         try:
-            return _push_once(engine, reference, login, tell)
+            return _push_once(engine, reference, login, on_progress)
         except (NotLoggedIn, RegistryDenied):
-            # A containerd store says "403 Forbidden" of an expired token as of any denial.
+            # A containerd store reports an expired token as "403 Forbidden", like any denial.
             fresh = None if renewed else source()
             if fresh is None or fresh == login:
                 raise
@@ -57,32 +58,30 @@ def push(
             sleep(pause)
 
 
-def _push_once(engine: Engine, reference: Reference, login: Login | None, tell: Tell) -> str:
+def _push_once(
+    engine: Engine, reference: Reference, login: RegistryLogin | None, on_progress: OnProgress
+) -> str:
     try:
         events = engine.client.api.push(
             reference.name,
             reference.tag,
             stream=True,
             decode=True,
-            # An empty one says "nobody": None would let the SDK look for a login by itself.
+            # An empty one means anonymous; with None, the SDK would look for a login itself.
             auth_config=auth_config(login),
         )
-        return follow(reference, events, tell)
+        return follow(reference, events, on_progress)
     except EngineDiskFull as error:
         raise engine.disk_full() from error
     except (requests.RequestException, OSError) as error:
         raise RegistryUnreachable(
-            f"The Docker engine broke off while it pushed to {reference.name}: {error}",
-            "See how it is:  docker info",
+            f"Lost the Docker engine during the push to {reference.name}: {error}",
+            "Check that it runs:  docker info",
         ) from error
 
 
-class EngineDiskFull(VoicecoreError):
-    """The engine says that its disk is full."""
-
-
-def auth_config(login: Login | None) -> dict[str, str]:
-    """A login as the engine takes it."""
+def auth_config(login: RegistryLogin | None) -> dict[str, str]:
+    """Return a login in the engine's format."""
     if login is None:
         return {}
     if login.identity_token:
@@ -90,10 +89,12 @@ def auth_config(login: Login | None) -> dict[str, str]:
     return {"username": login.username, "password": login.password}
 
 
-def follow(reference: Reference, events: Iterable[Mapping[str, Any]], tell: Tell) -> str:
-    """Follow a push to its end; return the manifest's digest. Raises as `push` does.
+def follow(
+    reference: Reference, events: Iterable[Mapping[str, Any]], on_progress: OnProgress
+) -> str:
+    """Read the events of a push to the end; return the manifest's digest. Raises as `push` does.
 
-    The SDK raises nothing when a push fails: an event tells.
+    The SDK does not raise when a push fails: the failure is one of the events.
     """
     digest = ""
     totals: dict[str, int] = {}
@@ -101,7 +102,7 @@ def follow(reference: Reference, events: Iterable[Mapping[str, Any]], tell: Tell
         if "error" in event:
             raise push_error(reference, str(event["error"]))
         layer, status = str(event.get("id", "")), str(event.get("status", ""))
-        # The one place where both of the engine's stores name it.
+        # The only event in which both of the engine's image stores name the digest.
         if found := re.search(r": digest: (sha256:\w{64}) ", status):
             digest = found[1]
         if not layer or layer == reference.tag:
@@ -110,25 +111,25 @@ def follow(reference: Reference, events: Iterable[Mapping[str, Any]], tell: Tell
         task = f"layer {layer.removeprefix('sha256:')[:12]}"
         if status == "Pushing" and "total" in detail:
             total = totals[layer] = detail["total"]
-            # The engine counts the tar's padding too, which the total lacks.
-            tell(Progress(task, min(detail.get("current", 0), total), total))
+            # The engine counts the tar's padding, which is not part of the total.
+            on_progress(Progress(task, min(detail.get("current", 0), total), total))
         elif status == "Pushed":
             size = totals.get(layer, 0)
-            tell(Progress(task, size, size, finished=True))
+            on_progress(Progress(task, size, size, finished=True))
         elif status in ("Layer already exists", "Already exists"):
-            tell(Progress(task, finished=True, note="there already"))
+            on_progress(Progress(task, finished=True, note="already there"))
         elif status.startswith("Mounted from"):
-            tell(Progress(task, finished=True, note=status.lower()))
+            on_progress(Progress(task, finished=True, note=status.lower()))
     if not digest:
         raise RegistryUnreachable(
-            f"The push to {reference.name} broke off.", "Run the same command again."
+            f"The push to {reference.name} ended early.", "Run the same command again."
         )
     return digest
 
 
-# What the engine says of a registry's answer: the words of the errors that the registry's API names
-# (distribution-spec, "Error Codes"), of ECR's, and of Go's network.
-_MEANINGS = (
+# The engine's messages for a registry's answer, and the status they stand for. The words are those
+# of the registry API (distribution-spec, "Error Codes"), of ECR, and of Go's network errors.
+_STATUSES = (
     (r"token has expired|no basic auth|unauthorized|authentication required", 401),
     (r"name unknown|repository .* does not exist|404 Not Found", 404),
     (r"immutable", 400),
@@ -142,17 +143,18 @@ _NETWORK = re.compile(
 )
 
 
-def push_error(reference: Reference, said: str) -> VoicecoreError:
-    """What the engine's words for a failed push mean."""
-    said = re.sub(r"(https?://[^\s\"?]+)\?[^\s\":]+", r"\1", said)  # an upload's long address
-    if is_disk_full(said):
-        return EngineDiskFull(said)
-    for words, status in _MEANINGS:
-        if re.search(words, said, re.IGNORECASE):
-            return refusal(status, (), said, reference)
-    if _NETWORK.search(said):
+def push_error(reference: Reference, message: str) -> VoicecoreError:
+    """Return the error for the engine's message about a failed push."""
+    # Without the long queries of upload URLs.
+    message = re.sub(r"(https?://[^\s\"?]+)\?[^\s\":]+", r"\1", message)
+    if is_disk_full(message):
+        return EngineDiskFull(message)
+    for words, status in _STATUSES:
+        if re.search(words, message, re.IGNORECASE):
+            return refusal(status, (), message, reference)
+    if _NETWORK.search(message):
         return RegistryUnreachable(
-            f"{reference.registry} could not be reached: {said}",
-            "Once the network is back, the same command goes on where this one ended.",
+            f"Could not reach {reference.registry}: {message}",
+            "When the network is back, run the same command again; it continues from here.",
         )
-    return refusal(400, (), said, reference)
+    return refusal(400, (), message, reference)

@@ -1,1 +1,1 @@
-"""What goes into an image: Dockerfile, base image, lockfile, fingerprint, secret scan."""
+"""Inputs of an image: Dockerfile, base image, lockfile, fingerprint, secret scan and SBOM."""

@@ -1,4 +1,4 @@
-"""The base image: what its name stands for today, and the digest by which a build names it."""
+"""Owns the base image: which digest its name points to, and its manifest and config."""
 
 from __future__ import annotations
 
@@ -6,38 +6,38 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-from voicecore.image.builders.layers import write_whole
-from voicecore.image.model import Base
+from voicecore.image.blob_store import write_atomically
+from voicecore.image.model import BaseImage
 from voicecore.image.registry.client import Repository
-from voicecore.image.registry.credentials import source_for
+from voicecore.image.registry.credentials import login_source
 from voicecore.image.registry.reference import Reference, parse_reference
 
 OLD_DAYS = 60
-"""Age from which a base is told to be old: Debian's and Python's mends come every few weeks."""
+"""Age from which a base counts as old: Debian and Python publish security fixes every few weeks."""
 
 
-async def resolve(name: str, cache: Path) -> Base:
-    """The base called `name` (with or without a digest), with its linux/arm64 image.
+async def resolve(name: str, cache: Path) -> BaseImage:
+    """Return the base called `name` (with or without a digest), with its linux/arm64 image.
 
-    What a digest stands for never changes, so that is kept in the folder `cache`, and known
-    without a network from then on. Raises what `registry.Repository` raises: ImageMissing,
-    NoSuchPlatform, RegistryUnreachable.
+    A digest always means the same image, so the folder `cache` keeps it; a base with a cached
+    digest needs no network. Raises what `Repository` raises: ImageMissing, PlatformMissing,
+    RegistryUnreachable.
     """
     reference = parse_reference(name)
-    kept = cache / f"{reference.digest.removeprefix('sha256:')}.json"
-    if reference.digest and kept.exists():
-        # A mirror has the same image by another name, and that name is the one to stay.
-        known = Base(**json.loads(kept.read_text(encoding="utf-8")))
+    cached = cache / f"{reference.digest.removeprefix('sha256:')}.json"
+    if reference.digest and cached.exists():
+        # A mirror has the same image by another name; keep the name that the Dockerfile uses.
+        known = BaseImage(**json.loads(cached.read_text(encoding="utf-8")))
         return replace(known, name=_name_of(reference))
-    async with Repository(reference, source_for(reference.registry)) as repository:
+    async with Repository(reference, login_source(reference.registry)) as repository:
         found = await repository.image(reference.version)
-    base = Base(_name_of(reference), found.digest, found.manifest, found.config)
-    _keep(base, cache)
+    base = BaseImage(_name_of(reference), found.digest, found.manifest, found.config)
+    _save(base, cache)
     return base
 
 
-async def newest(name: str, cache: Path) -> Base:
-    """The base that the tag in `name` stands for now, whatever its digest says."""
+async def newest(name: str, cache: Path) -> BaseImage:
+    """Return the base that the tag in `name` points to now, ignoring its digest."""
     return await resolve(_name_of(parse_reference(name)), cache)
 
 
@@ -45,9 +45,9 @@ def _name_of(reference: Reference) -> str:
     return f"{reference.name}:{reference.tag or 'latest'}"
 
 
-def _keep(base: Base, cache: Path) -> None:
+def _save(base: BaseImage, cache: Path) -> None:
     content = {"name": base.name, "digest": base.digest}
     content |= {"manifest": base.manifest, "config": base.config}
     path = cache / f"{base.digest.removeprefix('sha256:')}.json"
-    # The agent and the server, which stand on the same base, are planned at once.
-    write_whole(path, json.dumps(content).encode())
+    # Agent and server often share a base, and are planned at the same time.
+    write_atomically(path, json.dumps(content).encode())

@@ -1,4 +1,4 @@
-"""The user's Dockerfile, read: the base it stands on, and what its last stage says."""
+"""Owns reading and editing the user's Dockerfile: its base image and its final stage."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from voicecore.console.errors import ExitCode, VoicecoreError
 
 FILE = "Dockerfile"
 
-_STAGES = ("--from=build", "--from=code")
-"""Where the last stage copies from, in the Dockerfile that voicecore writes."""
+_BUILD_STAGES = ("--from=build", "--from=code")
+"""Stages that the final stage copies from, in the generated Dockerfile."""
 
 _BASE = re.compile(r"(?m)^(?P<arg>ARG\s+BASE=)(?P<value>\S+)[^\S\n]*$")
 
 
 class BadDockerfile(VoicecoreError):
-    """The Dockerfile is missing, or says what a builder cannot follow; names the line."""
+    """The Dockerfile is missing, or has a line that the builder cannot follow."""
 
     def __init__(self, message: str, hint: str | None = None) -> None:
         super().__init__(message, hint, ExitCode.BAD_PROJECT)
@@ -31,7 +31,7 @@ class BadDockerfile(VoicecoreError):
 
 @dataclass(frozen=True)
 class Instruction:
-    """One instruction: `COPY` with its value, continuation lines joined."""
+    """One instruction, such as COPY and its value, with continuation lines joined."""
 
     line: int
     name: str
@@ -39,12 +39,12 @@ class Instruction:
 
 
 @dataclass(frozen=True)
-class Stage:
-    """What the last stage makes of its base: all that an image's config says."""
+class FinalStage:
+    """The final stage's additions to its base: layers and fields of the image config."""
 
     env: dict[str, str] = field(default_factory=dict[str, str])
     copies: tuple[tuple[str, str], ...] = ()
-    """(folder in the build stage, folder in the image), in their order: a layer each."""
+    """(folder in the build stage, folder in the image) of each COPY, in order; one layer each."""
     workdir: str = ""
     user: str = ""
     ports: tuple[str, ...] = ()
@@ -54,45 +54,45 @@ class Stage:
 
 
 def read(agent: Path) -> str:
-    """The text of agent/Dockerfile. Raises BadDockerfile if there is none."""
+    """Return the text of agent/Dockerfile. Raises BadDockerfile if it is missing."""
     try:
         return (agent / FILE).read_text(encoding="utf-8")
     except FileNotFoundError:
         raise BadDockerfile(
             f"{agent.name}/ has no {FILE}.",
-            "Bring back what init made; your other files stay as they are:  "
-            f"voicecore init {agent.parent.name} --directory {agent.parent.parent} --force",
+            "Restore the generated file; your other files are kept:\n"
+            f"  voicecore init {agent.parent.name} --directory {agent.parent.parent} --force",
         ) from None
     except UnicodeDecodeError as error:
-        raise BadDockerfile(f"{agent / FILE} is no UTF-8 text: {error}.") from error
+        raise BadDockerfile(f"{agent / FILE} is not UTF-8 text: {error}.") from error
 
 
 def write(agent: Path, text: str) -> None:
-    """Replace agent/Dockerfile, all at once."""
+    """Replace agent/Dockerfile in one step."""
     draft = agent / f".{FILE}.part"
     draft.write_text(text, encoding="utf-8")
     draft.replace(agent / FILE)
 
 
 def base_of(text: str) -> str:
-    """The base image by the line `ARG BASE=...`, with its digest if it has one."""
+    """Return the base image of the line `ARG BASE=...`, with its digest if it has one."""
     found = _BASE.search(text)
     if not found:
         raise BadDockerfile(
-            f"The {FILE} has no line `ARG BASE=<image>`, by which voicecore knows its base.",
+            f"The {FILE} has no line `ARG BASE=<image>`, which names the base image.",
             "Name the base in such a line, and use it:  FROM $BASE",
         )
     return found["value"]
 
 
 def with_base(text: str, reference: str) -> str:
-    """`text` with another base."""
+    """Return `text` with another base image."""
     return _BASE.sub(lambda found: found["arg"] + reference, text, count=1)
 
 
 def instructions(text: str) -> list[Instruction]:
-    """The instructions of a Dockerfile, without its comments."""
-    # The parser reads bytes, whatever its types say.
+    """Return the instructions of a Dockerfile, without comments."""
+    # The parser reads bytes, although its types say str.
     parser = DockerfileParser(fileobj=cast("Any", io.BytesIO(text.encode())))
     structure = cast("list[dict[str, Any]]", parser.structure)
     return [
@@ -102,38 +102,38 @@ def instructions(text: str) -> list[Instruction]:
     ]
 
 
-def last_stage(text: str, known: str) -> Stage:
-    """What the last stage of `text` says, for a builder that has no Docker.
+def final_stage(text: str, generated: str) -> FinalStage:
+    """Return the final stage of `text`, for a builder that has no Docker.
 
-    `known` is the Dockerfile that voicecore writes: all up to the last FROM must be as it is there,
-    because such a builder does the same without running it. Raises BadDockerfile, which names the
-    first line that only Docker can follow.
+    Such a builder does what the earlier stages of the `generated` Dockerfile do without running
+    them, so `text` must equal it up to the last FROM. Raises BadDockerfile, which names the first
+    line that needs Docker.
     """
-    mine, theirs = _split(instructions(text)), _split(instructions(known))
-    for here, there in zip(mine.build, theirs.build, strict=False):
+    mine, expected = _split(instructions(text)), _split(instructions(generated))
+    for here, there in zip(mine.earlier, expected.earlier, strict=False):
         if (here.name, here.value) != (there.name, there.value):
-            raise _only_docker(here)
-    if len(mine.build) != len(theirs.build):
-        raise _only_docker(mine.build[-1])
-    return _stage(mine.last)
+            raise _needs_docker(here)
+    if len(mine.earlier) != len(expected.earlier):
+        raise _needs_docker(mine.earlier[-1])
+    return _parse_stage(mine.final)
 
 
 @dataclass(frozen=True)
 class _Stages:
-    build: list[Instruction]
-    last: list[Instruction]
+    earlier: list[Instruction]
+    final: list[Instruction]
 
 
 def _split(found: list[Instruction]) -> _Stages:
     starts = [number for number, part in enumerate(found) if part.name == "FROM"]
     if not starts:
         raise BadDockerfile(f"The {FILE} has no FROM.")
-    # Which base it is does not matter to how the stages go on.
-    build = [part for part in found[: starts[-1]] if not part.value.startswith("BASE=")]
-    return _Stages(build, found[starts[-1] :])
+    # A different base does not change what the stages do.
+    earlier = [part for part in found[: starts[-1]] if not part.value.startswith("BASE=")]
+    return _Stages(earlier, found[starts[-1] :])
 
 
-def _stage(found: list[Instruction]) -> Stage:
+def _parse_stage(found: list[Instruction]) -> FinalStage:
     env: dict[str, str] = {}
     labels: dict[str, str] = {}
     copies: list[tuple[str, str]] = []
@@ -148,7 +148,7 @@ def _stage(found: list[Instruction]) -> Stage:
                 env |= _pairs(part, words)
             case "LABEL":
                 labels |= _pairs(part, words)
-            case "COPY" if len(words) == 3 and words[0] in _STAGES:
+            case "COPY" if len(words) == 3 and words[0] in _BUILD_STAGES:
                 copies.append((words[1], words[2]))
             case "EXPOSE":
                 ports += [word if "/" in word else f"{word}/tcp" for word in words]
@@ -157,8 +157,8 @@ def _stage(found: list[Instruction]) -> Stage:
             case "ARG" if part.value.startswith("SOURCE_DATE_EPOCH"):
                 pass
             case _:
-                raise _only_docker(part)
-    return Stage(
+                raise _needs_docker(part)
+    return FinalStage(
         env=env,
         copies=tuple(copies),
         workdir=single.get("WORKDIR", ""),
@@ -172,12 +172,12 @@ def _stage(found: list[Instruction]) -> Stage:
 
 def _pairs(part: Instruction, words: list[str]) -> dict[str, str]:
     if not all("=" in word for word in words) or "$" in part.value:
-        raise _only_docker(part)
+        raise _needs_docker(part)
     return dict(word.split("=", 1) for word in words)
 
 
 def _argv(value: str) -> tuple[str, ...]:
-    """A command as Docker reads it: a JSON list, or else a line for the shell."""
+    """Return a command as Docker reads it: a JSON list, or else a shell command line."""
     if not value:
         return ()
     if value.startswith("["):
@@ -185,9 +185,9 @@ def _argv(value: str) -> tuple[str, ...]:
     return ("/bin/sh", "-c", value)
 
 
-def _only_docker(part: Instruction) -> BadDockerfile:
+def _needs_docker(part: Instruction) -> BadDockerfile:
     return BadDockerfile(
-        f"{FILE}, line {part.line}: only Docker can follow this:  {part.name} {part.value}",
-        "Build with Docker:         voicecore build --builder buildx\n"
-        "or in AWS, without it:     voicecore build --builder codebuild --push REPOSITORY",
+        f"{FILE}, line {part.line}: only Docker can run this:  {part.name} {part.value}",
+        "Build with Docker:              voicecore build --builder buildx\n"
+        "or in AWS, without Docker here: voicecore build --builder codebuild --push REPOSITORY",
     )

@@ -1,4 +1,4 @@
-"""What goes into an image and what it is therefore called: a function of files, nothing else."""
+"""Owns the fingerprint of an image, computed from its files and its base alone; it is the tag."""
 
 from __future__ import annotations
 
@@ -14,48 +14,48 @@ from docker.utils.build import (  # pyright: ignore[reportMissingTypeStubs]
 )
 
 from voicecore import __version__
-from voicecore.image.model import Base
+from voicecore.image.model import BaseImage
 
-RECIPE = 1
-"""How builders put an image together; a change of it gives every image a new tag."""
+BUILD_VERSION = 1
+"""Version of how builders assemble an image; a new version gives every image a new tag."""
 
 DOCKERFILE = "Dockerfile"
 IGNORE_FILE = ".dockerignore"
 
-# Hexadecimal digits of a tag: 80 bits, which no project's history exhausts.
+# Hexadecimal digits of a tag: 80 bits, enough against collisions in any project.
 _TAG_DIGITS = 20
 
-# Inputs of the packages; an edit of any other file leaves their layer as it is.
+# Files that the packages depend on; an edit of any other file keeps their layer.
 _PACKAGE_INPUTS = ("pyproject.toml", "uv.lock", "slim.py")
 
 
 @dataclass(frozen=True)
 class ContextFile:
-    """A file that the builder is given, as far as it matters to the image."""
+    """A file of the build context: what of it changes the image."""
 
     path: str
-    """Relative to the agent's folder, with forward slashes."""
+    """Path relative to the agent's folder, with forward slashes."""
     executable: bool
     sha256: str
-    """Of its content; of the target, for a symbolic link."""
+    """SHA-256 of the content, or of the target of a symbolic link."""
 
 
-def context_of(agent: Path) -> list[ContextFile]:
-    """The files of `agent/` that its .dockerignore lets through, sorted, as Docker reads it."""
+def context_files(agent: Path) -> list[ContextFile]:
+    """Return the files of `agent/` that .dockerignore does not exclude, sorted by path."""
     ignore = agent / IGNORE_FILE
-    patterns = ignore.read_text(encoding="utf-8").splitlines() if ignore.exists() else []
-    wanted = [line.strip() for line in patterns if line.strip() and not line.startswith("#")]
-    # With the Dockerfile and the .dockerignore in any case, as Docker sends them.
-    found: Iterable[str] = exclude_paths(str(agent), wanted, dockerfile=DOCKERFILE)
+    lines = ignore.read_text(encoding="utf-8").splitlines() if ignore.exists() else []
+    patterns = [line.strip() for line in lines if line.strip() and not line.startswith("#")]
+    # Docker always sends the Dockerfile and .dockerignore, whatever the patterns say.
+    found: Iterable[str] = exclude_paths(str(agent), patterns, dockerfile=DOCKERFILE)
     paths = sorted(Path(name).as_posix() for name in found)
-    return [_described(agent, name) for name in paths if not _is_folder(agent / name)]
+    return [_context_file(agent, name) for name in paths if not _is_folder(agent / name)]
 
 
 def _is_folder(path: Path) -> bool:
     return path.is_dir() and not path.is_symlink()
 
 
-def _described(agent: Path, name: str) -> ContextFile:
+def _context_file(agent: Path, name: str) -> ContextFile:
     path = agent / name
     if path.is_symlink():
         target = hashlib.sha256(str(path.readlink()).encode())
@@ -66,36 +66,39 @@ def _described(agent: Path, name: str) -> ContextFile:
 
 
 def with_content(files: Sequence[ContextFile], path: str, text: str) -> list[ContextFile]:
-    """`files` as they would be if the file at `path` read `text`."""
+    """Return `files` as if the file at `path` contained `text`."""
     sha256 = hashlib.sha256(text.encode()).hexdigest()
     return [replace(file, sha256=sha256) if file.path == path else file for file in files]
 
 
 def fingerprint(files: Sequence[ContextFile], base_digest: str) -> str:
-    """The image's tag: the same for the same files, base and recipe, on every machine."""
+    """Return the image's tag: equal files on an equal base have an equal tag on every machine."""
     return _digest(files, base_digest)[:_TAG_DIGITS]
 
 
 def packages_key(files: Sequence[ContextFile], base_digest: str) -> str:
-    """What the packages' layer is kept under: a function of their inputs alone."""
+    """Return the cache key of the packages' layer, which depends on their inputs alone."""
     return _digest([file for file in files if file.path in _PACKAGE_INPUTS], base_digest)
 
 
-def library_key(files: Sequence[ContextFile], base_digest: str) -> str:
-    """What the layer of Python's own bytecode is kept under."""
+def stdlib_key(files: Sequence[ContextFile], base_digest: str) -> str:
+    """Return the cache key of the layer with the standard library's bytecode."""
     return _digest([file for file in files if file.path == "slim.py"], base_digest)
 
 
 def _digest(files: Sequence[ContextFile], base_digest: str) -> str:
-    lines = [f"recipe {RECIPE}", f"base {base_digest}"]
+    # Other words here would change every tag, so that every image is built again.
+    lines = [f"recipe {BUILD_VERSION}", f"base {base_digest}"]
     lines += [f"{'x' if f.executable else '-'} {f.sha256} {f.path}" for f in files]
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
-def labels(name: str, version: str, revision: str | None, base: Base, tag: str) -> dict[str, str]:
-    """The image's labels: OCI's names (opencontainers/image-spec, annotations.md), and ours.
+def labels(
+    name: str, version: str, revision: str | None, base: BaseImage, tag: str
+) -> dict[str, str]:
+    """Return the image's labels: OCI's (opencontainers/image-spec, annotations.md) and ours.
 
-    `revision` is the commit of the project, if it has one.
+    `revision` is the project's commit, if it has one.
     """
     values = {
         "org.opencontainers.image.title": name,
@@ -109,15 +112,15 @@ def labels(name: str, version: str, revision: str | None, base: Base, tag: str) 
     return {name: value for name, value in values.items() if value}
 
 
-def epoch_of(base: Base) -> int:
-    """When the image was "made", in seconds since 1970: when its base was.
+def epoch_of(base: BaseImage) -> int:
+    """Return the image's creation time, which is its base's, in seconds since 1970.
 
-    So that the same inputs give the same image; builders call it SOURCE_DATE_EPOCH
+    A fixed time makes equal inputs give an equal image; builders call it SOURCE_DATE_EPOCH
     (reproducible-builds.org/specs/source-date-epoch).
     """
     return int(datetime.fromisoformat(base.created).timestamp()) if base.created else 0
 
 
-def age_of(base: Base, now: datetime) -> int | None:
-    """Days since the base was made; None if it does not say."""
+def age_of(base: BaseImage, now: datetime) -> int | None:
+    """Return the base's age in days; None if its config has no creation time."""
     return (now - datetime.fromisoformat(base.created)).days if base.created else None

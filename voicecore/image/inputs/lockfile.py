@@ -1,7 +1,7 @@
-"""The lockfile of the agent: made, held current, and asked what it has no arm64 wheel for.
+"""Owns agent/uv.lock: created, checked, and searched for packages without an arm64 wheel.
 
-Nothing runs emulated, so a package that must be compiled for arm64 cannot be installed here. That
-is told from uv.lock alone, before anything is fetched.
+Builds do not run emulated, so a package that must be compiled for arm64 cannot be installed here.
+uv.lock alone shows that, before anything is downloaded.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ LOCK = "uv.lock"
 
 
 class LockFailed(VoicecoreError):
-    """uv could not resolve what agent/pyproject.toml asks for; carries uv's own words."""
+    """uv could not resolve the dependencies of agent/pyproject.toml; shows uv's message."""
 
 
 class LockOutdated(VoicecoreError):
-    """agent/uv.lock is not what agent/pyproject.toml asks for any more."""
+    """agent/uv.lock no longer matches agent/pyproject.toml."""
 
 
 class BadLock(VoicecoreError):
@@ -41,13 +41,13 @@ class NoWheel(VoicecoreError):
 
 
 @dataclass(frozen=True)
-class Target:
-    """What the image runs: the interpreter of its base, and the oldest libc it may have."""
+class InstallTarget:
+    """Python, machine and libc that packages are installed for."""
 
     python: tuple[int, int] = (3, 13)
     machine: str = "aarch64"
     glibc: tuple[int, int] = (2, 28)
-    """As the Dockerfile's `--python-platform aarch64-manylinux_2_28` says."""
+    """Oldest glibc supported: the Dockerfile's `--python-platform aarch64-manylinux_2_28`."""
 
     def __str__(self) -> str:
         return (
@@ -55,28 +55,28 @@ class Target:
         )
 
 
-IMAGE = Target()
+IMAGE = InstallTarget()
 
 
 @dataclass(frozen=True)
-class Locked:
-    """A package that the lockfile puts into the image."""
+class LockedPackage:
+    """A package that the lockfile installs in the image."""
 
     name: str
     version: str
-    """Empty where the package has none before it is built."""
-    needed_by: tuple[str, ...]
-    """Names of the packages that ask for it, sorted; the agent itself is "agent"."""
+    """Version; empty if the package has none before it is built."""
+    required_by: tuple[str, ...]
+    """Names of the packages that require it, sorted; the agent itself is "agent"."""
     source: str
-    """Where it comes from, as uv.lock calls it: registry, git, url, path, directory, editable."""
+    """Kind of source in uv.lock: registry, git, url, path, directory or editable."""
     wheels: tuple[str, ...]
-    """File names."""
+    """File names of its wheels."""
 
 
 def ensure_lock(agent: Path, env: Mapping[str, str]) -> bool:
-    """Make `agent`'s uv.lock if there is none, and say whether that was done.
+    """Create `agent`'s uv.lock if it is missing, and return whether it was created.
 
-    One that is there is only checked, in some 50 ms and without network where it is current.
+    An existing one is only checked, which takes about 50 ms and no network if it is current.
     Raises LockFailed, LockOutdated or BadLock.
     """
     if not (agent / LOCK).exists():
@@ -87,7 +87,7 @@ def ensure_lock(agent: Path, env: Mapping[str, str]) -> bool:
 
 
 def lock(agent: Path, env: Mapping[str, str]) -> None:
-    """Make `agent`'s uv.lock, or bring it up to date: versions that may stay do.
+    """Create or update `agent`'s uv.lock, keeping locked versions where possible.
 
     Raises LockFailed or BadLock.
     """
@@ -95,7 +95,7 @@ def lock(agent: Path, env: Mapping[str, str]) -> None:
 
 
 def read_lock(agent: Path) -> dict[str, Any]:
-    """What `agent`'s uv.lock says. Raises BadLock."""
+    """Return the content of `agent`'s uv.lock. Raises BadLock."""
     path = agent / LOCK
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
@@ -103,41 +103,46 @@ def read_lock(agent: Path) -> dict[str, Any]:
         raise _bad_lock(agent, str(error)) from error
 
 
-def needed(lock: Mapping[str, Any], target: Target = IMAGE) -> tuple[Locked, ...]:
-    """The packages that `lock` installs on `target`, sorted by name; development groups are not."""
+def packages_for(
+    lock: Mapping[str, Any], target: InstallTarget = IMAGE
+) -> tuple[LockedPackage, ...]:
+    """Return the packages that `lock` installs on `target`, by name, without dev dependencies."""
     packages = cast("list[dict[str, Any]]", lock.get("package", []))
-    environment = _environment(target)
+    environment = _marker_environment(target)
     root = next((package for package in packages if _is_agent(package)), None)
-    # (index of the package, extra or "") → who asked for it.
-    seen: dict[tuple[int, str], None] = {}
-    asked_by: dict[int, set[str]] = {}
-    waiting = list(_wanted(root, "", packages, environment)) if root else []
+    visited: set[tuple[int, str]] = set()  # (index of the package, extra or "")
+    required_by: dict[int, set[str]] = {}
+    waiting = list(_requirements(root, "", packages, environment)) if root else []
     for index, _ in waiting:
-        asked_by.setdefault(index, set()).add("agent")
+        required_by.setdefault(index, set()).add("agent")
     while waiting:
-        asking = waiting.pop()
-        if asking in seen:
+        requirement = waiting.pop()
+        if requirement in visited:
             continue
-        seen[asking] = None
-        index, extra = asking
-        for found in _wanted(packages[index], extra, packages, environment):
+        visited.add(requirement)
+        index, extra = requirement
+        for found in _requirements(packages[index], extra, packages, environment):
             if found[0] != index:
-                asked_by.setdefault(found[0], set()).add(packages[index]["name"])
+                required_by.setdefault(found[0], set()).add(packages[index]["name"])
             waiting.append(found)
     return tuple(
-        _locked(packages[index], asked_by[index])
-        for index in sorted(asked_by, key=lambda index: str(packages[index]["name"]))
+        _locked(packages[index], required_by[index])
+        for index in sorted(required_by, key=lambda index: str(packages[index]["name"]))
     )
 
 
-def without_wheel(lock: Mapping[str, Any], target: Target = IMAGE) -> tuple[Locked, ...]:
-    """The packages of `needed` that no wheel of theirs can install on `target`."""
-    return tuple(package for package in needed(lock, target) if not best(package.wheels, target))
+def without_wheel(
+    lock: Mapping[str, Any], target: InstallTarget = IMAGE
+) -> tuple[LockedPackage, ...]:
+    """Return the packages that have no wheel which `target` can install."""
+    return tuple(
+        package for package in packages_for(lock, target) if not best_wheel(package.wheels, target)
+    )
 
 
-def best(wheels: Sequence[str], target: Target = IMAGE) -> str | None:
-    """The file name, of `wheels`, that is installed on `target`; None if none can be."""
-    rank = _ranks(target)
+def best_wheel(wheels: Sequence[str], target: InstallTarget = IMAGE) -> str | None:
+    """Return the file name, of `wheels`, that is installed on `target`; None if there is none."""
+    rank = _tag_ranks(target)
     usable = [
         (min(rank[tag] for tag in tags), name)
         for name in wheels
@@ -146,8 +151,8 @@ def best(wheels: Sequence[str], target: Target = IMAGE) -> str | None:
     return min(usable)[1] if usable else None
 
 
-def require_wheels(agent: Path, target: Target = IMAGE) -> None:
-    """Raise NoWheel, naming them, if `agent`'s uv.lock has packages without a usable wheel."""
+def require_wheels(agent: Path, target: InstallTarget = IMAGE) -> None:
+    """Raise NoWheel, naming the packages of `agent`'s uv.lock that have no usable wheel."""
     missing = without_wheel(read_lock(agent), target)
     if missing:
         raise _no_wheel(missing, agent, target)
@@ -156,7 +161,7 @@ def require_wheels(agent: Path, target: Target = IMAGE) -> None:
 def _uv_lock(agent: Path, env: Mapping[str, str], *flags: str) -> None:
     import uv
 
-    # VIRTUAL_ENV is voicecore's own, which the agent's packages have nothing to do with.
+    # VIRTUAL_ENV is voicecore's own, which does not concern the agent's packages.
     run = subprocess.run(
         [uv.find_uv_bin(), "lock", "--project", str(agent), *flags],
         env={name: value for name, value in env.items() if name != "VIRTUAL_ENV"},
@@ -167,23 +172,22 @@ def _uv_lock(agent: Path, env: Mapping[str, str], *flags: str) -> None:
         errors="replace",
     )
     if run.returncode != 0:
-        raise _failure(agent, run.stdout)
+        raise _lock_error(agent, run.stdout)
 
 
-def _failure(agent: Path, output: str) -> VoicecoreError:
-    """What uv's words after a failed `uv lock` mean."""
+def _lock_error(agent: Path, output: str) -> VoicecoreError:
+    """Return the error for what a failed `uv lock` printed."""
     command = f"uv lock --project {agent.name}"
     if "needs to be updated" in output:
         return LockOutdated(
-            f"{agent.name}/{LOCK} is out of date: {agent.name}/pyproject.toml asks for something "
-            "else by now.",
-            f"Bring it up to date, then build again:  {command}",
+            f"{agent.name}/{LOCK} is out of date: {agent.name}/pyproject.toml has changed since.",
+            f"Update it, then build again:  {command}",
             ExitCode.BAD_PROJECT,
         )
     if "No interpreter found" in output or "python-build-standalone" in output:
         return LockFailed(
-            f"No Python that {agent.name}/pyproject.toml allows is on this machine, "
-            "and uv could not fetch one.",
+            f"This machine has no Python that {agent.name}/pyproject.toml allows, "
+            "and uv could not download one.",
             "Install one, then run the same command again:  uv python install 3.13\n"
             "or name yours:  export UV_PYTHON=/path/to/python3.13",
             ExitCode.MISSING_TOOL,
@@ -192,57 +196,57 @@ def _failure(agent: Path, output: str) -> VoicecoreError:
     if f"Failed to parse `{LOCK}`" in output:
         return _bad_lock(agent, tail)
     return LockFailed(
-        f"The packages of {agent.name}/ could not be resolved:\n{tail}",
-        f"Try it by hand:  {command}",
+        f"Could not resolve the packages of {agent.name}/:\n{tail}",
+        f"Run it yourself to see more:  {command}",
     )
 
 
 def _bad_lock(agent: Path, reason: str) -> BadLock:
     return BadLock(
-        f"{agent.name}/{LOCK} cannot be read: {reason}",
-        f"Make it anew:  rm {agent.name}/{LOCK} && uv lock --project {agent.name}",
+        f"Could not read {agent.name}/{LOCK}: {reason}",
+        f"Create it again:  rm {agent.name}/{LOCK} && uv lock --project {agent.name}",
         ExitCode.BAD_PROJECT,
     )
 
 
-def _no_wheel(missing: Sequence[Locked], agent: Path, target: Target) -> NoWheel:
+def _no_wheel(missing: Sequence[LockedPackage], agent: Path, target: InstallTarget) -> NoWheel:
     count = "1 package has" if len(missing) == 1 else f"{len(missing)} packages have"
     width = max(len(f"{package.name} {package.version}") for package in missing)
     lines = [
-        f"  {f'{package.name} {package.version}':{width}}  {_why(package, target)}; "
-        f"needed by {', '.join(package.needed_by)}"
+        f"  {f'{package.name} {package.version}':{width}}  {_why_no_wheel(package, target)}; "
+        f"required by {', '.join(package.required_by)}"
         for package in missing
     ]
-    left_out = ", ".join(f'"{package.name}"' for package in missing)
+    excluded = ", ".join(f'"{package.name}"' for package in missing)
     return NoWheel(
         "\n".join(
             [
                 f"{count} no wheel for {target}:",
                 *lines,
-                "A package without one must be compiled on arm64, and nothing runs emulated here.",
+                "Such a package must be compiled on arm64, and builds here do not run emulated.",
             ]
         ),
-        "Have it compiled on AWS's arm64 machines:\n"
+        "Compile it on AWS's arm64 machines:\n"
         "  voicecore build --builder codebuild --push REPOSITORY\n"
-        "or, if the agent never imports it, leave it out. Add it to the list in "
+        "or, if the agent never imports it, exclude it. Add it to the list in "
         f"{agent.name}/pyproject.toml:\n"
-        f"  [tool.uv]\n  exclude-dependencies = [{left_out}]\n"
-        f"and then:  uv lock --project {agent.name}",
+        f"  [tool.uv]\n  exclude-dependencies = [{excluded}]\n"
+        f"and then run:  uv lock --project {agent.name}",
         ExitCode.BAD_PROJECT,
     )
 
 
-def _why(package: Locked, target: Target) -> str:
-    """What stands in the way, as far as the names of the wheels tell it."""
+def _why_no_wheel(package: LockedPackage, target: InstallTarget) -> str:
+    """Return why no wheel is usable, as far as the wheels' names show it."""
     if package.source not in ("registry", "url", "path"):
-        return f"comes as source, from {package.source}"
+        return f"is installed from source, from {package.source}"
     if not package.wheels:
-        return "comes as source only"
+        return "is published as source only"
     platforms = {tag.platform for wheel in package.wheels for tag in _tags_of(wheel)}
     mine = sorted(name for name in platforms if "linux" in name and name.endswith(target.machine))
     if not mine:
         return f"no wheel for {target.machine}"
-    return f"its wheels for {target.machine} are of another Python or libc ({', '.join(mine)})"
+    return f"its wheels for {target.machine} need another Python or libc ({', '.join(mine)})"
 
 
 def _is_agent(package: Mapping[str, Any]) -> bool:
@@ -250,48 +254,51 @@ def _is_agent(package: Mapping[str, Any]) -> bool:
     return any(source.get(kind) == "." for kind in ("virtual", "editable", "directory"))
 
 
-def _wanted(
+def _requirements(
     package: Mapping[str, Any],
     extra: str,
     packages: Sequence[Mapping[str, Any]],
     environment: Mapping[str, str],
 ) -> Iterator[tuple[int, str]]:
-    """What `package`, or its `extra`, asks for in `environment`: (index in `packages`, extra)."""
-    asked = cast(
+    """Yield what `package` or its `extra` requires in `environment`: (index in `packages`, extra).
+
+    The extra "" is the package itself.
+    """
+    entries = cast(
         "list[dict[str, Any]]",
         package.get("optional-dependencies", {}).get(extra, [])
         if extra
         else package.get("dependencies", []),
     )
-    for entry in asked:
+    for entry in entries:
         marker = entry.get("marker")
         if marker and not Marker(marker).evaluate(dict(environment)):
             continue
-        index = next(n for n, candidate in enumerate(packages) if _is_meant(candidate, entry))
+        index = next(n for n, candidate in enumerate(packages) if _matches(candidate, entry))
         for name in ("", *entry.get("extra", ())):
             yield index, name
 
 
-def _is_meant(package: Mapping[str, Any], entry: Mapping[str, Any]) -> bool:
-    # Version and source are written in the entry only where the name alone is not clear.
+def _matches(package: Mapping[str, Any], entry: Mapping[str, Any]) -> bool:
+    # An entry has a version and a source only if the name alone is ambiguous.
     return all(
         package.get(key) == entry[key] for key in ("name", "version", "source") if key in entry
     )
 
 
-def _locked(package: Mapping[str, Any], needed_by: set[str]) -> Locked:
+def _locked(package: Mapping[str, Any], required_by: set[str]) -> LockedPackage:
     wheels = cast("list[dict[str, Any]]", package.get("wheels", []))
-    return Locked(
+    return LockedPackage(
         name=package["name"],
         version=package.get("version", ""),
-        needed_by=tuple(sorted(needed_by)),
+        required_by=tuple(sorted(required_by)),
         source=next(iter(package["source"])),
         wheels=tuple(_file_name(wheel) for wheel in wheels),
     )
 
 
 def _file_name(wheel: Mapping[str, Any]) -> str:
-    """uv.lock gives a wheel's `url`, its `path`, or its `filename` (locked by path or registry)."""
+    # uv.lock has a wheel's `url`, `path` or `filename`, depending on the kind of source.
     place = next(str(wheel[key]) for key in ("filename", "url", "path") if key in wheel)
     return unquote(place.rsplit("/", 1)[-1].partition("#")[0])
 
@@ -299,17 +306,17 @@ def _file_name(wheel: Mapping[str, Any]) -> str:
 def _tags_of(wheel: str) -> frozenset[Tag]:
     try:
         return parse_wheel_filename(wheel)[3]
-    except InvalidWheelFilename:  # No installer takes it either.
+    except InvalidWheelFilename:  # no installer accepts it
         return frozenset()
 
 
 @cache
-def _ranks(target: Target) -> dict[Tag, int]:
-    """The tags that `target` can install, the best first."""
-    return {tag: rank for rank, tag in enumerate(_tags(target))}
+def _tag_ranks(target: InstallTarget) -> dict[Tag, int]:
+    """Return the rank of each tag that `target` can install; 0 is the best."""
+    return {tag: rank for rank, tag in enumerate(_tags_for(target))}
 
 
-def _tags(target: Target) -> Iterator[Tag]:
+def _tags_for(target: InstallTarget) -> Iterator[Tag]:
     major, minor = target.glibc
     # manylinux_2_17 is the oldest for aarch64 (PEP 599); manylinux2014 is its other name.
     platforms = [
@@ -322,8 +329,8 @@ def _tags(target: Target) -> Iterator[Tag]:
     yield from compatible_tags(target.python, interpreter, platforms)
 
 
-def _environment(target: Target) -> dict[str, str]:
-    """PEP 508's variables on `target`; of the patch release nothing is known but that it is one."""
+def _marker_environment(target: InstallTarget) -> dict[str, str]:
+    """Return PEP 508's variables on `target`, with patch release 0, which is not known."""
     full = f"{_dotted(target.python)}.0"
     return {
         "implementation_name": "cpython",

@@ -1,7 +1,7 @@
-"""The image's bill of materials (CycloneDX 1.5): its packages, and the base that they stand on.
+"""Owns the image's SBOM (CycloneDX 1.5): its packages and the base image.
 
-uv writes the document from the lockfile; here it is cut down to what the image's platform gets,
-and told of the image itself. The same image has the same document, to the byte.
+uv exports the packages from the lockfile. This module keeps those that the image's platform
+installs, and adds the image and its base. Equal images have equal SBOMs, byte for byte.
 """
 
 from __future__ import annotations
@@ -9,36 +9,27 @@ from __future__ import annotations
 import json
 import subprocess
 import uuid
-from collections.abc import Iterable, Mapping
-from email.parser import HeaderParser
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 from urllib.parse import unquote
 
-import packaging.licenses
-from packaging.utils import canonicalize_name
-
 from voicecore import __version__
 from voicecore.console.errors import VoicecoreError
 from voicecore.image.inputs import lockfile
-from voicecore.image.model import Base
+from voicecore.image.model import BaseImage
 from voicecore.image.registry.reference import parse_reference
 
 _IMAGE = "image"
 _BASE = "base-image"
 
-# Older packages say their licence in a classifier; its last part reads best.
-_CLASSIFIER = "License :: "
-# What stands in a field when somebody pasted the licence itself.
-_NAME_LENGTH = 100
-
 
 class ExportFailed(VoicecoreError):
-    """uv could not write the packages' part; carries its words."""
+    """uv could not export the packages; shows uv's message."""
 
 
 def export(agent: Path, env: Mapping[str, str]) -> dict[str, Any]:
-    """What uv says of the packages locked for `agent`, as CycloneDX 1.5. Raises ExportFailed."""
+    """Return uv's CycloneDX 1.5 export of the packages locked for `agent`. Raises ExportFailed."""
     import uv
 
     run = subprocess.run(
@@ -51,8 +42,8 @@ def export(agent: Path, env: Mapping[str, str]) -> dict[str, Any]:
     )  # fmt: skip
     if run.returncode != 0:
         raise ExportFailed(
-            f"The packages of {agent.name}/ could not be listed:\n{run.stderr.strip()}",
-            f"Try it by hand:  uv export --project {agent.name} --format cyclonedx1.5",
+            f"Could not list the packages of {agent.name}/:\n{run.stderr.strip()}",
+            f"Run it yourself:  uv export --project {agent.name} --format cyclonedx1.5",
         )
     return json.loads(run.stdout)
 
@@ -60,24 +51,23 @@ def export(agent: Path, env: Mapping[str, str]) -> dict[str, Any]:
 def document(
     exported: Mapping[str, Any],
     lock: Mapping[str, Any],
-    base: Base,
+    base: BaseImage,
     *,
     name: str,
     tag: str,
     version: str = "",
     digest: str = "",
-    licences: Mapping[str, str] | None = None,
-    target: lockfile.Target = lockfile.IMAGE,
+    target: lockfile.InstallTarget = lockfile.IMAGE,
 ) -> dict[str, Any]:
-    """The bill of materials of the image `name` with the fingerprint `tag`, on `base`. Pure.
+    """Return the SBOM of the image `name` with the fingerprint `tag`, built on `base`.
 
-    `exported` is what `export` gave, `lock` what uv.lock says, `digest` the image's manifest if it
-    is known, `licences` what `licences_of` found.
+    `exported` is the result of `export`, `lock` the content of uv.lock, and `digest` the digest of
+    the image's manifest; empty if it is not known.
     """
-    installed = {package.name: package for package in lockfile.needed(lock, target)}
+    installed = {package.name: package for package in lockfile.packages_for(lock, target)}
     known = cast("list[dict[str, Any]]", exported.get("components", []))
     components = [
-        _package(component, installed[component["name"]], target, licences or {})
+        _package(component, installed[component["name"]], target)
         for component in known
         if component["name"] in installed
         and component.get("version", "") == installed[component["name"]].version
@@ -96,14 +86,7 @@ def document(
         "metadata": {
             **({"timestamp": base.created} if base.created else {}),
             "tools": {"components": [_tool("voicecore", __version__), *_tools_of(exported)]},
-            "component": {
-                "type": "container",
-                "bom-ref": _IMAGE,
-                "name": name,
-                "version": version or tag,
-                **({"hashes": [_sha256(digest)]} if digest else {}),
-                "properties": [{"name": "voicecore:fingerprint", "value": tag}],
-            },
+            "component": _image(name, tag, version, digest),
         },
         "components": [_base(base), *sorted(components, key=lambda found: found["name"])],
         "dependencies": [
@@ -114,52 +97,24 @@ def document(
     }
 
 
-def licences_of(metadata: Iterable[str]) -> dict[str, str]:
-    """The licence by package name, from the texts of METADATA files.
-
-    An SPDX expression where it is one, else what the package's author wrote.
-    """
-    found: dict[str, str] = {}
-    for text in metadata:
-        fields = HeaderParser().parsestr(text)
-        licence = _licence(
-            str(fields.get("License-Expression") or ""),
-            str(fields.get("License") or ""),
-            [str(line) for line in fields.get_all("Classifier") or ()],
-        )
-        if licence:
-            found[canonicalize_name(str(fields["Name"]))] = licence
-    return found
-
-
-def metadata_in(packages: Path) -> list[str]:
-    """The texts of the METADATA files of what is installed in a folder."""
-    files = sorted(packages.glob("*.dist-info/METADATA"))
-    return [file.read_text(encoding="utf-8", errors="replace") for file in files]
-
-
-def _licence(expression: str, free: str, classifiers: Iterable[str]) -> str:
-    # A licence pasted whole is no name of one; nor is a reference to a file.
-    named = free.strip() if "\n" not in free.strip() and len(free) <= _NAME_LENGTH else ""
-    classified = [
-        line.removeprefix(_CLASSIFIER).rsplit(" :: ", 1)[-1]
-        for line in classifiers
-        if line.startswith(_CLASSIFIER)
-    ]
-    given = expression or named or ", ".join(classified)
-    return "" if given.upper() == "UNKNOWN" else given
+def _image(name: str, tag: str, version: str, digest: str) -> dict[str, Any]:
+    return {
+        "type": "container",
+        "bom-ref": _IMAGE,
+        "name": name,
+        "version": version or tag,
+        **({"hashes": [_sha256(digest)]} if digest else {}),
+        "properties": [{"name": "voicecore:fingerprint", "value": tag}],
+    }
 
 
 def _package(
-    component: Mapping[str, Any],
-    package: lockfile.Locked,
-    target: lockfile.Target,
-    licences: Mapping[str, str],
+    component: Mapping[str, Any], package: lockfile.LockedPackage, target: lockfile.InstallTarget
 ) -> dict[str, Any]:
-    """One package: of its files only the one that the image's platform installs."""
-    wheel = lockfile.best(package.wheels, target)
+    """Return uv's component of a package, with only the file that the image installs."""
+    wheel = lockfile.best_wheel(package.wheels, target)
     files = cast("list[dict[str, Any]]", component.get("externalReferences", []))
-    # One that has no usable wheel is compiled from what there is: its source.
+    # A package without a usable wheel is compiled from its source distribution.
     used = [file for file in files if wheel and _file_name(file) == wheel]
     used = used or [file for file in files if not _file_name(file).endswith(".whl")]
     hashes = [hash for file in used for hash in file.get("hashes", [])]
@@ -171,7 +126,6 @@ def _package(
     return {
         **kept,
         **({"hashes": hashes} if hashes else {}),
-        **({"licenses": [_choice(licences[package.name])]} if package.name in licences else {}),
         **({"externalReferences": used} if used else {}),
     }
 
@@ -180,14 +134,7 @@ def _file_name(file: Mapping[str, Any]) -> str:
     return unquote(str(file.get("url", "")).rsplit("/", 1)[-1])
 
 
-def _choice(licence: str) -> dict[str, Any]:
-    try:
-        return {"expression": packaging.licenses.canonicalize_license_expression(licence)}
-    except packaging.licenses.InvalidLicenseExpression:
-        return {"license": {"name": licence}}
-
-
-def _base(base: Base) -> dict[str, Any]:
+def _base(base: BaseImage) -> dict[str, Any]:
     reference = parse_reference(base.name)
     place = f"{reference.registry}/{reference.repository}"
     short = reference.repository.rsplit("/", 1)[-1]

@@ -1,8 +1,8 @@
-"""What looks like a secret among the files that would go into the image, before it is built.
+"""Owns the secret scan: finds likely secrets in the build context before anything is built.
 
-Ours, because detect-secrets (1.5, of May 2024) flags every hash of a lockfile, reads text alone,
-knows no key of a speech service, and keeps its settings in globals. A finding says where and what
-kind, never the secret.
+We do not use detect-secrets (1.5, May 2024): it flags every hash in a lockfile, reads only text,
+does not know the keys of speech services, and keeps its settings in globals. A result names the
+place and the kind, never the secret.
 """
 
 from __future__ import annotations
@@ -21,31 +21,31 @@ from voicecore.console.errors import ExitCode, VoicecoreError
 
 
 class SecretInContext(VoicecoreError):
-    """Files that look like secrets, or hold some, would go into the image; names them."""
+    """Files in the build context look like secrets or contain some; names them."""
 
 
 @dataclass(frozen=True)
-class Finding:
-    """One thing that looks like a secret; by itself it gives nothing away."""
+class SuspectedSecret:
+    """One place that looks like a secret, without the secret itself."""
 
     path: str
-    """Relative to the agent's folder, with forward slashes; a folder ends with one."""
+    """Path relative to the agent's folder, with forward slashes; a folder's path ends with one."""
     line: int | None
-    """From 1; None where the whole file is meant, or where it has no lines."""
+    """Line number from 1; None for a whole file, or for a file that is not text."""
     what: str
 
 
 @dataclass(frozen=True)
 class _Rule:
-    """A shape of secrets."""
+    """A pattern of secrets."""
 
     what: str
     anchors: tuple[bytes, ...]
-    """One of them is in every match, in lower case: to look for them first is ten times faster."""
+    """Lower-case texts; each match contains one. Searching them first is ten times faster."""
     pattern: re.Pattern[bytes]
-    """What its group `word` or `value` matches must be no example, and a `value` look random."""
+    """Its group `word` or `value` must not be an example, and a `value` must look random."""
     lower: bool
-    """Whether it is matched in lower case; `re.IGNORECASE` takes five times as long."""
+    """True when matched against lower-cased text; `re.IGNORECASE` takes five times as long."""
 
 
 def _rule(what: str, anchors: str, pattern: str, lower: bool = False) -> _Rule:
@@ -56,12 +56,12 @@ def _rule(what: str, anchors: str, pattern: str, lower: bool = False) -> _Rule:
 
 _NAMES = "api_?key|auth_?key|auth_?token|access_?token|client_?secret|secret_?key|password"
 
-# Where a shape is documented by who gives the keys out, it is as there; gitleaks' rules else.
+# Patterns follow the documentation of the keys' issuer, or else gitleaks' rules.
 _RULES = (
     _rule(
         "a private key",
         "PRIVATE KEY",
-        # With some of the key, so that code which only looks for such a line is not meant.
+        # The pattern includes part of the key, so that code that only tests for the line passes.
         r"-----BEGIN (?:[A-Z0-9]+ ){0,3}PRIVATE KEY(?: BLOCK)?-----[\s\S]{0,300}?[A-Za-z0-9+/]{40}",
     ),
     _rule("a private key", "PuTTY-User", r"PuTTY-User-Key-File-\d: "),
@@ -69,8 +69,8 @@ _RULES = (
     _rule(
         "an AWS access key",
         "AKIA|ASIA",
-        # The letters first, what stands before them second: a pattern that starts with letters
-        # is found without trying each byte.
+        # The letters come before the lookbehind: the regex engine finds a pattern that starts
+        # with letters without trying every byte.
         r"A[KS]IA(?<![A-Za-z0-9+/]A[KS]IA)(?P<word>[A-Z2-7]{16})(?![A-Za-z0-9+/])",
     ),
     _rule(
@@ -103,27 +103,27 @@ _RULES = (
     _rule("an Azure storage key", "AccountKey=", r"AccountKey=(?P<word>[A-Za-z0-9+/]{86})=="),
     _rule("a JSON web token", "eyJ", r"\beyJ[\w-]{10,}\.eyJ[\w-]{10,}\.(?P<word>[\w-]{20,})"),
     _rule(
-        "a password in an address",
+        "a password in a URL",
         "://",
         r"://[\w.%+-]{1,80}:(?P<word>[^/\s:@\"'<>\[\]{}$]{6,80})"
         r"@(?!localhost|127\.|(?:[\w-]+\.)*example\.)[\w.-]",
     ),
-    # Deepgram's, Daily's and Twilio's keys have no shape of their own, so the name before tells.
+    # Keys of Deepgram, Daily and Twilio have no pattern of their own; the name before them does.
     _rule(
-        "a key written into the code",
+        "a key in the code",
         "key|token|secret|password",
         rf"(?:{_NAMES})[\"']?\s{{0,8}}[:=]\s{{0,8}}[\"'](?P<value>[a-z0-9_+/=.-]{{20,200}})[\"']",
         lower=True,
     ),
-    _rule(  # Without quotes, as in a shell script or behind ENV, it could be a name.
-        "a key written into the code",
+    _rule(  # without quotes, as in a shell script or after ENV, the value could be a name
+        "a key in the code",
         "key=|token=|secret=|password=",
         rf"(?:{_NAMES})=(?P<value>[a-z0-9]{{32,200}})(?![\w.(\[])",
         lower=True,
     ),
 )
 
-# Names by which tools keep their secrets, in lower case.
+# Names that tools use for files and folders with secrets, in lower case.
 _SECRET_FOLDERS = (".git", ".aws", ".ssh", ".gnupg", ".kube", ".docker")
 _SECRET_FILES = (
     ".env", ".env.*", "*.env", ".envrc", "*.pem", "*.key", "*.p8", "*.p12", "*.pfx", "*.jks",
@@ -135,90 +135,93 @@ _SECRET_FILES = (
 _HARMLESS_FILES = ("*.example", "*.sample", "*.template", "*.dist", "*.pub")
 _CERTIFICATE = re.compile(rb"-----BEGIN (?:TRUSTED )?(?:CERTIFICATE|PUBLIC KEY)-----")
 
-# What an example or a template has in place of a secret; AWS's own examples end with EXAMPLE.
+# Placeholders in examples and templates; AWS's own examples end with EXAMPLE.
 _EXAMPLE = re.compile(
     r"your|change.?me|replace|example|placeholder|dummy|password|secret|redacted|x{5,}|\*{3,}|\.\.\.|"
     r"0123456789|1234567890|abcdefgh",
     re.IGNORECASE,
 )
-# How the line of a false alarm is marked, by detect-secrets' and gitleaks' conventions.
+# Marks a line as a false alarm, by the conventions of detect-secrets and gitleaks.
 _ALLOWED = re.compile(rb"pragma: ?allowlist secret|gitleaks:allow")
 
 _SECRET_NAME = re.compile(r"KEY|TOKEN|SECRET|PASS|PWD|CREDENTIAL|AUTH|DSN", re.IGNORECASE)
-_NO_SECRET_VALUE = re.compile(
-    # A UUID names things (voices, assistants); so do ARNs, addresses and paths.
+_NOT_SECRET = re.compile(
+    # UUIDs name things such as voices and assistants; ARNs, URLs and paths are not secret either.
     r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|arn:.*|[a-z]+://[^@]*|[~./].*",
     re.IGNORECASE,
 )
 _NAMED_LENGTH = 8
 _UNNAMED_LENGTH = 20
 
-# Letters and digits at random have some 4.5 bits a character, hexadecimal ones some 3.6, words 3.
+# Bits per character: random letters and digits about 4.5, random hexadecimal 3.6, words 3.
 _RANDOM_BITS = 3.2
 
 _WINDOW = 4 << 20
-# More than the longest match of a rule.
+# Longer than the longest match of any rule.
 _OVERLAP = 4 << 10
-# Of larger files that are no text, only the values of .env are looked for.
+# In larger files that are not text, only the values of .env are searched.
 _BINARY_LIMIT = 4 << 20
 _SHOWN = 10
 
 
-def findings(agent: Path, paths: Iterable[str], values: Mapping[str, str]) -> list[Finding]:
-    """What looks like a secret in the files `paths` of `agent`, sorted.
+def find_secrets(
+    agent: Path, paths: Iterable[str], values: Mapping[str, str]
+) -> list[SuspectedSecret]:
+    """Return the likely secrets in the files `paths` of `agent`, sorted.
 
-    `values` are the variables of agent/.env; those that look like secrets must be in no file.
-    A symbolic link goes into an image as it is, so it is not followed.
+    `values` are the variables of agent/.env; no file may contain one that looks like a secret.
+    Symbolic links are not followed: an image holds the link, not its target.
     """
     secrets = {name: value.encode() for name, value in values.items() if is_secret(name, value)}
-    found: set[Finding] = set()
+    found: set[SuspectedSecret] = set()
     for path in paths:
-        whole = _by_name(agent, path)
+        whole = _suspicious_name(agent, path)
         if whole:
             found.add(whole)
         elif not (agent / path).is_symlink():
             with (agent / path).open("rb") as file:
-                found |= {Finding(path, line, what) for line, what in _in_file(file, secrets)}
+                found |= {
+                    SuspectedSecret(path, line, what) for line, what in _in_file(file, secrets)
+                }
     return sorted(found, key=lambda finding: (finding.path, finding.line or 0, finding.what))
 
 
-def require_none(agent: Path, paths: Iterable[str], values: Mapping[str, str]) -> None:
-    """Raise SecretInContext if `findings` has any."""
-    found = findings(agent, paths, values)
+def require_no_secrets(agent: Path, paths: Iterable[str], values: Mapping[str, str]) -> None:
+    """Raise SecretInContext if `find_secrets` finds any."""
+    found = find_secrets(agent, paths, values)
     if found:
         raise _refusal(agent, found)
 
 
 def is_secret(name: str, value: str) -> bool:
-    """Whether the variable `name` of a .env holds a secret, rather than a setting.
+    """Return whether the variable `name` of a .env file is a secret rather than a setting.
 
-    By its name, or because it looks random and is no id, ARN, path or address without password.
+    It is one if its name says so, or if its value looks random and is not an ID, ARN, path or URL
+    without a password.
     """
     if _EXAMPLE.search(value) or name.upper().endswith("_ID"):
         return False
     if _SECRET_NAME.search(name):
         return len(value) >= _NAMED_LENGTH
     return (
-        len(value) >= _UNNAMED_LENGTH
-        and not _NO_SECRET_VALUE.fullmatch(value)
-        and _looks_random(value)
+        len(value) >= _UNNAMED_LENGTH and not _NOT_SECRET.fullmatch(value) and _looks_random(value)
     )
 
 
-def _by_name(agent: Path, path: str) -> Finding | None:
+def _suspicious_name(agent: Path, path: str) -> SuspectedSecret | None:
     parts = PurePosixPath(path).parts
     for depth, part in enumerate(parts[:-1]):
         if part.lower() in _SECRET_FOLDERS:
             folder = "/".join(parts[: depth + 1])
-            return Finding(f"{folder}/", None, "a folder that holds secrets")
+            return SuspectedSecret(f"{folder}/", None, "a folder that contains secrets")
     name = parts[-1].lower()
-    if name == ".git":  # Of a worktree or submodule: the path of its repository.
-        return Finding(path, None, "a path of this machine")
+    if name == ".git":  # in a worktree or submodule, it contains the path of the repository
+        return SuspectedSecret(path, None, "a path of this machine")
     if not _matches(name, _SECRET_FILES) or _matches(name, _HARMLESS_FILES):
         return None
     if name.endswith(".pem") and _is_public(agent / path):
         return None
-    return Finding(path, None, "a file that holds secrets, by its name")
+    return SuspectedSecret(path, None, "a file that contains secrets, judging by its name")
 
 
 def _matches(name: str, patterns: Sequence[str]) -> bool:
@@ -226,13 +229,13 @@ def _matches(name: str, patterns: Sequence[str]) -> bool:
 
 
 def _is_public(path: Path) -> bool:
-    """Whether a .pem has certificates or public keys only."""
+    """Return whether a .pem file contains only certificates or public keys."""
     text = b"" if path.is_symlink() else path.read_bytes()
     return bool(_CERTIFICATE.search(text)) and b"PRIVATE KEY" not in text
 
 
 def _in_file(file: BinaryIO, secrets: Mapping[str, bytes]) -> Iterator[tuple[int | None, str]]:
-    """(line, what) of all that is found in a file; a line may come twice."""
+    """Yield (line, what) of each likely secret in a file; a line may come twice."""
     line, is_text, rest = 1, True, b""
     first = True
     while fresh := file.read(_WINDOW):
@@ -252,11 +255,11 @@ def _in_window(window: bytes, rules: Sequence[_Rule]) -> Iterator[tuple[int, str
         if not any(anchor in lowered for anchor in rule.anchors):
             continue
         for match in rule.pattern.finditer(lowered if rule.lower else window):
-            if _is_meant(match) and not _ALLOWED.search(_line_around(window, match)):
+            if _is_secret_match(match) and not _ALLOWED.search(_line_around(window, match)):
                 yield match.start(), rule.what
 
 
-def _is_meant(match: re.Match[bytes]) -> bool:
+def _is_secret_match(match: re.Match[bytes]) -> bool:
     groups = match.groupdict()
     value = (groups.get("value") or b"").decode("ascii", "replace")
     word = (groups.get("word") or b"").decode("ascii", "replace")
@@ -283,7 +286,7 @@ def _looks_random(value: str) -> bool:
     return -sum(share * math.log2(share) for share in shares) >= _RANDOM_BITS
 
 
-def _refusal(agent: Path, found: Sequence[Finding]) -> SecretInContext:
+def _refusal(agent: Path, found: Sequence[SuspectedSecret]) -> SecretInContext:
     places = [
         finding.path if finding.line is None else f"{finding.path}, line {finding.line}"
         for finding in found
@@ -298,17 +301,18 @@ def _refusal(agent: Path, found: Sequence[Finding]) -> SecretInContext:
     files = sorted({finding.path.rstrip("/") for finding in found if finding.line is None})
     hints = [f"echo {shlex.quote(path)} >> {agent.name}/.dockerignore" for path in files[:_SHOWN]]
     if hints:
-        hints.insert(0, "Keep out of the image what the agent does not read there:")
+        hints.insert(0, "Exclude files that the agent does not need in the image:")
     if len(files) < len(found):
         hints += [
-            f"Move a secret to {agent.name}/.env, which never goes into an image, "
-            "and read it with os.environ.",
-            "If a line holds no secret, end it with:  # pragma: allowlist secret",
+            f"Move secrets to {agent.name}/.env, which is never part of an image, "
+            "and read them from os.environ.",
+            "If a line is not a secret, end it with:  # pragma: allowlist secret",
         ]
     return SecretInContext(
         "\n".join(
             [
-                f"{agent.name}/ has what looks like secrets, for all to read who get the image:",
+                f"{agent.name}/ contains what look like secrets; anyone who can pull the image "
+                "could read them:",
                 *lines,
             ]
         ),

@@ -1,1 +1,1 @@
-"""Container registries: references, credentials, manifests and the HTTP client."""
+"""Container registries: image references, logins, manifests and the HTTP client."""

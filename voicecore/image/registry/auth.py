@@ -1,6 +1,6 @@
-"""Leave to use one repository of a registry: asked for when it is wanted, and renewed in time.
+"""Owns the Authorization header for one repository: requested on demand, renewed before it expires.
 
-distribution.github.io/distribution/spec/auth/token; ECR wants its token as a password (RFC 7617).
+distribution.github.io/distribution/spec/auth/token; ECR takes its token as a password (RFC 7617).
 """
 
 from __future__ import annotations
@@ -14,51 +14,61 @@ from collections.abc import Mapping
 import aiohttp
 from yarl import URL
 
-from voicecore.image.registry.credentials import HelperFailed, Login, Source
+from voicecore.image.registry.credentials import CredentialHelperFailed, LoginSource, RegistryLogin
 from voicecore.image.registry.errors import not_logged_in
-from voicecore.image.registry.http import PASSING, Answer, Trouble, answer_of, reason
+from voicecore.image.registry.http import (
+    RETRYABLE,
+    RegistryAnswer,
+    TransientError,
+    read_answer,
+    reason_of,
+)
 from voicecore.image.registry.reference import Reference
 
 
 class Authorization:
-    """What a registry lets us do in `reference`, by the logins of `source`.
+    """Permission to use `reference`, obtained with the logins of `source`.
 
-    `actions` are what it is asked leave for: "pull", or "pull,push".
+    `actions` is the scope that the registry is asked for: "pull", or "pull,push".
     """
 
     def __init__(
-        self, reference: Reference, source: Source, actions: str, session: aiohttp.ClientSession
+        self,
+        reference: Reference,
+        source: LoginSource,
+        actions: str,
+        session: aiohttp.ClientSession,
     ) -> None:
         self._reference = reference
         self._source = source
         self._scopes = {f"repository:{reference.repository}:{actions}"}
-        self._may_be_anonymous = actions == "pull"
+        self._anonymous_allowed = actions == "pull"
         self._session = session
         self._header: str | None = None
         self._expires = float("inf")
         self._challenge = ""
         self._renewing = asyncio.Lock()
-        self.helper_failed: HelperFailed | None = None
-        """Why Docker's own login could not be read, if it could not."""
+        self.helper_error: CredentialHelperFailed | None = None
+        """Error of Docker's credential helper; None if there was none."""
 
     async def header(self) -> str | None:
-        """What to send as Authorization now; None until a registry has asked for it."""
+        """Return the current header value; None until a registry has asked for a login."""
         if self._header and time.monotonic() > self._expires:
             await self.renew("", self._header)
         return self._header
 
-    async def extend(self, scope: str) -> None:
-        """Ask for leave to do more, from now on."""
+    async def add_scope(self, scope: str) -> None:
+        """Ask for one more scope from now on."""
         if scope not in self._scopes:
             self._scopes.add(scope)
             if self._header and self._header.startswith("Bearer "):
                 await self.renew("", self._header)
 
     async def renew(self, challenge: str, used: str | None) -> None:
-        """Log in as `challenge` asks, unless another task has done so since `used` was used.
+        """Log in as `challenge` asks, unless another task has replaced the header `used` already.
 
-        An empty challenge is the last one again. Raises NotLoggedIn, HelperFailed, Trouble, and
-        what the source of logins raises.
+        An empty challenge repeats the last one. Raises NotLoggedIn, CredentialHelperFailed,
+        TransientError, and what the login source raises.
         """
         async with self._renewing:
             if self._header != used:
@@ -72,29 +82,31 @@ class Authorization:
             elif login and not login.identity_token:
                 self._header, self._expires = login.basic(), float("inf")
             else:
-                raise self.helper_failed or not_logged_in(self._reference)
+                raise self.helper_error or not_logged_in(self._reference)
 
-    async def _login(self) -> Login | None:
+    async def _login(self) -> RegistryLogin | None:
         try:
             return await asyncio.to_thread(self._source)
-        except HelperFailed as error:
-            # A config.json that names a helper long removed must not stop what needs no login.
-            self.helper_failed = error
+        except CredentialHelperFailed as error:
+            # A config.json that names an uninstalled helper must not stop what needs no login.
+            self.helper_error = error
             return None
 
-    async def _token(self, challenge: Mapping[str, str], login: Login | None) -> str:
-        answer = await self._ask_token(challenge, login)
-        if answer.status in {400, 401, 403} and login and self._may_be_anonymous:
-            # public.ecr.aws refuses a login that has expired, though it wants none.
-            answer = await self._ask_token(challenge, None)
+    async def _token(self, challenge: Mapping[str, str], login: RegistryLogin | None) -> str:
+        answer = await self._request_token(challenge, login)
+        if answer.status in {400, 401, 403} and login and self._anonymous_allowed:
+            # public.ecr.aws refuses an expired login, although it needs none.
+            answer = await self._request_token(challenge, None)
         if answer.status != 200:
-            raise not_logged_in(self._reference, answer.said)
-        told = json.loads(answer.body)
-        # Token spec: 60 s if it does not say; renewed a little early.
-        self._expires = time.monotonic() + max(int(told.get("expires_in") or 60), 60) - 10
-        return str(told.get("token") or told["access_token"])
+            raise not_logged_in(self._reference, answer.summary)
+        token = json.loads(answer.body)
+        # Token spec: 60 s by default. It is renewed 10 s early.
+        self._expires = time.monotonic() + max(int(token.get("expires_in") or 60), 60) - 10
+        return str(token.get("token") or token["access_token"])
 
-    async def _ask_token(self, challenge: Mapping[str, str], login: Login | None) -> Answer:
+    async def _request_token(
+        self, challenge: Mapping[str, str], login: RegistryLogin | None
+    ) -> RegistryAnswer:
         scopes = sorted(self._scopes | set(challenge.get("scope", "").split()))
         fields = [("service", challenge.get("service", ""))]
         url = URL(challenge["realm"])
@@ -114,8 +126,8 @@ class Authorization:
                 headers = {"Authorization": login.basic()} if login else {}
                 response = await self._session.get(url.extend_query(query), headers=headers)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise Trouble(f"{url.host}: {reason(error)}") from error
-        answer = await answer_of(response)
-        if answer.status in PASSING:
-            raise Trouble(answer.said, answer.pause)
+            raise TransientError(f"{url.host}: {reason_of(error)}") from error
+        answer = await read_answer(response)
+        if answer.status in RETRYABLE:
+            raise TransientError(answer.summary, answer.retry_after)
         return answer

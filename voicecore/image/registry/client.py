@@ -1,63 +1,52 @@
-"""An image registry, spoken to: what a reference means, and one repository held open.
+"""Owns one repository of a registry: finds, pulls and pushes manifests and blobs.
 
-Our own client, as none on PyPI has what a push needs: oras cannot mount blobs or report progress,
-python-dxf neither retries nor reads Docker's logins, both block; none renews a token that expires
-while a blob is sent. Protocol: opencontainers/distribution-spec v1.1, spec.md.
+Our own client, because no client on PyPI does what a push needs: oras cannot mount blobs or report
+progress, python-dxf neither retries nor reads Docker's logins, both block, and none renews a token
+that expires during an upload. Protocol: opencontainers/distribution-spec v1.1, spec.md.
 """
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import json
-import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 from urllib.parse import urlencode, urljoin
 
 import aiohttp
-from yarl import URL
 
-from voicecore.console.progress import Progress
-from voicecore.image.model import PLATFORM, Tell
-from voicecore.image.registry.auth import Authorization
-from voicecore.image.registry.credentials import Source, ecr_host
+from voicecore.console.progress import OnProgress, Progress
+from voicecore.image.model import PLATFORM
+from voicecore.image.registry.connection import PAUSES, BlobContent, RegistryConnection, Upload
+from voicecore.image.registry.credentials import LoginSource, ecr_host
 from voicecore.image.registry.errors import (
     NotLoggedIn,
     RegistryDenied,
     corrupt,
     image_missing,
-    is_full,
-    is_limit,
-    no_such_platform,
-    not_trusted,
-    refusal,
+    platform_missing,
     repository_missing,
-    unreachable,
 )
-from voicecore.image.registry.http import CHUNK, PASSING, Answer, Trouble, answer_of, reason
-from voicecore.image.registry.manifests import OCI_INDEX, OCI_MANIFEST, digest_of
-from voicecore.image.registry.reference import Reference, is_loopback
+from voicecore.image.registry.http import CHUNK, RegistryAnswer, TransientError, reason_of
+from voicecore.image.registry.manifests import (
+    OCI_INDEX,
+    OCI_MANIFEST,
+    digest_for_platform,
+    digest_of,
+    platform_name,
+)
+from voicecore.image.registry.reference import Reference
 
 _DOCKER = "application/vnd.docker.distribution.manifest"
 _ACCEPT = ", ".join([OCI_INDEX, OCI_MANIFEST, f"{_DOCKER}.list.v2+json", f"{_DOCKER}.v2+json"])
 
-_CONNECT_SECONDS = 15
-_SILENT_SECONDS = 60
-"""How long a registry may neither take nor give a byte."""
-
-PAUSES = (0.5, 1, 2, 4, 8)
-"""Seconds before each further try after trouble on the network: five in a quarter minute."""
-
-T = TypeVar("T")
-
 
 @dataclass(frozen=True)
 class Manifest:
-    """A manifest or index as a repository holds it."""
+    """A manifest or index as a repository stores it."""
 
     digest: str
     media_type: str
@@ -65,107 +54,52 @@ class Manifest:
 
     @property
     def document(self) -> dict[str, Any]:
-        """Its content."""
+        """Decoded content."""
         return json.loads(self.raw)
 
 
 @dataclass(frozen=True)
 class RemoteImage:
-    """The image for one platform behind a name."""
+    """The image for one platform that a tag or digest points to."""
 
     digest: str
-    """Of what the name stands for: an index of platforms, or a single image."""
+    """Digest that the name points to: of an index of platforms, or of a single image."""
     manifest: Mapping[str, Any]
     config: Mapping[str, Any]
 
 
-def platform_name(platform: Mapping[str, object]) -> str:
-    """`os/architecture/variant`; arm64's only variant in use, v8, goes without saying."""
-    parts = [str(platform.get(key) or "") for key in ("os", "architecture", "variant")]
-    if parts[1:] == ["arm64", "v8"]:
-        parts.pop()
-    return "/".join(part for part in parts if part)
+def file_content(path: Path) -> BlobContent:
+    """Return the bytes of a file as the content of a blob."""
 
-
-def entry_for(index: Mapping[str, Any], name: str, platform: str = PLATFORM) -> str:
-    """The digest of the manifest for `platform` in an `index`. Raises NoSuchPlatform."""
-    entries: dict[str, str] = {}
-    for entry in index.get("manifests", ()):
-        entries.setdefault(platform_name(entry.get("platform", {})), entry["digest"])
-    if platform not in entries:
-        # BuildKit files its attestations under unknown/unknown.
-        raise no_such_platform(name, platform, [name for name in entries if "unknown" not in name])
-    return entries[platform]
-
-
-Content = Callable[[], AsyncIterator[bytes]]
-"""Gives a blob's bytes from its start, each time it is called."""
-
-
-def file_content(path: Path) -> Content:
-    """The bytes of a file."""
-
-    def chunks() -> AsyncIterator[bytes]:
-        return _read(path)
+    async def chunks() -> AsyncIterator[bytes]:
+        # The file is almost always in the page cache, so a thread would cost more than it saves.
+        with path.open("rb") as file:
+            while chunk := file.read(CHUNK):
+                yield chunk
 
     return chunks
 
 
-async def _read(path: Path) -> AsyncIterator[bytes]:
-    # From the page cache in all but odd cases: no thread is worth it.
-    with path.open("rb") as file:
-        while chunk := file.read(CHUNK):
-            yield chunk
-
-
-@dataclass(frozen=True)
-class _Upload:
-    content: Content
-    size: int
-    sent: Callable[[int], None]
-    """Takes the number of bytes sent so far."""
-
-
 class Repository:
-    """One repository of a registry, held open: `async with Repository(...) as repository`.
+    """One repository of a registry; open it with `async with`.
 
-    `actions` are what the registry is asked leave for: "pull", or "pull,push". Proxies are taken
-    from HTTP(S)_PROXY and NO_PROXY, authorities from SSL_CERT_FILE. Every method raises the errors
-    of this module, and those of its source of logins.
+    `actions` is the scope that the registry is asked for: "pull", or "pull,push". Every method
+    raises the errors of `registry.errors` and those of the login source.
     """
 
     def __init__(
         self,
         reference: Reference,
-        source: Source,
+        source: LoginSource,
         actions: str = "pull",
         pauses: Sequence[float] = PAUSES,
     ) -> None:
         self.reference = reference
-        self._source = source
-        self._actions = actions
-        self._pauses = pauses
-        self._answered = False
+        self._connection = RegistryConnection(reference, source, actions, pauses)
 
     async def __aenter__(self) -> Self:
-        loopback = is_loopback(self.reference.host)
-        self._session = aiohttp.ClientSession(
-            # As Go's http.ProxyFromEnvironment, which Docker uses: loopback needs no proxy.
-            trust_env=not loopback,
-            # Quoting a signed URL anew would break its signature.
-            requote_redirect_url=False,
-            timeout=aiohttp.ClientTimeout(
-                total=None, sock_connect=_CONNECT_SECONDS, sock_read=_SILENT_SECONDS
-            ),
-        )
-        try:
-            scheme = await self._spoken() if loopback else "https"
-        except BaseException:
-            await self._session.close()
-            raise
-        self._leave = Authorization(self.reference, self._source, self._actions, self._session)
-        self._root = URL(f"{scheme}://{self.reference.host}/v2/")
-        self._base = f"{self._root}{self.reference.repository}/"
+        await self._connection.__aenter__()
+        self._base = f"{self._connection.root}{self.reference.repository}/"
         return self
 
     async def __aexit__(
@@ -174,23 +108,25 @@ class Repository:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        await self._session.close()
+        await self._connection.__aexit__(kind, error, trace)
+
+    # ---- manifests
 
     async def manifest(self, version: str) -> Manifest:
-        """The manifest or index under a tag or digest. Raises ImageMissing."""
+        """Return the manifest or index under a tag or digest. Raises ImageMissing."""
         found = await self.find(version)
         if not found:
             raise image_missing(self.reference, version)
         return found
 
     async def find(self, version: str) -> Manifest | None:
-        """The manifest or index under a tag or digest; None if there is none.
+        """Return the manifest or index under a tag or digest; None if there is none.
 
-        Raises RepositoryMissing where a push would not make the repository: at ECR.
+        Raises RepositoryMissing for ECR, which does not create a repository on push.
         """
         url = f"{self._base}manifests/{version}"
-        answer = await self._persist(
-            lambda: self._once("GET", url, {200, 404}, headers={"Accept": _ACCEPT})
+        answer = await self._connection.retrying(
+            lambda: self._connection.request("GET", url, {200, 404}, {"Accept": _ACCEPT})
         )
         if answer.status == 404:
             if ecr_host(self.reference.registry) and "NAME_UNKNOWN" in dict(answer.errors):
@@ -203,26 +139,48 @@ class Repository:
         return Manifest(digest, media_type, answer.body)
 
     async def image(self, version: str, platform: str = PLATFORM) -> RemoteImage:
-        """The image for `platform` under a tag or digest. Raises NoSuchPlatform, ImageMissing."""
+        """Return the image for `platform` under a tag or digest.
+
+        Raises PlatformMissing or ImageMissing.
+        """
         name = self.reference.named(version)
         named = await self.manifest(version)
         chosen = named
         if "manifests" in named.document:
-            chosen = await self.manifest(entry_for(named.document, name, platform))
+            chosen = await self.manifest(digest_for_platform(named.document, name, platform))
         config = json.loads(await self.read(chosen.document["config"]["digest"]))
-        if (made_for := platform_name(config)) != platform:
-            raise no_such_platform(name, platform, [made_for])
+        if (actual := platform_name(config)) != platform:
+            raise platform_missing(name, platform, [actual])
         return RemoteImage(named.digest, chosen.document, config)
 
+    async def push_manifest(self, version: str, media_type: str, raw: bytes) -> str:
+        """Push a manifest under a tag or digest and return its digest. Raises TagTaken."""
+        url = f"{self._base}manifests/{version}"
+
+        async def chunks() -> AsyncIterator[bytes]:
+            yield raw
+
+        def ignore(done: int) -> None:
+            del done
+
+        headers = {"Content-Type": media_type, "Content-Length": str(len(raw))}
+        upload = Upload(chunks, len(raw), ignore)
+        await self._connection.retrying(
+            lambda: self._connection.request("PUT", url, {200, 201, 202}, headers, upload)
+        )
+        return digest_of(raw)
+
+    # ---- pulling blobs
+
     async def read(self, digest: str) -> bytes:
-        """A small blob, such as a config, whole and checked. Raises Corrupt."""
+        """Return a small blob, such as a config, after checking its digest. Raises BlobCorrupt."""
         content = b"".join([chunk async for chunk in self.stream(digest)])
         if digest_of(content) != digest:
             raise corrupt(self.reference, digest)
         return content
 
-    async def download(self, digest: str, path: Path, told: Callable[[int], None]) -> None:
-        """Write a blob to the file `path`; `told` takes the bytes so far. Raises Corrupt."""
+    async def download(self, digest: str, path: Path, on_done: Callable[[int], None]) -> None:
+        """Write a blob to the file `path`; `on_done` takes the bytes so far. Raises BlobCorrupt."""
         whole = hashlib.sha256()
         done = 0
         with path.open("wb") as file:
@@ -230,20 +188,20 @@ class Repository:
                 whole.update(chunk)
                 file.write(chunk)
                 done += len(chunk)
-                told(done)
+                on_done(done)
         if f"sha256:{whole.hexdigest()}" != digest:
             raise corrupt(self.reference, digest)
 
     async def stream(self, digest: str) -> AsyncIterator[bytes]:
-        """A blob's bytes, unchecked; goes on where it was when the network was lost."""
+        """Yield a blob's bytes without checking them; resumes after a lost connection."""
         url = f"{self._base}blobs/{digest}"
         done = 0
-        pauses = iter(self._pauses)
+        pauses = iter(self._connection.pauses)
         while True:
             try:
-                response = await self._open("GET", url, {200, 206}, _from(done), None)
+                response = await self._connection.open("GET", url, {200, 206}, _range_from(done))
                 try:
-                    # A registry that ignores the range starts anew: skip what has been given.
+                    # A registry that ignores the range sends all of it: skip what was yielded.
                     skip = done if response.status == 200 else 0
                     async for chunk in response.content.iter_chunked(CHUNK):
                         fresh = chunk[skip:]
@@ -253,206 +211,76 @@ class Repository:
                             yield fresh
                     return
                 except (aiohttp.ClientError, TimeoutError, OSError) as error:
-                    raise Trouble(reason(error)) from error
+                    raise TransientError(reason_of(error)) from error
                 finally:
                     response.release()
-            except Trouble as trouble:
-                await self._wait(trouble, next(pauses, None))
+            except TransientError as error:
+                await self._connection.wait(error, next(pauses, None))
+
+    # ---- pushing blobs
 
     async def push(
         self,
         digest: str,
         size: int,
-        content: Content,
-        tell: Tell,
+        content: BlobContent,
+        on_progress: OnProgress,
         task: str,
         mount_from: str = "",
     ) -> int:
-        """Bring a blob of `size` bytes into the repository; returns how many bytes that took.
+        """Push a blob of `size` bytes and return how many bytes were sent.
 
-        What is there is not sent; what the repository `mount_from` of the same registry has is
-        mounted. `task` names it in what is told.
+        A blob that the repository has is not sent; one that the repository `mount_from` of the same
+        registry has is mounted. `task` names the blob in progress reports.
         """
 
-        def sent(done: int) -> None:
-            tell(Progress(task, done, size))
+        def on_sent(done: int) -> None:
+            on_progress(Progress(task, done, size))
 
-        # A blob has one digest in all repositories: what one try has sent, the next one finds.
-        result = await self._persist(
-            lambda: self._push_once(digest, _Upload(content, size, sent), mount_from)
+        # Each attempt looks for the blob first, so that nothing is sent twice.
+        skipped = await self._connection.retrying(
+            lambda: self._push_once(digest, Upload(content, size, on_sent), mount_from)
         )
-        tell(Progress(task, size, size, finished=True, note=result))
-        return 0 if result else size
+        on_progress(Progress(task, size, size, finished=True, note=skipped))
+        return 0 if skipped else size
 
-    async def _push_once(self, digest: str, upload: _Upload, mount_from: str) -> str:
-        """Returns why nothing was sent; "" if it was."""
+    async def _push_once(self, digest: str, upload: Upload, mount_from: str) -> str:
+        """Push a blob; return why nothing was sent, or "" if it was sent."""
         if await self._has(digest):
-            return "there already"
+            return "already there"
         begun = await self._begin(digest, mount_from)
         if begun.status == 201:
             return "mounted"
-        # In one piece: ECR drops every chunk after the first (aws/containers-roadmap#2831), and
-        # this is how containerd pushes to every registry.
+        # In one request: ECR drops every chunk after the first (aws/containers-roadmap#2831), and
+        # containerd pushes to every registry in this way.
         place = urljoin(self._base, begun.headers["Location"])
         place += ("&" if "?" in place else "?") + urlencode({"digest": digest})
         headers = {"Content-Type": "application/octet-stream", "Content-Length": str(upload.size)}
-        await self._once("PUT", place, {201, 202, 204}, headers, upload)
+        await self._connection.request("PUT", place, {201, 202, 204}, headers, upload)
         return ""
 
     async def _has(self, digest: str) -> bool:
-        url, told = f"{self._base}blobs/{digest}", {200, 400, 403, 404}
-        answer = await self._once("HEAD", url, told)
+        url, expected = f"{self._base}blobs/{digest}", {200, 400, 403, 404}
+        answer = await self._connection.request("HEAD", url, expected)
         if answer.status in {400, 403}:
-            # A registry cannot say why to a HEAD. To this it can, and a login that has expired is
-            # renewed; what is denied all the same, the upload will tell.
-            await self._once("GET", str(self._root), {200, 404})
-            answer = await self._once("HEAD", url, told)
+            # An answer to HEAD has no body, so it does not say why. This request gets the reason
+            # and renews an expired login; if access is denied, the upload reports it.
+            await self._connection.request("GET", str(self._connection.root), {200, 404})
+            answer = await self._connection.request("HEAD", url, expected)
         return answer.status == 200
 
-    async def _begin(self, digest: str, mount_from: str) -> Answer:
-        """The answer to a new upload: 202, or 201 if the blob could be mounted instead."""
+    async def _begin(self, digest: str, mount_from: str) -> RegistryAnswer:
+        """Start an upload; the answer has status 202, or 201 if the blob was mounted instead."""
         url = f"{self._base}blobs/uploads/"
         if mount_from:
-            await self._leave.extend(f"repository:{mount_from}:pull")
+            await self._connection.authorization.add_scope(f"repository:{mount_from}:pull")
             query = urlencode({"mount": digest, "from": mount_from})
             try:
-                return await self._once("POST", f"{url}?{query}", {201, 202})
+                return await self._connection.request("POST", f"{url}?{query}", {201, 202})
             except (NotLoggedIn, RegistryDenied):
-                pass  # we may not read the other repository: then the blob is sent
-        return await self._once("POST", url, {202})
-
-    async def push_manifest(self, version: str, media_type: str, raw: bytes) -> str:
-        """Put a manifest under a tag or digest; returns its digest. Raises TagTaken."""
-        url = f"{self._base}manifests/{version}"
-
-        async def chunks() -> AsyncIterator[bytes]:
-            yield raw
-
-        def sent(done: int) -> None:
-            del done
-
-        headers = {"Content-Type": media_type, "Content-Length": str(len(raw))}
-        upload = _Upload(chunks, len(raw), sent)
-        await self._persist(lambda: self._once("PUT", url, {200, 201, 202}, headers, upload))
-        return digest_of(raw)
-
-    # ---- one exchange, and its repetition
-
-    async def _persist(self, work: Callable[[], Awaitable[T]]) -> T:
-        """What `work` returns, tried again after trouble on the network."""
-        pauses = iter(self._pauses)
-        while True:
-            try:
-                return await work()
-            except Trouble as trouble:
-                await self._wait(trouble, next(pauses, None))
-
-    async def _wait(self, trouble: Trouble, pause: float | None) -> None:
-        """Sleep before the next try. Raises RegistryUnreachable if there is none."""
-        # A host that has never answered is more likely misspelt than lost.
-        if pause is None or not self._answered:
-            raise unreachable(self.reference.host, str(trouble), self._answered) from trouble
-        # Spread out, so that tries do not meet again (AWS Builders' Library, "Timeouts, retries
-        # and backoff with jitter").
-        await asyncio.sleep(max(trouble.pause, pause * random.uniform(0.5, 1)))  # noqa: S311 - no secret
-
-    async def _once(
-        self,
-        method: str,
-        url: str,
-        expected: set[int],
-        headers: Mapping[str, str] | None = None,
-        upload: _Upload | None = None,
-    ) -> Answer:
-        response = await self._open(method, url, expected, headers or {}, upload)
-        return await answer_of(response)
-
-    async def _open(
-        self,
-        method: str,
-        url: str,
-        expected: set[int],
-        headers: Mapping[str, str],
-        upload: _Upload | None,
-    ) -> aiohttp.ClientResponse:
-        """The response to a request, logged in where that is asked for; its body is not read."""
-        for last in (False, True):
-            used = await self._leave.header()
-            response = await self._send(method, url, headers, used, upload)
-            if response.status in expected:
-                return response
-            answer = await answer_of(response)
-            if last or not answer.wants_login:
-                raise self._failure(method, url, answer)
-            await self._leave.renew(answer.challenge, used)
-        raise AssertionError("the loop above returns or raises")
-
-    async def _send(
-        self,
-        method: str,
-        url: str,
-        headers: Mapping[str, str],
-        authorization: str | None,
-        upload: _Upload | None,
-    ) -> aiohttp.ClientResponse:
-        target = URL(url, encoded=True)
-        known: dict[str, str] = {}
-        # A registry may keep its uploads on another host, which our login is not for.
-        if target.host == self._root.host:
-            # Behind a proxy that ends TLS, registries name their own uploads by http.
-            target = target.with_scheme(self._root.scheme)
-            known = {"Authorization": authorization} if authorization else {}
-        try:
-            if not upload:
-                response = await self._session.request(method, target, headers={**headers, **known})
-            else:
-                async with asyncio.timeout(_SILENT_SECONDS) as limit:
-                    response = await self._session.request(
-                        method,
-                        target,
-                        headers={**headers, **known},
-                        data=_watched(upload, limit),
-                    )
-        except (aiohttp.ClientConnectorCertificateError, aiohttp.ClientConnectorSSLError) as error:
-            raise not_trusted(self.reference.host, reason(error)) from error
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise Trouble(reason(error)) from error
-        self._answered = True
-        return response
-
-    def _failure(self, method: str, url: str, answer: Answer) -> Exception:
-        if self._leave.helper_failed and answer.status in {401, 403}:
-            return self._leave.helper_failed
-        # 404 of an upload that has begun: the registry has forgotten it, as after a restart.
-        forgotten = method == "PUT" and "/blobs/uploads/" in url and answer.status in {404, 416}
-        lasting = is_full(answer.status, answer.said) or is_limit(answer.status, answer.said)
-        if forgotten or (answer.status in PASSING and not lasting):
-            return Trouble(answer.said, answer.pause)
-        return refusal(answer.status, answer.errors, answer.said, self.reference)
-
-    async def _spoken(self) -> str:
-        """The scheme, https or http, that a registry on this machine speaks."""
-        trouble: Exception | None = None
-        for scheme in ("https", "http"):
-            try:
-                async with self._session.get(f"{scheme}://{self.reference.host}/v2/"):
-                    return scheme
-            except aiohttp.ClientConnectorCertificateError:
-                return "https"  # told at the first request
-            except (aiohttp.ClientError, TimeoutError, OSError) as error:
-                trouble = error
-        raise unreachable(self.reference.host, reason(trouble), answered=False)
+                pass  # no access to the other repository: send the blob
+        return await self._connection.request("POST", url, {202})
 
 
-async def _watched(upload: _Upload, limit: asyncio.Timeout) -> AsyncIterator[bytes]:
-    """The bytes of `upload`; each one taken puts off the time limit."""
-    done = 0
-    async for chunk in upload.content():
-        yield chunk
-        done += len(chunk)
-        upload.sent(done)
-        limit.reschedule(asyncio.get_running_loop().time() + _SILENT_SECONDS)
-
-
-def _from(done: int) -> dict[str, str]:
+def _range_from(done: int) -> dict[str, str]:
     return {"Range": f"bytes={done}-"} if done else {}

@@ -1,4 +1,4 @@
-"""Who we are to a registry: ECR's token from AWS, or what Docker's own login has kept."""
+"""Owns logins to registries: ECR's token from AWS, or what `docker login` has stored."""
 
 # botocore and docker have no types; each is called in one place.
 # pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false
@@ -22,63 +22,63 @@ _ECR = re.compile(
 )
 
 
-class HelperFailed(VoicecoreError):
-    """The credential helper that Docker's config.json names failed."""
+class CredentialHelperFailed(VoicecoreError):
+    """The credential helper named in Docker's config.json failed."""
 
 
 @dataclass(frozen=True)
-class Login:
-    """What opens a registry: a name and password, or a token in their place."""
+class RegistryLogin:
+    """A username and password, or an identity token in their place."""
 
     username: str
     password: str = field(repr=False)
     identity_token: str = field(default="", repr=False)
-    """OAuth2 refresh token that some credential helpers hand out instead."""
+    """OAuth2 refresh token that some credential helpers give instead of a password."""
 
     def basic(self) -> str:
-        """The value of an Authorization header (RFC 7617)."""
+        """Return the value of an Authorization header (RFC 7617)."""
         pair = f"{self.username}:{self.password}"
         return f"Basic {base64.b64encode(pair.encode()).decode()}"
 
 
-Source = Callable[[], Login | None]
-"""Gives a login that is valid now, or None for nobody; asked anew when one has expired. Blocks."""
+LoginSource = Callable[[], RegistryLogin | None]
+"""Returns a valid login, or None for anonymous access; called again when one expires. Blocks."""
 
 
 @dataclass(frozen=True)
 class EcrHost:
-    """What the name of an ECR registry says."""
+    """Account and region in the host name of an ECR registry."""
 
     account: str
     region: str
 
 
 def ecr_host(host: str) -> EcrHost | None:
-    """The account and region of an ECR registry; None for any other registry."""
+    """Return the account and region of an ECR registry; None for any other registry."""
     found = _ECR.fullmatch(host)
     return EcrHost(found["account"], found["region"]) if found else None
 
 
-def source_for(host: str, profile: str | None = None) -> Source:
-    """Where logins of the registry at `host` come from; `profile` is one of AWS's."""
+def login_source(host: str, profile: str | None = None) -> LoginSource:
+    """Return the source of logins to the registry at `host`; `profile` is an AWS profile."""
     ecr = ecr_host(host)
-    return ecr_source(ecr, profile) if ecr else docker_source(host)
+    return _ecr_login(ecr, profile) if ecr else _docker_login(host)
 
 
-class Logins:
-    """The logins of one command: each registry's is asked for once, and anew by who is refused."""
+class RegistryLogins:
+    """The logins of one command: fetched once per registry, and again after a refusal."""
 
     def __init__(self, profile: str | None = None) -> None:
         self.profile = profile
-        """Of AWS; None: as boto3 chooses."""
-        self._kept: dict[str, Login | None] = {}
+        """AWS profile; None for boto3's default."""
+        self._kept: dict[str, RegistryLogin | None] = {}
 
-    def of(self, host: str) -> Source:
-        """Gives what is kept of `host` first, and from then on what is new."""
-        fetch = source_for(host, self.profile)
+    def source_for(self, host: str) -> LoginSource:
+        """Return a source that gives the known login to `host` first, and then new ones."""
+        fetch = login_source(host, self.profile)
         asked = False
 
-        def login() -> Login | None:
+        def login() -> RegistryLogin | None:
             nonlocal asked
             if asked or host not in self._kept:
                 self._kept[host] = fetch()
@@ -88,14 +88,11 @@ class Logins:
         return login
 
 
-def ecr_source(ecr: EcrHost, profile: str | None = None) -> Source:
-    """Tokens of an ECR registry, by boto3 and its usual settings; each is valid for 12 hours.
+def _ecr_login(ecr: EcrHost, profile: str | None = None) -> LoginSource:
+    """Return a source of ECR tokens, each valid for 12 hours. It raises AwsRefused."""
 
-    The source raises AwsRefused.
-    """
-
-    def login() -> Login:
-        # Importing botocore takes 0.1 s, which a push to another registry does not pay.
+    def login() -> RegistryLogin:
+        # Imported late: botocore takes a tenth of a second, which other registries do not need.
         from voicecore.aws.errors import translated_errors
         from voicecore.aws.session import open_session
 
@@ -103,37 +100,37 @@ def ecr_source(ecr: EcrHost, profile: str | None = None) -> Source:
             answer = open_session(ecr.region, profile).client("ecr").get_authorization_token()
         token = base64.b64decode(answer["authorizationData"][0]["authorizationToken"]).decode()
         username, _, password = token.partition(":")
-        return Login(username, password)
+        return RegistryLogin(username, password)
 
     return login
 
 
-def docker_source(host: str) -> Source:
-    """The login that Docker keeps for `host`, in its config.json or in a credential helper.
+def _docker_login(host: str) -> LoginSource:
+    """Return a source of the login stored in Docker's config.json or its credential helper.
 
-    None where it keeps none. The source raises HelperFailed.
+    The source returns None without a login. It raises CredentialHelperFailed.
     """
 
-    def login() -> Login | None:
-        # The SDK and its HTTP library take as long to import as boto3, which ECR does with.
+    def login() -> RegistryLogin | None:
+        # Imported late: ECR does not need the SDK and its HTTP library.
         import docker.auth
         from docker.errors import DockerException
 
         try:
             with warnings.catch_warnings():
-                # Of a helper that is not installed; the error says so as well.
+                # The SDK warns about a helper that is not installed, and then raises as well.
                 warnings.simplefilter("ignore", UserWarning)
                 found = docker.auth.load_config().resolve_authconfig(host)
         except DockerException as error:
-            raise HelperFailed(
-                f"Docker's credentials for {host} cannot be read: {error}",
+            raise CredentialHelperFailed(
+                f"Could not read Docker's credentials for {host}: {error}",
                 f"Log in again:  docker login {host}",
             ) from error
-        # Docker's helpers and its config.json differ in the case of these names.
+        # Helpers and config.json spell these names in different case.
         kept = {str(name).lower(): str(value or "") for name, value in (found or {}).items()}
         if not kept.get("password") and not kept.get("identitytoken"):
             return None
-        return Login(
+        return RegistryLogin(
             kept.get("username", ""), kept.get("password", ""), kept.get("identitytoken", "")
         )
 

@@ -1,4 +1,4 @@
-"""What can go wrong at a registry, and what to type next. Pure."""
+"""Owns the errors of registries: what failed, and what to type next."""
 
 from __future__ import annotations
 
@@ -10,192 +10,200 @@ from voicecore.image.registry.reference import Reference
 
 
 class RegistryUnreachable(VoicecoreError):
-    """No answer from a registry, or none any more, though it was tried again and again."""
+    """A registry did not answer, after several attempts."""
 
 
 class RegistryNotTrusted(VoicecoreError):
-    """A registry's certificate is not known to be good."""
+    """A registry's certificate is not trusted."""
 
 
 class NotLoggedIn(VoicecoreError):
-    """A registry wants to know who we are, or does not believe it."""
+    """A registry requires a login, or refuses the one it was given."""
 
 
 class RegistryDenied(VoicecoreError):
-    """A registry knows who we are and does not let us do this."""
+    """A registry accepts the login but denies the request."""
 
 
 class RepositoryMissing(VoicecoreError):
-    """A registry has no such repository, and makes none by itself."""
+    """A registry does not have the repository, and does not create it on push."""
 
 
 class ImageMissing(VoicecoreError):
-    """A repository has no such image."""
+    """A repository does not have the image."""
 
 
-class NoSuchPlatform(VoicecoreError):
-    """An image is not made for the platform that is needed; names those it is made for."""
+class PlatformMissing(VoicecoreError):
+    """An image does not support the required platform; names the platforms it supports."""
 
 
 class RegistryFull(VoicecoreError):
-    """A registry has no room for the image, or takes no blob of its size."""
+    """A registry has no space for the image, or refuses a blob of its size."""
 
 
-class PullLimit(VoicecoreError):
-    """A registry lets nobody, or nobody without a login, pull more for some hours."""
+class PullLimitReached(VoicecoreError):
+    """A registry allows no more pulls for hours, at least without a login."""
 
 
 class TagTaken(VoicecoreError):
-    """The tag is another image's, and the repository does not let it be moved."""
+    """The tag belongs to another image, and the repository's tags are immutable."""
 
 
 class RegistryRefused(VoicecoreError):
-    """A registry refused for a reason of its own; carries its words."""
+    """A registry refused for another reason; shows its message."""
 
 
-class Corrupt(VoicecoreError):
-    """What came is not what its digest promises."""
+class BlobCorrupt(VoicecoreError):
+    """Downloaded content does not match its digest."""
 
 
 def refusal(
-    status: int, errors: Sequence[tuple[str, str]], said: str, reference: Reference
+    status: int, errors: Sequence[tuple[str, str]], summary: str, reference: Reference
 ) -> VoicecoreError:
-    """The error for an answer that is no success.
+    """Return the error for an answer that is not a success.
 
-    `errors` are the (code, message) pairs in it, `said` is what it says in one line.
+    `errors` are its (code, message) pairs, and `summary` is its message in one line.
     """
     codes = {code for code, _ in errors}
-    code = _code(reference)
-    if is_full(status, said):
+    code = _exit_code(reference)
+    if is_full(status, summary):
         return RegistryFull(
-            f"{reference.registry} has no room for the image: {said}",
-            "Make room there, or make the image smaller: `voicecore build` lists its largest "
+            f"{reference.registry} has no space for the image: {summary}",
+            "Free space there, or make the image smaller; `voicecore build` lists its largest "
             "packages.",
         )
-    if is_limit(status, said):
-        return PullLimit(
-            f"{reference.registry} lets you pull no more for now: {said}",
-            f"{_login_command(reference)}\n"
-            "or take the same image from AWS:  "
+    if is_pull_limit(status, summary):
+        return PullLimitReached(
+            f"{reference.registry} allows no more pulls for now: {summary}",
+            f"{_login_hint(reference)}\n"
+            "or use the same image from AWS:  "
             "voicecore upgrade-base public.ecr.aws/docker/library/python:3.13-slim-trixie",
         )
     # Amazon ECR User Guide, "Preventing image tags from being overwritten".
-    if "TAG_INVALID" in codes or "immutable" in said:
+    if "TAG_INVALID" in codes or "immutable" in summary:
         return TagTaken(
-            f"{reference} is another image, and its repository lets no tag be moved: {said}",
+            f"{reference} exists with another image, and the repository's tags are immutable: "
+            f"{summary}",
             "Push to another repository, or delete that image.",
             code,
         )
     if "NAME_UNKNOWN" in codes or status == 404:
         return repository_missing(reference)
-    # 400 DENIED: ECR's answer to a token that never was one (apple/container#847).
+    # ECR answers 400 DENIED to an invalid token (apple/container#847).
     if status == 401 or (status == 400 and "DENIED" in codes):
-        return not_logged_in(reference, said)
+        return not_logged_in(reference, summary)
     if status == 403:
         return RegistryDenied(
-            f"{reference.registry} does not let you do this in {reference.repository}: {said}",
-            _ECR_ACTIONS if ecr_host(reference.registry) else _login_command(reference),
+            f"{reference.registry} denies access to {reference.repository}: {summary}",
+            _ECR_ACTIONS if ecr_host(reference.registry) else _login_hint(reference),
             code,
         )
-    return RegistryRefused(f"{reference.name} refused: {said}", None, code)
+    return RegistryRefused(f"{reference.name} refused the request: {summary}", None, code)
 
 
-def is_full(status: int, said: str) -> bool:
-    """Whether an answer means that there is no room, which trying again does not change."""
-    return status in {413, 507} or "no space left on device" in said
+def is_full(status: int, summary: str) -> bool:
+    """Return whether an answer means "no space left", which a retry does not change."""
+    return status in {413, 507} or "no space left on device" in summary
 
 
-def is_limit(status: int, said: str) -> bool:
-    """Whether an answer means a limit of hours: Docker Hub's, or public.ecr.aws's for nobody."""
-    # Docker's documentation, "Usage and limits"; Amazon ECR public service quotas.
-    return status == 429 and ("pull rate limit" in said or "Data limit" in said)
+def is_pull_limit(status: int, summary: str) -> bool:
+    """Return whether an answer means a pull limit that lasts hours.
+
+    Docker Hub has one, and public.ecr.aws for anonymous pulls (Docker's documentation, "Usage and
+    limits"; Amazon ECR public service quotas).
+    """
+    return status == 429 and ("pull rate limit" in summary or "Data limit" in summary)
 
 
-def not_logged_in(reference: Reference, said: str = "") -> NotLoggedIn:
-    """The error for a registry that does not know us."""
+def not_logged_in(reference: Reference, summary: str = "") -> NotLoggedIn:
+    """Return the error for a registry that refuses our login, or that we have no login for."""
     ecr = ecr_host(reference.registry)
     hint = (
-        f"The registry is of account {ecr.account}. See whom AWS takes you for:  "
+        f"The registry belongs to account {ecr.account}. Check your AWS identity:  "
         "aws sts get-caller-identity"
         if ecr
-        else _login_command(reference)
+        else _login_hint(reference)
     )
-    reason = f": {said}" if said else "."
+    reason = f": {summary}" if summary else "."
     return NotLoggedIn(
-        f"You are not logged in to {reference.registry}{reason}", hint, _code(reference)
+        f"You are not logged in to {reference.registry}{reason}", hint, _exit_code(reference)
     )
 
 
 def repository_missing(reference: Reference) -> RepositoryMissing:
-    """The error for a repository that somebody must make first."""
+    """Return the error for a repository that must be created before a push."""
     ecr = ecr_host(reference.registry)
     create = (
-        f"Make it:  aws ecr create-repository --repository-name {reference.repository} "
+        f"Create it:  aws ecr create-repository --repository-name {reference.repository} "
         f"--region {ecr.region}"
         if ecr
         else None
     )
     return RepositoryMissing(
-        f"{reference.registry} has no repository {reference.repository}.", create, _code(reference)
+        f"{reference.registry} has no repository {reference.repository}.",
+        create,
+        _exit_code(reference),
     )
 
 
 def image_missing(reference: Reference, version: str) -> ImageMissing:
-    """The error for a tag or digest that the repository does not have."""
+    """Return the error for a tag or digest that the repository does not have."""
     ecr = ecr_host(reference.registry)
     command = (
-        f"See which there are:  aws ecr list-images --repository-name {reference.repository} "
+        f"List its images:  aws ecr list-images --repository-name {reference.repository} "
         f"--region {ecr.region}"
         if ecr
         else None
     )
-    return ImageMissing(f"There is no image {reference.named(version)}.", command)
+    return ImageMissing(f"Image {reference.named(version)} does not exist.", command)
 
 
-def no_such_platform(name: str, wanted: str, known: Sequence[str]) -> NoSuchPlatform:
-    """The error that tells which platforms there are."""
-    return NoSuchPlatform(
-        f"{name} is not made for {wanted}; it is made for "
-        f"{', '.join(known) or 'no platform that it names'}.",
-        "AgentCore needs that platform: name another base in agent/Dockerfile (ARG BASE=...).",
+def platform_missing(name: str, required: str, supported: Sequence[str]) -> PlatformMissing:
+    """Return the error that names the platforms an image supports."""
+    return PlatformMissing(
+        f"{name} does not support {required}, which AgentCore requires; it supports "
+        f"{', '.join(supported) or 'no platform that it names'}.",
+        "Name another base in agent/Dockerfile (ARG BASE=...).",
         ExitCode.BAD_PROJECT,
     )
 
 
 def unreachable(host: str, reason: str, answered: bool) -> RegistryUnreachable:
-    """The error for a registry that is silent; `answered` tells whether it once was not."""
+    """Return the error for a registry that does not answer; `answered` if it did before."""
     return RegistryUnreachable(
-        f"The registry {host} {'was lost' if answered else 'cannot be reached'}: {reason}.",
+        f"Lost the connection to the registry {host}: {reason}."
+        if answered
+        else f"Could not connect to the registry {host}: {reason}.",
         "Check the network, VPN and proxy (HTTPS_PROXY), then run the same command again; "
-        "what the registry has is not sent twice.",
+        "layers that the registry has are not pushed again.",
     )
 
 
 def not_trusted(host: str, reason: str) -> RegistryNotTrusted:
-    """The error for a certificate that nobody vouches for."""
+    """Return the error for a certificate that is not trusted."""
     return RegistryNotTrusted(
         f"The certificate of {host} is not trusted: {reason}.",
-        "Behind a company's proxy, name the file of its certificates:  "
+        "Behind a corporate proxy, name the file with its certificates:  "
         "export SSL_CERT_FILE=/path/to/certificates.pem",
     )
 
 
-def corrupt(reference: Reference, digest: str) -> Corrupt:
-    """The error for bytes that are others than asked for."""
-    return Corrupt(
-        f"{reference.name} gave something else for {digest}: damaged on the way, or by a proxy.",
+def corrupt(reference: Reference, digest: str) -> BlobCorrupt:
+    """Return the error for content that does not match its digest."""
+    return BlobCorrupt(
+        f"{reference.name} returned other content for {digest}; a proxy may have changed it.",
         "Run the same command again.",
     )
 
 
-def _code(reference: Reference) -> ExitCode:
+def _exit_code(reference: Reference) -> ExitCode:
     return ExitCode.AWS_REFUSED if ecr_host(reference.registry) else ExitCode.FAILED
 
 
-def _login_command(reference: Reference) -> str:
-    # Docker Hub is what `docker login` means without a name.
+def _login_hint(reference: Reference) -> str:
+    # `docker login` without a name means Docker Hub.
     host = "" if reference.registry == "docker.io" else f" {reference.registry}"
-    return f"Log in as somebody who may:  docker login{host}"
+    return f"Log in with an account that has access:  docker login{host}"
 
 
 # Amazon ECR User Guide, "IAM permissions for pushing an image to an Amazon ECR private repository".

@@ -1,4 +1,4 @@
-"""The documents of an OCI image, its config and its manifest. Pure."""
+"""Owns the documents of an OCI image: its manifest, its config and its index."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
-from voicecore.image.inputs.dockerfile import Stage
-from voicecore.image.model import Base, Image, Layer, title_of
+from voicecore.image.inputs.dockerfile import FinalStage
+from voicecore.image.model import PLATFORM, BaseImage, BuiltImage, Layer, instruction_title
+from voicecore.image.registry.errors import platform_missing
 
 OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 OCI_INDEX = "application/vnd.oci.image.index.v1+json"
@@ -22,7 +23,7 @@ _OCI_NAMES = {
     "application/vnd.docker.image.rootfs.diff.tar": "application/vnd.oci.image.layer.v1.tar",
 }
 
-# Of a base's config: what BuildKit takes over (moby/docker-image-spec, specs-go/v1, and OCI's).
+# Fields that BuildKit copies from a base's config (moby/docker-image-spec, specs-go/v1, and OCI's).
 _TOP = ("author", "architecture", "variant", "os", "os.version", "os.features")
 _RUN = (
     "User", "ExposedPorts", "Env", "Entrypoint", "Cmd", "Volumes", "WorkingDir", "Labels",
@@ -33,12 +34,74 @@ _EPOCH = "1970-01-01T00:00:00Z"
 
 
 def digest_of(content: bytes) -> str:
-    """The name of `content` in a registry."""
+    """Return the digest of `content`: "sha256:" and 64 hexadecimal digits."""
     return f"sha256:{hashlib.sha256(content).hexdigest()}"
 
 
-def manifest_of(base: Base, config: bytes, layers: Sequence[Layer]) -> bytes:
-    """The manifest of the base's layers and `layers`; the same bytes for the same image."""
+def encoded(document: Mapping[str, Any]) -> bytes:
+    """Return a document as JSON; equal documents give equal bytes."""
+    return json.dumps(document, sort_keys=True, separators=(",", ":")).encode()
+
+
+# ---- reading
+
+
+def platform_name(platform: Mapping[str, object]) -> str:
+    """Return `os/architecture/variant`, without v8, the only variant of arm64 in use."""
+    parts = [str(platform.get(key) or "") for key in ("os", "architecture", "variant")]
+    if parts[1:] == ["arm64", "v8"]:
+        parts.pop()
+    return "/".join(part for part in parts if part)
+
+
+def digest_for_platform(index: Mapping[str, Any], name: str, platform: str = PLATFORM) -> str:
+    """Return the digest of the manifest for `platform` in an `index`. Raises PlatformMissing."""
+    entries: dict[str, str] = {}
+    for entry in index.get("manifests", ()):
+        entries.setdefault(platform_name(entry.get("platform", {})), entry["digest"])
+    if platform not in entries:
+        # BuildKit lists its attestations as unknown/unknown.
+        raise platform_missing(name, platform, [name for name in entries if "unknown" not in name])
+    return entries[platform]
+
+
+def base_layers(base: BaseImage) -> tuple[Layer, ...]:
+    """Return the base's layers; its manifest does not have their uncompressed size."""
+    return tuple(
+        Layer("base", diff_id, 0, entry["digest"], entry["size"])
+        for entry, diff_id in zip(
+            base.manifest["layers"], base.config["rootfs"]["diff_ids"], strict=True
+        )
+    )
+
+
+def image_of(
+    tag: str, digest: str, manifest: Mapping[str, Any], config: Mapping[str, Any], base_layers: int
+) -> BuiltImage:
+    """Return an image as a registry describes it; its first `base_layers` layers are its base's."""
+    history = cast("list[dict[str, Any]]", config.get("history") or [])
+    created_by = [str(entry.get("created_by", "")) for entry in history
+                  if not entry.get("empty_layer")]  # fmt: skip
+    layers = tuple(
+        Layer(
+            "base" if number < base_layers else instruction_title(instruction),
+            diff_id,
+            0,
+            blob["digest"],
+            blob["size"],
+        )
+        for number, (blob, diff_id, instruction) in enumerate(
+            zip(manifest["layers"], config["rootfs"]["diff_ids"], created_by, strict=True)
+        )
+    )
+    return BuiltImage(tag, digest, config, layers, packages=())
+
+
+# ---- writing
+
+
+def manifest_of(base: BaseImage, config: bytes, layers: Sequence[Layer]) -> bytes:
+    """Return the manifest of the base's layers and `layers`; equal images give equal bytes."""
     return encoded(
         {
             "schemaVersion": 2,
@@ -55,38 +118,13 @@ def manifest_of(base: Base, config: bytes, layers: Sequence[Layer]) -> bytes:
     )
 
 
-def base_layers(base: Base) -> tuple[Layer, ...]:
-    """The base's layers; how large they are unpacked its manifest does not say."""
-    return tuple(
-        Layer("base", diff_id, 0, entry["digest"], entry["size"])
-        for entry, diff_id in zip(
-            base.manifest["layers"], base.config["rootfs"]["diff_ids"], strict=True
-        )
-    )
-
-
-def image_of(
-    tag: str, digest: str, manifest: Mapping[str, Any], config: Mapping[str, Any], base_layers: int
-) -> Image:
-    """An image as a registry describes it, of which the lowest `base_layers` are its base's."""
-    history = cast("list[dict[str, Any]]", config.get("history") or [])
-    made = [str(entry.get("created_by", "")) for entry in history if not entry.get("empty_layer")]
-    layers = tuple(
-        Layer("base" if n < base_layers else title_of(by), diff_id, 0, blob["digest"], blob["size"])
-        for n, (blob, diff_id, by) in enumerate(
-            zip(manifest["layers"], config["rootfs"]["diff_ids"], made, strict=True)
-        )
-    )
-    return Image(tag, digest, config, layers, packages=())
-
-
 def config_of(
-    base: Base, stage: Stage, labels: Mapping[str, str], layers: Sequence[Layer]
+    base: BaseImage, stage: FinalStage, labels: Mapping[str, str], layers: Sequence[Layer]
 ) -> dict[str, Any]:
-    """The base's config as the Dockerfile's last stage changes it (image-spec, config.md)."""
+    """Return the base's config as the final stage changes it (image-spec, config.md)."""
     created = base.created or _EPOCH
-    told = cast("dict[str, Any]", base.config.get("config") or {})
-    run: dict[str, Any] = {name: told[name] for name in _RUN if told.get(name)}
+    inherited = cast("dict[str, Any]", base.config.get("config") or {})
+    run: dict[str, Any] = {name: inherited[name] for name in _RUN if inherited.get(name)}
     env: dict[str, str] = dict(entry.split("=", 1) for entry in run.get("Env", []))
     run["Env"] = [f"{name}={value}" for name, value in {**env, **stage.env}.items()]
     if stage.workdir:
@@ -96,7 +134,7 @@ def config_of(
     if stage.ports:
         run["ExposedPorts"] = {**run.get("ExposedPorts", {}), **{port: {} for port in stage.ports}}
     if stage.entrypoint:
-        # Docker: an entry point takes the place of the base's, and of its command.
+        # In Docker, an entry point replaces the base's entry point and its command.
         run["Entrypoint"] = list(stage.entrypoint)
         run.pop("Cmd", None)
     if stage.command:
@@ -115,42 +153,35 @@ def config_of(
     }
 
 
-def _history(stage: Stage, labels: Mapping[str, str], created: str) -> list[dict[str, Any]]:
-    """What `docker history` shows, one entry for each instruction."""
+def _history(stage: FinalStage, labels: Mapping[str, str], created: str) -> list[dict[str, Any]]:
+    """Return what `docker history` shows: one entry per instruction."""
 
     def entry(instruction: str, empty: bool = True) -> dict[str, Any]:
-        told: dict[str, Any] = {"created": created, "created_by": instruction}
-        return {**told, "empty_layer": True} if empty else told
+        fields: dict[str, Any] = {"created": created, "created_by": instruction}
+        return {**fields, "empty_layer": True} if empty else fields
 
-    told: list[dict[str, Any]] = []
+    entries: list[dict[str, Any]] = []
     if stage.env:
-        told.append(entry(f"ENV {_words(stage.env)}"))
-    told += [entry(f"COPY {source} {target}", empty=False) for source, target in stage.copies]
+        entries.append(entry(f"ENV {_pairs(stage.env)}"))
+    entries += [entry(f"COPY {source} {target}", empty=False) for source, target in stage.copies]
     if stage.workdir:
-        told.append(entry(f"WORKDIR {stage.workdir}"))
+        entries.append(entry(f"WORKDIR {stage.workdir}"))
     if stage.user:
-        told.append(entry(f"USER {stage.user}"))
-    told += [entry(f"EXPOSE {port}") for port in stage.ports]
+        entries.append(entry(f"USER {stage.user}"))
+    entries += [entry(f"EXPOSE {port}") for port in stage.ports]
     if stage.entrypoint:
-        told.append(entry(f"ENTRYPOINT {json.dumps(stage.entrypoint)}"))
+        entries.append(entry(f"ENTRYPOINT {json.dumps(stage.entrypoint)}"))
     if stage.command:
-        told.append(entry(f"CMD {json.dumps(stage.command)}"))
+        entries.append(entry(f"CMD {json.dumps(stage.command)}"))
     if stage.labels or labels:
-        told.append(
-            entry("LABEL " + " ".join(f"{n}={v}" for n, v in {**stage.labels, **labels}.items()))
-        )
-    return told
+        entries.append(entry(f"LABEL {_pairs({**stage.labels, **labels})}"))
+    return entries
 
 
-def _words(pairs: Mapping[str, str]) -> str:
-    return " ".join(f"{name}={value}" for name, value in pairs.items())
+def _pairs(values: Mapping[str, str]) -> str:
+    return " ".join(f"{name}={value}" for name, value in values.items())
 
 
 def _oci_name(entry: Mapping[str, Any]) -> str:
     media_type = str(entry["mediaType"])
     return _OCI_NAMES.get(media_type, media_type)
-
-
-def encoded(document: Mapping[str, Any]) -> bytes:
-    """A document as bytes, which are the same for the same content."""
-    return json.dumps(document, sort_keys=True, separators=(",", ":")).encode()

@@ -1,4 +1,4 @@
-"""The name of an image, read as Docker reads it. Pure."""
+"""Owns image references, parsed as Docker parses them."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from voicecore.console.errors import ExitCode, VoicecoreError
 
 
 class BadReference(VoicecoreError):
-    """A text names no image or repository."""
+    """A text is not a valid image reference."""
 
     def __init__(self, text: str) -> None:
         super().__init__(
-            f"{text!r} names no repository of a registry.",
-            "Such names look like  123456789012.dkr.ecr.us-east-1.amazonaws.com/voicecore/my-agent",
+            f"{text!r} is not a valid repository name.",
+            "A valid one:  123456789012.dkr.ecr.us-east-1.amazonaws.com/voicecore/my-agent",
             ExitCode.USAGE,
         )
 
 
 @dataclass(frozen=True)
 class Reference:
-    """The name of an image, as Docker reads one."""
+    """Name of an image or a repository."""
 
     registry: str
     """`host` or `host:port`; `docker.io` for Docker Hub."""
@@ -32,21 +32,21 @@ class Reference:
 
     @property
     def host(self) -> str:
-        """Who speaks the registry's API; Docker Hub's name is not that of its registry."""
+        """Host of the registry's API; for Docker Hub it is not the name in references."""
         return "registry-1.docker.io" if self.registry == "docker.io" else self.registry
 
     @property
     def name(self) -> str:
-        """The name without tag and digest."""
+        """Name without tag and digest."""
         return f"{self.registry}/{self.repository}"
 
     @property
     def version(self) -> str:
-        """What to ask the repository for: the digest, else the tag, else "latest"."""
+        """Digest, else tag, else "latest": what to request from the repository."""
         return self.digest or self.tag or "latest"
 
     def named(self, version: str) -> str:
-        """The name with another tag or digest."""
+        """Return the name with another tag or digest."""
         return f"{self.name}{'@' if ':' in version else ':'}{version}"
 
     def __str__(self) -> str:
@@ -68,7 +68,7 @@ _REFERENCE = re.compile(
 
 
 def parse_reference(text: str) -> Reference:
-    """The image or repository that `text` names, with Docker Hub's short names made long.
+    """Return the reference in `text`, with Docker Hub's short names expanded.
 
     Raises BadReference.
     """
@@ -85,7 +85,7 @@ def parse_reference(text: str) -> Reference:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether `host` (with or without a port) is this machine, where Docker too allows http."""
+    """Return whether `host` (with or without a port) is loopback, where Docker allows http."""
     name = re.sub(r":\d+$", "", host).strip("[]")
     try:
         return ipaddress.ip_address(name).is_loopback

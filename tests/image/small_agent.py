@@ -1,4 +1,4 @@
-"""A small agent with the generated Dockerfile, one package, and a server of its own."""
+"""A small agent with the generated Dockerfile, one package, and its own HTTP server."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from pathlib import Path
 
 import uv
 
-from tests.standins.image.engine import Engine as Lab
-from tests.standins.image.lab import Registries
-from voicecore.image.builders import buildx
+from tests.standins.image.dockerd import DockerDaemon
+from tests.standins.image.registries import Registries
+from voicecore.image.builders.buildx_command import BuildxInputs
 from voicecore.image.docker.engine import Engine, open_engine
 
 PROJECT = """\
@@ -52,13 +52,22 @@ server.serve_forever()
 
 
 def small_agent(folder: Path, app: str = APP) -> Path:
-    """Write the agent into `folder`, locked."""
-    init = [sys.executable, "-m", "voicecore", "init", "made", "--pipeline", "nova-sonic", "--yes"]
+    """Write the agent with a lockfile into `folder`."""
+    init = [
+        sys.executable,
+        "-m",
+        "voicecore",
+        "init",
+        "generated",
+        "--pipeline",
+        "nova-sonic",
+        "--yes",
+    ]
     init += ["--region", "us-east-1", "--directory", str(folder.parent)]
     subprocess.run(init, check=True, capture_output=True)
     folder.mkdir()
     for name in ("Dockerfile", ".dockerignore", "slim.py"):
-        shutil.copy(folder.parent / "made/agent" / name, folder / name)
+        shutil.copy(folder.parent / "generated/agent" / name, folder / name)
     (folder / "pyproject.toml").write_text(PROJECT)
     (folder / "app.py").write_text(app)
     (folder / "bot.py").write_text('PROMPT = "Be short."\n')
@@ -66,24 +75,25 @@ def small_agent(folder: Path, app: str = APP) -> Path:
     return folder
 
 
-def env_of(lab: Lab) -> dict[str, str]:
-    """The environment of a user whose docker is the lab's."""
-    return {**os.environ, **lab.env}
+def client_env(daemon: DockerDaemon) -> dict[str, str]:
+    """Return the environment of a user whose Docker engine is `daemon`."""
+    return {**os.environ, **daemon.env}
 
 
-def held(lab: Lab) -> Engine:
-    """The lab's engine, as voicecore holds it; to be closed."""
-    return open_engine(env_of(lab))
+def engine_of(daemon: DockerDaemon) -> Engine:
+    """Return voicecore's connection to `daemon`; close it after use."""
+    return open_engine(client_env(daemon))
 
 
-def order(agent: Path, lab: Registries, tag: str, *, no_cache: bool = False) -> buildx.Order:
-    """A build of `agent` on the lab's base."""
-    return buildx.Order(
-        agent, f"small:{tag}", lab.base, 1_700_000_000, {"io.voicecore.fingerprint": tag}, no_cache
-    )
+def buildx_inputs(
+    agent: Path, registries: Registries, tag: str, *, no_cache: bool = False
+) -> BuildxInputs:
+    """Return a build of `agent` on the test's base image."""
+    labels = {"io.voicecore.fingerprint": tag}
+    return BuildxInputs(agent, f"small:{tag}", registries.base, 1_700_000_000, labels, no_cache)
 
 
-def identity(engine: Engine, reference: str) -> str:
-    """The digest by which the engine knows an image: of its manifest, or of its config."""
+def image_id(engine: Engine, reference: str) -> str:
+    """Return the engine's ID of an image: the digest of its manifest or of its config."""
     attributes: Mapping[str, str] = engine.client.api.inspect_image(reference)
     return attributes["Id"]

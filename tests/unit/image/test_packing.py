@@ -1,4 +1,4 @@
-"""A folder becomes a layer: what is in it, whose it is, and that it is the same bytes each time."""
+"""Folders packed into layers: their entries, owners and modes, and equal bytes each time."""
 
 from __future__ import annotations
 
@@ -15,16 +15,17 @@ from pathlib import Path
 import pytest
 
 from voicecore.console.progress import Progress
-from voicecore.image.builders.layers import DiskFull, NoSuchKind, blob_path, pack, room_in
+from voicecore.image.blob_store import DiskFull, blob_path, disk_full_explained
+from voicecore.image.builders.packing import UnsupportedFile, pack
 from voicecore.image.model import Layer
 
 
-def quiet(progress: Progress) -> None:
-    del progress
+def ignore(_: Progress) -> None:
+    pass
 
 
-def a_folder(place: Path) -> Path:
-    """A folder with all that a layer may hold, of rights and times of its own."""
+def make_folder(place: Path) -> Path:
+    """Write a folder with all kinds of files, and various modes and times."""
     (place / "b").mkdir(parents=True)
     (place / "b" / ("long-" * 40)).write_text("a name that ustar cannot hold")
     (place / "b" / "ünï.txt").write_text("a name beyond ASCII")
@@ -39,15 +40,15 @@ def a_folder(place: Path) -> Path:
 
 
 def packed(folder: Path, store: Path, target: str = "/opt/packages") -> Layer:
-    return pack(folder, target, "packages", store, quiet)
+    return pack(folder, target, "packages", store, ignore)
 
 
 def tar_of(layer: Layer, store: Path) -> bytes:
     return gzip.decompress(blob_path(store, layer.digest).read_bytes())
 
 
-def test_what_is_in_a_layer(tmp_path: Path) -> None:
-    layer = packed(a_folder(tmp_path / "folder"), tmp_path / "store")
+def test_layer_entries_are_sorted_and_normalized(tmp_path: Path) -> None:
+    layer = packed(make_folder(tmp_path / "folder"), tmp_path / "store")
     with tarfile.open(fileobj=io.BytesIO(tar_of(layer, tmp_path / "store"))) as tar:
         found = {entry.name: entry for entry in tar}
         assert list(found) == [
@@ -62,10 +63,10 @@ def test_what_is_in_a_layer(tmp_path: Path) -> None:
             "opt/packages/b/" + "long-" * 40,
             "opt/packages/b/ünï.txt",
         ]
-        rights = {name: oct(entry.mode) for name, entry in found.items()}
-        assert rights["opt/packages"] == rights["opt/packages/empty"] == oct(0o755)
-        assert rights["opt/packages/run"] == oct(0o755)
-        assert rights["opt/packages/a.py"] == oct(0o644)
+        modes = {name: oct(entry.mode) for name, entry in found.items()}
+        assert modes["opt/packages"] == modes["opt/packages/empty"] == oct(0o755)
+        assert modes["opt/packages/run"] == oct(0o755)
+        assert modes["opt/packages/a.py"] == oct(0o644)
         assert found["opt/packages/link"].linkname == "b/nowhere"
         assert found["opt/packages/folder"].issym()
         assert {(e.uid, e.gid, e.uname, e.gname, e.mtime) for e in tar} == {(0, 0, "", "", 0)}
@@ -73,9 +74,9 @@ def test_what_is_in_a_layer(tmp_path: Path) -> None:
         assert content and content.read() == b"print()"
 
 
-def test_a_layer_says_what_it_is(tmp_path: Path) -> None:
+def test_layer_has_digests_and_sizes(tmp_path: Path) -> None:
     store = tmp_path / "store"
-    layer = packed(a_folder(tmp_path / "folder"), store)
+    layer = packed(make_folder(tmp_path / "folder"), store)
     blob = blob_path(store, layer.digest).read_bytes()
     tar = tar_of(layer, store)
     assert layer.digest == f"sha256:{hashlib.sha256(blob).hexdigest()}"
@@ -83,14 +84,14 @@ def test_a_layer_says_what_it_is(tmp_path: Path) -> None:
     assert (layer.size, layer.unpacked) == (len(blob), len(tar))
 
 
-def test_equal_folders_are_equal_bytes(tmp_path: Path) -> None:
-    one, two = a_folder(tmp_path / "one"), a_folder(tmp_path / "two")
+def test_equal_folders_give_equal_layers(tmp_path: Path) -> None:
+    one, two = make_folder(tmp_path / "one"), make_folder(tmp_path / "two")
     os.utime(two / "a.py", (1, 1))
     (two / "a.py").chmod(0o664)
     assert packed(one, tmp_path / "store") == packed(two, tmp_path / "elsewhere")
 
 
-def test_a_layer_is_one_gzip_member_without_name_or_time(tmp_path: Path) -> None:
+def test_layer_is_one_gzip_member_without_name_or_time(tmp_path: Path) -> None:
     folder = tmp_path / "folder"
     folder.mkdir()
     (folder / "large").write_bytes(os.urandom(9_000_000))
@@ -104,42 +105,45 @@ def test_a_layer_is_one_gzip_member_without_name_or_time(tmp_path: Path) -> None
     assert not member.unused_data
 
 
-def test_the_folder_is_gone_and_nothing_is_left_unfinished(tmp_path: Path) -> None:
-    layer = packed(a_folder(tmp_path / "folder"), tmp_path / "store")
+def test_pack_deletes_folder_and_temporary_files(tmp_path: Path) -> None:
+    layer = packed(make_folder(tmp_path / "folder"), tmp_path / "store")
     assert not (tmp_path / "folder").exists()
     files = [path.name for path in (tmp_path / "store").rglob("*") if path.is_file()]
     assert files == [layer.digest.removeprefix("sha256:")]
 
 
-def test_progress_is_told(tmp_path: Path) -> None:
-    told: list[Progress] = []
+def test_pack_reports_progress(tmp_path: Path) -> None:
+    steps: list[Progress] = []
     folder = tmp_path / "folder"
     folder.mkdir()
     for name in range(50):
         (folder / str(name)).write_bytes(bytes(10_000))
-    pack(folder, "/app", "code", tmp_path / "store", told.append)
-    assert {progress.task for progress in told} == {"code"}
-    assert told[-1].finished
-    done = [progress.done for progress in told[:-1]]
+    pack(folder, "/app", "code", tmp_path / "store", steps.append)
+    assert {step.task for step in steps} == {"code"}
+    assert steps[-1].finished
+    done = [step.done for step in steps[:-1]]
     assert done == sorted(done)
-    assert done[-1] == told[-2].total == 500_000
+    assert done[-1] == steps[-2].total == 500_000
 
 
-def test_a_socket_is_no_file(tmp_path: Path) -> None:
+def test_pack_refuses_socket(tmp_path: Path) -> None:
     folder = tmp_path / "folder"
     folder.mkdir()
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind(str(folder / "socket"))
-        with pytest.raises(NoSuchKind, match="socket"):
+        with pytest.raises(UnsupportedFile, match="socket"):
             packed(folder, tmp_path / "store")
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
-def test_a_full_disk_is_told_with_its_place(tmp_path: Path, number: int) -> None:
-    with pytest.raises(DiskFull, match=str(tmp_path)), room_in(tmp_path / "not" / "there"):
-        raise OSError(number, "no room")
+def test_full_disk_error_names_folder(tmp_path: Path, number: int) -> None:
+    with (
+        pytest.raises(DiskFull, match=str(tmp_path)),
+        disk_full_explained(tmp_path / "not" / "there"),
+    ):
+        raise OSError(number, "no space")
 
 
-def test_other_trouble_stays_what_it_is(tmp_path: Path) -> None:
-    with pytest.raises(PermissionError), room_in(tmp_path):
-        raise PermissionError(errno.EACCES, "no")
+def test_other_os_errors_are_unchanged(tmp_path: Path) -> None:
+    with pytest.raises(PermissionError), disk_full_explained(tmp_path):
+        raise PermissionError(errno.EACCES, "denied")

@@ -1,4 +1,4 @@
-"""Settings of the whole machine that several runs need at once: the last one out restores them."""
+"""Settings of the whole machine that several test runs share; the last run restores them."""
 
 from __future__ import annotations
 
@@ -12,14 +12,13 @@ RUN = Path("/run/voicecore-lab")
 
 
 @contextmanager
-def shared(
+def shared_setting(
     name: str, change: Callable[[], str], restore: Callable[[str], None], folder: Path = RUN
 ) -> Iterator[None]:
-    """Holds a setting changed until the block ends, and longer if another process still needs it.
+    """Keep a setting changed during the block, and longer while another process needs it.
 
-    `change` makes the change, or sees that it is made, and returns how things were; `restore` is
-    given what the first one returned. A killed run holds nothing: its lock is gone, and what was
-    before it is on file.
+    `change` makes the change if necessary and returns the earlier value; `restore` gets the value
+    that the first call returned. A killed run keeps no lock, and the earlier value is in a file.
     """
     folder.mkdir(exist_ok=True)
     before = folder / f"{name}.before"
@@ -33,7 +32,7 @@ def shared(
             yield
         finally:
             with _locked(gate):
-                if _alone(held):
+                if _is_last_holder(held):
                     restore(before.read_text())
                     before.unlink()
 
@@ -47,7 +46,7 @@ def _locked(file: TextIOWrapper) -> Iterator[None]:
         fcntl.flock(file, fcntl.LOCK_UN)
 
 
-def _alone(held: TextIOWrapper) -> bool:
+def _is_last_holder(held: TextIOWrapper) -> bool:
     try:
         fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

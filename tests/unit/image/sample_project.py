@@ -1,4 +1,4 @@
-"""A small agent, its packages as wheels beside it, and a base for it: all that a build takes."""
+"""A small agent, its packages as local wheels, and a base image: all that a build needs."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from typing import Any
 
 import uv
 
-from tests.standins.image.in_process_registry import ARegistry
-from voicecore.image.model import Base
+from tests.standins.image.in_process_registry import FakeRegistry
+from voicecore.image.model import BaseImage
 from voicecore.image.registry.manifests import OCI_MANIFEST
 
 LIBRARY = f"usr/local/lib/python{sys.version_info.major}.{sys.version_info.minor}"
 PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 
 
-# What the slim.py of generated projects does, in short: it is each project's own.
+# A short version of the slim.py in generated projects.
 SLIM = """
 import compileall, json, pathlib, py_compile, sys
 from importlib.metadata import distributions
@@ -44,8 +44,8 @@ if part == "packages":
 """
 
 
-def a_wheel(folder: Path, name: str, tag: str = "py3-none-any") -> Path:
-    """A wheel of one module, with a type stub that no image needs."""
+def make_wheel(folder: Path, name: str, tag: str = "py3-none-any") -> Path:
+    """Write a wheel of one module, with a type stub that no image needs."""
     files = {
         f"{name}.py": f'"""The module {name}."""\n\nNAME = "{name}"\n',
         f"{name}.pyi": "NAME: str\n",
@@ -67,8 +67,8 @@ def _sum(text: str) -> str:
     return f"sha256={found.decode().rstrip('=')}"
 
 
-def an_agent(folder: Path, *wheels: Path) -> Path:
-    """An agent that asks for `wheels`, locked, with a slim.py."""
+def make_agent(folder: Path, *wheels: Path) -> Path:
+    """Write an agent that requires `wheels`, with a lockfile and a slim.py."""
     agent = folder / "agent"
     agent.mkdir()
     names = [wheel.name.partition("-")[0] for wheel in wheels]
@@ -85,17 +85,17 @@ def an_agent(folder: Path, *wheels: Path) -> Path:
     (agent / "run.sh").chmod(0o755)
     (agent / "slim.py").write_text(SLIM)
     lock = [uv.find_uv_bin(), "lock", "--quiet", "--project", str(agent), "--python", PYTHON]
-    subprocess.run(lock, env=env(), check=True)
+    subprocess.run(lock, env=uv_env(), check=True)
     return agent
 
 
-def env() -> dict[str, str]:
-    """What uv is to run in: all that is needed lies here."""
+def uv_env() -> dict[str, str]:
+    """Return the environment of uv, which needs no network."""
     return {**os.environ, "UV_OFFLINE": "1", "UV_PYTHON_DOWNLOADS": "never"}
 
 
-def a_layer(files: dict[str, str]) -> bytes:
-    """A gzipped tar."""
+def make_layer(files: dict[str, str]) -> bytes:
+    """Return a gzipped tar."""
     plain = io.BytesIO()
     with tarfile.open(fileobj=plain, mode="w:gz") as tar:
         for name, text in files.items():
@@ -105,18 +105,18 @@ def a_layer(files: dict[str, str]) -> bytes:
     return plain.getvalue()
 
 
-def a_base(registry: ARegistry, repository: str) -> Base:
-    """A base of two layers, in `registry`, in Docker's types as most images on Docker Hub are."""
+def make_base(registry: FakeRegistry, repository: str) -> BaseImage:
+    """Push a base of two layers to `registry`, with Docker's media types like most images."""
     layers = [
-        a_layer({f"{LIBRARY}/os.py": "first", f"{LIBRARY}/old.py": "old", "etc/issue": "base"}),
-        a_layer({f"{LIBRARY}/os.py": "second = 2", f"{LIBRARY}/.wh.old.py": ""}),
+        make_layer({f"{LIBRARY}/os.py": "first", f"{LIBRARY}/old.py": "old", "etc/issue": "base"}),
+        make_layer({f"{LIBRARY}/os.py": "second = 2", f"{LIBRARY}/.wh.old.py": ""}),
     ]
     config: dict[str, Any] = {
         "architecture": "arm64",
         "os": "linux",
         "variant": "v8",
         "created": "2026-10-01T12:00:00Z",
-        "container": "of the machine that built it",
+        "container": "the container that built it",
         "config": {
             "Env": ["PATH=/usr/local/bin:/usr/bin", "PYTHON_VERSION=3.13.1"],
             "Cmd": ["python3"],
@@ -144,4 +144,4 @@ def a_base(registry: ARegistry, repository: str) -> Base:
         ],
     }
     digest = registry.add_manifest(repository, "3.13", OCI_MANIFEST, manifest)
-    return Base("registry.test/python:3.13", digest, manifest, config)
+    return BaseImage("registry.test/python:3.13", digest, manifest, config)

@@ -1,4 +1,4 @@
-"""A Docker engine of one run, with its own files, socket and network; nothing of it outlives it."""
+"""A Docker daemon for one test run, with its own files, socket and network, all removed later."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from tests.standins.image.network import bridge, is_left
-from tests.standins.image.parts import HOME, part, running
+from tests.standins.image.network import bridge, is_leftover
+from tests.standins.image.tools import HOME, running_server, tool
 from tests.standins.models.reach import Reach
 
 _CGROUPS = Path("/sys/fs/cgroup")
@@ -24,25 +25,26 @@ _FOLDER = Path("/tmp")
 
 
 @dataclass(frozen=True)
-class Engine:
-    """A running engine; `env` leads a client to it, with settings and logins of its own."""
+class DockerDaemon:
+    """A running daemon, and a folder with the settings of its clients."""
 
     socket: Path
-    config: Path  # the client's folder: logins, and what buildx remembers
+    config: Path
+    """Folder of the clients' settings: logins and buildx's state."""
     log: Path
     reach: Reach | None
 
     @property
     def env(self) -> dict[str, str]:
-        """What leads a client here. To log in or to build, it needs the `reach`, too."""
+        """Environment of a client; logins and builds also need that of `reach`."""
         return {
             "DOCKER_HOST": f"unix://{self.socket}",
             "DOCKER_CONFIG": str(self.config),
         }
 
     def docker(self, *arguments: str, stdin: str | None = None, check: bool = True) -> str:
-        """Returns what the real client prints. Raises RuntimeError with its errors if it fails."""
-        # In a build, it is the client that asks a registry for a token.
+        """Return the output of the docker command. Raises RuntimeError with its errors."""
+        # In a build, the client requests the registry's token.
         reach = self.reach
         done = subprocess.run(
             reach.argv("docker", *arguments) if reach else ["docker", *arguments],
@@ -62,22 +64,22 @@ def dockerd(
     *,
     containerd_store: bool = True,
     disk_mb: int | None = None,
-) -> Iterator[Engine]:
-    """Runs an engine until the block ends (root; from the main thread).
+) -> Iterator[DockerDaemon]:
+    """Run a daemon during the block (root; from the main thread).
 
-    AWS's host names lead it where `reach` does. Its images are in containerd's store, as in Docker
-    29 and Docker Desktop, or in the classic one; with `disk_mb`, on a disk of that size.
+    It resolves AWS's host names as `reach` does. Images are in containerd's store, as in Docker 29
+    and Docker Desktop, or in the classic store; with `disk_mb`, on a disk of that size.
     """
-    _sweep()
+    _remove_leftovers()
     with (
         bridge() as network,
-        # A short path: a socket's has at most 107 characters.
+        # A short path, because a socket's path has at most 107 characters.
         tempfile.TemporaryDirectory(prefix=f"{network.name}-", dir=_FOLDER) as folder,
     ):
         here = Path(folder)
         for name in ("data", "client"):
             (here / name).mkdir()
-        engine = Engine(here / "docker.sock", here / "client", here / "dockerd.log", reach)
+        daemon = DockerDaemon(here / "docker.sock", here / "client", here / "dockerd.log", reach)
         settings = _settings(here, network.name, network.mtu, containerd_store)
         (here / "daemon.json").write_text(json.dumps(settings))
         mounts = ["mkdir -p /run/containerd", "mount -t tmpfs tmpfs /run/containerd"]
@@ -86,29 +88,30 @@ def dockerd(
         if size := disk_mb or _spare_memory_mb():
             mounts.append(f"mount -t tmpfs -o size={size}m tmpfs {here}/data")
         script = " && ".join([*mounts, f"exec dockerd --config-file {here}/daemon.json"])
-        # Its own process namespace: when the first process in it dies, so do all containers, and
-        # with them go their mounts and network devices.
+        # Its own process namespace: when the first process in it dies, the kernel ends all
+        # containers and removes their mounts and network devices.
         argv = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]
-        argv += [part("docker-init"), "--", "sh", "-c", script]
+        argv += [tool("docker-init"), "--", "sh", "-c", script]
         env = {**os.environ, "PATH": f"{HOME}:{os.environ['PATH']}"}
         if reach:
             env["SSL_CERT_FILE"] = str(reach.authority)
         try:
             # unshare ignores SIGTERM (util-linux 2.38, unshare.c).
             kill = signal.SIGKILL
-            with running(argv, engine.log, lambda: _answers(engine), env, stop=kill) as server:
+            ready = partial(_answers, daemon)
+            with running_server(argv, daemon.log, ready, env, stop=kill) as server:
                 children = Path(f"/proc/{server.pid}/task/{server.pid}/children").read_text()
-                yield engine
+                yield daemon
             _wait_for_end([int(child) for child in children.split()])
         finally:
             _remove_cgroups(settings["cgroup-parent"])
 
 
 def _spare_memory_mb() -> int:
-    """Returns half of what is free where that is plenty, and 0 where it is not.
+    """Return half of the free memory if there is plenty, else 0.
 
-    The engine waits for the disk after every file of a layer, and its files die with it: in memory
-    it is several times as fast, most of all on a machine whose disk has other things to do.
+    The daemon syncs every file of a layer to disk, although its files are deleted after the run. In
+    memory it is several times as fast, most of all on a machine with a busy disk.
     """
     lines = Path("/proc/meminfo").read_text().splitlines()
     free_kb = next(int(line.split()[1]) for line in lines if line.startswith("MemAvailable:"))
@@ -123,7 +126,7 @@ def _settings(here: Path, bridge: str, mtu: int, containerd_store: bool) -> dict
         "hosts": [f"unix://{here}/docker.sock"],
         "bridge": bridge,
         "mtu": mtu,
-        # The network is ours (network.py); ports are published by docker-proxy.
+        # network.py makes the network; docker-proxy publishes ports.
         "iptables": False,
         "ip6tables": False,
         "ip-masq": False,
@@ -133,45 +136,45 @@ def _settings(here: Path, bridge: str, mtu: int, containerd_store: bool) -> dict
     }
 
 
-def _answers(engine: Engine) -> bool:
+def _answers(daemon: DockerDaemon) -> bool:
     return (
-        engine.socket.exists()
+        daemon.socket.exists()
         and subprocess.run(
-            [part("docker"), "version"], env={**os.environ, **engine.env}, capture_output=True
+            [tool("docker"), "version"], env={**os.environ, **daemon.env}, capture_output=True
         ).returncode
         == 0
     )
 
 
-def _sweep() -> None:
-    """Takes away what killed runs have left."""
-    for top in _tops():
+def _remove_leftovers() -> None:
+    """Remove control groups and folders of killed runs."""
+    for top in _cgroup_roots():
         for group in top.iterdir():
-            if is_left(group.name):
+            if is_leftover(group.name):
                 _remove_cgroups(group.name)
     for folder in _FOLDER.iterdir():
-        if is_left(folder.name):
-            shutil.rmtree(folder, ignore_errors=True)  # another run may be at it, too
+        if is_leftover(folder.name):
+            shutil.rmtree(folder, ignore_errors=True)  # another run may delete it too
 
 
-def _tops() -> list[Path]:
+def _cgroup_roots() -> list[Path]:
     return [top for top in (_CGROUPS, *_CGROUPS.iterdir()) if top.is_dir()]
 
 
 def _wait_for_end(processes: list[int]) -> None:
-    # A first process ends after all others of its namespace. Whether anybody collects it then is
-    # up to the machine; what is dead has no program any more.
+    # The first process of a namespace ends after all others. It may stay as a zombie, which has no
+    # program any more.
     until = time.monotonic() + 20
     while any(Path(f"/proc/{each}/exe").exists() for each in processes):
         if time.monotonic() > until:
-            raise TimeoutError(f"the engine's processes are still there: {processes}")
+            raise TimeoutError(f"the daemon's processes are still running: {processes}")
         time.sleep(0.02)
 
 
 def _remove_cgroups(name: str) -> None:
-    """Removes the control groups of containers that were killed; they empty a moment later."""
+    """Remove the control groups of killed containers; they become empty a moment later."""
     until = time.monotonic() + 5
-    groups = [top / name.strip("/") for top in _tops()]
+    groups = [top / name.strip("/") for top in _cgroup_roots()]
     folders = [each for group in groups for each in (group, *group.glob("**/")) if each.is_dir()]
     for folder in sorted(set(folders), reverse=True):
         while folder.exists():

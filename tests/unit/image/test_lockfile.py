@@ -1,4 +1,4 @@
-"""The lockfile: made where there is none, held current, and asked what cannot be installed."""
+"""The lockfile: created, checked, and searched for packages without a usable wheel."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def package(name: str, *wheel_tags: str, version: str = "1.0", more: str = "") -
 
 
 def missing(lock: str) -> dict[str, tuple[str, ...]]:
-    return {found.name: found.needed_by for found in lockfile.without_wheel(tomllib.loads(lock))}
+    return {found.name: found.required_by for found in lockfile.without_wheel(tomllib.loads(lock))}
 
 
 @pytest.mark.parametrize(
@@ -60,7 +60,7 @@ def missing(lock: str) -> dict[str, tuple[str, ...]]:
         "py3-none-linux_aarch64",
     ],
 )
-def test_a_wheel_that_the_image_can_install(tags: str) -> None:
+def test_wheel_tags_that_image_can_install(tags: str) -> None:
     lock = AGENT + 'dependencies = [{ name = "one" }]' + package("one", tags)
     assert missing(lock) == {}
 
@@ -78,7 +78,7 @@ def test_a_wheel_that_the_image_can_install(tags: str) -> None:
         ([], "source only"),
     ],
 )
-def test_a_package_that_must_be_compiled_is_named_with_the_reason(
+def test_package_without_wheel_is_named_with_reason(
     tags: list[str], why: str, tmp_path: Path
 ) -> None:
     lock = AGENT + 'dependencies = [{ name = "one" }]' + package("one", *tags)
@@ -89,7 +89,7 @@ def test_a_package_that_must_be_compiled_is_named_with_the_reason(
         lockfile.require_wheels(agent)
     assert "one 1.0" in refusal.value.message
     assert why in refusal.value.message
-    assert "needed by agent" in refusal.value.message
+    assert "required by agent" in refusal.value.message
     assert "emulated" in refusal.value.message
     hint = refusal.value.hint or ""
     assert "voicecore build --builder codebuild --push" in hint
@@ -97,7 +97,7 @@ def test_a_package_that_must_be_compiled_is_named_with_the_reason(
     assert "uv lock --project agent" in hint
 
 
-def test_the_packages_that_need_one_are_named() -> None:
+def test_packages_that_require_it_are_named() -> None:
     lock = (
         AGENT
         + 'dependencies = [{ name = "top" }, { name = "other" }]'
@@ -108,7 +108,7 @@ def test_the_packages_that_need_one_are_named() -> None:
     assert missing(lock) == {"deep": ("other", "top")}
 
 
-def test_what_only_another_platform_or_a_developer_needs_is_no_matter() -> None:
+def test_other_platforms_and_dev_dependencies_are_ignored() -> None:
     lock = (
         AGENT
         + """dependencies = [
@@ -127,7 +127,7 @@ def test_what_only_another_platform_or_a_developer_needs_is_no_matter() -> None:
     assert missing(lock) == {}
 
 
-def test_extras_are_followed_and_only_those_asked_for() -> None:
+def test_only_requested_extras_are_followed() -> None:
     lock = (
         AGENT
         + 'dependencies = [{ name = "pipe", extra = ["sound"] }]'
@@ -145,7 +145,7 @@ def test_extras_are_followed_and_only_those_asked_for() -> None:
     assert missing(lock) == {"codec": ("pipe",), "mixer": ("pipe",)}
 
 
-def test_of_two_locked_versions_the_one_for_the_image_counts() -> None:
+def test_version_for_image_is_selected() -> None:
     lock = (
         AGENT
         + """dependencies = [
@@ -156,10 +156,10 @@ def test_of_two_locked_versions_the_one_for_the_image_counts() -> None:
         + package("two", "py3-none-any", version="2.0")
     )
     assert missing(lock) == {}
-    assert [found.version for found in lockfile.needed(tomllib.loads(lock))] == ["2.0"]
+    assert [found.version for found in lockfile.packages_for(tomllib.loads(lock))] == ["2.0"]
 
 
-def test_a_package_from_git_is_source_even_if_a_registry_has_wheels(tmp_path: Path) -> None:
+def test_package_from_git_has_no_wheel(tmp_path: Path) -> None:
     lock = (
         AGENT
         + 'dependencies = [{ name = "forked" }, { name = "local" }]\n'
@@ -171,18 +171,18 @@ def test_a_package_from_git_is_source_even_if_a_registry_has_wheels(tmp_path: Pa
     )
     assert missing(lock) == {"forked": ("agent",)}
     (tmp_path / "uv.lock").write_text(lock)
-    with pytest.raises(lockfile.NoWheel, match="comes as source, from git"):
+    with pytest.raises(lockfile.NoWheel, match="is installed from source, from git"):
         lockfile.require_wheels(tmp_path)
 
 
-def test_a_plus_in_a_version_is_written_otherwise_in_an_address() -> None:
+def test_escaped_plus_in_wheel_url_is_decoded() -> None:
     lock = AGENT + 'dependencies = [{ name = "torch" }]' + package("torch", version="2.0%2Bcpu")
     wheel = "torch-2.0%2Bcpu-cp313-cp313-manylinux_2_28_aarch64.whl"
     lock = lock.replace("wheels = []", f'wheels = [{{ url = "https://files.example/{wheel}" }}]')
     assert missing(lock) == {}
 
 
-def test_the_best_of_several_wheels_is_the_one_made_for_this_python() -> None:
+def test_best_wheel_prefers_this_python() -> None:
     names = [
         "one-1.0-py3-none-any.whl",
         "one-1.0-cp39-abi3-manylinux_2_17_aarch64.whl",
@@ -190,12 +190,12 @@ def test_the_best_of_several_wheels_is_the_one_made_for_this_python() -> None:
         "one-1.0-cp313-cp313-manylinux_2_28_aarch64.whl",
         "one-1.0-cp313-cp313-manylinux_2_34_aarch64.whl",
     ]
-    assert lockfile.best(names) == names[3]
-    assert lockfile.best(names[:2]) == names[1]
-    assert lockfile.best(["no-wheel.whl"]) is None
+    assert lockfile.best_wheel(names) == names[3]
+    assert lockfile.best_wheel(names[:2]) == names[1]
+    assert lockfile.best_wheel(["no-wheel.whl"]) is None
 
 
-def test_circles_of_packages_end() -> None:
+def test_circular_requirements_end() -> None:
     lock = (
         AGENT
         + 'dependencies = [{ name = "a" }]'
@@ -205,18 +205,18 @@ def test_circles_of_packages_end() -> None:
     assert missing(lock) == {"b": ("a",)}
 
 
-def test_the_image_the_lock_is_asked_for_is_the_one_the_dockerfile_installs_for() -> None:
+def test_install_target_equals_that_of_dockerfile() -> None:
     dockerfile = dockerfile_of("agent")
     platform = re.search(r"--python-platform[ =](\w+)-manylinux_(\d+)_(\d+)", dockerfile)
-    assert platform, "the Dockerfile installs for a manylinux platform"
+    assert platform, "the Dockerfile has no manylinux platform"
     machine, major, minor = platform.groups()
     assert (machine, (int(major), int(minor))) == (lockfile.IMAGE.machine, lockfile.IMAGE.glibc)
     python = re.search(r"ARG BASE=.*python:(\d+)\.(\d+)", dockerfile)
-    assert python, "the Dockerfile's base says its Python"
+    assert python, "the Dockerfile's base has no Python version"
     assert (int(python[1]), int(python[2])) == lockfile.IMAGE.python
 
 
-# With real uv, on packages that are made here: no network, no index.
+# ---- with real uv and local packages, without network or index
 
 
 def wheel(folder: Path, name: str, version: str, requires: tuple[str, ...] = ()) -> None:
@@ -248,52 +248,52 @@ def sdist(folder: Path, name: str, version: str) -> None:
 def project(folder: Path, *requirements: str) -> Path:
     agent = folder / "agent"
     agent.mkdir(exist_ok=True)
-    asked = ", ".join(f'"{requirement}"' for requirement in requirements)
+    listed = ", ".join(f'"{requirement}"' for requirement in requirements)
     (agent / "pyproject.toml").write_text(
         '[project]\nname = "my-agent"\nversion = "0.1.0"\nrequires-python = ">=3.11"\n'
-        f"dependencies = [{asked}]\n[tool.uv]\npackage = false\nno-index = true\n"
+        f"dependencies = [{listed}]\n[tool.uv]\npackage = false\nno-index = true\n"
         f'find-links = ["{folder}"]\n'
     )
     return agent
 
 
-def test_a_lock_is_made_once_and_then_only_checked(tmp_path: Path) -> None:
+def test_lock_is_created_once_and_then_checked(tmp_path: Path) -> None:
     wheel(tmp_path, "one", "1.0")
     agent = project(tmp_path, "one")
     env = ENV | {"VIRTUAL_ENV": "/nowhere"}
     assert lockfile.ensure_lock(agent, env) is True
-    made = (agent / "uv.lock").read_bytes()
+    before = (agent / "uv.lock").read_bytes()
     assert lockfile.ensure_lock(agent, env) is False
-    assert (agent / "uv.lock").read_bytes() == made
+    assert (agent / "uv.lock").read_bytes() == before
     lockfile.require_wheels(agent)
 
 
-def test_a_lock_that_lags_behind_is_an_error_and_stays_as_it_is(tmp_path: Path) -> None:
+def test_outdated_lock_is_reported_and_unchanged(tmp_path: Path) -> None:
     wheel(tmp_path, "one", "1.0")
     wheel(tmp_path, "two", "1.0")
     agent = project(tmp_path, "one")
     lockfile.ensure_lock(agent, ENV)
-    made = (agent / "uv.lock").read_bytes()
+    before = (agent / "uv.lock").read_bytes()
     project(tmp_path, "one", "two")
     with pytest.raises(lockfile.LockOutdated) as refusal:
         lockfile.ensure_lock(agent, ENV)
     assert "uv lock --project agent" in (refusal.value.hint or "")
     assert refusal.value.exit_code is ExitCode.BAD_PROJECT
-    assert (agent / "uv.lock").read_bytes() == made
+    assert (agent / "uv.lock").read_bytes() == before
 
 
-def test_a_lock_that_is_no_toml_is_an_error(tmp_path: Path) -> None:
+def test_invalid_lock_is_reported(tmp_path: Path) -> None:
     agent = project(tmp_path)
     (agent / "uv.lock").write_text("<<<<<<< HEAD\n")
-    with pytest.raises(lockfile.BadLock, match=r"agent/uv\.lock cannot be read"):
+    with pytest.raises(lockfile.BadLock, match=r"Could not read agent/uv\.lock"):
         lockfile.ensure_lock(agent, ENV)
     with pytest.raises(lockfile.BadLock):
         lockfile.read_lock(agent)
 
 
-def test_what_cannot_be_resolved_is_told_in_uvs_own_words(tmp_path: Path) -> None:
-    agent = project(tmp_path, "nobody-has-this")
-    with pytest.raises(lockfile.LockFailed, match="nobody-has-this") as failure:
+def test_unresolvable_requirement_shows_uvs_message(tmp_path: Path) -> None:
+    agent = project(tmp_path, "does-not-exist")
+    with pytest.raises(lockfile.LockFailed, match="does-not-exist") as failure:
         lockfile.ensure_lock(agent, ENV)
     assert "uv lock --project agent" in (failure.value.hint or "")
     assert not (agent / "uv.lock").exists()
@@ -301,7 +301,7 @@ def test_what_cannot_be_resolved_is_told_in_uvs_own_words(tmp_path: Path) -> Non
 
 @pytest.fixture
 def pipecats(tmp_path: Path) -> Path:
-    """Pipecat as its releases are: only the new one needs a package that has no wheel."""
+    """Two releases of Pipecat; only the new one requires a package without a wheel."""
     wheel(tmp_path, "pipecat-ai", "1.4.0")
     wheel(tmp_path, "pipecat-ai", "1.14.0", requires=("docopt",))
     sdist(tmp_path, "docopt", "0.6.2")
@@ -309,7 +309,7 @@ def pipecats(tmp_path: Path) -> Path:
 
 
 def resolve(requirement: str, links: Path) -> subprocess.CompletedProcess[str]:
-    """Resolve as an installation of wheels alone does."""
+    """Resolve with wheels only."""
     return subprocess.run(
         [uv.find_uv_bin(), "pip", "compile", "-", "--no-index", "--find-links", str(links),
          "--only-binary", ":all:", "--python-platform", "aarch64-manylinux_2_28"],
@@ -317,21 +317,21 @@ def resolve(requirement: str, links: Path) -> subprocess.CompletedProcess[str]:
     )  # fmt: skip
 
 
-def test_without_a_floor_a_missing_wheel_brings_an_old_pipecat(pipecats: Path) -> None:
+def test_without_minimum_version_missing_wheel_selects_old_pipecat(pipecats: Path) -> None:
     assert "pipecat-ai==1.4.0" in resolve("pipecat-ai", pipecats).stdout
 
 
-def test_with_the_generated_floor_a_missing_wheel_is_an_error(pipecats: Path) -> None:
+def test_generated_minimum_version_makes_missing_wheel_an_error(pipecats: Path) -> None:
     template = (TEMPLATES / "_shared" / "agent" / "pyproject.toml.jinja").read_text()
-    asked = re.search(r'"pipecat-ai\[.*\](?P<versions>[^"\]]*)"', template)
-    assert asked and asked["versions"].startswith(">=1.14")
-    resolution = resolve("pipecat-ai" + asked["versions"], pipecats)
+    versions = re.search(r'"pipecat-ai\[.*\](?P<versions>[^"\]]*)"', template)
+    assert versions and versions["versions"].startswith(">=1.14")
+    resolution = resolve("pipecat-ai" + versions["versions"], pipecats)
     assert resolution.returncode != 0
     assert "docopt" in resolution.stderr
 
 
-def test_with_the_generated_floor_the_lock_names_the_missing_wheel(pipecats: Path) -> None:
+def test_generated_minimum_version_makes_lock_name_missing_wheel(pipecats: Path) -> None:
     agent = project(pipecats, "pipecat-ai>=1.14,<1.15")
     lockfile.ensure_lock(agent, ENV)
-    with pytest.raises(lockfile.NoWheel, match=r"docopt 0\.6\.2 .*needed by pipecat-ai"):
+    with pytest.raises(lockfile.NoWheel, match=r"docopt 0\.6\.2 .*required by pipecat-ai"):
         lockfile.require_wheels(agent)

@@ -1,4 +1,4 @@
-"""Where `make lab` has put the engine, the registry and the emulator, and how one is run."""
+"""The engine, registry and emulator that `make lab` installs: where they are, how to run them."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ HOME = Path("/usr/local/lib/voicecore-lab/bin")
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "voicecore-tests"
 
 
-def part(name: str) -> str:
-    """Returns the path of one of the parts. Raises FileNotFoundError when it is not installed."""
+def tool(name: str) -> str:
+    """Return the path of an installed tool. Raises FileNotFoundError if it is missing."""
     path = HOME / name
     if not path.exists():
         raise FileNotFoundError(f"{path} is missing; install it:  make lab")
@@ -24,7 +24,7 @@ def part(name: str) -> str:
 
 
 @contextmanager
-def running(
+def running_server(
     argv: Sequence[str],
     log: Path,
     ready: Callable[[], bool],
@@ -32,19 +32,19 @@ def running(
     stop: signal.Signals = signal.SIGTERM,
     seconds: float = 60,
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """Runs a server until the block ends, with its output in `log`, and enters when it is ready.
+    """Run a server during the block, with its output in `log`; enters when it is ready.
 
-    Raises RuntimeError with the end of the log when it ends early or takes longer than `seconds`.
+    Raises RuntimeError with the end of the log if it exits early or takes longer than `seconds`.
     """
     with log.open("wb") as output:
         server = subprocess.Popen(
-            # It ends also when the tests are killed.
+            # The kernel also stops it when the tests are killed.
             ["setpriv", "--pdeathsig", stop.name.removeprefix("SIG"), *argv],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
             env=None if env is None else dict(env),
-            start_new_session=True,  # Ctrl-C is for the tests; they stop it in their own order
+            start_new_session=True,  # only the tests get Ctrl-C; they stop servers in order
         )
     try:
         until = time.monotonic() + seconds
@@ -62,8 +62,8 @@ def running(
             server.wait()
 
 
-def answers(host: str, port: int) -> bool:
-    """Whether something listens there."""
+def accepts_connections(host: str, port: int) -> bool:
+    """Return whether a server listens on a port."""
     try:
         socket.create_connection((host, port), 1).close()
     except OSError:

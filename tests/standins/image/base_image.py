@@ -1,8 +1,8 @@
-"""The stand-in for public.ecr.aws/docker/library/python:3.13-slim-trixie, made from Debian's files.
+"""The stand-in for public.ecr.aws/docker/library/python:3.13-slim-trixie, from Debian's files.
 
-No registry that holds the official image can be reached from everywhere the tests run, so Debian's
-own Python is laid out as in the official image. Nothing is emulated: the other platform's files are
-unpacked, moved and packed, and never run.
+The tests must run where no registry with the official image can be reached, so Debian's Python is
+laid out like the official image. Nothing is emulated: the other platform's files are unpacked,
+moved and packed, but never run.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ from typing import Any
 from urllib.parse import urljoin
 from urllib.request import Request, urlopen
 
-from tests.standins.image.parts import CACHE
 from tests.standins.image.registry import OCI, Registry, docker_registry
+from tests.standins.image.tools import CACHE
 
 REPOSITORY = "docker/library/python"
 TAG = "3.13-slim-trixie"
@@ -51,10 +51,9 @@ _AUTHORITIES = "etc/ssl/certs/ca-certificates.crt"
 
 
 def base_storage() -> Path:
-    """Returns a registry's storage that holds the base; makes it, in half a minute, if it must.
+    """Return a registry's storage with the base image; building it takes half a minute.
 
-    Kept between runs for as long as this file and the machine's certificate authorities are the
-    same.
+    It is cached until this file or the machine's certificate authorities change.
     """
     key = hashlib.sha256(Path(__file__).read_bytes() + _authorities().read_bytes()).hexdigest()[:16]
     storage = CACHE / f"base-{key}"
@@ -64,28 +63,28 @@ def base_storage() -> Path:
         if not storage.exists():
             for outdated in CACHE.glob("base-*"):
                 shutil.rmtree(outdated)
-            with tempfile.TemporaryDirectory(dir=CACHE, prefix="making-") as folder:
+            with tempfile.TemporaryDirectory(dir=CACHE, prefix="building-") as folder:
                 made = Path(folder) / "storage"
                 with docker_registry(made) as registry:
-                    _make(Path(folder), registry)
+                    _build(Path(folder), registry)
                 made.rename(storage)
     return storage
 
 
 def _authorities() -> Path:
-    """The machine's certificate authorities: what answers for PyPI here is trusted inside, too."""
+    """Return the file of the machine's certificate authorities, for a proxy before PyPI."""
     return Path(os.environ.get("SSL_CERT_FILE") or ssl.get_default_verify_paths().cafile or "")
 
 
 # ---- the files
 
 
-def _make(work: Path, registry: Registry) -> None:
+def _build(work: Path, registry: Registry) -> None:
     roots = {name: work / name for name in PLATFORMS}
     with ThreadPoolExecutor() as pool:
-        list(pool.map(_debian, roots, roots.values()))
+        list(pool.map(_unpack_debian, roots, roots.values()))
         for root in roots.values():
-            _like_the_official(root)
+            _lay_out(root)
         version = _run(roots[_native()], "python3.13", "--version").split()[1]
         system = dict(zip(roots, pool.map(_system_layer, roots.values()), strict=True))
         python = dict(zip(roots, pool.map(_python_layer, roots.values()), strict=True))
@@ -98,8 +97,8 @@ def _native() -> str:
     return {"x86_64": "amd64", "aarch64": "arm64"}[os.uname().machine]
 
 
-def _debian(architecture: str, root: Path) -> None:
-    """Unpacks Debian's packages into `root`: no maintainer script runs, so nothing is emulated."""
+def _unpack_debian(architecture: str, root: Path) -> None:
+    """Unpack Debian's packages into `root` without running maintainer scripts."""
     _call(
         ["mmdebstrap", "--quiet", "--variant=extract", "--mode=root", "--format=directory"]
         + [f"--architectures={architecture}", "--skip=output/dev", f"--include={_PACKAGES}"]
@@ -108,8 +107,8 @@ def _debian(architecture: str, root: Path) -> None:
     )
 
 
-def _like_the_official(root: Path) -> None:
-    """Moves Python to /usr/local with pip, as the official image has it, and sets the system up."""
+def _lay_out(root: Path) -> None:
+    """Move Python and pip to /usr/local, as in the official image, and configure the system."""
     usr, local = root / "usr", root / "usr/local"
     for folder in ("bin", "lib"):
         (local / folder).mkdir(parents=True, exist_ok=True)
@@ -117,7 +116,7 @@ def _like_the_official(root: Path) -> None:
     (usr / "lib/python3.13").rename(root / _PYTHON)
     for name, target in {"python3": "python3.13", "python": "python3", "pip": "pip3"}.items():
         (local / "bin" / name).symlink_to(target)
-    # Debian's Python looks in dist-packages (its `site` is frozen in), and installs into another
+    # Debian's Python imports from dist-packages (its `site` is frozen), and installs with another
     # prefix than its own.
     (root / _PYTHON / "dist-packages").symlink_to("site-packages")
     _edit(root / _PYTHON / "sysconfig/__init__.py", "'posix_local'\n", "'posix_prefix'\n")
@@ -131,15 +130,15 @@ def _like_the_official(root: Path) -> None:
         "import sys\nfrom pip._internal.cli.main import main\nsys.exit(main())\n"
     )
     pip.chmod(0o755)
-    # What the maintainer scripts of ca-certificates, base-passwd and base-files would have done.
+    # The work of the maintainer scripts of ca-certificates, base-passwd and base-files.
     shutil.copyfile(_authorities(), root / _AUTHORITIES)
     for name in ("passwd", "group"):
         shutil.copyfile(usr / f"share/base-passwd/{name}.master", root / "etc" / name)
     (root / "root").mkdir(exist_ok=True)
     (root / "tmp").mkdir(exist_ok=True)
     (root / "tmp").chmod(0o1777)
-    for made_on in ("etc/apt", "var/lib/apt", "var/cache", "usr/share/python-wheels", "dev"):
-        shutil.rmtree(root / made_on, ignore_errors=True)
+    for unneeded in ("etc/apt", "var/lib/apt", "var/cache", "usr/share/python-wheels", "dev"):
+        shutil.rmtree(root / unneeded, ignore_errors=True)
     for name in ("hostname", "resolv.conf"):
         (root / "etc" / name).unlink(missing_ok=True)
     (root / "dev").mkdir()
@@ -169,7 +168,7 @@ def _call(argv: Sequence[str]) -> str:
 
 @dataclass(frozen=True)
 class Layer:
-    """A gzipped tar, and the digest of what is in it."""
+    """A gzipped tar, and the digest of the tar."""
 
     content: bytes
     diff_id: str
@@ -223,8 +222,8 @@ def _push_image(
             "Env": [
                 "PATH=/usr/local/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
                 f"PYTHON_VERSION={version}",
-                # Not in the official image: uv brings authorities of its own otherwise, and they
-                # do not know who answers for PyPI on a machine behind a proxy.
+                # Not in the official image: uv's own authorities do not include the one of a proxy
+                # before PyPI.
                 f"SSL_CERT_FILE=/{_AUTHORITIES}",
             ],
             "Cmd": ["python3"],

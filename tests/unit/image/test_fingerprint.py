@@ -1,4 +1,4 @@
-"""The recipe: the same inputs give the same tag, and every input that matters counts."""
+"""The fingerprint: equal inputs give equal tags, and every relevant input changes the tag."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from voicecore.image.inputs import fingerprint
-from voicecore.image.model import Base
+from voicecore.image.model import BaseImage
 
-BASE = Base(
+BASE = BaseImage(
     name="registry.example/python:3.13-slim",
     digest="sha256:" + "a" * 64,
     manifest={},
@@ -39,11 +39,11 @@ def agent(tmp_path: Path) -> Path:
 
 
 def tag(agent: Path, digest: str = BASE.digest) -> str:
-    return fingerprint.fingerprint(fingerprint.context_of(agent), digest)
+    return fingerprint.fingerprint(fingerprint.context_files(agent), digest)
 
 
-def test_the_context_is_what_the_dockerignore_lets_through(agent: Path) -> None:
-    assert [file.path for file in fingerprint.context_of(agent)] == [
+def test_context_follows_dockerignore(agent: Path) -> None:
+    assert [file.path for file in fingerprint.context_files(agent)] == [
         ".dockerignore",
         "bot.py",
         "keep.log",
@@ -54,7 +54,7 @@ def test_the_context_is_what_the_dockerignore_lets_through(agent: Path) -> None:
     ]
 
 
-def test_a_tag_is_the_same_wherever_and_whenever_it_is_made(agent: Path, tmp_path: Path) -> None:
+def test_tag_ignores_times_and_excluded_files(agent: Path, tmp_path: Path) -> None:
     before = tag(agent)
     os.utime(agent / "bot.py", (1, 1))
     (agent / ".env").write_text("KEY=another\n")
@@ -65,7 +65,7 @@ def test_a_tag_is_the_same_wherever_and_whenever_it_is_made(agent: Path, tmp_pat
 
 
 @pytest.mark.parametrize("change", ["content", "new file", "mode", "name", "link", "base"])
-def test_whatever_reaches_the_image_changes_the_tag(agent: Path, change: str) -> None:
+def test_tag_changes_with_every_input(agent: Path, change: str) -> None:
     before = tag(agent)
     digest = BASE.digest
     match change:
@@ -84,22 +84,22 @@ def test_whatever_reaches_the_image_changes_the_tag(agent: Path, change: str) ->
     assert tag(agent, digest) != before
 
 
-def test_the_packages_are_kept_when_only_code_changes(agent: Path) -> None:
-    key = fingerprint.packages_key(fingerprint.context_of(agent), BASE.digest)
+def test_packages_key_ignores_code(agent: Path) -> None:
+    key = fingerprint.packages_key(fingerprint.context_files(agent), BASE.digest)
     (agent / "bot.py").write_text("PROMPT = 'bye'\n")
-    assert fingerprint.packages_key(fingerprint.context_of(agent), BASE.digest) == key
+    assert fingerprint.packages_key(fingerprint.context_files(agent), BASE.digest) == key
     (agent / "uv.lock").write_text("version = 2\n")
-    assert fingerprint.packages_key(fingerprint.context_of(agent), BASE.digest) != key
+    assert fingerprint.packages_key(fingerprint.context_files(agent), BASE.digest) != key
 
 
-def test_labels_leave_out_what_is_not_known() -> None:
+def test_labels_omit_unknown_values() -> None:
     labels = fingerprint.labels("ada", "0.1.0", None, BASE, "0" * 20)
     assert "org.opencontainers.image.revision" not in labels
     assert labels["org.opencontainers.image.base.digest"] == BASE.digest
     assert labels["io.voicecore.fingerprint"] == "0" * 20
 
 
-def test_an_image_is_as_old_as_its_base() -> None:
+def test_image_has_creation_time_of_base() -> None:
     assert fingerprint.epoch_of(BASE) == 1790812800
     assert fingerprint.age_of(BASE, datetime(2026, 12, 1, tzinfo=UTC)) == 61
     unknown = replace(BASE, config={})

@@ -1,7 +1,8 @@
-"""An image as its registry holds it: its config, and the files that its layers add up to."""
+"""An image pulled from a registry: its config, and the files of all its layers."""
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import io
 import json
@@ -13,39 +14,39 @@ from tests.standins.image.registry import Registry
 
 
 @dataclass(frozen=True)
-class File:
+class ImageFile:
     kind: str
     mode: int
     owner: tuple[int, int]
     mtime: int
     link: str
     content: str
-    """SHA-256."""
+    """SHA-256 of the content."""
 
 
 @dataclass(frozen=True)
-class Unpacked:
-    """What `docker pull` would unpack."""
+class PulledImage:
+    """The image that `docker pull` would unpack."""
 
     digest: str
     manifest: dict[str, Any]
     config: dict[str, Any]
-    files: dict[str, File]
+    files: dict[str, ImageFile]
     layers: list[bytes] = field(repr=False)
-    """Each as a tar; the base's first."""
+    """Tars of the layers; the base's come first."""
 
 
-def pull(registry: Registry, repository: str, tag: str) -> Unpacked:
-    """The image, every blob of it checked against its digest."""
+def pull(registry: Registry, repository: str, tag: str) -> PulledImage:
+    """Return an image after checking the digest of each blob."""
     manifest = registry.manifest(repository, tag)
     config = json.loads(_checked(registry, repository, manifest["config"]["digest"]))
     layers = [_tar(_checked(registry, repository, entry["digest"])) for entry in manifest["layers"]]
     diff_ids = [f"sha256:{hashlib.sha256(layer).hexdigest()}" for layer in layers]
     assert diff_ids == config["rootfs"]["diff_ids"]
-    files: dict[str, File] = {}
+    files: dict[str, ImageFile] = {}
     for layer in layers:
         _apply(layer, files)
-    return Unpacked(registry.digest(repository, tag), manifest, config, files, layers)
+    return PulledImage(registry.digest(repository, tag), manifest, config, files, layers)
 
 
 def _checked(registry: Registry, repository: str, digest: str) -> bytes:
@@ -55,19 +56,17 @@ def _checked(registry: Registry, repository: str, digest: str) -> bytes:
 
 
 def _tar(blob: bytes) -> bytes:
-    import gzip
-
     return gzip.decompress(blob) if blob[:2] == b"\x1f\x8b" else blob
 
 
-def _apply(layer: bytes, files: dict[str, File]) -> None:
+def _apply(layer: bytes, files: dict[str, ImageFile]) -> None:
     with tarfile.open(fileobj=io.BytesIO(layer)) as tar:
         for member in tar:
             name = member.name.strip("/").removeprefix("./")
             base = name.rpartition("/")[2]
-            assert not base.startswith(".wh."), f"{name}: only copies are made"
+            assert not base.startswith(".wh."), f"{name}: a COPY layer deletes nothing"
             body = tar.extractfile(member) if member.isfile() else None
-            files[name] = File(
+            files[name] = ImageFile(
                 kind=member.type.decode(),
                 mode=member.mode & 0o7777,
                 owner=(member.uid, member.gid),

@@ -1,6 +1,6 @@
-"""The gate through which ECR and public.ecr.aws are reached: TLS, tokens, and broken lines.
+"""A proxy that makes real registries look like ECR and public.ecr.aws: TLS, tokens and faults.
 
-Behind it are real registries; whatever it lets through arrives there as it was sent.
+Requests that it allows reach the registry unchanged.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import TypeVar
 
 from aiohttp import ClientError, ClientSession, ClientTimeout, web
 
-from tests.standins.image.ecr import TARGET, Denied, Ecr
+from tests.standins.image.ecr import TARGET, Ecr, RegistryError
 from tests.standins.image.registry import Registry
 from tests.standins.models.certificates import Certificates
 from tests.standins.models.refusal import Refused
@@ -29,18 +29,18 @@ from tests.standins.models.sigv4 import Request
 PUBLIC = "public.ecr.aws"
 _PUBLIC_BLOBS = "d5l0dvt14r5h8.cloudfront.net"
 _PIECE = 64 * 1024
-_AT_ONCE = struct.pack("ii", 1, 0)  # SO_LINGER of 0 s: closing sends a reset and no goodbye
-# The connection's own: each side of the gate has its own.
-_OWN = {"host", "connection", "transfer-encoding", "authorization", "expect", "keep-alive"}
+_NO_LINGER = struct.pack("ii", 1, 0)  # SO_LINGER of 0 s: closing sends a reset
+# Headers of one connection, which the proxy does not pass on.
+_HOP_HEADERS = {"host", "connection", "transfer-encoding", "authorization", "expect", "keep-alive"}
 _Value = TypeVar("_Value")
 
 
 @dataclass
 class Fault:
-    """What goes wrong with the next `times` requests that fit `method` and the regex `path`.
+    """A fault for the next `times` requests that match `method` and the regex `path`.
 
-    One of: the line is reset after so many bytes of the request's body; the request is answered
-    with `status`; its body is read no faster than `bytes_per_second`.
+    The connection is reset after `reset_after` bytes of the request's body, or the answer is
+    `status`, or the body is read no faster than `bytes_per_second`.
     """
 
     method: str = ""
@@ -50,13 +50,13 @@ class Fault:
     status: int | None = None
     bytes_per_second: float | None = None
 
-    def fits(self, method: str, path: str) -> bool:
+    def matches(self, method: str, path: str) -> bool:
         return self.times > 0 and self.method in ("", method) and bool(re.search(self.path, path))
 
 
 @dataclass
-class Asked:
-    """A request as it came, what was answered (0: the line was reset), and its body's bytes."""
+class LoggedRequest:
+    """A request, the status of its answer (0 after a reset), and the bytes of its body."""
 
     host: str
     method: str
@@ -67,51 +67,51 @@ class Asked:
 
 
 @dataclass
-class Journal:
-    """What came through the gate, in order."""
+class RequestLog:
+    """All requests to the proxy, in order."""
 
-    asked: list[Asked] = field(default_factory=list[Asked])
+    requests: list[LoggedRequest] = field(default_factory=list[LoggedRequest])
 
-    def find(self, method: str = "", path: str = "") -> list[Asked]:
-        """Returns the requests of this method whose path has something that fits the regex."""
+    def find(self, method: str = "", path: str = "") -> list[LoggedRequest]:
+        """Return the requests with this method whose path matches the regex."""
         return [
             each
-            for each in self.asked
+            for each in self.requests
             if method in ("", each.method) and re.search(path, each.path)
         ]
 
     @property
     def bytes(self) -> int:
-        """All bytes of all requests' bodies."""
-        return sum(each.bytes for each in self.asked)
+        """Bytes of all requests' bodies."""
+        return sum(each.bytes for each in self.requests)
 
     def blobs(self) -> dict[str, int]:
-        """Returns the bytes that were sent for each blob that arrived, by digest.
+        """Return the bytes sent for each completed blob, by digest.
 
-        What was sent in earlier uploads that broke off is not among them; see `bytes`.
+        Bytes of interrupted uploads are not included; see `bytes`.
         """
         sent: dict[str, int] = {}
         for last in self.find(path="/blobs/uploads/"):
             found = re.search(r"digest=(sha256(?::|%3A)[0-9a-f]{64})", last.query)
             if found and last.status == 201:
-                upload = [each.bytes for each in self.asked if each.path == last.path]
+                upload = [each.bytes for each in self.requests if each.path == last.path]
                 digest = found[1].replace("%3A", ":")
                 sent[digest] = sent.get(digest, 0) + sum(upload)
         return sent
 
     def clear(self) -> None:
-        self.asked.clear()
+        self.requests.clear()
 
 
-class Gate:
-    """Listens for TLS on `address`:443 under AWS's names, and without TLS on `plain_host`.
+class RegistryProxy:
+    """Listens with TLS on `address`:443 for AWS's host names, and without TLS on `plain_host`.
 
-    Without TLS the ECR API answers too, for AWS_ENDPOINT_URL_ECR.
+    The ECR API answers without TLS, for AWS_ENDPOINT_URL_ECR.
     """
 
     def __init__(self, ecr: Ecr, private: Registry, public: Registry) -> None:
         self.ecr = ecr
-        self.journal = Journal()
+        self.log = RequestLog()
         self.faults: list[Fault] = []
         self.address = ""
         self.plain_host = ""
@@ -121,27 +121,27 @@ class Gate:
 
     @property
     def hosts(self) -> list[str]:
-        """The names that must lead to `address`."""
+        """Host names that must resolve to `address`."""
         return [self.ecr.host, self.ecr.bucket, PUBLIC, _PUBLIC_BLOBS]
 
     @property
     def endpoint(self) -> str:
-        """The URL of the ECR API, for AWS_ENDPOINT_URL_ECR."""
+        """URL of the ECR API, for AWS_ENDPOINT_URL_ECR."""
         return f"http://{self.plain_host}"
 
     @asynccontextmanager
     async def serving(
         self, certificates: Certificates, tls: socket.socket, plain: socket.socket
     ) -> AsyncIterator[None]:
-        """Serves on two listening sockets."""
+        """Serve on two listening sockets."""
         self.address = tls.getsockname()[0]
         self.plain_host = f"{self.address}:{plain.getsockname()[1]}"
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         context.load_cert_chain(certificates.chain, certificates.key)
         async with ClientSession(
             auto_decompress=False, timeout=ClientTimeout(total=None)
-        ) as behind:
-            self._behind = behind
+        ) as client:
+            self._client = client
             app = web.Application()
             app.router.add_route("*", "/{path:.*}", self._handle)
             self._runner = web.AppRunner(app, shutdown_timeout=0.2, auto_decompress=False)
@@ -156,13 +156,13 @@ class Gate:
 
     @contextmanager
     def unreachable(self) -> Iterator[None]:
-        """Refuses every connection until the block ends, and resets those that are open."""
-        places = [(self.address, 443), (self.address, int(self.plain_host.rpartition(":")[2]))]
+        """Refuse all connections during the block, and reset the open ones."""
+        addresses = [(self.address, 443), (self.address, int(self.plain_host.rpartition(":")[2]))]
         asyncio.run_coroutine_threadsafe(self._close(), self._loop).result()
         try:
             yield
         finally:
-            tls, plain = (socket.create_server(place) for place in places)
+            tls, plain = (socket.create_server(address) for address in addresses)
             asyncio.run_coroutine_threadsafe(self._listen(tls, plain), self._loop).result()
 
     async def _listen(self, tls: socket.socket, plain: socket.socket) -> None:
@@ -177,32 +177,36 @@ class Gate:
             _reset(connection.transport)
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
-        asked = Asked(request.host, request.method, request.path, request.rel_url.raw_query_string)
-        self.journal.asked.append(asked)
-        fault = next((f for f in self.faults if f.fits(request.method, request.path)), Fault())
+        logged = LoggedRequest(
+            request.host, request.method, request.path, request.rel_url.raw_query_string
+        )
+        self.log.requests.append(logged)
+        fault = next((f for f in self.faults if f.matches(request.method, request.path)), Fault())
         fault.times -= 1
         try:
             if fault.status:
-                raise Denied(fault.status, "UNAVAILABLE", "Something went wrong here.")
-            answer = await self._answer(request, asked, fault)
-        except Denied as no:
-            answer = web.json_response(no.body, status=no.status, headers=no.headers)
-        except _Cut:
+                raise RegistryError(fault.status, "UNAVAILABLE", "Something went wrong here.")
+            answer = await self._answer(request, logged, fault)
+        except RegistryError as error:
+            answer = web.json_response(error.body, status=error.status, headers=error.headers)
+        except _ConnectionCut:
             _reset(request.transport)
-            return web.Response()  # to nobody
+            return web.Response()  # not sent: the connection is closed
         except ConnectionResetError:
-            return web.Response()  # whoever asked has gone
-        asked.status = answer.status
+            return web.Response()  # not sent: the client has closed the connection
+        logged.status = answer.status
         return answer
 
-    async def _answer(self, request: web.Request, asked: Asked, fault: Fault) -> web.StreamResponse:
+    async def _answer(
+        self, request: web.Request, logged: LoggedRequest, fault: Fault
+    ) -> web.StreamResponse:
         if request.headers.get("X-Amz-Target", "").startswith(TARGET):
             return await self._api(request)
         if request.host in (self.ecr.bucket, _PUBLIC_BLOBS):
-            return await self._blob(request, asked, fault)
+            return await self._blob(request, logged, fault)
         if request.host == PUBLIC:
-            return await self._read(request, asked, fault)
-        return await self._registry(request, asked, fault)
+            return await self._public_ecr(request, logged, fault)
+        return await self._registry(request, logged, fault)
 
     # ---- ECR
 
@@ -217,69 +221,74 @@ class Gate:
         return web.json_response(answer, content_type="application/x-amz-json-1.1")
 
     async def _registry(
-        self, request: web.Request, asked: Asked, fault: Fault
+        self, request: web.Request, logged: LoggedRequest, fault: Fault
     ) -> web.StreamResponse:
         token = self.ecr.check(request.headers.get("Authorization"))
         if request.path == "/v2/":
             return web.json_response({})
-        wanted = self.ecr.allow(request.method, request.path)
-        if self.ecr.immutable and wanted.action == "ecr:PutImage":
-            self.ecr.keep(wanted, await asyncio.to_thread(self._private.tags, wanted.repository))
-        if request.secure and wanted.action == "ecr:GetDownloadUrlForLayer":
-            return _elsewhere(self.ecr.bucket, request)
-        query = asked.query
-        if wanted.action == "ecr:InitiateLayerUpload" and not self.ecr.mounts:
+        operation = self.ecr.allow(request.method, request.path)
+        if self.ecr.immutable and operation.action == "ecr:PutImage":
+            tags = await asyncio.to_thread(self._private.tags, operation.repository)
+            self.ecr.require_new_tag(operation, tags)
+        if request.secure and operation.action == "ecr:GetDownloadUrlForLayer":
+            return _redirect(self.ecr.bucket, request)
+        query = logged.query
+        if operation.action == "ecr:InitiateLayerUpload" and not self.ecr.mounts:
             query = ""
-        before = asked.bytes
+        before = logged.bytes
         try:
-            return await self._pass(request, asked, fault, self._private, request.path, query)
+            return await self._pass(request, logged, fault, self._private, request.path, query)
         finally:
-            token.bytes += asked.bytes - before
+            token.bytes += logged.bytes - before
 
     # ---- public.ecr.aws
 
-    async def _read(self, request: web.Request, asked: Asked, fault: Fault) -> web.StreamResponse:
+    async def _public_ecr(
+        self, request: web.Request, logged: LoggedRequest, fault: Fault
+    ) -> web.StreamResponse:
         if request.path == "/token/":
             self._anonymous.add(token := secrets.token_urlsafe(50))
             return web.json_response({"token": token})
         token = request.headers.get("Authorization", "").removeprefix("Bearer ")
         if token not in self._anonymous:
             realm = f'Bearer realm="https://{PUBLIC}/token/",service="{PUBLIC}",scope="aws"'
-            raise Denied(401, "DENIED", "Not Authorized", {"WWW-Authenticate": realm})
+            raise RegistryError(401, "DENIED", "Not Authorized", {"WWW-Authenticate": realm})
         if request.path == "/v2/":
             return web.json_response({})
         if request.method not in ("GET", "HEAD"):
-            raise Denied(405, "UNSUPPORTED", "The operation is unsupported.")
+            raise RegistryError(405, "UNSUPPORTED", "The operation is unsupported.")
         if request.method == "GET" and "/blobs/" in request.path:
-            return _elsewhere(_PUBLIC_BLOBS, request)
-        return await self._pass(request, asked, fault, self._public, request.path, asked.query)
+            return _redirect(_PUBLIC_BLOBS, request)
+        return await self._pass(request, logged, fault, self._public, request.path, logged.query)
 
     # ---- both
 
-    async def _blob(self, request: web.Request, asked: Asked, fault: Fault) -> web.StreamResponse:
-        """Answers as S3 does to the address that a registry has sent its client to."""
+    async def _blob(
+        self, request: web.Request, logged: LoggedRequest, fault: Fault
+    ) -> web.StreamResponse:
+        """Answer as S3 does to the presigned URL that a registry redirects to."""
         if "Authorization" in request.headers:
-            raise Denied(400, "InvalidArgument", "Only one auth mechanism allowed")
+            raise RegistryError(400, "InvalidArgument", "Only one auth mechanism allowed")
         registry = self._private if request.host == self.ecr.bucket else self._public
-        return await self._pass(request, asked, fault, registry, request.path, "")
+        return await self._pass(request, logged, fault, registry, request.path, "")
 
     async def _pass(
         self,
         request: web.Request,
-        asked: Asked,
+        logged: LoggedRequest,
         fault: Fault,
         registry: Registry,
         path: str,
         query: str,
     ) -> web.StreamResponse:
         url = f"{registry.url}{path}" + (f"?{query}" if query else "")
-        headers = {n: v for n, v in request.headers.items() if n.lower() not in _OWN}
-        body = _counted(request, asked, fault) if request.body_exists else None
+        headers = {n: v for n, v in request.headers.items() if n.lower() not in _HOP_HEADERS}
+        body = _counted(request, logged, fault) if request.body_exists else None
         try:
-            async with self._behind.request(
+            async with self._client.request(
                 request.method, url, headers=headers, data=body, allow_redirects=False
             ) as found:
-                kept = {n: v for n, v in found.headers.items() if n.lower() not in _OWN}
+                kept = {n: v for n, v in found.headers.items() if n.lower() not in _HOP_HEADERS}
                 answer = web.StreamResponse(status=found.status, headers=kept)
                 await answer.prepare(request)
                 async for piece in found.content.iter_chunked(_PIECE):
@@ -287,46 +296,49 @@ class Gate:
                 await answer.write_eof()
                 return answer
         except ClientError as e:
-            if isinstance(e.__cause__, _Cut):
+            if isinstance(e.__cause__, _ConnectionCut):
                 raise e.__cause__ from e
             raise
 
 
-class _Cut(Exception):
-    """The test wants the line to break here."""
+class _ConnectionCut(Exception):
+    """The fault cuts the connection here."""
 
 
-async def _counted(request: web.Request, asked: Asked, fault: Fault) -> AsyncIterator[bytes]:
+async def _counted(
+    request: web.Request, logged: LoggedRequest, fault: Fault
+) -> AsyncIterator[bytes]:
     left = fault.reset_after
     async for piece in request.content.iter_chunked(_PIECE):
         if left is not None and len(piece) >= left:
-            asked.bytes += left
+            logged.bytes += left
             yield piece[:left]
-            raise _Cut
+            raise _ConnectionCut
         left = None if left is None else left - len(piece)
-        asked.bytes += len(piece)
+        logged.bytes += len(piece)
         if fault.bytes_per_second:
             await asyncio.sleep(len(piece) / fault.bytes_per_second)
         yield piece
 
 
 def _reset(transport: asyncio.Transport | None) -> None:
-    if transport:
-        open_socket = transport.get_extra_info("socket")
-        open_socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _AT_ONCE)
+    # A TLS connection that the client has closed has no socket any more.
+    open_socket = transport.get_extra_info("socket") if transport else None
+    if transport and open_socket:
+        open_socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
         transport.abort()
 
 
-def _elsewhere(host: str, request: web.Request) -> web.Response:
+def _redirect(host: str, request: web.Request) -> web.Response:
     signed = f"X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Signature={secrets.token_hex(32)}"
     return web.Response(status=307, headers={"Location": f"https://{host}{request.path}?{signed}"})
 
 
 @contextmanager
 def in_background(serving: AbstractAsyncContextManager[_Value]) -> Iterator[_Value]:
-    """Enters an asynchronous context in an event loop of its own, beside a test that has none."""
+    """Enter an asynchronous context in its own event loop, for a test without one."""
     loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever, name="gate")
+    thread = threading.Thread(target=loop.run_forever, name="background-loop")
     thread.start()
 
     async def enter() -> _Value:

@@ -1,4 +1,4 @@
-"""What looks like a secret in the image's context: found with its place, never quoted."""
+"""The secret scan: likely secrets are found with their place, and never shown."""
 
 from __future__ import annotations
 
@@ -12,21 +12,25 @@ import pytest
 
 from voicecore.console.errors import ExitCode
 from voicecore.image.inputs import secret_scan
-from voicecore.image.inputs.secret_scan import Finding
+from voicecore.image.inputs.secret_scan import SuspectedSecret
 
-# The shapes of secrets, made here of random letters, so that none is anybody's.
+# Secrets made of random letters, so that none is real.
 _random = random.Random(3)
 
 
-def some(length: int, letters: str = string.ascii_letters + string.digits) -> str:
+def random_text(length: int, letters: str = string.ascii_letters + string.digits) -> str:
     return "".join(_random.choice(letters) for _ in range(length))
 
 
 HEX = string.digits + "abcdef"
 BASE32 = string.ascii_uppercase + "234567"
 PEM_BODY = base64.encodebytes(_random.randbytes(240)).decode()
-AWS_SECRET = some(40)
-DEEPGRAM = some(40, HEX)
+AWS_SECRET = random_text(40)
+DEEPGRAM = random_text(40, HEX)
+
+
+def random_uuid() -> str:
+    return "-".join(random_text(length, HEX) for length in (8, 4, 4, 4, 12))
 
 
 def pem(kind: str, body: str = PEM_BODY) -> str:
@@ -42,36 +46,36 @@ SHAPES = {
     ),
     "in json": ('{"private_key": ' + repr(pem("PRIVATE" + " KEY")) + "}", "a private key"),
     "putty": ("PuTTY-User-Key-" + "File-3: ssh-ed25519\n", "a private key"),
-    "access key": (f'key = "AKIA{some(16, BASE32)}"', "an AWS access key"),
-    "session key": (f"ASIA{some(16, BASE32)},{AWS_SECRET}", "an AWS access key"),
+    "access key": (f'key = "AKIA{random_text(16, BASE32)}"', "an AWS access key"),
+    "session key": (f"ASIA{random_text(16, BASE32)},{AWS_SECRET}", "an AWS access key"),
     "aws ini": (f"aws_secret_access_key = {AWS_SECRET}", "an AWS secret access key"),
     "aws env": (f"export AWS_SECRET_ACCESS_KEY={AWS_SECRET}", "an AWS secret access key"),
     "aws json": (f'{{"SecretAccessKey": "{AWS_SECRET}"}}', "an AWS secret access key"),
-    "github": ("ghp_" + some(36), "a GitHub token"),
-    "github fine": ("github_pat_" + some(22) + "_" + some(59), "a GitHub token"),
-    "gitlab": ("glpat-" + some(20), "a GitLab token"),
-    "slack": ("xoxb-" + some(12, string.digits) + "-" + some(24), "a Slack token"),
+    "github": ("ghp_" + random_text(36), "a GitHub token"),
+    "github fine": ("github_pat_" + random_text(22) + "_" + random_text(59), "a GitHub token"),
+    "gitlab": ("glpat-" + random_text(20), "a GitLab token"),
+    "slack": ("xoxb-" + random_text(12, string.digits) + "-" + random_text(24), "a Slack token"),
     "webhook": (
-        f"https://hooks.slack.com/services/T{some(8)}/B{some(8)}/{some(24)}",
+        f"https://hooks.slack.com/services/T{random_text(8)}/B{random_text(8)}/{random_text(24)}",
         "a Slack webhook",
     ),
-    "stripe": ("sk_live_" + some(24), "a Stripe key"),
-    "openai": (f"sk-proj-{some(20)}T3BlbkFJ{some(20)}", "an OpenAI key"),
-    "anthropic": ("sk-ant-api03-" + some(93) + "AA", "an Anthropic key"),
-    "google": ("AIza" + some(35), "a Google API key"),
-    "hugging face": ("hf_" + some(34, string.ascii_letters), "a Hugging Face token"),
-    "pypi": ("pypi-AgEIcHlwaS5vcmc" + some(60), "a PyPI token"),
-    "npm": ("npm_" + some(36), "an npm token"),
-    "sendgrid": (f"SG.{some(22)}.{some(43)}", "a SendGrid key"),
-    "cartesia": ("sk_car_" + some(22), "a Cartesia key"),
-    "elevenlabs": ("sk_" + some(48, HEX), "an ElevenLabs key"),
-    "groq": ("gsk_" + some(52), "a Groq key"),
-    "azure": (f"AccountKey={some(86)}==;", "an Azure storage key"),
-    "jwt": (f"eyJ{some(20)}.eyJ{some(40)}.{some(43)}", "a JSON web token"),
-    "url": (f"postgres://me:{some(12)}@db.internal:5432/calls", "a password in an address"),
-    "deepgram": (f'DeepgramSTTService(api_key="{DEEPGRAM}")', "a key written into the code"),
-    "yaml": (f"client_secret: '{some(32)}'", "a key written into the code"),
-    "dockerfile": (f"ENV DEEPGRAM_API_KEY={DEEPGRAM}", "a key written into the code"),
+    "stripe": ("sk_live_" + random_text(24), "a Stripe key"),
+    "openai": (f"sk-proj-{random_text(20)}T3BlbkFJ{random_text(20)}", "an OpenAI key"),
+    "anthropic": ("sk-ant-api03-" + random_text(93) + "AA", "an Anthropic key"),
+    "google": ("AIza" + random_text(35), "a Google API key"),
+    "hugging face": ("hf_" + random_text(34, string.ascii_letters), "a Hugging Face token"),
+    "pypi": ("pypi-AgEIcHlwaS5vcmc" + random_text(60), "a PyPI token"),
+    "npm": ("npm_" + random_text(36), "an npm token"),
+    "sendgrid": (f"SG.{random_text(22)}.{random_text(43)}", "a SendGrid key"),
+    "cartesia": ("sk_car_" + random_text(22), "a Cartesia key"),
+    "elevenlabs": ("sk_" + random_text(48, HEX), "an ElevenLabs key"),
+    "groq": ("gsk_" + random_text(52), "a Groq key"),
+    "azure": (f"AccountKey={random_text(86)}==;", "an Azure storage key"),
+    "jwt": (f"eyJ{random_text(20)}.eyJ{random_text(40)}.{random_text(43)}", "a JSON web token"),
+    "url": (f"postgres://me:{random_text(12)}@db.internal:5432/calls", "a password in a URL"),
+    "deepgram": (f'DeepgramSTTService(api_key="{DEEPGRAM}")', "a key in the code"),
+    "yaml": (f"client_secret: '{random_text(32)}'", "a key in the code"),
+    "dockerfile": (f"ENV DEEPGRAM_API_KEY={DEEPGRAM}", "a key in the code"),
 }  # fmt: skip
 
 HARMLESS = [
@@ -85,11 +89,11 @@ HARMLESS = [
     "postgres://postgres:postgres@localhost:5432/test",
     "https://user:{password}@host and https://user:$PASSWORD@host and ftp://user:pass123@example.com",
     'token = "voicecore-local-development"',
-    f'hash = "sha256:{some(64, HEX)}"',
-    f'voice_id = "{some(8, HEX)}-{some(4, HEX)}-{some(4, HEX)}-{some(4, HEX)}-{some(12, HEX)}"',
+    f'hash = "sha256:{random_text(64, HEX)}"',
+    f'voice_id = "{random_uuid()}"',
     "secret_key_base_of_the_application = compute_it(somehow, 12345)",
     "the password: 'correct horse battery staple'",
-    "task_" + some(30) + " hf_" + some(12) + " sk_" + some(12, HEX),
+    "task_" + random_text(30) + " hf_" + random_text(12) + " sk_" + random_text(12, HEX),
     f'access_token="{DEEPGRAM}"  # pragma: allowlist secret',
 ]
 
@@ -102,15 +106,15 @@ def write(folder: Path, path: str, content: str | bytes) -> str:
 
 
 @pytest.mark.parametrize(("content", "what"), SHAPES.values(), ids=SHAPES)
-def test_a_secret_in_a_file_is_found_in_its_line(content: str, what: str, tmp_path: Path) -> None:
+def test_secret_is_found_with_its_line(content: str, what: str, tmp_path: Path) -> None:
     path = write(tmp_path, "bot.py", f"import os\n\n{content}\n")
-    assert Finding(path, 3, what) in secret_scan.findings(tmp_path, [path], {})
+    assert SuspectedSecret(path, 3, what) in secret_scan.find_secrets(tmp_path, [path], {})
 
 
 @pytest.mark.parametrize("content", HARMLESS)
-def test_what_only_resembles_a_secret_is_left_alone(content: str, tmp_path: Path) -> None:
+def test_harmless_text_is_ignored(content: str, tmp_path: Path) -> None:
     path = write(tmp_path, "bot.py", content)
-    assert secret_scan.findings(tmp_path, [path], {}) == []
+    assert secret_scan.find_secrets(tmp_path, [path], {}) == []
 
 
 @pytest.mark.parametrize(
@@ -119,10 +123,10 @@ def test_what_only_resembles_a_secret_is_left_alone(content: str, tmp_path: Path
      "id_ed25519_work", ".netrc", ".pypirc", "google-service-account.json", "credentials",
      "new_user_credentials.csv", "me_accessKeys.csv", "terraform.tfstate", ".git-credentials"],
 )  # fmt: skip
-def test_a_file_that_holds_secrets_is_known_by_its_name(path: str, tmp_path: Path) -> None:
+def test_secrets_file_is_found_by_name(path: str, tmp_path: Path) -> None:
     write(tmp_path, path, "nothing to see")
-    assert secret_scan.findings(tmp_path, [path], {}) == [
-        Finding(path, None, "a file that holds secrets, by its name")
+    assert secret_scan.find_secrets(tmp_path, [path], {}) == [
+        SuspectedSecret(path, None, "a file that contains secrets, judging by its name")
     ]
 
 
@@ -131,69 +135,71 @@ def test_a_file_that_holds_secrets_is_known_by_its_name(path: str, tmp_path: Pat
     [".env.example", "environment.py", "credentials.py", "credentials/__init__.py", "monkey.py",
      "id_rsa.pub", "keys.json", ".gitignore", "prompts/envy.txt"],
 )  # fmt: skip
-def test_a_name_that_only_resembles_one_is_left_alone(path: str, tmp_path: Path) -> None:
+def test_harmless_file_name_is_ignored(path: str, tmp_path: Path) -> None:
     write(tmp_path, path, "nothing to see")
-    assert secret_scan.findings(tmp_path, [path], {}) == []
+    assert secret_scan.find_secrets(tmp_path, [path], {}) == []
 
 
-def test_a_folder_of_secrets_is_one_finding(tmp_path: Path) -> None:
+def test_secrets_folder_is_reported_once(tmp_path: Path) -> None:
     paths = [
         write(tmp_path, path, "x")
         for path in (".git/HEAD", ".git/objects/ab/cd", "tools/.aws/config", "tools/.aws/sso")
     ]
-    found = secret_scan.findings(tmp_path, paths, {})
+    found = secret_scan.find_secrets(tmp_path, paths, {})
     assert [finding.path for finding in found] == [".git/", "tools/.aws/"]
 
 
-def test_certificates_may_go_into_the_image(tmp_path: Path) -> None:
+def test_certificates_are_allowed(tmp_path: Path) -> None:
     public = write(tmp_path, "ca.pem", pem("CERTIFICATE"))
     mixed = write(tmp_path, "both.pem", pem("CERTIFICATE") + pem("PRIVATE" + " KEY"))
-    assert [found.path for found in secret_scan.findings(tmp_path, [public, mixed], {})] == [mixed]
+    assert [found.path for found in secret_scan.find_secrets(tmp_path, [public, mixed], {})] == [
+        mixed
+    ]
 
 
-# The values of agent/.env.
+# ---- values of agent/.env
 
 
-def test_a_value_of_the_env_file_is_found_wherever_it_is(tmp_path: Path) -> None:
+def test_value_of_env_file_is_found_in_any_file(tmp_path: Path) -> None:
     values = {"DEEPGRAM_API_KEY": DEEPGRAM, "LOG_LEVEL": "DEBUG", "DB_PASSWORD": "hunter22"}
     paths = [
         write(tmp_path, "bot.py", f"# try {DEEPGRAM[:-1]}\nurl = 'wss://x?token={DEEPGRAM}'\n"),
         write(tmp_path, "notes.txt", "LOG_LEVEL=DEBUG\nhunter22"),
     ]
-    assert secret_scan.findings(tmp_path, paths, values) == [
-        Finding("bot.py", 2, "the value of DEEPGRAM_API_KEY in .env"),
-        Finding("notes.txt", 2, "the value of DB_PASSWORD in .env"),
+    assert secret_scan.find_secrets(tmp_path, paths, values) == [
+        SuspectedSecret("bot.py", 2, "the value of DEEPGRAM_API_KEY in .env"),
+        SuspectedSecret("notes.txt", 2, "the value of DB_PASSWORD in .env"),
     ]
 
 
-def test_a_value_is_found_deep_in_a_large_file_that_is_no_text(tmp_path: Path) -> None:
+def test_value_is_found_in_large_binary_file(tmp_path: Path) -> None:
     noise = b"\0\n" + os.urandom(1 << 20)
-    # Across the border of two windows, in which the file is read.
+    # Across the border of two windows of the file.
     content = (noise * 9)[: (4 << 20) - 20] + DEEPGRAM.encode() + noise
     path = write(tmp_path, "model.onnx", content)
-    assert secret_scan.findings(tmp_path, [path], {"DEEPGRAM_API_KEY": DEEPGRAM}) == [
-        Finding(path, None, "the value of DEEPGRAM_API_KEY in .env")
+    assert secret_scan.find_secrets(tmp_path, [path], {"DEEPGRAM_API_KEY": DEEPGRAM}) == [
+        SuspectedSecret(path, None, "the value of DEEPGRAM_API_KEY in .env")
     ]
 
 
-def test_a_line_far_down_in_a_large_text_is_counted_right(tmp_path: Path) -> None:
+def test_line_number_is_right_in_large_file(tmp_path: Path) -> None:
     lines = ["a line of a long text"] * 500_000
-    lines[321_098] = "ghp_" + some(36)
+    lines[321_098] = "ghp_" + random_text(36)
     lines[456_789] = DEEPGRAM
     path = write(tmp_path, "corpus.txt", "\n".join(lines))
-    assert secret_scan.findings(tmp_path, [path], {"KEY": DEEPGRAM}) == [
-        Finding(path, 321_099, "a GitHub token"),
-        Finding(path, 456_790, "the value of KEY in .env"),
+    assert secret_scan.find_secrets(tmp_path, [path], {"KEY": DEEPGRAM}) == [
+        SuspectedSecret(path, 321_099, "a GitHub token"),
+        SuspectedSecret(path, 456_790, "the value of KEY in .env"),
     ]
 
 
-def test_a_link_is_not_followed(tmp_path: Path) -> None:
-    write(tmp_path, "outside", "ghp_" + some(36))
+def test_links_are_not_followed(tmp_path: Path) -> None:
+    write(tmp_path, "outside", "ghp_" + random_text(36))
     agent = tmp_path / "agent"
     agent.mkdir()
     (agent / "link").symlink_to("../outside")
     (agent / "broken").symlink_to("nowhere")
-    assert secret_scan.findings(agent, ["link", "broken"], {}) == []
+    assert secret_scan.find_secrets(agent, ["link", "broken"], {}) == []
 
 
 @pytest.mark.parametrize(
@@ -201,12 +207,12 @@ def test_a_link_is_not_followed(tmp_path: Path) -> None:
     [
         ("DEEPGRAM_API_KEY", DEEPGRAM),
         ("DB_PASSWORD", "hunter22"),
-        ("SENTRY", f"https://{some(32, HEX)}@sentry.io/1"),
+        ("SENTRY", f"https://{random_text(32, HEX)}@sentry.io/1"),
         ("CARTESIA_API_KEY", "71a7ad14-091c-4e8e-a314-022ece01c121"),
-        ("SOMETHING", some(32)),
+        ("SOMETHING", random_text(32)),
     ],
 )
-def test_variables_that_hold_secrets(name: str, value: str) -> None:
+def test_is_secret_accepts_secrets(name: str, value: str) -> None:
     assert secret_scan.is_secret(name, value)
 
 
@@ -226,23 +232,23 @@ def test_variables_that_hold_secrets(name: str, value: str) -> None:
         ("GREETING", "Hello! You have reached line 42 of the support desk."),
     ],
 )
-def test_variables_that_hold_settings(name: str, value: str) -> None:
+def test_is_secret_rejects_settings(name: str, value: str) -> None:
     assert not secret_scan.is_secret(name, value)
 
 
-# What is told.
+# ---- the error
 
 
-def test_the_refusal_says_where_and_what_to_do_but_never_the_secret(tmp_path: Path) -> None:
+def test_error_names_places_but_no_secret(tmp_path: Path) -> None:
     agent = tmp_path / "agent"
     paths = [
         write(agent, "bot.py", f'\napi_key="{DEEPGRAM}"\n'),
         write(agent, "my key.pem", pem("PRIVATE" + " KEY")),
     ]
     with pytest.raises(secret_scan.SecretInContext) as refusal:
-        secret_scan.require_none(agent, paths, {"STT_KEY": DEEPGRAM})
+        secret_scan.require_no_secrets(agent, paths, {"STT_KEY": DEEPGRAM})
     message, hint = refusal.value.message, refusal.value.hint or ""
-    assert "bot.py, line 2  a key written into the code" in message
+    assert "bot.py, line 2  a key in the code" in message
     assert "the value of STT_KEY in .env" in message
     assert "my key.pem" in message
     assert "echo 'my key.pem' >> agent/.dockerignore" in hint
@@ -252,11 +258,11 @@ def test_the_refusal_says_where_and_what_to_do_but_never_the_secret(tmp_path: Pa
     assert refusal.value.exit_code is ExitCode.BAD_PROJECT
 
 
-def test_a_long_list_is_cut(tmp_path: Path) -> None:
+def test_long_list_is_shortened(tmp_path: Path) -> None:
     paths = [write(tmp_path, f"{number}.key", "x") for number in range(25)]
     with pytest.raises(secret_scan.SecretInContext, match="and 15 more"):
-        secret_scan.require_none(tmp_path, paths, {})
+        secret_scan.require_no_secrets(tmp_path, paths, {})
 
 
-def test_nothing_to_find_is_no_error(tmp_path: Path) -> None:
-    secret_scan.require_none(tmp_path, [write(tmp_path, "bot.py", "print('hello')")], {})
+def test_clean_files_pass(tmp_path: Path) -> None:
+    secret_scan.require_no_secrets(tmp_path, [write(tmp_path, "bot.py", "print('hello')")], {})

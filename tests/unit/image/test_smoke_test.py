@@ -1,0 +1,87 @@
+"""Errors of the smoke test: broken rules, exits and listening addresses."""
+
+import pytest
+
+from voicecore.image.docker.agent_probe import (
+    AgentExited,
+    EmulationUnavailable,
+    ImageUnfit,
+    exit_error,
+    listening_addresses,
+)
+from voicecore.image.docker.smoke_test import require_user
+
+
+@pytest.mark.parametrize("user", ["1000", "1000:1000", "65534"])
+def test_numeric_user_is_accepted(user: str) -> None:
+    require_user({"config": {"User": user}})
+
+
+@pytest.mark.parametrize(
+    ("user", "name"),
+    [("", "root"), ("0", "user 0"), ("0:1000", "user 0:1000"), ("agent", "user agent")],
+)
+def test_root_or_named_user_is_refused(user: str, name: str) -> None:
+    with pytest.raises(ImageUnfit, match=f"runs as {name}") as raised:
+        require_user({"config": {"User": user}})
+    assert "USER 1000" in str(raised.value.hint)
+
+
+def test_image_without_config_runs_as_root() -> None:
+    with pytest.raises(ImageUnfit):
+        require_user({"config": None})
+
+
+TABLE = """\
+  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
+   0: 0B00007F:9C4F 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 1
+   1: 0100007F:1F90 00000000:0000 0A 00000000:00000000 00:00000000 00000000  1000        0 2
+   2: 00000000:1F40 00000000:0000 0A 00000000:00000000 00:00000000 00000000  1000        0 3
+   3: 0100007F:1F90 0100007F:C350 01 00000000:00000000 00:00000000 00000000  1000        0 4
+  sl  local_address                         remote_address                        st tx_queue
+   0: 00000000000000000000000001000000:1F91 00000000000000000000000000000000:0000 0A 00000000
+"""
+
+
+def test_listening_addresses() -> None:
+    assert listening_addresses(TABLE) == {("127.0.0.1", 8080), ("*", 8000), ("::1", 8081)}
+
+
+TRACEBACK = [
+    "Traceback (most recent call last):",
+    '  File "/app/bot.py", line 3, in <module>',
+    "    import soundfile",
+    "ModuleNotFoundError: No module named 'soundfile': it is left out of the image; see "
+    "exclude-dependencies in agent/pyproject.toml",
+]
+
+
+def test_crash_shows_output_of_agent() -> None:
+    error = exit_error({"ExitCode": 1}, TRACEBACK, emulated=False)
+    assert type(error) is AgentExited
+    assert "exit code 1" in error.message
+    assert "exclude-dependencies in agent/pyproject.toml" in error.message
+
+
+def test_out_of_memory_is_reported() -> None:
+    error = exit_error({"ExitCode": 137, "OOMKilled": True}, [], emulated=False)
+    assert "it ran out of memory" in error.message
+    assert "(no output)" in error.message
+
+
+def test_missing_emulator_is_reported() -> None:
+    # docker-init is a native program; it cannot start the agent.
+    output = ["[FATAL tini (7)] exec python failed: Exec format error"]
+    error = exit_error({"ExitCode": 127}, output, emulated=True)
+    assert type(error) is EmulationUnavailable
+    assert "tonistiigi/binfmt --install arm64" in str(error.hint)
+
+
+def test_crash_of_emulator_is_reported() -> None:
+    output = ["qemu: uncaught target signal 11 (Segmentation fault) - core dumped"]
+    assert type(exit_error({"ExitCode": 139}, output, emulated=True)) is EmulationUnavailable
+    assert type(exit_error({"ExitCode": 139}, [], emulated=True)) is EmulationUnavailable
+
+
+def test_native_crash_is_reported_as_exit() -> None:
+    assert type(exit_error({"ExitCode": 139}, [], emulated=False)) is AgentExited

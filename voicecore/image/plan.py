@@ -1,0 +1,234 @@
+"""Owns the plan of an image: what to build, decided from files and registries before any build."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import subprocess
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, cast
+
+from voicecore.console.errors import ExitCode, VoicecoreError
+from voicecore.image.cache_folders import bases_folder, locks_folder
+from voicecore.image.inputs import base_image, dockerfile, fingerprint, lockfile
+from voicecore.image.inputs.fingerprint import ContextFile
+from voicecore.image.inputs.secret_scan import require_no_secrets
+from voicecore.image.model import BaseImage
+from voicecore.image.registry.client import Repository
+from voicecore.image.registry.credentials import RegistryLogins
+from voicecore.image.registry.reference import Reference, parse_reference
+from voicecore.project import aws_names
+from voicecore.project.dotenv import dotenv_of
+from voicecore.project.project import AGENT, Project
+
+
+class CannotBuild(VoicecoreError):
+    """The builder cannot do what was asked."""
+
+
+@dataclass(frozen=True)
+class BuildPlan:
+    """An image to build, and its digest if a registry has it already."""
+
+    project: Project
+    part: str
+    """Folder of the project that the image is built from: agent or server."""
+    dockerfile: str
+    """Text of the Dockerfile, with the base pinned to its digest."""
+    base: BaseImage
+    files: tuple[ContextFile, ...]
+    tag: str
+    labels: Mapping[str, str]
+    target: Reference | None
+    """Repository and tag to push to; None without a push."""
+    pushed_digest: str
+    """Digest of the image in `target`; empty if it is not there."""
+    lock_created: bool
+    """True when planning created uv.lock."""
+    pins_base: bool
+    """True when the Dockerfile names its base without a digest."""
+    logins: RegistryLogins = field(repr=False, compare=False)
+
+    @property
+    def folder(self) -> Path:
+        """Folder of the build context."""
+        return self.project.root / self.part
+
+    @property
+    def local_reference(self) -> str:
+        """Reference of the image in an engine on this machine."""
+        return f"{aws_names.repository_for(self.project.name)}:{self.tag}"
+
+    def base_repository(self) -> Repository:
+        """Return the repository of the base."""
+        reference = parse_reference(self.base.reference)
+        return Repository(reference, self.logins.source_for(reference.registry))
+
+    def target_repository(self, target: Reference) -> Repository:
+        """Return the repository of `target`, for a push."""
+        return Repository(target, self.logins.source_for(target.registry), "pull,push")
+
+    def digest_in(self, target: Reference) -> str:
+        """Return the digest of `target` in its registry; empty if it is not there."""
+
+        async def find() -> str:
+            async with self.target_repository(target) as repository:
+                found = await repository.find(target.tag)
+            return found.digest if found else ""
+
+        return asyncio.run(find())
+
+
+def plan_build(
+    project: Project,
+    repository: str | None,
+    compiles: bool,
+    env: Mapping[str, str],
+    profile: str | None = None,
+    part: str = AGENT,
+) -> BuildPlan:
+    """Plan the image of a `part` of the project, and look for it in `repository`.
+
+    A package without a wheel is an error unless the builder `compiles`. Writes uv.lock if it is
+    missing. Raises the errors of the lockfile, the files, the Dockerfile, the base and the
+    registry.
+    """
+    folder = project.root / part
+    target = _untagged(repository) if repository else None
+    text = dockerfile.read(folder)
+    base_name = dockerfile.base_of(text)
+    base = asyncio.run(base_image.resolve(base_name, bases_folder(env)))
+    text = dockerfile.with_base(text, base.reference)
+    lock_created = _check_lock(folder, base, compiles, env)
+    files = _context_of(folder, text)
+    tag = fingerprint.fingerprint(files, base.digest)
+    plan = BuildPlan(
+        project=project,
+        part=part,
+        dockerfile=text,
+        base=base,
+        files=files,
+        tag=tag,
+        labels=_labels_of(project, part, base, tag, env),
+        target=None,
+        pushed_digest="",
+        lock_created=lock_created,
+        pins_base=base_name != base.reference,
+        logins=RegistryLogins(profile),
+    )
+    return with_repository(plan, target.name) if target else plan
+
+
+def _untagged(repository: str) -> Reference:
+    reference = parse_reference(repository)
+    if reference.tag or reference.digest:
+        raise CannotBuild(
+            f"{repository} has a tag; voicecore tags an image by its fingerprint.",
+            f"Name the repository without a tag:  voicecore build --push {reference.name}",
+            ExitCode.USAGE,
+        )
+    return reference
+
+
+def with_repository(plan: BuildPlan, repository: str) -> BuildPlan:
+    """Return the plan with a repository to push to, after looking for the image there."""
+    target = parse_reference(f"{repository}:{plan.tag}")
+    return replace(plan, target=target, pushed_digest=plan.digest_in(target))
+
+
+def pin_base(plan: BuildPlan) -> None:
+    """Write the base's digest into the Dockerfile if it names none."""
+    if plan.pins_base:
+        dockerfile.write(plan.folder, plan.dockerfile)
+
+
+def install_target(base: BaseImage) -> lockfile.InstallTarget:
+    """Return what packages are installed for on this base."""
+    return lockfile.InstallTarget(python=python_of(base))
+
+
+def python_of(base: BaseImage) -> tuple[int, int]:
+    """Return the Python version of a base, from the PYTHON_VERSION that official images set."""
+    config = cast("dict[str, Any]", base.config.get("config") or {})
+    entries = cast("list[str]", config.get("Env") or [])
+    env = dict(entry.split("=", 1) for entry in entries)
+    version = env.get("PYTHON_VERSION", "").split(".")
+    if len(version) < 2:
+        raise CannotBuild(
+            f"{base.name} does not say which Python it has (PYTHON_VERSION).",
+            "Use an official Python image:  "
+            "voicecore upgrade-base public.ecr.aws/docker/library/python:3.13-slim-trixie",
+            ExitCode.BAD_PROJECT,
+        )
+    return int(version[0]), int(version[1])
+
+
+def _context_of(folder: Path, dockerfile_text: str) -> tuple[ContextFile, ...]:
+    """Return the build context as it is with this Dockerfile. Raises SecretInContext."""
+    found = fingerprint.context_files(folder)
+    require_no_secrets(folder, [file.path for file in found], dotenv_of(folder))
+    return tuple(fingerprint.with_content(found, fingerprint.DOCKERFILE, dockerfile_text))
+
+
+def _labels_of(
+    project: Project, part: str, base: BaseImage, tag: str, env: Mapping[str, str]
+) -> dict[str, str]:
+    folder = project.root / part
+    name = project.name if part == AGENT else f"{project.name}-{part}"
+    return fingerprint.labels(name, version_of(folder), _revision_of(folder, env), base, tag)
+
+
+def version_of(folder: Path) -> str:
+    """Return the version in the folder's pyproject.toml; empty if there is none."""
+    settings = tomllib.loads((folder / "pyproject.toml").read_text(encoding="utf-8"))
+    return str(settings.get("project", {}).get("version", ""))
+
+
+def _check_lock(folder: Path, base: BaseImage, compiles: bool, env: Mapping[str, str]) -> bool:
+    """Check that uv.lock is current and has the necessary wheels; return whether it was created.
+
+    A marker file stores that a lockfile is good: asking uv again takes one of the two seconds that
+    a build after an edit may take.
+    """
+    target = install_target(base)
+    kind = "compiled" if compiles else "wheels"
+
+    def marker() -> Path:
+        return locks_folder(env) / f"{_lock_key(folder, target)}-{kind}"
+
+    created = not (folder / lockfile.LOCK).exists()
+    if created or not marker().exists():
+        lockfile.ensure_lock(folder, env)
+        if not compiles:
+            lockfile.require_wheels(folder, target)
+        passed = marker()  # uv.lock may be new, which changes the key
+        passed.parent.mkdir(parents=True, exist_ok=True)
+        passed.touch()
+    return created
+
+
+def _lock_key(folder: Path, target: lockfile.InstallTarget) -> str:
+    key = hashlib.sha256(f"{fingerprint.BUILD_VERSION} {target}".encode())
+    for name in ("pyproject.toml", lockfile.LOCK):
+        path = folder / name
+        key.update(path.read_bytes() if path.exists() else b"")
+    return key.hexdigest()
+
+
+def _revision_of(folder: Path, env: Mapping[str, str]) -> str | None:
+    """Return the commit, with "-dirty" if files have changed since; None outside git."""
+
+    def git(*words: str) -> str | None:
+        try:
+            run = subprocess.run(
+                ["git", "-C", str(folder), *words], env=dict(env), capture_output=True, text=True
+            )
+        except FileNotFoundError:
+            return None
+        return run.stdout.strip() if run.returncode == 0 else None
+
+    commit = git("rev-parse", "HEAD")
+    return f"{commit}-dirty" if commit and git("status", "--porcelain", "--", ".") else commit
