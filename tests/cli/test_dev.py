@@ -144,7 +144,7 @@ def test_a_second_dev_is_told_of_the_first(project: Path, voicecore: Voicecore) 
         events_until(process, "serving")
         second = voicecore("dev", "--project", str(project))
         assert second.code == ExitCode.FAILED
-        assert "tiny runs already" in second.stderr
+        assert "tiny is already running" in second.stderr
         assert "voicecore talk" in second.stderr
         exports = voicecore("dev", "--env", "--project", str(project)).stdout
         assert "export AWS_ENDPOINT_URL_BEDROCK_AGENTCORE=http://127.0.0.1:" in exports
@@ -184,7 +184,7 @@ def test_a_taken_port_is_told(project: Path, voicecore: Voicecore) -> None:
         port = str(taken.getsockname()[1])
         result = voicecore("dev", "--port", port, "--project", str(project))
         assert result.code == ExitCode.FAILED
-        assert f"Port {port} is taken." in result.stderr
+        assert f"Port {port} is in use." in result.stderr
 
 
 def test_an_agent_that_crashes_is_told_and_tried_again_when_saved(project: Path) -> None:

@@ -16,7 +16,7 @@ import pytest
 
 from tests.server.serving import AUTHORIZED, MANY, Server, make_server, serving
 from tests.standins.phone import Handset, Mistake, Proof, Provider
-from tests.standins.runtime.runtime_lab import ARN, Lab, lab
+from tests.standins.runtime.runtime_lab import ARN, RuntimeLab, runtime_lab
 from voicecore.catalog.phone_providers import PHONES
 from voicecore.catalog.transports import HEADERS
 from voicecore.local.gateway.request import check_allowlist
@@ -50,7 +50,7 @@ class Exchange:
 
     provider: Provider
     server: Server
-    lab: Lab
+    lab: RuntimeLab
     root: Path
 
     def heard(self) -> list[tuple[int, Any]]:
@@ -87,7 +87,7 @@ async def exchange(
         variables = {k: v for p in providers.values() for k, v in p.variables.items()}
         pair = make_credentials()
         runtime = await stack.enter_async_context(
-            lab(
+            runtime_lab(
                 tmp_path,
                 app=AGENT,
                 port=office.port,

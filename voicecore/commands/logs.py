@@ -166,14 +166,14 @@ def _local(
             "Follow what runs here:  voicecore logs --local --follow",
             ExitCode.USAGE,
         )
-    folder = log_reader.folder_in(project.local)
-    of = log_reader.of_server if options.server else log_reader.of_agents
+    folder = log_reader.log_folder(project.local)
+    of = log_reader.server_files if options.server else log_reader.agent_files
     if options.follow:
         context.output.note(f"Following {folder}. Ctrl-C ends it.")
         printer.print(log_reader.follow(folder, since, pause, of))
     printer.print(log_reader.read(folder, since, of))
     if not printer.printed:
-        found = log_reader.last(folder, of)
+        found = log_reader.last_write(folder, of)
         context.output.note(
             f"Nothing like that was logged since {_local_time(since)}; "
             f"the last line is of {_local_time(found)}."

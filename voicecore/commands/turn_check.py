@@ -17,9 +17,9 @@ from typing import Any
 from voicecore.catalog import turn_sources
 from voicecore.cloud.stacks import turn_channels as channels
 from voicecore.cloud.stacks.deployment import deployment_of
-from voicecore.commands.dev import agent_spec
 from voicecore.console.context import Context
 from voicecore.console.errors import ExitCode, VoicecoreError
+from voicecore.local.environments import agent_spec
 from voicecore.local.processes import venv
 from voicecore.project import aws_names
 from voicecore.project.project import Project, load_project

@@ -8,7 +8,7 @@ import pytest
 from voicecore.console.errors import ExitCode
 from voicecore.image.docker.container import NoRole, remove_argv, role, run_argv
 from voicecore.image.docker.engine import Endpoint
-from voicecore.local.container_agents import ImageNotBuilt, image_in
+from voicecore.local.container_agents import ImageNotBuilt, built_image
 
 
 def test_the_command() -> None:
@@ -62,13 +62,13 @@ DOCUMENT = '{\n  "project": "ada",\n  "reference": "voicecore/ada:0a1b"\n}'
 
 def test_the_image_that_a_build_has_made() -> None:
     lines = ["• Reading the agent", "• context  0.1 s", *DOCUMENT.splitlines()]
-    assert image_in(lines, 0) == "voicecore/ada:0a1b"
+    assert built_image(lines, 0) == "voicecore/ada:0a1b"
 
 
 def test_the_error_of_a_build_is_ours() -> None:
     line = '{"error": {"message": "No wheel.", "hint": "Leave it out.", "exit_code": 3}}'
     with pytest.raises(ImageNotBuilt) as raised:
-        image_in(["• Reading the agent", line], 3)
+        built_image(["• Reading the agent", line], 3)
     assert raised.value.message == "No wheel."
     assert raised.value.hint == "Leave it out."
     assert raised.value.exit_code == ExitCode.BAD_PROJECT
@@ -76,6 +76,6 @@ def test_the_error_of_a_build_is_ours() -> None:
 
 def test_a_build_that_says_nothing() -> None:
     with pytest.raises(ImageNotBuilt, match="MemoryError"):
-        image_in(["Traceback (most recent call last):", "MemoryError"], 1)
+        built_image(["Traceback (most recent call last):", "MemoryError"], 1)
     with pytest.raises(ImageNotBuilt):
-        image_in([], -9)
+        built_image([], -9)

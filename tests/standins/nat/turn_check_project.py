@@ -1,4 +1,4 @@
-"""What an agent finds when it looks for relays, behind its NAT."""
+"""Owns a project whose agent can only check TURN, and that check behind the agent's NAT."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _FILES = ("agent/relay.py", "agent/no_relay.py", f"agent/{SCRIPT}", "both/ice.py
 
 
 def make_agent(root: Path) -> Path:
-    """A project whose agent has what looks for relays, and nothing else."""
+    """Create a project whose agent has only the TURN check."""
     (root / "agent").mkdir(parents=True)
     (root / "voicecore.toml").write_text(
         'name = "tiny"\ntransports = ["webrtc"]\npipeline = "offline"\nregion = "us-east-1"\n'
@@ -28,8 +28,8 @@ def make_agent(root: Path) -> Path:
     return root
 
 
-def look(net: NatLab, project: Path, variables: dict[str, str], *sources: str) -> list[Way]:
-    """What `voicecore turn check` finds there, without the command around it."""
+def check_turn(net: NatLab, project: Path, variables: dict[str, str], *sources: str) -> list[Way]:
+    """Run the script of `voicecore turn check` there, and return its results."""
     program = [str(venv.python_of(project / "agent")), str(project / "agent" / SCRIPT)]
     done = net.agent.run(*program, *sources, env=net.agent.env(**variables))
     assert done.returncode == 0, done.stderr
