@@ -37,7 +37,7 @@ from yarl import URL
 from benchmarks import voice
 from benchmarks.relay import SESSION, percentile
 from benchmarks.webrtc import cpu_of, one_talk
-from tests.server.serving import ARN, MANY, Server, make_server, serving
+from tests.server.serving import ARN, UNLIMITED, RunningServer, make_server, serving
 from tests.standins.phone import Provider
 from voicecore.local.gateway.sigv4 import LocalCredentials, SignedRequest, make_credentials, verify
 from voicecore.local.processes.ports import free_port
@@ -183,7 +183,7 @@ async def media_socket(
 @contextmanager
 def sleeper() -> Iterator[subprocess.Popen[str]]:
     """A process that sleeps on the bridge's core."""
-    argv = [sys.executable, "-m", "benchmarks.sleeper"]
+    argv = [sys.executable, "-m", "benchmarks.wakeup_delay"]
     with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as process:
         os.sched_setaffinity(process.pid, {BRIDGE_CORE})
         try:
@@ -209,7 +209,9 @@ class Load:
     lost: int
 
 
-async def load(server: Server, provider: Provider, direct: Sequence[str], calls: int) -> Load:
+async def load(
+    server: RunningServer, provider: Provider, direct: Sequence[str], calls: int
+) -> Load:
     """Hold the calls, and figure what is worth knowing."""
     said = words()
     async with AsyncExitStack() as stack:
@@ -265,7 +267,7 @@ async def measure(folder: Path, counts: Sequence[int]) -> None:
     with agent(pair) as url:
         for calls in counts:
             async with Provider("twilio") as provider:
-                settings = keys | MANY | provider.variables
+                settings = keys | UNLIMITED | provider.variables
                 with serving(folder, folder.parent / "log", url, **settings) as server:
                     os.sched_setaffinity(server.process.pid, {BRIDGE_CORE})
                     direct = [presigned(url, pair) for _ in range(DIRECT)]

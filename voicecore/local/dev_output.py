@@ -47,6 +47,7 @@ class DevOutput:
             elif not self._use_screen and not _is_chatter(event):
                 self._output.lines([event_line(event)])
         except OSError:  # the reader has gone, as in `| head` or a closed terminal
+            self._output.discard_data()
             self._on_closed()
 
     def server_lines(self, lines: Sequence[str]) -> None:
