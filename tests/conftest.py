@@ -16,6 +16,8 @@ from voicecore.cli.app import main
 from voicecore.console.context import Context
 from voicecore.console.output import Output
 
+pytest_plugins = ["tests.requirements"]
+
 # A shell lets what it starts in the background ignore Ctrl-C, and so would all that tests start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 

@@ -23,6 +23,8 @@ from tests.conftest import Voicecore
 from tests.processes import processes_in
 from voicecore.console.errors import ExitCode
 
+pytestmark = pytest.mark.slow
+
 # The smallest agent and server that dev can run: their packages install in a moment.
 AGENT = """\
 import os

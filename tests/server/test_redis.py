@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import aiohttp
+import pytest
 
 from tests.server.serving import AUTHORIZED, OFFER, UNLIMITED, RunningServer, serving, start
 from tests.standins.server.agentcore import ANSWER, AgentCore
@@ -46,6 +47,7 @@ def redis(folder: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
             process.terminate()
 
 
+@pytest.mark.needs("redis-server")
 def test_calls_continue_after_one_of_two_servers_dies(
     folder: Path, aws: AgentCore, tmp_path: Path
 ) -> None:

@@ -57,6 +57,8 @@ assert os.environ["DOCKER_CONTAINER"] == "1"
 HTTPServer(("0.0.0.0", int(os.environ["PORT"])), Probe).serve_forever()
 """
 
+needs_nat = pytest.mark.needs("network namespaces", "coturn")
+
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -86,6 +88,7 @@ def turn_of(process: subprocess.Popen[str]) -> str:
     return str(uri).removeprefix("turn:").removesuffix("?transport=udp")
 
 
+@needs_nat
 def test_agent_reaches_the_relay_but_no_caller(project: Path) -> None:
     with dev(project, "--nat") as process:
         turn = turn_of(process)
@@ -100,6 +103,7 @@ def test_agent_reaches_the_relay_but_no_caller(project: Path) -> None:
     assert traces(process.pid) == []
 
 
+@needs_nat
 def test_public_mode_blocks_udp(project: Path) -> None:
     with dev(project, "--nat", "--network", "public") as process:
         turn = turn_of(process)
@@ -111,6 +115,7 @@ def test_public_mode_blocks_udp(project: Path) -> None:
     assert traces(process.pid) == []
 
 
+@needs_nat
 def test_killed_dev_leaves_no_network(project: Path) -> None:
     with dev(project, "--nat") as process:
         turn_of(process)
@@ -128,6 +133,7 @@ def test_nat_with_container_is_refused(project: Path, voicecore: Voicecore) -> N
     assert "voicecore dev --nat" in refused.stderr
 
 
+@pytest.mark.needs("root")
 def test_files_of_root_go_back_to_the_user_who_called_sudo(tmp_path: Path) -> None:
     (tmp_path / "logs").mkdir()
     (tmp_path / "logs/server.log").touch()

@@ -18,6 +18,7 @@ from pathlib import Path
 from threading import Thread
 from typing import Any
 
+from tests.requirements import require
 from tests.standins.models.certificates import make_certificates
 from tests.standins.nat.lab import NatLab, nat_lab, resolve
 from voicecore.local.network.namespaces import Namespace, ip, run
@@ -61,6 +62,7 @@ def translated(address: str) -> str:
 @contextmanager
 def ipv6_container(folder: Path) -> Iterator[Ipv6Container]:
     """Create the network (root), with coturn as Daily's TURN server and Daily's API for it."""
+    require("tayga")
     with ExitStack() as cleanup:
         net = cleanup.enter_context(nat_lab())
         gateway, _ = net.public.add_host("gateway")

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from tests.requirements import require
 from tests.standins.image.engine import Engine
 from tests.standins.image.parts import part
 from tests.standins.image.shared import shared
@@ -26,6 +27,7 @@ def arm64() -> Iterator[None]:
     if os.uname().machine == "aarch64":
         yield
         return
+    require("arm64 emulation")
     with shared("arm64", _register, _restore):
         yield
 

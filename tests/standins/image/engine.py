@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.requirements import require
 from tests.standins.image.network import bridge, is_left
 from tests.standins.image.parts import HOME, part, running
 from tests.standins.models.reach import Reach
@@ -68,6 +69,7 @@ def dockerd(
     AWS's host names lead it where `reach` does. Its images are in containerd's store, as in Docker
     29 and Docker Desktop, or in the classic one; with `disk_mb`, on a disk of that size.
     """
+    require("Docker engine")
     _sweep()
     with (
         bridge() as network,

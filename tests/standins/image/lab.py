@@ -14,6 +14,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.requirements import require
 from tests.standins.image import network
 from tests.standins.image.base import REPOSITORY, TAG, base_storage
 from tests.standins.image.ecr import Ecr
@@ -61,6 +62,7 @@ class Registries:
 @contextmanager
 def registries(ecr: Ecr | None = None) -> Iterator[Registries]:
     """Runs the base's registry, a private one, and ECR before it (root; from the main thread)."""
+    require("Docker engine", "base image", "port 443")
     ecr = ecr or Ecr()
     with ExitStack() as undo:
         folder = Path(undo.enter_context(tempfile.TemporaryDirectory(prefix="voicecore-ecr-")))

@@ -19,6 +19,7 @@ from aiohttp import web
 from hypercorn.asyncio import serve as serve_asgi
 from hypercorn.config import Config
 
+from tests.requirements import require
 from tests.standins.models import converse, polly, sonic, transcribe
 from tests.standins.models.asgi import Receive, Send, finish, read_body, request_of, start
 from tests.standins.models.certificates import Certificates, make_certificates
@@ -58,10 +59,8 @@ async def serve(
     limits: Limits | None = None,
     echo: bool = False,
 ) -> AsyncIterator[Models]:
-    """Run the stand-ins for Nova Sonic, ConverseStream, Polly and Transcribe in this event loop.
-
-    Raises PermissionError if this user may not listen on port 443.
-    """
+    """Run the stand-ins for Nova Sonic, ConverseStream, Polly and Transcribe in this event loop."""
+    require("port 443", "espeak-ng")
     keys = Keys("AKIDVOICECORETEST", "a-secret-that-only-the-stand-ins-know")
     context = StandinContext(region, keys, script or Script(), limits or Limits(), Journal(echo))
     hosts = host_names(region)
@@ -101,10 +100,6 @@ def _listen() -> tuple[socket.socket, socket.socket, socket.socket]:
         try:
             for port in (_TLS_PORT, 0, _TRANSCRIBE_PORT):
                 opened.append(socket.create_server((address, port)))
-        except PermissionError as e:
-            _close(opened)
-            hint = "run as root, or:  sysctl -w net.ipv4.ip_unprivileged_port_start=443"
-            raise PermissionError(f"this user may not listen on port {port}; {hint}") from e
         except OSError:
             _close(opened)
             continue

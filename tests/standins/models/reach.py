@@ -8,11 +8,11 @@ network, and nothing on the machine changes.
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.requirements import require
 from tests.standins.models.sigv4 import Keys
 
 
@@ -27,8 +27,7 @@ class Reach:
 
     def argv(self, *command: str) -> list[str]:
         """Return `command` as a command with another /etc/hosts (Linux; root not needed)."""
-        if sys.platform != "linux":
-            raise RuntimeError("only Linux has mount namespaces: run this in a Linux container")
+        require("mount namespaces")
         namespace = ["unshare", "--mount"]
         if os.geteuid() != 0:
             namespace += ["--user", "--map-root-user"]

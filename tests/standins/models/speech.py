@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import functools
 import io
-import shutil
 import subprocess
 import wave
 from enum import Enum, auto
 
 import numpy as np
+
+from tests.requirements import require
 
 _LOUD = 500  # RMS of 16-bit samples; speech at a normal level is 1000-6000, line noise below 100
 _WINDOW_SECONDS = 0.02
@@ -17,12 +18,8 @@ _WINDOW_SECONDS = 0.02
 
 @functools.cache
 def say(text: str, rate: int) -> bytes:
-    """Return `text`, which must have words, spoken by espeak-ng as mono PCM16 at `rate` Hz.
-
-    Raises RuntimeError if espeak-ng is not installed.
-    """
-    if not shutil.which("espeak-ng"):
-        raise RuntimeError("espeak-ng is not installed (Debian: apt-get install espeak-ng)")
+    """Return `text`, which must have words, spoken by espeak-ng as mono PCM16 at `rate` Hz."""
+    require("espeak-ng")
     done = subprocess.run(
         ["espeak-ng", "--stdin", "--stdout"], input=text.encode(), capture_output=True, check=True
     )

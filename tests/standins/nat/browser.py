@@ -19,6 +19,7 @@ from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 from tests.generated.projects import SECRET
+from tests.requirements import require
 from tests.standins.nat.lab import NatLab
 from tests.standins.nat.tone import tone
 
@@ -44,6 +45,7 @@ def browse(
 
     Returns the page's events, and the sound that it received: 16-bit mono PCM at RATE.
     """
+    require("chromium")
     microphone = folder / "microphone.wav"
     with wave.open(str(microphone), "wb") as file:
         file.setnchannels(1)

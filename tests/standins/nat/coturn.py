@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.requirements import require
 from voicecore.local.network import coturn
 from voicecore.local.network.namespaces import Namespace
 
@@ -87,6 +88,8 @@ def running(
     place: Namespace, server: LabTurnServer, folder: Path, ahead: int = 0
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Run coturn in `place` while the block runs; its clock is `ahead` by so many seconds."""
+    if ahead:
+        require("faketime")
     own = folder / server.address
     own.mkdir()
     clock = ["faketime", "-f", f"+{ahead}s"] if ahead else []

@@ -20,6 +20,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from tests.requirements import require
 from tests.standins.models.certificates import Certificates, make_certificates
 from tests.standins.nat.coturn import LabTurnServer, TurnCredentials, running
 from tests.standins.nat.nats import LabNat, LabRules, NatType, add_lab_nat
@@ -123,6 +124,7 @@ class NatLab:
 @contextmanager
 def nat_lab(agent: str = "symmetric", client: str = "cone") -> Iterator[NatLab]:
     """Create the lab (root). Each side is "symmetric", "cone" or "udp-blocked"."""
+    require("network namespaces", "coturn")
     with ExitStack() as cleanup:
         folder = Path(cleanup.enter_context(tempfile.TemporaryDirectory(prefix="voicecore-nat-")))
         public = cleanup.enter_context(public_network())

@@ -25,6 +25,8 @@ from voicecore.cloud.stacks.stack import Stack
 from voicecore.project.project import Vpc
 from voicecore.project.schema import PUBLIC, VPC
 
+pytestmark = pytest.mark.slow
+
 ZONES = ("use1-az1", "use1-az2")
 
 # AWS's samples use it, and no list of IAM's actions has it (yet).
