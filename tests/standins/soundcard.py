@@ -83,14 +83,20 @@ class SoundCard:
         """Record the speaker while the block runs, mono at 48 kHz."""
         argv = ["parec", f"--device={at}", "--latency-msec=20", "--file-format=wav"]
         argv += ["--rate=48000", "--channels=1", str(wav)]
+        before = self._recordings()
         process = subprocess.Popen(argv, env=self.env)
-        time.sleep(0.3)
+        while self._recordings() == before:
+            assert process.poll() is None, "parec ended"
+            time.sleep(0.05)
         try:
             yield
         finally:
             time.sleep(0.2)
             process.send_signal(signal.SIGINT)
             process.wait(60)
+
+    def _recordings(self) -> int:
+        return len(self._pactl("list", "short", "source-outputs").stdout.splitlines())
 
     def join(self, latency_ms: int = 40) -> None:
         """Feed the speaker into the microphone, as in a room."""
