@@ -27,7 +27,7 @@ class Reach:
 
     def argv(self, *command: str) -> list[str]:
         """Return `command` as a command with another /etc/hosts (Linux; root not needed)."""
-        require("mount namespaces")
+        require("port 443", "mount namespaces")
         namespace = ["unshare", "--mount"]
         if os.geteuid() != 0:
             namespace += ["--user", "--map-root-user"]
