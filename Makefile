@@ -1,43 +1,48 @@
-# Two commands do the work: `make demo` holds a spoken conversation, `make test` runs the tests.
-# Each installs what it needs into .venv (and, for the tests, Debian packages).
+# `make demo` holds a spoken conversation with an agent, `make test` runs the tests.
+# Both install what they need into .venv; the tests also install Debian packages, if they may.
 
 PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
-SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 BIN := .venv/bin
 DEMO ?= demo
+# Files, folders or options for pytest:  make test ARGS=tests/server
+ARGS ?=
 
-# A file's tests stay together and in order, so that what they share is made once and a new file
-# needs to know of nothing. The order is the folders': what takes long comes before unit tests.
-# Three for two cores, because most of the time is spent listening, and waiting for a disk.
-BESIDE_EACH_OTHER := --numprocesses 3 --dist loadfile --no-loadscope-reorder
+# The tests of a file stay together and in order, so they can share fixtures, and a new file needs
+# no registration. Folders run in alphabetical order: slow ones come before the unit tests. Three
+# processes for two cores, because most tests wait for audio or a disk.
+IN_PARALLEL := --numprocesses 3 --dist loadfile --no-loadscope-reorder
 
-# uv looks on the PATH for the interpreters that agents ask for; pyenv's are there only if selected.
+# uv searches PATH for the interpreters that agents need; pyenv's are on it only if selected.
 empty :=
 space := $(empty) $(empty)
-export PATH := $(CURDIR)/$(BIN):$(PATH):$(subst $(space),:,$(wildcard $(HOME)/.pyenv/versions/3.1[23]*/bin))
-# The tools must not take the environment of whoever called make for their own.
+export PATH := $(CURDIR)/$(BIN):$(PATH):$(subst $(space),:,$(wildcard $(HOME)/.pyenv/versions/3.1[23]*/bin)):/usr/sbin:/sbin
+# The tools must not use the environment from which make was called.
 unexport VIRTUAL_ENV
-# Where this is set, as in many container images, each of some hundred processes would compile all
-# that it imports.
+# Many container images set these. Without bytecode, each of several hundred processes would compile
+# everything that it imports; unbuffered output would hide errors that users see.
 unexport PYTHONDONTWRITEBYTECODE
+unexport PYTHONUNBUFFERED
 
-.PHONY: help demo test lint docs bench lab clean
+.PHONY: help demo test unit lint docs bench lab clean
 
-help:  ## Show what can be made.
+help:  ## Show the targets.
 	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 8
 
-demo: .venv/.talk  ## Make an agent that needs no account, and hold a spoken conversation with it.
+demo: .venv/.talk  ## Create an agent that needs no account, and hold a spoken conversation with it.
 	@rm -rf $(DEMO)
 	@voicecore init $(notdir $(DEMO)) --directory $(or $(patsubst %/,%,$(dir $(DEMO))),.) --pipeline offline --yes
 	@voicecore talk --project $(DEMO) --record $(DEMO)/conversation.wav \
 		--input voicecore/samples/what-time-is-it.wav \
 		--input voicecore/samples/twelve-times-seven.wav
 	@voicecore talk --list-devices --json | grep -q '"microphones": \[\]' || \
-		echo "Talk yourself:  source .venv/bin/activate && voicecore talk --project $(DEMO)"
+		echo "Talk to it yourself:  source .venv/bin/activate && voicecore talk --project $(DEMO)"
 
-test: .venv/.test lab lint  ## Run all tests.
-	@python -m pytest $(BESIDE_EACH_OTHER)
+test: .venv/.test lab lint  ## Run all tests, or those in ARGS.
+	@python -m pytest $(IN_PARALLEL) $(ARGS)
+
+unit: .venv/.test  ## Run the fast tests, in less than a minute.
+	@python -m pytest --numprocesses 4 --quiet -m 'not slow' tests/unit tests/golden tests/cli $(ARGS)
 
 lint: .venv/.test  ## Check style and types.
 	@ruff check . && ruff format --check . && pyright
@@ -48,17 +53,20 @@ docs: .venv/.test  ## Build the docs site into site/.
 bench: .venv/.test lab  ## Measure, and print rows for benchmarks/RESULTS.md.
 	@python -m benchmarks
 
-lab:  ## Install the real parts of the tests: a sound server, a terminal, network namespaces.
+lab: .venv/.test  ## Install the tools of the tests, and name what this machine lacks.
 ifeq ($(shell uname),Linux)
 	@tests/install
 endif
+	@python -m tests.requirements
 
 .venv/.uv:
 	@[ -n "$(PYTHON)" ] || { echo "voicecore needs Python 3.11 or newer, and found none."; exit 4; }
 	@$(PYTHON) -m venv .venv >/dev/null 2>&1 || { \
-		echo "Python's venv module is missing; installing it"; \
-		$(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq python3-venv >/dev/null \
-		&& $(PYTHON) -m venv --clear .venv; }
+		echo "Python's venv module is missing; installing python3-venv"; \
+		sudo=$$([ "$$(id -u)" = 0 ] || echo sudo); \
+		$$sudo apt-get update -qq && $$sudo apt-get install -y -qq python3-venv >/dev/null \
+		&& $(PYTHON) -m venv --clear .venv; } || { \
+		echo "Could not create .venv. As root, run:  apt-get install python3-venv"; exit 4; }
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
 	@touch $@
 
@@ -72,5 +80,5 @@ endif
 	@uv pip install --quiet --python $(BIN)/python --group test
 	@touch $@
 
-clean:  ## Remove everything that these commands made.
+clean:  ## Remove everything that these commands created.
 	@rm -rf .venv $(DEMO) dist site .pytest_cache .ruff_cache

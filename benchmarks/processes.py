@@ -1,4 +1,4 @@
-"""Whole processes, measured from outside: wall time, CPU time, peak memory."""
+"""Owns the measurement of whole processes: wall time, CPU time, peak memory."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 PEERS = Path(__file__).parents[1] / ".tools" / "peers"
-"""Environments of the peers, kept between runs."""
+"""Environments of the compared tools, kept between runs."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Cost:
 
 
 def run(argv: Sequence[str], cwd: Path | None = None) -> Cost:
-    """Run `argv` and say what it cost; a failure is an error, not a fast run."""
+    """Run `argv` and return its cost. Raises RuntimeError if it fails."""
     started = time.perf_counter()
     process = subprocess.Popen(
         argv, cwd=cwd, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
@@ -43,9 +43,9 @@ def run(argv: Sequence[str], cwd: Path | None = None) -> Cost:
 
 
 def in_turn(commands: Mapping[str, Sequence[str]], runs: int = 7) -> dict[str, Cost]:
-    """The median cost of each command, run A B C A B C … after one warm-up each.
+    """Return the median cost of each command, run A B C A B C … after one warm-up each.
 
-    Taking turns keeps the ratios right when the machine's speed drifts.
+    Taking turns keeps the ratios right if the machine's speed drifts.
     """
     for argv in commands.values():
         run(argv)
@@ -64,7 +64,7 @@ def in_turn(commands: Mapping[str, Sequence[str]], runs: int = 7) -> dict[str, C
 
 
 def peer(name: str, *packages: str) -> Path:
-    """The bin folder of an environment that holds `packages`, made when it is missing."""
+    """Return the bin folder of an environment with `packages`; create it if it is missing."""
     folder = PEERS / name
     if not (folder / ".ready").exists():
         subprocess.run(["uv", "venv", "--quiet", "--clear", folder], check=True)

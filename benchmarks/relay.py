@@ -1,9 +1,9 @@
-"""What the local runtime adds to a conversation: per frame, and before the first byte.
+"""Measure the delay that the local runtime adds: per frame, and before the first byte.
 
-`python -m benchmarks.relay` starts 20 sessions, each an agent process of its own, and speaks to
-the same processes through the runtime and past it, at the same time: what else the machine does
-then delays both alike. A frame carries when it left (the monotonic clock is one for all processes
-of a machine), so each direction counts by itself.
+`python -m benchmarks.relay` starts 20 sessions, each with its own agent process, and talks to the
+same processes through the runtime and directly, at the same time, so that other load on the machine
+delays both alike. A frame contains its send time (all processes of a machine share the monotonic
+clock), so each direction counts by itself.
 """
 
 from __future__ import annotations
@@ -45,12 +45,12 @@ _STAMP = struct.Struct("<qq")
 
 
 def serve_agent() -> None:
-    """Be an agent: greet with the port, then send each frame back with the time it came."""
+    """Serve an agent: greet with the port, then return each frame with its arrival time."""
 
     async def ping(_: web.Request) -> web.Response:
         return web.json_response({"status": "Healthy"})
 
-    async def speak(request: web.Request) -> web.WebSocketResponse:
+    async def echo(request: web.Request) -> web.WebSocketResponse:
         socket = web.WebSocketResponse(compress=False)
         await socket.prepare(request)
         await socket.send_str(os.environ["PORT"])
@@ -60,14 +60,14 @@ def serve_agent() -> None:
         return socket
 
     app = web.Application()
-    app.add_routes([web.get("/ping", ping), web.get("/ws", speak)])
+    app.add_routes([web.get("/ping", ping), web.get("/ws", echo)])
     web.run_app(
         app, host="127.0.0.1", port=int(os.environ["PORT"]), print=None, shutdown_timeout=0.1
     )
 
 
 async def load(groups: Sequence[Sequence[str]]) -> list[list[int]]:
-    """Speak on all URLs at once; per group the nanoseconds of each frame, both directions."""
+    """Talk on all URLs at once; return the nanoseconds of each frame and direction, by group."""
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as http:
         talks = [[asyncio.create_task(_talk(http, url)) for url in group] for group in groups]
         return [[taken for talk in group for taken in await talk] for group in talks]
@@ -84,7 +84,7 @@ async def _talk(http: aiohttp.ClientSession, url: str) -> list[int]:
                 taken.extend((answered - sent, time.monotonic_ns() - answered))
 
         listening = asyncio.create_task(listen())
-        await asyncio.sleep(random.random() / FRAMES_PER_SECOND)  # callers do not speak in step
+        await asyncio.sleep(random.random() / FRAMES_PER_SECOND)  # callers are not synchronous
         next_frame = time.monotonic()
         for _ in range(SECONDS * FRAMES_PER_SECOND):
             await socket.send_bytes(_STAMP.pack(time.monotonic_ns(), 0) + bytes(FRAME - 16))
@@ -92,11 +92,11 @@ async def _talk(http: aiohttp.ClientSession, url: str) -> list[int]:
             await asyncio.sleep(max(0.0, next_frame - time.monotonic()))
         await asyncio.sleep(0.2)
     await listening
-    return taken[100:]  # the first second warms up
+    return taken[100:]  # without the first second, the warm-up
 
 
 async def first_byte(url: str) -> float:
-    """Seconds from dialling to the agent's greeting."""
+    """Return the seconds from the connection attempt to the agent's greeting."""
     async with aiohttp.ClientSession() as http:
         began = time.perf_counter()
         async with http.ws_connect(yarl.URL(url, encoded=True)) as socket:
@@ -105,7 +105,7 @@ async def first_byte(url: str) -> float:
 
 
 def presigned(runtime: LocalRuntime, session_id: str) -> str:
-    """A URL as the session server hands it out."""
+    """Return a presigned URL, as the session server creates it."""
     pair = runtime.settings.credentials
     query = f"qualifier=DEFAULT&{SESSION}={session_id}"
     request = AWSRequest("GET", url=f"{runtime.url}/runtimes/{quote(ARN, safe='')}/ws?{query}")
@@ -115,7 +115,7 @@ def presigned(runtime: LocalRuntime, session_id: str) -> str:
 
 
 async def port_of(url: str) -> str:
-    """The port of the agent process behind `url`, which it greets with."""
+    """Return the port of the agent process behind `url`, from its greeting."""
     async with (
         aiohttp.ClientSession() as http,
         http.ws_connect(yarl.URL(url, encoded=True)) as socket,
@@ -124,7 +124,7 @@ async def port_of(url: str) -> str:
 
 
 async def in_another_process(groups: Sequence[Sequence[str]]) -> list[list[int]]:
-    """Run `load` where it does not compete with the runtime for one interpreter."""
+    """Run `load` in another process, where it does not compete for the runtime's interpreter."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
@@ -142,7 +142,7 @@ def percentile(values: Sequence[float], percent: float) -> float:
 
 
 async def measure_frames(runtime: LocalRuntime) -> list[str]:
-    """Rows: one-way time of a frame, direct, relayed and added."""
+    """Return rows with the one-way time of a frame: direct, relayed, added."""
     calls = [str(uuid.uuid4()) for _ in range(SESSIONS)]
     ports = [await port_of(presigned(runtime, call)) for call in calls]
     await runtime.ready()
@@ -154,7 +154,8 @@ async def measure_frames(runtime: LocalRuntime) -> list[str]:
     )
     rows: list[str] = []
     for percent in (50, 99):
-        past, through = percentile(direct, percent) / 1e6, percentile(relayed, percent) / 1e6
+        past = percentile(direct, percent) / 1e6
+        through = percentile(relayed, percent) / 1e6
         rows.append(
             f"| frame, one way, {SESSIONS} sessions, p{percent} | {past:.2f} ms | {through:.2f} ms "
             f"| {through - past:+.2f} ms | ≤ 2 ms at p99 |"
@@ -163,28 +164,28 @@ async def measure_frames(runtime: LocalRuntime) -> list[str]:
 
 
 async def measure_first_byte(runtime: LocalRuntime) -> list[str]:
-    """Row: from dialling to the agent's first byte, with a warm process, direct and through."""
+    """Return a row with the time to the agent's first byte, with a warm process."""
     direct: list[float] = []
     relayed: list[float] = []
     for _ in range(STARTS):
         await runtime.ready()
-        await asyncio.sleep(0.3)  # the spare's start is over
+        await asyncio.sleep(0.3)  # the start of the next spare has ended
         session_id = str(uuid.uuid4())
         relayed.append(await first_byte(presigned(runtime, session_id)))
         await runtime.ready()
         port = await port_of(presigned(runtime, session_id))
         await asyncio.sleep(0.3)
         direct.append(await first_byte(f"ws://127.0.0.1:{port}/ws"))
-    past, through = statistics.median(direct) * 1e3, statistics.median(relayed) * 1e3
+    direct_ms, relayed_ms = statistics.median(direct) * 1e3, statistics.median(relayed) * 1e3
     worst = (max(relayed) - min(direct)) * 1e3
     return [
-        f"| first byte of a warm session, median | {past:.1f} ms | {through:.1f} ms "
-        f"| {through - past:+.1f} ms (worst {worst:+.1f}) | ≤ 50 ms |"
+        f"| first byte of a warm session, median | {direct_ms:.1f} ms | {relayed_ms:.1f} ms "
+        f"| {relayed_ms - direct_ms:+.1f} ms (worst {worst:+.1f}) | ≤ 50 ms |"
     ]
 
 
 async def main() -> None:
-    """Measure and print the rows."""
+    """Measure and print all rows."""
     with tempfile.TemporaryDirectory() as folder:
         argv = (sys.executable, "-m", "benchmarks.relay", "agent")
         spec = AgentSpec(argv, Path.cwd(), os.environ)

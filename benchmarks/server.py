@@ -1,8 +1,9 @@
-"""The session server against the examples' servers: how many starts, and who waits for whom.
+"""Compare the session server with those of pipecat-examples: starts per second, and waiting.
 
-`python -m benchmarks.server CHECKOUT` measures both, in turn, each server on one core and its
-callers on the other; CHECKOUT is one of github.com/pipecat-ai/pipecat-examples. Without it, only
-ours. `python -m benchmarks.server --crowds` sends the full 10,000 hostile requests, and crowds.
+`python -m benchmarks.server CHECKOUT` measures both in turn, each server on one core and its
+clients on the other; CHECKOUT is a checkout of github.com/pipecat-ai/pipecat-examples. Without it,
+only our server is measured. `python -m benchmarks.server --crowds` sends 10,000 hostile requests,
+and crowds of clients.
 """
 
 from __future__ import annotations
@@ -28,9 +29,9 @@ from tests.server import hostile
 from tests.server.serving import (
     ARN,
     AUTHORIZED,
-    MANY,
     OFFER,
-    Server,
+    UNLIMITED,
+    RunningServer,
     make_server,
     serving,
     start,
@@ -42,7 +43,7 @@ ROUNDS = 3
 SECONDS = 5  # of each load
 CONNECTIONS = 16
 OFFERS = 20
-ANSWER_SECONDS = 0.5  # of an agent that is warm
+ANSWER_SECONDS = 0.5  # of a warm agent
 PEERS = (
     "fastapi",
     "uvicorn",
@@ -55,7 +56,7 @@ PEERS = (
 
 @contextmanager
 def theirs(checkout: Path, example: str, aws: str) -> Iterator[str]:
-    """The server of an example, as its README starts it, on our port and our AWS."""
+    """Run the server of an example as in its README, on our port, with our AWS stand-in."""
     python = peer("pipecat-examples-server", *PEERS) / "python"
     env = {
         **os.environ,
@@ -73,16 +74,16 @@ def theirs(checkout: Path, example: str, aws: str) -> Iterator[str]:
 
 
 @contextmanager
-def nothing(python: str) -> Iterator[str]:
-    """What uvicorn takes by itself: our server's, with an app that knows its answer already."""
-    argv = [python, "-m", "uvicorn", "nothing:app", "--no-access-log"]
+def noop(python: str) -> Iterator[str]:
+    """Run our server's uvicorn with an app that does nothing."""
+    argv = [python, "-m", "uvicorn", "noop_app:app", "--no-access-log"]
     with on_a_core(argv, Path(__file__).parent, os.environ) as url:
         yield url
 
 
 @contextmanager
 def on_a_core(argv: Sequence[str | Path], folder: Path, env: Mapping[str, str]) -> Iterator[str]:
-    """A uvicorn on one core, without its output, from when it listens until the block ends."""
+    """Run a uvicorn on one core, without its output, until the block ends."""
     port = free_port()
     silent = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     with subprocess.Popen([*argv, "--port", str(port)], cwd=folder, env=env, **silent) as process:
@@ -95,7 +96,7 @@ def on_a_core(argv: Sequence[str | Path], folder: Path, env: Mapping[str, str]) 
 
 
 def wait_for(port: int) -> None:
-    """Until somebody listens."""
+    """Wait until a server listens on the port."""
     for _ in range(600):
         try:
             socket.create_connection(("127.0.0.1", port), timeout=1).close()
@@ -106,7 +107,7 @@ def wait_for(port: int) -> None:
 
 
 def starts(url: str, body: str) -> float:
-    """POST /start per second, by as many connections as keep one core busy."""
+    """Return POST /start per second, over enough connections to keep one core busy."""
     script = (
         f"wrk.method = 'POST'\nwrk.body = '{body}'\n"
         f"wrk.headers['Authorization'] = '{AUTHORIZED['Authorization']}'\n"
@@ -116,18 +117,18 @@ def starts(url: str, body: str) -> float:
         file.write(script)
         file.flush()
         argv = ["taskset", "-c", "1", "wrk", "-t1", f"-c{CONNECTIONS}", f"-d{SECONDS}s"]
-        told = subprocess.run(
+        output = subprocess.run(
             [*argv, "-s", file.name, f"{url}/start"], capture_output=True, text=True, check=True
         ).stdout
-    if "Non-2xx" in told:
-        raise RuntimeError(told)
-    found = re.search(r"Requests/sec:\s+([\d.]+)", told)
-    assert found, told
+    if "Non-2xx" in output:
+        raise RuntimeError(output)
+    found = re.search(r"Requests/sec:\s+([\d.]+)", output)
+    assert found, output
     return float(found[1])
 
 
 async def waits(url: str, path: str) -> list[float]:
-    """Milliseconds that `path` takes while offers are always under way."""
+    """Return the milliseconds of each GET `path` while offers are always in progress."""
     async with aiohttp.ClientSession(url, connector=aiohttp.TCPConnector(limit=0)) as client:
         async with client.post("/start", json={}, headers=AUTHORIZED) as answer:
             started = await answer.json()
@@ -141,7 +142,7 @@ async def waits(url: str, path: str) -> list[float]:
                         raise RuntimeError(await answer.text())
 
         offers = [asyncio.create_task(offer()) for _ in range(OFFERS)]
-        await asyncio.sleep(ANSWER_SECONDS / 2)  # until all are under way
+        await asyncio.sleep(ANSWER_SECONDS / 2)  # until all are in progress
         taken: list[float] = []
         until = time.monotonic() + 2 * SECONDS
         while time.monotonic() < until or len(taken) < 2:
@@ -162,7 +163,7 @@ def p99(values: Sequence[float]) -> float:
 
 
 def compare(checkout: Path | None) -> None:
-    """Rows for RESULTS.md."""
+    """Measure and print rows for RESULTS.md."""
     figures: dict[str, list[float]] = {}
 
     def take(name: str, value: float) -> None:
@@ -173,25 +174,25 @@ def compare(checkout: Path | None) -> None:
         ours = make_server(Path(folder))
         for _ in range(ROUNDS):
             aws.seconds, aws.streams = 0, False
-            with serving(ours, Path(folder) / "log", aws.url, **MANY) as server:
+            with serving(ours, Path(folder) / "log", aws.url, **UNLIMITED) as server:
                 os.sched_setaffinity(server.process.pid, {0})
                 take("ws ours", starts(server.url, '{"transport": "websocket"}'))
                 take("rtc ours", starts(server.url, '{"transport": "webrtc"}'))
                 aws.seconds = ANSWER_SECONDS
                 take("health ours", p99(asyncio.run(waits(server.url, "/health"))))
-            with nothing(f"{ours}/.venv/bin/python") as url:
-                take("nothing", starts(url, "{}"))
+            with noop(f"{ours}/.venv/bin/python") as url:
+                take("noop", starts(url, "{}"))
             if checkout:
                 aws.streams = True
                 with theirs(checkout, "aws-agentcore-websocket", aws.url) as url:
                     take("ws theirs", starts(url, "{}"))
                 with theirs(checkout, "aws-agentcore-webrtc", aws.url) as url:
                     take("rtc theirs", starts(url, "{}"))
-                    # They have no /health: their page's redirect does as little.
+                    # They have no /health; the redirect to their page does as little.
                     take("health theirs", p99(asyncio.run(waits(url, "/"))))
     print("| | voicecore | pipecat-examples | |\n|---|---|---|---|")
     for name, title in (
-        ("ws", "WebSocket: `POST /start` a second, one core"),
+        ("ws", "WebSocket: `POST /start` per second, one core"),
         ("rtc", "WebRTC without TURN: the same"),
         ("health", f"p99 of `/health` beside {OFFERS} offers, ms"),
     ):
@@ -199,39 +200,39 @@ def compare(checkout: Path | None) -> None:
         others = statistics.median(figures.get(f"{name} theirs", [float("nan")]))
         better = others / mine if name == "health" else mine / others
         print(f"| {title} | {mine:.1f} | {others:.1f} | {better:.1f} × |")
-    print(f"\nuvicorn, doing nothing: {statistics.median(figures['nothing']):.0f} a second")
+    print(f"\nuvicorn with a no-op app: {statistics.median(figures['nothing']):.0f} per second")
 
 
 def crowds() -> None:
-    """What tests/server does a little of, in full."""
+    """Run the load of tests/server at full size."""
     with tempfile.TemporaryDirectory() as folder, agentcore() as aws:
         ours = make_server(Path(folder))
         log = Path(folder) / "log"
         print("| | |\n|---|---|")
-        with serving(ours, log, aws.url, **MANY) as server:
+        with serving(ours, log, aws.url, **UNLIMITED) as server:
             asyncio.run(hostile.attack(server, 1000, seed=1))
             before = server.megabytes()
             outcome = asyncio.run(hostile.attack(server, 10_000, seed=2))
-            faults = f"{len(outcome.faults)} answered wrongly"
+            faults = f"{len(outcome.faults)} wrong answers"
             grown = server.megabytes() - before
             print(f"| 10,000 hostile requests | {faults}, memory {grown:+.1f} MB |")
-        limits = MANY | {"STARTS_PER_MINUTE": "500"}
+        limits = UNLIMITED | {"STARTS_PER_MINUTE": "500"}
         with serving(ours, log, aws.url, **limits) as server:
             os.sched_setaffinity(server.process.pid, {0})
             statuses, worst = asyncio.run(at_once(server, 1000, only_start))
             print(f"| 1,000 `/start` at once, 500 allowed | {statuses}, worst {worst:.2f} s |")
-        with serving(ours, log, aws.url, **MANY) as server:
+        with serving(ours, log, aws.url, **UNLIMITED) as server:
             os.sched_setaffinity(server.process.pid, {0})
             aws.seconds = 2
             statuses, worst = asyncio.run(at_once(server, 200, begin_call))
             beyond = worst - aws.seconds
-            print(f"| 200 calls begin at once, AWS takes 2 s | {statuses}, +{beyond:.2f} s |")
+            print(f"| 200 calls start at once, AWS takes 2 s | {statuses}, +{beyond:.2f} s |")
 
 
 async def at_once(
-    server: Server, count: int, ask: Callable[[aiohttp.ClientSession], Awaitable[int]]
+    server: RunningServer, count: int, ask: Callable[[aiohttp.ClientSession], Awaitable[int]]
 ) -> tuple[str, float]:
-    """How `count` callers were answered who all ask at once, and the longest wait in seconds."""
+    """Return how `count` simultaneous requests were answered, and the longest wait in seconds."""
     statuses: dict[int, int] = {}
     worst = 0.0
 
@@ -242,7 +243,7 @@ async def at_once(
         worst = max(worst, time.perf_counter() - begun)
         statuses[status] = statuses.get(status, 0) + 1
 
-    # One address may have 256 connections; keep-alive carries the rest.
+    # One address may have 256 connections; the others reuse them.
     async with server.client(connector=aiohttp.TCPConnector(limit=200)) as client:
         await asyncio.gather(*(one(client) for _ in range(count)))
     return ", ".join(f"{number} × {status}" for status, number in sorted(statuses.items())), worst

@@ -16,6 +16,8 @@ from voicecore.cli.app import main
 from voicecore.console.context import Context
 from voicecore.console.output import Output
 
+pytest_plugins = ["tests.requirements"]
+
 # Background jobs of a shell ignore Ctrl-C, and so would every process that a test starts.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 

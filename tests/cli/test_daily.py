@@ -10,6 +10,8 @@ from tests.conftest import Voicecore
 from tests.standins.dev import AGENT, dev, events_until, tiny_project
 from voicecore.console.errors import ExitCode
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def project(voicecore: Voicecore, tmp_path: Path) -> Path:

@@ -20,6 +20,8 @@ from tests.processes import processes_in
 from tests.standins.dev import AGENT, SERVER, dev, events_until, pyproject, tiny_project
 from voicecore.console.errors import ExitCode
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def installed_project(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -70,7 +72,7 @@ def test_second_dev_names_the_running_one(project: Path, voicecore: Voicecore) -
         events_until(process, "serving")
         second = voicecore("dev", "--project", str(project))
         assert second.code == ExitCode.FAILED
-        assert "tiny runs already" in second.stderr
+        assert "tiny is already running" in second.stderr
         assert "voicecore talk" in second.stderr
         exports = voicecore("dev", "--env", "--project", str(project)).stdout
         assert "export AWS_ENDPOINT_URL_BEDROCK_AGENTCORE=http://127.0.0.1:" in exports
@@ -110,7 +112,7 @@ def test_reports_port_in_use(project: Path, voicecore: Voicecore) -> None:
         port = str(taken.getsockname()[1])
         result = voicecore("dev", "--port", port, "--project", str(project))
         assert result.code == ExitCode.FAILED
-        assert f"Port {port} is taken." in result.stderr
+        assert f"Port {port} is in use." in result.stderr
 
 
 def test_crashing_agent_is_reported_and_restarted_when_saved(project: Path) -> None:

@@ -14,6 +14,8 @@ from voicecore.catalog.pipelines import PIPELINES
 from voicecore.catalog.transports import TRANSPORTS as REGISTRY
 from voicecore.console.errors import ExitCode
 
+pytestmark = pytest.mark.slow
+
 NAME, TRANSPORTS, PIPELINE, HEARS, SPEAKS, REGION = (
     "Project name:",
     "How do callers reach the agent?",

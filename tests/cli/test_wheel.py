@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 import uv
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 UV = uv.find_uv_bin()
 DISTRIBUTION = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["name"]

@@ -26,7 +26,7 @@ from tests.conftest import Voicecore
 from tests.e2e.standins.test_aws_ecs_tasks import wait_until
 from tests.standins.aws import Aws, aws_standin
 from tests.standins.phone import Proof, Provider
-from tests.standins.runtime.runtime_lab import Lab, lab
+from tests.standins.runtime.runtime_lab import RuntimeLab, runtime_lab
 from voicecore.catalog.transports.record import HEADERS
 from voicecore.console.errors import ExitCode
 from voicecore.local.gateway.request import check_allowlist
@@ -137,7 +137,7 @@ def test_no_call_is_cut_off(
             assert deployed.code == ExitCode.OK, deployed.stderr
             runtime = phone.output("voicecore-phone-dev", "RuntimeArn")
             allowed = check_allowlist(HEADERS)
-            async with lab(
+            async with runtime_lab(
                 tmp_path, app=AGENT, arn=runtime, port=port, credentials=pair, allowlist=allowed
             ) as agentcore:
                 await expect_calls_survive_an_update(phone, agentcore)
@@ -151,7 +151,7 @@ def test_no_call_is_cut_off(
     asyncio.run(live())
 
 
-async def expect_calls_survive_an_update(phone: PhoneServer, agentcore: Lab) -> None:
+async def expect_calls_survive_an_update(phone: PhoneServer, agentcore: RuntimeLab) -> None:
     assert (await phone.provider.ring(phone.url, Proof.FORGED)).status == 401
     assert agentcore.sessions() == []
     async with phone.provider.call(phone.url) as first:

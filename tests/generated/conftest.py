@@ -10,6 +10,8 @@ import pytest
 import uv
 
 from tests.generated.projects import KINDS, Kind, rendered, run
+from tests.requirements import require
+from voicecore.catalog.pipelines import PIPELINES
 from voicecore.scaffold.render import write_new
 
 
@@ -19,6 +21,8 @@ def make(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Kind], Path]:
 
     @cache
     def made(kind: Kind) -> Path:
+        if PIPELINES[kind.pipeline].python == ">=3.12":
+            require("Python 3.12")
         folder = tmp_path_factory.mktemp("projects") / "support-line"
         write_new(rendered(kind), folder)
         for part in ("agent", "server"):

@@ -22,10 +22,10 @@ from typing import Any
 import aiohttp
 import pytest
 
+from tests.cli.test_dev import dev, events_until
 from tests.generated.projects import SECRET, Kind, run
 from tests.generated.test_projects import pyright
-from tests.standins.daily.callers import callers_line
-from tests.standins.dev import dev, events_until
+from tests.standins.daily.callers import caller_server
 
 KIND = Kind("daily", "offline")
 KEY = {"Authorization": f"Bearer {SECRET}"}
@@ -104,7 +104,7 @@ def test_talk_in_a_room(line: Line, tmp_path: Path) -> None:
     recorded = tmp_path / "both.wav"
     argv = [sys.executable, "-m", "voicecore", "talk", "--url", line.url, "--transport", "daily"]
     argv += ["--json", "--input", str(line.question), "--record", str(recorded)]
-    with callers_line(importlib.import_module("daily_cloud"), cloud) as door:
+    with caller_server(importlib.import_module("daily_cloud"), cloud) as door:
         # PYTHONPATH has the library's stand-in, of the server's environment.
         env = {**os.environ, "SESSION_API_KEY": SECRET, "DAILY_CLOUD": door}
         done = subprocess.run(

@@ -5,7 +5,7 @@ import pytest
 
 from tests.golden import assert_golden, text_of
 from voicecore.contract import agent_log
-from voicecore.local.screen import plain, screen
+from voicecore.local.screen import event_line, screen
 from voicecore.local.sessions.events import (
     LogLine,
     RuntimeEvent,
@@ -118,4 +118,4 @@ def test_events_as_lines() -> None:
         RuntimeEvent("refused", "403 the URL has expired", None, "Ask /start for a new one."),
         RuntimeEvent("failed", "The agent ended with exit code 1: x", hint="Log: here"),
     ]
-    assert_golden("events.txt", text_of(plain(event) for event in events))
+    assert_golden("events.txt", text_of(event_line(event) for event in events))

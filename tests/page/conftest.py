@@ -14,6 +14,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, ConsoleMessage, Page, Playwright, expect, sync_playwright
 
 from tests.page.site import Site, alone, answered, made
+from tests.requirements import require
 from tests.standins.soundcard import SoundCard
 
 # A machine that does other things as well may take long; nothing waits longer than it must.
@@ -37,10 +38,11 @@ INVENTED = "--use-fake-device-for-media-stream"
 
 def chromium(playwright: Playwright, *flags: str, **options: Any) -> Browser:
     """Debian's browser."""
-    path = shutil.which("chromium")
-    assert path, "chromium is missing: make lab"
+    require("chromium")
     arguments = ["--disable-background-networking", *flags]
-    return playwright.chromium.launch(executable_path=path, args=arguments, **options)
+    return playwright.chromium.launch(
+        executable_path=shutil.which("chromium"), args=arguments, **options
+    )
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from pathlib import Path
 from aiohttp import web
 
 from tests.e2e.conversation.conftest import dev
-from voicecore.local.invite_url import address
+from voicecore.local.invite_url import invite_url
 from voicecore.local.processes.dev_state import read_state
 from voicecore.local.processes.ports import free_port
 from voicecore.scaffold.render import templates
@@ -50,7 +50,7 @@ def answered(project: Path) -> Iterator[Site]:
     with dev(project, "--port", str(free_port()), "--server-port", str(free_port())):
         state = read_state(project / ".voicecore")
         assert state
-        page = address(project / "server", state.server, key)
+        page = invite_url(project / "server", state.server, key)
         assert page
         yield Site(*page.split("/#"))
 

@@ -1,4 +1,4 @@
-"""The generated server, made once, before an AgentCore with moods."""
+"""Fixtures: the generated session server, and a stand-in for AgentCore that can fail."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.server.serving import MANY, Server, make_server, serving
+from tests.server.serving import UNLIMITED, RunningServer, make_server, serving
 from tests.standins.server.agentcore import AgentCore, agentcore
 from voicecore.catalog.transports import TRANSPORTS
 
-# The stand-in of Daily that each project brings along.
+# The Daily stand-in that each generated project contains.
 sys.path.append(str(TRANSPORTS["daily"].template / "tests"))
 daily_cloud = importlib.import_module("daily_cloud").daily_cloud
 
@@ -25,24 +25,24 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def aws() -> Iterator[AgentCore]:
-    with agentcore() as door:
-        yield door
+    with agentcore() as aws:
+        yield aws
 
 
 @pytest.fixture
-def server(folder: Path, aws: AgentCore, tmp_path: Path) -> Iterator[Server]:
-    """One without limits on callers."""
-    with serving(folder, tmp_path / "log", aws.url, **MANY) as server:
+def server(folder: Path, aws: AgentCore, tmp_path: Path) -> Iterator[RunningServer]:
+    """A server without limits on callers."""
+    with serving(folder, tmp_path / "log", aws.url, **UNLIMITED) as server:
         yield server
 
 
 @pytest.fixture(scope="module")
-def shared(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """The same, for tests that leave it as it was."""
+def shared(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
+    """A server without limits, for tests that do not change it."""
     log = tmp_path_factory.mktemp("shared") / "log"
     with (
-        agentcore() as door,
+        agentcore() as aws,
         daily_cloud() as daily,
-        serving(folder, log, door.url, **MANY, **daily.variables) as server,
+        serving(folder, log, aws.url, **UNLIMITED, **daily.variables) as server,
     ):
         yield server

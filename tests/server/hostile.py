@@ -1,4 +1,4 @@
-"""Requests of people who mean no good, as many as one likes; always the same for a seed."""
+"""Owns hostile requests: any number of them, always the same for a seed."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 import aiohttp
 import yarl
 
-from tests.server.serving import AUTHORIZED, Server, start
+from tests.server.serving import AUTHORIZED, RunningServer, start
 
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "HEAD", "TRACE", "PROPFIND")
 PATHS = (
@@ -29,22 +29,24 @@ TEXTS = ("", "v=0", "\x00", "'; DROP TABLE sessions; --", "${jndi:ldap://x}", "ð
 
 @dataclass
 class Outcome:
-    """Statuses that were answered; and what must not have been."""
+    """Statuses of all answers, and the answers that must not happen."""
 
     statuses: Counter[int] = field(default_factory=Counter)
     faults: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
-class Request:
+class HostileRequest:
+    """One HTTP request, sent as it is."""
+
     method: str
     path: str
     headers: dict[str, str]
     body: bytes
 
 
-async def attack(server: Server, count: int, seed: int = 1, at_once: int = 16) -> Outcome:
-    """Send `count` requests, and say how they were answered."""
+async def attack(server: RunningServer, count: int, seed: int = 1, at_once: int = 16) -> Outcome:
+    """Send `count` requests, and return how they were answered."""
     chance, outcome = random.Random(seed), Outcome()
     async with server.client() as client:
         mine = await start(client)
@@ -57,7 +59,7 @@ async def attack(server: Server, count: int, seed: int = 1, at_once: int = 16) -
                 await _send(client, server.url, request, outcome)
 
         await asyncio.gather(*(send_some() for _ in range(at_once)))
-        for path, token in (mine, yours):  # nobody ended another's session
+        for path, token in (mine, yours):  # no request may end another's session
             async with client.get(path, headers=token) as answer:
                 if answer.status != 200:
                     outcome.faults.append(f"a session is gone: {answer.status}")
@@ -65,9 +67,9 @@ async def attack(server: Server, count: int, seed: int = 1, at_once: int = 16) -
 
 
 async def _send(
-    client: aiohttp.ClientSession, server: str, request: Request, outcome: Outcome
+    client: aiohttp.ClientSession, server: str, request: HostileRequest, outcome: Outcome
 ) -> None:
-    # A path is sent as it is: aiohttp would tidy the tricks away.
+    # Encoded, so that aiohttp does not normalize the path.
     url = yarl.URL(server + request.path, encoded=True)
     try:
         async with client.request(
@@ -75,7 +77,7 @@ async def _send(
         ) as answer:
             text = await answer.text(errors="replace")
     except (aiohttp.ClientError, ConnectionError):
-        outcome.statuses[0] += 1  # hung up on, as too large a body may be
+        outcome.statuses[0] += 1  # the server closes the connection on a body that is too large
         return
     outcome.statuses[answer.status] += 1
     opened = answer.status == 200 and request.path.startswith("/sessions/")
@@ -86,20 +88,20 @@ async def _send(
 
 def _request(
     chance: random.Random, mine: tuple[str, dict[str, str]], yours: tuple[str, dict[str, str]]
-) -> Request:
-    kinds: list[Callable[[], Request]] = [
-        lambda: Request("POST", "/start", _who(chance), _bad_json(chance)),
-        lambda: Request("POST", "/start", AUTHORIZED | JSON, _bad_json(chance)),
-        lambda: Request("POST", f"{mine[0]}/api/offer", mine[1] | JSON, _bad_json(chance)),
-        lambda: Request("PATCH", f"{mine[0]}/api/offer", mine[1] | JSON, _bad_json(chance)),
-        lambda: Request(chance.choice(METHODS), chance.choice(PATHS), _who(chance), b""),
-        lambda: Request("DELETE", mine[0], _forged(chance, mine[1]), b""),
-        lambda: Request("GET", mine[0], yours[1], b""),
-        lambda: Request("POST", f"{mine[0]}/api/offer", yours[1] | JSON, b'{"sdp": "v=0"}'),
+) -> HostileRequest:
+    kinds: list[Callable[[], HostileRequest]] = [
+        lambda: HostileRequest("POST", "/start", _who(chance), _bad_json(chance)),
+        lambda: HostileRequest("POST", "/start", AUTHORIZED | JSON, _bad_json(chance)),
+        lambda: HostileRequest("POST", f"{mine[0]}/api/offer", mine[1] | JSON, _bad_json(chance)),
+        lambda: HostileRequest("PATCH", f"{mine[0]}/api/offer", mine[1] | JSON, _bad_json(chance)),
+        lambda: HostileRequest(chance.choice(METHODS), chance.choice(PATHS), _who(chance), b""),
+        lambda: HostileRequest("DELETE", mine[0], _forged(chance, mine[1]), b""),
+        lambda: HostileRequest("GET", mine[0], yours[1], b""),
+        lambda: HostileRequest("POST", f"{mine[0]}/api/offer", yours[1] | JSON, b'{"sdp": "v=0"}'),
     ]
     if chance.random() < 0.01:
         body = b"[" + b"0," * 5_000_000 + b"0]"
-        return Request("POST", "/start", AUTHORIZED | JSON, body)
+        return HostileRequest("POST", "/start", AUTHORIZED | JSON, body)
     return chance.choice(kinds)()
 
 
@@ -124,7 +126,7 @@ def _who(chance: random.Random) -> dict[str, str]:
 
 
 def _forged(chance: random.Random, token: dict[str, str]) -> dict[str, str]:
-    """Tokens that are nearly good, with the algorithm none, or of other places."""
+    """Return a token that is almost valid, unsigned, or cut."""
     good = token["X-Session-Token"]
     head, body, signature = good.split(".")
     none = base64.urlsafe_b64encode(b'{"alg":"none","typ":"JWT"}').decode().rstrip("=")
@@ -166,8 +168,8 @@ def _bad_json(chance: random.Random) -> bytes:
     )
 
 
-async def endless_head(server: Server, limit: int = 10_000_000) -> int:
-    """Bytes of a head without end that the server takes before it hangs up."""
+async def endless_head(server: RunningServer, limit: int = 10_000_000) -> int:
+    """Send an endless request head; return the bytes sent when the server closes."""
     reader, writer = await connect(server)
     writer.write(b"GET /health HTTP/1.1\r\n")
     sent, line = 0, b"X-Filler: " + b"a" * 1000 + b"\r\n"
@@ -183,8 +185,8 @@ async def endless_head(server: Server, limit: int = 10_000_000) -> int:
     return sent
 
 
-async def loris(server: Server, head: bytes, drip: bytes) -> bytes:
-    """What one gets who sends a byte every now and then; returns when the server hangs up."""
+async def slow_request(server: RunningServer, head: bytes, drip: bytes) -> bytes:
+    """Send a byte every 0.5 s (slowloris) until the server closes; return its answer."""
     reader, writer = await connect(server)
     writer.write(head)
 
@@ -204,6 +206,6 @@ async def loris(server: Server, head: bytes, drip: bytes) -> bytes:
         writer.close()
 
 
-async def connect(server: Server) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+async def connect(server: RunningServer) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
     url = urlsplit(server.url)
     return await asyncio.open_connection(url.hostname, url.port, family=socket.AF_INET)

@@ -1,4 +1,4 @@
-"""The generated session server as a process, as it runs where the internet reaches it."""
+"""Owns the generated session server as a process, as it runs on the internet."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ KEY = "a-key-that-is-as-long-as-it-has-to-be"
 ARN = "arn:aws:bedrock-agentcore:us-east-1:123456789012:runtime/support_line-abcdefghij"
 AUTHORIZED = {"Authorization": f"Bearer {KEY}"}
 OFFER = {"sdp": "v=0\r\n", "type": "offer"}
-MANY = {
+UNLIMITED = {
     "REQUESTS_PER_MINUTE": "1000000",
     "STARTS_PER_MINUTE": "1000000",
     "SESSIONS_AT_ONCE": "1000000",
 }
-START_SECONDS = 60
+START_SECONDS = 120
 
 
 def make_server(
@@ -38,7 +38,7 @@ def make_server(
     transports: tuple[str, ...] = ("websocket", "webrtc", "daily"),
     providers: tuple[str, ...] = (),
 ) -> Path:
-    """The server/ of a project with these transports, and its environment."""
+    """Create server/ of a project with these transports, and its environment."""
     services = services_of(PIPELINES["offline"], {})
     answers = Answers("support-line", transports, "offline", "us-east-1", services, providers)
     files = render(answers, KEY)
@@ -52,7 +52,7 @@ def make_server(
 
 
 @dataclass(frozen=True)
-class Server:
+class RunningServer:
     """A running server."""
 
     url: str
@@ -60,7 +60,7 @@ class Server:
     log: Path
 
     def megabytes(self) -> float:
-        """The memory that it holds."""
+        """Return its resident memory."""
         status = Path(f"/proc/{self.process.pid}/status").read_text()
         [line] = [line for line in status.splitlines() if line.startswith("VmRSS")]
         return int(line.split()[1]) / 1024
@@ -69,15 +69,15 @@ class Server:
         self.process.send_signal(signal.SIGTERM)
 
     def client(self, **options: Any) -> aiohttp.ClientSession:
-        """A client with as many connections as it likes."""
+        """Return a client without a limit on connections."""
         timeout = aiohttp.ClientTimeout(total=120)
         options = {"timeout": timeout, "connector": aiohttp.TCPConnector(limit=0)} | options
         return aiohttp.ClientSession(self.url, **options)
 
 
 @contextmanager
-def serving(folder: Path, log: Path, aws: str, **settings: str) -> Iterator[Server]:
-    """The server in `folder`, from when it is healthy until the block ends."""
+def serving(folder: Path, log: Path, aws: str, **settings: str) -> Iterator[RunningServer]:
+    """Run the server in `folder` from its first connection until the block ends."""
     port = free_port()
     env = {
         "PATH": os.environ["PATH"],
@@ -98,7 +98,7 @@ def serving(folder: Path, log: Path, aws: str, **settings: str) -> Iterator[Serv
             [venv.python_of(folder), "server.py"],
             cwd=folder, env=env, stdout=output, stderr=subprocess.STDOUT,
         )  # fmt: skip
-    server = Server(f"http://127.0.0.1:{port}", process, log)
+    server = RunningServer(f"http://127.0.0.1:{port}", process, log)
     try:
         deadline = time.monotonic() + START_SECONDS
         while True:
@@ -113,13 +113,13 @@ def serving(folder: Path, log: Path, aws: str, **settings: str) -> Iterator[Serv
     finally:
         process.terminate()
         try:
-            process.wait(40)
+            process.wait(120)
         finally:
             process.kill()
 
 
 async def start(client: aiohttp.ClientSession, **body: object) -> tuple[str, dict[str, str]]:
-    """The path of a new session, and the header that proves that it is ours."""
+    """Start a session; return its path, and the header with its token."""
     request = {"transport": "webrtc", **body}
     async with client.post("/start", json=request, headers=AUTHORIZED) as answer:
         document = await answer.json()

@@ -1,4 +1,4 @@
-"""Users with tokens of an OpenID Connect issuer; forgeries that have worked elsewhere."""
+"""Tokens of an OpenID Connect issuer start sessions; forged tokens do not."""
 
 import asyncio
 import base64
@@ -19,23 +19,23 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from tests.server.serving import MANY, serving
+from tests.server.serving import UNLIMITED, serving
 from tests.standins.server.agentcore import AgentCore
 
 AUDIENCE = "support-line"
-SUBJECT = "ada.lovelace"  # which no random id can hold
+SUBJECT = "ada.lovelace"  # cannot occur in a random ID
 
 
 class Issuer:
-    """Publishes the keys it signs with."""
+    """Publishes the keys with which it signs."""
 
     def __init__(self) -> None:
         self.url = ""
-        self.asked: Counter[str] = Counter()
+        self.requests: Counter[str] = Counter()
         self.keys = {"first": rsa.generate_private_key(65537, 2048)}
 
     def document(self, path: str) -> dict[str, Any]:
-        self.asked[path] += 1
+        self.requests[path] += 1
         if path != "/keys":
             return {"issuer": self.url, "jwks_uri": f"{self.url}/keys"}
         to_jwk = jwt.algorithms.RSAAlgorithm.to_jwk
@@ -52,7 +52,7 @@ class Issuer:
 def issuing() -> Iterator[Issuer]:
     issuer = Issuer()
 
-    class Door(BaseHTTPRequestHandler):
+    class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             body = json.dumps(issuer.document(self.path)).encode()
             self.send_response(200)
@@ -63,7 +63,7 @@ def issuing() -> Iterator[Issuer]:
         def log_message(self, *_: object) -> None:
             pass
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Door) as server:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         issuer.url = f"http://127.0.0.1:{server.server_port}"
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield issuer
@@ -76,7 +76,7 @@ def issuer() -> Iterator[Issuer]:
         yield issuer
 
 
-def test_only_good_tokens_of_the_issuer_open(
+def test_only_valid_tokens_of_the_issuer_start_sessions(
     folder: Path, aws: AgentCore, issuer: Issuer, tmp_path: Path
 ) -> None:
     public = issuer.keys["first"].public_key()
@@ -92,11 +92,11 @@ def test_only_good_tokens_of_the_issuer_open(
     }
     bad = {
         "expired": issuer.token(exp=time.time() - 60),
-        "without an end": issuer.token(exp=None),
-        "about nobody": issuer.token(sub=None),
-        "for others": issuer.token(aud="another"),
-        "for nobody": issuer.token(aud=None),
-        "of another issuer": issuer.token(iss="https://issuer.example"),
+        "without expiry": issuer.token(exp=None),
+        "without subject": issuer.token(sub=None),
+        "for another audience": issuer.token(aud="another"),
+        "without audience": issuer.token(aud=None),
+        "from another issuer": issuer.token(iss="https://issuer.example"),
         "signed by another": issuer.token(rsa.generate_private_key(65537, 2048)),
         "unsigned": forged("none", lambda _: b"", issuer),
         "signed with the public key": forged("HS256", hs256, issuer),
@@ -115,15 +115,15 @@ def test_only_good_tokens_of_the_issuer_open(
                     answered[name] = answer.status
             return answered
 
-    with serving(folder, tmp_path / "log", aws.url, **MANY, **settings) as server:
+    with serving(folder, tmp_path / "log", aws.url, **UNLIMITED, **settings) as server:
         assert asyncio.run(statuses(good)) == dict.fromkeys(good, 200)
         assert asyncio.run(statuses(bad)) == dict.fromkeys(bad, 401)
-    assert issuer.asked["/keys"] == 1  # however many keys strangers invent
+    assert issuer.requests["/keys"] == 1  # unknown keys cause no further requests
     assert SUBJECT not in (tmp_path / "log").read_text()
 
 
 def forged(algorithm: str, sign: Callable[[bytes], bytes], issuer: Issuer) -> str:
-    """A token that PyJWT refuses to make."""
+    """Return a token that PyJWT refuses to create."""
 
     def part(data: bytes) -> bytes:
         return base64.urlsafe_b64encode(data).rstrip(b"=")

@@ -1,8 +1,8 @@
-"""A sound card made of software: PulseAudio with a virtual microphone and a virtual speaker.
+"""Owns a software sound card: PulseAudio with a virtual microphone and a virtual speaker.
 
-`SoundCard.plugged_in(folder)` starts a PulseAudio of its own, which nothing else can reach.
-What `speak` plays is what programs hear at the microphone; what programs play is what `listen`
-records; `join` lets the speaker be heard by the microphone, as in a room.
+`SoundCard.plugged_in(folder)` starts a PulseAudio of its own, which no other program can reach.
+Programs hear at the microphone what `speak` plays; `listen` records what programs play; `join`
+feeds the speaker into the microphone, as in a room.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.requirements import require
+
 SINKS = """
 load-module module-null-sink sink_name=speaker rate=48000 channels=1 sink_properties=device.description=Virtual-Speaker
 load-module module-null-sink sink_name=mouth rate=48000 channels=1 sink_properties=device.description=Mouth
@@ -28,14 +30,15 @@ NOTHING = "\n"
 
 @dataclass(frozen=True)
 class SoundCard:
-    """A running PulseAudio; `env` is what a program needs to find it."""
+    """A running PulseAudio; `env` are the variables with which a program finds it."""
 
     env: dict[str, str]
 
     @staticmethod
     @contextmanager
     def plugged_in(folder: Path, devices: str = SINKS) -> Iterator[SoundCard]:
-        """The card while the block runs. `folder` must be short-lived and is its only trace."""
+        """Run the card while the block runs; all its files are in `folder`."""
+        require("PulseAudio")
         runtime = folder / "runtime"
         runtime.mkdir(mode=0o700)
         script = folder / "card.pa"
@@ -47,7 +50,7 @@ class SoundCard:
             "PULSE_SERVER": f"unix:{runtime}/pulse/native",
         }
         argv = ["pulseaudio", "-n", "--daemonize=no", "--exit-idle-time=-1", "--use-pid-file=no"]
-        # As on a desktop. A thread is its clock: what that oversleeps is missing in the sound.
+        # As on a desktop. A thread is the clock: if it wakes late, sound is missing.
         argv += ["--disable-shm=yes", "--realtime=yes", "--high-priority=yes", "-F", str(script)]
         process = subprocess.Popen(argv, env=env, stderr=subprocess.DEVNULL)
         card = SoundCard(env)
@@ -56,15 +59,14 @@ class SoundCard:
             yield card
         finally:
             process.send_signal(signal.SIGTERM)
-            process.wait(10)
+            process.wait(60)
 
     def _wait_until_up(self, process: subprocess.Popen[bytes]) -> None:
-        for _ in range(200):
-            if self._pactl("info").returncode == 0:
-                return
+        deadline = time.monotonic() + 60
+        while self._pactl("info").returncode:
             assert process.poll() is None, "pulseaudio ended"
+            assert time.monotonic() < deadline, "pulseaudio did not start"
             time.sleep(0.05)
-        raise AssertionError("pulseaudio did not start")
 
     def _pactl(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
@@ -72,26 +74,32 @@ class SoundCard:
         )
 
     def speak(self, wav: Path) -> subprocess.Popen[bytes]:
-        """Begin to play a file into the microphone, by a human mouth so to say."""
+        """Start playing a file into the microphone, as a person would speak."""
         argv = ["paplay", "--device=mouth", "--latency-msec=20", str(wav)]
         return subprocess.Popen(argv, env=self.env)
 
     @contextmanager
     def listen(self, wav: Path, at: str = "speaker.monitor") -> Iterator[None]:
-        """Record what is played while the block runs, mono at 48 kHz."""
+        """Record the speaker while the block runs, mono at 48 kHz."""
         argv = ["parec", f"--device={at}", "--latency-msec=20", "--file-format=wav"]
         argv += ["--rate=48000", "--channels=1", str(wav)]
+        before = self._recordings()
         process = subprocess.Popen(argv, env=self.env)
-        time.sleep(0.3)
+        while self._recordings() == before:
+            assert process.poll() is None, "parec ended"
+            time.sleep(0.05)
         try:
             yield
         finally:
             time.sleep(0.2)
             process.send_signal(signal.SIGINT)
-            process.wait(5)
+            process.wait(60)
+
+    def _recordings(self) -> int:
+        return len(self._pactl("list", "short", "source-outputs").stdout.splitlines())
 
     def join(self, latency_ms: int = 40) -> None:
-        """Put speaker and microphone into one room: each sound of one reaches the other."""
+        """Feed the speaker into the microphone, as in a room."""
         loop = self._pactl(
             "load-module", "module-loopback", "source=speaker.monitor", "sink=mouth",
             f"latency_msec={latency_ms}", "adjust_time=0",

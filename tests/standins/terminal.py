@@ -1,6 +1,6 @@
-"""A terminal as a person sees it: tmux draws what a program writes, and passes on what is typed.
+"""Owns a terminal as a person sees it: tmux draws the output of a program and sends keys to it.
 
-Bytes on a pseudo-terminal say little: prompts redraw only the characters that change.
+Bytes on a pseudo-terminal are not enough: prompts redraw only the characters that change.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.requirements import require
+
 _NUMBERS = itertools.count()
 _RUN = """
 before=$(stty -g); "$@"; code=$?
@@ -25,7 +27,7 @@ echo "[ended with $code, $state]"; exec sleep 600
 
 @dataclass(frozen=True)
 class Terminal:
-    """A running program in a terminal of its own, which nothing else can reach."""
+    """A running program in a terminal of its own, which no other program can reach."""
 
     server: str
 
@@ -34,7 +36,8 @@ class Terminal:
     def running(
         argv: list[str], folder: Path, env: Mapping[str, str], width: int = 80, height: int = 24
     ) -> Iterator[Terminal]:
-        """The program in its terminal while the block runs."""
+        """Run the program in a terminal while the block runs."""
+        require("tmux")
         terminal = Terminal(f"voicecore-{os.getpid()}-{next(_NUMBERS)}")
         size = ["-x", str(width), "-y", str(height), "-c", str(folder)]
         command = ["sh", "-c", _RUN, "sh", *argv]
@@ -50,15 +53,15 @@ class Terminal:
         return subprocess.run(argv, env=env, capture_output=True, text=True, check=True).stdout
 
     def screen(self) -> str:
-        """What is to be seen, without the empty lines at the end."""
+        """Return the visible text, without the empty lines at the end."""
         return self._tmux("capture-pane", "-p").rstrip()
 
     @property
     def cursor_visible(self) -> bool:
         return self._tmux("display-message", "-p", "#{cursor_flag}").strip() == "1"
 
-    def shows(self, *texts: str, top: str = "", seconds: float = 20) -> str:
-        """The screen as soon as it shows all of these, and begins with `top`."""
+    def shows(self, *texts: str, top: str = "", seconds: float = 120) -> str:
+        """Wait until the screen shows all of these and begins with `top`; return it."""
         deadline = time.monotonic() + seconds
         while True:
             screen = self.screen()
@@ -78,7 +81,7 @@ class Terminal:
         self._tmux("resize-window", "-x", str(width), "-y", str(height))
 
     def ends(self) -> int:
-        """The exit code; the terminal must be as it was before."""
+        """Wait for the end; return the exit code. The terminal must be restored."""
         screen = self.shows("[ended with")
         ending = re.search(r"\[ended with (\d+), (\w+)\]", screen)
         assert ending is not None

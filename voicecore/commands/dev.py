@@ -1,4 +1,4 @@
-"""`voicecore dev`: the project on this machine, as AgentCore would run it."""
+"""`voicecore dev`: serve the project on this machine, as AgentCore would run it."""
 
 from __future__ import annotations
 
@@ -6,35 +6,34 @@ import asyncio
 import os
 import shlex
 import signal
-from collections.abc import Coroutine, Mapping
-from contextlib import AsyncExitStack, nullcontext, suppress
-from dataclasses import asdict
+from collections.abc import Coroutine
+from contextlib import AsyncExitStack, suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from voicecore.catalog.transports import TRANSPORTS
 from voicecore.catalog.transports.record import HEADERS
 from voicecore.console.context import Context
 from voicecore.console.errors import ExitCode, VoicecoreError
-from voicecore.console.output import Line
-from voicecore.contract import agent_log
-from voicecore.local import invite_url, log_reader
-from voicecore.local.fake_phone_accounts import SIGNING_KEY, phones_of
+from voicecore.local import log_reader
+from voicecore.local.dev_output import DevOutput, LocalEndpoints
+from voicecore.local.environments import agent_spec, phone_variables, server_env
+from voicecore.local.fake_phone_accounts import phone_accounts
 from voicecore.local.gateway.request import check_allowlist
+from voicecore.local.invite_url import invite_url
 from voicecore.local.network import nat
-from voicecore.local.network.nat import behind_nat
+from voicecore.local.network.nat import NatEnvironment
 from voicecore.local.processes import dev_state, venv
-from voicecore.local.processes.child import Guard
+from voicecore.local.processes.child import Reaper
 from voicecore.local.processes.dev_state import DevState
-from voicecore.local.processes.ports import held_port
-from voicecore.local.processes.session_server import SessionServer
+from voicecore.local.processes.ports import reserved_port
+from voicecore.local.processes.session_server import SessionServerProcess
 from voicecore.local.runtime import LocalRuntime, RuntimeSettings, local_arn
-from voicecore.local.screen import plain, screen
 from voicecore.local.sessions.agent_process import AgentSpec
-from voicecore.local.sessions.events import RuntimeEvent
 from voicecore.local.sessions.lifecycle import Lifecycle
 from voicecore.options.dev import DevOptions
 from voicecore.project import aws_names
-from voicecore.project.dotenv import dotenv_of, without_ours
+from voicecore.project.dotenv import dotenv_of
 from voicecore.project.project import BadProject, Project, load_project
 
 if TYPE_CHECKING:
@@ -46,7 +45,7 @@ STAGE = "local"
 
 
 class AlreadyRunning(VoicecoreError):
-    """A `voicecore dev` runs this project already."""
+    """Another `voicecore dev` runs this project."""
 
 
 class NotRunning(VoicecoreError):
@@ -54,11 +53,11 @@ class NotRunning(VoicecoreError):
 
 
 class ContainerNetwork(VoicecoreError):
-    """A container has a network of its own; it cannot be given another."""
+    """--container cannot be combined with --nat or --network public."""
 
 
 class BadLifetime(VoicecoreError):
-    """AgentCore does not take these lifetimes."""
+    """AgentCore does not accept these lifetimes."""
 
 
 def run(context: Context, options: DevOptions) -> ExitCode:
@@ -67,31 +66,33 @@ def run(context: Context, options: DevOptions) -> ExitCode:
     if options.env:
         context.output.data(_exports(dev_state.read_state(project.local), project))
         return ExitCode.OK
-    with dev_state.held(project.local) as mine:
-        if not mine:
+    with dev_state.project_lock(project.local) as acquired:
+        if not acquired:
             raise _already_running(project)
-        return _run(context, options, project)
+        lifecycle = _lifecycle(options)
+        check_files(project)
+        if options.nat:
+            nat.require_nat()
+        image = _image(context, options, project) if options.container else None
+        _warn_of_missing_keys(context, project)
+        _install(context, project, image)
+        try:
+            return _serve(context, options, project, lifecycle, image)
+        finally:
+            if options.nat:
+                nat.return_ownership(project.root, context.env)
 
 
-def _run(context: Context, options: DevOptions, project: Project) -> ExitCode:
-    lifecycle = _lifecycle(options)
-    check_files(project)
-    if options.nat:
-        nat.check()
-    image = _image(context, options, project) if options.container else None
-    for transport in map(TRANSPORTS.__getitem__, project.transports):
-        if transport.key and not {**context.env, **dotenv_of(project.server)}.get(transport.key):
-            context.output.warn(
-                f"server/.env has no {transport.key}: nobody gets in by {transport.title}.\n"
-                "README.md says where it is from."
-            )
-    installed = (project.server,) if image else (project.agent, project.server)
-    folders = " and ".join(f"{folder.name}/" for folder in installed)
-    with context.output.step(f"Installing the packages of {folders}"):
-        venv.sync(installed, context.env)
+def _serve(
+    context: Context,
+    options: DevOptions,
+    project: Project,
+    lifecycle: Lifecycle,
+    image: LocalImage | None,
+) -> ExitCode:
     with (
-        held_port(options.port, RUNTIME_PORT) as port,
-        held_port(options.server_port, SERVER_PORT) as server_port,
+        reserved_port(options.port, RUNTIME_PORT) as port,
+        reserved_port(options.server_port, SERVER_PORT) as server_port,
     ):
         settings = RuntimeSettings(
             root=project.root,
@@ -103,198 +104,176 @@ def _run(context: Context, options: DevOptions, project: Project) -> ExitCode:
             time_scale=options.time_scale,
             lifecycle=lifecycle,
             start_limit=options.start_limit,
-            public_network=options.network == "public" and not options.nat,
+            block_udp=options.network == "public" and not options.nat,
         )
-        serving = _serve(context, options, project, settings, server_port, image)
-        try:
-            return asyncio.run(_until_interrupted(serving))
-        finally:
-            if options.nat:
-                nat.hand_back(project.root, context.env)
+        services = _Services(context, options, project, settings, server_port, image)
+        return asyncio.run(_until_interrupted(services.serve()))
+
+
+async def _until_interrupted(serving: Coroutine[Any, Any, None]) -> ExitCode:
+    task = asyncio.create_task(serving)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # nohup ignores SIGHUP
+            asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+    # Ctrl-C is the normal way to stop a server, not a failure.
+    with suppress(asyncio.CancelledError):
+        await task
+    return ExitCode.OK
+
+
+@dataclass(frozen=True)
+class _Services:
+    """Everything that `voicecore dev` runs: NAT, runtime, session server."""
+
+    context: Context
+    options: DevOptions
+    project: Project
+    settings: RuntimeSettings
+    server_port: int
+    image: LocalImage | None
+
+    async def serve(self) -> None:
+        """Start everything, print where it can be reached, and run until cancelled."""
+        options, serving = self.options, asyncio.current_task()
+        output = DevOutput(
+            self.context.output,
+            as_json=options.json,
+            use_screen=not (options.no_screen or options.json or options.share),
+            on_closed=lambda: serving and serving.cancel(),
+        )
+        async with AsyncExitStack() as stack:
+            reaper = await stack.enter_async_context(Reaper())
+            behind = await self._start_nat(stack, reaper)
+            runtime = await self._start_runtime(stack, reaper, behind, output)
+            env = server_env(self.project, runtime, self.context.env)
+            python = venv.python_of(self.project.server)
+            phones = phone_accounts(self.project.providers, env, python)
+            env |= phone_variables(phones, runtime.stream_seconds)
+            server = await self._start_server(stack, reaper, behind, env, output)
+            dev_state.write_state(self.project.local, _dev_state(runtime, server.url, phones))
+            stack.callback(dev_state.remove_state, self.project.local)
+            page = invite_url(self.project.server, server.url, env.get("SESSION_API_KEY"))
+            turn = behind.turn.udp if behind else None
+            endpoints = LocalEndpoints(runtime.url, server.url, page, tuple(phones), turn)
+            output.serving(endpoints, share=options.share)
+            with output.screen(runtime, endpoints):
+                await asyncio.Event().wait()
+
+    async def _start_nat(self, stack: AsyncExitStack, reaper: Reaper) -> NatEnvironment | None:
+        if not self.options.nat:
+            return None
+        udp = self.options.network != "public"
+        return await stack.enter_async_context(nat.nat_environment(reaper, self.settings.logs, udp))
+
+    async def _start_runtime(
+        self,
+        stack: AsyncExitStack,
+        reaper: Reaper,
+        behind: NatEnvironment | None,
+        output: DevOutput,
+    ) -> LocalRuntime:
+        project, env = self.project, self.context.env
+        if self.image:
+            from voicecore.local.container_agents import ContainerAgents
+
+            warn = self.context.output.error
+            agents = ContainerAgents(project, env, self.image, reaper, warn)
+            runtime = await stack.enter_async_context(
+                LocalRuntime(self.settings, agents.spec, output.event, agents.prepare)
+            )
+            stack.push_async_callback(agents.stop)
+            return runtime
+
+        def spec() -> AgentSpec:
+            spec = agent_spec(project, env)
+            return behind.spec(spec) if behind else spec
+
+        return await stack.enter_async_context(LocalRuntime(self.settings, spec, output.event))
+
+    async def _start_server(
+        self,
+        stack: AsyncExitStack,
+        reaper: Reaper,
+        behind: NatEnvironment | None,
+        env: dict[str, str],
+        output: DevOutput,
+    ) -> SessionServerProcess:
+        return await stack.enter_async_context(
+            SessionServerProcess(
+                self.project.server,
+                env | (behind.turn_variables(env) if behind else {}),
+                self.server_port,
+                reaper,
+                self.settings.logs / log_reader.SERVER,
+                output.server_lines,
+            )
+        )
+
+
+def _lifecycle(options: DevOptions) -> Lifecycle:
+    try:
+        return Lifecycle(options.idle_timeout, options.max_lifetime)
+    except ValueError as error:
+        raise BadLifetime(
+            f"{error}.",
+            "To reach a timeout sooner, run the clock faster:  voicecore dev --time-scale 60",
+            ExitCode.USAGE,
+        ) from error
+
+
+def check_files(project: Project) -> None:
+    """Raise BadProject, naming the missing files, unless agent and server can be started."""
+    needed = (project.agent / "app.py", project.server / "server.py")
+    missing = [str(path.relative_to(project.root)) for path in needed if not path.exists()]
+    if missing:
+        raise BadProject(
+            f"{project.root} lacks {' and '.join(missing)}.",
+            "Restore the files that init created; your other files stay as they are:  "
+            f"voicecore init {project.name} --directory {project.root.parent} --force",
+        )
 
 
 def _image(context: Context, options: DevOptions, project: Project) -> LocalImage:
     if options.network == "public" or options.nat:
         flag = "--nat" if options.nat else "--network public"
         raise ContainerNetwork(
-            f"{flag} changes the network of a process, not that of a container.",
-            f"Leave one out:  voicecore dev {flag}",
+            f"{flag} changes the network of a process, not of a container.",
+            f"Omit --container:  voicecore dev {flag}",
             ExitCode.USAGE,
         )
-    from voicecore.local.container_agents import first_image
+    from voicecore.local.container_agents import build_image
 
-    return first_image(project, context.env)
-
-
-async def _until_interrupted(serving: Coroutine[Any, Any, None]) -> ExitCode:
-    task = asyncio.create_task(serving)
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup asks
-            asyncio.get_running_loop().add_signal_handler(number, task.cancel)
-    # Ending a server by Ctrl-C is how it ends, not a failure.
-    with suppress(asyncio.CancelledError):
-        await task
-    return ExitCode.OK
+    return build_image(project, context.env)
 
 
-async def _serve(
-    context: Context,
-    options: DevOptions,
-    project: Project,
-    settings: RuntimeSettings,
-    server_port: int,
-    image: LocalImage | None,
-) -> None:
-    output = context.output
-    drawn = output.live and not (options.no_screen or options.json or options.share)
-
-    serving = asyncio.current_task()
-
-    def tell(event: RuntimeEvent) -> None:
-        try:
-            if options.json:
-                output.event(asdict(event))
-            elif not drawn and not (event.kind == "log" and agent_log.is_routine(event.text)):
-                output.lines([plain(event)])
-        except OSError:  # who read this has gone, as in `| head` or a closed terminal
-            if serving:
-                serving.cancel()
-
-    def tell_troubles(lines: list[str]) -> None:
-        for line in lines:
-            if is_trouble(line):
-                tell(RuntimeEvent("log", line))
-
-    async with AsyncExitStack() as stack:
-        guard = await stack.enter_async_context(Guard())
-        behind = None
-        if options.nat:
-            udp = options.network != "public"
-            behind = await stack.enter_async_context(behind_nat(guard, settings.logs, udp))
-
-        def spec() -> AgentSpec:
-            spec = agent_spec(project, context.env)
-            return behind.spec(spec) if behind else spec
-
-        if image:
-            from voicecore.local.container_agents import Containers
-
-            containers = Containers(project, context.env, image, guard, output.error)
-            runtime = await stack.enter_async_context(
-                LocalRuntime(settings, containers.spec, tell, containers.prepare)
+def _warn_of_missing_keys(context: Context, project: Project) -> None:
+    variables = {**context.env, **dotenv_of(project.server)}
+    for transport in map(TRANSPORTS.__getitem__, project.transports):
+        if transport.key and not variables.get(transport.key):
+            context.output.warn(
+                f"server/.env has no {transport.key}: callers cannot join through "
+                f"{transport.title}.\nREADME.md says where to get it."
             )
-            stack.push_async_callback(containers.stop)
-        else:
-            runtime = await stack.enter_async_context(LocalRuntime(settings, spec, tell))
-        facing = server_env(project, runtime, context.env)
-        phones = phones_of(project.providers, facing, venv.python_of(project.server))
-        facing |= served(phones, runtime.stream_seconds)
-        server = await stack.enter_async_context(
-            SessionServer(
-                project.server,
-                facing | (behind.variables(facing) if behind else {}),
-                server_port,
-                guard,
-                runtime.logs / log_reader.SERVER,
-                tell_troubles,
-            )
-        )
-        dev_state.write_state(project.local, _dev_state(runtime, server.url, phones))
-        stack.callback(dev_state.remove_state, project.local)
-        opened = invite_url.address(project.server, server.url, facing.get("SESSION_API_KEY"))
-        if options.json:
-            more = {"page": opened} if opened else {}
-            more |= {"turn": behind.turn.udp} if behind else {}
-            output.event({"kind": "serving", "runtime": runtime.url, "server": server.url, **more})
-        elif not drawn:
-            output.say(f"• AgentCore Runtime {runtime.url}, session server {server.url}")
-            if opened:
-                output.say(f"• Talk in the browser: {opened}")
-            for name in phones:
-                output.say(f"• Call it: voicecore talk --phone {name}")
-            if behind:
-                output.say(f"• The agent is behind a symmetric NAT; TURN at {behind.turn.udp}")
-            for line in invite_url.sharing(server.url, runtime.url) if options.share else ():
-                output.say(f"  {line}")
 
-        def picture(width: int, height: int) -> list[Line]:
-            return screen(runtime.snapshot(), server.url, opened, width, height)
 
-        with output.screen(picture) if drawn else nullcontext():
-            await asyncio.Event().wait()
+def _install(context: Context, project: Project, image: LocalImage | None) -> None:
+    folders = (project.server,) if image else (project.agent, project.server)
+    names = " and ".join(f"{folder.name}/" for folder in folders)
+    with context.output.step(f"Installing the packages of {names}"):
+        venv.sync(folders, context.env)
 
 
 def _already_running(project: Project) -> AlreadyRunning:
     running = dev_state.read_state(project.local)
     if running is None:
-        return AlreadyRunning(f"Another `voicecore dev` is just starting {project.name}.")
-    return AlreadyRunning(
-        f"{project.name} runs already: {running.server} (process {running.pid}).",
-        f"Speak to it:  voicecore talk\nor end it:    kill {running.pid}",
-    )
-
-
-def check_files(project: Project) -> None:
-    """Raise BadProject, naming what is missing, unless there is something to run."""
-    needed = (project.agent / "app.py", project.server / "server.py")
-    missing = [str(path.relative_to(project.root)) for path in needed if not path.exists()]
-    if missing:
-        raise BadProject(
-            f"{project.root} lacks {' and '.join(missing)}.",
-            "Bring back what init made; your other files stay as they are:  "
-            f"voicecore init {project.name} --directory {project.root.parent} --force",
+        return AlreadyRunning(
+            f"Another `voicecore dev` is starting {project.name}.",
+            "Wait for it, then talk to it:  voicecore talk",
         )
-
-
-def agent_spec(project: Project, env: Mapping[str, str]) -> AgentSpec:
-    """How the agent starts: as in its container, with the developer's AWS credentials for a role.
-
-    Read anew for each process, so that a changed agent/.env counts from the next session on.
-    """
-    values = {
-        **without_ours(env),
-        "AWS_REGION": project.region,
-        **dotenv_of(project.agent),
-    }
-    return AgentSpec((str(venv.python_of(project.agent)), "app.py"), project.agent, values)
-
-
-def server_env(project: Project, runtime: LocalRuntime, env: Mapping[str, str]) -> dict[str, str]:
-    """The session server's environment: AWS's own variables point it at the local runtime."""
-    others = ("AWS_PROFILE", "AWS_SESSION_TOKEN")
-    ours = without_ours(env)
-    inherited = {name: value for name, value in ours.items() if name not in others}
-    settings = runtime.settings
-    return {
-        **inherited,
-        **dotenv_of(project.server),
-        **_past_proxies(env),
-        "AGENT_RUNTIME_ARN": settings.arn,
-        "AWS_REGION": settings.region,
-        "AWS_ENDPOINT_URL_BEDROCK_AGENTCORE": runtime.url,
-        "AWS_ACCESS_KEY_ID": settings.credentials.access_key_id,
-        "AWS_SECRET_ACCESS_KEY": settings.credentials.secret_access_key,
-    }
-
-
-def served(phones: Mapping[str, Mapping[str, str]], stream_seconds: float) -> dict[str, str]:
-    """What a session server must know of the telephone providers that it serves."""
-    known = {name: value for own in phones.values() for name, value in own.items()}
-    known.pop(SIGNING_KEY, None)
-    return known | ({"STREAM_SECONDS": str(stream_seconds)} if phones else {})
-
-
-def _past_proxies(env: Mapping[str, str]) -> dict[str, str]:
-    """What keeps calls to this machine away from the user's HTTP proxy."""
-    known = env.get("no_proxy") or env.get("NO_PROXY")
-    value = ",".join(filter(None, (known, "127.0.0.1,localhost")))
-    return {"no_proxy": value, "NO_PROXY": value}
-
-
-def is_trouble(line: str) -> bool:
-    """Whether a line of the session server is more than its daily business."""
-    event = agent_log.parse_event(line)
-    return event is None or event.get("level") not in ("DEBUG", "INFO")
+    return AlreadyRunning(
+        f"{project.name} is already running: {running.server} (process {running.pid}).",
+        f"Talk to it:  voicecore talk\nor stop it:  kill {running.pid}",
+    )
 
 
 def _dev_state(runtime: LocalRuntime, server: str, phones: dict[str, dict[str, str]]) -> DevState:
@@ -317,27 +296,16 @@ def _dev_state(runtime: LocalRuntime, server: str, phones: dict[str, dict[str, s
 def _exports(running: DevState | None, project: Project) -> str:
     if running is None:
         raise NotRunning(
-            f"No `voicecore dev` runs {project.name}.",
+            f"`voicecore dev` is not running for {project.name}.",
             f"Start it:  voicecore dev -p {project.root}",
         )
     values = {
         "AGENT_RUNTIME_ARN": running.arn,
         "AWS_REGION": running.region,
-        "AWS_DEFAULT_REGION": running.region,  # the one that boto3 reads
+        "AWS_DEFAULT_REGION": running.region,  # the variable that boto3 reads
         "AWS_ENDPOINT_URL_BEDROCK_AGENTCORE": running.runtime,
         "AWS_ACCESS_KEY_ID": running.access_key_id,
         "AWS_SECRET_ACCESS_KEY": running.secret_access_key,
     }
     exports = [f"export {name}={shlex.quote(value)}" for name, value in values.items()]
     return "\n".join(["unset AWS_SESSION_TOKEN AWS_PROFILE", *exports])
-
-
-def _lifecycle(options: DevOptions) -> Lifecycle:
-    try:
-        return Lifecycle(options.idle_timeout, options.max_lifetime)
-    except ValueError as error:
-        raise BadLifetime(
-            f"{error}.",
-            "To see a timeout sooner, let time run faster:  voicecore dev --time-scale 60",
-            ExitCode.USAGE,
-        ) from error

@@ -153,14 +153,14 @@ def _print_local(
             "Follow the local logs:  voicecore logs --local --follow",
             ExitCode.USAGE,
         )
-    folder = log_reader.folder_in(project.local)
-    of = log_reader.of_server if options.server else log_reader.of_agents
+    folder = log_reader.log_folder(project.local)
+    of = log_reader.server_files if options.server else log_reader.agent_files
     if options.follow:
         context.output.note(f"Following {folder}. Press Ctrl-C to stop.")
         printer.print(log_reader.follow(folder, since, sleep, of))
     printer.print(log_reader.read(folder, since, of))
     if not printer.printed:
-        last = log_reader.last(folder, of)
+        last = log_reader.last_write(folder, of)
         context.output.note(
             f"No line since {_local_time(since)} matches; the last line is from "
             f"{_local_time(last)}."

@@ -18,9 +18,9 @@ from voicecore.catalog import turn_sources
 from voicecore.catalog.transports import TRANSPORTS
 from voicecore.cloud.stacks import turn_channels
 from voicecore.cloud.stacks.deployment import deployment_of
-from voicecore.commands.dev import agent_spec
 from voicecore.console.context import Context
 from voicecore.console.errors import ExitCode, VoicecoreError
+from voicecore.local.environments import agent_spec
 from voicecore.local.processes import venv
 from voicecore.options.turn_check import TurnCheckOptions
 from voicecore.project.defaults import DEFAULT_STAGE

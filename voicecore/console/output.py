@@ -7,7 +7,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Generator, Iterable, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -72,6 +72,11 @@ class Output:
     def data(self, text: str) -> None:
         """Print the result of the command."""
         print(text, file=self._stdout, flush=True)
+
+    def discard_data(self) -> None:
+        """Discard all further data: its reader has gone, and flushing at exit would fail."""
+        with suppress(OSError):  # a stream without a file descriptor needs nothing
+            os.dup2(os.open(os.devnull, os.O_WRONLY), self._stdout.fileno())
 
     def json(self, document: object) -> None:
         """Print one JSON document."""

@@ -1,1 +1,1 @@
-"""The local AgentCore Runtime: AgentCore's data plane on this machine."""
+"""The local AgentCore Runtime: what `voicecore dev` runs."""

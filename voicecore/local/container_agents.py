@@ -1,4 +1,4 @@
-"""`voicecore dev --container`: an image of each version, and a container for each session."""
+"""Owns `voicecore dev --container`: an image for each version, a container for each session."""
 
 from __future__ import annotations
 
@@ -21,9 +21,8 @@ from voicecore.image.docker.container import (
 from voicecore.image.docker.endpoint import EngineEndpoint, require_local
 from voicecore.image.docker.engine import open_engine
 from voicecore.image.docker.smoke_test import require_emulation
-from voicecore.local.processes.child import Child, Guard
+from voicecore.local.processes.child import Child, Reaper, last_error
 from voicecore.local.sessions.agent_process import AgentSpec
-from voicecore.local.sessions.log_writer import last_error
 from voicecore.project.dotenv import dotenv_of, without_ours
 from voicecore.project.project import Project
 
@@ -34,13 +33,13 @@ class ImageNotBuilt(VoicecoreError):
 
 @dataclass(frozen=True)
 class LocalImage:
-    """An image, and the engine that has it."""
+    """An image and the Docker engine that holds it."""
 
     name: str
     endpoint: EngineEndpoint
 
 
-def first_image(project: Project, env: Mapping[str, str]) -> LocalImage:
+def build_image(project: Project, env: Mapping[str, str]) -> LocalImage:
     """Build the image, with progress on stderr.
 
     Raises ImageNotBuilt, EngineUnavailable, RemoteEngine or EmulationUnavailable.
@@ -50,7 +49,7 @@ def first_image(project: Project, env: Mapping[str, str]) -> LocalImage:
         build = subprocess.run(
             _build_argv(project), env=dict(env), stdout=subprocess.PIPE, text=True
         )
-        image = image_in(build.stdout.splitlines(), build.returncode)
+        image = built_image(build.stdout.splitlines(), build.returncode)
         require_emulation(engine, image)
         return LocalImage(image, engine.endpoint)
 
@@ -60,59 +59,60 @@ def _build_argv(project: Project) -> list[str]:
     return [*argv, "--project", str(project.root)]
 
 
-def image_in(lines: Sequence[str], code: int | None) -> str:
-    """The image that `voicecore build --json` has made, by its output. Raises ImageNotBuilt."""
+def built_image(lines: Sequence[str], code: int | None) -> str:
+    """Return the image in the output of `voicecore build --json`. Raises ImageNotBuilt."""
     error = next((line for line in reversed(lines) if line.startswith('{"error"')), None)
     if error:
-        told: dict[str, Any] = json.loads(error)["error"]
-        raise ImageNotBuilt(told["message"], told["hint"], ExitCode(told["exit_code"]))
+        document: dict[str, Any] = json.loads(error)["error"]
+        raise ImageNotBuilt(document["message"], document["hint"], ExitCode(document["exit_code"]))
     if code != 0 or "{" not in lines:
         raise ImageNotBuilt(
-            f"The image could not be built: {last_error(list(lines))}", "See why:  voicecore build"
+            f"Could not build the image: {last_error(list(lines))}",
+            "To see all output, run:  voicecore build",
         )
-    # Progress comes before the document, which begins with a brace of its own line.
+    # Progress lines precede the document, which starts with a line that is a single brace.
     return str(json.loads("\n".join(lines[lines.index("{") :]))["reference"])
 
 
-class Containers:
-    """Builds the image of each new version, and says how a container of it is started."""
+class ContainerAgents:
+    """Builds the image of each new version, and returns the command that starts its container."""
 
     def __init__(
         self,
         project: Project,
         env: Mapping[str, str],
         image: LocalImage,
-        guard: Guard,
+        reaper: Reaper,
         warn: Callable[[VoicecoreError], None],
     ) -> None:
         self._project = project
         self._env = env
         self._image = image
         self._version = 1
-        self._guard = guard
+        self._reaper = reaper
         self._warn = warn
         self._build: Child | None = None
         self._role: Mapping[str, str] = {}
         self._lock = asyncio.Lock()
 
     async def prepare(self, version: int) -> None:
-        """See to an image of this version, and to AWS credentials. Raises ImageNotBuilt."""
+        """Build the image of this version and get AWS credentials. Raises ImageNotBuilt."""
         async with self._lock:
             if version != self._version:
-                self._image = replace(self._image, name=await self._built())
+                self._image = replace(self._image, name=await self._build_again())
                 self._version = version
             try:
-                # They may be a service's answer, and expire.
+                # Read each time: temporary credentials expire.
                 self._role = await asyncio.to_thread(developer_credentials)
             except CredentialsUnavailable as error:
                 self._role = {}
                 self._warn(error)
 
     def spec(self) -> AgentSpec:
-        """How the next container is started: with agent/.env as it is now, and nothing else."""
+        """Return how to start the next container, with only the current agent/.env."""
         values = {
             "AWS_REGION": self._project.region,
-            # Else boto3 would look for the role of the machine that this runs on.
+            # Without this, boto3 would use the role of the machine.
             "AWS_EC2_METADATA_DISABLED": "true",
             **self._role,
             **dotenv_of(self._project.agent),
@@ -122,19 +122,19 @@ class Containers:
             argv=tuple(run_argv(self._image.endpoint, self._image.name, name, values)),
             cwd=self._project.agent,
             env={**without_ours(self._env), **values},
-            after=tuple(remove_argv(self._image.endpoint, name)),
+            cleanup=tuple(remove_argv(self._image.endpoint, name)),
         )
 
     async def stop(self) -> None:
-        """End a build that runs."""
+        """Stop a running build."""
         if self._build:
             await self._build.stop()
 
-    async def _built(self) -> str:
+    async def _build_again(self) -> str:
         lines: list[str] = []
         argv = _build_argv(self._project)
         self._build = await Child.start(
-            argv, self._project.root, self._env, self._guard, lines.extend
+            argv, self._project.root, self._env, self._reaper, lines.extend
         )
         try:
             code = await self._build.exited
@@ -142,4 +142,4 @@ class Containers:
         finally:
             await self._build.stop()
             self._build = None
-        return image_in(lines, code)
+        return built_image(lines, code)

@@ -1,4 +1,4 @@
-"""A telephone provider's side on this machine: credentials of accounts that nobody has."""
+"""Owns the credentials of telephone accounts that exist only on this machine."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from pathlib import Path
 from voicecore.catalog.phones import PHONES
 
 SIGNING_KEY = "SIGNING_KEY"
-"""What a provider signs with that its customers never see: who has it can call as the provider."""
+"""The key with which a provider signs. Its customers never see it: with it, a program can call as
+the provider."""
 
 _KEYS = """
 import base64, json
@@ -26,12 +27,12 @@ print(json.dumps({"seed": text(ed.private_bytes_raw()), "pem": pem.decode(),
 """
 
 
-def phones_of(
+def phone_accounts(
     providers: Iterable[str], env: Mapping[str, str], python: Path
 ) -> dict[str, dict[str, str]]:
-    """Each provider's variables: those of `env`, and what it lacks of them made up.
+    """Return the variables of each provider: those in `env`, and generated ones for the rest.
 
-    `python` is the session server's own, which has what makes keys. Raises OSError and
+    `python` is the session server's interpreter, which can create keys. Raises OSError and
     CalledProcessError.
     """
     return {name: _variables(name, env, python) for name in providers}
@@ -43,18 +44,18 @@ def _variables(provider: str, env: Mapping[str, str], python: Path) -> dict[str,
     found = {name: env[name] for name in (*names, "PUBLIC_URL") if env.get(name)}
     missing = [name for name in (*phone.secrets, *phone.calling) if name not in found]
     for name in missing:
-        found[name] = _made_up(name)
+        found[name] = _generated(name)
     if {"TELNYX_PUBLIC_KEY", "VONAGE_PRIVATE_KEY"} & set(missing):
-        made = _keys(python)
+        keys = _keys(python)
         if provider == "telnyx":
-            found |= {"TELNYX_PUBLIC_KEY": made["public"], SIGNING_KEY: made["seed"]}
+            found |= {"TELNYX_PUBLIC_KEY": keys["public"], SIGNING_KEY: keys["seed"]}
         else:
-            found["VONAGE_PRIVATE_KEY"] = made["pem"]
+            found["VONAGE_PRIVATE_KEY"] = keys["pem"]
     return found
 
 
-def _made_up(name: str) -> str:
-    """As such a thing looks; what is sent to the true provider by it is refused there."""
+def _generated(name: str) -> str:
+    """Return a random value in the right format; the real provider refuses it."""
     if name == "TWILIO_ACCOUNT_SID":
         return f"AC{secrets.token_hex(16)}"
     if name.endswith(("_ID", "_SID")):

@@ -1,4 +1,4 @@
-"""The way in from a browser: the address of the server's page, with an invite in it."""
+"""Owns the URL that opens the session server's page in a browser, with an invite in it."""
 
 from __future__ import annotations
 
@@ -8,28 +8,29 @@ from pathlib import Path
 from voicecore.contract.invites import sign_invite
 
 INVITE_SECONDS = 12 * 3600
-"""A working day, and a while."""
+"""Longer than a working day."""
 
 
-def address(server: Path, url: str, key: str | None) -> str | None:
-    """What to open in a browser; None where the server in this folder has no page, or no key.
+def invite_url(server: Path, url: str, key: str | None) -> str | None:
+    """Return the URL to open in a browser; None if the server has no page or no key.
 
-    The invite comes after the #: no browser sends that anywhere, so it stays out of all logs.
+    `server` is the server's folder. The invite follows the #: browsers do not send that part, so it
+    appears in no log.
     """
     if not key or not (server / "page" / "index.html").is_file():
         return None
     return f"{url}/#{sign_invite(key, time.time() + INVITE_SECONDS)}"
 
 
-def sharing(server: str, runtime: str) -> list[str]:
-    """How somebody elsewhere gets to talk to what runs here; both URLs are of this machine."""
+def share_instructions(server: str, runtime: str) -> list[str]:
+    """Return how someone else can talk to this agent; both URLs are local to this machine."""
     ports = [url.rpartition(":")[2] for url in (server, runtime)]
     forward = " ".join(f"-L {port}:127.0.0.1:{port}" for port in ports)
     return [
-        "Only this machine reaches it, and it stays so: nothing here opens a way in.",
+        "Only this machine can reach the agent; `voicecore dev` opens no port to the network.",
         f"From another computer of yours:  ssh {forward} THIS-MACHINE",
-        "  then open the same address there. Browsers lend the microphone to localhost and to",
-        "  https:// pages only, so the address of this machine alone would not do.",
-        "From anywhere:  voicecore deploy",
-        "  and run server/ behind a reverse proxy that has a certificate (server/.env.example).",
+        "  then open the same URL there. Browsers give the microphone only to localhost and",
+        "  https:// pages, so the address of this machine would not work.",
+        "From anywhere:  voicecore deploy --server",
+        "  then send the link that this prints:  voicecore invite",
     ]

@@ -1,4 +1,4 @@
-"""The logs that agents left on this machine, read as CloudWatch would give them."""
+"""Owns reading the local logs of agents and session server, in the form that CloudWatch returns."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from voicecore.contract.agent_log import LogEntry
 
 SERVER = "server.log"
 
-_LOOK_AGAIN = 0.3
-"""Seconds between two looks for new lines."""
+_POLL = 0.3
+"""Seconds between two checks for new lines."""
 
-Of = Callable[[Path], list[Path]]
-"""Which files of the folder are meant."""
+Files = Callable[[Path], list[Path]]
+"""Selects the log files in a folder."""
 
 
-def folder_in(local: Path) -> Path:
-    """Where the local runtime writes the logs, given the project's local folder."""
+def log_folder(local: Path) -> Path:
+    """Return the folder of the runtime's logs, given the project's local folder."""
     return local / "logs"
 
 
-def of_agents(folder: Path) -> list[Path]:
-    """What sessions left there."""
+def agent_files(folder: Path) -> list[Path]:
+    """Return the log files of sessions."""
     return [
         path
         for path in sorted(folder.glob("*/*/*/*"))
@@ -33,71 +33,76 @@ def of_agents(folder: Path) -> list[Path]:
     ]
 
 
-def of_server(folder: Path) -> list[Path]:
-    """What the session server left there, if it has run."""
+def server_files(folder: Path) -> list[Path]:
+    """Return the log file of the session server, if it exists."""
     path = folder / SERVER
     return [path] if path.exists() else []
 
 
-def read(folder: Path, since: datetime, of: Of = of_agents) -> list[LogEntry]:
-    """All lines since then, oldest first."""
-    return _new(folder, of, {}, since)
+def read(folder: Path, since: datetime, files: Files = agent_files) -> list[LogEntry]:
+    """Return all lines since `since`, oldest first."""
+    return _new_entries(folder, files, {}, since)
 
 
-def last(folder: Path, of: Of = of_agents) -> datetime | None:
-    """When one of them last wrote here."""
-    return max((_changed(path) for path in of(folder)), default=None)
+def last_write(folder: Path, files: Files = agent_files) -> datetime | None:
+    """Return when one of the files was last written; None without files."""
+    return max((_modified(path) for path in files(folder)), default=None)
 
 
 def follow(
     folder: Path,
     since: datetime,
     pause: Callable[[float], None] = time.sleep,
-    of: Of = of_agents,
+    files: Files = agent_files,
 ) -> Iterator[LogEntry]:
-    """The lines since then, and those that come, for ever."""
-    ends: dict[Path, int] = {}
+    """Yield the lines since `since`, then new lines as they are written, without end."""
+    offsets: dict[Path, int] = {}
     while True:
-        yield from _new(folder, of, ends, since)
-        pause(_LOOK_AGAIN)
+        yield from _new_entries(folder, files, offsets, since)
+        pause(_POLL)
 
 
-def _new(folder: Path, of: Of, ends: dict[Path, int], since: datetime) -> list[LogEntry]:
-    """The lines behind `ends`, which are moved to behind them; oldest first."""
-    found: list[LogEntry] = []
-    for path in of(folder):
-        changed = _changed(path)
-        begin = ends.get(path, 0)
-        if changed >= since and path.stat().st_size > begin:
-            lines, ends[path] = _lines(path, begin)
-            found += _entries(_stream(folder, path), lines, changed)
-    return sorted((e for e in found if e.time >= since), key=lambda entry: entry.time)
+def _new_entries(
+    folder: Path, files: Files, offsets: dict[Path, int], since: datetime
+) -> list[LogEntry]:
+    """Return the lines after `offsets`, oldest first, and move `offsets` past them."""
+    entries: list[LogEntry] = []
+    for path in files(folder):
+        modified = _modified(path)
+        offset = offsets.get(path, 0)
+        if modified >= since and path.stat().st_size > offset:
+            lines, offsets[path] = _lines(path, offset)
+            entries += _entries(_stream(folder, path), lines, modified)
+    return sorted((e for e in entries if e.time >= since), key=lambda entry: entry.time)
 
 
 def _stream(folder: Path, path: Path) -> str:
     return path.relative_to(folder).as_posix()
 
 
-def _changed(path: Path) -> datetime:
+def _modified(path: Path) -> datetime:
     return datetime.fromtimestamp(path.stat().st_mtime, UTC)
 
 
-def _lines(path: Path, begin: int) -> tuple[list[str], int]:
-    """The whole lines from the byte `begin` on, and where the next one begins."""
+def _lines(path: Path, offset: int) -> tuple[list[str], int]:
+    """Return the complete lines from byte `offset` on, and the offset after them."""
     with path.open("rb") as file:
-        file.seek(begin)
+        file.seek(offset)
         written = file.read()
-    whole = written[: written.rfind(b"\n") + 1]
-    return whole.decode("utf-8", "replace").splitlines(), begin + len(whole)
+    complete = written[: written.rfind(b"\n") + 1]
+    return complete.decode("utf-8", "replace").splitlines(), offset + len(complete)
 
 
-def _entries(stream: str, lines: Iterable[str], otherwise: datetime) -> list[LogEntry]:
-    """The lines with their times: their own, or else that of the line before, or the next's."""
+def _entries(stream: str, lines: Iterable[str], default: datetime) -> list[LogEntry]:
+    """Return the lines as entries.
+
+    A line without a time gets that of the line before it, or of the first line that has one.
+    """
     texts = list(lines)
     times = [agent_log.written_at(text) for text in texts]
-    moment = next((time for time in times if time), otherwise)
+    current = next((time for time in times if time), default)
     entries: list[LogEntry] = []
     for text, own in zip(texts, times, strict=True):
-        moment = own or moment
-        entries.append(LogEntry(moment, stream, text))
+        current = own or current
+        entries.append(LogEntry(current, stream, text))
     return entries

@@ -1,9 +1,4 @@
-"""The local AgentCore Runtime: everything in this package, put together and started.
-
-async with LocalRuntime(settings, load_agent, on_event) as runtime:
-await runtime.ready()  # raises AgentCrashed when the agent cannot start
-...
-"""
+"""Owns the local AgentCore Runtime: it connects gateway, sessions and spare process."""
 
 from __future__ import annotations
 
@@ -21,43 +16,43 @@ from urllib.parse import urlsplit
 import aiohttp
 from aiohttp import web
 
-from voicecore.local.gateway.app import Door, FrontDoor
-from voicecore.local.gateway.errors import denied
-from voicecore.local.gateway.limits import (
+from voicecore.local.api_errors import access_denied
+from voicecore.local.gateway.app import Gateway, GatewayConfig
+from voicecore.local.gateway.request import check_allowlist
+from voicecore.local.gateway.sigv4 import LocalCredentials, make_credentials
+from voicecore.local.limits import (
     PAYLOAD_BYTES_MAX,
     SESSIONS_MAX,
     START_LIMIT,
     STREAM_SECONDS,
 )
-from voicecore.local.gateway.request import check_allowlist
-from voicecore.local.gateway.sigv4 import LocalCredentials, make_credentials
-from voicecore.local.network.udp_block import public_network
-from voicecore.local.processes.child import Guard
-from voicecore.local.processes.ports import PortTaken
+from voicecore.local.network.udp_block import udp_blocked_group
+from voicecore.local.processes.child import Reaper
+from voicecore.local.processes.ports import PortInUse
 from voicecore.local.sessions.agent_process import AgentProcess, AgentSpec
 from voicecore.local.sessions.clock import Clock
 from voicecore.local.sessions.events import LogLine, RuntimeEvent, RuntimeStatus, SpareStatus
 from voicecore.local.sessions.lifecycle import Lifecycle
-from voicecore.local.sessions.sessions import Sessions
-from voicecore.local.sessions.warm_pool import Pool, PoolChange
+from voicecore.local.sessions.session_table import SessionTable
+from voicecore.local.sessions.warm_pool import PoolChange, WarmPool
 
 _LINES_KEPT = 200
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 def local_arn(runtime_name: str, region: str) -> str:
-    """Return the ARN of a runtime that exists only here (account 000000000000)."""
+    """Return the ARN of a local runtime (account 000000000000)."""
     return f"arn:aws:bedrock-agentcore:{region}:000000000000:runtime/{runtime_name}-local00000"
 
 
 @dataclass(frozen=True, kw_only=True)
 class RuntimeSettings:
-    """What the runtime is to be. `start_limit` is real seconds, `lifecycle` scaled ones."""
+    """Settings of the runtime. `start_limit` is in real seconds, `lifecycle` in scaled ones."""
 
     root: Path  # the project; logs go to <root>/.voicecore/logs
     arn: str
     region: str
-    watch: Path | None = None  # the folder whose saved files make a new version
+    watch: Path | None = None  # folder of the agent's code; saving a file in it makes a new version
     host: str = "127.0.0.1"
     port: int = 8080
     time_scale: float = 1.0
@@ -67,28 +62,28 @@ class RuntimeSettings:
     allowlist: tuple[str, ...] = ()
     qualifiers: tuple[str, ...] = ("DEFAULT",)
     start_limit: float = START_LIMIT
-    public_network: bool = False  # block UDP, as AgentCore's PUBLIC mode does
+    block_udp: bool = False  # as AgentCore's PUBLIC network mode does
 
     @property
     def logs(self) -> Path:
-        """Where sessions and their helpers leave their logs."""
+        """Folder of all logs."""
         return self.root / ".voicecore" / "logs"
 
 
 def _ignore(event: RuntimeEvent) -> None:
-    """Take no notice."""
+    """Drop the event."""
 
 
-async def _nothing(version: int) -> None:
-    """Prepare nothing."""
+async def _prepare_nothing(version: int) -> None:
+    """Return at once."""
 
 
 class LocalRuntime:
     """Serves while its `async with` block is open; afterwards no process is left.
 
-    `load_agent` is called for each process, so that a changed .env counts from the next one on;
-    before it, `prepare` with the number of the version, which may take its time.
-    `on_event` is called in the event loop and must not block.
+    Each start of a process awaits `prepare` with the number of the version, then calls
+    `load_agent`, so the next process sees a changed .env. `on_event` runs in the event loop and
+    must not block.
     """
 
     def __init__(
@@ -96,20 +91,20 @@ class LocalRuntime:
         settings: RuntimeSettings,
         load_agent: Callable[[], AgentSpec],
         on_event: Callable[[RuntimeEvent], None] = _ignore,
-        prepare: Callable[[int], Awaitable[None]] = _nothing,
+        prepare: Callable[[int], Awaitable[None]] = _prepare_nothing,
     ) -> None:
         self.settings = settings
         self.logs = settings.logs
         self.clock = Clock(settings.time_scale)
         self._allowlist = check_allowlist(settings.allowlist)
         self._watched = settings.watch.resolve() if settings.watch else None
-        self._hear = on_event
-        self._trouble: RuntimeEvent | None = None
+        self._on_event = on_event
+        self._last_failure: RuntimeEvent | None = None
         self._lines: deque[LogLine] = deque(maxlen=_LINES_KEPT)
-        self._guard = Guard()
-        self._pool = Pool(load_agent, self._launch, self._spare_changed, prepare)
-        self._sessions = Sessions(
-            self._pool, self.clock, settings.lifecycle, settings.sessions_max, self._tell
+        self._reaper = Reaper()
+        self._pool = WarmPool(load_agent, self._launch, self._spare_changed, prepare)
+        self._sessions = SessionTable(
+            self._pool, self.clock, settings.lifecycle, settings.sessions_max, self._emit
         )
         self._stack = AsyncExitStack()
         self._http: aiohttp.ClientSession | None = None
@@ -122,15 +117,15 @@ class LocalRuntime:
 
     @property
     def stream_seconds(self) -> float:
-        """Real seconds until a stream is cut."""
+        """Real seconds after which a stream is closed."""
         return self.clock.real(STREAM_SECONDS)
 
     async def __aenter__(self) -> Self:
-        """Listen and start the first spare. Raises PortTaken and CannotBlock."""
+        """Listen and start the first spare. Raises PortInUse and UdpBlockUnavailable."""
         async with AsyncExitStack() as stack:
-            if self.settings.public_network:
-                self._group = stack.enter_context(public_network())
-            await stack.enter_async_context(self._guard)
+            if self.settings.block_udp:
+                self._group = stack.enter_context(udp_blocked_group())
+            await stack.enter_async_context(self._reaper)
             self._http = await stack.enter_async_context(_client())
             stack.push_async_callback(self._pool.close, grace=1.0)
             await self._listen(stack, self._http)
@@ -148,15 +143,15 @@ class LocalRuntime:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """End sessions, then the server, the spare and the guard."""
+        """End sessions, then the HTTP server, the spare and the reaper."""
         await self._stack.aclose()
 
     async def ready(self) -> None:
-        """Wait for the first healthy spare. Raises AgentCrashed or AgentSilent."""
+        """Wait for the first healthy spare. Raises AgentCrashed or AgentStartTimeout."""
         await self._pool.ready()
 
     def snapshot(self) -> RuntimeStatus:
-        """Return the runtime as it is now."""
+        """Return the current status of the runtime."""
         failure = self._pool.failure
         return RuntimeStatus(
             project=str(self.settings.root),
@@ -173,27 +168,27 @@ class LocalRuntime:
             ),
             sessions=self._sessions.status(),
             lines=tuple(self._lines),
-            trouble=self._trouble,
+            trouble=self._last_failure,
         )
 
-    def _tell(self, event: RuntimeEvent) -> None:
+    def _emit(self, event: RuntimeEvent) -> None:
         if event.kind in ("refused", "failed"):
-            self._trouble = event
-        self._hear(event)
+            self._last_failure = event
+        self._on_event(event)
 
     async def _listen(self, stack: AsyncExitStack, http: aiohttp.ClientSession) -> None:
         settings = self.settings
-        door = Door(
+        config = GatewayConfig(
             settings.arn,
             settings.region,
             settings.qualifiers,
             settings.credentials,
             self._allowlist,
         )
-        front = FrontDoor(door, self._sessions, http, self.clock, self._tell)
+        gateway = Gateway(config, self._sessions, http, self.clock, self._emit)
         app = web.Application(client_max_size=PAYLOAD_BYTES_MAX)
         app.router.add_get("/_voicecore/status", self._status)
-        app.router.add_route("*", "/{path:.*}", front.handle)
+        app.router.add_route("*", "/{path:.*}", gateway.handle)
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
@@ -202,16 +197,17 @@ class LocalRuntime:
         except OSError as error:
             if error.errno != errno.EADDRINUSE:
                 raise
-            raise PortTaken(
-                f"Port {settings.port} is taken.",
-                "Another `voicecore dev` may run; end it, or choose a port with --port.",
+            raise PortInUse(
+                f"Port {settings.port} is in use.",
+                "Stop the other program (another `voicecore dev`?) or choose a port with --port.",
             ) from error
 
     async def _status(self, request: web.Request) -> web.Response:
-        # A web page can resolve its own name to 127.0.0.1 and read us; its Host header tells.
+        # A web page could resolve its own name to 127.0.0.1 to read this (DNS rebinding); its Host
+        # header shows that name.
         if urlsplit(f"//{request.host}").hostname not in _LOOPBACK:
-            refusal = denied("The status is for this machine.", f"Open {self.url}.")
-            return web.json_response(refusal.body(), status=refusal.status)
+            error = access_denied("Only this machine may read the status.", f"Open {self.url}.")
+            return web.json_response(error.body(), status=error.status)
         return web.json_response(self.snapshot().document())
 
     async def _launch(self, spec: AgentSpec, version: int) -> AgentProcess:
@@ -221,34 +217,34 @@ class LocalRuntime:
             spec,
             version,
             self.logs,
-            self._guard,
+            self._reaper,
             self._http,
             self.settings.start_limit,
-            self._take_lines,
+            self._add_lines,
             self._group,
         )
 
-    def _take_lines(self, agent: AgentProcess, lines: list[str]) -> None:
+    def _add_lines(self, agent: AgentProcess, lines: list[str]) -> None:
         for line in lines:
             self._lines.append(LogLine(agent.session_id, line))
-            self._tell(RuntimeEvent("log", line, agent.session_id))
+            self._emit(RuntimeEvent("log", line, agent.session_id))
 
     def _spare_changed(self, change: PoolChange) -> None:
         version, failure = self._pool.version, self._pool.failure
         if failure is not None:
-            self._tell(RuntimeEvent("failed", failure.message, hint=failure.hint))
+            self._emit(RuntimeEvent("failed", failure.message, hint=failure.hint))
         elif change == "ready":
-            self._tell(RuntimeEvent("ready", f"version {version} is warm"))
+            self._emit(RuntimeEvent("ready", f"version {version} is warm"))
         else:
-            self._tell(RuntimeEvent("reloaded", f"version {version} serves new sessions"))
+            self._emit(RuntimeEvent("reloaded", f"version {version} serves new sessions"))
 
 
 def _client() -> aiohttp.ClientSession:
-    """Return the client towards the agents: no limits of its own, nothing added or undone."""
+    """Return an HTTP client without limits that changes neither headers nor bodies."""
     return aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(limit=0),
         timeout=aiohttp.ClientTimeout(total=None),
         auto_decompress=False,
         skip_auto_headers=("Accept-Encoding", "User-Agent"),
-        trust_env=False,  # a proxy of the user's must not come between us and 127.0.0.1
+        trust_env=False,  # requests to 127.0.0.1 must not go through the user's proxy
     )

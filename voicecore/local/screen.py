@@ -1,4 +1,4 @@
-"""What `voicecore dev` shows: one screen of what runs, and a plain line for each event."""
+"""Owns what `voicecore dev` prints: the screen, and one line for each event."""
 
 from __future__ import annotations
 
@@ -9,15 +9,16 @@ from voicecore.contract.agent_log import display_line, is_routine
 from voicecore.local.sessions.events import RuntimeEvent, RuntimeStatus, SessionStatus, SpareStatus
 
 _STATE_STYLES = {"Active": "green", "Idle": "yellow", "Starting": "cyan", "Stopping": "dim"}
-_FIXED_LINES = 10  # everything on the screen but sessions and log lines
+_NO_SESSIONS = "  none yet; talk to the agent from another terminal:  voicecore talk"
+_FIXED_LINES = 10  # all lines of the screen except sessions and log lines
 
 
 def screen(
     status: RuntimeStatus, server: str, page: str | None, width: int, height: int
 ) -> list[Line]:
-    """The whole picture, in at most `height` lines of at most `width` characters.
+    """Return the screen, in at most `height` lines of at most `width` characters.
 
-    An address of the page is shown whole even where it is longer: half of it opens nothing.
+    The page's URL is never cut, even if it is longer: a part of it would be useless.
     """
     rows = max(1, (height - _FIXED_LINES) // 2)
     sessions = [_session(session, width) for session in status.sessions[-rows:]]
@@ -29,31 +30,31 @@ def screen(
         *_spare(status.spare, width),
         [],
         [Span(f"Sessions  {len(status.sessions)}", "bold"), *_more(hidden)],
-        *(sessions or [[Span("  none yet; speak to it from another terminal:  voicecore talk")]]),
+        *(sessions or [[Span(_NO_SESSIONS)]]),
         [],
     ]
-    told = [line.text for line in status.lines if not is_routine(line.text)]
-    lines = [display_line(text) for text in told[-max(1, height - len(head) - 1) :]]
-    return [*head, *lines, [Span("Ctrl-C ends it all", "dim")]]
+    texts = [line.text for line in status.lines if not is_routine(line.text)]
+    lines = [display_line(text) for text in texts[-max(1, height - len(head) - 1) :]]
+    return [*head, *lines, [Span("Press Ctrl-C to stop", "dim")]]
 
 
-def plain(event: RuntimeEvent) -> Line:
-    """One event as one line, for where there is no screen."""
-    who = [Span(f"{short(event.session_id)}  ", "dim")] if event.session_id else []
+def event_line(event: RuntimeEvent) -> Line:
+    """Return one event as one line, for output without a screen."""
+    session = [Span(f"{short(event.session_id)}  ", "dim")] if event.session_id else []
     match event.kind:
         case "log":
-            return [*who, *display_line(event.text)]
+            return [*session, *display_line(event.text)]
         case "failed" | "refused":
             hint = [Span(f"  {event.hint}")] if event.hint else []
-            return [Span("✗ ", "red"), *who, Span(event.text), *hint]
+            return [Span("✗ ", "red"), *session, Span(event.text), *hint]
         case "advice":
-            return [Span("! ", "yellow"), *who, Span(event.text)]
+            return [Span("! ", "yellow"), *session, Span(event.text)]
         case _:
-            return [Span("• "), *who, Span(event.text)]
+            return [Span("• "), *session, Span(event.text)]
 
 
 def short(session_id: str) -> str:
-    """As much of a session id as tells it from the others."""
+    """Return the first characters of a session ID, enough to distinguish it."""
     return session_id[:8]
 
 
@@ -71,10 +72,10 @@ def _spare(spare: SpareStatus, width: int) -> list[Line]:
         case "ready":
             return [[title, Span("warm", "green"), Span(f", version {spare.version}")]]
         case "failed":
-            told = [(spare.problem or "", "red"), (spare.hint or "", "")]
-            wrapped = [(part, style) for text, style in told for part in wrap(text, width - 2)]
+            texts = [(spare.problem or "", "red"), (spare.hint or "", "")]
+            wrapped = [(part, style) for text, style in texts for part in wrap(text, width - 2)]
             return [
-                [title, Span("does not start", "red"), Span("; save a file to try again", "dim")],
+                [title, Span("failed to start", "red"), Span("; save a file to retry", "dim")],
                 *([Span(f"  {part}", style)] for part, style in wrapped),
             ]
         case _:

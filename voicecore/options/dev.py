@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from voicecore.console.command_line import Option
-from voicecore.local.gateway.limits import START_LIMIT
+from voicecore.local.limits import START_LIMIT
 from voicecore.options.shared import JsonEvents, ProjectFolder
 from voicecore.project.defaults import IDLE_TIMEOUT, MAX_LIFETIME
 

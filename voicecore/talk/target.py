@@ -108,7 +108,7 @@ def _key(env: Mapping[str, str], target: Target, project: Project | None) -> str
 async def _dev(context: Context, project: Project) -> AsyncGenerator[DevState]:
     """The running `voicecore dev`, or one that runs for this call."""
     from voicecore.local.processes import dev_state
-    from voicecore.local.processes.child import Child, Guard
+    from voicecore.local.processes.child import Child, Reaper
 
     running = dev_state.read_state(project.local)
     if running and await _status(running.runtime):
@@ -128,8 +128,8 @@ async def _dev(context: Context, project: Project) -> AsyncGenerator[DevState]:
                     context.output.note(line)
 
     argv = [sys.executable, "-m", "voicecore", "dev", "--json", "--project", str(project.root)]
-    async with Guard() as guard:
-        child = await Child.start(argv, project.root, context.env, guard, receive)
+    async with Reaper() as reaper:
+        child = await Child.start(argv, project.root, context.env, reaper, receive)
         try:
             with context.output.step("Starting the agent"):
                 while (
@@ -149,7 +149,7 @@ async def _dev(context: Context, project: Project) -> AsyncGenerator[DevState]:
 
 def _not_started(lines: list[str], project: Project) -> AgentNotStarted:
     """The error that dev ended with, as its own; else how its last traceback ended."""
-    from voicecore.local.sessions.log_writer import last_error
+    from voicecore.local.processes.child import last_error
 
     for line in reversed(lines):
         if line.startswith('{"error"'):
@@ -167,9 +167,9 @@ async def _remote_server(context: Context, project: Project, target: Target) -> 
     from voicecore.cloud.stacks import turn_channels
     from voicecore.cloud.stacks.deployment import deployment_of
     from voicecore.local.processes import venv
-    from voicecore.local.processes.child import Guard
+    from voicecore.local.processes.child import Reaper
     from voicecore.local.processes.ports import free_port
-    from voicecore.local.processes.session_server import SessionServer
+    from voicecore.local.processes.session_server import SessionServerProcess
 
     stored = dotenv_of(project.server)
     told = context.env.get("AGENT_RUNTIME_ARN") or stored.get("AGENT_RUNTIME_ARN")
@@ -195,9 +195,9 @@ async def _remote_server(context: Context, project: Project, target: Target) -> 
         with context.output.step("Starting the session server"):
             venv.sync((project.server,), context.env)
             log = project.local / "logs" / "remote-server.log"
-            guard = await stack.enter_async_context(Guard())
+            reaper = await stack.enter_async_context(Reaper())
             server = await stack.enter_async_context(
-                SessionServer(project.server, env, free_port(), guard, log, _ignore)
+                SessionServerProcess(project.server, env, free_port(), reaper, log, _ignore)
             )
         yield server.url
 

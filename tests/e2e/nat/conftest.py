@@ -1,4 +1,4 @@
-"""What the tests of the network share: one of each kind, as on its first day."""
+"""Fixtures of the NAT tests; all tests share one of each."""
 
 from __future__ import annotations
 
@@ -8,44 +8,44 @@ from pathlib import Path
 import pytest
 
 from tests.standins.nat.calls import Calls, calls, make_project
-from tests.standins.nat.checks import make_agent
-from tests.standins.nat.lab import NatLab, lab
-from tests.standins.nat.providers import Providers, providers
+from tests.standins.nat.lab import NatLab, nat_lab
+from tests.standins.nat.turn_check_project import make_agent
+from tests.standins.nat.turn_providers import TurnProviders, turn_providers
 
 
 @pytest.fixture(scope="session")
 def net() -> Iterator[NatLab]:
-    """The agent behind AWS's kind of NAT, the client behind a home's."""
-    with lab() as net:
+    """The agent behind a NAT as in AWS, the client behind one as at home."""
+    with nat_lab() as net:
         yield net
 
 
 @pytest.fixture(scope="session")
-def hosts(net: NatLab) -> Iterator[Providers]:
-    """Cloudflare and Twilio, known to both sides."""
-    with providers(net) as hosts:
-        hosts.let_know(net.agent)
-        hosts.let_know(net.client)
+def hosts(net: NatLab) -> Iterator[TurnProviders]:
+    """Cloudflare and Twilio; both sides resolve their names."""
+    with turn_providers(net) as hosts:
+        hosts.resolve_on(net.agent)
+        hosts.resolve_on(net.client)
         yield hosts
 
 
 @pytest.fixture(scope="session")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An agent that looks for relays."""
-    return make_agent(tmp_path_factory.mktemp("made") / "tiny")
+    """A project whose agent can check TURN."""
+    return make_agent(tmp_path_factory.mktemp("projects") / "tiny")
 
 
 @pytest.fixture(scope="session")
 def echoing(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A project whose bot says again what it was told."""
-    return make_project(tmp_path_factory.mktemp("made") / "echoing")
+    """A project whose bot repeats what it hears."""
+    return make_project(tmp_path_factory.mktemp("projects") / "echoing")
 
 
 @pytest.fixture(scope="session")
 def phone(
-    net: NatLab, hosts: Providers, echoing: Path, tmp_path_factory: pytest.TempPathFactory
+    net: NatLab, hosts: TurnProviders, echoing: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Calls]:
-    """Its agent, to be called; TURN is Cloudflare's, which a test may let go wrong."""
+    """The running agent of that project; it uses Cloudflare's TURN, which a test may break."""
     turn = {**hosts.variables, "TURN_SOURCE": "cloudflare"}
     with calls(net, echoing, tmp_path_factory.mktemp("calls"), turn, hosts.names) as phone:
         yield phone

@@ -1,4 +1,4 @@
-"""`voicecore turn check` behind AWS's kind of NAT: every source, and every reason for no relay."""
+"""`voicecore turn check` behind a NAT as in AWS: every source, and every reason for no relay."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Voicecore
-from tests.standins.nat.checks import look
 from tests.standins.nat.lab import SECRET, NatLab
-from tests.standins.nat.providers import Providers
+from tests.standins.nat.turn_check_project import check_turn
+from tests.standins.nat.turn_providers import TurnProviders
 from voicecore.commands.turn_check import RelayAttempt, sources_without_relay
 from voicecore.console.errors import ExitCode
 
@@ -21,17 +21,17 @@ def kinds(ways: list[RelayAttempt]) -> dict[str, str]:
     return {way.url: way.kind for way in ways if not way.unused}
 
 
-def test_every_source_leads_to_the_relay(net: NatLab, project: Path, hosts: Providers) -> None:
-    login = net.login(300)
+def test_every_source_names_the_relay(net: NatLab, project: Path, hosts: TurnProviders) -> None:
+    given = net.credentials(300)
     variables = {
         **hosts.variables,
         "COTURN_URLS": ",".join(net.turn.uris),
         "COTURN_SECRET": SECRET,
         "ICE_SERVER_URLS": f"{net.turn.stun}, {net.turn.udp}",
-        "ICE_SERVER_USERNAME": login.username,
-        "ICE_SERVER_CREDENTIAL": login.password,
+        "ICE_SERVER_USERNAME": given.username,
+        "ICE_SERVER_CREDENTIAL": given.password,
     }
-    ways = look(net, project, variables)
+    ways = check_turn(net, project, variables)
     assert sources_without_relay(ways) == []
     relays = [way for way in ways if not way.unused]
     assert [way.source for way in relays] == (
@@ -49,15 +49,15 @@ def test_every_source_leads_to_the_relay(net: NatLab, project: Path, hosts: Prov
     ("source", "variable"),
     [("cloudflare", "CLOUDFLARE_TURN_API_TOKEN"), ("twilio", "TWILIO_AUTH_TOKEN")],
 )
-def test_a_wrong_token(
-    net: NatLab, project: Path, hosts: Providers, source: str, variable: str
+def test_wrong_token_is_reported(
+    net: NatLab, project: Path, hosts: TurnProviders, source: str, variable: str
 ) -> None:
-    (way,) = look(net, project, {**hosts.variables, variable: "wrong"}, source)
+    (way,) = check_turn(net, project, {**hosts.variables, variable: "wrong"}, source)
     assert way.kind == "source"
     assert f"{source} refused: 401" in way.reason
 
 
-def test_what_a_person_is_told(net: NatLab, project: Path, hosts: Providers) -> None:
+def test_output_names_relays_and_refusals(net: NatLab, project: Path, hosts: TurnProviders) -> None:
     variables = {**hosts.variables, "TWILIO_AUTH_TOKEN": "wrong"}
     command = [sys.executable, "-m", "voicecore", "turn", "check", "-p", str(project)]
     done = net.agent.run(*command, env=net.agent.env(**variables))
@@ -66,59 +66,61 @@ def test_what_a_person_is_told(net: NatLab, project: Path, hosts: Providers) -> 
     assert "  ✓ turns:turn.cloudflare.com:443?transport=tcp  " in done.stdout
     assert " ms, until " in done.stdout
     assert "  ✗ twilio refused: 401" in done.stdout
-    assert "No relay from twilio." in done.stderr
+    assert "No relay by twilio." in done.stderr
     assert "TWILIO_AUTH_TOKEN" in done.stderr
     assert "twilio's token" not in done.stdout + done.stderr
 
 
-def test_a_source_that_does_not_answer(net: NatLab, project: Path, hosts: Providers) -> None:
+def test_silent_source_is_reported(net: NatLab, project: Path, hosts: TurnProviders) -> None:
     with hosts.silent():
-        (way,) = look(net, project, hosts.variables, "cloudflare")
+        (way,) = check_turn(net, project, hosts.variables, "cloudflare")
     assert "did not answer within" in way.reason
 
 
-def test_credentials_that_are_over(net: NatLab, project: Path, hosts: Providers) -> None:
-    with hosts.lasting(-60):
-        ways = look(net, project, hosts.variables, "twilio")
+def test_expired_credentials_are_reported(net: NatLab, project: Path, hosts: TurnProviders) -> None:
+    with hosts.with_lifetime(-60):
+        ways = check_turn(net, project, hosts.variables, "twilio")
     assert set(kinds(ways).values()) == {"credentials"}
     assert sources_without_relay(ways) == ["twilio"]
     assert any("the credential ended 6" in way.reason for way in ways)
 
 
-def test_a_clock_that_makes_credentials_old(net: NatLab, project: Path) -> None:
-    """Credentials made by this machine's clock are over by that of a relay 10 minutes ahead."""
+def test_clock_behind_the_relay_is_reported(net: NatLab, project: Path) -> None:
+    """A relay whose clock is 10 minutes ahead takes this machine's credentials for expired."""
     server, _ = net.another_turn(ahead=600)
     variables = {"COTURN_URLS": server.udp, "COTURN_SECRET": SECRET}
-    (way,) = look(net, project, variables)
+    (way,) = check_turn(net, project, variables)
     assert way.kind == "credentials"
     assert "this machine's clock is more than" in way.reason
 
 
-def test_every_way_to_get_no_relay(net: NatLab, project: Path, hosts: Providers) -> None:
-    login = net.login()
+def test_every_cause_of_no_relay_is_reported(
+    net: NatLab, project: Path, hosts: TurnProviders
+) -> None:
+    given = net.credentials()
     expected = {
         net.turn.udp: "",
-        f"turn:{net.nobody}:3478?transport=udp": "timeout",
-        f"turn:{net.nobody}:3478?transport=tcp": "timeout",
+        f"turn:{net.silent_address}:3478?transport=udp": "timeout",
+        f"turn:{net.silent_address}:3478?transport=tcp": "timeout",
         f"turn:{net.turn.address}:4000?transport=tcp": "unreachable",
         "turn:nosuch.example:3478": "dns",
         "turns:turn.lab:5349": "tls",
     }
-    net.agent.know(hosts.names | {"turn.lab": net.turn.address})
+    net.agent.resolve(hosts.names | {"turn.lab": net.turn.address})
     variables = {
         "ICE_SERVER_URLS": ",".join(expected),
-        "ICE_SERVER_USERNAME": login.username,
-        "ICE_SERVER_CREDENTIAL": login.password,
+        "ICE_SERVER_USERNAME": given.username,
+        "ICE_SERVER_CREDENTIAL": given.password,
     }
-    assert kinds(look(net, project, variables)) == expected
+    assert kinds(check_turn(net, project, variables)) == expected
     wrong = {**variables, "ICE_SERVER_URLS": net.turn.udp, "ICE_SERVER_CREDENTIAL": "wrong"}
-    assert kinds(look(net, project, wrong)) == {net.turn.udp: "credentials"}
+    assert kinds(check_turn(net, project, wrong)) == {net.turn.udp: "credentials"}
 
 
-def test_blocked_udp_is_told_from_a_dead_server(net: NatLab, project: Path) -> None:
+def test_blocked_udp_is_distinguished_from_a_dead_server(net: NatLab, project: Path) -> None:
     variables = {"COTURN_URLS": ",".join(net.turn.uris), "COTURN_SECRET": SECRET}
     command = [sys.executable, "-m", "voicecore", "turn", "check", "-p", str(project)]
-    with net.agent.house.udp_blocked():
+    with net.agent.nat.udp_blocked():
         done = net.agent.run(*command, env=net.agent.env(**variables))
     assert done.returncode == ExitCode.OK
     assert "no answer: UDP is blocked, or the server is gone" in done.stdout
@@ -132,17 +134,21 @@ def test_blocked_udp_is_told_from_a_dead_server(net: NatLab, project: Path) -> N
         ("stun:stun.example.com:3478", "names no turn: or turns: server"),
     ],
 )
-def test_a_list_that_is_none(project: Path, voicecore: Voicecore, urls: str, words: str) -> None:
+def test_rejects_invalid_url_list(
+    project: Path, voicecore: Voicecore, urls: str, words: str
+) -> None:
     done = voicecore(
         "turn", "check", "--json", cwd=project, env={**os.environ, "ICE_SERVER_URLS": urls}
     )
     assert done.code == ExitCode.FAILED
     assert words in done.json["ways"][0]["reason"]
     assert done.json["mistakes"][0]["variable"] == "ICE_SERVER_URLS"
-    assert done.json["without_relay"] == ["static"]
+    assert done.json["sources_without_relay"] == ["static"]
 
 
-def test_nothing_to_check(project: Path, voicecore: Voicecore, tmp_path: Path) -> None:
+def test_unknown_source_and_project_without_turn_are_refused(
+    project: Path, voicecore: Voicecore, tmp_path: Path
+) -> None:
     unknown = voicecore("turn", "check", "--source", "stattic", cwd=project)
     assert unknown.code == ExitCode.USAGE
     assert "cloudflare, twilio" in unknown.stderr
@@ -154,7 +160,7 @@ def test_nothing_to_check(project: Path, voicecore: Voicecore, tmp_path: Path) -
     assert "no transport that needs TURN" in without.stderr
 
 
-def test_no_source_at_all(project: Path, voicecore: Voicecore) -> None:
+def test_missing_source_is_reported(project: Path, voicecore: Voicecore) -> None:
     done = voicecore("turn", "check", cwd=project, env=dict(os.environ))
     assert done.code == ExitCode.FAILED
     assert "No TURN source is set" in done.stderr

@@ -1,7 +1,7 @@
-"""The AWS SDK's AgentCoreRuntimeClient, unmodified, against the local runtime.
+"""The AWS SDK's AgentCoreRuntimeClient works unmodified with the local runtime.
 
-Its WebSocket helpers only sign for AWS's host name, so the tests dial 127.0.0.1 and keep the Host
-header, as an entry in the hosts file would.
+Its WebSocket helpers sign only for AWS's host name, so the tests connect to 127.0.0.1 and keep the
+Host header, as an entry in the hosts file would.
 """
 
 import asyncio
@@ -13,20 +13,27 @@ from pathlib import Path
 import websockets
 from bedrock_agentcore.runtime import AgentCoreRuntimeClient
 
-from tests.standins.runtime.runtime_lab import ARN, REGION, SESSION, Lab, lab, new_session
+from tests.standins.runtime.runtime_lab import (
+    ARN,
+    REGION,
+    SESSION,
+    RuntimeLab,
+    new_session,
+    runtime_lab,
+)
 
 
 @contextmanager
-def environment(here: Lab):
-    """What `voicecore dev` gives to a program that is to use the local runtime."""
+def environment(here: RuntimeLab):
+    """Set the variables with which `voicecore dev --env` selects the local runtime."""
     pair = here.runtime.settings.credentials
-    ours = {
+    local = {
         "AWS_ENDPOINT_URL_BEDROCK_AGENTCORE": here.runtime.url,
         "AWS_ACCESS_KEY_ID": pair.access_key_id,
         "AWS_SECRET_ACCESS_KEY": pair.secret_access_key,
     }
     before = dict(os.environ)
-    os.environ.update(ours)
+    os.environ.update(local)
     os.environ.pop("AWS_SESSION_TOKEN", None)
     try:
         yield
@@ -35,8 +42,8 @@ def environment(here: Lab):
         os.environ.update(before)
 
 
-def dial(here: Lab, url: str, headers: dict[str, str] | None = None):
-    """Connect to the local runtime under AWS's name; the library sets its own upgrade headers."""
+def connect(here: RuntimeLab, url: str, headers: dict[str, str] | None = None):
+    """Connect to the local runtime under AWS's name; the library adds its own upgrade headers."""
     own = ("host", "upgrade", "connection", "sec-websocket-version", "sec-websocket-key")
     return websockets.connect(
         url.replace("wss:", "ws:"),
@@ -49,21 +56,21 @@ def dial(here: Lab, url: str, headers: dict[str, str] | None = None):
     )
 
 
-def test_presigned_url_and_signed_headers(tmp_path: Path) -> None:
+def test_sdk_presigned_url_and_signed_headers_connect(tmp_path: Path) -> None:
     async def main() -> None:
-        async with lab(tmp_path, allowlist=(CUSTOM,)) as here:
+        async with runtime_lab(tmp_path, allowlist=(CUSTOM,)) as here:
             with environment(here):
                 client = AgentCoreRuntimeClient(region=REGION)
             session = new_session()
             url = client.generate_presigned_url(ARN, session, "DEFAULT", {CUSTOM: "gold plan"})
             assert f"//bedrock-agentcore.{REGION}.amazonaws.com/" in url
-            async with dial(here, url) as socket:
+            async with connect(here, url) as socket:
                 await socket.send("headers")
                 seen = json.loads(await socket.recv())
                 assert seen[SESSION.lower()] == session
                 assert seen[CUSTOM.lower()] == "gold plan"
             signed_url, headers = client.generate_ws_connection(ARN, session, "DEFAULT")
-            async with dial(here, signed_url, headers) as socket:
+            async with connect(here, signed_url, headers) as socket:
                 await socket.send(b"\0" * 640)
                 assert await socket.recv() == b"\0" * 640
             assert here.sessions() == [session]
@@ -71,9 +78,9 @@ def test_presigned_url_and_signed_headers(tmp_path: Path) -> None:
     asyncio.run(main())
 
 
-def test_data_plane_calls_by_the_endpoint_variable(tmp_path: Path) -> None:
+def test_sdk_calls_the_runtime_through_the_endpoint_variable(tmp_path: Path) -> None:
     async def main() -> None:
-        async with lab(tmp_path) as here:
+        async with runtime_lab(tmp_path) as here:
             with environment(here):
                 client = AgentCoreRuntimeClient(region=REGION)
             session = new_session()

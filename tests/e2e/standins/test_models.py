@@ -1,4 +1,4 @@
-"""The stand-ins refuse what AWS refuses, and AWS's own SDK finds nothing wrong with them."""
+"""The model stand-ins work with AWS's own SDK, and refuse what AWS refuses."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from botocore.exceptions import ClientError
 from tests.standins.models import Models, Script, Turn, serve
 from tests.standins.models.refusal import Refused
 from tests.standins.models.sonic_rules import Audio, Ended, SonicSession, Typed
-from tests.standins.models.speech import Ear, Speaking, say, seconds
+from tests.standins.models.speech import Speaking, VoiceActivity, say, seconds
 
 PROFILE = "us.amazon.nova-2-lite-v1:0"
 TEXT_OUT = {"mediaType": "text/plain"}
@@ -84,20 +84,20 @@ REFUSED: dict[str, list[Mapping[str, Any]]] = {
     "input rate": [*OPENING, audio_start(sampleRateHertz=48000)],
     "stereo": [*OPENING, audio_start(channelCount=2)],
     "two audio contents": [*OPENING, audio_start("a"), audio_start("b")],
-    "a content name used twice": [*OPENING, *text("s", "USER", "hi")],
+    "a repeated content name": [*OPENING, *text("s", "USER", "hi")],
     "audio into a closed content": [
         *OPENING,
         audio_start(),
         event("contentEnd", promptName="p", contentName="a"),
         event("audioInput", promptName="p", contentName="a", content="AAA="),
     ],
-    "audio that is no base64": [
+    "audio that is not base64": [
         *OPENING,
         audio_start(),
         event("audioInput", promptName="p", contentName="a", content="?"),
     ],
     "another prompt": [*OPENING, event("contentEnd", promptName="q", contentName="s")],
-    "a tool result nobody asked for": [
+    "an unrequested tool result": [
         *OPENING,
         content(
             "t",
@@ -113,7 +113,7 @@ REFUSED: dict[str, list[Mapping[str, Any]]] = {
 
 
 @pytest.mark.parametrize("case", REFUSED)
-def test_nova_sonic_refuses(case: str) -> None:
+def test_nova_sonic_refuses_invalid_events(case: str) -> None:
     session = SonicSession()
     with pytest.raises(Refused) as refused:
         for message in REFUSED[case]:
@@ -121,7 +121,7 @@ def test_nova_sonic_refuses(case: str) -> None:
     assert refused.value.kind == "ValidationException"
 
 
-def test_nova_sonic_understands_a_whole_session() -> None:
+def test_nova_sonic_accepts_a_complete_session() -> None:
     session = SonicSession()
     events = [
         *OPENING,
@@ -132,16 +132,16 @@ def test_nova_sonic_understands_a_whole_session() -> None:
         event("audioInput", promptName="p", contentName="a", content="AAA="),
         *END,
     ]
-    meant = [m for m in map(session.accept, events) if m]
-    assert meant == [Typed("typed"), Audio(b"\0\0"), Ended()]
+    inputs = [given for given in map(session.accept, events) if given]
+    assert inputs == [Typed("typed"), Audio(b"\0\0"), Ended()]
     assert session.system == "Be kind."
     assert session.history == [("USER", "hi"), ("ASSISTANT", "hello")]
 
 
-def test_the_ear_hears_one_utterance() -> None:
-    ear = Ear(16000)
+def test_voice_activity_detects_one_utterance() -> None:
+    activity = VoiceActivity(16000)
     sound = bytes(16000) + say("What time is it?", 16000) + bytes(32000)
-    changes = [c for at in range(0, len(sound), 640) for c in ear.listen(sound[at : at + 640])]
+    changes = [c for at in range(0, len(sound), 640) for c in activity.listen(sound[at : at + 640])]
     assert changes == [Speaking.STARTED, Speaking.STOPPED]
 
 
@@ -175,25 +175,25 @@ def test_converse_calls_a_tool_and_speaks_its_result() -> None:
         bedrock = client(models, "bedrock-runtime")
         messages = [user("What time is it?")]
         request = {"modelId": PROFILE, "toolConfig": TIME_TOOL}
-        asked = list(bedrock.converse_stream(messages=messages, **request)["stream"])
-        use = next(e["contentBlockStart"] for e in asked if "contentBlockStart" in e)
+        events = list(bedrock.converse_stream(messages=messages, **request)["stream"])
+        use = next(e["contentBlockStart"] for e in events if "contentBlockStart" in e)
         use = use["start"]["toolUse"]
         given = "".join(
             e["contentBlockDelta"]["delta"]["toolUse"]["input"]
-            for e in asked
+            for e in events
             if "contentBlockDelta" in e
         )
         assert (use["name"], json.loads(given)) == ("clock", {"zone": "UTC"})
-        assert {"messageStop": {"stopReason": "tool_use"}} in asked
+        assert {"messageStop": {"stopReason": "tool_use"}} in events
         result = {"toolUseId": use["toolUseId"], "content": [{"text": "noon"}]}
         called = {**use, "input": json.loads(given)}
         messages += [
             {"role": "assistant", "content": [{"toolUse": called}]},
             {"role": "user", "content": [{"toolResult": result}]},
         ]
-        told = bedrock.converse_stream(messages=messages, **request)["stream"]
+        answer = bedrock.converse_stream(messages=messages, **request)["stream"]
         return "".join(
-            e["contentBlockDelta"]["delta"]["text"] for e in told if "contentBlockDelta" in e
+            e["contentBlockDelta"]["delta"]["text"] for e in answer if "contentBlockDelta" in e
         )
 
     assert with_models(script, talk).strip() == "It is noon."
@@ -210,7 +210,7 @@ def test_converse_calls_a_tool_and_speaks_its_result() -> None:
         ({"toolConfig": {**TIME_TOOL, "toolChoice": {}}}, "ParamValidationError"),
     ],
 )
-def test_converse_refuses(request_: dict[str, Any], kind: str) -> None:
+def test_converse_refuses_invalid_requests(request_: dict[str, Any], kind: str) -> None:
     def talk(models: Models) -> str:
         bedrock = client(models, "bedrock-runtime")
         request = {"modelId": PROFILE, "messages": [user("hi")], **request_}
@@ -223,7 +223,7 @@ def test_converse_refuses(request_: dict[str, Any], kind: str) -> None:
     assert with_models(Script(), talk) == kind
 
 
-def test_only_the_right_signature_is_let_in() -> None:
+def test_wrong_signature_is_refused() -> None:
     def talk(models: Models) -> list[int]:
         statuses: list[int] = []
         for wrong in ({"secret": "another"}, {"region": "eu-west-1"}):
@@ -237,7 +237,7 @@ def test_only_the_right_signature_is_let_in() -> None:
     assert with_models(Script(), talk) == [403, 403]
 
 
-def test_polly_speaks() -> None:
+def test_polly_returns_speech() -> None:
     def talk(models: Models) -> bytes:
         answer = client(models, "polly").synthesize_speech(
             Text="<speak>Good <lang xml:lang='en-US'>morning</lang></speak>",
@@ -257,7 +257,7 @@ def test_polly_speaks() -> None:
 
 
 def with_models(script: Script, talk: Callable[[Models], Any]) -> Any:
-    """Runs `talk`, which blocks, in a thread while the stand-ins serve it."""
+    """Run `talk`, which blocks, in a thread while the stand-ins serve it."""
 
     async def run() -> Any:
         async with serve(script) as models:

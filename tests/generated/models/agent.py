@@ -18,6 +18,7 @@ from typing import Any
 import aiohttp
 
 from tests.generated.models.caller import Caller
+from tests.requirements import require
 from tests.standins.models import Models
 from voicecore.catalog.pipelines import PIPELINES
 from voicecore.catalog.pipelines.record import services_of
@@ -85,6 +86,8 @@ class Running:
 
 def make_agent(folder: Path, pipeline: str) -> Agent:
     """Renders a project and makes its agent's environment with uv."""
+    if PIPELINES[pipeline].python == ">=3.12":
+        require("Python 3.12")
     services = services_of(PIPELINES[pipeline], {})
     answers = Answers("support-line", ("websocket",), pipeline, REGION, services)
     project = folder / "support-line"

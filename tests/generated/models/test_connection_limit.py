@@ -9,7 +9,7 @@ from pathlib import Path
 from tests.generated.models.agent import Agent, Running, call, running, said
 from tests.generated.models.test_conversation import NAME, OPEN
 from tests.standins.models import Models, Script, serve
-from tests.standins.models.world import Limits
+from tests.standins.models.context import Limits
 
 SCRIPT = Script((NAME, OPEN))
 LIMITS = Limits(sonic_connection=10)

@@ -30,12 +30,12 @@ def test_a_broken_connection_is_made_anew(agents: Mapping[str, Agent]) -> None:
             await greeted(caller)
             await caller.say("what-is-my-name")
             await caller.until(lambda: len(run.events("agent_said")) == 2)
-            models.wire.cut()
+            models.proxy.reset_connections()
             await run.until_logged("Finished connecting", 2)
             await caller.say("open-on-sunday")
             await caller.until(lambda: len(run.events("agent_said")) == 3)
             assert errors(caller) == [BROKEN]
-            models.wire.kill()
+            models.proxy.refuse_connections()
             await run.until("session_ended", seconds=20)
             return run, models, errors(caller)
 
@@ -62,7 +62,7 @@ def test_no_connection_ends_the_call(agents: Mapping[str, Agent]) -> None:
             call(run) as caller,
         ):
             await greeted(caller)
-            models.wire.kill()
+            models.proxy.refuse_connections()
             await run.until("session_ended", seconds=20)
             return run, errors(caller)
 

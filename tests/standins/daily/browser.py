@@ -1,7 +1,7 @@
-"""Lets Chromium's libwebrtc use the agent's relay: two ends of a call, by relays alone.
+"""Connect two ends of a call in Chromium, only over the agent's relay.
 
-Prints JSON: what one end heard of the other, and the candidates of both. A program for the inside
-of a namespace: python browser.py AGENT ROOM_URL FOLDER
+Prints JSON: what one end received from the other, and the candidates of both. Runs inside a
+namespace: python browser.py AGENT ROOM_URL FOLDER
 """
 
 import asyncio
@@ -18,13 +18,13 @@ from typing import Any
 sys.path.insert(0, sys.argv[1])
 import ipv6_relay
 
-PATIENCE = 40
+TIMEOUT = 240
 PAGE = """<!doctype html>
 <script type="module">
 const {iceServers} = await (await fetch("/config")).json();
 const options = {iceServers, iceTransportPolicy: "relay"};
 const [one, other] = [new RTCPeerConnection(options), new RTCPeerConnection(options)];
-const found = [], post = said => fetch("/said", {method: "POST", body: JSON.stringify(said)});
+const found = [], post = result => fetch("/result", {method: "POST", body: JSON.stringify(result)});
 for (const [here, there] of [[one, other], [other, one]]) {
   here.onicecandidate = ({candidate}) => {
     if (!candidate?.candidate) return;
@@ -44,12 +44,12 @@ await one.setRemoteDescription(other.localDescription);
 </script>"""
 
 
-class Local(HTTPServer):
+class Ipv6Server(HTTPServer):
     address_family = AF_INET6
 
 
 def browse(config: dict[str, Any], folder: Path) -> dict[str, Any]:
-    said: Queue[dict[str, Any]] = Queue()
+    results: Queue[dict[str, Any]] = Queue()
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -58,7 +58,7 @@ def browse(config: dict[str, Any], folder: Path) -> dict[str, Any]:
                          PAGE if is_page else json.dumps(config))  # fmt: skip
 
         def do_POST(self) -> None:
-            said.put(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            results.put(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
             self._answer("application/json", "{}")
 
         def _answer(self, kind: str, body: str) -> None:
@@ -71,7 +71,7 @@ def browse(config: dict[str, Any], folder: Path) -> dict[str, Any]:
         def log_message(self, format: str, *arguments: Any) -> None:
             pass
 
-    with Local(("::1", 0), Handler) as server:
+    with Ipv6Server(("::1", 0), Handler) as server:
         Thread(target=server.serve_forever, daemon=True).start()
         flags = [
             "--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking",
@@ -81,7 +81,7 @@ def browse(config: dict[str, Any], folder: Path) -> dict[str, Any]:
         with (folder / "chromium.log").open("wb") as log:
             chromium = subprocess.Popen(argv, stdout=log, stderr=log)
         try:
-            return said.get(timeout=PATIENCE)
+            return results.get(timeout=TIMEOUT)
         except Empty:
             return {"log": (folder / "chromium.log").read_text()[-3000:]}
         finally:

@@ -1,6 +1,6 @@
-"""Callers who enter rooms of the stand-in of Daily by Daily's library, as an agent does.
+"""Owns callers that join rooms of the Daily stand-in through Daily's library, as an agent does.
 
-The stand-ins are every project's own, from voicecore/catalog/transports/daily.
+The stand-ins are those of every generated project, from voicecore/catalog/transports/daily.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from typing import Any
 STAND_INS = Path(__file__).parents[3] / "voicecore/catalog/transports/daily/template/tests"
 
 
-def stand_in(name: str) -> ModuleType:
-    """The stand-in in this file, without its name in anybody's way."""
+def load_standin(name: str) -> ModuleType:
+    """Import the stand-in `name`.py under a unique module name."""
     spec = importlib.util.spec_from_file_location(
         f"standin_{secrets.token_hex(4)}", STAND_INS / f"{name}.py"
     )
@@ -32,11 +32,11 @@ def stand_in(name: str) -> ModuleType:
 
 
 @contextmanager
-def callers_line(daily_cloud: ModuleType, cloud: Any) -> Iterator[str]:
-    """Where the library of callers finds `cloud`, for its DAILY_CLOUD."""
+def caller_server(daily_cloud: ModuleType, cloud: Any) -> Iterator[str]:
+    """Yield the address, for DAILY_CLOUD, at which the library of callers finds `cloud`."""
 
     class Caller(daily_cloud.Seat):
-        """A caller's place in a room: one connection of the library."""
+        """A caller in a room: one connection of the library."""
 
         name = url = ""
 
@@ -81,8 +81,8 @@ def callers_line(daily_cloud: ModuleType, cloud: Any) -> Iterator[str]:
                 cloud.leave(self.url, self.name)
             self.name = ""
 
-    with ThreadingTCPServer(("127.0.0.1", 0), Caller) as line:
-        line.daemon_threads = True
-        threading.Thread(target=line.serve_forever, args=(0.02,), daemon=True).start()
-        yield f"127.0.0.1:{line.server_address[1]}"
-        line.shutdown()
+    with ThreadingTCPServer(("127.0.0.1", 0), Caller) as server:
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+        yield f"127.0.0.1:{server.server_address[1]}"
+        server.shutdown()

@@ -1,6 +1,6 @@
-"""Does what libwebrtc does with the agent's relay: allocates, and sends to a peer. Prints JSON.
+"""Use the agent's relay as libwebrtc does: allocate, and send to a peer. Prints JSON.
 
-A program for the inside of a namespace: python through_relay.py AGENT ROOM_URL PEER_HOST PEER_PORT
+Runs inside a namespace: python through_relay.py AGENT ROOM_URL PEER_HOST PEER_PORT
 """
 
 import asyncio
@@ -15,10 +15,10 @@ from aioice.turn import create_turn_endpoint
 sys.path.insert(0, sys.argv[1])
 import ipv6_relay
 
-PATIENCE = 10
+TIMEOUT = 60
 
 
-class Ear(asyncio.DatagramProtocol):
+class Receiver(asyncio.DatagramProtocol):
     def __init__(self) -> None:
         self.heard: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
 
@@ -30,18 +30,18 @@ class Ear(asyncio.DatagramProtocol):
 async def allocate(server: dict[str, Any], peer: tuple[str, int]) -> dict[str, Any]:
     address = urlsplit("//" + server["urls"][0].split(":", 1)[1])
     where = (str(address.hostname), int(address.port or 0))
-    transport, ear = await create_turn_endpoint(
-        Ear, where, server["username"], server["credential"]
+    transport, receiver = await create_turn_endpoint(
+        Receiver, where, server["username"], server["credential"]
     )
     relayed = transport.get_extra_info("sockname")
     transport.sendto(b"is this the peer?", peer)
-    async with asyncio.timeout(PATIENCE):
-        answer = await ear.heard
+    async with asyncio.timeout(TIMEOUT):
+        answer = await receiver.heard
     return {"relayed": relayed, "heard": answer.decode(), "by": where}
 
 
 def answers_from_elsewhere(port: int) -> bool:
-    """Whether the relay serves a sender who has not the container's own address."""
+    """Return whether the relay serves a sender with another address than the container's."""
     with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as stranger:
         stranger.settimeout(0.5)
         stranger.bind(("::1", 0))
@@ -60,7 +60,7 @@ async def main(room: str, host: str, port: str) -> None:
             if config is None:
                 print(json.dumps({"config": None}))
                 return
-            # Two sockets, as libwebrtc has: each has an allocation of its own.
+            # Two sockets with an allocation each, as in libwebrtc.
             server = config["iceServers"][0]
             calls = await asyncio.gather(*(allocate(server, peer) for _ in range(2)))
             elsewhere = await asyncio.to_thread(answers_from_elsewhere, calls[0]["by"][1])

@@ -16,6 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from tests.requirements import require
 from tests.standins.image.network import bridge, is_leftover
 from tests.standins.image.tools import HOME, running_server, tool
 from tests.standins.models.reach import Reach
@@ -70,6 +71,7 @@ def dockerd(
     It resolves AWS's host names as `reach` does. Images are in containerd's store, as in Docker 29
     and Docker Desktop, or in the classic store; with `disk_mb`, on a disk of that size.
     """
+    require("Docker engine")
     _remove_leftovers()
     with (
         bridge() as network,

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from tests.requirements import require
 from tests.standins.image.dockerd import DockerDaemon
 from tests.standins.image.machine_settings import shared_setting
 from tests.standins.image.tools import tool
@@ -26,6 +27,7 @@ def arm64_emulation() -> Iterator[None]:
     if os.uname().machine == "aarch64":
         yield
         return
+    require("arm64 emulation")
     with shared_setting("arm64", _register, _restore):
         yield
 

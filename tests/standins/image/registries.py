@@ -15,6 +15,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.requirements import require
 from tests.standins.image import network
 from tests.standins.image.base_image import REPOSITORY, TAG, base_storage
 from tests.standins.image.ecr import Ecr
@@ -62,6 +63,7 @@ class Registries:
 @contextmanager
 def run_registries(ecr: Ecr | None = None) -> Iterator[Registries]:
     """Run all registries during the block (root; from the main thread)."""
+    require("Docker engine", "base image", "port 443")
     ecr = ecr or Ecr()
     with ExitStack() as undo:
         folder = Path(undo.enter_context(tempfile.TemporaryDirectory(prefix="voicecore-ecr-")))

@@ -1,6 +1,6 @@
-"""Stand-ins for the AWS models a voice agent speaks to, for tests that have no AWS account.
+"""Stand-ins for the AWS models that a voice agent uses, for tests without an AWS account.
 
-`serve` starts them all; `Reach` runs a program so that AWS's own host names lead to them.
+`serve` starts them all; `Reach` runs a program that reaches them under AWS's own host names.
 """
 
 from tests.standins.models.lab import Models as Models

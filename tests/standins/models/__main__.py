@@ -1,4 +1,4 @@
-"""Starts the stand-ins by hand (`--help`), or runs a program that takes them for AWS."""
+"""Start the stand-ins by hand (`--help`), or run a program against them."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ import shlex
 import sys
 
 from tests.standins.models import Script, Turn, serve
-from tests.standins.models.world import Limits
+from tests.standins.models.context import Limits
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(
         prog="python -m tests.standins.models",
-        description="Stand-ins of Nova Sonic, Bedrock ConverseStream, Polly and Transcribe. "
-        "With a COMMAND, runs it so that AWS's host names lead to them, and ends with it.",
+        description="Stand-ins for Nova Sonic, Bedrock ConverseStream, Polly and Transcribe. "
+        "With a COMMAND, runs it against them under AWS's host names, and ends with it.",
     )
     parser.add_argument("--region", default="us-east-1")
     parser.add_argument("--greeting", default=Script().greeting)
@@ -24,7 +24,7 @@ def main() -> int:
         action="append",
         default=[],
         metavar="HEARD=ANSWER",
-        help="what the n-th utterance is taken to say, and the answer (repeatable)",
+        help="transcript of the n-th utterance, and the answer (repeatable)",
     )
     parser.add_argument(
         "--connection-seconds",

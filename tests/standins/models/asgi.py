@@ -1,4 +1,4 @@
-"""The few words of ASGI that the stand-ins speak."""
+"""Owns the small part of ASGI that the stand-ins use."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ async def read_body(receive: Receive) -> bytes:
 
 
 def request_of(scope: Mapping[str, Any], body: bytes = b"") -> Request:
-    """Returns the request as it came over the wire: the path is not decoded."""
+    """Return the request as it was sent: the path is not decoded."""
     headers = {name.decode(): value.decode() for name, value in scope["headers"]}
     return Request(
         scope["method"],

@@ -1,4 +1,4 @@
-"""A certificate authority of one run, and a server certificate for host names and addresses."""
+"""Owns a certificate authority for one run, and a server certificate for names and addresses."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ class Certificates:
 
 
 def make_certificates(folder: Path, hosts: Sequence[str]) -> Certificates:
-    """Writes an authority and a server certificate for `hosts` into `folder`, valid for a day."""
+    """Write an authority and a server certificate for `hosts` into `folder`, valid for a day."""
     authority_key, key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
     authority_name = _name("voicecore test authority")
     key_id = x509.SubjectKeyIdentifier.from_public_key(authority_key.public_key())
     authority = (
         _certificate(authority_name, authority_name, authority_key.public_key())
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        # Python 3.13 takes no authority without these two (ssl.VERIFY_X509_STRICT).
+        # Python 3.13 refuses an authority without these two (ssl.VERIFY_X509_STRICT).
         .add_extension(_signs_certificates(), critical=True)
         .add_extension(key_id, critical=False)
         .sign(authority_key, hashes.SHA256())
@@ -45,13 +45,13 @@ def make_certificates(folder: Path, hosts: Sequence[str]) -> Certificates:
         .sign(authority_key, hashes.SHA256())
     )
     pem = serialization.Encoding.PEM
-    made = Certificates(folder / "ca.pem", folder / "server.pem", folder / "server-key.pem")
-    made.authority.write_bytes(authority.public_bytes(pem))
-    made.chain.write_bytes(server.public_bytes(pem) + authority.public_bytes(pem))
-    made.key.write_bytes(
+    files = Certificates(folder / "ca.pem", folder / "server.pem", folder / "server-key.pem")
+    files.authority.write_bytes(authority.public_bytes(pem))
+    files.chain.write_bytes(server.public_bytes(pem) + authority.public_bytes(pem))
+    files.key.write_bytes(
         key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     )
-    return made
+    return files
 
 
 def _host(host: str) -> x509.GeneralName:

@@ -1,4 +1,4 @@
-"""Checks of requests and answers against botocore's own models of the AWS services."""
+"""Owns the check of requests and answers against botocore's models of the AWS services."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def service(name: str) -> ServiceModel:
 
 
 def check_request(model: ServiceModel, operation: str, request: Mapping[str, Any]) -> None:
-    """Raises Refused (ValidationException) when the request does not fit the operation's input."""
+    """Raise Refused (ValidationException) unless the request fits the operation's input."""
     shape = model.operation_model(operation).input_shape
     mistakes = _mistakes(request, shape)
     if mistakes:
@@ -27,7 +27,7 @@ def check_request(model: ServiceModel, operation: str, request: Mapping[str, Any
 
 
 def check_answer(model: ServiceModel, shape: str, answer: Mapping[str, Any]) -> None:
-    """Raises AssertionError when a stand-in is about to answer what AWS never would."""
+    """Raise AssertionError if a stand-in is about to send an answer that AWS never sends."""
     mistakes = _mistakes(answer, model.shape_for(shape))
     assert not mistakes, f"the stand-in's {shape} is wrong: {mistakes}"
 
@@ -38,7 +38,7 @@ def _mistakes(value: Mapping[str, Any], shape: Shape | None) -> str:
 
 
 def _wrong_enums(value: Any, shape: Shape | None, name: str = "") -> list[str]:
-    """Returns the values outside their enumeration: botocore leaves these to the service."""
+    """Return the values outside their enumeration, which botocore does not check."""
     if isinstance(shape, StringShape):
         if shape.enum and value not in shape.enum:
             return [f"Value {value!r} at {name} must be one of {list(shape.enum)}"]

@@ -1,4 +1,4 @@
-"""Bedrock's text models: ConverseStream, validated by botocore's model of the service.
+"""Owns the stand-in for Bedrock's ConverseStream, validated by botocore's model of the service.
 
 https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_ConverseStream.html
 """
@@ -24,7 +24,7 @@ Messages = Sequence[Mapping[str, Any]]
 
 
 def converse(script: Script, region: str, model: str, body: bytes) -> Iterator[bytes]:
-    """Yields the frames of the answer. Raises Refused, before the first, as Bedrock would."""
+    """Yield the frames of the answer. Raises Refused before the first, as Bedrock does."""
     try:
         request = json.loads(body)
     except ValueError as e:
@@ -38,7 +38,7 @@ def converse(script: Script, region: str, model: str, body: bytes) -> Iterator[b
 
 
 def check_model(model: str, region: str) -> None:
-    """Raises Refused unless the model can be called from the region by this id."""
+    """Raise Refused unless this model ID can be called from the region."""
     prefix, _, bare = model.partition(".")
     prefixes = next((p for start, p in _PROFILES.items() if region.startswith(start)), ("global",))
     if prefix in prefixes and bare in _ON_DEMAND + _PROFILE_ONLY:
@@ -53,7 +53,7 @@ def check_model(model: str, region: str) -> None:
 
 
 def check_messages(request: Mapping[str, Any]) -> None:
-    """Raises Refused where the messages break the rules that a shape cannot express."""
+    """Raise Refused if the messages break rules that botocore's model cannot express."""
     messages: Messages = request.get("messages", [])
     if not messages or messages[0]["role"] != "user":
         raise invalid("A conversation must start with a user message. Try again with a "
@@ -78,7 +78,7 @@ def check_messages(request: Mapping[str, Any]) -> None:
 
 
 def answer(script: Script, request: Mapping[str, Any]) -> list[Event]:
-    """Returns the events that answer the request: words, or the call of a tool."""
+    """Return the events that answer the request: words, or a tool call."""
     messages: Messages = request["messages"]
     first = all(message["role"] == "user" for message in messages)
     said = [block["text"] for m in messages if m["role"] == "user" for block in m["content"]
@@ -104,7 +104,7 @@ def _text_events(says: str) -> list[Event]:
 def _tool_events(name: str, arguments: Mapping[str, Any]) -> list[Event]:
     use = {"toolUseId": f"tooluse_{uuid.uuid4().hex[:22]}", "name": name}
     text = json.dumps(dict(arguments))
-    half = len(text) // 2  # the input comes in pieces that are no JSON by themselves
+    half = len(text) // 2  # each piece of the input is invalid JSON by itself
     pieces = [("contentBlockDelta",
                {"contentBlockIndex": 0, "delta": {"toolUse": {"input": piece}}})
               for piece in (text[:half], text[half:])]  # fmt: skip

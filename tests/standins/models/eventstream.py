@@ -1,4 +1,4 @@
-"""The application/vnd.amazon.eventstream framing; decoding is botocore's own."""
+"""Owns the application/vnd.amazon.eventstream framing; botocore decodes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _TIMESTAMP = 8
 
 
 def encode(headers: Mapping[str, str], payload: bytes) -> bytes:
-    """Returns one frame with string headers."""
+    """Return one frame with string headers."""
     block = b"".join(
         struct.pack("!B", len(name)) + name.encode() + _string_value(value)
         for name, value in headers.items()
@@ -28,13 +28,13 @@ def encode(headers: Mapping[str, str], payload: bytes) -> bytes:
 
 
 def event(name: str, payload: Mapping[str, Any]) -> bytes:
-    """Returns a frame that carries an event with a JSON payload."""
+    """Return a frame with an event that has a JSON payload."""
     headers = {":event-type": name, ":content-type": "application/json", ":message-type": "event"}
     return encode(headers, json.dumps(payload).encode())
 
 
 def exception(refused: Refused, key: str = "message") -> bytes:
-    """Returns a frame that carries an exception; members of a stream start in lower case."""
+    """Return a frame with an exception; its type starts in lower case in a stream."""
     kind = refused.kind[0].lower() + refused.kind[1:]
     headers = {
         ":exception-type": kind,
@@ -45,13 +45,13 @@ def exception(refused: Refused, key: str = "message") -> bytes:
 
 
 def encode_timestamp_header(name: str, milliseconds: int) -> bytes:
-    """Returns one encoded header of the timestamp type: what a chunk signature covers."""
+    """Return one encoded timestamp header, which a chunk signature covers."""
     value = struct.pack("!Bq", _TIMESTAMP, milliseconds)
     return struct.pack("!B", len(name)) + name.encode() + value
 
 
 class Decoder:
-    """Frames out of bytes that arrive in pieces. botocore checks both checksums."""
+    """Decodes frames from bytes that arrive in pieces. botocore verifies both checksums."""
 
     def __init__(self) -> None:
         self._buffer = EventStreamBuffer()

@@ -1,4 +1,4 @@
-"""What the stand-ins saw and did, in order, for tests to read."""
+"""Owns the journal: the requests and actions of the stand-ins, in order."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Entry:
-    """One thing that happened at a service; `at` is monotonic seconds."""
+    """One event at a service; `at` is monotonic seconds."""
 
     service: str
     what: str
@@ -23,7 +23,7 @@ class Entry:
 
 
 class Journal:
-    """The list of entries. It grows; nothing is ever taken out."""
+    """The list of entries; it only grows."""
 
     def __init__(self, echo: bool = False) -> None:
         self.entries: list[Entry] = []
@@ -42,11 +42,11 @@ class Journal:
 
     @property
     def refusals(self) -> list[Entry]:
-        """Everything that AWS would have refused too. Empty in a healthy conversation."""
+        """All requests that AWS would refuse, too. Empty in a healthy conversation."""
         return [e for e in self.entries if e.what == "refused"]
 
-    async def until(self, service: str, what: str, count: int = 1, seconds: float = 20) -> None:
-        """Waits for the count-th such entry. Raises TimeoutError after `seconds`."""
+    async def until(self, service: str, what: str, count: int = 1, seconds: float = 120) -> None:
+        """Wait for the count-th such entry. Raises TimeoutError after `seconds`."""
         async with asyncio.timeout(seconds):
             while len(self.find(service, what)) < count:
                 self._changed.clear()

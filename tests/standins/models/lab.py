@@ -1,4 +1,4 @@
-"""Starts all stand-ins on one loopback address of their own and stops them again."""
+"""Owns the running stand-ins: all of them on one loopback address of their own."""
 
 from __future__ import annotations
 
@@ -19,35 +19,36 @@ from aiohttp import web
 from hypercorn.asyncio import serve as serve_asgi
 from hypercorn.config import Config
 
+from tests.requirements import problem_of, require
 from tests.standins.models import converse, polly, sonic, transcribe
 from tests.standins.models.asgi import Receive, Send, finish, read_body, request_of, start
 from tests.standins.models.certificates import Certificates, make_certificates
+from tests.standins.models.context import Limits, StandinContext
 from tests.standins.models.journal import Journal
+from tests.standins.models.proxy import BreakableProxy
 from tests.standins.models.reach import Reach, hosts_text
 from tests.standins.models.refusal import Refused
 from tests.standins.models.script import Script
 from tests.standins.models.sigv4 import Keys, check_headers
-from tests.standins.models.wire import Wire
-from tests.standins.models.world import Limits, World
 
-_TLS_PORT = 443  # AWS's own ports: Pipecat writes no others
+_TLS_PORT = 443  # AWS's own ports: Pipecat uses no others
 _TRANSCRIBE_PORT = 8443
 _MODEL_PATH = re.compile(r"/model/([^/]+)/(converse-stream|invoke-with-bidirectional-stream)")
 
 
 @dataclass(frozen=True)
 class Models:
-    """The running stand-ins: how to reach them, what they saw, and how to break their line.
+    """The running stand-ins.
 
     `endpoint` serves ConverseStream and Polly without TLS, for AWS_ENDPOINT_URL_BEDROCK_RUNTIME
-    and AWS_ENDPOINT_URL_POLLY; Nova Sonic and Transcribe need `reach`. Bedrock and Polly, reached
-    so, are behind `wire`.
+    and AWS_ENDPOINT_URL_POLLY; Nova Sonic and Transcribe need `reach`. Through `reach`, connections
+    to Bedrock and Polly pass `proxy`, which tests can break.
     """
 
     reach: Reach
     endpoint: str
     journal: Journal
-    wire: Wire
+    proxy: BreakableProxy
 
 
 @asynccontextmanager
@@ -58,12 +59,10 @@ async def serve(
     limits: Limits | None = None,
     echo: bool = False,
 ) -> AsyncIterator[Models]:
-    """Runs the stand-ins of Nova Sonic, ConverseStream, Polly and Transcribe in this event loop.
-
-    Raises PermissionError when this user may not listen on port 443.
-    """
+    """Run the stand-ins for Nova Sonic, ConverseStream, Polly and Transcribe in this event loop."""
+    require("espeak-ng")
     keys = Keys("AKIDVOICECORETEST", "a-secret-that-only-the-stand-ins-know")
-    world = World(region, keys, script or Script(), limits or Limits(), Journal(echo))
+    context = StandinContext(region, keys, script or Script(), limits or Limits(), Journal(echo))
     hosts = host_names(region)
     with tempfile.TemporaryDirectory(prefix="voicecore-models-") as folder:
         certificates = make_certificates(Path(folder), hosts)
@@ -73,14 +72,14 @@ async def serve(
         hosts_file.write_text(hosts_text(address, hosts))
         port = plain.getsockname()[1]
         behind = socket.create_server((address, 0))
-        wire = Wire(behind.getsockname())
+        proxy = BreakableProxy(behind.getsockname())
         async with (
-            _bedrock_and_polly(world, certificates, behind, plain),
-            wire.carrying(tls),
-            _transcribe(world, certificates, streaming),
+            _bedrock_and_polly(context, certificates, behind, plain),
+            proxy.forwarding(tls),
+            _transcribe(context, certificates, streaming),
         ):
             reach = Reach(region, keys, hosts_file, certificates.authority)
-            yield Models(reach, f"http://{address}:{port}", world.journal, wire)
+            yield Models(reach, f"http://{address}:{port}", context.journal, proxy)
 
 
 def host_names(region: str) -> list[str]:
@@ -91,20 +90,18 @@ def host_names(region: str) -> list[str]:
 
 
 def _listen() -> tuple[socket.socket, socket.socket, socket.socket]:
-    """Returns listening sockets on one loopback address that nobody else uses.
+    """Return listening sockets on an unused loopback address.
 
-    All of 127.0.0.0/8 is this machine on Linux: each run has AWS's ports to itself.
+    On Linux all of 127.0.0.0/8 belongs to this machine, so each run has AWS's ports to itself.
     """
+    # `Reach` needs port 443; without it, `endpoint` still works.
+    tls_port = 0 if problem_of("port 443") else _TLS_PORT
     for _ in range(20):
         address = f"127.{random.randint(64, 250)}.{random.randint(1, 250)}.1"
         opened: list[socket.socket] = []
         try:
-            for port in (_TLS_PORT, 0, _TRANSCRIBE_PORT):
+            for port in (tls_port, 0, _TRANSCRIBE_PORT):
                 opened.append(socket.create_server((address, port)))
-        except PermissionError as e:
-            _close(opened)
-            hint = "be root, or sysctl -w net.ipv4.ip_unprivileged_port_start=443"
-            raise PermissionError(f"port {port} is not for this user: {hint}") from e
         except OSError:
             _close(opened)
             continue
@@ -119,7 +116,7 @@ def _close(sockets: list[socket.socket]) -> None:
 
 @asynccontextmanager
 async def _bedrock_and_polly(
-    world: World, certificates: Certificates, tls: socket.socket, plain: socket.socket
+    context: StandinContext, certificates: Certificates, tls: socket.socket, plain: socket.socket
 ) -> AsyncIterator[None]:
     config = Config()
     config.bind = [f"fd://{tls.detach()}"]
@@ -128,40 +125,40 @@ async def _bedrock_and_polly(
     config.graceful_timeout = 0.2
     config.loglevel = "ERROR"
     stop = asyncio.Event()
-    app: Any = Front(world)  # hypercorn's ASGI types are TypedDicts of its own
+    app: Any = BedrockAndPolly(context)  # hypercorn's ASGI types are TypedDicts of its own
     server = asyncio.create_task(serve_asgi(app, config, shutdown_trigger=stop.wait))
     try:
         yield
     finally:
         stop.set()
-        # What a client says into a closing connection is an error to OpenSSL, and none to us.
+        # OpenSSL reports data on a closing connection as an error; it is harmless.
         with suppress(ssl.SSLError):
             await server
 
 
 @asynccontextmanager
 async def _transcribe(
-    world: World, certificates: Certificates, listening: socket.socket
+    context: StandinContext, certificates: Certificates, listening: socket.socket
 ) -> AsyncIterator[None]:
     app = web.Application()
-    app.router.add_get(transcribe.PATH, transcribe.Transcribe(world).handle)
+    app.router.add_get(transcribe.PATH, transcribe.Transcribe(context).handle)
     runner = web.AppRunner(app, shutdown_timeout=0.2)
     await runner.setup()
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.load_cert_chain(certificates.chain, certificates.key)
-    await web.SockSite(runner, listening, ssl_context=context).start()
+    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    tls.load_cert_chain(certificates.chain, certificates.key)
+    await web.SockSite(runner, listening, ssl_context=tls).start()
     try:
         yield
     finally:
         await runner.cleanup()
 
 
-class Front:
-    """The ASGI application behind bedrock-runtime's and Polly's host names."""
+class BedrockAndPolly:
+    """The ASGI application behind the host names of bedrock-runtime and Polly."""
 
-    def __init__(self, world: World) -> None:
-        self._world = world
-        self._sonic = sonic.Sonic(world)
+    def __init__(self, context: StandinContext) -> None:
+        self._context = context
+        self._sonic = sonic.Sonic(context)
 
     async def __call__(self, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -185,29 +182,31 @@ class Front:
             else:
                 raise Refused("UnknownOperationException", f"No {scope['path']} here.", 404)
         except Refused as refused:
-            self._world.journal.note(service, "refused", kind=refused.kind, message=refused.message)
+            self._context.journal.note(
+                service, "refused", kind=refused.kind, message=refused.message
+            )
             await start(send, refused.status, refused.headers)
             await finish(send, refused.body)
 
     async def _converse(
         self, scope: Mapping[str, Any], model: str, receive: Receive, send: Send
     ) -> None:
-        world = self._world
+        context = self._context
         request = request_of(scope, await read_body(receive))
-        check_headers(request, world.keys, world.region, "bedrock")
-        frames = converse.converse(world.script, world.region, model, request.body)
-        world.journal.note(converse.SERVICE, "asked", model=model, body=request.body.decode())
+        check_headers(request, context.keys, context.region, "bedrock")
+        frames = converse.converse(context.script, context.region, model, request.body)
+        context.journal.note(converse.SERVICE, "asked", model=model, body=request.body.decode())
         await start(send, 200, {"content-type": "application/vnd.amazon.eventstream"})
         for frame in frames:
             await send({"type": "http.response.body", "body": frame, "more_body": True})
         await finish(send)
 
     async def _polly(self, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
-        world = self._world
+        context = self._context
         request = request_of(scope, await read_body(receive))
-        check_headers(request, world.keys, world.region, "polly")
+        check_headers(request, context.keys, context.region, "polly")
         text, sound = await asyncio.to_thread(polly.synthesize, request.body)
-        world.journal.note(polly.SERVICE, "speaks", text=text)
+        context.journal.note(polly.SERVICE, "speaks", text=text)
         characters = str(len(text))
         await start(
             send, 200, {"content-type": "audio/pcm", "x-amzn-requestcharacters": characters}

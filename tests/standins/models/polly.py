@@ -1,4 +1,4 @@
-"""Polly's SynthesizeSpeech: real speech from espeak-ng, at the rates Polly allows for PCM.
+"""Owns the stand-in for Polly's SynthesizeSpeech: espeak-ng at the PCM rates of Polly.
 
 https://docs.aws.amazon.com/polly/latest/dg/API_SynthesizeSpeech.html
 """
@@ -18,14 +18,14 @@ SERVICE = "polly"
 
 
 def synthesize(body: bytes) -> tuple[str, bytes]:
-    """Returns the words that were asked for and their sound. Raises Refused as Polly would."""
+    """Return the requested words and their audio. Raises Refused as Polly does."""
     try:
         request: Mapping[str, Any] = json.loads(body)
     except ValueError as e:
         raise invalid("The request body is not JSON.") from e
     contract.check_request(contract.service("polly"), "SynthesizeSpeech", request)
     if request["OutputFormat"] != "pcm":
-        raise invalid("This stand-in speaks PCM only.")
+        raise invalid("This stand-in supports only PCM.")
     rate = request.get("SampleRate", "16000")
     if rate not in ("8000", "16000"):
         raise Refused("InvalidSampleRateException", "The specified sample rate is not valid.")

@@ -1,24 +1,24 @@
-"""How an unmodified program reaches the stand-ins under AWS's own host names.
+"""Owns how an unmodified program reaches the stand-ins under AWS's own host names.
 
-Pipecat fixes the hosts of Nova Sonic and Transcribe in its code, so no endpoint variable moves
-them. The program runs in a mount namespace of its own in which /etc/hosts is another file: its
-network is the ordinary one, and nothing on the machine changes.
+Pipecat has the hosts of Nova Sonic and Transcribe in its code, so no endpoint variable changes
+them. The program runs in a mount namespace of its own with another /etc/hosts; it uses the normal
+network, and nothing on the machine changes.
 """
 
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.requirements import require
 from tests.standins.models.sigv4 import Keys
 
 
 @dataclass(frozen=True)
 class Reach:
-    """Everything a program needs to take the stand-ins for AWS."""
+    """Everything that a program needs to use the stand-ins instead of AWS."""
 
     region: str
     keys: Keys
@@ -26,9 +26,8 @@ class Reach:
     authority: Path
 
     def argv(self, *command: str) -> list[str]:
-        """Returns `command`, to be run with /etc/hosts replaced (Linux; root not needed)."""
-        if sys.platform != "linux":
-            raise RuntimeError("mount namespaces are Linux's: run this in a Linux container")
+        """Return `command` as a command with another /etc/hosts (Linux; root not needed)."""
+        require("port 443", "mount namespaces")
         namespace = ["unshare", "--mount"]
         if os.geteuid() != 0:
             namespace += ["--user", "--map-root-user"]
@@ -36,7 +35,7 @@ class Reach:
         return [*namespace, "sh", "-c", bind, str(self.hosts_file), *command]
 
     def env(self) -> Mapping[str, str]:
-        """Returns what to add to the program's environment: credentials, region, trust."""
+        """Return the variables for the program: credentials, region, trusted certificates."""
         return {
             "AWS_REGION": self.region,
             "AWS_DEFAULT_REGION": self.region,
@@ -49,5 +48,5 @@ class Reach:
 
 
 def hosts_text(address: str, hosts: Sequence[str]) -> str:
-    """Returns an /etc/hosts in which `hosts` lead to `address`."""
+    """Return an /etc/hosts that resolves `hosts` to `address`."""
     return f"127.0.0.1 localhost\n{address} {' '.join(hosts)}\n"

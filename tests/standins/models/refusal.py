@@ -1,4 +1,4 @@
-"""How AWS says no: one exception that every stand-in turns into its service's error shape."""
+"""Owns refusals: one exception, which each stand-in turns into its service's error shape."""
 
 from __future__ import annotations
 

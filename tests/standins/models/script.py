@@ -1,4 +1,4 @@
-"""What the stand-in models hear and say: a conversation written down before it is held."""
+"""Owns the script of a conversation: what the stand-in models hear and answer."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ NO_ARGUMENTS: Mapping[str, Any] = {}
 
 @dataclass(frozen=True)
 class Turn:
-    """One exchange: what the caller is taken to have said, and the model's answer to it.
+    """One exchange: the transcript of the caller's utterance, and the model's answer.
 
-    With `tool`, the model asks for that tool first; `{result}` in `says` is then the tool's
-    answer, which shows that it came back.
+    With `tool`, the model calls that tool first; `{result}` in `says` becomes the tool's result,
+    which proves that it came back.
     """
 
     heard: str
@@ -27,15 +27,15 @@ class Turn:
 
 @dataclass(frozen=True)
 class Script:
-    """The conversation. What is not in it is echoed, so a talk never stalls."""
+    """The conversation. Unknown utterances are echoed, so that a call never stalls."""
 
     turns: tuple[Turn, ...] = ()
     greeting: str = "Hello, how can I help you?"
 
     def answer_to(self, text: str, first: bool = False) -> Turn:
-        """Returns the turn in which `text` was said (letters and digits count, nothing else).
+        """Return the turn with the utterance `text` (only letters and digits count).
 
-        Words nobody foresaw are a request to greet when they are the `first` of a conversation.
+        An unknown utterance that is the `first` of a conversation is answered with the greeting.
         """
         said = _bare(text)
         for turn in self.turns:
@@ -44,8 +44,8 @@ class Script:
         return Turn(heard=text, says=self.greeting if first else f"You said: {text}")
 
 
-class Ears:
-    """The ears of one speech model: the n-th utterance it hears is the script's n-th line."""
+class Transcripts:
+    """Transcripts of one speech model: the n-th utterance gets the script's n-th line."""
 
     def __init__(self, script: Script) -> None:
         self._lines = itertools.chain(

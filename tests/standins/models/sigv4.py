@@ -1,4 +1,4 @@
-"""Checks of Signature Version 4: headers, presigned URLs and signed event-stream chunks.
+"""Owns the check of Signature Version 4: headers, presigned URLs, event-stream chunks.
 
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html
 """
@@ -46,7 +46,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Scope:
-    """Where and until when a signature counts: the key it was made with, and the signature."""
+    """The scope of a signature: its key, its credential scope, and the signature."""
 
     key: bytes
     text: str
@@ -54,7 +54,7 @@ class Scope:
 
 
 def check_headers(request: Request, keys: Keys, region: str, service: str) -> Scope:
-    """Raises Refused unless the Authorization header signs this request for region and service."""
+    """Raise Refused unless the Authorization header signs this request for region and service."""
     found = _AUTHORIZATION.fullmatch(request.headers.get("authorization", ""))
     if not found:
         raise Refused("MissingAuthenticationTokenException", "Missing Authentication Token", 403)
@@ -73,7 +73,7 @@ def check_headers(request: Request, keys: Keys, region: str, service: str) -> Sc
 
 
 def check_presigned(request: Request, keys: Keys, region: str, service: str) -> Scope:
-    """Raises Refused unless the query string presigns this request for region and service."""
+    """Raise Refused unless the query string presigns this request for region and service."""
     query = parse_qsl(request.query, keep_blank_values=True)
     values = dict(query)
     signature = values.get("X-Amz-Signature", "")
@@ -97,7 +97,7 @@ def check_presigned(request: Request, keys: Keys, region: str, service: str) -> 
 
 
 def check_chunk(frame: EventStreamMessage, scope: Scope) -> Scope:
-    """Raises Refused unless the frame is the next link of the chain of signatures; returns it.
+    """Return the frame's signature scope. Raises Refused unless it continues the signature chain.
 
     https://docs.aws.amazon.com/transcribe/latest/dg/streaming-setting-up.html (chunk signature)
     """

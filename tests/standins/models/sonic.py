@@ -1,6 +1,6 @@
-"""Nova Sonic's stand-in: InvokeModelWithBidirectionalStream over HTTP/2, event streams both ways.
+"""Owns the stand-in for Nova Sonic: InvokeModelWithBidirectionalStream over HTTP/2.
 
-Events out: https://docs.aws.amazon.com/nova/latest/nova2-userguide/sonic-output-events.html
+Output events: https://docs.aws.amazon.com/nova/latest/nova2-userguide/sonic-output-events.html
 """
 
 from __future__ import annotations
@@ -16,39 +16,39 @@ from typing import Any
 
 from tests.standins.models import eventstream
 from tests.standins.models.asgi import Message, Receive, Send, finish, start
+from tests.standins.models.context import StandinContext
 from tests.standins.models.refusal import Refused, invalid
-from tests.standins.models.script import Ears, Turn
+from tests.standins.models.script import Transcripts, Turn
 from tests.standins.models.sigv4 import Request, Scope, check_chunk, check_headers
 from tests.standins.models.sonic_rules import Audio, Ended, SonicSession, ToolResult, Typed
-from tests.standins.models.speech import Ear, Speaking, say, seconds
-from tests.standins.models.world import World
+from tests.standins.models.speech import Speaking, VoiceActivity, say, seconds
 
 SERVICE = "nova-sonic"
 MODELS = ("amazon.nova-2-sonic-v1:0", "amazon.nova-2-5-sonic")
 REGIONS = ("us-east-1", "us-west-2", "eu-north-1", "ap-northeast-1")  # Bedrock model cards
 _CHUNK_SECONDS = 0.1
 _DRAIN_SECONDS = 5
-_FASTER_THAN_REAL_TIME = 8  # Nova delivers sound before it is due
+_FASTER_THAN_REAL_TIME = 8  # Nova sends audio faster than it plays
 
 
 class Sonic:
-    """The model. Its ears are shared by all streams: a renewed connection hears what comes next."""
+    """The model. All streams share its transcripts, so a new connection gets the next one."""
 
-    def __init__(self, world: World) -> None:
-        self._world = world
-        self._ears = Ears(world.script)
+    def __init__(self, context: StandinContext) -> None:
+        self._context = context
+        self._transcripts = Transcripts(context.script)
 
     async def serve(self, request: Request, model: str, receive: Receive, send: Send) -> None:
-        """Holds one stream. Raises Refused before it has begun; later refusals are its events."""
-        world = self._world
-        scope = check_headers(request, world.keys, world.region, "bedrock")
-        if model not in MODELS or world.region not in REGIONS:
+        """Serve one stream. Raises Refused before it starts; later refusals are events of it."""
+        context = self._context
+        scope = check_headers(request, context.keys, context.region, "bedrock")
+        if model not in MODELS or context.region not in REGIONS:
             raise invalid("The provided model identifier is invalid.")
         await start(send, 200, {"content-type": "application/vnd.amazon.eventstream"})
-        stream = _Stream(world, self._ears, scope, send)
-        world.journal.note(SERVICE, "opened", stream=stream.id, model=model)
+        stream = _Stream(context, self._transcripts, scope, send)
+        context.journal.note(SERVICE, "opened", stream=stream.id, model=model)
         try:
-            async with asyncio.timeout(world.limits.sonic_connection):
+            async with asyncio.timeout(context.limits.sonic_connection):
                 await stream.run(receive)
         except TimeoutError:
             message = "Model has timed out in processing the request. Try your request again."
@@ -57,17 +57,24 @@ class Sonic:
             await stream.refuse(refused)
         await stream.drain(receive)
         await finish(send)
-        world.journal.note(SERVICE, "closed", stream=stream.id, clean=stream.session.ended)
+        context.journal.note(SERVICE, "closed", stream=stream.id, clean=stream.session.ended)
 
 
 class _Stream:
-    """One connection: reads events, listens, and answers one thing after the other."""
+    """One connection: reads events, listens, and answers one utterance after the other."""
 
-    def __init__(self, world: World, ears: Ears, scope: Scope, send: Send) -> None:
+    def __init__(
+        self, context: StandinContext, transcripts: Transcripts, scope: Scope, send: Send
+    ) -> None:
         self.id = uuid.uuid4().hex[:8]
         self.session = SonicSession()
-        self._world, self._ears, self._scope, self._send = world, ears, scope, send
-        self._ear: Ear | None = None
+        self._context, self._transcripts, self._scope, self._send = (
+            context,
+            transcripts,
+            scope,
+            send,
+        )
+        self._activity: VoiceActivity | None = None
         self._to_answer: asyncio.Queue[tuple[str, bool]] = asyncio.Queue()
         self._results: dict[str, asyncio.Future[str]] = {}
         self._speaking = False
@@ -76,24 +83,24 @@ class _Stream:
         self._input_over = False
 
     async def run(self, receive: Receive) -> None:
-        """Serves until the client ends the session. Raises Refused as AWS would."""
-        mouth = asyncio.create_task(self._answer_all())
+        """Serve until the client ends the session. Raises Refused as AWS does."""
+        speaker = asyncio.create_task(self._answer_all())
         reader = asyncio.create_task(self._read_all(receive))
         try:
-            await asyncio.wait((mouth, reader), return_when=asyncio.FIRST_COMPLETED)
-            (mouth if mouth.done() else reader).result()
+            await asyncio.wait((speaker, reader), return_when=asyncio.FIRST_COMPLETED)
+            (speaker if speaker.done() else reader).result()
         finally:
-            mouth.cancel()
+            speaker.cancel()
             reader.cancel()
-            await asyncio.gather(mouth, reader, return_exceptions=True)
+            await asyncio.gather(speaker, reader, return_exceptions=True)
 
     async def refuse(self, refused: Refused) -> None:
-        """Ends the stream with an exception event, as AWS does."""
+        """End the stream with an exception event, as AWS does."""
         self._note("refused", kind=refused.kind, message=refused.message)
         await self._send_frame(eventstream.exception(refused))
 
     async def drain(self, receive: Receive) -> None:
-        """Ignores what the client still sends: hypercorn breaks when data follows the answer."""
+        """Discard further data of the client: hypercorn fails if data follows the answer."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_DRAIN_SECONDS):
                 while not self._input_over:
@@ -108,7 +115,7 @@ class _Stream:
         decoder = eventstream.Decoder()
         while not self._input_over:
             try:
-                async with asyncio.timeout(self._world.limits.sonic_idle):
+                async with asyncio.timeout(self._context.limits.sonic_idle):
                     message = await self._receive(receive)
             except TimeoutError as e:
                 raise invalid("Timed out waiting for input events") from e
@@ -121,12 +128,12 @@ class _Stream:
                         return
 
     def _take(self, event: Mapping[str, Any]) -> bool:
-        """Applies one event; returns whether it was the last."""
+        """Apply one event; return whether it was the last."""
         name = next(iter(event.get("event") or {"": None}))
-        taken = self.session.accept(event)
+        result = self.session.accept(event)
         if name != "audioInput":
             self._note(name, **_short(event["event"][name]))
-        match taken:
+        match result:
             case Audio(pcm):
                 self._listen(pcm)
             case Typed(text):
@@ -141,12 +148,12 @@ class _Stream:
         return False
 
     def _listen(self, pcm: bytes) -> None:
-        self._ear = self._ear or Ear(self.session.input_rate)
-        for change in self._ear.listen(pcm):
+        self._activity = self._activity or VoiceActivity(self.session.input_rate)
+        for change in self._activity.listen(pcm):
             if change is Speaking.STARTED:
                 self._interrupt()
             else:
-                heard = self._ears.next_utterance()
+                heard = self._transcripts.next_utterance()
                 self._note("heard", text=heard)
                 self._to_answer.put_nowait((heard, True))
 
@@ -166,7 +173,7 @@ class _Stream:
             if spoken:
                 await self._text("USER", "FINAL", text, "PARTIAL_TURN", completion)
             first = not (self._spoke_before or self.session.history)
-            turn = self._world.script.answer_to(text, first)
+            turn = self._context.script.answer_to(text, first)
             result = await self._use_tool(turn, completion) if turn.tool else ""
             stop = await self._speak(turn.says.replace("{result}", result), completion)
             self._spoke_before = True
@@ -176,7 +183,7 @@ class _Stream:
             await self._event("completionEnd", {**completion, "stopReason": stop})
 
     async def _use_tool(self, turn: Turn, completion: Mapping[str, Any]) -> str:
-        """Asks the client for its tool and waits for the result."""
+        """Call the client's tool and wait for the result."""
         offered = {tool.name for tool in self.session.tools}
         assert turn.tool in offered, f"the script wants {turn.tool}, the agent has {offered}"
         tool_use_id = str(uuid.uuid4())
@@ -195,10 +202,10 @@ class _Stream:
         return result
 
     async def _speak(self, says: str, completion: Mapping[str, Any]) -> str:
-        """Says it: planned text and sound sentence by sentence, then what was truly spoken.
+        """Send planned text and audio sentence by sentence, then the text that was spoken.
 
-        Returns the stop reason. The sound runs ahead of real time; a caller who speaks before
-        it would have been heard to its end interrupts it.
+        Returns the stop reason. Audio is sent faster than real time; speech before the end
+        of playback interrupts it.
         """
         self._interrupted.clear()
         self._speaking = True
@@ -217,7 +224,7 @@ class _Stream:
         for sentence, heard_at in planned:
             unheard = asyncio.get_running_loop().time() < heard_at
             if unheard and await self._interrupted_before(heard_at):
-                # The signal to drop what is not played yet: a FINAL text that ends INTERRUPTED.
+                # A FINAL text that ends INTERRUPTED tells the client to drop audio not yet played.
                 self._note("interrupted", sentence=sentence)
                 notice = '{ "interrupted" : true }'
                 await self._text("ASSISTANT", "FINAL", notice, "INTERRUPTED", completion)
@@ -230,7 +237,7 @@ class _Stream:
         return "END_TURN"
 
     async def _sound(self, pcm: bytes, stop: str, completion: Mapping[str, Any]) -> bool:
-        """Sends one sentence's sound; returns whether it went out whole."""
+        """Send the audio of one sentence; return whether all of it was sent."""
         content = {**completion, "contentId": str(uuid.uuid4()), "role": "ASSISTANT"}
         config = {
             "mediaType": "audio/lpcm",
@@ -289,7 +296,7 @@ class _Stream:
         await self._send({"type": "http.response.body", "body": frame, "more_body": True})
 
     def _note(self, what: str, **detail: Any) -> None:
-        self._world.journal.note(SERVICE, what, stream=self.id, **detail)
+        self._context.journal.note(SERVICE, what, stream=self.id, **detail)
 
 
 def _event(payload: bytes) -> Mapping[str, Any]:
@@ -300,5 +307,5 @@ def _event(payload: bytes) -> Mapping[str, Any]:
 
 
 def _short(body: Mapping[str, Any]) -> dict[str, Any]:
-    """What of an event is worth remembering: everything but the ids that only link events."""
+    """Return the fields for the journal: all but the IDs that only link events."""
     return {key: value for key, value in body.items() if key not in ("promptName", "contentName")}

@@ -1,4 +1,4 @@
-"""The order of events that Nova Sonic demands of a client, as a state machine without I/O.
+"""Owns the order of events that Nova Sonic requires of a client, as a state machine without I/O.
 
 https://docs.aws.amazon.com/nova/latest/nova2-userguide/sonic-input-events.html and speech-errors.
 """
@@ -26,14 +26,14 @@ class Tool:
 
 @dataclass(frozen=True)
 class Audio:
-    """Sound of the caller: mono PCM16 at the rate that was announced."""
+    """Audio of the caller: mono PCM16 at the announced rate."""
 
     pcm: bytes
 
 
 @dataclass(frozen=True)
 class Typed:
-    """Interactive text: said by typing, to be answered."""
+    """Interactive text: typed by the caller, to be answered."""
 
     text: str
 
@@ -46,7 +46,7 @@ class ToolResult:
 
 @dataclass(frozen=True)
 class Ended:
-    """The client ended the session as it should."""
+    """The client ended the session in the required order."""
 
 
 Input = Audio | Typed | ToolResult | Ended
@@ -63,7 +63,7 @@ class _Content:
 
 @dataclass
 class SonicSession:
-    """One session as its client described it so far. `accept` is the only way to change it."""
+    """The state of one session. Only `accept` changes it."""
 
     started: bool = False
     prompt: str | None = None
@@ -79,7 +79,7 @@ class SonicSession:
     _contents: dict[str, _Content] = field(default_factory=dict[str, _Content])
 
     def accept(self, message: Mapping[str, Any]) -> Input | None:
-        """Takes the next event; returns what it means to the model, if anything.
+        """Apply the next event; return the input for the model, if it has any.
 
         Raises Refused where AWS ends the stream with a ValidationException.
         """

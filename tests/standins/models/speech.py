@@ -1,15 +1,16 @@
-"""Speech in and out: espeak-ng says the answers, the energy of the sound tells who is speaking."""
+"""Owns speech of the stand-ins: espeak-ng for synthesis, signal energy for voice activity."""
 
 from __future__ import annotations
 
 import functools
 import io
-import shutil
 import subprocess
 import wave
 from enum import Enum, auto
 
 import numpy as np
+
+from tests.requirements import require
 
 _LOUD = 500  # RMS of 16-bit samples; speech at a normal level is 1000-6000, line noise below 100
 _WINDOW_SECONDS = 0.02
@@ -17,17 +18,13 @@ _WINDOW_SECONDS = 0.02
 
 @functools.cache
 def say(text: str, rate: int) -> bytes:
-    """Returns `text`, which must have words, spoken by espeak-ng as mono PCM16 at `rate` Hz.
-
-    Raises RuntimeError when espeak-ng is not installed.
-    """
-    if not shutil.which("espeak-ng"):
-        raise RuntimeError("espeak-ng is not installed (Debian: apt-get install espeak-ng)")
-    made = subprocess.run(
+    """Return `text`, which must have words, spoken by espeak-ng as mono PCM16 at `rate` Hz."""
+    require("espeak-ng")
+    done = subprocess.run(
         ["espeak-ng", "--stdin", "--stdout"], input=text.encode(), capture_output=True, check=True
     )
-    with wave.open(io.BytesIO(made.stdout)) as sound:
-        # Written to a pipe, espeak-ng's header gives no true length: take what is there.
+    with wave.open(io.BytesIO(done.stdout)) as sound:
+        # espeak-ng writes to a pipe, so the length in its header is wrong: read to the end.
         source = np.frombuffer(sound.readframes(2**30), np.int16)
         spoken_at = sound.getframerate()
     length = int(len(source) * rate / spoken_at)
@@ -36,19 +33,19 @@ def say(text: str, rate: int) -> bytes:
 
 
 def seconds(pcm: bytes, rate: int) -> float:
-    """Returns how long mono PCM16 plays."""
+    """Return the duration of mono PCM16."""
     return len(pcm) / 2 / rate
 
 
 class Speaking(Enum):
-    """A change that the ear noticed."""
+    """A detected change of voice activity."""
 
     STARTED = auto()
     STOPPED = auto()
 
 
-class Ear:
-    """Voice activity by energy. `start` and `stop` are seconds of sound and of silence."""
+class VoiceActivity:
+    """Voice activity by signal energy. `start` and `stop` are seconds of sound and of silence."""
 
     def __init__(self, rate: int, start: float = 0.12, stop: float = 0.5) -> None:
         self._window = int(rate * _WINDOW_SECONDS) * 2
@@ -58,7 +55,7 @@ class Ear:
         self.hears_speech = False
 
     def listen(self, pcm: bytes) -> list[Speaking]:
-        """Returns what changed within `pcm` (mono PCM16)."""
+        """Return the changes within `pcm` (mono PCM16)."""
         changes: list[Speaking] = []
         sound = self._left + pcm
         whole = len(sound) - len(sound) % self._window

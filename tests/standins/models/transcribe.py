@@ -1,7 +1,8 @@
-"""Transcribe's streaming WebSocket: audio events in, partial and final results out.
+"""Owns the stand-in for Transcribe's streaming WebSocket, with partial and final results.
 
-https://docs.aws.amazon.com/transcribe/latest/dg/streaming-websocket.html. Served by aiohttp because
-Pipecat sends duplicate Connection and Sec-WebSocket-Key headers, which stricter servers refuse.
+https://docs.aws.amazon.com/transcribe/latest/dg/streaming-websocket.html. aiohttp serves it
+because Pipecat sends duplicate Connection and Sec-WebSocket-Key headers, which stricter servers
+refuse.
 """
 
 from __future__ import annotations
@@ -13,11 +14,11 @@ from typing import Any
 from aiohttp import WSMsgType, web
 
 from tests.standins.models import eventstream
+from tests.standins.models.context import StandinContext
 from tests.standins.models.refusal import Refused
-from tests.standins.models.script import Ears
+from tests.standins.models.script import Transcripts
 from tests.standins.models.sigv4 import Request, check_presigned
-from tests.standins.models.speech import Ear, Speaking, seconds
-from tests.standins.models.world import World
+from tests.standins.models.speech import Speaking, VoiceActivity, seconds
 
 SERVICE = "transcribe"
 PATH = "/stream-transcription-websocket"
@@ -26,14 +27,14 @@ _PAUSE_SECONDS = 0.4  # after which a result is final
 
 
 class Transcribe:
-    """The service. Its ears are shared by all connections: a reconnected one hears what follows."""
+    """The service. All connections share its transcripts, so a new one gets the next."""
 
-    def __init__(self, world: World) -> None:
-        self._world = world
-        self._ears = Ears(world.script)
+    def __init__(self, context: StandinContext) -> None:
+        self._context = context
+        self._transcripts = Transcripts(context.script)
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
-        world = self._world
+        context = self._context
         sent = Request(
             request.method,
             request.raw_path.partition("?")[0],
@@ -41,25 +42,25 @@ class Transcribe:
             {name.lower(): value for name, value in request.headers.items()},
         )
         try:
-            check_presigned(sent, world.keys, world.region, SERVICE)
+            check_presigned(sent, context.keys, context.region, SERVICE)
         except Refused as refused:
-            world.journal.note(SERVICE, "refused", kind=refused.kind, message=refused.message)
+            context.journal.note(SERVICE, "refused", kind=refused.kind, message=refused.message)
             return web.Response(status=refused.status, headers=refused.headers, body=refused.body)
         socket = web.WebSocketResponse(protocols=("mqtt",))
         await socket.prepare(request)
-        world.journal.note(SERVICE, "opened", **_asked(request))
+        context.journal.note(SERVICE, "opened", **_asked(request))
         try:
             rate = check_settings(request.query)
             await self._transcribe(socket, rate)
         except Refused as refused:
-            world.journal.note(SERVICE, "refused", kind=refused.kind, message=refused.message)
+            context.journal.note(SERVICE, "refused", kind=refused.kind, message=refused.message)
             await socket.send_bytes(eventstream.exception(refused, key="Message"))
         await socket.close()
-        world.journal.note(SERVICE, "closed")
+        context.journal.note(SERVICE, "closed")
         return socket
 
     async def _transcribe(self, socket: web.WebSocketResponse, rate: int) -> None:
-        ear, clock, words = Ear(rate, stop=_PAUSE_SECONDS), 0.0, ""
+        activity, clock, words = VoiceActivity(rate, stop=_PAUSE_SECONDS), 0.0, ""
         began = 0.0
         results = map(str, itertools.count(1))
         result_id = ""
@@ -68,27 +69,31 @@ class Transcribe:
             if pcm is None:
                 return
             clock += seconds(pcm, rate)
-            for change in ear.listen(pcm):
+            for change in activity.listen(pcm):
                 if change is Speaking.STARTED:
-                    words, began, result_id = self._ears.next_utterance(), clock, next(results)
+                    words, began, result_id = (
+                        self._transcripts.next_utterance(),
+                        clock,
+                        next(results),
+                    )
                     guess = words.partition(" ")[0]
                     await socket.send_bytes(_result(result_id, guess, (began, clock), partial=True))
                 else:
-                    self._world.journal.note(SERVICE, "heard", text=words)
+                    self._context.journal.note(SERVICE, "heard", text=words)
                     span = (began, clock - _PAUSE_SECONDS)
                     await socket.send_bytes(_result(result_id, words, span, partial=True))
                     await socket.send_bytes(_result(result_id, words, span, partial=False))
 
     async def _next_audio(self, socket: web.WebSocketResponse) -> bytes | None:
-        """Returns the sound of the next audio event; None at the end of the stream."""
-        limit = self._world.limits.transcribe_idle
+        """Return the audio of the next audio event; None at the end of the stream."""
+        limit = self._context.limits.transcribe_idle
         try:
             message = await socket.receive(timeout=limit)
         except TimeoutError as e:
             text = "Your request timed out because no new audio was received for 15 seconds."
             raise Refused("BadRequestException", text) from e
         if message.type is WSMsgType.TEXT:
-            return b""  # Pipecat ends with a JSON text that Transcribe does not know
+            return b""  # Pipecat ends with a JSON text that is unknown to Transcribe
         if message.type is not WSMsgType.BINARY:
             return None
         for frame in eventstream.Decoder().feed(message.data):
@@ -99,7 +104,7 @@ class Transcribe:
 
 
 def check_settings(query: Mapping[str, str]) -> int:
-    """Returns the sample rate. Raises Refused for settings that Transcribe refuses."""
+    """Return the sample rate. Raises Refused for settings that Transcribe refuses."""
     if query.get("language-code") != _LANGUAGE:
         raise Refused("BadRequestException", f"The script is {_LANGUAGE}: {dict(query)}")
     if query.get("media-encoding") not in ("pcm", "ogg-opus", "flac"):

@@ -1,6 +1,6 @@
-"""Makes a TURN allocation by UDP: prints the relayed address, or the server's error.
+"""Create a TURN allocation over UDP, and print the relayed address or the server's error code.
 
-A program for the inside of a namespace: python allocate.py HOST USERNAME PASSWORD
+Runs inside a namespace: python allocate.py HOST USERNAME PASSWORD
 """
 
 import asyncio

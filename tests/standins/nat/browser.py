@@ -1,6 +1,6 @@
-"""Chromium as a caller: behind the client's NAT, with a file for a microphone.
+"""Owns Chromium as a caller behind the client's NAT, with a file as its microphone.
 
-The page and the session server have one origin, as behind an application's own server.
+The page and the session server share one origin, as behind an application's own server.
 """
 
 from __future__ import annotations
@@ -19,31 +19,33 @@ from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 from tests.generated.projects import SECRET
+from tests.requirements import require
 from tests.standins.nat.lab import NatLab
-from tests.standins.nat.sound import tone
+from tests.standins.nat.tone import tone
 
 PAGE = Path(__file__).with_name("browser.html")
 RATE = 16_000
-_BEFORE = 2.0  # seconds of silence, in which it connects
-_PATIENCE = 60.0
+_BEFORE = 2.0  # seconds of silence, during which it connects
+_TIMEOUT = 300.0
 
 
 @dataclass
 class _Origin:
-    """What the browser is given, and what it gave."""
+    """The session server behind the page's origin, and the result that the page posted."""
 
     server: str
-    heard: dict[str, Any] = field(default_factory=dict)
+    result: dict[str, Any] = field(default_factory=dict)
     done: threading.Event = field(default_factory=threading.Event)
 
 
 def browse(
     net: NatLab, server: str, folder: Path, seconds: float
 ) -> tuple[list[dict[str, Any]], bytes]:
-    """Calls the agent of the session server, says a tone, and returns what happened.
+    """Call the agent of the session server, play a tone, and return what happened.
 
-    That is the page's events, and what it heard: 16-bit mono PCM at RATE.
+    Returns the page's events, and the sound that it received: 16-bit mono PCM at RATE.
     """
+    require("chromium")
     microphone = folder / "microphone.wav"
     with wave.open(str(microphone), "wb") as file:
         file.setnchannels(1)
@@ -52,7 +54,7 @@ def browse(
         silence = bytes(2 * 48_000)
         file.writeframes(silence * round(_BEFORE) + tone(seconds, 48_000) + silence * 10)
     origin = _Origin(server)
-    with _served(net.street.here, origin) as url:
+    with _served(net.public.gateway, origin) as url:
         flags = [
             "--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking",
             "--autoplay-policy=no-user-gesture-required", "--no-first-run",
@@ -60,7 +62,7 @@ def browse(
             f"--use-file-for-fake-audio-capture={microphone}%noloop",
             f"--unsafely-treat-insecure-origin-as-secure={url}",
             f"--user-data-dir={folder / 'profile'}",
-            # With a dot it asks for a relay's name, which no hosts file has.
+            # Chromium appends a dot to a relay's name, which hosts files do not have.
             f"--host-resolver-rules=MAP turn.cloudflare.com. {net.turn.address}",
         ]  # fmt: skip
         page = f"{url}/?seconds={_BEFORE + 2 * seconds + 1}"
@@ -68,8 +70,8 @@ def browse(
             (folder / "chromium.log").open("wb") as log,
             net.client.started("chromium", *flags, page, stdout=log, stderr=log),
         ):
-            assert origin.done.wait(_PATIENCE), (folder / "chromium.log").read_text()[-3000:]
-    return origin.heard["events"], array.array("h", origin.heard["pcm"]).tobytes()
+            assert origin.done.wait(_TIMEOUT), (folder / "chromium.log").read_text()[-3000:]
+    return origin.result["events"], array.array("h", origin.result["pcm"]).tobytes()
 
 
 @contextmanager
@@ -82,15 +84,15 @@ def _served(host: str, origin: _Origin) -> Iterator[str]:
 
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-            if self.path == "/heard":
-                origin.heard = json.loads(body)
+            if self.path == "/result":
+                origin.result = json.loads(body)
                 self._answer(200, "application/json", b"{}")
                 origin.done.set()
                 return
             headers = {"Authorization": f"Bearer {SECRET}", "Content-Type": "application/json"}
             request = Request(origin.server + self.path, body, headers, method=self.command)
             try:
-                with urlopen(request, timeout=_PATIENCE) as answer:
+                with urlopen(request, timeout=_TIMEOUT) as answer:
                     self._answer(answer.status, "application/json", answer.read())
             except HTTPError as error:
                 self._answer(error.code, "application/json", error.read())
@@ -105,7 +107,7 @@ def _served(host: str, origin: _Origin) -> Iterator[str]:
             self.wfile.write(body)
 
         def log_message(self, *_: Any) -> None:
-            """Says nothing."""
+            """Log nothing."""
 
     server = ThreadingHTTPServer((host, 0), Handler)
     thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)

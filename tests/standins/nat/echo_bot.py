@@ -1,4 +1,4 @@
-"""A bot without a mind, in place of the project's own: it says again what it was told."""
+"""A bot that replaces the project's own: it repeats the sound that it receives."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ def pipeline(transport: BaseTransport, context: LLMContextAggregatorPair) -> Pip
 
 
 class Echo(FrameProcessor):
-    """Repeats a sound once it is over, as fast as a voice is made: faster than it is spoken.
+    """Repeats a sound after its end; as synthesis does, faster than real time.
 
-    All that comes in goes to a file of the process's own: 16-bit mono PCM, 16 kHz.
+    Writes all incoming sound to a file of the process's own, as 16-bit mono PCM at 16 kHz.
     """
 
     def __init__(self) -> None:

@@ -1,6 +1,6 @@
-"""Asks STUN servers, from one socket, what they see: prints the address that each one saw, or "-".
+"""Ask STUN servers, all from one socket, and print the address that each one saw, or "-".
 
-A program for the inside of a namespace: python stun.py HOST:PORT …
+Runs inside a namespace: python stun.py HOST:PORT …
 """
 
 import os
@@ -14,8 +14,8 @@ XOR_MAPPED_ADDRESS = 0x0020
 
 
 def ask(sock: socket.socket, host: str, port: int) -> str:
-    asked = struct.pack("!HHI", 1, 0, COOKIE) + os.urandom(12)
-    answer = exchange(sock, asked, (host, port))
+    request = struct.pack("!HHI", 1, 0, COOKIE) + os.urandom(12)
+    answer = exchange(sock, request, (host, port))
     if answer is None:
         return "-"
     at = 20
@@ -29,10 +29,10 @@ def ask(sock: socket.socket, host: str, port: int) -> str:
     return "?"
 
 
-def exchange(sock: socket.socket, asked: bytes, server: tuple[str, int]) -> bytes | None:
-    """The answer to this question, asked again as RFC 8489, 6.2.1 says."""
+def exchange(sock: socket.socket, request: bytes, server: tuple[str, int]) -> bytes | None:
+    """Return the answer to a request; retry as RFC 8489, 6.2.1 says."""
     for seconds in (0.25, 0.5, 1.0):
-        sock.sendto(asked, server)
+        sock.sendto(request, server)
         deadline = time.monotonic() + seconds
         while (left := deadline - time.monotonic()) > 0:
             sock.settimeout(left)
@@ -40,9 +40,9 @@ def exchange(sock: socket.socket, asked: bytes, server: tuple[str, int]) -> byte
                 answer = sock.recv(1500)
             except TimeoutError:
                 break
-            except OSError:  # told that nobody is there
+            except OSError:  # an ICMP error: the port is closed
                 return None
-            if answer[4:20] == asked[4:]:
+            if answer[4:20] == request[4:]:
                 return answer
     return None
 

@@ -1,4 +1,4 @@
-"""A small agent with the AgentCore contract, whose moods are chosen by environment and payload."""
+"""A small agent with the AgentCore contract; MODE and payloads select its misbehavior."""
 
 import asyncio
 import json
@@ -10,34 +10,34 @@ import time
 
 from aiohttp import web
 
-MOOD = os.environ.get("MOOD", "")
+MODE = os.environ.get("MODE", "")
 GREETING = "first version"
 STARTED = time.time()
 
-print(json.dumps({"event": "imported", "mood": MOOD}))
-if MOOD == "crash":
-    import a_module_that_is_not_there  # noqa: F401 - it is there to fail
-if MOOD == "grandchild":
+print(json.dumps({"event": "imported", "mode": MODE}))
+if MODE == "crash":
+    import a_module_that_is_not_there  # noqa: F401 - fails on purpose
+if MODE == "grandchild":
     subprocess.Popen(["sleep", "600"])
-if MOOD == "deaf":
+if MODE == "deaf":
     import signal
 
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
 
 async def ping(request: web.Request) -> web.Response:
-    if MOOD == "silent":
+    if MODE == "silent":
         await asyncio.sleep(60)
-    if MOOD == "stuck" and request.app["state"].get("stuck"):
+    if MODE == "stuck" and request.app["state"].get("stuck"):
         await asyncio.sleep(60)
     stamps = {
         "busy": int(STARTED),
         "busy-text": "2026-11-22T12:00:00Z",
         "stamp-now": int(time.time()),
     }
-    answer = {"status": "HealthyBusy" if MOOD.startswith("busy") else "Healthy"}
-    if MOOD in stamps:
-        answer["time_of_last_update"] = stamps[MOOD]
+    answer = {"status": "HealthyBusy" if MODE.startswith("busy") else "Healthy"}
+    if MODE in stamps:
+        answer["time_of_last_update"] = stamps[MODE]
     return web.json_response(answer)
 
 
@@ -87,9 +87,9 @@ async def stream(request: web.Request, payload: dict) -> web.StreamResponse:
 
 
 async def websocket(request: web.Request) -> web.StreamResponse:
-    if MOOD == "no-ws":
-        return web.Response(status=403, text="who are you")
-    if MOOD == "slow-ws":
+    if MODE == "no-ws":
+        return web.Response(status=403, text="unauthorized")
+    if MODE == "slow-ws":
         print("slowly", flush=True)
         await asyncio.sleep(0.5)
     caller = web.WebSocketResponse(max_msg_size=0)
@@ -136,5 +136,5 @@ web.run_app(
     port=int(os.environ["PORT"]),
     print=None,
     shutdown_timeout=0.1,
-    handle_signals=MOOD != "deaf",  # aiohttp would end on the SIGTERM that this mood ignores
+    handle_signals=MODE != "deaf",  # aiohttp would end on the SIGTERM that this mode ignores
 )

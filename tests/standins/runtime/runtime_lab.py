@@ -1,4 +1,4 @@
-"""What the tests of the local runtime share: a project, a running runtime, signed clients."""
+"""Owns a running local runtime for tests: its project, its events, signed clients."""
 
 import asyncio
 import json
@@ -38,18 +38,19 @@ def new_session() -> str:
 
 
 @dataclass
-class Lab:
-    """A runtime under test, what it told, and clients that know its credentials."""
+class RuntimeLab:
+    """A runtime under test, its events, and clients that know its credentials."""
 
     runtime: LocalRuntime
     folder: Path
     events: list[RuntimeEvent] = field(default_factory=list)
 
-    def told(self, kind: str) -> list[str]:
+    def texts(self, kind: str) -> list[str]:
+        """The texts of all events of this kind."""
         return [event.text for event in self.events if event.kind == kind]
 
     def boto3(self, **changes: Any) -> Any:
-        """A `bedrock-agentcore` client as any program makes it, but for the environment."""
+        """Return a `bedrock-agentcore` client that takes nothing from the environment."""
         pair = self.runtime.settings.credentials
         return boto3.client(
             "bedrock-agentcore",
@@ -72,7 +73,7 @@ class Lab:
         )
 
     async def ask(self, payload: bytes = b"{}", session: str | None = None) -> Any:
-        """The JSON that the agent answers; read off the loop, which is what serves it."""
+        """Return the agent's JSON answer; a thread reads it, because the event loop serves it."""
         answer = await self.invoke(payload, session)
         return json.loads(await asyncio.to_thread(answer["response"].read))
 
@@ -82,7 +83,7 @@ class Lab:
         )
 
     def url(self, session: str | None, query: str = "qualifier=DEFAULT", arn: str = ARN) -> str:
-        """A presigned ws URL, as the session server makes it."""
+        """Return a presigned ws URL, as the session server creates it."""
         pair = self.runtime.settings.credentials
         query += f"&{SESSION}={session}" if session else ""
         request = AWSRequest(
@@ -97,11 +98,18 @@ class Lab:
     ) -> AbstractAsyncContextManager[aiohttp.ClientWebSocketResponse]:
         return connect(url or self.url(session or new_session()), **more)
 
-    async def until(self, true: Callable[[], Any], seconds: float = 10.0) -> None:
+    async def until(self, condition: Callable[[], Any], seconds: float = 60.0) -> None:
+        """Wait until `condition` holds; fail after `seconds`, which only a broken test reaches."""
+        assert await self.wait(condition, seconds), self.events
+
+    async def wait(self, condition: Callable[[], Any], seconds: float) -> bool:
+        """Wait until `condition` holds or `seconds` have passed; return whether it holds."""
         deadline = time.monotonic() + seconds
-        while not true():
-            assert time.monotonic() < deadline, self.events
+        while not condition():
+            if time.monotonic() > deadline:
+                return False
             await asyncio.sleep(0.01)
+        return True
 
     def sessions(self) -> list[str]:
         return [session.id for session in self.runtime.snapshot().sessions]
@@ -111,31 +119,36 @@ class Lab:
 async def connect(url: str, **more: Any) -> AsyncIterator[aiohttp.ClientWebSocketResponse]:
     async with (
         aiohttp.ClientSession() as http,
-        # encoded: yarl would decode %3A in the path and so change what was signed
+        # encoded: yarl would decode %3A in the path, which changes the signed request
         http.ws_connect(yarl.URL(url, encoded=True), max_msg_size=0, **more) as socket,
     ):
         yield socket
 
 
 @asynccontextmanager
-async def lab(folder: Path, mood: str = "", app: Path = APP, **settings: Any) -> AsyncIterator[Lab]:
-    """A runtime over a copy of the test agent in `folder`, ready, all its processes gone after."""
+async def runtime_lab(
+    folder: Path, mode: str = "", app: Path = APP, **settings: Any
+) -> AsyncIterator[RuntimeLab]:
+    """Run a copy of the test agent in `folder`; all processes end with the block.
+
+    `mode` selects a misbehavior of the agent, see agent_app.py.
+    """
     agent = folder / "agent"
     agent.mkdir(exist_ok=True)
     if not (agent / "app.py").exists():
         shutil.copy(app, agent / "app.py")
     events: list[RuntimeEvent] = []
-    env = {**os.environ, "MOOD": mood, "HEARD": str(folder / "heard.jsonl")}
+    env = {**os.environ, "MODE": mode, "HEARD": str(folder / "heard.jsonl")}
     spec = AgentSpec((sys.executable, "app.py"), agent, env)
     chosen = RuntimeSettings(
         **{"root": folder, "arn": ARN, "region": REGION, "port": free_port(), **settings}
     )
     async with LocalRuntime(chosen, lambda: spec, events.append) as runtime:
-        yield Lab(runtime, folder, events)
+        yield RuntimeLab(runtime, folder, events)
 
 
 def alive(pid: int) -> bool:
-    """Whether the process runs; a zombie that nobody waits for does not."""
+    """Return whether the process runs; a zombie does not count."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

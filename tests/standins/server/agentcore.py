@@ -1,4 +1,4 @@
-"""AgentCore's data plane as the session server meets it, and its bad days."""
+"""Owns a stand-in for AgentCore's data plane, as the session server uses it, with failures."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ SESSION = "X-Amzn-Bedrock-AgentCore-Runtime-Session-Id"
 
 @dataclass
 class AgentCore:
-    """How it behaves, and what it saw; all of it may be changed while it runs."""
+    """Its behavior and the calls it received; tests may change all of it while it runs."""
 
     url: str = ""
     seconds: float = 0.0
-    """That each call takes."""
+    """Duration of each call."""
     refusals: list[tuple[int, str]] = field(default_factory=list)
-    """(status, code) of the next calls; the last one stays."""
+    """(status, code) of the next calls; the last one repeats."""
     hangs: bool = False
     streams: bool = False
-    """Whether it answers by server-sent events, as the agents of Pipecat's examples do."""
+    """True when it answers with server-sent events, as the agents in Pipecat's examples do."""
     calls: Counter[str] = field(default_factory=Counter)
     most: int = 0
-    """Calls that were under way at once."""
+    """Highest number of calls in progress at the same time."""
     sessions: set[str] = field(default_factory=set)
     called: threading.Event = field(default_factory=threading.Event)
     _now: int = 0
@@ -67,27 +67,27 @@ class AgentCore:
 
 @contextmanager
 def agentcore() -> Iterator[AgentCore]:
-    """Answers while the block runs, on a port of its own."""
-    door, loop = AgentCore(), asyncio.new_event_loop()
+    """Run the stand-in on a port of its own while the block runs."""
+    aws, loop = AgentCore(), asyncio.new_event_loop()
     up, down = threading.Event(), asyncio.Event()
 
     async def serve() -> None:
         app = web.Application(client_max_size=10**6)
-        app.router.add_post("/runtimes/{arn}/invocations", door.invoke)
-        app.router.add_post("/runtimes/{arn}/stopruntimesession", door.stop)
+        app.router.add_post("/runtimes/{arn}/invocations", aws.invoke)
+        app.router.add_post("/runtimes/{arn}/stopruntimesession", aws.stop)
         runner = web.AppRunner(app, shutdown_timeout=0.1)
         await runner.setup()
         await web.TCPSite(runner, "127.0.0.1", 0, backlog=1024).start()
-        door.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+        aws.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
         up.set()
         await down.wait()
         await runner.cleanup()
 
     thread = threading.Thread(target=loop.run_until_complete, args=(serve(),), daemon=True)
     thread.start()
-    assert up.wait(10)
+    assert up.wait(60)
     try:
-        yield door
+        yield aws
     finally:
         loop.call_soon_threadsafe(down.set)
         thread.join()

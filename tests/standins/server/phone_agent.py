@@ -1,8 +1,8 @@
-"""A small agent that takes calls in all five providers' frames, and does what keys tell it.
+"""A small agent that takes calls in the frames of all five providers; keys control it.
 
-It greets with a tone. 1: falls silent, as when it is interrupted; 2: says a word and ends the
-call; 3: dies. All that comes is kept in the file that HEARD names: the number of the connection,
-and the frame.
+It greets with a tone. Key 1 stops the audio, as an interruption does; key 2 plays a short tone and
+ends the call; key 3 crashes the agent. It writes every incoming frame, with the number of its
+connection, to the file in HEARD.
 """
 
 import base64
@@ -15,7 +15,7 @@ from typing import Any
 
 from aiohttp import WSMsgType, web
 
-HEARD = Path(os.environ["HEARD"]).open("a", buffering=1)  # noqa: SIM115 - until the end
+HEARD = Path(os.environ["HEARD"]).open("a", buffering=1)  # noqa: SIM115 - open until the process ends
 RATE, WIDE_RATE = 8000, 16_000
 connections = count(1)
 
@@ -27,12 +27,12 @@ def tone(seconds: float, rate: int) -> bytes:
 
 
 def ulaw(seconds: float) -> bytes:
-    """A square wave of 400 Hz."""
+    """Return a square wave of 400 Hz."""
     return (bytes([0x90] * 10 + [0x10] * 10) * 400 * 2)[: int(seconds * RATE)]
 
 
 def frames(start: dict[str, Any], seconds: float) -> list[str | bytes]:
-    """So much of a tone, in messages of 20 ms."""
+    """Return a tone of this length in messages of 20 ms."""
     inner = start.get("start", {})
     if start["event"] == "websocket:connected":
         sound = tone(seconds, WIDE_RATE)
@@ -45,10 +45,12 @@ def frames(start: dict[str, Any], seconds: float) -> list[str | bytes]:
     if "streamId" in inner:
         kind = {"contentType": "audio/x-mulaw", "sampleRate": RATE}
         stream = {"streamId": inner["streamId"]}
-        made = [{"event": "playAudio", "media": {**kind, "payload": t}, **stream} for t in texts]
+        messages = [
+            {"event": "playAudio", "media": {**kind, "payload": t}, **stream} for t in texts
+        ]
     else:
-        made = [{"event": "media", **ids(start), "media": {"payload": t}} for t in texts]
-    return [json.dumps(frame) for frame in made]
+        messages = [{"event": "media", **ids(start), "media": {"payload": t}} for t in texts]
+    return [json.dumps(frame) for frame in messages]
 
 
 def ids(start: dict[str, Any]) -> dict[str, str]:
@@ -69,7 +71,7 @@ async def websocket(request: web.Request) -> web.WebSocketResponse:
     await caller.prepare(request)
     number, start = next(connections), {}
 
-    async def say(seconds: float) -> None:
+    async def play(seconds: float) -> None:
         for frame in frames(start, seconds):
             await (caller.send_bytes(frame) if isinstance(frame, bytes) else caller.send_str(frame))
 
@@ -81,12 +83,12 @@ async def websocket(request: web.Request) -> web.WebSocketResponse:
         HEARD.write(json.dumps([number, frame]) + "\n")
         if frame["event"] in ("start", "websocket:connected"):
             start = frame
-            await say(0.5)
+            await play(0.5)
         key = frame.get("digit") or frame.get("dtmf", {}).get("digit")
         if key == "1":
             await caller.send_str(clear(start))
         elif key == "2":
-            await say(0.5)
+            await play(0.5)
             break
         elif key == "3":
             os._exit(1)

@@ -26,6 +26,8 @@ from voicecore.cloud.stacks.stack import Stack
 from voicecore.project.project import Vpc
 from voicecore.project.schema import PUBLIC, VPC
 
+pytestmark = pytest.mark.slow
+
 ZONES = ("use1-az1", "use1-az2")
 
 # AWS's samples use this action, and cfn-lint's list of IAM actions lacks it.

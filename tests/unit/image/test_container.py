@@ -13,7 +13,7 @@ from voicecore.image.docker.container import (
     run_argv,
 )
 from voicecore.image.docker.endpoint import EngineEndpoint
-from voicecore.local.container_agents import ImageNotBuilt, image_in
+from voicecore.local.container_agents import ImageNotBuilt, built_image
 
 
 def test_run_command() -> None:
@@ -70,13 +70,13 @@ DOCUMENT = '{\n  "project": "ada",\n  "reference": "voicecore/ada:0a1b"\n}'
 
 def test_image_in_reads_reference_of_build() -> None:
     lines = ["• Reading the agent", "• context  0.1 s", *DOCUMENT.splitlines()]
-    assert image_in(lines, 0) == "voicecore/ada:0a1b"
+    assert built_image(lines, 0) == "voicecore/ada:0a1b"
 
 
 def test_image_in_raises_error_of_build() -> None:
     line = '{"error": {"message": "No wheel.", "hint": "Leave it out.", "exit_code": 3}}'
     with pytest.raises(ImageNotBuilt) as raised:
-        image_in(["• Reading the agent", line], 3)
+        built_image(["• Reading the agent", line], 3)
     assert raised.value.message == "No wheel."
     assert raised.value.hint == "Leave it out."
     assert raised.value.exit_code == ExitCode.BAD_PROJECT
@@ -84,6 +84,6 @@ def test_image_in_raises_error_of_build() -> None:
 
 def test_image_in_reports_crash_of_build() -> None:
     with pytest.raises(ImageNotBuilt, match="MemoryError"):
-        image_in(["Traceback (most recent call last):", "MemoryError"], 1)
+        built_image(["Traceback (most recent call last):", "MemoryError"], 1)
     with pytest.raises(ImageNotBuilt):
-        image_in([], -9)
+        built_image([], -9)

@@ -1,4 +1,4 @@
-"""Signatures made by botocore are accepted; every change to them is refused with a reason."""
+"""Signatures by botocore are accepted; every change to them is refused with a reason."""
 
 from datetime import UTC, datetime, timedelta
 from urllib.parse import urlsplit
@@ -53,7 +53,7 @@ def altered(request: SignedRequest, **changes: object) -> SignedRequest:
     return SignedRequest(**(fields | changes))  # type: ignore[arg-type] - of any field's type
 
 
-# All is signed now and checked as if it were now still: pytest may run this file much later.
+# Signed at import and checked at that same time: pytest may run these tests much later.
 NOW = datetime.now(UTC)
 
 
@@ -62,7 +62,7 @@ def now(seconds: float = 0.0) -> datetime:
 
 
 @pytest.mark.parametrize("request_", [presigned(), signed_in_headers(), signed_in_headers(b"")])
-def test_what_botocore_signs_is_accepted(request_: SignedRequest) -> None:
+def test_botocore_signature_is_accepted(request_: SignedRequest) -> None:
     assert verify(request_, PAIR, REGION, now()) is None
 
 
@@ -70,7 +70,7 @@ GOOD, POSTED = presigned(), signed_in_headers()
 HEADERS = dict(POSTED.headers)
 
 
-def test_percent_encoding_of_the_query_does_not_matter() -> None:
+def test_percent_encoding_of_the_query_is_irrelevant() -> None:
     assert "a%20b%2Fc" in GOOD.query
     relaxed = altered(GOOD, query=GOOD.query.replace("b%2Fc", "b/c"))
     assert verify(relaxed, PAIR, REGION, now()) is None
@@ -114,13 +114,13 @@ def test_percent_encoding_of_the_query_does_not_matter() -> None:
         ),
     ],
 )
-def test_a_changed_or_foreign_signature_is_refused(request_: SignedRequest, words: str) -> None:
-    refusal = verify(request_, PAIR, REGION, now())
-    assert refusal is not None
-    assert (refusal.status, refusal.kind) == (403, "AccessDeniedException")
-    assert words in refusal.message
-    assert refusal.hint
-    assert PAIR.secret_access_key not in refusal.message + refusal.hint
+def test_changed_or_foreign_signature_is_refused(request_: SignedRequest, words: str) -> None:
+    error = verify(request_, PAIR, REGION, now())
+    assert error is not None
+    assert (error.status, error.kind) == (403, "AccessDeniedException")
+    assert words in error.message
+    assert error.hint
+    assert PAIR.secret_access_key not in error.message + error.hint
 
 
 @pytest.mark.parametrize(
@@ -136,14 +136,14 @@ def test_a_changed_or_foreign_signature_is_refused(request_: SignedRequest, word
         (POSTED, -310, "not yet current"),
     ],
 )
-def test_signatures_have_their_time(
+def test_signature_is_valid_for_five_minutes(
     request_: SignedRequest, later: float, words: str | None
 ) -> None:
-    refusal = verify(request_, PAIR, REGION, now(later))
-    assert (refusal is None) if words is None else (refusal and words in refusal.message)
+    error = verify(request_, PAIR, REGION, now(later))
+    assert (error is None) if words is None else (error and words in error.message)
 
 
-def test_credentials_look_like_aws_and_hide_their_secret() -> None:
+def test_credentials_have_the_format_of_aws_and_hide_the_secret() -> None:
     pair = make_credentials()
     assert (len(pair.access_key_id), len(pair.secret_access_key)) == (20, 40)
     assert pair.secret_access_key not in repr(pair)

@@ -17,7 +17,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from tests.standins.daily.callers import callers_line, stand_in
+from tests.standins.daily.callers import caller_server, load_standin
 from tests.standins.talk.session_server import KEY, rtvi, tone
 from voicecore.talk.audio import pcm
 from voicecore.talk.audio.replay_buffer import Block
@@ -133,12 +133,12 @@ async def served(lab: Lab) -> AsyncIterator[Lab]:
 
 @pytest.fixture
 def lab(monkeypatch: pytest.MonkeyPatch) -> Iterator[Lab]:
-    cloud = stand_in("daily_cloud")
+    cloud = load_standin("daily_cloud")
     daily = cloud.Cloud()
     daily.Room = cloud.Room
-    with callers_line(cloud, daily) as line:
+    with caller_server(cloud, daily) as line:
         monkeypatch.setenv("DAILY_CLOUD", line)
-        yield Lab(daily, stand_in("standin/daily"))
+        yield Lab(daily, load_standin("standin/daily"))
 
 
 def test_a_call(lab: Lab) -> None:

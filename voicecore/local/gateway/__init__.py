@@ -1,1 +1,1 @@
-"""AgentCore's data plane over HTTP: requests, signatures, limits, WebSocket proxy."""
+"""The local gateway: AgentCore's data plane over HTTP, with its signatures and limits."""

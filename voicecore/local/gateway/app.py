@@ -1,7 +1,7 @@
-"""The front door: AgentCore's data-plane API over HTTP and WebSocket.
+"""Owns the gateway: AgentCore's data-plane API over HTTP and WebSocket.
 
-Every request goes through the same gates, in AWS's order: path, signature, runtime and endpoint,
-session id, headers, session. What a gate refuses is answered in `FrontDoor.handle` and only there.
+Every request passes the same checks, in AWS's order: path, signature, runtime and endpoint, session
+ID, headers, session. `Gateway.handle` is the only place that answers a refused request.
 """
 
 from __future__ import annotations
@@ -15,8 +15,7 @@ from typing import Any, TypeVar, cast
 import aiohttp
 from aiohttp import web
 
-from voicecore.local.gateway.errors import Refusal, Refused, agent_failed, validation
-from voicecore.local.gateway.limits import PAYLOAD_BYTES_MAX, STREAM_SECONDS, SYNC_REQUEST_SECONDS
+from voicecore.local.api_errors import ApiError, RequestRefused, agent_failed, validation_error
 from voicecore.local.gateway.request import (
     SESSION_HEADER,
     Operation,
@@ -28,17 +27,19 @@ from voicecore.local.gateway.request import (
     session_id_of,
 )
 from voicecore.local.gateway.sigv4 import LocalCredentials, SignedRequest, verify
-from voicecore.local.gateway.websocket_proxy import MESSAGE_LIMIT, Close, Socket, relay
+from voicecore.local.gateway.websocket_proxy import MESSAGE_LIMIT, WebSocketPeer, relay
+from voicecore.local.limits import PAYLOAD_BYTES_MAX, STREAM_SECONDS, SYNC_REQUEST_SECONDS
 from voicecore.local.sessions.clock import Clock
 from voicecore.local.sessions.events import EventKind, RuntimeEvent
-from voicecore.local.sessions.sessions import Session, Sessions
+from voicecore.local.sessions.live_session import CloseReason, LiveSession
+from voicecore.local.sessions.session_table import SessionTable
 
 _T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
-class Door:
-    """Whom the front door lets in, and to what."""
+class GatewayConfig:
+    """The runtime that the gateway serves, and the requests that it accepts."""
 
     arn: str
     region: str
@@ -48,8 +49,8 @@ class Door:
 
 
 @dataclass(frozen=True, slots=True)
-class _Call:
-    """A request that passed the gates; `headers` are those for the agent."""
+class _AgentRequest:
+    """A request that passed the checks; `headers` are those for the agent."""
 
     operation: Operation
     session_id: str
@@ -57,97 +58,99 @@ class _Call:
     body: bytes
 
 
-class FrontDoor:
-    """Answers the data plane's three operations."""
+class Gateway:
+    """Answers the three operations of the data plane."""
 
     def __init__(
         self,
-        door: Door,
-        sessions: Sessions,
+        config: GatewayConfig,
+        sessions: SessionTable,
         http: aiohttp.ClientSession,
         clock: Clock,
         on_event: Callable[[RuntimeEvent], None],
     ) -> None:
-        self._door = door
+        self._config = config
         self._sessions = sessions
         self._http = http
         self._clock = clock
         self._on_event = on_event
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
-        """Answer a request; the one place where a refusal becomes a response."""
+        """Answer a request; turn a refusal into its error response."""
         try:
-            call = await self._admit(request)
-            if call.operation == "stopruntimesession":
-                return self._stop(call)
-            if call.operation == "ws":
-                return await self._websocket(request, call)
-            return await self._invoke(request, call)
-        except Refused as refused:
-            refusal = refused.refusal
-            text = f"{refusal.status} {refusal.kind}: {refusal.message}"
-            # A hang-up that comes too late is worth a word, but it is nobody's trouble.
-            late = request.path.endswith("/stopruntimesession") and refusal.status == 404
+            accepted = await self._check(request)
+            if accepted.operation == "stopruntimesession":
+                return self._stop(accepted)
+            if accepted.operation == "ws":
+                return await self._websocket(request, accepted)
+            return await self._invoke(request, accepted)
+        except RequestRefused as refused:
+            error = refused.error
+            text = f"{error.status} {error.kind}: {error.message}"
+            # A hang-up after the end of its session harms nothing, so it is only advice.
+            late = request.path.endswith("/stopruntimesession") and error.status == 404
             kind: EventKind = "advice" if late else "refused"
-            self._on_event(RuntimeEvent(kind, text, hint=refusal.hint))
-            return web.json_response(
-                refusal.body(), status=refusal.status, headers=refusal.headers()
-            )
+            self._on_event(RuntimeEvent(kind, text, hint=error.hint))
+            return web.json_response(error.body(), status=error.status, headers=error.headers())
 
-    async def _admit(self, request: web.Request) -> _Call:
+    async def _check(self, request: web.Request) -> _AgentRequest:
         path, _, query = request.raw_path.partition("?")
-        door = self._door
-        target = _pass(parse_target(request.method, path, query, door.arn.split(":")[4]))
+        config = self._config
+        target = _unless_refused(
+            parse_target(request.method, path, query, config.arn.split(":")[4])
+        )
         body = await _body(request)
         signed = SignedRequest(
             request.method, request.host, path, query, list(request.headers.items()), body
         )
-        _pass(verify(signed, door.credentials, door.region, datetime.now(UTC)))
-        _pass(check_target(target, door.arn, door.qualifiers))
+        _unless_refused(verify(signed, config.credentials, config.region, datetime.now(UTC)))
+        _unless_refused(check_target(target, config.arn, config.qualifiers))
         session_id = session_id_of(request.headers, query)
         if session_id is not None:
-            _pass(check_session_id(session_id))
+            _unless_refused(check_session_id(session_id))
         elif target.operation == "stopruntimesession":
-            raise Refused(validation("runtimeSessionId is required.", f"Send {SESSION_HEADER}."))
+            raise RequestRefused(
+                validation_error("runtimeSessionId is required.", f"Send {SESSION_HEADER}.")
+            )
         session_id = session_id or make_session_id()
         headers = agent_headers(
-            request.headers, query, door.allowlist, session_id, make_session_id()
+            request.headers, query, config.allowlist, session_id, make_session_id()
         )
-        return _Call(target.operation, session_id, _pass(headers), body)
+        return _AgentRequest(target.operation, session_id, _unless_refused(headers), body)
 
-    def _stop(self, call: _Call) -> web.Response:
-        self._sessions.stop(call.session_id)
-        return web.json_response({}, headers={SESSION_HEADER: call.session_id})
+    def _stop(self, accepted: _AgentRequest) -> web.Response:
+        self._sessions.stop(accepted.session_id)
+        return web.json_response({}, headers={SESSION_HEADER: accepted.session_id})
 
-    async def _invoke(self, request: web.Request, call: _Call) -> web.StreamResponse:
-        session = await self._sessions.obtain(call.session_id)
+    async def _invoke(self, request: web.Request, accepted: _AgentRequest) -> web.StreamResponse:
+        session = await self._sessions.obtain(accepted.session_id)
         with session.request():
             try:
                 async with asyncio.timeout(self._clock.real(SYNC_REQUEST_SECONDS)):
                     answer = await self._http.post(
                         _url(session, "/invocations"),
-                        data=call.body,
-                        headers=call.headers,
+                        data=accepted.body,
+                        headers=accepted.headers,
                         allow_redirects=False,
                     )
             except aiohttp.ClientError as error:
-                raise Refused(await _agent_gone(session, error)) from error
+                raise RequestRefused(await _agent_gone(session, error)) from error
             except TimeoutError as error:
-                raise Refused(
+                raise RequestRefused(
                     agent_failed(
                         "The agent did not answer within 15 minutes.",
-                        "Answer at once and work on in a task that keeps /ping at HealthyBusy.",
+                        "Answer at once and continue in a task that keeps /ping at HealthyBusy.",
                     )
                 ) from error
             async with answer:
                 if answer.status >= 300:
-                    raise Refused(await _agent_answered(session, answer))
+                    raise RequestRefused(await _agent_error(session, answer))
                 return await self._stream(request, session, answer)
 
     async def _stream(
-        self, request: web.Request, session: Session, answer: aiohttp.ClientResponse
+        self, request: web.Request, session: LiveSession, answer: aiohttp.ClientResponse
     ) -> web.StreamResponse:
-        """Pass the answer on in the pieces it comes in, for at most 60 minutes."""
+        """Forward the answer piece by piece as it arrives, for at most 60 minutes."""
         response = web.StreamResponse(headers={SESSION_HEADER: session.id})
         response.content_type = answer.content_type
         response.content_length = answer.content_length
@@ -159,14 +162,14 @@ class FrontDoor:
                     await response.write(chunk)
                 await response.write_eof()
         except (TimeoutError, aiohttp.ClientError, ConnectionError) as error:
-            # The status is sent: a broken transfer is the only way left to say so.
+            # The status is already sent: only a broken transfer can still show the failure.
             reason = "60-minute limit" if isinstance(error, TimeoutError) else str(error)
             self._on_event(RuntimeEvent("refused", f"response cut: {reason}", session.id))
             if request.transport:
                 request.transport.abort()
         return response
 
-    async def _websocket(self, request: web.Request, call: _Call) -> web.StreamResponse:
+    async def _websocket(self, request: web.Request, accepted: _AgentRequest) -> web.StreamResponse:
         client = web.WebSocketResponse(
             autoping=False,  # control frames count as traffic, the relay must see them
             compress=False,
@@ -175,104 +178,107 @@ class FrontDoor:
             timeout=2.0,
         )
         if not client.can_prepare(request).ok:
-            raise Refused(
-                validation("Not a WebSocket Upgrade Request", "Open /ws with a WebSocket client.")
+            raise RequestRefused(
+                validation_error(
+                    "Not a WebSocket Upgrade Request", "Open /ws with a WebSocket client."
+                )
             )
-        session = await self._sessions.obtain(call.session_id)
+        session = await self._sessions.obtain(accepted.session_id)
         with session.connection() as ended:
-            # An agent that still loads answers the upgrade late; until then it is no idle session.
+            # An agent that still loads answers the upgrade late; the session is not idle meanwhile.
             with session.request():
-                agent = await self._dial(session, call)
+                agent = await self._connect(session, accepted)
             try:
                 client.headers[SESSION_HEADER] = session.id
                 try:
                     await client.prepare(request)
-                except ConnectionResetError:  # the caller left while the agent was dialled
+                except ConnectionResetError:  # the caller left while the agent was connecting
                     return client
                 close = await relay(
-                    cast("Socket", client),
-                    cast("Socket", agent),
+                    cast("WebSocketPeer", client),
+                    cast("WebSocketPeer", agent),
                     session.touch,
                     ended,
                     self._clock.real(STREAM_SECONDS),
                 )
             finally:
                 await agent.close()
-        self._note(session, close)
+        self._report_close(session, close)
         return client
 
-    async def _dial(self, session: Session, call: _Call) -> aiohttp.ClientWebSocketResponse[Any]:
-        """Connect to the agent before the client is answered: a refusal needs its status."""
+    async def _connect(
+        self, session: LiveSession, accepted: _AgentRequest
+    ) -> aiohttp.ClientWebSocketResponse[Any]:
+        """Connect to the agent before answering the client: a refusal needs its HTTP status."""
         try:
             return await self._http.ws_connect(
                 _url(session, "/ws"),
-                headers=call.headers,
+                headers=accepted.headers,
                 autoping=False,
                 compress=0,
                 decode_text=False,
                 max_msg_size=MESSAGE_LIMIT,
             )
         except aiohttp.WSServerHandshakeError as error:
-            raise Refused(
+            raise RequestRefused(
                 agent_failed(
                     f"Received error ({error.status}) from runtime on /ws.",
-                    "Serve GET /ws as a WebSocket and accept before checking anything: the caller "
-                    f"is authenticated already. Log: {_log(session)}",
+                    "Serve GET /ws as a WebSocket and accept it before any check: the caller is "
+                    f"already authenticated. Log: {_log(session)}",
                 )
             ) from error
         except aiohttp.ClientError as error:
-            raise Refused(await _agent_gone(session, error)) from error
+            raise RequestRefused(await _agent_gone(session, error)) from error
 
-    def _note(self, session: Session, close: Close) -> None:
+    def _report_close(self, session: LiveSession, close: CloseReason) -> None:
         if close.code == 1011:
             reason = close.reason or "the agent ended the connection with an error"
-            self._on_event(
-                RuntimeEvent("refused", f"1011: {reason}", session.id, f"Log: {_log(session)}")
-            )
+            hint = f"Log: {_log(session)}"
+            self._on_event(RuntimeEvent("refused", f"1011: {reason}", session.id, hint))
         elif close.code in (1008, 1009):
+            text = f"{close.code}: {close.reason}"
             hint = "Send audio in frames of 20 to 40 ms."
-            self._on_event(
-                RuntimeEvent("refused", f"{close.code}: {close.reason}", session.id, hint)
-            )
+            self._on_event(RuntimeEvent("refused", text, session.id, hint))
 
 
-def _pass(value: _T | Refusal) -> _T:
-    """Return what a gate let through; raise what it refused."""
-    if isinstance(value, Refusal):
-        raise Refused(value)
-    return value
+def _unless_refused(result: _T | ApiError) -> _T:
+    """Return the result of a check. Raises RequestRefused if it is an error."""
+    if isinstance(result, ApiError):
+        raise RequestRefused(result)
+    return result
 
 
 async def _body(request: web.Request) -> bytes:
     try:
         return await request.read()
     except web.HTTPRequestEntityTooLarge as error:
-        raise Refused(
-            validation(
-                f"The payload is larger than {PAYLOAD_BYTES_MAX} bytes.", "Pass a reference to it."
+        raise RequestRefused(
+            validation_error(
+                f"The payload is larger than {PAYLOAD_BYTES_MAX} bytes.",
+                "Send a reference to the data instead.",
             )
         ) from error
 
 
-def _url(session: Session, path: str) -> str:
+def _url(session: LiveSession, path: str) -> str:
     return f"{session.agent.url if session.agent else 'http://127.0.0.1:0'}{path}"
 
 
-def _log(session: Session) -> str:
+def _log(session: LiveSession) -> str:
     return str(session.agent.log_path) if session.agent else "none"
 
 
-async def _agent_answered(session: Session, answer: aiohttp.ClientResponse) -> Refusal:
+async def _agent_error(session: LiveSession, answer: aiohttp.ClientResponse) -> ApiError:
     said = (await answer.content.read(500)).decode(errors="replace").strip()
     return agent_failed(
         f"Received error ({answer.status}) from runtime. Please check your CloudWatch logs for "
         "more information.",
-        f"The agent said: {said or 'nothing'}. Log: {_log(session)}",
+        f"The agent answered: {said or 'nothing'}. Log: {_log(session)}",
     )
 
 
-async def _agent_gone(session: Session, error: aiohttp.ClientError) -> Refusal:
-    """Return why there was no answer: the crash if there was one, else the connection's error."""
+async def _agent_gone(session: LiveSession, error: aiohttp.ClientError) -> ApiError:
+    """Return the reason for the missing answer: the agent's crash, or the connection's error."""
     agent = session.agent
     if agent is not None:
         await asyncio.wait({agent.exited}, timeout=1.0)

@@ -1,4 +1,4 @@
-"""What a request addresses and what of it reaches the agent: paths, session ids, headers."""
+"""Owns what a request addresses and what the agent sees of it: paths, session IDs, headers."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import Literal
 from urllib.parse import parse_qsl, unquote
 
 from voicecore.console.errors import ExitCode, VoicecoreError
-from voicecore.local.gateway.errors import Refusal, not_found, validation, wrong_path
-from voicecore.local.gateway.limits import (
+from voicecore.local.api_errors import ApiError, not_found, unknown_path, validation_error
+from voicecore.local.limits import (
     ALLOWLIST_NAMES_MAX,
     HEADER_VALUE_MAX,
     SESSION_ID_MAX,
@@ -49,47 +49,49 @@ _SESSION_ID = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_-]*")
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
-    """Which runtime, which endpoint (`qualifier`), which operation."""
+class RequestTarget:
+    """The runtime, the endpoint (`qualifier`) and the operation of a request."""
 
     operation: Operation
     arn: str
     qualifier: str
 
 
-def parse_target(method: str, path: str, query: str, account: str) -> Target | Refusal:
-    """Read a raw request path such as `/runtimes/arn%3Aaws…/ws`; 401 for any other path.
+def parse_target(method: str, path: str, query: str, account: str) -> RequestTarget | ApiError:
+    """Parse a raw request path such as `/runtimes/arn%3Aaws…/ws`; return a 401 for other paths.
 
-    `account` is the account of the local ARN: a path with the runtime id instead of the ARN
+    `account` is the account of the local ARN: a path with the runtime ID instead of the ARN
     needs `accountId` in the query (API reference, InvokeAgentRuntime).
     """
     parts = path.split("/")
     if len(parts) != 4 or parts[:2] != ["", "runtimes"] or parts[3] not in _METHODS:
-        return wrong_path(
+        return unknown_path(
             "Missing Authentication Token",
-            "The path is /runtimes/<percent-encoded ARN>/invocations, /ws or /stopruntimesession; "
+            "Use /runtimes/<percent-encoded ARN>/invocations, /ws or /stopruntimesession; "
             "encode the ARN's ':' as %3A and its '/' as %2F.",
         )
     operation: Operation = parts[3]  # pyright: ignore[reportAssignmentType]
     if method != _METHODS[operation]:
-        return validation(
+        return validation_error(
             f"{method} is not supported on /{operation}.",
             f"Use {_METHODS[operation]}; /ws takes a WebSocket upgrade, /invocations a POST.",
         )
     parameters = dict(parse_qsl(query, keep_blank_values=True))
     name = unquote(parts[2])
     if not name.startswith("arn:") and parameters.get("accountId") != account:
-        return validation(
-            "accountId is required when the runtime is addressed by its id.",
-            f"Add ?accountId={account}, or use the whole ARN.",
+        return validation_error(
+            "accountId is required when the runtime is addressed by its ID.",
+            f"Add ?accountId={account}, or use the full ARN.",
         )
-    return Target(operation, name, parameters.get("qualifier", "DEFAULT"))
+    return RequestTarget(operation, name, parameters.get("qualifier", "DEFAULT"))
 
 
-def check_target(target: Target, arn: str, qualifiers: Iterable[str]) -> Refusal | None:
-    """Return a 404 unless the target is the runtime `arn` (or its id) and one of its endpoints."""
+def check_target(target: RequestTarget, arn: str, qualifiers: Iterable[str]) -> ApiError | None:
+    """Return a 404 unless the target is the runtime `arn` (or its ID) and one of its endpoints."""
     if target.arn not in (arn, arn.rpartition("/")[2]):
-        return not_found(f"No endpoint or agent found with ARN {target.arn}", f"This is {arn}.")
+        return not_found(
+            f"No endpoint or agent found with ARN {target.arn}", f"The local runtime is {arn}."
+        )
     if target.qualifier not in qualifiers:
         return not_found(
             f"No endpoint or agent found with qualifier {target.qualifier}",
@@ -99,26 +101,26 @@ def check_target(target: Target, arn: str, qualifiers: Iterable[str]) -> Refusal
 
 
 def session_id_of(headers: Mapping[str, str], query: str) -> str | None:
-    """Return the caller's session id, from its header or from the (signed) query."""
+    """Return the caller's session ID, from its header or from the (signed) query."""
     parameters = {name.lower(): value for name, value in parse_qsl(query, keep_blank_values=True)}
     return headers.get(SESSION_HEADER) or parameters.get(SESSION_HEADER.lower())
 
 
 def make_session_id() -> str:
-    """Return an id as the platform makes one when the caller gives none (36 characters)."""
+    """Return a new ID (36 characters), as AgentCore makes one if the caller sends none."""
     return str(uuid.uuid4())
 
 
-def check_session_id(session_id: str) -> Refusal | None:
-    """Return a 400 unless the id has 33 to 100 characters of the alphabet that AWS answers in."""
+def check_session_id(session_id: str) -> ApiError | None:
+    """Return a 400 unless the ID has 33 to 100 characters that AWS's answers may contain."""
     if not SESSION_ID_MIN <= len(session_id) <= SESSION_ID_MAX:
-        return validation(
+        return validation_error(
             f"Value at 'runtimeSessionId' failed to satisfy constraint: it has {len(session_id)} "
             f"characters, not {SESSION_ID_MIN} to {SESSION_ID_MAX}.",
-            "str(uuid.uuid4()) has 36 and fits; uuid4().hex has 32 and does not.",
+            "Use str(uuid.uuid4()), which has 36; uuid4().hex has 32, which is too short.",
         )
     if not _SESSION_ID.fullmatch(session_id):
-        return validation(
+        return validation_error(
             "Value at 'runtimeSessionId' failed to satisfy constraint: "
             "it must match [a-zA-Z0-9][a-zA-Z0-9-_]*.",
             "Use letters, digits, '-' and '_', and start with a letter or a digit.",
@@ -127,19 +129,20 @@ def check_session_id(session_id: str) -> Refusal | None:
 
 
 class BadAllowlist(VoicecoreError):
-    """A header allow-list that UpdateAgentRuntime would refuse."""
+    """UpdateAgentRuntime would refuse this header allow-list."""
 
 
 def check_allowlist(names: Sequence[str]) -> tuple[str, ...]:
-    """Return the names in lower case; raise BadAllowlist naming all that AWS would refuse."""
+    """Return the names in lower case. Raise BadAllowlist with all names that AWS would refuse."""
     lower = [name.lower() for name in names]
-    bad = [name for name in lower if not _may_be_allowed(name)]
-    if bad or len(lower) > ALLOWLIST_NAMES_MAX:
-        what = ", ".join(bad) or f"{len(lower)} names"
+    refused = [name for name in lower if not _may_be_allowed(name)]
+    if refused or len(lower) > ALLOWLIST_NAMES_MAX:
+        what = ", ".join(refused) or f"{len(lower)} names"
         raise BadAllowlist(
             f"AgentCore refuses this header allow-list: {what}.",
-            f"At most {ALLOWLIST_NAMES_MAX} names; of x-amz… only "
-            "X-Amzn-Bedrock-AgentCore-Runtime-Custom-<Name>; no connection or content headers.",
+            f"List at most {ALLOWLIST_NAMES_MAX} names. Of x-amz… headers only "
+            "X-Amzn-Bedrock-AgentCore-Runtime-Custom-<Name> is allowed; connection and content "
+            "headers are not.",
             ExitCode.BAD_PROJECT,
         )
     return tuple(lower)
@@ -157,11 +160,11 @@ def agent_headers(
     allowlist: Sequence[str],
     session_id: str,
     request_id: str,
-) -> dict[str, str] | Refusal:
-    """Return the headers that the agent sees; 400 when a value is longer than AWS takes.
+) -> dict[str, str] | ApiError:
+    """Return the headers that the agent sees, or a 400 if a value exceeds AWS's limit.
 
-    Custom- query parameters arrive as headers, which is how a browser's WebSocket, that cannot
-    set headers, sends them (runtime-header-allowlist).
+    Custom- query parameters arrive as headers: a browser's WebSocket cannot set headers
+    (runtime-header-allowlist).
     """
     sent = {name.lower(): value for name, value in headers.items()}
     for name, value in parse_qsl(query, keep_blank_values=True):
@@ -171,9 +174,9 @@ def agent_headers(
     limits[USER_HEADER.lower()] = USER_ID_MAX
     for name, limit in limits.items():
         if len(sent.get(name, "").encode()) > limit:
-            return validation(
+            return validation_error(
                 f"Header {name} is longer than {limit} bytes.",
-                "Send a short key and let the agent look the rest up.",
+                "Send a short key and let the agent look up the rest.",
             )
     forwarded = {name: sent[name] for name in (*_ALWAYS_FORWARDED, *allowlist) if name in sent}
     return forwarded | {SESSION_HEADER: session_id, REQUEST_HEADER: request_id}

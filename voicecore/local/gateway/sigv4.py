@@ -1,7 +1,7 @@
-"""Verifies Signature Version 4, in headers or in a presigned query, as AWS's front door does.
+"""Owns the check of Signature Version 4, in headers or in a presigned query, as AWS does it.
 
-The canonical request is made by botocore's own signer, which is what made the signature: the
-path is encoded a second time, the query is decoded and encoded anew. Nothing here does I/O.
+botocore's own signer builds the canonical request, as it did for the signature: it encodes the path
+a second time, and decodes and re-encodes the query. Nothing here does I/O.
 """
 
 # botocore has no types; the four calls into it are in `_signature`.
@@ -24,9 +24,9 @@ from botocore.awsrequest import AWSRequest
 from botocore.compat import HTTPHeaders
 from botocore.credentials import Credentials
 
-from voicecore.local.gateway.errors import Refusal, denied
-from voicecore.local.gateway.limits import CLOCK_SKEW_MAX, PRESIGNED_EXPIRES_MAX
+from voicecore.local.api_errors import ApiError, access_denied
 from voicecore.local.gateway.request import SESSION_HEADER
+from voicecore.local.limits import CLOCK_SKEW_MAX, PRESIGNED_EXPIRES_MAX
 
 SERVICE = "bedrock-agentcore"
 ALGORITHM = "AWS4-HMAC-SHA256"
@@ -36,7 +36,7 @@ _UNSIGNED = "UNSIGNED-PAYLOAD"
 
 @dataclass(frozen=True, slots=True)
 class LocalCredentials:
-    """A key pair that only this run of the local runtime accepts."""
+    """A key pair; only one run of the local runtime accepts it."""
 
     access_key_id: str
     secret_access_key: str
@@ -47,7 +47,7 @@ class LocalCredentials:
 
 
 def make_credentials() -> LocalCredentials:
-    """Return fresh credentials in the shape of AWS's (20 and 40 characters)."""
+    """Return new credentials as long as those of AWS (20 and 40 characters)."""
     letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
     key = "".join(secrets.choice(letters) for _ in range(16))
     return LocalCredentials(f"AKIA{key}", secrets.token_urlsafe(30))
@@ -66,8 +66,8 @@ class SignedRequest:
 
 
 @dataclass(frozen=True, slots=True)
-class _Claim:
-    """What the caller says about the signature."""
+class _SignatureFields:
+    """The signature fields that the caller sent."""
 
     access_key_id: str
     date: str
@@ -76,51 +76,51 @@ class _Claim:
     timestamp: str
     signed_headers: tuple[str, ...]
     signature: str
-    expires: int | None  # seconds; None when signed in headers
+    expires: int | None  # seconds; None if the signature is in headers
     token: str | None
 
 
 def verify(
     request: SignedRequest, credentials: LocalCredentials, region: str, now: datetime
-) -> Refusal | None:
-    """Return None when AWS would accept the signature at `now`, else the 403 with its hint."""
-    claim = _read_claim(request)
-    if isinstance(claim, Refusal):
-        return claim
-    return _check_claim(claim, request, credentials, region, now) or _check_signature(
-        claim, request, credentials
+) -> ApiError | None:
+    """Return None if AWS would accept the signature at `now`, else the 403 to answer."""
+    sent = _read_fields(request)
+    if isinstance(sent, ApiError):
+        return sent
+    return _check_fields(sent, request, credentials, region, now) or _check_signature(
+        sent, request, credentials
     )
 
 
-def _read_claim(request: SignedRequest) -> _Claim | Refusal:
+def _read_fields(request: SignedRequest) -> _SignatureFields | ApiError:
     headers = _by_name(request.headers)
     query = dict(parse_qsl(request.query, keep_blank_values=True))
     authorization = headers.get("authorization", "")
     try:
         if "X-Amz-Signature" in query:
-            return _claim_from_query(query)
+            return _fields_from_query(query)
         if authorization.startswith(ALGORITHM):
-            return _claim_from_headers(authorization, headers)
+            return _fields_from_headers(authorization, headers)
     except (KeyError, ValueError):
-        return denied(
+        return access_denied(
             "The request signature is incomplete.",
-            "Sign with botocore's SigV4Auth or SigV4QueryAuth and send all of what it adds.",
+            "Sign with botocore's SigV4Auth or SigV4QueryAuth and send everything that it adds.",
         )
     if authorization.startswith("Bearer"):
-        return denied(
+        return access_denied(
             "Authorization method mismatch: the agent is configured for SigV4.",
-            "A runtime takes SigV4 or JWT, never both; sign with the local credentials instead.",
+            "Sign with the local credentials: a runtime accepts SigV4 or JWT, never both.",
         )
-    return denied(
+    return access_denied(
         "Missing Authentication Token",
-        "Sign the request (service bedrock-agentcore), or get a URL from the session server: "
+        "Sign the request (service bedrock-agentcore), or get a URL from the session server with "
         "POST /start.",
     )
 
 
-def _claim_from_query(query: Mapping[str, str]) -> _Claim:
+def _fields_from_query(query: Mapping[str, str]) -> _SignatureFields:
     key, date, region, service, _ = query["X-Amz-Credential"].split("/")
-    return _Claim(
+    return _SignatureFields(
         access_key_id=key,
         date=date,
         region=region,
@@ -133,11 +133,11 @@ def _claim_from_query(query: Mapping[str, str]) -> _Claim:
     )
 
 
-def _claim_from_headers(authorization: str, headers: Mapping[str, str]) -> _Claim:
+def _fields_from_headers(authorization: str, headers: Mapping[str, str]) -> _SignatureFields:
     pairs = (pair.strip().split("=", 1) for pair in authorization[len(ALGORITHM) :].split(","))
     fields = {name: value for name, value in pairs}
     key, date, region, service, _ = fields["Credential"].split("/")
-    return _Claim(
+    return _SignatureFields(
         access_key_id=key,
         date=date,
         region=region,
@@ -150,115 +150,116 @@ def _claim_from_headers(authorization: str, headers: Mapping[str, str]) -> _Clai
     )
 
 
-def _check_claim(
-    claim: _Claim,
+def _check_fields(
+    sent: _SignatureFields,
     request: SignedRequest,
     credentials: LocalCredentials,
     region: str,
     now: datetime,
-) -> Refusal | None:
-    if claim.token is not None:
-        return denied(
+) -> ApiError | None:
+    if sent.token is not None:
+        return access_denied(
             "The security token included in the request is invalid.",
-            "The local credentials have no session token: unset AWS_SESSION_TOKEN.",
+            "Unset AWS_SESSION_TOKEN: the local credentials have no session token.",
         )
-    if claim.access_key_id != credentials.access_key_id:
-        return denied(
+    if sent.access_key_id != credentials.access_key_id:
+        return access_denied(
             "The security token included in the request is invalid.",
-            "Use the access key of this run, in .voicecore/dev.json; each run makes a new one.",
+            "Use the access key in .voicecore/dev.json; each run creates a new one.",
         )
-    if (claim.region, claim.service) != (region, SERVICE):
-        return denied(
-            f"Credential should be scoped to {region}/{SERVICE}, "
-            f"not {claim.region}/{claim.service}.",
+    if (sent.region, sent.service) != (region, SERVICE):
+        return access_denied(
+            f"Credential should be scoped to {region}/{SERVICE}, not {sent.region}/{sent.service}.",
             f"Sign for region {region} and service {SERVICE}.",
         )
-    if "host" not in claim.signed_headers:
-        return denied("'Host' must be a signed header.", "Sign with botocore; it always signs it.")
-    if claim.expires is not None and _by_name(request.headers).get(SESSION_HEADER.lower()):
-        return denied(
-            "The session id must be inside the presigned URL.",
+    if "host" not in sent.signed_headers:
+        return access_denied(
+            "'Host' must be a signed header.", "Sign with botocore, which always signs Host."
+        )
+    if sent.expires is not None and _by_name(request.headers).get(SESSION_HEADER.lower()):
+        return access_denied(
+            "The session ID must be inside the presigned URL.",
             f"Add {SESSION_HEADER} as a query parameter before signing, not as a header after.",
         )
-    return _check_time(claim, now)
+    return _check_time(sent, now)
 
 
-def _check_time(claim: _Claim, now: datetime) -> Refusal | None:
+def _check_time(sent: _SignatureFields, now: datetime) -> ApiError | None:
     try:
-        signed_at = datetime.strptime(claim.timestamp, _TIMESTAMP).replace(tzinfo=UTC)
+        signed_at = datetime.strptime(sent.timestamp, _TIMESTAMP).replace(tzinfo=UTC)
     except ValueError:
-        return denied("X-Amz-Date is no date.", "Its form is 20261122T121500Z, in UTC.")
-    if not claim.timestamp.startswith(claim.date):
-        return denied(
+        return access_denied("X-Amz-Date is not a date.", "Send UTC time as 20261122T121500Z.")
+    if not sent.timestamp.startswith(sent.date):
+        return access_denied(
             "Date in Credential scope does not match YYYYMMDD from ISO-8601 version of date.",
             "Sign with botocore and send its X-Amz-Date unchanged.",
         )
     skew = timedelta(seconds=CLOCK_SKEW_MAX)
     if signed_at - now > skew:
-        return denied(
-            f"Signature not yet current: {claim.timestamp} is still later than {now:{_TIMESTAMP}}.",
-            "The signing machine's clock is ahead; set it by NTP.",
+        return access_denied(
+            f"Signature not yet current: {sent.timestamp} is still later than {now:{_TIMESTAMP}}.",
+            "Synchronize the clock of the signing machine (NTP); it is ahead.",
         )
-    if claim.expires is None:
+    if sent.expires is None:
         if now - signed_at > skew:
-            return denied(
-                f"Signature expired: {claim.timestamp} is now earlier than "
+            return access_denied(
+                f"Signature expired: {sent.timestamp} is now earlier than "
                 f"{now - skew:{_TIMESTAMP}} ({now:{_TIMESTAMP}} - 5 min.)",
-                "Sign each request when it is sent, with a clock set by NTP.",
+                "Sign each request when you send it, on a machine with a synchronized clock (NTP).",
             )
         return None
-    if not 1 <= claim.expires <= PRESIGNED_EXPIRES_MAX:
-        return denied(
+    if not 1 <= sent.expires <= PRESIGNED_EXPIRES_MAX:
+        return access_denied(
             f"X-Amz-Expires must be between 1 and {PRESIGNED_EXPIRES_MAX} seconds, "
-            f"not {claim.expires}.",
-            "Presign with expires=300 or less; it covers only the handshake, not the call.",
+            f"not {sent.expires}.",
+            "Presign with expires=300 or less; the limit applies to the handshake, not the call.",
         )
-    if now > signed_at + timedelta(seconds=claim.expires):
-        return denied(
+    if now > signed_at + timedelta(seconds=sent.expires):
+        return access_denied(
             "The presigned URL has expired.",
-            "Ask the session server for a new one just before connecting: POST /start.",
+            "Get a new one from the session server (POST /start) just before you connect.",
         )
     return None
 
 
 def _check_signature(
-    claim: _Claim, request: SignedRequest, credentials: LocalCredentials
-) -> Refusal | None:
+    sent: _SignatureFields, request: SignedRequest, credentials: LocalCredentials
+) -> ApiError | None:
     headers = _by_name(request.headers) | {"host": request.host}
-    missing = [name for name in claim.signed_headers if name not in headers]
+    missing = [name for name in sent.signed_headers if name not in headers]
     if missing:
-        return denied(
+        return access_denied(
             f"Signed headers are missing from the request: {', '.join(missing)}.",
-            "Send every signed header unchanged; a proxy may have removed one.",
+            "Send every signed header unchanged; check whether a proxy removes headers.",
         )
     body_hash = hashlib.sha256(request.body).hexdigest()
     stated = headers.get("x-amz-content-sha256", body_hash)
     if stated not in (body_hash, _UNSIGNED):
-        return denied(
+        return access_denied(
             "The provided 'x-amz-content-sha256' header does not match what was computed.",
-            "The body changed after signing.",
+            "Do not change the body after signing.",
         )
-    signed = {name: headers[name] for name in claim.signed_headers}
-    expected = _signature(claim, request, signed, stated, credentials)
-    if hmac.compare_digest(expected.encode(), claim.signature.encode()):
+    signed = {name: headers[name] for name in sent.signed_headers}
+    expected = _signature(sent, request, signed, stated, credentials)
+    if hmac.compare_digest(expected.encode(), sent.signature.encode()):
         return None
-    return denied(
+    return access_denied(
         "The request signature we calculated does not match the signature you provided. "
         "Check your AWS Secret Access Key and signing method.",
-        "Nothing may change after signing: qualifier, session id and Custom- parameters go in "
-        "before; the ARN in the path is percent-encoded (and botocore encodes it once more).",
+        "Change nothing after signing: add qualifier, session ID and Custom- parameters before. "
+        "Percent-encode the ARN in the path (botocore then encodes it once more).",
     )
 
 
 class _ExactSigner(SigV4Auth):
-    """Signs exactly the given headers; which ones those are was the caller's choice."""
+    """Signs exactly the given headers: the caller chose them."""
 
     def headers_to_sign(self, request: AWSRequest) -> HTTPHeaders:
         return request.headers
 
 
 def _signature(
-    claim: _Claim,
+    sent: _SignatureFields,
     request: SignedRequest,
     signed: Mapping[str, str],
     body_hash: str,
@@ -270,16 +271,16 @@ def _signature(
         headers=dict(signed),
         data=request.body,
     )
-    aws_request.context["timestamp"] = claim.timestamp
+    aws_request.context["timestamp"] = sent.timestamp
     aws_request.context["payload_signing_enabled"] = body_hash != _UNSIGNED
     pair = Credentials(credentials.access_key_id, credentials.secret_access_key)
-    signer = _ExactSigner(pair, claim.service, claim.region)
+    signer = _ExactSigner(pair, sent.service, sent.region)
     canonical = signer.canonical_request(aws_request)
     return str(signer.signature(signer.string_to_sign(aws_request, canonical), aws_request))
 
 
 def _canonical_query(query: str) -> str:
-    """Return the query without its signature, every part decoded and encoded as AWS encodes it."""
+    """Return the query without its signature, each part decoded and re-encoded as AWS does."""
     pairs = parse_qsl(query, keep_blank_values=True)
     return "&".join(
         f"{quote(name, safe='-_.~')}={quote(value, safe='-_.~')}"
@@ -289,7 +290,7 @@ def _canonical_query(query: str) -> str:
 
 
 def _by_name(headers: Sequence[tuple[str, str]]) -> dict[str, str]:
-    """Return headers by lower-case name, repeated ones joined as SigV4 joins them."""
+    """Return headers by lower-case name; repeated headers are joined as SigV4 joins them."""
     joined: dict[str, str] = {}
     for name, value in headers:
         lower = name.lower()

@@ -1,7 +1,7 @@
-"""Carries WebSocket frames between a client and its agent, within AgentCore's limits.
+"""Owns the relay of WebSocket frames between a client and its agent, within AgentCore's limits.
 
-Two tasks per connection and none per frame; a frame goes on as the bytes it came as. A receiver
-that does not read stops the relay from reading its sender, so memory stays bounded.
+Each connection takes two tasks, a frame takes none; its bytes are forwarded unchanged. If a
+receiver does not read, the relay stops reading from its sender, so memory stays bounded.
 """
 
 from __future__ import annotations
@@ -10,33 +10,25 @@ import asyncio
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 from aiohttp import WebSocketError, WSMessage, WSMsgType
 
-from voicecore.local.gateway.limits import FRAME_BYTES_MAX, FRAMES_PER_SECOND_MAX
+from voicecore.local.limits import FRAME_BYTES_MAX, FRAMES_PER_SECOND_MAX
+from voicecore.local.sessions.live_session import CloseReason
 
-# aiohttp refuses a message of exactly its limit, and the whole message: a fragmented one may have
-# 64 KB in all here, in AWS in each fragment.
+# aiohttp refuses a message of exactly its limit, and counts the whole message: a fragmented message
+# may have 64 KB in total here, in AWS in each fragment.
 MESSAGE_LIMIT = FRAME_BYTES_MAX + 1
-_CLOSE_SECONDS = 2.0  # real; a peer that does not read must not hold a session back
+_CLOSE_SECONDS = 2.0  # real; a peer that does not read must not delay the end of the session
 
 
-@dataclass(frozen=True, slots=True)
-class Close:
-    """How a connection ended: the code for both sides, and why."""
-
-    code: int
-    reason: str
-
-
-class Socket(Protocol):
-    """Either end of the relay; aiohttp's server and client sockets both are one."""
+class WebSocketPeer(Protocol):
+    """One end of the relay: aiohttp's server socket or its client socket."""
 
     @property
     def close_code(self) -> int | None:
-        """The code the connection ended with, if it has."""
+        """The code that closed the connection; None while it is open."""
         ...
 
     async def receive(self) -> Any:
@@ -66,7 +58,7 @@ class FrameMeter:
         self._second = 0
 
     def admits(self, seconds: float) -> bool:
-        """Count a frame at `seconds`; False when it is one too many for its second."""
+        """Count a frame at `seconds`; return False if it exceeds the limit of its second."""
         second = int(seconds)
         if second != self._second:
             self._second, self._count = second, 0
@@ -75,15 +67,15 @@ class FrameMeter:
 
 
 async def relay(
-    client: Socket,
-    agent: Socket,
+    client: WebSocketPeer,
+    agent: WebSocketPeer,
     touch: Callable[[], None],
-    ended: asyncio.Future[Close],
+    ended: asyncio.Future[CloseReason],
     seconds: float,
-) -> Close:
-    """Relay until a side closes, a limit is broken, `ended` is set or `seconds` (real) are over.
+) -> CloseReason:
+    """Relay until a side closes or breaks a limit, `ended` is set, or `seconds` (real) have passed.
 
-    `touch` is called for every frame, control frames too: AgentCore resets the idle timer by them
+    Every frame calls `touch`, control frames too: AgentCore resets the idle timer for them
     (developer guide, runtime-get-started-websocket).
     """
     inward = asyncio.create_task(_pump(client, agent, touch, "client"))
@@ -93,7 +85,8 @@ async def relay(
             {inward, outward, ended}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED
         )
         first = next((done for done in (ended, inward, outward) if done.done()), None)
-        close = first.result() if first else Close(1001, "stream duration limit of 60 minutes")
+        timeout = CloseReason(1001, "stream duration limit of 60 minutes")
+        close = first.result() if first else timeout
     finally:
         inward.cancel()
         outward.cancel()
@@ -101,7 +94,9 @@ async def relay(
     return close
 
 
-async def _pump(source: Socket, sink: Socket, touch: Callable[[], None], sender: str) -> Close:
+async def _pump(
+    source: WebSocketPeer, sink: WebSocketPeer, touch: Callable[[], None], sender: str
+) -> CloseReason:
     meter = FrameMeter()
     while True:
         message: WSMessage = await source.receive()
@@ -110,12 +105,12 @@ async def _pump(source: Socket, sink: Socket, touch: Callable[[], None], sender:
             if kind is WSMsgType.BINARY or kind is WSMsgType.TEXT:
                 if not meter.admits(time.monotonic()):
                     limit = f"{FRAMES_PER_SECOND_MAX} frames/s"
-                    return Close(1008, f"the {sender} sent more than {limit}")
+                    return CloseReason(1008, f"the {sender} sent more than {limit}")
                 touch()
                 await sink.send_frame(message.data, kind)
             elif kind is WSMsgType.PING:
                 touch()
-                with suppress(ConnectionError):  # what is received next says why
+                with suppress(ConnectionError):  # the next frame received carries the reason
                     await source.pong(message.data)
             elif kind is WSMsgType.PONG:
                 touch()
@@ -124,22 +119,22 @@ async def _pump(source: Socket, sink: Socket, touch: Callable[[], None], sender:
             else:
                 return _closed_by(sender, source.close_code, str(message.extra or ""))
         except ConnectionError:
-            # The sink is gone. Who receives from it is about to learn why: it may have closed.
+            # The sink is gone. The other task reads from it and will receive its close frame.
             return await asyncio.get_running_loop().create_future()
 
 
-def _closed_by(sender: str, code: int | None, reason: str) -> Close:
-    """Return what the other side is told. 1005, 1006 and 1015 may not be sent (RFC 6455, 7.4.1)."""
+def _closed_by(sender: str, code: int | None, reason: str) -> CloseReason:
+    """Return the close for the other side: 1005, 1006 and 1015 cannot be sent (RFC 6455, 7.4.1)."""
     if code == 1009:
-        return Close(1009, f"the {sender} sent a frame of more than {FRAME_BYTES_MAX} bytes")
+        return CloseReason(1009, f"the {sender} sent a frame of more than {FRAME_BYTES_MAX} bytes")
     if code == 1005:
-        return Close(1000, reason)
+        return CloseReason(1000, reason)
     if code in (None, 1006, 1015):
-        return Close(1011 if sender == "agent" else 1001, f"the {sender} went away")
-    return Close(code or 1000, reason)
+        return CloseReason(1011 if sender == "agent" else 1001, f"the {sender} went away")
+    return CloseReason(code or 1000, reason)
 
 
-async def _close(socket: Socket, close: Close) -> None:
+async def _close(socket: WebSocketPeer, close: CloseReason) -> None:
     with suppress(TimeoutError, ConnectionError):
         async with asyncio.timeout(_CLOSE_SECONDS):
             await socket.close(code=close.code, message=close.reason.encode()[:120])

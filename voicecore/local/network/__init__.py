@@ -1,1 +1,1 @@
-"""Local networks: NAT, namespaces, coturn, blocked UDP."""
+"""Local networks for agents: NAT, namespaces, coturn, blocked UDP."""

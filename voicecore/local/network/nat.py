@@ -1,8 +1,8 @@
-"""`--nat`: the agent behind a NAT such as AWS's, and a TURN server where both sides reach it.
+"""Owns `--nat`: the agent behind a NAT such as AWS's, and a TURN server that both sides reach.
 
-In AWS an agent has no address of its own and sits behind a symmetric NAT: but for callers with a
-public address, only a TURN relay connects it. On a laptop everything connects, and nobody learns
-whether their TURN works. Here the agent gets the network that it will have there.
+In AWS an agent has no address of its own and sits behind a symmetric NAT: unless the caller has a
+public address, only a TURN relay connects the two. On a laptop everything connects, so a broken
+TURN setup goes unnoticed. This module gives the agent the network that it will have in AWS.
 """
 
 from __future__ import annotations
@@ -23,90 +23,91 @@ from pathlib import Path
 from voicecore.catalog.turn_sources import CHOICE, NETWORK, chosen
 from voicecore.console.errors import ExitCode, VoicecoreError
 from voicecore.local.network import coturn, namespaces
-from voicecore.local.network.namespaces import Namespace, NetworkFailed, Rules, is_left
-from voicecore.local.processes.child import Child, Guard
+from voicecore.local.network.coturn import CoturnServer
+from voicecore.local.network.namespaces import Namespace, NatRules, NetworkFailed, is_leftover
+from voicecore.local.processes.child import Child, Reaper
 from voicecore.local.sessions.agent_process import AgentSpec
 
 TOOLS = {"ip": "iproute2", "iptables": "iptables", coturn.PROGRAM: "coturn"}
-"""The programs it takes, and Debian's packages of them."""
+"""The programs that it needs, and Debian's packages of them."""
 
-# Where no agent in AWS sends a packet to: private networks, and a link's own.
+# Agents in AWS cannot send to these: private networks and link-local addresses.
 _PRIVATE = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "169.254.0.0/16")
 _RESOLV = (Path("/etc/resolv.conf"), Path("/run/systemd/resolve/resolv.conf"))
 _FORWARD = Path("/proc/sys/net/ipv4/ip_forward")
-_FORWARDED = Path("/run/voicecore.forward")  # we switched it on
+_FORWARD_CHANGED = Path("/run/voicecore.forward")  # exists when we enabled forwarding
 _START_SECONDS = 5.0
 _POLL = 0.02
 
 
-class CannotNat(VoicecoreError):
-    """No NAT can be made here to put an agent behind."""
+class NatUnavailable(VoicecoreError):
+    """The machine cannot create a NAT for an agent."""
 
 
 @dataclass(frozen=True)
-class Behind:
-    """What it takes to start an agent behind the NAT, and to reach it."""
+class NatEnvironment:
+    """The network behind the NAT, and the TURN server in front of it."""
 
     inside: Namespace
     address: str
     udp: bool
-    turn: coturn.Server
+    turn: CoturnServer
 
     def spec(self, spec: AgentSpec) -> AgentSpec:
-        """The agent, to be started there."""
+        """Return the spec of the same agent behind the NAT."""
         env = {
             **spec.env,
-            **self.variables(spec.env),
-            # As `voicecore deploy` says it.
+            **self.turn_variables(spec.env),
+            # `voicecore deploy` sets the same value.
             NETWORK: "VPC" if self.udp else "PUBLIC",
-            # As in its image: AgentCore's SDK listens beyond localhost with it.
+            # As in its image: AgentCore's SDK then listens beyond localhost.
             "DOCKER_CONTAINER": "1",
         }
         argv = tuple(self.inside.argv(*spec.argv))
         return replace(spec, argv=argv, env=env, host=self.address)
 
-    def variables(self, env: Mapping[str, str]) -> dict[str, str]:
-        """What agent and session server need to use our TURN; nothing if `env` names another."""
+    def turn_variables(self, env: Mapping[str, str]) -> dict[str, str]:
+        """Return the variables for our TURN server; none if `env` configures another."""
         if env.get(CHOICE) or chosen(env):
             return {}
         return {"COTURN_URLS": ",".join(self.turn.uris), "COTURN_SECRET": self.turn.secret}
 
 
-def why_not(platform: str, user: int, missing: Sequence[str]) -> CannotNat | None:
-    """Why a process of `user` (0 is root) that lacks some of TOOLS gets no NAT; None if it does."""
+def unavailable(platform: str, user: int, missing: Sequence[str]) -> NatUnavailable | None:
+    """Return why a process of `user` (0 is root) that lacks `missing` of TOOLS cannot use --nat."""
     if platform != "linux":
-        return CannotNat(
-            "--nat needs Linux, whose kernel has networks inside one machine.",
-            "Run the project in a virtual machine with Linux, or leave it out:  voicecore dev",
+        return NatUnavailable(
+            "--nat needs Linux, which can create networks inside one machine.",
+            "Run the project in a Linux virtual machine, or omit --nat:  voicecore dev",
             ExitCode.MISSING_TOOL,
         )
     if missing:
         packages = " ".join(sorted({TOOLS[tool] for tool in missing}))
-        # Debian starts a coturn of its own with the package, open to the network.
+        # Debian's package starts a coturn service that is open to the network.
         stop = " && sudo systemctl disable --now coturn" if coturn.PROGRAM in missing else ""
-        return CannotNat(
+        return NatUnavailable(
             f"--nat needs {', '.join(missing)}, which this machine lacks.",
-            f"Install what is missing:  sudo apt-get install {packages}{stop}",
+            f"Install it:  sudo apt-get install {packages}{stop}",
             ExitCode.MISSING_TOOL,
         )
     if user != 0:
-        return CannotNat(
-            "--nat needs root: only root can make a network.",
+        return NatUnavailable(
+            "--nat needs root: only root can create a network.",
             'Run it as root:  sudo --preserve-env "$(command -v voicecore)" dev --nat',
             ExitCode.MISSING_TOOL,
         )
     return None
 
 
-def check() -> None:
-    """Raise CannotNat if this machine cannot do it, with what to type."""
+def require_nat() -> None:
+    """Raise NatUnavailable, with the command that helps, unless this machine supports --nat."""
     missing = [tool for tool in TOOLS if shutil.which(tool) is None]
-    if refusal := why_not(sys.platform, os.geteuid(), missing):
-        raise refusal
+    if error := unavailable(sys.platform, os.geteuid(), missing):
+        raise error
 
 
-def hand_back(folder: Path, env: Mapping[str, str]) -> None:
-    """Give what root has made in `folder` to who called sudo: they go on without it."""
+def return_ownership(folder: Path, env: Mapping[str, str]) -> None:
+    """Give root's files in `folder` to the user who called sudo, who later works without it."""
     if "SUDO_UID" not in env:
         return
     user, group = int(env["SUDO_UID"]), int(env["SUDO_GID"])
@@ -116,33 +117,35 @@ def hand_back(folder: Path, env: Mapping[str, str]) -> None:
 
 
 @asynccontextmanager
-async def behind_nat(guard: Guard, logs: Path, udp: bool) -> AsyncGenerator[Behind]:
-    """Lay out the network and start TURN; without `udp`, as in PUBLIC mode, the agent has none.
+async def nat_environment(reaper: Reaper, logs: Path, udp: bool) -> AsyncGenerator[NatEnvironment]:
+    """Create the network and start TURN; without `udp` the agent has none, as in PUBLIC mode.
 
-    Raises CannotNat and NetworkFailed. Nothing of it outlives the block; of a process that was
-    killed the guard takes it away, or else the next to come here.
+    Raises NatUnavailable and NetworkFailed. Everything is removed when the block ends. If the
+    process is killed, the reaper removes it, or else the next process that comes here.
     """
-    check()
-    _sweep()
+    require_nat()
+    _remove_leftovers()
     async with AsyncExitStack() as stack:
-        road = stack.enter_context(namespaces.street())
-        stack.enter_context(_internet(road.id, str(road.subnet)))
-        closed = (*_PRIVATE, *_own_addresses())
-        rules = Rules(udp=udp, resolvers=tuple(_resolvers()), closed=closed, door=road.here)
-        house = road.house("agent", rules)
-        place, address = road.dweller("turn")
-        server = coturn.Server(address, secret=secrets.token_hex(16))
+        public = stack.enter_context(namespaces.public_network())
+        stack.enter_context(_internet(public.id, str(public.subnet)))
+        no_udp_to = (*_PRIVATE, *_own_addresses())
+        rules = NatRules(
+            udp=udp, resolvers=tuple(_resolvers()), no_udp_to=no_udp_to, tcp_from=public.gateway
+        )
+        nat = public.add_nat("agent", rules)
+        place, address = public.add_host("turn")
+        server = CoturnServer(address, secret=secrets.token_hex(16))
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="voicecore-turn-")))
-        await _start(stack, place, server, folder, guard, logs / "turn.log")
-        yield Behind(house.inside, house.address, udp, server)
+        await _start_coturn(stack, place, server, folder, reaper, logs / "turn.log")
+        yield NatEnvironment(nat.inside, nat.address, udp, server)
 
 
-async def _start(
+async def _start_coturn(
     stack: AsyncExitStack,
     place: Namespace,
-    server: coturn.Server,
+    server: CoturnServer,
     folder: Path,
-    guard: Guard,
+    reaper: Reaper,
     log: Path,
 ) -> None:
     log.parent.mkdir(parents=True, exist_ok=True)
@@ -153,40 +156,40 @@ async def _start(
         with log.open("a", encoding="utf-8") as file:
             file.writelines(f"{line}\n" for line in lines)
 
-    sweeping = (sys.executable, "-m", "voicecore.local.network.nat")
-    argv = place.argv(*coturn.argv(server, folder))
-    child = await Child.start(argv, folder, os.environ, guard, receive, after=sweeping)
+    cleanup = (sys.executable, "-m", "voicecore.local.network.nat")
+    argv = place.argv(*coturn.write_config(coturn.config(server, folder), folder))
+    child = await Child.start(argv, folder, os.environ, reaper, receive, cleanup=cleanup)
     stack.push_async_callback(child.stop, 1.0)
     with suppress(TimeoutError):
         async with asyncio.timeout(_START_SECONDS):
             while not child.exited.done():
-                if await asyncio.to_thread(coturn.answers, server, _POLL):
+                if await asyncio.to_thread(coturn.answers_stun, server.address, _POLL):
                     return
                 await asyncio.wait({child.exited}, timeout=_POLL)
-    raise NetworkFailed("coturn does not start: " + "; ".join(tail[-3:]), f"Log: {log}")
+    raise NetworkFailed("coturn did not start: " + "; ".join(tail[-3:]), f"Log: {log}")
 
 
 @contextmanager
 def _internet(device: str, subnet: str) -> Generator[None]:
-    """Let what comes from `device` out by this machine's own way, at its address."""
+    """Route packets from `device` to the internet, with this machine's address as their source."""
     rules = internet_rules(device, subnet)
     try:
         for table, chain, rule in rules:
             namespaces.run(["iptables", "-w", "-t", table, "-I", chain, *rule])
         Path(f"/proc/sys/net/ipv4/conf/{device}/forwarding").write_text("1")
         if _FORWARD.read_text().strip() == "0":
-            _FORWARDED.touch()
+            _FORWARD_CHANGED.touch()
             _FORWARD.write_text("1")
         yield
     finally:
         for table, chain, rule in rules:
-            with suppress(NetworkFailed):  # one that was not made
+            with suppress(NetworkFailed):  # this rule was not added
                 namespaces.run(["iptables", "-w", "-t", table, "-D", chain, *rule])
-        _stop_forwarding(lambda name: name != device)
+        _restore_forwarding(lambda name: name != device)
 
 
 def internet_rules(device: str, subnet: str) -> list[tuple[str, str, list[str]]]:
-    """What the firewall needs, (table, chain, rule); Docker's and others' may stand closed."""
+    """Return the firewall rules (table, chain, rule); other rules, such as Docker's, may block."""
     mark = ["-m", "comment", "--comment", device]
     return [
         ("filter", "FORWARD", ["-i", device, *mark, "-j", "ACCEPT"]),
@@ -195,37 +198,37 @@ def internet_rules(device: str, subnet: str) -> list[tuple[str, str, list[str]]]
     ]
 
 
-def _sweep() -> None:
-    """Take away what killed runs have left."""
+def _remove_leftovers() -> None:
+    """Remove rules, namespaces and links of killed processes."""
     for table in ("filter", "nat"):
         for line in namespaces.run(["iptables", "-w", "-t", table, "-S"]).splitlines():
             words = line.split()
-            if "--comment" in words and is_left(words[words.index("--comment") + 1]):
-                with suppress(NetworkFailed):  # another run sweeps, too
+            if "--comment" in words and is_leftover(words[words.index("--comment") + 1]):
+                with suppress(NetworkFailed):  # another process removed it just now
                     namespaces.run(["iptables", "-w", "-t", table, "-D", *words[1:]])
-    namespaces.sweep()
-    _stop_forwarding(lambda _: True)
+    namespaces.remove_leftovers()
+    _restore_forwarding(lambda _: True)
 
 
-def _stop_forwarding(is_other: Callable[[str], bool]) -> None:
-    """Forward no more if it was us who began, and no other network of ours is there."""
+def _restore_forwarding(is_other: Callable[[str], bool]) -> None:
+    """Disable forwarding if we enabled it and no other network of ours exists."""
     links = json.loads(namespaces.ip("-json", "link", "show", "type", "veth") or "[]")
     names = [link["ifname"] for link in links if link]
     if not any(name.startswith(namespaces.PREFIX) and is_other(name) for name in names):
         with suppress(FileNotFoundError):
-            _FORWARDED.unlink()
+            _FORWARD_CHANGED.unlink()
             _FORWARD.write_text("0")
 
 
 def _own_addresses() -> Iterator[str]:
-    """The addresses of this machine: callers on it stand for callers far away."""
+    """Yield the addresses of this machine: callers on it represent callers far away."""
     for link in json.loads(namespaces.ip("-json", "-4", "address")):
         for address in link.get("addr_info", []):
             yield f"{address['local']}/32"
 
 
 def _resolvers() -> list[str]:
-    """Who resolves names, as far as one can reach them from another network."""
+    """Return the DNS resolvers that can be reached from another network."""
     for path in _RESOLV:
         with suppress(OSError):
             if found := resolvers_in(path.read_text(encoding="utf-8", errors="replace")):
@@ -234,7 +237,7 @@ def _resolvers() -> list[str]:
 
 
 def resolvers_in(text: str) -> list[str]:
-    """The IPv4 resolvers that a resolv.conf names, but this machine's own."""
+    """Return the IPv4 resolvers in a resolv.conf, except this machine's own."""
     words = [line.split() for line in text.splitlines()]
     named = [line[1] for line in words if len(line) > 1 and line[0] == "nameserver"]
     v4 = [name for name in named if ":" not in name]
@@ -242,4 +245,4 @@ def resolvers_in(text: str) -> list[str]:
 
 
 if __name__ == "__main__":
-    _sweep()
+    _remove_leftovers()

@@ -1,8 +1,9 @@
-"""`--network public`: what AgentCore's PUBLIC network mode takes from an agent, taken here too.
+"""Owns `--network public`: it blocks an agent's UDP, as AgentCore's PUBLIC network mode does.
 
-PUBLIC mode lets no UDP out, which is why WebRTC without TURN over TCP works on a laptop and never
-connects in AWS (pipecat-examples, deployment/aws-agentcore-webrtc/README.md). On Linux, as root,
-agents get a group of their own, and iptables refuses that group's UDP until the runtime ends.
+PUBLIC mode blocks outgoing UDP, which is why WebRTC without TURN over TCP works on a laptop and
+never connects in AWS (pipecat-examples, deployment/aws-agentcore-webrtc/README.md). On Linux, as
+root, agents run in a group of their own, and iptables rejects that group's UDP until the runtime
+ends.
 """
 
 from __future__ import annotations
@@ -16,17 +17,17 @@ from contextlib import contextmanager
 
 from voicecore.console.errors import ExitCode, VoicecoreError
 
-# An id that no /etc/group gives out: above all system and user ranges, below the 16-bit limit.
+# A group ID that no /etc/group assigns: above all system and user ranges, below the 16-bit limit.
 AGENT_GROUP = 61_183
 _IPTABLES = ("iptables", "ip6tables")
 
 
-class CannotBlock(VoicecoreError):
-    """Nothing on this machine blocks an agent's UDP for us."""
+class UdpBlockUnavailable(VoicecoreError):
+    """The machine cannot block an agent's UDP."""
 
 
-def rules(group: int) -> list[list[str]]:
-    """Return the rules for `group`: names are resolved (DNS) and 127.0.0.1 stays; no other UDP."""
+def block_rules(group: int) -> list[list[str]]:
+    """Return the iptables rules for `group`: they allow DNS and 127.0.0.1, and reject other UDP."""
     owner = ["OUTPUT", "-p", "udp", "-m", "owner", "--gid-owner", str(group)]
     return [
         [*owner, "!", "-o", "lo", "-j", "REJECT"],
@@ -40,21 +41,26 @@ def can_block(platform: str, user: int, missing: Sequence[str]) -> bool:
 
 
 @contextmanager
-def public_network() -> Generator[int]:
-    """Block UDP for a group while the block is open; yields the group id. Raises CannotBlock."""
+def udp_blocked_group() -> Generator[int]:
+    """Yield the ID of a group whose UDP is blocked while the block runs.
+
+    Raises UdpBlockUnavailable.
+    """
     missing = [tool for tool in _IPTABLES if shutil.which(tool) is None]
     if not can_block(sys.platform, os.geteuid(), missing):
-        raise CannotBlock(
+        raise UdpBlockUnavailable(
             "Blocking UDP needs Linux, root and iptables.",
-            "Leave out --network public, or run as root in a container: "
+            "Omit --network public, or run as root in a container:  "
             "docker run --cap-add NET_ADMIN …",
             ExitCode.MISSING_TOOL,
         )
     added: list[list[str]] = []
     try:
         for tool in _IPTABLES:
-            for rule in rules(AGENT_GROUP):
-                _run([tool, "-w", "-I", *rule])  # -I puts each in front: the last one counts first
+            for rule in block_rules(AGENT_GROUP):
+                _run(
+                    [tool, "-w", "-I", *rule]
+                )  # -I inserts at the front: the last one matches first
                 added.append([tool, "-w", "-D", *rule])
         yield AGENT_GROUP
     finally:
@@ -65,8 +71,8 @@ def public_network() -> Generator[int]:
 def _run(argv: Sequence[str]) -> None:
     done = subprocess.run(argv, capture_output=True, text=True, check=False)
     if done.returncode != 0:
-        raise CannotBlock(
+        raise UdpBlockUnavailable(
             f"{' '.join(argv)} failed: {done.stderr.strip()}",
-            "The kernel needs the iptables owner match (xt_owner).",
+            "Use a kernel that has the iptables owner match (xt_owner).",
             ExitCode.MISSING_TOOL,
         )

@@ -1,1 +1,1 @@
-"""Child processes of the local runtime and what they need: ports, environments, state."""
+"""Child processes of the local runtime and their ports, environments and state file."""

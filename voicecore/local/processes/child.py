@@ -1,4 +1,4 @@
-"""Child processes that never outlive the runtime: start, lines, stop, and the guard over them."""
+"""Owns child processes that never outlive the runtime: start, output lines, stop, reaper."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from voicecore.local.gateway.limits import STOP_GRACE
+from voicecore.local.limits import STOP_GRACE
 from voicecore.local.processes import reaper
 
-_GONE_SECONDS = 1.0
-_LINE_BYTES_MAX = 256 * 1024  # a longer line is cut: CloudWatch's own event limit
+_EXIT_SECONDS = 1.0
+_LINE_BYTES_MAX = 256 * 1024  # longer lines are cut: CloudWatch's own event limit
 
 
-class Guard:
-    """Holds open the helper process that ends our children if we are killed."""
+class Reaper:
+    """Holds open the helper process that ends our children if this process is killed."""
 
     def __init__(self) -> None:
         self._process: Process | None = None
@@ -35,7 +35,7 @@ class Guard:
             stdin=PIPE,
             stdout=DEVNULL,
             stderr=DEVNULL,
-            start_new_session=True,  # a Ctrl-C on the terminal must not end the guard first
+            start_new_session=True,  # a Ctrl-C on the terminal must not end the reaper first
         )
         return self
 
@@ -49,32 +49,32 @@ class Guard:
             self._process.stdin.close()
             await self._process.wait()
 
-    def watch(self, group: int, after: Sequence[str] = ()) -> None:
-        """End process group `group` when this process dies, and run the command `after` then."""
-        self._tell(f"+{group} {json.dumps(after)}\n")
+    def watch(self, group: int, cleanup: Sequence[str] = ()) -> None:
+        """End process group `group` if this process dies, then run the command `cleanup`."""
+        self._write(f"+{group} {json.dumps(cleanup)}\n")
 
     def forget(self, group: int) -> None:
-        """Leave `group` alone: it has ended, and its number may be used again."""
-        self._tell(f"-{group}\n")
+        """Stop watching `group`: it has ended, and the system may reuse its number."""
+        self._write(f"-{group}\n")
 
-    def _tell(self, line: str) -> None:
+    def _write(self, line: str) -> None:
         if self._process and self._process.stdin:
             self._process.stdin.write(line.encode())
 
 
 class Child:
-    """One running child process in a process group of its own, its output read as lines."""
+    """One running child process in a process group of its own, with its output read as lines."""
 
     def __init__(
         self,
         process: Process,
-        guard: Guard,
+        reaper: Reaper,
         on_lines: Callable[[list[str]], None],
-        after: Sequence[str],
+        cleanup: Sequence[str],
     ) -> None:
         self._process = process
-        self._guard = guard
-        self._after = after
+        self._reaper = reaper
+        self._cleanup = cleanup
         self._pump = asyncio.create_task(_pump(process, on_lines))
         self.exited: asyncio.Task[int] = asyncio.create_task(process.wait())
 
@@ -84,16 +84,16 @@ class Child:
         argv: Sequence[str],
         cwd: Path,
         env: Mapping[str, str],
-        guard: Guard,
+        reaper: Reaper,
         on_lines: Callable[[list[str]], None],
         group: int | None = None,
-        after: Sequence[str] = (),
+        cleanup: Sequence[str] = (),
     ) -> Child:
-        """Start `argv`; `on_lines` gets stdout and stderr, merged, as they come.
+        """Start `argv`; `on_lines` gets stdout and stderr, merged, as they arrive.
 
-        `group` is the Unix group to run as, which only root can choose. The command `after` takes
-        away what is no child of the process, such as a container; it runs once that has ended.
-        Raises OSError when the program is not there.
+        `group` is the Unix group to run as, which only root can choose. The command `cleanup` runs
+        after the process has ended and removes what is not its child, such as a container.
+        Raises OSError if the program does not exist.
         """
         process = await asyncio.create_subprocess_exec(
             *argv,
@@ -105,21 +105,21 @@ class Child:
             start_new_session=True,
             group=group,
         )
-        guard.watch(process.pid, after)
-        return cls(process, guard, on_lines, after)
+        reaper.watch(process.pid, cleanup)
+        return cls(process, reaper, on_lines, cleanup)
 
     @property
     def pid(self) -> int:
-        """The process id, which is also the id of its group."""
+        """The process ID, which is also the ID of its group."""
         return self._process.pid
 
     @property
     def returncode(self) -> int | None:
-        """The exit code, negative for a signal; None while it runs."""
+        """The exit code, negative for a signal; None while the process runs."""
         return self._process.returncode
 
     async def output_read(self) -> None:
-        """Wait until all output was read; a grandchild that holds the pipe gets one second."""
+        """Wait until all output is read; a grandchild that holds the pipe open gets one second."""
         await asyncio.wait({self._pump}, timeout=1.0)
 
     async def stop(self, grace: float = STOP_GRACE) -> None:
@@ -127,22 +127,36 @@ class Child:
         try:
             self._signal(signal.SIGTERM)
             await asyncio.wait({self.exited}, timeout=grace)
-        finally:  # also when cancelled: nothing may stay behind
+        finally:  # also when cancelled: no process may stay behind
             self._signal(signal.SIGKILL)
-        # Killed, it is gone in a moment; asyncio may wait on for the end of output nobody reads.
-        await asyncio.wait({self.exited}, timeout=_GONE_SECONDS)
-        if self._after:
+        # A killed process exits at once, but asyncio may wait longer for the end of its output.
+        await asyncio.wait({self.exited}, timeout=_EXIT_SECONDS)
+        if self._cleanup:
             clearing = await asyncio.create_subprocess_exec(
-                *self._after, stdin=DEVNULL, stdout=DEVNULL, stderr=DEVNULL
+                *self._cleanup, stdin=DEVNULL, stdout=DEVNULL, stderr=DEVNULL
             )
             await clearing.wait()
-        self._guard.forget(self.pid)
+        self._reaper.forget(self.pid)
         await self.output_read()
         self._pump.cancel()
 
     def _signal(self, number: int) -> None:
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, number)
+
+
+def last_error(lines: Sequence[str]) -> str:
+    """Return the output line that explains why a process died.
+
+    This is the last line of its last traceback (`ModuleNotFoundError: …`), or else its last output.
+    """
+    written = [line for line in lines if line.strip()]
+    starts = [i for i, line in enumerate(written) if line.startswith("Traceback (most recent")]
+    if starts:
+        for line in written[starts[-1] + 1 :]:
+            if not line.startswith((" ", "\t")):
+                return line.strip()
+    return written[-1].strip() if written else "it wrote nothing"
 
 
 async def _pump(process: Process, on_lines: Callable[[list[str]], None]) -> None:

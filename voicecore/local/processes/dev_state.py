@@ -1,6 +1,6 @@
-"""What a running `voicecore dev` leaves where others find it: `.voicecore/dev.json`.
+"""Owns `.voicecore/dev.json`, in which other commands find the running `voicecore dev`.
 
-Whether it runs is for the kernel to say: it holds a lock, which no death can leave behind.
+A lock tells whether it runs: the kernel releases the lock however the process ends.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class DevState:
-    """Where the local runtime and the session server are, and the keys to the runtime.
+    """The addresses of the local runtime and the session server, and the runtime's credentials.
 
-    The credentials are made for one run and open nothing but that run's runtime.
+    Each run creates its own credentials; only the runtime of that run accepts them.
     """
 
     pid: int
@@ -32,18 +32,18 @@ class DevState:
     stream_seconds: float
     logs: str
     phone: dict[str, dict[str, str]] = field(default_factory=dict[str, dict[str, str]])
-    """The telephone providers served, each with its variables, made up for the run where the
-    project has none: who knows them can call as the provider."""
+    """Variables of each telephone provider; the run generates those that the project lacks. They
+    are secret: with them, a program can call as the provider."""
 
 
 def path_in(folder: Path) -> Path:
-    """Where the state of the project's local folder `folder` is kept."""
+    """Return the path of the state file in the project's local folder."""
     return folder / "dev.json"
 
 
 @contextmanager
-def held(folder: Path) -> Generator[bool]:
-    """Hold the project's local folder while the block runs; False if another process does."""
+def project_lock(folder: Path) -> Generator[bool]:
+    """Lock the project while the block runs; yield False if another process holds the lock."""
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "dev.lock").open("w") as lock:
         try:
@@ -55,7 +55,7 @@ def held(folder: Path) -> Generator[bool]:
 
 
 def write_state(folder: Path, state: DevState) -> None:
-    """Publish `state`, readable by its owner alone, all at once."""
+    """Write `state` atomically, readable only by its owner."""
     folder.mkdir(parents=True, exist_ok=True)
     draft = folder / f"dev.json.{os.getpid()}"
     draft.unlink(missing_ok=True)
@@ -65,15 +65,15 @@ def write_state(folder: Path, state: DevState) -> None:
 
 
 def read_state(folder: Path) -> DevState | None:
-    """The state of the `voicecore dev` that serves now, or None.
+    """Return the state of the running `voicecore dev`; None if none runs or it still starts.
 
-    A file that a killed process left behind counts as none, and so does one not yet written.
+    Deletes a state file that a killed process left behind.
     """
     if not path_in(folder).exists():
         return None
-    with held(folder) as nobody_runs:
-        if nobody_runs:
-            # Swept, so that who waits for the next `dev` does not take its lock to look again.
+    with project_lock(folder) as acquired:
+        if acquired:
+            # Deleted, so that a waiting command does not take the lock from the next `dev`.
             remove_state(folder)
             return None
         try:
@@ -83,5 +83,5 @@ def read_state(folder: Path) -> DevState | None:
 
 
 def remove_state(folder: Path) -> None:
-    """Take the state back, when `voicecore dev` ends."""
+    """Delete the state file when `voicecore dev` ends."""
     path_in(folder).unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""Ports of this machine: which are free, and which another voicecore is about to listen on."""
+"""Owns the choice of ports: which are free, and which another voicecore is about to use."""
 
 from __future__ import annotations
 
@@ -9,39 +9,39 @@ from contextlib import contextmanager
 from voicecore.console.errors import VoicecoreError
 
 
-class PortTaken(VoicecoreError):
+class PortInUse(VoicecoreError):
     """Another program listens on the port."""
 
 
 def free_port(host: str = "127.0.0.1") -> int:
-    """A port that nobody listens on, of those that the system gives out."""
+    """Return a free port from the range that the system assigns."""
     with socket.socket() as probe:
         probe.bind((host, 0))
         return int(probe.getsockname()[1])
 
 
 @contextmanager
-def held_port(wanted: int | None, usual: int, tries: int = 100) -> Generator[int]:
-    """The port `wanted`, or else the `usual` one or the first free one above it.
+def reserved_port(requested: int | None, default: int, tries: int = 100) -> Generator[int]:
+    """Reserve the port `requested`, or else `default` or the first free port above it.
 
-    Until the block ends no other voicecore gets it, though nobody may listen on it for a while
-    yet. Raises PortTaken.
+    No other voicecore gets the port until the block ends, even if nothing listens on it yet.
+    Raises PortInUse.
     """
-    first, last = (usual, usual + tries - 1) if wanted is None else (wanted, wanted)
+    first, last = (default, default + tries - 1) if requested is None else (requested, requested)
     for port in range(first, last + 1):
-        # The UDP port of that number serves as a lock: the system gives it to one process only,
-        # and takes it back however the process ends.
+        # The UDP port of the same number is the lock: the system gives it to one process only, and
+        # releases it however the process ends.
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as lock:
             if _binds(lock, port) and _is_free(port):
                 yield port
                 return
-    taken = f"Port {first} is" if first == last else f"Ports {first} to {last} are all"
-    raise PortTaken(f"{taken} taken.", "Choose another with --port or --server-port.")
+    used = f"Port {first} is" if first == last else f"Ports {first} to {last} are all"
+    raise PortInUse(f"{used} in use.", "Choose another with --port or --server-port.")
 
 
 def _is_free(port: int) -> bool:
     with socket.socket() as probe:
-        # As servers do: what is left of connections of before is no hindrance.
+        # Servers set this too: closed connections on the port do not block it.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         return _binds(probe, port)
 

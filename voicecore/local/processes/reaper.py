@@ -1,10 +1,10 @@
-"""Ends the agent processes when the runtime dies without doing it itself, on Linux and macOS.
+"""Owns the end of the agent processes when the runtime dies without stopping them (Linux, macOS).
 
-Runs as a process of its own (see `process.Guard`). Its stdin is a pipe from the runtime: "+PID"
-and "-PID" lines name the process groups to end once the pipe closes, which the kernel does however
-the runtime died. (Linux's PR_SET_PDEATHSIG spares grandchildren and does not exist on macOS.)
-After a "+PID" may stand a command, as a JSON list: it is run once the group has ended, for what is
-no child of it (a container).
+It runs as a separate process (see `child.Reaper`). Its stdin is a pipe from the runtime: "+PID" and
+"-PID" lines name the process groups to end once the pipe closes, and the kernel closes it however
+the runtime dies. (Linux's PR_SET_PDEATHSIG spares grandchildren and does not exist on macOS.) A
+command may follow "+PID" as a JSON list: it runs after the group has ended, and removes what is not
+part of the group, such as a container.
 """
 
 import json
@@ -18,17 +18,17 @@ GRACE = 2.0  # seconds between SIGTERM and SIGKILL
 
 
 def main() -> None:
-    """Follow the list of groups until stdin closes, then end what is left on it."""
+    """Read the list of groups until stdin closes, then end the groups that are left on it."""
     watched: dict[int, list[str]] = {}
     for line in sys.stdin:
-        group, _, after = line[1:].partition(" ")
+        group, _, cleanup = line[1:].partition(" ")
         if line[0] == "+":
-            watched[int(group)] = json.loads(after)
+            watched[int(group)] = json.loads(cleanup)
         else:
             watched.pop(int(group), None)
     _end(set(watched))
     quiet = subprocess.DEVNULL
-    commands = [after for after in watched.values() if after]
+    commands = [cleanup for cleanup in watched.values() if cleanup]
     for running in [subprocess.Popen(c, stdin=quiet, stdout=quiet, stderr=quiet) for c in commands]:
         running.wait()
 
@@ -42,10 +42,10 @@ def _end(groups: set[int]) -> None:
 
 
 def _signal(group: int, number: int) -> bool:
-    """Send a signal to a process group; False when the group is gone."""
+    """Send a signal to a process group; return False if the group has ended."""
     try:
         os.killpg(group, number)
-    except (ProcessLookupError, PermissionError):  # macOS says EPERM of a group of zombies
+    except (ProcessLookupError, PermissionError):  # macOS reports EPERM for a group of zombies
         return False
     return True
 

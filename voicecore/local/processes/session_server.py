@@ -1,4 +1,4 @@
-"""The project's session server, run beside the local runtime, anew when its code changes."""
+"""Owns the project's session server process; it restarts when its code changes."""
 
 from __future__ import annotations
 
@@ -13,37 +13,36 @@ import aiohttp
 import watchfiles
 
 from voicecore.console.errors import VoicecoreError
-from voicecore.local.processes.child import Child, Guard
+from voicecore.local.processes.child import Child, Reaper, last_error
+from voicecore.local.processes.sources import is_source, source_folders
 from voicecore.local.processes.venv import python_of
-from voicecore.local.sessions.log_writer import last_error
-from voicecore.local.sessions.warm_pool import is_source, source_folders
 
-_START_LIMIT = 20.0  # seconds; it imports FastAPI and boto3, some 2 s on a slow machine
-_STOP_GRACE = 3.0  # seconds; it holds no media, only short requests
+_START_LIMIT = 20.0  # seconds; importing FastAPI and boto3 takes about 2 s on a slow machine
+_STOP_GRACE = 3.0  # seconds; the server has only short requests, no media
 _POLL = 0.05
 _RUN_HEADER = "X-Voicecore-Run"
 
 
 class ServerCrashed(VoicecoreError):
-    """The session server ended, or never answered /health."""
+    """The session server ended, or did not answer /health."""
 
 
-class SessionServer:
-    """Holds the session server's process open, from `start` to `stop`."""
+class SessionServerProcess:
+    """Runs the session server while its `async with` block is open."""
 
     def __init__(
         self,
         folder: Path,
         env: Mapping[str, str],
         port: int,
-        guard: Guard,
+        reaper: Reaper,
         log: Path,
         on_lines: Callable[[list[str]], None],
     ) -> None:
         self._folder = folder
         self._env = env
         self._port = port
-        self._guard = guard
+        self._reaper = reaper
         self._log = log
         self._on_lines = on_lines
         self._run = uuid.uuid4().hex
@@ -74,7 +73,7 @@ class SessionServer:
 
     @property
     def url(self) -> str:
-        """Where clients ask for sessions."""
+        """The URL at which clients request sessions."""
         return f"http://127.0.0.1:{self._port}"
 
     async def _start(self) -> None:
@@ -84,9 +83,9 @@ class SessionServer:
         env = {**self._env, "PYTHONUNBUFFERED": "1"}
         self._tail.clear()
         try:
-            self._child = await Child.start(argv, self._folder, env, self._guard, self._receive)
+            self._child = await Child.start(argv, self._folder, env, self._reaper, self._receive)
             async with asyncio.timeout(_START_LIMIT), aiohttp.ClientSession() as http:
-                await self._answering(http, self._child)
+                await self._wait_healthy(http, self._child)
         except TimeoutError:
             raise ServerCrashed(
                 f"The session server did not answer /health within {_START_LIMIT:g} s.",
@@ -94,10 +93,10 @@ class SessionServer:
             ) from None
         except OSError as error:
             raise ServerCrashed(
-                f"The session server cannot be started: {error}.", f"By hand:  {' '.join(argv)}"
+                f"Could not start the session server: {error}.", f"Command:  {' '.join(argv)}"
             ) from error
 
-    async def _answering(self, http: aiohttp.ClientSession, child: Child) -> None:
+    async def _wait_healthy(self, http: aiohttp.ClientSession, child: Child) -> None:
         while not await self._healthy(http):
             if child.exited.done():
                 await child.output_read()
@@ -109,7 +108,7 @@ class SessionServer:
     async def _healthy(self, http: aiohttp.ClientSession) -> bool:
         try:
             async with http.get(f"{self.url}/health") as response:
-                # Another project's server may have come to the port before ours.
+                # Another project's server may have taken the port before ours did.
                 mine = response.headers.get(_RUN_HEADER) == self._run
                 return response.status == 200 and mine
         except aiohttp.ClientError:
@@ -131,13 +130,13 @@ class SessionServer:
         saved = watchfiles.awatch(  # pyright: ignore[reportUnknownMemberType] - it names trio's types
             *source_folders(self._folder),
             watch_filter=lambda _, path: is_source(Path(path), self._folder),
-            recursive=False,  # else it watches the thousands of folders in .venv
-            debounce=200,  # ms; an editor saves in several steps
+            recursive=False,  # recursion would watch the thousands of folders in .venv
+            debounce=200,  # ms; editors save in several steps
         )
         async for _ in saved:
             await self._stop()
             try:
                 await self._start()
             except ServerCrashed as error:
-                # Half-written code is no reason to end a developer's session: say it and wait.
-                self._on_lines([f"The session server did not start again: {error}"])
+                # Half-written code must not end `voicecore dev`: report it and wait.
+                self._on_lines([f"The session server did not restart: {error}"])

@@ -1,4 +1,4 @@
-"""The virtual environments that agent and session server run in."""
+"""Owns the virtual environments of agent and session server."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from voicecore.project.dotenv import without_ours
 
 
 class InstallFailed(VoicecoreError):
-    """uv could not install what a pyproject.toml asks for; carries its command and output."""
+    """uv could not install the packages of a pyproject.toml; carries its command and output."""
 
 
 def python_of(folder: Path) -> Path:
-    """The interpreter of the environment of `folder` (made by `sync`)."""
+    """Return the Python interpreter of the environment of `folder` (created by `sync`)."""
     return folder / ".venv" / "bin" / "python"
 
 
 def sync(folders: Sequence[Path], env: Mapping[str, str]) -> None:
-    """Install the packages of each folder's pyproject.toml, all folders at once.
+    """Install the packages of each folder's pyproject.toml, all folders at the same time.
 
-    Nothing to do takes some 50 ms a folder and no network. Raises InstallFailed.
+    An up-to-date folder takes about 50 ms and no network. Raises InstallFailed.
     """
     child_env = without_ours(env)
     with tempfile.TemporaryDirectory(prefix="voicecore-") as logs:
@@ -39,7 +39,7 @@ def sync(folders: Sequence[Path], env: Mapping[str, str]) -> None:
 
 @dataclass(frozen=True)
 class _Install:
-    """One running uv."""
+    """One running `uv sync`."""
 
     folder: Path
     argv: list[str]
@@ -50,7 +50,7 @@ class _Install:
 def _start(folder: Path, env: Mapping[str, str], log: Path) -> _Install:
     import uv
 
-    # --inexact: what `uv run pytest` added for the project's own tests stays.
+    # --inexact keeps the packages that `uv run pytest` added for the project's own tests.
     argv = [uv.find_uv_bin(), "sync", "--project", str(folder), "--no-dev", "--inexact"]
     with log.open("wb") as output:
         process = subprocess.Popen(
@@ -64,22 +64,21 @@ def _failure(install: _Install) -> InstallFailed:
     output = install.log.read_text(errors="replace")
     command = shlex.join(["uv", *install.argv[1:]])
     if "No interpreter found" in output or "python-build-standalone" in output:
-        wanted = _wanted_python(folder)
         return InstallFailed(
-            f"{folder.name}/ needs Python {wanted}; none is on this machine, "
-            "and uv could not fetch one.",
+            f"{folder.name}/ needs Python {_required_python(folder)}; this machine has none, "
+            "and uv could not download one.",
             "Install one, then run the same command again:  uv python install 3.12\n"
-            "or name yours:  export UV_PYTHON=/path/to/python3.12",
+            "or set the path of yours:  export UV_PYTHON=/path/to/python3.12",
             ExitCode.MISSING_TOOL,
         )
     tail = "\n".join(output.strip().splitlines()[-15:])
     return InstallFailed(
-        f"The packages of {folder.name}/ could not be installed:\n{tail}",
-        f"Try it by hand:  {command}",
+        f"Could not install the packages of {folder.name}/:\n{tail}",
+        f"To see all output, run:  {command}",
     )
 
 
-def _wanted_python(folder: Path) -> str:
+def _required_python(folder: Path) -> str:
     import tomllib
 
     settings = tomllib.loads((folder / "pyproject.toml").read_text(encoding="utf-8"))

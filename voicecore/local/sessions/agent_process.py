@@ -1,4 +1,4 @@
-"""One agent process: what AgentCore calls a microVM."""
+"""Owns one agent process: AgentCore runs it in a microVM."""
 
 from __future__ import annotations
 
@@ -13,35 +13,35 @@ from typing import Any
 import aiohttp
 
 from voicecore.console.errors import VoicecoreError
-from voicecore.local.gateway.limits import STOP_GRACE
-from voicecore.local.processes.child import Child, Guard
+from voicecore.local.limits import STOP_GRACE
+from voicecore.local.processes.child import Child, Reaper, last_error
 from voicecore.local.processes.ports import free_port
-from voicecore.local.sessions.lifecycle import Ping, read_ping
-from voicecore.local.sessions.log_writer import SessionLog, last_error, turn_of
+from voicecore.local.sessions.lifecycle import PingAnswer, read_ping
+from voicecore.local.sessions.log_writer import SessionLog, turn_of
 
-PING_TIMEOUT = 2.0  # seconds; AgentCore asks again after that long (limits.PING_INTERVAL)
+PING_TIMEOUT = 2.0  # seconds; the next ping is due then (limits.PING_INTERVAL)
 _START_POLL = 0.05  # seconds between pings while the process starts
 
 
 @dataclass(frozen=True)
 class AgentSpec:
-    """How the agent is started: argv, folder and whole environment (PORT is added)."""
+    """The agent's command, folder and complete environment (the runtime adds PORT)."""
 
     argv: tuple[str, ...]
-    """`$PORT` in it is the port that the agent is reached at."""
+    """Command; `$PORT` in it becomes the agent's port."""
     cwd: Path
     env: Mapping[str, str]
-    after: tuple[str, ...] = ()
-    """What to run once it has ended; see `Child.start`."""
+    cleanup: tuple[str, ...] = ()
+    """Command to run after the agent has ended; see `Child.start`."""
     host: str = "127.0.0.1"
-    """Where it is reached."""
+    """Address at which the agent listens."""
 
 
 class AgentCrashed(VoicecoreError):
-    """The agent process ended while it started, or while it was needed."""
+    """The agent process ended while it started, or during a session."""
 
 
-class AgentSilent(VoicecoreError):
+class AgentStartTimeout(VoicecoreError):
     """The agent process did not answer /ping within the start limit."""
 
 
@@ -75,7 +75,7 @@ class AgentProcess:
         spec: AgentSpec,
         version: int,
         logs: Path,
-        guard: Guard,
+        reaper: Reaper,
         http: aiohttp.ClientSession,
         start_limit: float,
         on_lines: Callable[[AgentProcess, list[str]], None],
@@ -97,10 +97,10 @@ class AgentProcess:
         env = {**spec.env, "PORT": str(port), "PYTHONUNBUFFERED": "1"}
         argv = [word.replace("$PORT", str(port)) for word in spec.argv]
         try:
-            child = await Child.start(argv, spec.cwd, env, guard, receive, group, spec.after)
+            child = await Child.start(argv, spec.cwd, env, reaper, receive, group, spec.cleanup)
         except OSError as error:
             raise AgentCrashed(
-                f"The agent cannot be started: {error}",
+                f"Could not start the agent: {error}",
                 f"Command: {' '.join(spec.argv)} (in {spec.cwd})",
             ) from error
         url = f"http://{spec.host}:{port}"
@@ -109,58 +109,59 @@ class AgentProcess:
         return agent
 
     def receive(self, lines: list[str]) -> None:
-        """Take output of the process."""
+        """Log lines of the process, and read the number of the turn from them."""
         self._log.write(lines)
         self._tail.extend(lines)
         self.turns = max([self.turns, *(turn for turn in map(turn_of, lines) if turn is not None)])
 
     @property
     def pid(self) -> int:
-        """The process id."""
+        """The process ID."""
         return self._child.pid
 
     @property
     def log_path(self) -> Path | None:
-        """The session's log file; None before `bind`."""
+        """Path of the session's log file; None before `bind`."""
         return self._log.path
 
     @property
     def exited(self) -> asyncio.Task[int]:
-        """Done when the process has ended."""
+        """A task that is done when the process has ended."""
         return self._child.exited
 
     def bind(self, session_id: str) -> None:
-        """Give this process its session, once. Raises AgentCrashed if its log cannot be."""
+        """Assign the session, once. Raises AgentCrashed if its log cannot be written."""
         self.session_id = session_id
         try:
             self._log.open(session_id)
         except OSError as error:
             raise AgentCrashed(
-                f"The session's log cannot be written: {error}.", "Make room, or allow it."
+                f"Could not write the session's log: {error}.",
+                "Check free disk space and permissions of .voicecore/logs.",
             ) from error
 
     async def wait_healthy(self, until: asyncio.Future[Any] | None = None) -> None:
         """Wait for the first good answer to /ping, or until `until` is done.
 
-        Raises AgentCrashed when the process ends first, AgentSilent at the start limit, which
+        Raises AgentCrashed if the process ends first, AgentStartTimeout at the start limit, which
         counts from the start of the process.
         """
         while not self.healthy and not (until and until.done()):
             if self.exited.done():
                 raise await self.crash()
             if time.monotonic() - self._started > self._start_limit:
-                raise AgentSilent(
+                raise AgentStartTimeout(
                     f"Runtime initialization time exceeded: the agent did not answer /ping within "
                     f"{self._start_limit:g}s.",
-                    f"Load models while building the image, import late, and serve GET /ping on "
+                    f"Load models when you build the image, import late, and serve GET /ping on "
                     f"$PORT. Log: {self._log.open(None)}",
                 )
             self.healthy = await self.ping() is not None
             if not self.healthy:
                 await asyncio.wait({self.exited}, timeout=_START_POLL)
 
-    async def ping(self) -> Ping | None:
-        """Ask once; None when there is no good answer in time."""
+    async def ping(self) -> PingAnswer | None:
+        """Send one ping; return None without a good answer in time."""
         try:
             async with self._http.get(
                 f"{self.url}/ping",
@@ -171,7 +172,7 @@ class AgentProcess:
             return None
 
     async def crash(self) -> AgentCrashed:
-        """Return why the ended process ended, with the path of its log."""
+        """Return the error of the ended process, with the path of its log."""
         await self._child.output_read()
         code = self._child.returncode
         return AgentCrashed(

@@ -1,4 +1,4 @@
-"""What the runtime shows of itself: events as they happen and a snapshot at any time."""
+"""Owns the runtime's events and its status snapshot."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ SessionState = Literal["Starting", "Active", "Idle", "Stopping"]
 
 @dataclass(frozen=True, slots=True)
 class RuntimeEvent:
-    """One thing that happened, in words; `log` is a line that an agent wrote."""
+    """One event as text; `log` is a line that an agent wrote."""
 
     kind: EventKind
     text: str
@@ -40,7 +40,7 @@ class SessionStatus:
 
 @dataclass(frozen=True, slots=True)
 class SpareStatus:
-    """The warm process. `problem` says why there is none."""
+    """The spare process. `problem` is the reason why it failed."""
 
     state: SpareState
     version: int
@@ -50,7 +50,7 @@ class SpareStatus:
 
 @dataclass(frozen=True, slots=True)
 class LogLine:
-    """One line of output; without a session it comes from the spare."""
+    """One line of output; without a session ID it comes from the spare process."""
 
     session_id: str | None
     text: str
@@ -70,8 +70,8 @@ class RuntimeStatus:
     sessions: tuple[SessionStatus, ...]
     lines: tuple[LogLine, ...]
     trouble: RuntimeEvent | None = None
-    """What was refused or failed last: a caller who was turned away may read why."""
+    """The last refusal or failure, in which a refused caller finds the reason."""
 
     def document(self) -> dict[str, Any]:
-        """Return what `GET /_voicecore/status` answers."""
+        """Return the JSON document of `GET /_voicecore/status`."""
         return asdict(self)

@@ -1,4 +1,4 @@
-"""Decides, from what is known of a session, whether it lives on: AgentCore's /ping rules.
+"""Owns the rules by which AgentCore ends a session: timeouts and answers to /ping.
 
 Pure: every time is a value in seconds of the runtime's clock.
 https://docs.aws.amazon.com/bedrock-agentcore/latest/devguide/runtime-http-protocol-contract.html
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, cast
 
-from voicecore.local.gateway.limits import (
+from voicecore.local.limits import (
     IDLE_TIMEOUT,
     LIFECYCLE_MIN,
     MAX_LIFETIME,
@@ -21,7 +21,7 @@ from voicecore.local.gateway.limits import (
 
 
 class EndReason(StrEnum):
-    """Why a session ended."""
+    """The reason why a session ended."""
 
     IDLE = "idle timeout"
     MAX_LIFETIME = "maximum lifetime"
@@ -47,16 +47,16 @@ class Lifecycle:
 
 
 @dataclass(frozen=True, slots=True)
-class Ping:
-    """One answer to /ping. `stamp` is `time_of_last_update` when AWS can read it, else None."""
+class PingAnswer:
+    """One answer to /ping. `stamp` is `time_of_last_update` if AWS can read it, else None."""
 
     busy: bool
     stamp: int | None
     stamp_is_text: bool = False
 
 
-def read_ping(status: int, body: bytes) -> Ping | None:
-    """Read an answer to /ping; None when it does not say Healthy or HealthyBusy."""
+def read_ping(status: int, body: bytes) -> PingAnswer | None:
+    """Parse an answer to /ping; return None unless it says Healthy or HealthyBusy."""
     try:
         document: Any = json.loads(body)
     except ValueError:
@@ -67,7 +67,7 @@ def read_ping(status: int, body: bytes) -> Ping | None:
     if fields.get("status") not in ("Healthy", "HealthyBusy"):
         return None
     stamp = fields.get("time_of_last_update")
-    return Ping(
+    return PingAnswer(
         busy=fields["status"] == "HealthyBusy",
         # bool is an int to Python, not to AWS
         stamp=stamp if type(stamp) is int else None,
@@ -76,66 +76,67 @@ def read_ping(status: int, body: bytes) -> Ping | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Vitals:
-    """What is known of one session."""
+class SessionActivity:
+    """The times and counts of one session from which the rules decide."""
 
     started: float
     last_traffic: float  # the last request, frame or control frame
-    open_requests: int  # calls to /invocations that have no complete answer yet
-    ping: Ping | None  # the last good one
-    stamped: float | None  # its stamp on the runtime's clock
-    missed_pings: int  # since the last good one
+    open_requests: int  # calls to /invocations without a complete answer
+    ping: PingAnswer | None  # the last good answer
+    status_changed: float | None  # its stamp on the runtime's clock
+    missed_pings: int  # since the last good answer
 
 
 def stamp_on_clock(stamp: int | None, wall: float, now: float, scale: float) -> float | None:
     """Return when the agent's status changed, on a clock that runs `scale` times faster.
 
-    A stamp counts whole seconds: it says "within the second that began then", so the end of that
-    second is taken; at a high scale, a stamp of this very moment must not look hours old.
+    A stamp has whole seconds and means "within the second that began then". This takes the end of
+    that second: at a high scale, a stamp of the current moment must not look hours old.
     """
     return None if stamp is None else now - max(0.0, wall - (stamp + 1)) * scale
 
 
-def is_busy(vitals: Vitals) -> bool:
-    """Return whether the idle timer stands still.
+def is_busy(activity: SessionActivity) -> bool:
+    """Return whether the idle timer is stopped.
 
-    HealthyBusy counts only with an integer stamp: without one, AWS reaped busy sessions
+    HealthyBusy counts only with an integer stamp: without one, AWS ended busy sessions
     (fastagent-sh/fastagent#314, aws/bedrock-agentcore-sdk-python#471).
     """
-    busy = vitals.ping is not None and vitals.ping.busy and vitals.stamped is not None
-    return busy or vitals.open_requests > 0
+    ping = activity.ping
+    busy = ping is not None and ping.busy and activity.status_changed is not None
+    return busy or activity.open_requests > 0
 
 
-def idle_since(vitals: Vitals) -> float:
+def idle_since(activity: SessionActivity) -> float:
     """Return when the idle timer started: at the last traffic or the last change of status.
 
-    An agent that stamps each ping with the present moment therefore never becomes idle.
+    An agent that stamps each ping with the current time therefore never becomes idle.
     """
-    return max(vitals.last_traffic, vitals.stamped or 0.0)
+    return max(activity.last_traffic, activity.status_changed or 0.0)
 
 
-def verdict(vitals: Vitals, lifecycle: Lifecycle, now: float) -> EndReason | None:
-    """Return why the session must end now, or None when it lives on."""
-    if now - vitals.started >= lifecycle.max_lifetime:
+def end_reason(activity: SessionActivity, lifecycle: Lifecycle, now: float) -> EndReason | None:
+    """Return why the session must end now, or None if it continues."""
+    if now - activity.started >= lifecycle.max_lifetime:
         return EndReason.MAX_LIFETIME
-    if vitals.missed_pings >= MISSED_PINGS_MAX:
+    if activity.missed_pings >= MISSED_PINGS_MAX:
         return EndReason.UNHEALTHY
-    if not is_busy(vitals) and now - idle_since(vitals) >= lifecycle.idle_timeout:
+    if not is_busy(activity) and now - idle_since(activity) >= lifecycle.idle_timeout:
         return EndReason.IDLE
     return None
 
 
-def next_deadline(vitals: Vitals, lifecycle: Lifecycle, now: float) -> float:
-    """Return when `verdict` must be asked again, whether or not a ping is due.
+def next_deadline(activity: SessionActivity, lifecycle: Lifecycle, now: float) -> float:
+    """Return when to call `end_reason` again, even if no ping is due.
 
     A busy session may become idle at any moment from now on.
     """
-    idle_from = now if is_busy(vitals) else idle_since(vitals)
-    return min(vitals.started + lifecycle.max_lifetime, idle_from + lifecycle.idle_timeout)
+    idle_from = now if is_busy(activity) else idle_since(activity)
+    return min(activity.started + lifecycle.max_lifetime, idle_from + lifecycle.idle_timeout)
 
 
-def ping_advice(pings: Sequence[Ping]) -> str | None:
-    """Return what is wrong with the agent's last pings (oldest first), or None."""
+def ping_advice(pings: Sequence[PingAnswer]) -> str | None:
+    """Return what to fix in the agent's answers to /ping (oldest first), or None."""
     if not pings:
         return None
     last = pings[-1]
@@ -155,6 +156,6 @@ def ping_advice(pings: Sequence[Ping]) -> str | None:
     if len(stamps) == 4 and same_status and stamps == sorted(set(stamps)):
         return (
             "/ping sends a new time_of_last_update each time: the session never becomes idle, "
-            "lives to its maximum lifetime and counts against maxVms. Change it with the status."
+            "runs to its maximum lifetime and counts against maxVms. Change it with the status."
         )
     return None

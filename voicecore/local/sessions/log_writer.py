@@ -1,4 +1,4 @@
-"""What agents write: a file per session, named as CloudWatch names its streams."""
+"""Owns the log file of each session, named as CloudWatch names its streams."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from io import TextIOWrapper
 from pathlib import Path
 from typing import Any, cast
 
-_EARLY_LINES_MAX = 5000  # lines kept while a warm process waits for its session
+_EARLY_LINES_MAX = 5000  # lines kept while a spare process waits for its session
 
 
 def stream_name(session_id: str | None, now: datetime, unique: str) -> str:
@@ -23,22 +23,8 @@ def stream_name(session_id: str | None, now: datetime, unique: str) -> str:
     return f"{now:%Y/%m/%d}/[runtime-logs{session}]{unique}"
 
 
-def last_error(lines: Sequence[str]) -> str:
-    """Return the line that says why a process died.
-
-    That is the end of its last traceback (`ModuleNotFoundError: …`), or else its last words.
-    """
-    written = [line for line in lines if line.strip()]
-    starts = [i for i, line in enumerate(written) if line.startswith("Traceback (most recent")]
-    if starts:
-        for line in written[starts[-1] + 1 :]:
-            if not line.startswith((" ", "\t")):
-                return line.strip()
-    return written[-1].strip() if written else "it wrote nothing"
-
-
 def turn_of(line: str) -> int | None:
-    """Return the turn that a log line of a generated agent belongs to."""
+    """Return the number of the turn that a log line of a generated agent belongs to."""
     if not line.startswith("{") or '"turn"' not in line:
         return None
     try:
@@ -50,7 +36,7 @@ def turn_of(line: str) -> int | None:
 
 
 class SessionLog:
-    """The log of one agent process; lines from before its session are kept and come first."""
+    """The log of one agent process; lines from before its session come first in the file."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
@@ -60,7 +46,7 @@ class SessionLog:
         self.path: Path | None = None
 
     def write(self, lines: Sequence[str]) -> None:
-        """Add lines; they are on disk when this returns, once there is a file."""
+        """Add lines; once the file is open, they are on disk when this returns."""
         if self._file is None:
             self._early = [*self._early, *lines][-_EARLY_LINES_MAX:]
             return
@@ -68,7 +54,7 @@ class SessionLog:
         self._file.flush()
 
     def open(self, session_id: str | None) -> Path:
-        """Give the log its file, readable by the user alone: it may hold what people said."""
+        """Open the file, readable only by the user: it may contain what callers said."""
         if self.path is not None:
             return self.path
         path = self._directory / stream_name(session_id, datetime.now(UTC), self._unique)
@@ -80,7 +66,7 @@ class SessionLog:
         return path
 
     def close(self) -> None:
-        """Close the file; what is written later is dropped."""
+        """Close the file; later lines are dropped."""
         if self._file is not None:
             self._file.close()
         self._file = None

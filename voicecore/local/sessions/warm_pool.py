@@ -1,4 +1,4 @@
-"""Keeps one warm agent process ready and knows which version of the code it runs."""
+"""Owns the spare process: one warm agent for the next session, and the version of its code."""
 
 from __future__ import annotations
 
@@ -11,34 +11,15 @@ from typing import Literal
 import watchfiles
 
 from voicecore.console.errors import VoicecoreError
+from voicecore.local.processes.sources import is_source, source_folders
 from voicecore.local.sessions.agent_process import AgentProcess, AgentSpec
 
 PoolChange = Literal["ready", "failed", "reloaded"]
 SpareState = Literal["starting", "ready", "failed", "none"]
-_WATCHED = frozenset(
-    (".py", ".toml", ".json", ".yaml", ".yml", ".txt", ".md", ".j2", ".jinja", ".jinja2", ".env")
-)
-# An image is made of these, too.
-_WATCHED_NAMES = frozenset((".env", "Dockerfile", ".dockerignore", "uv.lock"))
-_IGNORED_FOLDERS = frozenset((".venv", "__pycache__", ".git", ".pytest_cache", ".ruff_cache"))
 
 
-def is_source(path: Path, root: Path) -> bool:
-    """Return whether saving `path` makes a new version of the agent under `root`."""
-    parts = path.relative_to(root).parts
-    if _IGNORED_FOLDERS.intersection(parts):
-        return False
-    return path.suffix in _WATCHED or path.name in _WATCHED_NAMES
-
-
-def source_folders(root: Path) -> list[Path]:
-    """Return `root` and the folders under it that can hold source files."""
-    below = (path for path in root.iterdir() if path.is_dir() and path.name not in _IGNORED_FOLDERS)
-    return [root, *(folder for path in sorted(below) for folder in source_folders(path))]
-
-
-class Pool:
-    """Holds the spare. A taken or outdated spare is replaced at once."""
+class WarmPool:
+    """Holds the spare process, and replaces it at once when it is taken or outdated."""
 
     def __init__(
         self,
@@ -53,14 +34,14 @@ class Pool:
         self._prepare = prepare
         self._spare: asyncio.Task[AgentProcess] | None = None
         self._warm_up: asyncio.Task[None] | None = None
-        self._vigil: asyncio.Task[None] | None = None
+        self._watch_spare: asyncio.Task[None] | None = None
         self._is_warm = False
         self.version = 1
         self.failure: VoicecoreError | None = None
 
     @property
     def state(self) -> SpareState:
-        """What a session that started now would find."""
+        """State of the spare process."""
         if self.failure is not None:
             return "failed"
         if self._spare is None:
@@ -68,7 +49,7 @@ class Pool:
         return "ready" if self._is_warm else "starting"
 
     def refill(self) -> None:
-        """Start a spare in the background, if there is none."""
+        """Start a spare in the background, unless there is one."""
         if self._spare is not None:
             return
         self.failure, self._is_warm = None, False
@@ -76,7 +57,7 @@ class Pool:
         self._warm_up = asyncio.create_task(self._warm(self._spare))
 
     async def ready(self) -> None:
-        """Wait until the spare is ready; raise AgentCrashed or AgentSilent when it cannot be."""
+        """Wait until the spare is ready. Raises AgentCrashed or AgentStartTimeout."""
         if self._warm_up is not None:
             await asyncio.shield(self._warm_up)
         if self.failure is not None:
@@ -85,7 +66,7 @@ class Pool:
     async def take(self) -> AgentProcess:
         """Return the spare, healthy or still starting, and start the next one.
 
-        Raises AgentCrashed when the agent cannot be started at all.
+        Raises AgentCrashed if the agent cannot be started at all.
         """
         if self.failure is not None:
             await self._discard()
@@ -98,25 +79,25 @@ class Pool:
         return agent
 
     async def renew(self) -> None:
-        """Make a new version: the spare is replaced, running sessions keep their process."""
+        """Count a new version and replace the spare; running sessions keep their process."""
         self.version += 1
         await self._discard()
         self.refill()
         self._on_change("reloaded")
 
     async def watch(self, root: Path) -> None:
-        """Make a new version whenever a source file under `root` is saved. Runs until cancelled.
+        """Renew the spare whenever a source file under `root` is saved. Runs until cancelled.
 
-        `root` must be a real path: that is how macOS names what changed.
+        `root` must be a resolved path, because macOS reports changes by their resolved paths.
         """
         while True:
             folders = source_folders(root)
             changes = watchfiles.awatch(  # pyright: ignore[reportUnknownMemberType] (trio's types)
                 *folders,
                 watch_filter=None,
-                debounce=200,  # ms; an editor saves in several steps
+                debounce=200,  # ms; editors save in several steps
                 step=50,
-                recursive=False,  # else it watches the thousands of folders in .venv
+                recursive=False,  # recursion would watch the thousands of folders in .venv
             )
             async with aclosing(changes):
                 async for changed in changes:
@@ -140,28 +121,28 @@ class Pool:
             await (await spare).wait_healthy()
         except VoicecoreError as error:
             failure = error
-        self._settle(spare, failure)
+        self._record(spare, failure)
         if failure is None:
-            self._vigil = asyncio.create_task(self._keep_vigil(spare))
+            self._watch_spare = asyncio.create_task(self._wait_for_exit(spare))
 
-    async def _keep_vigil(self, spare: asyncio.Task[AgentProcess]) -> None:
-        """Notice a spare that ends while it waits: agents import their pipeline behind /ping."""
+    async def _wait_for_exit(self, spare: asyncio.Task[AgentProcess]) -> None:
+        """Record the failure of a spare that exits: agents import their pipeline behind /ping."""
         agent = spare.result()
         await asyncio.wait({agent.exited})
         if self._spare is spare:
-            self._settle(spare, await agent.crash())
+            self._record(spare, await agent.crash())
 
-    def _settle(self, spare: asyncio.Task[AgentProcess], failure: VoicecoreError | None) -> None:
-        if self._spare is spare:  # else a session took it, and tells its caller
+    def _record(self, spare: asyncio.Task[AgentProcess], failure: VoicecoreError | None) -> None:
+        if self._spare is spare:  # else a session took it and reports the failure to its caller
             self._is_warm, self.failure = failure is None, failure
             self._on_change("failed" if failure else "ready")
 
     async def _discard(self, grace: float = 2.0) -> None:
         spare, self._spare = self._spare, None
-        for task in (self._warm_up, self._vigil):
+        for task in (self._warm_up, self._watch_spare):
             if task is not None:
                 task.cancel()
-        self._warm_up = self._vigil = None
+        self._warm_up = self._watch_spare = None
         if spare is None:
             return
         await asyncio.wait({spare})

@@ -1,4 +1,4 @@
-"""What all stand-ins of one run share: region, keys, script, limits and journal."""
+"""Owns what all stand-ins of one run share: region, keys, script, limits and journal."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.standins.models.sigv4 import Keys
 
 @dataclass(frozen=True)
 class Limits:
-    """How long AWS waits, in seconds. Tests shorten them; the defaults are AWS's own.
+    """Timeouts of AWS in seconds. Tests shorten them; the defaults are those of AWS.
 
     Sonic: https://docs.aws.amazon.com/nova/latest/nova2-userguide/using-conversational-speech.html
     Transcribe: https://docs.aws.amazon.com/transcribe/latest/dg/streaming.html (15 s of no audio)
@@ -23,7 +23,9 @@ class Limits:
 
 
 @dataclass(frozen=True)
-class World:
+class StandinContext:
+    """Settings and journal of one run."""
+
     region: str
     keys: Keys
     script: Script = field(default_factory=Script)

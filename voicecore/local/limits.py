@@ -1,4 +1,4 @@
-"""The limits of AgentCore's data plane, each with the AWS page that states it.
+"""Owns the limits of AgentCore's data plane, each with the AWS page that states it.
 
 "limits page" is https://docs.aws.amazon.com/bedrock-agentcore/latest/devguide/bedrock-agentcore-limits.html
 and the other names are pages of the same guide. Durations are seconds, sizes bytes.
@@ -6,8 +6,8 @@ and the other names are pages of the same guide. Durations are seconds, sizes by
 
 from __future__ import annotations
 
-# Session ids: requests may have 33 to 256 characters (API, SessionType), but the response
-# pattern is [a-zA-Z0-9][a-zA-Z0-9-_]* up to 100 (API, SessionId): only 33 to 100 works both ways.
+# Session IDs: requests may have 33 to 256 characters (API, SessionType), but the response pattern
+# is [a-zA-Z0-9][a-zA-Z0-9-_]* up to 100 (API, SessionId): only 33 to 100 works in both directions.
 SESSION_ID_MIN = 33
 SESSION_ID_MAX = 100
 
@@ -17,7 +17,7 @@ PRESIGNED_EXPIRES_MAX = 300
 # "Troubleshoot Signature Version 4").
 CLOCK_SKEW_MAX = 300
 
-# limits page. The WebSocket page says 32 KB; the larger is enforced, agents should stay below both.
+# limits page. The WebSocket page says 32 KB; we enforce the larger, agents should stay below both.
 FRAME_BYTES_MAX = 64 * 1024
 FRAMES_PER_SECOND_MAX = 250
 STREAM_SECONDS = 3600.0
@@ -35,7 +35,7 @@ STOP_GRACE = 15.0
 START_LIMIT = 30.0
 # Measured by users, fastagent-sh/fastagent#314.
 PING_INTERVAL = 2.0
-# AWS says that a session without ping answers is ended, not after how many: our choice.
+# AWS says that it ends a session without ping answers, not after how many: this is our choice.
 MISSED_PINGS_MAX = 3
 
 # API, InvokeAgentRuntime

@@ -1,4 +1,4 @@
-"""Logs of this machine, read as CloudWatch would give them."""
+"""Local logs, in the form that CloudWatch returns."""
 
 import os
 from datetime import UTC, datetime, timedelta
@@ -22,7 +22,7 @@ def at(minute: int, text: str = "x") -> str:
     return f'{{"time": "2026-11-22T11:{minute:02}:00Z", "event": "log", "message": "{text}"}}\n'
 
 
-def test_lines_without_a_time_go_with_the_line_before_or_the_first_that_has_one(
+def test_line_without_a_time_gets_that_of_the_line_before_or_the_first_time(
     tmp_path: Path,
 ) -> None:
     write(tmp_path, "[runtime-logs-a]1", f"starting\n{at(1)}Traceback\n{at(3)}")
@@ -34,27 +34,27 @@ def test_lines_without_a_time_go_with_the_line_before_or_the_first_that_has_one(
     assert found[2].text == "Traceback"
 
 
-def test_files_that_hold_no_time_are_of_when_they_were_written(tmp_path: Path) -> None:
+def test_file_without_times_gets_its_modification_time(tmp_path: Path) -> None:
     write(tmp_path, "[runtime-logs]1", "a print\n", NOW)
     write(tmp_path, "[runtime-logs]2", "an old print\n", LONG_AGO)
     (found,) = log_reader.read(tmp_path, NOW - timedelta(hours=1))
     assert (found.text, found.time, found.session) == ("a print", NOW, "")
-    assert log_reader.last(tmp_path) == NOW
+    assert log_reader.last_write(tmp_path) == NOW
 
 
-def test_other_files_are_passed_over(tmp_path: Path) -> None:
-    (tmp_path / "server.log").write_text("no agent\n")
-    write(tmp_path, "notes.txt", "no agent\n")
+def test_other_files_are_ignored(tmp_path: Path) -> None:
+    (tmp_path / "server.log").write_text("not an agent\n")
+    write(tmp_path, "notes.txt", "not an agent\n")
     assert log_reader.read(tmp_path, LONG_AGO) == []
-    assert log_reader.last(tmp_path) is None
+    assert log_reader.last_write(tmp_path) is None
 
 
-def test_a_line_is_followed_once_it_is_whole(tmp_path: Path) -> None:
+def test_follow_yields_a_line_once_it_is_complete(tmp_path: Path) -> None:
     path = write(tmp_path, "[runtime-logs]1", "first\nsec")
 
-    def go_on(seconds: float) -> None:
+    def write_more(seconds: float) -> None:
         with path.open("a") as file:
             file.write("ond\nthird\n")
 
-    following = log_reader.follow(tmp_path, LONG_AGO, go_on)
+    following = log_reader.follow(tmp_path, LONG_AGO, write_more)
     assert [next(following).text for _ in range(3)] == ["first", "second", "third"]

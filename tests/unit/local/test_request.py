@@ -1,13 +1,13 @@
-"""Paths, session ids and headers, as AgentCore reads and filters them."""
+"""Paths, session IDs and headers, as AgentCore parses and filters them."""
 
 import pytest
 
-from voicecore.local.gateway.errors import Refusal
+from voicecore.local.api_errors import ApiError
 from voicecore.local.gateway.request import (
     REQUEST_HEADER,
     SESSION_HEADER,
     BadAllowlist,
-    Target,
+    RequestTarget,
     agent_headers,
     check_allowlist,
     check_session_id,
@@ -26,20 +26,25 @@ ACCOUNT = "000000000000"
 @pytest.mark.parametrize(
     ("method", "path", "query", "expected"),
     [
-        ("GET", f"/runtimes/{ENCODED}/ws", "qualifier=a", Target("ws", ARN, "a")),
+        ("GET", f"/runtimes/{ENCODED}/ws", "qualifier=a", RequestTarget("ws", ARN, "a")),
         (
             "POST",
             f"/runtimes/{ENCODED}/invocations",
             "qualifier=a",
-            Target("invocations", ARN, "a"),
+            RequestTarget("invocations", ARN, "a"),
         ),
         (
             "POST",
             f"/runtimes/{ENCODED}/stopruntimesession",
             "",
-            Target("stopruntimesession", ARN, "DEFAULT"),
+            RequestTarget("stopruntimesession", ARN, "DEFAULT"),
         ),
-        ("GET", "/runtimes/my-1/ws", f"accountId={ACCOUNT}", Target("ws", "my-1", "DEFAULT")),
+        (
+            "GET",
+            "/runtimes/my-1/ws",
+            f"accountId={ACCOUNT}",
+            RequestTarget("ws", "my-1", "DEFAULT"),
+        ),
         ("GET", "/runtimes/my-1/ws", "", 400),
         ("POST", f"/runtimes/{ENCODED}/ws", "", 400),
         ("GET", f"/runtimes/{ENCODED}/invocations", "", 400),
@@ -50,9 +55,11 @@ ACCOUNT = "000000000000"
         ("GET", "/", "", 401),
     ],
 )
-def test_paths(method: str, path: str, query: str, expected: Target | int) -> None:
+def test_request_paths_are_parsed_or_refused(
+    method: str, path: str, query: str, expected: RequestTarget | int
+) -> None:
     target = parse_target(method, path, query, ACCOUNT)
-    assert (target.status if isinstance(target, Refusal) else target) == expected
+    assert (target.status if isinstance(target, ApiError) else target) == expected
 
 
 @pytest.mark.parametrize(
@@ -64,9 +71,9 @@ def test_paths(method: str, path: str, query: str, expected: Target | int) -> No
         (ARN, "prod", 404),
     ],
 )
-def test_runtime_and_endpoint(arn: str, qualifier: str, status: int | None) -> None:
-    refusal = check_target(Target("ws", arn, qualifier), ARN, ("DEFAULT",))
-    assert (refusal.status if refusal else None) == status
+def test_unknown_runtime_or_endpoint_is_404(arn: str, qualifier: str, status: int | None) -> None:
+    error = check_target(RequestTarget("ws", arn, qualifier), ARN, ("DEFAULT",))
+    assert (error.status if error else None) == status
 
 
 @pytest.mark.parametrize(
@@ -82,24 +89,26 @@ def test_runtime_and_endpoint(arn: str, qualifier: str, status: int | None) -> N
         ("ä" * 40, False),
         ("a" * 40 + "\n", False),
         ("", False),
-        pytest.param(make_session_id(), True, id="made here"),
+        pytest.param(make_session_id(), True, id="generated"),
         ("CA" + "0" * 32, True),  # a Twilio CallSid
     ],
 )
-def test_session_ids(session_id: str, accepted: bool) -> None:
-    refusal = check_session_id(session_id)
-    assert (refusal is None) == accepted
-    if refusal:
-        assert (refusal.status, refusal.kind) == (400, "ValidationException")
+def test_session_id_has_33_to_100_characters_of_the_alphabet(
+    session_id: str, accepted: bool
+) -> None:
+    error = check_session_id(session_id)
+    assert (error is None) == accepted
+    if error:
+        assert (error.status, error.kind) == (400, "ValidationException")
 
 
-def test_the_session_id_comes_in_a_header_or_in_the_query() -> None:
+def test_session_id_is_read_from_header_or_query() -> None:
     assert session_id_of({SESSION_HEADER: "one"}, "a=b") == "one"
     assert session_id_of({}, f"a=b&{SESSION_HEADER.lower()}=two") == "two"
     assert session_id_of({}, "a=b") is None
 
 
-def test_what_reaches_the_agent() -> None:
+def test_agent_sees_only_allowed_headers() -> None:
     sent = {
         "Host": "x",
         "Authorization": "AWS4-HMAC-SHA256 secret",
@@ -136,7 +145,7 @@ def test_what_reaches_the_agent() -> None:
         ("X-Not-Forwarded", 9000, True),
     ],
 )
-def test_long_headers(name: str, length: int, accepted: bool) -> None:
+def test_headers_above_the_limit_are_refused(name: str, length: int, accepted: bool) -> None:
     headers = agent_headers({name: "x" * length}, "", ("x-colour",), "s", "r")
     assert isinstance(headers, dict) == accepted
 
@@ -151,7 +160,7 @@ def test_long_headers(name: str, length: int, accepted: bool) -> None:
         ([f"X-{number}" for number in range(21)], "21 names"),
     ],
 )
-def test_allowlists(names: list[str], words: str | None) -> None:
+def test_allowlist_with_forbidden_names_is_refused(names: list[str], words: str | None) -> None:
     if words is None:
         assert check_allowlist(names) == tuple(name.lower() for name in names)
     else:

@@ -1,4 +1,4 @@
-"""What an agent finds when it looks for relays, behind its NAT."""
+"""Owns a project whose agent can only check TURN, and that check behind the agent's NAT."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 import shutil
 from pathlib import Path
 
-from tests.standins.dev import pyproject
+from tests.cli.test_dev import pyproject
 from tests.standins.nat.lab import NatLab
 from voicecore.commands.turn_check import SCRIPT, RelayAttempt, parse_attempts
 from voicecore.local.processes import venv
@@ -16,7 +16,7 @@ _FILES = ("agent/relay.py", "agent/no_relay.py", f"agent/{SCRIPT}", "both/ice.py
 
 
 def make_agent(root: Path) -> Path:
-    """A project whose agent has what looks for relays, and nothing else."""
+    """Create a project whose agent has only the TURN check."""
     (root / "agent").mkdir(parents=True)
     (root / "voicecore.toml").write_text(
         'name = "tiny"\ntransports = ["webrtc"]\npipeline = "offline"\nregion = "us-east-1"\n'
@@ -28,10 +28,10 @@ def make_agent(root: Path) -> Path:
     return root
 
 
-def look(
+def check_turn(
     net: NatLab, project: Path, variables: dict[str, str], *sources: str
 ) -> list[RelayAttempt]:
-    """What `voicecore turn check` finds there, without the command around it."""
+    """Run the script of `voicecore turn check` there, and return its results."""
     program = [str(venv.python_of(project / "agent")), str(project / "agent" / SCRIPT)]
     done = net.agent.run(*program, *sources, env=net.agent.env(**variables))
     assert done.returncode == 0, done.stderr

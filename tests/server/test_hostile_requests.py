@@ -1,15 +1,15 @@
-"""People who mean no good get refusals, and nobody else notices."""
+"""Hostile requests are refused, and other clients are not affected."""
 
 import asyncio
 
 from tests.server import hostile
-from tests.server.serving import KEY, Server
+from tests.server.serving import KEY, RunningServer
 
 REQUESTS = 600  # benchmarks/server.py sends 10,000
-LORISES = 40
+SLOW_CLIENTS = 40
 
 
-def test_hostile_requests_are_refused_and_cost_no_memory(shared: Server) -> None:
+def test_hostile_requests_are_refused_and_cost_no_memory(shared: RunningServer) -> None:
     first = asyncio.run(hostile.attack(shared, REQUESTS // 3, seed=1))
     before = shared.megabytes()
     second = asyncio.run(hostile.attack(shared, REQUESTS, seed=2))
@@ -22,14 +22,19 @@ def test_hostile_requests_are_refused_and_cost_no_memory(shared: Server) -> None
     assert KEY not in written and "Bearer" not in written and "eyJ" not in written
 
 
-def test_who_is_slow_holds_nobody_up(shared: Server) -> None:
+def test_slow_clients_are_disconnected_and_delay_no_others(shared: RunningServer) -> None:
     async def crowd() -> tuple[list[bytes], list[bytes], int]:
         head = b"GET /health HTTP/1.1\r\nX-A: "
         body = b"POST /start HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
         body += b"Content-Length: 1000\r\n\r\n"
         async with shared.client() as client:
-            heads = [asyncio.create_task(hostile.loris(shared, head, b"a")) for _ in range(LORISES)]
-            bodies = [asyncio.create_task(hostile.loris(shared, body, b" ")) for _ in range(5)]
+            heads = [
+                asyncio.create_task(hostile.slow_request(shared, head, b"a"))
+                for _ in range(SLOW_CLIENTS)
+            ]
+            bodies = [
+                asyncio.create_task(hostile.slow_request(shared, body, b" ")) for _ in range(5)
+            ]
             await asyncio.sleep(1)
             async with client.get("/health") as answer:
                 assert answer.status == 200
@@ -38,14 +43,18 @@ def test_who_is_slow_holds_nobody_up(shared: Server) -> None:
             return await asyncio.gather(*heads), await asyncio.gather(*bodies), sent
 
     heads, bodies, sent = asyncio.run(crowd())
-    assert heads == [b""] * LORISES
+    assert heads == [b""] * SLOW_CLIENTS
     assert all(b" 408 " in answer and b"too_slow" in answer for answer in bodies)
     assert sent < 5_000_000
 
 
-def test_one_address_has_only_so_many_connections(shared: Server) -> None:
+def test_one_address_may_have_256_connections(shared: RunningServer) -> None:
     async def open_many() -> int:
         pairs = [await hostile.connect(shared) for _ in range(300)]
+        left = len(pairs)
+        while left > 256:  # until the server has closed the others
+            await asyncio.sleep(0.1)
+            left = sum(not reader.at_eof() for reader, _ in pairs)
         await asyncio.sleep(0.5)
         left = sum(not reader.at_eof() for reader, _ in pairs)
         for _, writer in pairs:

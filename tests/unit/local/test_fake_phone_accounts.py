@@ -1,4 +1,4 @@
-"""`voicecore dev` makes up what a project lacks of a telephone provider's account."""
+"""`voicecore dev` generates the account data that a project lacks for a telephone provider."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from cryptography.hazmat.primitives.asymmetric import ed25519
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from voicecore.catalog.phones import PHONES
-from voicecore.local.fake_phone_accounts import SIGNING_KEY, phones_of
+from voicecore.local.fake_phone_accounts import SIGNING_KEY, phone_accounts
 
 
-def test_what_is_missing_is_made_up_and_what_there_is_stays() -> None:
-    env = {"TWILIO_AUTH_TOKEN": "mine", "PHONE_NUMBERS": "+12025550100", "OTHER": "not of it"}
-    phones = phones_of(PHONES, env, Path(sys.executable))
+def test_missing_variables_are_generated_and_existing_ones_kept() -> None:
+    env = {"TWILIO_AUTH_TOKEN": "mine", "PHONE_NUMBERS": "+12025550100", "OTHER": "unrelated"}
+    phones = phone_accounts(PHONES, env, Path(sys.executable))
     assert list(phones) == list(PHONES)
     for name, phone in PHONES.items():
         assert {*phone.secrets, *phone.calling, "PHONE_NUMBERS"} <= phones[name].keys()
@@ -28,6 +28,6 @@ def test_what_is_missing_is_made_up_and_what_there_is_stays() -> None:
     load_pem_private_key(vonage["VONAGE_PRIVATE_KEY"].encode(), None)
 
 
-def test_a_true_public_key_comes_without_what_signs() -> None:
-    env = {"TELNYX_PUBLIC_KEY": "true", "TELNYX_API_KEY": "true"}
-    assert SIGNING_KEY not in phones_of(["telnyx"], env, Path(sys.executable))["telnyx"]
+def test_real_public_key_comes_without_a_signing_key() -> None:
+    env = {"TELNYX_PUBLIC_KEY": "real", "TELNYX_API_KEY": "real"}
+    assert SIGNING_KEY not in phone_accounts(["telnyx"], env, Path(sys.executable))["telnyx"]

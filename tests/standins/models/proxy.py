@@ -1,4 +1,4 @@
-"""The wire between an agent and the stand-ins: it carries bytes until a test breaks it."""
+"""Owns a TCP proxy between an agent and the stand-ins, which tests can break."""
 
 from __future__ import annotations
 
@@ -8,40 +8,40 @@ import struct
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
-_PIECE = 64 * 1024
-_AT_ONCE = struct.pack("ii", 1, 0)  # SO_LINGER of 0 s: closing sends a reset and no goodbye
+_CHUNK = 64 * 1024
+_LINGER_ZERO = struct.pack("ii", 1, 0)  # SO_LINGER of 0 s: closing sends a reset instead of FIN
 
 
-class Wire:
-    """Carries every connection on one listening socket to `address`, where the service is."""
+class BreakableProxy:
+    """Forwards every connection on one listening socket to the service at `address`."""
 
     def __init__(self, address: tuple[str, int]) -> None:
         self._address = address
         self._open: set[asyncio.StreamWriter] = set()
-        self._dead = False
+        self._refusing = False
 
-    def cut(self) -> None:
-        """Resets all connections, as a failing network does. The next one is carried again."""
+    def reset_connections(self) -> None:
+        """Reset all connections, as a failing network does. New connections work."""
         for end in self._open:
             reset(end)
 
-    def kill(self) -> None:
-        """Resets all connections, and from now on each new one."""
-        self._dead = True
-        self.cut()
+    def refuse_connections(self) -> None:
+        """Reset all connections, and from now on every new one."""
+        self._refusing = True
+        self.reset_connections()
 
     @asynccontextmanager
-    async def carrying(self, listening: socket.socket) -> AsyncIterator[None]:
-        server = await asyncio.start_server(self._carry, sock=listening)
+    async def forwarding(self, listening: socket.socket) -> AsyncIterator[None]:
+        server = await asyncio.start_server(self._forward, sock=listening)
         try:
             yield
         finally:
             server.close()
-            self.cut()
+            self.reset_connections()
             await server.wait_closed()
 
-    async def _carry(self, agent: asyncio.StreamReader, to_agent: asyncio.StreamWriter) -> None:
-        if self._dead:
+    async def _forward(self, agent: asyncio.StreamReader, to_agent: asyncio.StreamWriter) -> None:
+        if self._refusing:
             reset(to_agent)
             return
         service, to_service = await asyncio.open_connection(*self._address)
@@ -56,14 +56,14 @@ class Wire:
 
 
 async def _pass(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
-    """Copies until either side is gone; both know it then."""
+    """Copy until either side closes, then close the other."""
     with suppress(ConnectionError):
-        while piece := await source.read(_PIECE):
+        while piece := await source.read(_CHUNK):
             sink.write(piece)
             await sink.drain()
     sink.close()
 
 
 def reset(end: asyncio.StreamWriter) -> None:
-    end.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _AT_ONCE)
+    end.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_ZERO)
     end.transport.abort()

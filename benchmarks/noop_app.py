@@ -1,4 +1,4 @@
-"""An app that takes a request and answers as many bytes as /start does, and does nothing else."""
+"""An ASGI app that reads a request and answers as many bytes as /start, and does nothing else."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ ANSWER = b'{"sessionId": "' + b"x" * 900 + b'"}'
 
 
 async def app(scope: dict[str, Any], receive: Any, send: Any) -> None:
-    """Answer."""
+    """Answer one request."""
     if scope["type"] == "lifespan":
         return
     while (await receive()).get("more_body"):

@@ -1,7 +1,8 @@
-"""How late a core wakes who sleeps on it: `python -m benchmarks.sleeper`, until SIGTERM.
+"""Measure how late this machine wakes a sleeping process, in ms, until SIGTERM.
 
-A scheduler gives a busy core within some ms to who has slept. Where that takes longer, the machine
-itself stood still, as a guest does while its host has other work.
+`python -m benchmarks.wakeup_delay`. A scheduler gives a busy core to a waking process within a
+few ms. A longer delay means that the machine itself stood still, as a guest does while its host is
+busy.
 """
 
 import signal

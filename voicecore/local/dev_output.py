@@ -1,0 +1,97 @@
+"""Owns the output of `voicecore dev`: the live screen, plain lines, or JSON lines."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict, dataclass
+
+from voicecore.console.output import Line, Output
+from voicecore.contract import agent_log
+from voicecore.local.invite_url import share_instructions
+from voicecore.local.runtime import LocalRuntime
+from voicecore.local.screen import event_line, screen
+from voicecore.local.sessions.events import RuntimeEvent
+
+
+@dataclass(frozen=True)
+class LocalEndpoints:
+    """The addresses at which a running `voicecore dev` can be reached."""
+
+    runtime: str
+    server: str
+    page: str | None
+    """URL of the page in the browser, with an invite; None if the server has no page."""
+    phones: Sequence[str]
+    """Names of the telephone providers that can call the agent."""
+    turn: str | None
+    """URI of the TURN server in front of the agent's NAT; None without --nat."""
+
+
+class DevOutput:
+    """Prints events as JSON lines or plain lines; with the live screen it prints none."""
+
+    def __init__(
+        self, output: Output, *, as_json: bool, use_screen: bool, on_closed: Callable[[], object]
+    ) -> None:
+        self._output = output
+        self._as_json = as_json
+        self._use_screen = use_screen and output.live
+        self._on_closed = on_closed
+
+    def event(self, event: RuntimeEvent) -> None:
+        """Print one event."""
+        try:
+            if self._as_json:
+                self._output.event(asdict(event))
+            elif not self._use_screen and not _is_chatter(event):
+                self._output.lines([event_line(event)])
+        except OSError:  # the reader has gone, as in `| head` or a closed terminal
+            self._output.discard_data()
+            self._on_closed()
+
+    def server_lines(self, lines: Sequence[str]) -> None:
+        """Print the lines of the session server's log that need attention."""
+        for line in lines:
+            if needs_attention(line):
+                self.event(RuntimeEvent("log", line))
+
+    def serving(self, at: LocalEndpoints, *, share: bool) -> None:
+        """Print where the agent can be reached."""
+        output = self._output
+        if self._as_json:
+            extra = {"page": at.page, "turn": at.turn}
+            urls = {"runtime": at.runtime, "server": at.server}
+            extra = {name: value for name, value in extra.items() if value}
+            output.event({"kind": "serving", **urls, **extra})
+            return
+        if self._use_screen:
+            return
+        output.say(f"• AgentCore Runtime {at.runtime}, session server {at.server}")
+        if at.page:
+            output.say(f"• Talk in the browser: {at.page}")
+        for name in at.phones:
+            output.say(f"• Call the agent:  voicecore talk --phone {name}")
+        if at.turn:
+            output.say(f"• The agent is behind a symmetric NAT; TURN server: {at.turn}")
+        if share:
+            for line in share_instructions(at.server, at.runtime):
+                output.say(f"  {line}")
+
+    def screen(self, runtime: LocalRuntime, at: LocalEndpoints) -> AbstractContextManager[None]:
+        """Draw the live screen while the block runs, if there is one."""
+
+        def draw(width: int, height: int) -> list[Line]:
+            return screen(runtime.snapshot(), at.server, at.page, width, height)
+
+        return self._output.screen(draw) if self._use_screen else nullcontext()
+
+
+def needs_attention(line: str) -> bool:
+    """Return whether a line of the session server is a warning, an error or no log event."""
+    event = agent_log.parse_event(line)
+    return event is None or event.get("level") not in ("DEBUG", "INFO")
+
+
+def _is_chatter(event: RuntimeEvent) -> bool:
+    return event.kind == "log" and agent_log.is_routine(event.text)

@@ -1,0 +1,58 @@
+"""Owns the environment variables of the local agent and the local session server."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from voicecore.local.fake_phone_accounts import SIGNING_KEY
+from voicecore.local.processes import venv
+from voicecore.local.runtime import LocalRuntime
+from voicecore.local.sessions.agent_process import AgentSpec
+from voicecore.project.dotenv import dotenv_of, without_ours
+from voicecore.project.project import Project
+
+
+def agent_spec(project: Project, env: Mapping[str, str]) -> AgentSpec:
+    """Return how to start the agent: as in its container, with the developer's AWS credentials.
+
+    Reads agent/.env on each call, so the next session sees a changed file.
+    """
+    values = {
+        **without_ours(env),
+        "AWS_REGION": project.region,
+        **dotenv_of(project.agent),
+    }
+    return AgentSpec((str(venv.python_of(project.agent)), "app.py"), project.agent, values)
+
+
+def server_env(project: Project, runtime: LocalRuntime, env: Mapping[str, str]) -> dict[str, str]:
+    """Return the session server's environment; AWS's own variables select the local runtime."""
+    replaced = ("AWS_PROFILE", "AWS_SESSION_TOKEN")
+    inherited = {name: v for name, v in without_ours(env).items() if name not in replaced}
+    settings = runtime.settings
+    return {
+        **inherited,
+        **dotenv_of(project.server),
+        **_no_proxy(env),
+        "AGENT_RUNTIME_ARN": settings.arn,
+        "AWS_REGION": settings.region,
+        "AWS_ENDPOINT_URL_BEDROCK_AGENTCORE": runtime.url,
+        "AWS_ACCESS_KEY_ID": settings.credentials.access_key_id,
+        "AWS_SECRET_ACCESS_KEY": settings.credentials.secret_access_key,
+    }
+
+
+def phone_variables(
+    phones: Mapping[str, Mapping[str, str]], stream_seconds: float
+) -> dict[str, str]:
+    """Return the session server's variables for its telephone providers."""
+    variables = {name: value for own in phones.values() for name, value in own.items()}
+    variables.pop(SIGNING_KEY, None)
+    return variables | ({"STREAM_SECONDS": str(stream_seconds)} if phones else {})
+
+
+def _no_proxy(env: Mapping[str, str]) -> dict[str, str]:
+    """Return variables that keep requests to this machine away from the user's HTTP proxy."""
+    current = env.get("no_proxy") or env.get("NO_PROXY")
+    value = ",".join(filter(None, (current, "127.0.0.1,localhost")))
+    return {"no_proxy": value, "NO_PROXY": value}
