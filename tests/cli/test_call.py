@@ -86,7 +86,7 @@ def test_what_is_refused_says_where_to_look(voicecore: Voicecore) -> None:
     ("flags", "told"),
     [
         ((), f"voicecore call {NUMBER} --yes"),
-        (("--provider", "pigeon"), "There is no provider 'pigeon'"),
+        (("--provider", "pigeon"), "Provider 'pigeon' is not available"),
     ],
 )
 def test_nobody_is_called_unless_agreed(
@@ -100,8 +100,8 @@ def test_nobody_is_called_unless_agreed(
 @pytest.mark.parametrize(
     ("number", "code", "told"),
     [
-        ("12", ExitCode.USAGE, "'12' is no telephone number"),
-        (NUMBER, ExitCode.FAILED, "Nobody answers at 127.0.0.1, port 9"),
+        ("12", ExitCode.USAGE, "'12' is not a telephone number"),
+        (NUMBER, ExitCode.FAILED, "No server answers at 127.0.0.1, port 9"),
     ],
 )
 def test_a_call_that_cannot_be_placed_says_why(

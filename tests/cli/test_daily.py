@@ -34,7 +34,7 @@ def test_agentcores_public_network_is_refused_with_the_reason(
     result = voicecore("deploy", "--yes", "--project", str(project))
     assert result.code == ExitCode.BAD_PROJECT
     assert "line 1" in result.stderr
-    assert "'public' cannot carry 'daily': Daily's sound goes by UDP" in result.stderr
+    assert "'public' cannot carry 'daily': Daily's audio needs UDP" in result.stderr
 
 
 def test_a_server_without_the_key_is_not_deployed(voicecore: Voicecore, project: Path) -> None:

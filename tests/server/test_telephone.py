@@ -129,7 +129,8 @@ async def conversation(all: Exchange) -> None:
     async with all.provider.dial(answer) as handset:
         await handset.hears(0.4)
         [session] = all.lab.sessions()
-        assert session.removeprefix(f"{all.provider.name}-") in (answer.call.it.id, session[-36:])
+        call_id = answer.call.phone_call.id
+        assert session.removeprefix(f"{all.provider.name}-") in (call_id, session[-36:])
         handset.press("1")
         await handset.is_cleared()
         assert handset.complaints == []
@@ -286,7 +287,7 @@ def test_a_caller_whom_no_agent_answers_hears_an_apology(office: Office, tmp_pat
 @pytest.mark.parametrize("seconds", ["3600", "6"], ids=["cut", "renewed"])
 def test_a_call_outlives_its_connections(office: Office, tmp_path: Path, seconds: str) -> None:
     """AgentCore ends each after 60 minutes, here 6 s: a little before it, or in mid-sentence."""
-    words = read_clip(SAMPLES / "twelve-times-seven.wav").sound
+    words = read_clip(SAMPLES / "twelve-times-seven.wav").audio
 
     async def call() -> None:
         async with (

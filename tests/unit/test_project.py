@@ -138,7 +138,9 @@ def test_a_stage_that_is_not_listed_is_not_made_up(tmp_path: Path) -> None:
 
 
 def test_a_network_that_cannot_carry_a_transport_is_refused_with_the_reason() -> None:
-    webrtc = Transport("webrtc", "", "", "", "", "", (), not_public="AgentCore blocks UDP there")
+    webrtc = Transport(
+        "webrtc", "", "", "", "", "", (), "webrtc", not_public="AgentCore blocks UDP there"
+    )
     assert network_for([TRANSPORTS["websocket"]], {}) == "public"
     assert network_for([TRANSPORTS["websocket"], webrtc], {}) == "vpc"
     assert network_for([TRANSPORTS["webrtc"]], {}) == "vpc"

@@ -90,8 +90,8 @@ def run(context: Context, options: AddOptions, again: str = "") -> ExitCode:
         if added.key:
             where = "README.md says where it is from"
             context.output.say(f"It needs {added.key} in server/.env: {where}.")
-        command = f"talk --transport {added.name}" if added.spoken else "dev"
-        if added.serves:
+        command = f"talk --transport {added.name}" if added.in_talk else "dev"
+        if added.by_phone:
             command = f"talk --phone {(*options.providers, *providers)[0]}"
         context.output.say(f"Speak to it:  voicecore {command}")
     return ExitCode.OK
@@ -107,7 +107,7 @@ def _providers(context: Context, project: Project, options: AddOptions) -> tuple
                 ExitCode.USAGE,
             )
     chosen = options.providers
-    if not TRANSPORTS[options.transport].serves:
+    if not TRANSPORTS[options.transport].by_phone:
         if chosen:
             raise UnknownProvider(
                 f"{options.transport} has no provider to choose.",

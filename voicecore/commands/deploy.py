@@ -451,7 +451,7 @@ def _next(
     """What to do now, and the command for it; both empty where callers can come."""
     stage = [] if options.stage == aws_names.DEFAULT_STAGE else ["--stage", options.stage]
     profile = f"AWS_PROFILE={shlex.quote(options.profile)} " if options.profile else ""
-    if any(transport.spoken for transport in deployment.transports):
+    if any(transport.in_talk for transport in deployment.transports):
         where = ["--arn", live.outputs["RuntimeArn"]] if options.region else stage
         return "Speak to it:", profile + shlex.join(["voicecore", "talk", "--remote", *where])
     if served:

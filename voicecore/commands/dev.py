@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from voicecore.catalog.phones.accounts import SIGNING_KEY, phone_accounts
 from voicecore.catalog.transports import TRANSPORTS
 from voicecore.catalog.transports.record import HEADERS
 from voicecore.console.context import Context
@@ -19,7 +20,6 @@ from voicecore.console.errors import ExitCode, VoicecoreError
 from voicecore.console.output import Line
 from voicecore.contract import agent_log
 from voicecore.local import invite_url, log_reader
-from voicecore.local.fake_phone_accounts import SIGNING_KEY, phones_of
 from voicecore.local.gateway.limits import IDLE_TIMEOUT, MAX_LIFETIME, START_LIMIT
 from voicecore.local.gateway.request import check_allowlist
 from voicecore.local.network import nat
@@ -208,7 +208,7 @@ async def _serve(
         else:
             runtime = await stack.enter_async_context(LocalRuntime(settings, spec, tell))
         facing = server_env(project, runtime, context.env)
-        phones = phones_of(project.providers, facing, venv.python_of(project.server))
+        phones = phone_accounts(project.providers, facing)
         facing |= served(phones, runtime.stream_seconds)
         server = await stack.enter_async_context(
             SessionServer(

@@ -11,11 +11,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from voicecore.catalog import phones, regions
+from voicecore.catalog import phones, pipelines, regions
 from voicecore.catalog.phones import PHONES
 from voicecore.catalog.pipelines import PIPELINES
 from voicecore.catalog.pipelines.record import Pipeline, regions_of, services_of, title_of
-from voicecore.catalog.transports import TRANSPORTS
+from voicecore.catalog.transports import BY_PHONE, TRANSPORTS
+from voicecore.catalog.transports import DEFAULT as DEFAULT_TRANSPORT
 from voicecore.console.context import Context
 from voicecore.console.errors import ExitCode, VoicecoreError
 from voicecore.console.output import Output, Span
@@ -116,7 +117,7 @@ def _given(options: InitOptions) -> dict[str, Any]:
     given = {
         "name": options.name,
         "transports": list(options.transports),
-        "telephony": {"providers": list(options.providers)} if options.providers else None,
+        BY_PHONE: {"providers": list(options.providers)} if options.providers else None,
         "pipeline": options.pipeline,
         "region": options.region,
         "services": {stage: service for stage, service in services.items() if service is not None},
@@ -127,7 +128,7 @@ def _given(options: InitOptions) -> dict[str, Any]:
 
 def check(given: dict[str, Any]) -> None:
     """Raise BadAnswers, which names every mistake, unless all that was said can be."""
-    missing = ("name", "transports", "pipeline", "region", "telephony")
+    missing = ("name", "transports", "pipeline", "region", BY_PHONE)
     mistakes = [m for m in mistakes_in(given) if m.key not in missing or m.key in given]
     if "services" in given and "pipeline" not in given:
         mistakes.append(Mistake("services", "--stt, --llm and --tts need --pipeline cascade"))
@@ -147,8 +148,8 @@ def _ask(given: dict[str, Any], taken: Callable[[str], bool]) -> dict[str, Any]:
     if "transports" not in given:
         answers["transports"] = questions.ask_transports()
     chosen = given.get("transports") or answers["transports"]
-    if by_phone(chosen) and "telephony" not in given:
-        answers["telephony"] = {"providers": questions.ask_providers()}
+    if by_phone(chosen) and BY_PHONE not in given:
+        answers[BY_PHONE] = {"providers": questions.ask_providers()}
     if "pipeline" not in given:
         answers["pipeline"] = questions.ask_pipeline()
     pipeline = PIPELINES[given.get("pipeline") or answers["pipeline"]]
@@ -161,7 +162,7 @@ def _ask(given: dict[str, Any], taken: Callable[[str], bool]) -> dict[str, Any]:
 
 def by_phone(transports: Iterable[str]) -> bool:
     """Whether callers come by telephone, so that a provider has to be chosen."""
-    return any(TRANSPORTS[name].serves for name in transports)
+    return any(TRANSPORTS[name].by_phone for name in transports)
 
 
 def _needs_aws(pipeline: Pipeline) -> bool:
@@ -173,10 +174,10 @@ def complete(given: dict[str, Any]) -> Answers:
 
     Raises BadAnswers if the defaults do not fit what was said.
     """
-    pipeline = PIPELINES[given.get("pipeline", questions.DEFAULT_PIPELINE)]
+    pipeline = PIPELINES[given.get("pipeline", pipelines.DEFAULT)]
     services = services_of(pipeline, given.get("services", {}))
-    transports = tuple(given.get("transports", (questions.DEFAULT_TRANSPORT,)))
-    telephony = given.get("telephony") or (
+    transports = tuple(given.get("transports", (DEFAULT_TRANSPORT,)))
+    telephony = given.get(BY_PHONE) or (
         {"providers": [phones.DEFAULT]} if by_phone(transports) else {}
     )
     answers = Answers(
@@ -189,7 +190,7 @@ def complete(given: dict[str, Any]) -> Answers:
     )
     said = {name: value for name, value in asdict(answers).items() if name != "providers"}
     if telephony:
-        said["telephony"] = telephony
+        said[BY_PHONE] = telephony
     check(said | {"transports": list(transports)})
     return answers
 
@@ -329,7 +330,7 @@ def _report(
 
 def spoken_to_by(answers: Answers) -> str:
     """The command that speaks to the agent."""
-    if any(TRANSPORTS[name].spoken for name in answers.transports):
+    if any(TRANSPORTS[name].in_talk for name in answers.transports):
         return "voicecore talk"
     return (
         f"voicecore talk --phone {answers.providers[0]}" if answers.providers else "voicecore dev"

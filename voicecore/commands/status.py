@@ -270,7 +270,7 @@ def _telephones(phones: Sequence[str], url: str) -> Iterator[tuple[str, Line]]:
     for phone in (PHONES[name] for name in phones if url):
         more = f"; {phone.also}" if phone.also else ""
         yield "phone", [Span(phone.title), Span(f"  {phone.place}{more}", "dim")]
-        typed = phone.typed(url)
+        typed = phone.console_entries(url)
         widest = max(len(title) for title, _, _ in typed)
         for title, address, method in typed:
             yield "", [Span(f"  {title:<{widest}}  "), Span(address), Span(f"  {method}", "dim")]
@@ -283,7 +283,10 @@ def phones_document(phones: Sequence[str], url: str) -> dict[str, Any]:
 
 
 def _phone_document(phone: Phone, url: str) -> dict[str, Any]:
-    typed = [dict(zip(("field", "url", "method"), row, strict=True)) for row in phone.typed(url)]
+    typed = [
+        dict(zip(("field", "url", "method"), row, strict=True))
+        for row in phone.console_entries(url)
+    ]
     return {"place": phone.place, "also": phone.also, "fields": typed}
 
 

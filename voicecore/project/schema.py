@@ -11,7 +11,8 @@ from voicecore.catalog import regions
 from voicecore.catalog.phones import PHONES
 from voicecore.catalog.pipelines import PIPELINES
 from voicecore.catalog.pipelines.record import Pipeline, regions_of, services_of
-from voicecore.catalog.transports import TRANSPORTS
+from voicecore.catalog.transports import BY_PHONE, TRANSPORTS
+from voicecore.catalog.transports import DEFAULT as DEFAULT_TRANSPORT
 from voicecore.catalog.transports.record import Transport
 from voicecore.catalog.turn_sources import KVS, SOURCES
 from voicecore.project import aws_names
@@ -62,7 +63,7 @@ def mistakes_in(answers: dict[str, Any]) -> Iterator[Mistake]:
     """Everything wrong with the answers of a voicecore.toml, or of `voicecore init`."""
     known = (
         "name", "transports", "pipeline", "region", "services", "voicecore",
-        "account", "network", "vpc", "turn", "telephony", "server", "stages",
+        "account", "network", "vpc", "turn", BY_PHONE, "server", "stages",
     )  # fmt: skip
     yield from _unknown_keys("", answers, known)
     for key in ("name", "transports", "pipeline", "region"):
@@ -76,7 +77,7 @@ def mistakes_in(answers: dict[str, Any]) -> Iterator[Mistake]:
         for mistake in aws_names.mistakes_in(name):
             yield Mistake("name", f"{name!r}: {mistake}")
 
-    yield from _transport_mistakes(answers.get("transports", ["websocket"]))
+    yield from _transport_mistakes(answers.get("transports", [DEFAULT_TRANSPORT]))
 
     pipeline = answers.get("pipeline")
     if pipeline is not None and pipeline not in tuple(PIPELINES):
@@ -250,14 +251,14 @@ def _turn_mistakes(turn: dict[str, Any]) -> Iterator[Mistake]:
 
 
 def _telephony_mistakes(answers: dict[str, Any]) -> Iterator[Mistake]:
-    by_phone = any(transport.serves for transport in _known_transports(answers))
-    if "telephony" not in answers:
+    by_phone = any(transport.by_phone for transport in _known_transports(answers))
+    if BY_PHONE not in answers:
         if by_phone:
-            yield Mistake("telephony", 'is missing: [telephony] with providers = ["twilio"]')
+            yield Mistake(BY_PHONE, 'is missing: [telephony] with providers = ["twilio"]')
         return
-    table = answers["telephony"]
+    table = answers[BY_PHONE]
     if not isinstance(table, dict):
-        yield Mistake("telephony", "must be a table")
+        yield Mistake(BY_PHONE, "must be a table")
         return
     own = cast("dict[str, Any]", table)
     yield from _unknown_keys("telephony.", own, ("providers",))
@@ -272,7 +273,7 @@ def _telephony_mistakes(answers: dict[str, Any]) -> Iterator[Mistake]:
     if len(set(map(str, chosen))) < len(chosen):
         yield Mistake("telephony.providers", "names one provider twice")
     if not by_phone:
-        yield Mistake("telephony", 'is used only with the transport "telephony"')
+        yield Mistake(BY_PHONE, 'is used only with the transport "telephony"')
 
 
 def _server_mistakes(key: str, settings: dict[str, Any]) -> Iterator[Mistake]:

@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from voicecore.catalog import phones, regions
+from voicecore.catalog import phones, pipelines, regions, transports
 from voicecore.catalog.phones import PHONES
 from voicecore.catalog.pipelines import PIPELINES
 from voicecore.catalog.pipelines.record import Pipeline, regions_of
@@ -14,8 +14,6 @@ from voicecore.catalog.transports import TRANSPORTS
 from voicecore.project import aws_names
 
 DEFAULT_NAME = "my-agent"
-DEFAULT_TRANSPORT = "websocket"
-DEFAULT_PIPELINE = "offline"
 
 _STAGES = {"stt": "speech to text", "llm": "the language model", "tts": "text to speech"}
 
@@ -45,7 +43,7 @@ def ask_transports() -> list[str]:
         questionary.Choice(
             f"{t.title:<20} {t.consistency} consistency, {t.effort}; for {t.best_for}",
             value=t.name,
-            checked=t.name == DEFAULT_TRANSPORT,
+            checked=t.name == transports.DEFAULT,
         )
         for t in TRANSPORTS.values()
     ]
@@ -87,7 +85,7 @@ def ask_pipeline() -> str:
         )
         for p in PIPELINES.values()
     ]
-    return _answer(questionary.select("Pipeline:", choices=choices, default=DEFAULT_PIPELINE))
+    return _answer(questionary.select("Pipeline:", choices=choices, default=pipelines.DEFAULT))
 
 
 def ask_region(pipeline: Pipeline, services: dict[str, str]) -> str:

@@ -34,7 +34,7 @@ from voicecore.project import aws_names
 from voicecore.project.project import Server
 
 MODELS = {
-    "nova-sonic": regions.NOVA_SONIC_MODEL,
+    "nova-2-sonic": regions.NOVA_SONIC_MODEL,
     "nova-lite": regions.NOVA_LITE_MODEL,
 }
 """The Bedrock model behind a service of the registry of pipelines."""

@@ -96,9 +96,6 @@ _BYTES_A_SECOND = 48_000  # of the agent's speech: 24 kHz, 16 bits
 _RELAYS_A_CALL = 2  # one at each end
 # Through a load balancer: 50 messages a second each way, of some 350 bytes (Twilio's).
 _BRIDGED_BYTES_A_SECOND = 2 * 50 * 350
-# The agent's share of a vCPU, and GB at its peak; the offline models run inside it.
-_COMPUTE = {"offline": (1.0, 1.5)}
-_COMPUTE_OTHERWISE = (0.5, 1.0)
 
 
 def a_month(resource_type: str) -> float:
@@ -115,7 +112,7 @@ def a_minute(deployment: Deployment, served: bool = False, bridged: bool = False
     What Lambda asks for requests and GB-seconds was never read (its pricing page has it): a call
     takes a handful of requests, of milliseconds each.
     """
-    cpu, memory = _COMPUTE.get(deployment.pipeline.name, _COMPUTE_OTHERWISE)
+    cpu, memory = deployment.pipeline.compute
     compute = (cpu * PRICES["vcpu"].dollars + memory * PRICES["memory"].dollars) / 60
     items = [Item("AgentCore Runtime", compute)]
     for service in deployment.uses:
@@ -144,7 +141,7 @@ def _millionths(key: str, units: float) -> float:
 
 
 _A_MINUTE_OF = {
-    "nova-sonic": _millionths("sonic speech in", 60 * _TOKENS_A_SECOND)
+    "nova-2-sonic": _millionths("sonic speech in", 60 * _TOKENS_A_SECOND)
     + _millionths("sonic speech out", 60 * _TOKENS_A_SECOND * _AGENT_TALKS),
     "transcribe": PRICES["transcribe"].dollars,
     "nova-lite": _millionths("nova lite in", _TURNS_A_MINUTE * _TOKENS_OF_A_PROMPT)

@@ -155,16 +155,16 @@ def on_ecs(live: Live) -> bool:
 def carries_calls(deployment: Deployment, settings: Environment) -> bool:
     """Whether calls run through the server for as long as they last, which Lambda has not.
 
-    Vonage alone, and only where it is told to, dials the agent by itself.
+    A provider that dials the agent by itself does so only if it is the only one, and told to.
     """
-    direct = [phone.name for phone in deployment.phones] == ["vonage"]
-    if direct and settings.plain.get("VONAGE_DIRECT") == "1":
+    direct = deployment.phones[0].direct if len(deployment.phones) == 1 else ""
+    if direct and settings.plain.get(direct) == "1":
         return False
     return _answers_phones(deployment)
 
 
 def _answers_phones(deployment: Deployment) -> bool:
-    return any(transport.serves for transport in deployment.transports)
+    return any(transport.by_phone for transport in deployment.transports)
 
 
 def require_possible(deployment: Deployment, settings: Environment) -> None:

@@ -276,7 +276,7 @@ def _polly(_: Deployment) -> Statement:
 
 
 _OF_SERVICES: dict[str, Callable[[Deployment], Statement]] = {
-    "nova-sonic": _sonic,
+    "nova-2-sonic": _sonic,
     "nova-lite": _text,
     "transcribe": _transcribe,
     "polly": _polly,

@@ -1,1 +1,1 @@
-"""What a call shows: transcript, latency, screen."""
+"""What a call shows: transcript, latency, screen, JSON events."""
