@@ -197,7 +197,7 @@ def _check_phone(options: TalkOptions) -> None:
         raise BadFlags(f"A telephone has the keys {KEYPAD}, not {' '.join(wrong)}.")
 
 
-# What to call
+# Target of the call
 
 
 def _project(context: Context, options: TalkOptions) -> Project | None:
@@ -265,7 +265,7 @@ def _transport(options: TalkOptions, project: Project | None) -> str:
 def _dial(
     context: Context, options: TalkOptions, http: aiohttp.ClientSession, server: ServerAccess
 ) -> tuple[str, ChannelFactory]:
-    """Return the title of the call, and what opens its channel."""
+    """Return the title of the call and the factory of its channel."""
     if options.phone:
         return _phone_channel(context, options.phone, http, server)
     client = optional_deps.load(TRANSPORTS[str(options.transport)].client)
@@ -283,7 +283,7 @@ def _dial(
 def _phone_channel(
     context: Context, provider: str, http: aiohttp.ClientSession, server: ServerAccess
 ) -> tuple[str, ChannelFactory]:
-    """Return title and channel of a call that the provider brings to the server."""
+    """Return title and channel factory of a call that the provider brings to the server."""
     from voicecore.talk.telephone.telephone import Telephone
 
     credentials = context.env if server.phones is None else server.phones.get(provider)

@@ -144,7 +144,7 @@ class LiveCall:
 
     @property
     def idle(self) -> bool:
-        """True when nobody is speaking and everything that was said was played."""
+        """True when both sides are silent and everything that was said was played."""
         return self.transcript.settled(self._loop.time()) and self._audio.jitter_buffer.empty
 
     async def _until(self, condition: Callable[[], bool]) -> None:

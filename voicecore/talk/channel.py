@@ -1,4 +1,4 @@
-"""Owns the channel that carries one call, and what it delivers."""
+"""Owns the channel that carries one call, and its deliveries."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ class Channel(ABC):
         """Send a line that the user typed."""
 
     def press(self, key: str) -> bool:
-        """Press a key of a telephone; return False if there is no such key."""
+        """Press a key of a telephone; return False if the channel has no such key."""
         return False
 
     @abstractmethod

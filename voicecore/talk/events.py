@@ -13,7 +13,7 @@ from voicecore.talk.view.latency import MeasuredTurn, TurnTotals
 
 
 class EndedBy(StrEnum):
-    """Who ended the call."""
+    """Party that ended the call."""
 
     SCRIPT = "script"
     """Everything in the script was said."""

@@ -45,7 +45,7 @@ _HINTS = {
     "daily_key_refused": _DAILY_KEY,
     "unknown_transport": "Omit --transport, or add it to the project:  voicecore add --help",
 }
-"""What to do about a refusal, by its code."""
+"""Hints for refusals, by code."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class DailyRoom:
 
 @dataclass(frozen=True)
 class StartedSession:
-    """A session, and what opens one connection to it within 300 s."""
+    """A session, with the credentials for one connection to it within 300 s."""
 
     id: str
     token: str

@@ -129,7 +129,7 @@ def test_unexpected_end_of_a_stream_loses_nothing(project: Path) -> None:
 
 
 def test_remote_works_with_endpoint_and_keys_of_aws(project: Path) -> None:
-    # The local runtime stands in for AWS: talk gets only its ARN, endpoint and credentials, as a
+    # The local runtime replaces AWS: talk gets only its ARN, endpoint and credentials, as a
     # developer's environment has those of AWS.
     with dev(project):
         state = json.loads((project / ".voicecore/dev.json").read_text())

@@ -32,7 +32,7 @@ LATE_SECONDS = 7.0
 
 
 class Mistake(Enum):
-    """What goes wrong at the start of a media stream."""
+    """A mistake at the start of a media stream."""
 
     NONE = auto()
     MEDIA_FIRST = auto()
@@ -66,10 +66,10 @@ class Handset:
         self.audio = bytearray()
         """The agent's voice as heard: PCM at 8 kHz."""
         self.chunks: list[tuple[float, int]] = []
-        """When a message of audio came (loop time, in s), and how many ms it held."""
+        """Arrival (loop time, in s) and length (in ms) of each message of audio."""
         self.commands: list[MediaCommand] = []
         self.complaints: list[str] = []
-        """Why the provider refused messages of the server."""
+        """Reasons for which the provider refused messages of the server."""
         self.over = asyncio.Event()
         self._line = PhoneLine(self.media)
         self._leg = MediaLeg(self.media, stream, socket, self._receive)
@@ -106,7 +106,7 @@ class Handset:
 
     @property
     def voice_seconds(self) -> float:
-        """How long the agent has spoken: its audible blocks of 20 ms, in seconds."""
+        """Length of the agent's speech in seconds: its audible blocks of 20 ms."""
         step = 2 * 8000 // 50
         blocks = (self.audio[n : n + step] for n in range(0, len(self.audio), step))
         return 0.02 * sum(pcm.rms(bytes(block)) > 300 for block in blocks)

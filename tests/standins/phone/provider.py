@@ -27,7 +27,7 @@ CALLER = "+12025550123"
 
 
 class Proof(Enum):
-    """How a request proves its sender."""
+    """The proof that a request carries of its sender."""
 
     VALID = auto()
     MISSING = auto()
@@ -72,7 +72,7 @@ class Answer:
 
     @property
     def connect(self) -> Connect:
-        """Where the call's audio goes."""
+        """Step that names the media socket."""
         return next(step for step in self.steps if isinstance(step, Connect))
 
 
@@ -90,7 +90,7 @@ class Provider:
     flow_url: str = ""
     """Exotel: dynamic URL in the Voicebot applet of the flow for outbound calls."""
     ring_seconds: float = 0
-    """How long a call that a server placed rings before it is answered."""
+    """Seconds that a call placed by a server rings before it is answered."""
     answered: asyncio.Queue[Handset] = field(default_factory=asyncio.Queue)
     """Callees of calls that a server placed, once they are connected to it."""
 

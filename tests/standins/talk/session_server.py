@@ -36,7 +36,7 @@ def rtvi(kind: str, data: dict[str, Any] | None = None) -> dict[str, Any]:
 
 @dataclass
 class Heard:
-    """What came over one connection."""
+    """Audio and messages of one connection."""
 
     session: str
     audio: bytearray = field(default_factory=bytearray)

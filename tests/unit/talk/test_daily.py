@@ -65,8 +65,8 @@ class Agent:
 
 
 @dataclass
-class Lab:
-    """A session server, its agent, and Daily."""
+class RoomServer:
+    """A session server with its agent and a stand-in of Daily."""
 
     cloud: Any
     library: ModuleType
@@ -74,16 +74,16 @@ class Lab:
     refusal: tuple[int, str] | None = None
     room: str = ""
     """URL of the room for every session; empty: a new room for each."""
-    asked: list[str] = field(default_factory=list)
+    requests: list[str] = field(default_factory=list)
     deliveries: list[Delivery] = field(default_factory=list)
     url: str = ""
 
     async def start(self, request: web.Request) -> web.Response:
-        self.asked.append((await request.json())["transport"])
+        self.requests.append((await request.json())["transport"])
         if self.refusal:
             status, code = self.refusal
             return web.json_response({"error": {"code": code, "message": "no"}}, status=status)
-        url = self.room or f"https://lab.daily.co/room{len(self.asked)}"
+        url = self.room or f"https://lab.daily.co/room{len(self.requests)}"
         if not self.room:
             name = url.rpartition("/")[2]
             self.agent.room = self.cloud.rooms[name] = self.cloud.Room({}, agent=self.agent)
@@ -94,22 +94,22 @@ class Lab:
         )
 
     async def stop(self, request: web.Request) -> web.Response:
-        self.asked.append("stop")
+        self.requests.append("stop")
         return web.Response(status=204)
 
     @asynccontextmanager
     async def call(self) -> AsyncIterator[tuple[DailyConnection, asyncio.Task[None]]]:
         """Hold a call until the block ends."""
         async with aiohttp.ClientSession() as http:
-            server = SessionClient(http, self.url, KEY, "daily", GRANTS)
-            call = DailyConnection(server, self.deliveries.append, self.library)
-            holding = asyncio.create_task(call.run())
+            client = SessionClient(http, self.url, KEY, "daily", GRANTS)
+            call = DailyConnection(client, self.deliveries.append, self.library)
+            running = asyncio.create_task(call.run())
             try:
-                yield call, holding
+                yield call, running
             finally:
-                holding.cancel()
+                running.cancel()
                 with suppress(asyncio.CancelledError, Exception):
-                    await holding
+                    await running
                 await call.stop()
 
     async def until(self, kind: type[Any], count: int = 1) -> None:
@@ -125,92 +125,92 @@ async def eventually(condition: Callable[[], object]) -> None:
 
 
 @asynccontextmanager
-async def served(lab: Lab) -> AsyncIterator[Lab]:
+async def served(server: RoomServer) -> AsyncIterator[RoomServer]:
     app = web.Application()
-    app.router.add_post("/start", lab.start)
-    app.router.add_delete("/sessions/{id}", lab.stop)
+    app.router.add_post("/start", server.start)
+    app.router.add_delete("/sessions/{id}", server.stop)
     runner = web.AppRunner(app)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
-    lab.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    server.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
     try:
-        yield lab
+        yield server
     finally:
         await runner.cleanup()
 
 
 @pytest.fixture
-def lab(monkeypatch: pytest.MonkeyPatch) -> Iterator[Lab]:
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[RoomServer]:
     cloud = stand_in("daily_cloud")
     daily = cloud.Cloud()
     daily.Room = cloud.Room
     with callers_line(cloud, daily) as line:
         monkeypatch.setenv("DAILY_CLOUD", line)
-        yield Lab(daily, stand_in("standin/daily"))
+        yield RoomServer(daily, stand_in("standin/daily"))
 
 
-def test_carries_speech_audio_and_messages(lab: Lab) -> None:
+def test_carries_speech_audio_and_messages(server: RoomServer) -> None:
     async def test() -> None:
-        async with served(lab), lab.call() as (call, holding):
-            await lab.until(Connected)
-            assert [message["type"] for message in lab.agent.messages] == ["client-ready"]
+        async with served(server), server.call() as (call, running):
+            await server.until(Connected)
+            assert [message["type"] for message in server.agent.messages] == ["client-ready"]
             said = tone(200, rate=pcm.SPEECH_RATE)
             for start in range(0, len(said), 2 * pcm.SPEECH_BLOCK):
                 call.say(SpeechBlock(said[start : start + 2 * pcm.SPEECH_BLOCK], voiced=True))
-            await eventually(lambda: lab.agent.heard == said)
-            [caller] = lab.agent.room.callers.values()
+            await eventually(lambda: server.agent.heard == said)
+            [caller] = server.agent.room.callers.values()
             answer = tone(200)
             caller.hear(bytes(2 * pcm.VOICE_RATE) + answer, pcm.VOICE_RATE)
             await eventually(lambda: heard().endswith(answer))
             assert len(heard()) < 2 * pcm.VOICE_RATE  # a second of silence is skipped
             call.type("hello")
-            await eventually(lambda: len(lab.agent.messages) == 2)
-            assert lab.agent.messages[1]["data"] == {"content": "hello"}
-            lab.agent.write(rtvi("bot-llm-started"))
-            await lab.until(protocol.BotThinking)
-            lab.agent.events("on_participant_left", {"id": "another"}, "leftCall")
-            lab.agent.events("on_participant_left", {"id": "agent"}, "leftCall")
-            await holding
-            assert isinstance(lab.deliveries[-1], HungUp)
-        assert lab.asked == ["daily", "stop"]
-        assert not lab.agent.room.callers
+            await eventually(lambda: len(server.agent.messages) == 2)
+            assert server.agent.messages[1]["data"] == {"content": "hello"}
+            server.agent.write(rtvi("bot-llm-started"))
+            await server.until(protocol.BotThinking)
+            server.agent.events("on_participant_left", {"id": "another"}, "leftCall")
+            server.agent.events("on_participant_left", {"id": "agent"}, "leftCall")
+            await running
+            assert isinstance(server.deliveries[-1], HungUp)
+        assert server.requests == ["daily", "stop"]
+        assert not server.agent.room.callers
 
     def heard() -> bytes:
-        return b"".join(d.pcm for d in lab.deliveries if isinstance(d, pipecat_frames.Audio))
+        return b"".join(d.pcm for d in server.deliveries if isinstance(d, pipecat_frames.Audio))
 
     asyncio.run(test())
 
 
-def test_hanging_up_leaves_the_room_and_stops_the_session(lab: Lab) -> None:
+def test_hanging_up_leaves_the_room_and_stops_the_session(server: RoomServer) -> None:
     async def test() -> None:
-        async with served(lab):
-            async with lab.call():
-                await lab.until(Connected)
-                assert lab.agent.room.callers
-            assert not lab.agent.room.callers
-        assert lab.asked == ["daily", "stop"]
+        async with served(server):
+            async with server.call():
+                await server.until(Connected)
+                assert server.agent.room.callers
+            assert not server.agent.room.callers
+        assert server.requests == ["daily", "stop"]
 
     asyncio.run(test())
 
 
-def test_call_ends_when_the_room_is_closed(lab: Lab) -> None:
+def test_call_ends_when_the_room_is_closed(server: RoomServer) -> None:
     async def test() -> None:
-        async with served(lab), lab.call() as (_, holding):
-            await lab.until(Connected)
-            lab.agent.events("on_call_state_updated", "left")
-            await holding
-            assert isinstance(lab.deliveries[-1], HungUp)
+        async with served(server), server.call() as (_, running):
+            await server.until(Connected)
+            server.agent.events("on_call_state_updated", "left")
+            await running
+            assert isinstance(server.deliveries[-1], HungUp)
 
     asyncio.run(test())
 
 
-def test_replaces_a_lost_room(lab: Lab) -> None:
+def test_replaces_a_lost_room(server: RoomServer) -> None:
     async def test() -> None:
-        async with served(lab), lab.call():
-            await lab.until(Connected)
-            lab.agent.events("on_error", "signalling channel has closed.")
-            await lab.until(Connected, 2)
-        connected = [d for d in lab.deliveries if isinstance(d, Connected | Disconnected)]
+        async with served(server), server.call():
+            await server.until(Connected)
+            server.agent.events("on_error", "signalling channel has closed.")
+            await server.until(Connected, 2)
+        connected = [d for d in server.deliveries if isinstance(d, Connected | Disconnected)]
         assert connected == [
             Connected(resumed=False),
             Disconnected("signalling channel has closed", planned=False),
@@ -220,28 +220,28 @@ def test_replaces_a_lost_room(lab: Lab) -> None:
     asyncio.run(test())
 
 
-def test_silence_is_dropped_when_the_library_is_behind(lab: Lab) -> None:
+def test_silence_is_dropped_when_the_library_is_behind(server: RoomServer) -> None:
     async def test() -> None:
-        async with served(lab), lab.call() as (call, _):
-            await lab.until(Connected)
+        async with served(server), server.call() as (call, _):
+            await server.until(Connected)
             for _ in range(100):
                 call.say(SpeechBlock(pcm.SILENT_BLOCK))
             last = tone(20, rate=pcm.SPEECH_RATE)
             call.say(SpeechBlock(last, voiced=True))
-            await eventually(lambda: lab.agent.heard.endswith(last))
-            assert len(lab.agent.heard) < 30 * len(last)
+            await eventually(lambda: server.agent.heard.endswith(last))
+            assert len(server.agent.heard) < 30 * len(last)
 
     asyncio.run(test())
 
 
-def test_reports_dailys_reason_for_a_refused_room(lab: Lab) -> None:
-    lab.room = "https://lab.daily.co/gone"
+def test_reports_dailys_reason_for_a_refused_room(server: RoomServer) -> None:
+    server.room = "https://lab.daily.co/gone"
 
     async def test() -> None:
-        async with served(lab), lab.call() as (_, holding):
+        async with served(server), server.call() as (_, running):
             with pytest.raises(RoomRefused, match=r"joined: The meeting .* does not exist\.$"):
-                await holding
-        assert lab.asked == ["daily", "stop"]
+                await running
+        assert server.requests == ["daily", "stop"]
 
     asyncio.run(test())
 
@@ -254,13 +254,15 @@ def test_reports_dailys_reason_for_a_refused_room(lab: Lab) -> None:
         ((422, "unknown_transport"), "voicecore add"),
     ],
 )
-def test_reports_a_server_without_rooms(lab: Lab, refusal: tuple[int, str], hint: str) -> None:
-    lab.refusal = refusal
+def test_reports_a_server_without_rooms(
+    server: RoomServer, refusal: tuple[int, str], hint: str
+) -> None:
+    server.refusal = refusal
 
     async def test() -> None:
-        async with served(lab), lab.call() as (_, holding):
+        async with served(server), server.call() as (_, running):
             with pytest.raises(SessionRefused) as refused:
-                await holding
+                await running
             assert hint in str(refused.value.hint)
 
     asyncio.run(test())
@@ -297,55 +299,55 @@ def test_reason_in_an_error(error: str, reason: str) -> None:
 # With the real library, and a room that does not exist.
 
 
-async def talk(lab: Lab, argv: list[str] = TALK) -> asyncio.subprocess.Process:
+async def talk(server: RoomServer, argv: list[str] = TALK) -> asyncio.subprocess.Process:
     pipe = asyncio.subprocess.PIPE
     return await asyncio.create_subprocess_exec(
-        *argv, "--url", lab.url, env={**os.environ, "SESSION_API_KEY": KEY},
+        *argv, "--url", server.url, env={**os.environ, "SESSION_API_KEY": KEY},
         stdin=asyncio.subprocess.DEVNULL, stdout=pipe, stderr=pipe,
     )  # fmt: skip
 
 
-def test_command_fails_if_the_room_cannot_be_joined(lab: Lab) -> None:
-    lab.room = "https://voicecore-tests.daily.co/nowhere"
+def test_command_fails_if_the_room_cannot_be_joined(server: RoomServer) -> None:
+    server.room = "https://voicecore-tests.daily.co/nowhere"
 
     async def test() -> None:
-        async with served(lab):
-            process = await talk(lab)
+        async with served(server):
+            process = await talk(server)
             output, errors = await process.communicate()
         error = json.loads(output)["error"]
         assert error["message"].startswith("The session's room cannot be joined: ")
         assert (process.returncode, errors) == (1, b"")
-        assert lab.asked == ["daily", "stop"]
+        assert server.requests == ["daily", "stop"]
 
     asyncio.run(test())
 
 
-def test_ctrl_c_does_not_wait_for_a_room_that_cannot_be_joined(lab: Lab) -> None:
-    lab.room = "https://voicecore-tests.daily.co/nowhere"
+def test_ctrl_c_does_not_wait_for_a_room_that_cannot_be_joined(server: RoomServer) -> None:
+    server.room = "https://voicecore-tests.daily.co/nowhere"
 
     async def test() -> None:
-        async with served(lab):
-            process = await talk(lab)
-            await eventually(lambda: lab.asked)
+        async with served(server):
+            process = await talk(server)
+            await eventually(lambda: server.requests)
             process.send_signal(signal.SIGINT)
             output, errors = await process.communicate()
         assert json.loads(output)["by"] == "user"
         assert (process.returncode, errors) == (130, b"")
-        assert lab.asked == ["daily", "stop"]
+        assert server.requests == ["daily", "stop"]
 
     asyncio.run(test())
 
 
-def test_hints_how_to_install_the_library(lab: Lab) -> None:
+def test_hints_how_to_install_the_library(server: RoomServer) -> None:
     start = "import sys; sys.modules['daily'] = None; from voicecore.cli.app import main; main()"
 
     async def test() -> None:
-        async with served(lab):
-            process = await talk(lab, [sys.executable, "-c", start, *TALK[3:]])
+        async with served(server):
+            process = await talk(server, [sys.executable, "-c", start, *TALK[3:]])
             output, _ = await process.communicate()
         error = json.loads(output)["error"]
         assert "pip install 'voicecore[talk,daily]'" in error["hint"]
-        assert (process.returncode, lab.asked) == (4, [])
+        assert (process.returncode, server.requests) == (4, [])
 
     asyncio.run(test())
 

@@ -1,4 +1,4 @@
-"""Detecting a headset, with which there is no echo to remove."""
+"""Detecting a headset, which leaves no echo to remove."""
 
 import numpy as np
 import pytest

@@ -107,7 +107,7 @@ def test_speaks_files_and_writes_answers(tmp_path: Path, question: Path) -> None
         loud = np.abs(output[:, 0]) > 1000
         assert np.count_nonzero(loud) / 24_000 == pytest.approx(3 * 0.4 * 0.93, abs=0.06)
         _, both = sound_in(tmp_path / "c.wav")
-        # Nobody interrupts: where one channel is loud, the other is silent.
+        # The sides take turns: where one channel is loud, the other is silent.
         left, right = (np.abs(both[: len(both) // 480 * 480, side]).reshape(-1, 480).max(axis=1)
                        for side in (0, 1))  # fmt: skip
         assert not np.any((left > 1000) & (right > 1000))

@@ -30,7 +30,7 @@ from voicecore.talk.transports.webrtc import GRANTS, WebRTCConnection
 
 RATE = 48_000
 SAMPLES = RATE // 50
-NOWHERE = IceServer(("turn:127.0.0.1:9?transport=tcp",), "nobody", "nothing")
+NOWHERE = IceServer(("turn:127.0.0.1:9?transport=tcp",), "user", "wrong")
 
 
 class Voice(MediaStreamTrack):

@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterable, Mapping
 from voicecore.catalog.phones import PHONES
 
 SIGNING_KEY = "SIGNING_KEY"
-"""Name of the key that a provider signs with and never shows: whoever has it can call as the
-provider, so that no session server may be given it."""
+"""Name of the key that a provider signs with and never shows. A session server must not get it:
+anyone with this key can call as the provider."""
 
 AccountMaker = Callable[[Mapping[str, str]], dict[str, str]]
 """Returns the variables it is given, and made-up values for those that are missing."""

@@ -1,4 +1,4 @@
-"""Owns the steps of a server's answer to a call, and what reads them from XML and JSON.
+"""Owns the steps of a server's answer to a call, and helpers to read them from XML and JSON.
 
 A server answers in the provider's own language (TwiML, TeXML, Plivo XML, NCCO, JSON). What the
 provider would refuse is refused with the provider's reason. Of all that a call can be told to do,
@@ -96,7 +96,7 @@ def common_steps(verb: ElementTree.Element, speak: str = "Say") -> Iterator[Step
     elif verb.tag == "Dial":
         number = verb.find("Number")
         yield Dial(text if number is None else (number.text or "").strip())
-    elif verb.tag not in ("Play", "Pause", "Wait"):  # these only make sound, or none
+    elif verb.tag not in ("Play", "Pause", "Wait"):  # these only play audio, or none
         raise BadAnswer(f"a telephone cannot follow the verb <{verb.tag}>")
 
 

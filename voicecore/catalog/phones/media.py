@@ -1,4 +1,4 @@
-"""Owns what providers' media streams have in common: frames as values, and JSON messages.
+"""Owns the parts that providers' media streams share: frames as values, and JSON messages.
 
 Here the provider's side is spoken: frames to a server are written; frames from a server are read,
 and refused where the provider would refuse them. Sources: Twilio "Media Streams - WebSocket
@@ -71,7 +71,7 @@ class Press:
 
 
 MediaCommand = Play | Mark | Clear | Press
-"""What a server asks of the provider over the media socket."""
+"""A server's request to the provider over the media socket."""
 
 
 class BadFrame(Exception):
@@ -79,7 +79,7 @@ class BadFrame(Exception):
 
 
 class MediaProtocol(ABC):
-    """How one provider streams audio: mono, `rate` samples/s, μ-law or 16-bit little-endian PCM."""
+    """One provider's stream: mono, `rate` samples/s, μ-law or 16-bit little-endian PCM."""
 
     chunk_ms: ClassVar[int] = 20
     """Length of the audio in one message, in ms."""

@@ -1,6 +1,6 @@
 """Owns the record of a telephone provider: everything that commands know about it.
 
-What speaks a provider's protocol is loaded late, because `--help` needs only the records.
+The code that speaks a provider's protocol is loaded late: `--help` needs only the records.
 """
 
 from __future__ import annotations
@@ -52,11 +52,11 @@ class Phone:
     rate: int = 8000
     """Sample rate on its media socket, in samples/s."""
     proof: str = ""
-    """How a server recognizes the provider's requests."""
+    """Signature or login by which a server recognizes the provider's requests."""
     direct: str = ""
     """Variable that, set to 1, makes the provider dial the agent without the session server."""
     place: str = ""
-    """Where the fields are in the provider's console."""
+    """Location of the fields in the provider's console."""
     fields: tuple[ConsoleField, ...] = ()
     also: str = ""
     """Option to choose beside the fields."""
@@ -84,13 +84,13 @@ class Phone:
         )
 
     def account_maker(self) -> AccountMaker:
-        """Load what makes up an account at this provider."""
+        """Load the function that makes up an account at this provider."""
         return import_module(f"{__package__}.{self.name}.account").complete
 
     def signaling(self) -> Signaling:
-        """Load how this provider asks a server about calls."""
+        """Load this provider's requests to a server about calls."""
         return import_module(f"{__package__}.{self.name}.signaling").SIGNALING
 
     def media(self) -> MediaProtocol:
-        """Load how this provider streams the audio of calls."""
+        """Load this provider's media stream."""
         return import_module(f"{__package__}.{self.name}.media").MEDIA

@@ -1,4 +1,4 @@
-"""Owns what providers' signaling has in common: calls, signed requests, answers.
+"""Owns the parts that providers' signaling shares: calls, signed requests, answers.
 
 A provider asks a server over HTTP what to do with a call, reports what became of it, and proves
 with a signature that the request is its own. Each provider's `signaling` module says how.
@@ -98,7 +98,7 @@ class PhoneCall:
 
 
 class Signaling(ABC):
-    """How one provider asks a server about calls."""
+    """One provider's requests to a server about calls."""
 
     answer_method: ClassVar[str] = "POST"
     """HTTP method of the request for an answer."""

@@ -37,7 +37,7 @@ class Pipeline:
     stages: dict[str, tuple[Service, ...]] = field(default_factory=dict[str, tuple[Service, ...]])
     """Services for each stage that the user may choose ("stt", "llm", "tts"), default first."""
     compute: tuple[float, float] = (0.5, 1.0)
-    """What the agent uses during a call: vCPUs on average, and GB at its peak."""
+    """Usage of the agent during a call: vCPUs on average, and GB at its peak."""
 
     @property
     def template(self) -> Path:

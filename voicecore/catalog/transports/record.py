@@ -41,7 +41,7 @@ class Transport:
     webhooks: bool = False
     """True when the service that carries the calls sends requests to the session server."""
     not_public: str = ""
-    """Why AgentCore's PUBLIC network cannot carry it; empty if it can."""
+    """Reason why AgentCore's PUBLIC network cannot carry it; empty if it can."""
     key: str = ""
     """Variable with the API key of the service that carries the calls; empty without one."""
 

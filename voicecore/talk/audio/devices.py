@@ -78,7 +78,7 @@ class Devices:
 
 
 def list_devices() -> Devices:
-    """Return all devices; none if there is no audio system."""
+    """Return all devices; none without an audio system."""
     miniaudio = load("miniaudio")
     with _alsa_silenced():
         try:
@@ -91,7 +91,7 @@ def list_devices() -> Devices:
 
 @contextmanager
 def _alsa_silenced() -> Generator[None]:
-    """Redirect file descriptor 2: ALSA's library writes to it when there is no sound card."""
+    """Redirect file descriptor 2: ALSA's library writes to it if it finds no sound card."""
     kept = os.dup(2)
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 2)
@@ -121,7 +121,7 @@ def _backends(miniaudio: Any) -> list[Any]:
 def pick(devices: Sequence[Device], name: str | None, kind: str) -> Device | None:
     """Return the device called `name`, or the only one whose name contains it; None is the default.
 
-    Raises NoAudioDevice if there is no device, UnknownDevice if the name fits none or several.
+    Raises NoAudioDevice without any device, UnknownDevice if the name fits none or several.
     """
     if not devices:
         raise NoAudioDevice(kind)

@@ -1,7 +1,7 @@
 """Owns detecting that the microphone does not hear the speaker, as with a headset.
 
-AEC3 expects an echo until it has gone without one for long, and so takes a user who speaks over
-the agent for one: an interruption goes unheard. Without an echo, nothing must be removed.
+AEC3 expects an echo until it has gone without one for long. Until then it takes a user's
+interruption for an echo, and the agent does not hear it. Without an echo, nothing must be removed.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ _ABOVE_FLOOR_DB = 6.0
 _REACH = 400 // pcm.BLOCK_MS
 """Blocks within which an echo arrives: speaker and microphone buffers, and the room."""
 _PROOF = 500 // pcm.BLOCK_MS
-"""Blocks of the agent's speech without an echo after which there is no echo path."""
+"""Blocks of the agent's speech without an echo after which an echo path is ruled out."""
 _DOUBT = 1500 // pcm.BLOCK_MS
 """Blocks of sound at the microphone, in step with the agent's, after which there may be an echo
 path again. An interruption is shorter: the agent falls silent within half a second."""
 
 
 class EchoPath:
-    """What the last seconds show of the way from speaker to microphone."""
+    """The way from speaker to microphone, as the last seconds show it."""
 
     def __init__(self) -> None:
         self._far: deque[bool] = deque(maxlen=2 * _REACH)

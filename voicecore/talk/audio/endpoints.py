@@ -24,10 +24,10 @@ class DuplexBlock:
 
 
 class AudioSource(Protocol):
-    """Where the user's voice comes from; its clock is the clock of the call."""
+    """Source of the user's voice; its clock is the clock of the call."""
 
     def open(self) -> None:
-        """Begin. Raises if there is no such device."""
+        """Begin. Raises NoAudioDevice or MicrophoneDenied."""
 
     def blocks(self) -> AsyncIterator[DuplexBlock]:
         """Yield the call block by block, in real time, without end."""
@@ -38,10 +38,10 @@ class AudioSource(Protocol):
 
 
 class AudioSink(Protocol):
-    """Where the agent's voice goes."""
+    """Destination of the agent's voice."""
 
     def open(self) -> None:
-        """Begin. Raises if there is no such device."""
+        """Begin. Raises NoAudioDevice or MicrophoneDenied."""
 
     def played(self) -> bytes:
         """Return what was played since the last call, PCM at VOICE_RATE. Any thread may call."""
@@ -58,11 +58,11 @@ class SilentSpeaker:
         self._jitter_buffer = jitter_buffer
 
     def open(self) -> None:
-        """Do nothing: there is no device."""
+        """Do nothing: it has no device."""
 
     def played(self) -> bytes:
         """Return the next block, PCM at VOICE_RATE."""
         return self._jitter_buffer.pull(pcm.VOICE_BLOCK)
 
     def close(self) -> None:
-        """Do nothing: there is no device."""
+        """Do nothing: it has no device."""

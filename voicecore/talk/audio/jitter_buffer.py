@@ -16,7 +16,7 @@ _PATIENCE = 3
 class JitterBuffer:
     """Mono 16-bit PCM at VOICE_RATE: pushed as it arrives, pulled as a device's clock asks.
 
-    The audio system's thread pulls and the event loop pushes: hence the lock.
+    The audio system's thread pulls and the event loop pushes, so a lock guards the buffer.
     """
 
     def __init__(self) -> None:

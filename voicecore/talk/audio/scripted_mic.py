@@ -20,10 +20,10 @@ class ScriptedMicrophone:
         self._said = asyncio.Event()
 
     def open(self) -> None:
-        """Do nothing: there is no device."""
+        """Do nothing: it has no device."""
 
     def close(self) -> None:
-        """Do nothing: there is no device."""
+        """Do nothing: it has no device."""
 
     async def say(self, clip: Clip) -> None:
         """Speak the clip, beginning with the next block; return when its last block was taken."""

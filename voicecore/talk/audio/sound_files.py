@@ -43,7 +43,7 @@ def read_clip(path: Path) -> Clip:
     try:
         data = path.read_bytes()
     except FileNotFoundError:
-        raise NotAudio(path, "there is no such file") from None
+        raise NotAudio(path, "the file does not exist") from None
     except OSError as error:
         raise NotAudio(path, error.strerror or str(error)) from error
     if not data:

@@ -1,4 +1,4 @@
-"""Owns μ-law (ITU-T G.711), and what a telephone line leaves of a voice in either direction."""
+"""Owns μ-law (ITU-T G.711), and the sound of a telephone line in both directions."""
 
 from __future__ import annotations
 

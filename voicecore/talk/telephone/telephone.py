@@ -74,7 +74,7 @@ class Telephone(Channel):
             self._leg.say(self._line.to_provider(block.audio))
 
     def press(self, key: str) -> bool:
-        """Press a key; return False if there is no such key, or no call."""
+        """Press a key; return False for another character, or without a call."""
         if self._leg is None or key not in KEYPAD:
             return False
         self._leg.press(key)

@@ -43,7 +43,7 @@ class AgentNotReady(VoicecoreError):
 
 @dataclass(frozen=True)
 class IceOptions:
-    """How a WebRTC connection finds its path."""
+    """Options for the path of a WebRTC connection."""
 
     relay_only: bool = False
     servers: tuple[IceServer, ...] = ()
@@ -52,7 +52,7 @@ class IceOptions:
 
 @dataclass(frozen=True)
 class ClientSetup:
-    """What a transport's client needs to open a channel."""
+    """Everything that a transport's client needs to open a channel."""
 
     http: aiohttp.ClientSession
     url: str
@@ -66,7 +66,7 @@ class ClientSetup:
 
 @dataclass(frozen=True)
 class ConnectionEnd:
-    """Why one connection ended, and how the call continues."""
+    """The end of one connection: its reason, and how the call continues."""
 
     reason: str
     by_agent: bool = False
@@ -97,7 +97,7 @@ class SessionConnection(Channel):
     async def run(self) -> None:
         """Hold the call until the agent hangs up; cancel this to hang up.
 
-        Raises ServerUnreachable, KeyRefused or SessionRefused if there is no session,
+        Raises ServerUnreachable, KeyRefused or SessionRefused if no session starts,
         AgentNotReady if the agent never reports that it is ready, ConnectionLost if a connection
         cannot be made or replaced.
         """

@@ -1,7 +1,6 @@
 """Owns the client in a Daily room: audio and messages go through Daily's own library.
 
-The library calls back from its own threads, and recovers by itself from what a network does to a
-call.
+The library calls back from its own threads, and recovers by itself from network failures.
 """
 
 from __future__ import annotations
@@ -56,7 +55,7 @@ class RoomRefused(VoicecoreError):
 
 
 def channel_for(setup: ClientSetup) -> ChannelFactory:
-    """Return what makes a channel to the agent in a Daily room. Raises MissingExtra."""
+    """Return a factory of channels to the agent in a Daily room. Raises MissingExtra."""
     library = load()
     server = SessionClient(setup.http, setup.url, setup.key, TRANSPORT.name, GRANTS)
     return lambda deliver, quiet: DailyConnection(server, deliver, library)
@@ -149,7 +148,7 @@ class DailyConnection(SessionConnection):
         silence = vad.SilenceGate()
         while True:
             audio = await participant.hear()
-            if not audio:  # there is no other participant to hear yet
+            if not audio:  # the others have not joined yet
                 await asyncio.sleep(pcm.BLOCK_MS / 1000)
             elif silence.passes(audio, pcm.VOICE_RATE):
                 self._deliver(pipecat_frames.Audio(audio, pcm.VOICE_RATE))
@@ -294,14 +293,14 @@ class _Participant:
 
 
 def is_audible(participant: Mapping[str, Any]) -> bool:
-    """Return whether this is another participant whose microphone can be heard here."""
+    """Return whether this is another participant whose microphone is received here."""
     microphone = participant.get("media", {}).get("microphone", {})
     local = participant.get("info", {}).get("isLocal", False)
     return not local and microphone.get("state") == "playable"
 
 
 def reason_in(error: str) -> str:
-    """Return what an error of the library means; its own text shows the library's insides."""
+    """Return the reason in an error of the library; its own text shows the library's insides."""
     known = error.lower()
     if any(part in known for part in _NO_NETWORK):
         return _UNREACHABLE

@@ -77,7 +77,7 @@ GRANTS = ("iceConfig",)
 
 
 def channel_for(setup: ClientSetup) -> ChannelFactory:
-    """Return what makes a channel to the agent over WebRTC."""
+    """Return a factory of channels to the agent over WebRTC."""
     server = SessionClient(setup.http, setup.url, setup.key, TRANSPORT.name, GRANTS)
     return lambda deliver, quiet: WebRTCConnection(server, deliver, setup.ice)
 

@@ -32,8 +32,8 @@ second, it is not waited for any longer."""
 
 _REPLAY_BLOCKS, _REPLAY_PAUSE = 1, 0.010
 """Blocks per frame and seconds between frames of a replay: twice real time, and 100 of the 250
-frames/s that AgentCore allows. No faster: an agent takes until it has heard more of it to decide
-that speech has begun, and keeps only the last second from before."""
+frames/s that AgentCore allows. Not faster: until an agent decides that speech has begun, it keeps
+only the last second of audio, so a faster replay would lose the beginning."""
 
 _CLOSE_TIMEOUT = cast("Any", aiohttp.ClientWSTimeout)(ws_close=2.0)  # attrs hides its parameters
 
@@ -42,7 +42,7 @@ GRANTS = ("wsUrl", "ws_url")
 
 
 def channel_for(setup: ClientSetup) -> ChannelFactory:
-    """Return what makes a channel to the agent over WebSocket."""
+    """Return a factory of channels to the agent over WebSocket."""
     server = SessionClient(setup.http, setup.url, setup.key, TRANSPORT.name, GRANTS)
     return lambda deliver, quiet: WebSocketConnection(
         setup.http, server, deliver, quiet, setup.stream_seconds

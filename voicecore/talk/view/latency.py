@@ -10,9 +10,8 @@ from voicecore.contract.latency_stages import by_name
 from voicecore.talk.transports import rtvi
 
 TRANSPORT = "transport"
-"""The part that the client waited beyond what the agent measured: the network both ways, buffers,
-and the difference between the end of speech and what the agent's VAD takes for it. May be
-negative."""
+"""Part that the client waited in addition to what the agent measured: the network both ways,
+buffers, and the VAD's error about the end of speech. May be negative."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +32,7 @@ class MeasuredTurn:
 
     @property
     def parts(self) -> tuple[LatencyPart, ...]:
-        """Where the time went; the parts add up to the total."""
+        """Parts of the latency; they add up to the total."""
         if self.agent is None:
             return ()
         stages = ((stage.key, stage.ms) for stage in self.agent.stages)

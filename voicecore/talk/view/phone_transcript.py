@@ -22,7 +22,7 @@ class PhoneTranscript(Transcript):
 
     @property
     def live(self) -> list[Utterance]:
-        """Who is speaking."""
+        """Utterances under way: the side that is speaking."""
         user = [Utterance("you", "speaks")] if self._user_since is not None else []
         turn = self._answer.turn
         agent = [Utterance("agent", "speaks", turn=turn)] if self._agent_seconds else []

@@ -32,7 +32,7 @@ _WIDEST = 100
 class Reporter:
     """Shows one call, which is set once it exists.
 
-    typing: a person types at a prompt; lines are printed above it, and there is no screen.
+    typing: the user types at a prompt; lines are printed above it, without a screen.
     show_ice: print the paths to the agent that were tried.
     """
 

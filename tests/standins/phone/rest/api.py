@@ -1,4 +1,4 @@
-"""What the REST APIs have in common: requests, refusals, basic authentication."""
+"""Parts that the REST APIs share: requests, refusals, basic authentication."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from voicecore.catalog.phones.media import (
 
 
 class ExotelMedia(JsonMedia):
-    """How Exotel streams audio."""
+    """Messages of a Exotel media stream."""
 
     chunk_ms = 100
     stream_key = "stream_sid"

@@ -23,7 +23,7 @@ _URL_CHARACTERS = 600
 
 
 class ExotelSignaling(Signaling):
-    """How Exotel asks a server about calls."""
+    """Requests of Exotel to a server about calls."""
 
     answer_method = "GET"
 

@@ -19,7 +19,7 @@ from voicecore.catalog.phones.plivo import PHONE
 
 
 class PlivoMedia(JsonMedia):
-    """How Plivo streams audio."""
+    """Messages of a Plivo media stream."""
 
     marks_when_cleared = False
     stream_key = "streamId"

@@ -31,7 +31,7 @@ from voicecore.catalog.phones.signaling import (
 
 
 class PlivoSignaling(Signaling):
-    """How Plivo asks a server about calls."""
+    """Requests of Plivo to a server about calls."""
 
     signs_media = True
 

@@ -12,7 +12,7 @@ from voicecore.catalog.phones.accounts import SIGNING_KEY
 def complete(known: Mapping[str, str]) -> dict[str, str]:
     """Return `known`, with made-up values for what is missing.
 
-    A public key that is set is Telnyx's own: then there is no key to sign with.
+    If a public key is set it is Telnyx's own, and no key can be made up to sign with.
     """
     keys = {} if "TELNYX_PUBLIC_KEY" in known else _key_pair()
     return {

@@ -13,7 +13,7 @@ from voicecore.catalog.phones.telnyx import PHONE
 
 
 class TelnyxMedia(JsonMedia):
-    """How Telnyx streams audio."""
+    """Messages of a Telnyx media stream."""
 
     stream_key = "stream_id"
     number_key = "sequence_number"

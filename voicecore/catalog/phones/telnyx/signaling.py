@@ -33,7 +33,7 @@ _ACCOUNT = "f5586561-8ff0-4291-a51b-c7dfe4139ff9"
 
 
 class TelnyxSignaling(Signaling):
-    """How Telnyx asks a server about calls."""
+    """Requests of Telnyx to a server about calls."""
 
     def account(self, credentials: Credentials) -> str:
         """Return the user ID of Telnyx's examples."""

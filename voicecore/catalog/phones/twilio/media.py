@@ -13,7 +13,7 @@ from voicecore.catalog.phones.twilio import PHONE
 
 
 class TwilioMedia(JsonMedia):
-    """How Twilio streams audio."""
+    """Messages of a Twilio media stream."""
 
     stream_key = "streamSid"
     number_key = "sequenceNumber"

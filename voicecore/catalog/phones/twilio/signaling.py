@@ -34,7 +34,7 @@ _PARAMETER_CHARACTERS = 500
 
 
 class TwilioSignaling(Signaling):
-    """How Twilio asks a server about calls."""
+    """Requests of Twilio to a server about calls."""
 
     signs_media = True
 
@@ -81,7 +81,7 @@ def _connect(verb: ElementTree.Element) -> Connect:
     stream = only_child(verb, "Stream")
     url = stream.get("url", "")
     if urlsplit(url).query:
-        # Error 31922 of Twilio's list.
+        # Twilio error 31922.
         raise BadAnswer("the url of <Stream> has a query string: send <Parameter>s instead (31922)")
     parameters: dict[str, str] = {}
     for parameter in stream:

@@ -20,7 +20,7 @@ from voicecore.catalog.phones.vonage import PHONE
 
 
 class VonageMedia(MediaProtocol):
-    """How Vonage streams audio."""
+    """Messages of a Vonage media stream."""
 
     marks_when_cleared = False
 

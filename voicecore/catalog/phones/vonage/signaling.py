@@ -36,7 +36,7 @@ _HEADER_BYTES = 512
 
 
 class VonageSignaling(Signaling):
-    """How Vonage asks a server about calls."""
+    """Requests of Vonage to a server about calls."""
 
     answer_method = "GET"
     status_as_json = True
