@@ -102,7 +102,7 @@ async def _call(
     from voicecore.talk.call import LiveCall, hanging_up_on_signals
     from voicecore.talk.view.phone_transcript import PhoneTranscript
     from voicecore.talk.view.reporter import Reporter
-    from voicecore.talk.view.transcript import Transcript
+    from voicecore.talk.view.transcript import CallTranscript
 
     scripted = bool(clips or options.text or options.dtmf)
     audio = _prepare_audio(context, options, scripted)
@@ -112,7 +112,7 @@ async def _call(
         title, open_channel = _dial(context, options, http, server)
         typing = options.text and sys.stdin.isatty()
         reporter = Reporter(context.output, title, options.json, typing, options.show_ice)
-        transcript = PhoneTranscript if options.phone else Transcript
+        transcript = PhoneTranscript if options.phone else CallTranscript
         call = reporter.call = LiveCall(open_channel, audio, reporter.show, transcript)
         stack.enter_context(hanging_up_on_signals(call))
         if reporter.drawn:

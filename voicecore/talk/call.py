@@ -21,7 +21,7 @@ from voicecore.talk.channel import ChannelFactory, Connected, Delivery
 from voicecore.talk.events import CallEvent, EndedBy, KeyPressed, SessionNotStopped, UserSaid
 from voicecore.talk.first_done import first_done
 from voicecore.talk.transports import pipecat_frames, rtvi
-from voicecore.talk.view.transcript import Transcript
+from voicecore.talk.view.transcript import CallTranscript
 
 _ANSWER_SECONDS = 30.0
 """No model thinks longer; an agent that is silent for this long has failed."""
@@ -56,7 +56,7 @@ class LiveCall:
         open_channel: ChannelFactory,
         audio: CallAudio,
         show: Callable[[CallEvent, float | None], None],
-        transcript: Callable[[Callable[[CallEvent], None]], Transcript] = Transcript,
+        transcript: Callable[[Callable[[CallEvent], None]], CallTranscript] = CallTranscript,
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._audio, self._show = audio, show

@@ -8,7 +8,7 @@ from tests.standins.talk.session_server import tone
 from voicecore.talk.channel import Connected, Delivery, Disconnected
 from voicecore.talk.events import AgentSaid, CallEvent, TurnMeasured, UserSaid
 from voicecore.talk.transports import pipecat_frames, rtvi
-from voicecore.talk.view.transcript import Transcript, Utterance
+from voicecore.talk.view.transcript import CallTranscript, Utterance
 
 T = TypeVar("T")
 
@@ -22,7 +22,7 @@ class Call:
 
     def __init__(self) -> None:
         self.events: list[CallEvent] = []
-        self.transcript = Transcript(self.events.append)
+        self.transcript = CallTranscript(self.events.append)
         self.deliver(0, Connected(resumed=False))
 
     def deliver(self, at: float, *deliveries: Delivery) -> None:

@@ -8,10 +8,10 @@ from voicecore.talk.audio import pcm, vad
 from voicecore.talk.channel import Delivery
 from voicecore.talk.events import AgentSpoke, CallEvent, TurnMeasured, UserSpoke
 from voicecore.talk.transports import pipecat_frames, rtvi
-from voicecore.talk.view.transcript import Transcript, Utterance
+from voicecore.talk.view.transcript import CallTranscript, Utterance
 
 
-class PhoneTranscript(Transcript):
+class PhoneTranscript(CallTranscript):
     """Infers turns from audio: over a telephone the agent reports no words."""
 
     def __init__(self, report: Callable[[CallEvent], None]) -> None:

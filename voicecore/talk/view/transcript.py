@@ -65,7 +65,7 @@ class _Answer:
         return Utterance("agent", " ".join(said), self.interrupted, self.turn)
 
 
-class Transcript:
+class CallTranscript:
     """The state of one call. Calls `report` with each event, once and in order."""
 
     def __init__(self, report: Callable[[CallEvent], None]) -> None:
@@ -146,12 +146,8 @@ class Transcript:
                 self._report(delivery)
             case HungUp() | IcePath():
                 self._report(delivery)
-            case Note(text):
-                self._add_note(text, delivery)
-            case rtvi.AgentError(message):
-                self._add_note(message, delivery)
-            case rtvi.ToolCall(name, ms):
-                self._add_note(f"{name} took {ms:.0f} ms", delivery)
+            case Note() | rtvi.AgentError() | rtvi.ToolCall():
+                self._add_note(delivery)
             case rtvi.UserStarted():
                 self._interrupt()
                 self.user_speaking = self._turn_open = self._noticed = True
@@ -190,7 +186,12 @@ class Transcript:
 
     # Utterances
 
-    def _add_note(self, text: str, event: CallEvent) -> None:
+    def _add_note(self, event: Note | rtvi.AgentError | rtvi.ToolCall) -> None:
+        match event:
+            case Note(text) | rtvi.AgentError(text):
+                pass
+            case rtvi.ToolCall(name, ms):
+                text = f"{name} took {ms:.0f} ms"
         self.utterances.append(Utterance("note", text))
         self._report(event)
 
