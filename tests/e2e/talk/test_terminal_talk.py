@@ -46,12 +46,10 @@ def talk(
     agent: AgentStandIn | PhoneServerStandIn,
     folder: Path,
     *arguments: str,
-    width: int = 80,
-    height: int = 24,
     **env: str,
 ) -> AbstractContextManager[Terminal]:
     argv = [sys.executable, "-m", "voicecore", "talk", "--url", agent.url, *arguments]
-    return Terminal.running(argv, folder, {**ENV, **env}, width, height)
+    return Terminal.running(argv, folder, {**ENV, **env}, 80, 24)
 
 
 def test_typed_line_stays_whole_while_the_agent_speaks(tmp_path: Path) -> None:

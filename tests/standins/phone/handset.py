@@ -161,8 +161,10 @@ class Handset:
     async def _hold(self) -> None:
         try:
             for message in await self._opening():
-                send = self.socket.send_str if isinstance(message, str) else self.socket.send_bytes
-                await send(message)
+                if isinstance(message, str):
+                    await self.socket.send_str(message)
+                else:
+                    await self.socket.send_bytes(message)
             speaking = asyncio.create_task(self._speak())
             self._tasks.append(speaking)
             await self._leg.hold()

@@ -44,7 +44,7 @@ class PhoneServerStandIn:
     reply_ms: int = 600
     hangs_up_after: int = 0
     """Number of answers after which it sends a mark, waits for it, and closes."""
-    webhooks: list[tuple[str, dict[str, str], dict[str, str]]] = field(default_factory=list)
+    webhooks: list[tuple[str, dict[str, str], dict[str, Any]]] = field(default_factory=list)
     """Method, headers and fields of each request."""
     handshakes: list[dict[str, str]] = field(default_factory=list)
     received: list[Any] = field(default_factory=list)

@@ -99,6 +99,7 @@ class AgentStandIn:
             return web.json_response({"detail": "unknown key"}, status=401)
         if self.refuse_starts:
             self.refuse_starts -= 1
+            assert request.transport
             request.transport.abort()
             return web.Response()
         body = await request.json()

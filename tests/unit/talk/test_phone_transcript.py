@@ -1,12 +1,10 @@
 """The transcript of a call that carries only audio."""
 
-import pytest
-
 from tests.standins.talk.session_server import tone
 from voicecore.talk.channel import Connected, Note
-from voicecore.talk.events import AgentSpoke, CallEvent, TurnMeasured, UserSpoke
+from voicecore.talk.events import AgentSpoke, CallEvent, UserSpoke
 from voicecore.talk.transports import pipecat_frames
-from voicecore.talk.view.latency import MeasuredTurn
+from voicecore.talk.view.event_json import event_json
 from voicecore.talk.view.phone_transcript import PhoneTranscript
 
 
@@ -36,10 +34,10 @@ def test_turn_is_speech_and_the_audio_that_follows() -> None:
         call.receive(sound(40), 3.1 + 0.04 * n)
     assert [(said.speaker, said.turn) for said in call.live] == [("agent", 1)]
     call.tick(4.5)
-    assert events[1:] == [
-        UserSpoke(pytest.approx(1.5)),
-        TurnMeasured(MeasuredTurn(1, pytest.approx(600))),
-        AgentSpoke(pytest.approx(0.2), interrupted=False, turn=1),
+    assert [event_json(event) for event in events[1:]] == [
+        {"event": "user_spoke", "seconds": 1.5},
+        {"event": "latency", "turn": 1, "total_ms": 600.0, "agent_ms": None, "stages": []},
+        {"event": "agent_spoke", "seconds": 0.2, "interrupted": False, "turn": 1},
     ]
     assert [said.text for said in call.utterances] == ["spoke for 1.5 s", "spoke for 0.2 s"]
     assert call.answered and call.settled(4.5)

@@ -133,6 +133,7 @@ class Call:
 
     connection: WebRTCConnection
     deliveries: list[Delivery] = field(default_factory=list)
+    running: asyncio.Task[None] = field(init=False)
 
     async def until(self, condition: Callable[[], object], seconds: float = 15) -> None:
         async with asyncio.timeout(seconds):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import jwt
 from aiohttp import web
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from tests.standins.phone.rest.api import E164, PhoneApi, Refused, Route, digits
@@ -77,7 +78,9 @@ class VonageApi(PhoneApi):
 
     def _authenticate(self, request: web.Request) -> None:
         kind, _, token = request.headers.get("Authorization", "").partition(" ")
-        key = load_pem_private_key(self.secrets["VONAGE_PRIVATE_KEY"].encode(), None).public_key()
+        private = load_pem_private_key(self.secrets["VONAGE_PRIVATE_KEY"].encode(), None)
+        assert isinstance(private, RSAPrivateKey)
+        key = private.public_key()
         try:
             claims = jwt.decode(token, key, algorithms=["RS256"])
         except jwt.InvalidTokenError as error:
