@@ -39,13 +39,13 @@ from benchmarks.relay import SESSION, percentile
 from benchmarks.webrtc import cpu_of, one_talk
 from tests.server.serving import ARN, UNLIMITED, RunningServer, make_server, serving
 from tests.standins.phone import Provider
+from voicecore.catalog.phones import PHONES
+from voicecore.catalog.phones.media import MediaStream, StreamPosition
 from voicecore.local.gateway.sigv4 import LocalCredentials, SignedRequest, make_credentials, verify
 from voicecore.local.processes.ports import free_port
 from voicecore.talk.audio import pcm
 from voicecore.talk.audio.sound_files import read_clip
-from voicecore.talk.telephone.g711 import Line
-from voicecore.talk.telephone.media_frames import WIRES, Count, Stream
-from voicecore.talk.telephone.webhooks import new_call, sign_handshake
+from voicecore.talk.telephone.g711 import PhoneLine
 
 BRIDGE_CORE, OTHER_CORE = 1, 0  # a machine's own work is mostly the first one's
 CALLS = (50, 100)
@@ -56,7 +56,7 @@ WARM_SECONDS = 2
 PATIENCE_SECONDS = 10  # for the last frames to come back
 TALKS = 2
 REGION = "us-east-1"
-TWILIO = WIRES["twilio"]
+TWILIO = PHONES["twilio"].media()
 
 
 # The agent
@@ -131,7 +131,7 @@ class Caller:
     """One media socket, with how long each frame took in each direction, in ns."""
 
     socket: aiohttp.ClientWebSocketResponse
-    stream: Stream
+    stream: MediaStream
     words: Sequence[bytes]
     taken: list[int] = field(default_factory=list)
     sent: dict[str, int] = field(default_factory=dict)
@@ -147,8 +147,9 @@ class Caller:
         while due < until:
             await asyncio.sleep(due - time.monotonic())
             sound = self.words[(begin + number) % len(self.words)]
-            count = Count(2 + number, number, round(1000 * FRAME_SECONDS) * number)
-            message = TWILIO.media(self.stream, count, sound)
+            milliseconds = round(1000 * FRAME_SECONDS) * number
+            position = StreamPosition(2 + number, number, milliseconds)
+            message = TWILIO.media(self.stream, position, sound)
             number += 1
             self.sent[str(number)] = time.monotonic_ns()
             await self.socket.send_str(message)
@@ -166,9 +167,9 @@ class Caller:
 
 def words() -> list[bytes]:
     """What callers say, by the pieces that Twilio sends: μ-law of 8 kHz."""
-    line, size = Line(TWILIO), round(1000 * FRAME_SECONDS) * TWILIO.bytes_per_ms
+    line, size = PhoneLine(TWILIO), round(1000 * FRAME_SECONDS) * TWILIO.bytes_per_ms
     clips = [read_clip(voice.SAMPLES / f"{name}.wav") for name in voice.QUESTIONS[:4]]
-    sound = b"".join(line.said(pcm.mono(clip.sound, 1)) for clip in clips)
+    sound = b"".join(line.to_provider(pcm.mono(clip.audio, 1)) for clip in clips)
     return [sound[n : n + size] for n in range(0, len(sound) - size, size)]
 
 
@@ -221,13 +222,13 @@ async def load(
         straight: list[Caller] = []
         for _ in range(calls):
             answer = await provider.ring(server.url)
-            call, connect = answer.call.it, answer.connect
-            headers = dict(sign_handshake(call, connect.url, provider.secrets, time.time()))
+            call, connect = answer.call.phone_call, answer.connect
+            headers = provider.signaling.sign_media(connect.url, provider.secrets, time.time())
             socket = await stack.enter_async_context(media_socket(http, connect.url, headers))
             bridged.append(Caller(socket, call.media(connect.parameters), said))
         for url in direct:
             socket = await stack.enter_async_context(media_socket(http, url, {}))
-            call = new_call("twilio", provider.secrets, "+12025550123", "+12025550100")
+            call = provider.signaling.new_call(provider.secrets, "+12025550123", "+12025550100")
             straight.append(Caller(socket, call.media({}), said))
         callers = [*bridged, *straight]
         since = time.monotonic() + WARM_SECONDS

@@ -100,8 +100,8 @@ def test_places_no_call_without_confirmation(
 @pytest.mark.parametrize(
     ("number", "code", "message"),
     [
-        ("12", ExitCode.USAGE, "'12' is no telephone number"),
-        (NUMBER, ExitCode.FAILED, "Nobody answers at 127.0.0.1, port 9"),
+        ("12", ExitCode.USAGE, "'12' is not a telephone number"),
+        (NUMBER, ExitCode.FAILED, "No server answers at 127.0.0.1, port 9"),
     ],
 )
 def test_reports_why_call_cannot_be_placed(

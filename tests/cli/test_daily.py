@@ -34,7 +34,7 @@ def test_deploy_rejects_public_network(voicecore: Voicecore, project: Path) -> N
     result = voicecore("deploy", "--yes", "--project", str(project))
     assert result.code == ExitCode.BAD_PROJECT
     assert "line 1" in result.stderr
-    assert "'public' cannot carry 'daily': Daily's sound goes by UDP" in result.stderr
+    assert "'public' cannot carry 'daily': Daily's audio needs UDP" in result.stderr
 
 
 def test_deploy_rejects_server_without_key(voicecore: Voicecore, project: Path) -> None:

@@ -1,4 +1,4 @@
-"""Tests with a real account at Daily cost money: without `-m daily` they are not there."""
+"""Tests with a real account at Daily cost money: only `-m daily` collects them."""
 
 from __future__ import annotations
 
@@ -8,5 +8,5 @@ import pytest
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """Leaves this folder out of every run that does not ask for it."""
+    """Ignore this folder unless `-m daily` asks for it."""
     return None if config.getoption("markexpr") == "daily" else True

@@ -1,10 +1,10 @@
-"""A call in a room that is really at Daily: made, joined, talked in, and gone afterwards.
+"""Calls in real rooms at Daily: created, joined, and deleted afterwards.
 
     DAILY_API_KEY=… python -m pytest -m daily tests/daily
 
-takes two minutes and some cents, and an agent of the offline pipeline on this machine. No other
-calls may be going on in the account. Calls by telephone take a number that costs by the month: for
-those, README.md of a project says what to do.
+This takes two minutes, costs some cents, and runs an agent of the offline pipeline on this machine.
+The account must have no other calls meanwhile. Telephone calls need a number with a monthly fee:
+README.md of a project describes them.
 """
 
 from __future__ import annotations
@@ -43,14 +43,14 @@ def project(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def server(project: Path) -> Iterator[str]:
-    """The session server of `voicecore dev`."""
+    """Yield the URL of the session server of `voicecore dev`."""
     assert os.environ.get("DAILY_API_KEY"), "set DAILY_API_KEY, of dashboard.daily.co/developers"
     with dev(project) as process:
         events = events_until(process, "serving", "ready")
         yield next(event["server"] for event in events if event["kind"] == "serving")
 
 
-def test_a_call_in_a_room(project: Path, server: str, tmp_path: Path) -> None:
+def test_call_in_a_room(project: Path, server: str, tmp_path: Path) -> None:
     recorded = tmp_path / "both.wav"
     argv = [sys.executable, "-m", "voicecore", "talk", "--url", server, "--transport", "daily"]
     argv += ["--json", "--input", str(project / "tests/question.wav"), "--record", str(recorded)]
@@ -59,10 +59,10 @@ def test_a_call_in_a_room(project: Path, server: str, tmp_path: Path) -> None:
     ) as talk:
         assert talk.stdout
         events = [json.loads(next(talk.stdout))]
-        made = rooms_of_calls()
+        created = rooms_of_calls()
         events += map(json.loads, talk.stdout)
     assert talk.returncode == 0, events
-    assert [room["privacy"] for room in made] == ["private"]
+    assert [room["privacy"] for room in created] == ["private"]
     answers = [event["text"] for event in events if event["event"] == "agent_said"]
     assert answers[-1].startswith("It is "), answers
     with wave.open(str(recorded)) as file:
@@ -85,7 +85,7 @@ def test_ctrl_c_leaves_no_room(server: str) -> None:
 
 
 def rooms_of_calls() -> list[dict[str, Any]]:
-    """The rooms that session servers of this account have made."""
+    """Return the rooms that session servers of this account have created."""
     url = os.environ.get("DAILY_API_URL") or "https://api.daily.co/v1"
     key = {"Authorization": f"Bearer {os.environ['DAILY_API_KEY']}"}
     with urlopen(Request(f"{url}/rooms", headers=key), timeout=60) as answer:

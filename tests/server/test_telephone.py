@@ -135,7 +135,7 @@ async def incoming_call(system: PhoneSystem) -> None:
         await handset.hears(0.4)
         [session] = system.lab.sessions()
         assert session.removeprefix(f"{system.provider.name}-") in (
-            answer.call.it.id,
+            answer.call.phone_call.id,
             session[-36:],
         )
         handset.press("1")
@@ -298,7 +298,7 @@ def test_call_continues_over_several_agent_connections(
     files: ServerFiles, tmp_path: Path, seconds: str
 ) -> None:
     """AgentCore ends a connection after 60 minutes, here 6 s; the server may renew it before."""
-    words = read_clip(SAMPLES / "twelve-times-seven.wav").sound
+    words = read_clip(SAMPLES / "twelve-times-seven.wav").audio
 
     async def call() -> None:
         async with (

@@ -144,7 +144,9 @@ def test_rejects_unlisted_stage(tmp_path: Path) -> None:
 
 
 def test_rejects_network_that_cannot_carry_transport() -> None:
-    webrtc = Transport("webrtc", "", "", "", "", "", (), not_public="AgentCore blocks UDP there")
+    webrtc = Transport(
+        "webrtc", "", "", "", "", "", (), "webrtc", not_public="AgentCore blocks UDP there"
+    )
     assert network_for([TRANSPORTS["websocket"]], {}) == "public"
     assert network_for([TRANSPORTS["websocket"], webrtc], {}) == "vpc"
     assert network_for([TRANSPORTS["webrtc"]], {}) == "vpc"

@@ -46,7 +46,7 @@ def test_regions_without_kvs() -> None:
 
 
 def test_pipeline_uses_its_model_or_the_chosen_services() -> None:
-    assert [service.name for service in used_by(PIPELINES["nova-sonic"], {})] == ["nova-sonic"]
+    assert [service.name for service in used_by(PIPELINES["nova-sonic"], {})] == ["nova-2-sonic"]
     cascade = PIPELINES["cascade"]
     chosen = used_by(cascade, services_of(cascade, {"tts": "cartesia"}))
     assert [service.name for service in chosen] == ["transcribe", "nova-lite", "cartesia"]

@@ -77,7 +77,7 @@ def run(context: Context, options: AddOptions, command: str = "") -> ExitCode:
 def _providers(context: Context, project: Project, options: AddOptions) -> tuple[str, ...]:
     """Return the phone providers that the project will have. Raises UnknownProvider."""
     chosen = options.providers
-    if not TRANSPORTS[options.transport].serves:
+    if not TRANSPORTS[options.transport].by_phone:
         if chosen:
             raise UnknownProvider(
                 f"The transport {options.transport} uses no phone provider.",
@@ -172,8 +172,8 @@ def _report(
     output.say(f"✓ {project.name} now has {added.title}; agent/bot.py is unchanged.")
     if added.key:
         output.say(f"It needs {added.key} in server/.env. README.md says where to get it.")
-    command = f"talk --transport {added.name}" if added.spoken else "dev"
-    if added.serves:
+    command = f"talk --transport {added.name}" if added.in_talk else "dev"
+    if added.by_phone:
         command = f"talk --phone {(*options.providers, *providers)[0]}"
     output.say(f"Talk to it:  voicecore {command}")
 

@@ -209,7 +209,7 @@ def _next_commands(
     )
     stage = [] if options.stage == DEFAULT_STAGE else ["--stage", options.stage]
     profile = f"AWS_PROFILE={shlex.quote(options.profile)} " if options.profile else ""
-    if AGENT in stacks and any(transport.spoken for transport in deployment.transports):
+    if AGENT in stacks and any(transport.in_talk for transport in deployment.transports):
         arn = stacks[AGENT].outputs["RuntimeArn"]
         where = ["--arn", arn] if options.region else stage
         talk = profile + shlex.join(["voicecore", "talk", "--remote", *where])

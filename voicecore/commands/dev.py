@@ -11,6 +11,7 @@ from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from voicecore.catalog.phones.accounts import phone_accounts
 from voicecore.catalog.transports import TRANSPORTS
 from voicecore.catalog.transports.record import HEADERS
 from voicecore.console.context import Context
@@ -18,7 +19,6 @@ from voicecore.console.errors import ExitCode, VoicecoreError
 from voicecore.local import log_reader
 from voicecore.local.dev_output import DevOutput, LocalEndpoints
 from voicecore.local.environments import agent_spec, phone_variables, server_env
-from voicecore.local.fake_phone_accounts import phone_accounts
 from voicecore.local.gateway.request import check_allowlist
 from voicecore.local.invite_url import invite_url
 from voicecore.local.network import nat
@@ -146,8 +146,7 @@ class _Services:
             behind = await self._start_nat(stack, reaper)
             runtime = await self._start_runtime(stack, reaper, behind, output)
             env = server_env(self.project, runtime, self.context.env)
-            python = venv.python_of(self.project.server)
-            phones = phone_accounts(self.project.providers, env, python)
+            phones = phone_accounts(self.project.providers, env)
             env |= phone_variables(phones, runtime.stream_seconds)
             server = await self._start_server(stack, reaper, behind, env, output)
             dev_state.write_state(self.project.local, _dev_state(runtime, server.url, phones))

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from voicecore.catalog import phones, regions
+from voicecore.catalog import phones, pipelines, regions
 from voicecore.catalog.phones import PHONES
 from voicecore.catalog.pipelines import PIPELINES
 from voicecore.catalog.pipelines.record import (
@@ -19,7 +19,8 @@ from voicecore.catalog.pipelines.record import (
     title_of,
     used_by,
 )
-from voicecore.catalog.transports import TRANSPORTS
+from voicecore.catalog.transports import BY_PHONE, TRANSPORTS
+from voicecore.catalog.transports import DEFAULT as DEFAULT_TRANSPORT
 from voicecore.console.command_line import typed
 from voicecore.console.confirm import confirm
 from voicecore.console.context import Context
@@ -107,7 +108,7 @@ def _given(options: InitOptions) -> dict[str, Any]:
     given = {
         "name": options.name,
         "transports": list(options.transports),
-        "telephony": {"providers": list(options.providers)} if options.providers else None,
+        BY_PHONE: {"providers": list(options.providers)} if options.providers else None,
         "pipeline": options.pipeline,
         "region": options.region,
         "services": {kind: service for kind, service in services.items() if service is not None},
@@ -118,7 +119,7 @@ def _given(options: InitOptions) -> dict[str, Any]:
 
 def _check(given: dict[str, Any]) -> None:
     """Raise InvalidAnswers, which lists every invalid value, unless all are valid."""
-    optional = ("name", "transports", "pipeline", "region", "telephony")
+    optional = ("name", "transports", "pipeline", "region", BY_PHONE)
     invalid = [i for i in invalid_settings(given) if i.key not in optional or i.key in given]
     if "services" in given and "pipeline" not in given:
         with_services = " or ".join(p.name for p in PIPELINES.values() if p.stages)
@@ -142,8 +143,8 @@ def _ask(given: dict[str, Any], taken: Callable[[str], bool]) -> dict[str, Any]:
     if "transports" not in given:
         answers["transports"] = questions.ask_transports()
     chosen = given.get("transports") or answers["transports"]
-    if _by_phone(chosen) and "telephony" not in given:
-        answers["telephony"] = {"providers": questions.ask_providers()}
+    if _by_phone(chosen) and BY_PHONE not in given:
+        answers[BY_PHONE] = {"providers": questions.ask_providers()}
     if "pipeline" not in given:
         answers["pipeline"] = questions.ask_pipeline()
     pipeline = PIPELINES[given.get("pipeline") or answers["pipeline"]]
@@ -157,7 +158,7 @@ def _ask(given: dict[str, Any], taken: Callable[[str], bool]) -> dict[str, Any]:
 
 def _by_phone(transports: Iterable[str]) -> bool:
     """Return whether callers come by phone, so that a provider has to be chosen."""
-    return any(TRANSPORTS[name].serves for name in transports)
+    return any(TRANSPORTS[name].by_phone for name in transports)
 
 
 def _needs_aws(pipeline: Pipeline) -> bool:
@@ -169,10 +170,10 @@ def _completed(given: dict[str, Any]) -> Answers:
 
     Raises InvalidAnswers if the defaults do not fit what is given.
     """
-    pipeline = PIPELINES[given.get("pipeline", questions.DEFAULT_PIPELINE)]
+    pipeline = PIPELINES[given.get("pipeline", pipelines.DEFAULT)]
     services = services_of(pipeline, given.get("services", {}))
-    transports = tuple(given.get("transports", (questions.DEFAULT_TRANSPORT,)))
-    telephony = given.get("telephony") or (
+    transports = tuple(given.get("transports", (DEFAULT_TRANSPORT,)))
+    telephony = given.get(BY_PHONE) or (
         {"providers": [phones.DEFAULT]} if _by_phone(transports) else {}
     )
     answers = Answers(
@@ -185,7 +186,7 @@ def _completed(given: dict[str, Any]) -> Answers:
     )
     settings = {key: value for key, value in asdict(answers).items() if key != "providers"}
     if telephony:
-        settings["telephony"] = telephony
+        settings[BY_PHONE] = telephony
     _check(settings | {"transports": list(transports)})
     return answers
 
@@ -299,7 +300,7 @@ def _report(
 
 def _talk_command(answers: Answers) -> str:
     """Return the command that talks to the agent."""
-    if any(TRANSPORTS[name].spoken for name in answers.transports):
+    if any(TRANSPORTS[name].in_talk for name in answers.transports):
         return "voicecore talk"
     return (
         f"voicecore talk --phone {answers.providers[0]}" if answers.providers else "voicecore dev"

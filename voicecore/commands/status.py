@@ -251,7 +251,7 @@ def _phone_rows(phones: Sequence[str], url: str) -> Iterator[Row]:
     for phone in (PHONES[name] for name in phones if url):
         also = f"; {phone.also}" if phone.also else ""
         yield "phone", [Span(phone.title), Span(f"  {phone.place}{also}", "dim")]
-        fields = phone.typed(url)
+        fields = phone.console_entries(url)
         widest = max(len(title) for title, _, _ in fields)
         for title, address, method in fields:
             yield "", [Span(f"  {title:<{widest}}  "), Span(address), Span(f"  {method}", "dim")]
@@ -264,7 +264,10 @@ def phones_document(phones: Sequence[str], url: str) -> dict[str, Any]:
 
 
 def _phone_document(phone: Phone, url: str) -> dict[str, Any]:
-    fields = [dict(zip(("field", "url", "method"), row, strict=True)) for row in phone.typed(url)]
+    fields = [
+        dict(zip(("field", "url", "method"), row, strict=True))
+        for row in phone.console_entries(url)
+    ]
     return {"place": phone.place, "also": phone.also, "fields": fields}
 
 

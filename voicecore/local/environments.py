@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from voicecore.local.fake_phone_accounts import SIGNING_KEY
+from voicecore.catalog.phones.accounts import SIGNING_KEY
 from voicecore.local.processes import venv
 from voicecore.local.runtime import LocalRuntime
 from voicecore.local.sessions.agent_process import AgentSpec

@@ -12,7 +12,7 @@ from typing import Any
 
 from voicecore.catalog.pipelines import PIPELINES
 from voicecore.catalog.pipelines.record import services_of
-from voicecore.catalog.transports import TRANSPORTS
+from voicecore.catalog.transports import BY_PHONE, TRANSPORTS
 from voicecore.catalog.turn_sources import KVS
 from voicecore.console.errors import ExitCode, VoicecoreError
 from voicecore.project import aws_names
@@ -163,7 +163,7 @@ def load_project(root: Path) -> Project:
             ha=vpc.get("ha", False),
         ),
         turn=TurnSettings(**answers.get("turn", {})),
-        providers=tuple(answers.get("telephony", {}).get("providers", ())),
+        providers=tuple(answers.get(BY_PHONE, {}).get("providers", ())),
         stages=dict(_stages(answers)),
     )
 

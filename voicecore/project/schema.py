@@ -11,7 +11,8 @@ from voicecore.catalog import regions
 from voicecore.catalog.phones import PHONES
 from voicecore.catalog.pipelines import PIPELINES
 from voicecore.catalog.pipelines.record import Pipeline, regions_of, services_of
-from voicecore.catalog.transports import TRANSPORTS
+from voicecore.catalog.transports import BY_PHONE, TRANSPORTS
+from voicecore.catalog.transports import DEFAULT as DEFAULT_TRANSPORT
 from voicecore.catalog.transports.record import Transport
 from voicecore.catalog.turn_sources import KVS, SOURCES
 from voicecore.project import aws_names
@@ -63,7 +64,7 @@ def invalid_settings(answers: dict[str, Any]) -> Iterator[InvalidSetting]:
     """Yield everything wrong with the content of voicecore.toml, or the answers of init."""
     known = (
         "name", "transports", "pipeline", "region", "services", "voicecore",
-        "account", "network", "vpc", "turn", "telephony", "server", "stages",
+        "account", "network", "vpc", "turn", BY_PHONE, "server", "stages",
     )  # fmt: skip
     yield from _unknown_keys("", answers, known)
     for key in ("name", "transports", "pipeline", "region"):
@@ -71,7 +72,7 @@ def invalid_settings(answers: dict[str, Any]) -> Iterator[InvalidSetting]:
             yield InvalidSetting(key, "is missing")
 
     yield from _invalid_name(answers)
-    yield from _invalid_transports(answers.get("transports", ["websocket"]))
+    yield from _invalid_transports(answers.get("transports", [DEFAULT_TRANSPORT]))
 
     pipeline = answers.get("pipeline")
     if pipeline is not None and pipeline not in tuple(PIPELINES):
@@ -262,14 +263,14 @@ def _invalid_turn(turn: object) -> Iterator[InvalidSetting]:
 
 
 def _invalid_telephony(answers: dict[str, Any]) -> Iterator[InvalidSetting]:
-    by_phone = any(transport.serves for transport in _known_transports(answers))
-    if "telephony" not in answers:
+    by_phone = any(transport.by_phone for transport in _known_transports(answers))
+    if BY_PHONE not in answers:
         if by_phone:
-            yield InvalidSetting("telephony", 'is missing: [telephony] with providers = ["twilio"]')
+            yield InvalidSetting(BY_PHONE, 'is missing: [telephony] with providers = ["twilio"]')
         return
-    table = answers["telephony"]
+    table = answers[BY_PHONE]
     if not isinstance(table, dict):
-        yield InvalidSetting("telephony", "must be a table")
+        yield InvalidSetting(BY_PHONE, "must be a table")
         return
     own = cast("dict[str, Any]", table)
     yield from _unknown_keys("telephony.", own, ("providers",))
@@ -286,7 +287,7 @@ def _invalid_telephony(answers: dict[str, Any]) -> Iterator[InvalidSetting]:
     if len(set(map(str, chosen))) < len(chosen):
         yield InvalidSetting("telephony.providers", "lists a provider twice")
     if not by_phone:
-        yield InvalidSetting("telephony", 'is used only with the transport "telephony"')
+        yield InvalidSetting(BY_PHONE, 'is used only with the transport "telephony"')
 
 
 def _invalid_server(key: str, settings: dict[str, Any]) -> Iterator[InvalidSetting]:

@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
-from voicecore.catalog import phones, regions
+from voicecore.catalog import phones, pipelines, regions, transports
 from voicecore.catalog.phones import PHONES
 from voicecore.catalog.pipelines import PIPELINES
 from voicecore.catalog.pipelines.record import Pipeline, regions_of
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     import questionary
 
 DEFAULT_NAME = "my-agent"
-DEFAULT_TRANSPORT = "websocket"
-DEFAULT_PIPELINE = "offline"
 
 _SERVICES = {"stt": "speech to text", "llm": "the language model", "tts": "text to speech"}
 
@@ -49,7 +47,7 @@ def ask_transports() -> list[str]:
         questionary.Choice(
             f"{t.title:<20} {t.consistency} consistency, {t.effort}; for {t.best_for}",
             value=t.name,
-            checked=t.name == DEFAULT_TRANSPORT,
+            checked=t.name == transports.DEFAULT,
         )
         for t in TRANSPORTS.values()
     ]
@@ -90,7 +88,7 @@ def ask_pipeline() -> str:
         )
         for p in PIPELINES.values()
     ]
-    return answer_to(questionary.select("Pipeline:", choices=choices, default=DEFAULT_PIPELINE))
+    return answer_to(questionary.select("Pipeline:", choices=choices, default=pipelines.DEFAULT))
 
 
 def ask_services(pipeline: Pipeline, missing: Iterable[str]) -> dict[str, str]:

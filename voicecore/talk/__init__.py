@@ -1,1 +1,1 @@
-"""`voicecore talk`: a telephone in the terminal, on the same path as every deployed client."""
+"""Calls from this terminal: `voicecore talk` as a client, and as a telephone."""

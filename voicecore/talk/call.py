@@ -1,49 +1,38 @@
-"""One call from dial to hang-up: what is said goes to the agent, what it says to an ear."""
+"""Owns one call from dialing to hanging up: the user's voice to the agent, and the agent's back."""
 
 from __future__ import annotations
 
 import asyncio
+import signal
+import sys
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from dataclasses import dataclass
-from enum import Enum, auto
+from collections.abc import Callable, Generator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from voicecore.console.errors import VoicecoreError
 from voicecore.talk.audio import pcm
-from voicecore.talk.audio.echo_canceller import EchoCanceller
-from voicecore.talk.audio.endpoints import Ear, Mouth
-from voicecore.talk.audio.jitter_buffer import Playback
-from voicecore.talk.audio.replay_buffer import Block
-from voicecore.talk.audio.scripted_mic import ScriptedMouth
-from voicecore.talk.audio.sound_files import Clip, Recorder, WavWriter
-from voicecore.talk.audio.vad import VoiceTracker
-from voicecore.talk.first_done import first
+from voicecore.talk.audio.call_audio import CallAudio
+from voicecore.talk.audio.endpoints import DuplexBlock
+from voicecore.talk.audio.replay_buffer import SpeechBlock
+from voicecore.talk.audio.scripted_mic import ScriptedMicrophone
+from voicecore.talk.audio.vad import VoiceDetector
+from voicecore.talk.channel import ChannelFactory, Connected, Delivery
+from voicecore.talk.events import CallEvent, EndedBy, KeyPressed, SessionNotStopped, UserSaid
+from voicecore.talk.first_done import first_done
 from voicecore.talk.transports import pipecat_frames, rtvi
-from voicecore.talk.transports.connection import Channel, Connected, Deliver, News
-from voicecore.talk.view.transcript import Dialogue
+from voicecore.talk.view.transcript import CallTranscript
 
 _ANSWER_SECONDS = 30.0
-"""Longer than any model thinks; an agent that is silent for so long has failed."""
+"""No model thinks longer; an agent that is silent for this long has failed."""
 _REPLY_SECONDS = 8.0
-"""An agent that says nothing for so long after keys were pressed has only taken note of them."""
-_KEY_SECONDS = 0.25
-"""From one key to the next, as fast as a person."""
+"""An agent that is silent for this long after keys were pressed has only taken note of them."""
 _GOODBYE_SECONDS = 5.0
-"""For DELETE /sessions/{id}; the idle timeout ends what cannot be ended."""
+"""For DELETE /sessions/{id}; the idle timeout ends a session that cannot be stopped."""
 _ECHO_DELAY_MS = 50
 """From our playback to our capture: two device buffers; AEC3 refines it."""
 _LEVEL_BLOCKS = 6
-"""Blocks to a bar of the meter: 120 ms, one step of the screen at 8 frames/s."""
-
-
-class Ending(Enum):
-    """Who ended the call."""
-
-    SCRIPT = auto()
-    """All was said that was to be said."""
-    USER = auto()
-    AGENT = auto()
+"""Blocks in one bar of the level meter: 120 ms, one refresh of the screen at 8 frames/s."""
 
 
 class NoAnswer(VoicecoreError):
@@ -52,70 +41,56 @@ class NoAnswer(VoicecoreError):
     def __init__(self) -> None:
         super().__init__(
             f"The agent said nothing for {_ANSWER_SECONDS:.0f} s.",
-            "Its log says what it heard and did; `voicecore dev` in another terminal shows it.",
+            "Its log shows what it heard and did; so does `voicecore dev` in another terminal.",
         )
 
 
-@dataclass(frozen=True)
-class Equipment:
-    """What a call is held with. `playback` is what `ear` plays."""
+class LiveCall:
+    """A call under way. Calls `show` with each event and its time, once and in order.
 
-    mouth: Mouth
-    ear: Ear
-    playback: Playback
-    echo: EchoCanceller | None = None
-    output: WavWriter | None = None
-    recorder: Recorder | None = None
-
-
-Dial = Callable[[Deliver, Callable[[], bool]], Channel]
-"""A channel that tells the one, and asks the other whether nobody would notice a new connection."""
-
-
-class Conversation:
-    """A call under way. `show` is told each event, as a JSON-able mapping, once and in order."""
+    The time is in seconds since the call began; None for an event after its end.
+    """
 
     def __init__(
         self,
-        dial: Dial,
-        equipment: Equipment,
-        show: Callable[[Mapping[str, Any]], None],
-        follow: Callable[[Callable[[dict[str, Any]], None]], Dialogue] = Dialogue,
+        open_channel: ChannelFactory,
+        audio: CallAudio,
+        show: Callable[[CallEvent, float | None], None],
+        transcript: Callable[[Callable[[CallEvent], None]], CallTranscript] = CallTranscript,
     ) -> None:
         self._loop = asyncio.get_running_loop()
-        self._gear, self._show = equipment, show
-        self.dialogue = follow(self._report)
+        self._audio, self._show = audio, show
+        self.transcript = transcript(self._report)
         self.user_levels: deque[float] = deque(maxlen=40)
         self.agent_levels: deque[float] = deque(maxlen=40)
-        self._channel = dial(self._deliver, self._quiet)
-        self._tracker = VoiceTracker()
+        self._levels: list[tuple[float, float]] = []
+        self._channel = open_channel(self._deliver, self._quiet)
+        self._voice = VoiceDetector()
         self._resampler = pcm.Resampler(pcm.VOICE_RATE, pcm.VOICE_RATE)
         self._hang_up = asyncio.Event()
         self._tick = asyncio.Condition()
-        self._begun = self._loop.time()
+        self._began = self._loop.time()
         self._ready_at: float | None = None
         self._over_at: float | None = None
 
     @property
     def seconds(self) -> float:
-        """How long the call has lasted, or lasted; 0 while it rings."""
+        """Duration of the call so far; 0 until the agent is ready."""
         return (self._over_at or self._loop.time()) - self._ready_at if self._ready_at else 0.0
 
     def hang_up(self) -> None:
-        """End the call, as a user does."""
+        """End the call, as the user does."""
         self._hang_up.set()
 
-    async def run(self, script: Callable[[Conversation], Any]) -> Ending:
+    async def run(self, script: Callable[[LiveCall], Any]) -> EndedBy:
         """Hold the call until the script is over or someone hangs up.
 
-        Whatever ends it: the session is stopped, the files are complete, the devices closed.
-        Raises what the devices, the connection or the script raise.
+        Whatever ends it, the session is stopped, the files are complete and the devices closed.
+        Raises what the devices, the channel or the script raise.
         """
-        gear = self._gear
         try:
-            gear.mouth.open()
-            gear.ear.open()
-            return await first(
+            self._audio.open()
+            return await first_done(
                 self._until_hung_up(),
                 self._hold(),
                 self._follow(script),
@@ -124,17 +99,12 @@ class Conversation:
         finally:
             self._over_at = self._loop.time()
             try:
-                self.dialogue.end()
-                gear.mouth.close()
-                gear.ear.close()
-                if gear.output:
-                    gear.output.close()
-                if gear.recorder:
-                    gear.recorder.close()
-            finally:  # a full disk must not leave a session that is paid for
-                await self._goodbye()
+                self.transcript.end()
+                self._audio.close()
+            finally:  # a full disk must not leave a session running, which is billed
+                await self._stop_session()
 
-    # What scripts are made of
+    # For scripts
 
     async def connected(self) -> None:
         """Wait until the agent is ready."""
@@ -143,167 +113,149 @@ class Conversation:
     async def greeted(self) -> None:
         """Wait until the agent is ready and has said its greeting, if it has one."""
         await self.connected()
-        await self._until(
-            lambda: (
-                self.idle if self.dialogue.active else self.seconds > self._channel.greeting_seconds
-            )
-        )
+        wait = self._channel.greeting_seconds
+        await self._until(lambda: self.idle if self.transcript.active else self.seconds > wait)
 
     def type(self, text: str) -> None:
-        """Say a line without a voice; what the agent is saying is cut off."""
-        self._gear.playback.flush()
+        """Send a line instead of speech, which interrupts the agent."""
+        self._audio.jitter_buffer.flush()
         self._channel.type(text)
-        self.dialogue.typed(text, self._loop.time())
+        self.transcript.typed(text, self._loop.time())
 
     def press(self, key: str) -> None:
         """Press a key of the telephone, if it is one."""
         if self._channel.press(key):
-            self._report({"event": "key", "key": key})
+            self._report(KeyPressed(key))
 
     async def answered(self) -> None:
-        """Wait until the whole answer was heard; raises NoAnswer if none begins."""
+        """Wait until the whole answer was played. Raises NoAnswer if none begins."""
         try:
             async with asyncio.timeout(_ANSWER_SECONDS):
-                await self._until(lambda: self.dialogue.answered)
+                await self._until(lambda: self.transcript.answered)
         except TimeoutError:
             raise NoAnswer from None
         await self._until(lambda: self.idle)
 
     async def replied(self) -> None:
-        """Hear out what may come now; nothing need come."""
+        """Wait until a reply was played, or for a while if none comes."""
         since = self._loop.time()
         await self._until(lambda: not self.idle or self._loop.time() > since + _REPLY_SECONDS)
         await self._until(lambda: self.idle)
 
     @property
     def idle(self) -> bool:
-        """Whether nobody speaks, and all that was said has been heard."""
-        return self.dialogue.settled(self._loop.time()) and self._gear.playback.empty
+        """True when both sides are silent and everything that was said was played."""
+        return self.transcript.settled(self._loop.time()) and self._audio.jitter_buffer.empty
 
     async def _until(self, condition: Callable[[], bool]) -> None:
         async with self._tick:
             await self._tick.wait_for(condition)
 
-    # What goes on at the same time
+    # Running at the same time
 
-    async def _until_hung_up(self) -> Ending:
+    async def _until_hung_up(self) -> EndedBy:
         await self._hang_up.wait()
-        return Ending.USER
+        return EndedBy.USER
 
-    async def _hold(self) -> Ending:
+    async def _hold(self) -> EndedBy:
         await self._channel.run()
-        await self._until(lambda: self._gear.playback.empty)
-        return Ending.AGENT
+        await self._until(lambda: self._audio.jitter_buffer.empty)
+        return EndedBy.AGENT
 
-    async def _follow(self, script: Callable[[Conversation], Any]) -> Ending:
+    async def _follow(self, script: Callable[[LiveCall], Any]) -> EndedBy:
         await script(self)
-        return Ending.SCRIPT
+        return EndedBy.SCRIPT
 
-    async def _listen(self) -> Ending:
-        """The call's clock: one turn of this loop for every block of sound."""
-        gear = self._gear
-        levels: list[tuple[float, float]] = []
-        async for moment in gear.mouth.moments():
+    async def _listen(self) -> EndedBy:
+        """Keep the call's time: each turn of this loop is one block of audio."""
+        async for block in self._audio.source.blocks():
             now = self._loop.time()
-            said, heard = moment.said, moment.heard
-            if gear.echo:
-                said = gear.echo.clean(heard, said, _ECHO_DELAY_MS)
-            voiced = self._tracker.feed(said)
-            ended = self._voice_ended(voiced, now)
-            if ended is not None:
-                self.dialogue.voiced(ended)
-            if self._ready_at is not None:
-                self._channel.say(Block(said, voiced))
-            if gear.output:
-                gear.output.write(heard)
-            if gear.recorder:
-                gear.recorder.write(said, heard)
-            levels.append((pcm.rms(said), pcm.rms(heard)))
-            if len(levels) == _LEVEL_BLOCKS:
-                self.user_levels.append(pcm.decibels(max(user for user, _ in levels)))
-                self.agent_levels.append(pcm.decibels(max(agent for _, agent in levels)))
-                levels.clear()
-            self.dialogue.tick(now)
+            said = self._pass_on(block, now)
+            self._meter(said, block.played)
+            self.transcript.tick(now)
             async with self._tick:
                 self._tick.notify_all()
-        return Ending.USER
+        return EndedBy.USER
 
-    def _voice_ended(self, voiced: bool, now: float) -> float | None:
-        """When the voice in the block that ends now was last sounding; None: it holds none."""
-        if isinstance(self._gear.mouth, ScriptedMouth):
-            ago = self._gear.mouth.voiced_ago
+    def _pass_on(self, block: DuplexBlock, now: float) -> bytes:
+        """Send a block to the agent and to the files; return the user's part without echo."""
+        audio, said = self._audio, block.said
+        if audio.echo:
+            said = audio.echo.clean(block.played, said, _ECHO_DELAY_MS)
+        voiced = self._voice.feed(said)
+        ended = self._end_of_voice(voiced, now)
+        if ended is not None:
+            self.transcript.voiced(ended)
+        if self._ready_at is not None:
+            self._channel.say(SpeechBlock(said, voiced))
+        if audio.output:
+            audio.output.write(block.played)
+        if audio.recorder:
+            audio.recorder.write(said, block.played)
+        return said
+
+    def _end_of_voice(self, voiced: bool, now: float) -> float | None:
+        """Return when the voice in the block that ends now last sounded; None if it has none."""
+        if isinstance(self._audio.source, ScriptedMicrophone):
+            ago = self._audio.source.voiced_ago
             return None if ago is None else now - ago
         return now if voiced else None
 
-    def _deliver(self, news: News) -> None:
-        playback = self._gear.playback
-        match news:
-            case pipecat_frames.Audio(sound, rate, channels):
+    def _meter(self, said: bytes, played: bytes) -> None:
+        self._levels.append((pcm.rms(said), pcm.rms(played)))
+        if len(self._levels) == _LEVEL_BLOCKS:
+            self.user_levels.append(pcm.decibels(max(user for user, _ in self._levels)))
+            self.agent_levels.append(pcm.decibels(max(agent for _, agent in self._levels)))
+            self._levels.clear()
+
+    def _deliver(self, delivery: Delivery) -> None:
+        jitter_buffer = self._audio.jitter_buffer
+        match delivery:
+            case pipecat_frames.Audio(audio, rate, channels):
                 if rate != self._resampler.source:
                     self._resampler = pcm.Resampler(rate, pcm.VOICE_RATE)
-                playback.push(self._resampler.feed(pcm.mono(sound, channels)))
+                jitter_buffer.push(self._resampler.feed(pcm.mono(audio, channels)))
             case pipecat_frames.Interruption() | rtvi.BotInterrupted() | rtvi.UserStarted():
-                playback.flush()
+                jitter_buffer.flush()
             case rtvi.BotStopped():
-                playback.utterance_ended()
+                jitter_buffer.utterance_ended()
             case Connected() if self._ready_at is None:
                 self._ready_at = self._loop.time()
             case _:
                 pass
-        self.dialogue.receive(news, self._loop.time())
+        self.transcript.receive(delivery, self._loop.time())
 
-    def _report(self, event: dict[str, Any]) -> None:
-        if event["event"] == "user_said":
+    def _report(self, event: CallEvent) -> None:
+        if isinstance(event, UserSaid):
             self._channel.turn_finished()
-        self._show({"time": round(self._loop.time() - self._begun, 3), **event})
+        self._show(event, self._loop.time() - self._began)
 
     def _quiet(self) -> bool:
-        return self.idle and not self._tracker.speaking
+        return self.idle and not self._voice.speaking
 
-    async def _goodbye(self) -> None:
+    async def _stop_session(self) -> None:
         try:
             async with asyncio.timeout(_GOODBYE_SECONDS):
                 await self._channel.stop()
         except (VoicecoreError, TimeoutError) as error:
-            # The call is over either way; whoever pays for the session should know.
+            # The call is over either way, but a session that still runs is billed.
             reason = str(error) or f"no answer within {_GOODBYE_SECONDS:.0f} s"
             session = self._channel.session.id if self._channel.session else ""
-            self._show({"event": "session_not_stopped", "session": session, "reason": reason})
+            self._show(SessionNotStopped(session, reason), None)
 
 
-async def speak(conversation: Conversation, mouth: ScriptedMouth, clips: Sequence[Clip]) -> None:
-    """Say each clip in turn with the call's mouth; hear the whole answer before the next."""
-    await conversation.greeted()
-    for clip in clips:
-        await mouth.say(clip)
-        await conversation.answered()
-
-
-async def press(conversation: Conversation, keys: str) -> None:
-    """Press keys of a telephone after the greeting, and hear what comes of it."""
-    await conversation.greeted()
-    for key in keys:
-        conversation.press(key)
-        await asyncio.sleep(_KEY_SECONDS)
-    await conversation.replied()
-
-
-async def write(conversation: Conversation, lines: AsyncIterator[str]) -> None:
-    """Send each line as a script does; hear the whole answer before the next."""
-    await conversation.greeted()
-    async for line in lines:
-        if text := line.strip():
-            conversation.type(text)
-            await conversation.answered()
-
-
-async def chat(conversation: Conversation, lines: AsyncIterator[str]) -> None:
-    """Send each line as a person does, who may cut the agent off; hear the last answer."""
-    awaited = False
-    async for line in lines:
-        await conversation.connected()
-        if text := line.strip():
-            conversation.type(text)
-            awaited = True
-    if awaited:
-        await conversation.answered()
+@contextmanager
+def hanging_up_on_signals(call: LiveCall) -> Generator[None]:
+    """Hang up on Ctrl-C and on the signals that end a process, while the block runs."""
+    loop = asyncio.get_running_loop()
+    signals = [signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if sys.platform != "win32" else [])]
+    # Windows' event loop takes no handlers: there Ctrl-C cancels the call, which ends it as well.
+    with suppress(NotImplementedError):
+        for number in signals:
+            loop.add_signal_handler(number, call.hang_up)
+    try:
+        yield
+    finally:
+        with suppress(NotImplementedError):
+            for number in signals:
+                loop.remove_signal_handler(number)

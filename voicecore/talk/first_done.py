@@ -1,4 +1,4 @@
-"""Several things at once, until one of them is over."""
+"""Owns running several coroutines until the first one ends."""
 
 from __future__ import annotations
 
@@ -9,17 +9,18 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 
-async def first(*things: Coroutine[Any, Any, T]) -> T:
-    """The result (or the exception) of what ends first; the others are cancelled and awaited.
+async def first_done(*coroutines: Coroutine[Any, Any, T]) -> T:
+    """Return the result of the coroutine that ends first, or raise its exception.
 
-    Of two that end in the same moment, the one named first counts.
+    The others are cancelled and awaited. Of two that end at the same moment, the one listed first
+    counts.
     """
-    running = [asyncio.ensure_future(thing) for thing in things]
+    running = [asyncio.ensure_future(coroutine) for coroutine in coroutines]
     try:
         await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
     finally:
-        over = [task for task in running if task.done()]
+        done = [task for task in running if task.done()]
         for task in running:
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
-    return over[0].result()
+    return done[0].result()

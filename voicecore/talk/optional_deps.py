@@ -1,4 +1,4 @@
-"""The libraries of the extras `talk` and `daily`: loaded when needed, missed with a useful word."""
+"""Owns the libraries of the extras `talk` and `daily`: loaded when needed, or an install hint."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Any
 from voicecore.console.errors import ExitCode, VoicecoreError
 
 MODULES = ("numpy", "google.protobuf", "miniaudio", "livekit.rtc")
-"""What the extra `talk` brings, as it is imported."""
+"""Modules of the extra `talk`, as they are imported."""
 
 
 class MissingExtra(VoicecoreError):
-    """voicecore was installed without what it takes to hear and to speak."""
+    """An extra that `voicecore talk` needs is not installed."""
 
     def __init__(self, module: str, extra: str = "talk") -> None:
         named = extra if extra == "talk" else f"talk,{extra}"
@@ -25,9 +25,9 @@ class MissingExtra(VoicecoreError):
 
 
 def load(module: str, extra: str = "talk") -> Any:
-    """The module; raises MissingExtra.
+    """Import a module. Raises MissingExtra if it, or a module it imports, is not installed.
 
-    Any, because none of these libraries is fully typed: each is wrapped by one typed module.
+    Returns Any, because none of these libraries is fully typed: one typed module wraps each.
     """
     try:
         return importlib.import_module(module)
@@ -35,15 +35,15 @@ def load(module: str, extra: str = "talk") -> Any:
         raise MissingExtra(error.name or module, extra) from error
 
 
-def require() -> None:
-    """Raise MissingExtra unless the whole extra `talk` can be found; imports nothing heavy."""
+def require_talk() -> None:
+    """Raise MissingExtra unless the extra `talk` is installed; imports nothing heavy."""
     for module in MODULES:
         if not installed(module):
             raise MissingExtra(module)
 
 
 def installed(module: str) -> bool:
-    """Whether the module can be found; imports nothing but its parents."""
+    """Return whether a module can be found; imports only its parent packages."""
     try:
         return importlib.util.find_spec(module) is not None
     except ModuleNotFoundError:  # the parent package of a dotted name

@@ -1,8 +1,8 @@
-"""A session as its server hands it out: started, resumed and stopped over HTTP."""
+"""Owns requests to a session server: start, resume and stop a session, answer a WebRTC offer."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -14,38 +14,38 @@ _TIMEOUT = aiohttp.ClientTimeout(total=40)
 """Seconds; a cold start at AgentCore may take 30 (aws/bedrock-agentcore-sdk-python#599)."""
 
 
-class ServerDown(VoicecoreError):
-    """Nothing answers at the session server's address."""
+class ServerUnreachable(VoicecoreError):
+    """No server answers at the session server's URL."""
 
 
 class KeyRefused(VoicecoreError):
-    """The session server does not know this key."""
+    """The session server does not accept this key."""
 
 
 class SessionRefused(VoicecoreError):
-    """The session server answered, but gave no session."""
+    """The session server answered without a session."""
 
 
 class OfferRefused(VoicecoreError):
-    """The agent, or AgentCore before it, did not answer a WebRTC offer with a connection."""
+    """The agent, or AgentCore in front of it, refused a WebRTC offer."""
 
     def __init__(self, status: int, body: Mapping[str, Any]) -> None:
         code = _code(body)
         super().__init__(
-            f"The agent gave no connection ({status}): {_detail(body)}",
-            _HINTS.get(code, "`voicecore dev` in another terminal shows what it says to it."),
+            f"The agent refused the connection ({status}): {_detail(body)}",
+            _HINTS.get(code, "`voicecore dev` in another terminal shows what the agent reports."),
             ExitCode.AWS_REFUSED if code == "aws_refused" else ExitCode.FAILED,
         )
 
 
-_DAILY_KEY = "Put the key of dashboard.daily.co/developers into server/.env:\nDAILY_API_KEY=…"
+_DAILY_KEY = "Put the key from dashboard.daily.co/developers into server/.env:\nDAILY_API_KEY=…"
 _HINTS = {
     "no_relay": "See which TURN source fails, and why:  voicecore turn check",
     "no_daily_key": _DAILY_KEY,
     "daily_key_refused": _DAILY_KEY,
-    "unknown_transport": "Leave out --transport, or add it to the project:  voicecore add --help",
+    "unknown_transport": "Omit --transport, or add it to the project:  voicecore add --help",
 }
-"""What to do about a refusal, by its code."""
+"""Hints for refusals, by code."""
 
 
 @dataclass(frozen=True)
@@ -58,79 +58,89 @@ class IceServer:
 
 
 @dataclass(frozen=True)
-class Room:
-    """A room at Daily, and what opens its door."""
+class DailyRoom:
+    """A room at Daily, and the token to join it."""
 
     url: str
     token: str
 
 
 @dataclass(frozen=True)
-class Session:
-    """A conversation's identity, and what opens one connection to it within 300 s."""
+class StartedSession:
+    """A session, with the credentials for one connection to it within 300 s."""
 
     id: str
     token: str
     ws_url: str = ""
     ice_servers: tuple[IceServer, ...] = ()
-    room: Room | None = None
+    room: DailyRoom | None = None
 
 
-class SessionServer:
-    """The session server at `url`; the key proves that we may ask it for sessions."""
+class SessionClient:
+    """Asks the session server at `url` for sessions of one transport.
+
+    `grants`: fields of the server's answer, one of which must be there to open a connection.
+    """
 
     def __init__(
-        self, http: aiohttp.ClientSession, url: str, key: str, transport: str = "websocket"
+        self,
+        http: aiohttp.ClientSession,
+        url: str,
+        key: str,
+        transport: str,
+        grants: Sequence[str],
     ) -> None:
         self._http, self.url, self._key = http, url.rstrip("/"), key
-        self._transport = transport
+        self._transport, self._grants = transport, grants
 
-    async def start(self) -> Session:
-        """A new session. Raises ServerDown, KeyRefused or SessionRefused."""
+    async def start(self) -> StartedSession:
+        """Start a session. Raises ServerUnreachable, KeyRefused or SessionRefused."""
         return await self._start({"transport": self._transport})
 
-    async def resume(self, session: Session) -> Session:
-        """The same session with a fresh URL. Raises as start does."""
+    async def resume(self, session: StartedSession) -> StartedSession:
+        """Return the same session with fresh credentials. Raises as start does."""
         return await self._start(
             {"transport": self._transport, "sessionId": session.id, "token": session.token}
         )
 
-    async def stop(self, session: Session) -> None:
-        """End the session, so that nobody pays for its silence. Raises as start does."""
-        status, body = await self._ask("DELETE", f"/sessions/{session.id}", _owner(session))
-        if status not in (200, 204, 404):  # 404: it is gone already
+    async def stop(self, session: StartedSession) -> None:
+        """End the session, so that its silence is not billed. Raises as start does."""
+        status, body = await self._request("DELETE", f"/sessions/{session.id}", _owner(session))
+        if status not in (200, 204, 404):  # 404: it has ended already
             raise _refusal(self.url, status, body)
 
-    async def offer(self, session: Session, offer: Mapping[str, Any]) -> dict[str, Any]:
-        """The agent's answer to a WebRTC offer. Raises ServerDown, KeyRefused or OfferRefused."""
+    async def offer(self, session: StartedSession, offer: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the agent's answer to a WebRTC offer.
+
+        Raises ServerUnreachable, KeyRefused or OfferRefused.
+        """
         path = f"/sessions/{session.id}/api/offer"
-        status, body = await self._ask("POST", path, _owner(session), offer)
+        status, body = await self._request("POST", path, _owner(session), offer)
         if status != 200:
             refusal = _refusal(self.url, status, body)
             raise refusal if isinstance(refusal, KeyRefused) else OfferRefused(status, body)
         return body
 
-    async def _start(self, request: Mapping[str, str]) -> Session:
-        status, body = await self._ask("POST", "/start", {}, request)
+    async def _start(self, request: Mapping[str, str]) -> StartedSession:
+        status, body = await self._request("POST", "/start", {}, request)
         if status != 200:
             raise _refusal(self.url, status, body)
-        url = body.get("wsUrl") or body.get("ws_url") or ""
-        room = Room(str(body.get("roomUrl", "")), str(body.get("roomToken", "")))
-        wanted = {"websocket": url, "daily": room.url}.get(self._transport, body.get("iceConfig"))
-        if not wanted or not body.get("sessionId"):
+        if not any(body.get(field) for field in self._grants) or not body.get("sessionId"):
             raise SessionRefused(
-                f"The session server at {self.url} answered without what a session takes.",
+                f"The answer of the session server at {self.url} lacks sessionId or "
+                f"{self._grants[0]}.",
                 f"Is it the server of a voicecore project with the transport {self._transport}?",
             )
-        return Session(
+        room = DailyRoom(str(body.get("roomUrl", "")), str(body.get("roomToken", "")))
+        return StartedSession(
             str(body["sessionId"]),
             str(body.get("token", "")),
-            str(url),
+            str(body.get("wsUrl") or body.get("ws_url") or ""),
             tuple(_ice_servers(body.get("iceConfig") or {})),
             room if room.url else None,
         )
 
-    async def _ask(
+    async def _request(
         self, method: str, path: str, headers: Mapping[str, str], body: object = None
     ) -> tuple[int, dict[str, Any]]:
         try:
@@ -144,9 +154,9 @@ class SessionServer:
                 return response.status, await _document(response)
         except (aiohttp.ClientError, TimeoutError) as error:
             reason = str(error) or type(error).__name__
-            raise ServerDown(
+            raise ServerUnreachable(
                 f"The session server at {self.url} does not answer: {reason}.",
-                "Start the project's own with `voicecore dev`, or leave out --url.",
+                "Start the project's own with `voicecore dev`, or omit --url.",
             ) from error
 
 
@@ -160,7 +170,7 @@ async def _document(response: aiohttp.ClientResponse) -> dict[str, Any]:
 
 def _detail(body: Mapping[str, Any]) -> str:
     detail = body.get("detail") or body.get("error") or body.get("message") or ""
-    if isinstance(detail, dict):  # as our servers say it
+    if isinstance(detail, dict):  # the form of a generated server
         detail = cast("dict[str, Any]", detail).get("message", "")
     return str(detail)
 
@@ -170,7 +180,7 @@ def _code(body: Mapping[str, Any]) -> str:
     return str(cast("dict[str, Any]", error).get("code", "")) if isinstance(error, dict) else ""
 
 
-def _owner(session: Session) -> dict[str, str]:
+def _owner(session: StartedSession) -> dict[str, str]:
     return {"X-Session-Token": session.token}
 
 
@@ -189,8 +199,8 @@ def _refusal(url: str, status: int, body: Mapping[str, Any]) -> VoicecoreError:
     if status == 401:
         return KeyRefused(
             f"The session server at {url} refused the key (401).",
-            "The key is SESSION_API_KEY: of the environment, else of the project's server/.env.",
+            "Set SESSION_API_KEY in the environment or in the project's server/.env.",
         )
     code = ExitCode.AWS_REFUSED if status == 502 else ExitCode.FAILED
-    message = f"The session server at {url} gave no session ({status}): {detail}"
+    message = f"The session server at {url} did not start a session ({status}): {detail}"
     return SessionRefused(message, _HINTS.get(_code(body)), code)

@@ -1,4 +1,4 @@
-"""Whom `voicecore talk` calls: the agent here (started if need be), in AWS, or at any server."""
+"""Owns reaching the agent to call: the local one (started if needed), in AWS, or at any server."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from voicecore.aws.errors import translated_errors
 from voicecore.console.context import Context
 from voicecore.console.errors import ExitCode, VoicecoreError
 from voicecore.project import aws_names
@@ -22,12 +21,12 @@ if TYPE_CHECKING:
     from voicecore.local.processes.dev_state import DevState
 
 
-class NoKey(VoicecoreError):
-    """Nobody said which key opens the session server."""
+class MissingKey(VoicecoreError):
+    """The key of the session server is not known."""
 
 
-class NotDeployed(VoicecoreError):
-    """There is no agent in AWS to speak to, as far as anybody said."""
+class AgentNotDeployed(VoicecoreError):
+    """The stage has no agent in AWS, and no ARN was given."""
 
     def __init__(self, project: Project, stage: Stage) -> None:
         super().__init__(
@@ -38,23 +37,20 @@ class NotDeployed(VoicecoreError):
         )
 
 
-@dataclass(frozen=True)
-class Line:
-    """Where to dial: a session server, its key, and how long one stream may last, in seconds."""
+class AgentNotStarted(VoicecoreError):
+    """The `voicecore dev` started for this call ended before its agent was ready."""
 
-    url: str
-    key: str
-    stream_seconds: float
-    title: str
-    phones: Mapping[str, Mapping[str, str]] | None = None
-    """The telephone providers that it takes calls of, with their variables; None: not known."""
+
+class BadArn(VoicecoreError):
+    """The ARN is not that of an AgentCore runtime."""
 
 
 @dataclass(frozen=True)
-class Target:
-    """Which agent is meant: the local one, the one in AWS, or that of a session server."""
+class CallTarget:
+    """The agent to call: the local one, one in AWS, or that of a session server."""
 
     key_variable: str
+    """Variable with the session server's key."""
     remote: bool = False
     stage: str = DEFAULT_STAGE
     arn: str | None = None
@@ -62,59 +58,79 @@ class Target:
     needs_key: bool = True
 
 
-class AgentNotStarted(VoicecoreError):
-    """The `voicecore dev` that was started for this call ended before its agent was there."""
+@dataclass(frozen=True)
+class ServerAccess:
+    """A session server that can be called."""
 
-
-class BadArn(VoicecoreError):
-    """What was given as ARN names no AgentCore runtime."""
+    url: str
+    key: str
+    stream_seconds: float
+    """Longest life of one stream to its agent."""
+    title: str
+    phones: Mapping[str, Mapping[str, str]] | None = None
+    """Variables of the telephone providers whose calls it takes, by name; None: not known."""
 
 
 @asynccontextmanager
-async def dial(context: Context, project: Project | None, target: Target) -> AsyncGenerator[Line]:
-    """A line to the target while the block runs. Raises what starting it may raise."""
+async def reach_server(
+    context: Context, project: Project | None, target: CallTarget
+) -> AsyncGenerator[ServerAccess]:
+    """Keep the target's session server reachable while the block runs.
+
+    Raises what starting it may raise.
+    """
     from voicecore.talk.transports.websocket import STREAM_SECONDS
 
     key = _key(context.env, target, project) if target.needs_key else ""
     if target.url or project is None:
-        yield Line(str(target.url), key, STREAM_SECONDS, str(target.url))
+        yield ServerAccess(str(target.url), key, STREAM_SECONDS, str(target.url))
     elif target.remote:
         async with _remote_server(context, project, target) as url:
-            yield Line(url, key, STREAM_SECONDS, f"{project.name} · AWS")
+            yield ServerAccess(url, key, STREAM_SECONDS, f"{project.name} · AWS")
     else:
-        async with _dev(context, project) as running:
+        async with _local_agent(context, project) as dev:
             title = f"{project.name} · local"
-            yield Line(running.server, key, running.stream_seconds, title, running.phone)
+            yield ServerAccess(dev.server, key, dev.stream_seconds, title, dev.phone)
 
 
-def _key(env: Mapping[str, str], target: Target, project: Project | None) -> str:
-    """The key of the server meant: the project's own by its .env, any other by the environment."""
+def _key(env: Mapping[str, str], target: CallTarget, project: Project | None) -> str:
+    """Return the server's key: the project's own from its .env first, another's from `env`."""
     variable = target.key_variable
     stored = dotenv_of(project.server) if project else {}
     sources = (env, stored) if target.url else (stored, env)
     key = next((source[variable] for source in sources if source.get(variable)), None)
     if not key:
-        raise NoKey(
+        raise MissingKey(
             f"{variable} is neither in the environment nor in {project.server / '.env'}."
             if project
             else f"{variable} is not in the environment.",
-            "It is the key of the session server, which `voicecore init` put into server/.env:\n"
+            "It is the session server's key, which `voicecore init` put into server/.env:\n"
             f"export {variable}=…",
         )
     return key
 
 
+# The local agent
+
+
 @asynccontextmanager
-async def _dev(context: Context, project: Project) -> AsyncGenerator[DevState]:
-    """The running `voicecore dev`, or one that runs for this call."""
+async def _local_agent(context: Context, project: Project) -> AsyncGenerator[DevState]:
+    """Yield the running `voicecore dev`, or start one for this call."""
     from voicecore.local.processes import dev_state
-    from voicecore.local.processes.child import Child, Reaper
 
     running = dev_state.read_state(project.local)
     if running and await _status(running.runtime):
-        async with _explained(running.runtime):
+        async with _explain_refusals(running.runtime):
             yield running
         return
+    async with _started_dev(context, project) as started, _explain_refusals(started.runtime):
+        yield started
+
+
+@asynccontextmanager
+async def _started_dev(context: Context, project: Project) -> AsyncGenerator[DevState]:
+    """Run `voicecore dev` while the block runs. Raises AgentNotStarted."""
+    from voicecore.local.processes.child import Child, Reaper
 
     lines: list[str] = []
     starting = True
@@ -124,7 +140,7 @@ async def _dev(context: Context, project: Project) -> AsyncGenerator[DevState]:
         del lines[:-200]
         if starting:
             for line in new:
-                if line.startswith("• "):  # a step of dev's own
+                if line.startswith("• "):  # a progress line of `voicecore dev`
                     context.output.note(line)
 
     argv = [sys.executable, "-m", "voicecore", "dev", "--json", "--project", str(project.root)]
@@ -132,23 +148,28 @@ async def _dev(context: Context, project: Project) -> AsyncGenerator[DevState]:
         child = await Child.start(argv, project.root, context.env, reaper, receive)
         try:
             with context.output.step("Starting the agent"):
-                while (
-                    ready := dev_state.read_state(project.local)
-                ) is None or ready.pid != child.pid:
-                    # Its own limits end it if the agent does not start: this ends with it.
-                    await asyncio.wait({child.exited}, timeout=0.05)
-                    if child.exited.done():
-                        await child.output_read()
-                        raise _not_started(lines, project)
+                ready = await _ready(child, project, lines)
             starting = False
-            async with _explained(ready.runtime):
-                yield ready
+            yield ready
         finally:
             await child.stop()
 
 
+async def _ready(child: Any, project: Project, lines: list[str]) -> DevState:
+    """Wait until a started `voicecore dev` is ready. Raises AgentNotStarted."""
+    from voicecore.local.processes import dev_state
+
+    while (state := dev_state.read_state(project.local)) is None or state.pid != child.pid:
+        # `voicecore dev` has its own time limits: if the agent does not start, it ends.
+        await asyncio.wait({child.exited}, timeout=0.05)
+        if child.exited.done():
+            await child.output_read()
+            raise _not_started(lines, project)
+    return state
+
+
 def _not_started(lines: list[str], project: Project) -> AgentNotStarted:
-    """The error that dev ended with, as its own; else how its last traceback ended."""
+    """Return the error that `voicecore dev` printed, or the end of its last traceback."""
     from voicecore.local.processes.child import last_error
 
     for line in reversed(lines):
@@ -157,75 +178,13 @@ def _not_started(lines: list[str], project: Project) -> AgentNotStarted:
             return AgentNotStarted(error["message"], error["hint"], ExitCode(error["exit_code"]))
     return AgentNotStarted(
         f"The agent did not start: {last_error(lines)}",
-        f"Logs: {project.local / 'logs'}\nSee it happen:  voicecore dev",
+        f"Logs: {project.local / 'logs'}\nWatch it start:  voicecore dev",
     )
 
 
 @asynccontextmanager
-async def _remote_server(context: Context, project: Project, target: Target) -> AsyncGenerator[str]:
-    """The project's own session server, with this user's AWS credentials."""
-    from voicecore.cloud.stacks import turn_channels
-    from voicecore.cloud.stacks.deployment import deployment_of
-    from voicecore.local.processes import venv
-    from voicecore.local.processes.child import Reaper
-    from voicecore.local.processes.ports import free_port
-    from voicecore.local.processes.session_server import SessionServerProcess
-
-    stored = dotenv_of(project.server)
-    told = context.env.get("AGENT_RUNTIME_ARN") or stored.get("AGENT_RUNTIME_ARN")
-    # A server's own variable names the agent of one stage: the default one.
-    arn = target.arn or (told if target.stage == DEFAULT_STAGE else None)
-    if not arn:
-        with context.output.step("Looking for the agent in AWS"):
-            arn = await asyncio.to_thread(deployed_arn, project, target.stage)
-    parts = arn.split(":")
-    if len(parts) != 6 or parts[2] != "bedrock-agentcore":
-        raise BadArn(
-            f"{arn!r} is no ARN of an AgentCore runtime.",
-            "They look like arn:aws:bedrock-agentcore:REGION:ACCOUNT:runtime/NAME-ID",
-            ExitCode.USAGE,
-        )
-    inherited = without_ours(context.env)
-    # With --arn it may be anybody's agent, whose channels have other names.
-    relays = (
-        {} if target.arn else turn_channels.turn_variables(deployment_of(project, target.stage))
-    )
-    env = {**inherited, **relays, **stored, "AGENT_RUNTIME_ARN": arn, "AWS_REGION": parts[3]}
-    async with AsyncExitStack() as stack:
-        with context.output.step("Starting the session server"):
-            venv.sync((project.server,), context.env)
-            log = project.local / "logs" / "remote-server.log"
-            reaper = await stack.enter_async_context(Reaper())
-            server = await stack.enter_async_context(
-                SessionServerProcess(project.server, env, free_port(), reaper, log, _ignore)
-            )
-        yield server.url
-
-
-def deployed_arn(project: Project, stage_name: str = DEFAULT_STAGE) -> str:
-    """The ARN of the stage's runtime, as its stack tells it. Raises NotDeployed."""
-    from voicecore.aws import session
-    from voicecore.cloud.resources.cloudformation import CloudFormation
-
-    again = "voicecore talk --remote"
-    stage = project.stage(stage_name)
-    with translated_errors(again):
-        aws = session.connect(stage.region)
-        session.check_account(aws.identity, stage.account)
-        cloud = CloudFormation(aws.client("cloudformation"), again)
-        stack = cloud.find(aws_names.stack_name_for(project.name, stage.name))
-    if stack is None or "RuntimeArn" not in stack.outputs:
-        raise NotDeployed(project, stage)
-    return stack.outputs["RuntimeArn"]
-
-
-def _ignore(lines: list[str]) -> None:
-    """The log has them."""
-
-
-@asynccontextmanager
-async def _explained(runtime: str) -> AsyncGenerator[None]:
-    """Adds to a refused connection why the local runtime refused it: a handshake has no words."""
+async def _explain_refusals(runtime: str) -> AsyncGenerator[None]:
+    """Add the local runtime's reason to a refused connection: a handshake carries none."""
     from voicecore.talk.session_client import OfferRefused
     from voicecore.talk.transports.connection import ConnectionLost
 
@@ -241,7 +200,7 @@ async def _explained(runtime: str) -> AsyncGenerator[None]:
 
 
 async def _status(runtime: str) -> dict[str, Any] | None:
-    """What the local runtime says of itself; None if it does not answer."""
+    """Return the status of the local runtime; None if it does not answer."""
     import aiohttp
 
     try:
@@ -252,3 +211,80 @@ async def _status(runtime: str) -> dict[str, Any] | None:
             return await response.json() if response.status == 200 else None
     except (aiohttp.ClientError, TimeoutError):
         return None
+
+
+# The agent in AWS
+
+
+@asynccontextmanager
+async def _remote_server(
+    context: Context, project: Project, target: CallTarget
+) -> AsyncGenerator[str]:
+    """Run the project's session server with this user's AWS credentials; yield its URL."""
+    from voicecore.local.processes import venv
+    from voicecore.local.processes.child import Reaper
+    from voicecore.local.processes.ports import free_port
+    from voicecore.local.processes.session_server import SessionServerProcess
+
+    env = await _remote_env(context, project, target)
+    async with AsyncExitStack() as stack:
+        with context.output.step("Starting the session server"):
+            venv.sync((project.server,), context.env)
+            log = project.local / "logs" / "remote-server.log"
+            reaper = await stack.enter_async_context(Reaper())
+            server = await stack.enter_async_context(
+                SessionServerProcess(project.server, env, free_port(), reaper, log, _ignore)
+            )
+        yield server.url
+
+
+async def _remote_env(context: Context, project: Project, target: CallTarget) -> dict[str, str]:
+    """Return the environment of a session server for the agent in AWS.
+
+    Raises AgentNotDeployed or BadArn.
+    """
+    from voicecore.cloud.stacks import turn_channels
+    from voicecore.cloud.stacks.deployment import deployment_of
+
+    stored = dotenv_of(project.server)
+    configured = context.env.get("AGENT_RUNTIME_ARN") or stored.get("AGENT_RUNTIME_ARN")
+    # A server's own variable names the agent of the default stage.
+    arn = target.arn or (configured if target.stage == DEFAULT_STAGE else None)
+    if not arn:
+        with context.output.step("Looking for the agent in AWS"):
+            arn = await asyncio.to_thread(deployed_arn, project, target.stage)
+    parts = arn.split(":")
+    if len(parts) != 6 or parts[2] != "bedrock-agentcore":
+        raise BadArn(
+            f"{arn!r} is not the ARN of an AgentCore runtime.",
+            "One looks like arn:aws:bedrock-agentcore:REGION:ACCOUNT:runtime/NAME-ID",
+            ExitCode.USAGE,
+        )
+    # An ARN may be of any agent, whose TURN channels have other names.
+    relays = (
+        {} if target.arn else turn_channels.turn_variables(deployment_of(project, target.stage))
+    )
+    own = {"AGENT_RUNTIME_ARN": arn, "AWS_REGION": parts[3]}
+    return {**without_ours(context.env), **relays, **stored, **own}
+
+
+def deployed_arn(project: Project, stage_name: str = DEFAULT_STAGE) -> str:
+    """Return the ARN of the stage's runtime, from its stack. Raises AgentNotDeployed."""
+    from voicecore.aws import session
+    from voicecore.aws.errors import translated_errors
+    from voicecore.cloud.resources.cloudformation import CloudFormation
+
+    again = "voicecore talk --remote"
+    stage = project.stage(stage_name)
+    with translated_errors(again):
+        aws = session.connect(stage.region)
+        session.check_account(aws.identity, stage.account)
+        cloud = CloudFormation(aws.client("cloudformation"), again)
+        stack = cloud.find(aws_names.stack_name_for(project.name, stage.name))
+    if stack is None or "RuntimeArn" not in stack.outputs:
+        raise AgentNotDeployed(project, stage)
+    return stack.outputs["RuntimeArn"]
+
+
+def _ignore(lines: list[str]) -> None:
+    """Ignore the server's output: its log has it."""

@@ -1,4 +1,4 @@
-"""A generated offline project, and the two commands that a person types to speak to it."""
+"""A generated offline project, and the two commands that talk to it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Event = dict[str, Any]
 
 @dataclass(frozen=True)
 class Talk:
-    """What one call of `voicecore talk --json` said."""
+    """The output of one `voicecore talk --json`."""
 
     code: int
     events: list[Event]
@@ -44,7 +44,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def talk(project: Path, *arguments: str, **env: str) -> Talk:
-    """Call `voicecore talk --json`, as a script would, with `env` added to the environment."""
+    """Run `voicecore talk --json` with `env` added to the environment."""
     done = subprocess.run(
         [sys.executable, "-m", "voicecore", "talk", "--json", *arguments],
         cwd=project, env={**os.environ, **env},
@@ -55,13 +55,13 @@ def talk(project: Path, *arguments: str, **env: str) -> Talk:
 
 
 def speak(*samples: str) -> list[str]:
-    """The flags that speak shipped samples, in this order."""
+    """Return the flags that speak these samples, in this order."""
     return [part for name in samples for part in ("--input", str(SAMPLES / f"{name}.wav"))]
 
 
 @contextmanager
 def dev(project: Path, *flags: str) -> Iterator[subprocess.Popen[str]]:
-    """`voicecore dev`, warm; its JSON events are on stdout."""
+    """Run `voicecore dev` until its agent is warm; its JSON events are on stdout."""
     process = subprocess.Popen(
         [sys.executable, "-m", "voicecore", "dev", "--json", *flags],
         cwd=project, stdout=subprocess.PIPE, text=True,

@@ -1,4 +1,4 @@
-"""The whole way, by the commands a person types: init, dev, talk, with real speech."""
+"""The whole path with real speech, through the commands init, dev and talk."""
 
 import json
 import re
@@ -24,20 +24,20 @@ def sides_of(recording: Path) -> tuple[np.ndarray, np.ndarray, int]:
 
 
 def speech_seconds(side: np.ndarray, rate: int) -> float:
-    """How long somebody speaks: the 20 ms stretches that are not quiet."""
+    """Return how long a side speaks: its 20 ms blocks that are not quiet."""
     step = rate // 50
-    stretches = side[: len(side) // step * step].reshape(-1, step).astype(float)
-    return float((np.abs(stretches).max(axis=1) > 500).sum()) * 0.02
+    blocks = side[: len(side) // step * step].reshape(-1, step).astype(float)
+    return float((np.abs(blocks).max(axis=1) > 500).sum()) * 0.02
 
 
 def parts_of(latency: Event) -> dict[str, float]:
-    """Milliseconds by stage; fails unless they are all of the turn."""
+    """Return milliseconds by stage; fail unless they add up to the turn."""
     parts = {stage["key"]: stage["ms"] for stage in latency["stages"]}
     assert abs(sum(parts.values()) - latency["total_ms"]) < 5
     return parts
 
 
-def test_two_questions_are_heard_answered_and_recorded(project: Path, tmp_path: Path) -> None:
+def test_answers_and_records_two_questions(project: Path, tmp_path: Path) -> None:
     recording = tmp_path / "conversation.wav"
     call = talk(
         project, *speak("what-time-is-it", "twelve-times-seven"), "--record", str(recording)
@@ -62,13 +62,13 @@ def test_two_questions_are_heard_answered_and_recorded(project: Path, tmp_path: 
     assert processes_in(project) == []
 
 
-def test_a_turn_that_is_understood_late_is_measured_too(project: Path, tmp_path: Path) -> None:
+def test_measures_a_turn_that_is_understood_late(project: Path, tmp_path: Path) -> None:
     slow = tmp_path / "slow"
     shutil.copytree(project, slow, ignore=shutil.ignore_patterns(".venv", ".voicecore"))
     speech = slow / "agent/speech.py"
     text, given = speech.read_text(), "        samples = np.frombuffer(audio"
     assert given in text
-    # Longer than a turn may last of which nothing is understood: Pipecat's 5 s.
+    # Pipecat gives up after 5 s on a turn of which nothing is understood.
     speech.write_text(text.replace(given, f"        __import__('time').sleep(6)\n{given}"))
     call = talk(slow, *speak("what-time-is-it"))
     assert call.code == ExitCode.OK, call.stderr
@@ -78,7 +78,7 @@ def test_a_turn_that_is_understood_late_is_measured_too(project: Path, tmp_path:
     assert parts_of(latency)["STT"] > 5000
 
 
-def test_typed_words_are_answered_in_speech(project: Path, tmp_path: Path) -> None:
+def test_answers_typed_lines_in_speech(project: Path, tmp_path: Path) -> None:
     spoken = tmp_path / "agent.wav"
     done = subprocess.run(
         [sys.executable, "-m", "voicecore", "talk", "--text", "--json", "--output", str(spoken)],
@@ -89,12 +89,12 @@ def test_typed_words_are_answered_in_speech(project: Path, tmp_path: Path) -> No
     assert "That is 42." in [event.get("text") for event in said]
     with wave.open(str(spoken)) as file:
         samples = np.frombuffer(file.readframes(file.getnframes()), np.int16)
-        # The answer alone takes 0.9 s; the greeting may have been cut off before it began.
+        # The answer alone takes 0.9 s; the greeting may have been interrupted before it began.
         assert speech_seconds(samples, file.getframerate()) > 0.6
 
 
-def test_the_60_minute_cut_is_survived(project: Path) -> None:
-    # 60 minutes pass in 15 s, so that the conversation crosses the cut several times.
+def test_survives_the_60_minute_limit_of_a_stream(project: Path) -> None:
+    # 60 minutes pass in 15 s, so that the conversation crosses the limit several times.
     with dev(project, "--time-scale", "240", "--idle-timeout", "28800"):
         call = talk(
             project,
@@ -113,9 +113,8 @@ def test_the_60_minute_cut_is_survived(project: Path) -> None:
     assert len({event["session_id"] for event in streams}) == 1
 
 
-def test_a_cut_that_comes_without_warning_loses_nothing(project: Path) -> None:
-    # Given only a URL, talk believes in 60 minutes, and is cut in the middle of whatever is
-    # said.
+def test_unexpected_end_of_a_stream_loses_nothing(project: Path) -> None:
+    # Given only a URL, talk assumes 60 minutes, and the stream ends in the middle of speech.
     with dev(project, "--time-scale", "180", "--idle-timeout", "28800"):
         state = json.loads((project / ".voicecore/dev.json").read_text())
         call = talk(
@@ -129,12 +128,12 @@ def test_a_cut_that_comes_without_warning_loses_nothing(project: Path) -> None:
     assert len(session_events(project, "session_started")) > 1
 
 
-def test_remote_is_the_same_with_the_endpoint_and_keys_of_aws(project: Path) -> None:
-    # The local runtime plays AWS: only its ARN, endpoint and credentials are given, as a
-    # developer's environment gives those of AWS.
+def test_remote_works_with_endpoint_and_keys_of_aws(project: Path) -> None:
+    # The local runtime replaces AWS: talk gets only its ARN, endpoint and credentials, as a
+    # developer's environment has those of AWS.
     with dev(project):
         state = json.loads((project / ".voicecore/dev.json").read_text())
-        (project / ".voicecore/dev.json").unlink()  # talk must not find a `dev` to lean on
+        (project / ".voicecore/dev.json").unlink()  # talk must not find a running `dev`
         aws = {
             "AWS_ENDPOINT_URL_BEDROCK_AGENTCORE": state["runtime"],
             "AWS_ACCESS_KEY_ID": state["access_key_id"],
@@ -150,7 +149,7 @@ def test_remote_is_the_same_with_the_endpoint_and_keys_of_aws(project: Path) -> 
         assert "403" in refused.events[-1]["error"]["message"]
 
 
-def test_the_readmes_boto3_example(project: Path) -> None:
+def test_boto3_example_of_the_readme_works(project: Path) -> None:
     readme = (Path(__file__).parents[3] / "README.md").read_text()
     example = readme[readme.index("    eval ") :].split("\n\n")[0]
     program = example.replace("voicecore dev", f"{sys.executable} -m voicecore dev")
@@ -163,21 +162,21 @@ def test_the_readmes_boto3_example(project: Path) -> None:
 
 
 FAILS_FOR_CALLERS = """\
-    if type(transport).__name__ != "Nowhere":  # which warms up the agent
+    if type(transport).__name__ != "Nowhere":  # the transport that warms up the agent
         raise RuntimeError("boom")
     return Pipeline("""
 
 
 @pytest.mark.parametrize(
-    ("mistake", "told"),
+    ("mistake", "message"),
     [
-        # Found when bot.py is imported, and when a caller's pipeline is built.
+        # One fails when bot.py is imported, the other when a caller's pipeline is built.
         (("vad.silero", "vad.gold"), "ModuleNotFoundError: No module named"),
         (("    return Pipeline(", FAILS_FOR_CALLERS), "1011: the agent ended the connection"),
     ],
 )
-def test_a_mistake_in_bot_py_is_told_with_the_path_of_the_log(
-    project: Path, mistake: tuple[str, str], told: str
+def test_reports_a_mistake_in_bot_py_and_its_log(
+    project: Path, mistake: tuple[str, str], message: str
 ) -> None:
     bot = project / "agent" / "bot.py"
     good = bot.read_text()
@@ -188,12 +187,12 @@ def test_a_mistake_in_bot_py_is_told_with_the_path_of_the_log(
         bot.write_text(good)
     assert call.code == ExitCode.FAILED
     error = call.events[-1]["error"]
-    assert told in error["message"]
+    assert message in error["message"]
     assert Path(error["hint"].removeprefix("Log: ")).exists()
 
 
 def session_events(project: Path, kind: str) -> list[dict[str, object]]:
-    """The events of one kind in the log of the newest session."""
+    """Return the events of one kind in the log of the newest session."""
     logs = [p for p in (project / ".voicecore/logs").rglob("*") if "runtime-logs-" in p.name]
     newest = max(logs, key=lambda path: path.stat().st_mtime)
     lines = [json.loads(line) for line in newest.read_text().splitlines() if line[:1] == "{"]

@@ -1,4 +1,4 @@
-"""A person at a sound card and the real agent: a spoken question, and an interruption."""
+"""A user at a sound card and the real agent: a spoken question and an interruption."""
 
 import json
 import signal
@@ -18,7 +18,7 @@ from voicecore.console.errors import ExitCode
 Event = dict[str, Any]
 
 
-def test_who_interrupts_the_agent_is_answered_instead(project: Path, tmp_path: Path) -> None:
+def test_user_who_interrupts_the_agent_is_answered(project: Path, tmp_path: Path) -> None:
     with SoundCard.plugged_in(tmp_path) as card:
         talk = subprocess.Popen(
             [sys.executable, "-m", "voicecore", "talk", "--json"],
@@ -27,11 +27,11 @@ def test_who_interrupts_the_agent_is_answered_instead(project: Path, tmp_path: P
         assert talk.stdout
         seen: list[Event] = []
 
-        def wait_for(what: Callable[[Event], bool]) -> Event:
+        def wait_for(condition: Callable[[Event], bool]) -> Event:
             assert talk.stdout
             for line in talk.stdout:
                 seen.append(json.loads(line))
-                if what(seen[-1]):
+                if condition(seen[-1]):
                     return seen[-1]
             raise AssertionError(f"talk ended; seen: {seen}")
 

@@ -1,4 +1,4 @@
-"""A spoken conversation through a sound card: microphone, speaker, echo, and nobody there."""
+"""A spoken call through a sound card: microphone, speaker, echo, and no devices."""
 
 import asyncio
 import os
@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from tests.standins.soundcard import SoundCard
-from tests.standins.talk.session_server import RATE, StandIn, tone
+from tests.standins.talk.session_server import RATE, AgentStandIn, tone
 from tests.unit.talk.test_talk import Talk
 from voicecore.talk.audio import pcm
 
@@ -29,7 +29,7 @@ def card(tmp_path: Path) -> Iterator[SoundCard]:
 
 
 def loudness(path: Path, channel: int = 0) -> np.ndarray[Any, Any]:
-    """The loudness (RMS) of each 10 ms of a recording."""
+    """Return the loudness (RMS) of each 10 ms of a recording."""
     with wave.open(str(path)) as file:
         both = pcm.to_array(file.readframes(file.getnframes())).astype(float)
         samples = both[channel :: file.getnchannels()]
@@ -38,13 +38,14 @@ def loudness(path: Path, channel: int = 0) -> np.ndarray[Any, Any]:
     return np.sqrt((frames**2).mean(axis=1))
 
 
-def stretches(loud: np.ndarray[Any, Any]) -> list[np.ndarray[Any, Any]]:
-    """Where it is loud, stretch by stretch without a hole."""
+def runs(loud: np.ndarray[Any, Any]) -> list[np.ndarray[Any, Any]]:
+    """Return the positions where it is loud, as runs without a gap."""
     where = np.flatnonzero(loud)
     return np.split(where, np.flatnonzero(np.diff(where) > 1) + 1)
 
 
-def sounding(path: Path) -> np.ndarray[Any, Any]:
+def audible(path: Path) -> np.ndarray[Any, Any]:
+    """Return the 10 ms of a recording that are audible."""
     return np.flatnonzero(loudness(path) > 300)
 
 
@@ -56,42 +57,42 @@ def speech(name: str) -> bytes:
 BEEP_MS, PAUSE_MS, BEEPS = 300, 100, 12
 
 
-def test_a_question_by_microphone_is_answered_at_the_speaker(
+def test_question_at_the_microphone_is_answered_at_the_speaker(
     card: SoundCard, tmp_path: Path
 ) -> None:
     beeps = (tone(BEEP_MS) + bytes(2 * RATE * PAUSE_MS // 1000)) * BEEPS
 
     async def test() -> None:
-        async with StandIn(voice=beeps) as agent:
+        async with AgentStandIn(voice=beeps) as agent:
             talk = await Talk.start(
                 agent, tmp_path, "--json", "--record", "c.wav",
                 "--microphone", "virtual-mic", "--speaker", "Virtual-Speaker", env=card.env,
             )  # fmt: skip
             await talk.until("connected")
             with card.listen(tmp_path / "speaker.wav"):
-                mouth = card.speak(QUESTION)
+                speaking = card.speak(QUESTION)
                 await talk.until("agent_said")
-            assert mouth.wait(5) == 0
+            assert speaking.wait(5) == 0
             talk.process.send_signal(signal.SIGINT)
             assert await talk.end() == 0
             assert agent.stopped == [agent.heard[0].session]
 
     asyncio.run(test())
-    # Nothing was lost on the way to the sound server, nothing in it; and most beeps have no hole.
-    # A loaded machine that stalls the agent or the server breaks one; what we do wrong is in all.
+    # Nothing was lost, and most beeps have no hole. A loaded machine that stalls the agent or the
+    # sound server breaks a few; a mistake of ours would break all.
     for recording, channel in (("c.wav", 1), ("speaker.wav", 0)):
         heard = loudness(tmp_path / recording, channel)
         assert np.count_nonzero(heard > 300) == pytest.approx(BEEPS * BEEP_MS / 10, rel=0.06)
-        whole = [beep for beep in stretches(heard > 300) if abs(len(beep) - BEEP_MS / 10) <= 2]
+        whole = [beep for beep in runs(heard > 300) if abs(len(beep) - BEEP_MS / 10) <= 2]
         assert BEEPS / 2 < len(whole) <= BEEPS
         level = np.median([heard[beep[5:-5]].mean() for beep in whole])
         assert level == pytest.approx(pcm.rms(tone(1000)), rel=0.05)
 
 
-def test_who_speaks_over_the_agent_is_heard_at_once(card: SoundCard, tmp_path: Path) -> None:
+def test_user_interrupts_the_agent_at_once(card: SoundCard, tmp_path: Path) -> None:
     async def test() -> None:
         story = speech("rain-in-spain.wav") * 4
-        async with StandIn(greeting="A long story.", voice=story, answers=False) as agent:
+        async with AgentStandIn(greeting="A long story.", voice=story, answers=False) as agent:
             talk = await Talk.start(agent, tmp_path, "--json", env=card.env)
             with card.listen(tmp_path / "speaker.wav"):
                 await talk.until("connected")
@@ -105,20 +106,20 @@ def test_who_speaks_over_the_agent_is_heard_at_once(card: SoundCard, tmp_path: P
             assert [e["interrupted"] for e in said] == [True]
 
     asyncio.run(test())
-    loud = sounding(tmp_path / "speaker.wav")
-    assert loud[-1] - loud[0] < 500  # of 800: it stopped, and so did the loudspeaker
+    loud = audible(tmp_path / "speaker.wav")
+    assert loud[-1] - loud[0] < 500  # of 800: agent and speaker stopped
 
 
 def echo_level(card: SoundCard, folder: Path, *arguments: str) -> float:
-    """How loud an agent hears itself speak into a room with nobody in it, in dB.
+    """Return how loud the agent hears itself in an empty room, in dB: the median of 100 ms parts.
 
-    The median of its tenths of a second: this room is made of queues between processes, and when
-    the machine stalls, the walls jump; the canceller then needs a second to find them again.
+    This room is made of queues between processes: when the machine stalls, its echo changes, and
+    the canceller needs a second to find it again.
     """
 
     async def test() -> bytes:
         story = speech("rain-in-spain.wav") + speech("open-on-sunday.wav")
-        async with StandIn(greeting="…", voice=story + story, turns=False) as agent:
+        async with AgentStandIn(greeting="…", voice=story + story, turns=False) as agent:
             talk = await Talk.start(agent, folder, "--json", *arguments, env=card.env)
             await talk.until("agent_said")
             talk.process.send_signal(signal.SIGINT)
@@ -135,7 +136,7 @@ def echo_level(card: SoundCard, folder: Path, *arguments: str) -> float:
     )
 
 
-def test_the_agent_does_not_hear_itself(card: SoundCard, tmp_path: Path) -> None:
+def test_agent_does_not_hear_itself(card: SoundCard, tmp_path: Path) -> None:
     card.join()
     raw = echo_level(card, tmp_path, "--no-aec")
     cleaned = echo_level(card, tmp_path)
@@ -144,7 +145,7 @@ def test_the_agent_does_not_hear_itself(card: SoundCard, tmp_path: Path) -> None
     assert raw - cleaned >= 20
 
 
-def test_devices_are_listed_and_chosen_by_name(card: SoundCard, tmp_path: Path) -> None:
+def test_lists_devices_and_chooses_them_by_name(card: SoundCard, tmp_path: Path) -> None:
     listed = voicecore(card.env, "--list-devices")
     assert listed.returncode == 0
     assert "Virtual-Microphone" in listed.stdout
@@ -152,35 +153,35 @@ def test_devices_are_listed_and_chosen_by_name(card: SoundCard, tmp_path: Path) 
     for flag in ("--microphone", "--speaker"):
         unknown = voicecore(card.env, flag, "gramophone")
         assert unknown.returncode == 2
-        assert "called 'gramophone'" in unknown.stderr
+        assert "is called 'gramophone'" in unknown.stderr
         assert "Virtual-" in unknown.stderr
 
 
-def test_without_a_sound_card_it_says_what_to_do(tmp_path: Path) -> None:
+def test_hints_what_to_do_without_a_sound_card(tmp_path: Path) -> None:
     env = {**os.environ, "XDG_RUNTIME_DIR": str(tmp_path), "HOME": str(tmp_path)}
     env["PULSE_SERVER"] = f"unix:{tmp_path}/nothing"
     result = voicecore(env)
     assert result.returncode == 4
-    assert result.stderr.startswith("✗ There is no")
+    assert result.stderr.startswith("✗ This machine has no")
     assert "apt install pulseaudio" in result.stderr
     assert "--text" in result.stderr
     assert "--input" in result.stderr
     assert "ALSA lib" not in result.stderr
 
 
-def test_a_microphone_that_may_not_be_opened(card: SoundCard) -> None:
-    # Gone between choosing and opening, as a microphone is that the system withholds.
+def test_reports_a_microphone_that_cannot_be_opened(card: SoundCard) -> None:
+    # The device disappears between choosing and opening, as if the system denied it.
     program = (
         "import asyncio, subprocess\n"
         "from voicecore.console.errors import VoicecoreError\n"
         "from voicecore.talk.audio import devices as audio\n"
-        "from voicecore.talk.audio.endpoints import SilentEar\n"
-        "from voicecore.talk.audio.jitter_buffer import Playback\n"
+        "from voicecore.talk.audio.endpoints import SilentSpeaker\n"
+        "from voicecore.talk.audio.jitter_buffer import JitterBuffer\n"
         "async def main():\n"
         "    found = audio.list_devices().microphones\n"
         "    device = audio.pick(found, 'Virtual-Microphone', 'microphone')\n"
         "    subprocess.run(['pactl', 'unload-module', 'module-remap-source'], check=True)\n"
-        "    try:\n        audio.Microphone(device, SilentEar(Playback())).open()\n"
+        "    try:\n        audio.Microphone(device, SilentSpeaker(JitterBuffer())).open()\n"
         "    except audio.MicrophoneDenied as error:\n"
         "        print(error.message, error.hint)\n"
         "asyncio.run(main())"

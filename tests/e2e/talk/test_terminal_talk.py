@@ -1,4 +1,4 @@
-"""`voicecore talk` as a person meets it: typing and the screen, on a terminal that tmux draws."""
+"""`voicecore talk` on a terminal that tmux draws: typing and the screen."""
 
 import asyncio
 import json
@@ -14,8 +14,8 @@ import pytest
 
 from tests.standins.phone.accounts import account
 from tests.standins.soundcard import SoundCard
-from tests.standins.talk.session_server import KEY, StandIn
-from tests.standins.talk.switchboard import Switchboard
+from tests.standins.talk.phone_server import PhoneServerStandIn
+from tests.standins.talk.session_server import KEY, AgentStandIn
 from tests.standins.terminal import Terminal
 from voicecore.console.errors import ExitCode
 
@@ -23,12 +23,12 @@ QUESTION = Path(__file__).parents[3] / "voicecore/samples/what-time-is-it.wav"
 ENV = {"SESSION_API_KEY": KEY}
 
 
-Served = TypeVar("Served", StandIn, Switchboard)
+Served = TypeVar("Served", AgentStandIn, PhoneServerStandIn)
 
 
 @contextmanager
 def serving(agent: Served) -> Iterator[Served]:
-    """The stand-in beside a test that waits for a screen."""
+    """Serve the stand-in in a thread, because the test waits for the screen."""
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
@@ -43,21 +43,19 @@ def serving(agent: Served) -> Iterator[Served]:
 
 
 def talk(
-    agent: StandIn | Switchboard,
+    agent: AgentStandIn | PhoneServerStandIn,
     folder: Path,
     *arguments: str,
-    width: int = 80,
-    height: int = 24,
     **env: str,
 ) -> AbstractContextManager[Terminal]:
     argv = [sys.executable, "-m", "voicecore", "talk", "--url", agent.url, *arguments]
-    return Terminal.running(argv, folder, {**ENV, **env}, width, height)
+    return Terminal.running(argv, folder, {**ENV, **env}, 80, 24)
 
 
-def test_what_is_typed_stays_whole_while_the_agent_speaks(tmp_path: Path) -> None:
+def test_typed_line_stays_whole_while_the_agent_speaks(tmp_path: Path) -> None:
     greeting = "Hello, I am an agent of the verbose kind, and I go on until you have had enough."
     with (
-        serving(StandIn(greeting=greeting, reply_ms=1500)) as agent,
+        serving(AgentStandIn(greeting=greeting, reply_ms=1500)) as agent,
         talk(agent, tmp_path, "--text") as terminal,
     ):
         terminal.shows("Enter sends, Ctrl-D ends the call")
@@ -86,7 +84,7 @@ def test_what_is_typed_stays_whole_while_the_agent_speaks(tmp_path: Path) -> Non
 
 
 def test_ctrl_c_at_the_prompt_hangs_up(tmp_path: Path) -> None:
-    with serving(StandIn()) as agent, talk(agent, tmp_path, "--text") as terminal:
+    with serving(AgentStandIn()) as agent, talk(agent, tmp_path, "--text") as terminal:
         terminal.shows("connected", "Enter sends")
         terminal.types("half a li")
         terminal.presses("C-c")
@@ -95,10 +93,10 @@ def test_ctrl_c_at_the_prompt_hangs_up(tmp_path: Path) -> None:
         assert agent.stopped == [agent.heard[0].session]
 
 
-def test_events_are_json_whatever_is_typed(tmp_path: Path) -> None:
+def test_prints_json_while_lines_are_typed(tmp_path: Path) -> None:
     command = f"{sys.executable} -m voicecore talk --text --json --url"
     with (
-        serving(StandIn(reply_ms=100)) as agent,
+        serving(AgentStandIn(reply_ms=100)) as agent,
         Terminal.running(
             ["sh", "-c", f"{command} {agent.url} > events"], tmp_path, ENV
         ) as terminal,
@@ -114,7 +112,7 @@ def test_events_are_json_whatever_is_typed(tmp_path: Path) -> None:
 
 def test_piped_output_is_plain(tmp_path: Path) -> None:
     argv = [sys.executable, "-m", "voicecore", "talk", "--text", "--url"]
-    with serving(StandIn(reply_ms=100)) as agent:
+    with serving(AgentStandIn(reply_ms=100)) as agent:
         result = subprocess.run(
             [*argv, agent.url], input="hello\n", cwd=tmp_path, env={**ENV, "PATH": ""},
             capture_output=True, text=True, timeout=30,
@@ -130,12 +128,12 @@ def card(tmp_path: Path) -> Iterator[SoundCard]:
         yield card
 
 
-def test_a_spoken_call_on_the_screen(card: SoundCard, tmp_path: Path) -> None:
+def test_screen_of_a_spoken_call(card: SoundCard, tmp_path: Path) -> None:
     devices = {name: card.env[name] for name in ("XDG_RUNTIME_DIR", "PULSE_SERVER")}
     with (
-        serving(StandIn(reply_ms=1200)) as agent,
-        # The stand-in's voice is a tone, against which an echo canceller lets no speech through.
-        # Some shells export the size that the window had when they started.
+        serving(AgentStandIn(reply_ms=1200)) as agent,
+        # The stand-in's voice is a tone: against it, an echo canceller lets no speech through.
+        # Some shells export the size of the window at their start.
         talk(agent, tmp_path, "--no-aec", COLUMNS="80", LINES="24", **devices) as terminal,
     ):
         terminal.shows("connected", "q or Ctrl-C hangs up")
@@ -148,22 +146,22 @@ def test_a_spoken_call_on_the_screen(card: SoundCard, tmp_path: Path) -> None:
 
         terminal.resizes(50, 12)
         assert card.speak(QUESTION).wait(10) == 0
-        # Between two pictures the screen is empty for a moment.
+        # Between two refreshes the screen is empty for a moment.
         screen = terminal.shows("2 turns", top="voicecore talk  http").splitlines()
         assert len(screen) <= 12
-        assert screen[0].split()[-2] == "connected"  # and the clock: the title gives way
+        assert screen[0].split()[-2] == "connected"  # and the clock: the title is cut
 
         terminal.presses("q")
         assert terminal.ends() == ExitCode.OK
         assert agent.stopped == [agent.heard[0].session]
 
 
-def test_a_telephone_on_the_screen(card: SoundCard, tmp_path: Path) -> None:
+def test_screen_of_a_telephone_call(card: SoundCard, tmp_path: Path) -> None:
     devices = {name: card.env[name] for name in ("XDG_RUNTIME_DIR", "PULSE_SERVER")}
-    known = {**account("twilio"), **devices, "COLUMNS": "80", "LINES": "24"}
+    env = {**account("twilio"), **devices, "COLUMNS": "80", "LINES": "24"}
     with (
-        serving(Switchboard(reply_ms=1200)) as board,
-        talk(board, tmp_path, "--phone", "twilio", "--no-aec", **known) as terminal,
+        serving(PhoneServerStandIn(reply_ms=1200)) as server,
+        talk(server, tmp_path, "--phone", "twilio", "--no-aec", **env) as terminal,
     ):
         title = "voicecore talk  http://127.0.0.1:"
         terminal.shows("connected", "q or Ctrl-C hangs up · 0-9 * # are keys", top=title)
@@ -174,25 +172,25 @@ def test_a_telephone_on_the_screen(card: SoundCard, tmp_path: Path) -> None:
         terminal.shows("agent    spoke for 0.2 s")
         terminal.presses("q")
         assert terminal.ends() == ExitCode.OK
-    assert [event["dtmf"]["digit"] for event in board.events("dtmf")] == ["5", "#"]
-    assert len(board.events("stop")) == 1
+    assert [event["dtmf"]["digit"] for event in server.events("dtmf")] == ["5", "#"]
+    assert len(server.events("stop")) == 1
 
 
 @pytest.mark.parametrize(
-    ("arguments", "code", "told"),
+    ("arguments", "code", "message"),
     [
         (["--text", "--url", "localhost:7860"], 2, "voicecore talk --url http://localhost:7860"),
-        (["--text", "--output", "a.wav", "--record", "a.wav"], 2, "need a file each"),
-        (["--input", "a.wav", "--record", "a.wav"], 2, "need a file each"),
+        (["--text", "--output", "a.wav", "--record", "a.wav"], 2, "need different files"),
+        (["--input", "a.wav", "--record", "a.wav"], 2, "need different files"),
         (["--text", "--url", "http://127.0.0.1:9", "--api-key-env", "NOPE"], 1,
          "NOPE is not in the environment.\n"),
         (["--text", "--project", "file"], 3, "There is no voicecore.toml"),
     ],
 )  # fmt: skip
-def test_more_mistakes(tmp_path: Path, arguments: list[str], code: int, told: str) -> None:
+def test_reports_mistakes(tmp_path: Path, arguments: list[str], code: int, message: str) -> None:
     (tmp_path / "file").write_text("")
     result = subprocess.run(
         [sys.executable, "-m", "voicecore", "talk", *arguments], cwd=tmp_path, env={"PATH": ""},
         capture_output=True, text=True, timeout=30,
     )  # fmt: skip
-    assert (result.returncode, told in result.stderr) == (code, True), result.stderr
+    assert (result.returncode, message in result.stderr) == (code, True), result.stderr

@@ -19,12 +19,11 @@ import numpy as np
 from tests.standins.nat.tone import tone
 from voicecore.console.errors import VoicecoreError
 from voicecore.talk.audio import pcm
-from voicecore.talk.audio.replay_buffer import Block
-from voicecore.talk.session_client import SessionServer
-from voicecore.talk.transports.connection import Connected, Disconnected, News
-from voicecore.talk.transports.connection import Path as Way
+from voicecore.talk.audio.replay_buffer import SpeechBlock
+from voicecore.talk.channel import Connected, Delivery, Disconnected, IcePath
+from voicecore.talk.session_client import SessionClient
 from voicecore.talk.transports.pipecat_frames import Audio
-from voicecore.talk.transports.webrtc import Connection
+from voicecore.talk.transports.webrtc import GRANTS, WebRTCConnection
 
 _BEFORE, _AFTER = 0.3, 1.2  # seconds of silence before the tone, and for the answer after it
 
@@ -40,13 +39,13 @@ async def main(url: str, key: str, seconds: float) -> bytes:
         at = round(time.monotonic() - began, 3)
         print(json.dumps({"event": event, "at": at, **fields}), flush=True)
 
-    def deliver(news: News) -> None:
+    def deliver(news: Delivery) -> None:
         match news:
             case Audio():
                 samples = np.frombuffer(news.pcm, "<i2").reshape(-1, news.channels)
                 sound.append(samples[:, 0].tobytes())
                 rates.add(news.rate)
-            case Way():
+            case IcePath():
                 write("path", local=news.local, remote=news.remote, ms=news.ms)
             case Connected():
                 write("connected", resumed=news.resumed)
@@ -64,11 +63,11 @@ async def main(url: str, key: str, seconds: float) -> bytes:
         for number in range(len(said) // step):
             await asyncio.sleep(start + number * pcm.BLOCK_MS / 1000 - time.monotonic())
             block = said[number * step : (number + 1) * step]
-            connection.say(Block(block, voiced=any(block)))
+            connection.say(SpeechBlock(block, voiced=any(block)))
 
     async with aiohttp.ClientSession() as http:
-        server = SessionServer(http, url, key, transport="webrtc")
-        connection = Connection(server, deliver)
+        server = SessionClient(http, url, key, "webrtc", GRANTS)
+        connection = WebRTCConnection(server, deliver)
         holding, speaking = asyncio.create_task(connection.run()), asyncio.create_task(speak())
         await asyncio.wait({holding, speaking}, return_when=asyncio.FIRST_COMPLETED)
         if holding.done():

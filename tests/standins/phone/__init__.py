@@ -1,14 +1,14 @@
-"""Stand-ins of the five telephone providers: their REST APIs, their webhooks, their media legs.
+"""Stand-ins of the telephone providers: their REST APIs, webhooks and media sockets.
 
     async with Provider("twilio") as provider:
         ... start a server with provider.variables in its environment ...
-        answer = await provider.ring(server_url)                # its webhook, truly signed
-        async with provider.dial(answer) as handset:            # the media socket that it names
+        answer = await provider.ring(server_url)                # its webhook, signed
+        async with provider.dial(answer) as handset:            # the media socket in the answer
             await handset.say(clip)                             # PCM at 16 kHz, in real time
             await handset.hears(1.0)                            # a second of the agent's voice
             await handset.hang_up()
 
-Mistakes of a provider, or of who pretends to be one, are values: Proof and Mistake.
+Proof and Mistake name what a provider, or an impostor, may do wrong.
 """
 
 from tests.standins.phone.accounts import NUMBER, account

@@ -1,4 +1,4 @@
-"""A caller on the line: the provider's end of one media socket, with what it heard kept."""
+"""A caller: the provider's end of one media socket, which keeps what it heard."""
 
 from __future__ import annotations
 
@@ -12,70 +12,70 @@ from typing import Any
 
 import aiohttp
 
-from voicecore.talk.audio import pcm, vad
-from voicecore.talk.telephone.g711 import Line
-from voicecore.talk.telephone.media_frames import (
-    WIRES,
+from voicecore.catalog.phones import PHONES
+from voicecore.catalog.phones.media import (
     BadFrame,
     Clear,
-    Count,
     Mark,
+    MediaCommand,
+    MediaStream,
     Play,
     Press,
-    Request,
-    Stream,
+    StreamPosition,
 )
-from voicecore.talk.telephone.phone_call import Leg
+from voicecore.talk.audio import pcm, vad
+from voicecore.talk.telephone.g711 import PhoneLine
+from voicecore.talk.telephone.media_leg import MediaLeg
 
 LATE_SECONDS = 7.0
-"""Later than a bridge waits for the first message (5 s)."""
+"""Longer than a bridge waits for the first message (5 s)."""
 
 
 class Mistake(Enum):
-    """What may go wrong at the start of a media stream."""
+    """A mistake at the start of a media stream."""
 
     NONE = auto()
     MEDIA_FIRST = auto()
-    """Sound comes before any start."""
+    """Audio comes before the start."""
     NO_JSON = auto()
     BAD_START = auto()
-    """A start without the ids of call and stream."""
+    """The start has no IDs of call and stream."""
     NO_START = auto()
-    """The socket opens, and nothing comes."""
+    """The socket opens, and no message comes."""
     LATE_START = auto()
     WRONG_RATE = auto()
-    """The start tells another sample rate than was asked for."""
+    """The start names another sample rate than the one asked for."""
     WRONG_CALL = auto()
-    """The start is of another call than the one that was answered."""
+    """The start names another call than the one that was answered."""
     DROPPED = auto()
-    """The connection is gone right after its handshake, without a word."""
+    """The connection breaks right after its handshake."""
 
 
 class Handset:
-    """Says silence, or what it is told to, every 20 ms, from `async with` to its end."""
+    """Sends 20 ms of speech or silence every 20 ms while its `async with` block runs."""
 
     def __init__(
         self,
         provider: str,
-        stream: Stream,
+        stream: MediaStream,
         socket: aiohttp.ClientWebSocketResponse,
         mistake: Mistake = Mistake.NONE,
     ) -> None:
         self.provider, self.stream, self.socket, self.mistake = provider, stream, socket, mistake
-        self.wire = WIRES[provider]
-        self.sound = bytearray()
-        """All that the agent said, as heard: PCM at 8 kHz."""
+        self.media = PHONES[provider].media()
+        self.audio = bytearray()
+        """The agent's voice as heard: PCM at 8 kHz."""
         self.chunks: list[tuple[float, int]] = []
-        """When a message of sound came (loop time, in s), and how many ms it held."""
-        self.requests: list[Request] = []
+        """Arrival (loop time, in s) and length (in ms) of each message of audio."""
+        self.commands: list[MediaCommand] = []
         self.complaints: list[str] = []
-        """Why the provider refused something that the server sent."""
+        """Reasons for which the provider refused messages of the server."""
         self.over = asyncio.Event()
-        self._line = Line(self.wire)
-        self._leg = Leg(self.wire, stream, socket, self._take)
-        self._words: deque[bytes] = deque()
+        self._line = PhoneLine(self.media)
+        self._leg = MediaLeg(self.media, stream, socket, self._receive)
+        self._speech: deque[bytes] = deque()
         self._said = asyncio.Event()
-        self._news = asyncio.Event()
+        self._changed = asyncio.Event()
         self._last_voice = 0.0
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -96,64 +96,64 @@ class Handset:
 
     @property
     def cleared(self) -> int:
-        """How often the agent fell silent for the caller."""
-        return sum(isinstance(request, Clear) for request in self.requests)
+        """Number of clears: how often the caller interrupted the agent."""
+        return sum(isinstance(command, Clear) for command in self.commands)
 
     @property
     def marks(self) -> list[str]:
-        """The names of the marks that the server sent."""
-        return [request.name for request in self.requests if isinstance(request, Mark)]
+        """Names of the marks that the server sent."""
+        return [command.name for command in self.commands if isinstance(command, Mark)]
 
     @property
     def voice_seconds(self) -> float:
-        """How long the agent has spoken, in stretches of 20 ms that can be heard."""
+        """Length of the agent's speech in seconds: its audible blocks of 20 ms."""
         step = 2 * 8000 // 50
-        stretches = (self.sound[n : n + step] for n in range(0, len(self.sound), step))
-        return 0.02 * sum(pcm.rms(bytes(stretch)) > 300 for stretch in stretches)
+        blocks = (self.audio[n : n + step] for n in range(0, len(self.audio), step))
+        return 0.02 * sum(pcm.rms(bytes(block)) > 300 for block in blocks)
 
-    async def say(self, sound: bytes) -> None:
-        """Speak PCM at 16 kHz; returns when its last sample is on the way."""
+    async def say(self, audio: bytes) -> None:
+        """Speak PCM at 16 kHz; return when its last sample was sent."""
         block = 2 * pcm.SPEECH_BLOCK
-        sound += bytes(-len(sound) % block)
+        audio += bytes(-len(audio) % block)
         self._said.clear()
-        self._words.extend(sound[n : n + block] for n in range(0, len(sound), block))
+        self._speech.extend(audio[n : n + block] for n in range(0, len(audio), block))
         await self._said.wait()
 
     def press(self, keys: str) -> None:
-        """Press keys, one after the other."""
+        """Press keys, one after another."""
         for key in keys:
             self._leg.press(key)
 
     async def hears(self, seconds: float, within: float = 60.0) -> None:
-        """Wait until the agent has spoken for so long in all."""
+        """Wait until the agent has spoken for this long in total."""
         await self._until(lambda: self.voice_seconds >= seconds, within)
 
     async def is_cleared(self, times: int = 1, within: float = 60.0) -> None:
-        """Wait until the agent has fallen silent for the caller so often."""
+        """Wait until the caller has interrupted the agent this often."""
         await self._until(lambda: self.cleared >= times, within)
 
     async def silence(self, seconds: float = 1.0, within: float = 60.0) -> None:
-        """Wait until the agent has said nothing for so long."""
+        """Wait until the agent has been silent for this long."""
         loop = asyncio.get_running_loop()
         async with asyncio.timeout(within):
-            # Nothing happens when nothing is said: only time tells.
+            # Silence is not an event: only time passes.
             while (rest := self._last_voice + seconds - loop.time()) > 0:  # noqa: ASYNC110
                 await asyncio.sleep(rest)
 
     async def hung_up_on(self, within: float = 60.0) -> int | None:
-        """Wait until the server closes the socket; its close code."""
+        """Wait until the server closes the socket; return its close code."""
         async with asyncio.timeout(within):
             await self.over.wait()
         return self.socket.close_code
 
     async def hang_up(self) -> None:
-        """The caller puts the receiver down."""
+        """Hang up, as the caller."""
         if not self.over.is_set():
             await self._leg.hang_up()
             self.over.set()
 
     def drop(self) -> None:
-        """End the connection without a word, as a network does."""
+        """Break the connection, as a network failure does."""
         connection = self.socket._response.connection
         if connection and connection.transport:
             connection.transport.abort()
@@ -161,23 +161,26 @@ class Handset:
     async def _hold(self) -> None:
         try:
             for message in await self._opening():
-                send = self.socket.send_str if isinstance(message, str) else self.socket.send_bytes
-                await send(message)
+                if isinstance(message, str):
+                    await self.socket.send_str(message)
+                else:
+                    await self.socket.send_bytes(message)
             speaking = asyncio.create_task(self._speak())
             self._tasks.append(speaking)
             await self._leg.hold()
         except (aiohttp.ClientError, ConnectionError):
-            pass  # the server has gone: that is what tests look at
+            pass  # the server closed the connection, which tests check
         finally:
             self.over.set()
-            self._news.set()
+            self._changed.set()
 
     async def _opening(self) -> Sequence[str | bytes]:
-        true = list(self.wire.opening(self.stream))
-        first = self.wire.media(self.stream, Count(2, 0, 0), bytes(self._chunk_bytes))
+        messages = list(self.media.opening(self.stream))
+        position = StreamPosition(2, 0, 0)
+        first = self.media.media(self.stream, position, bytes(self.media.chunk_bytes))
         match self.mistake:
             case Mistake.MEDIA_FIRST:
-                return [first, first, *true]
+                return [first, first, *messages]
             case Mistake.NO_JSON:
                 return ["Hello, is this the agent?"]
             case Mistake.NO_START:
@@ -188,18 +191,14 @@ class Handset:
                 self.drop()
                 return []
             case Mistake.BAD_START:
-                return [*true[:-1], _changed(true[-1], _without_ids)]
+                return [*messages[:-1], _edited(messages[-1], _without_ids)]
             case Mistake.WRONG_RATE:
-                return [*true[:-1], _changed(true[-1], _with_another_rate)]
+                return [*messages[:-1], _edited(messages[-1], _with_another_rate)]
             case Mistake.WRONG_CALL:
-                return [*true[:-1], true[-1].replace(self.stream.call, "another" * 5)]
+                return [*messages[:-1], messages[-1].replace(self.stream.call, "another" * 5)]
             case Mistake.NONE:
                 pass
-        return true
-
-    @property
-    def _chunk_bytes(self) -> int:
-        return self.wire.bytes_per_ms * self.wire.chunk_ms
+        return messages
 
     async def _speak(self) -> None:
         loop = asyncio.get_running_loop()
@@ -207,42 +206,42 @@ class Handset:
         while True:
             due += pcm.BLOCK_MS / 1000
             await asyncio.sleep(max(0.0, due - loop.time()))
-            block = self._words.popleft() if self._words else pcm.SILENT_BLOCK
-            self._leg.say(self._line.said(block))
-            if not self._words:
+            block = self._speech.popleft() if self._speech else pcm.SILENT_BLOCK
+            self._leg.say(self._line.to_provider(block))
+            if not self._speech:
                 self._said.set()
 
-    def _take(self, request: Request | BadFrame) -> None:
-        match request:
+    def _receive(self, command: MediaCommand | BadFrame) -> None:
+        match command:
             case BadFrame():
-                self.complaints.append(str(request))
+                self.complaints.append(str(command))
                 return
-            case Play(sound):
-                heard = self._line.heard(sound).pcm
-                self.sound += heard
+            case Play(audio):
+                heard = self._line.to_caller(audio).pcm
+                self.audio += heard
                 now = asyncio.get_running_loop().time()
-                self.chunks.append((now, len(sound) // self.wire.bytes_per_ms))
-                if vad.first_sound_sample(heard, 8000) is not None:
+                self.chunks.append((now, len(audio) // self.media.bytes_per_ms))
+                if vad.first_audible_sample(heard, 8000) is not None:
                     self._last_voice = now
             case Mark() | Clear() | Press():
                 pass
-        self.requests.append(request)
-        self._news.set()
+        self.commands.append(command)
+        self._changed.set()
 
     async def _until(self, condition: Callable[[], bool], within: float) -> None:
         async with asyncio.timeout(within):
             while not condition() and not self.over.is_set():
-                self._news.clear()
-                await self._news.wait()
-        assert condition(), f"the line is dead; complaints: {self.complaints}"
+                self._changed.clear()
+                await self._changed.wait()
+        assert condition(), f"the call is over; complaints: {self.complaints}"
 
 
-def _changed(message: str, change: Callable[[Any], Any]) -> str:
+def _edited(message: str, change: Callable[[Any], Any]) -> str:
     return json.dumps(change(json.loads(message)), separators=(",", ":"))
 
 
 def _without_ids(value: Any) -> Any:
-    """The message without all that names anything: what a half-written client sends."""
+    """Return the message without the fields that name anything."""
     if not isinstance(value, dict):
         return value
     kept = ("event", "start", "content-type", "mediaFormat", "media_format")

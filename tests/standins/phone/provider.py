@@ -1,4 +1,4 @@
-"""One telephone provider: takes and places calls, asks servers about them, streams their sound."""
+"""A telephone provider: takes and places calls, asks servers about them, streams their audio."""
 
 from __future__ import annotations
 
@@ -18,38 +18,32 @@ from yarl import URL
 from tests.standins.phone import rest
 from tests.standins.phone.accounts import NUMBER, account
 from tests.standins.phone.handset import Handset, Mistake
-from voicecore.talk.telephone.call_control import Connect, Dial, Step, read_answer
-from voicecore.talk.telephone.signatures import Headers, Request
-from voicecore.talk.telephone.webhooks import (
-    PhoneCall,
-    answer_request,
-    new_call,
-    sign,
-    sign_handshake,
-    status_request,
-)
+from voicecore.catalog.phones import PHONES
+from voicecore.catalog.phones.accounts import SIGNING_KEY
+from voicecore.catalog.phones.answers import Connect, Dial, Step
+from voicecore.catalog.phones.signaling import Headers, PhoneCall, WebhookRequest
 
 CALLER = "+12025550123"
 
 
 class Proof(Enum):
-    """How a request shows whose it is."""
+    """The proof that a request carries of its sender."""
 
-    TRUE = auto()
+    VALID = auto()
     MISSING = auto()
     FORGED = auto()
-    """Signed by somebody who has another account."""
+    """Signed with the secret of another account."""
     ALTERED = auto()
-    """Truly signed, and changed on the way."""
+    """Signed, and changed afterwards."""
     STALE = auto()
-    """Signed by the provider ten minutes ago, where its signature tells a time."""
+    """Signed ten minutes ago, if the signature has a time."""
 
 
 @dataclass
 class Call:
-    """A call that the provider has or had."""
+    """A call of the provider, running or over."""
 
-    it: PhoneCall
+    phone_call: PhoneCall
     status: str = "ringing"
     handset: Handset | None = None
     transferred_to: str = ""
@@ -57,51 +51,51 @@ class Call:
 
     @property
     def alive(self) -> bool:
-        """Whether somebody is still on the line."""
+        """True until the call is over."""
         return self.status in ("ringing", "in-progress")
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What a server said to a call."""
+    """A server's answer to a call."""
 
     call: Call
-    request: Request
+    request: WebhookRequest
     headers: Headers
     status: int
     text: str
 
     @property
     def steps(self) -> tuple[Step, ...]:
-        """As the provider reads it; raises AnswerRefused."""
-        return read_answer(self.call.it.provider, self.text)
+        """Steps that the provider reads in the answer. Raises AnswerRefused."""
+        return self.call.phone_call.phone.signaling().read_answer(self.text)
 
     @property
     def connect(self) -> Connect:
-        """Where the sound shall go."""
+        """Step that names the media socket."""
         return next(step for step in self.steps if isinstance(step, Connect))
 
 
 @dataclass
 class Provider:
-    """Serves its REST API while its `async with` block runs."""
+    """Serves the REST API while its `async with` block runs."""
 
     name: str
     trust: ssl.SSLContext | bool = True
-    """Which servers are who they say."""
+    """TLS context for requests to servers."""
     url: str = ""
     calls: dict[str, Call] = field(default_factory=dict)
     asked: list[tuple[str, str]] = field(default_factory=list)
     """Method and path of each request to the REST API, in order."""
     flow_url: str = ""
-    """Exotel: the dynamic URL in the Voicebot applet of the flow that outbound calls run."""
+    """Exotel: dynamic URL in the Voicebot applet of the flow for outbound calls."""
     ring_seconds: float = 0
-    """How long it takes the far end of a call that a server placed to take it."""
+    """Seconds that a call placed by a server rings before it is answered."""
     answered: asyncio.Queue[Handset] = field(default_factory=asyncio.Queue)
-    """The far ends of calls that a server placed, as they are connected to it."""
+    """Callees of calls that a server placed, once they are connected to it."""
 
     async def __aenter__(self) -> Provider:
-        self.secrets = account(self.name)
+        self.secrets, self.signaling = account(self.name), PHONES[self.name].signaling()
         self._stack = AsyncExitStack()
         self._http = await self._stack.enter_async_context(
             aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=self.trust))
@@ -130,46 +124,46 @@ class Provider:
 
     @property
     def variables(self) -> dict[str, str]:
-        """What a server needs in its environment to be this provider's customer."""
-        known = {name: value for name, value in self.secrets.items() if name != "SIGNING_KEY"}
+        """Environment of a server that is a customer of this provider."""
+        known = {name: value for name, value in self.secrets.items() if name != SIGNING_KEY}
         return {**known, f"{self.name.upper()}_API_URL": self.url}
 
-    # Calls that come in
+    # Inbound calls
 
     async def ring(
         self,
         server: str,
-        proof: Proof = Proof.TRUE,
+        proof: Proof = Proof.VALID,
         caller: str = CALLER,
         called: str = NUMBER,
     ) -> Answer:
-        """Somebody calls the number: the server is asked what to do."""
-        call = Call(new_call(self.name, self.secrets, caller, called))
-        self.calls[call.it.id] = call
+        """Call the number: the server is asked what to do."""
+        call = Call(self.signaling.new_call(self.secrets, caller, called))
+        self.calls[call.phone_call.id] = call
         return await self._ask(call, f"{server}/phone/{self.name}", proof)
 
     async def ring_again(self, answer: Answer) -> Answer:
-        """The very same request a second time, as who has recorded it may send it."""
+        """Send the same request a second time, as a replay attack does."""
         return await self._send(answer.call, answer.request, answer.headers)
 
-    async def tell(self, call: Call, url: str, status: str, proof: Proof = Proof.TRUE) -> int:
-        """A status callback; the server's HTTP status."""
-        answer = await self._send(
-            call, *self._signed(call, status_request(call.it, url, status), proof)
-        )
+    async def tell(self, call: Call, url: str, status: str, proof: Proof = Proof.VALID) -> int:
+        """Send a status callback; return the server's HTTP status."""
+        request = self.signaling.status_request(call.phone_call, url, status)
+        answer = await self._send(call, *self._signed(request, proof))
         return answer.status
 
     @asynccontextmanager
     async def dial(
         self, answer: Answer, mistake: Mistake = Mistake.NONE, signed: bool = True
     ) -> AsyncIterator[Handset]:
-        """The media socket that the server's answer names, with somebody at its other end."""
+        """Open the media socket in the server's answer, with a caller at its other end."""
         call, connect = answer.call, answer.connect
-        headers = sign_handshake(call.it, connect.url, self.secrets, time.time()) if signed else {}
-        # To the letter: a URL that is signed is another one when it was decoded.
+        headers = self.signaling.sign_media(connect.url, self.secrets, time.time())
+        headers = headers if signed else {}
+        # The signature covers the URL as it is written: decoding it would break it.
         url = URL(connect.url, encoded=True)
         socket = await self._http.ws_connect(url, headers=headers, max_msg_size=0)
-        stream = call.it.media(connect.parameters)
+        stream = call.phone_call.media(connect.parameters)
         async with socket, Handset(self.name, stream, socket, mistake) as handset:
             call.handset, call.status = handset, "in-progress"
             try:
@@ -180,38 +174,38 @@ class Provider:
 
     @asynccontextmanager
     async def call(self, server: str) -> AsyncIterator[Handset]:
-        """A call from ringing to its end."""
+        """Hold a call from ringing to its end."""
         async with self.dial(await self.ring(server)) as handset:
             yield handset
 
-    # What the REST API does
+    # Actions of the REST API
 
     def place(self, caller: str, called: str, answer_url: str, status_url: str) -> Call:
-        """Call somebody; when the call is taken, the server is asked what to do."""
-        it = new_call(self.name, self.secrets, caller, called, outbound=True)
-        call = Call(it, status_url=status_url)
-        self.calls[it.id] = call
-        self._later(self._connect(call, answer_url))
+        """Place a call; once it is answered, the server is asked what to do."""
+        phone_call = self.signaling.new_call(self.secrets, caller, called, outbound=True)
+        call = Call(phone_call, status_url=status_url)
+        self.calls[phone_call.id] = call
+        self._start(self._connect(call, answer_url))
         return call
 
     def end(self, call: Call) -> None:
-        """Hang up on the caller."""
+        """End a call."""
         call.status = "completed"
-        self._later(self._hang_up(call))
+        self._start(self._hang_up(call))
 
     def transfer(self, call: Call, answer: str) -> None:
-        """Go on with what the answer says. Raises AnswerRefused."""
-        numbers = [step.number for step in read_answer(self.name, answer) if isinstance(step, Dial)]
-        call.transferred_to = ", ".join(numbers)
-        self._later(self._hang_up(call))
+        """Continue with the steps of this answer. Raises AnswerRefused."""
+        steps = self.signaling.read_answer(answer)
+        call.transferred_to = ", ".join(step.number for step in steps if isinstance(step, Dial))
+        self._start(self._hang_up(call))
 
     def transfer_by(self, call: Call, url: str) -> None:
-        """Ask the server at `url` how the call goes on."""
-        self._later(self._ask_and_transfer(call, url))
+        """Ask the server at `url` how the call continues."""
+        self._start(self._ask_and_transfer(call, url))
 
     async def _connect(self, call: Call, answer_url: str) -> None:
         await asyncio.sleep(self.ring_seconds)
-        answer = await self._ask(call, answer_url, Proof.TRUE)
+        answer = await self._ask(call, answer_url, Proof.VALID)
         async with self.dial(answer) as handset:
             await self.answered.put(handset)
             await handset.over.wait()
@@ -223,30 +217,31 @@ class Provider:
             await call.handset.hang_up()
 
     async def _ask_and_transfer(self, call: Call, url: str) -> None:
-        self.transfer(call, (await self._ask(call, url, Proof.TRUE)).text)
+        self.transfer(call, (await self._ask(call, url, Proof.VALID)).text)
 
-    def _later(self, work: Coroutine[None, None, None]) -> None:
+    def _start(self, work: Coroutine[None, None, None]) -> None:
         self._tasks.add(asyncio.create_task(work))
 
     # Requests to the server
 
     async def _ask(self, call: Call, url: str, proof: Proof) -> Answer:
-        return await self._send(call, *self._signed(call, answer_request(call.it, url), proof))
+        request = self.signaling.answer_request(call.phone_call, url)
+        return await self._send(call, *self._signed(request, proof))
 
-    def _signed(self, call: Call, request: Request, proof: Proof) -> tuple[Request, Headers]:
+    def _signed(self, request: WebhookRequest, proof: Proof) -> tuple[WebhookRequest, Headers]:
         at = time.time() - (600 if proof is Proof.STALE else 0)
-        headers = sign(call.it, request, self.secrets, at)
+        headers = self.signaling.sign(request, self.secrets, at)
         match proof:
             case Proof.MISSING:
                 return request, {}
             case Proof.FORGED:
-                return request, sign(call.it, request, account(self.name), at)
+                return request, self.signaling.sign(request, account(self.name), at)
             case Proof.ALTERED:
                 return replace(request, fields=_altered(request.fields)), headers
             case _:
                 return request, headers
 
-    async def _send(self, call: Call, request: Request, headers: Headers) -> Answer:
+    async def _send(self, call: Call, request: WebhookRequest, headers: Headers) -> Answer:
         async with self._http.request(
             request.method,
             request.address,
@@ -266,6 +261,6 @@ class Provider:
 
 
 def _altered(fields: Mapping[str, str]) -> dict[str, str]:
-    """The request with another caller in it."""
+    """Return the fields with another caller."""
     names = ("From", "CallFrom", "from")
     return {name: "+19005550199" if name in names else value for name, value in fields.items()}

@@ -1,7 +1,7 @@
-"""A stand-in for session server and agent in one: /start, DELETE, and a /ws that hears and answers.
+"""A stand-in of session server and agent in one: /start, DELETE, and a /ws that answers speech.
 
-It hears by energy, answers each utterance with a tone whose length and pitch are known, and can
-cut its connections, refuse, or stay silent. What it received is kept, connection by connection.
+It detects speech by level and answers each utterance with a tone of known length and pitch. It can
+cut its connections, refuse, or stay silent. It keeps what it received, connection by connection.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def rtvi(kind: str, data: dict[str, Any] | None = None) -> dict[str, Any]:
 
 @dataclass
 class Heard:
-    """What one connection brought."""
+    """Audio and messages of one connection."""
 
     session: str
     audio: bytearray = field(default_factory=bytearray)
@@ -45,27 +45,27 @@ class Heard:
 
 
 @dataclass
-class StandIn:
-    """Serves while its `async with` block runs. The flags may be changed at any time."""
+class AgentStandIn:
+    """Serves while its `async with` block runs; its fields may change at any time."""
 
     greeting: str | None = None
     answers: bool = True
     reply_ms: int = 600
     reply_hertz: float = 440.0
     voice: bytes | None = None
-    """What it says instead of a tone: PCM at RATE."""
+    """Its voice instead of a tone: PCM at RATE."""
     think_ms: int = 60
     ready: bool = True
     turns: bool = True
-    """Whether utterances are heard as turns at all."""
+    """False if it does not detect turns."""
     refuse_starts: int = 0
-    """How many of the next /start requests fail with 503."""
+    """Number of the next /start requests that fail."""
     heard: list[Heard] = field(default_factory=list)
     stopped: list[str] = field(default_factory=list)
     starts: list[dict[str, Any]] = field(default_factory=list)
     url: str = ""
 
-    async def __aenter__(self) -> StandIn:
+    async def __aenter__(self) -> AgentStandIn:
         self._sockets: list[web.WebSocketResponse] = []
         app = web.Application()
         app.router.add_post("/start", self._start)
@@ -83,12 +83,12 @@ class StandIn:
         await self._runner.cleanup()
 
     async def cut(self, code: int = WSCloseCode.GOING_AWAY) -> None:
-        """End all connections, as the platform does after an hour."""
+        """Close all connections, as AgentCore does after an hour."""
         for socket in self._sockets:
             await socket.close(code=code)
 
     def drop(self) -> None:
-        """End all connections without a word, as a network does."""
+        """Break all connections, as a network failure does."""
         for socket in self._sockets:
             transport = socket._req.transport if socket._req else None
             if transport:
@@ -99,6 +99,7 @@ class StandIn:
             return web.json_response({"detail": "unknown key"}, status=401)
         if self.refuse_starts:
             self.refuse_starts -= 1
+            assert request.transport
             request.transport.abort()
             return web.Response()
         body = await request.json()
@@ -123,22 +124,26 @@ class StandIn:
         heard = Heard(request.query["session"])
         self.heard.append(heard)
         self._sockets.append(socket)
-        call = _Call(self, socket, heard, resumed)
+        connection = _AgentConnection(self, socket, heard, resumed)
         try:
             async for message in socket:
                 if message.type is WSMsgType.BINARY:
-                    await call.receive(message.data)
+                    await connection.receive(message.data)
         finally:
             self._sockets.remove(socket)
-            await call.end()
+            await connection.end()
         return socket
 
 
-class _Call:
+class _AgentConnection:
     """The agent's side of one connection."""
 
     def __init__(
-        self, agent: StandIn, socket: web.WebSocketResponse, heard: Heard, resumed: bool
+        self,
+        agent: AgentStandIn,
+        socket: web.WebSocketResponse,
+        heard: Heard,
+        resumed: bool,
     ) -> None:
         self._agent, self._socket, self._heard, self._resumed = agent, socket, heard, resumed
         self._voiced_ms = self._quiet_ms = 0
@@ -156,7 +161,7 @@ class _Call:
                         await self._hear(pcm[start : start + 640])
             case pipecat_frames.Message(body) if body["type"] == "client-ready":
                 if self._agent.ready:
-                    await self._tell(rtvi("bot-ready", {"version": "2.2.0"}))
+                    await self._send_message(rtvi("bot-ready", {"version": "2.2.0"}))
                     if self._agent.greeting and not self._resumed:
                         self._answer(self._agent.greeting, latency=False)
             case pipecat_frames.Message(body) if body["type"] == "send-text":
@@ -165,14 +170,14 @@ class _Call:
                 await self._interrupt()
                 self._answer(f"You typed: {text}")
             case other:
-                raise AssertionError(f"a client does not send {other}")
+                raise AssertionError(f"unexpected frame of a client: {other}")
 
     async def _hear(self, block: bytes) -> None:
         samples = struct.unpack(f"<{len(block) // 2}h", block)
         voiced = math.sqrt(sum(s * s for s in samples) / len(samples)) > 300
         if voiced:
             if not self._voiced_ms:
-                await self._tell(rtvi("user-started-speaking"))
+                await self._send_message(rtvi("user-started-speaking"))
                 await self._interrupt()
             self._voiced_ms += self._quiet_ms + 20
             self._quiet_ms = 0
@@ -181,10 +186,10 @@ class _Call:
             if self._quiet_ms >= END_OF_TURN_MS:
                 said = f"an utterance of {self._voiced_ms} ms"
                 self._voiced_ms = self._quiet_ms = 0
-                await self._tell(
+                await self._send_message(
                     rtvi("user-transcription", {"text": said, "final": True, "user_id": ""})
                 )
-                await self._tell(rtvi("user-stopped-speaking"))
+                await self._send_message(rtvi("user-stopped-speaking"))
                 if self._agent.answers:
                     self._answer(f"I heard {said}.")
 
@@ -193,9 +198,9 @@ class _Call:
 
     async def _say(self, text: str, latency: bool) -> None:
         loop = asyncio.get_running_loop()
-        await self._tell(rtvi("bot-llm-started"))
+        await self._send_message(rtvi("bot-llm-started"))
         await asyncio.sleep(self._agent.think_ms / 1000)
-        await self._tell(rtvi("bot-started-speaking"))
+        await self._send_message(rtvi("bot-started-speaking"))
         if latency:
             self._turn += 1
             stages = [
@@ -203,18 +208,20 @@ class _Call:
                 {"key": "llm_inference", "label": "LLM", "ms": self._agent.think_ms},
             ]
             total = END_OF_TURN_MS + self._agent.think_ms
-            await self._tell(
+            await self._send_message(
                 rtvi("server-message",
                      {"type": "latency", "turn": self._turn, "total_ms": total, "stages": stages})
             )  # fmt: skip
-        await self._tell(rtvi("bot-output", {"text": text, "segment_id": hash(text) & 0xFFFF}))
+        await self._send_message(
+            rtvi("bot-output", {"text": text, "segment_id": hash(text) & 0xFFFF})
+        )
         sound = self._agent.voice or tone(self._agent.reply_ms, self._agent.reply_hertz)
         size, due = 2 * RATE * CHUNK_MS // 1000, loop.time()
         for start in range(0, len(sound), size):
             await self._send(pipecat_frames.Audio(sound[start : start + size], RATE))
             due += CHUNK_MS / 1000
             await asyncio.sleep(max(0, due - loop.time()))
-        await self._tell(rtvi("bot-stopped-speaking"))
+        await self._send_message(rtvi("bot-stopped-speaking"))
         self._speaking = None
 
     async def _interrupt(self) -> None:
@@ -222,10 +229,10 @@ class _Call:
             self._speaking.cancel()
             self._speaking = None
             await self._send(pipecat_frames.Interruption())
-            await self._tell(rtvi("bot-interrupted"))
-            await self._tell(rtvi("bot-stopped-speaking"))
+            await self._send_message(rtvi("bot-interrupted"))
+            await self._send_message(rtvi("bot-stopped-speaking"))
 
-    async def _tell(self, message: dict[str, Any]) -> None:
+    async def _send_message(self, message: dict[str, Any]) -> None:
         await self._send(pipecat_frames.Message(json.loads(json.dumps(message))))
 
     async def _send(self, frame: pipecat_frames.Frame) -> None:

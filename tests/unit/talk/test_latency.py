@@ -1,15 +1,15 @@
-"""A turn's time, and where it went."""
+"""The latency of a turn and its parts."""
 
-from voicecore.talk.transports.rtvi import Latency, Stage
-from voicecore.talk.view.latency import Part, Totals, Turn, totals
-
-
-def stage(key: str, ms: float) -> Stage:
-    return Stage(key, key, ms)
+from voicecore.talk.transports.rtvi import AgentLatency, AgentStage
+from voicecore.talk.view.latency import LatencyPart, MeasuredTurn, TurnTotals, totals_of
 
 
-def test_the_parts_add_up_to_what_the_client_waited() -> None:
-    agent = Latency(
+def stage(key: str, ms: float) -> AgentStage:
+    return AgentStage(key, key, ms)
+
+
+def test_parts_add_up_to_what_the_client_waited() -> None:
+    agent = AgentLatency(
         1,
         900,
         (
@@ -21,25 +21,31 @@ def test_the_parts_add_up_to_what_the_client_waited() -> None:
             stage("speech_synthesis", 100),
         ),
     )
-    parts = Turn(1, 1000, agent).parts
+    parts = MeasuredTurn(1, 1000, agent).parts
     assert parts == (
-        Part("VAD", 200), Part("STT", 470), Part("turn", 90), Part("LLM", 25),
-        Part("TTS", 100), Part("agent", 15), Part("transport", 100),
-    )  # fmt: skip
+        LatencyPart("VAD", 200),
+        LatencyPart("STT", 470),
+        LatencyPart("turn", 90),
+        LatencyPart("LLM", 25),
+        LatencyPart("TTS", 100),
+        LatencyPart("agent", 15),
+        LatencyPart("transport", 100),
+    )
     assert sum(part.ms for part in parts) == 1000
 
 
-def test_a_stage_of_a_later_pipecat_counts_as_the_agents() -> None:
-    assert Turn(1, 50, Latency(1, 40, (stage("new", 40),))).parts == (
-        Part("agent", 40),
-        Part("transport", 10),
+def test_unknown_stage_counts_as_the_agents() -> None:
+    assert MeasuredTurn(1, 50, AgentLatency(1, 40, (stage("new", 40),))).parts == (
+        LatencyPart("agent", 40),
+        LatencyPart("transport", 10),
     )
 
 
-def test_without_the_agents_word_there_are_no_parts() -> None:
-    assert Turn(1, 50).parts == ()
+def test_turn_has_no_parts_without_the_agents_latency() -> None:
+    assert MeasuredTurn(1, 50).parts == ()
 
 
-def test_totals() -> None:
-    assert totals([]) == Totals(0, None, None)
-    assert totals([Turn(1, 900), Turn(2, 1500), Turn(3, 1000)]) == Totals(3, 1000, 1500)
+def test_totals_are_number_median_and_worst() -> None:
+    assert totals_of([]) == TurnTotals(0, None, None)
+    turns = [MeasuredTurn(1, 900), MeasuredTurn(2, 1500), MeasuredTurn(3, 1000)]
+    assert totals_of(turns) == TurnTotals(3, 1000, 1500)

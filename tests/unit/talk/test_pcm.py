@@ -1,4 +1,4 @@
-"""Sample rates, levels, and where speech ends."""
+"""Sample rates, levels, and the ends of speech."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ from voicecore.talk.audio import pcm, vad
     ("source", "target"),
     [(8000, 16000), (44100, 16000), (48000, 16000), (16000, 24000), (22050, 24000), (24000, 16000)],
 )
-def test_a_tone_stays_itself_at_another_rate(source: int, target: int) -> None:
+def test_resampled_tone_is_the_same_tone(source: int, target: int) -> None:
     out = pcm.to_array(pcm.resample(tone(500, 1000, source), source, target)).astype(float)
     ideal = pcm.to_array(tone(500, 1000, target)).astype(float)
     assert abs(len(out) - len(ideal)) <= 1
@@ -20,12 +20,12 @@ def test_a_tone_stays_itself_at_another_rate(source: int, target: int) -> None:
     assert error < 0.01  # 40 dB, and in phase: aligned with the original
 
 
-def test_what_the_new_rate_cannot_hold_is_gone() -> None:
+def test_resampling_removes_what_the_new_rate_cannot_hold() -> None:
     out = pcm.resample(tone(500, 11_000, 48_000), 48_000, 16_000)
     assert pcm.rms(out) < 0.01 * pcm.rms(tone(500, 11_000, 48_000))
 
 
-def test_a_stream_is_resampled_as_a_whole_would_be() -> None:
+def test_stream_is_resampled_like_the_whole() -> None:
     sound = tone(300, 700, 16_000)
     whole = pcm.Resampler(16_000, 24_000).feed(sound)
     stream = pcm.Resampler(16_000, 24_000)
@@ -33,20 +33,20 @@ def test_a_stream_is_resampled_as_a_whole_would_be() -> None:
     assert pieces == whole
 
 
-def test_stereo_becomes_its_average() -> None:
+def test_mono_is_the_average_of_stereo() -> None:
     assert (
         pcm.mono(np.array([100, 300, -2, 2], "<i2").tobytes(), 2)
         == np.array([200, 0], "<i2").tobytes()
     )
 
 
-def test_levels() -> None:
+def test_level_of_silence_and_of_full_scale() -> None:
     assert pcm.rms(b"") == 0
     assert pcm.decibels(32768) == 0
     assert pcm.decibels(0) == -100
 
 
-def test_the_end_of_speech_is_known_to_ten_milliseconds() -> None:
+def test_finds_the_end_of_speech_to_ten_milliseconds() -> None:
     hiss = np.random.default_rng(1).normal(0, 20, 16_000).astype("<i2").tobytes()
     sound = hiss + tone(730, 300, 16_000) + hiss
     assert vad.last_voiced_sample(sound, 16_000) == 16_000 * 1730 // 1000
@@ -54,24 +54,24 @@ def test_the_end_of_speech_is_known_to_ten_milliseconds() -> None:
     assert vad.last_voiced_sample(b"", 16_000) == 0
 
 
-def test_the_first_sound_is_found_within_a_frame() -> None:
-    assert vad.first_sound_sample(bytes(960) + tone(20), 24_000) == 480
-    assert vad.first_sound_sample(bytes(960), 24_000) is None
+def test_finds_the_first_audible_sample() -> None:
+    assert vad.first_audible_sample(bytes(960) + tone(20), 24_000) == 480
+    assert vad.first_audible_sample(bytes(960), 24_000) is None
 
 
-def test_a_voice_is_told_from_a_fan() -> None:
-    tracker = vad.VoiceTracker()
+def test_detects_voice_beside_a_fan() -> None:
+    detector = vad.VoiceDetector()
     rng = np.random.default_rng(1)
 
     def fan(blocks: int) -> list[bytes]:
         return [rng.normal(0, 150, 320).astype("<i2").tobytes() for _ in range(blocks)]
 
-    assert not any(tracker.feed(block) for block in fan(100)[50:])
-    assert not tracker.speaking
-    assert all(tracker.feed(tone(20, 300, 16_000)) for _ in range(20))
-    assert tracker.speaking
-    tracker.feed(fan(1)[0])
-    assert tracker.speaking  # a short gap does not end a phrase
+    assert not any(detector.feed(block) for block in fan(100)[50:])
+    assert not detector.speaking
+    assert all(detector.feed(tone(20, 300, 16_000)) for _ in range(20))
+    assert detector.speaking
+    detector.feed(fan(1)[0])
+    assert detector.speaking  # a short gap does not end a phrase
     for block in fan(15):
-        tracker.feed(block)
-    assert not tracker.speaking
+        detector.feed(block)
+    assert not detector.speaking

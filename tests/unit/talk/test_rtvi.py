@@ -21,10 +21,16 @@ def message(kind: str, **data: Any) -> dict[str, Any]:
         (message("bot-stopped-speaking"), rtvi.BotStopped()),
         (message("bot-interrupted"), rtvi.BotInterrupted()),
         (message("bot-llm-started"), rtvi.BotThinking()),
-        (message("user-transcription", text=" Hi. ", final=True), rtvi.UserSaid("Hi.", True)),
-        (message("user-transcription", text="Hi", final=False), rtvi.UserSaid("Hi", False)),
+        (
+            message("user-transcription", text=" Hi. ", final=True),
+            rtvi.UserTranscription("Hi.", True),
+        ),
+        (
+            message("user-transcription", text="Hi", final=False),
+            rtvi.UserTranscription("Hi", False),
+        ),
         (message("user-transcription", text="  ", final=True), None),
-        (message("bot-output", text="Hello there."), rtvi.BotSays("Hello there.")),
+        (message("bot-output", text="Hello there."), rtvi.BotOutput("Hello there.")),
         (
             message(
                 "bot-output",
@@ -32,7 +38,7 @@ def message(kind: str, **data: Any) -> dict[str, Any]:
                 segment_id=7,
                 spoken_progress={"accumulated_text": "Hello", "remaining_text": " there."},
             ),
-            rtvi.BotSays("Hello there.", 7, "Hello"),
+            rtvi.BotOutput("Hello there.", 7, "Hello"),
         ),
         (
             message(
@@ -42,7 +48,9 @@ def message(kind: str, **data: Any) -> dict[str, Any]:
                 total_ms=640,
                 stages=[{"key": "transcription", "label": "transcription", "ms": 470.5}],
             ),
-            rtvi.Latency(2, 640.0, (rtvi.Stage("transcription", "transcription", 470.5),)),
+            rtvi.AgentLatency(
+                2, 640.0, (rtvi.AgentStage("transcription", "transcription", 470.5),)
+            ),
         ),
         (
             message("server-message", type="tool_call", name="opening_hours", ms=3),
@@ -55,22 +63,22 @@ def message(kind: str, **data: Any) -> dict[str, Any]:
         ),
         (message("metrics", ttfb=[]), None),
         (message("user-input", input_type="chat", text="hi", final=True), None),
-        ({"label": "somebody else's", "type": "bot-ready"}, None),
+        ({"label": "another protocol", "type": "bot-ready"}, None),
         ({"label": "rtvi-ai"}, None),
         ({"label": "rtvi-ai", "type": ["bot-ready"]}, None),
         ({"label": "rtvi-ai", "type": "bot-output", "data": "text"}, None),
-        (message("server-message", type="latency", stages="none"), rtvi.Latency(0, 0.0, ())),
+        (message("server-message", type="latency", stages="none"), rtvi.AgentLatency(0, 0.0, ())),
     ],
 )
-def test_messages_become_events(body: dict[str, Any], event: rtvi.Event | None) -> None:
+def test_parses_messages_as_events(body: dict[str, Any], event: rtvi.RtviEvent | None) -> None:
     assert rtvi.parse(body) == event
 
 
-def test_the_client_introduces_itself() -> None:
+def test_client_ready_names_version_and_library() -> None:
     ready = rtvi.client_ready()
     assert (ready["label"], ready["type"]) == ("rtvi-ai", "client-ready")
     assert ready["data"] == {"version": "2.2.0", "about": {"library": "voicecore"}}
 
 
-def test_typed_text_is_content() -> None:
+def test_send_text_carries_the_text() -> None:
     assert rtvi.send_text("hi")["data"] == {"content": "hi"}

@@ -1,4 +1,4 @@
-"""The whole command against the stand-in, as a process: files, typing, signals, a terminal."""
+"""`voicecore talk` as a process against a stand-in: files, typing, signals, a terminal."""
 
 import asyncio
 import json
@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.standins.talk.session_server import KEY, StandIn, tone
+from tests.standins.talk.session_server import KEY, AgentStandIn, tone
 from voicecore.talk.audio import pcm
 
 QUESTION_MS = 730
@@ -40,7 +40,9 @@ class Talk:
         self.events: list[dict[str, Any]] = []
 
     @classmethod
-    async def start(cls, agent: StandIn, folder: Path, *arguments: str, **options: Any) -> "Talk":
+    async def start(
+        cls, agent: AgentStandIn, folder: Path, *arguments: str, **options: Any
+    ) -> "Talk":
         argv = [sys.executable, "-m", "voicecore", "talk", "--url", agent.url, *arguments]
         env = {**os.environ, "SESSION_API_KEY": KEY, **options.pop("env", {})}
         pipes = dict.fromkeys(("stdin", "stdout", "stderr"), asyncio.subprocess.PIPE)
@@ -50,14 +52,14 @@ class Talk:
         return cls(process)
 
     async def until(self, event: str) -> dict[str, Any]:
-        """Read JSON events up to the next of this name."""
+        """Read JSON events until the next of this name."""
         assert self.process.stdout
         async with asyncio.timeout(30):
             while line := await self.process.stdout.readline():
                 self.events.append(json.loads(line))
                 if self.events[-1].get("event") == event:
                     return self.events[-1]
-        raise AssertionError(f"no {event} but {self.events}: {await self.errors()}")
+        raise AssertionError(f"no {event} in {self.events}: {await self.errors()}")
 
     async def errors(self) -> str:
         assert self.process.stderr
@@ -78,9 +80,9 @@ def sound_in(path: Path) -> tuple[int, np.ndarray[Any, Any]]:
         return file.getframerate(), samples.reshape(-1, file.getnchannels()).astype(float)
 
 
-def test_files_are_spoken_and_answers_written(tmp_path: Path, question: Path) -> None:
+def test_speaks_files_and_writes_answers(tmp_path: Path, question: Path) -> None:
     async def test() -> None:
-        async with StandIn(greeting="Hello.", reply_ms=400) as agent:
+        async with AgentStandIn(greeting="Hello.", reply_ms=400) as agent:
             talk = await Talk.start(
                 agent, tmp_path, "--json", "--input", str(question), "--input", str(question),
                 "--output", "y.wav", "--record", "c.wav",
@@ -94,7 +96,7 @@ def test_files_are_spoken_and_answers_written(tmp_path: Path, question: Path) ->
         assert said[0][1] == "Hello."
         assert abs(int(str(said[1][1]).split()[3]) - QUESTION_MS) <= 40, heard
         assert (ended["turns"], ended["by"]) == (2, "script")
-        # The agent waits 300 ms of silence and thinks 60 ms: the rest is ours.
+        # The agent waits for 300 ms of silence and thinks for 60 ms: the rest is ours.
         latencies = [e for e in talk.events if e["event"] == "latency"]
         assert all(e["total_ms"] > 300 for e in latencies)
         assert all(
@@ -105,7 +107,7 @@ def test_files_are_spoken_and_answers_written(tmp_path: Path, question: Path) ->
         loud = np.abs(output[:, 0]) > 1000
         assert np.count_nonzero(loud) / 24_000 == pytest.approx(3 * 0.4 * 0.93, abs=0.06)
         _, both = sound_in(tmp_path / "c.wav")
-        # Nobody speaks over the other: where one channel is loud the other is silent.
+        # The sides take turns: where one channel is loud, the other is silent.
         left, right = (np.abs(both[: len(both) // 480 * 480, side]).reshape(-1, 480).max(axis=1)
                        for side in (0, 1))  # fmt: skip
         assert not np.any((left > 1000) & (right > 1000))
@@ -114,9 +116,9 @@ def test_files_are_spoken_and_answers_written(tmp_path: Path, question: Path) ->
     run(test)
 
 
-def test_typed_lines_are_answered_one_after_the_other(tmp_path: Path) -> None:
+def test_typed_lines_are_answered_one_by_one(tmp_path: Path) -> None:
     async def test() -> None:
-        async with StandIn(reply_ms=100) as agent:
+        async with AgentStandIn(reply_ms=100) as agent:
             talk = await Talk.start(agent, tmp_path, "--text")
             _, errors = await talk.process.communicate(b"hello\n\nwhat time is it")
             assert talk.process.returncode == 0
@@ -129,9 +131,9 @@ def test_typed_lines_are_answered_one_after_the_other(tmp_path: Path) -> None:
     run(test)
 
 
-def test_a_cut_in_the_middle_of_a_question_is_not_noticed(tmp_path: Path, question: Path) -> None:
+def test_question_survives_a_broken_connection(tmp_path: Path, question: Path) -> None:
     async def test() -> None:
-        async with StandIn(greeting="Hi.", reply_ms=100) as agent:
+        async with AgentStandIn(greeting="Hi.", reply_ms=100) as agent:
             talk = await Talk.start(agent, tmp_path, "--json", "--input", str(question))
             await talk.until("agent_said")
             for _ in range(500):
@@ -149,9 +151,9 @@ def test_a_cut_in_the_middle_of_a_question_is_not_noticed(tmp_path: Path, questi
 
 
 @pytest.mark.parametrize("moment", ["starting", "connected", "speaking"])
-def test_ctrl_c_ends_the_call_properly(tmp_path: Path, question: Path, moment: str) -> None:
+def test_ctrl_c_stops_the_session(tmp_path: Path, question: Path, moment: str) -> None:
     async def test() -> None:
-        async with StandIn(greeting="Hello, hello, hello.", reply_ms=3000) as agent:
+        async with AgentStandIn(greeting="Hello, hello, hello.", reply_ms=3000) as agent:
             arguments = ["--json", "--input", str(question), "--record", "c.wav"]
             talk = await Talk.start(agent, tmp_path, *arguments)
             if moment == "starting":
@@ -174,24 +176,46 @@ def test_ctrl_c_ends_the_call_properly(tmp_path: Path, question: Path, moment: s
 @pytest.mark.parametrize(
     ("agent", "arguments", "env", "code", "message"),
     [
-        (StandIn(answers=True), ["--input", "letter.wav"], {}, 2, "no WAV, MP3 or FLAC"),
-        (StandIn(), ["--text"], {"SESSION_API_KEY": "wrong"}, 1, "refused the key (401)"),
         (
-            StandIn(),
+            AgentStandIn(answers=True),
+            ["--input", "letter.wav"],
+            {},
+            2,
+            "not a WAV, MP3 or FLAC",
+        ),
+        (
+            AgentStandIn(),
+            ["--text"],
+            {"SESSION_API_KEY": "wrong"},
+            1,
+            "refused the key (401)",
+        ),
+        (
+            AgentStandIn(),
             ["--text"],
             {"SESSION_API_KEY": ""},
             1,
             "SESSION_API_KEY is not in the environment",
         ),
-        (StandIn(), ["--text", "--input", "letter.wav"], {}, 2, "choose one"),
-        (StandIn(), ["--transport", "pigeon"], {}, 2, "does not speak 'pigeon'"),
-        (StandIn(), ["--text", "--record", "no/such/folder.wav"], {}, 2, "cannot be written"),
+        (AgentStandIn(), ["--text", "--input", "letter.wav"], {}, 2, "choose one"),
+        (AgentStandIn(), ["--transport", "pigeon"], {}, 2, "does not speak 'pigeon'"),
+        (
+            AgentStandIn(),
+            ["--text", "--record", "no/such/folder.wav"],
+            {},
+            2,
+            "cannot be written",
+        ),
     ],
 )
-def test_mistakes(
-    tmp_path: Path, agent: StandIn, arguments: list[str], env: dict[str, str], code: int,
+def test_reports_mistakes(
+    tmp_path: Path,
+    agent: AgentStandIn,
+    arguments: list[str],
+    env: dict[str, str],
+    code: int,
     message: str,
-) -> None:  # fmt: skip
+) -> None:
     (tmp_path / "letter.wav").write_text("Dear Sir or Madam")
 
     async def test() -> None:
@@ -203,9 +227,9 @@ def test_mistakes(
     run(test)
 
 
-def test_an_agent_that_hangs_up_early_is_a_failure(tmp_path: Path, question: Path) -> None:
+def test_fails_when_the_agent_hangs_up_early(tmp_path: Path, question: Path) -> None:
     async def test() -> None:
-        async with StandIn(greeting="Goodbye.") as agent:
+        async with AgentStandIn(greeting="Goodbye.") as agent:
             talk = await Talk.start(agent, tmp_path, "--json", "--input", str(question))
             await talk.until("connected")
             await agent.cut(code=1000)
@@ -214,9 +238,9 @@ def test_an_agent_that_hangs_up_early_is_a_failure(tmp_path: Path, question: Pat
     run(test)
 
 
-def test_the_screen_of_a_terminal(tmp_path: Path, question: Path) -> None:
+def test_draws_a_screen_on_a_terminal(tmp_path: Path, question: Path) -> None:
     async def test() -> None:
-        async with StandIn(greeting="Hello.", reply_ms=600) as agent:
+        async with AgentStandIn(greeting="Hello.", reply_ms=600) as agent:
             master, slave = pty.openpty()
             termios.tcsetwinsize(slave, (24, 80))
             before = termios.tcgetattr(slave)
@@ -235,6 +259,6 @@ def test_the_screen_of_a_terminal(tmp_path: Path, question: Path) -> None:
         for part in ("voicecore talk", "connected", "Hello.", "▇", "VAD", "1 turn", "Ctrl-C"):
             assert part in picture, part
         assert picture.rstrip().endswith("00:0" + picture.rstrip()[-1])
-        assert "\x1b[?25h" in picture  # the cursor is back
+        assert "\x1b[?25h" in picture  # the cursor is visible again
 
     run(test)

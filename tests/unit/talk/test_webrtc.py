@@ -1,4 +1,4 @@
-"""The connection over WebRTC, held against an agent that is a peer on this machine."""
+"""The client over WebRTC, against an agent that is a peer on this machine."""
 
 from __future__ import annotations
 
@@ -21,38 +21,32 @@ from av import AudioFrame
 
 from tests.standins.talk.session_server import KEY, rtvi, tone
 from voicecore.talk.audio import pcm
-from voicecore.talk.audio.replay_buffer import Block
-from voicecore.talk.session_client import IceServer, OfferRefused, SessionServer
+from voicecore.talk.audio.replay_buffer import SpeechBlock
+from voicecore.talk.channel import Connected, Delivery, Disconnected, HungUp, IcePath
+from voicecore.talk.session_client import IceServer, OfferRefused, SessionClient
 from voicecore.talk.transports import pipecat_frames
-from voicecore.talk.transports.connection import (
-    Connected,
-    ConnectionLost,
-    Disconnected,
-    HungUp,
-    News,
-    Path,
-)
-from voicecore.talk.transports.webrtc import Connection, Way
+from voicecore.talk.transports.connection import ConnectionLost, IceOptions
+from voicecore.talk.transports.webrtc import GRANTS, WebRTCConnection
 
 RATE = 48_000
 SAMPLES = RATE // 50
-NOWHERE = IceServer(("turn:127.0.0.1:9?transport=tcp",), "nobody", "nothing")
+NOWHERE = IceServer(("turn:127.0.0.1:9?transport=tcp",), "user", "wrong")
 
 
 class Voice(MediaStreamTrack):
-    """What the agent says: silence, until it is given something."""
+    """The agent's voice: `to_say`, then silence."""
 
     kind = "audio"
 
-    def __init__(self, dumb: bool) -> None:
+    def __init__(self, mute: bool) -> None:
         super().__init__()
         self.to_say = b""
-        self._dumb = dumb
+        self._mute = mute
         self._frames = 0
         self._began = asyncio.get_running_loop().time()
 
     async def recv(self) -> AudioFrame:
-        if self._dumb:
+        if self._mute:
             await asyncio.Event().wait()
         due = self._began + self._frames / 50
         await asyncio.sleep(due - asyncio.get_running_loop().time())
@@ -67,13 +61,13 @@ class Voice(MediaStreamTrack):
 
 @dataclass
 class Agent:
-    """A session server and an agent in one. The flags may be changed at any time."""
+    """A session server and an agent in one; its fields may change at any time."""
 
     refusal: tuple[int, str] | None = None
-    deaf: bool = False
-    """Whether it shows no sign of having got a message."""
-    dumb: bool = False
-    """Whether it sends no packet of sound."""
+    confirms: bool = True
+    """False if no event shows that it received a message."""
+    mute: bool = False
+    """True if it sends no packet of audio."""
     offers: list[dict[str, Any]] = field(default_factory=list)
     texts: list[str] = field(default_factory=list)
     heard: bytearray = field(default_factory=bytearray)
@@ -87,10 +81,12 @@ class Agent:
         assert request.headers["X-Session-Token"] == "t"
         if self.refusal:
             status, code = self.refusal
-            return web.json_response({"error": {"code": code, "message": "said so"}}, status=status)
+            return web.json_response(
+                {"error": {"code": code, "message": "the reason"}}, status=status
+            )
         self.offers.append(offer := await request.json())
         peer = self.peer = RTCPeerConnection(RTCConfiguration(iceServers=[]))
-        self.voice = Voice(self.dumb)
+        self.voice = Voice(self.mute)
         peer.addTrack(self.voice)
         peer.on("datachannel", self._opened)
         peer.on("track", lambda track: asyncio.ensure_future(self._listen(track)))
@@ -103,7 +99,7 @@ class Agent:
         self.channel.send(json.dumps(message))
 
     def vanish(self) -> None:
-        """Be gone without a word, as when a network fails."""
+        """Break the connection, as a network failure does."""
         for transceiver in self.peer.getTransceivers():
             for protocol in transceiver.receiver.transport.transport._connection._protocols:
                 protocol.transport.abort()
@@ -120,7 +116,7 @@ class Agent:
             self.say(rtvi("bot-ready"))
         elif message["type"] == "send-text":
             self.texts.append(message["data"]["content"])
-            if not self.deaf:
+            if self.confirms:
                 self.say(rtvi("bot-llm-started"))
 
     async def _listen(self, track: MediaStreamTrack) -> None:
@@ -132,26 +128,29 @@ class Agent:
 
 
 @dataclass
-class Line:
-    connection: Connection
-    news: list[News] = field(default_factory=list)
+class Call:
+    """A connection under test, and what it has delivered."""
+
+    connection: WebRTCConnection
+    deliveries: list[Delivery] = field(default_factory=list)
+    running: asyncio.Task[None] = field(init=False)
 
     async def until(self, condition: Callable[[], object], seconds: float = 15) -> None:
         async with asyncio.timeout(seconds):
             while not condition():
-                if self.ending.done():
-                    await self.ending
+                if self.running.done():
+                    await self.running
                 await asyncio.sleep(0.01)
 
     async def connected(self, times: int = 1, seconds: float = 15) -> None:
         await self.until(lambda: len(self.all(Connected)) >= times, seconds)
 
     def all(self, kind: type[Any]) -> list[Any]:
-        return [item for item in self.news if isinstance(item, kind)]
+        return [delivery for delivery in self.deliveries if isinstance(delivery, kind)]
 
     @property
-    def sound(self) -> bytes:
-        return b"".join(audio.pcm for audio in self.all(pipecat_frames.Audio))
+    def audio(self) -> bytes:
+        return b"".join(frame.pcm for frame in self.all(pipecat_frames.Audio))
 
 
 @asynccontextmanager
@@ -170,22 +169,22 @@ async def serving(agent: Agent) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
-async def calling(agent: Agent, way: Way | None = None) -> AsyncIterator[Line]:
+async def calling(agent: Agent, options: IceOptions | None = None) -> AsyncIterator[Call]:
     async with serving(agent), aiohttp.ClientSession() as http:
-        server = SessionServer(http, agent.url, KEY, "webrtc")
-        line: Line
-        line = Line(Connection(server, lambda item: line.news.append(item), way))
-        line.ending = asyncio.create_task(line.connection.run())
+        server = SessionClient(http, agent.url, KEY, "webrtc", GRANTS)
+        call: Call
+        call = Call(WebRTCConnection(server, lambda item: call.deliveries.append(item), options))
+        call.running = asyncio.create_task(call.connection.run())
         try:
-            yield line
+            yield call
         finally:
-            line.ending.cancel()
+            call.running.cancel()
             with suppress(asyncio.CancelledError, Exception):
-                await line.ending
+                await call.running
 
 
 def awaited(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
-    """Runs a test that is a coroutine."""
+    """Run a test that is a coroutine."""
 
     @functools.wraps(test)
     def run(*arguments: Any, **named: Any) -> None:
@@ -198,108 +197,108 @@ def loudness(sound: bytes) -> float:
     return pcm.rms(sound[len(sound) // 4 : 3 * len(sound) // 4])
 
 
-def speak(line: Line, ms: int) -> None:
+def speak(call: Call, ms: int) -> None:
     sound = tone(ms, rate=pcm.SPEECH_RATE)
     size = 2 * pcm.SPEECH_BLOCK
     for at in range(0, len(sound), size):
-        line.connection.say(Block(sound[at : at + size], voiced=True))
+        call.connection.say(SpeechBlock(sound[at : at + size], voiced=True))
 
 
 @awaited
-async def test_sound_goes_both_ways_and_the_path_is_told() -> None:
+async def test_carries_audio_both_ways_and_reports_the_path() -> None:
     agent = Agent()
-    async with calling(agent) as line:
-        await line.connected()
-        [path] = line.all(Path)
+    async with calling(agent) as call:
+        await call.connected()
+        [path] = call.all(IcePath)
         assert path.local.startswith("host ") and path.remote.startswith("host ")
         assert (path.local, path.remote, "succeeded") in path.tried
-        speak(line, 400)
+        speak(call, 400)
         agent.voice.to_say = tone(400, rate=RATE)
-        await line.until(lambda: len(agent.heard) > 4 * RATE // 2)
-        await line.until(lambda: len(line.sound) > 2 * RATE // 2)
+        await call.until(lambda: len(agent.heard) > 4 * RATE // 2)
+        await call.until(lambda: len(call.audio) > 2 * RATE // 2)
         heard = np.frombuffer(bytes(agent.heard), "<i2")
         assert np.abs(heard).max() > 3000
-        assert {(audio.rate, audio.channels) for audio in line.all(pipecat_frames.Audio)} == {
+        assert {(audio.rate, audio.channels) for audio in call.all(pipecat_frames.Audio)} == {
             (RATE, 1)
         }
 
 
 @awaited
-async def test_silence_is_delivered_only_for_a_while() -> None:
+async def test_long_silence_is_not_delivered() -> None:
     agent = Agent()
-    async with calling(agent) as line:
-        await line.connected()
+    async with calling(agent) as call:
+        await call.connected()
         agent.voice.to_say = tone(100, rate=RATE)
-        await line.until(lambda: loudness(line.sound) > 0)
+        await call.until(lambda: loudness(call.audio) > 0)
         await asyncio.sleep(1)
-        count = len(line.all(pipecat_frames.Audio))
+        count = len(call.all(pipecat_frames.Audio))
         await asyncio.sleep(0.5)
-        assert len(line.all(pipecat_frames.Audio)) == count
+        assert len(call.all(pipecat_frames.Audio)) == count
 
 
 @awaited
-async def test_a_lost_path_is_replaced_and_nothing_that_was_said_is_lost() -> None:
-    agent = Agent(deaf=True)
-    async with calling(agent) as line:
-        await line.connected()
-        await line.until(lambda: agent.heard)
-        line.connection.type("hello")
-        speak(line, 400)
-        await line.until(lambda: agent.texts)
+async def test_replaces_a_lost_path_and_loses_no_speech() -> None:
+    agent = Agent(confirms=False)
+    async with calling(agent) as call:
+        await call.connected()
+        await call.until(lambda: agent.heard)
+        call.connection.type("hello")
+        speak(call, 400)
+        await call.until(lambda: agent.texts)
         agent.vanish()
-        await line.connected(times=2)
-        [lost] = line.all(Disconnected)
+        await call.connected(times=2)
+        [lost] = call.all(Disconnected)
         assert "nothing came from the agent for 3 s" in lost.reason
-        assert [c.resumed for c in line.all(Connected)] == [False, True]
+        assert [c.resumed for c in call.all(Connected)] == [False, True]
         assert [(o["pc_id"], o["restart_pc"]) for o in agent.offers] == [
             (None, False),
             ("me", True),
         ]
-        await line.until(lambda: agent.texts == ["hello", "hello"])
+        await call.until(lambda: agent.texts == ["hello", "hello"])
         agent.heard.clear()
-        await line.until(lambda: len(agent.heard) > 4 * RATE // 2)
+        await call.until(lambda: len(agent.heard) > 4 * RATE // 2)
         assert np.abs(np.frombuffer(bytes(agent.heard), "<i2")).max() > 3000
 
 
 @awaited
-async def test_a_path_that_is_lost_before_the_first_sound_is_replaced() -> None:
-    agent = Agent(dumb=True)
-    async with calling(agent) as line:
-        await line.connected()
-        agent.dumb = False
-        await line.connected(times=2, seconds=30)
-        [lost] = line.all(Disconnected)
+async def test_replaces_a_path_that_is_lost_before_the_first_audio() -> None:
+    agent = Agent(mute=True)
+    async with calling(agent) as call:
+        await call.connected()
+        agent.mute = False
+        await call.connected(times=2, seconds=30)
+        [lost] = call.all(Disconnected)
         assert "nothing came from the agent for 10 s" in lost.reason
 
 
 @awaited
-async def test_what_the_agent_has_got_is_not_sent_again() -> None:
+async def test_received_messages_are_not_sent_again() -> None:
     agent = Agent()
-    async with calling(agent) as line:
-        await line.connected()
-        line.connection.type("hello")
-        await line.until(lambda: agent.texts)
+    async with calling(agent) as call:
+        await call.connected()
+        call.connection.type("hello")
+        await call.until(lambda: agent.texts)
         agent.voice.to_say = tone(100, rate=RATE)
-        await line.until(lambda: len(line.news) > 4)
+        await call.until(lambda: len(call.deliveries) > 4)
         agent.vanish()
-        await line.connected(times=2)
+        await call.connected(times=2)
         await asyncio.sleep(0.5)
         assert agent.texts == ["hello"]
 
 
 @awaited
-async def test_the_agent_may_hang_up() -> None:
+async def test_call_ends_when_the_agent_hangs_up() -> None:
     agent = Agent()
-    async with calling(agent) as line:
-        await line.connected()
+    async with calling(agent) as call:
+        await call.connected()
         agent.say({"type": "signalling", "message": {"type": "renegotiate"}})
         agent.say({"type": "signalling", "message": {"type": "peerLeft"}})
-        await line.until(lambda: line.all(HungUp))
-        await line.ending
-    async with calling(agent) as line:
-        await line.connected()
+        await call.until(lambda: call.all(HungUp))
+        await call.running
+    async with calling(agent) as call:
+        await call.connected()
         await agent.peer.close()
-        await line.until(lambda: line.all(HungUp))
+        await call.until(lambda: call.all(HungUp))
 
 
 @pytest.mark.parametrize(
@@ -307,22 +306,22 @@ async def test_the_agent_may_hang_up() -> None:
     [((503, "no_relay"), "voicecore turn check"), ((400, "bad_offer"), "voicecore dev")],
 )
 @awaited
-async def test_a_refusal_is_told(refusal: tuple[int, str], hint: str) -> None:
+async def test_reports_a_refused_offer(refusal: tuple[int, str], hint: str) -> None:
     agent = Agent(refusal=refusal)
-    async with calling(agent) as line:
-        with pytest.raises(OfferRefused, match=rf"\({refusal[0]}\): said so") as raised:
-            await line.connected()
+    async with calling(agent) as call:
+        with pytest.raises(OfferRefused, match=rf"\({refusal[0]}\): the reason") as raised:
+            await call.connected()
         assert hint in (raised.value.hint or "")
 
 
 @awaited
-async def test_without_a_relay_it_goes_directly_unless_told_not_to() -> None:
+async def test_connects_without_a_relay_unless_relay_only() -> None:
     agent = Agent()
-    async with calling(agent, Way(servers=(NOWHERE,))) as line:
-        await line.connected()
-    async with calling(agent, Way(relay_only=True, servers=(NOWHERE,))) as line:
+    async with calling(agent, IceOptions(servers=(NOWHERE,))) as call:
+        await call.connected()
+    async with calling(agent, IceOptions(relay_only=True, servers=(NOWHERE,))) as call:
         with pytest.raises(ConnectionLost, match=r"turn:127\.0\.0\.1:9\?transport=tcp"):
-            await line.connected()
-    async with calling(agent, Way(relay_only=True)) as line:
+            await call.connected()
+    async with calling(agent, IceOptions(relay_only=True)) as call:
         with pytest.raises(ConnectionLost, match="no TURN server is configured"):
-            await line.connected()
+            await call.connected()

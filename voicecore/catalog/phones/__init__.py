@@ -1,6 +1,8 @@
-"""The registry of telephone providers: one folder for each that can carry calls to an agent.
+"""Owns the registry of telephone providers: one folder per provider.
 
-A folder holds the provider's record and its templates; no command knows a provider by name.
+A folder holds all there is about one provider: its record (`__init__`), the account that
+`voicecore dev` makes up (`account`), its protocol as the test telephone speaks it (`signaling`,
+`media`), and the files it adds to a project (`template/`). No command knows a provider by name.
 """
 
 from voicecore.catalog.phones.exotel import PHONE as EXOTEL
@@ -14,4 +16,4 @@ PHONES: dict[str, Phone] = {phone.name: phone for phone in (TWILIO, TELNYX, PLIV
 """Telephone providers by name, in the order in which they are offered."""
 
 DEFAULT = TWILIO.name
-"""The provider that `init` suggests."""
+"""Provider that `init` suggests."""

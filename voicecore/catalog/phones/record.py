@@ -1,61 +1,77 @@
-"""The record of a telephone provider: all that commands know of it."""
+"""Owns the record of a telephone provider: everything that commands know about it.
+
+The code that speaks a provider's protocol is loaded late: `--help` needs only the records.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from voicecore.catalog.phones.accounts import AccountMaker
+    from voicecore.catalog.phones.media import MediaProtocol
+    from voicecore.catalog.phones.signaling import Signaling
 
 KEYS = "<api key>:<api token>"
-"""In the place of a login: no address with a true one is ever shown."""
+"""Placeholder for a login in a URL: a real one is never shown."""
+MULAW = "audio/x-mulaw"
+"""Encoding of a media stream: 8-bit μ-law (ITU-T G.711)."""
+PCM = "audio/l16"
+"""Encoding of a media stream: 16-bit linear PCM, little-endian."""
 
 
 @dataclass(frozen=True)
-class Field:
-    """A field at a provider that takes an address of the session server."""
+class ConsoleField:
+    """A field in the provider's console that takes a URL of the session server."""
 
     title: str
-    """As the provider names it."""
+    """Title of the field, as the provider writes it."""
     path: str = ""
-    """Behind /phone/<provider>."""
+    """Path of the URL below /phone/<provider>."""
     method: str = "POST"
-    """By which the provider is to ask there; empty where nobody can choose."""
+    """HTTP method to choose beside the field; empty if the console offers no choice."""
     login: str = ""
-    """In the address, where that is all by which the provider shows who it is."""
+    """Login to put into the URL, if that is how the provider proves its identity."""
 
 
 @dataclass(frozen=True)
 class Phone:
-    """A telephone provider, with what a server needs of it."""
+    """A telephone provider, and what a session server needs to take its calls."""
 
     name: str
     title: str
     secrets: tuple[str, ...]
-    """The environment variables that a server cannot do without."""
+    """Environment variables that the session server requires."""
     calling: tuple[str, ...] = ()
-    """Those that it needs besides, to call somebody."""
-    encoding: str = "audio/x-mulaw"
-    """Of the sound on its media socket."""
+    """Environment variables required in addition to place outbound calls."""
+    encoding: str = MULAW
+    """Encoding of the audio on its media socket: MULAW or PCM."""
     rate: int = 8000
-    """Samples a second."""
+    """Sample rate on its media socket, in samples/s."""
     proof: str = ""
-    """How its requests are known to be its own."""
+    """Signature or login by which a server recognizes the provider's requests."""
+    direct: str = ""
+    """Variable that, set to 1, makes the provider dial the agent without the session server."""
     place: str = ""
-    """Where at the provider the fields are."""
-    fields: tuple[Field, ...] = ()
+    """Location of the fields in the provider's console."""
+    fields: tuple[ConsoleField, ...] = ()
     also: str = ""
-    """What to choose beside them."""
+    """Option to choose beside the fields."""
 
     @property
     def template(self) -> Path:
-        """Folder of the files that it adds to a project."""
+        """Folder of the files that this provider adds to a project."""
         return Path(__file__).with_name(self.name) / "template"
 
     def webhook(self, origin: str) -> str:
-        """Where it asks a server at this origin what to do with a call."""
+        """Return the URL at which the provider asks a server at `origin` what to do with a call."""
         return f"{origin.rstrip('/')}/phone/{self.name}"
 
-    def typed(self, origin: str) -> tuple[tuple[str, str, str], ...]:
-        """What to type at the provider: field, address and method, for a server at this origin."""
+    def console_entries(self, origin: str) -> tuple[tuple[str, str, str], ...]:
+        """Return what to type in the console for a server at `origin`: title, URL and method."""
         scheme, _, host = origin.partition("://")
         return tuple(
             (
@@ -66,3 +82,15 @@ class Phone:
             )
             for field in self.fields
         )
+
+    def account_maker(self) -> AccountMaker:
+        """Load the function that makes up an account at this provider."""
+        return import_module(f"{__package__}.{self.name}.account").complete
+
+    def signaling(self) -> Signaling:
+        """Load this provider's requests to a server about calls."""
+        return import_module(f"{__package__}.{self.name}.signaling").SIGNALING
+
+    def media(self) -> MediaProtocol:
+        """Load this provider's media stream."""
+        return import_module(f"{__package__}.{self.name}.media").MEDIA

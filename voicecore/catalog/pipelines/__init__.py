@@ -1,6 +1,7 @@
-"""The registry of pipelines: one folder per way that an agent turns speech into speech.
+"""Owns the registry of pipelines: one folder per way that an agent turns speech into speech.
 
-A folder holds the pipeline's record and its templates; no command knows a pipeline by name.
+A folder holds the pipeline's record and the files it adds to a project (`template/`). No command
+knows a pipeline by name.
 """
 
 from voicecore.catalog.pipelines.cascade import PIPELINE as CASCADE
@@ -12,3 +13,6 @@ PIPELINES: dict[str, Pipeline] = {
     pipeline.name: pipeline for pipeline in (NOVA_SONIC, CASCADE, OFFLINE)
 }
 """Pipelines by name, in the order in which they are offered."""
+
+DEFAULT = OFFLINE.name
+"""Pipeline that `init` suggests."""

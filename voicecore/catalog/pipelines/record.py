@@ -1,4 +1,4 @@
-"""The record of a pipeline: all that commands know of a way from heard speech to a reply."""
+"""Owns the record of a pipeline: everything that commands know about it."""
 
 from __future__ import annotations
 
@@ -11,30 +11,33 @@ from voicecore.catalog import regions
 
 @dataclass(frozen=True)
 class Service:
-    """A provider of one stage, and the regions it is offered in."""
+    """A service that performs one stage, and the regions where it is offered."""
 
     name: str
     title: str
     regions: tuple[str, ...] = regions.AGENTCORE
     key: str = ""
-    """The environment variable that holds its key; empty for AWS's own, which need none."""
+    """Environment variable with its API key; empty for AWS services, which need none."""
     tcp_ports: tuple[int, ...] = (443,)
-    """TCP ports that the agent reaches it by."""
+    """TCP ports by which the agent reaches it."""
 
 
 @dataclass(frozen=True)
 class Pipeline:
-    """A way from heard speech to spoken reply, with what helps to choose it."""
+    """A way from heard speech to a spoken reply, with what helps to choose it."""
 
     name: str
     title: str
     summary: str
     needs: str
     python: str
-    """The interpreters that its packages install on, as a requires-python specifier."""
+    """Python versions that its packages install on, as a requires-python specifier."""
     model: Service | None = None
+    """Speech-to-speech model, if the pipeline is one."""
     stages: dict[str, tuple[Service, ...]] = field(default_factory=dict[str, tuple[Service, ...]])
-    """For each stage the user may choose ("stt", "llm", "tts"): the services, default first."""
+    """Services for each stage that the user may choose ("stt", "llm", "tts"), default first."""
+    compute: tuple[float, float] = (0.5, 1.0)
+    """Usage of the agent during a call: vCPUs on average, and GB at its peak."""
 
     @property
     def template(self) -> Path:
@@ -43,7 +46,7 @@ class Pipeline:
 
 
 def title_of(pipeline: Pipeline, services: dict[str, str]) -> str:
-    """The pipeline by the services that were chosen for its stages, or by its own title."""
+    """Return the titles of the services chosen for its stages, or the pipeline's own title."""
     chosen = [
         option.title
         for stage, options in pipeline.stages.items()
@@ -54,14 +57,14 @@ def title_of(pipeline: Pipeline, services: dict[str, str]) -> str:
 
 
 def services_of(pipeline: Pipeline, chosen: dict[str, str]) -> dict[str, str]:
-    """The service of every stage: the chosen one, or the first."""
+    """Return the service of every stage: the chosen one or the default."""
     return {
         stage: chosen.get(stage) or options[0].name for stage, options in pipeline.stages.items()
     }
 
 
 def used_by(pipeline: Pipeline, services: Mapping[str, str]) -> tuple[Service, ...]:
-    """Every service that an agent with this pipeline calls."""
+    """Return every service that an agent with this pipeline calls."""
     chosen = [
         option
         for stage, options in pipeline.stages.items()
@@ -72,6 +75,6 @@ def used_by(pipeline: Pipeline, services: Mapping[str, str]) -> tuple[Service, .
 
 
 def regions_of(pipeline: Pipeline, services: Mapping[str, str]) -> tuple[str, ...]:
-    """The AgentCore regions in which every AWS service of this pipeline is offered."""
+    """Return the AgentCore regions where every AWS service of this pipeline is offered."""
     used = used_by(pipeline, services)
     return tuple(r for r in regions.AGENTCORE if all(r in service.regions for service in used))

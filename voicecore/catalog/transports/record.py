@@ -1,4 +1,4 @@
-"""The record of a transport: all that commands know of a way that audio reaches the agent."""
+"""Owns the record of a transport: everything that commands know about it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 HEADERS = ("X-Amzn-Bedrock-AgentCore-Runtime-Custom-Transport",)
-"""Headers of a caller that reach the agent: it asks this one how audio comes (agent/app.py)."""
+"""Headers of a caller's request that reach the agent; this one names the transport of the call."""
 
 
 @dataclass(frozen=True)
@@ -21,35 +21,36 @@ class Transport:
     best_for: str
     pipecat_extras: tuple[str, ...]
     """Extras of pipecat-ai that the agent needs for this transport."""
+    module: str
+    """Name of the transport's module in agent/ and in server/."""
+    client: str = ""
+    """Module of `voicecore talk` that speaks it; empty if only a telephone does."""
+    client_library: str = ""
+    """Library that `client` needs beyond the extra `talk`; the extra of the transport's name
+    installs it."""
     invoked: bool = False
-    """Whether calls begin by a request to /invocations; else by one to /ws."""
+    """True when a call begins with a request to /invocations; otherwise it begins at /ws."""
     turn: bool = False
-    """Whether caller and agent meet at a TURN relay, whose credentials the project hands out."""
+    """True when caller and agent meet at a TURN relay, with credentials that the project issues."""
     udp_ports: tuple[tuple[int, int], ...] = ()
-    """UDP ports that the agent must reach: ranges, first and last; none where all is TCP."""
+    """UDP ports that the agent must reach, as ranges (first, last); none if everything is TCP."""
     browser: bool = True
-    """Whether the page speaks it."""
-    serves: bool = False
-    """Whether its callers reach the agent through the session server, by a telephone provider."""
+    """True when the page speaks it."""
+    by_phone: bool = False
+    """True when callers come through a telephone provider, whose calls the session server takes."""
+    webhooks: bool = False
+    """True when the service that carries the calls sends requests to the session server."""
     not_public: str = ""
-    """Why AgentCore's PUBLIC network cannot carry it; empty where it can."""
-    spoken: bool = True
-    """Whether `voicecore talk` speaks it by what its extra `talk` brings."""
-    library: str = ""
-    """The module by which `talk` speaks it else; an extra of the transport's name brings it."""
+    """Reason why AgentCore's PUBLIC network cannot carry it; empty if it can."""
     key: str = ""
-    """The variable with the key of whoever carries the calls; empty where that is nobody."""
-    renamed: str = ""
-    """Its module in a project, where a library has the transport's own name."""
-    doors: bool = False
-    """Whether calls come to the session server from elsewhere than its own clients."""
+    """Variable with the API key of the service that carries the calls; empty without one."""
 
     @property
     def template(self) -> Path:
-        """Folder of the files that it adds to a project."""
+        """Folder of the files that this transport adds to a project."""
         return Path(__file__).with_name(self.name) / "template"
 
     @property
-    def module(self) -> str:
-        """Its module in agent/ and in server/."""
-        return self.renamed or self.name
+    def in_talk(self) -> bool:
+        """True when `voicecore talk` speaks it with the extra `talk` alone."""
+        return bool(self.client) and not self.client_library

@@ -58,9 +58,6 @@ _BYTES_PER_SECOND = 48_000  # of the agent's speech: 24 kHz, 16 bits
 _RELAYS_PER_CALL = 2  # one at each end
 # Through a load balancer: 50 messages a second each way, about 350 bytes each (Twilio's).
 _PHONE_BYTES_PER_SECOND = 2 * 50 * 350
-# The agent's average vCPUs and its peak of GB; offline models run inside it.
-_COMPUTE = {"offline": (1.0, 1.5)}
-_DEFAULT_COMPUTE = (0.5, 1.0)
 
 
 def dollars_per_month(resource_type: str) -> float:
@@ -79,7 +76,7 @@ def cost_per_minute(
     Lambda's price per request and GB-second is on its pricing page and was not read: a call needs
     a handful of requests of milliseconds each.
     """
-    vcpus, gigabytes = _COMPUTE.get(deployment.pipeline.name, _DEFAULT_COMPUTE)
+    vcpus, gigabytes = deployment.pipeline.compute
     compute = (vcpus * _dollars("vcpu") + gigabytes * _dollars("memory")) / 60
     items = [CostItem("AgentCore Runtime", compute)]
     services = _services_per_minute()
@@ -130,7 +127,7 @@ def _per_month() -> Mapping[str, float]:
 def _services_per_minute() -> Mapping[str, float]:
     """Return dollars per minute of services that AWS bills; other providers bill by themselves."""
     return {
-        "nova-sonic": _millionths("sonic speech in", 60 * _TOKENS_PER_SECOND)
+        "nova-2-sonic": _millionths("sonic speech in", 60 * _TOKENS_PER_SECOND)
         + _millionths("sonic speech out", 60 * _TOKENS_PER_SECOND * _AGENT_SPEAKS),
         "transcribe": _dollars("transcribe"),
         "nova-lite": _millionths("nova lite in", _TURNS_PER_MINUTE * _PROMPT_TOKENS)

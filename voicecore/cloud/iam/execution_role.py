@@ -114,7 +114,7 @@ def _polly(_: Deployment) -> Statement:
 
 
 _AWS_SERVICES: dict[str, Callable[[Deployment], Statement]] = {
-    "nova-sonic": _nova_sonic,
+    "nova-2-sonic": _nova_sonic,
     "nova-lite": _nova_lite,
     "transcribe": _transcribe,
     "polly": _polly,

@@ -21,7 +21,7 @@ from voicecore.cloud.stacks.deployment import Deployment
 from voicecore.project import aws_names
 
 MODELS = {
-    "nova-sonic": regions.NOVA_SONIC_MODEL,
+    "nova-2-sonic": regions.NOVA_SONIC_MODEL,
     "nova-lite": regions.NOVA_LITE_MODEL,
 }
 """Bedrock model of each service of the pipelines that uses Bedrock."""

@@ -1,1 +1,1 @@
-"""Sound: devices, files, resampling, echo cancellation, jitter buffer."""
+"""Audio of a call: devices, files, resampling, echo cancellation, buffers."""

@@ -1,4 +1,4 @@
-"""Microphone and speaker: the sound devices of this machine, through miniaudio."""
+"""Owns the audio devices of this machine, through miniaudio: microphones and speakers."""
 
 from __future__ import annotations
 
@@ -12,46 +12,49 @@ from typing import Any
 
 from voicecore.console.errors import ExitCode, VoicecoreError
 from voicecore.talk.audio import pcm
-from voicecore.talk.audio.endpoints import Ear, Moment
-from voicecore.talk.audio.jitter_buffer import Playback
+from voicecore.talk.audio.endpoints import AudioSink, DuplexBlock
+from voicecore.talk.audio.jitter_buffer import JitterBuffer
 from voicecore.talk.optional_deps import load
 
 _CAPTURE_MS, _PLAYBACK_MS = 10, 20
 """Length of a device's period: half a block for the microphone, so that no block is later than
-that; a whole one for the speaker, where lateness is a hole in the agent's voice."""
+that; a whole block for the speaker, where a late block is a hole in the agent's voice."""
 DEFAULT = "default"
 
 
 class NoAudioDevice(VoicecoreError):
-    """There is no microphone or no speaker here, or no sound system at all."""
+    """The machine has no microphone, no speaker or no audio system."""
 
     def __init__(self, what: str) -> None:
         install = {
             "linux": "Install and start a sound server:  sudo apt install pulseaudio && "
             "pulseaudio --start",
-            "darwin": "Connect one, and see System Settings › Sound.",
-        }.get(sys.platform, "Connect one, and see the sound settings of the system.")
+            "darwin": "Connect one and check System Settings › Sound.",
+        }.get(sys.platform, "Connect one and check the system's sound settings.")
         super().__init__(
-            f"There is no {what} here.",
-            f"{install}\nOr do without: `voicecore talk --text` types, "
+            f"This machine has no {what}.",
+            f"{install}\nOr call without one: `voicecore talk --text` types, "
             "`voicecore talk --input question.wav` speaks a file.",
             ExitCode.MISSING_TOOL,
         )
 
 
 class UnknownDevice(VoicecoreError):
-    """No device, or more than one, bears the name that was asked for."""
+    """No device, or more than one, has the name that was asked for."""
 
 
 class MicrophoneDenied(VoicecoreError):
-    """The system does not let this terminal listen."""
+    """The system does not let this terminal use the microphone."""
 
     def __init__(self, reason: str) -> None:
         allow = {
             "darwin": "Allow it: System Settings › Privacy & Security › Microphone › your terminal "
-            "app; then start the terminal anew.",
+            "app; then restart the terminal.",
             "win32": "Allow it: Settings › Privacy & security › Microphone › Let desktop apps.",
-        }.get(sys.platform, "Is it in use, or is this user not in the group `audio`?")
+        }.get(
+            sys.platform,
+            "Check that no other program uses it, and that you are in the group `audio`.",
+        )
         super().__init__(
             f"The microphone cannot be opened: {reason}.",
             f"{allow}\n`voicecore talk --text` and `--input question.wav` work without one.",
@@ -60,7 +63,7 @@ class MicrophoneDenied(VoicecoreError):
 
 @dataclass(frozen=True)
 class Device:
-    """A sound device: its name, and miniaudio's handle of it."""
+    """An audio device: its name, and miniaudio's handle of it."""
 
     name: str
     handle: Any
@@ -68,18 +71,18 @@ class Device:
 
 @dataclass(frozen=True)
 class Devices:
-    """The sound devices of this machine; the first of each kind is the default."""
+    """The audio devices of this machine; the first of each kind is the default."""
 
     microphones: tuple[Device, ...]
     speakers: tuple[Device, ...]
 
 
 def list_devices() -> Devices:
-    """All devices; none at all where there is no sound system."""
+    """Return all devices; none without an audio system."""
     miniaudio = load("miniaudio")
     with _alsa_silenced():
         try:
-            # Without a sound system miniaudio offers its null device; that one hears nothing.
+            # Without an audio system miniaudio would offer its null device, which hears nothing.
             found = miniaudio.Devices(_backends(miniaudio))
             return Devices(_devices(found.get_captures()), _devices(found.get_playbacks()))
         except miniaudio.MiniaudioError:
@@ -88,7 +91,7 @@ def list_devices() -> Devices:
 
 @contextmanager
 def _alsa_silenced() -> Generator[None]:
-    """ALSA's library complains on file descriptor 2 itself when there is no sound card."""
+    """Redirect file descriptor 2: ALSA's library writes to it if it finds no sound card."""
     kept = os.dup(2)
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 2)
@@ -116,9 +119,9 @@ def _backends(miniaudio: Any) -> list[Any]:
 
 
 def pick(devices: Sequence[Device], name: str | None, kind: str) -> Device | None:
-    """The device called `name`, or the only one whose name contains it; None: the default.
+    """Return the device called `name`, or the only one whose name contains it; None is the default.
 
-    Raises NoAudioDevice when there are none, UnknownDevice when the name fits none or several.
+    Raises NoAudioDevice without any device, UnknownDevice if the name fits none or several.
     """
     if not devices:
         raise NoAudioDevice(kind)
@@ -128,10 +131,10 @@ def pick(devices: Sequence[Device], name: str | None, kind: str) -> Device | Non
         d for d in devices if name.lower() in d.name.lower()
     ]
     if len(fitting) != 1:
-        several = "more than one" if fitting else "no"
+        number = "More than one" if fitting else "No"
         raise UnknownDevice(
-            f"There is {several} {kind} called {name!r}.",
-            "There are: " + ", ".join(device.name for device in fitting or devices),
+            f"{number} {kind} is called {name!r}.",
+            "Choose one of: " + ", ".join(device.name for device in fitting or devices),
             ExitCode.USAGE,
         )
     return fitting[0]
@@ -140,24 +143,24 @@ def pick(devices: Sequence[Device], name: str | None, kind: str) -> Device | Non
 class Microphone:
     """Captures at SPEECH_RATE; its clock is the clock of the call.
 
-    Held open from `open` to `close`. The device's thread hands each block to the event loop,
-    with what the ear has heard meanwhile: an echo canceller lives on knowing what sounded when,
-    and a busy event loop would blur that.
+    The device is open from `open` to `close`. Its thread hands each block to the event loop,
+    together with what the speaker played meanwhile: an echo canceller must know what was played
+    when, and a busy event loop would blur that.
     """
 
-    def __init__(self, device: Device | None, ear: Ear) -> None:
-        self._device, self._ear = device, ear
-        self._moments: asyncio.Queue[Moment] = asyncio.Queue()
+    def __init__(self, device: Device | None, speaker: AudioSink) -> None:
+        self._device, self._speaker = device, speaker
+        self._blocks: asyncio.Queue[DuplexBlock] = asyncio.Queue()
         self._capture: Any = None
 
     def open(self) -> None:
-        """Begin to listen; raises MicrophoneDenied."""
+        """Begin to capture. Raises MicrophoneDenied."""
         miniaudio = load("miniaudio")
         loop = asyncio.get_running_loop()
 
         def deliver(block: bytes) -> None:  # on the device's thread
-            moment = Moment(block, self._ear.heard())
-            loop.call_soon_threadsafe(self._moments.put_nowait, moment)
+            both = DuplexBlock(block, self._speaker.played())
+            loop.call_soon_threadsafe(self._blocks.put_nowait, both)
 
         receiver = _cut_into_blocks(deliver)
         next(receiver)
@@ -175,13 +178,13 @@ class Microphone:
         except miniaudio.MiniaudioError as error:
             raise MicrophoneDenied(str(error)) from error
 
-    async def moments(self) -> AsyncIterator[Moment]:
-        """What is captured, and heard meanwhile, for ever."""
+    async def blocks(self) -> AsyncIterator[DuplexBlock]:
+        """Yield what is captured, and what is played meanwhile, without end."""
         while True:
-            yield await self._moments.get()
+            yield await self._blocks.get()
 
     def close(self) -> None:
-        """Stop listening."""
+        """Stop capturing."""
         if self._capture is not None:
             self._capture.close()
 
@@ -196,15 +199,15 @@ def _cut_into_blocks(deliver: Callable[[bytes], object]) -> Generator[None, byte
 
 
 class Speaker:
-    """Plays what a Playback holds; remembers what was played since it was last asked."""
+    """Plays the jitter buffer; remembers what was played since it was last asked."""
 
-    def __init__(self, playback: Playback, device: Device | None) -> None:
-        self._playback, self._device = playback, device
+    def __init__(self, jitter_buffer: JitterBuffer, device: Device | None) -> None:
+        self._jitter_buffer, self._device = jitter_buffer, device
         self._played = bytearray()
         self._output: Any = None
 
     def open(self) -> None:
-        """Begin to play; raises NoAudioDevice."""
+        """Begin to play. Raises NoAudioDevice."""
         miniaudio = load("miniaudio")
         player = self._pull()
         next(player)
@@ -223,14 +226,14 @@ class Speaker:
             raise NoAudioDevice(f"speaker that can be opened ({error})") from error
 
     def _pull(self) -> Generator[bytes, int, None]:
-        sound = b""
+        audio = b""
         while True:
-            samples = yield sound
-            sound = self._playback.pull(samples)
-            self._played += sound  # the interpreter lock makes appending and taking atomic
+            samples = yield audio
+            audio = self._jitter_buffer.pull(samples)
+            self._played += audio  # the interpreter lock makes appending and taking atomic
 
-    def heard(self) -> bytes:
-        """What was played since the last call, at VOICE_RATE."""
+    def played(self) -> bytes:
+        """Return what was played since the last call, PCM at VOICE_RATE."""
         played = bytes(self._played)
         del self._played[: len(played)]
         return played

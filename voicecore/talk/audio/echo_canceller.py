@@ -1,4 +1,4 @@
-"""Takes the agent's voice out of what the microphone hears, by WebRTC's echo canceller (AEC3)."""
+"""Owns echo cancellation: removes the agent's voice from the microphone with WebRTC's AEC3."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ _MAX_BACKLOG = 10 * _FAR_STEP
 """A device that was suspended delivers its backlog at once; of such a burst only the last 100 ms
 can still be in the air."""
 _KEPT_STEPS = 2
-"""Devices deliver in bursts, but AEC3 takes only 32 ms of far sound ahead of the near before it
-starts to search for the echo anew. So up to 20 ms wait for their turn; the way through the air and
-two device buffers takes longer than that, so that they are never late."""
+"""Devices deliver in bursts, but AEC3 accepts only 32 ms of far audio ahead of the near before it
+starts to search for the echo again. So up to 20 ms wait; the way through the air and two device
+buffers takes longer than that, so they are never late."""
 
 
 class EchoCanceller:
-    """Mono sound in 10 ms steps, at SPEECH_RATE near and at VOICE_RATE far.
+    """Mono audio in steps of 10 ms, at SPEECH_RATE near and at VOICE_RATE far.
 
-    livekit's rtc.AudioProcessingModule. Chosen over aec-audio-processing, the same WebRTC code,
-    because that one has wheels for Windows on x86-64 only and builds WebRTC from source
+    Uses livekit's rtc.AudioProcessingModule. Chosen over aec-audio-processing, the same WebRTC
+    code, because that has wheels for Windows on x86-64 only and builds WebRTC from source
     elsewhere; livekit has wheels for Linux, macOS and Windows on both processors (30 MB), and
-    measured the same (59 against 58 dB of synthetic echo, 1 % of a core). Noise suppression
-    stays off: recognisers are trained on noise and suffer from its removal.
+    measured the same (59 against 58 dB of synthetic echo, 1 % of a core). Noise suppression stays
+    off: speech recognizers are trained on noise and get worse without it.
     """
 
     def __init__(self) -> None:
@@ -35,13 +35,13 @@ class EchoCanceller:
         self._far = bytearray()
         self._path = EchoPath()
 
-    def clean(self, heard: bytes, near: bytes, delay_ms: int) -> bytes:
-        """`near` without the echo of `heard`; both are the same BLOCK_MS.
+    def clean(self, played: bytes, near: bytes, delay_ms: int) -> bytes:
+        """Return `near` without the echo of `played`; both are the same BLOCK_MS.
 
-        delay_ms: about how long a sound takes from being heard here, through speaker, room and
+        delay_ms: about how long audio takes from being played, through speaker, room and
         microphone, to `near`. AEC3 finds the rest itself.
         """
-        self._far += heard
+        self._far += played
         del self._far[: max(0, len(self._far) - 2 * _MAX_BACKLOG)]
         cleaned = bytearray()
         steps = len(near) // (2 * _STEP)
@@ -55,8 +55,8 @@ class EchoCanceller:
             self._apm.set_stream_delay_ms(delay_ms)
             self._apm.process_stream(step)
             cleaned += bytes(step.data.cast("B"))
-        # AEC3 goes on learning in any case: the headset may come off.
-        return bytes(cleaned) if self._path.exists(heard, near) else near
+        # AEC3 keeps learning in any case: the user may take off the headset.
+        return bytes(cleaned) if self._path.exists(played, near) else near
 
-    def _frame(self, sound: bytes | bytearray, rate: int) -> Any:
-        return self._rtc.AudioFrame(bytearray(sound), rate, 1, len(sound) // 2)
+    def _frame(self, audio: bytes | bytearray, rate: int) -> Any:
+        return self._rtc.AudioFrame(bytearray(audio), rate, 1, len(audio) // 2)

@@ -1,8 +1,7 @@
-"""Notices that the microphone does not hear the speaker, as with a headset.
+"""Owns detecting that the microphone does not hear the speaker, as with a headset.
 
-AEC3 expects an echo until it has heard for long that there is none, and so takes a person who
-speaks over the agent for one: an interruption goes unheard. Where no sound comes back, nothing
-has to be taken out.
+AEC3 expects an echo until it has gone without one for long. Until then it takes a user's
+interruption for an echo, and the agent does not hear it. Without an echo, nothing must be removed.
 """
 
 from __future__ import annotations
@@ -16,18 +15,18 @@ _SPEAKING_DB = -45.0
 _QUIET_DB = -60.0
 """A microphone in a quiet room is below this; an echo that disturbs is well above."""
 _ABOVE_FLOOR_DB = 6.0
-"""So much above its noise floor a microphone still counts as quiet, in a room that is not."""
+"""A microphone in a noisy room counts as quiet up to this much above its noise floor."""
 _REACH = 400 // pcm.BLOCK_MS
 """Blocks within which an echo arrives: speaker and microphone buffers, and the room."""
 _PROOF = 500 // pcm.BLOCK_MS
-"""Blocks of the agent's speech without an echo after which there is no path for one."""
+"""Blocks of the agent's speech without an echo after which an echo path is ruled out."""
 _DOUBT = 1500 // pcm.BLOCK_MS
-"""Blocks of sound at the microphone, in step with the agent's, after which there may be one again.
-An interruption is shorter: the agent falls silent within half a second."""
+"""Blocks of sound at the microphone, in step with the agent's, after which there may be an echo
+path again. An interruption is shorter: the agent falls silent within half a second."""
 
 
 class EchoPath:
-    """What the last seconds say of the way from speaker to microphone."""
+    """The way from speaker to microphone, as the last seconds show it."""
 
     def __init__(self) -> None:
         self._far: deque[bool] = deque(maxlen=2 * _REACH)
@@ -36,10 +35,13 @@ class EchoPath:
         self._silent = 0
         self._loud = 0
 
-    def exists(self, heard: bytes, near: bytes) -> bool:
-        """Whether `near` may hold an echo; both are the same BLOCK_MS. True until disproved."""
+    def exists(self, played: bytes, near: bytes) -> bool:
+        """Return whether `near` may hold an echo: True until disproved.
+
+        Both are the same BLOCK_MS.
+        """
         level = pcm.decibels(pcm.rms(near))
-        self._far.append(pcm.decibels(pcm.rms(heard)) > _SPEAKING_DB)
+        self._far.append(pcm.decibels(pcm.rms(played)) > _SPEAKING_DB)
         self._near.append(level)
         if not any(self._far):
             self._floor.append(level)
@@ -48,7 +50,7 @@ class EchoPath:
         return self._silent < _PROOF
 
     def _agent_spoke(self) -> bool:
-        """Whether there was speech so long ago that its echo would have arrived by now."""
+        """Return whether there was speech so long ago that its echo would have arrived by now."""
         return sum(list(self._far)[:_REACH]) > 0.6 * _REACH
 
     def _judge(self, no_echo: bool, quiet_now: bool) -> None:

@@ -1,4 +1,4 @@
-"""What a call is held with: a mouth, which keeps the time, and an ear."""
+"""Owns the interfaces of a call's two audio endpoints: a microphone, and a speaker."""
 
 from __future__ import annotations
 
@@ -7,60 +7,62 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from voicecore.talk.audio import pcm
-from voicecore.talk.audio.jitter_buffer import Playback
+from voicecore.talk.audio.jitter_buffer import JitterBuffer
 
 
 @dataclass(frozen=True)
-class Moment:
-    """BLOCK_MS of a call: what was said at SPEECH_RATE, and what was heard at VOICE_RATE.
+class DuplexBlock:
+    """BLOCK_MS of a call in both directions.
 
-    What was heard may be shorter or longer by some ms: two sound devices never run in step.
+    What was played may be some ms shorter or longer: two audio devices never run in step.
     """
 
     said: bytes
-    heard: bytes
+    """The user's voice, PCM at SPEECH_RATE."""
+    played: bytes
+    """The agent's voice, PCM at VOICE_RATE."""
 
 
-class Mouth(Protocol):
-    """Where what the user says comes from; its clock is the clock of the call."""
+class AudioSource(Protocol):
+    """Source of the user's voice; its clock is the clock of the call."""
 
     def open(self) -> None:
-        """Begin; raises if there is no such device."""
+        """Begin. Raises NoAudioDevice or MicrophoneDenied."""
 
-    def moments(self) -> AsyncIterator[Moment]:
-        """The call, moment by moment in real time, for ever."""
+    def blocks(self) -> AsyncIterator[DuplexBlock]:
+        """Yield the call block by block, in real time, without end."""
         ...
 
     def close(self) -> None:
         """End."""
 
 
-class Ear(Protocol):
-    """Where what the agent says goes."""
+class AudioSink(Protocol):
+    """Destination of the agent's voice."""
 
     def open(self) -> None:
-        """Begin; raises if there is no such device."""
+        """Begin. Raises NoAudioDevice or MicrophoneDenied."""
 
-    def heard(self) -> bytes:
-        """What has sounded since the last call, PCM at VOICE_RATE. May be called by any thread."""
+    def played(self) -> bytes:
+        """Return what was played since the last call, PCM at VOICE_RATE. Any thread may call."""
         ...
 
     def close(self) -> None:
         """End."""
 
 
-class SilentEar:
-    """An ear without a loudspeaker: hears one block of a Playback whenever it is asked."""
+class SilentSpeaker:
+    """A sink without a device: it plays one block of the jitter buffer whenever it is asked."""
 
-    def __init__(self, playback: Playback) -> None:
-        self._playback = playback
+    def __init__(self, jitter_buffer: JitterBuffer) -> None:
+        self._jitter_buffer = jitter_buffer
 
     def open(self) -> None:
-        """Nothing to open."""
+        """Do nothing: it has no device."""
 
-    def heard(self) -> bytes:
-        """The next block, at VOICE_RATE."""
-        return self._playback.pull(pcm.VOICE_BLOCK)
+    def played(self) -> bytes:
+        """Return the next block, PCM at VOICE_RATE."""
+        return self._jitter_buffer.pull(pcm.VOICE_BLOCK)
 
     def close(self) -> None:
-        """Nothing to close."""
+        """Do nothing: it has no device."""

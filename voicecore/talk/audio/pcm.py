@@ -1,4 +1,4 @@
-"""Sound as numbers: 16-bit PCM to and from arrays, and from one sample rate to another."""
+"""Owns 16-bit PCM as numbers: to and from arrays, levels, and other sample rates."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 SPEECH_RATE = 16_000
-"""Samples/s of what the user says: what speech recognisers take, and the contract of our agents."""
+"""Samples/s of the user's voice: what speech recognizers take, and what our agents expect."""
 VOICE_RATE = 24_000
-"""Samples/s of what the agent says, as it is played, saved and recorded."""
+"""Samples/s of the agent's voice, as it is played, saved and recorded."""
 BLOCK_MS = 20
-"""All sound moves in blocks of this length."""
+"""Length of the blocks in which all audio moves."""
 SPEECH_BLOCK = SPEECH_RATE * BLOCK_MS // 1000
 VOICE_BLOCK = VOICE_RATE * BLOCK_MS // 1000
 SILENT_BLOCK = bytes(2 * SPEECH_BLOCK)
@@ -21,31 +21,31 @@ Samples = NDArray[np.int16]
 
 
 def to_array(pcm: bytes) -> Samples:
-    """The samples in little-endian 16-bit PCM; an odd last byte is dropped."""
+    """Return the samples in little-endian 16-bit PCM; an odd last byte is dropped."""
     return np.frombuffer(pcm[: len(pcm) // 2 * 2], dtype="<i2")
 
 
 def rms(pcm: bytes) -> float:
-    """Root mean square of the samples, in units of a 16-bit sample; 0 for no samples."""
+    """Return the root mean square of the samples, in units of a 16-bit sample; 0 for no samples."""
     samples = to_array(pcm)
     return float(np.sqrt(np.mean(np.square(samples, dtype=np.float64)))) if len(samples) else 0.0
 
 
 def decibels(level: float) -> float:
-    """A level as dB below full scale (0 is the loudest there is; -100 stands for silence)."""
+    """Return a level as dB below full scale: 0 is the loudest, -100 stands for silence."""
     return max(-100.0, 20 * math.log10(max(level, 1e-9) / 32768))
 
 
 class Resampler:
-    """A stream of mono PCM from one sample rate to another, without clicks between its chunks.
+    """Converts a stream of mono PCM to another sample rate, without clicks between its chunks.
 
-    Holds the last few samples and the position between them. A windowed sinc of 32 taps: images
-    lie 60 dB below speech, which is more than any telephone keeps.
+    Keeps the last few samples and the position between them. A windowed sinc of 32 taps: images
+    are 60 dB below speech, which is more than any telephone keeps.
     """
 
     _TAPS = 32
     delay = _TAPS // 2
-    """How many samples, at the source's rate, come out later than they went in."""
+    """Delay from input to output, in samples at the source's rate."""
 
     def __init__(self, source: int, target: int) -> None:
         self.source, self.target = source, target
@@ -53,12 +53,12 @@ class Resampler:
         self._up, self._down = target // divisor, source // divisor
         self._phases = _polyphase(self._up, self._down, self._TAPS)
         self.step = self._down
-        """So many samples of the source make a whole number at the target's rate."""
+        """Number of source samples that make a whole number of samples at the target's rate."""
         self._history = np.zeros(self._TAPS - 1, dtype=np.float32)
         self._position = 0  # of the next output sample, in units of 1/up input samples
 
     def feed(self, pcm: bytes) -> bytes:
-        """What the next chunk becomes; delayed by `delay` samples."""
+        """Return the next chunk at the target's rate, delayed by `delay` samples."""
         if self._up == self._down:
             return pcm
         samples = np.concatenate([self._history, to_array(pcm).astype(np.float32)])
@@ -76,7 +76,7 @@ class Resampler:
 
 
 def _polyphase(up: int, down: int, taps: int) -> NDArray[np.float32]:
-    # One row of taps for each of the `up` positions between two input samples.
+    # One row of taps per position; there are `up` positions between two input samples.
     cutoff = min(1.0, up / down) * 0.95  # leave the filter room to fall before half the rate
     offsets = np.arange(taps) - (taps / 2 - 1)
     distance = offsets[None, :] - np.arange(up)[:, None] / up
@@ -86,11 +86,11 @@ def _polyphase(up: int, down: int, taps: int) -> NDArray[np.float32]:
 
 
 def resample(pcm: bytes, source: int, target: int) -> bytes:
-    """All of a sound at another sample rate, aligned with the original."""
+    """Return all of a clip at another sample rate, aligned with the original."""
     if source == target:
         return pcm
     resampler = Resampler(source, target)
-    # Silence before it, until the whole delay is a whole number of samples at the new rate.
+    # Leading silence makes the whole delay a whole number of samples at the new rate.
     delay = math.ceil(resampler.delay / resampler.step) * resampler.step
     lead = delay - resampler.delay
     out = resampler.feed(bytes(2 * lead) + pcm + bytes(2 * resampler.delay))
@@ -99,7 +99,7 @@ def resample(pcm: bytes, source: int, target: int) -> bytes:
 
 
 def mono(pcm: bytes, channels: int) -> bytes:
-    """The average of interleaved channels."""
+    """Return the average of interleaved channels."""
     if channels == 1:
         return pcm
     samples = to_array(pcm)

@@ -1,4 +1,4 @@
-"""Sound files: any of them read as speech to send, and what was said written down as WAV."""
+"""Owns sound files: reads them as speech to send, and writes what was said as WAV."""
 
 from __future__ import annotations
 
@@ -17,47 +17,48 @@ from voicecore.talk.optional_deps import load
 
 
 class NotAudio(VoicecoreError):
-    """A file that was to be spoken holds no sound that can be read."""
+    """A file that should be spoken holds no readable audio."""
 
     def __init__(self, path: Path, reason: str) -> None:
         super().__init__(
             f"{path} cannot be spoken: {reason}.",
-            "WAV, MP3 and FLAC can, at any sample rate, mono or stereo.",
+            "Use WAV, MP3 or FLAC, at any sample rate, mono or stereo.",
             ExitCode.USAGE,
         )
 
 
 @dataclass(frozen=True)
 class Clip:
-    """Something to say: PCM at SPEECH_RATE, in whole blocks; `voiced` samples until speech ends."""
+    """A file to speak: PCM at SPEECH_RATE, in whole blocks."""
 
     name: str
-    sound: bytes
+    audio: bytes
     voiced: int
+    """Number of samples until speech ends."""
 
 
 def read_clip(path: Path) -> Clip:
-    """The file as speech; raises NotAudio."""
+    """Read a file as speech. Raises NotAudio."""
     miniaudio = load("miniaudio")
     try:
         data = path.read_bytes()
     except FileNotFoundError:
-        raise NotAudio(path, "there is no such file") from None
+        raise NotAudio(path, "the file does not exist") from None
     except OSError as error:
         raise NotAudio(path, error.strerror or str(error)) from error
     if not data:
         raise NotAudio(path, "it is empty")
     try:
-        # Decoded at its own rate: the resampler here is better than the decoder's linear one.
+        # Decoded at its own rate: this resampler is better than the decoder's linear one.
         info = miniaudio.decode(data, miniaudio.SampleFormat.SIGNED16, 1, _rate_of(data))
     except miniaudio.MiniaudioError:
-        raise NotAudio(path, "it is no WAV, MP3 or FLAC file") from None
-    sound = pcm.resample(bytes(info.samples), info.sample_rate, pcm.SPEECH_RATE)
-    voiced = vad.last_voiced_sample(sound, pcm.SPEECH_RATE)
+        raise NotAudio(path, "it is not a WAV, MP3 or FLAC file") from None
+    audio = pcm.resample(bytes(info.samples), info.sample_rate, pcm.SPEECH_RATE)
+    voiced = vad.last_voiced_sample(audio, pcm.SPEECH_RATE)
     if not voiced:
-        raise NotAudio(path, "there is only silence in it")
+        raise NotAudio(path, "it holds only silence")
     block = 2 * pcm.SPEECH_BLOCK
-    return Clip(path.name, sound + bytes(-len(sound) % block), voiced)
+    return Clip(path.name, audio + bytes(-len(audio) % block), voiced)
 
 
 def _rate_of(data: bytes) -> int:
@@ -71,27 +72,27 @@ def _rate_of(data: bytes) -> int:
 
 
 class WavWriter:
-    """A 16-bit WAV file at VOICE_RATE that is whole at every moment.
+    """Writes a 16-bit WAV file at VOICE_RATE that can be played at any time.
 
-    The header is brought up to date once a second, so that a killed process leaves a file that
-    plays. Opening raises the OSError of a path that cannot be written.
+    The header is updated once a second, so that a killed process leaves a playable file. Raises
+    OSError if the path cannot be written.
     """
 
     def __init__(self, path: Path, channels: int) -> None:
         self.path, self._channels = path, channels
-        # What is there already goes only when there is something to put in its place.
+        # An existing file is replaced only when there is something to write.
         self._file = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o666), "r+b")
         self._bytes = self._in_header = 0
         self._begun = False
 
-    def write(self, sound: bytes) -> None:
-        """Append PCM, its channels interleaved."""
+    def write(self, audio: bytes) -> None:
+        """Append PCM with interleaved channels."""
         if not self._begun:
             self._file.truncate(0)
             self._file.write(wav_header(0, self._channels, pcm.VOICE_RATE))
             self._begun = True
-        self._file.write(sound)
-        self._bytes += len(sound)
+        self._file.write(audio)
+        self._bytes += len(audio)
         if self._bytes - self._in_header >= 2 * self._channels * pcm.VOICE_RATE:
             self._update_header()
 
@@ -122,7 +123,7 @@ class WavWriter:
 
 
 def wav_header(size: int, channels: int, rate: int) -> bytes:
-    """The 44 bytes before `size` bytes of 16-bit PCM (RIFF WAVE, WAVE_FORMAT_PCM)."""
+    """Return the 44 bytes before `size` bytes of 16-bit PCM (RIFF WAVE, WAVE_FORMAT_PCM)."""
     return struct.pack(
         "<4sI4s4sIHHIIHH4sI",
         b"RIFF", 36 + size, b"WAVE", b"fmt ", 16, 1, channels, rate, 2 * channels * rate,
@@ -131,20 +132,20 @@ def wav_header(size: int, channels: int, rate: int) -> bytes:
 
 
 class Recorder:
-    """A conversation as stereo WAV: you at the left, the agent at the right, as heard in time."""
+    """Records a call as stereo WAV: the user left, the agent right, as they were heard."""
 
     def __init__(self, path: Path) -> None:
         self._wav = WavWriter(path, channels=2)
         self._resampler = pcm.Resampler(pcm.SPEECH_RATE, pcm.VOICE_RATE)
         self._left, self._right = bytearray(), bytearray()
 
-    def write(self, said: bytes, heard: bytes) -> None:
-        """What was said (at SPEECH_RATE) and heard (at VOICE_RATE) in the same stretch of time.
+    def write(self, said: bytes, played: bytes) -> None:
+        """Append what was said (at SPEECH_RATE) and played (at VOICE_RATE) at the same time.
 
-        Two sound devices never deliver in step, so what one is ahead waits for the other.
+        Two audio devices never deliver in step, so the one that is ahead waits for the other.
         """
         self._left += self._resampler.feed(said)
-        self._right += heard
+        self._right += played
         self._emit(min(len(self._left), len(self._right)))
 
     def close(self) -> None:

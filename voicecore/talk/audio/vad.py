@@ -1,4 +1,4 @@
-"""Where speech begins and ends in a sound: by its level alone, as a meter sees it."""
+"""Owns voice activity detection by level: where speech begins and ends in audio."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ import numpy as np
 from voicecore.talk.audio import pcm
 
 _SILENCE = 100.0
-"""RMS below which nothing is heard: -50 dB of full scale. Dither and comfort noise lie below."""
+"""RMS below which nothing is audible: -50 dB of full scale. Dither and comfort noise are below."""
 _RANGE_DB = 35.0
-"""Speech spans about 30 dB from vowel to fricative (ITU-T P.56 counts as active what lies within
-its margin of the level); what lies further below the loudest is room."""
+"""Speech spans about 30 dB from vowel to fricative (ITU-T P.56 counts as active what is within its
+margin of the level); what is further below the loudest is room noise."""
 
 
-def last_voiced_sample(sound: bytes, rate: int) -> int:
-    """How many samples of `sound` there are up to the end of speech, to 10 ms; 0 for silence."""
+def last_voiced_sample(audio: bytes, rate: int) -> int:
+    """Return the number of samples up to the end of speech, to 10 ms; 0 for silence."""
     step = rate // 100
-    samples = pcm.to_array(sound)
+    samples = pcm.to_array(audio)
     frames = samples[: len(samples) // step * step].reshape(-1, step).astype(np.float64)
     if not len(frames):
         return 0
@@ -26,40 +26,40 @@ def last_voiced_sample(sound: bytes, rate: int) -> int:
     return int(voiced[-1] + 1) * step if len(voiced) else 0
 
 
-def first_sound_sample(sound: bytes, rate: int) -> int | None:
-    """The first sample of the first 5 ms that can be heard; None for silence."""
+def first_audible_sample(audio: bytes, rate: int) -> int | None:
+    """Return the first sample of the first audible 5 ms; None for silence."""
     step = max(1, rate // 200)
-    for start in range(0, len(sound) // 2, step):
-        if pcm.rms(sound[2 * start : 2 * (start + step)]) > _SILENCE:
+    for start in range(0, len(audio) // 2, step):
+        if pcm.rms(audio[2 * start : 2 * (start + step)]) > _SILENCE:
             return start
     return None
 
 
-class Pauses:
-    """A stream of sound without its longer silences.
+class SilenceGate:
+    """Cuts the longer silences out of a stream.
 
-    Silence that goes on is dropped until there is sound again: an ear that is behind catches up,
+    Silence that lasts is dropped until there is sound again: a listener that is behind catches up,
     and knows when it has heard everything.
     """
 
     _BLOCKS = 15
-    """Blocks of silence in a row that are let through."""
+    """Blocks of silence in a row that pass."""
 
     def __init__(self) -> None:
         self._quiet = 0
 
-    def let_through(self, block: bytes, rate: int) -> bool:
-        """Whether the next block is to be heard; `rate` counts the samples of all channels."""
-        silent = first_sound_sample(block, rate) is None
+    def passes(self, block: bytes, rate: int) -> bool:
+        """Return whether the next block passes; `rate` counts the samples of all channels."""
+        silent = first_audible_sample(block, rate) is None
         self._quiet = self._quiet + 1 if silent else 0
         return self._quiet <= self._BLOCKS
 
 
-class VoiceTracker:
-    """Follows a live microphone: whether this block is speech, and whether a phrase goes on.
+class VoiceDetector:
+    """Follows a live microphone: whether a block is speech, and whether a phrase continues.
 
     The noise floor falls at once to the quietest block and rises by 1 dB/s, so that a fan that is
-    switched on is speech for some seconds only; speech is what exceeds it four times (12 dB).
+    switched on counts as speech for some seconds only. Speech exceeds the floor four times (12 dB).
     """
 
     _RISE = 10 ** (1 / 20 * pcm.BLOCK_MS / 1000)
@@ -71,7 +71,7 @@ class VoiceTracker:
         self._quiet_ms = self._HANGOVER_MS
 
     def feed(self, block: bytes) -> bool:
-        """Whether this block of BLOCK_MS holds voice."""
+        """Return whether this block of BLOCK_MS holds voice."""
         level = pcm.rms(block)
         self._floor = max(10.0, min(level, self._floor * self._RISE))
         voiced = level > max(_SILENCE, self._floor * self._ABOVE_FLOOR)
@@ -80,5 +80,5 @@ class VoiceTracker:
 
     @property
     def speaking(self) -> bool:
-        """Whether a phrase is under way; short gaps between words do not end it."""
+        """True during a phrase; short gaps between words do not end it."""
         return self._quiet_ms < self._HANGOVER_MS

@@ -1,1 +1,1 @@
-"""The test telephone: provider webhooks, media frames and call control."""
+"""The test telephone: calls a server as a telephone provider does."""

@@ -1,23 +1,23 @@
-"""The telephone line: μ-law (ITU-T G.711), and what it leaves of a voice in either direction."""
+"""Owns μ-law (ITU-T G.711), and the sound of a telephone line in both directions."""
 
 from __future__ import annotations
 
 import numpy as np
 
+from voicecore.catalog.phones.media import MediaProtocol
 from voicecore.talk.audio import pcm
-from voicecore.talk.telephone.media_frames import Wire
 from voicecore.talk.transports import pipecat_frames
 
 LINE_RATE = 8000
-"""Samples/s of every telephone line that is not HD."""
+"""Samples/s of every telephone line without HD voice."""
 _BIAS, _CLIP = 132, 32635
 
 
-def to_mulaw(sound: bytes) -> bytes:
-    """16-bit PCM as μ-law."""
-    samples = pcm.to_array(sound).astype(np.int32)
+def to_mulaw(audio: bytes) -> bytes:
+    """Return 16-bit PCM as μ-law."""
+    samples = pcm.to_array(audio).astype(np.int32)
     magnitude = np.minimum(np.abs(samples), _CLIP) + _BIAS
-    # With the bias, the 8 segments begin at powers of two: a segment is the place of the first bit.
+    # With the bias, the 8 segments begin at powers of two: the highest bit tells the segment.
     segment = np.floor(np.log2(magnitude)).astype(np.int32) - 7
     mantissa = (magnitude >> (segment + 3)) & 0x0F
     sign = np.where(samples < 0, 0x80, 0)
@@ -33,32 +33,32 @@ def _values() -> pcm.Samples:
 _VALUES = _values()
 
 
-def from_mulaw(sound: bytes) -> bytes:
-    """μ-law as 16-bit PCM."""
-    return _VALUES[np.frombuffer(sound, dtype=np.uint8)].astype("<i2").tobytes()
+def from_mulaw(audio: bytes) -> bytes:
+    """Return μ-law as 16-bit PCM."""
+    return _VALUES[np.frombuffer(audio, dtype=np.uint8)].astype("<i2").tobytes()
 
 
-class Line:
-    """Both directions of a call between a telephone and its provider's socket.
+class PhoneLine:
+    """Both directions of a call between a telephone and its provider's media socket.
 
-    A provider that streams 16-bit sound has it from a μ-law line all the same.
+    A provider that streams 16-bit audio gets it from a μ-law line all the same.
     """
 
-    def __init__(self, wire: Wire) -> None:
-        self._wire = wire
-        self._narrowed = pcm.Resampler(pcm.SPEECH_RATE, LINE_RATE)
-        self._widened = pcm.Resampler(LINE_RATE, wire.rate)
-        self._returned = pcm.Resampler(wire.rate, LINE_RATE)
+    def __init__(self, media: MediaProtocol) -> None:
+        self._media = media
+        self._to_line = pcm.Resampler(pcm.SPEECH_RATE, LINE_RATE)
+        self._to_socket = pcm.Resampler(LINE_RATE, media.rate)
+        self._from_socket = pcm.Resampler(media.rate, LINE_RATE)
 
-    def said(self, sound: bytes) -> bytes:
-        """What the caller says, PCM at SPEECH_RATE, as the provider streams it."""
-        on_the_line = to_mulaw(self._narrowed.feed(sound))
-        if self._wire.mulaw:
+    def to_provider(self, audio: bytes) -> bytes:
+        """Return the caller's voice, PCM at SPEECH_RATE, as the provider streams it."""
+        on_the_line = to_mulaw(self._to_line.feed(audio))
+        if self._media.mulaw:
             return on_the_line
-        return self._widened.feed(from_mulaw(on_the_line))
+        return self._to_socket.feed(from_mulaw(on_the_line))
 
-    def heard(self, sound: bytes) -> pipecat_frames.Audio:
-        """What comes from the provider's stream, as the caller hears it."""
-        if not self._wire.mulaw:
-            sound = to_mulaw(self._returned.feed(sound))
-        return pipecat_frames.Audio(from_mulaw(sound), LINE_RATE)
+    def to_caller(self, audio: bytes) -> pipecat_frames.Audio:
+        """Return audio of the provider's stream as the caller hears it."""
+        if not self._media.mulaw:
+            audio = to_mulaw(self._from_socket.feed(audio))
+        return pipecat_frames.Audio(from_mulaw(audio), LINE_RATE)

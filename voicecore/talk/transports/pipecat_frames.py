@@ -1,7 +1,7 @@
-"""Pipecat's protobuf frames: what goes over the WebSocket, as bytes and as values.
+"""Owns Pipecat's protobuf frames, which go over the WebSocket: as bytes and as values.
 
-The schema is Pipecat's frames.proto, written down here as a descriptor, so that neither a code
-generator nor Pipecat itself is needed to speak to it
+The schema is Pipecat's frames.proto, written here as a descriptor, so that a client needs neither
+a code generator nor Pipecat itself
 (https://github.com/pipecat-ai/pipecat/blob/main/src/pipecat/frames/frames.proto).
 """
 
@@ -71,7 +71,7 @@ def _frame_class() -> Any:
             label=_FIELD.LABEL_OPTIONAL,
             oneof_index=0,
         )
-    # A pool of its own: a program that also imports Pipecat registers `pipecat.Frame` already.
+    # In its own pool: a program that also imports Pipecat has registered `pipecat.Frame` already.
     pool = descriptor_pool.DescriptorPool()
     pool.Add(file)  # pyright: ignore[reportUnknownMemberType]
     return message_factory.GetMessageClass(pool.FindMessageTypeByName("pipecat.Frame"))
@@ -82,7 +82,7 @@ _Frame = _frame_class()
 
 @dataclass(frozen=True)
 class Audio:
-    """Little-endian 16-bit PCM at `rate` samples/s, interleaved when there are channels."""
+    """Little-endian 16-bit PCM at `rate` samples/s; several channels are interleaved."""
 
     pcm: bytes
     rate: int
@@ -91,21 +91,21 @@ class Audio:
 
 @dataclass(frozen=True)
 class Message:
-    """A JSON message; with label "rtvi-ai" it is one of RTVI."""
+    """A JSON message; the label "rtvi-ai" marks those of RTVI."""
 
     body: dict[str, Any]
 
 
 @dataclass(frozen=True)
 class Interruption:
-    """The agent stops what it was saying; what is still unheard is void."""
+    """The agent stops speaking; drop what was not played yet."""
 
 
 Frame = Audio | Message | Interruption
 
 
 def encode(frame: Frame) -> bytes:
-    """The frame as it goes over the wire."""
+    """Return the bytes of a frame."""
     wire = _Frame()
     match frame:
         case Audio(pcm, rate, channels):
@@ -120,9 +120,9 @@ def encode(frame: Frame) -> bytes:
 
 
 def decode(data: bytes) -> Frame | None:
-    """The frame in `data`; None for a kind that a client has no use for, and for no frame at all.
+    """Return the frame in `data`; None if it is not a frame, or of a kind that a client ignores.
 
-    A newer agent may send what this client does not know; that must not end a call.
+    A newer agent may send kinds that this client does not know; that must not end a call.
     """
     wire = _Frame()
     try:

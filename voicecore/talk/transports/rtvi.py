@@ -1,4 +1,4 @@
-"""RTVI, the protocol of JSON messages between client and agent: parsed into typed events.
+"""Owns RTVI, the protocol of JSON messages between client and agent: messages as typed events.
 
 Protocol 2.2.0 as Pipecat 1.14 speaks it (pipecat/processors/frameworks/rtvi/models.py).
 """
@@ -16,7 +16,7 @@ VERSION = "2.2.0"
 
 @dataclass(frozen=True)
 class BotReady:
-    """The agent is there and listens."""
+    """The agent is ready and listens."""
 
 
 @dataclass(frozen=True)
@@ -26,15 +26,16 @@ class UserStarted:
 
 @dataclass(frozen=True)
 class UserStopped:
-    """The agent holds the user's turn for finished."""
+    """The agent considers the user's turn finished."""
 
 
 @dataclass(frozen=True)
-class UserSaid:
-    """What the agent understood; not final: it may still change."""
+class UserTranscription:
+    """Text that the agent understood."""
 
     text: str
     final: bool
+    """False while the text may still change."""
 
 
 @dataclass(frozen=True)
@@ -43,32 +44,34 @@ class BotThinking:
 
 
 @dataclass(frozen=True)
-class BotSays:
-    """A sentence of the agent. `spoken` grows to `text` while it is heard, where that is known."""
+class BotOutput:
+    """A sentence of the agent."""
 
     text: str
     segment: int | None = None
+    """Number of the sentence; None if the agent does not number them."""
     spoken: str | None = None
+    """Beginning of `text` that was played so far; None if the agent does not report it."""
 
 
 @dataclass(frozen=True)
 class BotStarted:
-    """The agent's voice begins."""
+    """The agent begins to speak."""
 
 
 @dataclass(frozen=True)
 class BotStopped:
-    """The agent's voice ends."""
+    """The agent stops speaking."""
 
 
 @dataclass(frozen=True)
 class BotInterrupted:
-    """The user spoke over the agent; what is still unheard is void."""
+    """The user spoke over the agent; drop what was not played yet."""
 
 
 @dataclass(frozen=True)
-class Stage:
-    """A part of the agent's own latency, in milliseconds."""
+class AgentStage:
+    """One stage of the agent's own latency, in ms."""
 
     key: str
     label: str
@@ -76,12 +79,12 @@ class Stage:
 
 
 @dataclass(frozen=True)
-class Latency:
-    """What the agent measured for a turn, from the user's silence to its own first sound, in ms."""
+class AgentLatency:
+    """The agent's own latency for a turn, from the end of speech to its first audio, in ms."""
 
     turn: int
     total_ms: float
-    stages: tuple[Stage, ...]
+    stages: tuple[AgentStage, ...]
 
 
 @dataclass(frozen=True)
@@ -94,28 +97,29 @@ class ToolCall:
 
 @dataclass(frozen=True)
 class AgentError:
-    """Something failed inside the agent; fatal: its pipeline has stopped."""
+    """Something failed inside the agent."""
 
     message: str
     fatal: bool
+    """True when the agent's pipeline has stopped."""
 
 
-Event = (
+RtviEvent = (
     BotReady
     | UserStarted
     | UserStopped
-    | UserSaid
+    | UserTranscription
     | BotThinking
-    | BotSays
+    | BotOutput
     | BotStarted
     | BotStopped
     | BotInterrupted
-    | Latency
+    | AgentLatency
     | ToolCall
     | AgentError
 )
 
-_SIGNALS: Mapping[str, Event] = {
+_SIGNALS: Mapping[str, RtviEvent] = {
     "bot-ready": BotReady(),
     "user-started-speaking": UserStarted(),
     "user-stopped-speaking": UserStopped(),
@@ -127,12 +131,12 @@ _SIGNALS: Mapping[str, Event] = {
 
 
 def client_ready() -> dict[str, Any]:
-    """The message that asks the agent to begin."""
+    """Return the message that asks the agent to begin."""
     return _message("client-ready", {"version": VERSION, "about": {"library": "voicecore"}})
 
 
 def send_text(text: str) -> dict[str, Any]:
-    """The message of a user who types; the agent answers by voice, as always."""
+    """Return the message of a user who types; the agent still answers by voice."""
     return _message("send-text", {"content": text})
 
 
@@ -140,8 +144,8 @@ def _message(kind: str, data: dict[str, Any]) -> dict[str, Any]:
     return {"label": LABEL, "type": kind, "id": uuid.uuid4().hex[:8], "data": data}
 
 
-def parse(body: Mapping[str, Any]) -> Event | None:
-    """The event in a message; None for one that tells a caller nothing, or is malformed."""
+def parse(body: Mapping[str, Any]) -> RtviEvent | None:
+    """Return the event in a message; None if a caller has no use for it, or it is malformed."""
     if body.get("label") != LABEL:
         return None
     kind = body.get("type")
@@ -150,9 +154,9 @@ def parse(body: Mapping[str, Any]) -> Event | None:
     data = _mapping(body.get("data"))
     match kind:
         case "user-transcription":
-            return _said(data)
+            return _transcription(data)
         case "bot-output":
-            return _bot_says(data)
+            return _output(data)
         case "server-message":
             return _server_message(data)
         case "error" | "error-response":
@@ -161,33 +165,33 @@ def parse(body: Mapping[str, Any]) -> Event | None:
             return None
 
 
-def _said(data: Mapping[str, Any]) -> UserSaid | None:
+def _transcription(data: Mapping[str, Any]) -> UserTranscription | None:
     text = _text(data, "text").strip()
-    return UserSaid(text, bool(data.get("final", False))) if text else None
+    return UserTranscription(text, bool(data.get("final", False))) if text else None
 
 
-def _bot_says(data: Mapping[str, Any]) -> BotSays | None:
+def _output(data: Mapping[str, Any]) -> BotOutput | None:
     text = _text(data, "text").strip()
     if not text:
         return None
     segment = data.get("segment_id")
     spoken = _mapping(data.get("spoken_progress")).get("accumulated_text")
-    return BotSays(
+    return BotOutput(
         text,
         segment if isinstance(segment, int) else None,
         spoken if isinstance(spoken, str) else None,
     )
 
 
-def _server_message(data: Mapping[str, Any]) -> Latency | ToolCall | None:
+def _server_message(data: Mapping[str, Any]) -> AgentLatency | ToolCall | None:
     match data.get("type"):
         case "latency":
             stages = data.get("stages")
-            return Latency(
+            return AgentLatency(
                 int(_number(data, "turn")),
                 _number(data, "total_ms"),
                 tuple(
-                    Stage(_text(stage, "key"), _text(stage, "label"), _number(stage, "ms"))
+                    AgentStage(_text(stage, "key"), _text(stage, "label"), _number(stage, "ms"))
                     for stage in map(_mapping, cast("list[object]", stages))
                 )
                 if isinstance(stages, list)

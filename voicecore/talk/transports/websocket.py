@@ -1,4 +1,4 @@
-"""The held-open connection to the agent: what is said goes out, frames come in, cuts are mended."""
+"""Owns the client over WebSocket: sends speech, receives frames, replaces broken connections."""
 
 from __future__ import annotations
 
@@ -9,42 +9,56 @@ from typing import Any, cast
 import aiohttp
 from yarl import URL
 
+from voicecore.catalog.transports.websocket import TRANSPORT
 from voicecore.talk.audio import pcm
-from voicecore.talk.audio.replay_buffer import Block, Ring
-from voicecore.talk.first_done import first
-from voicecore.talk.session_client import ServerDown, Session, SessionServer
-from voicecore.talk.transports import connection, pipecat_frames, rtvi
+from voicecore.talk.audio.replay_buffer import ReplayBuffer, SpeechBlock
+from voicecore.talk.channel import ChannelFactory, Connected, Deliver
+from voicecore.talk.first_done import first_done
+from voicecore.talk.session_client import ServerUnreachable, SessionClient, StartedSession
+from voicecore.talk.transports import pipecat_frames, rtvi
 from voicecore.talk.transports.connection import (
     READY_SECONDS,
-    AgentMute,
-    Connected,
-    Deliver,
-    Ending,
+    AgentNotReady,
+    ClientSetup,
+    ConnectionEnd,
+    SessionConnection,
 )
 
 STREAM_SECONDS = 3600.0
 """AgentCore ends every stream after 60 minutes (AWS quotas: streaming maximum duration)."""
 _FIRST_CHANCE, _LAST_CHANCE = 5 / 6, 0.97
-"""Parts of the stream's life after which a quiet moment is used, and none is waited for."""
+"""Shares of a stream's life: after the first, a quiet moment is used to reconnect; after the
+second, it is not waited for any longer."""
 
 _REPLAY_BLOCKS, _REPLAY_PAUSE = 1, 0.010
-"""Twice real time, and 100 of the 250 frames/s that AgentCore allows. No faster: an agent decides
-that speech has begun while more of it passes, and keeps only the last second until then."""
+"""Blocks per frame and seconds between frames of a replay: twice real time, and 100 of the 250
+frames/s that AgentCore allows. Not faster: until an agent decides that speech has begun, it keeps
+only the last second of audio, so a faster replay would lose the beginning."""
 
 _CLOSE_TIMEOUT = cast("Any", aiohttp.ClientWSTimeout)(ws_close=2.0)  # attrs hides its parameters
 
+GRANTS = ("wsUrl", "ws_url")
+"""Fields of a session server's answer that allow a connection."""
 
-class Connection(connection.Connection):
-    """One conversation over as many WebSockets as it takes.
 
-    Holds the socket, the ring of what was said, and the session. `deliver` is called for
-    everything that arrives; `quiet` says whether nobody would notice a reconnect now.
+def channel_for(setup: ClientSetup) -> ChannelFactory:
+    """Return a factory of channels to the agent over WebSocket."""
+    server = SessionClient(setup.http, setup.url, setup.key, TRANSPORT.name, GRANTS)
+    return lambda deliver, quiet: WebSocketConnection(
+        setup.http, server, deliver, quiet, setup.stream_seconds
+    )
+
+
+class WebSocketConnection(SessionConnection):
+    """Carries one call over as many WebSockets as it takes.
+
+    `quiet` returns True while a reconnect would go unnoticed.
     """
 
     def __init__(
         self,
         http: aiohttp.ClientSession,
-        server: SessionServer,
+        server: SessionClient,
         deliver: Deliver,
         quiet: Callable[[], bool],
         stream_seconds: float = STREAM_SECONDS,
@@ -52,32 +66,31 @@ class Connection(connection.Connection):
         super().__init__(server, deliver)
         self._http, self._quiet = http, quiet
         self._stream_seconds = stream_seconds
-        self._ring = Ring()
+        self._replay = ReplayBuffer()
         self._work = asyncio.Event()
 
-    def say(self, block: Block) -> None:
-        """Send BLOCK_MS of what the user says; it is kept until the agent has understood it."""
-        self._ring.add(block)
+    def say(self, block: SpeechBlock) -> None:
+        """Send BLOCK_MS of the user's voice; keep it until the agent has understood it."""
+        self._replay.add(block)
         self._work.set()
 
     def type(self, text: str) -> None:
-        """Send what the user typed."""
+        """Send a line that the user typed."""
         self._outbox.append(rtvi.send_text(text))
         self._work.set()
 
     def turn_finished(self) -> None:
-        """The agent has understood what was said: it need not be said again."""
-        self._ring.turn_finished()
+        """Drop what the agent has understood from the replay."""
+        self._replay.turn_finished()
 
-    async def _hold(self, session: Session, resumed: bool) -> Ending:
-        """One connection, from handshake to end."""
-        loop = asyncio.get_running_loop()
-        born = loop.time()
+    async def _hold(self, session: StartedSession, resumed: bool) -> ConnectionEnd:
+        """Hold one connection, from handshake to end."""
+        opened = asyncio.get_running_loop().time()
         ready = asyncio.Event()
-        self._ring.rewind()
+        self._replay.rewind()
         try:
             async with self._http.ws_connect(
-                # Signed to the letter: nothing of it may be decoded and encoded again.
+                # The signature covers the URL as it is written: decoding it would break it.
                 URL(session.ws_url, encoded=True),
                 heartbeat=20,  # notices a dead network, and resets AgentCore's idle timer
                 timeout=_CLOSE_TIMEOUT,
@@ -86,25 +99,26 @@ class Connection(connection.Connection):
                 await socket.send_bytes(
                     pipecat_frames.encode(pipecat_frames.Message(rtvi.client_ready()))
                 )
-                return await first(
-                    self._receive(socket, ready, resumed, born),
+                return await first_done(
+                    self._receive(socket, ready, resumed, opened),
                     self._send(socket, ready),
-                    self._renew(session, born),
+                    self._renew(session, opened),
                 )
         except aiohttp.WSServerHandshakeError as error:
-            # 424 is how AgentCore passes on that the agent failed.
+            # With 424 AgentCore passes on that the agent failed.
             refused = 400 <= error.status < 500 and error.status != 424
-            return Ending(f"the handshake was refused with HTTP {error.status}", refused=refused)
+            reason = f"the handshake was refused with HTTP {error.status}"
+            return ConnectionEnd(reason, refused=refused)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            return Ending(str(error) or type(error).__name__)
+            return ConnectionEnd(str(error) or type(error).__name__)
 
     async def _receive(
         self,
         socket: aiohttp.ClientWebSocketResponse,
         ready: asyncio.Event,
         resumed: bool,
-        born: float,
-    ) -> Ending:
+        opened: float,
+    ) -> ConnectionEnd:
         while True:
             message = await socket.receive()
             if message.type is aiohttp.WSMsgType.BINARY:
@@ -120,22 +134,24 @@ class Connection(connection.Connection):
                 elif event is not None:
                     self._deliver(event)
             elif message.type is not aiohttp.WSMsgType.TEXT:  # closing, closed, or an error
-                age = asyncio.get_running_loop().time() - born
+                age = asyncio.get_running_loop().time() - opened
                 by_agent = (
                     socket.close_code == aiohttp.WSCloseCode.OK
                     and age < _LAST_CHANCE * self._stream_seconds
                 )
                 text = f" ({message.extra})" if message.extra else ""
-                return Ending(f"closed with code {socket.close_code}{text}", by_agent)
+                return ConnectionEnd(f"closed with code {socket.close_code}{text}", by_agent)
 
-    async def _send(self, socket: aiohttp.ClientWebSocketResponse, ready: asyncio.Event) -> Ending:
-        # An agent drops sound that comes before it is ready: the ring keeps it so long.
+    async def _send(
+        self, socket: aiohttp.ClientWebSocketResponse, ready: asyncio.Event
+    ) -> ConnectionEnd:
+        # An agent drops audio that arrives before it is ready: until then the buffer keeps it.
         try:
             # Not wait_for: before Python 3.12 it may swallow the cancellation that ends us.
             async with asyncio.timeout(READY_SECONDS):
                 await ready.wait()
         except TimeoutError:
-            raise AgentMute from None
+            raise AgentNotReady from None
         try:
             while True:
                 while self._outbox:
@@ -143,31 +159,31 @@ class Connection(connection.Connection):
                         pipecat_frames.encode(pipecat_frames.Message(self._outbox[0]))
                     )
                     self._outbox.popleft()
-                if self._ring.waiting:
-                    sound = self._ring.take(_REPLAY_BLOCKS)
+                if self._replay.waiting:
+                    audio = self._replay.take(_REPLAY_BLOCKS)
                     await socket.send_bytes(
-                        pipecat_frames.encode(pipecat_frames.Audio(sound, pcm.SPEECH_RATE))
+                        pipecat_frames.encode(pipecat_frames.Audio(audio, pcm.SPEECH_RATE))
                     )
-                if self._ring.waiting:
+                if self._replay.waiting:
                     await asyncio.sleep(_REPLAY_PAUSE)
                 elif not self._outbox:
                     self._work.clear()
                     await self._work.wait()
         except (aiohttp.ClientError, OSError):
-            # The receiver is about to learn why: only it gets the peer's close code.
+            # Wait for the receiver: only it gets the close code of the other end.
             return await asyncio.get_running_loop().create_future()
 
-    async def _renew(self, session: Session, born: float) -> Ending:
-        """Ends when the stream is about to reach its limit, with the session of the next one."""
+    async def _renew(self, session: StartedSession, opened: float) -> ConnectionEnd:
+        """End shortly before the stream reaches its limit, with the session of the next one."""
         loop = asyncio.get_running_loop()
         await asyncio.sleep(_FIRST_CHANCE * self._stream_seconds)
         while True:
-            due = loop.time() >= born + _LAST_CHANCE * self._stream_seconds
+            due = loop.time() >= opened + _LAST_CHANCE * self._stream_seconds
             if due or self._quiet():
                 try:
                     next_session = await self._server.resume(session)
-                    return Ending("a stream lasts 60 minutes", next=next_session)
-                except ServerDown as error:
+                    return ConnectionEnd("a stream lasts 60 minutes", next=next_session)
+                except ServerUnreachable as error:
                     if due:
-                        return Ending(error.message)
+                        return ConnectionEnd(error.message)
             await asyncio.sleep(0.05)

@@ -1,1 +1,1 @@
-"""What a call shows: transcript, latency, screen."""
+"""The view of a call: transcript, latency, screen, JSON events."""

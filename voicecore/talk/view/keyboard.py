@@ -1,4 +1,4 @@
-"""What is typed while a call goes on: lines to send, or the key that hangs up."""
+"""Owns typing during a call: lines to send, and single keys."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from collections.abc import AsyncIterator, Callable, Generator
 from contextlib import contextmanager
 
 _REDRAW_SECONDS = 0.125
-"""As often as the screen of a spoken call."""
+"""Refresh interval of the prompt, the same as that of the screen."""
 
 
 async def read_lines(descriptor: int) -> AsyncIterator[str]:
-    """The lines of a terminal, pipe or file, until its end.
+    """Yield the lines of a terminal, pipe or file, until its end.
 
-    A thread reads: a regular file cannot be watched by an event loop, a Windows console neither.
-    It reads the descriptor itself, because a thread that is caught inside sys.stdin when the
-    process ends takes the interpreter down with it.
+    A thread reads, because an event loop can watch neither a regular file nor a Windows console.
+    It reads the descriptor itself: a thread that is inside sys.stdin when the process ends takes
+    the interpreter down with it.
     """
     loop = asyncio.get_running_loop()
     chunks: asyncio.Queue[bytes] = asyncio.Queue()
@@ -45,43 +45,43 @@ async def read_lines(descriptor: int) -> AsyncIterator[str]:
         yield rest.decode(errors="replace")
 
 
-class _Left(Exception):
+class _PromptInterrupted(Exception):
     """Ctrl-C was pressed at the prompt."""
 
 
 class Prompt:
     """A line to type on, which stays below everything that is printed while it is open.
 
-    message: what stands before the cursor, asked for again and again: it may change.
+    message: returns the text before the cursor; it is called at every refresh.
     """
 
     def __init__(self, message: Callable[[], str]) -> None:
-        # Only who types pays for this import.
+        # Imported here: only --text needs it.
         from prompt_toolkit import PromptSession
         from prompt_toolkit.output import create_output
 
         self._session: PromptSession[str] = PromptSession(
             message,
             output=create_output(sys.stderr),
-            interrupt_exception=_Left,
+            interrupt_exception=_PromptInterrupted,
             erase_when_done=True,  # what was typed becomes a line of the transcript
             placeholder=[("ansibrightblack", "Enter sends, Ctrl-D ends the call")],
             refresh_interval=_REDRAW_SECONDS,
         )
 
     async def lines(self, leave: Callable[[], None]) -> AsyncIterator[str]:
-        """The lines typed until Ctrl-D; Ctrl-C, which is but a key here, calls `leave`."""
+        """Yield the lines typed until Ctrl-D; Ctrl-C, which is only a key here, calls `leave`."""
         while True:
             try:
                 yield await self._session.prompt_async(handle_sigint=False)
             except EOFError:
                 return
-            except _Left:
+            except _PromptInterrupted:
                 leave()
                 return
 
     def above(self, show: Callable[[], None]) -> None:
-        """Let `show` print above the prompt."""
+        """Call `show`, which prints above the prompt."""
         app = self._session.app
         if not app.is_running:
             show()
@@ -93,9 +93,9 @@ class Prompt:
 
 @contextmanager
 def keys(descriptor: int, pressed: Callable[[str], None]) -> Generator[None]:
-    """Call `pressed` for every key while the block runs; the terminal is restored after it.
+    """Call `pressed` for every key while the block runs; restore the terminal after it.
 
-    Does nothing where there is no terminal, or no termios (Windows): Ctrl-C works everywhere.
+    Does nothing without a terminal or without termios (Windows), where Ctrl-C still works.
     """
     try:
         import termios

@@ -1,143 +1,145 @@
-"""What a person or a program sees of a call: a screen, plain lines, or one JSON event a line."""
+"""Owns what a person or a program sees of a call: a screen, plain lines, or JSON events."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from voicecore.console.output import Output, Render
-from voicecore.talk.call import Conversation, Ending
+from voicecore.talk.call import LiveCall
+from voicecore.talk.channel import Connected, Disconnected, HungUp, IcePath, Note
+from voicecore.talk.events import (
+    AgentSaid,
+    AgentSpoke,
+    CallEnded,
+    CallEvent,
+    EndedBy,
+    KeyPressed,
+    SessionNotStopped,
+    TurnMeasured,
+    UserSaid,
+    UserSpoke,
+)
+from voicecore.talk.transports import rtvi
 from voicecore.talk.view import latency, screen
+from voicecore.talk.view.event_json import event_json
 from voicecore.talk.view.keyboard import Prompt
 
-_SAID = ("user_said", "agent_said", "user_spoke", "agent_spoke", "tool_call", "note", "error")
 _WIDEST = 100
-"""Columns: longer lines are not pleasant to read."""
+"""Columns; longer lines are hard to read."""
 
 
-class Show:
-    """Shows one conversation, which is given to it once it exists.
+class Reporter:
+    """Shows one call, which is set once it exists.
 
-    typing: a person types at a prompt, above which lines are printed: there is no screen.
-    ice: the ways to the agent are of interest.
+    typing: the user types at a prompt; lines are printed above it, without a screen.
+    show_ice: print the paths to the agent that were tried.
     """
 
     def __init__(
-        self, output: Output, title: str, as_json: bool, typing: bool, ice: bool = False
+        self, output: Output, title: str, as_json: bool, typing: bool, show_ice: bool = False
     ) -> None:
         self._output = output
-        self._called = self._title = title
-        self._json, self._ice = as_json, ice
+        self._target = self._title = title
+        self._json, self._show_ice = as_json, show_ice
         self._status = "calling"
         self.drawn = output.live and not as_json and not typing
         self.prompt = Prompt(self._unfinished) if typing and output.live else None
-        self.conversation: Conversation | None = None
+        self.call: LiveCall | None = None
 
-    def event(self, event: Mapping[str, Any]) -> None:
-        """Show what has just happened."""
+    def show(self, event: CallEvent, at: float | None) -> None:
+        """Show what has just happened, `at` seconds into the call; None after its end."""
         if self.prompt:
-            self.prompt.above(lambda: self._print(event))
+            self.prompt.above(lambda: self._print(event, at))
         else:
-            self._print(event)
+            self._print(event, at)
 
-    def _print(self, event: Mapping[str, Any]) -> None:
+    def _print(self, event: CallEvent, at: float | None) -> None:
         if self._json:
-            self._output.event(event)
-        match event["event"]:
-            case "connected" | "reconnected":
-                self._tell("connected" if event["event"] == "connected" else "connected again")
-            case "reconnecting":
-                self._tell(f"connecting again: {event['reason']}")
-            case "agent_hung_up":
-                self._tell("the agent hung up")
-            case "path":
-                self._show_path(event)
-            case "session_not_stopped":
-                self._output.warn(
-                    f"The session {event['session']} may still run: {event['reason']}"
-                )
-            case kind if kind in _SAID:
-                self._transcribe()
-            case _:
+            time = {} if at is None else {"time": round(at, 3)}
+            self._output.event({**time, **event_json(event)})
+        match event:
+            case Connected(resumed):
+                self._set_status("reconnected" if resumed else "connected")
+            case Disconnected(reason):
+                self._set_status(f"reconnecting: {reason}")
+            case HungUp():
+                self._set_status("the agent hung up")
+            case IcePath():
+                self._print_path(event)
+            case SessionNotStopped(session, reason):
+                self._output.warn(f"Session {session} may still be running: {reason}")
+            case (
+                UserSaid()
+                | AgentSaid()
+                | UserSpoke()
+                | AgentSpoke()
+                | rtvi.ToolCall()
+                | rtvi.AgentError()
+                | Note()
+            ):
+                self._print_utterance()
+            case TurnMeasured() | KeyPressed() | CallEnded():
                 pass
 
-    def _show_path(self, path: Mapping[str, Any]) -> None:
-        chosen = f"{path['local']} to {path['remote']}"
-        self._title = f"{self._called} · {path['local'].split()[0]}"
-        if self._ice and not self._json:
-            for local, remote, state in path["tried"]:
+    def _print_path(self, path: IcePath) -> None:
+        self._title = f"{self._target} · {path.local.split()[0]}"
+        if self._show_ice and not self._json:
+            for local, remote, state in path.tried:
                 self._output.note(f"{state:>11}  {local} to {remote}")
-            self._output.note(f"connected in {path['ms']:.0f} ms over {chosen}")
+            self._output.note(f"connected in {path.ms:.0f} ms over {path.local} to {path.remote}")
 
     def picture(self, hint: str) -> Render:
-        """The function that draws the screen."""
+        """Return the function that draws the screen."""
 
         def render(width: int, height: int) -> list[screen.Line]:
-            call = self.conversation
-            return screen.render(
-                screen.View(
-                    title=self._title,
-                    status=self._status,
-                    seconds=call.seconds if call else 0,
-                    user_levels=list(call.user_levels) if call else (),
-                    agent_levels=list(call.agent_levels) if call else (),
-                    said=[*call.dialogue.lines, *call.dialogue.live] if call else (),
-                    turns=call.dialogue.turns if call else (),
-                    hint=hint,
-                ),
-                width,
-                height,
+            call = self.call
+            view = screen.CallView(
+                title=self._title,
+                status=self._status,
+                seconds=call.seconds if call else 0,
+                user_levels=list(call.user_levels) if call else (),
+                agent_levels=list(call.agent_levels) if call else (),
+                said=[*call.transcript.utterances, *call.transcript.live] if call else (),
+                turns=call.transcript.turns if call else (),
+                hint=hint,
             )
+            return screen.render(view, width, height)
 
         return render
 
-    def end(self, ending: Ending, files: Sequence[Path]) -> None:
-        """Sum up: turns, latencies, duration, and the files there are now."""
-        call = self.conversation
+    def end(self, by: EndedBy, files: Sequence[Path]) -> None:
+        """Sum up the call: turns, latencies, duration, and the files that were written."""
+        call = self.call
         if call is None:
             return
-        totals = latency.totals(call.dialogue.turns)
+        ended = CallEnded(by, call.seconds, latency.totals_of(call.transcript.turns), files)
         if self._json:
-            self._output.event(
-                {
-                    "event": "ended",
-                    "by": ending.name.lower(),
-                    "seconds": round(call.seconds, 1),
-                    "turns": totals.turns,
-                    "median_ms": _rounded(totals.median_ms),
-                    "worst_ms": _rounded(totals.worst_ms),
-                    "files": [str(path) for path in files],
-                }
-            )
+            self._output.event(event_json(ended))
             return
-        self._output.say(f"{screen.summary(totals)} · {screen.clock(call.seconds)}")
+        self._output.say(f"{screen.summary(ended.totals)} · {screen.clock(ended.seconds)}")
         for path in files:
             self._output.note(f"saved {path}")
 
-    def _tell(self, status: str) -> None:
+    def _set_status(self, status: str) -> None:
         self._status = status
         if not self.drawn and not self._json:
             self._output.note(status)
 
-    def _transcribe(self) -> None:
-        call = self.conversation
+    def _print_utterance(self) -> None:
+        call = self.call
         if call and not self.drawn and not self._json:
-            said = call.dialogue.lines[-1]
-            self._output.lines(screen.utterance(said, call.dialogue.turns, self._width))
+            said = call.transcript.utterances[-1]
+            self._output.lines(screen.utterance(said, call.transcript.turns, self._width))
 
     @property
     def _width(self) -> int:
         return min(self._output.width, _WIDEST)
 
     def _unfinished(self) -> str:
-        """What the agent has said so far, and the place to type."""
-        call = self.conversation
-        live = call.dialogue.live if call and not self._json else []
-        said = [line for one in live for line in screen.utterance(one, (), self._width)]
-        lines = ["".join(span.text for span in line) for line in said]
+        """Return what the agent has said so far, and the prompt to type at."""
+        call = self.call
+        live = call.transcript.live if call and not self._json else []
+        rows = [row for said in live for row in screen.utterance(said, (), self._width)]
+        lines = ["".join(span.text for span in row) for row in rows]
         return "\n".join([*lines, screen.YOU])
-
-
-def _rounded(ms: float | None) -> float | None:
-    return None if ms is None else round(ms, 1)

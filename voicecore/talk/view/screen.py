@@ -1,4 +1,4 @@
-"""The picture of a call: a pure function from its state to lines, made for 80 by 24 characters."""
+"""Owns the screen of a call: a pure function from its state to lines, for 80 by 24 characters."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from voicecore.console.output import Line, Span
-from voicecore.talk.view import latency
-from voicecore.talk.view.transcript import Line as Said
+from voicecore.talk.view.latency import MeasuredTurn, TurnTotals, totals_of
+from voicecore.talk.view.transcript import Utterance
 
 _BARS = " ▁▂▃▄▅▆▇█"
 _FLOOR_DB, _CEILING_DB = -60.0, -10.0
@@ -16,27 +16,27 @@ _METER_WIDTH = 16
 _INDENT = 9
 
 YOU = f"{'you':<{_INDENT}}"
-"""What stands before a line that the user says or types."""
+"""Label of a line that the user says or types."""
 
 _STYLES = {"you": "bold cyan", "agent": "bold green", "note": "dim"}
 
 
 @dataclass(frozen=True)
-class View:
-    """What there is to show: levels in dB below full scale, newest last."""
+class CallView:
+    """The state of a call to show; levels are in dB below full scale, newest last."""
 
     title: str
     status: str
     seconds: float
     user_levels: Sequence[float]
     agent_levels: Sequence[float]
-    said: Sequence[Said]
-    turns: Sequence[latency.Turn]
+    said: Sequence[Utterance]
+    turns: Sequence[MeasuredTurn]
     hint: str
 
 
-def render(view: View, width: int, height: int) -> list[Line]:
-    """The screen; the newest of the transcript stays, the oldest gives way."""
+def render(view: CallView, width: int, height: int) -> list[Line]:
+    """Return the screen; if the transcript is too long, its oldest lines are cut."""
     head: list[Line] = [
         _spread(
             [Span("voicecore talk", "bold"), Span(f"  {view.title}")],
@@ -52,22 +52,20 @@ def render(view: View, width: int, height: int) -> list[Line]:
     ]
     foot: list[Line] = [
         [],
-        _spread(
-            [Span(view.hint, "dim")], [Span(summary(latency.totals(view.turns)), "dim")], width
-        ),
+        _spread([Span(view.hint, "dim")], [Span(summary(totals_of(view.turns)), "dim")], width),
     ]
     room = max(0, height - len(head) - len(foot) - 1)  # one line for the cursor
     body = [line for said in view.said for line in utterance(said, view.turns, width)]
     return [*head, *(body[-room:] if room else []), *foot]
 
 
-def utterance(said: Said, turns: Sequence[latency.Turn], width: int) -> list[Line]:
-    """One entry of the transcript, and under an answer how long it took to come."""
+def utterance(said: Utterance, turns: Sequence[MeasuredTurn], width: int) -> list[Line]:
+    """Return one entry of the transcript; an answer has its latency below it."""
     text = said.text + (" —" if said.interrupted else "")
-    name = "·" if said.who == "note" else said.who
-    style = "dim" if said.who == "note" else ""
+    name = "·" if said.speaker == "note" else said.speaker
+    style = "dim" if said.speaker == "note" else ""
     rows = textwrap.wrap(text, max(20, width - _INDENT)) or [""]
-    lines: list[Line] = [[Span(f"{name:<{_INDENT}}", _STYLES[said.who]), Span(rows[0], style)]]
+    lines: list[Line] = [[Span(f"{name:<{_INDENT}}", _STYLES[said.speaker]), Span(rows[0], style)]]
     lines += [[Span(" " * _INDENT), Span(row, style)] for row in rows[1:]]
     if said.turn is not None and said.turn <= len(turns):
         figures = textwrap.wrap(timing(turns[said.turn - 1]), max(20, width - _INDENT))
@@ -75,14 +73,14 @@ def utterance(said: Said, turns: Sequence[latency.Turn], width: int) -> list[Lin
     return lines
 
 
-def timing(turn: latency.Turn) -> str:
-    """A turn's latency and its parts, in seconds; a part is never broken over two lines."""
+def timing(turn: MeasuredTurn) -> str:
+    """Return a turn's latency and its parts, in seconds; no part breaks over two lines."""
     parts = "".join(f" · {part.name}\xa0{part.ms / 1000:.2f}" for part in turn.parts)
     return f"{turn.total_ms / 1000:.2f}\xa0s{parts}"
 
 
-def summary(totals: latency.Totals) -> str:
-    """All turns in a few words."""
+def summary(totals: TurnTotals) -> str:
+    """Return number, median and worst latency of all turns."""
     if totals.median_ms is None or totals.worst_ms is None:
         return "no turns yet"
     turns = "1 turn" if totals.turns == 1 else f"{totals.turns} turns"
@@ -91,7 +89,7 @@ def summary(totals: latency.Totals) -> str:
 
 
 def meter(levels: Sequence[float]) -> str:
-    """The last levels as bars, the newest at the right."""
+    """Return the last levels as bars, the newest at the right."""
     scale = (len(_BARS) - 1) / (_CEILING_DB - _FLOOR_DB)
     bars = (
         _BARS[round(min(max(level - _FLOOR_DB, 0), _CEILING_DB - _FLOOR_DB) * scale)]
@@ -101,14 +99,14 @@ def meter(levels: Sequence[float]) -> str:
 
 
 def clock(seconds: float) -> str:
-    """Minutes and seconds, and hours where there are any."""
+    """Return minutes and seconds, and hours if there are any."""
     minutes, second = divmod(int(seconds), 60)
     hours, minute = divmod(minutes, 60)
     return f"{hours}:{minute:02}:{second:02}" if hours else f"{minute:02}:{second:02}"
 
 
 def _spread(left: Sequence[Span], right: Sequence[Span], width: int) -> Line:
-    """Both at their edges; of what is too long, the right end is what changes: it stays."""
+    """Return one line with both at their edges; the left part is cut if it does not fit."""
     room = max(0, width - sum(len(span.text) for span in right) - 2)
     kept: list[Span] = []
     for span in left:

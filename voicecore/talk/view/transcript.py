@@ -1,30 +1,38 @@
-"""The conversation as it unfolds: events in, transcript and latencies out. No clock, no effects.
+"""Owns the transcript of a call as it unfolds: deliveries in, utterances and latencies out.
 
-Times are seconds of any one monotonic clock, given by the caller.
+It has no clock and no effects. Times are seconds of any one monotonic clock, given by the caller.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, replace
-from typing import Any, Literal
+from dataclasses import dataclass, field, replace
+from typing import Literal
 
 from voicecore.talk.audio import vad
+from voicecore.talk.channel import (
+    Connected,
+    Delivery,
+    Disconnected,
+    HungUp,
+    IcePath,
+    Note,
+)
+from voicecore.talk.events import AgentSaid, CallEvent, TurnMeasured, UserSaid
 from voicecore.talk.transports import pipecat_frames, rtvi
-from voicecore.talk.transports.connection import Connected, Disconnected, HungUp, News, Note, Path
-from voicecore.talk.view import latency
+from voicecore.talk.view.latency import MeasuredTurn
 
 _PAUSE_SECONDS = 0.3
-"""The agent's sound after a silence this long is a new utterance."""
+"""The agent's audio after a silence this long is a new utterance."""
 _SETTLE_SECONDS = 0.8
-"""An answer is over when nothing followed for so long: sentences may come one by one."""
+"""An answer is over when nothing has followed for this long: sentences may come one by one."""
 
 
 @dataclass(frozen=True)
-class Line:
-    """One utterance of the transcript; `turn` is the number of the turn that it answers."""
+class Utterance:
+    """One entry of the transcript; `turn` is the number of the turn that it answers."""
 
-    who: Literal["you", "agent", "note"]
+    speaker: Literal["you", "agent", "note"]
     text: str
     interrupted: bool = False
     turn: int | None = None
@@ -32,75 +40,76 @@ class Line:
 
 @dataclass
 class _Answer:
-    """What the agent is saying: its sentences, and how far each has been heard."""
+    """The agent's answer so far: its sentences, and how much of each was played."""
 
-    sentences: dict[object, rtvi.BotSays] = field(default_factory=dict[object, rtvi.BotSays])
+    sentences: dict[object, rtvi.BotOutput] = field(default_factory=dict[object, rtvi.BotOutput])
     interrupted: bool = False
     turn: int | None = None
 
-    def add(self, says: rtvi.BotSays) -> None:
-        """Take in a sentence, or news of one: its segment tells them apart."""
-        self.sentences[says.segment or f"sentence {len(self.sentences)}"] = says
+    def add(self, sentence: rtvi.BotOutput) -> None:
+        """Add a sentence, or replace the one with the same segment number."""
+        self.sentences[sentence.segment or f"sentence {len(self.sentences)}"] = sentence
 
-    def line(self) -> Line:
-        """What was said; of an interrupted answer as far as it was heard.
+    def utterance(self) -> Utterance:
+        """Return what was said; of an interrupted answer, what was played.
 
-        Where no word times are known, the sentence under way stands whole.
+        If the agent does not report what was played, the interrupted sentence is kept whole.
         """
         said: list[str] = []
-        for says in self.sentences.values():
-            if self.interrupted and says.spoken is not None and says.spoken != says.text:
-                said.append(says.spoken or says.text)
+        for sentence in self.sentences.values():
+            partial = sentence.spoken is not None and sentence.spoken != sentence.text
+            if self.interrupted and partial:
+                said.append(sentence.spoken or sentence.text)
                 break
-            said.append(says.text)
-        return Line("agent", " ".join(said), self.interrupted, self.turn)
+            said.append(sentence.text)
+        return Utterance("agent", " ".join(said), self.interrupted, self.turn)
 
 
-class Dialogue:
-    """The state of one conversation; `report` is told what happened, once each, in order."""
+class CallTranscript:
+    """The state of one call. Calls `report` with each event, once and in order."""
 
-    def __init__(self, report: Callable[[dict[str, Any]], None]) -> None:
+    def __init__(self, report: Callable[[CallEvent], None]) -> None:
         self._report = report
-        self.lines: list[Line] = []
-        self.turns: list[latency.Turn] = []
+        self.utterances: list[Utterance] = []
+        self.turns: list[MeasuredTurn] = []
         self.connected = False
         self.user_speaking = False
         self.bot_speaking = False
         self.answered = False
-        """Whether the answer to what the user said last has begun to sound."""
+        """True when the answer to what the user said last has begun to play."""
         self.active = False
-        """Whether the agent has said or begun anything at all."""
-        self._heard: list[str] = []  # final transcripts of the turn under way
+        """True when the agent has said or begun anything at all."""
+        self._heard: list[str] = []  # final transcriptions of the current turn
         self._interim = ""
         self._turn_open = False  # the user has said something since the answer began
         self._answer = _Answer()
         self._cut: _Answer | None = None  # an answer that a lost connection cut off
         self._thinking = False
-        self._ended_at: float | None = None  # end of speech of what waits for an answer
-        self._noticed = False  # by the agent: it takes that for a turn
+        self._ended_at: float | None = None  # end of the speech that waits for an answer
+        self._noticed = False  # the agent has noticed that speech, and will answer it
         self._sounded_at: float | None = None  # when the agent was last heard
         self._active_at = 0.0
-        self._early: rtvi.Latency | None = None  # arrived before the sound that it explains
+        self._early: rtvi.AgentLatency | None = None  # arrived before the audio it is about
 
-    # What is to be seen
+    # State to show
 
     @property
-    def live(self) -> list[Line]:
-        """The utterances under way, in the order in which they will join `lines`."""
-        shown = [answer.line() for answer in (self._cut, self._answer) if answer]
+    def live(self) -> list[Utterance]:
+        """Unfinished utterances, in the order in which they will join `utterances`."""
+        shown = [answer.utterance() for answer in (self._cut, self._answer) if answer]
         pending = " ".join([*self._heard, self._interim]).strip()
-        shown.insert(len(shown) if self._turn_open else 0, Line("you", pending))
-        return [line for line in shown if line.text]
+        shown.insert(len(shown) if self._turn_open else 0, Utterance("you", pending))
+        return [utterance for utterance in shown if utterance.text]
 
     def settled(self, at: float) -> bool:
-        """Whether nobody speaks and nothing is awaited: the other may go on."""
+        """Return whether nothing is being said or awaited, so that the user may speak."""
         busy = self.user_speaking or self.bot_speaking or self._thinking or not self.connected
         return not busy and at - self._active_at > _SETTLE_SECONDS
 
-    # What the user does
+    # The user
 
     def voiced(self, at: float) -> None:
-        """The user's voice was sounding until `at`."""
+        """Take note that the user's voice sounded until `at`."""
         if self._ended_at is None:
             self._noticed = self.user_speaking
             self._early = None
@@ -108,46 +117,44 @@ class Dialogue:
         self._ended_at = at
 
     def typed(self, text: str, at: float) -> None:
-        """The user sent a line of text, which cuts off what the agent was saying."""
+        """Add a line that the user typed, which interrupts the agent."""
         self._interrupt()
         self._heard = [text]
         self._turn_open = True
         self._commit_user()
         self._ended_at, self._noticed, self.answered, self._early = at, True, False, None
 
-    # What arrives
+    # Deliveries
 
-    def receive(self, news: News, at: float) -> None:
-        """Take in what the connection delivered."""
-        match news:
-            case pipecat_frames.Audio():
-                self._sound(news, at)
-                return
+    def receive(self, delivery: Delivery, at: float) -> None:
+        """Take in what the channel delivered."""
+        if isinstance(delivery, pipecat_frames.Audio):
+            self._sound(delivery, at)
+            return
+        self._receive_event(delivery)
+        self._active_at = at
+
+    def _receive_event(self, delivery: Delivery) -> None:
+        match delivery:
             case pipecat_frames.Interruption() | rtvi.BotInterrupted():
                 self._interrupt()
-            case Connected(resumed):
+            case Connected():
                 self.connected = True
-                self._report({"event": "reconnected" if resumed else "connected"})
-            case Disconnected(reason, planned):
+                self._report(delivery)
+            case Disconnected():
                 self._disconnected()
-                self._report({"event": "reconnecting", "reason": reason, "planned": planned})
-            case HungUp():
-                self._report({"event": "agent_hung_up"})
-            case Note(text):
-                self.lines.append(Line("note", text))
-                self._report({"event": "note", "text": text})
-            case Path():
-                self._report({"event": "path", **asdict(news)})
-            case rtvi.AgentError(message, fatal):
-                self.lines.append(Line("note", message))
-                self._report({"event": "error", "message": message, "fatal": fatal})
+                self._report(delivery)
+            case HungUp() | IcePath():
+                self._report(delivery)
+            case Note() | rtvi.AgentError() | rtvi.ToolCall():
+                self._add_note(delivery)
             case rtvi.UserStarted():
                 self._interrupt()
                 self.user_speaking = self._turn_open = self._noticed = True
             case rtvi.UserStopped():
                 self.user_speaking = False
                 self._commit_user()
-            case rtvi.UserSaid(text, final):
+            case rtvi.UserTranscription(text, final):
                 self._understood(text, final)
             case rtvi.BotThinking():
                 self._thinking = self.active = True
@@ -157,18 +164,14 @@ class Dialogue:
                 self._begin_answer()
             case rtvi.BotStopped():
                 self.bot_speaking = False
-            case rtvi.BotSays():
+            case rtvi.BotOutput():
                 self.active = True
-                self._cut = None  # the agent says it again, as it does after a lost connection
-                self._answer.add(news)
-            case rtvi.Latency():
-                self._measured_by_agent(news)
-            case rtvi.ToolCall(name, ms):
-                self.lines.append(Line("note", f"{name} took {ms:.0f} ms"))
-                self._report({"event": "tool_call", "name": name, "ms": ms})
-            case rtvi.BotReady():
-                pass  # the connection says Connected instead
-        self._active_at = at
+                self._cut = None  # after a lost connection the agent says its answer again
+                self._answer.add(delivery)
+            case rtvi.AgentLatency():
+                self._measured_by_agent(delivery)
+            case rtvi.BotReady() | pipecat_frames.Audio():
+                pass  # channels deliver Connected for BotReady
 
     def tick(self, at: float) -> None:
         """Let time pass: an answer that nothing followed is over."""
@@ -176,12 +179,21 @@ class Dialogue:
             self._finish_answer()
 
     def end(self) -> None:
-        """Nothing more will come: what is under way is said as far as it got."""
+        """End the transcript: report what is unfinished, as far as it got."""
         self._commit_user()
         self._finish_cut()
         self._finish_answer()
 
-    # Transcript
+    # Utterances
+
+    def _add_note(self, event: Note | rtvi.AgentError | rtvi.ToolCall) -> None:
+        match event:
+            case Note(text) | rtvi.AgentError(text):
+                pass
+            case rtvi.ToolCall(name, ms):
+                text = f"{name} took {ms:.0f} ms"
+        self.utterances.append(Utterance("note", text))
+        self._report(event)
 
     def _understood(self, text: str, final: bool) -> None:
         self._noticed = True
@@ -195,19 +207,19 @@ class Dialogue:
             self._turn_open = True
         else:
             # Some models transcribe after they have begun to answer: the words belong before it.
-            self._say_user()
+            self._add_user()
 
     def _commit_user(self) -> None:
         if self._heard:
             self._finish_cut()
             self._finish_answer()
-            self._say_user()
+            self._add_user()
 
-    def _say_user(self) -> None:
+    def _add_user(self) -> None:
         text = " ".join(self._heard)
         self._heard, self._interim = [], ""
-        self.lines.append(Line("you", text))
-        self._report({"event": "user_said", "text": text})
+        self.utterances.append(Utterance("you", text))
+        self._report(UserSaid(text))
 
     def _begin_answer(self) -> None:
         self._commit_user()
@@ -216,34 +228,31 @@ class Dialogue:
             self._turn_open = False
 
     def _finish_answer(self) -> None:
-        line = self._answer.line()
+        utterance = self._answer.utterance()
         self._answer = _Answer()
         # An answer that was interrupted in its first sentence has no text: agents report a
-        # sentence when it has been said. That there was one is worth a line all the same.
-        if line.text or line.interrupted:
-            self._say_agent(line)
+        # sentence when it has been said. It is worth an entry all the same.
+        if utterance.text or utterance.interrupted:
+            self._add_agent(utterance)
 
     def _finish_cut(self) -> None:
         if self._cut is not None:
             self._cut.interrupted = True
-            self._say_agent(self._cut.line())
+            self._add_agent(self._cut.utterance())
             self._cut = None
 
-    def _say_agent(self, line: Line) -> None:
-        self.lines.append(line)
-        self._report(
-            {"event": "agent_said", "text": line.text, "interrupted": line.interrupted}
-            | ({"turn": line.turn} if line.turn else {})
-        )
+    def _add_agent(self, utterance: Utterance) -> None:
+        self.utterances.append(utterance)
+        self._report(AgentSaid(utterance.text, utterance.interrupted, utterance.turn))
 
     def _interrupt(self) -> None:
         if self.bot_speaking:
             self._answer.interrupted = True
         self.bot_speaking = self._thinking = False
-        self._sounded_at = None  # what sounds next is a new utterance
+        self._sounded_at = None  # the next audio is a new utterance
 
     def _disconnected(self) -> None:
-        # What was not finished is said again on the next connection, by either side.
+        # On the next connection both sides say again what they had not finished.
         self.connected = self.user_speaking = self._turn_open = False
         self._heard, self._interim = [], ""
         if (self.bot_speaking or self._thinking) and self._answer.sentences:
@@ -253,36 +262,26 @@ class Dialogue:
     # Latency
 
     def _sound(self, audio: pipecat_frames.Audio, at: float) -> None:
-        start = vad.first_sound_sample(audio.pcm, audio.rate * audio.channels)
+        start = vad.first_audible_sample(audio.pcm, audio.rate * audio.channels)
         if start is None:
             return
         fresh = self._sounded_at is None or at - self._sounded_at > _PAUSE_SECONDS
         if fresh and self._noticed and self._ended_at is not None:
             self._begin_answer()
-            begun = at + start / (audio.rate * audio.channels)
-            turn = latency.Turn(len(self.turns) + 1, 1000 * (begun - self._ended_at), self._early)
+            began = at + start / (audio.rate * audio.channels)
+            total_ms = 1000 * (began - self._ended_at)
+            turn = MeasuredTurn(len(self.turns) + 1, total_ms, self._early)
             self.turns.append(turn)
             self._answer.turn = turn.number
             self._ended_at, self._noticed, self._early, self.answered = None, False, None, True
             if turn.agent is not None:
-                self._report_turn(turn)
+                self._report(TurnMeasured(turn))
         self._thinking, self.active = False, True
         self._sounded_at = self._active_at = at
 
-    def _measured_by_agent(self, measured: rtvi.Latency) -> None:
+    def _measured_by_agent(self, measured: rtvi.AgentLatency) -> None:
         if self._ended_at is not None and self._noticed:
             self._early = measured
         elif self.turns and self.turns[-1].agent is None:
             self.turns[-1] = replace(self.turns[-1], agent=measured)
-            self._report_turn(self.turns[-1])
-
-    def _report_turn(self, turn: latency.Turn) -> None:
-        self._report(
-            {
-                "event": "latency",
-                "turn": turn.number,
-                "total_ms": round(turn.total_ms, 1),
-                "agent_ms": round(turn.agent.total_ms, 1) if turn.agent else None,
-                "stages": [{"key": part.name, "ms": round(part.ms, 1)} for part in turn.parts],
-            }
-        )
+            self._report(TurnMeasured(self.turns[-1]))

@@ -1,12 +1,12 @@
-"""Plivo: its record, and what it adds to a project (template/)."""
+"""Plivo: the record of the telephone provider."""
 
-from voicecore.catalog.phones.record import Field, Phone
+from voicecore.catalog.phones.record import ConsoleField, Phone
 
 PHONE = Phone(
     name="plivo",
     title="Plivo",
     secrets=("PLIVO_AUTH_ID", "PLIVO_AUTH_TOKEN"),
-    proof="HMAC-SHA256 by the auth token, of the address, the form and a nonce",
+    proof="HMAC-SHA256 of URL, form and a nonce, keyed with the auth token",
     place="Voice → Applications → XML → the application",
-    fields=(Field("Primary answer URL"), Field("Hangup URL", "/status")),
+    fields=(ConsoleField("Primary answer URL"), ConsoleField("Hangup URL", "/status")),
 )

@@ -1,12 +1,15 @@
-"""Twilio: its record, and what it adds to a project (template/)."""
+"""Twilio: the record of the telephone provider."""
 
-from voicecore.catalog.phones.record import Field, Phone
+from voicecore.catalog.phones.record import ConsoleField, Phone
 
 PHONE = Phone(
     name="twilio",
     title="Twilio",
     secrets=("TWILIO_ACCOUNT_SID", "TWILIO_AUTH_TOKEN"),
-    proof="HMAC-SHA1 by the auth token, of the address and the form",
+    proof="HMAC-SHA1 of URL and form, keyed with the auth token",
     place="Phone Numbers → Manage → Active numbers → your number → Voice configuration",
-    fields=(Field("A call comes in: Webhook"), Field("Call status changes", "/status")),
+    fields=(
+        ConsoleField("A call comes in: Webhook"),
+        ConsoleField("Call status changes", "/status"),
+    ),
 )

@@ -1,15 +1,16 @@
-"""Vonage: its record, and what it adds to a project (template/)."""
+"""Vonage: the record of the telephone provider."""
 
-from voicecore.catalog.phones.record import Field, Phone
+from voicecore.catalog.phones.record import PCM, ConsoleField, Phone
 
 PHONE = Phone(
     name="vonage",
     title="Vonage",
     secrets=("VONAGE_APPLICATION_ID", "VONAGE_PRIVATE_KEY", "VONAGE_SIGNATURE_SECRET"),
-    encoding="audio/l16",
+    encoding=PCM,
     rate=16_000,
-    proof="a JWT by the signature secret, with the body's hash",
+    proof="a JWT signed with the signature secret, with the body's hash",
+    direct="VONAGE_DIRECT",
     place="Applications → the application → Capabilities → Voice",
-    fields=(Field("Answer URL"), Field("Event URL", "/status")),
+    fields=(ConsoleField("Answer URL"), ConsoleField("Event URL", "/status")),
     also="Use signed webhooks",
 )

@@ -1,4 +1,4 @@
-"""The cascade pipeline: its record, and what it adds to a project (template/)."""
+"""Cascade: the record of the pipeline."""
 
 from voicecore.catalog import regions
 from voicecore.catalog.pipelines.record import Pipeline, Service
@@ -6,7 +6,7 @@ from voicecore.catalog.pipelines.record import Pipeline, Service
 PIPELINE = Pipeline(
     name="cascade",
     title="Transcribe → Nova 2 Lite → Polly",
-    summary="speech to text, a language model, text to speech; each stage yours to choose",
+    summary="speech to text, a language model, text to speech; you choose each stage",
     needs="an AWS account",
     python=">=3.11",
     stages={
@@ -15,7 +15,7 @@ PIPELINE = Pipeline(
                 "transcribe",
                 "Amazon Transcribe",
                 regions.TRANSCRIBE_STREAMING,
-                # Its WebSocket, which Pipecat uses (Transcribe guide, websocket-med).
+                # 8443 is its WebSocket, which Pipecat uses (Transcribe guide, websocket-med).
                 tcp_ports=(443, 8443),
             ),
             Service("deepgram", "Deepgram", key="DEEPGRAM_API_KEY"),

@@ -1,4 +1,4 @@
-"""The offline pipeline: its record, and what it adds to a project (template/)."""
+"""Offline: the record of the pipeline."""
 
 from voicecore.catalog.pipelines.record import Pipeline
 
@@ -8,4 +8,6 @@ PIPELINE = Pipeline(
     summary="no account and no network; small models and a rule-based responder",
     needs="nothing",
     python=">=3.11",
+    # The models run inside the agent.
+    compute=(1.0, 1.5),
 )

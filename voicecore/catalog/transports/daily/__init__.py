@@ -1,22 +1,23 @@
-"""The Daily transport: its record, and what it adds to a project (template/)."""
+"""Daily: the record of the transport."""
 
 from voicecore.catalog.transports.record import Transport
 
 TRANSPORT = Transport(
     name="daily",
     title="Daily",
-    summary="a room of Daily's for each call, with phone numbers and SIP if you like",
+    summary="a Daily room per call; phone numbers and SIP are optional",
     consistency="excellent",
     effort="simple",
     best_for="phones, groups",
     pipecat_extras=("daily",),
+    # A library has the name `daily`.
+    module="daily_room",
+    client="voicecore.talk.transports.daily",
+    client_library="daily",
     invoked=True,
-    # Daily's TURN servers, and its media servers (Daily's Networking Guide).
+    # Its TURN servers and its media servers (Daily's Networking Guide).
     udp_ports=((443, 443), (3478, 3478), (40_000, 65_534)),
-    not_public="Daily's sound goes by UDP, and none gets out of AgentCore's PUBLIC network",
-    spoken=False,
-    library="daily",
+    not_public="Daily's audio needs UDP, which AgentCore's PUBLIC network blocks",
     key="DAILY_API_KEY",
-    renamed="daily_room",
-    doors=True,
+    webhooks=True,
 )

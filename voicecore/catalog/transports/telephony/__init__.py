@@ -1,4 +1,4 @@
-"""The Telephone transport: its record, and what it adds to a project (template/)."""
+"""Telephone: the record of the transport."""
 
 from voicecore.catalog.transports.record import Transport
 
@@ -10,7 +10,7 @@ TRANSPORT = Transport(
     effort="medium",
     best_for="telephone numbers",
     pipecat_extras=("websocket",),
+    module="telephony",
     browser=False,
-    serves=True,
-    spoken=False,
+    by_phone=True,
 )

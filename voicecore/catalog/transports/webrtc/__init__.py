@@ -1,4 +1,4 @@
-"""The WebRTC transport: its record, and what it adds to a project (template/)."""
+"""WebRTC: the record of the transport."""
 
 from voicecore.catalog.transports.record import Transport
 
@@ -10,6 +10,8 @@ TRANSPORT = Transport(
     effort="medium",
     best_for="production",
     pipecat_extras=("webrtc",),
+    module="webrtc",
+    client="voicecore.talk.transports.webrtc",
     invoked=True,
     turn=True,
 )

@@ -1,4 +1,4 @@
-"""The WebSocket transport: its record, and what it adds to a project (template/)."""
+"""WebSocket: the record of the transport."""
 
 from voicecore.catalog.transports.record import Transport
 
@@ -10,4 +10,6 @@ TRANSPORT = Transport(
     effort="simple",
     best_for="prototypes, light use",
     pipecat_extras=("websocket",),
+    module="websocket",
+    client="voicecore.talk.transports.websocket",
 )

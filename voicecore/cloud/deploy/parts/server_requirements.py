@@ -26,16 +26,16 @@ class CannotDeployServer(VoicecoreError):
 def carries_calls(deployment: Deployment, environment: Environment) -> bool:
     """Return True when calls pass through the server, which then runs on ECS instead of Lambda.
 
-    A project with Vonage alone can let Vonage connect to the agent itself (VONAGE_DIRECT=1).
+    A provider that connects to the agent itself does so only as the only one, if told to.
     """
-    only_vonage = [phone.name for phone in deployment.phones] == ["vonage"]
-    if only_vonage and environment.plain.get("VONAGE_DIRECT") == "1":
+    direct = deployment.phones[0].direct if len(deployment.phones) == 1 else ""
+    if direct and environment.plain.get(direct) == "1":
         return False
     return _answers_phones(deployment)
 
 
 def _answers_phones(deployment: Deployment) -> bool:
-    return any(transport.serves for transport in deployment.transports)
+    return any(transport.by_phone for transport in deployment.transports)
 
 
 def require_server_possible(deployment: Deployment, environment: Environment) -> None:

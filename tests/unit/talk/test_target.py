@@ -1,0 +1,73 @@
+"""`voicecore talk` reports what keeps it from reaching an agent."""
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Voicecore
+
+
+@pytest.fixture
+def project(voicecore: Voicecore, tmp_path: Path) -> Path:
+    assert voicecore("init", "line", "--pipeline", "offline", "--yes").code == 0
+    return tmp_path / "line"
+
+
+def test_reports_why_the_agent_does_not_start(voicecore: Voicecore, project: Path) -> None:
+    (project / "agent" / "app.py").unlink()
+    result = voicecore("talk", "--text", cwd=project, env=dict(os.environ))
+    assert result.code == 3  # the exit code and the message are those of `voicecore dev`
+    assert f"{project} lacks agent/app.py." in result.stderr
+    assert f"voicecore init {project.name} --directory {project.parent} --force" in result.stderr
+
+
+def test_rejects_binary_dotenv(voicecore: Voicecore, project: Path) -> None:
+    (project / "server" / ".env").write_bytes(b"SESSION_API_KEY=\xff\xfe")
+    result = voicecore("talk", "--text", cwd=project)
+    assert result.code == 3
+    assert "server/.env is not UTF-8 text" in result.stderr
+
+
+def test_remote_needs_credentials(
+    voicecore: Voicecore, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
+        monkeypatch.setenv(name, os.devnull)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    result = voicecore("talk", "--text", "--remote", cwd=project)
+    assert result.code == 5
+    assert "No AWS credentials were found" in result.stderr
+    assert "voicecore talk --remote" in result.stderr
+
+
+def test_rejects_arn_of_another_service(voicecore: Voicecore, project: Path) -> None:
+    arn = "arn:aws:s3:::bucket"
+    result = voicecore("talk", "--text", "--remote", "--arn", arn, cwd=project)
+    assert result.code == 2
+    assert arn in result.stderr
+
+
+def test_reports_missing_server_key(voicecore: Voicecore, project: Path) -> None:
+    (project / "server" / ".env").unlink()
+    result = voicecore("talk", "--text", cwd=project)
+    assert result.code == 1
+    assert "SESSION_API_KEY is neither in the environment nor in" in result.stderr
+
+
+def test_reports_missing_project(voicecore: Voicecore, project: Path) -> None:
+    shutil.rmtree(project)
+    assert voicecore("talk", "--text").code == 3
+
+
+def test_rejects_bad_sound_file_before_starting_anything(
+    voicecore: Voicecore, project: Path
+) -> None:
+    (project / "letter.wav").write_text("Dear Sir or Madam")
+    result = voicecore("talk", "--input", "letter.wav", cwd=project)
+    assert result.code == 2
+    assert "letter.wav cannot be spoken" in result.stderr
+    assert "Starting" not in result.stderr

@@ -1,0 +1,51 @@
+"""Owns the scripts of a call: files, keys or lines, each said in its time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+
+from voicecore.talk.audio.scripted_mic import ScriptedMicrophone
+from voicecore.talk.audio.sound_files import Clip
+from voicecore.talk.call import LiveCall
+
+_KEY_SECONDS = 0.25
+"""From one key to the next, as fast as a person."""
+
+
+async def speak(call: LiveCall, microphone: ScriptedMicrophone, clips: Sequence[Clip]) -> None:
+    """Say each clip in turn; wait for the whole answer before the next."""
+    await call.greeted()
+    for clip in clips:
+        await microphone.say(clip)
+        await call.answered()
+
+
+async def press(call: LiveCall, keys: str) -> None:
+    """Press keys of the telephone after the greeting, and wait for a reply."""
+    await call.greeted()
+    for key in keys:
+        call.press(key)
+        await asyncio.sleep(_KEY_SECONDS)
+    await call.replied()
+
+
+async def write(call: LiveCall, lines: AsyncIterator[str]) -> None:
+    """Send each line; wait for the whole answer before the next."""
+    await call.greeted()
+    async for line in lines:
+        if text := line.strip():
+            call.type(text)
+            await call.answered()
+
+
+async def chat(call: LiveCall, lines: AsyncIterator[str]) -> None:
+    """Send each line as a person does, who may interrupt the agent; wait for the last answer."""
+    awaited = False
+    async for line in lines:
+        await call.connected()
+        if text := line.strip():
+            call.type(text)
+            awaited = True
+    if awaited:
+        await call.answered()
