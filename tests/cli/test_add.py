@@ -26,7 +26,7 @@ def test_adds_files_and_lines_and_keeps_the_users_own(voicecore: Voicecore, proj
     key = (project / "server/.env").read_bytes()
     result = voicecore("add", "webrtc", "--yes", "--project", str(project))
     assert result.code == ExitCode.OK
-    assert "new agent/webrtc.py" in result.stderr
+    assert "new agent/internal/webrtc.py" in result.stderr
     assert '+transports = ["websocket", "webrtc"]' in result.stderr
     assert "voicecore talk --transport webrtc" in result.stderr
     assert (project / "agent/bot.py").read_text() == "# my own\n"
@@ -44,7 +44,7 @@ def test_adds_a_telephone_and_then_another_provider(voicecore: Voicecore, projec
         return done.stderr
 
     assert "voicecore talk --phone plivo" in add("--provider", "plivo")
-    assert "new server/providers/vonage.py" in add("--provider", "vonage")
+    assert "new server/internal/telephony/providers/vonage.py" in add("--provider", "vonage")
     assert 'providers = ["plivo", "vonage"]' in (project / "voicecore.toml").read_text()
     assert "has Telephone already" in add()
     for flags in (("telephony", "--provider", "pigeon"), ("webrtc", "--provider", "twilio")):
@@ -69,12 +69,12 @@ def test_asks_before_it_changes_files(voicecore: Voicecore, project: Path) -> No
 
 
 def test_own_lines_stop_it_and_it_says_what_to_do(voicecore: Voicecore, project: Path) -> None:
-    app = project / "agent/app.py"
+    app = project / "agent/internal/app.py"
     app.write_text(app.read_text().replace('"""Answer /invocations: conv', '"""Mine: conv'))
     before = contents(project)
     result = voicecore("add", "webrtc", "--yes", "--project", str(project))
     assert result.code == ExitCode.FAILED
-    assert "agent/app.py: you have changed the lines that would change" in result.stderr
+    assert "agent/internal/app.py: you have changed the lines that would change" in result.stderr
     assert "+        self.requests: dict[str, Respond] = {}" in result.stderr
     assert contents(project) == before
 
@@ -83,7 +83,7 @@ def test_tells_programs_what_it_did(voicecore: Voicecore, project: Path) -> None
     result = voicecore("add", "webrtc", "--yes", "--json", "--project", str(project))
     report = json.loads(result.stdout)
     assert report["written"] is True
-    assert report["files"]["agent/webrtc.py"] == "new"
+    assert report["files"]["agent/internal/webrtc.py"] == "new"
     assert report["files"]["voicecore.toml"] == "changed"
 
 

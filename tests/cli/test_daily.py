@@ -54,7 +54,7 @@ def test_it_is_added_to_a_project(voicecore: Voicecore, tmp_path: Path) -> None:
     voicecore("init", "mine", "--yes", "--transport", "webrtc", "--pipeline", "offline")
     result = voicecore("add", "daily", "--yes", "--project", "mine")
     assert result.code == ExitCode.OK
-    assert "new agent/daily_room.py" in result.stderr
+    assert "new agent/internal/daily.py" in result.stderr
     assert "It needs DAILY_API_KEY in server/.env" in result.stderr
     assert "daily,silero,webrtc" in (tmp_path / "mine/agent/pyproject.toml").read_text()
 

@@ -60,14 +60,14 @@ def pyproject(name: str, *dependencies: str, python: str = ">=3.11") -> str:
 
 def tiny(root: Path, agent: str) -> Path:
     """A project whose agent and server answer, and do nothing else."""
-    for folder in ("agent", "server"):
+    for folder in ("agent/internal", "server/internal"):
         (root / folder).mkdir(parents=True)
     (root / "voicecore.toml").write_text(
         'name = "tiny"\ntransports = ["websocket"]\npipeline = "offline"\nregion = "us-east-1"\n'
     )
-    (root / "agent/app.py").write_text(agent)
+    (root / "agent/internal/app.py").write_text(agent)
     (root / "agent/pyproject.toml").write_text(pyproject("tiny-agent"))
-    (root / "server/server.py").write_text(SERVER)
+    (root / "server/internal/server.py").write_text(SERVER)
     (root / "server/pyproject.toml").write_text(pyproject("tiny-server", "uvicorn"))
     return root
 
@@ -81,8 +81,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def project(made: Path) -> Iterator[Path]:
     """The same project for each test, as it was."""
     yield made
-    (made / "agent/app.py").write_text(AGENT)
-    (made / "server/server.py").write_text(SERVER)
+    (made / "agent/internal/app.py").write_text(AGENT)
+    (made / "server/internal/server.py").write_text(SERVER)
 
 
 @contextmanager
@@ -167,7 +167,8 @@ def test_a_reader_who_goes_away_ends_it(project: Path) -> None:
         events_until(process, "serving", "ready")
         assert process.stdout
         process.stdout.close()
-        (project / "agent/app.py").write_text(AGENT + "\n")  # an event that nobody will read
+        # An event that nobody reads.
+        (project / "agent/internal/app.py").write_text(AGENT + "\n")
         assert process.wait(20) == ExitCode.OK
     assert processes_in(project) == []
 
@@ -188,14 +189,14 @@ def test_a_taken_port_is_told(project: Path, voicecore: Voicecore) -> None:
 
 
 def test_an_agent_that_crashes_is_told_and_tried_again_when_saved(project: Path) -> None:
-    (project / "agent/app.py").write_text("import nowhere\n")
+    (project / "agent/internal/app.py").write_text("import nowhere\n")
     with dev(project) as process:
         failed = events_until(process, "serving", "failed")
         [event] = [event for event in failed if event["kind"] == "failed"]
         assert "ModuleNotFoundError: No module named 'nowhere'" in event["text"]
         log = Path(event["hint"].removeprefix("Log: "))
         assert "import nowhere" in log.read_text()
-        (project / "agent/app.py").write_text(AGENT)
+        (project / "agent/internal/app.py").write_text(AGENT)
         events_until(process, "ready")
 
 
@@ -206,7 +207,7 @@ def test_an_agent_that_dies_behind_ping_is_told(project: Path) -> None:
     )
     dying += "    except ImportError as error:\n        sys.excepthook(*sys.exc_info())\n"
     dying += "        os._exit(1)\nimport sys, time\nthreading.Thread(target=die).start()\n"
-    (project / "agent/app.py").write_text(dying + AGENT)
+    (project / "agent/internal/app.py").write_text(dying + AGENT)
     with dev(project) as process:
         events = events_until(process, "ready", "failed")
         [event] = [event for event in events if event["kind"] == "failed"]
@@ -221,14 +222,15 @@ def state_of(project: Path) -> str:
 
 
 def test_an_agent_that_never_answers_is_told(project: Path) -> None:
-    (project / "agent/app.py").write_text("import time\ntime.sleep(60)\n")
+    (project / "agent/internal/app.py").write_text("import time\ntime.sleep(60)\n")
     with dev(project, "--start-limit", "1") as process:
         [event] = [e for e in events_until(process, "failed") if e["kind"] == "failed"]
         assert "did not answer /ping within 1s" in event["text"]
 
 
 def test_a_session_server_that_cannot_start_ends_dev(project: Path) -> None:
-    (project / "server/server.py").write_text("raise SystemExit('SESSION_API_KEY is missing')\n")
+    server = project / "server/internal/server.py"
+    server.write_text("raise SystemExit('SESSION_API_KEY is missing')\n")
     with dev(project) as process:
         stdout, _ = process.communicate(timeout=30)
     assert process.returncode == ExitCode.FAILED
@@ -240,7 +242,7 @@ def test_a_session_server_that_cannot_start_ends_dev(project: Path) -> None:
 
 def test_another_projects_server_is_not_taken_for_ours(project: Path) -> None:
     # It comes to the port after the port was found free, and answers /health before ours does.
-    (project / "server/server.py").write_text("import time\ntime.sleep(2)\n" + SERVER)
+    (project / "server/internal/server.py").write_text("import time\ntime.sleep(2)\n" + SERVER)
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
     with dev(project, "--server-port", str(port)) as process:
@@ -265,7 +267,7 @@ class AlwaysHealthy(BaseHTTPRequestHandler):
 
 
 def test_a_session_server_that_never_answers_is_told(project: Path) -> None:
-    (project / "server/server.py").write_text(SERVER.replace("200", "503"))
+    (project / "server/internal/server.py").write_text(SERVER.replace("200", "503"))
     with dev(project) as process:
         stdout, _ = process.communicate(timeout=60)
     error = json.loads(stdout.splitlines()[-1])["error"]
@@ -278,7 +280,7 @@ def test_a_saved_session_server_serves_at_once(project: Path) -> None:
         url = json.loads((project / ".voicecore/dev.json").read_text())["server"]
         changed = SERVER.replace('os.environ["AGENT_RUNTIME_ARN"].encode()', 'b"changed"')
         time.sleep(1)  # nobody saves so soon that the watch has not begun
-        (project / "server/server.py").write_text(changed)
+        (project / "server/internal/server.py").write_text(changed)
         deadline = time.monotonic() + 15
         seen = b""
         while seen != b"changed" and time.monotonic() < deadline:
@@ -322,7 +324,7 @@ def test_a_project_without_an_agent_says_how_to_bring_it_back(
     voicecore: Voicecore, tmp_path: Path
 ) -> None:
     voicecore("init", "mine", "--yes")
-    (tmp_path / "mine/agent/app.py").unlink()
+    (tmp_path / "mine/agent/internal/app.py").unlink()
     result = voicecore("dev", "--project", "mine")
     assert result.code == ExitCode.BAD_PROJECT
     assert f"voicecore init mine --directory {tmp_path} --force" in result.stderr

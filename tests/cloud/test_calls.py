@@ -99,7 +99,7 @@ async def office(
 
     def start(command: Sequence[str], env: Mapping[str, str]) -> subprocess.Popen[str]:
         process = subprocess.Popen(
-            [venv.python_of(root / "server"), *(command[1:] or ["server.py"])],
+            [venv.python_of(root / "server"), *(command[1:] or ["-m", "internal.server"])],
             cwd=root / "server", env={**env, **agents},
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         )  # fmt: skip
@@ -157,7 +157,7 @@ async def calls(it: Office, agentcore: Lab) -> None:
     async with it.provider.call(it.url) as first:
         await first.hears(0.4)
         [old] = it.tasks()
-        edit(it.root / "server/server.py")
+        edit(it.root / "server/internal/server.py")
         changed = await asyncio.to_thread(it.deployer.deploy)
         assert changed.code == ExitCode.OK, changed.stderr
         [new] = it.tasks()
@@ -187,7 +187,7 @@ async def calls(it: Office, agentcore: Lab) -> None:
 
 async def mistake(it: Office) -> None:
     """A server that does not start comes to nothing: the one before it goes on."""
-    path = it.root / "server/server.py"
+    path = it.root / "server/internal/server.py"
     text = path.read_text()
     path.write_text(f"raise SystemExit('no such setting')\n{text}")
     failed = await asyncio.to_thread(it.deployer.deploy)

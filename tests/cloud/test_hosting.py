@@ -105,7 +105,7 @@ def test_a_server_comes_along_is_kept_current_and_goes(
     assert json.loads(again.stdout)["server"]["url"] == server.url
     assert changes(aws) == []
 
-    edit(deployer.root / "server/server.py")
+    edit(deployer.root / "server/internal/server.py")
     changed = deployer.deploy()
     assert "~ server function: image" in changed.stderr, changed.stderr
     assert "~ runtime" not in changed.stderr

@@ -82,7 +82,7 @@ def data_plane(aws: Aws, root: Path, arn: str) -> Iterator[LocalRuntime]:
         credentials=LocalCredentials(caller.access_key_id, caller.secret_access_key),
     )
     with in_background(serve()) as models:
-        argv = models.reach.argv(str(agent / ".venv/bin/python"), "app.py")
+        argv = models.reach.argv(str(agent / ".venv/bin/python"), "-m", "internal.app")
         env = {"PATH": os.environ["PATH"], "HOME": str(root), **models.reach.env()}
         spec = AgentSpec(tuple(argv), agent, env)
         with in_background(LocalRuntime(settings, lambda: spec)) as runtime:
@@ -173,7 +173,7 @@ def test_from_init_to_nothing_left(person: Person) -> None:
     assert "nothing was changed" in person.types("deploy", "--yes").stderr
     assert changes(aws) == []
 
-    for part in ("agent/bot.py", "server/server.py"):
+    for part in ("agent/bot.py", "server/internal/server.py"):
         file = root / part
         file.write_text(f"{file.read_text()}# edited\n")
     edited = person.types("deploy", "--yes", "--message", "kinder", docker=True)

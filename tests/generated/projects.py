@@ -126,7 +126,7 @@ def agent(folder: Path, log: Path, env: Mapping[str, str] | None = None) -> Iter
         port = probe.getsockname()[1]
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [folder / ".venv/bin/python", "app.py"],
+            [folder / ".venv/bin/python", "-m", "internal.app"],
             cwd=folder,
             env=ENVIRONMENT | {"PORT": str(port)} | (env or {}),
             stdout=output,

@@ -1,6 +1,6 @@
 """Calls through Daily from end to end: server, local AgentCore Runtime, agent; Daily is a stand-in.
 
-The stand-ins are the project's own (tests/daily_cloud.py, tests/standin): its REST API and webhook
+The stand-ins are the project's own (agent/internal/tests): its REST API and webhook
 as it documents them, and its library, below which there is nothing to test without an account.
 """
 
@@ -63,9 +63,10 @@ class Line:
 @pytest.fixture(scope="module")
 def line(make: Callable[[Kind], Path], monkeypatch_module: pytest.MonkeyPatch) -> Iterator[Line]:
     project = make(KIND)
-    monkeypatch_module.syspath_prepend(str(project / "tests"))
-    room = importlib.import_module("over_daily")
-    told = room.ENVIRONMENT | {"DAILY_DIALIN_HMAC": importlib.import_module("daily_cloud").HMAC}
+    monkeypatch_module.syspath_prepend(str(project / "agent"))
+    room = importlib.import_module("internal.tests.over_daily")
+    cloud = importlib.import_module("internal.tests.daily_cloud")
+    told = room.ENVIRONMENT | {"DAILY_DIALIN_HMAC": cloud.HMAC}
     for name, value in told.items():
         monkeypatch_module.setenv(name, value)
     with dev(project, "--no-screen") as process:
@@ -73,8 +74,8 @@ def line(make: Callable[[Kind], Path], monkeypatch_module: pytest.MonkeyPatch) -
         url = next(event["server"] for event in events if event["kind"] == "serving")
         yield Line(url, room, project / "tests/question.wav")
     room.RUN.close()
-    for name in ("over_daily", "daily_cloud", "caller"):
-        sys.modules.pop(name, None)
+    for name in [name for name in sys.modules if name.partition(".")[0] == "internal"]:
+        del sys.modules[name]
 
 
 @pytest.fixture(scope="module")
@@ -89,7 +90,7 @@ def test_it_is_typed(make: Callable[[Kind], Path], part: str) -> None:
     run(project, *pyright(project, part))
 
 
-OWN = {"agent": "tests/test_daily_room.py", "server": "server"}
+OWN = {"agent": "agent/internal/tests/test_daily.py", "server": "server"}
 
 
 @pytest.mark.parametrize("part", OWN)
@@ -104,7 +105,7 @@ def test_talk_in_a_room(line: Line, tmp_path: Path) -> None:
     recorded = tmp_path / "both.wav"
     argv = [sys.executable, "-m", "voicecore", "talk", "--url", line.url, "--transport", "daily"]
     argv += ["--json", "--input", str(line.question), "--record", str(recorded)]
-    with callers_line(importlib.import_module("daily_cloud"), cloud) as door:
+    with callers_line(importlib.import_module("internal.tests.daily_cloud"), cloud) as door:
         # PYTHONPATH has the library's stand-in, of the server's environment.
         env = {**os.environ, "SESSION_API_KEY": SECRET, "DAILY_CLOUD": door}
         done = subprocess.run(

@@ -50,7 +50,7 @@ IN = (
     "bot.py",
     "pyproject.toml",
     "uv.lock",
-    "slim.py",
+    "internal/prune.py",
     "tools/tool.py",
     "tools/environment.py",
     "prices/menu.json",
@@ -69,7 +69,7 @@ def test_secrets_and_what_belongs_to_a_machine_stay_out(tmp_path: Path) -> None:
         path.write_text("x")
     patterns = files["agent/.dockerignore"].decode().splitlines()
     rules = [line for line in patterns if line and not line.startswith("#")]
-    # The Dockerfile and .dockerignore always come; slim.py takes them out again.
+    # The Dockerfile and .dockerignore always come; prune.py takes them out again.
     context = exclude_paths(str(tmp_path), rules, dockerfile="Dockerfile")
     sent = {name for name in context if (tmp_path / name).is_file()}
     assert sent == set(IN)

@@ -64,12 +64,12 @@ def test_keys_that_cannot_be_read(
     arn = secret(aws, f"bad-{uuid.uuid4()}", value)
     if denied:
         aws.faults.deny("secretsmanager:GetSecretValue")
-    argv = [project / "agent/.venv/bin/python", "-c", "import keys; keys.read()"]
+    argv = [project / "agent/.venv/bin/python", "-c", "from internal import keys; keys.read()"]
     env = environment(aws, arn)
     done = subprocess.run(argv, cwd=project / "agent", env=env, capture_output=True, text=True)
     aws.faults.clear()
     assert done.returncode == 1
     last = done.stderr.splitlines()[-1]
-    assert last.startswith(f"keys.KeysUnreadable: AGENT_SECRET_ARN, {arn}, ")
+    assert last.startswith(f"internal.keys.KeysUnreadable: AGENT_SECRET_ARN, {arn}, ")
     assert told in last
     assert "from-the-secret" not in done.stderr

@@ -32,8 +32,8 @@ def slimmed(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], Path]:
     def made(project: Path) -> Path:
         folder = tmp_path_factory.mktemp("packages") / "slim"
         agent = project / "agent"
-        install(agent, folder, "copy")  # slim.py changes it
-        run(agent, str(agent / ".venv/bin/python"), "slim.py", "packages", str(folder))
+        install(agent, folder, "copy")  # prune.py changes it
+        run(agent, str(agent / ".venv/bin/python"), "internal/prune.py", "packages", str(folder))
         return folder
 
     return made
@@ -113,7 +113,7 @@ def test_the_agents_own_tests_need_no_more_than_what_is_left_in(
     # A package that is found in this folder has its modules only there.
     python = str(project / "agent/.venv/bin/python")
     packages = f"PYTHONPATH={slimmed(project)}"
-    run(project, "env", packages, python, "-m", "pytest", "-q", "tests")
+    run(project, "env", packages, python, "-m", "pytest", "-q")
 
 
 @only(NOVA_SONIC)
@@ -126,7 +126,7 @@ def test_who_needs_a_package_that_is_left_out_is_told_at_the_start(
     music = "from pipecat.audio.mixers.soundfile_mixer import SoundfileMixer"
     bot.write_text(bot.read_text("utf-8").replace("import Pipeline", f"import Pipeline\n{music}"))
     done = subprocess.run(
-        [agent / ".venv/bin/python", "app.py"],
+        [agent / ".venv/bin/python", "-m", "internal.app"],
         cwd=agent, env=ENVIRONMENT | {"PORT": "0"}, capture_output=True, text=True,
     )  # fmt: skip
     assert done.returncode == 1
@@ -138,7 +138,7 @@ def test_who_needs_a_package_that_is_left_out_is_told_at_the_start(
 
 PROGRAM = """
 import logging
-import logs
+from internal import logs
 from loguru import logger
 
 logs.set_up()

@@ -55,7 +55,7 @@ RECORD = "pkg-1.0.dist-info/RECORD"
 @pytest.fixture
 def slim(tmp_path: Path) -> Path:
     path = tmp_path / "slim.py"
-    path.write_bytes(rendered(NOVA_SONIC)["agent/slim.py"])
+    path.write_bytes(rendered(NOVA_SONIC)["agent/internal/prune.py"])
     return path
 
 
@@ -107,7 +107,7 @@ def test_of_packages_goes_what_is_listed_and_no_more(slim: Path, tmp_path: Path)
 
 def test_only_who_needs_no_smart_turn_goes_without(tmp_path: Path) -> None:
     slim = tmp_path / "slim.py"
-    slim.write_bytes(rendered(CASCADE)["agent/slim.py"])
+    slim.write_bytes(rendered(CASCADE)["agent/internal/prune.py"])
     folder = packages_in(tmp_path / "packages")
     call(slim, "packages", folder)
     assert (folder / SMART_TURN).exists()
@@ -163,20 +163,26 @@ def test_packages_are_listed_the_largest_first(slim: Path, tmp_path: Path) -> No
 
 def test_of_the_code_goes_what_only_the_build_reads(slim: Path, tmp_path: Path) -> None:
     folder = tmp_path / "app"
-    agent = {name: text for name, text in rendered(NOVA_SONIC).items() if name.startswith("agent/")}
+    agent = {
+        name: text
+        for name, text in rendered(NOVA_SONIC).items()
+        if name.startswith("agent/") and "/tests/" not in name
+    }
     for name, text in (agent | {"agent/uv.lock": b"", "agent/prices/menu.txt": b"tea"}).items():
         path = folder / name.removeprefix("agent/")
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(text)
-    (folder / ".env.example").unlink()  # .dockerignore keeps it out
+    (folder / ".env.example").unlink()  # .dockerignore keeps it out, and the tests
     call(slim, "code", folder)
     whole = files_in(folder) | files_in(folder.parent / "bot")
     sources = {name for name in whole if name.endswith(".py")}
     assert "bot.py" in sources
     assert sources == {
         name.removeprefix("agent/") for name in agent if name.endswith(".py")
-    } - {"slim.py"}  # fmt: skip
-    bytecode = {f"__pycache__/{Path(name).stem}.{TAG}.pyc" for name in sources}
+    } - {"internal/prune.py"}  # fmt: skip
+    bytecode = {
+        str(Path(name).parent / "__pycache__" / f"{Path(name).stem}.{TAG}.pyc") for name in sources
+    }
     assert whole - sources - bytecode == {"pyproject.toml", "prices/menu.txt"}
     assert bytecode < whole
     # Whoever edits bot.py sends no more than it.

@@ -56,11 +56,11 @@ def small_agent(folder: Path, app: str = APP) -> Path:
     init = [sys.executable, "-m", "voicecore", "init", "made", "--pipeline", "nova-sonic", "--yes"]
     init += ["--region", "us-east-1", "--directory", str(folder.parent)]
     subprocess.run(init, check=True, capture_output=True)
-    folder.mkdir()
-    for name in ("Dockerfile", ".dockerignore", "slim.py"):
+    (folder / "internal").mkdir(parents=True)
+    for name in ("Dockerfile", ".dockerignore", "internal/prune.py"):
         shutil.copy(folder.parent / "made/agent" / name, folder / name)
     (folder / "pyproject.toml").write_text(PROJECT)
-    (folder / "app.py").write_text(app)
+    (folder / "internal/app.py").write_text(app)
     (folder / "bot.py").write_text('PROMPT = "Be short."\n')
     subprocess.run([uv.find_uv_bin(), "lock", "--quiet", "--project", str(folder)], check=True)
     return folder

@@ -29,7 +29,7 @@ def checked(
     lab: Registries, engine: Lab, agent: Path, app: str, tell: Tell = ignore, limit: float = 30
 ) -> Checked:
     """Build `agent` with another app.py, and check it; no container is left."""
-    (agent / "app.py").write_text(app)
+    (agent / "internal/app.py").write_text(app)
     with held(engine) as holding:
         wanted = order(agent, lab, "checked")
         buildx.build(holding, wanted, env_of(engine), ignore)

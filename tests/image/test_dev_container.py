@@ -43,8 +43,8 @@ def made(tmp_path_factory: pytest.TempPathFactory, all_registries: Registries) -
         )
     )
     (agent / ".env").write_text("GREETING=hello\n")
-    (root / "server").mkdir()
-    (root / "server/server.py").write_text(SERVER)
+    (root / "server/internal").mkdir(parents=True)
+    (root / "server/internal/server.py").write_text(SERVER)
     (root / "server/pyproject.toml").write_text(pyproject("tiny-server", "uvicorn"))
     (root / "voicecore.toml").write_text(
         'name = "small"\ntransports = ["websocket"]\npipeline = "offline"\nregion = "eu-west-1"\n'
@@ -109,7 +109,7 @@ def test_sessions_in_containers_and_a_new_image_when_a_file_is_saved(
         assert "docker run --rm" in listed
         assert "secret-of-ada" not in listed
 
-        app = made / "agent/app.py"
+        app = made / "agent/internal/app.py"
         app.write_text(TELLING.replace('"first"', '"second"'))
         events_until(process, "reloaded", "ready")
         assert invoke(made, "a" * 40)["word"] == "first"

@@ -19,7 +19,7 @@ from voicecore.local.processes.dev_state import read_state
 from voicecore.local.processes.ports import free_port
 from voicecore.scaffold.render import templates
 
-PAGE = templates() / "_shared" / "server" / "page"
+PAGE = templates() / "_shared" / "server" / "internal" / "page"
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from pathlib import Path
 from tests.page.site import PAGE
 from voicecore.scaffold.render import templates
 
-CLIENT = templates() / "_shared" / "client"
+CLIENT = templates() / "_ejectable" / "client"
 LIMIT = 150_000
 
 
@@ -32,7 +32,7 @@ def test_the_bundle_is_what_its_source_makes(tmp_path: Path) -> None:
     ):
         done = subprocess.run(command, cwd=client, env=quiet, capture_output=True, text=True)
         assert done.returncode == 0, done.stdout + done.stderr
-    made = contents(tmp_path / "server" / "page")
+    made = contents(tmp_path / "server" / "internal" / "page")
     shipped = contents(PAGE)
     assert made.keys() == shipped.keys()
     different = [name for name in made if made[name] != shipped[name]]

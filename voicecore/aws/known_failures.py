@@ -302,7 +302,7 @@ FAILURES = (
         34,
         "/ws is refused although /invocations works",
         "the runtime's protocol is not HTTP, or the image serves no /ws",
-        "Deploy again, which sets the protocol; keep /ws in agent/app.py.",
+        "Deploy again, which sets the protocol; keep /ws in agent/internal/app.py.",
         Check.ACCOUNT,
     ),
     Failure(

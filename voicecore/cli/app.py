@@ -105,6 +105,12 @@ def _transport_names() -> list[str]:
     return list(TRANSPORTS)
 
 
+def _ejectable() -> list[str]:
+    from voicecore.scaffold.render import EJECTABLE
+
+    return list(EJECTABLE)
+
+
 def _provider_names() -> list[str]:
     from voicecore.catalog.phones import PHONES
 
@@ -323,6 +329,41 @@ def add(
     options = command.AddOptions(
         transport, project, yes=yes, dry_run=dry_run, json=json, providers=_each(provider)
     )
+    _boundary(context, lambda: command.run(context, options), json)
+
+
+@app.command()
+def eject(
+    ctx: typer.Context,
+    part: Annotated[
+        str,
+        typer.Argument(
+            metavar="PART",
+            help="What to eject: client, the source of the page.",
+            autocompletion=_ejectable,
+        ),
+    ],
+    project: ProjectFolder = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Skip confirmation prompts.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="List the files; write nothing.")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Write the source of the browser page to client/, to change the page.
+
+    A project has the built page only, in server/internal/page/. Existing files are never
+    overwritten.
+
+    \b
+    Examples:
+      voicecore eject client
+      voicecore eject client --dry-run
+    """
+    from voicecore.commands import eject as command
+
+    context = _context(ctx)
+    options = command.EjectOptions(part, project, yes=yes, dry_run=dry_run, json=json)
     _boundary(context, lambda: command.run(context, options), json)
 
 

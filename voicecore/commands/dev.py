@@ -257,7 +257,7 @@ def _already_running(project: Project) -> AlreadyRunning:
 
 def check_files(project: Project) -> None:
     """Raise BadProject, naming what is missing, unless there is something to run."""
-    needed = (project.agent / "app.py", project.server / "server.py")
+    needed = (project.agent / "internal" / "app.py", project.server / "internal" / "server.py")
     missing = [str(path.relative_to(project.root)) for path in needed if not path.exists()]
     if missing:
         raise BadProject(
@@ -277,7 +277,8 @@ def agent_spec(project: Project, env: Mapping[str, str]) -> AgentSpec:
         "AWS_REGION": project.region,
         **dotenv_of(project.agent),
     }
-    return AgentSpec((str(venv.python_of(project.agent)), "app.py"), project.agent, values)
+    argv = (str(venv.python_of(project.agent)), "-m", "internal.app")
+    return AgentSpec(argv, project.agent, values)
 
 
 def server_env(project: Project, runtime: LocalRuntime, env: Mapping[str, str]) -> dict[str, str]:

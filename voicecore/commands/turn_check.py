@@ -24,7 +24,7 @@ from voicecore.local.processes import venv
 from voicecore.project import aws_names
 from voicecore.project.project import Project, load_project
 
-SCRIPT = "turn_check.py"
+MODULE = "internal.turn_check"
 _SECONDS = 60.0  # sources and relays have their own limits, of a few seconds
 
 _WHERE = {
@@ -82,7 +82,7 @@ class Way:
 def run(context: Context, options: TurnCheckOptions) -> ExitCode:
     """Make an allocation by every way of every source, and show where each led."""
     project = load_project((context.cwd / (options.project or "")).resolve())
-    if not (project.agent / SCRIPT).exists():
+    if not (project.agent / "internal" / "turn_check.py").exists():
         raise NoTurnHere(
             f"The agent of {project.name} has no transport that needs TURN.",
             "Add one beside what you have:  voicecore init --help",
@@ -114,7 +114,7 @@ def run(context: Context, options: TurnCheckOptions) -> ExitCode:
             "Once deployed, KVS is:  voicecore turn check --stage dev\n"
             "Or set the variables of another:  "
             f"{', '.join(name for name in turn_sources.SOURCES if name != turn_sources.KVS)} "
-            "(agent/ice.py)",
+            "(agent/internal/turn_sources.py)",
         )
     if missing:
         hints = [hint for name in missing for hint in advice(name, ways)]
@@ -126,7 +126,7 @@ def run(context: Context, options: TurnCheckOptions) -> ExitCode:
 
 def look(project: Project, variables: Mapping[str, str], sources: Sequence[str]) -> list[Way]:
     """Where each way leads, as the agent sees it. Raises CheckFailed."""
-    argv = [str(venv.python_of(project.agent)), SCRIPT, *sources]
+    argv = [str(venv.python_of(project.agent)), "-m", MODULE, *sources]
     try:
         done = subprocess.run(
             argv, cwd=project.agent, env=dict(variables), capture_output=True, text=True,
@@ -136,7 +136,7 @@ def look(project: Project, variables: Mapping[str, str], sources: Sequence[str])
         raise CheckFailed(f"The check took more than {_SECONDS:g} s.", _by_hand(argv)) from error
     if done.returncode != 0:
         tail = "\n".join(done.stderr.strip().splitlines()[-5:])
-        raise CheckFailed(f"agent/{SCRIPT} failed:\n{tail}", _by_hand(argv))
+        raise CheckFailed(f"agent/internal/turn_check.py failed:\n{tail}", _by_hand(argv))
     return read(done.stdout.splitlines())
 
 

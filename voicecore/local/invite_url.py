@@ -16,7 +16,7 @@ def address(server: Path, url: str, key: str | None) -> str | None:
 
     The invite comes after the #: no browser sends that anywhere, so it stays out of all logs.
     """
-    if not key or not (server / "page" / "index.html").is_file():
+    if not key or not (server / "internal" / "page" / "index.html").is_file():
         return None
     return f"{url}/#{invite(key, time.time() + INVITE_SECONDS)}"
 

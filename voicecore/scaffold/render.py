@@ -23,8 +23,11 @@ if TYPE_CHECKING:
 Files = dict[str, bytes]
 """Content by path relative to the project, with forward slashes."""
 
-_OF_CLIENTS = ("client/", "server/page/", "tests/caller.py", "tests/test_conversation.py")
+_OF_CLIENTS = ("server/internal/page/", "agent/internal/tests/caller.py", "tests/")
 """What a project needs only where clients of its own speak to the agent: the page, above all."""
+
+EJECTABLE = ("client",)
+"""Folders that a project gets only on request: the TypeScript source of the page."""
 
 SECRET_FILES = ("server/.env",)
 """Files that hold a secret: written for the owner alone, and never replaced."""
@@ -56,7 +59,7 @@ def render(answers: Answers, session_api_key: str) -> Files:
     Layers: `_shared`, `_signed` or `_invoked` as calls begin by /ws or by /invocations, then the
     templates of each transport, of each telephone provider, and of the pipeline; a later layer
     replaces a file of an earlier one. A name that ends in `.jinja` is rendered, all else is copied.
-    What is in a layer's folder `both` goes to agent and server, which share no code at run time;
+    What is in a layer's folder `common` goes to agent and server, which share no code at run time;
     `part` tells a template which of them it is for.
     """
     engine = _engine()
@@ -76,6 +79,12 @@ def render(answers: Answers, session_api_key: str) -> Files:
     return dict(sorted(files.items()))
 
 
+def ejected(part: str) -> Files:
+    """Return the files of one of EJECTABLE, by path relative to the folder of its name."""
+    folder = templates() / "_ejectable" / part
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in _files_in(folder)}
+
+
 def _layers(answers: Answers) -> list[Path]:
     """Return the folders of templates that make this project, in order."""
     transports = [TRANSPORTS[name] for name in answers.transports]
@@ -90,7 +99,7 @@ def _layers(answers: Answers) -> list[Path]:
 
 def dockerfile_of(part: str) -> str:
     """The Dockerfile of the agent or the server as `render` makes it: it is every project's."""
-    path = templates() / "_shared" / "both" / "Dockerfile.jinja"
+    path = templates() / "_shared" / "common" / "Dockerfile.jinja"
     return _engine().from_string(path.read_text(encoding="utf-8")).render(part=part)
 
 
@@ -109,7 +118,7 @@ def _engine() -> Environment:
 def _places(path: Path) -> list[str]:
     """Where in a project a template's file goes."""
     name = path.as_posix().removesuffix(".jinja")
-    part = name.removeprefix("both/")
+    part = name.removeprefix("common/")
     return [name] if part == name else [f"agent/{part}", f"server/{part}"]
 
 

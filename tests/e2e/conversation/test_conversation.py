@@ -65,7 +65,7 @@ def test_two_questions_are_heard_answered_and_recorded(project: Path, tmp_path: 
 def test_a_turn_that_is_understood_late_is_measured_too(project: Path, tmp_path: Path) -> None:
     slow = tmp_path / "slow"
     shutil.copytree(project, slow, ignore=shutil.ignore_patterns(".venv", ".voicecore"))
-    speech = slow / "agent/speech.py"
+    speech = slow / "agent/internal/speech.py"
     text, given = speech.read_text(), "        samples = np.frombuffer(audio"
     assert given in text
     # Longer than a turn may last of which nothing is understood: Pipecat's 5 s.

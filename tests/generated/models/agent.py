@@ -106,7 +106,7 @@ async def running(
     env = {"PATH": os.environ["PATH"], "HOME": str(agent.folder), "PORT": str(port)}
     env |= {"PYTHONUNBUFFERED": "1", **models.reach.env()}
     env = {name: value for name, value in env.items() if name not in without}
-    argv = models.reach.argv(str(agent.python), "app.py")
+    argv = models.reach.argv(str(agent.python), "-m", "internal.app")
     async with started(argv, env, port, agent.folder) as run:
         yield run
 

@@ -120,7 +120,7 @@ def calls(
             "AWS_ACCESS_KEY_ID": pair.access_key_id,
             "AWS_SECRET_ACCESS_KEY": pair.secret_access_key,
         }
-        server = [str(venv.python_of(project / "server")), "-m", "uvicorn", "server:app"]
+        server = [str(venv.python_of(project / "server")), "-m", "uvicorn", "internal.server:app"]
         listening = ["--host", address, "--port", str(_PORT), "--log-level", "warning"]
         with subprocess.Popen(
             place.argv(*server, *listening), cwd=project / "server", env=env, stdout=2
@@ -157,7 +157,7 @@ async def _runtime(
         "NETWORK_MODE": "VPC",
         "DOCKER_CONTAINER": "1",
     }
-    argv = tuple(net.agent.argv(python, "app.py"))
+    argv = tuple(net.agent.argv(python, "-m", "internal.app"))
     spec = AgentSpec(argv, project / "agent", env, host=net.agent.house.address)
     arn = local_arn("my_agent", "us-east-1")
     here = net.street.here

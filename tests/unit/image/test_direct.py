@@ -45,7 +45,7 @@ STAGE = Stage(
     ports=("8080/tcp",),
     command=("python", "bot.py"),
 )
-FILES = ["bot.py", "run.sh", "slim.py", "uv.lock", "pyproject.toml"]
+FILES = ["bot.py", "run.sh", "internal/prune.py", "uv.lock", "pyproject.toml"]
 
 
 @dataclass
@@ -273,7 +273,7 @@ def test_a_build_that_fails_leaves_nothing(world: World) -> None:
 
 
 def test_an_interrupted_build_leaves_nothing(world: World) -> None:
-    (world.inputs.agent / "slim.py").write_text("import time\ntime.sleep(60)\n")
+    (world.inputs.agent / "internal/prune.py").write_text("import time\ntime.sleep(60)\n")
 
     async def work() -> None:
         begun = asyncio.Event()

@@ -121,13 +121,13 @@ def test_code_is_copied_with_its_rights_and_without_what_only_a_build_reads(
     (agent / "data").mkdir()
     (agent / "data" / "words.txt").write_text("one two")
     (agent / "latest").symlink_to("data/words.txt")
-    files = ["bot.py", "data/words.txt", "latest", "run.sh", "slim.py", "uv.lock"]
+    files = ["bot.py", "data/words.txt", "latest", "run.sh", "internal/prune.py", "uv.lock"]
     folder = tmp_path / "work" / "app"
     copied(agent, files, folder)
     assert (folder / "data" / "words.txt").read_text() == "one two"
     assert (folder / "latest").readlink() == Path("data/words.txt")
     assert stat.S_IMODE((folder / "run.sh").stat().st_mode) == 0o755
-    assert not (folder / "slim.py").exists()
+    assert not (folder / "internal/prune.py").exists()
     assert not (folder / "uv.lock").exists()
 
 
@@ -138,15 +138,15 @@ def test_a_file_that_is_deleted_meanwhile(tmp_path: Path) -> None:
 
 def test_an_agent_without_slim(tmp_path: Path) -> None:
     agent = an_agent(tmp_path)
-    (agent / "slim.py").unlink()
-    with pytest.raises(SlimFailed, match=r"no slim\.py") as caught:
+    (agent / "internal/prune.py").unlink()
+    with pytest.raises(SlimFailed, match=r"no internal/prune\.py") as caught:
         copied(agent, ["bot.py"], tmp_path / "app")
     assert "voicecore init" in (caught.value.hint or "")
 
 
 def test_a_slim_that_fails_is_told_in_its_words(tmp_path: Path) -> None:
     agent = an_agent(tmp_path)
-    (agent / "slim.py").write_text("raise SystemExit('I will not')")
+    (agent / "internal/prune.py").write_text("raise SystemExit('I will not')")
     with pytest.raises(SlimFailed, match="I will not"):
         copied(agent, ["bot.py"], tmp_path / "app")
 
@@ -154,7 +154,7 @@ def test_a_slim_that_fails_is_told_in_its_words(tmp_path: Path) -> None:
 def test_a_cancelled_program_is_ended(tmp_path: Path) -> None:
     agent = an_agent(tmp_path)
     mark = tmp_path / "pid"
-    (agent / "slim.py").write_text(
+    (agent / "internal/prune.py").write_text(
         f"import os, time\nopen({str(mark)!r}, 'w').write(str(os.getpid()))\ntime.sleep(60)\n"
     )
 

@@ -26,7 +26,7 @@ def agent(tmp_path: Path) -> Path:
         "bot.py": "PROMPT = 'hello'\n",
         "uv.lock": "version = 1\n",
         "pyproject.toml": "[project]\n",
-        "slim.py": "\n",
+        "internal/prune.py": "\n",
         ".env": "KEY=secret\n",
         ".dockerignore": "# secrets\n.env\n*.log\n!keep.log\n",
         "debug.log": "x",
@@ -49,7 +49,7 @@ def test_the_context_is_what_the_dockerignore_lets_through(agent: Path) -> None:
         "keep.log",
         "prompts/de.txt",
         "pyproject.toml",
-        "slim.py",
+        "internal/prune.py",
         "uv.lock",
     ]
 

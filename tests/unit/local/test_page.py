@@ -9,7 +9,7 @@ KEY = "a-key-that-is-as-long-as-it-has-to-be"
 
 
 def test_the_invite_is_the_one_that_the_server_makes() -> None:
-    source = rendered(Kind("websocket", "offline"))["server/access.py"].decode()
+    source = rendered(Kind("websocket", "offline"))["server/internal/access.py"].decode()
     # Of the server's module only this function: its imports are the server's packages.
     start = source.index("def invite(")
     theirs: dict[str, object] = {}

@@ -16,10 +16,10 @@ def project(voicecore: Voicecore, tmp_path: Path) -> Path:
 
 
 def test_an_agent_that_does_not_start_is_explained(voicecore: Voicecore, project: Path) -> None:
-    (project / "agent" / "app.py").unlink()
+    (project / "agent/internal/app.py").unlink()
     result = voicecore("talk", "--text", cwd=project, env=dict(os.environ))
     assert result.code == 3  # dev's own, with its own words
-    assert f"{project} lacks agent/app.py." in result.stderr
+    assert f"{project} lacks agent/internal/app.py." in result.stderr
     assert f"voicecore init {project.name} --directory {project.parent} --force" in result.stderr
 
 

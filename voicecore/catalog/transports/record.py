@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 HEADERS = ("X-Amzn-Bedrock-AgentCore-Runtime-Custom-Transport",)
-"""Headers of a caller that reach the agent: it asks this one how audio comes (agent/app.py)."""
+"""Request headers that AgentCore passes to the agent. This one names the transport (app.py)."""
 
 
 @dataclass(frozen=True)
@@ -39,8 +39,6 @@ class Transport:
     """The module by which `talk` speaks it else; an extra of the transport's name brings it."""
     key: str = ""
     """The variable with the key of whoever carries the calls; empty where that is nobody."""
-    renamed: str = ""
-    """Its module in a project, where a library has the transport's own name."""
     doors: bool = False
     """Whether calls come to the session server from elsewhere than its own clients."""
 
@@ -48,8 +46,3 @@ class Transport:
     def template(self) -> Path:
         """Folder of the files that it adds to a project."""
         return Path(__file__).with_name(self.name) / "template"
-
-    @property
-    def module(self) -> str:
-        """Its module in agent/ and in server/."""
-        return self.renamed or self.name

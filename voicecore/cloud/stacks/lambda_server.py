@@ -35,7 +35,7 @@ SESSION_KEY = "SessionKey"
 URL = "Url"
 """The output that says where the server is."""
 
-_COMMAND = ("python", "-m", "awslambdaric", "lambda_handler.handler")
+_COMMAND = ("python", "-m", "awslambdaric", "internal.lambda_handler.handler")
 """In the place of the image's own, which serves HTTP."""
 
 # An offer waits for an agent that starts (30 s at most: AgentCore), after TURN servers answered.

@@ -21,7 +21,7 @@ from voicecore.console.errors import ExitCode, VoicecoreError
 from voicecore.image.builders.layers import disk_full, room_in, write_whole
 from voicecore.image.model import Package, Progress, Tell
 
-SLIM = "slim.py"
+SLIM = "internal/prune.py"
 LISTED = "PACKAGES.json"
 """The list that slim.py writes."""
 

@@ -26,7 +26,7 @@ IGNORE_FILE = ".dockerignore"
 _TAG_DIGITS = 20
 
 # Inputs of the packages; an edit of any other file leaves their layer as it is.
-_PACKAGE_INPUTS = ("pyproject.toml", "uv.lock", "slim.py")
+_PACKAGE_INPUTS = ("pyproject.toml", "uv.lock", "internal/prune.py")
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ def packages_key(files: Sequence[ContextFile], base_digest: str) -> str:
 
 def library_key(files: Sequence[ContextFile], base_digest: str) -> str:
     """What the layer of Python's own bytecode is kept under."""
-    return _digest([file for file in files if file.path == "slim.py"], base_digest)
+    return _digest([file for file in files if file.path == "internal/prune.py"], base_digest)
 
 
 def _digest(files: Sequence[ContextFile], base_digest: str) -> str:

@@ -17,6 +17,5 @@ TRANSPORT = Transport(
     spoken=False,
     library="daily",
     key="DAILY_API_KEY",
-    renamed="daily_room",
     doors=True,
 )

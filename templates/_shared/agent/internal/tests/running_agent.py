@@ -1,0 +1,77 @@
+"""Starts the agent as AgentCore does, `python -m internal.app`, and waits until it is ready."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+AGENT = Path(__file__).parents[2]
+
+START_SECONDS = 30  # AgentCore gives up after as much
+
+
+@dataclass(frozen=True)
+class Agent:
+    """A running agent."""
+
+    port: int
+    process: subprocess.Popen[bytes]
+    log: Path
+
+    def ping(self) -> dict[str, Any]:
+        """What GET /ping says; raises OSError while nobody listens."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/ping", timeout=2) as answer:
+            return json.load(answer)
+
+    def events(self, *names: str) -> list[dict[str, Any]]:
+        """The events of these names that the agent has logged so far."""
+        text = self.log.read_text("utf-8")
+        lines = [json.loads(line) for line in text[: text.rfind("\n") + 1].splitlines()]
+        return [line for line in lines if line["event"] in names]
+
+
+def start(folder: Path, log: Path, environment: dict[str, str]) -> Agent:
+    """Run the agent in `folder`, its output in `log`, on a free port."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "internal.app"],
+            cwd=folder,
+            env=os.environ | {"PORT": str(port), "PYTHONUNBUFFERED": "1"} | environment,
+            stdout=output,
+            stderr=subprocess.PIPE,
+        )
+    return Agent(port, process, log)
+
+
+def wait_until_ready(agent: Agent) -> None:
+    """Wait until callers would be answered at once; fails if the agent ends or takes too long."""
+    deadline = time.monotonic() + START_SECONDS
+    while not agent.events("ready"):
+        assert agent.process.poll() is None, "the agent ended; its traceback is on stderr"
+        assert time.monotonic() < deadline, f"not ready after {START_SECONDS} s"
+        time.sleep(0.1)
+
+
+@contextmanager
+def running(log: Path, environment: dict[str, str] | None = None) -> Iterator[Agent]:
+    """The agent, ready, until the block ends."""
+    agent = start(AGENT, log, environment or {})
+    try:
+        wait_until_ready(agent)
+        yield agent
+    finally:
+        agent.process.terminate()
+        agent.process.communicate(timeout=20)
