@@ -20,9 +20,9 @@ def project(voicecore: Voicecore, tmp_path: Path) -> Path:
     return tmp_path / "line"
 
 
-def test_no_module_hides_dailys_own_library(project: Path) -> None:
+def test_no_module_hides_the_library_of_daily(project: Path) -> None:
     for part in ("agent", "server"):
-        assert (project / part / "daily_room.py").exists()
+        assert (project / part / "internal" / "daily.py").exists()
         assert not (project / part / "daily.py").exists()
 
 

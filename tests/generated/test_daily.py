@@ -56,8 +56,8 @@ class Line:
         voice.caller.say(self.question)
         await voice.caller.answered(2)
         speaking.cancel()
-        assert voice.caller.was_heard()
-        assert voice.caller.said("bot-output")[-1].startswith("It is ")
+        assert voice.caller.heard_speech()
+        assert voice.caller.texts("bot-output")[-1].startswith("It is ")
 
 
 @pytest.fixture(scope="module")
@@ -124,7 +124,7 @@ def test_talk_in_a_room(line: Line, tmp_path: Path) -> None:
 def test_a_call_by_telephone(line: Line) -> None:
     async def call() -> None:
         cloud = line.room.CLOUD
-        voice = line.room.Voice(None)
+        voice = line.room.RoomCaller(None)
         webhook = f"{line.url}/daily/dialin"
         assert await asyncio.to_thread(cloud.dial, webhook, voice) == 200
         [voice.room] = cloud.rooms.values()

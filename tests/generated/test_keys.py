@@ -53,9 +53,9 @@ def test_keys_are_read_behind_ping(aws: Aws, project: Path, tmp_path: Path) -> N
     [
         (json.dumps(KEYS), True, "not authorized to perform: secretsmanager:GetSecretValue"),
         (None, False, "ResourceNotFoundException"),
-        ('["from-the-secret"]', False, "is no JSON object of strings."),
-        ('{"from-the-secret": 1}', False, "is no JSON object of strings."),
-        ("from-the-secret", False, "is no JSON object of strings."),
+        ('["from-the-secret"]', False, "is not a JSON object of strings."),
+        ('{"from-the-secret": 1}', False, "is not a JSON object of strings."),
+        ("from-the-secret", False, "is not a JSON object of strings."),
     ],
 )
 def test_keys_that_cannot_be_read(

@@ -132,7 +132,7 @@ def test_who_needs_a_package_that_is_left_out_is_told_at_the_start(
     assert done.returncode == 1
     assert "ModuleNotFoundError: No module named 'soundfile'" in done.stderr
     last = done.stderr.rstrip().splitlines()[-1]
-    assert "agent/pyproject.toml leaves out soundfile" in last
+    assert "agent/pyproject.toml excludes soundfile" in last
     assert "`uv lock --project agent`" in last
 
 
@@ -164,7 +164,7 @@ def test_who_needs_what_is_left_out_is_told_in_the_log(project: Path) -> None:
     messages = [json.loads(line)["message"] for line in done.stdout.splitlines()]
     ends = [message.splitlines()[-1] for message in messages]
     assert len(ends) == 6
-    assert all("leaves out openai: to have it" in end for end in ends[:2])
+    assert all("excludes openai. To include it" in end for end in ends[:2])
     assert all("/opt/packages/model.onnx is not in the image" in end for end in ends[2:4])
     assert all(end == "ValueError: wrapped, as Pipecat does" for end in ends[4:])
 

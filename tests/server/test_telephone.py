@@ -385,7 +385,7 @@ def test_who_still_speaks_then_hears_an_apology(office: Office, tmp_path: Path) 
             assert handset.voice_seconds > 2 and handset.complaints == []
             assert ("PUT", f"/v1/calls/{handset.stream.call}") in all.provider.asked
             assert await asyncio.to_thread(all.server.process.wait, 30) == -signal.SIGTERM
-            assert all.events("call_ended")[0]["by"] == "us: the server ends"
+            assert all.events("call_ended")[0]["by"] == "the server: it is stopping"
             assert all.lab.sessions() == []
 
     run(call())

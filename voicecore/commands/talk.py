@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from voicecore.catalog.transports import TRANSPORTS
-from voicecore.catalog.turn_sources import read_url
+from voicecore.catalog.turn_sources.variables import read_url
 from voicecore.console.context import Context
 from voicecore.console.errors import ExitCode, VoicecoreError
 from voicecore.project import aws_names

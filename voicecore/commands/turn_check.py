@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from voicecore.catalog import turn_sources
+from voicecore.catalog.turn_sources.variables import TurnMistake, mistakes_in, read_url
 from voicecore.cloud.stacks import turn_channels as channels
 from voicecore.cloud.stacks.deployment import deployment_of
 from voicecore.commands.dev import agent_spec
@@ -75,7 +76,7 @@ class Way:
     unused: str = ""
     """Why the agent does not go this way."""
     kind: str = ""
-    """no_relay.Reason in the agent; empty where there was a relay."""
+    """FailureKind in the agent; empty where there was a relay."""
     reason: str = ""
 
 
@@ -98,7 +99,7 @@ def run(context: Context, options: TurnCheckOptions) -> ExitCode:
     with context.output.step("Installing the packages of agent/"):
         venv.sync([project.agent], context.env)
     variables = _variables(project, context.env, options)
-    mistakes = turn_sources.mistakes_in(variables, in_aws=True, udp=True)
+    mistakes = mistakes_in(variables, in_aws=True, udp=True)
     ways = look(project, variables, options.sources)
     missing = without_relay(ways)
     if options.json:
@@ -114,7 +115,7 @@ def run(context: Context, options: TurnCheckOptions) -> ExitCode:
             "Once deployed, KVS is:  voicecore turn check --stage dev\n"
             "Or set the variables of another:  "
             f"{', '.join(name for name in turn_sources.SOURCES if name != turn_sources.KVS)} "
-            "(agent/internal/turn_sources.py)",
+            "(agent/internal/turn/)",
         )
     if missing:
         hints = [hint for name in missing for hint in advice(name, ways)]
@@ -205,7 +206,7 @@ def advice(source: str, ways: Iterable[Way]) -> Iterator[str]:
 
 
 def _host(url: str, transport: str) -> str | None:
-    read = turn_sources.read_url(url)
+    read = read_url(url)
     return read.host if read and read.transport == transport else None
 
 
@@ -223,7 +224,7 @@ def _variables(
     return own
 
 
-def _document(ways: Sequence[Way], mistakes: Sequence[turn_sources.Mistake]) -> dict[str, Any]:
+def _document(ways: Sequence[Way], mistakes: Sequence[TurnMistake]) -> dict[str, Any]:
     return {
         "ways": [{k: v for k, v in vars(way).items() if v not in ("", 0.0, None)} for way in ways],
         "without_relay": without_relay(ways),

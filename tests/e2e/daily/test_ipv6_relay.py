@@ -103,10 +103,10 @@ def test_a_real_libwebrtc_calls_by_it(inside: Container, tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("url", "room", "why"),
     [
-        ("turn:nobody.lab:3478", ROOM, "nobody answers at Daily's TURN servers: nobody.lab:3478"),
-        ("turns:turn.lab:5349", ROOM, "no TURN server by UDP"),
-        ("turn:turn.lab:3478", f"{ROOM}-of-others", "does not tell its TURN servers"),
-        ("turn:turn.lab:3478", "https://elsewhere.example/room", "is no room at daily.co"),
+        ("turn:nobody.lab:3478", ROOM, "no answer from Daily's TURN servers: nobody.lab:3478"),
+        ("turns:turn.lab:5349", ROOM, "none uses UDP"),
+        ("turn:turn.lab:3478", f"{ROOM}-of-others", "did not return its TURN servers"),
+        ("turn:turn.lab:3478", "https://elsewhere.example/room", "is not a room at daily.co"),
     ],
 )
 def test_what_is_in_the_way_is_told(

@@ -56,7 +56,7 @@ def test_a_dead_relay_before_a_good_one(net: NatLab, phone: Calls, hosts: Provid
 
 @pytest.mark.parametrize(
     ("seconds", "words"),
-    [(-60, "the credential ended"), (None, "no answer: UDP is blocked, or the server is gone")],
+    [(-60, "the credential expired"), (None, "no answer: UDP is blocked, or the server is down")],
 )
 def test_no_relay_and_the_caller_is_told_why(
     net: NatLab, phone: Calls, hosts: Providers, seconds: float | None, words: str

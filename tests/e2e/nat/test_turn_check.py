@@ -82,7 +82,7 @@ def test_credentials_that_are_over(net: NatLab, project: Path, hosts: Providers)
         ways = look(net, project, hosts.variables, "twilio")
     assert set(kinds(ways).values()) == {"credentials"}
     assert without_relay(ways) == ["twilio"]
-    assert any("the credential ended 6" in way.reason for way in ways)
+    assert any("the credential expired 6" in way.reason for way in ways)
 
 
 def test_a_clock_that_makes_credentials_old(net: NatLab, project: Path) -> None:
@@ -121,15 +121,15 @@ def test_blocked_udp_is_told_from_a_dead_server(net: NatLab, project: Path) -> N
     with net.agent.house.udp_blocked():
         done = net.agent.run(*command, env=net.agent.env(**variables))
     assert done.returncode == ExitCode.OK
-    assert "no answer: UDP is blocked, or the server is gone" in done.stdout
+    assert "no answer: UDP is blocked, or the server is down" in done.stdout
     assert "a firewall here blocks UDP" in done.stderr
 
 
 @pytest.mark.parametrize(
     ("urls", "words"),
     [
-        ("turn;turn.example.com", "is no URL like turn:host:3478"),
-        ("stun:stun.example.com:3478", "names no turn: or turns: server"),
+        ("turn;turn.example.com", "is not a URL like turn:host:3478"),
+        ("stun:stun.example.com:3478", "has no turn: or turns: URL"),
     ],
 )
 def test_a_list_that_is_none(project: Path, voicecore: Voicecore, urls: str, words: str) -> None:

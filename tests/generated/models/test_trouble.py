@@ -14,7 +14,7 @@ from tests.standins.models import Models, Script, serve
 
 SCRIPT = Script((NAME, OPEN))
 BROKEN = "Error processing responses: AWS Bedrock ended the response stream"
-ADVICE = "there are no AWS credentials; use AWS_PROFILE or a role"
+ADVICE = "no AWS credentials found; set AWS_PROFILE or use a role"
 FEW = 10  # lines; what fails 50 times a second writes hundreds
 
 
@@ -48,7 +48,7 @@ def test_a_broken_connection_is_made_anew(agents: Mapping[str, Agent]) -> None:
     assert history[-2:] == [NAME.heard, NAME.says]
 
     # This history is more than what the SDK buffers: it is the writing of it that gets stuck.
-    assert "Amazon Bedrock is out of reach: the connection took nothing for 5 s" in told
+    assert "Amazon Bedrock cannot be reached: the connection accepted nothing for 5 s" in told
     ended_in_time(run)
 
 
@@ -67,7 +67,7 @@ def test_no_connection_ends_the_call(agents: Mapping[str, Agent]) -> None:
             return run, errors(caller)
 
     run, told = asyncio.run(talk())
-    assert told[-1] == "Amazon Bedrock is out of reach: every new connection breaks"
+    assert told[-1] == "Amazon Bedrock cannot be reached: every new connection breaks"
     ended_in_time(run)
 
 

@@ -41,17 +41,17 @@ def test_the_agent_is_told_another_source() -> None:
     assert variables_of(of) == {"TURN_SOURCE": "coturn", "NETWORK_MODE": "VPC"}
     own = {"COTURN_URLS": "turn:turn.example.org", "COTURN_SECRET": "s"}
     assert require_relay(of, own | {"TURN_SOURCE": ""}) == []
-    with pytest.raises(NoRelay, match="COTURN_URLS coturn needs it"):
+    with pytest.raises(NoRelay, match="COTURN_URLS is required by coturn"):
         require_relay(of, {})
 
 
 @pytest.mark.parametrize(
     ("variables", "said"),
     [
-        ({"TURN_SOURCE": "none"}, "no TURN source"),
-        ({"TURN_SOURCE": "static", "ICE_SERVER_URLS": "stun:a.example.org"}, "STUN servers only"),
-        ({"TURN_SOURCE": "static", "ICE_SERVER_URLS": "turn:a b"}, "no address of a TURN server"),
-        ({"TURN_SOURCE": "static", "ICE_SERVER_URLS": "turn:a.example.org:3478"}, "UDP only"),
+        ({"TURN_SOURCE": "none"}, "selects no TURN source"),
+        ({"TURN_SOURCE": "static", "ICE_SERVER_URLS": "stun:a.example.org"}, "only STUN servers"),
+        ({"TURN_SOURCE": "static", "ICE_SERVER_URLS": "turn:a b"}, "not the URL of a TURN server"),
+        ({"TURN_SOURCE": "static", "ICE_SERVER_URLS": "turn:a.example.org:3478"}, "TURN over UDP"),
         ({"TURN_SOURCE": "cloudflare"}, "CLOUDFLARE_TURN_KEY_ID"),
     ],
 )

@@ -21,7 +21,8 @@ from botocore.exceptions import ClientError
 from voicecore.aws.errors import AwsRefused, code_of, is_denied
 from voicecore.aws.polling import Pause, pauses
 from voicecore.aws.session import Aws
-from voicecore.catalog import regions, turn_sources
+from voicecore.catalog import regions
+from voicecore.catalog.turn_sources.variables import mistakes_in as turn_mistakes_in
 from voicecore.cloud.deploy import ecs_service
 from voicecore.cloud.deploy.cloudformation import CloudFormation, Live, StackFailed, Tell
 from voicecore.cloud.deploy.ecs_service import Fleet, Watch
@@ -185,7 +186,7 @@ def require_possible(deployment: Deployment, settings: Environment) -> None:
     if not deployment.needs_turn:
         return
     variables = {**relays.variables_of(deployment), **settings.plain, **settings.secret}
-    found = turn_sources.mistakes_in(variables, in_aws=True, udp=deployment.network != PUBLIC)
+    found = turn_mistakes_in(variables, in_aws=True, udp=deployment.network != PUBLIC)
     if fatal := [mistake for mistake in found if mistake.fatal]:
         raise CannotHost(
             "server/.env leaves callers without a TURN relay, and in AWS they reach the agent "

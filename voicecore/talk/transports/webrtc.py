@@ -33,8 +33,8 @@ from voicecore.talk.audio import pcm, vad
 from voicecore.talk.audio.replay_buffer import Block, Ring
 from voicecore.talk.first_done import first
 from voicecore.talk.ice.opus_rtp import OpusTrack, carry_speech
-from voicecore.talk.ice.relay_failure import NoRelay
-from voicecore.talk.ice.turn_relay import Source, Turn, use_relays, ways
+from voicecore.talk.ice.relay_failure import RelayFailure
+from voicecore.talk.ice.turn_relay import RouteSource, TurnRoute, turn_routes, use_relays
 from voicecore.talk.session_client import (
     IceServer,
     OfferRefused,
@@ -123,7 +123,7 @@ class Connection(connection.Connection):
             if resumed:
                 return Ending(error.message)
             raise
-        except NoRelay as error:
+        except RelayFailure as error:
             raise ConnectionLost(
                 f"There is no relay for this end of the call: {error}.",
                 "Try another network, or a TURN server of your own:  --turn URL",
@@ -269,9 +269,13 @@ class _Microphone(MediaStreamTrack):
         return frame
 
 
-def _sources(servers: Sequence[IceServer]) -> list[Source]:
-    async def given() -> list[Turn]:
-        return [turn for s in servers for turn in ways(s.urls, s.username, s.credential, udp=True)]
+def _sources(servers: Sequence[IceServer]) -> list[RouteSource]:
+    async def given() -> list[TurnRoute]:
+        return [
+            route
+            for server in servers
+            for route in turn_routes(server.urls, server.username, server.credential, udp=True)
+        ]
 
     return [given] if servers else []
 
@@ -295,7 +299,7 @@ def _why_not(peer: RTCPeerConnection) -> str:
     ice = _ice(peer)
     pairs = [f"{local} to {remote}" for local, remote in map(_ends, ice._check_list)]
     tried = f"tried {', '.join(pairs)}" if pairs else "there was none to try"
-    trouble = f"; no relay here: {ice.trouble}" if ice.sources and ice.trouble else ""
+    trouble = f"; no relay here: {ice.failure}" if ice.sources and ice.failure else ""
     return f"no way led to the agent within {_CONNECT_SECONDS:.0f} s: {tried}{trouble}"
 
 

@@ -1,7 +1,7 @@
-"""The session's end. AgentCore bills and counts a session until it is stopped, or idle for long.
+"""Owns the end of the session: AgentCore bills it until it is stopped, or has long been idle.
 
-Whoever hangs up should say so to the session server; a browser that is closed does not, nor does a
-telephone. The agent knows when its last call is over, and stops its session itself.
+A client should report a hang-up to the session server; a closed browser or a phone does not. The
+agent knows when its last call is over, and stops its own session.
 """
 
 from __future__ import annotations
@@ -16,30 +16,30 @@ from . import logs
 if TYPE_CHECKING:
     from .app import Agent
 
-# Seconds after the last call. Whoever has lost a path comes back sooner: a client notices within a
-# few seconds, the agent within 36.
+# Seconds after the last call. A caller whose connection is lost returns sooner: clients notice
+# within a few seconds, the agent within 36.
 LINGER_SECONDS = float(os.environ.get("LINGER_SECONDS", "20"))
 
-# AgentCore tells the agent which runtime it is, and by which endpoint it was called.
+# AgentCore tells the agent its runtime and endpoint.
 RUNTIME = re.compile(r"cloud\.resource_id=(arn:[^,/]+:runtime/[\w-]+)(?:/runtime-endpoint/(\w+))?")
 
 
-async def when_alone(agent: Agent) -> None:
-    """End the session in a while, unless somebody comes back."""
+async def when_idle(agent: Agent) -> None:
+    """Stop the session after LINGER_SECONDS, unless another call has started."""
     await asyncio.sleep(LINGER_SECONDS)
     if not agent.get_async_task_info()["active_count"]:
         await asyncio.to_thread(stop, logs.session())
 
 
 def stop(session_id: str) -> None:
-    """Stop the session that this process serves; elsewhere than in AWS, do nothing.
+    """Stop the session that this process serves; outside AWS, do nothing.
 
-    Takes a second. What goes wrong is in the log: the session then ends when it has idled.
+    Takes a second. A failure is logged: the session then ends when it has been idle.
     """
     runtime = RUNTIME.search(os.environ.get("OTEL_RESOURCE_ATTRIBUTES", ""))
     if not runtime or not session_id:
         return
-    # 0.3 s to import, for which nobody waits now.
+    # Takes 0.3 s to import; no caller is waiting now.
     import boto3
     from botocore.exceptions import BotoCoreError, ClientError
 

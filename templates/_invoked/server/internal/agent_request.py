@@ -1,4 +1,4 @@
-"""What the agent of a session is asked by way of /invocations, and how its refusals are told."""
+"""Owns requests to a session's agent over /invocations, and how its errors become ours."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from .agentcore import AgentCore
 from .api_errors import ApiError
 
 
-async def ask(
+async def request_agent(
     agentcore: AgentCore,
     session_id: str,
     kind: str,
     data: Mapping[str, Any],
     statuses: Mapping[str, int],
 ) -> dict[str, Any]:
-    """What the session's agent answers; one that is not there is started. Raises ApiError.
+    """Return the answer of the session's agent, which is started if needed. Raises ApiError.
 
-    `statuses` are those of what it may refuse, by its codes; others are 502.
+    `statuses` maps the agent's error codes to HTTP statuses; any other code is a 502.
     """
     try:
         answer = await agentcore.invoke(session_id, {"type": kind, "data": data})
     except ValueError as error:
-        raise ApiError(502, "bad_agent", "The agent answered no JSON.") from error
+        raise ApiError(502, "bad_agent", "The agent's answer is not JSON.") from error
     refusal = answer.get("error")
     if isinstance(refusal, dict):
         code = str(refusal.get("code"))

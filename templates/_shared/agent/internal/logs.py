@@ -1,9 +1,9 @@
-"""What the agent writes: one JSON object a line on stdout, the libraries' own messages included.
+"""Owns the agent's log: one JSON object per line on stdout, including the libraries' messages.
 
 Every line has `time`, `level`, `event` and `session_id`. An agent is `ready` once; the events of a
 conversation are session_started, user_said, agent_said, latency, tool_call and session_ended (see
-events.py); whatever a library logs is the event `log`. LOG_LEVEL (default INFO) chooses how much
-of that, and LOG_TRANSCRIPTS=false leaves out all that was said.
+observers.py); a library's message is the event `log`. LOG_LEVEL (default INFO) is the minimum
+level, and LOG_TRANSCRIPTS=false omits all that was said.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from loguru import logger
 
-from .missing_modules import LeftOut, explain
+from .missing_modules import ModuleExcluded, explain
 
 if TYPE_CHECKING:
     from loguru import Message
@@ -36,20 +36,20 @@ def use_session(session_id: str) -> None:
 
 
 def session() -> str:
-    """The session that this process serves; empty before it does."""
+    """Return the session that this process serves; empty if none has started."""
     return _session["id"]
 
 
 def write(event: str, level: str = "INFO", **fields: Any) -> None:
-    """Write one line. Units are in the field's name (`ms`, `seconds`)."""
+    """Write one line. The names of fields have their unit (`ms`, `seconds`)."""
     time = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     head = {"time": time, "level": level, "event": event, "session_id": _session["id"]}
     print(json.dumps(head | fields, ensure_ascii=False, default=str), flush=True)
 
 
 def write_ready() -> None:
-    """Write that a caller would be answered at once, and what it took to get there."""
-    # logging counts the milliseconds since it was loaded, among the first things of a process.
+    """Log that the agent answers callers at once, with the time and memory that it took."""
+    # logging counts milliseconds from its import, which is one of the first of a process.
     seconds = logging.makeLogRecord({}).relativeCreated / 1000
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # bytes on macOS, else KiB
     peak_mb = peak / (2**20 if sys.platform == "darwin" else 2**10)
@@ -57,18 +57,18 @@ def write_ready() -> None:
 
 
 def spoken(**fields: Any) -> dict[str, Any]:
-    """`fields` that quote the conversation: nothing when LOG_TRANSCRIPTS=false."""
+    """Return `fields` that quote the conversation; none of them if LOG_TRANSCRIPTS=false."""
     return fields if TRANSCRIPTS else {}
 
 
 def set_up() -> None:
     """Send loguru (Pipecat) and logging (uvicorn, AgentCore, boto3) through `write`."""
     logger.remove()
-    # diagnose would print the values of variables in tracebacks: what was said, and keys.
+    # diagnose would print values of variables in tracebacks: transcripts, and keys.
     logger.add(_from_loguru, level=LEVEL, format="{message}", diagnose=False)
     handler = _FromLogging()
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
-    # AgentCore's SDK gives its logger a plain handler of its own unless there is one.
+    # AgentCore's SDK gives its logger a plain handler unless it has one.
     agentcore = logging.getLogger("bedrock_agentcore.app")
     agentcore.addHandler(handler)
     agentcore.propagate = False
@@ -76,7 +76,7 @@ def set_up() -> None:
 
 def _from_loguru(message: Message) -> None:
     record = message.record
-    # The traceback of an exception is in the message.
+    # The message includes the traceback of an exception.
     text = str(message).rstrip("\n")
     error = record["exception"].value if record["exception"] else None
     write("log", record["level"].name, message=_explained(text, error), logger=record["name"])
@@ -95,14 +95,14 @@ def _explained(text: str, error: BaseException | None) -> str:
 
 
 def fail(error: BaseException) -> None:
-    """Write why the agent cannot start, to stderr where its starter looks, and end with 1."""
+    """Write why the agent cannot start, to stderr, and exit with 1."""
     sys.stdout.flush()
     try:
         if explanation := explain(error):
-            raise LeftOut(explanation) from error
-    except LeftOut as explained:
+            raise ModuleExcluded(explanation) from error
+    except ModuleExcluded as explained:
         error = explained
     sys.excepthook(type(error), error, error.__traceback__)
     sys.stderr.flush()
-    # The server's loop runs in another thread, and nothing is worth waiting for.
+    # The server's loop runs in another thread, and nothing needs to finish.
     os._exit(1)

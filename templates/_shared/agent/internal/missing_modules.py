@@ -1,4 +1,4 @@
-"""Explains errors that come of what this agent leaves out, and says how to have it after all."""
+"""Owns the explanation of import errors that come from packages this agent leaves out."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ PYPROJECT = Path(__file__).parents[1] / "pyproject.toml"
 IN_THE_IMAGE = re.compile(r"/opt/packages/[\w./-]+\w")
 
 
-class LeftOut(Exception):
-    """Something is needed that this agent leaves out."""
+class ModuleExcluded(Exception):
+    """The agent needs a package that it leaves out."""
 
 
 def explain(error: BaseException) -> str:
-    """What to do about `error`, if something that is left out is behind it, else ""."""
-    left_out = packages()
+    """Return how to fix `error` if an excluded package or file caused it, else ""."""
+    excluded = excluded_packages()
     cause: BaseException | None = error
     while cause:
         if isinstance(cause, ModuleNotFoundError) and cause.name:
             package = cause.name.partition(".")[0].replace("_", "-").lower()
-            if package in left_out:
+            if package in excluded:
                 return (
-                    f"agent/pyproject.toml leaves out {package}: to have it, remove it from "
-                    "exclude-dependencies there, then `uv lock --project agent`."
+                    f"agent/pyproject.toml excludes {package}. To include it, remove it from "
+                    "exclude-dependencies, then run `uv lock --project agent`."
                 )
         path = IN_THE_IMAGE.search(str(cause))
         if path and not Path(path[0]).exists():
@@ -33,10 +33,10 @@ def explain(error: BaseException) -> str:
     return ""
 
 
-def packages() -> list[str]:
-    """The packages that pyproject.toml leaves out."""
+def excluded_packages() -> list[str]:
+    """Return the packages that pyproject.toml excludes."""
     try:
         settings = tomllib.loads(PYPROJECT.read_text("utf-8"))
     except (OSError, ValueError):
-        return []  # whoever explains an error must not make another
+        return []  # explaining an error must not raise another
     return settings.get("tool", {}).get("uv", {}).get("exclude-dependencies", [])

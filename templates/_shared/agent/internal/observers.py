@@ -1,7 +1,7 @@
-"""What a conversation reports while it runs: who said what, how fast, and which tools ran.
+"""Owns what a conversation reports while it runs: transcripts, latency, and tool calls.
 
-Each report is a line of the log (logs.py); the latency of a turn and the tools it called also go
-to the client, as RTVI server messages.
+Each report is a line of the log (logs.py). The latency of a turn and its tool calls also go to the
+client, as RTVI server messages.
 """
 
 from __future__ import annotations
@@ -25,42 +25,41 @@ from pipecat.observers.user_bot_latency_observer import (
 
 from . import logs
 
-Tell = Callable[[dict[str, Any]], Awaitable[None]]
+SendMessage = Callable[[dict[str, Any]], Awaitable[None]]
 
 
 @dataclass
-class Turns:
-    """The number of the current turn: 0 until the user has spoken."""
+class TurnLog:
+    """Logs both sides of each turn, and counts the turns: 0 until the user has spoken."""
 
     count: int = 0
 
     def user_said(self, text: str) -> None:
-        """A turn begins with what the user said."""
+        """Start a turn with the user's words."""
         self.count += 1
         logs.write("user_said", turn=self.count, **logs.spoken(text=text))
 
     def agent_said(self, text: str, interrupted: bool) -> None:
-        """The part of the answer that was spoken before it ended or was interrupted."""
+        """Log the part of the answer that was spoken before it ended or was interrupted."""
         logs.write("agent_said", turn=self.count, **logs.spoken(text=text), interrupted=interrupted)
 
 
 class LatencyObserver(UserBotLatencyObserver):
-    """Pipecat's, which reports no turn that was understood late.
+    """Pipecat's observer, which also reports turns whose transcript is late.
 
-    A transcript that takes longer than a turn may last without one (5 s) begins another turn, which
-    interrupts the agent before it has said anything. Until it has, the user waits since the same
-    silence.
+    A transcript that takes longer than a turn may wait for it (5 s) starts another turn, which
+    interrupts the agent before it has spoken. The user still waits since the same silence.
     """
 
     async def on_push_frame(self, data: FramePushed) -> None:
-        """Measure on through such an interruption."""
-        waits = self._user_stopped_time is not None
-        if not (waits and isinstance(data.frame, InterruptionFrame)):
+        """Keep measuring through such an interruption."""
+        user_waits = self._user_stopped_time is not None
+        if not (user_waits and isinstance(data.frame, InterruptionFrame)):
             await super().on_push_frame(data)
 
 
-def observers(turns: Turns, tell: Tell) -> list[BaseObserver]:
-    """Pipecat's observers of latency and tools, reporting to the log and through `tell`."""
+def observers(turns: TurnLog, send: SendMessage) -> list[BaseObserver]:
+    """Return Pipecat's observers of latency and tools, reporting to the log and through `send`."""
     latency = LatencyObserver()
     tools = FunctionCallObserver(include_arguments=logs.TRANSCRIPTS)
     arguments: dict[str, Any] = {}
@@ -68,7 +67,7 @@ def observers(turns: Turns, tell: Tell) -> list[BaseObserver]:
     @latency.event_handler("on_latency_breakdown")
     async def on_latency(_: BaseObserver, breakdown: LatencyBreakdown) -> None:
         if breakdown.measured_from is not MeasuredFrom.USER_SILENCE:
-            return  # the greeting answers nobody
+            return  # the greeting is not an answer
         report = {
             "turn": turns.count,
             "total_ms": round(breakdown.total_secs * 1000, 1),
@@ -78,7 +77,7 @@ def observers(turns: Turns, tell: Tell) -> list[BaseObserver]:
             ],
         }
         logs.write("latency", **report)
-        await tell({"type": "latency", **report})
+        await send({"type": "latency", **report})
 
     @tools.event_handler("on_function_call_event")
     async def on_tool(_: BaseObserver, event: FunctionCallEvent) -> None:
@@ -97,6 +96,6 @@ def observers(turns: Turns, tell: Tell) -> list[BaseObserver]:
             ms=ms,
             outcome=event.kind.value,
         )
-        await tell({"type": "tool_call", "name": event.function_name, "ms": ms})
+        await send({"type": "tool_call", "name": event.function_name, "ms": ms})
 
     return [latency, tools]

@@ -1,4 +1,4 @@
-"""What the server refuses, in one form for all its routes."""
+"""Owns the error answers of all routes, in one form."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from starlette.exceptions import HTTPException
 
 from . import logs
 
-# What AWS says to who asks too often, or for what is just being made or ended.
+# AWS's answers to too many requests, or for a session that is being created or ended.
 BUSY_STATUSES = (402, 409, 429, 503)
 BUSY_SECONDS = 2
 
 
 class ApiError(HTTPException):
-    """A refusal: its HTTP status, a code for programs and a message for people.
+    """An error answer: HTTP status, a code for programs and a message for people.
 
     `retry_after`: seconds after which the same request may succeed.
     """
@@ -34,26 +34,26 @@ class ApiError(HTTPException):
         self.code = code
 
 
-class Refusal(BaseModel):
-    """What is wrong."""
+class ErrorDetail(BaseModel):
+    """The code and the message of an error."""
 
     code: str
     message: str
 
 
-class RefusalAnswer(BaseModel):
-    """The body of every answer of 400 and above."""
+class ErrorAnswer(BaseModel):
+    """The body of every answer with a status of 400 and above."""
 
-    error: Refusal
+    error: ErrorDetail
 
 
 def answers(*statuses: int) -> dict[int | str, dict[str, object]]:
-    """These refusals, for the OpenAPI document."""
-    return {status: {"model": RefusalAnswer} for status in statuses}
+    """Return these statuses for the OpenAPI document."""
+    return {status: {"model": ErrorAnswer} for status in statuses}
 
 
 def install(app: FastAPI) -> None:
-    """Let the app answer errors in our form."""
+    """Make the app answer all errors in this form."""
     for kind in (HTTPException, RequestValidationError, ClientError, BotoCoreError):
         app.add_exception_handler(kind, answer_error)
     for kind in (TimeoutError, RedisError, Exception):
@@ -61,8 +61,8 @@ def install(app: FastAPI) -> None:
 
 
 async def answer_error(_: Request, error: Exception) -> JSONResponse:
-    """The answer to an error, without what AWS said: that may name secrets."""
-    refusal = error if isinstance(error, HTTPException) else refusal_of(error)
+    """Return the answer to an error, without AWS's message, which may name secrets."""
+    refusal = error if isinstance(error, HTTPException) else api_error_for(error)
     code = refusal.code if isinstance(refusal, ApiError) else f"http_{refusal.status_code}"
     if refusal.status_code >= 500:
         kind, cause = type(error).__name__, error.__cause__ or error.__context__
@@ -72,13 +72,13 @@ async def answer_error(_: Request, error: Exception) -> JSONResponse:
     return JSONResponse(body, refusal.status_code, refusal.headers)
 
 
-def refusal_of(error: Exception) -> ApiError:
-    """What the caller is told of an error."""
+def api_error_for(error: Exception) -> ApiError:
+    """Return what the caller is told about an error."""
     match error:
         case RequestValidationError():
             first = error.errors()[0]
             text = f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}"
-            # Names come from the caller, and may be no text.
+            # Names come from the caller, and may contain any characters.
             return ApiError(422, "bad_request", text.encode("ascii", "replace").decode()[:300])
         case ClientError():
             code = error.response.get("Error", {}).get("Code", "unknown")
@@ -97,4 +97,4 @@ def refusal_of(error: Exception) -> ApiError:
             message = "The session table cannot be reached."
             return ApiError(503, "no_session_table", message, BUSY_SECONDS)
         case _:
-            return ApiError(500, "internal", "This is the server's own fault.")
+            return ApiError(500, "internal", "Internal server error.")

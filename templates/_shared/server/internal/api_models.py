@@ -1,4 +1,4 @@
-"""What goes in and out of the server's routes, as JSON; the OpenAPI document shows it."""
+"""Owns the bodies of the server's requests and answers; the OpenAPI document describes them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Annotated
 from fastapi import Path
 from pydantic import BaseModel, ConfigDict, Field
 
-# AgentCore takes ids of 33 to 100 of these characters.
+# AgentCore takes IDs of 33 to 100 of these characters.
 SESSION_ID = "^[A-Za-z0-9][A-Za-z0-9-]{32,99}$"
 EXAMPLE_ID = "6f1d9a54-2f0c-4b0e-9d55-0c1f7c1f3a11"
 
@@ -16,10 +16,7 @@ SessionId = Annotated[str, Path(pattern=SESSION_ID, examples=[EXAMPLE_ID])]
 
 
 class StartRequest(BaseModel):
-    """The body of POST /start, all of which may be left out.
-
-    `sessionId` and `token` resume a session.
-    """
+    """The body of POST /start, all optional; `sessionId` and `token` resume a session."""
 
     model_config = ConfigDict(
         extra="forbid",
@@ -41,13 +38,13 @@ class IceServer(BaseModel):
 
 
 class IceConfig(BaseModel):
-    """What a browser's RTCPeerConnection takes."""
+    """Configuration of a browser's RTCPeerConnection."""
 
     iceServers: list[IceServer]
 
 
 class Started(BaseModel):
-    """A session. WebSocket clients get `wsUrl`, WebRTC clients `iceConfig`, Daily's a room."""
+    """A session. WebSocket clients get `wsUrl`, WebRTC `iceConfig`, and Daily a room."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -74,24 +71,24 @@ class Started(BaseModel):
     )
 
     sessionId: str
-    token: str = Field(description="Send it as X-Session-Token with all that is of the session.")
+    token: str = Field(description="Send it as X-Session-Token with requests for this session.")
     transport: str
     wsUrl: str | None = None
-    expiresIn: int | None = Field(default=None, description="Seconds to connect in.")
+    expiresIn: int | None = Field(default=None, description="Seconds to connect within.")
     iceConfig: IceConfig | None = None
     roomUrl: str | None = None
-    roomToken: str | None = Field(default=None, description="Lets one person into the room.")
+    roomToken: str | None = Field(default=None, description="Admits one person to the room.")
 
 
 class Config(BaseModel):
-    """What a client has to know before it starts a session."""
+    """What a client needs to know before it starts a session."""
 
     project: str
     transports: list[str]
 
 
-class State(BaseModel):
-    """A session that has not been ended."""
+class SessionState(BaseModel):
+    """A session that has not ended."""
 
     transport: str
     since: datetime

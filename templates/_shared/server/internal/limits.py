@@ -1,4 +1,4 @@
-"""How often, and how much at once: what goes beyond is told when to come again."""
+"""Owns the limits of requests, session starts and sessions; excess gets 429 with Retry-After."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .settings import Settings
 
 
 class Limits:
-    """Per address all requests of a minute, per caller its starts of a minute and its sessions."""
+    """Counts requests per minute and network, starts per minute and caller, and open sessions."""
 
     def __init__(self, table: Table, settings: Settings) -> None:
         self._table, self._settings = table, settings
@@ -27,20 +27,21 @@ class Limits:
         await self._count(f"starts-{caller}", self._settings.starts_per_minute, "sessions started")
 
     async def hold(self, session: Session, seconds: int = LEASE_SECONDS) -> None:
-        """Count a session as running, for so long. Raises ApiError."""
+        """Count a session as open for this time. Raises ApiError."""
         most = self._settings.sessions_at_once
         if not await self._table.hold(session, most, seconds):
-            message = f"You have {most} sessions running, the most allowed at once; hang one up."
+            message = f"You have {most} open sessions, which is the limit; end one first."
             raise ApiError(429, "too_many", message, MINUTE)
 
     async def _count(self, name: str, most: int, what: str) -> None:
         if await self._table.requests(name) > most:
             wait = MINUTE - int(time.time()) % MINUTE
-            raise ApiError(429, "too_many", f"Too many {what}; {most} a minute are allowed.", wait)
+            message = f"Too many {what}; the limit is {most} per minute."
+            raise ApiError(429, "too_many", message, wait)
 
 
 def network_of(address: str) -> str:
-    """The address; of IPv6 its /64, all of whose addresses one customer has."""
+    """Return the address; for IPv6 its /64, which belongs to one customer."""
     try:
         parsed = ipaddress.ip_address(address)
     except ValueError:

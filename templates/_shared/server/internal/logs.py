@@ -1,4 +1,4 @@
-"""The server's log: one JSON line for all that happens, on stdout, without any secret."""
+"""Owns the server's log: one JSON line per event on stdout, without secrets."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def write(event: str, session_id: str = "", level: str = "INFO", **fields: Any) 
 
 
 class JsonHandler(logging.Handler):
-    """Lets libraries log in the same form."""
+    """Writes the libraries' messages in the same form."""
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write a record of the logging module."""
@@ -27,6 +27,6 @@ class JsonHandler(logging.Handler):
         write("log", level=record.levelname, **fields)
 
 
-def take_over() -> None:
-    """Log what libraries warn of, too."""
+def set_up() -> None:
+    """Log the libraries' warnings too."""
     logging.basicConfig(level=logging.WARNING, handlers=[JsonHandler()], force=True)

@@ -1,4 +1,4 @@
-"""The server's figures, as Prometheus reads them."""
+"""Owns the server's metrics, in Prometheus's text format."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from contextlib import contextmanager
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 
-# AgentCore's own time for a cold start is in it.
+# Up to AgentCore's cold start.
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 40)
 
 
 class Metrics:
-    """Counts requests by route, sessions by transport, and calls of AWS by operation."""
+    """Counts requests by route, sessions by transport, and AWS calls by operation."""
 
     def __init__(self) -> None:
         self._registry = registry = CollectorRegistry()
@@ -26,7 +26,7 @@ class Metrics:
         )
         self._aws = Histogram(
             "voicecore_aws_seconds",
-            "Time of a call of AWS",
+            "Time of an AWS call",
             ("operation", "result"),
             registry=registry,
             buckets=SECONDS,
@@ -39,16 +39,16 @@ class Metrics:
         )
 
     def request(self, route: str, method: str, status: int, seconds: float) -> None:
-        """Count an answer; `route` is the pattern of its path, of which there are few."""
+        """Count an answer; `route` is the pattern of its path."""
         self._requests.labels(route, method, str(status)).observe(seconds)
 
     def session(self, event: str, transport: str) -> None:
-        """Count what became of a session."""
+        """Count a session that was started, resumed or stopped."""
         self._sessions.labels(event, transport).inc()
 
     @contextmanager
     def aws(self, operation: str) -> Iterator[None]:
-        """Time a call of AWS, and count how it ended."""
+        """Time an AWS call, and count its result."""
         started, result = time.perf_counter(), "failed"
         try:
             yield
@@ -57,5 +57,5 @@ class Metrics:
             self._aws.labels(operation, result).observe(time.perf_counter() - started)
 
     def text(self) -> bytes:
-        """All of it, in Prometheus's text format."""
+        """Return all metrics in Prometheus's text format."""
         return generate_latest(self._registry)

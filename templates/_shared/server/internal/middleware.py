@@ -1,4 +1,4 @@
-"""What holds for every request: its size and time, the headers of its answer, and the figures."""
+"""Owns what applies to every request: limits of size and time, answer headers, and metrics."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ BODY_BYTES = 131_072
 BODY_SECONDS = 10
 
 HEADERS = [
-    (b"cache-control", b"no-store"),  # a signed URL is a key
+    (b"cache-control", b"no-store"),  # a signed URL is a secret
     (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
     (b"cross-origin-opener-policy", b"same-origin"),
     (b"cross-origin-resource-policy", b"same-origin"),
@@ -28,12 +28,12 @@ HEADERS = [
     (b"x-content-type-options", b"nosniff"),
     (b"x-frame-options", b"DENY"),
 ]
-# A year; only where the request came over TLS, which the proxy before us tells.
+# For a year; sent only if the request came over TLS, as reported by the proxy.
 ONLY_TLS = b"max-age=31536000"
 
 
-class Edge:
-    """Stands before the app. It is plain ASGI: Starlette's own base class halves its speed."""
+class RequestMiddleware:
+    """Wraps the app, as plain ASGI: Starlette's base class for middleware halves the speed."""
 
     def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
         self._app, self._metrics = app, metrics
@@ -48,8 +48,8 @@ class Edge:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                said = {name for name, _ in message["headers"]}
-                headers = [(name, value) for name, value in HEADERS if name not in said]
+                present = {name for name, _ in message["headers"]}
+                headers = [(name, value) for name, value in HEADERS if name not in present]
                 if scope["scheme"] == "https":
                     headers.append((b"strict-transport-security", ONLY_TLS))
                 if status == 413:
@@ -60,29 +60,30 @@ class Edge:
         try:
             await self._app(scope, limited(scope, receive), answer)
         finally:
-            route = getattr(scope.get("route"), "path", "other")  # nobody's path names a series
+            # The route, not the path: callers must not create new series.
+            route = getattr(scope.get("route"), "path", "other")
             seconds = time.perf_counter() - started
             self._metrics.request(route, scope["method"], status, seconds)
 
 
 def limited(scope: Scope, receive: Receive) -> Receive:
-    """Receives a body that is neither too large nor too slow; else raises ApiError."""
+    """Return a `receive` that raises ApiError for a body that is too large or too slow."""
     too_large = ApiError(413, "too_large", f"A body may have {BODY_BYTES} bytes.")
-    said = Headers(scope=scope).get("content-length", "0")
+    announced = Headers(scope=scope).get("content-length", "0")
     received, complete = 0, False
     until = asyncio.get_running_loop().time() + BODY_SECONDS
 
     async def receive_limited() -> Message:
         nonlocal received, complete
-        if complete:  # only the end of the connection is yet to come
+        if complete:  # only the end of the connection is left
             return await receive()
-        if not said.isdecimal() or int(said[:20]) > BODY_BYTES:
+        if not announced.isdecimal() or int(announced[:20]) > BODY_BYTES:
             raise too_large
         try:
             async with asyncio.timeout_at(until):
                 message = await receive()
         except TimeoutError:
-            raise ApiError(408, "too_slow", "The body did not come.") from None
+            raise ApiError(408, "too_slow", "The body did not arrive in time.") from None
         received += len(message.get("body", b""))
         complete = not message.get("more_body", False)
         if received > BODY_BYTES:

@@ -1,4 +1,4 @@
-"""The server's settings: variables of the environment, read once."""
+"""Owns the server's settings: environment variables, read once."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 @dataclass(frozen=True)
 class Settings:
-    """See .env.example for what each means."""
+    """The settings; .env.example explains each."""
 
     key: str
     arn: str
@@ -35,12 +35,12 @@ class Settings:
 
 
 def read(environment: Mapping[str, str]) -> Settings:
-    """The settings. Raises SystemExit, which tells all mistakes at once."""
+    """Return the settings. Raises SystemExit, which lists all mistakes."""
     reader = Reader(environment)
     settings = Settings(
         key=reader.key("SESSION_API_KEY"),
         arn=reader.arn("AGENT_RUNTIME_ARN"),
-        region=reader.needed("AWS_REGION"),
+        region=reader.required("AWS_REGION"),
         discovery_url=reader.discovery_url("OIDC_DISCOVERY_URL", "OIDC_AUDIENCE"),
         audience=reader.text("OIDC_AUDIENCE"),
         store=reader.store("SESSION_STORE"),
@@ -52,26 +52,26 @@ def read(environment: Mapping[str, str]) -> Settings:
         host=reader.text("HOST") or Settings.host,
         port=reader.count("PORT", Settings.port, most=65_535),
     )
-    reader.tell()
+    reader.finish()
     return settings
 
 
 def read_key(environment: Mapping[str, str]) -> str:
-    """The key alone. Raises SystemExit."""
+    """Return the key alone. Raises SystemExit."""
     reader = Reader(environment)
     key = reader.key("SESSION_API_KEY")
-    reader.tell()
+    reader.finish()
     return key
 
 
 class Reader:
-    """Reads variables, and collects what is wrong with them; no value is ever repeated."""
+    """Reads variables and collects mistakes; a message never contains a value."""
 
     def __init__(self, environment: Mapping[str, str]) -> None:
         self._environment = environment
         self.mistakes: list[str] = []
 
-    def tell(self) -> None:
+    def finish(self) -> None:
         """Raise SystemExit if there are mistakes."""
         if self.mistakes:
             raise SystemExit("\n".join([*self.mistakes, "See server/.env.example."]))
@@ -79,48 +79,48 @@ class Reader:
     def text(self, name: str) -> str:
         return self._environment.get(name, "").strip()
 
-    def needed(self, name: str) -> str:
+    def required(self, name: str) -> str:
         if not (value := self.text(name)):
             self.mistakes.append(f"{name} is not set.")
         return value
 
     def key(self, name: str) -> str:
-        value = self.needed(name)
+        value = self.required(name)
         if value and (value == PLACEHOLDER or len(value) < KEY_CHARACTERS):
             make = 'python -c "import secrets; print(secrets.token_urlsafe(32))"'
             self.mistakes.append(
-                f"{name} takes {KEY_CHARACTERS} random characters or more, for example of: {make}"
+                f"{name} must have at least {KEY_CHARACTERS} random characters. Make one:  {make}"
             )
         return value
 
     def arn(self, name: str) -> str:
-        value = self.needed(name)
+        value = self.required(name)
         if value and not re.fullmatch(ARN, value):
-            like = "arn:aws:bedrock-agentcore:us-east-1:123456789012:runtime/..."
-            self.mistakes.append(f"{name} is the ARN of a runtime, like {like}")
+            example = "arn:aws:bedrock-agentcore:us-east-1:123456789012:runtime/..."
+            self.mistakes.append(f"{name} must be the ARN of a runtime, like {example}")
         return value
 
     def count(self, name: str, default: int, most: int = 999_999_999) -> int:
         value = self.text(name) or str(default)
         if not value.isascii() or not value.isdecimal() or not 0 < int(value[:10]) <= most:
-            self.mistakes.append(f"{name} is a number from 1 to {most}.")
+            self.mistakes.append(f"{name} must be a number from 1 to {most}.")
             return default
         return int(value)
 
     def discovery_url(self, name: str, audience: str) -> str:
         value = self.text(name)
         if bool(value) != bool(self.text(audience)):
-            self.mistakes.append(f"{name} and {audience} go together.")
+            self.mistakes.append(f"Set both {name} and {audience}, or neither.")
         url = urlsplit(value)
         safe = url.scheme == "https" or (url.scheme == "http" and url.hostname in LOOPBACK)
         if value and not (safe and url.path.endswith(DISCOVERY)):
-            self.mistakes.append(f"{name} is a URL like https://issuer.example{DISCOVERY}.")
+            self.mistakes.append(f"{name} must be a URL like https://issuer.example{DISCOVERY}.")
         return value
 
     def store(self, name: str) -> str:
         value = self.text(name) or "memory"
         if value != "memory" and not value.startswith(("redis://", "rediss://")):
-            self.mistakes.append(f"{name} is memory, or a URL like redis://host:6379/0.")
+            self.mistakes.append(f"{name} must be memory, or a URL like redis://host:6379/0.")
         return value
 
     def networks(self, name: str) -> tuple[str, ...]:
@@ -129,7 +129,7 @@ class Reader:
             try:
                 ipaddress.ip_network(value)
             except ValueError:
-                self.mistakes.append(f"{name} lists addresses and networks like 10.0.0.0/16.")
+                self.mistakes.append(f"{name} must list addresses or networks like 10.0.0.0/16.")
         return values
 
     def origins(self, name: str) -> tuple[str, ...]:
@@ -137,7 +137,7 @@ class Reader:
         for value in values:
             url = urlsplit(value)
             if url.scheme not in ("http", "https") or value != f"{url.scheme}://{url.netloc}":
-                self.mistakes.append(f"{name} lists origins like https://shop.example.")
+                self.mistakes.append(f"{name} must list origins like https://shop.example.")
         return values
 
     def _list(self, name: str) -> tuple[str, ...]:

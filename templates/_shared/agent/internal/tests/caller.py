@@ -1,4 +1,4 @@
-"""A caller for the tests: talks to the agent as a client does, in real time, over any transport."""
+"""A caller for tests: talks to the agent like a client, in real time, over any transport."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
-RATE = 16_000  # Hz, what the agent hears
+RATE = 16_000  # Hz, the rate of audio to the agent
 FRAME_BYTES = 640  # 20 ms of mono PCM16
 FRAME_SECONDS = 0.02
-LOUD = 500  # of 32767: quieter than this is silence
-PATIENCE_SECONDS = 20
+LOUD = 500  # of 32767; quieter is silence
+TIMEOUT_SECONDS = 20
 
 
 class Caller:
-    """One connection: what was sent to it, and what came back. `send` sends a message."""
+    """One connection: the audio to send, and all that was received. `send` sends a message."""
 
     def __init__(self, send: Callable[[dict[str, Any]], Awaitable[None]]) -> None:
         self.messages: list[dict[str, Any]] = []
@@ -27,12 +27,12 @@ class Caller:
         self._to_say = b""
 
     def receive(self, message: dict[str, Any]) -> None:
-        """Keep a message of the agent's, if it is one of RTVI."""
+        """Keep a message of the agent, if it is an RTVI message."""
         if message.get("label") == "rtvi-ai":
             self.messages.append(message)
 
-    def said(self, kind: str) -> list[str]:
-        """The texts of the agent's messages of this kind: user-transcription or bot-output."""
+    def texts(self, kind: str) -> list[str]:
+        """Return the texts of the agent's messages of this type, like user-transcription."""
         return [
             message["data"]["text"]
             for message in self.messages
@@ -40,18 +40,18 @@ class Caller:
         ]
 
     def say(self, path: Path) -> None:
-        """Speak a 16 kHz mono WAV into the call."""
+        """Speak a 16 kHz mono WAV file into the call."""
         with wave.open(str(path)) as file:
             assert (file.getframerate(), file.getnchannels(), file.getsampwidth()) == (RATE, 1, 2)
             self._to_say += file.readframes(file.getnframes())
 
     def next_frame(self) -> bytes:
-        """The next 20 ms of what there is to say, or of silence."""
+        """Return the next 20 ms of speech, or silence."""
         chunk, self._to_say = self._to_say[:FRAME_BYTES], self._to_say[FRAME_BYTES:]
         return chunk.ljust(FRAME_BYTES, b"\0")
 
     async def type(self, text: str) -> None:
-        """Send a typed text."""
+        """Send typed text."""
         await self.send("send-text", {"content": text})
 
     async def ready(self) -> None:
@@ -63,21 +63,21 @@ class Caller:
         await self._send({"label": "rtvi-ai", "type": kind, "id": kind, "data": data})
 
     async def until(self, condition: Callable[[], object], what: str) -> None:
-        """Wait for `condition`; fails with `what` was awaited and with all that came."""
-        for _ in range(PATIENCE_SECONDS * 50):
+        """Wait for `condition`; fail with `what` is missing, and all messages."""
+        for _ in range(TIMEOUT_SECONDS * 50):
             if condition():
                 return
             await asyncio.sleep(0.02)
-        raise AssertionError(f"no {what} after {PATIENCE_SECONDS} s; got {self.messages}")
+        raise AssertionError(f"no {what} after {TIMEOUT_SECONDS} s; got {self.messages}")
 
-    async def answered(self, kinds: int = 1) -> None:
-        """Wait until the agent has finished speaking for the `kinds`-th time."""
+    async def answered(self, count: int = 1) -> None:
+        """Wait until the agent has finished speaking `count` times."""
         await self.until(
-            lambda: [m["type"] for m in self.messages].count("bot-stopped-speaking") >= kinds,
+            lambda: [m["type"] for m in self.messages].count("bot-stopped-speaking") >= count,
             "answer",
         )
 
-    def was_heard(self) -> bool:
-        """Whether the agent's audio is more than silence."""
+    def heard_speech(self) -> bool:
+        """Return True if the agent's audio is not just silence."""
         samples = array.array("h", self.spoken[: len(self.spoken) // 2 * 2])
         return max(map(abs, samples), default=0) > LOUD

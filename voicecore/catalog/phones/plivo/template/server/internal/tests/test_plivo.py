@@ -1,4 +1,4 @@
-"""Plivo's requests are known by their signature, and get its XML."""
+"""Plivo signs its requests, and gets Plivo XML."""
 
 from __future__ import annotations
 
@@ -42,14 +42,12 @@ def webhook(sent: str, nonce: str = "n1") -> Webhook:
         (URL, [], "J+yZvQvQwImaHjFFX8w7nWuEINJQCQoUrH7nk/lb/Q0="),
     ],
 )
-def test_signatures_of_plivos_own_library(
-    url: str, form: list[tuple[str, str]], right: str
-) -> None:
+def test_signature_equals_plivos_library(url: str, form: list[tuple[str, str]], right: str) -> None:
     assert signature(url, form, "n1", "secret") == right
     assert is_signed(f"other, {right}", url, form, "n1", "secret")
 
 
-def test_only_what_is_signed_is_plivos() -> None:
+def test_webhook_needs_a_valid_signature() -> None:
     right = signature(URL, FORM, "n1", "secret")
     assert PLIVO.check(webhook(right), 0) == "n1"
     for forged in (webhook(""), webhook("x" + right[1:]), webhook(right, "n2"), webhook(right, "")):
@@ -57,7 +55,7 @@ def test_only_what_is_signed_is_plivos() -> None:
             PLIVO.check(forged, 0)
 
 
-def test_a_handshake_may_be_signed() -> None:
+def test_handshake_signature_is_optional() -> None:
     url = "wss://a.example/x"
     headers = {
         "x-plivo-signature-v3": signature(url, (), "n1", "secret"),
@@ -69,36 +67,38 @@ def test_a_handshake_may_be_signed() -> None:
         PLIVO.check_media(Webhook("GET", f"{url}y", headers))
 
 
-def test_a_call_is_answered_with_xml() -> None:
-    assert PLIVO.incoming(webhook("")) == Call("u1", "12025550123", "12025550100")
-    [stream] = ElementTree.fromstring(PLIVO.answer(Call("u1", "", ""), "wss://a.example/x").body)
+def test_call_is_answered_with_xml() -> None:
+    assert PLIVO.incoming_call(webhook("")) == Call("u1", "12025550123", "12025550100")
+    [stream] = ElementTree.fromstring(
+        PLIVO.connect_answer(Call("u1", "", ""), "wss://a.example/x").body
+    )
     assert (stream.tag, stream.text) == ("Stream", "wss://a.example/x")
     assert stream.get("bidirectional") == stream.get("keepCallAlive") == "true"
     assert stream.get("contentType") == "audio/x-mulaw;rate=8000"
 
 
-def test_a_stream_starts_with_its_very_first_message() -> None:
-    assert PLIVO.started(json.dumps(START)) == Stream("s1", "u1", "ulaw", 8000)
+def test_first_message_starts_the_stream() -> None:
+    assert PLIVO.stream_start(json.dumps(START)) == Stream("s1", "u1", "ulaw", 8000)
     for wrong in ({"event": "media"}, {"event": "connected"}, {}):
         with pytest.raises(BadStart):
-            PLIVO.started(json.dumps(wrong))
+            PLIVO.stream_start(json.dumps(wrong))
 
 
-def test_what_is_said_and_when_it_was_heard() -> None:
+def test_audio_and_marks() -> None:
     stream = Stream("s1", "u1", "ulaw", 8000)
-    assert PLIVO.sound(PLIVO.say(stream, b"sound")) == b"sound"
+    assert PLIVO.audio_of(PLIVO.audio_frame(stream, b"sound")) == b"sound"
     played = {"event": "playedStream", "streamId": "s1", "name": "goodbye"}
     assert json.loads(PLIVO.mark(stream, "goodbye"))["event"] == "checkpoint"
-    assert PLIVO.passed(json.dumps(played), "goodbye")
+    assert PLIVO.is_mark(json.dumps(played), "goodbye")
 
 
-def test_calls_by_the_api() -> None:
-    place = PLIVO.place("+12025550100", "+12025550123", URL, f"{URL}/status")
+def test_api_requests() -> None:
+    place = PLIVO.place_request("+12025550100", "+12025550123", URL, f"{URL}/status")
     assert place.url == "https://api.plivo.com/v1/Account/MA1/Call/"
-    assert PLIVO.hang_up("u1").method == "DELETE"
-    assert json.loads(PLIVO.transfer("u1", "+12025550199", f"{URL}/dial/t").body) == {
+    assert PLIVO.hang_up_request("u1").method == "DELETE"
+    assert json.loads(PLIVO.transfer_request("u1", "+12025550199", f"{URL}/dial/t").body) == {
         "legs": "aleg",
         "aleg_url": f"{URL}/dial/t",
         "aleg_method": "POST",
     }
-    assert "<Number>+12025550199</Number>" in PLIVO.dial("+12025550199").body
+    assert "<Number>+12025550199</Number>" in PLIVO.dial_answer("+12025550199").body

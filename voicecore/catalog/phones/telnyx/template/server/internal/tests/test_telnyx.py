@@ -1,4 +1,4 @@
-"""Telnyx's requests are known by its key and their time, and get TeXML."""
+"""Telnyx signs its requests with a time, and gets TeXML."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def webhook(time: object = NOW, body: bytes = BODY, signed: bytes = BODY) -> Web
     return Webhook("POST", URL, headers, body)
 
 
-def test_only_what_is_signed_lately_is_telnyxs() -> None:
+def test_webhook_needs_a_valid_recent_signature() -> None:
     assert TELNYX.check(webhook(), NOW + 299)
     unsigned = Webhook("POST", URL, {"telnyx-timestamp": str(NOW)}, BODY)
     for forged in (unsigned, webhook(signed=b"other"), webhook(time="now"), webhook(time=-1)):
@@ -46,28 +46,31 @@ def test_only_what_is_signed_lately_is_telnyxs() -> None:
         TELNYX.check(webhook(), NOW + 301)
 
 
-def test_a_call_is_answered_with_texml_that_lets_the_caller_hear() -> None:
-    assert TELNYX.incoming(webhook()) == Call("v3:abc", "+12025550123", "+12025550100")
-    answer = TELNYX.answer(Call("v3:abc", "", ""), "wss://a.example/x?a=1&b=2")
+def test_call_is_answered_with_rtp_in_both_directions() -> None:
+    assert TELNYX.incoming_call(webhook()) == Call("v3:abc", "+12025550123", "+12025550100")
+    answer = TELNYX.connect_answer(Call("v3:abc", "", ""), "wss://a.example/x?a=1&b=2")
     assert 'bidirectionalMode="rtp"' in answer.body and "a=1&amp;b=2" in answer.body
-    assert "<Reject/>" in TELNYX.reject().body
+    assert "<Reject/>" in TELNYX.reject_answer().body
 
 
-def test_a_stream_starts_with_its_call() -> None:
-    assert TELNYX.started(json.dumps({"event": "connected"})) is None
-    assert TELNYX.started(json.dumps(START)) == Stream("s1", "v3:abc", "ulaw", 8000)
+def test_start_names_the_call() -> None:
+    assert TELNYX.stream_start(json.dumps({"event": "connected"})) is None
+    assert TELNYX.stream_start(json.dumps(START)) == Stream("s1", "v3:abc", "ulaw", 8000)
     for wrong in ({"event": "media", "media": {"payload": "AAAA"}}, {}, 1):
         with pytest.raises(BadStart):
-            TELNYX.started(json.dumps(wrong))
+            TELNYX.stream_start(json.dumps(wrong))
 
 
-def test_calls_by_the_api() -> None:
-    place = TELNYX.place("+12025550100", "+12025550123", URL, f"{URL}/status")
+def test_api_requests() -> None:
+    place = TELNYX.place_request("+12025550100", "+12025550123", URL, f"{URL}/status")
     assert place.url == "https://api.telnyx.com/v2/texml/calls/7"
     assert json.loads(place.body)["Url"] == URL
-    hang_up = TELNYX.hang_up("v3:abc")
+    hang_up = TELNYX.hang_up_request("v3:abc")
     assert hang_up.url == "https://api.telnyx.com/v2/calls/v3%3Aabc/actions/hangup"
     assert hang_up.headers["Authorization"] == "Bearer KEY1"
-    assert json.loads(TELNYX.transfer("v3:abc", "+12025550199", "").body)["to"] == "+12025550199"
+    assert (
+        json.loads(TELNYX.transfer_request("v3:abc", "+12025550199", "").body)["to"]
+        == "+12025550199"
+    )
     with pytest.raises(ApiError):
-        Telnyx("KEY1", TELNYX.public_key).place("", "", "", "")
+        Telnyx("KEY1", TELNYX.public_key).place_request("", "", "", "")

@@ -1,4 +1,4 @@
-"""Twilio's requests are known by their signature, and get TwiML."""
+"""Twilio signs its requests, and gets TwiML."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def webhook(**headers: str) -> Webhook:
     return Webhook("POST", URL, kind | headers, urlencode(FORM).encode())
 
 
-# Both as Twilio publishes them, and as its own libraries test them.
+# From Twilio's documentation, and from the tests of its own libraries.
 @pytest.mark.parametrize(
     ("url", "form", "right"),
     [
@@ -54,7 +54,7 @@ def test_published_signatures(url: str, form: dict[str, str], right: str) -> Non
     assert is_signed(right, url.replace(".com/", ".com:443/"), form.items(), "12345")
 
 
-def test_only_what_is_signed_is_twilios() -> None:
+def test_webhook_needs_a_valid_signature() -> None:
     right = signature(URL, FORM.items(), "12345")
     assert TWILIO.check(webhook(**{"x-twilio-signature": right}), 0) == right
     for headers in ({}, {"x-twilio-signature": "x" + right[1:]}):
@@ -66,7 +66,7 @@ def test_only_what_is_signed_is_twilios() -> None:
 
 
 @pytest.mark.parametrize("signed", ["wss://a.example/x", "https://a.example/x/"])
-def test_a_handshake_may_be_signed_in_several_ways(signed: str) -> None:
+def test_handshake_may_be_signed_as_https(signed: str) -> None:
     right = {"x-twilio-signature": signature(signed, (), "12345")}
     TWILIO.check_media(Webhook("GET", "wss://a.example/x", right))
     TWILIO.check_media(Webhook("GET", "wss://a.example/x", {}))
@@ -74,9 +74,9 @@ def test_a_handshake_may_be_signed_in_several_ways(signed: str) -> None:
         TWILIO.check_media(Webhook("GET", "wss://a.example/y", right))
 
 
-def test_a_call_is_answered_with_twiml() -> None:
-    assert TWILIO.incoming(webhook()) == Call("CA1", "+12025550123", "+12025550100")
-    answer = TWILIO.answer(Call("CA1", '"><', "+12025550100"), "wss://a.example/x")
+def test_call_is_answered_with_twiml() -> None:
+    assert TWILIO.incoming_call(webhook()) == Call("CA1", "+12025550123", "+12025550100")
+    answer = TWILIO.connect_answer(Call("CA1", '"><', "+12025550100"), "wss://a.example/x")
     [connect] = ElementTree.fromstring(answer.body)
     [stream] = connect
     assert (connect.tag, stream.tag, stream.get("url")) == (
@@ -86,33 +86,33 @@ def test_a_call_is_answered_with_twiml() -> None:
     )
     parameters = {parameter.get("name"): parameter.get("value") for parameter in stream}
     assert parameters == {"from_number": '"><', "to_number": "+12025550100"}
-    assert "<Reject/>" in TWILIO.reject().body
+    assert "<Reject/>" in TWILIO.reject_answer().body
 
 
-def test_a_stream_starts_with_its_call() -> None:
-    assert TWILIO.started(json.dumps({"event": "connected"})) is None
-    assert TWILIO.started(json.dumps(START)) == Stream("MZ1", "CA1", "ulaw", 8000)
+def test_start_names_the_call() -> None:
+    assert TWILIO.stream_start(json.dumps({"event": "connected"})) is None
+    assert TWILIO.stream_start(json.dumps(START)) == Stream("MZ1", "CA1", "ulaw", 8000)
     other = {**START, "start": {**START["start"], "accountSid": "AC2"}}
     media = {"event": "media", "media": {"payload": "AAAA"}}
     for wrong in (other, media, {}, [], {"event": "start"}, {"event": "start", "start": 1}):
         with pytest.raises(BadStart):
-            TWILIO.started(json.dumps(wrong))
+            TWILIO.stream_start(json.dumps(wrong))
 
 
-def test_what_is_said_and_when_it_was_heard() -> None:
+def test_audio_and_marks() -> None:
     stream = Stream("MZ1", "CA1", "ulaw", 8000)
-    frame = TWILIO.say(stream, b"sound")
-    assert TWILIO.sound(frame) == b"sound"
-    assert TWILIO.sound('{"event": "media", "media": {"payload": "?"}}') == b""
+    frame = TWILIO.audio_frame(stream, b"sound")
+    assert TWILIO.audio_of(frame) == b"sound"
+    assert TWILIO.audio_of('{"event": "media", "media": {"payload": "?"}}') == b""
     mark = TWILIO.mark(stream, "goodbye")
-    assert TWILIO.passed(mark, "goodbye") and not TWILIO.passed(mark, "other")
+    assert TWILIO.is_mark(mark, "goodbye") and not TWILIO.is_mark(mark, "other")
 
 
-def test_calls_by_the_api() -> None:
-    place = TWILIO.place("+12025550100", "+12025550123", URL, f"{URL}/status")
+def test_api_requests() -> None:
+    place = TWILIO.place_request("+12025550100", "+12025550123", URL, f"{URL}/status")
     assert place.url == "https://api.twilio.com/2010-04-01/Accounts/AC1/Calls.json"
     form = parse_qs(place.body.decode())
     assert form["To"] == ["+12025550123"] and form["Url"] == [URL]
-    assert parse_qs(TWILIO.hang_up("CA1").body.decode()) == {"Status": ["completed"]}
-    transfer = parse_qs(TWILIO.transfer("CA1", "+12025550199", "").body.decode())
+    assert parse_qs(TWILIO.hang_up_request("CA1").body.decode()) == {"Status": ["completed"]}
+    transfer = parse_qs(TWILIO.transfer_request("CA1", "+12025550199", "").body.decode())
     assert "<Dial>+12025550199</Dial>" in transfer["Twiml"][0]

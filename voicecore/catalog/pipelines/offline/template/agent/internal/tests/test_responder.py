@@ -1,4 +1,4 @@
-"""The responder's rules, one example each."""
+"""One example for each rule of the responder."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from datetime import datetime
 
 import pytest
 
-from ..responder import Call, respond
+from ..responder import ToolCall, respond
 
 NOW = datetime(2026, 11, 22, 15, 4)  # a Sunday
 
 
-def answer(*said: str) -> str | Call:
+def answer(*said: str) -> str | ToolCall:
     return respond([{"role": "user", "content": text} for text in said], NOW)
 
 
@@ -34,26 +34,26 @@ def answer(*said: str) -> str | Call:
         ("Repeat after me.", "Go ahead."),
         ("My name is Ada.", "Nice to meet you, Ada."),
         ("What is my name?", "You have not told me your name."),
-        ("When are you open on Monday?", Call("opening_hours", {"day": "Monday"})),
-        ("Are you open today?", Call("opening_hours", {"day": "Sunday"})),
-        ("Are you open tomorrow?", Call("opening_hours", {"day": "Monday"})),
+        ("When are you open on Monday?", ToolCall("opening_hours", {"day": "Monday"})),
+        ("Are you open today?", ToolCall("opening_hours", {"day": "Sunday"})),
+        ("Are you open tomorrow?", ToolCall("opening_hours", {"day": "Monday"})),
     ],
 )
-def test_rules(said: str, expected: str | Call) -> None:
+def test_rules(said: str, expected: str | ToolCall) -> None:
     assert answer(said) == expected
 
 
-def test_remembers() -> None:
+def test_remembers_earlier_words() -> None:
     assert answer("My name is Ada.", "What is my name?") == "Your name is Ada."
     assert answer("Repeat after me.", "The rain.") == "The rain."
 
 
-def test_says_what_it_is_and_what_it_cannot() -> None:
+def test_says_that_it_is_rule_based() -> None:
     assert "rule-based" in str(answer("Who are you?"))
     assert answer("Banana!") == "I heard: Banana. My few rules have no answer to that."
 
 
-def test_tells_what_a_tool_found() -> None:
+def test_speaks_the_result_of_a_tool() -> None:
     found = '{"day": "Sunday", "hours": "noon to 4 PM"}'
     said = respond([{"role": "tool", "content": found, "tool_call_id": "1"}], NOW)
     assert said == "On Sunday we are open from noon to 4 PM."

@@ -1,7 +1,7 @@
-"""Daily, as far as it is needed here: its REST API, its rooms, and the telephone network behind.
+"""A fake Daily for tests: its REST API, its rooms, and the phone network.
 
-Its refusals are those that Daily documents. The library by which the agent enters rooms is another
-stand-in, standin/daily.py; what is said between the two is none of Daily's protocol.
+Errors are those that Daily documents. The library that the agent uses is faked by standin/daily.py;
+the protocol between the two is not Daily's.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from socketserver import StreamRequestHandler, ThreadingTCPServer
 from typing import Any, Protocol
 
 KEY = "the key of a domain at Daily"
-HMAC = base64.b64encode(b"what Daily signs with").decode()
+HMAC = base64.b64encode(b"the secret that Daily signs with").decode()
 DOMAIN = "https://lab.daily.co/"
 
 
-class Ears(Protocol):
-    """Somebody in a room who hears the agent and reads its messages."""
+class Participant(Protocol):
+    """A caller in a room, who hears the agent and reads its messages."""
 
     def hear(self, sound: bytes, rate: int) -> None: ...
 
@@ -40,37 +40,37 @@ class Room:
     """A room, its agent, and the callers in it."""
 
     properties: dict[str, Any]
-    callers: dict[str, Ears] = field(default_factory=dict)
+    callers: dict[str, Participant] = field(default_factory=dict)
     agent: Seat | None = None
     closed: bool = False
 
 
 @dataclass
 class Cloud:
-    """What there is at Daily, and what it was asked."""
+    """The state of Daily, and the requests that it got."""
 
     rooms: dict[str, Room] = field(default_factory=dict)
     tokens: dict[str, dict[str, Any]] = field(default_factory=dict)
-    asked: list[tuple[str, str, Any]] = field(default_factory=list)
-    held: dict[str, Ears] = field(default_factory=dict)
-    """Who has dialled and hears music, by the id of the call."""
-    picks_up: Ears | None = None
-    """Who answers the telephone when the agent calls; None: nobody."""
+    requests: list[tuple[str, str, Any]] = field(default_factory=list)
+    held: dict[str, Participant] = field(default_factory=dict)
+    """Callers who have dialed and hear music, by the ID of the call."""
+    picks_up: Participant | None = None
+    """The person who answers a call of the agent; None if no one does."""
     ice: Any = None
-    """The TURN servers that the agent was to use."""
-    out_of_order: int = 0
-    """The status of all answers, while it is not 0."""
+    """The TURN servers that the agent uses."""
+    failing_status: int = 0
+    """Status of all answers, unless 0."""
     api: str = ""
     line: str = ""
     changed: threading.Condition = field(default_factory=threading.Condition)
 
     @property
     def variables(self) -> dict[str, str]:
-        """The environment in which this is Daily."""
+        """The environment that uses this Daily."""
         return {"DAILY_API_KEY": KEY, "DAILY_API_URL": self.api, "DAILY_CLOUD": self.line}
 
-    def enter(self, url: str, token: str | None, caller: Ears) -> str:
-        """Let a caller into a room; returns their id. Raises ValueError with Daily's reason."""
+    def enter(self, url: str, token: str | None, caller: Participant) -> str:
+        """Admit a caller to a room; return their ID. Raises ValueError with Daily's reason."""
         room = self.room_of(url, token)
         name = secrets.token_hex(8)
         room.callers[name] = caller
@@ -79,13 +79,13 @@ class Cloud:
         return name
 
     def leave(self, url: str, name: str) -> None:
-        """A caller leaves the room."""
+        """Remove a caller from the room."""
         room = self.rooms[url.removeprefix(DOMAIN)]
         if room.callers.pop(name, None) and room.agent:
             room.agent.tell("on_participant_left", {"id": name}, "leftCall")
 
     def room_of(self, url: str, token: str | None) -> Room:
-        """The room, for who has a token for it. Raises ValueError with Daily's reason."""
+        """Return the room of a valid token. Raises ValueError with Daily's reason."""
         name = url.removeprefix(DOMAIN)
         room, known = self.rooms.get(name), self.tokens.get(token or "")
         if room is None:
@@ -94,10 +94,10 @@ class Cloud:
             raise ValueError("You are not allowed to join this meeting.")
         return room
 
-    def dial(self, webhook: str, ears: Ears, **call: str) -> int:
-        """Somebody dials: Daily holds them, and calls the webhook; returns its answer's status."""
+    def dial(self, webhook: str, caller: Participant, **call: str) -> int:
+        """Hold a caller who dials, and call the webhook; return the status of its answer."""
         call = {"From": "+14155550100", "To": "+14155550123", "callDomain": "lab", **call}
-        self.held[call.setdefault("callId", secrets.token_hex(16))] = ears
+        self.held[call.setdefault("callId", secrets.token_hex(16))] = caller
         body = json.dumps(call, separators=(",", ":")).encode()
         request = urllib.request.Request(webhook, body, signed(body))
         try:
@@ -107,7 +107,7 @@ class Cloud:
             return error.code
 
     def close(self, name: str) -> None:
-        """Delete a room: all who are in it leave."""
+        """Delete a room, which removes everyone in it."""
         room = self.rooms.pop(name)
         room.closed = True
         if room.agent:
@@ -117,7 +117,7 @@ class Cloud:
 def signed(
     body: bytes, at: float | None = None, secret: str = HMAC, unit: float = 1e-3
 ) -> dict[str, str]:
-    """The headers with which Daily sends this to a webhook; `at` is Unix time, told in `unit` s."""
+    """Return Daily's headers for a webhook; `at` is Unix time, sent in units of `unit` s."""
     sent = str(int((time.time() if at is None else at) / unit))
     digest = hmac.digest(base64.b64decode(secret), f"{sent}.".encode() + body, hashlib.sha256)
     return {
@@ -136,8 +136,8 @@ class Seat(StreamRequestHandler):
     def handle(self) -> None:
         self._writing = threading.Lock()
         for line in self.rfile:
-            news = json.loads(line)
-            getattr(self, news.pop("do"))(**news)
+            command = json.loads(line)
+            getattr(self, command.pop("do"))(**command)
         if self.room:
             self.room.agent = None
 
@@ -181,7 +181,7 @@ class Seat(StreamRequestHandler):
         if room is None or not room.properties.get("enable_dialout"):
             self._done("dialout", None, "dial-out is not enabled for this room")
             return
-        cloud.asked.append(("DIAL", "", settings))
+        cloud.requests.append(("DIAL", "", settings))
         self._done("dialout", "session", None)
         if cloud.picks_up is None:
             self.tell("on_dialout_error", {"sessionId": "session", "errorMsg": "no answer"})
@@ -215,9 +215,9 @@ class Api(BaseHTTPRequestHandler):
         self._answer("DELETE", {})
 
     def _answer(self, method: str, body: dict[str, Any]) -> None:
-        self.cloud.asked.append((method, self.path, body))
-        if self.cloud.out_of_order:
-            status, document = self.cloud.out_of_order, {"error": "server-error"}
+        self.cloud.requests.append((method, self.path, body))
+        if self.cloud.failing_status:
+            status, document = self.cloud.failing_status, {"error": "server-error"}
         elif self.headers["Authorization"] != f"Bearer {KEY}":
             status, document = 401, {"error": "authentication-error"}
         else:
@@ -240,9 +240,8 @@ class Api(BaseHTTPRequestHandler):
                 cloud.close(name)
                 return 200, {"deleted": True, "name": name}
             case "POST", "meeting-tokens":
-                wanted = body["properties"]
                 token = secrets.token_urlsafe(24)
-                cloud.tokens[token] = wanted
+                cloud.tokens[token] = body["properties"]
                 return 200, {"token": token}
             case "POST", "dialin":
                 return self._put_through(body)
@@ -250,14 +249,14 @@ class Api(BaseHTTPRequestHandler):
                 return 404, {"error": "not-found"}
 
     def _make(self, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
-        name, wanted = body["name"], body["properties"]
+        name, properties = body["name"], body["properties"]
         if name in self.cloud.rooms:
             return refused(f"a room named {name} already exists")
         if len(name) > 41 or not set(name) <= set("abcdefghijklmnopqrstuvwxyz0123456789-_"):
             return refused("the room name is not valid")
-        if wanted.get("exp", 0) < time.time():
+        if properties.get("exp", 0) < time.time():
             return refused("exp was before the current time")
-        self.cloud.rooms[name] = Room(wanted)
+        self.cloud.rooms[name] = Room(properties)
         return 200, {"name": name, "url": DOMAIN + name, "privacy": body["privacy"]}
 
     def _put_through(self, body: dict[str, str]) -> tuple[int, dict[str, Any]]:
@@ -271,7 +270,7 @@ class Api(BaseHTTPRequestHandler):
         return 200, {}
 
     def log_message(self, *_: object) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 def refused(info: str) -> tuple[int, dict[str, Any]]:
@@ -280,20 +279,20 @@ def refused(info: str) -> tuple[int, dict[str, Any]]:
 
 @contextmanager
 def daily_cloud() -> Iterator[Cloud]:
-    """Daily, until the block ends."""
+    """Yield a fake Daily."""
     cloud = Cloud()
 
-    class Line(Seat):
+    class BoundSeat(Seat):
         pass
 
-    class Door(Api):
+    class BoundApi(Api):
         pass
 
-    Line.cloud = Door.cloud = cloud
+    BoundSeat.cloud = BoundApi.cloud = cloud
     ThreadingTCPServer.daemon_threads = True
     with (
-        ThreadingHTTPServer(("127.0.0.1", 0), Door) as api,
-        ThreadingTCPServer(("127.0.0.1", 0), Line) as line,
+        ThreadingHTTPServer(("127.0.0.1", 0), BoundApi) as api,
+        ThreadingTCPServer(("127.0.0.1", 0), BoundSeat) as line,
     ):
         cloud.api = f"http://127.0.0.1:{api.server_address[1]}"
         cloud.line = f"127.0.0.1:{line.server_address[1]}"

@@ -1,4 +1,4 @@
-"""Calls the agent in a room of Daily's, as far as there is one without an account."""
+"""Calls the agent in a room of the fake Daily."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from .daily_cloud import DOMAIN, Room, Seat, daily_cloud
 
 STANDIN = Path(__file__).with_name("standin")
 
-# One for all tests of a run.
+# One fake Daily for all tests of a run.
 RUN = ExitStack()
 CLOUD = RUN.enter_context(daily_cloud())
 ENVIRONMENT = {
@@ -28,10 +28,10 @@ ENVIRONMENT = {
 }
 
 
-class Voice:
-    """Somebody in a room who hears and speaks as a Caller does."""
+class RoomCaller:
+    """A participant of a room, who hears and speaks like a Caller."""
 
-    speaking: list[Voice] = []
+    speaking: list[RoomCaller] = []
 
     def __init__(self, room: Room) -> None:
         self.caller = Caller(self._send)
@@ -44,13 +44,13 @@ class Voice:
         self.caller.receive(message)
 
     async def speak(self) -> None:
-        """The microphone: 50 frames a second. The agent hears all of a room as one."""
+        """Send 50 frames per second; the agent hears all callers of a room as one."""
         self.speaking.append(self)
         try:
             while True:
-                voices = [voice for voice in self.speaking if voice.room is self.room]
-                if self.room.agent and voices[0] is self:
-                    self.room.agent.say(mixed([voice.caller.next_frame() for voice in voices]))
+                callers = [other for other in self.speaking if other.room is self.room]
+                if self.room.agent and callers[0] is self:
+                    self.room.agent.say(mixed([other.caller.next_frame() for other in callers]))
                 await asyncio.sleep(FRAME_SECONDS)
         finally:
             self.speaking.remove(self)
@@ -61,13 +61,13 @@ class Voice:
 
 
 def mixed(frames: list[bytes]) -> bytes:
-    """All of these at once."""
+    """Return the sum of these frames."""
     samples = zip(*(array.array("h", frame) for frame in frames), strict=True)
     return array.array("h", (max(-32768, min(32767, sum(all))) for all in samples)).tobytes()
 
 
-def a_room(name: str, **properties: Any) -> tuple[str, str]:
-    """The URL of a room, and a token for it."""
+def create_room(name: str, **properties: Any) -> tuple[str, str]:
+    """Return the URL of a room, and a token for it."""
     room = CLOUD.rooms.setdefault(name, Room(properties))
     token = secrets.token_urlsafe(8)
     CLOUD.tokens[token] = {"room_name": name, "exp": time.time() + 600}
@@ -76,7 +76,7 @@ def a_room(name: str, **properties: Any) -> tuple[str, str]:
 
 
 async def invoke(port: int, session_id: str, data: Any) -> dict[str, Any]:
-    """What the agent on `port` answers to a request to join."""
+    """Return the agent's answer to a request to join."""
     header = {"X-Amzn-Bedrock-AgentCore-Runtime-Session-Id": session_id}
     body = json.dumps({"type": "join", "data": data}).encode()
     url = f"http://127.0.0.1:{port}/invocations"
@@ -92,15 +92,15 @@ async def invoke(port: int, session_id: str, data: Any) -> dict[str, Any]:
 @asynccontextmanager
 async def call(port: int, session_id: str) -> AsyncIterator[Caller]:
     """Talk to the agent on `port`, in a room, until the block ends."""
-    url, token = a_room(session_id.lower().rstrip("-"))
+    url, token = create_room(session_id.lower().rstrip("-"))
     answer = await invoke(port, session_id, {"room_url": url, "token": token})
     assert answer == {"status": "joined"}, answer
-    voice = Voice(CLOUD.rooms[url.removeprefix(DOMAIN)])
-    name = CLOUD.enter(url, token, voice)
-    speaking = asyncio.create_task(voice.speak())
+    participant = RoomCaller(CLOUD.rooms[url.removeprefix(DOMAIN)])
+    name = CLOUD.enter(url, token, participant)
+    speaking = asyncio.create_task(participant.speak())
     try:
-        await voice.caller.ready()
-        yield voice.caller
+        await participant.caller.ready()
+        yield participant.caller
     finally:
         speaking.cancel()
         CLOUD.leave(url, name)

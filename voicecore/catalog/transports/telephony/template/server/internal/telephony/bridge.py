@@ -1,7 +1,8 @@
-"""The media bridge: a provider's socket on one side, the agent's on the other, frames unchanged.
+"""Owns the media bridge: it forwards frames unchanged between the provider and the agent.
 
-A provider cannot sign for AgentCore, so we stand between them. The provider's socket lasts as long
-as the call; the agent's for 60 minutes at most, and is made anew, in the same session.
+A provider cannot sign requests to AgentCore, so this server stands between them. The provider's
+socket lasts as long as the call; the agent's lasts 60 minutes at most, and is renewed in the same
+session.
 """
 
 from __future__ import annotations
@@ -21,46 +22,46 @@ from ..agentcore import AgentCore
 from . import phone_audio
 from .provider import BadStart, Frame, Provider, Stream
 
-# A provider speaks at once; who does not, speaks no protocol of theirs.
-FIRST_SECONDS = 5
+# A provider sends its start at once.
+START_SECONDS = 5
 # An agent has 30 s to start.
 CONNECT_SECONDS = 40
-# Frames that wait for the agent: 30 s of them. If there are more, the provider is to wait.
-WAITING = 1500
-# What has waited goes at twice the speed of speech. AgentCore takes 250 frames a second, but an
-# agent decides that speech has begun while more of it passes, and keeps but the last second of it.
-PER_SECOND, AT_ONCE = 100, 10
-# Kept since the agent last spoke, to be said again should the connection break before it answers.
-RECENT = 1500
-# Parts of a connection's 60 minutes after which a quiet moment is used, and none is waited for.
-FIRST_CHANCE, LAST_CHANCE = 5 / 6, 0.97
-# Seconds before each try to connect.
+# Frames that wait for the agent: 30 s of audio. Beyond that, the provider has to wait.
+MAX_WAITING = 1500
+# Waiting frames go at twice the speed of speech. AgentCore accepts 250 frames per second, but an
+# agent that gets more than this while it detects speech keeps only the last second.
+FRAMES_PER_SECOND, BURST = 100, 10
+# Frames kept since the agent last spoke, to send again if the connection breaks before it answers.
+MAX_RECENT = 1500
+# Fractions of a connection's 60 minutes: from the first on it is renewed in a pause, from the
+# second on at once.
+RENEW_IN_PAUSE, RENEW_NOW = 5 / 6, 0.97
+# Seconds before each attempt to connect.
 BACKOFF = (0.0, 0.25, 0.5, 1.0, 2.0, 4.0)
 STABLE_SECONDS = 5.0
-# What AgentCore says when it is worth to ask again: it is being made or ended, or too much is.
-BUSY = (409, 429, 500, 502, 503, 504)
-# What Starlette says when somebody has gone.
+# AgentCore's statuses that are worth a retry: the session is being created or ended, or throttled.
+RETRYABLE = (409, 429, 500, 502, 503, 504)
+# Starlette's errors after the other side has gone.
 CLOSED = (RuntimeError, WebSocketDisconnect)
-# For what was said last to be heard, before the call is ended.
+# For the last words to be played before the call ends.
 GOODBYE_SECONDS = 30
-# The same, and the words of apology before it, where the server ends.
+# The same, after the apology of a server that stops.
 LAST_WORDS_SECONDS = 10
-
 
 CLOSE_TIMEOUT = cast("Any", aiohttp.ClientWSTimeout)(ws_close=2.0)  # attrs hides its parameters
 
 
 class Unreachable(Exception):
-    """There is no agent to speak to; the message says why."""
+    """The agent cannot be reached; the message says why."""
 
 
 class Ending(Enum):
-    """Who ended it: the call, or only a connection."""
+    """The side that ended the call; or none, if only a connection ended."""
 
     CALLER = "the caller"
     AGENT = "the agent"
-    SERVER = "us: the server ends"
-    CUT = "nobody"
+    SERVER = "the server: it is stopping"
+    CUT = "no side"
 
 
 class Bridge:
@@ -80,36 +81,36 @@ class Bridge:
         self._stream_seconds = stream_seconds
         self._stream = Stream("", "", "", 0)
         self._opening: list[Frame] = []
-        self._heard: asyncio.Queue[Frame] = asyncio.Queue(WAITING)
-        self._recent: deque[tuple[Frame, bool]] = deque(maxlen=RECENT)
-        self._piece_seconds = 0.02
+        self._received: asyncio.Queue[Frame] = asyncio.Queue(MAX_WAITING)
+        self._recent: deque[tuple[Frame, bool]] = deque(maxlen=MAX_RECENT)
+        self._frame_seconds = 0.02
         self._playing_until = 0.0
         self._listening: asyncio.Task[None] | None = None
         self._until: float | None = None
         self._limit: asyncio.Timeout | None = None
 
     async def open(self, call_id: str) -> None:
-        """Read how the provider begins. Raises BadStart if that is not as it should be."""
+        """Read the provider's start. Raises BadStart if it does not belong to this call."""
         try:
-            async with asyncio.timeout(FIRST_SECONDS):
+            async with asyncio.timeout(START_SECONDS):
                 self._stream = await self._begin()
         except TimeoutError:
-            raise BadStart(f"no start within {FIRST_SECONDS} s") from None
+            raise BadStart(f"no start within {START_SECONDS} s") from None
         if self._stream.call_id != call_id:
             raise BadStart("another call's")
-        wanted = (self._provider.encoding, self._provider.rate)
-        if (self._stream.encoding, self._stream.rate) != wanted:
-            raise BadStart(f"sound in {self._stream.encoding} at {self._stream.rate} Hz")
+        expected = (self._provider.encoding, self._provider.rate)
+        if (self._stream.encoding, self._stream.rate) != expected:
+            raise BadStart(f"audio in {self._stream.encoding} at {self._stream.rate} Hz")
         self._listening = asyncio.create_task(self._listen())
 
     def end_at(self, when: float) -> None:
-        """Let the call last no longer than that, by the loop's time."""
+        """End the call at this time, by the loop's clock."""
         self._until = when
         if self._limit is not None:
             self._limit.reschedule(when)
 
     async def carry(self) -> Ending:
-        """Carry what both say until one of them ends the call. Raises Unreachable."""
+        """Forward frames until a side ends the call. Raises Unreachable."""
         try:
             async with asyncio.timeout_at(self._until) as self._limit:
                 return await self._carry()
@@ -119,45 +120,46 @@ class Bridge:
             self._limit = None
 
     async def _carry(self) -> Ending:
-        loop, tries, met = asyncio.get_running_loop(), 0, False
+        loop, attempts, connected = asyncio.get_running_loop(), 0, False
         while True:
-            begun = loop.time()
+            began = loop.time()
             try:
                 ending = await self._hold()
                 if ending is not Ending.CUT:
                     return ending
-                met, why = True, "the connection broke"
+                connected, reason = True, "the connection broke"
             except aiohttp.WSServerHandshakeError as error:
-                why = f"HTTP {error.status}"
-                if not met and error.status not in BUSY:
-                    raise Unreachable(why) from error
+                reason = f"HTTP {error.status}"
+                if not connected and error.status not in RETRYABLE:
+                    raise Unreachable(reason) from error
             except (aiohttp.ClientError, TimeoutError, OSError) as error:
-                why = type(error).__name__
-            tries = 0 if loop.time() - begun > STABLE_SECONDS else tries + 1
-            if tries == len(BACKOFF):
-                raise Unreachable(why)
-            if await self._gone_within(BACKOFF[tries]):
+                reason = type(error).__name__
+            attempts = 0 if loop.time() - began > STABLE_SECONDS else attempts + 1
+            if attempts == len(BACKOFF):
+                raise Unreachable(reason)
+            if await self._gone_within(BACKOFF[attempts]):
                 return Ending.CALLER
 
-    async def apologise(self) -> None:
-        """Tell the caller that there is nobody to speak to."""
+    async def apologize(self) -> None:
+        """Play the recorded apology to the caller."""
         words = phone_audio.apology(self._provider.encoding, self._provider.rate)
         width = 1 if self._provider.encoding == "ulaw" else 2
-        step = self._provider.rate * self._provider.piece_ms // 1000 * width
-        for start in range(0, len(words) - step + 1, step):  # whole pieces: it ends in silence
-            await self._send(self._provider.say(self._stream, words[start : start + step]))
+        step = self._provider.rate * self._provider.chunk_ms // 1000 * width
+        for start in range(0, len(words) - step + 1, step):  # whole chunks: it ends in silence
+            chunk = words[start : start + step]
+            await self._send(self._provider.audio_frame(self._stream, chunk))
 
     async def finish(self) -> None:
-        """Wait until the caller has heard all that was said."""
+        """Wait until the caller has heard all audio."""
         await self._send(self._provider.mark(self._stream, "goodbye"))
-        patience = asyncio.get_running_loop().time() + GOODBYE_SECONDS
+        deadline = asyncio.get_running_loop().time() + GOODBYE_SECONDS
         if self._until:
-            patience = min(patience, self._until + LAST_WORDS_SECONDS)
+            deadline = min(deadline, self._until + LAST_WORDS_SECONDS)
         with suppress(TimeoutError):
-            async with asyncio.timeout_at(patience):
+            async with asyncio.timeout_at(deadline):
                 while not await self._gone_within(0):
                     frame = await self._next()
-                    if frame is None or self._provider.passed(frame, "goodbye"):
+                    if frame is None or self._provider.is_mark(frame, "goodbye"):
                         return
 
     async def close(self, code: int = 1000, reason: str = "") -> None:
@@ -173,7 +175,7 @@ class Bridge:
             if frame is None:
                 raise BadStart("it closed")
             self._opening.append(frame)
-            if stream := self._provider.started(frame):
+            if stream := self._provider.stream_start(frame):
                 return stream
         raise BadStart("no start")
 
@@ -186,18 +188,18 @@ class Bridge:
 
     async def _listen(self) -> None:
         while (frame := await self._receive()) is not None:
-            await self._heard.put(frame)
+            await self._received.put(frame)
 
     async def _gone_within(self, seconds: float) -> bool:
-        """Whether the caller hangs up within this time."""
+        """Return True if the caller hangs up within this time."""
         assert self._listening
         await asyncio.wait({self._listening}, timeout=seconds)
         return self._listening.done()
 
     async def _next(self) -> Frame | None:
-        """What the provider sends next; None if it has gone."""
+        """Return the provider's next frame; None if it has closed."""
         assert self._listening
-        getting = asyncio.create_task(self._heard.get())
+        getting = asyncio.create_task(self._received.get())
         try:
             await asyncio.wait({getting, self._listening}, return_when=asyncio.FIRST_COMPLETED)
             return getting.result() if getting.done() else None
@@ -205,7 +207,7 @@ class Bridge:
             getting.cancel()
 
     async def _hold(self) -> Ending:
-        """One connection to the agent, from handshake to end."""
+        """Hold one connection to the agent, from handshake to end."""
         assert self._listening
         connecting = asyncio.create_task(self._connect())
         try:
@@ -215,9 +217,9 @@ class Bridge:
             agent = await connecting
         finally:
             connecting.cancel()
-        begun = asyncio.get_running_loop().time()
-        ways = [self._to_agent(agent), self._from_agent(agent, begun), self._renew()]
-        tasks = [asyncio.create_task(way) for way in ways]
+        began = asyncio.get_running_loop().time()
+        parts = [self._to_agent(agent), self._from_agent(agent, began), self._renew()]
+        tasks = [asyncio.create_task(part) for part in parts]
         try:
             done, _ = await asyncio.wait(
                 {*tasks, self._listening}, return_when=asyncio.FIRST_COMPLETED
@@ -235,106 +237,107 @@ class Bridge:
         async with asyncio.timeout(CONNECT_SECONDS):
             url = await self._agentcore.websocket_url(self._session_id, "telephony")
             return await self._http.ws_connect(
-                # Signed to the letter: nothing of it may be decoded and encoded again.
+                # Encoded, because the signature covers the exact text.
                 URL(url, encoded=True),
-                heartbeat=20,  # notices a dead network
+                heartbeat=20,  # detects a dead network
                 timeout=CLOSE_TIMEOUT,
                 compress=0,
             )
 
     async def _to_agent(self, agent: Any) -> Ending:
-        pace = Pace()
+        pacer = Pacer()
         try:
-            for frame in self._said_before():
-                await pace.wait()
+            for frame in self._unanswered_start():
+                await pacer.wait()
                 await send(agent, frame)
             while True:
-                frame = await self._heard.get()
+                frame = await self._received.get()
                 self._remember(frame)
-                await pace.wait()
+                await pacer.wait()
                 await send(agent, frame)
         except (aiohttp.ClientError, OSError):
-            # Whoever receives is about to learn why.
+            # _from_agent returns the ending.
             return await asyncio.get_running_loop().create_future()
 
-    async def _from_agent(self, agent: Any, begun: float) -> Ending:
+    async def _from_agent(self, agent: Any, began: float) -> Ending:
         loop = asyncio.get_running_loop()
         async for message in agent:
             frame = message.data
             await self._send(frame)
             if played := self._seconds(frame):
                 if self._playing_until < loop.time():
-                    self._recent.clear()  # it begins to speak: what was said so far is answered
+                    self._recent.clear()  # it starts to speak: all before it is answered
                 self._playing_until = max(self._playing_until, loop.time()) + played
             elif "clear" in str(frame)[:40]:  # it was interrupted
                 self._playing_until = 0
-        young = loop.time() - begun < LAST_CHANCE * self._stream_seconds
+        young = loop.time() - began < RENEW_NOW * self._stream_seconds
         return Ending.AGENT if agent.close_code == 1000 and young else Ending.CUT
 
     async def _renew(self) -> Ending:
-        """End the connection before AgentCore does, in a moment when nobody speaks."""
+        """End the connection before AgentCore does, in a pause if there is one."""
         loop = asyncio.get_running_loop()
-        due = loop.time() + LAST_CHANCE * self._stream_seconds
-        await asyncio.sleep(FIRST_CHANCE * self._stream_seconds)
-        while loop.time() < due and not self._quiet(loop.time()):
+        due = loop.time() + RENEW_NOW * self._stream_seconds
+        await asyncio.sleep(RENEW_IN_PAUSE * self._stream_seconds)
+        while loop.time() < due and not self._is_pause(loop.time()):
             await asyncio.sleep(0.05)
         return Ending.CUT
 
-    def _quiet(self, now: float) -> bool:
+    def _is_pause(self, now: float) -> bool:
         return self._playing_until < now and not self._unanswered()
 
-    def _said_before(self) -> Iterator[Frame]:
-        """What a new connection begins with: the call's start, and what was not answered yet."""
+    def _unanswered_start(self) -> Iterator[Frame]:
+        """Yield the first frames of a new connection: the call's start, and unanswered audio."""
         again = self._unanswered()
         self._recent.clear()
         self._recent.extend(again)
         yield from (*self._opening, *(frame for frame, _ in again))
 
     def _remember(self, frame: Frame) -> None:
-        """Keep what the caller says, and whether there is anything in it: words, or a key."""
-        provider, heard = self._provider, self._provider.sound(frame)
-        key = isinstance(frame, str) and 'dtmf"' in frame
-        if heard:
-            self._piece_seconds = phone_audio.seconds(heard, provider.encoding, provider.rate)
-        if heard or key:
-            self._recent.append((frame, key or phone_audio.is_loud(heard, provider.encoding)))
+        """Keep a frame of the caller, and whether it has speech or a key."""
+        provider, audio = self._provider, self._provider.audio_of(frame)
+        is_key = isinstance(frame, str) and 'dtmf"' in frame
+        if audio:
+            self._frame_seconds = phone_audio.seconds(audio, provider.encoding, provider.rate)
+        if audio or is_key:
+            is_loud = is_key or phone_audio.is_loud(audio, provider.encoding)
+            self._recent.append((frame, is_loud))
 
     def _unanswered(self) -> list[tuple[Frame, bool]]:
         recent = list(self._recent)
         loud = [is_loud for _, is_loud in recent]
-        return recent[phone_audio.unanswered(loud, self._piece_seconds)]
+        return recent[phone_audio.unanswered(loud, self._frame_seconds)]
 
     def _seconds(self, frame: Frame) -> float:
-        heard = self._provider.sound(frame)
-        return phone_audio.seconds(heard, self._provider.encoding, self._provider.rate)
+        audio = self._provider.audio_of(frame)
+        return phone_audio.seconds(audio, self._provider.encoding, self._provider.rate)
 
     async def _send(self, frame: Frame) -> None:
-        with suppress(*CLOSED):  # the caller has gone, as the listener will tell
+        with suppress(*CLOSED):  # the caller has gone; _listen notices
             if isinstance(frame, str):
                 await self._socket.send_text(frame)
             else:
                 await self._socket.send_bytes(frame)
 
 
-class Pace:
-    """Lets frames through no faster than an agent can listen."""
+class Pacer:
+    """Limits frames to the speed at which an agent can listen."""
 
     def __init__(self) -> None:
-        self._loop = asyncio.get_running_loop()  # asking for it takes a system call in Python 3.11
-        self._left, self._since = float(AT_ONCE), self._loop.time()
+        self._loop = asyncio.get_running_loop()  # getting it takes a system call in Python 3.11
+        self._left, self._since = float(BURST), self._loop.time()
 
     async def wait(self) -> None:
-        """Wait, if need be, until one more is allowed."""
+        """Wait until one more frame is allowed."""
         now = self._loop.time()
-        self._left = min(AT_ONCE, self._left + (now - self._since) * PER_SECOND)
+        self._left = min(BURST, self._left + (now - self._since) * FRAMES_PER_SECOND)
         self._since = now
         self._left -= 1
         if self._left < 0:
-            await asyncio.sleep(-self._left / PER_SECOND)
+            await asyncio.sleep(-self._left / FRAMES_PER_SECOND)
 
 
 async def send(agent: Any, frame: Frame) -> None:
-    """Send a frame to the agent, as text or bytes as it came."""
+    """Send a frame to the agent, as text or bytes, as it came."""
     if isinstance(frame, str):
         await agent.send_str(frame)
     else:

@@ -1,4 +1,4 @@
-"""Sound of telephones: whether somebody speaks in it, and the words of apology."""
+"""Owns phone audio: decoding, voice detection, and the recorded apology."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from pathlib import Path
 APOLOGY = Path(__file__).with_name("apology.ulaw")
 """8 kHz, μ-law: "I am sorry, I cannot be reached at the moment. Please call again later." """
 
-# Of 32,767. Lines hiss at 50, and who speaks softly into a telephone reaches 1000.
+# Of 32,767. The noise of a line reaches 50, quiet speech 1000.
 LOUD = 400
 PAUSE_SECONDS = 0.8
-"""Of silence, after which whoever spoke has finished."""
+"""Silence after which the caller has finished."""
 GAP_SECONDS = 3.0
-"""Of silence, between words that belong to different questions."""
+"""Silence between words that belong to different questions."""
 LATE_SECONDS = 15.0
-"""Of silence, after which no answer will come."""
+"""Silence after which no answer will come."""
 
 
 def _linear(code: int) -> int:
-    """A code of μ-law as a sample of 16 bits (ITU-T G.711, table 2a)."""
+    """Return a μ-law code as a 16-bit sample (ITU-T G.711, table 2a)."""
     code = ~code & 0xFF
     magnitude = (((code & 0x0F) << 3) + 0x84 << (code >> 4 & 7)) - 0x84
     return -magnitude if code & 0x80 else magnitude
@@ -32,37 +32,38 @@ LINEAR = [_linear(code) for code in range(256)]
 QUIET = bytes(code for code in range(256) if abs(LINEAR[code]) <= LOUD)
 
 
-def samples(sound: bytes, encoding: str) -> array[int]:
-    """Samples of 16 bits, of sound in μ-law ("ulaw") or of little-endian samples already."""
+def samples(audio: bytes, encoding: str) -> array[int]:
+    """Return 16-bit samples of μ-law audio ("ulaw"), or of little-endian 16-bit audio ("pcm")."""
     if encoding == "ulaw":
-        return array("h", [LINEAR[code] for code in sound])
-    decoded = array("h", sound[: len(sound) // 2 * 2])
+        return array("h", [LINEAR[code] for code in audio])
+    decoded = array("h", audio[: len(audio) // 2 * 2])
     if sys.byteorder == "big":
         decoded.byteswap()
     return decoded
 
 
-def seconds(sound: bytes, encoding: str, rate: int) -> float:
-    """How long it lasts."""
-    return len(sound) / (1 if encoding == "ulaw" else 2) / rate
+def seconds(audio: bytes, encoding: str, rate: int) -> float:
+    """Return the duration of the audio."""
+    return len(audio) / (1 if encoding == "ulaw" else 2) / rate
 
 
-def is_loud(sound: bytes, encoding: str) -> bool:
-    """Whether there is more in it than a line's hiss."""
+def is_loud(audio: bytes, encoding: str) -> bool:
+    """Return True if the audio is louder than line noise."""
     if encoding == "ulaw":
-        return bool(sound.translate(None, QUIET))
-    heard = samples(sound, encoding)
-    return bool(heard) and max(max(heard), -min(heard)) > LOUD
+        return bool(audio.translate(None, QUIET))
+    decoded = samples(audio, encoding)
+    return bool(decoded) and max(max(decoded), -min(decoded)) > LOUD
 
 
 def unanswered(loud: Sequence[bool], frame_seconds: float) -> slice:
-    """Of frames that came since the agent last spoke: those to say again to one who missed them.
+    """Return the frames to send again to an agent that missed them.
 
-    Nothing, where the agent has had time to answer; else the last words, with a pause before them,
-    as a listener needs some to notice that words begin, and one after them, to notice the end.
+    `loud` are the frames since the agent last spoke. If the agent had time to answer, none. Else
+    the last words, with half a pause before and a whole one after them: speech detection needs
+    silence to notice where words start and end.
     """
     pause, gap, late = (
-        round(wanted / frame_seconds) for wanted in (PAUSE_SECONDS, GAP_SECONDS, LATE_SECONDS)
+        round(length / frame_seconds) for length in (PAUSE_SECONDS, GAP_SECONDS, LATE_SECONDS)
     )
     spoken = [index for index, is_spoken in enumerate(loud) if is_spoken]
     if not spoken or len(loud) - spoken[-1] > late:
@@ -77,7 +78,7 @@ def unanswered(loud: Sequence[bool], frame_seconds: float) -> slice:
 
 @cache
 def apology(encoding: str, rate: int) -> bytes:
-    """The words of apology, in 8 kHz μ-law, or in samples at 8 or 16 kHz."""
+    """Return the recorded apology, in 8 kHz μ-law, or in 16-bit samples at 8 or 16 kHz."""
     recorded = APOLOGY.read_bytes()
     if encoding == "ulaw":
         return recorded

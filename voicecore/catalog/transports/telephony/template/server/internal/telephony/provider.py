@@ -1,6 +1,6 @@
-"""A telephone call as all providers have it: what they ask, what they are told, what they send.
+"""Owns what phone providers share: webhooks, calls, answers, streams, and their protocol.
 
-Each provider's own words for it are in providers/, as pure functions of these values.
+The provider's own formats are in providers/, as pure functions of these values.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ import base64
 import binascii
 import json
 import re
+import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -19,23 +20,23 @@ from ..api_errors import ApiError
 from ..settings import Reader
 
 Frame = str | bytes
-"""What a media socket carries in one message."""
+"""One message of a media socket."""
 
 AGE_SECONDS = 300
-"""A signed request that is older is refused, where the provider says when it was made."""
+"""Maximum age of a signed request, if the provider sends its time."""
 
 
 class Forged(Exception):
-    """This does not come from whom it says it does; the message says how that shows."""
+    """The request is not from the provider; the message says how it shows."""
 
 
 class BadStart(Exception):
-    """A media socket does not begin as the provider's do; the message says what is wrong."""
+    """A media socket does not start like the provider's; the message says what is wrong."""
 
 
 @dataclass(frozen=True)
 class Webhook:
-    """A provider's request, by the URL that it called us by; names of headers in lower case."""
+    """A provider's request, with the URL that the provider used and lower-case header names."""
 
     method: str
     url: str
@@ -44,34 +45,34 @@ class Webhook:
 
     @cached_property
     def query(self) -> list[tuple[str, str]]:
-        """What the URL says."""
+        """Parameters of the URL."""
         return parse_qsl(urlsplit(self.url).query, keep_blank_values=True)
 
     @cached_property
     def form(self) -> list[tuple[str, str]]:
-        """What the body says, where it is a form."""
+        """Fields of the body, if it is a form."""
         if "x-www-form-urlencoded" not in self.headers.get("content-type", ""):
             return []
         return parse_qsl(self.body.decode("utf-8", "replace"), keep_blank_values=True)
 
     @cached_property
-    def said(self) -> dict[str, Any]:
-        """All of it together: URL, and form or JSON. Nothing for what is neither."""
+    def fields(self) -> dict[str, Any]:
+        """Parameters of the URL, and fields of the form or JSON body."""
         try:
             document = json.loads(self.body) if self.body and not self.form else {}
         except (ValueError, RecursionError):
             document = {}
-        said = document if isinstance(document, dict) else {}
-        return {**dict(self.query), **dict(self.form), **said}
+        fields = document if isinstance(document, dict) else {}
+        return {**dict(self.query), **dict(self.form), **fields}
 
     def text(self, name: str) -> str:
-        """What it says under this name, or nothing."""
-        return str(self.said.get(name) or "")
+        """Return the field as text; empty if it is missing."""
+        return str(self.fields.get(name) or "")
 
 
 @dataclass(frozen=True)
 class Call:
-    """Who calls whom, and the provider's id of it."""
+    """A call: the provider's ID of it, and both numbers."""
 
     id: str
     caller: str
@@ -80,7 +81,7 @@ class Call:
 
 @dataclass(frozen=True)
 class Answer:
-    """What a provider is told to do with a call, in its own language."""
+    """An answer to a webhook, in the provider's own format."""
 
     type: str
     body: str
@@ -99,7 +100,7 @@ class ApiCall:
 
 @dataclass(frozen=True)
 class Stream:
-    """The sound of a call, as its first message describes it."""
+    """The audio of a call, as its first message describes it."""
 
     id: str
     call_id: str
@@ -108,122 +109,125 @@ class Stream:
 
 
 class Provider(Protocol):
-    """What each of them can do; nothing here touches the network."""
+    """The operations of each provider; none uses the network."""
 
     @property
     def encoding(self) -> str:
-        """Of the sound on the media socket: "ulaw", or "pcm" of 16 bits."""
+        """Encoding of the audio on the media socket: "ulaw", or "pcm" (16-bit)."""
         ...
 
     @property
     def rate(self) -> int:
-        """Samples a second."""
+        """Samples per second."""
         ...
 
     @property
-    def piece_ms(self) -> int:
-        """How much sound a message brings to the caller."""
+    def chunk_ms(self) -> int:
+        """Length of the audio in a message to the caller."""
         ...
 
     def check(self, webhook: Webhook, now: float) -> str:
-        """Raise Forged unless the provider signed this, and lately.
+        """Check the signature and time of a webhook. Raises Forged.
 
-        Returns what it never says twice; empty where it has no such thing.
+        Returns a text that the provider never sends twice; empty if it has none.
         """
         ...
 
     def check_media(self, handshake: Webhook) -> None:
-        """Raise Forged if the media socket's handshake is signed, but wrongly."""
+        """Check the signature of a media socket's handshake, if it has one. Raises Forged."""
         ...
 
-    def incoming(self, webhook: Webhook) -> Call:
-        """The call that it asks about."""
+    def incoming_call(self, webhook: Webhook) -> Call:
+        """Return the call that a webhook is about."""
         ...
 
-    def answer(self, call: Call, media_url: str) -> Answer:
-        """Connect the call to this media socket."""
+    def connect_answer(self, call: Call, media_url: str) -> Answer:
+        """Return the answer that connects the call to this media socket."""
         ...
 
-    def reject(self) -> Answer:
-        """Take no such call."""
+    def reject_answer(self) -> Answer:
+        """Return the answer that rejects the call."""
         ...
 
-    def dial(self, number: str) -> Answer:
-        """Connect the call to a number instead."""
+    def dial_answer(self, number: str) -> Answer:
+        """Return the answer that connects the call to a number."""
         ...
 
-    def state(self, webhook: Webhook) -> tuple[str, str]:
-        """The call that a status is about, and the status, in the provider's word."""
+    def call_status(self, webhook: Webhook) -> tuple[str, str]:
+        """Return the call's ID and its status, in the provider's words."""
         ...
 
-    def started(self, frame: Frame) -> Stream | None:
-        """The stream that this message begins; None if the next one does. Raises BadStart."""
+    def stream_start(self, frame: Frame) -> Stream | None:
+        """Return the stream that this message starts; None if the next does. Raises BadStart."""
         ...
 
-    def sound(self, frame: Frame) -> bytes:
-        """The sound in a message, encoded as it came; empty for other messages."""
+    def audio_of(self, frame: Frame) -> bytes:
+        """Return the encoded audio of a message; empty for other messages."""
         ...
 
-    def say(self, stream: Stream, sound: bytes) -> Frame:
-        """A message that plays this sound, encoded as the stream is."""
+    def audio_frame(self, stream: Stream, audio: bytes) -> Frame:
+        """Return a message that plays this encoded audio."""
         ...
 
     def mark(self, stream: Stream, name: str) -> Frame:
-        """A message that comes back when all before it has been played."""
+        """Return a message that the provider sends back when all audio before it was played."""
         ...
 
-    def passed(self, frame: Frame, name: str) -> bool:
-        """Whether the mark of this name came back."""
+    def is_mark(self, frame: Frame, name: str) -> bool:
+        """Return True if the message is the mark with this name."""
         ...
 
-    def place(self, caller: str, to: str, answer_url: str, status_url: str) -> ApiCall:
-        """Call a number; who answers is asked about at `answer_url`. Raises ApiError."""
+    def place_request(self, caller: str, to: str, answer_url: str, status_url: str) -> ApiCall:
+        """Return the request that calls a number; its webhook is `answer_url`. Raises ApiError."""
         ...
 
-    def placed(self, document: dict[str, Any]) -> str:
-        """The id of the call that was placed."""
+    def placed_call_id(self, document: dict[str, Any]) -> str:
+        """Return the ID of the placed call, from the API's answer."""
         ...
 
-    def look(self, call_id: str) -> ApiCall:
-        """How the call is."""
+    def status_request(self, call_id: str) -> ApiCall:
+        """Return the request for a call's status."""
         ...
 
-    def seen(self, document: dict[str, Any]) -> str:
-        """That, in the provider's word."""
+    def status_in(self, document: dict[str, Any]) -> str:
+        """Return the status, in the provider's words, from the API's answer."""
         ...
 
-    def hang_up(self, call_id: str) -> ApiCall | None:
-        """End the call; None where that takes no more than closing its media socket."""
+    def hang_up_request(self, call_id: str) -> ApiCall | None:
+        """Return the request that ends the call; None if closing its media socket is enough."""
         ...
 
-    def transfer(self, call_id: str, number: str, dial_url: str) -> ApiCall:
-        """Connect the call to a number; `dial_url` answers with `dial`. Raises ApiError."""
+    def transfer_request(self, call_id: str, number: str, dial_url: str) -> ApiCall:
+        """Return the request that transfers the call; `dial_url` answers with `dial_answer`.
+
+        Raises ApiError.
+        """
         ...
 
 
 class JsonFrames:
-    """Messages as JSON, with the sound in base64 under media.payload: four providers of five."""
+    """Messages in JSON, with base64 audio in media.payload, as four of five providers send them."""
 
-    piece_ms = 100
+    chunk_ms = 100
 
-    def sound(self, frame: Frame) -> bytes:
-        """The sound in a message, encoded as it came; empty for other messages."""
+    def audio_of(self, frame: Frame) -> bytes:
+        """Return the encoded audio of a message; empty for other messages."""
         try:
             return base64.b64decode(document(frame)["media"]["payload"])
         except (KeyError, TypeError, binascii.Error):
             return b""
 
-    def passed(self, frame: Frame, name: str) -> bool:
-        """Whether the mark of this name came back."""
-        said = document(frame)
-        return said.get("event") == "mark" and inner(said, "mark").get("name") == name
+    def is_mark(self, frame: Frame, name: str) -> bool:
+        """Return True if the message is the mark with this name."""
+        message = document(frame)
+        return message.get("event") == "mark" and inner(message, "mark").get("name") == name
 
     def check_media(self, handshake: Webhook) -> None:
-        """Most sign no handshake."""
+        """Accept any handshake: most providers sign none."""
 
 
 def document(frame: Frame) -> dict[str, Any]:
-    """A message's JSON object; empty if it has none."""
+    """Return the JSON object of a message; empty if it has none."""
     try:
         parsed = json.loads(frame)
     except (ValueError, RecursionError):
@@ -231,37 +235,44 @@ def document(frame: Frame) -> dict[str, Any]:
     return parsed if isinstance(parsed, dict) else {}
 
 
-def inner(said: dict[str, Any], name: str) -> dict[str, Any]:
-    """The object in it of this name; empty if there is none."""
-    found = said.get(name)
+def inner(message: dict[str, Any], name: str) -> dict[str, Any]:
+    """Return the object with this name in a message; empty if there is none."""
+    found = message.get(name)
     return found if isinstance(found, dict) else {}
 
 
 def number(value: object) -> int:
-    """A number that may be written as text; 0 if it is none."""
+    """Return a number that may be written as text; 0 if it is not a number."""
     text = str(value)
     return int(text) if text.isascii() and text.isdecimal() and len(text) < 12 else 0
 
 
 def xml(verbs: str) -> Answer:
-    """These verbs as a document, as it is written in TwiML, and where others have it from there."""
+    """Return these verbs as an XML document, in the form of TwiML."""
     text = f'<?xml version="1.0" encoding="UTF-8"?><Response>{verbs}</Response>'
     return Answer("application/xml", text)
 
 
 def basic(user: str, password: str) -> str:
-    """The header Authorization by user and password."""
+    """Return the value of the header Authorization for HTTP basic authentication."""
     return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
 
 
 def e164(text: str) -> str:
-    """A telephone number with its plus. Raises ApiError if it is none."""
+    """Return a phone number with its plus. Raises ApiError if it is not one."""
     found = re.fullmatch(r"\+?([1-9][0-9]{6,14})", re.sub(r"[ ().-]", "", text))
     if not found:
-        raise ApiError(422, "bad_number", "A number is written like +14155550100.")
+        raise ApiError(422, "bad_number", "Write the number like +14155550100.")
     return f"+{found[1]}"
 
 
 def api_root(reader: Reader, provider: str, default: str) -> str:
-    """Where a provider's API is: <PROVIDER>_API_URL, or where it usually is."""
+    """Return the URL of a provider's API: <PROVIDER>_API_URL, or the default."""
     return (reader.text(f"{provider.upper()}_API_URL") or default).rstrip("/")
+
+
+def session_id_for(provider: str, call_id: str) -> str:
+    """Return the session ID of a call, always the same, so that a reconnect finds the session."""
+    if provider == "twilio":
+        return call_id  # 34 characters that AgentCore accepts
+    return f"{provider}-{uuid.uuid5(uuid.NAMESPACE_URL, call_id)}"

@@ -19,13 +19,13 @@ from aiortc import (
 from aiortc.mediastreams import MediaStreamError
 from av import AudioFrame, AudioResampler
 
-from .caller import FRAME_BYTES, FRAME_SECONDS, PATIENCE_SECONDS, RATE, Caller
+from .caller import FRAME_BYTES, FRAME_SECONDS, RATE, TIMEOUT_SECONDS, Caller
 
 SAMPLES = FRAME_BYTES // 2
 
 
 class Microphone(MediaStreamTrack):
-    """What the caller says, 50 frames a second."""
+    """The caller's speech, 50 frames per second."""
 
     kind = "audio"
 
@@ -47,7 +47,7 @@ class Microphone(MediaStreamTrack):
 
 
 async def invoke(port: int, session_id: str, kind: str, data: Any) -> dict[str, Any]:
-    """What the agent answers to a request that AgentCore passes on."""
+    """Return the agent's answer to a request at /invocations."""
     request = urllib.request.Request(
         f"http://127.0.0.1:{port}/invocations",
         json.dumps({"type": kind, "data": data}).encode(),
@@ -58,7 +58,7 @@ async def invoke(port: int, session_id: str, kind: str, data: Any) -> dict[str, 
     )
 
     def ask() -> dict[str, Any]:
-        with urllib.request.urlopen(request, timeout=PATIENCE_SECONDS) as answer:
+        with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS) as answer:
             return json.load(answer)
 
     return await asyncio.to_thread(ask)
@@ -89,7 +89,7 @@ async def call(port: int, session_id: str) -> AsyncIterator[Caller]:
     try:
         answer = (await invoke(port, session_id, "offer", offer))["answer"]
         await peer.setRemoteDescription(RTCSessionDescription(answer["sdp"], answer["type"]))
-        async with asyncio.timeout(PATIENCE_SECONDS):
+        async with asyncio.timeout(TIMEOUT_SECONDS):
             await opened.wait()
         await caller.ready()
         yield caller
@@ -99,7 +99,7 @@ async def call(port: int, session_id: str) -> AsyncIterator[Caller]:
 
 
 async def listen(track: MediaStreamTrack, caller: Caller) -> None:
-    """The speaker: keep all that comes."""
+    """Keep all audio."""
     resampler = AudioResampler("s16", "mono", RATE)
     while True:
         try:

@@ -1,4 +1,4 @@
-"""WebRTC clients get TURN servers, and their offers through to the agent of their own session."""
+"""WebRTC clients get TURN servers, and their offers reach the agent of their own session."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ ANSWER = {"sdp": "v=0", "type": "answer", "pc_id": "1"}
 
 
 def session(client: TestClient) -> tuple[str, dict[str, str]]:
-    """The path of a new session's offers, and the header that proves that it is ours."""
+    """Return the path of a new session's offers, and the header with its token."""
     started = client.post("/start", headers=AUTHORIZED, json={"transport": "webrtc"}).json()
     path = f"/sessions/{started['sessionId']}/api/offer"
     return path, {"X-Session-Token": started["token"]}
 
 
-def test_start_gives_one_turn_server_that_a_browser_can_use(
+def test_start_returns_one_turn_server_for_a_browser(
     client: TestClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     urls = "stun:a.example,turn:a.example:53,turn:a.example:3478,turns:a.example:5349"
@@ -35,22 +35,22 @@ def test_start_gives_one_turn_server_that_a_browser_can_use(
     assert "secret" not in json.dumps(body)
 
 
-def test_start_without_sources_gives_none(client: TestClient) -> None:
+def test_start_without_sources_returns_no_server(client: TestClient) -> None:
     body = client.post("/start", headers=AUTHORIZED, json={"transport": "webrtc"}).json()
     assert body["iceConfig"] == {"iceServers": []}
 
 
-def test_start_says_why_there_are_no_credentials(
+def test_start_reports_why_there_are_no_credentials(
     client: TestClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ICE_SERVER_URLS", "stun:a.example")
     answer = client.post("/start", headers=AUTHORIZED, json={"transport": "webrtc"})
     assert answer.status_code == 503
-    assert "ICE_SERVER_URLS names no turn:" in answer.json()["error"]["message"]
+    assert "ICE_SERVER_URLS has no turn:" in answer.json()["error"]["message"]
 
 
-@pytest.mark.parametrize("by_key", [True, False], ids=["by the key", "by the token"])
-def test_offers_and_candidates_reach_the_sessions_agent(serve: Serve, by_key: bool) -> None:
+@pytest.mark.parametrize("by_key", [True, False], ids=["key", "token"])
+def test_offers_and_candidates_reach_the_agent(serve: Serve, by_key: bool) -> None:
     asked: list[tuple[str, Any]] = []
     with agentcore({"answer": ANSWER}, asked) as url:
         client = serve(url)
@@ -66,7 +66,7 @@ def test_offers_and_candidates_reach_the_sessions_agent(serve: Serve, by_key: bo
 
 
 @pytest.mark.parametrize(
-    ("said", "status", "code"),
+    ("answer", "status", "code"),
     [
         ({"error": {"code": "bad_offer", "message": "no"}}, 422, "bad_offer"),
         ({"error": {"code": "no_relay", "message": "no"}}, 503, "no_relay"),
@@ -76,17 +76,17 @@ def test_offers_and_candidates_reach_the_sessions_agent(serve: Serve, by_key: bo
         ("words", 502, "bad_agent"),
     ],
 )
-def test_what_the_agent_refuses_has_a_status_and_a_code(
-    serve: Serve, said: Any, status: int, code: str
+def test_agent_errors_become_a_status_and_a_code(
+    serve: Serve, answer: Any, status: int, code: str
 ) -> None:
-    with agentcore(said, []) as url:
+    with agentcore(answer, []) as url:
         client = serve(url)
         path, token = session(client)
-        answer = client.post(path, headers=token, json=OFFER)
-    assert (answer.status_code, answer.json()["error"]["code"]) == (status, code)
+        refusal = client.post(path, headers=token, json=OFFER)
+    assert (refusal.status_code, refusal.json()["error"]["code"]) == (status, code)
 
 
-def test_strangers_reach_no_session(client: TestClient) -> None:
+def test_callers_without_a_token_reach_no_session(client: TestClient) -> None:
     path, _ = session(client)
     for method in (client.post, client.patch):
         assert method(path, json=OFFER).status_code == 401
@@ -103,14 +103,14 @@ def test_strangers_reach_no_session(client: TestClient) -> None:
         (b'{"sdp": "v=0", "\\ud800": 1, "type": 2}', 422),
     ],
 )
-def test_what_is_no_offer_goes_no_further(client: TestClient, body: bytes, status: int) -> None:
+def test_invalid_offer_is_refused(client: TestClient, body: bytes, status: int) -> None:
     path, token = session(client)
     answer = client.post(path, headers=token, content=body)
     assert answer.status_code == status
     assert answer.json()["error"]["message"]
 
 
-def test_a_session_that_was_ended_takes_no_more(serve: Serve) -> None:
+def test_ended_session_refuses_offers(serve: Serve) -> None:
     with agentcore({"answer": ANSWER}, []) as url:
         client = serve(url)
         path, token = session(client)
@@ -118,6 +118,6 @@ def test_a_session_that_was_ended_takes_no_more(serve: Serve) -> None:
         assert client.post(path, headers=token, json=OFFER).status_code == 404
 
 
-def test_pipecats_clients_ask_for_webrtc_in_their_own_way(client: TestClient) -> None:
+def test_pipecats_own_webrtc_clients_are_supported(client: TestClient) -> None:
     body = client.post("/start", headers=AUTHORIZED, json={"enableDefaultIceServers": True}).json()
     assert body["transport"] == "webrtc"

@@ -1,4 +1,4 @@
-"""Calls the agent over WebSocket: Pipecat's frames at /ws."""
+"""Calls the agent over WebSocket, with Pipecat's frames at /ws."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ async def call(port: int, session_id: str) -> AsyncIterator[Caller]:
             await socket.send(frame.SerializeToString())
 
         caller = Caller(send)
-        tasks = [asyncio.create_task(way(socket, caller)) for way in (speak, listen)]
+        tasks = [asyncio.create_task(part(socket, caller)) for part in (speak, listen)]
         try:
             await caller.ready()
             yield caller
@@ -37,7 +37,7 @@ async def call(port: int, session_id: str) -> AsyncIterator[Caller]:
 
 
 async def speak(socket: ClientConnection, caller: Caller) -> None:
-    """The microphone: 50 frames a second."""
+    """Send 50 frames per second."""
     while True:
         frame = Frame()
         frame.audio.audio = caller.next_frame()
@@ -48,7 +48,7 @@ async def speak(socket: ClientConnection, caller: Caller) -> None:
 
 
 async def listen(socket: ClientConnection, caller: Caller) -> None:
-    """The speaker: keep all that comes."""
+    """Keep all audio and messages."""
     async for data in socket:
         frame = Frame.FromString(data)
         if frame.WhichOneof("frame") == "audio":

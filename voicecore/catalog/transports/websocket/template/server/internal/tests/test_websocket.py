@@ -1,4 +1,4 @@
-"""WebSocket clients get a URL that opens one connection to their own session."""
+"""WebSocket clients get a presigned URL for their own session."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials, ReadOnlyCredentials
 from fastapi.testclient import TestClient
 
-from ..sigv4 import signed
+from ..sigv4 import presigned_url
 from .conftest import ARN, AUTHORIZED
 
 
-def test_start_gives_a_signed_url(client: TestClient) -> None:
+def test_start_returns_a_presigned_url(client: TestClient) -> None:
     request = {"transport": "websocket"}
     body = client.post("/start", headers=AUTHORIZED, json=request).json()
     url = urlsplit(body["wsUrl"])
@@ -29,11 +29,13 @@ def test_start_gives_a_signed_url(client: TestClient) -> None:
 
 
 @pytest.mark.parametrize("token", [None, "a/token+with=what&urls%have"])
-def test_it_is_signed_as_aws_signs(token: str | None) -> None:
+def test_signature_equals_botocore(token: str | None) -> None:
     query = {"qualifier": "DEFAULT", "Session-Id": "a b/c~d"}
     keys = ReadOnlyCredentials("AKIDEXAMPLE", "secret", token)
     scope, now = ("us-east-1", "bedrock-agentcore"), datetime(2026, 11, 23, 1, 2, 3, tzinfo=UTC)
-    url = signed("https://aws.example:8443/runtimes/arn%3Aaws/ws", query, keys, scope, now, 300)
+    url = presigned_url(
+        "https://aws.example:8443/runtimes/arn%3Aaws/ws", query, keys, scope, now, 300
+    )
     unsigned, _, signature = url.partition("&X-Amz-Signature=")
     request = AWSRequest("GET", unsigned)
     request.context["timestamp"] = "20261123T010203Z"

@@ -1,4 +1,4 @@
-"""Plivo: its XML and audio streams.
+"""Plivo: Plivo XML and audio streams.
 
 https://www.plivo.com/docs/voice/audio-streaming
 """
@@ -36,7 +36,7 @@ from ..provider import (
 
 @dataclass(frozen=True)
 class Plivo(JsonFrames):
-    """An account of Plivo's."""
+    """An account at Plivo."""
 
     auth_id: str
     auth_token: str
@@ -46,15 +46,15 @@ class Plivo(JsonFrames):
 
     @classmethod
     def read(cls, reader: Reader) -> Self:
-        """By the environment."""
+        """Read the credentials from the environment."""
         return cls(
-            reader.needed("PLIVO_AUTH_ID"),
-            reader.needed("PLIVO_AUTH_TOKEN"),
+            reader.required("PLIVO_AUTH_ID"),
+            reader.required("PLIVO_AUTH_TOKEN"),
             api_root(reader, "plivo", cls.api),
         )
 
     def check(self, webhook: Webhook, now: float) -> str:
-        """Raise Forged unless Plivo signed this."""
+        """Check Plivo's signature. Raises Forged."""
         nonce = webhook.headers.get("x-plivo-signature-v3-nonce", "")
         sent = webhook.headers.get("x-plivo-signature-v3", "")
         form = webhook.form if webhook.method == "POST" else ()
@@ -63,42 +63,42 @@ class Plivo(JsonFrames):
         return nonce
 
     def check_media(self, handshake: Webhook) -> None:
-        """Raise Forged if the media socket's handshake is signed, but wrongly."""
+        """Raise Forged if the handshake has a wrong signature; it may have none."""
         nonce = handshake.headers.get("x-plivo-signature-v3-nonce", "")
         sent = handshake.headers.get("x-plivo-signature-v3", "")
-        # Plivo's library signs addresses that begin with http alone.
+        # Plivo's own library signs only URLs that begin with http.
         urls = (handshake.url, handshake.url.replace("ws", "http", 1))
         if sent and not any(is_signed(sent, url, (), nonce, self.auth_token) for url in urls):
             raise Forged("its X-Plivo-Signature-V3 is wrong")
 
-    def incoming(self, webhook: Webhook) -> Call:
-        """The call that it asks about."""
+    def incoming_call(self, webhook: Webhook) -> Call:
+        """Return the call that a webhook is about."""
         return Call(webhook.text("CallUUID"), webhook.text("From"), webhook.text("To"))
 
-    def answer(self, call: Call, media_url: str) -> Answer:
-        """Connect the call to this media socket."""
+    def connect_answer(self, call: Call, media_url: str) -> Answer:
+        """Return the answer that connects the call to this media socket."""
         settings = 'bidirectional="true" keepCallAlive="true"'
         kind = 'contentType="audio/x-mulaw;rate=8000"'
         return xml(f"<Stream {settings} {kind}>{escape(media_url)}</Stream>")
 
-    def reject(self) -> Answer:
-        """Take no such call."""
+    def reject_answer(self) -> Answer:
+        """Return the answer that rejects the call."""
         return xml('<Hangup reason="rejected"/>')
 
-    def dial(self, number: str) -> Answer:
-        """Connect the call to a number instead."""
+    def dial_answer(self, number: str) -> Answer:
+        """Return the answer that connects the call to a number."""
         return xml(f"<Dial><Number>{escape(number)}</Number></Dial>")
 
-    def state(self, webhook: Webhook) -> tuple[str, str]:
-        """The call that a status is about, and the status."""
+    def call_status(self, webhook: Webhook) -> tuple[str, str]:
+        """Return the call's ID and its status."""
         return webhook.text("CallUUID"), webhook.text("CallStatus")
 
-    def started(self, frame: Frame) -> Stream | None:
-        """The stream that `start` begins, the very first message. Raises BadStart."""
-        said = document(frame)
-        if said.get("event") != "start":
+    def stream_start(self, frame: Frame) -> Stream | None:
+        """Return the stream of `start`, the first message. Raises BadStart."""
+        message = document(frame)
+        if message.get("event") != "start":
             raise BadStart("not `start`")
-        start = inner(said, "start")
+        start = inner(message, "start")
         format = inner(start, "mediaFormat")
         return Stream(
             str(start.get("streamId")),
@@ -107,44 +107,44 @@ class Plivo(JsonFrames):
             number(format.get("sampleRate")),
         )
 
-    def say(self, stream: Stream, sound: bytes) -> Frame:
-        """A message that plays this sound."""
-        payload = base64.b64encode(sound).decode()
+    def audio_frame(self, stream: Stream, audio: bytes) -> Frame:
+        """Return a message that plays this audio."""
+        payload = base64.b64encode(audio).decode()
         media = {"contentType": "audio/x-mulaw", "sampleRate": self.rate, "payload": payload}
         return json.dumps({"event": "playAudio", "streamId": stream.id, "media": media})
 
     def mark(self, stream: Stream, name: str) -> Frame:
-        """A message that comes back when all before it has been played."""
+        """Return a message that comes back when all audio before it was played."""
         return json.dumps({"event": "checkpoint", "streamId": stream.id, "name": name})
 
-    def passed(self, frame: Frame, name: str) -> bool:
-        """Whether the mark of this name came back."""
-        said = document(frame)
-        return said.get("event") == "playedStream" and said.get("name") == name
+    def is_mark(self, frame: Frame, name: str) -> bool:
+        """Return True if the message is the mark with this name."""
+        message = document(frame)
+        return message.get("event") == "playedStream" and message.get("name") == name
 
-    def place(self, caller: str, to: str, answer_url: str, status_url: str) -> ApiCall:
-        """Call a number."""
+    def place_request(self, caller: str, to: str, answer_url: str, status_url: str) -> ApiCall:
+        """Return the request that calls a number."""
         urls = {"answer_url": answer_url, "answer_method": "POST", "hangup_url": status_url}
         return self._call("POST", "", {"from": caller, "to": to, **urls})
 
-    def placed(self, document: dict[str, Any]) -> str:
-        """The id of the call that was placed: that of the request for it."""
+    def placed_call_id(self, document: dict[str, Any]) -> str:
+        """Return the ID of the placed call, which is the ID of its request."""
         return str(document["request_uuid"])
 
-    def look(self, call_id: str) -> ApiCall:
-        """How the call is."""
+    def status_request(self, call_id: str) -> ApiCall:
+        """Return the request for a call's status."""
         return self._call("GET", f"{quote(call_id, safe='')}/?status=live")
 
-    def seen(self, document: dict[str, Any]) -> str:
-        """That, in Plivo's word."""
+    def status_in(self, document: dict[str, Any]) -> str:
+        """Return the status from the API's answer."""
         return str(document["call_status"])
 
-    def hang_up(self, call_id: str) -> ApiCall:
-        """End the call."""
+    def hang_up_request(self, call_id: str) -> ApiCall:
+        """Return the request that ends the call."""
         return self._call("DELETE", f"{quote(call_id, safe='')}/")
 
-    def transfer(self, call_id: str, number: str, dial_url: str) -> ApiCall:
-        """Connect the call to a number: Plivo asks `dial_url` how."""
+    def transfer_request(self, call_id: str, number: str, dial_url: str) -> ApiCall:
+        """Return the request that transfers the call: Plivo asks `dial_url` for the number."""
         body = {"legs": "aleg", "aleg_url": dial_url, "aleg_method": "POST"}
         return self._call("POST", f"{quote(call_id, safe='')}/", body)
 
@@ -158,7 +158,7 @@ class Plivo(JsonFrames):
 
 
 def signature(url: str, form: Iterable[tuple[str, str]], nonce: str, auth_token: str) -> str:
-    """Plivo's signature of a request, of its version 3 (as the SDK plivo-python makes it)."""
+    """Return Plivo's signature of a request, version 3 (as in the SDK plivo-python)."""
     parts = urlsplit(url)
     query = sorted(parse_qsl(parts.query, keep_blank_values=True))
     fields = "".join(name + value for name, value in sorted(form))
@@ -174,7 +174,7 @@ def signature(url: str, form: Iterable[tuple[str, str]], nonce: str, auth_token:
 def is_signed(
     sent: str, url: str, form: Iterable[tuple[str, str]], nonce: str, auth_token: str
 ) -> bool:
-    """Whether one of the signatures that were sent is Plivo's."""
+    """Return True if one of the sent signatures is valid."""
     right = signature(url, form, nonce, auth_token).encode()
     return bool(nonce) and any(
         hmac.compare_digest(one.strip().encode(), right) for one in sent.split(",")

@@ -1,4 +1,4 @@
-"""Telnyx: TeXML and media streaming, both ways by RTP.
+"""Telnyx: TeXML and media streaming, with RTP in both directions.
 
 https://developers.telnyx.com/docs/voice/programmable-voice/media-streaming
 """
@@ -38,7 +38,7 @@ from ..provider import (
 
 @dataclass(frozen=True)
 class Telnyx(JsonFrames):
-    """An account of Telnyx's; `connection_id` is that of its TeXML application."""
+    """An account at Telnyx; `connection_id` is the ID of its TeXML application."""
 
     api_key: str
     public_key: str
@@ -49,19 +49,21 @@ class Telnyx(JsonFrames):
 
     @classmethod
     def read(cls, reader: Reader) -> Self:
-        """By the environment."""
-        key = reader.needed("TELNYX_PUBLIC_KEY")
+        """Read the credentials from the environment."""
+        key = reader.required("TELNYX_PUBLIC_KEY")
         if key and not _public_key(key):
-            reader.mistakes.append("TELNYX_PUBLIC_KEY is 32 bytes in base64, as the portal shows.")
+            reader.mistakes.append(
+                "TELNYX_PUBLIC_KEY must be 32 bytes in base64, as in the portal."
+            )
         return cls(
-            reader.needed("TELNYX_API_KEY"),
+            reader.required("TELNYX_API_KEY"),
             key,
             reader.text("TELNYX_CONNECTION_ID"),
             api_root(reader, "telnyx", cls.api),
         )
 
     def check(self, webhook: Webhook, now: float) -> str:
-        """Raise Forged unless Telnyx signed this, within AGE_SECONDS."""
+        """Check Telnyx's signature, and its age. Raises Forged."""
         time = webhook.headers.get("telnyx-timestamp", "")
         sent = webhook.headers.get("telnyx-signature-ed25519", "")
         if not is_signed(sent, time, webhook.body, self.public_key):
@@ -70,79 +72,79 @@ class Telnyx(JsonFrames):
             raise Forged("it is too old")
         return sent
 
-    def incoming(self, webhook: Webhook) -> Call:
-        """The call that it asks about."""
+    def incoming_call(self, webhook: Webhook) -> Call:
+        """Return the call that a webhook is about."""
         return Call(webhook.text("CallSid"), webhook.text("From"), webhook.text("To"))
 
-    def answer(self, call: Call, media_url: str) -> Answer:
-        """Connect the call to this media socket; without rtp the caller would hear nothing."""
+    def connect_answer(self, call: Call, media_url: str) -> Answer:
+        """Return the answer that connects the call; without rtp the caller would hear nothing."""
         url = quoteattr(media_url)
         codec = 'bidirectionalMode="rtp" bidirectionalCodec="PCMU"'
         return xml(f"<Connect><Stream url={url} {codec}/></Connect>")
 
-    def reject(self) -> Answer:
-        """Take no such call."""
+    def reject_answer(self) -> Answer:
+        """Return the answer that rejects the call."""
         return xml("<Reject/>")
 
-    def dial(self, number: str) -> Answer:
-        """Connect the call to a number instead."""
+    def dial_answer(self, number: str) -> Answer:
+        """Return the answer that connects the call to a number."""
         return xml(f"<Dial>{escape(number)}</Dial>")
 
-    def state(self, webhook: Webhook) -> tuple[str, str]:
-        """The call that a status is about, and the status."""
+    def call_status(self, webhook: Webhook) -> tuple[str, str]:
+        """Return the call's ID and its status."""
         return webhook.text("CallSid"), webhook.text("CallStatus")
 
-    def started(self, frame: Frame) -> Stream | None:
-        """The stream that `start` begins, after `connected`. Raises BadStart."""
-        said = document(frame)
-        if said.get("event") == "connected":
+    def stream_start(self, frame: Frame) -> Stream | None:
+        """Return the stream of `start`; None for `connected` before it. Raises BadStart."""
+        message = document(frame)
+        if message.get("event") == "connected":
             return None
-        if said.get("event") != "start":
+        if message.get("event") != "start":
             raise BadStart("neither `connected` nor `start`")
-        start = inner(said, "start")
+        start = inner(message, "start")
         format = inner(start, "media_format")
         return Stream(
-            str(said.get("stream_id")),
+            str(message.get("stream_id")),
             str(start.get("call_control_id")),
             "ulaw" if format.get("encoding") == "PCMU" else "unknown",
             number(format.get("sample_rate")),
         )
 
-    def say(self, stream: Stream, sound: bytes) -> Frame:
-        """A message that plays this sound."""
-        payload = base64.b64encode(sound).decode()
+    def audio_frame(self, stream: Stream, audio: bytes) -> Frame:
+        """Return a message that plays this audio."""
+        payload = base64.b64encode(audio).decode()
         return json.dumps({"event": "media", "media": {"payload": payload}})
 
     def mark(self, stream: Stream, name: str) -> Frame:
-        """A message that comes back when all before it has been played."""
+        """Return a message that comes back when all audio before it was played."""
         return json.dumps({"event": "mark", "mark": {"name": name}})
 
-    def place(self, caller: str, to: str, answer_url: str, status_url: str) -> ApiCall:
-        """Call a number. Raises ApiError."""
+    def place_request(self, caller: str, to: str, answer_url: str, status_url: str) -> ApiCall:
+        """Return the request that calls a number. Raises ApiError."""
         if not self.connection_id:
-            raise ApiError(422, "no_connection", "To call, the server needs TELNYX_CONNECTION_ID.")
+            raise ApiError(422, "no_connection", "To place calls, set TELNYX_CONNECTION_ID.")
         path = f"texml/calls/{quote(self.connection_id, safe='')}"
         return self._post(path, From=caller, To=to, Url=answer_url, StatusCallback=status_url)
 
-    def placed(self, document: dict[str, Any]) -> str:
-        """The id of the call that was placed."""
+    def placed_call_id(self, document: dict[str, Any]) -> str:
+        """Return the ID of the placed call."""
         return str(document["call_sid"])
 
-    def look(self, call_id: str) -> ApiCall:
-        """How the call is."""
+    def status_request(self, call_id: str) -> ApiCall:
+        """Return the request for a call's status."""
         url = f"{self.api}/v2/calls/{quote(call_id, safe='')}"
         return ApiCall("GET", url, {"Authorization": f"Bearer {self.api_key}"})
 
-    def seen(self, document: dict[str, Any]) -> str:
-        """All that Telnyx tells of a call is whether it goes on."""
+    def status_in(self, document: dict[str, Any]) -> str:
+        """Return the status; Telnyx reports only whether the call is alive."""
         return "in-progress" if document["data"]["is_alive"] else "completed"
 
-    def hang_up(self, call_id: str) -> ApiCall:
-        """End the call."""
+    def hang_up_request(self, call_id: str) -> ApiCall:
+        """Return the request that ends the call."""
         return self._post(f"calls/{quote(call_id, safe='')}/actions/hangup")
 
-    def transfer(self, call_id: str, number: str, dial_url: str) -> ApiCall:
-        """Connect the call to a number."""
+    def transfer_request(self, call_id: str, number: str, dial_url: str) -> ApiCall:
+        """Return the request that transfers the call to a number."""
         return self._post(f"calls/{quote(call_id, safe='')}/actions/transfer", to=number)
 
     def _post(self, path: str, **body: str) -> ApiCall:
@@ -151,7 +153,7 @@ class Telnyx(JsonFrames):
 
 
 def is_signed(sent: str, time: str, body: bytes, public_key: str) -> bool:
-    """Whether Telnyx's key made this signature of `<time>|<body>`."""
+    """Return True if this is Telnyx's signature of `<time>|<body>`."""
     key = _public_key(public_key)
     try:
         signature = base64.b64decode(sent, validate=True)

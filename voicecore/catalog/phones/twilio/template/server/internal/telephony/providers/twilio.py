@@ -36,7 +36,7 @@ from ..provider import (
 
 @dataclass(frozen=True)
 class Twilio(JsonFrames):
-    """An account of Twilio's."""
+    """An account at Twilio."""
 
     account_sid: str
     auth_token: str
@@ -46,64 +46,64 @@ class Twilio(JsonFrames):
 
     @classmethod
     def read(cls, reader: Reader) -> Self:
-        """By the environment."""
+        """Read the credentials from the environment."""
         return cls(
-            reader.needed("TWILIO_ACCOUNT_SID"),
-            reader.needed("TWILIO_AUTH_TOKEN"),
+            reader.required("TWILIO_ACCOUNT_SID"),
+            reader.required("TWILIO_AUTH_TOKEN"),
             api_root(reader, "twilio", cls.api),
         )
 
     def check(self, webhook: Webhook, now: float) -> str:
-        """Raise Forged unless Twilio signed this; it tells neither time nor nonce."""
+        """Check Twilio's signature, which has no time and no nonce. Raises Forged."""
         sent = webhook.headers.get("x-twilio-signature", "")
         if not is_signed(sent, webhook.url, webhook.form, self.auth_token):
             raise Forged("its X-Twilio-Signature is wrong" if sent else "it is not signed")
         return sent
 
     def check_media(self, handshake: Webhook) -> None:
-        """Raise Forged if the media socket's handshake is signed, but wrongly."""
+        """Raise Forged if the handshake has a wrong signature; it may have none."""
         sent = handshake.headers.get("x-twilio-signature", "")
-        # Some of Twilio's edges sign the address as https, or with a slash at its end.
+        # Some of Twilio's edges sign the URL as https, or with a slash at the end.
         for base in (handshake.url, handshake.url.replace("ws", "http", 1)):
             for url in (base, f"{base}/"):
                 if not sent or is_signed(sent, url, (), self.auth_token):
                     return
         raise Forged("its X-Twilio-Signature is wrong")
 
-    def incoming(self, webhook: Webhook) -> Call:
-        """The call that it asks about."""
+    def incoming_call(self, webhook: Webhook) -> Call:
+        """Return the call that a webhook is about."""
         return Call(webhook.text("CallSid"), webhook.text("From"), webhook.text("To"))
 
-    def answer(self, call: Call, media_url: str) -> Answer:
-        """Connect the call to this media socket, and tell the agent who calls."""
-        # Twilio takes no query in the address, but parameters beside it.
-        told = {"from_number": call.caller, "to_number": call.called}
+    def connect_answer(self, call: Call, media_url: str) -> Answer:
+        """Return the answer that connects the call, and sends both numbers to the agent."""
+        # Twilio accepts parameters, but no query in the URL.
+        numbers = {"from_number": call.caller, "to_number": call.called}
         parameters = "".join(
             f"<Parameter name={quoteattr(name)} value={quoteattr(value)}/>"
-            for name, value in told.items()
+            for name, value in numbers.items()
         )
         stream = f"<Stream url={quoteattr(media_url)}>{parameters}</Stream>"
         return xml(f"<Connect>{stream}</Connect>")
 
-    def reject(self) -> Answer:
-        """Take no such call."""
+    def reject_answer(self) -> Answer:
+        """Return the answer that rejects the call."""
         return xml("<Reject/>")
 
-    def dial(self, number: str) -> Answer:
-        """Connect the call to a number instead."""
+    def dial_answer(self, number: str) -> Answer:
+        """Return the answer that connects the call to a number."""
         return xml(f"<Dial>{escape(number)}</Dial>")
 
-    def state(self, webhook: Webhook) -> tuple[str, str]:
-        """The call that a status is about, and the status."""
+    def call_status(self, webhook: Webhook) -> tuple[str, str]:
+        """Return the call's ID and its status."""
         return webhook.text("CallSid"), webhook.text("CallStatus")
 
-    def started(self, frame: Frame) -> Stream | None:
-        """The stream that `start` begins, after `connected`. Raises BadStart."""
-        said = document(frame)
-        if said.get("event") == "connected":
+    def stream_start(self, frame: Frame) -> Stream | None:
+        """Return the stream of `start`; None for `connected` before it. Raises BadStart."""
+        message = document(frame)
+        if message.get("event") == "connected":
             return None
-        start = inner(said, "start")
-        if said.get("event") != "start" or start.get("accountSid") != self.account_sid:
+        start = inner(message, "start")
+        if message.get("event") != "start" or start.get("accountSid") != self.account_sid:
             raise BadStart("neither `connected` nor a `start` of this account")
         format = inner(start, "mediaFormat")
         encoding = "ulaw" if format.get("encoding") == "audio/x-mulaw" else "unknown"
@@ -114,40 +114,42 @@ class Twilio(JsonFrames):
             number(format.get("sampleRate")),
         )
 
-    def say(self, stream: Stream, sound: bytes) -> Frame:
-        """A message that plays this sound."""
-        payload = base64.b64encode(sound).decode()
+    def audio_frame(self, stream: Stream, audio: bytes) -> Frame:
+        """Return a message that plays this audio."""
+        payload = base64.b64encode(audio).decode()
         return json.dumps({"event": "media", "streamSid": stream.id, "media": {"payload": payload}})
 
     def mark(self, stream: Stream, name: str) -> Frame:
-        """A message that comes back when all before it has been played."""
+        """Return a message that comes back when all audio before it was played."""
         return json.dumps({"event": "mark", "streamSid": stream.id, "mark": {"name": name}})
 
-    def place(self, caller: str, to: str, answer_url: str, status_url: str) -> ApiCall:
-        """Call a number."""
+    def place_request(self, caller: str, to: str, answer_url: str, status_url: str) -> ApiCall:
+        """Return the request that calls a number."""
         return self._post(
             "Calls.json", To=to, From=caller, Url=answer_url, StatusCallback=status_url
         )
 
-    def placed(self, document: dict[str, Any]) -> str:
-        """The id of the call that was placed."""
+    def placed_call_id(self, document: dict[str, Any]) -> str:
+        """Return the ID of the placed call."""
         return str(document["sid"])
 
-    def look(self, call_id: str) -> ApiCall:
-        """How the call is."""
+    def status_request(self, call_id: str) -> ApiCall:
+        """Return the request for a call's status."""
         return ApiCall("GET", self._url(f"Calls/{quote(call_id, safe='')}.json"), self._headers)
 
-    def seen(self, document: dict[str, Any]) -> str:
-        """That, in Twilio's word."""
+    def status_in(self, document: dict[str, Any]) -> str:
+        """Return the status from the API's answer."""
         return str(document["status"])
 
-    def hang_up(self, call_id: str) -> ApiCall:
-        """End the call."""
+    def hang_up_request(self, call_id: str) -> ApiCall:
+        """Return the request that ends the call."""
         return self._post(f"Calls/{quote(call_id, safe='')}.json", Status="completed")
 
-    def transfer(self, call_id: str, number: str, dial_url: str) -> ApiCall:
-        """Connect the call to a number: its new TwiML ends the stream."""
-        return self._post(f"Calls/{quote(call_id, safe='')}.json", Twiml=self.dial(number).body)
+    def transfer_request(self, call_id: str, number: str, dial_url: str) -> ApiCall:
+        """Return the request that transfers the call: its new TwiML ends the stream."""
+        return self._post(
+            f"Calls/{quote(call_id, safe='')}.json", Twiml=self.dial_answer(number).body
+        )
 
     def _post(self, path: str, **form: str) -> ApiCall:
         headers = {**self._headers, "Content-Type": "application/x-www-form-urlencoded"}
@@ -162,13 +164,13 @@ class Twilio(JsonFrames):
 
 
 def signature(url: str, form: Iterable[tuple[str, str]], auth_token: str) -> str:
-    """Twilio's signature of a request (https://www.twilio.com/docs/usage/security)."""
+    """Return Twilio's signature of a request (https://www.twilio.com/docs/usage/security)."""
     text = url + "".join(name + value for name, value in sorted(set(form)))
     return base64.b64encode(hmac.digest(auth_token.encode(), text.encode(), "sha1")).decode()
 
 
 def is_signed(sent: str, url: str, form: Iterable[tuple[str, str]], auth_token: str) -> bool:
-    """Whether that is the signature, of the address with its port or without."""
+    """Return True if this is the signature of the URL, with or without its port."""
     form = list(form)
     return any(
         hmac.compare_digest(sent.encode(), signature(variant, form, auth_token).encode())

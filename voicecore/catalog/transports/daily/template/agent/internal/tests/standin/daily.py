@@ -1,6 +1,7 @@
-"""Stands in for Daily's library where there is no Daily: sound and messages go to daily_cloud.py.
+"""A fake of Daily's library: audio and messages go to daily_cloud.py.
 
-It has what Pipecat's transport uses of it, and calls back from threads of its own, as it does.
+It has the parts that Pipecat's transport uses, and calls back from its own threads, like the
+original.
 """
 
 from __future__ import annotations
@@ -21,13 +22,13 @@ Completion = Callable[..., None]
 
 
 class LogLevel(Enum):
-    """How much it says."""
+    """The minimum level of log messages."""
 
     Off = 0
 
 
 class EventHandler:
-    """What a CallClient calls when something happens; Pipecat's client is one."""
+    """The receiver of a CallClient's events; Pipecat's client is one."""
 
 
 class AudioData: ...
@@ -43,7 +44,7 @@ class CustomVideoTrack: ...
 
 
 class CustomAudioSource:
-    """A microphone: takes sound as fast as it is spoken, and no faster."""
+    """A microphone that takes audio in real time."""
 
     _all: dict[int, CustomAudioSource] = {}
     _numbers = itertools.count()
@@ -51,17 +52,17 @@ class CustomAudioSource:
     def __init__(self, sample_rate: int, channels: int, auto_silence: bool = True) -> None:
         self.rate, self.id = sample_rate, next(self._numbers)
         self.send: Callable[[bytes, int], None] = lambda *_: None
-        self._said: queue.SimpleQueue[tuple[bytes, Completion]] = queue.SimpleQueue()
+        self._pending: queue.SimpleQueue[tuple[bytes, Completion]] = queue.SimpleQueue()
         self._all[self.id] = self
         threading.Thread(target=self._speak, daemon=True).start()
 
     def write_frames(self, frames: bytes, completion: Completion) -> None:
-        self._said.put((frames, completion))
+        self._pending.put((frames, completion))
 
     def _speak(self) -> None:
         due = 0.0
         while True:
-            frames, completion = self._said.get()
+            frames, completion = self._pending.get()
             due = max(due, time.monotonic()) + len(frames) / 2 / self.rate
             self.send(frames, self.rate)
             time.sleep(max(0.0, due - time.monotonic()))
@@ -73,46 +74,46 @@ class CustomAudioSource:
 
 
 class CustomAudioTrack:
-    """Its track, of which all that is used is the name."""
+    """A track, of which only the name is used."""
 
     def __init__(self, source: CustomAudioSource) -> None:
         self.id = str(source.id)
 
 
 class VirtualSpeakerDevice:
-    """Gives all callers' sound, as it comes."""
+    """Returns the audio of all callers, as it arrives."""
 
     def __init__(self, rate: int) -> None:
         self._rate = rate
         self._heard = bytearray()
         self._changed = threading.Condition()
-        self._wanted: queue.SimpleQueue[tuple[int, Completion]] = queue.SimpleQueue()
+        self._requests: queue.SimpleQueue[tuple[int, Completion]] = queue.SimpleQueue()
         threading.Thread(target=self._give, daemon=True).start()
 
     def read_frames(self, frames: int, completion: Completion) -> None:
-        self._wanted.put((frames, completion))
+        self._requests.put((frames, completion))
 
     def hear(self, sound: bytes, rate: int) -> None:
-        assert rate == self._rate, "nobody here changes a rate: all speak at that of who hears them"
+        assert rate == self._rate, "callers must send at the rate of the speaker"
         with self._changed:
             self._heard += sound
             self._changed.notify()
 
     def _give(self) -> None:
         while True:
-            frames, completion = self._wanted.get()
+            frames, completion = self._requests.get()
             completion(self._next(2 * frames))
 
     def _next(self, size: int) -> bytes:
         with self._changed:
-            there = self._changed.wait_for(lambda: len(self._heard) >= size, 0.1)
-            sound = bytes(self._heard[:size]) if there else b""
+            complete = self._changed.wait_for(lambda: len(self._heard) >= size, 0.1)
+            sound = bytes(self._heard[:size]) if complete else b""
             del self._heard[: len(sound)]
         return sound
 
 
 class Daily:
-    """The library as a whole."""
+    """The global functions of the library."""
 
     speaker: VirtualSpeakerDevice | None = None
 
@@ -132,7 +133,7 @@ class Daily:
 
 
 class CallClient:
-    """One connection to a room, at the cloud that DAILY_CLOUD names as host:port."""
+    """A connection to a room, at the cloud at DAILY_CLOUD (host:port)."""
 
     def __init__(self, event_handler: EventHandler) -> None:
         self._events = event_handler
@@ -195,11 +196,11 @@ class CallClient:
     def _listen(self, connection: socket.socket) -> None:
         with connection.makefile("rb") as lines:
             for line in lines:
-                news = json.loads(line)
-                if "sound" in news:
+                message = json.loads(line)
+                if "sound" in message:
                     if Daily.speaker:
-                        Daily.speaker.hear(base64.b64decode(news["sound"]), news["rate"])
-                elif "done" in news:
-                    self._waiting.pop(news["done"])(*news["results"])
+                        Daily.speaker.hear(base64.b64decode(message["sound"]), message["rate"])
+                elif "done" in message:
+                    self._waiting.pop(message["done"])(*message["results"])
                 else:
-                    getattr(self._events, news["event"])(*news["arguments"])
+                    getattr(self._events, message["event"])(*message["arguments"])
