@@ -1,7 +1,7 @@
 import { defineConfig } from "vite";
 
-// Names stay the same from build to build, so that a new build shows as changed files and no more;
-// the server lets browsers ask whether what they have is still the same.
+// File names carry no hash, so that a rebuild shows up as changed files only. Browsers revalidate
+// their copies with the server.
 const names = {
   entryFileNames: "[name].js",
   chunkFileNames: "[name].js",
@@ -14,18 +14,19 @@ export default defineConfig({
     outDir: "../server/internal/page",
     emptyOutDir: true,
     target: "es2022",
-    license: { fileName: "licences.md" },
+    license: { fileName: "licenses.md" },
     modulePreload: { polyfill: false },
     rolldownOptions: {
       input: { page: "index.html" },
       output: {
         ...names,
-        codeSplitting: { groups: [{ name: "pipecat", test: /client-js|left-out/ }] },
+        codeSplitting: { groups: [{ name: "pipecat", test: /client-js|client\/stub/ }] },
       },
     },
   },
   worker: { format: "es", rolldownOptions: { output: names } },
-  // `npm run dev` shows a saved file at once, with the session server of `voicecore dev` behind it.
+  // `npm run dev` reloads the page on every saved file. Requests go to the session server that
+  // `voicecore dev` runs.
   server: {
     proxy: Object.fromEntries(
       ["/config", "/start", "/sessions"].map((path) => [path, "http://127.0.0.1:7860"]),

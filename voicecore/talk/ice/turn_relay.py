@@ -83,7 +83,7 @@ class RelayedConnection(Connection):
     repeated_checks: tuple[CandidatePair, ...] = ()
     """Pairs whose check was repeated at once."""
     failure = ""
-    """Why there is no relay, if the connection goes on without one."""
+    """Reason of the missing relay; empty if the connection has one or needs none."""
 
     async def get_component_candidates(
         self,

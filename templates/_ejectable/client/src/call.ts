@@ -1,75 +1,83 @@
-/** One call after another: devices, session and connections, and what the page shows of them. */
+/** A call: devices, session and connections, and the state that the page shows. */
 
-import { Connection } from "./connection";
-import { type Devices, devices } from "./devices";
-import { Dialogue } from "./dialogue";
+import { type Block, rms } from "./audio/block";
+import { CallAudio } from "./audio/call-audio";
+import { ReplayBuffer } from "./audio/replay-buffer";
+import { firstSound, VoiceDetector } from "./audio/vad";
+import { Connection, type Ending } from "./connection";
+import { Conversation } from "./conversation";
+import { type Devices, listDevices } from "./devices";
 import { forgetInvite, keepInvite, takeInvite } from "./invite";
 import { Levels } from "./levels";
-import { type Session, start, stop, type TransportName, Unreachable } from "./server";
-import { type Block, rms } from "./sound/block";
-import { Ring } from "./sound/ring";
-import { Sound } from "./sound/sound";
-import { firstSound, VoiceTracker } from "./sound/voice";
-import { AgentGone, ConnectionLost, type Trouble, troubleOf } from "./trouble";
-import type { Dial } from "./wire";
+import { AgentUnavailable, ConnectionLost, type Problem, problemFrom } from "./problem";
+import {
+  ServerUnreachable,
+  type Session,
+  startSession,
+  stopSession,
+  type TransportName,
+} from "./server";
+import type { CreateConnection } from "./transport";
 
 export type Phase = "idle" | "connecting" | "live" | "reconnecting";
 
-/** Before each try to reconnect. */
+/** Delay before each attempt to reconnect. */
 const BACKOFF_MS = [0, 250, 500, 1000, 2000, 4000];
-/** A connection that lived this long was a good one: the tries start anew. */
+/** A connection that lasted this long was good: the attempts start over. */
 const STABLE_MS = 5000;
-/** AgentCore ends every stream after 60 minutes; a close about then is no hang-up. */
+/** AgentCore ends every stream after 60 minutes; a close near that time is not a hang-up. */
 const STREAM_MS = 3600_000 * 0.97;
 
-/** Blocks sent for each that is said, until what was kept has been: twice the speed of speech. An
- * agent decides that speech has begun while more of it passes, and keeps but the last second. */
-const AT_ONCE = 2;
+/** Blocks sent per new block until the replay buffer is empty: twice the speed of speech. The agent
+ * keeps only the last second while it decides that speech has started; faster would lose some. */
+const REPLAY_BLOCKS = 2;
 
-const DIALS: Partial<Record<TransportName, () => Promise<{ dial: Dial }>>> = {
+type LoadTransport = () => Promise<{ createConnection: CreateConnection }>;
+
+const TRANSPORTS: Partial<Record<TransportName, LoadTransport>> = {
   websocket: () => import("./websocket"),
   webrtc: () => import("./webrtc"),
 };
 
-/** Brings the code of a transport, so that it is there when it is wanted. */
+/** Load a transport's code ahead of the call. */
 export function preload(transport: TransportName): void {
-  void DIALS[transport]?.();
+  void TRANSPORTS[transport]?.();
 }
 
 export class Call {
   phase: Phase = "idle";
-  trouble: Trouble | undefined;
-  /** Whether there was a call: its transcript is still to be read. */
-  over = false;
+  problem: Problem | undefined;
+  /** True after a call, while its transcript is shown. */
+  ended = false;
   muted = false;
-  /** Whether the user can be heard: who has no microphone can still listen and type. */
-  listening = false;
-  /** When the agent was ready, in ms of performance.now(). */
-  since: number | undefined;
-  /** How long the call that is over has lasted, in ms. */
-  lasted = 0;
+  /** True when the call has a microphone; without one the user can listen and type. */
+  hasMicrophone = false;
+  /** Time when the agent was first ready, in ms of performance.now(). */
+  connectedAt: number | undefined;
+  /** Length of the ended call, in ms. */
+  durationMs = 0;
   invite = takeInvite();
   devices: Devices = { microphones: [], speakers: [] };
   chosen = { microphone: "", speaker: "" };
-  dialogue = new Dialogue();
+  conversation = new Conversation();
   readonly levels = new Levels();
 
-  readonly #changed: () => void;
-  #sound: Sound | undefined;
+  readonly #onChange: () => void;
+  #audio: CallAudio | undefined;
   #session: Session | undefined;
   #connection: Connection | undefined;
-  #tracker = new VoiceTracker();
-  #ring = new Ring();
-  /** Whether the agent has not been heard in this call. */
-  #awaited = false;
-  #ending = new AbortController();
+  #voice = new VoiceDetector();
+  #replay = new ReplayBuffer();
+  /** True until the agent's first sound in this call. */
+  #awaitingFirstSound = false;
+  #abort = new AbortController();
 
-  /** `changed` is called whenever there is something new to show. */
-  constructor(changed: () => void) {
-    this.#changed = changed;
-    navigator.mediaDevices?.addEventListener("devicechange", () => void this.#look());
-    void this.#look();
-    // Nobody pays for the silence of a page that is gone.
+  /** `onChange` is called when there is something new to show. */
+  constructor(onChange: () => void) {
+    this.#onChange = onChange;
+    navigator.mediaDevices?.addEventListener("devicechange", () => void this.#updateDevices());
+    void this.#updateDevices();
+    // An abandoned session costs money until its idle timeout.
     addEventListener("pagehide", () => this.hangUp());
   }
 
@@ -81,7 +89,7 @@ export class Call {
     return this.#connection?.path;
   }
 
-  /** Uses the invite that has come into the address. */
+  /** Use the invite in the page's address. */
   takeInvite(): void {
     this.useInvite(takeInvite());
   }
@@ -89,171 +97,181 @@ export class Call {
   useInvite(invite: string): void {
     keepInvite(invite);
     this.invite = invite;
-    this.trouble = undefined;
-    this.#changed();
+    this.problem = undefined;
+    this.#onChange();
   }
 
-  /** Calls the agent; `silent` asks for no microphone. Returns when the call is over. */
+  /** Call the agent; with `silent`, without a microphone. Returns when the call is over. */
   async start(transport: TransportName, silent = false): Promise<void> {
     if (this.active) return;
-    this.#ending = new AbortController();
-    const { signal } = this.#ending;
+    this.#abort = new AbortController();
+    const { signal } = this.#abort;
     this.phase = "connecting";
-    this.trouble = this.since = undefined;
-    this.over = this.muted = false;
-    this.#awaited = true;
-    this.#ring = new Ring();
-    this.dialogue = new Dialogue(() => this.#ring.turnFinished());
+    this.problem = this.connectedAt = undefined;
+    this.ended = this.muted = false;
+    this.#awaitingFirstSound = true;
+    this.#replay = new ReplayBuffer();
+    this.conversation = new Conversation(() => this.#replay.turnFinished());
     this.levels.clear();
     performance.mark("call");
-    this.#changed();
+    this.#onChange();
     try {
-      const load = DIALS[transport];
-      if (load) await this.#hold(transport, load, silent, signal);
-      else await this.#goTo(transport, signal);
+      const load = TRANSPORTS[transport];
+      if (load) await this.#run(transport, load, silent, signal);
+      else await this.#openRoom(transport, signal);
     } catch (error) {
-      if (!signal.aborted) this.#fail(troubleOf(error));
+      if (!signal.aborted) this.#fail(problemFrom(error));
     }
     if (!signal.aborted) this.hangUp();
   }
 
-  /** Ends the call, as a user does. */
+  /** End the call. */
   hangUp(): void {
     if (!this.active) return;
-    this.#ending.abort();
-    this.dialogue.end();
+    this.#abort.abort();
+    this.conversation.end();
     this.#connection?.close();
-    this.#sound?.close();
-    this.#stop();
-    this.#sound = this.#connection = undefined;
+    this.#audio?.close();
+    this.#stopSession();
+    this.#audio = this.#connection = undefined;
     this.phase = "idle";
-    this.over = this.since !== undefined;
-    this.lasted = performance.now() - (this.since ?? 0);
-    this.listening = false;
+    this.ended = this.connectedAt !== undefined;
+    this.durationMs = performance.now() - (this.connectedAt ?? 0);
+    this.hasMicrophone = false;
     this.levels.clear();
-    this.#changed();
+    this.#onChange();
   }
 
   mute(muted: boolean): void {
-    if (!this.listening) return;
+    if (!this.hasMicrophone) return;
     this.muted = muted;
-    this.#sound?.mute(muted);
+    this.#audio?.mute(muted);
     this.#connection?.mute(muted);
-    this.#changed();
+    this.#onChange();
   }
 
-  /** Says a line without a voice; what the agent is saying is cut off. */
+  /** Send a typed line; it interrupts the agent. */
   type(text: string): void {
-    if (this.phase !== "live" || !this.#sound) return;
-    this.#sound.hush();
-    this.#connection?.type(text);
-    this.dialogue.typed(text, this.#sound.now);
-    this.#changed();
+    if (this.phase !== "live" || !this.#audio) return;
+    this.#audio.clearPlayback();
+    this.#connection?.sendText(text);
+    this.conversation.userTyped(text, this.#audio.now);
+    this.#onChange();
   }
 
   async useMicrophone(device: string): Promise<void> {
     this.chosen.microphone = device;
     try {
-      await this.#listen();
-      const track = this.#sound?.track;
-      if (track) await this.#connection?.follow(track);
+      await this.#openMicrophone();
+      const track = this.#audio?.track;
+      if (track) await this.#connection?.replaceTrack(track);
     } catch (error) {
-      this.trouble = troubleOf(error);
+      this.problem = problemFrom(error);
     }
-    this.#changed();
+    this.#onChange();
   }
 
   async useSpeaker(device: string): Promise<void> {
     this.chosen.speaker = device;
-    await this.#sound?.playOn(device);
-    this.#changed();
+    await this.#audio?.useSpeaker(device);
+    this.#onChange();
   }
 
-  /** The call is held on another page, which the agent waits at; it leaves with whoever came. */
-  async #goTo(transport: TransportName, signal: AbortSignal): Promise<void> {
-    const session = await start(transport, this.invite);
-    if (signal.aborted) return stop(session);
+  /** Go to Daily's page of the room in which the agent waits. The agent leaves with the caller. */
+  async #openRoom(transport: TransportName, signal: AbortSignal): Promise<void> {
+    const session = await startSession(transport, this.invite);
+    if (signal.aborted) return stopSession(session);
     const room = new URL(session.roomUrl ?? "");
     room.searchParams.set("t", session.roomToken ?? "");
     location.assign(room);
   }
 
-  async #hold(
+  async #run(
     transport: TransportName,
-    load: () => Promise<{ dial: Dial }>,
+    load: LoadTransport,
     silent: boolean,
     signal: AbortSignal,
   ): Promise<void> {
-    // All at once: a person waits for the slowest, not for the sum.
-    const [{ dial }, sound, first] = await Promise.all([
+    // In parallel, so that the caller waits for the slowest step only.
+    const [{ createConnection }, audio, first] = await Promise.all([
       load(),
-      this.#open(silent, signal),
-      this.#start(transport, signal),
+      this.#openAudio(silent, signal),
+      this.#startSession(transport, signal),
     ]);
     let session = first;
-    for (let tries = 0; !signal.aborted;) {
-      const begun = performance.now();
-      const ending = await this.#connect(dial, session, sound);
+    for (let attempts = 0; !signal.aborted;) {
+      const start = performance.now();
+      const ending = await this.#connect(createConnection, session, audio);
       if (signal.aborted) return;
-      const age = performance.now() - begun;
+      const age = performance.now() - start;
       if (ending === "agent" && age < STREAM_MS) {
-        this.dialogue.note("The agent hung up.");
+        this.conversation.note("The agent hung up.");
         return;
       }
-      tries = age > STABLE_MS ? 0 : tries + 1;
+      attempts = age > STABLE_MS ? 0 : attempts + 1;
       this.phase = "reconnecting";
-      this.dialogue.lost();
-      sound.hush();
-      this.#changed();
-      session = this.#session = await this.#resume(transport, session, tries, signal);
+      this.conversation.connectionLost();
+      audio.clearPlayback();
+      this.#onChange();
+      session = this.#session = await this.#resume(transport, session, attempts, signal);
     }
   }
 
-  async #start(transport: TransportName, signal: AbortSignal): Promise<Session> {
-    this.#session = await start(transport, this.invite);
+  async #startSession(transport: TransportName, signal: AbortSignal): Promise<Session> {
+    this.#session = await startSession(transport, this.invite);
     const session = this.#session;
-    if (signal.aborted) this.#stop();
+    if (signal.aborted) this.#stopSession();
     return session;
   }
 
-  async #open(silent: boolean, signal: AbortSignal): Promise<Sound> {
-    const sound = await Sound.open(
-      (block) => this.#said(block),
-      (block) => this.#heard(block),
+  async #openAudio(silent: boolean, signal: AbortSignal): Promise<CallAudio> {
+    const audio = await CallAudio.open(
+      (block) => this.#onUserBlock(block),
+      (block) => this.#onAgentBlock(block),
       this.chosen.speaker,
     );
-    if (signal.aborted) sound.close();
-    else this.#sound = sound;
-    if (!silent) await this.#listen();
-    return sound;
+    if (signal.aborted) audio.close();
+    else this.#audio = audio;
+    if (!silent) await this.#openMicrophone();
+    return audio;
   }
 
-  async #listen(): Promise<void> {
-    const sound = this.#sound;
-    if (!sound) return;
-    await sound.listenTo(this.chosen.microphone);
-    if (sound !== this.#sound) return sound.close(); // they hung up while they were asked
-    sound.mute(this.muted);
-    this.#tracker = new VoiceTracker();
-    this.listening = true;
-    void this.#look(); // names of devices are told to whom the microphone is lent
+  async #openMicrophone(): Promise<void> {
+    const audio = this.#audio;
+    if (!audio) return;
+    await audio.useMicrophone(this.chosen.microphone);
+    if (audio !== this.#audio) return audio.close(); // hung up during the microphone prompt
+    audio.mute(this.muted);
+    this.#voice = new VoiceDetector();
+    this.hasMicrophone = true;
+    void this.#updateDevices(); // the browser names the devices now that access is granted
   }
 
-  async #connect(dial: Dial, session: Session, sound: Sound): Promise<"agent" | "lost"> {
-    const connection = new Connection(dial, session, sound, this.dialogue, this.#changed);
+  async #connect(
+    createConnection: CreateConnection,
+    session: Session,
+    audio: CallAudio,
+  ): Promise<Ending> {
+    const connection = new Connection(
+      createConnection,
+      session,
+      audio,
+      this.conversation,
+      this.#onChange,
+    );
     this.#connection = connection;
     connection.mute(this.muted);
-    this.#ring.rewind();
+    this.#replay.rewind();
     try {
-      return await connection.hold(() => {
+      return await connection.run(() => {
         this.phase = "live";
-        this.since ??= performance.now();
-        this.dialogue.ready();
-        this.#changed();
+        this.connectedAt ??= performance.now();
+        this.conversation.ready();
+        this.#onChange();
       });
     } catch (error) {
-      // One that replaces another may be tried again.
-      if (this.since !== undefined && error instanceof AgentGone) return "lost";
+      // While reconnecting, try again.
+      if (this.connectedAt !== undefined && error instanceof AgentUnavailable) return "lost";
       throw error;
     }
   }
@@ -261,64 +279,64 @@ export class Call {
   async #resume(
     transport: TransportName,
     session: Session,
-    tries: number,
+    attempts: number,
     signal: AbortSignal,
   ): Promise<Session> {
-    for (const pause of BACKOFF_MS.slice(tries)) {
+    for (const delay of BACKOFF_MS.slice(attempts)) {
       await online(signal);
-      await new Promise((done) => setTimeout(done, pause));
+      await new Promise((done) => setTimeout(done, delay));
       if (signal.aborted) return session;
       try {
-        return await start(transport, this.invite, session);
+        return await startSession(transport, this.invite, session);
       } catch (error) {
-        if (!(error instanceof Unreachable)) throw error;
+        if (!(error instanceof ServerUnreachable)) throw error;
       }
     }
     throw new ConnectionLost();
   }
 
-  #said(block: Block): void {
-    this.levels.said(this.muted ? 0 : rms(block.pcm));
-    if (this.since === undefined || !this.active) return;
-    const last = this.muted ? undefined : this.#tracker.lastVoice(block);
-    if (last !== undefined) this.dialogue.voiced(last);
-    this.#ring.add(block.pcm, last !== undefined);
+  #onUserBlock(block: Block): void {
+    this.levels.addUser(this.muted ? 0 : rms(block.pcm));
+    if (this.connectedAt === undefined || !this.active) return;
+    const voiceEnd = this.muted ? undefined : this.#voice.lastVoice(block);
+    if (voiceEnd !== undefined) this.conversation.voiceEnded(voiceEnd);
+    this.#replay.add(block.pcm, voiceEnd !== undefined);
     if (this.phase !== "live") return;
-    for (const pcm of this.#ring.take(AT_ONCE)) this.#connection?.say(pcm);
+    for (const pcm of this.#replay.take(REPLAY_BLOCKS)) this.#connection?.send(pcm);
   }
 
-  /** The page's clock: the agent's ear hears a block every 32 ms, also of silence. */
-  #heard(block: Block): void {
-    this.levels.heard(rms(block.pcm));
+  /** Handle the agent's audio. A block comes every 32 ms, in silence too, and drives the clock. */
+  #onAgentBlock(block: Block): void {
+    this.levels.addAgent(rms(block.pcm));
     const first = firstSound(block);
-    if (first !== undefined && this.#awaited) {
-      this.#awaited = false;
-      performance.measure("call to first sound", "call"); // for whoever wants to know
+    if (first !== undefined && this.#awaitingFirstSound) {
+      this.#awaitingFirstSound = false;
+      performance.measure("call to first sound", "call"); // visible in the browser's profiler
     }
-    const sounded = this.dialogue.sounded(first, block.end);
-    if (this.dialogue.tick(block.end) || sounded) this.#changed();
+    const changed = this.conversation.agentBlock(first, block.end);
+    if (this.conversation.tick(block.end) || changed) this.#onChange();
   }
 
-  #fail(trouble: Trouble): void {
-    this.trouble = trouble;
-    if (trouble.remedy !== "key") return;
+  #fail(problem: Problem): void {
+    this.problem = problem;
+    if (problem.remedy !== "key") return;
     forgetInvite();
     this.invite = "";
   }
 
-  #stop(): void {
-    // The idle timeout ends what cannot be ended.
-    if (this.#session) stop(this.#session).catch((error) => console.warn(error));
+  #stopSession(): void {
+    // If this fails, the idle timeout ends the session.
+    if (this.#session) stopSession(this.#session).catch((error) => console.warn(error));
     this.#session = undefined;
   }
 
-  async #look(): Promise<void> {
-    this.devices = await devices();
-    this.#changed();
+  async #updateDevices(): Promise<void> {
+    this.devices = await listDevices();
+    this.#onChange();
   }
 }
 
-/** Waits while the browser knows that there is no network. */
+/** Wait until the browser is online. */
 function online(signal: AbortSignal): Promise<void> {
   if (navigator.onLine) return Promise.resolve();
   return new Promise((resolve) => {

@@ -1,4 +1,4 @@
-/** One connection of a call, from handshake to end: Pipecat's client, and what it tells. */
+/** One connection of a call, from handshake to end: runs Pipecat's client and handles its events. */
 
 import {
   LogLevel,
@@ -6,20 +6,20 @@ import {
   type RTVIEventCallbacks,
   type RTVIMessage,
 } from "@pipecat-ai/client-js";
-import type { Dialogue } from "./dialogue";
-import { Media } from "./media";
-import { offerRequest, refusalOf, type Session } from "./server";
-import type { Sound } from "./sound/sound";
-import { AgentGone } from "./trouble";
-import type { Dial, Wire } from "./wire";
+import type { CallAudio } from "./audio/call-audio";
+import type { Conversation } from "./conversation";
+import { CallMediaManager } from "./media-manager";
+import { AgentUnavailable } from "./problem";
+import { offerRequest, serverErrorFrom, type Session } from "./server";
+import type { CreateConnection, TransportConnection } from "./transport";
 
 /** AgentCore gives an agent 30 s to start; the rest is for the network and the pipeline. */
 const READY_MS = 45_000;
 const WATCH_MS = 500;
-/** The code by which a WebSocket says that all is well. */
+/** WebSocket close code of a normal end. */
 const CLOSED_OK = 1000;
 
-/** Pipecat's client, with the one message that it does not know. */
+/** Pipecat's client, extended by the one message that it does not handle. */
 class Client extends PipecatClient {
   onInterrupted: (() => void) | undefined;
 
@@ -29,62 +29,62 @@ class Client extends PipecatClient {
   }
 }
 
-/** By whom a connection ended that had been made. */
+/** What ended an established connection: the agent's hang-up, or a loss. */
 export type Ending = "agent" | "lost";
 
 export class Connection {
-  /** The way that the sound takes, where the transport can tell. */
+  /** Network path of the audio, if the transport knows it. */
   path: string | undefined;
-  readonly #wire: Wire;
-  readonly #media: Media;
+  readonly #transport: TransportConnection;
+  readonly #media: CallMediaManager;
   readonly #client: Client;
   readonly #ending = Promise.withResolvers<Ending>();
   #ready = false;
 
   constructor(
-    dial: Dial,
+    createConnection: CreateConnection,
     session: Session,
-    readonly sound: Sound,
-    readonly dialogue: Dialogue,
-    /** Called for everything that there is to show. */
-    readonly changed: () => void,
+    readonly audio: CallAudio,
+    readonly conversation: Conversation,
+    /** Called when there is something new to show. */
+    readonly onChange: () => void,
   ) {
-    this.#media = new Media(sound);
-    this.#wire = dial(session, this.#media, offerRequest(session));
+    this.#media = new CallMediaManager(audio);
+    this.#transport = createConnection(session, this.#media, offerRequest(session));
     this.#client = new Client({
-      transport: this.#wire.transport,
+      transport: this.#transport.transport,
       disconnectOnBotDisconnect: false,
       callbacks: this.#callbacks(),
     });
     this.#client.setLogLevel(LogLevel.WARN);
-    this.#client.onInterrupted = this.#showing(() => {
-      sound.hush();
-      dialogue.interrupted();
+    this.#client.onInterrupted = this.#andShow(() => {
+      audio.clearPlayback();
+      conversation.interrupted();
     });
   }
 
   /**
-   * Connects, and returns how the connection ended; `ready` is called when the agent listens.
-   * Throws Refused or AgentGone where it never did.
+   * Connect, and return how the connection ended; `onReady` is called when the agent listens.
+   * Throws ServerError or AgentUnavailable if the agent never did.
    */
-  async hold(ready: () => void): Promise<Ending> {
+  async run(onReady: () => void): Promise<Ending> {
     const { promise, resolve, reject } = this.#ending;
     const deadline = setTimeout(
-      () => reject(new AgentGone("It took the call but did not get ready.")),
+      () => reject(new AgentUnavailable("It accepted the call but did not become ready.")),
       READY_MS,
     );
     const watch = setInterval(() => void this.#watch(), WATCH_MS);
     const offline = () => resolve("lost");
     addEventListener("offline", offline);
-    this.#client.connect(this.#wire.parameters).then(
+    this.#client.connect(this.#transport.parameters).then(
       () => {
         clearTimeout(deadline);
         this.#ready = true;
-        ready();
+        onReady();
       },
       async ({ cause }: { cause?: unknown }) => {
-        if (cause instanceof Response) reject(await refusalOf(cause));
-        else reject(new AgentGone("No connection to it could be made."));
+        if (cause instanceof Response) reject(await serverErrorFrom(cause));
+        else reject(new AgentUnavailable("The page could not connect to it."));
       },
     );
     try {
@@ -101,12 +101,12 @@ export class Connection {
     this.#ending.resolve("lost");
   }
 
-  /** Sends a block of what was said, where sound goes in blocks. */
-  say(pcm: Int16Array): void {
-    if (this.#ready && this.#wire.takesBlocks) this.#media.send(pcm);
+  /** Send a block of the user's speech, if the transport sends blocks. */
+  send(pcm: Int16Array): void {
+    if (this.#ready && this.#transport.sendsBlocks) this.#media.send(pcm);
   }
 
-  type(text: string): void {
+  sendText(text: string): void {
     void this.#client.sendText(text);
   }
 
@@ -114,74 +114,74 @@ export class Connection {
     void this.#media.enableMic(!muted);
   }
 
-  /** Sends what another microphone hears. */
-  async follow(track: MediaStreamTrack): Promise<void> {
-    await this.#wire.replace?.(this.#media.follow(track));
+  /** Send another microphone's track from now on. */
+  async replaceTrack(track: MediaStreamTrack): Promise<void> {
+    await this.#transport.replaceTrack?.(this.#media.replaceTrack(track));
   }
 
   async #watch(): Promise<void> {
-    if (await this.#wire.isLost?.()) this.#ended("lost");
-    const path = await this.#wire.path?.();
+    if (await this.#transport.isLost?.()) this.#end("lost");
+    const path = await this.#transport.path?.();
     if (path === this.path) return;
     this.path = path;
-    this.changed();
+    this.onChange();
   }
 
-  /** An end before the agent was ready is none: the connection has failed. */
-  #ended(ending: Ending): void {
+  /** End the connection. Before the agent is ready, this is a failure. */
+  #end(ending: Ending): void {
     if (this.#ready) this.#ending.resolve(ending);
-    else this.#ending.reject(new AgentGone("It left before it was ready."));
+    else this.#ending.reject(new AgentUnavailable("It left before it was ready."));
   }
 
-  #showing<News extends unknown[]>(take: (...news: News) => void): (...news: News) => void {
-    return (...news) => {
-      take(...news);
-      this.changed();
+  #andShow<Event extends unknown[]>(handle: (...event: Event) => void): (...event: Event) => void {
+    return (...event) => {
+      handle(...event);
+      this.onChange();
     };
   }
 
   #callbacks(): RTVIEventCallbacks {
-    const { sound, dialogue } = this;
+    const { audio, conversation } = this;
     return {
-      onBotDisconnected: () => this.#ended("agent"),
-      onDisconnected: () => this.#ready && this.#ended("lost"),
-      onError: ({ data }) => this.#failed(data as { error?: string; message?: string }),
+      onBotDisconnected: () => this.#end("agent"),
+      onDisconnected: () => this.#ready && this.#end("lost"),
+      onError: ({ data }) => this.#onError(data as { error?: string; message?: string }),
       onTrackStarted: (track, participant) => {
-        if (track.kind === "audio" && !participant?.local) sound.play(track);
+        if (track.kind === "audio" && !participant?.local) audio.playTrack(track);
       },
-      onUserStartedSpeaking: this.#showing(() => {
-        sound.hush();
-        dialogue.userStarted(sound.now);
+      onUserStartedSpeaking: this.#andShow(() => {
+        audio.clearPlayback();
+        conversation.userStarted(audio.now);
       }),
-      onUserStoppedSpeaking: this.#showing(() => dialogue.userStopped(sound.now)),
-      onUserTranscript: this.#showing(({ text, final }) => {
-        if (text.trim()) dialogue.userSaid(text.trim(), final, sound.now);
+      onUserStoppedSpeaking: this.#andShow(() => conversation.userStopped(audio.now)),
+      onUserTranscript: this.#andShow(({ text, final }) => {
+        if (text.trim()) conversation.userTranscript(text.trim(), final, audio.now);
       }),
-      onBotLlmStarted: this.#showing(() => dialogue.botThinks(sound.now)),
-      onBotStartedSpeaking: this.#showing(() => dialogue.botStarted(sound.now)),
-      onBotStoppedSpeaking: this.#showing(() => dialogue.botStopped(sound.now)),
-      onBotOutput: this.#showing(({ text, segment_id: segment, spoken_progress: progress }) => {
-        const says = { text: text.trim(), segment, spoken: progress?.accumulated_text };
-        if (says.text) dialogue.botSays(says, sound.now);
+      onBotLlmStarted: this.#andShow(() => conversation.llmStarted(audio.now)),
+      onBotStartedSpeaking: this.#andShow(() => conversation.botStarted(audio.now)),
+      onBotStoppedSpeaking: this.#andShow(() => conversation.botStopped(audio.now)),
+      onBotOutput: this.#andShow(({ text, segment_id: segment, spoken_progress: progress }) => {
+        const sentence = { text: text.trim(), segment, spoken: progress?.accumulated_text };
+        if (sentence.text) conversation.botSentence(sentence, audio.now);
       }),
-      onServerMessage: this.#showing((message) => this.#serverSaid(message)),
+      onServerMessage: this.#andShow((message) => this.#onServerMessage(message)),
     };
   }
 
-  /** The WebSocket transport tells all its ends as errors, in words. */
-  #failed({ error, message = error }: { error?: string; message?: string }): void {
+  /** Handle an error. The WebSocket transport reports every close as one, in words. */
+  #onError({ error, message = error }: { error?: string; message?: string }): void {
     const code = /connection closed. Code: (\d+)/.exec(message ?? "")?.[1];
-    if (code) this.#ended(Number(code) === CLOSED_OK ? "agent" : "lost");
-    else console.warn("The agent reports:", message); // for who wrote it; the call goes on
+    if (code) this.#end(Number(code) === CLOSED_OK ? "agent" : "lost");
+    else console.warn("The agent reports:", message); // for its developer; the call goes on
   }
 
-  #serverSaid(message: unknown): void {
+  #onServerMessage(message: unknown): void {
     const { type, ...data } = (message ?? {}) as Record<string, unknown>;
     if (type === "latency") {
       const stages = Array.isArray(data.stages) ? data.stages : [];
-      this.dialogue.measured({ ms: Number(data.total_ms), stages });
+      this.conversation.latencyMeasured({ ms: Number(data.total_ms), stages });
     } else if (type === "tool_call") {
-      this.dialogue.note(`${data.name} took ${Math.round(Number(data.ms))} ms`);
+      this.conversation.note(`${data.name} took ${Math.round(Number(data.ms))} ms`);
     }
   }
 }

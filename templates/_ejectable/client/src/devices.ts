@@ -1,4 +1,4 @@
-/** Microphones and speakers that this machine has. */
+/** The microphones and speakers of this machine. */
 
 export interface Device {
   id: string;
@@ -10,8 +10,8 @@ export interface Devices {
   speakers: Device[];
 }
 
-/** All there are; without names until the microphone was lent to the page once. */
-export async function devices(): Promise<Devices> {
+/** List the devices. Browsers name none until the user has allowed the microphone once. */
+export async function listDevices(): Promise<Devices> {
   const all = (await navigator.mediaDevices?.enumerateDevices()) ?? [];
   const named = (kind: MediaDeviceKind): Device[] =>
     all

@@ -1,22 +1,22 @@
-/** What lets this page ask for sessions: the invite in its address, or a key that was typed. */
+/** The credential for starting sessions: the invite in the page's address, or a typed key. */
 
-const PLACE = "voice-invite";
+const STORAGE_KEY = "voice-invite";
 
-/** The invite; it leaves the address at once, so that nobody reads it there or sends it on. */
+/** Return the invite and remove it from the address, so that it is not read or forwarded there. */
 export function takeInvite(): string {
   const fragment = location.hash.slice(1);
   if (fragment) {
     keepInvite(fragment);
     history.replaceState(history.state, "", location.pathname + location.search);
   }
-  return sessionStorage.getItem(PLACE) ?? "";
+  return sessionStorage.getItem(STORAGE_KEY) ?? "";
 }
 
-/** For as long as this tab lives. */
+/** Keep the invite until this tab is closed. */
 export function keepInvite(invite: string): void {
-  sessionStorage.setItem(PLACE, invite);
+  sessionStorage.setItem(STORAGE_KEY, invite);
 }
 
 export function forgetInvite(): void {
-  sessionStorage.removeItem(PLACE);
+  sessionStorage.removeItem(STORAGE_KEY);
 }

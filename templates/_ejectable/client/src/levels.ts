@@ -1,51 +1,52 @@
-/** How loud both sides were lately, for eyes: a ring of columns, the latest last. */
+/** Recent loudness of both sides for the waveform, in columns, latest last. */
 
-/** Blocks of 32 ms to a column. */
+/** Blocks of 32 ms per column. */
 const BLOCKS = 2;
-/** Columns kept: 15 s, more than any screen shows. */
+/** Columns kept: 15 s, wider than any screen. */
 const KEPT = 240;
-/** Speech lies between these, in dB of full scale. */
+/** Range of speech levels, in dB of full scale. */
 const FLOOR_DB = -50;
 const CEILING_DB = -6;
 
+/** Loudness of both sides, from 0 to 1. */
 export interface Column {
-  said: number;
-  heard: number;
+  user: number;
+  agent: number;
 }
 
 export class Levels {
   columns: Column[] = [];
-  /** When the last column was complete, in ms of performance.now(). */
+  /** Time of the last complete column, in ms of performance.now(). */
   at = 0;
-  #said = 0;
-  #heard = 0;
+  #user = 0;
+  #agent = 0;
   #blocks = 0;
 
   static readonly COLUMN_MS = BLOCKS * 32;
 
   clear(): void {
     this.columns = [];
-    this.#said = this.#heard = this.#blocks = 0;
+    this.#user = this.#agent = this.#blocks = 0;
   }
 
-  /** The user's side of a block; `level` is its root mean square, of 32768. */
-  said(level: number): void {
-    this.#said = Math.max(this.#said, seen(level));
+  /** Add a block of the user's; `level` is its root mean square, of 32768. */
+  addUser(level: number): void {
+    this.#user = Math.max(this.#user, loudness(level));
   }
 
-  /** The agent's side of a block; it comes every 32 ms, and moves time on. */
-  heard(level: number): void {
-    this.#heard = Math.max(this.#heard, seen(level));
+  /** Add a block of the agent's. Its blocks come every 32 ms and complete the columns. */
+  addAgent(level: number): void {
+    this.#agent = Math.max(this.#agent, loudness(level));
     if (++this.#blocks < BLOCKS) return;
-    this.columns.push({ said: this.#said, heard: this.#heard });
+    this.columns.push({ user: this.#user, agent: this.#agent });
     if (this.columns.length > KEPT) this.columns.shift();
-    this.#said = this.#heard = this.#blocks = 0;
+    this.#user = this.#agent = this.#blocks = 0;
     this.at = performance.now();
   }
 }
 
-/** A level as a part of 1. */
-function seen(level: number): number {
+/** Convert a level to loudness, from 0 to 1. */
+function loudness(level: number): number {
   const db = 20 * Math.log10(Math.max(level, 1) / 32768);
   return Math.max(0, Math.min(1, (db - FLOOR_DB) / (CEILING_DB - FLOOR_DB))) ** 1.5;
 }

@@ -1,24 +1,30 @@
-/** The page: what the server says of itself, one call at a time, and the keys that steer it. */
+/** The page's entry: loads the server's config, shows one call at a time, handles keys. */
 
 import { render } from "preact";
 import { Call, preload } from "./call";
 import { type Config, fetchConfig, type TransportName } from "./server";
 import "./page.css";
-import { type Trouble, troubleOf } from "./trouble";
+import { type Problem, problemFrom } from "./problem";
 import { Screen } from "./view/screen";
 
-/** Where a space belongs to what has the focus. */
-const TYPING = "input, select, textarea, button, summary, a";
+/** Elements that handle the space key themselves. */
+const USES_SPACE = "input, select, textarea, button, summary, a";
 
 const root = document.querySelector("#page") as HTMLElement;
 let config: Config | undefined;
-let lost: Trouble | undefined;
+let configProblem: Problem | undefined;
 let transport: TransportName = "websocket";
 const call = new Call(show);
 
 function show(): void {
   render(
-    <Screen call={call} config={config} lost={lost} transport={transport} choose={choose} />,
+    <Screen
+      call={call}
+      config={config}
+      configProblem={configProblem}
+      transport={transport}
+      choose={choose}
+    />,
     root,
   );
 }
@@ -31,18 +37,18 @@ function choose(name: TransportName): void {
 
 addEventListener("keydown", (event) => {
   const target = event.target as HTMLElement;
-  if (event.key === " " && call.active && !target.closest(TYPING)) {
+  if (event.key === " " && call.active && !target.closest(USES_SPACE)) {
     event.preventDefault();
     if (!event.repeat) call.mute(!call.muted);
   } else if (event.key === "Escape" && call.active) {
-    // The first Esc leaves what is being typed or chosen.
-    const busy = target.closest<HTMLElement>("input, select");
-    if (busy) busy.blur();
+    // In a field, the first Esc leaves the field; only the next one hangs up.
+    const field = target.closest<HTMLElement>("input, select");
+    if (field) field.blur();
     else call.hangUp();
   }
 });
 
-// An invite that comes into a page that is open already.
+// An invite link that is opened in a tab that already shows the page.
 addEventListener("hashchange", () => call.takeInvite());
 
 show();
@@ -51,6 +57,6 @@ try {
   document.title = config.project;
   choose(config.transports[0] ?? transport);
 } catch (error) {
-  lost = troubleOf(error);
+  configProblem = problemFrom(error);
 }
 show();

@@ -1,4 +1,4 @@
-/** The session server: sessions are started, resumed and ended by it. */
+/** Requests to the session server: start, resume and end a session. */
 
 import type { APIRequest } from "@pipecat-ai/client-js";
 
@@ -9,7 +9,7 @@ export interface Config {
   transports: TransportName[];
 }
 
-/** A conversation's identity, and what opens one connection to it. */
+/** A session, and what one connection to it needs. */
 export interface Session {
   sessionId: string;
   token: string;
@@ -19,48 +19,48 @@ export interface Session {
   roomToken?: string;
 }
 
-/** The server, or the agent behind it, said no. */
-export class Refused extends Error {
+/** The session server, or the agent behind it, answered with an error. */
+export class ServerError extends Error {
   constructor(
     readonly status: number,
     readonly code: string,
     message: string,
-    /** Seconds until it is worth to ask again; undefined where the server does not say. */
+    /** Seconds until another request makes sense, if the server says. */
     readonly retryAfter?: number | undefined,
   ) {
     super(message);
   }
 }
 
-/** Nothing answered. */
-export class Unreachable extends Error {}
+/** The session server did not answer. */
+export class ServerUnreachable extends Error {}
 
 /** AgentCore gives an agent 30 s to start; the rest is for the network. */
 const TIMEOUT_MS = 40_000;
 
 export async function fetchConfig(): Promise<Config> {
-  return (await ask("GET", "config")).json();
+  return (await request("GET", "config")).json();
 }
 
-/** A new session; or the same again, with what opens another connection to it. */
-export async function start(
+/** Start a session, or get another connection to the session `resumed`. */
+export async function startSession(
   transport: TransportName,
   invite: string,
-  before?: Session,
+  resumed?: Session,
 ): Promise<Session> {
-  const again = before && { sessionId: before.sessionId, token: before.token };
-  const body = JSON.stringify({ transport, ...again });
+  const session = resumed && { sessionId: resumed.sessionId, token: resumed.token };
+  const body = JSON.stringify({ transport, ...session });
   const headers = { Authorization: `Bearer ${invite}`, "Content-Type": "application/json" };
-  return (await ask("POST", "start", { body, headers })).json();
+  return (await request("POST", "start", { body, headers })).json();
 }
 
-/** Hangs up, so that nobody pays for silence; also when the page is about to go. */
-export async function stop(session: Session): Promise<void> {
+/** End a session, so that an abandoned one costs nothing; works while the page unloads too. */
+export async function stopSession(session: Session): Promise<void> {
   const headers = { "X-Session-Token": session.token };
-  await ask("DELETE", `sessions/${session.sessionId}`, { headers, keepalive: true });
+  await request("DELETE", `sessions/${session.sessionId}`, { headers, keepalive: true });
 }
 
-/** Where the transport sends its offer and its addresses. */
+/** Return the request that carries the transport's offer and its ICE candidates. */
 export function offerRequest(session: Session): APIRequest {
   return {
     endpoint: urlOf(`sessions/${session.sessionId}/api/offer`),
@@ -68,12 +68,12 @@ export function offerRequest(session: Session): APIRequest {
   };
 }
 
-/** What a refusal says. */
-export async function refusalOf(response: Response): Promise<Refused> {
+/** Read an error response. */
+export async function serverErrorFrom(response: Response): Promise<ServerError> {
   const body = await response.json().catch(() => undefined);
   const { code = "", message = response.statusText } = body?.error ?? {};
   const seconds = Number.parseInt(response.headers.get("Retry-After") ?? "", 10);
-  return new Refused(
+  return new ServerError(
     response.status,
     String(code),
     String(message),
@@ -81,16 +81,16 @@ export async function refusalOf(response: Response): Promise<Refused> {
   );
 }
 
-async function ask(method: string, path: string, options: RequestInit = {}): Promise<Response> {
+async function request(method: string, path: string, options: RequestInit = {}): Promise<Response> {
   const signal = AbortSignal.timeout(TIMEOUT_MS);
   const response = await fetch(urlOf(path), { method, signal, ...options }).catch((error) => {
-    throw new Unreachable(String(error));
+    throw new ServerUnreachable(String(error));
   });
-  if (!response.ok) throw await refusalOf(response);
+  if (!response.ok) throw await serverErrorFrom(response);
   return response;
 }
 
-/** Relative to the page, which may lie in a folder of a larger site. */
+/** Resolve a path against the page, which may be in a folder of a larger site. */
 function urlOf(path: string): string {
   return new URL(path, document.baseURI).href;
 }

@@ -1,62 +1,62 @@
-/** The WebRTC transport: sound over UDP where it gets through, by a relay where it must. */
+/** The WebRTC transport: audio over UDP, directly or through a TURN relay. */
 
 import { SmallWebRTCTransport } from "@pipecat-ai/small-webrtc-transport";
-import type { Dial } from "./wire";
+import type { CreateConnection } from "./transport";
 
-/** Agents send 50 packets a second, also when they are silent: without any for so long, the path
- * is gone. Their stalls, when they load something, are shorter. */
+/** Time without packets after which the path counts as lost. Agents send 50 packets per second, in
+ * silence too; their pauses while they load something are shorter than this. */
 const LOST_MS = 3000;
 
-/** Pipecat's transport, with a look at its connection. */
-class Peer extends SmallWebRTCTransport {
+/** Pipecat's transport with access to its RTCPeerConnection. */
+class ObservableTransport extends SmallWebRTCTransport {
   get connection(): RTCPeerConnection | null {
-    return (this as unknown as { pc: RTCPeerConnection | null }).pc; // private there
+    return (this as unknown as { pc: RTCPeerConnection | null }).pc; // private in Pipecat
   }
 
-  async report(): Promise<Report> {
+  async stats(): Promise<Stats> {
     const entries = (await this.connection?.getStats()) ?? new Map<string, RTCStats>();
-    return [...entries.values()] as Report;
+    return [...entries.values()] as Stats;
   }
 }
 
-type Report = (RTCStats & Record<string, unknown>)[];
+type Stats = (RTCStats & Record<string, unknown>)[];
 
-export const dial: Dial = (session, media, offer) => {
-  const transport = new Peer({ mediaManager: media });
+export const createConnection: CreateConnection = (session, media, offer) => {
+  const transport = new ObservableTransport({ mediaManager: media });
   let packets: unknown;
-  let since = 0;
+  let lastArrival = 0;
   return {
     transport,
     parameters: {
       webrtcRequestParams: offer,
       iceConfig: session.iceConfig,
     },
-    takesBlocks: false,
+    sendsBlocks: false,
     async path() {
-      return pathIn(await transport.report());
+      return describePath(await transport.stats());
     },
     async isLost() {
       const ice = transport.connection?.iceConnectionState;
       if (ice === "failed" || ice === "closed") return true;
-      const inbound = (await transport.report()).find((entry) => entry.type === "inbound-rtp");
+      const inbound = (await transport.stats()).find((entry) => entry.type === "inbound-rtp");
       const now = performance.now();
       if (!inbound || inbound.packetsReceived !== packets) {
         packets = inbound?.packetsReceived;
-        since = now;
+        lastArrival = now;
       }
-      return now - since > LOST_MS;
+      return now - lastArrival > LOST_MS;
     },
-    async replace(track) {
+    async replaceTrack(track) {
       await transport.connection?.getTransceivers()[0]?.sender.replaceTrack(track);
     },
   };
 };
 
-/** The pair of candidates that is used, as "relay, udp" or "direct, udp". */
-function pathIn(report: Report): string | undefined {
-  const byId = new Map(report.map((entry) => [entry.id, entry]));
-  const chosen = report.find((entry) => entry.type === "transport");
-  const pair = byId.get(String(chosen?.selectedCandidatePairId));
+/** Describe the selected pair of candidates as "relay, udp" or "direct, udp". */
+function describePath(stats: Stats): string | undefined {
+  const byId = new Map(stats.map((entry) => [entry.id, entry]));
+  const selected = stats.find((entry) => entry.type === "transport");
+  const pair = byId.get(String(selected?.selectedCandidatePairId));
   const local = byId.get(String(pair?.localCandidateId));
   const remote = byId.get(String(pair?.remoteCandidateId));
   if (!local || !remote) return undefined;

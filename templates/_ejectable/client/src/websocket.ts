@@ -1,19 +1,19 @@
-/** The WebSocket transport: sound and messages in one stream, straight to the agent. */
+/** The WebSocket transport: audio and messages in one stream, directly to the agent. */
 
 import { type WavMediaManager, WebSocketTransport } from "@pipecat-ai/websocket-transport";
-import type { MediaManager } from "./media";
-import { Frames } from "./frames";
-import type { Dial } from "./wire";
+import type { PipecatMediaManager } from "./media-manager";
+import { OrderedSerializer } from "./serializer";
+import type { CreateConnection } from "./transport";
 
-export const dial: Dial = (session, media) => ({
+export const createConnection: CreateConnection = (session, media) => ({
   transport: new WebSocketTransport({
-    mediaManager: media as MediaManager as WavMediaManager, // all of it that is public
-    serializer: new Frames({
-      audio: (pcm, rate) => media.sound.say(pcm, rate),
-      interruption: () => media.sound.hush(),
+    mediaManager: media as PipecatMediaManager as WavMediaManager, // all of its public interface
+    serializer: new OrderedSerializer({
+      onAudio: (pcm, rate) => media.audio.enqueue(pcm, rate),
+      onInterruption: () => media.audio.clearPlayback(),
     }),
     recorderSampleRate: media.rate,
   }),
   parameters: { wsUrl: session.wsUrl },
-  takesBlocks: true,
+  sendsBlocks: true,
 });

@@ -81,7 +81,7 @@ class Started(BaseModel):
 
 
 class Config(BaseModel):
-    """What a client needs to know before it starts a session."""
+    """Public settings, which a client reads before it starts a session."""
 
     project: str
     transports: list[str]

@@ -1,4 +1,4 @@
-"""Serves the browser page in the folder page/. Without the folder, there is no page."""
+"""Serves the browser page if the folder page/ exists."""
 
 from __future__ import annotations
 

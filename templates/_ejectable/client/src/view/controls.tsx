@@ -1,4 +1,4 @@
-/** What one can do in a call: mute, type, choose devices, hang up. */
+/** The controls of a call: mute, type, settings, hang up. */
 
 import type { ComponentChildren } from "preact";
 import { useEffect, useRef } from "preact/hooks";
@@ -6,24 +6,24 @@ import type { Call } from "../call";
 import * as icons from "./icons";
 
 export function Controls({ call, children }: { call: Call; children: ComponentChildren }) {
-  const first = useRef<HTMLButtonElement>(null);
-  const line = useRef<HTMLInputElement>(null);
-  const { muted, listening, phase } = call;
+  const mute = useRef<HTMLButtonElement>(null);
+  const input = useRef<HTMLInputElement>(null);
+  const { muted, hasMicrophone, phase } = call;
   const live = phase === "live";
-  // The button that was pressed is gone, and with it the focus of who uses a keyboard.
-  useEffect(() => first.current?.focus({ preventScroll: true }), []);
-  const say = (event: Event) => {
+  // The start button is gone, and keyboard users would lose their focus with it.
+  useEffect(() => mute.current?.focus({ preventScroll: true }), []);
+  const send = (event: Event) => {
     event.preventDefault();
-    const text = line.current?.value.trim();
-    if (!line.current || !text || !live) return;
+    const text = input.current?.value.trim();
+    if (!input.current || !text || !live) return;
     call.type(text);
-    line.current.value = "";
+    input.current.value = "";
   };
   return (
     <footer class="controls">
-      {call.trouble && (
+      {call.problem && (
         <p class="hint" role="alert">
-          {call.trouble.title}. {call.trouble.advice}
+          {call.problem.title}. {call.problem.advice}
         </p>
       )}
       <div class="bar">
@@ -34,15 +34,15 @@ export function Controls({ call, children }: { call: Call; children: ComponentCh
           aria-keyshortcuts="Space"
           aria-label="Mute"
           title={muted ? "Unmute (space)" : "Mute (space)"}
-          disabled={!listening}
+          disabled={!hasMicrophone}
           onClick={() => call.mute(!muted)}
-          ref={first}
+          ref={mute}
         >
-          {muted || !listening ? icons.muted : icons.microphone}
+          {muted || !hasMicrophone ? icons.muted : icons.microphone}
         </button>
-        <form class="type" onSubmit={say}>
+        <form class="type" onSubmit={send}>
           <input
-            ref={line}
+            ref={input}
             aria-label="Type instead of speaking"
             placeholder={live ? "Type a message" : "One moment…"}
             autocomplete="off"

@@ -1,4 +1,4 @@
-/** The few signs on buttons, drawn in the colour of their text. */
+/** The icons of the buttons, drawn in the color of their text. */
 
 const draw = (path: string) => (
   <svg viewBox="0 0 24 24" width="22" height="22" aria-hidden="true">

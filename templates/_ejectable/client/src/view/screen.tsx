@@ -1,50 +1,50 @@
-/** The screen: before a call, in it, and after it. */
+/** The screen before, during and after a call. */
 
 import { useEffect, useRef, useState } from "preact/hooks";
 import type { Call } from "../call";
+import type { Problem } from "../problem";
 import type { Config, TransportName } from "../server";
-import type { Trouble } from "../trouble";
 import { Controls } from "./controls";
-import { Ribbon } from "./ribbon";
+import { KeyForm, ProblemMessage } from "./problem";
 import { Settings } from "./settings";
 import { Status } from "./status";
 import { Transcript } from "./transcript";
-import { Advice, KeyForm } from "./trouble";
+import { Waveform } from "./waveform";
 
 interface Properties {
   call: Call;
   config: Config | undefined;
-  lost: Trouble | undefined;
+  configProblem: Problem | undefined;
   transport: TransportName;
   choose(name: TransportName): void;
 }
 
-export function Screen({ call, config, lost, transport, choose }: Properties) {
-  const { active, dialogue, over } = call;
+export function Screen({ call, config, configProblem, transport, choose }: Properties) {
+  const { active, conversation, ended } = call;
   const start = (silent?: boolean) => void call.start(transport, silent);
   const settings = <Settings call={call} config={config} transport={transport} choose={choose} />;
-  const trouble = lost ?? call.trouble;
+  const problem = configProblem ?? call.problem;
   return (
-    <main class={active ? "screen in-call" : over ? "screen over" : "screen"}>
+    <main class={active ? "screen in-call" : ended ? "screen ended" : "screen"}>
       <header>
         <h1>{config?.project ?? "\u00a0"}</h1>
         <Status call={call} transport={transport} />
       </header>
-      {active && <Ribbon call={call} />}
-      {(active || over) && <Transcript dialogue={dialogue} active={active} />}
+      {active && <Waveform call={call} />}
+      {(active || ended) && <Transcript conversation={conversation} active={active} />}
       {!active && (
         <section class="welcome" aria-label="Start a call">
-          {!over && (
+          {!ended && (
             <>
-              <Ribbon call={call} />
+              <Waveform call={call} />
               <h2>{config ? `Talk to ${config.project}` : "One moment"}</h2>
-              <p>Just speak, as on the phone. Interrupt whenever you like, or type.</p>
+              <p>Speak as on the phone. Interrupt at any time, or type.</p>
             </>
           )}
-          {trouble && <Advice trouble={trouble} joinSilently={() => start(true)} />}
+          {problem && <ProblemMessage problem={problem} startSilently={() => start(true)} />}
           {config && !call.invite && <KeyForm enter={(key) => call.useInvite(key)} />}
           {config && call.invite && (
-            <StartButton trouble={call.trouble} again={over} start={() => start()} />
+            <StartButton problem={call.problem} again={ended} start={() => start()} />
           )}
           {config && settings}
         </section>
@@ -55,25 +55,25 @@ export function Screen({ call, config, lost, transport, choose }: Properties) {
 }
 
 interface StartProperties {
-  trouble: Trouble | undefined;
+  problem: Problem | undefined;
   again: boolean;
   start(): void;
 }
 
-function StartButton({ trouble, again, start }: StartProperties) {
+function StartButton({ problem, again, start }: StartProperties) {
   const button = useRef<HTMLButtonElement>(null);
-  // What was pressed to end the call is gone, and with it the focus of who uses a keyboard.
+  // The hang-up button is gone, and keyboard users would lose their focus with it.
   useEffect(() => {
     if (again) button.current?.focus({ preventScroll: true });
   }, [again]);
   const [wait, setWait] = useState(0);
   useEffect(() => {
-    setWait(trouble?.wait ?? 0);
-    if (!trouble?.wait) return;
+    setWait(problem?.wait ?? 0);
+    if (!problem?.wait) return;
     const timer = setInterval(() => setWait((seconds) => Math.max(0, seconds - 1)), 1000);
     return () => clearInterval(timer);
-  }, [trouble]);
-  const label = again || trouble ? "Call again" : "Start the call";
+  }, [problem]);
+  const label = again || problem ? "Call again" : "Start the call";
   return (
     <button type="button" class="primary" onClick={start} disabled={wait > 0} ref={button}>
       {wait > 0 ? `Call again in ${wait} s` : label}

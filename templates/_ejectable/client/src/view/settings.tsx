@@ -1,9 +1,9 @@
-/** What a call is held by and with: transport, microphone, speaker. */
+/** The settings of a call: transport, microphone, speaker. */
 
+import { CAN_CHOOSE_SPEAKER } from "../audio/call-audio";
 import type { Call } from "../call";
 import type { Device } from "../devices";
 import type { Config, TransportName } from "../server";
-import { SPEAKER_CHOICE } from "../sound/sound";
 import * as icons from "./icons";
 import { TITLES } from "./status";
 
@@ -42,14 +42,14 @@ export function Settings({ call, config, transport, choose }: Properties) {
             </div>
           </fieldset>
         )}
-        <Choice
+        <DeviceChoice
           title="Microphone"
           devices={microphones}
           chosen={call.chosen.microphone}
           choose={(id) => void call.useMicrophone(id)}
         />
-        {SPEAKER_CHOICE && (
-          <Choice
+        {CAN_CHOOSE_SPEAKER && (
+          <DeviceChoice
             title="Speaker"
             devices={speakers}
             chosen={call.chosen.speaker}
@@ -61,19 +61,19 @@ export function Settings({ call, config, transport, choose }: Properties) {
   );
 }
 
-interface ChoiceProperties {
+interface DeviceChoiceProperties {
   title: string;
   devices: Device[];
   chosen: string;
   choose(id: string): void;
 }
 
-function Choice({ title, devices, chosen, choose }: ChoiceProperties) {
+function DeviceChoice({ title, devices, chosen, choose }: DeviceChoiceProperties) {
   return (
     <label class="choice">
       <span>{title}</span>
       <select value={chosen} onChange={(event) => choose(event.currentTarget.value)}>
-        <option value="">The system’s own</option>
+        <option value="">System default</option>
         {devices.map(({ id, name }) => (
           <option key={id} value={id}>
             {name}

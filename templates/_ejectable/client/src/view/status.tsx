@@ -1,4 +1,4 @@
-/** How the call stands, in a few words that screen readers hear as they change. */
+/** The state of the call in a few words, which screen readers announce when they change. */
 
 import { useEffect, useState } from "preact/hooks";
 import type { Call } from "../call";
@@ -11,26 +11,26 @@ export const TITLES: Record<TransportName, string> = {
 };
 
 export function Status({ call, transport }: { call: Call; transport: TransportName }) {
-  const { phase, path, since, over, lasted, dialogue } = call;
-  const { median } = dialogue;
+  const { phase, path, connectedAt, ended, durationMs, conversation } = call;
+  const { median } = conversation;
   return (
     <div class="status">
       <span role="status" class={`phase ${phase}`}>
         {phase === "connecting" && "Connecting…"}
         {phase === "reconnecting" && "Connection lost. Reconnecting…"}
         {phase === "live" && "Connected"}
-        {phase === "idle" && over && "Call ended"}
+        {phase === "idle" && ended && "Call ended"}
       </span>
       {phase === "live" && (
         <>
           <span class="path">{path ? `${TITLES[transport]}, ${path}` : TITLES[transport]}</span>
-          <Clock since={since ?? 0} />
+          <Clock since={connectedAt ?? 0} />
         </>
       )}
-      {phase === "idle" && over && (
+      {phase === "idle" && ended && (
         <>
-          {median !== undefined && <span>{`answers after ${(median / 1000).toFixed(2)} s`}</span>}
-          <span class="clock">{clock(lasted)}</span>
+          {median !== undefined && <span>{`median latency ${(median / 1000).toFixed(2)} s`}</span>}
+          <span class="clock">{clock(durationMs)}</span>
         </>
       )}
     </div>

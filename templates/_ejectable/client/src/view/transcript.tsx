@@ -1,67 +1,72 @@
-/** Who said what, and how long each answer took. */
+/** The transcript, with the latency of each answer. */
 
 import { useLayoutEffect, useRef } from "preact/hooks";
-import type { Dialogue, Line, Turn } from "../dialogue";
+import type { Conversation, Line, Turn } from "../conversation";
 
 const NAMES = { you: "You", agent: "Agent", note: "" };
 
-/** Pixels from the end within which a reader is following the conversation. */
-const NEAR = 80;
+/** Distance from the end, in pixels, within which the view scrolls along. */
+const NEAR_END = 80;
 
-export function Transcript({ dialogue, active }: { dialogue: Dialogue; active: boolean }) {
+interface Properties {
+  conversation: Conversation;
+  active: boolean;
+}
+
+export function Transcript({ conversation, active }: Properties) {
   const view = useRef<HTMLElement>(null);
-  const near = useRef(true);
-  const { lines, live, turns } = dialogue;
+  const atEnd = useRef(true);
+  const { lines, pending, turns } = conversation;
   useLayoutEffect(() => {
-    if (near.current) view.current?.scrollTo({ top: view.current.scrollHeight });
+    if (atEnd.current) view.current?.scrollTo({ top: view.current.scrollHeight });
   });
-  const follow = ({
+  const onScroll = ({
     currentTarget: { scrollHeight, scrollTop, clientHeight },
   }: {
     currentTarget: HTMLElement;
   }) => {
-    near.current = scrollHeight - scrollTop - clientHeight < NEAR;
+    atEnd.current = scrollHeight - scrollTop - clientHeight < NEAR_END;
   };
   return (
-    <section class="transcript" aria-label="Transcript" ref={view} onScroll={follow} tabIndex={0}>
-      {/* Only what is final is read aloud; what may still change is for eyes. */}
+    <section class="transcript" aria-label="Transcript" ref={view} onScroll={onScroll} tabIndex={0}>
+      {/* Screen readers get only final lines; pending ones still change. */}
       <div role="log" aria-live="polite">
         <ol>
           {lines.map((line) => (
-            <Said key={line.key} line={line} turn={turns[(line.turn ?? 0) - 1]} />
+            <TranscriptLine key={line.key} line={line} turn={turns[(line.turn ?? 0) - 1]} />
           ))}
         </ol>
       </div>
-      <ol class="live" aria-hidden="true">
-        {live.map((line) => (
-          <Said key={line.key} line={line} turn={turns[(line.turn ?? 0) - 1]} />
+      <ol class="pending" aria-hidden="true">
+        {pending.map((line) => (
+          <TranscriptLine key={line.key} line={line} turn={turns[(line.turn ?? 0) - 1]} />
         ))}
       </ol>
-      {active && dialogue.thinking && <p class="thinking">…</p>}
+      {active && conversation.thinking && <p class="thinking">…</p>}
     </section>
   );
 }
 
-function Said({ line, turn }: { line: Line; turn: Turn | undefined }) {
+function TranscriptLine({ line, turn }: { line: Line; turn: Turn | undefined }) {
   return (
     <li class={`line ${line.who}`}>
       <span class="who">{NAMES[line.who]}</span>
       <div class="said">
         {line.text}
         {line.interrupted && <em class="cut">interrupted</em>}
-        {turn && <Wait turn={turn} />}
+        {turn && <Latency turn={turn} />}
       </div>
     </li>
   );
 }
 
-/** How long the answer took, and where the time went. */
-function Wait({ turn }: { turn: Turn }) {
+/** The latency of the answer, and its parts. */
+function Latency({ turn }: { turn: Turn }) {
   const seconds = `${(turn.ms / 1000).toFixed(2)} s`;
-  if (turn.parts.length === 0) return <span class="wait">{seconds}</span>;
+  if (turn.parts.length === 0) return <span class="latency">{seconds}</span>;
   return (
-    <details class="wait">
-      <summary aria-label={`Answered after ${seconds}. Where the time went`}>{seconds}</summary>
+    <details class="latency">
+      <summary aria-label={`Latency ${seconds}, show its parts`}>{seconds}</summary>
       <ul>
         {turn.parts.map(({ name, ms }) => (
           <li key={name}>{`${name} ${Math.round(ms)} ms`}</li>

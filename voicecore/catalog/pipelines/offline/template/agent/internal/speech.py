@@ -78,7 +78,7 @@ class Whisper(WhisperModel):
         return super().encode(np.ascontiguousarray(features[:, :window]))
 
     def transcribe_pcm(self, audio: bytes) -> str:
-        """Return the words in `audio` (16 kHz mono PCM16), or "" if there are none."""
+        """Return the words in `audio` (16 kHz mono PCM16), or "" for silence."""
         samples = np.frombuffer(audio, np.int16).astype(np.float32) / 32768
         segments, _ = self.transcribe(
             samples,

@@ -202,7 +202,7 @@ class Rooms:
                 room = self._rooms[request.url] = Room(request)
                 room.entering = asyncio.create_task(self._enter(room, request))
             # A room is entered once, however often it is requested; a caller is about to come.
-            room.expect(COMPANY_SECONDS, "nobody came")
+            room.expect(COMPANY_SECONDS, "no caller joined")
             await asyncio.shield(room.entering)
         except JoinRefused as refused:
             logs.write("room_refused", level="ERROR", code=refused.code, reason=refused.message)

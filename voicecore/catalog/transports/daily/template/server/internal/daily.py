@@ -187,7 +187,7 @@ async def create_token(session_id: str, is_owner: bool) -> str:
 
 
 def text_in(answer: dict[str, Any], name: str) -> str:
-    """Return a text of Daily's answer. Raises ApiError."""
+    """Return a text field of an answer. Raises ApiError."""
     if not isinstance(text := answer.get(name), str):
         raise ApiError(502, "daily_refused", f"Daily's answer has no {name}.")
     return text
@@ -196,7 +196,7 @@ def text_in(answer: dict[str, Any], name: str) -> str:
 async def daily(
     method: str, path: str, body: dict[str, Any] | None = None, existing: str = ""
 ) -> dict[str, Any]:
-    """Return the answer of Daily's REST API; if the object exists, that of `existing`.
+    """Return the answer of the Daily REST API; if the object exists, return that of `existing`.
 
     Raises ApiError.
     """

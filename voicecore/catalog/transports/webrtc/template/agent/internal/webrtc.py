@@ -242,7 +242,7 @@ class WebRtcCalls:
         name = data.get("pc_id") if isinstance(data, dict) else None
         connection = self._connections.get(str(name))
         if connection is None:
-            raise OfferRefused("unknown_connection", "There is no connection with this pc_id.")
+            raise OfferRefused("unknown_connection", "No connection has this pc_id.")
         for item in data.get("candidates") or []:
             try:
                 # An empty candidate means that there are no more.

@@ -1,7 +1,7 @@
 """The WebRTC transport: the client's offer passes through this server, the call uses a relay.
 
 POST /sessions/<id>/api/offer takes an offer and returns the answer; PATCH takes addresses that the
-client finds later: the protocol of Pipecat's SmallWebRTCTransport.
+client finds later: the protocol of SmallWebRTCTransport in Pipecat.
 """
 
 from __future__ import annotations

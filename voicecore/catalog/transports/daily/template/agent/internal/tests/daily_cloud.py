@@ -263,7 +263,7 @@ class Api(BaseHTTPRequestHandler):
         name = body["sipUri"].removeprefix("sip:").partition("@")[0]
         room, caller = self.cloud.rooms.get(name), self.cloud.held.pop(body["callId"], None)
         if room is None or caller is None or room.agent is None:
-            return refused("there is no such call")
+            return refused("unknown call")
         room.callers["phone"] = caller
         room.agent.tell("on_dialin_connected", {"sessionId": "phone"})
         room.agent.tell("on_participant_joined", {"id": "phone"})

@@ -63,7 +63,7 @@ class Twilio(JsonFrames):
     def check_media(self, handshake: Webhook) -> None:
         """Raise Forged if the handshake has a wrong signature; it may have none."""
         sent = handshake.headers.get("x-twilio-signature", "")
-        # Some of Twilio's edges sign the URL as https, or with a slash at the end.
+        # Some Twilio edges sign the URL as https, or with a slash at the end.
         for base in (handshake.url, handshake.url.replace("ws", "http", 1)):
             for url in (base, f"{base}/"):
                 if not sent or is_signed(sent, url, (), self.auth_token):

@@ -1,4 +1,4 @@
-"""A fake of Daily's library: audio and messages go to daily_cloud.py.
+"""A fake of the library daily-python: audio and messages go to daily_cloud.py.
 
 It has the parts that Pipecat's transport uses, and calls back from its own threads, like the
 original.

@@ -1,15 +1,15 @@
-/** What Pipecat's transports know of the sound: a media manager of theirs, on a Sound of ours. */
+/** The media manager that Pipecat's transports get: it connects them to the call's audio. */
 
 import type { WavMediaManager } from "@pipecat-ai/websocket-transport";
-import { SPEECH_RATE } from "./sound/block";
-import type { Sound } from "./sound/sound";
+import { SPEECH_RATE } from "./audio/block";
+import type { CallAudio } from "./audio/call-audio";
 
-/** All of theirs that is public, which is all that the transports use. */
-export type MediaManager = Pick<WavMediaManager, keyof WavMediaManager>;
+/** The public interface of WavMediaManager, which is all that the transports use. */
+export type PipecatMediaManager = Pick<WavMediaManager, keyof WavMediaManager>;
 
-/** The sound of one connection. It opens and chooses no devices: the page does. */
-export class Media implements MediaManager {
-  /** Samples a second of what is sent. */
+/** The audio of one connection. The page opens and selects the devices, not the transport. */
+export class CallMediaManager implements PipecatMediaManager {
+  /** Sample rate of the user's speech, in Hz. */
   readonly rate = SPEECH_RATE;
   readonly supportsScreenShare = false;
   readonly isCamEnabled = false;
@@ -19,14 +19,14 @@ export class Media implements MediaManager {
   readonly selectedSpeaker = {};
 
   #send: (pcm: ArrayBuffer) => void = () => {};
-  /** The transports stop the track that they are given; the microphone outlives connections. */
+  /** A clone: transports stop their track, but the microphone outlives a connection. */
   #track: MediaStreamTrack | undefined;
 
-  constructor(readonly sound: Sound) {
-    this.#track = sound.track?.clone();
+  constructor(readonly audio: CallAudio) {
+    this.#track = audio.track?.clone();
   }
 
-  /** Sends what was said, where the transport takes blocks rather than a track. */
+  /** Send a block of the user's speech, if the transport sends blocks. */
   send(pcm: Int16Array): void {
     this.#send(pcm.slice().buffer);
   }
@@ -35,8 +35,8 @@ export class Media implements MediaManager {
     this.#send = send;
   }
 
-  /** Hears by another microphone from now on. */
-  follow(track: MediaStreamTrack): MediaStreamTrack {
+  /** Use another microphone's track from now on; return the clone to send. */
+  replaceTrack(track: MediaStreamTrack): MediaStreamTrack {
     this.#track?.stop();
     this.#track = track.clone();
     return this.#track;
@@ -59,7 +59,7 @@ export class Media implements MediaManager {
   }
 
   bufferBotAudio(pcm: Int16Array): Int16Array {
-    return pcm; // frames.ts has played it already: it knows the sample rate
+    return pcm; // serializer.ts has played it, because it knows the sample rate
   }
 
   setClientOptions(): void {}

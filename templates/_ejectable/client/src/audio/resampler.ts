@@ -1,17 +1,17 @@
-/** Sound at another sample rate: a windowed sinc, which lets no frequency through that would fold. */
+/** Resamples audio with a windowed sinc, which suppresses aliasing. */
 
-/** Zero crossings of the sinc on either side: 60 dB against folding, and 0.5 ms of delay at 16 kHz. */
+/** Zero crossings on each side of the sinc: 60 dB against aliasing, 0.5 ms of delay at 16 kHz. */
 const CROSSINGS = 8;
-/** Points of the table to a crossing; in between, the nearest is taken. */
-const FINENESS = 256;
+/** Table points per crossing; the nearest one is used. */
+const RESOLUTION = 256;
 
-const TABLE = Float32Array.from({ length: CROSSINGS * FINENESS + 1 }, (_, index) => {
-  const x = index / FINENESS;
+const TABLE = Float32Array.from({ length: CROSSINGS * RESOLUTION + 1 }, (_, index) => {
+  const x = index / RESOLUTION;
   const sinc = x === 0 ? 1 : Math.sin(Math.PI * x) / (Math.PI * x);
   return sinc * (0.5 + 0.5 * Math.cos((Math.PI * x) / CROSSINGS));
 });
 
-/** A stream of samples from one rate to another; `to` and `from` in samples a second. */
+/** Resamples a stream; `from` and `to` are in Hz. */
 export class Resampler {
   readonly #step: number;
   readonly #stretch: number;
@@ -27,7 +27,7 @@ export class Resampler {
     this.#position = this.#reach;
   }
 
-  /** What `input` adds to the stream; the last of it comes with the next call. */
+  /** Resample `input`; the next call returns the last of it. */
   feed(input: Float32Array): Float32Array {
     if (this.#step === 1) return input;
     const samples = new Float32Array(this.#samples.length + input.length);
@@ -50,7 +50,7 @@ export class Resampler {
     const first = Math.max(0, Math.ceil(position - this.#reach));
     const last = Math.min(samples.length - 1, Math.floor(position + this.#reach));
     for (let index = first; index <= last; index++) {
-      const distance = Math.abs(index - position) * this.#stretch * FINENESS;
+      const distance = Math.abs(index - position) * this.#stretch * RESOLUTION;
       sum += (samples[index] ?? 0) * (TABLE[Math.round(distance)] ?? 0);
     }
     return sum * this.#stretch;

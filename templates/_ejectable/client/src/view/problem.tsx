@@ -1,16 +1,21 @@
-/** What went wrong, what to do, and the form for an access key. */
+/** An error message with its remedy, and the form for an access key. */
 
 import { useRef } from "preact/hooks";
-import type { Trouble } from "../trouble";
+import type { Problem } from "../problem";
 
-export function Advice({ trouble, joinSilently }: { trouble: Trouble; joinSilently(): void }) {
+interface ProblemProperties {
+  problem: Problem;
+  startSilently(): void;
+}
+
+export function ProblemMessage({ problem, startSilently }: ProblemProperties) {
   return (
-    <div class="advice" role="alert">
-      <strong>{trouble.title}</strong>
-      <p>{trouble.advice}</p>
-      {trouble.remedy === "silent" && (
-        <button type="button" class="link" onClick={joinSilently}>
-          Join without a microphone, and type
+    <div class="problem" role="alert">
+      <strong>{problem.title}</strong>
+      <p>{problem.advice}</p>
+      {problem.remedy === "no-microphone" && (
+        <button type="button" class="link" onClick={startSilently}>
+          Join without a microphone and type
         </button>
       )}
     </div>

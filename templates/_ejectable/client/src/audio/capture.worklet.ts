@@ -1,17 +1,17 @@
-/** Hears what flows into it and tells, block by block, as the agent wants speech. */
+/** Converts the audio that flows in to blocks at the agent's sample rate. */
 
 import { BLOCK, SPEECH_RATE } from "./block";
 import { Resampler } from "./resampler";
 
-class Ear extends AudioWorkletProcessor {
+class Capture extends AudioWorkletProcessor {
   #resampler = new Resampler(sampleRate, SPEECH_RATE);
   #block = new Int16Array(BLOCK);
   #filled = 0;
 
   override process([input]: Float32Array[][]): boolean {
-    // Nothing flows in while nothing is connected; time goes on all the same.
-    const heard = this.#resampler.feed(mono(input ?? []));
-    for (const sample of heard) {
+    // A node without a source gets no channels; mono() turns that into silence.
+    const samples = this.#resampler.feed(mono(input ?? []));
+    for (const sample of samples) {
       this.#block[this.#filled++] = Math.max(-1, Math.min(1, sample)) * 32767;
       if (this.#filled === BLOCK) {
         this.port.postMessage({ pcm: this.#block, end: currentTime }, [this.#block.buffer]);
@@ -23,7 +23,7 @@ class Ear extends AudioWorkletProcessor {
   }
 }
 
-/** The samples of one quantum, 128 by the standard. */
+/** Mix one render quantum, 128 samples by the standard, to mono. */
 function mono(channels: Float32Array[]): Float32Array {
   const [first, ...others] = channels;
   if (!first) return new Float32Array(128);
@@ -33,4 +33,4 @@ function mono(channels: Float32Array[]): Float32Array {
   );
 }
 
-registerProcessor("ear", Ear);
+registerProcessor("capture", Capture);

@@ -1,4 +1,4 @@
-/** What the browser gives to worklets, which TypeScript's library leaves out. */
+/** The globals of audio worklets, which TypeScript's library does not declare. */
 
 declare const sampleRate: number;
 declare const currentTime: number;

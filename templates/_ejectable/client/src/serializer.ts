@@ -1,8 +1,8 @@
-/** Pipecat's protobuf frames as they arrive: in order, at their sample rate, interruptions too. */
+/** Decodes Pipecat's protobuf frames in the order of their arrival. */
 
 import { ProtobufFrameSerializer } from "@pipecat-ai/websocket-transport";
 
-/** Field numbers of frames.proto, of Frame and of AudioRawFrame. */
+/** Field numbers of Frame and of AudioRawFrame in Pipecat's frames.proto. */
 const AUDIO = 2;
 const MESSAGE = 4;
 const INTERRUPTION = 5;
@@ -11,31 +11,31 @@ const AUDIO_RATE = 4;
 const AUDIO_CHANNELS = 5;
 const MESSAGE_DATA = 1;
 
-type Arrival = Awaited<ReturnType<ProtobufFrameSerializer["deserialize"]>>;
+type Decoded = Awaited<ReturnType<ProtobufFrameSerializer["deserialize"]>>;
 type Fields = Map<number, Uint8Array | number>;
 
-/** What the transport's own serializer leaves out of audio, and does not know. */
-export interface Hearer {
-  audio(pcm: Int16Array, rate: number): void;
-  interruption(): void;
+/** Handlers of what Pipecat's own serializer drops: the sample rate, and interruptions. */
+export interface FrameHandlers {
+  onAudio(pcm: Int16Array, rate: number): void;
+  onInterruption(): void;
 }
 
-export class Frames extends ProtobufFrameSerializer {
-  #before: Promise<unknown> = Promise.resolve();
+export class OrderedSerializer extends ProtobufFrameSerializer {
+  #previous: Promise<unknown> = Promise.resolve();
 
-  constructor(readonly hearer: Hearer) {
+  constructor(readonly handlers: FrameHandlers) {
     super();
   }
 
-  override deserialize(data: Blob): Promise<Arrival> {
-    // A small blob may be read before a large one that came first.
+  override deserialize(data: Blob): Promise<Decoded> {
+    // The browser may read a small blob before a large one that came first.
     const bytes = data.arrayBuffer();
-    const arrival = this.#before.then(async () => this.#take(new Uint8Array(await bytes)));
-    this.#before = arrival.catch(() => {});
-    return arrival;
+    const decoded = this.#previous.then(async () => this.#decode(new Uint8Array(await bytes)));
+    this.#previous = decoded.catch(() => {});
+    return decoded;
   }
 
-  #take(bytes: Uint8Array): Arrival {
+  #decode(bytes: Uint8Array): Decoded {
     const frame = fieldsOf(bytes);
     const message = frame.get(MESSAGE);
     if (message instanceof Uint8Array) {
@@ -49,14 +49,14 @@ export class Frames extends ProtobufFrameSerializer {
         bytesOf(fields.get(AUDIO_PCM)),
         Number(fields.get(AUDIO_CHANNELS) || 1),
       );
-      this.hearer.audio(pcm, Number(fields.get(AUDIO_RATE)));
+      this.handlers.onAudio(pcm, Number(fields.get(AUDIO_RATE)));
     }
-    if (frame.has(INTERRUPTION)) this.hearer.interruption();
-    return { type: "audio", audio: new Int16Array() }; // nothing is left to do
+    if (frame.has(INTERRUPTION)) this.handlers.onInterruption();
+    return { type: "audio", audio: new Int16Array() }; // the handler has played it
   }
 }
 
-/** The first channel of interleaved little-endian samples, in memory of their own. */
+/** Return the first channel of interleaved little-endian samples, in a buffer of its own. */
 function samplesOf(bytes: Uint8Array, channels: number): Int16Array<ArrayBuffer> {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const pcm = new Int16Array(Math.floor(bytes.byteLength / 2 / channels));
@@ -70,7 +70,7 @@ function bytesOf(value: Uint8Array | number | undefined): Uint8Array {
   return value instanceof Uint8Array ? value : new Uint8Array();
 }
 
-/** The fields of a message by number: varints and bytes, which is all that frames are made of. */
+/** Return the fields of a message by number. Pipecat's frames contain only varints and bytes. */
 function fieldsOf(bytes: Uint8Array): Fields {
   const fields: Fields = new Map();
   let position = 0;
@@ -89,7 +89,7 @@ function fieldsOf(bytes: Uint8Array): Fields {
       const length = varint();
       fields.set(tag >>> 3, bytes.subarray(position, position + length));
       position += length;
-    } else throw new Error("This is no frame of Pipecat's.");
+    } else throw new Error("Not a Pipecat frame.");
   }
   return fields;
 }

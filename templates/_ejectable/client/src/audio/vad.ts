@@ -1,14 +1,14 @@
-/** Where speech begins and ends in a sound: by its level alone, as `voicecore talk` measures it. */
+/** Finds where speech starts and ends, by level alone, as `voicecore talk` does. */
 
 import { type Block, rms, SPEECH_RATE } from "./block";
 
-/** Level below which nothing is heard: -50 dB of full scale. Dither and comfort noise lie below. */
+/** Level of silence: -50 dB of full scale. Dither and comfort noise are below it. */
 const SILENCE = 100;
 
 const STEP = SPEECH_RATE / 200;
 const WINDOW = (SPEECH_RATE / 1000) * 16;
 
-/** When the first 5 ms of a block that can be heard begin; undefined in silence. */
+/** Return the start of the first 5 ms that are not silent; undefined if the block is silent. */
 export function firstSound({ pcm, end }: Block): number | undefined {
   for (let start = 0; start < pcm.length; start += STEP) {
     if (rms(pcm.subarray(start, start + STEP)) > SILENCE) {
@@ -19,14 +19,14 @@ export function firstSound({ pcm, end }: Block): number | undefined {
 }
 
 /**
- * Follows a live microphone. The noise floor falls at once to the quietest moment and rises by
- * 1 dB/s, so that a fan that is switched on is speech for some seconds only; speech is what exceeds
- * it four times (12 dB).
+ * Detects voice on a live microphone: levels of four times (12 dB) the noise floor. The floor drops
+ * at once to the quietest moment and rises by 1 dB/s, so that a fan that is switched on counts as
+ * speech for a few seconds only.
  */
-export class VoiceTracker {
+export class VoiceDetector {
   #floor = 300;
 
-  /** When voice was last sounding in this block; undefined without any. */
+  /** Return the end of the last voice in this block; undefined if there is none. */
   lastVoice({ pcm, end }: Block): number | undefined {
     let last: number | undefined;
     for (let start = 0; start < pcm.length; start += WINDOW) {
