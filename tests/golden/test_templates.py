@@ -1,4 +1,4 @@
-"""Every template that voicecore makes, as `deploy --export template` writes it."""
+"""The CloudFormation templates, as `deploy --export template` writes them."""
 
 from collections.abc import Iterator
 
@@ -54,8 +54,8 @@ def stacks() -> Iterator[tuple[str, Stack]]:
 
 
 @pytest.mark.parametrize(("name", "stack"), list(stacks()), ids=[name for name, _ in stacks()])
-def test_templates(name: str, stack: Stack) -> None:
+def test_template_matches_golden_file(name: str, stack: Stack) -> None:
     text = as_yaml(stack)
     assert "hidden" not in text
-    assert "&id" not in text  # CloudFormation knows no aliases of YAML
+    assert "&id" not in text  # CloudFormation does not support YAML aliases
     assert_golden(f"cloud/{name}.yaml", text)

@@ -1,4 +1,4 @@
-"""When AWS fails, the conversation goes on or the call ends with an error: never in silence."""
+"""After a failure of AWS, the conversation continues or the call ends with an error."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from tests.generated.models.agent import Agent, Running, call, running, said
+from tests.generated.models.agent import Agent, Running, call, running, texts
 from tests.generated.models.caller import Caller
 from tests.generated.models.test_conversation import NAME, OPEN
 from tests.standins.models import Models, Script, serve
@@ -15,11 +15,11 @@ from tests.standins.models import Models, Script, serve
 SCRIPT = Script((NAME, OPEN))
 BROKEN = "Error processing responses: AWS Bedrock ended the response stream"
 ADVICE = "no AWS credentials found; set AWS_PROFILE or use a role"
-FEW = 10  # lines; what fails 50 times a second writes hundreds
+FEW = 10  # lines; an error that repeats 50 times per second writes hundreds
 
 
-def test_a_broken_connection_is_made_anew(agents: Mapping[str, Agent]) -> None:
-    """Nova Sonic goes on with the history, until there is no connection to be had any more."""
+def test_agent_reconnects_to_nova_sonic(agents: Mapping[str, Agent]) -> None:
+    """The new connection has the history. When every connection breaks, the call ends."""
 
     async def talk() -> tuple[Running, Models, list[str]]:
         async with (
@@ -27,7 +27,7 @@ def test_a_broken_connection_is_made_anew(agents: Mapping[str, Agent]) -> None:
             running(agents["nova-sonic"], models) as run,
             call(run) as caller,
         ):
-            await greeted(caller)
+            await hear_greeting(caller)
             await caller.say("what-is-my-name")
             await caller.until(lambda: len(run.events("agent_said")) == 2)
             models.wire.cut()
@@ -39,21 +39,21 @@ def test_a_broken_connection_is_made_anew(agents: Mapping[str, Agent]) -> None:
             await run.until("session_ended", seconds=20)
             return run, models, errors(caller)
 
-    run, models, told = asyncio.run(talk())
-    assert said(run.events("agent_said"))[1:] == [NAME.says, OPEN.says]
+    run, models, messages = asyncio.run(talk())
+    assert texts(run.events("agent_said"))[1:] == [NAME.says, OPEN.says]
     assert models.journal.refusals == []
     second = models.journal.find("nova-sonic", "opened")[1].detail["stream"]
-    given = models.journal.find("nova-sonic", "textInput")
-    history = [e.detail["content"] for e in given if e.detail["stream"] == second]
+    inputs = models.journal.find("nova-sonic", "textInput")
+    history = [e.detail["content"] for e in inputs if e.detail["stream"] == second]
     assert history[-2:] == [NAME.heard, NAME.says]
 
-    # This history is more than what the SDK buffers: it is the writing of it that gets stuck.
-    assert "Amazon Bedrock cannot be reached: the connection accepted nothing for 5 s" in told
-    ended_in_time(run)
+    # This history exceeds the SDK's buffer, so that writing it blocks.
+    assert "Amazon Bedrock cannot be reached: the connection accepted nothing for 5 s" in messages
+    assert_service_failed(run)
 
 
-def test_no_connection_ends_the_call(agents: Mapping[str, Agent]) -> None:
-    """A short history fits into what the SDK buffers: here it is the reading that fails."""
+def test_call_ends_without_a_connection(agents: Mapping[str, Agent]) -> None:
+    """A short history fits into the SDK's buffer, so that reading fails."""
 
     async def talk() -> tuple[Running, list[str]]:
         async with (
@@ -61,18 +61,18 @@ def test_no_connection_ends_the_call(agents: Mapping[str, Agent]) -> None:
             running(agents["nova-sonic"], models) as run,
             call(run) as caller,
         ):
-            await greeted(caller)
+            await hear_greeting(caller)
             models.wire.kill()
             await run.until("session_ended", seconds=20)
             return run, errors(caller)
 
-    run, told = asyncio.run(talk())
-    assert told[-1] == "Amazon Bedrock cannot be reached: every new connection breaks"
-    ended_in_time(run)
+    run, messages = asyncio.run(talk())
+    assert messages[-1] == "Amazon Bedrock cannot be reached: every new connection breaks"
+    assert_service_failed(run)
 
 
 @pytest.mark.parametrize("pipeline", ["nova-sonic", "cascade"])
-def test_no_credentials_end_the_call(agents: Mapping[str, Agent], pipeline: str) -> None:
+def test_call_ends_without_credentials(agents: Mapping[str, Agent], pipeline: str) -> None:
     keys = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
 
     async def talk() -> tuple[Running, list[str]]:
@@ -84,20 +84,20 @@ def test_no_credentials_end_the_call(agents: Mapping[str, Agent], pipeline: str)
             await run.until("session_ended")
             return run, errors(caller)
 
-    run, told = asyncio.run(talk())
-    assert told[0].endswith(ADVICE)
+    run, messages = asyncio.run(talk())
+    assert messages[0].endswith(ADVICE)
     assert sum(ADVICE in line["message"] for line in run.errors) == 1
-    ended_in_time(run)
+    assert_service_failed(run)
 
 
-def ended_in_time(run: Running) -> None:
-    """The call ended because of the service, and the log was not flooded meanwhile."""
+def assert_service_failed(run: Running) -> None:
+    """Check that the service's failure ended the call, without flooding the log."""
     (ended,) = run.events("session_ended")
     assert ended["reason"] == "a service failed"
     assert len(run.errors) < FEW
 
 
-async def greeted(caller: Caller) -> None:
+async def hear_greeting(caller: Caller) -> None:
     await caller.until(lambda: caller.messages("bot-stopped-speaking"))
 
 

@@ -1,4 +1,4 @@
-"""slim.py of a generated project: it removes what it says and no more, and equal gives equal."""
+"""prune.py of a generated project removes exactly its list, and its output is reproducible."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ NOVA_SONIC, CASCADE = (
 )
 TAG = sys.implementation.cache_tag
 
-STAYS = {
+KEPT = {
     "pkg/__init__.py": "SIZE = 2\n",
     "pkg/latest.py": "def f():\n    return {3, 1, 2}\n",
     "pkg/testing/tools.py": "",
@@ -35,7 +35,7 @@ STAYS = {
     "onnxruntime/capi/onnxruntime_pybind11_state.so": "ELF",
     "pipecat/audio/vad/data/silero_vad.onnx": "a model",
 }
-GOES = (
+REMOVED = (
     ".lock",
     "bin/pkg",
     "pkg/__pycache__/stale.cpython-39.pyc",
@@ -53,28 +53,27 @@ RECORD = "pkg-1.0.dist-info/RECORD"
 
 
 @pytest.fixture
-def slim(tmp_path: Path) -> Path:
-    path = tmp_path / "slim.py"
+def prune(tmp_path: Path) -> Path:
+    path = tmp_path / "prune.py"
     path.write_bytes(rendered(NOVA_SONIC)["agent/internal/prune.py"])
     return path
 
 
-def module(slim: Path) -> Any:
-    """slim.py, imported."""
-    spec = importlib.util.spec_from_file_location("slim", slim)
+def import_module(path: Path) -> Any:
+    spec = importlib.util.spec_from_file_location("prune", path)
     assert spec and spec.loader
-    made = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(made)
-    return made
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
-def call(slim: Path, part: str, folder: Path) -> None:
-    subprocess.run([sys.executable, slim, part, folder], check=True)
+def run(prune: Path, part: str, folder: Path) -> None:
+    subprocess.run([sys.executable, prune, part, folder], check=True)
 
 
-def packages_in(folder: Path) -> Path:
-    """What uv would have installed there."""
-    files = STAYS | dict.fromkeys((*GOES, SMART_TURN), "x = 1\n")
+def install_packages(folder: Path) -> Path:
+    """Write files as uv would install them."""
+    files = KEPT | dict.fromkeys((*REMOVED, SMART_TURN), "x = 1\n")
     files[RECORD] = "".join(f"{name},,\n" for name in files if name.startswith(("pkg", "bin")))
     for name, text in files.items():
         path = folder / name
@@ -88,80 +87,78 @@ def files_in(folder: Path) -> set[str]:
     return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
 
 
-def packed(folder: Path) -> bytes:
-    """All that an image knows of a folder."""
+def layer(folder: Path) -> bytes:
+    """Return a folder as a layer of an image: names, contents, modes and times."""
     buffer = BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as tar:
         tar.add(folder, "packages")
     return buffer.getvalue()
 
 
-def test_of_packages_goes_what_is_listed_and_no_more(slim: Path, tmp_path: Path) -> None:
-    folder = packages_in(tmp_path / "packages")
-    call(slim, "packages", folder)
-    sources = [name for name in STAYS if name.endswith(".py") and name != "pkg/old.py"]
+def test_prune_removes_exactly_the_listed_files(prune: Path, tmp_path: Path) -> None:
+    folder = install_packages(tmp_path / "packages")
+    run(prune, "packages", folder)
+    sources = [name for name in KEPT if name.endswith(".py") and name != "pkg/old.py"]
     bytecode = {f"{Path(s).parent}/__pycache__/{Path(s).stem}.{TAG}.pyc" for s in sources}
-    assert files_in(folder) == STAYS.keys() | bytecode | {RECORD, "PACKAGES.json"}
-    assert all((folder / name).read_text() == text for name, text in STAYS.items())
+    assert files_in(folder) == KEPT.keys() | bytecode | {RECORD, "PACKAGES.json"}
+    assert all((folder / name).read_text() == text for name, text in KEPT.items())
 
 
-def test_only_who_needs_no_smart_turn_goes_without(tmp_path: Path) -> None:
-    slim = tmp_path / "slim.py"
-    slim.write_bytes(rendered(CASCADE)["agent/internal/prune.py"])
-    folder = packages_in(tmp_path / "packages")
-    call(slim, "packages", folder)
+def test_prune_keeps_smart_turn_for_the_cascade(tmp_path: Path) -> None:
+    prune = tmp_path / "prune.py"
+    prune.write_bytes(rendered(CASCADE)["agent/internal/prune.py"])
+    folder = install_packages(tmp_path / "packages")
+    run(prune, "packages", folder)
     assert (folder / SMART_TURN).exists()
 
 
-def test_the_same_packages_give_the_same_bytes(slim: Path, tmp_path: Path) -> None:
-    made: list[bytes] = []
+def test_equal_packages_give_equal_layers(prune: Path, tmp_path: Path) -> None:
+    layers: list[bytes] = []
     for seed, mask in (("0", 0o022), ("1", 0o077)):
         before = os.umask(mask)
         try:
-            folder = packages_in(tmp_path / seed / "packages")
+            folder = install_packages(tmp_path / seed / "packages")
             environment = os.environ | {"PYTHONHASHSEED": seed}
-            argv = [sys.executable, slim, "packages", folder]
+            argv = [sys.executable, prune, "packages", folder]
             subprocess.run(argv, env=environment, check=True)
         finally:
             os.umask(before)
-        made.append(packed(folder))
-    assert made[0] == made[1]
-    with tarfile.open(fileobj=BytesIO(made[0])) as tar:
+        layers.append(layer(folder))
+    assert layers[0] == layers[1]
+    with tarfile.open(fileobj=BytesIO(layers[0])) as tar:
         assert {entry.mtime for entry in tar} == {0}
         modes = {entry.name: entry.mode for entry in tar}
     assert modes["packages"] == modes["packages/pkg"] == modes["packages/pkg/native.so"] == 0o755
     assert modes["packages/pkg/latest.py"] == 0o644
 
 
-def test_bytecode_is_trusted_and_names_where_the_image_has_its_source(
-    slim: Path, tmp_path: Path
-) -> None:
-    folder = packages_in(tmp_path / "packages")
-    call(slim, "packages", folder)
+def test_bytecode_is_unchecked_and_has_the_paths_of_the_image(prune: Path, tmp_path: Path) -> None:
+    folder = install_packages(tmp_path / "packages")
+    run(prune, "packages", folder)
     bytecode = (folder / f"pkg/__pycache__/latest.{TAG}.pyc").read_bytes()
-    # PEP 552: bit 0 says that the source's hash is there, bit 1 that it is to be compared.
+    # PEP 552: bit 0 marks a hash of the source, bit 1 that Python compares it on import.
     assert struct.unpack("<I", bytecode[4:8]) == (0b01,)
     assert b"/opt/packages/pkg/latest.py" in bytecode
     assert str(tmp_path).encode() not in bytecode
 
 
-def test_packages_are_listed_the_largest_first(slim: Path, tmp_path: Path) -> None:
-    folder = packages_in(tmp_path / "packages")
+def test_package_list_starts_with_the_largest(prune: Path, tmp_path: Path) -> None:
+    folder = install_packages(tmp_path / "packages")
     large = folder / "large-2.0.dist-info"
     large.mkdir()
     (large / "METADATA").write_text("Metadata-Version: 2.1\nName: large\nVersion: 2.0\n")
     (large / "RECORD").write_text("large.bin,,\n")
     (folder / "large.bin").write_bytes(bytes(10_000))
-    call(slim, "packages", folder)
+    run(prune, "packages", folder)
     listed = json.loads((folder / "PACKAGES.json").read_text())
     assert listed[0] == {"name": "large", "version": "2.0", "bytes": 10_000}
     assert [package["name"] for package in listed] == ["large", "pkg"]
     own = [name for name in files_in(folder) if name.startswith("pkg/")]
-    metadata = STAYS["pkg-1.0.dist-info/METADATA"]
+    metadata = KEPT["pkg-1.0.dist-info/METADATA"]
     assert listed[1]["bytes"] == len(metadata) + sum((folder / name).stat().st_size for name in own)
 
 
-def test_of_the_code_goes_what_only_the_build_reads(slim: Path, tmp_path: Path) -> None:
+def test_prune_removes_build_files_from_the_code(prune: Path, tmp_path: Path) -> None:
     folder = tmp_path / "app"
     agent = {
         name: text
@@ -172,10 +169,10 @@ def test_of_the_code_goes_what_only_the_build_reads(slim: Path, tmp_path: Path) 
         path = folder / name.removeprefix("agent/")
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(text)
-    (folder / ".env.example").unlink()  # .dockerignore keeps it out, and the tests
-    call(slim, "code", folder)
-    whole = files_in(folder) | files_in(folder.parent / "bot")
-    sources = {name for name in whole if name.endswith(".py")}
+    (folder / ".env.example").unlink()  # .dockerignore excludes it, and the tests
+    run(prune, "code", folder)
+    kept = files_in(folder) | files_in(folder.parent / "bot")
+    sources = {name for name in kept if name.endswith(".py")}
     assert "bot.py" in sources
     assert sources == {
         name.removeprefix("agent/") for name in agent if name.endswith(".py")
@@ -183,22 +180,23 @@ def test_of_the_code_goes_what_only_the_build_reads(slim: Path, tmp_path: Path) 
     bytecode = {
         str(Path(name).parent / "__pycache__" / f"{Path(name).stem}.{TAG}.pyc") for name in sources
     }
-    assert whole - sources - bytecode == {"pyproject.toml", "prices/menu.txt"}
-    assert bytecode < whole
-    # Whoever edits bot.py sends no more than it.
+    assert kept - sources - bytecode == {"pyproject.toml", "prices/menu.txt"}
+    assert bytecode < kept
+    # An edit of bot.py changes only this layer.
     assert files_in(folder.parent / "bot") == {"bot.py", f"__pycache__/bot.{TAG}.pyc"}
     assert (folder / "prices/menu.txt").stat().st_mtime == 0
 
 
-def test_what_is_no_folder_of_packages_is_left_alone(slim: Path, tmp_path: Path) -> None:
+def test_prune_does_not_follow_links(prune: Path, tmp_path: Path) -> None:
     outside = tmp_path / "outside"
     outside.mkdir()
     (outside / "precious").write_text("keep me")
-    folder = packages_in(tmp_path / "packages")
+    folder = install_packages(tmp_path / "packages")
     (folder / "pkg/tests2").symlink_to(outside)
     (folder / "linked").mkdir()
     (folder / "linked/tests").symlink_to(outside)
-    module(slim).remove(folder, module(slim).FROM_PACKAGES)
+    module = import_module(prune)
+    module.remove(folder, module.FROM_PACKAGES)
     assert (outside / "precious").read_text() == "keep me"
     assert not (folder / "linked/tests").exists()
     assert (folder / "pkg/tests2").is_symlink()
