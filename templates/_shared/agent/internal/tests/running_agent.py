@@ -21,7 +21,7 @@ START_SECONDS = 30  # AgentCore's limit
 
 
 @dataclass(frozen=True)
-class Agent:
+class RunningAgent:
     """A running agent."""
 
     port: int
@@ -40,7 +40,7 @@ class Agent:
         return [line for line in lines if line["event"] in names]
 
 
-def start(folder: Path, log: Path, environment: dict[str, str]) -> Agent:
+def start(folder: Path, log: Path, environment: dict[str, str]) -> RunningAgent:
     """Run the agent in `folder` on a free port, with its output in `log`."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -53,10 +53,10 @@ def start(folder: Path, log: Path, environment: dict[str, str]) -> Agent:
             stdout=output,
             stderr=subprocess.PIPE,
         )
-    return Agent(port, process, log)
+    return RunningAgent(port, process, log)
 
 
-def wait_until_ready(agent: Agent) -> None:
+def wait_until_ready(agent: RunningAgent) -> None:
     """Wait until the agent is ready; fail if it exits or takes too long."""
     deadline = time.monotonic() + START_SECONDS
     while not agent.events("ready"):
@@ -66,7 +66,7 @@ def wait_until_ready(agent: Agent) -> None:
 
 
 @contextmanager
-def running(log: Path, environment: dict[str, str] | None = None) -> Iterator[Agent]:
+def running(log: Path, environment: dict[str, str] | None = None) -> Iterator[RunningAgent]:
     """Yield the agent, ready; stop it when the block ends."""
     agent = start(AGENT, log, environment or {})
     try:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from .running_agent import AGENT, Agent, start
+from .running_agent import AGENT, RunningAgent, start
 
 
-def test_ping_reports_since_when_the_agent_is_idle(agent: Agent) -> None:
+def test_ping_reports_since_when_the_agent_is_idle(agent: RunningAgent) -> None:
     first = agent.ping()
     assert first["status"] == "Healthy"
     assert isinstance(first["time_of_last_update"], int)

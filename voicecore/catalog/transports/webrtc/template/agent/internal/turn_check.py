@@ -17,7 +17,7 @@ from aioice.ice import StunProtocol
 
 from .relay_failure import FailureKind, RelayFailure, expiry
 from .turn import sources
-from .turn.source import Environment, NoCredentials, TurnServer, TurnSource
+from .turn.source import Environment, NoTurnCredentials, TurnServer, TurnSource
 from .turn_relay import allocate, turn_routes
 
 
@@ -26,7 +26,7 @@ async def main(names: list[str]) -> None:
     environment = {**os.environ, "TURN_SOURCE": ",".join(names)} if names else dict(os.environ)
     try:
         configured = sources.configured(environment)
-    except NoCredentials as error:
+    except NoTurnCredentials as error:
         write("", failed("", FailureKind.CONFIGURATION, str(error)))
         return
     sources.warm_up(environment)  # as the agent does
@@ -37,7 +37,7 @@ async def check(source: TurnSource, environment: Environment) -> None:
     """Try each URL of a source, all at once: a blocked one takes its time."""
     try:
         servers = await source.servers(environment)
-    except NoCredentials as error:
+    except NoTurnCredentials as error:
         write(source.name, failed("", FailureKind.SOURCE, str(error)))
         return
     attempts = [attempt(url, server) for server in servers for url in server.urls]

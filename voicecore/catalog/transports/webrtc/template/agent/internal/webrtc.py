@@ -30,7 +30,7 @@ from .conversation import Conversation
 from .opus_rtp import CLOCK, PACKET, OpusTrack, carry_speech
 from .relay_failure import FailureKind, RelayFailure
 from .turn import sources
-from .turn.source import NoCredentials, TurnSource
+from .turn.source import NoTurnCredentials, TurnSource
 from .turn_relay import RouteSource, TurnRoute, turn_routes, use_relays
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def register(agent: Agent, conversation: Conversation) -> None:
     agent.requests["ice-candidates"] = calls.candidates
 
 
-class RelayedConnection(SmallWebRTCConnection):
+class RelayedPeerConnection(SmallWebRTCConnection):
     """Pipecat's connection, with relays of several TURN sources."""
 
     def __init__(self, route_sources: list[RouteSource]) -> None:
@@ -164,8 +164,8 @@ class WebRtcCalls:
     def __init__(self, agent: Agent, conversation: Conversation) -> None:
         self._agent = agent
         self._conversation = conversation
-        self._connections: dict[str, RelayedConnection] = {}
-        self._connecting: dict[str, asyncio.Task[RelayedConnection]] = {}
+        self._connections: dict[str, RelayedPeerConnection] = {}
+        self._connecting: dict[str, asyncio.Task[RelayedPeerConnection]] = {}
         """Connections by offer: an offer that is sent twice makes one."""
         self._held: set[asyncio.Task[None]] = set()
         self._stopping: asyncio.Task[None] | None = None
@@ -200,7 +200,7 @@ class WebRtcCalls:
             self._connecting[sdp] = asyncio.create_task(self._connect(sdp))
         return (await asyncio.shield(self._connecting[sdp])).get_answer()
 
-    async def _connect(self, sdp: str) -> RelayedConnection:
+    async def _connect(self, sdp: str) -> RelayedPeerConnection:
         try:
             connection = await self._connected(sdp)
         except BaseException:
@@ -214,8 +214,8 @@ class WebRtcCalls:
         task.add_done_callback(self._held.discard)
         return connection
 
-    async def _connected(self, sdp: str) -> RelayedConnection:
-        connection = RelayedConnection(relay_sources())
+    async def _connected(self, sdp: str) -> RelayedPeerConnection:
+        connection = RelayedPeerConnection(relay_sources())
         try:
             await connection.initialize(sdp, "offer")
         except BaseException as error:
@@ -226,7 +226,7 @@ class WebRtcCalls:
             raise
         return connection
 
-    async def _hold(self, connection: RelayedConnection, sdp: str) -> None:
+    async def _hold(self, connection: RelayedPeerConnection, sdp: str) -> None:
         # HealthyBusy on /ping: no media passes through AgentCore to keep the session alive.
         busy = self._agent.add_async_task("conversation")
         params = TransportParams(audio_in_enabled=True, audio_out_enabled=True)
@@ -268,7 +268,7 @@ def relay_sources() -> list[RouteSource]:
                     for server in servers
                     for route in turn_routes(server.urls, server.username, server.credential, UDP)
                 ]
-            except (NoCredentials, ValueError) as error:
+            except (NoTurnCredentials, ValueError) as error:
                 raise RelayFailure([str(error)], FailureKind.SOURCE) from error
             if not routes:
                 reason = f"{source.name} has no URL that can be used from this network"
@@ -279,5 +279,5 @@ def relay_sources() -> list[RouteSource]:
 
     try:
         return [routes_of(source) for source in sources.configured()]
-    except NoCredentials as error:
+    except NoTurnCredentials as error:
         raise OfferRefused("no_relay", str(error)) from error

@@ -16,7 +16,7 @@ from .agentcore import AgentCore
 from .api_errors import ApiError
 from .api_models import SessionId
 from .turn import sources
-from .turn.source import NoCredentials
+from .turn.source import NoTurnCredentials
 
 STATUSES = {
     "bad_candidate": 422,
@@ -63,7 +63,7 @@ async def start(_: AgentCore, session_id: str) -> dict[str, Any]:
     """Return the TURN servers for the client, with credentials for this call. Raises ApiError."""
     try:
         servers = await sources.servers_for_browser()
-    except NoCredentials as error:
+    except NoTurnCredentials as error:
         raise ApiError(503, "no_turn", f"No TURN credentials: {error}.") from error
     listed = [
         {"urls": list(s.urls), "username": s.username, "credential": s.credential} for s in servers

@@ -13,7 +13,7 @@ import pytest
 
 from ..relay_failure import RelayFailure
 from ..turn import sources
-from ..turn.source import NoCredentials
+from ..turn.source import NoTurnCredentials
 from ..turn_relay import first_relay, turn_routes
 
 KVS = (
@@ -79,7 +79,7 @@ def test_sources_are_the_named_or_configured_ones(
 
 
 def test_unknown_source_is_reported() -> None:
-    with pytest.raises(NoCredentials, match="'pigeon'; known are kvs"):
+    with pytest.raises(NoTurnCredentials, match="'pigeon'; known are kvs"):
         sources.configured({"TURN_SOURCE": "pigeon"})
 
 
@@ -97,7 +97,7 @@ def test_unknown_source_is_reported() -> None:
 def test_source_gives_the_reason_of_a_failure(
     name: str, environment: dict[str, str], reason: str
 ) -> None:
-    with pytest.raises(NoCredentials, match=reason):
+    with pytest.raises(NoTurnCredentials, match=reason):
         asyncio.run(sources.SOURCES[name].servers(environment))
 
 

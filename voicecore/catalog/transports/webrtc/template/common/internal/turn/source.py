@@ -22,7 +22,7 @@ URL = re.compile(r"(stuns?|turns?):([\w.-]+|\[[\da-fA-F:]+\])(:\d{1,5})?(\?trans
 Environment = Mapping[str, str]
 
 
-class NoCredentials(Exception):
+class NoTurnCredentials(Exception):
     """A source gives no TURN credentials; the message says why, without secrets."""
 
 
@@ -42,7 +42,7 @@ class TurnSource:
     name: str
     needs: tuple[str, ...]
     ask: Callable[[Environment], list[TurnServer]]
-    """Blocks for a few seconds at most. Raises NoCredentials and its library's errors."""
+    """Blocks for a few seconds at most. Raises NoTurnCredentials and its library's errors."""
     warm_up: Callable[[Environment], None] | None = None
     """Loads what the first call would wait for. Raises anything."""
 
@@ -51,19 +51,19 @@ class TurnSource:
         return all(environment.get(name) for name in self.needs)
 
     async def servers(self, environment: Environment) -> list[TurnServer]:
-        """Return servers with new credentials. Raises NoCredentials."""
+        """Return servers with new credentials. Raises NoTurnCredentials."""
         if missing := [name for name in self.needs if not environment.get(name)]:
-            raise NoCredentials(f"{self.name} needs {' and '.join(missing)}")
+            raise NoTurnCredentials(f"{self.name} needs {' and '.join(missing)}")
         try:
             async with asyncio.timeout(ANSWER_SECONDS):
                 return await asyncio.to_thread(self.ask, environment)
         except TimeoutError:
             message = f"{self.name} did not answer within {ANSWER_SECONDS:g} s"
-            raise NoCredentials(message) from None
+            raise NoTurnCredentials(message) from None
         except urllib.error.HTTPError as error:
-            raise NoCredentials(f"{self.name} refused: {error.code} {error.reason}") from error
+            raise NoTurnCredentials(f"{self.name} refused: {error.code} {error.reason}") from error
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise NoCredentials(f"{self.name} did not answer as expected: {error!r}") from error
+            raise NoTurnCredentials(f"{self.name} did not answer as expected: {error!r}") from error
 
 
 def post(url: str, headers: dict[str, str], body: str) -> Any:
@@ -87,14 +87,14 @@ def parse_servers(servers: list[dict[str, Any]]) -> Iterator[TurnServer]:
 def urls_in(environment: Environment, variable: str) -> tuple[str, ...]:
     """Return the URLs that a variable lists.
 
-    Raises NoCredentials when one is malformed, or none is a TURN URL.
+    Raises NoTurnCredentials when one is malformed, or none is a TURN URL.
     """
     urls = tuple(url.strip() for url in environment[variable].split(",") if url.strip())
     for url in urls:
         if not URL.fullmatch(url):
-            raise NoCredentials(
+            raise NoTurnCredentials(
                 f"{variable}: {url!r} is not a URL like turn:host:3478?transport=udp"
             )
     if not any(url.startswith("turn") for url in urls):
-        raise NoCredentials(f"{variable} has no turn: or turns: URL, and AWS needs a relay")
+        raise NoTurnCredentials(f"{variable} has no turn: or turns: URL, and AWS needs a relay")
     return urls
