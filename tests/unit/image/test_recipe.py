@@ -46,10 +46,10 @@ def test_the_context_is_what_the_dockerignore_lets_through(agent: Path) -> None:
     assert [file.path for file in fingerprint.context_of(agent)] == [
         ".dockerignore",
         "bot.py",
+        "internal/prune.py",
         "keep.log",
         "prompts/de.txt",
         "pyproject.toml",
-        "internal/prune.py",
         "uv.lock",
     ]
 

@@ -22,8 +22,8 @@ def test_the_invite_is_the_one_that_the_server_makes() -> None:
 
 def test_a_server_without_page_or_key_has_no_address(tmp_path: Path) -> None:
     assert invite_url.address(tmp_path, "http://127.0.0.1:7860", KEY) is None
-    (tmp_path / "page").mkdir()
-    (tmp_path / "page/index.html").write_text("")
+    (tmp_path / "internal/page").mkdir(parents=True)
+    (tmp_path / "internal/page/index.html").write_text("")
     assert invite_url.address(tmp_path, "http://127.0.0.1:7860", None) is None
     opened = invite_url.address(tmp_path, "http://127.0.0.1:7860", KEY)
     assert opened and opened.startswith("http://127.0.0.1:7860/#invite.")

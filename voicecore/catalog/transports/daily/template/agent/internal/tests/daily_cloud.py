@@ -36,7 +36,7 @@ class Participant(Protocol):
 
 
 @dataclass
-class FakeRoom:
+class Room:
     """A room, its agent, and the callers in it."""
 
     properties: dict[str, Any]
@@ -49,7 +49,7 @@ class FakeRoom:
 class Cloud:
     """The state of Daily, and the requests that it got."""
 
-    rooms: dict[str, FakeRoom] = field(default_factory=dict)
+    rooms: dict[str, Room] = field(default_factory=dict)
     tokens: dict[str, dict[str, Any]] = field(default_factory=dict)
     requests: list[tuple[str, str, Any]] = field(default_factory=list)
     held: dict[str, Participant] = field(default_factory=dict)
@@ -84,7 +84,7 @@ class Cloud:
         if room.callers.pop(name, None) and room.agent:
             room.agent.tell("on_participant_left", {"id": name}, "leftCall")
 
-    def room_of(self, url: str, token: str | None) -> FakeRoom:
+    def room_of(self, url: str, token: str | None) -> Room:
         """Return the room of a valid token. Raises ValueError with Daily's reason."""
         name = url.removeprefix(DOMAIN)
         room, known = self.rooms.get(name), self.tokens.get(token or "")
@@ -131,7 +131,7 @@ class Seat(StreamRequestHandler):
     """The agent's place in a room: one connection of its library."""
 
     cloud: Cloud
-    room: FakeRoom | None = None
+    room: Room | None = None
 
     def handle(self) -> None:
         self._writing = threading.Lock()
@@ -256,7 +256,7 @@ class Api(BaseHTTPRequestHandler):
             return refused("the room name is not valid")
         if properties.get("exp", 0) < time.time():
             return refused("exp was before the current time")
-        self.cloud.rooms[name] = FakeRoom(properties)
+        self.cloud.rooms[name] = Room(properties)
         return 200, {"name": name, "url": DOMAIN + name, "privacy": body["privacy"]}
 
     def _put_through(self, body: dict[str, str]) -> tuple[int, dict[str, Any]]:

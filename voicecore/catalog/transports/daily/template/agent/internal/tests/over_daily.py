@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from .caller import FRAME_SECONDS, Caller
-from .daily_cloud import DOMAIN, FakeRoom, Seat, daily_cloud
+from .daily_cloud import DOMAIN, Room, Seat, daily_cloud
 
 STANDIN = Path(__file__).with_name("standin")
 
@@ -33,7 +33,7 @@ class RoomCaller:
 
     speaking: list[RoomCaller] = []
 
-    def __init__(self, room: FakeRoom) -> None:
+    def __init__(self, room: Room) -> None:
         self.caller = Caller(self._send)
         self.room = room
 
@@ -68,7 +68,7 @@ def mixed(frames: list[bytes]) -> bytes:
 
 def create_room(name: str, **properties: Any) -> tuple[str, str]:
     """Return the URL of a room, and a token for it."""
-    room = CLOUD.rooms.setdefault(name, FakeRoom(properties))
+    room = CLOUD.rooms.setdefault(name, Room(properties))
     token = secrets.token_urlsafe(8)
     CLOUD.tokens[token] = {"room_name": name, "exp": time.time() + 600}
     assert not room.closed
