@@ -70,12 +70,12 @@ def test_asks_before_it_changes_files(voicecore: Voicecore, project: Path) -> No
 
 def test_own_lines_stop_it_and_it_says_what_to_do(voicecore: Voicecore, project: Path) -> None:
     app = project / "agent/internal/app.py"
-    app.write_text(app.read_text().replace('"""Answer /invocations: conv', '"""Mine: conv'))
+    app.write_text(app.read_text().replace('"""Answer /invocations with', '"""Mine, with'))
     before = contents(project)
     result = voicecore("add", "webrtc", "--yes", "--project", str(project))
     assert result.code == ExitCode.FAILED
     assert "agent/internal/app.py: you have changed the lines that would change" in result.stderr
-    assert "+        self.requests: dict[str, Respond] = {}" in result.stderr
+    assert "+        self.requests: dict[str, RequestHandler] = {}" in result.stderr
     assert contents(project) == before
 
 
