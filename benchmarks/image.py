@@ -461,10 +461,10 @@ def generated(folder: Path) -> Agent:
     shutil.copytree(agent, app, ignore=shutil.ignore_patterns(".venv"))
     python = call(["uv", "python", "find", "--no-project", PYTHON], folder).strip()
     for part, place in (("packages", packages), ("code", app)):
-        call([python, str(agent / "slim.py"), part, str(place)], agent)
+        call([python, str(agent / "internal/prune.py"), part, str(place)], agent)
     shutil.copytree(image / "bot", app, dirs_exist_ok=True)
     env = {"PYTHONPATH": str(packages), "PYTHONDONTWRITEBYTECODE": "1", "PYTHONUNBUFFERED": "1"}
-    return Agent([python, "app.py"], app, env)
+    return Agent([python, "-m", "internal.app"], app, env)
 
 
 def example(folder: Path, source: str, packages: Sequence[str]) -> Agent:

@@ -7,7 +7,7 @@ import statistics
 
 from playwright.sync_api import Browser
 
-from tests.page.conftest import answered_aloud
+from tests.page.conftest import browser_with_sound_card
 from tests.page.site import PAGE, Site
 
 CALLS = 5
@@ -22,10 +22,10 @@ def main() -> None:
     """Print the table for RESULTS.md."""
     print("| page, over | first load, kB compressed | click to first audio, s |")
     print("|---|---|---|")
-    with answered_aloud() as (browser, site, _):
+    with browser_with_sound_card() as (browser, site, _):
         for transport in LATER:
             seconds = [_first_sound(browser, site, transport) for _ in range(CALLS)]
-            weight = _compressed(without={LATER[transport], "licences.md"})
+            weight = _compressed(without={LATER[transport], "licenses.md"})
             print(f"| {transport} | {weight} | {statistics.median(seconds):.2f} |")
 
 

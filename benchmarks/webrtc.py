@@ -89,7 +89,7 @@ def connect(net: NatLab, project: Path) -> None:
         with ExitStack() as stack:
             ports = [
                 stack.enter_context(answering(net, agent, program, variables))
-                for program in ("app.py", "peer.py")
+                for program in ("internal.app", "peer")
             ]
             taken: list[list[Heard]] = [[], []]
             for _ in range(1 + CALLS):
@@ -119,7 +119,7 @@ def answering(net: NatLab, agent: Path, program: str, variables: dict[str, str])
     port = free_port()
     env = {"PATH": os.environ["PATH"], "PORT": str(port), "DOCKER_CONTAINER": "1",
            "HEARD": str(agent), "NETWORK_MODE": "VPC", **variables}  # fmt: skip
-    argv = net.agent.argv(str(venv.python_of(agent)), program)
+    argv = net.agent.argv(str(venv.python_of(agent)), "-m", program)
     with subprocess.Popen(
         argv, cwd=agent, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     ) as process:

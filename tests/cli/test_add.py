@@ -26,7 +26,7 @@ def test_adds_files_and_lines_and_keeps_edits(voicecore: Voicecore, project: Pat
     key = (project / "server/.env").read_bytes()
     result = voicecore("add", "webrtc", "--yes", "--project", str(project))
     assert result.code == ExitCode.OK
-    assert "new agent/webrtc.py" in result.stderr
+    assert "new agent/internal/webrtc.py" in result.stderr
     assert '+transports = ["websocket", "webrtc"]' in result.stderr
     assert "voicecore talk --transport webrtc" in result.stderr
     assert (project / "agent/bot.py").read_text() == "# my own\n"
@@ -44,7 +44,7 @@ def test_adds_telephony_and_then_another_provider(voicecore: Voicecore, project:
         return done.stderr
 
     assert "voicecore talk --phone plivo" in add("--provider", "plivo")
-    assert "new server/providers/vonage.py" in add("--provider", "vonage")
+    assert "new server/internal/telephony/providers/vonage.py" in add("--provider", "vonage")
     assert 'providers = ["plivo", "vonage"]' in (project / "voicecore.toml").read_text()
     assert "already has Telephone" in add()
     for flags in (("telephony", "--provider", "pigeon"), ("webrtc", "--provider", "twilio")):
@@ -83,7 +83,7 @@ def test_prints_changes_as_json(voicecore: Voicecore, project: Path) -> None:
     result = voicecore("add", "webrtc", "--yes", "--json", "--project", str(project))
     report = json.loads(result.stdout)
     assert report["written"] is True
-    assert report["files"]["agent/webrtc.py"] == "new"
+    assert report["files"]["agent/internal/webrtc.py"] == "new"
     assert report["files"]["voicecore.toml"] == "changed"
 
 

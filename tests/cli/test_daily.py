@@ -24,7 +24,7 @@ def project(voicecore: Voicecore, tmp_path: Path) -> Path:
 
 def test_no_module_shadows_the_daily_library(project: Path) -> None:
     for part in ("agent", "server"):
-        assert (project / part / "daily_room.py").exists()
+        assert (project / part / "internal" / "daily.py").exists()
         assert not (project / part / "daily.py").exists()
 
 
@@ -54,7 +54,7 @@ def test_add_daily_to_project(voicecore: Voicecore, tmp_path: Path) -> None:
     voicecore("init", "mine", "--yes", "--transport", "webrtc", "--pipeline", "offline")
     result = voicecore("add", "daily", "--yes", "--project", "mine")
     assert result.code == ExitCode.OK
-    assert "new agent/daily_room.py" in result.stderr
+    assert "new agent/internal/daily.py" in result.stderr
     assert "It needs DAILY_API_KEY in server/.env" in result.stderr
     assert "daily,silero,webrtc" in (tmp_path / "mine/agent/pyproject.toml").read_text()
 

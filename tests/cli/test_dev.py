@@ -123,7 +123,7 @@ def test_crashing_agent_is_reported_and_restarted_when_saved(project: Path) -> N
         assert "ModuleNotFoundError: No module named 'nowhere'" in event["text"]
         log = Path(event["hint"].removeprefix("Log: "))
         assert "import nowhere" in log.read_text()
-        (project / "agent/app.py").write_text(AGENT)
+        (project / "agent/internal/app.py").write_text(AGENT)
         events_until(process, "ready")
 
 
@@ -134,7 +134,7 @@ def test_reports_agent_that_dies_after_first_ping(project: Path) -> None:
     )
     dying += "    except ImportError as error:\n        sys.excepthook(*sys.exc_info())\n"
     dying += "        os._exit(1)\nimport sys, time\nthreading.Thread(target=die).start()\n"
-    (project / "agent/app.py").write_text(dying + AGENT)
+    (project / "agent/internal/app.py").write_text(dying + AGENT)
     with dev(project) as process:
         events = events_until(process, "ready", "failed")
         [event] = [event for event in events if event["kind"] == "failed"]
@@ -250,7 +250,7 @@ def test_rejects_invalid_options(
 
 def test_project_without_agent_names_init_command(voicecore: Voicecore, tmp_path: Path) -> None:
     voicecore("init", "mine", "--yes")
-    (tmp_path / "mine/agent/app.py").unlink()
+    (tmp_path / "mine/agent/internal/app.py").unlink()
     result = voicecore("dev", "--project", "mine")
     assert result.code == ExitCode.BAD_PROJECT
     assert f"voicecore init mine --directory {tmp_path} --force" in result.stderr

@@ -59,8 +59,9 @@ def test_telephony_project_has_only_its_providers(voicecore: Voicecore, tmp_path
     assert result.json["answers"]["providers"] == ["vonage", "twilio"]
     assert result.json["next"][1] == "voicecore talk --phone vonage"
     files = result.json["files"]
-    assert "server/providers/twilio.py" in files and "server/providers/plivo.py" not in files
-    assert not [name for name in files if name.startswith(("client/", "server/page/"))]
+    assert "server/internal/telephony/providers/twilio.py" in files
+    assert "server/internal/telephony/providers/plivo.py" not in files
+    assert not [name for name in files if name.startswith(("client/", "server/internal/page/"))]
     toml = (tmp_path / "by-phone/voicecore.toml").read_text()
     assert '[telephony]\nproviders = ["vonage", "twilio"]' in toml
     default = voicecore("init", "other", "--json", "--transport", "telephony")

@@ -99,7 +99,7 @@ async def phone_server(
 
     def start(command: Sequence[str], env: Mapping[str, str]) -> subprocess.Popen[str]:
         process = subprocess.Popen(
-            [venv.python_of(root / "server"), *(command[1:] or ["server.py"])],
+            [venv.python_of(root / "server"), *(command[1:] or ["-m", "internal.server"])],
             cwd=root / "server", env={**env, **agents},
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         )  # fmt: skip

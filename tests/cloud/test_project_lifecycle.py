@@ -82,7 +82,7 @@ def data_plane(aws: Aws, root: Path, arn: str) -> Iterator[LocalRuntime]:
         credentials=LocalCredentials(caller.access_key_id, caller.secret_access_key),
     )
     with in_background(serve()) as models:
-        argv = models.reach.argv(str(agent / ".venv/bin/python"), "app.py")
+        argv = models.reach.argv(str(agent / ".venv/bin/python"), "-m", "internal.app")
         env = {"PATH": os.environ["PATH"], "HOME": str(root), **models.reach.env()}
         spec = AgentSpec(tuple(argv), agent, env)
         with in_background(LocalRuntime(settings, lambda: spec)) as runtime:
@@ -175,7 +175,7 @@ def test_project_from_init_to_destroy(shell: Shell) -> None:
     assert "nothing was changed" in shell.run("deploy", "--yes").stderr
     assert changes(aws) == []
 
-    for part in ("agent/bot.py", "server/server.py"):
+    for part in ("agent/bot.py", "server/internal/server.py"):
         file = root / part
         file.write_text(f"{file.read_text()}# edited\n")
     edited = shell.run("deploy", "--yes", "--message", "kinder", docker=True)

@@ -107,7 +107,7 @@ def test_server_is_deployed_updated_and_deleted(
     assert json.loads(again.stdout)["server"]["url"] == server.url
     assert changes(aws) == []
 
-    edit(deployer.root / "server/server.py")
+    edit(deployer.root / "server/internal/server.py")
     changed = deployer.deploy()
     assert "~ server function: image" in changed.stderr, changed.stderr
     assert "~ runtime" not in changed.stderr

@@ -1,4 +1,4 @@
-"""Projects, each made once a kind, when a test first asks for it."""
+"""Fixtures of generated projects; each kind is created once, when a test first needs it."""
 
 from __future__ import annotations
 
@@ -10,29 +10,25 @@ import pytest
 import uv
 
 from tests.generated.projects import KINDS, Kind, rendered, run
-from tests.requirements import require
-from voicecore.catalog.pipelines import PIPELINES
 from voicecore.scaffold.render import write_new
 
 
 @pytest.fixture(scope="session")
 def make(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Kind], Path]:
-    """Renders a project and makes its two environments, as its user would, once a kind."""
+    """Return a function that creates a project of a kind, with both environments."""
 
     @cache
-    def made(kind: Kind) -> Path:
-        if PIPELINES[kind.pipeline].python == ">=3.12":
-            require("Python 3.12")
+    def create(kind: Kind) -> Path:
         folder = tmp_path_factory.mktemp("projects") / "support-line"
         write_new(rendered(kind), folder)
         for part in ("agent", "server"):
             run(folder, uv.find_uv_bin(), "sync", "--quiet", "--project", part)
         return folder
 
-    return made
+    return create
 
 
 @pytest.fixture(params=KINDS, ids=str)
 def project(request: pytest.FixtureRequest, make: Callable[[Kind], Path]) -> Path:
-    """A project of every kind; tests that need fewer say which."""
+    """A project of every kind in KINDS; `only` selects fewer."""
     return make(request.param)

@@ -1,7 +1,7 @@
-"""Imports modules in a folder of packages; prints what each that fails lacks, as JSON.
+"""Imports the modules in a folder of packages; prints, as JSON, what each failed import lacks.
 
-Run as `python -S import_all.py FOLDER [MODULE…]`, so that nothing but the folder is there to be
-imported; without names it is every module.
+Run it as `python -S import_all.py FOLDER [MODULE…]`; -S hides all other packages. Without names it
+imports every module.
 """
 
 import contextlib
@@ -23,27 +23,27 @@ def modules_in(folder: Path) -> list[str]:
     return sorted(names)
 
 
-def lacking(error: BaseException | None) -> Iterator[str]:
-    """The packages whose absence is behind `error`."""
+def missing_modules(error: BaseException | None) -> Iterator[str]:
+    """Yield the missing modules that caused `error`."""
     while error:
         if isinstance(error, ModuleNotFoundError) and error.name:
             yield error.name
         error = error.__cause__ or error.__context__
 
 
-def main(folder: Path, *named: str) -> None:
+def main(folder: Path, *names: str) -> None:
     sys.path.insert(0, str(folder))
     os.environ["ORT_DISABLE_TELEMETRY"] = "1"
     failed: dict[str, list[str]] = {}
-    with Path(os.devnull).open("w") as nowhere, contextlib.redirect_stdout(nowhere):
-        for name in named or modules_in(folder):
+    with Path(os.devnull).open("w") as null, contextlib.redirect_stdout(null):
+        for name in names or modules_in(folder):
             try:
                 importlib.import_module(name)
             except BaseException as error:
-                failed[name] = [*lacking(error)] or [f"{type(error).__name__}: {error}"]
+                failed[name] = [*missing_modules(error)] or [f"{type(error).__name__}: {error}"]
     print(json.dumps(failed))
     sys.stdout.flush()
-    os._exit(0)  # some modules leave threads
+    os._exit(0)  # some modules leave threads running
 
 
 if __name__ == "__main__":

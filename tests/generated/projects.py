@@ -1,4 +1,4 @@
-"""The projects that `voicecore init` can make, and how tests run things in them."""
+"""The kinds of project that `voicecore init` can create, and helpers to run things in them."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ SECRET = "a-secret-that-only-this-project-has"
 
 @dataclass(frozen=True)
 class Kind:
-    """What init was asked for."""
+    """The answers to `voicecore init` that change the code."""
 
     transport: str
     pipeline: str
-    chosen: tuple[tuple[str, str], ...] = ()
-    """(stage, service) for what is not the first choice."""
+    services: tuple[tuple[str, str], ...] = ()
+    """Pairs of stage and service that differ from the default."""
 
     def __str__(self) -> str:
-        return "-".join((self.transport, self.pipeline, *dict(self.chosen).values()))
+        return "-".join((self.transport, self.pipeline, *dict(self.services).values()))
 
 
 EVERY_KIND = [
@@ -46,31 +46,31 @@ EVERY_KIND = [
         Kind(transport, "cascade", (("stt", "deepgram"), ("tts", "cartesia"))),
     )
 ]
-# What takes environments is tested with each transport and with each pipeline, not with each pair:
-# a file of the code has to do with one of them (test_projects.py). Daily's and the telephone's
-# transports have tests of their own.
+# Tests that install environments cover each transport and each pipeline, not each pair, because a
+# source file depends on one of the two only (test_projects.py). Daily and telephony have their own
+# tests.
 KINDS = [
     kind
     for kind in EVERY_KIND
     if kind.transport == next(iter(TRANSPORTS)) or kind == Kind("webrtc", "offline")
 ]
-# For what has to do with both: which packages there are.
+# For tests of the packages, which depend on both.
 PAIR = Kind("webrtc", "nova-sonic")
-# The cascade's tests do not depend on its services, and the server not on the pipeline.
-WITH_TESTS = [kind for kind in KINDS if not kind.chosen and kind.pipeline != "offline"] + [PAIR]
+# The cascade's tests do not depend on its services, nor the server's on the pipeline.
+WITH_TESTS = [kind for kind in KINDS if not kind.services and kind.pipeline != "offline"] + [PAIR]
 WITH_SERVERS = [kind for kind in KINDS if kind.pipeline == "offline"]
 
 
 def rendered(kind: Kind) -> dict[str, bytes]:
-    """The files of a project of this kind."""
-    services = services_of(PIPELINES[kind.pipeline], dict(kind.chosen))
-    providers = tuple(PHONES) if TRANSPORTS[kind.transport].by_phone else ()
+    """Return the files of a project of this kind."""
+    services = services_of(PIPELINES[kind.pipeline], dict(kind.services))
+    providers = tuple(PHONES) if TRANSPORTS[kind.transport].serves else ()
     transports = (kind.transport,)
     answers = Answers("support-line", transports, kind.pipeline, "us-east-1", services, providers)
     return render(answers, SECRET)
 
 
-# What an agent is started with: nobody's credentials, and no metadata service to ask for any.
+# Environment of an agent: no credentials, and no metadata service that could provide any.
 ENVIRONMENT = {
     "PATH": os.environ["PATH"],
     "HOME": os.environ["HOME"],
@@ -96,37 +96,39 @@ def run(folder: Path, *argv: str) -> None:
 
 @dataclass(frozen=True)
 class Running:
-    """An agent's process, and what it writes."""
+    """An agent's process, and its log."""
 
     port: int
     process: subprocess.Popen[bytes]
     log: Path
 
-    def written(self) -> list[dict[str, Any]]:
+    def lines(self) -> list[dict[str, Any]]:
         text = self.log.read_text("utf-8")
         return [json.loads(line) for line in text[: text.rfind("\n") + 1].splitlines()]
 
-    def until(self, event: str) -> dict[str, Any]:
+    def wait_for(self, event: str) -> dict[str, Any]:
         """Wait for the first line of this event."""
         deadline = time.monotonic() + START_SECONDS
         while True:
             assert self.process.poll() is None, self.log.read_text("utf-8")
             assert time.monotonic() < deadline, self.log.read_text("utf-8")
-            for line in self.written():
+            for line in self.lines():
                 if line["event"] == event:
                     return line
             time.sleep(0.05)
 
 
 @contextmanager
-def agent(folder: Path, log: Path, env: Mapping[str, str] | None = None) -> Iterator[Running]:
-    """The agent in `folder`, from when its port is open until the block ends."""
+def running_agent(
+    folder: Path, log: Path, env: Mapping[str, str] | None = None
+) -> Iterator[Running]:
+    """Run the agent in `folder`; yield when its port is open."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [folder / ".venv/bin/python", "app.py"],
+            [folder / ".venv/bin/python", "-m", "internal.app"],
             cwd=folder,
             env=ENVIRONMENT | {"PORT": str(port)} | (env or {}),
             stdout=output,

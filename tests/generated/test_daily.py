@@ -1,7 +1,7 @@
-"""Calls through Daily from end to end: server, local AgentCore Runtime, agent; Daily is a stand-in.
+"""Calls over Daily through server, local AgentCore Runtime and agent, with a fake of Daily.
 
-The stand-ins are the project's own (tests/daily_cloud.py, tests/standin): its REST API and webhook
-as it documents them, and its library, below which there is nothing to test without an account.
+The fakes are the project's own (agent/internal/tests): the REST API and webhook as Daily documents
+them, and the library. Below the library nothing can be tested without an account.
 """
 
 from __future__ import annotations
@@ -19,62 +19,53 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import aiohttp
 import pytest
 
-from tests.cli.test_dev import dev, events_until
 from tests.generated.projects import SECRET, Kind, run
 from tests.generated.test_projects import pyright
 from tests.standins.daily.callers import caller_server
+from tests.standins.dev import dev, events_until
 
 KIND = Kind("daily", "offline")
-KEY = {"Authorization": f"Bearer {SECRET}"}
 
 
 @dataclass(frozen=True)
 class Line:
-    """A running project, and Daily."""
+    """A running project, and the fake of Daily."""
 
     url: str
     room: Any
-    """The module over_daily of its tests."""
+    """The module over_daily of the project's tests."""
     question: Path
 
-    async def ask(self, method: str, path: str, **more: Any) -> Any:
-        async with (
-            aiohttp.ClientSession(self.url) as http,
-            http.request(method, path, **more) as answer,
-        ):
-            assert answer.ok, await answer.text()
-            return await answer.json() if answer.status == 200 else None
-
     async def talk(self, voice: Any) -> None:
-        """Hear the greeting, ask the time, hear an answer."""
+        """Hear the greeting, ask for the time, hear an answer."""
         speaking = asyncio.create_task(voice.speak())
         await voice.caller.answered()
         voice.caller.spoken.clear()
         voice.caller.say(self.question)
         await voice.caller.answered(2)
         speaking.cancel()
-        assert voice.caller.was_heard()
-        assert voice.caller.said("bot-output")[-1].startswith("It is ")
+        assert voice.caller.heard_speech()
+        assert voice.caller.texts("bot-output")[-1].startswith("It is ")
 
 
 @pytest.fixture(scope="module")
 def line(make: Callable[[Kind], Path], monkeypatch_module: pytest.MonkeyPatch) -> Iterator[Line]:
     project = make(KIND)
-    monkeypatch_module.syspath_prepend(str(project / "tests"))
-    room = importlib.import_module("over_daily")
-    told = room.ENVIRONMENT | {"DAILY_DIALIN_HMAC": importlib.import_module("daily_cloud").HMAC}
-    for name, value in told.items():
+    monkeypatch_module.syspath_prepend(str(project / "agent"))
+    room = importlib.import_module("internal.tests.over_daily")
+    cloud = importlib.import_module("internal.tests.daily_cloud")
+    env = room.ENVIRONMENT | {"DAILY_DIALIN_HMAC": cloud.HMAC}
+    for name, value in env.items():
         monkeypatch_module.setenv(name, value)
     with dev(project, "--no-screen") as process:
         events = events_until(process, "serving", "ready")
         url = next(event["server"] for event in events if event["kind"] == "serving")
         yield Line(url, room, project / "tests/question.wav")
     room.RUN.close()
-    for name in ("over_daily", "daily_cloud", "caller"):
-        sys.modules.pop(name, None)
+    for name in [name for name in sys.modules if name.partition(".")[0] == "internal"]:
+        del sys.modules[name]
 
 
 @pytest.fixture(scope="module")
@@ -84,29 +75,29 @@ def monkeypatch_module() -> Iterator[pytest.MonkeyPatch]:
 
 
 @pytest.mark.parametrize("part", ["agent", "server"])
-def test_it_is_typed(make: Callable[[Kind], Path], part: str) -> None:
+def test_project_is_typed(make: Callable[[Kind], Path], part: str) -> None:
     project = make(KIND)
     run(project, *pyright(project, part))
 
 
-OWN = {"agent": "tests/test_daily_room.py", "server": "server"}
+TESTS = {"agent": "agent/internal/tests/test_daily.py", "server": "server"}
 
 
-@pytest.mark.parametrize("part", OWN)
-def test_its_own_tests_pass(make: Callable[[Kind], Path], part: str) -> None:
+@pytest.mark.parametrize("part", TESTS)
+def test_tests_of_the_project_pass(make: Callable[[Kind], Path], part: str) -> None:
     project = make(KIND)
-    run(project, str(project / part / ".venv/bin/python"), "-m", "pytest", "-q", OWN[part])
+    run(project, str(project / part / ".venv/bin/python"), "-m", "pytest", "-q", TESTS[part])
 
 
-def test_talk_in_a_room(line: Line, tmp_path: Path) -> None:
-    """As a browser's call: POST /start, the room, DELETE."""
+def test_talk_joins_a_room(line: Line, tmp_path: Path) -> None:
+    """`talk` sends the requests of a browser: POST /start, the room, DELETE."""
     cloud = line.room.CLOUD
-    recorded = tmp_path / "both.wav"
+    recording = tmp_path / "both.wav"
     argv = [sys.executable, "-m", "voicecore", "talk", "--url", line.url, "--transport", "daily"]
-    argv += ["--json", "--input", str(line.question), "--record", str(recorded)]
-    with caller_server(importlib.import_module("daily_cloud"), cloud) as door:
-        # PYTHONPATH has the library's stand-in, of the server's environment.
-        env = {**os.environ, "SESSION_API_KEY": SECRET, "DAILY_CLOUD": door}
+    argv += ["--json", "--input", str(line.question), "--record", str(recording)]
+    with caller_server(importlib.import_module("internal.tests.daily_cloud"), cloud) as cloud_url:
+        # PYTHONPATH has the fake library, from the server's environment.
+        env = {**os.environ, "SESSION_API_KEY": SECRET, "DAILY_CLOUD": cloud_url}
         done = subprocess.run(
             argv, env=env, cwd=tmp_path, capture_output=True, text=True, timeout=120
         )
@@ -114,20 +105,20 @@ def test_talk_in_a_room(line: Line, tmp_path: Path) -> None:
     events = [json.loads(text) for text in done.stdout.splitlines()]
     answers = [event["text"] for event in events if event["event"] == "agent_said"]
     assert answers[-1].startswith("It is "), answers
-    with wave.open(str(recorded)) as file:
-        both = array.array("h", file.readframes(file.getnframes()))
-    assert max(both[1::2]) > 500  # the agent's voice
+    with wave.open(str(recording)) as file:
+        stereo = array.array("h", file.readframes(file.getnframes()))
+    assert max(stereo[1::2]) > 500  # the agent's voice
     assert not cloud.rooms
 
 
-def test_a_call_by_telephone(line: Line) -> None:
+def test_dial_in_reaches_the_agent(line: Line) -> None:
     async def call() -> None:
         cloud = line.room.CLOUD
-        voice = line.room.Voice(None)
+        voice = line.room.RoomCaller(None)
         webhook = f"{line.url}/daily/dialin"
         assert await asyncio.to_thread(cloud.dial, webhook, voice) == 200
         [voice.room] = cloud.rooms.values()
         await line.talk(voice)
-        assert not cloud.held  # nobody hears music any more
+        assert not cloud.held  # no caller hears hold music
 
     asyncio.run(call())

@@ -1,4 +1,4 @@
-"""What the .dockerignore of a generated project keeps out of the image, and what it lets in."""
+"""The .dockerignore of a generated project excludes secrets and local files from the image."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from docker.utils.build import exclude_paths
 
 from tests.generated.projects import KINDS, rendered
 
-OUT = (
+EXCLUDED = (
     ".env",
     ".env.local",
     ".env.example",
@@ -46,11 +46,11 @@ OUT = (
     "tests/test_bot.py",
     "tools/tests/test_tool.py",
 )
-IN = (
+INCLUDED = (
     "bot.py",
     "pyproject.toml",
     "uv.lock",
-    "slim.py",
+    "internal/prune.py",
     "tools/tool.py",
     "tools/environment.py",
     "prices/menu.json",
@@ -61,15 +61,15 @@ IN = (
 )
 
 
-def test_secrets_and_what_belongs_to_a_machine_stay_out(tmp_path: Path) -> None:
+def test_image_has_no_secrets_and_no_local_files(tmp_path: Path) -> None:
     files = rendered(KINDS[0])
-    for name in (*OUT, *IN):
+    for name in (*EXCLUDED, *INCLUDED):
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("x")
     patterns = files["agent/.dockerignore"].decode().splitlines()
     rules = [line for line in patterns if line and not line.startswith("#")]
-    # The Dockerfile and .dockerignore always come; slim.py takes them out again.
+    # Docker always sends the Dockerfile and .dockerignore; prune.py removes them.
     context = exclude_paths(str(tmp_path), rules, dockerfile="Dockerfile")
     sent = {name for name in context if (tmp_path / name).is_file()}
-    assert sent == set(IN)
+    assert sent == set(INCLUDED)

@@ -1,4 +1,4 @@
-"""An agent reports what it does to OpenTelemetry once that is installed, as its README says."""
+"""An agent sends traces to OpenTelemetry once the package is installed, as its README says."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from pathlib import Path
 
 import uv
 
-from tests.generated.projects import KINDS, agent, only, run
+from tests.generated.projects import KINDS, only, run, running_agent
 
-PATIENCE_SECONDS = 20
+TIMEOUT_SECONDS = 20
 
 
 @contextmanager
 def collector() -> Iterator[tuple[str, list[bytes]]]:
-    """A server for OTLP over HTTP: its address, and the traces that it is sent."""
+    """Run a server for OTLP over HTTP; yield its URL and the traces that it gets."""
     traces: list[bytes] = []
 
     class Handler(BaseHTTPRequestHandler):
@@ -41,32 +41,32 @@ def collector() -> Iterator[tuple[str, list[bytes]]]:
 
 
 @only([kind for kind in KINDS if kind.pipeline == "nova-sonic"])
-def test_spans_are_reported_once_the_package_is_there(project: Path, tmp_path: Path) -> None:
+def test_agent_sends_spans_with_the_package(project: Path, tmp_path: Path) -> None:
     folder = tmp_path / "agent"
     shutil.copytree(project / "agent", folder, ignore=shutil.ignore_patterns(".venv"))
     distro = "aws-opentelemetry-distro>=0.18"
     run(tmp_path, uv.find_uv_bin(), "add", "--quiet", "--project", "agent", distro)
-    with collector() as (address, traces):
-        # What AgentCore sets, but for the address.
-        told = {
+    with collector() as (url, traces):
+        # AgentCore sets these, with another endpoint.
+        env = {
             "OTEL_RESOURCE_ATTRIBUTES": "service.name=support-line",
-            "OTEL_EXPORTER_OTLP_ENDPOINT": address,
+            "OTEL_EXPORTER_OTLP_ENDPOINT": url,
             "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
             "OTEL_TRACES_EXPORTER": "otlp",
             "OTEL_BSP_SCHEDULE_DELAY": "100",
         }
-        with agent(folder, tmp_path / "log", told) as running:
-            running.until("ready")
-            url = f"http://127.0.0.1:{running.port}/invocations"
-            urllib.request.urlopen(url, data=b"{}").read()
-            deadline = time.monotonic() + PATIENCE_SECONDS
+        with running_agent(folder, tmp_path / "log", env) as running:
+            running.wait_for("ready")
+            invocations = f"http://127.0.0.1:{running.port}/invocations"
+            urllib.request.urlopen(invocations, data=b"{}").read()
+            deadline = time.monotonic() + TIMEOUT_SECONDS
             while not any(b"/invocations" in trace for trace in traces):
                 assert time.monotonic() < deadline, traces
                 time.sleep(0.1)
 
 
 @only([kind for kind in KINDS if kind.pipeline == "nova-sonic"])
-def test_without_the_package_the_agent_starts_as_ever(project: Path, tmp_path: Path) -> None:
-    told = {"OTEL_RESOURCE_ATTRIBUTES": "service.name=support-line"}
-    with agent(project / "agent", tmp_path / "log", told) as running:
-        running.until("ready")
+def test_agent_starts_without_the_package(project: Path, tmp_path: Path) -> None:
+    env = {"OTEL_RESOURCE_ATTRIBUTES": "service.name=support-line"}
+    with running_agent(project / "agent", tmp_path / "log", env) as running:
+        running.wait_for("ready")

@@ -1,4 +1,4 @@
-"""Every project that `voicecore init` can make is clean, typed, self-contained and alive."""
+"""Every project that `voicecore init` can create is clean, typed, self-contained and starts."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from tests.generated.projects import (
     WITH_SERVERS,
     WITH_TESTS,
     Kind,
-    agent,
     only,
     rendered,
     run,
+    running_agent,
 )
 from voicecore.scaffold.render import write_new
 
@@ -31,7 +31,7 @@ def sources(project: Path) -> list[Path]:
 
 
 @pytest.mark.parametrize("kind", EVERY_KIND, ids=str)
-def test_is_lint_clean(kind: Kind, tmp_path: Path) -> None:
+def test_project_is_lint_clean(kind: Kind, tmp_path: Path) -> None:
     project = tmp_path / "support-line"
     write_new(rendered(kind), project)
     run(project, sys.executable, "-m", "ruff", "check", ".")
@@ -39,12 +39,12 @@ def test_is_lint_clean(kind: Kind, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", EVERY_KIND, ids=str)
-def test_a_file_of_the_code_has_to_do_with_the_transport_or_with_the_pipeline(kind: Kind) -> None:
-    """So that what is tested with each of both holds for each pair."""
+def test_source_file_depends_on_transport_or_pipeline_only(kind: Kind) -> None:
+    """Because of this, tests of each transport and of each pipeline cover every pair."""
     files = rendered(kind)
-    by_pipeline = rendered(Kind(EVERY_KIND[0].transport, kind.pipeline, kind.chosen))
+    by_pipeline = rendered(Kind(EVERY_KIND[0].transport, kind.pipeline, kind.services))
     by_transport = rendered(Kind(kind.transport, "offline"))
-    code = [name for name in files if name.endswith(".py") and not name.startswith("tests/")]
+    code = [name for name in files if name.endswith(".py") and "tests/" not in name]
     assert code
     for name in code:
         assert files[name] in (by_pipeline.get(name), by_transport.get(name)), name
@@ -64,7 +64,7 @@ def pyright(project: Path, part: str) -> list[str]:
     return [sys.executable, "-m", "pyright", "-p", part, "--pythonpath", str(python)]
 
 
-def test_never_imports_voicecore(project: Path) -> None:
+def test_project_does_not_import_voicecore(project: Path) -> None:
     for path in sources(project):
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
             names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
@@ -72,7 +72,7 @@ def test_never_imports_voicecore(project: Path) -> None:
             assert not [name for name in names if name.split(".")[0] == "voicecore"], path
 
 
-def test_keeps_its_secret_out_of_git(project: Path) -> None:
+def test_git_ignores_the_secret(project: Path) -> None:
     run(project, "git", "init", "--quiet")
     run(project, "git", "add", "--all")
     listed = subprocess.run(
@@ -83,27 +83,27 @@ def test_keeps_its_secret_out_of_git(project: Path) -> None:
     assert not [name for name in listed if SECRET in (project / name).read_text("latin-1")]
 
 
-def test_answers_ping_at_once_and_gets_ready_without_credentials(
+def test_agent_answers_ping_and_becomes_ready_without_credentials(
     project: Path, tmp_path: Path
 ) -> None:
-    with agent(project / "agent", tmp_path / "log") as running:
+    with running_agent(project / "agent", tmp_path / "log") as running:
         with urllib.request.urlopen(f"http://127.0.0.1:{running.port}/ping", timeout=5) as answer:
             body = json.load(answer)
         assert body["status"] == "Healthy"
         assert isinstance(body["time_of_last_update"], int)
-        ready = running.until("ready")
+        ready = running.wait_for("ready")
     assert 0 < ready["seconds"] < START_SECONDS
     assert 50 < ready["peak_mb"] < 1000
-    for line in running.written():
+    for line in running.lines():
         assert {"time", "level", "event", "session_id"} <= line.keys()
 
 
 @only(WITH_TESTS)
-def test_agents_own_tests_pass(project: Path) -> None:
-    """All but a conversation, which takes AWS's models. The offline agent's: test_left_out."""
-    run(project, str(project / "agent/.venv/bin/python"), "-m", "pytest", "-q", "tests")
+def test_tests_of_the_agent_pass(project: Path) -> None:
+    """Conversations with AWS's models are deselected; test_missing_modules runs the offline one."""
+    run(project, str(project / "agent/.venv/bin/python"), "-m", "pytest", "-q")
 
 
 @only(WITH_SERVERS)
-def test_servers_own_tests_pass(project: Path) -> None:
+def test_tests_of_the_server_pass(project: Path) -> None:
     run(project, str(project / "server/.venv/bin/python"), "-m", "pytest", "-q", "server")

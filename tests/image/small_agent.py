@@ -69,7 +69,7 @@ def small_agent(folder: Path, app: str = APP) -> Path:
     for name in ("Dockerfile", ".dockerignore", "slim.py"):
         shutil.copy(folder.parent / "generated/agent" / name, folder / name)
     (folder / "pyproject.toml").write_text(PROJECT)
-    (folder / "app.py").write_text(app)
+    (folder / "internal/app.py").write_text(app)
     (folder / "bot.py").write_text('PROMPT = "Be short."\n')
     subprocess.run([uv.find_uv_bin(), "lock", "--quiet", "--project", str(folder)], check=True)
     return folder

@@ -107,7 +107,7 @@ def test_both_builders_write_the_same_config(pair: ImagePair) -> None:
         assert with_docker[key] == without[key]
     config = without["config"]
     assert (config["User"], config["WorkingDir"]) == ("1000", "/app")
-    assert config["Cmd"] == ["python", "app.py"]
+    assert config["Cmd"] == ["python", "-m", "internal.app"]
     assert config["Labels"]["org.opencontainers.image.title"] == "ada"
     # The first build has locked the packages and pinned the base; both are uncommitted.
     commit, _, state = config["Labels"]["org.opencontainers.image.revision"].partition("-")

@@ -45,8 +45,8 @@ def project(tmp_path_factory: pytest.TempPathFactory, all_registries: Registries
         )
     )
     (agent / ".env").write_text("GREETING=hello\n")
-    (root / "server").mkdir()
-    (root / "server/server.py").write_text(SERVER)
+    (root / "server/internal").mkdir(parents=True)
+    (root / "server/internal/server.py").write_text(SERVER)
     (root / "server/pyproject.toml").write_text(pyproject("tiny-server", "uvicorn"))
     (root / "voicecore.toml").write_text(
         'name = "small"\ntransports = ["websocket"]\npipeline = "offline"\nregion = "eu-west-1"\n'

@@ -1,4 +1,4 @@
-"""Chromium with the page in it, and what a person at it can see, hear and do."""
+"""Chromium with the page, and checks that every test of the page makes."""
 
 from __future__ import annotations
 
@@ -13,13 +13,12 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, ConsoleMessage, Page, Playwright, expect, sync_playwright
 
-from tests.page.site import Site, alone, answered, made
-from tests.requirements import require
+from tests.page.site import Site, create_project, dev_site, static_site
 from tests.standins.soundcard import SoundCard
 
-# A machine that does other things as well may take long; nothing waits longer than it must.
-PATIENCE_MS = 60_000
-expect.set_options(timeout=PATIENCE_MS)
+# A busy machine is slow; a test that passes never waits this long.
+TIMEOUT_MS = 60_000
+expect.set_options(timeout=TIMEOUT_MS)
 
 KINDS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 
@@ -30,48 +29,47 @@ def playwright() -> Iterator[Playwright]:
         yield running
 
 
-LENT = "--use-fake-ui-for-media-stream"
-"""The user lends the microphone to whoever asks."""
-INVENTED = "--use-fake-device-for-media-stream"
-"""There is a microphone, which beeps."""
+ALLOW_MICROPHONE = "--use-fake-ui-for-media-stream"
+"""Chromium flag: grant the microphone without a prompt."""
+FAKE_MICROPHONE = "--use-fake-device-for-media-stream"
+"""Chromium flag: provide a microphone that beeps."""
 
 
 def chromium(playwright: Playwright, *flags: str, **options: Any) -> Browser:
-    """Debian's browser."""
-    require("chromium")
+    """Start Debian's Chromium."""
+    path = shutil.which("chromium")
+    assert path, "chromium is missing: make lab"
     arguments = ["--disable-background-networking", *flags]
-    return playwright.chromium.launch(
-        executable_path=shutil.which("chromium"), args=arguments, **options
-    )
+    return playwright.chromium.launch(executable_path=path, args=arguments, **options)
 
 
 @contextmanager
-def answered_aloud() -> Iterator[tuple[Browser, Site, SoundCard]]:
-    """A browser with a real sound card, and a page whose agent answers."""
+def browser_with_sound_card() -> Iterator[tuple[Browser, Site, SoundCard]]:
+    """Start a browser with a virtual sound card, and a site whose agent answers."""
     with tempfile.TemporaryDirectory(dir="/tmp") as name:
         folder = Path(name)
         with (
-            answered(made(folder)) as site,
+            dev_site(create_project(folder)) as site,
             SoundCard.plugged_in(folder) as card,
             sync_playwright() as playwright,
         ):
-            loud = {"env": card.env, "ignore_default_args": ["--mute-audio"]}
-            browser = chromium(playwright, LENT, **loud)
+            audible = {"env": card.env, "ignore_default_args": ["--mute-audio"]}
+            browser = chromium(playwright, ALLOW_MICROPHONE, **audible)
             yield browser, site, card
             browser.close()
 
 
 @pytest.fixture(scope="module")
 def browser(playwright: Playwright) -> Iterator[Browser]:
-    browser = chromium(playwright, LENT, INVENTED)
+    browser = chromium(playwright, ALLOW_MICROPHONE, FAKE_MICROPHONE)
     yield browser
     browser.close()
 
 
 @pytest.fixture(scope="session")
 def site() -> Iterator[Site]:
-    """The page, with nothing behind it."""
-    with alone() as site:
+    """The page without a server."""
+    with static_site() as site:
         yield site
 
 
@@ -85,22 +83,22 @@ def page(browser: Browser) -> Iterator[Page]:
 
 @contextmanager
 def watched(page: Page) -> Iterator[Page]:
-    """A page in which nothing fails that no user would see, and nothing is against its policy."""
-    wrong: list[str] = []
+    """Fail the test on uncaught errors and on violations of the Content Security Policy."""
+    problems: list[str] = []
 
-    def hear(message: ConsoleMessage) -> None:
+    def on_console(message: ConsoleMessage) -> None:
         if "Content Security Policy" in message.text:
-            wrong.append(message.text)
+            problems.append(message.text)
 
-    page.set_default_timeout(PATIENCE_MS)
-    page.on("pageerror", lambda error: wrong.append(str(error)))
-    page.on("console", hear)
+    page.set_default_timeout(TIMEOUT_MS)
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    page.on("console", on_console)
     yield page
-    assert wrong == []
+    assert problems == []
 
 
-def accessible(page: Page) -> None:
-    """Everyone can use what is on the page now, as far as axe-core can tell."""
+def assert_accessible(page: Page) -> None:
+    """Check what the page shows now with axe-core."""
     options = {"runOnly": KINDS}
     found = Axe().run(page, options=options).response["violations"]
     assert not found, [(v["id"], [n["html"] for n in v["nodes"]]) for v in found]

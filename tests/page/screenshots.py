@@ -1,4 +1,7 @@
-"""`python -m tests.page.screenshots`: the pictures of the page in docs/, of a real conversation."""
+"""Take the pictures of the page in docs/ from a real conversation.
+
+Run it with `python -m tests.page.screenshots`.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from typing import Any
 from playwright.sync_api import Page
 
 from tests.e2e.conversation.conftest import SAMPLES
-from tests.page.conftest import answered_aloud
+from tests.page.conftest import browser_with_sound_card
 from tests.page.site import Site
 from tests.standins.soundcard import SoundCard
 
@@ -18,8 +21,8 @@ SCREENS: dict[str, dict[str, Any]] = {
     "dark": {"viewport": {"width": 1000, "height": 700}},
     "phone": {"viewport": {"width": 390, "height": 760}, "device_scale_factor": 2},
 }
-QUIET_MS = 15_000
-"""For the agent that stands by for the next call to be loaded: it would slow down this one."""
+WARM_UP_MS = 15_000
+"""Time in which the spare agent for the next call loads; it would slow this call down."""
 TALK = (
     ("my-name-is-ada", "Ada"),
     ("open-on-sunday", "Sunday"),
@@ -28,8 +31,8 @@ TALK = (
 
 
 def main() -> None:
-    """Calls the agent three times, and writes docs/page-*.png."""
-    with answered_aloud() as (browser, site, card):
+    """Call the agent three times, and write docs/page-*.png."""
+    with browser_with_sound_card() as (browser, site, card):
         for kind, screen in SCREENS.items():
             scheme = "light" if kind == "light" else "dark"
             context = browser.new_context(color_scheme=scheme, **screen)
@@ -42,13 +45,13 @@ def _call(page: Page, site: Site, card: SoundCard, kind: str) -> None:
     page.goto(site.invitation)
     page.get_by_role("button", name="Start the call").click()
     page.get_by_role("log").locator(".agent").wait_for()
-    page.wait_for_timeout(QUIET_MS)
+    page.wait_for_timeout(WARM_UP_MS)
     for sample, answer in TALK:
         card.speak(SAMPLES / f"{sample}.wav").wait()
         page.locator(".agent", has_text=answer).wait_for()
         page.wait_for_timeout(2500)
     if kind != "phone":
-        page.locator(".wait summary").last.click()
+        page.locator(".latency summary").last.click()
         page.mouse.move(0, 0)
     page.screenshot(path=DOCS / f"page-{kind}.png")
     page.keyboard.press("Escape")

@@ -1,4 +1,4 @@
-"""Where the page is to be seen: at a project's session server, or with nobody behind it."""
+"""Serve the page: from a project's session server, or without a server behind it."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from voicecore.local.processes.dev_state import read_state
 from voicecore.local.processes.ports import free_port
 from voicecore.scaffold.render import templates
 
-PAGE = templates() / "_shared" / "server" / "page"
+PAGE = templates() / "_shared" / "server" / "internal" / "page"
 
 
 @dataclass(frozen=True)
 class Site:
-    """Where the page is, and an invite to it."""
+    """The page's URL, and an invite for it."""
 
     url: str
     invite: str = "an-invite-that-only-this-guest-has"
@@ -34,8 +34,8 @@ class Site:
         return f"{self.url}/#{self.invite}"
 
 
-def made(folder: Path) -> Path:
-    """A project in `folder` that speaks both transports, and needs no account."""
+def create_project(folder: Path) -> Path:
+    """Create an offline project with both transports in `folder`."""
     flags = ["-t", "websocket", "-t", "webrtc", "--pipeline", "offline", "--yes"]
     argv = [sys.executable, "-m", "voicecore", "init", "support-line", *flags]
     subprocess.run(argv, cwd=folder, check=True)
@@ -43,10 +43,10 @@ def made(folder: Path) -> Path:
 
 
 @contextmanager
-def answered(project: Path) -> Iterator[Site]:
-    """The project's page as `voicecore dev` serves it, with the agent behind."""
+def dev_site(project: Path) -> Iterator[Site]:
+    """Serve the project's page with `voicecore dev`, agent included."""
     key = (project / "server/.env").read_text().partition("SESSION_API_KEY=")[2].split()[0]
-    # Not the usual ports: others of the tests look for them at the same time.
+    # Other tests that run at the same time use the default ports.
     with dev(project, "--port", str(free_port()), "--server-port", str(free_port())):
         state = read_state(project / ".voicecore")
         assert state
@@ -56,8 +56,8 @@ def answered(project: Path) -> Iterator[Site]:
 
 
 @contextmanager
-def alone() -> Iterator[Site]:
-    """The page with nothing behind it: what a server would answer, the tests say."""
+def static_site() -> Iterator[Site]:
+    """Serve the page without a session server; each test fakes the server's responses."""
     loop, up, done = asyncio.new_event_loop(), threading.Event(), asyncio.Event()
     urls: list[str] = []
 

@@ -1,4 +1,4 @@
-"""The page that is shipped: it is what its source makes, and it is light."""
+"""The built page in the templates: it matches its source, and it is small."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 from tests.page.site import PAGE
 from voicecore.scaffold.render import templates
 
-CLIENT = templates() / "_shared" / "client"
+CLIENT = templates() / "_ejectable" / "client"
 LIMIT = 150_000
 
 
@@ -20,8 +20,8 @@ def compressed(files: Iterable[Path]) -> int:
     return sum(len(gzip.compress(file.read_bytes())) for file in files)
 
 
-def test_the_bundle_is_what_its_source_makes(tmp_path: Path) -> None:
-    """Made as its users make it, with the packages of the lockfile, and checked on the way."""
+def test_page_is_the_build_of_its_source(tmp_path: Path) -> None:
+    """It is built as users build it, with the packages of the lock file, and type-checked."""
     client = tmp_path / "client"
     shutil.copytree(CLIENT, client, ignore=shutil.ignore_patterns("node_modules"))
     quiet = {**os.environ, "npm_config_loglevel": "error", "npm_config_update_notifier": "false"}
@@ -32,17 +32,17 @@ def test_the_bundle_is_what_its_source_makes(tmp_path: Path) -> None:
     ):
         done = subprocess.run(command, cwd=client, env=quiet, capture_output=True, text=True)
         assert done.returncode == 0, done.stdout + done.stderr
-    made = contents(tmp_path / "server" / "page")
-    shipped = contents(PAGE)
-    assert made.keys() == shipped.keys()
-    different = [name for name in made if made[name] != shipped[name]]
-    assert different == [], "the page was not built:  cd client && npm ci && npm run build"
+    built = contents(tmp_path / "server" / "internal" / "page")
+    committed = contents(PAGE)
+    assert built.keys() == committed.keys()
+    different = [name for name in built if built[name] != committed[name]]
+    assert different == [], "rebuild the page:  cd client && npm ci && npm run build"
 
 
 def contents(folder: Path) -> dict[str, bytes]:
     return {file.name: file.read_bytes() for file in folder.iterdir()}
 
 
-def test_it_is_light() -> None:
-    """All of it, whichever transport is used; what is loaded first is less."""
+def test_page_is_below_150_kb_compressed() -> None:
+    """The sum counts every file, although a browser loads only one transport's."""
     assert compressed(PAGE.iterdir()) < LIMIT

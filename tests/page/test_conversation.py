@@ -1,4 +1,4 @@
-"""Spoken conversations: a sound card, Chromium, the page, the server, the runtime, the agent."""
+"""Spoken conversations from a sound card through Chromium and the server to the agent."""
 
 from __future__ import annotations
 
@@ -16,24 +16,30 @@ import pytest
 from playwright.sync_api import Browser, Page, Playwright, Request, Route, WebSocketRoute, expect
 
 from tests.e2e.conversation.conftest import SAMPLES
-from tests.page.conftest import LENT, PATIENCE_MS, accessible, chromium, watched
-from tests.page.site import Site, answered, made
+from tests.page.conftest import (
+    ALLOW_MICROPHONE,
+    TIMEOUT_MS,
+    assert_accessible,
+    chromium,
+    watched,
+)
+from tests.page.site import Site, create_project, dev_site
 from tests.processes import processes_in
 from tests.standins.soundcard import SoundCard
 
 QUESTION = SAMPLES / "twelve-times-seven.wav"
 GREETING = "rule-based"
-A_LONG_STORY = "one day a man went for a walk in the hills. " * 8
+LONG_STORY = "one day a man went for a walk in the hills. " * 8
 
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return made(tmp_path_factory.mktemp("page"))
+    return create_project(tmp_path_factory.mktemp("page"))
 
 
 @pytest.fixture(scope="module")
 def site(project: Path) -> Iterator[Site]:
-    with answered(project) as site:
+    with dev_site(project) as site:
         yield site
 
 
@@ -45,150 +51,152 @@ def card(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SoundCard]:
 
 @pytest.fixture(scope="module")
 def browser(playwright: Playwright, card: SoundCard) -> Iterator[Browser]:
-    """With the sound card's microphone and speaker."""
-    browser = chromium(playwright, LENT, env=card.env, ignore_default_args=["--mute-audio"])
+    """Chromium with the sound card's microphone and speaker."""
+    audible = {"env": card.env, "ignore_default_args": ["--mute-audio"]}
+    browser = chromium(playwright, ALLOW_MICROPHONE, **audible)
     yield browser
     browser.close()
 
 
 @pytest.fixture
 def page(browser: Browser) -> Iterator[Page]:
-    context = browser.new_context(reduced_motion="reduce")  # half of Chromium's work is the ribbon
+    # The animated waveform is half of Chromium's CPU load.
+    context = browser.new_context(reduced_motion="reduce")
     with watched(context.new_page()) as page:
         yield page
     context.close()
 
 
-def test_over_websocket(
+def test_call_over_websocket(
     page: Page, site: Site, card: SoundCard, project: Path, tmp_path: Path
 ) -> None:
-    """Spoken words are answered, also while the socket is lost, and when they interrupt."""
+    """The agent answers speech, speech during a lost connection, and an interruption."""
     sockets: list[WebSocketRoute] = []
 
-    def between(socket: WebSocketRoute) -> None:
+    def record(socket: WebSocketRoute) -> None:
         socket.connect_to_server()
         sockets.append(socket)
 
-    page.route_web_socket(re.compile("/ws"), between)
-    wear_a_headset(page)
+    page.route_web_socket(re.compile("/ws"), record)
+    disable_echo_cancellation(page)
     page.goto(site.invitation)
     with card.listen(tmp_path / "heard.wav"):
-        start(page)
-        asks(page, card)
-        types(page, "My name is Ada.")
-        agent_says(page, "Nice to meet you, Ada.")
-        asks_while_it_is_lost(page, card, sockets)
-        # Over WebRTC, messages may come too late on a busy machine to tell.
-        waited = page.get_by_role("log").locator(".agent summary").first
-        expect(waited).to_have_text(re.compile(r"\d\.\d\d s"))
+        start_call(page)
+        ask(page, card)
+        type_text(page, "My name is Ada.")
+        expect_agent_says(page, "Nice to meet you, Ada.")
+        ask_while_disconnected(page, card, sockets)
+        # Not tested over WebRTC: on a busy machine the latency message may come too late.
+        latency = page.get_by_role("log").locator(".agent summary").first
+        expect(latency).to_have_text(re.compile(r"\d\.\d\d s"))
 
-        types(page, f"Repeat after me: {A_LONG_STORY}")
+        type_text(page, f"Repeat after me: {LONG_STORY}")
         page.locator(".side.speaking", has_text="Agent").wait_for()
         card.speak(QUESTION).wait()
         expect(page.get_by_role("log").locator(".agent .cut")).to_be_visible()
     assert speech_seconds(tmp_path / "heard.wav") > 6
 
-    before = hung_up(project)
-    page.goto("about:blank")  # whoever leaves hangs up
-    while hung_up(project) == before:
+    before = stopped_sessions(project)
+    page.goto("about:blank")  # leaving the page hangs up
+    while stopped_sessions(project) == before:
         page.wait_for_timeout(50)
 
 
-def test_over_webrtc(
+def test_call_over_webrtc(
     page: Page, site: Site, card: SoundCard, project: Path, tmp_path: Path
 ) -> None:
-    """Spoken and typed words are answered, also after the path was lost; keys mute and hang up."""
-    shown = set[str]()
-    page.on("request", lambda asked: shown.update(shows_invite(asked)))
+    """The agent answers speech and text, also after a lost path; keys mute and hang up."""
+    paths_with_invite = set[str]()
+    page.on("request", lambda request: paths_with_invite.update(path_with_invite(request)))
     page.goto(site.invitation)
     page.get_by_text("Settings").click()
     page.get_by_label("WebRTC").check()
     log = page.get_by_role("log")
     with card.listen(tmp_path / "heard.wav"):
-        start(page)
-        accessible(page)
-        asks(page, card)
+        start_call(page)
+        assert_accessible(page)
+        ask(page, card)
         expect(log.locator(".you").last).to_have_text("YouWhat is 12 times 7?")
         expect(page.locator(".path")).to_have_text("WebRTC, direct, udp")
-        with lost(project):
+        with agent_paused(project):
             expect(page.get_by_role("status")).to_have_text("Connection lost. Reconnecting…")
         expect(page.get_by_role("status")).to_have_text("Connected")
 
         page.get_by_role("region", name="Transcript").focus()
         page.keyboard.press("Space")
         expect(page.get_by_role("button", name="Mute")).to_have_attribute("aria-pressed", "true")
-        said = log.locator(".you").count()
-        card.speak(QUESTION).wait()  # is not heard
+        lines = log.locator(".you").count()
+        card.speak(QUESTION).wait()  # muted: nobody hears it
         page.keyboard.press("Space")
-        types(page, "What is 6 times 7?")
-        agent_says(page, "That is 42.")
-        expect(log.locator(".you")).to_have_count(said + 1)
+        type_text(page, "What is 6 times 7?")
+        expect_agent_says(page, "That is 42.")
+        expect(log.locator(".you")).to_have_count(lines + 1)
     assert speech_seconds(tmp_path / "heard.wav") > 4
 
-    page.keyboard.press("Escape")  # leaves the line
-    with page.expect_response(lambda answer: answer.request.method == "DELETE") as ended:
+    page.keyboard.press("Escape")  # leaves the text field
+    with page.expect_response(lambda response: response.request.method == "DELETE") as ended:
         page.keyboard.press("Escape")
     assert ended.value.status == 204
     expect(page.get_by_role("status")).to_have_text("Call ended")
     expect(page.get_by_role("button", name="Call again")).to_be_focused()
-    accessible(page)
-    assert shown == {"/start"}
+    assert_accessible(page)
+    assert paths_with_invite == {"/start"}
 
 
-def hung_up(project: Path) -> int:
-    """How many sessions the server has ended so far."""
+def stopped_sessions(project: Path) -> int:
+    """Return the number of sessions that the server has stopped."""
     log = next((project / ".voicecore").rglob("server.log"))
     return log.read_text().count('"session_stopped"')
 
 
-def wear_a_headset(page: Page) -> None:
-    """No echo to cancel. In a room without any, Chromium takes who interrupts for one."""
+def disable_echo_cancellation(page: Page) -> None:
+    """Disable it, because in a room without echo Chromium suppresses a user who interrupts."""
     page.add_init_script("""
-        const lend = navigator.mediaDevices?.getUserMedia;
-        if (lend) navigator.mediaDevices.getUserMedia = ({ audio }) =>
-            lend.call(navigator.mediaDevices, { audio: { ...audio, echoCancellation: false } });
+        const original = navigator.mediaDevices?.getUserMedia;
+        if (original) navigator.mediaDevices.getUserMedia = ({ audio }) =>
+            original.call(navigator.mediaDevices, { audio: { ...audio, echoCancellation: false } });
     """)
 
 
-def start(page: Page) -> None:
+def start_call(page: Page) -> None:
     page.get_by_role("button", name="Start the call").click()
-    agent_says(page, GREETING)
+    expect_agent_says(page, GREETING)
 
 
-def asks(page: Page, card: SoundCard) -> None:
-    """A question is spoken and answered; by who has to, again: a busy machine drops words."""
+def ask(page: Page, card: SoundCard) -> None:
+    """Speak a question until it is answered: on a busy machine the recognizer drops words."""
     answer = page.get_by_role("log").locator(".agent", has_text="That is 84.")
-    for patience in (20_000, 20_000, PATIENCE_MS):
+    for timeout in (20_000, 20_000, TIMEOUT_MS):
         card.speak(QUESTION).wait()
         with suppress(AssertionError):
-            return expect(answer).to_be_visible(timeout=patience)
+            return expect(answer).to_be_visible(timeout=timeout)
     pytest.fail(page.get_by_role("log").inner_text())
 
 
-def asks_while_it_is_lost(page: Page, card: SoundCard, sockets: list[WebSocketRoute]) -> None:
-    """What is said meanwhile is answered, in the session that was; again as in `asks`."""
+def ask_while_disconnected(page: Page, card: SoundCard, sockets: list[WebSocketRoute]) -> None:
+    """Speak during a lost connection until the same session answers, as in `ask`."""
 
-    def answer_later(route: Route) -> None:
+    def speak_before_resuming(route: Route) -> None:
         assert "sessionId" in route.request.post_data_json
         card.speak(SAMPLES / "what-is-my-name.wav").wait()
         route.continue_()
 
     name = page.get_by_role("log").locator(".agent", has_text="Your name is Ada.")
-    for patience in (20_000, 20_000, PATIENCE_MS):
-        page.route("**/start", answer_later, times=1)
+    for timeout in (20_000, 20_000, TIMEOUT_MS):
+        page.route("**/start", speak_before_resuming, times=1)
         sockets[-1].close(code=1011)
         with suppress(AssertionError):
-            return expect(name).to_be_visible(timeout=patience)
+            return expect(name).to_be_visible(timeout=timeout)
     pytest.fail(page.get_by_role("log").inner_text())
 
 
-def agent_says(page: Page, text: str) -> None:
+def expect_agent_says(page: Page, text: str) -> None:
     expect(page.get_by_role("log").locator(".agent", has_text=text)).to_be_visible()
 
 
 @contextmanager
-def lost(project: Path) -> Iterator[None]:
-    """The agent sends nothing, as if the path to it were gone."""
+def agent_paused(project: Path) -> Iterator[None]:
+    """Pause the agent, so that it sends nothing, as after a lost path."""
     agents = [int(line.split()[0]) for line in processes_in(project / "agent")]
     try:
         for agent in agents:
@@ -199,20 +207,20 @@ def lost(project: Path) -> Iterator[None]:
             os.kill(agent, signal.SIGCONT)
 
 
-def shows_invite(asked: Request) -> list[str]:
-    return [urlparse(asked.url).path] if "authorization" in asked.headers else []
+def path_with_invite(request: Request) -> list[str]:
+    return [urlparse(request.url).path] if "authorization" in request.headers else []
 
 
-def types(page: Page, text: str) -> None:
-    line = page.get_by_label("Type instead")
-    line.fill(text)
-    line.press("Enter")
+def type_text(page: Page, text: str) -> None:
+    field = page.get_by_label("Type instead")
+    field.fill(text)
+    field.press("Enter")
 
 
 def speech_seconds(recording: Path) -> float:
-    """How long somebody speaks: the 20 ms stretches that are not quiet."""
+    """Return the length of speech: the 20 ms windows that are not quiet."""
     with wave.open(str(recording)) as file:
         samples = np.frombuffer(file.readframes(file.getnframes()), np.int16)
         step = file.getframerate() // 50
-    stretches = samples[: len(samples) // step * step].reshape(-1, step).astype(float)
-    return float((np.abs(stretches).max(axis=1) > 500).sum()) * 0.02
+    windows = samples[: len(samples) // step * step].reshape(-1, step).astype(float)
+    return float((np.abs(windows).max(axis=1) > 500).sum()) * 0.02

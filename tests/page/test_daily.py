@@ -1,4 +1,4 @@
-"""A call through Daily: the page goes on to the room, in which the agent waits."""
+"""A call over Daily: the page opens the room in which the agent waits."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from tests.page.site import Site
 ROOM = "https://lab.daily.co/call-0123"
 
 
-def test_the_page_goes_on_to_the_room(page: Page, site: Site) -> None:
-    asked: list[object] = []
+def test_page_opens_the_room(page: Page, site: Site) -> None:
+    requests: list[object] = []
     session = {"sessionId": "s" * 36, "token": "t", "roomUrl": ROOM, "roomToken": "let=me+in"}
-    about = {"project": "line", "transports": ["daily"]}
-    page.route("**/config", lambda route: route.fulfill(json=about))
-    page.route("**/sessions/*", lambda route: asked.append("hung up"))
+    config = {"project": "line", "transports": ["daily"]}
+    page.route("**/config", lambda route: route.fulfill(json=config))
+    page.route("**/sessions/*", lambda route: requests.append("hung up"))
     page.route("https://lab.daily.co/**", lambda route: route.fulfill(body="Daily's own page"))
 
     def start(route: Route) -> None:
-        asked.append(route.request.post_data_json)
+        requests.append(route.request.post_data_json)
         route.fulfill(json=session)
 
     page.route("**/start", start)
     page.goto(site.invitation)
     page.get_by_role("button", name="Start the call").click()
     page.wait_for_url(f"{ROOM}?t=let%3Dme%2Bin")
-    assert asked == [{"transport": "daily"}]
+    assert requests == [{"transport": "daily"}]

@@ -95,7 +95,7 @@ def serving(folder: Path, log: Path, aws: str, **settings: str) -> Iterator[Runn
     }
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [venv.python_of(folder), "server.py"],
+            [venv.python_of(folder), "-m", "internal.server"],
             cwd=folder, env=env, stdout=output, stderr=subprocess.STDOUT,
         )  # fmt: skip
     server = RunningServer(f"http://127.0.0.1:{port}", process, log)

@@ -24,6 +24,7 @@ from voicecore.options.call import CallOptions
 from voicecore.options.deploy import DeployOptions
 from voicecore.options.destroy import DestroyOptions
 from voicecore.options.dev import DevOptions
+from voicecore.options.eject import EjectOptions
 from voicecore.options.init import InitOptions
 from voicecore.options.invite import InviteOptions
 from voicecore.options.logs import LogsOptions
@@ -140,6 +141,14 @@ def init(context: Context, options: InitOptions) -> ExitCode:
 def add(context: Context, options: AddOptions) -> ExitCode:
     """Run `voicecore add`."""
     from voicecore.commands.add import run
+
+    return run(context, options)
+
+
+@_command("eject", EjectOptions)
+def eject(context: Context, options: EjectOptions) -> ExitCode:
+    """Run `voicecore eject`."""
+    from voicecore.commands.eject import run
 
     return run(context, options)
 

@@ -222,7 +222,7 @@ def _lifecycle(options: DevOptions) -> Lifecycle:
 
 def check_files(project: Project) -> None:
     """Raise BadProject, naming the missing files, unless agent and server can be started."""
-    needed = (project.agent / "app.py", project.server / "server.py")
+    needed = (project.agent / "internal" / "app.py", project.server / "internal" / "server.py")
     missing = [str(path.relative_to(project.root)) for path in needed if not path.exists()]
     if missing:
         raise BadProject(

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from voicecore.catalog.phones import PHONES
 from voicecore.catalog.phones.media import KEYPAD
 from voicecore.catalog.transports import BY_PHONE, TRANSPORTS
-from voicecore.catalog.turn_sources import read_url
+from voicecore.catalog.turn_sources.variables import read_url
 from voicecore.console.context import Context
 from voicecore.console.errors import ExitCode, VoicecoreError
 from voicecore.options.talk import TalkOptions

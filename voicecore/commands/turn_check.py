@@ -16,6 +16,7 @@ from typing import Any
 
 from voicecore.catalog import turn_sources
 from voicecore.catalog.transports import TRANSPORTS
+from voicecore.catalog.turn_sources.variables import TurnMistake, mistakes_in, read_url
 from voicecore.cloud.stacks import turn_channels
 from voicecore.cloud.stacks.deployment import deployment_of
 from voicecore.console.context import Context
@@ -27,7 +28,7 @@ from voicecore.project.defaults import DEFAULT_STAGE
 from voicecore.project.project import Project, load_project
 from voicecore.project.schema import one_of
 
-SCRIPT = "turn_check.py"
+MODULE = "internal.turn_check"
 _SECONDS = 60.0  # sources and relays have limits of their own, of a few seconds
 
 _CREDENTIALS = {
@@ -68,7 +69,7 @@ class RelayAttempt:
     unused: str = ""
     """Reason why the agent does not use this URL."""
     kind: str = ""
-    """Value of no_relay.Reason in the agent; empty if there is a relay."""
+    """Value of FailureKind in the agent; empty if there is a relay."""
     reason: str = ""
 
 
@@ -79,7 +80,7 @@ def run(context: Context, options: TurnCheckOptions) -> ExitCode:
     with context.output.step("Installing the packages of agent/"):
         venv.sync([project.agent], context.env)
     variables = _variables(project, context.env, options)
-    mistakes = turn_sources.mistakes_in(variables, in_aws=True, udp=True)
+    mistakes = mistakes_in(variables, in_aws=True, udp=True)
     attempts = attempt_relays(project, variables, options.sources)
     failed = sources_without_relay(attempts)
     if options.json:
@@ -94,7 +95,7 @@ def run(context: Context, options: TurnCheckOptions) -> ExitCode:
         raise NothingToCheck(
             "No TURN source is set in agent/.env.",
             f"After a deploy, use KVS:  voicecore turn check --stage {DEFAULT_STAGE}\n"
-            f"Or set the variables of another source:  {others} (agent/ice.py)",
+            f"Or set the variables of another source:  {others} (agent/internal/turn/)",
         )
     if failed:
         hints = [hint for name in failed for hint in _advice(name, attempts)]
@@ -106,7 +107,7 @@ def run(context: Context, options: TurnCheckOptions) -> ExitCode:
 
 def _require_turn(project: Project, options: TurnCheckOptions) -> None:
     """Raise NothingToCheck unless the agent can check these sources."""
-    if not (project.agent / SCRIPT).exists():
+    if not (project.agent / "internal" / "turn_check.py").exists():
         transport = next(each.name for each in TRANSPORTS.values() if each.turn)
         raise NothingToCheck(
             f"The agent of {project.name} has no transport that needs TURN.",
@@ -126,7 +127,7 @@ def attempt_relays(
     project: Project, variables: Mapping[str, str], sources: Sequence[str]
 ) -> list[RelayAttempt]:
     """Return the attempts of the agent's script. Raises CheckFailed."""
-    argv = [str(venv.python_of(project.agent)), SCRIPT, *sources]
+    argv = [str(venv.python_of(project.agent)), "-m", MODULE, *sources]
     try:
         done = subprocess.run(
             argv, cwd=project.agent, env=dict(variables), capture_output=True, text=True,
@@ -136,7 +137,7 @@ def attempt_relays(
         raise CheckFailed(f"The check took more than {_SECONDS:g} s.", _by_hand(argv)) from error
     if done.returncode != 0:
         tail = "\n".join(done.stderr.strip().splitlines()[-5:])
-        raise CheckFailed(f"agent/{SCRIPT} failed:\n{tail}", _by_hand(argv))
+        raise CheckFailed(f"agent/internal/turn_check.py failed:\n{tail}", _by_hand(argv))
     return parse_attempts(done.stdout.splitlines())
 
 
@@ -211,7 +212,7 @@ def _advice(source: str, attempts: Iterable[RelayAttempt]) -> Iterator[str]:
 
 
 def _host(url: str, transport: str) -> str | None:
-    parsed = turn_sources.read_url(url)
+    parsed = read_url(url)
     return parsed.host if parsed and parsed.transport == transport else None
 
 
@@ -230,9 +231,7 @@ def _variables(
     return own
 
 
-def _document(
-    attempts: Sequence[RelayAttempt], mistakes: Sequence[turn_sources.Mistake]
-) -> dict[str, Any]:
+def _document(attempts: Sequence[RelayAttempt], mistakes: Sequence[TurnMistake]) -> dict[str, Any]:
     return {
         "ways": [
             {key: value for key, value in vars(each).items() if value not in ("", 0.0, None)}

@@ -22,7 +22,8 @@ def agent_spec(project: Project, env: Mapping[str, str]) -> AgentSpec:
         "AWS_REGION": project.region,
         **dotenv_of(project.agent),
     }
-    return AgentSpec((str(venv.python_of(project.agent)), "app.py"), project.agent, values)
+    argv = (str(venv.python_of(project.agent)), "-m", "internal.app")
+    return AgentSpec(argv, project.agent, values)
 
 
 def server_env(project: Project, runtime: LocalRuntime, env: Mapping[str, str]) -> dict[str, str]:

@@ -17,7 +17,7 @@ def invite_url(server: Path, url: str, key: str | None) -> str | None:
     `server` is the server's folder. The invite follows the #: browsers do not send that part, so it
     appears in no log.
     """
-    if not key or not (server / "page" / "index.html").is_file():
+    if not key or not (server / "internal" / "page" / "index.html").is_file():
         return None
     return f"{url}/#{sign_invite(key, time.time() + INVITE_SECONDS)}"
 

@@ -5,3 +5,62 @@
 imports anything that takes time, and no dataclass has a repr or comparison, which take time to
 generate. None has `from __future__ import annotations`: the annotations are read at run time.
 """
+
+from pathlib import Path
+from typing import Annotated
+
+from voicecore.console.command_line import Option
+
+
+def transport_names() -> list[str]:
+    """Return the transports of the catalog."""
+    from voicecore.catalog.transports import TRANSPORTS
+
+    return list(TRANSPORTS)
+
+
+def provider_names() -> list[str]:
+    """Return the phone providers of the catalog."""
+    from voicecore.catalog.phones import PHONES
+
+    return list(PHONES)
+
+
+def region_names() -> list[str]:
+    """Return the regions that AgentCore Runtime is available in."""
+    from voicecore.catalog.regions import AGENTCORE
+
+    return list(AGENTCORE)
+
+
+Json = Annotated[bool, Option("Print JSON.", once=True)]
+JsonEvents = Annotated[bool, Option("Print one JSON object per line.", once=True)]
+SkipPrompts = Annotated[
+    bool, Option("Skip prompts and accept the defaults.", short="-y", once=True)
+]
+SkipConfirmation = Annotated[bool, Option("Skip the confirmation prompt.", short="-y", once=True)]
+ProjectFolder = Annotated[
+    Path | None,
+    Option("Project folder.  [default: current folder]", short="-p", metavar="DIR"),
+]
+StageName = Annotated[str, Option("Stage, such as dev or prod.", short="-s", metavar="NAME")]
+RegionName = Annotated[
+    str | None,
+    Option("AWS region.  [default: from voicecore.toml]", metavar="NAME", choices=region_names),
+]
+ProfileName = Annotated[
+    str | None, Option("AWS profile.  [default: as for the AWS CLI]", metavar="NAME")
+]
+ApiKeyVariable = Annotated[
+    str, Option("Environment variable that holds the session server's API key.", metavar="NAME")
+]
+Providers = Annotated[
+    tuple[str, ...],
+    Option(
+        "Phone provider, for telephony: {choices}; repeatable.",
+        name="--provider",
+        metavar="NAME",
+        choices=provider_names,
+        commas=True,
+    ),
+]

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from voicecore.console.command_line import Argument, Option
-from voicecore.options.shared import Json, ProjectFolder, Providers, SkipPrompts, transport_names
+from voicecore.options import Json, ProjectFolder, Providers, SkipPrompts, transport_names
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from voicecore.console.command_line import Option
-from voicecore.options.shared import Json, ProjectFolder
+from voicecore.options import Json, ProjectFolder
 
 
 @dataclass(frozen=True, eq=False, repr=False)

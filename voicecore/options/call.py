@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from voicecore.console.command_line import Argument, Option
-from voicecore.options.shared import (
+from voicecore.options import (
     ApiKeyVariable,
     Json,
     ProjectFolder,

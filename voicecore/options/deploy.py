@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from voicecore.console.command_line import Option
-from voicecore.options.shared import (
+from voicecore.options import (
     Json,
     ProfileName,
     ProjectFolder,

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from voicecore.console.command_line import Option
 from voicecore.local.limits import START_LIMIT
-from voicecore.options.shared import JsonEvents, ProjectFolder
+from voicecore.options import JsonEvents, ProjectFolder
 from voicecore.project.defaults import IDLE_TIMEOUT, MAX_LIFETIME
 
 LAST_PORT = 65535

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated
 
 from voicecore.console.command_line import Argument, Option
-from voicecore.options.shared import (
+from voicecore.options import (
     Json,
     Providers,
     SkipPrompts,

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from voicecore.console.command_line import Option
-from voicecore.options.shared import Json, ProfileName, ProjectFolder, RegionName, StageName
+from voicecore.options import Json, ProfileName, ProjectFolder, RegionName, StageName
 from voicecore.project.defaults import DEFAULT_STAGE, INVITE_HOURS
 
 

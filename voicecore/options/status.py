@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from voicecore.console.command_line import Option
-from voicecore.options.shared import Json, ProfileName, ProjectFolder, RegionName
+from voicecore.options import Json, ProfileName, ProjectFolder, RegionName
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Annotated
 
 from voicecore.console.command_line import Option
-from voicecore.options.shared import (
+from voicecore.options import (
     ApiKeyVariable,
     JsonEvents,
     ProjectFolder,

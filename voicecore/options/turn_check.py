@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from voicecore.console.command_line import Option
-from voicecore.options.shared import Json, ProjectFolder
+from voicecore.options import Json, ProjectFolder
 
 
 def turn_source_names() -> list[str]:

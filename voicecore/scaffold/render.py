@@ -1,11 +1,13 @@
-"""A project as a value: every file that the templates make of a person's answers."""
+"""Owns rendering: from a user's answers to all files of a project, as a value."""
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
 import shutil
 import tempfile
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +18,7 @@ from voicecore.catalog.phones import PHONES
 from voicecore.catalog.pipelines import PIPELINES
 from voicecore.catalog.pipelines.record import title_of
 from voicecore.catalog.transports import TRANSPORTS
+from voicecore.catalog.turn_sources import SOURCES
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -23,16 +26,21 @@ if TYPE_CHECKING:
 Files = dict[str, bytes]
 """Content by path relative to the project, with forward slashes."""
 
-_OF_CLIENTS = ("client/", "server/page/", "tests/caller.py", "tests/test_conversation.py")
-"""What a project needs only where clients of its own speak to the agent: the page, above all."""
+_PACKAGE = Path(__file__).parents[1]
+
+_BROWSER_ONLY = ("server/internal/page/", "agent/internal/tests/caller.py", "tests/")
+"""Files of a project whose callers use a browser or a client: the page, above all."""
+
+EJECTABLE = ("client",)
+"""Folders that a project gets only on request: the TypeScript source of the page."""
 
 SECRET_FILES = ("server/.env",)
-"""Files that hold a secret: written for the owner alone, and never replaced."""
+"""Files that hold a secret: readable by their owner only, and never replaced."""
 
 
 @dataclass(frozen=True)
 class Answers:
-    """What a person decided: all that the templates are told."""
+    """The user's answers, which decide the content of a project."""
 
     name: str
     transports: tuple[str, ...]
@@ -40,24 +48,24 @@ class Answers:
     region: str
     services: dict[str, str]
     providers: tuple[str, ...] = ()
-    """Telephone providers, where callers come by telephone."""
+    """Phone providers, if callers use a phone."""
 
 
 def templates() -> Path:
-    """Return the templates that projects share: in the installed package or beside a checkout's."""
-    package = Path(__file__).parents[1]
-    installed = package / "_templates"
-    return installed if installed.is_dir() else package.parent / "templates"
+    """Return the folder of the shared templates: in the installed package, or in the checkout."""
+    installed = _PACKAGE / "_templates"
+    return installed if installed.is_dir() else _PACKAGE.parent / "templates"
 
 
 def render(answers: Answers, session_api_key: str) -> Files:
-    """The files of the project.
+    """Return the files of the project.
 
-    Layers: `_shared`, `_signed` or `_invoked` as calls begin by /ws or by /invocations, then the
-    templates of each transport, of each telephone provider, and of the pipeline; a later layer
-    replaces a file of an earlier one. A name that ends in `.jinja` is rendered, all else is copied.
-    What is in a layer's folder `both` goes to agent and server, which share no code at run time;
-    `part` tells a template which of them it is for.
+    Layers: `_shared`; `_signed` or `_invoked`, for calls that start at /ws or /invocations; then
+    the templates of each transport, TURN source, phone provider, and of the pipeline. A later layer
+    replaces a file of an earlier one. A file whose name ends in `.jinja` is rendered; one that ends
+    in `.copy` names a module of voicecore to copy; any other is copied. The folder `common` of a
+    layer goes to both agent/ and server/, which share no code at run time; `part` tells a template
+    which of them it is for.
     """
     engine = _engine()
     variables = _variables(answers, session_api_key)
@@ -65,52 +73,68 @@ def render(answers: Answers, session_api_key: str) -> Files:
     for layer in _layers(answers):
         for path in _files_in(layer):
             content = path.read_bytes()
+            if path.suffix == ".copy":
+                content = (_PACKAGE / content.decode().strip()).read_bytes()
             template = engine.from_string(content.decode()) if path.suffix == ".jinja" else None
-            for name in _places(path.relative_to(layer)):
+            for name in _destinations(path.relative_to(layer)):
                 part = name.partition("/")[0]
                 files[name] = (
                     template.render(variables, part=part).encode() if template else content
                 )
     if not any(TRANSPORTS[name].browser for name in answers.transports):
-        files = {name: files[name] for name in files if not name.startswith(_OF_CLIENTS)}
+        files = {name: files[name] for name in files if not name.startswith(_BROWSER_ONLY)}
     return dict(sorted(files.items()))
 
 
+def ejected(part: str) -> Files:
+    """Return the files of one of EJECTABLE, by path relative to the folder of its name."""
+    folder = templates() / "_ejectable" / part
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in _files_in(folder)}
+
+
+def dockerfile_of(part: str) -> str:
+    """Return the Dockerfile of the agent or the server, which is the same in every project."""
+    path = templates() / "_shared" / "common" / "Dockerfile.jinja"
+    return _engine().from_string(path.read_text(encoding="utf-8")).render(part=part)
+
+
 def _layers(answers: Answers) -> list[Path]:
-    """Return the folders of templates that make this project, in order."""
     transports = [TRANSPORTS[name] for name in answers.transports]
     starts = {"_invoked" if transport.invoked else "_signed" for transport in transports}
+    sources = SOURCES.values() if any(transport.turn for transport in transports) else ()
     return [
         *(templates() / name for name in ("_shared", *sorted(starts))),
         *(transport.template for transport in transports),
+        *(source.template for source in sources),
         *(PHONES[name].template for name in answers.providers),
         PIPELINES[answers.pipeline].template,
     ]
 
 
-def dockerfile_of(part: str) -> str:
-    """The Dockerfile of the agent or the server as `render` makes it: it is every project's."""
-    path = templates() / "_shared" / "both" / "Dockerfile.jinja"
-    return _engine().from_string(path.read_text(encoding="utf-8")).render(part=part)
-
-
 def _engine() -> Environment:
     from jinja2 import Environment, StrictUndefined
 
-    return Environment(
+    engine = Environment(
         undefined=StrictUndefined,
         keep_trailing_newline=True,
         trim_blocks=True,
         lstrip_blocks=True,
         autoescape=False,  # noqa: S701 - the templates make Python, TOML and Markdown, not HTML
     )
+    engine.filters["python"] = _as_python
+    return engine
 
 
-def _places(path: Path) -> list[str]:
-    """Where in a project a template's file goes."""
-    name = path.as_posix().removesuffix(".jinja")
-    part = name.removeprefix("both/")
-    return [name] if part == name else [f"agent/{part}", f"server/{part}"]
+def _as_python(texts: Iterable[str]) -> str:
+    """Return a tuple of texts as Python source, in ruff's format."""
+    quoted = [json.dumps(text) for text in texts]
+    return f"({', '.join(quoted)}{',' * (len(quoted) == 1)})"
+
+
+def _destinations(path: Path) -> list[str]:
+    name = path.as_posix().removesuffix(".jinja").removesuffix(".copy")
+    common = name.removeprefix("common/")
+    return [name] if common == name else [f"agent/{common}", f"server/{common}"]
 
 
 def _variables(answers: Answers, session_api_key: str) -> dict[str, object]:
@@ -123,6 +147,7 @@ def _variables(answers: Answers, session_api_key: str) -> dict[str, object]:
         "services": answers.services,
         "providers": answers.providers,
         "phones": [PHONES[name] for name in answers.providers],
+        "turn_sources": SOURCES,
         "title": title_of(pipeline, answers.services),
         "region": answers.region,
         "python": pipeline.python,
@@ -134,7 +159,7 @@ def _variables(answers: Answers, session_api_key: str) -> dict[str, object]:
 
 
 def _files_in(layer: Path) -> list[Path]:
-    # What tools leave behind in a checkout of voicecore is no part of a template.
+    # Files that tools leave in a checkout of voicecore are not part of a template.
     caches = {"__pycache__", ".ruff_cache", ".pytest_cache"}
     left_behind = {".venv", "node_modules", "uv.lock", *caches}
     return sorted(
@@ -145,13 +170,13 @@ def _files_in(layer: Path) -> list[Path]:
 
 
 def new_session_api_key() -> str:
-    """A key that only the project's clients and its session server know (256 bits)."""
+    """Return a new key (256 bits) for the project's clients and its session server."""
     return secrets.token_urlsafe(32)
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """How a rendered project differs from what is already in its folder."""
+    """The difference between a rendered project and the files in its folder."""
 
     new: list[str]
     changed: list[str]
@@ -161,7 +186,7 @@ class Comparison:
 
 
 def compare(files: Files, target: Path) -> Comparison:
-    """Which files would be new, replaced, the same, or kept."""
+    """Sort `files` into those that are new, would be replaced, are the same, or are kept."""
     result = Comparison([], [], [], [])
     for name, content in files.items():
         path = target / name
@@ -177,9 +202,9 @@ def compare(files: Files, target: Path) -> Comparison:
 
 
 def write_new(files: Files, target: Path) -> None:
-    """Make the project's folder, all at once: an interruption leaves nothing behind.
+    """Write a new folder in one step: an interruption leaves nothing behind.
 
-    Raises FileExistsError if `target` has come to exist.
+    Raises FileExistsError if `target` exists by now and is not empty.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     draft = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
@@ -195,7 +220,7 @@ def write_new(files: Files, target: Path) -> None:
 
 
 def write_over(files: Files, target: Path, comparison: Comparison, backup: Path) -> None:
-    """Write the new and changed files into `target`; what they replace goes to `backup` first."""
+    """Write the new and changed files into `target`, after moving replaced ones to `backup`."""
     for name in comparison.changed:
         (backup / name).parent.mkdir(parents=True, exist_ok=True)
         (target / name).rename(backup / name)

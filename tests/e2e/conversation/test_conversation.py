@@ -65,7 +65,7 @@ def test_answers_and_records_two_questions(project: Path, tmp_path: Path) -> Non
 def test_measures_a_turn_that_is_understood_late(project: Path, tmp_path: Path) -> None:
     slow = tmp_path / "slow"
     shutil.copytree(project, slow, ignore=shutil.ignore_patterns(".venv", ".voicecore"))
-    speech = slow / "agent/speech.py"
+    speech = slow / "agent/internal/speech.py"
     text, given = speech.read_text(), "        samples = np.frombuffer(audio"
     assert given in text
     # Pipecat gives up after 5 s on a turn of which nothing is understood.

@@ -15,7 +15,7 @@ import pytest
 from tests.standins.daily.ipv6_only import OWN, Ipv6Container, ipv6_container
 from voicecore.catalog.transports import TRANSPORTS
 
-AGENT = TRANSPORTS["daily"].template / "agent"
+AGENT = TRANSPORTS["daily"].template / "agent" / "internal"
 PROGRAM = Path(__file__).parents[2] / "standins/daily/through_relay.py"
 ROOM = "https://lab.daily.co/room"
 

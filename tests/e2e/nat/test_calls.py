@@ -56,7 +56,7 @@ def test_call_works_with_a_dead_relay_before_a_good_one(
 
 @pytest.mark.parametrize(
     ("seconds", "words"),
-    [(-60, "the credential ended"), (None, "no answer: UDP is blocked, or the server is gone")],
+    [(-60, "the credential expired"), (None, "no answer: UDP is blocked, or the server is down")],
 )
 def test_caller_without_a_relay_gets_the_reason(
     net: NatLab, phone: Calls, hosts: TurnProviders, seconds: float | None, words: str

@@ -123,15 +123,15 @@ def test_blocked_udp_is_distinguished_from_a_dead_server(net: NatLab, project: P
     with net.agent.nat.udp_blocked():
         done = net.agent.run(*command, env=net.agent.env(**variables))
     assert done.returncode == ExitCode.OK
-    assert "no answer: UDP is blocked, or the server is gone" in done.stdout
+    assert "no answer: UDP is blocked, or the server is down" in done.stdout
     assert "a firewall here blocks UDP" in done.stderr
 
 
 @pytest.mark.parametrize(
     ("urls", "words"),
     [
-        ("turn;turn.example.com", "is no URL like turn:host:3478"),
-        ("stun:stun.example.com:3478", "names no turn: or turns: server"),
+        ("turn;turn.example.com", "is not a URL like turn:host:3478"),
+        ("stun:stun.example.com:3478", "has no turn: or turns: URL"),
     ],
 )
 def test_rejects_invalid_url_list(

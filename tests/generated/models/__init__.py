@@ -1,1 +1,1 @@
-"""Generated agents whose models are AWS's speak here, unmodified, with the model stand-ins."""
+"""Conversations of generated agents, unmodified, with fakes of the AWS models."""

@@ -1,4 +1,4 @@
-"""A generated agent: made as `voicecore init` makes it, and run as AgentCore runs it."""
+"""Create an agent as `voicecore init` does, and run it as AgentCore does."""
 
 from __future__ import annotations
 
@@ -18,19 +18,18 @@ from typing import Any
 import aiohttp
 
 from tests.generated.models.caller import Caller
-from tests.requirements import require
 from tests.standins.models import Models
 from voicecore.catalog.pipelines import PIPELINES
 from voicecore.catalog.pipelines.record import services_of
 from voicecore.scaffold.render import Answers, render, write_new
 
 REGION = "us-east-1"
-_START_SECONDS = 30  # AgentCore's own limit
+_START_SECONDS = 30  # AgentCore's limit from start to healthy
 
 
 @dataclass(frozen=True)
 class Agent:
-    """The agent's folder, with an environment in it."""
+    """An agent's folder, with its virtual environment."""
 
     folder: Path
 
@@ -39,7 +38,7 @@ class Agent:
         return self.folder / ".venv/bin/python"
 
     def copy(self, folder: Path) -> Agent:
-        """A copy to edit; it shares the environment."""
+        """Return a copy to edit, which shares the environment."""
         shutil.copytree(self.folder, folder, ignore=shutil.ignore_patterns(".venv"))
         (folder / ".venv").symlink_to(self.folder / ".venv")
         return Agent(folder)
@@ -47,15 +46,16 @@ class Agent:
 
 @dataclass
 class Running:
-    """A process of the agent and what it has written: every line must be JSON."""
+    """A process of the agent, and its output; every line should be JSON."""
 
     url: str
     lines: list[Mapping[str, Any]] = field(default_factory=list[Mapping[str, Any]])
     noise: list[str] = field(default_factory=list[str])
+    """Lines that are not JSON."""
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
 
-    def wrote(self, text: str) -> None:
-        """Takes a line of the process's output."""
+    def add(self, text: str) -> None:
+        """Add a line of the process's output."""
         try:
             self.lines.append(json.loads(text))
         except json.JSONDecodeError:
@@ -63,14 +63,14 @@ class Running:
         self._changed.set()
 
     async def until(self, event: str, seconds: float = 10) -> None:
-        """Waits for the first line of this event."""
+        """Wait for the first line of this event."""
         async with asyncio.timeout(seconds):
             while not self.events(event):
                 self._changed.clear()
                 await self._changed.wait()
 
     async def until_logged(self, message: str, count: int, seconds: float = 10) -> None:
-        """Waits for the count-th line with this message of a library."""
+        """Wait until a library has logged this message `count` times."""
         async with asyncio.timeout(seconds):
             while [line.get("message") for line in self.lines].count(message) < count:
                 self._changed.clear()
@@ -85,9 +85,7 @@ class Running:
 
 
 def make_agent(folder: Path, pipeline: str) -> Agent:
-    """Renders a project and makes its agent's environment with uv."""
-    if PIPELINES[pipeline].python == ">=3.12":
-        require("Python 3.12")
+    """Render a project and create its agent's environment with uv."""
     services = services_of(PIPELINES[pipeline], {})
     answers = Answers("support-line", ("websocket",), pipeline, REGION, services)
     project = folder / "support-line"
@@ -101,7 +99,7 @@ def make_agent(folder: Path, pipeline: str) -> Agent:
 async def running(
     agent: Agent, models: Models, without: Sequence[str] = ()
 ) -> AsyncIterator[Running]:
-    """Runs the agent with AWS's names leading to the stand-ins; the process is one session's.
+    """Run the agent for one session; AWS's host names lead to the fake models.
 
     `without` names variables that its environment lacks.
     """
@@ -109,7 +107,7 @@ async def running(
     env = {"PATH": os.environ["PATH"], "HOME": str(agent.folder), "PORT": str(port)}
     env |= {"PYTHONUNBUFFERED": "1", **models.reach.env()}
     env = {name: value for name, value in env.items() if name not in without}
-    argv = models.reach.argv(str(agent.python), "app.py")
+    argv = models.reach.argv(str(agent.python), "-m", "internal.app")
     async with started(argv, env, port, agent.folder) as run:
         yield run
 
@@ -118,7 +116,7 @@ async def running(
 async def started(
     argv: Sequence[str], env: Mapping[str, str], port: int, folder: Path
 ) -> AsyncIterator[Running]:
-    """Runs `argv`, which starts an agent at `port`, until the block ends; it is healthy in it."""
+    """Run `argv`, which starts an agent on `port`; yield when it is healthy."""
     process = await asyncio.create_subprocess_exec(
         *argv,
         cwd=folder,
@@ -143,7 +141,7 @@ async def started(
 async def call(
     run: Running, session_id: str | None = None, *, mutes: bool = False
 ) -> AsyncIterator[Caller]:
-    """Connects to the agent's /ws as a caller, whose microphone is open unless it `mutes`."""
+    """Call the agent's /ws; with `mutes`, the microphone is open only during speech."""
     headers = {
         "X-Amzn-Bedrock-AgentCore-Runtime-Session-Id": session_id or f"test-{uuid.uuid4()}",
     }
@@ -156,14 +154,14 @@ async def call(
             yield caller
 
 
-def said(lines: Sequence[Mapping[str, Any]]) -> list[str]:
+def texts(lines: Sequence[Mapping[str, Any]]) -> list[str]:
     return [line["text"] for line in lines]
 
 
 async def _read(process: asyncio.subprocess.Process, run: Running) -> None:
     assert process.stdout
     async for raw in process.stdout:
-        run.wrote(raw.decode(errors="replace").rstrip())
+        run.add(raw.decode(errors="replace").rstrip())
 
 
 async def _until_healthy(run: Running, process: asyncio.subprocess.Process) -> None:
@@ -175,7 +173,7 @@ async def _until_healthy(run: Running, process: asyncio.subprocess.Process) -> N
                         return
             except aiohttp.ClientConnectionError:
                 await asyncio.sleep(0.1)
-    raise AssertionError("\n".join(["the agent ended at its start:", *run.noise]))
+    raise AssertionError("\n".join(["the agent exited during its start:", *run.noise]))
 
 
 def free_port() -> int:

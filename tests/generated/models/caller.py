@@ -1,4 +1,4 @@
-"""A caller with a microphone, and ears that remember what they heard when."""
+"""A caller that speaks samples, and records the frames from the agent with their times."""
 
 from __future__ import annotations
 
@@ -19,34 +19,34 @@ from voicecore.talk.transports.pipecat_frames import Audio, Interruption, Messag
 _RATE = 16000
 _FRAME_SECONDS = 0.02
 _FRAME_BYTES = int(_RATE * _FRAME_SECONDS) * 2
-_PAUSE_SECONDS = 1  # of silence, after which every model knows that the caller has finished
+_PAUSE_SECONDS = 1  # after this much silence every model ends the caller's turn
 SAMPLES = Path(__file__).parents[3] / "voicecore/samples"
 
 
 @dataclass(frozen=True)
-class Heard:
-    """Something that came from the agent; `at` is monotonic seconds."""
+class Received:
+    """A frame from the agent; `at` is in monotonic seconds."""
 
-    what: Audio | Message | Interruption
+    frame: Audio | Message | Interruption
     at: float
 
 
 class Caller:
-    """Its microphone is always open; one who `mutes` opens it to speak, for a pause longer."""
+    """Sends audio all the time; with `mutes`, only speech and a pause after it."""
 
     def __init__(self, socket: aiohttp.ClientWebSocketResponse, *, mutes: bool = False) -> None:
         self._socket = socket
         self._mutes = mutes
-        self._to_say = b""
+        self._unsent = b""
         self._changed = asyncio.Event()
-        self.heard: list[Heard] = []
+        self.received: list[Received] = []
 
     @asynccontextmanager
     async def talking(self) -> AsyncIterator[None]:
-        """Says client-ready, then sends sound and takes what comes until the block ends."""
+        """Send client-ready, then send audio and receive frames until the block ends."""
         about = {"version": "2.2.0", "about": {"library": "voicecore"}}
         await self.send({"id": "1", "type": "client-ready", "data": about})
-        tasks = [asyncio.create_task(self._microphone()), asyncio.create_task(self._ear())]
+        tasks = [asyncio.create_task(self._microphone()), asyncio.create_task(self._receive())]
         try:
             yield
         finally:
@@ -59,73 +59,74 @@ class Caller:
         await self._socket.send_bytes(encode(body))
 
     async def say(self, sample: str) -> float:
-        """Speaks a WAV of voicecore/samples in real time; returns when it ended."""
-        with wave.open(str(SAMPLES / f"{sample}.wav")) as sound:
-            assert (sound.getframerate(), sound.getnchannels()) == (_RATE, 1)
-            self._to_say += sound.readframes(sound.getnframes())
+        """Speak a WAV of voicecore/samples in real time; return the time of its end."""
+        with wave.open(str(SAMPLES / f"{sample}.wav")) as sample_file:
+            assert (sample_file.getframerate(), sample_file.getnchannels()) == (_RATE, 1)
+            self._unsent += sample_file.readframes(sample_file.getnframes())
         if self._mutes:
-            self._to_say += bytes(_RATE * _PAUSE_SECONDS * 2)
-        while self._to_say:
-            await self.something_new()
+            self._unsent += bytes(_RATE * _PAUSE_SECONDS * 2)
+        while self._unsent:
+            await self.next_frame()
         return time.monotonic()
 
     async def until(self, done: Callable[[], Any], seconds: float = 15) -> Any:
-        """Waits until `done` returns something true, and returns it."""
+        """Wait until `done` returns something true, and return it."""
         try:
             async with asyncio.timeout(seconds):
                 while not (result := done()):
-                    await self.something_new()
+                    await self.next_frame()
         except TimeoutError:
-            raise AssertionError(f"waited {seconds} s; heard {self.summary()}") from None
+            raise AssertionError(f"waited {seconds} s; received {self.summary()}") from None
         return result
 
-    async def something_new(self) -> None:
-        """Waits for the next frame in either direction."""
+    async def next_frame(self) -> None:
+        """Wait for the next frame in either direction."""
         self._changed.clear()
         await self._changed.wait()
 
     def messages(self, kind: str, data_type: str | None = None) -> list[dict[str, Any]]:
-        """The data of all RTVI messages of this type (of server-messages: with this inner type)."""
-        bodies = [h.what.body for h in self.heard if isinstance(h.what, Message)]
+        """Return the data of RTVI messages; `data_type` is the inner type of server-messages."""
+        bodies = [r.frame.body for r in self.received if isinstance(r.frame, Message)]
         found = [body.get("data") or {} for body in bodies if body.get("type") == kind]
         return [data for data in found if data_type in (None, data.get("type"))]
 
     def speech_seconds(self, since: float = 0.0) -> float:
-        """How much sound, silence left out, came since a moment (monotonic seconds)."""
+        """Return the seconds of audio, without silence, since a time in monotonic seconds."""
         total = 0.0
-        for heard in self.heard:
-            if isinstance(heard.what, Audio) and heard.at >= since:
-                samples = np.frombuffer(heard.what.pcm, np.int16).astype(np.float64)
+        for received in self.received:
+            if isinstance(received.frame, Audio) and received.at >= since:
+                samples = np.frombuffer(received.frame.pcm, np.int16).astype(np.float64)
                 if len(samples) and np.sqrt(np.mean(samples**2)) > 200:
-                    total += len(samples) / heard.what.rate
+                    total += len(samples) / received.frame.rate
         return total
 
     def sound(self, since: float = 0.0) -> bytes:
-        """The sound that came since a moment (monotonic seconds), as it came: mono PCM16."""
-        frames = (h.what.pcm for h in self.heard if isinstance(h.what, Audio) and h.at >= since)
-        return b"".join(frames)
+        """Return the audio since a time in monotonic seconds, as received: mono PCM16."""
+        return b"".join(
+            r.frame.pcm for r in self.received if isinstance(r.frame, Audio) and r.at >= since
+        )
 
     def interruptions(self) -> int:
-        return sum(isinstance(h.what, Interruption) for h in self.heard)
+        return sum(isinstance(r.frame, Interruption) for r in self.received)
 
     def summary(self) -> str:
-        kinds = [h.what.body.get("type") for h in self.heard if isinstance(h.what, Message)]
+        kinds = [r.frame.body.get("type") for r in self.received if isinstance(r.frame, Message)]
         return f"{self.speech_seconds():.1f} s of speech, messages {kinds}"
 
     async def _microphone(self) -> None:
         due = time.monotonic()
         while True:
-            frame, self._to_say = self._to_say[:_FRAME_BYTES], self._to_say[_FRAME_BYTES:]
+            frame, self._unsent = self._unsent[:_FRAME_BYTES], self._unsent[_FRAME_BYTES:]
             if frame or not self._mutes:
-                sound = Audio(frame.ljust(_FRAME_BYTES, b"\0"), _RATE)
-                await self._socket.send_bytes(encode(sound))
+                audio = Audio(frame.ljust(_FRAME_BYTES, b"\0"), _RATE)
+                await self._socket.send_bytes(encode(audio))
             self._changed.set()
             due += _FRAME_SECONDS
             await asyncio.sleep(max(0, due - time.monotonic()))
 
-    async def _ear(self) -> None:
+    async def _receive(self) -> None:
         async for message in self._socket:
             frame = decode(message.data)
             if frame:
-                self.heard.append(Heard(frame, time.monotonic()))
+                self.received.append(Received(frame, time.monotonic()))
                 self._changed.set()

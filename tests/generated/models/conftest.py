@@ -1,4 +1,4 @@
-"""The generated agents, each made once, when a test first asks for it."""
+"""Generated agents by pipeline; each is created once, when a test first needs it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Generated agents whose models are AWS's hold a spoken conversation, on this machine."""
+"""Generated agents hold a spoken conversation with fakes of the AWS models."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.generated.models.agent import Agent, Running, call, running, said
+from tests.generated.models.agent import Agent, Running, call, running, texts
 from tests.standins.models import Models, Script, Turn, serve
 
 OPEN = Turn(
@@ -22,16 +22,16 @@ STORY = " ".join(["That is a long story."] * 6)
 RAIN = Turn("The rain in Spain stays mainly in the plain.", STORY)
 NAME = Turn("What is my name?", "Your name is Ada.")
 SCRIPT = Script((OPEN, RAIN, NAME))
-FALLBACK = 4  # s; Pipecat ends a turn that nothing else ended 5 s after the caller was silent
+FALLBACK = 4  # s; Pipecat's own fallback ends a turn after 5 s of silence
 
 
 @pytest.mark.parametrize("pipeline", ["nova-sonic", "cascade"])
-def test_a_conversation_with_a_tool_and_a_barge_in(
+def test_conversation_with_tool_and_interruption(
     agents: Mapping[str, Agent], pipeline: str, tmp_path: Path
 ) -> None:
     agent = agents[pipeline].copy(tmp_path / "agent")
     if pipeline == "cascade":
-        be_patient(agent)
+        wait_long_for_transcribe(agent)
     run, models = asyncio.run(talk(agent))
 
     assert run.noise == []  # every line is JSON
@@ -43,7 +43,7 @@ def test_a_conversation_with_a_tool_and_a_barge_in(
     assert ended["turns"] == 3
     assert {line["session_id"] for line in run.lines if line["event"] != "log"} == {"test-session"}
 
-    assert said(run.events("user_said")) == [OPEN.heard, RAIN.heard, NAME.heard]
+    assert texts(run.events("user_said")) == [OPEN.heard, RAIN.heard, NAME.heard]
     _, answer, interrupted, last = run.events("agent_said")
     assert answer["text"] == OPEN.says
     assert interrupted["interrupted"] and len(interrupted["text"]) < len(STORY)
@@ -60,12 +60,12 @@ def test_a_conversation_with_a_tool_and_a_barge_in(
 
 
 async def talk(agent: Agent) -> tuple[Running, Models]:
-    """A caller is greeted, asks what takes a tool to answer, and interrupts a long story."""
+    """Hear the greeting, ask a question that needs a tool, and interrupt a long story."""
     async with serve(SCRIPT) as models, running(agent, models) as run:
         async with call(run, "test-session") as caller:
             await caller.until(lambda: caller.messages("bot-ready"))
             await caller.until(lambda: caller.messages("bot-stopped-speaking"))
-            assert caller.speech_seconds() > 0.5  # it greets by itself
+            assert caller.speech_seconds() > 0.5  # the greeting
 
             asked = await caller.say("open-on-sunday")
             await caller.until(lambda: len(caller.messages("bot-stopped-speaking")) == 2)
@@ -90,34 +90,34 @@ async def talk(agent: Agent) -> tuple[Running, Models]:
         return run, models
 
 
-def be_patient(agent: Agent) -> None:
-    """Edits the agent as its owner would: how long it waits for what Transcribe may add."""
-    source = agent.folder / "aws.py"
+def wait_long_for_transcribe(agent: Agent) -> None:
+    """Change how long the agent waits for more transcripts."""
+    source = agent.folder / "internal" / "aws_services.py"
     text = source.read_text()
-    given = "super().__init__(region=region)"
-    assert given in text, f"{source} no longer has {given}"
-    source.write_text(text.replace(given, "super().__init__(region=region, ttfs_p99_latency=60)"))
+    default = "super().__init__(region=region)"
+    assert default in text, f"{source} no longer has {default}"
+    source.write_text(text.replace(default, "super().__init__(region=region, ttfs_p99_latency=60)"))
 
 
 def waits(models: Models) -> list[float]:
-    """Seconds from each of Transcribe's final results to the question it became."""
-    heard = [e.at for e in models.journal.find("transcribe", "heard")]
-    asked = [e.at for e in models.journal.find("converse", "asked")]
-    return [min(at for at in asked if at > since) - since for since in heard]
+    """Return the seconds from each final result of Transcribe to its request to the LLM."""
+    finals = [e.at for e in models.journal.find("transcribe", "heard")]
+    requests = [e.at for e in models.journal.find("converse", "asked")]
+    return [min(at for at in requests if at > final) - final for final in finals]
 
 
 def tool_result(models: Models) -> str:
-    """What the model was told of the tool."""
-    told = [e.detail["content"] for e in models.journal.find("nova-sonic", "toolResult")]
-    asked = [json.loads(e.detail["body"]) for e in models.journal.find("converse", "asked")]
-    blocks = [block for body in asked for block in body["messages"][-1]["content"]]
-    return json.dumps(told + [block for block in blocks if "toolResult" in block])
+    """Return the tool results that the models received, as JSON."""
+    results = [e.detail["content"] for e in models.journal.find("nova-sonic", "toolResult")]
+    bodies = [json.loads(e.detail["body"]) for e in models.journal.find("converse", "asked")]
+    blocks = [block for body in bodies for block in body["messages"][-1]["content"]]
+    return json.dumps(results + [block for block in blocks if "toolResult" in block])
 
 
 def system_prompts(models: Models) -> list[str]:
-    """The system prompts that the model was given."""
-    given = models.journal.find("nova-sonic", "contentStart")
-    asked = [json.loads(e.detail["body"]) for e in models.journal.find("converse", "asked")]
-    return [e.detail["role"] for e in given if e.detail["role"] == "SYSTEM"] + [
-        block["text"] for body in asked for block in body["system"]
+    """Return the system prompts that the models received."""
+    starts = models.journal.find("nova-sonic", "contentStart")
+    bodies = [json.loads(e.detail["body"]) for e in models.journal.find("converse", "asked")]
+    return [e.detail["role"] for e in starts if e.detail["role"] == "SYSTEM"] + [
+        block["text"] for body in bodies for block in body["system"]
     ]

@@ -17,7 +17,8 @@ from socketserver import ThreadingTCPServer
 from types import ModuleType
 from typing import Any
 
-STAND_INS = Path(__file__).parents[3] / "voicecore/catalog/transports/daily/template/tests"
+_TEMPLATE = Path(__file__).parents[3] / "voicecore/catalog/transports/daily/template"
+STAND_INS = _TEMPLATE / "agent/internal/tests"
 
 
 def load_standin(name: str) -> ModuleType:

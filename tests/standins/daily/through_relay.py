@@ -65,7 +65,7 @@ async def main(room: str, host: str, port: str) -> None:
             calls = await asyncio.gather(*(allocate(server, peer) for _ in range(2)))
             elsewhere = await asyncio.to_thread(answers_from_elsewhere, calls[0]["by"][1])
             print(json.dumps({"config": config, "calls": calls, "elsewhere": elsewhere}))
-    except ipv6_relay.NoWay as error:
+    except ipv6_relay.NoTurnServer as error:
         print(json.dumps({"no way": str(error)}))
 
 

@@ -120,7 +120,7 @@ def calls(
             "AWS_ACCESS_KEY_ID": pair.access_key_id,
             "AWS_SECRET_ACCESS_KEY": pair.secret_access_key,
         }
-        server = [str(venv.python_of(project / "server")), "-m", "uvicorn", "server:app"]
+        server = [str(venv.python_of(project / "server")), "-m", "uvicorn", "internal.server:app"]
         listening = ["--host", address, "--port", str(_PORT), "--log-level", "warning"]
         with subprocess.Popen(
             place.argv(*server, *listening), cwd=project / "server", env=env, stdout=2

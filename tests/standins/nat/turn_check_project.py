@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import os
-import shutil
 from pathlib import Path
 
-from tests.cli.test_dev import pyproject
+from tests.generated.projects import Kind, rendered
+from tests.standins.dev import pyproject
 from tests.standins.nat.lab import NatLab
-from voicecore.commands.turn_check import SCRIPT, RelayAttempt, parse_attempts
+from voicecore.commands.turn_check import MODULE, RelayAttempt, parse_attempts
 from voicecore.local.processes import venv
-
-_TEMPLATE = Path(__file__).parents[3] / "voicecore/catalog/transports/webrtc/template"
-_FILES = ("agent/relay.py", "agent/no_relay.py", f"agent/{SCRIPT}", "both/ice.py")
 
 
 def make_agent(root: Path) -> Path:
@@ -21,8 +18,10 @@ def make_agent(root: Path) -> Path:
     (root / "voicecore.toml").write_text(
         'name = "tiny"\ntransports = ["webrtc"]\npipeline = "offline"\nregion = "us-east-1"\n'
     )
-    for file in _FILES:
-        shutil.copy(_TEMPLATE / file, root / "agent")
+    for name, content in rendered(Kind("webrtc", "offline")).items():
+        if name.startswith("agent/internal/"):
+            (root / name).parent.mkdir(parents=True, exist_ok=True)
+            (root / name).write_bytes(content)
     (root / "agent/pyproject.toml").write_text(pyproject("tiny-agent", "aiortc", "boto3"))
     venv.sync([root / "agent"], os.environ)
     return root
@@ -32,7 +31,8 @@ def check_turn(
     net: NatLab, project: Path, variables: dict[str, str], *sources: str
 ) -> list[RelayAttempt]:
     """Run the script of `voicecore turn check` there, and return its results."""
-    program = [str(venv.python_of(project / "agent")), str(project / "agent" / SCRIPT)]
-    done = net.agent.run(*program, *sources, env=net.agent.env(**variables))
+    program = [str(venv.python_of(project / "agent")), "-m", MODULE]
+    env = {**net.agent.env(**variables), "PYTHONPATH": str(project / "agent")}
+    done = net.agent.run(*program, *sources, env=env)
     assert done.returncode == 0, done.stderr
     return parse_attempts(done.stdout.splitlines())

@@ -50,10 +50,10 @@ def test_variables_name_another_turn_source() -> None:
 @pytest.mark.parametrize(
     ("variables", "said"),
     [
-        ({"TURN_SOURCE": "none"}, "no TURN source"),
-        ({"TURN_SOURCE": "static", "ICE_SERVER_URLS": "stun:a.example.org"}, "STUN servers only"),
-        ({"TURN_SOURCE": "static", "ICE_SERVER_URLS": "turn:a b"}, "no address of a TURN server"),
-        ({"TURN_SOURCE": "static", "ICE_SERVER_URLS": "turn:a.example.org:3478"}, "UDP only"),
+        ({"TURN_SOURCE": "none"}, "selects no TURN source"),
+        ({"TURN_SOURCE": "static", "ICE_SERVER_URLS": "stun:a.example.org"}, "only STUN servers"),
+        ({"TURN_SOURCE": "static", "ICE_SERVER_URLS": "turn:a b"}, "not the URL of a TURN server"),
+        ({"TURN_SOURCE": "static", "ICE_SERVER_URLS": "turn:a.example.org:3478"}, "TURN over UDP"),
         ({"TURN_SOURCE": "cloudflare"}, "CLOUDFLARE_TURN_KEY_ID"),
     ],
 )

@@ -29,7 +29,7 @@ SLIM = """
 import compileall, json, pathlib, py_compile, sys
 from importlib.metadata import distributions
 part, folder = sys.argv[1], pathlib.Path(sys.argv[2])
-for unread in ("*.pyi", ".lock", "slim.py", "uv.lock"):
+for unread in ("*.pyi", ".lock", "internal/prune.py", "uv.lock"):
     for path in folder.glob(unread):
         path.unlink()
 mode = py_compile.PycInvalidationMode.UNCHECKED_HASH
@@ -83,7 +83,8 @@ def make_agent(folder: Path, *wheels: Path) -> Path:
     (agent / "bot.py").write_text("print('hello')\n")
     (agent / "run.sh").write_text("#!/bin/sh\n")
     (agent / "run.sh").chmod(0o755)
-    (agent / "slim.py").write_text(SLIM)
+    (agent / "internal").mkdir()
+    (agent / "internal/prune.py").write_text(SLIM)
     lock = [uv.find_uv_bin(), "lock", "--quiet", "--project", str(agent), "--python", PYTHON]
     subprocess.run(lock, env=uv_env(), check=True)
     return agent

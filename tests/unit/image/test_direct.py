@@ -46,7 +46,7 @@ STAGE = FinalStage(
     ports=("8080/tcp",),
     command=("python", "bot.py"),
 )
-FILES = ["bot.py", "run.sh", "slim.py", "uv.lock", "pyproject.toml"]
+FILES = ["bot.py", "run.sh", "internal/prune.py", "uv.lock", "pyproject.toml"]
 
 
 @dataclass

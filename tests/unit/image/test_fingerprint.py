@@ -26,7 +26,7 @@ def agent(tmp_path: Path) -> Path:
         "bot.py": "PROMPT = 'hello'\n",
         "uv.lock": "version = 1\n",
         "pyproject.toml": "[project]\n",
-        "slim.py": "\n",
+        "internal/prune.py": "\n",
         ".env": "KEY=secret\n",
         ".dockerignore": "# secrets\n.env\n*.log\n!keep.log\n",
         "debug.log": "x",
@@ -46,10 +46,10 @@ def test_context_follows_dockerignore(agent: Path) -> None:
     assert [file.path for file in fingerprint.context_files(agent)] == [
         ".dockerignore",
         "bot.py",
+        "internal/prune.py",
         "keep.log",
         "prompts/de.txt",
         "pyproject.toml",
-        "slim.py",
         "uv.lock",
     ]
 

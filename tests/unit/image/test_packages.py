@@ -124,13 +124,13 @@ def test_copy_code_keeps_modes_and_omits_build_files(
     (agent / "data").mkdir()
     (agent / "data" / "words.txt").write_text("one two")
     (agent / "latest").symlink_to("data/words.txt")
-    files = ["bot.py", "data/words.txt", "latest", "run.sh", "slim.py", "uv.lock"]
+    files = ["bot.py", "data/words.txt", "latest", "run.sh", "internal/prune.py", "uv.lock"]
     folder = tmp_path / "work" / "app"
     run_copy_code(agent, files, folder)
     assert (folder / "data" / "words.txt").read_text() == "one two"
     assert (folder / "latest").readlink() == Path("data/words.txt")
     assert stat.S_IMODE((folder / "run.sh").stat().st_mode) == 0o755
-    assert not (folder / "slim.py").exists()
+    assert not (folder / "internal/prune.py").exists()
     assert not (folder / "uv.lock").exists()
 
 
@@ -157,7 +157,7 @@ def test_failed_slim_shows_its_output(tmp_path: Path) -> None:
 def test_cancelled_program_is_killed(tmp_path: Path) -> None:
     agent = make_agent(tmp_path)
     mark = tmp_path / "pid"
-    (agent / "slim.py").write_text(
+    (agent / "internal/prune.py").write_text(
         f"import os, time\nopen({str(mark)!r}, 'w').write(str(os.getpid()))\ntime.sleep(60)\n"
     )
 

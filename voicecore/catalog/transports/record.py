@@ -21,8 +21,6 @@ class Transport:
     best_for: str
     pipecat_extras: tuple[str, ...]
     """Extras of pipecat-ai that the agent needs for this transport."""
-    module: str
-    """Name of the transport's module in agent/ and in server/."""
     client: str = ""
     """Module of `voicecore talk` that speaks it; empty if only a telephone does."""
     client_library: str = ""

@@ -28,7 +28,7 @@ from voicecore.project import aws_names
 
 FUNCTION = "Function"
 
-_COMMAND = ("python", "-m", "awslambdaric", "lambda_handler.handler")
+_COMMAND = ("python", "-m", "awslambdaric", "internal.lambda_handler.handler")
 """Replaces the image's own command, which serves HTTP."""
 
 # An offer waits for an agent that starts (30 s at most: AgentCore), after the TURN servers' answer.

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from math import ceil
 
-from voicecore.catalog.turn_sources import CHOICE, KVS, NETWORK, SOURCES, mistakes_in
+from voicecore.catalog.turn_sources import CHOICE, KVS, SOURCES
+from voicecore.catalog.turn_sources.variables import NETWORK, mistakes_in
 from voicecore.cloud.stacks.deployment import Deployment
 from voicecore.cloud.stacks.stack import Resource
 from voicecore.console.errors import ExitCode, VoicecoreError

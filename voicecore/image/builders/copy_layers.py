@@ -31,7 +31,7 @@ _BUILD_ROOT = PurePosixPath("/image")
 """Folder in the Dockerfile's build stage that its final stage copies from."""
 
 _PARTS = {"usr": "library", "opt": "packages", "app": "code", "bot": "code"}
-"""Folders there, and slim.py's name for what each contains."""
+"""Folders there, and prune.py's name for what each contains."""
 
 _RECORD_VERSION = 1
 """Version of the records of packed layers; a new version packs all layers again."""
@@ -55,9 +55,9 @@ class DirectInputs:
     labels: Mapping[str, str]
     tag: str
     packages_key: str
-    """Cache key of the packages: depends on the lockfile, the base and slim.py."""
+    """Cache key of the packages: depends on the lockfile, the base and prune.py."""
     stdlib_key: str
-    """Cache key of the standard library's bytecode: depends on the base and slim.py."""
+    """Cache key of the standard library's bytecode: depends on the base and prune.py."""
     python: str = "3.13"
 
 

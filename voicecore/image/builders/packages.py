@@ -1,6 +1,6 @@
 """Owns the folders that become layers: packages installed for arm64 by uv, and copied code.
 
-slim.py of the project reduces both. These are the commands of the Dockerfile's build stage, run on
+prune.py of the project reduces both. These are the commands of the Dockerfile's build stage, run on
 this machine; none of them runs arm64 code.
 """
 
@@ -22,12 +22,12 @@ from voicecore.console.progress import OnProgress, Progress
 from voicecore.image.blob_store import disk_full, disk_full_explained, write_atomically
 from voicecore.image.model import Package
 
-SLIM = "slim.py"
+SLIM = "internal/prune.py"
 PACKAGES_LIST = "PACKAGES.json"
-"""List of packages that slim.py writes."""
+"""List of packages that prune.py writes."""
 
-# Apple's file system copies on write. Elsewhere a full copy: slim.py changes modes and times, which
-# must not reach uv's cache through a hard link.
+# Apple's file system copies on write. Elsewhere a full copy: prune.py changes modes and times,
+# which must not reach uv's cache through a hard link.
 _LINK_MODE = "clone" if sys.platform == "darwin" else "copy"
 
 _INSTALL_OPTIONS = (
@@ -45,7 +45,7 @@ class PackageInstallFailed(VoicecoreError):
 
 
 class SlimFailed(VoicecoreError):
-    """The project's slim.py is missing or failed; shows its output."""
+    """The project's prune.py is missing or failed; shows its output."""
 
 
 class FileGone(VoicecoreError):
@@ -111,11 +111,11 @@ async def install(
 
 
 def packages_in(folder: Path) -> tuple[Package, ...]:
-    """Return the packages that slim.py listed in `folder`, largest first."""
+    """Return the packages that prune.py listed in `folder`, largest first."""
     try:
         text = (folder / PACKAGES_LIST).read_text(encoding="utf-8")
     except FileNotFoundError:
-        # slim.py belongs to the user, who may have removed the list.
+        # prune.py belongs to the user, who may have removed the list.
         return ()
     return tuple(
         Package(found["name"], found["version"], found["bytes"]) for found in json.loads(text)
@@ -149,7 +149,7 @@ def _copy(agent: Path, files: Sequence[str], folder: Path) -> None:
 
 
 async def slim(agent: Path, part: str, folder: Path, python: Path, env: Mapping[str, str]) -> None:
-    """Run `agent`'s slim.py for its `part` on `folder`. Raises SlimFailed and DiskFull."""
+    """Run `agent`'s prune.py for its `part` on `folder`. Raises SlimFailed and DiskFull."""
     script = agent / SLIM
     if not script.exists():
         raise SlimFailed(
@@ -158,7 +158,7 @@ async def slim(agent: Path, part: str, folder: Path, python: Path, env: Mapping[
             f"  voicecore init {agent.parent.name} --directory {agent.parent.parent} --force",
             ExitCode.BAD_PROJECT,
         )
-    # slim.py would otherwise set these itself, by starting Python a second time.
+    # prune.py would otherwise set these itself, by starting Python a second time.
     reproducible = {"PYTHONHASHSEED": "0", "PYTHONNODEBUGRANGES": "1"}
     clean = {name: value for name, value in env.items() if not name.startswith("PYTHON")}
     argv = [str(python), str(script), part, str(folder)]

@@ -188,7 +188,7 @@ class Engine:
             api.remove_container(container, force=True)
 
     def _packages_in(self, container: str) -> tuple[Package, ...]:
-        """Return the packages in slim.py's list, largest first; () without a list."""
+        """Return the packages in prune.py's list, largest first; () without a list."""
         try:
             chunks, _ = self.client.api.get_archive(container, PACKAGES_FILE)
             archive = io.BytesIO(b"".join(chunks))

@@ -26,7 +26,7 @@ IGNORE_FILE = ".dockerignore"
 _TAG_DIGITS = 20
 
 # Files that the packages depend on; an edit of any other file keeps their layer.
-_PACKAGE_INPUTS = ("pyproject.toml", "uv.lock", "slim.py")
+_PACKAGE_INPUTS = ("pyproject.toml", "uv.lock", "internal/prune.py")
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ def packages_key(files: Sequence[ContextFile], base_digest: str) -> str:
 
 def stdlib_key(files: Sequence[ContextFile], base_digest: str) -> str:
     """Return the cache key of the layer with the standard library's bytecode."""
-    return _digest([file for file in files if file.path == "slim.py"], base_digest)
+    return _digest([file for file in files if file.path == "internal/prune.py"], base_digest)
 
 
 def _digest(files: Sequence[ContextFile], base_digest: str) -> str:

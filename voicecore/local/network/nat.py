@@ -20,7 +20,8 @@ from dataclasses import dataclass, replace
 from ipaddress import ip_address
 from pathlib import Path
 
-from voicecore.catalog.turn_sources import CHOICE, NETWORK, chosen
+from voicecore.catalog.turn_sources import CHOICE, chosen
+from voicecore.catalog.turn_sources.variables import NETWORK
 from voicecore.console.errors import ExitCode, VoicecoreError
 from voicecore.local.network import coturn, namespaces
 from voicecore.local.network.coturn import CoturnServer

@@ -77,7 +77,13 @@ class SessionServerProcess:
         return f"http://127.0.0.1:{self._port}"
 
     async def _start(self) -> None:
-        argv = [str(python_of(self._folder)), "-m", "uvicorn", "server:app", "--no-access-log"]
+        argv = [
+            str(python_of(self._folder)),
+            "-m",
+            "uvicorn",
+            "internal.server:app",
+            "--no-access-log",
+        ]
         argv += ["--log-level", "warning", "--host", "127.0.0.1", "--port", str(self._port)]
         argv += ["--header", f"{_RUN_HEADER}:{self._run}"]
         env = {**self._env, "PYTHONUNBUFFERED": "1"}

@@ -1,1 +1,1 @@
-"""WebRTC connectivity: TURN relays and Opus over RTP."""
+"""WebRTC below the transport: relays and audio packets. Generated agents get copies of it."""

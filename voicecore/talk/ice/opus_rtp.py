@@ -1,7 +1,8 @@
-"""Sound in packets: each is on its way at once, and takes little work.
+"""Owns Opus over RTP: each packet goes out and is decoded at once, in 16-bit mono.
 
-aiortc makes 48 kHz stereo of all sound, by threads; it holds back packets that come, to put them in
-order, and sound that goes, until a resampler is full. Here speech is coded as it is, where it is.
+aiortc converts all audio to 48 kHz stereo, in threads; it delays incoming packets to order them,
+and outgoing audio until a resampler is full. Here speech is coded at its own rate, in place.
+Generated agents have a copy of this file.
 """
 
 from __future__ import annotations
@@ -18,40 +19,40 @@ from aiortc.rtp import RtpPacket
 from av import AudioCodecContext, AudioFrame, CodecContext, Packet
 from av.error import FFmpegError
 
-# What Opus counts in, whatever it carries (RFC 7587, 4.1).
+# Opus counts in units of 1/48000 s, whatever rate it carries (RFC 7587, 4.1).
 CLOCK = 48_000
 # A packet holds 20 ms.
 PACKET = CLOCK // 50
-# A second. Speech of one channel takes 28 to 40 kb/s (RFC 7587, 3.1.1).
-BITS = 48_000
-# "lowdelay" looks 2.5 ms ahead instead of 6.5, and takes a third of the work.
+# Bits per second. Mono speech takes 28 to 40 kb/s (RFC 7587, 3.1.1).
+BIT_RATE = 48_000
+# "lowdelay" looks 2.5 ms ahead instead of 6.5, and takes a third of the CPU time.
 OPTIONS = {"application": "lowdelay", "compression_level": "5"}
-# Packets further back than this are of a stream that began anew; others come too late.
-LATE = 100
+# A packet that is further back than this starts a new stream; a closer one is late.
+LATE_PACKETS = 100
 
 
 def carry_speech(transceiver: RTCRtpTransceiver) -> None:
-    """Let `transceiver` hear at once, and send an OpusTrack; to be called before offer or answer.
+    """Decode packets as they arrive, and allow an OpusTrack to be sent.
 
-    aiortc has no setting for how it hears. Pipecat puts another buffer in this place, too, for
-    pictures that are too large for it.
+    Call it before the offer or answer. aiortc has no setting for the jitter buffer; Pipecat
+    replaces it as well, for large video frames.
     """
     known = RTCRtpReceiver.getCapabilities("audio")
-    # Every client has it (RFC 7874, 3).
-    opus = [codec for codec in known.codecs if codec.mimeType == "audio/opus"] if known else []
-    transceiver.setCodecPreferences(opus)
+    # Every WebRTC client has Opus (RFC 7874, 3).
+    opus_codecs = [c for c in known.codecs if c.mimeType == "audio/opus"] if known else []
+    transceiver.setCodecPreferences(opus_codecs)
     receiver = transceiver.receiver
 
-    def give(sound: AudioFrame) -> None:
-        receiver.track._queue.put_nowait(sound)  # pyright: ignore - private
+    def give(frame: AudioFrame) -> None:
+        receiver.track._queue.put_nowait(frame)  # pyright: ignore - private
 
-    receiver._RTCRtpReceiver__jitter_buffer = Ear(give)  # pyright: ignore - private
+    receiver._RTCRtpReceiver__jitter_buffer = DecodingBuffer(give)  # pyright: ignore - private
 
 
-class Ear(JitterBuffer):
-    """Hears each packet as it comes, but those that others have overtaken: none is waited for.
+class DecodingBuffer(JitterBuffer):
+    """Decodes each packet on arrival, and drops those that later ones have overtaken.
 
-    Packets are 20 ms apart. One that is so late is a rare thing; to expect it would delay them all.
+    Packets are 20 ms apart and rarely overtake each other; waiting would delay all of them.
     """
 
     def __init__(self, give: Callable[[AudioFrame], None]) -> None:
@@ -59,30 +60,30 @@ class Ear(JitterBuffer):
         self._give = give
         self._decoder = opus("r", CLOCK)
         self._last: int | None = None
-        """The number of the packet that was heard last; numbers begin anew after 65535."""
+        """Sequence number of the last decoded packet; numbers wrap after 65535."""
 
     def add(self, packet: RtpPacket) -> tuple[bool, JitterFrame | None]:
-        """Hear a packet, and leave nothing to aiortc."""
+        """Decode a packet; nothing is left for aiortc to do."""
         number = packet.sequence_number
-        overtaken = self._last is not None and (self._last - number) % 65536 < LATE
-        sound = cast("bytes", packet._data)  # pyright: ignore - aiortc fills it in
-        # The decoder takes an empty one for the end.
-        if sound and not overtaken:
+        overtaken = self._last is not None and (self._last - number) % 65536 < LATE_PACKETS
+        data = cast("bytes", packet._data)  # pyright: ignore - set by aiortc
+        # The decoder takes an empty packet for the end of the stream.
+        if data and not overtaken:
             self._last = number
-            self._hear(Packet(sound))
+            self._decode(Packet(data))
         return False, None
 
-    def _hear(self, packet: Packet[Any]) -> None:
+    def _decode(self, packet: Packet[Any]) -> None:
         try:
-            heard = self._decoder.decode(packet)  # pyright: ignore - untyped
-        except FFmpegError:  # it is no Opus: whoever sent it is not heard, and does no harm
+            frames = self._decoder.decode(packet)  # pyright: ignore - untyped
+        except FFmpegError:  # not Opus: ignore it
             return
-        for sound in heard:
-            self._give(sound)
+        for frame in frames:
+            self._give(frame)
 
 
 class OpusTrack(MediaStreamTrack):
-    """A track of 16-bit mono sound, at a rate that Opus knows, as packets."""
+    """A track of 16-bit mono audio, at a rate that Opus supports, as encoded packets."""
 
     kind = "audio"
 
@@ -91,22 +92,22 @@ class OpusTrack(MediaStreamTrack):
         self._track = track
         self._encoder: AudioCodecContext | None = None
         self._packets: deque[Packet[Any]] = deque()
-        self._samples = 0
-        """Of CLOCK, that were sent."""
+        self._sent = 0
+        """Samples sent, in units of CLOCK."""
 
     async def recv(self) -> Packet[Any]:
-        """The next packet."""
+        """Return the next packet."""
         while not self._packets:
-            sound = cast("AudioFrame", await self._track.recv())  # pyright: ignore - untyped
-            # The encoder takes four times as long for zeros, whose traces are denormal numbers.
-            plane = cast("bytearray", sound.planes[0])  # a buffer, which its type does not say
+            frame = cast("AudioFrame", await self._track.recv())  # pyright: ignore - untyped
+            # The encoder takes four times as long for zeros, which become denormal numbers.
+            plane = cast("bytearray", frame.planes[0])  # a buffer, which its type does not say
             samples = np.frombuffer(plane, np.int16)
             samples |= 1
-            self._encoder = self._encoder or opus("w", sound.sample_rate)
-            self._packets += self._encoder.encode(sound)  # pyright: ignore - untyped
+            self._encoder = self._encoder or opus("w", frame.sample_rate)
+            self._packets += self._encoder.encode(frame)  # pyright: ignore - untyped
         packet = self._packets.popleft()
-        packet.pts, packet.time_base = self._samples, Fraction(1, CLOCK)
-        self._samples += PACKET
+        packet.pts, packet.time_base = self._sent, Fraction(1, CLOCK)
+        self._sent += PACKET
         return packet
 
     def stop(self) -> None:
@@ -116,9 +117,9 @@ class OpusTrack(MediaStreamTrack):
 
 
 def opus(mode: Literal["r", "w"], rate: int) -> AudioCodecContext:
-    """A decoder ("r"), or an encoder of packets of 20 ms ("w"), of one channel."""
+    """Return a mono decoder ("r"), or an encoder of packets of 20 ms ("w")."""
     codec = CodecContext.create("libopus", mode)
     codec.format, codec.layout, codec.sample_rate = "s16", "mono", rate
     if mode == "w":
-        codec.bit_rate, codec.options = BITS, OPTIONS
+        codec.bit_rate, codec.options = BIT_RATE, OPTIONS
     return codec

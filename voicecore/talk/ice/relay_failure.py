@@ -1,4 +1,7 @@
-"""Why there is no TURN relay, in words one can act on: aiortc and aioice keep it to themselves."""
+"""Owns the reasons why no TURN relay is available, in words a user can act on.
+
+aiortc and aioice do not report them. Generated agents have a copy of this file.
+"""
 
 from __future__ import annotations
 
@@ -11,81 +14,84 @@ from enum import StrEnum
 from aioice.stun import TransactionFailed, TransactionTimeout
 
 
-class Reason(StrEnum):
-    """The kinds of causes, for programs."""
+class FailureKind(StrEnum):
+    """Kinds of causes, for programs."""
 
     CONFIGURATION = "configuration"
-    """What was configured can lead to no relay."""
+    """The configuration cannot give a relay."""
     SOURCE = "source"
-    """Whoever gives credentials gave none."""
+    """The TURN source gave no credentials."""
     DNS = "dns"
-    """The server's name is not known."""
+    """The server's name cannot be resolved."""
     TIMEOUT = "timeout"
-    """Nobody answers: UDP is blocked, or the server is gone."""
+    """No answer: UDP is blocked, or the server is down."""
     UNREACHABLE = "unreachable"
-    """There is no such server, says someone."""
+    """The network reports that the server cannot be reached."""
     TLS = "tls"
-    """Its certificate is not trusted, or it does not speak TLS."""
+    """The certificate is not trusted, or the server does not speak TLS."""
     CREDENTIALS = "credentials"
-    """Username or credential are wrong, or their time is over."""
+    """The username or credential is wrong or has expired."""
     REFUSED = "refused"
-    """The server gives none, for a reason of its own."""
+    """The server refused, for another reason."""
 
 
-class NoRelay(Exception):
-    """No TURN server gave a relay; the message says of each why not."""
+class RelayFailure(Exception):
+    """No TURN server gave a relay; the message gives the reason of each."""
 
-    def __init__(self, reasons: Sequence[str], kind: Reason = Reason.REFUSED) -> None:
+    def __init__(self, reasons: Sequence[str], kind: FailureKind = FailureKind.REFUSED) -> None:
         super().__init__("; ".join(reasons) or "no TURN server is configured")
         self.kind = kind
 
     @classmethod
-    def of(cls, failures: Sequence[NoRelay]) -> NoRelay:
-        """All these in one; its kind is the first one's."""
-        kind = failures[0].kind if failures else Reason.CONFIGURATION
+    def joined(cls, failures: Sequence[RelayFailure]) -> RelayFailure:
+        """Return all failures as one, with the kind of the first."""
+        kind = failures[0].kind if failures else FailureKind.CONFIGURATION
         return cls([str(failure) for failure in failures], kind)
 
 
-def no_relay(uri: str, username: str, error: Exception) -> NoRelay:
-    """Say why `error` kept an allocation at `uri` from being made."""
-    kind, why = _cause(uri, username, error)
-    return NoRelay([f"{uri}: {why}"], kind)
+def relay_failure(uri: str, username: str, error: Exception) -> RelayFailure:
+    """Explain why `error` kept an allocation at `uri` from succeeding."""
+    kind, reason = _explain(uri, username, error)
+    return RelayFailure([f"{uri}: {reason}"], kind)
 
 
-def _cause(uri: str, username: str, error: Exception) -> tuple[Reason, str]:
+def _explain(uri: str, username: str, error: Exception) -> tuple[FailureKind, str]:
     match error:
         case socket.gaierror():
-            return Reason.DNS, "the name of the server is not known"
+            return FailureKind.DNS, "the server's name cannot be resolved"
         case ssl.SSLCertVerificationError():
-            return Reason.TLS, f"its certificate is not trusted: {error.verify_message}"
+            return FailureKind.TLS, f"its certificate is not trusted: {error.verify_message}"
         case ssl.SSLError():
-            return Reason.TLS, f"it does not speak TLS: {error.reason or error}"
+            return FailureKind.TLS, f"it does not speak TLS: {error.reason or error}"
         case TimeoutError() | TransactionTimeout():
             blocked = "UDP is blocked" if uri.endswith("udp") else "the port is blocked"
-            return Reason.TIMEOUT, f"no answer: {blocked}, or the server is gone"
+            return FailureKind.TIMEOUT, f"no answer: {blocked}, or the server is down"
         case TransactionFailed():
             code, words = error.response.attributes.get("ERROR-CODE", (0, "no reason given"))
-            # 401 to a request that bore credentials (RFC 8489, 9.2.4); 441: another's username.
+            # 401 to a request with credentials (RFC 8489, 9.2.4); 441: another user's username.
             if code in (401, 441):
-                return Reason.CREDENTIALS, f"{code} {words}: {_doubt(username)}"
-            return Reason.REFUSED, f"refused: {code} {words}"
+                return FailureKind.CREDENTIALS, f"{code} {words}: {_doubt(username)}"
+            return FailureKind.REFUSED, f"refused: {code} {words}"
         case OSError():
-            return Reason.UNREACHABLE, error.strerror or str(error)
+            return FailureKind.UNREACHABLE, error.strerror or str(error)
         case _:
-            return Reason.REFUSED, str(error) or type(error).__name__
+            return FailureKind.REFUSED, str(error) or type(error).__name__
 
 
 def expiry(username: str) -> int | None:
-    """When a login ends, seconds since 1970, if its name begins so, as KVS's and coturn's do."""
+    """Return when credentials expire (Unix time), if the username starts with it.
+
+    The usernames of KVS and coturn do.
+    """
     head = username.partition(":")[0]
     return int(head) if head.isdecimal() and len(head) >= 9 else None
 
 
 def _doubt(username: str) -> str:
-    ends = expiry(username)
-    if ends is None:
+    expires = expiry(username)
+    if expires is None:
         return "the username or credential is wrong"
-    left = ends - time.time()
+    left = expires - time.time()
     if left < 0:
-        return f"the credential ended {-left:.0f} s ago, by this machine's clock"
+        return f"the credential expired {-left:.0f} s ago, by this machine's clock"
     return f"the credential is wrong, or this machine's clock is more than {left:.0f} s behind"

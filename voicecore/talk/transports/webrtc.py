@@ -34,8 +34,8 @@ from voicecore.talk.audio.replay_buffer import ReplayBuffer, SpeechBlock
 from voicecore.talk.channel import ChannelFactory, Connected, Deliver, IcePath
 from voicecore.talk.first_done import first_done
 from voicecore.talk.ice.opus_rtp import OpusTrack, carry_speech
-from voicecore.talk.ice.relay_failure import NoRelay
-from voicecore.talk.ice.turn_relay import Source, Turn, use_relays, ways
+from voicecore.talk.ice.relay_failure import RelayFailure
+from voicecore.talk.ice.turn_relay import RouteSource, TurnRoute, turn_routes, use_relays
 from voicecore.talk.session_client import (
     IceServer,
     OfferRefused,
@@ -126,7 +126,7 @@ class WebRTCConnection(SessionConnection):
             if resumed:
                 return ConnectionEnd(error.message)
             raise
-        except NoRelay as error:
+        except RelayFailure as error:
             raise ConnectionLost(
                 f"This end of the call has no TURN relay: {error}.",
                 "Try another network, or a TURN server of your own:  --turn URL",
@@ -281,9 +281,13 @@ class _MicrophoneTrack(MediaStreamTrack):
         return frame
 
 
-def _sources(servers: Sequence[IceServer]) -> list[Source]:
-    async def given() -> list[Turn]:
-        return [turn for s in servers for turn in ways(s.urls, s.username, s.credential, udp=True)]
+def _sources(servers: Sequence[IceServer]) -> list[RouteSource]:
+    async def given() -> list[TurnRoute]:
+        return [
+            route
+            for server in servers
+            for route in turn_routes(server.urls, server.username, server.credential, udp=True)
+        ]
 
     return [given] if servers else []
 

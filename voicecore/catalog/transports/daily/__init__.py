@@ -11,7 +11,6 @@ TRANSPORT = Transport(
     best_for="phones, groups",
     pipecat_extras=("daily",),
     # A library has the name `daily`.
-    module="daily_room",
     client="voicecore.talk.transports.daily",
     client_library="daily",
     invoked=True,

@@ -10,7 +10,6 @@ TRANSPORT = Transport(
     effort="medium",
     best_for="telephone numbers",
     pipecat_extras=("websocket",),
-    module="telephony",
     browser=False,
     by_phone=True,
 )

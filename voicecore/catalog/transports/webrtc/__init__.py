@@ -10,7 +10,6 @@ TRANSPORT = Transport(
     effort="medium",
     best_for="production",
     pipecat_extras=("webrtc",),
-    module="webrtc",
     client="voicecore.talk.transports.webrtc",
     invoked=True,
     turn=True,

@@ -10,6 +10,5 @@ TRANSPORT = Transport(
     effort="simple",
     best_for="prototypes, light use",
     pipecat_extras=("websocket",),
-    module="websocket",
     client="voicecore.talk.transports.websocket",
 )

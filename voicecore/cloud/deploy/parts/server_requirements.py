@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from voicecore.catalog import regions, turn_sources
+from voicecore.catalog import regions
+from voicecore.catalog.turn_sources.variables import mistakes_in as turn_mistakes_in
 from voicecore.cloud.stacks import turn_channels
 from voicecore.cloud.stacks.deployment import Deployment
 from voicecore.cloud.stacks.env_split import BadEnvironment, Environment
@@ -59,7 +60,7 @@ def require_server_possible(deployment: Deployment, environment: Environment) ->
         **environment.plain,
         **environment.secret,
     }
-    found = turn_sources.mistakes_in(variables, in_aws=True, udp=deployment.network != PUBLIC)
+    found = turn_mistakes_in(variables, in_aws=True, udp=deployment.network != PUBLIC)
     if fatal := [mistake for mistake in found if mistake.fatal]:
         raise CannotDeployServer(
             "server/.env configures no usable TURN source, and in AWS callers reach the agent only "

@@ -1,0 +1,111 @@
+/** Error messages for the user: what failed, and what to do. */
+
+import { ServerError, ServerUnreachable } from "./server";
+
+export interface Problem {
+  title: string;
+  advice: string;
+  /** What the page offers: another key, a call without a microphone, or a countdown. */
+  remedy?: "key" | "no-microphone" | "wait";
+  /** Seconds until another attempt makes sense. */
+  wait?: number;
+}
+
+/** The agent did not become ready, or left before it was. */
+export class AgentUnavailable extends Error {}
+
+/** The connection was lost and every attempt to reconnect failed. */
+export class ConnectionLost extends Error {}
+
+const MICROPHONE: Record<string, Problem> = {
+  NotAllowedError: {
+    title: "The microphone is blocked",
+    advice: "Allow it with the icon next to the page’s address, then call again.",
+    remedy: "no-microphone",
+  },
+  NotFoundError: {
+    title: "No microphone found",
+    advice: "Plug one in and call again, or type what you want to say.",
+    remedy: "no-microphone",
+  },
+  NotReadableError: {
+    title: "The microphone is in use",
+    advice: "Close the other program that uses it, then call again.",
+    remedy: "no-microphone",
+  },
+  SecurityError: {
+    title: "The microphone needs HTTPS",
+    advice: "Browsers allow the microphone only on https:// pages. Open this page with https://.",
+    remedy: "no-microphone",
+  },
+};
+
+const DEFAULT_WAIT = 10;
+
+export function problemFrom(error: unknown): Problem {
+  if (error instanceof DOMException && MICROPHONE[error.name]) {
+    return MICROPHONE[error.name] as Problem;
+  }
+  if (error instanceof ServerError) return problemFromServer(error);
+  if (error instanceof ServerUnreachable) {
+    return {
+      title: "The server does not answer",
+      advice: "Check your internet connection, then call again.",
+    };
+  }
+  if (error instanceof ConnectionLost) {
+    return {
+      title: "The connection was lost",
+      advice: "Reconnecting failed. When you are online, call again.",
+    };
+  }
+  if (error instanceof AgentUnavailable) {
+    return {
+      title: "The agent is not available",
+      advice: `${error.message} Call again in a moment.`,
+    };
+  }
+  console.error(error);
+  return { title: "The call failed", advice: `Call again. (${error})` };
+}
+
+function problemFromServer(error: ServerError): Problem {
+  const { status, code, message, retryAfter = DEFAULT_WAIT } = error;
+  switch (status) {
+    case 401:
+      return {
+        title: "This invitation is not valid",
+        advice: "It may have expired. Open a new link, or enter an access key.",
+        remedy: "key",
+      };
+    case 403:
+      return {
+        title: "This call is not allowed",
+        advice: `${sentence(message)} Start a new call, or ask for a new invitation.`,
+        remedy: "key",
+      };
+    case 429:
+      return {
+        title: "Too many calls at once",
+        advice: "Wait a moment, then call again.",
+        remedy: "wait",
+        wait: retryAfter,
+      };
+    case 503:
+      return {
+        title: "The server cannot take calls now",
+        advice: `${sentence(message)} Call again in a minute.`,
+        remedy: "wait",
+        wait: retryAfter,
+      };
+    default:
+      return {
+        title: "The server refused the call",
+        advice: `${sentence(message)} Call again, or report this to the operator: ${status} ${code}.`,
+      };
+  }
+}
+
+function sentence(text: string): string {
+  return /[.!?]$/.test(text) ? text : `${text}.`;
+}

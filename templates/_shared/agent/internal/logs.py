@@ -1,0 +1,108 @@
+"""Owns the agent's log: one JSON object per line on stdout, including the libraries' messages.
+
+Every line has `time`, `level`, `event` and `session_id`. An agent is `ready` once; the events of a
+conversation are session_started, user_said, agent_said, latency, tool_call and session_ended (see
+observers.py); a library's message is the event `log`. LOG_LEVEL (default INFO) is the minimum
+level, and LOG_TRANSCRIPTS=false omits all that was said.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import resource
+import sys
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from loguru import logger
+
+from .missing_modules import ModuleExcluded, explain
+
+if TYPE_CHECKING:
+    from loguru import Message
+
+TRANSCRIPTS = os.environ.get("LOG_TRANSCRIPTS", "true").lower() != "false"
+# Pipecat's DEBUG lines quote the conversation.
+LEVEL = os.environ.get("LOG_LEVEL", "INFO").upper() if TRANSCRIPTS else "INFO"
+
+_session = {"id": ""}
+
+
+def use_session(session_id: str) -> None:
+    """Put `session_id` on every line from now on: a process serves one session."""
+    _session["id"] = session_id
+
+
+def session() -> str:
+    """Return the session that this process serves; empty if none has started."""
+    return _session["id"]
+
+
+def write(event: str, level: str = "INFO", **fields: Any) -> None:
+    """Write one line. The names of fields have their unit (`ms`, `seconds`)."""
+    time = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    head = {"time": time, "level": level, "event": event, "session_id": _session["id"]}
+    print(json.dumps(head | fields, ensure_ascii=False, default=str), flush=True)
+
+
+def write_ready() -> None:
+    """Log that the agent answers callers at once, with the time and memory that it took."""
+    # logging counts milliseconds from its import, which is one of the first of a process.
+    seconds = logging.makeLogRecord({}).relativeCreated / 1000
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # bytes on macOS, else KiB
+    peak_mb = peak / (2**20 if sys.platform == "darwin" else 2**10)
+    write("ready", seconds=round(seconds, 2), peak_mb=round(peak_mb))
+
+
+def spoken(**fields: Any) -> dict[str, Any]:
+    """Return `fields` that quote the conversation; none of them if LOG_TRANSCRIPTS=false."""
+    return fields if TRANSCRIPTS else {}
+
+
+def set_up() -> None:
+    """Send loguru (Pipecat) and logging (uvicorn, AgentCore, boto3) through `write`."""
+    logger.remove()
+    # diagnose would print values of variables in tracebacks: transcripts, and keys.
+    logger.add(_from_loguru, level=LEVEL, format="{message}", diagnose=False)
+    handler = _FromLogging()
+    logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
+    # AgentCore's SDK gives its logger a plain handler unless it has one.
+    agentcore = logging.getLogger("bedrock_agentcore.app")
+    agentcore.addHandler(handler)
+    agentcore.propagate = False
+
+
+def _from_loguru(message: Message) -> None:
+    record = message.record
+    # The message includes the traceback of an exception.
+    text = str(message).rstrip("\n")
+    error = record["exception"].value if record["exception"] else None
+    write("log", record["level"].name, message=_explained(text, error), logger=record["name"])
+
+
+class _FromLogging(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        error = record.exc_info[1] if record.exc_info else None
+        text = _explained(self.format(record), error)
+        write("log", record.levelname, message=text, logger=record.name)
+
+
+def _explained(text: str, error: BaseException | None) -> str:
+    explanation = explain(error) if error else ""
+    return f"{text}\n{explanation}" if explanation else text
+
+
+def fail(error: BaseException) -> None:
+    """Write why the agent cannot start, to stderr, and exit with 1."""
+    sys.stdout.flush()
+    try:
+        if explanation := explain(error):
+            raise ModuleExcluded(explanation) from error
+    except ModuleExcluded as explained:
+        error = explained
+    sys.excepthook(type(error), error, error.__traceback__)
+    sys.stderr.flush()
+    # The server's loop runs in another thread, and nothing needs to finish.
+    os._exit(1)

@@ -1,0 +1,120 @@
+"""Owns access: callers by key, invite or JWT, and the tokens that bind a session to its caller.
+
+`uv run --env-file .env -m internal.access 0.5` prints an invite for half an hour (default: 12 h).
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import os
+import re
+import sys
+import time
+import uuid
+from dataclasses import dataclass
+
+import jwt
+
+from .api_errors import ApiError
+from .issuer import Issuer, TokenInvalid
+from .settings import Settings, read_key
+
+# A token is valid for as long as AgentCore keeps a session; a hang-up ends both.
+SESSION_SECONDS = 8 * 3600
+INVITE_HOURS = 12.0
+
+
+@dataclass(frozen=True)
+class Session:
+    """A session: its caller, its transport, and its start (Unix time)."""
+
+    id: str
+    caller: str
+    transport: str
+    since: int
+
+
+class Access:
+    """Checks callers and sessions with the key alone, so that all copies of the server agree."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._key = settings.key.encode()
+        self._secret = hmac.digest(self._key, b"session tokens", hashlib.sha256)
+        self._issuer = (
+            Issuer(settings.discovery_url, settings.audience) if settings.discovery_url else None
+        )
+
+    def has_key(self, authorization: str) -> bool:
+        """Return True if the header has the key; takes the same time either way."""
+        return hmac.compare_digest(authorization.encode(), b"Bearer " + self._key)
+
+    async def caller_of(self, authorization: str) -> str:
+        """Return a name for the caller of this header, without secrets. Raises ApiError."""
+        scheme, _, credential = authorization.partition(" ")
+        if self.has_key(authorization):
+            return "key"
+        if scheme.lower() == "bearer" and credential.startswith("invite."):
+            if is_invite(credential, self._key, time.time()):
+                return f"invite-{hashlib.sha256(credential.encode()).hexdigest()[:12]}"
+            raise ApiError(401, "unauthorized", "This invite is not valid or has expired.")
+        if scheme.lower() == "bearer" and self._issuer and credential.count(".") == 2:
+            try:
+                subject = await self._issuer.subject_of(credential)
+            except TokenInvalid as error:
+                raise ApiError(401, "unauthorized", f"The token is not valid: {error}.") from error
+            return f"jwt-{hashlib.sha256(subject.encode()).hexdigest()[:12]}"
+        raise ApiError(401, "unauthorized", "Send the header Authorization: Bearer <key>.")
+
+    def alias(self, kind: str, name: str) -> str:
+        """Return a stable name for `name` that does not reveal it."""
+        return f"{kind}-{hmac.digest(self._secret, name.encode(), hashlib.sha256).hex()[:12]}"
+
+    def token_for(self, session: Session) -> str:
+        """Return the token that gives access to this session until it ends."""
+        claims = {
+            "sid": session.id,
+            "sub": session.caller,
+            "transport": session.transport,
+            "iat": session.since,
+            "exp": session.since + SESSION_SECONDS,
+        }
+        return jwt.encode(claims, self._secret, "HS256")
+
+    def session_of(self, session_id: str, token: str) -> Session:
+        """Return the session that this token belongs to. Raises ApiError."""
+        try:
+            claims = jwt.decode(token, self._secret, ["HS256"])
+        except (jwt.InvalidTokenError, UnicodeError):
+            claims = {}
+        if claims.get("sid") != session_id:
+            raise ApiError(403, "wrong_token", "This token does not belong to this session.")
+        return Session(session_id, claims["sub"], claims["transport"], claims["iat"])
+
+
+def new_session_id() -> str:
+    """Return an ID with 122 random bits."""
+    return str(uuid.uuid4())
+
+
+def invite(key: bytes, until: float) -> str:
+    """Return an invite to start sessions until this Unix time, so that no browser gets the key."""
+    expiry = str(int(until))
+    # Half of the digest, as RFC 2104 allows, keeps the address short.
+    digest = hmac.digest(key, f"invite:{expiry}".encode(), hashlib.sha256)[:16]
+    return f"invite.{expiry}.{base64.urlsafe_b64encode(digest).decode().rstrip('=')}"
+
+
+def is_invite(text: str, key: bytes, now: float) -> bool:
+    """Return True if this key signed the invite, and it has not expired."""
+    _, _, rest = text.partition(".")
+    expiry = rest.partition(".")[0]
+    if not re.fullmatch("[0-9]{1,11}", expiry) or int(expiry) <= now:
+        return False
+    return hmac.compare_digest(text.encode(), invite(key, int(expiry)).encode())
+
+
+if __name__ == "__main__":
+    hours = float(sys.argv[1]) if len(sys.argv) > 1 else INVITE_HOURS
+    print(invite(read_key(os.environ).encode(), time.time() + hours * 3600))

@@ -1,0 +1,32 @@
+"""The page is accessible: light and dark, large and small, to screen readers too."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.sync_api import Browser, expect
+
+from tests.page.conftest import assert_accessible, watched
+from tests.page.site import Site
+
+DESKTOP, PHONE = {"width": 1280, "height": 800}, {"width": 390, "height": 844}
+
+
+@pytest.mark.parametrize(("scheme", "size"), [("light", DESKTOP), ("dark", PHONE)])
+def test_page_is_accessible_before_a_call(
+    browser: Browser, site: Site, scheme: str, size: dict[str, int]
+) -> None:
+    context = browser.new_context(color_scheme=scheme, viewport=size)
+    with watched(context.new_page()) as page:
+        page.goto(site.url)
+        page.get_by_label("Access key").wait_for()
+        assert_accessible(page)
+        page.goto(site.invitation)
+        page.get_by_text("Settings").click()
+        assert_accessible(page)
+        page.route("**/start", lambda route: route.fulfill(status=503))
+        page.get_by_role("button", name="Start the call").click()
+        expect(page.get_by_role("alert")).to_be_visible()
+        assert_accessible(page)
+        width = page.evaluate("document.documentElement.scrollWidth")
+        assert width == size["width"], "the page scrolls sideways"
+    context.close()

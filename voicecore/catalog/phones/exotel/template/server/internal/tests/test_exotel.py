@@ -1,0 +1,60 @@
+"""Exotel sends key and token, and gets the URL of a media socket."""
+
+from __future__ import annotations
+
+import json
+from urllib.parse import parse_qs
+
+import pytest
+
+from ..api_errors import ApiError
+from ..telephony.provider import BadStart, Call, Forged, Stream, Webhook, basic
+from ..telephony.providers.exotel import Exotel
+
+EXOTEL = Exotel("SID1", "key", "token", "42")
+URL = "https://phone.example/phone/exotel?CallSid=c1&CallFrom=012025550123&CallTo=012025550100"
+START = {
+    "event": "start",
+    "stream_sid": "s1",
+    "start": {
+        "stream_sid": "s1",
+        "call_sid": "c1",
+        "account_sid": "SID1",
+        "media_format": {"encoding": "base64", "sample_rate": "8000", "bit_rate": "128kbps"},
+    },
+}
+
+
+def test_webhook_needs_key_and_token() -> None:
+    EXOTEL.check(Webhook("GET", URL, {"authorization": basic("key", "token")}), 0)
+    for headers in ({}, {"authorization": basic("key", "other")}, {"authorization": "Basic é"}):
+        with pytest.raises(Forged):
+            EXOTEL.check(Webhook("GET", URL, headers), 0)
+
+
+def test_call_is_answered_with_a_url() -> None:
+    call = EXOTEL.incoming_call(Webhook("GET", URL, {}))
+    assert call == Call("c1", "012025550123", "012025550100")
+    assert json.loads(EXOTEL.connect_answer(call, "wss://a.example/x").body) == {
+        "url": "wss://a.example/x"
+    }
+    assert EXOTEL.reject_answer().status == 404
+
+
+def test_start_names_the_call() -> None:
+    assert EXOTEL.stream_start(json.dumps({"event": "connected"})) is None
+    assert EXOTEL.stream_start(json.dumps(START)) == Stream("s1", "c1", "pcm", 8000)
+    other = {**START, "start": {**START["start"], "account_sid": "SID2"}}
+    for wrong in (other, {"event": "media"}, {}):
+        with pytest.raises(BadStart):
+            EXOTEL.stream_start(json.dumps(wrong))
+
+
+def test_api_requests() -> None:
+    place = EXOTEL.place_request("+12025550100", "+12025550123", "", "https://phone.example/status")
+    form = parse_qs(place.body.decode())
+    assert form["From"] == ["+12025550123"]
+    assert form["Url"] == ["http://my.exotel.com/SID1/exoml/start_voice/42"]
+    assert EXOTEL.hang_up_request("c1") is None
+    with pytest.raises(ApiError):
+        EXOTEL.transfer_request("c1", "+12025550199", "")

@@ -1,0 +1,76 @@
+"""Telnyx signs its requests with a time, and gets TeXML."""
+
+from __future__ import annotations
+
+import base64
+import json
+
+import pytest
+
+from ..api_errors import ApiError
+from ..telephony.provider import BadStart, Call, Forged, Stream, Webhook
+from ..telephony.providers.telnyx import Telnyx
+from .credentials import CREDENTIALS, TELNYX_KEY
+
+TELNYX = Telnyx("KEY1", CREDENTIALS["TELNYX_PUBLIC_KEY"], "7")
+URL = "https://phone.example/phone/telnyx"
+BODY = b"CallSid=v3%3Aabc&From=%2B12025550123&To=%2B12025550100"
+NOW = 1_790_000_000
+START = {
+    "event": "start",
+    "stream_id": "s1",
+    "start": {
+        "call_control_id": "v3:abc",
+        "media_format": {"encoding": "PCMU", "sample_rate": 8000, "channels": 1},
+    },
+}
+
+
+def webhook(time: object = NOW, body: bytes = BODY, signed: bytes = BODY) -> Webhook:
+    signature = TELNYX_KEY.sign(f"{time}|".encode() + signed)
+    headers = {
+        "content-type": "application/x-www-form-urlencoded",
+        "telnyx-timestamp": str(time),
+        "telnyx-signature-ed25519": base64.b64encode(signature).decode(),
+    }
+    return Webhook("POST", URL, headers, body)
+
+
+def test_webhook_needs_a_valid_recent_signature() -> None:
+    assert TELNYX.check(webhook(), NOW + 299)
+    unsigned = Webhook("POST", URL, {"telnyx-timestamp": str(NOW)}, BODY)
+    for forged in (unsigned, webhook(signed=b"other"), webhook(time="now"), webhook(time=-1)):
+        with pytest.raises(Forged):
+            TELNYX.check(forged, NOW)
+    with pytest.raises(Forged, match="too old"):
+        TELNYX.check(webhook(), NOW + 301)
+
+
+def test_call_is_answered_with_rtp_in_both_directions() -> None:
+    assert TELNYX.incoming_call(webhook()) == Call("v3:abc", "+12025550123", "+12025550100")
+    answer = TELNYX.connect_answer(Call("v3:abc", "", ""), "wss://a.example/x?a=1&b=2")
+    assert 'bidirectionalMode="rtp"' in answer.body and "a=1&amp;b=2" in answer.body
+    assert "<Reject/>" in TELNYX.reject_answer().body
+
+
+def test_start_names_the_call() -> None:
+    assert TELNYX.stream_start(json.dumps({"event": "connected"})) is None
+    assert TELNYX.stream_start(json.dumps(START)) == Stream("s1", "v3:abc", "ulaw", 8000)
+    for wrong in ({"event": "media", "media": {"payload": "AAAA"}}, {}, 1):
+        with pytest.raises(BadStart):
+            TELNYX.stream_start(json.dumps(wrong))
+
+
+def test_api_requests() -> None:
+    place = TELNYX.place_request("+12025550100", "+12025550123", URL, f"{URL}/status")
+    assert place.url == "https://api.telnyx.com/v2/texml/calls/7"
+    assert json.loads(place.body)["Url"] == URL
+    hang_up = TELNYX.hang_up_request("v3:abc")
+    assert hang_up.url == "https://api.telnyx.com/v2/calls/v3%3Aabc/actions/hangup"
+    assert hang_up.headers["Authorization"] == "Bearer KEY1"
+    assert (
+        json.loads(TELNYX.transfer_request("v3:abc", "+12025550199", "").body)["to"]
+        == "+12025550199"
+    )
+    with pytest.raises(ApiError):
+        Telnyx("KEY1", TELNYX.public_key).place_request("", "", "", "")

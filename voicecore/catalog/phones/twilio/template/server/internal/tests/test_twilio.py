@@ -1,0 +1,118 @@
+"""Twilio signs its requests, and gets TwiML."""
+
+from __future__ import annotations
+
+import json
+from urllib.parse import parse_qs, urlencode
+from xml.etree import ElementTree
+
+import pytest
+
+from ..telephony.provider import BadStart, Call, Forged, Stream, Webhook
+from ..telephony.providers.twilio import Twilio, is_signed, signature
+
+TWILIO = Twilio("AC1", "12345")
+URL = "https://phone.example/phone/twilio"
+FORM = {"CallSid": "CA1", "From": "+12025550123", "To": "+12025550100"}
+START = {
+    "event": "start",
+    "streamSid": "MZ1",
+    "start": {
+        "accountSid": "AC1",
+        "callSid": "CA1",
+        "streamSid": "MZ1",
+        "mediaFormat": {"encoding": "audio/x-mulaw", "sampleRate": 8000, "channels": 1},
+    },
+}
+
+
+def webhook(**headers: str) -> Webhook:
+    kind = {"content-type": "application/x-www-form-urlencoded"}
+    return Webhook("POST", URL, kind | headers, urlencode(FORM).encode())
+
+
+# From Twilio's documentation, and from the tests of its own libraries.
+@pytest.mark.parametrize(
+    ("url", "form", "right"),
+    [
+        (
+            "https://mycompany.com/myapp.php?foo=1&bar=2",
+            {
+                "CallSid": "CA1234567890ABCDE",
+                "Caller": "+12349013030",
+                "Digits": "1234",
+                "From": "+12349013030",
+                "To": "+18005551212",
+            },
+            "0/KCTR6DLpKmkAf8muzZqo1nDgQ=",
+        ),
+        ("wss://example.com/ws/abc", {}, "qk8rtKa9sAtHvyH+d4hp7h23IJo="),
+    ],
+)
+def test_published_signatures(url: str, form: dict[str, str], right: str) -> None:
+    assert signature(url, form.items(), "12345") == right
+    assert is_signed(right, url.replace(".com/", ".com:443/"), form.items(), "12345")
+
+
+def test_webhook_needs_a_valid_signature() -> None:
+    right = signature(URL, FORM.items(), "12345")
+    assert TWILIO.check(webhook(**{"x-twilio-signature": right}), 0) == right
+    for headers in ({}, {"x-twilio-signature": "x" + right[1:]}):
+        with pytest.raises(Forged):
+            TWILIO.check(webhook(**headers), 0)
+    altered = Webhook("POST", URL, webhook(**{"x-twilio-signature": right}).headers, b"CallSid=CA2")
+    with pytest.raises(Forged):
+        TWILIO.check(altered, 0)
+
+
+@pytest.mark.parametrize("signed", ["wss://a.example/x", "https://a.example/x/"])
+def test_handshake_may_be_signed_as_https(signed: str) -> None:
+    right = {"x-twilio-signature": signature(signed, (), "12345")}
+    TWILIO.check_media(Webhook("GET", "wss://a.example/x", right))
+    TWILIO.check_media(Webhook("GET", "wss://a.example/x", {}))
+    with pytest.raises(Forged):
+        TWILIO.check_media(Webhook("GET", "wss://a.example/y", right))
+
+
+def test_call_is_answered_with_twiml() -> None:
+    assert TWILIO.incoming_call(webhook()) == Call("CA1", "+12025550123", "+12025550100")
+    answer = TWILIO.connect_answer(Call("CA1", '"><', "+12025550100"), "wss://a.example/x")
+    [connect] = ElementTree.fromstring(answer.body)
+    [stream] = connect
+    assert (connect.tag, stream.tag, stream.get("url")) == (
+        "Connect",
+        "Stream",
+        "wss://a.example/x",
+    )
+    parameters = {parameter.get("name"): parameter.get("value") for parameter in stream}
+    assert parameters == {"from_number": '"><', "to_number": "+12025550100"}
+    assert "<Reject/>" in TWILIO.reject_answer().body
+
+
+def test_start_names_the_call() -> None:
+    assert TWILIO.stream_start(json.dumps({"event": "connected"})) is None
+    assert TWILIO.stream_start(json.dumps(START)) == Stream("MZ1", "CA1", "ulaw", 8000)
+    other = {**START, "start": {**START["start"], "accountSid": "AC2"}}
+    media = {"event": "media", "media": {"payload": "AAAA"}}
+    for wrong in (other, media, {}, [], {"event": "start"}, {"event": "start", "start": 1}):
+        with pytest.raises(BadStart):
+            TWILIO.stream_start(json.dumps(wrong))
+
+
+def test_audio_and_marks() -> None:
+    stream = Stream("MZ1", "CA1", "ulaw", 8000)
+    frame = TWILIO.audio_frame(stream, b"sound")
+    assert TWILIO.audio_of(frame) == b"sound"
+    assert TWILIO.audio_of('{"event": "media", "media": {"payload": "?"}}') == b""
+    mark = TWILIO.mark(stream, "goodbye")
+    assert TWILIO.is_mark(mark, "goodbye") and not TWILIO.is_mark(mark, "other")
+
+
+def test_api_requests() -> None:
+    place = TWILIO.place_request("+12025550100", "+12025550123", URL, f"{URL}/status")
+    assert place.url == "https://api.twilio.com/2010-04-01/Accounts/AC1/Calls.json"
+    form = parse_qs(place.body.decode())
+    assert form["To"] == ["+12025550123"] and form["Url"] == [URL]
+    assert parse_qs(TWILIO.hang_up_request("CA1").body.decode()) == {"Status": ["completed"]}
+    transfer = parse_qs(TWILIO.transfer_request("CA1", "+12025550199", "").body.decode())
+    assert "<Dial>+12025550199</Dial>" in transfer["Twiml"][0]

@@ -1,0 +1,225 @@
+"""Owns what providers ask of this server: webhooks about calls, and their media sockets.
+
+A provider sends a signed request to /phone/<provider> for each call. The answer names a media
+socket at /phone/<provider>/media/<ticket>, which the bridge connects to the agent.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from sys import maxsize
+
+from botocore.exceptions import BotoCoreError, ClientError
+from fastapi import Request, Response, WebSocket
+from starlette.requests import HTTPConnection
+
+from .. import logs
+from ..access import Session
+from ..agentcore import AgentCore
+from ..api_errors import ApiError
+from ..limits import Limits
+from ..metrics import Metrics
+from ..session_table import LEASE_SECONDS, Table
+from . import tickets
+from .bridge import Bridge, Ending, Unreachable
+from .open_calls import OpenCalls
+from .phone_settings import PhoneSettings
+from .provider import BadStart, Call, Forged, Provider, Webhook, session_id_for
+from .provider_api import ProviderApi
+from .tickets import Tickets
+
+# The same request within this time is a replay.
+REPLAY_SECONDS = 3600
+# From the answer to a webhook until its media socket opens.
+ANSWERED_SECONDS = 3
+# Providers' words for a call that is not over.
+LIVE = ("queued", "initiated", "started", "ringing", "in-progress", "answered")
+
+
+class IncomingCalls:
+    """Answers webhooks, and carries the audio of calls."""
+
+    def __init__(
+        self,
+        settings: PhoneSettings,
+        agentcore: AgentCore,
+        api: ProviderApi,
+        open_calls: OpenCalls,
+        tickets: Tickets,
+        limits: Limits,
+        table: Table,
+        metrics: Metrics,
+    ) -> None:
+        self._settings, self._agentcore, self._api = settings, agentcore, api
+        self._open_calls, self._tickets = open_calls, tickets
+        self._limits, self._table, self._metrics = limits, table, metrics
+
+    async def answer(self, name: str, request: Request) -> Response:
+        """Tell the provider what to do with a call. Raises ApiError."""
+        if not (self._open_calls.is_draining and await self._is_expected(name, request)):
+            self._open_calls.require_open()
+        provider, webhook = await self._verified(name, request)
+        call = provider.incoming_call(webhook)
+        if not call.id:
+            raise ApiError(422, "no_call", "The request is not about a call.")
+        session, answer = _session(name, call.id), provider.reject_answer()
+        self._open_calls.forget(session.id)
+        if not self._serves(call):
+            logs.write("call_refused", session.id, "WARNING", provider=name, why="unknown number")
+        elif await self._has_room(session, self._is_direct(name)):
+            media_url = await self._media_url(name, call, session, request)
+            answer = provider.connect_answer(call, media_url)
+            self._open_calls.expect(session.id, ANSWERED_SECONDS)
+            logs.write("call_answered", session.id, provider=name)
+        return Response(answer.body, answer.status, media_type=answer.type)
+
+    async def status(self, name: str, request: Request) -> Response:
+        """Record the status of a call. Raises ApiError."""
+        provider, webhook = await self._verified(name, request)
+        call_id, status = provider.call_status(webhook)
+        session = _session(name, call_id)
+        logs.write("call_status", session.id, provider=name, status=status[:40])
+        if status not in LIVE:  # its media socket may never have opened
+            self._open_calls.forget(session.id)
+            await self._table.end(session)
+        return Response(status_code=204)
+
+    async def dial(self, name: str, ticket: str, request: Request) -> Response:
+        """Tell the provider the number that a call is transferred to. Raises ApiError."""
+        provider, _ = await self._verified(name, request)
+        try:
+            number = await self._tickets.redeem(f"dial-{name}", ticket, time.time())
+        except Forged as error:
+            raise ApiError(403, "forged", f"The request is not valid: {error}.") from error
+        answer = provider.dial_answer(number)
+        return Response(answer.body, answer.status, media_type=answer.type)
+
+    async def media(self, socket: WebSocket, name: str, ticket: str) -> None:
+        """Carry the audio of a call until it ends."""
+        provider = self._settings.providers.get(name)
+        try:
+            if provider is None:
+                raise Forged("unknown provider")
+            provider.check_media(self._webhook(socket, "GET"))
+            call_id = await self._tickets.redeem(f"media-{name}", ticket, time.time())
+        except Forged as error:
+            logs.write("media_refused", level="WARNING", provider=name[:20], why=str(error))
+            await socket.close()  # before it is accepted: HTTP 403
+            return
+        session, began = _session(name, call_id), time.monotonic()
+        # Another copy of the server may have answered and counted the call; it has its place.
+        await self._table.hold(session, maxsize)
+        await socket.accept()
+        seconds = self._settings.stream_seconds
+        bridge = Bridge(socket, provider, self._agentcore, self._api.http, session.id, seconds)
+        self._open_calls.add(bridge, session.id)
+        by = "the server"
+        try:
+            by = await self._carry(bridge, provider, call_id, session.id)
+        finally:
+            await bridge.close()
+            self._open_calls.remove(bridge)
+            await self._table.end(session)
+            lasted = round(time.monotonic() - began, 1)
+            logs.write("call_ended", session.id, provider=name, by=by, seconds=lasted)
+
+    async def _carry(
+        self, bridge: Bridge, provider: Provider, call_id: str, session_id: str
+    ) -> str:
+        """Carry a call from its first frame to its end; return the side that ended it."""
+        try:
+            await bridge.open(call_id)
+        except BadStart as error:
+            await bridge.close(1008, f"not the start of a call: {error}"[:120])
+            await self._api.end_call(provider, call_id)
+            return f"the server: {error}"
+        self._metrics.session("started", "telephony")
+        try:
+            by = await self._converse(bridge, session_id)
+            if by != Ending.CALLER.value:
+                await bridge.finish()
+                await self._api.end_call(provider, call_id)
+            return by
+        finally:
+            await self._stop(session_id)
+
+    async def _converse(self, bridge: Bridge, session_id: str) -> str:
+        try:
+            ending = await bridge.carry()
+            if ending is Ending.SERVER:
+                await bridge.apologize()
+            return ending.value
+        except (Unreachable, BotoCoreError) as error:
+            reason = str(error) or type(error).__name__
+            logs.write("agent_unreachable", session_id, "ERROR", why=reason)
+            await bridge.apologize()
+            return "the server: no agent"
+
+    async def _is_expected(self, name: str, request: Request) -> bool:
+        """Return True if the request, signed or not, is about an expected call."""
+        name, provider = self._api.provider(name)
+        webhook = self._webhook(request, request.method, await request.body())
+        call = provider.incoming_call(webhook)
+        return self._open_calls.expects(session_id_for(name, call.id))
+
+    async def _stop(self, session_id: str) -> None:
+        try:
+            await self._agentcore.stop(session_id)
+        except (BotoCoreError, ClientError, TimeoutError) as error:  # it ends when it is idle
+            logs.write("session_not_stopped", session_id, "WARNING", why=type(error).__name__)
+        self._metrics.session("stopped", "telephony")
+
+    async def _verified(self, name: str, request: Request) -> tuple[Provider, Webhook]:
+        """Return the provider and its request, if the signature is valid. Raises ApiError."""
+        name, provider = self._api.provider(name)
+        webhook = self._webhook(request, request.method, await request.body())
+        try:
+            once = provider.check(webhook, time.time())
+            digest = hashlib.sha256(once.encode()).hexdigest()
+            if once and not await self._table.once(f"{name}-{digest}", REPLAY_SECONDS):
+                raise Forged("it is a replay")
+        except Forged as error:
+            logs.write("webhook_refused", level="WARNING", provider=name, why=str(error))
+            message = f"The request is not from {name}: {error}."
+            raise ApiError(401, "forged", message) from error
+        return provider, webhook
+
+    def _serves(self, call: Call) -> bool:
+        """Return True if one of the call's numbers is ours: the called one, or the caller's."""
+        numbers = {f"+{number.lstrip('+')}" for number in (call.caller, call.called)}
+        return not self._settings.numbers or bool(numbers & set(self._settings.numbers))
+
+    def _is_direct(self, name: str) -> bool:
+        """Return True if the provider connects to the agent itself, past this server."""
+        return name == "vonage" and self._settings.vonage_direct
+
+    async def _has_room(self, session: Session, direct: bool) -> bool:
+        """Count the call for as long as its ticket is valid, or it may last; False if too many."""
+        try:
+            await self._limits.hold(session, LEASE_SECONDS if direct else tickets.SECONDS)
+        except ApiError:
+            logs.write("call_refused", session.id, "WARNING", why="too many at once")
+            return False
+        return True
+
+    async def _media_url(self, name: str, call: Call, session: Session, request: Request) -> str:
+        if self._is_direct(name):
+            return await self._agentcore.websocket_url(session.id, "telephony")
+        ticket = self._tickets.issue(f"media-{name}", call.id, time.time())
+        base = self._settings.base_url(request).replace("http", "ws", 1)
+        return f"{base}/phone/{name}/media/{ticket}"
+
+    def _webhook(self, request: HTTPConnection, method: str, body: bytes = b"") -> Webhook:
+        base = self._settings.base_url(request)
+        if request.scope["type"] == "websocket":
+            base = base.replace("http", "ws", 1)
+        query = request.scope["query_string"].decode("latin-1")
+        path = request.scope["raw_path"].decode("latin-1")
+        url = f"{base}{path}{'?' * bool(query)}{query}"
+        return Webhook(method, url, dict(request.headers), body)
+
+
+def _session(name: str, call_id: str) -> Session:
+    """Return the session of a call, whose caller is its provider."""
+    return Session(session_id_for(name, call_id), f"phone-{name}", "telephony", int(time.time()))

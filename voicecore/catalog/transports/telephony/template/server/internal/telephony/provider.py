@@ -1,0 +1,278 @@
+"""Owns what phone providers share: webhooks, calls, answers, streams, and their protocol.
+
+The provider's own formats are in providers/, as pure functions of these values.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import re
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Protocol
+from urllib.parse import parse_qsl, urlsplit
+
+from ..api_errors import ApiError
+from ..settings import Reader
+
+Frame = str | bytes
+"""One message of a media socket."""
+
+AGE_SECONDS = 300
+"""Maximum age of a signed request, if the provider sends its time."""
+
+
+class Forged(Exception):
+    """The request is not from the provider; the message says how it shows."""
+
+
+class BadStart(Exception):
+    """A media socket does not start like the provider's; the message says what is wrong."""
+
+
+@dataclass(frozen=True)
+class Webhook:
+    """A provider's request, with the URL that the provider used and lower-case header names."""
+
+    method: str
+    url: str
+    headers: Mapping[str, str]
+    body: bytes = b""
+
+    @cached_property
+    def query(self) -> list[tuple[str, str]]:
+        """Parameters of the URL."""
+        return parse_qsl(urlsplit(self.url).query, keep_blank_values=True)
+
+    @cached_property
+    def form(self) -> list[tuple[str, str]]:
+        """Fields of the body, if it is a form."""
+        if "x-www-form-urlencoded" not in self.headers.get("content-type", ""):
+            return []
+        return parse_qsl(self.body.decode("utf-8", "replace"), keep_blank_values=True)
+
+    @cached_property
+    def fields(self) -> dict[str, Any]:
+        """Parameters of the URL, and fields of the form or JSON body."""
+        try:
+            document = json.loads(self.body) if self.body and not self.form else {}
+        except (ValueError, RecursionError):
+            document = {}
+        fields = document if isinstance(document, dict) else {}
+        return {**dict(self.query), **dict(self.form), **fields}
+
+    def text(self, name: str) -> str:
+        """Return the field as text; empty if it is missing."""
+        return str(self.fields.get(name) or "")
+
+
+@dataclass(frozen=True)
+class Call:
+    """A call: the provider's ID of it, and both numbers."""
+
+    id: str
+    caller: str
+    called: str
+
+
+@dataclass(frozen=True)
+class Answer:
+    """An answer to a webhook, in the provider's own format."""
+
+    type: str
+    body: str
+    status: int = 200
+
+
+@dataclass(frozen=True)
+class ApiCall:
+    """A request to a provider's API."""
+
+    method: str
+    url: str
+    headers: dict[str, str] = field(default_factory=dict)
+    body: bytes = b""
+
+
+@dataclass(frozen=True)
+class Stream:
+    """The audio of a call, as its first message describes it."""
+
+    id: str
+    call_id: str
+    encoding: str
+    rate: int
+
+
+class Provider(Protocol):
+    """The operations of each provider; none uses the network."""
+
+    @property
+    def encoding(self) -> str:
+        """Encoding of the audio on the media socket: "ulaw", or "pcm" (16-bit)."""
+        ...
+
+    @property
+    def rate(self) -> int:
+        """Samples per second."""
+        ...
+
+    @property
+    def chunk_ms(self) -> int:
+        """Length of the audio in a message to the caller."""
+        ...
+
+    def check(self, webhook: Webhook, now: float) -> str:
+        """Check the signature and time of a webhook. Raises Forged.
+
+        Returns a text that the provider never sends twice; empty if it has none.
+        """
+        ...
+
+    def check_media(self, handshake: Webhook) -> None:
+        """Check the signature of a media socket's handshake, if it has one. Raises Forged."""
+        ...
+
+    def incoming_call(self, webhook: Webhook) -> Call:
+        """Return the call that a webhook is about."""
+        ...
+
+    def connect_answer(self, call: Call, media_url: str) -> Answer:
+        """Return the answer that connects the call to this media socket."""
+        ...
+
+    def reject_answer(self) -> Answer:
+        """Return the answer that rejects the call."""
+        ...
+
+    def dial_answer(self, number: str) -> Answer:
+        """Return the answer that connects the call to a number."""
+        ...
+
+    def call_status(self, webhook: Webhook) -> tuple[str, str]:
+        """Return the call's ID and its status, in the provider's words."""
+        ...
+
+    def stream_start(self, frame: Frame) -> Stream | None:
+        """Return the stream that this message starts; None if the next does. Raises BadStart."""
+        ...
+
+    def audio_of(self, frame: Frame) -> bytes:
+        """Return the encoded audio of a message; empty for other messages."""
+        ...
+
+    def audio_frame(self, stream: Stream, audio: bytes) -> Frame:
+        """Return a message that plays this encoded audio."""
+        ...
+
+    def mark(self, stream: Stream, name: str) -> Frame:
+        """Return a message that the provider sends back when all audio before it was played."""
+        ...
+
+    def is_mark(self, frame: Frame, name: str) -> bool:
+        """Return True if the message is the mark with this name."""
+        ...
+
+    def place_request(self, caller: str, to: str, answer_url: str, status_url: str) -> ApiCall:
+        """Return the request that calls a number; its webhook is `answer_url`. Raises ApiError."""
+        ...
+
+    def placed_call_id(self, document: dict[str, Any]) -> str:
+        """Return the ID of the placed call, from the API's answer."""
+        ...
+
+    def status_request(self, call_id: str) -> ApiCall:
+        """Return the request for a call's status."""
+        ...
+
+    def status_in(self, document: dict[str, Any]) -> str:
+        """Return the status, in the provider's words, from the API's answer."""
+        ...
+
+    def hang_up_request(self, call_id: str) -> ApiCall | None:
+        """Return the request that ends the call; None if closing its media socket is enough."""
+        ...
+
+    def transfer_request(self, call_id: str, number: str, dial_url: str) -> ApiCall:
+        """Return the request that transfers the call; `dial_url` answers with `dial_answer`.
+
+        Raises ApiError.
+        """
+        ...
+
+
+class JsonFrames:
+    """Messages in JSON, with base64 audio in media.payload, as four of five providers send them."""
+
+    chunk_ms = 100
+
+    def audio_of(self, frame: Frame) -> bytes:
+        """Return the encoded audio of a message; empty for other messages."""
+        try:
+            return base64.b64decode(document(frame)["media"]["payload"])
+        except (KeyError, TypeError, binascii.Error):
+            return b""
+
+    def is_mark(self, frame: Frame, name: str) -> bool:
+        """Return True if the message is the mark with this name."""
+        message = document(frame)
+        return message.get("event") == "mark" and inner(message, "mark").get("name") == name
+
+    def check_media(self, handshake: Webhook) -> None:
+        """Accept any handshake: most providers sign none."""
+
+
+def document(frame: Frame) -> dict[str, Any]:
+    """Return the JSON object of a message; empty if it has none."""
+    try:
+        parsed = json.loads(frame)
+    except (ValueError, RecursionError):
+        return {}
+    return parsed if isinstance(parsed, dict) else {}
+
+
+def inner(message: dict[str, Any], name: str) -> dict[str, Any]:
+    """Return the object with this name in a message; empty if there is none."""
+    found = message.get(name)
+    return found if isinstance(found, dict) else {}
+
+
+def number(value: object) -> int:
+    """Return a number that may be written as text; 0 if it is not a number."""
+    text = str(value)
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 12 else 0
+
+
+def xml(verbs: str) -> Answer:
+    """Return these verbs as an XML document, in the form of TwiML."""
+    text = f'<?xml version="1.0" encoding="UTF-8"?><Response>{verbs}</Response>'
+    return Answer("application/xml", text)
+
+
+def basic(user: str, password: str) -> str:
+    """Return the value of the header Authorization for HTTP basic authentication."""
+    return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
+
+
+def e164(text: str) -> str:
+    """Return a phone number with its plus. Raises ApiError if it is not one."""
+    found = re.fullmatch(r"\+?([1-9][0-9]{6,14})", re.sub(r"[ ().-]", "", text))
+    if not found:
+        raise ApiError(422, "bad_number", "Write the number like +14155550100.")
+    return f"+{found[1]}"
+
+
+def api_root(reader: Reader, provider: str, default: str) -> str:
+    """Return the URL of a provider's API: <PROVIDER>_API_URL, or the default."""
+    return (reader.text(f"{provider.upper()}_API_URL") or default).rstrip("/")
+
+
+def session_id_for(provider: str, call_id: str) -> str:
+    """Return the session ID of a call, always the same, so that a reconnect finds the session."""
+    if provider == "twilio":
+        return call_id  # 34 characters that AgentCore accepts
+    return f"{provider}-{uuid.uuid5(uuid.NAMESPACE_URL, call_id)}"

@@ -1,0 +1,11 @@
+"""Cloudflare: its record, and the module it adds to a project (template/)."""
+
+from voicecore.catalog.turn_sources.record import TurnSource
+
+SOURCE = TurnSource(
+    name="cloudflare",
+    title="Cloudflare",
+    needs=("CLOUDFLARE_TURN_KEY_ID", "CLOUDFLARE_TURN_API_TOKEN"),
+    udp_port=3478,
+    example=("CLOUDFLARE_TURN_KEY_ID=", "CLOUDFLARE_TURN_API_TOKEN="),
+)
