@@ -67,6 +67,8 @@ _DOCSTRING = re.compile(r"\s*(What|Who|Whom|Whose|How|Where|Whether|Why|When)\b(
 _COMMENT = re.compile(r"#\s*(What|Who|Whom|Whose)\b[^?]*$")
 _TEST_NAME = re.compile(r"test_((what|who|whom|whose)_|an?_[a-z]+_that_is_(no|none)(_|$))")
 _CODE = re.compile(r"`[^`\n]*`")
+# Strings that other software sends: Pipecat's message type and an error of daily-python.
+_FOREIGN = ("signalling", "signalling channel has closed", "signalling channel has closed.")
 _JINJA = re.compile(r"\{%.*?%\}|\{#.*?#\}")
 _JINJA_VALUE = re.compile(r"\{\{.*?\}\}")
 
@@ -136,7 +138,9 @@ def _python_segments(text: str) -> Iterator[tuple[int, str, str]]:
             yield line, "comment", token.string
         elif token.type == tokenize.STRING or token.type == _FSTRING_TEXT:
             kind = "docstring" if line in docstrings else "string"
-            yield line, kind, token.string.strip("\"'rbfu")
+            string = token.string.strip("\"'rbfu")
+            if string not in _FOREIGN:
+                yield line, kind, string
     for node in ast.walk(tree):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             yield node.lineno, "name", node.name

@@ -62,7 +62,7 @@ def test_deploy_to_another_account_than_the_projects(aws: Aws, deployer: Deploye
     ("region", "text"),
     [
         ("us-est-1", "did you mean 'us-east-1'?"),
-        ("me-central-1", "is no region of AgentCore Runtime"),
+        ("me-central-1", "is not a region of AgentCore Runtime"),
         ("eu-west-1", "lacks a model of pipeline 'nova-sonic'"),
     ],
 )

@@ -126,7 +126,7 @@ def test_call_over_webrtc(
         page.keyboard.press("Space")
         expect(page.get_by_role("button", name="Mute")).to_have_attribute("aria-pressed", "true")
         lines = log.locator(".you").count()
-        card.speak(QUESTION).wait()  # muted: nobody hears it
+        card.speak(QUESTION).wait()  # muted: the agent must not hear it
         page.keyboard.press("Space")
         type_text(page, "What is 6 times 7?")
         expect_agent_says(page, "That is 42.")

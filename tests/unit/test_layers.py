@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).parents[2] / "voicecore"
 
 # The floors, top first. A room may import from itself and from lower floors only: never from above,
-# and never from its neighbour.
+# and never from its neighbor.
 FLOORS = [
     {"__main__"},
     {"cli"},

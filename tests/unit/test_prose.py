@@ -31,6 +31,7 @@ def test_prose_is_plain(folder: str) -> None:
         'message = "in a room of Daily\'s."',
         'summary = "policies for who deploys"',
         "# The behaviour stays.",
+        'note = "KVS signalling channel"',
     ],
 )
 def test_flags_bad_prose(line: str, tmp_path: Path) -> None:
@@ -47,6 +48,7 @@ def test_flags_bad_prose(line: str, tmp_path: Path) -> None:
         '"""Run `who is no one` and quote what AWS says."""',
         'error = "There is no state file, and the key is no longer used."',
         'image = "USER nobody"',
+        'kind = "signalling"',
         "def test_rejects_non_list(): ...",
         '"""When the call ends, delete the room."""',
         'summary = "the callers who get through"',

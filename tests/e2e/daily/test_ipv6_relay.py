@@ -106,7 +106,7 @@ def test_libwebrtc_connects_through_the_relay(inside: Ipv6Container, tmp_path: P
         ("turn:silent.lab:3478", ROOM, "nobody answers at Daily's TURN servers: silent.lab:3478"),
         ("turns:turn.lab:5349", ROOM, "no TURN server by UDP"),
         ("turn:turn.lab:3478", f"{ROOM}-of-others", "does not tell its TURN servers"),
-        ("turn:turn.lab:3478", "https://elsewhere.example/room", "is no room at daily.co"),
+        ("turn:turn.lab:3478", "https://elsewhere.example/room", "is not a room at daily.co"),
     ],
 )
 def test_cause_of_no_relay_is_reported(
