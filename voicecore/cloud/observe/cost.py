@@ -84,7 +84,7 @@ def cost_since_month_began(
 
 
 def resource_costs(types: Mapping[str, int], hours: float, title: str) -> list[CostItem]:
-    """Return what resources of these CloudFormation types cost for so many hours."""
+    """Return what resources of these CloudFormation types cost for this many hours."""
     return [
         CostItem(
             f"{kind.rpartition('::')[2]} × {count} ({title})",

@@ -174,7 +174,7 @@ def build(
 
 @contextmanager
 def _role_advice() -> Generator[None]:
-    """Add to an error about IAM that an existing role will do."""
+    """Add to an error about IAM how to use an existing role instead."""
     try:
         yield
     except NotAllowed as error:

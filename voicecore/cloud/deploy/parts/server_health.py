@@ -79,7 +79,7 @@ def missing_record(stack: DeployedStack) -> str:
 
 
 def invite_url(aws: Aws, stack: DeployedStack, hours: float = INVITE_HOURS) -> str:
-    """Return the URL of the server's page with an invite for so many hours.
+    """Return the URL of the server's page with an invite for this many hours.
 
     Raises ServerNotHealthy.
     """
