@@ -35,7 +35,7 @@ from aiortc.rtcconfiguration import RTCIceTransportPolicy
 
 from benchmarks import voice
 from tests.standins.nat.calls import calls, make_project
-from tests.standins.nat.lab import SECRET, NatLab, lab
+from tests.standins.nat.lab import SECRET, NatLab, nat_lab
 from voicecore.local.processes import venv
 from voicecore.local.processes.ports import free_port
 
@@ -48,7 +48,7 @@ LOUD = 500
 
 def main() -> None:
     """Print the tables for RESULTS.md."""
-    with tempfile.TemporaryDirectory() as folder, lab() as net:
+    with tempfile.TemporaryDirectory() as folder, nat_lab() as net:
         project = make_project(Path(folder) / "echoing")
         connect(net, project)
         lose(net, project, Path(folder))
@@ -74,12 +74,12 @@ def connect(net: NatLab, project: Path) -> None:
     (agent / "peer.py").write_bytes((HERE / "webrtc_peer.py").read_bytes())
     python = str(venv.python_of(agent))
     subprocess.run(["uv", "pip", "install", "-q", "--python", python, "fastapi"], check=True)
-    login = net.login(3600)
+    login = net.credentials(3600)
     print("| offer to first sound, agent behind a symmetric NAT | voicecore | Pipecat's example | "
           "ratio | connected | example | ratio |\n|---|---|---|---|---|---|---|")  # fmt: skip
     for name, urls in {
         "TURN by UDP": net.turn.udp,
-        "a dead STUN server, and TURN by UDP": f"stun:{net.nobody}:3478,{net.turn.udp}",
+        "a dead STUN server, and TURN by UDP": f"stun:{net.silent_address}:3478,{net.turn.udp}",
     }.items():
         variables = {
             "ICE_SERVER_URLS": urls,
@@ -124,7 +124,7 @@ def answering(net: NatLab, agent: Path, program: str, variables: dict[str, str])
         argv, cwd=agent, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     ) as process:
         try:
-            url = f"http://{net.agent.house.address}:{port}/ping"
+            url = f"http://{net.agent.nat.address}:{port}/ping"
             while not answers(url):
                 assert process.poll() is None, f"{program} has ended"
                 time.sleep(0.1)
@@ -143,14 +143,17 @@ def answers(url: str) -> bool:
 
 def call(net: NatLab, port: int) -> Heard:
     """One call from the client's place; its offer is brought to the agent from here."""
-    server = json.dumps(net.server(net.turn.udp))
+    login = net.credentials()
+    server = json.dumps(
+        {"urls": net.turn.udp, "username": login.username, "credential": login.password}
+    )
     with net.client.started(
         sys.executable, "-m", "benchmarks.webrtc", "call", server,
         cwd=HERE.parent, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
     ) as process:  # fmt: skip
         assert process.stdin and process.stdout
         offer = json.loads(process.stdout.readline())
-        url = f"http://{net.agent.house.address}:{port}/invocations"
+        url = f"http://{net.agent.nat.address}:{port}/invocations"
         print(json.dumps(answer_of(url, offer)), file=process.stdin, flush=True)
         heard = Heard(**json.loads(process.stdout.readline()))
         process.stdin.close()
@@ -238,7 +241,7 @@ def lose(net: NatLab, project: Path, folder: Path) -> None:
           f"{LOSSES} | median | heard, at least |\n|---|---|---|---|")  # fmt: skip
     with calls(net, project, folder, turn) as phone:
         for share in (0.0, 0.02):
-            with net.client.house.lossy(share):
+            with net.client.nat.lossy(share):
                 ends = [
                     end
                     for made in (phone.call(5) for _ in range(LOSSES))
