@@ -169,4 +169,4 @@ def test_public_network_is_of_processes_only(made: Path, engine: Lab) -> None:
         [*argv, "--project", str(made)], env=env_of(engine), capture_output=True, text=True
     )
     assert done.returncode == 2
-    assert "not that of a container" in done.stderr
+    assert "not of a container" in done.stderr

@@ -27,6 +27,8 @@ from voicecore.talk.transports import rtvi as protocol
 from voicecore.talk.transports.connection import Connected, Disconnected, HungUp, News
 from voicecore.talk.transports.daily import Connection, NoRoom, reason_in, sounds
 
+pytestmark = pytest.mark.slow
+
 TALK = [sys.executable, "-m", "voicecore", "talk", "--transport", "daily", "--text", "--json"]
 
 

@@ -22,6 +22,8 @@ from voicecore.talk.telephone.phone_call import Telephone
 from voicecore.talk.telephone.signatures import Request
 from voicecore.talk.telephone.webhooks import new_call
 
+pytestmark = pytest.mark.slow
+
 QUESTION = Path(__file__).parents[3] / "voicecore/samples/what-time-is-it.wav"
 
 
