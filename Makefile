@@ -42,7 +42,9 @@ test: .venv/.test lab lint  ## Run all tests, or those in ARGS.
 	@python -m pytest $(IN_PARALLEL) $(ARGS)
 
 unit: .venv/.test  ## Run the fast tests, in less than a minute.
-	@python -m pytest --numprocesses 4 --quiet -m 'not slow' tests/unit tests/golden tests/cli $(ARGS)
+	@# Without the other plugins, each process starts 2 s sooner.
+	@PYTEST_DISABLE_PLUGIN_AUTOLOAD=1 python -m pytest -p xdist --numprocesses 4 --quiet \
+		-m 'not slow' tests/unit tests/golden tests/cli $(ARGS)
 
 lint: .venv/.test  ## Check style and types.
 	@ruff check . && ruff format --check . && pyright

@@ -171,4 +171,4 @@ def test_public_network_requires_processes(project: Path, daemon: DockerDaemon) 
         [*argv, "--project", str(project)], env=client_env(daemon), capture_output=True, text=True
     )
     assert done.returncode == 2
-    assert "not that of a container" in done.stderr
+    assert "not of a container" in done.stderr

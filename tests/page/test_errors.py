@@ -41,7 +41,11 @@ def call(page: Page, site: Site, start: Response) -> None:
             "The server cannot take calls",
             "no relay.",
         ),
-        (lambda route: route.abort(), "The server does not answer", "Check your connection"),
+        (
+            lambda route: route.abort(),
+            "The server does not answer",
+            "Check your internet connection",
+        ),
     ],
     ids=["403", "500", "502", "503", "no answer"],
 )

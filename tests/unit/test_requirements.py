@@ -43,12 +43,12 @@ def run(folder: Path, *options: str, ci: str = "") -> subprocess.CompletedProces
     (folder / "conftest.py").write_text(CONFTEST)
     (folder / "test_music.py").write_text(TESTS)
     argv = [sys.executable, "-m", "pytest", "-p", "tests.requirements", "-p", "no:cacheprovider"]
-    env = {**os.environ, "PYTHONPATH": str(ROOT), "CI": ci, "PYTEST_ADDOPTS": ""}
+    env = {**os.environ, "PYTHONPATH": str(ROOT), "CI": ci, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
     argv += ["-ra", "--strict-markers", f"--rootdir={folder}", *options]
     return subprocess.run(argv, cwd=folder, env=env, capture_output=True, text=True)
 
 
-@pytest.mark.parametrize("options", [(), ("-n", "2")], ids=["alone", "in parallel"])
+@pytest.mark.parametrize("options", [(), ("-p", "xdist", "-n", "2")], ids=["alone", "in parallel"])
 def test_tests_without_their_requirements_are_left_out_and_counted(
     tmp_path: Path, options: tuple[str, ...]
 ) -> None:

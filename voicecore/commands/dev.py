@@ -70,10 +70,11 @@ def run(context: Context, options: DevOptions) -> ExitCode:
         if not acquired:
             raise _already_running(project)
         lifecycle = _lifecycle(options)
+        _check_network(options)
         check_files(project)
         if options.nat:
             nat.require_nat()
-        image = _image(context, options, project) if options.container else None
+        image = _image(context, project) if options.container else None
         _warn_of_missing_keys(context, project)
         _install(context, project, image)
         try:
@@ -220,6 +221,16 @@ def _lifecycle(options: DevOptions) -> Lifecycle:
         ) from error
 
 
+def _check_network(options: DevOptions) -> None:
+    if options.container and (options.network == "public" or options.nat):
+        flag = "--nat" if options.nat else "--network public"
+        raise ContainerNetwork(
+            f"{flag} changes the network of a process, not of a container.",
+            f"Omit --container:  voicecore dev {flag}",
+            ExitCode.USAGE,
+        )
+
+
 def check_files(project: Project) -> None:
     """Raise BadProject, naming the missing files, unless agent and server can be started."""
     needed = (project.agent / "internal" / "app.py", project.server / "internal" / "server.py")
@@ -232,14 +243,7 @@ def check_files(project: Project) -> None:
         )
 
 
-def _image(context: Context, options: DevOptions, project: Project) -> LocalImage:
-    if options.network == "public" or options.nat:
-        flag = "--nat" if options.nat else "--network public"
-        raise ContainerNetwork(
-            f"{flag} changes the network of a process, not of a container.",
-            f"Omit --container:  voicecore dev {flag}",
-            ExitCode.USAGE,
-        )
+def _image(context: Context, project: Project) -> LocalImage:
     from voicecore.local.container_agents import build_image
 
     return build_image(project, context.env)

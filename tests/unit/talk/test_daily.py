@@ -33,6 +33,8 @@ from voicecore.talk.transports.daily import (
     reason_in,
 )
 
+pytestmark = pytest.mark.slow
+
 TALK = [sys.executable, "-m", "voicecore", "talk", "--transport", "daily", "--text", "--json"]
 
 

@@ -20,6 +20,8 @@ from voicecore.catalog.phones.signaling import WebhookRequest
 from voicecore.console.errors import VoicecoreError
 from voicecore.talk.telephone.telephone import Telephone
 
+pytestmark = pytest.mark.slow
+
 QUESTION = Path(__file__).parents[3] / "voicecore/samples/what-time-is-it.wav"
 
 
