@@ -1,1 +1,1 @@
-"""What voicecore's speed is, as ratios against a peer or a physical limit, in one run."""
+"""Measurements of voicecore's speed, as ratios to a peer or a physical limit, in one run."""

@@ -1,10 +1,10 @@
-"""Telephone calls through one bridge on one core: what it adds to a frame, and how many it carries.
+"""Measures the phone bridge on one core: delay added to a frame, and calls per core.
 
-`python -m benchmarks.calls [CALLS ...]`. Callers are the stand-in of Twilio: signed webhooks, media
-sockets, and words as a line leaves them, in μ-law every 20 ms. They and the agent, which checks
-AgentCore's signature and sends each frame back, are on the other core. At the same time some
-callers speak to that agent directly, and a sleeper on the bridge's core tells how late it is woken:
-what is not the bridge's doing delays them, too.
+`python -m benchmarks.calls [CALLS ...]`. Callers use the stand-in of Twilio: signed webhooks, media
+sockets, and speech as μ-law every 20 ms. They and the agent, which checks AgentCore's signature and
+sends each frame back, are on the other core. Meanwhile some callers speak to that agent directly,
+and a sleeper on the bridge's core reports how late it is woken: both show delays that the bridge
+does not cause.
 """
 
 from __future__ import annotations
@@ -47,13 +47,13 @@ from voicecore.talk.audio import pcm
 from voicecore.talk.audio.sound_files import read_clip
 from voicecore.talk.telephone.g711 import PhoneLine
 
-BRIDGE_CORE, OTHER_CORE = 1, 0  # a machine's own work is mostly the first one's
+BRIDGE_CORE, OTHER_CORE = 1, 0  # the operating system works mostly on the first core
 CALLS = (50, 100)
 DIRECT = 10
 FRAME_SECONDS = 0.02
 SECONDS = 20
 WARM_SECONDS = 2
-PATIENCE_SECONDS = 10  # for the last frames to come back
+PATIENCE_SECONDS = 10  # until the last frames are back
 TALKS = 2
 REGION = "us-east-1"
 TWILIO = PHONES["twilio"].media()
@@ -63,7 +63,7 @@ TWILIO = PHONES["twilio"].media()
 
 
 def serve_agent() -> None:
-    """Be an agent behind AgentCore's door: send each frame back, with the time it came."""
+    """Act as an agent behind AgentCore: send each frame back, with the time of its arrival."""
     pair = LocalCredentials(os.environ["AWS_ACCESS_KEY_ID"], os.environ["AWS_SECRET_ACCESS_KEY"])
 
     async def speak(request: web.Request) -> web.StreamResponse:
@@ -98,7 +98,7 @@ def serve_agent() -> None:
 
 @contextmanager
 def agent(pair: LocalCredentials) -> Iterator[str]:
-    """Its URL while the block runs."""
+    """Run the agent until the block ends, and yield its URL."""
     port = free_port()
     env = {
         **os.environ,
@@ -115,11 +115,12 @@ def agent(pair: LocalCredentials) -> Iterator[str]:
 
 
 def presigned(agent: str, pair: LocalCredentials) -> str:
-    """The agent's own door, in a session of its own."""
+    """Return a presigned URL of the agent, for a new session."""
     url = f"{agent}/runtimes/{quote(ARN, safe='')}/ws?qualifier=DEFAULT&{SESSION}={uuid.uuid4()}"
     request = AWSRequest("GET", url=url)
     credentials = Credentials(pair.access_key_id, pair.secret_access_key)
     SigV4QueryAuth(credentials, "bedrock-agentcore", REGION, expires=300).add_auth(request)
+    assert request.url
     return request.url.replace("http", "ws", 1)
 
 
@@ -128,7 +129,7 @@ def presigned(agent: str, pair: LocalCredentials) -> str:
 
 @dataclass
 class Caller:
-    """One media socket, with how long each frame took in each direction, in ns."""
+    """One media socket, with the delay of each frame in each direction, in ns."""
 
     socket: aiohttp.ClientWebSocketResponse
     stream: MediaStream
@@ -138,11 +139,11 @@ class Caller:
     answered: int = 0
 
     async def speak(self, until: float) -> None:
-        """Say the words over and over, a frame every 20 ms of this caller's own clock."""
+        """Repeat the speech, a frame every 20 ms of this caller's own clock."""
         for message in TWILIO.opening(self.stream):
             await self.socket.send_str(message)
         begin = random.randrange(len(self.words))
-        due = time.monotonic() + FRAME_SECONDS * random.random()  # callers do not speak in step
+        due = time.monotonic() + FRAME_SECONDS * random.random()  # callers are not in phase
         number = 0
         while due < until:
             await asyncio.sleep(due - time.monotonic())
@@ -156,7 +157,7 @@ class Caller:
             due += FRAME_SECONDS
 
     async def listen(self, since: float) -> None:
-        """Take what the agent says, until the socket closes; counts what was said after `since`."""
+        """Receive frames until the socket closes; measure those sent after `since`."""
         async for message in self.socket:
             now = time.monotonic_ns()
             media = json.loads(message.data)["media"]
@@ -166,7 +167,7 @@ class Caller:
 
 
 def words() -> list[bytes]:
-    """What callers say, by the pieces that Twilio sends: μ-law of 8 kHz."""
+    """Return the callers' speech in frames as Twilio sends them: μ-law at 8 kHz."""
     line, size = PhoneLine(TWILIO), round(1000 * FRAME_SECONDS) * TWILIO.bytes_per_ms
     clips = [read_clip(voice.SAMPLES / f"{name}.wav") for name in voice.QUESTIONS[:4]]
     sound = b"".join(line.to_provider(pcm.mono(clip.audio, 1)) for clip in clips)
@@ -183,7 +184,7 @@ async def media_socket(
 
 @contextmanager
 def sleeper() -> Iterator[subprocess.Popen[str]]:
-    """A process that sleeps on the bridge's core."""
+    """Run a process that sleeps on the bridge's core."""
     argv = [sys.executable, "-m", "benchmarks.wakeup_delay"]
     with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as process:
         os.sched_setaffinity(process.pid, {BRIDGE_CORE})
@@ -198,22 +199,22 @@ def sleeper() -> Iterator[subprocess.Popen[str]]:
 
 @dataclass(frozen=True)
 class Load:
-    """What so many calls were like. Times of a frame, one way, in ms."""
+    """Measurements of a number of simultaneous calls. Delays of frames, one way, in ms."""
 
     calls: int
     direct: Sequence[float]
     bridged: Sequence[float]
     share: float
-    """Of a core, that the bridge took."""
+    """Share of a core that the bridge used."""
     stopped: float
-    """How late a process was woken at most that slept on the bridge's core, in ms."""
+    """Longest wake-up delay of the process that slept on the bridge's core, in ms."""
     lost: int
 
 
 async def load(
     server: RunningServer, provider: Provider, direct: Sequence[str], calls: int
 ) -> Load:
-    """Hold the calls, and figure what is worth knowing."""
+    """Hold the calls and measure them."""
     said = words()
     async with AsyncExitStack() as stack:
         connector = aiohttp.TCPConnector(limit=0)
@@ -259,7 +260,7 @@ async def load(
 
 
 async def measure(folder: Path, counts: Sequence[int]) -> None:
-    """Rows for each number of calls."""
+    """Print rows for each number of calls."""
     pair = make_credentials()
     keys = {
         "AWS_ACCESS_KEY_ID": pair.access_key_id,
@@ -277,7 +278,7 @@ async def measure(folder: Path, counts: Sequence[int]) -> None:
 
 
 def rows(made: Load) -> Iterator[str]:
-    """The figures of a number of calls, against the budgets of 50."""
+    """Yield the table rows of one load, with the budgets for 50 calls."""
     assert not made.lost, f"{made.lost} frames never came back"
     for percent in (50, 99):
         past, through = percentile(made.direct, percent), percentile(made.bridged, percent)
@@ -289,22 +290,22 @@ def rows(made: Load) -> Iterator[str]:
         f"| {made.calls} calls: the latest of {len(made.bridged):,} frames | "
         f"{max(made.direct):.1f} ms | {max(made.bridged):.1f} ms | | ≤ 60 ms |"
     )
-    yield f"| {made.calls} calls: its core stood still | {made.stopped:.1f} ms | | | |"
+    yield f"| {made.calls} calls: longest stall of its core | {made.stopped:.1f} ms | | | |"
     yield (
         f"| {made.calls} calls: of one core | | {made.share:.0%} | "
-        f"{made.calls / made.share:.0f} calls a core | |"
+        f"{made.calls / made.share:.0f} calls per core | |"
     )
 
 
 def talk(folder: Path) -> None:
-    """Hold the same conversation by WebSocket and by telephone in turn, on one core."""
+    """Hold the same conversation over a WebSocket and by phone in turn, on one core."""
     project = voice.project(folder, "both")
     add = [sys.executable, "-m", "voicecore", "add", "telephony", "--provider", "twilio", "--yes"]
     quiet = subprocess.DEVNULL
     subprocess.run(add, cwd=project, check=True, stdout=quiet, stderr=quiet)
     bot = Path(__file__).with_name("webrtc_bot.py")
     (project / "agent/bot.py").write_bytes(bot.read_bytes())
-    ways = {"WebSocket": ("--transport", "websocket"), "telephone": ("--phone", "twilio")}
+    ways = {"WebSocket": ("--transport", "websocket"), "phone": ("--phone", "twilio")}
     taken: dict[str, list[float]] = {name: [] for name in ways}
     with voice.dev(project):
         for _ in range(TALKS):
@@ -322,11 +323,11 @@ def main(counts: Sequence[int]) -> None:
     """Print the tables for RESULTS.md."""
     with tempfile.TemporaryDirectory() as folder:
         made = make_server(Path(folder), ("telephony",), ("twilio",))
-        os.sync()  # or the disk is busy with the new server's files
-        gc.disable()  # what measures must not stand still itself
+        os.sync()  # else the disk is busy with the new server's files
+        gc.disable()  # a collection here would look like a delay
         cores = os.sched_getaffinity(0)
         os.sched_setaffinity(0, {OTHER_CORE})
-        print("| | past the bridge | through it | added | budget |\n|---|---|---|---|---|")
+        print("| | direct | through the bridge | added | budget |\n|---|---|---|---|---|")
         asyncio.run(measure(made, counts))
         os.sched_setaffinity(0, cores)
         gc.enable()
