@@ -1,11 +1,12 @@
-"""Takes the README's pictures: real commands in a real terminal, spoken to by shipped samples.
+"""Takes the pictures of the docs: real commands in a real terminal, spoken to by shipped samples.
 
-`python docs/pictures.py DEMO`, from the checkout's root, where DEMO is what `make demo` made.
+`python docs/pictures.py DEMO`, from the root of the checkout; DEMO is the project of `make demo`.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -19,13 +20,14 @@ from rich.console import Console
 from rich.text import Text
 
 ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT))  # the sound card is one of the tests' real parts
+sys.path.insert(0, str(ROOT))  # the stand-ins and the sound card belong to the tests
 
 from tests.standins.aws import aws_standin  # noqa: E402 - found by the line above
 from tests.standins.image.registries import run_registries  # noqa: E402 - found by the line above
 from tests.standins.soundcard import SoundCard  # noqa: E402
 
 WIDTH, HEIGHT = 90, 22
+_FONT = re.compile(r"\s*@font-face \{.*?\}", re.DOTALL)
 QUESTIONS = ("what-time-is-it", "twelve-times-seven", "open-on-sunday")
 
 
@@ -39,7 +41,7 @@ def main() -> None:
 
 
 def take_plan() -> None:
-    """Photograph what a first deploy would make, in a network of its own, and cost."""
+    """Photograph the plan of a first deploy in a VPC."""
     with (
         tempfile.TemporaryDirectory() as folder,
         run_registries() as registries,
@@ -57,7 +59,7 @@ def take_plan() -> None:
 
 
 def take_build(project: Path) -> None:
-    """Photograph an image's first way to a registry: the tests', behind ECR's name."""
+    """Photograph the first push of an image, to a test registry behind the name of ECR."""
     with run_registries() as registries:
         target = f"{registries.ecr.host}/agent"
         words = f"voicecore build --no-cache --builder direct --project {project} --push {target}"
@@ -88,20 +90,20 @@ def take_conversation(project: Path) -> None:
 
 
 def take_call() -> None:
-    """Photograph a call by telephone."""
+    """Photograph a phone call."""
     with tempfile.TemporaryDirectory() as folder, SoundCard.plugged_in(Path(folder)) as card:
         init = "voicecore init hotline --pipeline offline --transport telephony --provider twilio"
         subprocess.run([*init.split(), "--yes"], cwd=folder, check=True, capture_output=True)
         command = f"voicecore talk --phone twilio --project {folder}/hotline"
         with terminal("phone", command, card.env) as phone:
-            phone.wait_for("spoke for", 120)  # it has greeted
+            phone.wait_for("spoke for", 120)  # the agent has greeted the caller
             ask(card)
             time.sleep(5)
             phone.photograph("voicecore talk --phone twilio", ROOT / "docs/phone.svg")
 
 
 def ask(card: SoundCard) -> None:
-    """Speak the questions, with time for the answers."""
+    """Speak the questions, and leave time for the answers."""
     for question in QUESTIONS:
         time.sleep(4)
         card.speak(ROOT / "voicecore/samples" / f"{question}.wav").wait()
@@ -114,33 +116,34 @@ class Terminal:
         self.name = f"voicecore-{name}"
 
     def screen(self) -> str:
-        """What is on it, with its colours as escape codes."""
+        """Return the text on the screen, with its colors as escape codes."""
         argv = ["tmux", "capture-pane", "-e", "-p", "-t", self.name]
         return subprocess.run(argv, capture_output=True, text=True, check=True).stdout
 
     def wait_for(self, text: str, seconds: float = 60) -> None:
-        """Wait until `text` is on it."""
+        """Wait until `text` is on the screen. Raises TimeoutError."""
         deadline = time.monotonic() + seconds
         while text not in Text.from_ansi(self.screen()).plain:
             if time.monotonic() > deadline:
-                raise TimeoutError(f"{text!r} is not on:\n{self.screen()}")
+                raise TimeoutError(f"{text!r} is not on the screen:\n{self.screen()}")
             time.sleep(0.2)
 
     def photograph(self, title: str, path: Path) -> None:
-        """Write what is on it as SVG."""
+        """Write the screen as SVG, without the web fonts that rich names."""
         with Path("/dev/null").open("w") as nowhere:
             console = Console(record=True, width=WIDTH, file=nowhere)
             console.print(Text.from_ansi(self.screen().rstrip("\n")))
-            console.save_svg(str(path), title=title)
+            svg = console.export_svg(title=title)
+        path.write_text(_FONT.sub("", svg), encoding="utf-8")
 
 
 @contextmanager
 def terminal(
     name: str, command: str, env: Mapping[str, str], height: int = HEIGHT
 ) -> Iterator[Terminal]:
-    """A terminal of `height` lines that runs `command`, and stands until the block ends."""
+    """Run `command` in a terminal of `height` lines until the block ends."""
     made = Terminal(name)
-    # tmux may have been started elsewhere: its environment is not ours.
+    # A running tmux server has an environment of its own.
     own = {"PATH": os.environ["PATH"]} | dict(env.items() - os.environ.items())
     settings = [f"{key}={value}" for key, value in own.items()]
     size = ["-x", str(WIDTH), "-y", str(height)]
