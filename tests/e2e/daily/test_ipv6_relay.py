@@ -103,9 +103,9 @@ def test_libwebrtc_connects_through_the_relay(inside: Ipv6Container, tmp_path: P
 @pytest.mark.parametrize(
     ("url", "room", "why"),
     [
-        ("turn:silent.lab:3478", ROOM, "nobody answers at Daily's TURN servers: silent.lab:3478"),
-        ("turns:turn.lab:5349", ROOM, "no TURN server by UDP"),
-        ("turn:turn.lab:3478", f"{ROOM}-of-others", "does not tell its TURN servers"),
+        ("turn:silent.lab:3478", ROOM, "no answer from Daily's TURN servers: silent.lab:3478"),
+        ("turns:turn.lab:5349", ROOM, "no answer from Daily's TURN servers: none uses UDP"),
+        ("turn:turn.lab:3478", f"{ROOM}-of-others", "Daily did not return its TURN servers"),
         ("turn:turn.lab:3478", "https://elsewhere.example/room", "is not a room at daily.co"),
     ],
 )
