@@ -100,7 +100,7 @@ def test_places_no_call_without_confirmation(
 @pytest.mark.parametrize(
     ("number", "code", "message"),
     [
-        ("12", ExitCode.USAGE, "'12' is not a telephone number"),
+        ("12", ExitCode.USAGE, "'12' is not a phone number"),
         (NUMBER, ExitCode.FAILED, "No server answers at 127.0.0.1, port 9"),
     ],
 )

@@ -40,7 +40,7 @@ STACK = "voicecore-phone-dev-server"
 
 @dataclass(frozen=True)
 class PhoneServer:
-    """A deployed server for phone calls, the stand-in of AWS, and the telephone provider."""
+    """A deployed server for phone calls, the stand-in of AWS, and the phone provider."""
 
     aws: Aws
     deployer: Deployer

@@ -3,7 +3,7 @@
     DAILY_API_KEY=… python -m pytest -m daily tests/daily
 
 This takes two minutes, costs some cents, and runs an agent of the offline pipeline on this machine.
-The account must have no other calls meanwhile. Telephone calls need a number with a monthly fee:
+The account must have no other calls meanwhile. Phone calls need a number with a monthly fee:
 README.md of a project describes them.
 """
 

@@ -1,4 +1,4 @@
-"""A generated server connects telephone providers to the local runtime, also when parts fail."""
+"""A generated server connects phone providers to the local runtime, also when parts fail."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`voicecore call`: place an outbound phone call through the project's telephone provider."""
+"""`voicecore call`: place an outbound phone call through the project's phone provider."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ _POLL_SECONDS = 1.0
 
 
 class BadNumber(VoicecoreError):
-    """The number is not a telephone number."""
+    """The number is not a phone number."""
 
 
 class NoTelephone(VoicecoreError):
-    """The project, or the server, does not have this telephone provider."""
+    """The project, or the server, does not have this phone provider."""
 
 
 class CallRefused(VoicecoreError):
@@ -50,7 +50,7 @@ def run(context: Context, options: CallOptions) -> ExitCode:
     known = project.providers if project else tuple(PHONES)
     if not known:
         raise NoTelephone(
-            f"{project and project.name} has no telephone provider.",
+            f"{project and project.name} has no phone provider.",
             f"Add one:  voicecore add {BY_PHONE} --provider {phones.DEFAULT}",
         )
     provider = options.provider or (known[0] if project else None)
@@ -76,7 +76,7 @@ def check_number(number: str) -> None:
     """Raise BadNumber unless it is an E.164 number, however it is spaced."""
     if not re.fullmatch(r"\+?[1-9][0-9]{6,14}", re.sub(r"[ ().-]", "", number)):
         raise BadNumber(
-            f"{number!r} is not a telephone number.",
+            f"{number!r} is not a phone number.",
             "Include the country code:  voicecore call +14155550100",
             ExitCode.USAGE,
         )

@@ -122,7 +122,7 @@ def public_url_of(project: Project) -> str:
 
 
 def public_url_lines(project: str, phones: Sequence[str], url: str) -> Iterator[Line]:
-    """Yield the settings at telephone providers for a server outside AWS."""
+    """Yield the settings at phone providers for a server outside AWS."""
     yield [Span(f"{project} · PUBLIC_URL", "bold"), Span(f"  {url}")]
     for title, line in _phone_rows(phones, url):
         yield [Span(f"  {title:<9} ", "dim"), *line]

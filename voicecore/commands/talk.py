@@ -150,7 +150,7 @@ def _check_phone(options: TalkOptions) -> None:
         return
     if options.phone not in PHONES:
         known = ", ".join(PHONES)
-        raise BadFlags(f"{options.phone!r} is not a known telephone provider; choose from {known}.")
+        raise BadFlags(f"{options.phone!r} is not a known phone provider; choose from {known}.")
     if options.text:
         raise BadFlags("--text types, and a telephone carries no text: --dtmf presses its keys.")
     if options.remote or options.arn:
@@ -217,7 +217,7 @@ def _transport(options: TalkOptions, project: Project | None) -> str:
     if options.phone:
         if BY_PHONE not in offered:
             raise BadFlags(
-                f"{project and project.name} takes no telephone calls.",
+                f"{project and project.name} takes no phone calls.",
                 f"Add them:  voicecore add {BY_PHONE} --provider {options.phone}",
             )
         if project and not options.url and options.phone not in project.providers:

@@ -23,7 +23,7 @@ class LocalEndpoints:
     page: str | None
     """URL of the page in the browser, with an invite; None if the server has no page."""
     phones: Sequence[str]
-    """Names of the telephone providers that can call the agent."""
+    """Names of the phone providers that can call the agent."""
     turn: str | None
     """URI of the TURN server in front of the agent's NAT; None without --nat."""
 

@@ -46,7 +46,7 @@ def server_env(project: Project, runtime: LocalRuntime, env: Mapping[str, str]) 
 def phone_variables(
     phones: Mapping[str, Mapping[str, str]], stream_seconds: float
 ) -> dict[str, str]:
-    """Return the session server's variables for its telephone providers."""
+    """Return the session server's variables for its phone providers."""
     variables = {name: value for own in phones.values() for name, value in own.items()}
     variables.pop(SIGNING_KEY, None)
     return variables | ({"STREAM_SECONDS": str(stream_seconds)} if phones else {})

@@ -68,7 +68,7 @@ class ServerAccess:
     """Longest life of one stream to its agent."""
     title: str
     phones: Mapping[str, Mapping[str, str]] | None = None
-    """Variables of the telephone providers whose calls it takes, by name; None: not known."""
+    """Variables of the phone providers whose calls it takes, by name; None: not known."""
 
 
 @asynccontextmanager

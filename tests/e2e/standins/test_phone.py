@@ -1,4 +1,4 @@
-"""The stand-ins of telephone providers: their APIs, webhooks and calls are as documented."""
+"""The stand-ins of phone providers: their APIs, webhooks and calls are as documented."""
 
 import asyncio
 import json

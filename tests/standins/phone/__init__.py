@@ -1,4 +1,4 @@
-"""Stand-ins of the telephone providers: their REST APIs, webhooks and media sockets.
+"""Stand-ins of the phone providers: their REST APIs, webhooks and media sockets.
 
     async with Provider("twilio") as provider:
         ... start a server with provider.variables in its environment ...

@@ -5,7 +5,7 @@ from __future__ import annotations
 from voicecore.catalog.phones.accounts import phone_accounts
 
 NUMBER = "+12025550100"
-"""Telephone number of each account; it is fictitious."""
+"""Phone number of each account; it is fictitious."""
 
 
 def account(provider: str) -> dict[str, str]:

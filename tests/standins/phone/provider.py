@@ -1,4 +1,4 @@
-"""A telephone provider: takes and places calls, asks servers about them, streams their audio."""
+"""A phone provider: takes and places calls, asks servers about them, streams their audio."""
 
 from __future__ import annotations
 

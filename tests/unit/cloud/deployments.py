@@ -73,7 +73,7 @@ def make_lambda_stack(of: Deployment, **secret: str) -> Stack:
 
 
 def phone_deployment(**options: Any) -> Deployment:
-    """Return a stage whose session server carries telephone calls."""
+    """Return a stage whose session server carries phone calls."""
     return deployment("nova-sonic", TELEPHONE, **({"network": VPC} | options))
 
 

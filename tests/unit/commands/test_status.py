@@ -1,4 +1,4 @@
-"""`voicecore status` shows the settings at telephone providers."""
+"""`voicecore status` shows the settings at phone providers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Accounts at telephone providers, made up by `voicecore dev` where a project has none."""
+"""Accounts at phone providers, made up by `voicecore dev` where a project has none."""
 
 from __future__ import annotations
 

@@ -214,7 +214,7 @@ def test_rejects_phone_of_a_project_without_telephony(voicecore: Voicecore, tmp_
     assert voicecore("init", "line", "--pipeline", "offline", "--yes").code == 0
     result = voicecore("talk", "--phone", "plivo", cwd=tmp_path / "line")
     assert result.code == 2
-    assert "line takes no telephone calls." in result.stderr
+    assert "line takes no phone calls." in result.stderr
     assert "voicecore add telephony --provider plivo" in result.stderr
 
 

@@ -1,4 +1,4 @@
-"""Owns the registry of telephone providers: one folder per provider.
+"""Owns the registry of phone providers: one folder per provider.
 
 A folder holds all there is about one provider: its record (`__init__`), the account that
 `voicecore dev` makes up (`account`), its protocol as the test telephone speaks it (`signaling`,
@@ -13,7 +13,7 @@ from voicecore.catalog.phones.twilio import PHONE as TWILIO
 from voicecore.catalog.phones.vonage import PHONE as VONAGE
 
 PHONES: dict[str, Phone] = {phone.name: phone for phone in (TWILIO, TELNYX, PLIVO, EXOTEL, VONAGE)}
-"""Telephone providers by name, in the order in which they are offered."""
+"""Phone providers by name, in the order in which they are offered."""
 
 DEFAULT = TWILIO.name
 """Provider that `init` suggests."""

@@ -1,4 +1,4 @@
-"""Owns the accounts at telephone providers that `voicecore dev` makes up for its run.
+"""Owns the accounts at phone providers that `voicecore dev` makes up for its run.
 
 Each provider's `account` module fills in what is missing, in the form its real values have. The
 real provider refuses such credentials.

@@ -1,4 +1,4 @@
-"""Owns the record of a telephone provider: everything that commands know about it.
+"""Owns the record of a phone provider: everything that commands know about it.
 
 The code that speaks a provider's protocol is loaded late: `--help` needs only the records.
 """
@@ -39,7 +39,7 @@ class ConsoleField:
 
 @dataclass(frozen=True)
 class Phone:
-    """A telephone provider, and what a session server needs to take its calls."""
+    """A phone provider, and what a session server needs to take its calls."""
 
     name: str
     title: str

@@ -35,7 +35,7 @@ class Transport:
     browser: bool = True
     """True when the page speaks it."""
     by_phone: bool = False
-    """True when callers come through a telephone provider, whose calls the session server takes."""
+    """True when callers come through a phone provider, whose calls the session server takes."""
     webhooks: bool = False
     """True when the service that carries the calls sends requests to the session server."""
     not_public: str = ""

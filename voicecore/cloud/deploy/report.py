@@ -32,7 +32,7 @@ class ServerReport:
     record: str = ""
     """Target of a DNS record that the domain still lacks; empty if it has it."""
     phones: tuple[Phone, ...] = ()
-    """Telephone providers whose calls pass through the server."""
+    """Phone providers whose calls pass through the server."""
 
     @property
     def url(self) -> str:

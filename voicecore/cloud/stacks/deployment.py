@@ -32,11 +32,11 @@ class Deployment:
     vpc: Vpc
     turn: TurnSettings
     phones: tuple[Phone, ...] = ()
-    """The telephone providers that the project's session server answers."""
+    """The phone providers that the project's session server answers."""
 
     @property
     def has_phones(self) -> bool:
-        """True when the project's server answers telephone calls, deployed or not."""
+        """True when the project's server answers phone calls, deployed or not."""
         return bool(self.phones)
 
     @property

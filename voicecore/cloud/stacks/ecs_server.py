@@ -98,7 +98,7 @@ def _network_parameters() -> dict[str, Parameter]:
 def _outputs(deployment: Deployment) -> dict[str, StackOutput]:
     outputs = {
         URL: StackOutput(
-            "URL for telephone providers and clients", join("", [server_origin(deployment), "/"])
+            "URL for phone providers and clients", join("", [server_origin(deployment), "/"])
         ),
         "Cluster": StackOutput("The ECS cluster", ref("Cluster")),
         "Service": StackOutput("The ECS service", get_att("Service", "Name")),

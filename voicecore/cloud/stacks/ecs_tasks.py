@@ -132,7 +132,7 @@ def _security_group(deployment: Deployment, env: Environment) -> Resource:
 
 def _egress(env: Environment) -> list[tuple[str, int]]:
     """Return the ports that the server must reach: AWS, providers, and its session table if any."""
-    ports = [("AWS and telephone providers", 443)]
+    ports = [("AWS and phone providers", 443)]
     if store := env.secret.get("SESSION_STORE"):
         ports.append(("The session table", urlsplit(store).port or 6379))
     return ports

@@ -32,7 +32,7 @@ class DevState:
     stream_seconds: float
     logs: str
     phone: dict[str, dict[str, str]] = field(default_factory=dict[str, dict[str, str]])
-    """Variables of each telephone provider; the run generates those that the project lacks. They
+    """Variables of each phone provider; the run generates those that the project lacks. They
     are secret: with them, a program can call as the provider."""
 
 

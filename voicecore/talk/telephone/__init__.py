@@ -1,1 +1,1 @@
-"""The test telephone: calls a server as a telephone provider does."""
+"""The test telephone: calls a server as a phone provider does."""

@@ -1,4 +1,4 @@
-"""Exotel: the record of the telephone provider."""
+"""Exotel: the record of the phone provider."""
 
 from voicecore.catalog.phones.record import KEYS, PCM, ConsoleField, Phone
 

@@ -1,4 +1,4 @@
-"""Plivo: the record of the telephone provider."""
+"""Plivo: the record of the phone provider."""
 
 from voicecore.catalog.phones.record import ConsoleField, Phone
 

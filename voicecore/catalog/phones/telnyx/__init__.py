@@ -1,4 +1,4 @@
-"""Telnyx: the record of the telephone provider."""
+"""Telnyx: the record of the phone provider."""
 
 from voicecore.catalog.phones.record import ConsoleField, Phone
 

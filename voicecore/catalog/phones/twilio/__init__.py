@@ -1,4 +1,4 @@
-"""Twilio: the record of the telephone provider."""
+"""Twilio: the record of the phone provider."""
 
 from voicecore.catalog.phones.record import ConsoleField, Phone
 

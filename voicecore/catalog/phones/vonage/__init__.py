@@ -1,4 +1,4 @@
-"""Vonage: the record of the telephone provider."""
+"""Vonage: the record of the phone provider."""
 
 from voicecore.catalog.phones.record import PCM, ConsoleField, Phone
 

@@ -42,7 +42,7 @@ def _answers_phones(deployment: Deployment) -> bool:
 def require_server_possible(deployment: Deployment, environment: Environment) -> None:
     """Raise CannotDeployServer where no server could run, or callers could not reach the agent.
 
-    Raises BadEnvironment when a telephone provider's credentials are missing.
+    Raises BadEnvironment when a phone provider's credentials are missing.
     """
     region = deployment.stage.region
     if carries_calls(deployment, environment):
@@ -98,7 +98,7 @@ def _require_ecs_possible(deployment: Deployment) -> None:
 
 
 def _require_credentials(deployment: Deployment, environment: Environment) -> None:
-    """Raise BadEnvironment where the server could not verify a telephone provider's requests."""
+    """Raise BadEnvironment where the server could not verify a phone provider's requests."""
     given = {**environment.plain, **environment.secret}
     missing = [
         f"{name} is missing: the server rejects {phone.title}'s calls without it"
