@@ -421,7 +421,8 @@ _ROUTES = {
 }
 
 _OPENAPI = """
-import json, os, server
+import json, os
+from internal import server
 print(json.dumps(server.create_app(os.environ).openapi()))
 """
 
