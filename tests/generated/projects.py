@@ -64,7 +64,7 @@ WITH_SERVERS = [kind for kind in KINDS if kind.pipeline == "offline"]
 def rendered(kind: Kind) -> dict[str, bytes]:
     """Return the files of a project of this kind."""
     services = services_of(PIPELINES[kind.pipeline], dict(kind.services))
-    providers = tuple(PHONES) if TRANSPORTS[kind.transport].serves else ()
+    providers = tuple(PHONES) if TRANSPORTS[kind.transport].by_phone else ()
     transports = (kind.transport,)
     answers = Answers("support-line", transports, kind.pipeline, "us-east-1", services, providers)
     return render(answers, SECRET)

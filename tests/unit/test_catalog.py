@@ -20,8 +20,8 @@ ENTRIES = {**transports.TRANSPORTS, **phones.PHONES, **pipelines.PIPELINES}
 FOLDERS = [entry.template.parent for entry in ENTRIES.values()]
 
 ALLOWED = {
-    # Twilio is also a source of TURN credentials, which the registry of TURN sources has.
-    ("catalog/turn_sources.py", "twilio"),
+    # Twilio is also a source of TURN credentials, with a record of its own.
+    ("catalog/turn_sources/twilio/__init__.py", "twilio"),
     ("commands/turn_check.py", "twilio"),
 }
 """Modules that may hold an entry's name, because it names something else there."""
@@ -94,4 +94,4 @@ def test_folder_of_a_provider_has_all_its_parts(name: str) -> None:
     assert isinstance(phone.signaling(), Signaling)
     assert isinstance(phone.media(), MediaProtocol)
     assert {*phone.secrets, *phone.calling} <= phone.account_maker()({}).keys()
-    assert (phone.template / "server/providers" / f"{name}.py").exists()
+    assert (phone.template / "server/internal/telephony/providers" / f"{name}.py").exists()

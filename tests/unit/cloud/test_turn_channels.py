@@ -43,7 +43,7 @@ def test_variables_name_another_turn_source() -> None:
     assert turn_variables(of) == {"TURN_SOURCE": "coturn", "NETWORK_MODE": "VPC"}
     own = {"COTURN_URLS": "turn:turn.example.org", "COTURN_SECRET": "s"}
     assert require_relay(of, own | {"TURN_SOURCE": ""}) == []
-    with pytest.raises(NoRelayInAws, match="COTURN_URLS coturn needs it"):
+    with pytest.raises(NoRelayInAws, match="COTURN_URLS is required by coturn"):
         require_relay(of, {})
 
 

@@ -24,7 +24,7 @@ LIBRARY = f"usr/local/lib/python{sys.version_info.major}.{sys.version_info.minor
 PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 
 
-# A short version of the slim.py in generated projects.
+# A short version of the prune.py in generated projects.
 SLIM = """
 import compileall, json, pathlib, py_compile, sys
 from importlib.metadata import distributions
@@ -68,7 +68,7 @@ def _sum(text: str) -> str:
 
 
 def make_agent(folder: Path, *wheels: Path) -> Path:
-    """Write an agent that requires `wheels`, with a lockfile and a slim.py."""
+    """Write an agent that requires `wheels`, with a lockfile and a prune.py."""
     agent = folder / "agent"
     agent.mkdir()
     names = [wheel.name.partition("-")[0] for wheel in wheels]

@@ -274,7 +274,7 @@ def test_failed_build_leaves_no_files(workspace: Workspace) -> None:
 
 
 def test_interrupted_build_leaves_no_files(workspace: Workspace) -> None:
-    (workspace.inputs.agent / "slim.py").write_text("import time\ntime.sleep(60)\n")
+    (workspace.inputs.agent / "internal/prune.py").write_text("import time\ntime.sleep(60)\n")
 
     async def work() -> None:
         started = asyncio.Event()

@@ -141,16 +141,16 @@ def test_copy_code_reports_deleted_file(tmp_path: Path) -> None:
 
 def test_missing_slim_suggests_init(tmp_path: Path) -> None:
     agent = make_agent(tmp_path)
-    (agent / "slim.py").unlink()
-    with pytest.raises(SlimFailed, match=r"no slim\.py") as caught:
+    (agent / "internal/prune.py").unlink()
+    with pytest.raises(SlimFailed, match=r"no internal/prune\.py") as caught:
         run_copy_code(agent, ["bot.py"], tmp_path / "app")
     assert "voicecore init" in (caught.value.hint or "")
 
 
 def test_failed_slim_shows_its_output(tmp_path: Path) -> None:
     agent = make_agent(tmp_path)
-    (agent / "slim.py").write_text("raise SystemExit('cannot slim')")
-    with pytest.raises(SlimFailed, match="cannot slim"):
+    (agent / "internal/prune.py").write_text("raise SystemExit('cannot prune')")
+    with pytest.raises(SlimFailed, match="cannot prune"):
         run_copy_code(agent, ["bot.py"], tmp_path / "app")
 
 

@@ -10,7 +10,7 @@ KEY = "a-key-that-is-as-long-as-it-has-to-be"
 
 
 def test_invite_equals_the_one_of_the_server() -> None:
-    source = rendered(Kind("websocket", "offline"))["server/access.py"].decode()
+    source = rendered(Kind("websocket", "offline"))["server/internal/access.py"].decode()
     # Only this function of the server's module: its imports are packages of the server.
     start = source.index("def invite(")
     theirs: dict[str, object] = {}
@@ -23,8 +23,8 @@ def test_invite_equals_the_one_of_the_server() -> None:
 
 def test_server_without_page_or_key_has_no_url(tmp_path: Path) -> None:
     assert invite_url(tmp_path, "http://127.0.0.1:7860", KEY) is None
-    (tmp_path / "page").mkdir()
-    (tmp_path / "page/index.html").write_text("")
+    (tmp_path / "internal/page").mkdir(parents=True)
+    (tmp_path / "internal/page/index.html").write_text("")
     assert invite_url(tmp_path, "http://127.0.0.1:7860", None) is None
     opened = invite_url(tmp_path, "http://127.0.0.1:7860", KEY)
     assert opened and opened.startswith("http://127.0.0.1:7860/#invite.")

@@ -348,7 +348,7 @@ def test_hints_how_to_install_the_library(server: RoomServer) -> None:
             process = await talk(server, [sys.executable, "-c", start, *TALK[3:]])
             output, _ = await process.communicate()
         error = json.loads(output)["error"]
-        assert "pip install 'voicecore[talk,daily]'" in error["hint"]
+        assert "pip install 'voicecore-cli[talk,daily]'" in error["hint"]
         assert (process.returncode, server.requests) == (4, [])
 
     asyncio.run(test())

@@ -16,10 +16,10 @@ def project(voicecore: Voicecore, tmp_path: Path) -> Path:
 
 
 def test_reports_why_the_agent_does_not_start(voicecore: Voicecore, project: Path) -> None:
-    (project / "agent" / "app.py").unlink()
+    (project / "agent" / "internal" / "app.py").unlink()
     result = voicecore("talk", "--text", cwd=project, env=dict(os.environ))
     assert result.code == 3  # the exit code and the message are those of `voicecore dev`
-    assert f"{project} lacks agent/app.py." in result.stderr
+    assert f"{project} lacks agent/internal/app.py." in result.stderr
     assert f"voicecore init {project.name} --directory {project.parent} --force" in result.stderr
 
 
