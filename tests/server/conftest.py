@@ -14,7 +14,7 @@ from tests.standins.server.agentcore import AgentCore, agentcore
 from voicecore.catalog.transports import TRANSPORTS
 
 # The Daily stand-in that each generated project contains.
-sys.path.append(str(TRANSPORTS["daily"].template / "tests"))
+sys.path.append(str(TRANSPORTS["daily"].template / "agent" / "internal" / "tests"))
 daily_cloud = importlib.import_module("daily_cloud").daily_cloud
 
 
