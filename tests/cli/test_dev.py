@@ -33,8 +33,8 @@ def installed_project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def project(installed_project: Path) -> Iterator[Path]:
     """The installed project; its files are restored after the test."""
     yield installed_project
-    (installed_project / "agent/app.py").write_text(AGENT)
-    (installed_project / "server/server.py").write_text(SERVER)
+    (installed_project / "agent/internal/app.py").write_text(AGENT)
+    (installed_project / "server/internal/server.py").write_text(SERVER)
 
 
 def test_serves_until_interrupted_and_leaves_nothing_behind(project: Path) -> None:
@@ -95,7 +95,7 @@ def test_ends_when_reader_of_events_is_gone(project: Path) -> None:
         events_until(process, "serving", "ready")
         assert process.stdout
         process.stdout.close()
-        (project / "agent/app.py").write_text(AGENT + "\n")  # causes an event
+        (project / "agent/internal/app.py").write_text(AGENT + "\n")  # causes an event
         assert process.wait(20) == ExitCode.OK
     assert processes_in(project) == []
 
@@ -116,7 +116,7 @@ def test_reports_port_in_use(project: Path, voicecore: Voicecore) -> None:
 
 
 def test_crashing_agent_is_reported_and_restarted_when_saved(project: Path) -> None:
-    (project / "agent/app.py").write_text("import nowhere\n")
+    (project / "agent/internal/app.py").write_text("import nowhere\n")
     with dev(project) as process:
         failed = events_until(process, "serving", "failed")
         [event] = [event for event in failed if event["kind"] == "failed"]
@@ -149,14 +149,14 @@ def state_of(project: Path) -> str:
 
 
 def test_reports_agent_that_never_answers_ping(project: Path) -> None:
-    (project / "agent/app.py").write_text("import time\ntime.sleep(60)\n")
+    (project / "agent/internal/app.py").write_text("import time\ntime.sleep(60)\n")
     with dev(project, "--start-limit", "1") as process:
         [event] = [e for e in events_until(process, "failed") if e["kind"] == "failed"]
         assert "did not answer /ping within 1s" in event["text"]
 
 
 def test_ends_when_session_server_cannot_start(project: Path) -> None:
-    (project / "server/server.py").write_text("raise SystemExit('SESSION_API_KEY is missing')\n")
+    (project / "server/internal/server.py").write_text("raise SystemExit('SESSION_API_KEY is missing')\n")
     with dev(project) as process:
         stdout, _ = process.communicate(timeout=30)
     assert process.returncode == ExitCode.FAILED
@@ -168,7 +168,7 @@ def test_ends_when_session_server_cannot_start(project: Path) -> None:
 
 def test_server_of_another_project_on_our_port_is_an_error(project: Path) -> None:
     # It binds the port after it was found free, and answers /health before ours does.
-    (project / "server/server.py").write_text("import time\ntime.sleep(2)\n" + SERVER)
+    (project / "server/internal/server.py").write_text("import time\ntime.sleep(2)\n" + SERVER)
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
     with dev(project, "--server-port", str(port)) as process:
@@ -193,7 +193,7 @@ class AlwaysHealthy(BaseHTTPRequestHandler):
 
 
 def test_reports_session_server_that_never_answers_health(project: Path) -> None:
-    (project / "server/server.py").write_text(SERVER.replace("200", "503"))
+    (project / "server/internal/server.py").write_text(SERVER.replace("200", "503"))
     with dev(project) as process:
         stdout, _ = process.communicate(timeout=60)
     error = json.loads(stdout.splitlines()[-1])["error"]
@@ -206,7 +206,7 @@ def test_saved_session_server_restarts_at_once(project: Path) -> None:
         url = json.loads((project / ".voicecore/dev.json").read_text())["server"]
         changed = SERVER.replace('os.environ["AGENT_RUNTIME_ARN"].encode()', 'b"changed"')
         time.sleep(1)  # the file watch has started by then
-        (project / "server/server.py").write_text(changed)
+        (project / "server/internal/server.py").write_text(changed)
         deadline = time.monotonic() + 15
         seen = b""
         while seen != b"changed" and time.monotonic() < deadline:

@@ -49,13 +49,13 @@ def pyproject(name: str, *dependencies: str, python: str = ">=3.11") -> str:
 def tiny_project(root: Path, agent: str) -> Path:
     """Create a project whose agent and server only answer health checks."""
     for folder in ("agent", "server"):
-        (root / folder).mkdir(parents=True)
+        (root / folder / "internal").mkdir(parents=True)
     (root / "voicecore.toml").write_text(
         'name = "tiny"\ntransports = ["websocket"]\npipeline = "offline"\nregion = "us-east-1"\n'
     )
-    (root / "agent/app.py").write_text(agent)
+    (root / "agent/internal/app.py").write_text(agent)
     (root / "agent/pyproject.toml").write_text(pyproject("tiny-agent"))
-    (root / "server/server.py").write_text(SERVER)
+    (root / "server/internal/server.py").write_text(SERVER)
     (root / "server/pyproject.toml").write_text(pyproject("tiny-server", "uvicorn"))
     return root
 

@@ -157,7 +157,7 @@ async def _runtime(
         "NETWORK_MODE": "VPC",
         "DOCKER_CONTAINER": "1",
     }
-    argv = tuple(net.agent.argv(python, "app.py"))
+    argv = tuple(net.agent.argv(python, "-m", "internal.app"))
     spec = AgentSpec(argv, project / "agent", env, host=net.agent.nat.address)
     arn = local_arn("my_agent", "us-east-1")
     here = net.public.gateway
