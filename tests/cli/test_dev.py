@@ -156,7 +156,9 @@ def test_reports_agent_that_never_answers_ping(project: Path) -> None:
 
 
 def test_ends_when_session_server_cannot_start(project: Path) -> None:
-    (project / "server/internal/server.py").write_text("raise SystemExit('SESSION_API_KEY is missing')\n")
+    (project / "server/internal/server.py").write_text(
+        "raise SystemExit('SESSION_API_KEY is missing')\n"
+    )
     with dev(project) as process:
         stdout, _ = process.communicate(timeout=30)
     assert process.returncode == ExitCode.FAILED
