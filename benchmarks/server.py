@@ -200,7 +200,7 @@ def compare(checkout: Path | None) -> None:
         others = statistics.median(figures.get(f"{name} theirs", [float("nan")]))
         better = others / mine if name == "health" else mine / others
         print(f"| {title} | {mine:.1f} | {others:.1f} | {better:.1f} × |")
-    print(f"\nuvicorn with a no-op app: {statistics.median(figures['nothing']):.0f} per second")
+    print(f"\nuvicorn with a no-op app: {statistics.median(figures['noop']):.0f} per second")
 
 
 def crowds() -> None:
