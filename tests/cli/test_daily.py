@@ -47,7 +47,7 @@ def test_deploy_rejects_server_without_key(voicecore: Voicecore, project: Path) 
 def test_talk_rejects_turn_server(voicecore: Voicecore, project: Path) -> None:
     result = voicecore("talk", "--text", "--turn", "turn:example.com", "--transport", "daily")
     assert result.code == ExitCode.USAGE
-    assert "are about WebRTC" in result.stderr
+    assert "work only with WebRTC" in result.stderr
 
 
 def test_add_daily_to_project(voicecore: Voicecore, tmp_path: Path) -> None:

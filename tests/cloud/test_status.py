@@ -163,7 +163,7 @@ def test_status_of_a_stage_in_another_account(
     path.write_text(path.read_text() + '[stages.prod]\naccount = "999999999999"\n')
     shown = voicecore("status", "--stage", "prod", cwd=deployer.root)
     assert shown.code == ExitCode.OK
-    assert "it is in account 999999999999; these credentials are of 123456789012" in shown.stdout
+    assert "it is in account 999999999999; these credentials are for 123456789012" in shown.stdout
 
 
 def test_status_of_every_project_of_the_account(

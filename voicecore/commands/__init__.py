@@ -1,1 +1,1 @@
-"""The verbs: each validates, asks for what is missing, does, and says what to type next."""
+"""The commands: each checks its options, asks for missing values, runs, and names the next step."""

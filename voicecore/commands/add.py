@@ -24,11 +24,11 @@ from voicecore.scaffold.render import Answers, Files
 
 
 class UnknownTransport(VoicecoreError):
-    """--transport names none of the catalog's transports."""
+    """The transport is not in the catalog."""
 
 
 class UnknownProvider(VoicecoreError):
-    """--provider names none of the catalog's providers, or the transport uses none."""
+    """--provider is not in the catalog, or the transport uses no phone provider."""
 
 
 class ConflictingEdits(VoicecoreError):

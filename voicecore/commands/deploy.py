@@ -44,11 +44,11 @@ class BadOption(VoicecoreError):
 
 
 def run(context: Context, options: DeployOptions, images: ImageSource) -> ExitCode:
-    """Deploy a stage of a project, in five stages.
+    """Deploy a stage of a project, in five steps.
 
     1. read: the project's files, then the current state in AWS
     2. plan: run preflight checks, and compare the current with the desired state
-    3. agree: show the plan with its cost, and ask for confirmation
+    3. confirm: show the plan with its cost, and ask for confirmation
     4. apply: build and push images, and update the stacks
     5. verify: wait until the runtime and the session server work
     """
@@ -75,7 +75,7 @@ def run(context: Context, options: DeployOptions, images: ImageSource) -> ExitCo
 
 
 def _read_project(context: Context, options: DeployOptions) -> DeployRequest:
-    """Return what to deploy. Raises BadProject, BadOption, BadEnvironment and their like."""
+    """Return what to deploy. Raises BadProject, BadOption, BadEnvironment and similar errors."""
     project = load_project(context.cwd / (options.project or ""))
     project = _offer_transport(context, options, project)
     deployment = deployment_for(project, options)

@@ -31,7 +31,7 @@ _DISTRIBUTION = "AWS::CloudFront::Distribution"
 
 
 def run(context: Context, options: DestroyOptions) -> ExitCode:
-    """Show what would be deleted and kept, ask, delete it, and look whether anything is left."""
+    """Show what would be deleted and kept, ask, delete it, and check that nothing is left."""
     if options.network and options.only_network:
         raise VoicecoreError(
             "--network deletes a stage with its network, --only-network the network alone.",

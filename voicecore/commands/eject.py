@@ -1,4 +1,4 @@
-"""`voicecore eject`: source code that a project works without, for owners who want to edit it."""
+"""`voicecore eject`: write source code into the project that only its editors need."""
 
 from __future__ import annotations
 

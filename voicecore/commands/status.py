@@ -78,7 +78,7 @@ def _status_of(
 ) -> StageStatus:
     aws = session.connect(options.region or stage.region, options.profile)
     if stage.account and stage.account != aws.account:
-        reason = f"it is in account {stage.account}; these credentials are of {aws.account}"
+        reason = f"it is in account {stage.account}; these credentials are for {aws.account}"
         return StageStatus(
             project.name, stage.name, stage.account, aws.region, unknown=(f"all: {reason}",)
         )

@@ -135,7 +135,7 @@ def _check_turn(options: TalkOptions) -> None:
         if options.transport not in {transport.name for transport in with_turn}:
             titles = ", ".join(transport.title for transport in with_turn)
             raise BadFlags(
-                f"--turn and --relay-only are about {titles}:  --transport {with_turn[0].name}"
+                f"--turn and --relay-only work only with {titles}:  --transport {with_turn[0].name}"
             )
     for url in options.turn:
         if not (read := read_url(url)) or not read.relays:
@@ -152,7 +152,7 @@ def _check_phone(options: TalkOptions) -> None:
         known = ", ".join(PHONES)
         raise BadFlags(f"{options.phone!r} is not a known phone provider; choose from {known}.")
     if options.text:
-        raise BadFlags("--text types, and a telephone carries no text: --dtmf presses its keys.")
+        raise BadFlags("--text sends text, and a phone call carries none: --dtmf presses keys.")
     if options.remote or options.arn:
         raise BadFlags(
             "--phone calls a server, not an agent: the local one, or any with --url.",
@@ -161,13 +161,13 @@ def _check_phone(options: TalkOptions) -> None:
         )
     if options.transport not in (None, BY_PHONE):
         raise BadFlags(
-            f"--phone calls by {BY_PHONE}, and --transport by {options.transport}: choose one."
+            f"--phone uses {BY_PHONE} and --transport uses {options.transport}: choose one."
         )
     if options.turn or options.relay_only:
-        raise BadFlags("--turn and --relay-only are about WebRTC; a telephone has no TURN.")
+        raise BadFlags("--turn and --relay-only work only with WebRTC; a phone call uses no TURN.")
     wrong = sorted(set(options.dtmf) - set(KEYPAD))
     if wrong:
-        raise BadFlags(f"A telephone has the keys {KEYPAD}, not {' '.join(wrong)}.")
+        raise BadFlags(f"A phone has the keys {KEYPAD}, not {' '.join(wrong)}.")
 
 
 # Target of the call
@@ -207,7 +207,7 @@ def _with_phone(options: TalkOptions, project: Project | None) -> TalkOptions:
         options = replace(options, phone=next(iter(project.providers), None))
         _check_phone(options)
     if options.dtmf and not options.phone:
-        raise BadFlags("--dtmf presses the keys of a telephone: add --phone.")
+        raise BadFlags("--dtmf presses the keys of a phone: add --phone.")
     return options
 
 

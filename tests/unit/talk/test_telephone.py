@@ -196,7 +196,7 @@ def test_signatures_cover_the_public_url() -> None:
         (["--phone", "twilio", "--text"], "carries no text"),
         (["--phone", "twilio", "--remote"], "calls a server, not an agent"),
         (["--phone", "twilio", "-t", "webrtc"], "choose one"),
-        (["--phone", "twilio", "--relay-only"], "a telephone has no TURN"),
+        (["--phone", "twilio", "--relay-only"], "a phone call uses no TURN"),
         (["--phone", "twilio", "--dtmf", "1a2"], "not a."),
         (["-t", "telephony", "--url", "http://127.0.0.1:9"], "--phone twilio or --phone telnyx"),
         (["--dtmf", "1", "--url", "http://127.0.0.1:9"], "add --phone"),
@@ -223,4 +223,4 @@ def test_telephony_project_is_called_by_phone(voicecore: Voicecore, tmp_path: Pa
     assert voicecore("init", "line", *flags).code == 0
     result = voicecore("talk", "--text", cwd=tmp_path / "line")
     assert result.code == 2
-    assert "a telephone carries no text" in result.stderr
+    assert "a phone call carries none" in result.stderr

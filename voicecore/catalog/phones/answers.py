@@ -1,8 +1,8 @@
 """Owns the steps of a server's answer to a call, and helpers to read them from XML and JSON.
 
 A server answers in the provider's own language (TwiML, TeXML, Plivo XML, NCCO, JSON). What the
-provider would refuse is refused with the provider's reason. Of all that a call can be told to do,
-a telephone needs to know where its audio goes; the rest is shown.
+provider would refuse is refused with the provider's reason. The test telephone follows the steps
+that say where the audio goes, and shows the rest.
 """
 
 from __future__ import annotations
