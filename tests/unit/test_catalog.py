@@ -28,7 +28,7 @@ ALLOWED = {
 
 
 def modules() -> Iterator[Path]:
-    """Yield the modules that belong to no entry: not its folder, not its client in `talk`."""
+    """Yield the modules outside of entries: folders, clients in `talk`, and TURN sources."""
     clients = {
         Path(*transport.client.split(".")[1:]).with_suffix(".py")
         for transport in transports.TRANSPORTS.values()
@@ -37,7 +37,13 @@ def modules() -> Iterator[Path]:
     for path in sorted(PACKAGE.rglob("*.py")):
         inside = path.relative_to(PACKAGE)
         own = any(path.is_relative_to(folder) for folder in FOLDERS)
-        if not own and inside not in clients and "_templates" not in inside.parts:
+        turn_source = path.is_relative_to(CATALOG) and inside.parts[1].startswith("turn_sources")
+        if (
+            not own
+            and not turn_source
+            and inside not in clients
+            and "_templates" not in inside.parts
+        ):
             yield path
 
 

@@ -210,12 +210,12 @@ def test_replaces_a_lost_room(server: RoomServer) -> None:
     async def test() -> None:
         async with served(server), server.call():
             await server.until(Connected)
-            server.agent.events("on_error", "signalling channel has closed.")
+            server.agent.events("on_error", "the transport has closed.")
             await server.until(Connected, 2)
         connected = [d for d in server.deliveries if isinstance(d, Connected | Disconnected)]
         assert connected == [
             Connected(resumed=False),
-            Disconnected("signalling channel has closed", planned=False),
+            Disconnected("the transport has closed", planned=False),
             Connected(resumed=True),
         ]
 
