@@ -47,7 +47,7 @@ def test_credentials_expire_during_a_deploy(aws: Aws, deployer: Deployer) -> Non
         aws.faults.expired = True
 
     aws.faults.after_calls(25, expire, lose=False)
-    expect_refusal(deployer.deploy(), "credentials have expired", "goes on there")
+    expect_refusal(deployer.deploy(), "credentials have expired", "continues there")
     aws.faults.clear()
     assert deployer.deploy().code == ExitCode.OK
 
@@ -85,7 +85,7 @@ def test_deploy_of_a_stage_that_the_project_lacks(aws: Aws, deployer: Deployer) 
     expect_refusal(deployer.deploy(stage="prod"), "[stages.prod]", code=ExitCode.BAD_PROJECT)
     invalid = deployer.deploy(stage="Prod")
     expect_refusal(
-        invalid, "could not have one of that name: it must be a-z", code=ExitCode.BAD_PROJECT
+        invalid, "A stage cannot be named 'Prod': it must be a-z", code=ExitCode.BAD_PROJECT
     )
 
 
@@ -222,7 +222,7 @@ def test_image_that_agentcore_rejects_is_reported_with_a_fix(
 @pytest.mark.parametrize(
     ("line", "text"),
     [
-        ("AWS_ACCESS_KEY_ID=AKIAIOSFODNN7EXAMPLE", "AWS_ACCESS_KEY_ID would win over"),
+        ("AWS_ACCESS_KEY_ID=AKIAIOSFODNN7EXAMPLE", "AWS_ACCESS_KEY_ID would override"),
         (f"LOG_LEVEL={'x' * 2000}\nWHISPER_MODEL={'y' * 2040}\nPIPER_VOICE={'z' * 100}", "bytes"),
     ],
 )

@@ -188,7 +188,7 @@ def test_project_from_init_to_destroy(shell: Shell) -> None:
     shell.builds.scripts = [BuildScript(pushes=partial(push_same_image, shell.registries.private))]
     compiled = shell.run("deploy", "--yes", "--message", "faster")
     assert "1 package has no wheel" in compiled.stderr
-    assert "built by AWS CodeBuild" in compiled.stderr
+    assert "AWS CodeBuild builds the image" in compiled.stderr
     stage = json.loads(shell.run("status", "--json").stdout)["stages"][0]
     assert stage["versions"][-1]["message"] == "faster"
     assert stage["runtime"]["status"] == "READY"

@@ -218,4 +218,4 @@ def test_upgrade_base_pins_newest_base(root: Path, registries: Registries) -> No
     assert report["changed"]
     assert f"ARG BASE={report['base']}\n" in (root / "agent/Dockerfile").read_text()
     again = run_voicecore(registries, None, root, "upgrade-base")
-    assert "the newest base already" in again.stderr
+    assert "already has the newest base image" in again.stderr
