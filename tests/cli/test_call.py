@@ -86,7 +86,7 @@ def test_refused_call_names_server_env(voicecore: Voicecore) -> None:
     ("flags", "message"),
     [
         ((), f"voicecore call {NUMBER} --url http://127.0.0.1:9 --yes"),
-        (("--provider", "pigeon"), "There is no provider 'pigeon'"),
+        (("--provider", "pigeon"), "Provider 'pigeon' is not available"),
     ],
 )
 def test_places_no_call_without_confirmation(

@@ -193,7 +193,7 @@ def test_signatures_cover_the_public_url() -> None:
     ("arguments", "message"),
     [
         (["--phone", "bell"], "choose from twilio, telnyx, plivo, exotel, vonage"),
-        (["--phone", "twilio", "--text"], "carries no text"),
+        (["--phone", "twilio", "--text"], "a phone call carries none"),
         (["--phone", "twilio", "--remote"], "calls a server, not an agent"),
         (["--phone", "twilio", "-t", "webrtc"], "choose one"),
         (["--phone", "twilio", "--relay-only"], "a phone call uses no TURN"),
