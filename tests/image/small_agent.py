@@ -65,8 +65,8 @@ def small_agent(folder: Path, app: str = APP) -> Path:
     ]
     init += ["--region", "us-east-1", "--directory", str(folder.parent)]
     subprocess.run(init, check=True, capture_output=True)
-    folder.mkdir()
-    for name in ("Dockerfile", ".dockerignore", "slim.py"):
+    (folder / "internal").mkdir(parents=True)
+    for name in ("Dockerfile", ".dockerignore", "internal/prune.py"):
         shutil.copy(folder.parent / "generated/agent" / name, folder / name)
     (folder / "pyproject.toml").write_text(PROJECT)
     (folder / "internal/app.py").write_text(app)

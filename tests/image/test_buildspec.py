@@ -11,9 +11,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
 
+from tests.standins.image.account import account_of
 from tests.standins.image.base_image import REPOSITORY, TAG
 from tests.standins.image.codebuild import BuildMachine, CodeBuild, codebuild
 from tests.standins.image.dockerd import dockerd
@@ -23,7 +23,6 @@ from voicecore.image.builders import codebuild as builder
 from voicecore.image.builders.buildspec import CodeBuildInputs
 from voicecore.image.builders.codebuild import BuildTimings
 from voicecore.image.builders.codebuild_failures import RemoteBuildFailed
-from voicecore.image.builders.codebuild_resources import Aws
 from voicecore.image.registry.reference import parse_reference
 
 QUICK = BuildTimings(poll=0.2, limit=240, role=(), log=2)
@@ -79,21 +78,6 @@ def machine(cloud: CodeBuild, registries: Registries, folder: Path) -> Iterator[
         yield
 
 
-def aws_of(cloud: CodeBuild, registries: Registries) -> Aws:
-    session = boto3.Session(
-        registries.ecr.keys.access_key_id,
-        registries.ecr.keys.secret_access_key,
-        region_name=registries.ecr.region,
-    )
-
-    def client(name: str) -> Any:
-        endpoint = cloud.endpoint if name in ("codebuild", "s3") else cloud.moto
-        return session.client(name, endpoint_url=endpoint)
-
-    clients = map(client, ("s3", "iam", "logs", "codebuild"))
-    return Aws(registries.ecr.account, "aws", registries.ecr.region, *clients)
-
-
 @pytest.fixture
 def inputs(registries: Registries, tmp_path: Path) -> CodeBuildInputs:
     agent = tmp_path / "agent"
@@ -130,7 +114,7 @@ def ignore(_: Progress) -> None:
 def test_build_on_new_machine_reuses_packages_of_earlier_build(
     cloud: CodeBuild, registries: Registries, inputs: CodeBuildInputs, tmp_path: Path
 ) -> None:
-    aws = aws_of(cloud, registries)
+    aws = account_of(cloud, registries.ecr.region, registries.ecr.keys)
     progress: list[Progress] = []
     with machine(cloud, registries, tmp_path / "one"):
         builder.build(aws, inputs, progress.append, timings=QUICK)
@@ -164,7 +148,12 @@ def test_failed_build_pushes_nothing_and_shows_output(
         machine(cloud, registries, tmp_path / "one"),
         pytest.raises(RemoteBuildFailed) as failure,
     ):
-        builder.build(aws_of(cloud, registries), failing, ignore, timings=QUICK)
+        builder.build(
+            account_of(cloud, registries.ecr.region, registries.ecr.keys),
+            failing,
+            ignore,
+            timings=QUICK,
+        )
     assert "failed while building, Dockerfile, line 5:" in failure.value.message
     assert "  RUN echo no such compiler >&2; exit 7\nno such compiler" in failure.value.message
     assert not registries.proxy.log.find("PUT", "/manifests/")
@@ -178,6 +167,11 @@ def test_build_reports_missing_repository(
         machine(cloud, registries, tmp_path / "one"),
         pytest.raises(RemoteBuildFailed, match="repository does not exist") as failure,
     ):
-        builder.build(aws_of(cloud, registries), unknown, ignore, timings=QUICK)
+        builder.build(
+            account_of(cloud, registries.ecr.region, registries.ecr.keys),
+            unknown,
+            ignore,
+            timings=QUICK,
+        )
     assert "failed while pushing" in failure.value.message
     assert "aws ecr create-repository --repository-name missing" in (failure.value.hint or "")

@@ -511,7 +511,9 @@ def test_missing_permission_is_named(service: CodeBuild, aws: Aws, inputs: CodeB
 
 def test_quota_error_names_operation(service: CodeBuild, aws: Aws, inputs: CodeBuildInputs) -> None:
     service.quota = {"StartBuild"}
-    with pytest.raises(AwsRefused, match="no room for StartBuild") as refusal:
+    with pytest.raises(
+        AwsRefused, match="quota of this AWS account does not allow StartBuild"
+    ) as refusal:
         builder.build(aws, inputs, ProgressLog(), timings=QUICK)
     assert "service-quotas" in (refusal.value.hint or "")
 
@@ -547,7 +549,7 @@ def test_user_without_create_role_gets_role_hint(
         with pytest.raises(AwsRefused, match="iam:CreateRole") as refusal:
             builder.build(aws, inputs, ProgressLog(), timings=QUICK)
     assert "--codebuild-role ARN" in (refusal.value.hint or "")
-    assert "The action that is missing:  iam:CreateRole" in (refusal.value.hint or "")
+    assert '"Action": "iam:CreateRole"' in (refusal.value.hint or "")
 
 
 # ---- account and credentials
@@ -593,8 +595,8 @@ def test_connect_uses_our_account_in_repositorys_region(service: CodeBuild, tmp_
 
 def test_connect_without_credentials_says_how_to_log_in(tmp_path: Path) -> None:
     output = connect(REPOSITORY, tmp_path)
-    assert output.startswith("AwsRefused There are no AWS credentials")
-    assert "aws sso login" in output
+    assert output.startswith("NoAwsCredentials No AWS credentials were found.")
+    assert "aws configure sso" in output
     output = connect(REPOSITORY, tmp_path, AWS_PROFILE="unknown")
     assert "unknown" in output
 

@@ -111,7 +111,7 @@ def test_dev_runs_sessions_in_containers_and_rebuilds_on_save(
         assert "docker run --rm" in listed
         assert "secret-of-ada" not in listed
 
-        app = project / "agent/app.py"
+        app = project / "agent/internal/app.py"
         app.write_text(DESCRIBING_APP.replace('"first"', '"second"'))
         events_until(process, "reloaded", "ready")
         assert invoke(project, "a" * 40)["word"] == "first"

@@ -33,8 +33,8 @@ def run_smoke_test(
     app: str,
     on_progress: OnProgress = ignore,
 ) -> SmokeTestResult:
-    """Build `agent` with another app.py and run its smoke test; no container may remain."""
-    (agent / "app.py").write_text(app)
+    """Build `agent` with another app and run its smoke test; no container may remain."""
+    (agent / "internal/app.py").write_text(app)
     inputs = buildx_inputs(agent, registries, "checked")
     with engine_of(daemon) as engine:
         buildx.build(engine, inputs, client_env(daemon), ignore)
