@@ -46,7 +46,7 @@ def test_rule_fits_responder(project: Path, snippets: list[tuple[str, str]]) -> 
     source = (project / file).read_text()
     assert source.count(HOURS_RULE) == 1
     ast.parse(source.replace(HOURS_RULE, rule + HOURS_RULE))
-    assert "class Call" in source and "import re" in source
+    assert "class ToolCall" in source and "import re" in source
 
 
 def test_files_of_table_exist(project: Path) -> None:
