@@ -404,7 +404,7 @@ def test_caller_hears_apology_when_the_drain_ends(files: ServerFiles, tmp_path: 
             assert handset.voice_seconds > 2 and handset.complaints == []
             assert ("PUT", f"/v1/calls/{handset.stream.call}") in system.provider.asked
             assert await asyncio.to_thread(system.server.process.wait, 120) == -signal.SIGTERM
-            assert system.events("call_ended")[0]["by"] == "us: the server ends"
+            assert system.events("call_ended")[0]["by"] == "the server: it is stopping"
             await system.lab.until(lambda: not system.lab.sessions())
 
     run(call())

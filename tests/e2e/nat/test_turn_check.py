@@ -66,7 +66,7 @@ def test_output_names_relays_and_refusals(net: NatLab, project: Path, hosts: Tur
     assert "  ✓ turns:turn.cloudflare.com:443?transport=tcp  " in done.stdout
     assert " ms, until " in done.stdout
     assert "  ✗ twilio refused: 401" in done.stdout
-    assert "No relay by twilio." in done.stderr
+    assert "No relay from twilio." in done.stderr
     assert "TWILIO_AUTH_TOKEN" in done.stderr
     assert "twilio's token" not in done.stdout + done.stderr
 
@@ -82,7 +82,7 @@ def test_expired_credentials_are_reported(net: NatLab, project: Path, hosts: Tur
         ways = check_turn(net, project, hosts.variables, "twilio")
     assert set(kinds(ways).values()) == {"credentials"}
     assert sources_without_relay(ways) == ["twilio"]
-    assert any("the credential ended 6" in way.reason for way in ways)
+    assert any("the credential expired 6" in way.reason for way in ways)
 
 
 def test_clock_behind_the_relay_is_reported(net: NatLab, project: Path) -> None:
@@ -143,7 +143,7 @@ def test_rejects_invalid_url_list(
     assert done.code == ExitCode.FAILED
     assert words in done.json["ways"][0]["reason"]
     assert done.json["mistakes"][0]["variable"] == "ICE_SERVER_URLS"
-    assert done.json["sources_without_relay"] == ["static"]
+    assert done.json["without_relay"] == ["static"]
 
 
 def test_unknown_source_and_project_without_turn_are_refused(
