@@ -34,7 +34,7 @@ def test_deploy_without_credentials(
 
 
 def test_deploy_with_unknown_profile(deployer: Deployer, aws: Aws) -> None:
-    expect_refusal(deployer.deploy(profile="wrok"), "wrok", "There are: none")
+    expect_refusal(deployer.deploy(profile="wrok"), "wrok", "Known profiles: none.")
 
 
 def test_deploy_with_expired_credentials(aws: Aws, deployer: Deployer) -> None:

@@ -85,10 +85,8 @@ def _build_resources(output: Output, aws: Aws, removal: Removal) -> list[Leftove
     """Return what builds in AWS created, if images are deleted; warn if it may not be read."""
     if not removal.images:
         return []
-    clients = {name: aws.client(name) for name in ("s3", "iam", "logs", "codebuild")}
-    account = codebuild_resources.Aws(aws.account, aws.identity.partition, aws.region, **clients)
     try:
-        return codebuild_resources.leftovers(account, removal.project)
+        return codebuild_resources.leftovers(aws, removal.project)
     except AwsRefused as error:
         output.warn(f"Could not look for resources of builds in AWS: {error.message}")
         return []
