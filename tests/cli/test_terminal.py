@@ -213,7 +213,7 @@ def complete(*words: str) -> list[str]:
 
 def test_shell_completes_commands_and_values() -> None:
     assert complete("voicecore", "") == [
-        "init", "add", "dev", "talk", "call", "build", "upgrade-base",
+        "init", "add", "eject", "dev", "talk", "call", "build", "upgrade-base",
         "deploy", "invite", "destroy", "logs", "status", "turn",
     ]  # fmt: skip
     assert complete("voicecore", "init", "--transport", "") == [
