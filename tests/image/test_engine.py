@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import gzip
+import shutil
 import socket
 import subprocess
 import tarfile
@@ -114,9 +115,7 @@ def test_build_reports_steps_and_cached_steps(
 
 def with_dockerfile(agent: Path, old: str, new: str, folder: Path) -> Path:
     """Return a copy of the agent in `folder`, with one change in its Dockerfile."""
-    folder.mkdir(parents=True)
-    for path in agent.iterdir():
-        (folder / path.name).write_bytes(path.read_bytes())
+    shutil.copytree(agent, folder)
     text = (agent / "Dockerfile").read_text()
     assert old in text
     (folder / "Dockerfile").write_text(text.replace(old, new))
