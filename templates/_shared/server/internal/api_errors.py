@@ -73,7 +73,7 @@ async def answer_error(_: Request, error: Exception) -> JSONResponse:
 
 
 def api_error_for(error: Exception) -> ApiError:
-    """Return what the caller is told about an error."""
+    """Return the error that the caller sees, without AWS's own message."""
     match error:
         case RequestValidationError():
             first = error.errors()[0]

@@ -194,7 +194,7 @@ class Rooms:
         self._stopping: asyncio.Task[None] | None = None
 
     async def join(self, data: Any) -> dict[str, Any]:
-        """Join a room; the conversation goes on in it, in the background."""
+        """Join a room; the conversation runs in it, in the background."""
         try:
             request = parse_request(data)
             room = self._rooms.get(request.url)

@@ -171,7 +171,7 @@ class WebRtcCalls:
         self._stopping: asyncio.Task[None] | None = None
 
     async def offer(self, data: Any) -> dict[str, Any]:
-        """Answer an offer; the conversation goes on over its connection, in the background."""
+        """Answer an offer; its conversation runs over the connection, in the background."""
         try:
             return {"answer": await self._answer(data)}
         except OfferRefused as refused:

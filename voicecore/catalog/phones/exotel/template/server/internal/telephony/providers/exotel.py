@@ -76,7 +76,7 @@ class Exotel(JsonFrames):
         return Answer("application/json", json.dumps({"url": media_url}))
 
     def reject_answer(self) -> Answer:
-        """Return an error: the applet fails, and the flow goes on."""
+        """Return an error: the applet fails, and the flow continues."""
         return Answer("application/json", json.dumps({"error": "unknown number"}), 404)
 
     def dial_answer(self, number: str) -> Answer:
@@ -140,7 +140,7 @@ class Exotel(JsonFrames):
         return str(document["Call"]["Status"])
 
     def hang_up_request(self, call_id: str) -> None:
-        """Return None: when its media socket closes, the flow goes on to its end."""
+        """Return None: when its media socket closes, the flow continues to its end."""
 
     def transfer_request(self, call_id: str, number: str, dial_url: str) -> ApiCall:
         """Raise ApiError: only the flow can transfer a call."""
