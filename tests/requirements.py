@@ -163,7 +163,7 @@ REQUIREMENTS = {
         Requirement(
             "mount namespaces",
             _mount_namespaces,
-            "sudo sysctl kernel.unprivileged_userns_clone=1   # or run as root",
+            "sudo make test   # or:  sudo sysctl kernel.unprivileged_userns_clone=1",
         ),
         Requirement("port 443", _port_443, "sudo sysctl net.ipv4.ip_unprivileged_port_start=443"),
         Requirement(
@@ -185,7 +185,6 @@ REQUIREMENTS = {
         Requirement("tmux", tools("tmux"), _LAB),
         Requirement("PulseAudio", tools("pulseaudio", "pactl", "paplay", "parec"), _LAB),
         Requirement("espeak-ng", tools("espeak-ng"), _LAB),
-        Requirement("sox", tools("sox"), _LAB),
         Requirement("git", tools("git"), _LAB),
         Requirement("Python 3.12", _agent_python, "uv python install 3.12"),
     )
