@@ -143,8 +143,8 @@ def test_project_from_init_to_destroy(shell: Shell) -> None:
     before = aws.inventory()
 
     first = shell.run("deploy", "--yes", "--server")
-    assert "push packages" in first.stderr
-    assert "server: push packages" in first.stderr
+    assert "pushing packages" in first.stderr
+    assert "server: pushing packages" in first.stderr
     assert "Talk to it:  voicecore talk --remote" in first.stderr
 
     stage = json.loads(shell.run("status", "--json").stdout)["stages"][0]
