@@ -149,9 +149,9 @@ def test_remote_works_with_endpoint_and_keys_of_aws(project: Path) -> None:
         assert "403" in refused.events[-1]["error"]["message"]
 
 
-def test_boto3_example_of_the_readme_works(project: Path) -> None:
-    readme = (Path(__file__).parents[3] / "README.md").read_text()
-    example = readme[readme.index("    eval ") :].split("\n\n")[0]
+def test_boto3_example_of_the_docs_works(project: Path) -> None:
+    page = (Path(__file__).parents[3] / "docs" / "local.md").read_text()
+    example = page[page.index("eval ") :].split("```")[0]
     program = example.replace("voicecore dev", f"{sys.executable} -m voicecore dev")
     program = program.replace("python -c", f"{sys.executable} -c")
     with dev(project):
@@ -162,7 +162,7 @@ def test_boto3_example_of_the_readme_works(project: Path) -> None:
 
 
 FAILS_FOR_CALLERS = """\
-    if type(transport).__name__ != "Nowhere":  # the transport that warms up the agent
+    if type(transport).__name__ != "NoCaller":  # the transport that warms up the agent
         raise RuntimeError("boom")
     return Pipeline("""
 
