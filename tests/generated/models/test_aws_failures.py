@@ -30,12 +30,12 @@ def test_agent_reconnects_to_nova_sonic(agents: Mapping[str, Agent]) -> None:
             await hear_greeting(caller)
             await caller.say("what-is-my-name")
             await caller.until(lambda: len(run.events("agent_said")) == 2)
-            models.wire.cut()
+            models.proxy.reset_connections()
             await run.until_logged("Finished connecting", 2)
             await caller.say("open-on-sunday")
             await caller.until(lambda: len(run.events("agent_said")) == 3)
             assert errors(caller) == [BROKEN]
-            models.wire.kill()
+            models.proxy.refuse_connections()
             await run.until("session_ended", seconds=20)
             return run, models, errors(caller)
 
@@ -62,7 +62,7 @@ def test_call_ends_without_a_connection(agents: Mapping[str, Agent]) -> None:
             call(run) as caller,
         ):
             await hear_greeting(caller)
-            models.wire.kill()
+            models.proxy.refuse_connections()
             await run.until("session_ended", seconds=20)
             return run, errors(caller)
 
