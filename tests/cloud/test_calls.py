@@ -157,7 +157,7 @@ async def expect_calls_survive_an_update(phone: PhoneServer, agentcore: RuntimeL
     async with phone.provider.call(phone.url) as first:
         await first.hears(0.4)
         [old] = phone.tasks()
-        edit(phone.root / "server/server.py")
+        edit(phone.root / "server/internal/server.py")
         changed = await asyncio.to_thread(phone.deployer.deploy)
         assert changed.code == ExitCode.OK, changed.stderr
         [new] = phone.tasks()
@@ -187,7 +187,7 @@ async def expect_calls_survive_an_update(phone: PhoneServer, agentcore: RuntimeL
 
 async def expect_broken_server_is_rolled_back(phone: PhoneServer) -> None:
     """Check that a server that does not start is rolled back, and the one before it continues."""
-    path = phone.root / "server/server.py"
+    path = phone.root / "server/internal/server.py"
     text = path.read_text()
     path.write_text(f"raise SystemExit('no such setting')\n{text}")
     failed = await asyncio.to_thread(phone.deployer.deploy)
