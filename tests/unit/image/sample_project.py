@@ -25,7 +25,7 @@ PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 
 
 # A short version of the prune.py in generated projects.
-SLIM = """
+PRUNE = """
 import compileall, json, pathlib, py_compile, sys
 from importlib.metadata import distributions
 part, folder = sys.argv[1], pathlib.Path(sys.argv[2])
@@ -84,7 +84,7 @@ def make_agent(folder: Path, *wheels: Path) -> Path:
     (agent / "run.sh").write_text("#!/bin/sh\n")
     (agent / "run.sh").chmod(0o755)
     (agent / "internal").mkdir()
-    (agent / "internal/prune.py").write_text(SLIM)
+    (agent / "internal/prune.py").write_text(PRUNE)
     lock = [uv.find_uv_bin(), "lock", "--quiet", "--project", str(agent), "--python", PYTHON]
     subprocess.run(lock, env=uv_env(), check=True)
     return agent

@@ -19,8 +19,8 @@ from voicecore.image.blob_store import DiskFull
 from voicecore.image.builders.packages import (
     FileGone,
     PackageInstallFailed,
+    PruneFailed,
     PythonMissing,
-    SlimFailed,
     copy_code,
     find_python,
     install,
@@ -142,7 +142,7 @@ def test_copy_code_reports_deleted_file(tmp_path: Path) -> None:
 def test_missing_slim_suggests_init(tmp_path: Path) -> None:
     agent = make_agent(tmp_path)
     (agent / "internal/prune.py").unlink()
-    with pytest.raises(SlimFailed, match=r"no internal/prune\.py") as caught:
+    with pytest.raises(PruneFailed, match=r"no internal/prune\.py") as caught:
         run_copy_code(agent, ["bot.py"], tmp_path / "app")
     assert "voicecore init" in (caught.value.hint or "")
 
@@ -150,7 +150,7 @@ def test_missing_slim_suggests_init(tmp_path: Path) -> None:
 def test_failed_slim_shows_its_output(tmp_path: Path) -> None:
     agent = make_agent(tmp_path)
     (agent / "internal/prune.py").write_text("raise SystemExit('cannot prune')")
-    with pytest.raises(SlimFailed, match="cannot prune"):
+    with pytest.raises(PruneFailed, match="cannot prune"):
         run_copy_code(agent, ["bot.py"], tmp_path / "app")
 
 

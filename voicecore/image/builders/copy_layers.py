@@ -18,7 +18,7 @@ from typing import TypeVar
 from voicecore.console.errors import ExitCode, VoicecoreError
 from voicecore.console.progress import OnProgress, Progress
 from voicecore.image.blob_store import blob_path, write_atomically
-from voicecore.image.builders.packages import copy_code, find_python, install, slim
+from voicecore.image.builders.packages import copy_code, find_python, install, prune
 from voicecore.image.builders.packing import pack
 from voicecore.image.builders.stdlib import extract, stdlib_folder
 from voicecore.image.builders.transfer import all_of, fetch_base
@@ -97,7 +97,7 @@ def stoppable(stop: threading.Event, on_progress: OnProgress) -> OnProgress:
 async def make_layers(work: LayerWork) -> tuple[list[Layer], tuple[Package, ...]]:
     """Return the layer of each COPY, and the packages.
 
-    Raises PythonMissing, PackageInstallFailed, SlimFailed, StdlibMissing, OnlyDocker, and the
+    Raises PythonMissing, PackageInstallFailed, PruneFailed, StdlibMissing, OnlyDocker, and the
     registry's errors.
     """
     copies = work.inputs.stage.copies
@@ -134,7 +134,7 @@ async def _fill(work: LayerWork, part: str, python: Path) -> tuple[Package, ...]
             await fetch_base(layers, work.store, work.source, work.on_progress)
             blobs = [blob_path(work.store, layer.digest) for layer in layers]
             await _in_thread(work, extract, blobs, inputs.python, folder)
-            await slim(inputs.agent, "library", folder, python, work.env)
+            await prune(inputs.agent, "library", folder, python, work.env)
         case _:
             await copy_code(inputs.agent, inputs.files, work.folder / "app", python, work.env)
     return ()

@@ -124,8 +124,8 @@ async def build(
     """Build the image in `store`, a folder that later builds reuse.
 
     The standard library comes from `source`, the base's repository. `fresh` reuses no layer of
-    earlier builds. Raises PythonMissing, PackageInstallFailed, SlimFailed, StdlibMissing, DiskFull,
-    OnlyDocker, and the registry's errors.
+    earlier builds. Raises PythonMissing, PackageInstallFailed, PruneFailed, StdlibMissing,
+    DiskFull, OnlyDocker, and the registry's errors.
     """
     with disk_full_explained(_created(store)):
         with tempfile.TemporaryDirectory(dir=store, prefix="work-") as folder:

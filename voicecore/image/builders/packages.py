@@ -22,7 +22,7 @@ from voicecore.console.progress import OnProgress, Progress
 from voicecore.image.blob_store import disk_full, disk_full_explained, write_atomically
 from voicecore.image.model import Package
 
-SLIM = "internal/prune.py"
+PRUNE = "internal/prune.py"
 PACKAGES_LIST = "PACKAGES.json"
 """List of packages that prune.py writes."""
 
@@ -44,7 +44,7 @@ class PackageInstallFailed(VoicecoreError):
     """uv could not install the locked packages for arm64; shows uv's message."""
 
 
-class SlimFailed(VoicecoreError):
+class PruneFailed(VoicecoreError):
     """The project's prune.py is missing or failed; shows its output."""
 
 
@@ -88,9 +88,9 @@ def _read_cached(cached: Path) -> Path | None:
 async def install(
     agent: Path, folder: Path, python: Path, env: Mapping[str, str], on_progress: OnProgress
 ) -> tuple[Package, ...]:
-    """Install the packages of `agent`'s uv.lock into `folder`, slim them, and return them.
+    """Install the packages of `agent`'s uv.lock into `folder`, prune them, and return them.
 
-    Raises PackageInstallFailed, SlimFailed and DiskFull.
+    Raises PackageInstallFailed, PruneFailed and DiskFull.
     """
     on_progress(Progress("installing packages"))
     with tempfile.TemporaryDirectory(prefix="voicecore-") as temporary:
@@ -103,7 +103,7 @@ async def install(
             code, output = await _run([uv.find_uv_bin(), *arguments], agent, env)
             if code:
                 raise install_error(output, folder)
-        await slim(agent, "packages", folder, python, env)
+        await prune(agent, "packages", folder, python, env)
     packages = packages_in(folder)
     note = f"{len(packages)} packages"
     on_progress(Progress("installing packages", finished=True, note=note))
@@ -125,13 +125,13 @@ def packages_in(folder: Path) -> tuple[Package, ...]:
 async def copy_code(
     agent: Path, files: Sequence[str], folder: Path, python: Path, env: Mapping[str, str]
 ) -> None:
-    """Copy `files` of `agent` into `folder`, and slim them.
+    """Copy `files` of `agent` into `folder`, and prune them.
 
-    Raises FileGone, SlimFailed and DiskFull.
+    Raises FileGone, PruneFailed and DiskFull.
     """
     with disk_full_explained(folder):
         _copy(agent, files, folder)
-    await slim(agent, "code", folder, python, env)
+    await prune(agent, "code", folder, python, env)
 
 
 def _copy(agent: Path, files: Sequence[str], folder: Path) -> None:
@@ -148,12 +148,12 @@ def _copy(agent: Path, files: Sequence[str], folder: Path) -> None:
             ) from error
 
 
-async def slim(agent: Path, part: str, folder: Path, python: Path, env: Mapping[str, str]) -> None:
-    """Run `agent`'s prune.py for its `part` on `folder`. Raises SlimFailed and DiskFull."""
-    script = agent / SLIM
+async def prune(agent: Path, part: str, folder: Path, python: Path, env: Mapping[str, str]) -> None:
+    """Run `agent`'s prune.py for its `part` on `folder`. Raises PruneFailed and DiskFull."""
+    script = agent / PRUNE
     if not script.exists():
-        raise SlimFailed(
-            f"{agent.name}/ has no {SLIM}, which makes the image small.",
+        raise PruneFailed(
+            f"{agent.name}/ has no {PRUNE}, which makes the image small.",
             "Restore the generated file; your other files are kept:\n"
             f"  voicecore init {agent.parent.name} --directory {agent.parent.parent} --force",
             ExitCode.BAD_PROJECT,
@@ -166,9 +166,9 @@ async def slim(agent: Path, part: str, folder: Path, python: Path, env: Mapping[
     if code and _is_disk_full(output):
         raise disk_full(folder)
     if code:
-        raise SlimFailed(
-            f"{agent.name}/{SLIM} failed on the {part}:\n{_tail(output)}",
-            f"Edit {agent.name}/{SLIM}; the list at its top says what it removes.",
+        raise PruneFailed(
+            f"{agent.name}/{PRUNE} failed on the {part}:\n{_tail(output)}",
+            f"Edit {agent.name}/{PRUNE}; the list at its top says what it removes.",
             ExitCode.BAD_PROJECT,
         )
 
