@@ -19,13 +19,6 @@ CATALOG = PACKAGE / "catalog"
 ENTRIES = {**transports.TRANSPORTS, **phones.PHONES, **pipelines.PIPELINES}
 FOLDERS = [entry.template.parent for entry in ENTRIES.values()]
 
-ALLOWED = {
-    # Twilio is also a source of TURN credentials, with a record of its own.
-    ("catalog/turn_sources/twilio/__init__.py", "twilio"),
-    ("commands/turn_check.py", "twilio"),
-}
-"""Modules that may hold an entry's name, because it names something else there."""
-
 
 def modules() -> Iterator[Path]:
     """Yield the modules outside of entries: folders, clients in `talk`, and TURN sources."""
@@ -69,7 +62,7 @@ def test_no_other_module_names_an_entry() -> None:
         if path not in registries
         for name in names_in(path)
     }
-    assert found == ALLOWED
+    assert not found
 
 
 @pytest.mark.parametrize(

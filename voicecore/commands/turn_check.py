@@ -31,18 +31,6 @@ from voicecore.project.schema import one_of
 MODULE = "internal.turn_check"
 _SECONDS = 60.0  # sources and relays have limits of their own, of a few seconds
 
-_CREDENTIALS = {
-    "cloudflare": "CLOUDFLARE_TURN_KEY_ID and CLOUDFLARE_TURN_API_TOKEN come from a TURN key in "
-    "Cloudflare's dashboard (Realtime, TURN server); an account's API token does not work.",
-    "twilio": "TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN are on the first page of the Twilio "
-    "Console.",
-    "coturn": "COTURN_SECRET must be the static-auth-secret of your coturn, which needs "
-    "use-auth-secret; and both clocks must agree:  date -u",
-    "static": "Check ICE_SERVER_USERNAME and ICE_SERVER_CREDENTIAL.",
-    turn_sources.KVS: "The channels of a deployed stage issue them:  voicecore status",
-}
-"""Advice about wrong credentials, by source."""
-
 
 class SourceWithoutRelay(VoicecoreError):
     """A source gives no relay from this machine."""
@@ -202,7 +190,7 @@ def _advice(source: str, attempts: Iterable[RelayAttempt]) -> Iterator[str]:
             "UDP. Calls from here use TCP, which is slower; from a VPC in AWS, UDP works."
         )
     if kinds & {"credentials", "source"}:
-        yield _CREDENTIALS.get(source, "")
+        yield turn_sources.SOURCES[source].credentials_hint
     if "tls" in kinds:
         yield "To trust your own certificate authority:  export SSL_CERT_FILE=/path/to/ca.pem"
     if "dns" in kinds:

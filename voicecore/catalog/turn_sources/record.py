@@ -14,6 +14,8 @@ class TurnSource:
     title: str
     needs: tuple[str, ...]
     """Variables that must be set."""
+    credentials_hint: str
+    """What to check if the source, or its servers, refuse the credentials."""
     urls: str = ""
     """Variable that lists the servers; empty if the source names them."""
     udp_port: int = 0

@@ -11,9 +11,11 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 import resource
 import sys
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from loguru import logger
@@ -51,9 +53,17 @@ def write_ready() -> None:
     """Log that the agent answers callers at once, with the time and memory that it took."""
     # logging counts milliseconds from its import, which is one of the first of a process.
     seconds = logging.makeLogRecord({}).relativeCreated / 1000
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # bytes on macOS, else KiB
-    peak_mb = peak / (2**20 if sys.platform == "darwin" else 2**10)
-    write("ready", seconds=round(seconds, 2), peak_mb=round(peak_mb))
+    write("ready", seconds=round(seconds, 2), peak_mb=round(_peak_mb()))
+
+
+def _peak_mb() -> float:
+    """Return the most memory that this process has used, in MB."""
+    status = Path("/proc/self/status")
+    # On Linux, ru_maxrss begins at the size of the parent at exec (getrusage(2)); VmHWM does not.
+    if status.exists() and (peak := re.search(r"VmHWM:\s+(\d+) kB", status.read_text())):
+        return int(peak[1]) / 2**10
+    maximum = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # bytes on macOS, else KiB
+    return maximum / (2**20 if sys.platform == "darwin" else 2**10)
 
 
 def spoken(**fields: Any) -> dict[str, Any]:

@@ -6,6 +6,7 @@ SOURCE = TurnSource(
     name="static",
     title="your own servers",
     needs=("ICE_SERVER_URLS",),
+    credentials_hint="Check ICE_SERVER_USERNAME and ICE_SERVER_CREDENTIAL.",
     urls="ICE_SERVER_URLS",
     example=(
         "ICE_SERVER_URLS=turn:turn.example.com:3478",
