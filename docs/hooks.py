@@ -30,6 +30,7 @@ sys.path.insert(0, str(ROOT))  # the floors of the architecture are defined by a
 
 from tests.unit.test_layers import FLOORS  # noqa: E402 - found by the line above
 from voicecore.cli.app import app  # noqa: E402
+from voicecore.cloud.deploy.prices import prices  # noqa: E402
 from voicecore.console.errors import ExitCode  # noqa: E402
 from voicecore.project.project import Project  # noqa: E402
 
@@ -494,6 +495,25 @@ def _address(provider: str, field: dict[str, Any]) -> str:
     return f"https://{login}phone.example.com/phone/{provider}{field['path']}"
 
 
+# Prices
+
+
+def list_prices() -> str:
+    """Return the prices that estimates are made from."""
+    return _table(
+        ("item", "$", "per", "source"),
+        (
+            (
+                key if price.confirmed else f"{key} (unverified)",
+                f"{price.dollars:.10f}".rstrip("0").rstrip("."),
+                price.unit,
+                f"[{price.source}]({price.url}), {price.date}",
+            )
+            for key, price in prices().items()
+        ),
+    )
+
+
 # Architecture
 
 
@@ -553,6 +573,7 @@ GENERATORS: dict[str, Callable[[], str]] = {
     "server-events": server_events,
     "http-api": http_api,
     "phone-providers": phone_providers,
+    "prices": list_prices,
     "calls": calls,
     "floors": floors,
     "rooms": rooms,

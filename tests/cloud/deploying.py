@@ -48,7 +48,7 @@ class ImageDouble:
 
     project: Project
     part: str
-    there: str
+    existing_digest: str
     before_push: Callable[[], object]
     seconds: float
     note: str = ""
@@ -98,7 +98,7 @@ class ImagesDouble:
     before_push: Callable[[], object] = _nothing
     seconds: float = 0.0
 
-    def look(self, project: Project, repository: str, part: str) -> ImageDouble:
+    def plan(self, project: Project, repository: str, part: str) -> ImageDouble:
         there = _find(project, part) if repository else ""
         return ImageDouble(project, part, there, self.before_push, self.seconds)
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import gc
 import signal
-import sys
 from collections.abc import Callable
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated
@@ -90,8 +89,7 @@ def _exit(context: Context, run: Callable[[], ExitCode], as_json: bool) -> None:
         context.output.say("Interrupted.")
         code = ExitCode.INTERRUPTED
     except BrokenPipeError:
-        # The reader of our output is gone (as in `| head`): nothing more can be shown.
-        sys.stderr.close()
+        context.output.discard_data()  # the reader has gone, as in `| head`
         code = ExitCode.FAILED
     raise typer.Exit(code)
 

@@ -24,7 +24,7 @@ class PartImage:
     """Note to show before the build; empty unless packages must be compiled in AWS."""
 
     @property
-    def there(self) -> str:
+    def existing_digest(self) -> str:
         """Digest in the repository; empty if the image is not there."""
         return self.plan.pushed_digest
 
@@ -54,16 +54,16 @@ class PartImages:
     context: Context
     profile: str | None = None
 
-    def look(self, project: Project, repository: str, part: str) -> PartImage:
+    def plan(self, project: Project, repository: str, part: str) -> PartImage:
         """Plan the image of a part. Raises the errors of `plan_build`."""
 
-        def plan(compiles: bool) -> BuildPlan:
+        def planned(compiles: bool) -> BuildPlan:
             env = self.context.env
             return plan_build(project, repository or None, compiles, env, self.profile, part)
 
         try:
-            return PartImage(self.context, plan(compiles=False))
+            return PartImage(self.context, planned(compiles=False))
         except NoWheel as error:
             first = error.message.splitlines()[0].rstrip(":")
             note = f"{first}: AWS CodeBuild builds the image, in minutes and for some cents."
-            return PartImage(self.context, plan(compiles=True), note)
+            return PartImage(self.context, planned(compiles=True), note)

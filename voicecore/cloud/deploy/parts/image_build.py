@@ -16,7 +16,7 @@ class BuildableImage(Protocol):
     """The image that the current files of a part produce."""
 
     @property
-    def there(self) -> str:
+    def existing_digest(self) -> str:
         """Digest in the repository; empty if the image is not there."""
         ...
 
@@ -37,7 +37,7 @@ class BuildableImage(Protocol):
 class ImageSource(Protocol):
     """Makes the images of parts from the project's files."""
 
-    def look(self, project: Project, repository: str, part: str) -> BuildableImage:
+    def plan(self, project: Project, repository: str, part: str) -> BuildableImage:
         """Return the image of a part; `repository` is empty if there is none yet.
 
         Raises what is wrong with the files.
@@ -92,7 +92,7 @@ class ImageBuild:
     @property
     def uri(self) -> str:
         """The image's URI, by digest; empty if the repository does not have it."""
-        digest = self._image().there
+        digest = self._image().existing_digest
         return f"{self._repository.existing}@{digest}" if digest else ""
 
     @property
@@ -104,7 +104,7 @@ class ImageBuild:
         """Start to look for the image in the repository, unless started."""
         if self._found is None:
             self._found = self._tasks.start(
-                lambda: self._source.look(self._project, self._repository.existing, self._part)
+                lambda: self._source.plan(self._project, self._repository.existing, self._part)
             )
         return self._found
 
@@ -129,7 +129,7 @@ class ImageBuild:
         if after:
             after.digest()
         image = self._image()
-        return image.there or image.build(self._repository.uri, self._report)
+        return image.existing_digest or image.build(self._repository.uri, self._report)
 
     def _image(self) -> BuildableImage:
         return self._tasks.result(self.look_up())
