@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 import requests
@@ -89,7 +90,7 @@ def test_server_is_deployed_updated_and_deleted(
     assert server.start("x" * 43).status_code == 401
     started = server.start()
     assert started.status_code == 200, started.text
-    assert str(variables(aws)["AGENT_RUNTIME_ARN"]) in requests.utils.unquote(started.text)
+    assert str(variables(aws)["AGENT_RUNTIME_ARN"]) in unquote(started.text)
     page = voicecore("invite", "--hours", "1", cwd=deployer.root)
     url, _, invite = page.stdout.strip().partition("#")
     assert (url, server.start(invite).status_code) == (server.url, 200)

@@ -130,7 +130,7 @@ def running_agent(
         process = subprocess.Popen(
             [folder / ".venv/bin/python", "-m", "internal.app"],
             cwd=folder,
-            env=ENVIRONMENT | {"PORT": str(port)} | (env or {}),
+            env={**ENVIRONMENT, "PORT": str(port), **(env or {})},
             stdout=output,
             stderr=subprocess.STDOUT,
         )

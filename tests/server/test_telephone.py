@@ -81,7 +81,7 @@ class PhoneSystem:
 
 @asynccontextmanager
 async def phone_system(
-    files: ServerFiles, tmp_path: Path, name: str, time_scale: float = 1.0, **settings: str
+    files: ServerFiles, tmp_path: Path, name: str, time_scale: float = 1.0, /, **settings: str
 ) -> AsyncIterator[PhoneSystem]:
     """Run provider, server and runtime."""
     async with AsyncExitStack() as stack:

@@ -85,7 +85,7 @@ def _request_of(request: AWSPreparedRequest) -> Request:
         name.lower(): value.decode() if isinstance(value, bytes) else value
         for name, value in request.headers.items()
     }
-    body = request.body or b""
+    body: Any = request.body or b""
     if hasattr(body, "read"):
         body = body.read()
     data = body.encode() if isinstance(body, str) else bytes(body)

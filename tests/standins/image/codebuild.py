@@ -236,7 +236,8 @@ class CodeBuild:
             if operation in answers
             else self._pass(operation, parameters)
         )
-        if service("codebuild").operation_model(operation).output_shape.members:
+        shape = service("codebuild").operation_model(operation).output_shape
+        if shape and shape.members:
             check_answer(service("codebuild"), f"{operation}Output", answer)
         return answer
 

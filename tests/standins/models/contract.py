@@ -21,6 +21,7 @@ def service(name: str) -> ServiceModel:
 def check_request(model: ServiceModel, operation: str, request: Mapping[str, Any]) -> None:
     """Raise Refused (ValidationException) unless the request fits the operation's input."""
     shape = model.operation_model(operation).input_shape
+    assert shape, f"{operation} takes no parameters"
     mistakes = _mistakes(request, shape)
     if mistakes:
         raise invalid(mistakes)
@@ -32,7 +33,7 @@ def check_answer(model: ServiceModel, shape: str, answer: Mapping[str, Any]) -> 
     assert not mistakes, f"the stand-in's {shape} is wrong: {mistakes}"
 
 
-def _mistakes(value: Mapping[str, Any], shape: Shape | None) -> str:
+def _mistakes(value: Mapping[str, Any], shape: Shape) -> str:
     report = ParamValidator().validate(value, shape)
     return "\n".join(filter(None, (report.generate_report(), *_wrong_enums(value, shape))))
 

@@ -91,6 +91,7 @@ class RuntimeLab:
         )
         credentials = Credentials(pair.access_key_id, pair.secret_access_key)
         SigV4QueryAuth(credentials, "bedrock-agentcore", REGION, expires=300).add_auth(request)
+        assert request.url
         return request.url.replace("http", "ws", 1)
 
     def connect(

@@ -1,10 +1,11 @@
 """CloudFormation stacks reach their desired state from every status."""
 
-from typing import Any
+from typing import Any, cast
 
 import botocore.session
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
+from botocore.model import StringShape
 
 from tests.standins.cloudformation_double import CloudFormationDouble, refused
 from voicecore.aws.errors import AwsRefused
@@ -28,9 +29,10 @@ TEMPLATE = {"Resources": {"Thing": {"Type": "AWS::X::Thing"}}}
 TAGS = {"voicecore:project": "x", "voicecore:stage": "dev"}
 STACK = Stack(name="voicecore-x-dev", template=TEMPLATE, parameters={"Size": "1"}, tags=TAGS)
 
-STATUSES = (
-    botocore.session.get_session().get_service_model("cloudformation").shape_for("StackStatus").enum  # pyright: ignore[reportAttributeAccessIssue] - of text
-)
+STATUSES = cast(
+    StringShape,
+    botocore.session.get_session().get_service_model("cloudformation").shape_for("StackStatus"),
+).enum
 
 
 def connect(client: Any) -> CloudFormation:

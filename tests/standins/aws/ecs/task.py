@@ -47,9 +47,12 @@ class _Health:
             return None
         how, *command = given["command"]
         command = ["sh", "-c", *command] if how == "CMD-SHELL" else command
-        seconds = [float(given.get(n, d)) for n, d in (("interval", 30), ("timeout", 5))]
         return cls(
-            command, *seconds, int(given.get("retries", 3)), float(given.get("startPeriod", 0))
+            command,
+            interval=float(given.get("interval", 30)),
+            timeout=float(given.get("timeout", 5)),
+            retries=int(given.get("retries", 3)),
+            start=float(given.get("startPeriod", 0)),
         )
 
 

@@ -158,7 +158,7 @@ def find_operation(request: Request, services: tuple[str, ...]) -> Operation | N
 def _match(request: Request, model: ServiceModel) -> tuple[OperationModel, dict[str, str]] | None:
     protocol = model.resolved_protocol
     if protocol in ("query", "ec2"):
-        name = dict(parse_qsl(request.body.decode())).get("Action")
+        name = dict(parse_qsl(request.body.decode())).get("Action", "")
         return (model.operation_model(name), {}) if name in model.operation_names else None
     if protocol == "json":
         name = request.headers.get("x-amz-target", "").rpartition(".")[2]
