@@ -236,8 +236,7 @@ class CodeBuild:
             if operation in answers
             else self._pass(operation, parameters)
         )
-        shape = service("codebuild").operation_model(operation).output_shape
-        if shape and shape.members:
+        if service("codebuild").operation_model(operation).output_shape.members:
             check_answer(service("codebuild"), f"{operation}Output", answer)
         return answer
 

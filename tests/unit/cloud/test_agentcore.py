@@ -1,7 +1,7 @@
 """The runtime: requireMMDSV2 is turned on without losing other settings."""
 
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 
 import botocore.session
 import pytest
@@ -64,14 +64,14 @@ def no_pause(_: float) -> None:
 
 
 def test_update_sends_every_setting_again() -> None:
-    model = botocore.session.get_session().get_service_model("bedrock-agentcore-control")
-    taken = model.operation_model("UpdateAgentRuntime").input_shape
-    given = model.operation_model("GetAgentRuntime").output_shape
-    assert taken and given
-    full: dict[str, Any] = {key: {"some": "value"} for key in given.members}
-    full["agentRuntimeId"] = "x"
+    # Any: botocore's CachedProperty hides the types.
+    session = cast(Any, botocore.session.get_session())
+    model = session.get_service_model("bedrock-agentcore-control")
+    taken = model.operation_model("UpdateAgentRuntime").input_shape.members
+    given = model.operation_model("GetAgentRuntime").output_shape.members
+    full: dict[str, Any] = {key: {"some": "value"} for key in given} | {"agentRuntimeId": "x"}
     full["metadataConfiguration"] = {"requireMMDSV2": False}
-    assert set(mmdsv2_update(full) or {}) == set(taken.members) & set(given.members)
+    assert set(mmdsv2_update(full) or {}) == set(taken) & set(given)
 
 
 def test_runtime_with_mmdsv2_is_not_updated() -> None:

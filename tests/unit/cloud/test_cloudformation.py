@@ -5,7 +5,6 @@ from typing import Any, cast
 import botocore.session
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
-from botocore.model import StringShape
 
 from tests.standins.cloudformation_double import CloudFormationDouble, refused
 from voicecore.aws.errors import AwsRefused
@@ -29,10 +28,9 @@ TEMPLATE = {"Resources": {"Thing": {"Type": "AWS::X::Thing"}}}
 TAGS = {"voicecore:project": "x", "voicecore:stage": "dev"}
 STACK = Stack(name="voicecore-x-dev", template=TEMPLATE, parameters={"Size": "1"}, tags=TAGS)
 
-STATUSES = cast(
-    StringShape,
-    botocore.session.get_session().get_service_model("cloudformation").shape_for("StackStatus"),
-).enum
+# Any: botocore does not say that this shape is a StringShape.
+SESSION = cast(Any, botocore.session.get_session())
+STATUSES = SESSION.get_service_model("cloudformation").shape_for("StackStatus").enum
 
 
 def connect(client: Any) -> CloudFormation:

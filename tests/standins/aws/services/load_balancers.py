@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 from moto.backends import get_backend
 
@@ -129,7 +129,7 @@ def create_distribution(cloud: Cloud, call: Call) -> dict[str, Any]:
     answer = call.moto()
     if traffic := _traffic(cloud):
         made = answer["Distribution"]
-        found: Any = get_backend("cloudfront")[call.account]["aws"].distributions[made["Id"]]
+        found = cast(Any, get_backend("cloudfront")[call.account]["aws"].distributions[made["Id"]])
         found.domain_name = made["DomainName"] = f"127.0.0.1:{free_port()}"
         handle = CloudFrontDistribution(
             traffic, lambda: found.distribution_config.Origins["Items"]
