@@ -121,7 +121,8 @@ def _engine() -> Environment:
         lstrip_blocks=True,
         autoescape=False,  # noqa: S701 - the templates make Python, TOML and Markdown, not HTML
     )
-    engine.filters["python"] = _as_python
+    # jinja2 declares no type, and which one pyright infers depends on what it has checked before.
+    engine.filters["python"] = _as_python  # pyright: ignore[reportUnknownMemberType]
     return engine
 
 
