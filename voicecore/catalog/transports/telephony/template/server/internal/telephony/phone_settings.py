@@ -6,8 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from starlette.requests import HTTPConnection
-
 from ..api_errors import ApiError
 from ..settings import LOOPBACK, Reader
 from . import providers
@@ -28,15 +26,10 @@ class PhoneSettings:
     numbers: tuple[str, ...]
     """Numbers that are served, and called from; empty: all that the providers send."""
     public_url: str
-    """URL where providers reach this server; empty: the URL of each request."""
+    """Origin where providers reach this server: a request's own Host is not to be trusted."""
     vonage_direct: bool
     stream_seconds: float
     drain_seconds: int
-
-    def base_url(self, request: HTTPConnection) -> str:
-        """Return the origin where providers reach this server."""
-        scheme = request.url.scheme.replace("ws", "http", 1)
-        return self.public_url or f"{scheme}://{request.url.netloc}"
 
 
 def read(environment: Mapping[str, str]) -> PhoneSettings:
@@ -48,7 +41,7 @@ def read(environment: Mapping[str, str]) -> PhoneSettings:
             numbers.append(e164(text))
         except ApiError:
             reader.mistakes.append("PHONE_NUMBERS must list numbers like +14155550100.")
-    url = urlsplit(public := reader.text("PUBLIC_URL").rstrip("/"))
+    url = urlsplit(public := reader.required("PUBLIC_URL").rstrip("/"))
     safe = url.scheme == "https" or (url.scheme == "http" and url.hostname in LOOPBACK)
     if public and not (safe and public == f"{url.scheme}://{url.netloc}"):
         reader.mistakes.append("PUBLIC_URL must be an origin like https://phone.example.")
