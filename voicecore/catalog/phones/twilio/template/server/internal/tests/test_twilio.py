@@ -80,7 +80,7 @@ def test_webhook_needs_a_valid_signature() -> None:
 
 def test_only_signed_fields_are_read() -> None:
     headers = {"x-twilio-signature": signature(URL, (), "12345"), "content-type": "application/json"}
-    with pytest.raises(Forged, match="no CallSid"):
+    with pytest.raises(Forged):
         TWILIO.check(Webhook("POST", URL, headers, json.dumps(FORM).encode()), 0)
     with pytest.raises(Forged):  # the URL is signed, the body of a GET is not
         TWILIO.check(Webhook("GET", URL, headers, urlencode(FORM).encode()), 0)
