@@ -11,7 +11,7 @@ import pytest
 
 from tests.fuzz.rounds import rounds
 from tests.server.serving import make_server
-from tests.server.webhooks import SIGNING, Accounts, Reader, Webhook, new_accounts
+from tests.server.webhooks import PUBLIC_URL, SIGNING, Accounts, Reader, Webhook, new_accounts
 from voicecore.catalog.phones import PHONES
 
 pytestmark = pytest.mark.slow
@@ -59,6 +59,8 @@ def edited(random: Random, webhook: Webhook, other: Webhook) -> Webhook:
     part = random.choice(["url", "body", "method", *webhook.headers])
     if part in webhook.headers:
         return webhook.with_header(part, cut(random, webhook.headers[part]))
+    if part == "url":  # its origin is the server's setting
+        return replace(webhook, url=PUBLIC_URL + cut(random, webhook.url.removeprefix(PUBLIC_URL)))
     return replace(webhook, **{part: cut(random, getattr(webhook, part))})
 
 

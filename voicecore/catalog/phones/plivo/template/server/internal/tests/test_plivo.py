@@ -91,7 +91,7 @@ def test_webhook_needs_a_valid_signature() -> None:
 def test_nonce_cannot_take_text_from_a_field() -> None:
     right = signature(URL, FORM, "n1", "secret")
     shifted = urlencode([*FORM[:3], ("To", "12025550100")]).encode()
-    # The same signature, so that it is a replay: `12025550100.n` and `n1`, or `12025550100` and `n.n1`.
+    # `12025550100.n` and `n1` are signed as `12025550100` and `n.n1` are: it is a replay.
     sent = Webhook("POST", URL, webhook(right, "n.n1").headers, shifted)
     assert PLIVO.check(sent, 0).once == PLIVO.check(webhook(right), 0).once
 

@@ -58,7 +58,8 @@ def test_signature_is_compared_as_bytes() -> None:
 
 
 def test_only_the_signed_body_is_read() -> None:
-    sent = Webhook("POST", f"{URL}?To=%2B1&ToCity=X", {**webhook().headers, "content-type": ""}, BODY)
+    headers = {**webhook().headers, "content-type": ""}
+    sent = Webhook("POST", f"{URL}?To=%2B1&ToCity=X", headers, BODY)
     call = TELNYX.incoming_call(TELNYX.check(sent, NOW).fields)
     assert call == Call("v3:abc", "+12025550123", "+12025550100")
     with pytest.raises(Forged, match="select POST"):

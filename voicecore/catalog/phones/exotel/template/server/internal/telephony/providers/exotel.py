@@ -70,8 +70,8 @@ class Exotel(JsonFrames):
 
     def incoming_call(self, fields: Fields) -> Call:
         """Return the call that a webhook is about."""
-        caller = fields.get("CallFrom", "") or fields.get("From", "")
-        return Call(fields.get("CallSid", ""), caller, fields.get("CallTo", "") or fields.get("To", ""))
+        caller, called = (fields.get(f"Call{n}") or fields.get(n, "") for n in ("From", "To"))
+        return Call(fields.get("CallSid", ""), caller, called)
 
     def connect_answer(self, call: Call, media_url: str) -> Answer:
         """Return the URL of the applet's media socket."""
