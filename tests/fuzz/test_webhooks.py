@@ -59,8 +59,9 @@ def edited(random: Random, webhook: Webhook, other: Webhook) -> Webhook:
     part = random.choice(["url", "body", "method", *webhook.headers])
     if part in webhook.headers:
         return webhook.with_header(part, cut(random, webhook.headers[part]))
-    if part == "url":  # its origin is the server's setting
-        return replace(webhook, url=PUBLIC_URL + cut(random, webhook.url.removeprefix(PUBLIC_URL)))
+    if part == "url":  # its origin is the server's setting, and a path begins with a slash
+        origin = f"{PUBLIC_URL}/"
+        return replace(webhook, url=origin + cut(random, webhook.url.removeprefix(origin)))
     return replace(webhook, **{part: cut(random, getattr(webhook, part))})
 
 

@@ -27,7 +27,7 @@ print(json.dumps({
 
 @dataclass(frozen=True)
 class ColdStart:
-    """What a process used from its start until its first answer."""
+    """The CPU time and memory of a process from its start until its first answer."""
 
     status: int
     cpu_seconds: float

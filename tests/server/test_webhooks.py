@@ -29,7 +29,7 @@ from voicecore.local.processes import venv
 
 BASE64 = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 BASE64_URL = BASE64.replace("+/", "-_")
-# A port on which nobody listens: no answer to a webhook needs AWS.
+# A port without a listener: no answer to a webhook needs AWS.
 NOWHERE = "http://127.0.0.1:9"
 
 

@@ -24,11 +24,11 @@ SIGNING = ("twilio", "telnyx", "plivo", "vonage")
 CALLER, CALLED = "+12025550123", "+12025550100"
 NOW = 1_790_000_000
 
-# Few enough for the answers to fit into a pipe while nobody reads them.
+# Few enough for the answers to fit into a pipe while no one reads them.
 _BATCH = 100
 
 Read = list[str] | None
-"""What the server reads in a webhook; None if it is refused."""
+"""Values that the server reads in a webhook; None if it is refused."""
 
 
 @dataclass(frozen=True)

@@ -77,7 +77,7 @@ class Vonage:
                 options={"require": ["iat", "jti"], "verify_aud": False, "verify_iat": False},
             )
         except (jwt.InvalidTokenError, UnicodeError, RecursionError) as error:
-            raise Forged(f"its token is not valid: {error}") from error
+            raise Forged(f"its token is not valid: {error}"[:120]) from error
         if abs(now - number(claims["iat"])) > AGE_SECONDS:
             raise Forged("it is too old")
         if claims.get("application_id", self.application_id) != self.application_id:
