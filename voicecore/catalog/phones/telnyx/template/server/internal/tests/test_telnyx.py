@@ -46,6 +46,19 @@ def test_webhook_needs_a_valid_recent_signature() -> None:
         TELNYX.check(webhook(), NOW + 301)
 
 
+def test_signature_equals_telnyx_library() -> None:
+    """Telnyx publishes no example; its SDK for Python (4.189.0) accepts this one.
+
+    The key is that of RFC 8032, section 7.1, test 1.
+    """
+    sent = dict(webhook().headers)
+    sent["telnyx-signature-ed25519"] = (
+        "R8l1NWKiKymOZsR/7Dsqe/1AirHeF2t6+pomEMr1DiO4aWbj1Ar4TvW6oS4q8mrA238xcZ100LWUk40T8YIKBQ=="
+    )
+    account = Telnyx("KEY1", "11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=")
+    assert account.check(Webhook("POST", URL, sent, BODY), NOW).fields["CallSid"] == "v3:abc"
+
+
 def test_signature_is_compared_as_bytes() -> None:
     right = webhook().headers["telnyx-signature-ed25519"]  # 64 bytes: the last 4 bits are unused
     digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
