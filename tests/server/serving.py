@@ -83,6 +83,7 @@ def serving(folder: Path, log: Path, aws: str, **settings: str) -> Iterator[Runn
         "PATH": os.environ["PATH"],
         "HOME": os.environ["HOME"],
         "PORT": str(port),
+        "PUBLIC_URL": f"http://127.0.0.1:{port}",
         "SESSION_API_KEY": KEY,
         "AGENT_RUNTIME_ARN": ARN,
         "AWS_REGION": "us-east-1",

@@ -148,7 +148,8 @@ class _Services:
             runtime = await self._start_runtime(stack, reaper, behind, output)
             env = server_env(self.project, runtime, self.context.env)
             phones = phone_accounts(self.project.providers, env)
-            env |= phone_variables(phones, runtime.stream_seconds)
+            local = f"http://127.0.0.1:{self.server_port}"
+            env |= phone_variables(phones, runtime.stream_seconds, local)
             server = await self._start_server(stack, reaper, behind, env, output)
             dev_state.write_state(self.project.local, _dev_state(runtime, server.url, phones))
             stack.callback(dev_state.remove_state, self.project.local)
