@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import pty
+import select
 import signal
 import sys
 import termios
@@ -257,7 +258,7 @@ def test_draws_a_screen_on_a_terminal(tmp_path: Path, question: Path) -> None:
             loop = asyncio.get_running_loop()
             loop.add_reader(master, lambda: written.extend(os.read(master, 65536)))
             assert await talk.end() == 0
-            await asyncio.sleep(0.1)
+            await eventually(lambda: not select.select([master], [], [], 0)[0])  # all is read
             loop.remove_reader(master)
             assert termios.tcgetattr(slave) == before
         picture = written.decode()
