@@ -24,7 +24,7 @@ from typing import Any, TypeVar
 from botocore.exceptions import ClientError
 
 from voicecore.aws.errors import NO_ANSWER, code_of, message_of
-from voicecore.aws.polling import Sleep, poll_intervals
+from voicecore.aws.polling import Clock, Sleep, poll_intervals
 from voicecore.cloud.resources.deployed_stack import (
     DeployedStack,
     NextStep,
@@ -65,11 +65,7 @@ class CloudFormation:
     """
 
     def __init__(
-        self,
-        client: Any,
-        again: str,
-        pause: Sleep = time.sleep,
-        clock: Callable[[], float] = time.monotonic,
+        self, client: Any, again: str, pause: Sleep = time.sleep, clock: Clock = time.monotonic
     ) -> None:
         self._client = client
         self._again = again

@@ -130,7 +130,7 @@ def _health_failure(stack: DeployedStack) -> str:
     if address := stack.outputs.get(ADDRESS):
         return _health_failure_at(address, url)
     try:
-        # Without a context, urlopen trusts whom the first call of the process trusted.
+        # Without a context, urlopen keeps the authorities of the process's first call.
         trust = ssl.create_default_context()
         with urlopen(url, timeout=_REQUEST_SECONDS, context=trust) as answer:  # noqa: S310 - AWS's
             return "" if answer.status == 200 else str(answer.status)
