@@ -23,6 +23,7 @@ _IDS = (
     (r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", "0"),
     (r"(runtimes?/\w+)-\w{10}\b", r"\1-0123456789"),
     (r"(:secret:.*)-\w{6}$", r"\1-012345"),
+    (r"(:channel/.*)/\d+$", r"\1/0"),
     (r"(:task/.*)/\w{32}$", r"\1/0"),
     (r"(distribution/)\w+", r"\g<1>0"),
     (r"(loadbalancer/app|listener/app|listener-rule/app|targetgroup)/[\w-]+", r"\1/0"),
