@@ -15,10 +15,10 @@ from typing import Any
 
 import aiohttp
 
+from tests.ports import free_port
 from voicecore.catalog.pipelines import PIPELINES
 from voicecore.catalog.pipelines.record import services_of
 from voicecore.local.processes import venv
-from voicecore.local.processes.ports import free_port
 from voicecore.scaffold.render import Answers, render
 
 KEY = "a-key-that-is-as-long-as-it-has-to-be"

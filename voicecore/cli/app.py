@@ -6,8 +6,10 @@ Nothing heavy is imported here: each command imports its own module when it runs
 
 from __future__ import annotations
 
+import _thread
 import gc
 import signal
+import sys
 from collections.abc import Callable
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated
@@ -56,6 +58,7 @@ def main(arguments: list[str] | None = None, context: Context | None = None) -> 
         gc.set_threshold(50_000)
         # SIGTERM does what Ctrl-C does: nothing is left running.
         signal.signal(signal.SIGTERM, _as_ctrl_c)
+        sys.unraisablehook = _repeat_ctrl_c
     app(args=arguments, obj=context, prog_name="voicecore")
 
 
@@ -65,6 +68,26 @@ def _as_ctrl_c(_: int, frame: FrameType | None) -> None:
     # A shell's background jobs ignore Ctrl-C; SIGTERM must end them all the same.
     interrupt = handler if callable(handler) else signal.default_int_handler
     interrupt(signal.SIGINT, frame)
+
+
+def _repeat_ctrl_c(discarded: sys.UnraisableHookArgs) -> None:
+    """Repeat a Ctrl-C that Python discarded, as it does in destructors and weakref callbacks.
+
+    Every import ends with such a callback, so a Ctrl-C during the start could have no effect.
+    """
+    if not issubclass(discarded.exc_type, KeyboardInterrupt):
+        sys.__unraisablehook__(discarded)
+        return
+    import threading
+
+    def interrupt() -> None:
+        if sys.platform == "win32":
+            _thread.interrupt_main()
+        else:  # a signal also ends a blocking call
+            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+
+    # Later: what this function raises is discarded, too.
+    threading.Timer(0.01, interrupt).start()
 
 
 def _exit(context: Context, run: Callable[[], ExitCode], as_json: bool) -> None:
