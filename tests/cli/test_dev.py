@@ -17,7 +17,15 @@ import pytest
 
 from tests.conftest import Voicecore
 from tests.processes import processes_in
-from tests.standins.dev import AGENT, SERVER, dev, events_until, pyproject, tiny_project
+from tests.standins.dev import (
+    AGENT,
+    SERVER,
+    dev,
+    events_until,
+    pyproject,
+    runtime_status,
+    tiny_project,
+)
 from voicecore.console.errors import ExitCode
 
 pytestmark = pytest.mark.slow
@@ -46,7 +54,7 @@ def test_serves_until_interrupted_and_leaves_nothing_behind(project: Path) -> No
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
         assert state["runtime"] == urls["runtime"]
         assert urlopen(urls["server"] + "/health").read().decode() == state["arn"]
-        status = json.load(urlopen(state["runtime"] + "/_voicecore/status"))
+        status = runtime_status(project)
         assert status["spare"]["state"] == "ready"
         assert processes_in(project / "agent")
     assert process.returncode == ExitCode.OK
@@ -139,13 +147,9 @@ def test_reports_agent_that_dies_after_first_ping(project: Path) -> None:
         events = events_until(process, "ready", "failed")
         [event] = [event for event in events if event["kind"] == "failed"]
         assert "No module named 'nowhere'" in event["text"]
-        status = json.load(urlopen(json.loads(state_of(project))["runtime"] + "/_voicecore/status"))
+        status = runtime_status(project)
         assert status["spare"]["state"] == "failed"
         assert status["trouble"]["text"] == event["text"]
-
-
-def state_of(project: Path) -> str:
-    return (project / ".voicecore/dev.json").read_text()
 
 
 def test_reports_agent_that_never_answers_ping(project: Path) -> None:
