@@ -108,6 +108,27 @@ def test_ends_when_reader_of_events_is_gone(project: Path) -> None:
     assert processes_in(project) == []
 
 
+@pytest.mark.parametrize("name", ["dev.lock", "logs", "logs/server.log"])
+def test_links_of_a_cloned_project_are_not_followed(
+    tmp_path: Path, name: str, voicecore: Voicecore
+) -> None:
+    cloned = tiny_project(tmp_path / "cloned", AGENT)
+    victim = tmp_path / "home/notes"
+    victim.parent.mkdir()
+    victim.write_text("the user's own file")
+    link = cloned / ".voicecore" / name
+    link.parent.mkdir(parents=True)
+    link.symlink_to(victim.parent if name == "logs" else victim)
+    result = voicecore("dev", "--json", cwd=cloned, env=dict(os.environ))
+    assert result.code == ExitCode.BAD_PROJECT
+    assert (
+        f"{name} is a symbolic link"
+        in json.loads(result.stdout.splitlines()[-1])["error"]["message"]
+    )
+    assert victim.read_text() == "the user's own file"
+    assert list(victim.parent.iterdir()) == [victim]
+
+
 def test_two_projects_get_different_ports(project: Path, tmp_path: Path) -> None:
     other = tiny_project(tmp_path / "other", AGENT)
     with dev(project) as one, dev(other) as two:

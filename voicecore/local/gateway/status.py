@@ -1,6 +1,7 @@
 """Owns reading the status of a running local runtime; only its credentials give access to it."""
 
 # pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false
+# pyright: reportUnknownArgumentType=false
 
 from __future__ import annotations
 

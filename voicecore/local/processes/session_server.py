@@ -16,6 +16,7 @@ from voicecore.console.errors import VoicecoreError
 from voicecore.local.processes.child import Child, Reaper, last_error
 from voicecore.local.processes.sources import is_source, source_folders
 from voicecore.local.processes.venv import python_of
+from voicecore.project.no_links import within
 
 _START_LIMIT = 20.0  # seconds; importing FastAPI and boto3 takes about 2 s on a slow machine
 _STOP_GRACE = 3.0  # seconds; the server has only short requests, no media
@@ -51,8 +52,7 @@ class SessionServerProcess:
         self._watch: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
-        self._log.parent.mkdir(parents=True, exist_ok=True)
-        self._log.touch(mode=0o600)
+        self._receive([])
         try:
             await self._start()
         except BaseException:
@@ -123,7 +123,8 @@ class SessionServerProcess:
     def _receive(self, lines: list[str]) -> None:
         self._tail.extend(lines)
         del self._tail[:-200]
-        with self._log.open("a", encoding="utf-8") as file:
+        opener = within(self._folder.parent)
+        with open(self._log, "a", encoding="utf-8", opener=opener) as file:
             file.writelines(f"{line}\n" for line in lines)
         self._on_lines(lines)
 

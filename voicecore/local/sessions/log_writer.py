@@ -10,6 +10,8 @@ from io import TextIOWrapper
 from pathlib import Path
 from typing import Any, cast
 
+from voicecore.project.no_links import within
+
 _EARLY_LINES_MAX = 5000  # lines kept while a spare process waits for its session
 
 
@@ -58,9 +60,9 @@ class SessionLog:
         if self.path is not None:
             return self.path
         path = self._directory / stream_name(session_id, datetime.now(UTC), self._unique)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch(mode=0o600)
-        self.path, self._file = path, path.open("a", encoding="utf-8")
+        opener = within(self._directory.parent)
+        self._file = open(path, "a", encoding="utf-8", opener=opener)  # noqa: SIM115 - see close
+        self.path = path
         early, self._early = self._early, []
         self.write(early)
         return path
