@@ -116,7 +116,7 @@ def test_writes_nothing_through_a_link(voicecore: Voicecore, project: Path, tmp_
 
 
 def test_full_disk_is_told(voicecore: Voicecore, project: Path, tmp_path: Path) -> None:
-    with small_disk(tmp_path / "disk", 700) as disk:
+    with small_disk(tmp_path / "disk", 2000) as disk:
         shutil.copytree(project, disk / "project")
         (disk / "rest").write_bytes(bytes(shutil.disk_usage(disk).free))
         result = voicecore("add", "webrtc", "--project", str(disk / "project"), "--yes")

@@ -29,6 +29,7 @@ from voicecore.options.add import AddOptions
 from voicecore.options.deploy import DeployOptions
 from voicecore.options.invite import InviteOptions
 from voicecore.project.defaults import DEFAULT_STAGE
+from voicecore.project.foreign_code import warn_of_foreign_code
 from voicecore.project.no_links import within
 from voicecore.project.project import AGENT, SERVER, Project, load_project
 from voicecore.project.schema import did_you_mean, invalid_settings, one_of
@@ -57,6 +58,7 @@ def run(context: Context, options: DeployOptions, images: ImageSource) -> ExitCo
     request = _read_project(context, options)
     if options.export:
         return _export(context, request)
+    warn_of_foreign_code(context.output, context.env, request.project.root)
     again = typed("deploy", options)
     with translated_errors(again, options.profile), TaskGroup() as tasks:
         aws = _connect(context.output, options, request.deployment)

@@ -29,6 +29,7 @@ from voicecore.console.errors import DISK_FULL, ExitCode, VoicecoreError
 from voicecore.console.output import Output, Span
 from voicecore.options.init import InitOptions
 from voicecore.project import aws_names
+from voicecore.project.foreign_code import mark_known
 from voicecore.project.schema import InvalidSetting, invalid_settings
 from voicecore.scaffold import questions, render
 from voicecore.scaffold.render import Answers, Comparison, Files
@@ -75,6 +76,7 @@ def run(context: Context, options: InitOptions) -> ExitCode:
         if not options.dry_run:
             with _writing(target, options):
                 render.write_new(files, target)
+            mark_known(target)
         _report(context, options, answers, target, files)
         return ExitCode.OK
     return _write_over(context, options, answers, target, files)

@@ -15,6 +15,7 @@ from voicecore.console.errors import ExitCode, VoicecoreError
 from voicecore.project import aws_names
 from voicecore.project.defaults import DEFAULT_STAGE
 from voicecore.project.dotenv import dotenv_of, without_ours
+from voicecore.project.foreign_code import warn_of_foreign_code
 from voicecore.project.project import Project, Stage
 
 if TYPE_CHECKING:
@@ -84,7 +85,9 @@ async def reach_server(
     key = _key(context.env, target, project) if target.needs_key else ""
     if target.url or project is None:
         yield ServerAccess(str(target.url), key, STREAM_SECONDS, str(target.url))
-    elif target.remote:
+        return
+    warn_of_foreign_code(context.output, context.env, project.root)
+    if target.remote:
         async with _remote_server(context, project, target) as url:
             yield ServerAccess(url, key, STREAM_SECONDS, f"{project.name} · AWS")
     else:

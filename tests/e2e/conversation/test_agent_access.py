@@ -1,4 +1,4 @@
-"""A generated agent under `voicecore dev` answers its gateway and nobody else."""
+"""A generated agent under `voicecore dev` answers its gateway and no other program."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import pytest
 
 from tests.e2e.conversation.conftest import dev, speak, talk
 from tests.processes import processes_in
+from voicecore.local.processes.dev_state import read_state
 
 pytestmark = pytest.mark.skipif(
     not Path("/proc/self/environ").exists(), reason="finds the agent's port in /proc"
@@ -72,3 +73,19 @@ def test_each_agent_has_its_own_key(project: Path) -> None:
     with dev(project):
         _, second = environment_of(project / "agent")
     assert first["LOCAL_RUNTIME_KEY"] != second["LOCAL_RUNTIME_KEY"]
+
+
+def test_session_server_of_dev_refuses_pages_of_others(project: Path) -> None:
+    with dev(project):
+        running = read_state(project / ".voicecore")
+        assert running
+        port = running.server.rpartition(":")[2]
+
+        async def health(**headers: str) -> int:
+            return await status_of("GET", f"{running.server}/health", **headers)
+
+        assert asyncio.run(health()) == 200
+        assert asyncio.run(health(Host=f"localhost:{port}")) == 200
+        assert asyncio.run(health(Host="attacker.example")) == 403
+        assert asyncio.run(health(Origin="https://attacker.example")) == 403
+        assert asyncio.run(health(**{"Sec-Fetch-Site": "cross-site"})) == 403

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Self
+from urllib.parse import urlsplit
 
 import aiohttp
 import watchfiles
@@ -86,7 +87,9 @@ class SessionServerProcess:
         ]
         argv += ["--log-level", "warning", "--host", "127.0.0.1", "--port", str(self._port)]
         argv += ["--header", f"{_RUN_HEADER}:{self._run}"]
-        env = {**self._env, "PYTHONUNBUFFERED": "1"}
+        hosts = filter(None, ("127.0.0.1", "localhost", _host_of(self._env.get("PUBLIC_URL", ""))))
+        # internal/local_only.py: no page of another site, also under a name that leads here.
+        env = {**self._env, "LOCAL_HOSTS": ",".join(hosts), "PYTHONUNBUFFERED": "1"}
         self._tail.clear()
         try:
             self._child = await Child.start(argv, self._folder, env, self._reaper, self._receive)
@@ -147,3 +150,10 @@ class SessionServerProcess:
             except ServerCrashed as error:
                 # Half-written code must not end `voicecore dev`: report it and wait.
                 self._on_lines([f"The session server did not restart: {error}"])
+
+
+def _host_of(url: str) -> str | None:
+    try:
+        return urlsplit(url).hostname
+    except ValueError:  # the server reports it
+        return None

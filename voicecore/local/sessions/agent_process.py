@@ -72,7 +72,7 @@ class AgentProcess:
         self._tail: deque[str] = deque(maxlen=200)
         self.url = url
         self.headers = {KEY_HEADER: key}
-        """What each request to the agent needs."""
+        """Headers that each request to the agent needs."""
         self.version = version
         self.session_id: str | None = None
         self.turns = 0
