@@ -127,8 +127,11 @@ class SessionServerProcess:
         self._tail.extend(lines)
         del self._tail[:-200]
         opener = within(self._folder.parent)
-        with open(self._log, "a", encoding="utf-8", opener=opener) as file:
-            file.writelines(f"{line}\n" for line in lines)
+        try:
+            with open(self._log, "a", encoding="utf-8", opener=opener) as file:
+                file.writelines(f"{line}\n" for line in lines)
+        except OSError as error:  # reading goes on, because the server would wait for it
+            lines.append(f"Could not write {self._log}: {error.strerror}.")
         self._on_lines(lines)
 
     async def _stop(self) -> None:

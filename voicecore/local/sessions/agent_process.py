@@ -119,7 +119,10 @@ class AgentProcess:
 
     def receive(self, lines: list[str]) -> None:
         """Log lines of the process, and read the number of the turn from them."""
-        self._log.write(lines)
+        try:
+            self._log.write(lines)
+        except OSError as error:  # reading goes on, because the agent would wait for it
+            lines.append(f"Could not write {self._log.path}: {error.strerror}.")
         self._tail.extend(lines)
         self.turns = max([self.turns, *(turn for turn in map(turn_of, lines) if turn is not None)])
 

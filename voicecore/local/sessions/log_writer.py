@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from io import TextIOWrapper
 from pathlib import Path
@@ -48,12 +49,19 @@ class SessionLog:
         self.path: Path | None = None
 
     def write(self, lines: Sequence[str]) -> None:
-        """Add lines; once the file is open, they are on disk when this returns."""
+        """Add lines; once the file is open, they are on disk when this returns.
+
+        Raises OSError once, for example for a full disk; later lines are not written.
+        """
         if self._file is None:
             self._early = [*self._early, *lines][-_EARLY_LINES_MAX:]
             return
-        self._file.writelines(f"{line}\n" for line in lines)
-        self._file.flush()
+        try:
+            self._file.writelines(f"{line}\n" for line in lines)
+            self._file.flush()
+        except OSError:
+            self.close()
+            raise
 
     def open(self, session_id: str | None) -> Path:
         """Open the file, readable only by the user: it may contain what callers said."""
@@ -70,5 +78,6 @@ class SessionLog:
     def close(self) -> None:
         """Close the file; later lines are dropped."""
         if self._file is not None:
-            self._file.close()
+            with suppress(OSError):  # what a full disk has no room for
+                self._file.close()
         self._file = None
