@@ -18,7 +18,7 @@ import typer
 
 from voicecore import __version__
 from voicecore.cli.parameters import Options, add_command
-from voicecore.console.errors import ExitCode, VoicecoreError
+from voicecore.console.errors import DISK_FULL, ExitCode, VoicecoreError
 from voicecore.options.add import AddOptions
 from voicecore.options.build import BuildOptions
 from voicecore.options.call import CallOptions
@@ -93,7 +93,7 @@ def _repeat_ctrl_c(discarded: sys.UnraisableHookArgs) -> None:
 def _exit(context: Context, run: Callable[[], ExitCode], as_json: bool) -> None:
     """Run a command and exit with its code; show an error that a user can act on."""
     try:
-        code = run()
+        code = _explaining_full_disk(run)
     except VoicecoreError as error:
         if as_json:
             context.output.event(
@@ -115,6 +115,19 @@ def _exit(context: Context, run: Callable[[], ExitCode], as_json: bool) -> None:
         context.output.discard_data()  # the reader has gone, as in `| head`
         code = ExitCode.FAILED
     raise typer.Exit(code)
+
+
+def _explaining_full_disk(run: Callable[[], ExitCode]) -> ExitCode:
+    try:
+        return run()
+    except OSError as error:
+        if error.errno not in DISK_FULL:
+            raise
+        file = f" while writing {error.filename}" if error.filename else ""
+        raise VoicecoreError(
+            f"A disk is full{file}: {error.strerror}.",
+            "Free space (df -h shows which disk is full), then run the same command again.",
+        ) from error
 
 
 def _command(

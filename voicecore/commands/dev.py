@@ -34,6 +34,7 @@ from voicecore.local.sessions.lifecycle import Lifecycle
 from voicecore.options.dev import DevOptions
 from voicecore.project import aws_names
 from voicecore.project.dotenv import dotenv_of
+from voicecore.project.foreign_code import warn_of_foreign_code
 from voicecore.project.project import BadProject, Project, load_project
 
 if TYPE_CHECKING:
@@ -74,6 +75,7 @@ def run(context: Context, options: DevOptions) -> ExitCode:
         check_files(project)
         if options.nat:
             nat.require_nat()
+        warn_of_foreign_code(context.output, context.env, project.root)
         image = _image(context, project) if options.container else None
         _warn_of_missing_keys(context, project)
         _install(context, project, image)
