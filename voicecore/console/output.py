@@ -38,8 +38,8 @@ Render = Callable[[int, int], Sequence[Line]]
 _UNSAFE = re.compile(
     r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]|\r(?!\n)"
 )
-"""C0 and C1 controls (ECMA-48) but tab and newline, and what reorders a line (Bidi_Control of UAX 9,
-line and paragraph separators)."""
+"""C0 and C1 controls (ECMA-48) but tab and newline, line and paragraph separators, and what
+reorders a line (Bidi_Control of UAX 9)."""
 _SURROGATES = re.compile(r"[\ud800-\udfff]")
 
 

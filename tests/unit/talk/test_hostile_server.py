@@ -44,7 +44,9 @@ TALKATIVE = (
 
 
 @pytest.mark.parametrize("arguments", [(), ("--json",)])
-def test_what_the_agent_says_is_shown_as_text(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+def test_transcript_and_errors_are_shown_as_text(
+    tmp_path: Path, arguments: tuple[str, ...]
+) -> None:
     async def test() -> None:
         reason = "\x1b]0;owned\x07\u202e the end".encode()
         async with HostileServer(messages=TALKATIVE, close=(1000, reason)) as server:
