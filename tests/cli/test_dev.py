@@ -170,7 +170,7 @@ def test_reports_agent_that_dies_after_first_ping(project: Path) -> None:
         assert "No module named 'nowhere'" in event["text"]
         status = runtime_status(project)
         assert status["spare"]["state"] == "failed"
-        assert status["trouble"]["text"] == event["text"]
+        assert status["troubles"][-1]["text"] == event["text"]
 
 
 def test_reports_agent_that_never_answers_ping(project: Path) -> None:
