@@ -104,6 +104,12 @@ def test_shows_text_as_it_is_written() -> None:
     assert stderr.getvalue() == "[red]:key:[/]\n"
 
 
+def test_line_of_the_result_is_not_wrapped_on_a_terminal() -> None:
+    stdout = Tty()
+    Output(stdout, io.StringIO()).record([Span("a" * 150 + " "), Span("b" * 150)])
+    assert stdout.getvalue() == "a" * 150 + " " + "b" * 150 + "\n"
+
+
 def test_title_of_a_step_may_hold_markup(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TERM", "xterm")
     stderr = Tty()

@@ -16,7 +16,7 @@ from voicecore.console.errors import VoicecoreError
 from voicecore.console.progress import OnProgress, Progress
 
 if TYPE_CHECKING:
-    from rich.console import Console, OverflowMethod
+    from rich.console import Console
     from rich.text import Text
 
 
@@ -113,7 +113,7 @@ class Output:
 
         # A new console for each line, so that a resized window is noticed.
         console = Console(file=self._stdout, highlight=False, soft_wrap=True)
-        console.print(_text_of(line, "fold"))
+        console.print(_text_of(line, cropped=False))
 
     def say(self, text: str = "", style: str = "") -> None:
         """Show a message."""
@@ -154,7 +154,7 @@ class Output:
                 raise
             return
         try:
-            with self.console.status(_text_of([Span(title)])):
+            with self.console.status(_text_of([Span(title)], cropped=False)):
                 yield
         except BaseException:
             self.say(f"✗ {title}", style="red")
@@ -233,11 +233,13 @@ class Output:
             yield
 
 
-def _text_of(line: Line, overflow: OverflowMethod = "crop") -> Text:
+def _text_of(line: Line, cropped: bool = True) -> Text:
     from rich.text import Text
 
     spans = ((clean(span.text), span.style) for span in line)
-    return Text.assemble(*spans, overflow=overflow, no_wrap=overflow == "crop")
+    if not cropped:
+        return Text.assemble(*spans)
+    return Text.assemble(*spans, overflow="crop", no_wrap=True)
 
 
 def megabytes(size: float) -> str:

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import Any
@@ -15,15 +16,21 @@ from tests.unit.test_output import HOSTILE, unsafe
 from voicecore.console.errors import ExitCode
 
 
+async def started(
+    server: HostileServer, folder: Path, *arguments: str
+) -> asyncio.subprocess.Process:
+    argv = [sys.executable, "-m", "voicecore", "talk", "--text", "--url", server.url, *arguments]
+    pipes = dict.fromkeys(("stdin", "stdout", "stderr"), asyncio.subprocess.PIPE)
+    return await asyncio.create_subprocess_exec(
+        *argv, cwd=folder, env={**os.environ, "SESSION_API_KEY": "key"}, **pipes
+    )
+
+
 async def talk(
     server: HostileServer, folder: Path, *arguments: str, lines: bytes = b""
 ) -> tuple[int, str, str]:
     """Run `voicecore talk --text` to its end; return exit code, stdout and stderr."""
-    argv = [sys.executable, "-m", "voicecore", "talk", "--text", "--url", server.url, *arguments]
-    pipes = dict.fromkeys(("stdin", "stdout", "stderr"), asyncio.subprocess.PIPE)
-    process = await asyncio.create_subprocess_exec(
-        *argv, cwd=folder, env={**os.environ, "SESSION_API_KEY": "key"}, **pipes
-    )
+    process = await started(server, folder, *arguments)
     async with asyncio.timeout(60):
         stdout, stderr = await process.communicate(lines)
     assert process.returncode is not None
@@ -57,6 +64,21 @@ def test_transcript_and_errors_are_shown_as_text(
         assert unsafe(stdout + stderr) == []
         for line in stdout.splitlines():
             json.loads(line)
+
+    asyncio.run(test())
+
+
+def test_ctrl_c_ends_a_flooded_call(tmp_path: Path) -> None:
+    async def test() -> None:
+        async with HostileServer(flood=TALKATIVE) as server:
+            process = await started(server, tmp_path, "--json")
+            assert process.stdout
+            async with asyncio.timeout(60):
+                while b"agent_said" not in await process.stdout.readline():
+                    pass
+                process.send_signal(signal.SIGINT)
+                await process.communicate()
+            assert process.returncode == ExitCode.INTERRUPTED
 
     asyncio.run(test())
 
