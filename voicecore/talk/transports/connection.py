@@ -29,7 +29,7 @@ _STABLE_SECONDS = 5.0
 """A connection that lived this long was good: the attempts are counted from the start again."""
 MESSAGE_MAX = 1_000_000
 """Bytes of one message: 20 s of audio. Pipecat sends 2,000."""
-_CLOSE_SECONDS = 2.0
+_CLOSE_SECONDS = 1.0
 """Time for the other end to close a socket, too."""
 READY_SECONDS = 45.0
 """AgentCore gives an agent 30 s to start; the rest is for the network and the pipeline."""
