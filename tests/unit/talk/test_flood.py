@@ -30,6 +30,8 @@ from voicecore.talk.transports.websocket import channel_for
 from voicecore.talk.view.screen import CallView, render
 from voicecore.talk.view.transcript import CallTranscript
 
+pytestmark = pytest.mark.slow
+
 EIGHT_SECONDS = audio(tone(500) * 16, pcm.VOICE_RATE)
 
 

@@ -15,6 +15,8 @@ from tests.standins.talk.session_server import rtvi
 from tests.unit.test_output import HOSTILE, unsafe
 from voicecore.console.errors import ExitCode
 
+pytestmark = pytest.mark.slow
+
 
 async def started(
     server: HostileServer, folder: Path, *arguments: str
