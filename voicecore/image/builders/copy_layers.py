@@ -107,12 +107,13 @@ async def make_layers(work: LayerWork) -> tuple[list[Layer], tuple[Package, ...]
     filled = await all_of([_fill(work, part, python) for part in sorted(parts)])
     packages = next((listed for listed in filled if listed), ())
     layers: list[Layer] = []
-    for source, target in copies:
+    for number, (source, target) in enumerate(copies):
         record = reusable[source, target]
         if record:
             work.on_progress(Progress(copy_title(source), finished=True, note="unchanged"))
         else:
-            layer, part = await _pack(work, source, target), _part_of(source)
+            later = [other for other, _ in copies[number + 1 :]]
+            layer, part = await _pack(work, source, target, later), _part_of(source)
             record = layer, packages if part == "packages" else ()
             if part != "code":
                 _write_record(_record_path(work, source, target), *record)
@@ -140,13 +141,20 @@ async def _fill(work: LayerWork, part: str, python: Path) -> tuple[Package, ...]
     return ()
 
 
-async def _pack(work: LayerWork, source: str, target: str) -> Layer:
-    folder = work.folder / _within_build(source)
+async def _pack(work: LayerWork, source: str, target: str, later: Sequence[str]) -> Layer:
+    """Pack the folder of a COPY, and delete it unless `later` sources need it."""
+    place = _within_build(source)
+    keep = any(
+        place.is_relative_to(other) or other.is_relative_to(place)
+        for other in map(_within_build, later)
+    )
 
     def pack_folder() -> Layer:
-        if not folder.is_dir():
+        folder = work.folder.resolve() / place
+        # A link in the path, such as one of prune.py, could lead to any folder of this machine.
+        if folder.resolve() != folder or not folder.is_dir():
             raise _only_docker(source)
-        return pack(folder, target, copy_title(source), work.store, work.on_progress)
+        return pack(folder, target, copy_title(source), work.store, work.on_progress, keep)
 
     return await _in_thread(work, pack_folder)
 
@@ -178,7 +186,7 @@ def _within_build(source: str) -> PurePosixPath:
     path = PurePosixPath(source)
     if path.is_relative_to(_BUILD_ROOT):
         place = path.relative_to(_BUILD_ROOT)
-        if place.parts and place.parts[0] in _PARTS:
+        if place.parts and place.parts[0] in _PARTS and ".." not in place.parts:
             return place
     raise _only_docker(source)
 

@@ -36,11 +36,19 @@ class UnsupportedFile(VoicecoreError):
     """A folder contains a file that no image can hold: a socket, a device or a pipe."""
 
 
-def pack(folder: Path, target: str, title: str, store: Path, on_progress: OnProgress) -> Layer:
+def pack(
+    folder: Path,
+    target: str,
+    title: str,
+    store: Path,
+    on_progress: OnProgress,
+    keep: bool = False,
+) -> Layer:
     """Pack `folder` into a layer, as `COPY folder target` does, and write it to `store`.
 
     All entries belong to root and have time 0; folders and executables have mode 0755, other files
-    0644. `folder` is deleted. Blocks for about 4 s per 250 MB. Raises DiskFull and UnsupportedFile.
+    0644. `folder` is deleted unless `keep`. Blocks for about 4 s per 250 MB. Raises DiskFull and
+    UnsupportedFile.
     """
     with disk_full_explained(store):
         store.mkdir(parents=True, exist_ok=True)
@@ -48,10 +56,11 @@ def pack(folder: Path, target: str, title: str, store: Path, on_progress: OnProg
             diff_id = _write_tar(folder, target, tar, _byte_progress(folder, title, on_progress))
             unpacked = tar.tell()
             # Deleting thousands of files takes as long as compressing them.
-            deleted = executor.submit(shutil.rmtree, folder)
+            deleted = None if keep else executor.submit(shutil.rmtree, folder)
             with mmap.mmap(tar.fileno(), 0, access=mmap.ACCESS_READ) as content:
                 packed = _compressed(content)
-            deleted.result()
+            if deleted:
+                deleted.result()
         digest = f"sha256:{hashlib.sha256(packed).hexdigest()}"
         write_atomically(blob_path(store, digest), packed)
     on_progress(Progress(title, unpacked, unpacked, finished=True))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import posixpath
 import re
 import shlex
 from dataclasses import dataclass, field
@@ -18,6 +19,9 @@ FILE = "Dockerfile"
 
 _BUILD_STAGES = ("--from=build", "--from=code")
 """Stages that the final stage copies from, in the generated Dockerfile."""
+
+_SHELL = ("CMD", "ENTRYPOINT")
+"""Instructions in which Docker does not replace variables."""
 
 _BASE = re.compile(r"(?m)^(?P<arg>ARG\s+BASE=)(?P<value>\S+)[^\S\n]*$")
 
@@ -144,14 +148,20 @@ def _parse_stage(found: list[Instruction]) -> FinalStage:
         match part.name:
             case "FROM" if words[-1] == "$BASE":
                 pass
+            case _ if "$" in part.value and part.name not in _SHELL:
+                raise _needs_docker(part)
             case "ENV":
                 env |= _pairs(part, words)
             case "LABEL":
                 labels |= _pairs(part, words)
             case "COPY" if len(words) == 3 and words[0] in _BUILD_STAGES:
-                copies.append((words[1], words[2]))
+                if not words[2].startswith("/"):  # relative to a WORKDIR
+                    raise _needs_docker(part)
+                copies.append((_resolved(words[1]), _resolved(words[2])))
             case "EXPOSE":
                 ports += [word if "/" in word else f"{word}/tcp" for word in words]
+            case "WORKDIR" if not part.value.startswith("/"):
+                raise _needs_docker(part)
             case "WORKDIR" | "USER" | "CMD" | "ENTRYPOINT":
                 single[part.name] = part.value
             case "ARG" if part.value.startswith("SOURCE_DATE_EPOCH"):
@@ -171,9 +181,14 @@ def _parse_stage(found: list[Instruction]) -> FinalStage:
 
 
 def _pairs(part: Instruction, words: list[str]) -> dict[str, str]:
-    if not all("=" in word for word in words) or "$" in part.value:
+    if not all("=" in word for word in words):
         raise _needs_docker(part)
     return dict(word.split("=", 1) for word in words)
+
+
+def _resolved(path: str) -> str:
+    """Return a path as Docker resolves it: from the root, which `..` does not leave."""
+    return posixpath.normpath("/" + path.lstrip("/"))
 
 
 def _argv(value: str) -> tuple[str, ...]:
