@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import re
 import subprocess
 import tomllib
 from collections.abc import Mapping
@@ -155,15 +156,15 @@ def python_of(base: BaseImage) -> tuple[int, int]:
     config = cast("dict[str, Any]", base.config.get("config") or {})
     entries = cast("list[str]", config.get("Env") or [])
     env = dict(entry.split("=", 1) for entry in entries)
-    version = env.get("PYTHON_VERSION", "").split(".")
-    if len(version) < 2:
+    version = re.match(r"(\d{1,3})\.(\d{1,3})(?!\d)", env.get("PYTHON_VERSION", ""), re.ASCII)
+    if not version:
         raise CannotBuild(
             f"{base.name} does not say which Python it has (PYTHON_VERSION).",
             "Use an official Python image:  "
             "voicecore upgrade-base public.ecr.aws/docker/library/python:3.13-slim-trixie",
             ExitCode.BAD_PROJECT,
         )
-    return int(version[0]), int(version[1])
+    return int(version[1]), int(version[2])
 
 
 def _context_of(folder: Path, dockerfile_text: str) -> tuple[ContextFile, ...]:
