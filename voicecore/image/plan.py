@@ -15,7 +15,7 @@ from typing import Any, cast
 from voicecore.console.errors import ExitCode, VoicecoreError
 from voicecore.image.cache_folders import bases_folder, locks_folder
 from voicecore.image.inputs import base_image, dockerfile, fingerprint, lockfile
-from voicecore.image.inputs.fingerprint import ContextFile
+from voicecore.image.inputs.build_context import ContextFile, context_files
 from voicecore.image.inputs.secret_scan import require_no_secrets
 from voicecore.image.model import BaseImage
 from voicecore.image.registry.client import Repository
@@ -99,12 +99,16 @@ def plan_build(
     """
     folder = project.root / part
     target = _untagged(repository) if repository else None
+    found = context_files(folder)
     text = dockerfile.read(folder)
     base_name = dockerfile.base_of(text)
     base = asyncio.run(base_image.resolve(base_name, bases_folder(env)))
     text = dockerfile.with_base(text, base.reference)
     lock_created = _check_lock(folder, base, compiles, env)
-    files = _context_of(folder, text)
+    if lock_created:
+        found = context_files(folder)
+    require_no_secrets(folder, [file.path for file in found], dotenv_of(folder))
+    files = tuple(fingerprint.with_content(found, fingerprint.DOCKERFILE, text))
     tag = fingerprint.fingerprint(files, base.digest)
     plan = BuildPlan(
         project=project,
@@ -165,13 +169,6 @@ def python_of(base: BaseImage) -> tuple[int, int]:
             ExitCode.BAD_PROJECT,
         )
     return int(version[1]), int(version[2])
-
-
-def _context_of(folder: Path, dockerfile_text: str) -> tuple[ContextFile, ...]:
-    """Return the build context as it is with this Dockerfile. Raises SecretInContext."""
-    found = fingerprint.context_files(folder)
-    require_no_secrets(folder, [file.path for file in found], dotenv_of(folder))
-    return tuple(fingerprint.with_content(found, fingerprint.DOCKERFILE, dockerfile_text))
 
 
 def _labels_of(

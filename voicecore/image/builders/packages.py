@@ -178,8 +178,8 @@ def require_links_inside(folder: Path, files: Sequence[str], name: str) -> None:
             )
 
 
-async def prune(agent: Path, part: str, folder: Path, python: Path, env: Mapping[str, str]) -> None:
-    """Run `agent`'s prune.py for its `part` on `folder`. Raises PruneFailed and DiskFull."""
+def prune_script(agent: Path) -> Path:
+    """Return `agent`'s prune.py. Raises PruneFailed if it is missing."""
     script = agent / PRUNE
     if not script.exists():
         raise PruneFailed(
@@ -188,6 +188,12 @@ async def prune(agent: Path, part: str, folder: Path, python: Path, env: Mapping
             f"  voicecore init {agent.parent.name} --directory {agent.parent.parent} --force",
             ExitCode.BAD_PROJECT,
         )
+    return script
+
+
+async def prune(agent: Path, part: str, folder: Path, python: Path, env: Mapping[str, str]) -> None:
+    """Run `agent`'s prune.py for its `part` on `folder`. Raises PruneFailed and DiskFull."""
+    script = prune_script(agent)
     # prune.py would otherwise set these itself, by starting Python a second time.
     reproducible = {"PYTHONHASHSEED": "0", "PYTHONNODEBUGRANGES": "1"}
     clean = {name: value for name, value in env.items() if not name.startswith("PYTHON")}

@@ -17,9 +17,9 @@ from typing import IO, TYPE_CHECKING
 
 from deflate import gzip_compress  # pyright: ignore[reportUnknownVariableType]
 
-from voicecore.console.errors import VoicecoreError
 from voicecore.console.progress import OnProgress, Progress
 from voicecore.image.blob_store import blob_path, disk_full_explained, write_atomically
+from voicecore.image.inputs.build_context import UnsupportedFile
 from voicecore.image.model import Layer
 
 if TYPE_CHECKING:
@@ -30,10 +30,6 @@ if TYPE_CHECKING:
 _LEVEL = 6
 
 _COPY = 2**20
-
-
-class UnsupportedFile(VoicecoreError):
-    """A folder contains a file that no image can hold: a socket, a device or a pipe."""
 
 
 def pack(
