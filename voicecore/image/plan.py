@@ -200,6 +200,7 @@ def _check_lock(folder: Path, base: BaseImage, compiles: bool, env: Mapping[str,
     created = not (folder / lockfile.LOCK).exists()
     if created or not marker().exists():
         lockfile.ensure_lock(folder, env)
+        lockfile.require_virtual(folder)
         if not compiles:
             lockfile.require_wheels(folder, target)
         passed = marker()  # uv.lock may be new, which changes the key
