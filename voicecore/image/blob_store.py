@@ -19,6 +19,9 @@ from voicecore.image.registry.reference import is_digest
 STORE_LIMIT = 2 * 2**30
 """Bytes of blobs kept for later builds."""
 
+FULL = {errno.ENOSPC, errno.EDQUOT}
+"""Errors of a full disk."""
+
 _UNFINISHED = ".unfinished-"
 
 _IN_USE_SECONDS = 3600
@@ -35,7 +38,7 @@ def disk_full_explained(folder: Path) -> Generator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
+        if error.errno not in FULL:
             raise
         raise disk_full(folder) from error
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import re
+import shutil
 import socket
 from pathlib import Path
 
@@ -87,16 +88,16 @@ def test_name_with_line_break_cannot_imitate_another_file(agent: Path) -> None:
     assert fingerprint.fingerprint(context_files(agent), "base") != before
 
 
-def test_unreadable_file_is_told(agent: Path) -> None:
-    deep = agent
+def test_folder_that_cannot_be_read_is_told(agent: Path) -> None:
+    inside = os.open(agent, os.O_DIRECTORY)
     for _ in range(20):  # longer than PATH_MAX
-        os.mkdir("d" * 250, dir_fd=(fd := os.open(deep, os.O_DIRECTORY)))
-        os.chdir(fd)
-        os.close(fd)
-        deep = Path("d" * 250)
-    os.chdir(agent)
+        os.mkdir("d" * 250, dir_fd=inside)
+        outside, inside = inside, os.open("d" * 250, os.O_DIRECTORY, dir_fd=inside)
+        os.close(outside)
+    os.close(inside)
     with pytest.raises(UnusableFile, match="File name too long"):
         context_files(agent)
+    shutil.rmtree(agent)  # other tests search the folders beside this one
 
 
 # ---- .dockerignore

@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from voicecore.console.errors import VoicecoreError
 from voicecore.console.progress import Progress
 from voicecore.image.blob_store import blob_path
 from voicecore.image.inputs.base_image import resolve
+from voicecore.image.inputs.fingerprint import age_of, epoch_of
 from voicecore.image.model import BaseImage
 from voicecore.image.plan import CannotBuild, python_of
 from voicecore.image.registry.client import Repository
@@ -215,6 +217,13 @@ def test_strange_python_version_is_refused(version: str) -> None:
     config = {"config": {"Env": [f"PYTHON_VERSION={version}"]}}
     with pytest.raises(CannotBuild, match="PYTHON_VERSION"):
         python_of(BaseImage("base", DIGEST, {}, config))
+
+
+def test_base_without_time_of_creation_is_used(tmp_path: Path) -> None:
+    registry = FakeRegistry()
+    changed_base(registry, lambda manifest, config: config.update(created=None))
+    base = asyncio.run(_resolved(registry, tmp_path))
+    assert (epoch_of(base), age_of(base, datetime.now(UTC))) == (0, None)
 
 
 def test_manifest_must_match_its_digest(tmp_path: Path) -> None:

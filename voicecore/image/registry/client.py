@@ -114,9 +114,7 @@ class Repository:
     # ---- manifests
 
     async def manifest(self, version: str) -> Manifest:
-        """Return the manifest or index under a tag or digest. Raises ImageMissing, ValueError."""
-        if ":" in version and not is_digest(version):
-            raise ValueError(f"{version[:80]!r} is not a digest")
+        """Return the manifest or index under a tag or digest. Raises ImageMissing."""
         found = await self.find(version)
         if not found:
             raise image_missing(self.reference, version)
@@ -153,6 +151,8 @@ class Repository:
             if "manifests" in manifest:
                 require_index(manifest)
                 digest = digest_for_platform(manifest, name, platform)
+                if not is_digest(digest):
+                    raise ValueError(f"{digest[:80]!r} is not a digest")
                 manifest = parse((await self.manifest(digest)).raw)
             require_descriptor(manifest.get("config"))
             config = parse(await self.read(manifest["config"]["digest"]))
