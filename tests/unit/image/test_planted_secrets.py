@@ -117,6 +117,8 @@ HARMLESS = [
     'client = boto3.client("bedrock-agentcore", region_name="eu-central-1")',
     'stt = Service("en-US-Chirp3-HD-Charon-2024-11-05")',
     f'voices = Service(voice_id="{UUID}")',
+    f'os.getenv("CARTESIA_VOICE", "{UUID}")',
+    f'os.getenv("ELEVENLABS_VOICE_ID", "{MIXED}")',
     'key = Path("internal/session_2024_table_v2.json")',
     "password: ${DB_PASSWORD_OF_STAGE_2_PRODUCTION}",
     "token: {{ secrets.DEPLOY_TOKEN_2024_PRODUCTION }}",

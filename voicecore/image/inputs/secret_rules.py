@@ -117,7 +117,7 @@ _OTHER_NAME = re.compile(
     r"continuation|sync|csrf|xsrf|mon|tur|don|hot|ho)[_.-]?(?:key|token)|"
     r"key[_.-]?(?:id|name|path|file|alias|board|word|s3|arn|hash|fingerprint|vault|store|size|type)|"
     r"(?:key|token|secret)s?[_.-]?(?:count|limit|length|name|url|uri|endpoint|path|file|arn|type)|"
-    r"tokeni[sz]"
+    r"tokeni[sz]|voice|model|speaker|assistant|[_-]id$"
 )
 _GAP = r"[ \t\"'`\])}\\]{0,12}"
 _TYPE = r"(?::\s?(?:str|string|bytes|final)\s{0,4})?"
