@@ -135,6 +135,27 @@ def test_public_certificates_are_allowed(tmp_path: Path) -> None:
     assert find_secrets(tmp_path, [write(tmp_path, "chain.pem", chain)], {}) == []
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "-eyJ" * 200_000,
+        "-sk-" * 200_000,
+        "//" * 200_000 + ":_authtoken",
+        "aeiou" * 200_000 + " key=",
+        "key" * 200_000,
+        "-----BEGIN " + PRIVATE + "-----\n" + " " * 800_000,
+        "client(" * 100_000,
+        "://a:" * 100_000,
+        "curl " * 100_000,
+        f'"api_key": "{KEY}", ' * 20_000,
+    ],
+    ids=range(10),
+)
+def test_hostile_text_takes_linear_time(text: str, tmp_path: Path) -> None:
+    # With an expression that starts again in the middle of a run, these take minutes to hours.
+    find_secrets(tmp_path, [write(tmp_path, "notes.txt", text)], {})
+
+
 def _files_of(folder: Path) -> list[str]:
     return [
         str(path.relative_to(folder))

@@ -26,6 +26,8 @@ EXAMPLE = re.compile(
 # Marks a line as a false alarm, by the conventions of detect-secrets and gitleaks.
 _ALLOWED = re.compile(rb"pragma: ?allowlist secret|gitleaks:allow")
 
+_NEAR = 1000
+
 # Bits per character: random letters and digits about 4.5, random hexadecimal 3.6, words 3.
 _RANDOM_BITS = 3.2
 # Share of neighbors of another kind: random hexadecimal 0.47, lower-case names with numbers 0.1.
@@ -95,8 +97,10 @@ def _is_secret_match(window: bytes, match: re.Match[bytes]) -> bool:
 
 
 def _line_around(window: bytes, match: re.Match[bytes]) -> bytes:
-    end = window.find(b"\n", match.end())
-    return window[window.rfind(b"\n", 0, match.start()) + 1 : end if end >= 0 else len(window)]
+    # Of a longer line, such as one of minified JSON, only what is near.
+    low, high = max(match.start() - _NEAR, 0), match.end() + _NEAR
+    end = window.find(b"\n", match.end(), high)
+    return window[window.rfind(b"\n", low, match.start()) + 1 : end if end >= 0 else high]
 
 
 def _rule(what: str, anchors: str, pattern: str, lower: bool = False) -> Rule:
@@ -163,7 +167,7 @@ _RULES = (
         r"hooks\.slack\.com/(?:services|workflows)/T(?P<word>\w+/\w+/\w{18,})",
     ),
     _rule("a Stripe key", "k_live_", r"\b[rs]k_live_(?P<word>[A-Za-z0-9]{20,})"),
-    _rule("an OpenAI key", "T3BlbkFJ", r"\bsk-(?P<word>[\w-]*T3BlbkFJ[\w-]{20,})"),
+    _rule("an OpenAI key", "T3BlbkFJ", r"(?<![\w-])sk-(?P<word>[\w-]*T3BlbkFJ[\w-]{20,})"),
     _rule("an Anthropic key", "sk-ant-", r"\bsk-ant-[a-z]+\d\d-(?P<word>[\w-]{80,})"),
     _rule("a Google API key", "AIza", r"\bAIza(?P<word>[\w-]{35})(?![\w-])"),
     _rule("a Google client secret", "GOCSPX-", r"\bGOCSPX-(?P<word>[\w-]{28})"),
@@ -175,7 +179,9 @@ _RULES = (
     _rule("an ElevenLabs key", "sk_", r"sk_(?<!\wsk_)(?P<word>[0-9a-f]{48})\b"),
     _rule("a Groq key", "gsk_", r"\bgsk_(?P<word>[A-Za-z0-9]{48,})"),
     _rule("an Azure storage key", "AccountKey=", r"AccountKey=(?P<word>[A-Za-z0-9+/]{86})=="),
-    _rule("a JSON web token", "eyJ", r"\beyJ[\w-]{10,}\.eyJ[\w-]{10,}\.(?P<word>[\w-]{20,})"),
+    _rule(
+        "a JSON web token", "eyJ", r"(?<![\w-])eyJ[\w-]{10,}\.eyJ[\w-]{10,}\.(?P<word>[\w-]{20,})"
+    ),
     _rule(
         "a password in a URL",
         "://",
@@ -217,7 +223,6 @@ _KEPT = (
     ("DiscordBotTokenDetector", "a Discord token", "."),
     ("GitLabTokenDetector", "a GitLab token", "gl|gr1348941"),
     ("MailchimpDetector", "a Mailchimp key", "-us"),
-    ("NpmDetector", "an npm token", "_authtoken"),
     ("SquareOAuthDetector", "a Square secret", "sq0csp-"),
     ("TelegramBotTokenDetector", "a Telegram token", ":aa"),
 )

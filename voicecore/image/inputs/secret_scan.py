@@ -13,6 +13,7 @@ import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from itertools import chain, islice
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
@@ -71,6 +72,8 @@ _MARKS = {
 # In larger files that are not text, only the values of .env are searched.
 _BINARY_LIMIT = 4 << 20
 _SHOWN = 10
+# Findings of one window: each needs the number of its line.
+_FOUND_MAX = 200
 
 
 def find_secrets(
@@ -157,7 +160,7 @@ def _in_file(file: BinaryIO, secrets: Mapping[str, bytes]) -> Iterator[tuple[int
         window = rest + plain
         searched = is_text or len(fresh) < _BINARY_LIMIT
         rules = matches_in(_unescaped(window)) if searched else ()
-        for position, what in (*rules, *_values_in(window, secrets)):
+        for position, what in islice(chain(rules, _values_in(window, secrets)), _FOUND_MAX):
             yield (line + window.count(b"\n", 0, position) if is_text else None), what
         rest = window[-_OVERLAP:]
         line += window.count(b"\n", 0, len(window) - len(rest))
