@@ -151,6 +151,7 @@ class Caller:
             milliseconds = round(1000 * FRAME_SECONDS) * number
             position = StreamPosition(2 + number, number, milliseconds)
             message = TWILIO.media(self.stream, position, sound)
+            assert isinstance(message, str)  # Twilio's frames are JSON
             number += 1
             self.sent[str(number)] = time.monotonic_ns()
             await self.socket.send_str(message)

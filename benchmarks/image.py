@@ -239,7 +239,7 @@ def measure(workspace: Workspace, method: BuildMethod, edits: int) -> BuildResul
     print(
         f"{method.name}: {cold:.2f} s, then (seconds, bytes) {edited}", file=sys.stderr, flush=True
     )
-    times, sent = ([each[n] for each in edited] for n in (0, 1))
+    times, sent = [seconds for seconds, _ in edited], [count for _, count in edited]
     return BuildResult(cold, times, sent, compressed, unpacked, check)
 
 

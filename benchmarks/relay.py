@@ -111,6 +111,7 @@ def presigned(runtime: LocalRuntime, session_id: str) -> str:
     request = AWSRequest("GET", url=f"{runtime.url}/runtimes/{quote(ARN, safe='')}/ws?{query}")
     credentials = Credentials(pair.access_key_id, pair.secret_access_key)
     SigV4QueryAuth(credentials, "bedrock-agentcore", REGION, expires=300).add_auth(request)
+    assert request.url
     return request.url.replace("http", "ws", 1)
 
 

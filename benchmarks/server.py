@@ -85,8 +85,13 @@ def noop(python: str) -> Iterator[str]:
 def on_a_core(argv: Sequence[str | Path], folder: Path, env: Mapping[str, str]) -> Iterator[str]:
     """Run a uvicorn on one core, without its output, until the block ends."""
     port = free_port()
-    silent = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    with subprocess.Popen([*argv, "--port", str(port)], cwd=folder, env=env, **silent) as process:
+    with subprocess.Popen(
+        [*argv, "--port", str(port)],
+        cwd=folder,
+        env=env,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    ) as process:
         try:
             wait_for(port)
             os.sched_setaffinity(process.pid, {0})

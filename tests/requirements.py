@@ -207,8 +207,7 @@ def pytest_report_teststatus(report: pytest.TestReport) -> tuple[str, str, str] 
 def pytest_unconfigure(config: pytest.Config) -> None:
     """Print the summary below everything else, where it is seen."""
     terminal = config.pluginmanager.get_plugin("terminalreporter")
-    reports = terminal.stats.get(_LEFT_OUT, []) if terminal else []
-    if reports:
+    if terminal and (reports := terminal.stats.get(_LEFT_OUT, [])):
         terminal.section(f"{len(reports)} left out", "=", yellow=True)
         tests = Counter(name for report in reports for name in _needs(report))
         for line in _lines(tests, tests):

@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
@@ -163,10 +164,10 @@ class Deployer:
     images: ImageSource = ImagesDouble()
 
     def deploy(self, **options: Any) -> Result:
-        return self._run(DeployOptions(**{"yes": True} | options))
+        return self._run(replace(DeployOptions(yes=True), **options))
 
     def destroy(self, **options: Any) -> Result:
-        return self._run(DestroyOptions(**{"yes": True} | options))
+        return self._run(replace(DestroyOptions(yes=True), **options))
 
     def with_images(self, images: ImageSource) -> Deployer:
         return replace(self, images=images)
@@ -177,10 +178,10 @@ class Deployer:
         command: str = "deploy",
         images: ImagesDouble | None = None,
         **options: Any,
-    ) -> multiprocessing.process.BaseProcess:
+    ) -> BaseProcess:
         """Start a command in a process of its own, with its output in <root>/deploy.log."""
         kind = DestroyOptions if command == "destroy" else DeployOptions
-        given = kind(**{"yes": True} | options)
+        given = replace(kind(yes=True), **options)
         arguments = (self.root, given, images or ImagesDouble(), environment)
         process = _FORKS.Process(target=_forked, args=arguments)
         process.start()

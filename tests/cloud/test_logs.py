@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
@@ -21,6 +21,7 @@ import pexpect
 import pytest
 
 from tests.cloud.deploying import Deployer
+from tests.cloud.permissions import expect_granted
 from tests.conftest import Result, Voicecore
 from tests.standins.aws import Aws
 from tests.standins.aws.services import logs as standin
@@ -240,7 +241,7 @@ class Following:
         context = Context(
             cwd=self.root, env=env or {}, output=Output(stdout, stderr), interactive=False
         )
-        given = LogsOptions(**{"follow": True, "json": True} | options)
+        given = replace(LogsOptions(follow=True, json=True), **options)
         code = logs.run(context, given, pause)
         return Result(int(code), stdout.getvalue(), stderr.getvalue())
 
@@ -395,7 +396,7 @@ def test_lines_on_a_terminal_are_styled_and_not_cut(aws: Aws, following: Followi
     terminal.expect_exact("long " * 59)
     terminal.sendintr()
     terminal.expect(pexpect.EOF)
-    assert "Traceback" not in terminal.before
+    assert "Traceback" not in (terminal.before or "")
     terminal.close()
     assert terminal.exitstatus == ExitCode.OK
 
@@ -464,6 +465,7 @@ def test_live_tail_continues_after_a_lost_connection(
     assert max(b - a for a, b in pairwise(shown)) > 1  # lines between two sessions are missed
     assert "AWS does not answer" in followed.stderr
     assert "AWS answers again" in followed.stderr
+    expect_granted(aws, Deployer(following.root), "logs-live")
 
 
 @pytest.mark.parametrize("flags", [[], ["--json"], ["--follow"]])

@@ -12,12 +12,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 import requests
 
 from tests.cloud.deploying import Deployer
 from tests.cloud.killing import expect_finish, kill_deploy
+from tests.cloud.permissions import expect_granted
 from tests.cloud.test_deploy import changes
 from tests.conftest import Voicecore
 from tests.standins.aws import Aws, aws_standin
@@ -89,7 +91,7 @@ def test_server_is_deployed_updated_and_deleted(
     assert server.start("x" * 43).status_code == 401
     started = server.start()
     assert started.status_code == 200, started.text
-    assert str(variables(aws)["AGENT_RUNTIME_ARN"]) in requests.utils.unquote(started.text)
+    assert str(variables(aws)["AGENT_RUNTIME_ARN"]) in unquote(started.text)
     page = voicecore("invite", "--hours", "1", cwd=deployer.root)
     url, _, invite = page.stdout.strip().partition("#")
     assert (url, server.start(invite).status_code) == (server.url, 200)
@@ -102,6 +104,7 @@ def test_server_is_deployed_updated_and_deleted(
         "session_started"
     ]
 
+    expect_granted(aws, deployer, "server-lambda", server=True)
     aws.journal.clear()
     again = deployer.deploy(json=True)
     assert json.loads(again.stdout)["server"]["url"] == server.url
@@ -121,6 +124,7 @@ def test_server_is_deployed_updated_and_deleted(
     assert "server" not in deployer.deploy().stderr
     assert deployer.destroy().code == ExitCode.OK
     assert aws.inventory() == before
+    expect_granted(aws, deployer, "server-lambda", server=True)
 
 
 def test_variables_of_the_server_are_deployed_in_the_open_or_as_a_secret(

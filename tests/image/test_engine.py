@@ -240,7 +240,7 @@ class PrivateIndex(BaseHTTPRequestHandler):
             self.send_header("Location", f"https://pypi.org{self.path}")
         self.end_headers()
 
-    def log_message(self, *_: object) -> None:
+    def log_message(self, format: str, *args: object) -> None:
         pass
 
 

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import pytest
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Browser, ViewportSize, expect
 
 from tests.page.conftest import assert_accessible, watched
 from tests.page.site import Site
 
-DESKTOP, PHONE = {"width": 1280, "height": 800}, {"width": 390, "height": 844}
+DESKTOP, PHONE = ViewportSize(width=1280, height=800), ViewportSize(width=390, height=844)
 
 
 @pytest.mark.parametrize(("scheme", "size"), [("light", DESKTOP), ("dark", PHONE)])
 def test_page_is_accessible_before_a_call(
-    browser: Browser, site: Site, scheme: str, size: dict[str, int]
+    browser: Browser, site: Site, scheme: Literal["light", "dark"], size: ViewportSize
 ) -> None:
     context = browser.new_context(color_scheme=scheme, viewport=size)
     with watched(context.new_page()) as page:

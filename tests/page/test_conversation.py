@@ -177,7 +177,7 @@ def ask_while_disconnected(page: Page, card: SoundCard, sockets: list[WebSocketR
     """Speak during a lost connection until the same session answers, as in `ask`."""
 
     def speak_before_resuming(route: Route) -> None:
-        assert "sessionId" in route.request.post_data_json
+        assert "sessionId" in (route.request.post_data_json or {})
         card.speak(SAMPLES / "what-is-my-name.wav").wait()
         route.continue_()
 

@@ -104,9 +104,8 @@ def test_hanging_aws_is_a_timeout_error(server: RunningServer, aws: AgentCore) -
                 return answer.status, (await answer.json())["error"]["code"]
 
     async def both() -> list[tuple[int, str]]:
-        return await asyncio.gather(
-            timed_out("DELETE", ""), timed_out("POST", "/api/offer", json=OFFER)
-        )
+        offer = timed_out("POST", "/api/offer", json=OFFER)
+        return list(await asyncio.gather(timed_out("DELETE", ""), offer))
 
     assert asyncio.run(both()) == [(504, "aws_timeout")] * 2
 

@@ -18,6 +18,7 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from jwt.algorithms import RSAAlgorithm
 
 from tests.server.serving import UNLIMITED, serving
 from tests.standins.server.agentcore import AgentCore
@@ -38,7 +39,7 @@ class Issuer:
         self.requests[path] += 1
         if path != "/keys":
             return {"issuer": self.url, "jwks_uri": f"{self.url}/keys"}
-        to_jwk = jwt.algorithms.RSAAlgorithm.to_jwk
+        to_jwk = RSAAlgorithm.to_jwk
         public = {name: to_jwk(key.public_key(), as_dict=True) for name, key in self.keys.items()}
         return {"keys": [{**key, "kid": name, "use": "sig"} for name, key in public.items()]}
 
@@ -60,7 +61,7 @@ def issuing() -> Iterator[Issuer]:
             self.end_headers()
             self.wfile.write(body)
 
-        def log_message(self, *_: object) -> None:
+        def log_message(self, format: str, *args: object) -> None:
             pass
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:

@@ -2,12 +2,14 @@
 
 import http.client
 import json
+from typing import cast
 from urllib.parse import urlsplit
 
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
-from schemathesis.checks import not_a_server_error
+from schemathesis.checks import CheckFunction, not_a_server_error
+from schemathesis.core.result import Ok
 from schemathesis.specs.openapi.checks import (
     content_type_conformance,
     response_schema_conformance,
@@ -23,14 +25,14 @@ QUICK = settings(
     database=None,
     derandomize=True,
     phases=[Phase.explicit, Phase.generate],
-    suppress_health_check=list(HealthCheck),
+    suppress_health_check=cast("list[HealthCheck]", list(HealthCheck)),
 )
-CHECKS = (
+CHECKS: list[CheckFunction] = [
     not_a_server_error,
     status_code_conformance,
     content_type_conformance,
     response_schema_conformance,
-)
+]
 
 
 def test_answers_match_the_openapi_document(shared: RunningServer) -> None:
@@ -38,6 +40,7 @@ def test_answers_match_the_openapi_document(shared: RunningServer) -> None:
     operations = 0
     for operation in schema.get_all_operations():
         operations += 1
+        assert isinstance(operation, Ok)
 
         @QUICK
         @given(case=operation.ok().as_strategy())

@@ -1,5 +1,7 @@
 """`voicecore add` merges a transport with the user's edits, or changes nothing."""
 
+from typing import Literal
+
 import pytest
 
 from voicecore.catalog.pipelines import PIPELINES
@@ -18,10 +20,10 @@ OLD, NEW = b"a\nb\nc\n", b"a\nB\nc\n"
         (b"mine\n" + OLD, "merged"),
     ],
 )
-def test_unedited_lines_are_changed(present: bytes, kind: str) -> None:
+def test_unedited_lines_are_changed(present: bytes, kind: Literal["changed", "merged"]) -> None:
     after = present.replace(b"b\n", b"B\n")
     planned = plan({"f": OLD}, {"f": present}, {"f": NEW})
-    assert planned.changes == (Change("f", kind, present, after),)  # pyright: ignore
+    assert planned.changes == (Change("f", kind, present, after),)
     assert planned.conflicts == ()
 
 

@@ -112,7 +112,7 @@ def test_stream_is_cut_after_60_minutes_and_the_session_continues(tmp_path: Path
             for _ in range(2):
                 async with here.connect(session) as socket:
                     cut = await talk(socket)
-                    assert (cut.data, "60 minutes" in cut.extra) == (1001, True)
+                    assert (cut.data, "60 minutes" in str(cut.extra)) == (1001, True)
             assert time.monotonic() - began >= 2.0
             assert len(pids) == 1
             stream = b'{"do": "stream", "events": 400, "pause": 0.01}'
@@ -130,7 +130,7 @@ def test_agent_that_stops_answering_pings_is_ended(tmp_path: Path) -> None:
             async with here.connect(session) as socket:
                 await here.invoke(b'{"do": "stick"}', session)
                 ended = await socket.receive(timeout=60)
-                assert (ended.data, "no answer to /ping" in ended.extra) == (1011, True)
+                assert (ended.data, "no answer to /ping" in str(ended.extra)) == (1011, True)
 
     asyncio.run(main())
 
@@ -241,8 +241,6 @@ def test_saved_file_is_used_by_the_next_session(tmp_path: Path) -> None:
                 reloads = len(here.texts("reloaded"))
                 change()
                 await here.until(lambda before=reloads: len(here.texts("reloaded")) > before)
-            (prompts / "call.wav").write_text("")
-            await asyncio.sleep(0.4)
             assert here.runtime.snapshot().version == 6
 
     asyncio.run(main())

@@ -711,7 +711,8 @@ class TestTurn:
 
 class TestEcr:
     def test_digest_is_that_of_the_manifest(self, aws: Aws) -> None:
-        image_of(aws, 12), image_of(aws, 13)
+        image_of(aws, 12)
+        image_of(aws, 13)
         found = aws.client("ecr").describe_images(repositoryName="voicecore/line")["imageDetails"]
         assert len({image["imageDigest"] for image in found}) == 2
         assert sorted(image["imageSizeInBytes"] for image in found) == [14, 15]

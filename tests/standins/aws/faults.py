@@ -44,7 +44,7 @@ class Faults:
         self._models: set[str] = set()
         self._empty_pages = 0
         self._held: set[str] = set()
-        self._kill: tuple[int, Callable[[], object], bool] | None = None
+        self._kill: tuple[int, Callable[[], object], bool, str] | None = None
         self._calls = 0
         self.down = False  # True: every connection is reset
         self.expired = False  # True: every session token has expired

@@ -8,7 +8,7 @@ import os
 import threading
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, cast
 from urllib.parse import urlsplit
 
 import botocore.session
@@ -85,7 +85,7 @@ def _request_of(request: AWSPreparedRequest) -> Request:
         name.lower(): value.decode() if isinstance(value, bytes) else value
         for name, value in request.headers.items()
     }
-    body = request.body or b""
+    body = cast(Any, request.body or b"")
     if hasattr(body, "read"):
         body = body.read()
     data = body.encode() if isinstance(body, str) else bytes(body)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 from moto.backends import get_backend
 
@@ -161,7 +161,7 @@ def _pairs(tags: list[dict[str, str]]) -> tuple[tuple[str, str], ...]:
 
 
 def _backends(service: str) -> Iterator[tuple[str, str, Any]]:
-    for account, regions in list(get_backend(service).items()):
+    for account, regions in list(get_backend(cast(Any, service)).items()):
         for region, backend in list(regions.items()):
             yield account, region, backend
 

@@ -195,9 +195,10 @@ def aws_standin(
         cloud.state["registry",] = registry
     if turn is not None:
         cloud.state["turn",] = turn
-    if containers is not None:
+    traffic = Traffic(cloud) if containers is not None else None
+    if traffic is not None:
         cloud.state["containers",] = containers
-        cloud.state["traffic",] = traffic = Traffic(cloud)
+        cloud.state["traffic",] = traffic
     serving = cloud.start(lambda: server.serve_forever(0.02), "stand-in")
     try:
         yield Aws(server.url, caller, region, cloud, data_plane)
@@ -209,7 +210,7 @@ def aws_standin(
         serving.join(5)
         for thread in cloud.threads:
             thread.join(5)
-        if containers is not None:
+        if traffic is not None:
             traffic.stop()
     if cloud.bugs:
         raise AssertionError(f"the stand-in failed: {cloud.bugs}") from cloud.bugs[0]

@@ -9,6 +9,7 @@ import json
 import subprocess
 import sys
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from importlib import import_module
 from pathlib import Path
 from queue import Empty, Queue
 from socket import AF_INET6
@@ -16,7 +17,7 @@ from threading import Thread
 from typing import Any
 
 sys.path.insert(0, sys.argv[1])
-import ipv6_relay
+ipv6_relay = import_module("ipv6_relay")  # in the folder of the first argument
 
 TIMEOUT = 240
 PAGE = """<!doctype html>

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from socketserver import ThreadingTCPServer
 from types import ModuleType
-from typing import Any
+from typing import Any, cast
 
 _TEMPLATE = Path(__file__).parents[3] / "voicecore/catalog/transports/daily/template"
 STAND_INS = _TEMPLATE / "agent/internal/tests"
@@ -82,7 +82,7 @@ def caller_server(daily_cloud: ModuleType, cloud: Any) -> Iterator[str]:
                 cloud.leave(self.url, self.name)
             self.name = ""
 
-    with ThreadingTCPServer(("127.0.0.1", 0), Caller) as server:
+    with ThreadingTCPServer(("127.0.0.1", 0), cast(Any, Caller)) as server:
         server.daemon_threads = True
         threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
         yield f"127.0.0.1:{server.server_address[1]}"

@@ -7,13 +7,14 @@ import asyncio
 import json
 import socket
 import sys
+from importlib import import_module
 from typing import Any
 from urllib.parse import urlsplit
 
 from aioice.turn import create_turn_endpoint
 
 sys.path.insert(0, sys.argv[1])
-import ipv6_relay
+ipv6_relay = import_module("ipv6_relay")  # in the folder of the first argument
 
 TIMEOUT = 60
 

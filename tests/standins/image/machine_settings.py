@@ -13,7 +13,7 @@ RUN = Path("/run/voicecore-lab")
 
 @contextmanager
 def shared_setting(
-    name: str, change: Callable[[], str], restore: Callable[[str], None], folder: Path = RUN
+    name: str, change: Callable[[], str], restore: Callable[[str], object], folder: Path = RUN
 ) -> Iterator[None]:
     """Keep a setting changed during the block, and longer while another process needs it.
 

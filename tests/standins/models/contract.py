@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
-from botocore.model import ServiceModel, Shape, StringShape
+from botocore.model import Shape, StringShape
 from botocore.session import Session
 from botocore.validate import ParamValidator
 
@@ -14,11 +14,12 @@ from tests.standins.models.refusal import invalid
 
 
 @functools.cache
-def service(name: str) -> ServiceModel:
+def service(name: str) -> Any:
+    """Return a service's model; Any, because botocore's CachedProperty hides every type."""
     return Session().get_service_model(name)
 
 
-def check_request(model: ServiceModel, operation: str, request: Mapping[str, Any]) -> None:
+def check_request(model: Any, operation: str, request: Mapping[str, Any]) -> None:
     """Raise Refused (ValidationException) unless the request fits the operation's input."""
     shape = model.operation_model(operation).input_shape
     mistakes = _mistakes(request, shape)
@@ -26,7 +27,7 @@ def check_request(model: ServiceModel, operation: str, request: Mapping[str, Any
         raise invalid(mistakes)
 
 
-def check_answer(model: ServiceModel, shape: str, answer: Mapping[str, Any]) -> None:
+def check_answer(model: Any, shape: str, answer: Mapping[str, Any]) -> None:
     """Raise AssertionError if a stand-in is about to send an answer that AWS never sends."""
     mistakes = _mistakes(answer, model.shape_for(shape))
     assert not mistakes, f"the stand-in's {shape} is wrong: {mistakes}"
@@ -40,8 +41,9 @@ def _mistakes(value: Mapping[str, Any], shape: Shape | None) -> str:
 def _wrong_enums(value: Any, shape: Shape | None, name: str = "") -> list[str]:
     """Return the values outside their enumeration, which botocore does not check."""
     if isinstance(shape, StringShape):
-        if shape.enum and value not in shape.enum:
-            return [f"Value {value!r} at {name} must be one of {list(shape.enum)}"]
+        known = cast(Any, shape.enum)
+        if known and value not in known:
+            return [f"Value {value!r} at {name} must be one of {list(known)}"]
         return []
     if isinstance(value, dict):
         members = getattr(shape, "members", {})

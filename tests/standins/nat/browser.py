@@ -106,7 +106,7 @@ def _served(host: str, origin: _Origin) -> Iterator[str]:
             self.end_headers()
             self.wfile.write(body)
 
-        def log_message(self, *_: Any) -> None:
+        def log_message(self, format: str, *args: Any) -> None:
             """Log nothing."""
 
     server = ThreadingHTTPServer((host, 0), Handler)

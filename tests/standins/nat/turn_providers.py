@@ -92,11 +92,12 @@ class TurnProviders:
     @property
     def names(self) -> dict[str, str]:
         """Addresses of the services' host names."""
-        services = dict.fromkeys(
-            ("rtc.live.cloudflare.com", "api.twilio.com"), self.net.public.gateway
-        )
+        services = ("rtc.live.cloudflare.com", "api.twilio.com")
         relays = ("turn.cloudflare.com", "global.turn.twilio.com")
-        return services | dict.fromkeys(relays, self.net.turn.address)
+        return {
+            **dict.fromkeys(services, self.net.public.gateway),
+            **dict.fromkeys(relays, self.net.turn.address),
+        }
 
     def resolve_on(self, side: Side) -> None:
         """Resolve their host names to the lab, for programs on `side`."""
@@ -182,7 +183,7 @@ def turn_providers(net: NatLab) -> Iterator[TurnProviders]:
                 self.end_headers()
                 self.wfile.write(data)
 
-        def log_message(self, *_: Any) -> None:
+        def log_message(self, format: str, *args: Any) -> None:
             """Log nothing."""
 
     server = ThreadingHTTPServer((net.public.gateway, 443), Handler)

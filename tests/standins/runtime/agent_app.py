@@ -16,7 +16,7 @@ STARTED = time.time()
 
 print(json.dumps({"event": "imported", "mode": MODE}))
 if MODE == "crash":
-    import a_module_that_is_not_there  # noqa: F401 - fails on purpose
+    __import__("a_module_that_is_not_there")  # fails on purpose
 if MODE == "grandchild":
     subprocess.Popen(["sleep", "600"])
 if MODE == "deaf":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from voicecore.catalog.phones import PHONES
@@ -50,7 +51,7 @@ def deployment(
     record = PIPELINES[pipeline]
     return Deployment(
         name="support-line",
-        stage=Stage(**({"name": "dev", "region": region} | stage)),
+        stage=replace(Stage(name="dev", region=region), **stage),
         transports=transports or (WEBSOCKET,),
         pipeline=record,
         services=services_of(record, dict(services or {})),
@@ -74,7 +75,8 @@ def make_lambda_stack(of: Deployment, **secret: str) -> Stack:
 
 def phone_deployment(**options: Any) -> Deployment:
     """Return a stage whose session server carries phone calls."""
-    return deployment("nova-sonic", TELEPHONE, **({"network": VPC} | options))
+    options.setdefault("network", VPC)
+    return deployment("nova-sonic", TELEPHONE, **options)
 
 
 def make_ecs_stack(of: Deployment, **secret: str) -> Stack:

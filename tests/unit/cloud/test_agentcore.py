@@ -1,7 +1,7 @@
 """The runtime: requireMMDSV2 is turned on without losing other settings."""
 
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 
 import botocore.session
 import pytest
@@ -42,6 +42,7 @@ class AgentCoreDouble:
         return {"agentRuntimeVersion": "4"}
 
     def update_agent_runtime_endpoint(self, **arguments: Any) -> Any:
+        assert self.states[0]["status"] == "READY", "the new version is not ready"
         self.calls.append(("update_agent_runtime_endpoint", arguments))
 
     def get_paginator(self, operation: str) -> Any:
@@ -64,10 +65,12 @@ def no_pause(_: float) -> None:
 
 
 def test_update_sends_every_setting_again() -> None:
-    model = botocore.session.get_session().get_service_model("bedrock-agentcore-control")
+    # Any: botocore's CachedProperty hides the types.
+    session = cast(Any, botocore.session.get_session())
+    model = session.get_service_model("bedrock-agentcore-control")
     taken = model.operation_model("UpdateAgentRuntime").input_shape.members
     given = model.operation_model("GetAgentRuntime").output_shape.members
-    full = {key: {"some": "value"} for key in given} | {"agentRuntimeId": "x"}
+    full: dict[str, Any] = {key: {"some": "value"} for key in given} | {"agentRuntimeId": "x"}
     full["metadataConfiguration"] = {"requireMMDSV2": False}
     assert set(mmdsv2_update(full) or {}) == set(taken) & set(given)
 

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 
 import pytest
-from cfnlint.api import lint
 
 from tests.unit.cloud.deployments import (
     DOMAIN,
@@ -67,6 +66,9 @@ def stacks() -> Iterator[tuple[str, Stack, tuple[str, ...]]]:
 
 
 def lint_errors(stack: Stack, where: tuple[str, ...]) -> list[tuple[str, str]]:
+    # Takes 3 s to load, which each process of the unit tests would spend on collection.
+    from cfnlint.api import lint
+
     found = [(match.rule.id, match.message) for match in lint(stack.body, regions=list(where))]
     return [
         (rule, message)

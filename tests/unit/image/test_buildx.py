@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -116,7 +117,7 @@ def test_step_title_is_shortened() -> None:
     assert step_title(f"[build 2/6] RUN {'x' * 90}") == f"build 2/6  RUN {'x' * 55}…"
 
 
-def read_lines(lines: list[str]) -> tuple[BuildTranscript, list[Progress]]:
+def read_lines(lines: Iterable[str]) -> tuple[BuildTranscript, list[Progress]]:
     steps: list[Progress] = []
     transcript = BuildTranscript(steps.append)
     for line in lines:

@@ -7,7 +7,7 @@ import socket
 from pathlib import Path
 
 import pytest
-from docker.errors import APIError  # pyright: ignore[reportMissingTypeStubs]
+from docker.errors import APIError
 
 from voicecore.console.errors import ExitCode
 from voicecore.image.builders.buildx import NoBuildx, buildx_version, no_buildx

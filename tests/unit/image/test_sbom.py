@@ -9,8 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cyclonedx.schema import SchemaVersion
-from cyclonedx.validation.json import JsonStrictValidator
 
 from voicecore.image.inputs import sbom
 from voicecore.image.model import BaseImage
@@ -105,6 +103,10 @@ def document(agent: Path, **more: Any) -> dict[str, Any]:
 
 
 def test_sbom_is_valid_cyclonedx_and_reproducible(agent: Path) -> None:
+    # Takes a second to load, which each process of the unit tests would spend on collection.
+    from cyclonedx.schema import SchemaVersion
+    from cyclonedx.validation.json import JsonStrictValidator
+
     result = document(agent, digest="sha256:" + "c" * 64)
     text = json.dumps(result)
     assert JsonStrictValidator(SchemaVersion.V1_5).validate_str(text) is None

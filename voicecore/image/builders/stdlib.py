@@ -14,8 +14,7 @@ import zlib
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
-from voicecore.console.errors import ExitCode, VoicecoreError
-from voicecore.image.blob_store import FULL
+from voicecore.console.errors import DISK_FULL, ExitCode, VoicecoreError
 
 _UNPACKED_MAX = 10 * 2**30
 """Limit for the files of a base; compressed, they may be tiny."""
@@ -57,7 +56,7 @@ def extract(layers: Sequence[Path], python: str, folder: Path) -> None:
         except (tarfile.TarError, EOFError, zlib.error, lzma.LZMAError, ValueError) as error:
             raise _missing(python, f"a layer is damaged: {error}") from error
         except OSError as error:  # such as a file where another layer has a folder
-            if error.errno in FULL:
+            if error.errno in DISK_FULL:
                 raise
             raise _missing(python, f"its layers contradict each other: {error}") from error
     if not (folder / "os.py").exists():

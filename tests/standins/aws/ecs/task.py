@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 from moto.backends import get_backend
 
+from tests.ports import free_port
 from tests.standins.aws.clock import Stopped
 from tests.standins.aws.ecs.task_resources import TaskStartFailed
 from tests.standins.aws.services import logs
 from tests.standins.aws.services.lambda_containers import Start
 from tests.standins.aws.services.traffic import LOAD_BALANCER_HOST, Target
-from voicecore.local.processes.ports import free_port
 
 if TYPE_CHECKING:
     from tests.standins.aws.ecs.service import Deployment, Service
@@ -47,9 +47,12 @@ class _Health:
             return None
         how, *command = given["command"]
         command = ["sh", "-c", *command] if how == "CMD-SHELL" else command
-        seconds = [float(given.get(n, d)) for n, d in (("interval", 30), ("timeout", 5))]
         return cls(
-            command, *seconds, int(given.get("retries", 3)), float(given.get("startPeriod", 0))
+            command,
+            interval=float(given.get("interval", 30)),
+            timeout=float(given.get("timeout", 5)),
+            retries=int(given.get("retries", 3)),
+            start=float(given.get("startPeriod", 0)),
         )
 
 

@@ -20,7 +20,7 @@ from botocore.loaders import Loader
 from botocore.parsers import create_parser
 from botocore.validate import ParamValidator
 from moto.core.eventstream import EventStream, EventStreamEncoder
-from moto.core.model import OperationModel, ServiceModel
+from moto.core.model import ServiceModel
 from moto.core.parse import PROTOCOL_PARSERS
 from moto.core.serialize import SERIALIZERS, SerializationContext
 from werkzeug.datastructures import Headers, MultiDict
@@ -109,7 +109,7 @@ class Response:
 class Operation:
     """The operation that a request calls."""
 
-    model: OperationModel
+    model: Any  # OperationModel, see service_model
     params: dict[str, Any]
 
     @property
@@ -130,7 +130,8 @@ class Operation:
 
 
 @functools.cache
-def service_model(name: str) -> ServiceModel:
+def service_model(name: str) -> Any:
+    """Return a service's model; Any, because botocore's CachedProperty hides every type."""
     return ServiceModel(Loader().load_service_model(name, "service-2"), name)
 
 
@@ -155,10 +156,10 @@ def find_operation(request: Request, services: tuple[str, ...]) -> Operation | N
     return None
 
 
-def _match(request: Request, model: ServiceModel) -> tuple[OperationModel, dict[str, str]] | None:
+def _match(request: Request, model: Any) -> tuple[Any, dict[str, str]] | None:
     protocol = model.resolved_protocol
     if protocol in ("query", "ec2"):
-        name = dict(parse_qsl(request.body.decode())).get("Action")
+        name = dict(parse_qsl(request.body.decode())).get("Action", "")
         return (model.operation_model(name), {}) if name in model.operation_names else None
     if protocol == "json":
         name = request.headers.get("x-amz-target", "").rpartition(".")[2]
@@ -185,7 +186,7 @@ def _routes(
         http = model.operation_model(name).http
         path, _, query = http["requestUri"].partition("?")
         literals = dict(parse_qsl(query, keep_blank_values=True))
-        shape: Any = model.operation_model(name).input_shape
+        shape = model.operation_model(name).input_shape
         members = [shape.members[each].serialization for each in shape.required_members]
         # Only these distinguish S3's CopyObject from PutObject.
         required = frozenset(m["name"].lower() for m in members if m.get("location") == "header")
@@ -196,7 +197,7 @@ def _routes(
     return routes
 
 
-def _parse(request: Request, operation: OperationModel, uri: dict[str, str]) -> dict[str, Any]:
+def _parse(request: Request, operation: Any, uri: dict[str, str]) -> dict[str, Any]:
     protocol = operation.service_model.resolved_protocol
     text = (
         request.query + "&" + request.body.decode()
@@ -204,7 +205,7 @@ def _parse(request: Request, operation: OperationModel, uri: dict[str, str]) -> 
         else request.query
     )
     values = MultiDict(parse_qsl(text, keep_blank_values=True))
-    shape: Any = operation.input_shape
+    shape = operation.input_shape
     payload = shape.serialization.get("payload") if shape else None
     # moto parses every payload as a document, but S3 objects are blobs.
     is_blob = payload and shape.members[payload].type_name == "blob"

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 from moto.backends import get_backend
 
+from tests.ports import free_port
 from tests.standins.aws.cloud import Call, Cloud
 from tests.standins.aws.services.traffic import (
     CloudFrontDistribution,
@@ -15,7 +16,6 @@ from tests.standins.aws.services.traffic import (
     Traffic,
 )
 from tests.standins.models.refusal import Refused
-from voicecore.local.processes.ports import free_port
 
 _DELAY = "deregistration_delay.timeout_seconds"
 _DELAY_MAX = 3600  # Elastic Load Balancing User Guide; moto allows 3599
@@ -129,7 +129,7 @@ def create_distribution(cloud: Cloud, call: Call) -> dict[str, Any]:
     answer = call.moto()
     if traffic := _traffic(cloud):
         made = answer["Distribution"]
-        found = get_backend("cloudfront")[call.account]["aws"].distributions[made["Id"]]
+        found = cast(Any, get_backend("cloudfront")[call.account]["aws"].distributions[made["Id"]])
         found.domain_name = made["DomainName"] = f"127.0.0.1:{free_port()}"
         handle = CloudFrontDistribution(
             traffic, lambda: found.distribution_config.Origins["Items"]
