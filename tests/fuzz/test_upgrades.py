@@ -91,8 +91,8 @@ async def send(server: RunningServer, random: Random, data: bytes) -> bytes:
     """Send the data in a few pieces; return what the server answers within a moment."""
     cuts = sorted(random.randrange(len(data) + 1) for _ in range(random.randrange(4)))
     received = b""
+    reader, writer = await connect(server)
     try:
-        reader, writer = await connect(server)
         for start, end in zip([0, *cuts], [*cuts, len(data)], strict=True):
             writer.write(data[start:end])
             await asyncio.sleep(0)

@@ -103,7 +103,7 @@ class RunningServer:
 
 @contextmanager
 def serving(
-    folder: Path, log: Path, aws: str, prefix: tuple[str, ...] = (), **settings: str
+    folder: Path, log: Path, aws: str, prefix: tuple[str, ...] = (), /, **settings: str
 ) -> Iterator[RunningServer]:
     """Run the server in `folder` from its first connection until the block ends.
 
