@@ -260,6 +260,7 @@ def test_every_request_counts_but_health_checks(phones: Path, tmp_path: Path) ->
                 for _ in range(25):
                     async with client.get(path) as answer:
                         statuses.append(answer.status)
+                        await answer.read()  # the next request uses the same connection
                 assert 429 in statuses
             reader, writer = await hostile.connect(server)
             writer.write(handshake("/phone/twilio/media/x"))
@@ -271,4 +272,19 @@ def test_every_request_counts_but_health_checks(phones: Path, tmp_path: Path) ->
         agentcore() as aws,
         serving(phones, tmp_path / "l", aws.url, **limits, **CREDENTIALS) as server,
     ):
+        run(work(server))
+
+
+def test_client_with_a_connection_for_each_request_is_answered_429(
+    phones: Path, tmp_path: Path
+) -> None:
+    limits = UNLIMITED | CREDENTIALS | {"REQUESTS_PER_MINUTE": "100"}
+    closing = GET.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
+
+    async def work(server: RunningServer) -> None:
+        answers = [await answer_to(server, closing) for _ in range(700)]
+        assert any(answer.startswith(b"HTTP/1.1 429 ") for answer in answers)
+        assert b"" in answers
+
+    with serving(phones, tmp_path / "log", "http://127.0.0.1:9", **limits) as server:
         run(work(server))

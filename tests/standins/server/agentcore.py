@@ -51,9 +51,10 @@ class AgentCore:
         agent = web.WebSocketResponse()
         await agent.prepare(request)
         async for message in agent:
-            await (agent.send_str if isinstance(message.data, str) else agent.send_bytes)(
-                message.data
-            )
+            if isinstance(message.data, str):
+                await agent.send_str(message.data)
+            else:
+                await agent.send_bytes(message.data)
         return agent
 
     async def _answer(self, kind: str, answer: dict[str, Any]) -> web.Response:
