@@ -29,12 +29,12 @@ ENVIRONMENT = {
 }
 
 
-def test_forged_forwarded_address_and_long_head_are_refused(folder: Path, tmp_path: Path) -> None:
+def test_forged_forwarded_address_and_long_head_are_refused(folder: Path) -> None:
     async def work() -> None:
         async with (
             Reaper() as reaper,
             SessionServerProcess(
-                folder, ENVIRONMENT, free_port(), reaper, tmp_path / "log", print
+                folder, ENVIRONMENT, free_port(), reaper, folder.parent / "server.log", print
             ) as server,
             aiohttp.ClientSession(server.url) as client,
         ):
@@ -55,13 +55,18 @@ def test_forged_forwarded_address_and_long_head_are_refused(folder: Path, tmp_pa
     asyncio.run(work())
 
 
-def test_server_that_cannot_listen_says_why(folder: Path, tmp_path: Path) -> None:
+def test_server_that_cannot_listen_says_why(folder: Path) -> None:
     async def work() -> None:
         with ThreadingHTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as taken:
             threading.Thread(target=taken.serve_forever, daemon=True).start()
             async with Reaper() as reaper:
                 server = SessionServerProcess(
-                    folder, ENVIRONMENT, taken.server_port, reaper, tmp_path / "log", print
+                    folder,
+                    ENVIRONMENT,
+                    taken.server_port,
+                    reaper,
+                    folder.parent / "server.log",
+                    print,
                 )
                 with pytest.raises(ServerCrashed, match=r"ended: [^{]*address already in use"):
                     async with server:
