@@ -115,12 +115,12 @@ class IncomingCalls:
         session, began = _session(name, call_id), time.monotonic()
         # Another copy of the server may have answered and counted the call; it has its place.
         await self._table.hold(session, maxsize)
-        await socket.accept()
         seconds = self._settings.stream_seconds
         bridge = Bridge(socket, provider, self._agentcore, self._api.http, session.id, seconds)
         self._open_calls.add(bridge, session.id)
         by = "the server"
         try:
+            await socket.accept()
             by = await self._carry(bridge, provider, call_id, session.id)
         finally:
             await bridge.close()
