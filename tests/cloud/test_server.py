@@ -23,6 +23,7 @@ from tests.cloud.test_deploy import changes
 from tests.conftest import Voicecore
 from tests.standins.aws import Aws, aws_standin
 from tests.standins.aws.server_python import make_python, start
+from tests.standins.server.agentcore import agentcore
 from voicecore.console.errors import ExitCode
 
 
@@ -36,10 +37,15 @@ def aws(monkeypatch: pytest.MonkeyPatch, python: Path, tmp_path: Path) -> Iterat
     """The stand-in of AWS, with functions that run the project's server."""
 
     def run_server(command: Sequence[str], env: Mapping[str, str]) -> subprocess.Popen[str]:
-        return start(python, tmp_path / "line/server", command, {**env, "AWS_ENDPOINT_URL": url[0]})
+        urls = {"AWS_ENDPOINT_URL": url[0], "AWS_ENDPOINT_URL_BEDROCK_AGENTCORE": plane.url}
+        return start(python, tmp_path / "line/server", command, {**env, **urls})
 
     url: list[str] = []
-    with aws_standin(containers=run_server) as standin:
+    # The server opens each session at its agent.
+    with (
+        agentcore() as plane,
+        aws_standin(containers=run_server, data_plane=plane.url) as standin,
+    ):
         url.append(standin.url)
         for name, value in standin.environment.items():
             monkeypatch.setenv(name, value)
@@ -94,6 +100,10 @@ def test_server_is_deployed_updated_and_deleted(
     page = voicecore("invite", "--hours", "1", cwd=deployer.root)
     url, _, invite = page.stdout.strip().partition("#")
     assert (url, server.start(invite).status_code) == (server.url, 200)
+    assert voicecore("invite", "--revoke", "nonsense", cwd=deployer.root).code == ExitCode.USAGE
+    revoked = voicecore("invite", "--revoke", page.stdout.strip(), cwd=deployer.root)
+    assert revoked.code == ExitCode.OK, revoked.stderr
+    assert server.start(invite).status_code == 401
     shown = voicecore("logs", "--server", cwd=deployer.root).stdout.splitlines()
     id = started.json()["sessionId"]
     assert len([row for row in shown if "session started over websocket" in row]) == 2
@@ -208,7 +218,7 @@ def test_server_that_carries_calls_is_planned_and_priced(aws: Aws, phones: Deplo
         "CloudFront's and Twilio's charges",
     ):
         assert row in planned.stderr, planned.stderr
-    assert "2 tasks of the server" in " ".join(planned.stderr.split())
+    assert "+ session table" in planned.stderr
     assert changes(aws) == []
 
 

@@ -173,6 +173,7 @@ _NAMES = {
     "AWS::ApplicationAutoScaling::ScalableTarget": "scaling rule",
     "AWS::ApplicationAutoScaling::ScalingPolicy": "scaling rule",
     "AWS::CloudFront::Distribution": "server URL",
+    "AWS::DynamoDB::Table": "session table",
     "AWS::ECS::Cluster": "server cluster",
     "AWS::ECS::Service": "server service",
     "AWS::ECS::TaskDefinition": "server task",

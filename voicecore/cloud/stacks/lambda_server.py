@@ -21,6 +21,8 @@ from voicecore.cloud.stacks.server_stack import (
     secret_arns,
     server_role,
     server_stack,
+    store_variable,
+    table_arns,
 )
 from voicecore.cloud.stacks.stack import Json, Resource, Stack, StackOutput, get_att, ref
 from voicecore.console.errors import ExitCode, VoicecoreError
@@ -64,7 +66,7 @@ def lambda_server_stack(
             aws_names.server_role_for(name, stage, deployment.stage.region),
             f"Permissions of the session server of {name}",
             lambda_trust(),
-            lambda_role_statements(deployment, agent_arns(), secret_arns(env)),
+            lambda_role_statements(deployment, agent_arns(), secret_arns(env), table_arns(env)),
         ),
         # Created here rather than by Lambda at the first request, so that it has a retention time
         # and is deleted with the stack.
@@ -121,6 +123,7 @@ def _variables(deployment: Deployment, env: Environment) -> Json:
     arns: Json = {
         "AGENT_RUNTIME_ARN": ref(RUNTIME_ARN),
         "SESSION_SECRET_ARN": ref(SESSION_KEY),
+        **store_variable(env),
     }
     if env.secret:
         arns["SERVER_SECRET_ARN"] = ref(SECRET)

@@ -10,6 +10,7 @@ import hashlib
 import hmac
 import os
 import re
+import secrets
 import sys
 import time
 import uuid
@@ -24,6 +25,11 @@ from .settings import Settings, read_key
 # A token is valid for as long as AgentCore keeps a session; a hang-up ends both.
 SESSION_SECONDS = 8 * 3600
 INVITE_HOURS = 12.0
+# The longest life of an invite; the session table remembers for as long that one was revoked.
+INVITE_DAYS_MAX = 31
+INVITE_ID = "[0-9a-f]{8}"
+# Callers with an invite are named so, followed by its ID.
+INVITED = "invite-"
 
 
 @dataclass(frozen=True)
@@ -57,7 +63,7 @@ class Access:
             return "key"
         if scheme.lower() == "bearer" and credential.startswith("invite."):
             if is_invite(credential, self._key, time.time()):
-                return f"invite-{hashlib.sha256(credential.encode()).hexdigest()[:12]}"
+                return f"{INVITED}{credential.split('.')[1]}"
             raise ApiError(401, "unauthorized", "This invite is not valid or has expired.")
         if scheme.lower() == "bearer" and self._issuer and credential.count(".") == 2:
             try:
@@ -98,21 +104,23 @@ def new_session_id() -> str:
     return str(uuid.uuid4())
 
 
-def invite(key: bytes, until: float) -> str:
-    """Return an invite to start sessions until this Unix time, so that no browser gets the key."""
-    expiry = str(int(until))
+def invite(key: bytes, until: float, id: str = "") -> str:
+    """Return an invite to start sessions until this Unix time, so that no browser gets the key.
+
+    Its ID is random, so that it can be revoked alone: DELETE /invites/<ID>.
+    """
+    head = f"{id or secrets.token_hex(4)}.{int(until)}"
     # Half of the digest, as RFC 2104 allows, keeps the address short.
-    digest = hmac.digest(key, f"invite:{expiry}".encode(), hashlib.sha256)[:16]
-    return f"invite.{expiry}.{base64.urlsafe_b64encode(digest).decode().rstrip('=')}"
+    digest = hmac.digest(key, f"invite:{head}".encode(), hashlib.sha256)[:16]
+    return f"invite.{head}.{base64.urlsafe_b64encode(digest).decode().rstrip('=')}"
 
 
 def is_invite(text: str, key: bytes, now: float) -> bool:
     """Return True if this key signed the invite, and it has not expired."""
-    _, _, rest = text.partition(".")
-    expiry = rest.partition(".")[0]
-    if not re.fullmatch("[0-9]{1,11}", expiry) or int(expiry) <= now:
+    found = re.fullmatch(rf"invite\.({INVITE_ID})\.([0-9]{{1,11}})\.[\w-]+", text, re.ASCII)
+    if not found or not now < int(found[2]) <= now + INVITE_DAYS_MAX * 86_400:
         return False
-    return hmac.compare_digest(text.encode(), invite(key, int(expiry)).encode())
+    return hmac.compare_digest(text.encode(), invite(key, int(found[2]), found[1]).encode())
 
 
 if __name__ == "__main__":

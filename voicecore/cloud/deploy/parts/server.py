@@ -102,9 +102,8 @@ class ServerPart:
         )
 
     def warnings(self) -> Sequence[str]:
-        """Return what the image build needs, and what several tasks do not share."""
-        scaling = "" if self.up_to_date else self._desired.scaling_warning
-        return [*filter(None, (self.image.note, scaling))]
+        """Return what the image build needs."""
+        return [*filter(None, (self.image.note,))]
 
     @property
     def up_to_date(self) -> bool:

@@ -16,7 +16,6 @@ from voicecore.cloud.resources.deployed_stack import DeployedStack
 from voicecore.cloud.resources.ecs_service import EcsService
 from voicecore.cloud.stacks.deployment import Deployment
 from voicecore.cloud.stacks.ecs_server import ecs_server_stack
-from voicecore.cloud.stacks.ecs_tasks import max_tasks
 from voicecore.cloud.stacks.env_split import Environment, split_server_env
 from voicecore.cloud.stacks.lambda_server import lambda_server_stack
 from voicecore.cloud.stacks.server_stack import SECRET
@@ -58,18 +57,6 @@ class DesiredServer:
     def carries_calls(self) -> bool:
         """True when the server runs on ECS, in that network; else it runs on Lambda."""
         return carries_calls(self.deployment, self.environment)
-
-    @property
-    def scaling_warning(self) -> str:
-        """Warning that several tasks do not share limits; empty if there is one or they do."""
-        tasks = max_tasks(self.deployment)
-        if not self.carries_calls or tasks == 1 or "SESSION_STORE" in self.environment.secret:
-            return ""
-        return (
-            f"Up to {tasks} tasks of the server will run, and each applies the limits of "
-            f"server/.env by itself: together they allow {tasks} times as much. Calls are not "
-            "affected. To share limits, set SESSION_STORE to a Redis that the network reaches."
-        )
 
     def stack(self, image: str, runtime_arn: str, secret_version: str) -> Stack:
         """Return the server's stack with this image (URI by digest) for this agent."""

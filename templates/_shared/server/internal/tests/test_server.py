@@ -42,7 +42,9 @@ def invited(key: str = KEY, seconds: float = 60) -> dict[str, str]:
         {"Authorization": f"Basic {KEY}"},
         invited(key="another"),
         invited(seconds=-1),
+        invited(seconds=32 * 86_400),
         {"Authorization": "Bearer invite.99999999999.forged"},
+        {"Authorization": "Bearer invite.12345678.99999999999.forged"},
         {"Authorization": "Bearer a.b.c"},
     ],
 )
@@ -105,10 +107,34 @@ def test_large_body_is_refused(client: TestClient) -> None:
 def test_unreachable_aws_is_reported(serve: Serve) -> None:
     client = serve(aws=UNREACHABLE)
     path, token = known_session()
-    answer = client.delete(path, headers=token)
-    assert answer.status_code == 503
-    assert answer.json()["error"]["code"] == "aws_unreachable"
-    assert client.get(path, headers=token).status_code == 200
+    for _ in range(2):  # a hang-up can be repeated
+        answer = client.delete(path, headers=token)
+        assert answer.status_code == 503
+        assert answer.json()["error"]["code"] == "aws_unreachable"
+    assert client.get(path, headers=token).status_code == 404
+
+
+def test_hang_up_ends_the_session_and_frees_its_place(serve: Serve) -> None:
+    client = serve(SESSIONS_AT_ONCE="1")
+    path, token = session(client)
+    assert client.delete(path, headers=token).status_code == 204
+    assert client.get(path, headers=token).status_code == 404
+    mine = {"sessionId": path.split("/")[2], "token": token["X-Session-Token"]}
+    assert client.post("/start", headers=AUTHORIZED, json=mine).status_code == 404
+    assert client.post("/start", headers=AUTHORIZED).status_code == 200
+
+
+def test_revoked_invite_and_its_sessions_are_refused(client: TestClient) -> None:
+    revoked, other = invited(), invited()
+    started = client.post("/start", headers=revoked).json()
+    path = f"/invites/{revoked['Authorization'].split('.')[1]}"
+    assert client.delete(path, headers=revoked).status_code == 401
+    assert client.delete(path, headers=AUTHORIZED).status_code == 204
+    assert client.post("/start", headers=revoked).status_code == 401
+    token = {"X-Session-Token": started["token"]}
+    assert client.get(f"/sessions/{started['sessionId']}", headers=token).status_code == 401
+    assert client.post("/start", headers=other).status_code == 200
+    assert client.delete("/invites/short", headers=AUTHORIZED).status_code == 422
 
 
 def test_start_limit_returns_retry_after(serve: Serve) -> None:

@@ -68,7 +68,8 @@ class IncomingCalls:
         if not self._serves(call):
             logs.write("call_refused", session.id, "WARNING", provider=name, why="unknown number")
         elif await self._has_room(session, self._is_direct(name)):
-            media_url = await self._media_url(name, call, session, request)
+            async with self._limits.released_on_failure(session):
+                media_url = await self._media_url(name, call, session, request)
             answer = provider.connect_answer(call, media_url)
             self._open_calls.expect(session.id, ANSWERED_SECONDS)
             logs.write("call_answered", session.id, provider=name)
@@ -82,7 +83,7 @@ class IncomingCalls:
         logs.write("call_status", session.id, provider=name, status=status[:40])
         if status not in LIVE:  # its media socket may never have opened
             self._open_calls.forget(session.id)
-            await self._table.end(session)
+            await self._table.release(session)
         return Response(status_code=204)
 
     async def dial(self, name: str, ticket: str, request: Request) -> Response:
@@ -110,17 +111,17 @@ class IncomingCalls:
         session, began = _session(name, call_id), time.monotonic()
         # Another copy of the server may have answered and counted the call; it has its place.
         await self._table.hold(session, maxsize)
-        await socket.accept()
         seconds = self._settings.stream_seconds
         bridge = Bridge(socket, provider, self._agentcore, self._api.http, session.id, seconds)
         self._open_calls.add(bridge, session.id)
         by = "the server"
         try:
+            await socket.accept()
             by = await self._carry(bridge, provider, call_id, session.id)
         finally:
             await bridge.close()
             self._open_calls.remove(bridge)
-            await self._table.end(session)
+            await self._table.release(session)
             lasted = round(time.monotonic() - began, 1)
             logs.write("call_ended", session.id, provider=name, by=by, seconds=lasted)
 
@@ -205,7 +206,7 @@ class IncomingCalls:
 
     async def _media_url(self, name: str, call: Call, session: Session, request: Request) -> str:
         if self._is_direct(name):
-            return await self._agentcore.websocket_url(session.id, "telephony")
+            return await self._agentcore.websocket_url(session.id, Transport="telephony")
         ticket = self._tickets.issue(f"media-{name}", call.id, time.time())
         base = self._settings.base_url(request).replace("http", "ws", 1)
         return f"{base}/phone/{name}/media/{ticket}"

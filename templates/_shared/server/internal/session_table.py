@@ -1,7 +1,6 @@
-"""Owns the session table: open sessions, ended sessions, and counts of requests.
+"""Owns the session table: open sessions, what has been used up or revoked, counts of requests.
 
-It is in memory, or in Redis for several copies of the server. If it is lost, only limits are: a
-session's token is enough to continue.
+It is in memory, or in DynamoDB or Redis, which several copies of the server share.
 """
 
 from __future__ import annotations
@@ -18,46 +17,55 @@ LEASE_SECONDS = 3600
 
 
 class Table(Protocol):
-    """The operations of both tables."""
+    """The operations of all tables."""
 
     async def requests(self, name: str) -> int:
         """Count a request under this name; return the count of this minute."""
         ...
 
     async def hold(self, session: Session, most: int, seconds: int = LEASE_SECONDS) -> bool:
-        """Record the session as open for this time; False if its caller has `most` others."""
+        """Count the session as open for this time at least; False if its caller has `most` others.
+
+        Only a lease that has run out can be refused.
+        """
         ...
 
-    async def end(self, session: Session) -> None:
-        """Record that the session has ended, which invalidates its token."""
+    async def release(self, session: Session) -> None:
+        """Count the session as open no longer."""
         ...
 
-    async def has_ended(self, session: Session) -> bool:
-        """Return True if the session has ended."""
-        ...
-
-{% if transports | selectattr("by_phone") | list %}
     async def once(self, name: str, seconds: int) -> bool:
         """Return True for the first use of this name within this time."""
         ...
 
-{% endif %}
+    async def is_used(self, name: str) -> bool:
+        """Return True within the time of the first use of this name."""
+        ...
+
     async def close(self) -> None:
         """Close connections."""
         ...
 
 
-class MemoryTable:
+async def end(table: Table, session: Session) -> None:
+    """Record that the session has ended, which invalidates its token."""
+    seconds = session.since + SESSION_SECONDS + 1 - int(time.time())
+    await table.once(f"ended-{session.id}", max(1, seconds))
+
+
+async def has_ended(table: Table, session: Session) -> bool:
+    """Return True if the session has ended."""
+    return await table.is_used(f"ended-{session.id}")
+
+
+class MemoryTable(Table):
     """The table of a single server."""
 
     def __init__(self) -> None:
         self._minute = 0
         self._requests: Counter[str] = Counter()
         self._open: defaultdict[str, dict[str, float]] = defaultdict(dict)
-        self._ended: dict[str, float] = {}
-{% if transports | selectattr("by_phone") | list %}
         self._used: dict[str, float] = {}
-{% endif %}
 
     async def requests(self, name: str) -> int:
         minute = int(time.time()) // MINUTE
@@ -70,46 +78,37 @@ class MemoryTable:
 
     async def hold(self, session: Session, most: int, seconds: int = LEASE_SECONDS) -> bool:
         sessions, now = self._open[session.caller], time.time()
-        if session.id not in sessions and len(sessions) >= most:
+        if sessions.get(session.id, 0) < now and len(sessions) >= most:
             for id in [id for id, until in sessions.items() if until < now]:
                 del sessions[id]
             if len(sessions) >= most:
                 return False
-        sessions[session.id] = now + seconds
+        sessions[session.id] = max(sessions.get(session.id, 0), now + seconds)
         return True
 
-    async def end(self, session: Session) -> None:
+    async def release(self, session: Session) -> None:
         self._open[session.caller].pop(session.id, None)
-        self._ended[session.id] = session.since + SESSION_SECONDS
 
-    async def has_ended(self, session: Session) -> bool:
-        return session.id in self._ended
-
-{% if transports | selectattr("by_phone") | list %}
     async def once(self, name: str, seconds: int) -> bool:
-        now = time.time()
-        if self._used.get(name, 0) > now:
+        if await self.is_used(name):
             return False
-        self._used[name] = now + seconds
+        self._used[name] = time.time() + seconds
         return True
 
-{% endif %}
+    async def is_used(self, name: str) -> bool:
+        return self._used.get(name, 0) > time.time()
+
     async def close(self) -> None:
         """Do nothing: there are no connections."""
 
     def _expire(self, now: float) -> None:
-        for id in [id for id, until in self._ended.items() if until < now]:
-            del self._ended[id]
-{% if transports | selectattr("by_phone") | list %}
-        for name in [name for name, until in self._used.items() if until < now]:
-            del self._used[name]
-{% endif %}
+        self._used = {name: until for name, until in self._used.items() if until >= now}
         for caller, sessions in list(self._open.items()):
             if not any(until >= now for until in sessions.values()):
                 del self._open[caller]
 
 
-class RedisTable:
+class RedisTable(Table):
     """The table of all servers that use the same Redis."""
 
     def __init__(self, url: str) -> None:
@@ -129,7 +128,7 @@ class RedisTable:
         key, now = f"voicecore:running:{session.caller}", time.time()
         async with self._redis.pipeline() as pipe:
             pipe.zremrangebyscore(key, 0, now)
-            pipe.zadd(key, {session.id: now + seconds})
+            pipe.zadd(key, {session.id: now + seconds}, gt=True)
             pipe.zcard(key)
             pipe.expire(key, LEASE_SECONDS)
             _, added, count, _ = await pipe.execute()
@@ -138,25 +137,25 @@ class RedisTable:
             return False
         return True
 
-    async def end(self, session: Session) -> None:
-        until = session.since + SESSION_SECONDS + 1
-        async with self._redis.pipeline() as pipe:
-            pipe.zrem(f"voicecore:running:{session.caller}", session.id)
-            pipe.set(f"voicecore:ended:{session.id}", 1, exat=until)
-            await pipe.execute()
+    async def release(self, session: Session) -> None:
+        await self._redis.zrem(f"voicecore:running:{session.caller}", session.id)
 
-    async def has_ended(self, session: Session) -> bool:
-        return bool(await self._redis.exists(f"voicecore:ended:{session.id}"))
-
-{% if transports | selectattr("by_phone") | list %}
     async def once(self, name: str, seconds: int) -> bool:
         return bool(await self._redis.set(f"voicecore:once:{name}", 1, ex=seconds, nx=True))
 
-{% endif %}
+    async def is_used(self, name: str) -> bool:
+        return bool(await self._redis.exists(f"voicecore:once:{name}"))
+
     async def close(self) -> None:
         await self._redis.aclose()
 
 
-def table_of(store: str) -> Table:
+def table_of(store: str, region: str) -> Table:
     """Return the table for a value of SESSION_STORE."""
-    return MemoryTable() if store == "memory" else RedisTable(store)
+    if store == "memory":
+        return MemoryTable()
+    if store.startswith("dynamodb://"):
+        from .dynamodb_table import DynamoTable
+
+        return DynamoTable(store.removeprefix("dynamodb://"), region)
+    return RedisTable(store)
