@@ -43,6 +43,7 @@ def _lambda_statements(deployment: Deployment, scope: ArnScope) -> list[Statemen
             service_actions("lambda", _FUNCTION_ACTIONS),
             scope.arns("lambda", f"function:{server}"),
         ),
+        Statement("FunctionLimits", ("lambda:GetAccountSettings",)),
         _log_statement(aws_names.lambda_log_group_for(server), scope),
         *_secret_statements(deployment, scope),
         _table_statement(server, scope),
@@ -201,6 +202,7 @@ _FUNCTION_ACTIONS = """
     UpdateFunctionConfiguration DeleteFunction GetFunctionCodeSigningConfig
     CreateFunctionUrlConfig GetFunctionUrlConfig UpdateFunctionUrlConfig DeleteFunctionUrlConfig
     AddPermission RemovePermission GetPolicy ListTags TagResource UntagResource InvokeFunction
+    PutFunctionConcurrency DeleteFunctionConcurrency
 """
 # The last are read by CloudFormation (its schema of AWS::DynamoDB::Table).
 _TABLE_ACTIONS = """

@@ -37,7 +37,14 @@ _COMMAND = ("python", "-m", "awslambdaric", "internal.lambda_handler.handler")
 _TIMEOUT = 60  # seconds
 # CPU grows with memory, to a whole vCPU at 1769 MB (Lambda quotas): a first request then waits for
 # imports about as long as on a laptop. The process itself needs some 150 MB.
-_MEMORY = 1769  # MB
+MEMORY = 1769  # MB
+
+UNRESERVED = 100
+"""Executions at once that an account must leave for its other functions (Lambda Developer Guide,
+configuration-concurrency)."""
+
+ACCOUNT_LIMIT = 1000
+"""AWS's default of the executions at once in an account and region (Lambda quotas)."""
 
 _ARN_LENGTH = 160
 """Longer than any ARN: counts for a variable whose value is not known yet."""
@@ -53,10 +60,12 @@ def lambda_server_stack(
     image_uri: str = "",
     runtime_arn: str = "",
     secret_version: str = "",
+    account_limit: int = ACCOUNT_LIMIT,
 ) -> Stack:
     """Return the stack of the server with this image (by digest) for the agent with this ARN.
 
     `secret_version` is the version of its secret's value, so that a new value restarts the server.
+    `account_limit`: executions at once that the account may have in the region.
     Raises ServerEnvironmentTooLarge.
     """
     name, stage = deployment.name, deployment.stage.name
@@ -71,7 +80,7 @@ def lambda_server_stack(
         # Created here rather than by Lambda at the first request, so that it has a retention time
         # and is deleted with the stack.
         "Log": log_group(deployment, aws_names.lambda_log_group_for(server)),
-        FUNCTION: _function(deployment, env),
+        FUNCTION: _function(deployment, env, account_limit),
         URL: Resource(
             "AWS::Lambda::Url",
             # The server authenticates its callers itself, by key, invite or token.
@@ -91,7 +100,18 @@ def lambda_server_stack(
     return server_stack(deployment, env, description, resources, outputs, values)
 
 
-def _function(deployment: Deployment, env: Environment) -> Resource:
+def executions(deployment: Deployment, account_limit: int) -> tuple[int, bool]:
+    """Return how many requests the server answers at once, and whether it reserves them.
+
+    A new account may run so few functions at once that it can reserve nothing, and needs not to.
+    """
+    wanted = deployment.stage.server.concurrency
+    reserves = account_limit >= wanted + UNRESERVED
+    return (wanted if reserves else account_limit), reserves
+
+
+def _function(deployment: Deployment, env: Environment, account_limit: int) -> Resource:
+    at_once, reserves = executions(deployment, account_limit)
     return Resource(
         "AWS::Lambda::Function",
         {
@@ -102,10 +122,12 @@ def _function(deployment: Deployment, env: Environment) -> Resource:
             "ImageConfig": {"Command": list(_COMMAND)},
             "Architectures": ["arm64"],
             "Role": get_att("Role", "Arn"),
-            "MemorySize": _MEMORY,
+            "MemorySize": MEMORY,
             "Timeout": _TIMEOUT,
             "LoggingConfig": {"LogGroup": ref("Log")},
             "Environment": {"Variables": _variables(deployment, env)},
+            # Whatever strangers send, no more is run, and paid for, at once.
+            **({"ReservedConcurrentExecutions": at_once} if reserves else {}),
         },
     )
 

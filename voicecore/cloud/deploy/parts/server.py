@@ -24,13 +24,14 @@ from voicecore.cloud.deploy.parts.state_reader import write_secret
 from voicecore.cloud.deploy.plan import StackPlan, secret_change
 from voicecore.cloud.deploy.progress import ProgressBoard
 from voicecore.cloud.preflight.checks import PreflightCheck
+from voicecore.cloud.preflight.quotas import function_limits
 from voicecore.cloud.preflight.server import server_checks
 from voicecore.cloud.resources import ecs_service, inventory
 from voicecore.cloud.resources.deployed_stack import DeployedStack
 from voicecore.cloud.resources.ecs_service import RolloutWatch
 from voicecore.cloud.resources.inventory import FoundResource
 from voicecore.cloud.resources.stack_failure import StackFailed
-from voicecore.cloud.stacks.server_stack import SECRET
+from voicecore.cloud.stacks.server_stack import SECRET, has_table
 from voicecore.cloud.stacks.stack import Stack
 from voicecore.console.output import Output
 from voicecore.project import aws_names
@@ -117,6 +118,16 @@ class ServerPart:
         """True when calls pass through the server."""
         return self._desired.carries_calls
 
+    @property
+    def has_table(self) -> bool:
+        """True when the server's stack has the session table."""
+        return has_table(self._desired.environment)
+
+    @property
+    def requests_at_once(self) -> int | None:
+        """Requests at once that are run and paid for; None without a server on Lambda."""
+        return self._desired.requests_at_once if self.needed else None
+
     def wait_until_ready(self, output: Output) -> None:
         """Wait for old tasks to drain, if the server must change while they do."""
         draining = self.current.draining
@@ -175,7 +186,10 @@ class ServerPart:
     @property
     def _desired(self) -> DesiredServer:
         if self._base is None:
-            self._base = desired_server(self._context.request.project, self._deployment)
+            base = desired_server(self._context.request.project, self._deployment)
+            if not base.carries_calls:
+                base = replace(base, account_limit=function_limits(self._context.aws).total)
+            self._base = base
         network = self._shared.current.network
         return replace(self._base, network=network.outputs) if network else self._base
 

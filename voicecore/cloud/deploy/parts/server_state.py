@@ -17,7 +17,7 @@ from voicecore.cloud.resources.ecs_service import EcsService
 from voicecore.cloud.stacks.deployment import Deployment
 from voicecore.cloud.stacks.ecs_server import ecs_server_stack
 from voicecore.cloud.stacks.env_split import Environment, split_server_env
-from voicecore.cloud.stacks.lambda_server import lambda_server_stack
+from voicecore.cloud.stacks.lambda_server import ACCOUNT_LIMIT, executions, lambda_server_stack
 from voicecore.cloud.stacks.server_stack import SECRET
 from voicecore.cloud.stacks.stack import Json, Stack
 from voicecore.project import aws_names
@@ -52,11 +52,18 @@ class DesiredServer:
     environment: Environment
     network: Mapping[str, str] = field(default_factory=dict[str, str])
     """Outputs of the network's stack; empty if it is not deployed yet."""
+    account_limit: int = ACCOUNT_LIMIT
+    """Executions of Lambda functions at once that the account may have."""
 
     @property
     def carries_calls(self) -> bool:
         """True when the server runs on ECS, in that network; else it runs on Lambda."""
         return carries_calls(self.deployment, self.environment)
+
+    @property
+    def requests_at_once(self) -> int | None:
+        """Requests at once that are run and paid for; None for a server on ECS, of fixed size."""
+        return None if self.carries_calls else executions(self.deployment, self.account_limit)[0]
 
     def stack(self, image: str, runtime_arn: str, secret_version: str) -> Stack:
         """Return the server's stack with this image (URI by digest) for this agent."""
@@ -64,7 +71,7 @@ class DesiredServer:
         return (
             ecs_server_stack(*given, self.network)
             if self.carries_calls
-            else lambda_server_stack(*given)
+            else lambda_server_stack(*given, self.account_limit)
         )
 
 
