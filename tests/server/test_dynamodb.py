@@ -164,7 +164,7 @@ def test_answered_offer_lengthens_the_lease(
         before, refused, after = asyncio.run(call())
     assert len(before) == len(refused) == len(after) == 1
     assert 0 < before[0] <= 121 and 0 < refused[0] <= 121
-    assert 3000 < after[0] <= 3601
+    assert 3000 < after[0] <= 3901
 
 
 def test_revoked_invite_is_refused_by_all_servers(

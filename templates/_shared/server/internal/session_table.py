@@ -9,11 +9,12 @@ import time
 from collections import Counter, defaultdict
 from typing import Protocol
 
-from .access import SESSION_SECONDS, Session
+from . import logs
+from .access import INVITE_DAYS_MAX, INVITED, SESSION_SECONDS, Session
 
 MINUTE = 60
-# A WebSocket lasts an hour, and each /start renews the lease.
-LEASE_SECONDS = 3600
+# A WebSocket lasts an hour, and its URL can be used for 300 s; each /start renews the lease.
+LEASE_SECONDS = 3900
 
 
 class Table(Protocol):
@@ -56,6 +57,17 @@ async def end(table: Table, session: Session) -> None:
 async def has_ended(table: Table, session: Session) -> bool:
     """Return True if the session has ended."""
     return await table.is_used(f"ended-{session.id}")
+
+
+async def revoke(table: Table, invite_id: str) -> None:
+    """Refuse this invite, and the sessions that were started with it, from now on."""
+    await table.once(f"revoked-{INVITED}{invite_id}", INVITE_DAYS_MAX * 86_400)
+    logs.write("invite_revoked", invite=invite_id)
+
+
+async def is_revoked(table: Table, caller: str) -> bool:
+    """Return True if the caller has an invite that was revoked."""
+    return caller.startswith(INVITED) and await table.is_used(f"revoked-{caller}")
 
 
 class MemoryTable(Table):

@@ -52,6 +52,7 @@ class ServerPart:
         self._agent = agent
         self._deployment = context.request.deployment
         self._base = context.request.server
+        self._account_limit: int | None = None
         self._up_to_date: bool | None = None
         self.current = CurrentServer()
         self.image = ImageBuild(
@@ -186,10 +187,10 @@ class ServerPart:
     @property
     def _desired(self) -> DesiredServer:
         if self._base is None:
-            base = desired_server(self._context.request.project, self._deployment)
-            if not base.carries_calls:
-                base = replace(base, account_limit=function_limits(self._context.aws).total)
-            self._base = base
+            self._base = desired_server(self._context.request.project, self._deployment)
+        if self._account_limit is None and not self._base.carries_calls:
+            self._account_limit = function_limits(self._context.aws).total
+            self._base = replace(self._base, account_limit=self._account_limit)
         network = self._shared.current.network
         return replace(self._base, network=network.outputs) if network else self._base
 

@@ -20,12 +20,20 @@ from ..agentcore import AgentCore
 from ..api_errors import ApiError
 from ..limits import Limits
 from ..metrics import Metrics
-from ..session_table import LEASE_SECONDS, Table
+from ..session_table import LEASE_SECONDS, Table, has_ended
 from . import tickets
 from .bridge import Bridge, Ending, Unreachable
 from .open_calls import OpenCalls
 from .phone_settings import PhoneSettings
-from .provider import BadStart, Call, Forged, Provider, Webhook, session_id_for
+from .provider import (
+    BadStart,
+    Call,
+    Forged,
+    Provider,
+    Webhook,
+    session_id_for,
+    session_of,
+)
 from .provider_api import ProviderApi
 from .tickets import Tickets
 
@@ -63,7 +71,7 @@ class IncomingCalls:
         call = provider.incoming_call(webhook)
         if not call.id:
             raise ApiError(422, "no_call", "The request is not about a call.")
-        session, answer = _session(name, call.id), provider.reject_answer()
+        session, answer = session_of(name, call.id), provider.reject_answer()
         self._open_calls.forget(session.id)
         if not self._serves(call):
             logs.write("call_refused", session.id, "WARNING", provider=name, why="unknown number")
@@ -79,7 +87,7 @@ class IncomingCalls:
         """Record the status of a call. Raises ApiError."""
         provider, webhook = await self._verified(name, request)
         call_id, status = provider.call_status(webhook)
-        session = _session(name, call_id)
+        session = session_of(name, call_id)
         logs.write("call_status", session.id, provider=name, status=status[:40])
         if status not in LIVE:  # its media socket may never have opened
             self._open_calls.forget(session.id)
@@ -104,11 +112,13 @@ class IncomingCalls:
                 raise Forged("unknown provider")
             provider.check_media(self._webhook(socket, "GET"))
             call_id = await self._tickets.redeem(f"media-{name}", ticket, time.time())
+            session, began = session_of(name, call_id), time.monotonic()
+            if await has_ended(self._table, session):
+                raise Forged("its call has ended")
         except Forged as error:
             logs.write("media_refused", level="WARNING", provider=name[:20], why=str(error))
             await socket.close()  # before it is accepted: HTTP 403
             return
-        session, began = _session(name, call_id), time.monotonic()
         # Another copy of the server may have answered and counted the call; it has its place.
         await self._table.hold(session, maxsize)
         seconds = self._settings.stream_seconds
@@ -219,8 +229,3 @@ class IncomingCalls:
         path = request.scope["raw_path"].decode("latin-1")
         url = f"{base}{path}{'?' * bool(query)}{query}"
         return Webhook(method, url, dict(request.headers), body)
-
-
-def _session(name: str, call_id: str) -> Session:
-    """Return the session of a call, whose caller is its provider."""
-    return Session(session_id_for(name, call_id), f"phone-{name}", "telephony", int(time.time()))
