@@ -38,7 +38,7 @@ class Limits:
 
     @asynccontextmanager
     async def released_on_failure(self, session: Session) -> AsyncIterator[None]:
-        """Free the session's place if the block fails: nobody can use a session not handed out."""
+        """Free the session's place if the block fails: then no one has got the session."""
         try:
             yield
         except BaseException:
