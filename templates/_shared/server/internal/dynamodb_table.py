@@ -27,7 +27,7 @@ TIMEOUT_SECONDS = 2
 class DynamoTable(Table):
     """The table of all servers that use this DynamoDB table.
 
-    Raises botocore's ClientError and BotoCoreError: without its table a server refuses all requests.
+    Raises botocore's ClientError and BotoCoreError: without it a server refuses all requests.
     """
 
     def __init__(self, name: str, region: str) -> None:

@@ -29,7 +29,7 @@ answer = Mangum(app, lifespan="off")
 
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
-    """Answer a request; or create or revoke an invite, for a caller with IAM permission to invoke."""
+    """Answer a request; or make or revoke an invite, for a caller with IAM permission to invoke."""
     if "requestContext" in event:  # set by the Function URL, never by a caller
         return answer(event, context)
     if "revoke_invite" in event:
