@@ -147,11 +147,23 @@ def test_url_of_an_ended_session_reaches_no_agent(project: Path) -> None:
             # An unsigned header does not change what the agent takes the caller for.
             telephone = {"X-Amzn-Bedrock-AgentCore-Runtime-Custom-Transport": "telephony"}
             for headers in ({}, telephone):
-                async with asyncio.timeout(60), http.ws_connect(url, headers=headers) as socket:
+                async with asyncio.timeout(60):
+                    socket = await connect(http, url, headers)
                     async for message in socket:
                         raise AssertionError(f"the agent answers: {message.type}")
                     assert socket.close_code == 4404
             return socket.close_code
+
+    async def connect(
+        http: aiohttp.ClientSession, url: URL, headers: dict[str, str]
+    ) -> aiohttp.ClientWebSocketResponse:
+        while True:
+            try:
+                return await http.ws_connect(url, headers=headers)
+            except aiohttp.WSServerHandshakeError as error:
+                if error.status != 409:  # the old process of the session is still ending
+                    raise
+                await asyncio.sleep(0.1)
 
     with dev(project):
         assert asyncio.run(replay()) == 4404
@@ -175,7 +187,7 @@ def test_remote_works_with_endpoint_and_keys_of_aws(project: Path) -> None:
         aws["AWS_SECRET_ACCESS_KEY"] = "wrong"
         refused = talk(project, "--remote", "--arn", state["arn"], *speak("what-time-is-it"), **aws)
         assert refused.code == ExitCode.AWS_REFUSED
-        assert "403" in refused.events[-1]["error"]["message"]
+        assert "AccessDenied" in refused.events[-1]["error"]["message"]
 
 
 def test_boto3_example_of_the_docs_works(project: Path) -> None:
