@@ -125,4 +125,6 @@ def is_invite(text: str, key: bytes, now: float) -> bool:
 
 if __name__ == "__main__":
     hours = float(sys.argv[1]) if len(sys.argv) > 1 else INVITE_HOURS
+    if not 0 < hours <= INVITE_DAYS_MAX * 24:
+        raise SystemExit(f"An invite may last {INVITE_DAYS_MAX * 24} hours at most.")
     print(invite(read_key(os.environ).encode(), time.time() + hours * 3600))
