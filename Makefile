@@ -24,7 +24,7 @@ unexport VIRTUAL_ENV
 unexport PYTHONDONTWRITEBYTECODE
 unexport PYTHONUNBUFFERED
 
-.PHONY: help demo test unit lint docs bench lab clean
+.PHONY: help demo test unit lint docs bench fuzz lab clean
 
 help:  ## Show the targets.
 	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 8
@@ -54,6 +54,10 @@ docs: .venv/.test  ## Build the docs site into site/.
 
 bench: .venv/.test lab  ## Measure, and print rows for benchmarks/RESULTS.md.
 	@python -m benchmarks
+
+fuzz: export FUZZ_SECONDS ?= 600
+fuzz: .venv/.test  ## Run the fuzzers for FUZZ_SECONDS each; CI gives each a minute.
+	@python -m pytest $(IN_PARALLEL) tests/fuzz $(ARGS)
 
 lab: .venv/.test  ## Install the tools of the tests, and name what this machine lacks.
 ifeq ($(shell uname),Linux)

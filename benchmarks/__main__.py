@@ -8,7 +8,8 @@ import subprocess
 import sys
 from datetime import UTC, datetime
 
-NAMES = ("startup", "relay", "voice", "calls", "page", "webrtc", "server", "image", "deploy")
+NAMES = ("startup", "relay", "voice", "calls", "page", "webrtc", "server", "coldstart",
+         "image", "deploy")  # fmt: skip
 
 
 def main() -> None:

@@ -34,6 +34,7 @@ from aiortc.mediastreams import AudioStreamTrack, MediaStreamError
 from aiortc.rtcconfiguration import RTCIceTransportPolicy
 
 from benchmarks import voice
+from tests.standins.dev import runtime_status
 from tests.standins.nat.calls import calls, make_project
 from tests.standins.nat.lab import SECRET, NatLab, nat_lab
 from voicecore.local.processes import venv
@@ -283,7 +284,6 @@ def talk(folder: Path) -> None:
 
 def one_talk(project: Path, *way: str) -> tuple[list[dict[str, Any]], float]:
     """Return the latency of each turn, and the share of a core that the agent used meanwhile."""
-    state = json.loads((project / ".voicecore/dev.json").read_text())
     spoken = [arg for name in voice.QUESTIONS
               for arg in ("--input", str(voice.SAMPLES / f"{name}.wav"))]  # fmt: skip
     argv = ["taskset", "-c", "1", sys.executable, "-m", "voicecore", "talk", "--json",
@@ -296,16 +296,15 @@ def one_talk(project: Path, *way: str) -> tuple[list[dict[str, Any]], float]:
             event = json.loads(line)
             if event["event"] == "latency":
                 turns.append(event)
-                looks.append((time.monotonic(), cpu_of(agent_of(state["runtime"]))))
+                looks.append((time.monotonic(), cpu_of(agent_of(project))))
     assert process.returncode == 0 and len(looks) > len(voice.QUESTIONS) / 2
     (start, before), (end, after) = looks[0], looks[-1]
     return turns, (after - before) / (end - start)
 
 
-def agent_of(runtime: str) -> int:
+def agent_of(project: Path) -> int:
     """Return the process ID of the agent that is in a call."""
-    with urlopen(f"{runtime}/_voicecore/status") as answer:
-        sessions = json.load(answer)["sessions"]
+    sessions = runtime_status(project)["sessions"]
     (pid,) = [each["pid"] for each in sessions if each["busy"] or each["connections"]]
     return pid
 

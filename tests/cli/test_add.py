@@ -1,11 +1,13 @@
 """`voicecore add`: shows the changes of a transport before it writes them."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 
 from tests.conftest import Voicecore
+from tests.standins.disk import small_disk
 from voicecore.console.errors import ExitCode
 
 
@@ -99,3 +101,24 @@ def test_rejects_unknown_transport(voicecore: Voicecore, project: Path) -> None:
     result = voicecore("add", "pigeon", "--project", str(project))
     assert result.code == ExitCode.USAGE
     assert "websocket, webrtc" in result.stderr
+
+
+def test_writes_nothing_through_a_link(voicecore: Voicecore, project: Path, tmp_path: Path) -> None:
+    victim = tmp_path / "notes"
+    victim.write_text("the user's own file")
+    toml = (project / "voicecore.toml").read_text()
+    (project / "agent/internal/webrtc.py").symlink_to(tmp_path / "gone")
+    result = voicecore("add", "webrtc", "--project", str(project), "--yes")
+    assert result.code == ExitCode.BAD_PROJECT
+    assert "webrtc.py is a symbolic link" in result.stderr
+    assert not (tmp_path / "gone").exists()
+    assert (project / "voicecore.toml").read_text() == toml
+
+
+def test_full_disk_is_told(voicecore: Voicecore, project: Path, tmp_path: Path) -> None:
+    with small_disk(tmp_path / "disk", 2000) as disk:
+        shutil.copytree(project, disk / "project")
+        (disk / "rest").write_bytes(bytes(shutil.disk_usage(disk).free))
+        result = voicecore("add", "webrtc", "--project", str(disk / "project"), "--yes")
+    assert result.code == ExitCode.FAILED
+    assert "disk is full" in result.stderr

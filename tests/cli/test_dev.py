@@ -17,7 +17,15 @@ import pytest
 
 from tests.conftest import Voicecore
 from tests.processes import processes_in
-from tests.standins.dev import AGENT, SERVER, dev, events_until, pyproject, tiny_project
+from tests.standins.dev import (
+    AGENT,
+    SERVER,
+    dev,
+    events_until,
+    pyproject,
+    runtime_status,
+    tiny_project,
+)
 from voicecore.console.errors import ExitCode
 
 pytestmark = pytest.mark.slow
@@ -46,7 +54,7 @@ def test_serves_until_interrupted_and_leaves_nothing_behind(project: Path) -> No
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
         assert state["runtime"] == urls["runtime"]
         assert urlopen(urls["server"] + "/health").read().decode() == state["arn"]
-        status = json.load(urlopen(state["runtime"] + "/_voicecore/status"))
+        status = runtime_status(project)
         assert status["spare"]["state"] == "ready"
         assert processes_in(project / "agent")
     assert process.returncode == ExitCode.OK
@@ -100,6 +108,27 @@ def test_ends_when_reader_of_events_is_gone(project: Path) -> None:
     assert processes_in(project) == []
 
 
+@pytest.mark.parametrize("name", ["dev.lock", "logs", "logs/server.log"])
+def test_links_of_a_cloned_project_are_not_followed(
+    tmp_path: Path, name: str, voicecore: Voicecore
+) -> None:
+    cloned = tiny_project(tmp_path / "cloned", AGENT)
+    victim = tmp_path / "home/notes"
+    victim.parent.mkdir()
+    victim.write_text("the user's own file")
+    link = cloned / ".voicecore" / name
+    link.parent.mkdir(parents=True)
+    link.symlink_to(victim.parent if name == "logs" else victim)
+    result = voicecore("dev", "--json", cwd=cloned, env=dict(os.environ))
+    assert result.code == ExitCode.BAD_PROJECT
+    assert (
+        f"{name} is a symbolic link"
+        in json.loads(result.stdout.splitlines()[-1])["error"]["message"]
+    )
+    assert victim.read_text() == "the user's own file"
+    assert list(victim.parent.iterdir()) == [victim]
+
+
 def test_two_projects_get_different_ports(project: Path, tmp_path: Path) -> None:
     other = tiny_project(tmp_path / "other", AGENT)
     with dev(project) as one, dev(other) as two:
@@ -139,13 +168,9 @@ def test_reports_agent_that_dies_after_first_ping(project: Path) -> None:
         events = events_until(process, "ready", "failed")
         [event] = [event for event in events if event["kind"] == "failed"]
         assert "No module named 'nowhere'" in event["text"]
-        status = json.load(urlopen(json.loads(state_of(project))["runtime"] + "/_voicecore/status"))
+        status = runtime_status(project)
         assert status["spare"]["state"] == "failed"
         assert status["trouble"]["text"] == event["text"]
-
-
-def state_of(project: Path) -> str:
-    return (project / ".voicecore/dev.json").read_text()
 
 
 def test_reports_agent_that_never_answers_ping(project: Path) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Voicecore
+from tests.standins.disk import small_disk
 from voicecore.console.errors import ExitCode
 
 
@@ -171,3 +172,16 @@ class TestExistingFolder:
         (tmp_path / "mine-too").write_text("a file")
         assert voicecore("init", "mine-too", "--force", "--yes").code == ExitCode.FAILED
         assert (tmp_path / "mine-too").read_text() == "a file"
+
+
+@pytest.mark.parametrize("kilobytes", [8, 256])
+def test_full_disk_is_named_and_nothing_stays(
+    voicecore: Voicecore, tmp_path: Path, kilobytes: int
+) -> None:
+    with small_disk(tmp_path / "disk", kilobytes) as disk:
+        result = voicecore("init", "support-line", "--yes", "--directory", str(disk))
+        assert result.code == ExitCode.FAILED
+        assert "its disk is full" in result.stderr
+        assert "choose a folder on another disk" in result.stderr
+        assert "that you own" not in result.stderr
+        assert list(disk.iterdir()) == []

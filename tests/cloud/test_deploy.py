@@ -3,6 +3,7 @@
 import json
 
 from tests.cloud.deploying import Deployer
+from tests.cloud.permissions import expect_granted
 from tests.conftest import Voicecore
 from tests.standins.aws import Aws
 from voicecore.console.errors import ExitCode
@@ -20,20 +21,6 @@ def edit(deployer: Deployer) -> None:
     bot.write_text(bot.read_text() + "\n# edited\n")
 
 
-def not_granted(aws: Aws, deployer: Deployer, server: bool = False) -> set[str]:
-    """Return the actions that were called and the exported policies do not allow.
-
-    CloudFormation calls AWS as its caller.
-    """
-    assert deployer.deploy(export=True, server=server).code == ExitCode.OK
-    files = deployer.root.rglob("deployer-policy-*.json")
-    policies = [json.loads(path.read_text()) for path in files]
-    granted = {a for p in policies for s in p["Statement"] for a in s["Action"]}
-    called = {e.action for e in aws.journal if e.by in ("client", "cloudformation")}
-    # The first needs no permission; the second needs those of CreateDistribution and TagResource.
-    return called - granted - {"sts:GetCallerIdentity", "cloudfront:CreateDistributionWithTags"}
-
-
 def test_destroy_leaves_nothing_of_a_deploy(aws: Aws, deployer: Deployer) -> None:
     before = aws.inventory()
     deployed = deployer.deploy()
@@ -45,7 +32,7 @@ def test_destroy_leaves_nothing_of_a_deploy(aws: Aws, deployer: Deployer) -> Non
     destroyed = deployer.destroy()
     assert destroyed.code == ExitCode.OK, destroyed.stderr
     assert aws.inventory() == before
-    assert not_granted(aws, deployer) == set()
+    expect_granted(aws, deployer, "agent-public")
 
 
 def test_vpc_is_priced_created_and_deleted(aws: Aws, vpc: Deployer) -> None:

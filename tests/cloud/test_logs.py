@@ -21,6 +21,7 @@ import pexpect
 import pytest
 
 from tests.cloud.deploying import Deployer
+from tests.cloud.permissions import expect_granted
 from tests.conftest import Result, Voicecore
 from tests.standins.aws import Aws
 from tests.standins.aws.services import logs as standin
@@ -464,6 +465,7 @@ def test_live_tail_continues_after_a_lost_connection(
     assert max(b - a for a, b in pairwise(shown)) > 1  # lines between two sessions are missed
     assert "AWS does not answer" in followed.stderr
     assert "AWS answers again" in followed.stderr
+    expect_granted(aws, Deployer(following.root), "logs-live")
 
 
 @pytest.mark.parametrize("flags", [[], ["--json"], ["--follow"]])

@@ -21,6 +21,7 @@ import pytest
 import uv
 
 from tests.cloud.test_deploy import changes
+from tests.ports import free_port
 from tests.standins.aws import Aws, aws_standin
 from tests.standins.aws.server_python import make_python, start
 from tests.standins.aws.services.ecr import Registry
@@ -33,7 +34,6 @@ from tests.standins.image.registry import Registry as PushedTo
 from tests.standins.models.lab import serve
 from tests.standins.models.sigv4 import Keys
 from voicecore.local.gateway.sigv4 import LocalCredentials
-from voicecore.local.processes.ports import free_port
 from voicecore.local.runtime import LocalRuntime, RuntimeSettings
 from voicecore.local.sessions.agent_process import AgentSpec
 

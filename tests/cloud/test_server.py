@@ -19,6 +19,7 @@ import requests
 
 from tests.cloud.deploying import Deployer
 from tests.cloud.killing import expect_finish, kill_deploy
+from tests.cloud.permissions import expect_granted
 from tests.cloud.test_deploy import changes
 from tests.conftest import Voicecore
 from tests.standins.aws import Aws, aws_standin
@@ -114,6 +115,7 @@ def test_server_is_deployed_updated_and_deleted(
         "session_started"
     ]
 
+    expect_granted(aws, deployer, "server-lambda", server=True)
     aws.journal.clear()
     again = deployer.deploy(json=True)
     assert json.loads(again.stdout)["server"]["url"] == server.url
@@ -133,6 +135,7 @@ def test_server_is_deployed_updated_and_deleted(
     assert "server" not in deployer.deploy().stderr
     assert deployer.destroy().code == ExitCode.OK
     assert aws.inventory() == before
+    expect_granted(aws, deployer, "server-lambda", server=True)
 
 
 def reserved(aws: Aws) -> int | None:

@@ -5,7 +5,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from tests.cloud.deploying import Deployer
-from tests.cloud.test_deploy import edit, not_granted
+from tests.cloud.permissions import expect_granted
+from tests.cloud.test_deploy import edit
 from tests.conftest import Voicecore
 from tests.standins.aws import Aws
 from voicecore.console.errors import ExitCode
@@ -103,7 +104,7 @@ def test_exported_policies_grant_all_that_the_commands_call(
     assert not [entry for entry in calls if entry.changes]
     assert vpc.destroy(network=True).code == ExitCode.OK
 
-    assert not_granted(aws, vpc) == set()
+    expect_granted(aws, vpc, "agent-vpc")
 
 
 def test_status_shows_why_a_runtime_failed(

@@ -1,6 +1,7 @@
 """WebRTC in AWS: the variables of the agent, and its TURN channels."""
 
 from tests.cloud.deploying import Deployer
+from tests.cloud.permissions import expect_granted
 from tests.standins.aws import Aws
 from voicecore.console.errors import ExitCode
 
@@ -37,3 +38,6 @@ def test_turn_source_can_change(aws: Aws, deployer: Deployer) -> None:
     assert (variables["TURN_SOURCE"], variables["NETWORK_MODE"]) == ("coturn", "PUBLIC")
     assert variables["COTURN_URLS"] == servers
     assert "hidden" not in str(variables)
+    # A policy for coturn knows no channels: deleting the earlier ones needs the policy before.
+    toml.write_text(public)
+    expect_granted(aws, deployer, "agent-webrtc")

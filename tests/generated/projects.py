@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from tests.files import complete_lines
 from voicecore.catalog.phones import PHONES
 from voicecore.catalog.pipelines import PIPELINES
 from voicecore.catalog.pipelines.record import services_of
@@ -103,8 +104,7 @@ class Running:
     log: Path
 
     def lines(self) -> list[dict[str, Any]]:
-        text = self.log.read_text("utf-8")
-        return [json.loads(line) for line in text[: text.rfind("\n") + 1].splitlines()]
+        return [json.loads(line) for line in complete_lines(self.log)]
 
     def wait_for(self, event: str) -> dict[str, Any]:
         """Wait for the first line of this event."""

@@ -7,8 +7,9 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.generated.models.agent import Running, call, free_port, started
+from tests.generated.models.agent import Running, call, started
 from tests.generated.models.caller import Caller
+from tests.ports import free_port
 from tests.standins.image.dockerd import DockerDaemon
 from tests.standins.models import Models, Script, Turn, serve
 from voicecore.image.model import PLATFORM

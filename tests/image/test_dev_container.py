@@ -105,11 +105,14 @@ def test_dev_runs_sessions_in_containers_and_rebuilds_on_save(
         assert environ["AWS_REGION"] == "eu-west-1"
         assert environ["AWS_SECRET_ACCESS_KEY"] == "secret-of-ada"
         assert "ONLY_HERE" not in environ
+        key = environ["LOCAL_RUNTIME_KEY"]
         # No value is where other users of this machine can read it.
         assert not [line for line in processes_in(project) if "secret-of-ada" in line]
         listed = subprocess.run(["ps", "-ef"], capture_output=True, text=True).stdout
         assert "docker run --rm" in listed
-        assert "secret-of-ada" not in listed
+        assert "secret-of-ada" not in listed and key not in listed
+        published = daemon.docker("ps", "--format", "{{.Ports}}").splitlines()
+        assert published and all(port.startswith("127.0.0.1:") for port in published)
 
         app = project / "agent/internal/app.py"
         app.write_text(DESCRIBING_APP.replace('"first"', '"second"'))

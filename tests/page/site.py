@@ -14,9 +14,9 @@ from pathlib import Path
 from aiohttp import web
 
 from tests.e2e.conversation.conftest import dev
+from tests.ports import free_port
 from voicecore.local.invite_url import invite_url
 from voicecore.local.processes.dev_state import read_state
-from voicecore.local.processes.ports import free_port
 from voicecore.scaffold.render import templates
 
 PAGE = templates() / "_shared" / "server" / "internal" / "page"

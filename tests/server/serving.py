@@ -15,10 +15,10 @@ from typing import Any
 
 import aiohttp
 
+from tests.ports import free_port
 from voicecore.catalog.pipelines import PIPELINES
 from voicecore.catalog.pipelines.record import services_of
 from voicecore.local.processes import venv
-from voicecore.local.processes.ports import free_port
 from voicecore.scaffold.render import Answers, render
 
 KEY = "a-key-that-is-as-long-as-it-has-to-be"
@@ -83,6 +83,7 @@ def serving(folder: Path, log: Path, aws: str, **settings: str) -> Iterator[Runn
         "PATH": os.environ["PATH"],
         "HOME": os.environ["HOME"],
         "PORT": str(port),
+        "PUBLIC_URL": f"http://127.0.0.1:{port}",
         "SESSION_API_KEY": KEY,
         "AGENT_RUNTIME_ARN": ARN,
         "AWS_REGION": "us-east-1",

@@ -103,12 +103,11 @@ def test_hanging_aws_is_a_timeout_error(server: RunningServer, aws: AgentCore) -
             async with client.request(method, mine + path, headers=token, **more) as answer:
                 return answer.status, (await answer.json())["error"]["code"]
 
-    async def both() -> tuple[tuple[int, str], ...]:
-        return await asyncio.gather(
-            timed_out("DELETE", ""), timed_out("POST", "/api/offer", json=OFFER)
-        )
+    async def both() -> list[tuple[int, str]]:
+        offer = timed_out("POST", "/api/offer", json=OFFER)
+        return list(await asyncio.gather(timed_out("DELETE", ""), offer))
 
-    assert asyncio.run(both()) == ((504, "aws_timeout"),) * 2
+    assert asyncio.run(both()) == [(504, "aws_timeout")] * 2
 
 
 def test_sigterm_lets_starting_calls_start(server: RunningServer, aws: AgentCore) -> None:

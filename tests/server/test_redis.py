@@ -12,9 +12,9 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from tests.ports import free_port
 from tests.server.serving import AUTHORIZED, OFFER, UNLIMITED, RunningServer, serving, start
 from tests.standins.server.agentcore import ANSWER, AgentCore
-from voicecore.local.processes.ports import free_port
 
 
 @contextmanager

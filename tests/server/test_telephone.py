@@ -14,6 +14,8 @@ from typing import Any
 import aiohttp
 import pytest
 
+from tests.files import complete_lines
+from tests.ports import free_port
 from tests.server.serving import AUTHORIZED, UNLIMITED, RunningServer, make_server, serving
 from tests.standins.phone import Handset, Mistake, Proof, Provider
 from tests.standins.runtime.runtime_lab import ARN, RuntimeLab, runtime_lab
@@ -22,7 +24,6 @@ from voicecore.catalog.transports.record import HEADERS
 from voicecore.local.gateway.request import check_allowlist
 from voicecore.local.gateway.sigv4 import make_credentials
 from voicecore.local.limits import MAX_LIFETIME
-from voicecore.local.processes.ports import free_port
 from voicecore.local.sessions.lifecycle import Lifecycle
 from voicecore.talk.audio.sound_files import read_clip
 
@@ -57,12 +58,11 @@ class PhoneSystem:
 
     def heard(self) -> list[tuple[int, Any]]:
         """Return what the agent received: connection number and frame (or number of bytes)."""
-        path = self.root / "heard.jsonl"
-        lines = path.read_text().splitlines() if path.exists() else []
+        lines = complete_lines(self.root / "heard.jsonl")
         return [(number, frame) for number, frame in map(json.loads, lines)]
 
     def events(self, name: str) -> list[dict[str, Any]]:
-        lines = [json.loads(line) for line in self.server.log.read_text().splitlines()]
+        lines = [json.loads(line) for line in complete_lines(self.server.log)]
         return [line for line in lines if line["event"] == name]
 
     async def until(self, event: str, count: int = 1) -> list[dict[str, Any]]:

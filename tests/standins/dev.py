@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import signal
 import subprocess
@@ -10,6 +11,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from voicecore.local.gateway.status import status_of
+from voicecore.local.processes.dev_state import read_state
 
 # The smallest agent and server that dev can run; their packages install in a moment.
 AGENT = """\
@@ -84,3 +88,11 @@ def events_until(process: subprocess.Popen[str], *kinds: str) -> list[dict[str, 
         if not missing:
             return events
     raise AssertionError(f"dev ended before {missing}: {events}")
+
+
+def runtime_status(project: Path) -> dict[str, Any]:
+    """Return the status of the running `voicecore dev`, with the credentials of its state file."""
+    running = read_state(project / ".voicecore")
+    status = running and asyncio.run(status_of(running))
+    assert status
+    return status

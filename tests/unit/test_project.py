@@ -101,6 +101,7 @@ SERVED = f"""
 [server]
 domain = "phone.example.com"
 certificate = "{CERTIFICATE}"
+peak_calls = 100
 
 [stages.prod.server]
 peak_calls = 200
@@ -109,7 +110,8 @@ peak_calls = 200
 
 def test_reads_server_settings(tmp_path: Path) -> None:
     project = load_project(written(tmp_path, GOOD + SERVED))
-    assert project.stage().server == ServerSettings("phone.example.com", CERTIFICATE)
+    assert project.stage().server == ServerSettings("phone.example.com", CERTIFICATE, 100)
+    # The stage's own table replaces single settings.
     assert project.stage("prod").server == ServerSettings("phone.example.com", CERTIFICATE, 200)
 
 
@@ -286,6 +288,25 @@ def test_rejects_project(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(BadProject, match=None) as raised:
         load_project(written(tmp_path, text))
     assert message in raised.value.message
+
+
+@pytest.mark.parametrize(("count", "valid"), [(16, True), (17, False)])
+def test_agentcore_takes_16_subnets(count: int, valid: bool) -> None:
+    answers: dict[str, object] = {
+        "name": "x1", "transports": ["websocket"], "pipeline": "offline", "region": "us-east-1"
+    }  # fmt: skip
+    answers["vpc"] = {
+        "subnets": [f"subnet-0123456789abcde{n:02}" for n in range(count)],
+        "security_groups": ["sg-0123456789abcdef0"],
+    }
+    invalid = [f"{each.key} {each.message}" for each in invalid_settings(answers)]
+    assert invalid == ([] if valid else ["vpc.subnets must be a list of 1 to 16 IDs"])
+
+
+def test_idle_timeout_may_equal_the_lifetime(tmp_path: Path) -> None:
+    equal = "[stages.prod]\nidle_timeout = 600\nmax_lifetime = 600\n"
+    stage = load_project(written(tmp_path, GOOD + equal)).stage("prod")
+    assert (stage.idle_timeout, stage.max_lifetime) == (600, 600)
 
 
 def test_folder_without_project_names_init(tmp_path: Path) -> None:

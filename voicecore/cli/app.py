@@ -6,8 +6,10 @@ Nothing heavy is imported here: each command imports its own module when it runs
 
 from __future__ import annotations
 
+import _thread
 import gc
 import signal
+import sys
 from collections.abc import Callable
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated
@@ -16,7 +18,7 @@ import typer
 
 from voicecore import __version__
 from voicecore.cli.parameters import Options, add_command
-from voicecore.console.errors import ExitCode, VoicecoreError
+from voicecore.console.errors import DISK_FULL, ExitCode, VoicecoreError
 from voicecore.options.add import AddOptions
 from voicecore.options.build import BuildOptions
 from voicecore.options.call import CallOptions
@@ -56,6 +58,7 @@ def main(arguments: list[str] | None = None, context: Context | None = None) -> 
         gc.set_threshold(50_000)
         # SIGTERM does what Ctrl-C does: nothing is left running.
         signal.signal(signal.SIGTERM, _as_ctrl_c)
+        sys.unraisablehook = _repeat_ctrl_c
     app(args=arguments, obj=context, prog_name="voicecore")
 
 
@@ -67,10 +70,30 @@ def _as_ctrl_c(_: int, frame: FrameType | None) -> None:
     interrupt(signal.SIGINT, frame)
 
 
+def _repeat_ctrl_c(discarded: sys.UnraisableHookArgs) -> None:
+    """Repeat a Ctrl-C that Python discarded, as it does in destructors and weakref callbacks.
+
+    Every import ends with such a callback, so a Ctrl-C during the start could have no effect.
+    """
+    if not issubclass(discarded.exc_type, KeyboardInterrupt):
+        sys.__unraisablehook__(discarded)
+        return
+    import threading
+
+    def interrupt() -> None:
+        if sys.platform == "win32":
+            _thread.interrupt_main()
+        else:  # a signal also ends a blocking call
+            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+
+    # Later: what this function raises is discarded, too.
+    threading.Timer(0.01, interrupt).start()
+
+
 def _exit(context: Context, run: Callable[[], ExitCode], as_json: bool) -> None:
     """Run a command and exit with its code; show an error that a user can act on."""
     try:
-        code = run()
+        code = _explaining_full_disk(run)
     except VoicecoreError as error:
         if as_json:
             context.output.event(
@@ -92,6 +115,19 @@ def _exit(context: Context, run: Callable[[], ExitCode], as_json: bool) -> None:
         context.output.discard_data()  # the reader has gone, as in `| head`
         code = ExitCode.FAILED
     raise typer.Exit(code)
+
+
+def _explaining_full_disk(run: Callable[[], ExitCode]) -> ExitCode:
+    try:
+        return run()
+    except OSError as error:
+        if error.errno not in DISK_FULL:
+            raise
+        file = f" while writing {error.filename}" if error.filename else ""
+        raise VoicecoreError(
+            f"A disk is full{file}: {error.strerror}.",
+            "Free space (df -h shows which disk is full), then run the same command again.",
+        ) from error
 
 
 def _command(

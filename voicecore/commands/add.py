@@ -17,6 +17,7 @@ from voicecore.console.errors import ExitCode, VoicecoreError
 from voicecore.console.output import Output, Span
 from voicecore.image.inputs import lockfile
 from voicecore.options.add import AddOptions
+from voicecore.project.no_links import refuse_links, within
 from voicecore.project.project import Project, load_project
 from voicecore.scaffold import merge, questions, render
 from voicecore.scaffold.merge import Conflict, MergePlan
@@ -146,11 +147,13 @@ def _show(output: Output, plan: MergePlan) -> None:
 
 
 def _apply(project: Project, plan: MergePlan) -> None:
-    """Write the changes. Raises OSError."""
-    for change in plan.changes:
-        path = project.root / change.path
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(change.after)
+    """Write all changes, or none if one leads through a link. Raises OSError and LinkRefused."""
+    paths = {project.root / change.path: change.after for change in plan.changes}
+    for path in paths:
+        refuse_links(path, project.root)
+    for path, content in paths.items():
+        with open(path, "wb", opener=within(project.root, mode=0o666)) as file:
+            file.write(content)
 
 
 def _lock(context: Context, project: Project) -> None:

@@ -20,6 +20,7 @@ from voicecore.image.inputs.base_image import OLD_DAYS
 from voicecore.image.plan import BuildPlan, pin_base, plan_build
 from voicecore.image.report import BuildReport, document, lines
 from voicecore.options.build import BuildOptions
+from voicecore.project.foreign_code import warn_of_foreign_code
 from voicecore.project.project import load_project
 
 
@@ -28,6 +29,7 @@ def run(context: Context, options: BuildOptions) -> ExitCode:
     started = time.monotonic()
     require_possible(options.builder, options.push, options.check)
     project = load_project(options.project or context.cwd)
+    warn_of_foreign_code(context.output, context.env, project.root)
     with context.output.step("Reading the agent, its packages and its base image"):
         plan = plan_build(project, options.push, options.builder == "codebuild", context.env)
     _report_findings(context, plan)

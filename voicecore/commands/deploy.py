@@ -29,6 +29,8 @@ from voicecore.options.add import AddOptions
 from voicecore.options.deploy import DeployOptions
 from voicecore.options.invite import InviteOptions
 from voicecore.project.defaults import DEFAULT_STAGE
+from voicecore.project.foreign_code import warn_of_foreign_code
+from voicecore.project.no_links import within
 from voicecore.project.project import AGENT, SERVER, Project, load_project
 from voicecore.project.schema import did_you_mean, invalid_settings, one_of
 
@@ -56,6 +58,7 @@ def run(context: Context, options: DeployOptions, images: ImageSource) -> ExitCo
     request = _read_project(context, options)
     if options.export:
         return _export(context, request)
+    warn_of_foreign_code(context.output, context.env, request.project.root)
     again = typed("deploy", options)
     with translated_errors(again, options.profile), TaskGroup() as tasks:
         aws = _connect(context.output, options, request.deployment)
@@ -145,9 +148,10 @@ def _check_region(project: Project, region: str) -> None:
 def _export(context: Context, request: DeployRequest) -> ExitCode:
     """Write templates and policies for deploying by other means, without asking AWS."""
     folder = request.project.root / EXPORT_FOLDER
-    folder.mkdir(exist_ok=True)
+    opener = within(request.project.root, mode=0o666)
     for name, text in export.exported_files(request).items():
-        (folder / name).write_text(text, encoding="utf-8")
+        with open(folder / name, "w", encoding="utf-8", opener=opener) as file:
+            file.write(text)
         context.output.data(str(folder / name))
     return ExitCode.OK
 

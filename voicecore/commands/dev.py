@@ -34,6 +34,7 @@ from voicecore.local.sessions.lifecycle import Lifecycle
 from voicecore.options.dev import DevOptions
 from voicecore.project import aws_names
 from voicecore.project.dotenv import dotenv_of
+from voicecore.project.foreign_code import warn_of_foreign_code
 from voicecore.project.project import BadProject, Project, load_project
 
 if TYPE_CHECKING:
@@ -74,6 +75,7 @@ def run(context: Context, options: DevOptions) -> ExitCode:
         check_files(project)
         if options.nat:
             nat.require_nat()
+        warn_of_foreign_code(context.output, context.env, project.root)
         image = _image(context, project) if options.container else None
         _warn_of_missing_keys(context, project)
         _install(context, project, image)
@@ -148,7 +150,8 @@ class _Services:
             runtime = await self._start_runtime(stack, reaper, behind, output)
             env = server_env(self.project, runtime, self.context.env)
             phones = phone_accounts(self.project.providers, env)
-            env |= phone_variables(phones, runtime.stream_seconds)
+            local = f"http://127.0.0.1:{self.server_port}"
+            env |= phone_variables(phones, runtime.stream_seconds, local)
             server = await self._start_server(stack, reaper, behind, env, output)
             dev_state.write_state(self.project.local, _dev_state(runtime, server.url, phones))
             stack.callback(dev_state.remove_state, self.project.local)

@@ -25,10 +25,11 @@ from voicecore.console.command_line import typed
 from voicecore.console.confirm import confirm
 from voicecore.console.context import Context
 from voicecore.console.diff import diff_lines
-from voicecore.console.errors import ExitCode, VoicecoreError
+from voicecore.console.errors import DISK_FULL, ExitCode, VoicecoreError
 from voicecore.console.output import Output, Span
 from voicecore.options.init import InitOptions
 from voicecore.project import aws_names
+from voicecore.project.foreign_code import mark_known
 from voicecore.project.schema import InvalidSetting, invalid_settings
 from voicecore.scaffold import questions, render
 from voicecore.scaffold.render import Answers, Comparison, Files
@@ -75,6 +76,7 @@ def run(context: Context, options: InitOptions) -> ExitCode:
         if not options.dry_run:
             with _writing(target, options):
                 render.write_new(files, target)
+            mark_known(target)
         _report(context, options, answers, target, files)
         return ExitCode.OK
     return _write_over(context, options, answers, target, files)
@@ -213,6 +215,12 @@ def _writing(target: Path, options: InitOptions) -> Generator[None]:
     try:
         yield
     except OSError as error:
+        if error.errno in DISK_FULL:
+            again = typed("init", replace(options, name=target.name, directory=Path("FOLDER")))
+            raise NotWritable(
+                f"Could not write {target}: its disk is full.",
+                f"Free space, or choose a folder on another disk:\n{again}",
+            ) from error
         again = typed("init", replace(options, name=target.name, directory=Path.home()))
         raise NotWritable(
             f"{target} cannot be written: {error.strerror or error} ({error.filename or target}).",

@@ -80,6 +80,7 @@ async def _call(
     scripted = bool(clips or options.text or options.dtmf)
     audio = _prepare_audio(context, options, scripted)
     async with AsyncExitStack() as stack:
+        stack.callback(_warn_of_incomplete, context, audio)
         server = await stack.enter_async_context(reach_server(context, project, _target(options)))
         http = await stack.enter_async_context(aiohttp.ClientSession())
         title, open_channel = _dial(context, options, http, server)
@@ -92,7 +93,16 @@ async def _call(
             stack.enter_context(_screen(context, options, reporter, call, scripted))
         ended_by = await call.run(_script(options, audio, clips, reporter.prompt))
     reporter.end(ended_by, [path for path in (options.output, options.record) if path])
-    return _exit_code(ended_by, scripted)
+    return ExitCode.FAILED if audio.incomplete() else _exit_code(ended_by, scripted)
+
+
+def _warn_of_incomplete(context: Context, audio: CallAudio) -> None:
+    for file in audio.incomplete():
+        reason = file.failure.strerror if file.failure else None
+        context.output.warn(
+            f"{file.path} has only the first {file.seconds:.0f} s of the call: {reason}.\n"
+            "Free space on its disk, or name a file on another disk."
+        )
 
 
 # Flags

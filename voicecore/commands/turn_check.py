@@ -25,6 +25,7 @@ from voicecore.local.environments import agent_spec
 from voicecore.local.processes import venv
 from voicecore.options.turn_check import TurnCheckOptions
 from voicecore.project.defaults import DEFAULT_STAGE
+from voicecore.project.foreign_code import warn_of_foreign_code
 from voicecore.project.project import Project, load_project
 from voicecore.project.schema import one_of
 
@@ -65,6 +66,7 @@ def run(context: Context, options: TurnCheckOptions) -> ExitCode:
     """Allocate a relay at every URL of every source, and show the results."""
     project = load_project((context.cwd / (options.project or "")).resolve())
     _require_turn(project, options)
+    warn_of_foreign_code(context.output, context.env, project.root)
     with context.output.step("Installing the packages of agent/"):
         venv.sync([project.agent], context.env)
     variables = _variables(project, context.env, options)

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 from enum import IntEnum
+
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
+"""Numbers of OSErrors that mean that a disk, or the user's share of it, is full."""
 
 
 class ExitCode(IntEnum):

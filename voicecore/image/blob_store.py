@@ -5,7 +5,6 @@ The store has the layout of an OCI image layout (opencontainers/image-spec, imag
 
 from __future__ import annotations
 
-import errno
 import os
 import shutil
 import tempfile
@@ -13,7 +12,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
-from voicecore.console.errors import VoicecoreError
+from voicecore.console.errors import DISK_FULL, VoicecoreError
 
 STORE_LIMIT = 2 * 2**30
 """Bytes of blobs kept for later builds."""
@@ -34,7 +33,7 @@ def disk_full_explained(folder: Path) -> Generator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
+        if error.errno not in DISK_FULL:
             raise
         raise disk_full(folder) from error
 

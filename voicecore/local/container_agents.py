@@ -22,7 +22,7 @@ from voicecore.image.docker.endpoint import EngineEndpoint, require_local
 from voicecore.image.docker.engine import open_engine
 from voicecore.image.docker.smoke_test import require_emulation
 from voicecore.local.processes.child import Child, Reaper, last_error
-from voicecore.local.sessions.agent_process import AgentSpec
+from voicecore.local.sessions.agent_process import KEY_VARIABLE, AgentSpec
 from voicecore.project.dotenv import dotenv_of, without_ours
 from voicecore.project.project import Project
 
@@ -118,8 +118,9 @@ class ContainerAgents:
             **dotenv_of(self._project.agent),
         }
         name = f"voicecore-{self._project.name}-{secrets.token_hex(4)}"
+        passed = [*values, KEY_VARIABLE]
         return AgentSpec(
-            argv=tuple(run_argv(self._image.endpoint, self._image.name, name, values)),
+            argv=tuple(run_argv(self._image.endpoint, self._image.name, name, passed)),
             cwd=self._project.agent,
             env={**without_ours(self._env), **values},
             cleanup=tuple(remove_argv(self._image.endpoint, name)),

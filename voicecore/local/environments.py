@@ -44,12 +44,14 @@ def server_env(project: Project, runtime: LocalRuntime, env: Mapping[str, str]) 
 
 
 def phone_variables(
-    phones: Mapping[str, Mapping[str, str]], stream_seconds: float
+    phones: Mapping[str, Mapping[str, str]], stream_seconds: float, server: str
 ) -> dict[str, str]:
-    """Return the session server's variables for its phone providers."""
+    """Return the session server's variables for its phone providers; `server` is its URL."""
+    if not phones:
+        return {}
     variables = {name: value for own in phones.values() for name, value in own.items()}
     variables.pop(SIGNING_KEY, None)
-    return variables | ({"STREAM_SECONDS": str(stream_seconds)} if phones else {})
+    return {"PUBLIC_URL": server, "STREAM_SECONDS": str(stream_seconds), **variables}
 
 
 def _no_proxy(env: Mapping[str, str]) -> dict[str, str]:

@@ -11,12 +11,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Self
-from urllib.parse import urlsplit
 
 import aiohttp
 from aiohttp import web
 
-from voicecore.local.api_errors import access_denied
 from voicecore.local.gateway.app import Gateway, GatewayConfig
 from voicecore.local.gateway.request import check_allowlist
 from voicecore.local.gateway.sigv4 import LocalCredentials, make_credentials
@@ -37,7 +35,6 @@ from voicecore.local.sessions.session_table import SessionTable
 from voicecore.local.sessions.warm_pool import PoolChange, WarmPool
 
 _LINES_KEPT = 200
-_LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 def local_arn(runtime_name: str, region: str) -> str:
@@ -185,9 +182,8 @@ class LocalRuntime:
             settings.credentials,
             self._allowlist,
         )
-        gateway = Gateway(config, self._sessions, http, self.clock, self._emit)
+        gateway = Gateway(config, self._sessions, http, self.clock, self._emit, self.snapshot)
         app = web.Application(client_max_size=PAYLOAD_BYTES_MAX)
-        app.router.add_get("/_voicecore/status", self._status)
         app.router.add_route("*", "/{path:.*}", gateway.handle)
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
         await runner.setup()
@@ -201,14 +197,6 @@ class LocalRuntime:
                 f"Port {settings.port} is in use.",
                 "Stop the other program (another `voicecore dev`?) or choose a port with --port.",
             ) from error
-
-    async def _status(self, request: web.Request) -> web.Response:
-        # A web page could resolve its own name to 127.0.0.1 to read this (DNS rebinding); its Host
-        # header shows that name.
-        if urlsplit(f"//{request.host}").hostname not in _LOOPBACK:
-            error = access_denied("Only this machine may read the status.", f"Open {self.url}.")
-            return web.json_response(error.body(), status=error.status)
-        return web.json_response(self.snapshot().document())
 
     async def _launch(self, spec: AgentSpec, version: int) -> AgentProcess:
         if self._http is None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import secrets
 import shutil
 import tempfile
@@ -19,6 +18,7 @@ from voicecore.catalog.pipelines import PIPELINES
 from voicecore.catalog.pipelines.record import title_of
 from voicecore.catalog.transports import TRANSPORTS
 from voicecore.catalog.turn_sources import SOURCES
+from voicecore.project.no_links import refuse_links, within
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -222,6 +222,9 @@ def write_new(files: Files, target: Path) -> None:
 
 def write_over(files: Files, target: Path, comparison: Comparison, backup: Path) -> None:
     """Write the new and changed files into `target`, after moving replaced ones to `backup`."""
+    folders = [(target / name).parent for name in comparison.changed]
+    for path in (backup, *folders, *(target / name for name in comparison.new)):
+        refuse_links(path, target)
     for name in comparison.changed:
         (backup / name).parent.mkdir(parents=True, exist_ok=True)
         (target / name).rename(backup / name)
@@ -230,8 +233,6 @@ def write_over(files: Files, target: Path, comparison: Comparison, backup: Path)
 
 def _write(files: Files, root: Path) -> None:
     for name, content in files.items():
-        path = root / name
-        path.parent.mkdir(parents=True, exist_ok=True)
         mode = 0o600 if name in SECRET_FILES else 0o644
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
+        with open(root / name, "xb", opener=within(root, mode)) as file:
             file.write(content)

@@ -15,6 +15,7 @@ from voicecore.console.errors import ExitCode, VoicecoreError
 from voicecore.project import aws_names
 from voicecore.project.defaults import DEFAULT_STAGE
 from voicecore.project.dotenv import dotenv_of, without_ours
+from voicecore.project.foreign_code import warn_of_foreign_code
 from voicecore.project.project import Project, Stage
 
 if TYPE_CHECKING:
@@ -84,7 +85,9 @@ async def reach_server(
     key = _key(context.env, target, project) if target.needs_key else ""
     if target.url or project is None:
         yield ServerAccess(str(target.url), key, STREAM_SECONDS, str(target.url))
-    elif target.remote:
+        return
+    warn_of_foreign_code(context.output, context.env, project.root)
+    if target.remote:
         async with _remote_server(context, project, target) as url:
             yield ServerAccess(url, key, STREAM_SECONDS, f"{project.name} · AWS")
     else:
@@ -116,14 +119,15 @@ def _key(env: Mapping[str, str], target: CallTarget, project: Project | None) ->
 @asynccontextmanager
 async def _local_agent(context: Context, project: Project) -> AsyncGenerator[DevState]:
     """Yield the running `voicecore dev`, or start one for this call."""
+    from voicecore.local.gateway.status import status_of
     from voicecore.local.processes import dev_state
 
     running = dev_state.read_state(project.local)
-    if running and await _status(running.runtime):
-        async with _explain_refusals(running.runtime):
+    if running and await status_of(running):
+        async with _explain_refusals(running):
             yield running
         return
-    async with _started_dev(context, project) as started, _explain_refusals(started.runtime):
+    async with _started_dev(context, project) as started, _explain_refusals(started):
         yield started
 
 
@@ -183,34 +187,21 @@ def _not_started(lines: list[str], project: Project) -> AgentNotStarted:
 
 
 @asynccontextmanager
-async def _explain_refusals(runtime: str) -> AsyncGenerator[None]:
+async def _explain_refusals(running: DevState) -> AsyncGenerator[None]:
     """Add the local runtime's reason to a refused connection: a handshake carries none."""
+    from voicecore.local.gateway.status import status_of
     from voicecore.talk.session_client import OfferRefused
     from voicecore.talk.transports.connection import ConnectionLost
 
     try:
         yield
     except (ConnectionLost, OfferRefused) as error:
-        status = await _status(runtime)
+        status = await status_of(running)
         trouble = status.get("trouble") if status else None
         if not trouble:
             raise
         message = f"{error.message}\n  {trouble['text']}"
         raise ConnectionLost(message, trouble["hint"], error.exit_code) from error
-
-
-async def _status(runtime: str) -> dict[str, Any] | None:
-    """Return the status of the local runtime; None if it does not answer."""
-    import aiohttp
-
-    try:
-        async with (
-            aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=3)) as http,
-            http.get(f"{runtime}/_voicecore/status") as response,
-        ):
-            return await response.json() if response.status == 200 else None
-    except (aiohttp.ClientError, TimeoutError):
-        return None
 
 
 # The agent in AWS

@@ -15,6 +15,7 @@ import pytest
 from yarl import URL
 
 from tests.e2e.conversation.conftest import Event, dev, speak, talk
+from tests.files import complete_lines
 from tests.processes import processes_in
 from voicecore.console.errors import ExitCode
 from voicecore.project.dotenv import dotenv_of
@@ -236,5 +237,5 @@ def session_events(project: Path, kind: str) -> list[dict[str, object]]:
     """Return the events of one kind in the log of the newest session."""
     logs = [p for p in (project / ".voicecore/logs").rglob("*") if "runtime-logs-" in p.name]
     newest = max(logs, key=lambda path: path.stat().st_mtime)
-    lines = [json.loads(line) for line in newest.read_text().splitlines() if line[:1] == "{"]
+    lines = [json.loads(line) for line in complete_lines(newest) if line[:1] == "{"]
     return [line for line in lines if line["event"] == kind]

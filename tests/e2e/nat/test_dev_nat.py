@@ -40,7 +40,9 @@ class Probe(BaseHTTPRequestHandler):
         request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         stun = subprocess.run([sys.executable, {str(STUN)!r}, *request["stun"]],
                               capture_output=True, text=True)
-        self.answer({{"stun": stun.stdout.split(), "tcp": [tcp(*at) for at in request["tcp"]]}})
+        key = self.headers["X-Local-Runtime-Key"] == os.environ["LOCAL_RUNTIME_KEY"]
+        self.answer({{"stun": stun.stdout.split(), "tcp": [tcp(*at) for at in request["tcp"]],
+                     "key": key}})
 
     def answer(self, value):
         body = json.dumps(value).encode()
@@ -95,6 +97,7 @@ def test_agent_reaches_the_relay_but_no_caller(project: Path) -> None:
         host, _, port = turn.partition(":")
         here = f"{host.rpartition('.')[0]}.1"
         found = probe(project, stun=[turn, turn, f"{here}:{port}"], tcp=[[host, int(port)]])
+        assert found["key"]
         assert found["tcp"] == ["open"]
         seen, again, caller = found["stun"]
         assert seen == again and not seen.startswith(host)
@@ -111,6 +114,7 @@ def test_public_mode_blocks_udp(project: Path) -> None:
         assert probe(project, stun=[turn], tcp=[[host, int(port)]]) == {
             "stun": ["-"],
             "tcp": ["open"],
+            "key": True,
         }
     assert traces(process.pid) == []
 

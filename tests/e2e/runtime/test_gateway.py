@@ -4,10 +4,14 @@ import asyncio
 import json
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import aiohttp
 import pytest
 import yarl
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
 
 from tests.standins.runtime.runtime_lab import (
@@ -19,6 +23,7 @@ from tests.standins.runtime.runtime_lab import (
     runtime_lab,
 )
 from voicecore.local.gateway.sigv4 import make_credentials
+from voicecore.local.gateway.status import read_status
 
 
 async def json_of(answer: Any) -> Any:
@@ -159,7 +164,7 @@ def test_handshakes_are_refused_as_by_aws(tmp_path: Path) -> None:
     asyncio.run(main())
 
 
-def test_plain_http_is_refused_on_ws_and_status_is_for_local_hosts(tmp_path: Path) -> None:
+def test_plain_http_is_refused_on_ws(tmp_path: Path) -> None:
     async def main() -> None:
         async with runtime_lab(tmp_path) as here, aiohttp.ClientSession() as http:
             url = yarl.URL(here.url(new_session()).replace("ws", "http", 1), encoded=True)
@@ -168,13 +173,62 @@ def test_plain_http_is_refused_on_ws_and_status_is_for_local_hosts(tmp_path: Pat
                 assert answer.status == 400
                 assert document["message"] == "Not a WebSocket Upgrade Request"
                 assert document["hint"]
-            async with http.get(f"{here.runtime.url}/_voicecore/status") as answer:
-                status = await answer.json()
-                assert (status["arn"], status["region"]) == (ARN, REGION)
-                assert status["project"] == str(tmp_path)
-            foreign = {"Host": "attacker.example"}
-            async with http.get(f"{here.runtime.url}/_voicecore/status", headers=foreign) as answer:
-                assert answer.status == 403
+
+    asyncio.run(main())
+
+
+def test_status_needs_the_credentials_of_the_run(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with runtime_lab(tmp_path) as here, aiohttp.ClientSession() as http:
+            session = new_session()
+            async with here.connect(session) as socket:
+                await socket.send_str("say my number is 4111")
+                await socket.receive()
+                await here.until(lambda: "my number is 4111" in here.texts("log"))
+                url = f"{here.runtime.url}/_voicecore/status"
+                wrong = Credentials(here.runtime.settings.credentials.access_key_id, "wrong")
+                signed = AWSRequest("GET", url=url)
+                SigV4Auth(wrong, "bedrock-agentcore", REGION).add_auth(signed)
+                for headers in ({}, {"Host": "attacker.example"}, dict(signed.headers.items())):
+                    async with http.get(url, headers=headers) as answer:
+                        text = await answer.text()
+                        assert answer.status == 403
+                        assert session not in text and "4111" not in text
+                pair = here.runtime.settings.credentials
+                status = await read_status(here.runtime.url, pair, REGION)
+                assert status is not None
+                assert (status["arn"], status["project"]) == (ARN, str(tmp_path))
+                assert "my number is 4111" in [line["text"] for line in status["lines"]]
+
+    asyncio.run(main())
+
+
+def test_url_signed_for_the_gateway_is_refused_under_another_host(tmp_path: Path) -> None:
+    """A web page whose name resolves to 127.0.0.1 (DNS rebinding) sends its own Host."""
+
+    async def main() -> None:
+        async with runtime_lab(tmp_path) as here:
+            url = here.url(new_session())
+            with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
+                async with here.connect(url=url, headers={"Host": "attacker.example"}):
+                    pass
+            assert refused.value.status == 403
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("path", [f"/runtimes/{quote(ARN, safe='')}/invocations", "/upload"])
+def test_body_of_an_unsigned_request_is_not_read(tmp_path: Path, path: str) -> None:
+    async def main() -> None:
+        async with runtime_lab(tmp_path) as here:
+            port = here.runtime.settings.port
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            head = f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nContent-Length: 90000000"
+            writer.write(f"{head}\r\n\r\n".encode())
+            async with asyncio.timeout(20):  # the body never comes
+                answer = await reader.readline()
+            assert answer.split()[1] in (b"401", b"403")
+            writer.close()
 
     asyncio.run(main())
 

@@ -6,7 +6,6 @@ import asyncio
 import json
 import os
 import shutil
-import socket
 import subprocess
 import uuid
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -18,6 +17,7 @@ from typing import Any
 import aiohttp
 
 from tests.generated.models.caller import Caller
+from tests.ports import free_port
 from tests.standins.models import Models
 from voicecore.catalog.pipelines import PIPELINES
 from voicecore.catalog.pipelines.record import services_of
@@ -174,9 +174,3 @@ async def _until_healthy(run: Running, process: asyncio.subprocess.Process) -> N
             except aiohttp.ClientConnectionError:
                 await asyncio.sleep(0.1)
     raise AssertionError("\n".join(["the agent exited during its start:", *run.noise]))
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]

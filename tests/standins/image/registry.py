@@ -13,8 +13,8 @@ from typing import Any
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
+from tests.ports import free_port
 from tests.standins.image.tools import accepts_connections, running_server, tool
-from voicecore.local.processes.ports import free_port
 
 OCI = "application/vnd.oci.image"
 ACCEPT = ", ".join(

@@ -22,7 +22,7 @@ from botocore.awsrequest import AWSRequest
 from botocore.config import Config
 from botocore.credentials import Credentials
 
-from voicecore.local.processes.ports import free_port
+from tests.ports import free_port
 from voicecore.local.runtime import LocalRuntime, RuntimeSettings, local_arn
 from voicecore.local.sessions.agent_process import AgentSpec
 from voicecore.local.sessions.events import RuntimeEvent

@@ -12,6 +12,7 @@ from tests.unit.cloud.deployments import (
     statements_of,
 )
 from voicecore.catalog.transports.record import HEADERS
+from voicecore.cloud.stacks import env_split
 from voicecore.cloud.stacks.agent_stack import EnvironmentTooLarge, agent_stack, foundation_of
 from voicecore.cloud.stacks.env_split import Environment
 from voicecore.cloud.stacks.stack import BODY_MAX, references
@@ -119,6 +120,25 @@ def test_long_message_fits_into_description_and_tag(now) -> None:
     runtime = properties(agent_stack(deployment(), Environment(), history, IMAGE))
     assert len(runtime["Description"]) <= 1200
     assert len(runtime["Tags"]["voicecore:v1"]) <= 256
+
+
+@pytest.mark.parametrize("secret", [{}, {"KEY": "x"}], ids=["", "secret"])
+def test_runtime_takes_50_variables_of_4096_bytes_together(secret: dict[str, str]) -> None:
+    def variables(count: int, total: int) -> Environment:
+        """Return an environment that makes so many variables and bytes in the runtime."""
+        own = env_split.bytes_of(
+            {name: "us-east-1" for name in ("AWS_REGION", "AWS_DEFAULT_REGION")}
+        )
+        # The name of the variable, and the most characters of a secret's ARN.
+        own += 16 + 160 if secret else 0
+        names = [f"V{n:02}" for n in range(count - 2 - len(secret))]
+        values = dict.fromkeys(names, "x") | {names[0]: "x" * (total - own - 4 * len(names) + 1)}
+        return Environment(values, secret)
+
+    agent_stack(deployment(), variables(50, 4096), ())
+    for count, total in ((51, 4096), (50, 4097)):
+        with pytest.raises(EnvironmentTooLarge):
+            agent_stack(deployment(), variables(count, total), ())
 
 
 def test_rejects_too_many_variables() -> None:

@@ -42,6 +42,7 @@ class AgentCoreDouble:
         return {"agentRuntimeVersion": "4"}
 
     def update_agent_runtime_endpoint(self, **arguments: Any) -> Any:
+        assert self.states[0]["status"] == "READY", "the new version is not ready"
         self.calls.append(("update_agent_runtime_endpoint", arguments))
 
     def get_paginator(self, operation: str) -> Any:

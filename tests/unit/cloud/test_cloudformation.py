@@ -6,6 +6,7 @@ import botocore.session
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 
+from tests.standins.aws_answers import ClientAnswers
 from tests.standins.cloudformation_double import CloudFormationDouble, refused
 from voicecore.aws.errors import AwsRefused
 from voicecore.cloud.resources.cloudformation import CloudFormation
@@ -278,6 +279,21 @@ def test_lost_network_is_waited_for() -> None:
     client = LosesNetwork()
     apply(client)
     assert client.lost == 5
+
+
+def test_network_that_stays_lost_ends_the_wait() -> None:
+    slept: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        assert sum(slept) < 200, "it asks for ever"
+
+    offline = EndpointConnectionError(endpoint_url="https://cloudformation")
+    client = ClientAnswers({"describe_stacks": offline})
+    cloud = CloudFormation(client, AGAIN, pause=sleep, clock=lambda: sum(slept))
+    with pytest.raises(EndpointConnectionError):
+        cloud.find(STACK.name)
+    assert sum(slept) > 110
 
 
 class RejectsTemplate(CloudFormationDouble):

@@ -6,8 +6,15 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 
+from tests.standins.aws_answers import AwsAnswers, ClientAnswers
 from voicecore.cloud.observe.empty_log import EmptyLog, reason_for
-from voicecore.cloud.observe.logs import WaitReason, filter_queries, wait_reason
+from voicecore.cloud.observe.logs import (
+    LogSource,
+    WaitReason,
+    filter_queries,
+    last_entry_time,
+    wait_reason,
+)
 from voicecore.cloud.resources.agentcore import Runtime
 from voicecore.cloud.resources.deployed_stack import DeployedStack
 from voicecore.commands.logs import BadSince, log_document, log_line, parse_since
@@ -156,6 +163,7 @@ def refused(code: str, status: int = 400) -> ClientError:
     [
         (EndpointConnectionError(endpoint_url="https://logs"), WaitReason.OFFLINE),
         (refused("ServiceUnavailableException", 503), WaitReason.OFFLINE),
+        (refused("InternalFailure", 500), WaitReason.OFFLINE),
         (refused("ThrottlingException"), WaitReason.BUSY),
         (refused("ExpiredTokenException"), WaitReason.LOGIN),
         (refused("UnrecognizedClientException"), WaitReason.LOGIN),
@@ -165,6 +173,28 @@ def refused(code: str, status: int = 400) -> ClientError:
 )
 def test_temporary_problems_are_waited_out(error: Any, reason: WaitReason | None) -> None:
     assert wait_reason(error) is reason
+
+
+def test_live_tail_without_a_runtime_takes_at_most_ten_groups() -> None:
+    prefix = "/aws/bedrock-agentcore/runtimes/line_dev-"
+    names = [f"{prefix}abcdefghi{n:x}-DEFAULT" for n in range(12)]
+    error: Any = {"Error": {"Code": "ValidationError", "Message": "Stack does not exist"}}
+    services = {
+        "cloudformation": {"describe_stacks": ClientError(error, "DescribeStacks")},
+        "logs": {"describe_log_groups": {"logGroups": [{"logGroupName": n} for n in names]}},
+    }
+    aws: Any = AwsAnswers(services)
+    assert LogSource("line", "dev").current_groups(aws) == names[:10]
+
+
+def test_last_entry_is_that_of_the_latest_stream() -> None:
+    streams = [
+        {"logStreamName": STREAM, "lastEventTimestamp": 1000 * (NOW.timestamp() + seconds)}
+        for seconds in (-60, 0, -30)
+    ]
+    spans = {"logStreamName": "spans", "lastEventTimestamp": 1000 * (NOW.timestamp() + 99)}
+    client = ClientAnswers({"describe_log_streams": {"logStreams": [*streams, spans]}})
+    assert last_entry_time(client, "group") == NOW
 
 
 STACK = DeployedStack("id", "voicecore-line-dev", "CREATE_COMPLETE")

@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from tests.standins.aws_answers import AwsAnswers
+from tests.unit.cloud.deployments import OWN_VPC
 from voicecore.cloud.preflight import agent, names, network, permissions, quotas, server
 from voicecore.cloud.preflight.checks import (
     CheckOutcome,
@@ -17,7 +19,8 @@ from voicecore.cloud.preflight.checks import (
 from voicecore.cloud.resources.inventory import FoundResource
 from voicecore.cloud.stacks.deployment import Deployment, deployment_of
 from voicecore.cloud.stacks.network_stack import Egress
-from voicecore.project.project import Project, ServerSettings, Stage
+from voicecore.project.project import Project, ServerSettings, Stage, Vpc
+from voicecore.project.schema import VPC
 
 FAILED, PASSED, UNKNOWN = CheckOutcome.FAILED, CheckOutcome.PASSED, CheckOutcome.UNKNOWN
 
@@ -64,6 +67,26 @@ def test_full_quota_fails(used: int, needed: int, outcome: CheckOutcome) -> None
     if outcome is FAILED:
         assert "request-service-quota-increase --service-code ec2" in result.fix
         assert "--desired-value 6" in result.fix
+
+
+@pytest.mark.parametrize(("ha", "outcome"), [(False, PASSED), (True, FAILED)])
+def test_each_nat_gateway_needs_an_address(ha: bool, outcome: CheckOutcome) -> None:
+    four_of_five: Any = AwsAnswers(
+        {
+            "service-quotas": {"get_service_quota": {"Quota": {"Value": 5.0}}},
+            "ec2": {"describe_addresses": {"Addresses": [{}] * 4}},
+        }
+    )
+    of = replace(deployment(), network=VPC, vpc=Vpc(ha=ha))
+    checks = dict(agent.agent_checks(four_of_five, of, existing=()))
+    assert [result.outcome for result in checks["addresses"]()] == [outcome]
+
+
+def test_only_application_load_balancers_count_toward_the_quota() -> None:
+    types = ("application", "network", "gateway", "application")
+    listed = {"LoadBalancers": [{"Type": each} for each in types]}
+    aws: Any = AwsAnswers({"elbv2": {"describe_load_balancers": listed}})
+    assert quotas.balancers_used(aws) == 2
 
 
 @pytest.mark.parametrize(("allowed", "outcome"), [(0, FAILED), (1, PASSED), (2500, PASSED)])
@@ -252,6 +275,31 @@ def test_certificate_must_be_issued_for_the_domain(found: dict[str, Any], text: 
     assert (result.outcome is PASSED) == text.startswith("for ")
     if result.outcome is FAILED:
         assert "aws acm " in result.fix and "us-east-1" in result.fix
+
+
+@pytest.mark.parametrize(("reached", "allowed"), [("0.0.0.0/0", True), ("10.0.0.0/8", False)])
+def test_outbound_rules_count_only_if_they_reach_the_internet(reached: str, allowed: bool) -> None:
+    subnet = {"VpcId": "vpc-1"}
+    subnets = [
+        subnet | {"SubnetId": id, "AvailabilityZoneId": f"use1-az{n}"}
+        for n, id in enumerate(OWN_VPC.subnets, 1)
+    ]
+    route = {"DestinationCidrBlock": "0.0.0.0/0", "NatGatewayId": "nat-1"}
+    table = {"VpcId": "vpc-1", "Associations": [{"Main": True}], "Routes": [route]}
+    group = {
+        "GroupId": OWN_VPC.security_groups[0],
+        "VpcId": "vpc-1",
+        "IpPermissionsEgress": [{"IpProtocol": "-1", "IpRanges": [{"CidrIp": reached}]}],
+    }
+    answers = {
+        "describe_subnets": {"Subnets": subnets},
+        "describe_route_tables": {"RouteTables": [table]},
+        "describe_security_groups": {"SecurityGroups": [group]},
+    }
+    aws: Any = AwsAnswers({"ec2": answers})
+    of = replace(deployment(), network=VPC, vpc=OWN_VPC)
+    messages = " ".join(result.message for result in network.check_given_network(aws, of))
+    assert ("do not allow outbound" in messages) is not allowed, messages
 
 
 def test_condition_with_several_values_is_simulated_with_all_of_them() -> None:

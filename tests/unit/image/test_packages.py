@@ -25,6 +25,7 @@ from voicecore.image.builders.packages import (
     find_python,
     install,
     install_error,
+    prune,
 )
 from voicecore.image.model import Package
 
@@ -152,6 +153,17 @@ def test_failed_slim_shows_its_output(tmp_path: Path) -> None:
     (agent / "internal/prune.py").write_text("raise SystemExit('cannot prune')")
     with pytest.raises(PruneFailed, match="cannot prune"):
         run_copy_code(agent, ["bot.py"], tmp_path / "app")
+
+
+def test_prune_gets_no_variable_of_the_user(tmp_path: Path) -> None:
+    agent = make_agent(tmp_path)
+    (agent / "internal/prune.py").write_text(
+        "import os, sys\nopen(sys.argv[2] + '/seen', 'w').write(' '.join(os.environ))\n"
+    )
+    env = {"PATH": "/usr/bin:/bin", "AWS_SECRET_ACCESS_KEY": "secret", "GITHUB_TOKEN": "token"}
+    asyncio.run(prune(agent, "code", tmp_path, Path(sys.executable), env))
+    seen = set((tmp_path / "seen").read_text().split()) - {"LC_CTYPE"}  # Python's own (PEP 538)
+    assert seen == {"PATH", "PYTHONHASHSEED", "PYTHONNODEBUGRANGES"}
 
 
 def test_cancelled_program_is_killed(tmp_path: Path) -> None:

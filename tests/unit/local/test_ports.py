@@ -1,6 +1,8 @@
 """The choice of ports, also while another voicecore starts."""
 
 import socket
+import subprocess
+import sys
 
 import pytest
 
@@ -22,3 +24,18 @@ def test_reserved_port_is_not_given_to_another_voicecore() -> None:
         assert mine != others
     with reserved_port(mine, 0):
         pass  # the first block has released it
+
+
+@pytest.mark.needs("network namespaces")
+def test_loopback_without_its_ipv4_address_is_told() -> None:
+    program = (
+        "from voicecore.local.processes.ports import PortUnavailable, reserved_port\n"
+        "try:\n    reserved_port(None, 8080).__enter__()\n"
+        "except PortUnavailable as error:\n    print(error.message, error.hint)\n"
+    )
+    setup = "ip link set lo up && ip addr del 127.0.0.1/8 dev lo && exec "
+    shell = f"{setup}{sys.executable} -c '{program}'"
+    argv = ["unshare", "--net", "sh", "-c", shell]
+    told = subprocess.run(argv, capture_output=True, text=True)
+    assert "Could not listen on 127.0.0.1:8080: Cannot assign requested address." in told.stdout
+    assert "sudo ip addr add 127.0.0.1/8 dev lo" in told.stdout

@@ -176,6 +176,19 @@ def test_only_plivo_and_vonage_confirm_a_clear() -> None:
     }
 
 
+def test_only_exotel_sends_100_ms_per_message() -> None:
+    sizes = {name: phone.media().chunk_bytes for name, phone in PHONES.items()}
+    pcm_16k, pcm_8k, mulaw = 2 * 16 * 20, 2 * 8 * 100, 8 * 20
+    assert sizes == {
+        "twilio": mulaw, "telnyx": mulaw, "plivo": mulaw, "exotel": pcm_8k, "vonage": pcm_16k
+    }  # fmt: skip
+
+
+def test_plivo_and_vonage_report_no_marks_for_cleared_audio() -> None:
+    silent = [name for name, phone in PHONES.items() if not phone.media().marks_when_cleared]
+    assert silent == ["plivo", "vonage"]
+
+
 def test_streams_use_the_encoding_of_the_record() -> None:
     medias = {name: phone.media() for name, phone in PHONES.items()}
     assert {name: (media.rate, media.mulaw) for name, media in medias.items()} == {

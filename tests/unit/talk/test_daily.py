@@ -310,7 +310,7 @@ async def talk(server: RoomServer, argv: list[str] = TALK) -> asyncio.subprocess
 
 
 def test_command_fails_if_the_room_cannot_be_joined(server: RoomServer) -> None:
-    server.room = "https://voicecore-tests.daily.co/nowhere"
+    server.room = "https://daily.invalid/nowhere"
 
     async def test() -> None:
         async with served(server):
@@ -325,7 +325,7 @@ def test_command_fails_if_the_room_cannot_be_joined(server: RoomServer) -> None:
 
 
 def test_ctrl_c_does_not_wait_for_a_room_that_cannot_be_joined(server: RoomServer) -> None:
-    server.room = "https://voicecore-tests.daily.co/nowhere"
+    server.room = "https://daily.invalid/nowhere"
 
     async def test() -> None:
         async with served(server):

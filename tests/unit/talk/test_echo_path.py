@@ -6,30 +6,20 @@ import pytest
 from voicecore.talk.audio import pcm
 from voicecore.talk.audio.echo_path import EchoPath
 
-RNG = np.random.default_rng(1)
-
-
-def noise(level_db: float, samples: int) -> bytes:
-    amplitude = 32768 * 10 ** (level_db / 20)
-    return (RNG.standard_normal(samples) * amplitude).clip(-32768, 32767).astype("<i2").tobytes()
-
-
-def agent(level_db: float = -25) -> bytes:
-    return noise(level_db, pcm.VOICE_BLOCK)
-
-
-def microphone(level_db: float) -> bytes:
-    return noise(level_db, pcm.SPEECH_BLOCK)
-
-
 SILENCE = bytes(2 * pcm.VOICE_BLOCK)
 
 
+def noise(rng: np.random.Generator, level_db: float, samples: int) -> bytes:
+    amplitude = 32768 * 10 ** (level_db / 20)
+    return (rng.standard_normal(samples) * amplitude).clip(-32768, 32767).astype("<i2").tobytes()
+
+
 def hear(path: EchoPath, blocks: int, played_db: float | None, near_db: float) -> bool:
+    rng = np.random.default_rng(1)
     exists = True
     for _ in range(blocks):
-        played = SILENCE if played_db is None else agent(played_db)
-        exists = path.exists(played, microphone(near_db))
+        played = SILENCE if played_db is None else noise(rng, played_db, pcm.VOICE_BLOCK)
+        exists = path.exists(played, noise(rng, near_db, pcm.SPEECH_BLOCK))
     return exists
 
 

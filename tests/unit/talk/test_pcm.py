@@ -33,6 +33,17 @@ def test_stream_is_resampled_like_the_whole() -> None:
     assert pieces == whole
 
 
+def test_overshoot_of_loud_audio_is_clipped() -> None:
+    step = np.repeat(np.array([-32767, 32767], "<i2"), 400)
+    out = pcm.to_array(pcm.resample(step.tobytes(), 16_000, 24_000))
+    assert out[:590].max() < 0 < out[610:].min()  # a sample over the limit would wrap around
+    assert out.max() == 32767
+
+
+def test_incomplete_last_frame_is_dropped() -> None:
+    assert pcm.mono(np.array([1, 3, 9], "<i2").tobytes(), 2) == np.array([2], "<i2").tobytes()
+
+
 def test_mono_is_the_average_of_stereo() -> None:
     assert (
         pcm.mono(np.array([100, 300, -2, 2], "<i2").tobytes(), 2)

@@ -29,6 +29,7 @@ def message(kind: str, **data: Any) -> dict[str, Any]:
             message("user-transcription", text="Hi", final=False),
             rtvi.UserTranscription("Hi", False),
         ),
+        (message("user-transcription", text="Hi"), rtvi.UserTranscription("Hi", False)),
         (message("user-transcription", text="  ", final=True), None),
         (message("bot-output", text="Hello there."), rtvi.BotOutput("Hello there.")),
         (
@@ -61,6 +62,8 @@ def message(kind: str, **data: Any) -> dict[str, Any]:
             message("error", error="out of credit", fatal=True),
             rtvi.AgentError("out of credit", True),
         ),
+        (message("error", error="busy"), rtvi.AgentError("busy", False)),
+        (message("error-response", error="unknown type"), rtvi.AgentError("unknown type", False)),
         (message("metrics", ttfb=[]), None),
         (message("user-input", input_type="chat", text="hi", final=True), None),
         ({"label": "another protocol", "type": "bot-ready"}, None),

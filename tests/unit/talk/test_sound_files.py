@@ -6,8 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.standins.disk import small_disk
 from tests.standins.talk.session_server import tone
-from voicecore.console.errors import ExitCode
+from voicecore.console.errors import DISK_FULL, ExitCode
 from voicecore.talk.audio import pcm
 from voicecore.talk.audio.sound_files import NotAudio, Recorder, WavWriter, read_clip
 
@@ -78,6 +79,21 @@ def test_wav_can_be_played_even_if_the_writer_is_killed(tmp_path: Path) -> None:
     writer.close()
     with wave.open(str(tmp_path / "y.wav")) as file:
         assert file.getnframes() == 38_400
+
+
+def test_full_disk_ends_a_file_that_can_be_played(tmp_path: Path) -> None:
+    said = tone(3000)
+    with small_disk(tmp_path / "disk", kilobytes=64) as disk:
+        writer = WavWriter(disk / "x.wav", channels=1)
+        for start in range(0, len(said), 960):
+            writer.write(said[start : start + 960])
+        writer.close()
+        with wave.open(str(disk / "x.wav")) as file:
+            kept = file.readframes(file.getnframes())
+        assert (disk / "x.wav").stat().st_size == 64 * 1024
+    assert len(kept) == 64 * 1024 - 44 and said.startswith(kept)
+    assert writer.failure and writer.failure.errno in DISK_FULL
+    assert writer.seconds == pytest.approx(len(kept) / 48_000)
 
 
 def test_recording_keeps_both_sides_in_time(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import pty
+import select
 import signal
 import sys
 import termios
@@ -68,6 +69,14 @@ class Talk:
     async def end(self) -> int:
         async with asyncio.timeout(30):
             return await self.process.wait()
+
+
+async def eventually(condition: Callable[[], object]) -> None:
+    for _ in range(3000):
+        if condition():
+            return
+        await asyncio.sleep(0.01)
+    raise AssertionError("30 s have passed")
 
 
 def run(test: Callable[[], Coroutine[None, None, None]]) -> None:
@@ -136,10 +145,7 @@ def test_question_survives_a_broken_connection(tmp_path: Path, question: Path) -
         async with AgentStandIn(greeting="Hi.", reply_ms=100) as agent:
             talk = await Talk.start(agent, tmp_path, "--json", "--input", str(question))
             await talk.until("agent_said")
-            for _ in range(500):
-                await asyncio.sleep(0.01)
-                if any(agent.heard[0].audio[-6400:]):
-                    break
+            await eventually(lambda: any(agent.heard[0].audio[-6400:]))
             await agent.cut()
             await talk.until("ended")
             assert await talk.end() == 0
@@ -153,19 +159,19 @@ def test_question_survives_a_broken_connection(tmp_path: Path, question: Path) -
 @pytest.mark.parametrize("moment", ["starting", "connected", "speaking"])
 def test_ctrl_c_stops_the_session(tmp_path: Path, question: Path, moment: str) -> None:
     async def test() -> None:
-        async with AgentStandIn(greeting="Hello, hello, hello.", reply_ms=3000) as agent:
+        agent = AgentStandIn("Hello, hello, hello.", reply_ms=3000, ready=moment != "starting")
+        async with agent:
             arguments = ["--json", "--input", str(question), "--record", "c.wav"]
             talk = await Talk.start(agent, tmp_path, *arguments)
             if moment == "starting":
-                await asyncio.sleep(0.2)
+                await eventually(lambda: agent.heard)
             else:
                 await talk.until("connected")
             if moment == "speaking":
-                await asyncio.sleep(0.5)
+                await eventually(lambda: len(agent.heard[0].audio) > 16_000)  # half a second
             talk.process.send_signal(signal.SIGINT)
-            code = await talk.end()
-            assert code == 130 or (moment == "starting" and code == -signal.SIGINT)
-            assert agent.stopped == [h.session for h in agent.heard]
+            assert await talk.end() == 130
+            assert agent.stopped == [agent.heard[0].session]
         if moment == "speaking":
             _, both = sound_in(tmp_path / "c.wav")
             assert len(both) > 0.3 * 24_000
@@ -252,7 +258,7 @@ def test_draws_a_screen_on_a_terminal(tmp_path: Path, question: Path) -> None:
             loop = asyncio.get_running_loop()
             loop.add_reader(master, lambda: written.extend(os.read(master, 65536)))
             assert await talk.end() == 0
-            await asyncio.sleep(0.1)
+            await eventually(lambda: not select.select([master], [], [], 0)[0])  # all is read
             loop.remove_reader(master)
             assert termios.tcgetattr(slave) == before
         picture = written.decode()

@@ -74,6 +74,24 @@ def test_noise_and_greeting_are_not_a_turn() -> None:
     assert call.transcript.turns == []
 
 
+def test_noise_after_a_turn_without_speech_is_not_a_turn() -> None:
+    call = Call()
+    call.deliver(1, rtvi.UserStarted(), rtvi.UserStopped())  # only the agent heard something
+    call.transcript.voiced(2)  # only this client heard something
+    answer(call, "Hello!", begins=3)
+    assert call.transcript.turns == []
+
+
+def test_first_agent_latency_of_a_turn_counts() -> None:
+    call = Call()
+    call.deliver(1, AGENT)  # of a turn before this client joined
+    user_turn(call, "Hi", ends=10)
+    answer(call, "Hello!", begins=11)
+    call.deliver(11.1, AGENT, rtvi.AgentLatency(2, 900, ()))
+    assert [turn.agent for turn in call.transcript.turns] == [AGENT]
+    assert len(call.reported(TurnMeasured)) == 1
+
+
 def test_utterances_are_in_the_order_of_speaking() -> None:
     call = Call()
     answer(call, "Hello!", begins=1)
@@ -171,9 +189,9 @@ def test_reconnect_duplicates_nothing() -> None:
     answer(call, "It is noon.", begins=6)
     call.deliver(7, rtvi.BotStopped())
     call.transcript.end()
-    assert [(said.speaker, said.text) for said in call.transcript.utterances] == [
-        ("you", "What time is it?"),
-        ("agent", "It is noon."),
+    assert call.transcript.utterances == [
+        Utterance("you", "What time is it?"),
+        Utterance("agent", "It is noon.", turn=1),
     ]
 
 
@@ -186,6 +204,23 @@ def test_reconnect_keeps_an_answer_that_is_not_repeated() -> None:
         Utterance("agent", "It is", interrupted=True),
         Utterance("you", "Pardon?"),
     ]
+
+
+def test_lost_connection_interrupts_an_answer_that_was_not_heard_yet() -> None:
+    call = Call()
+    call.deliver(1, rtvi.BotThinking(), rtvi.BotOutput("It is", 1))
+    call.deliver(2, Disconnected("gone", planned=False), Connected(resumed=True))
+    user_turn(call, "Pardon?", ends=4)
+    assert call.transcript.utterances[0] == Utterance("agent", "It is", interrupted=True)
+
+
+def test_lost_connection_does_not_interrupt_an_answer_that_had_ended() -> None:
+    call = Call()
+    answer(call, "It is noon.", begins=1)
+    call.deliver(2, rtvi.BotStopped(), Disconnected("gone", planned=False))
+    call.deliver(3, Connected(resumed=True))
+    user_turn(call, "Thanks", ends=5)
+    assert call.transcript.utterances[0] == Utterance("agent", "It is noon.")
 
 
 def test_call_is_settled_when_everything_was_said() -> None:

@@ -166,7 +166,7 @@ def test_quiet_moment_is_used_to_renew_the_stream() -> None:
             loop = asyncio.get_running_loop()
             begun = loop.time()
             await call.until(lambda: call.count(Connected) == 2)
-            assert 0.9 < loop.time() - begun < 1.3  # 5/6 of 1.2 s, and the handshake
+            assert loop.time() - begun > 0.9  # not before 5/6 of 1.2 s
             planned = [d for d in call.deliveries if isinstance(d, Disconnected)]
             assert [delivery.planned for delivery in planned] == [True]
 

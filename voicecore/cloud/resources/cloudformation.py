@@ -24,7 +24,7 @@ from typing import Any, TypeVar
 from botocore.exceptions import ClientError
 
 from voicecore.aws.errors import NO_ANSWER, code_of, message_of
-from voicecore.aws.polling import Sleep, poll_intervals
+from voicecore.aws.polling import Clock, Sleep, poll_intervals
 from voicecore.cloud.resources.deployed_stack import (
     DeployedStack,
     NextStep,
@@ -61,13 +61,16 @@ class CloudFormation:
     """CloudFormation in one account and region, polled at a rate that AWS allows.
 
     `again` is the command to repeat, for hints of errors. `pause` sleeps for seconds; an exception
-    that it raises ends the waiting.
+    that it raises ends the waiting. `clock` returns seconds.
     """
 
-    def __init__(self, client: Any, again: str, pause: Sleep = time.sleep) -> None:
+    def __init__(
+        self, client: Any, again: str, pause: Sleep = time.sleep, clock: Clock = time.monotonic
+    ) -> None:
         self._client = client
         self._again = again
         self._pause = pause
+        self._clock = clock
 
     def find(self, name: str) -> DeployedStack | None:
         """Return the stack with this name or ID, or None."""
@@ -338,12 +341,12 @@ class CloudFormation:
     def _ask(self, question: Callable[[], Answer]) -> Answer:
         """Return the answer to a read-only question; keep asking while the network is lost."""
         waits = poll_intervals()
-        deadline = time.monotonic() + OFFLINE_PATIENCE
+        deadline = self._clock() + OFFLINE_PATIENCE
         while True:
             try:
                 return question()
             except NO_ANSWER:
-                if time.monotonic() > deadline:
+                if self._clock() > deadline:
                     raise
                 self._pause(next(waits))
 

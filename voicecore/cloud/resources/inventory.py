@@ -79,10 +79,11 @@ def server_resources(
 
     With `carries_calls`, also look for those of a server on ECS.
     """
-    finders: list[Finder] = [_function, _server_roles, _server_secrets, _server_logs]
+    finders: list[Finder] = [_function, _server_role, _server_secrets, _server_logs]
     finders.append(_if_allowed(_table))
     if carries_calls:
-        finders += map(_if_allowed, (_cluster, _balancers, _distributions, _server_groups))
+        on_ecs = (_start_role, _cluster, _balancers, _distributions, _server_groups)
+        finders += map(_if_allowed, on_ecs)
     return _search(aws, finders, project, stage)
 
 
@@ -200,7 +201,18 @@ def _runtime(aws: Aws, project: str, stage: str) -> Iterator[FoundResource]:
 
 
 def _role(aws: Aws, project: str, stage: str) -> Iterator[FoundResource]:
-    name = aws_names.role_name_for(project, stage, aws.region)
+    return _role_named(aws, aws_names.role_name_for(project, stage, aws.region))
+
+
+def _server_role(aws: Aws, project: str, stage: str) -> Iterator[FoundResource]:
+    return _role_named(aws, aws_names.server_role_for(project, stage, aws.region))
+
+
+def _start_role(aws: Aws, project: str, stage: str) -> Iterator[FoundResource]:
+    return _role_named(aws, aws_names.server_start_role_for(project, stage, aws.region))
+
+
+def _role_named(aws: Aws, name: str) -> Iterator[FoundResource]:
     if _exists(lambda: aws.client("iam").get_role(RoleName=name), "NoSuchEntity"):
         yield FoundResource("role", name)
 
@@ -230,14 +242,6 @@ def _table(aws: Aws, project: str, stage: str) -> Iterator[FoundResource]:
         "ResourceNotFoundException",
     ):
         yield FoundResource("table", name)
-
-
-def _server_roles(aws: Aws, project: str, stage: str) -> Iterator[FoundResource]:
-    client = aws.client("iam")
-    for name_for in (aws_names.server_role_for, aws_names.server_start_role_for):
-        name = name_for(project, stage, aws.region)
-        if _exists(lambda name=name: client.get_role(RoleName=name), "NoSuchEntity"):
-            yield FoundResource("role", name)
 
 
 def _cluster(aws: Aws, project: str, stage: str) -> Iterator[FoundResource]:

@@ -30,6 +30,9 @@ PACKAGES_LIST = "PACKAGES.json"
 # which must not reach uv's cache through a hard link.
 _LINK_MODE = "clone" if sys.platform == "darwin" else "copy"
 
+_PRUNE_VARIABLES = ("PATH", "LANG", "LC_ALL", "TMPDIR")
+"""Variables of the user that prune.py gets."""
+
 _INSTALL_OPTIONS = (
     *("--require-hashes", "--no-deps", "--only-binary", ":all:"),
     *("--python-platform", "aarch64-manylinux_2_28", "--link-mode", _LINK_MODE),
@@ -160,7 +163,8 @@ async def prune(agent: Path, part: str, folder: Path, python: Path, env: Mapping
         )
     # prune.py would otherwise set these itself, by starting Python a second time.
     reproducible = {"PYTHONHASHSEED": "0", "PYTHONNODEBUGRANGES": "1"}
-    clean = {name: value for name, value in env.items() if not name.startswith("PYTHON")}
+    # As in a build with Docker, code of the project gets no variable of the user, such as AWS keys.
+    clean = {name: env[name] for name in _PRUNE_VARIABLES if name in env}
     argv = [str(python), str(script), part, str(folder)]
     code, output = await _run(argv, agent, clean | reproducible)
     if code and _is_disk_full(output):

@@ -13,6 +13,7 @@ from typing import Any, cast
 from dockerfile_parse import DockerfileParser
 
 from voicecore.console.errors import ExitCode, VoicecoreError
+from voicecore.project.no_links import within
 
 FILE = "Dockerfile"
 
@@ -70,7 +71,8 @@ def read(agent: Path) -> str:
 def write(agent: Path, text: str) -> None:
     """Replace agent/Dockerfile in one step."""
     draft = agent / f".{FILE}.part"
-    draft.write_text(text, encoding="utf-8")
+    with open(draft, "w", encoding="utf-8", opener=within(agent.parent, mode=0o666)) as file:
+        file.write(text)
     draft.replace(agent / FILE)
 
 

@@ -1,14 +1,17 @@
-"""Owns the gateway: AgentCore's data-plane API over HTTP and WebSocket.
+"""Owns the gateway: AgentCore's data-plane API over HTTP and WebSocket, and the runtime's status.
 
 Every request passes the same checks, in AWS's order: path, signature, runtime and endpoint, session
 ID, headers, session. `Gateway.handle` is the only place that answers a refused request.
+
+Nothing is answered without a signature, which covers the Host header: other users of the machine,
+and web pages in its browsers, learn and reach nothing.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, TypeVar, cast
 
@@ -18,6 +21,7 @@ from aiohttp import web
 from voicecore.local.api_errors import ApiError, RequestRefused, agent_failed, validation_error
 from voicecore.local.gateway.request import (
     SESSION_HEADER,
+    STATUS_PATH,
     Operation,
     agent_headers,
     check_session_id,
@@ -26,11 +30,11 @@ from voicecore.local.gateway.request import (
     parse_target,
     session_id_of,
 )
-from voicecore.local.gateway.sigv4 import LocalCredentials, SignedRequest, verify
+from voicecore.local.gateway.sigv4 import LocalCredentials, SignedRequest, verify, verify_fields
 from voicecore.local.gateway.websocket_proxy import MESSAGE_LIMIT, WebSocketPeer, relay
 from voicecore.local.limits import PAYLOAD_BYTES_MAX, STREAM_SECONDS, SYNC_REQUEST_SECONDS
 from voicecore.local.sessions.clock import Clock
-from voicecore.local.sessions.events import EventKind, RuntimeEvent
+from voicecore.local.sessions.events import EventKind, RuntimeEvent, RuntimeStatus
 from voicecore.local.sessions.live_session import CloseReason, LiveSession
 from voicecore.local.sessions.session_table import SessionTable
 
@@ -68,16 +72,21 @@ class Gateway:
         http: aiohttp.ClientSession,
         clock: Clock,
         on_event: Callable[[RuntimeEvent], None],
+        status: Callable[[], RuntimeStatus],
     ) -> None:
         self._config = config
         self._sessions = sessions
         self._http = http
         self._clock = clock
         self._on_event = on_event
+        self._status = status
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Answer a request; turn a refusal into its error response."""
         try:
+            if request.raw_path == STATUS_PATH:
+                await self._signed_body(request)
+                return web.json_response(self._status().document())
             accepted = await self._check(request)
             if accepted.operation == "stopruntimesession":
                 return self._stop(accepted)
@@ -99,11 +108,7 @@ class Gateway:
         target = _unless_refused(
             parse_target(request.method, path, query, config.arn.split(":")[4])
         )
-        body = await _body(request)
-        signed = SignedRequest(
-            request.method, request.host, path, query, list(request.headers.items()), body
-        )
-        _unless_refused(verify(signed, config.credentials, config.region, datetime.now(UTC)))
+        body = await self._signed_body(request)
         _unless_refused(check_target(target, config.arn, config.qualifiers))
         session_id = session_id_of(request.headers, query)
         if session_id is not None:
@@ -118,6 +123,18 @@ class Gateway:
         )
         return _AgentRequest(target.operation, session_id, _unless_refused(headers), body)
 
+    async def _signed_body(self, request: web.Request) -> bytes:
+        """Return the body of a request with a valid signature. Raises RequestRefused."""
+        path, _, query = request.raw_path.partition("?")
+        headers = list(request.headers.items())
+        signed = SignedRequest(request.method, request.host, path, query, headers)
+        check = (self._config.credentials, self._config.region, datetime.now(UTC))
+        # First of all, so that a stranger's body is never read.
+        _unless_refused(verify_fields(signed, *check))
+        body = await _body(request)
+        _unless_refused(verify(replace(signed, body=body), *check))
+        return body
+
     def _stop(self, accepted: _AgentRequest) -> web.Response:
         self._sessions.stop(accepted.session_id)
         return web.json_response({}, headers={SESSION_HEADER: accepted.session_id})
@@ -130,7 +147,7 @@ class Gateway:
                     answer = await self._http.post(
                         _url(session, "/invocations"),
                         data=accepted.body,
-                        headers=accepted.headers,
+                        headers={**accepted.headers, **_key(session)},
                         allow_redirects=False,
                     )
             except aiohttp.ClientError as error:
@@ -213,7 +230,7 @@ class Gateway:
         try:
             return await self._http.ws_connect(
                 _url(session, "/ws"),
-                headers=accepted.headers,
+                headers={**accepted.headers, **_key(session)},
                 autoping=False,
                 compress=0,
                 decode_text=False,
@@ -262,6 +279,10 @@ async def _body(request: web.Request) -> bytes:
 
 def _url(session: LiveSession, path: str) -> str:
     return f"{session.agent.url if session.agent else 'http://127.0.0.1:0'}{path}"
+
+
+def _key(session: LiveSession) -> Mapping[str, str]:
+    return session.agent.headers if session.agent else {}
 
 
 def _log(session: LiveSession) -> str:

@@ -20,6 +20,9 @@ from voicecore.local.limits import (
     USER_ID_MAX,
 )
 
+STATUS_PATH = "/_voicecore/status"
+"""Path of the runtime's status; AWS has no such path."""
+
 SESSION_HEADER = "X-Amzn-Bedrock-AgentCore-Runtime-Session-Id"
 REQUEST_HEADER = "X-Amzn-Bedrock-AgentCore-Runtime-Request-Id"
 USER_HEADER = "X-Amzn-Bedrock-AgentCore-Runtime-User-Id"

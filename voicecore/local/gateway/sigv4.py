@@ -92,6 +92,16 @@ def verify(
     )
 
 
+def verify_fields(
+    request: SignedRequest, credentials: LocalCredentials, region: str, now: datetime
+) -> ApiError | None:
+    """Return the 403 that `verify` would answer whatever the body; else None."""
+    sent = _read_fields(request)
+    if isinstance(sent, ApiError):
+        return sent
+    return _check_fields(sent, request, credentials, region, now)
+
+
 def _read_fields(request: SignedRequest) -> _SignatureFields | ApiError:
     headers = _by_name(request.headers)
     query = dict(parse_qsl(request.query, keep_blank_values=True))

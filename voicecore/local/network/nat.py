@@ -28,6 +28,7 @@ from voicecore.local.network.coturn import CoturnServer
 from voicecore.local.network.namespaces import Namespace, NatRules, NetworkFailed, is_leftover
 from voicecore.local.processes.child import Child, Reaper
 from voicecore.local.sessions.agent_process import AgentSpec
+from voicecore.project.no_links import within
 
 TOOLS = {"ip": "iproute2", "iptables": "iptables", coturn.PROGRAM: "coturn"}
 """The programs that it needs, and Debian's packages of them."""
@@ -149,12 +150,12 @@ async def _start_coturn(
     reaper: Reaper,
     log: Path,
 ) -> None:
-    log.parent.mkdir(parents=True, exist_ok=True)
     tail: list[str] = []
 
     def receive(lines: list[str]) -> None:
         tail[:] = [*tail, *lines][-20:]
-        with log.open("a", encoding="utf-8") as file:
+        opener = within(log.parents[1])
+        with open(log, "a", encoding="utf-8", opener=opener) as file:
             file.writelines(f"{line}\n" for line in lines)
 
     cleanup = (sys.executable, "-m", "voicecore.local.network.nat")

@@ -13,6 +13,8 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from voicecore.project.no_links import within
+
 
 @dataclass(frozen=True)
 class DevState:
@@ -44,8 +46,7 @@ def path_in(folder: Path) -> Path:
 @contextmanager
 def project_lock(folder: Path) -> Generator[bool]:
     """Lock the project while the block runs; yield False if another process holds the lock."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "dev.lock").open("w") as lock:
+    with open(folder / "dev.lock", "w", opener=within(folder.parent)) as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -56,10 +57,9 @@ def project_lock(folder: Path) -> Generator[bool]:
 
 def write_state(folder: Path, state: DevState) -> None:
     """Write `state` atomically, readable only by its owner."""
-    folder.mkdir(parents=True, exist_ok=True)
     draft = folder / f"dev.json.{os.getpid()}"
     draft.unlink(missing_ok=True)
-    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+    with open(draft, "x", opener=within(folder.parent)) as file:
         json.dump(asdict(state), file, indent=2)
     draft.replace(path_in(folder))
 

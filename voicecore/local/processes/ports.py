@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 from collections.abc import Generator
 from contextlib import contextmanager
 
 from voicecore.console.errors import VoicecoreError
 
+_LOOPBACK = "127.0.0.1"
+
 
 class PortInUse(VoicecoreError):
     """Another program listens on the port."""
+
+
+class PortUnavailable(VoicecoreError):
+    """The system does not let this user listen on the port."""
 
 
 def free_port(host: str = "127.0.0.1") -> int:
@@ -25,7 +32,7 @@ def reserved_port(requested: int | None, default: int, tries: int = 100) -> Gene
     """Reserve the port `requested`, or else `default` or the first free port above it.
 
     No other voicecore gets the port until the block ends, even if nothing listens on it yet.
-    Raises PortInUse.
+    Raises PortInUse or PortUnavailable.
     """
     first, last = (default, default + tries - 1) if requested is None else (requested, requested)
     for port in range(first, last + 1):
@@ -48,7 +55,16 @@ def _is_free(port: int) -> bool:
 
 def _binds(sock: socket.socket, port: int) -> bool:
     try:
-        sock.bind(("127.0.0.1", port))
-    except OSError:
-        return False
+        sock.bind((_LOOPBACK, port))
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            return False
+        hint = "Choose a port above 1023 with --port or --server-port."
+        if error.errno == errno.EADDRNOTAVAIL:
+            hint = (
+                f"Give the loopback interface its address:  sudo ip addr add {_LOOPBACK}/8 dev lo"
+            )
+        raise PortUnavailable(
+            f"Could not listen on {_LOOPBACK}:{port}: {error.strerror}.", hint
+        ) from error
     return True

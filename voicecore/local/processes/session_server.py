@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Self
+from urllib.parse import urlsplit
 
 import aiohttp
 import watchfiles
@@ -16,6 +17,7 @@ from voicecore.console.errors import VoicecoreError
 from voicecore.local.processes.child import Child, Reaper, last_error
 from voicecore.local.processes.sources import is_source, source_folders
 from voicecore.local.processes.venv import python_of
+from voicecore.project.no_links import within
 
 _START_LIMIT = 20.0  # seconds; importing FastAPI and boto3 takes about 2 s on a slow machine
 _STOP_GRACE = 3.0  # seconds; the server has only short requests, no media
@@ -51,8 +53,7 @@ class SessionServerProcess:
         self._watch: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
-        self._log.parent.mkdir(parents=True, exist_ok=True)
-        self._log.touch(mode=0o600)
+        self._receive([])
         try:
             await self._start()
         except BaseException:
@@ -86,7 +87,9 @@ class SessionServerProcess:
         ]
         argv += ["--log-level", "warning", "--host", "127.0.0.1", "--port", str(self._port)]
         argv += ["--header", f"{_RUN_HEADER}:{self._run}"]
-        env = {**self._env, "PYTHONUNBUFFERED": "1"}
+        hosts = filter(None, ("127.0.0.1", "localhost", _host_of(self._env.get("PUBLIC_URL", ""))))
+        # internal/local_only.py: no page of another site, also under a name that leads here.
+        env = {**self._env, "LOCAL_HOSTS": ",".join(hosts), "PYTHONUNBUFFERED": "1"}
         self._tail.clear()
         try:
             self._child = await Child.start(argv, self._folder, env, self._reaper, self._receive)
@@ -123,8 +126,12 @@ class SessionServerProcess:
     def _receive(self, lines: list[str]) -> None:
         self._tail.extend(lines)
         del self._tail[:-200]
-        with self._log.open("a", encoding="utf-8") as file:
-            file.writelines(f"{line}\n" for line in lines)
+        opener = within(self._folder.parent)
+        try:
+            with open(self._log, "a", encoding="utf-8", opener=opener) as file:
+                file.writelines(f"{line}\n" for line in lines)
+        except OSError as error:  # reading goes on, because the server would wait for it
+            lines.append(f"Could not write {self._log}: {error.strerror}.")
         self._on_lines(lines)
 
     async def _stop(self) -> None:
@@ -146,3 +153,10 @@ class SessionServerProcess:
             except ServerCrashed as error:
                 # Half-written code must not end `voicecore dev`: report it and wait.
                 self._on_lines([f"The session server did not restart: {error}"])
+
+
+def _host_of(url: str) -> str | None:
+    try:
+        return urlsplit(url).hostname
+    except ValueError:  # the server reports it
+        return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -22,10 +23,15 @@ from voicecore.local.sessions.log_writer import SessionLog, turn_of
 PING_TIMEOUT = 2.0  # seconds; the next ping is due then (limits.PING_INTERVAL)
 _START_POLL = 0.05  # seconds between pings while the process starts
 
+# Generated agents refuse requests without this key (internal/gateway_only.py): without it, other
+# users of the machine, and web pages in its browsers, could speak to them.
+KEY_VARIABLE = "LOCAL_RUNTIME_KEY"
+KEY_HEADER = "X-Local-Runtime-Key"
+
 
 @dataclass(frozen=True)
 class AgentSpec:
-    """The agent's command, folder and complete environment (the runtime adds PORT)."""
+    """The agent's command, folder and environment; the runtime adds PORT and KEY_VARIABLE."""
 
     argv: tuple[str, ...]
     """Command; `$PORT` in it becomes the agent's port."""
@@ -52,6 +58,7 @@ class AgentProcess:
         self,
         child: Child,
         url: str,
+        key: str,
         version: int,
         log: SessionLog,
         http: aiohttp.ClientSession,
@@ -64,6 +71,8 @@ class AgentProcess:
         self._started = time.monotonic()
         self._tail: deque[str] = deque(maxlen=200)
         self.url = url
+        self.headers = {KEY_HEADER: key}
+        """Headers that each request to the agent needs."""
         self.version = version
         self.session_id: str | None = None
         self.turns = 0
@@ -82,7 +91,7 @@ class AgentProcess:
         group: int | None = None,
     ) -> AgentProcess:
         """Start the agent on a free port; `start_limit` is in real seconds."""
-        port = free_port()
+        port, key = free_port(), secrets.token_urlsafe(32)
         log = SessionLog(logs)
         agent: AgentProcess | None = None
         early: list[str] = []
@@ -94,7 +103,7 @@ class AgentProcess:
                 agent.receive(lines)
                 on_lines(agent, lines)
 
-        env = {**spec.env, "PORT": str(port), "PYTHONUNBUFFERED": "1"}
+        env = {**spec.env, "PORT": str(port), KEY_VARIABLE: key, "PYTHONUNBUFFERED": "1"}
         argv = [word.replace("$PORT", str(port)) for word in spec.argv]
         try:
             child = await Child.start(argv, spec.cwd, env, reaper, receive, group, spec.cleanup)
@@ -104,13 +113,16 @@ class AgentProcess:
                 f"Command: {' '.join(spec.argv)} (in {spec.cwd})",
             ) from error
         url = f"http://{spec.host}:{port}"
-        agent = cls(child, url, version, log, http, start_limit)
+        agent = cls(child, url, key, version, log, http, start_limit)
         receive(early)
         return agent
 
     def receive(self, lines: list[str]) -> None:
         """Log lines of the process, and read the number of the turn from them."""
-        self._log.write(lines)
+        try:
+            self._log.write(lines)
+        except OSError as error:  # reading goes on, because the agent would wait for it
+            lines.append(f"Could not write {self._log.path}: {error.strerror}.")
         self._tail.extend(lines)
         self.turns = max([self.turns, *(turn for turn in map(turn_of, lines) if turn is not None)])
 
@@ -165,6 +177,7 @@ class AgentProcess:
         try:
             async with self._http.get(
                 f"{self.url}/ping",
+                headers=self.headers,
                 timeout=aiohttp.ClientTimeout(total=PING_TIMEOUT),
             ) as response:
                 return read_ping(response.status, await response.read())

@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from io import TextIOWrapper
 from pathlib import Path
 from typing import Any, cast
+
+from voicecore.project.no_links import within
 
 _EARLY_LINES_MAX = 5000  # lines kept while a spare process waits for its session
 
@@ -46,21 +49,28 @@ class SessionLog:
         self.path: Path | None = None
 
     def write(self, lines: Sequence[str]) -> None:
-        """Add lines; once the file is open, they are on disk when this returns."""
+        """Add lines; once the file is open, they are on disk when this returns.
+
+        Raises OSError once, for example for a full disk; later lines are not written.
+        """
         if self._file is None:
             self._early = [*self._early, *lines][-_EARLY_LINES_MAX:]
             return
-        self._file.writelines(f"{line}\n" for line in lines)
-        self._file.flush()
+        try:
+            self._file.writelines(f"{line}\n" for line in lines)
+            self._file.flush()
+        except OSError:
+            self.close()
+            raise
 
     def open(self, session_id: str | None) -> Path:
         """Open the file, readable only by the user: it may contain what callers said."""
         if self.path is not None:
             return self.path
         path = self._directory / stream_name(session_id, datetime.now(UTC), self._unique)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch(mode=0o600)
-        self.path, self._file = path, path.open("a", encoding="utf-8")
+        opener = within(self._directory.parent)
+        self._file = open(path, "a", encoding="utf-8", opener=opener)  # noqa: SIM115 - see close
+        self.path = path
         early, self._early = self._early, []
         self.write(early)
         return path
@@ -68,5 +78,6 @@ class SessionLog:
     def close(self) -> None:
         """Close the file; later lines are dropped."""
         if self._file is not None:
-            self._file.close()
+            with suppress(OSError):  # what a full disk has no room for
+                self._file.close()
         self._file = None

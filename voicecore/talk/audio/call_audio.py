@@ -40,6 +40,11 @@ class CallAudio:
         if self.recorder:
             self.recorder.close()
 
+    def incomplete(self) -> list[WavWriter]:
+        """Return the files that lack a part of the call."""
+        files = (self.output, self.recorder and self.recorder.wav)
+        return [file for file in files if file and file.failure]
+
 
 def prepare_audio(
     *,

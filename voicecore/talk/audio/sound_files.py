@@ -12,6 +12,7 @@ from typing import Self
 import numpy as np
 
 from voicecore.console.errors import ExitCode, VoicecoreError
+from voicecore.project.no_links import refuse_links
 from voicecore.talk.audio import pcm, vad
 from voicecore.talk.optional_deps import load
 
@@ -74,40 +75,64 @@ def _rate_of(data: bytes) -> int:
 class WavWriter:
     """Writes a 16-bit WAV file at VOICE_RATE that can be played at any time.
 
-    The header is updated once a second, so that a killed process leaves a playable file. Raises
-    OSError if the path cannot be written.
+    The header is updated once a second, so that a killed process leaves a playable file. Only the
+    user can read a new file. Raises OSError or LinkRefused if the path cannot be written.
     """
 
     def __init__(self, path: Path, channels: int) -> None:
-        self.path, self._channels = path, channels
-        # An existing file is replaced only when there is something to write.
-        self._file = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o666), "r+b")
+        self.path, self._frame = path, 2 * channels
+        refuse_links(path, path.parent)
+        # An existing file is replaced only when there is something to write. Without a buffer, what
+        # was written is on the disk when it becomes full.
+        self._file = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), "r+b", buffering=0)
         self._bytes = self._in_header = 0
         self._begun = False
+        self.failure: OSError | None = None
+        """Why writing stopped, such as a full disk; what was written by then can be played."""
+
+    @property
+    def seconds(self) -> float:
+        """Duration of what was written."""
+        return self._bytes / self._frame / pcm.VOICE_RATE
 
     def write(self, audio: bytes) -> None:
-        """Append PCM with interleaved channels."""
-        if not self._begun:
-            self._file.truncate(0)
-            self._file.write(wav_header(0, self._channels, pcm.VOICE_RATE))
-            self._begun = True
-        self._file.write(audio)
-        self._bytes += len(audio)
-        if self._bytes - self._in_header >= 2 * self._channels * pcm.VOICE_RATE:
-            self._update_header()
+        """Append PCM with interleaved channels; do nothing after a failure."""
+        if self.failure:
+            return
+        try:
+            if not self._begun:
+                self._file.truncate(0)
+                self._file.write(self._header())
+                self._begun = True
+            rest = memoryview(audio)
+            while rest:
+                written = self._file.write(rest)
+                self._bytes += written
+                rest = rest[written:]
+            if self._bytes - self._in_header >= self._frame * pcm.VOICE_RATE:
+                self._update_header()
+        except OSError as error:
+            self.failure = error
 
     def close(self) -> None:
         """Complete the file."""
-        if not self._file.closed:
+        if self._file.closed:
+            return
+        try:
             if self._begun:
                 self._update_header()
             self._file.close()
+        except OSError as error:
+            self.failure = self.failure or error
+
+    def _header(self) -> bytes:
+        whole = self._bytes // self._frame * self._frame
+        return wav_header(whole, self._frame // 2, pcm.VOICE_RATE)
 
     def _update_header(self) -> None:
         self._file.seek(0)
-        self._file.write(wav_header(self._bytes, self._channels, pcm.VOICE_RATE))
+        self._file.write(self._header())
         self._file.seek(0, 2)
-        self._file.flush()
         self._in_header = self._bytes
 
     def __enter__(self) -> Self:
@@ -135,7 +160,7 @@ class Recorder:
     """Records a call as stereo WAV: the user left, the agent right, as they were heard."""
 
     def __init__(self, path: Path) -> None:
-        self._wav = WavWriter(path, channels=2)
+        self.wav = WavWriter(path, channels=2)
         self._resampler = pcm.Resampler(pcm.SPEECH_RATE, pcm.VOICE_RATE)
         self._left, self._right = bytearray(), bytearray()
 
@@ -154,9 +179,9 @@ class Recorder:
         self._left += bytes(length - len(self._left))
         self._right += bytes(length - len(self._right))
         self._emit(length)
-        self._wav.close()
+        self.wav.close()
 
     def _emit(self, length: int) -> None:
         left, right = bytes(self._left[:length]), bytes(self._right[:length])
         del self._left[:length], self._right[:length]
-        self._wav.write(np.column_stack([pcm.to_array(left), pcm.to_array(right)]).tobytes())
+        self.wav.write(np.column_stack([pcm.to_array(left), pcm.to_array(right)]).tobytes())

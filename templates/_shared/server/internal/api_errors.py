@@ -12,7 +12,6 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
-from redis.exceptions import RedisError
 from starlette.exceptions import HTTPException
 
 from . import logs
@@ -52,12 +51,21 @@ def answers(*statuses: int) -> dict[int | str, dict[str, object]]:
     return {status: {"model": ErrorAnswer} for status in statuses}
 
 
-def install(app: FastAPI) -> None:
-    """Make the app answer all errors in this form."""
+def install(app: FastAPI, table_errors: tuple[type[Exception], ...]) -> None:
+    """Make the app answer all errors in this form; `table_errors` are the session table's."""
+
+    async def answer_table_error(request: Request, error: Exception) -> JSONResponse:
+        message = "The session table cannot be reached."
+        refusal = ApiError(503, "no_session_table", message, BUSY_SECONDS)
+        refusal.__cause__ = error
+        return await answer_error(request, refusal)
+
     for kind in (HTTPException, RequestValidationError, ClientError, BotoCoreError):
         app.add_exception_handler(kind, answer_error)
-    for kind in (TimeoutError, RedisError, Exception):
+    for kind in (TimeoutError, Exception):
         app.add_exception_handler(kind, answer_error)
+    for kind in table_errors:
+        app.add_exception_handler(kind, answer_table_error)
 
 
 async def answer_error(_: Request, error: Exception) -> JSONResponse:
@@ -93,8 +101,5 @@ def api_error_for(error: Exception) -> ApiError:
             return ApiError(504, "aws_timeout", "AWS did not answer in time.")
         case BotoCoreError():
             return ApiError(503, "aws_unreachable", "AWS cannot be reached.", BUSY_SECONDS)
-        case RedisError():
-            message = "The session table cannot be reached."
-            return ApiError(503, "no_session_table", message, BUSY_SECONDS)
         case _:
             return ApiError(500, "internal", "Internal server error.")

@@ -22,10 +22,6 @@ LEEWAY_SECONDS = 30  # between the clocks of two machines
 ALGORITHMS = ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "EdDSA"]
 
 
-class TokenInvalid(Exception):
-    """The token is not valid for this server; the message says why."""
-
-
 class Issuer:
     """An issuer, found by its discovery URL; tokens must have this audience."""
 
@@ -37,7 +33,7 @@ class Issuer:
         self._lock = asyncio.Lock()
 
     async def subject_of(self, token: str) -> str:
-        """Return the token's subject. Raises TokenInvalid, and ApiError if there are no keys."""
+        """Return the token's subject. Raises ApiError."""
         try:
             key = await self._key(jwt.get_unverified_header(token).get("kid"))
             claims = jwt.decode(
@@ -48,12 +44,12 @@ class Issuer:
                 leeway=LEEWAY_SECONDS,
                 options={"require": ["exp", "iss", "sub"], "verify_aud": False},
             )
-        except (jwt.PyJWTError, UnicodeError) as error:
-            raise TokenInvalid(str(error) or type(error).__name__) from error
+        except (jwt.PyJWTError, UnicodeError, RecursionError) as error:
+            raise invalid(str(error) or type(error).__name__) from error
         # Cognito's access tokens have the client's ID instead of an audience.
         audience = claims.get("aud", claims.get("client_id"))
         if self._audience not in (audience if isinstance(audience, list) else [audience]):
-            raise TokenInvalid("it is for another audience")
+            raise invalid("it is for another audience")
         return claims["sub"]
 
     async def _key(self, key_id: str | None) -> jwt.PyJWK:
@@ -69,13 +65,18 @@ class Issuer:
             message = "The token issuer cannot be reached."
             raise ApiError(503, "issuer_unreachable", message, RETRY_SECONDS)
         if key_id not in self._keys:
-            raise TokenInvalid("its key is not one of the issuer's")
+            raise invalid("its key is not one of the issuer's")
         return self._keys[key_id]
 
     def _fetch_keys(self) -> tuple[str, dict[str | None, jwt.PyJWK]]:
         document = fetch(self._discovery_url)
         keys = jwt.PyJWKSet.from_dict(fetch(document["jwks_uri"])).keys
         return document["issuer"], {key.key_id: key for key in keys}
+
+
+def invalid(reason: str) -> ApiError:
+    """Return the answer to a token that is not valid for this server."""
+    return ApiError(401, "unauthorized", f"The token is not valid: {reason}.")
 
 
 def fetch(url: str) -> dict[str, Any]:

@@ -20,6 +20,9 @@ LEASE_SECONDS = 3900
 class Table(Protocol):
     """The operations of all tables."""
 
+    errors: tuple[type[Exception], ...] = ()
+    """Exceptions that mean that the table cannot be reached; AWS's are known without."""
+
     async def requests(self, name: str) -> int:
         """Count a request under this name; return the count of this minute."""
         ...
@@ -73,6 +76,8 @@ async def is_revoked(table: Table, caller: str) -> bool:
 class MemoryTable(Table):
     """The table of a single server."""
 
+    errors: tuple[type[Exception], ...] = ()
+
     def __init__(self) -> None:
         self._minute = 0
         self._requests: Counter[str] = Counter()
@@ -125,7 +130,9 @@ class RedisTable(Table):
 
     def __init__(self, url: str) -> None:
         from redis.asyncio import Redis
+        from redis.exceptions import RedisError
 
+        self.errors: tuple[type[Exception], ...] = (RedisError,)
         # A Redis that hangs must not block calls; a lost connection is made again.
         self._redis = Redis.from_url(url, socket_timeout=2, socket_connect_timeout=2)
 

@@ -27,6 +27,8 @@ class Settings:
     store: str = "memory"
     trusted_proxies: tuple[str, ...] = ()
     allowed_origins: tuple[str, ...] = ()
+    local_hosts: tuple[str, ...] = ()
+    """Names of this server while it serves one developer; empty elsewhere."""
     requests_per_minute: int = 600
     starts_per_minute: int = 60
     sessions_at_once: int = 50
@@ -46,6 +48,7 @@ def read(environment: Mapping[str, str]) -> Settings:
         store=reader.store("SESSION_STORE"),
         trusted_proxies=reader.networks("TRUSTED_PROXIES"),
         allowed_origins=reader.origins("ALLOWED_ORIGINS"),
+        local_hosts=reader.values("LOCAL_HOSTS"),
         requests_per_minute=reader.count("REQUESTS_PER_MINUTE", Settings.requests_per_minute),
         starts_per_minute=reader.count("STARTS_PER_MINUTE", Settings.starts_per_minute),
         sessions_at_once=reader.count("SESSIONS_AT_ONCE", Settings.sessions_at_once),
@@ -126,7 +129,7 @@ class Reader:
         return value
 
     def networks(self, name: str) -> tuple[str, ...]:
-        values = self._list(name)
+        values = self.values(name)
         for value in values:
             try:
                 ipaddress.ip_network(value)
@@ -135,12 +138,12 @@ class Reader:
         return values
 
     def origins(self, name: str) -> tuple[str, ...]:
-        values = self._list(name)
+        values = self.values(name)
         for value in values:
             url = urlsplit(value)
             if url.scheme not in ("http", "https") or value != f"{url.scheme}://{url.netloc}":
                 self.mistakes.append(f"{name} must list origins like https://shop.example.")
         return values
 
-    def _list(self, name: str) -> tuple[str, ...]:
+    def values(self, name: str) -> tuple[str, ...]:
         return tuple(part.strip() for part in self.text(name).split(",") if part.strip())

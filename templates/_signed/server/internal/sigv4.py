@@ -11,18 +11,25 @@ import hmac
 from collections.abc import Mapping
 from datetime import datetime
 from functools import lru_cache
+from typing import NamedTuple
 from urllib.parse import quote, urlsplit
-
-from botocore.credentials import ReadOnlyCredentials
 
 ALGORITHM = "AWS4-HMAC-SHA256"
 NO_BODY = hashlib.sha256().hexdigest()
 
 
+class Keys(NamedTuple):
+    """AWS credentials."""
+
+    access_key: str
+    secret_key: str
+    token: str | None = None
+
+
 def presigned_url(
     url: str,
     query: Mapping[str, str],
-    credentials: ReadOnlyCredentials,
+    keys: Keys,
     scope: tuple[str, str],
     now: datetime,
     seconds: int,
@@ -36,19 +43,19 @@ def presigned_url(
     parameters = {
         **query,
         "X-Amz-Algorithm": ALGORITHM,
-        "X-Amz-Credential": f"{credentials.access_key}/{credential_scope}",
+        "X-Amz-Credential": f"{keys.access_key}/{credential_scope}",
         "X-Amz-Date": time,
         "X-Amz-Expires": str(seconds),
         "X-Amz-SignedHeaders": "host",
     }
-    if credentials.token:
-        parameters["X-Amz-Security-Token"] = credentials.token
+    if keys.token:
+        parameters["X-Amz-Security-Token"] = keys.token
     # Everything is signed: nothing can be added to the query later.
     text = "&".join(f"{name}={quote(value, safe='')}" for name, value in sorted(parameters.items()))
     parts = urlsplit(url)
     head = f"GET\n{quote(parts.path, safe='/')}\n{text}\nhost:{parts.netloc}\n\nhost\n{NO_BODY}"
     digest = hashlib.sha256(head.encode()).hexdigest()
-    key = signing_key(credentials.secret_key, time[:8], *scope)
+    key = signing_key(keys.secret_key, time[:8], *scope)
     to_sign = f"{ALGORITHM}\n{time}\n{credential_scope}\n{digest}"
     signature = hmac.digest(key, to_sign.encode(), "sha256")
     return f"{url}?{text}&X-Amz-Signature={signature.hex()}"

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 from moto.backends import get_backend
 
+from tests.ports import free_port
 from tests.standins.aws.clock import Stopped
 from tests.standins.aws.ecs.task_resources import TaskStartFailed
 from tests.standins.aws.services import logs
 from tests.standins.aws.services.lambda_containers import Start
 from tests.standins.aws.services.traffic import LOAD_BALANCER_HOST, Target
-from voicecore.local.processes.ports import free_port
 
 if TYPE_CHECKING:
     from tests.standins.aws.ecs.service import Deployment, Service

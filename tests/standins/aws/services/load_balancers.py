@@ -7,6 +7,7 @@ from typing import Any, cast
 
 from moto.backends import get_backend
 
+from tests.ports import free_port
 from tests.standins.aws.cloud import Call, Cloud
 from tests.standins.aws.services.traffic import (
     CloudFrontDistribution,
@@ -15,7 +16,6 @@ from tests.standins.aws.services.traffic import (
     Traffic,
 )
 from tests.standins.models.refusal import Refused
-from voicecore.local.processes.ports import free_port
 
 _DELAY = "deregistration_delay.timeout_seconds"
 _DELAY_MAX = 3600  # Elastic Load Balancing User Guide; moto allows 3599

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import ssl
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -160,7 +161,9 @@ def _health_failure(stack: DeployedStack) -> str:
     if address := stack.outputs.get(ADDRESS):
         return _health_failure_at(address, url)
     try:
-        with urlopen(url, timeout=_REQUEST_SECONDS) as answer:  # noqa: S310 - AWS's URL
+        # Without a context, urlopen keeps the authorities of the process's first call.
+        trust = ssl.create_default_context()
+        with urlopen(url, timeout=_REQUEST_SECONDS, context=trust) as answer:  # noqa: S310 - AWS's
             return "" if answer.status == 200 else str(answer.status)
     except HTTPError as error:
         with error:

@@ -33,7 +33,8 @@ def test_webhook_needs_key_and_token() -> None:
 
 
 def test_call_is_answered_with_a_url() -> None:
-    call = EXOTEL.incoming_call(Webhook("GET", URL, {}))
+    sent = Webhook("GET", URL, {"authorization": basic("key", "token")}, b"CallSid=c2")
+    call = EXOTEL.incoming_call(EXOTEL.check(sent, 0).fields)
     assert call == Call("c1", "012025550123", "012025550100")
     assert json.loads(EXOTEL.connect_answer(call, "wss://a.example/x").body) == {
         "url": "wss://a.example/x"

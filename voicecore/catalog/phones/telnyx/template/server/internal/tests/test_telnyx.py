@@ -37,7 +37,7 @@ def webhook(time: object = NOW, body: bytes = BODY, signed: bytes = BODY) -> Web
 
 
 def test_webhook_needs_a_valid_recent_signature() -> None:
-    assert TELNYX.check(webhook(), NOW + 299)
+    assert TELNYX.check(webhook(), NOW + 299).once
     unsigned = Webhook("POST", URL, {"telnyx-timestamp": str(NOW)}, BODY)
     for forged in (unsigned, webhook(signed=b"other"), webhook(time="now"), webhook(time=-1)):
         with pytest.raises(Forged):
@@ -46,8 +46,40 @@ def test_webhook_needs_a_valid_recent_signature() -> None:
         TELNYX.check(webhook(), NOW + 301)
 
 
+def test_signature_equals_telnyx_library() -> None:
+    """Telnyx publishes no example; its SDK for Python (4.189.0) accepts this one.
+
+    The key is that of RFC 8032, section 7.1, test 1.
+    """
+    sent = dict(webhook().headers)
+    sent["telnyx-signature-ed25519"] = (
+        "R8l1NWKiKymOZsR/7Dsqe/1AirHeF2t6+pomEMr1DiO4aWbj1Ar4TvW6oS4q8mrA238xcZ100LWUk40T8YIKBQ=="
+    )
+    account = Telnyx("KEY1", "11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=")
+    assert account.check(Webhook("POST", URL, sent, BODY), NOW).fields["CallSid"] == "v3:abc"
+
+
+def test_signature_is_compared_as_bytes() -> None:
+    right = webhook().headers["telnyx-signature-ed25519"]  # 64 bytes: the last 4 bits are unused
+    digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+    last = digits[digits.index(right[-3]) + 1]
+    again = webhook()
+    again = Webhook(
+        "POST", URL, {**again.headers, "telnyx-signature-ed25519": f"{right[:-3]}{last}=="}, BODY
+    )
+    assert TELNYX.check(again, NOW).once == TELNYX.check(webhook(), NOW).once
+
+
+def test_only_the_signed_body_is_read() -> None:
+    headers = {**webhook().headers, "content-type": ""}
+    sent = Webhook("POST", f"{URL}?To=%2B1&ToCity=X", headers, BODY)
+    call = TELNYX.incoming_call(TELNYX.check(sent, NOW).fields)
+    assert call == Call("v3:abc", "+12025550123", "+12025550100")
+    with pytest.raises(Forged, match="select POST"):
+        TELNYX.check(Webhook("GET", f"{URL}?CallSid=1", webhook().headers, BODY), NOW)
+
+
 def test_call_is_answered_with_rtp_in_both_directions() -> None:
-    assert TELNYX.incoming_call(webhook()) == Call("v3:abc", "+12025550123", "+12025550100")
     answer = TELNYX.connect_answer(Call("v3:abc", "", ""), "wss://a.example/x?a=1&b=2")
     assert 'bidirectionalMode="rtp"' in answer.body and "a=1&amp;b=2" in answer.body
     assert "<Reject/>" in TELNYX.reject_answer().body

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import json
-from urllib.parse import parse_qs, urlencode
+from typing import Any
+from urllib.parse import parse_qs, parse_qsl, urlencode
 from xml.etree import ElementTree
 
 import pytest
@@ -13,7 +15,12 @@ from ..telephony.providers.twilio import Twilio, is_signed, signature
 
 TWILIO = Twilio("AC1", "12345")
 URL = "https://phone.example/phone/twilio"
-FORM = {"CallSid": "CA1", "From": "+12025550123", "To": "+12025550100"}
+FORM = {
+    "CallSid": "CA1",
+    "CallStatus": "ringing",
+    "From": "+12025550123",
+    "To": "+12025550100",
+}
 START = {
     "event": "start",
     "streamSid": "MZ1",
@@ -46,23 +53,43 @@ def webhook(**headers: str) -> Webhook:
             },
             "0/KCTR6DLpKmkAf8muzZqo1nDgQ=",
         ),
+        (
+            "https://mycompany.com/myapp.php?foo=1&bar=2",
+            {"Sid": "CA123", "SidAccount": "AC123", "Digits": ["5678", "1234"]},
+            "IK+Dwps556ElfBT0I3Rgjkr1wJU=",
+        ),
         ("wss://example.com/ws/abc", {}, "qk8rtKa9sAtHvyH+d4hp7h23IJo="),
     ],
 )
-def test_published_signatures(url: str, form: dict[str, str], right: str) -> None:
-    assert signature(url, form.items(), "12345") == right
-    assert is_signed(right, url.replace(".com/", ".com:443/"), form.items(), "12345")
+def test_published_signatures(url: str, form: dict[str, Any], right: str) -> None:
+    fields = parse_qsl(urlencode(form, doseq=True))
+    assert signature(url, fields, "12345") == right
+    assert is_signed(right, url.replace(".com/", ".com:443/"), fields, "12345")
 
 
 def test_webhook_needs_a_valid_signature() -> None:
     right = signature(URL, FORM.items(), "12345")
-    assert TWILIO.check(webhook(**{"x-twilio-signature": right}), 0) == right
+    assert TWILIO.check(webhook(**{"x-twilio-signature": right}), 0).once == base64.b64decode(right)
     for headers in ({}, {"x-twilio-signature": "x" + right[1:]}):
         with pytest.raises(Forged):
             TWILIO.check(webhook(**headers), 0)
     altered = Webhook("POST", URL, webhook(**{"x-twilio-signature": right}).headers, b"CallSid=CA2")
     with pytest.raises(Forged):
         TWILIO.check(altered, 0)
+
+
+def test_only_signed_fields_are_read() -> None:
+    as_json = {"content-type": "application/json"}
+    headers = {"x-twilio-signature": signature(URL, (), "12345"), **as_json}
+    with pytest.raises(Forged):
+        TWILIO.check(Webhook("POST", URL, headers, json.dumps(FORM).encode()), 0)
+    with pytest.raises(Forged):  # the URL is signed, the body of a GET is not
+        TWILIO.check(Webhook("GET", URL, headers, urlencode(FORM).encode()), 0)
+    # As one text, these fields equal FORM.
+    shifted = {"CallSidCA1": "", "CallStatus": "ringing", "From": FORM["From"], "To": FORM["To"]}
+    headers = {"x-twilio-signature": signature(URL, FORM.items(), "12345")}
+    with pytest.raises(Forged, match="no CallSid"):
+        TWILIO.check(Webhook("POST", URL, headers, urlencode(shifted).encode()), 0)
 
 
 @pytest.mark.parametrize("signed", ["wss://a.example/x", "https://a.example/x/"])
@@ -75,7 +102,7 @@ def test_handshake_may_be_signed_as_https(signed: str) -> None:
 
 
 def test_call_is_answered_with_twiml() -> None:
-    assert TWILIO.incoming_call(webhook()) == Call("CA1", "+12025550123", "+12025550100")
+    assert TWILIO.incoming_call(FORM) == Call("CA1", "+12025550123", "+12025550100")
     answer = TWILIO.connect_answer(Call("CA1", '"><', "+12025550100"), "wss://a.example/x")
     [connect] = ElementTree.fromstring(answer.body)
     [stream] = connect

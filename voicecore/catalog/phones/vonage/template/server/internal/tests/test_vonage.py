@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 from typing import Any
@@ -18,6 +19,7 @@ VONAGE = Vonage("app1", CREDENTIALS["VONAGE_PRIVATE_KEY"], SECRET)
 URL = "https://phone.example/phone/vonage"
 BODY = json.dumps({"uuid": "u1", "from": "12025550123", "to": "12025550100"}).encode()
 NOW = 1_790_000_000
+NESTED = base64.urlsafe_b64encode(b"[" * 40_000).decode()
 CONNECTED = {
     "event": "websocket:connected",
     "content-type": "audio/l16;rate=16000",
@@ -33,7 +35,7 @@ def webhook(body: bytes = BODY, secret: str = SECRET, algorithm: str = "HS256", 
 
 
 def test_webhook_needs_a_valid_recent_token() -> None:
-    assert VONAGE.check(webhook(application_id="app1"), NOW + 299) == "j1"
+    assert VONAGE.check(webhook(application_id="app1"), NOW + 299).once == b"j1"
     for forged in (
         Webhook("POST", URL, {}, BODY),
         webhook(secret="another-secret-that-is-as-long-as-it"),
@@ -43,6 +45,7 @@ def test_webhook_needs_a_valid_recent_token() -> None:
         webhook(iat=None),
         webhook(jti=None),
         webhook(application_id="app2"),
+        Webhook("POST", URL, {"authorization": f"Bearer {NESTED}.e30.e30"}, BODY),
     ):
         with pytest.raises(Forged):
             VONAGE.check(forged, NOW)
@@ -50,19 +53,35 @@ def test_webhook_needs_a_valid_recent_token() -> None:
         VONAGE.check(webhook(), NOW + 301)
 
 
+def test_published_token_lacks_only_an_id() -> None:
+    """The token in the tests of Vonage's SDK for Python (jwt/tests/test_verify_jwt.py)."""
+    token = (
+        "eyJ0eXAiOiJKV1QiLCJhbGciOiJIUzI1NiJ9.eyJpc3MiOiJPbmxpbmUgSldUIEJ1aWxkZXIiLCJpYXQiOjE2"
+        "OTc2MzQ2ODAsImV4cCI6MzMyNTQ1NDA4MjgsImF1ZCI6IiIsInN1YiI6IiJ9."
+        "88vJc3I2HhuqEDixHXVhc9R30tA6U_HQHZTC29y6CGM"
+    )
+    sent = Webhook("POST", URL, {"authorization": f"Bearer {token}"}, BODY)
+    right = "qwertyuiopasdfghjklzxcvbnm123456"
+    for secret, why in ((right, "jti"), (right[::-1], "Signature")):
+        with pytest.raises(Forged, match=why):
+            Vonage("app1", "", secret).check(sent, NOW)
+
+
 def test_get_request_is_signed_with_its_query() -> None:
-    hashed = hashlib.sha256(b'{"to":"1","uuid":"u1"}').hexdigest()
-    for claim in (hashed, None):
-        signed = webhook(payload_hash=claim).headers
-        got = Webhook("GET", f"{URL}?to=1&uuid=u1", signed)
-        VONAGE.check(got, NOW)
-        assert VONAGE.incoming_call(got).id == "u1"
+    """By https://api.support.vonage.com/hc/en-us/articles/19033783342876."""
+    hashed = hashlib.sha256('{"to":"1","uuid":"u1","from":"é"}'.encode()).hexdigest()
+    headers = webhook(payload_hash=hashed).headers
+    sent = Webhook("GET", f"{URL}?to=1&uuid=u1&from=%C3%A9", headers, BODY)
+    assert VONAGE.incoming_call(VONAGE.check(sent, NOW).fields) == Call("u1", "é", "1")
+    for query in ("to=2&uuid=u1&from=%C3%A9", "uuid=u1&to=1&from=%C3%A9", ""):
+        with pytest.raises(Forged):
+            VONAGE.check(Webhook("GET", f"{URL}?{query}", headers), NOW)
     with pytest.raises(Forged):
-        VONAGE.check(Webhook("GET", f"{URL}?to=2", webhook(payload_hash=hashed).headers), NOW)
+        VONAGE.check(Webhook("GET", f"{URL}?to=1", webhook(payload_hash=None).headers), NOW)
 
 
 def test_call_is_answered_with_an_ncco() -> None:
-    call = VONAGE.incoming_call(webhook())
+    call = VONAGE.incoming_call(VONAGE.check(webhook(), NOW).fields)
     assert call == Call("u1", "12025550123", "12025550100")
     [connect] = json.loads(VONAGE.connect_answer(call, "wss://a.example/x").body)
     [endpoint] = connect["endpoint"]

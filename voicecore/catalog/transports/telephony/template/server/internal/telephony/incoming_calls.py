@@ -25,15 +25,7 @@ from . import tickets
 from .bridge import Bridge, Ending, Unreachable
 from .open_calls import OpenCalls
 from .phone_settings import PhoneSettings
-from .provider import (
-    BadStart,
-    Call,
-    Forged,
-    Provider,
-    Webhook,
-    session_id_for,
-    session_of,
-)
+from .provider import BadStart, Call, Forged, Provider, Signed, Webhook, session_of
 from .provider_api import ProviderApi
 from .tickets import Tickets
 
@@ -65,19 +57,21 @@ class IncomingCalls:
 
     async def answer(self, name: str, request: Request) -> Response:
         """Tell the provider what to do with a call. Raises ApiError."""
-        if not (self._open_calls.is_draining and await self._is_expected(name, request)):
-            self._open_calls.require_open()
-        provider, webhook = await self._verified(name, request)
-        call = provider.incoming_call(webhook)
+        name, provider = self._api.provider(name)
+        signed = await self._signed(name, provider, request)
+        call = provider.incoming_call(signed.fields)
         if not call.id:
             raise ApiError(422, "no_call", "The request is not about a call.")
         session, answer = session_of(name, call.id), provider.reject_answer()
+        if not self._open_calls.expects(session.id):
+            self._open_calls.require_open()  # before it is used: another server may accept it
+        await self._use(name, signed)
         self._open_calls.forget(session.id)
         if not self._serves(call):
             logs.write("call_refused", session.id, "WARNING", provider=name, why="unknown number")
         elif await self._has_room(session, self._is_direct(name)):
             async with self._limits.released_on_failure(session):
-                media_url = await self._media_url(name, call, session, request)
+                media_url = await self._media_url(name, call, session)
             answer = provider.connect_answer(call, media_url)
             self._open_calls.expect(session.id, ANSWERED_SECONDS)
             logs.write("call_answered", session.id, provider=name)
@@ -85,8 +79,10 @@ class IncomingCalls:
 
     async def status(self, name: str, request: Request) -> Response:
         """Record the status of a call. Raises ApiError."""
-        provider, webhook = await self._verified(name, request)
-        call_id, status = provider.call_status(webhook)
+        name, provider = self._api.provider(name)
+        signed = await self._signed(name, provider, request)
+        await self._use(name, signed)
+        call_id, status = provider.call_status(signed.fields)
         session = session_of(name, call_id)
         logs.write("call_status", session.id, provider=name, status=status[:40])
         if status not in LIVE:  # its media socket may never have opened
@@ -96,7 +92,8 @@ class IncomingCalls:
 
     async def dial(self, name: str, ticket: str, request: Request) -> Response:
         """Tell the provider the number that a call is transferred to. Raises ApiError."""
-        provider, _ = await self._verified(name, request)
+        name, provider = self._api.provider(name)
+        await self._use(name, await self._signed(name, provider, request))
         try:
             number = await self._tickets.redeem(f"dial-{name}", ticket, time.time())
         except Forged as error:
@@ -167,13 +164,6 @@ class IncomingCalls:
             await bridge.apologize()
             return "the server: no agent"
 
-    async def _is_expected(self, name: str, request: Request) -> bool:
-        """Return True if the request, signed or not, is about an expected call."""
-        name, provider = self._api.provider(name)
-        webhook = self._webhook(request, request.method, await request.body())
-        call = provider.incoming_call(webhook)
-        return self._open_calls.expects(session_id_for(name, call.id))
-
     async def _stop(self, session_id: str) -> None:
         try:
             await self._agentcore.stop(session_id)
@@ -181,20 +171,19 @@ class IncomingCalls:
             logs.write("session_not_stopped", session_id, "WARNING", why=type(error).__name__)
         self._metrics.session("stopped", "telephony")
 
-    async def _verified(self, name: str, request: Request) -> tuple[Provider, Webhook]:
-        """Return the provider and its request, if the signature is valid. Raises ApiError."""
-        name, provider = self._api.provider(name)
+    async def _signed(self, name: str, provider: Provider, request: Request) -> Signed:
+        """Return what the provider has signed of this request. Raises ApiError."""
         webhook = self._webhook(request, request.method, await request.body())
         try:
-            once = provider.check(webhook, time.time())
-            digest = hashlib.sha256(once.encode()).hexdigest()
-            if once and not await self._table.once(f"{name}-{digest}", REPLAY_SECONDS):
-                raise Forged("it is a replay")
+            return provider.check(webhook, time.time())
         except Forged as error:
-            logs.write("webhook_refused", level="WARNING", provider=name, why=str(error))
-            message = f"The request is not from {name}: {error}."
-            raise ApiError(401, "forged", message) from error
-        return provider, webhook
+            raise _refused(name, error) from error
+
+    async def _use(self, name: str, signed: Signed) -> None:
+        """Raise ApiError if a request with this signature was used before."""
+        digest = hashlib.sha256(signed.once).hexdigest()
+        if signed.once and not await self._table.once(f"{name}-{digest}", REPLAY_SECONDS):
+            raise _refused(name, Forged("it is a replay"))
 
     def _serves(self, call: Call) -> bool:
         """Return True if one of the call's numbers is ours: the called one, or the caller's."""
@@ -214,18 +203,24 @@ class IncomingCalls:
             return False
         return True
 
-    async def _media_url(self, name: str, call: Call, session: Session, request: Request) -> str:
+    async def _media_url(self, name: str, call: Call, session: Session) -> str:
         if self._is_direct(name):
             return await self._agentcore.websocket_url(session.id, Transport="telephony")
         ticket = self._tickets.issue(f"media-{name}", call.id, time.time())
-        base = self._settings.base_url(request).replace("http", "ws", 1)
+        base = self._settings.public_url.replace("http", "ws", 1)
         return f"{base}/phone/{name}/media/{ticket}"
 
     def _webhook(self, request: HTTPConnection, method: str, body: bytes = b"") -> Webhook:
-        base = self._settings.base_url(request)
+        base = self._settings.public_url
         if request.scope["type"] == "websocket":
             base = base.replace("http", "ws", 1)
         query = request.scope["query_string"].decode("latin-1")
         path = request.scope["raw_path"].decode("latin-1")
         url = f"{base}{path}{'?' * bool(query)}{query}"
         return Webhook(method, url, dict(request.headers), body)
+
+
+def _refused(name: str, reason: Forged) -> ApiError:
+    """Log why a webhook is refused, and return the answer to it."""
+    logs.write("webhook_refused", level="WARNING", provider=name, why=str(reason))
+    return ApiError(401, "forged", f"The request is not from {name}: {reason}.")

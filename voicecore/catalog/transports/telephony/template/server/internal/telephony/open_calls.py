@@ -30,7 +30,6 @@ class OpenCalls:
     def require_open(self) -> None:
         """Raise ApiError if the server is stopping."""
         if self.is_draining:
-            # Before the signature is checked: another server may accept the same request.
             raise ApiError(503, "draining", "This server is stopping; try again.", 1)
 
     def add(self, bridge: Bridge, session_id: str) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 
 from pydantic import BaseModel, ConfigDict, Field
-from starlette.requests import HTTPConnection
 
 from .. import logs
 from ..agentcore import AgentCore
@@ -69,13 +68,13 @@ class OutgoingCalls:
         self._settings, self._agentcore, self._api = settings, agentcore, api
         self._open_calls, self._tickets, self._table = open_calls, tickets, table
 
-    async def place(self, body: CallRequest, request: HTTPConnection) -> PlacedCall:
+    async def place(self, body: CallRequest) -> PlacedCall:
         """Call a number; the agent speaks with the person who answers."""
         self._open_calls.require_open()
         name, provider = self._api.provider(body.provider)
         if not self._settings.numbers:
             raise ApiError(422, "no_number", "PHONE_NUMBERS has no number to call from.")
-        caller, url = self._settings.numbers[0], f"{self._settings.base_url(request)}/phone/{name}"
+        caller, url = self._settings.numbers[0], f"{self._settings.public_url}/phone/{name}"
         place = provider.place_request(caller, e164(body.to), url, f"{url}/status")
         call_id = read_answer(await self._api.request(place), provider.placed_call_id)
         session_id = session_id_for(name, call_id)
@@ -100,12 +99,10 @@ class OutgoingCalls:
         await self._agentcore.stop(session.id)
         await self._table.release(session)
 
-    async def transfer(
-        self, call_id: str, name: str | None, body: TransferRequest, request: HTTPConnection
-    ) -> None:
+    async def transfer(self, call_id: str, name: str | None, body: TransferRequest) -> None:
         """Connect a call to a number instead of the agent."""
         name, provider = await self._api.provider_of(call_id, name)
         number = e164(body.to)
         ticket = self._tickets.issue(f"dial-{name}", number, time.time())
-        url = f"{self._settings.base_url(request)}/phone/{name}/dial/{ticket}"
+        url = f"{self._settings.public_url}/phone/{name}/dial/{ticket}"
         await self._api.request(provider.transfer_request(call_id, number, url))

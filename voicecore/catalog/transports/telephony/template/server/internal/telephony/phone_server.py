@@ -5,7 +5,7 @@
 from collections.abc import Mapping
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Header, Request
+from fastapi import APIRouter, Depends, Header
 
 from ..access import Access
 from ..agentcore import AgentCore
@@ -53,8 +53,8 @@ class PhoneServer:
         )
 
         @own.post("")
-        async def place(body: CallRequest, request: Request) -> PlacedCall:
-            return await self._outgoing.place(body, request)
+        async def place(body: CallRequest) -> PlacedCall:
+            return await self._outgoing.place(body)
 
         @own.get("/{call_id}")
         async def status(call_id: str, provider: str | None = None) -> CallState:
@@ -66,9 +66,9 @@ class PhoneServer:
 
         @own.post("/{call_id}/transfer", status_code=204)
         async def transfer(
-            call_id: str, body: TransferRequest, request: Request, provider: str | None = None
+            call_id: str, body: TransferRequest, provider: str | None = None
         ) -> None:
-            await self._outgoing.transfer(call_id, provider, body, request)
+            await self._outgoing.transfer(call_id, provider, body)
 
         routes.include_router(own)
         for method in ("GET", "POST"):

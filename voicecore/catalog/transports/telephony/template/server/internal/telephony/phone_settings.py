@@ -6,8 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from starlette.requests import HTTPConnection
-
 from ..api_errors import ApiError
 from ..settings import LOOPBACK, Reader
 from . import providers
@@ -28,15 +26,10 @@ class PhoneSettings:
     numbers: tuple[str, ...]
     """Numbers that are served, and called from; empty: all that the providers send."""
     public_url: str
-    """URL where providers reach this server; empty: the URL of each request."""
+    """Origin where providers reach this server: a request's own Host is not to be trusted."""
     vonage_direct: bool
     stream_seconds: float
     drain_seconds: int
-
-    def base_url(self, request: HTTPConnection) -> str:
-        """Return the origin where providers reach this server."""
-        scheme = request.url.scheme.replace("ws", "http", 1)
-        return self.public_url or f"{scheme}://{request.url.netloc}"
 
 
 def read(environment: Mapping[str, str]) -> PhoneSettings:
@@ -48,9 +41,8 @@ def read(environment: Mapping[str, str]) -> PhoneSettings:
             numbers.append(e164(text))
         except ApiError:
             reader.mistakes.append("PHONE_NUMBERS must list numbers like +14155550100.")
-    url = urlsplit(public := reader.text("PUBLIC_URL").rstrip("/"))
-    safe = url.scheme == "https" or (url.scheme == "http" and url.hostname in LOOPBACK)
-    if public and not (safe and public == f"{url.scheme}://{url.netloc}"):
+    public = reader.required("PUBLIC_URL").rstrip("/")
+    if public and not _is_origin(public):
         reader.mistakes.append("PUBLIC_URL must be an origin like https://phone.example.")
     settings = PhoneSettings(
         providers.read(reader),
@@ -62,6 +54,17 @@ def read(environment: Mapping[str, str]) -> PhoneSettings:
     )
     reader.finish()
     return settings
+
+
+def _is_origin(text: str) -> bool:
+    """Return True for the origin of an HTTPS server, or of one on this machine."""
+    try:
+        url = urlsplit(text)
+        valid = bool(url.hostname) and url.port != 0
+    except ValueError:  # of the host or the port
+        return False
+    safe = url.scheme == "https" or (url.scheme == "http" and url.hostname in LOOPBACK)
+    return valid and safe and text == f"{url.scheme}://{url.netloc}"
 
 
 def _seconds(reader: Reader, name: str, default: float) -> float:

@@ -23,6 +23,8 @@ from ..settings import Reader
 
 Frame = str | bytes
 """One message of a media socket."""
+Fields = Mapping[str, str]
+"""Fields of a webhook about a call."""
 
 AGE_SECONDS = 300
 """Maximum age of a signed request, if the provider sends its time."""
@@ -52,24 +54,23 @@ class Webhook:
 
     @cached_property
     def form(self) -> list[tuple[str, str]]:
-        """Fields of the body, if it is a form."""
-        if "x-www-form-urlencoded" not in self.headers.get("content-type", ""):
-            return []
-        return parse_qsl(self.body.decode("utf-8", "replace"), keep_blank_values=True)
+        """Fields of the form in the body of a POST; no signature covers another method's body."""
+        body = self.body if self.method == "POST" else b""
+        return parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True)
 
-    @cached_property
-    def fields(self) -> dict[str, Any]:
-        """Parameters of the URL, and fields of the form or JSON body."""
-        try:
-            document = json.loads(self.body) if self.body and not self.form else {}
-        except (ValueError, RecursionError):
-            document = {}
-        fields = document if isinstance(document, dict) else {}
-        return {**dict(self.query), **dict(self.form), **fields}
+    @property
+    def parameters(self) -> Fields:
+        """Fields of a POST, parameters of another method; sorted, as signatures ignore order."""
+        return dict(sorted(self.form if self.method == "POST" else self.query))
 
-    def text(self, name: str) -> str:
-        """Return the field as text; empty if it is missing."""
-        return str(self.fields.get(name) or "")
+
+@dataclass(frozen=True)
+class Signed:
+    """The part of a webhook that its signature covers: nothing else is read."""
+
+    fields: Fields
+    once: bytes = b""
+    """The signature, decoded: a second webhook with it is a replay. Empty if there is none."""
 
 
 @dataclass(frozen=True)
@@ -128,18 +129,15 @@ class Provider(Protocol):
         """Length of the audio in a message to the caller."""
         ...
 
-    def check(self, webhook: Webhook, now: float) -> str:
-        """Check the signature and time of a webhook. Raises Forged.
-
-        Returns a text that the provider never sends twice; empty if it has none.
-        """
+    def check(self, webhook: Webhook, now: float) -> Signed:
+        """Check the signature and time of a webhook; return what it covers. Raises Forged."""
         ...
 
     def check_media(self, handshake: Webhook) -> None:
         """Check the signature of a media socket's handshake, if it has one. Raises Forged."""
         ...
 
-    def incoming_call(self, webhook: Webhook) -> Call:
+    def incoming_call(self, fields: Fields) -> Call:
         """Return the call that a webhook is about."""
         ...
 
@@ -155,7 +153,7 @@ class Provider(Protocol):
         """Return the answer that connects the call to a number."""
         ...
 
-    def call_status(self, webhook: Webhook) -> tuple[str, str]:
+    def call_status(self, fields: Fields) -> tuple[str, str]:
         """Return the call's ID and its status, in the provider's words."""
         ...
 
@@ -241,6 +239,16 @@ def inner(message: dict[str, Any], name: str) -> dict[str, Any]:
     """Return the object with this name in a message; empty if there is none."""
     found = message.get(name)
     return found if isinstance(found, dict) else {}
+
+
+def require_names(fields: Fields, *names: str) -> None:
+    """Raise Forged if a field is missing that the provider always sends.
+
+    A signature over names and values that run together is also valid for other fields: for
+    `FromA=` as for `From=A`.
+    """
+    if missing := [name for name in names if name not in fields]:
+        raise Forged(f"it has no {missing[0]}")
 
 
 def number(value: object) -> int:

@@ -8,9 +8,9 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import pytest
 from botocore.auth import SigV4QueryAuth
 from botocore.awsrequest import AWSRequest
-from botocore.credentials import Credentials, ReadOnlyCredentials
+from botocore.credentials import Credentials
 
-from ..sigv4 import presigned_url
+from ..sigv4 import Keys, presigned_url
 from .conftest import ARN, AUTHORIZED, Serve, agentcore
 
 
@@ -36,7 +36,7 @@ def test_start_returns_a_presigned_url(serve: Serve) -> None:
 @pytest.mark.parametrize("token", [None, "a/token+with=what&urls%have"])
 def test_signature_equals_botocore(token: str | None) -> None:
     query = {"qualifier": "DEFAULT", "Session-Id": "a b/c~d"}
-    keys = ReadOnlyCredentials("AKIDEXAMPLE", "secret", token)
+    keys = Keys("AKIDEXAMPLE", "secret", token)
     scope, now = ("us-east-1", "bedrock-agentcore"), datetime(2026, 11, 23, 1, 2, 3, tzinfo=UTC)
     url = presigned_url(
         "https://aws.example:8443/runtimes/arn%3Aaws/ws", query, keys, scope, now, 300

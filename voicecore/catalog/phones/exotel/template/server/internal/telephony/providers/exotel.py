@@ -19,9 +19,11 @@ from ..provider import (
     ApiCall,
     BadStart,
     Call,
+    Fields,
     Forged,
     Frame,
     JsonFrames,
+    Signed,
     Stream,
     Webhook,
     api_root,
@@ -55,7 +57,7 @@ class Exotel(JsonFrames):
             api_root(reader, "exotel", cls.api),
         )
 
-    def check(self, webhook: Webhook, now: float) -> str:
+    def check(self, webhook: Webhook, now: float) -> Signed:
         """Check the key and token, which are in the URL configured at Exotel. Raises Forged.
 
         Exotel does not sign requests.
@@ -64,12 +66,12 @@ class Exotel(JsonFrames):
         right = basic(self.api_key, self.api_token)
         if not hmac.compare_digest(sent.encode(), right.encode()):
             raise Forged("its key or token is wrong" if sent else "it has no key")
-        return ""
+        return Signed(webhook.parameters)
 
-    def incoming_call(self, webhook: Webhook) -> Call:
+    def incoming_call(self, fields: Fields) -> Call:
         """Return the call that a webhook is about."""
-        caller = webhook.text("CallFrom") or webhook.text("From")
-        return Call(webhook.text("CallSid"), caller, webhook.text("CallTo") or webhook.text("To"))
+        caller, called = (fields.get(f"Call{n}") or fields.get(n, "") for n in ("From", "To"))
+        return Call(fields.get("CallSid", ""), caller, called)
 
     def connect_answer(self, call: Call, media_url: str) -> Answer:
         """Return the URL of the applet's media socket."""
@@ -83,9 +85,9 @@ class Exotel(JsonFrames):
         """Raise ApiError: only the flow can transfer a call."""
         raise ApiError(422, "not_offered", "At Exotel, only the flow can transfer a call.")
 
-    def call_status(self, webhook: Webhook) -> tuple[str, str]:
+    def call_status(self, fields: Fields) -> tuple[str, str]:
         """Return the call's ID and its status."""
-        return webhook.text("CallSid"), webhook.text("Status")
+        return fields.get("CallSid", ""), fields.get("Status", "")
 
     def stream_start(self, frame: Frame) -> Stream | None:
         """Return the stream of `start`; None for `connected` before it. Raises BadStart."""

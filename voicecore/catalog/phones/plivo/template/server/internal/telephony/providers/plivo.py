@@ -20,9 +20,11 @@ from ..provider import (
     ApiCall,
     BadStart,
     Call,
+    Fields,
     Forged,
     Frame,
     JsonFrames,
+    Signed,
     Stream,
     Webhook,
     api_root,
@@ -30,6 +32,7 @@ from ..provider import (
     document,
     inner,
     number,
+    require_names,
     xml,
 )
 
@@ -53,14 +56,15 @@ class Plivo(JsonFrames):
             api_root(reader, "plivo", cls.api),
         )
 
-    def check(self, webhook: Webhook, now: float) -> str:
+    def check(self, webhook: Webhook, now: float) -> Signed:
         """Check Plivo's signature. Raises Forged."""
         nonce = webhook.headers.get("x-plivo-signature-v3-nonce", "")
         sent = webhook.headers.get("x-plivo-signature-v3", "")
-        form = webhook.form if webhook.method == "POST" else ()
-        if not is_signed(sent, webhook.url, form, nonce, self.auth_token):
+        right = signature(webhook.url, webhook.form, nonce, self.auth_token)
+        if not is_signed(sent, right, nonce):
             raise Forged("its X-Plivo-Signature-V3 is wrong" if sent else "it is not signed")
-        return nonce
+        require_names(webhook.parameters, "CallStatus", "CallUUID", "From", "To")
+        return Signed(webhook.parameters, base64.b64decode(right))
 
     def check_media(self, handshake: Webhook) -> None:
         """Raise Forged if the handshake has a wrong signature; it may have none."""
@@ -68,12 +72,13 @@ class Plivo(JsonFrames):
         sent = handshake.headers.get("x-plivo-signature-v3", "")
         # Plivo's own library signs only URLs that begin with http.
         urls = (handshake.url, handshake.url.replace("ws", "http", 1))
-        if sent and not any(is_signed(sent, url, (), nonce, self.auth_token) for url in urls):
+        rights = (signature(url, (), nonce, self.auth_token) for url in urls)
+        if sent and not any(is_signed(sent, right, nonce) for right in rights):
             raise Forged("its X-Plivo-Signature-V3 is wrong")
 
-    def incoming_call(self, webhook: Webhook) -> Call:
+    def incoming_call(self, fields: Fields) -> Call:
         """Return the call that a webhook is about."""
-        return Call(webhook.text("CallUUID"), webhook.text("From"), webhook.text("To"))
+        return Call(fields.get("CallUUID", ""), fields.get("From", ""), fields.get("To", ""))
 
     def connect_answer(self, call: Call, media_url: str) -> Answer:
         """Return the answer that connects the call to this media socket."""
@@ -89,9 +94,9 @@ class Plivo(JsonFrames):
         """Return the answer that connects the call to a number."""
         return xml(f"<Dial><Number>{escape(number)}</Number></Dial>")
 
-    def call_status(self, webhook: Webhook) -> tuple[str, str]:
+    def call_status(self, fields: Fields) -> tuple[str, str]:
         """Return the call's ID and its status."""
-        return webhook.text("CallUUID"), webhook.text("CallStatus")
+        return fields.get("CallUUID", ""), fields.get("CallStatus", "")
 
     def stream_start(self, frame: Frame) -> Stream | None:
         """Return the stream of `start`, the first message. Raises BadStart."""
@@ -171,11 +176,8 @@ def signature(url: str, form: Iterable[tuple[str, str]], nonce: str, auth_token:
     return base64.b64encode(digest).decode()
 
 
-def is_signed(
-    sent: str, url: str, form: Iterable[tuple[str, str]], nonce: str, auth_token: str
-) -> bool:
-    """Return True if one of the sent signatures is valid."""
-    right = signature(url, form, nonce, auth_token).encode()
+def is_signed(sent: str, right: str, nonce: str) -> bool:
+    """Return True if one of the sent signatures is the right one, which has a nonce."""
     return bool(nonce) and any(
-        hmac.compare_digest(one.strip().encode(), right) for one in sent.split(",")
+        hmac.compare_digest(one.strip().encode(), right.encode()) for one in sent.split(",")
     )

@@ -23,9 +23,11 @@ from ..provider import (
     ApiCall,
     BadStart,
     Call,
+    Fields,
     Forged,
     Frame,
     JsonFrames,
+    Signed,
     Stream,
     Webhook,
     api_root,
@@ -62,19 +64,21 @@ class Telnyx(JsonFrames):
             api_root(reader, "telnyx", cls.api),
         )
 
-    def check(self, webhook: Webhook, now: float) -> str:
-        """Check Telnyx's signature, and its age. Raises Forged."""
+    def check(self, webhook: Webhook, now: float) -> Signed:
+        """Check Telnyx's signature, which covers time and body, and its age. Raises Forged."""
         time = webhook.headers.get("telnyx-timestamp", "")
         sent = webhook.headers.get("telnyx-signature-ed25519", "")
         if not is_signed(sent, time, webhook.body, self.public_key):
             raise Forged("its telnyx-signature-ed25519 is wrong" if sent else "it is not signed")
         if abs(now - number(time)) > AGE_SECONDS:
             raise Forged("it is too old")
-        return sent
+        if webhook.method != "POST":
+            raise Forged("Telnyx does not sign the parameters of a GET: select POST")
+        return Signed(webhook.parameters, base64.b64decode(sent))
 
-    def incoming_call(self, webhook: Webhook) -> Call:
+    def incoming_call(self, fields: Fields) -> Call:
         """Return the call that a webhook is about."""
-        return Call(webhook.text("CallSid"), webhook.text("From"), webhook.text("To"))
+        return Call(fields.get("CallSid", ""), fields.get("From", ""), fields.get("To", ""))
 
     def connect_answer(self, call: Call, media_url: str) -> Answer:
         """Return the answer that connects the call; without rtp the caller would hear nothing."""
@@ -90,9 +94,9 @@ class Telnyx(JsonFrames):
         """Return the answer that connects the call to a number."""
         return xml(f"<Dial>{escape(number)}</Dial>")
 
-    def call_status(self, webhook: Webhook) -> tuple[str, str]:
+    def call_status(self, fields: Fields) -> tuple[str, str]:
         """Return the call's ID and its status."""
-        return webhook.text("CallSid"), webhook.text("CallStatus")
+        return fields.get("CallSid", ""), fields.get("CallStatus", "")
 
     def stream_start(self, frame: Frame) -> Stream | None:
         """Return the stream of `start`; None for `connected` before it. Raises BadStart."""

@@ -20,9 +20,11 @@ from ..provider import (
     ApiCall,
     BadStart,
     Call,
+    Fields,
     Forged,
     Frame,
     JsonFrames,
+    Signed,
     Stream,
     Webhook,
     api_root,
@@ -30,6 +32,7 @@ from ..provider import (
     document,
     inner,
     number,
+    require_names,
     xml,
 )
 
@@ -53,12 +56,13 @@ class Twilio(JsonFrames):
             api_root(reader, "twilio", cls.api),
         )
 
-    def check(self, webhook: Webhook, now: float) -> str:
+    def check(self, webhook: Webhook, now: float) -> Signed:
         """Check Twilio's signature, which has no time and no nonce. Raises Forged."""
         sent = webhook.headers.get("x-twilio-signature", "")
         if not is_signed(sent, webhook.url, webhook.form, self.auth_token):
             raise Forged("its X-Twilio-Signature is wrong" if sent else "it is not signed")
-        return sent
+        require_names(webhook.parameters, "CallSid", "CallStatus", "From", "To")
+        return Signed(webhook.parameters, base64.b64decode(sent))
 
     def check_media(self, handshake: Webhook) -> None:
         """Raise Forged if the handshake has a wrong signature; it may have none."""
@@ -70,9 +74,9 @@ class Twilio(JsonFrames):
                     return
         raise Forged("its X-Twilio-Signature is wrong")
 
-    def incoming_call(self, webhook: Webhook) -> Call:
+    def incoming_call(self, fields: Fields) -> Call:
         """Return the call that a webhook is about."""
-        return Call(webhook.text("CallSid"), webhook.text("From"), webhook.text("To"))
+        return Call(fields.get("CallSid", ""), fields.get("From", ""), fields.get("To", ""))
 
     def connect_answer(self, call: Call, media_url: str) -> Answer:
         """Return the answer that connects the call, and sends both numbers to the agent."""
@@ -93,9 +97,9 @@ class Twilio(JsonFrames):
         """Return the answer that connects the call to a number."""
         return xml(f"<Dial>{escape(number)}</Dial>")
 
-    def call_status(self, webhook: Webhook) -> tuple[str, str]:
+    def call_status(self, fields: Fields) -> tuple[str, str]:
         """Return the call's ID and its status."""
-        return webhook.text("CallSid"), webhook.text("CallStatus")
+        return fields.get("CallSid", ""), fields.get("CallStatus", "")
 
     def stream_start(self, frame: Frame) -> Stream | None:
         """Return the stream of `start`; None for `connected` before it. Raises BadStart."""

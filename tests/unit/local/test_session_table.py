@@ -1,0 +1,90 @@
+"""Sessions of the local runtime: their counts, starts that fail, and the end of the runtime."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import pytest
+
+from tests.standins.runtime.agents import AgentDouble, PoolDouble
+from voicecore.local.api_errors import RequestRefused
+from voicecore.local.sessions.agent_process import AgentCrashed
+from voicecore.local.sessions.clock import Clock
+from voicecore.local.sessions.events import RuntimeEvent
+from voicecore.local.sessions.lifecycle import Lifecycle, PingAnswer
+from voicecore.local.sessions.live_session import LiveSession
+from voicecore.local.sessions.session_table import SessionTable
+
+
+def in_loop(test: Callable[[], Coroutine[Any, Any, None]]) -> Callable[[], None]:
+    """Run a test in an event loop."""
+
+    def run() -> None:
+        asyncio.run(test())
+
+    run.__name__, run.__doc__ = test.__name__, test.__doc__
+    return run
+
+
+def make_table(events: list[RuntimeEvent], *agents: AgentDouble) -> SessionTable:
+    pool: Any = PoolDouble(list(agents))
+    return SessionTable(pool, Clock(), Lifecycle(), limit=9, on_event=events.append)
+
+
+@in_loop
+async def test_only_pings_missed_in_a_row_count() -> None:
+    session = LiveSession("one", Clock())
+    for ping in (None, None, PingAnswer(busy=False, stamp=None), None):
+        session.record_ping(ping)
+    assert session.activity().missed_pings == 1
+
+
+@in_loop
+async def test_request_counts_until_it_ends() -> None:
+    session = LiveSession("one", Clock())
+    with pytest.raises(ConnectionError), session.request():
+        assert session.activity().open_requests == 1
+        raise ConnectionError
+    assert session.activity().open_requests == 0
+
+
+@in_loop
+async def test_caller_who_hangs_up_does_not_cancel_a_start_that_others_wait_for() -> None:
+    agent = AgentDouble()
+    table = make_table([], agent)
+    first, second = (asyncio.create_task(table.obtain("one")) for _ in range(2))
+    await asyncio.sleep(0)  # both wait
+    first.cancel()
+    await asyncio.wait({first})
+    agent.health.set_result(None)
+    assert (await second).id == "one"
+    await table.close()
+
+
+@in_loop
+async def test_agent_that_does_not_become_healthy_is_ended() -> None:
+    agent, events = AgentDouble(), list[RuntimeEvent]()
+    table = make_table(events, agent)
+    agent.health.set_exception(AgentCrashed("The agent ended with exit code 1: no module"))
+    with pytest.raises(RequestRefused) as raised:
+        await table.obtain("one")
+    assert raised.value.error.status == 424
+    assert agent.stopped == [0]
+    assert table.status() == ()
+    assert [event.kind for event in events] == ["failed"]
+
+
+@in_loop
+async def test_stopping_runtime_starts_no_session() -> None:
+    agents = AgentDouble(), AgentDouble()
+    for agent in agents:
+        agent.health.set_result(None)
+    table = make_table([], *agents)
+    await table.obtain("one")
+    await table.close()
+    with pytest.raises(RequestRefused) as raised:
+        await table.obtain("two")
+    assert "is stopping" in raised.value.error.message
+    assert [len(agent.stopped) for agent in agents] == [1, 0]
