@@ -17,6 +17,7 @@ from tests.server.serving import RunningServer, make_server, serving
 from tests.server.webhooks import (
     CALLED,
     CALLER,
+    PUBLIC_URL,
     SIGNING,
     Accounts,
     Reader,
@@ -55,8 +56,8 @@ def reader(folder: Path, accounts: Accounts) -> Iterator[Reader]:
         yield reader
 
 
-def fresh(accounts: Accounts, name: str, **options: str) -> Webhook:
-    return accounts.webhook(name, now=time.time(), **options)
+def fresh(accounts: Accounts, name: str, origin: str = PUBLIC_URL) -> Webhook:
+    return accounts.webhook(name, now=time.time(), origin=origin)
 
 
 @pytest.mark.slow
