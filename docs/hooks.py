@@ -206,6 +206,11 @@ _SETTINGS: dict[str, dict[str, tuple[str, str]]] = {
     },
     "server": {
         "domain": ("a CloudFront name", "Host name under which phone providers call the server."),
+        "concurrency": (
+            "",
+            "Requests that a server on Lambda answers at once: the most that a flood makes you pay "
+            "for. Not reserved if the account has too few.",
+        ),
         "certificate": (
             "",
             "ARN of the ACM certificate for `domain`, in the region of the stage.",
@@ -313,6 +318,7 @@ _AGENT_EVENTS = {
     "session_ended": "The conversation is over, with its `reason`.",
     "session_not_stopped": "The agent could not stop its session at AgentCore.",
     "call_refused": "A connection did not begin as a phone call does.",
+    "connection_refused": "A caller used a URL of a session that had ended.",
     "offer_refused": "A WebRTC offer cannot become a call; `code` and `reason` say why.",
     "room_refused": "The agent could not join a Daily room.",
     "room_left": "The agent has left a Daily room.",
@@ -325,6 +331,7 @@ _SERVER_EVENTS = {
     "session_resumed": "A caller came back to a session.",
     "session_stopped": "A caller ended a session.",
     "session_not_stopped": "AgentCore did not stop a session.",
+    "invite_revoked": "An invite was revoked; `invite` is its ID.",
     "call_answered": "A provider was told to connect a phone call.",
     "call_placed": "An outbound phone call was placed.",
     "call_status": "A provider reported the status of a phone call.",
@@ -410,6 +417,7 @@ _ROUTES = {
     "or the key.",
     "PATCH /sessions/{session_id}/api/offer": "Add ICE candidates to a WebRTC call. Needs the "
     "session's token, or the key.",
+    "DELETE /invites/{invite_id}": "Revoke an invite. Needs the key.",
     "POST /phone/calls": "Place an outbound phone call. Needs the key.",
     "GET /phone/calls/{call_id}": "Show a phone call. Needs the key.",
     "DELETE /phone/calls/{call_id}": "End a phone call. Needs the key.",

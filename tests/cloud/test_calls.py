@@ -13,7 +13,7 @@ import ssl
 import subprocess
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -133,6 +133,14 @@ def test_no_call_is_cut_off(
             agents["AWS_ENDPOINT_URL_BEDROCK_AGENTCORE"] = f"http://127.0.0.1:{port}"
             agents["AWS_ACCESS_KEY_ID"] = pair.access_key_id
             agents["AWS_SECRET_ACCESS_KEY"] = pair.secret_access_key
+            # Its tasks use the same keys for the session table.
+            agents["AWS_ENDPOINT_URL_DYNAMODB"] = phone.aws.url
+            phone.aws.cloud.callers[pair.access_key_id] = replace(
+                phone.aws.caller,
+                access_key_id=pair.access_key_id,
+                secret_access_key=pair.secret_access_key,
+                session_token=None,
+            )
             deployed = await asyncio.to_thread(phone.deployer.deploy, server=True)
             assert deployed.code == ExitCode.OK, deployed.stderr
             runtime = phone.output("voicecore-phone-dev", "RuntimeArn")

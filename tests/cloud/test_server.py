@@ -24,6 +24,8 @@ from tests.cloud.test_deploy import changes
 from tests.conftest import Voicecore
 from tests.standins.aws import Aws, aws_standin
 from tests.standins.aws.server_python import make_python, start
+from tests.standins.aws.services.quotas import set_quota
+from tests.standins.server.agentcore import agentcore
 from voicecore.console.errors import ExitCode
 
 
@@ -37,10 +39,15 @@ def aws(monkeypatch: pytest.MonkeyPatch, python: Path, tmp_path: Path) -> Iterat
     """The stand-in of AWS, with functions that run the project's server."""
 
     def run_server(command: Sequence[str], env: Mapping[str, str]) -> subprocess.Popen[str]:
-        return start(python, tmp_path / "line/server", command, {**env, "AWS_ENDPOINT_URL": url[0]})
+        urls = {"AWS_ENDPOINT_URL": url[0], "AWS_ENDPOINT_URL_BEDROCK_AGENTCORE": plane.url}
+        return start(python, tmp_path / "line/server", command, {**env, **urls})
 
     url: list[str] = []
-    with aws_standin(containers=run_server) as standin:
+    # The server opens each session at its agent.
+    with (
+        agentcore() as plane,
+        aws_standin(containers=run_server, data_plane=plane.url) as standin,
+    ):
         url.append(standin.url)
         for name, value in standin.environment.items():
             monkeypatch.setenv(name, value)
@@ -95,6 +102,10 @@ def test_server_is_deployed_updated_and_deleted(
     page = voicecore("invite", "--hours", "1", cwd=deployer.root)
     url, _, invite = page.stdout.strip().partition("#")
     assert (url, server.start(invite).status_code) == (server.url, 200)
+    assert voicecore("invite", "--revoke", "nonsense", cwd=deployer.root).code == ExitCode.USAGE
+    revoked = voicecore("invite", "--revoke", page.stdout.strip(), cwd=deployer.root)
+    assert revoked.code == ExitCode.OK, revoked.stderr
+    assert server.start(invite).status_code == 401
     shown = voicecore("logs", "--server", cwd=deployer.root).stdout.splitlines()
     id = started.json()["sessionId"]
     assert len([row for row in shown if "session started over websocket" in row]) == 2
@@ -125,6 +136,47 @@ def test_server_is_deployed_updated_and_deleted(
     assert deployer.destroy().code == ExitCode.OK
     assert aws.inventory() == before
     expect_granted(aws, deployer, "server-lambda", server=True)
+
+
+def reserved(aws: Aws) -> int | None:
+    found = aws.client("lambda").get_function(FunctionName="voicecore-line-dev-server")
+    return found.get("Concurrency", {}).get("ReservedConcurrentExecutions")
+
+
+def test_concurrency_of_the_function_is_reserved_and_priced(aws: Aws, deployer: Deployer) -> None:
+    deployed = deployer.deploy(server=True)
+    assert "at most 50 requests at once, so a flood costs at most" in deployed.stderr
+    assert reserved(aws) == 50
+    edit(deployer.root / "voicecore.toml", "\n[server]\nconcurrency = 7\n")
+    assert "~ server function: concurrency" in deployer.deploy().stderr
+    assert reserved(aws) == 7
+
+
+def test_new_account_that_can_reserve_nothing_gets_a_server(aws: Aws, deployer: Deployer) -> None:
+    set_quota(aws.cloud, "lambda", "L-B99A9384", 10)
+    deployed = deployer.deploy(server=True)
+    assert deployed.code == ExitCode.OK, deployed.stderr
+    assert "at most 10 requests at once" in deployed.stderr
+    assert reserved(aws) is None
+
+
+def test_account_that_has_reserved_its_concurrency_fails_preflight(
+    aws: Aws, deployer: Deployer
+) -> None:
+    set_quota(aws.cloud, "lambda", "L-B99A9384", 1000)
+    assert deployer.deploy(server=True).code == ExitCode.OK
+    client = aws.client("lambda")
+    client.put_function_concurrency(
+        FunctionName="voicecore-line-dev-server", ReservedConcurrentExecutions=880
+    )
+    toml = deployer.root / "voicecore.toml"
+    toml.write_text(toml.read_text() + "\n[stages.prod]\n")
+    aws.journal.clear()
+    result = deployer.deploy(server=True, stage="prod")
+    assert result.code == ExitCode.AWS_REFUSED
+    assert "reserves 50 executions at once" in result.stderr
+    assert "Set concurrency under [server] in voicecore.toml to 20 or less" in result.stderr
+    assert changes(aws) == []
 
 
 def test_variables_of_the_server_are_deployed_in_the_open_or_as_a_secret(
@@ -211,7 +263,7 @@ def test_server_that_carries_calls_is_planned_and_priced(aws: Aws, phones: Deplo
         "CloudFront's and Twilio's charges",
     ):
         assert row in planned.stderr, planned.stderr
-    assert "2 tasks of the server" in " ".join(planned.stderr.split())
+    assert "+ session table" in planned.stderr
     assert changes(aws) == []
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.server.serving import ARN, KEY
+from tests.standins.server.agentcore import agentcore
 from voicecore.local.processes import venv
 
 # As the Lambda runtime client calls the handler; Mangum reads nothing of the context.
@@ -59,8 +60,10 @@ def first_start(folder: Path, transport: str = "websocket", **settings: str) -> 
         "AWS_LAMBDA_FUNCTION_NAME": "support-line-server",
         **settings,
     }
-    output = subprocess.run(
-        [venv.python_of(folder), "-c", _SCRIPT, json.dumps(event)],
-        cwd=folder, env=env, stdout=subprocess.PIPE, check=True, text=True,
-    )  # fmt: skip
+    with agentcore() as aws:
+        output = subprocess.run(
+            [venv.python_of(folder), "-c", _SCRIPT, json.dumps(event)],
+            cwd=folder, env={"AWS_ENDPOINT_URL_BEDROCK_AGENTCORE": aws.url} | env,
+            stdout=subprocess.PIPE, check=True, text=True,
+        )  # fmt: skip
     return ColdStart(**json.loads(output.stdout.splitlines()[-1]))

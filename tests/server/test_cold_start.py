@@ -13,7 +13,6 @@ from voicecore.local.processes import venv
 # Each takes 0.1 to 0.5 s of CPU.
 HEAVY = {
     "aiobotocore",
-    "botocore.session",
     "boto3",
     "redis",
     "jwt",

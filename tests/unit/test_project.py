@@ -124,6 +124,7 @@ def test_reads_server_settings(tmp_path: Path) -> None:
         ({"domain": "a.example", "certificate": "arn:aws:iam::1:x"}, "server.certificate 'arn"),
         ({"peak_calls": 0}, "server.peak_calls must be a whole number from 1"),
         ({"drain_minutes": 61}, "server.drain_minutes must be a whole number from 0 to 60"),
+        ({"concurrency": 901}, "server.concurrency must be a whole number from 1 to 900"),
         ({"domian": "a.example"}, "server.domian is not a known setting; did you mean 'domain'"),
         ("phone.example.com", "server must be a table"),
     ],

@@ -135,6 +135,11 @@ KNOWN_FAILURES = (
     ),
     # A POST was sent to the WebSocket's path.
     KnownFailure(r"not a websocket upgrade request", "Connect to /ws with wss://"),
+    # Other functions have reserved what this one would.
+    KnownFailure(
+        r"UnreservedConcurrentExecution below its minimum",
+        "Lower concurrency under [server] in voicecore.toml, and deploy.",
+    ),
     # A signaling channel answers 5 GetIceServerConfig requests per second.
     KnownFailure(
         r"clientlimitexceeded", "Raise peak_calls under [turn] in voicecore.toml, and deploy."

@@ -1,4 +1,4 @@
-"""`voicecore invite`: print a link to the session server's page that works for some hours."""
+"""`voicecore invite`: print a link to the session server's page, or revoke one."""
 
 from __future__ import annotations
 
@@ -9,26 +9,56 @@ from voicecore.aws.errors import translated_errors
 from voicecore.cloud.deploy.parts import server_health
 from voicecore.cloud.resources.cloudformation import CloudFormation
 from voicecore.console.context import Context
-from voicecore.console.errors import ExitCode
+from voicecore.console.errors import ExitCode, VoicecoreError
+from voicecore.contract.invites import invite_id
 from voicecore.options.invite import InviteOptions
 from voicecore.project.project import load_project
+
+
+class BadInvite(VoicecoreError):
+    """The invite to revoke is not one."""
 
 
 def run(context: Context, options: InviteOptions) -> ExitCode:
     """Create an invite, and print the URL of the server's page with it."""
     project = load_project(options.project or context.cwd)
     stage = project.stage(options.stage)
+    revoked = invite_id(options.revoke) if options.revoke is not None else None
+    if options.revoke is not None and not revoked:
+        raise BadInvite(
+            f"{options.revoke!r} is neither a link with an invite nor the ID of one.",
+            "Give the link that `voicecore invite` printed, in quotes, or its ID of 8 characters.",
+            ExitCode.USAGE,
+        )
     session.check_region(options.region)
     with translated_errors("voicecore invite", options.profile):
         aws = session.connect(options.region or stage.region, options.profile)
         session.check_account(aws.identity, stage.account)
         cloud = CloudFormation(aws.client("cloudformation"), "voicecore invite")
         stack = server_health.find_deployed(aws, cloud, project.name, stage.name)
-        page = server_health.invite_url(aws, stack, options.hours)
-    until = datetime.now(UTC) + timedelta(hours=options.hours)
-    if options.json:
-        context.output.json({"page": page, "until": until.isoformat(timespec="seconds")})
-    else:
-        context.output.data(page)
-        context.output.note(f"Works until {until.astimezone():%Y-%m-%d %H:%M}.")
+        if revoked:
+            server_health.revoke_invite(aws, stack, revoked)
+        else:
+            page = server_health.invite_url(aws, stack, options.hours)
+            _show(context, page, options.hours, options.json)
+    if revoked and options.json:
+        context.output.json({"revoked": revoked})
+    elif revoked:
+        context.output.note(
+            f"Revoked the invite {revoked}: it starts and continues no session. A call in progress "
+            "lasts until its caller hangs up."
+        )
     return ExitCode.OK
+
+
+def _show(context: Context, page: str, hours: float, json: bool) -> None:
+    until, id = datetime.now(UTC) + timedelta(hours=hours), invite_id(page)
+    if json:
+        shown = {"page": page, "id": id, "until": until.isoformat(timespec="seconds")}
+        context.output.json(shown)
+        return
+    context.output.data(page)
+    context.output.note(
+        f"Works until {until.astimezone():%Y-%m-%d %H:%M}. To revoke it:  "
+        f"voicecore invite --revoke {id}"
+    )

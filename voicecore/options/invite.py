@@ -12,12 +12,14 @@ from voicecore.project.defaults import DEFAULT_STAGE, INVITE_HOURS
 class InviteOptions:
     """Print a link that lets others talk to the deployed agent.
 
-    The link works until the invite expires. It does not contain the session server's API key.
+    The link works until the invite expires or is revoked. It does not contain the session server's
+    API key.
 
     \b
     Examples:
       voicecore invite
       voicecore invite --stage prod --hours 1
+      voicecore invite --revoke 'https://…/#invite.…'
     """
 
     project: ProjectFolder = None
@@ -25,6 +27,9 @@ class InviteOptions:
     hours: Annotated[float, Option("Hours until the invite expires.", min=0.01, max=24 * 30)] = (
         INVITE_HOURS
     )
+    revoke: Annotated[
+        str | None, Option("Revoke an invite instead: its link or its ID.", metavar="INVITE")
+    ] = None
     region: RegionName = None
     profile: ProfileName = None
     json: Json = False

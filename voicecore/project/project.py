@@ -60,7 +60,7 @@ class TurnSettings:
 
 @dataclass(frozen=True)
 class ServerSettings:
-    """Address and capacity of a session server that carries calls ([server])."""
+    """Address and capacity of a session server ([server])."""
 
     domain: str = ""
     """Domain name of the server; empty to use a name of CloudFront."""
@@ -69,6 +69,8 @@ class ServerSettings:
     peak_calls: int = 50
     drain_minutes: int = DRAIN_MINUTES_MAX
     """Minutes for which an update lets calls finish on the old server."""
+    concurrency: int = 50
+    """Requests at once that a server on Lambda answers, and that are paid for."""
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,10 @@ VPC = "vpc"
 PEAK_CALLS_MAX = 2500
 """Concurrent sessions that AgentCore allows in most regions (bedrock-agentcore-limits)."""
 
+CONCURRENCY_MAX = 900
+"""Executions that an account of AWS's default quota, 1000, can reserve for one function (Lambda
+Developer Guide, configuration-concurrency)."""
+
 DRAIN_MINUTES_MAX = 60
 """Longest deregistration delay of a target group (ELB, target group attributes)."""
 
@@ -300,7 +304,7 @@ def _invalid_server(key: str, settings: dict[str, Any]) -> Iterator[InvalidSetti
         return
     own = cast("dict[str, Any]", table)
     yield from _unknown_keys(
-        f"{key}.", own, ("domain", "certificate", "peak_calls", "drain_minutes")
+        f"{key}.", own, ("domain", "certificate", "peak_calls", "drain_minutes", "concurrency")
     )
     for name, pattern, example in (
         ("domain", _DOMAIN, "a domain name such as 'phone.example.com'"),
@@ -320,6 +324,8 @@ def _invalid_server(key: str, settings: dict[str, Any]) -> Iterator[InvalidSetti
     yield from _invalid_number(f"{key}.peak_calls", own.get("peak_calls", 1), (1, PEAK_CALLS_MAX))
     drain = own.get("drain_minutes", 0)
     yield from _invalid_number(f"{key}.drain_minutes", drain, (0, DRAIN_MINUTES_MAX))
+    concurrency = own.get("concurrency", 1)
+    yield from _invalid_number(f"{key}.concurrency", concurrency, (1, CONCURRENCY_MAX))
 
 
 def _invalid_stage(name: str, stage: object, needs: _RegionNeeds) -> Iterator[InvalidSetting]:

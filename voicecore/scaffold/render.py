@@ -60,7 +60,7 @@ def templates() -> Path:
 def render(answers: Answers, session_api_key: str) -> Files:
     """Return the files of the project.
 
-    Layers: `_shared`; `_signed` or `_invoked`, for calls that start at /ws or /invocations; then
+    Layers: `_shared`; `_signed`, for calls that start at /ws with a presigned URL; then
     the templates of each transport, TURN source, phone provider, and of the pipeline. A later layer
     replaces a file of an earlier one. A file whose name ends in `.jinja` is rendered; one that ends
     in `.copy` names a module of voicecore to copy; any other is copied. The folder `common` of a
@@ -100,10 +100,10 @@ def dockerfile_of(part: str) -> str:
 
 def _layers(answers: Answers) -> list[Path]:
     transports = [TRANSPORTS[name] for name in answers.transports]
-    starts = {"_invoked" if transport.invoked else "_signed" for transport in transports}
+    signed = ("_signed",) if any(not transport.invoked for transport in transports) else ()
     sources = SOURCES.values() if any(transport.turn for transport in transports) else ()
     return [
-        *(templates() / name for name in ("_shared", *sorted(starts))),
+        *(templates() / name for name in ("_shared", *signed)),
         *(transport.template for transport in transports),
         *(source.template for source in sources),
         *(PHONES[name].template for name in answers.providers),

@@ -37,6 +37,10 @@ class SessionRefused(VoicecoreError):
     """The session server answered without a session."""
 
 
+class AgentUnavailable(SessionRefused):
+    """AWS, or the agent, gave the session server no session; the same request may work later."""
+
+
 class OfferRefused(VoicecoreError):
     """The agent, or AgentCore in front of it, refused a WebRTC offer."""
 
@@ -262,4 +266,5 @@ def _refusal(url: str, status: int, body: Mapping[str, Any]) -> VoicecoreError:
         )
     code = ExitCode.AWS_REFUSED if status == 502 else ExitCode.FAILED
     message = f"The session server at {url} did not start a session ({status}): {detail}"
-    return SessionRefused(message, _HINTS.get(code_of(body)), code)
+    kind = AgentUnavailable if status >= 500 else SessionRefused
+    return kind(message, _HINTS.get(code_of(body)), code)

@@ -1,5 +1,6 @@
 """The whole path with real speech, through the commands init, dev and talk."""
 
+import asyncio
 import json
 import re
 import shutil
@@ -8,13 +9,16 @@ import sys
 import wave
 from pathlib import Path
 
+import aiohttp
 import numpy as np
 import pytest
+from yarl import URL
 
 from tests.e2e.conversation.conftest import Event, dev, speak, talk
 from tests.files import complete_lines
 from tests.processes import processes_in
 from voicecore.console.errors import ExitCode
+from voicecore.project.dotenv import dotenv_of
 
 
 def sides_of(recording: Path) -> tuple[np.ndarray, np.ndarray, int]:
@@ -129,6 +133,43 @@ def test_unexpected_end_of_a_stream_loses_nothing(project: Path) -> None:
     assert len(session_events(project, "session_started")) > 1
 
 
+def test_url_of_an_ended_session_reaches_no_agent(project: Path) -> None:
+    async def replay() -> int | None:
+        state = json.loads((project / ".voicecore/dev.json").read_text())
+        key = {"Authorization": f"Bearer {dotenv_of(project / 'server')['SESSION_API_KEY']}"}
+        async with aiohttp.ClientSession() as http:
+            async with http.post(f"{state['server']}/start", headers=key) as answer:
+                mine = await answer.json()
+            token = {"X-Session-Token": mine["token"]}
+            path = f"{state['server']}/sessions/{mine['sessionId']}"
+            async with http.delete(path, headers=token) as answer:
+                assert answer.status == 204
+            url = URL(mine["wsUrl"], encoded=True)
+            # An unsigned header does not change what the agent takes the caller for.
+            telephone = {"X-Amzn-Bedrock-AgentCore-Runtime-Custom-Transport": "telephony"}
+            for headers in ({}, telephone):
+                async with asyncio.timeout(60):
+                    socket = await connect(http, url, headers)
+                    async for message in socket:
+                        raise AssertionError(f"the agent answers: {message.type}")
+                    assert socket.close_code == 4404
+            return socket.close_code
+
+    async def connect(
+        http: aiohttp.ClientSession, url: URL, headers: dict[str, str]
+    ) -> aiohttp.ClientWebSocketResponse:
+        while True:
+            try:
+                return await http.ws_connect(url, headers=headers)
+            except aiohttp.WSServerHandshakeError as error:
+                if error.status != 409:  # the old process of the session is still ending
+                    raise
+                await asyncio.sleep(0.1)
+
+    with dev(project):
+        assert asyncio.run(replay()) == 4404
+
+
 def test_remote_works_with_endpoint_and_keys_of_aws(project: Path) -> None:
     # The local runtime replaces AWS: talk gets only its ARN, endpoint and credentials, as a
     # developer's environment has those of AWS.
@@ -147,7 +188,7 @@ def test_remote_works_with_endpoint_and_keys_of_aws(project: Path) -> None:
         aws["AWS_SECRET_ACCESS_KEY"] = "wrong"
         refused = talk(project, "--remote", "--arn", state["arn"], *speak("what-time-is-it"), **aws)
         assert refused.code == ExitCode.AWS_REFUSED
-        assert "403" in refused.events[-1]["error"]["message"]
+        assert "AccessDenied" in refused.events[-1]["error"]["message"]
 
 
 def test_boto3_example_of_the_docs_works(project: Path) -> None:

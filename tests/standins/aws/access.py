@@ -91,6 +91,10 @@ _PERMISSIONS = {
     "lambda:Invoke": ("lambda:InvokeFunction",),
     "sts:GetCallerIdentity": (),
 }
+# Calls of a running session server, by its own role.
+_OF_SERVERS = {
+    f"dynamodb:{name}" for name in ("GetItem", "PutItem", "UpdateItem", "DeleteItem", "Query")
+}
 
 
 @dataclass(frozen=True, order=True)
@@ -109,7 +113,7 @@ def accesses(journal: Iterable[JournalEntry]) -> set[Access]:
     found: set[Access] = set()
     stacks: dict[str, str] = {}  # by the names of their change sets
     for entry in journal:
-        if entry.by not in ("client", "cloudformation"):
+        if entry.by not in ("client", "cloudformation") or entry.action in _OF_SERVERS:
             continue
         params = dict(entry.params)
         if "ChangeSetName" in params and "StackName" in params:

@@ -104,6 +104,11 @@ def _moto_items(cloud: Cloud) -> Iterator[InventoryItem]:
             tags = _pairs(secret.tags or [])
             name = secret.name + (" (to be deleted)" if secret.is_deleted() else "")
             yield InventoryItem("secretsmanager:secret", name, region, account, secret.arn, tags)
+    for account, region, b in _backends("dynamodb"):
+        for table in b.tables.values():
+            tags = _pairs(b.list_tags_of_resource(table.table_arn) or [])
+            arn = table.table_arn
+            yield InventoryItem("dynamodb:table", table.name, region, account, arn, tags)
     for account, _, b in _backends("s3"):
         for bucket in b.buckets.values():
             yield InventoryItem("s3:bucket", bucket.name, "", account, bucket.arn)

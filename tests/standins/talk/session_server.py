@@ -60,6 +60,8 @@ class AgentStandIn:
     """False if it does not detect turns."""
     refuse_starts: int = 0
     """Number of the next /start requests that fail."""
+    refuse_status: int | None = None
+    """HTTP status of these; None to close the connection."""
     heard: list[Heard] = field(default_factory=list)
     stopped: list[str] = field(default_factory=list)
     starts: list[dict[str, Any]] = field(default_factory=list)
@@ -99,6 +101,9 @@ class AgentStandIn:
             return web.json_response({"detail": "unknown key"}, status=401)
         if self.refuse_starts:
             self.refuse_starts -= 1
+            if self.refuse_status:
+                error = {"code": "aws_busy", "message": "AWS is busy."}
+                return web.json_response({"error": error}, status=self.refuse_status)
             assert request.transport
             request.transport.abort()
             return web.Response()

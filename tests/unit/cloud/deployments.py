@@ -34,6 +34,7 @@ DOMAIN = ServerSettings(
     "phone.example.com",
     f"arn:aws:acm:us-east-1:{ACCOUNT}:certificate/01234567-89ab-cdef-0123-456789abcdef",
 )
+TABLE = f"arn:aws:dynamodb:us-east-1:{ACCOUNT}:table/voicecore-support-line-dev-server"
 IMAGE = f"{ACCOUNT}.dkr.ecr.us-east-1.amazonaws.com/voicecore/support-line@{DIGEST}"
 
 
@@ -91,6 +92,8 @@ def resolve(part: Any) -> Any:
     match part:
         case {"Ref": "Secret" | "SessionKey"}:
             return f"arn:aws:secretsmanager:us-east-1:{ACCOUNT}:secret:voicecore/support-line/dev-x"
+        case {"Fn::GetAtt": ["SessionTable", "Arn"]}:
+            return TABLE
         case {"Ref": "RuntimeArn"}:
             return AGENT
         case {"Fn::Sub": str(text)}:

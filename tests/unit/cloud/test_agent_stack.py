@@ -11,6 +11,7 @@ from tests.unit.cloud.deployments import (
     make_agent_stack,
     statements_of,
 )
+from voicecore.catalog.transports.record import HEADERS
 from voicecore.cloud.stacks import env_split
 from voicecore.cloud.stacks.agent_stack import EnvironmentTooLarge, agent_stack, foundation_of
 from voicecore.cloud.stacks.env_split import Environment
@@ -39,9 +40,7 @@ def test_runtime_follows_the_stage_settings() -> None:
         "MaxLifetime": 3600,
     }
     assert runtime["ProtocolConfiguration"] == "HTTP"
-    assert runtime["RequestHeaderConfiguration"] == {
-        "RequestHeaderAllowlist": ["X-Amzn-Bedrock-AgentCore-Runtime-Custom-Transport"]
-    }
+    assert runtime["RequestHeaderConfiguration"] == {"RequestHeaderAllowlist": list(HEADERS)}
 
 
 def test_network_comes_from_parameters() -> None:

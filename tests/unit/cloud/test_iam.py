@@ -11,6 +11,7 @@ from tests.unit.cloud.deployments import (
     ACCOUNT,
     AGENT,
     OWN_VPC,
+    TABLE,
     WEBRTC,
     WEBSOCKET,
     deployment,
@@ -60,6 +61,8 @@ AT_MOST = {
                  "bedrock-agentcore:InvokeAgentRuntimeWithWebSocketStream "
                  "bedrock-agentcore:StopRuntimeSession",
                  [AGENT, f"{AGENT}/runtime-endpoint/DEFAULT"]),
+    "SessionTable": ("dynamodb:GetItem dynamodb:PutItem dynamodb:UpdateItem dynamodb:DeleteItem "
+                     "dynamodb:Query", [TABLE]),
     "Logs": ("logs:CreateLogStream logs:PutLogEvents",
              [f"{GROUPS}/aws/lambda/voicecore-support-line-dev-server:log-stream:*"]),
 }  # fmt: skip
@@ -114,7 +117,7 @@ class TestServerOnEcs:
 
     def test_task_role_allows_only_its_agent(self) -> None:
         own = statements_of(self.STACK, "TaskRole")
-        assert_within(own, {"Sessions": AT_MOST["Sessions"]})
+        assert_within(own, {sid: AT_MOST[sid] for sid in ("Sessions", "SessionTable")})
         assert_within(statements_of(self.STACK, "StartRole"), AT_MOST_TO_START)
 
     def test_linter_finds_nothing(self) -> None:
@@ -133,11 +136,11 @@ class TestServerOnEcs:
 @pytest.mark.parametrize(
     ("pipeline", "services", "transport", "sids"),
     [
-        ("offline", {}, WEBSOCKET, []),
-        ("nova-sonic", {}, WEBSOCKET, ["BedrockSonic"]),
+        ("offline", {}, WEBSOCKET, ["HangUp"]),
+        ("nova-sonic", {}, WEBSOCKET, ["BedrockSonic", "HangUp"]),
         ("nova-sonic", {}, WEBRTC, ["BedrockSonic", "HangUp", "Turn"]),
-        ("cascade", {}, WEBSOCKET, ["Transcribe", "BedrockText", "Polly"]),
-        ("cascade", {"stt": "deepgram"}, WEBSOCKET, ["BedrockText", "Polly"]),
+        ("cascade", {}, WEBSOCKET, ["Transcribe", "BedrockText", "Polly", "HangUp"]),
+        ("cascade", {"stt": "deepgram"}, WEBSOCKET, ["BedrockText", "Polly", "HangUp"]),
         (
             "cascade",
             {"stt": "deepgram", "tts": "cartesia"},

@@ -94,9 +94,9 @@ def test_invite_for_server_on_ecs_is_signed_here(stack: DeployedStack) -> None:
     on_ecs = replace(stack, outputs={"Url": "https://x/", "Cluster": "c", "SessionKeyArn": "arn"})
     page = server_health.invite_url(cast("Aws", SecretsManager()), on_ecs, hours=1)
     url, _, signed = page.partition("#")
-    until = int(signed.split(".")[1])
-    assert (url, signed) == ("https://x/", sign_invite("key", until))
-    assert 3590 < until - time.time() <= 3600
+    _, id, until, _ = signed.split(".")
+    assert (url, signed) == ("https://x/", sign_invite("key", int(until), id))
+    assert 3590 < int(until) - time.time() <= 3600
 
 
 def test_domain_is_checked_at_its_load_balancer(stack: DeployedStack) -> None:

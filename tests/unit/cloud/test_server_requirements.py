@@ -99,15 +99,6 @@ def test_server_cannot_move_between_lambda_and_ecs() -> None:
         require_same_compute(False, service, "dev")
 
 
-def test_several_tasks_without_shared_limits_get_a_warning() -> None:
-    assert "Up to 2 tasks" in DesiredServer(phone_deployment(), TWILIO).scaling_warning
-    small = phone_deployment(server=replace(DOMAIN, peak_calls=25))
-    store = Environment({}, {"SESSION_STORE": "redis://x"})
-    for server in (DesiredServer(small, TWILIO), DesiredServer(phone_deployment(), store)):
-        assert server.scaling_warning == ""
-    assert DesiredServer(deployment("offline"), EMPTY).scaling_warning == ""
-
-
 def test_server_without_the_key_of_its_transport_is_rejected() -> None:
     key = {"DAILY_API_KEY": "hush", "DAILY_API_URL": "https://api.daily.co/v1"}
     environment = split_server_env(key, "us-east-1", [DAILY])

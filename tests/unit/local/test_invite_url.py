@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from tests.generated.projects import Kind, rendered
-from voicecore.contract.invites import sign_invite
+from voicecore.contract.invites import invite_id, sign_invite
 from voicecore.local.invite_url import invite_url, share_instructions
 
 KEY = "a-key-that-is-as-long-as-it-has-to-be"
@@ -14,11 +14,18 @@ def test_invite_equals_the_one_of_the_server() -> None:
     # Only the functions from here on: the module's imports are packages of the server.
     start = source.index("def invite(")
     theirs: dict[str, object] = {}
-    head = "import base64, hashlib, hmac, re\n"
+    head = "import base64, hashlib, hmac, re, secrets\n"
     exec(head + source[start : source.index("if __name__")], theirs)
     make = theirs["invite"]
     assert callable(make)
-    assert make(KEY.encode(), 1795399999.5) == sign_invite(KEY, 1795399999.5)
+    theirs_signed = make(KEY.encode(), 1795399999.5, "0123abcd")
+    assert theirs_signed == sign_invite(KEY, 1795399999.5, "0123abcd")
+    assert invite_id(f"https://x/#{theirs_signed}") == invite_id("0123abcd") == "0123abcd"
+    assert invite_id("https://x/#another") is None
+
+
+def test_two_invites_for_the_same_time_differ() -> None:
+    assert sign_invite(KEY, 1795399999) != sign_invite(KEY, 1795399999)
 
 
 def test_server_without_page_or_key_has_no_url(tmp_path: Path) -> None:

@@ -206,9 +206,10 @@ def test_call_ends_when_the_agent_hangs_up() -> None:
     run(test())
 
 
-def test_retries_a_server_that_fails_for_a_moment() -> None:
+@pytest.mark.parametrize("status", [None, 502, 503])
+def test_retries_a_server_that_fails_for_a_moment(status: int | None) -> None:
     async def test() -> None:
-        async with AgentStandIn() as agent, calling(agent) as call:
+        async with AgentStandIn(refuse_status=status) as agent, calling(agent) as call:
             await call.until(lambda: call.count(Connected) == 1)
             agent.refuse_starts = 2
             await agent.cut()

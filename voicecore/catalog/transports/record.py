@@ -5,8 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-HEADERS = ("X-Amzn-Bedrock-AgentCore-Runtime-Custom-Transport",)
-"""Headers of a caller's request that reach the agent; this one names the transport of the call."""
+HEADERS = (
+    "X-Amzn-Bedrock-AgentCore-Runtime-Custom-Transport",
+    "X-Amzn-Bedrock-AgentCore-Runtime-Custom-Opened",
+)
+"""Headers of a caller's request that reach the agent: the transport of the call, and that it needs
+a session that the session server has opened."""
 
 
 @dataclass(frozen=True)

@@ -78,7 +78,8 @@ class Deployer:
             self._all.shared.repository.open(self._all.shared.repository.existing)
         with self._output.step("Comparing desired and current state"):
             stacks = [stack for part in self._parts for stack in part.plan()]
-            return DeployPlan(tuple(stacks), tuple(self._cost_per_minute()))
+            at_once = self._all.server.requests_at_once
+            return DeployPlan(tuple(stacks), tuple(self._cost_per_minute()), at_once)
 
     def apply(self) -> None:
         """Build and push images, and bring all parts to their desired state, in order."""
@@ -123,4 +124,5 @@ class Deployer:
             self._context.request.deployment,
             server=server is not None,
             carries_calls=server is not None and server.carries_calls,
+            table=server is not None and server.has_table,
         )

@@ -53,6 +53,8 @@ class DeployPlan:
     stacks: tuple[StackPlan, ...]
     minute: tuple[CostItem, ...]
     """Cost of one minute of a call, by item."""
+    requests_at_once: int | None = None
+    """Requests that the session server answers at once on Lambda; None without one there."""
 
     @property
     def month(self) -> float:
@@ -72,6 +74,7 @@ class DeployPlan:
             "minute": [asdict(item) for item in self.minute],
             "dollars_per_month": round(self.month, 2),
             "dollars_per_call_minute": round(_sum(self.minute), 4),
+            "requests_at_once": self.requests_at_once,
         }
 
 
@@ -131,6 +134,13 @@ def lines(plan: DeployPlan) -> Iterator[Line]:
         yield []
     yield [Span(f"Idle: {plan.month:+.2f} $ per month.")]
     yield [Span(f"Per minute of a call: {_per_minute(plan)}")]
+    if plan.requests_at_once:
+        yield [
+            Span(
+                f"Session server: at most {plan.requests_at_once} requests at once, so a flood "
+                f"costs at most {prices.flood_hour(plan.requests_at_once):.2f} $ per hour."
+            )
+        ]
     yield [
         Span("List prices of US East; the actual price depends on region, plan and usage.", "dim"),
     ]
@@ -173,6 +183,7 @@ _NAMES = {
     "AWS::ApplicationAutoScaling::ScalableTarget": "scaling rule",
     "AWS::ApplicationAutoScaling::ScalingPolicy": "scaling rule",
     "AWS::CloudFront::Distribution": "server URL",
+    "AWS::DynamoDB::Table": "session table",
     "AWS::ECS::Cluster": "server cluster",
     "AWS::ECS::Service": "server service",
     "AWS::ECS::TaskDefinition": "server task",
@@ -216,6 +227,7 @@ _ASPECTS = {
     "NetworkConfiguration": "network",
     "NatGatewayId": "NAT gateway",
     "Policies": "permissions",
+    "ReservedConcurrentExecutions": "concurrency",
     "RequestHeaderConfiguration": "headers",
     "SecurityGroupEgress": "ports",
     "Tags": "tags",

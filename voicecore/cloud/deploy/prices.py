@@ -14,6 +14,7 @@ from pathlib import Path
 
 from voicecore.cloud.stacks.deployment import Deployment
 from voicecore.cloud.stacks.ecs_tasks import CALLS_PER_TASK, GIGABYTES, VCPUS
+from voicecore.cloud.stacks.lambda_server import MEMORY
 
 HOURS_PER_MONTH = 730
 
@@ -60,6 +61,11 @@ _RELAYS_PER_CALL = 2  # one at each end
 _PHONE_BYTES_PER_SECOND = 2 * 50 * 350
 
 
+# A session is counted twice (network, caller), held, ended and released; its caller and its state
+# are looked up.
+_TABLE_WRITES, _TABLE_READS = 5, 3
+
+
 def dollars_per_month(resource_type: str) -> float:
     """Return what a resource of this CloudFormation type costs per month without calls.
 
@@ -69,9 +75,11 @@ def dollars_per_month(resource_type: str) -> float:
 
 
 def cost_per_minute(
-    deployment: Deployment, server: bool = False, carries_calls: bool = False
+    deployment: Deployment, server: bool = False, carries_calls: bool = False, table: bool = False
 ) -> list[CostItem]:
     """Return what one minute of a call costs; `server`: through a session server in AWS.
+
+    `table`: the server's copies share a DynamoDB table; a call of one minute counts.
 
     Lambda's price per request and GB-second is on its pricing page and was not read: a call needs
     a handful of requests of milliseconds each.
@@ -88,8 +96,19 @@ def cost_per_minute(
         items += _phone_server_per_minute(deployment)
     elif server:
         items.append(CostItem("AWS Lambda", None))
+    if table:
+        writes = _millionths("table write", _TABLE_WRITES)
+        items.append(CostItem("DynamoDB", writes + _millionths("table read", _TABLE_READS)))
     traffic = 60 * _AGENT_SPEAKS * _BYTES_PER_SECOND / 1e9
     return [*items, CostItem("traffic", traffic * _dollars("traffic"))]
+
+
+def flood_hour(requests_at_once: int) -> float:
+    """Return what a server on Lambda costs per hour while it always answers as many requests.
+
+    The price per request is not counted.
+    """
+    return requests_at_once * MEMORY / 1024 * 3600 * _dollars("function memory")
 
 
 def _phone_server_per_minute(deployment: Deployment) -> list[CostItem]:

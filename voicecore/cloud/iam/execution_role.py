@@ -53,12 +53,10 @@ def execution_role_statements(deployment: Deployment, secret: Any = None) -> lis
     for service in deployment.uses:
         if service.name in _AWS_SERVICES:
             statements.append(_AWS_SERVICES[service.name](deployment))
-    if any(transport.invoked for transport in deployment.transports):
-        # The agent stops its own session after its last call: no connection ends with that call.
-        runtimes = arn("bedrock-agentcore", f"runtime/{deployment.runtime_name}-*")
-        statements.append(
-            Statement("HangUp", ("bedrock-agentcore:StopRuntimeSession",), (runtimes,))
-        )
+    # The agent stops its own session after its last call, and one that it was started for after the
+    # session's end.
+    runtimes = arn("bedrock-agentcore", f"runtime/{deployment.runtime_name}-*")
+    statements.append(Statement("HangUp", ("bedrock-agentcore:StopRuntimeSession",), (runtimes,)))
     statements += turn_statements(deployment)
     if secret is not None:
         statements.append(Statement("Secrets", ("secretsmanager:GetSecretValue",), (secret,)))

@@ -43,8 +43,10 @@ def _lambda_statements(deployment: Deployment, scope: ArnScope) -> list[Statemen
             service_actions("lambda", _FUNCTION_ACTIONS),
             scope.arns("lambda", f"function:{server}"),
         ),
+        Statement("FunctionLimits", ("lambda:GetAccountSettings",)),
         _log_statement(aws_names.lambda_log_group_for(server), scope),
         *_secret_statements(deployment, scope),
+        _table_statement(server, scope),
         Statement("ServerRole", service_actions("iam", ROLE_ACTIONS), role),
         pass_role("ServerRoleToLambda", role, LAMBDA),
     ]
@@ -139,6 +141,7 @@ def _ecs_shared_statements(deployment: Deployment, scope: ArnScope) -> list[Stat
     return [
         _log_statement(aws_names.ecs_log_group_for(server), scope),
         *_secret_statements(deployment, scope),
+        _table_statement(server, scope),
         Statement("ServerRoles", service_actions("iam", ROLE_ACTIONS), roles),
         pass_role("ServerRolesToEcs", roles, ECS_TASKS),
         # For an account that has used none of these services before.
@@ -176,6 +179,11 @@ def _log_statement(group: str, scope: ArnScope) -> Statement:
     )
 
 
+def _table_statement(server: str, scope: ArnScope) -> Statement:
+    actions = service_actions("dynamodb", _TABLE_ACTIONS)
+    return Statement("ServerTable", actions, scope.arns("dynamodb", f"table/{server}"))
+
+
 def _secret_statements(deployment: Deployment, scope: ArnScope) -> list[Statement]:
     secret = aws_names.secret_name_for(deployment.name, deployment.stage.name)
     return [
@@ -194,6 +202,13 @@ _FUNCTION_ACTIONS = """
     UpdateFunctionConfiguration DeleteFunction GetFunctionCodeSigningConfig
     CreateFunctionUrlConfig GetFunctionUrlConfig UpdateFunctionUrlConfig DeleteFunctionUrlConfig
     AddPermission RemovePermission GetPolicy ListTags TagResource UntagResource InvokeFunction
+    PutFunctionConcurrency DeleteFunctionConcurrency
+"""
+# The last are read by CloudFormation (its schema of AWS::DynamoDB::Table).
+_TABLE_ACTIONS = """
+    CreateTable DescribeTable UpdateTable DeleteTable DescribeTimeToLive UpdateTimeToLive
+    TagResource UntagResource ListTagsOfResource DescribeContinuousBackups
+    DescribeContributorInsights DescribeKinesisStreamingDestination GetResourcePolicy
 """
 _CLUSTER_ACTIONS = "CreateCluster DescribeClusters DeleteCluster TagResource UntagResource"
 _TASK_DEFINITION_ACTIONS = "RegisterTaskDefinition TagResource UntagResource"

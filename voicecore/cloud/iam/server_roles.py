@@ -6,7 +6,14 @@ from collections.abc import Sequence
 from typing import Any
 
 from voicecore.cloud.iam.execution_role import turn_statements
-from voicecore.cloud.iam.statements import ECS_TASKS, IMAGE_PULL, LAMBDA, Statement, trust_policy
+from voicecore.cloud.iam.statements import (
+    ECS_TASKS,
+    IMAGE_PULL,
+    LAMBDA,
+    Statement,
+    service_actions,
+    trust_policy,
+)
 from voicecore.cloud.stacks.deployment import Deployment
 from voicecore.cloud.stacks.stack import Json, arn, sub
 from voicecore.project import aws_names
@@ -18,11 +25,12 @@ def lambda_trust() -> Json:
 
 
 def lambda_role_statements(
-    deployment: Deployment, agent: Sequence[Any], secrets: Sequence[Any]
+    deployment: Deployment, agent: Sequence[Any], secrets: Sequence[Any], table: Sequence[Any]
 ) -> list[Statement]:
-    """Return what the function's role allows: sessions of this one agent, its keys, its log.
+    """Return what the function's role allows: sessions of this one agent, its keys, table and log.
 
-    `agent` holds the ARNs of runtime and endpoint, `secrets` those of the secrets that it reads.
+    `agent` holds the ARNs of runtime and endpoint, `secrets` those of the secrets that it reads,
+    `table` that of the session table, if there is one.
     """
     server = aws_names.server_for(deployment.name, deployment.stage.name)
     statements = [
@@ -30,7 +38,7 @@ def lambda_role_statements(
         _secrets_statement(secrets),
         _log_statement(aws_names.lambda_log_group_for(server)),
     ]
-    return [*statements, *turn_statements(deployment)]
+    return [*statements, *_table_statements(table), *turn_statements(deployment)]
 
 
 def repository_policy(deployment: Deployment) -> Json:
@@ -63,13 +71,19 @@ def ecs_trust() -> Json:
     return trust_policy(ECS_TASKS, condition)
 
 
-def task_role_statements(deployment: Deployment, agent: Sequence[Any]) -> list[Statement]:
-    """Return what the server on ECS may do: sessions of this one agent.
+def task_role_statements(
+    deployment: Deployment, agent: Sequence[Any], table: Sequence[Any]
+) -> list[Statement]:
+    """Return what the server on ECS may do: sessions of this one agent, and its table.
 
-    `agent` holds the ARNs of runtime and endpoint. ECS itself handles the keys and the log, with
-    the role of `start_role_statements`.
+    `agent` and `table` are as in `lambda_role_statements`. ECS itself handles the keys and the log,
+    with the role of `start_role_statements`.
     """
-    return [_session_statement(agent), *turn_statements(deployment)]
+    return [
+        _session_statement(agent),
+        *_table_statements(table),
+        *turn_statements(deployment),
+    ]
 
 
 def start_role_statements(deployment: Deployment, secrets: Sequence[Any]) -> list[Statement]:
@@ -97,6 +111,11 @@ def _session_statement(agent: Sequence[Any]) -> Statement:
         ),
         tuple(agent),
     )
+
+
+def _table_statements(table: Sequence[Any]) -> list[Statement]:
+    actions = service_actions("dynamodb", "GetItem PutItem UpdateItem DeleteItem Query")
+    return [Statement("SessionTable", actions, tuple(table))] if table else []
 
 
 def _secrets_statement(secrets: Sequence[Any]) -> Statement:

@@ -11,6 +11,7 @@ from voicecore.aws.errors import ignoring
 from voicecore.aws.session import Aws
 from voicecore.cloud.preflight.checks import CheckOutcome, CheckResult
 from voicecore.cloud.stacks.ecs_tasks import VCPUS
+from voicecore.cloud.stacks.lambda_server import ACCOUNT_LIMIT, UNRESERVED
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,7 @@ SESSIONS = Quota("AgentCore sessions at once", "bedrock-agentcore", "L-3E5722B2"
 # These defaults are those of new accounts (ECS and ELB service quotas).
 TASK_CPUS = Quota("vCPUs of Fargate", "fargate", "L-3032A538", 6)
 BALANCERS = Quota("load balancers", "elasticloadbalancing", "L-53DA6B97", 50)
+EXECUTIONS = Quota("Lambda concurrency", "lambda", "L-B99A9384", ACCOUNT_LIMIT)
 RUNTIMES = Quota("AgentCore runtimes", "bedrock-agentcore", "L-F4575653", 1000)
 
 
@@ -90,6 +92,44 @@ def allowed_of(aws: Aws, quota: Quota) -> float:
         return float(answer["Quota"]["Value"])
     # Service Quotas may have no record of a quota that was never changed.
     return quota.default
+
+
+@dataclass(frozen=True)
+class FunctionLimits:
+    """Executions of Lambda functions at once, in this account and region."""
+
+    total: int
+    unreserved: int
+    """Those that no function has reserved."""
+
+
+def function_limits(aws: Aws) -> FunctionLimits:
+    """Return the account's limits; AWS's defaults if it does not say."""
+    with ignoring("AccessDeniedException"):
+        limits = aws.client("lambda").get_account_settings()["AccountLimit"]
+        return FunctionLimits(
+            limits["ConcurrentExecutions"], limits["UnreservedConcurrentExecutions"]
+        )
+    return FunctionLimits(ACCOUNT_LIMIT, ACCOUNT_LIMIT)
+
+
+def concurrency_result(limits: FunctionLimits, wanted: int) -> CheckResult:
+    """Return whether a new server can reserve as many executions at once, or needs not to."""
+    title, free = "Lambda concurrency", limits.unreserved - UNRESERVED
+    if limits.total < wanted + UNRESERVED:
+        why = f"nothing is reserved: the account runs at most {limits.total} at once"
+        return CheckResult(title, CheckOutcome.PASSED, why)
+    if free >= wanted:
+        return CheckResult(title, CheckOutcome.PASSED, f"{wanted} of {free} that are free")
+    lower = f"Set concurrency under [server] in voicecore.toml to {free} or less, or request an "
+    return CheckResult(
+        title,
+        CheckOutcome.FAILED,
+        f"the server reserves {wanted} executions at once, and other functions have reserved all "
+        f"but {max(0, free)}",
+        ("Request an " if free < 1 else lower)
+        + f"increase:\n{_increase(EXECUTIONS, limits.total + wanted)}",
+    )
 
 
 def addresses_used(aws: Aws) -> int:

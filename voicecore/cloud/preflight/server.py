@@ -46,6 +46,14 @@ def server_checks(
             ),
             ("Fargate", lambda: [_check_vcpus(aws, max_tasks(deployment))]),
         ]
+    else:
+        wanted = stage.server.concurrency
+        checks.append(
+            (
+                "Lambda concurrency",
+                lambda: [quotas.concurrency_result(quotas.function_limits(aws), wanted)],
+            )
+        )
     return checks
 
 

@@ -80,6 +80,7 @@ def server_resources(
     With `carries_calls`, also look for those of a server on ECS.
     """
     finders: list[Finder] = [_function, _server_role, _server_secrets, _server_logs]
+    finders.append(_if_allowed(_table))
     if carries_calls:
         on_ecs = (_start_role, _cluster, _balancers, _distributions, _server_groups)
         finders += map(_if_allowed, on_ecs)
@@ -232,6 +233,15 @@ def _function(aws: Aws, project: str, stage: str) -> Iterator[FoundResource]:
         "ResourceNotFoundException",
     ):
         yield FoundResource("function", name)
+
+
+def _table(aws: Aws, project: str, stage: str) -> Iterator[FoundResource]:
+    name = aws_names.server_for(project, stage)
+    if _exists(
+        lambda: aws.client("dynamodb").describe_table(TableName=name),
+        "ResourceNotFoundException",
+    ):
+        yield FoundResource("table", name)
 
 
 def _cluster(aws: Aws, project: str, stage: str) -> Iterator[FoundResource]:

@@ -24,6 +24,7 @@ from voicecore.cloud.stacks.server_stack import (
     secret_arns,
     server_role,
     server_stack,
+    table_arns,
 )
 from voicecore.cloud.stacks.stack import Parameter, Stack, StackOutput, get_att, join, ref
 from voicecore.project import aws_names
@@ -52,7 +53,7 @@ def ecs_server_stack(
             aws_names.server_role_for(name, stage, region),
             f"Permissions of the session server of {name}",
             ecs_trust(),
-            task_role_statements(deployment, agent_arns()),
+            task_role_statements(deployment, agent_arns(), table_arns(env)),
         ),
         "StartRole": server_role(
             aws_names.server_start_role_for(name, stage, region),

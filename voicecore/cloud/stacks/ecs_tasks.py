@@ -22,6 +22,8 @@ from voicecore.cloud.stacks.server_stack import (
     SECRET,
     SECRET_VERSION,
     SESSION_KEY,
+    STORE,
+    store_variable,
 )
 from voicecore.cloud.stacks.stack import Json, Resource, get_att, ref, sub
 from voicecore.project import aws_names
@@ -133,7 +135,7 @@ def _security_group(deployment: Deployment, env: Environment) -> Resource:
 def _egress(env: Environment) -> list[tuple[str, int]]:
     """Return the ports that the server must reach: AWS, providers, and its session table if any."""
     ports = [("AWS and phone providers", 443)]
-    if store := env.secret.get("SESSION_STORE"):
+    if store := env.secret.get(STORE):
         ports.append(("The session table", urlsplit(store).port or 6379))
     return ports
 
@@ -212,6 +214,7 @@ def _variables(deployment: Deployment, env: Environment) -> dict[str, Any]:
         # Providers sign their requests with it; behind the load balancer nothing else tells it.
         "PUBLIC_URL": server_origin(deployment),
         "TRUSTED_PROXIES": network_stack.CIDR,
+        **store_variable(env),
     }
     return turn_channels.turn_variables(deployment) | sessions | dict(env.plain) | own
 

@@ -101,11 +101,17 @@ def split_server_env(
     `transports` are those whose keys are required. Raises BadEnvironment.
     """
     given = {name: v for name, v in values.items() if v and name not in _LOCAL_ONLY}
+    if given.get("SESSION_STORE") == "memory":
+        del given["SESSION_STORE"]  # of one server; in AWS several may run
     missing = [
         f"{transport.key} is missing: callers cannot join through {transport.title} without it"
         for transport in transports
         if transport.key and transport.key not in given
     ]
+    if given.get("SESSION_STORE", "").startswith("dynamodb:"):
+        missing.append(
+            "SESSION_STORE names a DynamoDB table; leave it out: the server's stack has its own"
+        )
     if mistakes := [*_mistakes_in(given, region), *missing]:
         raise BadEnvironment(mistakes, "server/.env")
     kept = {name: value for name, value in given.items() if name not in _REGIONS}

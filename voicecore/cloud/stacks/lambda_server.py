@@ -21,6 +21,8 @@ from voicecore.cloud.stacks.server_stack import (
     secret_arns,
     server_role,
     server_stack,
+    store_variable,
+    table_arns,
 )
 from voicecore.cloud.stacks.stack import Json, Resource, Stack, StackOutput, get_att, ref
 from voicecore.console.errors import ExitCode, VoicecoreError
@@ -36,7 +38,14 @@ _TIMEOUT = 60  # seconds
 # CPU grows with memory, to a whole vCPU at 1769 MB (Lambda quotas). The first caller of a function
 # waits 0.5 s for its start there, 0.8 s at 1024 MB and 1.6 s at 512 MB (benchmarks/coldstart.py,
 # RESULTS.md). The process itself needs 62 MB; a start takes one core, so that more would not help.
-_MEMORY = 1769  # MB
+MEMORY = 1769  # MB
+
+UNRESERVED = 100
+"""Executions at once that an account must leave for its other functions (Lambda Developer Guide,
+configuration-concurrency)."""
+
+ACCOUNT_LIMIT = 1000
+"""AWS's default of the executions at once in an account and region (Lambda quotas)."""
 
 _ARN_LENGTH = 160
 """Longer than any ARN: counts for a variable whose value is not known yet."""
@@ -52,10 +61,12 @@ def lambda_server_stack(
     image_uri: str = "",
     runtime_arn: str = "",
     secret_version: str = "",
+    account_limit: int = ACCOUNT_LIMIT,
 ) -> Stack:
     """Return the stack of the server with this image (by digest) for the agent with this ARN.
 
     `secret_version` is the version of its secret's value, so that a new value restarts the server.
+    `account_limit`: executions at once that the account may have in the region.
     Raises ServerEnvironmentTooLarge.
     """
     name, stage = deployment.name, deployment.stage.name
@@ -65,12 +76,12 @@ def lambda_server_stack(
             aws_names.server_role_for(name, stage, deployment.stage.region),
             f"Permissions of the session server of {name}",
             lambda_trust(),
-            lambda_role_statements(deployment, agent_arns(), secret_arns(env)),
+            lambda_role_statements(deployment, agent_arns(), secret_arns(env), table_arns(env)),
         ),
         # Created here rather than by Lambda at the first request, so that it has a retention time
         # and is deleted with the stack.
         "Log": log_group(deployment, aws_names.lambda_log_group_for(server)),
-        FUNCTION: _function(deployment, env),
+        FUNCTION: _function(deployment, env, account_limit),
         URL: Resource(
             "AWS::Lambda::Url",
             # The server authenticates its callers itself, by key, invite or token.
@@ -90,7 +101,18 @@ def lambda_server_stack(
     return server_stack(deployment, env, description, resources, outputs, values)
 
 
-def _function(deployment: Deployment, env: Environment) -> Resource:
+def executions(deployment: Deployment, account_limit: int) -> tuple[int, bool]:
+    """Return how many requests the server answers at once, and whether it reserves them.
+
+    A new account may run so few functions at once that it can reserve nothing, and needs not to.
+    """
+    wanted = deployment.stage.server.concurrency
+    reserves = account_limit >= wanted + UNRESERVED
+    return (wanted if reserves else account_limit), reserves
+
+
+def _function(deployment: Deployment, env: Environment, account_limit: int) -> Resource:
+    at_once, reserves = executions(deployment, account_limit)
     return Resource(
         "AWS::Lambda::Function",
         {
@@ -101,10 +123,12 @@ def _function(deployment: Deployment, env: Environment) -> Resource:
             "ImageConfig": {"Command": list(_COMMAND)},
             "Architectures": ["arm64"],
             "Role": get_att("Role", "Arn"),
-            "MemorySize": _MEMORY,
+            "MemorySize": MEMORY,
             "Timeout": _TIMEOUT,
             "LoggingConfig": {"LogGroup": ref("Log")},
             "Environment": {"Variables": _variables(deployment, env)},
+            # Whatever strangers send, no more is run, and paid for, at once.
+            **({"ReservedConcurrentExecutions": at_once} if reserves else {}),
         },
     )
 
@@ -122,6 +146,7 @@ def _variables(deployment: Deployment, env: Environment) -> Json:
     arns: Json = {
         "AGENT_RUNTIME_ARN": ref(RUNTIME_ARN),
         "SESSION_SECRET_ARN": ref(SESSION_KEY),
+        **store_variable(env),
     }
     if env.secret:
         arns["SERVER_SECRET_ARN"] = ref(SECRET)

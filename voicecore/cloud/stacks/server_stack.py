@@ -1,4 +1,4 @@
-"""Owns what every session server's stack has, on Lambda or on ECS: image, agent, keys and log."""
+"""Owns what every session server's stack has, on Lambda or ECS: image, agent, keys, table, log."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from voicecore.cloud.stacks.stack import (
     Resource,
     Stack,
     StackOutput,
+    get_att,
     ref,
     sub,
     template,
@@ -26,6 +27,9 @@ SECRET_VERSION = "SecretVersion"  # noqa: S105 - a parameter's name
 
 SECRET = "Secret"  # noqa: S105 - a logical ID
 SESSION_KEY = "SessionKey"
+TABLE = "SessionTable"
+STORE = "SESSION_STORE"
+"""Variable that tells the server which session table it shares with its other copies."""
 
 URL = "Url"
 """The output with the server's URL."""
@@ -48,6 +52,8 @@ def server_stack(
     `values` holds IMAGE_URI, RUNTIME_ARN, SECRET_VERSION and the values of `parameters`.
     """
     keys = {SESSION_KEY: _session_key(deployment)}
+    if has_table(env):
+        keys[TABLE] = session_table(aws_names.server_for(deployment.name, deployment.stage.name))
     declared = {
         IMAGE_URI: Parameter(
             "The server's image by its digest: "
@@ -92,6 +98,39 @@ def agent_arns() -> list[Json]:
 def secret_arns(env: Environment) -> list[Any]:
     """Return the ARNs of the secrets that the server reads."""
     return [ref(SESSION_KEY), *([ref(SECRET)] if env.secret else [])]
+
+
+def has_table(env: Environment) -> bool:
+    """Return True unless server/.env names another session table, such as a Redis."""
+    return STORE not in env.secret
+
+
+def table_arns(env: Environment) -> list[Json]:
+    """Return the ARN of the session table, if the stack has it."""
+    return [get_att(TABLE, "Arn")] if has_table(env) else []
+
+
+def store_variable(env: Environment) -> Json:
+    """Return the variable that names the session table, if the stack has it."""
+    return {STORE: sub(f"dynamodb://${{{TABLE}}}")} if has_table(env) else {}
+
+
+def session_table(name: str) -> Resource:
+    """Return the session table that all copies of the server share, as dynamodb_table.py uses it.
+
+    On demand: it costs nothing without requests, and is never too small for a burst.
+    """
+    keys = {"subject": "HASH", "part": "RANGE"}
+    return Resource(
+        "AWS::DynamoDB::Table",
+        {
+            "TableName": name,
+            "BillingMode": "PAY_PER_REQUEST",
+            "AttributeDefinitions": [{"AttributeName": key, "AttributeType": "S"} for key in keys],
+            "KeySchema": [{"AttributeName": key, "KeyType": kind} for key, kind in keys.items()],
+            "TimeToLiveSpecification": {"AttributeName": "expires", "Enabled": True},
+        },
+    )
 
 
 def generated_secret(name: str, description: str, key: str) -> Resource:

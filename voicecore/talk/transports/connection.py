@@ -15,6 +15,7 @@ import aiohttp
 from voicecore.console.errors import ExitCode, VoicecoreError
 from voicecore.talk.channel import Channel, Deliver, Disconnected, HungUp, Note
 from voicecore.talk.session_client import (
+    AgentUnavailable,
     IceServer,
     OfferRefused,
     ServerUnreachable,
@@ -167,7 +168,7 @@ class SessionConnection(Channel):
             await asyncio.sleep(pause)
             try:
                 return await self._server.resume(session)
-            except ServerUnreachable as error:
+            except (ServerUnreachable, AgentUnavailable) as error:
                 reason = error.message
         raise ConnectionLost(
             f"The connection broke and could not be restored: {reason}",

@@ -11,6 +11,7 @@ import { forgetInvite, keepInvite, takeInvite } from "./invite";
 import { Levels } from "./levels";
 import { AgentUnavailable, ConnectionLost, type Problem, problemFrom } from "./problem";
 import {
+  ServerError,
   ServerUnreachable,
   type Session,
   startSession,
@@ -289,7 +290,8 @@ export class Call {
       try {
         return await startSession(transport, this.invite, session);
       } catch (error) {
-        if (!(error instanceof ServerUnreachable)) throw error;
+        const passes = error instanceof ServerError && error.status >= 500;
+        if (!passes && !(error instanceof ServerUnreachable)) throw error;
       }
     }
     throw new ConnectionLost();

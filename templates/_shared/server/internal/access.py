@@ -11,6 +11,7 @@ import hmac
 import json
 import os
 import re
+import secrets
 import sys
 import time
 import uuid
@@ -23,6 +24,11 @@ from .settings import Settings, read_key
 # A token is valid for as long as AgentCore keeps a session; a hang-up ends both.
 SESSION_SECONDS = 8 * 3600
 INVITE_HOURS = 12.0
+# The longest life of an invite; the session table remembers for as long that one was revoked.
+INVITE_DAYS_MAX = 31
+INVITE_ID = "[0-9a-f]{8}"
+# Callers with an invite are named so, followed by its ID.
+INVITED = "invite-"
 # The head of a session's token, a JWT: {"alg":"HS256","typ":"JWT"}. No other is accepted.
 HEAD = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9"
 
@@ -60,7 +66,7 @@ class Access:
             return "key"
         if scheme.lower() == "bearer" and credential.startswith("invite."):
             if is_invite(credential, self._key, time.time()):
-                return f"invite-{hashlib.sha256(credential.encode()).hexdigest()[:12]}"
+                return f"{INVITED}{credential.split('.')[1]}"
             raise ApiError(401, "unauthorized", "This invite is not valid or has expired.")
         if scheme.lower() == "bearer" and self._issuer and credential.count(".") == 2:
             subject = await self._issuer.subject_of(credential)
@@ -109,21 +115,23 @@ def new_session_id() -> str:
     return str(uuid.uuid4())
 
 
-def invite(key: bytes, until: float) -> str:
-    """Return an invite to start sessions until this Unix time, so that no browser gets the key."""
-    expiry = str(int(until))
+def invite(key: bytes, until: float, id: str = "") -> str:
+    """Return an invite to start sessions until this Unix time, so that no browser gets the key.
+
+    Its ID is random, so that it can be revoked alone: DELETE /invites/<ID>.
+    """
+    head = f"{id or secrets.token_hex(4)}.{int(until)}"
     # Half of the digest, as RFC 2104 allows, keeps the address short.
-    digest = hmac.digest(key, f"invite:{expiry}".encode(), hashlib.sha256)[:16]
-    return f"invite.{expiry}.{_encoded(digest)}"
+    digest = hmac.digest(key, f"invite:{head}".encode(), hashlib.sha256)[:16]
+    return f"invite.{head}.{_encoded(digest)}"
 
 
 def is_invite(text: str, key: bytes, now: float) -> bool:
     """Return True if this key signed the invite, and it has not expired."""
-    _, _, rest = text.partition(".")
-    expiry = rest.partition(".")[0]
-    if not re.fullmatch("[0-9]{1,11}", expiry) or int(expiry) <= now:
+    found = re.fullmatch(rf"invite\.({INVITE_ID})\.([0-9]{{1,11}})\.[\w-]+", text, re.ASCII)
+    if not found or not now < int(found[2]) <= now + INVITE_DAYS_MAX * 86_400:
         return False
-    return hmac.compare_digest(text.encode(), invite(key, int(expiry)).encode())
+    return hmac.compare_digest(text.encode(), invite(key, int(found[2]), found[1]).encode())
 
 
 def _encoded(data: bytes) -> str:
@@ -136,4 +144,6 @@ def _decoded(text: str) -> bytes:
 
 if __name__ == "__main__":
     hours = float(sys.argv[1]) if len(sys.argv) > 1 else INVITE_HOURS
+    if not 0 < hours <= INVITE_DAYS_MAX * 24:
+        raise SystemExit(f"An invite may last {INVITE_DAYS_MAX * 24} hours at most.")
     print(invite(read_key(os.environ).encode(), time.time() + hours * 3600))

@@ -104,7 +104,7 @@ def api_error_for(error: Exception) -> ApiError:
             code = error.response.get("Error", {}).get("Code", "unknown")
             status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
             logs.write("aws_refused", level="ERROR", code=code, operation=error.operation_name)
-            if status in BUSY_STATUSES or "Throttl" in code:
+            if status in BUSY_STATUSES or "Throttl" in code or "Throughput" in code:
                 return ApiError(503, "aws_busy", f"AWS is busy: {code}.", BUSY_SECONDS)
             return ApiError(502, "aws_refused", f"AWS refused the request: {code}.")
         case NoCredentialsError():

@@ -1,7 +1,7 @@
 """Runs the session server as an AWS Lambda function behind a Function URL.
 
-A function serves one request at a time, and AWS starts as many as needed. What the server keeps in
-memory (limits, above all) is separate in each of them; with SESSION_STORE they share it.
+A function serves one request at a time, and AWS starts as many as needed. They share SESSION_STORE:
+what the server keeps in memory is separate in each of them.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from mangum import Mangum
 
 from . import access, keys, logs
 from .server import create_app
+from .session_table import revoke
 
 logs.set_up()
 keys.read()
@@ -28,8 +29,11 @@ answer = Mangum(app, lifespan="off")
 
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
-    """Answer a request; or create an invite, for a caller with IAM permission to invoke."""
+    """Answer a request; or make or revoke an invite, for a caller with IAM permission to invoke."""
     if "requestContext" in event:  # set by the Function URL, never by a caller
         return answer(event, context)
+    if "revoke_invite" in event:
+        loop.run_until_complete(revoke(app.state.table, event["revoke_invite"]))
+        return {}
     until = time.time() + float(event["invite_seconds"])
     return {"invite": access.invite(os.environ["SESSION_API_KEY"].encode(), until)}

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import ipaddress
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 from .access import Session
 from .api_errors import ApiError
-from .session_table import LEASE_SECONDS, MINUTE, Table
+from .session_table import LEASE_SECONDS, MINUTE, MemoryTable, Table
 from .settings import Settings
 
 
@@ -16,6 +18,7 @@ class Limits:
 
     def __init__(self, table: Table, settings: Settings) -> None:
         self._table, self._settings = table, settings
+        self._here = MemoryTable()
 
     async def request(self, address: str) -> None:
         """Count a request from this address. Raises ApiError."""
@@ -33,8 +36,18 @@ class Limits:
             message = f"You have {most} open sessions, which is the limit; end one first."
             raise ApiError(429, "too_many", message, MINUTE)
 
+    @asynccontextmanager
+    async def released_on_failure(self, session: Session) -> AsyncIterator[None]:
+        """Free the session's place if the block fails: then no one has got the session."""
+        try:
+            yield
+        except BaseException:
+            await self._table.release(session)
+            raise
+
     async def _count(self, name: str, most: int, what: str) -> None:
-        if await self._table.requests(name) > most:
+        # A flood that this copy of the server can refuse alone costs no request to the table.
+        if await self._here.requests(name) > most or await self._table.requests(name) > most:
             wait = MINUTE - int(time.time()) % MINUTE
             message = f"Too many {what}; the limit is {most} per minute."
             raise ApiError(429, "too_many", message, wait)

@@ -122,8 +122,10 @@ class Reader:
 
     def store(self, name: str) -> str:
         value = self.text(name) or "memory"
-        if value != "memory" and not value.startswith(("redis://", "rediss://")):
-            self.mistakes.append(f"{name} must be memory, or a URL like redis://host:6379/0.")
+        if value != "memory" and not re.fullmatch(r"rediss?://.+|dynamodb://[\w.-]{3,255}", value):
+            self.mistakes.append(
+                f"{name} must be memory, a URL like redis://host:6379/0, or dynamodb://<table>."
+            )
         return value
 
     def networks(self, name: str) -> tuple[str, ...]:

@@ -22,11 +22,14 @@ from moto.backends import get_backend
 from tests.standins.aws.cloud import Call, Cloud, new_caller
 from tests.standins.aws.http.operations import Request, Response
 from tests.standins.aws.http.server import Server
-from tests.standins.aws.services import logs
+from tests.standins.aws.services import logs, quotas
 from tests.standins.aws.services.ecr import Registry, sync_registry
 from tests.standins.aws.services.lambda_containers import Container, ContainerPool, Start
 from tests.standins.aws.timed_state import TimedState, timed_state
 from tests.standins.models.refusal import Refused
+
+CONCURRENCY = ("lambda", "L-B99A9384")
+UNRESERVED_MIN = 100  # Lambda Developer Guide, configuration-concurrency
 
 _ENVIRONMENT_BYTES = 4096
 _RESERVED = ("AWS_REGION", "AWS_DEFAULT_REGION", "AWS_ACCESS_KEY_ID", "AWS_LAMBDA_RUNTIME_API")
@@ -48,6 +51,7 @@ class Function:
     pool: ContainerPool
     tags: dict[str, str]
     policy: dict[str, dict[str, Any]] = field(default_factory=dict)
+    reserved: int | None = None
     url: FunctionUrl | None = None
 
     @property
@@ -125,6 +129,38 @@ def update_configuration(cloud: Cloud, call: Call) -> dict[str, Any]:
     _check_settings(cloud, call)
     _set(function, call.params)
     return _after_change(cloud, function)
+
+
+def put_concurrency(cloud: Cloud, call: Call) -> dict[str, Any]:
+    function, wanted = _found(cloud, call), call.params["ReservedConcurrentExecutions"]
+    if _unreserved(cloud, call, but=function) - wanted < UNRESERVED_MIN:
+        message = (
+            "Specified ReservedConcurrentExecutions for function decreases account's "
+            f"UnreservedConcurrentExecution below its minimum value of [{UNRESERVED_MIN}]."
+        )
+        raise Refused("InvalidParameterValueException", message, 400)
+    function.reserved = wanted
+    return {"ReservedConcurrentExecutions": wanted}
+
+
+def delete_concurrency(cloud: Cloud, call: Call) -> dict[str, Any]:
+    _found(cloud, call).reserved = None
+    return {}
+
+
+def account_settings(cloud: Cloud, call: Call) -> dict[str, Any]:
+    total = int(quotas.value(cloud, call.account, call.region, *CONCURRENCY))
+    limits = {
+        "ConcurrentExecutions": total,
+        "UnreservedConcurrentExecutions": _unreserved(cloud, call),
+    }
+    return {"AccountLimit": limits, "AccountUsage": {}}
+
+
+def _unreserved(cloud: Cloud, call: Call, but: Function | None = None) -> int:
+    total = int(quotas.value(cloud, call.account, call.region, *CONCURRENCY))
+    functions = _functions(cloud, call).values()
+    return total - sum(each.reserved or 0 for each in functions if each is not but)
 
 
 def _set(function: Function, p: Mapping[str, Any]) -> None:
@@ -231,6 +267,11 @@ def get(cloud: Cloud, call: Call) -> dict[str, Any]:
             "ResolvedImageUri": function.image,
         },
         "Tags": function.tags,
+        **(
+            {"Concurrency": {"ReservedConcurrentExecutions": function.reserved}}
+            if function.reserved
+            else {}
+        ),
     }
 
 
@@ -516,6 +557,9 @@ HANDLERS = {
     ("lambda", "CreateFunction"): create,
     ("lambda", "UpdateFunctionCode"): update_code,
     ("lambda", "UpdateFunctionConfiguration"): update_configuration,
+    ("lambda", "PutFunctionConcurrency"): put_concurrency,
+    ("lambda", "DeleteFunctionConcurrency"): delete_concurrency,
+    ("lambda", "GetAccountSettings"): account_settings,
     ("lambda", "GetFunction"): get,
     ("lambda", "GetFunctionConfiguration"): get_configuration,
     ("lambda", "DeleteFunction"): delete,

@@ -25,6 +25,7 @@ QUOTAS = {
     ("vpc", "L-F678F1CE"): ("VPCs per Region", 5.0, True),
     ("vpc", "L-A4707A72"): ("Internet gateways per Region", 5.0, True),
     ("vpc", "L-FE5A380F"): ("NAT gateways per Availability Zone", 5.0, True),
+    ("lambda", "L-B99A9384"): ("Concurrent executions", 1000.0, True),
     ("transcribe", "L-0599F82B"): ("Number of concurrent streaming sessions", 25.0, True),
     ("polly", "L-7E184727"): ("Generative SynthesizeSpeech requests per second", 8.0, True),
 }

@@ -24,13 +24,14 @@ from voicecore.cloud.deploy.parts.state_reader import write_secret
 from voicecore.cloud.deploy.plan import StackPlan, secret_change
 from voicecore.cloud.deploy.progress import ProgressBoard
 from voicecore.cloud.preflight.checks import PreflightCheck
+from voicecore.cloud.preflight.quotas import function_limits
 from voicecore.cloud.preflight.server import server_checks
 from voicecore.cloud.resources import ecs_service, inventory
 from voicecore.cloud.resources.deployed_stack import DeployedStack
 from voicecore.cloud.resources.ecs_service import RolloutWatch
 from voicecore.cloud.resources.inventory import FoundResource
 from voicecore.cloud.resources.stack_failure import StackFailed
-from voicecore.cloud.stacks.server_stack import SECRET
+from voicecore.cloud.stacks.server_stack import SECRET, has_table
 from voicecore.cloud.stacks.stack import Stack
 from voicecore.console.output import Output
 from voicecore.project import aws_names
@@ -51,6 +52,7 @@ class ServerPart:
         self._agent = agent
         self._deployment = context.request.deployment
         self._base = context.request.server
+        self._account_limit: int | None = None
         self._up_to_date: bool | None = None
         self.current = CurrentServer()
         self.image = ImageBuild(
@@ -102,9 +104,8 @@ class ServerPart:
         )
 
     def warnings(self) -> Sequence[str]:
-        """Return what the image build needs, and what several tasks do not share."""
-        scaling = "" if self.up_to_date else self._desired.scaling_warning
-        return [*filter(None, (self.image.note, scaling))]
+        """Return what the image build needs."""
+        return [*filter(None, (self.image.note,))]
 
     @property
     def up_to_date(self) -> bool:
@@ -117,6 +118,16 @@ class ServerPart:
     def carries_calls(self) -> bool:
         """True when calls pass through the server."""
         return self._desired.carries_calls
+
+    @property
+    def has_table(self) -> bool:
+        """True when the server's stack has the session table."""
+        return has_table(self._desired.environment)
+
+    @property
+    def requests_at_once(self) -> int | None:
+        """Requests at once that are run and paid for; None without a server on Lambda."""
+        return self._desired.requests_at_once if self.needed else None
 
     def wait_until_ready(self, output: Output) -> None:
         """Wait for old tasks to drain, if the server must change while they do."""
@@ -177,6 +188,9 @@ class ServerPart:
     def _desired(self) -> DesiredServer:
         if self._base is None:
             self._base = desired_server(self._context.request.project, self._deployment)
+        if self._account_limit is None and not self._base.carries_calls:
+            self._account_limit = function_limits(self._context.aws).total
+            self._base = replace(self._base, account_limit=self._account_limit)
         network = self._shared.current.network
         return replace(self._base, network=network.outputs) if network else self._base
 

@@ -6,10 +6,11 @@ import json
 import socket
 import ssl
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
-from urllib.request import urlopen
+from urllib.request import Request, urlopen
 
 import urllib3
 
@@ -89,26 +90,56 @@ def invite_url(aws: Aws, stack: DeployedStack, hours: float = INVITE_HOURS) -> s
     return f"{stack.outputs[URL]}#{create(aws, stack, seconds)}"
 
 
+def revoke_invite(aws: Aws, stack: DeployedStack, id: str) -> None:
+    """Make the server refuse an invite from now on. Raises ServerNotHealthy."""
+    if not on_ecs(stack):
+        _invoke(aws, stack, "revoke the invite", {"revoke_invite": id})
+        return
+    request = Request(  # noqa: S310 - AWS's URL, or the owner's domain
+        f"{stack.outputs[URL]}invites/{id}",
+        headers={"Authorization": f"Bearer {_key(aws, stack)}"},
+        method="DELETE",
+    )
+    try:
+        with urlopen(request, timeout=_REQUEST_SECONDS):  # noqa: S310
+            pass
+    except (URLError, OSError) as error:
+        raise _not_done(stack, "revoke the invite", str(error)) from error
+
+
 def _sign_invite(aws: Aws, stack: DeployedStack, seconds: float) -> str:
-    """Return an invite signed here: a task has no entrance that IAM guards. The key is not kept."""
+    """Return an invite signed here: a task has no entrance that IAM guards."""
+    return invites.sign_invite(_key(aws, stack), time.time() + seconds)
+
+
+def _key(aws: Aws, stack: DeployedStack) -> str:
+    """Return the server's key; it is not kept."""
     answer = aws.client("secretsmanager").get_secret_value(SecretId=stack.outputs["SessionKeyArn"])
-    key = json.loads(answer["SecretString"])["SESSION_API_KEY"]
-    return invites.sign_invite(key, time.time() + seconds)
+    return json.loads(answer["SecretString"])["SESSION_API_KEY"]
 
 
 def _ask_invite(aws: Aws, stack: DeployedStack, seconds: float) -> str:
     """Return an invite from the Lambda function, which IAM guards: the key stays there."""
+    return _invoke(aws, stack, "create an invite", {"invite_seconds": seconds})["invite"]
+
+
+def _invoke(
+    aws: Aws, stack: DeployedStack, what: str, event: Mapping[str, object]
+) -> dict[str, Any]:
     answer = aws.client("lambda").invoke(
-        FunctionName=stack.outputs["FunctionName"],
-        Payload=json.dumps({"invite_seconds": seconds}),
+        FunctionName=stack.outputs["FunctionName"], Payload=json.dumps(event)
     )
     document = json.loads(answer["Payload"].read())
     if "FunctionError" in answer:
-        raise ServerNotHealthy(
-            f"The session server could not create an invite: {document.get('errorMessage')}",
-            f"To see why, run:  aws logs tail {_log_group(stack)} --since 10m",
-        )
-    return document["invite"]
+        raise _not_done(stack, what, document.get("errorMessage"))
+    return document
+
+
+def _not_done(stack: DeployedStack, what: str, why: object) -> ServerNotHealthy:
+    return ServerNotHealthy(
+        f"The session server could not {what}: {why}",
+        f"To see why, run:  aws logs tail {_log_group(stack)} --since 10m",
+    )
 
 
 def _addresses(name: str) -> set[str]:

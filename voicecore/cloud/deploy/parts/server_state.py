@@ -16,9 +16,8 @@ from voicecore.cloud.resources.deployed_stack import DeployedStack
 from voicecore.cloud.resources.ecs_service import EcsService
 from voicecore.cloud.stacks.deployment import Deployment
 from voicecore.cloud.stacks.ecs_server import ecs_server_stack
-from voicecore.cloud.stacks.ecs_tasks import max_tasks
 from voicecore.cloud.stacks.env_split import Environment, split_server_env
-from voicecore.cloud.stacks.lambda_server import lambda_server_stack
+from voicecore.cloud.stacks.lambda_server import ACCOUNT_LIMIT, executions, lambda_server_stack
 from voicecore.cloud.stacks.server_stack import SECRET
 from voicecore.cloud.stacks.stack import Json, Stack
 from voicecore.project import aws_names
@@ -53,6 +52,8 @@ class DesiredServer:
     environment: Environment
     network: Mapping[str, str] = field(default_factory=dict[str, str])
     """Outputs of the network's stack; empty if it is not deployed yet."""
+    account_limit: int = ACCOUNT_LIMIT
+    """Executions of Lambda functions at once that the account may have."""
 
     @property
     def carries_calls(self) -> bool:
@@ -60,16 +61,9 @@ class DesiredServer:
         return carries_calls(self.deployment, self.environment)
 
     @property
-    def scaling_warning(self) -> str:
-        """Warning that several tasks do not share limits; empty if there is one or they do."""
-        tasks = max_tasks(self.deployment)
-        if not self.carries_calls or tasks == 1 or "SESSION_STORE" in self.environment.secret:
-            return ""
-        return (
-            f"Up to {tasks} tasks of the server will run, and each applies the limits of "
-            f"server/.env by itself: together they allow {tasks} times as much. Calls are not "
-            "affected. To share limits, set SESSION_STORE to a Redis that the network reaches."
-        )
+    def requests_at_once(self) -> int | None:
+        """Requests at once that are run and paid for; None for a server on ECS, of fixed size."""
+        return None if self.carries_calls else executions(self.deployment, self.account_limit)[0]
 
     def stack(self, image: str, runtime_arn: str, secret_version: str) -> Stack:
         """Return the server's stack with this image (URI by digest) for this agent."""
@@ -77,7 +71,7 @@ class DesiredServer:
         return (
             ecs_server_stack(*given, self.network)
             if self.carries_calls
-            else lambda_server_stack(*given)
+            else lambda_server_stack(*given, self.account_limit)
         )
 
 

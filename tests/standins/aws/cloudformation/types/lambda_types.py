@@ -26,7 +26,15 @@ def function(c: Context, p: Properties) -> str:
         Tags=c.tags,
         **_configuration(p),
     )
+    _reserve(c, name, p)
     return name
+
+
+def _reserve(c: Context, name: str, p: Properties) -> None:
+    if reserved := p.get("ReservedConcurrentExecutions"):
+        c.client("lambda").put_function_concurrency(
+            FunctionName=name, ReservedConcurrentExecutions=int(reserved)
+        )
 
 
 def function_settled(c: Context, physical: str) -> bool:
@@ -36,6 +44,10 @@ def function_settled(c: Context, physical: str) -> bool:
 
 def function_update(c: Context, physical: str, old: Properties, p: Properties) -> None:
     client = c.client("lambda")
+    if old.get("ReservedConcurrentExecutions") != p.get("ReservedConcurrentExecutions"):
+        if "ReservedConcurrentExecutions" not in p:
+            client.delete_function_concurrency(FunctionName=physical)
+        _reserve(c, physical, p)
     if _configuration(old) != _configuration(p):
         client.update_function_configuration(FunctionName=physical, **_configuration(p))
         c.cloud.clock.until(lambda: function_settled(c, physical))

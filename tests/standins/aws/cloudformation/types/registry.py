@@ -2,6 +2,7 @@
 
 from tests.standins.aws.cloudformation.types import (
     agentcore,
+    dynamodb,
     ec2,
     ecr,
     ecs,
@@ -22,4 +23,5 @@ RESOURCE_TYPES = (
     | agentcore.RESOURCE_TYPES
     | lambda_types.RESOURCE_TYPES
     | ecs.RESOURCE_TYPES
+    | dynamodb.RESOURCE_TYPES
 )

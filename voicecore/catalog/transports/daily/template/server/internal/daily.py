@@ -17,6 +17,7 @@ import os
 import re
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 from fastapi import APIRouter, Depends, Request
@@ -45,7 +46,7 @@ SECONDS_DIGITS = 10
 # Its length is limited apart: counted repetitions of Unicode's classes take 13 MB and 50 ms.
 PHONE, PHONE_LENGTH = r"^(\+[1-9][0-9]{6,14}|sips?:[^\s@]+@[\w.:-]+([;?][^\s]*)?)$", 300
 
-Admit = Callable[[str, str], Awaitable[Session]]
+Admit = Callable[[str, str], AbstractAsyncContextManager[Session]]
 Once = Callable[[str], Awaitable[bool]]
 
 
@@ -116,7 +117,6 @@ def router_for_service(
         call = parse_call(document)
         if not await once(f"dialin-{call.callId}"):
             raise ApiError(401, "replayed", "This call has already arrived.")
-        session = await admit(access.alias("phone", call.From), "daily")
         sip = {
             "display_name": call.From or "caller",
             "sip_mode": "dial-in",
@@ -124,17 +124,18 @@ def router_for_service(
             "video": False,
         }
         dialin = {"call_id": call.callId, "call_domain": call.callDomain}
-        await hold(agentcore, session.id, {"sip": sip}, {"dialin": dialin})
+        async with admit(access.alias("phone", call.From), "daily") as session:
+            await hold(agentcore, session.id, {"sip": sip}, {"dialin": dialin})
         return {"status": "ok", "sessionId": session.id}
 
     @routes.post("/calls", dependencies=[Depends(require_key)])
     async def call_out(body: DialOutRequest) -> StartedCall:
         """Make the agent call a phone; it speaks when the phone is answered."""
-        session = await admit(access.alias("phone", body.to), "daily")
         dialout = {"phoneNumber" if body.to.startswith("+") else "sipUri": body.to}
         if body.callerId:
             dialout["callerId"] = body.callerId
-        await hold(agentcore, session.id, {"enable_dialout": True}, {"dialout": dialout})
+        async with admit(access.alias("phone", body.to), "daily") as session:
+            await hold(agentcore, session.id, {"enable_dialout": True}, {"dialout": dialout})
         token = access.token_for(session)
         return StartedCall(sessionId=session.id, token=token, transport=session.transport)
 

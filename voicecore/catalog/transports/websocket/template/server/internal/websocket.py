@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from .agentcore import EXPIRES_SECONDS, AgentCore
+from .agentcore import AgentCore
+from .opened_url import opened_url
 
 
 async def start(agentcore: AgentCore, session_id: str) -> dict[str, str | int]:
-    """Return what the client needs to connect within `expiresIn` seconds."""
-    return {
-        "wsUrl": await agentcore.websocket_url(session_id),
-        "expiresIn": EXPIRES_SECONDS,
-    }
+    """Return what the client needs to connect. Raises ApiError."""
+    return await opened_url(agentcore, session_id, "websocket")

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from ..agentcore import EXPIRES_SECONDS, AgentCore
+from ..agentcore import AgentCore
+from ..opened_url import opened_url
 
 
 async def start(agentcore: AgentCore, session_id: str) -> dict[str, str | int]:
-    """Return where your own equipment can send a provider's frames, within `expiresIn` seconds."""
-    url = await agentcore.websocket_url(session_id, "telephony")
-    return {"wsUrl": url, "expiresIn": EXPIRES_SECONDS}
+    """Return where your own equipment can send a provider's frames. Raises ApiError."""
+    return await opened_url(agentcore, session_id, "telephony")

@@ -239,7 +239,7 @@ class Bridge:
 
     async def _connect(self) -> Any:
         async with asyncio.timeout(CONNECT_SECONDS):
-            url = await self._agentcore.websocket_url(self._session_id, "telephony")
+            url = await self._agentcore.websocket_url(self._session_id, Transport="telephony")
             return await self._http.ws_connect(
                 # Encoded, because the signature covers the exact text.
                 URL(url, encoded=True),

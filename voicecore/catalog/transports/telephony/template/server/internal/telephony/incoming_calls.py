@@ -20,12 +20,12 @@ from ..agentcore import AgentCore
 from ..api_errors import ApiError
 from ..limits import Limits
 from ..metrics import Metrics
-from ..session_table import LEASE_SECONDS, Table
+from ..session_table import LEASE_SECONDS, Table, has_ended
 from . import tickets
 from .bridge import Bridge, Ending, Unreachable
 from .open_calls import OpenCalls
 from .phone_settings import PhoneSettings
-from .provider import BadStart, Call, Forged, Provider, Signed, Webhook, session_id_for
+from .provider import BadStart, Call, Forged, Provider, Signed, Webhook, session_of
 from .provider_api import ProviderApi
 from .tickets import Tickets
 
@@ -62,7 +62,7 @@ class IncomingCalls:
         call = provider.incoming_call(signed.fields)
         if not call.id:
             raise ApiError(422, "no_call", "The request is not about a call.")
-        session, answer = _session(name, call.id), provider.reject_answer()
+        session, answer = session_of(name, call.id), provider.reject_answer()
         if not self._open_calls.expects(session.id):
             self._open_calls.require_open()  # before it is used: another server may accept it
         await self._use(name, signed)
@@ -70,7 +70,8 @@ class IncomingCalls:
         if not self._serves(call):
             logs.write("call_refused", session.id, "WARNING", provider=name, why="unknown number")
         elif await self._has_room(session, self._is_direct(name)):
-            media_url = await self._media_url(name, call, session)
+            async with self._limits.released_on_failure(session):
+                media_url = await self._media_url(name, call, session)
             answer = provider.connect_answer(call, media_url)
             self._open_calls.expect(session.id, ANSWERED_SECONDS)
             logs.write("call_answered", session.id, provider=name)
@@ -82,11 +83,11 @@ class IncomingCalls:
         signed = await self._signed(name, provider, request)
         await self._use(name, signed)
         call_id, status = provider.call_status(signed.fields)
-        session = _session(name, call_id)
+        session = session_of(name, call_id)
         logs.write("call_status", session.id, provider=name, status=status[:40])
         if status not in LIVE:  # its media socket may never have opened
             self._open_calls.forget(session.id)
-            await self._table.end(session)
+            await self._table.release(session)
         return Response(status_code=204)
 
     async def dial(self, name: str, ticket: str, request: Request) -> Response:
@@ -108,11 +109,13 @@ class IncomingCalls:
                 raise Forged("unknown provider")
             provider.check_media(self._webhook(socket, "GET"))
             call_id = await self._tickets.redeem(f"media-{name}", ticket, time.time())
+            session, began = session_of(name, call_id), time.monotonic()
+            if await has_ended(self._table, session):
+                raise Forged("its call has ended")
         except Forged as error:
             logs.write("media_refused", level="WARNING", provider=name[:20], why=str(error))
             await socket.close()  # before it is accepted: HTTP 403
             return
-        session, began = _session(name, call_id), time.monotonic()
         # Another copy of the server may have answered and counted the call; it has its place.
         await self._table.hold(session, maxsize)
         seconds = self._settings.stream_seconds
@@ -125,7 +128,7 @@ class IncomingCalls:
         finally:
             await bridge.close()
             self._open_calls.remove(bridge)
-            await self._table.end(session)
+            await self._table.release(session)
             lasted = round(time.monotonic() - began, 1)
             logs.write("call_ended", session.id, provider=name, by=by, seconds=lasted)
 
@@ -202,7 +205,7 @@ class IncomingCalls:
 
     async def _media_url(self, name: str, call: Call, session: Session) -> str:
         if self._is_direct(name):
-            return await self._agentcore.websocket_url(session.id, "telephony")
+            return await self._agentcore.websocket_url(session.id, Transport="telephony")
         ticket = self._tickets.issue(f"media-{name}", call.id, time.time())
         base = self._settings.public_url.replace("http", "ws", 1)
         return f"{base}/phone/{name}/media/{ticket}"
@@ -221,8 +224,3 @@ def _refused(name: str, reason: Forged) -> ApiError:
     """Log why a webhook is refused, and return the answer to it."""
     logs.write("webhook_refused", level="WARNING", provider=name, why=str(reason))
     return ApiError(401, "forged", f"The request is not from {name}: {reason}.")
-
-
-def _session(name: str, call_id: str) -> Session:
-    """Return the session of a call, whose caller is its provider."""
-    return Session(session_id_for(name, call_id), f"phone-{name}", "telephony", int(time.time()))

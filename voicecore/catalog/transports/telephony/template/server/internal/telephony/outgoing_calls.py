@@ -9,9 +9,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from .. import logs
 from ..agentcore import AgentCore
 from ..api_errors import ApiError
+from ..session_table import Table, end
 from .open_calls import OpenCalls
 from .phone_settings import PhoneSettings
-from .provider import e164, session_id_for
+from .provider import e164, session_id_for, session_of
 from .provider_api import ProviderApi, read_answer
 from .tickets import Tickets
 
@@ -62,9 +63,10 @@ class OutgoingCalls:
         api: ProviderApi,
         open_calls: OpenCalls,
         tickets: Tickets,
+        table: Table,
     ) -> None:
         self._settings, self._agentcore, self._api = settings, agentcore, api
-        self._open_calls, self._tickets = open_calls, tickets
+        self._open_calls, self._tickets, self._table = open_calls, tickets, table
 
     async def place(self, body: CallRequest) -> PlacedCall:
         """Call a number; the agent speaks with the person who answers."""
@@ -89,9 +91,13 @@ class OutgoingCalls:
     async def hang_up(self, call_id: str, name: str | None) -> None:
         """End a call and its session."""
         name, provider = await self._api.provider_of(call_id, name)
-        if end := provider.hang_up_request(call_id):
-            await self._api.request(end)
-        await self._agentcore.stop(session_id_for(name, call_id))
+        session = session_of(name, call_id)
+        # First, so that its ticket opens no media socket from here on.
+        await end(self._table, session)
+        if request := provider.hang_up_request(call_id):
+            await self._api.request(request)
+        await self._agentcore.stop(session.id)
+        await self._table.release(session)
 
     async def transfer(self, call_id: str, name: str | None, body: TransferRequest) -> None:
         """Connect a call to a number instead of the agent."""

@@ -40,7 +40,7 @@ class PhoneServer:
         self._access, self._api = access, ProviderApi(phone.providers)
         self.open_calls = OpenCalls(phone.drain_seconds)
         shared = (phone, agentcore, self._api, self.open_calls, tickets)
-        self._outgoing = OutgoingCalls(*shared)
+        self._outgoing = OutgoingCalls(*shared, table)
         self._incoming = IncomingCalls(*shared, limits, table, metrics)
 
     def router(self) -> APIRouter:

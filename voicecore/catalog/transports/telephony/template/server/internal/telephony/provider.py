@@ -9,6 +9,7 @@ import base64
 import binascii
 import json
 import re
+import time
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ from functools import cached_property
 from typing import Any, Protocol
 from urllib.parse import parse_qsl, urlsplit
 
+from ..access import Session
 from ..api_errors import ApiError
 from ..settings import Reader
 
@@ -284,3 +286,9 @@ def session_id_for(provider: str, call_id: str) -> str:
     if provider == "twilio":
         return call_id  # 34 characters that AgentCore accepts
     return f"{provider}-{uuid.uuid5(uuid.NAMESPACE_URL, call_id)}"
+
+
+def session_of(provider: str, call_id: str) -> Session:
+    """Return the session of a call, whose caller is its provider."""
+    id = session_id_for(provider, call_id)
+    return Session(id, f"phone-{provider}", "telephony", int(time.time()))

@@ -9,18 +9,23 @@ import pytest
 from botocore.auth import SigV4QueryAuth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
-from fastapi.testclient import TestClient
 
 from ..sigv4 import Keys, presigned_url
-from .conftest import ARN, AUTHORIZED
+from .conftest import ARN, AUTHORIZED, Serve, agentcore
 
 
-def test_start_returns_a_presigned_url(client: TestClient) -> None:
-    request = {"transport": "websocket"}
-    body = client.post("/start", headers=AUTHORIZED, json=request).json()
+def test_start_returns_a_presigned_url(serve: Serve) -> None:
+    asked: list[tuple[str, object]] = []
+    with agentcore({"status": "open"}, asked) as aws:
+        client = serve(aws)
+        request = {"transport": "websocket"}
+        body = client.post("/start", headers=AUTHORIZED, json=request).json()
+    # The agent accepts the URL for as long as the process lives that this has reached.
+    assert asked == [(body["sessionId"], {"type": "open", "data": {"transport": "websocket"}})]
     url = urlsplit(body["wsUrl"])
     query = {name: values[0] for name, values in parse_qs(url.query).items()}
-    assert (url.scheme, url.netloc) == ("ws", "127.0.0.1:9")
+    assert f"{url.scheme}://{url.netloc}" == aws.replace("http", "ws")
+    assert query["X-Amzn-Bedrock-AgentCore-Runtime-Custom-Opened"] == "1"
     assert unquote(url.path) == f"/runtimes/{ARN}/ws" and "%3A" in url.path
     assert query["qualifier"] == "DEFAULT"
     assert query["X-Amzn-Bedrock-AgentCore-Runtime-Session-Id"] == body["sessionId"]

@@ -1,7 +1,6 @@
-"""Owns the session table: open sessions, ended sessions, and counts of requests.
+"""Owns the session table: open sessions, what has been used up or revoked, counts of requests.
 
-It is in memory, or in Redis for several copies of the server. If it is lost, only limits are: a
-session's token is enough to continue.
+It is in memory, or in DynamoDB or Redis, which several copies of the server share.
 """
 
 from __future__ import annotations
@@ -10,15 +9,16 @@ import time
 from collections import Counter, defaultdict
 from typing import Protocol
 
-from .access import SESSION_SECONDS, Session
+from . import logs
+from .access import INVITE_DAYS_MAX, INVITED, SESSION_SECONDS, Session
 
 MINUTE = 60
-# A WebSocket lasts an hour, and each /start renews the lease.
-LEASE_SECONDS = 3600
+# A WebSocket lasts an hour, and its URL can be used for 300 s; each /start renews the lease.
+LEASE_SECONDS = 3900
 
 
 class Table(Protocol):
-    """The operations of both tables."""
+    """The operations of all tables."""
 
     errors: tuple[type[Exception], ...] = ()
     """Exceptions that mean that the table cannot be reached; AWS's are known without."""
@@ -28,29 +28,52 @@ class Table(Protocol):
         ...
 
     async def hold(self, session: Session, most: int, seconds: int = LEASE_SECONDS) -> bool:
-        """Record the session as open for this time; False if its caller has `most` others."""
+        """Count the session as open for this time at least; False if its caller has `most` others.
+
+        Only a lease that has run out can be refused.
+        """
         ...
 
-    async def end(self, session: Session) -> None:
-        """Record that the session has ended, which invalidates its token."""
+    async def release(self, session: Session) -> None:
+        """Count the session as open no longer."""
         ...
 
-    async def has_ended(self, session: Session) -> bool:
-        """Return True if the session has ended."""
-        ...
-
-{% if transports | selectattr("by_phone") | list %}
     async def once(self, name: str, seconds: int) -> bool:
         """Return True for the first use of this name within this time."""
         ...
 
-{% endif %}
+    async def is_used(self, name: str) -> bool:
+        """Return True within the time of the first use of this name."""
+        ...
+
     async def close(self) -> None:
         """Close connections."""
         ...
 
 
-class MemoryTable:
+async def end(table: Table, session: Session) -> None:
+    """Record that the session has ended, which invalidates its token."""
+    seconds = session.since + SESSION_SECONDS + 1 - int(time.time())
+    await table.once(f"ended-{session.id}", max(1, seconds))
+
+
+async def has_ended(table: Table, session: Session) -> bool:
+    """Return True if the session has ended."""
+    return await table.is_used(f"ended-{session.id}")
+
+
+async def revoke(table: Table, invite_id: str) -> None:
+    """Refuse this invite, and the sessions that were started with it, from now on."""
+    await table.once(f"revoked-{INVITED}{invite_id}", INVITE_DAYS_MAX * 86_400)
+    logs.write("invite_revoked", invite=invite_id)
+
+
+async def is_revoked(table: Table, caller: str) -> bool:
+    """Return True if the caller has an invite that was revoked."""
+    return caller.startswith(INVITED) and await table.is_used(f"revoked-{caller}")
+
+
+class MemoryTable(Table):
     """The table of a single server."""
 
     errors: tuple[type[Exception], ...] = ()
@@ -59,10 +82,7 @@ class MemoryTable:
         self._minute = 0
         self._requests: Counter[str] = Counter()
         self._open: defaultdict[str, dict[str, float]] = defaultdict(dict)
-        self._ended: dict[str, float] = {}
-{% if transports | selectattr("by_phone") | list %}
         self._used: dict[str, float] = {}
-{% endif %}
 
     async def requests(self, name: str) -> int:
         minute = int(time.time()) // MINUTE
@@ -75,46 +95,37 @@ class MemoryTable:
 
     async def hold(self, session: Session, most: int, seconds: int = LEASE_SECONDS) -> bool:
         sessions, now = self._open[session.caller], time.time()
-        if session.id not in sessions and len(sessions) >= most:
+        if sessions.get(session.id, 0) < now and len(sessions) >= most:
             for id in [id for id, until in sessions.items() if until < now]:
                 del sessions[id]
             if len(sessions) >= most:
                 return False
-        sessions[session.id] = now + seconds
+        sessions[session.id] = max(sessions.get(session.id, 0), now + seconds)
         return True
 
-    async def end(self, session: Session) -> None:
+    async def release(self, session: Session) -> None:
         self._open[session.caller].pop(session.id, None)
-        self._ended[session.id] = session.since + SESSION_SECONDS
 
-    async def has_ended(self, session: Session) -> bool:
-        return session.id in self._ended
-
-{% if transports | selectattr("by_phone") | list %}
     async def once(self, name: str, seconds: int) -> bool:
-        now = time.time()
-        if self._used.get(name, 0) > now:
+        if await self.is_used(name):
             return False
-        self._used[name] = now + seconds
+        self._used[name] = time.time() + seconds
         return True
 
-{% endif %}
+    async def is_used(self, name: str) -> bool:
+        return self._used.get(name, 0) > time.time()
+
     async def close(self) -> None:
         """Do nothing: there are no connections."""
 
     def _expire(self, now: float) -> None:
-        for id in [id for id, until in self._ended.items() if until < now]:
-            del self._ended[id]
-{% if transports | selectattr("by_phone") | list %}
-        for name in [name for name, until in self._used.items() if until < now]:
-            del self._used[name]
-{% endif %}
+        self._used = {name: until for name, until in self._used.items() if until >= now}
         for caller, sessions in list(self._open.items()):
             if not any(until >= now for until in sessions.values()):
                 del self._open[caller]
 
 
-class RedisTable:
+class RedisTable(Table):
     """The table of all servers that use the same Redis."""
 
     def __init__(self, url: str) -> None:
@@ -136,7 +147,7 @@ class RedisTable:
         key, now = f"voicecore:running:{session.caller}", time.time()
         async with self._redis.pipeline() as pipe:
             pipe.zremrangebyscore(key, 0, now)
-            pipe.zadd(key, {session.id: now + seconds})
+            pipe.zadd(key, {session.id: now + seconds}, gt=True)
             pipe.zcard(key)
             pipe.expire(key, LEASE_SECONDS)
             _, added, count, _ = await pipe.execute()
@@ -145,25 +156,25 @@ class RedisTable:
             return False
         return True
 
-    async def end(self, session: Session) -> None:
-        until = session.since + SESSION_SECONDS + 1
-        async with self._redis.pipeline() as pipe:
-            pipe.zrem(f"voicecore:running:{session.caller}", session.id)
-            pipe.set(f"voicecore:ended:{session.id}", 1, exat=until)
-            await pipe.execute()
+    async def release(self, session: Session) -> None:
+        await self._redis.zrem(f"voicecore:running:{session.caller}", session.id)
 
-    async def has_ended(self, session: Session) -> bool:
-        return bool(await self._redis.exists(f"voicecore:ended:{session.id}"))
-
-{% if transports | selectattr("by_phone") | list %}
     async def once(self, name: str, seconds: int) -> bool:
         return bool(await self._redis.set(f"voicecore:once:{name}", 1, ex=seconds, nx=True))
 
-{% endif %}
+    async def is_used(self, name: str) -> bool:
+        return bool(await self._redis.exists(f"voicecore:once:{name}"))
+
     async def close(self) -> None:
         await self._redis.aclose()
 
 
-def table_of(store: str) -> Table:
+def table_of(store: str, region: str) -> Table:
     """Return the table for a value of SESSION_STORE."""
-    return MemoryTable() if store == "memory" else RedisTable(store)
+    if store == "memory":
+        return MemoryTable()
+    if store.startswith("dynamodb://"):
+        from .dynamodb_table import DynamoTable
+
+        return DynamoTable(store.removeprefix("dynamodb://"), region)
+    return RedisTable(store)
