@@ -14,8 +14,7 @@ def test_invite_equals_the_one_of_the_server() -> None:
     # Only the functions from here on: the module's imports are packages of the server.
     start = source.index("def invite(")
     theirs: dict[str, object] = {}
-    head = "import base64, hashlib, hmac, re, secrets
-"
+    head = "import base64, hashlib, hmac, re, secrets\n"
     exec(head + source[start : source.index("if __name__")], theirs)
     make = theirs["invite"]
     assert callable(make)
