@@ -24,12 +24,16 @@ class CallServer:
 
     states: list[str]
     refusal: int = 0
+    document: bytes = b""
+    """Body of every answer, instead of a good one."""
     url: str = ""
     requests: list[tuple[str, str, Any]] = field(default_factory=list)
 
     async def answer(self, request: web.Request) -> web.Response:
         body = await request.json() if request.can_read_body else None
         self.requests.append((request.method, request.path_qs, body))
+        if self.document:
+            return web.Response(body=self.document, content_type="application/json")
         if self.refusal or request.headers["Authorization"] != "Bearer key":
             error = {"code": "provider_refused", "message": "The provider refused: HTTP 401."}
             return web.json_response({"error": error}, status=self.refusal or 401)
@@ -72,6 +76,18 @@ def test_follows_call_until_it_ends(voicecore: Voicecore) -> None:
         assert "Telnyx calls +12025550123: v3:a" in done.stderr and "• ringing" in done.stderr
     assert server.requests[0] == ("POST", "/phone/calls", {"to": NUMBER})
     assert server.requests[1][:2] == ("GET", "/phone/calls/v3%3Aa?provider=telnyx")
+
+
+@pytest.mark.parametrize(
+    "document",
+    [b"[" * 200_000, b"\xff", b"9" * 5000, b"[1]", b"{}", b'{"callId": 1, "provider": "x"}'],
+)
+def test_malformed_answer_is_refused(voicecore: Voicecore, document: bytes) -> None:
+    with running(CallServer([], document=document)) as server:
+        key = {"SESSION_API_KEY": "key"}
+        done = voicecore("call", NUMBER, "--yes", "--url", server.url, env=key)
+    assert done.code == ExitCode.FAILED
+    assert "The answer of the session server lacks callId" in done.stderr
 
 
 def test_refused_call_names_server_env(voicecore: Voicecore) -> None:

@@ -170,7 +170,7 @@ def test_reports_agent_that_dies_after_first_ping(project: Path) -> None:
         assert "No module named 'nowhere'" in event["text"]
         status = runtime_status(project)
         assert status["spare"]["state"] == "failed"
-        assert status["trouble"]["text"] == event["text"]
+        assert status["troubles"][-1]["text"] == event["text"]
 
 
 def test_reports_agent_that_never_answers_ping(project: Path) -> None:
@@ -200,7 +200,7 @@ def test_server_of_another_project_on_our_port_is_an_error(project: Path) -> Non
         port = probe.getsockname()[1]
     with dev(project, "--server-port", str(port)) as process:
         # Not uv, which installs the server's packages before the port is checked.
-        while not any("uvicorn" in line for line in processes_in(project / "server")):
+        while not any("internal.server" in line for line in processes_in(project / "server")):
             time.sleep(0.05)
         foreign = ThreadingHTTPServer(("127.0.0.1", port), AlwaysHealthy)
         threading.Thread(target=foreign.serve_forever, daemon=True).start()

@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -139,6 +140,42 @@ def test_direct_build_refuses_dockerfile_that_needs_docker(
     assert done.returncode == 3
     assert "RUN useradd agent" in done.stderr
     assert "--builder buildx" in done.stderr
+
+
+def _fifo(agent: Path) -> None:
+    os.mkfifo(agent / "pipe")
+
+
+def _append(name: str, line: str) -> Callable[[Path], object]:
+    def change(agent: Path) -> None:
+        with (agent / name).open("a") as file:
+            file.write(f"{line}\n")
+
+    return change
+
+
+HOSTILE: dict[str, tuple[Callable[[Path], object], str]] = {
+    "pipe": (_fifo, "agent/pipe is not a file"),
+    "name": (lambda agent: (agent / os.fsdecode(b"caf\xe9")).touch(), "not UTF-8"),
+    "link": (lambda agent: (agent / "home").symlink_to("/root"), "agent/home is a link"),
+    "ignore": (_append(".dockerignore", "[z-a]"), "[z-a] is not a range"),
+    "quote": (_append("Dockerfile", 'ENV A="b'), "no closing quotation"),
+    "list": (_append("Dockerfile", 'CMD ["a",'), "not a JSON list"),
+    "copy": (_append("Dockerfile", "COPY --from=code /image/app/../.. /x"), "copies / from"),
+    "prune": (lambda agent: (agent / "internal/prune.py").unlink(), "has no internal/prune.py"),
+}
+
+
+@pytest.mark.parametrize(("change", "message"), HOSTILE.values(), ids=HOSTILE)
+def test_dry_run_refuses_what_build_refuses(
+    root: Path, registries: Registries, change: Callable[[Path], object], message: str
+) -> None:
+    change(root / "agent")
+    for options in (["--dry-run"], []):
+        done = run_voicecore(registries, None, root, "build", *options)
+        assert done.returncode == 3, done.stderr
+        assert message in done.stderr
+        assert "Traceback" not in done.stderr
 
 
 @pytest.mark.parametrize(

@@ -61,9 +61,35 @@ class RunningServer:
 
     def megabytes(self) -> float:
         """Return its resident memory."""
+        return self._megabytes("VmRSS")
+
+    def peak_megabytes(self) -> float:
+        """Return the most resident memory that it has had."""
+        return self._megabytes("VmHWM")
+
+    def _megabytes(self, name: str) -> float:
         status = Path(f"/proc/{self.process.pid}/status").read_text()
-        [line] = [line for line in status.splitlines() if line.startswith("VmRSS")]
+        [line] = [line for line in status.splitlines() if line.startswith(name)]
         return int(line.split()[1]) / 1024
+
+    def connections(self) -> int:
+        """Return how many connections to clients it has open."""
+        process = Path(f"/proc/{self.process.pid}")
+        own = {str(file.readlink()) for file in (process / "fd").iterdir()}
+        rows = [line.split() for line in (process / "net/tcp").read_text().splitlines()[1:]]
+        here = [row for row in rows if row[1].endswith(f":{self.port:04X}") and row[3] != "0A"]
+        return sum(f"socket:[{row[9]}]" in own for row in here)
+
+    def await_no_connections(self) -> None:
+        """Return when it has closed all connections to clients."""
+        deadline = time.monotonic() + 60
+        while self.connections():
+            assert time.monotonic() < deadline, self.connections()
+            time.sleep(0.1)
+
+    @property
+    def port(self) -> int:
+        return int(self.url.rpartition(":")[2])
 
     def terminate(self) -> None:
         self.process.send_signal(signal.SIGTERM)
@@ -76,9 +102,14 @@ class RunningServer:
 
 
 @contextmanager
-def serving(folder: Path, log: Path, aws: str, **settings: str) -> Iterator[RunningServer]:
-    """Run the server in `folder` from its first connection until the block ends."""
-    port = free_port()
+def serving(
+    folder: Path, log: Path, aws: str, prefix: tuple[str, ...] = (), /, **settings: str
+) -> Iterator[RunningServer]:
+    """Run the server in `folder` from its first connection until the block ends.
+
+    `prefix` is a command that runs it, like ("nice",).
+    """
+    host, port = settings.get("HOST", "127.0.0.1"), free_port()
     env = {
         "PATH": os.environ["PATH"],
         "HOME": os.environ["HOME"],
@@ -96,7 +127,7 @@ def serving(folder: Path, log: Path, aws: str, **settings: str) -> Iterator[Runn
     }
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [venv.python_of(folder), "-m", "internal.server"],
+            [*prefix, venv.python_of(folder), "-m", "internal.server"],
             cwd=folder, env=env, stdout=output, stderr=subprocess.STDOUT,
         )  # fmt: skip
     server = RunningServer(f"http://127.0.0.1:{port}", process, log)
@@ -106,7 +137,7 @@ def serving(folder: Path, log: Path, aws: str, **settings: str) -> Iterator[Runn
             assert process.poll() is None, log.read_text()
             assert time.monotonic() < deadline, log.read_text()
             try:
-                socket.create_connection(("127.0.0.1", port), timeout=1).close()
+                socket.create_connection((host, port), timeout=1).close()
                 break
             except OSError:
                 time.sleep(0.05)

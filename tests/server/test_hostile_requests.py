@@ -1,8 +1,13 @@
 """Hostile requests are refused, and other clients are not affected."""
 
 import asyncio
+import subprocess
+import sys
+from pathlib import Path
 
-from tests.server import hostile
+import pytest
+
+from tests.server import hostile, ipv6_crowd
 from tests.server.serving import KEY, RunningServer
 
 REQUESTS = 600  # benchmarks/server.py sends 10,000
@@ -62,3 +67,15 @@ def test_one_address_may_have_256_connections(shared: RunningServer) -> None:
         return left
 
     assert asyncio.run(open_many()) == 256
+
+
+@pytest.mark.needs("network namespaces")
+def test_one_ipv6_network_may_have_256_connections(folder: Path, tmp_path: Path) -> None:
+    prepare = (
+        "ip link set lo up && sysctl -qw net.ipv6.ip_nonlocal_bind=1"
+        f" && ip -6 route add local {ipv6_crowd.NETWORK}/64 dev lo"
+    )
+    crowd = f"{sys.executable} -m tests.server.ipv6_crowd {folder} {tmp_path / 'log'}"
+    argv = ["unshare", "--net", "sh", "-c", f"{prepare} && exec {crowd}"]
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=120, check=True)
+    assert int(done.stdout) == ipv6_crowd.SERVED

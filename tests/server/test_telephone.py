@@ -410,16 +410,20 @@ def test_caller_hears_apology_when_the_drain_ends(files: ServerFiles, tmp_path: 
     run(call())
 
 
-def test_second_sigterm_ends_the_server_at_once(files: ServerFiles, tmp_path: Path) -> None:
+@pytest.mark.parametrize("drain_seconds", ["0", "90"])
+def test_no_drain_or_second_sigterm_ends_the_server_at_once(
+    files: ServerFiles, tmp_path: Path, drain_seconds: str
+) -> None:
     async def call() -> None:
         async with (
-            phone_system(files, tmp_path, "plivo") as system,
+            phone_system(files, tmp_path, "plivo", DRAIN_SECONDS=drain_seconds) as system,
             system.provider.call(system.server.url) as handset,
         ):
             await handset.hears(0.4)
             system.server.terminate()
-            await system.until("draining")
-            system.server.terminate()
+            if drain_seconds != "0":
+                await system.until("draining")
+                system.server.terminate()
             assert await handset.hung_up_on() == 1012  # the server restarts
             assert await asyncio.to_thread(system.server.process.wait, 120) == -signal.SIGTERM
 

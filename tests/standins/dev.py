@@ -36,10 +36,16 @@ HTTPServer(("127.0.0.1", int(os.environ["PORT"])), Ping).serve_forever()
 SERVER = """\
 import os
 
+import uvicorn
+
 async def app(scope, receive, send):
     if scope["type"] == "http":
         await send({"type": "http.response.start", "status": 200})
         await send({"type": "http.response.body", "body": os.environ["AGENT_RUNTIME_ARN"].encode()})
+
+if __name__ == "__main__":
+    headers = [("X-Voicecore-Run", os.environ["VOICECORE_RUN"])]
+    uvicorn.run(app, port=int(os.environ["PORT"]), headers=headers, log_level="warning")
 """
 
 

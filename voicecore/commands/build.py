@@ -13,6 +13,7 @@ from voicecore.image.builder import (
     age_in_days,
     build_image,
     existing_image,
+    require_buildable,
     write_sbom,
 )
 from voicecore.image.builder_choice import choose_builder, local_docker, require_possible
@@ -95,6 +96,8 @@ def _report_of(plan: BuildPlan, result: BuildResult, seconds: float) -> BuildRep
 def _dry_run(context: Context, options: BuildOptions, plan: BuildPlan) -> ExitCode:
     with local_docker(options.builder, options.check, context.env) as docker:
         choice = choose_builder(options.builder, docker)
+    if not plan.pushed_digest:
+        require_buildable(plan, choice.name, context.env)
     size = sum((plan.project.agent / file.path).lstat().st_size for file in plan.files)
     facts = {
         "image": str(plan.target or plan.local_reference),

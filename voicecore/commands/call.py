@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -91,9 +92,11 @@ async def follow(
     request = {"to": options.number, **({"provider": provider} if provider else {})}
     headers = {"Authorization": f"Bearer {server.key}"}
     async with aiohttp.ClientSession(server.url, headers=headers) as http:
-        placed = await ask(http, "POST", "/phone/calls", request)
+        placed = await ask(http, "POST", "/phone/calls", request, ("callId", "provider"))
         report(context, options, "placed", placed)
-        path = f"/phone/calls/{quote(placed['callId'], safe='')}?provider={placed['provider']}"
+        path = (
+            f"/phone/calls/{quote(placed['callId'], safe='')}?provider={quote(placed['provider'])}"
+        )
         try:
             return await _watch(context, options, http, path)
         except asyncio.CancelledError:
@@ -106,8 +109,8 @@ async def _watch(
 ) -> ExitCode:
     before = ""
     while True:
-        state = await ask(http, "GET", path)
-        status = str(state["status"])
+        state = await ask(http, "GET", path, fields=("status",))
+        status = state["status"]
         if status != before:
             report(context, options, status, state)
         if status not in _LIVE:
@@ -117,16 +120,22 @@ async def _watch(
 
 
 async def ask(
-    http: aiohttp.ClientSession, method: str, path: str, body: dict[str, str] | None = None
+    http: aiohttp.ClientSession,
+    method: str,
+    path: str,
+    body: dict[str, str] | None = None,
+    fields: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """Return the session server's answer. Raises CallRefused."""
+    """Return the session server's answer, which has these fields. Raises CallRefused."""
     import aiohttp
     from yarl import URL
+
+    from voicecore.talk.session_client import code_of, detail_of, document_of
 
     try:
         # Some providers put colons into IDs: they must stay as they are written.
         async with http.request(method, URL(path, encoded=True), json=body) as answer:
-            document: dict[str, Any] = {} if answer.status == 204 else await answer.json()
+            document = await document_of(answer)
     except aiohttp.ClientConnectorError as error:
         raise CallRefused(
             f"No server answers at {error.host}, port {error.port}.",
@@ -135,14 +144,15 @@ async def ask(
     except (aiohttp.ClientError, ValueError) as error:
         raise CallRefused(f"The request to the session server failed: {error}.") from error
     if answer.status >= 400:
-        refusal = document.get("error", {})
         hint = None
-        if refusal.get("code") in ("provider_refused", "no_number"):
+        if code_of(document) in ("provider_refused", "no_number"):
             hint = (
                 "Check the provider's credentials and PHONE_NUMBERS in server/.env; the project's "
                 "README.md lists them."
             )
-        raise CallRefused(f"The call was refused: {refusal.get('message', answer.status)}", hint)
+        raise CallRefused(f"The call was refused: {detail_of(document) or answer.status}", hint)
+    if missing := [field for field in fields if not isinstance(document.get(field), str)]:
+        raise CallRefused(f"The answer of the session server lacks {' and '.join(missing)}.")
     return document
 
 
@@ -151,7 +161,8 @@ def report(context: Context, options: CallOptions, status: str, document: dict[s
     if options.json:
         context.output.event({**document, "status": status})
     elif status == "placed":
-        title = PHONES[document["provider"]].title
+        phone = PHONES.get(document["provider"])
+        title = phone.title if phone else document["provider"]
         context.output.say(f"• {title} calls {options.number}: {document['callId']}")
         context.output.note("Ctrl-C hangs up.")
     else:

@@ -216,7 +216,7 @@ def log_line(entry: LogEntry, now: datetime, zone: tzinfo | None = None) -> Line
         Span(f"{_stamp(entry.time, now, zone)}  ", "dim"),
         Span(f"{entry.session[:_SESSION_SHOWN]:<{_SESSION_SHOWN}} ", "cyan dim"),
         Span(f"{turn if isinstance(turn, int) else '':>3}  ", "dim"),
-        *(Span(_printable(str(span.text)), span.style) for span in text),
+        *(Span(str(span.text), span.style) for span in text),
     ]
 
 
@@ -239,11 +239,6 @@ def _stamp(moment: datetime, now: datetime, zone: tzinfo | None) -> str:
     local = moment.astimezone(zone)
     today = local.date() == now.astimezone(zone).date()
     return f"{local:%H:%M:%S}" if today else f"{local:%Y-%m-%d %H:%M:%S}"
-
-
-def _printable(text: str) -> str:
-    """Return the text without control characters: callers decide what is in a transcript."""
-    return "".join(c if c.isprintable() or c in "\n\t" else "�" for c in text)
 
 
 # ---- --since

@@ -6,6 +6,7 @@ from typing import Any, Protocol
 
 from voicecore.console.context import Context
 from voicecore.console.errors import ExitCode, VoicecoreError
+from voicecore.console.output import clean
 
 
 class ConfirmationOptions(Protocol):
@@ -42,7 +43,7 @@ def confirm(
         )
     import questionary
 
-    if not answer_to(questionary.confirm(question, default=False)):
+    if not answer_to(questionary.confirm(clean(question), default=False)):
         raise NotConfirmed(f"Not confirmed; {outcome}.", f"To be asked again:  {command}")
 
 

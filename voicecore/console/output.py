@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import os
+import re
 import sys
 import time
 from collections.abc import Callable, Generator, Iterable, Sequence
@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TextIO
 
+from voicecore.console import json_text
 from voicecore.console.errors import VoicecoreError
 from voicecore.console.progress import OnProgress, Progress
 
@@ -34,8 +35,25 @@ Render = Callable[[int, int], Sequence[Line]]
 """Draws a screen of (width, height) characters from the state of the caller."""
 
 
+_UNSAFE = re.compile(
+    r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]|\r(?!\n)"
+)
+"""C0 and C1 controls (ECMA-48) but tab and newline, line and paragraph separators, and what
+reorders a line (Bidi_Control of UAX 9)."""
+_SURROGATES = re.compile(r"[\ud800-\udfff]")
+
+
+def clean(text: str) -> str:
+    """Return text in which nothing acts on a terminal: control characters are written as \\uXXXX.
+
+    Callers, agents and servers decide what a transcript or an error says. In JSON the result means
+    the same as before; half of a surrogate pair, which no UTF-8 has, becomes U+FFFD.
+    """
+    return _UNSAFE.sub(lambda found: f"\\u{ord(found[0]):04x}", _SURROGATES.sub("\ufffd", text))
+
+
 class Output:
-    """The two streams of a command.
+    """The two streams of a command. Everything that it shows is clean.
 
     rich is imported only when something styled is drawn, so that commands start fast.
     """
@@ -55,7 +73,7 @@ class Output:
             # resized since would be drawn at its old size.
             own = {k: v for k, v in os.environ.items() if k not in ("COLUMNS", "LINES")}
             self._console = Console(
-                file=self._stderr, highlight=False, soft_wrap=True, _environ=own
+                file=self._stderr, highlight=False, emoji=False, soft_wrap=True, _environ=own
             )
         return self._console
 
@@ -71,7 +89,7 @@ class Output:
 
     def data(self, text: str) -> None:
         """Print the result of the command."""
-        print(text, file=self._stdout, flush=True)
+        print(clean(text), file=self._stdout, flush=True)
 
     def discard_data(self) -> None:
         """Discard all further data: its reader has gone, and flushing at exit would fail."""
@@ -80,11 +98,11 @@ class Output:
 
     def json(self, document: object) -> None:
         """Print one JSON document."""
-        self.data(json.dumps(document, indent=2, ensure_ascii=False))
+        self.data(json_text.dump(document, indent=2))
 
     def event(self, event: object) -> None:
         """Print one event of a stream as a line of JSON."""
-        self.data(json.dumps(event, ensure_ascii=False))
+        self.data(json_text.dump(event))
 
     def record(self, line: Line) -> None:
         """Print one line of the result, styled if stdout is a terminal."""
@@ -92,15 +110,14 @@ class Output:
             self.data("".join(span.text for span in line))
             return
         from rich.console import Console
-        from rich.text import Text
 
         # A new console for each line, so that a resized window is noticed.
         console = Console(file=self._stdout, highlight=False, soft_wrap=True)
-        console.print(Text.assemble(*((span.text, span.style) for span in line)))
+        console.print(_text_of(line, cropped=False))
 
     def say(self, text: str = "", style: str = "") -> None:
         """Show a message."""
-        self.console.print(text, style=style or None, markup=False)
+        self.console.print(clean(text), style=style or None, markup=False)
 
     def note(self, text: str) -> None:
         """Show a message of less importance."""
@@ -137,7 +154,7 @@ class Output:
                 raise
             return
         try:
-            with self.console.status(title):
+            with self.console.status(_text_of([Span(title)], cropped=False)):
                 yield
         except BaseException:
             self.say(f"✗ {title}", style="red")
@@ -170,13 +187,13 @@ class Output:
             task = step.task
             if task not in known:
                 started[task] = time.monotonic()
-                known[task] = bars.add_task("", total=None, title=task, done="")
+                known[task] = bars.add_task("", total=None, title=clean(task), done="")
             whole = step.total or step.done or 1
             bars.update(
                 known[task],
                 completed=whole if step.finished else step.done,
                 total=whole if step.finished else step.total,
-                done=_state(step, time.monotonic() - started[task]),
+                done=clean(_state(step, time.monotonic() - started[task])),
             )
 
         with bars:
@@ -216,10 +233,13 @@ class Output:
             yield
 
 
-def _text_of(line: Line) -> Text:
+def _text_of(line: Line, cropped: bool = True) -> Text:
     from rich.text import Text
 
-    return Text.assemble(*((span.text, span.style) for span in line), overflow="crop", no_wrap=True)
+    spans = ((clean(span.text), span.style) for span in line)
+    if not cropped:
+        return Text.assemble(*spans)
+    return Text.assemble(*spans, overflow="crop", no_wrap=True)
 
 
 def megabytes(size: float) -> str:

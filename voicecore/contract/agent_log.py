@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import re
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, cast
 
+from voicecore.console import json_text
 from voicecore.console.output import Line, Span
 from voicecore.contract.latency_stages import sum_by_stage
 
@@ -139,7 +139,7 @@ def json_fields(text: str) -> dict[str, Any]:
     if not text.startswith("{"):
         return {}
     try:
-        document = json.loads(text)
+        document = json_text.parse(text)
     except ValueError:
         return {}
     return cast("dict[str, Any]", document) if isinstance(document, dict) else {}

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from voicecore.console.errors import DISK_FULL, VoicecoreError
+from voicecore.image.registry.reference import is_digest
 
 STORE_LIMIT = 2 * 2**30
 """Bytes of blobs kept for later builds."""
@@ -50,7 +51,9 @@ def disk_full(folder: Path) -> DiskFull:
 
 
 def blob_path(store: Path, digest: str) -> Path:
-    """Return where `store` keeps the blob with this digest."""
+    """Return where `store` keeps the blob with this digest. Raises ValueError if it is none."""
+    if not is_digest(digest):  # it could lead to any file
+        raise ValueError(f"{digest!r} is not a digest")
     algorithm, _, name = digest.partition(":")
     return store / "blobs" / algorithm / name
 

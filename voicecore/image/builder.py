@@ -76,6 +76,19 @@ class FinishedBuild(Protocol):
         ...
 
 
+def require_buildable(plan: BuildPlan, builder: str, env: Mapping[str, str]) -> None:
+    """Raise what `builder` would refuse before it starts to build `plan`."""
+    if builder == "codebuild":
+        # Imported late: other builders do not need boto3.
+        from voicecore.image.builders import codebuild
+
+        codebuild.require_buildable(plan)
+    elif builder == "buildx":
+        buildx.require_buildable(env)
+    else:
+        direct.require_buildable(plan, env)
+
+
 def existing_image(plan: BuildPlan) -> BuildResult:
     """Return the image that the registry has already."""
     return BuildResult("", None, str(plan.target), plan.pushed_digest, None)

@@ -31,7 +31,7 @@ class BaseImage:
     @property
     def created(self) -> str:
         """Time of creation (RFC 3339); empty if the config has none."""
-        return str(self.config.get("created", ""))
+        return str(self.config.get("created") or "")
 
 
 _TITLES = {

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from voicecore.console.context import Context
 from voicecore.console.progress import OnProgress
-from voicecore.image.builder import BuildRequest, build_image
+from voicecore.image.builder import BuildRequest, build_image, require_buildable
 from voicecore.image.builder_choice import BuilderChoice, choose_builder, local_docker
 from voicecore.image.inputs.lockfile import NoWheel
 from voicecore.image.plan import BuildPlan, pin_base, plan_build, with_repository
@@ -55,15 +55,20 @@ class PartImages:
     profile: str | None = None
 
     def plan(self, project: Project, repository: str, part: str) -> PartImage:
-        """Plan the image of a part. Raises the errors of `plan_build`."""
+        """Plan the image of a part. Raises the errors of `plan_build` and `require_buildable`."""
 
         def planned(compiles: bool) -> BuildPlan:
             env = self.context.env
             return plan_build(project, repository or None, compiles, env, self.profile, part)
 
         try:
-            return PartImage(self.context, planned(compiles=False))
+            image = PartImage(self.context, planned(compiles=False))
         except NoWheel as error:
             first = error.message.splitlines()[0].rstrip(":")
             note = f"{first}: AWS CodeBuild builds the image, in minutes and for some cents."
             return PartImage(self.context, planned(compiles=True), note)
+        if not image.plan.pushed_digest:
+            with local_docker(None, False, self.context.env) as docker:
+                builder = choose_builder(None, docker).name
+            require_buildable(image.plan, builder, self.context.env)
+        return image

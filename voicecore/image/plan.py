@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import re
 import subprocess
 import tomllib
 from collections.abc import Mapping
@@ -14,7 +15,7 @@ from typing import Any, cast
 from voicecore.console.errors import ExitCode, VoicecoreError
 from voicecore.image.cache_folders import bases_folder, locks_folder
 from voicecore.image.inputs import base_image, dockerfile, fingerprint, lockfile
-from voicecore.image.inputs.fingerprint import ContextFile
+from voicecore.image.inputs.build_context import ContextFile, context_files
 from voicecore.image.inputs.secret_scan import require_no_secrets
 from voicecore.image.model import BaseImage
 from voicecore.image.registry.client import Repository
@@ -98,12 +99,16 @@ def plan_build(
     """
     folder = project.root / part
     target = _untagged(repository) if repository else None
+    found = context_files(folder)
     text = dockerfile.read(folder)
     base_name = dockerfile.base_of(text)
     base = asyncio.run(base_image.resolve(base_name, bases_folder(env)))
     text = dockerfile.with_base(text, base.reference)
     lock_created = _check_lock(folder, base, compiles, env)
-    files = _context_of(folder, text)
+    if lock_created:
+        found = context_files(folder)
+    require_no_secrets(folder, [file.path for file in found], dotenv_of(folder))
+    files = tuple(fingerprint.with_content(found, fingerprint.DOCKERFILE, text))
     tag = fingerprint.fingerprint(files, base.digest)
     plan = BuildPlan(
         project=project,
@@ -155,22 +160,15 @@ def python_of(base: BaseImage) -> tuple[int, int]:
     config = cast("dict[str, Any]", base.config.get("config") or {})
     entries = cast("list[str]", config.get("Env") or [])
     env = dict(entry.split("=", 1) for entry in entries)
-    version = env.get("PYTHON_VERSION", "").split(".")
-    if len(version) < 2:
+    version = re.match(r"(\d{1,3})\.(\d{1,3})(?!\d)", env.get("PYTHON_VERSION", ""), re.ASCII)
+    if not version:
         raise CannotBuild(
             f"{base.name} does not say which Python it has (PYTHON_VERSION).",
             "Use an official Python image:  "
             "voicecore upgrade-base public.ecr.aws/docker/library/python:3.13-slim-trixie",
             ExitCode.BAD_PROJECT,
         )
-    return int(version[0]), int(version[1])
-
-
-def _context_of(folder: Path, dockerfile_text: str) -> tuple[ContextFile, ...]:
-    """Return the build context as it is with this Dockerfile. Raises SecretInContext."""
-    found = fingerprint.context_files(folder)
-    require_no_secrets(folder, [file.path for file in found], dotenv_of(folder))
-    return tuple(fingerprint.with_content(found, fingerprint.DOCKERFILE, dockerfile_text))
+    return int(version[1]), int(version[2])
 
 
 def _labels_of(
@@ -202,6 +200,7 @@ def _check_lock(folder: Path, base: BaseImage, compiles: bool, env: Mapping[str,
     created = not (folder / lockfile.LOCK).exists()
     if created or not marker().exists():
         lockfile.ensure_lock(folder, env)
+        lockfile.require_virtual(folder)
         if not compiles:
             lockfile.require_wheels(folder, target)
         passed = marker()  # uv.lock may be new, which changes the key

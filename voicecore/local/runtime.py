@@ -35,6 +35,7 @@ from voicecore.local.sessions.session_table import SessionTable
 from voicecore.local.sessions.warm_pool import PoolChange, WarmPool
 
 _LINES_KEPT = 200
+_TROUBLES_KEPT = 20
 
 
 def local_arn(runtime_name: str, region: str) -> str:
@@ -96,7 +97,7 @@ class LocalRuntime:
         self._allowlist = check_allowlist(settings.allowlist)
         self._watched = settings.watch.resolve() if settings.watch else None
         self._on_event = on_event
-        self._last_failure: RuntimeEvent | None = None
+        self._troubles: deque[RuntimeEvent] = deque(maxlen=_TROUBLES_KEPT)
         self._lines: deque[LogLine] = deque(maxlen=_LINES_KEPT)
         self._reaper = Reaper()
         self._pool = WarmPool(load_agent, self._launch, self._spare_changed, prepare)
@@ -165,12 +166,15 @@ class LocalRuntime:
             ),
             sessions=self._sessions.status(),
             lines=tuple(self._lines),
-            trouble=self._last_failure,
+            troubles=tuple(self._troubles),
         )
 
     def _emit(self, event: RuntimeEvent) -> None:
         if event.kind in ("refused", "failed"):
-            self._last_failure = event
+            self._troubles.append(event)
+        elif event.kind in ("ready", "reloaded"):  # the agent starts again
+            of_sessions = [trouble for trouble in self._troubles if trouble.session_id]
+            self._troubles = deque(of_sessions, maxlen=_TROUBLES_KEPT)
         self._on_event(event)
 
     async def _listen(self, stack: AsyncExitStack, http: aiohttp.ClientSession) -> None:

@@ -14,10 +14,11 @@ from voicecore.console.errors import VoicecoreError
 from voicecore.talk.audio import pcm
 from voicecore.talk.audio.call_audio import CallAudio
 from voicecore.talk.audio.endpoints import DuplexBlock
+from voicecore.talk.audio.jitter_buffer import SECONDS_MAX
 from voicecore.talk.audio.replay_buffer import SpeechBlock
 from voicecore.talk.audio.scripted_mic import ScriptedMicrophone
 from voicecore.talk.audio.vad import VoiceDetector
-from voicecore.talk.channel import ChannelFactory, Connected, Delivery
+from voicecore.talk.channel import ChannelFactory, Connected, Delivery, Note
 from voicecore.talk.events import CallEvent, EndedBy, KeyPressed, SessionNotStopped, UserSaid
 from voicecore.talk.first_done import first_done
 from voicecore.talk.transports import pipecat_frames, rtvi
@@ -67,11 +68,12 @@ class LiveCall:
         self._channel = open_channel(self._deliver, self._quiet)
         self._voice = VoiceDetector()
         self._resampler = pcm.Resampler(pcm.VOICE_RATE, pcm.VOICE_RATE)
-        self._hang_up = asyncio.Event()
+        self._hang_up, self._leave = asyncio.Event(), asyncio.Event()
         self._tick = asyncio.Condition()
         self._began = self._loop.time()
         self._ready_at: float | None = None
         self._over_at: float | None = None
+        self._overflowed = False
 
     @property
     def seconds(self) -> float:
@@ -81,6 +83,12 @@ class LiveCall:
     def hang_up(self) -> None:
         """End the call, as the user does."""
         self._hang_up.set()
+
+    def interrupt(self) -> None:
+        """Hang up at Ctrl-C; at the second one, stop waiting for the server too."""
+        if self._hang_up.is_set():
+            self._leave.set()
+        self.hang_up()
 
     async def run(self, script: Callable[[LiveCall], Any]) -> EndedBy:
         """Hold the call until the script is over or someone hangs up.
@@ -211,6 +219,8 @@ class LiveCall:
     def _deliver(self, delivery: Delivery) -> None:
         jitter_buffer = self._audio.jitter_buffer
         match delivery:
+            case pipecat_frames.Audio() if jitter_buffer.full:
+                return self._overflow()
             case pipecat_frames.Audio(audio, rate, channels):
                 if rate != self._resampler.source:
                     self._resampler = pcm.Resampler(rate, pcm.VOICE_RATE)
@@ -225,6 +235,13 @@ class LiveCall:
                 pass
         self.transcript.receive(delivery, self._loop.time())
 
+    def _overflow(self) -> None:
+        """Drop audio that does not fit, and report that once."""
+        if not self._overflowed:
+            self._overflowed = True
+            ahead = f"{SECONDS_MAX / 60:.0f} minutes ahead of what was played"
+            self._deliver(Note(f"the agent's audio is {ahead}: what does not fit is dropped"))
+
     def _report(self, event: CallEvent) -> None:
         if isinstance(event, UserSaid):
             self._channel.turn_finished()
@@ -236,12 +253,15 @@ class LiveCall:
     async def _stop_session(self) -> None:
         try:
             async with asyncio.timeout(_GOODBYE_SECONDS):
-                await self._channel.stop()
+                left = await first_done(self._channel.stop(), self._leave.wait())
+            if not left:
+                return
+            reason = "interrupted before the server answered"
         except (VoicecoreError, TimeoutError) as error:
             # The call is over either way, but a session that still runs is billed.
             reason = str(error) or f"no answer within {_GOODBYE_SECONDS:.0f} s"
-            session = self._channel.session.id if self._channel.session else ""
-            self._show(SessionNotStopped(session, reason), None)
+        session = self._channel.session.id if self._channel.session else ""
+        self._show(SessionNotStopped(session, reason), None)
 
 
 @contextmanager
@@ -252,7 +272,8 @@ def hanging_up_on_signals(call: LiveCall) -> Generator[None]:
     # Windows' event loop takes no handlers: there Ctrl-C cancels the call, which ends it as well.
     with suppress(NotImplementedError):
         for number in signals:
-            loop.add_signal_handler(number, call.hang_up)
+            interrupt = number == signal.SIGINT
+            loop.add_signal_handler(number, call.interrupt if interrupt else call.hang_up)
     try:
         yield
     finally:

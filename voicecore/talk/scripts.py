@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Sequence
 
 from voicecore.talk.audio.scripted_mic import ScriptedMicrophone
@@ -34,9 +35,14 @@ async def write(call: LiveCall, lines: AsyncIterator[str]) -> None:
     """Send each line; wait for the whole answer before the next."""
     await call.greeted()
     async for line in lines:
-        if text := line.strip():
+        if text := _sendable(line):
             call.type(text)
             await call.answered()
+
+
+def _sendable(line: str) -> str:
+    """Return a typed line without NUL and halves of surrogate pairs, which no agent can speak."""
+    return re.sub(r"[\0\ud800-\udfff]", "", line).strip()
 
 
 async def chat(call: LiveCall, lines: AsyncIterator[str]) -> None:
@@ -44,7 +50,7 @@ async def chat(call: LiveCall, lines: AsyncIterator[str]) -> None:
     awaited = False
     async for line in lines:
         await call.connected()
-        if text := line.strip():
+        if text := _sendable(line):
             call.type(text)
             awaited = True
     if awaited:

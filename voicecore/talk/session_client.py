@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
+from urllib.parse import quote
 
 import aiohttp
+from yarl import URL
 
+from voicecore.console import json_text
 from voicecore.console.errors import ExitCode, VoicecoreError
 
 _TIMEOUT = aiohttp.ClientTimeout(total=40)
 """Seconds; a cold start at AgentCore may take 30 (aws/bedrock-agentcore-sdk-python#599)."""
+
+_BODY_MAX = 1_000_000
+"""Bytes of an answer: an SDP has 10,000."""
+_DETAIL_MAX = 2000
+"""Characters of a server's own words in an error."""
+_HEADER_TEXT = re.compile(r"[!-~]{0,4096}")
+"""Characters of an ID or a token, which goes into a URL or a header."""
 
 
 class ServerUnreachable(VoicecoreError):
@@ -33,10 +44,13 @@ class AgentUnavailable(SessionRefused):
 class OfferRefused(VoicecoreError):
     """The agent, or AgentCore in front of it, refused a WebRTC offer."""
 
+    session_id = ""
+    """The session of the call; empty if it has none."""
+
     def __init__(self, status: int, body: Mapping[str, Any]) -> None:
-        code = _code(body)
+        code = code_of(body)
         super().__init__(
-            f"The agent refused the connection ({status}): {_detail(body)}",
+            f"The agent refused the connection ({status}): {detail_of(body)}",
             _HINTS.get(code, "`voicecore dev` in another terminal shows what the agent reports."),
             ExitCode.AWS_REFUSED if code == "aws_refused" else ExitCode.FAILED,
         )
@@ -109,7 +123,9 @@ class SessionClient:
 
     async def stop(self, session: StartedSession) -> None:
         """End the session, so that its silence is not billed. Raises as start does."""
-        status, body = await self._request("DELETE", f"/sessions/{session.id}", _owner(session))
+        status, body = await self._request(
+            "DELETE", f"/sessions/{quote(session.id, safe='')}", _owner(session)
+        )
         if status not in (200, 204, 404):  # 404: it has ended already
             raise _refusal(self.url, status, body)
 
@@ -135,14 +151,13 @@ class SessionClient:
                 f"{self._grants[0]}.",
                 f"Is it the server of a voicecore project with the transport {self._transport}?",
             )
-        room = DailyRoom(str(body.get("roomUrl", "")), str(body.get("roomToken", "")))
-        return StartedSession(
-            str(body["sessionId"]),
-            str(body.get("token", "")),
-            str(body.get("wsUrl") or body.get("ws_url") or ""),
-            tuple(_ice_servers(body.get("iceConfig") or {})),
-            room if room.url else None,
-        )
+        try:
+            return _session_in(body)
+        except ValueError as error:
+            raise SessionRefused(
+                f"The answer of the session server at {self.url} is malformed: {error}.",
+                "Is it the server of a voicecore project?",
+            ) from None
 
     async def _request(
         self, method: str, path: str, headers: Mapping[str, str], body: object = None
@@ -155,8 +170,9 @@ class SessionClient:
                 json=body,
                 timeout=_TIMEOUT,
             ) as response:
-                return response.status, await _document(response)
-        except (aiohttp.ClientError, TimeoutError) as error:
+                return response.status, await document_of(response)
+        except (aiohttp.ClientError, TimeoutError, ValueError) as error:
+            # ValueError of a URL that no host has
             reason = str(error) or type(error).__name__
             raise ServerUnreachable(
                 f"The session server at {self.url} does not answer: {reason}.",
@@ -164,22 +180,39 @@ class SessionClient:
             ) from error
 
 
-async def _document(response: aiohttp.ClientResponse) -> dict[str, Any]:
+async def body_of(response: aiohttp.ClientResponse) -> bytes:
+    """Return the body of a server's answer. Raises aiohttp.ClientError if it exceeds 1 MB."""
+    body = bytearray()
+    async for chunk in response.content.iter_any():
+        body += chunk
+        if len(body) > _BODY_MAX:
+            raise aiohttp.ClientPayloadError(f"its answer is longer than {_BODY_MAX:,} bytes")
+    return bytes(body)
+
+
+async def document_of(response: aiohttp.ClientResponse) -> dict[str, Any]:
+    """Return the JSON object in an answer, or an answer of another kind as its `detail`.
+
+    Raises aiohttp.ClientError if it exceeds 1 MB.
+    """
+    body = await body_of(response)
     try:
-        document = await response.json(content_type=None)
-    except ValueError:
-        return {"detail": (await response.text())[:300]}
+        document = json_text.parse(body)
+    except json_text.NotJson:
+        return {"detail": body[:300].decode(errors="replace")}
     return cast("dict[str, Any]", document) if isinstance(document, dict) else {}
 
 
-def _detail(body: Mapping[str, Any]) -> str:
+def detail_of(body: Mapping[str, Any]) -> str:
+    """Return a server's words for a refusal."""
     detail = body.get("detail") or body.get("error") or body.get("message") or ""
     if isinstance(detail, dict):  # the form of a generated server
         detail = cast("dict[str, Any]", detail).get("message", "")
-    return str(detail)
+    return str(detail)[:_DETAIL_MAX]
 
 
-def _code(body: Mapping[str, Any]) -> str:
+def code_of(body: Mapping[str, Any]) -> str:
+    """Return a server's code for a refusal."""
     error = body.get("error")
     return str(cast("dict[str, Any]", error).get("code", "")) if isinstance(error, dict) else ""
 
@@ -188,18 +221,44 @@ def _owner(session: StartedSession) -> dict[str, str]:
     return {"X-Session-Token": session.token}
 
 
+def _session_in(body: Mapping[str, Any]) -> StartedSession:
+    """Return the session in an answer to /start. Raises ValueError with what is wrong."""
+    session, token = str(body["sessionId"]), str(body.get("token", ""))
+    for field, text in (("sessionId", session), ("token", token)):
+        if not _HEADER_TEXT.fullmatch(text):
+            raise ValueError(f"its {field} has characters other than visible ASCII, or over 4,096")
+    ws_url = str(body.get("wsUrl") or body.get("ws_url") or "")
+    if ws_url and not _is_address(ws_url):
+        raise ValueError(f"its wsUrl {ws_url[:100]!r} is not the URL of a WebSocket")
+    room = DailyRoom(str(body.get("roomUrl", "")), str(body.get("roomToken", "")))
+    try:
+        ice_servers = tuple(_ice_servers(body.get("iceConfig") or {}))
+    except (AttributeError, KeyError, TypeError):
+        raise ValueError("its iceConfig is not an RTCConfiguration") from None
+    return StartedSession(session, token, ws_url, ice_servers, room if room.url else None)
+
+
+def _is_address(url: str) -> bool:
+    try:
+        parts = URL(url, encoded=True)
+        known = parts.scheme in ("ws", "wss", "http", "https") and bool(parts.host and parts.port)
+    except ValueError:  # brackets without an IPv6 address, a port above 65535
+        return False
+    return known and re.fullmatch(r"[!-~]+", url) is not None
+
+
 def _ice_servers(config: Mapping[str, Any]) -> Iterator[IceServer]:
     for server in config.get("iceServers", ()):
         urls = server["urls"]
         yield IceServer(
-            (urls,) if isinstance(urls, str) else tuple(urls),
+            tuple(map(str, (urls,) if isinstance(urls, str) else urls)),
             str(server.get("username", "")),
             str(server.get("credential", "")),
         )
 
 
 def _refusal(url: str, status: int, body: Mapping[str, Any]) -> VoicecoreError:
-    detail = _detail(body)
+    detail = detail_of(body)
     if status == 401:
         return KeyRefused(
             f"The session server at {url} refused the key (401).",
@@ -208,4 +267,4 @@ def _refusal(url: str, status: int, body: Mapping[str, Any]) -> VoicecoreError:
     code = ExitCode.AWS_REFUSED if status == 502 else ExitCode.FAILED
     message = f"The session server at {url} did not start a session ({status}): {detail}"
     kind = AgentUnavailable if status >= 500 else SessionRefused
-    return kind(message, _HINTS.get(_code(body)), code)
+    return kind(message, _HINTS.get(code_of(body)), code)

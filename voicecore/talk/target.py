@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -197,11 +197,20 @@ async def _explain_refusals(running: DevState) -> AsyncGenerator[None]:
         yield
     except (ConnectionLost, OfferRefused) as error:
         status = await status_of(running)
-        trouble = status.get("trouble") if status else None
+        trouble = trouble_of(error.session_id, status.get("troubles", ()) if status else ())
         if not trouble:
             raise
         message = f"{error.message}\n  {trouble['text']}"
         raise ConnectionLost(message, trouble["hint"], error.exit_code) from error
+
+
+def trouble_of(session_id: str, troubles: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
+    """Return the last of the runtime's troubles that is not another session's, or None.
+
+    The session of a telephone is not known here, and its ID is empty.
+    """
+    own = (None, session_id) if session_id else {each.get("session_id") for each in troubles}
+    return next((each for each in reversed(troubles) if each.get("session_id") in own), None)
 
 
 # The agent in AWS

@@ -24,6 +24,7 @@ from tests.standins.runtime.runtime_lab import (
 )
 from voicecore.local.gateway.sigv4 import make_credentials
 from voicecore.local.gateway.status import read_status
+from voicecore.talk.target import trouble_of
 
 
 async def json_of(answer: Any) -> Any:
@@ -74,6 +75,23 @@ def test_unmodified_boto3_invokes_and_stops_sessions(tmp_path: Path) -> None:
             await here.until(lambda: session not in here.sessions())
             new = await json_of(await here.invoke(b"{}", session))
             assert new["pid"] != echo["pid"]
+
+    asyncio.run(main())
+
+
+def test_reason_of_a_refusal_is_told_in_its_own_session_only(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with runtime_lab(tmp_path) as here:
+            dead, other = new_session(), new_session()
+            with pytest.raises(ClientError):
+                await here.invoke(b'{"do": "die"}', dead)
+            troubles = here.runtime.snapshot().document()["troubles"]
+            own = trouble_of(dead, troubles)
+            assert own and own["session_id"] == dead
+            assert trouble_of(other, troubles) is None
+            assert trouble_of("", troubles) == own  # a telephone does not know its session
+            everyone = {"session_id": None, "text": "does not start", "hint": None}
+            assert trouble_of(other, [everyone, *troubles]) == everyone
 
     asyncio.run(main())
 

@@ -26,6 +26,7 @@ class LoggedRequest:
     query: str
     status: int = 0
     bytes: int = 0
+    authorization: str = ""
 
 
 @dataclass
@@ -65,10 +66,14 @@ class FakeRegistry:
     tokens: list[dict[str, list[str]]] = field(default_factory=list[dict[str, list[str]]])
     token_status: int = 200
     token_seconds: int = 300
+    token_answer: bytes = b""
+    """Body of the token service's answer; empty for a token."""
     token_login: str = ""
     """Authorization that the token service accepts; "" for any or none."""
     upload_host: str = ""
     """Start of the URL of an upload; "" for a relative URL."""
+    download_host: str = ""
+    """Start of the URL of a redirected download; "" for this registry by another name."""
     port: int = 0
 
     @property
@@ -104,6 +109,7 @@ class FakeRegistry:
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         logged = LoggedRequest(request.method, request.path, request.query_string)
+        logged.authorization = request.headers.get("Authorization", "")
         self.log.append(logged)
         fault = next(
             (
@@ -165,6 +171,8 @@ class FakeRegistry:
             return refused(401, "UNAUTHORIZED", "bad login")
         if self.token_status != 200:
             return refused(self.token_status, "DENIED", "no token for you")
+        if self.token_answer:
+            return web.Response(body=self.token_answer)
         self.tokens.append({name: [str(v) for v in form.getall(name)] for name in form})
         token = f"token-{len(self.tokens)}"
         self.accepted.add(f"Bearer {token}")
@@ -190,9 +198,8 @@ class FakeRegistry:
         if request.method == "HEAD":
             return web.Response()
         if self.redirects:
-            place = (
-                f"http://localhost:{self.port}/redirected?repository={repository}&digest={digest}"
-            )
+            host = self.download_host or f"http://localhost:{self.port}"
+            place = f"{host}/redirected?repository={repository}&digest={digest}"
             return web.Response(status=307, headers={"Location": f"{place}&sign=a%2Bb%2F"})
         return await self._send(request, repository, digest, fault)
 

@@ -46,6 +46,17 @@ class AgentCore:
     async def stop(self, _: web.Request) -> web.Response:
         return await self._answer("stop", {})
 
+    async def connect(self, request: web.Request) -> web.WebSocketResponse:
+        """Be an agent that repeats all that it hears."""
+        agent = web.WebSocketResponse()
+        await agent.prepare(request)
+        async for message in agent:
+            if isinstance(message.data, str):
+                await agent.send_str(message.data)
+            else:
+                await agent.send_bytes(message.data)
+        return agent
+
     async def _answer(self, kind: str, answer: dict[str, Any]) -> web.Response:
         self.calls[kind] += 1
         self.called.set()
@@ -75,6 +86,7 @@ def agentcore() -> Iterator[AgentCore]:
         app = web.Application(client_max_size=10**6)
         app.router.add_post("/runtimes/{arn}/invocations", aws.invoke)
         app.router.add_post("/runtimes/{arn}/stopruntimesession", aws.stop)
+        app.router.add_get("/runtimes/{arn}/ws", aws.connect)
         runner = web.AppRunner(app, shutdown_timeout=0.1)
         await runner.setup()
         await web.TCPSite(runner, "127.0.0.1", 0, backlog=1024).start()

@@ -10,6 +10,7 @@ import asyncio
 import base64
 import contextlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -44,6 +45,8 @@ class PhoneServerStandIn:
     reply_ms: int = 600
     hangs_up_after: int = 0
     """Number of answers after which it sends a mark, waits for it, and closes."""
+    flood: Sequence[str] = ()
+    """Messages to send at once, before it closes the socket."""
     webhooks: list[tuple[str, dict[str, str], dict[str, Any]]] = field(default_factory=list)
     """Method, headers and fields of each request."""
     handshakes: list[dict[str, str]] = field(default_factory=list)
@@ -97,6 +100,11 @@ class PhoneServerStandIn:
         self.handshakes.append(dict(request.headers))
         socket = web.WebSocketResponse()
         await socket.prepare(request)
+        for message in self.flood:
+            await socket.send_str(message)
+        if self.flood:
+            await socket.close()
+            return socket
         await _PhoneAgent(self, socket, request.match_info["provider"]).run()
         return socket
 

@@ -137,7 +137,8 @@ def test_line_shows_the_date_if_it_is_not_today() -> None:
 def test_lines_of_any_shape_are_shown() -> None:
     events = ("1", '"user_said"', '"log"', '"latency", "total_ms": null', '"user_said", "text": 1',
               '"latency", "stages": [1]', '"session_ended", "seconds": "x"')  # fmt: skip
-    for text in ("", "plain", "{}", "{", *(f'{{"event": {event}}}' for event in events)):
+    odd = ('{"event":' * 9999, '{"event": ' + "9" * 5000 + "}", '{"event": NaN}')
+    for text in ("", "plain", "{}", "{", *odd, *(f'{{"event": {event}}}' for event in events)):
         assert shown(LogEntry(NOW, STREAM, text)).startswith("00:30:00  3f9c2a71")
 
 

@@ -10,7 +10,9 @@ DIGEST = f"sha256:{'a' * 64}"
 
 
 def test_cached_base_keeps_name_of_mirror(tmp_path: Path) -> None:
-    cached = {"name": "public.ecr.aws/python:3.13", "digest": DIGEST, "manifest": {}, "config": {}}
+    manifest, config = {"layers": []}, {"rootfs": {"diff_ids": []}}
+    cached = {"name": "public.ecr.aws/python:3.13", "digest": DIGEST}
+    cached |= {"manifest": manifest, "config": config}
     (tmp_path / f"{'a' * 64}.json").write_text(json.dumps(cached))
     base = asyncio.run(resolve(f"mirror.example/python:3.13@{DIGEST}", tmp_path))
     assert base.reference == f"mirror.example/python:3.13@{DIGEST}"

@@ -294,7 +294,9 @@ def test_download_resumes_after_lost_connection(tmp_path: Path, ranges: bool) ->
     registry.add("agent", BLOB)
     done: list[int] = []
     path = tmp_path / "blob"
-    with_repository(registry, lambda repository: repository.download(DIGEST, path, done.append))
+    with_repository(
+        registry, lambda repository: repository.download(DIGEST, len(BLOB), path, done.append)
+    )
     assert path.read_bytes() == BLOB
     assert done[-1] == len(BLOB)
     assert [each.status for each in registry.find("GET", "/blobs/")] == [0, 206 if ranges else 200]
@@ -305,7 +307,8 @@ def test_download_checks_digest(tmp_path: Path) -> None:
     registry.blobs["agent"] = {DIGEST: BLOB[:-1] + b"!"}
     with pytest.raises(BlobCorrupt):
         with_repository(
-            registry, lambda repository: repository.download(DIGEST, tmp_path / "blob", print)
+            registry,
+            lambda repository: repository.download(DIGEST, len(BLOB), tmp_path / "blob", print),
         )
 
 
@@ -440,16 +443,21 @@ def test_repr_of_login_hides_secrets() -> None:
 
 
 def add_image(registry: FakeRegistry, name: str, architecture: str) -> dict[str, Any]:
-    config = json.dumps({"os": "linux", "architecture": architecture, "variant": "v8"}).encode()
+    platform = {"os": "linux", "architecture": architecture, "variant": "v8"}
+    config = json.dumps({**platform, "rootfs": {"type": "layers", "diff_ids": []}}).encode()
     document = {
         "schemaVersion": 2,
         "mediaType": OCI_MANIFEST,
-        "config": {"digest": registry.add(name, config), "size": len(config)},
+        "config": {
+            "mediaType": "application/vnd.oci.image.config.v1+json",
+            "digest": registry.add(name, config),
+            "size": len(config),
+        },
         "layers": [],
     }
     return {
         "digest": registry.add_manifest(name, architecture, OCI_MANIFEST, document),
-        "platform": {"os": "linux", "architecture": architecture, "variant": "v8"},
+        "platform": platform,
     }
 
 

@@ -6,120 +6,29 @@ import asyncio
 import hashlib
 import json
 import os
-import shutil
 import signal
 import tarfile
 import threading
 import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tests.standins.image.in_process_registry import FakeRegistry, Fault, digest_of
+from tests.standins.image.in_process_registry import Fault, digest_of
 from tests.unit.image.sample_project import (
     LIBRARY,
     PYTHON,
-    make_agent,
-    make_base,
-    make_wheel,
     uv_env,
 )
+from tests.unit.image.workspace import STAGE, Workspace
 from voicecore.console.progress import Progress
 from voicecore.image.blob_store import blob_path, evict
-from voicecore.image.builders.copy_layers import DirectInputs, OnlyDocker
+from voicecore.image.builders.copy_layers import OnlyDocker
 from voicecore.image.builders.direct import build
 from voicecore.image.builders.packages import PackageInstallFailed
-from voicecore.image.builders.transfer import PushResult, StoredImage, push, save
-from voicecore.image.inputs.dockerfile import FinalStage
 from voicecore.image.model import copy_title
-from voicecore.image.registry.client import Repository
 from voicecore.image.registry.errors import RegistryDenied
-from voicecore.image.registry.reference import Reference
-
-STAGE = FinalStage(
-    env={"PYTHONPATH": "/opt/packages", "PATH": "/opt/bin:/usr/bin"},
-    copies=(("/image/opt", "/opt"), ("/image/app", "/app")),
-    workdir="/app",
-    user="1000",
-    ports=("8080/tcp",),
-    command=("python", "bot.py"),
-)
-FILES = ["bot.py", "run.sh", "internal/prune.py", "uv.lock", "pyproject.toml"]
-
-
-@dataclass
-class Workspace:
-    """An agent, the registry with its base, a store, and the progress so far."""
-
-    inputs: DirectInputs
-    registry: FakeRegistry
-    store: Path
-    progress: list[Progress]
-
-    def build(self, fresh: bool = False, **changes: Any) -> StoredImage:
-        inputs = replace(self.inputs, **changes)
-
-        async def work() -> StoredImage:
-            async with self.registry.serving(), self.open("python", "pull") as source:
-                on_progress = self.progress.append
-                return await build(inputs, self.store, source, uv_env(), on_progress, fresh)
-
-        return asyncio.run(work())
-
-    def steps(self) -> list[str]:
-        return [f"{p.task} {p.note}".strip() for p in self.progress if p.finished]
-
-    def blob(self, digest: str) -> bytes:
-        return blob_path(self.store, digest).read_bytes()
-
-    def push(self, stored: StoredImage, to: str = "agent") -> PushResult:
-        async def work() -> PushResult:
-            async with (
-                self.registry.serving(),
-                self.open(to, "pull,push") as target,
-                self.open("python", "pull") as source,
-            ):
-                return await push(stored, target, source, self.progress.append)
-
-        return asyncio.run(work())
-
-    def save(self, stored: StoredImage, path: Path) -> None:
-        async def work() -> None:
-            async with self.registry.serving(), self.open("python", "pull") as source:
-                await save(stored, path, source, "voicecore/agent:tag", self.progress.append)
-
-        asyncio.run(work())
-
-    def open(self, name: str, actions: str) -> Repository:
-        reference = Reference(self.registry.host, name, "tag")
-        return Repository(reference, lambda: None, actions, (0.01, 0.01))
-
-
-@pytest.fixture(scope="module")
-def agent_with_two_packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("agent")
-    return make_agent(folder, make_wheel(folder, "one"), make_wheel(folder, "two"))
-
-
-@pytest.fixture
-def workspace(agent_with_two_packages: Path, tmp_path: Path) -> Workspace:
-    agent = shutil.copytree(agent_with_two_packages, tmp_path / "agent")
-    registry = FakeRegistry()
-    inputs = DirectInputs(
-        agent=agent,
-        files=FILES,
-        base=make_base(registry, "python"),
-        stage=STAGE,
-        labels={"io.voicecore.version": "1"},
-        tag="tag",
-        packages_key="key",
-        stdlib_key="library",
-        python=PYTHON,
-    )
-    return Workspace(inputs, registry, tmp_path / "cache" / "store", [])
-
 
 # ---- the image
 

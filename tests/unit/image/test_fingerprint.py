@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from voicecore.image.inputs import fingerprint
+from voicecore.image.inputs.build_context import context_files
 from voicecore.image.model import BaseImage
 
 BASE = BaseImage(
@@ -39,11 +40,11 @@ def agent(tmp_path: Path) -> Path:
 
 
 def tag(agent: Path, digest: str = BASE.digest) -> str:
-    return fingerprint.fingerprint(fingerprint.context_files(agent), digest)
+    return fingerprint.fingerprint(context_files(agent), digest)
 
 
 def test_context_follows_dockerignore(agent: Path) -> None:
-    assert [file.path for file in fingerprint.context_files(agent)] == [
+    assert [file.path for file in context_files(agent)] == [
         ".dockerignore",
         "bot.py",
         "internal/prune.py",
@@ -85,11 +86,11 @@ def test_tag_changes_with_every_input(agent: Path, change: str) -> None:
 
 
 def test_packages_key_ignores_code(agent: Path) -> None:
-    key = fingerprint.packages_key(fingerprint.context_files(agent), BASE.digest)
+    key = fingerprint.packages_key(context_files(agent), BASE.digest)
     (agent / "bot.py").write_text("PROMPT = 'bye'\n")
-    assert fingerprint.packages_key(fingerprint.context_files(agent), BASE.digest) == key
+    assert fingerprint.packages_key(context_files(agent), BASE.digest) == key
     (agent / "uv.lock").write_text("version = 2\n")
-    assert fingerprint.packages_key(fingerprint.context_files(agent), BASE.digest) != key
+    assert fingerprint.packages_key(context_files(agent), BASE.digest) != key
 
 
 def test_labels_omit_unknown_values() -> None:

@@ -16,7 +16,8 @@ import pytest
 
 from voicecore.console.progress import Progress
 from voicecore.image.blob_store import DiskFull, blob_path, disk_full_explained
-from voicecore.image.builders.packing import UnsupportedFile, pack
+from voicecore.image.builders.packing import pack
+from voicecore.image.inputs.build_context import UnsupportedFile
 from voicecore.image.model import Layer
 
 

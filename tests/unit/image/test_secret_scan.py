@@ -167,6 +167,7 @@ def test_value_of_env_file_is_found_in_any_file(tmp_path: Path) -> None:
         write(tmp_path, "notes.txt", "LOG_LEVEL=DEBUG\nhunter22"),
     ]
     assert secret_scan.find_secrets(tmp_path, paths, values) == [
+        SuspectedSecret("bot.py", 2, "a key in the code"),
         SuspectedSecret("bot.py", 2, "the value of DEEPGRAM_API_KEY in .env"),
         SuspectedSecret("notes.txt", 2, "the value of DB_PASSWORD in .env"),
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -55,4 +56,30 @@ def test_extract_reports_base_without_python(tmp_path: Path) -> None:
 def test_extract_reports_unknown_compression(tmp_path: Path) -> None:
     (tmp_path / "layer").write_bytes(b"\x28\xb5\x2f\xfd, the magic number of zstd")
     with pytest.raises(StdlibMissing, match="only Docker can read"):
+        extract([tmp_path / "layer"], "3.13", tmp_path / "extracted")
+
+
+@pytest.mark.parametrize("name", [".wh.", ".wh..", ".wh..."])
+def test_whiteout_of_no_file_deletes_nothing(tmp_path: Path, name: str) -> None:
+    layer = {f"{HOME}/os.py": "os", f"{HOME}/json/a.py": "a", f"{HOME}/json/{name}": ""}
+    assert extracted(tmp_path, layer) == {"os.py": "os", "json/a.py": "a"}
+
+
+def test_layers_that_contradict_each_other_are_reported(tmp_path: Path) -> None:
+    with pytest.raises(StdlibMissing, match="contradict"):
+        extracted(tmp_path, {f"{HOME}/os.py": "os"}, {f"{HOME}/os.py/a.py": "a"})
+
+
+def test_damaged_layer_is_reported(tmp_path: Path) -> None:
+    content = make_layer({f"{HOME}/os.py": "os" * 10_000})
+    (tmp_path / "layer").write_bytes(content[: len(content) // 2])
+    with pytest.raises(StdlibMissing):
+        extract([tmp_path / "layer"], "3.13", tmp_path / "extracted")
+
+
+def test_base_of_many_gigabytes_is_refused_before_it_is_read(tmp_path: Path) -> None:
+    entry = tarfile.TarInfo("usr/zeros")
+    entry.size = 11 << 30
+    (tmp_path / "layer").write_bytes(entry.tobuf() + bytes(1 << 20))
+    with pytest.raises(StdlibMissing, match="more than 10 GB"):
         extract([tmp_path / "layer"], "3.13", tmp_path / "extracted")

@@ -105,6 +105,11 @@ ENTITIES = '<!DOCTYPE a [<!ENTITY b "b">]><Response><Say>&b;</Say></Response>'
             "not audio/x-mulaw",
         ),
         ("plivo", twiml('<Stream bidirectional="true">example.com</Stream>'), "not a wss:// URL"),
+        *(
+            ("exotel", f'{{"url":"{url}"}}', "not a wss:// URL")
+            for url in ("wss://[::1", "wss://example.com:99999", "wss://example.com:0")
+        ),
+        ("exotel", "[" * 200_000, "it is not JSON"),
         ("exotel", f'"{URL}"', 'it is not {"url"'),
         ("exotel", "<Response/>", "it is not JSON"),
         ("exotel", f'{{"url":"{URL}{"a" * 600}"}}', "longer than 600"),

@@ -2,7 +2,14 @@
 
 import pytest
 
-from voicecore.talk.transports.pipecat_frames import Audio, Interruption, Message, decode, encode
+from voicecore.talk.transports.pipecat_frames import (
+    Audio,
+    BadFrame,
+    Interruption,
+    Message,
+    decode,
+    encode,
+)
 
 BOT_READY = {"label": "rtvi-ai", "type": "bot-ready", "id": "1", "data": {"version": "2.2.0"}}
 
@@ -41,8 +48,22 @@ def test_encodes_audio_as_pipecat_does() -> None:
 
 
 @pytest.mark.parametrize(
-    "data",
-    [b"", b"\xff\xff\xff", b"hello", bytes.fromhex("22030a017b"), bytes.fromhex("22030a0131")],
+    ("data", "reason"),
+    [
+        (b"\xff\xff\xff", "not a Pipecat frame"),
+        (b"hello", "not a Pipecat frame"),
+        (bytes.fromhex("22030a017b"), "not JSON"),
+        (bytes.fromhex("22030a0131"), "not a JSON object"),
+        (encode(Audio(b"\1\0", 0)), "impossible sample rate"),
+        (encode(Audio(b"\1\0", 1)), "impossible sample rate"),
+        (encode(Audio(b"\1\0", 2**32 - 1)), "impossible sample rate"),
+        (encode(Audio(b"\1\0", 24_000, 2**32 - 1)), "number of channels"),
+    ],
 )
-def test_decodes_garbage_to_none(data: bytes) -> None:
-    assert decode(data) is None
+def test_rejects_garbage_with_a_reason(data: bytes, reason: str) -> None:
+    with pytest.raises(BadFrame, match=reason):
+        decode(data)
+
+
+def test_ignores_an_empty_frame() -> None:
+    assert decode(b"") is None

@@ -129,7 +129,7 @@ def test_typed_lines_are_answered_one_by_one(tmp_path: Path) -> None:
     async def test() -> None:
         async with AgentStandIn(reply_ms=100) as agent:
             talk = await Talk.start(agent, tmp_path, "--text")
-            _, errors = await talk.process.communicate(b"hello\n\nwhat time is it")
+            _, errors = await talk.process.communicate(b"hel\0lo\n\n\0\nwhat time is it")
             assert talk.process.returncode == 0
             assert agent.heard[0].texts == ["hello", "what time is it"]
         shown = errors.decode().splitlines()

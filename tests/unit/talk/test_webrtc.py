@@ -20,12 +20,14 @@ from aiortc.mediastreams import MediaStreamError
 from av import AudioFrame
 
 from tests.standins.talk.session_server import KEY, rtvi, tone
+from voicecore.console.errors import VoicecoreError
 from voicecore.talk.audio import pcm
 from voicecore.talk.audio.replay_buffer import SpeechBlock
-from voicecore.talk.channel import Connected, Delivery, Disconnected, HungUp, IcePath
+from voicecore.talk.channel import Connected, Delivery, Disconnected, HungUp, IcePath, Note
 from voicecore.talk.session_client import IceServer, OfferRefused, SessionClient
 from voicecore.talk.transports import pipecat_frames
 from voicecore.talk.transports.connection import ConnectionLost, IceOptions
+from voicecore.talk.transports.rtvi import BotThinking
 from voicecore.talk.transports.webrtc import GRANTS, WebRTCConnection
 
 RATE = 48_000
@@ -68,6 +70,8 @@ class Agent:
     """False if no event shows that it received a message."""
     mute: bool = False
     """True if it sends no packet of audio."""
+    answer: dict[str, Any] | None = None
+    """Answer to an offer, instead of a good one."""
     offers: list[dict[str, Any]] = field(default_factory=list)
     texts: list[str] = field(default_factory=list)
     heard: bytearray = field(default_factory=bytearray)
@@ -85,6 +89,8 @@ class Agent:
                 {"error": {"code": code, "message": "the reason"}}, status=status
             )
         self.offers.append(offer := await request.json())
+        if self.answer is not None:
+            return web.json_response(self.answer)
         peer = self.peer = RTCPeerConnection(RTCConfiguration(iceServers=[]))
         self.voice = Voice(self.mute)
         peer.addTrack(self.voice)
@@ -299,6 +305,56 @@ async def test_call_ends_when_the_agent_hangs_up() -> None:
         await call.connected()
         await agent.peer.close()
         await call.until(lambda: call.all(HungUp))
+
+
+@awaited
+async def test_malformed_messages_are_ignored_and_told_once() -> None:
+    agent = Agent()
+    async with calling(agent) as call:
+        await call.connected()
+        for _ in range(2):
+            for odd in ("", "no JSON", b"\xff\0", "[" * 50_000, "[]", "1"):
+                agent.channel.send(odd)
+            for message in (1, [], {"type": []}, {}):
+                agent.say({"type": "signalling", "message": message})
+        agent.say(rtvi("bot-llm-started"))
+        await call.until(lambda: call.all(BotThinking))
+        assert [note.text for note in call.all(Note)] == [
+            "ignored: the agent sent a message that is not JSON",
+            "ignored: the agent sent a message that is not a JSON object",
+        ]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {},
+        {"sdp": "", "type": "answer"},
+        {"sdp": 1, "type": "answer"},
+        {"sdp": "v=0\r\nm=audio x y z\r\n", "type": "answer"},
+        {"sdp": "v=0", "type": "rumor"},
+    ],
+)
+@awaited
+async def test_malformed_answer_to_an_offer_is_refused(answer: dict[str, Any]) -> None:
+    agent = Agent(answer=answer)
+    async with calling(agent) as call:
+        with pytest.raises(VoicecoreError, match="answer to the WebRTC offer is malformed"):
+            await call.connected()
+
+
+@pytest.mark.parametrize(
+    "url", ["turn:", "turn:[::1", "turn:127.0.0.1:99999", "turn:a..b:3478", "turn:\x1b:1"]
+)
+@awaited
+async def test_malformed_turn_server_is_no_relay(url: str) -> None:
+    servers = (IceServer((url,), "user", "secret"),)
+    agent = Agent()
+    async with calling(agent, IceOptions(servers=servers)) as call:
+        await call.connected()
+    async with calling(agent, IceOptions(relay_only=True, servers=servers)) as call:
+        with pytest.raises(ConnectionLost, match="This end of the call has no TURN relay"):
+            await call.connected()
 
 
 @pytest.mark.parametrize(

@@ -7,12 +7,12 @@ that say where the audio goes, and shows the rest.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 from xml.etree import ElementTree
 
+from voicecore.console import json_text
 from voicecore.console.errors import VoicecoreError
 
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -116,15 +116,19 @@ def only_child(verb: ElementTree.Element, tag: str) -> ElementTree.Element:
 def json_in(answer: str) -> object:
     """Return what a JSON answer holds. Raises BadAnswer."""
     try:
-        return json.loads(answer)
-    except json.JSONDecodeError as error:
+        return json_text.parse(answer)
+    except json_text.NotJson as error:
         raise BadAnswer(f"it is not JSON ({error})") from None
 
 
 def media_url(url: str) -> str:
     """Return the URL of a media socket. Raises BadAnswer unless the provider would open it."""
-    parts = urlsplit(url)
-    if not parts.hostname or parts.scheme not in ("ws", "wss"):
+    try:
+        parts = urlsplit(url)
+        valid = parts.hostname and parts.scheme in ("ws", "wss") and parts.port != 0
+    except ValueError:  # of brackets without an IPv6 address, and of a port above 65535
+        raise BadAnswer(f"{url!r} is not a wss:// URL") from None
+    if not valid:
         raise BadAnswer(f"{url!r} is not a wss:// URL")
     if parts.scheme == "ws" and parts.hostname not in _LOOPBACK:
         raise BadAnswer(f"{url!r} uses ws://, but audio to {parts.hostname} needs wss://")

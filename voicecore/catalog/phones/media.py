@@ -9,7 +9,6 @@ Messages", Telnyx "Stream call media over WebSocket", Plivo "Stream Event Protoc
 from __future__ import annotations
 
 import base64
-import binascii
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -17,6 +16,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, cast
 
 from voicecore.catalog.phones.record import MULAW, Phone
+from voicecore.console import json_text
 
 KEYPAD = "0123456789*#"
 """Keys of a telephone."""
@@ -182,7 +182,7 @@ class JsonMedia(MediaProtocol):
         payload = media.get("payload")
         try:
             audio = base64.b64decode(payload, validate=True) if isinstance(payload, str) else b""
-        except binascii.Error:
+        except ValueError:  # of base64, or of text that is not ASCII
             raise BadFrame("a payload that is not base64") from None
         if not audio or (not self.mulaw and len(audio) % 2):
             raise BadFrame(f"{len(audio)} bytes of audio")
@@ -217,8 +217,8 @@ def compact(message: Mapping[str, Any]) -> str:
 def json_object(message: str) -> dict[str, Any]:
     """Return the object in a text message. Raises BadFrame."""
     try:
-        body = json.loads(message)
-    except json.JSONDecodeError:
+        body = json_text.parse(message)
+    except json_text.NotJson:
         raise BadFrame("a text that is not JSON") from None
     if not isinstance(body, dict):
         raise BadFrame("JSON that is not an object")

@@ -34,7 +34,7 @@ SOURCE_DAYS = 7
 
 # The base without "-slim" has the same Python and compilers (docker-library/python).
 _SLIM = re.compile(r"-slim(?=-|$)")
-_STAGE = re.compile(r"(?im)^\s*FROM\s+.*\sAS\s+(\S+)\s*$")
+_STAGE = re.compile(r"(?im)^[ \t]*FROM\s+.*\sAS\s+(\S+)\s*$")
 _EARLIEST = (1980, 1, 1, 0, 0, 0)  # the earliest time in a zip (APPNOTE 4.4.6)
 
 

@@ -133,8 +133,8 @@ def build(
     if values := build_environment(env):
         client_env["VOICECORE_BUILD_ENVIRONMENT"] = values
         secrets["environment"] = "env=VOICECORE_BUILD_ENVIRONMENT"
+    require_buildable(env)
     if certificates := env.get("SSL_CERT_FILE"):
-        require_certificates(Path(certificates))
         secrets["certificates"] = f"src={certificates}"
     transcript = BuildTranscript(on_progress)
     command = buildx_argv(inputs, env, progress=progress, secrets=secrets)
@@ -144,6 +144,12 @@ def build(
     if is_disk_full(transcript.failure_text):
         raise engine.disk_full()
     raise build_error(transcript, inputs, shlex.join(buildx_argv(inputs, env)))
+
+
+def require_buildable(env: Mapping[str, str]) -> None:
+    """Raise BuildFailed for an environment that no build can use."""
+    if certificates := env.get("SSL_CERT_FILE"):
+        require_certificates(Path(certificates))
 
 
 def require_certificates(path: Path) -> None:

@@ -58,7 +58,7 @@ from voicecore.image.docker.smoke_test import SmokeTestResult
 from voicecore.image.inputs import fingerprint, lockfile
 from voicecore.image.model import BuiltImage
 from voicecore.image.plan import BuildPlan, install_target
-from voicecore.image.registry.credentials import ecr_host
+from voicecore.image.registry.credentials import EcrHost, ecr_host
 from voicecore.image.registry.manifests import image_of
 from voicecore.image.registry.reference import Reference
 from voicecore.project import aws_names
@@ -130,11 +130,23 @@ class RemoteBuild:
         return self.image.digest
 
 
+def require_buildable(plan: BuildPlan) -> None:
+    """Raise NotEcr if the repository of `plan` is not one that CodeBuild can push to."""
+    if plan.target:
+        _ecr_of(plan.target)
+
+
 def connect(target: Reference, profile: str | None = None) -> Aws:
     """Return our account in the region of `target`; `profile` is an AWS profile.
 
     Raises NotEcr or AwsRefused.
     """
+    ecr = _ecr_of(target)
+    with translated_errors(profile=profile):
+        return session.connect(ecr.region, profile)
+
+
+def _ecr_of(target: Reference) -> EcrHost:
     ecr = ecr_host(target.registry)
     if not ecr:
         raise NotEcr(
@@ -144,8 +156,7 @@ def connect(target: Reference, profile: str | None = None) -> Aws:
             f"{target.name}",
             ExitCode.USAGE,
         )
-    with translated_errors(profile=profile):
-        return session.connect(ecr.region, profile)
+    return ecr
 
 
 def build(

@@ -94,6 +94,16 @@ def stoppable(stop: threading.Event, on_progress: OnProgress) -> OnProgress:
     return report
 
 
+def python_path(store: Path) -> Path:
+    """Return the file that names the interpreter that uv found."""
+    return store / "python"
+
+
+def part_of(source: str) -> str:
+    """Return which part of the build stage a COPY's source belongs to. Raises OnlyDocker."""
+    return _PARTS[_within_build(source).parts[0]]
+
+
 async def make_layers(work: LayerWork) -> tuple[list[Layer], tuple[Package, ...]]:
     """Return the layer of each COPY, and the packages.
 
@@ -102,17 +112,18 @@ async def make_layers(work: LayerWork) -> tuple[list[Layer], tuple[Package, ...]
     """
     copies = work.inputs.stage.copies
     reusable = {copy: _find_record(work, *copy) for copy in copies}
-    python = await find_python(work.inputs.python, work.env, work.store / "python")
-    parts = {_part_of(source) for source, target in copies if not reusable[source, target]}
+    python = await find_python(work.inputs.python, work.env, python_path(work.store))
+    parts = {part_of(source) for source, target in copies if not reusable[source, target]}
     filled = await all_of([_fill(work, part, python) for part in sorted(parts)])
     packages = next((listed for listed in filled if listed), ())
     layers: list[Layer] = []
-    for source, target in copies:
+    for number, (source, target) in enumerate(copies):
         record = reusable[source, target]
         if record:
             work.on_progress(Progress(copy_title(source), finished=True, note="unchanged"))
         else:
-            layer, part = await _pack(work, source, target), _part_of(source)
+            later = [other for other, _ in copies[number + 1 :]]
+            layer, part = await _pack(work, source, target, later), part_of(source)
             record = layer, packages if part == "packages" else ()
             if part != "code":
                 _write_record(_record_path(work, source, target), *record)
@@ -140,13 +151,20 @@ async def _fill(work: LayerWork, part: str, python: Path) -> tuple[Package, ...]
     return ()
 
 
-async def _pack(work: LayerWork, source: str, target: str) -> Layer:
-    folder = work.folder / _within_build(source)
+async def _pack(work: LayerWork, source: str, target: str, later: Sequence[str]) -> Layer:
+    """Pack the folder of a COPY, and delete it unless `later` sources need it."""
+    place = _within_build(source)
+    keep = any(
+        place.is_relative_to(other) or other.is_relative_to(place)
+        for other in map(_within_build, later)
+    )
 
     def pack_folder() -> Layer:
-        if not folder.is_dir():
+        folder = work.folder.resolve() / place
+        # A link in the path, such as one of prune.py, could lead to any folder of this machine.
+        if folder.resolve() != folder or not folder.is_dir():
             raise _only_docker(source)
-        return pack(folder, target, copy_title(source), work.store, work.on_progress)
+        return pack(folder, target, copy_title(source), work.store, work.on_progress, keep)
 
     return await _in_thread(work, pack_folder)
 
@@ -168,17 +186,12 @@ async def _in_thread(work: LayerWork, call: Callable[..., T], *arguments: object
     return running.result()
 
 
-def _part_of(source: str) -> str:
-    """Return which part of the build stage a COPY's source belongs to. Raises OnlyDocker."""
-    return _PARTS[_within_build(source).parts[0]]
-
-
 def _within_build(source: str) -> PurePosixPath:
     """Return a COPY's source relative to the build stage's folder. Raises OnlyDocker."""
     path = PurePosixPath(source)
     if path.is_relative_to(_BUILD_ROOT):
         place = path.relative_to(_BUILD_ROOT)
-        if place.parts and place.parts[0] in _PARTS:
+        if place.parts and place.parts[0] in _PARTS and ".." not in place.parts:
             return place
     raise _only_docker(source)
 
@@ -197,7 +210,7 @@ def _only_docker(source: str) -> OnlyDocker:
 
 def _record_path(work: LayerWork, source: str, target: str) -> Path:
     inputs = work.inputs
-    key = inputs.stdlib_key if _part_of(source) == "library" else inputs.packages_key
+    key = inputs.stdlib_key if part_of(source) == "library" else inputs.packages_key
     words = [str(_RECORD_VERSION), key, inputs.python, source, target]
     name = hashlib.sha256("\0".join(words).encode()).hexdigest()
     return work.store / "packages" / f"{name}.json"
@@ -207,7 +220,7 @@ def _find_record(
     work: LayerWork, source: str, target: str
 ) -> tuple[Layer, tuple[Package, ...]] | None:
     """Return the layer of a COPY that was packed from the same inputs; None for code."""
-    if work.fresh or _part_of(source) == "code":
+    if work.fresh or part_of(source) == "code":
         return None
     return _read_record(_record_path(work, source, target), work.store)
 

@@ -23,7 +23,15 @@ from voicecore.image.blob_store import (
     write_atomically,
 )
 from voicecore.image.builders import transfer
-from voicecore.image.builders.copy_layers import DirectInputs, LayerWork, make_layers, stoppable
+from voicecore.image.builders.copy_layers import (
+    DirectInputs,
+    LayerWork,
+    make_layers,
+    part_of,
+    python_path,
+    stoppable,
+)
+from voicecore.image.builders.packages import find_python, prune_script, require_links_inside
 from voicecore.image.builders.transfer import StoredImage
 from voicecore.image.cache_folders import blobs_folder
 from voicecore.image.docker.engine import Engine
@@ -47,7 +55,27 @@ from voicecore.scaffold.render import dockerfile_of
 def build_plan(
     plan: BuildPlan, fresh: bool, env: Mapping[str, str], on_progress: OnProgress
 ) -> DirectBuild:
-    """Build the image of `plan`. Raises as `build` does, and BadDockerfile."""
+    """Build the image of `plan`. Raises as `build` and `inputs_of` do."""
+    inputs = inputs_of(plan)
+
+    async def work() -> StoredImage:
+        async with plan.base_repository() as source:
+            store = blobs_folder(env)
+            return await build(inputs, store, source, without_ours(env), on_progress, fresh)
+
+    return DirectBuild(plan, asyncio.run(work()), on_progress)
+
+
+def require_buildable(plan: BuildPlan, env: Mapping[str, str]) -> None:
+    """Raise what a build would raise before it starts: also PruneFailed and PythonMissing."""
+    inputs = inputs_of(plan)
+    prune_script(inputs.agent)
+    cached = python_path(blobs_folder(env))
+    asyncio.run(find_python(inputs.python, without_ours(env), cached))
+
+
+def inputs_of(plan: BuildPlan) -> DirectInputs:
+    """Return what `plan` builds from. Raises BadDockerfile, OnlyDocker and LinkLeavesFolder."""
     inputs = DirectInputs(
         agent=plan.folder,
         files=[file.path for file in plan.files],
@@ -59,13 +87,10 @@ def build_plan(
         stdlib_key=fingerprint.stdlib_key(plan.files, plan.base.digest),
         python=".".join(map(str, python_of(plan.base))),
     )
-
-    async def work() -> StoredImage:
-        async with plan.base_repository() as source:
-            store = blobs_folder(env)
-            return await build(inputs, store, source, without_ours(env), on_progress, fresh)
-
-    return DirectBuild(plan, asyncio.run(work()), on_progress)
+    for source, _ in inputs.stage.copies:
+        part_of(source)
+    require_links_inside(inputs.agent, inputs.files, inputs.agent.name)
+    return inputs
 
 
 @dataclass(frozen=True)

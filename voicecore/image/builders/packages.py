@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import re
+import shlex
 import shutil
 import sys
 import tempfile
@@ -53,6 +55,10 @@ class PruneFailed(VoicecoreError):
 
 class FileGone(VoicecoreError):
     """A file of the build context was deleted during the build."""
+
+
+class LinkLeavesFolder(VoicecoreError):
+    """A symbolic link of the build context points out of it, so only Docker can build it."""
 
 
 async def find_python(version: str, env: Mapping[str, str], cached: Path) -> Path:
@@ -130,10 +136,12 @@ async def copy_code(
 ) -> None:
     """Copy `files` of `agent` into `folder`, and prune them.
 
-    Raises FileGone, PruneFailed and DiskFull.
+    Raises FileGone, LinkLeavesFolder, PruneFailed and DiskFull.
     """
     with disk_full_explained(folder):
         _copy(agent, files, folder)
+    # prune.py follows links: it compiles the modules that they point to, and deletes files.
+    require_links_inside(folder, files, agent.name)
     await prune(agent, "code", folder, python, env)
 
 
@@ -151,8 +159,30 @@ def _copy(agent: Path, files: Sequence[str], folder: Path) -> None:
             ) from error
 
 
-async def prune(agent: Path, part: str, folder: Path, python: Path, env: Mapping[str, str]) -> None:
-    """Run `agent`'s prune.py for its `part` on `folder`. Raises PruneFailed and DiskFull."""
+def require_links_inside(folder: Path, files: Sequence[str], name: str) -> None:
+    """Raise LinkLeavesFolder if one of `files` is a link out of `folder`, shown as `name`.
+
+    In Docker such a link points into the image; here it would point to files of this machine.
+    """
+    root = Path(os.path.realpath(folder))
+    for file in files:
+        link = folder / file
+        if not link.is_symlink():
+            continue
+        target = link.readlink()
+        if target.is_absolute() or not Path(os.path.realpath(link)).is_relative_to(root):
+            raise LinkLeavesFolder(
+                f"{name}/{file} is a link to {target}, which is not in {name}/; without Docker, "
+                "voicecore does not follow such a link.",
+                "Replace it by a relative link or a copy of the files, or exclude it:\n"
+                f"  echo {shlex.quote(file)} >> {name}/.dockerignore\n"
+                "or build with Docker:  voicecore build --builder buildx",
+                ExitCode.BAD_PROJECT,
+            )
+
+
+def prune_script(agent: Path) -> Path:
+    """Return `agent`'s prune.py. Raises PruneFailed if it is missing."""
     script = agent / PRUNE
     if not script.exists():
         raise PruneFailed(
@@ -161,6 +191,12 @@ async def prune(agent: Path, part: str, folder: Path, python: Path, env: Mapping
             f"  voicecore init {agent.parent.name} --directory {agent.parent.parent} --force",
             ExitCode.BAD_PROJECT,
         )
+    return script
+
+
+async def prune(agent: Path, part: str, folder: Path, python: Path, env: Mapping[str, str]) -> None:
+    """Run `agent`'s prune.py for its `part` on `folder`. Raises PruneFailed and DiskFull."""
+    script = prune_script(agent)
     # prune.py would otherwise set these itself, by starting Python a second time.
     reproducible = {"PYTHONHASHSEED": "0", "PYTHONNODEBUGRANGES": "1"}
     # As in a build with Docker, code of the project gets no variable of the user, such as AWS keys.

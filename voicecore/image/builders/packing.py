@@ -17,9 +17,9 @@ from typing import IO, TYPE_CHECKING
 
 from deflate import gzip_compress  # pyright: ignore[reportUnknownVariableType]
 
-from voicecore.console.errors import VoicecoreError
 from voicecore.console.progress import OnProgress, Progress
 from voicecore.image.blob_store import blob_path, disk_full_explained, write_atomically
+from voicecore.image.inputs.build_context import UnsupportedFile
 from voicecore.image.model import Layer
 
 if TYPE_CHECKING:
@@ -32,15 +32,19 @@ _LEVEL = 6
 _COPY = 2**20
 
 
-class UnsupportedFile(VoicecoreError):
-    """A folder contains a file that no image can hold: a socket, a device or a pipe."""
-
-
-def pack(folder: Path, target: str, title: str, store: Path, on_progress: OnProgress) -> Layer:
+def pack(
+    folder: Path,
+    target: str,
+    title: str,
+    store: Path,
+    on_progress: OnProgress,
+    keep: bool = False,
+) -> Layer:
     """Pack `folder` into a layer, as `COPY folder target` does, and write it to `store`.
 
     All entries belong to root and have time 0; folders and executables have mode 0755, other files
-    0644. `folder` is deleted. Blocks for about 4 s per 250 MB. Raises DiskFull and UnsupportedFile.
+    0644. `folder` is deleted unless `keep`. Blocks for about 4 s per 250 MB. Raises DiskFull and
+    UnsupportedFile.
     """
     with disk_full_explained(store):
         store.mkdir(parents=True, exist_ok=True)
@@ -48,10 +52,11 @@ def pack(folder: Path, target: str, title: str, store: Path, on_progress: OnProg
             diff_id = _write_tar(folder, target, tar, _byte_progress(folder, title, on_progress))
             unpacked = tar.tell()
             # Deleting thousands of files takes as long as compressing them.
-            deleted = executor.submit(shutil.rmtree, folder)
+            deleted = None if keep else executor.submit(shutil.rmtree, folder)
             with mmap.mmap(tar.fileno(), 0, access=mmap.ACCESS_READ) as content:
                 packed = _compressed(content)
-            deleted.result()
+            if deleted:
+                deleted.result()
         digest = f"sha256:{hashlib.sha256(packed).hexdigest()}"
         write_atomically(blob_path(store, digest), packed)
     on_progress(Progress(title, unpacked, unpacked, finished=True))

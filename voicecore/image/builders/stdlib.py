@@ -7,12 +7,17 @@ or two.
 
 from __future__ import annotations
 
+import lzma
 import shutil
 import tarfile
+import zlib
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
-from voicecore.console.errors import ExitCode, VoicecoreError
+from voicecore.console.errors import DISK_FULL, ExitCode, VoicecoreError
+
+_UNPACKED_MAX = 10 * 2**30
+"""Limit for the files of a base; compressed, they may be tiny."""
 
 
 class StdlibMissing(VoicecoreError):
@@ -33,17 +38,27 @@ def extract(layers: Sequence[Path], python: str, folder: Path) -> None:
     Raises StdlibMissing.
     """
     home = stdlib_folder(python)
+    unpacked = 0
     for layer in layers:
         try:
             # As a stream, because the members are read in order.
             with tarfile.open(layer, "r|*") as tar:
                 for member in tar:
+                    unpacked += member.size
+                    if unpacked > _UNPACKED_MAX:
+                        raise _missing(python, f"it has more than {_UNPACKED_MAX >> 30} GB")
                     path = PurePosixPath(member.name)
                     if path.is_relative_to(home) and ".." not in path.parts:
                         _apply(tar, member, folder / path.relative_to(home))
         except tarfile.ReadError as error:
             why = "only Docker can read the compression of its layers"
             raise _missing(python, why) from error
+        except (tarfile.TarError, EOFError, zlib.error, lzma.LZMAError, ValueError) as error:
+            raise _missing(python, f"a layer is damaged: {error}") from error
+        except OSError as error:  # such as a file where another layer has a folder
+            if error.errno in DISK_FULL:
+                raise
+            raise _missing(python, f"its layers contradict each other: {error}") from error
     if not (folder / "os.py").exists():
         raise _missing(python, f"it has nothing in /{home}")
 
@@ -53,7 +68,10 @@ def _apply(tar: tarfile.TarFile, member: tarfile.TarInfo, path: Path) -> None:
     if path.name == ".wh..wh..opq":
         shutil.rmtree(path.parent, ignore_errors=True)
     elif path.name.startswith(".wh."):
-        removed = path.with_name(path.name.removeprefix(".wh."))
+        name = path.name.removeprefix(".wh.")
+        removed = path.parent / name
+        if name in ("", ".", ".."):
+            return  # not a file of this folder
         if removed.is_dir():
             shutil.rmtree(removed)
         else:

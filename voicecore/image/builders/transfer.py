@@ -91,7 +91,7 @@ async def push(
 def _content_of(layer: Layer, store: Path, source: Repository) -> BlobContent:
     """Return a layer's bytes: from the store, or from the base's registry."""
     blob = blob_path(store, layer.digest)
-    return file_content(blob) if blob.exists() else lambda: source.stream(layer.digest)
+    return file_content(blob) if blob.exists() else lambda: source.stream(layer.digest, layer.size)
 
 
 async def save(
@@ -132,7 +132,10 @@ async def _fetch(
         return
     with replacing(blob) as temporary:
         await source.download(
-            layer.digest, temporary, lambda done: on_progress(Progress(task, done, layer.size))
+            layer.digest,
+            layer.size,
+            temporary,
+            lambda done: on_progress(Progress(task, done, layer.size)),
         )
     on_progress(Progress(task, layer.size, layer.size, finished=True))
 

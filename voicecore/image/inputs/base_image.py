@@ -10,6 +10,7 @@ from voicecore.image.blob_store import write_atomically
 from voicecore.image.model import BaseImage
 from voicecore.image.registry.client import Repository
 from voicecore.image.registry.credentials import login_source
+from voicecore.image.registry.manifests import require_image
 from voicecore.image.registry.reference import Reference, parse_reference
 
 OLD_DAYS = 60
@@ -25,9 +26,8 @@ async def resolve(name: str, cache: Path) -> BaseImage:
     """
     reference = parse_reference(name)
     cached = cache / f"{reference.digest.removeprefix('sha256:')}.json"
-    if reference.digest and cached.exists():
+    if reference.digest and (known := _cached(cached)):
         # A mirror has the same image by another name; keep the name that the Dockerfile uses.
-        known = BaseImage(**json.loads(cached.read_text(encoding="utf-8")))
         return replace(known, name=_name_of(reference))
     async with Repository(reference, login_source(reference.registry)) as repository:
         found = await repository.image(reference.version)
@@ -39,6 +39,15 @@ async def resolve(name: str, cache: Path) -> BaseImage:
 async def newest(name: str, cache: Path) -> BaseImage:
     """Return the base that the tag in `name` points to now, ignoring its digest."""
     return await resolve(_name_of(parse_reference(name)), cache)
+
+
+def _cached(path: Path) -> BaseImage | None:
+    try:
+        known = BaseImage(**json.loads(path.read_text(encoding="utf-8")))
+        require_image(known.manifest, known.config)
+    except (OSError, ValueError, TypeError, AttributeError):
+        return None  # missing, or written by another version of voicecore
+    return known
 
 
 def _name_of(reference: Reference) -> str:

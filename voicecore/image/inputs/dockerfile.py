@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import posixpath
 import re
 import shlex
 from dataclasses import dataclass, field
@@ -19,6 +20,11 @@ FILE = "Dockerfile"
 
 _BUILD_STAGES = ("--from=build", "--from=code")
 """Stages that the final stage copies from, in the generated Dockerfile."""
+
+_SHELL = ("CMD", "ENTRYPOINT")
+"""Instructions in which Docker does not replace variables."""
+
+_PORT = re.compile(r"\d{1,5}(-\d{1,5})?(/(tcp|udp|sctp))?", re.ASCII)
 
 _BASE = re.compile(r"(?m)^(?P<arg>ARG\s+BASE=)(?P<value>\S+)[^\S\n]*$")
 
@@ -58,7 +64,7 @@ def read(agent: Path) -> str:
     """Return the text of agent/Dockerfile. Raises BadDockerfile if it is missing."""
     try:
         return (agent / FILE).read_text(encoding="utf-8")
-    except FileNotFoundError:
+    except (FileNotFoundError, IsADirectoryError):
         raise BadDockerfile(
             f"{agent.name}/ has no {FILE}.",
             "Restore the generated file; your other files are kept:\n"
@@ -94,6 +100,9 @@ def with_base(text: str, reference: str) -> str:
 
 def instructions(text: str) -> list[Instruction]:
     """Return the instructions of a Dockerfile, without comments."""
+    # Another escape character changes how the lines continue, and where.
+    if re.match(r"(#[^\n]*\n)*#\s*escape\s*=", text, re.IGNORECASE):
+        raise BadDockerfile(f"{FILE} sets another escape character, which only Docker can read.")
     # The parser reads bytes, although its types say str.
     parser = DockerfileParser(fileobj=cast("Any", io.BytesIO(text.encode())))
     structure = cast("list[dict[str, Any]]", parser.structure)
@@ -131,7 +140,11 @@ def _split(found: list[Instruction]) -> _Stages:
     if not starts:
         raise BadDockerfile(f"The {FILE} has no FROM.")
     # A different base does not change what the stages do.
-    earlier = [part for part in found[: starts[-1]] if not part.value.startswith("BASE=")]
+    earlier = [
+        part
+        for part in found[: starts[-1]]
+        if part.name != "ARG" or not part.value.startswith("BASE=")
+    ]
     return _Stages(earlier, found[starts[-1] :])
 
 
@@ -141,20 +154,33 @@ def _parse_stage(found: list[Instruction]) -> FinalStage:
     copies: list[tuple[str, str]] = []
     ports: list[str] = []
     single: dict[str, str] = {}
+    argv: dict[str, tuple[str, ...]] = {}
     for part in found:
-        words = shlex.split(part.value)
+        words = _words(part)
         match part.name:
+            case _ if not words:
+                raise _wrong(part, "it has no value")
             case "FROM" if words[-1] == "$BASE":
                 pass
+            case _ if "$" in part.value and part.name not in _SHELL:
+                raise _needs_docker(part)
             case "ENV":
                 env |= _pairs(part, words)
             case "LABEL":
                 labels |= _pairs(part, words)
             case "COPY" if len(words) == 3 and words[0] in _BUILD_STAGES:
-                copies.append((words[1], words[2]))
+                if not words[2].startswith("/"):  # relative to a WORKDIR
+                    raise _needs_docker(part)
+                copies.append((_resolved(words[1]), _resolved(words[2])))
             case "EXPOSE":
+                if wrong := [word for word in words if not _PORT.fullmatch(word)]:
+                    raise _wrong(part, f"{wrong[0]} is not a port")
                 ports += [word if "/" in word else f"{word}/tcp" for word in words]
-            case "WORKDIR" | "USER" | "CMD" | "ENTRYPOINT":
+            case "WORKDIR" if not part.value.startswith("/"):
+                raise _needs_docker(part)
+            case "CMD" | "ENTRYPOINT":
+                argv[part.name] = _argv(part)
+            case "WORKDIR" | "USER":
                 single[part.name] = part.value
             case "ARG" if part.value.startswith("SOURCE_DATE_EPOCH"):
                 pass
@@ -166,25 +192,58 @@ def _parse_stage(found: list[Instruction]) -> FinalStage:
         workdir=single.get("WORKDIR", ""),
         user=single.get("USER", ""),
         ports=tuple(ports),
-        command=_argv(single.get("CMD", "")),
-        entrypoint=_argv(single.get("ENTRYPOINT", "")),
+        command=argv.get("CMD", ()),
+        entrypoint=argv.get("ENTRYPOINT", ()),
         labels=labels,
     )
 
 
 def _pairs(part: Instruction, words: list[str]) -> dict[str, str]:
-    if not all("=" in word for word in words) or "$" in part.value:
+    if not all("=" in word for word in words):
         raise _needs_docker(part)
     return dict(word.split("=", 1) for word in words)
 
 
-def _argv(value: str) -> tuple[str, ...]:
-    """Return a command as Docker reads it: a JSON list, or else a shell command line."""
-    if not value:
-        return ()
-    if value.startswith("["):
-        return tuple(json.loads(value))
-    return ("/bin/sh", "-c", value)
+def _resolved(path: str) -> str:
+    """Return a path as Docker resolves it: from the root, which `..` does not leave."""
+    return posixpath.normpath("/" + path.lstrip("/"))
+
+
+def _words(part: Instruction) -> list[str]:
+    """Return the words of an instruction; a shell command is one. Raises BadDockerfile."""
+    if part.name in _SHELL or not part.value:
+        return [part.value] if part.value else []
+    try:
+        return shlex.split(part.value)
+    except ValueError as error:
+        reason = str(error)
+        raise _wrong(part, reason[:1].lower() + reason[1:]) from error
+
+
+def _argv(part: Instruction) -> tuple[str, ...]:
+    """Return a command: a JSON list, or else a shell command line. Raises BadDockerfile.
+
+    Docker takes a wrong list for a shell command line, which fails when the container starts.
+    """
+    if not part.value.startswith("["):
+        return ("/bin/sh", "-c", part.value)
+    try:
+        found: object = json.loads(part.value)
+    except (ValueError, RecursionError) as error:
+        raise _wrong(part, f"it is not a JSON list: {error}") from error
+    words = cast("list[object]", found) if isinstance(found, list) else []
+    if not words or not all(isinstance(word, str) for word in words):
+        raise _wrong(part, "it is not a list of texts")
+    return tuple(map(str, words))
+
+
+def _wrong(part: Instruction, reason: str) -> BadDockerfile:
+    return BadDockerfile(
+        f"Could not read {FILE}, line {part.line}: {reason}:  {part.name} {part.value}".rstrip(),
+        'Fix the line; a list is written like this:  CMD ["python", "-m", "internal.app"]'
+        if part.name in _SHELL
+        else "Fix the line.",
+    )
 
 
 def _needs_docker(part: Instruction) -> BadDockerfile:

@@ -3,66 +3,24 @@
 from __future__ import annotations
 
 import hashlib
-import stat
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
-from pathlib import Path
-
-from docker.utils.build import (  # pyright: ignore[reportMissingTypeStubs]
-    exclude_paths,  # pyright: ignore[reportUnknownVariableType]
-)
 
 from voicecore import __version__
+from voicecore.image.inputs.build_context import ContextFile
 from voicecore.image.model import BaseImage
 
 BUILD_VERSION = 1
 """Version of how builders assemble an image; a new version gives every image a new tag."""
 
 DOCKERFILE = "Dockerfile"
-IGNORE_FILE = ".dockerignore"
 
 # Hexadecimal digits of a tag: 80 bits, enough against collisions in any project.
 _TAG_DIGITS = 20
 
 # Files that the packages depend on; an edit of any other file keeps their layer.
 _PACKAGE_INPUTS = ("pyproject.toml", "uv.lock", "internal/prune.py")
-
-
-@dataclass(frozen=True)
-class ContextFile:
-    """A file of the build context: what of it changes the image."""
-
-    path: str
-    """Path relative to the agent's folder, with forward slashes."""
-    executable: bool
-    sha256: str
-    """SHA-256 of the content, or of the target of a symbolic link."""
-
-
-def context_files(agent: Path) -> list[ContextFile]:
-    """Return the files of `agent/` that .dockerignore does not exclude, sorted by path."""
-    ignore = agent / IGNORE_FILE
-    lines = ignore.read_text(encoding="utf-8").splitlines() if ignore.exists() else []
-    patterns = [line.strip() for line in lines if line.strip() and not line.startswith("#")]
-    # Docker always sends the Dockerfile and .dockerignore, whatever the patterns say.
-    found: Iterable[str] = exclude_paths(str(agent), patterns, dockerfile=DOCKERFILE)
-    paths = sorted(Path(name).as_posix() for name in found)
-    return [_context_file(agent, name) for name in paths if not _is_folder(agent / name)]
-
-
-def _is_folder(path: Path) -> bool:
-    return path.is_dir() and not path.is_symlink()
-
-
-def _context_file(agent: Path, name: str) -> ContextFile:
-    path = agent / name
-    if path.is_symlink():
-        target = hashlib.sha256(str(path.readlink()).encode())
-        return ContextFile(name, executable=False, sha256=target.hexdigest())
-    with path.open("rb") as file:
-        content = hashlib.file_digest(file, "sha256")
-    return ContextFile(name, bool(path.stat().st_mode & stat.S_IXUSR), content.hexdigest())
 
 
 def with_content(files: Sequence[ContextFile], path: str, text: str) -> list[ContextFile]:
@@ -89,8 +47,12 @@ def stdlib_key(files: Sequence[ContextFile], base_digest: str) -> str:
 def _digest(files: Sequence[ContextFile], base_digest: str) -> str:
     # Other words here would change every tag, so that every image is built again.
     lines = [f"recipe {BUILD_VERSION}", f"base {base_digest}"]
-    lines += [f"{'x' if f.executable else '-'} {f.sha256} {f.path}" for f in files]
+    lines += [f"{'x' if f.executable else '-'} {f.sha256} {_one_line(f.path)}" for f in files]
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def _one_line(path: str) -> str:
+    return path.replace("\\", "\\\\").replace("\n", "\\n")
 
 
 def labels(

@@ -40,6 +40,10 @@ class NoWheel(VoicecoreError):
     """Packages must be compiled for arm64, which cannot be done here."""
 
 
+class PackagedProject(VoicecoreError):
+    """The project itself would be installed as a package, which has no hash."""
+
+
 @dataclass(frozen=True)
 class InstallTarget:
     """Python, machine and libc that packages are installed for."""
@@ -156,6 +160,20 @@ def require_wheels(agent: Path, target: InstallTarget = IMAGE) -> None:
     missing = without_wheel(read_lock(agent), target)
     if missing:
         raise _no_wheel(missing, agent, target)
+
+
+def require_virtual(agent: Path) -> None:
+    """Raise PackagedProject if `agent`'s uv.lock installs the project itself."""
+    packages = cast("list[dict[str, Any]]", read_lock(agent).get("package", []))
+    root = next((package for package in packages if _is_agent(package)), None)
+    if root and "virtual" not in root["source"]:
+        raise PackagedProject(
+            f"{agent.name}/pyproject.toml makes the project a package ([tool.uv] package, or "
+            "[build-system]), which has no hash to install it by; the image has its files anyway.",
+            f"Write this into {agent.name}/pyproject.toml:\n  [tool.uv]\n  package = false\n"
+            f"and then run:  uv lock --project {agent.name}",
+            ExitCode.BAD_PROJECT,
+        )
 
 
 def _uv_lock(agent: Path, env: Mapping[str, str], *flags: str) -> None:

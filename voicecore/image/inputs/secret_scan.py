@@ -1,23 +1,24 @@
 """Owns the secret scan: finds likely secrets in the build context before anything is built.
 
-We do not use detect-secrets (1.5, May 2024): it flags every hash in a lockfile, reads only text,
-does not know the keys of speech services, and keeps its settings in globals. A result names the
-place and the kind, never the secret.
+We do not use the scanner of detect-secrets (1.5, May 2024), only rules: it flags every hash in a
+lockfile, reads only text, does not know the keys of speech services, and keeps its settings in
+globals. A result names the place and the kind, never the secret.
 """
 
 from __future__ import annotations
 
-import math
+import codecs
 import re
 import shlex
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from itertools import chain, islice
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
 from voicecore.console.errors import ExitCode, VoicecoreError
+from voicecore.image.inputs.secret_rules import EXAMPLE, looks_random, matches_in
 
 
 class SecretInContext(VoicecoreError):
@@ -35,114 +36,20 @@ class SuspectedSecret:
     what: str
 
 
-@dataclass(frozen=True)
-class _Rule:
-    """A pattern of secrets."""
-
-    what: str
-    anchors: tuple[bytes, ...]
-    """Lower-case texts; each match contains one. Searching them first is ten times faster."""
-    pattern: re.Pattern[bytes]
-    """Its group `word` or `value` must not be an example, and a `value` must look random."""
-    lower: bool
-    """True when matched against lower-cased text; `re.IGNORECASE` takes five times as long."""
-
-
-def _rule(what: str, anchors: str, pattern: str, lower: bool = False) -> _Rule:
-    return _Rule(
-        what, tuple(anchors.lower().encode().split(b"|")), re.compile(pattern.encode()), lower
-    )
-
-
-_NAMES = "api_?key|auth_?key|auth_?token|access_?token|client_?secret|secret_?key|password"
-
-# Patterns follow the documentation of the keys' issuer, or else gitleaks' rules.
-_RULES = (
-    _rule(
-        "a private key",
-        "PRIVATE KEY",
-        # The pattern includes part of the key, so that code that only tests for the line passes.
-        r"-----BEGIN (?:[A-Z0-9]+ ){0,3}PRIVATE KEY(?: BLOCK)?-----[\s\S]{0,300}?[A-Za-z0-9+/]{40}",
-    ),
-    _rule("a private key", "PuTTY-User", r"PuTTY-User-Key-File-\d: "),
-    # IAM User Guide, "IAM identifiers", unique ID prefixes; the ids are base32.
-    _rule(
-        "an AWS access key",
-        "AKIA|ASIA",
-        # The letters come before the lookbehind: the regex engine finds a pattern that starts
-        # with letters without trying every byte.
-        r"A[KS]IA(?<![A-Za-z0-9+/]A[KS]IA)(?P<word>[A-Z2-7]{16})(?![A-Za-z0-9+/])",
-    ),
-    _rule(
-        "an AWS secret access key",
-        "access_key|accesskey",
-        r"access_?key[\"']?\s{0,8}[:=]\s{0,8}[\"']?(?P<value>[a-z0-9/+]{40})(?![a-z0-9/+=])",
-        lower=True,
-    ),
-    _rule("a GitHub token", "ghp_|gho_|ghu_|ghs_|ghr_", r"\bgh[pousr]_(?P<word>[A-Za-z0-9]{36,})"),
-    _rule("a GitHub token", "github_pat_", r"\bgithub_pat_(?P<word>[A-Za-z0-9_]{60,})"),
-    _rule("a GitLab token", "glpat-", r"\bglpat-(?P<word>[\w-]{20,})"),
-    _rule("a Slack token", "xox|xapp-", r"\bx(?:ox[abeoprs]|app)-(?P<word>[\w-]{20,})"),
-    _rule(
-        "a Slack webhook",
-        "hooks.slack",
-        r"hooks\.slack\.com/(?:services|workflows)/T(?P<word>\w+/\w+/\w{18,})",
-    ),
-    _rule("a Stripe key", "k_live_", r"\b[rs]k_live_(?P<word>[A-Za-z0-9]{20,})"),
-    _rule("an OpenAI key", "T3BlbkFJ", r"\bsk-(?P<word>[\w-]*T3BlbkFJ[\w-]{20,})"),
-    _rule("an Anthropic key", "sk-ant-", r"\bsk-ant-[a-z]+\d\d-(?P<word>[\w-]{80,})"),
-    _rule("a Google API key", "AIza", r"\bAIza(?P<word>[\w-]{35})(?![\w-])"),
-    _rule("a Google client secret", "GOCSPX-", r"\bGOCSPX-(?P<word>[\w-]{28})"),
-    _rule("a Hugging Face token", "hf_", r"\bhf_(?P<word>[A-Za-z]{34})\b"),
-    _rule("a PyPI token", "pypi-AgE", r"\bpypi-(?P<word>AgE[\w-]{50,})"),
-    _rule("an npm token", "npm_", r"\bnpm_(?P<word>[A-Za-z0-9]{36})\b"),
-    _rule("a SendGrid key", "SG.", r"SG\.(?<!\wSG\.)(?P<word>[\w-]{22}\.[\w-]{43})\b"),
-    _rule("a Cartesia key", "sk_car_", r"\bsk_car_(?P<word>\w{20,})"),
-    _rule("an ElevenLabs key", "sk_", r"sk_(?<!\wsk_)(?P<word>[0-9a-f]{48})\b"),
-    _rule("a Groq key", "gsk_", r"\bgsk_(?P<word>[A-Za-z0-9]{48,})"),
-    _rule("an Azure storage key", "AccountKey=", r"AccountKey=(?P<word>[A-Za-z0-9+/]{86})=="),
-    _rule("a JSON web token", "eyJ", r"\beyJ[\w-]{10,}\.eyJ[\w-]{10,}\.(?P<word>[\w-]{20,})"),
-    _rule(
-        "a password in a URL",
-        "://",
-        r"://[\w.%+-]{1,80}:(?P<word>[^/\s:@\"'<>\[\]{}$]{6,80})"
-        r"@(?!localhost|127\.|(?:[\w-]+\.)*example\.)[\w.-]",
-    ),
-    # Keys of Deepgram, Daily and Twilio have no pattern of their own; the name before them does.
-    _rule(
-        "a key in the code",
-        "key|token|secret|password",
-        rf"(?:{_NAMES})[\"']?\s{{0,8}}[:=]\s{{0,8}}[\"'](?P<value>[a-z0-9_+/=.-]{{20,200}})[\"']",
-        lower=True,
-    ),
-    _rule(  # without quotes, as in a shell script or after ENV, the value could be a name
-        "a key in the code",
-        "key=|token=|secret=|password=",
-        rf"(?:{_NAMES})=(?P<value>[a-z0-9]{{32,200}})(?![\w.(\[])",
-        lower=True,
-    ),
-)
-
 # Names that tools use for files and folders with secrets, in lower case.
 _SECRET_FOLDERS = (".git", ".aws", ".ssh", ".gnupg", ".kube", ".docker")
 _SECRET_FILES = (
     ".env", ".env.*", "*.env", ".envrc", "*.pem", "*.key", "*.p8", "*.p12", "*.pfx", "*.jks",
     "*.keystore", "*.ppk", "*.kdbx", "id_rsa*", "id_dsa*", "id_ecdsa*", "id_ed25519*",
-    "credentials", "*credentials.json", "*credentials.csv", "*accesskeys.csv",
+    "kubeconfig", "*.kubeconfig", "kubeconfig.y*ml", "credentials", "*credentials.json",
+    "*credentials.csv", "*accesskeys.csv",
     "*service-account*.json", "*service_account*.json", ".netrc", "_netrc", ".pypirc", ".pgpass",
     ".git-credentials", ".htpasswd", ".boto", ".s3cfg", ".dockercfg", "*.tfstate",
 )  # fmt: skip
 _HARMLESS_FILES = ("*.example", "*.sample", "*.template", "*.dist", "*.pub")
-_CERTIFICATE = re.compile(rb"-----BEGIN (?:TRUSTED )?(?:CERTIFICATE|PUBLIC KEY)-----")
-
-# Placeholders in examples and templates; AWS's own examples end with EXAMPLE.
-_EXAMPLE = re.compile(
-    r"your|change.?me|replace|example|placeholder|dummy|password|secret|redacted|x{5,}|\*{3,}|\.\.\.|"
-    r"0123456789|1234567890|abcdefgh",
-    re.IGNORECASE,
+_PUBLIC = re.compile(
+    rb"(TRUSTED |X509 )?CERTIFICATE|X509 CRL|(RSA |EC )?PUBLIC KEY|(EC|DH) PARAMETERS"
 )
-# Marks a line as a false alarm, by the conventions of detect-secrets and gitleaks.
-_ALLOWED = re.compile(rb"pragma: ?allowlist secret|gitleaks:allow")
 
 _SECRET_NAME = re.compile(r"KEY|TOKEN|SECRET|PASS|PWD|CREDENTIAL|AUTH|DSN", re.IGNORECASE)
 _NOT_SECRET = re.compile(
@@ -153,15 +60,20 @@ _NOT_SECRET = re.compile(
 _NAMED_LENGTH = 8
 _UNNAMED_LENGTH = 20
 
-# Bits per character: random letters and digits about 4.5, random hexadecimal 3.6, words 3.
-_RANDOM_BITS = 3.2
-
 _WINDOW = 4 << 20
 # Longer than the longest match of any rule.
 _OVERLAP = 4 << 10
+_MARKS = {
+    codecs.BOM_UTF32_LE: "utf-32-le",  # starts with the mark of UTF-16
+    codecs.BOM_UTF32_BE: "utf-32-be",
+    codecs.BOM_UTF16_LE: "utf-16-le",
+    codecs.BOM_UTF16_BE: "utf-16-be",
+}
 # In larger files that are not text, only the values of .env are searched.
 _BINARY_LIMIT = 4 << 20
 _SHOWN = 10
+# Findings of one window: each needs the number of its line.
+_FOUND_MAX = 200
 
 
 def find_secrets(
@@ -199,12 +111,12 @@ def is_secret(name: str, value: str) -> bool:
     It is one if its name says so, or if its value looks random and is not an ID, ARN, path or URL
     without a password.
     """
-    if _EXAMPLE.search(value) or name.upper().endswith("_ID"):
+    if EXAMPLE.search(value) or name.upper().endswith("_ID"):
         return False
     if _SECRET_NAME.search(name):
         return len(value) >= _NAMED_LENGTH
     return (
-        len(value) >= _UNNAMED_LENGTH and not _NOT_SECRET.fullmatch(value) and _looks_random(value)
+        len(value) >= _UNNAMED_LENGTH and not _NOT_SECRET.fullmatch(value) and looks_random(value)
     )
 
 
@@ -229,46 +141,51 @@ def _matches(name: str, patterns: Sequence[str]) -> bool:
 
 
 def _is_public(path: Path) -> bool:
-    """Return whether a .pem file contains only certificates or public keys."""
-    text = b"" if path.is_symlink() else path.read_bytes()
-    return bool(_CERTIFICATE.search(text)) and b"PRIVATE KEY" not in text
+    """Return whether a .pem file contains only certificates and public keys."""
+    if path.is_symlink():
+        return False
+    labels = re.findall(rb"BEGIN ([A-Z0-9 ]+)", path.read_bytes())
+    return bool(labels) and all(_PUBLIC.fullmatch(label) for label in labels)
 
 
 def _in_file(file: BinaryIO, secrets: Mapping[str, bytes]) -> Iterator[tuple[int | None, str]]:
     """Yield (line, what) of each likely secret in a file; a line may come twice."""
-    line, is_text, rest = 1, True, b""
-    first = True
-    while fresh := file.read(_WINDOW):
-        window = rest + fresh
-        if first:
-            is_text, first = b"\0" not in fresh[:8192], False
-        rules = _RULES if is_text or len(fresh) < _BINARY_LIMIT else ()
-        for position, what in (*_in_window(window, rules), *_values_in(window, secrets)):
+    start = file.read(_WINDOW)
+    encoding = _encoding_of(start)
+    decoder = codecs.getincrementaldecoder(encoding)("replace") if encoding else None
+    is_text = encoding is not None or b"\0" not in start[:8192]
+    line, rest, fresh = 1, b"", start
+    while fresh:
+        plain = decoder.decode(fresh).encode() if decoder else fresh
+        window = rest + plain
+        searched = is_text or len(fresh) < _BINARY_LIMIT
+        rules = matches_in(_unescaped(window)) if searched else ()
+        for position, what in islice(chain(rules, _values_in(window, secrets)), _FOUND_MAX):
             yield (line + window.count(b"\n", 0, position) if is_text else None), what
         rest = window[-_OVERLAP:]
         line += window.count(b"\n", 0, len(window) - len(rest))
+        fresh = file.read(_WINDOW)
 
 
-def _in_window(window: bytes, rules: Sequence[_Rule]) -> Iterator[tuple[int, str]]:
-    lowered = window.lower() if rules else b""
-    for rule in rules:
-        if not any(anchor in lowered for anchor in rule.anchors):
-            continue
-        for match in rule.pattern.finditer(lowered if rule.lower else window):
-            if _is_secret_match(match) and not _ALLOWED.search(_line_around(window, match)):
-                yield match.start(), rule.what
+def _encoding_of(start: bytes) -> str | None:
+    """Return UTF-16 or UTF-32 if a file starts like one: with a mark, or with every second byte 0.
+
+    Windows writes such files, for example `$env:KEY > key.txt` in PowerShell.
+    """
+    for mark, encoding in _MARKS.items():
+        if start.startswith(mark):
+            return encoding
+    sample = start[:8192]
+    odd, even = sample[1::2].count(0), sample[::2].count(0)
+    half = len(sample) // 2
+    if half >= 8 and max(odd, even) > 0.8 * half and min(odd, even) == 0:
+        return "utf-16-le" if odd > even else "utf-16-be"
+    return None
 
 
-def _is_secret_match(match: re.Match[bytes]) -> bool:
-    groups = match.groupdict()
-    value = (groups.get("value") or b"").decode("ascii", "replace")
-    word = (groups.get("word") or b"").decode("ascii", "replace")
-    return not _EXAMPLE.search(value + word) and (not value or _looks_random(value))
-
-
-def _line_around(window: bytes, match: re.Match[bytes]) -> bytes:
-    end = window.find(b"\n", match.end())
-    return window[window.rfind(b"\n", 0, match.start()) + 1 : end if end >= 0 else len(window)]
+def _unescaped(window: bytes) -> bytes:
+    """Return text without the escapes of JSON, as in notebooks; positions stay."""
+    return window.replace(b'\\"', b'""').replace(b"\\n", b"  ")
 
 
 def _values_in(window: bytes, secrets: Mapping[str, bytes]) -> Iterator[tuple[int, str]]:
@@ -277,13 +194,6 @@ def _values_in(window: bytes, secrets: Mapping[str, bytes]) -> Iterator[tuple[in
         while position >= 0:
             yield position, f"the value of {name} in .env"
             position = window.find(value, position + 1)
-
-
-def _looks_random(value: str) -> bool:
-    if not re.search(r"\d", value) or not re.search(r"[A-Za-z]", value) or " " in value:
-        return False
-    shares = [count / len(value) for count in Counter(value).values()]
-    return -sum(share * math.log2(share) for share in shares) >= _RANDOM_BITS
 
 
 def _refusal(agent: Path, found: Sequence[SuspectedSecret]) -> SecretInContext:

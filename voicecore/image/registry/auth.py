@@ -99,10 +99,16 @@ class Authorization:
             answer = await self._request_token(challenge, None)
         if answer.status != 200:
             raise not_logged_in(self._reference, answer.summary)
-        token = json.loads(answer.body)
-        # Token spec: 60 s by default. It is renewed 10 s early.
-        self._expires = time.monotonic() + max(int(token.get("expires_in") or 60), 60) - 10
-        return str(token.get("token") or token["access_token"])
+        try:
+            token = json.loads(answer.body)
+            # Token spec: 60 s by default. It is renewed 10 s early.
+            self._expires = time.monotonic() + max(int(token.get("expires_in") or 60), 60) - 10
+            value = str(token.get("token") or token["access_token"])
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
+            raise not_logged_in(self._reference, "its token service sent no token") from None
+        if not value.isascii() or not value.isprintable():  # it becomes a header
+            raise not_logged_in(self._reference, "its token service sent no token")
+        return value
 
     async def _request_token(
         self, challenge: Mapping[str, str], login: RegistryLogin | None

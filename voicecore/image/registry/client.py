@@ -8,7 +8,6 @@ that expires during an upload. Protocol: opencontainers/distribution-spec v1.1, 
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import Any, Self
 from urllib.parse import urlencode, urljoin
 
 import aiohttp
+from yarl import URL
 
 from voicecore.console.progress import OnProgress, Progress
 from voicecore.image.model import PLATFORM
@@ -27,18 +27,24 @@ from voicecore.image.registry.errors import (
     RegistryDenied,
     corrupt,
     image_missing,
+    malformed,
     platform_missing,
+    refusal,
     repository_missing,
 )
-from voicecore.image.registry.http import CHUNK, RegistryAnswer, TransientError, reason_of
+from voicecore.image.registry.http import BODY_MAX, CHUNK, RegistryAnswer, TransientError, reason_of
 from voicecore.image.registry.manifests import (
     OCI_INDEX,
     OCI_MANIFEST,
     digest_for_platform,
     digest_of,
+    parse,
     platform_name,
+    require_descriptor,
+    require_image,
+    require_index,
 )
-from voicecore.image.registry.reference import Reference
+from voicecore.image.registry.reference import Reference, is_digest
 
 _DOCKER = "application/vnd.docker.distribution.manifest"
 _ACCEPT = ", ".join([OCI_INDEX, OCI_MANIFEST, f"{_DOCKER}.list.v2+json", f"{_DOCKER}.v2+json"])
@@ -51,11 +57,6 @@ class Manifest:
     digest: str
     media_type: str
     raw: bytes = field(repr=False)
-
-    @property
-    def document(self) -> dict[str, Any]:
-        """Decoded content."""
-        return json.loads(self.raw)
 
 
 @dataclass(frozen=True)
@@ -145,13 +146,22 @@ class Repository:
         """
         name = self.reference.named(version)
         named = await self.manifest(version)
-        chosen = named
-        if "manifests" in named.document:
-            chosen = await self.manifest(digest_for_platform(named.document, name, platform))
-        config = json.loads(await self.read(chosen.document["config"]["digest"]))
-        if (actual := platform_name(config)) != platform:
-            raise platform_missing(name, platform, [actual])
-        return RemoteImage(named.digest, chosen.document, config)
+        try:
+            manifest = parse(named.raw)
+            if "manifests" in manifest:
+                require_index(manifest)
+                digest = digest_for_platform(manifest, name, platform)
+                if not is_digest(digest):
+                    raise ValueError(f"{digest[:80]!r} is not a digest")
+                manifest = parse((await self.manifest(digest)).raw)
+            require_descriptor(manifest.get("config"))
+            config = parse(await self.read(manifest["config"]["digest"]))
+            if (actual := platform_name(config)) != platform:
+                raise platform_missing(name, platform, [actual])
+            require_image(manifest, config)
+        except ValueError as error:
+            raise malformed(self.reference, version, str(error).rstrip(".")) from error
+        return RemoteImage(named.digest, manifest, config)
 
     async def push_manifest(self, version: str, media_type: str, raw: bytes) -> str:
         """Push a manifest under a tag or digest and return its digest. Raises TagTaken."""
@@ -174,17 +184,19 @@ class Repository:
 
     async def read(self, digest: str) -> bytes:
         """Return a small blob, such as a config, after checking its digest. Raises BlobCorrupt."""
-        content = b"".join([chunk async for chunk in self.stream(digest)])
+        content = b"".join([chunk async for chunk in self.stream(digest, BODY_MAX)])
         if digest_of(content) != digest:
             raise corrupt(self.reference, digest)
         return content
 
-    async def download(self, digest: str, path: Path, on_done: Callable[[int], None]) -> None:
+    async def download(
+        self, digest: str, size: int, path: Path, on_done: Callable[[int], None]
+    ) -> None:
         """Write a blob to the file `path`; `on_done` takes the bytes so far. Raises BlobCorrupt."""
         whole = hashlib.sha256()
         done = 0
         with path.open("wb") as file:
-            async for chunk in self.stream(digest):
+            async for chunk in self.stream(digest, size):
                 whole.update(chunk)
                 file.write(chunk)
                 done += len(chunk)
@@ -192,8 +204,11 @@ class Repository:
         if f"sha256:{whole.hexdigest()}" != digest:
             raise corrupt(self.reference, digest)
 
-    async def stream(self, digest: str) -> AsyncIterator[bytes]:
-        """Yield a blob's bytes without checking them; resumes after a lost connection."""
+    async def stream(self, digest: str, size: int) -> AsyncIterator[bytes]:
+        """Yield a blob's bytes without checking its digest; resumes after a lost connection.
+
+        Raises BlobCorrupt after `size` bytes: a registry could send without end.
+        """
         url = f"{self._base}blobs/{digest}"
         done = 0
         pauses = iter(self._connection.pauses)
@@ -207,6 +222,8 @@ class Repository:
                         fresh = chunk[skip:]
                         skip -= len(chunk) - len(fresh)
                         done += len(fresh)
+                        if done > size:
+                            raise corrupt(self.reference, digest)
                         if fresh:
                             yield fresh
                     return
@@ -253,11 +270,21 @@ class Repository:
             return "mounted"
         # In one request: ECR drops every chunk after the first (aws/containers-roadmap#2831), and
         # containerd pushes to every registry in this way.
-        place = urljoin(self._base, begun.headers["Location"])
+        place = self._upload_place(begun.headers.get("Location", ""))
         place += ("&" if "?" in place else "?") + urlencode({"digest": digest})
         headers = {"Content-Type": "application/octet-stream", "Content-Length": str(upload.size)}
         await self._connection.request("PUT", place, {201, 202, 204}, headers, upload)
         return ""
+
+    def _upload_place(self, location: str) -> str:
+        """Return the URL to upload to. Raises RegistryRefused."""
+        try:
+            place = URL(urljoin(self._base, location), encoded=True)
+            if location and place.host and place.scheme in {"http", "https"}:
+                return str(place)
+        except ValueError:
+            pass  # not a URL
+        raise refusal(202, (), "it names no place to upload to", self.reference)
 
     async def _has(self, digest: str) -> bool:
         url, expected = f"{self._base}blobs/{digest}", {200, 400, 403, 404}

@@ -157,7 +157,9 @@ class RegistryConnection:
             if response.status in expected:
                 return response
             answer = await read_answer(response)
-            if last_attempt or not answer.needs_login:
+            # Another host, such as one of uploads, could name its own token service, which would
+            # get our login.
+            if last_attempt or not self._is_own(response.url) or not answer.needs_login:
                 raise self._failure(method, url, answer)
             await self.authorization.renew(answer.challenge, used)
         raise AssertionError("the loop above returns or raises")
@@ -172,10 +174,11 @@ class RegistryConnection:
     ) -> aiohttp.ClientResponse:
         target = URL(url, encoded=True)
         login: dict[str, str] = {}
-        # A registry may have its uploads on another host, which must not get our login.
-        if target.host == self.root.host:
+        if (target.host, target.explicit_port) == (self.root.host, self.root.explicit_port):
             # Behind a proxy that terminates TLS, registries give http URLs for uploads.
             target = target.with_scheme(self.root.scheme)
+        # A registry may have its uploads on another host, which must not get our login.
+        if self._is_own(target):
             login = {"Authorization": authorization} if authorization else {}
         try:
             if not upload:
@@ -194,6 +197,11 @@ class RegistryConnection:
             raise TransientError(reason_of(error)) from error
         self._answered = True
         return response
+
+    def _is_own(self, url: URL) -> bool:
+        """Return whether `url` has the registry's origin (RFC 6454): scheme, host and port."""
+        root = self.root
+        return (url.scheme, url.host, url.port) == (root.scheme, root.host, root.port)
 
     def _failure(self, method: str, url: str, answer: RegistryAnswer) -> Exception:
         if self.authorization.helper_error and answer.status in {401, 403}:

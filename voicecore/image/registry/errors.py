@@ -53,6 +53,10 @@ class RegistryRefused(VoicecoreError):
     """A registry refused for another reason; shows its message."""
 
 
+class ImageMalformed(VoicecoreError):
+    """A registry's manifest or config is not one that image-spec allows."""
+
+
 class BlobCorrupt(VoicecoreError):
     """Downloaded content does not match its digest."""
 
@@ -193,6 +197,15 @@ def corrupt(reference: Reference, digest: str) -> BlobCorrupt:
     return BlobCorrupt(
         f"{reference.name} returned other content for {digest}; a proxy may have changed it.",
         "Run the same command again.",
+    )
+
+
+def malformed(reference: Reference, version: str, reason: str) -> ImageMalformed:
+    """Return the error for a manifest or config that cannot be used."""
+    return ImageMalformed(
+        f"{reference.named(version)} is not a valid image: {reason}.",
+        "Name another base in agent/Dockerfile (ARG BASE=...).",
+        ExitCode.BAD_PROJECT,
     )
 
 

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 
 import aiohttp
 
-# distribution-spec, "Pushing Manifests": registries should accept 4 MiB. No more is read.
-_BODY_MAX = 4 * 2**20
+BODY_MAX = 4 * 2**20
+"""Limit for what is read into memory: registries should accept manifests of 4 MiB
+(distribution-spec, "Pushing Manifests")."""
 
 CHUNK = 2**18
 """Bytes read at once."""
@@ -83,7 +84,7 @@ async def read_answer(response: aiohttp.ClientResponse) -> RegistryAnswer:
         body = bytearray()
         async for chunk in response.content.iter_chunked(CHUNK):
             body += chunk
-            if len(body) > _BODY_MAX:
+            if len(body) > BODY_MAX:
                 break
     except (aiohttp.ClientError, TimeoutError, OSError) as error:
         raise TransientError(reason_of(error)) from error

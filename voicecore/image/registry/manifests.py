@@ -5,11 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any, cast
 
 from voicecore.image.inputs.dockerfile import FinalStage
 from voicecore.image.model import PLATFORM, BaseImage, BuiltImage, Layer, instruction_title
 from voicecore.image.registry.errors import platform_missing
+from voicecore.image.registry.reference import is_digest
 
 OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 OCI_INDEX = "application/vnd.oci.image.index.v1+json"
@@ -46,6 +48,75 @@ def encoded(document: Mapping[str, Any]) -> bytes:
 # ---- reading
 
 
+def parse(raw: bytes) -> dict[str, Any]:
+    """Return the JSON object in `raw`. Raises ValueError."""
+    try:
+        document = json.loads(raw)
+    except RecursionError:
+        raise ValueError("its JSON is nested too deeply") from None
+    _require(isinstance(document, dict), "it is not a JSON object")
+    return document
+
+
+def require_index(document: Mapping[str, Any]) -> None:
+    """Raise ValueError unless `document` can be read as an index of platforms."""
+    for entry in _list(document, "manifests"):
+        _require(isinstance(entry, dict), "an entry of its index is not an object")
+        _object(entry, "platform")
+
+
+def require_image(manifest: Mapping[str, Any], config: Mapping[str, Any]) -> None:
+    """Raise ValueError unless a manifest and its config agree with image-spec.
+
+    Everything that is read later is checked here: digests become paths and URLs.
+    """
+    layers = _list(manifest, "layers")
+    for layer in layers:
+        require_descriptor(layer)
+    diff_ids = _list(_object(config, "rootfs"), "diff_ids")
+    _require(all(map(is_digest, diff_ids)), "a diff_id is not a digest")
+    _require(len(diff_ids) == len(layers), "it has not one diff_id for each layer")
+    history = _list(config, "history") if config.get("history") else []
+    _require(all(isinstance(entry, dict) for entry in history), "its history is not of objects")
+    run = _object(config, "config")
+    env = _list(run, "Env") if run.get("Env") else []
+    _require(
+        all(isinstance(entry, str) and "=" in entry for entry in env),
+        "its Env is not a list of NAME=value",
+    )
+    for name in ("ExposedPorts", "Labels"):
+        _object(run, name)
+    created = config.get("created") or _EPOCH
+    _require(isinstance(created, str), "its time of creation is not text")
+    _require(datetime.fromisoformat(created).tzinfo is not None, "its time has no zone")
+
+
+def require_descriptor(entry: object) -> None:
+    """Raise ValueError unless `entry` has a media type, a digest and a size (descriptor.md)."""
+    fields = cast("dict[str, Any]", entry) if isinstance(entry, dict) else {}
+    _require(is_digest(fields.get("digest")), f"{str(fields.get('digest'))[:80]!r} is not a digest")
+    _require(isinstance(fields.get("mediaType"), str), "a blob has no media type")
+    size = fields.get("size")
+    _require(type(size) is int and size >= 0, f"a blob has the size {str(size)[:80]!r}")
+
+
+def _list(document: Mapping[str, Any], name: str) -> list[Any]:
+    found = document.get(name)
+    _require(isinstance(found, list), f"its {name} is not a list")
+    return cast("list[Any]", found)
+
+
+def _object(document: Mapping[str, Any], name: str) -> dict[str, Any]:
+    found = cast("object", document.get(name) or {})
+    _require(isinstance(found, dict), f"its {name} is not an object")
+    return cast("dict[str, Any]", found)
+
+
+def _require(holds: bool, reason: str) -> None:
+    if not holds:
+        raise ValueError(reason)
+
+
 def platform_name(platform: Mapping[str, object]) -> str:
     """Return `os/architecture/variant`, without v8, the only variant of arm64 in use."""
     parts = [str(platform.get(key) or "") for key in ("os", "architecture", "variant")]
@@ -57,8 +128,9 @@ def platform_name(platform: Mapping[str, object]) -> str:
 def digest_for_platform(index: Mapping[str, Any], name: str, platform: str = PLATFORM) -> str:
     """Return the digest of the manifest for `platform` in an `index`. Raises PlatformMissing."""
     entries: dict[str, str] = {}
-    for entry in index.get("manifests", ()):
-        entries.setdefault(platform_name(entry.get("platform", {})), entry["digest"])
+    for entry in index["manifests"]:
+        name_of_entry = platform_name(entry.get("platform") or {})
+        entries.setdefault(name_of_entry, str(entry.get("digest", "")))
     if platform not in entries:
         # BuildKit lists its attestations as unknown/unknown.
         raise platform_missing(name, platform, [name for name in entries if "unknown" not in name])
@@ -82,6 +154,8 @@ def image_of(
     history = cast("list[dict[str, Any]]", config.get("history") or [])
     created_by = [str(entry.get("created_by", "")) for entry in history
                   if not entry.get("empty_layer")]  # fmt: skip
+    if len(created_by) != len(manifest["layers"]):  # history is optional, and only for people
+        created_by = [""] * len(manifest["layers"])
     layers = tuple(
         Layer(
             "base" if number < base_layers else instruction_title(instruction),
@@ -149,7 +223,7 @@ def config_of(
             "type": "layers",
             "diff_ids": [*base.config["rootfs"]["diff_ids"], *(layer.diff_id for layer in layers)],
         },
-        "history": [*base.config.get("history", []), *_history(stage, labels, created)],
+        "history": [*(base.config.get("history") or []), *_history(stage, labels, created)],
     }
 
 

@@ -56,13 +56,14 @@ class Reference:
 
 
 # distribution/reference, regexp.go and normalize.go.
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _PART = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
 _REFERENCE = re.compile(
     r"(?:(?P<registry>localhost|(?:[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+)|\[[0-9A-Fa-f:]+\]"
     r"|[A-Za-z0-9-]+(?=:\d+/))(?P<port>:\d+)?/)?"
     rf"(?P<repository>{_PART}(?:/{_PART})*)"
     r"(?::(?P<tag>\w[\w.-]{0,127}))?"
-    r"(?:@(?P<digest>sha256:[0-9a-f]{64}))?",
+    rf"(?:@(?P<digest>{_DIGEST.pattern}))?",
     re.ASCII,
 )
 
@@ -82,6 +83,11 @@ def parse_reference(text: str) -> Reference:
     if registry == "docker.io" and "/" not in repository:
         repository = f"library/{repository}"
     return Reference(registry, repository, found["tag"] or "", found["digest"] or "")
+
+
+def is_digest(value: object) -> bool:
+    """Return whether `value` is a digest: "sha256:" and 64 lower-case hexadecimal digits."""
+    return isinstance(value, str) and bool(_DIGEST.fullmatch(value))
 
 
 def is_loopback(host: str) -> bool:

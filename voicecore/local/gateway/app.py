@@ -99,7 +99,7 @@ class Gateway:
             # A hang-up after the end of its session harms nothing, so it is only advice.
             late = request.path.endswith("/stopruntimesession") and error.status == 404
             kind: EventKind = "advice" if late else "refused"
-            self._on_event(RuntimeEvent(kind, text, hint=error.hint))
+            self._on_event(RuntimeEvent(kind, text, _named_session(request), error.hint))
             return web.json_response(error.body(), status=error.status, headers=error.headers())
 
     async def _check(self, request: web.Request) -> _AgentRequest:
@@ -275,6 +275,12 @@ async def _body(request: web.Request) -> bytes:
                 "Send a reference to the data instead.",
             )
         ) from error
+
+
+def _named_session(request: web.Request) -> str | None:
+    """Return the session that a refused request names; None if it names none."""
+    named = session_id_of(request.headers, request.raw_path.partition("?")[2])
+    return named if named and check_session_id(named) is None else None
 
 
 def _url(session: LiveSession, path: str) -> str:

@@ -14,6 +14,7 @@ import aiohttp
 import watchfiles
 
 from voicecore.console.errors import VoicecoreError
+from voicecore.contract.agent_log import json_fields
 from voicecore.local.processes.child import Child, Reaper, last_error
 from voicecore.local.processes.sources import is_source, source_folders
 from voicecore.local.processes.venv import python_of
@@ -78,18 +79,18 @@ class SessionServerProcess:
         return f"http://127.0.0.1:{self._port}"
 
     async def _start(self) -> None:
-        argv = [
-            str(python_of(self._folder)),
-            "-m",
-            "uvicorn",
-            "internal.server:app",
-            "--no-access-log",
-        ]
-        argv += ["--log-level", "warning", "--host", "127.0.0.1", "--port", str(self._port)]
-        argv += ["--header", f"{_RUN_HEADER}:{self._run}"]
+        argv = [str(python_of(self._folder)), "-m", "internal.server"]
         hosts = filter(None, ("127.0.0.1", "localhost", _host_of(self._env.get("PUBLIC_URL", ""))))
-        # internal/local_only.py: no page of another site, also under a name that leads here.
-        env = {**self._env, "LOCAL_HOSTS": ",".join(hosts), "PYTHONUNBUFFERED": "1"}
+        env = {
+            **self._env,
+            "HOST": "127.0.0.1",
+            "PORT": str(self._port),
+            # internal/local_only.py: no page of another site, also under a name that leads here.
+            "LOCAL_HOSTS": ",".join(hosts),
+            "DRAIN_SECONDS": "0",  # changed code takes effect at once, also during a phone call
+            "VOICECORE_RUN": self._run,
+            "PYTHONUNBUFFERED": "1",
+        }
         self._tail.clear()
         try:
             self._child = await Child.start(argv, self._folder, env, self._reaper, self._receive)
@@ -109,9 +110,9 @@ class SessionServerProcess:
         while not await self._healthy(http):
             if child.exited.done():
                 await child.output_read()
-                raise ServerCrashed(
-                    f"The session server ended: {last_error(self._tail)}", f"Log: {self._log}"
-                )
+                error = last_error(self._tail)
+                reason = json_fields(error).get("message", error)
+                raise ServerCrashed(f"The session server ended: {reason}", f"Log: {self._log}")
             await asyncio.sleep(_POLL)
 
     async def _healthy(self, http: aiohttp.ClientSession) -> bool:

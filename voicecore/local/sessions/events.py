@@ -69,8 +69,8 @@ class RuntimeStatus:
     spare: SpareStatus
     sessions: tuple[SessionStatus, ...]
     lines: tuple[LogLine, ...]
-    trouble: RuntimeEvent | None = None
-    """The last refusal or failure, in which a refused caller finds the reason."""
+    troubles: tuple[RuntimeEvent, ...] = ()
+    """The last refusals and failures, in which a refused caller finds its reason."""
 
     def document(self) -> dict[str, Any]:
         """Return the JSON document of `GET /_voicecore/status`."""

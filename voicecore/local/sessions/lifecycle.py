@@ -6,12 +6,12 @@ https://docs.aws.amazon.com/bedrock-agentcore/latest/devguide/runtime-http-proto
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, cast
 
+from voicecore.console import json_text
 from voicecore.local.limits import (
     IDLE_TIMEOUT,
     LIFECYCLE_MIN,
@@ -58,7 +58,7 @@ class PingAnswer:
 def read_ping(status: int, body: bytes) -> PingAnswer | None:
     """Parse an answer to /ping; return None unless it says Healthy or HealthyBusy."""
     try:
-        document: Any = json.loads(body)
+        document: Any = json_text.parse(body)
     except ValueError:
         return None
     if status != 200 or not isinstance(document, dict):

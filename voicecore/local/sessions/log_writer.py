@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import uuid
 from collections.abc import Sequence
 from contextlib import suppress
@@ -11,6 +10,7 @@ from io import TextIOWrapper
 from pathlib import Path
 from typing import Any, cast
 
+from voicecore.console import json_text
 from voicecore.project.no_links import within
 
 _EARLY_LINES_MAX = 5000  # lines kept while a spare process waits for its session
@@ -31,7 +31,7 @@ def turn_of(line: str) -> int | None:
     if not line.startswith("{") or '"turn"' not in line:
         return None
     try:
-        document: Any = json.loads(line)
+        document: Any = json_text.parse(line)
     except ValueError:
         return None
     turn = cast("dict[str, Any]", document).get("turn")

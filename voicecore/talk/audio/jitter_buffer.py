@@ -9,6 +9,10 @@ from voicecore.talk.audio import pcm
 _CUSHION = pcm.VOICE_RATE * 60 // 1000
 """Samples to gather before an utterance starts: Pipecat sends chunks of 40 ms, so 60 ms bridge a
 chunk that is half its length late."""
+SECONDS_MAX = 300
+"""Audio that may wait: 14.4 MB. An agent sends about as fast as it speaks, so more than this is a
+fault, or an attack."""
+_BYTES_MAX = 2 * pcm.VOICE_RATE * SECONDS_MAX
 _PATIENCE = 3
 """Pulls (about 20 ms each) after which an utterance starts with less than the cushion."""
 
@@ -64,6 +68,11 @@ class JitterBuffer:
         """Take note that the agent paused: running dry after this is not a gap."""
         with self._lock:
             self._dry = False
+
+    @property
+    def full(self) -> bool:
+        """True when SECONDS_MAX of audio wait: what comes now is to be dropped."""
+        return len(self._buffer) >= _BYTES_MAX
 
     @property
     def empty(self) -> bool:

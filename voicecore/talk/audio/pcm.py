@@ -44,6 +44,8 @@ class Resampler:
     """
 
     _TAPS = 32
+    _PIECE = 8192
+    """Samples converted at once: each sample of the result takes 256 bytes meanwhile."""
     delay = _TAPS // 2
     """Delay from input to output, in samples at the source's rate."""
 
@@ -61,6 +63,10 @@ class Resampler:
         """Return the next chunk at the target's rate, delayed by `delay` samples."""
         if self._up == self._down:
             return pcm
+        size = 2 * self._PIECE
+        return b"".join(self._next(pcm[n : n + size]) for n in range(0, len(pcm), size))
+
+    def _next(self, pcm: bytes) -> bytes:
         samples = np.concatenate([self._history, to_array(pcm).astype(np.float32)])
         available = (len(samples) - self._TAPS + 1) * self._up
         positions = np.arange(self._position, available, self._down)

@@ -166,7 +166,8 @@ async def allocate(route: TurnRoute, component: int, receiver: Callable[[], Stun
                 turn_ssl=route.transport == "tls",
                 turn_transport="udp" if route.transport == "udp" else "tcp",
             )
-    except (OSError, TransactionError) as error:
+    except (OSError, ValueError, OverflowError, TransactionError) as error:
+        # ValueError of a name that no DNS has, OverflowError of a port above 65535
         raise relay_failure(str(route), route.username, error) from error
 
 

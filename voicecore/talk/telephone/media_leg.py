@@ -21,6 +21,11 @@ from voicecore.catalog.phones.media import (
 )
 from voicecore.talk.first_done import first_done
 
+_OUTBOX_MAX = 3000
+"""Messages for a server that does not read: a minute of audio, then the oldest are dropped."""
+_MARKS_MAX = 1000
+"""Marks that wait for their audio; more are ignored."""
+
 
 class MediaLeg:
     """One media socket.
@@ -40,7 +45,7 @@ class MediaLeg:
         self._receive_command = receive
         self._loop = asyncio.get_running_loop()
         self._pending = bytearray()
-        self._outbox: deque[str | bytes] = deque()
+        self._outbox: deque[str | bytes] = deque(maxlen=_OUTBOX_MAX)
         self._work = asyncio.Event()
         self._messages, self._chunks = 1, 0
         self._played_until = 0.0  # loop time when the caller has heard everything sent so far
@@ -106,6 +111,7 @@ class MediaLeg:
     async def _receive(self) -> None:
         kinds = (aiohttp.WSMsgType.TEXT, aiohttp.WSMsgType.BINARY)
         while (message := await self._socket.receive()).type in kinds:
+            await asyncio.sleep(0)  # a flood must not keep Ctrl-C and the audio waiting
             try:
                 command = self._media.read(self._stream, message.data)
             except BadFrame as bad:
@@ -120,13 +126,13 @@ class MediaLeg:
             case Play(audio):
                 seconds = len(audio) / self._media.bytes_per_ms / 1000
                 self._played_until = max(now, self._played_until) + seconds
-            case Mark(name):
+            case Mark(name) if len(self._marks) < _MARKS_MAX:
                 timer = self._loop.call_at(max(now, self._played_until), self._reach_mark)
                 self._marks.append((name, timer))
             case Clear():
                 self._played_until = now
                 self._clear()
-            case Press():
+            case Mark() | Press():
                 pass
 
     def _reach_mark(self) -> None:

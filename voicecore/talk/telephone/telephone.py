@@ -25,16 +25,18 @@ from voicecore.catalog.phones.signaling import Credentials, PhoneCall
 from voicecore.console.errors import VoicecoreError
 from voicecore.talk.audio.replay_buffer import SpeechBlock
 from voicecore.talk.channel import Channel, Connected, Deliver, HungUp, Note
-from voicecore.talk.session_client import ServerUnreachable
+from voicecore.talk.session_client import ServerUnreachable, body_of
 from voicecore.talk.telephone.g711 import PhoneLine
 from voicecore.talk.telephone.media_leg import MediaLeg
-from voicecore.talk.transports import pipecat_frames
-from voicecore.talk.transports.connection import ConnectionLost
+from voicecore.talk.transports import pipecat_frames, rtvi
+from voicecore.talk.transports.connection import MESSAGE_MAX, ConnectionLost
 
 _ANSWER_SECONDS = 15.0
 """Twilio waits this long for the answer to its webhook; the others do not wait longer."""
 _GOODBYE_SECONDS = 2.0
 _CLOSE_TIMEOUT = cast("Any", aiohttp.ClientWSTimeout)(ws_close=_GOODBYE_SECONDS)
+_REFUSALS_MAX, _REASON_MAX = 20, 300
+"""Refusals that are told, and characters of each: a server writes both."""
 _NO_STATUS = 1005
 """Close code of a socket that was closed without one (RFC 6455)."""
 
@@ -100,7 +102,7 @@ class Telephone(Channel):
                 case Connect(url, parameters):
                     await self._connect(url, self._call.media(parameters))
                 case Say(text):
-                    self._deliver(Note(f"the provider says: {text}"))
+                    self._deliver(Note(f"the provider says: {text[: rtvi.TEXT_MAX]}"))
                 case Dial(number):
                     self._deliver(Note(f"the call is transferred to {number}"))
                     break
@@ -122,11 +124,12 @@ class Telephone(Channel):
                 headers={"Content-Type": request.content_type, **headers},
                 timeout=aiohttp.ClientTimeout(total=_ANSWER_SECONDS),
             ) as response:
-                text = await response.text()
+                text = (await body_of(response)).decode(errors="replace")
                 if response.status >= 400:
                     raise self._not_accepted(f"HTTP {response.status} {text[:200]}".strip())
                 return text
-        except (aiohttp.ClientError, TimeoutError) as error:
+        except (aiohttp.ClientError, TimeoutError, ValueError) as error:
+            # ValueError of a host that no DNS has
             reason = str(error) or f"no answer within {_ANSWER_SECONDS:.0f} s"
             raise ServerUnreachable(
                 f"The server at {self._url} does not answer the telephone: {reason}.",
@@ -151,12 +154,12 @@ class Telephone(Channel):
                 URL(self._reachable(url), encoded=True),
                 headers=headers,
                 timeout=_CLOSE_TIMEOUT,
-                max_msg_size=0,
+                max_msg_size=MESSAGE_MAX,
             ) as socket:
                 await self._hold(MediaLeg(self._media, stream, socket, self._receive))
         except aiohttp.WSServerHandshakeError as error:
             raise self._lost(f"its handshake was refused with HTTP {error.status}") from error
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             raise self._lost(str(error) or type(error).__name__) from error
         if socket.close_code not in (aiohttp.WSCloseCode.OK, _NO_STATUS):
             raise self._lost(f"it was closed with code {socket.close_code}")
@@ -185,17 +188,17 @@ class Telephone(Channel):
             case Clear():
                 self._deliver(pipecat_frames.Interruption())
             case Press(keys):
-                self._deliver(Note(f"the agent presses {keys}"))
+                self._deliver(Note(f"the agent presses {keys[:_REASON_MAX]}"))
             case Mark():
                 pass
             case BadFrame():
                 self._note_refusal(str(command))
 
     def _note_refusal(self, reason: str) -> None:
-        if reason not in self._refused:
+        if reason not in self._refused and len(self._refused) < _REFUSALS_MAX:
             self._refused.add(reason)
             title = self._call.phone.title
-            self._deliver(Note(f"{title} refuses what the server sent: {reason}"))
+            self._deliver(Note(f"{title} refuses what the server sent: {reason[:_REASON_MAX]}"))
 
     def _reachable(self, url: str) -> str:
         """Return the URL at which the server is reached, for one that has its public address."""

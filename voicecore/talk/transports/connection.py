@@ -5,31 +5,42 @@ from __future__ import annotations
 import asyncio
 from abc import abstractmethod
 from collections import deque
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 import aiohttp
 
 from voicecore.console.errors import ExitCode, VoicecoreError
-from voicecore.talk.channel import Channel, Deliver, Disconnected, HungUp
+from voicecore.talk.channel import Channel, Deliver, Disconnected, HungUp, Note
 from voicecore.talk.session_client import (
     AgentUnavailable,
     IceServer,
+    OfferRefused,
     ServerUnreachable,
     SessionClient,
     StartedSession,
 )
+from voicecore.talk.transports import pipecat_frames
 
 _BACKOFF = (0.0, 0.25, 0.5, 1.0, 2.0, 4.0)
 """Seconds before each attempt to reconnect."""
 _STABLE_SECONDS = 5.0
 """A connection that lived this long was good: the attempts are counted from the start again."""
+MESSAGE_MAX = 1_000_000
+"""Bytes of one message: 20 s of audio. Pipecat sends 2,000."""
+_CLOSE_SECONDS = 1.0
+"""Time for the other end to close a socket, too."""
 READY_SECONDS = 45.0
 """AgentCore gives an agent 30 s to start; the rest is for the network and the pipeline."""
 
 
 class ConnectionLost(VoicecoreError):
     """The connection broke and could not be replaced."""
+
+    session_id = ""
+    """The session of the call; empty if it is not known."""
 
 
 class AgentNotReady(VoicecoreError):
@@ -77,6 +88,22 @@ class ConnectionEnd:
     """Session for the next connection, made before this one closed so that the gap is short."""
 
 
+@asynccontextmanager
+async def closing(
+    socket: aiohttp.ClientWebSocketResponse, seconds: float = _CLOSE_SECONDS
+) -> AsyncGenerator[None]:
+    """Close the socket after the block, within these seconds.
+
+    aiohttp's own limit is for one message: a server that goes on sending never reaches it.
+    """
+    try:
+        yield
+    finally:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await socket.close()
+
+
 class SessionConnection(Channel):
     """Carries one call over as many connections to its session as it takes."""
 
@@ -85,11 +112,18 @@ class SessionConnection(Channel):
         self._server = server
         self._outbox: deque[dict[str, Any]] = deque()
         self._was_ready = False
+        self._ignored: set[str] = set()
 
     async def stop(self) -> None:
         """Stop the session. Raises ServerUnreachable, KeyRefused or SessionRefused."""
         if self.session:
             await self._server.stop(self.session)
+
+    def _ignore(self, bad: pipecat_frames.BadFrame) -> None:
+        """Report a frame that is ignored; one of its kind is enough."""
+        if str(bad) not in self._ignored:
+            self._ignored.add(str(bad))
+            self._deliver(Note(f"ignored: the agent sent {bad}"))
 
     @abstractmethod
     async def _hold(self, session: StartedSession, resumed: bool) -> ConnectionEnd:
@@ -100,8 +134,15 @@ class SessionConnection(Channel):
 
         Raises ServerUnreachable, KeyRefused or SessionRefused if no session starts,
         AgentNotReady if the agent never reports that it is ready, ConnectionLost if a connection
-        cannot be made or replaced.
+        cannot be made or replaced, OfferRefused if the agent refuses an offer.
         """
+        try:
+            await self._run()
+        except (ConnectionLost, OfferRefused) as error:
+            error.session_id = self.session.id if self.session else ""
+            raise
+
+    async def _run(self) -> None:
         loop = asyncio.get_running_loop()
         self.session = await self._server.start()
         attempts, resumed = 0, False

@@ -14,6 +14,8 @@ from typing import Any, cast
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from google.protobuf.message import DecodeError
 
+from voicecore.console import json_text
+
 _FIELD = descriptor_pb2.FieldDescriptorProto
 _U64, _U32 = _FIELD.TYPE_UINT64, _FIELD.TYPE_UINT32
 _STR, _BYTES = _FIELD.TYPE_STRING, _FIELD.TYPE_BYTES
@@ -80,6 +82,10 @@ def _frame_class() -> Any:
 _Frame = _frame_class()
 
 
+RATES, CHANNELS_MAX = range(8000, 192_001), 8
+"""Limits of audio hardware. Resampling from 1 sample/s would take gigabytes."""
+
+
 @dataclass(frozen=True)
 class Audio:
     """Little-endian 16-bit PCM at `rate` samples/s; several channels are interleaved."""
@@ -104,6 +110,10 @@ class Interruption:
 Frame = Audio | Message | Interruption
 
 
+class BadFrame(Exception):
+    """A frame that no agent sends; the message says what is wrong."""
+
+
 def encode(frame: Frame) -> bytes:
     """Return the bytes of a frame."""
     wire = _Frame()
@@ -120,29 +130,39 @@ def encode(frame: Frame) -> bytes:
 
 
 def decode(data: bytes) -> Frame | None:
-    """Return the frame in `data`; None if it is not a frame, or of a kind that a client ignores.
+    """Return the frame in `data`; None if it is of a kind that a client ignores.
 
-    A newer agent may send kinds that this client does not know; that must not end a call.
+    A newer agent may send kinds that this client does not know; that must not end a call. Raises
+    BadFrame.
     """
     wire = _Frame()
     try:
         wire.ParseFromString(data)
     except DecodeError:
-        return None
+        raise BadFrame("a message that is not a Pipecat frame") from None
     match wire.WhichOneof("frame"):
         case "audio":
-            return Audio(wire.audio.audio, wire.audio.sample_rate, wire.audio.num_channels or 1)
+            return _audio(wire.audio.audio, wire.audio.sample_rate, wire.audio.num_channels or 1)
         case "message":
-            return _message(wire.message.data)
+            return Message(message_in(wire.message.data))
         case "interruption":
             return Interruption()
         case _:
             return None
 
 
-def _message(data: str) -> Message | None:
+def _audio(pcm: bytes, rate: int, channels: int) -> Audio:
+    if rate not in RATES or channels > CHANNELS_MAX:
+        raise BadFrame("audio of an impossible sample rate or number of channels")
+    return Audio(pcm, rate, channels)
+
+
+def message_in(text: str | bytes) -> dict[str, Any]:
+    """Return the JSON object in a message. Raises BadFrame."""
     try:
-        body = json.loads(data)
-    except json.JSONDecodeError:
-        return None
-    return Message(cast("dict[str, Any]", body)) if isinstance(body, dict) else None
+        body = json_text.parse(text)
+    except json_text.NotJson:
+        raise BadFrame("a message that is not JSON") from None
+    if not isinstance(body, dict):
+        raise BadFrame("a message that is not a JSON object")
+    return cast("dict[str, Any]", body)

@@ -13,6 +13,12 @@ from typing import Any, cast
 LABEL = "rtvi-ai"
 VERSION = "2.2.0"
 
+TEXT_MAX = 20_000
+"""Characters of one text, which is cut there: 20 minutes of speech."""
+_STAGES_MAX = 20
+_NUMBER_MAX = 1e9
+"""Larger numbers, and NaN, are read as 0: no turn and no duration in ms is that large."""
+
 
 @dataclass(frozen=True)
 class BotReady:
@@ -179,7 +185,7 @@ def _output(data: Mapping[str, Any]) -> BotOutput | None:
     return BotOutput(
         text,
         segment if isinstance(segment, int) else None,
-        spoken if isinstance(spoken, str) else None,
+        spoken[:TEXT_MAX] if isinstance(spoken, str) else None,
     )
 
 
@@ -192,7 +198,7 @@ def _server_message(data: Mapping[str, Any]) -> AgentLatency | ToolCall | None:
                 _number(data, "total_ms"),
                 tuple(
                     AgentStage(_text(stage, "key"), _text(stage, "label"), _number(stage, "ms"))
-                    for stage in map(_mapping, cast("list[object]", stages))
+                    for stage in map(_mapping, cast("list[object]", stages)[:_STAGES_MAX])
                 )
                 if isinstance(stages, list)
                 else (),
@@ -209,9 +215,9 @@ def _mapping(value: object) -> Mapping[str, Any]:
 
 def _text(data: Mapping[str, Any], key: str) -> str:
     value = data.get(key)
-    return value if isinstance(value, str) else ""
+    return value[:TEXT_MAX] if isinstance(value, str) else ""
 
 
 def _number(data: Mapping[str, Any], key: str) -> float:
     value = data.get(key)
-    return float(value) if isinstance(value, (int, float)) else 0.0
+    return float(value) if isinstance(value, (int, float)) and abs(value) <= _NUMBER_MAX else 0.0

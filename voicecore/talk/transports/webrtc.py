@@ -29,6 +29,7 @@ from aiortc.rtcconfiguration import RTCIceTransportPolicy
 from av import AudioFrame
 
 from voicecore.catalog.transports.webrtc import TRANSPORT
+from voicecore.console.errors import VoicecoreError
 from voicecore.talk.audio import pcm, vad
 from voicecore.talk.audio.replay_buffer import ReplayBuffer, SpeechBlock
 from voicecore.talk.channel import ChannelFactory, Connected, Deliver, IcePath
@@ -71,6 +72,17 @@ _HOLE_SECONDS = 3 * pcm.BLOCK_MS / 1000
 
 _RECEIPTS = (rtvi.BotThinking, rtvi.BotStarted, rtvi.BotOutput)
 """Events that show that the agent has received a message."""
+
+
+class BadSdp(VoicecoreError):
+    """The agent's answer to an offer is not an SDP that this client can follow."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(
+            f"The agent's answer to the WebRTC offer is malformed: {type(error).__name__}: {error}",
+            "Does --url name the server of a voicecore project?",
+        )
+
 
 GRANTS = ("iceConfig",)
 """Fields of a session server's answer that allow a connection."""
@@ -182,16 +194,25 @@ class WebRTCConnection(SessionConnection):
         answer = await self._server.offer(session, offer)
         answered = time.monotonic()
         self._peer_id = str(answer.get("pc_id", ""))
-        await peer.setRemoteDescription(RTCSessionDescription(answer["sdp"], answer["type"]))
+        try:
+            await peer.setRemoteDescription(RTCSessionDescription(answer["sdp"], answer["type"]))
+        except Exception as error:  # aiortc raises what its parser trips over
+            raise BadSdp(error) from error
         return answered
 
     async def _receive(
         self, messages: asyncio.Queue[str], ready: asyncio.Event, resumed: bool
     ) -> ConnectionEnd:
         while True:
-            body: Any = json.loads(await messages.get())
+            await asyncio.sleep(0)  # a flood must not keep Ctrl-C and the audio waiting
+            try:
+                body = pipecat_frames.message_in(await messages.get())
+            except pipecat_frames.BadFrame as bad:
+                self._ignore(bad)
+                continue
             if body.get("type") == "signalling":
-                if body.get("message", {}).get("type") == "peerLeft":
+                message = body.get("message")
+                if isinstance(message, dict) and "peerLeft" in message.values():
                     return ConnectionEnd("the agent left", by_agent=True)
                 continue
             event = rtvi.parse(body)
@@ -283,11 +304,14 @@ class _MicrophoneTrack(MediaStreamTrack):
 
 def _sources(servers: Sequence[IceServer]) -> list[RouteSource]:
     async def given() -> list[TurnRoute]:
-        return [
-            route
-            for server in servers
-            for route in turn_routes(server.urls, server.username, server.credential, udp=True)
-        ]
+        try:
+            return [
+                route
+                for server in servers
+                for route in turn_routes(server.urls, server.username, server.credential, udp=True)
+            ]
+        except ValueError as error:
+            raise RelayFailure([f"the session server named a malformed URL: {error}"]) from error
 
     return [given] if servers else []
 

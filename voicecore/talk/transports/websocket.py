@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Any, cast
 
 import aiohttp
 from yarl import URL
@@ -17,11 +16,13 @@ from voicecore.talk.first_done import first_done
 from voicecore.talk.session_client import ServerUnreachable, SessionClient, StartedSession
 from voicecore.talk.transports import pipecat_frames, rtvi
 from voicecore.talk.transports.connection import (
+    MESSAGE_MAX,
     READY_SECONDS,
     AgentNotReady,
     ClientSetup,
     ConnectionEnd,
     SessionConnection,
+    closing,
 )
 
 STREAM_SECONDS = 3600.0
@@ -34,8 +35,6 @@ _REPLAY_BLOCKS, _REPLAY_PAUSE = 1, 0.010
 """Blocks per frame and seconds between frames of a replay: twice real time, and 100 of the 250
 frames/s that AgentCore allows. Not faster: until an agent decides that speech has begun, it keeps
 only the last second of audio, so a faster replay would lose the beginning."""
-
-_CLOSE_TIMEOUT = cast("Any", aiohttp.ClientWSTimeout)(ws_close=2.0)  # attrs hides its parameters
 
 GRANTS = ("wsUrl", "ws_url")
 """Fields of a session server's answer that allow a connection."""
@@ -89,13 +88,15 @@ class WebSocketConnection(SessionConnection):
         ready = asyncio.Event()
         self._replay.rewind()
         try:
-            async with self._http.ws_connect(
-                # The signature covers the URL as it is written: decoding it would break it.
-                URL(session.ws_url, encoded=True),
-                heartbeat=20,  # notices a dead network, and resets AgentCore's idle timer
-                timeout=_CLOSE_TIMEOUT,
-                max_msg_size=0,
-            ) as socket:
+            async with (
+                self._http.ws_connect(
+                    # The signature covers the URL as it is written: decoding it would break it.
+                    URL(session.ws_url, encoded=True),
+                    heartbeat=20,  # notices a dead network, and resets AgentCore's idle timer
+                    max_msg_size=MESSAGE_MAX,
+                ) as socket,
+                closing(socket),
+            ):
                 await socket.send_bytes(
                     pipecat_frames.encode(pipecat_frames.Message(rtvi.client_ready()))
                 )
@@ -109,7 +110,8 @@ class WebSocketConnection(SessionConnection):
             refused = 400 <= error.status < 500 and error.status != 424
             reason = f"the handshake was refused with HTTP {error.status}"
             return ConnectionEnd(reason, refused=refused)
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+            # ValueError of a host that no DNS has
             return ConnectionEnd(str(error) or type(error).__name__)
 
     async def _receive(
@@ -120,13 +122,16 @@ class WebSocketConnection(SessionConnection):
         opened: float,
     ) -> ConnectionEnd:
         while True:
+            await asyncio.sleep(0)  # a flood must not keep Ctrl-C and the audio waiting
             message = await socket.receive()
             if message.type is aiohttp.WSMsgType.BINARY:
-                match pipecat_frames.decode(message.data):
-                    case pipecat_frames.Message(body):
-                        event = rtvi.parse(body)
-                    case frame:
-                        event = frame
+                try:
+                    frame = pipecat_frames.decode(message.data)
+                except pipecat_frames.BadFrame as bad:
+                    self._ignore(bad)
+                    continue
+                is_message = isinstance(frame, pipecat_frames.Message)
+                event = rtvi.parse(frame.body) if is_message else frame
                 if isinstance(event, rtvi.BotReady):
                     ready.set()
                     self._was_ready = True
@@ -139,7 +144,9 @@ class WebSocketConnection(SessionConnection):
                     socket.close_code == aiohttp.WSCloseCode.OK
                     and age < _LAST_CHANCE * self._stream_seconds
                 )
-                text = f" ({message.extra})" if message.extra else ""
+                is_error = message.type is aiohttp.WSMsgType.ERROR
+                why = message.data if is_error else message.extra
+                text = f" ({why})" if why else ""
                 return ConnectionEnd(f"closed with code {socket.close_code}{text}", by_agent)
 
     async def _send(

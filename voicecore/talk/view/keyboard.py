@@ -9,6 +9,8 @@ import threading
 from collections.abc import AsyncIterator, Callable, Generator
 from contextlib import contextmanager
 
+from voicecore.console.output import clean
+
 _REDRAW_SECONDS = 0.125
 """Refresh interval of the prompt, the same as that of the screen."""
 
@@ -61,7 +63,7 @@ class Prompt:
         from prompt_toolkit.output import create_output
 
         self._session: PromptSession[str] = PromptSession(
-            message,
+            lambda: clean(message()),
             output=create_output(sys.stderr),
             interrupt_exception=_PromptInterrupted,
             erase_when_done=True,  # what was typed becomes a line of the transcript

@@ -64,7 +64,7 @@ class PhoneTranscript(CallTranscript):
         self._finish_answer()
         seconds = self._ended_at - self._user_since
         self._user_since = None
-        self.utterances.append(Utterance("you", _spoke(seconds)))
+        self._entries.append(Utterance("you", _spoke(seconds)))
         self._report(UserSpoke(seconds))
 
     def _finish_answer(self) -> None:
@@ -74,7 +74,7 @@ class PhoneTranscript(CallTranscript):
         super()._finish_answer()
 
     def _add_agent(self, utterance: Utterance) -> None:
-        self.utterances.append(utterance)
+        self._entries.append(utterance)
         self._report(AgentSpoke(self._answer_seconds, utterance.interrupted, utterance.turn))
 
 

@@ -55,7 +55,11 @@ def render(view: CallView, width: int, height: int) -> list[Line]:
         _spread([Span(view.hint, "dim")], [Span(summary(totals_of(view.turns)), "dim")], width),
     ]
     room = max(0, height - len(head) - len(foot) - 1)  # one line for the cursor
-    body = [line for said in view.said for line in utterance(said, view.turns, width)]
+    body: list[Line] = []
+    for said in reversed(view.said):  # those that are cut are not even wrapped
+        if len(body) >= room:
+            break
+        body = [*utterance(said, view.turns, width), *body]
     return [*head, *(body[-room:] if room else []), *foot]
 
 

@@ -5,7 +5,8 @@ It has no clock and no effects. Times are seconds of any one monotonic clock, gi
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -24,6 +25,8 @@ from voicecore.talk.view.latency import MeasuredTurn
 
 _PAUSE_SECONDS = 0.3
 """The agent's audio after a silence this long is a new utterance."""
+_UTTERANCES_MAX = 1000
+"""Entries that are kept to be shown, the newest."""
 _SETTLE_SECONDS = 0.8
 """An answer is over when nothing has followed for this long: sentences may come one by one."""
 
@@ -48,6 +51,8 @@ class _Answer:
 
     def add(self, sentence: rtvi.BotOutput) -> None:
         """Add a sentence, or replace the one with the same segment number."""
+        if not _fits(each.text for each in self.sentences.values()):
+            return
         self.sentences[sentence.segment or f"sentence {len(self.sentences)}"] = sentence
 
     def utterance(self) -> Utterance:
@@ -65,12 +70,17 @@ class _Answer:
         return Utterance("agent", " ".join(said), self.interrupted, self.turn)
 
 
+def _fits(said: Iterable[str]) -> bool:
+    """Return whether more text may join an utterance, which is redrawn at each change."""
+    return sum(map(len, said)) < rtvi.TEXT_MAX
+
+
 class CallTranscript:
     """The state of one call. Calls `report` with each event, once and in order."""
 
     def __init__(self, report: Callable[[CallEvent], None]) -> None:
         self._report = report
-        self.utterances: list[Utterance] = []
+        self._entries: deque[Utterance] = deque(maxlen=_UTTERANCES_MAX)
         self.turns: list[MeasuredTurn] = []
         self.connected = False
         self.user_speaking = False
@@ -92,6 +102,11 @@ class CallTranscript:
         self._early: rtvi.AgentLatency | None = None  # arrived before the audio it is about
 
     # State to show
+
+    @property
+    def utterances(self) -> list[Utterance]:
+        """Finished utterances, the oldest first; of a long call, the newest 1,000."""
+        return list(self._entries)
 
     @property
     def live(self) -> list[Utterance]:
@@ -192,7 +207,7 @@ class CallTranscript:
                 pass
             case rtvi.ToolCall(name, ms):
                 text = f"{name} took {ms:.0f} ms"
-        self.utterances.append(Utterance("note", text))
+        self._entries.append(Utterance("note", text))
         self._report(event)
 
     def _understood(self, text: str, final: bool) -> None:
@@ -201,7 +216,8 @@ class CallTranscript:
             self._interim = text
             return
         self._interim = ""
-        self._heard.append(text)
+        if _fits(self._heard):
+            self._heard.append(text)
         answering = self._thinking or self.bot_speaking
         if self._turn_open or not answering:
             self._turn_open = True
@@ -218,7 +234,7 @@ class CallTranscript:
     def _add_user(self) -> None:
         text = " ".join(self._heard)
         self._heard, self._interim = [], ""
-        self.utterances.append(Utterance("you", text))
+        self._entries.append(Utterance("you", text))
         self._report(UserSaid(text))
 
     def _begin_answer(self) -> None:
@@ -242,7 +258,7 @@ class CallTranscript:
             self._cut = None
 
     def _add_agent(self, utterance: Utterance) -> None:
-        self.utterances.append(utterance)
+        self._entries.append(utterance)
         self._report(AgentSaid(utterance.text, utterance.interrupted, utterance.turn))
 
     def _interrupt(self) -> None:

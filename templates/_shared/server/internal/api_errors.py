@@ -13,6 +13,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from . import logs
 
@@ -62,7 +63,7 @@ def install(app: FastAPI, table_errors: tuple[type[Exception], ...]) -> None:
 
     for kind in (HTTPException, RequestValidationError, ClientError, BotoCoreError):
         app.add_exception_handler(kind, answer_error)
-    for kind in (TimeoutError, Exception):
+    for kind in (ClientDisconnect, TimeoutError, Exception):
         app.add_exception_handler(kind, answer_error)
     for kind in table_errors:
         app.add_exception_handler(kind, answer_table_error)
@@ -71,13 +72,22 @@ def install(app: FastAPI, table_errors: tuple[type[Exception], ...]) -> None:
 async def answer_error(_: Request, error: Exception) -> JSONResponse:
     """Return the answer to an error, without AWS's message, which may name secrets."""
     refusal = error if isinstance(error, HTTPException) else api_error_for(error)
-    code = refusal.code if isinstance(refusal, ApiError) else f"http_{refusal.status_code}"
     if refusal.status_code >= 500:
         kind, cause = type(error).__name__, error.__cause__ or error.__context__
         because = type(cause).__name__ if cause else ""
-        logs.write("failed", level="ERROR", code=code, error=kind, because=because)
-    body = {"error": {"code": code, "message": refusal.detail}}
+        logs.write("failed", level="ERROR", code=code_of(refusal), error=kind, because=because)
+    return answer_of(refusal)
+
+
+def answer_of(refusal: HTTPException) -> JSONResponse:
+    """Return the answer to a request that is refused."""
+    body = {"error": {"code": code_of(refusal), "message": refusal.detail}}
     return JSONResponse(body, refusal.status_code, refusal.headers)
+
+
+def code_of(refusal: HTTPException) -> str:
+    """Return the error's code for programs."""
+    return refusal.code if isinstance(refusal, ApiError) else f"http_{refusal.status_code}"
 
 
 def api_error_for(error: Exception) -> ApiError:
@@ -88,6 +98,8 @@ def api_error_for(error: Exception) -> ApiError:
             text = f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}"
             # Names come from the caller, and may contain any characters.
             return ApiError(422, "bad_request", text.encode("ascii", "replace").decode()[:300])
+        case ClientDisconnect():  # the answer is not read
+            return ApiError(400, "incomplete", "The body is not complete.")
         case ClientError():
             code = error.response.get("Error", {}).get("Code", "unknown")
             status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")

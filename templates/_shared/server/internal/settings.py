@@ -103,10 +103,10 @@ class Reader:
             self.mistakes.append(f"{name} must be the ARN of a runtime, like {example}")
         return value
 
-    def count(self, name: str, default: int, most: int = 999_999_999) -> int:
+    def count(self, name: str, default: int, most: int = 999_999_999, least: int = 1) -> int:
         value = self.text(name) or str(default)
-        if not value.isascii() or not value.isdecimal() or not 0 < int(value[:10]) <= most:
-            self.mistakes.append(f"{name} must be a number from 1 to {most}.")
+        if not value.isascii() or not value.isdecimal() or not least <= int(value[:10]) <= most:
+            self.mistakes.append(f"{name} must be a number from {least} to {most}.")
             return default
         return int(value)
 

@@ -132,6 +132,7 @@ def load_piper(voice: str = PACKAGED_VOICE) -> PiperVoice:
 
 def speak(voice: PiperVoice, text: str) -> bytes:
     """Return `text` as mono PCM16 at the voice's sample rate."""
+    text = text.replace("\0", "")  # espeak, which Piper uses, refuses it
     return b"".join(chunk.audio_int16_bytes for chunk in voice.synthesize(text))
 
 

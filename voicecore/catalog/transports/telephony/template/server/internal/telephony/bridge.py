@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Iterator
 from contextlib import suppress
 from enum import Enum
+from sys import getsizeof
 from typing import Any, cast
 
 import aiohttp
@@ -28,6 +29,8 @@ START_SECONDS = 5
 CONNECT_SECONDS = 40
 # Frames that wait for the agent: 30 s of audio. Beyond that, the provider has to wait.
 MAX_WAITING = 1500
+# The same in bytes; the best audio of a provider has 32 kB/s.
+WAITING_BYTES = 1_048_576
 # Waiting frames go at twice the speed of speech. AgentCore accepts 250 frames per second, but an
 # agent that gets more than this while it detects speech keeps only the last second.
 FRAMES_PER_SECOND, BURST = 100, 10
@@ -42,7 +45,7 @@ STABLE_SECONDS = 5.0
 # AgentCore's statuses that are worth a retry: the session is being created or ended, or throttled.
 RETRYABLE = (409, 429, 500, 502, 503, 504)
 # Starlette's errors after the other side has gone.
-CLOSED = (RuntimeError, WebSocketDisconnect)
+CLOSED = (OSError, RuntimeError, WebSocketDisconnect)
 # For the last words to be played before the call ends.
 GOODBYE_SECONDS = 30
 # The same, after the apology of a server that stops.
@@ -81,8 +84,9 @@ class Bridge:
         self._stream_seconds = stream_seconds
         self._stream = Stream("", "", "", 0)
         self._opening: list[Frame] = []
-        self._received: asyncio.Queue[Frame] = asyncio.Queue(MAX_WAITING)
-        self._recent: deque[tuple[Frame, bool]] = deque(maxlen=MAX_RECENT)
+        self._received = FrameQueue(MAX_WAITING)
+        self._recent: deque[tuple[Frame, bool]] = deque()
+        self._recent_bytes = 0
         self._frame_seconds = 0.02
         self._playing_until = 0.0
         self._listening: asyncio.Task[None] | None = None
@@ -266,7 +270,7 @@ class Bridge:
             await self._send(frame)
             if played := self._seconds(frame):
                 if self._playing_until < loop.time():
-                    self._recent.clear()  # it starts to speak: all before it is answered
+                    self._forget()  # it starts to speak: all before it is answered
                 self._playing_until = max(self._playing_until, loop.time()) + played
             elif "clear" in str(frame)[:40]:  # it was interrupted
                 self._playing_until = 0
@@ -288,8 +292,9 @@ class Bridge:
     def _unanswered_start(self) -> Iterator[Frame]:
         """Yield the first frames of a new connection: the call's start, and unanswered audio."""
         again = self._unanswered()
-        self._recent.clear()
-        self._recent.extend(again)
+        self._forget()
+        for frame, is_loud in again:
+            self._keep(frame, is_loud)
         yield from (*self._opening, *(frame for frame, _ in again))
 
     def _remember(self, frame: Frame) -> None:
@@ -300,7 +305,19 @@ class Bridge:
             self._frame_seconds = phone_audio.seconds(audio, provider.encoding, provider.rate)
         if audio or is_key:
             is_loud = is_key or phone_audio.is_loud(audio, provider.encoding)
-            self._recent.append((frame, is_loud))
+            self._keep(frame, is_loud)
+
+    def _keep(self, frame: Frame, is_loud: bool) -> None:
+        while self._recent and (
+            len(self._recent) == MAX_RECENT or self._recent_bytes + getsizeof(frame) > WAITING_BYTES
+        ):
+            self._recent_bytes -= getsizeof(self._recent.popleft()[0])
+        self._recent.append((frame, is_loud))
+        self._recent_bytes += getsizeof(frame)
+
+    def _forget(self) -> None:
+        self._recent.clear()
+        self._recent_bytes = 0
 
     def _unanswered(self) -> list[tuple[Frame, bool]]:
         recent = list(self._recent)
@@ -317,6 +334,24 @@ class Bridge:
                 await self._socket.send_text(frame)
             else:
                 await self._socket.send_bytes(frame)
+
+
+class FrameQueue(asyncio.Queue[Frame]):
+    """A queue that is also full when its frames have too many bytes."""
+
+    _bytes = 0
+
+    def full(self) -> bool:
+        return super().full() or self._bytes >= WAITING_BYTES
+
+    def _put(self, item: Frame) -> None:
+        self._bytes += getsizeof(item)
+        super()._put(item)
+
+    def _get(self) -> Frame:
+        item = super()._get()
+        self._bytes -= getsizeof(item)
+        return item
 
 
 class Pacer:

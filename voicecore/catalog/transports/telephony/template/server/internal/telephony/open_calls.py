@@ -61,10 +61,12 @@ class OpenCalls:
         """Take no new calls; return when all calls have ended, or `is_forced` returns True.
 
         A phone that rings may still answer. Callers who still speak after DRAIN_SECONDS hear an
-        apology.
+        apology; with 0, calls end at once.
         """
         loop = asyncio.get_running_loop()
         self._until = loop.time() + self._drain_seconds
+        if not self._drain_seconds:
+            return
         if self._bridges:
             logs.write("draining", calls=len(self._bridges), seconds=self._drain_seconds)
         for bridge in self._bridges:

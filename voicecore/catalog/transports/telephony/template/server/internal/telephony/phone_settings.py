@@ -50,7 +50,7 @@ def read(environment: Mapping[str, str]) -> PhoneSettings:
         public,
         reader.text("VONAGE_DIRECT") == "1",
         _seconds(reader, "STREAM_SECONDS", STREAM_SECONDS),
-        reader.count("DRAIN_SECONDS", DRAIN_SECONDS),
+        reader.count("DRAIN_SECONDS", DRAIN_SECONDS, least=0),
     )
     reader.finish()
     return settings

@@ -1,0 +1,91 @@
+"""A dry run refuses what the chosen builder would refuse, without building."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.standins.image.in_process_registry import FakeRegistry
+from tests.unit.image.sample_project import PYTHON, make_base, uv_env
+from voicecore.console.errors import VoicecoreError
+from voicecore.image.builder import require_buildable
+from voicecore.image.inputs.build_context import context_files
+from voicecore.image.model import BaseImage
+from voicecore.image.plan import BuildPlan
+from voicecore.image.registry.credentials import RegistryLogins
+from voicecore.image.registry.reference import parse_reference
+from voicecore.project.project import Project
+from voicecore.scaffold.render import dockerfile_of
+
+
+@pytest.fixture
+def agent(tmp_path: Path) -> Path:
+    folder = tmp_path / "ada/agent"
+    (folder / "internal").mkdir(parents=True)
+    (folder / "internal/prune.py").write_text("")
+    (folder / "bot.py").write_text("")
+    return folder
+
+
+def require(agent: Path, builder: str, lines: str = "", target: str = "", **env: str) -> None:
+    base = make_base(FakeRegistry(), "python")
+    run = {**base.config["config"], "Env": [f"PYTHON_VERSION={PYTHON}.0"]}
+    plan = BuildPlan(
+        project=Project(agent.parent, "ada", ("websocket",), "offline", "eu-west-1", {}),
+        part="agent",
+        dockerfile=dockerfile_of("agent") + lines,
+        base=BaseImage(base.name, base.digest, base.manifest, {**base.config, "config": run}),
+        files=tuple(context_files(agent)),
+        tag="tag",
+        labels={},
+        target=parse_reference(target) if target else None,
+        pushed_digest="",
+        lock_created=False,
+        pins_base=False,
+        logins=RegistryLogins(None),
+    )
+    require_buildable(plan, builder, {**uv_env(), "XDG_CACHE_HOME": str(agent.parent), **env})
+
+
+def test_generated_dockerfile_is_buildable(agent: Path) -> None:
+    for builder in ("direct", "buildx", "codebuild"):
+        require(agent, builder)
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        ('ENV A="b\n', "no closing quotation"),
+        ('CMD ["a",\n', "not a JSON list"),
+        ("RUN make\n", "only Docker can run this"),
+        ("COPY --from=code /image/app/../../etc /x\n", "copies /etc"),
+    ],
+)
+def test_direct_builder_refuses_dockerfile(agent: Path, lines: str, message: str) -> None:
+    with pytest.raises(VoicecoreError, match=message):
+        require(agent, "direct", lines)
+    require(agent, "buildx", lines)
+
+
+CHANGES: list[tuple[Callable[[Path], object], str]] = [
+    (lambda agent: (agent / "home").symlink_to("/root"), "agent/home is a link"),
+    (lambda agent: (agent / "internal/prune.py").unlink(), "has no internal/prune.py"),
+]
+
+
+@pytest.mark.parametrize(("change", "message"), CHANGES)
+def test_direct_builder_refuses_files(
+    agent: Path, change: Callable[[Path], object], message: str
+) -> None:
+    change(agent)
+    with pytest.raises(VoicecoreError, match=message):
+        require(agent, "direct")
+
+
+def test_other_builders_name_what_they_cannot_use(agent: Path) -> None:
+    with pytest.raises(VoicecoreError, match="SSL_CERT_FILE"):
+        require(agent, "buildx", SSL_CERT_FILE=str(agent / "missing"))
+    with pytest.raises(VoicecoreError, match="not an ECR repository"):
+        require(agent, "codebuild", target="docker.io/me/agent:tag")
