@@ -1,8 +1,8 @@
 """Owns who reaches the agent during `voicecore dev`: the gateway, and no other program.
 
-The gateway gives each agent a key of its own and sends it with each request. Without it, every user
-of the machine and every web page in its browsers could use the agent and its AWS credentials. In AWS
-there is no key, because only AgentCore reaches the agent.
+The gateway gives each agent a key of its own and sends it with each request. Without it, every
+user of the machine and every web page in its browsers could use the agent and its AWS credentials.
+In AWS there is no key, because only AgentCore reaches the agent.
 """
 
 from __future__ import annotations

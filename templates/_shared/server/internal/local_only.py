@@ -14,7 +14,7 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 HOST = "This server has another name. To use this one, set PUBLIC_URL in server/.env to its URL."
-PAGE = "Pages of other sites cannot use this server. ALLOWED_ORIGINS in server/.env lists exceptions."
+PAGE = "Pages of other sites cannot use this server; ALLOWED_ORIGINS in server/.env can name them."
 
 
 class LocalOnly:
