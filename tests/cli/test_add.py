@@ -72,12 +72,12 @@ def test_refuses_to_change_files_without_confirmation(voicecore: Voicecore, proj
 
 def test_conflicting_edits_stop_it_and_are_shown(voicecore: Voicecore, project: Path) -> None:
     app = project / "agent/internal/app.py"
-    app.write_text(app.read_text().replace('"""Answer /invocations with', '"""Mine: with'))
+    app.write_text(app.read_text().replace("    from . import websocket", "    from . import mine"))
     before = contents(project)
     result = voicecore("add", "webrtc", "--yes", "--project", str(project))
     assert result.code == ExitCode.FAILED
     assert "agent/internal/app.py: you have edited the lines that have to change" in result.stderr
-    assert "+        self.requests: dict[str, RequestHandler] = {}" in result.stderr
+    assert "+    from . import webrtc, websocket" in result.stderr
     assert contents(project) == before
 
 
