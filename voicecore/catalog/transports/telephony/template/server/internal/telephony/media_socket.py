@@ -32,12 +32,14 @@ class MediaSocket(WebSocketsSansIOProtocol):
     on_lost: Callable[[], object] | None = None
     refused = 0
     """HTTP status of a handshake that is not valid."""
+    _is_lost = False
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
         self._deadline = self.loop.call_later(HANDSHAKE_SECONDS, self._abort)
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self._is_lost = True
         self._deadline.cancel()
         if self.on_lost:
             self.on_lost()
@@ -85,7 +87,9 @@ class MediaSocket(WebSocketsSansIOProtocol):
     def on_task_complete(self, task: asyncio.Task[None]) -> None:
         """Give the provider some time to read the last words."""
         super().on_task_complete(task)
-        self.loop.call_later(CLOSE_SECONDS, self._abort)
+        self._deadline.cancel()
+        if not self._is_lost:  # else the timer would keep the call in memory
+            self._deadline = self.loop.call_later(CLOSE_SECONDS, self._abort)
 
     def _refuse(self) -> None:
         """Send the answer to a handshake that cannot be parsed, which uvicorn forgets."""
