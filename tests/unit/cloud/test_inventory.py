@@ -13,6 +13,7 @@ def test_start_role_is_searched_only_for_a_server_that_carries_calls() -> None:
     absent = ClientError(missing, "Describe")
     services = {
         "iam": {"get_role": {}},
+        "dynamodb": {"describe_table": absent},
         "lambda": {"get_function_configuration": absent},
         "secretsmanager": {"describe_secret": absent},
         "logs": {"describe_log_groups": {"logGroups": []}},
