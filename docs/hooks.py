@@ -443,6 +443,7 @@ def _openapi() -> dict[str, Any]:
         "SESSION_API_KEY": "a-key-that-exists-only-for-the-docs",
         "AGENT_RUNTIME_ARN": "arn:aws:bedrock-agentcore:us-east-1:123456789012:runtime/docs-abcdef",
         "AWS_REGION": "us-east-1",
+        "PUBLIC_URL": "https://phone.example.com",
         "TWILIO_ACCOUNT_SID": "AC00000000000000000000000000000000",
         "TWILIO_AUTH_TOKEN": "token",
         "DAILY_API_KEY": "key",
