@@ -1,26 +1,26 @@
 """Owns the session table in DynamoDB, which `voicecore deploy --server` creates.
 
 Every item has a `subject` and a `part`, and `expires`: a Unix time, after which it counts no longer
-and DynamoDB deletes it. botocore's client runs in threads: keys.py has imported it already on
-Lambda, where aiobotocore's would lengthen the start.
+and DynamoDB deletes it.
 """
 
 from __future__ import annotations
 
-import asyncio
 import time
-from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from .session_table import LEASE_SECONDS, MINUTE, Table
+from .blocking_client import BlockingClient
+from .networks import MINUTE
+from .session_table import LEASE_SECONDS, Table
 
 if TYPE_CHECKING:
     from .access import Session
 
 # Concurrent requests: as many as server.py has threads.
 CONNECTIONS = 64
+# No request takes much longer than an answer usually does.
 TIMEOUT_SECONDS = 2
 
 
@@ -31,9 +31,8 @@ class DynamoTable(Table):
     """
 
     def __init__(self, name: str, region: str) -> None:
-        self._name, self._region = name, region
-        self._client: Any = None
-        self._lock = Lock()
+        self._name = name
+        self._client = BlockingClient("dynamodb", region, TIMEOUT_SECONDS, CONNECTIONS)
 
     async def requests(self, name: str) -> int:
         minute = int(time.time()) // MINUTE
@@ -71,8 +70,7 @@ class DynamoTable(Table):
         return expires(answer.get("Item")) > time.time()
 
     async def close(self) -> None:
-        if self._client:
-            self._client.close()
+        self._client.close()
 
     async def _put(self, subject: str, part: str, until: int, unless_after: int) -> int | None:
         """Write an item unless one is there that expires after this; return when the old expired.
@@ -112,27 +110,7 @@ class DynamoTable(Table):
             page = {"ExclusiveStartKey": answer["LastEvaluatedKey"]}
 
     async def _ask(self, operation: str, **parameters: Any) -> dict[str, Any]:
-        return await asyncio.to_thread(self._request, operation, parameters)
-
-    def _request(self, operation: str, parameters: dict[str, Any]) -> dict[str, Any]:
-        with self._lock:
-            if self._client is None:
-                self._client = client(self._region)
-        return getattr(self._client, operation)(TableName=self._name, **parameters)
-
-
-def client(region: str) -> Any:
-    """Return a client of DynamoDB; no request takes much longer than an answer usually does."""
-    from botocore.config import Config
-    from botocore.session import Session
-
-    config = Config(
-        max_pool_connections=CONNECTIONS,
-        connect_timeout=TIMEOUT_SECONDS,
-        read_timeout=TIMEOUT_SECONDS,
-        retries={"mode": "standard", "total_max_attempts": 2},
-    )
-    return Session().create_client("dynamodb", region_name=region, config=config)
+        return await self._client.request(operation, TableName=self._name, **parameters)
 
 
 def key(subject: str, part: str = "-") -> dict[str, Any]:

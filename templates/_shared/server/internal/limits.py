@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import ipaddress
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from .access import Session
 from .api_errors import ApiError
-from .session_table import LEASE_SECONDS, MINUTE, MemoryTable, Table
+from .networks import MINUTE, PerMinute, network_of
+from .session_table import LEASE_SECONDS, Table
 from .settings import Settings
+
+REQUESTS = "requests from your network"
 
 
 class Limits:
@@ -18,16 +20,20 @@ class Limits:
 
     def __init__(self, table: Table, settings: Settings) -> None:
         self._table, self._settings = table, settings
-        self._here = MemoryTable()
+        self._starts = PerMinute(settings.starts_per_minute)
 
     async def request(self, address: str) -> None:
-        """Count a request from this address. Raises ApiError."""
+        """Count a request from this address, for all copies of the server. Raises ApiError."""
         most = self._settings.requests_per_minute
-        await self._count(f"address-{network_of(address)}", most, "requests from your network")
+        if await self._table.requests(f"address-{network_of(address)}") > most:
+            raise too_many(REQUESTS, most)
 
     async def start(self, caller: str) -> None:
         """Count a session that this caller starts or resumes. Raises ApiError."""
-        await self._count(f"starts-{caller}", self._settings.starts_per_minute, "sessions started")
+        # A flood that this copy of the server can refuse alone costs no request to the table.
+        allowed, most = self._starts.allows(caller), self._starts.most
+        if not allowed or await self._table.requests(f"starts-{caller}") > most:
+            raise too_many("sessions started", most)
 
     async def hold(self, session: Session, seconds: int = LEASE_SECONDS) -> None:
         """Count a session as open for this time. Raises ApiError."""
@@ -45,22 +51,8 @@ class Limits:
             await self._table.release(session)
             raise
 
-    async def _count(self, name: str, most: int, what: str) -> None:
-        # A flood that this copy of the server can refuse alone costs no request to the table.
-        if await self._here.requests(name) > most or await self._table.requests(name) > most:
-            wait = MINUTE - int(time.time()) % MINUTE
-            message = f"Too many {what}; the limit is {most} per minute."
-            raise ApiError(429, "too_many", message, wait)
 
-
-def network_of(address: str) -> str:
-    """Return the address; for IPv6 its /64, which belongs to one customer."""
-    try:
-        parsed = ipaddress.ip_address(address)
-    except ValueError:
-        return address[:64]
-    if parsed.version == 4:
-        return address
-    if parsed.ipv4_mapped:
-        return str(parsed.ipv4_mapped)
-    return str(ipaddress.ip_network((parsed, 64), strict=False))
+def too_many(what: str, most: int) -> ApiError:
+    """Return the answer to one more than `most` in a minute."""
+    wait = MINUTE - int(time.time()) % MINUTE
+    return ApiError(429, "too_many", f"Too many {what}; the limit is {most} per minute.", wait)

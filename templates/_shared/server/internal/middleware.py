@@ -10,9 +10,9 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from .api_errors import ApiError, answer_of
-from .limits import network_of
+from .limits import REQUESTS, too_many
 from .metrics import Metrics
-from .networks import MINUTE, InProgress, PerMinute
+from .networks import InProgress, PerMinute, network_of
 
 # An offer of audio, video and messages takes 8 kB.
 BODY_BYTES = 131_072
@@ -52,9 +52,7 @@ class RequestMiddleware:
         network = network_of((scope.get("client") or ("",))[0])
         # Load balancers check the health of the server, and may share an address with clients.
         if scope.get("path") != "/health" and not self._per_minute.allows(network):
-            limit = f"the limit is {self._per_minute.most} per minute"
-            message = f"Too many requests from your network; {limit}."
-            refusal = ApiError(429, "too_many", message, MINUTE - int(time.time()) % MINUTE)
+            refusal = too_many(REQUESTS, self._per_minute.most)
             await self._answer(answer_of(refusal), scope, receive, send)
         elif self._in_progress.enter(network):
             try:

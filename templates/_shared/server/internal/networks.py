@@ -1,6 +1,6 @@
-"""Owns the limits of networks: what each may do, and have in progress, in this process.
+"""Owns what is counted in this process alone: requests and connections, mostly of networks.
 
-They hold for every request and connection, before anything else is done for it.
+These limits hold before anything else is done for a request or connection.
 """
 
 from __future__ import annotations
@@ -12,29 +12,29 @@ from collections.abc import Sequence
 
 # Connections of one network, and its requests in progress. A trusted proxy has no such limit.
 CONNECTIONS = 256
-# Networks that are counted in a minute; those after them share one limit.
+# Names that are counted in a minute; those after them share one limit.
 NETWORKS = 65_536
 MINUTE = 60
 
 
 class PerMinute:
-    """Counts what each network does in a minute, in this process alone."""
+    """Counts what each network, or caller, does in a minute."""
 
     def __init__(self, most: int) -> None:
         self.most = most
         self._minute = 0
         self._counts: Counter[str] = Counter()
 
-    def allows(self, network: str) -> bool:
-        """Count one more for this network; return False if it is too many."""
+    def allows(self, name: str) -> bool:
+        """Count one more under this name; return False if it is too many."""
         minute = int(time.time()) // MINUTE
         if minute != self._minute:
             self._minute = minute
             self._counts.clear()
-        if network not in self._counts and len(self._counts) >= NETWORKS:
-            network = "others"
-        self._counts[network] += 1
-        return self._counts[network] <= self.most
+        if name not in self._counts and len(self._counts) >= NETWORKS:
+            name = "others"
+        self._counts[name] += 1
+        return self._counts[name] <= self.most
 
 
 class InProgress:
@@ -61,6 +61,19 @@ class InProgress:
         self._counts[network] -= 1
         if not self._counts[network]:
             del self._counts[network]
+
+
+def network_of(address: str) -> str:
+    """Return the address; for IPv6 its /64, which belongs to one customer."""
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        return address[:64]
+    if parsed.version == 4:
+        return address
+    if parsed.ipv4_mapped:
+        return str(parsed.ipv4_mapped)
+    return str(ipaddress.ip_network((parsed, 64), strict=False))
 
 
 def is_within(address: str, networks: Sequence[str]) -> bool:

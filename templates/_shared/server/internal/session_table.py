@@ -11,8 +11,8 @@ from typing import Protocol
 
 from . import logs
 from .access import INVITE_DAYS_MAX, INVITED, SESSION_SECONDS, Session
+from .networks import MINUTE
 
-MINUTE = 60
 # A WebSocket lasts an hour, and its URL can be used for 300 s; each /start renews the lease.
 LEASE_SECONDS = 3900
 

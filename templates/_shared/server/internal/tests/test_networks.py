@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from ..limits import network_of
-from ..networks import CONNECTIONS, NETWORKS, InProgress, PerMinute
+from ..networks import CONNECTIONS, NETWORKS, InProgress, PerMinute, network_of
 
 
 def test_addresses_of_one_ipv6_network_share_a_limit() -> None:
