@@ -213,35 +213,26 @@ def _start_role(aws: Aws, project: str, stage: str) -> Iterator[FoundResource]:
 
 
 def _role_named(aws: Aws, name: str) -> Iterator[FoundResource]:
-    if _exists(lambda: aws.client("iam").get_role(RoleName=name), "NoSuchEntity"):
-        yield FoundResource("role", name)
+    return _named("role", name, lambda: aws.client("iam").get_role(RoleName=name), "NoSuchEntity")
 
 
 def _secrets(aws: Aws, project: str, stage: str) -> Iterator[FoundResource]:
     name = aws_names.secret_name_for(project, stage)
-    if _exists(
-        lambda: aws.client("secretsmanager").describe_secret(SecretId=name),
-        "ResourceNotFoundException",
-    ):
-        yield FoundResource("secret", name)
+    return _named(
+        "secret", name, lambda: aws.client("secretsmanager").describe_secret(SecretId=name)
+    )
 
 
 def _function(aws: Aws, project: str, stage: str) -> Iterator[FoundResource]:
     name = aws_names.server_for(project, stage)
-    if _exists(
-        lambda: aws.client("lambda").get_function_configuration(FunctionName=name),
-        "ResourceNotFoundException",
-    ):
-        yield FoundResource("function", name)
+    return _named(
+        "function", name, lambda: aws.client("lambda").get_function_configuration(FunctionName=name)
+    )
 
 
 def _table(aws: Aws, project: str, stage: str) -> Iterator[FoundResource]:
     name = aws_names.server_for(project, stage)
-    if _exists(
-        lambda: aws.client("dynamodb").describe_table(TableName=name),
-        "ResourceNotFoundException",
-    ):
-        yield FoundResource("table", name)
+    return _named("table", name, lambda: aws.client("dynamodb").describe_table(TableName=name))
 
 
 def _cluster(aws: Aws, project: str, stage: str) -> Iterator[FoundResource]:
@@ -297,10 +288,7 @@ def _server_secrets(aws: Aws, project: str, stage: str) -> Iterator[FoundResourc
         aws_names.origin_key_for,
     ):
         name = name_for(project, stage)
-        if _exists(
-            lambda name=name: client.describe_secret(SecretId=name), "ResourceNotFoundException"
-        ):
-            yield FoundResource("secret", name)
+        yield from _named("secret", name, lambda name=name: client.describe_secret(SecretId=name))
 
 
 def _server_logs(aws: Aws, project: str, stage: str) -> Iterator[FoundResource]:
@@ -331,11 +319,12 @@ def _log_groups(aws: Aws, project: str, stage: str) -> Iterator[FoundResource]:
 
 def _repository(aws: Aws, project: str, _: str) -> Iterator[FoundResource]:
     name = aws_names.repository_for(project)
-    if _exists(
+    return _named(
+        "repository",
+        name,
         lambda: aws.client("ecr").describe_repositories(repositoryNames=[name]),
         "RepositoryNotFoundException",
-    ):
-        yield FoundResource("repository", name)
+    )
 
 
 # EC2 resources: kind, operation, key of the list in its answer, key of the ID.
@@ -381,8 +370,13 @@ def _if_allowed(find: Finder) -> Finder:
     return found
 
 
-def _exists(question: Callable[[], Any], absent: str) -> bool:
+def _named(
+    kind: str, name: str, describe: Callable[[], Any], absent: str = "ResourceNotFoundException"
+) -> Iterator[FoundResource]:
+    """Yield the resource, unless AWS answers with the error `absent` when asked to describe it."""
+    found = False
     with ignoring(absent):
-        question()
-        return True
-    return False
+        describe()
+        found = True
+    if found:
+        yield FoundResource(kind, name)

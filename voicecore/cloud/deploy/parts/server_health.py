@@ -95,14 +95,13 @@ def revoke_invite(aws: Aws, stack: DeployedStack, id: str) -> None:
     if not on_ecs(stack):
         _invoke(aws, stack, "revoke the invite", {"revoke_invite": id})
         return
-    request = Request(  # noqa: S310 - AWS's URL, or the owner's domain
+    request = Request(  # noqa: S310 - see _open
         f"{stack.outputs[URL]}invites/{id}",
         headers={"Authorization": f"Bearer {_key(aws, stack)}"},
         method="DELETE",
     )
     try:
-        with urlopen(request, timeout=_REQUEST_SECONDS):  # noqa: S310
-            pass
+        _open(request).close()
     except (URLError, OSError) as error:
         raise _not_done(stack, "revoke the invite", str(error)) from error
 
@@ -155,15 +154,20 @@ def _log_group(stack: DeployedStack) -> str:
     return aws_names.lambda_log_group_for(stack.outputs["FunctionName"])
 
 
+def _open(request: str | Request) -> Any:
+    # Without a context, urlopen keeps the authorities of the process's first call.
+    trust = ssl.create_default_context()
+    # The URL is AWS's, or of the owner's domain.
+    return urlopen(request, timeout=_REQUEST_SECONDS, context=trust)  # noqa: S310
+
+
 def _health_failure(stack: DeployedStack) -> str:
     """Ask for the server's health, and return what is wrong; empty if nothing is."""
     url = f"{stack.outputs[URL]}health"
     if address := stack.outputs.get(ADDRESS):
         return _health_failure_at(address, url)
     try:
-        # Without a context, urlopen keeps the authorities of the process's first call.
-        trust = ssl.create_default_context()
-        with urlopen(url, timeout=_REQUEST_SECONDS, context=trust) as answer:  # noqa: S310 - AWS's
+        with _open(url) as answer:
             return "" if answer.status == 200 else str(answer.status)
     except HTTPError as error:
         with error:
