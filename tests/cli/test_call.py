@@ -13,6 +13,7 @@ import pytest
 from aiohttp import web
 
 from tests.conftest import Voicecore
+from tests.standins import site
 from voicecore.console.errors import ExitCode
 
 NUMBER = "+12025550123"
@@ -50,13 +51,11 @@ def running(server: CallServer) -> Iterator[CallServer]:
     async def serve() -> None:
         app = web.Application()
         app.router.add_route("*", "/phone/{path:.*}", server.answer)
-        runner = web.AppRunner(app, shutdown_timeout=0.1)
-        await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        server.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+        served = await site.started(app, shutdown_seconds=0.1)
+        server.url = served.url
         up.set()
         await down.wait()
-        await runner.cleanup()
+        await served.stop()
 
     thread = threading.Thread(target=loop.run_until_complete, args=(serve(),), daemon=True)
     thread.start()

@@ -10,6 +10,7 @@ import socket
 import string
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
@@ -172,16 +173,22 @@ async def endless_head(server: RunningServer, limit: int = 10_000_000) -> int:
     """Send an endless request head; return the bytes sent when the server closes."""
     reader, writer = await connect(server)
     writer.write(b"GET /health HTTP/1.1\r\n")
-    sent, line = 0, b"X-Filler: " + b"a" * 1000 + b"\r\n"
-    try:
-        while sent < limit and not reader.at_eof():
-            writer.write(line)
-            await writer.drain()
-            sent += len(line)
-            await asyncio.sleep(0)
-    except ConnectionError:
-        pass
+    sent = await write_until_closed(reader, writer, b"X-Filler: " + b"a" * 1000 + b"\r\n", limit)
     writer.close()
+    return sent
+
+
+async def write_until_closed(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, data: bytes, limit: int
+) -> int:
+    """Repeat `data` until the server closes, or `limit` is sent; return the bytes sent."""
+    sent = 0
+    with suppress(ConnectionError):
+        while sent < limit and not reader.at_eof():
+            writer.write(data)
+            await writer.drain()
+            sent += len(data)
+            await asyncio.sleep(0)
     return sent
 
 

@@ -16,6 +16,7 @@ from typing import Any
 import aiohttp
 
 from tests.ports import free_port
+from tests.standins.server.agentcore import ANSWER
 from voicecore.catalog.pipelines import PIPELINES
 from voicecore.catalog.pipelines.record import services_of
 from voicecore.local.processes import venv
@@ -157,3 +158,10 @@ async def start(client: aiohttp.ClientSession, **body: object) -> tuple[str, dic
         document = await answer.json()
         assert answer.status == 200, document
     return f"/sessions/{document['sessionId']}", {"X-Session-Token": document["token"]}
+
+
+async def offer(client: aiohttp.ClientSession, path: str, token: dict[str, str]) -> int:
+    """Send an offer for a session; return the status, and check the agent's answer."""
+    async with client.post(f"{path}/api/offer", json=OFFER, headers=token) as answer:
+        assert answer.status != 200 or await answer.json() == ANSWER
+        return answer.status

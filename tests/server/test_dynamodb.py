@@ -19,9 +19,9 @@ from moto.server import ThreadedMotoServer
 from tests.server.serving import (
     AUTHORIZED,
     KEY,
-    OFFER,
     UNLIMITED,
     RunningServer,
+    offer,
     serving,
     start,
 )
@@ -109,11 +109,6 @@ async def conversation(first: RunningServer, second: RunningServer, third: Runni
             again = {"sessionId": ended.rpartition("/")[2], "token": its["X-Session-Token"]}
             async with client.post("/start", json=again, headers=AUTHORIZED) as answer:
                 assert answer.status == 404
-
-
-async def offer(client: aiohttp.ClientSession, path: str, token: dict[str, str]) -> int:
-    async with client.post(f"{path}/api/offer", json=OFFER, headers=token) as answer:
-        return answer.status
 
 
 def test_webhook_is_accepted_by_one_server_only(

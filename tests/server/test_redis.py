@@ -13,8 +13,8 @@ import aiohttp
 import pytest
 
 from tests.ports import free_port
-from tests.server.serving import AUTHORIZED, OFFER, UNLIMITED, RunningServer, serving, start
-from tests.standins.server.agentcore import ANSWER, AgentCore
+from tests.server.serving import AUTHORIZED, UNLIMITED, RunningServer, offer, serving, start
+from tests.standins.server.agentcore import AgentCore
 
 
 @contextmanager
@@ -72,8 +72,8 @@ async def conversation(
             assert answer.status == 204
         first.process.kill()
         first.process.wait()
-        assert await call(other, path, token) == 200
-        assert await call(other, ended, its) == 404
+        assert await offer(other, path, token) == 200
+        assert await offer(other, ended, its) == 404
         session = path.rpartition("/")[2]
         again = {"sessionId": session, "token": token["X-Session-Token"]}
         assert (await start(other, **again))[0] == path
@@ -91,9 +91,3 @@ async def conversation(
 async def refused(client: aiohttp.ClientSession) -> tuple[int, str]:
     async with client.post("/start", headers=AUTHORIZED) as answer:
         return answer.status, (await answer.json())["error"]["code"]
-
-
-async def call(client: aiohttp.ClientSession, path: str, token: dict[str, str]) -> int:
-    async with client.post(f"{path}/api/offer", json=OFFER, headers=token) as answer:
-        assert answer.status != 200 or await answer.json() == ANSWER
-        return answer.status

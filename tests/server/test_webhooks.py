@@ -61,13 +61,15 @@ def fresh(accounts: Accounts, name: str, origin: str = PUBLIC_URL) -> Webhook:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", SIGNING)
-@pytest.mark.parametrize("method", ["POST", "GET"])
+@pytest.mark.parametrize(
+    ("name", "method"),
+    # Telnyx signs only bodies.
+    [(name, method) for name in SIGNING for method in ("POST", "GET") if name != "telnyx"]
+    + [("telnyx", "POST")],
+)
 def test_mutated_webhook_is_refused_or_read_as_it_was_signed(
     reader: Reader, accounts: Accounts, name: str, method: str
 ) -> None:
-    if (name, method) == ("telnyx", "GET"):
-        pytest.skip("Telnyx signs only bodies")
     webhook = accounts.webhook(name, method)
     variants = [webhook, *mutations(webhook)]
     original, *reads = reader.read(*variants)

@@ -13,6 +13,8 @@ from typing import Any
 
 from aiohttp import web
 
+from tests.standins import site
+
 ANSWER = {"sdp": "v=0\r\n", "type": "answer", "pc_id": "SmallWebRTCConnection#0"}
 STREAM = "text/event-stream"
 SESSION = "X-Amzn-Bedrock-AgentCore-Runtime-Session-Id"
@@ -87,13 +89,11 @@ def agentcore() -> Iterator[AgentCore]:
         app.router.add_post("/runtimes/{arn}/invocations", aws.invoke)
         app.router.add_post("/runtimes/{arn}/stopruntimesession", aws.stop)
         app.router.add_get("/runtimes/{arn}/ws", aws.connect)
-        runner = web.AppRunner(app, shutdown_timeout=0.1)
-        await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0, backlog=1024).start()
-        aws.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+        served = await site.started(app, shutdown_seconds=0.1, backlog=1024)
+        aws.url = served.url
         up.set()
         await down.wait()
-        await runner.cleanup()
+        await served.stop()
 
     thread = threading.Thread(target=loop.run_until_complete, args=(serve(),), daemon=True)
     thread.start()

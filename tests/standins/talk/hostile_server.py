@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 
 from aiohttp import web
 
+from tests.standins import site
 from tests.standins.talk.session_server import rtvi
 from voicecore.talk.transports import pipecat_frames
 
@@ -78,17 +79,13 @@ class HostileServer:
         app.router.add_post("/start", self._start)
         app.router.add_delete("/sessions/{id}", self._stop)
         app.router.add_get("/ws", self._ws)
-        self._runner = web.AppRunner(app, shutdown_timeout=0.1)
-        await self._runner.setup()
-        site = web.TCPSite(self._runner, "127.0.0.1", 0)
-        await site.start()
-        self.port = self._runner.addresses[0][1]
-        self.url = f"http://127.0.0.1:{self.port}"
+        self._site = await site.started(app, shutdown_seconds=0.1)
+        self.port, self.url = self._site.port, self._site.url
         return self
 
     async def __aexit__(self, *_: object) -> None:
         self._over.set()
-        await self._runner.cleanup()
+        await self._site.stop()
 
     async def _start(self, request: web.Request) -> web.StreamResponse:
         if self.endless_start:

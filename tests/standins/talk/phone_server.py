@@ -16,6 +16,7 @@ from typing import Any
 
 from aiohttp import WSMsgType, web
 
+from tests.standins import site
 from tests.standins.talk.session_server import tone
 from voicecore.talk.audio import pcm
 from voicecore.talk.telephone.g711 import from_mulaw, to_mulaw
@@ -61,15 +62,12 @@ class PhoneServerStandIn:
         app = web.Application()
         app.router.add_route("*", "/phone/{provider}", self._ring)
         app.router.add_get("/phone/{provider}/media/token", self._media)
-        self._runner = web.AppRunner(app, shutdown_timeout=1)
-        await self._runner.setup()
-        site = web.TCPSite(self._runner, "127.0.0.1", 0)
-        await site.start()
-        self.url = f"http://127.0.0.1:{self._runner.addresses[0][1]}"
+        self._site = await site.started(app)
+        self.url = self._site.url
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self._runner.cleanup()
+        await self._site.stop()
 
     def events(self, name: str) -> list[Any]:
         """Return the messages of one event that came."""

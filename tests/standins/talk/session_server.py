@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from aiohttp import WSCloseCode, WSMsgType, web
 
+from tests.standins import site
 from voicecore.talk.transports import pipecat_frames
 
 KEY = "a-test-key"
@@ -73,16 +74,12 @@ class AgentStandIn:
         app.router.add_post("/start", self._start)
         app.router.add_delete("/sessions/{id}", self._stop)
         app.router.add_get("/ws", self._ws)
-        self._runner = web.AppRunner(app, shutdown_timeout=1)
-        await self._runner.setup()
-        site = web.TCPSite(self._runner, "127.0.0.1", 0)
-        await site.start()
-        self.port = self._runner.addresses[0][1]
-        self.url = f"http://127.0.0.1:{self.port}"
+        self._site = await site.started(app)
+        self.port, self.url = self._site.port, self._site.url
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self._runner.cleanup()
+        await self._site.stop()
 
     async def cut(self, code: int = WSCloseCode.GOING_AWAY) -> None:
         """Close all connections, as AgentCore does after an hour."""

@@ -19,6 +19,7 @@ from aiortc import MediaStreamTrack, RTCConfiguration, RTCPeerConnection, RTCSes
 from aiortc.mediastreams import MediaStreamError
 from av import AudioFrame
 
+from tests.standins import site
 from tests.standins.talk.session_server import KEY, rtvi, tone
 from voicecore.console.errors import VoicecoreError
 from voicecore.talk.audio import pcm
@@ -164,14 +165,12 @@ async def serving(agent: Agent) -> AsyncIterator[None]:
     app = web.Application()
     app.router.add_post("/start", agent.start)
     app.router.add_post("/sessions/{id}/api/offer", agent.offer)
-    runner = web.AppRunner(app, shutdown_timeout=1)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    agent.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    served = await site.started(app)
+    agent.url = served.url
     try:
         yield
     finally:
-        await runner.cleanup()
+        await served.stop()
 
 
 @asynccontextmanager
