@@ -16,6 +16,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from tests.requirements import require
 
 SINKS = """
@@ -94,6 +96,17 @@ class SoundCard:
             time.sleep(0.2)
             process.send_signal(signal.SIGINT)
             process.wait(60)
+
+    @staticmethod
+    def wait_until_loud(recording: Path, seconds: float = 30) -> None:
+        """Wait until something is audible in the growing WAV file of `listen`."""
+        deadline = time.monotonic() + seconds
+        while True:
+            heard = recording.read_bytes()[44:] if recording.exists() else b""
+            if np.any(np.abs(np.frombuffer(heard[: len(heard) // 2 * 2], np.int16)) > 1000):
+                return
+            assert time.monotonic() < deadline, f"nothing was audible in {seconds} s"
+            time.sleep(0.05)
 
     def _recordings(self) -> int:
         return len(self._pactl("list", "short", "source-outputs").stdout.splitlines())

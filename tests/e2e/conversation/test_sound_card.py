@@ -9,8 +9,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from tests.e2e.conversation.conftest import SAMPLES
 from tests.standins.soundcard import SoundCard
 from voicecore.console.errors import ExitCode
@@ -41,7 +39,7 @@ def test_user_who_interrupts_the_agent_is_answered(project: Path, tmp_path: Path
             card.speak(SAMPLES / "open-on-sunday.wav").wait()
             wait_for(lambda e: e["event"] == "tool_call")
             with card.listen(tmp_path / "answer.wav"):
-                wait_until_loud(tmp_path / "answer.wav")
+                card.wait_until_loud(tmp_path / "answer.wav")
             time.sleep(0.3)
             card.speak(SAMPLES / "what-time-is-it.wav").wait()
             cut = wait_for(lambda e: e["event"] == "agent_said")
@@ -54,13 +52,3 @@ def test_user_who_interrupts_the_agent_is_answered(project: Path, tmp_path: Path
             talk.send_signal(signal.SIGINT)
             talk.wait(30)
         assert talk.returncode == ExitCode.OK
-
-
-def wait_until_loud(wav: Path, seconds: float = 30) -> None:
-    deadline = time.monotonic() + seconds
-    while True:
-        heard = wav.read_bytes()[44:] if wav.exists() else b""
-        if heard and np.abs(np.frombuffer(heard[: len(heard) // 2 * 2], np.int16)).max() > 1000:
-            return
-        assert time.monotonic() < deadline
-        time.sleep(0.05)

@@ -95,8 +95,7 @@ def test_user_interrupts_the_agent_at_once(card: SoundCard, tmp_path: Path) -> N
         async with AgentStandIn(greeting="A long story.", voice=story, answers=False) as agent:
             talk = await Talk.start(agent, tmp_path, "--json", env=card.env)
             with card.listen(tmp_path / "speaker.wav"):
-                await talk.until("connected")
-                await asyncio.sleep(1)
+                await asyncio.to_thread(card.wait_until_loud, tmp_path / "speaker.wav")
                 card.speak(QUESTION)
                 await talk.until("user_said")
             talk.process.send_signal(signal.SIGINT)
