@@ -30,9 +30,10 @@ from voicecore.options.deploy import DeployOptions
 from voicecore.options.invite import InviteOptions
 from voicecore.project.defaults import DEFAULT_STAGE
 from voicecore.project.foreign_code import warn_of_foreign_code
+from voicecore.project.invalid_setting import did_you_mean, one_of
 from voicecore.project.no_links import within
 from voicecore.project.project import AGENT, SERVER, Project, load_project
-from voicecore.project.schema import did_you_mean, invalid_settings, one_of
+from voicecore.project.schema import invalid_settings
 
 EXPORT_FOLDER = "cloudformation"
 """Folder of the project that --export writes to."""
