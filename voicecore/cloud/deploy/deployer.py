@@ -1,4 +1,4 @@
-"""Owns the stages of a deploy: read, plan, apply and verify, over all parts of a stage."""
+"""Owns the steps of a deploy: read, plan, apply, verify and release, over all parts of a stage."""
 
 from __future__ import annotations
 
@@ -98,6 +98,13 @@ class Deployer:
                     part.verify(self.stacks[part.name], changed=True)
             else:
                 part.verify(self.stacks[part.name], changed=False)
+
+    def release(self) -> None:
+        """Let callers reach what was applied, now that all parts are verified."""
+        agent, stack = self._all.agent, self.stacks[self._all.agent.name]
+        if agent.must_release(stack):
+            with self._output.step("Moving callers to the new version"):
+                self.stacks[agent.name] = agent.release(stack)
 
     def _check(self) -> None:
         """Run the preflight checks of all parts. Raises PreflightFailed; prints warnings."""

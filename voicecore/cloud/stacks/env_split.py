@@ -9,9 +9,6 @@ from voicecore.catalog.pipelines.record import Service
 from voicecore.catalog.transports.record import Transport
 from voicecore.console.errors import ExitCode, VoicecoreError
 
-BYTES_MAX = 4096
-"""Bytes of all variables of a runtime (runtime-troubleshooting)."""
-
 COUNT_MAX = 50
 """Variables of a runtime (CloudFormation's schema of AWS::BedrockAgentCore::Runtime)."""
 VALUE_MAX = 2048
