@@ -61,13 +61,13 @@ class Runtime:
     role: str
     network: str
     """PUBLIC or VPC."""
-    platform: str
-    """Platform, as voicecore.toml names it."""
     environment: Mapping[str, str] = field(repr=False)
     description: str
     updated: datetime
     mmdsv2: bool
     """True when only version 2 of the metadata service hands out the role's credentials."""
+    platform: str = platforms.DEFAULT
+    """Platform, as voicecore.toml names it."""
 
     @property
     def settled(self) -> bool:

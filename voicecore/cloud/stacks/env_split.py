@@ -39,7 +39,8 @@ SERVER_PLAIN = (
 """Variables of session servers that are not secret."""
 
 _LOCAL_ONLY = (
-    "AGENT_RUNTIME_ARN", "DRAIN_SECONDS", "HOST", "PORT", "SESSION_API_KEY", "TRUSTED_PROXIES",
+    "AGENT_ENDPOINT", "AGENT_RUNTIME_ARN", "DRAIN_SECONDS", "HOST", "PORT", "SESSION_API_KEY",
+    "TRUSTED_PROXIES",
 )  # fmt: skip
 """Variables in server/.env about this machine. In AWS, Secrets Manager generates the key, and
 the caller's address comes from Lambda or the load balancer."""
