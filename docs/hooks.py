@@ -182,6 +182,10 @@ _SETTINGS: dict[str, dict[str, tuple[str, str]]] = {
         "services": ("", "Table: the service of each stage of the pipeline `cascade`."),
         "voicecore": ("", "Version of voicecore that created the project."),
         "account": ("any", "The only AWS account to deploy to, as 12 digits in quotes."),
+        "platform": (
+            "`v1`",
+            "AgentCore's platform: `v2` starts sessions from a snapshot, `v1` boots each one.",
+        ),
         "network": (
             "`vpc` for `webrtc` and `daily`, else `public`",
             "`public`: AgentCore's own network. `vpc`: a network of your own.",
@@ -224,6 +228,7 @@ _SETTINGS: dict[str, dict[str, tuple[str, str]]] = {
     "stages.NAME": {
         "region": ("`region`", "AWS region of the stage."),
         "account": ("`account`", "The only AWS account to deploy the stage to."),
+        "platform": ("`platform`", "AgentCore's platform of the stage: `v1` or `v2`."),
         "idle_timeout": (
             "",
             "Seconds without a call after which AgentCore ends a session (60 to 28800).",

@@ -55,6 +55,7 @@ def test_root_is_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
 SETTINGS = """
 account = "123456789012"
 network = "vpc"
+platform = "v2"
 
 [vpc]
 ha = true
@@ -68,6 +69,7 @@ max_lifetime = 600
 [stages.prod]
 region = "eu-west-1"
 account = "210987654321"
+platform = "v1"
 idle_timeout = 120
 max_lifetime = 3600
 log_retention_days = 90
@@ -81,7 +83,7 @@ def test_reads_deployment_settings(tmp_path: Path) -> None:
     assert project.turn == TurnSettings("kvs", 200)
     assert list(project.stages) == ["dev", "prod"]
     # As in AWS, a lifetime below the default idle timeout lowers that too.
-    assert project.stage() == Stage("dev", "us-east-1", "123456789012", 600, 600)
+    assert project.stage() == Stage("dev", "us-east-1", "123456789012", 600, 600, platform="v2")
     assert project.stage("prod") == Stage("prod", "eu-west-1", "210987654321", 120, 3600, 90)
 
 
@@ -211,7 +213,7 @@ memory = 2
         "  line 16  turn.source: 'kvz' is unknown; did you mean 'kvs'?",
         "  line 17  turn.peak_calls: must be a whole number from 1 to 2500",
         "  line 24  stages.prod.memory: is not a known setting; choose from region, account, "
-        "idle_timeout, max_lifetime, log_retention_days, server",
+        "platform, idle_timeout, max_lifetime, log_retention_days, server",
         "  line 20  stages.prod.region: 'eu-wst-1' is not a region of AgentCore Runtime; "
         "did you mean 'eu-west-1'?",
         "  line 21  stages.prod.idle_timeout: is longer than max_lifetime",
@@ -273,6 +275,8 @@ vad = "silero"
         (GOOD + "[stages.prod]\nidle_timeout = true\n", "a whole number from 60 to 28800 s"),
         (GOOD + "[stages.prod]\nmax_lifetime = 59\n", "a whole number from 60 to 28800 s"),
         (GOOD + '[stages.prod]\nregion = "eu-south-1"\n[turn]\nx = 1\n', "2 errors"),
+        (GOOD + '[stages.prod]\nplatform = "v3"\n',
+         "line 10  stages.prod.platform: 'v3' is unknown; choose from v1, v2"),
         (GOOD + '[stages.prod]\naccount = "1"\n', "line 10  stages.prod.account: must be 12"),
         (GOOD.replace("[services]", "stages = 1\nvpc = 2\nturn = 3\n[services]"), "3 errors"),
         (GOOD + "[vpc]\nsubnets = []\n", "vpc.subnets: must be a list of 1 to 16 IDs"),
@@ -321,6 +325,7 @@ KEYS = [
     "vpc", "vpc.subnets", "vpc.security_groups", "vpc.ha", "turn", "turn.source",
     "turn.peak_calls", "stages", "stages.prod", "stages.prod.region", "stages.prod.account",
     "stages.prod.idle_timeout", "stages.prod.max_lifetime", "stages.prod.log_retention_days",
+    "platform", "stages.prod.platform",
 ]  # fmt: skip
 
 

@@ -16,8 +16,8 @@ from voicecore.console.confirm import confirm
 from voicecore.console.context import Context
 from voicecore.console.errors import ExitCode, VoicecoreError
 from voicecore.options.call import CallOptions
+from voicecore.project.invalid_setting import one_of
 from voicecore.project.project import load_project
-from voicecore.project.schema import one_of
 from voicecore.talk import optional_deps
 from voicecore.talk.target import CallTarget, ServerAccess, reach_server
 

@@ -30,7 +30,8 @@ from voicecore.console.output import Output, Span
 from voicecore.options.init import InitOptions
 from voicecore.project import aws_names
 from voicecore.project.foreign_code import mark_known
-from voicecore.project.schema import InvalidSetting, invalid_settings
+from voicecore.project.invalid_setting import InvalidSetting
+from voicecore.project.schema import invalid_settings
 from voicecore.scaffold import questions, render
 from voicecore.scaffold.render import Answers, Comparison, Files
 

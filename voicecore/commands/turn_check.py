@@ -26,8 +26,8 @@ from voicecore.local.processes import venv
 from voicecore.options.turn_check import TurnCheckOptions
 from voicecore.project.defaults import DEFAULT_STAGE
 from voicecore.project.foreign_code import warn_of_foreign_code
+from voicecore.project.invalid_setting import one_of
 from voicecore.project.project import Project, load_project
-from voicecore.project.schema import one_of
 
 MODULE = "internal.turn_check"
 _SECONDS = 60.0  # sources and relays have limits of their own, of a few seconds

@@ -12,20 +12,19 @@ from typing import Any
 
 from voicecore.catalog.pipelines import PIPELINES
 from voicecore.catalog.pipelines.record import services_of
+from voicecore.catalog.platforms import DEFAULT as DEFAULT_PLATFORM
 from voicecore.catalog.transports import BY_PHONE, TRANSPORTS
 from voicecore.catalog.turn_sources import KVS
 from voicecore.console.errors import ExitCode, VoicecoreError
 from voicecore.project import aws_names
 from voicecore.project.defaults import DEFAULT_STAGE, IDLE_TIMEOUT, MAX_LIFETIME
+from voicecore.project.invalid_setting import InvalidSetting, did_you_mean, one_of
 from voicecore.project.schema import (
     DRAIN_MINUTES_MAX,
     LOG_RETENTION_DAYS,
     PUBLIC,
-    InvalidSetting,
-    did_you_mean,
     invalid_settings,
     network_for,
-    one_of,
 )
 
 FILE = "voicecore.toml"
@@ -85,6 +84,8 @@ class Stage:
     max_lifetime: int = MAX_LIFETIME
     log_retention_days: int = LOG_RETENTION_DAYS
     server: ServerSettings = ServerSettings()
+    platform: str = DEFAULT_PLATFORM
+    """Platform of AgentCore that starts its agents (catalog.platforms)."""
 
 
 @dataclass(frozen=True)
@@ -204,6 +205,7 @@ def _stages(answers: dict[str, Any]) -> Iterator[tuple[str, Stage]]:
                 max_lifetime=lifetime,
                 log_retention_days=own.get("log_retention_days", LOG_RETENTION_DAYS),
                 server=ServerSettings(**answers.get("server", {}) | own.get("server", {})),
+                platform=own.get("platform", answers.get("platform", DEFAULT_PLATFORM)),
             ),
         )
 

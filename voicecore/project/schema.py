@@ -11,12 +11,21 @@ from voicecore.catalog import regions
 from voicecore.catalog.phones import PHONES
 from voicecore.catalog.pipelines import PIPELINES
 from voicecore.catalog.pipelines.record import Pipeline, regions_of, services_of
+from voicecore.catalog.platforms import PLATFORMS
 from voicecore.catalog.transports import BY_PHONE, TRANSPORTS
 from voicecore.catalog.transports import DEFAULT as DEFAULT_TRANSPORT
 from voicecore.catalog.transports.record import Transport
 from voicecore.catalog.turn_sources import KVS, SOURCES
 from voicecore.project import aws_names
 from voicecore.project.defaults import MAX_LIFETIME
+from voicecore.project.invalid_setting import (
+    InvalidSetting,
+    did_you_mean,
+    invalid_number,
+    one_of,
+    unknown,
+    unknown_keys,
+)
 
 PUBLIC = "public"
 VPC = "vpc"
@@ -54,23 +63,13 @@ _DOMAIN = re.compile(r"(?=.{4,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]
 _CERTIFICATE = re.compile(r"arn:aws[a-z-]*:acm:[a-z0-9-]+:[0-9]{12}:certificate/[0-9a-f-]{36}")
 
 
-@dataclass(frozen=True)
-class InvalidSetting:
-    """A setting with an invalid value, or a missing one."""
-
-    key: str
-    """Dotted path of the setting, such as "stages.prod.region"."""
-    message: str
-    """Predicate of a sentence about it, without a full stop."""
-
-
 def invalid_settings(answers: dict[str, Any]) -> Iterator[InvalidSetting]:
     """Yield everything wrong with the content of voicecore.toml, or the answers of init."""
     known = (
         "name", "transports", "pipeline", "region", "services", "voicecore",
-        "account", "network", "vpc", "turn", BY_PHONE, "server", "stages",
+        "account", "platform", "network", "vpc", "turn", BY_PHONE, "server", "stages",
     )  # fmt: skip
-    yield from _unknown_keys("", answers, known)
+    yield from unknown_keys("", answers, known)
     for key in ("name", "transports", "pipeline", "region"):
         if key not in answers:
             yield InvalidSetting(key, "is missing")
@@ -80,7 +79,7 @@ def invalid_settings(answers: dict[str, Any]) -> Iterator[InvalidSetting]:
 
     pipeline = answers.get("pipeline")
     if pipeline is not None and pipeline not in tuple(PIPELINES):
-        yield _unknown("pipeline", pipeline, tuple(PIPELINES))
+        yield unknown("pipeline", pipeline, tuple(PIPELINES))
 
     services = answers.get("services", {})
     if not isinstance(services, dict):
@@ -95,6 +94,7 @@ def invalid_settings(answers: dict[str, Any]) -> Iterator[InvalidSetting]:
         yield from _invalid_region("region", answers["region"], needs)
 
     yield from _invalid_account("account", answers)
+    yield from _invalid_platform("platform", answers)
     yield from invalid_network(answers, _known_transports(answers))
     yield from _invalid_turn(answers.get("turn", {}))
     yield from _invalid_telephony(answers)
@@ -123,15 +123,6 @@ def _uses_kvs(answers: dict[str, Any]) -> bool:
     return source == KVS and any(t.turn for t in _known_transports(answers))
 
 
-def _unknown_keys(
-    table: str, settings: Iterable[str], known: tuple[str, ...]
-) -> Iterator[InvalidSetting]:
-    for key in settings:
-        if key not in known:
-            hint = did_you_mean(key, known) or (one_of(known) if table else "")
-            yield InvalidSetting(f"{table}{key}", f"is not a known setting{hint}")
-
-
 def _known_transports(answers: dict[str, Any]) -> list[Transport]:
     chosen = answers.get("transports")
     if not isinstance(chosen, list):
@@ -148,7 +139,7 @@ def _invalid_transports(transports: object) -> Iterator[InvalidSetting]:
     chosen = cast("list[object]", transports)
     for transport in chosen:
         if transport not in tuple(TRANSPORTS):
-            yield _unknown("transports", transport, tuple(TRANSPORTS))
+            yield unknown("transports", transport, tuple(TRANSPORTS))
     if len(set(map(str, chosen))) < len(chosen):
         yield InvalidSetting("transports", "lists a transport twice")
 
@@ -161,7 +152,7 @@ def _invalid_services(pipeline: Pipeline, services: dict[str, Any]) -> Iterator[
                 key, f"is not a service of pipeline {pipeline.name!r} (its services: {known})"
             )
         elif service not in (options := tuple(o.name for o in pipeline.stages[key])):
-            yield _unknown(key, service, options)
+            yield unknown(key, service, options)
 
 
 @dataclass(frozen=True)
@@ -204,13 +195,19 @@ def _invalid_account(key: str, settings: dict[str, Any]) -> Iterator[InvalidSett
         yield InvalidSetting(key, 'must be 12 digits in quotes, such as "123456789012"')
 
 
+def _invalid_platform(key: str, settings: dict[str, Any]) -> Iterator[InvalidSetting]:
+    # Any region may have any platform: AWS lists none completely, and answers when it is asked.
+    if (platform := settings.get("platform", PLATFORMS[0])) not in PLATFORMS:
+        yield unknown(key, platform, PLATFORMS)
+
+
 def invalid_network(
     answers: dict[str, Any], transports: Sequence[Transport]
 ) -> Iterator[InvalidSetting]:
     """Yield what is wrong with `network` and [vpc], for these transports."""
     network, vpc = answers.get("network"), answers.get("vpc", {})
     if network is not None and network not in (VPC, PUBLIC):
-        yield _unknown("network", network, (VPC, PUBLIC))
+        yield unknown("network", network, (VPC, PUBLIC))
     if network == PUBLIC:
         for transport in transports:
             if transport.not_public:
@@ -226,7 +223,7 @@ def invalid_network(
 
 
 def _invalid_vpc(vpc: dict[str, Any]) -> Iterator[InvalidSetting]:
-    yield from _unknown_keys("vpc.", vpc, (*_VPC_LISTS, "ha"))
+    yield from unknown_keys("vpc.", vpc, (*_VPC_LISTS, "ha"))
     for key, pattern in _VPC_LISTS.items():
         if key in vpc:
             yield from _invalid_ids(f"vpc.{key}", vpc[key], pattern)
@@ -259,11 +256,11 @@ def _invalid_turn(turn: object) -> Iterator[InvalidSetting]:
         yield InvalidSetting("turn", "must be a table")
         return
     own = cast("dict[str, Any]", turn)
-    yield from _unknown_keys("turn.", own, ("source", "peak_calls"))
+    yield from unknown_keys("turn.", own, ("source", "peak_calls"))
     source = own.get("source", KVS)
     if source not in tuple(SOURCES):
-        yield _unknown("turn.source", source, tuple(SOURCES))
-    yield from _invalid_number("turn.peak_calls", own.get("peak_calls", 1), (1, PEAK_CALLS_MAX))
+        yield unknown("turn.source", source, tuple(SOURCES))
+    yield from invalid_number("turn.peak_calls", own.get("peak_calls", 1), (1, PEAK_CALLS_MAX))
 
 
 def _invalid_telephony(answers: dict[str, Any]) -> Iterator[InvalidSetting]:
@@ -277,7 +274,7 @@ def _invalid_telephony(answers: dict[str, Any]) -> Iterator[InvalidSetting]:
         yield InvalidSetting(BY_PHONE, "must be a table")
         return
     own = cast("dict[str, Any]", table)
-    yield from _unknown_keys("telephony.", own, ("providers",))
+    yield from unknown_keys("telephony.", own, ("providers",))
     providers = own.get("providers")
     if not isinstance(providers, list) or not providers:
         yield InvalidSetting(
@@ -287,7 +284,7 @@ def _invalid_telephony(answers: dict[str, Any]) -> Iterator[InvalidSetting]:
     chosen = cast("list[object]", providers)
     for provider in chosen:
         if provider not in tuple(PHONES):
-            yield _unknown("telephony.providers", provider, tuple(PHONES))
+            yield unknown("telephony.providers", provider, tuple(PHONES))
     if len(set(map(str, chosen))) < len(chosen):
         yield InvalidSetting("telephony.providers", "lists a provider twice")
     if not by_phone:
@@ -303,7 +300,7 @@ def _invalid_server(key: str, settings: dict[str, Any]) -> Iterator[InvalidSetti
         yield InvalidSetting(key, "must be a table")
         return
     own = cast("dict[str, Any]", table)
-    yield from _unknown_keys(
+    yield from unknown_keys(
         f"{key}.", own, ("domain", "certificate", "peak_calls", "drain_minutes", "concurrency")
     )
     for name, pattern, example in (
@@ -321,11 +318,11 @@ def _invalid_server(key: str, settings: dict[str, Any]) -> Iterator[InvalidSetti
         yield InvalidSetting(
             f"{key}.certificate", "needs domain too: the name that the certificate is for"
         )
-    yield from _invalid_number(f"{key}.peak_calls", own.get("peak_calls", 1), (1, PEAK_CALLS_MAX))
+    yield from invalid_number(f"{key}.peak_calls", own.get("peak_calls", 1), (1, PEAK_CALLS_MAX))
     drain = own.get("drain_minutes", 0)
-    yield from _invalid_number(f"{key}.drain_minutes", drain, (0, DRAIN_MINUTES_MAX))
+    yield from invalid_number(f"{key}.drain_minutes", drain, (0, DRAIN_MINUTES_MAX))
     concurrency = own.get("concurrency", 1)
-    yield from _invalid_number(f"{key}.concurrency", concurrency, (1, CONCURRENCY_MAX))
+    yield from invalid_number(f"{key}.concurrency", concurrency, (1, CONCURRENCY_MAX))
 
 
 def _invalid_stage(name: str, stage: object, needs: _RegionNeeds) -> Iterator[InvalidSetting]:
@@ -337,16 +334,18 @@ def _invalid_stage(name: str, stage: object, needs: _RegionNeeds) -> Iterator[In
     own = cast("dict[str, Any]", stage)
     table = f"stages.{name}."
     known = (
-        "region", "account", "idle_timeout", "max_lifetime", "log_retention_days", "server",
+        "region", "account", "platform", "idle_timeout", "max_lifetime", "log_retention_days",
+        "server",
     )  # fmt: skip
-    yield from _unknown_keys(table, own, known)
+    yield from unknown_keys(table, own, known)
     yield from _invalid_server(f"{table}server", own)
     if "region" in own:
         yield from _invalid_region(f"{table}region", own["region"], needs)
     yield from _invalid_account(f"{table}account", own)
+    yield from _invalid_platform(f"{table}platform", own)
     times = [
-        *_invalid_number(f"{table}idle_timeout", own.get("idle_timeout", 60), LIFETIMES, "s"),
-        *_invalid_number(f"{table}max_lifetime", own.get("max_lifetime", 60), LIFETIMES, "s"),
+        *invalid_number(f"{table}idle_timeout", own.get("idle_timeout", 60), LIFETIMES, "s"),
+        *invalid_number(f"{table}max_lifetime", own.get("max_lifetime", 60), LIFETIMES, "s"),
     ]
     yield from times
     if not times and own.get("idle_timeout", 0) > own.get("max_lifetime", MAX_LIFETIME):
@@ -358,32 +357,6 @@ def _invalid_stage(name: str, stage: object, needs: _RegionNeeds) -> Iterator[In
             f"{days!r} is not a retention period of CloudWatch Logs; "
             f"choose from {', '.join(map(str, _RETENTIONS))}",
         )
-
-
-def _invalid_number(
-    key: str, value: object, limits: tuple[int, int], unit: str = ""
-) -> Iterator[InvalidSetting]:
-    low, high = limits
-    if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
-        yield InvalidSetting(
-            key, f"must be a whole number from {low} to {high}{' ' * bool(unit)}{unit}"
-        )
-
-
-def _unknown(key: str, value: object, choices: tuple[str, ...]) -> InvalidSetting:
-    hint = did_you_mean(str(value), choices) or one_of(choices)
-    return InvalidSetting(key, f"{value!r} is unknown{hint}")
-
-
-def did_you_mean(word: str, choices: tuple[str, ...]) -> str:
-    """Return the end of a sentence that names the choice closest to `word`; empty if none is."""
-    match = regions.closest(word, choices)
-    return f"; did you mean {match!r}?" if match else ""
-
-
-def one_of(choices: tuple[str, ...]) -> str:
-    """Return the end of a sentence that lists the choices."""
-    return f"; choose from {', '.join(choices)}"
 
 
 def network_for(transports: Iterable[Transport], vpc: object) -> str:
