@@ -48,13 +48,14 @@ class BadOption(VoicecoreError):
 
 
 def run(context: Context, options: DeployOptions, images: ImageSource) -> ExitCode:
-    """Deploy a stage of a project, in five steps.
+    """Deploy a stage of a project, in six steps.
 
     1. read: the project's files, then the current state in AWS
     2. plan: run preflight checks, and compare the current with the desired state
     3. confirm: show the plan with its cost, and ask for confirmation
     4. apply: build and push images, and update the stacks
     5. verify: wait until the runtime and the session server work
+    6. release: let callers reach the new version of the agent
     """
     started = time.monotonic()
     request = _read_project(context, options)
@@ -77,6 +78,7 @@ def run(context: Context, options: DeployOptions, images: ImageSource) -> ExitCo
             confirm(context, options, "Apply these changes?", "nothing was changed in AWS", again)
             deployer.apply()
         deployer.verify()
+        deployer.release()
         return _report(context, options, request.deployment, aws, changes, deployer.stacks, started)
 
 
