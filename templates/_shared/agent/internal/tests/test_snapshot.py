@@ -109,7 +109,7 @@ def test_snapshot_contains_no_key(reports: list[dict[str, Any]]) -> None:
     assert reports[0]["key"] == "A_KEY is read when a session starts"
 
 
-@pytest.mark.parametrize("what", ["random", "numpy", "uuid", "key", "credentials"])
+@pytest.mark.parametrize("what", ["random", "numpy", "uuid", "shared", "key", "credentials"])
 def test_sessions_share_nothing(reports: list[dict[str, Any]], what: str) -> None:
     values = [report[what] for report in reports if what in report]
     assert len(set(values)) == len(values)

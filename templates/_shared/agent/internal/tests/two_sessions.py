@@ -18,6 +18,7 @@ from typing import Any
 
 from .. import logs
 from ..app import Agent, load_for_snapshot
+from ..session_start import per_session
 
 HOURS_LATER = 10 * 3600
 
@@ -37,6 +38,12 @@ PER_SESSION = {
     "pipecat.utils.base_object.BaseObject",
     "socket.socket",
 }
+
+
+@per_session
+def shared() -> str:
+    """Return an id that the whole session shares."""
+    return uuid.uuid4().hex
 
 
 def captured() -> list[str]:
@@ -72,10 +79,12 @@ async def session(agent: Agent) -> dict[str, Any]:
     await ask(agent, "POST", "/invocations")
     begun = await ask(agent, "GET", "/ping")
     numpy = sys.modules.get("numpy.random")
+    assert shared() == shared(), "not kept in the session"
     return {
         "random": random.random(),
         "numpy": numpy.random() if numpy else uuid.uuid4().hex,
         "uuid": uuid.uuid4().hex,
+        "shared": shared(),
         "key": os.environ["A_KEY"],
         "idle": [time.time() - ping["time_of_last_update"] for ping in (restored, begun)],
     }
@@ -98,8 +107,10 @@ def main() -> None:
     snapshot = {
         "captured": captured(),
         "threads": [thread.name for thread in threading.enumerate()],
+        "shared": shared(),
         "key": os.environ["A_KEY"],
     }
+    assert shared() != snapshot["shared"], "kept before the session"
     print(json.dumps(snapshot), flush=True)
     for _ in range(2):
         process = os.fork()
