@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from tests.image.small_agent import APP, buildx_inputs, client_env, engine_of, small_agent
 from tests.standins.image.dockerd import DockerDaemon
 from tests.standins.image.registries import Registries
+from voicecore.catalog.platforms import V1, V2, VARIABLE
 from voicecore.console.progress import OnProgress, Progress
 from voicecore.image.builders import buildx
 from voicecore.image.docker.agent_probe import AgentExited, AgentNotAnswering, ImageUnfit
@@ -32,6 +34,7 @@ def run_smoke_test(
     agent: Path,
     app: str,
     on_progress: OnProgress = ignore,
+    platforms: Collection[str] = (V1, V2),
 ) -> SmokeTestResult:
     """Build `agent` with another app and run its smoke test; no container may remain."""
     (agent / "internal/app.py").write_text(app)
@@ -40,7 +43,7 @@ def run_smoke_test(
         buildx.build(engine, inputs, client_env(daemon), ignore)
         image = engine.inspect("small:checked", "checked", base_layers=2)
         try:
-            return smoke_test(engine, "small:checked", image, on_progress)
+            return smoke_test(engine, "small:checked", image, platforms, on_progress)
         finally:
             assert daemon.docker("ps", "--all", "--quiet") == ""
 
@@ -66,7 +69,9 @@ def test_smoke_test_passes_no_credentials(
 ) -> None:
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "of-the-developer")
     app = APP.replace('"six": six', '"names": sorted(__import__("os").environ), "six": six')
-    names = run_smoke_test(registries, daemon, agent, app).describes["names"]
+    result = run_smoke_test(registries, daemon, agent, app, platforms=[V2])
+    names = result.describes["names"]
+    assert (VARIABLE in names, result.limit_seconds) == (True, 120)
     assert "AWS_EC2_METADATA_DISABLED" in names
     assert "AWS_SECRET_ACCESS_KEY" not in names
 

@@ -19,6 +19,10 @@ VARIABLE = "AGENTCORE_PLATFORM"
 ENVIRONMENT_BYTES = {V1: 4096, V2: 2560}
 """Bytes of all variables of a container (runtime-troubleshooting; runtime-v2-optimize)."""
 
+START_SECONDS = {V1: 30.0, V2: 120.0}
+"""Time after which AgentCore gives up on a container without a healthy answer to /ping
+(bedrock-agentcore-sdk-python, issue 599; runtime-v2-optimize)."""
+
 # Region to the source that names it, and its date. AWS has published no complete list.
 _GUIDE = "AgentCore Developer Guide, runtime-how-it-works, 2026-09"
 V2_REGIONS = {

@@ -34,8 +34,7 @@ def run(context: Context, options: BuildOptions) -> ExitCode:
     project = load_project(options.project or context.cwd)
     if options.check_code:
         return _check_code(context, options, project)
-    platforms = {stage.platform for stage in project.stages.values()}
-    warn_of_captures(context.output, project.agent, platforms, refuse=options.check)
+    warn_of_captures(context.output, project.agent, project.platforms, refuse=options.check)
     warn_of_foreign_code(context.output, context.env, project.root)
     with context.output.step("Reading the agent, its packages and its base image"):
         plan = plan_build(project, options.push, options.builder == "codebuild", context.env)

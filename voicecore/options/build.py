@@ -40,7 +40,8 @@ class BuildOptions:
         False
     )
     check: Annotated[
-        bool, Option("Run the image and check that it answers within AgentCore's 30 s.")
+        bool,
+        Option("Run the image and check that it answers within 30 s, or 120 s on platform V2."),
     ] = False
     check_code: Annotated[
         bool,

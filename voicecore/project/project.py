@@ -121,6 +121,11 @@ class Project:
         return stage
 
     @property
+    def platforms(self) -> frozenset[str]:
+        """Platforms of AgentCore that its stages run on."""
+        return frozenset(stage.platform for stage in self.stages.values())
+
+    @property
     def agent(self) -> Path:
         """Folder of the agent, which runs in AgentCore's container."""
         return self.root / AGENT

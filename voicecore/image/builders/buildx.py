@@ -68,7 +68,8 @@ class BuildxBuild:
 
     def check(self, engine: Engine) -> SmokeTestResult:
         """Run the image's smoke test."""
-        return smoke_test(engine, self.location, self.image, self.on_progress)
+        platforms = self.plan.project.platforms
+        return smoke_test(engine, self.location, self.image, platforms, self.on_progress)
 
     def push(self, target: Reference) -> str:
         """Push the image to `target`; return the digest of its manifest."""

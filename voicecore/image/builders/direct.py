@@ -117,7 +117,9 @@ class DirectBuild:
             archive = Path(folder) / "image.tar"
             asyncio.run(self._save(archive))
             engine.load(archive)
-        return smoke_test(engine, self.plan.local_reference, self.image, self.on_progress)
+        platforms = self.plan.project.platforms
+        reference = self.plan.local_reference
+        return smoke_test(engine, reference, self.image, platforms, self.on_progress)
 
     async def _save(self, archive: Path) -> None:
         async with self.plan.base_repository() as source:

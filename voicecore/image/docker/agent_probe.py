@@ -17,6 +17,7 @@ from docker.errors import (  # pyright: ignore[reportMissingTypeStubs]
     DockerException,
 )
 
+from voicecore.catalog.platforms import START_SECONDS, V1, V2
 from voicecore.console.errors import ExitCode, VoicecoreError
 from voicecore.console.progress import OnProgress, Progress
 from voicecore.contract import agent_log
@@ -24,9 +25,6 @@ from voicecore.image.docker.engine import Engine
 
 PORT = 8080
 """Port that AgentCore calls (runtime-http-protocol-contract)."""
-
-PING_SECONDS = 30.0
-"""Time after which AgentCore gives up on a container that has not answered /ping."""
 
 READY_SECONDS = 60.0
 EMULATED_READY_SECONDS = 240.0
@@ -106,12 +104,21 @@ class AgentProbe:
     """Starts a container and polls it until it answers."""
 
     def __init__(
-        self, engine: Engine, container: Any, emulated: bool, on_progress: OnProgress
+        self,
+        engine: Engine,
+        container: Any,
+        emulated: bool,
+        on_progress: OnProgress,
+        platform: str,
     ) -> None:
         self._engine = engine
         self._container = container
         self._emulated = emulated
         self._on_progress = on_progress
+        self._platform = platform
+        # On V2 the pipeline is loaded before /ping answers.
+        emulated_v2 = emulated and platform == V2
+        self._limit = EMULATED_READY_SECONDS if emulated_v2 else START_SECONDS[platform]
         self._output = _AgentOutput()
         self._started = 0.0
         self._port = 0
@@ -140,13 +147,13 @@ class AgentProbe:
                 self._on_progress(Progress(_START, finished=True))
                 return at
             self._require_running()
-            if self._age() > PING_SECONDS:
+            if self._age() > self._limit:
                 raise self._not_answering()
             time.sleep(_POLL_SECONDS)
 
     def invoke(self) -> Mapping[str, Any]:
         """Return the answer to POST /invocations."""
-        until = self._age() + PING_SECONDS
+        until = self._age() + START_SECONDS[V1]
         while self._age() < until:
             answer = self._request("POST", "/invocations", b"{}")
             if answer is not None:
@@ -218,9 +225,11 @@ class AgentProbe:
             )
         slow = f" (emulated on {self._engine.machine}, which is slower)" if self._emulated else ""
         return AgentNotAnswering(
-            f"The agent did not answer /ping within {PING_SECONDS:g} s{slow}, AgentCore's limit.\n"
+            f"The agent did not answer /ping within {self._limit:g} s{slow}, AgentCore's limit.\n"
             f"{self._tail()}",
-            "Answer /ping before the pipeline is imported, like the app.py of a new project.",
+            "Load less before the first /ping: what is not needed for a call."
+            if self._platform == V2
+            else "Answer /ping before the pipeline is imported, like the app.py of a new project.",
         )
 
     def _listening(self) -> set[tuple[str, int]]:

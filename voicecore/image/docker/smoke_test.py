@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Generator, Mapping
+from collections.abc import Collection, Generator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, cast
@@ -14,9 +14,9 @@ from docker.errors import (  # pyright: ignore[reportMissingTypeStubs]
     NotFound,
 )
 
+from voicecore.catalog.platforms import START_SECONDS, V1, V2, VARIABLE
 from voicecore.console.progress import OnProgress
 from voicecore.image.docker.agent_probe import (
-    PING_SECONDS,
     PORT,
     AgentProbe,
     ImageUnfit,
@@ -56,19 +56,21 @@ def smoke_test(
     engine: Engine,
     reference: str,
     image: BuiltImage,
+    platforms: Collection[str],
     on_progress: OnProgress,
 ) -> SmokeTestResult:
     """Run the image `reference` until its pipeline is warm, and remove its container.
 
-    The agent gets no credentials. Raises ImageUnfit, EmulationUnavailable, ImageTooLarge or
-    RemoteEngine.
+    It runs as on V1 if a stage does, whose limit is the shorter. The agent gets no credentials.
+    Raises ImageUnfit, EmulationUnavailable, ImageTooLarge or RemoteEngine.
     """
     require_size(image)
     require_user(image.config)
     require_local(engine.endpoint)
     emulated = not PLATFORM.endswith(f"/{engine.machine}")
-    with _container(engine, reference) as container:
-        probe = AgentProbe(engine, container, emulated, on_progress)
+    platform = V2 if set(platforms) == {V2} else V1
+    with _container(engine, reference, platform) as container:
+        probe = AgentProbe(engine, container, emulated, on_progress, platform)
         probe.start()
         ping = probe.wait_ping()
         describes = probe.invoke()
@@ -80,7 +82,7 @@ def smoke_test(
         describes=describes,
         machine=engine.machine,
         emulated=emulated,
-        limit_seconds=PING_SECONDS,
+        limit_seconds=START_SECONDS[platform],
     )
 
 
@@ -118,7 +120,7 @@ def require_user(config: Mapping[str, Any]) -> None:
 
 
 @contextmanager
-def _container(engine: Engine, reference: str) -> Generator[Any]:
+def _container(engine: Engine, reference: str, platform: str) -> Generator[Any]:
     name = f"voicecore-check-{secrets.token_hex(4)}"
     try:
         yield retry_unpacking(
@@ -127,7 +129,7 @@ def _container(engine: Engine, reference: str) -> Generator[Any]:
                 name=name,
                 platform=PLATFORM,
                 init=True,  # like AgentCore: an init process handles signals and orphans
-                environment=_ENVIRONMENT,
+                environment={**_ENVIRONMENT, VARIABLE: platform},
                 ports={f"{PORT}/tcp": ("127.0.0.1", None)},
                 labels={"io.voicecore.check": "true"},
             )
