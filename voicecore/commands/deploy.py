@@ -34,6 +34,7 @@ from voicecore.project.invalid_setting import did_you_mean, one_of
 from voicecore.project.no_links import within
 from voicecore.project.project import AGENT, SERVER, Project, load_project
 from voicecore.project.schema import invalid_settings
+from voicecore.project.snapshot_check import warn_of_captures
 
 EXPORT_FOLDER = "cloudformation"
 """Folder of the project that --export writes to."""
@@ -60,6 +61,7 @@ def run(context: Context, options: DeployOptions, images: ImageSource) -> ExitCo
     request = _read_project(context, options)
     if options.export:
         return _export(context, request)
+    warn_of_captures(context.output, request.project.agent, [request.deployment.stage.platform])
     warn_of_foreign_code(context.output, context.env, request.project.root)
     again = typed("deploy", options)
     with translated_errors(again, options.profile), TaskGroup() as tasks:
