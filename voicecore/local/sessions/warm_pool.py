@@ -48,6 +48,11 @@ class WarmPool:
             return "none"
         return "ready" if self._is_warm else "starting"
 
+    @property
+    def readiness(self) -> str:
+        """What the spare is ready for, as a predicate."""
+        return "is warm"
+
     def refill(self) -> None:
         """Start a spare in the background, unless there is one."""
         if self._spare is not None:
@@ -118,12 +123,15 @@ class WarmPool:
     async def _warm(self, spare: asyncio.Task[AgentProcess]) -> None:
         failure = None
         try:
-            await (await spare).wait_healthy()
+            await self._make_ready(await spare)
         except VoicecoreError as error:
             failure = error
         self._record(spare, failure)
         if failure is None:
             self._watch_spare = asyncio.create_task(self._wait_for_exit(spare))
+
+    async def _make_ready(self, agent: AgentProcess) -> None:
+        await agent.wait_healthy()
 
     async def _wait_for_exit(self, spare: asyncio.Task[AgentProcess]) -> None:
         """Record the failure of a spare that exits: agents import their pipeline behind /ping."""
@@ -147,4 +155,7 @@ class WarmPool:
             return
         await asyncio.wait({spare})
         if not spare.cancelled() and spare.exception() is None:
-            await spare.result().stop(grace)
+            await self._end(spare.result(), grace)
+
+    async def _end(self, spare: AgentProcess, grace: float) -> None:
+        await spare.stop(grace)
