@@ -49,6 +49,7 @@ def test_agent_answers_ping_while_it_reads_keys(aws: Aws, project: Path, tmp_pat
 
 
 @with_keys
+@pytest.mark.parametrize("reader", ["read", "stand_in"])
 @pytest.mark.parametrize(
     ("value", "denied", "message"),
     [
@@ -60,12 +61,12 @@ def test_agent_answers_ping_while_it_reads_keys(aws: Aws, project: Path, tmp_pat
     ],
 )
 def test_agent_reports_why_it_cannot_read_keys(
-    aws: Aws, project: Path, value: str | None, denied: bool, message: str
+    aws: Aws, project: Path, value: str | None, denied: bool, message: str, reader: str
 ) -> None:
     arn = create_secret(aws, f"bad-{uuid.uuid4()}", value)
     if denied:
         aws.faults.deny("secretsmanager:GetSecretValue")
-    argv = [project / "agent/.venv/bin/python", "-c", "from internal import keys; keys.read()"]
+    argv = [project / "agent/.venv/bin/python", "-c", f"from internal import keys; keys.{reader}()"]
     env = environment(aws, arn)
     done = subprocess.run(argv, cwd=project / "agent", env=env, capture_output=True, text=True)
     aws.faults.clear()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
 import threading
 import time
 import urllib.request
@@ -63,6 +64,23 @@ def test_agent_sends_spans_with_the_package(project: Path, tmp_path: Path) -> No
             while not any(b"/invocations" in trace for trace in traces):
                 assert time.monotonic() < deadline, traces
                 time.sleep(0.1)
+    ids = subprocess.run(
+        [folder / ".venv/bin/python", "-c", SAME_STATE], cwd=folder, capture_output=True, text=True
+    )
+    first, second = ids.stdout.split()
+    assert first[8:] != second[8:], ids.stderr
+
+
+# Two trace ids, without their seconds, of two sessions that continue the same random state.
+SAME_STATE = """
+import random
+from internal import session_start
+from opentelemetry.sdk.extension.aws.trace import AwsXRayIdGenerator
+session_start.draw_trace_ids_from_system()
+for _ in range(2):
+    random.seed(1)
+    print(f"{AwsXRayIdGenerator().generate_trace_id():032x}")
+"""
 
 
 @only([kind for kind in KINDS if kind.pipeline == "nova-sonic"])

