@@ -28,8 +28,8 @@ class CannotFork(Exception):
 
 
 @dataclass
-class Listener:
-    """A listening socket, to be bound again for each session."""
+class Bound:
+    """A socket with an address, to be bound again for each session."""
 
     fd: int
     kind: tuple[int, int, int]  # family, type, protocol
@@ -41,10 +41,8 @@ class Listener:
 class Descriptors:
     """The descriptors of a process that its forks must replace."""
 
-    listeners: list[Listener] = field(default_factory=list[Listener])
-    datagrams: list[tuple[int, tuple[int, int, int]]] = field(
-        default_factory=list[tuple[int, tuple[int, int, int]]]
-    )
+    listeners: list[Bound] = field(default_factory=list["Bound"])
+    datagrams: list[Bound] = field(default_factory=list["Bound"])
     connections: list[int] = field(default_factory=list[int])
     socket_pairs: list[tuple[int, int]] = field(default_factory=list[tuple[int, int]])
     pipes: list[tuple[int, int]] = field(default_factory=list[tuple[int, int]])
@@ -94,14 +92,9 @@ def bind(found: Descriptors, old_port: int, new_port: int) -> list[socket.socket
     """
     bound: list[socket.socket] = []
     for listener in found.listeners:
-        new = socket.socket(*listener.kind)
-        bound.append(new)
-        new.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if listener.kind[0] == socket.AF_INET6:
-            new.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, listener.only_ipv6)
-        host, port, *more = listener.address
-        new.bind((host, new_port if port == old_port else 0, *more))
+        new = _bound(listener, new_port if listener.address[1] == old_port else 0)
         new.listen(128)
+        bound.append(new)
     return bound
 
 
@@ -109,8 +102,8 @@ def renew(found: Descriptors, bound: Sequence[socket.socket]) -> None:
     """Give this process, a fork, its own descriptors."""
     for listener, new in zip(found.listeners, bound, strict=True):
         _replace(listener.fd, new)
-    for fd, kind in found.datagrams:
-        _replace(fd, socket.socket(*kind))
+    for datagrams in found.datagrams:
+        _replace(datagrams.fd, _bound(datagrams, 0))
     for pair in found.socket_pairs:
         for fd, new in zip(pair, socket.socketpair(), strict=True):
             _replace(fd, new)
@@ -138,21 +131,33 @@ def _open_descriptors(keep: Sequence[int]) -> Iterator[tuple[int, str]]:
                 yield fd, str(path.readlink())
 
 
+def _bound(like: Bound, port: int) -> socket.socket:
+    """Return a new socket like that one, at another port if that one has any."""
+    new = socket.socket(*like.kind)
+    new.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if like.kind[0] == socket.AF_INET6:
+        new.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, like.only_ipv6)
+    host, old_port, *more = like.address
+    if old_port:
+        new.bind((host, port, *more))
+    return new
+
+
 def _sort_socket(fd: int, found: Descriptors, ends: list[int]) -> None:
     with socket.socket(fileno=os.dup(fd)) as own:
         kind = (own.family, own.type, own.proto)
         inet = own.family in (socket.AF_INET, socket.AF_INET6)
         if own.family not in (socket.AF_INET, socket.AF_INET6, socket.AF_UNIX):
             return
-        if own.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
-            if not inet:
-                raise CannotFork("it listens on a Unix socket")
+        listens = own.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
+        if listens and not inet:
+            raise CannotFork("it listens on a Unix socket")
+        if listens or (inet and own.type == socket.SOCK_DGRAM):
             only = 0
             if own.family == socket.AF_INET6:
                 only = own.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY)
-            found.listeners.append(Listener(fd, kind, own.getsockname(), only))
-        elif inet and own.type == socket.SOCK_DGRAM:
-            found.datagrams.append((fd, kind))
+            bound = Bound(fd, kind, own.getsockname(), only)
+            (found.listeners if listens else found.datagrams).append(bound)
         elif not inet and _made_by_us(own):
             ends.append(fd)
         else:
