@@ -1,4 +1,4 @@
-"""Generated agents on platform V2, restored by the local runtime: nothing captured, nothing named."""
+"""Generated agents on platform V2, restored by the local runtime: no capture is named."""
 
 import asyncio
 import os

@@ -17,7 +17,7 @@ from voicecore.local.in_agent.clocks import JUMP_SECONDS
 CAPTURING = APP.with_name("capturing_agent.py")
 linux = pytest.mark.skipif(sys.platform != "linux", reason="forks sessions on Linux only")
 
-# What a session does, and what the runtime says of it: library and line, or nothing.
+# Use of captured state to the beginning of what the runtime says of it.
 NAMED = {
     "random": "`random` gives the same numbers to all sessions: app.py:",
     "random instance": "`random` gives the same numbers to all sessions: app.py:",
@@ -53,7 +53,7 @@ def test_captured_state_is_shared_and_named(tmp_path: Path, mode: str) -> None:
             for session in (one, other):
                 assert "ExpiredTokenException" in await use(here, session, "secret")
                 assert await use(here, session, "clock") > JUMP_SECONDS
-                # What works in a restored microVM works here: clients of boto3, and threads.
+                # Clients of boto3, threads and socket pairs work in a restored microVM too.
                 assert await use(here, session, "client") is True
                 assert await use(here, session, "fresh secret") == "AWS4start"
                 assert await use(here, session, "thread pool") == "asyncio_0"

@@ -223,8 +223,9 @@ def _by_direction(one: int, other: int) -> tuple[int, int]:
 
 def _dead_connection() -> socket.socket:
     """Return a TCP connection that its other side has ended."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        dead = socket.create_connection(server.getsockname())
+    dead = socket.socket()
+    with suppress(OSError), socket.create_server(("127.0.0.1", 0)) as server:
+        dead.connect(server.getsockname())
         server.accept()[0].close()
     return dead
 

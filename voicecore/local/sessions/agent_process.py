@@ -60,7 +60,7 @@ def restorable(spec: AgentSpec) -> AgentSpec:
 
 @dataclass(frozen=True)
 class AgentHost:
-    """What all agent processes of a runtime share; `start_limit` is in real seconds."""
+    """Everything that the agent processes of a runtime share; `start_limit` is in real seconds."""
 
     logs: Path
     reaper: Reaper
@@ -132,13 +132,14 @@ class AgentProcess:
 
     @property
     def obstacle(self) -> str | None:
-        """Why sessions cannot be forks of this frozen process; None if they can."""
+        """The reason why sessions cannot be forks of this frozen process; None if they can."""
         return self._control.obstacle if self._control else "it runs in a container"
 
     async def restore(self) -> AgentProcess:
         """Return the process of a new session: a fork, or this process itself, continued.
 
-        Raises AgentCrashed if it has ended.
+        Forks have the frozen process's key, which the agent has read before. Raises AgentCrashed
+        if it has ended.
         """
         control = self._control
         if control is None or control.obstacle:

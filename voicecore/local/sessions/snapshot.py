@@ -54,7 +54,7 @@ class SnapshotControl:
         self._sessions: dict[int, asyncio.Future[int]] = {}
         self._reading: asyncio.Task[None] | None = None
         self.obstacle: str | None = None
-        """Why the frozen process cannot fork; None if it can."""
+        """The reason why the frozen process cannot fork; None if it can."""
         self.frozen = False
 
     @classmethod
@@ -117,7 +117,7 @@ class SnapshotControl:
             await asyncio.wait(running)
 
     def close(self) -> None:
-        """Stop reading; the frozen process ends by itself if nobody has ended it."""
+        """Close the socket; a frozen process that can fork ends then."""
         if self._reading:
             self._reading.cancel()
         self._socket.close()
@@ -151,7 +151,7 @@ class SnapshotControl:
             self._answer.set_result(message)
 
     def _lose(self) -> None:
-        """End what nobody would report the end of: the frozen process has ended."""
+        """End all forks: the frozen process, which reports their ends, has ended."""
         if self._answer and not self._answer.done():
             self._answer.set_exception(SnapshotLost("the frozen agent has ended"))
         for pid, ended in self._sessions.items():
