@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from urllib.parse import unquote
 
@@ -15,8 +16,8 @@ LOCAL = RUNTIME.replace("123456789012", "000000000000")
 
 
 @pytest.fixture
-def stopped(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Paths of the requests that a stop makes; nothing is known of the session yet."""
+def stopped(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+    """Yield the paths of the requests that a stop makes; the agent knows no endpoint yet."""
     paths: list[str] = []
 
     class FakeAgentCore(BaseHTTPRequestHandler):
