@@ -2,6 +2,8 @@
 
 import json
 
+from botocore.exceptions import ClientError
+
 from tests.cloud.deploying import Deployer
 from tests.cloud.permissions import expect_granted
 from tests.conftest import Voicecore
@@ -65,6 +67,52 @@ def test_edited_bot_changes_only_the_runtime(aws: Aws, vpc: Deployer) -> None:
     assert "~ runtime: image" in again.stderr
     changed = {e.action for e in aws.journal if e.by != "client" and e.changes}
     assert {action.split(":")[0] for action in changed} <= {"bedrock-agentcore"}, changed
+
+
+def test_calls_during_an_update_reach_a_version_that_answers(aws: Aws, deployer: Deployer) -> None:
+    arn = json.loads(deployer.deploy(json=True).stdout)["stack"]["outputs"]["RuntimeArn"]
+    agent = aws.client("bedrock-agentcore")
+    answers: list[str] = []
+
+    def call() -> None:
+        """Call the agent as its callers do, and again after the deploy's next call to AWS."""
+        try:
+            answer = agent.invoke_agent_runtime(agentRuntimeArn=arn, qualifier="dev", payload=b"{}")
+            answers.append(json.loads(answer["response"].read())["version"])
+        except ClientError as error:
+            answers.append(str(error))
+        aws.faults.after_calls(1, call, lose=False, of="*:[!I]*")
+
+    edit(deployer)
+    aws.faults.after_calls(1, call, lose=False, of="*:[!I]*")
+    deployed = deployer.deploy()
+    assert deployed.code == ExitCode.OK, deployed.stderr
+    # The second version is the stack's, without MMDSv2; the third has it.
+    assert set(answers) == {"1", "3"}, answers
+    assert answers == sorted(answers)
+
+
+def test_platform_is_said_planned_and_checked(aws: Aws, deployer: Deployer) -> None:
+    first = deployer.deploy()
+    assert "Platform v2 takes a snapshot of each version of the runtime: minutes" in first.stderr
+    settings = deployer.root / "voicecore.toml"
+    settings.write_text(settings.read_text().replace('platform = "v2"', 'platform = "v1"'))
+    again = deployer.deploy()
+    assert "~ runtime: " in again.stderr and "platform" in again.stderr
+    assert "snapshot" not in again.stderr
+    # A project of before the setting is on V1, whatever AWS gives to runtimes that do not say it.
+    lines = settings.read_text().splitlines(keepends=True)
+    settings.write_text("".join(line for line in lines if not line.startswith("platform")))
+    assert "nothing was changed" in deployer.deploy().stderr
+    control = aws.client("bedrock-agentcore-control")
+    (runtime,) = control.list_agent_runtimes()["agentRuntimes"]
+    versions = [
+        control.get_agent_runtime(
+            agentRuntimeId=runtime["agentRuntimeId"], agentRuntimeVersion=str(version)
+        )["platformVersion"]
+        for version in range(1, int(runtime["agentRuntimeVersion"]) + 1)
+    ]
+    assert versions == ["V2", "V1", "V1"]
 
 
 def test_every_deploy_is_a_version_with_image_time_and_message(

@@ -4,12 +4,14 @@ Here a deploy is killed once at each kind of call that changes something, one af
 test_killed_at_every_call.py kills a new deploy at every single call.
 """
 
+from dataclasses import replace
+
 import pytest
 
 from tests.cloud.deploying import Deployer
 from tests.cloud.killing import calls_of_deploy, expect_finish, kill_deploy
 from tests.cloud.test_deploy import edit
-from tests.standins.aws import Aws
+from tests.standins.aws import NONE, Aws
 from voicecore.console.errors import ExitCode
 
 # The action, and the number of its call.
@@ -27,6 +29,8 @@ NEXT = [
     ("cloudformation:CreateChangeSet", 1),
     ("cloudformation:DeleteChangeSet", 1),
     ("cloudformation:UpdateStack", 1),
+    ("bedrock-agentcore:UpdateAgentRuntime", 1),
+    ("cloudformation:UpdateStack", 2),
 ]
 
 
@@ -65,6 +69,33 @@ def test_killed_updates_are_finished_by_the_next(aws: Aws, deployer: Deployer) -
     change(deployer, len(NEXT) + 1)
     changed = {entry.action for entry in calls_of_deploy(aws, deployer) if entry.changes}
     assert changed == {action for action, _ in NEXT}
+
+
+def test_deploy_killed_before_its_release_is_finished_without_a_version(
+    aws: Aws, deployer: Deployer
+) -> None:
+    assert deployer.deploy().code == ExitCode.OK
+    edit(deployer)
+    assert kill_deploy(aws, deployer, 1, action="bedrock-agentcore:UpdateAgentRuntime")
+    aws.journal.clear()
+    again = deployer.deploy()
+    assert again.code == ExitCode.OK, again.stderr
+    assert "~ endpoint: version" in again.stderr and "~ runtime" not in again.stderr
+    changed = {e.action for e in aws.journal if e.by != "client" and e.changes}
+    assert changed == {"bedrock-agentcore:UpdateAgentRuntimeEndpoint"}
+    assert "nothing was changed" in deployer.deploy().stderr
+
+
+@pytest.mark.parametrize("durations", [replace(NONE, runtime=3.0)])
+@pytest.mark.parametrize("then", ["deploy", "destroy"])
+def test_runtime_in_the_making_is_waited_for(aws: Aws, deployer: Deployer, then: str) -> None:
+    assert deployer.deploy().code == ExitCode.OK
+    edit(deployer)
+    assert kill_deploy(aws, deployer, 1, action="bedrock-agentcore:UpdateAgentRuntime")
+    edit(deployer)
+    done = deployer.deploy() if then == "deploy" else deployer.destroy()
+    assert done.code == ExitCode.OK, done.stderr
+    assert (then == "destroy") or "still preparing version 3 of the runtime" in done.stderr
 
 
 @pytest.mark.parametrize("call", [20, 50])

@@ -99,6 +99,7 @@ def test_server_is_deployed_updated_and_deleted(
     started = server.start()
     assert started.status_code == 200, started.text
     assert str(variables(aws)["AGENT_RUNTIME_ARN"]) in unquote(started.text)
+    assert "qualifier=dev" in started.text and "qualifier=DEFAULT" not in started.text
     page = voicecore("invite", "--hours", "1", cwd=deployer.root)
     url, _, invite = page.stdout.strip().partition("#")
     assert (url, server.start(invite).status_code) == (server.url, 200)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import urllib.request
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -46,6 +47,25 @@ def test_agent_answers_ping_while_it_reads_keys(aws: Aws, project: Path, tmp_pat
         running.wait_for("ready")
     assert "from-the-secret" not in (tmp_path / "log").read_text()
     aws.faults.clear()
+
+
+@with_keys
+def test_agent_on_v2_reads_keys_when_the_session_starts(
+    aws: Aws, project: Path, tmp_path: Path
+) -> None:
+    """A session that cannot read them ends, like an agent on V1 that cannot start."""
+    env = environment(aws, create_secret(aws, uuid.uuid4().hex, json.dumps(KEYS)))
+    env |= {"AGENTCORE_PLATFORM": "v2"}
+    with running_agent(project / "agent", tmp_path / "log", env) as running:
+        assert running.lines()[-1]["event"] == "ready"
+        aws.faults.deny("secretsmanager:GetSecretValue")
+        with pytest.raises(OSError):
+            urllib.request.urlopen(f"http://127.0.0.1:{running.port}/invocations", b"{}")
+        assert running.process.wait(20) == 1
+    aws.faults.clear()
+    log = (tmp_path / "log").read_text()
+    assert "not authorized to perform: secretsmanager:GetSecretValue" in log.splitlines()[-1]
+    assert "from-the-secret" not in log
 
 
 @with_keys

@@ -23,6 +23,7 @@ from tests.generated.projects import (
     run,
     running_agent,
 )
+from voicecore.project.snapshot_check import check_snapshot
 from voicecore.scaffold.render import write_new
 
 
@@ -36,6 +37,19 @@ def test_project_is_lint_clean(kind: Kind, tmp_path: Path) -> None:
     write_new(rendered(kind), project)
     run(project, sys.executable, "-m", "ruff", "check", ".")
     run(project, sys.executable, "-m", "ruff", "format", "--check", ".")
+
+
+@pytest.mark.parametrize("kind", EVERY_KIND, ids=str)
+def test_generated_agent_captures_nothing(kind: Kind, tmp_path: Path) -> None:
+    write_new(rendered(kind), tmp_path / "project")
+    agent = tmp_path / "project/agent"
+    assert check_snapshot(agent) == []
+    # Those that bot.py does not import are loaded too.
+    modules = [p.relative_to(agent).with_suffix("") for p in (agent / "internal").glob("*.py")]
+    modules += [p.relative_to(agent).with_suffix("") for p in agent.glob("internal/turn/*.py")]
+    lines = [f"import {'.'.join(module.parts)}" for module in modules]
+    (agent / "bot.py").write_text("\n".join(lines), "utf-8")
+    assert check_snapshot(agent) == []
 
 
 @pytest.mark.parametrize("kind", EVERY_KIND, ids=str)
@@ -103,7 +117,7 @@ def test_agent_on_v2_is_loaded_when_it_first_answers(project: Path, tmp_path: Pa
     """AgentCore takes the snapshot then, and what it lacks is loaded in each session."""
     log = tmp_path / "log"
     with running_agent(project / "agent", log, {"AGENTCORE_PLATFORM": "v2"}) as running:
-        assert [line["event"] for line in running.lines()] == ["ready"]
+        assert running.lines()[-1]["event"] == "ready"
         threads = Path(f"/proc/{running.process.pid}/task")
         # Of CTranslate2, which runs Whisper. Other pipelines leave none.
         assert not threads.exists() or len(list(threads.iterdir())) <= 3

@@ -51,6 +51,11 @@ KNOWN_FAILURES = (
         r'"(platformVersion|metadataConfiguration)"',
         "Upgrade voicecore:  pip install --upgrade voicecore-cli",
     ),
+    # The region lacks the platform; AWS has no complete list of those that have it.
+    KnownFailure(
+        r"platform ?version",
+        'Set platform = "v1" in voicecore.toml, or deploy to another region.',
+    ),
     # A runtime in VPC mode was sent without subnets and security groups.
     KnownFailure(
         r"networkmodeconfig is required",

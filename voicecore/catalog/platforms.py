@@ -16,6 +16,9 @@ DEFAULT = V1
 VARIABLE = "AGENTCORE_PLATFORM"
 """Variable of an agent's environment that names its platform. An agent without it runs on V1."""
 
+ENVIRONMENT_BYTES = {V1: 4096, V2: 2560}
+"""Bytes of all variables of a container (runtime-troubleshooting; runtime-v2-optimize)."""
+
 # Region to the source that names it, and its date. AWS has published no complete list.
 _GUIDE = "AgentCore Developer Guide, runtime-how-it-works, 2026-09"
 V2_REGIONS = {

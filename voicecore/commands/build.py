@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import asdict
 
 from voicecore.console.context import Context
 from voicecore.console.errors import ExitCode
@@ -22,7 +23,8 @@ from voicecore.image.plan import BuildPlan, pin_base, plan_build
 from voicecore.image.report import BuildReport, document, lines
 from voicecore.options.build import BuildOptions
 from voicecore.project.foreign_code import warn_of_foreign_code
-from voicecore.project.project import load_project
+from voicecore.project.project import Project, load_project
+from voicecore.project.snapshot_check import CapturesFound, check_snapshot, warn_of_captures
 
 
 def run(context: Context, options: BuildOptions) -> ExitCode:
@@ -30,6 +32,10 @@ def run(context: Context, options: BuildOptions) -> ExitCode:
     started = time.monotonic()
     require_possible(options.builder, options.push, options.check)
     project = load_project(options.project or context.cwd)
+    if options.check_code:
+        return _check_code(context, options, project)
+    platforms = {stage.platform for stage in project.stages.values()}
+    warn_of_captures(context.output, project.agent, platforms, refuse=options.check)
     warn_of_foreign_code(context.output, context.env, project.root)
     with context.output.step("Reading the agent, its packages and its base image"):
         plan = plan_build(project, options.push, options.builder == "codebuild", context.env)
@@ -46,6 +52,18 @@ def run(context: Context, options: BuildOptions) -> ExitCode:
         context.output.json(document(report))
     else:
         _print(context, options, report)
+    return ExitCode.OK
+
+
+def _check_code(context: Context, options: BuildOptions, project: Project) -> ExitCode:
+    """Report what the agent's code keeps that a snapshot must not contain."""
+    found = check_snapshot(project.agent)
+    if options.json:
+        context.output.json({"findings": [asdict(finding) for finding in found]})
+        return ExitCode.BAD_PROJECT if found else ExitCode.OK
+    if found:
+        raise CapturesFound(found)
+    context.output.say("✓ agent/bot.py keeps nothing that a snapshot must not contain")
     return ExitCode.OK
 
 

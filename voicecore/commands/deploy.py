@@ -34,6 +34,7 @@ from voicecore.project.invalid_setting import did_you_mean, one_of
 from voicecore.project.no_links import within
 from voicecore.project.project import AGENT, SERVER, Project, load_project
 from voicecore.project.schema import invalid_settings
+from voicecore.project.snapshot_check import warn_of_captures
 
 EXPORT_FOLDER = "cloudformation"
 """Folder of the project that --export writes to."""
@@ -47,18 +48,20 @@ class BadOption(VoicecoreError):
 
 
 def run(context: Context, options: DeployOptions, images: ImageSource) -> ExitCode:
-    """Deploy a stage of a project, in five steps.
+    """Deploy a stage of a project, in six steps.
 
     1. read: the project's files, then the current state in AWS
     2. plan: run preflight checks, and compare the current with the desired state
     3. confirm: show the plan with its cost, and ask for confirmation
     4. apply: build and push images, and update the stacks
     5. verify: wait until the runtime and the session server work
+    6. release: let callers reach the new version of the agent
     """
     started = time.monotonic()
     request = _read_project(context, options)
     if options.export:
         return _export(context, request)
+    warn_of_captures(context.output, request.project.agent, [request.deployment.stage.platform])
     warn_of_foreign_code(context.output, context.env, request.project.root)
     again = typed("deploy", options)
     with translated_errors(again, options.profile), TaskGroup() as tasks:
@@ -75,6 +78,7 @@ def run(context: Context, options: DeployOptions, images: ImageSource) -> ExitCo
             confirm(context, options, "Apply these changes?", "nothing was changed in AWS", again)
             deployer.apply()
         deployer.verify()
+        deployer.release()
         return _report(context, options, request.deployment, aws, changes, deployer.stacks, started)
 
 

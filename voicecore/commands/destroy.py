@@ -52,7 +52,7 @@ def run(context: Context, options: DestroyOptions) -> ExitCode:
             return _report_nothing(context, options, removal, aws)
         _show(context.output, removal, builds, cloud, aws, again)
         confirm(context, options, "Delete all of this?", "nothing was deleted", again)
-        held = _delete(context, removal, builds, cloud, aws, again)
+        held = _delete(context, removal, builds, cloud, aws, tasks, again)
         if held and options.wait:
             _say_held(context.output, held, again)
             with show_progress(context.output, again) as board:
@@ -128,11 +128,12 @@ def _delete(
     builds: Sequence[Leftover],
     cloud: CloudFormation,
     aws: Aws,
+    tasks: TaskGroup,
     again: str,
 ) -> HeldNetwork | None:
     """Delete everything; return what AgentCore keeps of the network."""
     with show_progress(context.output, again) as board:
-        held = destroy.remove(aws, cloud, removal, board.on_event)
+        held = destroy.remove(aws, cloud, removal, board.on_event, tasks.sleep)
     if builds:
         with context.output.step("Deleting resources of builds in AWS"):
             codebuild_resources.delete(builds)

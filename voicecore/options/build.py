@@ -19,6 +19,7 @@ class BuildOptions:
     Examples:
       voicecore build
       voicecore build --check
+      voicecore build --check-code
       voicecore build --push 123456789012.dkr.ecr.us-east-1.amazonaws.com/voicecore/support-line
       voicecore build --builder direct --push localhost:5000/support-line --sbom sbom.json
     """
@@ -40,6 +41,13 @@ class BuildOptions:
     )
     check: Annotated[
         bool, Option("Run the image and check that it answers within AgentCore's 30 s.")
+    ] = False
+    check_code: Annotated[
+        bool,
+        Option(
+            "Only read agent/bot.py, for what a snapshot of AgentCore's platform V2 must not "
+            "contain; build nothing."
+        ),
     ] = False
     sbom: Annotated[
         Path | None,

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from voicecore import __version__
-from voicecore.catalog import regions
+from voicecore.catalog import platforms, regions
 from voicecore.catalog.phones import PHONES
 from voicecore.catalog.pipelines import PIPELINES
 from voicecore.catalog.pipelines.record import title_of
@@ -151,6 +151,7 @@ def _variables(answers: Answers, session_api_key: str) -> dict[str, object]:
         "turn_sources": SOURCES,
         "title": title_of(pipeline, answers.services),
         "region": answers.region,
+        "platform": platforms.platform_for(answers.region),
         "python": pipeline.python,
         "pipecat_extras": sorted({extra for t in transports for extra in t.pipecat_extras}),
         "inference_profile": regions.inference_profile_for(answers.region),

@@ -264,8 +264,19 @@ async def _remote_env(context: Context, project: Project, target: CallTarget) ->
     relays = (
         {} if target.arn else turn_channels.turn_variables(deployment_of(project, target.stage))
     )
-    own = {"AGENT_RUNTIME_ARN": arn, "AWS_REGION": parts[3]}
+    own = {
+        "AGENT_RUNTIME_ARN": arn,
+        "AGENT_ENDPOINT": endpoint_for(project, arn, stored.get("AGENT_ENDPOINT", "DEFAULT")),
+        "AWS_REGION": parts[3],
+    }
     return {**without_ours(context.env), **relays, **stored, **own}
+
+
+def endpoint_for(project: Project, arn: str, otherwise: str) -> str:
+    """Return the endpoint to call: the stage's, if the runtime is one of the project's."""
+    runtime = arn.rpartition("/")[2].rpartition("-")[0]
+    stages = (s for s in project.stages if aws_names.runtime_name_for(project.name, s) == runtime)
+    return next(map(aws_names.endpoint_name_for, stages), otherwise)
 
 
 def deployed_arn(project: Project, stage_name: str = DEFAULT_STAGE) -> str:

@@ -590,11 +590,48 @@ class TestRuntimes:
         found = control.get_agent_runtime(agentRuntimeId=id)
         assert found["metadataConfiguration"] == {"requireMMDSV2": True}
 
+    def test_sessions_of_a_version_without_mmdsv2_fail(self, aws: Aws) -> None:
+        control, role = aws.client("bedrock-agentcore-control"), role_of(aws)
+        request = runtime_request(aws, roleArn=role)
+        made = control.create_agent_runtime(**request)
+        id, arn = made["agentRuntimeId"], made["agentRuntimeArn"]
+        control.create_agent_runtime_endpoint(agentRuntimeId=id, name="live")
+        del request["agentRuntimeName"]
+        control.update_agent_runtime(agentRuntimeId=id, **request)
+
+        def invoke(endpoint: str) -> Any:
+            data = aws.client("bedrock-agentcore")
+            return data.invoke_agent_runtime(
+                agentRuntimeArn=arn, qualifier=endpoint, payload=b"{}", runtimeSessionId="s" * 33
+            )
+
+        assert json.loads(invoke("live")["response"].read())["version"] == "1"
+        code, said = refused(invoke, "DEFAULT")
+        assert code == "ValidationException" and "not MMDSv2-enabled" in said
+
+    def test_version_of_platform_v2_is_ready_after_its_snapshot(self) -> None:
+        with aws_standin(durations=with_durations(runtime=15, snapshot=200)) as aws:
+            control, role = aws.client("bedrock-agentcore-control"), role_of(aws)
+            request = runtime_request(aws, roleArn=role)
+            made = control.create_agent_runtime(**request, platformVersion="V2")
+            assert "platformVersion" not in made
+            id = made["agentRuntimeId"]
+            aws.clock.advance(15)
+            assert control.get_agent_runtime(agentRuntimeId=id)["status"] == "CREATING"
+            assert refused(control.delete_agent_runtime, agentRuntimeId=id)[0] == (
+                "ConflictException"
+            )
+            aws.clock.advance(200)
+            found = control.get_agent_runtime(agentRuntimeId=id)
+            assert (found["status"], found["platformVersion"]) == ("READY", "V2")
+
     @pytest.mark.parametrize(
         ("change", "said"),
         [
             ({"networkConfiguration": {"networkMode": "VPC"}}, "NetworkModeConfig is required"),
             ({"environmentVariables": {"A": "x" * 4096}}, "maximum of 4 KB"),
+            ({"environmentVariables": {"A": "x" * 2560}, "platformVersion": "V2"}, "2.5 KB"),
+            ({"platformVersion": "V3"}, "Supported values: V1, V2"),
             ({"roleArn": "arn:aws:iam::123456789012:role/none"}, "Role validation failed"),
             (
                 {"lifecycleConfiguration": {"idleRuntimeSessionTimeout": 900, "maxLifetime": 800}},

@@ -67,7 +67,8 @@ class Durations:
     """Durations of operations in AWS, in seconds.
 
     The defaults are for benchmarks. NAT gateway, role and runtime are this project's figures; the
-    lingering interfaces are AWS's (AgentCore Developer Guide, agentcore-vpc: up to 8 h); the others
+    lingering interfaces are AWS's (AgentCore Developer Guide, agentcore-vpc: up to 8 h); with the
+    snapshot, an update on V2 took 3.5 minutes (awslabs/agentcore-samples issue 2079); the others
     are estimates, not measurements.
     """
 
@@ -75,6 +76,7 @@ class Durations:
     nat_gateway_deletion: float = 50.0
     role_propagation: float = 10.0  # until AgentCore can assume a new role
     runtime: float = 15.0
+    snapshot: float = 200.0  # that platform V2 takes of each version, after its start
     runtime_deletion: float = 10.0
     endpoint: float = 5.0
     channel: float = 2.0

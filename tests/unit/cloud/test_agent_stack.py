@@ -27,7 +27,7 @@ def properties(stack, name="Runtime"):
 def test_public_agent_has_only_role_runtime_and_endpoint() -> None:
     stack = make_agent_stack(deployment())
     assert list(stack.resources) == ["Role", "Runtime", "Endpoint"]
-    assert stack.parameters == {"ImageUri": IMAGE}
+    assert stack.parameters == {"ImageUri": IMAGE, "LiveVersion": "1"}
     assert properties(stack)["NetworkConfiguration"] == {"NetworkMode": "PUBLIC"}
     assert stack.tags["voicecore:stage"] == "dev"
 
@@ -41,6 +41,19 @@ def test_runtime_follows_the_stage_settings() -> None:
     }
     assert runtime["ProtocolConfiguration"] == "HTTP"
     assert runtime["RequestHeaderConfiguration"] == {"RequestHeaderAllowlist": list(HEADERS)}
+
+
+@pytest.mark.parametrize("platform", ["v1", "v2"])
+def test_platform_is_always_said(platform: str) -> None:
+    runtime = properties(make_agent_stack(deployment(platform=platform)))
+    assert runtime["PlatformVersion"] == platform.upper()
+    assert runtime["EnvironmentVariables"]["AGENTCORE_PLATFORM"] == platform
+
+
+def test_endpoint_stays_at_its_version_while_the_runtime_changes() -> None:
+    stack = agent_stack(deployment(), Environment(), image_uri=IMAGE, live="7")
+    assert properties(stack, "Endpoint")["AgentRuntimeVersion"] == {"Ref": "LiveVersion"}
+    assert stack.parameters["LiveVersion"] == "7"
 
 
 def test_network_comes_from_parameters() -> None:
@@ -122,23 +135,28 @@ def test_long_message_fits_into_description_and_tag(now) -> None:
     assert len(runtime["Tags"]["voicecore:v1"]) <= 256
 
 
+@pytest.mark.parametrize(("platform", "most"), [("v1", 4096), ("v2", 2560)])
 @pytest.mark.parametrize("secret", [{}, {"KEY": "x"}], ids=["", "secret"])
-def test_runtime_takes_50_variables_of_4096_bytes_together(secret: dict[str, str]) -> None:
+def test_runtime_takes_50_variables_of_so_many_bytes_together(
+    secret: dict[str, str], platform: str, most: int
+) -> None:
     def variables(count: int, total: int) -> Environment:
         """Return an environment that makes so many variables and bytes in the runtime."""
         own = env_split.bytes_of(
             {name: "us-east-1" for name in ("AWS_REGION", "AWS_DEFAULT_REGION")}
+            | {"AGENTCORE_PLATFORM": platform}
         )
         # The name of the variable, and the most characters of a secret's ARN.
         own += 16 + 160 if secret else 0
-        names = [f"V{n:02}" for n in range(count - 2 - len(secret))]
+        names = [f"V{n:02}" for n in range(count - 3 - len(secret))]
         values = dict.fromkeys(names, "x") | {names[0]: "x" * (total - own - 4 * len(names) + 1)}
         return Environment(values, secret)
 
-    agent_stack(deployment(), variables(50, 4096), ())
-    for count, total in ((51, 4096), (50, 4097)):
-        with pytest.raises(EnvironmentTooLarge):
-            agent_stack(deployment(), variables(count, total), ())
+    of = deployment(platform=platform)
+    agent_stack(of, variables(50, most), ())
+    for count, total in ((51, most), (50, most + 1)):
+        with pytest.raises(EnvironmentTooLarge, match=f"{most} bytes on platform {platform}"):
+            agent_stack(of, variables(count, total), ())
 
 
 def test_rejects_too_many_variables() -> None:
@@ -146,6 +164,9 @@ def test_rejects_too_many_variables() -> None:
     with pytest.raises(EnvironmentTooLarge, match="4096 bytes") as raised:
         agent_stack(deployment(), Environment(plain), ())
     assert raised.value.exit_code == ExitCode.BAD_PROJECT
+    with pytest.raises(EnvironmentTooLarge) as raised:
+        agent_stack(deployment(platform="v2"), Environment(plain), ())
+    assert 'platform = "v1" (4096 bytes)' in str(raised.value.hint)
 
 
 def test_largest_template_fits_into_a_request() -> None:

@@ -10,7 +10,7 @@ import pytest
 from voicecore.cloud.deploy.parts import agent_state
 from voicecore.cloud.deploy.parts.agent_state import CurrentAgent, DesiredAgent, manual_changes
 from voicecore.cloud.deploy.parts.shared_stacks import CurrentShared, desired_shared
-from voicecore.cloud.deploy.plan import Action
+from voicecore.cloud.deploy.plan import Action, ResourceChange
 from voicecore.cloud.resources.agentcore import Runtime
 from voicecore.cloud.resources.deployed_stack import DeployedStack
 from voicecore.cloud.stacks.agent_stack import RUNTIME, SECRET
@@ -68,6 +68,7 @@ def deployed(agent: DesiredAgent) -> CurrentAgent:
             image=IMAGE,
             role=ROLE,
             network=agent.deployment.network.upper(),
+            platform="v1",
             environment=dict.fromkeys(variables, "value"),
             description="",
             updated=NOW,
@@ -89,6 +90,7 @@ def test_unchanged_runtime_has_no_manual_changes() -> None:
         ({"environment": {"MINE": "secret"}}, "its variables are MINE"),
         ({"environment": {}}, "it has no variables"),
         ({"network": "VPC"}, "its network is VPC"),
+        ({"platform": "v2"}, "its platform is v2"),
     ],
 )
 def test_manual_changes_are_named_without_values(change: dict[str, Any], text: str) -> None:
@@ -134,6 +136,37 @@ def test_agent_is_placed_in_the_outputs_of_the_network() -> None:
     assert parameters["SecurityGroups"] == "sg-1"
 
 
+@pytest.mark.parametrize(
+    ("live", "change", "behind"),
+    [("1", {}, False), ("1", {"version": "2"}, True), ("1", {"mmdsv2": False}, True)],
+)
+def test_endpoint_moves_when_callers_miss_the_newest_version(
+    live: str, change: dict[str, Any], behind: bool
+) -> None:
+    current = deployed(desired())
+    assert current.runtime is not None
+    current = replace(current, live=live, runtime=replace(current.runtime, **change))
+    rows = agent_state.endpoint_change((), current)
+    assert [(row.what, row.why) for row in rows] == [("endpoint", "version")] * behind
+
+
+def test_endpoint_moves_after_a_changed_runtime_and_once() -> None:
+    current = deployed(desired())
+    runtime = ResourceChange(Action.CHANGE, "runtime", "image", ("Runtime",), 0.0)
+    (row,) = agent_state.endpoint_change((runtime,), current)
+    assert agent_state.endpoint_change((runtime, row), current) == ()
+    new = replace(runtime, action=Action.ADD)
+    assert agent_state.endpoint_change((new,), CurrentAgent()) == ()
+
+
+def test_moved_endpoint_is_all_that_changes_in_the_stack() -> None:
+    current = deployed(desired())
+    assert current.stack is not None
+    moved = agent_state.move_endpoint(current.stack, current.template, "3")
+    assert moved.template == current.template and moved.tags == current.stack.tags
+    assert moved.parameters == {"ImageUri": IMAGE, "LiveVersion": "3"}
+
+
 def test_first_secret_is_created_before_the_runtime_that_reads_it() -> None:
     current = deployed(desired())
     with_key = Environment(plain=ENVIRONMENT.plain, secret={"KEY": "value"})
@@ -141,7 +174,7 @@ def test_first_secret_is_created_before_the_runtime_that_reads_it() -> None:
     between = agent_state.keep_runtime(stack, current)
     assert SECRET in between.resources
     assert between.resources[RUNTIME] == current.resources[RUNTIME]
-    assert between.parameters == {"ImageUri": IMAGE}
+    assert between.parameters == {"ImageUri": IMAGE, "LiveVersion": "1"}
     assert "value" not in between.body
 
 

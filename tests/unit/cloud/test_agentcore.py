@@ -8,7 +8,13 @@ import pytest
 from botocore.exceptions import ClientError
 
 from voicecore.cloud.resources import agentcore
-from voicecore.cloud.resources.agentcore import RuntimeNotReady, mmdsv2_update, require_mmdsv2
+from voicecore.cloud.resources.agentcore import (
+    RuntimeNotReady,
+    WrongPlatform,
+    mmdsv2_update,
+    require_mmdsv2,
+    require_platform,
+)
 
 DESCRIBED = {
     "agentRuntimeId": "x_dev-0123456789",
@@ -41,24 +47,6 @@ class AgentCoreDouble:
         self.calls.append(("update_agent_runtime", arguments))
         return {"agentRuntimeVersion": "4"}
 
-    def update_agent_runtime_endpoint(self, **arguments: Any) -> Any:
-        assert self.states[0]["status"] == "READY", "the new version is not ready"
-        self.calls.append(("update_agent_runtime_endpoint", arguments))
-
-    def get_paginator(self, operation: str) -> Any:
-        class Paginator:
-            def paginate(self, agentRuntimeId: str) -> Any:
-                arn = f"arn:…/{agentRuntimeId}/runtime-endpoint"
-                yield {
-                    "runtimeEndpoints": [
-                        {"name": name, "agentRuntimeEndpointArn": f"{arn}/{name}",
-                         "status": "READY", "liveVersion": version}
-                        for name, version in (("dev", "3"), ("DEFAULT", "4"), ("old", "1"))
-                    ]
-                }  # fmt: skip
-
-        return Paginator()
-
 
 def no_pause(_: float) -> None:
     pass
@@ -77,27 +65,24 @@ def test_update_sends_every_setting_again() -> None:
 
 def test_runtime_with_mmdsv2_is_not_updated() -> None:
     client = AgentCoreDouble(DESCRIBED | {"metadataConfiguration": {"requireMMDSV2": True}})
-    assert not require_mmdsv2(client, "x_dev-0123456789", no_pause)
+    assert require_mmdsv2(client, "x_dev-0123456789", no_pause).version == "3"
     assert client.calls == []
 
 
-def test_mmdsv2_is_turned_on_and_the_stage_endpoint_follows() -> None:
+def test_mmdsv2_is_turned_on_and_no_endpoint_moves() -> None:
+    on = {"metadataConfiguration": {"requireMMDSV2": True}}
     client = AgentCoreDouble(
         DESCRIBED,
         DESCRIBED | {"status": "UPDATING", "agentRuntimeVersion": "4"},
-        DESCRIBED | {"agentRuntimeVersion": "4"},
+        DESCRIBED | {"agentRuntimeVersion": "4"} | on,
     )
-    assert require_mmdsv2(client, "x_dev-0123456789", no_pause)
-    (_, update), (_, endpoint) = client.calls
+    found = require_mmdsv2(client, "x_dev-0123456789", no_pause)
+    assert (found.version, found.mmdsv2) == ("4", True)
+    ((_, update),) = client.calls
     assert update["metadataConfiguration"] == {"requireMMDSV2": True}
     assert update["environmentVariables"] == {"A": "1"}
     assert update["agentRuntimeArtifact"] == DESCRIBED["agentRuntimeArtifact"]
     assert "description" not in update  # AWS refuses empty values
-    assert endpoint == {
-        "agentRuntimeId": "x_dev-0123456789",
-        "endpointName": "dev",
-        "agentRuntimeVersion": "4",
-    }
 
 
 def test_failed_runtime_is_reported_with_reason_and_fix() -> None:
@@ -119,3 +104,13 @@ def test_runtime_is_read_from_its_description() -> None:
     assert found is not None
     assert (found.name, found.version, found.image) == ("x_dev", "3", "r@sha256:1")
     assert found.settled and not found.mmdsv2
+    assert found.platform == "v1"  # a runtime of before the platforms says none
+
+
+def test_platform_is_checked_by_what_aws_runs() -> None:
+    found = agentcore.find(AgentCoreDouble(DESCRIBED | {"platformVersion": "V2"}), "x")
+    assert found is not None
+    require_platform(found, "v2")
+    with pytest.raises(WrongPlatform, match="on platform v2, not v1") as error:
+        require_platform(found, "v1")
+    assert 'platform = "v2"' in str(error.value.hint)

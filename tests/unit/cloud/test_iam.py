@@ -60,7 +60,7 @@ AT_MOST = {
     "Sessions": ("bedrock-agentcore:InvokeAgentRuntime "
                  "bedrock-agentcore:InvokeAgentRuntimeWithWebSocketStream "
                  "bedrock-agentcore:StopRuntimeSession",
-                 [AGENT, f"{AGENT}/runtime-endpoint/DEFAULT"]),
+                 [AGENT, f"{AGENT}/runtime-endpoint/dev"]),
     "SessionTable": ("dynamodb:GetItem dynamodb:PutItem dynamodb:UpdateItem dynamodb:DeleteItem "
                      "dynamodb:Query", [TABLE]),
     "Logs": ("logs:CreateLogStream logs:PutLogEvents",

@@ -1,4 +1,4 @@
-"""Owns the stages of a deploy: read, plan, apply and verify, over all parts of a stage."""
+"""Owns the steps of a deploy: read, plan, apply, verify and release, over all parts of a stage."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from voicecore.aws.session import Aws
 from voicecore.aws.task_group import TaskGroup
+from voicecore.catalog.platforms import V2
 from voicecore.cloud.deploy import prices
 from voicecore.cloud.deploy.parts.image_build import ImageBuild, ImageSource
 from voicecore.cloud.deploy.parts.part import Part, PartContext
@@ -22,6 +23,8 @@ from voicecore.cloud.preflight.checks import CheckOutcome, require_passed, run_c
 from voicecore.cloud.resources.cloudformation import CloudFormation
 from voicecore.cloud.resources.deployed_stack import DeployedStack
 from voicecore.console.output import Output
+
+_RUNTIME = "AWS::BedrockAgentCore::Runtime"
 
 
 class Deployer:
@@ -79,12 +82,14 @@ class Deployer:
         with self._output.step("Comparing desired and current state"):
             stacks = [stack for part in self._parts for stack in part.plan()]
             at_once = self._all.server.requests_at_once
-            return DeployPlan(tuple(stacks), tuple(self._cost_per_minute()), at_once)
+            platform = self._context.request.deployment.stage.platform
+            return DeployPlan(tuple(stacks), tuple(self._cost_per_minute()), at_once, platform)
 
     def apply(self) -> None:
         """Build and push images, and bring all parts to their desired state, in order."""
         self._start_builds()
-        with show_progress(self._output, self._again) as board:
+        notes = {_RUNTIME: "with its snapshot, which takes minutes"} if self._snapshots else {}
+        with show_progress(self._output, self._again, notes) as board:
             self._progress.show(board.on_progress)
             for part in self._parts:
                 self.stacks[part.name] = part.apply(self.stacks, board)
@@ -98,6 +103,17 @@ class Deployer:
                     part.verify(self.stacks[part.name], changed=True)
             else:
                 part.verify(self.stacks[part.name], changed=False)
+
+    def release(self) -> None:
+        """Let callers reach what was applied, now that all parts are verified."""
+        agent, stack = self._all.agent, self.stacks[self._all.agent.name]
+        if agent.must_release(stack):
+            with self._output.step("Moving callers to the new version"):
+                self.stacks[agent.name] = agent.release(stack)
+
+    @property
+    def _snapshots(self) -> bool:
+        return self._context.request.deployment.stage.platform == V2
 
     def _check(self) -> None:
         """Run the preflight checks of all parts. Raises PreflightFailed; prints warnings."""

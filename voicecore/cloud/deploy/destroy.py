@@ -17,7 +17,7 @@ from voicecore.aws.session import Aws
 from voicecore.cloud.deploy.parts.part import Part
 from voicecore.cloud.deploy.parts.server import ServerPart
 from voicecore.cloud.deploy.parts.stage_parts import PARTS
-from voicecore.cloud.resources import ecs_service, inventory
+from voicecore.cloud.resources import agentcore, ecs_service, inventory
 from voicecore.cloud.resources.cloudformation import CloudFormation, OnEvent
 from voicecore.cloud.resources.inventory import FoundResource, NetworkInterface, StackSummary
 from voicecore.cloud.resources.stack_failure import StackFailed
@@ -25,6 +25,7 @@ from voicecore.cloud.stacks.ecs_load_balancer import DRAIN_ATTRIBUTE
 from voicecore.cloud.stacks.network_stack import SUBNETS
 from voicecore.project import aws_names
 
+_RUNTIME = "AWS::BedrockAgentCore::Runtime"
 _TARGET_GROUP = "AWS::ElasticLoadBalancingV2::TargetGroup"
 
 _LONGEST_PAUSE = 60.0
@@ -190,13 +191,14 @@ def calls_warning(aws: Aws, removal: Removal) -> str:
 
 
 def remove(
-    aws: Aws, cloud: CloudFormation, removal: Removal, on_event: OnEvent
+    aws: Aws, cloud: CloudFormation, removal: Removal, on_event: OnEvent, pause: Sleep
 ) -> HeldNetwork | None:
     """Delete everything in order; return what AgentCore keeps of the network for some hours."""
     logs = aws.client("logs")
     for stack in removal.stacks:
         if stack != removal.network:
             _end_calls(aws, cloud, stack)
+            _let_runtime_settle(aws, cloud, stack, on_event, pause)
             _delete(cloud, stack, on_event)
     if not removal.whole_stage:
         return None
@@ -265,6 +267,17 @@ def _end_calls(aws: Aws, cloud: CloudFormation, stack: StackSummary) -> None:
                     TargetGroupArn=resource["PhysicalResourceId"],
                     Attributes=[{"Key": DRAIN_ATTRIBUTE, "Value": "0"}],
                 )
+
+
+def _let_runtime_settle(
+    aws: Aws, cloud: CloudFormation, stack: StackSummary, on_event: OnEvent, pause: Sleep
+) -> None:
+    """Wait for a version in the making: AgentCore deletes no runtime before (ConflictException)."""
+    cloud.wait(stack.id, on_event)
+    for resource in cloud.resources(stack.id):
+        if resource["ResourceType"] == _RUNTIME and resource.get("PhysicalResourceId"):
+            control = aws.client("bedrock-agentcore-control")
+            agentcore.settled(control, resource["PhysicalResourceId"], pause)
 
 
 def _delete(cloud: CloudFormation, stack: StackSummary, on_event: OnEvent) -> None:

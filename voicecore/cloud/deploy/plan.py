@@ -7,9 +7,10 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
 
+from voicecore.catalog.platforms import V1, V2
 from voicecore.cloud.deploy import prices
 from voicecore.cloud.deploy.prices import CostItem
-from voicecore.cloud.stacks.agent_stack import SECRET
+from voicecore.cloud.stacks.agent_stack import RUNTIME, SECRET
 from voicecore.cloud.stacks.stack import Stack
 from voicecore.console.output import Line, Span
 
@@ -55,6 +56,15 @@ class DeployPlan:
     """Cost of one minute of a call, by item."""
     requests_at_once: int | None = None
     """Requests that the session server answers at once on Lambda; None without one there."""
+    platform: str = V1
+    """Platform of the stage's agents."""
+
+    @property
+    def snapshots(self) -> bool:
+        """True when the plan makes a version of the runtime, and AWS a snapshot of it."""
+        makes = (Action.ADD, Action.CHANGE, Action.REPLACE)
+        rows = [row for stack in self.stacks for row in stack.rows]
+        return self.platform == V2 and any(RUNTIME in r.ids and r.action in makes for r in rows)
 
     @property
     def month(self) -> float:
@@ -75,6 +85,7 @@ class DeployPlan:
             "dollars_per_month": round(self.month, 2),
             "dollars_per_call_minute": round(_sum(self.minute), 4),
             "requests_at_once": self.requests_at_once,
+            "platform": self.platform,
         }
 
 
@@ -132,6 +143,13 @@ def lines(plan: DeployPlan) -> Iterator[Line]:
     yield from table(plan.stacks)
     if not plan.empty:
         yield []
+    if plan.snapshots:
+        yield [
+            Span(
+                "Platform v2 takes a snapshot of each version of the runtime: minutes, in which "
+                "callers reach the version of before."
+            )
+        ]
     yield [Span(f"Idle: {plan.month:+.2f} $ per month.")]
     yield [Span(f"Per minute of a call: {_per_minute(plan)}")]
     if plan.requests_at_once:
@@ -219,6 +237,7 @@ _ASPECTS = {
     "AgentRuntimeArtifact": "image",
     "AgentRuntimeVersion": "version",
     "Code": "image",
+    "PlatformVersion": "platform",
     "ContainerDefinitions": "image or environment",
     "Description": "version",
     "Environment": "environment",

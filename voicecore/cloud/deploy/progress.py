@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -36,10 +36,14 @@ class RunningTask:
 
 
 class ProgressBoard:
-    """Shows resources as stacks report them, and the steps of images; called from any thread."""
+    """Shows resources as stacks report them, and the steps of images; called from any thread.
 
-    def __init__(self, output: Output) -> None:
+    `notes` explain resources that take long, by their type.
+    """
+
+    def __init__(self, output: Output, notes: Mapping[str, str] | None = None) -> None:
         self._output = output
+        self._notes = notes or {}
         self._lock = threading.Lock()
         self._running: dict[str, RunningTask] = {}
 
@@ -48,7 +52,8 @@ class ProgressBoard:
         title = _title(event)
         if not event.finished:
             with self._lock:
-                self._running.setdefault(title, RunningTask(title, started=event.time))
+                task = RunningTask(title, self._notes.get(event.type, ""), started=event.time)
+                self._running.setdefault(title, task)
             return
         with self._lock:
             known = self._running.pop(title, None)
@@ -108,12 +113,14 @@ class BufferedProgress:
 
 
 @contextmanager
-def show_progress(output: Output, again: str) -> Generator[ProgressBoard]:
+def show_progress(
+    output: Output, again: str, notes: Mapping[str, str] | None = None
+) -> Generator[ProgressBoard]:
     """Give a board for operations in AWS, which continue after Ctrl-C.
 
-    `again` is the command that continues the work.
+    `again` is the command that continues the work; `notes` are as in ProgressBoard.
     """
-    board = ProgressBoard(output)
+    board = ProgressBoard(output, notes)
     try:
         with output.screen(board.render):
             yield board

@@ -17,6 +17,7 @@ from voicecore.cloud.resources.ecs_service import EcsService
 from voicecore.cloud.stacks.deployment import Deployment
 from voicecore.cloud.stacks.server_stack import URL
 from voicecore.console.output import Line, Span
+from voicecore.project import aws_names
 from voicecore.project.defaults import INVITE_HOURS
 
 
@@ -93,7 +94,8 @@ def lines(report: DeployReport) -> Iterator[Line]:
     if report.plan:
         result = f"is deployed, {report.seconds:.0f} s"
     yield [Span("✓ ", "green"), Span(name, "bold"), Span(f" {result}")]
-    yield [Span(f"  {report.agent.outputs['RuntimeArn']}", "dim")]
+    endpoint = aws_names.endpoint_name_for(report.deployment.stage.name)
+    yield [Span(f"  {report.agent.outputs['RuntimeArn']}  endpoint {endpoint}", "dim")]
     yield []
     if report.next.command:
         yield [Span(f"{report.next.title}  "), Span(report.next.command, "bold")]

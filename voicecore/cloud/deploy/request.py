@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from voicecore.catalog.platforms import V1, V2, V2_REGIONS
 from voicecore.cloud.deploy.parts.server_state import DesiredServer, desired_server
 from voicecore.cloud.stacks import turn_channels
 from voicecore.cloud.stacks.deployment import Deployment
@@ -47,6 +48,7 @@ def request_for(
         message,
         (
             *_public_network_warning(deployment),
+            *_platform_warning(deployment),
             *limits,
             *_missing_keys(project, deployment, variables),
         ),
@@ -58,6 +60,15 @@ def _public_network_warning(deployment: Deployment) -> Iterator[str]:
         yield (
             "AgentCore's PUBLIC network blocks outbound UDP, so calls use TLS, and a lost packet "
             f'delays those after it. For smoother calls, use a NAT gateway:  network = "{VPC}"'
+        )
+
+
+def _platform_warning(deployment: Deployment) -> Iterator[str]:
+    region = deployment.stage.region
+    if deployment.stage.platform == V2 and region not in V2_REGIONS:
+        yield (
+            f"AWS has not published that {region} has platform {V2}, so this deploy tries it. If "
+            f'AWS refuses, set platform = "{V1}" in voicecore.toml.'
         )
 
 

@@ -1,4 +1,7 @@
-"""Owns AgentCore runtimes: their state, their endpoints, and the setting that no stack can set."""
+"""Owns AgentCore runtimes: their state, their endpoints, and the setting that no stack can set.
+
+AgentCore refuses to change or delete a runtime until it has reached a terminal state.
+"""
 
 # botocore has no types.
 # pyright: reportMissingTypeStubs=false
@@ -14,12 +17,14 @@ from typing import Any
 from voicecore.aws.errors import AwsRefused, ignoring
 from voicecore.aws.known_failures import find_known_failure
 from voicecore.aws.polling import Sleep, poll_intervals
+from voicecore.catalog import platforms
 
 DEFAULT_ENDPOINT = "DEFAULT"
 """Endpoint that AgentCore creates; it always points to the newest version."""
 
-READY_LIMIT = 600.0
-"""Seconds until a runtime must be READY; V2 takes minutes (runtime-v2-optimize)."""
+READY_LIMIT = 900.0
+"""Seconds until a runtime must be READY; on platform V2 it took 3.5 minutes (agentcore-samples
+issue 2079)."""
 
 _UPDATABLE = (
     "agentRuntimeArtifact", "roleArn", "networkConfiguration", "description",
@@ -34,6 +39,10 @@ _UPDATABLE = (
 
 class RuntimeNotReady(AwsRefused):
     """The runtime did not become READY."""
+
+
+class WrongPlatform(AwsRefused):
+    """AWS runs the runtime on another platform than the stage says."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +66,8 @@ class Runtime:
     updated: datetime
     mmdsv2: bool
     """True when only version 2 of the metadata service hands out the role's credentials."""
+    platform: str = platforms.DEFAULT
+    """Platform, as voicecore.toml names it."""
 
     @property
     def settled(self) -> bool:
@@ -92,26 +103,45 @@ def endpoints(client: Any, runtime_id: str) -> list[RuntimeEndpoint]:
     return sorted(found, key=lambda endpoint: endpoint.name)
 
 
-def require_mmdsv2(client: Any, runtime_id: str, pause: Sleep = time.sleep) -> bool:
-    """Turn requireMMDSV2 on, which no stack can set; return True if it was off.
+def live_version(client: Any, runtime_id: str, endpoint: str) -> str:
+    """Return the version that this endpoint of the runtime reaches; empty if there is none."""
+    with ignoring("ResourceNotFoundException"):
+        found = client.get_agent_runtime_endpoint(agentRuntimeId=runtime_id, endpointName=endpoint)
+        return found.get("liveVersion", "")
+    return ""
 
-    AgentCore refuses to invoke a runtime without it (runtime-troubleshooting, 2026-06-30).
-    Endpoints at the version before move to the version that this update creates. Raises
-    RuntimeNotReady.
+
+def settled(client: Any, runtime_id: str, pause: Sleep = time.sleep) -> Runtime | None:
+    """Return the runtime once AgentCore is not changing it; None if it does not exist."""
+    described = _settled(client, runtime_id, pause)
+    return _runtime(described) if described else None
+
+
+def require_mmdsv2(client: Any, runtime_id: str, pause: Sleep = time.sleep) -> Runtime:
+    """Turn requireMMDSV2 on, which no stack can set; return the runtime once it is READY.
+
+    AgentCore refuses to invoke a runtime without it (runtime-troubleshooting, 2026-06-30). The
+    update creates a version, which no endpoint but DEFAULT reaches. Raises RuntimeNotReady.
     """
     described = _ready(client, runtime_id, pause)
     arguments = mmdsv2_update(described)
-    if arguments is None:
-        return False
-    before = described["agentRuntimeVersion"]
-    created = client.update_agent_runtime(**arguments)["agentRuntimeVersion"]
-    _ready(client, runtime_id, pause)
-    for endpoint in endpoints(client, runtime_id):
-        if endpoint.name != DEFAULT_ENDPOINT and endpoint.live == before:
-            client.update_agent_runtime_endpoint(
-                agentRuntimeId=runtime_id, endpointName=endpoint.name, agentRuntimeVersion=created
-            )
-    return True
+    if arguments:
+        client.update_agent_runtime(**arguments)
+        described = _ready(client, runtime_id, pause)
+    return _runtime(described)
+
+
+def require_platform(runtime: Runtime, platform: str) -> None:
+    """Raise WrongPlatform unless the runtime is on this platform.
+
+    Only GetAgentRuntime tells: the answers to create, update and list do not.
+    """
+    if runtime.platform != platform:
+        raise WrongPlatform(
+            f"AWS runs {runtime.name} on platform {runtime.platform}, not {platform}; callers keep "
+            "the version of before.",
+            f'Set platform = "{runtime.platform}" in voicecore.toml, and deploy again.',
+        )
 
 
 def mmdsv2_update(described: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -135,16 +165,21 @@ def mmdsv2_update(described: Mapping[str, Any]) -> dict[str, Any] | None:
 
 
 def _ready(client: Any, runtime_id: str, pause: Sleep) -> Mapping[str, Any]:
+    described = _settled(client, runtime_id, pause)
+    if described is None or described["status"] != "READY":
+        raise _not_ready(runtime_id, _runtime(described) if described else None)
+    return described
+
+
+def _settled(client: Any, runtime_id: str, pause: Sleep) -> Mapping[str, Any] | None:
+    """Return the runtime's description in a terminal state, or after READY_LIMIT in any."""
     deadline = time.monotonic() + READY_LIMIT
     waits = poll_intervals()
-    while True:
-        described = _describe(client, runtime_id)
-        runtime = _runtime(described) if described else None
-        if described and runtime and runtime.status == "READY":
+    while described := _describe(client, runtime_id):
+        if _runtime(described).settled or time.monotonic() > deadline:
             return described
-        if runtime is None or runtime.settled or time.monotonic() > deadline:
-            raise _not_ready(runtime_id, runtime)
         pause(next(waits))
+    return None
 
 
 def _not_ready(runtime_id: str, runtime: Runtime | None) -> RuntimeNotReady:
@@ -179,6 +214,8 @@ def _runtime(described: Mapping[str, Any]) -> Runtime:
         image=artifact.get("containerConfiguration", {}).get("containerUri", ""),
         role=described["roleArn"],
         network=described["networkConfiguration"]["networkMode"],
+        # Runtimes that are older than the platforms have none.
+        platform=described.get("platformVersion", platforms.V1).lower(),
         environment=described.get("environmentVariables", {}),
         description=described.get("description", ""),
         updated=described["lastUpdatedAt"],

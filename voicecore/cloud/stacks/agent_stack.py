@@ -4,6 +4,12 @@ The log group is not in it: AgentCore creates it with the runtime, and a templat
 too fails (hashicorp/terraform-provider-aws#47629,
 aws-cloudformation/cloudformation-coverage-roadmap#2460). Its retention time is set after the stack
 is deployed.
+
+The endpoint, which callers name, stays at its version while the runtime changes: CloudFormation
+cannot set requireMMDSV2, and AgentCore refuses calls of a version without it. A second update of
+this stack moves the endpoint once the new version is whole. Its version is a parameter, so that
+the stack says where the endpoint is, a deploy that died before the second update is continued by
+the next, and an update that is rolled back leaves callers where they were.
 """
 
 from __future__ import annotations
@@ -11,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from voicecore.catalog import platforms
 from voicecore.catalog.transports.record import HEADERS
 from voicecore.cloud.iam.execution_role import execution_role_statements, execution_role_trust
 from voicecore.cloud.iam.statements import policy_document
@@ -34,6 +41,10 @@ from voicecore.project import aws_names
 from voicecore.project.schema import VPC
 
 IMAGE_URI = "ImageUri"
+LIVE_VERSION = "LiveVersion"
+
+FIRST_VERSION = "1"
+"""Version of a new runtime."""
 
 RUNTIME = "Runtime"
 ENDPOINT = "Endpoint"
@@ -56,10 +67,12 @@ def agent_stack(
     image_uri: str = "",
     subnets: Sequence[str] = (),
     security_groups: Sequence[str] = (),
+    live: str = FIRST_VERSION,
 ) -> Stack:
     """Return the stack of the agent with this image (by digest), in this network.
 
-    `history` ends with the version that is deployed. Subnets and security groups in voicecore.toml
+    `history` ends with the version that is deployed; `live` is AgentCore's version that callers
+    reach. Subnets and security groups in voicecore.toml
     override those given here. Raises EnvironmentTooLarge.
     """
     secret = _secret(deployment, env)
@@ -75,11 +88,11 @@ def agent_stack(
                 # Ref gives the runtime's ID, which no update changes. With GetAtt, a change set
                 # would say that the endpoint may be replaced.
                 "AgentRuntimeId": ref(RUNTIME),
-                "AgentRuntimeVersion": get_att(RUNTIME, "AgentRuntimeVersion"),
+                "AgentRuntimeVersion": ref(LIVE_VERSION),
             },
         ),
     }
-    values = {IMAGE_URI: image_uri}
+    values = {IMAGE_URI: image_uri, LIVE_VERSION: live}
     if deployment.network == VPC:
         values |= {
             SUBNETS: ",".join(deployment.vpc.subnets or subnets),
@@ -115,7 +128,11 @@ def _parameters(deployment: Deployment) -> dict[str, Parameter]:
             f"<account>.dkr.ecr.<region>.amazonaws.com/{aws_names.repository_for(deployment.name)}"
             "@sha256:<digest>",
             pattern=r"[^@:]+@sha256:[0-9a-f]{64}",
-        )
+        ),
+        LIVE_VERSION: Parameter(
+            "Version of the runtime that callers reach; raise it when a newer one is READY and has "
+            "requireMMDSV2"
+        ),
     }
     if deployment.network == VPC:
         parameters |= {
@@ -169,6 +186,8 @@ def _runtime(deployment: Deployment, env: Environment, history: Sequence[Version
         }
     properties: Json = {
         "AgentRuntimeName": deployment.runtime_name,
+        # Said always: the platform of a runtime that does not say it has changed before.
+        "PlatformVersion": deployment.stage.platform.upper(),
         "AgentRuntimeArtifact": {"ContainerConfiguration": {"ContainerUri": ref(IMAGE_URI)}},
         "RoleArn": get_att("Role", "Arn"),
         "NetworkConfiguration": network,
@@ -190,16 +209,25 @@ def _runtime(deployment: Deployment, env: Environment, history: Sequence[Version
 def _variables(deployment: Deployment, env: Environment) -> Json:
     known = (
         {name: deployment.stage.region for name in ("AWS_REGION", "AWS_DEFAULT_REGION")}
+        | {platforms.VARIABLE: deployment.stage.platform}
         | turn_channels.turn_variables(deployment)
         | dict(env.plain)
     )
     arns: Json = {env_split.SECRET_VARIABLE: ref(SECRET)} if env.secret else {}
     size = env_split.bytes_of(known | {name: "x" * _ARN_LENGTH for name in arns})
-    if size > env_split.BYTES_MAX or len(known) + len(arns) > env_split.COUNT_MAX:
+    platform = deployment.stage.platform
+    bytes_max = platforms.ENVIRONMENT_BYTES[platform]
+    if size > bytes_max or len(known) + len(arns) > env_split.COUNT_MAX:
+        other = platforms.ENVIRONMENT_BYTES[platforms.V1]
         raise EnvironmentTooLarge(
             f"The agent's {len(known) + len(arns)} variables take {size} bytes; AgentCore allows "
-            f"{env_split.COUNT_MAX} variables and {env_split.BYTES_MAX} bytes.",
-            "Shorten them in agent/.env.",
+            f"{env_split.COUNT_MAX} variables and {bytes_max} bytes on platform {platform}.",
+            "Shorten them in agent/.env"
+            + (
+                f', or set platform = "{platforms.V1}" ({other} bytes).'
+                if bytes_max < other
+                else "."
+            ),
             ExitCode.BAD_PROJECT,
         )
     return known | arns

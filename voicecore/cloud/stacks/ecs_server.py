@@ -40,11 +40,13 @@ def ecs_server_stack(
     runtime_arn: str = "",
     secret_version: str = "",
     network: Mapping[str, str] | None = None,
+    default_endpoint: bool = False,
 ) -> Stack:
     """Return the stack of the server with this image (by digest) for the agent with this ARN.
 
     `network` holds the outputs of the project's network stack. `secret_version` is the version of
-    its secret's value, so that a new value restarts the server.
+    its secret's value, so that a new value restarts the server. `default_endpoint` is as in
+    `agent_arns`.
     """
     name, stage, region = deployment.name, deployment.stage.name, deployment.stage.region
     server = aws_names.server_for(name, stage)
@@ -53,7 +55,9 @@ def ecs_server_stack(
             aws_names.server_role_for(name, stage, region),
             f"Permissions of the session server of {name}",
             ecs_trust(),
-            task_role_statements(deployment, agent_arns(), table_arns(env)),
+            task_role_statements(
+                deployment, agent_arns(deployment, default_endpoint), table_arns(env)
+            ),
         ),
         "StartRole": server_role(
             aws_names.server_start_role_for(name, stage, region),

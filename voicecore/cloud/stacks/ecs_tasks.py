@@ -23,6 +23,7 @@ from voicecore.cloud.stacks.server_stack import (
     SECRET_VERSION,
     SESSION_KEY,
     STORE,
+    endpoint_variable,
     store_variable,
 )
 from voicecore.cloud.stacks.stack import Json, Resource, get_att, ref, sub
@@ -211,6 +212,7 @@ def _variables(deployment: Deployment, env: Environment) -> dict[str, Any]:
     own: dict[str, Any] = {
         "AWS_REGION": deployment.stage.region,
         "AGENT_RUNTIME_ARN": ref(RUNTIME_ARN),
+        **endpoint_variable(deployment),
         # Providers sign their requests with it; behind the load balancer nothing else tells it.
         "PUBLIC_URL": server_origin(deployment),
         "TRUSTED_PROXIES": network_stack.CIDR,

@@ -9,9 +9,6 @@ from voicecore.catalog.pipelines.record import Service
 from voicecore.catalog.transports.record import Transport
 from voicecore.console.errors import ExitCode, VoicecoreError
 
-BYTES_MAX = 4096
-"""Bytes of all variables of a runtime (runtime-troubleshooting)."""
-
 COUNT_MAX = 50
 """Variables of a runtime (CloudFormation's schema of AWS::BedrockAgentCore::Runtime)."""
 VALUE_MAX = 2048
@@ -42,7 +39,8 @@ SERVER_PLAIN = (
 """Variables of session servers that are not secret."""
 
 _LOCAL_ONLY = (
-    "AGENT_RUNTIME_ARN", "DRAIN_SECONDS", "HOST", "PORT", "SESSION_API_KEY", "TRUSTED_PROXIES",
+    "AGENT_ENDPOINT", "AGENT_RUNTIME_ARN", "DRAIN_SECONDS", "HOST", "PORT", "SESSION_API_KEY",
+    "TRUSTED_PROXIES",
 )  # fmt: skip
 """Variables in server/.env about this machine. In AWS, Secrets Manager generates the key, and
 the caller's address comes from Lambda or the load balancer."""

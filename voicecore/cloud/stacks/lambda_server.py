@@ -17,6 +17,7 @@ from voicecore.cloud.stacks.server_stack import (
     SESSION_KEY,
     URL,
     agent_arns,
+    endpoint_variable,
     log_group,
     secret_arns,
     server_role,
@@ -62,11 +63,13 @@ def lambda_server_stack(
     runtime_arn: str = "",
     secret_version: str = "",
     account_limit: int = ACCOUNT_LIMIT,
+    default_endpoint: bool = False,
 ) -> Stack:
     """Return the stack of the server with this image (by digest) for the agent with this ARN.
 
     `secret_version` is the version of its secret's value, so that a new value restarts the server.
     `account_limit`: executions at once that the account may have in the region.
+    `default_endpoint` is as in `agent_arns`.
     Raises ServerEnvironmentTooLarge.
     """
     name, stage = deployment.name, deployment.stage.name
@@ -76,7 +79,12 @@ def lambda_server_stack(
             aws_names.server_role_for(name, stage, deployment.stage.region),
             f"Permissions of the session server of {name}",
             lambda_trust(),
-            lambda_role_statements(deployment, agent_arns(), secret_arns(env), table_arns(env)),
+            lambda_role_statements(
+                deployment,
+                agent_arns(deployment, default_endpoint),
+                secret_arns(env),
+                table_arns(env),
+            ),
         ),
         # Created here rather than by Lambda at the first request, so that it has a retention time
         # and is deleted with the stack.
@@ -143,6 +151,7 @@ def _permission(action: str, condition: Json) -> Resource:
 def _variables(deployment: Deployment, env: Environment) -> Json:
     """Return the function's variables; Lambda itself sets its region."""
     known = turn_channels.turn_variables(deployment) | dict(env.plain)
+    known |= endpoint_variable(deployment)
     arns: Json = {
         "AGENT_RUNTIME_ARN": ref(RUNTIME_ARN),
         "SESSION_SECRET_ARN": ref(SESSION_KEY),

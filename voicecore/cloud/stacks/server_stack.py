@@ -31,6 +31,9 @@ TABLE = "SessionTable"
 STORE = "SESSION_STORE"
 """Variable that tells the server which session table it shares with its other copies."""
 
+AGENT_ENDPOINT = "AGENT_ENDPOINT"
+"""Variable that tells the server which endpoint of the runtime it calls."""
+
 URL = "Url"
 """The output with the server's URL."""
 
@@ -90,9 +93,20 @@ def server_role(name: str, description: str, trust: Json, statements: list[State
     )
 
 
-def agent_arns() -> list[Json]:
-    """Return the ARNs of the agent's runtime and endpoint."""
-    return [ref(RUNTIME_ARN), sub(f"${{{RUNTIME_ARN}}}/runtime-endpoint/DEFAULT")]
+def agent_arns(deployment: Deployment, default_endpoint: bool = False) -> list[Json]:
+    """Return the ARNs of the agent's runtime and endpoint: AWS authorizes a call on both.
+
+    `default_endpoint`: for a server of before AGENT_ENDPOINT, which calls DEFAULT.
+    """
+    names = [aws_names.endpoint_name_for(deployment.stage.name)]
+    names += ["DEFAULT"] if default_endpoint else []
+    endpoints = (f"${{{RUNTIME_ARN}}}/runtime-endpoint/{name}" for name in names)
+    return [ref(RUNTIME_ARN), *map(sub, endpoints)]
+
+
+def endpoint_variable(deployment: Deployment) -> dict[str, str]:
+    """Return the variable that names the stage's endpoint."""
+    return {AGENT_ENDPOINT: aws_names.endpoint_name_for(deployment.stage.name)}
 
 
 def secret_arns(env: Environment) -> list[Any]:

@@ -1,9 +1,9 @@
 """Owns the start of the session: what must not be older than the session.
 
 AgentCore's platform V2 loads an agent once per version and takes a snapshot of it. Each session
-continues a copy of that snapshot, perhaps hours later. Models and modules that were loaded by then
+continues a copy of that snapshot, often hours later. Models and modules that were loaded by then
 are there at once. But what was random is the same in every session, keys and credentials may have
-expired, connections are closed, deadlines are over, and the state of audio is that of nobody.
+expired, connections are closed, deadlines are over, and audio starts in an old state.
 
 So create those in the functions of bot.py, which run in the session. To share one between them:
 

@@ -20,8 +20,22 @@ if TYPE_CHECKING:
 # within a few seconds, the agent within 36.
 LINGER_SECONDS = float(os.environ.get("LINGER_SECONDS", "20"))
 
-# AgentCore tells the agent its runtime and endpoint.
-RUNTIME = re.compile(r"cloud\.resource_id=(arn:[^,/]+:runtime/[\w-]+)(?:/runtime-endpoint/(\w+))?")
+# ARN of a runtime, and of its endpoint. The local runtime, whose account has zeros only, stops its
+# sessions itself.
+RUNTIME = r"(arn:[\w-]+:bedrock-agentcore:[\w-]+:(?!0{12})\d{12}:runtime/[\w-]+)"
+ENDPOINT = re.compile(RUNTIME + r"(?:/runtime-endpoint/(\w+))?")
+
+_endpoint = {"arn": ""}
+
+
+def learn(arn: object) -> None:
+    """Remember the endpoint of this session, which the session server names in its requests.
+
+    AgentCore does not tell every agent (OTEL_RESOURCE_ATTRIBUTES), and on platform V2 it tells the
+    process that all sessions of a version are copied from, whichever endpoint they belong to.
+    """
+    if isinstance(arn, str) and ENDPOINT.fullmatch(arn):
+        _endpoint["arn"] = arn
 
 
 async def when_idle(agent: Agent) -> None:
@@ -34,9 +48,10 @@ async def when_idle(agent: Agent) -> None:
 def stop(session_id: str) -> None:
     """Stop the session that this process serves; outside AWS, do nothing.
 
-    Takes a second. A failure is logged: the session then ends when it has been idle.
+    A caller that names another endpoint gains nothing: the role may stop this runtime's sessions
+    only, and it is this session that is stopped. Takes a second. A failure is logged: the session then ends when it has been idle.
     """
-    runtime = RUNTIME.search(os.environ.get("OTEL_RESOURCE_ATTRIBUTES", ""))
+    runtime = ENDPOINT.search(_endpoint["arn"] or os.environ.get("OTEL_RESOURCE_ATTRIBUTES", ""))
     if not runtime or not session_id:
         return
     # Takes 0.3 s to import; no caller is waiting now.

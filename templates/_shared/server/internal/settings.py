@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 PLACEHOLDER = "choose-a-long-random-key"
 KEY_CHARACTERS = 32
 ARN = r"arn:[\w-]+:bedrock-agentcore:[\w-]+:\d{12}:runtime/[\w-]+"
+ENDPOINT = r"[A-Za-z]\w{0,47}"
 DISCOVERY = "/.well-known/openid-configuration"
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
@@ -22,6 +23,8 @@ class Settings:
     key: str
     arn: str
     region: str
+    endpoint: str = "DEFAULT"
+    """Endpoint of the runtime; AWS's own, DEFAULT, always reaches the newest version."""
     discovery_url: str = ""
     audience: str = ""
     store: str = "memory"
@@ -43,6 +46,7 @@ def read(environment: Mapping[str, str]) -> Settings:
         key=reader.key("SESSION_API_KEY"),
         arn=reader.arn("AGENT_RUNTIME_ARN"),
         region=reader.required("AWS_REGION"),
+        endpoint=reader.endpoint("AGENT_ENDPOINT"),
         discovery_url=reader.discovery_url("OIDC_DISCOVERY_URL", "OIDC_AUDIENCE"),
         audience=reader.text("OIDC_AUDIENCE"),
         store=reader.store("SESSION_STORE"),
@@ -101,6 +105,12 @@ class Reader:
         if value and not re.fullmatch(ARN, value):
             example = "arn:aws:bedrock-agentcore:us-east-1:123456789012:runtime/..."
             self.mistakes.append(f"{name} must be the ARN of a runtime, like {example}")
+        return value
+
+    def endpoint(self, name: str) -> str:
+        value = self.text(name) or Settings.endpoint
+        if not re.fullmatch(ENDPOINT, value):
+            self.mistakes.append(f"{name} must be the name of a runtime's endpoint, like prod.")
         return value
 
     def count(self, name: str, default: int, most: int = 999_999_999, least: int = 1) -> int:

@@ -25,10 +25,16 @@ from tests.standins.aws.timed_state import TimedState, timed_state
 from tests.standins.models.refusal import Refused
 
 SERVICE = "bedrock-agentcore-control"
+DATA = "bedrock-agentcore"
 REGIONS = frozenset(SUPPORTED)
 DEFAULT = "DEFAULT"
 _TERMINAL = ("READY", "CREATE_FAILED", "UPDATE_FAILED", "DELETE_FAILED")
-_ENVIRONMENT_BYTES = 4096  # of all variables, platform V1
+# Bytes of all variables (runtime-troubleshooting; runtime-v2-optimize, containers).
+_ENVIRONMENT_BYTES = {"V1": (4096, "4 KB"), "V2": (2560, "2.5 KB")}
+# AWS has no complete list: those of its guide of September 2026, and one named in November.
+_V2_REGIONS = (
+    "us-east-1", "us-east-2", "us-west-2", "eu-west-1", "ap-northeast-1", "eu-central-1",
+)  # fmt: skip
 _IMAGE_BYTES = 2 * 10**9
 _NETWORK_ROLE = "AWSServiceRoleForBedrockAgentCoreNetwork"
 _NETWORK_PRINCIPAL = "network.bedrock-agentcore.amazonaws.com"
@@ -104,12 +110,13 @@ def create(cloud: Cloud, call: Call) -> dict[str, Any]:
     now = cloud.clock.now()
     reason = _later_failure(cloud, call) or cloud.faults.runtime_failure("CREATE")
     end = "CREATE_FAILED" if reason else "READY"
-    state = timed_state(cloud.clock, "CREATING", end, cloud.durations.runtime, reason)
+    seconds = _seconds(cloud, p)
+    state = timed_state(cloud.clock, "CREATING", end, seconds, reason)
     runtime = Runtime(id, p["agentRuntimeName"], arn, now, call.caller, call.region, state)
     _add_version(runtime, p, now, {"requireMMDSV2": ("old metadata service",) not in cloud.state})
     runtime.endpoints[DEFAULT] = Endpoint(
         DEFAULT, _id(DEFAULT), "1", now, now,
-        timed_state(cloud.clock, "CREATING", end, cloud.durations.runtime, reason), "1",
+        timed_state(cloud.clock, "CREATING", end, seconds, reason), "1",
     )  # fmt: skip
     regional.runtimes[id] = runtime
     regional.tags[arn] = dict(p.get("tags", {}))
@@ -139,12 +146,13 @@ def update(cloud: Cloud, call: Call) -> dict[str, Any]:
     _check(cloud, call)
     reason = _later_failure(cloud, call) or cloud.faults.runtime_failure("UPDATE")
     now, clock = cloud.clock.now(), cloud.clock
-    old = runtime.versions[-1]["metadataConfiguration"]
     end = "UPDATE_FAILED" if reason else "READY"
-    runtime.state.change(clock, "UPDATING", end, cloud.durations.runtime, reason)
+    seconds = _seconds(cloud, p)
+    runtime.state.change(clock, "UPDATING", end, seconds, reason)
     if not reason:
-        _add_version(runtime, p, now, old)
-        _update_default_endpoint(cloud, runtime)
+        # Like every other setting that an update does not name.
+        _add_version(runtime, p, now, {"requireMMDSV2": False})
+        _update_default_endpoint(cloud, runtime, seconds)
         _create_interfaces(cloud, call, regional)
     answer = {
         "agentRuntimeArn": runtime.arn,
@@ -187,6 +195,20 @@ def delete(cloud: Cloud, call: Call) -> dict[str, Any]:
     runtime.state.change(cloud.clock, "DELETING", "GONE", cloud.durations.runtime_deletion)
     _update_states(cloud, regional)
     return {"status": "DELETING", "agentRuntimeId": runtime.id}
+
+
+def invoke(cloud: Cloud, call: Call) -> dict[str, Any]:
+    """Answer for the version that the endpoint points to, if AWS would start it."""
+    regional, p = region_state(cloud, call), call.params
+    runtime = _found(regional, p["agentRuntimeArn"].rpartition("/")[2])
+    name = p.get("qualifier", DEFAULT)
+    if name not in runtime.endpoints:
+        raise _not_found(f"No endpoint or agent found with qualifier {name}:")
+    version = runtime.endpoints[name].live
+    if not runtime.versions[int(version) - 1]["metadataConfiguration"]["requireMMDSV2"]:
+        raise _invalid("This runtime is not MMDSv2-enabled. Update it with requireMMDSV2.")
+    answer = json.dumps({"version": version, "endpoint": name}).encode()
+    return {"response": answer, "contentType": "application/json", "statusCode": 200}
 
 
 def list_all(cloud: Cloud, call: Call) -> dict[str, Any]:
@@ -289,6 +311,7 @@ def list_tags(cloud: Cloud, call: Call) -> dict[str, Any]:
 
 
 HANDLERS = {
+    (DATA, "InvokeAgentRuntime"): invoke,
     (SERVICE, "CreateAgentRuntime"): create,
     (SERVICE, "UpdateAgentRuntime"): update,
     (SERVICE, "GetAgentRuntime"): get,
@@ -385,15 +408,22 @@ def _add_version(
     settings["lifecycleConfiguration"] = {"idleRuntimeSessionTimeout": idle, "maxLifetime": longest}
     settings.setdefault("networkConfiguration", {"networkMode": "PUBLIC"})
     settings.setdefault("metadataConfiguration", metadata)
+    settings.setdefault("platformVersion", "V1")
     runtime.versions.append(settings)
     runtime.updated.append(now)
 
 
-def _update_default_endpoint(cloud: Cloud, runtime: Runtime) -> None:
+def _seconds(cloud: Cloud, params: dict[str, Any]) -> float:
+    """Return how long a version takes to be READY: on V2, until its snapshot is taken."""
+    snapshot = cloud.durations.snapshot if params.get("platformVersion") == "V2" else 0.0
+    return cloud.durations.runtime + snapshot
+
+
+def _update_default_endpoint(cloud: Cloud, runtime: Runtime, seconds: float) -> None:
     """Point DEFAULT to the newest version."""
     endpoint = runtime.endpoints[DEFAULT]
     endpoint.target, endpoint.updated = runtime.version, cloud.clock.now()
-    endpoint.state.change(cloud.clock, "UPDATING", "READY", cloud.durations.runtime)
+    endpoint.state.change(cloud.clock, "UPDATING", "READY", seconds)
 
 
 def _version_of(runtime: Runtime, params: dict[str, Any]) -> str:
@@ -472,13 +502,19 @@ def _remember(regional: RegionState, params: dict[str, Any], answer: dict[str, A
 
 def _check(cloud: Cloud, call: Call) -> None:
     p = call.params
+    platform = p.get("platformVersion", "V1")
+    if platform not in _ENVIRONMENT_BYTES:
+        raise _invalid(f"Invalid platformVersion '{platform}'. Supported values: V1, V2")
+    if platform == "V2" and call.region not in _V2_REGIONS:
+        raise _invalid(f"platformVersion V2 is not supported in region {call.region}")
     _check_network(cloud, call)
     size = sum(
         len(k.encode()) + len(v.encode()) for k, v in p.get("environmentVariables", {}).items()
     )
-    if size > _ENVIRONMENT_BYTES:
-        message = f"Total size of environment variables, {size} bytes, exceeds the maximum of 4 KB"
-        raise _invalid(message)
+    bytes_max, named = _ENVIRONMENT_BYTES[platform]
+    if size > bytes_max:
+        message = f"Total size of environment variables, {size} bytes, exceeds the maximum of"
+        raise _invalid(f"{message} {named}")
     given = p.get("lifecycleConfiguration", {})
     longest = given.get("maxLifetime", 28800)
     if given.get("idleRuntimeSessionTimeout", min(900, longest)) > longest:

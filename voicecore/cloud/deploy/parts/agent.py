@@ -7,16 +7,20 @@ continues one that died anywhere.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, ClassVar
 
 from voicecore.aws.errors import ignoring
 from voicecore.aws.session import Aws
+from voicecore.catalog.platforms import V2
 from voicecore.cloud.deploy.parts.agent_state import (
     CurrentAgent,
     DesiredAgent,
+    endpoint_change,
     keep_runtime,
     manual_changes,
+    move_endpoint,
     plan_by_template,
     read_agent,
 )
@@ -32,7 +36,7 @@ from voicecore.cloud.resources import agentcore, inventory
 from voicecore.cloud.resources.cloudformation import OnEvent
 from voicecore.cloud.resources.deployed_stack import DeployedStack
 from voicecore.cloud.resources.inventory import FoundResource
-from voicecore.cloud.stacks.agent_stack import SECRET, foundation_of
+from voicecore.cloud.stacks.agent_stack import LIVE_VERSION, SECRET, foundation_of
 from voicecore.cloud.stacks.deployment import Deployment
 from voicecore.cloud.stacks.images_stack import REPOSITORY_URI
 from voicecore.console.output import Output
@@ -44,13 +48,13 @@ class AgentPart:
     """The agent of a stage: role, secret, runtime and endpoint, with the shared stacks."""
 
     name: ClassVar[str] = AGENT
-    verifying: ClassVar[str] = "Waiting for the runtime"
 
     def __init__(self, context: PartContext, shared: SharedStacks) -> None:
         self._context = context
         self._shared = shared
         self._deployment = context.request.deployment
-        self._up_to_date: bool | None = None
+        self._stack_matches: bool | None = None
+        self._verified = ""
         self.current = CurrentAgent()
         self.image = ImageBuild(
             context.tasks,
@@ -70,6 +74,12 @@ class AgentPart:
     def resources(aws: Aws, project: str, stage: str, carries_calls: bool) -> list[FoundResource]:
         """Return the agent's resources in AWS, found without its stack."""
         return inventory.agent_resources(aws, project, stage)
+
+    @property
+    def verifying(self) -> str:
+        """Progress line of `verify`."""
+        slow = self._deployment.stage.platform == V2
+        return f"Waiting for the runtime{', and for its snapshot: minutes' if slow else ''}"
 
     @property
     def deployed(self) -> DeployedStack | None:
@@ -111,14 +121,23 @@ class AgentPart:
         ]
 
     def wait_until_ready(self, output: Output) -> None:
-        """Return at once: `read` has waited for operations in progress."""
+        """Wait for a version of the runtime that another deploy, or a person, has started.
+
+        AgentCore refuses an update with ConflictException until then.
+        """
+        runtime = self.current.runtime
+        if runtime is None or runtime.settled:
+            return
+        output.say(f"AgentCore is still preparing version {runtime.version} of the runtime.")
+        with output.step(self.verifying):
+            now = agentcore.settled(self._control, runtime.id, self._context.tasks.sleep)
+        self.current = replace(self.current, runtime=now)
+        self._stack_matches = None
 
     @property
     def up_to_date(self) -> bool:
-        """True when stacks, image, secret and runtime match their desired state."""
-        if self._up_to_date is None:
-            self._up_to_date = self._matches()
-        return self._up_to_date
+        """True when stacks, image, secret, runtime and endpoint match their desired state."""
+        return self._matches and not self.current.behind
 
     def plan(self) -> Sequence[StackPlan]:
         """Return what `apply` would change in the shared stacks and the agent's."""
@@ -130,12 +149,16 @@ class AgentPart:
             own = plan_by_template(stack, self.current)
         else:
             own = plan_stack(self._context.cloud, stack, self.current.stack)
-        return [*self._shared.plan(), StackPlan(own.stack, own.rows + self._secret_change())]
+        rows = own.rows + self._secret_change()
+        return [
+            *self._shared.plan(),
+            StackPlan(own.stack, rows + endpoint_change(rows, self.current)),
+        ]
 
     def apply(self, stacks: Mapping[str, DeployedStack], board: ProgressBoard) -> DeployedStack:
         """Bring all stacks to their desired state, in parallel where possible."""
         context, shared = self._context, self._shared
-        if self.current.stack and self.up_to_date:
+        if self.current.stack and self._matches:
             shared.repository.open(shared.repository.existing)
             return self.current.stack
         images = shared.start(board.on_event)
@@ -147,18 +170,46 @@ class AgentPart:
         return context.cloud.apply(stack, context.tasks.result(foundation), board.on_event)
 
     def verify(self, stack: DeployedStack, changed: bool) -> None:
-        """Wait for the runtime, and set what no stack can set: MMDSv2 and log retention."""
-        aws, runtime_id = self._context.aws, stack.outputs["RuntimeId"]
-        control = aws.client("bedrock-agentcore-control")
-        agentcore.require_mmdsv2(control, runtime_id, self._context.tasks.sleep)
-        _set_log_retention(aws.client("logs"), runtime_id, self._deployment)
+        """Wait for the runtime, and set what no stack can set: MMDSv2 and log retention.
+
+        Raises RuntimeNotReady, and WrongPlatform when AWS runs it on another platform.
+        """
+        runtime_id = stack.outputs["RuntimeId"]
+        runtime = agentcore.require_mmdsv2(self._control, runtime_id, self._context.tasks.sleep)
+        agentcore.require_platform(runtime, self._deployment.stage.platform)
+        self._verified = runtime.version
+        _set_log_retention(self._context.aws.client("logs"), runtime_id, self._deployment)
+
+    def must_release(self, stack: DeployedStack) -> bool:
+        """Return True when callers do not reach the version that was verified."""
+        return stack.parameters.get(LIVE_VERSION) != self._verified
+
+    def release(self, stack: DeployedStack) -> DeployedStack:
+        """Move the stage's endpoint, and so its callers, to the version that was verified.
+
+        A step of its own, after everything that may show that the version is not fit for calls.
+        """
+        cloud = self._context.cloud
+        moved = move_endpoint(stack, cloud.template_of(stack), self._verified)
+        return cloud.apply(moved, stack, lambda _: None)
+
+    @property
+    def _control(self) -> Any:
+        return self._context.aws.client("bedrock-agentcore-control")
 
     @property
     def _desired(self) -> DesiredAgent:
-        environment = self._context.request.environment
-        return DesiredAgent(self._deployment, environment, self.current.history)
+        environment, current = self._context.request.environment, self.current
+        return DesiredAgent(self._deployment, environment, current.history, current.live)
 
+    @property
     def _matches(self) -> bool:
+        """True when nothing is to be done but to move the endpoint to the newest version."""
+        if self._stack_matches is None:
+            self._stack_matches = self._compare()
+        return self._stack_matches
+
+    def _compare(self) -> bool:
         current, image = self.current, self.image.uri
         if current.stack is None or not image or image != current.image:
             return False

@@ -8,11 +8,24 @@ from datetime import datetime
 from typing import Any
 
 from voicecore.cloud.deploy.parts.state_reader import SecretValue, StateReader
-from voicecore.cloud.deploy.plan import StackPlan, plan_creation, plan_update
+from voicecore.cloud.deploy.plan import (
+    Action,
+    ResourceChange,
+    StackPlan,
+    plan_creation,
+    plan_update,
+)
 from voicecore.cloud.resources import agentcore
 from voicecore.cloud.resources.agentcore import Runtime
 from voicecore.cloud.resources.deployed_stack import DeployedStack
-from voicecore.cloud.stacks.agent_stack import ENDPOINT, IMAGE_URI, RUNTIME, agent_stack
+from voicecore.cloud.stacks.agent_stack import (
+    ENDPOINT,
+    FIRST_VERSION,
+    IMAGE_URI,
+    LIVE_VERSION,
+    RUNTIME,
+    agent_stack,
+)
 from voicecore.cloud.stacks.deployment import Deployment
 from voicecore.cloud.stacks.env_split import Environment
 from voicecore.cloud.stacks.network_stack import SECURITY_GROUPS, SUBNETS
@@ -30,6 +43,8 @@ class CurrentAgent:
     """Template of the stack; empty if there is none."""
     runtime: Runtime | None = None
     """None when the stack has no runtime, or somebody deleted it."""
+    live: str = FIRST_VERSION
+    """AgentCore's version that callers reach; the first one before there is a runtime."""
     secret: SecretValue = field(default_factory=SecretValue)
 
     @property
@@ -49,6 +64,12 @@ class CurrentAgent:
         return self.stack.parameters.get(IMAGE_URI, "") if self.stack else ""
 
     @property
+    def behind(self) -> bool:
+        """True when callers do not reach the newest version, or it still needs requireMMDSV2."""
+        runtime = self.runtime
+        return runtime is not None and (self.live != runtime.version or not runtime.mmdsv2)
+
+    @property
     def runtime_arn(self) -> str:
         """The runtime's ARN; empty if there is none."""
         return self.stack.outputs.get("RuntimeArn", "") if self.stack else ""
@@ -61,6 +82,8 @@ class DesiredAgent:
     deployment: Deployment
     environment: Environment
     history: tuple[Version, ...] = ()
+    live: str = FIRST_VERSION
+    """AgentCore's version that callers reach, which this deploy moves at its end."""
 
     def stack(self, image: str, network: DeployedStack | None) -> Stack:
         """Return the agent's stack with this image (URI by digest) in this network."""
@@ -74,6 +97,7 @@ class DesiredAgent:
                 outputs[ids].split(",") if ids in outputs else ()
                 for ids in (SUBNETS, SECURITY_GROUPS)
             ),
+            live=self.live,
         )
 
     def with_version(self, digest: str, message: str, now: datetime) -> DesiredAgent:
@@ -86,18 +110,24 @@ def read_agent(reader: StateReader, project: str, stage: str) -> CurrentAgent:
     stack = reader.settled(reader.cloud.find(aws_names.stack_name_for(project, stage)))
     if stack is None:
         return CurrentAgent()
-    control, runtime_id = (
-        reader.aws.client("bedrock-agentcore-control"),
-        stack.outputs.get("RuntimeId"),
-    )
-    return CurrentAgent(
+    current = CurrentAgent(
         stack=stack,
         template=reader.ask("template", lambda: reader.cloud.template_of(stack), {}),
-        runtime=reader.ask("runtime", lambda: agentcore.find(control, runtime_id), None)
-        if runtime_id
-        else None,
         secret=reader.secret(stack),
     )
+    runtime_id = stack.outputs.get("RuntimeId")
+    if not runtime_id:
+        return current
+    control = reader.aws.client("bedrock-agentcore-control")
+    runtime = reader.ask("runtime", lambda: agentcore.find(control, runtime_id), None)
+    if runtime is None:
+        return current
+    live = stack.parameters.get(LIVE_VERSION)
+    if not live:
+        # A stack of before this parameter, whose template followed the newest version.
+        name = aws_names.endpoint_name_for(stage)
+        live = reader.ask("endpoint", lambda: agentcore.live_version(control, runtime.id, name), "")
+    return replace(current, runtime=runtime, live=live or runtime.version)
 
 
 def manual_changes(current: CurrentAgent) -> list[str]:
@@ -118,7 +148,26 @@ def manual_changes(current: CurrentAgent) -> list[str]:
         found.append(f"its variables are {names}" if names else "it has no variables")
     if runtime.network != properties["NetworkConfiguration"]["NetworkMode"]:
         found.append(f"its network is {runtime.network}")
+    if runtime.platform != properties.get("PlatformVersion", runtime.platform).lower():
+        found.append(f"its platform is {runtime.platform}")
     return found
+
+
+def endpoint_change(
+    rows: tuple[ResourceChange, ...], current: CurrentAgent
+) -> tuple[ResourceChange, ...]:
+    """Return the move of the endpoint that follows the stack's changes; it is no change of them."""
+    known = any(ENDPOINT in row.ids for row in rows)
+    updated = any(RUNTIME in row.ids and row.action is Action.CHANGE for row in rows)
+    if known or not (updated or current.behind):
+        return ()
+    return (ResourceChange(Action.CHANGE, "endpoint", "version", (ENDPOINT,), 0.0),)
+
+
+def move_endpoint(stack: DeployedStack, template: Json, version: str) -> Stack:
+    """Return the deployed stack with its endpoint at another version of the runtime."""
+    parameters = {**stack.parameters, LIVE_VERSION: version}
+    return Stack(stack.name, template, parameters, dict(stack.tags))
 
 
 def keep_runtime(stack: Stack, current: CurrentAgent) -> Stack:

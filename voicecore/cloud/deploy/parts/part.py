@@ -47,8 +47,6 @@ class Part(Protocol):
 
     name: ClassVar[str]
     """Its folder in the project."""
-    verifying: ClassVar[str]
-    """Progress line of `verify`."""
 
     @staticmethod
     def stack_name(project: str, stage: str) -> str:
@@ -58,6 +56,11 @@ class Part(Protocol):
     @staticmethod
     def resources(aws: Aws, project: str, stage: str, carries_calls: bool) -> list[FoundResource]:
         """Return its resources in AWS, found without its stack."""
+        ...
+
+    @property
+    def verifying(self) -> str:
+        """Progress line of `verify`."""
         ...
 
     @property

@@ -44,7 +44,6 @@ class ServerPart:
     """The session server of a stage: on ECS behind a load balancer, or on Lambda."""
 
     name: ClassVar[str] = SERVER
-    verifying: ClassVar[str] = "Waiting for the session server"
 
     def __init__(self, context: PartContext, shared: SharedStacks, agent: AgentPart) -> None:
         self._context = context
@@ -73,6 +72,11 @@ class ServerPart:
     def resources(aws: Aws, project: str, stage: str, carries_calls: bool) -> list[FoundResource]:
         """Return the server's resources in AWS, found without its stack."""
         return inventory.server_resources(aws, project, stage, carries_calls)
+
+    @property
+    def verifying(self) -> str:
+        """Progress line of `verify`."""
+        return "Waiting for the session server"
 
     @property
     def deployed(self) -> DeployedStack | None:

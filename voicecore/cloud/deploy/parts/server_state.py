@@ -18,7 +18,7 @@ from voicecore.cloud.stacks.deployment import Deployment
 from voicecore.cloud.stacks.ecs_server import ecs_server_stack
 from voicecore.cloud.stacks.env_split import Environment, split_server_env
 from voicecore.cloud.stacks.lambda_server import ACCOUNT_LIMIT, executions, lambda_server_stack
-from voicecore.cloud.stacks.server_stack import SECRET
+from voicecore.cloud.stacks.server_stack import AGENT_ENDPOINT, SECRET
 from voicecore.cloud.stacks.stack import Json, Stack
 from voicecore.project import aws_names
 from voicecore.project.dotenv import dotenv_of
@@ -54,6 +54,8 @@ class DesiredServer:
     """Outputs of the network's stack; empty if it is not deployed yet."""
     account_limit: int = ACCOUNT_LIMIT
     """Executions of Lambda functions at once that the account may have."""
+    default_endpoint: bool = False
+    """True for a server of before AGENT_ENDPOINT, which calls the endpoint DEFAULT."""
 
     @property
     def carries_calls(self) -> bool:
@@ -69,9 +71,9 @@ class DesiredServer:
         """Return the server's stack with this image (URI by digest) for this agent."""
         given = (self.deployment, self.environment, image, runtime_arn, secret_version)
         return (
-            ecs_server_stack(*given, self.network)
+            ecs_server_stack(*given, self.network, self.default_endpoint)
             if self.carries_calls
-            else lambda_server_stack(*given, self.account_limit)
+            else lambda_server_stack(*given, self.account_limit, self.default_endpoint)
         )
 
 
@@ -81,7 +83,15 @@ def desired_server(project: Project, deployment: Deployment) -> DesiredServer:
         dotenv_of(project.server), deployment.stage.region, deployment.transports
     )
     require_server_possible(deployment, environment)
-    return DesiredServer(deployment, environment)
+    calls_default = not _names_endpoint(project)
+    return DesiredServer(deployment, environment, default_endpoint=calls_default)
+
+
+def _names_endpoint(project: Project) -> bool:
+    """Return True unless the project's server is of before AGENT_ENDPOINT."""
+    settings = project.server / "internal" / "settings.py"
+    # A server that its owner has rearranged reads its variables elsewhere.
+    return not settings.is_file() or AGENT_ENDPOINT in settings.read_text(encoding="utf-8")
 
 
 def on_ecs(stack: DeployedStack) -> bool:

@@ -81,7 +81,7 @@ def aws() -> Iterator[tuple[dict[str, str], list[str]]]:
 
 @pytest.fixture(scope="module")
 def reports() -> list[dict[str, Any]]:
-    """What the snapshot and two sessions that continue it have found."""
+    """Reports of the snapshot, and of two sessions that continue it."""
     with aws() as (environment, askers):
         done = subprocess.run(
             [sys.executable, "-m", "internal.tests.two_sessions"],

@@ -31,7 +31,7 @@ from tqdm import tqdm
 
 from . import session_start
 
-tqdm.monitor_interval = 0  # no thread for faster-whisper's progress bar, which nobody sees
+tqdm.monitor_interval = 0  # no thread for faster-whisper's progress bar, which is never shown
 
 PACKAGED_WHISPER = "tiny.en"
 PACKAGED_VOICE = "en_US-joe-medium"

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from .conftest import AUTHORIZED, Serve, agentcore
+from .conftest import AUTHORIZED, ENDPOINT_ARN, Serve, agentcore
 
 OFFER = {"sdp": "v=0\r\n", "type": "offer"}
 ANSWER = {"sdp": "v=0", "type": "answer", "pc_id": "1"}
@@ -60,8 +60,8 @@ def test_offers_and_candidates_reach_the_agent(serve: Serve, by_key: bool) -> No
         client.patch(path, headers=headers, json={"pc_id": "1", "candidates": []})
     name = path.split("/")[2]
     assert asked == [
-        (name, {"type": "offer", "data": OFFER}),
-        (name, {"type": "ice-candidates", "data": {"pc_id": "1", "candidates": []}}),
+        (name, {"type": kind, "data": data, "endpoint": ENDPOINT_ARN})
+        for kind, data in (("offer", OFFER), ("ice-candidates", {"pc_id": "1", "candidates": []}))
     ]
 
 

@@ -11,7 +11,7 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
 from ..sigv4 import Keys, presigned_url
-from .conftest import ARN, AUTHORIZED, Serve, agentcore
+from .conftest import ARN, AUTHORIZED, ENDPOINT_ARN, Serve, agentcore
 
 
 def test_start_returns_a_presigned_url(serve: Serve) -> None:
@@ -21,13 +21,14 @@ def test_start_returns_a_presigned_url(serve: Serve) -> None:
         request = {"transport": "websocket"}
         body = client.post("/start", headers=AUTHORIZED, json=request).json()
     # The agent accepts the URL for as long as the process lives that this has reached.
-    assert asked == [(body["sessionId"], {"type": "open", "data": {"transport": "websocket"}})]
+    opening = {"type": "open", "data": {"transport": "websocket"}, "endpoint": ENDPOINT_ARN}
+    assert asked == [(body["sessionId"], opening)]
     url = urlsplit(body["wsUrl"])
     query = {name: values[0] for name, values in parse_qs(url.query).items()}
     assert f"{url.scheme}://{url.netloc}" == aws.replace("http", "ws")
-    assert query["X-Amzn-Bedrock-AgentCore-Runtime-Custom-Opened"] == "1"
+    assert query["X-Amzn-Bedrock-AgentCore-Runtime-Custom-Opened"] == ENDPOINT_ARN
     assert unquote(url.path) == f"/runtimes/{ARN}/ws" and "%3A" in url.path
-    assert query["qualifier"] == "DEFAULT"
+    assert query["qualifier"] == "prod"
     assert query["X-Amzn-Bedrock-AgentCore-Runtime-Session-Id"] == body["sessionId"]
     assert int(query["X-Amz-Expires"]) == body["expiresIn"] <= 300
     assert query["X-Amz-Credential"].endswith("/us-east-1/bedrock-agentcore/aws4_request")
