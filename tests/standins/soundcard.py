@@ -98,11 +98,11 @@ class SoundCard:
             process.wait(60)
 
     @staticmethod
-    def wait_until_loud(recording: Path, seconds: float = 30) -> None:
-        """Wait until something is audible in the growing WAV file of `listen`."""
+    def wait_until_loud(recording: Path, after: int = 44, seconds: float = 30) -> None:
+        """Wait until something is audible in the growing WAV file of `listen`, `after` a byte."""
         deadline = time.monotonic() + seconds
         while True:
-            heard = recording.read_bytes()[44:] if recording.exists() else b""
+            heard = recording.read_bytes()[after:] if recording.exists() else b""
             if np.any(np.abs(np.frombuffer(heard[: len(heard) // 2 * 2], np.int16)) > 1000):
                 return
             assert time.monotonic() < deadline, f"nothing was audible in {seconds} s"

@@ -1,10 +1,10 @@
 """A user at a sound card and the real agent: a spoken question and an interruption."""
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,16 @@ from voicecore.console.errors import ExitCode
 Event = dict[str, Any]
 
 
+# Long enough to be interrupted, however late the user is heard.
+LONG_HOURS = "noon to 4 PM, " + "except on the days before and after a holiday, " * 6
+
+
 def test_user_who_interrupts_the_agent_is_answered(project: Path, tmp_path: Path) -> None:
+    project = shutil.copytree(
+        project, tmp_path / "ada", ignore=shutil.ignore_patterns(".venv", ".voicecore")
+    )
+    bot = project / "agent/bot.py"
+    bot.write_text(bot.read_text().replace("noon to 4 PM", LONG_HOURS))
     with SoundCard.plugged_in(tmp_path) as card:
         talk = subprocess.Popen(
             [sys.executable, "-m", "voicecore", "talk", "--json"],
@@ -36,11 +45,11 @@ def test_user_who_interrupts_the_agent_is_answered(project: Path, tmp_path: Path
         try:
             greeting = wait_for(lambda e: e["event"] == "agent_said")
             assert "rule-based" in greeting["text"]
-            card.speak(SAMPLES / "open-on-sunday.wav").wait()
-            wait_for(lambda e: e["event"] == "tool_call")
             with card.listen(tmp_path / "answer.wav"):
-                card.wait_until_loud(tmp_path / "answer.wav")
-            time.sleep(0.3)
+                card.speak(SAMPLES / "open-on-sunday.wav").wait()
+                wait_for(lambda e: e["event"] == "tool_call")
+                quiet = (tmp_path / "answer.wav").stat().st_size
+                card.wait_until_loud(tmp_path / "answer.wav", after=quiet)
             card.speak(SAMPLES / "what-time-is-it.wav").wait()
             cut = wait_for(lambda e: e["event"] == "agent_said")
             assert cut["interrupted"], json.dumps(seen)

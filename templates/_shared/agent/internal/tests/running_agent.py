@@ -33,6 +33,11 @@ class RunningAgent:
         with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/ping", timeout=2) as answer:
             return json.load(answer)
 
+    def listens(self) -> bool:
+        """Return True when the port is open."""
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", self.port)) == 0
+
     def events(self, *names: str) -> list[dict[str, Any]]:
         """Return the logged events with these names."""
         text = self.log.read_text("utf-8")
@@ -59,7 +64,7 @@ def start(folder: Path, log: Path, environment: dict[str, str]) -> RunningAgent:
 def wait_until_ready(agent: RunningAgent) -> None:
     """Wait until the agent is ready; fail if it exits or takes too long."""
     deadline = time.monotonic() + START_SECONDS
-    while not agent.events("ready"):
+    while not (agent.events("ready") and agent.listens()):  # on platform V2, in this order
         assert agent.process.poll() is None, "the agent exited; its traceback is on stderr"
         assert time.monotonic() < deadline, f"not ready after {START_SECONDS} s"
         time.sleep(0.1)
