@@ -24,7 +24,7 @@ OFFLINE = {"AWS_ACCESS_KEY_ID": "AKIA", "AWS_SECRET_ACCESS_KEY": "none"}
     ("pipeline", "restored"),
     [
         ("nova-sonic", "sessions are forks of it"),
-        ("offline", "1 of libraries"),  # Whisper's thread, which no fork would have
+        ("offline", "of libraries"),  # Whisper's threads, which no fork would have
     ],
 )
 def test_sessions_restore_from_snapshot_without_captures(

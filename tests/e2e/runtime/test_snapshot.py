@@ -115,6 +115,18 @@ def test_session_keeps_its_version_when_a_new_snapshot_replaces_its_own(tmp_path
     asyncio.run(main())
 
 
+def test_runtime_stops_while_a_session_waits_for_the_snapshot(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with runtime_lab(tmp_path, "silent", platform="v2", start_limit=3600) as here:
+            waiting = asyncio.create_task(here.invoke())
+            await here.until(lambda: here.runtime.snapshot().sessions)
+        assert here.texts("ended") == ["the runtime stopped"]
+        await asyncio.wait({waiting})
+        assert waiting.exception()
+
+    asyncio.run(main())
+
+
 @linux
 def test_sessions_end_with_a_killed_snapshot_and_the_next_boots_another(tmp_path: Path) -> None:
     async def main() -> None:

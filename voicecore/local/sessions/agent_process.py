@@ -75,6 +75,10 @@ class AgentCrashed(VoicecoreError):
     """The agent process ended while it started, or during a session."""
 
 
+class StoppedBeforeStart(VoicecoreError):
+    """The session was stopped while it waited for the snapshot of its version."""
+
+
 class AgentStartTimeout(VoicecoreError):
     """The agent process did not answer /ping within the start limit."""
 

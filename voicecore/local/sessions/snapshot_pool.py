@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from typing import Any
 
-from voicecore.local.sessions.agent_process import AgentProcess, AgentSpec
+from voicecore.local.sessions.agent_process import AgentProcess, AgentSpec, StoppedBeforeStart
 from voicecore.local.sessions.warm_pool import PoolChange, WarmPool
 
 
@@ -33,10 +34,11 @@ class SnapshotPool(WarmPool):
             return "is frozen; sessions are forks of it"
         return f"is warm; each session is a process of its own, because {obstacle}"
 
-    async def take(self) -> AgentProcess:
-        """Return the process of a new session. Raises AgentCrashed or AgentStartTimeout.
+    async def take(self, stopped: asyncio.Future[Any]) -> AgentProcess:
+        """Return the process of a new session.
 
-        As in AgentCore, a session waits for the snapshot of its version.
+        As in AgentCore, a session waits for the snapshot of its version. Raises AgentCrashed,
+        AgentStartTimeout, or StoppedBeforeStart once `stopped` is done.
         """
         if self.failure is not None:
             await self._discard()
@@ -45,7 +47,9 @@ class SnapshotPool(WarmPool):
             warming = self._warm_up
             if warming is None:
                 raise RuntimeError("refill starts a spare")
-            await asyncio.wait({warming})
+            await asyncio.wait({warming, stopped}, return_when=asyncio.FIRST_COMPLETED)
+            if stopped.done():
+                raise StoppedBeforeStart("The session was stopped before it started.")
             if warming is self._warm_up:  # else the spare is taken, or a file has been saved
                 break
             self.refill()

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import watchfiles
 
@@ -68,9 +68,10 @@ class WarmPool:
         if self.failure is not None:
             raise self.failure
 
-    async def take(self) -> AgentProcess:
+    async def take(self, stopped: asyncio.Future[Any]) -> AgentProcess:
         """Return the spare, healthy or still starting, and start the next one.
 
+        A pool that waits for something returns once `stopped` is done; this one does not wait.
         Raises AgentCrashed if the agent cannot be started at all.
         """
         if self.failure is not None:
