@@ -8,6 +8,7 @@ from tests.cloud.deploying import Deployer
 from tests.cloud.permissions import expect_granted
 from tests.conftest import Voicecore
 from tests.standins.aws import Aws
+from voicecore.cloud.resources.agentcore import mmdsv2_update
 from voicecore.console.errors import ExitCode
 from voicecore.project.project import load_project
 from voicecore.talk.target import deployed_arn
@@ -71,11 +72,19 @@ def test_edited_bot_changes_only_the_runtime(aws: Aws, vpc: Deployer) -> None:
 
 def test_calls_during_an_update_reach_a_version_that_answers(aws: Aws, deployer: Deployer) -> None:
     arn = json.loads(deployer.deploy(json=True).stdout)["stack"]["outputs"]["RuntimeArn"]
+    edit(deployer)
+    answers = call_during_deploy(aws, deployer, arn)
+    # The second version is the stack's, without MMDSv2; the third has it.
+    assert set(answers) == {"1", "3"}, answers
+    assert answers == sorted(answers)
+
+
+def call_during_deploy(aws: Aws, deployer: Deployer, arn: str) -> list[str]:
+    """Call the agent after each of a deploy's calls to AWS; return the versions that answer."""
     agent = aws.client("bedrock-agentcore")
     answers: list[str] = []
 
     def call() -> None:
-        """Call the agent as its callers do, and again after the deploy's next call to AWS."""
         try:
             answer = agent.invoke_agent_runtime(agentRuntimeArn=arn, qualifier="dev", payload=b"{}")
             answers.append(json.loads(answer["response"].read())["version"])
@@ -83,13 +92,65 @@ def test_calls_during_an_update_reach_a_version_that_answers(aws: Aws, deployer:
             answers.append(str(error))
         aws.faults.after_calls(1, call, lose=False, of="*:[!I]*")
 
-    edit(deployer)
     aws.faults.after_calls(1, call, lose=False, of="*:[!I]*")
     deployed = deployer.deploy()
     assert deployed.code == ExitCode.OK, deployed.stderr
-    # The second version is the stack's, without MMDSv2; the third has it.
-    assert set(answers) == {"1", "3"}, answers
-    assert answers == sorted(answers)
+    return answers
+
+
+def test_stack_of_before_keeps_its_callers(aws: Aws, deployer: Deployer) -> None:
+    """Its template has no parameter for the endpoint's version, and follows the newest."""
+    outputs = json.loads(deployer.deploy(json=True).stdout)["stack"]["outputs"]
+    cloudformation = aws.client("cloudformation")
+    (stack,) = cloudformation.describe_stacks(StackName="voicecore-line-dev")["Stacks"]
+    template = cloudformation.get_template(StackName="voicecore-line-dev")["TemplateBody"]
+    del template["Parameters"]["LiveVersion"]
+    newest = {"Fn::GetAtt": ["Runtime", "AgentRuntimeVersion"]}
+    template["Resources"]["Endpoint"]["Properties"]["AgentRuntimeVersion"] = newest
+    del template["Resources"]["Runtime"]["Properties"]["PlatformVersion"]
+    cloudformation.update_stack(
+        StackName="voicecore-line-dev",
+        TemplateBody=json.dumps(template),
+        Parameters=[p for p in stack["Parameters"] if p["ParameterKey"] != "LiveVersion"],
+        Capabilities=["CAPABILITY_NAMED_IAM"],
+        Tags=stack["Tags"],
+    )
+    cloudformation.get_waiter("stack_update_complete").wait(
+        StackName="voicecore-line-dev", WaiterConfig={"Delay": 0.1, "MaxAttempts": 600}
+    )
+    control, runtime = aws.client("bedrock-agentcore-control"), outputs["RuntimeId"]
+    fixed = mmdsv2_update(control.get_agent_runtime(agentRuntimeId=runtime))
+    assert fixed
+    control.update_agent_runtime(**fixed)
+    control.update_agent_runtime_endpoint(
+        agentRuntimeId=runtime, endpointName="dev", agentRuntimeVersion="3"
+    )
+    answers = call_during_deploy(aws, deployer, outputs["RuntimeArn"])
+    assert set(answers) == {"3", "5"}, answers
+    assert "nothing was changed" in deployer.deploy().stderr
+
+
+def test_platform_is_said_planned_and_checked(aws: Aws, deployer: Deployer) -> None:
+    first = deployer.deploy()
+    assert "Platform v2 takes a snapshot of each version of the runtime: minutes" in first.stderr
+    settings = deployer.root / "voicecore.toml"
+    settings.write_text(settings.read_text().replace('platform = "v2"', 'platform = "v1"'))
+    again = deployer.deploy()
+    assert "~ runtime: " in again.stderr and "platform" in again.stderr
+    assert "snapshot" not in again.stderr
+    # A project of before the setting is on V1, whatever AWS gives to runtimes that do not say it.
+    lines = settings.read_text().splitlines(keepends=True)
+    settings.write_text("".join(line for line in lines if not line.startswith("platform")))
+    assert "nothing was changed" in deployer.deploy().stderr
+    control = aws.client("bedrock-agentcore-control")
+    (runtime,) = control.list_agent_runtimes()["agentRuntimes"]
+    versions = [
+        control.get_agent_runtime(
+            agentRuntimeId=runtime["agentRuntimeId"], agentRuntimeVersion=str(version)
+        )["platformVersion"]
+        for version in range(1, int(runtime["agentRuntimeVersion"]) + 1)
+    ]
+    assert versions == ["V2", "V1", "V1"]
 
 
 def test_platform_is_said_planned_and_checked(aws: Aws, deployer: Deployer) -> None:
