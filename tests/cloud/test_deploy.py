@@ -2,10 +2,11 @@
 
 import json
 
+import pytest
 from botocore.exceptions import ClientError
 
 from tests.cloud.deploying import Deployer
-from tests.cloud.permissions import expect_granted
+from tests.cloud.permissions import expect_granted, use_exported_policies
 from tests.conftest import Voicecore
 from tests.standins.aws import Aws
 from voicecore.cloud.resources.agentcore import mmdsv2_update
@@ -24,10 +25,14 @@ def edit(deployer: Deployer) -> None:
     bot.write_text(bot.read_text() + "\n# edited\n")
 
 
-def test_destroy_leaves_nothing_of_a_deploy(aws: Aws, deployer: Deployer) -> None:
+def test_destroy_leaves_nothing_of_a_deploy(
+    monkeypatch: pytest.MonkeyPatch, aws: Aws, deployer: Deployer
+) -> None:
     before = aws.inventory()
+    use_exported_policies(monkeypatch, aws, deployer)
     deployed = deployer.deploy()
     assert deployed.code == ExitCode.OK, deployed.stderr
+    assert "IAM's policy simulator" not in deployed.stderr
     assert "account 123456789012  region us-east-1" in deployed.stderr
     assert "+ runtime" in deployed.stderr
     assert "voicecore talk --remote" in deployed.stderr
