@@ -1,8 +1,10 @@
 """A stage is deployed, updated and destroyed, and nothing is left."""
 
 import json
+import re
 
 import pytest
+import yaml
 from botocore.exceptions import ClientError
 
 from tests.cloud.deploying import Deployer
@@ -212,3 +214,41 @@ def test_unconfirmed_deploy_and_destroy_change_nothing(aws: Aws, deployer: Deplo
     kept = deployer.destroy(yes=False)
     assert kept.code == ExitCode.USAGE
     assert deployer.deploy().stderr.count("nothing was changed") == 1
+
+
+def test_stacks_that_others_wrote_in_yaml_are_continued(
+    aws: Aws, deployer: Deployer, voicecore: Voicecore
+) -> None:
+    cloud = aws.client("cloudformation")
+    assert deployer.deploy(export=True).code == ExitCode.OK
+    exported = (deployer.root / "cloudformation/voicecore-line-images.yaml").read_text()
+    # As the command at the top of the file does.
+    tags = [{"Key": k, "Value": v} for k, v in re.findall(r"(voicecore:\w+)=(\S+)", exported)]
+    cloud.create_stack(StackName="voicecore-line-images", TemplateBody=exported, Tags=tags)
+    aws.journal.clear()
+    deployed = deployer.deploy()
+    assert deployed.code == ExitCode.OK, deployed.stderr
+    assert not [call for call in aws.journal.changes if "images" in str(call.params)]
+
+    stack = {"StackName": "voicecore-line-dev"}
+    described = cloud.describe_stacks(**stack)["Stacks"][0]
+    template = json.loads(json.dumps(cloud.get_template(**stack)["TemplateBody"]))
+    template["Resources"]["Role"]["Properties"]["Description"] = "Mine"
+    written = yaml.safe_dump(template)
+    short = written.replace("Fn::GetAtt:\n        - Role\n        - Arn", "!GetAtt Role.Arn")
+    cloud.update_stack(
+        **stack,
+        TemplateBody=re.sub(r"\n +Ref: (\w+)$", r" !Ref \1", short, flags=re.M),
+        Parameters=[
+            {"ParameterKey": each["ParameterKey"], "UsePreviousValue": True}
+            for each in described["Parameters"]
+        ],
+        Capabilities=["CAPABILITY_NAMED_IAM"],
+    )
+    assert "!Ref" in cloud.get_template(**stack)["TemplateBody"]
+    shown = voicecore("status", cwd=deployer.root)
+    assert shown.code == ExitCode.OK, shown.stderr
+    changed = deployer.deploy()
+    assert changed.code == ExitCode.OK, changed.stderr
+    assert "Mine" not in str(cloud.get_template(**stack)["TemplateBody"])
+    assert deployer.destroy().code == ExitCode.OK
