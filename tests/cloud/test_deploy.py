@@ -2,6 +2,7 @@
 
 import json
 import re
+from typing import Any
 
 import pytest
 import yaml
@@ -252,3 +253,46 @@ def test_stacks_that_others_wrote_in_yaml_are_continued(
     assert changed.code == ExitCode.OK, changed.stderr
     assert "Mine" not in str(cloud.get_template(**stack)["TemplateBody"])
     assert deployer.destroy().code == ExitCode.OK
+
+
+SECRET = "voicecore/line/dev"
+
+
+def with_secret(aws: Aws, deployer: Deployer) -> Any:
+    """Give the agent a key, and return a client for its secret."""
+    (deployer.root / "agent/.env").write_text("DEEPGRAM_API_KEY=hidden\n")
+    return aws.client("secretsmanager")
+
+
+def test_name_of_a_secret_scheduled_for_deletion_stays_taken(aws: Aws, deployer: Deployer) -> None:
+    secrets = with_secret(aws, deployer)
+    secrets.create_secret(Name=SECRET)
+    secrets.delete_secret(SecretId=SECRET, RecoveryWindowInDays=7)
+    aws.journal.clear()
+    refused = deployer.deploy()
+    assert refused.code == ExitCode.AWS_REFUSED
+    assert f"a secret named {SECRET} is scheduled for deletion on 20" in refused.stderr
+    for command in ("delete-secret", "restore-secret"):
+        typed = f"aws secretsmanager {command} --region us-east-1 --secret-id {SECRET}"
+        assert typed in refused.stderr, refused.stderr
+    assert "--force-delete-without-recovery" in refused.stderr
+    assert changes(aws) == []
+    secrets.delete_secret(SecretId=SECRET, ForceDeleteWithoutRecovery=True)
+    assert deployer.deploy().code == ExitCode.OK
+
+
+def test_secret_of_a_stack_that_is_scheduled_for_deletion_is_to_be_restored(
+    aws: Aws, deployer: Deployer
+) -> None:
+    secrets = with_secret(aws, deployer)
+    assert deployer.deploy().code == ExitCode.OK
+    secrets.delete_secret(SecretId=SECRET)
+    aws.journal.clear()
+    refused = deployer.deploy()
+    assert refused.code == ExitCode.AWS_REFUSED
+    assert "is scheduled for deletion" in refused.stderr
+    restore = "aws secretsmanager restore-secret --region us-east-1 --secret-id arn:aws:"
+    assert restore in refused.stderr, refused.stderr
+    assert changes(aws) == []
+    secrets.restore_secret(SecretId=SECRET)
+    assert deployer.deploy().code == ExitCode.OK

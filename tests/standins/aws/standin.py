@@ -33,6 +33,7 @@ from tests.standins.aws.services import (
     load_balancers,
     logs,
     quotas,
+    secrets_manager,
     tagging,
 )
 from tests.standins.aws.services.lambda_containers import Start
@@ -52,6 +53,7 @@ _HANDLERS = (
     | tagging.HANDLERS
     | load_balancers.HANDLERS
     | ecs.HANDLERS
+    | secrets_manager.HANDLERS
 )
 
 
