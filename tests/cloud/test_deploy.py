@@ -1,11 +1,15 @@
 """A stage is deployed, updated and destroyed, and nothing is left."""
 
 import json
+import re
+from typing import Any
 
+import pytest
+import yaml
 from botocore.exceptions import ClientError
 
 from tests.cloud.deploying import Deployer
-from tests.cloud.permissions import expect_granted
+from tests.cloud.permissions import expect_granted, use_exported_policies
 from tests.conftest import Voicecore
 from tests.standins.aws import Aws
 from voicecore.cloud.resources.agentcore import mmdsv2_update
@@ -24,10 +28,14 @@ def edit(deployer: Deployer) -> None:
     bot.write_text(bot.read_text() + "\n# edited\n")
 
 
-def test_destroy_leaves_nothing_of_a_deploy(aws: Aws, deployer: Deployer) -> None:
+def test_destroy_leaves_nothing_of_a_deploy(
+    monkeypatch: pytest.MonkeyPatch, aws: Aws, deployer: Deployer
+) -> None:
     before = aws.inventory()
+    use_exported_policies(monkeypatch, aws, deployer)
     deployed = deployer.deploy()
     assert deployed.code == ExitCode.OK, deployed.stderr
+    assert "IAM's policy simulator" not in deployed.stderr
     assert "account 123456789012  region us-east-1" in deployed.stderr
     assert "+ runtime" in deployed.stderr
     assert "voicecore talk --remote" in deployed.stderr
@@ -230,3 +238,84 @@ def test_unconfirmed_deploy_and_destroy_change_nothing(aws: Aws, deployer: Deplo
     kept = deployer.destroy(yes=False)
     assert kept.code == ExitCode.USAGE
     assert deployer.deploy().stderr.count("nothing was changed") == 1
+
+
+def test_stacks_that_others_wrote_in_yaml_are_continued(
+    aws: Aws, deployer: Deployer, voicecore: Voicecore
+) -> None:
+    cloud = aws.client("cloudformation")
+    assert deployer.deploy(export=True).code == ExitCode.OK
+    exported = (deployer.root / "cloudformation/voicecore-line-images.yaml").read_text()
+    # As the command at the top of the file does.
+    tags = [{"Key": k, "Value": v} for k, v in re.findall(r"(voicecore:\w+)=(\S+)", exported)]
+    cloud.create_stack(StackName="voicecore-line-images", TemplateBody=exported, Tags=tags)
+    aws.journal.clear()
+    deployed = deployer.deploy()
+    assert deployed.code == ExitCode.OK, deployed.stderr
+    assert not [call for call in aws.journal.changes if "images" in str(call.params)]
+
+    stack = {"StackName": "voicecore-line-dev"}
+    described = cloud.describe_stacks(**stack)["Stacks"][0]
+    template = json.loads(json.dumps(cloud.get_template(**stack)["TemplateBody"]))
+    template["Resources"]["Role"]["Properties"]["Description"] = "Mine"
+    written = yaml.safe_dump(template)
+    short = written.replace("Fn::GetAtt:\n        - Role\n        - Arn", "!GetAtt Role.Arn")
+    cloud.update_stack(
+        **stack,
+        TemplateBody=re.sub(r"\n +Ref: (\w+)$", r" !Ref \1", short, flags=re.M),
+        Parameters=[
+            {"ParameterKey": each["ParameterKey"], "UsePreviousValue": True}
+            for each in described["Parameters"]
+        ],
+        Capabilities=["CAPABILITY_NAMED_IAM"],
+    )
+    assert "!Ref" in cloud.get_template(**stack)["TemplateBody"]
+    shown = voicecore("status", cwd=deployer.root)
+    assert shown.code == ExitCode.OK, shown.stderr
+    changed = deployer.deploy()
+    assert changed.code == ExitCode.OK, changed.stderr
+    assert "Mine" not in str(cloud.get_template(**stack)["TemplateBody"])
+    assert deployer.destroy().code == ExitCode.OK
+
+
+SECRET = "voicecore/line/dev"
+
+
+def with_secret(aws: Aws, deployer: Deployer) -> Any:
+    """Give the agent a key, and return a client for its secret."""
+    (deployer.root / "agent/.env").write_text("DEEPGRAM_API_KEY=hidden\n")
+    return aws.client("secretsmanager")
+
+
+def test_name_of_a_secret_scheduled_for_deletion_stays_taken(aws: Aws, deployer: Deployer) -> None:
+    secrets = with_secret(aws, deployer)
+    secrets.create_secret(Name=SECRET)
+    secrets.delete_secret(SecretId=SECRET, RecoveryWindowInDays=7)
+    aws.journal.clear()
+    refused = deployer.deploy()
+    assert refused.code == ExitCode.AWS_REFUSED
+    assert f"a secret named {SECRET} is scheduled for deletion on 20" in refused.stderr
+    for command in ("delete-secret", "restore-secret"):
+        typed = f"aws secretsmanager {command} --region us-east-1 --secret-id {SECRET}"
+        assert typed in refused.stderr, refused.stderr
+    assert "--force-delete-without-recovery" in refused.stderr
+    assert changes(aws) == []
+    secrets.delete_secret(SecretId=SECRET, ForceDeleteWithoutRecovery=True)
+    assert deployer.deploy().code == ExitCode.OK
+
+
+def test_secret_of_a_stack_that_is_scheduled_for_deletion_is_to_be_restored(
+    aws: Aws, deployer: Deployer
+) -> None:
+    secrets = with_secret(aws, deployer)
+    assert deployer.deploy().code == ExitCode.OK
+    secrets.delete_secret(SecretId=SECRET)
+    aws.journal.clear()
+    refused = deployer.deploy()
+    assert refused.code == ExitCode.AWS_REFUSED
+    assert "is scheduled for deletion" in refused.stderr
+    restore = "aws secretsmanager restore-secret --region us-east-1 --secret-id arn:aws:"
+    assert restore in refused.stderr, refused.stderr
+    assert changes(aws) == []
+    secrets.restore_secret(SecretId=SECRET)
+    assert deployer.deploy().code == ExitCode.OK
