@@ -8,7 +8,7 @@ import subprocess
 import sys
 from datetime import UTC, datetime
 
-NAMES = ("startup", "relay", "voice", "calls", "page", "webrtc", "server", "coldstart",
+NAMES = ("startup", "relay", "voice", "calls", "page", "webrtc", "server", "coldstart", "snapshot",
          "image", "deploy")  # fmt: skip
 
 

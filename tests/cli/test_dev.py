@@ -45,8 +45,11 @@ def project(installed_project: Path) -> Iterator[Path]:
     (installed_project / "server/internal/server.py").write_text(SERVER)
 
 
-def test_serves_until_interrupted_and_leaves_nothing_behind(project: Path) -> None:
-    with dev(project) as process:
+@pytest.mark.parametrize("arguments", [[], ["--platform", "v2"]], ids=" ".join)
+def test_serves_until_interrupted_and_leaves_nothing_behind(
+    project: Path, arguments: list[str]
+) -> None:
+    with dev(project, *arguments) as process:
         serving = events_until(process, "serving", "ready")
         urls = next(event for event in serving if event["kind"] == "serving")
         path = project / ".voicecore/dev.json"
@@ -60,6 +63,32 @@ def test_serves_until_interrupted_and_leaves_nothing_behind(project: Path) -> No
     assert process.returncode == ExitCode.OK
     assert not path.exists()
     assert processes_in(project) == []
+
+
+@pytest.mark.parametrize(
+    ("setting", "arguments", "platform", "start"),
+    [
+        ("", [], "v1", "version 1 is warm"),
+        ('platform = "v2"\n', [], "v2", "version 1 is frozen"),
+        ('platform = "v2"\n', ["--platform", "v1"], "v1", "version 1 is warm"),
+    ],
+)
+def test_platform_is_that_of_the_project_unless_chosen(
+    project: Path, setting: str, arguments: list[str], platform: str, start: str
+) -> None:
+    report = "import os\nprint(os.environ['AGENTCORE_PLATFORM'], flush=True)\n"
+    (project / "agent/internal/app.py").write_text(report + AGENT)
+    toml = project / "voicecore.toml"
+    before = toml.read_text()
+    toml.write_text(before + setting)
+    try:
+        with dev(project, *arguments) as process:
+            events = events_until(process, "ready")
+    finally:
+        toml.write_text(before)
+    texts = {event["kind"]: event.get("text", "") for event in events}
+    assert texts["log"] == platform
+    assert texts["ready"].startswith(start)
 
 
 def test_killed_dev_leaves_no_children(project: Path) -> None:

@@ -8,6 +8,7 @@ import pytest
 from tests.conftest import Voicecore
 from tests.standins.disk import small_disk
 from voicecore.console.errors import ExitCode
+from voicecore.project.project import load_project
 
 
 def test_creates_project_and_names_next_command(voicecore: Voicecore, tmp_path: Path) -> None:
@@ -52,6 +53,15 @@ def test_prints_one_json_document(voicecore: Voicecore) -> None:
     }
     assert result.json["next"] == ["cd support-line", "voicecore talk"]
     assert result.stderr == ""
+
+
+@pytest.mark.parametrize(("region", "platform"), [("us-east-1", "v2"), ("eu-west-2", "v1")])
+def test_project_has_the_newest_platform_of_its_region(
+    voicecore: Voicecore, tmp_path: Path, region: str, platform: str
+) -> None:
+    created = voicecore("init", "line", "--pipeline", "offline", "--region", region, "--yes")
+    assert created.code == ExitCode.OK, created.stderr
+    assert load_project(tmp_path / "line").stage().platform == platform
 
 
 def test_telephony_project_has_only_its_providers(voicecore: Voicecore, tmp_path: Path) -> None:

@@ -9,6 +9,10 @@ from __future__ import annotations
 import json
 import os
 import re
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
 
 from tests.cloud.deploying import Deployer
 from tests.golden import FILES
@@ -31,12 +35,25 @@ _IDS = (
 )
 
 
+def use_exported_policies(
+    monkeypatch: pytest.MonkeyPatch, aws: Aws, deployer: Deployer, server: bool = False
+) -> None:
+    """Let commands run as an identity that has the exported policies and nothing else."""
+    caller = aws.new_caller(policies=_exported(deployer, server))
+    for name, value in caller.environment().items():
+        monkeypatch.setenv(name, value)
+
+
+def _exported(deployer: Deployer, server: bool) -> list[Mapping[str, Any]]:
+    assert deployer.deploy(export=True, server=server).code == ExitCode.OK
+    files = deployer.root.rglob("deployer-policy-*.json")
+    return [s for file in files for s in json.loads(file.read_text())["Statement"]]
+
+
 def expect_granted(aws: Aws, deployer: Deployer, record: str, server: bool = False) -> None:
     """Check that the exported policies allow every call so far, on exactly its resource."""
     needed = accesses(aws.journal)
-    assert deployer.deploy(export=True, server=server).code == ExitCode.OK
-    files = deployer.root.rglob("deployer-policy-*.json")
-    statements = [s for file in files for s in json.loads(file.read_text())["Statement"]]
+    statements = _exported(deployer, server)
     denied = [str(access) for access in sorted(needed) if not granted(statements, access)]
     assert not denied, denied
     _expect_recorded(needed, record)

@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 
 from tests.cloud.deploying import Deployer
-from tests.cloud.permissions import expect_granted
+from tests.cloud.permissions import expect_granted, use_exported_policies
 from tests.cloud.test_server import edit
 from tests.conftest import Voicecore
 from tests.e2e.standins.test_aws_ecs_tasks import wait_until
@@ -129,6 +129,7 @@ def test_no_call_is_cut_off(
     async def live() -> None:
         async with phone_server(monkeypatch, voicecore, tmp_path) as (phone, agents):
             before = phone.aws.inventory()
+            use_exported_policies(monkeypatch, phone.aws, phone.deployer, server=True)
             pair, port = make_credentials(), free_port()
             agents["AWS_ENDPOINT_URL_BEDROCK_AGENTCORE"] = f"http://127.0.0.1:{port}"
             agents["AWS_ACCESS_KEY_ID"] = pair.access_key_id

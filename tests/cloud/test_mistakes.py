@@ -261,6 +261,29 @@ def change_runtime_by_hand(aws: Aws, change: dict[str, Any]) -> None:
     )
 
 
+def test_platform_that_the_region_may_lack_is_tried(
+    aws: Aws, deployer: Deployer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_REGION", "sa-east-1")  # where images are
+    settings = deployer.root / "voicecore.toml"
+    text = settings.read_text().replace("us-east-1", "sa-east-1")
+    settings.write_text(text.replace('pipeline = "nova-sonic"', 'pipeline = "offline"'))
+    tried = deployer.deploy()
+    assert "AWS has not published that sa-east-1 has platform v2" in tried.stderr
+    expect_refusal(tried, "V2 is not supported in region sa-east-1", 'Set platform = "v1"')
+    settings.write_text(settings.read_text().replace('platform = "v2"', 'platform = "v1"'))
+    again = deployer.deploy()
+    assert again.code == ExitCode.OK, again.stderr
+
+
+def test_platform_changed_by_hand_is_reported_and_restored(aws: Aws, deployer: Deployer) -> None:
+    deployer.deploy()
+    change_runtime_by_hand(aws, {"platformVersion": "V1"})
+    deployed = deployer.deploy()
+    assert "was changed by hand: its platform is v1" in deployed.stderr
+    assert "nothing was changed" in deployer.deploy().stderr
+
+
 def test_runtime_changed_by_hand_is_reported_and_restored(aws: Aws, deployer: Deployer) -> None:
     deployer.deploy()
     change_runtime_by_hand(aws, {"environmentVariables": {"MINE": "1"}})

@@ -19,7 +19,7 @@ import requests
 
 from tests.cloud.deploying import Deployer
 from tests.cloud.killing import expect_finish, kill_deploy
-from tests.cloud.permissions import expect_granted
+from tests.cloud.permissions import expect_granted, use_exported_policies
 from tests.cloud.test_deploy import changes
 from tests.conftest import Voicecore
 from tests.standins.aws import Aws, aws_standin
@@ -84,11 +84,13 @@ def edit(path: Path, text: str = "\n# edited\n") -> None:
 
 
 def test_server_is_deployed_updated_and_deleted(
-    aws: Aws, deployer: Deployer, voicecore: Voicecore
+    monkeypatch: pytest.MonkeyPatch, aws: Aws, deployer: Deployer, voicecore: Voicecore
 ) -> None:
     before = aws.inventory()
+    use_exported_policies(monkeypatch, aws, deployer, server=True)
     deployed = deployer.deploy(server=True)
     assert deployed.code == ExitCode.OK, deployed.stderr
+    assert "IAM's policy simulator" not in deployed.stderr
     assert "+ server URL" in deployed.stderr
     assert "plus AWS Lambda's charges" in deployed.stderr
     server = deployed_server(aws)
@@ -99,6 +101,7 @@ def test_server_is_deployed_updated_and_deleted(
     started = server.start()
     assert started.status_code == 200, started.text
     assert str(variables(aws)["AGENT_RUNTIME_ARN"]) in unquote(started.text)
+    assert "qualifier=dev" in started.text and "qualifier=DEFAULT" not in started.text
     page = voicecore("invite", "--hours", "1", cwd=deployer.root)
     url, _, invite = page.stdout.strip().partition("#")
     assert (url, server.start(invite).status_code) == (server.url, 200)

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from tests.cloud.deploying import Deployer
-from tests.cloud.permissions import expect_granted
+from tests.cloud.permissions import expect_granted, use_exported_policies
 from tests.cloud.test_deploy import edit
 from tests.conftest import Voicecore
 from tests.standins.aws import Aws
@@ -90,12 +90,15 @@ def test_status_of_a_deployed_stage(aws: Aws, vpc: Deployer, voicecore: Voicecor
 
 
 def test_exported_policies_grant_all_that_the_commands_call(
-    aws: Aws, vpc: Deployer, voicecore: Voicecore
+    monkeypatch: pytest.MonkeyPatch, aws: Aws, vpc: Deployer, voicecore: Voicecore
 ) -> None:
+    use_exported_policies(monkeypatch, aws, vpc)
     for key in ("first", "second"):
         (vpc.root / "agent/.env").write_text(f"DEEPGRAM_API_KEY={key}\n")
         edit(vpc)
-        assert vpc.deploy().code == ExitCode.OK
+        deployed = vpc.deploy()
+        assert deployed.code == ExitCode.OK, deployed.stderr
+        assert "IAM's policy simulator" not in deployed.stderr
     aws.agent_says(runtime_id(aws), "hello", session=SESSION)
     before = len(aws.journal)
     for words in (["status", "--drift"], ["status", "--all"], ["logs", "--session", SESSION]):

@@ -1,7 +1,9 @@
 """WebRTC in AWS: the variables of the agent, and its TURN channels."""
 
+import pytest
+
 from tests.cloud.deploying import Deployer
-from tests.cloud.permissions import expect_granted
+from tests.cloud.permissions import expect_granted, use_exported_policies
 from tests.standins.aws import Aws
 from voicecore.console.errors import ExitCode
 
@@ -19,10 +21,13 @@ def channels(aws: Aws) -> list[str]:
     return [channel["ChannelName"] for channel in listed]
 
 
-def test_turn_source_can_change(aws: Aws, deployer: Deployer) -> None:
+def test_turn_source_can_change(
+    monkeypatch: pytest.MonkeyPatch, aws: Aws, deployer: Deployer
+) -> None:
     toml = deployer.root / "voicecore.toml"
     public = 'network = "public"\n' + toml.read_text().replace('["websocket"]', '["webrtc"]')
     toml.write_text(public)
+    use_exported_policies(monkeypatch, aws, deployer)
     deployed = deployer.deploy()
     assert deployed.code == ExitCode.OK, deployed.stderr
     assert "blocks outbound UDP" in deployed.stderr

@@ -33,7 +33,7 @@ TALK = {
 def recorded(name: str) -> set[Access]:
     """Return the accesses of a record."""
     lines = (FILES / "permissions" / f"{name}.txt").read_text().splitlines()
-    return {Access(*line.partition(" ")[::2]) for line in lines}
+    return {Access(action, arn) for action, _, arn in (line.partition(" ") for line in lines)}
 
 
 def recorded_of(project: str) -> set[Access]:
@@ -58,15 +58,17 @@ OVER_WEBRTC = named("line", deployment("nova-sonic", WEBRTC))
 ON_ECS = named("phone", phone_deployment())
 # AWS chooses the names of these services' resources.
 NAMELESS = ("application-autoscaling", "cloudfront", "elasticloadbalancing")
-# These read, for all resources of the account.
+# These read, for all resources of the account, or create a role that the account has once.
 SHARED = {
     "bedrock-agentcore:ListAgentRuntimeEndpoints",
+    "cloudformation:DescribeStacks",
     "ecs:ListTasks",
+    "iam:CreateServiceLinkedRole",
     "iam:SimulatePrincipalPolicy",
 }
-# AgentCore, ECS and autoscaling create roles and alarms for the caller, which the stand-in does
-# not; builds are in tests/image.
-NOT_CALLED = {"AgentCoreInterfaces", "BuildRoleToCodeBuild", "ServerAlarms", "ServerServices"}
+# Autoscaling creates alarms for the caller, and CloudFormation reads policies of log groups, which
+# the stand-in does not; builds are in tests/image.
+NOT_CALLED = {"BuildRoleToCodeBuild", "ServerAlarms", "ServerLogPolicies"}
 RECORDS: Mapping[str, tuple[Deployment, set[Access]]] = {
     "agent-public": (AGENT, TALK),
     "agent-vpc": (IN_VPC, set()),

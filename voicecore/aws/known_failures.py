@@ -140,6 +140,12 @@ KNOWN_FAILURES = (
     ),
     # A POST was sent to the WebSocket's path.
     KnownFailure(r"not a websocket upgrade request", "Connect to /ws with wss://"),
+    # A secret was deleted by hand, which only schedules it: its name stays taken.
+    KnownFailure(
+        r"(marked|scheduled) for deletion",
+        "Restore the secret:  aws secretsmanager restore-secret --secret-id NAME\n"
+        "Or free its name:  aws secretsmanager delete-secret --secret-id NAME --force-delete-without-recovery",
+    ),
     # Other functions have reserved what this one would.
     KnownFailure(
         r"UnreservedConcurrentExecution below its minimum",

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from voicecore.catalog.phones.accounts import phone_accounts
+from voicecore.catalog.platforms import V2
 from voicecore.catalog.transports import TRANSPORTS
 from voicecore.catalog.transports.record import HEADERS
 from voicecore.console.context import Context
@@ -21,6 +22,7 @@ from voicecore.local.dev_output import DevOutput, LocalEndpoints
 from voicecore.local.environments import agent_spec, phone_variables, server_env
 from voicecore.local.gateway.request import check_allowlist
 from voicecore.local.invite_url import invite_url
+from voicecore.local.limits import START_LIMIT, START_LIMIT_V2
 from voicecore.local.network import nat
 from voicecore.local.network.nat import NatEnvironment
 from voicecore.local.processes import dev_state, venv
@@ -93,6 +95,7 @@ def _serve(
     lifecycle: Lifecycle,
     image: LocalImage | None,
 ) -> ExitCode:
+    platform = options.platform or project.stage().platform
     with (
         reserved_port(options.port, RUNTIME_PORT) as port,
         reserved_port(options.server_port, SERVER_PORT) as server_port,
@@ -106,8 +109,9 @@ def _serve(
             port=port,
             time_scale=options.time_scale,
             lifecycle=lifecycle,
-            start_limit=options.start_limit,
+            start_limit=options.start_limit or (START_LIMIT_V2 if platform == V2 else START_LIMIT),
             block_udp=options.network == "public" and not options.nat,
+            platform=platform,
         )
         services = _Services(context, options, project, settings, server_port, image)
         return asyncio.run(_until_interrupted(services.serve()))
@@ -180,7 +184,8 @@ class _Services:
             from voicecore.local.container_agents import ContainerAgents
 
             warn = self.context.output.error
-            agents = ContainerAgents(project, env, self.image, reaper, warn)
+            platform = self.settings.platform
+            agents = ContainerAgents(project, env, self.image, reaper, warn, platform)
             runtime = await stack.enter_async_context(
                 LocalRuntime(self.settings, agents.spec, output.event, agents.prepare)
             )
@@ -188,7 +193,7 @@ class _Services:
             return runtime
 
         def spec() -> AgentSpec:
-            spec = agent_spec(project, env)
+            spec = agent_spec(project, env, self.settings.platform)
             return behind.spec(spec) if behind else spec
 
         return await stack.enter_async_context(LocalRuntime(self.settings, spec, output.event))

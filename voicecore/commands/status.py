@@ -186,7 +186,7 @@ def _runtime_rows(found: StageStatus) -> Iterator[Row]:
         return
     ready = runtime.status == "READY"
     color = "green" if ready else "red" if runtime.settled else "yellow"
-    version = f"  {runtime.id}, AgentCore's version {runtime.version}"
+    version = f"  {runtime.id}, AgentCore's version {runtime.version}, platform {runtime.platform}"
     yield "runtime", [Span(runtime.status, color), Span(version)]
     if runtime.reason:
         yield from _failure_rows(runtime, found.stage)

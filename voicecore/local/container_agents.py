@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from voicecore.catalog import platforms
 from voicecore.console.errors import ExitCode, VoicecoreError
 from voicecore.image.docker.container import (
     CredentialsUnavailable,
@@ -84,6 +85,7 @@ class ContainerAgents:
         image: LocalImage,
         reaper: Reaper,
         warn: Callable[[VoicecoreError], None],
+        platform: str = platforms.V1,
     ) -> None:
         self._project = project
         self._env = env
@@ -91,6 +93,7 @@ class ContainerAgents:
         self._version = 1
         self._reaper = reaper
         self._warn = warn
+        self._platform = platform
         self._build: Child | None = None
         self._role: Mapping[str, str] = {}
         self._lock = asyncio.Lock()
@@ -116,6 +119,7 @@ class ContainerAgents:
             "AWS_EC2_METADATA_DISABLED": "true",
             **self._role,
             **dotenv_of(self._project.agent),
+            platforms.VARIABLE: self._platform,
         }
         name = f"voicecore-{self._project.name}-{secrets.token_hex(4)}"
         passed = [*values, KEY_VARIABLE]

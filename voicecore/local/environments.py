@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from voicecore.catalog import platforms
 from voicecore.catalog.phones.accounts import SIGNING_KEY
 from voicecore.local.processes import venv
 from voicecore.local.runtime import LocalRuntime
-from voicecore.local.sessions.agent_process import AgentSpec
+from voicecore.local.sessions.agent_process import AgentSpec, restorable
 from voicecore.project.dotenv import dotenv_of, without_ours
 from voicecore.project.project import Project
 
 
-def agent_spec(project: Project, env: Mapping[str, str]) -> AgentSpec:
+def agent_spec(project: Project, env: Mapping[str, str], platform: str = platforms.V1) -> AgentSpec:
     """Return how to start the agent: as in its container, with the developer's AWS credentials.
 
     Reads agent/.env on each call, so the next session sees a changed file.
@@ -21,9 +22,11 @@ def agent_spec(project: Project, env: Mapping[str, str]) -> AgentSpec:
         **without_ours(env),
         "AWS_REGION": project.region,
         **dotenv_of(project.agent),
+        platforms.VARIABLE: platform,
     }
     argv = (str(venv.python_of(project.agent)), "-m", "internal.app")
-    return AgentSpec(argv, project.agent, values)
+    spec = AgentSpec(argv, project.agent, values)
+    return restorable(spec) if platform == platforms.V2 else spec
 
 
 def server_env(project: Project, runtime: LocalRuntime, env: Mapping[str, str]) -> dict[str, str]:

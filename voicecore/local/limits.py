@@ -33,6 +33,7 @@ STOP_GRACE = 15.0
 
 # Platform V1 answers 424 when /ping is not healthy by then (aws/bedrock-agentcore-sdk-python#599).
 START_LIMIT = 30.0
+START_LIMIT_V2 = 120.0  # runtime-v2-optimize
 # Measured by users, fastagent-sh/fastagent#314.
 PING_INTERVAL = 2.0
 # AWS says that it ends a session without ping answers, not after how many: this is our choice.

@@ -15,6 +15,7 @@ from typing import Self
 import aiohttp
 from aiohttp import web
 
+from voicecore.catalog.platforms import V1, V2
 from voicecore.local.gateway.app import Gateway, GatewayConfig
 from voicecore.local.gateway.request import check_allowlist
 from voicecore.local.gateway.sigv4 import LocalCredentials, make_credentials
@@ -27,11 +28,13 @@ from voicecore.local.limits import (
 from voicecore.local.network.udp_block import udp_blocked_group
 from voicecore.local.processes.child import Reaper
 from voicecore.local.processes.ports import PortInUse
-from voicecore.local.sessions.agent_process import AgentProcess, AgentSpec
+from voicecore.local.sessions.agent_process import AgentHost, AgentProcess, AgentSpec
 from voicecore.local.sessions.clock import Clock
 from voicecore.local.sessions.events import LogLine, RuntimeEvent, RuntimeStatus, SpareStatus
 from voicecore.local.sessions.lifecycle import Lifecycle
+from voicecore.local.sessions.log_writer import capture_of
 from voicecore.local.sessions.session_table import SessionTable
+from voicecore.local.sessions.snapshot_pool import SnapshotPool
 from voicecore.local.sessions.warm_pool import PoolChange, WarmPool
 
 _LINES_KEPT = 200
@@ -61,6 +64,7 @@ class RuntimeSettings:
     qualifiers: tuple[str, ...] = ("DEFAULT",)
     start_limit: float = START_LIMIT
     block_udp: bool = False  # as AgentCore's PUBLIC network mode does
+    platform: str = V1
 
     @property
     def logs(self) -> Path:
@@ -99,8 +103,10 @@ class LocalRuntime:
         self._on_event = on_event
         self._troubles: deque[RuntimeEvent] = deque(maxlen=_TROUBLES_KEPT)
         self._lines: deque[LogLine] = deque(maxlen=_LINES_KEPT)
+        self._captures: set[tuple[int, str]] = set()
         self._reaper = Reaper()
-        self._pool = WarmPool(load_agent, self._launch, self._spare_changed, prepare)
+        pool = SnapshotPool if settings.platform == V2 else WarmPool
+        self._pool = pool(load_agent, self._launch, self._spare_changed, prepare)
         self._sessions = SessionTable(
             self._pool, self.clock, settings.lifecycle, settings.sessions_max, self._emit
         )
@@ -205,9 +211,7 @@ class LocalRuntime:
     async def _launch(self, spec: AgentSpec, version: int) -> AgentProcess:
         if self._http is None:
             raise RuntimeError("the runtime is not started")
-        return await AgentProcess.start(
-            spec,
-            version,
+        host = AgentHost(
             self.logs,
             self._reaper,
             self._http,
@@ -215,18 +219,24 @@ class LocalRuntime:
             self._add_lines,
             self._group,
         )
+        return await AgentProcess.start(spec, version, host)
 
     def _add_lines(self, agent: AgentProcess, lines: list[str]) -> None:
         for line in lines:
             self._lines.append(LogLine(agent.session_id, line))
-            self._emit(RuntimeEvent("log", line, agent.session_id))
+            capture = capture_of(line)
+            if capture is None:
+                self._emit(RuntimeEvent("log", line, agent.session_id))
+            elif (agent.version, capture) not in self._captures:
+                self._captures.add((agent.version, capture))
+                self._emit(RuntimeEvent("advice", capture, agent.session_id))
 
     def _spare_changed(self, change: PoolChange) -> None:
         version, failure = self._pool.version, self._pool.failure
         if failure is not None:
             self._emit(RuntimeEvent("failed", failure.message, hint=failure.hint))
         elif change == "ready":
-            self._emit(RuntimeEvent("ready", f"version {version} is warm"))
+            self._emit(RuntimeEvent("ready", f"version {version} {self._pool.readiness}"))
         else:
             self._emit(RuntimeEvent("reloaded", f"version {version} serves new sessions"))
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from voicecore.console.command_line import Option
-from voicecore.local.limits import START_LIMIT
+from voicecore.local.limits import START_LIMIT, START_LIMIT_V2
 from voicecore.options import JsonEvents, ProjectFolder
 from voicecore.project.defaults import IDLE_TIMEOUT, MAX_LIFETIME
 
@@ -23,6 +23,7 @@ class DevOptions:
     Examples:
       voicecore dev
       voicecore dev --time-scale 60          # AgentCore's 60-minute limit comes after one minute
+      voicecore dev --platform v2            # restore each session from a snapshot
       voicecore dev --container              # run the arm64 image, as AgentCore starts it
       sudo voicecore dev --nat               # test TURN: no other path connects
       eval "$(voicecore dev --env)"          # point boto3 and the AWS CLI at it
@@ -48,14 +49,22 @@ class DevOptions:
     max_lifetime: Annotated[
         float, Option("End every session after this long.", metavar="SECONDS")
     ] = MAX_LIFETIME
-    start_limit: Annotated[
-        float,
+    platform: Annotated[
+        Literal["v1", "v2"] | None,
         Option(
-            "Time an agent has to answer /ping; not scaled by --time-scale.",
+            "Start sessions as this AgentCore platform: v1 boots the agent for each, v2 restores "
+            "each from a snapshot.  [default: from voicecore.toml]"
+        ),
+    ] = None
+    start_limit: Annotated[
+        float | None,
+        Option(
+            "Time an agent has to answer /ping; not scaled by --time-scale.  [default: "
+            f"{START_LIMIT:g}, or {START_LIMIT_V2:g} on v2]",
             metavar="SECONDS",
             min=0.1,
         ),
-    ] = START_LIMIT
+    ] = None
     network: Annotated[
         Literal["vpc", "public"],
         Option("Network mode; public blocks the agent's UDP, as AgentCore does (Linux, root)."),

@@ -286,7 +286,7 @@ from pathlib import Path
 from tests.standins.runtime.runtime_lab import runtime_lab
 
 async def main():
-    async with runtime_lab(Path({folder!r}), "grandchild") as here:
+    async with runtime_lab(Path({folder!r}), {mode!r}, platform={platform!r}) as here:
         await here.runtime.ready()
         await here.invoke()
         await here.runtime.ready()
@@ -312,15 +312,26 @@ def processes_of(folder: Path) -> set[int]:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="finds the processes through /proc")
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGKILL])
-def test_no_process_is_left_however_the_runtime_ends(tmp_path: Path, sent: signal.Signals) -> None:
-    code = RUN.format(tests=str(Path(__file__).parents[3]), folder=str(tmp_path))
+@pytest.mark.parametrize(
+    ("platform", "mode", "processes"),
+    [
+        ("v1", "grandchild", 4),  # a session and a spare, each with its grandchild
+        ("v2", "grandchild", 4),  # the same: the frozen one cannot fork its grandchild
+        ("v2", "", 2),  # a session and the frozen process that it is a fork of
+    ],
+)
+def test_no_process_is_left_however_the_runtime_ends(
+    tmp_path: Path, platform: str, mode: str, processes: int, sent: signal.Signals
+) -> None:
+    root = str(Path(__file__).parents[3])
+    code = RUN.format(tests=root, folder=str(tmp_path), mode=mode, platform=platform)
     agent = tmp_path / "agent"
     with subprocess.Popen(
         [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
     ) as runtime:
         assert runtime.stdout
         assert runtime.stdout.readline() == "running\n"
-        assert len(processes_of(agent)) == 4  # a session and a spare, each with its grandchild
+        assert len(processes_of(agent)) == processes
         runtime.send_signal(sent)
         runtime.wait(timeout=60)
     deadline = time.monotonic() + 60

@@ -687,21 +687,28 @@ class TestRuntimes:
         assert "use1-az6" in found["failureReason"]
         assert "use1-az1, use1-az2, use1-az4" in found["failureReason"]
 
-    def test_first_runtime_in_a_vpc_creates_the_service_linked_role(
-        self, aws: Aws, stacks: Stacks
-    ) -> None:
-        net = outputs(stacks.deploy("network", network()))
-        config = {"subnets": [net["Subnets"]], "securityGroups": [net["Groups"]]}
-        request = runtime_request(aws, roleArn=role_of(aws)) | {
-            "networkConfiguration": {"networkMode": "VPC", "networkModeConfig": config}
-        }
-        control = aws.client("bedrock-agentcore-control")
+    def test_first_runtime_creates_the_service_linked_roles(self, aws: Aws, stacks: Stacks) -> None:
+        request = runtime_request(aws, roleArn=role_of(aws))
+        control, iam = aws.client("bedrock-agentcore-control"), aws.client("iam")
         aws.faults.deny("iam:CreateServiceLinkedRole")
         code, message = refused(control.create_agent_runtime, **request)
         assert code == "AccessDeniedException" and "iam:CreateServiceLinkedRole" in message
         aws.faults.allow("iam:CreateServiceLinkedRole")
-        control.create_agent_runtime(**request)
-        aws.client("iam").get_role(RoleName="AWSServiceRoleForBedrockAgentCoreNetwork")
+        id = control.create_agent_runtime(**request)["agentRuntimeId"]
+        iam.get_role(RoleName="AWSServiceRoleForBedrockAgentCoreRuntimeIdentity")
+
+        aws.faults.deny("iam:CreateServiceLinkedRole")
+        same = {k: v for k, v in request.items() if k != "agentRuntimeName"}
+        control.update_agent_runtime(agentRuntimeId=id, **same)
+        net = outputs(stacks.deploy("network", network()))
+        config = {"subnets": [net["Subnets"]], "securityGroups": [net["Groups"]]}
+        in_vpc = same | {"networkConfiguration": {"networkMode": "VPC",
+                                                  "networkModeConfig": config}}  # fmt: skip
+        moved = {"agentRuntimeId": id, **in_vpc}
+        assert refused(control.update_agent_runtime, **moved)[0] == "AccessDeniedException"
+        aws.faults.allow("iam:CreateServiceLinkedRole")
+        control.update_agent_runtime(**moved)
+        iam.get_role(RoleName="AWSServiceRoleForBedrockAgentCoreNetwork")
 
     def test_repeated_client_token_gets_the_same_answer(self, aws: Aws) -> None:
         control = aws.client("bedrock-agentcore-control")

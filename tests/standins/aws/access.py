@@ -1,12 +1,12 @@
 """Owns the permissions that calls need, each an action on an ARN, and whether policies allow them.
 
-Resources are those of the Service Authorization Reference. Conditions are not evaluated.
+Resources are those of the Service Authorization Reference.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from itertools import product
 from typing import Any
@@ -23,6 +23,7 @@ _RESOURCES: Mapping[str, tuple[tuple[tuple[str, ...], str], ...]] = {
     "bedrock-agentcore": (
         (("agentRuntimeId", "endpointName"), "runtime/{}/runtime-endpoint/{}"),
         (("agentRuntimeId",), "runtime/{}"),
+        (("agentRuntimeName",), "runtime/{}-0123456789"),
         (("resourceArn",), ""),
     ),
     "cloudformation": ((("StackName",), "stack/{}/0"), (("ChangeSetName",), "stack/{}/0")),
@@ -59,7 +60,6 @@ _RESOURCES: Mapping[str, tuple[tuple[tuple[str, ...], str], ...]] = {
     ),
     "iam": (
         (("RoleName",), "role/{}"),
-        (("AWSServiceName",), "role/aws-service-role/{}/0"),
         (("PolicySourceArn",), ""),
     ),
     "kinesisvideo": (
@@ -81,7 +81,30 @@ _CREATED = {
     "elasticloadbalancing:CreateLoadBalancer": "loadbalancer/app/{}/0",
     "elasticloadbalancing:CreateTargetGroup": "targetgroup/{}/0",
 }
+_WITHOUT_RESOURCE = ("bedrock-agentcore:CreateAgentRuntime",)
 _PASSED_ROLES = ("roleArn", "Role", "serviceRole", "taskRoleArn", "executionRoleArn")
+_PASSED_TO = {
+    "bedrock-agentcore": "bedrock-agentcore.amazonaws.com",
+    "codebuild": "codebuild.amazonaws.com",
+    "ecs": "ecs-tasks.amazonaws.com",
+    "lambda": "lambda.amazonaws.com",
+}
+# IAM User Guide, service-linked roles; AgentCore Developer Guide, service-linked-roles.
+LINKED_ROLES = {
+    "ecs.amazonaws.com": "AWSServiceRoleForECS",
+    "ecs.application-autoscaling.amazonaws.com": (
+        "AWSServiceRoleForApplicationAutoScaling_ECSService"
+    ),
+    "elasticloadbalancing.amazonaws.com": "AWSServiceRoleForElasticLoadBalancing",
+    "network.bedrock-agentcore.amazonaws.com": "AWSServiceRoleForBedrockAgentCoreNetwork",
+    "runtime-identity.bedrock-agentcore.amazonaws.com": (
+        "AWSServiceRoleForBedrockAgentCoreRuntimeIdentity"
+    ),
+}
+# Creating a resource with tags needs the permission to tag it, too, except in _TAGS_INCLUDED.
+_TAG_ACTIONS = {"ec2": "CreateTags", "elasticloadbalancing": "AddTags", "iam": "TagRole"}
+_CREATES = ("Create", "Register")
+_TAGS_INCLUDED = ("codebuild", "s3")
 # Operations that need other permissions than their name says.
 _PERMISSIONS = {
     "cloudfront:CreateDistributionWithTags": (
@@ -91,6 +114,7 @@ _PERMISSIONS = {
     "lambda:Invoke": ("lambda:InvokeFunction",),
     "sts:GetCallerIdentity": (),
 }
+_OF_ALL_STACKS = ("cloudformation:DescribeStacks", "cloudformation:ListStacks")
 # Calls of a running session server, by its own role.
 _OF_SERVERS = {
     f"dynamodb:{name}" for name in ("GetItem", "PutItem", "UpdateItem", "DeleteItem", "Query")
@@ -99,41 +123,75 @@ _OF_SERVERS = {
 
 @dataclass(frozen=True, order=True)
 class Access:
-    """An action on a resource; the ARN is empty if the call names no resource."""
+    """An action on a resource; the ARN is empty if the call names no resource.
+
+    `context` has the values of condition keys; if it is None, conditions are not evaluated.
+    """
 
     action: str
     arn: str
+    context: Mapping[str, str] | None = field(default=None, compare=False)
 
     def __str__(self) -> str:
         return f"{self.action} {self.arn}".strip()
 
 
+class Accesses:
+    """The accesses that calls need; it knows the stacks of the change sets that they name."""
+
+    def __init__(self) -> None:
+        self._stacks: dict[str, str] = {}  # by the names of their change sets
+
+    def of(self, action: str, params: Mapping[str, Any], region: str) -> set[Access]:
+        """Return the accesses that this call needs."""
+        params = dict(params)
+        if "ChangeSetName" in params and "StackName" in params:
+            self._stacks[params["ChangeSetName"]] = params["StackName"]
+        elif "ChangeSetName" in params:
+            params["StackName"] = self._stacks[params["ChangeSetName"].split("/")[1]]
+        service, _, name = action.partition(":")
+        context = {"aws:RequestedRegion": region}
+        if "AWSServiceName" in params:
+            context["iam:AWSServiceName"] = params["AWSServiceName"]
+        actions = _PERMISSIONS.get(action, (action,))
+        if action == "cloudformation:DescribeStacks" and "StackName" not in params:
+            actions = _OF_ALL_STACKS
+        if _tags(params) and name.startswith(_CREATES) and service not in _TAGS_INCLUDED:
+            actions = (*actions, f"{service}:{_TAG_ACTIONS.get(service, 'TagResource')}")
+        found = {
+            Access(each, arn, context)
+            for each in actions
+            for arn in ([""] if each in _WITHOUT_RESOURCE else _arns(action, params, region))
+        }
+        passed = context | {"iam:PassedToService": _PASSED_TO.get(service, "")}
+        roles = [value for key, value in params.items() if key in _PASSED_ROLES]
+        return found | {Access("iam:PassRole", role, passed) for role in roles}
+
+
 def accesses(journal: Iterable[JournalEntry]) -> set[Access]:
     """Return what the deploying identity needs: CloudFormation calls AWS as its caller."""
-    found: set[Access] = set()
-    stacks: dict[str, str] = {}  # by the names of their change sets
+    found, all_of = set[Access](), Accesses()
     for entry in journal:
-        if entry.by not in ("client", "cloudformation") or entry.action in _OF_SERVERS:
-            continue
-        params = dict(entry.params)
-        if "ChangeSetName" in params and "StackName" in params:
-            stacks[params["ChangeSetName"]] = params["StackName"]
-        elif "ChangeSetName" in params:
-            params["StackName"] = stacks[params["ChangeSetName"].split("/")[1]]
-        actions = _PERMISSIONS.get(entry.action, (entry.action,))
-        if entry.action == "cloudformation:DescribeStacks" and "StackName" not in params:
-            # Of all stacks: DescribeStacks in combination with ListStacks.
-            actions = ("cloudformation:ListStacks",)
-        for action in actions:
-            found |= {Access(action, arn) for arn in _arns(entry.action, params, entry.region)}
-        roles = [value for key, value in params.items() if key in _PASSED_ROLES]
-        found |= {Access("iam:PassRole", role) for role in roles}
+        if entry.action not in _OF_SERVERS and is_of_caller(entry.action, entry.by):
+            found |= all_of.of(entry.action, entry.params, entry.region)
     return found
+
+
+def is_of_caller(action: str, by: str) -> bool:
+    """Return True when the caller needs the permission, although a service may make the call."""
+    return by in ("client", "cloudformation") or action == "iam:CreateServiceLinkedRole"
+
+
+def _tags(params: Mapping[str, Any]) -> bool:
+    return any(params.get(key) for key in ("tags", "Tags", "TagSpecifications"))
 
 
 def _arns(action: str, params: Mapping[str, Any], region: str) -> Iterator[str]:
     service = action.partition(":")[0]
     resources = _RESOURCES.get(service, ())
+    if "AWSServiceName" in params:
+        linked = params["AWSServiceName"]
+        resources = (((), f"role/aws-service-role/{linked}/{LINKED_ROLES.get(linked, '')}"),)
     if action in _CREATED:
         resources = ((("Name",), _CREATED[action]),)
     for names, end in resources:
@@ -163,5 +221,15 @@ def granted(statements: Iterable[Mapping[str, Any]], access: Access) -> bool:
     return any(
         access.action in _list(statement["Action"])
         and any(fnmatchcase(access.arn, pattern) for pattern in _list(statement["Resource"]))
+        and (access.context is None or _holds(statement.get("Condition", {}), access.context))
         for statement in statements
+    )
+
+
+def _holds(condition: Mapping[str, Mapping[str, Any]], context: Mapping[str, str]) -> bool:
+    assert set(condition) <= {"StringEquals"}, f"the stand-in cannot evaluate {condition}"
+    return all(
+        context.get(key) in _list(values)
+        for test in condition.values()
+        for key, values in test.items()
     )

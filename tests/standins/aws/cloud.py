@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -83,6 +83,8 @@ class Cloud:
     journal: Journal = field(default_factory=Journal)
     faults: Faults = field(default_factory=Faults)
     callers: dict[str, Caller] = field(default_factory=dict)
+    # Statements by access key; callers that are not here may do everything.
+    policies: dict[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
     lock: threading.RLock = field(default_factory=threading.RLock)
     state: dict[tuple[str, ...], Any] = field(default_factory=dict)
     threads: list[threading.Thread] = field(default_factory=list)

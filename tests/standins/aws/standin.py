@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -33,6 +33,7 @@ from tests.standins.aws.services import (
     load_balancers,
     logs,
     quotas,
+    secrets_manager,
     tagging,
 )
 from tests.standins.aws.services.lambda_containers import Start
@@ -52,6 +53,7 @@ _HANDLERS = (
     | tagging.HANDLERS
     | load_balancers.HANDLERS
     | ecs.HANDLERS
+    | secrets_manager.HANDLERS
 )
 
 
@@ -119,10 +121,20 @@ class Aws:
         }
         return boto3.client(service, **(settings | more))
 
-    def new_caller(self, account: str = ACCOUNT, temporary: bool = True) -> Caller:
-        """Return credentials of another identity, or of another account."""
+    def new_caller(
+        self,
+        account: str = ACCOUNT,
+        temporary: bool = True,
+        policies: Sequence[Mapping[str, Any]] | None = None,
+    ) -> Caller:
+        """Return credentials of another identity, or of another account.
+
+        With `policies`, statements in IAM's JSON, it may do only what they allow.
+        """
         made = new_caller(account, temporary=temporary)
         self.cloud.callers[made.access_key_id] = made
+        if policies is not None:
+            self.cloud.policies[made.access_key_id] = policies
         return made
 
     def agent_says(

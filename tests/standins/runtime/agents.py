@@ -46,5 +46,5 @@ class PoolDouble:
 
     agents: list[AgentDouble]
 
-    async def take(self) -> AgentDouble:
+    async def take(self, stopped: asyncio.Future[Any]) -> AgentDouble:
         return self.agents.pop(0)

@@ -23,8 +23,9 @@ from botocore.config import Config
 from botocore.credentials import Credentials
 
 from tests.ports import free_port
+from voicecore.catalog.platforms import V2
 from voicecore.local.runtime import LocalRuntime, RuntimeSettings, local_arn
-from voicecore.local.sessions.agent_process import AgentSpec
+from voicecore.local.sessions.agent_process import AgentSpec, restorable
 from voicecore.local.sessions.events import RuntimeEvent
 
 REGION = "us-east-1"
@@ -141,6 +142,8 @@ async def runtime_lab(
     events: list[RuntimeEvent] = []
     env = {**os.environ, "MODE": mode, "HEARD": str(folder / "heard.jsonl")}
     spec = AgentSpec((sys.executable, "app.py"), agent, env)
+    if settings.get("platform") == V2:
+        spec = restorable(spec)
     chosen = RuntimeSettings(
         **{"root": folder, "arn": ARN, "region": REGION, "port": free_port(), **settings}
     )

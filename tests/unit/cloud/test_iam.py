@@ -255,13 +255,15 @@ class TestDeployerPolicy:
         if of.phones:
             statements += server_deployer_statements(of, ACCOUNT, on_ecs=True)
         found = [findings(statement.json) for statement in statements]
-        assert {row for rows in found for row in rows} == set()
+        # Without a stack's name, it is authorized on all stacks.
+        all_stacks = ("cloudformation:DescribeStacks", "takes narrower resources than *")
+        assert {row for rows in found for row in rows} == {all_stacks}
 
-    def test_statements_fit_into_two_managed_policies(self) -> None:
+    def test_statements_fit_into_three_managed_policies(self) -> None:
         of = deployment("cascade", WEBRTC, network="vpc")
         statements = all_statements(of)
         parts = policy_documents(statements)
-        assert len(parts) == 2
+        assert len(parts) == 3
         assert [s for part in parts for s in part["Statement"]] == [s.json for s in statements]
         # IAM quotas: characters of a managed policy
         assert all(len(re.sub(r"\s", "", json.dumps(part))) <= 6144 for part in parts)

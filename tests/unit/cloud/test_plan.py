@@ -1,11 +1,14 @@
 import json
 
+import pytest
+
 from tests.golden import text_of
 from tests.unit.cloud.deployments import WEBRTC, deployment, make_agent_stack
 from voicecore.cloud.deploy import prices
 from voicecore.cloud.deploy.plan import (
     Action,
     DeployPlan,
+    ResourceChange,
     StackPlan,
     lines,
     plan_creation,
@@ -125,6 +128,26 @@ def test_plan_is_a_json_document() -> None:
     document = json.loads(json.dumps(plan().json))
     assert document["dollars_per_month"] == 36.96
     assert document["parts"][1]["rows"][0]["action"] == "add"
+
+
+@pytest.mark.parametrize(
+    ("platform", "change", "told"),
+    [
+        ("v2", ("Runtime", Action.ADD), True),
+        ("v2", ("Runtime", Action.CHANGE), True),
+        ("v2", ("Endpoint", Action.CHANGE), False),
+        ("v2", ("Runtime", Action.REMOVE), False),
+        ("v1", ("Runtime", Action.CHANGE), False),
+    ],
+)
+def test_plan_says_that_snapshots_take_minutes(
+    platform: str, change: tuple[str, Action], told: bool
+) -> None:
+    logical_id, action = change
+    resource = ResourceChange(action, "resource", "", (logical_id,), 0.0)
+    made = DeployPlan((StackPlan("x", (resource,)),), (), platform=platform)
+    assert ("snapshot of each version" in text_of(lines(made))) == told
+    assert made.json["platform"] == platform
 
 
 def test_plan_without_changes_is_empty() -> None:

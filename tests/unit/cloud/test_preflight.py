@@ -141,7 +141,7 @@ def test_taken_names_fail_except_for_old_log_groups() -> None:
         FoundResource("log group", "/aws/x"),
         FoundResource("role", "r"),
     ]
-    results = list(names.name_results(taken))
+    results = list(names.name_results(taken, "us-east-1"))
     assert [result.outcome for result in results] == [FAILED, FAILED]
     assert "runtime named x_dev-1" in results[0].message
 

@@ -52,6 +52,14 @@ def test_running_resource_is_live_and_finished_one_has_the_time_that_aws_took() 
     assert stderr.getvalue() == "• voicecore-x-network  NAT gateway Nat1  100.5 s\n"
 
 
+def test_slow_resource_is_explained_while_it_runs() -> None:
+    board = ProgressBoard(Output(io.StringIO(), io.StringIO()), {"AWS::EC2::NatGateway": "minutes"})
+    board.on_event(event("CREATE_IN_PROGRESS"))
+    assert [line[2:] for line in rendered(board)] == [
+        "voicecore-x-network  NAT gateway Nat1  minutes"
+    ]
+
+
 def test_failures_and_removals_are_marked() -> None:
     board, stderr = new_board()
     board.on_event(event("CREATE_FAILED"))

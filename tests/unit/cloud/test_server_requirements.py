@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -23,8 +24,9 @@ from voicecore.cloud.deploy.parts.server_requirements import (
     require_same_compute,
     require_server_possible,
 )
-from voicecore.cloud.deploy.parts.server_state import DesiredServer
+from voicecore.cloud.deploy.parts.server_state import DesiredServer, desired_server
 from voicecore.cloud.stacks.env_split import BadEnvironment, Environment, split_server_env
+from voicecore.project.project import Project
 
 EMPTY = Environment({}, {})
 TWILIO = Environment({}, {"TWILIO_ACCOUNT_SID": "AC", "TWILIO_AUTH_TOKEN": "hush"})
@@ -99,6 +101,26 @@ def test_server_cannot_move_between_lambda_and_ecs() -> None:
         require_same_compute(False, service, "dev")
 
 
+@pytest.mark.parametrize(
+    ("settings", "default"),
+    [('reader.endpoint("AGENT_ENDPOINT")', False), ('reader.arn("AGENT_RUNTIME_ARN")', True),
+     (None, False)],
+    ids=["new", "old", "rearranged"],
+)  # fmt: skip
+def test_server_of_before_keeps_the_permission_for_the_default_endpoint(
+    tmp_path: Path, settings: str | None, default: bool
+) -> None:
+    (tmp_path / "server/internal").mkdir(parents=True)
+    if settings:
+        (tmp_path / "server/internal/settings.py").write_text(settings)
+    project = Project(tmp_path, "x", ("websocket",), "offline", "us-east-1", {})
+    stack = desired_server(project, deployment("offline")).stack("", "", "")
+    assert ("runtime-endpoint/dev" in stack.body, "runtime-endpoint/DEFAULT" in stack.body) == (
+        True,
+        default,
+    )
+
+
 def test_server_without_the_key_of_its_transport_is_rejected() -> None:
     key = {"DAILY_API_KEY": "hush", "DAILY_API_URL": "https://api.daily.co/v1"}
     environment = split_server_env(key, "us-east-1", [DAILY])
@@ -112,6 +134,7 @@ def test_server_without_the_key_of_its_transport_is_rejected() -> None:
 def test_variables_of_this_machine_are_not_deployed() -> None:
     values = {
         "SESSION_API_KEY": "of-this-machine",
+        "AGENT_ENDPOINT": "prod",
         "AGENT_RUNTIME_ARN": "arn",
         "AWS_REGION": "us-east-1",
         "HOST": "0.0.0.0",

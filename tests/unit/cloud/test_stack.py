@@ -1,5 +1,6 @@
 """The stack as a value: its template, and what remains without some resources."""
 
+from voicecore.cloud.resources.template_text import template_from
 from voicecore.cloud.stacks.stack import (
     Parameter,
     Resource,
@@ -71,3 +72,27 @@ def test_references_finds_nested_references() -> None:
     assert references(part) == {
         "A", "B", "C", "D", "AWS::Partition", "AWS::Region", "AWS::AccountId",
     }  # fmt: skip
+
+
+def test_yaml_of_a_template_is_read_as_cloudformation_reads_it() -> None:
+    text = """
+AWSTemplateFormatVersion: 2010-09-09
+Conditions: {Large: !Equals [!Ref Size, "2"]}
+Resources:
+  Thing:
+    Type: AWS::X::Thing
+    Properties:
+      Arn: !GetAtt Role.Arn
+      Name: !Sub ["${a}-b", {a: !Ref Size}]
+      Kind: !If [Large, !Join ["", [a, !GetAtt [Role, Id]]], !Ref "AWS::NoValue"]
+"""
+    read = template_from(text)
+    assert read["AWSTemplateFormatVersion"] == "2010-09-09"
+    assert read["Conditions"] == {"Large": {"Fn::Equals": [{"Ref": "Size"}, "2"]}}
+    joined = {"Fn::Join": ["", ["a", {"Fn::GetAtt": ["Role", "Id"]}]]}
+    assert read["Resources"]["Thing"]["Properties"] == {
+        "Arn": {"Fn::GetAtt": ["Role", "Arn"]},
+        "Name": {"Fn::Sub": ["${a}-b", {"a": {"Ref": "Size"}}]},
+        "Kind": {"Fn::If": ["Large", joined, {"Ref": "AWS::NoValue"}]},
+    }
+    assert template_from(read) is read

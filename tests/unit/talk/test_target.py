@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Voicecore
+from voicecore.project.project import Project, Stage
+from voicecore.talk.target import endpoint_for
 
 
 @pytest.fixture
@@ -71,3 +73,21 @@ def test_rejects_bad_sound_file_before_starting_anything(
     assert result.code == 2
     assert "letter.wav cannot be spoken" in result.stderr
     assert "Starting" not in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("runtime", "endpoint"),
+    [
+        ("line_prod-0123456789", "prod"),
+        ("line_dev-0123456789", "dev"),
+        ("line_old-0123456789", "DEFAULT"),
+        ("another_dev-0123456789", "DEFAULT"),
+    ],
+)
+def test_remote_calls_the_endpoint_of_the_stage(
+    tmp_path: Path, runtime: str, endpoint: str
+) -> None:
+    stages = {name: Stage(name, "us-east-1") for name in ("dev", "prod")}
+    project = Project(tmp_path, "line", (), "offline", "us-east-1", {}, stages=stages)
+    arn = f"arn:aws:bedrock-agentcore:us-east-1:123456789012:runtime/{runtime}"
+    assert endpoint_for(project, arn, "DEFAULT") == endpoint

@@ -10,6 +10,7 @@ from voicecore.cloud.iam.statements import (
     AGENTCORE,
     ArnScope,
     Statement,
+    linked_role,
     pass_role,
     service_actions,
 )
@@ -18,7 +19,13 @@ from voicecore.cloud.stacks.deployment import Deployment
 from voicecore.project import aws_names
 from voicecore.project.schema import VPC
 
-_NETWORK_SERVICE = "network.bedrock-agentcore.amazonaws.com"
+# Services that create a role in the account: the first at the account's first runtime, in any
+# network (runtime-permissions), the second at its first runtime in a VPC (agentcore-vpc).
+_IDENTITY = (
+    "runtime-identity.bedrock-agentcore.amazonaws.com",
+    "AWSServiceRoleForBedrockAgentCoreRuntimeIdentity",
+)
+_NETWORK = ("network.bedrock-agentcore.amazonaws.com", "AWSServiceRoleForBedrockAgentCoreNetwork")
 
 
 def deployer_statements(
@@ -78,6 +85,7 @@ def _runtime_statements(deployment: Deployment, scope: ArnScope) -> list[Stateme
     return [
         # AgentCore has given the runtime no ID yet, so IAM has no name to go by.
         Statement("NewRuntime", service_actions("bedrock-agentcore", _NEW_RUNTIME_ACTIONS)),
+        linked_role("AgentCoreIdentity", scope, *_IDENTITY),
         Statement(
             "Runtime",
             service_actions("bedrock-agentcore", _RUNTIME_ACTIONS),
@@ -116,14 +124,8 @@ def _turn_statements(deployment: Deployment, scope: ArnScope) -> list[Statement]
 def _network_statements(deployment: Deployment, scope: ArnScope) -> list[Statement]:
     statements: list[Statement] = []
     if deployment.network == VPC:
-        role = f"{_NETWORK_SERVICE}/AWSServiceRoleForBedrockAgentCoreNetwork"
         statements += [
-            Statement(
-                "AgentCoreInterfaces",
-                ("iam:CreateServiceLinkedRole",),
-                scope.arns("iam", f"role/aws-service-role/{role}"),
-                {"StringEquals": {"iam:AWSServiceName": _NETWORK_SERVICE}},
-            ),
+            linked_role("AgentCoreInterfaces", scope, *_NETWORK),
             Statement("LookAtNetwork", service_actions("ec2", _READ_NETWORK_ACTIONS)),
         ]
     if deployment.creates_network:
@@ -144,6 +146,8 @@ _READ_ACTIONS = (
     "bedrock-agentcore:ListAgentRuntimes",
     "bedrock:GetFoundationModelAvailability",
     "cloudformation:DescribeStackDriftDetectionStatus",
+    # Without a stack's name, it is authorized on all stacks, together with ListStacks.
+    "cloudformation:DescribeStacks",
     "cloudformation:ListStacks",
     "cloudwatch:GetMetricStatistics",
     "cloudwatch:ListMetrics",
@@ -155,19 +159,20 @@ _READ_ACTIONS = (
 )
 _STACK_ACTIONS = """
     CreateStack UpdateStack CreateChangeSet DescribeChangeSet ExecuteChangeSet DeleteChangeSet
-    DescribeStacks DescribeStackEvents ListStackResources GetTemplate DeleteStack RollbackStack
+    DescribeStackEvents ListStackResources GetTemplate DeleteStack RollbackStack
     ContinueUpdateRollback DetectStackDrift DescribeStackResourceDrifts TagResource
 """
 _REPOSITORY_ACTIONS = """
     CreateRepository DescribeRepositories DeleteRepository PutLifecyclePolicy GetLifecyclePolicy
-    PutImageScanningConfiguration PutImageTagMutability SetRepositoryPolicy GetRepositoryPolicy
-    DeleteRepositoryPolicy TagResource UntagResource
+    DeleteLifecyclePolicy PutImageScanningConfiguration PutImageTagMutability SetRepositoryPolicy
+    GetRepositoryPolicy DeleteRepositoryPolicy TagResource UntagResource
     ListTagsForResource DescribeImages BatchDeleteImage BatchGetImage BatchCheckLayerAvailability
     GetDownloadUrlForLayer InitiateLayerUpload UploadLayerPart CompleteLayerUpload PutImage
 """
 ROLE_ACTIONS = """
-    CreateRole GetRole DeleteRole UpdateRole UpdateAssumeRolePolicy TagRole UntagRole PutRolePolicy
-    GetRolePolicy DeleteRolePolicy ListRolePolicies ListAttachedRolePolicies ListRoleTags
+    CreateRole GetRole DeleteRole UpdateRole UpdateRoleDescription UpdateAssumeRolePolicy TagRole
+    UntagRole PutRolePolicy GetRolePolicy DeleteRolePolicy ListRolePolicies ListRoleTags
+    ListAttachedRolePolicies
 """
 _NEW_RUNTIME_ACTIONS = "CreateAgentRuntime CreateWorkloadIdentity"
 _RUNTIME_ACTIONS = """
@@ -201,5 +206,7 @@ _NETWORK_ACTIONS = """
     DescribeAddresses ReleaseAddress CreateNatGateway DescribeNatGateways DeleteNatGateway
     CreateSecurityGroup AuthorizeSecurityGroupEgress RevokeSecurityGroupEgress DeleteSecurityGroup
     CreateVpcEndpoint ModifyVpcEndpoint DescribeVpcEndpoints DeleteVpcEndpoints CreateTags
-    DeleteTags
+    DeleteTags DisassociateAddress ReplaceRouteTableAssociation DescribeInstances
+    UpdateSecurityGroupRuleDescriptionsEgress DescribeNetworkAcls DescribeVpcEncryptionControls
+    DescribeVpnGateways
 """

@@ -8,6 +8,7 @@ from voicecore.cloud.iam.statements import (
     LAMBDA,
     ArnScope,
     Statement,
+    linked_role,
     pass_role,
     service_actions,
 )
@@ -44,7 +45,7 @@ def _lambda_statements(deployment: Deployment, scope: ArnScope) -> list[Statemen
             scope.arns("lambda", f"function:{server}"),
         ),
         Statement("FunctionLimits", ("lambda:GetAccountSettings",)),
-        _log_statement(aws_names.lambda_log_group_for(server), scope),
+        *_log_statements(aws_names.lambda_log_group_for(server), scope),
         *_secret_statements(deployment, scope),
         _table_statement(server, scope),
         Statement("ServerRole", service_actions("iam", ROLE_ACTIONS), role),
@@ -68,7 +69,7 @@ def _ecs_statements(deployment: Deployment, scope: ArnScope) -> list[Statement]:
         Statement(
             "ServerService",
             service_actions("ecs", _SERVICE_ACTIONS),
-            scope.arns("ecs", f"service/{server}/*"),
+            scope.arns("ecs", f"service/{server}/*", f"service-deployment/{server}/*/*"),
         ),
         Statement("ServerTask", ("ecs:DescribeTasks",), scope.arns("ecs", f"task/{server}/*")),
         # To see whether the stage has a server on Lambda.
@@ -86,12 +87,15 @@ def _ecs_statements(deployment: Deployment, scope: ArnScope) -> list[Statement]:
                 ),
                 *service_actions("elasticloadbalancing", _READ_LOAD_BALANCER_ACTIONS),
                 "ec2:DescribeAccountAttributes",
+                "ec2:DescribeInstances",
                 "ec2:DescribeInternetGateways",
                 "ec2:DescribeSecurityGroups",
                 "ec2:DescribeSubnets",
                 "ec2:DescribeVpcs",
                 "application-autoscaling:DescribeScalableTargets",
                 "application-autoscaling:DescribeScalingPolicies",
+                "application-autoscaling:DescribeScheduledActions",
+                "cloudwatch:GetMetricData",
             ),
         ),
     ]
@@ -139,18 +143,12 @@ def _ecs_shared_statements(deployment: Deployment, scope: ArnScope) -> list[Stat
     )
     server = aws_names.server_for(name, stage)
     return [
-        _log_statement(aws_names.ecs_log_group_for(server), scope),
+        *_log_statements(aws_names.ecs_log_group_for(server), scope),
         *_secret_statements(deployment, scope),
         _table_statement(server, scope),
         Statement("ServerRoles", service_actions("iam", ROLE_ACTIONS), roles),
         pass_role("ServerRolesToEcs", roles, ECS_TASKS),
-        # For an account that has used none of these services before.
-        Statement(
-            "ServerServices",
-            ("iam:CreateServiceLinkedRole",),
-            scope.arns("iam", "role/aws-service-role/*"),
-            {"StringEquals": {"iam:AWSServiceName": list(_LINKED_SERVICES)}},
-        ),
+        *(linked_role(sid, scope, *service) for sid, service in _LINKED_SERVICES.items()),
     ]
 
 
@@ -170,13 +168,17 @@ def _entry_statements(deployment: Deployment, scope: ArnScope) -> list[Statement
     ]
 
 
-def _log_statement(group: str, scope: ArnScope) -> Statement:
+def _log_statements(group: str, scope: ArnScope) -> list[Statement]:
     group = f"log-group:{group}"
-    return Statement(
-        "ServerLogs",
-        service_actions("logs", LOG_ACTIONS),
-        scope.arns("logs", group, f"{group}:log-stream:*"),
-    )
+    return [
+        Statement(
+            "ServerLogs",
+            service_actions("logs", LOG_ACTIONS + _LOG_GROUP_ACTIONS),
+            scope.arns("logs", group, f"{group}:log-stream:*"),
+        ),
+        # These take no resources (Service Authorization Reference).
+        Statement("ServerLogPolicies", service_actions("logs", _READ_LOG_GROUP_ACTIONS)),
+    ]
 
 
 def _table_statement(server: str, scope: ArnScope) -> Statement:
@@ -202,42 +204,60 @@ _FUNCTION_ACTIONS = """
     UpdateFunctionConfiguration DeleteFunction GetFunctionCodeSigningConfig
     CreateFunctionUrlConfig GetFunctionUrlConfig UpdateFunctionUrlConfig DeleteFunctionUrlConfig
     AddPermission RemovePermission GetPolicy ListTags TagResource UntagResource InvokeFunction
-    PutFunctionConcurrency DeleteFunctionConcurrency
+    PutFunctionConcurrency DeleteFunctionConcurrency GetFunctionRecursionConfig
+    GetFunctionScalingConfig GetRuntimeManagementConfig
 """
-# The last are read by CloudFormation (its schema of AWS::DynamoDB::Table).
+_LOG_GROUP_ACTIONS = """
+    UntagResource DeleteRetentionPolicy GetDataProtectionPolicy DeleteDataProtectionPolicy
+"""
+_READ_LOG_GROUP_ACTIONS = "DescribeIndexPolicies DescribeResourcePolicies"
 _TABLE_ACTIONS = """
     CreateTable DescribeTable UpdateTable DeleteTable DescribeTimeToLive UpdateTimeToLive
     TagResource UntagResource ListTagsOfResource DescribeContinuousBackups
     DescribeContributorInsights DescribeKinesisStreamingDestination GetResourcePolicy
 """
-_CLUSTER_ACTIONS = "CreateCluster DescribeClusters DeleteCluster TagResource UntagResource"
-_TASK_DEFINITION_ACTIONS = "RegisterTaskDefinition TagResource UntagResource"
+_CLUSTER_ACTIONS = """
+    CreateCluster DescribeClusters UpdateCluster UpdateClusterSettings DeleteCluster TagResource
+    UntagResource ListTagsForResource
+"""
+_TASK_DEFINITION_ACTIONS = "RegisterTaskDefinition TagResource UntagResource ListTagsForResource"
 _SERVICE_ACTIONS = """
     CreateService DescribeServices UpdateService DeleteService TagResource UntagResource
+    ListTagsForResource ListServiceDeployments DescribeServiceDeployments StopServiceDeployment
 """
 _READ_LOAD_BALANCER_ACTIONS = """
     DescribeLoadBalancers DescribeLoadBalancerAttributes DescribeTargetGroups
-    DescribeTargetGroupAttributes DescribeTargetHealth DescribeListeners DescribeRules DescribeTags
+    DescribeTargetGroupAttributes DescribeTargetHealth DescribeListeners DescribeListenerAttributes
+    DescribeRules DescribeTags DescribeCapacityReservation
 """
 _LOAD_BALANCER_ACTIONS = """
     CreateLoadBalancer ModifyLoadBalancerAttributes SetSubnets SetSecurityGroups DeleteLoadBalancer
     CreateTargetGroup ModifyTargetGroup ModifyTargetGroupAttributes DeleteTargetGroup CreateListener
-    ModifyListener DeleteListener CreateRule ModifyRule DeleteRule AddTags RemoveTags
+    ModifyListener ModifyListenerAttributes DeleteListener CreateRule ModifyRule SetRulePriorities
+    DeleteRule AddTags RemoveTags
 """
 _SECURITY_GROUP_ACTIONS = """
     CreateSecurityGroup AuthorizeSecurityGroupIngress RevokeSecurityGroupIngress
     AuthorizeSecurityGroupEgress RevokeSecurityGroupEgress DeleteSecurityGroup CreateTags DeleteTags
+    UpdateSecurityGroupRuleDescriptionsIngress UpdateSecurityGroupRuleDescriptionsEgress
 """
 _SCALING_ACTIONS = """
     RegisterScalableTarget DeregisterScalableTarget PutScalingPolicy
     DeleteScalingPolicy TagResource UntagResource ListTagsForResource
 """
 _DISTRIBUTION_ACTIONS = """
-    GetDistribution UpdateDistribution DeleteDistribution TagResource
+    GetDistribution GetDistributionConfig UpdateDistribution DeleteDistribution TagResource
     UntagResource ListTagsForResource
 """
-_LINKED_SERVICES = (
-    "ecs.amazonaws.com",
-    "elasticloadbalancing.amazonaws.com",
-    "ecs.application-autoscaling.amazonaws.com",
-)
+# Services that create a role in an account which has not used them before, and its name.
+_LINKED_SERVICES = {
+    "EcsRole": ("ecs.amazonaws.com", "AWSServiceRoleForECS"),
+    "BalancingRole": (
+        "elasticloadbalancing.amazonaws.com",
+        "AWSServiceRoleForElasticLoadBalancing",
+    ),
+    "ScalingRole": (
+        "ecs.application-autoscaling.amazonaws.com",
+        "AWSServiceRoleForApplicationAutoScaling_ECSService",
+    ),
+}

@@ -78,6 +78,16 @@ def pass_role(sid: str, roles: Sequence[str], service: str) -> Statement:
     return Statement(sid, ("iam:PassRole",), tuple(roles), condition)
 
 
+def linked_role(sid: str, scope: ArnScope, service: str, role: str) -> Statement:
+    """Return the permission to let `service` create its role, which each account needs once."""
+    return Statement(
+        sid,
+        ("iam:CreateServiceLinkedRole",),
+        scope.arns("iam", f"role/aws-service-role/{service}/{role}"),
+        {"StringEquals": {"iam:AWSServiceName": service}},
+    )
+
+
 @dataclass(frozen=True)
 class ArnScope:
     """The partition, account and region of the resources in a deployer's policy."""

@@ -42,7 +42,10 @@ def agent_checks(
         checks += [(f"model {model}", lambda model=model: [_check_model(aws, model)])]
     if aws_names.images_stack_name_for(deployment.name) not in existing:
         checks += [
-            ("names", lambda: name_results(inventory.image_resources(aws, deployment.name))),
+            (
+                "names",
+                lambda: name_results(inventory.image_resources(aws, deployment.name), aws.region),
+            ),
         ]
     if aws_names.stack_name_for(deployment.name, deployment.stage.name) not in existing:
         checks += _new_stage_checks(aws, deployment)
@@ -59,7 +62,7 @@ def agent_checks(
 def _new_stage_checks(aws: Aws, deployment: Deployment) -> list[PreflightCheck]:
     name, stage = deployment.name, deployment.stage.name
     return [
-        ("names", lambda: name_results(inventory.agent_resources(aws, name, stage))),
+        ("names", lambda: name_results(inventory.agent_resources(aws, name, stage), aws.region)),
         ("runtimes", lambda: [check_quota(aws, quotas.RUNTIMES, quotas.runtimes_used, 1)]),
         # Only for a new stage: its creator may also change it, and the simulator takes seconds.
         ("permissions", lambda: check_permissions(aws, deployer_statements, deployment)),

@@ -34,7 +34,9 @@ def server_checks(
     checks += [
         (
             "names",
-            lambda: name_results(inventory.server_resources(aws, name, stage.name, carries_calls)),
+            lambda: name_results(
+                inventory.server_resources(aws, name, stage.name, carries_calls), aws.region
+            ),
         ),
         ("permissions", lambda: check_permissions(aws, statements_for, deployment)),
     ]

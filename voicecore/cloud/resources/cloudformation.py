@@ -13,7 +13,6 @@ this process dies before the call.
 
 from __future__ import annotations
 
-import json
 import time
 import uuid
 from collections.abc import Callable, Mapping
@@ -40,6 +39,7 @@ from voicecore.cloud.resources.stack_failure import (
     StackFailed,
     stack_failure,
 )
+from voicecore.cloud.resources.template_text import template_from
 from voicecore.cloud.stacks.stack import Json, Stack
 from voicecore.project import aws_names
 
@@ -96,8 +96,8 @@ class CloudFormation:
 
     def template_of(self, deployed: DeployedStack) -> Json:
         """Return the template of the stack's last operation."""
-        body = self._ask(lambda: self._client.get_template(StackName=deployed.id))["TemplateBody"]
-        return json.loads(body) if isinstance(body, str) else body
+        answer = self._ask(lambda: self._client.get_template(StackName=deployed.id))
+        return template_from(answer["TemplateBody"])
 
     def wait(self, name: str, on_event: OnEvent) -> DeployedStack | None:
         """Return the stack once no operation is in progress, including those of others."""

@@ -35,6 +35,8 @@ class FoundResource:
 
     kind: str
     name: str
+    deletion: str = ""
+    """Date when AWS deletes it, for a secret that is scheduled for deletion."""
 
 
 @dataclass(frozen=True)
@@ -217,10 +219,14 @@ def _role_named(aws: Aws, name: str) -> Iterator[FoundResource]:
 
 
 def _secrets(aws: Aws, project: str, stage: str) -> Iterator[FoundResource]:
-    name = aws_names.secret_name_for(project, stage)
-    return _named(
-        "secret", name, lambda: aws.client("secretsmanager").describe_secret(SecretId=name)
-    )
+    return _secret(aws, aws_names.secret_name_for(project, stage))
+
+
+def _secret(aws: Aws, name: str) -> Iterator[FoundResource]:
+    with ignoring("ResourceNotFoundException"):
+        found = aws.client("secretsmanager").describe_secret(SecretId=name)
+        deletion = f"{found['DeletedDate']:%Y-%m-%d}" if "DeletedDate" in found else ""
+        yield FoundResource("secret", name, deletion)
 
 
 def _function(aws: Aws, project: str, stage: str) -> Iterator[FoundResource]:
@@ -281,14 +287,12 @@ def _server_groups(aws: Aws, project: str, stage: str) -> Iterator[FoundResource
 
 
 def _server_secrets(aws: Aws, project: str, stage: str) -> Iterator[FoundResource]:
-    client = aws.client("secretsmanager")
     for name_for in (
         aws_names.session_key_for,
         aws_names.server_secret_for,
         aws_names.origin_key_for,
     ):
-        name = name_for(project, stage)
-        yield from _named("secret", name, lambda name=name: client.describe_secret(SecretId=name))
+        yield from _secret(aws, name_for(project, stage))
 
 
 def _server_logs(aws: Aws, project: str, stage: str) -> Iterator[FoundResource]:

@@ -12,13 +12,36 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
 
 from voicecore.local.limits import STOP_GRACE
 from voicecore.local.processes import reaper
 
 _EXIT_SECONDS = 1.0
 _LINE_BYTES_MAX = 256 * 1024  # longer lines are cut: CloudWatch's own event limit
+
+
+class RunningProcess(Protocol):
+    """A process and its output, as asyncio has it of a child."""
+
+    @property
+    def pid(self) -> int:
+        """The process ID."""
+        ...
+
+    @property
+    def returncode(self) -> int | None:
+        """The exit code, negative for a signal; None while the process runs."""
+        ...
+
+    @property
+    def stdout(self) -> asyncio.StreamReader | None:
+        """Its output."""
+        ...
+
+    async def wait(self) -> int:
+        """Wait for the end of the process and return its exit code."""
+        ...
 
 
 class Reaper:
@@ -63,15 +86,16 @@ class Reaper:
 
 
 class Child:
-    """One running child process in a process group of its own, with its output read as lines."""
+    """One running process in a process group of its own, with its output read as lines."""
 
     def __init__(
         self,
-        process: Process,
+        process: RunningProcess,
         reaper: Reaper,
         on_lines: Callable[[list[str]], None],
-        cleanup: Sequence[str],
+        cleanup: Sequence[str] = (),
     ) -> None:
+        reaper.watch(process.pid, cleanup)
         self._process = process
         self._reaper = reaper
         self._cleanup = cleanup
@@ -88,6 +112,7 @@ class Child:
         on_lines: Callable[[list[str]], None],
         group: int | None = None,
         cleanup: Sequence[str] = (),
+        pass_fds: Sequence[int] = (),
     ) -> Child:
         """Start `argv`; `on_lines` gets stdout and stderr, merged, as they arrive.
 
@@ -104,8 +129,8 @@ class Child:
             stderr=STDOUT,
             start_new_session=True,
             group=group,
+            pass_fds=pass_fds,
         )
-        reaper.watch(process.pid, cleanup)
         return cls(process, reaper, on_lines, cleanup)
 
     @property
@@ -125,10 +150,10 @@ class Child:
     async def stop(self, grace: float = STOP_GRACE) -> None:
         """End the process and its group: SIGTERM, `grace` seconds, SIGKILL."""
         try:
-            self._signal(signal.SIGTERM)
+            self.signal(signal.SIGTERM)
             await asyncio.wait({self.exited}, timeout=grace)
         finally:  # also when cancelled: no process may stay behind
-            self._signal(signal.SIGKILL)
+            self.signal(signal.SIGKILL)
         # A killed process exits at once, but asyncio may wait longer for the end of its output.
         await asyncio.wait({self.exited}, timeout=_EXIT_SECONDS)
         if self._cleanup:
@@ -140,7 +165,8 @@ class Child:
         await self.output_read()
         self._pump.cancel()
 
-    def _signal(self, number: int) -> None:
+    def signal(self, number: int) -> None:
+        """Send a signal to the process and its group, if they still run."""
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, number)
 
@@ -159,7 +185,7 @@ def last_error(lines: Sequence[str]) -> str:
     return written[-1].strip() if written else "it wrote nothing"
 
 
-async def _pump(process: Process, on_lines: Callable[[list[str]], None]) -> None:
+async def _pump(process: RunningProcess, on_lines: Callable[[list[str]], None]) -> None:
     rest = b""
     while process.stdout and (chunk := await process.stdout.read(64 * 1024)):
         *lines, rest = (rest + chunk).split(b"\n")

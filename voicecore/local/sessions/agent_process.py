@@ -7,18 +7,25 @@ import secrets
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 
 from voicecore.console.errors import VoicecoreError
+from voicecore.local.in_agent import CONTROL
 from voicecore.local.limits import STOP_GRACE
 from voicecore.local.processes.child import Child, Reaper, last_error
 from voicecore.local.processes.ports import free_port
 from voicecore.local.sessions.lifecycle import PingAnswer, read_ping
 from voicecore.local.sessions.log_writer import SessionLog, turn_of
+from voicecore.local.sessions.snapshot import (
+    BOOT,
+    SnapshotControl,
+    SnapshotLost,
+)
 
 PING_TIMEOUT = 2.0  # seconds; the next ping is due then (limits.PING_INTERVAL)
 _START_POLL = 0.05  # seconds between pings while the process starts
@@ -41,10 +48,35 @@ class AgentSpec:
     """Command to run after the agent has ended; see `Child.start`."""
     host: str = "127.0.0.1"
     """Address at which the agent listens."""
+    restorable: bool = False
+    """Whether the process can be frozen, and restored for each session (see `restorable`)."""
+
+
+def restorable(spec: AgentSpec) -> AgentSpec:
+    """Return the spec of the same agent, a Python program, so that it can be frozen."""
+    python, *arguments = spec.argv
+    return replace(spec, argv=(python, BOOT, *arguments), restorable=True)
+
+
+@dataclass(frozen=True)
+class AgentHost:
+    """Everything that the agent processes of a runtime share; `start_limit` is in real seconds."""
+
+    logs: Path
+    reaper: Reaper
+    http: aiohttp.ClientSession
+    start_limit: float
+    on_lines: Callable[[AgentProcess, list[str]], None]
+    group: int | None = None
+    """Unix group to run as."""
 
 
 class AgentCrashed(VoicecoreError):
     """The agent process ended while it started, or during a session."""
+
+
+class StoppedBeforeStart(VoicecoreError):
+    """The session was stopped while it waited for the snapshot of its version."""
 
 
 class AgentStartTimeout(VoicecoreError):
@@ -54,22 +86,14 @@ class AgentStartTimeout(VoicecoreError):
 class AgentProcess:
     """One agent process, from its start until `stop`; it serves at most one session."""
 
-    def __init__(
-        self,
-        child: Child,
-        url: str,
-        key: str,
-        version: int,
-        log: SessionLog,
-        http: aiohttp.ClientSession,
-        start_limit: float,
-    ) -> None:
-        self._child = child
-        self._log = log
-        self._http = http
-        self._start_limit = start_limit
+    def __init__(self, host: AgentHost, url: str, key: str, version: int) -> None:
+        self._host = host
+        self._key = key
+        self._log = SessionLog(host.logs)
         self._started = time.monotonic()
         self._tail: deque[str] = deque(maxlen=200)
+        self._control: SnapshotControl | None = None
+        self._child: Child
         self.url = url
         self.headers = {KEY_HEADER: key}
         """Headers that each request to the agent needs."""
@@ -79,43 +103,72 @@ class AgentProcess:
         self.healthy = False
 
     @classmethod
-    async def start(
-        cls,
-        spec: AgentSpec,
-        version: int,
-        logs: Path,
-        reaper: Reaper,
-        http: aiohttp.ClientSession,
-        start_limit: float,
-        on_lines: Callable[[AgentProcess, list[str]], None],
-        group: int | None = None,
-    ) -> AgentProcess:
-        """Start the agent on a free port; `start_limit` is in real seconds."""
+    async def start(cls, spec: AgentSpec, version: int, host: AgentHost) -> AgentProcess:
+        """Start the agent on a free port."""
         port, key = free_port(), secrets.token_urlsafe(32)
-        log = SessionLog(logs)
-        agent: AgentProcess | None = None
-        early: list[str] = []
-
-        def receive(lines: list[str]) -> None:
-            if agent is None:
-                early.extend(lines)
-            else:
-                agent.receive(lines)
-                on_lines(agent, lines)
-
+        agent = cls(host, f"http://{spec.host}:{port}", key, version)
         env = {**spec.env, "PORT": str(port), KEY_VARIABLE: key, "PYTHONUNBUFFERED": "1"}
         argv = [word.replace("$PORT", str(port)) for word in spec.argv]
-        try:
-            child = await Child.start(argv, spec.cwd, env, reaper, receive, group, spec.cleanup)
-        except OSError as error:
-            raise AgentCrashed(
-                f"Could not start the agent: {error}",
-                f"Command: {' '.join(spec.argv)} (in {spec.cwd})",
-            ) from error
-        url = f"http://{spec.host}:{port}"
-        agent = cls(child, url, key, version, log, http, start_limit)
-        receive(early)
+        with ExitStack() as stack:
+            passed: list[int] = []
+            if spec.restorable:
+                agent._control, theirs = SnapshotControl.create()
+                passed = [stack.enter_context(theirs).fileno()]
+                env[CONTROL] = str(passed[0])
+            try:
+                agent._child = await Child.start(
+                    argv, spec.cwd, env, host.reaper, agent._receive, host.group, spec.cleanup,
+                    passed,
+                )  # fmt: skip
+            except OSError as error:
+                raise AgentCrashed(
+                    f"Could not start the agent: {error}",
+                    f"Command: {' '.join(spec.argv)} (in {spec.cwd})",
+                ) from error
         return agent
+
+    async def freeze(self) -> None:
+        """Freeze the agent, if it is restorable; only `restore` is possible then."""
+        if self._control:
+            await self._control.freeze(self._child)
+            if not self._control.obstacle:
+                self._open_log(None)
+
+    @property
+    def obstacle(self) -> str | None:
+        """The reason why sessions cannot be forks of this frozen process; None if they can."""
+        return self._control.obstacle if self._control else "it runs in a container"
+
+    async def restore(self) -> AgentProcess:
+        """Return the process of a new session: a fork, or this process itself, continued.
+
+        Forks have the frozen process's key, which the agent has read before. Raises AgentCrashed
+        if it has ended.
+        """
+        control = self._control
+        if control is None or control.obstacle:
+            if control:
+                control.resume(self._child)
+            return self
+        port, (host, _, _) = free_port(), self.url.rpartition(":")
+        session = AgentProcess(self._host, f"{host}:{port}", self._key, self.version)
+        try:
+            process = await control.fork(port)
+        except SnapshotLost as error:
+            raise AgentCrashed(
+                f"Could not restore the agent: {error}.", f"Log: {self._log.open(None)}"
+            ) from error
+        session._child = Child(process, self._host.reaper, session._receive)
+        return session
+
+    async def sessions_ended(self) -> None:
+        """Wait until no session runs that is a fork of this process."""
+        if self._control:
+            await self._control.sessions_ended()
+
+    def _receive(self, lines: list[str]) -> None:
+        self.receive(lines)
+        self._host.on_lines(self, lines)
 
     def receive(self, lines: list[str]) -> None:
         """Log lines of the process, and read the number of the turn from them."""
@@ -144,6 +197,9 @@ class AgentProcess:
     def bind(self, session_id: str) -> None:
         """Assign the session, once. Raises AgentCrashed if its log cannot be written."""
         self.session_id = session_id
+        self._open_log(session_id)
+
+    def _open_log(self, session_id: str | None) -> None:
         try:
             self._log.open(session_id)
         except OSError as error:
@@ -161,10 +217,10 @@ class AgentProcess:
         while not self.healthy and not (until and until.done()):
             if self.exited.done():
                 raise await self.crash()
-            if time.monotonic() - self._started > self._start_limit:
+            if time.monotonic() - self._started > self._host.start_limit:
                 raise AgentStartTimeout(
                     f"Runtime initialization time exceeded: the agent did not answer /ping within "
-                    f"{self._start_limit:g}s.",
+                    f"{self._host.start_limit:g}s.",
                     f"Load models when you build the image, import late, and serve GET /ping on "
                     f"$PORT. Log: {self._log.open(None)}",
                 )
@@ -175,7 +231,7 @@ class AgentProcess:
     async def ping(self) -> PingAnswer | None:
         """Send one ping; return None without a good answer in time."""
         try:
-            async with self._http.get(
+            async with self._host.http.get(
                 f"{self.url}/ping",
                 headers=self.headers,
                 timeout=aiohttp.ClientTimeout(total=PING_TIMEOUT),
@@ -194,8 +250,11 @@ class AgentProcess:
         )
 
     async def stop(self, grace: float = STOP_GRACE) -> None:
-        """End the process; it has `grace` real seconds after SIGTERM."""
-        await self._child.stop(grace)
+        """End the process; it has `grace` real seconds after SIGTERM, unless it is frozen."""
+        frozen = self._control and self._control.frozen
+        await self._child.stop(0 if frozen else grace)
+        if self._control:
+            self._control.close()
         self._log.close()
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from voicecore.console import json_text
+from voicecore.local.in_agent import CAPTURED_AT
 from voicecore.project.no_links import within
 
 _EARLY_LINES_MAX = 5000  # lines kept while a spare process waits for its session
@@ -28,14 +29,26 @@ def stream_name(session_id: str | None, now: datetime, unique: str) -> str:
 
 def turn_of(line: str) -> int | None:
     """Return the number of the turn that a log line of a generated agent belongs to."""
-    if not line.startswith("{") or '"turn"' not in line:
-        return None
-    try:
-        document: Any = json_text.parse(line)
-    except ValueError:
-        return None
-    turn = cast("dict[str, Any]", document).get("turn")
+    turn = _fields_with("turn", line).get("turn")
     return turn if type(turn) is int else None
+
+
+def capture_of(line: str) -> str | None:
+    """Return the message of a log line about something captured before the snapshot, else None.
+
+    local/in_agent/captures.py writes it into the session's log.
+    """
+    fields = _fields_with(CAPTURED_AT, line)
+    return str(fields.get("message", "")) if CAPTURED_AT in fields else None
+
+
+def _fields_with(key: str, line: str) -> dict[str, Any]:
+    if not line.startswith("{") or f'"{key}"' not in line:
+        return {}
+    try:
+        return cast("dict[str, Any]", json_text.parse(line))
+    except ValueError:
+        return {}
 
 
 class SessionLog:

@@ -15,7 +15,7 @@ from voicecore.local.api_errors import (
     quota_exceeded,
 )
 from voicecore.local.limits import PING_INTERVAL, STOP_GRACE
-from voicecore.local.sessions.agent_process import AgentProcess
+from voicecore.local.sessions.agent_process import AgentProcess, StoppedBeforeStart
 from voicecore.local.sessions.clock import Clock
 from voicecore.local.sessions.events import RuntimeEvent, SessionStatus
 from voicecore.local.sessions.lifecycle import (
@@ -129,14 +129,17 @@ class SessionTable:
 
     async def _start(self, session: LiveSession) -> VoicecoreError | None:
         try:
-            agent = session.agent = await self._pool.take()
+            agent = session.agent = await self._pool.take(session.stop_asked)
             agent.bind(session.id)
             await agent.wait_healthy(until=session.stop_asked)
         except VoicecoreError as error:
             if session.agent:
                 await session.agent.stop(grace=0)
             del self._live[session.id]
-            self._on_event(RuntimeEvent("failed", error.message, session.id, error.hint))
+            if isinstance(error, StoppedBeforeStart):
+                self._on_event(RuntimeEvent("ended", str(session.stop_asked.result()), session.id))
+            else:
+                self._on_event(RuntimeEvent("failed", error.message, session.id, error.hint))
             return error
         session.begin()
         watching = asyncio.create_task(self._watch(session, agent))

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import watchfiles
 
@@ -48,6 +48,11 @@ class WarmPool:
             return "none"
         return "ready" if self._is_warm else "starting"
 
+    @property
+    def readiness(self) -> str:
+        """What the spare is ready for, as a predicate."""
+        return "is warm"
+
     def refill(self) -> None:
         """Start a spare in the background, unless there is one."""
         if self._spare is not None:
@@ -63,9 +68,10 @@ class WarmPool:
         if self.failure is not None:
             raise self.failure
 
-    async def take(self) -> AgentProcess:
+    async def take(self, stopped: asyncio.Future[Any]) -> AgentProcess:
         """Return the spare, healthy or still starting, and start the next one.
 
+        A pool that waits for something returns once `stopped` is done; this one does not wait.
         Raises AgentCrashed if the agent cannot be started at all.
         """
         if self.failure is not None:
@@ -118,12 +124,15 @@ class WarmPool:
     async def _warm(self, spare: asyncio.Task[AgentProcess]) -> None:
         failure = None
         try:
-            await (await spare).wait_healthy()
+            await self._make_ready(await spare)
         except VoicecoreError as error:
             failure = error
         self._record(spare, failure)
         if failure is None:
             self._watch_spare = asyncio.create_task(self._wait_for_exit(spare))
+
+    async def _make_ready(self, agent: AgentProcess) -> None:
+        await agent.wait_healthy()
 
     async def _wait_for_exit(self, spare: asyncio.Task[AgentProcess]) -> None:
         """Record the failure of a spare that exits: agents import their pipeline behind /ping."""
@@ -147,4 +156,7 @@ class WarmPool:
             return
         await asyncio.wait({spare})
         if not spare.cancelled() and spare.exception() is None:
-            await spare.result().stop(grace)
+            await self._end(spare.result(), grace)
+
+    async def _end(self, spare: AgentProcess, grace: float) -> None:
+        await spare.stop(grace)

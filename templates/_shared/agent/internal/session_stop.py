@@ -49,7 +49,8 @@ def stop(session_id: str) -> None:
     """Stop the session that this process serves; outside AWS, do nothing.
 
     A caller that names another endpoint gains nothing: the role may stop this runtime's sessions
-    only, and it is this session that is stopped. Takes a second. A failure is logged: the session then ends when it has been idle.
+    only, and it is this session that is stopped. Takes a second. A failure is logged: the session
+    then ends when it has been idle.
     """
     runtime = ENDPOINT.search(_endpoint["arn"] or os.environ.get("OTEL_RESOURCE_ATTRIBUTES", ""))
     if not runtime or not session_id:

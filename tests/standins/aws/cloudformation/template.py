@@ -1,7 +1,7 @@
 """Owns CloudFormation templates: parsing, dependencies, references and intrinsic functions.
 
-JSON templates only, with the functions and sections of the Template Reference that the README
-lists. Nothing here calls a service.
+JSON and YAML, with the functions and sections of the Template Reference that the README lists.
+Nothing here calls a service.
 """
 
 from __future__ import annotations
@@ -12,6 +12,9 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
+
+import yaml
+from moto.cloudformation.utils import yaml_tag_constructor
 
 from tests.standins.models.refusal import Refused
 
@@ -65,6 +68,18 @@ class Template:
         return ["CAPABILITY_IAM"] if found else []
 
 
+class _Yaml(yaml.SafeLoader):
+    """YAML with CloudFormation's short forms of functions; dates are strings."""
+
+
+_Yaml.add_multi_constructor("!", lambda at, name, node: yaml_tag_constructor(at, f"!{name}", node))
+_Yaml.add_constructor("tag:yaml.org,2002:timestamp", lambda _, node: node.value)
+
+
+def _from_yaml(text: str) -> Any:
+    return yaml.load(text, Loader=_Yaml)
+
+
 def parse(text: str) -> Template:
     """Parse a template. Raises Refused (ValidationError) with CloudFormation's message."""
     if len(text.encode()) > 51200:
@@ -72,10 +87,11 @@ def parse(text: str) -> Template:
             "1 validation error detected: Value at 'templateBody' failed to satisfy constraint: "
             "Member must have length less than or equal to 51200"
         )
+    kind, load = ("JSON", json.loads) if text.lstrip().startswith("{") else ("YAML", _from_yaml)
     try:
-        body = json.loads(text)
-    except ValueError as e:
-        raise invalid(f"Template format error: JSON not well-formed. ({e})") from e
+        body = load(text)
+    except (ValueError, yaml.YAMLError) as e:
+        raise invalid(f"Template format error: {kind} not well-formed. ({e})") from e
     if not isinstance(body, dict):
         raise invalid("Template format error: unsupported structure.")
     if unknown := sorted(set(body) - _SECTIONS):

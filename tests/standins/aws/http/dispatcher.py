@@ -11,12 +11,13 @@ from typing import Any
 
 from botocore.loaders import Loader
 
+from tests.standins.aws.access import Accesses, granted, is_of_caller
 from tests.standins.aws.cloud import Call, Caller, Cloud, Handler
 from tests.standins.aws.http import operations, signature
 from tests.standins.aws.http.operations import Operation, Request, Response
 from tests.standins.aws.journal import JournalEntry
 from tests.standins.aws.moto_app import Moto
-from tests.standins.aws.services import agentcore, kvs
+from tests.standins.aws.services import agentcore, iam, kvs
 from tests.standins.models.refusal import Refused
 
 _CREDENTIAL = re.compile(r"Credential=(?P<key>[^/]+)/\d{8}/(?P<region>[^/]+)/(?P<service>[^/]+)/")
@@ -33,6 +34,7 @@ class Dispatcher:
         self._cloud = cloud
         self._handlers = handlers
         self._moto = Moto()
+        self._accesses = Accesses()
         self._regions = _regions()
         cloud.handle = self.handle
 
@@ -68,7 +70,8 @@ class Dispatcher:
             if by == "client":
                 caller = self._authenticate(request, operation, found["key"])
             assert caller is not None
-            self._authorize(operation, caller, by)
+            self._authorize(operation, caller, by, region)
+            iam.ensure_linked_roles(cloud, operation, caller)
             response = self._answer(request, operation, region, caller, by, request_id)
             if response.status >= 300:
                 answer = _code_of(operation, response)
@@ -113,7 +116,7 @@ class Dispatcher:
             raise operations.common_error(service, "Signature", message)
         return caller
 
-    def _authorize(self, operation: Operation, caller: Caller, by: str) -> None:
+    def _authorize(self, operation: Operation, caller: Caller, by: str, region: str) -> None:
         cloud, action = self._cloud, operation.action
         if by == "client" and (failure := cloud.faults.failure(action)):
             raise failure
@@ -123,6 +126,12 @@ class Dispatcher:
         for each in actions:
             if cloud.faults.denies(each):
                 raise denied(operation.service, caller, each)
+        policies = cloud.policies.get(caller.access_key_id)
+        if policies is None or not is_of_caller(action, by):
+            return
+        for access in sorted(self._accesses.of(action, operation.params, region)):
+            if not granted(policies, access):
+                raise denied(operation.service, caller, access.action, access.arn or "*")
 
     def _answer(
         self,

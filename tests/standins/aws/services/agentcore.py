@@ -17,7 +17,6 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from tests.standins.aws.cloud import Call, Caller, Cloud
-from tests.standins.aws.http import operations
 from tests.standins.aws.services import quotas
 from tests.standins.aws.services.ecr import Registry
 from tests.standins.aws.services.zones import SUPPORTED
@@ -36,8 +35,6 @@ _V2_REGIONS = (
     "us-east-1", "us-east-2", "us-west-2", "eu-west-1", "ap-northeast-1", "eu-central-1",
 )  # fmt: skip
 _IMAGE_BYTES = 2 * 10**9
-_NETWORK_ROLE = "AWSServiceRoleForBedrockAgentCoreNetwork"
-_NETWORK_PRINCIPAL = "network.bedrock-agentcore.amazonaws.com"
 _PULL = ("ecr:GetAuthorizationToken", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer")
 _SETTINGS = (
     "agentRuntimeArtifact", "roleArn", "networkConfiguration", "description",
@@ -538,7 +535,6 @@ def _check_network(cloud: Cloud, call: Call) -> None:
         ec2.describe_security_groups(GroupIds=config["securityGroups"])
     except ClientError as e:
         raise _invalid(e.response["Error"]["Message"]) from e
-    _ensure_network_role(cloud, call)
 
 
 def _check_role(cloud: Cloud, call: Call) -> None:
@@ -678,19 +674,6 @@ def _create_interfaces(cloud: Cloud, call: Call, regional: RegionState) -> None:
             ],
         )["NetworkInterface"]
         regional.interfaces[subnet, groups] = [made["NetworkInterfaceId"]]
-
-
-def _ensure_network_role(cloud: Cloud, call: Call) -> None:
-    iam = cloud.client("iam", "us-east-1", call.caller, "bedrock-agentcore")
-    try:
-        iam.get_role(RoleName=_NETWORK_ROLE)
-    except ClientError:
-        try:
-            iam.create_service_linked_role(AWSServiceName=_NETWORK_PRINCIPAL)
-        except ClientError as e:
-            raise operations.common_error(
-                SERVICE, "AccessDenied", e.response["Error"]["Message"]
-            ) from e
 
 
 def _release_interfaces(cloud: Cloud, regional: RegionState, gone: Runtime) -> None:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from botocore.exceptions import ClientError
 from moto.backends import get_backend
 
+from tests.standins.aws.access import LINKED_ROLES, Access, granted
 from tests.standins.aws.cloud import Call, Caller, Cloud
+from tests.standins.aws.http.operations import Operation, common_error
 from tests.standins.models.refusal import Refused
 
 
@@ -33,21 +36,47 @@ def create_role(cloud: Cloud, call: Call) -> dict[str, Any]:
     return answer
 
 
-# IAM User Guide, service-linked roles; AgentCore Developer Guide, service-linked-roles.
-_LINKED = {
-    "network.bedrock-agentcore.amazonaws.com": "AWSServiceRoleForBedrockAgentCoreNetwork",
-    "runtime-identity.bedrock-agentcore.amazonaws.com": (
-        "AWSServiceRoleForBedrockAgentCoreRuntimeIdentity"
-    ),
-}
+def _linked_services(operation: Operation) -> list[str]:
+    """Return the services that create a role in the account at its first such operation."""
+    match operation.action:
+        case "bedrock-agentcore:CreateAgentRuntime" | "bedrock-agentcore:UpdateAgentRuntime":
+            network = operation.params.get("networkConfiguration", {}).get("networkMode")
+            names = ["runtime-identity", *(["network"] if network == "VPC" else [])]
+            return [f"{name}.bedrock-agentcore.amazonaws.com" for name in names]
+        case "ecs:CreateCluster" | "ecs:CreateService":
+            return ["ecs.amazonaws.com"]
+        case "elasticloadbalancing:CreateLoadBalancer":
+            return ["elasticloadbalancing.amazonaws.com"]
+        case "application-autoscaling:RegisterScalableTarget":
+            return [f"{operation.params['ServiceNamespace']}.application-autoscaling.amazonaws.com"]
+        case _:
+            return []
+
+
+def ensure_linked_roles(cloud: Cloud, operation: Operation, caller: Caller) -> None:
+    """Create the roles that services need in the account, with the caller's permission."""
+    for service in _linked_services(operation):
+        with cloud.lock:
+            if _has_role(caller.account, LINKED_ROLES[service]):
+                continue
+            iam = cloud.client("iam", "us-east-1", caller, operation.service)
+            try:
+                iam.create_service_linked_role(AWSServiceName=service)
+            except ClientError as e:
+                message = e.response["Error"]["Message"]
+                raise common_error(operation.service, "AccessDenied", message) from e
+
+
+def _has_role(account: str, name: str) -> bool:
+    return any(role.name == name for role in get_backend("iam")[account]["aws"].roles.values())
 
 
 def create_linked_role(cloud: Cloud, call: Call) -> dict[str, Any]:
     service = call.params["AWSServiceName"]
-    if service not in _LINKED:
+    if service not in LINKED_ROLES:
         return call.moto()
-    name, backend = _LINKED[service], get_backend("iam")[call.account]["aws"]
-    if any(role.name == name for role in backend.roles.values()):
+    name, backend = LINKED_ROLES[service], get_backend("iam")[call.account]["aws"]
+    if _has_role(call.account, name):
         message = (
             f"Service role name {name} has been taken in this account, please try a different "
             "suffix."
@@ -60,14 +89,25 @@ def create_linked_role(cloud: Cloud, call: Call) -> dict[str, Any]:
 
 
 def simulate(cloud: Cloud, call: Call) -> dict[str, Any]:
-    """Allow everything that `faults.deny` does not name: policies are not evaluated."""
+    """Evaluate the caller's own policies, and `faults.deny`; without policies, all is allowed."""
     resources = call.params.get("ResourceArns", ["*"])
+    policies = cloud.policies.get(call.caller.access_key_id)
+    context = {
+        each["ContextKeyName"]: each["ContextKeyValues"][0]
+        for each in call.params.get("ContextEntries", [])
+    }
+
+    def allowed(action: str, resource: str) -> bool:
+        if policies is not None and not granted(policies, Access(action, resource, context)):
+            return False
+        return not cloud.faults.denies(action)
+
     return {
         "EvaluationResults": [
             {
                 "EvalActionName": action,
                 "EvalResourceName": resource,
-                "EvalDecision": "implicitDeny" if cloud.faults.denies(action) else "allowed",
+                "EvalDecision": "allowed" if allowed(action, resource) else "implicitDeny",
                 "MatchedStatements": [],
                 "MissingContextValues": [],
             }

@@ -156,7 +156,7 @@ def manual_changes(current: CurrentAgent) -> list[str]:
 def endpoint_change(
     rows: tuple[ResourceChange, ...], current: CurrentAgent
 ) -> tuple[ResourceChange, ...]:
-    """Return the move of the endpoint that follows the stack's changes; it is no change of them."""
+    """Return the move of the endpoint that follows the stack's changes, which do not show it."""
     known = any(ENDPOINT in row.ids for row in rows)
     updated = any(RUNTIME in row.ids and row.action is Action.CHANGE for row in rows)
     if known or not (updated or current.behind):

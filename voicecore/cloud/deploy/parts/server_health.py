@@ -20,6 +20,7 @@ from voicecore.aws.session import Aws
 from voicecore.cloud.deploy.parts.server_state import on_ecs
 from voicecore.cloud.resources.cloudformation import CloudFormation
 from voicecore.cloud.resources.deployed_stack import DeployedStack
+from voicecore.cloud.resources.secrets import secret_value
 from voicecore.cloud.stacks.ecs_server import ADDRESS
 from voicecore.cloud.stacks.server_stack import URL
 from voicecore.console.errors import ExitCode, VoicecoreError
@@ -113,7 +114,7 @@ def _sign_invite(aws: Aws, stack: DeployedStack, seconds: float) -> str:
 
 def _key(aws: Aws, stack: DeployedStack) -> str:
     """Return the server's key; it is not kept."""
-    answer = aws.client("secretsmanager").get_secret_value(SecretId=stack.outputs["SessionKeyArn"])
+    answer = secret_value(aws, stack.outputs["SessionKeyArn"])
     return json.loads(answer["SecretString"])["SESSION_API_KEY"]
 
 

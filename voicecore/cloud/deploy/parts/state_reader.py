@@ -16,6 +16,7 @@ from voicecore.aws.errors import code_of, is_denied
 from voicecore.aws.session import Aws
 from voicecore.cloud.resources.cloudformation import CloudFormation, OnEvent
 from voicecore.cloud.resources.deployed_stack import DeployedStack, NextStep, next_step
+from voicecore.cloud.resources.secrets import secret_value
 
 Answer = TypeVar("Answer")
 
@@ -77,9 +78,8 @@ class DeployReader:
         """Return the value of the stack's secret."""
         if "SecretArn" not in stack.outputs:
             return SecretValue()
-        client = self.aws.client("secretsmanager")
         try:
-            answer = client.get_secret_value(SecretId=stack.outputs["SecretArn"])
+            answer = secret_value(self.aws, stack.outputs["SecretArn"])
         except ClientError as error:
             # A failed deploy leaves a secret without a value; some may write but not read it.
             if code_of(error) == "ResourceNotFoundException" or is_denied(error):

@@ -177,6 +177,7 @@ def test_all_mistakes_are_reported_at_start() -> None:
     wrong = {
         "SESSION_API_KEY": PLACEHOLDER,
         "AGENT_RUNTIME_ARN": "arn:aws:lambda:us-east-1:123456789012:function:x",
+        "AGENT_ENDPOINT": "prod/../DEFAULT",
         "SESSION_STORE": "mysql://",
         "TRUSTED_PROXIES": "everyone",
         "ALLOWED_ORIGINS": "*",

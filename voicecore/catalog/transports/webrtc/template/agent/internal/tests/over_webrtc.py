@@ -46,11 +46,15 @@ class Microphone(MediaStreamTrack):
         return frame
 
 
+# The session server names it in each of its requests.
+ENDPOINT = "arn:aws:bedrock-agentcore:us-east-1:123456789012:runtime/line-abc/runtime-endpoint/dev"
+
+
 async def invoke(port: int, session_id: str, kind: str, data: Any) -> dict[str, Any]:
     """Return the agent's answer to a request at /invocations."""
     request = urllib.request.Request(
         f"http://127.0.0.1:{port}/invocations",
-        json.dumps({"type": kind, "data": data}).encode(),
+        json.dumps({"type": kind, "data": data, "endpoint": ENDPOINT}).encode(),
         {
             "Content-Type": "application/json",
             "X-Amzn-Bedrock-AgentCore-Runtime-Session-Id": session_id,
