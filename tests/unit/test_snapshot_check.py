@@ -134,6 +134,8 @@ def test_command_exits_with_its_findings(voicecore: Voicecore, tmp_path: Path) -
     (project / "voicecore.toml").write_text(f'platform = "v2"\n{settings}')
     done = voicecore("build", "--check", cwd=project)  # before it looks for Docker
     assert (done.code, named in done.stderr) == (3, True)
+    done = voicecore("deploy", "--profile", "no-such-profile", cwd=project)
+    assert (done.code != 3, named in done.stderr) == (True, True)  # a warning
 
 
 @pytest.mark.parametrize(("platforms", "warns"), [(["v1", "v2"], True), (["v1"], False)])
