@@ -161,29 +161,6 @@ def test_platform_is_said_planned_and_checked(aws: Aws, deployer: Deployer) -> N
     assert versions == ["V2", "V1", "V1"]
 
 
-def test_platform_is_said_planned_and_checked(aws: Aws, deployer: Deployer) -> None:
-    first = deployer.deploy()
-    assert "Platform v2 takes a snapshot of each version of the runtime: minutes" in first.stderr
-    settings = deployer.root / "voicecore.toml"
-    settings.write_text(settings.read_text().replace('platform = "v2"', 'platform = "v1"'))
-    again = deployer.deploy()
-    assert "~ runtime: " in again.stderr and "platform" in again.stderr
-    assert "snapshot" not in again.stderr
-    # A project of before the setting is on V1, whatever AWS gives to runtimes that do not say it.
-    lines = settings.read_text().splitlines(keepends=True)
-    settings.write_text("".join(line for line in lines if not line.startswith("platform")))
-    assert "nothing was changed" in deployer.deploy().stderr
-    control = aws.client("bedrock-agentcore-control")
-    (runtime,) = control.list_agent_runtimes()["agentRuntimes"]
-    versions = [
-        control.get_agent_runtime(
-            agentRuntimeId=runtime["agentRuntimeId"], agentRuntimeVersion=str(version)
-        )["platformVersion"]
-        for version in range(1, int(runtime["agentRuntimeVersion"]) + 1)
-    ]
-    assert versions == ["V2", "V1", "V1"]
-
-
 def test_every_deploy_is_a_version_with_image_time_and_message(
     aws: Aws, deployer: Deployer
 ) -> None:
