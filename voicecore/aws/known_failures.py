@@ -144,7 +144,8 @@ KNOWN_FAILURES = (
     KnownFailure(
         r"(marked|scheduled) for deletion",
         "Restore the secret:  aws secretsmanager restore-secret --secret-id NAME\n"
-        "Or free its name:  aws secretsmanager delete-secret --secret-id NAME --force-delete-without-recovery",
+        "Or free its name:  aws secretsmanager delete-secret --secret-id NAME "
+        "--force-delete-without-recovery",
     ),
     # Other functions have reserved what this one would.
     KnownFailure(
