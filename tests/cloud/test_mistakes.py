@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -87,6 +88,19 @@ def test_deploy_of_a_stage_that_the_project_lacks(aws: Aws, deployer: Deployer) 
     expect_refusal(
         invalid, "A stage cannot be named 'Prod': it must be a-z", code=ExitCode.BAD_PROJECT
     )
+
+
+def test_model_that_aws_ends_is_reported_and_refused_once_it_is_over(
+    aws: Aws, deployer: Deployer
+) -> None:
+    model = "amazon.nova-2-5-sonic"
+    aws.faults.end_model(model)
+    assert f"model {model}: AWS calls it Legacy" in deployer.deploy(dry_run=True).stderr
+    aws.faults.end_model(model, datetime(2026, 9, 14, tzinfo=UTC))
+    expect_refusal(
+        deployer.deploy(), f"model {model}: AWS calls it Legacy", "ended it on 2026-09-14"
+    )
+    assert changes(aws) == []
 
 
 @pytest.mark.parametrize(

@@ -12,9 +12,6 @@ AGENTCORE = (
     "ap-southeast-5", "ap-southeast-7", "ap-south-1", "ap-south-2", "us-gov-west-1",
 )  # fmt: skip
 
-# Bedrock model card of Nova 2 Sonic: in-region only, no inference profiles.
-NOVA_SONIC = ("us-east-1", "us-west-2", "eu-north-1", "ap-northeast-1")
-
 # AWS General Reference, transcribe (streaming) and pol; AgentCore's regions only.
 TRANSCRIBE_STREAMING = tuple(
     region
@@ -50,17 +47,16 @@ _GLOBAL_PROFILE_ONLY = ("eu-west-2", "ap-south-1", "ap-south-2", "sa-east-1")
 
 DEFAULT = "us-east-1"
 
-NOVA_SONIC_MODEL = "amazon.nova-2-sonic-v1:0"
-NOVA_LITE_MODEL = "amazon.nova-2-lite-v1:0"
 
-
-def inference_profile_for(region: str, model: str = NOVA_LITE_MODEL) -> str:
+def inference_profile_for(region: str, model: str) -> str:
     """Return the cross-region inference profile of `model` for a runtime in `region`.
 
     Bedrock rejects the prefix of another geography with "model identifier is invalid".
     """
     if region in _GLOBAL_PROFILE_ONLY or region.startswith("ap-southeast"):
         prefix = "global"
+    elif region.startswith("us-gov-"):
+        prefix = "us-gov"
     elif region.startswith(("us-", "ca-")):
         prefix = "us"
     elif region.startswith("eu-"):
@@ -70,6 +66,17 @@ def inference_profile_for(region: str, model: str = NOVA_LITE_MODEL) -> str:
     else:
         prefix = "global"
     return f"{prefix}.{model}"
+
+
+def partition_of(region: str) -> str:
+    """Return the first part of ARNs in a region: aws, or aws-us-gov in GovCloud."""
+    return "aws-us-gov" if region.startswith("us-gov-") else "aws"
+
+
+def console_host(region: str) -> str:
+    """Return the host of AWS's console for a region."""
+    gov = partition_of(region) != "aws"
+    return "console.amazonaws-us-gov.com" if gov else f"{region}.console.aws.amazon.com"
 
 
 def closest(word: str, choices: tuple[str, ...]) -> str | None:
