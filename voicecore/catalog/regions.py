@@ -31,12 +31,21 @@ KVS = tuple(
     )
 )  # fmt: skip
 
-# AgentCore's regions where CloudFormation has AWS::Lambda::Url (its published schemas).
+# AgentCore's regions where CloudFormation has AWS::Lambda::Url (its published schemas), except
+# eu-south-2, which the Lambda Developer Guide excludes (lambda-urls, autumn 2026).
 FUNCTION_URLS = tuple(
     region
     for region in AGENTCORE
-    if region not in ("ap-south-2", "ap-southeast-5", "ap-southeast-7", "us-gov-west-1")
+    if region
+    not in ("ap-south-2", "ap-southeast-5", "ap-southeast-7", "eu-south-2", "us-gov-west-1")
 )
+
+# "The environment type ARM_CONTAINER is available only in regions ..." (CodeBuild API Reference,
+# CreateFleet, as botocore 1.44.8 has it, October 2026).
+ARM_BUILDS = (
+    "us-east-1", "us-east-2", "us-west-2", "sa-east-1", "eu-central-1", "eu-west-1",
+    "ap-northeast-1", "ap-southeast-1", "ap-southeast-2", "ap-south-1",
+)  # fmt: skip
 
 # CloudFront serves every region of the partition "aws"; GovCloud has none.
 CLOUDFRONT = tuple(region for region in AGENTCORE if not region.startswith("us-gov-"))
