@@ -11,6 +11,7 @@ import time
 import uuid
 from datetime import UTC, datetime
 from pathlib import Path
+from types import FrameType
 
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
@@ -37,8 +38,8 @@ def main() -> int:
     print("at most 15 minutes and 2 dollars, and deletes them.")
     if not given.yes and input("Continue? [y/N] ").strip().lower() != "y":
         return 1
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     account = Account(session, name, time.monotonic() + MINUTES * 60)
+    _interrupt_once(account)
     rows: list[report.Row] = []
     code = 0
     try:
@@ -51,9 +52,7 @@ def main() -> int:
         print(f"Stopped: {error}", flush=True)
         code = 1
     finally:
-        account.stop.set()
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        _ignore_signals()
         left = account.clean(_say)
     if rows:
         now = datetime.now(UTC)
@@ -66,6 +65,24 @@ def main() -> int:
     for each in left:
         print(f"NOT DELETED: {each}", file=sys.stderr)
     return 1 if left else code
+
+
+def _interrupt_once(account: Account) -> None:
+    """Let the first Ctrl-C or SIGTERM stop the probes; no later one disturbs the cleaning."""
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        del number, frame
+        _ignore_signals()
+        account.stop.set()
+        raise KeyboardInterrupt
+
+    for each in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(each, interrupt)
+
+
+def _ignore_signals() -> None:
+    for each in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(each, signal.SIG_IGN)
 
 
 def _arguments() -> argparse.Namespace:

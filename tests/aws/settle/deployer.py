@@ -149,8 +149,9 @@ def export_project(folder: Path, name: str, region: str) -> Path:
     (root / "agent/internal/app.py").write_text(agent.read_text())
     (root / "agent/pyproject.toml").write_text(
         '[project]\nname = "settle"\nversion = "0.1.0"\nrequires-python = ">=3.11"\n'
-        "dependencies = []\n\n[tool.uv]\npackage = false\n"
+        'dependencies = ["six==1.17.0"]\n\n[tool.uv]\npackage = false\n'
     )
+    (root / "agent/uv.lock").unlink(missing_ok=True)
     _voicecore(root, "deploy", "--export", "template")
     return root
 
