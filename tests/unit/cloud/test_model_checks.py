@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import UTC, date, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,8 +12,11 @@ from voicecore.aws.session import open_session
 from voicecore.catalog.models import Model
 from voicecore.catalog.pipelines import PIPELINES
 from voicecore.cloud.deploy.prices import cost_per_minute
+from voicecore.cloud.deploy.request import request_for
 from voicecore.cloud.preflight import models
 from voicecore.cloud.preflight.checks import CheckOutcome
+from voicecore.cloud.stacks.deployment import deployment_of
+from voicecore.project.project import Project, Stage
 
 FAILED, PASSED, UNKNOWN = CheckOutcome.FAILED, CheckOutcome.PASSED, CheckOutcome.UNKNOWN
 SONIC = PIPELINES["nova-sonic"]
@@ -100,3 +104,26 @@ def test_role_checks_and_price_know_every_model(pipeline: str, stage: str, servi
     assert f"model {model.id}" in {name for name, _ in models.model_checks(aws, of)}
     assert of.model_variables[f"{stage.upper()}_MODEL"] == model.name_in("us-east-1")
     assert {item.what: item.dollars for item in cost_per_minute(of)}[service.title]
+
+
+@pytest.mark.parametrize(
+    ("chosen", "code", "warned"),
+    [
+        ("nova-2-sonic", 'MODEL = "amazon.nova-2-sonic-v1:0"', False),
+        ("nova-2-5-sonic", 'MODEL = "amazon.nova-2-sonic-v1:0"', True),
+        ("nova-2-sonic", 'MODEL = getenv("SPEECH_TO_SPEECH_MODEL", "amazon.nova-x")', False),
+        ("nova-2-sonic", 'MODEL = "amazon.nova-x"', True),
+    ],
+)
+def test_agent_that_calls_another_model_than_its_role_allows_is_reported(
+    tmp_path: Path, chosen: str, code: str, warned: bool
+) -> None:
+    (tmp_path / "agent/internal").mkdir(parents=True)
+    (tmp_path / "agent/internal/nova_sonic.py").write_text(code)
+    stage = Stage("dev", "us-east-1")
+    services = {"speech_to_speech": chosen}
+    project = Project(
+        tmp_path, "x", ("websocket",), SONIC.name, stage.region, services, stages={"dev": stage}
+    )
+    request = request_for(project, deployment_of(project), False, "")
+    assert ["SPEECH_TO_SPEECH_MODEL" in text for text in request.warnings] == [True] * warned
