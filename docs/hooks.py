@@ -29,6 +29,8 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))  # the floors of the architecture are defined by a test
 
 from tests.unit.test_layers import FLOORS  # noqa: E402 - found by the line above
+from voicecore.catalog import regions  # noqa: E402
+from voicecore.catalog.pipelines import PIPELINES  # noqa: E402
 from voicecore.cli.app import app  # noqa: E402
 from voicecore.cloud.deploy.prices import prices  # noqa: E402
 from voicecore.console.errors import ExitCode  # noqa: E402
@@ -169,6 +171,16 @@ def _names(kind: str) -> list[str]:
     return [record["name"] for record in _options()[kind]]
 
 
+def _services() -> str:
+    """Return the services of each stage, as keys of [services] and their values."""
+    stages = {
+        stage: _listed(names)
+        for record in _options()["pipelines"]
+        for stage, names in record["services"].items()
+    }
+    return "; ".join(f"`{stage}`: {names}" for stage, names in stages.items())
+
+
 def _listed(names: Iterable[str]) -> str:
     return ", ".join(f"`{name}`" for name in names)
 
@@ -179,7 +191,7 @@ _SETTINGS: dict[str, dict[str, tuple[str, str]]] = {
         "transports": ("required", f"List of {_listed(_names('transports'))}."),
         "pipeline": ("required", f"One of {_listed(_names('pipelines'))}."),
         "region": ("required", "AWS region of the stages that name none of their own."),
-        "services": ("", "Table: the service of each stage of the pipeline `cascade`."),
+        "services": ("", f"Table: the service of each stage of the pipeline. {_services()}."),
         "voicecore": ("", "Version of voicecore that created the project."),
         "account": ("any", "The only AWS account to deploy to, as 12 digits in quotes."),
         "platform": (
@@ -528,6 +540,28 @@ def list_prices() -> str:
     )
 
 
+def bedrock_models() -> str:
+    """Return the Bedrock models that pipelines can use."""
+    return _table(
+        ("service", "Bedrock ID", "regions", "ends", "source"),
+        (
+            (
+                f"`{service.name}`",
+                f"`{service.model.id}`" + " (by inference profile)" * service.model.by_profile,
+                "all of AgentCore's"
+                if service.model.regions == regions.AGENTCORE
+                else ", ".join(service.model.regions),
+                str(service.model.ends or "not announced"),
+                f"{service.model.source}, {service.model.read}",
+            )
+            for pipeline in PIPELINES.values()
+            for options in pipeline.stages.values()
+            for service in options
+            if service.model
+        ),
+    )
+
+
 # Architecture
 
 
@@ -582,6 +616,7 @@ def _docstring_of(name: str) -> str:
 GENERATORS: dict[str, Callable[[], str]] = {
     "commands": commands,
     "settings": settings,
+    "models": bedrock_models,
     "exit-codes": exit_codes,
     "agent-events": agent_events,
     "server-events": server_events,

@@ -107,7 +107,7 @@ def test_lists_options_as_json(voicecore: Voicecore) -> None:
         (["ok", "--region", "mars-north-1"], "is not a region of AgentCore Runtime"),
         (["ok", "--pipeline", "nova-sonic", "--region", "eu-west-1"],
          "lacks a model of pipeline 'nova-sonic'; choose from us-east-1, us-west-2"),
-        (["ok", "--tts", "cartesia"], "need --pipeline cascade"),
+        (["ok", "--tts", "cartesia"], "tts: needs --pipeline cascade"),
         (["ok", "--pipeline", "offline", "--tts", "cartesia"], "is not a service of pipeline"),
     ],
 )  # fmt: skip

@@ -16,12 +16,13 @@ from voicecore.console.errors import ExitCode
 
 pytestmark = pytest.mark.slow
 
-NAME, TRANSPORTS, PIPELINE, HEARS, SPEAKS, REGION = (
+NAME, TRANSPORTS, PIPELINE, HEARS, SPEAKS, MODEL, REGION = (
     "Project name:",
     "How do callers reach the agent?",
     "Pipeline:",
     "Service for speech to text:",
     "Service for text to speech:",
+    "Service for speech to speech:",
     "AWS region to deploy to later:",
 )
 EMPTY_LINE = ("C-a", "C-k")
@@ -74,7 +75,18 @@ def test_defaults_create_agent_that_needs_no_account(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("flags", "first"),
     [
-        (["--pipeline", "nova-sonic", "a-name", *WEBSOCKET], REGION),
+        (["--pipeline", "nova-sonic", "a-name", *WEBSOCKET], MODEL),
+        (
+            [
+                "--pipeline",
+                "nova-sonic",
+                "a-name",
+                *WEBSOCKET,
+                "--speech-to-speech",
+                "nova-2-sonic",
+            ],
+            REGION,
+        ),
         (["a-name", "--pipeline", "offline"], TRANSPORTS),
         (["a-name", *WEBSOCKET, "--pipeline", "cascade", "--stt", "deepgram"], SPEAKS),
         (
@@ -98,7 +110,7 @@ def test_does_not_ask_for_what_is_given(tmp_path: Path, flags: list[str], first:
         (["a-name"], TRANSPORTS, ["C-c"]),
         (["a-name", *WEBSOCKET], PIPELINE, ["C-c"]),
         (["a-name", *WEBSOCKET, "--pipeline", "cascade"], HEARS, ["C-c"]),
-        (["a-name", *WEBSOCKET, "--pipeline", "nova-sonic"], REGION, ["C-c"]),
+        (["a-name", *WEBSOCKET, "--pipeline", "nova-sonic"], MODEL, ["C-c"]),
     ],
 )
 def test_interrupted_question_leaves_no_files(

@@ -296,3 +296,8 @@ def test_secret_of_a_stack_that_is_scheduled_for_deletion_is_to_be_restored(
     assert changes(aws) == []
     secrets.restore_secret(SecretId=SECRET)
     assert deployer.deploy().code == ExitCode.OK
+
+
+def test_plans_where_kinesis_video_streams_has_no_host(aws: Aws, deployer: Deployer) -> None:
+    planned = deployer.deploy(region="eu-north-1", dry_run=True)
+    assert planned.code == ExitCode.OK, planned.stderr

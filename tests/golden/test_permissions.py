@@ -62,6 +62,7 @@ NAMELESS = ("application-autoscaling", "cloudfront", "elasticloadbalancing")
 SHARED = {
     "bedrock-agentcore:ListAgentRuntimeEndpoints",
     "cloudformation:DescribeStacks",
+    "bedrock:GetFoundationModel",  # AWS's own
     "ecs:ListTasks",
     "iam:CreateServiceLinkedRole",
     "iam:SimulatePrincipalPolicy",

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from tests.aws.settle.deployer import export_project
 from tests.image.small_agent import PROJECT
 from tests.standins.image.ecr import Lifetime
 from tests.standins.image.proxy import Fault
@@ -214,3 +215,10 @@ def test_push_accepts_same_immutable_tag_from_another_build(
         503,
         400,
     ]
+
+
+def test_image_of_the_probes_for_an_account_is_built(
+    registries: Registries, tmp_path: Path
+) -> None:
+    root = export_project(tmp_path, "settle-x", "us-east-1")
+    assert DirectProject(registries, root).build()["digest"].startswith("sha256:")

@@ -5,6 +5,7 @@ import pytest
 from voicecore.catalog.transports import TRANSPORTS
 from voicecore.catalog.transports.record import Transport
 from voicecore.console.errors import ExitCode
+from voicecore.local.environments import agent_spec
 from voicecore.project.project import (
     BadProject,
     Project,
@@ -44,6 +45,22 @@ def test_reads_project(tmp_path: Path) -> None:
         network="public",
         stages={"dev": Stage("dev", "us-east-1")},
     )
+
+
+@pytest.mark.parametrize(
+    ("services", "model"),
+    [
+        ("", "amazon.nova-2-sonic-v1:0"),  # what projects call that are older than the choice
+        ('[services]\nspeech_to_speech = "nova-2-5-sonic"\n', "amazon.nova-2-5-sonic"),
+    ],
+)
+def test_project_without_a_chosen_model_keeps_the_one_it_was_created_with(
+    tmp_path: Path, services: str, model: str
+) -> None:
+    text = GOOD.partition("[services]")[0].replace("cascade", "nova-sonic") + services
+    project = load_project(written(tmp_path, text))
+    assert project.model_variables == {"SPEECH_TO_SPEECH_MODEL": model}
+    assert agent_spec(project, {}).env["SPEECH_TO_SPEECH_MODEL"] == model
 
 
 def test_root_is_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,6 @@
 import pytest
 
-from voicecore.catalog import regions
+from voicecore.catalog import models, regions
 from voicecore.catalog.pipelines import PIPELINES
 from voicecore.catalog.pipelines.record import regions_of, services_of, used_by
 
@@ -26,10 +26,13 @@ def test_finds_no_region_for_unrelated_word() -> None:
         ("eu-west-2", "global."),
         ("ap-northeast-1", "jp."),
         ("ap-southeast-2", "global."),
+        ("us-gov-west-1", "us-gov."),
     ],
 )
 def test_inference_profile_has_prefix_of_region(region: str, prefix: str) -> None:
-    assert regions.inference_profile_for(region) == f"{prefix}amazon.nova-2-lite-v1:0"
+    model = models.NOVA_2_LITE
+    assert model.name_in(region) == f"{prefix}{model.id}"
+    assert models.NOVA_2_5_SONIC.name_in(region) == models.NOVA_2_5_SONIC.id
 
 
 def test_pipeline_is_offered_where_all_its_services_are() -> None:
@@ -45,8 +48,11 @@ def test_regions_without_kvs() -> None:
     }  # fmt: skip
 
 
-def test_pipeline_uses_its_model_or_the_chosen_services() -> None:
-    assert [service.name for service in used_by(PIPELINES["nova-sonic"], {})] == ["nova-2-sonic"]
+def test_pipeline_uses_the_default_or_the_chosen_services() -> None:
+    sonic = PIPELINES["nova-sonic"]
+    assert [s.name for s in used_by(sonic, services_of(sonic, {}))] == ["nova-2-5-sonic"]
+    older = services_of(sonic, {"speech_to_speech": "nova-2-sonic"})
+    assert [s.name for s in used_by(sonic, older)] == ["nova-2-sonic"]
     cascade = PIPELINES["cascade"]
     chosen = used_by(cascade, services_of(cascade, {"tts": "cartesia"}))
     assert [service.name for service in chosen] == ["transcribe", "nova-lite", "cartesia"]

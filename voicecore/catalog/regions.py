@@ -12,9 +12,6 @@ AGENTCORE = (
     "ap-southeast-5", "ap-southeast-7", "ap-south-1", "ap-south-2", "us-gov-west-1",
 )  # fmt: skip
 
-# Bedrock model card of Nova 2 Sonic: in-region only, no inference profiles.
-NOVA_SONIC = ("us-east-1", "us-west-2", "eu-north-1", "ap-northeast-1")
-
 # AWS General Reference, transcribe (streaming) and pol; AgentCore's regions only.
 TRANSCRIBE_STREAMING = tuple(
     region
@@ -34,12 +31,21 @@ KVS = tuple(
     )
 )  # fmt: skip
 
-# AgentCore's regions where CloudFormation has AWS::Lambda::Url (its published schemas).
+# AgentCore's regions where CloudFormation has AWS::Lambda::Url (its published schemas), except
+# eu-south-2, which the Lambda Developer Guide excludes (lambda-urls, autumn 2026).
 FUNCTION_URLS = tuple(
     region
     for region in AGENTCORE
-    if region not in ("ap-south-2", "ap-southeast-5", "ap-southeast-7", "us-gov-west-1")
+    if region
+    not in ("ap-south-2", "ap-southeast-5", "ap-southeast-7", "eu-south-2", "us-gov-west-1")
 )
+
+# "The environment type ARM_CONTAINER is available only in regions ..." (CodeBuild API Reference,
+# CreateFleet, as botocore 1.44.8 has it, October 2026).
+ARM_BUILDS = (
+    "us-east-1", "us-east-2", "us-west-2", "sa-east-1", "eu-central-1", "eu-west-1",
+    "ap-northeast-1", "ap-southeast-1", "ap-southeast-2", "ap-south-1",
+)  # fmt: skip
 
 # CloudFront serves every region of the partition "aws"; GovCloud has none.
 CLOUDFRONT = tuple(region for region in AGENTCORE if not region.startswith("us-gov-"))
@@ -50,17 +56,16 @@ _GLOBAL_PROFILE_ONLY = ("eu-west-2", "ap-south-1", "ap-south-2", "sa-east-1")
 
 DEFAULT = "us-east-1"
 
-NOVA_SONIC_MODEL = "amazon.nova-2-sonic-v1:0"
-NOVA_LITE_MODEL = "amazon.nova-2-lite-v1:0"
 
-
-def inference_profile_for(region: str, model: str = NOVA_LITE_MODEL) -> str:
+def inference_profile_for(region: str, model: str) -> str:
     """Return the cross-region inference profile of `model` for a runtime in `region`.
 
     Bedrock rejects the prefix of another geography with "model identifier is invalid".
     """
     if region in _GLOBAL_PROFILE_ONLY or region.startswith("ap-southeast"):
         prefix = "global"
+    elif region.startswith("us-gov-"):
+        prefix = "us-gov"
     elif region.startswith(("us-", "ca-")):
         prefix = "us"
     elif region.startswith("eu-"):
@@ -70,6 +75,17 @@ def inference_profile_for(region: str, model: str = NOVA_LITE_MODEL) -> str:
     else:
         prefix = "global"
     return f"{prefix}.{model}"
+
+
+def partition_of(region: str) -> str:
+    """Return the first part of ARNs in a region: aws, or aws-us-gov in GovCloud."""
+    return "aws-us-gov" if region.startswith("us-gov-") else "aws"
+
+
+def console_host(region: str) -> str:
+    """Return the host of AWS's console for a region."""
+    gov = partition_of(region) != "aws"
+    return "console.amazonaws-us-gov.com" if gov else f"{region}.console.aws.amazon.com"
 
 
 def closest(word: str, choices: tuple[str, ...]) -> str | None:

@@ -107,7 +107,12 @@ def _choices() -> dict[str, Any]:
 
 def _given(options: InitOptions) -> dict[str, Any]:
     """Return what the options say, by key of voicecore.toml."""
-    services = {"stt": options.stt, "llm": options.llm, "tts": options.tts}
+    services = {
+        "stt": options.stt,
+        "llm": options.llm,
+        "tts": options.tts,
+        "speech_to_speech": options.speech_to_speech,
+    }
     given = {
         "name": options.name,
         "transports": list(options.transports),
@@ -125,10 +130,9 @@ def _check(given: dict[str, Any]) -> None:
     optional = ("name", "transports", "pipeline", "region", BY_PHONE)
     invalid = [i for i in invalid_settings(given) if i.key not in optional or i.key in given]
     if "services" in given and "pipeline" not in given:
-        with_services = " or ".join(p.name for p in PIPELINES.values() if p.stages)
-        invalid.append(
-            InvalidSetting("services", f"--stt, --llm and --tts need --pipeline {with_services}")
-        )
+        for kind in given["services"]:
+            homes = " or ".join(p.name for p in PIPELINES.values() if kind in p.stages)
+            invalid.append(InvalidSetting(kind, f"needs --pipeline {homes}"))
     if not invalid:
         return
     hint = "List everything that can be chosen:  voicecore init --list-options"
@@ -165,7 +169,7 @@ def _by_phone(transports: Iterable[str]) -> bool:
 
 
 def _needs_aws(pipeline: Pipeline) -> bool:
-    return bool(pipeline.model or pipeline.stages)
+    return bool(pipeline.stages)
 
 
 def _completed(given: dict[str, Any]) -> Answers:

@@ -115,6 +115,7 @@ class ContainerAgents:
         """Return how to start the next container, with only the current agent/.env."""
         values = {
             "AWS_REGION": self._project.region,
+            **self._project.model_variables,
             # Without this, boto3 would use the role of the machine.
             "AWS_EC2_METADATA_DISABLED": "true",
             **self._role,

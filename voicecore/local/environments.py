@@ -21,6 +21,7 @@ def agent_spec(project: Project, env: Mapping[str, str], platform: str = platfor
     values = {
         **without_ours(env),
         "AWS_REGION": project.region,
+        **project.model_variables,
         **dotenv_of(project.agent),
         platforms.VARIABLE: platform,
     }

@@ -15,6 +15,7 @@ from typing import Self
 import aiohttp
 from aiohttp import web
 
+from voicecore.catalog import regions
 from voicecore.catalog.platforms import V1, V2
 from voicecore.local.gateway.app import Gateway, GatewayConfig
 from voicecore.local.gateway.request import check_allowlist
@@ -43,7 +44,8 @@ _TROUBLES_KEPT = 20
 
 def local_arn(runtime_name: str, region: str) -> str:
     """Return the ARN of a local runtime (account 000000000000)."""
-    return f"arn:aws:bedrock-agentcore:{region}:000000000000:runtime/{runtime_name}-local00000"
+    head = f"arn:{regions.partition_of(region)}:bedrock-agentcore:{region}"
+    return f"{head}:000000000000:runtime/{runtime_name}-local00000"
 
 
 @dataclass(frozen=True, kw_only=True)

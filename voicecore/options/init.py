@@ -23,7 +23,7 @@ def pipeline_names() -> list[str]:
 
 
 def service_names(stage: str) -> list[str]:
-    """Return the services that a pipeline stage (stt, llm or tts) can use."""
+    """Return the services that a pipeline stage, such as "stt", can use."""
     from voicecore.catalog.pipelines import PIPELINES
 
     pipelines = PIPELINES.values()
@@ -89,6 +89,14 @@ class InitOptions:
             "Text-to-speech service of a cascade: {choices}.",
             metavar="NAME",
             choices=partial(service_names, "tts"),
+        ),
+    ] = None
+    speech_to_speech: Annotated[
+        str | None,
+        Option(
+            "Speech-to-speech model: {choices}.",
+            metavar="NAME",
+            choices=partial(service_names, "speech_to_speech"),
         ),
     ] = None
     directory: Annotated[

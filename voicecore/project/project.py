@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from voicecore.catalog.pipelines import PIPELINES
-from voicecore.catalog.pipelines.record import services_of
+from voicecore.catalog.pipelines.record import model_variables, services_of
 from voicecore.catalog.platforms import DEFAULT as DEFAULT_PLATFORM
 from voicecore.catalog.transports import BY_PHONE, TRANSPORTS
 from voicecore.catalog.turn_sources import KVS
@@ -126,6 +126,11 @@ class Project:
         return frozenset(stage.platform for stage in self.stages.values())
 
     @property
+    def model_variables(self) -> dict[str, str]:
+        """The environment variables that tell a local agent which models to call."""
+        return model_variables(PIPELINES[self.pipeline], self.services, self.region)
+
+    @property
     def agent(self) -> Path:
         """Folder of the agent, which runs in AgentCore's container."""
         return self.root / AGENT
@@ -163,7 +168,7 @@ def load_project(root: Path) -> Project:
         transports=transports,
         pipeline=pipeline.name,
         region=answers["region"],
-        services=services_of(pipeline, answers.get("services", {})),
+        services=services_of(pipeline, pipeline.unnamed | answers.get("services", {})),
         network=answers.get("network") or network_for([TRANSPORTS[t] for t in transports], vpc),
         vpc=Vpc(
             subnets=tuple(vpc.get("subnets", ())),

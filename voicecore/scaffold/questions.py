@@ -19,7 +19,12 @@ if TYPE_CHECKING:
 
 DEFAULT_NAME = "my-agent"
 
-_SERVICES = {"stt": "speech to text", "llm": "the language model", "tts": "text to speech"}
+_SERVICES = {
+    "stt": "speech to text",
+    "llm": "the language model",
+    "tts": "text to speech",
+    "speech_to_speech": "speech to speech",
+}
 
 _DESCRIPTION = " " * len("  Description: ")
 """Indent of the description that questionary shows for the selected choice, without wrapping it."""

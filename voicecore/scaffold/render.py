@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from voicecore import __version__
-from voicecore.catalog import platforms, regions
+from voicecore.catalog import platforms
 from voicecore.catalog.phones import PHONES
 from voicecore.catalog.pipelines import PIPELINES
-from voicecore.catalog.pipelines.record import title_of
+from voicecore.catalog.pipelines.record import model_variables, title_of
 from voicecore.catalog.transports import TRANSPORTS
 from voicecore.catalog.turn_sources import SOURCES
 from voicecore.project.no_links import refuse_links, within
@@ -154,7 +154,7 @@ def _variables(answers: Answers, session_api_key: str) -> dict[str, object]:
         "platform": platforms.platform_for(answers.region),
         "python": pipeline.python,
         "pipecat_extras": sorted({extra for t in transports for extra in t.pipecat_extras}),
-        "inference_profile": regions.inference_profile_for(answers.region),
+        "models": model_variables(pipeline, answers.services, answers.region),
         "session_api_key": session_api_key,
         "voicecore_version": __version__,
     }

@@ -97,15 +97,15 @@ def make_agent(folder: Path, pipeline: str) -> Agent:
 
 @asynccontextmanager
 async def running(
-    agent: Agent, models: Models, without: Sequence[str] = ()
+    agent: Agent, models: Models, without: Sequence[str] = (), **variables: str
 ) -> AsyncIterator[Running]:
     """Run the agent for one session; AWS's host names lead to the fake models.
 
-    `without` names variables that its environment lacks.
+    `without` names variables that its environment lacks; it has `variables` besides.
     """
     port = free_port()
     env = {"PATH": os.environ["PATH"], "HOME": str(agent.folder), "PORT": str(port)}
-    env |= {"PYTHONUNBUFFERED": "1", **models.reach.env()}
+    env |= {"PYTHONUNBUFFERED": "1", **models.reach.env(), **variables}
     env = {name: value for name, value in env.items() if name not in without}
     argv = models.reach.argv(str(agent.python), "-m", "internal.app")
     async with started(argv, env, port, agent.folder) as run:

@@ -13,6 +13,7 @@ from tests.standins.models.context import Limits
 
 SCRIPT = Script((NAME, OPEN))
 LIMITS = Limits(sonic_connection=10)
+OLDER = "amazon.nova-2-sonic-v1:0"  # as [services] in voicecore.toml may choose
 
 
 def test_conversation_outlives_the_connection_limit(
@@ -29,6 +30,7 @@ def test_conversation_outlives_the_connection_limit(
     assert models.journal.refusals == []
 
     opened = models.journal.find("nova-sonic", "opened")
+    assert {each.detail["model"] for each in opened} == {OLDER}
     last_word = models.journal.find("nova-sonic", "spoke")[-1]
     assert last_word.at - opened[0].at > LIMITS.sonic_connection
     second = opened[1].detail["stream"]
@@ -38,7 +40,10 @@ def test_conversation_outlives_the_connection_limit(
 
 
 async def talk(agent: Agent) -> tuple[Running, Models]:
-    async with serve(SCRIPT, limits=LIMITS) as models, running(agent, models) as run:
+    async with (
+        serve(SCRIPT, limits=LIMITS) as models,
+        running(agent, models, SPEECH_TO_SPEECH_MODEL=OLDER) as run,
+    ):
         async with call(run) as caller:
             await caller.until(lambda: caller.messages("bot-stopped-speaking"))
             for turn, sample in enumerate(("what-is-my-name", "open-on-sunday"), start=2):

@@ -57,6 +57,9 @@ def test_conversation_with_tool_and_interruption(
     assert system_prompts(models)
     if pipeline == "cascade":
         assert max(waits(models)) < FALLBACK
+    else:
+        (opened,) = models.journal.find("nova-sonic", "opened")
+        assert opened.detail["model"] == "amazon.nova-2-5-sonic"
 
 
 async def talk(agent: Agent) -> tuple[Running, Models]:

@@ -20,6 +20,10 @@ ACCOUNT = "123456789012"
 _RESOURCES: Mapping[str, tuple[tuple[tuple[str, ...], str], ...]] = {
     "acm": ((("CertificateArn",), ""),),
     "application-autoscaling": ((("ResourceARN",), ""), (("ResourceId",), "scalable-target/0")),
+    "bedrock": (
+        (("modelIdentifier",), "foundation-model/{}"),
+        (("inferenceProfileIdentifier",), "inference-profile/{}"),
+    ),
     "bedrock-agentcore": (
         (("agentRuntimeId", "endpointName"), "runtime/{}/runtime-endpoint/{}"),
         (("agentRuntimeId",), "runtime/{}"),
@@ -208,8 +212,9 @@ def _arn(service: str, end: str, values: tuple[str, ...], region: str) -> str:
     if service == "s3":
         return f"arn:aws:s3:::{values[0]}"
     place = "" if service in ("iam", "cloudfront") else region
+    account = "" if end.startswith("foundation-model/") else ACCOUNT
     names = [value.rpartition("/")[2] if value.startswith("arn:") else value for value in values]
-    return f"arn:aws:{service}:{place}:{ACCOUNT}:{end.format(*names)}"
+    return f"arn:aws:{service}:{place}:{account}:{end.format(*names)}"
 
 
 def _list(value: Any) -> list[str]:

@@ -6,7 +6,9 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from fnmatch import fnmatchcase
+from typing import Any
 
 from tests.standins.models.refusal import Refused
 
@@ -42,6 +44,7 @@ class Faults:
         self._resources: list[tuple[_Rule, str, str]] = []
         self._runtimes: list[tuple[_Rule, str]] = []
         self._models: set[str] = set()
+        self._lifecycles: dict[str, dict[str, Any]] = {}
         self._empty_pages = 0
         self._held: set[str] = set()
         self._kill: tuple[int, Callable[[], object], bool, str] | None = None
@@ -63,6 +66,10 @@ class Faults:
     def deny_model(self, model: str) -> None:
         """Deny the account access to this Bedrock model."""
         self._models.add(model)
+
+    def end_model(self, model: str, ends: datetime | None = None) -> None:
+        """Let Bedrock call this model Legacy, and say when it ends."""
+        self._lifecycles[model] = {"status": "LEGACY"} | ({"endOfLifeTime": ends} if ends else {})
 
     def empty_pages(self, count: int) -> None:
         """Return the next pages of FilterLogEvents without events, with a nextToken."""
@@ -131,6 +138,9 @@ class Faults:
 
     def denies_model(self, model: str) -> bool:
         return model in self._models
+
+    def lifecycle_of(self, model: str) -> dict[str, Any]:
+        return self._lifecycles.get(model, {"status": "ACTIVE"})
 
     def failure(self, action: str) -> Refused | None:
         with self._lock:

@@ -152,7 +152,7 @@ def test_runtime_takes_50_variables_of_so_many_bytes_together(
         values = dict.fromkeys(names, "x") | {names[0]: "x" * (total - own - 4 * len(names) + 1)}
         return Environment(values, secret)
 
-    of = deployment(platform=platform)
+    of = deployment("offline", platform=platform)
     agent_stack(of, variables(50, most), ())
     for count, total in ((51, most), (50, most + 1)):
         with pytest.raises(EnvironmentTooLarge, match=f"{most} bytes on platform {platform}"):

@@ -176,6 +176,16 @@ def test_inference_profile_follows_the_region(region: str, profile: str) -> None
     assert resource.endswith(f":inference-profile/{profile}amazon.nova-2-lite-v1:0")
 
 
+@pytest.mark.parametrize(
+    ("service", "model"),
+    [("nova-2-5-sonic", "amazon.nova-2-5-sonic"), ("nova-2-sonic", "amazon.nova-2-sonic-v1:0")],
+)
+def test_role_allows_the_chosen_speech_to_speech_model_only(service: str, model: str) -> None:
+    stack = make_agent_stack(deployment(services={"speech_to_speech": service}))
+    (statement,) = [s for s in resolve(statements_of(stack)) if s["Sid"] == "BedrockSonic"]
+    assert statement["Resource"] == f"arn:aws:bedrock:us-east-1::foundation-model/{model}"
+
+
 def test_only_agentcore_assumes_the_role_for_this_account() -> None:
     role = make_agent_stack(deployment()).resources["Role"]["Properties"]
     (statement,) = resolve(role["AssumeRolePolicyDocument"])["Statement"]

@@ -94,7 +94,9 @@ def test_linter_finds_mistakes() -> None:
 
 
 def test_linter_knows_regions_without_function_urls() -> None:
-    without = tuple(r for r in regions.AGENTCORE if r not in regions.FUNCTION_URLS)
+    # CloudFormation has them in eu-south-2, which Lambda's guide excludes.
+    refused = (r for r in regions.AGENTCORE if r not in regions.FUNCTION_URLS)
+    without = tuple(region for region in refused if region != "eu-south-2")
     for region in without:
         ((_, message),) = lint_errors(make_lambda_stack(deployment()), (region,))
         assert "AWS::Lambda::Url" in message

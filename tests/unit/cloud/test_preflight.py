@@ -105,36 +105,6 @@ def test_too_few_zones_fail(available: dict[str, str], outcome: CheckOutcome) ->
     assert network.zone_result("us-east-1", available).outcome is outcome
 
 
-AVAILABLE = {
-    "regionAvailability": "AVAILABLE",
-    "authorizationStatus": "AUTHORIZED",
-    "entitlementAvailability": "AVAILABLE",
-}
-
-
-@pytest.mark.parametrize(
-    ("change", "outcome", "text"),
-    [
-        ({}, PASSED, "available"),
-        ({"regionAvailability": "NOT_AVAILABLE"}, FAILED, "does not offer it in eu-west-1"),
-        ({"authorizationStatus": "NOT_AUTHORIZED"}, FAILED, "no access"),
-        ({"entitlementAvailability": "NOT_AVAILABLE"}, FAILED, "no access"),
-    ],
-)
-def test_model_without_access_fails(
-    change: dict[str, str], outcome: CheckOutcome, text: str
-) -> None:
-    result = agent.model_result("amazon.nova-2-sonic-v1:0", "eu-west-1", AVAILABLE | change)
-    assert result.outcome is outcome
-    assert text in result.message
-
-
-def test_models_that_the_agent_calls_are_checked() -> None:
-    assert agent.models_of(deployment()) == ["amazon.nova-2-sonic-v1:0"]
-    assert agent.models_of(deployment("cascade")) == ["amazon.nova-2-lite-v1:0"]
-    assert agent.models_of(deployment("offline")) == []
-
-
 def test_taken_names_fail_except_for_old_log_groups() -> None:
     taken = [
         FoundResource("runtime", "x_dev-1"),

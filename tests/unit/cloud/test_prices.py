@@ -17,10 +17,14 @@ def per_minute(pipeline: str, *transports, **services: str) -> dict[str, float |
     return {item.what: item.dollars for item in cost_per_minute(stage)}
 
 
-def test_cost_of_a_minute_of_nova_sonic() -> None:
-    cost = per_minute("nova-sonic", WEBSOCKET)
+@pytest.mark.parametrize(
+    ("model", "title"),
+    [("nova-2-5-sonic", "Amazon Nova 2.5 Sonic"), ("nova-2-sonic", "Amazon Nova 2 Sonic")],
+)
+def test_cost_of_a_minute_of_nova_sonic(model: str, title: str) -> None:
+    cost = per_minute("nova-sonic", WEBSOCKET, speech_to_speech=model)
     # Ten minutes cost $0.117 for the model and $0.009 for AgentCore, by the same arithmetic.
-    assert cost["Amazon Nova 2 Sonic"] == pytest.approx(0.0117)
+    assert cost[title] == pytest.approx(0.0117)
     assert cost["AgentCore Runtime"] == pytest.approx(0.0009, abs=0.00005)
     assert "TURN" not in cost
 

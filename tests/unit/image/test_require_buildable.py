@@ -11,6 +11,7 @@ from tests.standins.image.in_process_registry import FakeRegistry
 from tests.unit.image.sample_project import PYTHON, make_base, uv_env
 from voicecore.console.errors import VoicecoreError
 from voicecore.image.builder import require_buildable
+from voicecore.image.builders.codebuild import NoArmBuilds
 from voicecore.image.inputs.build_context import context_files
 from voicecore.image.model import BaseImage
 from voicecore.image.plan import BuildPlan
@@ -89,3 +90,12 @@ def test_other_builders_name_what_they_cannot_use(agent: Path) -> None:
         require(agent, "buildx", SSL_CERT_FILE=str(agent / "missing"))
     with pytest.raises(VoicecoreError, match="not an ECR repository"):
         require(agent, "codebuild", target="docker.io/me/agent:tag")
+
+
+@pytest.mark.parametrize("region", ["eu-west-2", "us-gov-west-1"])
+def test_codebuild_is_refused_where_it_has_no_arm64_machines(agent: Path, region: str) -> None:
+    repository = "123456789012.dkr.ecr.{}.amazonaws.com/voicecore/ada"
+    require(agent, "codebuild", target=f"{repository.format('eu-west-1')}:tag")
+    with pytest.raises(NoArmBuilds, match=region) as refused:
+        require(agent, "codebuild", target=f"{repository.format(region)}:tag")
+    assert f"voicecore build --push {repository.format(region)}" in (refused.value.hint or "")

@@ -1,8 +1,13 @@
 """Values that the local runtime shares with AWS."""
 
+import pytest
+
 from voicecore.local.runtime import local_arn
 
 
-def test_local_arn_has_the_format_of_aws() -> None:
-    arn = local_arn("my_agent", "us-west-2")
-    assert arn == "arn:aws:bedrock-agentcore:us-west-2:000000000000:runtime/my_agent-local00000"
+@pytest.mark.parametrize(
+    ("region", "partition"), [("us-west-2", "aws"), ("us-gov-west-1", "aws-us-gov")]
+)
+def test_local_arn_has_the_format_of_aws(region: str, partition: str) -> None:
+    head = f"arn:{partition}:bedrock-agentcore:{region}"
+    assert local_arn("my_agent", region) == f"{head}:000000000000:runtime/my_agent-local00000"

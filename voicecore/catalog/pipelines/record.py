@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from voicecore.catalog import regions
+from voicecore.catalog.models import Model
 
 
 @dataclass(frozen=True)
@@ -20,6 +21,8 @@ class Service:
     """Environment variable with its API key; empty for AWS services, which need none."""
     tcp_ports: tuple[int, ...] = (443,)
     """TCP ports by which the agent reaches it."""
+    model: Model | None = None
+    """Bedrock model that it is."""
 
 
 @dataclass(frozen=True)
@@ -32,10 +35,10 @@ class Pipeline:
     needs: str
     python: str
     """Python versions that its packages install on, as a requires-python specifier."""
-    model: Service | None = None
-    """Speech-to-speech model, if the pipeline is one."""
     stages: dict[str, tuple[Service, ...]] = field(default_factory=dict[str, tuple[Service, ...]])
     """Services for each stage that the user may choose ("stt", "llm", "tts"), default first."""
+    unnamed: dict[str, str] = field(default_factory=dict[str, str])
+    """Service of a stage in projects that are older than the choice, and so do not name it."""
     compute: tuple[float, float] = (0.5, 1.0)
     """Usage of the agent during a call: vCPUs on average, and GB at its peak."""
 
@@ -47,13 +50,8 @@ class Pipeline:
 
 def title_of(pipeline: Pipeline, services: dict[str, str]) -> str:
     """Return the titles of the services chosen for its stages, or the pipeline's own title."""
-    chosen = [
-        option.title
-        for stage, options in pipeline.stages.items()
-        for option in options
-        if option.name == services.get(stage)
-    ]
-    return " → ".join(chosen) or pipeline.title
+    titles = (service.title for _, service in _chosen(pipeline, services))
+    return " → ".join(titles) or pipeline.title
 
 
 def services_of(pipeline: Pipeline, chosen: dict[str, str]) -> dict[str, str]:
@@ -65,13 +63,23 @@ def services_of(pipeline: Pipeline, chosen: dict[str, str]) -> dict[str, str]:
 
 def used_by(pipeline: Pipeline, services: Mapping[str, str]) -> tuple[Service, ...]:
     """Return every service that an agent with this pipeline calls."""
-    chosen = [
-        option
-        for stage, options in pipeline.stages.items()
-        for option in options
-        if option.name == services.get(stage)
-    ]
-    return (pipeline.model, *chosen) if pipeline.model else tuple(chosen)
+    return tuple(service for _, service in _chosen(pipeline, services))
+
+
+def model_variables(pipeline: Pipeline, services: Mapping[str, str], region: str) -> dict[str, str]:
+    """Return the environment variables that tell an agent in `region` which models to call."""
+    return {
+        f"{stage.upper()}_MODEL": service.model.name_in(region)
+        for stage, service in _chosen(pipeline, services)
+        if service.model
+    }
+
+
+def _chosen(pipeline: Pipeline, services: Mapping[str, str]) -> Iterator[tuple[str, Service]]:
+    for stage, options in pipeline.stages.items():
+        for option in options:
+            if option.name == services.get(stage):
+                yield stage, option
 
 
 def regions_of(pipeline: Pipeline, services: Mapping[str, str]) -> tuple[str, ...]:

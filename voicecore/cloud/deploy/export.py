@@ -6,6 +6,7 @@ import json
 import shlex
 from collections.abc import Mapping
 
+from voicecore.catalog import regions
 from voicecore.cloud.deploy.parts.agent_state import DesiredAgent
 from voicecore.cloud.deploy.parts.shared_stacks import CurrentShared, desired_shared
 from voicecore.cloud.deploy.request import DeployRequest
@@ -50,10 +51,11 @@ def policies_of(deployment: Deployment, carries_calls: bool = False) -> dict[str
     `carries_calls`: with a session server that carries calls.
     """
     account = deployment.stage.account or "*"
+    partition = regions.partition_of(deployment.stage.region)
     statements = [
-        *deployer_statements(deployment, account),
-        *server_deployer_statements(deployment, account, on_ecs=carries_calls),
-        *codebuild_statements(deployment, account),
+        *deployer_statements(deployment, account, partition),
+        *server_deployer_statements(deployment, account, partition, on_ecs=carries_calls),
+        *codebuild_statements(deployment, account, partition),
     ]
     return {
         f"deployer-policy-{n}.json": json.dumps(policy, indent=2) + "\n"

@@ -50,7 +50,7 @@ def prices() -> Mapping[str, Price]:
 
 # A call, as estimated. AWS meters actual use, so real calls differ.
 _AGENT_SPEAKS = 0.4  # share of the time; the caller is listened to all the time
-_TOKENS_PER_SECOND = 25  # of speech, Nova 2 Sonic
+_TOKENS_PER_SECOND = 25  # of speech, Nova Sonic
 _CHARACTERS_PER_SECOND = 15  # of spoken English
 _TURNS_PER_MINUTE = 4
 _PROMPT_TOKENS = 800  # instructions and the conversation so far
@@ -146,13 +146,19 @@ def _per_month() -> Mapping[str, float]:
 def _services_per_minute() -> Mapping[str, float]:
     """Return dollars per minute of services that AWS bills; other providers bill by themselves."""
     return {
-        "nova-2-sonic": _millionths("sonic speech in", 60 * _TOKENS_PER_SECOND)
-        + _millionths("sonic speech out", 60 * _TOKENS_PER_SECOND * _AGENT_SPEAKS),
+        **{name: _sonic_minute(name) for name in ("nova-2-5-sonic", "nova-2-sonic")},
         "transcribe": _dollars("transcribe"),
         "nova-lite": _millionths("nova lite in", _TURNS_PER_MINUTE * _PROMPT_TOKENS)
         + _millionths("nova lite out", _TURNS_PER_MINUTE * _REPLY_TOKENS),
         "polly": _millionths("polly", 60 * _AGENT_SPEAKS * _CHARACTERS_PER_SECOND),
     }
+
+
+def _sonic_minute(name: str) -> float:
+    """Return dollars per minute of a model that listens all the time."""
+    tokens = 60 * _TOKENS_PER_SECOND
+    spoken = _millionths(f"{name} speech out", tokens * _AGENT_SPEAKS)
+    return _millionths(f"{name} speech in", tokens) + spoken
 
 
 def _task_hour() -> float:

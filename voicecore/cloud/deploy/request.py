@@ -50,6 +50,7 @@ def request_for(
             *_public_network_warning(deployment),
             *_platform_warning(deployment),
             *limits,
+            *_other_models(project, deployment),
             *_missing_keys(project, deployment, variables),
         ),
     )
@@ -70,6 +71,18 @@ def _platform_warning(deployment: Deployment) -> Iterator[str]:
             f"AWS has not published that {region} has platform {V2}, so this deploy tries it. If "
             f'AWS refuses, set platform = "{V1}" in voicecore.toml.'
         )
+
+
+def _other_models(project: Project, deployment: Deployment) -> Iterator[str]:
+    """Yield warnings for models that the role allows and that the agent's code does not name."""
+    modules = (path for part in ("", "internal") for path in (project.agent / part).glob("*.py"))
+    code = "\n".join(path.read_text(encoding="utf-8", errors="replace") for path in modules)
+    for variable, model in deployment.model_variables.items():
+        if variable not in code and model not in code:
+            yield (
+                f"agent/ names neither {variable} nor {model}, the model in [services] of "
+                "voicecore.toml. The role allows that one alone, so AWS would deny another."
+            )
 
 
 def _missing_keys(

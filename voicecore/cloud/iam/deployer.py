@@ -35,6 +35,7 @@ def deployer_statements(
     scope = ArnScope.of(deployment, account, partition)
     return [
         *_stack_statements(deployment, scope),
+        *_model_statements(deployment, scope),
         *_role_statements(deployment, scope),
         *_runtime_statements(deployment, scope),
         *_turn_statements(deployment, scope),
@@ -67,6 +68,26 @@ def _stack_statements(deployment: Deployment, scope: ArnScope) -> list[Statement
             service_actions("ecr", _REPOSITORY_ACTIONS),
             scope.arns("ecr", f"repository/{aws_names.repository_for(name)}"),
         ),
+    ]
+
+
+def _model_statements(deployment: Deployment, scope: ArnScope) -> list[Statement]:
+    """Return what the preflight checks of the agent's models read."""
+    models = [service.model for service in deployment.uses if service.model]
+    if not models:
+        return []
+    bedrock = f"arn:{scope.partition}:bedrock:{scope.region}"
+    profiles = [model.name_in(scope.region) for model in models if model.by_profile]
+    reads = "GetFoundationModel GetInferenceProfile" if profiles else "GetFoundationModel"
+    return [
+        Statement(
+            "Models",
+            service_actions("bedrock", reads),
+            (
+                *(f"{bedrock}::foundation-model/{model.id}" for model in models),
+                *scope.arns("bedrock", *(f"inference-profile/{name}" for name in profiles)),
+            ),
+        )
     ]
 
 

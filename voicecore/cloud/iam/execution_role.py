@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
-from voicecore.catalog import regions
+from voicecore.catalog.models import Model
 from voicecore.cloud.iam.statements import AGENTCORE, IMAGE_PULL, Statement, trust_policy
 from voicecore.cloud.stacks import turn_channels
 from voicecore.cloud.stacks.deployment import Deployment
@@ -51,8 +50,10 @@ def execution_role_statements(deployment: Deployment, secret: Any = None) -> lis
         ),
     ]
     for service in deployment.uses:
-        if service.name in _AWS_SERVICES:
-            statements.append(_AWS_SERVICES[service.name](deployment))
+        if service.model:
+            statements.append(_model_statement(service.model, deployment.stage.region))
+        elif service.name in _AWS_SERVICES:
+            statements.append(_AWS_SERVICES[service.name])
     # The agent stops its own session after its last call, and one that it was started for after the
     # session's end.
     runtimes = arn("bedrock-agentcore", f"runtime/{deployment.runtime_name}-*")
@@ -80,45 +81,32 @@ def turn_statements(deployment: Deployment) -> list[Statement]:
     ]
 
 
-def _nova_sonic(_: Deployment) -> Statement:
-    # AWS's samples differ in which of the two the bidirectional stream needs.
-    return Statement(
-        "BedrockSonic",
-        ("bedrock:InvokeModel", "bedrock:InvokeModelWithBidirectionalStream"),
-        (_model(regions.NOVA_SONIC_MODEL, "${AWS::Region}"),),
-    )
-
-
-def _nova_lite(deployment: Deployment) -> Statement:
+def _model_statement(model: Model, region: str) -> Statement:
+    if model.bidirectional:
+        # AWS's samples differ in which of the two the bidirectional stream needs.
+        return Statement(
+            "BedrockSonic",
+            ("bedrock:InvokeModel", "bedrock:InvokeModelWithBidirectionalStream"),
+            (_arn_of(model, "${AWS::Region}"),),
+        )
     # An inference profile passes the call on to its model in any region of its geography.
-    profile = regions.inference_profile_for(deployment.stage.region)
     return Statement(
         "BedrockText",
         ("bedrock:InvokeModel", "bedrock:InvokeModelWithResponseStream"),
-        (_model(regions.NOVA_LITE_MODEL, "*"), arn("bedrock", f"inference-profile/{profile}")),
+        (_arn_of(model, "*"), arn("bedrock", f"inference-profile/{model.name_in(region)}")),
     )
 
 
-def _transcribe(_: Deployment) -> Statement:
-    return Statement(
+_AWS_SERVICES = {
+    "transcribe": Statement(
         "Transcribe",
         # Pipecat opens the second; IAM knows no resources for them.
         ("transcribe:StartStreamTranscription", "transcribe:StartStreamTranscriptionWebSocket"),
-    )
-
-
-def _polly(_: Deployment) -> Statement:
-    return Statement("Polly", ("polly:SynthesizeSpeech",))
-
-
-_AWS_SERVICES: dict[str, Callable[[Deployment], Statement]] = {
-    "nova-2-sonic": _nova_sonic,
-    "nova-lite": _nova_lite,
-    "transcribe": _transcribe,
-    "polly": _polly,
+    ),
+    "polly": Statement("Polly", ("polly:SynthesizeSpeech",)),
 }
-"""The permission that each AWS service needs; other services need a key instead."""
+"""The permission that each AWS service without a Bedrock model needs; others need a key."""
 
 
-def _model(model: str, region: str) -> Json:
-    return sub(f"arn:${{AWS::Partition}}:bedrock:{region}::foundation-model/{model}")
+def _arn_of(model: Model, region: str) -> Json:
+    return sub(f"arn:${{AWS::Partition}}:bedrock:{region}::foundation-model/{model.id}")

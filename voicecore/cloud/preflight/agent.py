@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from datetime import timedelta
-from typing import Any
 
 from voicecore.aws.errors import CLOCK_TOLERANCE, clock_error
 from voicecore.aws.session import Aws
-from voicecore.catalog import regions
 from voicecore.cloud.iam.deployer import deployer_statements
 from voicecore.cloud.preflight import quotas
 from voicecore.cloud.preflight.checks import CheckOutcome, CheckResult, PreflightCheck
+from voicecore.cloud.preflight.models import model_checks
 from voicecore.cloud.preflight.names import name_results
 from voicecore.cloud.preflight.network import availability_zones, check_given_network, zone_result
 from voicecore.cloud.preflight.permissions import check_permissions
@@ -19,12 +18,6 @@ from voicecore.cloud.preflight.quotas import check_quota
 from voicecore.cloud.resources import inventory
 from voicecore.cloud.stacks.deployment import Deployment
 from voicecore.project import aws_names
-
-MODELS = {
-    "nova-2-sonic": regions.NOVA_SONIC_MODEL,
-    "nova-lite": regions.NOVA_LITE_MODEL,
-}
-"""Bedrock model of each service of the pipelines that uses Bedrock."""
 
 
 def agent_checks(
@@ -38,8 +31,7 @@ def agent_checks(
         ("clock", lambda: [clock_result(aws.identity.skew)]),
         ("sessions", lambda: [quotas.session_result(quotas.allowed_of(aws, quotas.SESSIONS))]),
     ]
-    for model in models_of(deployment):
-        checks += [(f"model {model}", lambda model=model: [_check_model(aws, model)])]
+    checks += model_checks(aws, deployment)
     if aws_names.images_stack_name_for(deployment.name) not in existing:
         checks += [
             (
@@ -81,11 +73,6 @@ def _new_network_checks(aws: Aws, deployment: Deployment) -> list[PreflightCheck
     ]
 
 
-def models_of(deployment: Deployment) -> list[str]:
-    """Return the Bedrock models that the agent calls."""
-    return [MODELS[service.name] for service in deployment.uses if service.name in MODELS]
-
-
 def clock_result(skew: timedelta) -> CheckResult:
     """Return whether AWS accepts signatures made with this machine's clock."""
     if abs(skew) <= CLOCK_TOLERANCE:
@@ -93,33 +80,3 @@ def clock_result(skew: timedelta) -> CheckResult:
         return CheckResult("clock", CheckOutcome.PASSED, difference)
     wrong = clock_error(skew)
     return CheckResult("clock", CheckOutcome.FAILED, wrong.message, wrong.hint or "")
-
-
-def model_result(model: str, region: str, availability: Mapping[str, Any]) -> CheckResult:
-    """Return whether the account may call the model here (GetFoundationModelAvailability)."""
-    check = f"model {model}"
-    if availability.get("regionAvailability") == "NOT_AVAILABLE":
-        return CheckResult(
-            check,
-            CheckOutcome.FAILED,
-            f"Bedrock does not offer it in {region}",
-            "Choose another region in voicecore.toml.",
-        )
-    denied = (
-        availability.get("authorizationStatus") == "NOT_AUTHORIZED"
-        or availability.get("entitlementAvailability") == "NOT_AVAILABLE"
-    )
-    if denied:
-        return CheckResult(
-            check,
-            CheckOutcome.FAILED,
-            "this account has no access to it",
-            "Request access in the Bedrock console: "
-            f"https://{region}.console.aws.amazon.com/bedrock/home?region={region}#/modelaccess",
-        )
-    return CheckResult(check, CheckOutcome.PASSED, "available to this account")
-
-
-def _check_model(aws: Aws, model: str) -> CheckResult:
-    answer = aws.client("bedrock").get_foundation_model_availability(modelId=model)
-    return model_result(model, aws.region, answer)

@@ -20,6 +20,7 @@ from botocore.exceptions import ClientError
 
 from voicecore.aws.errors import ignoring, is_denied
 from voicecore.aws.session import Aws
+from voicecore.catalog import regions
 from voicecore.project import aws_names
 
 INTERFACE_TYPE = "agentic_ai"
@@ -302,7 +303,9 @@ def _server_logs(aws: Aws, project: str, stage: str) -> Iterator[FoundResource]:
 
 
 def channels(aws: Aws, project: str, stage: str) -> Iterator[FoundResource]:
-    """Yield the stage's KVS signaling channels."""
+    """Yield the stage's KVS signaling channels; KVS has no host in a region that lacks it."""
+    if aws.region not in regions.KVS:
+        return
     prefix = aws_names.channel_name_for(project, stage, 0)[:-1]
     pages = (
         aws.client("kinesisvideo")

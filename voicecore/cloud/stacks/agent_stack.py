@@ -211,6 +211,7 @@ def _variables(deployment: Deployment, env: Environment) -> Json:
         {name: deployment.stage.region for name in ("AWS_REGION", "AWS_DEFAULT_REGION")}
         | {platforms.VARIABLE: deployment.stage.platform}
         | turn_channels.turn_variables(deployment)
+        | deployment.model_variables
         | dict(env.plain)
     )
     arns: Json = {env_split.SECRET_VARIABLE: ref(SECRET)} if env.secret else {}

@@ -9,7 +9,7 @@ from voicecore import __version__
 from voicecore.catalog.phones import PHONES
 from voicecore.catalog.phones.record import Phone
 from voicecore.catalog.pipelines import PIPELINES
-from voicecore.catalog.pipelines.record import Pipeline, Service, used_by
+from voicecore.catalog.pipelines.record import Pipeline, Service, model_variables, used_by
 from voicecore.catalog.transports import TRANSPORTS
 from voicecore.catalog.transports.record import Transport
 from voicecore.catalog.turn_sources import KVS
@@ -48,6 +48,11 @@ class Deployment:
     def uses(self) -> tuple[Service, ...]:
         """The services that the agent calls."""
         return used_by(self.pipeline, self.services)
+
+    @property
+    def model_variables(self) -> dict[str, str]:
+        """The agent's environment variables that name its models."""
+        return model_variables(self.pipeline, self.services, self.stage.region)
 
     @property
     def needs_turn(self) -> bool:

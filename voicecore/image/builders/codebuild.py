@@ -33,6 +33,7 @@ from voicecore.aws.errors import (
     translated_errors,
 )
 from voicecore.aws.session import Aws, upload
+from voicecore.catalog import regions
 from voicecore.console.errors import ExitCode, VoicecoreError
 from voicecore.console.progress import OnProgress, Progress
 from voicecore.image.builders import buildspec
@@ -64,6 +65,10 @@ from voicecore.image.registry.reference import Reference
 from voicecore.project import aws_names
 
 
+class NoArmBuilds(VoicecoreError):
+    """CodeBuild has no arm64 machines in the region of the repository."""
+
+
 class NotEcr(VoicecoreError):
     """CodeBuild can push only to ECR, which its role has access to."""
 
@@ -85,7 +90,7 @@ class BuildTimings:
 def build_plan(
     plan: BuildPlan, fresh: bool, role: str | None, on_progress: OnProgress
 ) -> RemoteBuild:
-    """Build the image of `plan` and push it to its target. Raises as `build` does, and NotEcr."""
+    """Build the image of `plan` and push it to its target. Raises as `build` and `connect` do."""
     if plan.target is None:
         raise AssertionError("a build in AWS has a target")
     inputs = CodeBuildInputs(
@@ -131,7 +136,7 @@ class RemoteBuild:
 
 
 def require_buildable(plan: BuildPlan) -> None:
-    """Raise NotEcr if the repository of `plan` is not one that CodeBuild can push to."""
+    """Raise NotEcr or NoArmBuilds if CodeBuild cannot push to the repository of `plan`."""
     if plan.target:
         _ecr_of(plan.target)
 
@@ -139,7 +144,7 @@ def require_buildable(plan: BuildPlan) -> None:
 def connect(target: Reference, profile: str | None = None) -> Aws:
     """Return our account in the region of `target`; `profile` is an AWS profile.
 
-    Raises NotEcr or AwsRefused.
+    Raises NotEcr, NoArmBuilds or AwsRefused.
     """
     ecr = _ecr_of(target)
     with translated_errors(profile=profile):
@@ -154,6 +159,14 @@ def _ecr_of(target: Reference) -> EcrHost:
             "Create one:  aws ecr create-repository --repository-name "
             f"{target.repository}\nor build here:  voicecore build --builder direct --push "
             f"{target.name}",
+            ExitCode.USAGE,
+        )
+    if ecr.region not in regions.ARM_BUILDS:
+        raise NoArmBuilds(
+            f"CodeBuild has no arm64 machines in {ecr.region}; it has them in "
+            f"{', '.join(regions.ARM_BUILDS)}.",
+            "Build on this machine, which needs Docker only for packages without an arm64 wheel:  "
+            f"voicecore build --push {target.name}",
             ExitCode.USAGE,
         )
     return ecr

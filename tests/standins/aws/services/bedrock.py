@@ -7,8 +7,10 @@ from typing import Any
 from tests.standins.aws.cloud import Call, Cloud
 from tests.standins.models.refusal import Refused
 
-# Regions of a model by Bedrock's model cards; None: every region.
+# Regions of a model by Bedrock's model cards; None: every region but GovCloud, for which no page
+# names them.
 _MODELS: dict[str, tuple[str, ...] | None] = {
+    "amazon.nova-2-5-sonic": ("us-east-1", "us-west-2", "eu-north-1", "ap-northeast-1"),
     "amazon.nova-2-sonic-v1:0": ("us-east-1", "us-west-2", "eu-north-1", "ap-northeast-1"),
     "amazon.nova-2-lite-v1:0": None,
     "amazon.nova-lite-v1:0": None,
@@ -18,12 +20,16 @@ _MODELS: dict[str, tuple[str, ...] | None] = {
 _PROFILES = ("us", "eu", "jp", "apac", "global")
 
 
+def _is_in(model: str, region: str) -> bool:
+    regions = _MODELS[model]
+    return not region.startswith("us-gov-") if regions is None else region in regions
+
+
 def availability(cloud: Cloud, call: Call) -> dict[str, Any]:
     model = call.params["modelId"]
     if model not in _MODELS:
         raise Refused("ResourceNotFoundException", f"Model {model} could not be found.", 404)
-    regions = _MODELS[model]
-    here = regions is None or call.region in regions
+    here = _is_in(model, call.region)
     granted = not cloud.faults.denies_model(model)
     return {
         "modelId": model,
@@ -37,27 +43,25 @@ def availability(cloud: Cloud, call: Call) -> dict[str, Any]:
 def list_models(cloud: Cloud, call: Call) -> dict[str, Any]:
     return {
         "modelSummaries": [
-            _summary(call, model)
-            for model, regions in _MODELS.items()
-            if regions is None or call.region in regions
+            _summary(cloud, call, model) for model in _MODELS if _is_in(model, call.region)
         ]
     }
 
 
 def get_model(cloud: Cloud, call: Call) -> dict[str, Any]:
     model = call.params["modelIdentifier"]
-    if model not in _MODELS or call.region not in (_MODELS[model] or (call.region,)):
+    if model not in _MODELS or not _is_in(model, call.region):
         raise Refused("ValidationException", "The provided model identifier is invalid.", 400)
-    return {"modelDetails": _summary(call, model)}
+    return {"modelDetails": _summary(cloud, call, model)}
 
 
-def _summary(call: Call, model: str) -> dict[str, Any]:
+def _summary(cloud: Cloud, call: Call, model: str) -> dict[str, Any]:
     return {
         "modelArn": f"arn:aws:bedrock:{call.region}::foundation-model/{model}",
         "modelId": model,
-        "modelName": model,
+        "modelName": model.removeprefix("amazon.").partition("-v1")[0].replace("-", " ").title(),
         "providerName": "Amazon",
-        "modelLifecycle": {"status": "ACTIVE"},
+        "modelLifecycle": cloud.faults.lifecycle_of(model),
     }
 
 

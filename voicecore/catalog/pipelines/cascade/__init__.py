@@ -1,6 +1,6 @@
 """Cascade: the record of the pipeline."""
 
-from voicecore.catalog import regions
+from voicecore.catalog import models, regions
 from voicecore.catalog.pipelines.record import Pipeline, Service
 
 PIPELINE = Pipeline(
@@ -20,7 +20,14 @@ PIPELINE = Pipeline(
             ),
             Service("deepgram", "Deepgram", key="DEEPGRAM_API_KEY"),
         ),
-        "llm": (Service("nova-lite", "Amazon Nova 2 Lite"),),
+        "llm": (
+            Service(
+                "nova-lite",
+                "Amazon Nova 2 Lite",
+                models.NOVA_2_LITE.regions,
+                model=models.NOVA_2_LITE,
+            ),
+        ),
         "tts": (
             Service("polly", "Amazon Polly", regions.POLLY),
             Service("cartesia", "Cartesia", key="CARTESIA_API_KEY"),

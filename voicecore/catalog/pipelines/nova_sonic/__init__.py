@@ -1,14 +1,23 @@
 """Nova Sonic: the record of the pipeline."""
 
-from voicecore.catalog import regions
+from voicecore.catalog import models
 from voicecore.catalog.pipelines.record import Pipeline, Service
 
 PIPELINE = Pipeline(
     name="nova-sonic",
-    title="Amazon Nova 2 Sonic",
+    title="Amazon Nova Sonic",
     summary="speech to speech in one model; the fastest and most natural",
     needs="an AWS account",
     # aws_sdk_bedrock_runtime, its bidirectional client, does not install on an older Python.
     python=">=3.12",
-    model=Service("nova-2-sonic", "Amazon Nova 2 Sonic", regions.NOVA_SONIC),
+    stages={
+        "speech_to_speech": tuple(
+            Service(name, title, model.regions, model=model)
+            for name, title, model in (
+                ("nova-2-5-sonic", "Amazon Nova 2.5 Sonic", models.NOVA_2_5_SONIC),
+                ("nova-2-sonic", "Amazon Nova 2 Sonic", models.NOVA_2_SONIC),
+            )
+        )
+    },
+    unnamed={"speech_to_speech": "nova-2-sonic"},
 )

@@ -31,6 +31,7 @@ from voicecore.cloud.deploy.parts.state_reader import write_secret
 from voicecore.cloud.deploy.plan import ResourceChange, StackPlan, secret_change
 from voicecore.cloud.deploy.progress import ProgressBoard
 from voicecore.cloud.preflight.agent import agent_checks
+from voicecore.cloud.preflight.build import build_results
 from voicecore.cloud.preflight.checks import PreflightCheck
 from voicecore.cloud.resources import agentcore, inventory
 from voicecore.cloud.resources.cloudformation import OnEvent
@@ -103,7 +104,9 @@ class AgentPart:
         """Return the preflight checks of the agent and the shared stacks."""
         stack = self.current.stack
         existing = self._shared.existing | ({stack.name} if stack else set[str]())
-        return agent_checks(self._context.aws, self._deployment, existing)
+        aws = self._context.aws
+        own = agent_checks(aws, self._deployment, existing)
+        return [*own, ("build", lambda: build_results(aws.region, self.image))]
 
     def warnings(self) -> Sequence[str]:
         """Return manual changes, what the image build needs, and an unused network."""

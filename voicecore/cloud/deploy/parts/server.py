@@ -23,6 +23,7 @@ from voicecore.cloud.deploy.parts.shared_stacks import SharedStacks
 from voicecore.cloud.deploy.parts.state_reader import write_secret
 from voicecore.cloud.deploy.plan import StackPlan, secret_change
 from voicecore.cloud.deploy.progress import ProgressBoard
+from voicecore.cloud.preflight.build import build_results
 from voicecore.cloud.preflight.checks import PreflightCheck
 from voicecore.cloud.preflight.quotas import function_limits
 from voicecore.cloud.preflight.server import server_checks
@@ -36,8 +37,6 @@ from voicecore.cloud.stacks.stack import Stack
 from voicecore.console.output import Output
 from voicecore.project import aws_names
 from voicecore.project.project import AGENT, SERVER
-
-_UNKNOWN_ARN = "arn:aws:bedrock-agentcore:::runtime/none-yet"
 
 
 class ServerPart:
@@ -100,12 +99,13 @@ class ServerPart:
 
     def checks(self) -> Sequence[PreflightCheck]:
         """Return the preflight checks of the server."""
-        return server_checks(
+        own = server_checks(
             self._context.aws,
             self._deployment,
             self.carries_calls,
             new=self.current.stack is None,
         )
+        return [*own, ("build", lambda: build_results(self._context.aws.region, self.image))]
 
     def warnings(self) -> Sequence[str]:
         """Return what the image build needs."""
@@ -153,9 +153,10 @@ class ServerPart:
             # A server that must change is waited for first, so this one is up to date.
             name = self.stack_name(self._deployment.name, self._deployment.stage.name)
             return [StackPlan(name, ())]
+        head = f"arn:{self._context.aws.partition}:bedrock-agentcore"
         stack = self._desired.stack(
             self.image.uri or f"{self._deployment.name}@{UNKNOWN_DIGEST}",
-            self._agent.current.runtime_arn or _UNKNOWN_ARN,
+            self._agent.current.runtime_arn or f"{head}:::runtime/none-yet",
             self.current.secret.version,
         )
         plan = plan_stack(self._context.cloud, stack, self.current.stack)

@@ -49,8 +49,9 @@ def require_server_possible(deployment: Deployment, environment: Environment) ->
         _require_ecs_possible(deployment)
     elif region not in regions.FUNCTION_URLS:
         raise CannotDeployServer(
-            f"The session server needs a Lambda function URL, and {region} does not have them.",
-            "Host the server elsewhere, as server/compose.yaml describes.",
+            f"The session server needs a Lambda function URL, and AWS promises none in {region}.",
+            "Host the server elsewhere, as server/compose.yaml describes; or choose another region "
+            f"for this stage, such as {_near(region)}.",
         )
     _require_credentials(deployment, environment)
     if not deployment.needs_turn:
@@ -67,6 +68,12 @@ def require_server_possible(deployment: Deployment, environment: Environment) ->
             "through a TURN relay:\n" + "\n".join(f"  {m.variable} {m.message}" for m in fatal),
             "Set the same variables in server/.env as in agent/.env.",
         )
+
+
+def _near(region: str) -> str:
+    """Return a region with function URLs, in the same part of the world if there is one."""
+    part = region.partition("-")[0]
+    return next((r for r in regions.FUNCTION_URLS if r.startswith(part)), regions.DEFAULT)
 
 
 def _require_ecs_possible(deployment: Deployment) -> None:

@@ -1,0 +1,36 @@
+"""Owns the check that AWS can build an image in the stage's region."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Protocol
+
+from voicecore.catalog import regions
+from voicecore.cloud.preflight.checks import CheckOutcome, CheckResult
+
+
+class PlannedImage(Protocol):
+    """An image of which it is known whether it must be built, and where."""
+
+    @property
+    def uri(self) -> str:
+        """The image's URI; empty if it must be built."""
+        ...
+
+    @property
+    def note(self) -> str:
+        """Reason for building it in AWS; empty for a build on this machine."""
+        ...
+
+
+def build_results(region: str, image: PlannedImage) -> Iterator[CheckResult]:
+    """Yield a failure for an image that only CodeBuild can build, where it cannot."""
+    if region in regions.ARM_BUILDS or not image.note or image.uri:
+        return
+    yield CheckResult(
+        "build",
+        CheckOutcome.FAILED,
+        f"packages must be compiled, and AWS CodeBuild has no arm64 machines in {region}",
+        "Choose versions that have arm64 wheels, in agent/pyproject.toml, so that the image is "
+        f"built here; or one of these regions: {', '.join(regions.ARM_BUILDS)}.",
+    )
