@@ -6,7 +6,6 @@ and names of tests count; in all other files every line counts. Text in `backtic
 
 from __future__ import annotations
 
-import ast
 import io
 import re
 import sys
@@ -118,34 +117,29 @@ def _hits(path: Path, line: int, kind: str, segment: str) -> Iterator[Hit]:
 
 def _python_segments(text: str) -> Iterator[tuple[int, str, str]]:
     """Yield line, kind and text of every comment, string, docstring and test name."""
-    text = _JINJA_VALUE.sub("x", _JINJA.sub("", text))
+    text, before = _JINJA_VALUE.sub("x", _JINJA.sub("", text)), None
     try:
-        tree = ast.parse(text)
         tokens = list(tokenize.generate_tokens(io.StringIO(text).readline))
     except (SyntaxError, tokenize.TokenError):  # a template that is Python only once rendered
         yield from ((number, "text", line) for number, line in enumerate(text.splitlines(), 1))
         return
-    docstrings = {
-        node.value.lineno
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Expr)
-        and isinstance(node.value, ast.Constant)
-        and isinstance(node.value.value, str)
-    }
     for token in tokens:
         line = token.start[0]
         if token.type == tokenize.COMMENT:
             yield line, "comment", token.string
         elif token.type == tokenize.STRING or token.type == _FSTRING_TEXT:
-            kind = "docstring" if line in docstrings else "string"
+            kind = "docstring" if before is None or before.type in _LINE_STARTS else "string"
             string = token.string.strip("\"'rbfu")
             if string not in _FOREIGN:
                 yield line, kind, string
-    for node in ast.walk(tree):
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            yield node.lineno, "name", node.name
+        elif before is not None and before.string == "def":
+            yield line, "name", token.string
+        if token.type not in (tokenize.COMMENT, tokenize.NL):
+            before = token
 
 
+# A string that begins a statement is a docstring.
+_LINE_STARTS = {tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT}
 # Python 3.12 splits f-strings into tokens; before, an f-string is a STRING.
 _FSTRING_TEXT = getattr(tokenize, "FSTRING_MIDDLE", -1)
 

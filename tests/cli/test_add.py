@@ -91,7 +91,8 @@ def test_prints_changes_as_json(voicecore: Voicecore, project: Path) -> None:
 
 def test_unreadable_lockfile_is_a_warning(voicecore: Voicecore, project: Path) -> None:
     (project / "agent/uv.lock").write_text("garbage")
-    result = voicecore("add", "webrtc", "--yes", "--project", str(project))
+    offline = {"UV_OFFLINE": "1"}  # uv would look every package up again
+    result = voicecore("add", "webrtc", "--yes", "--project", str(project), env=offline)
     assert result.code == ExitCode.OK
     assert "✗ Locking the agent's packages" in result.stderr
     assert "now has WebRTC" in result.stderr

@@ -121,6 +121,7 @@ def test_title_of_a_step_may_hold_markup(monkeypatch: pytest.MonkeyPatch) -> Non
 _VALUES: st.SearchStrategy[Any] = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters()),
     lambda inner: st.lists(inner) | st.dictionaries(st.text(st.characters()), inner),
+    max_leaves=20,
 )
 
 

@@ -48,7 +48,13 @@ def run(folder: Path, *options: str, ci: str = "") -> subprocess.CompletedProces
     return subprocess.run(argv, cwd=folder, env=env, capture_output=True, text=True)
 
 
-@pytest.mark.parametrize("options", [(), ("-p", "xdist", "-n", "2")], ids=["alone", "in parallel"])
+@pytest.mark.parametrize(
+    "options",
+    [
+        pytest.param((), id="alone"),
+        pytest.param(("-p", "xdist", "-n", "2"), marks=pytest.mark.slow, id="in parallel"),
+    ],
+)
 def test_tests_without_their_requirements_are_left_out_and_counted(
     tmp_path: Path, options: tuple[str, ...]
 ) -> None:

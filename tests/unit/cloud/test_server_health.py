@@ -49,12 +49,12 @@ def stack() -> Iterator[DeployedStack]:
     server.server_close()
 
 
-def seconds_waited(stack: DeployedStack, failures: int) -> float:
+def seconds_waited(stack: DeployedStack, failures: int, pace: float = 1) -> float:
     """Return the simulated seconds until a server that first fails so often is healthy."""
     now = [0.0]
 
     def pause(seconds: float) -> None:
-        now[0] += seconds
+        now[0] += pace * seconds
 
     StartingServer.failures = failures
     server_health.require_health(stack, pause, lambda: now[0])
@@ -68,7 +68,7 @@ def test_waits_for_server_that_starts_to_answer(stack: DeployedStack) -> None:
 
 def test_server_that_never_answers_is_reported_with_its_log_group(stack: DeployedStack) -> None:
     with pytest.raises(ServerNotHealthy, match="502") as error:
-        seconds_waited(stack, 1000)
+        seconds_waited(stack, 1000, pace=20)
     assert "aws logs tail /aws/lambda/voicecore-line-dev-server" in str(error.value.hint)
 
 
@@ -77,7 +77,7 @@ def test_server_on_ecs_has_another_log_group(stack: DeployedStack) -> None:
         stack, name="voicecore-line-dev-server", outputs={**stack.outputs, "Cluster": "x"}
     )
     with pytest.raises(ServerNotHealthy) as error:
-        seconds_waited(on_ecs, 1000)
+        seconds_waited(on_ecs, 1000, pace=20)
     assert "aws logs tail /ecs/voicecore-line-dev-server" in str(error.value.hint)
 
 
@@ -107,7 +107,7 @@ def test_domain_is_checked_at_its_load_balancer(stack: DeployedStack) -> None:
         "Address": stack.outputs["Url"][7:-1],
     }
     with pytest.raises(ServerNotHealthy, match="SSL") as error:
-        seconds_waited(replace(stack, outputs=outputs), 0)
+        seconds_waited(replace(stack, outputs=outputs), 0, pace=20)
     assert "phone.invalid" in error.value.message
     assert server_health.missing_record(replace(stack, outputs=outputs)) == outputs["Address"]
     pointing = {"Url": "https://localhost/", "Address": "127.0.0.1"}

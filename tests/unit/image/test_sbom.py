@@ -102,6 +102,7 @@ def document(agent: Path, **more: Any) -> dict[str, Any]:
     return sbom.document(sbom.export(agent, ENV), lock, BASE, **given)
 
 
+@pytest.mark.slow
 def test_sbom_is_valid_cyclonedx_and_reproducible(agent: Path) -> None:
     # Takes a second to load, which each process of the unit tests would spend on collection.
     from cyclonedx.schema import SchemaVersion

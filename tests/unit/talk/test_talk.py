@@ -89,6 +89,7 @@ def sound_in(path: Path) -> tuple[int, np.ndarray[Any, Any]]:
         return file.getframerate(), samples.reshape(-1, file.getnchannels()).astype(float)
 
 
+@pytest.mark.slow
 def test_speaks_files_and_writes_answers(tmp_path: Path, question: Path) -> None:
     async def test() -> None:
         async with AgentStandIn(greeting="Hello.", reply_ms=400) as agent:
@@ -140,6 +141,7 @@ def test_typed_lines_are_answered_one_by_one(tmp_path: Path) -> None:
     run(test)
 
 
+@pytest.mark.slow
 def test_question_survives_a_broken_connection(tmp_path: Path, question: Path) -> None:
     async def test() -> None:
         async with AgentStandIn(greeting="Hi.", reply_ms=100) as agent:
@@ -244,6 +246,7 @@ def test_fails_when_the_agent_hangs_up_early(tmp_path: Path, question: Path) -> 
     run(test)
 
 
+@pytest.mark.slow
 def test_draws_a_screen_on_a_terminal(tmp_path: Path, question: Path) -> None:
     async def test() -> None:
         async with AgentStandIn(greeting="Hello.", reply_ms=600) as agent:

@@ -241,6 +241,7 @@ async def test_long_silence_is_not_delivered() -> None:
         assert len(call.all(pipecat_frames.Audio)) == count
 
 
+@pytest.mark.slow
 @awaited
 async def test_replaces_a_lost_path_and_loses_no_speech() -> None:
     agent = Agent(confirms=False)
@@ -265,6 +266,7 @@ async def test_replaces_a_lost_path_and_loses_no_speech() -> None:
         assert np.abs(np.frombuffer(bytes(agent.heard), "<i2")).max() > 3000
 
 
+@pytest.mark.slow
 @awaited
 async def test_replaces_a_path_that_is_lost_before_the_first_audio() -> None:
     agent = Agent(mute=True)
@@ -276,6 +278,7 @@ async def test_replaces_a_path_that_is_lost_before_the_first_audio() -> None:
         assert "nothing came from the agent for 10 s" in lost.reason
 
 
+@pytest.mark.slow
 @awaited
 async def test_received_messages_are_not_sent_again() -> None:
     agent = Agent()

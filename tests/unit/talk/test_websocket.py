@@ -218,6 +218,7 @@ def test_retries_a_server_that_fails_for_a_moment(status: int | None) -> None:
     run(test())
 
 
+@pytest.mark.slow
 def test_gives_up_on_a_server_that_keeps_failing() -> None:
     async def test() -> None:
         async with AgentStandIn() as agent, calling(agent) as call:
