@@ -42,10 +42,10 @@ test: .venv/.test lab lint  ## Run all tests, or those in ARGS.
 	@python -m pytest $(IN_PARALLEL) $(ARGS)
 
 unit: .venv/.test  ## Run the fast tests, in less than a minute.
-	@# Without the other plugins, each process starts 2 s sooner. Processes begin with tests that are
-	@# neighbors, so each imports less; `load` deals them out in turn.
-	@PYTEST_DISABLE_PLUGIN_AUTOLOAD=1 python -m pytest -p xdist --numprocesses 4 --dist worksteal --quiet \
-		-m 'not slow' tests/unit tests/golden tests/cli $(ARGS)
+	@# Without the other plugins, each process starts 2 s sooner. With worksteal, it begins with a
+	@# quarter of the files, and imports less.
+	@PYTEST_DISABLE_PLUGIN_AUTOLOAD=1 python -m pytest -p xdist --numprocesses 4 --dist worksteal \
+		--quiet -m 'not slow' tests/unit tests/golden tests/cli $(ARGS)
 
 lint: .venv/.test  ## Check style and types.
 	@ruff check . && ruff format --check . && pyright

@@ -1,0 +1,1 @@
+"""The docs site, and what generates parts of it."""
