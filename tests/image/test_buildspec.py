@@ -15,7 +15,9 @@ import pytest
 
 from tests.standins.image.account import account_of
 from tests.standins.image.base_image import REPOSITORY, TAG
-from tests.standins.image.codebuild import BuildMachine, CodeBuild, codebuild
+from tests.standins.image.codebuild import CodeBuild
+from tests.standins.image.codebuild_builds import BuildMachine
+from tests.standins.image.codebuild_server import codebuild
 from tests.standins.image.dockerd import dockerd
 from tests.standins.image.registries import Registries
 from voicecore.console.progress import Progress

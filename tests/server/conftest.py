@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.server.phone_systems import files as files
 from tests.server.serving import UNLIMITED, RunningServer, make_server, serving
 from tests.standins.server.agentcore import AgentCore, agentcore
 from voicecore.catalog.transports import TRANSPORTS

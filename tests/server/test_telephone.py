@@ -3,117 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import signal
-from collections.abc import AsyncIterator, Coroutine
-from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Any
 
 import aiohttp
 import pytest
 
-from tests.files import complete_lines
-from tests.ports import free_port
-from tests.server.serving import AUTHORIZED, UNLIMITED, RunningServer, make_server, serving
+from tests.server.phone_systems import (
+    SAMPLES,
+    PhoneSystem,
+    ServerFiles,
+    every_provider,
+    phone_system,
+    run,
+)
 from tests.standins.phone import Handset, Mistake, Proof, Provider
-from tests.standins.runtime.runtime_lab import ARN, RuntimeLab, runtime_lab
+from tests.standins.runtime.runtime_lab import ARN
 from voicecore.catalog.phones import PHONES
-from voicecore.catalog.transports.record import HEADERS
-from voicecore.local.gateway.request import check_allowlist
-from voicecore.local.gateway.sigv4 import make_credentials
-from voicecore.local.limits import MAX_LIFETIME
-from voicecore.local.sessions.lifecycle import Lifecycle
 from voicecore.talk.audio.sound_files import read_clip
-
-SAMPLES = Path(__file__).parents[2] / "voicecore" / "samples"
-AGENT = Path(__file__).parents[1] / "standins/server/phone_agent.py"
-every_provider = pytest.mark.parametrize("name", PHONES)
-
-
-@dataclass(frozen=True)
-class ServerFiles:
-    """A generated server for all five providers, and the port of its runtime."""
-
-    folder: Path
-    port: int
-    root: Path
-
-
-@pytest.fixture(scope="module")
-def files(tmp_path_factory: pytest.TempPathFactory) -> ServerFiles:
-    root = tmp_path_factory.mktemp("server")
-    return ServerFiles(make_server(root, ("telephony",), tuple(PHONES)), free_port(), root)
-
-
-@dataclass
-class PhoneSystem:
-    """Provider, server and runtime of one test."""
-
-    provider: Provider
-    server: RunningServer
-    lab: RuntimeLab
-    root: Path
-
-    def heard(self) -> list[tuple[int, Any]]:
-        """Return what the agent received: connection number and frame (or number of bytes)."""
-        lines = complete_lines(self.root / "heard.jsonl")
-        return [(number, frame) for number, frame in map(json.loads, lines)]
-
-    def events(self, name: str) -> list[dict[str, Any]]:
-        lines = [json.loads(line) for line in complete_lines(self.server.log)]
-        return [line for line in lines if line["event"] == name]
-
-    async def until(self, event: str, count: int = 1) -> list[dict[str, Any]]:
-        """Wait for `count` events of this name in the server's log, and return them."""
-        await self.lab.until(lambda: len(self.events(event)) >= count)
-        return self.events(event)
-
-    async def ask(self, method: str, path: str, **body: str) -> tuple[int, Any]:
-        """Return the answer of the server's own API."""
-        async with (
-            aiohttp.ClientSession(self.server.url, headers=AUTHORIZED) as http,
-            http.request(method, f"/phone{path}", json=body or None) as answer,
-        ):
-            return answer.status, await answer.json() if answer.status != 204 else None
-
-
-@asynccontextmanager
-async def phone_system(
-    files: ServerFiles, tmp_path: Path, name: str, time_scale: float = 1.0, /, **settings: str
-) -> AsyncIterator[PhoneSystem]:
-    """Run provider, server and runtime."""
-    async with AsyncExitStack() as stack:
-        providers = {p: await stack.enter_async_context(Provider(p)) for p in PHONES}
-        variables = {k: v for p in providers.values() for k, v in p.variables.items()}
-        pair = make_credentials()
-        runtime = await stack.enter_async_context(
-            runtime_lab(
-                tmp_path,
-                app=AGENT,
-                port=files.port,
-                credentials=pair,
-                time_scale=time_scale,
-                lifecycle=Lifecycle(idle_timeout=MAX_LIFETIME),  # no session ends as idle
-                allowlist=check_allowlist(HEADERS),
-            )
-        )
-        keys = {
-            "AWS_ACCESS_KEY_ID": pair.access_key_id,
-            "AWS_SECRET_ACCESS_KEY": pair.secret_access_key,
-            "AGENT_RUNTIME_ARN": ARN,
-        }
-        log = tmp_path / "server.log"
-        own = variables | keys | UNLIMITED | settings
-        server = await asyncio.to_thread(
-            stack.enter_context, serving(files.folder, log, runtime.runtime.url, **own)
-        )
-        yield PhoneSystem(providers[name], server, runtime, tmp_path)
-
-
-def run(work: Coroutine[Any, Any, None]) -> None:
-    asyncio.run(work)
 
 
 @every_provider
@@ -337,94 +244,5 @@ def test_crashed_agent_is_replaced_during_the_call(files: ServerFiles, tmp_path:
             handset.press("3")
             await handset.hears(0.9)  # the greeting of a new process of the session
             assert handset.complaints == []
-
-    run(call())
-
-
-def test_sigterm_drains_calls_before_the_server_ends(files: ServerFiles, tmp_path: Path) -> None:
-    async def call() -> None:
-        async with phone_system(files, tmp_path, "twilio") as system:
-            async with system.provider.call(system.server.url) as handset:
-                await handset.hears(0.4)
-                late = await system.provider.ring(system.server.url)
-                system.server.terminate()
-                await system.until("draining")
-                async with system.provider.dial(late) as other:  # answered before the drain
-                    await other.hears(0.4)
-                async with (
-                    aiohttp.ClientSession(system.server.url) as http,
-                    http.get("/health") as it,
-                ):
-                    assert (it.status, await it.json()) == (503, {"status": "draining"})
-                assert (await system.provider.ring(system.server.url)).status == 503
-                assert (await system.ask("POST", "/calls", to="+12025550123"))[0] == 503
-                handset.press("1")
-                await handset.is_cleared()
-                handset.press("2")
-                await handset.hung_up_on()
-                assert handset.voice_seconds > 0.8 and handset.complaints == []
-            assert await asyncio.to_thread(system.server.process.wait, 120) == -signal.SIGTERM
-            assert [ended["by"] for ended in system.events("call_ended")] == [
-                "the caller",
-                "the agent",
-            ]
-            await system.lab.until(lambda: not system.lab.sessions())
-
-    run(call())
-
-
-def test_placed_call_that_still_rings_is_drained(files: ServerFiles, tmp_path: Path) -> None:
-    async def call() -> None:
-        async with phone_system(files, tmp_path, "telnyx") as system:
-            system.provider.ring_seconds = 1
-            placed = await system.ask("POST", "/calls", to="+12025550123", provider="telnyx")
-            assert placed[0] == 200
-            system.server.terminate()
-            handset = await asyncio.wait_for(system.provider.answered.get(), 120)
-            await handset.hears(0.4)
-            assert (await system.provider.ring(system.server.url)).status == 503
-            handset.press("2")
-            await handset.hung_up_on()
-            assert handset.voice_seconds > 0.8 and handset.complaints == []
-            assert await asyncio.to_thread(system.server.process.wait, 120) == -signal.SIGTERM
-            assert [ended["by"] for ended in system.events("call_ended")] == ["the agent"]
-
-    run(call())
-
-
-def test_caller_hears_apology_when_the_drain_ends(files: ServerFiles, tmp_path: Path) -> None:
-    async def call() -> None:
-        async with (
-            phone_system(files, tmp_path, "vonage", DRAIN_SECONDS="1") as system,
-            system.provider.call(system.server.url) as handset,
-        ):
-            await handset.hears(0.4)
-            system.server.terminate()
-            await handset.hung_up_on()
-            assert handset.voice_seconds > 2 and handset.complaints == []
-            assert ("PUT", f"/v1/calls/{handset.stream.call}") in system.provider.asked
-            assert await asyncio.to_thread(system.server.process.wait, 120) == -signal.SIGTERM
-            assert system.events("call_ended")[0]["by"] == "the server: it is stopping"
-            await system.lab.until(lambda: not system.lab.sessions())
-
-    run(call())
-
-
-@pytest.mark.parametrize("drain_seconds", ["0", "90"])
-def test_no_drain_or_second_sigterm_ends_the_server_at_once(
-    files: ServerFiles, tmp_path: Path, drain_seconds: str
-) -> None:
-    async def call() -> None:
-        async with (
-            phone_system(files, tmp_path, "plivo", DRAIN_SECONDS=drain_seconds) as system,
-            system.provider.call(system.server.url) as handset,
-        ):
-            await handset.hears(0.4)
-            system.server.terminate()
-            if drain_seconds != "0":
-                await system.until("draining")
-                system.server.terminate()
-            assert await handset.hung_up_on() == 1012  # the server restarts
-            assert await asyncio.to_thread(system.server.process.wait, 120) == -signal.SIGTERM
 
     run(call())

@@ -1,10 +1,9 @@
 """A stand-in of CodeBuild on top of moto, with what moto lacks: builds that run and end.
 
-moto stores the projects and replaces S3, IAM, STS and CloudWatch Logs. This is a proxy before
-moto's CodeBuild, and before its S3, because moto ignores conditions of bucket policies and expected
-bucket owners. A build enters its next phase at each request for its state and ends as a
-test scripts it, or a machine runs the commands of its buildspec. Sources: CodeBuild User Guide,
-"Build phase transitions" and "Environment variables in build environments".
+moto stores the projects. A build enters its next phase at each request for its state and ends as a
+test scripts it, or a machine runs the commands of its buildspec. `codebuild_server` serves it.
+Sources: CodeBuild User Guide, "Build phase transitions" and "Environment variables in build
+environments".
 """
 
 from __future__ import annotations
@@ -16,11 +15,9 @@ import threading
 import time
 import uuid
 import zipfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from http.client import HTTPConnection
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.request import Request as HttpRequest
@@ -28,107 +25,13 @@ from urllib.request import urlopen
 
 import boto3
 from botocore.exceptions import ClientError
-from moto.moto_server.threaded_moto_server import ThreadedMotoServer
 
+from tests.standins.image.codebuild_builds import PHASES, Build, BuildMachine, BuildScript, unpack
 from tests.standins.models.contract import check_answer, check_request, service
 from tests.standins.models.refusal import Refused
 from tests.standins.models.sigv4 import Keys, Request, check_headers
 
-TARGET = "CodeBuild_20161006."
-PHASES = (
-    "SUBMITTED", "QUEUED", "PROVISIONING", "DOWNLOAD_SOURCE", "INSTALL", "PRE_BUILD", "BUILD",
-    "POST_BUILD", "UPLOAD_ARTIFACTS", "FINALIZING", "COMPLETED",
-)  # fmt: skip
 _HOP_HEADERS = {"connection", "transfer-encoding", "date", "server"}  # not passed on
-
-
-@dataclass(frozen=True)
-class BuildScript:
-    """Course of a build: success, unless the script makes it fail or stay in a phase."""
-
-    fails_in: str = ""
-    status: str = "FAILED"
-    says: str = ""
-    """Message of the failed phase."""
-    log: Sequence[str] = ()
-    """Lines that are in the log when the phase BUILD begins."""
-    stays_in: str = ""
-    pushes: Callable[[str], object] | None = None
-    """Called with the image's tag after a successful phase BUILD."""
-
-
-@dataclass(frozen=True)
-class BuildMachine:
-    """A machine that runs the commands of builds."""
-
-    argv: Callable[..., list[str]]
-    """Turns a command into one that reaches the stand-ins by AWS's host names."""
-    env: Mapping[str, str]
-
-
-@dataclass
-class Build:
-    """One build, as BatchGetBuilds reports it."""
-
-    request: dict[str, Any]
-    project: dict[str, Any]
-    script: BuildScript
-    id: str
-    phases: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
-    status: str = "IN_PROGRESS"
-    stopped: threading.Event = field(default_factory=threading.Event)
-    process: subprocess.Popen[str] | None = None
-
-    @property
-    def stream(self) -> str:
-        return self.id.partition(":")[2]
-
-    def begin(self, phase: str) -> None:
-        self.phases.append({"phaseType": phase, "startTime": time.time()})
-
-    def end(self, status: str = "SUCCEEDED", says: str = "") -> None:
-        contexts = [{"statusCode": "COMMAND_EXECUTION_ERROR", "message": says}] if says else []
-        now = time.time()
-        self.phases[-1] |= {
-            "phaseStatus": status,
-            "endTime": now,
-            "durationInSeconds": int(now - self.phases[-1]["startTime"]),
-            "contexts": contexts,
-        }
-
-    def shown(self, region: str, account: str) -> dict[str, Any]:
-        group = self.project["logsConfig"]["cloudWatchLogs"]["groupName"]
-        begun = any(phase["phaseType"] == "PROVISIONING" for phase in self.phases)
-        logs = {"groupName": group, "streamName": self.stream} if begun else {}
-        over = self.status != "IN_PROGRESS"
-        return {
-            "id": self.id,
-            "arn": f"arn:aws:codebuild:{region}:{account}:build/{self.id}",
-            "buildNumber": 1,
-            "startTime": self.phases[0]["startTime"],
-            **({"endTime": time.time()} if over else {}),
-            "currentPhase": self.phases[-1]["phaseType"],
-            "buildStatus": self.status,
-            "projectName": self.project["name"],
-            "phases": self.phases,
-            "source": {**self.project["source"], **_source(self.request)},
-            "artifacts": {"location": ""},
-            "cache": {"type": "NO_CACHE"},
-            "environment": self.project["environment"],
-            "serviceRole": self.project["serviceRole"],
-            "logs": logs,
-            "timeoutInMinutes": self.project["timeoutInMinutes"],
-            "queuedTimeoutInMinutes": self.project["queuedTimeoutInMinutes"],
-            "buildComplete": over,
-            "initiator": "tester",
-        }
-
-
-def _source(request: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        "location": request["sourceLocationOverride"],
-        "buildspec": request["buildspecOverride"],
-    }
 
 
 class CodeBuild:
@@ -380,7 +283,7 @@ class CodeBuild:
                 build.end()
             build.begin(phase)
             if phase == "DOWNLOAD_SOURCE":
-                _unpack(self._source_of(build), folder)
+                unpack(self._source_of(build), folder)
             commands = spec["phases"].get(phase.lower(), {}).get("commands", [])
             for command in commands:
                 self._write_log(build, [f"[Container] Running command {command}"])
@@ -410,95 +313,3 @@ class CodeBuild:
             for line in process.stdout or ():
                 self._write_log(build, [line.rstrip("\n")] if line.strip() else [])
         return process.returncode
-
-
-def _unpack(archive: zipfile.ZipFile, folder: Path) -> None:
-    """Unpack with the mode of each file, as unzip does."""
-    archive.extractall(folder)
-    for entry in archive.infolist():
-        if mode := entry.external_attr >> 16 & 0o777:
-            (folder / entry.filename).chmod(mode)
-
-
-@contextmanager
-def codebuild(region: str, keys: Keys) -> Iterator[CodeBuild]:
-    """Run moto, and CodeBuild before it, on loopback ports."""
-    moto = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
-    moto.start()
-    try:
-        host, port = moto.get_host_and_port()
-        stand_in = CodeBuild(f"http://{host}:{port}", region, keys)
-        with _serving(stand_in):
-            yield stand_in
-    finally:
-        moto.stop()
-
-
-@contextmanager
-def _serving(stand_in: CodeBuild) -> Iterator[None]:
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def do_POST(self) -> None:
-            if "X-Amz-Target" not in self.headers:
-                self._s3()
-                return
-            body = self._body()
-            if stand_in.unanswered > 0:
-                stand_in.unanswered -= 1
-                self.close_connection = True
-                return
-            headers = {name.lower(): value for name, value in self.headers.items()}
-            request = Request("POST", self.path, "", headers, body)
-            operation = self.headers["X-Amz-Target"].removeprefix(TARGET)
-            try:
-                answer = json.dumps(stand_in.answer(request, operation, json.loads(body))).encode()
-                self._send(200, {}, answer)
-            except Refused as refused:
-                # JSON 1.1 names the error in the body.
-                error = {"__type": refused.kind, "message": refused.message}
-                self._send(refused.status, refused.headers, json.dumps(error).encode())
-
-        def _s3(self) -> None:
-            body = self._body()
-            path, _, query = self.path.lstrip("/").partition("?")
-            bucket = path.partition("/")[0]
-            owner = "someone" if bucket in stand_in.foreign_buckets else stand_in.account
-            if self.headers.get("x-amz-expected-bucket-owner", owner) != owner:
-                self._send(403, {}, b"<Error><Code>AccessDenied</Code></Error>")
-            elif query == "policy" and self.command == "PUT":
-                stand_in.policies[bucket] = body
-                self._send(204, {}, b"")
-            elif query == "policy" and self.command == "GET":
-                self._send(200, {"Content-Type": "application/json"}, stand_in.policies[bucket])
-            else:
-                self._send(*stand_in.moto_s3(self.command, self.path, dict(self.headers), body))
-
-        do_GET = do_HEAD = do_PUT = do_DELETE = _s3
-
-        def _body(self) -> bytes:
-            return self.rfile.read(int(self.headers.get("Content-Length", 0)))
-
-        def _send(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
-            self.send_response(status)
-            for name, value in headers.items():
-                self.send_header(name, value)
-            if "content-length" not in {name.lower() for name in headers}:
-                self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            if self.command != "HEAD":
-                self.wfile.write(body)
-
-        def log_message(self, format: str, *arguments: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    stand_in.endpoint = f"http://127.0.0.1:{server.server_port}"
-    thread = threading.Thread(target=server.serve_forever, args=(0.05,))
-    thread.start()
-    try:
-        yield
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()

@@ -1,0 +1,86 @@
+"""Fixtures: the stand-in of CodeBuild, and the inputs of a build in it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.standins.image.account import account_of
+from tests.standins.image.codebuild import CodeBuild
+from tests.standins.image.codebuild_server import codebuild
+from tests.standins.models.sigv4 import Keys
+from voicecore.aws.session import Aws
+from voicecore.console.progress import Progress
+from voicecore.image.builders import codebuild_resources
+from voicecore.image.builders.buildspec import CodeBuildInputs
+from voicecore.image.builders.codebuild import BuildTimings
+from voicecore.image.registry.reference import parse_reference
+
+REGION = "eu-west-1"
+ACCOUNT = "123456789012"
+KEYS = Keys("AKIDVOICECORETEST", "a-secret-that-only-the-stand-ins-know")
+REPOSITORY = f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com/voicecore/my-agent"
+BUCKET = f"vc-my-agent-{ACCOUNT}-{REGION}"
+ROLE = f"voicecore-my-agent-builder-{REGION}"
+QUICK = BuildTimings(poll=0.01, limit=20, role=(0.01, 0.01, 0.01), log=0.05)
+BASE = "public.ecr.aws/docker/library/python:3.13-slim-trixie@sha256:" + "b" * 64
+
+
+@pytest.fixture(scope="module")
+def running() -> Iterator[CodeBuild]:
+    with codebuild(REGION, KEYS) as stand_in:
+        yield stand_in
+
+
+@pytest.fixture
+def service(running: CodeBuild) -> CodeBuild:
+    running.reset()
+    return running
+
+
+@pytest.fixture(scope="module")
+def aws(running: CodeBuild) -> Aws:
+    return account_of(running, REGION, KEYS)
+
+
+@pytest.fixture
+def inputs(tmp_path: Path) -> CodeBuildInputs:
+    agent = tmp_path / "agent"
+    (agent / "prompts").mkdir(parents=True)
+    (agent / "Dockerfile").write_text("FROM python AS build\nFROM python\n")
+    (agent / "app.py").write_text("print('hello')\n")
+    (agent / "run.sh").write_text("#!/bin/sh\n")
+    (agent / "run.sh").chmod(0o755)
+    (agent / "prompts" / "hello.txt").write_text("Grüezi\n")
+    (agent / "link").symlink_to("app.py")
+    return CodeBuildInputs(
+        project="my-agent",
+        agent=agent,
+        files=["run.sh", "Dockerfile", "app.py", "prompts/hello.txt", "link"],
+        target=parse_reference(f"{REPOSITORY}:0123456789abcdef0123"),
+        base=BASE,
+        epoch=1_760_000_000,
+        packages_key="feed" * 16,
+        labels={"io.voicecore.version": "1"},
+    )
+
+
+def remove_all(aws: Aws, project: str) -> list[str]:
+    """Delete a project's resources as `voicecore destroy` does; return their titles."""
+    return codebuild_resources.delete(codebuild_resources.leftovers(aws, project))
+
+
+class ProgressLog:
+    """Collects the progress."""
+
+    def __init__(self) -> None:
+        self.all: list[Progress] = []
+
+    def __call__(self, step: Progress) -> None:
+        self.all.append(step)
+
+    @property
+    def finished(self) -> list[str]:
+        return [step.task for step in self.all if step.finished]
