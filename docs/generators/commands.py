@@ -32,6 +32,7 @@ def _leaves(context: Any) -> Iterator[Any]:
 
 def _command(context: Any) -> str:
     command = context.command
+    context.get_help()  # names the choices in the texts of the options
     text, _, examples = inspect.cleandoc(command.help or "").partition("\b\nExamples:\n")
     usage = " ".join([context.command_path, *command.collect_usage_pieces(context)])
     parts = [

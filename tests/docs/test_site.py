@@ -88,7 +88,10 @@ def test_every_transport_has_a_page(site: Path) -> None:
 @pytest.mark.parametrize(
     ("page", "expected"),
     [
-        ("commands", ["voicecore deploy", "--dry-run", "voicecore turn check"]),
+        (
+            "commands",
+            ["voicecore deploy", "--dry-run", "voicecore turn check", "telephony or daily"],
+        ),
         ("voicecore-toml", ["drain_minutes", "28800", "log_retention_days"]),
         ("exit-codes", [code.name for code in ExitCode]),
         ("log-events", ["user_said", "session_started", "latency"]),

@@ -1,1 +1,1 @@
-"""The agent in AWS: its stacks, how they are brought up, watched and taken away."""
+"""The agent in AWS: deploys, observes and deletes its stacks."""

@@ -1,1 +1,1 @@
-"""The agent's linux/arm64 image: how it is described, built, looked at, checked and pushed."""
+"""The agent's linux/arm64 image: build plan, builders, checks and push."""

@@ -1,1 +1,1 @@
-"""From answers to a project: the questions, and the rendering."""
+"""The questions of `voicecore init`, and the rendering of a project."""
