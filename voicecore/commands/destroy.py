@@ -32,9 +32,10 @@ _DISTRIBUTION = "AWS::CloudFront::Distribution"
 
 def run(context: Context, options: DestroyOptions) -> ExitCode:
     """Show what would be deleted and kept, ask, delete it, and check that nothing is left."""
-    if options.network and options.only_network:
+    if options.network + options.only_network + options.only_server > 1:
         raise VoicecoreError(
-            "--network deletes a stage with its network, --only-network the network alone.",
+            "--network deletes a stage with its network, --only-network the network alone, "
+            "--only-server the session server alone.",
             "Use one of them.",
             ExitCode.USAGE,
         )
