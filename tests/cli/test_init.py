@@ -1,3 +1,4 @@
+import functools
 import json
 import stat
 import subprocess
@@ -96,19 +97,20 @@ def test_lists_options_as_json(voicecore: Voicecore) -> None:
     ("arguments", "message"),
     [
         (["bad name!!/../x"], "voicecore init bad-name-x"),
-        (["--", "-x"], "'-x': it must be 2 or more"),
-        (["ä"], "'ä': it must be"),
+        (["--", "-x"], "'-x' is not valid: it must be 2 or more"),
+        (["ä"], "'ä' is not valid: it must be"),
         (["a" * 200], "it has 200 characters; AWS names leave room for 30"),
         (["con"], "Windows reserves it"),
         (["ok", "-t", "websockets"], "'websockets' is unknown; did you mean 'websocket'?"),
         (["ok", "--pipeline", "novasonic"], "did you mean 'nova-sonic'?"),
         (["ok", "-t", "telephony", "--provider", "twillio"], "did you mean 'twilio'?"),
-        (["ok", "--provider", "twilio"], 'is used only with the transport "telephony"'),
+        (["ok", "--provider", "twilio"], '--provider: is used only with the transport "telephony"'),
         (["ok", "--region", "mars-north-1"], "is not a region of AgentCore Runtime"),
         (["ok", "--pipeline", "nova-sonic", "--region", "eu-west-1"],
          "lacks a model of pipeline 'nova-sonic'; choose from us-east-1, us-west-2"),
         (["ok", "--tts", "cartesia"], "tts: needs --pipeline cascade"),
-        (["ok", "--pipeline", "offline", "--tts", "cartesia"], "is not a service of pipeline"),
+        (["ok", "--pipeline", "offline", "--tts", "cartesia"],
+         "--tts: pipeline 'offline' has no such choice (its choices: none)"),
     ],
 )  # fmt: skip
 def test_rejects_invalid_answers_before_writing(
@@ -177,6 +179,28 @@ class TestExistingFolder:
         assert (project / "notes.txt").read_text() == "keep me\n"
         [replaced] = (project / ".voicecore/replaced").glob("*/agent/bot.py")
         assert replaced.read_text() == "# my own\n"
+
+    def test_missing_files_are_restored_for_the_settings_of_the_project(
+        self, voicecore: Voicecore, tmp_path: Path
+    ) -> None:
+        flags = ("--pipeline", "nova-sonic", "--transport", "webrtc", "--yes")
+        voicecore("init", "mine", *flags)
+        before = self.files_in(tmp_path / "mine")
+        renamed = (tmp_path / "mine").rename(tmp_path / "Renamed")
+        (renamed / "agent/bot.py").write_text("# my own\n")
+        for name in ("agent/Dockerfile", "agent/internal/webrtc.py", "server/internal/server.py"):
+            (renamed / name).unlink()
+        restore = functools.partial(voicecore, "init", "--restore", cwd=renamed)
+        assert "agent/Dockerfile" in restore("--dry-run").stderr
+        assert not (renamed / "agent/Dockerfile").exists()
+        assert restore().code == ExitCode.OK
+        assert self.files_in(renamed) == before | {"agent/bot.py": b"# my own\n"}
+        assert "nothing was written" in restore().stderr
+
+    def test_restore_needs_a_project(self, voicecore: Voicecore, tmp_path: Path) -> None:
+        result = voicecore("init", "--restore", cwd=tmp_path)
+        assert result.code == ExitCode.BAD_PROJECT
+        assert list(tmp_path.iterdir()) == []
 
     def test_that_is_a_file_is_unchanged(self, voicecore: Voicecore, tmp_path: Path) -> None:
         (tmp_path / "mine-too").write_text("a file")

@@ -237,7 +237,8 @@ memory = 2
         "  line 23  stages.prod.log_retention_days: 31 is not a retention period of CloudWatch "
         "Logs; choose from 1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, "
         "400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653",
-        "  line 26  stages.network: 'network': voicecore uses that name itself; choose another",
+        "  line 26  stages.network: 'network' is not valid: voicecore uses that name itself; "
+        "choose another",
     ]
 
 
@@ -259,11 +260,11 @@ vad = "silero"
     assert raised.value.message.splitlines() == [
         f"{tmp_path}/voicecore.toml has 6 errors:",
         "  line 3   pipline: is not a known setting; did you mean 'pipeline'?",
-        "  line 1   name: 'Support Line': it must be 2 or more of a-z, 0-9 and single hyphens, "
-        "starting with a letter",
+        "  line 1   name: 'Support Line' is not valid: it must be 2 or more of a-z, "
+        "0-9 and single hyphens, starting with a letter",
         "  line 2   transports: 'websockets' is unknown; did you mean 'websocket'?",
         "  line 8   stt: 'deepgrm' is unknown; did you mean 'deepgram'?",
-        "  line 9   vad: is not a service of pipeline 'cascade' (its services: stt, llm, tts)",
+        "  line 9   vad: pipeline 'cascade' has no such choice (its choices: stt, llm, tts)",
         "  line 5   region: 'us-est-1' is not a region of AgentCore Runtime; "
         "did you mean 'us-east-1'?",
     ]
@@ -287,7 +288,7 @@ vad = "silero"
         (GOOD.replace('["websocket"]', '["telephony"]') + '[telephony]\nproviders = ["vonnage"]\n',
          "did you mean 'vonage'?"),
         (GOOD + "[stages]\nprod = 1\n", "line 10  stages.prod: must be a table: [stages.prod]"),
-        (GOOD + "[stages.pre-prod]\n", "line 9   stages.pre-prod: 'pre-prod': it must be a-z"),
+        (GOOD + "[stages.pre-prod]\n", "stages.pre-prod: 'pre-prod' is not valid: it must be a-z"),
         (GOOD + "[stages.production]\n", "it has 10 characters; AWS names leave room for 8"),
         (GOOD + "[stages.prod]\nidle_timeout = true\n", "a whole number from 60 to 28800 s"),
         (GOOD + "[stages.prod]\nmax_lifetime = 59\n", "a whole number from 60 to 28800 s"),

@@ -21,7 +21,7 @@ from voicecore.project.no_links import refuse_links, within
 from voicecore.project.project import Project, load_project
 from voicecore.scaffold import merge, questions, render
 from voicecore.scaffold.merge import Conflict, MergePlan
-from voicecore.scaffold.render import Answers, Files
+from voicecore.scaffold.render import Files
 
 
 class UnknownTransport(VoicecoreError):
@@ -105,14 +105,7 @@ def plan_for(project: Project, transport: str, providers: tuple[str, ...] = ()) 
 
     `providers` are the phone providers of the result; empty: those the project has.
     """
-    answers = Answers(
-        project.name,
-        project.transports,
-        project.pipeline,
-        project.region,
-        project.services,
-        project.providers,
-    )
+    answers = render.answers_of(project)
     transports = tuple(dict.fromkeys((*project.transports, transport)))
     wider = replace(answers, transports=transports, providers=providers or project.providers)
     # The key is only in files that are never changed.

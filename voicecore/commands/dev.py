@@ -246,8 +246,8 @@ def check_files(project: Project) -> None:
     if missing:
         raise BadProject(
             f"{project.root} lacks {' and '.join(missing)}.",
-            "Restore the files that init created; your other files stay as they are:  "
-            f"voicecore init {project.name} --directory {project.root.parent} --force",
+            "Restore the generated files; no other file is changed:\n"
+            f"  cd {project.root} && voicecore init --restore",
         )
 
 

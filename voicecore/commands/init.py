@@ -31,6 +31,7 @@ from voicecore.options.init import InitOptions
 from voicecore.project import aws_names
 from voicecore.project.foreign_code import mark_known
 from voicecore.project.invalid_setting import InvalidSetting
+from voicecore.project.project import load_project
 from voicecore.project.schema import invalid_settings
 from voicecore.scaffold import questions, render
 from voicecore.scaffold.render import Answers, Comparison, Files
@@ -43,7 +44,7 @@ class InvalidAnswers(VoicecoreError):
     """An option or argument has an invalid value."""
 
     def __init__(self, invalid: list[InvalidSetting], hint: str | None) -> None:
-        text = "\n  ".join(f"{each.key}: {each.message}" for each in invalid)
+        text = "\n  ".join(f"{_typed_as(each.key)}: {each.message}" for each in invalid)
         super().__init__(text, hint, ExitCode.USAGE)
 
 
@@ -61,9 +62,11 @@ def run(context: Context, options: InitOptions) -> ExitCode:
         context.output.json(_choices())
         return ExitCode.OK
 
+    parent = options.directory or context.cwd
+    if options.restore:
+        return _restore(context, options, (parent / (options.name or "")).resolve())
     given = _given(options)
     _check(given)
-    parent = options.directory or context.cwd
     if context.interactive and not options.yes and not options.json:
         if "name" in given:
             _require_free(parent / given["name"], options)
@@ -140,6 +143,13 @@ def _check(given: dict[str, Any]) -> None:
         better = aws_names.suggestion_for(given["name"]) or questions.DEFAULT_NAME
         hint = f"Try:  voicecore init {better}"
     raise InvalidAnswers(invalid, hint)
+
+
+def _typed_as(key: str) -> str:
+    """Return what the user types for a key of voicecore.toml."""
+    flags = {"transports": "--transport", BY_PHONE: "--provider"}
+    top = key.partition(".")[0]
+    return flags.get(top) or (key if top in ("name", "services") else f"--{key}")
 
 
 def _ask(given: dict[str, Any], taken: Callable[[str], bool]) -> dict[str, Any]:
@@ -253,6 +263,28 @@ def _write_over(
     if comparison.changed:
         context.output.note(f"The replaced files are in {backup}")
     _report(context, options, answers, target, files, comparison)
+    return ExitCode.OK
+
+
+def _restore(context: Context, options: InitOptions, target: Path) -> ExitCode:
+    """Write the generated files that a project lacks, for the settings in its voicecore.toml.
+
+    Raises BadProject if it has none.
+    """
+    answers = render.answers_of(load_project(target))
+    files = render.render(answers, render.new_session_api_key())
+    missing = render.compare(files, target).new
+    comparison = Comparison(missing, [], [], [])
+    files = {name: files[name] for name in missing}
+    if not options.dry_run:
+        with _writing(target, options):
+            render.write_over(files, target, comparison, target)
+    if options.json or options.dry_run:
+        _report(context, options, answers, target, files, comparison)
+    elif missing:
+        context.output.lines([Span("✓ ", "green"), Span(name)] for name in missing)
+    else:
+        context.output.say(f"{target} lacks no generated file; nothing was written.")
     return ExitCode.OK
 
 

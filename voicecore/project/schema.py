@@ -113,7 +113,7 @@ def _invalid_name(answers: dict[str, Any]) -> Iterator[InvalidSetting]:
         yield InvalidSetting("name", "must be a string")
     elif "name" in answers:
         for problem in aws_names.name_problems(name):
-            yield InvalidSetting("name", f"{name!r}: {problem}")
+            yield InvalidSetting("name", f"{name!r} is not valid: {problem}")
 
 
 def _uses_kvs(answers: dict[str, Any]) -> bool:
@@ -149,7 +149,7 @@ def _invalid_services(pipeline: Pipeline, services: dict[str, Any]) -> Iterator[
         if key not in pipeline.stages:
             known = ", ".join(pipeline.stages) or "none"
             yield InvalidSetting(
-                key, f"is not a service of pipeline {pipeline.name!r} (its services: {known})"
+                key, f"pipeline {pipeline.name!r} has no such choice (its choices: {known})"
             )
         elif service not in (options := tuple(o.name for o in pipeline.stages[key])):
             yield unknown(key, service, options)
@@ -327,7 +327,7 @@ def _invalid_server(key: str, settings: dict[str, Any]) -> Iterator[InvalidSetti
 
 def _invalid_stage(name: str, stage: object, needs: _RegionNeeds) -> Iterator[InvalidSetting]:
     for problem in aws_names.stage_name_problems(name):
-        yield InvalidSetting(f"stages.{name}", f"{name!r}: {problem}")
+        yield InvalidSetting(f"stages.{name}", f"{name!r} is not valid: {problem}")
     if not isinstance(stage, dict):
         yield InvalidSetting(f"stages.{name}", f"must be a table: [stages.{name}]")
         return

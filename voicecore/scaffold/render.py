@@ -23,6 +23,8 @@ from voicecore.project.no_links import refuse_links, within
 if TYPE_CHECKING:
     from jinja2 import Environment
 
+    from voicecore.project.project import Project
+
 Files = dict[str, bytes]
 """Content by path relative to the project, with forward slashes."""
 
@@ -49,6 +51,18 @@ class Answers:
     services: dict[str, str]
     providers: tuple[str, ...] = ()
     """Phone providers, if callers use a phone."""
+
+
+def answers_of(project: Project) -> Answers:
+    """Return the answers that an existing project was created from."""
+    return Answers(
+        project.name,
+        project.transports,
+        project.pipeline,
+        project.region,
+        project.services,
+        project.providers,
+    )
 
 
 def templates() -> Path:

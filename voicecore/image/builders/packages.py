@@ -187,8 +187,8 @@ def prune_script(agent: Path) -> Path:
     if not script.exists():
         raise PruneFailed(
             f"{agent.name}/ has no {PRUNE}, which makes the image small.",
-            "Restore the generated file; your other files are kept:\n"
-            f"  voicecore init {agent.parent.name} --directory {agent.parent.parent} --force",
+            "Restore the generated file; no other file is changed:\n"
+            f"  cd {agent.parent} && voicecore init --restore",
             ExitCode.BAD_PROJECT,
         )
     return script

@@ -67,8 +67,8 @@ def read(agent: Path) -> str:
     except (FileNotFoundError, IsADirectoryError):
         raise BadDockerfile(
             f"{agent.name}/ has no {FILE}.",
-            "Restore the generated file; your other files are kept:\n"
-            f"  voicecore init {agent.parent.name} --directory {agent.parent.parent} --force",
+            "Restore the generated file; no other file is changed:\n"
+            f"  cd {agent.parent} && voicecore init --restore",
         ) from None
     except UnicodeDecodeError as error:
         raise BadDockerfile(f"{agent / FILE} is not UTF-8 text: {error}.") from error

@@ -178,8 +178,8 @@ def unreachable(host: str, reason: str, answered: bool) -> RegistryUnreachable:
         f"Lost the connection to the registry {host}: {reason}."
         if answered
         else f"Could not connect to the registry {host}: {reason}.",
-        "Check the network, VPN and proxy (HTTPS_PROXY), then run the same command again; "
-        "layers that the registry has are not pushed again.",
+        "Check the network, VPN and proxy (HTTPS_PROXY), then run the same command again"
+        f"{'; layers that the registry has are not pushed again' * answered}.",
     )
 
 

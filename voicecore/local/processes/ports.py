@@ -43,7 +43,11 @@ def reserved_port(requested: int | None, default: int, tries: int = 100) -> Gene
                 yield port
                 return
     used = f"Port {first} is" if first == last else f"Ports {first} to {last} are all"
-    raise PortInUse(f"{used} in use.", "Choose another with --port or --server-port.")
+    raise PortInUse(
+        f"{used} in use.",
+        "Stop the other program, or choose other ports:  "
+        "voicecore dev --port 8090 --server-port 7870",
+    )
 
 
 def _is_free(port: int) -> bool:
