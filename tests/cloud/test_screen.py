@@ -67,7 +67,7 @@ def test_transport_is_not_added_without_confirmation(
         terminal.shows("Make these changes?")
         terminal.presses(answer)
         if answer == "n":
-            terminal.shows("To be asked again:  voicecore deploy --transport webrtc")
+            terminal.shows("To confirm, run:  voicecore deploy --transport webrtc")
         code = terminal.ends()
     assert code == (ExitCode.FAILED if answer == "n" else ExitCode.INTERRUPTED)
     assert files_of(deployer) == before

@@ -44,7 +44,7 @@ def confirm(
     import questionary
 
     if not answer_to(questionary.confirm(clean(question), default=False)):
-        raise NotConfirmed(f"Not confirmed; {outcome}.", f"To be asked again:  {command}")
+        raise NotConfirmed(f"Not confirmed; {outcome}.", f"To confirm, run:  {command}")
 
 
 def answer_to(question: Any) -> Any:

@@ -36,7 +36,7 @@ def ask_name(taken: Callable[[str], bool]) -> str:
 
     def check(text: str) -> bool | str:
         if problems := aws_names.name_problems(text):
-            return problems[0]
+            return f"{text!r} is not valid: {problems[0]}"
         return f"{text} already exists; choose another name" if taken(text) else True
 
     return answer_to(questionary.text("Project name:", default=DEFAULT_NAME, validate=check))

@@ -65,7 +65,9 @@ def reason_for(log: EmptyLog, since: datetime, filtered: bool) -> EmptyLogReason
         return _no_recent_line(log, log.last, since, filtered)
     stage = aws_names.stage_flag(log.stage)
     if log.stack is None:
-        return EmptyLogReason("It is not deployed.", f"Deploy it:  voicecore deploy{stage}")
+        return EmptyLogReason(
+            "There are no logs: the stage is not deployed.", f"Deploy it:  voicecore deploy{stage}"
+        )
     if log.server:
         return EmptyLogReason(
             "The session server has logged nothing yet: it has had no requests.",
@@ -73,7 +75,7 @@ def reason_for(log: EmptyLog, since: datetime, filtered: bool) -> EmptyLogReason
         )
     if log.runtime is None:
         return EmptyLogReason(
-            f"Its stack is {log.stack.status} and has no runtime.",
+            f"There are no logs: the stack is {log.stack.status} and has no runtime.",
             f"Continue the deployment:  voicecore deploy{stage}",
         )
     if log.runtime.reason or log.runtime.status.endswith("_FAILED"):
