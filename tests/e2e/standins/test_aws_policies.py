@@ -7,11 +7,9 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.e2e.standins.test_aws import aws, role_of, runtime_request, stacks
+from tests.e2e.standins.aws_calls import role_of, runtime_request
 from tests.standins.aws import Aws
 from tests.standins.aws.example_stacks import Json, Stacks, images
-
-__all__ = ["aws", "stacks"]
 
 
 def allow(*actions: str, on: str = "*", **condition: Any) -> Json:
