@@ -336,7 +336,7 @@ _SERVER_EVENTS = {
     "session_resumed": "A caller came back to a session.",
     "session_stopped": "A caller ended a session.",
     "session_not_stopped": "AgentCore did not stop a session.",
-    "invite_revoked": "An invite was revoked; `invite` is its ID.",
+    "invite_revoked": "An invite was revoked; `invite` is its ID, `sessions` how many were ended.",
     "call_answered": "A provider was told to connect a phone call.",
     "call_placed": "An outbound phone call was placed.",
     "call_status": "A provider reported the status of a phone call.",
@@ -422,7 +422,7 @@ _ROUTES = {
     "or the key.",
     "PATCH /sessions/{session_id}/api/offer": "Add ICE candidates to a WebRTC call. Needs the "
     "session's token, or the key.",
-    "DELETE /invites/{invite_id}": "Revoke an invite. Needs the key.",
+    "DELETE /invites/{invite_id}": "Revoke an invite and end its sessions. Needs the key.",
     "POST /phone/calls": "Place an outbound phone call. Needs the key.",
     "GET /phone/calls/{call_id}": "Show a phone call. Needs the key.",
     "DELETE /phone/calls/{call_id}": "End a phone call. Needs the key.",

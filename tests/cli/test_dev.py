@@ -97,7 +97,8 @@ def test_agent_that_answers_without_its_key_is_named(project: Path) -> None:
         "self.send_response(200 if self.headers['X-Local-Runtime-Key'] else 403)",
     )
     with dev(project) as process:
-        told = events_until(process, "serving", "advice")[-1]["text"]
+        events = events_until(process, "serving", "advice")
+        [told] = [event["text"] for event in events if event["kind"] == "advice"]
         assert told.startswith("agent/internal/app.py answers requests without the header X-Local")
         assert runtime_status(project)["spare"]["warning"] == told
         (project / "agent/internal/app.py").write_text(guarded)

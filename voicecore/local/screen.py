@@ -70,8 +70,11 @@ def _spare(spare: SpareStatus, width: int) -> list[Line]:
     title = Span("agent             ", "bold")
     match spare.state:
         case "ready":
-            warning = [[Span(f"  {part}", "yellow")] for part in wrap(spare.warning or "", width - 2)]
-            return [[title, Span("warm", "green"), Span(f", version {spare.version}")], *warning]
+            parts = wrap(spare.warning or "", width - 2)
+            return [
+                [title, Span("warm", "green"), Span(f", version {spare.version}")],
+                *([Span(f"  {part}", "yellow")] for part in parts),
+            ]
         case "failed":
             texts = [(spare.problem or "", "red"), (spare.hint or "", "")]
             wrapped = [(part, style) for text, style in texts for part in wrap(text, width - 2)]
