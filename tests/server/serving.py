@@ -74,6 +74,10 @@ class RunningServer:
         [line] = [line for line in status.splitlines() if line.startswith(name)]
         return int(line.split()[1]) / 1024
 
+    def descriptors(self) -> int:
+        """Return how many files and sockets it has open."""
+        return len(list(Path(f"/proc/{self.process.pid}/fd").iterdir()))
+
     def connections(self) -> int:
         """Return how many connections to clients it has open."""
         process = Path(f"/proc/{self.process.pid}")

@@ -176,7 +176,7 @@ def test_open_session_without_a_call_frees_its_place(
         monkeypatch.setenv("AWS_ENDPOINT_URL_BEDROCK_AGENTCORE", aws)
         monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE")
         monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "example")
-        table, runtime = MemoryTable(), AgentCore(ARN, "us-east-1", Metrics())
+        table, runtime = MemoryTable(), AgentCore(ARN, "DEFAULT", "us-east-1", Metrics())
         mine = Session(new_session_id(), "key", next(iter(TRANSPORTS)), int(time.time()))
         await table.hold(mine, 1, seconds)
         async with runtime.open():
