@@ -45,8 +45,6 @@ def agent(tmp_path: Path) -> Iterator[Running]:
 
 def test_offers(agent: Running) -> None:
     asyncio.run(attack(agent))
-    for line in agent.lines():
-        assert line["event"] != "log" or "Traceback" not in line["message"], line
 
 
 async def attack(agent: Running) -> None:
