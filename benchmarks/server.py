@@ -33,6 +33,7 @@ from tests.server.serving import (
     UNLIMITED,
     RunningServer,
     make_server,
+    offer,
     serving,
     start,
 )
@@ -216,11 +217,18 @@ def crowds() -> None:
         print("| | |\n|---|---|")
         with serving(ours, log, aws.url, **UNLIMITED) as server:
             asyncio.run(hostile.attack(server, 1000, seed=1))
-            before = server.megabytes()
+            server.await_no_connections()
+            before = server.megabytes(), server.descriptors()
             outcome = asyncio.run(hostile.attack(server, 10_000, seed=2))
             faults = f"{len(outcome.faults)} wrong answers"
-            grown = server.megabytes() - before
-            print(f"| 10,000 hostile requests | {faults}, memory {grown:+.1f} MB |")
+            server.await_no_connections()
+            print(f"| 10,000 hostile requests | {faults}, {growth(server, before)} |")
+        with serving(ours, log, aws.url, **UNLIMITED) as server:
+            asyncio.run(whole_calls(server, 20, 1))
+            for count, at_a_time in ((200, 1), (200, 8)):
+                before = server.megabytes(), server.descriptors()
+                asyncio.run(whole_calls(server, count, at_a_time))
+                print(f"| {count} sessions, {at_a_time} at once | {growth(server, before)} |")
         limits = UNLIMITED | {"STARTS_PER_MINUTE": "500"}
         with serving(ours, log, aws.url, **limits) as server:
             os.sched_setaffinity(server.process.pid, {0})
@@ -232,6 +240,27 @@ def crowds() -> None:
             statuses, worst = asyncio.run(at_once(server, 200, begin_call))
             beyond = worst - aws.seconds
             print(f"| 200 calls start at once, AWS takes 2 s | {statuses}, +{beyond:.2f} s |")
+
+
+async def whole_calls(server: RunningServer, count: int, at_a_time: int) -> None:
+    """Start, connect and hang up sessions, so many at a time."""
+    async with server.client() as client:
+
+        async def call() -> None:
+            path, token = await start(client)
+            if await offer(client, path, token) != 200:
+                raise RuntimeError(server.log.read_text())
+            async with client.delete(path, headers=token) as answer:
+                answer.raise_for_status()
+
+        for _ in range(count // at_a_time):
+            await asyncio.gather(*(call() for _ in range(at_a_time)))
+
+
+def growth(server: RunningServer, before: tuple[float, int]) -> str:
+    """Return how memory and open files have grown."""
+    memory, files = server.megabytes() - before[0], server.descriptors() - before[1]
+    return f"memory {memory:+.1f} MB, open files {files:+d}"
 
 
 async def at_once(

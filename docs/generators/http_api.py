@@ -73,7 +73,7 @@ _ROUTES = {
     "or the key.",
     "PATCH /sessions/{session_id}/api/offer": "Add ICE candidates to a WebRTC call. Needs the "
     "session's token, or the key.",
-    "DELETE /invites/{invite_id}": "Revoke an invite. Needs the key.",
+    "DELETE /invites/{invite_id}": "Revoke an invite and end its sessions. Needs the key.",
     "POST /phone/calls": "Place an outbound phone call. Needs the key.",
     "GET /phone/calls/{call_id}": "Show a phone call. Needs the key.",
     "DELETE /phone/calls/{call_id}": "End a phone call. Needs the key.",

@@ -79,7 +79,7 @@ _SERVER_EVENTS = {
     "session_resumed": "A caller came back to a session.",
     "session_stopped": "A caller ended a session.",
     "session_not_stopped": "AgentCore did not stop a session.",
-    "invite_revoked": "An invite was revoked; `invite` is its ID.",
+    "invite_revoked": "An invite was revoked; `invite` is its ID, `sessions` how many were ended.",
     "call_answered": "A provider was told to connect a phone call.",
     "call_placed": "An outbound phone call was placed.",
     "call_status": "A provider reported the status of a phone call.",

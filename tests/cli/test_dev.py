@@ -91,6 +91,22 @@ def test_platform_is_that_of_the_project_unless_chosen(
     assert texts["ready"].startswith(start)
 
 
+def test_agent_that_answers_without_its_key_is_named(project: Path) -> None:
+    guarded = AGENT.replace(
+        "self.send_response(200)",
+        "self.send_response(200 if self.headers['X-Local-Runtime-Key'] else 403)",
+    )
+    with dev(project) as process:
+        events = events_until(process, "serving", "advice")
+        [told] = [event["text"] for event in events if event["kind"] == "advice"]
+        assert told.startswith("agent/internal/app.py answers requests without the header X-Local")
+        assert runtime_status(project)["spare"]["warning"] == told
+        (project / "agent/internal/app.py").write_text(guarded)
+        events_until(process, "reloaded")
+        events_until(process, "ready")
+        assert runtime_status(project)["spare"]["warning"] is None
+
+
 def test_killed_dev_leaves_no_children(project: Path) -> None:
     with dev(project) as process:
         events_until(process, "serving", "ready")

@@ -108,6 +108,7 @@ def test_server_is_deployed_updated_and_deleted(
     assert voicecore("invite", "--revoke", "nonsense", cwd=deployer.root).code == ExitCode.USAGE
     revoked = voicecore("invite", "--revoke", page.stdout.strip(), cwd=deployer.root)
     assert revoked.code == ExitCode.OK, revoked.stderr
+    assert "continues no session. Ended 1 open session." in " ".join(revoked.stderr.split())
     assert server.start(invite).status_code == 401
     shown = voicecore("logs", "--server", cwd=deployer.root).stdout.splitlines()
     id = started.json()["sessionId"]

@@ -30,6 +30,7 @@ UNLIMITED = {
     "REQUESTS_PER_MINUTE": "1000000",
     "STARTS_PER_MINUTE": "1000000",
     "SESSIONS_AT_ONCE": "1000000",
+    "STARTS_PER_MINUTE_IN_TOTAL": "1000000",
 }
 START_SECONDS = 120
 
@@ -72,6 +73,10 @@ class RunningServer:
         status = Path(f"/proc/{self.process.pid}/status").read_text()
         [line] = [line for line in status.splitlines() if line.startswith(name)]
         return int(line.split()[1]) / 1024
+
+    def descriptors(self) -> int:
+        """Return how many files and sockets it has open."""
+        return len(list(Path(f"/proc/{self.process.pid}/fd").iterdir()))
 
     def connections(self) -> int:
         """Return how many connections to clients it has open."""

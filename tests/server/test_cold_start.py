@@ -35,7 +35,7 @@ from internal.agentcore import AgentCore
 from internal.metrics import Metrics
 for region in {AGENTCORE!r}:
     client = Session().create_client("bedrock-agentcore", region_name=region)
-    ours = AgentCore("", region, Metrics()).websocket_origin
+    ours = AgentCore("", "DEFAULT", region, Metrics()).websocket_origin
     assert ours == client.meta.endpoint_url.replace("http", "ws", 1), region
 """
     env = {"PATH": os.environ["PATH"], "AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x"}

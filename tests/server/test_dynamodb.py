@@ -55,6 +55,13 @@ class Dynamo:
             if item["subject"]["S"].startswith("open:")
         ]
 
+    def age(self, seconds: int) -> None:
+        """Let this time pass for the sessions that count as open."""
+        for item in self.client.scan(TableName=self.name)["Items"]:
+            if item["subject"]["S"].startswith("open:"):
+                expires = {"N": str(int(item["expires"]["N"]) - seconds)}
+                self.client.put_item(TableName=self.name, Item=item | {"expires": expires})
+
 
 @contextmanager
 def dynamo() -> Iterator[Dynamo]:
@@ -179,8 +186,10 @@ def test_revoked_invite_is_refused_by_all_servers(
             path = f"/invites/{invite_id(revoked)}"
             async with one.delete(path) as answer:
                 assert answer.status == 401
-            async with one.delete(path, headers=AUTHORIZED) as answer:
-                assert answer.status == 204
+            async with other.delete(path, headers=AUTHORIZED) as answer:
+                assert (answer.status, await answer.json()) == (200, {"ended": 1})
+            assert aws.stopped == [mine["sessionId"]]
+            assert not shared_table.leases()
             assert (await ask(other, revoked))[0] == 401
             assert (await ask(other, valid))[0] == 200
             token = {"X-Session-Token": mine["token"]}
@@ -195,6 +204,86 @@ def test_revoked_invite_is_refused_by_all_servers(
         serving(folder, tmp_path / "2", aws.url, **settings) as second,
     ):
         asyncio.run(revoke())
+
+
+def test_start_that_is_answered_after_the_revocation_is_refused(
+    folder: Path, aws: AgentCore, tmp_path: Path, shared_table: Dynamo
+) -> None:
+    invite = sign_invite(KEY, time.time() + 3600)
+
+    async def revoke() -> tuple[int, int]:
+        async with server.client() as client:
+            aws.seconds = 1
+            headers = {"Authorization": f"Bearer {invite}"}
+            starting = asyncio.create_task(client.post("/start", json={}, headers=headers))
+            assert await asyncio.to_thread(aws.called.wait, 60)  # the agent is being opened
+            aws.seconds = 0
+            path = f"/invites/{invite_id(invite)}"
+            async with client.delete(path, headers=AUTHORIZED) as answer:
+                revoked = answer.status
+            async with await starting as answer:
+                return revoked, answer.status
+
+    with serving(folder, tmp_path / "log", aws.url, **shared_table.settings) as server:
+        assert asyncio.run(revoke()) == (200, 404)
+    # The request may have opened the agent after the first stop.
+    assert len(aws.stopped) == 2 and set(aws.stopped) == aws.sessions
+    assert not shared_table.leases()
+
+
+def test_sessions_without_a_call_free_their_places_at_the_limit(
+    folder: Path, aws: AgentCore, tmp_path: Path, shared_table: Dynamo
+) -> None:
+    async def ask(client: aiohttp.ClientSession) -> tuple[int, str]:
+        body = {"transport": "websocket"}
+        async with client.post("/start", json=body, headers=AUTHORIZED) as answer:
+            return answer.status, (await answer.json()).get("sessionId", "")
+
+    async def fill() -> None:
+        async with server.client() as client:
+            (_, used), (_, unused) = [await ask(client) for _ in range(2)]
+            aws.talking.add(used)
+            assert (await ask(client))[0] == 429  # either may still connect
+            assert not aws.calls["state"]
+            shared_table.age(600)
+            aws.is_old = True
+            assert (await ask(client))[0] == 429
+            aws.is_old = False
+            aws.refusals = [(403, "AccessDeniedException")]
+            assert (await ask(client))[0] == 429
+            aws.refusals = []
+            assert not aws.stopped
+            assert (await ask(client))[0] == 200
+            assert aws.stopped == [unused]
+            assert (await ask(client))[0] == 429  # a call, and a caller who may still connect
+
+    limits = UNLIMITED | {"SESSIONS_AT_ONCE": "2"} | shared_table.settings
+    with serving(folder, tmp_path / "log", aws.url, **limits) as server:
+        asyncio.run(fill())
+
+
+def test_all_callers_share_one_limit_of_starts(
+    folder: Path, aws: AgentCore, tmp_path: Path, shared_table: Dynamo
+) -> None:
+    async def ask(client: aiohttp.ClientSession) -> tuple[int, str, int]:
+        headers = {"Authorization": f"Bearer {sign_invite(KEY, time.time() + 3600)}"}
+        async with client.post("/start", json={}, headers=headers) as answer:
+            error = (await answer.json()).get("error", {"code": ""})
+            return answer.status, error["code"], int(answer.headers.get("Retry-After", 0))
+
+    async def crowd() -> list[tuple[int, str, int]]:
+        async with first.client() as one, second.client() as other:
+            return [await ask(client) for client in (one, other) * 4]
+
+    limits = shared_table.settings | {"STARTS_PER_MINUTE_IN_TOTAL": "3"}
+    with (
+        serving(folder, tmp_path / "1", aws.url, **limits) as first,
+        serving(folder, tmp_path / "2", aws.url, **limits) as second,
+    ):
+        answers = asyncio.run(crowd())
+    status, code, wait = answers[-1]  # the minute may have ended in between
+    assert answers[0][0] == 200 and (status, code) == (503, "too_many_starts")
+    assert 1 <= wait <= 60
 
 
 def test_starts_at_the_same_time_never_exceed_the_limit(

@@ -117,3 +117,29 @@ def test_session_that_ends_while_it_is_resumed_is_stopped(
     with serving(folder, tmp_path / "log", aws.url, **TWO) as server:
         assert asyncio.run(resume()) == (204, 404)
     assert aws.calls["stop"] == 2
+
+
+def test_session_that_ends_during_its_offer_is_stopped_again(
+    folder: Path, aws: AgentCore, tmp_path: Path
+) -> None:
+    async def race() -> None:
+        async with server.client() as client:
+            path, token = await start(client)
+            aws.seconds = 1
+            aws.called.clear()
+            offering = asyncio.create_task(
+                client.post(f"{path}/api/offer", json=OFFER, headers=token)
+            )
+            assert await asyncio.to_thread(aws.called.wait, 60)  # the agent is being asked
+            aws.seconds = 0
+            async with client.delete(path, headers=token) as answer:
+                assert answer.status == 204
+            async with await offering:
+                pass
+            for _ in range(2):  # the session has no place
+                await start(client)
+
+    with serving(folder, tmp_path / "log", aws.url, **TWO) as server:
+        asyncio.run(race())
+    # The first stop came before the agent had answered the offer, which may have started it again.
+    assert aws.calls["stop"] == 2

@@ -13,8 +13,9 @@ import aiohttp
 import pytest
 
 from tests.ports import free_port
-from tests.server.serving import AUTHORIZED, UNLIMITED, RunningServer, offer, serving, start
+from tests.server.serving import AUTHORIZED, KEY, UNLIMITED, RunningServer, offer, serving, start
 from tests.standins.server.agentcore import AgentCore
+from voicecore.contract.invites import invite_id, sign_invite
 
 
 @contextmanager
@@ -64,6 +65,12 @@ async def conversation(
     first: RunningServer, second: RunningServer, redis: "subprocess.Popen[bytes]"
 ) -> None:
     async with first.client() as one, second.client() as other:
+        invite = sign_invite(KEY, time.time() + 3600)
+        invited = {"Authorization": f"Bearer {invite}"}
+        async with one.post("/start", json={}, headers=invited) as answer:
+            assert answer.status == 200
+        async with other.delete(f"/invites/{invite_id(invite)}", headers=AUTHORIZED) as answer:
+            assert await answer.json() == {"ended": 1}
         path, token = await start(one)
         ended, its = await start(one)
         async with other.post("/start", headers=AUTHORIZED) as answer:

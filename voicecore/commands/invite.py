@@ -12,6 +12,7 @@ from voicecore.console.context import Context
 from voicecore.console.errors import ExitCode, VoicecoreError
 from voicecore.contract.invites import invite_id
 from voicecore.options.invite import InviteOptions
+from voicecore.project import aws_names
 from voicecore.project.project import load_project
 
 
@@ -24,6 +25,7 @@ def run(context: Context, options: InviteOptions) -> ExitCode:
     project = load_project(options.project or context.cwd)
     stage = project.stage(options.stage)
     revoked = invite_id(options.revoke) if options.revoke is not None else None
+    ended: int | None = None
     if options.revoke is not None and not revoked:
         raise BadInvite(
             f"{options.revoke!r} is neither a link with an invite nor the ID of one.",
@@ -37,18 +39,28 @@ def run(context: Context, options: InviteOptions) -> ExitCode:
         cloud = CloudFormation(aws.client("cloudformation"), "voicecore invite")
         stack = server_health.find_deployed(aws, cloud, project.name, stage.name)
         if revoked:
-            server_health.revoke_invite(aws, stack, revoked)
+            ended = server_health.revoke_invite(aws, stack, revoked)
         else:
             page = server_health.invite_url(aws, stack, options.hours)
             _show(context, page, options.hours, options.json)
     if revoked and options.json:
-        context.output.json({"revoked": revoked})
+        context.output.json({"revoked": revoked, "ended": ended})
     elif revoked:
-        context.output.note(
-            f"Revoked the invite {revoked}: it starts and continues no session. A call in progress "
-            "lasts until its caller hangs up."
-        )
+        context.output.note(revocation_text(revoked, ended, stage.name))
     return ExitCode.OK
+
+
+def revocation_text(id: str, ended: int | None, stage: str) -> str:
+    """Return what a revocation did; `ended` is None if the server is of an earlier version."""
+    revoked = f"Revoked the invite {id}: it starts and continues no session."
+    if ended is None:
+        return (
+            f"{revoked} Calls in progress last until their callers hang up: an earlier version "
+            "deployed the server. To end them, deploy it and revoke the invite again:  "
+            f"voicecore deploy --server{aws_names.stage_flag(stage)}"
+        )
+    sessions = "session" if ended == 1 else "sessions"
+    return f"{revoked} Ended {ended} open {sessions}." if ended else f"{revoked} None was open."
 
 
 def _show(context: Context, page: str, hours: float, json: bool) -> None:

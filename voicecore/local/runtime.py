@@ -29,7 +29,13 @@ from voicecore.local.limits import (
 from voicecore.local.network.udp_block import udp_blocked_group
 from voicecore.local.processes.child import Reaper
 from voicecore.local.processes.ports import PortInUse
-from voicecore.local.sessions.agent_process import AgentHost, AgentProcess, AgentSpec
+from voicecore.local.sessions.agent_process import (
+    KEY_HEADER,
+    KEY_VARIABLE,
+    AgentHost,
+    AgentProcess,
+    AgentSpec,
+)
 from voicecore.local.sessions.clock import Clock
 from voicecore.local.sessions.events import LogLine, RuntimeEvent, RuntimeStatus, SpareStatus
 from voicecore.local.sessions.lifecycle import Lifecycle
@@ -40,6 +46,11 @@ from voicecore.local.sessions.warm_pool import PoolChange, WarmPool
 
 _LINES_KEPT = 200
 _TROUBLES_KEPT = 20
+_OPEN_AGENT = (
+    f"agent/internal/app.py answers requests without the header {KEY_HEADER}: any program and web "
+    f"page on this machine can use the agent and its AWS credentials. Compare the header with the "
+    f"variable {KEY_VARIABLE}, if it is set, and answer 403."
+)
 
 
 def local_arn(runtime_name: str, region: str) -> str:
@@ -104,6 +115,7 @@ class LocalRuntime:
         self._watched = settings.watch.resolve() if settings.watch else None
         self._on_event = on_event
         self._troubles: deque[RuntimeEvent] = deque(maxlen=_TROUBLES_KEPT)
+        self._warned_of = 0  # version
         self._lines: deque[LogLine] = deque(maxlen=_LINES_KEPT)
         self._captures: set[tuple[int, str]] = set()
         self._reaper = Reaper()
@@ -171,6 +183,7 @@ class LocalRuntime:
                 self._pool.version,
                 failure.message if failure else None,
                 failure.hint if failure else None,
+                _OPEN_AGENT if self._pool.is_open else None,
             ),
             sessions=self._sessions.status(),
             lines=tuple(self._lines),
@@ -239,6 +252,9 @@ class LocalRuntime:
             self._emit(RuntimeEvent("failed", failure.message, hint=failure.hint))
         elif change == "ready":
             self._emit(RuntimeEvent("ready", f"version {version} {self._pool.readiness}"))
+            if self._pool.is_open and self._warned_of != version:
+                self._warned_of = version
+                self._emit(RuntimeEvent("advice", _OPEN_AGENT))
         else:
             self._emit(RuntimeEvent("reloaded", f"version {version} serves new sessions"))
 

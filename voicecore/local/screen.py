@@ -70,7 +70,11 @@ def _spare(spare: SpareStatus, width: int) -> list[Line]:
     title = Span("agent             ", "bold")
     match spare.state:
         case "ready":
-            return [[title, Span("warm", "green"), Span(f", version {spare.version}")]]
+            parts = wrap(spare.warning or "", width - 2)
+            return [
+                [title, Span("warm", "green"), Span(f", version {spare.version}")],
+                *([Span(f"  {part}", "yellow")] for part in parts),
+            ]
         case "failed":
             texts = [(spare.problem or "", "red"), (spare.hint or "", "")]
             wrapped = [(part, style) for text, style in texts for part in wrap(text, width - 2)]

@@ -28,7 +28,8 @@ class InviteOptions:
         INVITE_HOURS
     )
     revoke: Annotated[
-        str | None, Option("Revoke an invite instead: its link or its ID.", metavar="INVITE")
+        str | None,
+        Option("Revoke an invite and end its calls: its link or its ID.", metavar="INVITE"),
     ] = None
     region: RegionName = None
     profile: ProfileName = None

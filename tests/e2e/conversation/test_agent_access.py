@@ -12,6 +12,7 @@ import pytest
 
 from tests.e2e.conversation.conftest import dev, speak, talk
 from tests.processes import processes_in
+from tests.standins.dev import runtime_status
 from voicecore.local.processes.dev_state import read_state
 
 pytestmark = pytest.mark.skipif(
@@ -41,6 +42,7 @@ async def status_of(method: str, url: str, **headers: str) -> int:
 
 def test_agent_answers_only_its_gateway(project: Path) -> None:
     with dev(project):
+        assert runtime_status(project)["spare"]["warning"] is None
         pid, env = environment_of(project / "agent")
         at = f"//127.0.0.1:{env['PORT']}"
         page = {"Origin": "https://page.example"}

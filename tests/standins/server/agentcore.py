@@ -37,15 +37,26 @@ class AgentCore:
     """Highest number of calls in progress at the same time."""
     sessions: set[str] = field(default_factory=set)
     called: threading.Event = field(default_factory=threading.Event)
+    talking: set[str] = field(default_factory=set)
+    """Sessions whose agents say that they have a call."""
+    is_old: bool = False
+    """True when its agents do not know what they are asked for: their state."""
+    stopped: list[str] = field(default_factory=list)
     _now: int = 0
 
     async def invoke(self, request: web.Request) -> web.Response:
         document = json.loads(await request.read())
-        self.sessions.add(request.headers[SESSION])
+        session = request.headers[SESSION]
+        self.sessions.add(session)
         answer = {"answer": ANSWER} if document["type"] == "offer" else {"status": "success"}
+        if document["type"] == "state":
+            answer = {"status": "ok", "calls": int(session in self.talking)}
+            if self.is_old:
+                answer = {"error": {"code": "unknown_request", "message": "Known types: open."}}
         return await self._answer(document["type"], answer)
 
-    async def stop(self, _: web.Request) -> web.Response:
+    async def stop(self, request: web.Request) -> web.Response:
+        self.stopped.append(request.headers[SESSION])
         return await self._answer("stop", {})
 
     async def connect(self, request: web.Request) -> web.WebSocketResponse:

@@ -16,6 +16,7 @@ from voicecore.aws.session import Aws
 from voicecore.cloud.deploy.parts import server_health
 from voicecore.cloud.deploy.parts.server_health import ServerNotHealthy
 from voicecore.cloud.resources.deployed_stack import DeployedStack
+from voicecore.commands.invite import revocation_text
 from voicecore.contract.invites import sign_invite
 
 
@@ -97,6 +98,18 @@ def test_invite_for_server_on_ecs_is_signed_here(stack: DeployedStack) -> None:
     _, id, until, _ = signed.split(".")
     assert (url, signed) == ("https://x/", sign_invite("key", int(until), id))
     assert 3590 < int(until) - time.time() <= 3600
+
+
+@pytest.mark.parametrize(
+    ("ended", "told"),
+    [
+        (2, "session. Ended 2 open sessions."),
+        (0, "session. None was open."),
+        (None, "last until their callers hang up: an earlier version deployed the server."),
+    ],
+)
+def test_revocation_tells_what_becomes_of_calls(ended: int | None, told: str) -> None:
+    assert told in revocation_text("0123abcd", ended, "dev")
 
 
 def test_domain_is_checked_at_its_load_balancer(stack: DeployedStack) -> None:

@@ -240,6 +240,19 @@ class AgentProcess:
         except (aiohttp.ClientError, TimeoutError):
             return None
 
+    async def answers_without_key(self) -> bool:
+        """Return True if the agent answers a /ping that lacks its key.
+
+        Every user of the machine could then use it, and so can each web page in its browsers.
+        """
+        try:
+            async with self._host.http.get(
+                f"{self.url}/ping", timeout=aiohttp.ClientTimeout(total=PING_TIMEOUT)
+            ) as response:
+                return response.ok
+        except (aiohttp.ClientError, TimeoutError):
+            return False
+
     async def crash(self) -> AgentCrashed:
         """Return the error of the ended process, with the path of its log."""
         await self._child.output_read()

@@ -40,12 +40,13 @@ class SessionStatus:
 
 @dataclass(frozen=True, slots=True)
 class SpareStatus:
-    """The spare process. `problem` is the reason why it failed."""
+    """The spare process. `problem` is the reason why it failed, `warning` is about its safety."""
 
     state: SpareState
     version: int
     problem: str | None
     hint: str | None
+    warning: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

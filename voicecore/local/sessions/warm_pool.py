@@ -37,6 +37,8 @@ class WarmPool:
         self._watch_spare: asyncio.Task[None] | None = None
         self._is_warm = False
         self.version = 1
+        self.is_open = False
+        """True if the last warm process answered a request without its key."""
         self.failure: VoicecoreError | None = None
 
     @property
@@ -124,7 +126,10 @@ class WarmPool:
     async def _warm(self, spare: asyncio.Task[AgentProcess]) -> None:
         failure = None
         try:
-            await self._make_ready(await spare)
+            agent = await spare
+            await agent.wait_healthy()
+            self.is_open = await agent.answers_without_key()
+            await self._make_ready(agent)
         except VoicecoreError as error:
             failure = error
         self._record(spare, failure)

@@ -14,6 +14,7 @@ import os
 import re
 import resource
 import sys
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,6 +29,10 @@ if TYPE_CHECKING:
 TRANSCRIPTS = os.environ.get("LOG_TRANSCRIPTS", "true").lower() != "false"
 # Pipecat's DEBUG lines quote the conversation.
 LEVEL = os.environ.get("LOG_LEVEL", "INFO").upper() if TRANSCRIPTS else "INFO"
+
+# Libraries quote what a caller sends, in any length and as often, and CloudWatch charges by size.
+MESSAGE_CHARACTERS = 4000
+MESSAGES_PER_MINUTE = 600
 
 _session = {"id": ""}
 
@@ -44,8 +49,8 @@ def session() -> str:
 
 def write(event: str, level: str = "INFO", **fields: Any) -> None:
     """Write one line. The names of fields have their unit (`ms`, `seconds`)."""
-    time = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    head = {"time": time, "level": level, "event": event, "session_id": _session["id"]}
+    now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    head = {"time": now, "level": level, "event": event, "session_id": _session["id"]}
     print(json.dumps(head | fields, ensure_ascii=False, default=str), flush=True)
 
 
@@ -89,14 +94,43 @@ def _from_loguru(message: Message) -> None:
     # The message includes the traceback of an exception.
     text = str(message).rstrip("\n")
     error = record["exception"].value if record["exception"] else None
-    write("log", record["level"].name, message=_explained(text, error), logger=record["name"])
+    _messages.write(record["level"].name, _explained(text, error), str(record["name"]))
 
 
 class _FromLogging(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         error = record.exc_info[1] if record.exc_info else None
         text = _explained(self.format(record), error)
-        write("log", record.levelname, message=text, logger=record.name)
+        _messages.write(record.levelname, text, record.name)
+
+
+class _Messages:
+    """The libraries' messages: long ones are cut, and a flood of them is left out."""
+
+    def __init__(self) -> None:
+        self._minute, self._count = 0, 0
+
+    def write(self, level: str, text: str, name: str) -> None:
+        minute = int(time.monotonic()) // 60
+        if minute != self._minute:
+            self._minute, self._count = minute, 0
+        self._count += 1
+        if self._count > MESSAGES_PER_MINUTE and LEVEL not in ("DEBUG", "TRACE"):
+            if self._count > MESSAGES_PER_MINUTE + 1:
+                return
+            text = f"More than {MESSAGES_PER_MINUTE} messages in a minute: the others are left out."
+        write("log", level, message=_cut(text), logger=name)
+
+
+_messages = _Messages()
+
+
+def _cut(text: str) -> str:
+    """Return the text, or its begin and end; a traceback ends with its error."""
+    left_out, half = len(text) - MESSAGE_CHARACTERS, MESSAGE_CHARACTERS // 2
+    if left_out <= 0:
+        return text
+    return f"{text[:half]} … {left_out:,} characters … {text[-half:]}"
 
 
 def _explained(text: str, error: BaseException | None) -> str:

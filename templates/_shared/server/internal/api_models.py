@@ -87,6 +87,12 @@ class Config(BaseModel):
     transports: list[str]
 
 
+class EndedSessions(BaseModel):
+    """The number of sessions that were open, and have been ended."""
+
+    ended: int
+
+
 class SessionState(BaseModel):
     """A session that has not ended."""
 

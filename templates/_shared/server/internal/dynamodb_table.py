@@ -7,6 +7,7 @@ and DynamoDB deletes it.
 from __future__ import annotations
 
 import time
+from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
@@ -61,6 +62,10 @@ class DynamoTable(Table):
     async def release(self, session: Session) -> None:
         await self._ask("delete_item", Key=key(f"open:{session.caller}", session.id))
 
+    async def open_until(self, caller: str) -> dict[str, float]:
+        pages = self._pages(f"open:{caller}", int(time.time()))
+        return {item["part"]["S"]: expires(item) async for page in pages for item in page["Items"]}
+
     async def once(self, name: str, seconds: int) -> bool:
         now = int(time.time())
         return await self._put(f"once:{name}", "-", now + seconds, unless_after=now) is not None
@@ -93,20 +98,29 @@ class DynamoTable(Table):
 
     async def _count(self, subject: str, now: int, most: int) -> int:
         """Return how many items of the subject have not expired; at least `most` + 1 is enough."""
-        count, page = 0, {}
+        count = 0
+        async for page in self._pages(subject, now, Select="COUNT"):
+            count += page["Count"]
+            if count > most:
+                break
+        return count
+
+    async def _pages(self, subject: str, now: int, **what: str) -> AsyncIterator[dict[str, Any]]:
+        """Return the items of the subject that have not expired, in pages."""
+        page: dict[str, Any] = {}
         while True:
             answer = await self._ask(
                 "query",
                 KeyConditionExpression="subject = :subject",
                 FilterExpression="expires > :now",
                 ExpressionAttributeValues={":subject": {"S": subject}, ":now": number(now)},
-                Select="COUNT",
                 ConsistentRead=True,
+                **what,
                 **page,
             )
-            count += answer["Count"]
-            if count > most or "LastEvaluatedKey" not in answer:
-                return count
+            yield answer
+            if "LastEvaluatedKey" not in answer:
+                return
             page = {"ExclusiveStartKey": answer["LastEvaluatedKey"]}
 
     async def _ask(self, operation: str, **parameters: Any) -> dict[str, Any]:

@@ -15,7 +15,6 @@ from mangum import Mangum
 
 from . import access, keys, logs
 from .server import create_app
-from .session_table import revoke
 
 logs.set_up()
 keys.read()
@@ -33,7 +32,7 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     if "requestContext" in event:  # set by the Function URL, never by a caller
         return answer(event, context)
     if "revoke_invite" in event:
-        loop.run_until_complete(revoke(app.state.table, event["revoke_invite"]))
-        return {}
+        revoking = app.state.open_sessions.revoke(event["revoke_invite"])
+        return {"ended": loop.run_until_complete(revoking)}
     until = time.time() + float(event["invite_seconds"])
     return {"invite": access.invite(os.environ["SESSION_API_KEY"].encode(), until)}

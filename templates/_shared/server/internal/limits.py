@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 from .access import Session
@@ -18,9 +18,13 @@ REQUESTS = "requests from your network"
 class Limits:
     """Counts requests per minute and network, starts per minute and caller, and open sessions."""
 
-    def __init__(self, table: Table, settings: Settings) -> None:
-        self._table, self._settings = table, settings
+    def __init__(
+        self, table: Table, settings: Settings, free: Callable[[str], Awaitable[None]]
+    ) -> None:
+        """`free` frees places of a caller that are taken and not used."""
+        self._table, self._settings, self._free = table, settings, free
         self._starts = PerMinute(settings.starts_per_minute)
+        self._all_starts = PerMinute(settings.starts_per_minute_in_total)
 
     async def request(self, address: str) -> None:
         """Count a request from this address, for all copies of the server. Raises ApiError."""
@@ -34,10 +38,17 @@ class Limits:
         allowed, most = self._starts.allows(caller), self._starts.most
         if not allowed or await self._table.requests(f"starts-{caller}") > most:
             raise too_many("sessions started", most)
+        allowed, most = self._all_starts.allows("all"), self._all_starts.most
+        if not allowed or await self._table.requests("starts") > most:
+            message = f"Too many sessions start; the limit of all callers is {most} per minute."
+            raise ApiError(503, "too_many_starts", message, until_next_minute())
 
     async def hold(self, session: Session, seconds: int = LEASE_SECONDS) -> None:
         """Count a session as open for this time. Raises ApiError."""
         most = self._settings.sessions_at_once
+        if await self._table.hold(session, most, seconds):
+            return
+        await self._free(session.caller)
         if not await self._table.hold(session, most, seconds):
             message = f"You have {most} open sessions, which is the limit; end one first."
             raise ApiError(429, "too_many", message, MINUTE)
@@ -54,5 +65,10 @@ class Limits:
 
 def too_many(what: str, most: int) -> ApiError:
     """Return the answer to one more than `most` in a minute."""
-    wait = MINUTE - int(time.time()) % MINUTE
-    return ApiError(429, "too_many", f"Too many {what}; the limit is {most} per minute.", wait)
+    message = f"Too many {what}; the limit is {most} per minute."
+    return ApiError(429, "too_many", message, until_next_minute())
+
+
+def until_next_minute() -> int:
+    """Return the seconds until the counts begin again."""
+    return MINUTE - int(time.time()) % MINUTE

@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import time
 from collections import Counter, defaultdict
-from typing import Protocol
+from typing import Any, Protocol
 
-from . import logs
 from .access import INVITE_DAYS_MAX, INVITED, SESSION_SECONDS, Session
 from .networks import MINUTE
 
 # A WebSocket lasts an hour, and its URL can be used for 300 s; each /start renews the lease.
 LEASE_SECONDS = 3900
+# The time from a WebRTC caller's /start to the answer to the offer.
+SHORT_LEASE_SECONDS = 120
 
 
 class Table(Protocol):
@@ -36,6 +37,10 @@ class Table(Protocol):
 
     async def release(self, session: Session) -> None:
         """Count the session as open no longer."""
+        ...
+
+    async def open_until(self, caller: str) -> dict[str, float]:
+        """Return until when (Unix time) each open session of this caller counts, by its ID."""
         ...
 
     async def once(self, name: str, seconds: int) -> bool:
@@ -62,10 +67,14 @@ async def has_ended(table: Table, session: Session) -> bool:
     return await table.is_used(f"ended-{session.id}")
 
 
-async def revoke(table: Table, invite_id: str) -> None:
-    """Refuse this invite, and the sessions that were started with it, from now on."""
-    await table.once(f"revoked-{INVITED}{invite_id}", INVITE_DAYS_MAX * 86_400)
-    logs.write("invite_revoked", invite=invite_id)
+async def revoke(table: Table, invite_id: str) -> str:
+    """Refuse this invite, and the sessions that were started with it, from now on.
+
+    Returns the name of its caller.
+    """
+    caller = f"{INVITED}{invite_id}"
+    await table.once(f"revoked-{caller}", INVITE_DAYS_MAX * 86_400)
+    return caller
 
 
 async def is_revoked(table: Table, caller: str) -> bool:
@@ -105,6 +114,10 @@ class MemoryTable(Table):
 
     async def release(self, session: Session) -> None:
         self._open[session.caller].pop(session.id, None)
+
+    async def open_until(self, caller: str) -> dict[str, float]:
+        now, sessions = time.time(), self._open.get(caller, {})
+        return {id: until for id, until in sessions.items() if until >= now}
 
     async def once(self, name: str, seconds: int) -> bool:
         if await self.is_used(name):
@@ -158,6 +171,11 @@ class RedisTable(Table):
 
     async def release(self, session: Session) -> None:
         await self._redis.zrem(f"voicecore:running:{session.caller}", session.id)
+
+    async def open_until(self, caller: str) -> dict[str, float]:
+        key, now = f"voicecore:running:{caller}", time.time()
+        found: Any = await self._redis.zrangebyscore(key, now, "+inf", withscores=True)
+        return {id.decode(): until for id, until in found}
 
     async def once(self, name: str, seconds: int) -> bool:
         return bool(await self._redis.set(f"voicecore:once:{name}", 1, ex=seconds, nx=True))

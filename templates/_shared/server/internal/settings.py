@@ -34,6 +34,8 @@ class Settings:
     """Names of this server while it serves one developer; empty elsewhere."""
     requests_per_minute: int = 600
     starts_per_minute: int = 60
+    starts_per_minute_in_total: int = 400
+    """AgentCore starts no more sessions of an endpoint (its quota of new sessions)."""
     sessions_at_once: int = 50
     host: str = "127.0.0.1"
     port: int = 7860
@@ -55,6 +57,9 @@ def read(environment: Mapping[str, str]) -> Settings:
         local_hosts=reader.values("LOCAL_HOSTS"),
         requests_per_minute=reader.count("REQUESTS_PER_MINUTE", Settings.requests_per_minute),
         starts_per_minute=reader.count("STARTS_PER_MINUTE", Settings.starts_per_minute),
+        starts_per_minute_in_total=reader.count(
+            "STARTS_PER_MINUTE_IN_TOTAL", Settings.starts_per_minute_in_total
+        ),
         sessions_at_once=reader.count("SESSIONS_AT_ONCE", Settings.sessions_at_once),
         host=reader.text("HOST") or Settings.host,
         port=reader.count("PORT", Settings.port, most=65_535),

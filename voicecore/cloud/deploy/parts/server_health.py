@@ -91,18 +91,21 @@ def invite_url(aws: Aws, stack: DeployedStack, hours: float = INVITE_HOURS) -> s
     return f"{stack.outputs[URL]}#{create(aws, stack, seconds)}"
 
 
-def revoke_invite(aws: Aws, stack: DeployedStack, id: str) -> None:
-    """Make the server refuse an invite from now on. Raises ServerNotHealthy."""
+def revoke_invite(aws: Aws, stack: DeployedStack, id: str) -> int | None:
+    """Make the server refuse an invite from now on; return how many of its sessions were ended.
+
+    None if the server was deployed by an earlier version, which ends none. Raises ServerNotHealthy.
+    """
     if not on_ecs(stack):
-        _invoke(aws, stack, "revoke the invite", {"revoke_invite": id})
-        return
+        return _invoke(aws, stack, "revoke the invite", {"revoke_invite": id}).get("ended")
     request = Request(  # noqa: S310 - see _open
         f"{stack.outputs[URL]}invites/{id}",
         headers={"Authorization": f"Bearer {_key(aws, stack)}"},
         method="DELETE",
     )
     try:
-        _open(request).close()
+        with _open(request) as answer:
+            return json.loads(answer.read() or b"{}").get("ended")
     except (URLError, OSError) as error:
         raise _not_done(stack, "revoke the invite", str(error)) from error
 

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from ..access import Access, Session, invite, new_session_id
+from ..agentcore import AgentCore
+from ..metrics import Metrics
+from ..open_sessions import OpenSessions
 from ..server import BY_PHONE, TRANSPORTS, create_app
+from ..session_table import MemoryTable
 from ..settings import PLACEHOLDER, read
 from ..static_page import serve as serve_page
-from .conftest import AUTHORIZED, ENVIRONMENT, KEY, UNREACHABLE, Serve
+from .conftest import ARN, AUTHORIZED, ENVIRONMENT, KEY, UNREACHABLE, Serve, agentcore
 
 admits_invites = pytest.mark.skipif(
     set(TRANSPORTS) <= set(BY_PHONE), reason="only the key starts sessions of phone calls"
@@ -129,17 +135,56 @@ def test_hang_up_ends_the_session_and_frees_its_place(serve: Serve) -> None:
 
 
 @admits_invites
-def test_revoked_invite_and_its_sessions_are_refused(client: TestClient) -> None:
+def test_revoked_invite_and_its_sessions_are_refused(serve: Serve) -> None:
+    requests: list[tuple[str, Any]] = []
+    with agentcore({"status": "success"}, requests) as aws:
+        revoke(serve(aws), requests)
+
+
+def revoke(client: TestClient, requests: list[tuple[str, Any]]) -> None:
     revoked, other = invited(), invited()
     started = client.post("/start", headers=revoked).json()
     path = f"/invites/{revoked['Authorization'].split('.')[1]}"
     assert client.delete(path, headers=revoked).status_code == 401
-    assert client.delete(path, headers=AUTHORIZED).status_code == 204
+    for ended in (1, 0):
+        answer = client.delete(path, headers=AUTHORIZED)
+        assert (answer.status_code, answer.json()) == (200, {"ended": ended})
+    # Requests to the agent have a type; the others stop its session.
+    stops = [session for session, body in requests if "type" not in (body or {})]
+    assert stops == [started["sessionId"]]
     assert client.post("/start", headers=revoked).status_code == 401
     token = {"X-Session-Token": started["token"]}
     assert client.get(f"/sessions/{started['sessionId']}", headers=token).status_code == 401
     assert client.post("/start", headers=other).status_code == 200
     assert client.delete("/invites/short", headers=AUTHORIZED).status_code == 422
+
+
+@pytest.mark.parametrize(
+    ("answer", "seconds", "is_freed"),
+    [
+        ({"status": "ok", "calls": 0}, 1800, True),
+        ({"status": "ok", "calls": 1}, 1800, False),
+        ({"error": {"code": "unknown_request", "message": "an agent of before"}}, 1800, False),
+        ({"status": "ok", "calls": 0}, 3900, False),  # its caller may still connect
+        ({"status": "ok", "calls": 0}, 120, False),  # it runs out soon
+    ],
+)
+def test_open_session_without_a_call_frees_its_place(
+    monkeypatch: pytest.MonkeyPatch, answer: object, seconds: int, is_freed: bool
+) -> None:
+    async def free(aws: str) -> bool:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_BEDROCK_AGENTCORE", aws)
+        monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE")
+        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "example")
+        table, runtime = MemoryTable(), AgentCore(ARN, "DEFAULT", "us-east-1", Metrics())
+        mine = Session(new_session_id(), "key", next(iter(TRANSPORTS)), int(time.time()))
+        await table.hold(mine, 1, seconds)
+        async with runtime.open():
+            await OpenSessions(table, runtime).free("key")
+        return not await table.open_until("key")
+
+    with agentcore(answer, []) as aws:
+        assert asyncio.run(free(aws)) == is_freed
 
 
 def test_start_limit_returns_retry_after(serve: Serve) -> None:
@@ -150,6 +195,14 @@ def test_start_limit_returns_retry_after(serve: Serve) -> None:
     assert 1 <= int(answer.headers["Retry-After"]) <= 60
     # Another caller; one who may not start it is not limited either.
     assert client.post("/start", headers=invited()).status_code in (200, 403)
+
+
+def test_all_callers_share_a_start_limit(serve: Serve) -> None:
+    client = serve(STARTS_PER_MINUTE_IN_TOTAL="2")
+    for _ in range(4):  # the minute may end between two of them
+        answer = client.post("/start", headers=AUTHORIZED)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (503, "too_many_starts")
+    assert 1 <= int(answer.headers["Retry-After"]) <= 60
 
 
 def test_each_network_has_a_request_limit(serve: Serve) -> None:

@@ -19,9 +19,14 @@ OPENED = SESSION | {f"{PREFIX}Custom-Opened": "1"}
 
 def open_session(agent: RunningAgent, transport: str) -> object:
     """Open the session, as the session server does before it hands out a URL."""
+    return ask(agent, {"type": "open", "data": {"transport": transport}})
+
+
+def ask(agent: RunningAgent, document: object) -> object:
+    """Return the answer to a request of the session server."""
     request = urllib.request.Request(
         f"http://127.0.0.1:{agent.port}/invocations",
-        json.dumps({"type": "open", "data": {"transport": transport}}).encode(),
+        json.dumps(document).encode(),
         {"Content-Type": "application/json", **SESSION},
     )
     with urllib.request.urlopen(request, timeout=20) as answer:
@@ -50,6 +55,18 @@ def test_url_of_before_the_end_is_refused(tmp_path: Path) -> None:
         assert agent.events("connection_refused")
         assert open_session(agent, "websocket") == {"status": "open"}
         assert asyncio.run(refusal(agent, OPENED, 1)) != 4404
+
+
+def test_session_server_learns_whether_there_is_a_call(tmp_path: Path) -> None:
+    async def calls() -> list[object]:
+        url = f"ws://127.0.0.1:{agent.port}/ws"
+        before = await asyncio.to_thread(ask, agent, {"type": "state"})
+        async with connect(url, additional_headers=SESSION) as socket:
+            await socket.recv()
+            return [before, await asyncio.to_thread(ask, agent, {"type": "state"})]
+
+    with running(tmp_path / "log") as agent:
+        assert asyncio.run(calls()) == [{"status": "ok", "calls": n} for n in (0, 1)]
 
 
 def test_caller_cannot_choose_another_transport(agent: RunningAgent) -> None:

@@ -86,6 +86,12 @@ async def start(agentcore: AgentCore, session_id: str) -> dict[str, Any]:
     return {"roomUrl": url, "roomToken": token}
 
 
+async def leave(session: Session) -> None:
+    """Close the session's room, if it has one; an empty transport is not known."""
+    if session.transport in ("daily", ""):
+        await close_room(session.id)
+
+
 async def close_room(session_id: str) -> None:
     """Close the session's room, which removes everyone in it; log a failure."""
     try:

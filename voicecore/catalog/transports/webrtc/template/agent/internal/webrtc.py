@@ -89,14 +89,16 @@ class RelayedPeerConnection(SmallWebRTCConnection):
     async def _create_answer(self, sdp: str, type: str) -> None:
         try:
             await self._pc.setRemoteDescription(RTCSessionDescription(sdp, type))
-        except Exception as error:  # aiortc's parser raises any type
+            if self._speech.mid is None:
+                raise OfferRefused("bad_offer", "The offer has no audio.")
+            use_relays(self._pc, self._route_sources)
+            for transceiver in self._pc.getTransceivers():
+                transceiver.direction = "sendrecv" if transceiver is self._speech else "inactive"
+            await self._pc.setLocalDescription(await self._pc.createAnswer())
+        except (OfferRefused, RelayFailure, OSError):
+            raise
+        except Exception as error:  # aiortc raises any type, also for what its parser accepts
             raise OfferRefused("bad_offer", f"The offer is not valid: {error!r:.200}") from error
-        if self._speech.mid is None:
-            raise OfferRefused("bad_offer", "The offer has no audio.")
-        use_relays(self._pc, self._route_sources)
-        for transceiver in self._pc.getTransceivers():
-            transceiver.direction = "sendrecv" if transceiver is self._speech else "inactive"
-        await self._pc.setLocalDescription(await self._pc.createAnswer())
         self._answer = self._pc.localDescription
 
     def replace_audio_track(self, track: RawAudioTrack) -> None:
