@@ -59,6 +59,7 @@ def _services() -> str:
 _SETTINGS: dict[str, dict[str, tuple[str, str]]] = {
     "": {
         "name": ("required", "Name of the project: a-z, 0-9 and single hyphens."),
+        "id": ("", "Tells the project's resources from another's of its name; `init` makes it."),
         "transports": ("required", f"List of {listed(names_of('transports'))}."),
         "pipeline": ("required", f"One of {listed(names_of('pipelines'))}."),
         "region": ("required", "AWS region of the stages that name none of their own."),

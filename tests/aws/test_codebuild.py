@@ -22,6 +22,7 @@ from voicecore.image.builders import codebuild, codebuild_resources
 from voicecore.image.builders.buildspec import CodeBuildInputs
 from voicecore.image.builders.codebuild_failures import RemoteBuildFailed
 from voicecore.image.registry.reference import Reference, parse_reference
+from voicecore.project.identity import Owner
 
 pytestmark = pytest.mark.aws
 
@@ -64,7 +65,7 @@ def remote(repository: Reference, tmp_path: Path) -> CodeBuildInputs:
     (agent / "pyproject.toml").write_text("[project]\n")
     (agent / "app.py").write_text("import netifaces\n")
     return CodeBuildInputs(
-        project=repository.repository.rpartition("/")[2],
+        owner=Owner(repository.repository.rpartition("/")[2]),
         agent=agent,
         files=["Dockerfile", "app.py", "pyproject.toml"],
         target=replace(repository, tag="one"),
@@ -90,7 +91,7 @@ def test_a_package_is_compiled_and_the_image_pushed_and_nothing_is_left(
                 aws, replace(remote, target=replace(remote.target, tag="three")), told.append
             )
     finally:
-        left = codebuild_resources.leftovers(aws, remote.project)
+        left = codebuild_resources.leftovers(aws, remote.owner)
         removed = codebuild_resources.delete(left)
     assert len(removed) == 4
     images = ecr.describe_images(repositoryName=remote.target.repository)["imageDetails"]

@@ -29,7 +29,7 @@ _IDS = (
     (r"(:secret:.*)-\w{6}$", r"\1-012345"),
     (r"(:channel/.*)/\d+$", r"\1/0"),
     (r"(:task/.*)/\w{32}$", r"\1/0"),
-    (r"(distribution/)\w+", r"\g<1>0"),
+    (r"(distribution/|vpcorigin/)\w+", r"\g<1>0"),
     (r"(loadbalancer/app|listener/app|listener-rule/app|targetgroup)/[\w-]+", r"\1/0"),
     (r"/[0-9a-f]{16}\b", "/0"),
 )

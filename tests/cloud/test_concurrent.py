@@ -17,6 +17,7 @@ from tests.standins.aws.journal import JournalEntry
 from voicecore.console.errors import ExitCode
 from voicecore.image.builders import codebuild, codebuild_resources
 from voicecore.image.registry.reference import parse_reference
+from voicecore.project.project import load_project
 
 
 class DeployInThread:
@@ -81,7 +82,11 @@ def test_plan_outdated_by_another_deploy_is_not_applied(aws: Aws, deployer: Depl
         StackName="voicecore-line-dev",
         UsePreviousTemplate=True,
         Parameters=[{"ParameterKey": "ImageUri", "UsePreviousValue": True}],
-        Tags=[{"Key": "voicecore:project", "Value": "line"}, {"Key": "by", "Value": "hand"}],
+        Tags=[
+            {"Key": "voicecore:project", "Value": "line"},
+            {"Key": "voicecore:id", "Value": load_project(deployer.root).id},
+            {"Key": "by", "Value": "hand"},
+        ],
         Capabilities=["CAPABILITY_NAMED_IAM"],
     )
     wait_until(lambda: status(aws, "voicecore-line-dev") == "UPDATE_COMPLETE")
@@ -256,10 +261,11 @@ def test_resources_of_builds_in_aws_are_deleted_with_the_images(
     assert deployer.deploy().code == ExitCode.OK
     target = parse_reference("123456789012.dkr.ecr.us-east-1.amazonaws.com/voicecore/line:x")
     account = codebuild.connect(target)
-    codebuild_resources.ensure_bucket(account, "line")
-    codebuild_resources.ensure_log_group(account, "line")
-    role = codebuild_resources.ensure_role(account, "line", target)
-    codebuild_resources.ensure_project(account, "line", role, ())
+    owner = load_project(deployer.root).owner
+    codebuild_resources.ensure_bucket(account, owner)
+    codebuild_resources.ensure_log_group(account, owner)
+    role = codebuild_resources.ensure_role(account, owner, target)
+    codebuild_resources.ensure_project(account, owner, role, ())
     gone = deployer.destroy()
     assert gone.code == ExitCode.OK, gone.stderr
     for what in ("CodeBuild project", "log group /aws/codebuild", "IAM role", "S3 bucket"):

@@ -177,6 +177,16 @@ def test_every_deploy_is_a_version_with_image_time_and_message(
     assert stack["parameters"]["ImageUri"].split("@")[1] in second
 
 
+@pytest.mark.parametrize("message", ["two  spaces\tand\nlines", "😀" * 205], ids=["spaces", "long"])
+def test_message_that_is_shortened_does_not_make_another_version(
+    aws: Aws, deployer: Deployer, message: str
+) -> None:
+    assert deployer.deploy(message=message).code == ExitCode.OK
+    aws.journal.clear()
+    assert "nothing was changed" in deployer.deploy().stderr
+    assert changes(aws) == []
+
+
 def test_talk_finds_the_deployed_agent(aws: Aws, deployer: Deployer, voicecore: Voicecore) -> None:
     missing = voicecore("talk", "--text", "--remote", cwd=deployer.root)
     assert missing.code == ExitCode.NOT_DEPLOYED

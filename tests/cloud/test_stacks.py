@@ -22,6 +22,7 @@ from voicecore.cloud.stacks.images_stack import images_stack
 from voicecore.cloud.stacks.network_stack import SECURITY_GROUPS, SUBNETS, network_stack
 from voicecore.cloud.stacks.stack import Stack
 from voicecore.cloud.stacks.versions import versions_in, with_next_version
+from voicecore.project.identity import Owner
 from voicecore.project.project import Vpc
 from voicecore.project.schema import VPC
 
@@ -40,7 +41,9 @@ class Stacks:
 
     def __init__(self, aws: Aws) -> None:
         self.aws = aws
-        self.cloud = CloudFormation(aws.client("cloudformation"), "again", aws.clock.sleep)
+        self.cloud = CloudFormation(
+            aws.client("cloudformation"), Owner("support-line"), "again", aws.clock.sleep
+        )
         self.events: list[StackEvent] = []
 
     def apply(self, stack: Stack) -> DeployedStack:

@@ -45,7 +45,7 @@ UNUSED = (
     ("AWS::CloudFront::*", "*WithStagingConfig", "no staging distribution"),
     # Service Authorization Reference: CreateDistribution and TagResource authorize it.
     ("AWS::CloudFront::*", "*:CreateDistributionWithTags", "is not an IAM action"),
-    ("AWS::CloudFront::*", "*:GetVpcOrigin", "the origin is public"),
+    ("AWS::CloudFront::VpcOrigin", "sts:AssumeRole", "the load balancer is in the same account"),
     ("AWS::DynamoDB::Table", "*:*TableReplica", "one region"),
     ("AWS::DynamoDB::Table", "*:*teItem", "items move only to replicas"),
     ("AWS::DynamoDB::Table", "*:BatchWriteItem", "items move only to replicas"),

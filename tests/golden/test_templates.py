@@ -49,6 +49,7 @@ def stacks() -> Iterator[tuple[str, Stack]]:
     yield "lambda-server-websocket", make_lambda_stack(deployment())
     yield "network-phone", network_stack(phone_deployment(), ZONES)
     yield "ecs-server-cloudfront", make_ecs_stack(phone_deployment(), TWILIO_AUTH_TOKEN="hidden")
+    yield "ecs-server-public", make_ecs_stack(phone_deployment(), False)
     yield "ecs-server-domain", make_ecs_stack(phone_deployment(server=DOMAIN))
     yield (
         "lambda-server-webrtc-keys",

@@ -17,6 +17,7 @@ from voicecore.image.builders import codebuild_resources
 from voicecore.image.builders.buildspec import CodeBuildInputs
 from voicecore.image.builders.codebuild import BuildTimings
 from voicecore.image.registry.reference import parse_reference
+from voicecore.project.identity import Owner
 
 REGION = "eu-west-1"
 ACCOUNT = "123456789012"
@@ -56,7 +57,7 @@ def inputs(tmp_path: Path) -> CodeBuildInputs:
     (agent / "prompts" / "hello.txt").write_text("Grüezi\n")
     (agent / "link").symlink_to("app.py")
     return CodeBuildInputs(
-        project="my-agent",
+        owner=Owner("my-agent"),
         agent=agent,
         files=["run.sh", "Dockerfile", "app.py", "prompts/hello.txt", "link"],
         target=parse_reference(f"{REPOSITORY}:0123456789abcdef0123"),
@@ -67,9 +68,9 @@ def inputs(tmp_path: Path) -> CodeBuildInputs:
     )
 
 
-def remove_all(aws: Aws, project: str) -> list[str]:
+def remove_all(aws: Aws, owner: Owner) -> list[str]:
     """Delete a project's resources as `voicecore destroy` does; return their titles."""
-    return codebuild_resources.delete(codebuild_resources.leftovers(aws, project))
+    return codebuild_resources.delete(codebuild_resources.leftovers(aws, owner))
 
 
 class ProgressLog:

@@ -26,6 +26,7 @@ from voicecore.image.builders.buildspec import CodeBuildInputs
 from voicecore.image.builders.codebuild import BuildTimings
 from voicecore.image.builders.codebuild_failures import RemoteBuildFailed
 from voicecore.image.registry.reference import parse_reference
+from voicecore.project.identity import Owner
 
 QUICK = BuildTimings(poll=0.2, limit=240, role=(), log=2)
 # Like the generated one, without slow steps. The file in place of the packages is random, so two
@@ -89,7 +90,7 @@ def inputs(registries: Registries, tmp_path: Path) -> CodeBuildInputs:
     (agent / "app.py").write_text("print('first')\n")
     digest = registries.public.digest(REPOSITORY, TAG)
     return CodeBuildInputs(
-        project="my-agent",
+        owner=Owner("my-agent"),
         agent=agent,
         files=["Dockerfile", "app.py", "pyproject.toml"],
         target=parse_reference(f"{registries.ecr.host}/agent:first"),

@@ -27,6 +27,7 @@ from voicecore.image.builders import buildspec, codebuild_resources
 from voicecore.image.builders import codebuild as builder
 from voicecore.image.builders.buildspec import CodeBuildInputs
 from voicecore.project import aws_names
+from voicecore.project.identity import Owner
 
 
 def test_build_reports_its_phases(service: CodeBuild, aws: Aws, inputs: CodeBuildInputs) -> None:
@@ -69,7 +70,7 @@ def test_bucket_is_private_tagged_and_expires_objects(
 def test_bucket_in_us_east_1_has_no_location_constraint(
     service: CodeBuild, inputs: CodeBuildInputs
 ) -> None:
-    name = codebuild_resources.ensure_bucket(account_of(service, "us-east-1", KEYS), inputs.project)
+    name = codebuild_resources.ensure_bucket(account_of(service, "us-east-1", KEYS), inputs.owner)
     assert service.client("s3").get_bucket_location(Bucket=name)["LocationConstraint"] is None
 
 
@@ -83,7 +84,7 @@ def test_every_bucket_call_has_expected_owner(service: CodeBuild, inputs: CodeBu
     aws.client("s3").meta.events.register("provide-client-params.s3", note)
     builder.build(aws, inputs, ProgressLog(), timings=QUICK)
     builder.build(aws, inputs, ProgressLog(), timings=QUICK)
-    remove_all(aws, inputs.project)
+    remove_all(aws, inputs.owner)
     assert {"HeadBucket", "PutObject", "PutBucketPolicy", "DeleteBucket"} <= set(seen)
     owners = {
         name: params.get("ExpectedBucketOwner")
@@ -162,7 +163,7 @@ def test_given_role_is_used_and_none_is_created(
     assert [role["RoleName"] for role in aws.client("iam").list_roles()["Roles"]] == ["ours"]
     assert aws.client("iam").list_role_policies(RoleName="ours")["PolicyNames"] == []
     assert service.builds[0].project["serviceRole"] == given
-    assert "IAM role" not in " ".join(remove_all(aws, inputs.project))
+    assert "IAM role" not in " ".join(remove_all(aws, inputs.owner))
     assert aws.client("iam").get_role(RoleName="ours")
 
 
@@ -184,21 +185,21 @@ def test_source_is_build_context_and_reproducible(inputs: CodeBuildInputs) -> No
 def test_remove_deletes_resources_of_one_project(
     service: CodeBuild, aws: Aws, inputs: CodeBuildInputs
 ) -> None:
-    other = replace(inputs, project="another")
+    other = replace(inputs, owner=Owner("another"))
     builder.build(aws, inputs, ProgressLog(), timings=QUICK)
     builder.build(aws, other, ProgressLog(), timings=QUICK)
-    assert remove_all(aws, "my-agent") == [
+    assert remove_all(aws, Owner("my-agent")) == [
         "CodeBuild project voicecore-my-agent-builder",
         "log group /aws/codebuild/voicecore-my-agent-builder",
         f"IAM role {ROLE}",
         f"S3 bucket {BUCKET}",
     ]
-    assert remove_all(aws, "my-agent") == []
+    assert remove_all(aws, Owner("my-agent")) == []
     assert [bucket["Name"] for bucket in aws.client("s3").list_buckets()["Buckets"]] == [
         aws_names.builder_bucket_for("another", ACCOUNT, REGION)
     ]
     assert len(aws.client("iam").list_roles()["Roles"]) == 1
-    assert len(remove_all(aws, "another")) == 4
+    assert len(remove_all(aws, Owner("another"))) == 4
 
 
 def test_remove_keeps_resources_without_project_tag(
@@ -209,6 +210,6 @@ def test_remove_keeps_resources_without_project_tag(
     )
     aws.client("iam").create_role(RoleName=ROLE, AssumeRolePolicyDocument="{}")
     aws.client("logs").create_log_group(logGroupName="/aws/codebuild/voicecore-my-agent-builder")
-    assert remove_all(aws, inputs.project) == []
+    assert remove_all(aws, inputs.owner) == []
     assert aws.client("s3").head_bucket(Bucket=BUCKET)
     assert aws.client("iam").get_role(RoleName=ROLE)

@@ -340,7 +340,7 @@ def test_folder_without_project_names_init(tmp_path: Path) -> None:
 ODD = [True, 0, -1, 30.0, "", "x", [], [1], ["x", "x"], {}, {"x": 1}, [{}]]
 KEYS = [
     "name", "transports", "pipeline", "region", "services", "services.stt", "account", "network",
-    "vpc", "vpc.subnets", "vpc.security_groups", "vpc.ha", "turn", "turn.source",
+    "id", "vpc", "vpc.subnets", "vpc.security_groups", "vpc.ha", "turn", "turn.source",
     "turn.peak_calls", "stages", "stages.prod", "stages.prod.region", "stages.prod.account",
     "stages.prod.idle_timeout", "stages.prod.max_lifetime", "stages.prod.log_retention_days",
     "platform", "stages.prod.platform",

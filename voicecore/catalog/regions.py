@@ -50,6 +50,12 @@ ARM_BUILDS = (
 # CloudFront serves every region of the partition "aws"; GovCloud has none.
 CLOUDFRONT = tuple(region for region in AGENTCORE if not region.startswith("us-gov-"))
 
+# CloudFormation has AWS::CloudFront::VpcOrigin everywhere; whether AWS's two newest regions have
+# VPC origins is not proven.
+VPC_ORIGINS = tuple(
+    region for region in CLOUDFRONT if region not in ("ap-southeast-5", "ap-southeast-7")
+)
+
 # Nova 2 Lite is available through inference profiles only; these regions have no geographic one
 # (Amazon Nova 2 User Guide, model availability).
 _GLOBAL_PROFILE_ONLY = ("eu-west-2", "ap-south-1", "ap-south-2", "sa-east-1")

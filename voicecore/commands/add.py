@@ -109,7 +109,7 @@ def plan_for(project: Project, transport: str, providers: tuple[str, ...] = ()) 
     transports = tuple(dict.fromkeys((*project.transports, transport)))
     wider = replace(answers, transports=transports, providers=providers or project.providers)
     # The key is only in files that are never changed.
-    old, new = (render.render(each, session_api_key="") for each in (answers, wider))
+    old, new = (render.render(each, "", project.id) for each in (answers, wider))
     return merge.plan(old, _present(project.root, new), new)
 
 

@@ -20,6 +20,7 @@ from voicecore.image.builder import (
 from voicecore.image.builder_choice import choose_builder, local_docker, require_possible
 from voicecore.image.inputs.base_image import OLD_DAYS
 from voicecore.image.plan import BuildPlan, pin_base, plan_build
+from voicecore.image.registry.reference import Reference
 from voicecore.image.report import BuildReport, document, lines
 from voicecore.options.build import BuildOptions
 from voicecore.project.foreign_code import warn_of_foreign_code
@@ -38,6 +39,8 @@ def run(context: Context, options: BuildOptions) -> ExitCode:
     warn_of_foreign_code(context.output, context.env, project.root)
     with context.output.step("Reading the agent, its packages and its base image"):
         plan = plan_build(project, options.push, options.builder == "codebuild", context.env)
+    if plan.target:
+        _require_own(plan, plan.target)
     _report_findings(context, plan)
     if options.dry_run:
         return _dry_run(context, options, plan)
@@ -64,6 +67,14 @@ def _check_code(context: Context, options: BuildOptions, project: Project) -> Ex
         raise CapturesFound(found)
     context.output.say("✓ agent/bot.py keeps nothing that a snapshot must not contain")
     return ExitCode.OK
+
+
+def _require_own(plan: BuildPlan, target: Reference) -> None:
+    """Raise ForeignResource if the repository is another project's."""
+    # Imported late: other registries do not need botocore.
+    from voicecore.image.registry.ownership import require_own_repository
+
+    require_own_repository(target, plan.project.owner, plan.logins.profile)
 
 
 def _report_findings(context: Context, plan: BuildPlan) -> None:

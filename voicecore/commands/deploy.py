@@ -14,9 +14,11 @@ from voicecore.catalog.transports import TRANSPORTS
 from voicecore.cloud.deploy import export, plan, report
 from voicecore.cloud.deploy.deployer import Deployer
 from voicecore.cloud.deploy.parts.image_build import ImageSource
+from voicecore.cloud.deploy.parts.stage_parts import PARTS
 from voicecore.cloud.deploy.plan import DeployPlan
 from voicecore.cloud.deploy.report import DeployReport, NextCommands, ServerReport
 from voicecore.cloud.deploy.request import DeployRequest, request_for
+from voicecore.cloud.resources.cloudformation import CloudFormation
 from voicecore.cloud.resources.deployed_stack import DeployedStack
 from voicecore.cloud.stacks.deployment import Deployment, deployment_of
 from voicecore.commands import add
@@ -28,11 +30,12 @@ from voicecore.console.output import Output, Span
 from voicecore.options.add import AddOptions
 from voicecore.options.deploy import DeployOptions
 from voicecore.options.invite import InviteOptions
+from voicecore.project import aws_names, identity
 from voicecore.project.defaults import DEFAULT_STAGE
 from voicecore.project.foreign_code import warn_of_foreign_code
 from voicecore.project.invalid_setting import did_you_mean, one_of
 from voicecore.project.no_links import within
-from voicecore.project.project import AGENT, SERVER, Project, load_project
+from voicecore.project.project import AGENT, FILE, SERVER, Project, load_project
 from voicecore.project.schema import invalid_settings
 from voicecore.project.snapshot_check import warn_of_captures
 
@@ -66,6 +69,9 @@ def run(context: Context, options: DeployOptions, images: ImageSource) -> ExitCo
     again = typed("deploy", options)
     with translated_errors(again, options.profile), TaskGroup() as tasks:
         aws = _connect(context.output, options, request.deployment)
+        has_id = bool(request.project.id)
+        if not has_id:
+            request = _with_id(request, options, aws, again)
         deployer = Deployer(request, aws, tasks, images, context.output, again)
         deployer.read()
         changes = deployer.plan(build_early=options.yes and not options.dry_run)
@@ -77,6 +83,8 @@ def run(context: Context, options: DeployOptions, images: ImageSource) -> ExitCo
         if changes:
             confirm(context, options, "Apply these changes?", "nothing was changed in AWS", again)
             deployer.apply()
+        if not has_id and not options.dry_run:
+            _keep_id(context.output, request.project)
         deployer.verify()
         deployer.release()
         return _report(context, options, request.deployment, aws, changes, deployer.stacks, started)
@@ -174,6 +182,38 @@ def _connect(output: Output, options: DeployOptions, deployment: Deployment) -> 
     output.lines([where])
     session.check_account(aws.identity, stage.account)
     return aws
+
+
+def _with_id(request: DeployRequest, options: DeployOptions, aws: Aws, again: str) -> DeployRequest:
+    """Return the request with an ID for a project of before IDs: that of its stacks, or a new one.
+
+    Raises ForeignResource for stacks of another project.
+    """
+    project, deployment = request.project, request.deployment
+    cloud = CloudFormation(aws.client("cloudformation"), deployment.owner, again)
+    name, stage = deployment.name, deployment.stage.name
+    names = (
+        aws_names.images_stack_name_for(name),
+        aws_names.network_stack_name_for(name),
+        *(part.stack_name(name, stage) for part in PARTS),
+    )
+    stacks = [stack for name in names if (stack := cloud.find(name))]
+    known = [stack.tags[aws_names.TAG_ID] for stack in stacks if aws_names.TAG_ID in stack.tags]
+    id = known[0] if known else identity.new_late_id()
+    return request_for(
+        replace(project, id=id), replace(deployment, id=id), options.server, options.message
+    )
+
+
+def _keep_id(output: Output, project: Project) -> None:
+    """Write the ID that this deploy gave to the project into its voicecore.toml."""
+    line = identity.line_of(project.id)
+    try:
+        identity.write_id(project.root / FILE, project.id)
+    except OSError as error:
+        output.warn(f"{FILE} cannot be written ({error.strerror}). Add this line to it:  {line}")
+    else:
+        output.say(f"Added the project's ID to {FILE}; commit it:\n  {line}")
 
 
 def _report(

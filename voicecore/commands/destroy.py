@@ -25,6 +25,7 @@ from voicecore.image.builders import codebuild_resources
 from voicecore.image.builders.codebuild_resources import Leftover
 from voicecore.options.destroy import DestroyOptions
 from voicecore.project import aws_names
+from voicecore.project.identity import Owner
 from voicecore.project.project import load_project
 
 _DISTRIBUTION = "AWS::CloudFront::Distribution"
@@ -46,9 +47,9 @@ def run(context: Context, options: DestroyOptions) -> ExitCode:
     with translated_errors(again, options.profile), TaskGroup() as tasks:
         aws = session.connect(options.region or deployment.stage.region, options.profile)
         session.check_account(aws.identity, deployment.stage.account)
-        cloud = CloudFormation(aws.client("cloudformation"), again, tasks.sleep)
+        cloud = CloudFormation(aws.client("cloudformation"), deployment.owner, again, tasks.sleep)
         removal = _plan_removal(options, deployment, aws, cloud)
-        builds = _build_resources(context.output, aws, removal)
+        builds = _build_resources(context.output, aws, removal, deployment.owner)
         if removal.empty and not builds:
             return _report_nothing(context, options, removal, aws)
         _show(context.output, removal, builds, cloud, aws, again)
@@ -68,9 +69,9 @@ def run(context: Context, options: DestroyOptions) -> ExitCode:
 def _plan_removal(
     options: DestroyOptions, deployment: Deployment, aws: Aws, cloud: CloudFormation
 ) -> Removal:
-    """Return what to delete. Raises StillUsed."""
+    """Return what to delete. Raises StillUsed and ForeignResource."""
     project, stage = deployment.name, deployment.stage.name
-    found = inventory.stacks(aws, project)
+    found = inventory.stacks(aws, deployment.owner)
     if options.only_network:
         users = destroy.network_users(cloud, project, found)
         removal = destroy.network_removal(project, found, users)
@@ -82,12 +83,12 @@ def _plan_removal(
     return replace(removal, carries_calls=deployment.has_phones)
 
 
-def _build_resources(output: Output, aws: Aws, removal: Removal) -> list[Leftover]:
+def _build_resources(output: Output, aws: Aws, removal: Removal, owner: Owner) -> list[Leftover]:
     """Return what builds in AWS created, if images are deleted; warn if it may not be read."""
     if not removal.images:
         return []
     try:
-        return codebuild_resources.leftovers(aws, removal.project)
+        return codebuild_resources.leftovers(aws, owner)
     except AwsRefused as error:
         output.warn(f"Could not look for resources of builds in AWS: {error.message}")
         return []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
 from dataclasses import asdict, replace
@@ -28,10 +29,10 @@ from voicecore.console.diff import diff_lines
 from voicecore.console.errors import DISK_FULL, ExitCode, VoicecoreError
 from voicecore.console.output import Output, Span
 from voicecore.options.init import InitOptions
-from voicecore.project import aws_names
+from voicecore.project import aws_names, identity
 from voicecore.project.foreign_code import mark_known
 from voicecore.project.invalid_setting import InvalidSetting
-from voicecore.project.project import load_project
+from voicecore.project.project import FILE, load_project
 from voicecore.project.schema import invalid_settings
 from voicecore.scaffold import questions, render
 from voicecore.scaffold.render import Answers, Comparison, Files
@@ -74,7 +75,7 @@ def run(context: Context, options: InitOptions) -> ExitCode:
     answers = _completed(given)
     target = parent / answers.name
     _require_free(target, options)
-    files = render.render(answers, render.new_session_api_key())
+    files = render.render(answers, render.new_session_api_key(), _id_in(target))
 
     if not _occupied(target):
         if not options.dry_run:
@@ -206,6 +207,16 @@ def _completed(given: dict[str, Any]) -> Answers:
         settings[BY_PHONE] = telephony
     _check(settings | {"transports": list(transports)})
     return answers
+
+
+def _id_in(target: Path) -> str:
+    """Return the ID of the project that is there, which keeps it; a new project's is new."""
+    try:
+        answers = tomllib.loads((target / FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return identity.new_id()
+    found = answers.get("id", "")
+    return found if identity.is_id(found) else ""
 
 
 def _occupied(target: Path) -> bool:

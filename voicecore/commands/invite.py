@@ -36,7 +36,7 @@ def run(context: Context, options: InviteOptions) -> ExitCode:
     with translated_errors("voicecore invite", options.profile):
         aws = session.connect(options.region or stage.region, options.profile)
         session.check_account(aws.identity, stage.account)
-        cloud = CloudFormation(aws.client("cloudformation"), "voicecore invite")
+        cloud = CloudFormation(aws.client("cloudformation"), project.owner, "voicecore invite")
         stack = server_health.find_deployed(aws, cloud, project.name, stage.name)
         if revoked:
             ended = server_health.revoke_invite(aws, stack, revoked)

@@ -74,9 +74,10 @@ def _print_remote(
     connect = partial(session.connect, options.region or stage.region, options.profile)
     aws = connect()
     session.check_account(aws.identity, stage.account)
-    source = LogSource(project.name, stage.name, options.session, options.server)
+    source = LogSource(project.owner, stage.name, options.session, options.server)
     title = f"the server of {project.name}" if options.server else project.name
     title = f"{title} · {stage.name} in account {aws.account}, {aws.region}"
+    source.require_own(aws)
     groups = source.groups(aws)
     if not groups and source.stack(aws) is None:
         raise _no_logs(title, source)

@@ -83,7 +83,7 @@ def _status_of(
             project.name, stage.name, stage.account, aws.region, unknown=(f"all: {reason}",)
         )
     now = datetime.now(UTC)
-    return status.stage_status(aws, tasks, project.name, stage.name, now, options.drift)
+    return status.stage_status(aws, tasks, project.owner, stage.name, now, options.drift)
 
 
 def _show_all(context: Context, options: StatusOptions, tasks: TaskGroup) -> ExitCode:

@@ -21,7 +21,9 @@ SHARED = "shared"
 TAG_PROJECT = "voicecore:project"
 TAG_STAGE = "voicecore:stage"
 TAG_VERSION = "voicecore:version"
-"""Keys of the tags on every resource that voicecore creates; the version is voicecore's own."""
+TAG_ID = "voicecore:id"
+"""Keys of the tags on every resource that voicecore creates; the version is voicecore's own, the
+ID the project's (`project.identity`)."""
 
 _NAME = re.compile(r"[a-z]([a-z0-9]|-(?!-))*[a-z0-9]")
 

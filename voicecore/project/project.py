@@ -18,6 +18,7 @@ from voicecore.catalog.turn_sources import KVS
 from voicecore.console.errors import ExitCode, VoicecoreError
 from voicecore.project import aws_names
 from voicecore.project.defaults import DEFAULT_STAGE, IDLE_TIMEOUT, MAX_LIFETIME
+from voicecore.project.identity import Owner
 from voicecore.project.invalid_setting import InvalidSetting, did_you_mean, one_of
 from voicecore.project.schema import (
     DRAIN_MINUTES_MAX,
@@ -103,6 +104,8 @@ class Project:
     turn: TurnSettings = TurnSettings()
     providers: tuple[str, ...] = ()
     """Phone providers, if the project takes phone calls."""
+    id: str = ""
+    """ID that tags its resources; empty for a project of before IDs."""
     stages: dict[str, Stage] = field(default_factory=dict[str, Stage])
 
     def stage(self, name: str = DEFAULT_STAGE) -> Stage:
@@ -129,6 +132,11 @@ class Project:
     def model_variables(self) -> dict[str, str]:
         """The environment variables that tell a local agent which models to call."""
         return model_variables(PIPELINES[self.pipeline], self.services, self.region)
+
+    @property
+    def owner(self) -> Owner:
+        """The owner of its resources in AWS, by their tags."""
+        return Owner(self.name, self.id)
 
     @property
     def agent(self) -> Path:
@@ -177,6 +185,7 @@ def load_project(root: Path) -> Project:
         ),
         turn=TurnSettings(**answers.get("turn", {})),
         providers=tuple(answers.get(BY_PHONE, {}).get("providers", ())),
+        id=answers.get("id", ""),
         stages=dict(_stages(answers)),
     )
 

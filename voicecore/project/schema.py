@@ -16,7 +16,7 @@ from voicecore.catalog.transports import BY_PHONE, TRANSPORTS
 from voicecore.catalog.transports import DEFAULT as DEFAULT_TRANSPORT
 from voicecore.catalog.transports.record import Transport
 from voicecore.catalog.turn_sources import KVS, SOURCES
-from voicecore.project import aws_names
+from voicecore.project import aws_names, identity
 from voicecore.project.defaults import MAX_LIFETIME
 from voicecore.project.invalid_setting import (
     InvalidSetting,
@@ -66,7 +66,7 @@ _CERTIFICATE = re.compile(r"arn:aws[a-z-]*:acm:[a-z0-9-]+:[0-9]{12}:certificate/
 def invalid_settings(answers: dict[str, Any]) -> Iterator[InvalidSetting]:
     """Yield everything wrong with the content of voicecore.toml, or the answers of init."""
     known = (
-        "name", "transports", "pipeline", "region", "services", "voicecore",
+        "name", "id", "transports", "pipeline", "region", "services", "voicecore",
         "account", "platform", "network", "vpc", "turn", BY_PHONE, "server", "stages",
     )  # fmt: skip
     yield from unknown_keys("", answers, known)
@@ -75,6 +75,8 @@ def invalid_settings(answers: dict[str, Any]) -> Iterator[InvalidSetting]:
             yield InvalidSetting(key, "is missing")
 
     yield from _invalid_name(answers)
+    if not identity.is_id(answers.get("id", identity.new_id())):
+        yield InvalidSetting("id", f"must be 3 to 40 of a-z, 0-9 and hyphens{identity.ID_HINT}")
     yield from _invalid_transports(answers.get("transports", [DEFAULT_TRANSPORT]))
 
     pipeline = answers.get("pipeline")

@@ -18,6 +18,7 @@ from voicecore.catalog.pipelines import PIPELINES
 from voicecore.catalog.pipelines.record import model_variables, title_of
 from voicecore.catalog.transports import TRANSPORTS
 from voicecore.catalog.turn_sources import SOURCES
+from voicecore.project import identity
 from voicecore.project.no_links import refuse_links, within
 
 if TYPE_CHECKING:
@@ -71,8 +72,8 @@ def templates() -> Path:
     return installed if installed.is_dir() else _PACKAGE.parent / "templates"
 
 
-def render(answers: Answers, session_api_key: str) -> Files:
-    """Return the files of the project.
+def render(answers: Answers, session_api_key: str, project_id: str = "") -> Files:
+    """Return the files of the project, with its ID if it has one.
 
     Layers: `_shared`; `_signed`, for calls that start at /ws with a presigned URL; then
     the templates of each transport, TURN source, phone provider, and of the pipeline. A later layer
@@ -82,7 +83,9 @@ def render(answers: Answers, session_api_key: str) -> Files:
     which of them it is for.
     """
     engine = _engine()
-    variables = _variables(answers, session_api_key)
+    variables = _variables(answers, session_api_key) | {
+        "id_line": identity.line_of(project_id) if project_id else ""
+    }
     files: Files = {}
     for layer in _layers(answers):
         for path in _files_in(layer):

@@ -290,7 +290,7 @@ def deployed_arn(project: Project, stage_name: str = DEFAULT_STAGE) -> str:
     with translated_errors(again):
         aws = session.connect(stage.region)
         session.check_account(aws.identity, stage.account)
-        cloud = CloudFormation(aws.client("cloudformation"), again)
+        cloud = CloudFormation(aws.client("cloudformation"), project.owner, again)
         stack = cloud.find(aws_names.stack_name_for(project.name, stage.name))
     if stack is None or "RuntimeArn" not in stack.outputs:
         raise AgentNotDeployed(project, stage)

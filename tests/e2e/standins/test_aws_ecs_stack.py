@@ -12,6 +12,7 @@ import pytest
 from tests.standins.aws import Aws, aws_standin
 from tests.unit.cloud.deployments import AGENT, DOMAIN, phone_deployment
 from voicecore.cloud.stacks.deployment import Deployment
+from voicecore.cloud.stacks.ecs_load_balancer import ORIGIN_ADDRESSES
 from voicecore.cloud.stacks.ecs_server import ecs_server_stack
 from voicecore.cloud.stacks.env_split import Environment
 from voicecore.cloud.stacks.network_stack import network_stack
@@ -62,9 +63,14 @@ def delete_stack(aws: Aws, name: str) -> None:
     assert status(aws, id) == "DELETE_COMPLETE"
 
 
-def server_stack(of: Deployment, network: dict[str, str], digest: str) -> Stack:
+def server_stack(
+    of: Deployment, network: dict[str, str], digest: str, private: bool = True
+) -> Stack:
     image = f"{REPOSITORY}@sha256:{digest * 64}"
-    return ecs_server_stack(of, Environment({}, {"KEY": "x"}), image, AGENT, "", network)
+    given = {**network, ORIGIN_ADDRESSES: "pl-0123456789abcdef0"}
+    return ecs_server_stack(
+        of, Environment({}, {"KEY": "x"}), image, AGENT, "", given, private=private
+    )
 
 
 def service(aws: Aws, outputs: dict[str, str]) -> dict[str, Any]:
@@ -80,18 +86,25 @@ def with_certificate(aws: Aws, region: str = "us-east-1") -> Deployment:
     return phone_deployment(server=replace(DOMAIN, certificate=arn))
 
 
-@pytest.mark.parametrize("domain", [False, True], ids=["cloudfront", "domain"])
-def test_create_update_and_delete_leave_nothing(aws: Aws, domain: bool) -> None:
+@pytest.mark.parametrize(
+    ("domain", "private"),
+    [(False, True), (False, False), (True, False)],
+    ids=["private origin", "cloudfront", "domain"],
+)
+def test_create_update_and_delete_leave_nothing(aws: Aws, domain: bool, private: bool) -> None:
     of = with_certificate(aws) if domain else phone_deployment()
     before = aws.inventory()
     network = apply_stack(aws, network_stack(of, ZONES))
-    outputs = apply_stack(aws, server_stack(of, network, "1"))
+    outputs = apply_stack(aws, server_stack(of, network, "1", private))
     first = service(aws, outputs)
     kinds = {item.kind for item in aws.inventory()}
     assert {"ecs:service", "elasticloadbalancing:loadbalancer/app"} <= kinds
+    assert ("cloudfront:vpcorigin" in kinds) == private
+    (balancer,) = aws.client("elbv2").describe_load_balancers()["LoadBalancers"]
+    assert balancer["Scheme"] == ("internal" if private else "internet-facing")
     assert outputs["Url"].startswith("https://") and outputs["Url"].endswith("/")
 
-    apply_stack(aws, server_stack(of, network, "2"), "update")
+    apply_stack(aws, server_stack(of, network, "2", private), "update")
     second = service(aws, outputs)
     assert second["serviceArn"] == first["serviceArn"]
     assert second["taskDefinition"] != first["taskDefinition"]

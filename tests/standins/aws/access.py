@@ -104,6 +104,7 @@ LINKED_ROLES = {
     "runtime-identity.bedrock-agentcore.amazonaws.com": (
         "AWSServiceRoleForBedrockAgentCoreRuntimeIdentity"
     ),
+    "vpcorigin.cloudfront.amazonaws.com": "AWSServiceRoleForCloudFrontVPCOrigin",
 }
 # Creating a resource with tags needs the permission to tag it, too, except in _TAGS_INCLUDED.
 _TAG_ACTIONS = {"ec2": "CreateTags", "elasticloadbalancing": "AddTags", "iam": "TagRole"}
@@ -198,6 +199,10 @@ def _arns(action: str, params: Mapping[str, Any], region: str) -> Iterator[str]:
         resources = (((), f"role/aws-service-role/{linked}/{LINKED_ROLES.get(linked, '')}"),)
     if action in _CREATED:
         resources = ((("Name",), _CREATED[action]),)
+    if action == "cloudfront:ListVpcOrigins":
+        resources = ()
+    elif action.endswith("VpcOrigin"):
+        resources = ((("Id",), "vpcorigin/{}"), ((), "vpcorigin/0"))
     for names, end in resources:
         if all(name in params for name in names):
             for values in product(*(_list(params[name]) for name in names)):

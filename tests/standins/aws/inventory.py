@@ -9,6 +9,7 @@ from typing import Any, cast
 from moto.backends import get_backend
 
 from tests.standins.aws.cloud import Cloud
+from tests.standins.aws.services import vpc_origins
 from tests.standins.aws.services.agentcore import update_all_states
 from tests.standins.aws.services.ecr import sync_registry
 
@@ -115,6 +116,8 @@ def _moto_items(cloud: Cloud) -> Iterator[InventoryItem]:
     for account, region, b in _backends("codebuild"):
         for name, project in b.codebuild_projects.items():
             yield InventoryItem("codebuild:project", name, region, account, project.arn)
+    for id, found in vpc_origins.origins(cloud).items():
+        yield InventoryItem("cloudfront:vpcorigin", id, "", found["AccountId"], found["Arn"])
     yield from _server_items()
 
 

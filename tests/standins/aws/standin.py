@@ -35,6 +35,7 @@ from tests.standins.aws.services import (
     quotas,
     secrets_manager,
     tagging,
+    vpc_origins,
 )
 from tests.standins.aws.services.lambda_containers import Start
 from tests.standins.aws.services.traffic import Traffic
@@ -52,6 +53,7 @@ _HANDLERS = (
     | bedrock.HANDLERS
     | tagging.HANDLERS
     | load_balancers.HANDLERS
+    | vpc_origins.HANDLERS
     | ecs.HANDLERS
     | secrets_manager.HANDLERS
 )

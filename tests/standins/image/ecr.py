@@ -201,6 +201,7 @@ class Ecr:
             "GetAuthorizationToken": self._get_authorization_token,
             "CreateRepository": self._create_repository,
             "DescribeRepositories": self._describe_repositories,
+            "ListTagsForResource": lambda _: {"tags": []},
         }
         if operation not in answers:
             raise Refused("UnknownOperationException", f"No {operation} here.")

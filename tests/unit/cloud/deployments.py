@@ -80,11 +80,16 @@ def phone_deployment(**options: Any) -> Deployment:
     return deployment("nova-sonic", TELEPHONE, **options)
 
 
-def make_ecs_stack(of: Deployment, **secret: str) -> Stack:
+def make_ecs_stack(of: Deployment, private: bool = True, /, **secret: str) -> Stack:
     """Return the stack of a session server on ECS."""
     env = Environment({"STARTS_PER_MINUTE": "7"}, secret)
-    network = {"Vpc": "vpc-0", "PublicSubnets": "subnet-0,subnet-1", "Subnets": "subnet-2,subnet-3"}
-    return ecs_server_stack(of, env, IMAGE, AGENT, "", network)
+    network = {
+        "Vpc": "vpc-0",
+        "PublicSubnets": "subnet-0,subnet-1",
+        "Subnets": "subnet-2,subnet-3",
+        "OriginAddresses": "pl-0",
+    }
+    return ecs_server_stack(of, env, IMAGE, AGENT, "", network, private=private)
 
 
 def resolve(part: Any) -> Any:

@@ -9,6 +9,7 @@ from botocore.exceptions import ClientError, EndpointConnectionError
 from tests.standins.aws_answers import ClientAnswers
 from tests.standins.cloudformation_double import CloudFormationDouble, refused
 from voicecore.aws.errors import AwsRefused
+from voicecore.aws.ownership import ForeignResource
 from voicecore.cloud.resources.cloudformation import CloudFormation
 from voicecore.cloud.resources.deployed_stack import (
     NextStep,
@@ -17,16 +18,17 @@ from voicecore.cloud.resources.deployed_stack import (
     next_step,
 )
 from voicecore.cloud.resources.stack_failure import (
-    ForeignStack,
     StackBusy,
     StackFailed,
     stack_failure,
 )
 from voicecore.cloud.stacks.stack import Stack
+from voicecore.project.identity import Owner
 
 AGAIN = "voicecore deploy --stage dev"
 TEMPLATE = {"Resources": {"Thing": {"Type": "AWS::X::Thing"}}}
 TAGS = {"voicecore:project": "x", "voicecore:stage": "dev"}
+OWNER = Owner("x")
 STACK = Stack(name="voicecore-x-dev", template=TEMPLATE, parameters={"Size": "1"}, tags=TAGS)
 
 # Any: botocore does not say that this shape is a StringShape.
@@ -35,7 +37,7 @@ STATUSES = SESSION.get_service_model("cloudformation").shape_for("StackStatus").
 
 
 def connect(client: Any) -> CloudFormation:
-    return CloudFormation(client, AGAIN, pause=lambda _: None)
+    return CloudFormation(client, OWNER, AGAIN, pause=lambda _: None)
 
 
 def apply(client: Any, stack: Stack = STACK) -> list[StackEvent]:
@@ -127,9 +129,9 @@ def test_change_set_is_deleted_after_it_is_read() -> None:
     cloud = connect(client)
     deployed = cloud.find(STACK.name)
     assert deployed is not None
-    assert cloud.changes(STACK, deployed) is None
+    assert cloud.changes(STACK) is None
     larger = Stack(name=STACK.name, template=TEMPLATE, parameters={"Size": "9"}, tags=TAGS)
-    assert cloud.changes(larger, deployed) is not None
+    assert cloud.changes(larger) is not None
     assert client.change_sets == {}
 
 
@@ -183,11 +185,18 @@ def test_stack_that_cannot_be_deleted_reports_why() -> None:
     assert "voicecore destroy --network --wait" in str(error.value.hint)
 
 
-def test_stack_not_created_by_voicecore_is_not_changed() -> None:
+@pytest.mark.parametrize("status", sorted(set(STATUSES) - {"DELETE_COMPLETE"}))
+@pytest.mark.parametrize(
+    "tags",
+    [{}, {"voicecore:project": "y"}, {"voicecore:project": "x", "voicecore:id": "another"}],
+    ids=["foreign", "another name", "another id"],
+)
+def test_stack_that_is_not_ours_is_not_changed(status: str, tags: dict[str, str]) -> None:
     client = CloudFormationDouble()
-    client.has(STACK.name, "CREATE_COMPLETE", Tags=[])
-    with pytest.raises(ForeignStack):
+    client.has(STACK.name, status, Tags=[{"Key": k, "Value": v} for k, v in tags.items()])
+    with pytest.raises(ForeignResource, match=r"voicecore-x-dev") as refused:
         apply(client)
+    assert 'name = "x-2"' in str(refused.value.hint)
     assert client.changed == []
 
 
@@ -290,7 +299,7 @@ def test_network_that_stays_lost_ends_the_wait() -> None:
 
     offline = EndpointConnectionError(endpoint_url="https://cloudformation")
     client = ClientAnswers({"describe_stacks": offline})
-    cloud = CloudFormation(client, AGAIN, pause=sleep, clock=lambda: sum(slept))
+    cloud = CloudFormation(client, OWNER, AGAIN, pause=sleep, clock=lambda: sum(slept))
     with pytest.raises(EndpointConnectionError):
         cloud.find(STACK.name)
     assert sum(slept) > 110

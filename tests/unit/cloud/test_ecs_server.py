@@ -5,12 +5,14 @@ from typing import Any
 import pytest
 
 from tests.unit.cloud.deployments import DOMAIN, deployment, make_ecs_stack, phone_deployment
+from voicecore.cloud.stacks.ecs_load_balancer import is_private
 from voicecore.cloud.stacks.ecs_tasks import CALLS_PER_TASK, max_tasks
 from voicecore.cloud.stacks.network_stack import network_stack
 from voicecore.cloud.stacks.stack import references
 from voicecore.project.project import ServerSettings
 
 ZONES = ("use1-az1", "use1-az2")
+PUBLIC = {"LoadBalancer": {"Properties": {"Scheme": "internet-facing"}}}
 BOTH = pytest.mark.parametrize(
     "stack",
     [
@@ -45,13 +47,75 @@ def test_update_cuts_no_call(stack) -> None:
 
 
 @BOTH
+def test_ecs_stops_no_task_to_balance_zones(stack) -> None:
+    assert properties(stack, "Service")["AvailabilityZoneRebalancing"] == "DISABLED"
+
+
+@pytest.mark.parametrize(
+    ("calls", "healthy", "samples", "measured"),
+    [
+        (0, 1, 1, 0),
+        (50, 2, 2, 25),
+        (50, 2, None, 25),
+        (100, 2, 4, 25),  # half of the calls are on two tasks that drain
+        (100, 2, 12, 25),  # where ECS sends three samples a minute
+        (100, 2, 5, 50),  # tasks that start carry none
+        (10, 0, 1, 10),
+    ],
+)
+def test_scaling_does_not_count_draining_calls(
+    calls: int, healthy: int, samples: int | None, measured: float
+) -> None:
+    policy = properties(make_ecs_stack(phone_deployment()), "ByCalls")
+    metrics = policy["TargetTrackingScalingPolicyConfiguration"]["CustomizedMetricSpecification"]
+    known: dict[str, Any] = {
+        "connections": 2 * calls or None,
+        "tasks": healthy,
+        "samples": samples,
+        "FILL": lambda series, value: value if series is None else series,
+        "IF": lambda condition, yes, no: yes if condition else no,
+    }
+    for metric in metrics["Metrics"]:
+        if "Expression" in metric:
+            known[metric["Id"]] = eval(metric["Expression"], known)  # as CloudWatch computes it
+    assert known["calls"] == measured
+
+
+@BOTH
 def test_tasks_are_arm64_without_public_address(stack) -> None:
     assert properties(stack, "Task")["RuntimePlatform"]["CpuArchitecture"] == "ARM64"
     network = properties(stack, "Service")["NetworkConfiguration"]["AwsvpcConfiguration"]
     assert (network["AssignPublicIp"], network["Subnets"]) == ("DISABLED", {"Ref": "Subnets"})
     (rule,) = properties(stack, "ServerGroup")["SecurityGroupIngress"]
     assert rule["SourceSecurityGroupId"] == {"Fn::GetAtt": ["DoorGroup", "GroupId"]}
-    assert properties(stack, "LoadBalancer")["Subnets"] == {"Ref": "PublicSubnets"}
+
+
+@pytest.mark.parametrize(
+    ("of", "deployed", "scheme", "rule"),
+    [
+        (phone_deployment(), {}, "internal", "SourcePrefixListId"),
+        (phone_deployment(region="ap-southeast-7"), {}, "internet-facing", "SourcePrefixListId"),
+        (phone_deployment(), PUBLIC, "internet-facing", "SourcePrefixListId"),
+        (phone_deployment(server=DOMAIN), {}, "internet-facing", "CidrIp"),
+    ],
+    ids=["new", "region without VPC origins", "deployed before", "domain"],
+)
+def test_load_balancer_is_private_where_it_can_be(of, deployed, scheme: str, rule: str) -> None:
+    stack = make_ecs_stack(of, is_private(of, deployed))
+    balancer = properties(stack, "LoadBalancer")
+    assert balancer["Scheme"] == scheme
+    private = scheme == "internal"
+    assert balancer["Subnets"] == {"Ref": "Subnets" if private else "PublicSubnets"}
+    assert ("PublicSubnets" in stack.parameters) != private
+    (ingress,) = properties(stack, "DoorGroup")["SecurityGroupIngress"]
+    assert rule in ingress
+    assert ("PrivateOrigin" in stack.resources) == private
+    if not of.stage.server.domain:
+        (origin,) = properties(stack, "Distribution")["DistributionConfig"]["Origins"]
+        assert ("VpcOriginConfig" in origin, "CustomOriginConfig" in origin) == (
+            private,
+            not private,
+        )
 
 
 def test_load_balancer_accepts_only_cloudfront() -> None:

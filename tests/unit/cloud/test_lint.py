@@ -103,7 +103,8 @@ def test_linter_knows_regions_without_function_urls() -> None:
 
 
 def test_linter_knows_regions_without_cloudfront() -> None:
-    ((_, message),) = lint_errors(make_ecs_stack(phone_deployment()), ("us-gov-west-1",))
+    stack = make_ecs_stack(phone_deployment(), False)
+    ((_, message),) = lint_errors(stack, ("us-gov-west-1",))
     assert "AWS::CloudFront::Distribution" in message
 
 

@@ -19,6 +19,7 @@ from voicecore.cloud.resources.agentcore import Runtime
 from voicecore.cloud.resources.deployed_stack import DeployedStack
 from voicecore.commands.logs import BadSince, log_document, log_line, parse_since
 from voicecore.contract.agent_log import LogEntry, LogFilter, is_output_stream
+from voicecore.project.identity import Owner
 
 NOW = datetime(2026, 11, 22, 0, 30, tzinfo=UTC)
 SESSION = "3f9c2a71-0000"
@@ -185,7 +186,7 @@ def test_live_tail_without_a_runtime_takes_at_most_ten_groups() -> None:
         "logs": {"describe_log_groups": {"logGroups": [{"logGroupName": n} for n in names]}},
     }
     aws: Any = AwsAnswers(services)
-    assert LogSource("line", "dev").current_groups(aws) == names[:10]
+    assert LogSource(Owner("line"), "dev").current_groups(aws) == names[:10]
 
 
 def test_last_entry_is_that_of_the_latest_stream() -> None:

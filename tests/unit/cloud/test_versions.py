@@ -1,6 +1,7 @@
 """Versions in tags: written, read again, cut and numbered."""
 
 import re
+import unicodedata
 from datetime import timedelta
 
 import pytest
@@ -23,6 +24,20 @@ def test_version_survives_its_tag(now, message: str) -> None:
     (read,) = versions_in(tags_of(versions))
     assert (read.number, read.image, read.time) == (1, DIGEST, now)
     assert read.message == " ".join(message.split())
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "two  spaces", " around ", "x" * 205, "a tab\tand\r\nlines", "👩‍👩‍👧 ü" * 40,
+        "word " * 60, "\x00nul\x1b[31m \u202ebidi\u2028line", "from argv \udcff",
+    ],
+)  # fmt: skip
+def test_version_is_the_same_after_its_tag(now, message: str) -> None:
+    versions = with_next_version((), DIGEST, message, now)
+    assert versions_in(tags_of(versions)) == versions
+    assert tags_of(versions_in(tags_of(versions))) == tags_of(versions)
+    assert not {"Cc", "Cs"} & set(map(unicodedata.category, versions[0].message))
 
 
 @pytest.mark.parametrize("message", ["x" * 1000, "ü" * 1000, "😀" * 1000, "x😀" * 500])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 from voicecore.aws.session import Aws
 from voicecore.aws.task_group import TaskGroup
@@ -22,6 +23,7 @@ from voicecore.cloud.deploy.request import DeployRequest
 from voicecore.cloud.preflight.checks import CheckOutcome, require_passed, run_checks
 from voicecore.cloud.resources.cloudformation import CloudFormation
 from voicecore.cloud.resources.deployed_stack import DeployedStack
+from voicecore.cloud.resources.missing import missing_resources
 from voicecore.console.output import Output
 
 _RUNTIME = "AWS::BedrockAgentCore::Runtime"
@@ -42,7 +44,13 @@ class Deployer:
         output: Output,
         again: str,
     ) -> None:
-        cloud = CloudFormation(aws.client("cloudformation"), again, tasks.sleep)
+        cloud = CloudFormation(
+            aws.client("cloudformation"),
+            request.deployment.owner,
+            again,
+            tasks.sleep,
+            find_missing=partial(missing_resources, aws),
+        )
         reader = DeployReader(aws, cloud, announce_busy_stacks(output))
         self._progress = BufferedProgress(tasks.raise_if_cancelled)
         self._context = PartContext(request, aws, cloud, tasks, reader, images, self._progress)
@@ -57,8 +65,9 @@ class Deployer:
     def read(self) -> None:
         """Read the current state of all parts, and look for their images."""
         tasks = self._context.tasks
-        for reading in [tasks.start(part.read) for part in self._all.parts]:
-            tasks.result(reading)
+        with self._output.step("Reading what is deployed"):
+            for reading in [tasks.start(part.read) for part in self._all.parts]:
+                tasks.result(reading)
         self._parts = [part for part in self._all.parts if part.needed]
         for part in self._parts:
             part.image.look_up()

@@ -10,8 +10,9 @@ from typing import Any
 from voicecore.catalog.platforms import V1, V2
 from voicecore.cloud.deploy import prices
 from voicecore.cloud.deploy.prices import CostItem
+from voicecore.cloud.resources.deployed_stack import MissingResource
 from voicecore.cloud.stacks.agent_stack import RUNTIME, SECRET
-from voicecore.cloud.stacks.stack import Stack
+from voicecore.cloud.stacks.stack import Json, Stack
 from voicecore.console.output import Line, Span
 
 
@@ -103,6 +104,35 @@ def plan_update(change_set: Mapping[str, Any]) -> StackPlan:
     return StackPlan(
         change_set["StackName"],
         _rows((_action(c), c["ResourceType"], c["LogicalResourceId"], _why(c)) for c in changes),
+    )
+
+
+def plan_restoration(missing: Iterable[MissingResource], rest: StackPlan) -> StackPlan:
+    """Return the plan for a deployed stack that lacks resources; `rest` are its other changes."""
+    rows = _rows((Action.ADD, each.type, each.logical, "deleted by hand") for each in missing)
+    return StackPlan(rest.stack, rows + rest.rows)
+
+
+def compare_templates(stack: Stack, before: Mapping[str, Json]) -> StackPlan:
+    """Return the plan by comparing with the deployed resources, where AWS cannot compute one."""
+    after = stack.resources
+    changes = [
+        {
+            "Action": "Add" if name not in before else "Modify" if name in after else "Remove",
+            "LogicalResourceId": name,
+            "ResourceType": (after.get(name) or before[name])["Type"],
+            "Replacement": "False",
+            "Details": [
+                {"Target": {"Name": key}}
+                for key, value in after.get(name, {}).get("Properties", {}).items()
+                if name in before and before[name]["Properties"].get(key) != value
+            ],
+        }
+        for name in {**before, **after}
+        if before.get(name) != after.get(name)
+    ]
+    return plan_update(
+        {"StackName": stack.name, "Changes": [{"ResourceChange": change} for change in changes]}
     )
 
 
@@ -201,6 +231,7 @@ _NAMES = {
     "AWS::ApplicationAutoScaling::ScalableTarget": "scaling rule",
     "AWS::ApplicationAutoScaling::ScalingPolicy": "scaling rule",
     "AWS::CloudFront::Distribution": "server URL",
+    "AWS::CloudFront::VpcOrigin": "private origin",
     "AWS::DynamoDB::Table": "session table",
     "AWS::ECS::Cluster": "server cluster",
     "AWS::ECS::Service": "server service",

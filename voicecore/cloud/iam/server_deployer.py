@@ -165,6 +165,26 @@ def _entry_statements(deployment: Deployment, scope: ArnScope) -> list[Statement
             service_actions("cloudfront", _DISTRIBUTION_ACTIONS),
             scope.arns("cloudfront", "distribution/*"),
         ),
+        # These take no resource.
+        Statement(
+            "ServerOrigins",
+            (
+                "cloudfront:CreateVpcOrigin",
+                "cloudfront:ListVpcOrigins",
+                "ec2:DescribeManagedPrefixLists",
+            ),
+        ),
+        Statement(
+            "ServerOrigin",
+            service_actions("cloudfront", _ORIGIN_ACTIONS),
+            scope.arns("cloudfront", "vpcorigin/*"),
+        ),
+        linked_role(
+            "OriginRole",
+            scope,
+            "vpcorigin.cloudfront.amazonaws.com",
+            "AWSServiceRoleForCloudFrontVPCOrigin",
+        ),
     ]
 
 
@@ -248,6 +268,9 @@ _SCALING_ACTIONS = """
 _DISTRIBUTION_ACTIONS = """
     GetDistribution GetDistributionConfig UpdateDistribution DeleteDistribution TagResource
     UntagResource ListTagsForResource
+"""
+_ORIGIN_ACTIONS = """
+    GetVpcOrigin UpdateVpcOrigin DeleteVpcOrigin TagResource UntagResource ListTagsForResource
 """
 # Services that create a role in an account which has not used them before, and its name.
 _LINKED_SERVICES = {

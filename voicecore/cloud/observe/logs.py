@@ -30,6 +30,7 @@ from voicecore.aws.errors import (
     CredentialsRefused,
     code_of,
     ignoring,
+    is_denied,
     is_throttled,
     translate_error,
 )
@@ -41,6 +42,7 @@ from voicecore.cloud.resources.cloudformation import CloudFormation
 from voicecore.cloud.resources.deployed_stack import DeployedStack
 from voicecore.contract.agent_log import LogEntry, is_output_stream
 from voicecore.project import aws_names
+from voicecore.project.identity import Owner
 
 LONGEST_SESSION = timedelta(hours=8)
 """The longest session of AgentCore (bedrock-agentcore-limits); it writes to one stream."""
@@ -59,12 +61,26 @@ _MISSING = "ResourceNotFoundException"
 class LogSource:
     """Which logs of a stage are read."""
 
-    project: str
+    owner: Owner
     stage: str
     session: str = ""
     """Prefix of the session's ID; empty for all sessions."""
     server: bool = False
     """True for the session server's log, False for the agent's."""
+
+    @property
+    def project(self) -> str:
+        """Name of the project."""
+        return self.owner.project
+
+    def require_own(self, aws: Aws) -> None:
+        """Raise ForeignResource if the stage of this name is another project's."""
+        try:
+            self.stack(aws)
+        except ClientError as error:
+            # An identity that may read logs alone reads them.
+            if not is_denied(error):
+                raise
 
     def groups(self, aws: Aws) -> list[str]:
         """Return the stage's existing log groups, those of earlier runtimes included."""
@@ -86,7 +102,7 @@ class LogSource:
 
     def stack(self, aws: Aws) -> DeployedStack | None:
         """Return the deployed stack of agent or server; None if it is not deployed."""
-        cloud = CloudFormation(aws.client("cloudformation"), "voicecore logs")
+        cloud = CloudFormation(aws.client("cloudformation"), self.owner, "voicecore logs")
         name = aws_names.server_for if self.server else aws_names.stack_name_for
         return cloud.find(name(self.project, self.stage))
 

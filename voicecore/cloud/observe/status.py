@@ -37,6 +37,7 @@ from voicecore.cloud.stacks.network_stack import SECURITY_GROUPS, SUBNETS
 from voicecore.cloud.stacks.server_stack import IMAGE_URI, URL
 from voicecore.cloud.stacks.versions import Version
 from voicecore.contract.agent_log import LogEntry, is_output_stream
+from voicecore.project.identity import Owner
 
 SESSIONS_SHOWN = 5
 
@@ -153,14 +154,15 @@ class StatusProbe:
 
 
 def stage_status(
-    aws: Aws, tasks: TaskGroup, project: str, stage: str, now: datetime, drift: bool = False
+    aws: Aws, tasks: TaskGroup, owner: Owner, stage: str, now: datetime, drift: bool = False
 ) -> StageStatus:
     """Return the status of a stage.
 
     With `drift`, CloudFormation compares all stacks with their resources, which takes a while.
-    Raises botocore's errors if not even the agent's stack can be read.
+    Raises botocore's errors if not even the agent's stack can be read, and ForeignResource.
     """
-    cloud = CloudFormation(aws.client("cloudformation"), "voicecore status", tasks.sleep)
+    client, project = aws.client("cloudformation"), owner.project
+    cloud = CloudFormation(client, owner, "voicecore status", tasks.sleep)
     probe = StatusProbe(aws, cloud)
     agent = read_agent(probe, project, stage)
     shared = _read_shared(probe, agent, project)

@@ -26,6 +26,15 @@ def availability_zones(aws: Aws) -> dict[str, str]:
     return {zone["ZoneName"]: zone["ZoneId"] for zone in answer["AvailabilityZones"]}
 
 
+def cloudfront_addresses(aws: Aws) -> str:
+    """Return the ID of AWS's prefix list with the addresses from which CloudFront calls origins."""
+    name = "com.amazonaws.global.cloudfront.origin-facing"
+    (found,) = aws.client("ec2").describe_managed_prefix_lists(
+        Filters=[{"Name": "prefix-list-name", "Values": [name]}]
+    )["PrefixLists"]
+    return found["PrefixListId"]
+
+
 def zone_result(region: str, available: Mapping[str, str]) -> CheckResult:
     """Return whether the account has enough zones for a network; `available` is name → ID."""
     try:

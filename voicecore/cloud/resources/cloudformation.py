@@ -2,10 +2,6 @@
 
 The stack in AWS is both the lock and the state. A run that dies leaves nothing behind on this
 machine: the next run reads the stack's status, and `next_step` decides how to continue.
-
-Change sets only show what an update would change. The update itself is UpdateStack: AWS refuses
-it while another operation runs, as it refuses a change set, and it leaves nothing behind when
-this process dies before the call.
 """
 
 # botocore has no types.
@@ -15,7 +11,8 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from itertools import takewhile
 from typing import Any, TypeVar
@@ -23,9 +20,12 @@ from typing import Any, TypeVar
 from botocore.exceptions import ClientError
 
 from voicecore.aws.errors import NO_ANSWER, code_of, message_of
+from voicecore.aws.ownership import require_own
 from voicecore.aws.polling import Clock, Sleep, poll_intervals
+from voicecore.cloud.resources.change_set import NO_CHANGE, arguments_of, proposed_changes
 from voicecore.cloud.resources.deployed_stack import (
     DeployedStack,
+    MissingResource,
     NextStep,
     StackEvent,
     StackOutcome,
@@ -33,15 +33,14 @@ from voicecore.cloud.resources.deployed_stack import (
     next_step,
     stack_from,
 )
+from voicecore.cloud.resources.restoration import restoration_of
 from voicecore.cloud.resources.stack_failure import (
-    ForeignStack,
     StackBusy,
-    StackFailed,
     stack_failure,
 )
 from voicecore.cloud.resources.template_text import template_from
 from voicecore.cloud.stacks.stack import Json, Stack
-from voicecore.project import aws_names
+from voicecore.project.identity import Owner
 
 OFFLINE_PATIENCE = 120.0
 """Seconds to keep asking when the network is lost while a stack is watched."""
@@ -52,39 +51,54 @@ OnEvent = Callable[[StackEvent], None]
 StopWaiting = Callable[[], bool]
 """Returns True when the rest of an operation does not need to be waited for."""
 
-Answer = TypeVar("Answer")
+FindMissing = Callable[[Sequence[Mapping[str, Any]]], tuple[MissingResource, ...]]
+"""Takes the resources of a stack, as ListStackResources gives them."""
 
-_NO_CHANGE = "No updates are to be performed"
+Answer = TypeVar("Answer")
 
 
 class CloudFormation:
-    """CloudFormation in one account and region, polled at a rate that AWS allows.
+    """A project's stacks in one account and region, polled at a rate that AWS allows.
 
     `again` is the command to repeat, for hints of errors. `pause` sleeps for seconds; an exception
-    that it raises ends the waiting. `clock` returns seconds.
+    that it raises ends the waiting. `find_missing` returns resources that were deleted by hand.
     """
 
     def __init__(
-        self, client: Any, again: str, pause: Sleep = time.sleep, clock: Clock = time.monotonic
+        self,
+        client: Any,
+        owner: Owner,
+        again: str,
+        pause: Sleep = time.sleep,
+        clock: Clock = time.monotonic,
+        find_missing: FindMissing | None = None,
     ) -> None:
         self._client = client
+        self._find_missing = find_missing
+        self._owner = owner
         self._again = again
         self._pause = pause
         self._clock = clock
 
     def find(self, name: str) -> DeployedStack | None:
-        """Return the stack with this name or ID, or None."""
+        """Return the stack with this name or ID, or None.
+
+        Raises ForeignResource for the name's stack if it is not the owner's.
+        """
         try:
             stacks = self._ask(lambda: self._client.describe_stacks(StackName=name))["Stacks"]
         except ClientError as error:
             if code_of(error) == "ValidationError" and "does not exist" in message_of(error):
                 return None
             raise
-        return stack_from(stacks[0])
+        deployed = stack_from(stacks[0])
+        if name == deployed.name:
+            require_own(self._owner, f"stack named {deployed.name}", deployed.tags)
+        return deployed
 
     def is_current(self, stack: Stack, deployed: DeployedStack) -> bool:
         """Return True when the deployed stack is complete and matches the desired one."""
-        return deployed.updatable and self.matches(stack, deployed)
+        return deployed.updatable and not deployed.missing and self.matches(stack, deployed)
 
     def matches(self, stack: Stack, deployed: DeployedStack) -> bool:
         """Return True when the stack matches the desired one, or is being updated to it."""
@@ -110,30 +124,39 @@ class CloudFormation:
             self._pause(next(waits))
         return deployed
 
-    def changes(self, stack: Stack, deployed: DeployedStack) -> Mapping[str, Any] | None:
+    def changes(self, stack: Stack) -> Mapping[str, Any] | None:
         """Return what an update would change, as DescribeChangeSet does; None for nothing.
 
-        Raises ForeignStack for a stack that voicecore did not create, StackBusy while another
-        operation changes it.
+        Raises StackBusy while another operation changes the stack.
         """
-        _require_ours(deployed)
-        name = f"voicecore-{uuid.uuid4().hex}"
         try:
-            arn = self._client.create_change_set(
-                ChangeSetName=name, ClientToken=name, ChangeSetType="UPDATE", **_arguments(stack)
-            )["Id"]
+            return proposed_changes(self._client, stack, self._ask, self._pause)
         except ClientError as error:
             if _is_busy(error):
                 raise self._busy(stack.name) from error
             raise
-        proposed = self._proposed(arn)
-        self._client.delete_change_set(ChangeSetName=arn)
-        reason = str(proposed.get("StatusReason", ""))
-        if proposed["Status"] != "FAILED":
-            return proposed
-        if "didn't contain changes" in reason or _NO_CHANGE in reason:
-            return None
-        raise StackFailed(f"CloudFormation rejects the template of {stack.name}: {reason}")
+
+    def examined(self, deployed: DeployedStack) -> DeployedStack:
+        """Return the stack with those of its resources that were deleted by hand."""
+        if self._find_missing is None or not deployed.updatable:
+            return deployed
+        return replace(deployed, missing=self._find_missing(self.resources(deployed.id)))
+
+    def restore(self, deployed: DeployedStack | None, on_event: OnEvent) -> DeployedStack | None:
+        """Create again what of the stack was deleted by hand. Raises StackFailed if AWS cannot."""
+        if deployed is None or not deployed.missing:
+            return deployed
+        # Asked again: IAM may take seconds to know a role that another deploy has just created.
+        missing = set(self.examined(deployed).missing) & set(deployed.missing)
+        deployed = replace(deployed, missing=tuple(m for m in deployed.missing if m in missing))
+        if not missing:
+            return deployed
+        rest, again = restoration_of(deployed, self.template_of(deployed))
+        # CloudFormation accepts no template without a resource.
+        without = self.apply(rest, deployed, on_event) if rest.resources else None
+        if not without:
+            self.delete(deployed, on_event)
+        return self.apply(again, without, on_event)
 
     def apply(
         self,
@@ -163,6 +186,9 @@ class CloudFormation:
             deployed = self.wait(stack.name, on_event)
             desired = stack.keeping(deployed.parameters) if deployed else stack
             try:
+                if deployed:
+                    # Again: another deploy may have restored them in the meantime.
+                    deployed = self.restore(self.examined(deployed), on_event)
                 return self.apply(desired, deployed, on_event)
             except StackBusy:
                 self._pause(1)
@@ -192,12 +218,11 @@ class CloudFormation:
         on_event: OnEvent,
         stop_waiting: StopWaiting | None,
     ) -> DeployedStack:
-        _require_ours(deployed)
         before = self._last_event(deployed.id)
         try:
             self._start(self._client.update_stack, stack, before)
         except ClientError as error:
-            if _NO_CHANGE in message_of(error):
+            if NO_CHANGE in message_of(error):
                 # Also after a lost answer, when the first try has completed in the meantime.
                 return self._after(deployed.name)
             raise
@@ -214,7 +239,7 @@ class CloudFormation:
     def _start(self, operation: Callable[..., Any], stack: Stack, before: str | None) -> None:
         token = uuid.uuid4().hex
         try:
-            operation(ClientRequestToken=token, **_arguments(stack))
+            operation(ClientRequestToken=token, **arguments_of(stack))
         except ClientError as error:
             if not _is_busy(error):
                 raise
@@ -319,19 +344,6 @@ class CloudFormation:
     def _started(self, stack_id: str, before: str | None, token: str) -> bool:
         return any(event.token == token for event in self._events_since(stack_id, before))
 
-    def _proposed(self, arn: str) -> Mapping[str, Any]:
-        """Return the change set with the changes of all pages, once AWS has computed it."""
-        waits = poll_intervals()
-        while True:
-            pages = self._ask(
-                lambda: list(
-                    self._client.get_paginator("describe_change_set").paginate(ChangeSetName=arn)
-                )
-            )
-            if pages[0]["Status"] in ("CREATE_COMPLETE", "FAILED"):
-                return pages[0] | {"Changes": [c for page in pages for c in page["Changes"]]}
-            self._pause(next(waits))
-
     def _busy(self, name: str) -> StackBusy:
         return StackBusy(
             f"Another deploy changed the stack {name} after this plan was made.",
@@ -364,30 +376,8 @@ def _parameters_of(stack: Stack) -> dict[str, str]:
     return defaults | stack.parameters
 
 
-def _pairs(key: str, value: str, mapping: Mapping[str, str]) -> list[dict[str, str]]:
-    return [{key: k, value: v} for k, v in mapping.items()]
-
-
 def _name_of(stack_id: str) -> str:
     return stack_id.split("/")[1] if "/" in stack_id else stack_id
-
-
-def _arguments(stack: Stack) -> dict[str, Any]:
-    return {
-        "StackName": stack.name,
-        "TemplateBody": stack.body,
-        "Parameters": _pairs("ParameterKey", "ParameterValue", stack.parameters),
-        "Tags": _pairs("Key", "Value", stack.tags),
-        "Capabilities": ["CAPABILITY_NAMED_IAM"],
-    }
-
-
-def _require_ours(deployed: DeployedStack) -> None:
-    if aws_names.TAG_PROJECT not in deployed.tags:
-        raise ForeignStack(
-            f"A stack named {deployed.name} exists, and voicecore did not create it.",
-            "Choose another project name in voicecore.toml, or delete that stack.",
-        )
 
 
 def _is_busy(error: ClientError) -> bool:

@@ -61,6 +61,15 @@ def next_step(status: str | None) -> NextStep:
 
 
 @dataclass(frozen=True)
+class MissingResource:
+    """A resource that a stack has and AWS has not any more."""
+
+    logical: str
+    type: str
+    physical: str
+
+
+@dataclass(frozen=True)
 class DeployedStack:
     """A stack as CloudFormation describes it."""
 
@@ -74,6 +83,8 @@ class DeployedStack:
     created: datetime | None = None
     updated: datetime | None = None
     """Time of the last update; time of creation if there was none."""
+    missing: tuple[MissingResource, ...] = ()
+    """Resources that were deleted by hand, where that was asked (`CloudFormation.examined`)."""
 
     @property
     def updatable(self) -> bool:

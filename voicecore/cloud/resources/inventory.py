@@ -19,9 +19,11 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from voicecore.aws.errors import ignoring, is_denied
+from voicecore.aws.ownership import require_own
 from voicecore.aws.session import Aws
 from voicecore.catalog import regions
 from voicecore.project import aws_names
+from voicecore.project.identity import Owner
 
 INTERFACE_TYPE = "agentic_ai"
 """EC2's interface type of AgentCore's network interfaces (agentcore-vpc)."""
@@ -51,14 +53,18 @@ class StackSummary:
     """Stage name; `aws_names.SHARED` for a stack that all stages share."""
 
 
-def stacks(aws: Aws, project: str) -> list[StackSummary]:
-    """Return all stacks of a project, found by tag and sorted by name."""
+def stacks(aws: Aws, owner: Owner) -> list[StackSummary]:
+    """Return all stacks of a project, found by tag and sorted by name.
+
+    Raises ForeignResource for those of another project of the same name.
+    """
     pages = aws.client("cloudformation").get_paginator("describe_stacks").paginate()
     found: list[StackSummary] = []
     for page in pages:
         for stack in page["Stacks"]:
             tags = {tag["Key"]: tag["Value"] for tag in stack.get("Tags", ())}
-            if tags.get(aws_names.TAG_PROJECT) == project:
+            if tags.get(aws_names.TAG_PROJECT) == owner.project:
+                require_own(owner, f"stack named {stack['StackName']}", tags)
                 found.append(
                     StackSummary(
                         stack["StackName"],
@@ -278,6 +284,9 @@ def _distributions(aws: Aws, project: str, stage: str) -> Iterator[FoundResource
         for found in page["DistributionList"].get("Items", ()):
             if found["Comment"] == name:
                 yield FoundResource("distribution", found["Id"])
+    for found in aws.client("cloudfront").list_vpc_origins()["VpcOriginList"].get("Items", ()):
+        if found["Name"] == name:
+            yield FoundResource("private origin", found["Id"])
 
 
 def _server_groups(aws: Aws, project: str, stage: str) -> Iterator[FoundResource]:

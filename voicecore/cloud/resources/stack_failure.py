@@ -15,10 +15,6 @@ class StackBusy(AwsRefused):
     """Another operation changes the stack."""
 
 
-class ForeignStack(AwsRefused):
-    """A stack of this name exists and was not created by voicecore."""
-
-
 def stack_failure(name: str, outcome: StackOutcome, again: str) -> StackFailed:
     """Return the error for a stack whose operation failed; `again` is the command to repeat."""
     own = [e for e in outcome.failures if "cancelled" not in e.reason] or outcome.failures

@@ -15,6 +15,7 @@ from voicecore.catalog.transports.record import Transport
 from voicecore.catalog.turn_sources import KVS
 from voicecore.project import aws_names
 from voicecore.project.defaults import DEFAULT_STAGE
+from voicecore.project.identity import Owner
 from voicecore.project.project import Project, Stage, TurnSettings, Vpc
 from voicecore.project.schema import VPC
 
@@ -33,6 +34,13 @@ class Deployment:
     turn: TurnSettings
     phones: tuple[Phone, ...] = ()
     """The phone providers that the project's session server answers."""
+    id: str = ""
+    """The project's ID; empty for a project that has none yet."""
+
+    @property
+    def owner(self) -> Owner:
+        """The owner of its resources in AWS, by their tags."""
+        return Owner(self.name, self.id)
 
     @property
     def has_phones(self) -> bool:
@@ -75,6 +83,7 @@ class Deployment:
             aws_names.TAG_PROJECT: self.name,
             aws_names.TAG_STAGE: stage or self.stage.name,
             aws_names.TAG_VERSION: __version__,
+            **({aws_names.TAG_ID: self.id} if self.id else {}),
         }
 
 
@@ -90,4 +99,5 @@ def deployment_of(project: Project, stage: str = DEFAULT_STAGE) -> Deployment:
         vpc=project.vpc,
         turn=project.turn,
         phones=tuple(PHONES[name] for name in project.providers),
+        id=project.id,
     )

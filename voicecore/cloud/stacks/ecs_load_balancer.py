@@ -1,7 +1,10 @@
 """Owns how callers reach a session server on ECS: load balancer, HTTPS, and CloudFront.
 
 With a domain of its own, the load balancer serves HTTPS with the given certificate. Without one,
-CloudFront does, and the load balancer accepts requests from CloudFront only.
+CloudFront does, and reaches the load balancer by plain HTTP, which carries keys, webhooks and
+calls. That leg is private: a VPC origin leads to an internal load balancer (CloudFront Developer
+Guide, private-content-vpc-origins; it passes WebSockets since May 2026). Without VPC origins in the
+region, and in stacks of before, the load balancer is public and admits only CloudFront's addresses.
 """
 
 from __future__ import annotations
@@ -9,9 +12,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from voicecore.catalog import regions
 from voicecore.cloud.stacks import network_stack
 from voicecore.cloud.stacks.deployment import Deployment
-from voicecore.cloud.stacks.network_stack import ANYWHERE, PUBLIC_SUBNETS, VPC_ID
+from voicecore.cloud.stacks.network_stack import ANYWHERE, PUBLIC_SUBNETS, SUBNETS, VPC_ID
 from voicecore.cloud.stacks.server_stack import generated_secret
 from voicecore.cloud.stacks.stack import Json, Resource, get_att, ref, sub
 from voicecore.project import aws_names
@@ -27,6 +31,11 @@ DRAIN_ATTRIBUTE = "deregistration_delay.timeout_seconds"
 # now and then (ELB User Guide, edit-load-balancer-attributes).
 _IDLE_SECONDS = 120
 _LIFETIME_SECONDS = 28_800  # of a connection to the load balancer: AgentCore's longest session
+ORIGIN_ADDRESSES = "OriginAddresses"
+"""Parameter with the prefix list of the addresses from which CloudFront calls origins."""
+
+PRIVATE_ORIGIN = "PrivateOrigin"
+
 _LATEST_TLS = "ELBSecurityPolicy-TLS13-1-2-2021-06"
 
 # CloudFront proves itself to the load balancer by this header; the secret holds its value.
@@ -53,18 +62,38 @@ def entry_id(deployment: Deployment) -> str:
     return "Listener" if deployment.stage.server.domain else "FromCloudFront"
 
 
-def entry_resources(deployment: Deployment) -> dict[str, Resource]:
+def is_private(deployment: Deployment, deployed: Mapping[str, Json]) -> bool:
+    """Return True when the load balancer is internal; `deployed` are the resources that exist.
+
+    A deployed public one stays: AWS cannot change its scheme, and its target group cannot belong to
+    two load balancers, so new calls would find no server for the minutes of a move.
+    """
+    balancer = deployed.get("LoadBalancer", {}).get("Properties", {})
+    public = balancer.get("Scheme") == "internet-facing"
+    stage = deployment.stage
+    return not (stage.server.domain or public) and stage.region in regions.VPC_ORIGINS
+
+
+def entry_resources(deployment: Deployment, private: bool) -> dict[str, Resource]:
     """Return the listener; without a domain, CloudFront as well."""
     return (
-        _https_listener(deployment) if deployment.stage.server.domain else _cloudfront(deployment)
+        _https_listener(deployment)
+        if deployment.stage.server.domain
+        else _cloudfront(deployment, private)
     )
 
 
-def load_balancer(deployment: Deployment) -> dict[str, Resource]:
-    """Return the load balancer in the public subnets, and its target group."""
-    port = 443 if deployment.stage.server.domain else 80
+def load_balancer(deployment: Deployment, private: bool) -> dict[str, Resource]:
+    """Return the load balancer in the public subnets, or the private ones; and its target group."""
+    domain = deployment.stage.server.domain
+    callers = (
+        security_rule("Callers", 443, {"CidrIp": ANYWHERE})
+        if domain
+        # Also for a VPC origin: its requests do not come from addresses of the VPC.
+        else security_rule("CloudFront", 80, {"SourcePrefixListId": ref(ORIGIN_ADDRESSES)})
+    )
     # CloudFront has added the caller's address already; otherwise the load balancer adds it.
-    forwarded = "append" if deployment.stage.server.domain else "preserve"
+    forwarded = "append" if domain else "preserve"
     return {
         "DoorGroup": Resource(
             "AWS::EC2::SecurityGroup",
@@ -72,7 +101,7 @@ def load_balancer(deployment: Deployment) -> dict[str, Resource]:
                 # EC2 replaces a group whose description changes, so this one stays as it is.
                 "GroupDescription": f"What the load balancer of {deployment.name} takes",
                 "VpcId": ref(VPC_ID),
-                "SecurityGroupIngress": [security_rule("Callers", port, {"CidrIp": ANYWHERE})],
+                "SecurityGroupIngress": [callers],
                 "SecurityGroupEgress": [
                     security_rule("The server", PORT, {"CidrIp": network_stack.CIDR})
                 ],
@@ -82,9 +111,9 @@ def load_balancer(deployment: Deployment) -> dict[str, Resource]:
             "AWS::ElasticLoadBalancingV2::LoadBalancer",
             {
                 "Type": "application",
-                "Scheme": "internet-facing",
+                "Scheme": "internal" if private else "internet-facing",
                 "IpAddressType": "ipv4",
-                "Subnets": ref(PUBLIC_SUBNETS),
+                "Subnets": ref(SUBNETS if private else PUBLIC_SUBNETS),
                 "SecurityGroups": [get_att("DoorGroup", "GroupId")],
                 "LoadBalancerAttributes": _attributes(
                     {
@@ -146,8 +175,9 @@ def _https_listener(deployment: Deployment) -> dict[str, Resource]:
     }
 
 
-def _cloudfront(deployment: Deployment) -> dict[str, Resource]:
+def _cloudfront(deployment: Deployment, private: bool) -> dict[str, Resource]:
     """Return HTTPS with CloudFront's own certificate; the listener rejects everyone else."""
+    server = aws_names.server_for(deployment.name, deployment.stage.name)
     return {
         _ORIGIN_KEY: generated_secret(
             aws_names.origin_key_for(deployment.name, deployment.stage.name),
@@ -189,11 +219,39 @@ def _cloudfront(deployment: Deployment) -> dict[str, Resource]:
                 "Actions": [_forward()],
             },
         ),
-        "Distribution": _distribution(aws_names.server_for(deployment.name, deployment.stage.name)),
+        **({PRIVATE_ORIGIN: _private_origin(server)} if private else {}),
+        "Distribution": _distribution(server, private),
     }
 
 
-def _distribution(comment: str) -> Resource:
+def _private_origin(name: str) -> Resource:
+    return Resource(
+        "AWS::CloudFront::VpcOrigin",
+        {
+            "VpcOriginEndpointConfig": {
+                "Name": name,
+                "Arn": ref("LoadBalancer"),
+                "HTTPPort": 80,
+                "OriginProtocolPolicy": "http-only",
+            }
+        },
+    )
+
+
+def _distribution(comment: str, private: bool) -> Resource:
+    # A session may take 30 s to start.
+    timeout = {"OriginReadTimeout": 60}
+    origin = (
+        {"VpcOriginConfig": {"VpcOriginId": ref(PRIVATE_ORIGIN), **timeout}}
+        if private
+        else {
+            "CustomOriginConfig": {
+                "OriginProtocolPolicy": "http-only",
+                "HTTPPort": 80,
+                **timeout,
+            }
+        }
+    )
     return Resource(
         "AWS::CloudFront::Distribution",
         {
@@ -204,12 +262,7 @@ def _distribution(comment: str) -> Resource:
                     {
                         "Id": "balancer",
                         "DomainName": get_att("LoadBalancer", "DNSName"),
-                        "CustomOriginConfig": {
-                            "OriginProtocolPolicy": "http-only",
-                            "HTTPPort": 80,
-                            # A session may take 30 s to start.
-                            "OriginReadTimeout": 60,
-                        },
+                        **origin,
                         "OriginCustomHeaders": [
                             {"HeaderName": _ORIGIN_HEADER, "HeaderValue": _origin_key()}
                         ],

@@ -10,7 +10,13 @@ from collections.abc import Mapping
 
 from voicecore.cloud.iam.server_roles import ecs_trust, start_role_statements, task_role_statements
 from voicecore.cloud.stacks.deployment import Deployment
-from voicecore.cloud.stacks.ecs_load_balancer import entry_resources, load_balancer, server_origin
+from voicecore.cloud.stacks.ecs_load_balancer import (
+    ORIGIN_ADDRESSES,
+    entry_resources,
+    is_private,
+    load_balancer,
+    server_origin,
+)
 from voicecore.cloud.stacks.ecs_tasks import scaling, service_resources
 from voicecore.cloud.stacks.env_split import Environment
 from voicecore.cloud.stacks.network_stack import PUBLIC_SUBNETS, SUBNETS, VPC_ID
@@ -41,15 +47,18 @@ def ecs_server_stack(
     secret_version: str = "",
     network: Mapping[str, str] | None = None,
     default_endpoint: bool = False,
+    private: bool = True,
 ) -> Stack:
     """Return the stack of the server with this image (by digest) for the agent with this ARN.
 
-    `network` holds the outputs of the project's network stack. `secret_version` is the version of
-    its secret's value, so that a new value restarts the server. `default_endpoint` is as in
-    `agent_arns`.
+    `network` holds the outputs of the project's network stack, and ORIGIN_ADDRESSES.
+    `secret_version` is the version of its secret's value, so that a new value restarts the server.
+    `default_endpoint` is as in `agent_arns`. `private`: the load balancer is internal, where that
+    is possible.
     """
     name, stage, region = deployment.name, deployment.stage.name, deployment.stage.region
     server = aws_names.server_for(name, stage)
+    private = private and is_private(deployment, {})
     resources = {
         "TaskRole": server_role(
             aws_names.server_role_for(name, stage, region),
@@ -66,12 +75,12 @@ def ecs_server_stack(
             start_role_statements(deployment, secret_arns(env)),
         ),
         "Log": log_group(deployment, aws_names.ecs_log_group_for(server)),
-        **load_balancer(deployment),
-        **entry_resources(deployment),
+        **load_balancer(deployment, private),
+        **entry_resources(deployment, private),
         **service_resources(deployment, env),
         **scaling(deployment),
     }
-    parameters = _network_parameters()
+    parameters = _network_parameters(deployment, private)
     given = network or {}
     values = {
         IMAGE_URI: image_uri,
@@ -87,17 +96,25 @@ def ecs_server_stack(
     return server_stack(deployment, env, description, resources, outputs, values, parameters)
 
 
-def _network_parameters() -> dict[str, Parameter]:
-    return {
+def _network_parameters(deployment: Deployment, private: bool) -> dict[str, Parameter]:
+    parameters = {
         VPC_ID: Parameter("The network: the output Vpc of its stack", "AWS::EC2::VPC::Id"),
-        PUBLIC_SUBNETS: Parameter(
-            "Public subnets in two zones, for the load balancer", "List<AWS::EC2::Subnet::Id>"
-        ),
         SUBNETS: Parameter(
             "Private subnets with a route to a NAT gateway, for the server",
             "List<AWS::EC2::Subnet::Id>",
         ),
     }
+    if not private:
+        parameters[PUBLIC_SUBNETS] = Parameter(
+            "Public subnets in two zones, for the load balancer", "List<AWS::EC2::Subnet::Id>"
+        )
+    if not deployment.stage.server.domain:
+        parameters[ORIGIN_ADDRESSES] = Parameter(
+            "ID of the managed prefix list com.amazonaws.global.cloudfront.origin-facing (`aws ec2 "
+            "describe-managed-prefix-lists`)",
+            pattern="pl-[0-9a-f]+",
+        )
+    return parameters
 
 
 def _outputs(deployment: Deployment) -> dict[str, StackOutput]:

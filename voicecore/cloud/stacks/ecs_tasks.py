@@ -109,7 +109,7 @@ def scaling(deployment: Deployment) -> dict[str, Resource]:
                     "TargetValue": CALLS_PER_TASK,
                     "ScaleOutCooldown": 60,
                     "ScaleInCooldown": 600,
-                    "CustomizedMetricSpecification": {"Metrics": _calls_per_task()},
+                    "CustomizedMetricSpecification": {"Metrics": _calls_per_task(name)},
                 },
             },
         ),
@@ -149,6 +149,8 @@ def _service(deployment: Deployment, name: str) -> Resource:
             "Cluster": ref("Cluster"),
             "TaskDefinition": ref("Task"),
             "LaunchType": "FARGATE",
+            # ECS would stop tasks, and so cut calls, to spread them over zones.
+            "AvailabilityZoneRebalancing": "DISABLED",
             # No DesiredCount: an update would undo what scaling did.
             "DeploymentConfiguration": {
                 "MinimumHealthyPercent": 100,
@@ -230,26 +232,41 @@ def _secrets(env: Environment) -> dict[str, str]:
     }
 
 
-def _calls_per_task() -> list[Json]:
+def _calls_per_task(server: str) -> list[Json]:
     targets = {"TargetGroup": get_att("Targets", "TargetGroupFullName")}
+    service = {"ClusterName": server, "ServiceName": server}
     return [
-        _metric("connections", "ActiveConnectionCount", "Sum", {}),
-        _metric("tasks", "HealthyHostCount", "Maximum", targets),
+        _metric("connections", "ApplicationELB", "ActiveConnectionCount", "Sum", _balancer()),
+        _metric("tasks", "ApplicationELB", "HealthyHostCount", "Maximum", targets | _balancer()),
+        # Tasks that drain are not healthy targets, and their calls are counted: they count as
+        # tasks, too. A running task is one or three samples a minute (ECS Developer Guide,
+        # service_utilization), and an update runs at most twice as many tasks.
+        _metric("samples", "ECS", "CPUUtilization", "SampleCount", service),
+        {
+            "Id": "running",
+            "Expression": "FILL(samples, 0) / IF(FILL(samples, 0) > 2 * tasks, 3, 1)",
+            "ReturnData": False,
+        },
         {
             "Id": "calls",
             "Label": "Open calls per task",
             # Without connections the load balancer reports nothing, and scaling would do nothing.
-            "Expression": "FILL(connections, 0) / 2 / IF(tasks > 0, tasks, 1)",
+            "Expression": (
+                "FILL(connections, 0) / 2 / IF(tasks > 0, IF(running > tasks, running, tasks), 1)"
+            ),
             "ReturnData": True,
         },
     ]
 
 
-def _metric(id: str, name: str, stat: str, dimensions: Json) -> Json:
-    balancer = {"LoadBalancer": get_att("LoadBalancer", "LoadBalancerFullName")}
+def _balancer() -> Json:
+    return {"LoadBalancer": get_att("LoadBalancer", "LoadBalancerFullName")}
+
+
+def _metric(id: str, namespace: str, name: str, stat: str, dimensions: Json) -> Json:
     metric = {
-        "Namespace": "AWS/ApplicationELB",
+        "Namespace": f"AWS/{namespace}",
         "MetricName": name,
-        "Dimensions": [{"Name": k, "Value": v} for k, v in (dimensions | balancer).items()],
+        "Dimensions": [{"Name": k, "Value": v} for k, v in dimensions.items()],
     }
     return {"Id": id, "MetricStat": {"Metric": metric, "Stat": stat}, "ReturnData": False}

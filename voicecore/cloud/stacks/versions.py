@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -26,7 +27,7 @@ class Version:
     """The image's digest: "sha256:..."."""
     time: datetime
     message: str = ""
-    """The deployer's message; cut if it is too long for a tag."""
+    """The deployer's message, as a tag can keep it: one line, cut if it is too long."""
 
     @property
     def title(self) -> str:
@@ -40,7 +41,9 @@ def with_next_version(
     """Return the history with one more version, oldest first, at most VERSIONS_KEPT."""
     number = max((version.number for version in versions), default=0) + 1
     ordered = sorted(versions, key=lambda version: version.number)
-    return (*ordered, Version(number, image, now.replace(microsecond=0), message))[-VERSIONS_KEPT:]
+    time = now.replace(microsecond=0)
+    added = Version(number, image, time, _kept(message, len(_head(time, image))))
+    return (*ordered, added)[-VERSIONS_KEPT:]
 
 
 def tags_of(versions: Sequence[Version]) -> dict[str, str]:
@@ -57,12 +60,23 @@ def versions_in(tags: Mapping[str, str]) -> tuple[Version, ...]:
 
 
 def _encode(version: Version) -> str:
-    head = f"{version.time.astimezone(UTC):{_TIME}} {version.image}"
-    room = _VALUE_MAX - len(head) - 1
-    message = " ".join(version.message.split())
+    return f"{_head(version.time, version.image)} {_quoted(version.message)}".rstrip()
+
+
+def _head(time: datetime, image: str) -> str:
+    return f"{time.astimezone(UTC):{_TIME}} {image}"
+
+
+def _kept(message: str, head: int) -> str:
+    """Return what a tag keeps of a message behind a head of this length.
+
+    Stack and tag must have the same, or the next deploy would find a difference.
+    """
+    plain = "".join(" " if unicodedata.category(c) in ("Cc", "Cs") else c for c in message)
+    message, room = " ".join(plain.split()), _VALUE_MAX - head - 1
     while len(quoted := _quoted(message)) > room:
         message = message[: len(message) - max(1, (len(quoted) - room) // len(_quoted("😀")))]
-    return f"{head} {quoted}".rstrip()
+    return message.rstrip()
 
 
 def _quoted(text: str) -> str:

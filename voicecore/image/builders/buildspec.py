@@ -18,6 +18,7 @@ from voicecore import __version__
 from voicecore.image.builders.buildx_command import BuildxInputs, buildx_argv
 from voicecore.image.registry.reference import Reference
 from voicecore.project import aws_names
+from voicecore.project.identity import Owner
 
 MACHINE = {
     "type": "ARM_CONTAINER",
@@ -42,7 +43,7 @@ _EARLIEST = (1980, 1, 1, 0, 0, 0)  # the earliest time in a zip (APPNOTE 4.4.6)
 class CodeBuildInputs:
     """Everything that AWS builds an image from."""
 
-    project: str
+    owner: Owner
     agent: Path
     files: Sequence[str]
     """The build context: paths relative to `agent`, with forward slashes."""
@@ -59,6 +60,11 @@ class CodeBuildInputs:
     """True when a package has no wheel and must be compiled."""
     fresh: bool = False
     """True when nothing of earlier builds is reused."""
+
+    @property
+    def project(self) -> str:
+        """Name of the project."""
+        return self.owner.project
 
     @property
     def image(self) -> str:
@@ -150,8 +156,9 @@ def _build_stage(inputs: CodeBuildInputs) -> str | None:
     return stages[-1] if stages else None
 
 
-def project_settings(name: str, account: str, region: str, role: str) -> dict[str, Any]:
+def project_settings(owner: Owner, account: str, region: str, role: str) -> dict[str, Any]:
     """Return the parameters of CreateProject and UpdateProject."""
+    name = owner.project
     return {
         "name": aws_names.builder_for(name),
         "description": f"Builds the image of the voice agent {name}",
@@ -172,13 +179,14 @@ def project_settings(name: str, account: str, region: str, role: str) -> dict[st
                 "groupName": aws_names.builder_log_group_for(name),
             }
         },
-        "tags": [{"key": key, "value": value} for key, value in tags(name).items()],
+        "tags": [{"key": key, "value": value} for key, value in tags(owner).items()],
     }
 
 
-def tags(name: str) -> dict[str, str]:
+def tags(owner: Owner) -> dict[str, str]:
     """Return the tags of all resources, by which they are found and recognized as ours."""
-    return {"voicecore:project": name, "voicecore:version": __version__}
+    own = {aws_names.TAG_PROJECT: owner.project, aws_names.TAG_VERSION: __version__}
+    return own | ({aws_names.TAG_ID: owner.id} if owner.id else {})
 
 
 def trust(account: str) -> dict[str, Any]:

@@ -53,6 +53,7 @@ from voicecore.image.builders.codebuild_resources import (
     ensure_project,
     ensure_role,
     is_role_too_new,
+    require_own_resources,
 )
 from voicecore.image.docker.engine import Engine
 from voicecore.image.docker.smoke_test import SmokeTestResult
@@ -94,7 +95,7 @@ def build_plan(
     if plan.target is None:
         raise AssertionError("a build in AWS has a target")
     inputs = CodeBuildInputs(
-        project=plan.project.name,
+        owner=plan.project.owner,
         agent=plan.folder,
         files=[file.path for file in plan.files],
         target=plan.target,
@@ -182,15 +183,16 @@ def build(
     """Build `inputs` in AWS, push the image, and wait for the end.
 
     `role` is the ARN of the role to build with; None creates one. Ctrl-C stops the build in AWS.
-    Raises AwsRefused, RemoteBuildFailed or RemoteBuildStopped.
+    Raises AwsRefused, ForeignResource, RemoteBuildFailed or RemoteBuildStopped.
     """
     timings = timings or BuildTimings()
     with _role_advice(), translated_errors():
-        bucket = ensure_bucket(aws, inputs.project)
-        ensure_log_group(aws, inputs.project)
+        require_own_resources(aws, inputs.owner)
+        bucket = ensure_bucket(aws, inputs.owner)
+        ensure_log_group(aws, inputs.owner)
         own = role is None
-        arn = role or ensure_role(aws, inputs.project, inputs.target)
-        ensure_project(aws, inputs.project, arn, timings.role)
+        arn = role or ensure_role(aws, inputs.owner, inputs.target)
+        ensure_project(aws, inputs.owner, arn, timings.role)
         _upload_source(aws, bucket, inputs, on_progress)
         run = _BuildRun(aws, inputs, on_progress, timings)
         run.until_done(attempts=1 + len(timings.role) if own else 1)

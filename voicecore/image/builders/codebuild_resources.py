@@ -14,12 +14,14 @@ from dataclasses import dataclass
 
 from botocore.exceptions import ClientError
 
-from voicecore.aws.errors import AwsRefused, code_of, ignoring, translated_errors
+from voicecore.aws.errors import AwsRefused, code_of, ignoring, is_denied, translated_errors
+from voicecore.aws.ownership import require_own
 from voicecore.aws.session import Aws
 from voicecore.image.builders import buildspec
 from voicecore.image.registry.credentials import ecr_host
 from voicecore.image.registry.reference import Reference
 from voicecore.project import aws_names
+from voicecore.project.identity import Owner
 
 _POLICY = "build"
 
@@ -30,16 +32,38 @@ class Leftover:
 
     title: str
     remove: Callable[[], object]
+    tags: Mapping[str, str]
 
 
-def leftovers(aws: Aws, project: str) -> list[Leftover]:
-    """Return the resources of `project`'s builds in this account and region, in removal order.
+def leftovers(aws: Aws, owner: Owner) -> list[Leftover]:
+    """Return the resources of the owner's builds in this account and region, in removal order.
 
-    Resources without the project's tag are not included. Raises AwsRefused.
+    Resources without the owner's tags are not included. Raises AwsRefused.
     """
     with translated_errors():
-        steps = (_project, _log_group, _role, _bucket)
-        return [found for step in steps if (found := step(aws, project))]
+        found = [step(aws, owner.project) for step in _KINDS]
+    return [each for each in found if each and owner.owns(each.tags)]
+
+
+def require_own_resources(aws: Aws, owner: Owner) -> None:
+    """Raise ForeignResource if one with a name of the owner's has another project's tags.
+
+    `ensure_project` checks the CodeBuild project.
+    """
+    for find in (_log_group, _role, _bucket):
+        _require_own(aws, owner, find)
+
+
+def _require_own(aws: Aws, owner: Owner, find: Callable[[Aws, str], Leftover | None]) -> None:
+    try:
+        found = find(aws, owner.project)
+    except ClientError as error:
+        # An identity may use an existing role and read none.
+        if not is_denied(error):
+            raise
+        return
+    if found and aws_names.TAG_PROJECT in found.tags:
+        require_own(owner, found.title, found.tags)
 
 
 def delete(found: Sequence[Leftover]) -> list[str]:
@@ -59,13 +83,13 @@ def is_role_too_new(message: str) -> bool:
     return bool(re.search(r"not authorized to perform:? sts:AssumeRole|cannot be assumed", message))
 
 
-def ensure_bucket(aws: Aws, project: str) -> str:
+def ensure_bucket(aws: Aws, owner: Owner) -> str:
     """Create or update the private, TLS-only bucket for sources and return its name.
 
     Sources expire after a week.
     """
     s3 = aws.client("s3")
-    bucket = aws_names.builder_bucket_for(project, aws.account, aws.region)
+    bucket = aws_names.builder_bucket_for(owner.project, aws.account, aws.region)
     # Bucket names are global: never use a bucket of this name in another account.
     mine = {"Bucket": bucket, "ExpectedBucketOwner": aws.account}
     try:
@@ -79,7 +103,7 @@ def ensure_bucket(aws: Aws, project: str) -> str:
         if code_of(error) not in ("404", "NoSuchBucket"):
             raise
         _create_bucket(aws, bucket)
-    tags = [{"Key": key, "Value": value} for key, value in buildspec.tags(project).items()]
+    tags = [{"Key": key, "Value": value} for key, value in buildspec.tags(owner).items()]
     s3.put_bucket_tagging(**mine, Tagging={"TagSet": tags})
     s3.put_public_access_block(
         **mine,
@@ -119,20 +143,20 @@ def _create_bucket(aws: Aws, bucket: str) -> None:
         raise
 
 
-def ensure_log_group(aws: Aws, project: str) -> None:
+def ensure_log_group(aws: Aws, owner: Owner) -> None:
     """Create or update the log group; CodeBuild's own would have no tags and no retention."""
     logs = aws.client("logs")
-    group = aws_names.builder_log_group_for(project)
+    group = aws_names.builder_log_group_for(owner.project)
     with ignoring("ResourceAlreadyExistsException"):
-        logs.create_log_group(logGroupName=group, tags=buildspec.tags(project))
+        logs.create_log_group(logGroupName=group, tags=buildspec.tags(owner))
     logs.put_retention_policy(logGroupName=group, retentionInDays=buildspec.LOG_DAYS)
 
 
-def ensure_role(aws: Aws, project: str, target: Reference) -> str:
+def ensure_role(aws: Aws, owner: Owner, target: Reference) -> str:
     """Create or update the role that may only build and push to `target`; return its ARN."""
     iam = aws.client("iam")
-    role = aws_names.builder_role_for(project, aws.region)
-    tags = [{"Key": key, "Value": value} for key, value in buildspec.tags(project).items()]
+    role = aws_names.builder_role_for(owner.project, aws.region)
+    tags = [{"Key": key, "Value": value} for key, value in buildspec.tags(owner).items()]
     trust = json.dumps(buildspec.trust(aws.account))
     try:
         found = iam.get_role(RoleName=role)
@@ -143,29 +167,32 @@ def ensure_role(aws: Aws, project: str, target: Reference) -> str:
         found = iam.create_role(
             RoleName=role,
             AssumeRolePolicyDocument=trust,
-            Description=f"CodeBuild, for the image of the voice agent {project}",
+            Description=f"CodeBuild, for the image of the voice agent {owner.project}",
             Tags=tags,
         )
     ecr = ecr_host(target.registry)
-    owner = ecr.account if ecr else aws.account
-    repository = f"arn:{aws.partition}:ecr:{aws.region}:{owner}:repository/{target.repository}"
-    permissions = buildspec.permissions(project, aws.partition, aws.account, aws.region, repository)
+    account = ecr.account if ecr else aws.account
+    repository = f"arn:{aws.partition}:ecr:{aws.region}:{account}:repository/{target.repository}"
+    permissions = buildspec.permissions(
+        owner.project, aws.partition, aws.account, aws.region, repository
+    )
     iam.put_role_policy(RoleName=role, PolicyName=_POLICY, PolicyDocument=json.dumps(permissions))
     return found["Role"]["Arn"]
 
 
-def ensure_project(aws: Aws, project: str, role: str, pauses: Sequence[float]) -> None:
+def ensure_project(aws: Aws, owner: Owner, role: str, pauses: Sequence[float]) -> None:
     """Create or update the CodeBuild project.
 
     If IAM has not propagated the role yet, retry after each of `pauses`, in seconds.
     """
     codebuild = aws.client("codebuild")
-    settings = buildspec.project_settings(project, aws.account, aws.region, role)
+    settings = buildspec.project_settings(owner, aws.account, aws.region, role)
     for pause in (*pauses, None):
         try:
             with ignoring("ResourceAlreadyExistsException"):
                 codebuild.create_project(**settings)
                 return
+            _require_own(aws, owner, _project)
             codebuild.update_project(**settings)
             return
         except ClientError as error:
@@ -177,11 +204,12 @@ def ensure_project(aws: Aws, project: str, role: str, pauses: Sequence[float]) -
 def _project(aws: Aws, project: str) -> Leftover | None:
     codebuild = aws.client("codebuild")
     name = aws_names.builder_for(project)
-    found = codebuild.batch_get_projects(names=[name])["projects"]
-    tags = {tag["key"]: tag["value"] for tag in (found[0].get("tags") or [] if found else [])}
-    if not _has_tag(tags, project):
-        return None
-    return Leftover(f"CodeBuild project {name}", lambda: codebuild.delete_project(name=name))
+    for found in codebuild.batch_get_projects(names=[name])["projects"]:
+        tags = {tag["key"]: tag["value"] for tag in found.get("tags") or []}
+        return Leftover(
+            f"CodeBuild project {name}", lambda: codebuild.delete_project(name=name), tags
+        )
+    return None
 
 
 def _log_group(aws: Aws, project: str) -> Leftover | None:
@@ -189,11 +217,10 @@ def _log_group(aws: Aws, project: str) -> Leftover | None:
     group = aws_names.builder_log_group_for(project)
     arn = f"arn:{aws.partition}:logs:{aws.region}:{aws.account}:log-group:{group}"
     with ignoring("ResourceNotFoundException"):
-        if _has_tag(logs.list_tags_for_resource(resourceArn=arn)["tags"], project):
-            return Leftover(
-                f"log group {group}",
-                lambda: logs.delete_log_group(logGroupName=group),
-            )
+        tags = logs.list_tags_for_resource(resourceArn=arn)["tags"]
+        return Leftover(
+            f"log group {group}", lambda: logs.delete_log_group(logGroupName=group), tags
+        )
     return None
 
 
@@ -208,8 +235,8 @@ def _role(aws: Aws, project: str) -> Leftover | None:
 
     with ignoring("NoSuchEntity"):
         found = iam.get_role(RoleName=role)["Role"]
-        if _has_tag({tag["Key"]: tag["Value"] for tag in found.get("Tags", [])}, project):
-            return Leftover(f"IAM role {role}", remove)
+        tags = {tag["Key"]: tag["Value"] for tag in found.get("Tags", [])}
+        return Leftover(f"IAM role {role}", remove, tags)
     return None
 
 
@@ -227,10 +254,9 @@ def _bucket(aws: Aws, project: str) -> Leftover | None:
 
     with ignoring("NoSuchBucket", "NoSuchTagSet"):
         tags = s3.get_bucket_tagging(**mine)["TagSet"]
-        if _has_tag({tag["Key"]: tag["Value"] for tag in tags}, project):
-            return Leftover(f"S3 bucket {bucket}", remove)
+        return Leftover(f"S3 bucket {bucket}", remove, {tag["Key"]: tag["Value"] for tag in tags})
     return None
 
 
-def _has_tag(tags: Mapping[str, str], project: str) -> bool:
-    return tags.get("voicecore:project") == project
+_KINDS = (_project, _log_group, _role, _bucket)
+"""How the resources are found, in removal order."""

@@ -47,6 +47,8 @@ def _linked_services(operation: Operation) -> list[str]:
             return ["ecs.amazonaws.com"]
         case "elasticloadbalancing:CreateLoadBalancer":
             return ["elasticloadbalancing.amazonaws.com"]
+        case "cloudfront:CreateVpcOrigin":
+            return ["vpcorigin.cloudfront.amazonaws.com"]
         case "application-autoscaling:RegisterScalableTarget":
             return [f"{operation.params['ServiceNamespace']}.application-autoscaling.amazonaws.com"]
         case _:

@@ -15,6 +15,7 @@ from tests.standins.aws.services.traffic import (
     Target,
     Traffic,
 )
+from tests.standins.aws.services.vpc_origins import note_use
 from tests.standins.models.refusal import Refused
 
 _DELAY = "deregistration_delay.timeout_seconds"
@@ -127,6 +128,8 @@ def get_metric_statistics(cloud: Cloud, call: Call) -> dict[str, Any]:
 def create_distribution(cloud: Cloud, call: Call) -> dict[str, Any]:
     """Create a distribution; with traffic, its domain is a port of this machine."""
     answer = call.moto()
+    given = call.params.get("DistributionConfigWithTags", call.params)["DistributionConfig"]
+    note_use(cloud, answer["Distribution"]["Id"], given)
     if traffic := _traffic(cloud):
         made = answer["Distribution"]
         found = cast(Any, get_backend("cloudfront")[call.account]["aws"].distributions[made["Id"]])
@@ -138,6 +141,11 @@ def create_distribution(cloud: Cloud, call: Call) -> dict[str, Any]:
     return answer
 
 
+def update_distribution(cloud: Cloud, call: Call) -> dict[str, Any]:
+    note_use(cloud, call.params["Id"], call.params["DistributionConfig"])
+    return call.moto()
+
+
 def delete_distribution(cloud: Cloud, call: Call) -> dict[str, Any]:
     found = get_backend("cloudfront")[call.account]["aws"].distributions.get(call.params["Id"])
     answer = call.moto()
@@ -146,11 +154,23 @@ def delete_distribution(cloud: Cloud, call: Call) -> dict[str, Any]:
     return answer
 
 
+def put_scaling_policy(cloud: Cloud, call: Call) -> dict[str, Any]:
+    """Create or update a scaling policy; moto gives an updated one another ARN."""
+    policies = get_backend("applicationautoscaling")[call.account][call.region].policies
+    before = {key: policy.policy_arn for key, policy in policies.items()}
+    answer = call.moto()
+    for key, policy in policies.items():
+        if policy.policy_arn == answer["PolicyARN"] and key in before:
+            policy.policy_arn = answer["PolicyARN"] = before[key]
+    return answer
+
+
 def _traffic(cloud: Cloud) -> Traffic | None:
     return cloud.state.get(("traffic",))
 
 
 HANDLERS = {
+    ("application-autoscaling", "PutScalingPolicy"): put_scaling_policy,
     ("elbv2", "ModifyTargetGroupAttributes"): modify_target_group_attributes,
     ("elbv2", "CreateListener"): create_listener,
     ("elbv2", "CreateLoadBalancer"): create_load_balancer,
@@ -159,5 +179,6 @@ HANDLERS = {
     ("cloudwatch", "GetMetricStatistics"): get_metric_statistics,
     ("cloudfront", "CreateDistributionWithTags"): create_distribution,
     ("cloudfront", "CreateDistribution"): create_distribution,
+    ("cloudfront", "UpdateDistribution"): update_distribution,
     ("cloudfront", "DeleteDistribution"): delete_distribution,
 }

@@ -232,7 +232,7 @@ class AgentPart:
         """Bring up everything of the agent's stack that a new version of the runtime needs."""
         cloud, current = self._context.cloud, self.current
         secret = self._desired.environment.secret
-        stack, deployed = self._desired.stack("", None), current.stack
+        stack, deployed = self._desired.stack("", None), cloud.restore(current.stack, on_event)
         if current.runtime is None:
             deployed = cloud.apply(foundation_of(stack), deployed, on_event)
         elif secret and SECRET not in current.resources:

@@ -12,8 +12,8 @@ from voicecore.cloud.deploy.plan import (
     Action,
     ResourceChange,
     StackPlan,
+    compare_templates,
     plan_creation,
-    plan_update,
 )
 from voicecore.cloud.resources import agentcore
 from voicecore.cloud.resources.agentcore import Runtime
@@ -121,7 +121,9 @@ def read_agent(reader: StateReader, project: str, stage: str) -> CurrentAgent:
     control = reader.aws.client("bedrock-agentcore-control")
     runtime = reader.ask("runtime", lambda: agentcore.find(control, runtime_id), None)
     if runtime is None:
-        return current
+        # The deploy creates both, after all that they need.
+        rest = (each for each in stack.missing if each.logical not in (RUNTIME, ENDPOINT))
+        return replace(current, stack=replace(stack, missing=tuple(rest)))
     live = stack.parameters.get(LIVE_VERSION)
     if not live:
         # A stack of before this parameter, whose template followed the newest version.
@@ -186,22 +188,4 @@ def plan_by_template(stack: Stack, current: CurrentAgent) -> StackPlan:
     """Return the plan by comparing templates, for a change set that AWS cannot compute yet."""
     if current.stack is None or not current.stack.updatable:
         return plan_creation(stack)
-    before, after = current.resources, stack.resources
-    changes = [
-        {
-            "Action": "Add" if name not in before else "Modify" if name in after else "Remove",
-            "LogicalResourceId": name,
-            "ResourceType": (after.get(name) or before[name])["Type"],
-            "Replacement": "False",
-            "Details": [
-                {"Target": {"Name": key}}
-                for key, value in after.get(name, {}).get("Properties", {}).items()
-                if name in before and before[name]["Properties"].get(key) != value
-            ],
-        }
-        for name in {**before, **after}
-        if before.get(name) != after.get(name)
-    ]
-    return plan_update(
-        {"StackName": stack.name, "Changes": [{"ResourceChange": change} for change in changes]}
-    )
+    return compare_templates(stack, current.resources)

@@ -14,13 +14,20 @@ from voicecore.aws.session import Aws
 from voicecore.aws.task_group import TaskGroup
 from voicecore.cloud.deploy.parts.image_build import ImageBuild, ImageSource
 from voicecore.cloud.deploy.parts.state_reader import StateReader
-from voicecore.cloud.deploy.plan import StackPlan, plan_creation, plan_update
+from voicecore.cloud.deploy.plan import (
+    StackPlan,
+    compare_templates,
+    plan_creation,
+    plan_restoration,
+    plan_update,
+)
 from voicecore.cloud.deploy.progress import BufferedProgress, ProgressBoard
 from voicecore.cloud.deploy.request import DeployRequest
 from voicecore.cloud.preflight.checks import PreflightCheck
 from voicecore.cloud.resources.cloudformation import CloudFormation
 from voicecore.cloud.resources.deployed_stack import DeployedStack
 from voicecore.cloud.resources.inventory import FoundResource
+from voicecore.cloud.resources.restoration import restoration_of
 from voicecore.cloud.stacks.stack import Stack
 from voicecore.console.output import Output
 
@@ -113,8 +120,17 @@ class Part(Protocol):
 
 
 def plan_stack(cloud: CloudFormation, stack: Stack, deployed: DeployedStack | None) -> StackPlan:
-    """Return what bringing a stack to its desired state would change."""
+    """Return what bringing a stack to its desired state would change.
+
+    Raises StackFailed for a stack that cannot be restored.
+    """
     if deployed is None or not deployed.updatable:
         return plan_creation(stack)
-    changes = None if cloud.is_current(stack, deployed) else cloud.changes(stack, deployed)
+    if deployed.missing:
+        # A change set may need attributes of what is missing.
+        template = cloud.template_of(deployed)
+        restoration_of(deployed, template)  # refuses what cannot be restored
+        rest = compare_templates(stack, template.get("Resources", {}))
+        return plan_restoration(deployed.missing, rest)
+    changes = None if cloud.is_current(stack, deployed) else cloud.changes(stack)
     return plan_update(changes) if changes else StackPlan(stack.name, ())

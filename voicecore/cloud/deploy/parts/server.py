@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import cached_property
 from typing import ClassVar
 
 from voicecore.aws.session import Aws
@@ -25,6 +26,7 @@ from voicecore.cloud.deploy.plan import StackPlan, secret_change
 from voicecore.cloud.deploy.progress import ProgressBoard
 from voicecore.cloud.preflight.build import build_results
 from voicecore.cloud.preflight.checks import PreflightCheck
+from voicecore.cloud.preflight.network import cloudfront_addresses
 from voicecore.cloud.preflight.quotas import function_limits
 from voicecore.cloud.preflight.server import server_checks
 from voicecore.cloud.resources import ecs_service, inventory
@@ -32,6 +34,7 @@ from voicecore.cloud.resources.deployed_stack import DeployedStack
 from voicecore.cloud.resources.ecs_service import RolloutWatch
 from voicecore.cloud.resources.inventory import FoundResource
 from voicecore.cloud.resources.stack_failure import StackFailed
+from voicecore.cloud.stacks.ecs_load_balancer import ORIGIN_ADDRESSES, is_private
 from voicecore.cloud.stacks.server_stack import SECRET, has_table
 from voicecore.cloud.stacks.stack import Stack
 from voicecore.console.output import Output
@@ -108,8 +111,16 @@ class ServerPart:
         return [*own, ("build", lambda: build_results(self._context.aws.region, self.image))]
 
     def warnings(self) -> Sequence[str]:
-        """Return what the image build needs."""
-        return [*filter(None, (self.image.note,))]
+        """Return what the image build needs, and whether the load balancer stays public."""
+        public = (
+            "The session server's load balancer is public, and admits only CloudFront, which calls "
+            "it by plain HTTP. A new one is private, under another URL:  voicecore destroy "
+            f"--only-server{aws_names.stage_flag(self._deployment.stage.name)}, then deploy "
+            "--server again"
+        )
+        could = self.current.stack and is_private(self._deployment, {})
+        stays = "" if self._desired.private or not could else public
+        return [*filter(None, (self.image.note, stays))]
 
     @property
     def up_to_date(self) -> bool:
@@ -173,12 +184,13 @@ class ServerPart:
         image, arn = self.image.built_uri(), stacks[AGENT].outputs["RuntimeArn"]
         if self.current.draining and self.current.stack:
             return self.current.stack
-        desired, deployed = self._in_applied_network(), self.current.stack
+        desired = self._in_applied_network()
+        deployed = self._context.cloud.restore(self.current.stack, board.on_event)
         version, secret = self.current.secret.version, desired.environment.secret
         if secret and secret != self.current.secret.variables:
             # The server reads the secret when it starts.
             stack = desired.stack(image, arn, version)
-            deployed, version = self._write_secret(desired, stack, board)
+            deployed, version = self._write_secret(desired, stack, deployed, board)
         stack = desired.stack(image, arn, version)
         if not desired.carries_calls:
             return self._context.cloud.apply(stack, deployed, board.on_event)
@@ -196,12 +208,28 @@ class ServerPart:
         if self._account_limit is None and not self._base.carries_calls:
             self._account_limit = function_limits(self._context.aws).total
             self._base = replace(self._base, account_limit=self._account_limit)
-        network = self._shared.current.network
-        return replace(self._base, network=network.outputs) if network else self._base
+        if not self._base.carries_calls:
+            return self._base
+        private = is_private(self._deployment, self.current.resources)
+        return self._in_network(replace(self._base, private=private), self._shared.current.network)
 
     def _in_applied_network(self) -> DesiredServer:
-        network = self._shared.applied_network() if self.carries_calls else None
-        return replace(self._desired, network=network.outputs) if network else self._desired
+        if not self.carries_calls:
+            return self._desired
+        return self._in_network(self._desired, self._shared.applied_network())
+
+    def _in_network(self, desired: DesiredServer, network: DeployedStack | None) -> DesiredServer:
+        known = {ORIGIN_ADDRESSES: self._origin_addresses}
+        return replace(desired, network={**network.outputs, **known} if network else known)
+
+    @cached_property
+    def _origin_addresses(self) -> str:
+        """The prefix list of the addresses from which CloudFront calls; empty with a domain."""
+        if self._deployment.stage.server.domain:
+            return ""
+        stack = self.current.stack
+        known = stack.parameters.get(ORIGIN_ADDRESSES) if stack else None
+        return known or cloudfront_addresses(self._context.aws)
 
     def _read(self, wait_for_drain: bool) -> None:
         self.current = read_server(
@@ -225,10 +253,13 @@ class ServerPart:
         return cloud.is_current(stack, current.stack)
 
     def _write_secret(
-        self, desired: DesiredServer, stack: Stack, board: ProgressBoard
+        self,
+        desired: DesiredServer,
+        stack: Stack,
+        deployed: DeployedStack | None,
+        board: ProgressBoard,
     ) -> tuple[DeployedStack, str]:
         """Write the secret's value, and create the secret first if needed; return its version."""
-        deployed = self.current.stack
         if SECRET not in self.current.resources or deployed is None:
             with_secret = add_secret(stack, self.current)
             deployed = self._context.cloud.apply(with_secret, deployed, board.on_event)

@@ -56,6 +56,8 @@ class DesiredServer:
     """Executions of Lambda functions at once that the account may have."""
     default_endpoint: bool = False
     """True for a server of before AGENT_ENDPOINT, which calls the endpoint DEFAULT."""
+    private: bool = True
+    """False when the deployed load balancer is public, and so stays it."""
 
     @property
     def carries_calls(self) -> bool:
@@ -71,7 +73,7 @@ class DesiredServer:
         """Return the server's stack with this image (URI by digest) for this agent."""
         given = (self.deployment, self.environment, image, runtime_arn, secret_version)
         return (
-            ecs_server_stack(*given, self.network, self.default_endpoint)
+            ecs_server_stack(*given, self.network, self.default_endpoint, self.private)
             if self.carries_calls
             else lambda_server_stack(*given, self.account_limit, self.default_endpoint)
         )

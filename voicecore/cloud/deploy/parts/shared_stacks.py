@@ -32,7 +32,9 @@ class CurrentShared:
     @property
     def repository(self) -> str:
         """URI of the image repository; empty if its stack is not complete."""
-        return self.images.outputs[REPOSITORY_URI] if self.images and self.images.updatable else ""
+        images = self.images
+        whole = images and images.updatable and not images.missing
+        return images.outputs[REPOSITORY_URI] if images and whole else ""
 
 
 @dataclass(frozen=True)

@@ -65,10 +65,13 @@ class DeployReader:
     on_event: OnEvent
 
     def settled(self, stack: DeployedStack | None) -> DeployedStack | None:
-        """Return the stack once no operation is in progress; None for an empty one."""
+        """Return the stack once no operation is in progress; None for an empty one.
+
+        It is compared with what stands: resources deleted by hand are in `missing`.
+        """
         if stack and next_step(stack.status) is NextStep.WAIT:
             stack = self.cloud.wait(stack.name, self.on_event)
-        return stack if stack and not stack.empty else None
+        return self.cloud.examined(stack) if stack and not stack.empty else None
 
     def ask(self, what: str, question: Callable[[], Answer], otherwise: Answer) -> Answer:
         """Return the answer."""

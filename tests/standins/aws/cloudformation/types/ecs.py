@@ -332,6 +332,7 @@ def _policy_attributes(c: Context, physical: str) -> dict[str, Any]:
 
 
 def _policy_delete(c: Context, physical: str, p: Properties) -> None:
+    _policy_attributes(c, physical)  # moto has another error than AWS for one that is gone
     c.client(_SCALING).delete_scaling_policy(
         PolicyName=p["PolicyName"], **_scaled(p["ScalingTargetId"])
     )
@@ -349,10 +350,13 @@ def _distribution_config(c: Context, p: Properties, reference: str) -> dict[str,
     given = _with_secrets(c, p["DistributionConfig"])
     origins: list[dict[str, Any]] = []
     for origin in given["Origins"]:
-        own = {"HTTPPort": 80, "HTTPSPort": 443} | origin["CustomOriginConfig"]
         headers = _listed(origin.get("OriginCustomHeaders", []))
-        kept = {name: origin[name] for name in ("Id", "DomainName")}
-        origins.append(kept | {"CustomOriginConfig": own, "CustomHeaders": headers})
+        kept = {name: origin[name] for name in ("Id", "DomainName", "VpcOriginConfig")
+                if name in origin}  # fmt: skip
+        if "CustomOriginConfig" in origin:
+            ports = {"HTTPPort": 80, "HTTPSPort": 443}
+            kept["CustomOriginConfig"] = ports | origin["CustomOriginConfig"]
+        origins.append(kept | {"CustomHeaders": headers})
     behaviour = dict(given["DefaultCacheBehavior"])
     behaviour["AllowedMethods"] = _listed(behaviour["AllowedMethods"])
     return {
@@ -412,6 +416,42 @@ def _distribution_retag(c: Context, physical: str, tags: dict[str, str], gone: l
         front.tag_resource(Resource=arn, Tags={"Items": pairs})
 
 
+def _origin_config(p: Properties) -> dict[str, Any]:
+    given = p["VpcOriginEndpointConfig"]
+    defaults = {"HTTPPort": 80, "HTTPSPort": 443, "OriginProtocolPolicy": "match-viewer"}
+    return {name: given.get(name, value) for name, value in defaults.items()} | {
+        "Name": given["Name"],
+        "Arn": given["Arn"],
+    }
+
+
+def _origin(c: Context, p: Properties) -> str:
+    made = c.client("cloudfront").create_vpc_origin(
+        VpcOriginEndpointConfig=_origin_config(p), Tags={"Items": c.pairs()}
+    )
+    c.cloud.clock.sleep(c.cloud.durations.distribution)
+    return made["VpcOrigin"]["Id"]
+
+
+def _origin_update(c: Context, physical: str, old: Properties, p: Properties) -> None:
+    front = c.client("cloudfront")
+    front.update_vpc_origin(
+        Id=physical,
+        IfMatch=front.get_vpc_origin(Id=physical)["ETag"],
+        VpcOriginEndpointConfig=_origin_config(p),
+    )
+
+
+def _origin_attributes(c: Context, physical: str) -> dict[str, Any]:
+    found = c.client("cloudfront").get_vpc_origin(Id=physical)["VpcOrigin"]
+    return {"Id": physical, "Arn": found["Arn"]}
+
+
+def _origin_delete(c: Context, physical: str, p: Properties) -> None:
+    front = c.client("cloudfront")
+    front.delete_vpc_origin(Id=physical, IfMatch=front.get_vpc_origin(Id=physical)["ETag"])
+
+
 RESOURCE_TYPES: dict[str, ResourceType] = {
     "AWS::ECS::Cluster": ResourceType(
         _cluster, _cluster_delete, _cluster_attributes, retag=_cluster_retag,
@@ -445,5 +485,8 @@ RESOURCE_TYPES: dict[str, ResourceType] = {
     "AWS::CloudFront::Distribution": ResourceType(
         _distribution, _distribution_delete, _distribution_attributes, _distribution_update,
         _distribution_settled, retag=_distribution_retag,
+    ),
+    "AWS::CloudFront::VpcOrigin": ResourceType(
+        _origin, _origin_delete, _origin_attributes, _origin_update
     ),
 }  # fmt: skip
