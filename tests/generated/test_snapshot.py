@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,6 +19,14 @@ from voicecore.project.project import load_project
 
 # No AWS account: the conversation begins, and its services cannot be reached.
 OFFLINE = {"AWS_ACCESS_KEY_ID": "AKIA", "AWS_SECRET_ACCESS_KEY": "none"}
+
+
+def listening(pid: int | None) -> list[str]:
+    """Return the addresses at which a process listens: of a fork, not those of its snapshot."""
+    sockets = subprocess.run(["ss", "-Hltnp"], capture_output=True, text=True, check=True).stdout
+    found = [line.split()[3] for line in sockets.splitlines() if f"pid={pid}," in line]
+    assert found
+    return found
 
 
 @pytest.mark.parametrize(
@@ -48,6 +57,11 @@ def test_sessions_restore_from_snapshot_without_captures(
                 assert said.type is aiohttp.WSMsgType.BINARY
                 [log] = runtime.logs.glob(f"*/*/*/[[]runtime-logs-{session}]*")
                 await here.until(lambda: '"session_started"' in log.read_text())
+                [status] = runtime.snapshot().sessions
+                for address in listening(status.pid):
+                    assert address.startswith("127.0.0.1:")
+                    async with aiohttp.ClientSession() as http:
+                        assert (await http.get(f"http://{address}/ping")).status == 403
             assert here.texts("advice") == []
 
     asyncio.run(main())

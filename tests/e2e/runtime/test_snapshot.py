@@ -59,7 +59,7 @@ def test_captured_state_is_shared_and_named(tmp_path: Path, mode: str) -> None:
                 assert await use(here, session, "thread pool") == "asyncio_0"
                 assert await use(here, session, "socket pair") == session
                 await use(here, session, "random seeded on purpose")
-            advice = here.texts("advice")
+            advice = [text for text in here.texts("advice") if "app.py:" in text]
             assert f"app.py:{line_of('SECRET = KEYS')} reads them" in advice[-1]
             assert len(advice) == len(NAMED) + 1
             for session in (one, other):

@@ -72,7 +72,6 @@ class SnapshotPool(WarmPool):
         return self._spare.result()
 
     async def _make_ready(self, agent: AgentProcess) -> None:
-        await agent.wait_healthy()
         await agent.freeze()
 
     async def _end(self, spare: AgentProcess, grace: float) -> None:

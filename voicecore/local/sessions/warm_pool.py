@@ -137,7 +137,7 @@ class WarmPool:
             self._watch_spare = asyncio.create_task(self._wait_for_exit(spare))
 
     async def _make_ready(self, agent: AgentProcess) -> None:
-        await agent.wait_healthy()
+        """Do nothing more: the healthy process waits as it is."""
 
     async def _wait_for_exit(self, spare: asyncio.Task[AgentProcess]) -> None:
         """Record the failure of a spare that exits: agents import their pipeline behind /ping."""
