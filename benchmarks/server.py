@@ -224,7 +224,7 @@ def crowds() -> None:
             server.await_no_connections()
             print(f"| 10,000 hostile requests | {faults}, {growth(server, before)} |")
         with serving(ours, log, aws.url, **UNLIMITED) as server:
-            asyncio.run(whole_calls(server, 20, 1))
+            asyncio.run(whole_calls(server, 80, 8))
             for count, at_a_time in ((200, 1), (200, 8)):
                 before = server.megabytes(), server.descriptors()
                 asyncio.run(whole_calls(server, count, at_a_time))

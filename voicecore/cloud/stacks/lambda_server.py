@@ -37,8 +37,8 @@ _COMMAND = ("python", "-m", "awslambdaric", "internal.lambda_handler.handler")
 # An offer waits for an agent that starts (30 s at most: AgentCore), after the TURN servers' answer.
 _TIMEOUT = 60  # seconds
 # CPU grows with memory, to a whole vCPU at 1769 MB (Lambda quotas). The first caller of a function
-# waits 0.5 s for its start there, 0.8 s at 1024 MB and 1.6 s at 512 MB (benchmarks/coldstart.py,
-# RESULTS.md). The process itself needs 62 MB; a start takes one core, so that more would not help.
+# waits 0.5 s for its start there, 0.9 s at 1024 MB and 1.8 s at 512 MB (benchmarks/coldstart.py,
+# RESULTS.md). The process itself needs 74 MB; a start takes one core, so that more would not help.
 MEMORY = 1769  # MB
 
 UNRESERVED = 100
