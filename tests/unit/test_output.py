@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.conftest import Voicecore
+from tests.random_input import BY_COUNT
 from voicecore.console.errors import VoicecoreError
 from voicecore.console.output import Output, Span, clean
 from voicecore.console.progress import Progress
@@ -125,6 +126,7 @@ _VALUES: st.SearchStrategy[Any] = st.recursive(
 )
 
 
+@BY_COUNT
 @given(_VALUES)
 def test_json_is_valid_whatever_it_holds(document: object) -> None:
     stdout = io.StringIO()
@@ -141,6 +143,7 @@ def test_json_is_valid_whatever_it_holds(document: object) -> None:
     json.loads(line, parse_constant=refuse)
 
 
+@BY_COUNT
 @given(st.text(st.characters(exclude_categories=("Cs",))))
 def test_json_keeps_every_character(text: str) -> None:
     stdout = io.StringIO()

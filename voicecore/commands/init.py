@@ -150,7 +150,7 @@ def _typed_as(key: str) -> str:
     """Return what the user types for a key of voicecore.toml."""
     flags = {"transports": "--transport", BY_PHONE: "--provider"}
     top = key.partition(".")[0]
-    return flags.get(top) or (key if top in ("name", "services") else f"--{key}")
+    return flags.get(top) or (key if top == "name" else f"--{key}")
 
 
 def _ask(given: dict[str, Any], taken: Callable[[str], bool]) -> dict[str, Any]:

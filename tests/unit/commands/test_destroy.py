@@ -9,7 +9,7 @@ from voicecore.console.errors import ExitCode
 
 
 @pytest.mark.parametrize(
-    "flags", combinations(("--network", "--only-network", "--only-server"), 2), ids=" ".join
+    "flags", [*combinations(("--network", "--only-network", "--only-server"), 2)], ids=" ".join
 )
 def test_refuses_options_that_exclude_each_other(
     voicecore: Voicecore, flags: tuple[str, ...]

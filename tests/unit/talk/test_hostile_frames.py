@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.random_input import BY_COUNT
 from tests.standins.talk.hostile_server import HostileServer, audio, frame, message
 from tests.standins.talk.session_server import rtvi, tone
 from voicecore.console import json_text
@@ -157,6 +158,7 @@ _EVENTS = st.builds(
 )
 
 
+@BY_COUNT
 @given(st.binary() | st.binary().map(message) | _JSON.map(json.dumps).map(message))
 def test_any_bytes_are_a_frame_or_refused(data: bytes) -> None:
     try:
@@ -168,7 +170,7 @@ def test_any_bytes_are_a_frame_or_refused(data: bytes) -> None:
 
 
 @given(st.lists(_EVENTS, max_size=8), st.binary(max_size=400))
-@settings(max_examples=300 if os.environ.get("CI") else 100)
+@settings(BY_COUNT, max_examples=300 if os.environ.get("CI") else 100)
 def test_any_events_make_a_transcript_whose_json_is_valid(
     bodies: list[dict[str, object]], sound: bytes
 ) -> None:
@@ -186,6 +188,7 @@ def test_any_events_make_a_transcript_whose_json_is_valid(
         json.loads(json_text.dump(event_json(event)))
 
 
+@BY_COUNT
 @given(_EVENTS)
 def test_numbers_of_an_event_are_finite(body: dict[str, object]) -> None:
     match parse(body):
