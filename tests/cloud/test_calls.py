@@ -147,7 +147,13 @@ def test_no_call_is_cut_off(
             runtime = phone.output("voicecore-phone-dev", "RuntimeArn")
             allowed = check_allowlist(HEADERS)
             async with runtime_lab(
-                tmp_path, app=AGENT, arn=runtime, port=port, credentials=pair, allowlist=allowed
+                tmp_path,
+                app=AGENT,
+                arn=runtime,
+                port=port,
+                credentials=pair,
+                allowlist=allowed,
+                qualifiers=("dev",),
             ) as agentcore:
                 await expect_calls_survive_an_update(phone, agentcore)
                 await expect_broken_server_is_rolled_back(phone)

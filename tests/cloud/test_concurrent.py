@@ -64,7 +64,9 @@ def test_deploy_waits_for_another_deploy_of_the_stage(aws: Aws, deployer: Deploy
     result = second.result()
     assert result.code == ExitCode.OK, result.stderr
     assert "Waiting for another operation on voicecore-line-dev" in result.stderr
-    assert "nothing was changed" in result.stderr
+    # Both may set MMDSv2 and move the endpoint, each when it finds that still to be done.
+    assert "~ runtime" not in result.stderr
+    assert "nothing was changed" in deployer.deploy().stderr
 
 
 def test_plan_outdated_by_another_deploy_is_not_applied(aws: Aws, deployer: Deployer) -> None:
@@ -81,7 +83,9 @@ def test_plan_outdated_by_another_deploy_is_not_applied(aws: Aws, deployer: Depl
     aws.client("cloudformation").update_stack(
         StackName="voicecore-line-dev",
         UsePreviousTemplate=True,
-        Parameters=[{"ParameterKey": "ImageUri", "UsePreviousValue": True}],
+        Parameters=[
+            {"ParameterKey": name, "UsePreviousValue": True} for name in ("ImageUri", "LiveVersion")
+        ],
         Tags=[
             {"Key": "voicecore:project", "Value": "line"},
             {"Key": "voicecore:id", "Value": load_project(deployer.root).id},

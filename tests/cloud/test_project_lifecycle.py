@@ -82,6 +82,7 @@ def data_plane(aws: Aws, root: Path, arn: str) -> Iterator[LocalRuntime]:
         region=aws.region,
         port=int(str(aws.data_plane).rpartition(":")[2]),
         credentials=LocalCredentials(caller.access_key_id, caller.secret_access_key),
+        qualifiers=("dev",),
     )
     with in_background(serve()) as models:
         argv = models.reach.argv(str(agent / ".venv/bin/python"), "-m", "internal.app")

@@ -136,13 +136,13 @@ def test_stacks_of_a_stage_are_created_and_deleted(
     assert "hidden" not in "".join(map(str, aws.journal))
 
 
-def test_new_image_changes_only_the_runtime_and_its_endpoint(aws: Aws, stacks: Stacks) -> None:
+def test_new_image_changes_only_the_runtime(aws: Aws, stacks: Stacks) -> None:
     stage, environment = STAGES[0]
     stacks.apply(images_stack(stage))
     stacks.apply(agent(stage, environment, stacks.push("one")))
     two = agent(stage, environment, stacks.push("two"))
     stacks.apply(two)
-    assert stacks.changed == ["Runtime", "Endpoint"]
+    assert stacks.changed == ["Runtime"]
     stacks.apply(two)
     assert stacks.changed == []
 

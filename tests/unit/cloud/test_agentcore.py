@@ -85,6 +85,16 @@ def test_mmdsv2_is_turned_on_and_no_endpoint_moves() -> None:
     assert "description" not in update  # AWS refuses empty values
 
 
+def test_mmdsv2_that_another_deploy_turns_on_is_waited_for() -> None:
+    class Changing(AgentCoreDouble):
+        def update_agent_runtime(self, **arguments: Any) -> Any:
+            raise ClientError({"Error": {"Code": "ConflictException"}}, "UpdateAgentRuntime")
+
+    on = {"metadataConfiguration": {"requireMMDSV2": True}, "agentRuntimeVersion": "4"}
+    client = Changing(DESCRIBED, DESCRIBED | {"status": "UPDATING"}, DESCRIBED | on)
+    assert require_mmdsv2(client, "x_dev-0123456789", no_pause).version == "4"
+
+
 def test_failed_runtime_is_reported_with_reason_and_fix() -> None:
     failed = DESCRIBED | {"status": "UPDATE_FAILED", "failureReason": "exec format error"}
     with pytest.raises(RuntimeNotReady, match="exec format error") as error:

@@ -126,7 +126,9 @@ def require_mmdsv2(client: Any, runtime_id: str, pause: Sleep = time.sleep) -> R
     described = _ready(client, runtime_id, pause)
     arguments = mmdsv2_update(described)
     if arguments:
-        client.update_agent_runtime(**arguments)
+        # Another deploy may turn it on at the same moment.
+        with ignoring("ConflictException"):
+            client.update_agent_runtime(**arguments)
         described = _ready(client, runtime_id, pause)
     return _runtime(described)
 

@@ -37,6 +37,7 @@ from voicecore.cloud.resources import agentcore, inventory
 from voicecore.cloud.resources.cloudformation import OnEvent
 from voicecore.cloud.resources.deployed_stack import DeployedStack
 from voicecore.cloud.resources.inventory import FoundResource
+from voicecore.cloud.resources.stack_failure import StackBusy
 from voicecore.cloud.stacks.agent_stack import LIVE_VERSION, SECRET, foundation_of
 from voicecore.cloud.stacks.deployment import Deployment
 from voicecore.cloud.stacks.images_stack import REPOSITORY_URI
@@ -192,9 +193,18 @@ class AgentPart:
 
         A step of its own, after everything that may show that the version is not fit for calls.
         """
-        cloud = self._context.cloud
-        moved = move_endpoint(stack, cloud.template_of(stack), self._verified)
-        return cloud.apply(moved, stack, lambda _: None)
+        cloud, sleep = self._context.cloud, self._context.tasks.sleep
+        while True:
+            deployed = cloud.wait(stack.name, lambda _: None) or stack
+            runtime = agentcore.find(self._control, stack.outputs["RuntimeId"])
+            # Another deploy may have moved the endpoint, or moves it to a version of its own.
+            if not self.must_release(deployed) or not runtime or runtime.version != self._verified:
+                return deployed
+            moved = move_endpoint(deployed, cloud.template_of(deployed), self._verified)
+            try:
+                return cloud.apply(moved, deployed, lambda _: None)
+            except StackBusy:
+                sleep(1)
 
     @property
     def _control(self) -> Any:
