@@ -325,7 +325,7 @@ def test_project_without_agent_names_init_command(voicecore: Voicecore, tmp_path
     (tmp_path / "mine/agent/internal/app.py").unlink()
     result = voicecore("dev", "--project", "mine")
     assert result.code == ExitCode.BAD_PROJECT
-    assert f"voicecore init mine --directory {tmp_path} --force" in result.stderr
+    assert f"cd {tmp_path}/mine && voicecore init --restore" in result.stderr
 
 
 def test_shows_screen_on_terminal(project: Path) -> None:
