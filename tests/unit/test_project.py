@@ -48,6 +48,25 @@ def test_reads_project(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("dependencies", "traced"),
+    [
+        ('["pipecat-ai", "aws-opentelemetry-distro>=0.18"]', True),
+        ('["pipecat-ai"]', False),
+        ("7", False),
+        ("[", False),
+    ],
+)
+def test_agent_with_the_package_of_aws_is_traced(
+    tmp_path: Path, dependencies: str, traced: bool
+) -> None:
+    project = load_project(written(tmp_path, GOOD))
+    project.agent.mkdir()
+    assert not project.traced
+    (project.agent / "pyproject.toml").write_text(f"[project]\ndependencies = {dependencies}\n")
+    assert project.traced == traced
+
+
+@pytest.mark.parametrize(
     ("services", "model"),
     [
         ("", "amazon.nova-2-sonic-v1:0"),  # what projects call that are older than the choice

@@ -89,6 +89,9 @@ class Stage:
     """Platform of AgentCore that starts its agents (catalog.platforms)."""
 
 
+TRACING_PACKAGE = "aws-opentelemetry-distro"
+
+
 @dataclass(frozen=True)
 class Project:
     """A project, as its voicecore.toml describes it."""
@@ -132,6 +135,16 @@ class Project:
     def model_variables(self) -> dict[str, str]:
         """The environment variables that tell a local agent which models to call."""
         return model_variables(PIPELINES[self.pipeline], self.services, self.region)
+
+    @property
+    def traced(self) -> bool:
+        """True when its agent has AWS's OpenTelemetry package, and so sends traces to X-Ray."""
+        try:
+            text = (self.agent / "pyproject.toml").read_text(encoding="utf-8")
+            dependencies = tomllib.loads(text)["project"]["dependencies"]
+            return any(each.startswith(TRACING_PACKAGE) for each in dependencies)
+        except (OSError, ValueError, LookupError, TypeError, AttributeError):
+            return False  # a build reports what is wrong with the file
 
     @property
     def owner(self) -> Owner:

@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from fnmatch import fnmatchcase
 
 import pytest
@@ -55,6 +56,10 @@ AT_MOST = {
              [f"arn:aws:kinesisvideo:{HERE}:channel/voicecore-support-line-dev-*/*"]),
     "Secrets": ("secretsmanager:GetSecretValue",
                 [f"arn:aws:secretsmanager:{HERE}:secret:voicecore/support-line/dev-*"]),
+    "Xray": ("xray:PutTraceSegments xray:PutTelemetryRecords xray:GetSamplingRules "
+             "xray:GetSamplingTargets", ["*"]),
+    "Metrics": ("cloudwatch:PutMetricData", ["*"]),
+    "LogsPolicy": ("logs:PutResourcePolicy", [RUNTIMES]),
     # The session server's (runtime-permissions: what a caller needs; Lambda: lambda-intro-
     # execution-role, without the creation of log groups).
     "Sessions": ("bedrock-agentcore:InvokeAgentRuntime "
@@ -84,6 +89,7 @@ EVERY = [
         ({}, {"stt": "deepgram", "tts": "cartesia"}) if pipeline == "cascade" else ({},)
     )
 ]
+EVERY.append(replace(EVERY[0], traced=True))
 
 
 def label(of) -> str:
@@ -159,6 +165,14 @@ def test_execution_role_allows_only_what_is_used(pipeline, services, transport, 
     ]
 
 
+def test_execution_role_allows_traces_where_the_agent_sends_them() -> None:
+    traced = statements_of(make_agent_stack(replace(deployment("offline"), traced=True)))
+    assert [s["Sid"] for s in traced] == [*ALWAYS, "HangUp", "Xray", "Metrics", "LogsPolicy"]
+    (metrics,) = (s for s in traced if s["Sid"] == "Metrics")
+    # Otherwise it could write into the namespaces of others.
+    assert metrics["Condition"] == {"StringEquals": {"cloudwatch:namespace": "bedrock-agentcore"}}
+
+
 @pytest.mark.parametrize(
     ("region", "profile"),
     [
@@ -201,6 +215,8 @@ BEYOND_THE_LINTER = {
     ("bedrock:InvokeModelWithBidirectionalStream", "is not an action"),  # used by AWS's samples
     ("logs:DescribeLogGroups", "takes no such resource"),  # as in runtime-permissions
     (f"{GROUPS}*", "is a resource of none of the actions"),  # as in runtime-permissions
+    ("logs:PutResourcePolicy", "takes no such resource"),  # as in runtime-permissions
+    (RUNTIMES, "is a resource of none of the actions"),  # as in runtime-permissions
     ("polly:SynthesizeSpeech", "takes narrower resources than *"),  # lexicons, which we do not use
 }
 

@@ -59,6 +59,8 @@ def execution_role_statements(deployment: Deployment, secret: Any = None) -> lis
     runtimes = arn("bedrock-agentcore", f"runtime/{deployment.runtime_name}-*")
     statements.append(Statement("HangUp", ("bedrock-agentcore:StopRuntimeSession",), (runtimes,)))
     statements += turn_statements(deployment)
+    if deployment.traced:
+        statements += _trace_statements(arn("logs", groups))
     if secret is not None:
         statements.append(Statement("Secrets", ("secretsmanager:GetSecretValue",), (secret,)))
     return statements
@@ -78,6 +80,30 @@ def turn_statements(deployment: Deployment) -> list[Statement]:
             ),
             (arn("kinesisvideo", f"channel/{turn_channels.channel_prefix(deployment)}*/*"),),
         )
+    ]
+
+
+def _trace_statements(groups: Json) -> list[Statement]:
+    """Return what AWS's OpenTelemetry package needs (runtime-permissions).
+
+    The runtime's log groups, which get the spans, need a policy that lets X-Ray write them.
+    """
+    return [
+        Statement(
+            "Xray",
+            (
+                "xray:PutTraceSegments",
+                "xray:PutTelemetryRecords",
+                "xray:GetSamplingRules",
+                "xray:GetSamplingTargets",
+            ),
+        ),
+        Statement(
+            "Metrics",
+            ("cloudwatch:PutMetricData",),
+            condition={"StringEquals": {"cloudwatch:namespace": "bedrock-agentcore"}},
+        ),
+        Statement("LogsPolicy", ("logs:PutResourcePolicy",), (groups,)),
     ]
 
 

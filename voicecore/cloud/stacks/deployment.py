@@ -36,6 +36,8 @@ class Deployment:
     """The phone providers that the project's session server answers."""
     id: str = ""
     """The project's ID; empty for a project that has none yet."""
+    traced: bool = False
+    """True when the agent sends traces to X-Ray."""
 
     @property
     def owner(self) -> Owner:
@@ -100,4 +102,5 @@ def deployment_of(project: Project, stage: str = DEFAULT_STAGE) -> Deployment:
         turn=project.turn,
         phones=tuple(PHONES[name] for name in project.providers),
         id=project.id,
+        traced=project.traced,
     )
