@@ -188,7 +188,7 @@ class TestExistingFolder:
     ("arguments", "code", "message"),
     [
         (["x"], ExitCode.USAGE, "voicecore init my-agent"),
-        ([""], ExitCode.USAGE, "'': it must be 2 or more"),
+        ([""], ExitCode.USAGE, "'' is not valid: it must be 2 or more"),
         (["./my-agent"], ExitCode.USAGE, "Try:  voicecore init my-agent"),
         (["ok", "--pipeline", ""], ExitCode.USAGE, "'' is unknown; choose from nova-sonic"),
         (["ok", "--region", "us-east"], ExitCode.USAGE, "did you mean 'us-east-1'?"),

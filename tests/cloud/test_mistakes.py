@@ -267,7 +267,8 @@ def test_platform_that_the_region_may_lack_is_tried(
     monkeypatch.setenv("AWS_REGION", "sa-east-1")  # where images are
     settings = deployer.root / "voicecore.toml"
     text = settings.read_text().replace("us-east-1", "sa-east-1")
-    settings.write_text(text.replace('pipeline = "nova-sonic"', 'pipeline = "offline"'))
+    text = text.replace('pipeline = "nova-sonic"', 'pipeline = "offline"')
+    settings.write_text(text.replace('speech_to_speech = "nova-2-5-sonic"\n', ""))
     tried = deployer.deploy()
     assert "AWS has not published that sa-east-1 has platform v2" in tried.stderr
     expect_refusal(tried, "V2 is not supported in region sa-east-1", 'Set platform = "v1"')

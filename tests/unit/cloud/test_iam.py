@@ -216,7 +216,10 @@ BEYOND_THE_LINTER = {
     ("logs:DescribeLogGroups", "takes no such resource"),  # as in runtime-permissions
     (f"{GROUPS}*", "is a resource of none of the actions"),  # as in runtime-permissions
     ("logs:PutResourcePolicy", "takes no such resource"),  # as in runtime-permissions
-    (RUNTIMES, "is a resource of none of the actions"),  # as in runtime-permissions
+    (
+        RUNTIMES.replace("*", "support_line_dev-*"),
+        "is a resource of none of the actions",
+    ),  # as in runtime-permissions
     ("polly:SynthesizeSpeech", "takes narrower resources than *"),  # lexicons, which we do not use
 }
 

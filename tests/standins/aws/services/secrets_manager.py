@@ -1,4 +1,7 @@
-"""Owns what moto's Secrets Manager lacks: a secret scheduled for deletion keeps its name."""
+"""Owns what moto's Secrets Manager lacks.
+
+A secret that is scheduled for deletion keeps its name, and a version without stages is deprecated.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,10 @@ _OF_SCHEDULED = {"DescribeSecret", "DeleteSecret", "RestoreSecret", "ListSecretV
 
 
 def answer(cloud: Cloud, call: Call) -> dict[str, Any]:
-    """Refuse scheduled secrets, and secrets with their names; moto answers the rest."""
+    """Refuse scheduled secrets, and secrets with their names; moto answers the rest.
+
+    DescribeSecret lists the versions that have stages.
+    """
     secrets = get_backend("secretsmanager")[call.account][call.region].secrets
     taken = call.params.get("Name", "") if call.operation == "CreateSecret" else ""
     if taken in secrets and secrets[taken].is_deleted():
@@ -29,7 +35,10 @@ def answer(cloud: Cloud, call: Call) -> dict[str, Any]:
             "You can't perform this operation on the secret because it was marked for deletion."
         )
         raise Refused("InvalidRequestException", message, 400)
-    return call.moto()
+    answered = call.moto()
+    if versions := answered.get("VersionIdsToStages"):
+        answered["VersionIdsToStages"] = {id: stages for id, stages in versions.items() if stages}
+    return answered
 
 
 HANDLERS = {("secretsmanager", "*"): answer}
