@@ -225,3 +225,12 @@ def _run_interactively(command: str, root: Path, transport: str | None = None) -
 
 if __name__ == "__main__":
     sys.exit(int(_run_interactively(sys.argv[1], Path(sys.argv[2]), *sys.argv[3:])))
+
+
+def use_offline(root: Path, region: str) -> Path:
+    """Move a project of nova-sonic to a region that lacks its models; return voicecore.toml."""
+    settings = root / "voicecore.toml"
+    text = settings.read_text().replace("us-east-1", region)
+    text = text.replace('pipeline = "nova-sonic"', 'pipeline = "offline"')
+    settings.write_text(text.replace('speech_to_speech = "nova-2-5-sonic"\n', ""))
+    return settings

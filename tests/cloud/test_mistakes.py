@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.cloud.deploying import Deployer
+from tests.cloud.deploying import Deployer, use_offline
 from tests.cloud.test_deploy import changes, edit
 from tests.conftest import Result
 from tests.standins.aws import Aws
@@ -265,10 +265,7 @@ def test_platform_that_the_region_may_lack_is_tried(
     aws: Aws, deployer: Deployer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AWS_REGION", "sa-east-1")  # where images are
-    settings = deployer.root / "voicecore.toml"
-    text = settings.read_text().replace("us-east-1", "sa-east-1")
-    text = text.replace('pipeline = "nova-sonic"', 'pipeline = "offline"')
-    settings.write_text(text.replace('speech_to_speech = "nova-2-5-sonic"\n', ""))
+    settings = use_offline(deployer.root, region="sa-east-1")
     tried = deployer.deploy()
     assert "AWS has not published that sa-east-1 has platform v2" in tried.stderr
     expect_refusal(tried, "V2 is not supported in region sa-east-1", 'Set platform = "v1"')

@@ -17,7 +17,7 @@ from urllib.parse import unquote
 import pytest
 import requests
 
-from tests.cloud.deploying import Deployer
+from tests.cloud.deploying import Deployer, use_offline
 from tests.cloud.killing import expect_finish, kill_deploy
 from tests.cloud.permissions import expect_granted, use_exported_policies
 from tests.cloud.test_deploy import changes
@@ -231,10 +231,7 @@ def test_server_that_cannot_be_deployed_is_refused_before_anything_is_created(
     edit(path, "\nAWS_ACCESS_KEY_ID=AKIAIOSFODNN7EXAMPLE\n")
     assert "server/.env cannot be deployed" in refused(deployer)
     path.write_text("")
-    text = (deployer.root / "voicecore.toml").read_text()
-    (deployer.root / "voicecore.toml").write_text(
-        text.replace("us-east-1", "ap-south-2").replace("nova-sonic", "offline")
-    )
+    use_offline(deployer.root, region="ap-south-2")
     assert "needs a Lambda function URL, and ap-south-2 does not have them" in refused(deployer)
     assert changes(aws) == []
 
