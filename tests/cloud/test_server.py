@@ -232,7 +232,7 @@ def test_server_that_cannot_be_deployed_is_refused_before_anything_is_created(
     assert "server/.env cannot be deployed" in refused(deployer)
     path.write_text("")
     use_offline(deployer.root, region="ap-south-2")
-    assert "needs a Lambda function URL, and ap-south-2 does not have them" in refused(deployer)
+    assert "AWS promises none in ap-south-2" in refused(deployer)
     assert changes(aws) == []
 
 
