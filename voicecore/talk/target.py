@@ -186,18 +186,30 @@ def _not_started(lines: list[str], project: Project) -> AgentNotStarted:
     )
 
 
+_NOT_STARTED = "none"
+"""ID of a session that did not start: no session has it, so only the agent's own trouble counts."""
+
+
 @asynccontextmanager
 async def _explain_refusals(running: DevState) -> AsyncGenerator[None]:
-    """Add the local runtime's reason to a refused connection: a handshake carries none."""
+    """Add the local runtime's reason to a refused start or connection: AWS's answers carry none."""
     from voicecore.local.gateway.status import status_of
-    from voicecore.talk.session_client import OfferRefused
+    from voicecore.talk.session_client import AgentUnavailable, OfferRefused
     from voicecore.talk.transports.connection import ConnectionLost
+
+    async def reason(session_id: str) -> Mapping[str, Any] | None:
+        status = await status_of(running)
+        return trouble_of(session_id, status.get("troubles", ()) if status else ())
 
     try:
         yield
+    except AgentUnavailable as error:
+        trouble = await reason(_NOT_STARTED)
+        if not trouble:
+            raise
+        raise ConnectionLost(trouble["text"], trouble["hint"]) from error
     except (ConnectionLost, OfferRefused) as error:
-        status = await status_of(running)
-        trouble = trouble_of(error.session_id, status.get("troubles", ()) if status else ())
+        trouble = await reason(error.session_id)
         if not trouble:
             raise
         message = f"{error.message}\n  {trouble['text']}"

@@ -19,6 +19,7 @@ from voicecore.cloud.stacks.network_stack import network_stack
 from voicecore.cloud.stacks.stack import Stack
 
 ZONES = ("use1-az1", "use1-az2")
+FROM_CLOUDFRONT = {ORIGIN_ADDRESSES: "pl-0123456789abcdef0"}
 REPOSITORY = "123456789012.dkr.ecr.us-east-1.amazonaws.com/voicecore/support-line"
 
 
@@ -67,7 +68,7 @@ def server_stack(
     of: Deployment, network: dict[str, str], digest: str, private: bool = True
 ) -> Stack:
     image = f"{REPOSITORY}@sha256:{digest * 64}"
-    given = {**network, ORIGIN_ADDRESSES: "pl-0123456789abcdef0"}
+    given = network | FROM_CLOUDFRONT
     return ecs_server_stack(
         of, Environment({}, {"KEY": "x"}), image, AGENT, "", given, private=private
     )

@@ -20,6 +20,7 @@ import pytest
 import requests
 
 from tests.e2e.standins.test_aws_ecs_stack import (
+    FROM_CLOUDFRONT,
     ZONES,
     apply_stack,
     delete_stack,
@@ -62,7 +63,8 @@ class Stage:
     outputs: dict[str, str]
 
     def stack(self, image: str) -> Stack:
-        return ecs_server_stack(self.of, Environment(PLAIN, {}), image, AGENT, "", self.network)
+        env, network = Environment(PLAIN, {}), self.network | FROM_CLOUDFRONT
+        return ecs_server_stack(self.of, env, image, AGENT, "", network)
 
     @property
     def ecs(self) -> Any:
