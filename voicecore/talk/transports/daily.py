@@ -233,8 +233,10 @@ class _Participant:
         await asyncio.wait({leaving}, timeout=_LEAVE_SECONDS)
         leaving.cancel()
         # release() waits for a join under way, and an unreleased client would hold up the end of
-        # the process. A daemon thread does not.
-        threading.Thread(target=self._client.release, daemon=True).start()
+        # the process. A daemon thread does not, but Python aborts if it ends while one returns.
+        releasing = threading.Thread(target=self._client.release, daemon=True)
+        releasing.start()
+        await asyncio.to_thread(releasing.join, _LEAVE_SECONDS)
 
     def _was_spoken(self, _: int) -> None:
         self._spoken += 1
