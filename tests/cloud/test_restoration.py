@@ -15,8 +15,10 @@ from tests.unit.cloud.deployments import phone_deployment
 from voicecore.aws.session import open_session
 from voicecore.cloud.observe.drift import drift_of
 from voicecore.cloud.resources.cloudformation import CloudFormation
+from voicecore.cloud.resources.deployed_stack import DeployedStack
 from voicecore.cloud.resources.missing import missing_resources
 from voicecore.cloud.resources.stack_failure import StackFailed
+from voicecore.cloud.stacks.deployment import Deployment
 from voicecore.cloud.stacks.network_stack import network_stack
 from voicecore.console.errors import ExitCode
 from voicecore.project.project import load_project
@@ -28,6 +30,20 @@ def drift(aws: Aws, deployer: Deployer, *stacks: str) -> list[str]:
     cloud = CloudFormation(aws.client("cloudformation"), owner, "again")
     found = [cloud.find(f"voicecore-line-{stack}") for stack in stacks]
     return [*drift_of(open_session("us-east-1"), filter(None, found), aws.clock.sleep)]
+
+
+def examined_server(aws: Aws, of: Deployment) -> tuple[CloudFormation, DeployedStack]:
+    """Return the stack of a stage's server, compared with what stands."""
+    cloud = CloudFormation(
+        aws.client("cloudformation"),
+        of.owner,
+        "again",
+        aws.clock.sleep,
+        find_missing=partial(missing_resources, open_session("us-east-1")),
+    )
+    found = cloud.find(SERVER)
+    assert found
+    return cloud, cloud.examined(found)
 
 
 def delete_role(aws: Aws) -> None:
@@ -148,23 +164,13 @@ def test_server_is_restored_and_keeps_its_url(
     network = apply_stack(aws, network_stack(of, ZONES))
     outputs = apply_stack(aws, server_stack(of, network, "1"))
     delete(aws)
-    session = open_session("us-east-1")
-    cloud = CloudFormation(
-        aws.client("cloudformation"),
-        of.owner,
-        "again",
-        aws.clock.sleep,
-        find_missing=partial(missing_resources, session),
-    )
-    found = cloud.find(SERVER)
-    assert found
-    examined = cloud.examined(found)
+    cloud, examined = examined_server(aws, of)
     assert {each.logical for each in examined.missing} >= missing
     restored = cloud.restore(examined, lambda _: None)
     assert restored
     assert restored.outputs == outputs
     restored = cloud.apply(server_stack(of, network, "1"), restored, lambda _: None)
-    left = drift_of(session, [restored], aws.clock.sleep)
+    left = drift_of(open_session("us-east-1"), [restored], aws.clock.sleep)
     assert not [each for each in left if "was deleted" in each]
     assert cloud.examined(restored).missing == ()
 
@@ -176,16 +182,7 @@ def test_restoring_refuses_to_replace_other_resources(aws: Aws) -> None:
     front = aws.client("cloudfront")
     (made,) = front.list_distributions()["DistributionList"]["Items"]
     front.delete_distribution(Id=made["Id"], IfMatch=front.get_distribution(Id=made["Id"])["ETag"])
-    session = open_session("us-east-1")
-    cloud = CloudFormation(
-        aws.client("cloudformation"),
-        of.owner,
-        "again",
-        aws.clock.sleep,
-        find_missing=partial(missing_resources, session),
-    )
-    found = cloud.find(SERVER)
-    assert found
+    cloud, examined = examined_server(aws, of)
     with pytest.raises(StackFailed, match=r"replacing .*Service") as error:
-        cloud.restore(cloud.examined(found), lambda _: None)
+        cloud.restore(examined, lambda _: None)
     assert f"delete-stack --stack-name {SERVER}" in str(error.value.hint)

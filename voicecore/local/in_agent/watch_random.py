@@ -63,6 +63,7 @@ def watch_numpy(module: ModuleType) -> None:
         draws = getattr(function, "__self__", None) is shared and name != "get_state"
         if draws or name in ("seed", "set_state"):
             setattr(module, name, _numpy_function(function, name in ("seed", "set_state")))
+    # A module may have anything set; its type does not know this name.
     module.default_rng = _watched_rng(module)  # pyright: ignore[reportAttributeAccessIssue]
 
 
