@@ -6,8 +6,8 @@ import asyncio
 import re
 from collections.abc import AsyncIterator, Sequence
 
+from voicecore.talk.audio.clips import Clip
 from voicecore.talk.audio.scripted_mic import ScriptedMicrophone
-from voicecore.talk.audio.sound_files import Clip
 from voicecore.talk.call import LiveCall
 
 _KEY_SECONDS = 0.25
