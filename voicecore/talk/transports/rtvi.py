@@ -103,7 +103,7 @@ class ToolCall:
 
 @dataclass(frozen=True)
 class Sound:
-    """What became of a stretch of the user's sound (contract/agent_log.py)."""
+    """The outcome of a stretch of the user's sound (contract/agent_log.py)."""
 
     outcome: str
     message: str

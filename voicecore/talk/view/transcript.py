@@ -91,7 +91,7 @@ class CallTranscript:
         self.active = False
         """True when the agent has said or begun anything at all."""
         self.not_heard = ""
-        """Why the agent has not heard the user's last sound; empty if it has."""
+        """Sentence that says why the user's last sound was not heard; empty if it was."""
         self._heard: list[str] = []  # final transcriptions of the current turn
         self._interim = ""
         self._turn_open = False  # the user has said something since the answer began
