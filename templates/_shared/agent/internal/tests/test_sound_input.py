@@ -2,10 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import numpy as np
 import pytest
+from pipecat.frames.frames import EndFrame, Frame, InputAudioRawFrame
+from pipecat.pipeline.pipeline import Pipeline
+from pipecat.pipeline.worker import PipelineWorker
+from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
+from pipecat.workers.runner import WorkerRunner
 
-from ..sound_input import AHEAD_SECONDS, GAP_SECONDS, SPEED, BadAudio, MonoStream, SteadyStream
+from ..sound_input import (
+    AHEAD_SECONDS,
+    GAP_SECONDS,
+    SPEED,
+    AudioDroppedFrame,
+    BadAudio,
+    MonoStream,
+    SoundInput,
+    SteadyStream,
+)
 
 RATE = 16_000
 PIECE = 640  # 20 ms
@@ -114,3 +130,41 @@ def test_audio_far_ahead_of_real_time_is_refused() -> None:
     stream.add(sound(AHEAD_SECONDS + 1), RATE, 1, now=0.0)
     with pytest.raises(BadAudio, match="faster than real time"):
         stream.add(sound(1), RATE, 1, now=0.0)
+
+
+class Ear(FrameProcessor):
+    """Keeps all frames."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.frames: list[Frame] = []
+
+    async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
+        await super().process_frame(frame, direction)
+        self.frames.append(frame)
+        await self.push_frame(frame, direction)
+
+
+def test_pipeline_hears_pieces_and_is_told_once_of_what_is_dropped() -> None:
+    async def run() -> list[Frame]:
+        ear = Ear()
+        worker = PipelineWorker(Pipeline([SoundInput(), ear]), enable_rtvi=False)
+        runner = WorkerRunner(handle_sigint=False)
+        await runner.add_workers(worker)
+        running = asyncio.create_task(runner.run())
+        bad = [InputAudioRawFrame(sound(0.02), 7, 1) for _ in range(3)]
+        good = InputAudioRawFrame(np.repeat(np.frombuffer(sound(0.2), "<i2"), 2).tobytes(), RATE, 2)
+        await worker.queue_frames([*bad, good])
+        while len(heard(ear.frames)) < len(sound(0.2)):
+            await asyncio.sleep(0.01)
+        await worker.queue_frames([EndFrame()])
+        await running
+        return ear.frames
+
+    def heard(frames: list[Frame]) -> bytes:
+        return b"".join(frame.audio for frame in frames if isinstance(frame, InputAudioRawFrame))
+
+    frames = asyncio.run(asyncio.wait_for(run(), 10))
+    assert heard(frames) == sound(0.2)
+    [dropped] = [frame for frame in frames if isinstance(frame, AudioDroppedFrame)]
+    assert dropped.reason == "its sample rate is 7 Hz. Send 8000 to 192000 Hz."
