@@ -31,7 +31,7 @@ ANSWERS = {
     "DynamoDB_20120810.PutItem": {},
     "DynamoDB_20120810.Query": {"Items": [], "Count": 0},
 }
-"""What the services answer to the first /start of a deployed server."""
+"""The answers to the first /start of a deployed server."""
 
 
 class Services(BaseHTTPRequestHandler):
