@@ -72,7 +72,7 @@ def cost_since_month_began(
     ):
         if stack is None:
             continue
-        hours = (now - max(begin, stack.created or begin)).total_seconds() / 3600
+        hours = hours_between(max(begin, stack.created or begin), now)
         types = Counter(entry["ResourceType"] for entry in cloud.resources(stack.id))
         items += resource_costs(types, hours, title)
     if runtime:
@@ -81,6 +81,11 @@ def cost_since_month_began(
     if stacks.server:
         unmetered.append("load balancer usage" if on_ecs(stacks.server) else "Lambda")
     return StageCost((*items, *(CostItem(what, None) for what in unmetered)))
+
+
+def hours_between(begin: datetime, end: datetime) -> float:
+    """Return the hours from `begin` to `end`; 0 if this machine's clock is behind AWS's."""
+    return max(0.0, (end - begin).total_seconds() / 3600)
 
 
 def resource_costs(types: Mapping[str, int], hours: float, title: str) -> list[CostItem]:
