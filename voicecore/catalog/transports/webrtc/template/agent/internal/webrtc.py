@@ -27,7 +27,7 @@ from pipecat.transports.base_transport import TransportParams
 from pipecat.transports.smallwebrtc.connection import SmallWebRTCConnection
 from pipecat.transports.smallwebrtc.transport import RawAudioTrack, SmallWebRTCTransport
 
-from . import logs, session_stop
+from . import logs, session, session_stop
 from .conversation import Conversation
 from .opus_rtp import CLOCK, PACKET, OpusTrack, carry_speech
 from .relay_failure import FailureKind, RelayFailure
@@ -216,6 +216,8 @@ class WebRtcCalls:
         if known and sdp not in self._connecting and not data.get("restart_pc"):
             await known.renegotiate(sdp, "offer")
             return known.get_answer()
+        if data.get("request_data"):
+            session.receive(data["request_data"])
         if sdp not in self._connecting:
             self._connecting[sdp] = asyncio.create_task(self._connect(sdp))
         return (await asyncio.shield(self._connecting[sdp])).get_answer()
