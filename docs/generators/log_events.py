@@ -91,6 +91,7 @@ _SERVER_EVENTS = {
     "media_refused": "A media socket had no valid ticket or signature.",
     "webhook_refused": "A webhook had no valid signature.",
     "agent_unreachable": "AgentCore did not connect a phone call to the agent.",
+    "call_not_decoded": "A phone call has an unknown codec; the caller hears an apology.",
     "draining": "The server was told to end and waits for `calls` open calls.",
     "daily_refused": "Daily refused a request.",
     "room_not_closed": "Daily did not delete a room.",
