@@ -6,6 +6,7 @@ from voicecore.catalog.transports import TRANSPORTS
 from voicecore.catalog.transports.record import Transport
 from voicecore.console.errors import ExitCode
 from voicecore.local.environments import agent_spec
+from voicecore.project.network_settings import invalid_network, network_for
 from voicecore.project.project import (
     BadProject,
     Project,
@@ -15,7 +16,7 @@ from voicecore.project.project import (
     Vpc,
     load_project,
 )
-from voicecore.project.schema import invalid_network, invalid_settings, network_for
+from voicecore.project.schema import invalid_settings
 
 GOOD = """\
 name = "support-line"

@@ -19,8 +19,8 @@ from voicecore.cloud.preflight.checks import (
 from voicecore.cloud.resources.inventory import FoundResource
 from voicecore.cloud.stacks.deployment import Deployment, deployment_of
 from voicecore.cloud.stacks.network_stack import Egress
+from voicecore.project.network_settings import VPC
 from voicecore.project.project import Project, ServerSettings, Stage, Vpc
-from voicecore.project.schema import VPC
 
 FAILED, PASSED, UNKNOWN = CheckOutcome.FAILED, CheckOutcome.PASSED, CheckOutcome.UNKNOWN
 

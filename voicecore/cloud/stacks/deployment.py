@@ -16,8 +16,8 @@ from voicecore.catalog.turn_sources import KVS
 from voicecore.project import aws_names
 from voicecore.project.defaults import DEFAULT_STAGE
 from voicecore.project.identity import Owner
+from voicecore.project.network_settings import VPC
 from voicecore.project.project import Project, Stage, TurnSettings, Vpc
-from voicecore.project.schema import VPC
 
 
 @dataclass(frozen=True)
