@@ -18,12 +18,17 @@ _VPC_LISTS = {
     "security_groups": re.compile(r"sg-[0-9a-z]{8,17}"),
 }
 _VPC_LIST_MAX = 16
+_OF_OURS = ("ha", "endpoints")
+"""Switches of a network that voicecore creates."""
 
 
 def invalid_network(
-    answers: dict[str, Any], transports: Sequence[Transport]
+    answers: dict[str, Any], transports: Sequence[Transport], internet: Sequence[str] = ()
 ) -> Iterator[InvalidSetting]:
-    """Yield what is wrong with `network` and [vpc], for these transports."""
+    """Yield what is wrong with `network` and [vpc], for these transports.
+
+    `internet` lists what the agent reaches only on the internet.
+    """
     network, vpc = answers.get("network"), answers.get("vpc", {})
     if network is not None and network not in (VPC, PUBLIC):
         yield unknown("network", network, (VPC, PUBLIC))
@@ -38,23 +43,34 @@ def invalid_network(
     if not isinstance(vpc, dict):
         yield InvalidSetting("vpc", "must be a table")
         return
-    yield from _invalid_vpc(cast("dict[str, Any]", vpc))
+    own = cast("dict[str, Any]", vpc)
+    yield from _invalid_vpc(own)
+    if own.get("endpoints") is True and internet:
+        yield InvalidSetting(
+            "vpc.endpoints",
+            f"leaves no way to the internet, which the agent needs for {', '.join(internet)}; "
+            "for a NAT gateway, remove this setting",
+        )
 
 
 def _invalid_vpc(vpc: dict[str, Any]) -> Iterator[InvalidSetting]:
-    yield from unknown_keys("vpc.", vpc, (*_VPC_LISTS, "ha"))
+    yield from unknown_keys("vpc.", vpc, (*_VPC_LISTS, *_OF_OURS))
     for key, pattern in _VPC_LISTS.items():
         if key in vpc:
             yield from _invalid_ids(f"vpc.{key}", vpc[key], pattern)
     for key, other in (("subnets", "security_groups"), ("security_groups", "subnets")):
         if vpc.get(key) and not vpc.get(other):
             yield InvalidSetting(f"vpc.{key}", f"needs {other} too, in the same VPC")
-    if not isinstance(vpc.get("ha", False), bool):
-        yield InvalidSetting("vpc.ha", "must be true or false")
-    elif vpc.get("ha") and vpc.get("subnets"):
-        yield InvalidSetting(
-            "vpc.ha", "applies only to a network that voicecore creates, not to your own subnets"
-        )
+    for key in _OF_OURS:
+        if not isinstance(vpc.get(key, False), bool):
+            yield InvalidSetting(f"vpc.{key}", "must be true or false")
+        elif vpc.get(key) and vpc.get("subnets"):
+            yield InvalidSetting(
+                f"vpc.{key}",
+                "applies only to a network that voicecore creates, not to your own subnets",
+            )
+    if vpc.get("ha") is True and vpc.get("endpoints") is True:
+        yield InvalidSetting("vpc.ha", "adds a NAT gateway, and endpoints = true allows none")
 
 
 def _invalid_ids(key: str, value: object, pattern: re.Pattern[str]) -> Iterator[InvalidSetting]:

@@ -38,6 +38,8 @@ class Vpc:
     security_groups: tuple[str, ...] = ()
     ha: bool = False
     """True for a NAT gateway in each availability zone, so that no zone takes down all calls."""
+    endpoints: bool = False
+    """True for VPC endpoints in place of NAT gateways: nothing leads to the internet."""
 
     @property
     def given(self) -> bool:
@@ -190,6 +192,7 @@ def load_project(root: Path) -> Project:
             subnets=tuple(vpc.get("subnets", ())),
             security_groups=tuple(vpc.get("security_groups", ())),
             ha=vpc.get("ha", False),
+            endpoints=vpc.get("endpoints", False),
         ),
         turn=TurnSettings(**answers.get("turn", {})),
         providers=tuple(answers.get(BY_PHONE, {}).get("providers", ())),

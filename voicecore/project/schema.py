@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from voicecore.catalog import regions
+from voicecore.catalog.endpoints import internet_needs
 from voicecore.catalog.phones import PHONES
 from voicecore.catalog.pipelines import PIPELINES
-from voicecore.catalog.pipelines.record import Pipeline, regions_of, services_of
+from voicecore.catalog.pipelines.record import Pipeline, regions_of, services_of, used_by
 from voicecore.catalog.platforms import PLATFORMS
 from voicecore.catalog.transports import BY_PHONE, TRANSPORTS
 from voicecore.catalog.transports import DEFAULT as DEFAULT_TRANSPORT
@@ -88,7 +89,9 @@ def invalid_settings(answers: dict[str, Any]) -> Iterator[InvalidSetting]:
 
     yield from _invalid_account("account", answers)
     yield from _invalid_platform("platform", answers)
-    yield from invalid_network(answers, _known_transports(answers))
+    transports = _known_transports(answers)
+    used = used_by(record, services_of(record, chosen)) if record else ()
+    yield from invalid_network(answers, transports, internet_needs(used, transports))
     yield from _invalid_turn(answers.get("turn", {}))
     yield from _invalid_telephony(answers)
     yield from _invalid_server("server", answers)
