@@ -17,8 +17,8 @@ sys.path.insert(0, str(ROOT))  # MkDocs loads this file alone, without the packa
 
 from docs.generators import (  # noqa: E402 - found by the line above
     architecture,
-    commands,
     checks,
+    commands,
     exit_codes,
     http_api,
     log_events,

@@ -32,6 +32,8 @@ def stacks() -> Iterator[tuple[str, Stack]]:
     yield "images", images_stack(deployment())
     yield "network", network_stack(deployment(network=VPC), ZONES)
     yield "network-ha", network_stack(deployment(network=VPC, vpc=Vpc(ha=True)), ZONES)
+    closed = deployment("cascade", network=VPC, vpc=Vpc(endpoints=True))
+    yield "network-endpoints", network_stack(closed, ZONES)
     yield "network-cascade-webrtc", network_stack(deployment("cascade", WEBRTC), ZONES)
     for pipeline in PIPELINES:
         for transport in (WEBSOCKET, WEBRTC):

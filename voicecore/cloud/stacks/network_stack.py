@@ -292,14 +292,16 @@ def _private_part(name: str, gateways: int, egress: Iterable[Egress]) -> dict[st
 def _endpoint_part(name: str, deployment: Deployment) -> dict[str, Resource]:
     """Return the interface endpoints in both private subnets, and their security group."""
     ports = [each for each in required_egress(deployment) if each.protocol == "tcp"]
-    source = {"SourceSecurityGroupId": get_att("SecurityGroup", "GroupId")}
     resources = {
         "EndpointGroup": Resource(
             "AWS::EC2::SecurityGroup",
             {
                 "GroupDescription": f"Who may call the endpoints of {name}",
                 "VpcId": ref("Vpc"),
-                "SecurityGroupIngress": [_ports(each) | source for each in ports],
+                "SecurityGroupIngress": [
+                    _ports(each) | {"SourceSecurityGroupId": get_att("SecurityGroup", "GroupId")}
+                    for each in ports
+                ],
                 "Tags": _name(name),
             },
         )

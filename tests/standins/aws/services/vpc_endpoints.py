@@ -33,7 +33,9 @@ def create(cloud: Cloud, call: Call) -> dict[str, Any]:
         raise Refused("InvalidServiceName", message, 400)
     if interface and p.get("PrivateDnsEnabled"):
         _check_private_dns(backend, vpc, service)
-    return call.moto()
+    answer = call.moto()
+    answer["VpcEndpoint"]["State"] = answer["VpcEndpoint"]["State"].capitalize()
+    return answer
 
 
 def _check_private_dns(backend: Any, vpc: str, service: str) -> None:
