@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 
 from voicecore.aws import session
@@ -18,6 +19,7 @@ from voicecore.cloud.deploy.parts.stage_parts import PARTS
 from voicecore.cloud.deploy.plan import DeployPlan
 from voicecore.cloud.deploy.report import DeployReport, NextCommands, ServerReport
 from voicecore.cloud.deploy.request import DeployRequest, request_for
+from voicecore.cloud.preflight.check_names import CHECK_NAMES
 from voicecore.cloud.resources.cloudformation import CloudFormation
 from voicecore.cloud.resources.deployed_stack import DeployedStack
 from voicecore.cloud.stacks.deployment import Deployment, deployment_of
@@ -74,7 +76,8 @@ def run(context: Context, options: DeployOptions, images: ImageSource) -> ExitCo
             request = _with_id(request, options, aws, again)
         deployer = Deployer(request, aws, tasks, images, context.output, again)
         deployer.read()
-        changes = deployer.plan(build_early=options.yes and not options.dry_run)
+        early = options.yes and not options.dry_run
+        changes = deployer.plan(early, options.skip_check)
         if changes:
             context.output.lines(plan.lines(changes))
         if changes and options.dry_run:
@@ -92,10 +95,21 @@ def run(context: Context, options: DeployOptions, images: ImageSource) -> ExitCo
 
 def _read_project(context: Context, options: DeployOptions) -> DeployRequest:
     """Return what to deploy. Raises BadProject, BadOption, BadEnvironment and similar errors."""
+    _require_checks(options.skip_check)
     project = load_project(context.cwd / (options.project or ""))
     project = _offer_transport(context, options, project)
     deployment = deployment_for(project, options)
     return request_for(project, deployment, options.server, options.message)
+
+
+def _require_checks(names: Sequence[str]) -> None:
+    """Raise BadOption for the first name that no preflight check has."""
+    for name in names:
+        if name not in CHECK_NAMES:
+            raise BadOption(
+                f"--skip-check: {name!r} is not a preflight check"
+                f"{did_you_mean(name, CHECK_NAMES) or one_of(CHECK_NAMES)}"
+            )
 
 
 def _offer_transport(context: Context, options: DeployOptions, project: Project) -> Project:
@@ -126,6 +140,11 @@ def deployment_for(project: Project, options: DeployOptions) -> Deployment:
             raise BadOption(
                 "--ha needs a network created by voicecore, and this stage has none.",
                 'To create one, set network = "vpc" in voicecore.toml.',
+            )
+        if deployment.vpc.endpoints:
+            raise BadOption(
+                "--ha adds a NAT gateway, and [vpc] endpoints = true allows none.",
+                "Leave --ha out, or remove endpoints from voicecore.toml.",
             )
         deployment = replace(deployment, vpc=replace(deployment.vpc, ha=True))
     return deployment
