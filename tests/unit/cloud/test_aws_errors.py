@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from botocore import exceptions as botocore
 
+from voicecore.aws.credentials import CredentialsUnusable
 from voicecore.aws.errors import (
     SERVICE,
     AwsRefused,
@@ -44,13 +45,7 @@ def client_error(
             NoAwsCredentials,
             "aws configure",
         ),
-        (botocore.UnauthorizedSSOTokenError(), CredentialsRefused, "aws sso login --profile work"),
-        (
-            botocore.TokenRetrievalError(provider="sso", error_msg="Token has expired"),
-            CredentialsRefused,
-            "aws sso login --profile work",
-        ),
-        (botocore.LoginTokenLoadError(error_msg="none"), CredentialsRefused, "aws login"),
+        (CredentialsUnusable("The login has ended.", "aws login"), CredentialsRefused, "aws login"),
         (client_error("ExpiredToken"), CredentialsRefused, AGAIN),
         (client_error("ExpiredTokenException"), CredentialsRefused, "expired"),
         (client_error("InvalidClientTokenId"), CredentialsRefused, "AWS_PROFILE"),

@@ -20,6 +20,7 @@ from pathlib import Path
 import uv
 
 from voicecore.console.errors import ExitCode, VoicecoreError
+from voicecore.console.network_env import trust_advice
 from voicecore.console.progress import OnProgress, Progress
 from voicecore.image.blob_store import disk_full, disk_full_explained, write_atomically
 from voicecore.image.model import Package
@@ -223,6 +224,11 @@ def install_error(output: str, folder: Path) -> VoicecoreError:
             f"These packages have no wheel for arm64: {', '.join(sorted(set(missing)))}.",
             "Compile them in AWS:  voicecore build --builder codebuild --push REPOSITORY",
             ExitCode.BAD_PROJECT,
+        )
+    if "invalid peer certificate" in output:
+        return PackageInstallFailed(
+            f"The certificate of the package index is not trusted:\n{_tail(output)}",
+            trust_advice(os.environ),
         )
     if re.search(r"error sending request|dns error|operation timed out", output):
         return PackageInstallFailed(
