@@ -110,7 +110,7 @@ def _ecr() -> Any:
     return new_session().create_client(
         "ecr",
         region_name=env["AWS_REGION"],
-        endpoint_url=env["AWS_ENDPOINT_URL"],
+        endpoint_url=env.get("AWS_ENDPOINT_URL"),
         aws_access_key_id=env["AWS_ACCESS_KEY_ID"],
         aws_secret_access_key=env["AWS_SECRET_ACCESS_KEY"],
         aws_session_token=env.get("AWS_SESSION_TOKEN"),

@@ -224,18 +224,18 @@ def _translate_no_answer(error: Exception, again: str) -> AwsRefused:
             )
 
 
-def _root_cause(error: BaseException) -> str:
+def _root_cause(error: object) -> str:
     """Return the innermost cause of urllib3's nested errors."""
-    while inner := next((each for each in (*error.args, error.__cause__) if _is_error(each)), None):
+    while isinstance(error, BaseException):
+        causes = (*error.args, error.__cause__)
+        inner = next((each for each in causes if isinstance(each, BaseException)), None)
+        if inner is None:
+            break
         error = inner
     if isinstance(error, ssl.SSLCertVerificationError):
         return error.verify_message
     text = getattr(error, "strerror", None) or str(error) or type(error).__name__
     return str(text).strip().rstrip(".")
-
-
-def _is_error(value: object) -> bool:
-    return isinstance(value, Exception)
 
 
 def _first_line(error: Exception) -> str:

@@ -6,6 +6,7 @@ REQUESTS_CA_BUNDLE. One of them is meant for all.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -63,6 +64,18 @@ def proxy_advice(env: Mapping[str, str]) -> str:
         f"{name} names the proxy, and NO_PROXY the hosts that need none, for example:\n"
         "export NO_PROXY=.amazonaws.com"
     )
+
+
+def download_advice(output: str, env: Mapping[str, str]) -> str:
+    """Return what to do if the network failed, by the output of uv; empty if it did not."""
+    if "invalid peer certificate" in output:
+        return trust_advice(env)
+    if re.search(r"error sending request|dns error|operation timed out", output):
+        return (
+            "Check the network, then run the same command again; completed downloads are kept. "
+            + proxy_advice(env)
+        )
+    return ""
 
 
 def trust_advice(env: Mapping[str, str]) -> str:
