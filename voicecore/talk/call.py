@@ -39,11 +39,11 @@ _LEVEL_BLOCKS = 6
 
 
 class NoAnswer(VoicecoreError):
-    """The agent is connected and left something that was said without an answer."""
+    """The agent left something that was said without an answer; `reason` is a sentence."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(
-            f"The agent said nothing for {ANSWER_SECONDS:.0f} s: {reason}.",
+            f"The agent said nothing for {ANSWER_SECONDS:.0f} s. {reason}",
             "Its log shows what it heard and did; so does `voicecore dev` in another terminal.",
         )
 
@@ -168,7 +168,7 @@ class LiveCall:
         tracker = self.transcript.tracker
         await self._until(lambda: (tracker.answered and self.idle) or self._stalled)
         if not tracker.answered:
-            raise NoAnswer(tracker.why_silent)
+            raise NoAnswer(self.transcript.not_heard or tracker.why_silent)
 
     async def replied(self) -> None:
         """Wait until the reply to keys was played; tell if none begins."""

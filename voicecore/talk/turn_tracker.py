@@ -108,16 +108,16 @@ class TurnTracker:
 
     @property
     def why_silent(self) -> str:
-        """How far the agent got with what waits for an answer."""
+        """Return in a sentence how far the agent got with what waits for an answer."""
         if not self._reports:
-            return "a telephone does not tell what the agent heard"
+            return "A telephone does not tell what it heard."
         if self._tools:
-            return "a tool of the agent is still running"
+            return "One of its tools still runs."
         if self._understood:
-            return "it understood you, but sent no sound"
+            return "It understood you, but sent no sound."
         if self.user_speaking:
-            return "it still hears you speak"
-        return "it heard you, but recognized no words" if self._noticed else "it did not hear you"
+            return "It still hears you speak."
+        return "It heard you, but understood no words." if self._noticed else "It did not hear you."
 
     @property
     def answering(self) -> bool:

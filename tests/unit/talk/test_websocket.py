@@ -214,7 +214,7 @@ def test_call_ends_when_the_agent_fails_twice_for_the_same_reason() -> None:
                 await call.until(lambda n=n: call.count(Connected) == n)
                 await agent.cut(code=1011)
             assert call.running
-            with pytest.raises(ConnectionLost, match="two connections for the same reason: .*1011"):
+            with pytest.raises(ConnectionLost, match="two connections for the same reason"):
                 await call.running
             assert call.count(Disconnected) == 1
 
