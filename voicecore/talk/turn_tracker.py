@@ -122,7 +122,7 @@ class TurnTracker:
     @property
     def answering(self) -> bool:
         """True from the first sign of a reply to its end."""
-        return self._reply_open or self.bot_speaking
+        return self.bot_speaking or (self._reply_open and not self._reply_said)
 
     @property
     def _replying(self) -> bool:
