@@ -88,6 +88,23 @@ def test_holds_a_call_by_each_provider(tmp_path: Path) -> None:
     run(test)
 
 
+def test_reply_to_keys_is_heard_to_its_end(tmp_path: Path) -> None:
+    async def call(*more: str) -> list[tuple[str, float]]:
+        async with PhoneServerStandIn(keys_ms=1000, thinks_ms=1500) as server:
+            done = await talk(server, "twilio", "--dtmf", "12#", *more)
+        assert done.code == 0, done.stderr
+        spoken = [each for each in done.events if each["event"] in ("user_spoke", "agent_spoke")]
+        return [(each["event"], each["seconds"]) for each in spoken]
+
+    async def test() -> None:
+        keys, both = await asyncio.gather(call(), call("--input", str(QUESTION)))
+        assert keys == [("agent_spoke", 0.4), ("agent_spoke", 1.0)]
+        assert both[:2] == keys
+        assert [who for who, _ in both[2:]] == ["user_spoke", "agent_spoke"]
+
+    run(test)
+
+
 def test_agent_hangs_up_when_its_mark_was_played() -> None:
     async def call(provider: str) -> None:
         async with PhoneServerStandIn(hangs_up_after=1) as server:
