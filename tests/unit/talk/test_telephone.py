@@ -1,9 +1,11 @@
 """`voicecore talk --phone` in the protocol of each provider, against a stand-in of a server."""
 
+import ast
 import asyncio
 import json
 import os
 import sys
+import uuid
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ from typing import Any
 import aiohttp
 import pytest
 
+import voicecore
 from tests.conftest import Voicecore
 from tests.standins.phone.accounts import account
 from tests.standins.talk.phone_server import PhoneServerStandIn
@@ -129,6 +132,21 @@ def test_reports_a_rejected_call() -> None:
         assert "voicecore add telephony --provider twilio" in done.error
 
     run(test)
+
+
+@pytest.mark.parametrize("provider", PHONES)
+def test_session_of_a_call_is_the_one_that_the_server_derives(provider: str) -> None:
+    source = Path(voicecore.__file__).parent / "catalog/transports/telephony/template/server"
+    text = (source / "internal/telephony/provider.py").read_text()
+    function = next(
+        node
+        for node in ast.parse(text).body
+        if isinstance(node, ast.FunctionDef) and node.name == "session_id_for"
+    )
+    names: dict[str, Any] = {"uuid": uuid}
+    exec(ast.unparse(function), names)
+    call = PHONES[provider].signaling().new_call(account(provider), "+12025550123", "+12025550100")
+    assert call.session_id == names["session_id_for"](provider, call.id)
 
 
 async def refusal(server: PhoneServerStandIn, provider: str = "twilio", **more: str) -> str:
