@@ -55,6 +55,11 @@ def client_error(
         (client_error("SignatureDoesNotMatch", "no"), CredentialsRefused, "AWS_PROFILE"),
         (botocore.EndpointConnectionError(endpoint_url="https://x"), AwsUnreachable, AGAIN),
         (botocore.ReadTimeoutError(endpoint_url="https://x"), AwsUnreachable, "continues there"),
+        (
+            botocore.EndpointConnectionError(endpoint_url="https://ecr-fips.eu-west-3.api.aws/"),
+            AwsUnreachable,
+            "unset AWS_USE_FIPS_ENDPOINT",
+        ),
         (client_error("ThrottlingException", "Rate exceeded"), AwsRefused, "Wait a minute"),
         (client_error("ConflictException", "busy"), AwsRefused, "voicecore status"),
         (client_error("ValidationException", "odd"), AwsRefused, "odd"),
