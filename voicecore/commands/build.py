@@ -80,7 +80,7 @@ def _require_own(plan: BuildPlan, target: Reference) -> None:
 def _report_findings(context: Context, plan: BuildPlan) -> None:
     """Tell the user about a new lockfile and an old base."""
     if plan.lock_created:
-        context.output.say("• Locked the package versions: agent/uv.lock is new; commit it")
+        context.output.say(f"• Locked the package versions: {plan.lock_created} is new; commit it")
     days = age_in_days(plan.base)
     if days is not None and days > OLD_DAYS:
         context.output.warn(

@@ -15,7 +15,7 @@ from voicecore.image.builder_choice import BuilderChoice
 from voicecore.image.builders import buildx, direct
 from voicecore.image.docker.engine import Engine
 from voicecore.image.docker.smoke_test import SmokeTestResult
-from voicecore.image.inputs import fingerprint, lockfile, sbom
+from voicecore.image.inputs import fingerprint, sbom
 from voicecore.image.model import BaseImage, BuiltImage
 from voicecore.image.plan import BuildPlan, CannotBuild, install_target, version_of, with_repository
 from voicecore.image.registry.errors import TagTaken
@@ -147,7 +147,7 @@ def write_sbom(plan: BuildPlan, digest: str, path: Path, env: Mapping[str, str])
     """Write the image's SBOM to `path` as CycloneDX JSON. Raises ExportFailed."""
     document = sbom.document(
         sbom.export(plan.folder, env),
-        lockfile.read_lock(plan.folder),
+        plan.lock,
         plan.base,
         name=plan.project.name,
         tag=plan.tag,

@@ -43,7 +43,8 @@ def require(agent: Path, builder: str, lines: str = "", target: str = "", **env:
         labels={},
         target=parse_reference(target) if target else None,
         pushed_digest="",
-        lock_created=False,
+        lock={},
+        lock_created="",
         pins_base=False,
         logins=RegistryLogins(None),
     )

@@ -7,19 +7,24 @@ import shlex
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
+import tempfile
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from voicecore.console.errors import ExitCode
 from voicecore.console.progress import OnProgress
+from voicecore.image.blob_store import disk_full_explained
 from voicecore.image.builders.buildx_command import BuildxInputs, build_environment, buildx_argv
 from voicecore.image.builders.buildx_output import BuildFailed, BuildTranscript, build_error
+from voicecore.image.builders.packages import copy_files
 from voicecore.image.docker.endpoint import EngineUnavailable
 from voicecore.image.docker.engine import Engine, is_disk_full
 from voicecore.image.docker.push import push
 from voicecore.image.docker.smoke_test import SmokeTestResult, smoke_test
 from voicecore.image.inputs import fingerprint
+from voicecore.image.inputs.context_walk import IGNORE_FILE
 from voicecore.image.model import BuiltImage
 from voicecore.image.plan import BuildPlan
 from voicecore.image.registry.reference import Reference
@@ -39,17 +44,33 @@ def build_plan(
     """Build the image of `plan`, unless the engine has it. Raises as `build` does."""
     name = plan.local_reference
     if fresh or not engine.has(name):
-        inputs = BuildxInputs(
-            context=plan.folder,
-            name=name,
-            base=plan.base.reference,
-            epoch=fingerprint.epoch_of(plan.base),
-            labels=plan.labels,
-            no_cache=fresh,
-        )
-        build(engine, inputs, env, on_progress)
+        with _context(plan) as context:
+            inputs = BuildxInputs(
+                context=context,
+                name=name,
+                base=plan.base.reference,
+                epoch=fingerprint.epoch_of(plan.base),
+                labels=plan.labels,
+                no_cache=fresh,
+            )
+            build(engine, inputs, env, on_progress)
     image = engine.inspect(name, plan.tag, base_layers=len(plan.base.manifest["layers"]))
     return BuildxBuild(plan, image, engine, on_progress)
+
+
+@contextmanager
+def _context(plan: BuildPlan) -> Generator[Path]:
+    """Give the folder to build: the part's own, or a copy with what comes from elsewhere."""
+    if not plan.sources:
+        yield plan.folder
+        return
+    with tempfile.TemporaryDirectory(prefix="voicecore-") as temporary:
+        context = Path(temporary) / plan.part
+        # Without .dockerignore: the files are what it leaves, and more.
+        files = [file.path for file in plan.files if file.path != IGNORE_FILE]
+        with disk_full_explained(context):
+            copy_files(plan.folder, files, context, plan.sources)
+        yield context
 
 
 @dataclass(frozen=True)

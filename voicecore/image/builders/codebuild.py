@@ -57,7 +57,8 @@ from voicecore.image.builders.codebuild_resources import (
 )
 from voicecore.image.docker.engine import Engine
 from voicecore.image.docker.smoke_test import SmokeTestResult
-from voicecore.image.inputs import fingerprint, lockfile
+from voicecore.image.inputs import fingerprint
+from voicecore.image.inputs.locked_packages import without_wheel
 from voicecore.image.model import BuiltImage
 from voicecore.image.plan import BuildPlan, install_target
 from voicecore.image.registry.credentials import EcrHost, ecr_host
@@ -103,9 +104,8 @@ def build_plan(
         epoch=fingerprint.epoch_of(plan.base),
         packages_key=fingerprint.packages_key(plan.files, plan.base.digest),
         labels=plan.labels,
-        compiles=bool(
-            lockfile.without_wheel(lockfile.read_lock(plan.folder), install_target(plan.base))
-        ),
+        compiles=bool(without_wheel(plan.lock, install_target(plan.base))),
+        sources=plan.sources,
         fresh=fresh,
     )
     build(connect(plan.target, plan.logins.profile), inputs, on_progress, role=role)
