@@ -233,7 +233,7 @@ def deploy(context: Context, options: DeployOptions) -> ExitCode:
     from voicecore.commands.deploy import run
     from voicecore.image.part_image import PartImages
 
-    return run(context, options, PartImages(context, options.profile))
+    return run(context, options, PartImages(context, options.profile, options.builder))
 
 
 @_command("invite", InviteOptions)

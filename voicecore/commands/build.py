@@ -92,8 +92,8 @@ def _report_findings(context: Context, plan: BuildPlan) -> None:
 def _build(context: Context, options: BuildOptions, plan: BuildPlan) -> BuildResult:
     with local_docker(options.builder, options.check, context.env) as docker:
         choice = choose_builder(options.builder, docker)
-        if choice.reason:
-            context.output.say(f"• Building without Docker: {choice.reason}")
+        if choice.problem:
+            context.output.say(f"• Building without Docker: {choice.problem.message}")
         request = BuildRequest(
             builder=choice,
             engine=docker.engine,
@@ -125,8 +125,8 @@ def _dry_run(context: Context, options: BuildOptions, plan: BuildPlan) -> ExitCo
     with local_docker(options.builder, options.check, context.env) as docker:
         choice = choose_builder(options.builder, docker)
     if not plan.pushed_digest:
-        require_buildable(plan, choice.name, context.env)
-    size = sum((plan.project.agent / file.path).lstat().st_size for file in plan.files)
+        require_buildable(plan, choice, context.env)
+    size = sum((file.source or plan.folder / file.path).lstat().st_size for file in plan.files)
     facts = {
         "image": str(plan.target or plan.local_reference),
         "base": plan.base.reference,

@@ -229,7 +229,7 @@ def _check_lock(folder: Path, base: BaseImage, compiles: bool, env: Mapping[str,
         content = lockfile.read_lock(folder, path)
         lockfile.require_virtual(folder, content)
         if not compiles:
-            lockfile.require_wheels(folder, content, target)
+            lockfile.require_wheels(folder, content, target, path)
         # A requirement that is a folder can change without changing the key.
         if not has_folders(content, target):
             passed = marker()  # uv.lock may be new, which changes the key

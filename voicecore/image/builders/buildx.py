@@ -14,11 +14,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from voicecore.console.errors import ExitCode
-from voicecore.console.progress import OnProgress
+from voicecore.console.progress import OnProgress, Progress
 from voicecore.image.blob_store import disk_full_explained
 from voicecore.image.builders.buildx_command import BuildxInputs, build_environment, buildx_argv
 from voicecore.image.builders.buildx_output import BuildFailed, BuildTranscript, build_error
 from voicecore.image.builders.packages import copy_files
+from voicecore.image.docker.client_config import HELPER_FAILED, helper_failed, without_helpers
 from voicecore.image.docker.endpoint import EngineUnavailable
 from voicecore.image.docker.engine import Engine, is_disk_full
 from voicecore.image.docker.push import push
@@ -52,6 +53,7 @@ def build_plan(
                 epoch=fingerprint.epoch_of(plan.base),
                 labels=plan.labels,
                 no_cache=fresh,
+                copied=context != plan.folder,
             )
             build(engine, inputs, env, on_progress)
     image = engine.inspect(name, plan.tag, base_layers=len(plan.base.manifest["layers"]))
@@ -158,14 +160,21 @@ def build(
     require_buildable(env)
     if certificates := env.get("SSL_CERT_FILE"):
         secrets["certificates"] = f"src={certificates}"
-    transcript = BuildTranscript(on_progress)
     command = buildx_argv(inputs, env, progress=progress, secrets=secrets)
+    transcript = BuildTranscript(on_progress)
     code = run(command, client_env, transcript.add_line)
+    if code and helper_failed(transcript.failure_text):
+        # Most bases need no login.
+        on_progress(Progress(f"{HELPER_FAILED}; pulling without a login", finished=True))
+        transcript = BuildTranscript(on_progress)
+        with without_helpers(client_env) as anonymous:
+            code = run(command, anonymous, transcript.add_line)
     if code == 0:
         return
     if is_disk_full(transcript.failure_text):
         raise engine.disk_full()
-    raise build_error(transcript, inputs, shlex.join(buildx_argv(inputs, env)))
+    by_hand = "" if inputs.copied else shlex.join(buildx_argv(inputs, env))
+    raise build_error(transcript, inputs, by_hand)
 
 
 def require_buildable(env: Mapping[str, str]) -> None:

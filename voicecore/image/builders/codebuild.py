@@ -158,15 +158,17 @@ def _ecr_of(target: Reference) -> EcrHost:
         raise NotEcr(
             f"CodeBuild pushes only to Amazon ECR; {target.name} is not an ECR repository.",
             "Create one:  aws ecr create-repository --repository-name "
-            f"{target.repository}\nor build here:  voicecore build --builder direct --push "
-            f"{target.name}",
+            f"{target.repository}\n"
+            "or, if every package has an arm64 wheel, build here:  "
+            f"voicecore build --push {target.name}",
             ExitCode.USAGE,
         )
     if ecr.region not in regions.ARM_BUILDS:
         raise NoArmBuilds(
             f"CodeBuild has no arm64 machines in {ecr.region}; it has them in "
             f"{', '.join(regions.ARM_BUILDS)}.",
-            "Build on this machine, which needs Docker only for packages without an arm64 wheel:  "
+            "Push to a repository in one of these regions\n"
+            "or, if every package has an arm64 wheel, build here:  "
             f"voicecore build --push {target.name}",
             ExitCode.USAGE,
         )

@@ -38,6 +38,10 @@ class BadDockerfile(VoicecoreError):
         super().__init__(message, hint, ExitCode.BAD_PROJECT)
 
 
+class NeedsDocker(BadDockerfile):
+    """The Dockerfile has a line that only Docker can run."""
+
+
 @dataclass(frozen=True)
 class Instruction:
     """One instruction, such as COPY and its value, with continuation lines joined."""
@@ -261,8 +265,8 @@ def _wrong(part: Instruction, reason: str) -> BadDockerfile:
     )
 
 
-def _needs_docker(part: Instruction) -> BadDockerfile:
-    return BadDockerfile(
+def _needs_docker(part: Instruction) -> NeedsDocker:
+    return NeedsDocker(
         f"{FILE}, line {part.line}: only Docker can run this:  {part.name} {part.value}",
         "Build with Docker:              voicecore build --builder buildx\n"
         "or in AWS, without Docker here: voicecore build --builder codebuild --push REPOSITORY",

@@ -96,11 +96,17 @@ def read_lock(agent: Path, path: Path | None = None) -> dict[str, Any]:
     return content
 
 
-def require_wheels(agent: Path, lock: Mapping[str, Any], target: InstallTarget = IMAGE) -> None:
-    """Raise NoWheel, naming the packages that `agent`'s uv.lock has no usable wheel of."""
+def require_wheels(
+    agent: Path, lock: Mapping[str, Any], target: InstallTarget = IMAGE, path: Path | None = None
+) -> None:
+    """Raise NoWheel, naming the packages that `agent`'s uv.lock has no usable wheel of.
+
+    `path` is the place of a workspace's uv.lock.
+    """
     missing = without_wheel(lock, target)
     if missing:
-        raise _no_wheel(missing, agent, target)
+        root = path.parent if path else agent
+        raise _no_wheel(missing, agent, target, os.path.relpath(root, agent.parent))
 
 
 def require_virtual(agent: Path, lock: Mapping[str, Any]) -> None:
@@ -174,7 +180,9 @@ def _bad_lock(agent: Path, reason: str) -> BadLock:
     )
 
 
-def _no_wheel(missing: Sequence[LockedPackage], agent: Path, target: InstallTarget) -> NoWheel:
+def _no_wheel(
+    missing: Sequence[LockedPackage], agent: Path, target: InstallTarget, root: str
+) -> NoWheel:
     count = "1 package has" if len(missing) == 1 else f"{len(missing)} packages have"
     width = max(len(f"{package.name} {package.version}") for package in missing)
     lines = [
@@ -183,6 +191,10 @@ def _no_wheel(missing: Sequence[LockedPackage], agent: Path, target: InstallTarg
         for package in missing
     ]
     excluded = ", ".join(f'"{package.name}"' for package in missing)
+    workspace = (
+        f"(the root of the workspace; uv ignores the list in {agent.name}/pyproject.toml, so move "
+        "that here)\n"
+    )
     return NoWheel(
         "\n".join(
             [
@@ -194,7 +206,8 @@ def _no_wheel(missing: Sequence[LockedPackage], agent: Path, target: InstallTarg
         "Compile it on AWS's arm64 machines:\n"
         "  voicecore build --builder codebuild --push REPOSITORY\n"
         "or, if the agent never imports it, exclude it. Add it to the list in "
-        f"{agent.name}/pyproject.toml:\n"
+        f"{os.path.normpath(f'{root}/pyproject.toml')}:\n"
+        f"{workspace if root != agent.name else ''}"
         f"  [tool.uv]\n  exclude-dependencies = [{excluded}]\n"
         f"and then run:  uv lock --project {agent.name}",
         ExitCode.BAD_PROJECT,
