@@ -256,7 +256,7 @@ def deploy(context: Context, options: DeployOptions) -> ExitCode:
     from voicecore.image.part_image import PartImages
 
     login = AwsLogin(options.profile, context.interactive)
-    return run(context, options, login, PartImages(context, login))
+    return run(context, options, login, PartImages(context, login, options.builder))
 
 
 @_command("invite", InviteOptions)

@@ -96,7 +96,7 @@ def _require_own(plan: BuildPlan, target: Reference) -> None:
 def _report_findings(context: Context, plan: BuildPlan) -> None:
     """Tell the user about a new lockfile and an old base."""
     if plan.lock_created:
-        context.output.say("• Locked the package versions: agent/uv.lock is new; commit it")
+        context.output.say(f"• Locked the package versions: {plan.lock_created} is new; commit it")
     days = age_in_days(plan.base)
     if days is not None and days > OLD_DAYS:
         context.output.warn(
@@ -108,8 +108,8 @@ def _report_findings(context: Context, plan: BuildPlan) -> None:
 def _build(context: Context, options: BuildOptions, plan: BuildPlan) -> BuildResult:
     with local_docker(options.builder, options.check, context.env) as docker:
         choice = choose_builder(options.builder, docker)
-        if choice.reason:
-            context.output.say(f"• Building without Docker: {choice.reason}")
+        if choice.problem:
+            context.output.say(f"• Building without Docker: {choice.problem.message}")
         request = BuildRequest(
             builder=choice,
             engine=docker.engine,
@@ -141,8 +141,8 @@ def _dry_run(context: Context, options: BuildOptions, plan: BuildPlan) -> ExitCo
     with local_docker(options.builder, options.check, context.env) as docker:
         choice = choose_builder(options.builder, docker)
     if not plan.pushed_digest:
-        require_buildable(plan, choice.name, context.env)
-    size = sum((plan.project.agent / file.path).lstat().st_size for file in plan.files)
+        require_buildable(plan, choice, context.env)
+    size = sum((file.source or plan.folder / file.path).lstat().st_size for file in plan.files)
     facts = {
         "image": str(plan.target or plan.local_reference),
         "base": plan.base.reference,
