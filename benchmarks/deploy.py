@@ -27,7 +27,7 @@ from voicecore.commands import deploy, init
 from voicecore.console.context import Context
 from voicecore.console.output import Output
 from voicecore.options.deploy import DeployOptions
-from voicecore.options.init import InitOptions
+from voicecore.options.project.init import InitOptions
 from voicecore.project.project import load_project
 
 COLD, WARM = 15.0, 3.0

@@ -27,7 +27,7 @@ from voicecore.console.confirm import confirm
 from voicecore.console.context import Context
 from voicecore.console.errors import ExitCode, VoicecoreError
 from voicecore.console.output import Output, Span
-from voicecore.options.add import AddOptions
+from voicecore.options.project.add import AddOptions
 from voicecore.options.deploy import DeployOptions
 from voicecore.options.invite import InviteOptions
 from voicecore.project import aws_names, identity

@@ -16,7 +16,7 @@ from voicecore.console.diff import diff_lines
 from voicecore.console.errors import ExitCode, VoicecoreError
 from voicecore.console.output import Output, Span
 from voicecore.image.inputs import lockfile
-from voicecore.options.add import AddOptions
+from voicecore.options.project.add import AddOptions
 from voicecore.project.no_links import refuse_links, within
 from voicecore.project.project import Project, load_project
 from voicecore.scaffold import merge, questions, render

@@ -9,7 +9,7 @@ from voicecore.console.command_line import typed
 from voicecore.console.confirm import confirm
 from voicecore.console.context import Context
 from voicecore.console.errors import ExitCode, VoicecoreError
-from voicecore.options.eject import EjectOptions
+from voicecore.options.project.eject import EjectOptions
 from voicecore.project.project import Project, load_project
 from voicecore.scaffold import render
 from voicecore.scaffold.render import EJECTABLE, Files

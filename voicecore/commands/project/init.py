@@ -28,7 +28,7 @@ from voicecore.console.context import Context
 from voicecore.console.diff import diff_lines
 from voicecore.console.errors import DISK_FULL, ExitCode, VoicecoreError
 from voicecore.console.output import Output, Span
-from voicecore.options.init import InitOptions
+from voicecore.options.project.init import InitOptions
 from voicecore.project import aws_names, identity
 from voicecore.project.foreign_code import mark_known
 from voicecore.project.invalid_setting import InvalidSetting
