@@ -19,16 +19,17 @@ import typer
 from voicecore import __version__
 from voicecore.cli.parameters import Options, add_command
 from voicecore.console.errors import DISK_FULL, ExitCode, VoicecoreError
-from voicecore.options.project.add import AddOptions
 from voicecore.options.build import BuildOptions
 from voicecore.options.call import CallOptions
 from voicecore.options.deploy import DeployOptions
 from voicecore.options.destroy import DestroyOptions
 from voicecore.options.dev import DevOptions
-from voicecore.options.project.eject import EjectOptions
-from voicecore.options.project.init import InitOptions
 from voicecore.options.invite import InviteOptions
 from voicecore.options.logs import LogsOptions
+from voicecore.options.project.add import AddOptions
+from voicecore.options.project.eject import EjectOptions
+from voicecore.options.project.init import InitOptions
+from voicecore.options.project.update import UpdateOptions
 from voicecore.options.status import StatusOptions
 from voicecore.options.talk import TalkOptions
 from voicecore.options.turn_check import TurnCheckOptions
@@ -175,6 +176,14 @@ def init(context: Context, options: InitOptions) -> ExitCode:
 def add(context: Context, options: AddOptions) -> ExitCode:
     """Run `voicecore add`."""
     from voicecore.commands.project.add import run
+
+    return run(context, options)
+
+
+@_command("update", UpdateOptions)
+def update(context: Context, options: UpdateOptions) -> ExitCode:
+    """Run `voicecore update`."""
+    from voicecore.commands.project.update import run
 
     return run(context, options)
 

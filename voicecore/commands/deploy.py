@@ -21,15 +21,15 @@ from voicecore.cloud.deploy.request import DeployRequest, request_for
 from voicecore.cloud.resources.cloudformation import CloudFormation
 from voicecore.cloud.resources.deployed_stack import DeployedStack
 from voicecore.cloud.stacks.deployment import Deployment, deployment_of
-from voicecore.commands import add
+from voicecore.commands.project import add
 from voicecore.console.command_line import typed
 from voicecore.console.confirm import confirm
 from voicecore.console.context import Context
 from voicecore.console.errors import ExitCode, VoicecoreError
 from voicecore.console.output import Output, Span
-from voicecore.options.project.add import AddOptions
 from voicecore.options.deploy import DeployOptions
 from voicecore.options.invite import InviteOptions
+from voicecore.options.project.add import AddOptions
 from voicecore.project import aws_names, identity
 from voicecore.project.defaults import DEFAULT_STAGE
 from voicecore.project.foreign_code import warn_of_foreign_code
@@ -38,6 +38,7 @@ from voicecore.project.no_links import within
 from voicecore.project.project import AGENT, FILE, SERVER, Project, load_project
 from voicecore.project.schema import invalid_settings
 from voicecore.project.snapshot_check import warn_of_captures
+from voicecore.project.version import tell_version
 
 EXPORT_FOLDER = "cloudformation"
 """Folder of the project that --export writes to."""
@@ -65,6 +66,7 @@ def run(context: Context, options: DeployOptions, images: ImageSource) -> ExitCo
     if options.export:
         return _export(context, request)
     warn_of_captures(context.output, request.project.agent, [request.deployment.stage.platform])
+    tell_version(context.output, request.project.name, request.project.version)
     warn_of_foreign_code(context.output, context.env, request.project.root)
     again = typed("deploy", options)
     with translated_errors(again, options.profile), TaskGroup() as tasks:

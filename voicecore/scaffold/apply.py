@@ -1,0 +1,92 @@
+"""Owns how changes of a project are written: all or none, and with a copy of what they replace.
+
+1. `.voicecore/changes.part/` gets all new files. A full disk or a link stops here.
+2. It is renamed to `.voicecore/changes/`: from now on the changes are made.
+3. The files are moved to their places. If the process is killed meanwhile, the next command that
+   changes the project's files continues here.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from pathlib import Path
+
+from voicecore.project.no_links import refuse_links, within
+from voicecore.scaffold.render import SECRET_FILES, Files
+
+_REPLACED = ".voicecore/replaced"
+_DRAFT = ".voicecore/changes.part"
+_READY = ".voicecore/changes"
+_FILES, _REMOVED = "files", "removed"
+"""Folders of a draft: new files, and an empty file for each that is removed."""
+
+
+def apply(root: Path, files: Files, removed: Iterable[str] = ()) -> Path:
+    """Write and remove files of a project; return the folder that has the replaced ones.
+
+    Raises OSError and LinkRefused, after which nothing is changed.
+    """
+    gone = list(removed)
+    for path in (*files, *gone, _REPLACED, _DRAFT, _READY):
+        refuse_links(root / path, root)
+    draft, ready = root / _DRAFT, root / _READY
+    shutil.rmtree(draft, ignore_errors=True)
+    backup = root / _REPLACED / f"{datetime.now(UTC):%Y%m%dT%H%M%S%f}"
+    try:
+        _copy(root, [path for path in (*files, *gone) if (root / path).is_file()], backup)
+        _stage(root, files, gone)
+    except BaseException:
+        shutil.rmtree(draft, ignore_errors=True)
+        shutil.rmtree(backup, ignore_errors=True)
+        raise
+    draft.rename(ready)
+    try:
+        finish(root)
+    except KeyboardInterrupt:
+        finish(root)
+        raise
+    return backup
+
+
+def finish(root: Path) -> bool:
+    """Move changes that are ready to their places; return whether there were any."""
+    ready = root / _READY
+    if not ready.is_dir():
+        return False
+    refuse_links(ready, root)
+    for staged in _files_in(ready / _REMOVED):
+        target = root / staged.relative_to(ready / _REMOVED)
+        refuse_links(target, root)
+        target.unlink(missing_ok=True)
+    for staged in _files_in(ready / _FILES):
+        target = root / staged.relative_to(ready / _FILES)
+        refuse_links(target, root)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        staged.replace(target)
+    shutil.rmtree(ready)
+    return True
+
+
+def _files_in(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if not path.is_dir())
+
+
+def _copy(root: Path, paths: Iterable[str], backup: Path) -> None:
+    for path in paths:
+        (backup / path).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(root / path, backup / path)
+
+
+def _stage(root: Path, files: Files, removed: list[str]) -> None:
+    draft = root / _DRAFT
+    for path, content in files.items():
+        staged = draft / _FILES / path
+        mode = 0o600 if path in SECRET_FILES else 0o666
+        with open(staged, "xb", opener=within(root, mode)) as file:
+            file.write(content)
+        if (root / path).exists():
+            staged.chmod((root / path).stat().st_mode & 0o777)
+    for path in removed:
+        open(draft / _REMOVED / path, "xb", opener=within(root)).close()
