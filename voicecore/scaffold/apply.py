@@ -8,11 +8,13 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 
+from voicecore.console.errors import VoicecoreError
 from voicecore.project.no_links import refuse_links, within
 from voicecore.scaffold.render import SECRET_FILES, Files
 
@@ -23,14 +25,21 @@ _FILES, _REMOVED = "files", "removed"
 """Folders of a draft: new files, and an empty file for each that is removed."""
 
 
+class PlaceTaken(VoicecoreError):
+    """A file cannot be written to its place."""
+
+
 def apply(root: Path, files: Files, removed: Iterable[str] = ()) -> Path:
     """Write and remove files of a project; return the folder that has the replaced ones.
 
-    Raises OSError and LinkRefused, after which nothing is changed.
+    Raises OSError, LinkRefused and PlaceTaken, after which nothing is changed.
     """
     gone = list(removed)
-    for path in (*files, *gone, _REPLACED, _DRAFT, _READY):
+    for folder in (_REPLACED, _DRAFT, _READY):
+        refuse_links(root / folder, root)
+    for path in (*files, *gone):
         refuse_links(root / path, root)
+        _require_place(root / path)
     draft, ready = root / _DRAFT, root / _READY
     shutil.rmtree(draft, ignore_errors=True)
     backup = root / _REPLACED / f"{datetime.now(UTC):%Y%m%dT%H%M%S%f}"
@@ -67,6 +76,23 @@ def finish(root: Path) -> bool:
         staged.replace(target)
     shutil.rmtree(ready)
     return True
+
+
+def _require_place(target: Path) -> None:
+    """Raise PlaceTaken unless a file can be moved there."""
+    folder = next(parent for parent in target.parents if parent.exists())
+    if target.is_dir() or not folder.is_dir():
+        taken = target if target.is_dir() else folder
+        kind = "folder" if taken.is_dir() else "file"
+        raise PlaceTaken(
+            f"Could not write {target}: {taken} is a {kind}. Nothing was written.",
+            f"Move it away, then run the same command again:  mv {taken} {taken}.mine",
+        )
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise PlaceTaken(
+            f"Could not write {target}: you may not write to {folder}. Nothing was written.",
+            f"Allow it, then run the same command again:  chmod u+wx {folder}",
+        )
 
 
 def _files_in(folder: Path) -> list[Path]:

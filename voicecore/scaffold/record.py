@@ -33,9 +33,10 @@ class BadRecord(VoicecoreError):
 def packed(files: Files) -> bytes:
     """Return the record of generated files. It never has secrets."""
     buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
+    with zipfile.ZipFile(buffer, "w") as archive:
         for path, content in sorted(recorded(files).items()):
-            archive.writestr(zipfile.ZipInfo(path), content, zipfile.ZIP_DEFLATED)
+            # ZipInfo has no time, so that the same files give the same bytes.
+            archive.writestr(zipfile.ZipInfo(path), content, zipfile.ZIP_DEFLATED, 9)
     return buffer.getvalue()
 
 
