@@ -17,7 +17,7 @@ from voicecore import __version__
 from voicecore.console.errors import ExitCode
 from voicecore.scaffold import record
 
-# What 0.1.0 generated before it could update: WebSocket and Nova Sonic, without the page.
+# A project of 0.1.0, generated before it could update: WebSocket and Nova Sonic, without the page.
 GENERATED_BY_0_1_0 = Path(__file__).parents[1] / "fixtures/project-0.1.0.zip"
 
 EDITS: dict[str, tuple[str, str]] = {
@@ -336,7 +336,7 @@ class TestWithoutRecord:
     ) -> None:
         result = update("--generated", str(tmp_path))
         assert result.code == ExitCode.BAD_PROJECT
-        assert "is no generated project" in result.stderr
+        assert "voicecore did not generate it" in result.stderr
 
 
 def test_interrupted_update_is_finished(update: Callable[..., Result], project: Path) -> None:

@@ -35,7 +35,7 @@ from voicecore.project.defaults import DEFAULT_STAGE
 from voicecore.project.foreign_code import warn_of_foreign_code
 from voicecore.project.invalid_setting import did_you_mean, one_of
 from voicecore.project.no_links import within
-from voicecore.project.project import AGENT, FILE, SERVER, Project, load_project
+from voicecore.project.project import AGENT, FILE, SERVER, BadProject, Project, load_project
 from voicecore.project.schema import invalid_settings
 from voicecore.project.snapshot_check import warn_of_captures
 from voicecore.project.version import tell_version
@@ -111,7 +111,11 @@ def _offer_transport(context: Context, options: DeployOptions, project: Project)
     title = TRANSPORTS[str(options.transport)].title
     context.output.say(f"{project.name} has no {title} yet. Adding it would change these files:")
     adding = AddOptions(str(options.transport), project=project.root)
-    add.run(context, adding, typed("deploy", options))
+    if add.run(context, adding, typed("deploy", options)) != ExitCode.OK:
+        raise BadProject(
+            f"{project.name} has conflicts with the files of {title}; nothing was deployed.",
+            f"Resolve them, then deploy:  {typed('deploy', options)}",
+        )
     return load_project(project.root)
 
 

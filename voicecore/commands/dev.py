@@ -249,7 +249,7 @@ def check_files(project: Project) -> None:
         raise BadProject(
             f"{project.root} lacks {' and '.join(missing)}.",
             "Restore the generated files; no other file is changed:\n"
-            f"  cd {project.root} && voicecore init --restore",
+            + "\n".join(f"voicecore update -p {project.root} --restore {path}" for path in missing),
         )
 
 

@@ -1,7 +1,7 @@
 """Owns the record of what was generated: `.voicecore/generated.zip` of a project, to be committed.
 
 `voicecore update` compares with it: without it, your edits cannot be told from older templates. It
-has the text of each generated file; of built files and sounds, which nobody merges, the SHA-256.
+has the text of each generated file; of built files and sounds, which cannot be merged, the SHA-256.
 """
 
 from __future__ import annotations

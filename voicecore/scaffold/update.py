@@ -18,7 +18,7 @@ _VERSION = re.compile(rb'^voicecore = "[^"]*"$', re.MULTILINE)
 def rendered(project: Project, answers: Answers, before: Files) -> Files:
     """Return all files that this voicecore generates, with the parts that `before` has ejected.
 
-    The key in `server/.env` is a new one: whoever writes the file keeps an existing one.
+    The key in `server/.env` is a new one; an existing file is never changed.
     """
     files = render.render(answers, render.new_session_api_key(), project.id)
     for part in EJECTABLE:

@@ -51,7 +51,7 @@ def test_interrupted_changes_are_finished_later(root: Path) -> None:
     assert not finish(root)
 
 
-def test_what_was_staged_and_never_ready_is_discarded(root: Path) -> None:
+def test_staged_changes_that_were_never_ready_are_discarded(root: Path) -> None:
     (root / ".voicecore/changes.part/files").mkdir(parents=True)
     (root / ".voicecore/changes.part/files/bad").touch()
     assert not finish(root)

@@ -13,7 +13,7 @@ FILES = {"a.py": b"x = 1\n", "page.js": b"x" * 2000, "s.wav": b"\xff", "server/.
 def test_is_read_as_it_was_written(tmp_path: Path) -> None:
     assert read(tmp_path) is None
     write(tmp_path, FILES)
-    found = read(tmp_path)
+    found = read(tmp_path) or {}
     assert found == recorded(FILES)
     assert found["a.py"] == FILES["a.py"]
     assert found["page.js"].startswith(b"sha256:")

@@ -51,7 +51,7 @@ def _folder(context: Context, options: UpdateOptions) -> Path | None:
     folder = context.cwd / options.generated if options.generated else None
     if folder and not (folder / FILE).is_file():
         raise BadProject(
-            f"There is no {FILE} in {folder}, so it is no generated project.",
+            f"There is no {FILE} in {folder}, so voicecore did not generate it.",
             "Name the folder that `voicecore init` created:  voicecore update --generated DIR",
         )
     return folder
