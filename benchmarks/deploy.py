@@ -24,11 +24,12 @@ from voicecore.cloud.stacks.agent_stack import ENDPOINT, RUNTIME
 from voicecore.cloud.stacks.deployment import deployment_of
 from voicecore.cloud.stacks.env_split import Environment
 from voicecore.cloud.stacks.stack import Stack, references
-from voicecore.commands import deploy, init
+from voicecore.commands import deploy
+from voicecore.commands.project import init
 from voicecore.console.context import Context
 from voicecore.console.output import Output
 from voicecore.options.deploy import DeployOptions
-from voicecore.options.init import InitOptions
+from voicecore.options.project.init import InitOptions
 from voicecore.project.project import load_project
 
 COLD, WARM = 15.0, 3.0
