@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from voicecore.aws import session
 from voicecore.aws.errors import translated_errors
+from voicecore.aws.login import AwsLogin
 from voicecore.aws.session import Aws
 from voicecore.aws.task_group import TaskGroup
 from voicecore.catalog.transports import TRANSPORTS
@@ -52,7 +53,7 @@ class BadOption(VoicecoreError):
         super().__init__(message, hint, ExitCode.USAGE)
 
 
-def run(context: Context, options: DeployOptions, images: ImageSource) -> ExitCode:
+def run(context: Context, options: DeployOptions, login: AwsLogin, images: ImageSource) -> ExitCode:
     """Deploy a stage of a project, in six steps.
 
     1. read: the project's files, then the current state in AWS
@@ -70,7 +71,7 @@ def run(context: Context, options: DeployOptions, images: ImageSource) -> ExitCo
     warn_of_foreign_code(context.output, context.env, request.project.root)
     again = typed("deploy", options)
     with translated_errors(again, options.profile), TaskGroup() as tasks:
-        aws = _connect(context.output, options, request.deployment)
+        aws = _connect(context.output, login, request.deployment)
         has_id = bool(request.project.id)
         if not has_id:
             request = _with_id(request, options, aws, again)
@@ -188,10 +189,10 @@ def _export(context: Context, request: DeployRequest) -> ExitCode:
     return ExitCode.OK
 
 
-def _connect(output: Output, options: DeployOptions, deployment: Deployment) -> Aws:
+def _connect(output: Output, login: AwsLogin, deployment: Deployment) -> Aws:
     """Connect to AWS, and show the account, region and identity. Raises WrongAccount."""
     stage = deployment.stage
-    aws = session.connect(stage.region, options.profile)
+    aws = login.connect(stage.region)
     account, arn = aws.identity.account, aws.identity.arn
     where = [
         Span(f"{deployment.name} · {stage.name}", "bold"),

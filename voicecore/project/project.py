@@ -137,7 +137,7 @@ class Project:
     def traced(self) -> bool:
         """True when its agent has AWS's OpenTelemetry package, and so sends traces to X-Ray."""
         try:
-            text = (self.agent / "pyproject.toml").read_text(encoding="utf-8")
+            text = (self.agent / "pyproject.toml").read_text(encoding="utf-8-sig")
             dependencies = tomllib.loads(text)["project"]["dependencies"]
             return any(each.startswith(TRACING_PACKAGE) for each in dependencies)
         except (OSError, ValueError, LookupError, TypeError, AttributeError):
@@ -203,7 +203,7 @@ def load_project(root: Path) -> Project:
 
 def _valid_answers(path: Path) -> dict[str, Any]:
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
     except (FileNotFoundError, NotADirectoryError):
         raise BadProject(
             f"There is no {FILE} in {path.parent}.",

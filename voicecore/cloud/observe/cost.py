@@ -72,7 +72,7 @@ def cost_since_month_began(
     ):
         if stack is None:
             continue
-        hours = (now - max(begin, stack.created or begin)).total_seconds() / 3600
+        hours = hours_between(max(begin, stack.created or begin), now)
         items += resource_costs(Counter(_priced_types(cloud.resources(stack.id))), hours, title)
     if runtime:
         items += _usage_costs(aws, runtime.name, stage, begin, now)
@@ -80,6 +80,11 @@ def cost_since_month_began(
     if stacks.server:
         unmetered.append("load balancer usage" if on_ecs(stacks.server) else "Lambda")
     return StageCost((*items, *(CostItem(what, None) for what in unmetered)))
+
+
+def hours_between(begin: datetime, end: datetime) -> float:
+    """Return the hours from `begin` to `end`; 0 if this machine's clock is behind AWS's."""
+    return max(0.0, (end - begin).total_seconds() / 3600)
 
 
 def _priced_types(listed: Iterable[Mapping[str, Any]]) -> Iterator[str]:
