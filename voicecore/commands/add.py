@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
 from voicecore.catalog import phones
 from voicecore.catalog.phones import PHONES
-from voicecore.catalog.transports import TRANSPORTS
+from voicecore.catalog.transports import BY_PHONE, TRANSPORTS
 from voicecore.console.command_line import typed
 from voicecore.console.confirm import confirm
 from voicecore.console.context import Context
@@ -18,7 +19,8 @@ from voicecore.console.output import Output, Span
 from voicecore.image.inputs import lockfile
 from voicecore.options.add import AddOptions
 from voicecore.project.no_links import refuse_links, within
-from voicecore.project.project import Project, load_project
+from voicecore.project.project import FILE, Project, load_project
+from voicecore.project.schema import invalid_settings
 from voicecore.scaffold import merge, questions, render
 from voicecore.scaffold.merge import Conflict, MergePlan
 from voicecore.scaffold.render import Files
@@ -30,6 +32,10 @@ class UnknownTransport(VoicecoreError):
 
 class UnknownProvider(VoicecoreError):
     """--provider is not in the catalog, or the transport uses no phone provider."""
+
+
+class UnfitSettings(VoicecoreError):
+    """Settings of voicecore.toml do not go with the transport."""
 
 
 class ConflictingEdits(VoicecoreError):
@@ -55,6 +61,7 @@ def run(context: Context, options: AddOptions, command: str = "") -> ExitCode:
         else:
             context.output.say(f"{project.name} already has {TRANSPORTS[options.transport].title}.")
         return ExitCode.OK
+    _require_fit(project, options, providers)
     plan = plan_for(project, options.transport, providers)
     if plan.conflicts:
         raise _conflicting_edits(plan.conflicts)
@@ -98,6 +105,23 @@ def _providers(context: Context, project: Project, options: AddOptions) -> tuple
         can_ask = context.interactive and not (options.yes or options.json)
         chosen = tuple(questions.ask_providers()) if can_ask else (phones.DEFAULT,)
     return tuple(dict.fromkeys((*project.providers, *chosen)))
+
+
+def _require_fit(project: Project, options: AddOptions, providers: tuple[str, ...]) -> None:
+    """Raise UnfitSettings if voicecore.toml would not be valid with the transport."""
+    if options.transport in project.transports:
+        return
+    answers = tomllib.loads((project.root / FILE).read_text(encoding="utf-8"))
+    wider = answers | {"transports": [*project.transports, options.transport]}
+    if providers:
+        wider[BY_PHONE] = {"providers": list(providers)}
+    if mistakes := list(invalid_settings(wider)):
+        raise UnfitSettings(
+            f"{FILE} does not go with {TRANSPORTS[options.transport].title}:\n"
+            + "\n".join(f"  {mistake.key}: {mistake.message}" for mistake in mistakes),
+            f"Change {FILE}, then run the command again. Nothing was written.",
+            ExitCode.BAD_PROJECT,
+        )
 
 
 def plan_for(project: Project, transport: str, providers: tuple[str, ...] = ()) -> MergePlan:

@@ -28,7 +28,9 @@ def secret_value(aws: Aws, secret: str) -> Mapping[str, Any]:
             raise
         raise AwsRefused(
             f"The secret {secret} is scheduled for deletion.",
-            f"Restore it, then repeat the command:\n{restore_command(secret, aws.region)}",
+            f"Restore it, then repeat the command:\n{restore_command(secret, aws.region)}\n"
+            "Or delete it now, and let the command create it again, with the values of .env:\n"
+            f"{delete_command(secret, aws.region)}",
         ) from error
 
 
