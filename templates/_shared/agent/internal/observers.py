@@ -6,8 +6,10 @@ client, as RTVI server messages.
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from pipecat.frames.frames import InterruptionFrame
@@ -44,6 +46,26 @@ class TurnLog:
         logs.write("agent_said", turn=self.count, **logs.spoken(text=text), interrupted=interrupted)
 
 
+@dataclass
+class RunningTools:
+    """The tool calls that have not ended."""
+
+    ids: set[str] = field(default_factory=set)
+    _ended: float = -math.inf
+
+    def note(self, event: FunctionCallEvent) -> None:
+        """Note the begin or the end of a call."""
+        if event.kind is FunctionCallEventKind.IN_PROGRESS:
+            self.ids.add(event.tool_call_id)
+        elif event.kind is not FunctionCallEventKind.STARTED:
+            self.ids.discard(event.tool_call_id)
+            self._ended = time.monotonic()
+
+    def ran_within(self, seconds: float) -> bool:
+        """Return True if a call has run within this time: its caller waits, and is not silent."""
+        return bool(self.ids) or time.monotonic() - self._ended < seconds
+
+
 class LatencyObserver(UserBotLatencyObserver):
     """Pipecat's observer, which also reports turns whose transcript is late.
 
@@ -58,7 +80,7 @@ class LatencyObserver(UserBotLatencyObserver):
             await super().on_push_frame(data)
 
 
-def observers(turns: TurnLog, send: SendMessage) -> list[BaseObserver]:
+def observers(turns: TurnLog, running: RunningTools, send: SendMessage) -> list[BaseObserver]:
     """Return Pipecat's observers of latency and tools, reporting to the log and through `send`."""
     latency = LatencyObserver()
     tools = FunctionCallObserver(include_arguments=logs.TRANSCRIPTS)
@@ -81,6 +103,7 @@ def observers(turns: TurnLog, send: SendMessage) -> list[BaseObserver]:
 
     @tools.event_handler("on_function_call_event")
     async def on_tool(_: BaseObserver, event: FunctionCallEvent) -> None:
+        running.note(event)
         if event.kind is FunctionCallEventKind.IN_PROGRESS:
             arguments[event.tool_call_id] = event.arguments
             return
