@@ -17,17 +17,19 @@ from typing import Any
 
 from tests.cloud.deploying import ImagesDouble
 from tests.standins.aws import REAL, Aws, aws_standin
+from voicecore.aws.login import AwsLogin
 from voicecore.cloud.deploy.parts.agent_state import DesiredAgent
 from voicecore.cloud.deploy.parts.shared_stacks import CurrentShared, desired_shared
 from voicecore.cloud.stacks.agent_stack import ENDPOINT, RUNTIME
 from voicecore.cloud.stacks.deployment import deployment_of
 from voicecore.cloud.stacks.env_split import Environment
 from voicecore.cloud.stacks.stack import Stack, references
-from voicecore.commands import deploy, init
+from voicecore.commands import deploy
+from voicecore.commands.project import init
 from voicecore.console.context import Context
 from voicecore.console.output import Output
 from voicecore.options.deploy import DeployOptions
-from voicecore.options.init import InitOptions
+from voicecore.options.project.init import InitOptions
 from voicecore.project.project import load_project
 
 COLD, WARM = 15.0, 3.0
@@ -71,7 +73,7 @@ def measure_deploy(aws: Aws, root: Path, build: float) -> tuple[float, int]:
     aws.journal.clear()
     context = Context(root, {}, Output(io.StringIO(), io.StringIO()), False)
     started = time.monotonic()
-    deploy.run(context, DeployOptions(yes=True), ImagesDouble(seconds=build))
+    deploy.run(context, DeployOptions(yes=True), AwsLogin(), ImagesDouble(seconds=build))
     return time.monotonic() - started, sum(entry.by == "client" for entry in aws.journal)
 
 

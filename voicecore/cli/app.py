@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import _thread
 import gc
+import os
 import signal
 import sys
 from collections.abc import Callable
@@ -18,17 +19,19 @@ import typer
 
 from voicecore import __version__
 from voicecore.cli.parameters import Options, add_command
+from voicecore.console import network_env
 from voicecore.console.errors import DISK_FULL, ExitCode, VoicecoreError
-from voicecore.options.add import AddOptions
 from voicecore.options.build import BuildOptions
 from voicecore.options.call import CallOptions
 from voicecore.options.deploy import DeployOptions
 from voicecore.options.destroy import DestroyOptions
 from voicecore.options.dev import DevOptions
-from voicecore.options.eject import EjectOptions
-from voicecore.options.init import InitOptions
 from voicecore.options.invite import InviteOptions
 from voicecore.options.logs import LogsOptions
+from voicecore.options.project.add import AddOptions
+from voicecore.options.project.eject import EjectOptions
+from voicecore.options.project.init import InitOptions
+from voicecore.options.project.update import UpdateOptions
 from voicecore.options.status import StatusOptions
 from voicecore.options.talk import TalkOptions
 from voicecore.options.turn_check import TurnCheckOptions
@@ -59,6 +62,7 @@ def main(arguments: list[str] | None = None, context: Context | None = None) -> 
         # SIGTERM does what Ctrl-C does: nothing is left running.
         signal.signal(signal.SIGTERM, _as_ctrl_c)
         sys.unraisablehook = _repeat_ctrl_c
+        os.environ.update(network_env.completed(os.environ))
     app(args=arguments, obj=context, prog_name="voicecore")
 
 
@@ -96,15 +100,7 @@ def _exit(context: Context, run: Callable[[], ExitCode], as_json: bool) -> None:
         code = _explaining_full_disk(run)
     except VoicecoreError as error:
         if as_json:
-            context.output.event(
-                {
-                    "error": {
-                        "message": error.message,
-                        "hint": error.hint,
-                        "exit_code": int(error.exit_code),
-                    }
-                }
-            )
+            context.output.event(_error_document(error))
         else:
             context.output.error(error)
         code = error.exit_code
@@ -114,7 +110,33 @@ def _exit(context: Context, run: Callable[[], ExitCode], as_json: bool) -> None:
     except BrokenPipeError:
         context.output.discard_data()  # the reader has gone, as in `| head`
         code = ExitCode.FAILED
+    except Exception as error:
+        if not as_json:
+            raise
+        context.output.event(_error_document(_internal_error(error)))
+        code = ExitCode.FAILED
     raise typer.Exit(code)
+
+
+def _error_document(error: VoicecoreError) -> dict[str, object]:
+    return {
+        "error": {
+            "message": error.message,
+            "hint": error.hint,
+            "exit_code": int(error.exit_code),
+        }
+    }
+
+
+def _internal_error(error: Exception) -> VoicecoreError:
+    """Print the traceback of a mistake in voicecore, and return an error that names it."""
+    import traceback
+
+    traceback.print_exception(error)
+    return VoicecoreError(
+        f"voicecore failed ({type(error).__name__}): {error}",
+        "This is a mistake in voicecore. The traceback is in the output for errors (stderr).",
+    )
 
 
 def _explaining_full_disk(run: Callable[[], ExitCode]) -> ExitCode:
@@ -166,7 +188,7 @@ def root(
 @_command("init", InitOptions)
 def init(context: Context, options: InitOptions) -> ExitCode:
     """Run `voicecore init`."""
-    from voicecore.commands.init import run
+    from voicecore.commands.project.init import run
 
     return run(context, options)
 
@@ -174,7 +196,15 @@ def init(context: Context, options: InitOptions) -> ExitCode:
 @_command("add", AddOptions)
 def add(context: Context, options: AddOptions) -> ExitCode:
     """Run `voicecore add`."""
-    from voicecore.commands.add import run
+    from voicecore.commands.project.add import run
+
+    return run(context, options)
+
+
+@_command("update", UpdateOptions)
+def update(context: Context, options: UpdateOptions) -> ExitCode:
+    """Run `voicecore update`."""
+    from voicecore.commands.project.update import run
 
     return run(context, options)
 
@@ -182,7 +212,7 @@ def add(context: Context, options: AddOptions) -> ExitCode:
 @_command("eject", EjectOptions)
 def eject(context: Context, options: EjectOptions) -> ExitCode:
     """Run `voicecore eject`."""
-    from voicecore.commands.eject import run
+    from voicecore.commands.project.eject import run
 
     return run(context, options)
 
@@ -230,10 +260,12 @@ def upgrade_base(context: Context, options: UpgradeBaseOptions) -> ExitCode:
 @_command("deploy", DeployOptions)
 def deploy(context: Context, options: DeployOptions) -> ExitCode:
     """Run `voicecore deploy`."""
+    from voicecore.aws.login import AwsLogin
     from voicecore.commands.deploy import run
     from voicecore.image.part_image import PartImages
 
-    return run(context, options, PartImages(context, options.profile))
+    login = AwsLogin(options.profile, context.interactive)
+    return run(context, options, login, PartImages(context, login, options.builder))
 
 
 @_command("invite", InviteOptions)

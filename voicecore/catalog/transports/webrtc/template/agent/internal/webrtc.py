@@ -31,6 +31,7 @@ from . import logs, session, session_stop
 from .conversation import Conversation
 from .opus_rtp import CLOCK, PACKET, OpusTrack, carry_speech
 from .relay_failure import FailureKind, RelayFailure
+from .sound_input import HeardTransport
 from .turn import sources
 from .turn.source import NoTurnCredentials, TurnSource
 from .turn_relay import RouteSource, TurnRoute, turn_routes, use_relays
@@ -137,6 +138,10 @@ class RelayedPeerConnection(SmallWebRTCConnection):
         self._closing.add(closing)
         closing.add_done_callback(self._closing.discard)
         await asyncio.wait({closing}, timeout=CLOSE_SECONDS)
+
+
+class WebRtcTransport(HeardTransport, SmallWebRTCTransport):
+    """Pipecat's transport, with steady audio."""
 
 
 class SpeechTrack(MediaStreamTrack):
@@ -253,7 +258,7 @@ class WebRtcCalls:
         busy = self._agent.add_async_task("conversation")
         params = TransportParams(audio_in_enabled=True, audio_out_enabled=True)
         try:
-            await self._conversation.hold(SmallWebRTCTransport(connection, params), "webrtc")
+            await self._conversation.hold(WebRtcTransport(connection, params), "webrtc")
         finally:
             self._agent.complete_async_task(busy)
             del self._connections[connection.pc_id], self._connecting[sdp]
