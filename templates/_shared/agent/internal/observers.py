@@ -7,6 +7,7 @@ client, as RTVI server messages.
 from __future__ import annotations
 
 import math
+import re
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -27,6 +28,9 @@ from pipecat.observers.user_bot_latency_observer import (
 
 from . import logs
 
+# Pipecat joins sentences with a blank, which full-width punctuation (Chinese, Japanese) includes.
+STRAY = re.compile(r"(?<=[\u3000-\u303f\uff01-\uff0f\uff1a-\uff20]) ")
+
 SendMessage = Callable[[dict[str, Any]], Awaitable[None]]
 
 
@@ -39,11 +43,12 @@ class TurnLog:
     def user_said(self, text: str) -> None:
         """Start a turn with the user's words."""
         self.count += 1
-        logs.write("user_said", turn=self.count, **logs.spoken(text=text))
+        logs.write("user_said", turn=self.count, **logs.spoken(text=STRAY.sub("", text)))
 
     def agent_said(self, text: str, interrupted: bool) -> None:
         """Log the part of the answer that was spoken before it ended or was interrupted."""
-        logs.write("agent_said", turn=self.count, **logs.spoken(text=text), interrupted=interrupted)
+        spoken = logs.spoken(text=STRAY.sub("", text))
+        logs.write("agent_said", turn=self.count, **spoken, interrupted=interrupted)
 
 
 @dataclass

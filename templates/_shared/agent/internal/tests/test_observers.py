@@ -18,7 +18,7 @@ from pipecat.observers.base_observer import FramePushed
 from pipecat.observers.function_call_observer import FunctionCallEvent, FunctionCallEventKind
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 
-from ..observers import LatencyObserver, RunningTools
+from ..observers import STRAY, LatencyObserver, RunningTools
 
 if TYPE_CHECKING:
     from pipecat.observers.user_bot_latency_observer import LatencyBreakdown
@@ -71,3 +71,14 @@ def test_silence_is_not_counted_while_a_tool_runs() -> None:
     for end in (FunctionCallEventKind.COMPLETED, FunctionCallEventKind.CANCELLED):
         running.note(event(end))
         assert running.ran_within(60) and not running.ran_within(0)
+
+
+def test_no_blank_follows_full_width_punctuation() -> None:
+    for text, shown in (
+        ("你好。 今天很好。", "你好。今天很好。"),
+        ("こんにちは。 元気？", "こんにちは。元気？"),
+        ("สวัสดี ครับ", "สวัสดี ครับ"),
+        ("田中 太郎！ Hello. 你好", "田中 太郎！Hello. 你好"),
+        ("안녕하세요. 네.", "안녕하세요. 네."),
+    ):
+        assert STRAY.sub("", text) == shown
