@@ -47,7 +47,13 @@ def run(context: Context, options: DestroyOptions) -> ExitCode:
     with translated_errors(again, options.profile), TaskGroup() as tasks:
         aws = session.connect(options.region or deployment.stage.region, options.profile)
         session.check_account(aws.identity, deployment.stage.account)
-        cloud = CloudFormation(aws.client("cloudformation"), deployment.owner, again, tasks.sleep)
+        cloud = CloudFormation(
+            aws.client("cloudformation"),
+            deployment.owner,
+            again,
+            tasks.sleep,
+            service_role=deployment.stage.service_role,
+        )
         removal = _plan_removal(options, deployment, aws, cloud)
         builds = _build_resources(context.output, aws, removal, deployment.owner)
         if removal.empty and not builds:
