@@ -280,9 +280,7 @@ def test_region_that_an_organization_denies_is_explained(aws: Aws, deployer: Dep
             "Condition": {"StringNotEquals": {"aws:RequestedRegion": ["eu-central-1"]}},
         }
     )
-    expect_refusal(
-        deployer.deploy(), "service control policy", "us-east-1", "another region"
-    )
+    expect_refusal(deployer.deploy(), "service control policy", "us-east-1", "another region")
     assert changes(aws) == []
 
 

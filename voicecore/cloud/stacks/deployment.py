@@ -14,6 +14,7 @@ from voicecore.catalog.transports import TRANSPORTS
 from voicecore.catalog.transports.record import Transport
 from voicecore.catalog.turn_sources import KVS
 from voicecore.project import aws_names
+from voicecore.project.account_rules import AccountRules
 from voicecore.project.defaults import DEFAULT_STAGE
 from voicecore.project.identity import Owner
 from voicecore.project.project import Project, Stage, TurnSettings, Vpc
@@ -38,8 +39,8 @@ class Deployment:
     """The project's ID; empty for a project that has none yet."""
     traced: bool = False
     """True when the agent sends traces to X-Ray."""
-    shared_tags: Mapping[str, str] = field(default_factory=dict[str, str])
-    """The administrator's tags of the stacks that stages share."""
+    shared: AccountRules = field(default_factory=AccountRules)
+    """What the account's administrator prescribes for what stages share."""
 
     @property
     def owner(self) -> Owner:
@@ -89,7 +90,7 @@ class Deployment:
     def tags(self, stage: str | None = None) -> dict[str, str]:
         """Return the tags of a stack; `stage` is aws_names.SHARED for stacks that stages share."""
         return {
-            **(self.stage.tags if stage is None else self.shared_tags),
+            **(self.stage.tags if stage is None else self.shared.tags),
             aws_names.TAG_PROJECT: self.name,
             aws_names.TAG_STAGE: stage or self.stage.name,
             aws_names.TAG_VERSION: __version__,
@@ -111,5 +112,5 @@ def deployment_of(project: Project, stage: str = DEFAULT_STAGE) -> Deployment:
         phones=tuple(PHONES[name] for name in project.providers),
         id=project.id,
         traced=project.traced,
-        shared_tags=project.rules.tags,
+        shared=project.rules,
     )

@@ -13,6 +13,7 @@ Json = dict[str, Any]
 
 METADATA = "Metadata"
 _RECORD = "voicecore"
+_HEAD = ("AWSTemplateFormatVersion", "Description")
 
 BODY_MAX = 51_200
 """Bytes of a template that CloudFormation accepts without an S3 bucket (CreateChangeSet)."""
@@ -83,7 +84,8 @@ class Stack:
             "id": self.tags.get(aws_names.TAG_ID),
             "tags": [key for key in self.tags if not key.startswith("voicecore:")],
         }
-        return {METADATA: {_RECORD: _without_empty(record)}} | self.template
+        head = {key: self.template[key] for key in _HEAD if key in self.template}
+        return head | {METADATA: {_RECORD: _without_empty(record)}} | self.template
 
     @property
     def body(self) -> str:
