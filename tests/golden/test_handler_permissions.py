@@ -8,10 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
+from typing import Any
 
 import pytest
 
-from tests.golden.test_permissions import AGENT, IN_VPC, ON_ECS, OVER_WEBRTC, named, policies
+from tests.golden.test_permissions import (
+    AGENT,
+    CLOSED,
+    IN_VPC,
+    ON_ECS,
+    OVER_WEBRTC,
+    named,
+    policies,
+)
 from tests.standins.aws.cloudformation.schemas import schema_of
 from tests.unit.cloud.deployments import (
     ACCOUNT,
@@ -27,7 +36,7 @@ from voicecore.cloud.stacks.images_stack import images_stack
 from voicecore.cloud.stacks.network_stack import network_stack
 
 ZONES = ("use1-az1", "use1-az2")
-RULES = {
+RULES: dict[str, Any] = {
     "permissions_boundary": f"arn:aws:iam::{ACCOUNT}:policy/boundary",
     "role_path": "/teams/voice/",
     "kms_key": f"arn:aws:kms:us-east-1:{ACCOUNT}:key/01234567-89ab-cdef-0123-456789abcdef",
@@ -35,6 +44,7 @@ RULES = {
 DEPLOYMENTS = {
     "public": AGENT,
     "vpc": IN_VPC,
+    "endpoints": CLOSED,
     "webrtc": OVER_WEBRTC,
     "ecs": ON_ECS,
     "rules": named("line", deployment(**RULES)),
@@ -126,7 +136,7 @@ WITHOUT_NETWORK = (("AWS::BedrockAgentCore::Runtime", "ec2:*", "AgentCore's own 
 def unused_by(of: Deployment) -> tuple[tuple[str, str, str], ...]:
     """Return the permissions that are not needed for this deployment."""
     unused = UNUSED + (WITH_KEY if of.stage.kms_key else WITHOUT_RULES)
-    if of.has_phones:
+    if of.has_phones or of.vpc.endpoints:
         return unused
     return unused + (WITHOUT_LISTENERS if of.creates_network else WITHOUT_NETWORK)
 

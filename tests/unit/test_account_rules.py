@@ -64,6 +64,7 @@ Environment = "prod"
         ("", "[tags]\nCostCenter = 42", "tags.CostCenter: must be a text in quotes"),
         ("", '[tags]\n"aws:x" = "y"', "has a prefix that is AWS's own"),
         ("", '[tags]\n"voicecore:id" = "y"', "has a prefix that is voicecore's own"),
+        ("", '[tags]\nName = "line"', "tags.Name: names single resources"),
         ("", '[tags]\nTeam = "R&D"', "tags.Team: may have letters, digits, spaces and"),
         ("", f'[tags]\nTeam = "{"x" * 257}"', "tags.Team: is too long"),
         ("", "[tags]\n" + "".join(f't{n} = "x"\n' for n in range(21)), f"most {TAGS_MAX}"),

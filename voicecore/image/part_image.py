@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from voicecore.aws.login import AwsLogin
 from voicecore.console.context import Context
 from voicecore.console.progress import OnProgress
 from voicecore.image.builder import BuildRequest, build_image, require_buildable
@@ -49,17 +50,17 @@ class PartImage:
 
 @dataclass(frozen=True)
 class PartImages:
-    """Plans images, and looks for them in ECR with the credentials of an AWS profile."""
+    """Plans images, and looks for them in ECR."""
 
     context: Context
-    profile: str | None = None
+    login: AwsLogin
 
     def plan(self, project: Project, repository: str, part: str) -> PartImage:
         """Plan the image of a part. Raises the errors of `plan_build` and `require_buildable`."""
 
         def planned(compiles: bool) -> BuildPlan:
             env = self.context.env
-            return plan_build(project, repository or None, compiles, env, self.profile, part)
+            return plan_build(project, repository or None, compiles, env, self.login, part)
 
         try:
             image = PartImage(self.context, planned(compiles=False))

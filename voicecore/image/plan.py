@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
 
+from voicecore.aws.login import AwsLogin
 from voicecore.console.errors import ExitCode, VoicecoreError
 from voicecore.image.cache_folders import bases_folder, locks_folder
 from voicecore.image.inputs import base_image, dockerfile, fingerprint, lockfile
@@ -88,7 +89,7 @@ def plan_build(
     repository: str | None,
     compiles: bool,
     env: Mapping[str, str],
-    profile: str | None = None,
+    login: AwsLogin,
     part: str = AGENT,
 ) -> BuildPlan:
     """Plan the image of a `part` of the project, and look for it in `repository`.
@@ -102,7 +103,8 @@ def plan_build(
     found = context_files(folder)
     text = dockerfile.read(folder)
     base_name = dockerfile.base_of(text)
-    base = asyncio.run(base_image.resolve(base_name, bases_folder(env)))
+    logins = RegistryLogins(login)
+    base = asyncio.run(base_image.resolve(base_name, bases_folder(env), logins))
     text = dockerfile.with_base(text, base.reference)
     lock_created = _check_lock(folder, base, compiles, env)
     if lock_created:
@@ -122,7 +124,7 @@ def plan_build(
         pushed_digest="",
         lock_created=lock_created,
         pins_base=base_name != base.reference,
-        logins=RegistryLogins(profile),
+        logins=logins,
     )
     return with_repository(plan, target.name) if target else plan
 

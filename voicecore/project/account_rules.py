@@ -124,7 +124,9 @@ def _invalid_tags(key: str, tags: object) -> Iterator[InvalidSetting]:
         yield InvalidSetting(key, f"has {len(own)} tags; at most {TAGS_MAX} are possible")
     for name, value in own.items():
         path = f"{key}.{name}"
-        if name.lower().startswith(_RESERVED):
+        if name == "Name":
+            yield InvalidSetting(path, "names single resources; voicecore sets it")
+        elif name.lower().startswith(_RESERVED):
             what = "voicecore" if name.lower().startswith(_RESERVED[1]) else "AWS"
             yield InvalidSetting(path, f"has a prefix that is {what}'s own")
         elif not isinstance(value, str):

@@ -39,9 +39,9 @@ def rule_checks(
     if stage.role and (stack is None or stack.outputs.get("RoleArn") != stage.role):
         checks.append(("role", lambda: _check_role(aws, deployment, has_secret)))
     if stage.service_role:
-        checks.append(("service role", lambda: _check_service_role(aws, stage.service_role)))
+        checks.append(("service-role", lambda: _check_service_role(aws, stage.service_role)))
     if stage.kms_key:
-        checks.append(("KMS key", lambda: _check_key(aws, stage.kms_key)))
+        checks.append(("key", lambda: _check_key(aws, stage.kms_key)))
     if stage.repository:
         checks.append(("repository", lambda: _check_repository(aws, stage.repository)))
     return checks
@@ -78,7 +78,7 @@ def key_results(
     """Yield what keeps a key from encrypting secrets and logs, by DescribeKey and its policy."""
     if described["KeyState"] != "Enabled":
         yield CheckResult(
-            "KMS key",
+            "kms_key",
             CheckOutcome.FAILED,
             f"{key} is {described['KeyState']}",
             f"Enable it, or name another in voicecore.toml:  aws kms enable-key --key-id {key} "
@@ -90,7 +90,7 @@ def key_results(
         for statement in _listed(policy["Statement"])
     ):
         yield CheckResult(
-            "KMS key",
+            "kms_key",
             CheckOutcome.FAILED,
             f"the policy of {key} does not let CloudWatch Logs use it",
             f"Add this statement to the key's policy:\n{json.dumps(_logs_statement(key, logs))}",
@@ -124,9 +124,9 @@ def _check_role(aws: Aws, deployment: Deployment, has_secret: bool) -> Iterator[
 def _check_service_role(aws: Aws, role: str) -> Iterator[CheckResult]:
     trust = _trust_of(aws, role)
     if trust is None:
-        yield _missing("service role", role)
+        yield _missing("service_role", role)
     elif not trusts(trust, CLOUDFORMATION, {}):
-        yield _no_trust("service role", role, CLOUDFORMATION, trust_policy(CLOUDFORMATION))
+        yield _no_trust("service_role", role, CLOUDFORMATION, trust_policy(CLOUDFORMATION))
 
 
 def _check_key(aws: Aws, key: str) -> Iterator[CheckResult]:
@@ -136,7 +136,7 @@ def _check_key(aws: Aws, key: str) -> Iterator[CheckResult]:
         policy = json.loads(kms.get_key_policy(KeyId=key, PolicyName="default")["Policy"])
         yield from key_results(key, aws.region, described, policy)
         return
-    yield _missing("KMS key", key)
+    yield _missing("kms_key", key)
 
 
 def _check_repository(aws: Aws, uri: str) -> Iterator[CheckResult]:
@@ -172,11 +172,12 @@ def _trust_of(aws: Aws, role: str) -> Mapping[str, Any] | None:
 
 
 def _missing(check: str, what: str) -> CheckResult:
+    """Return that what a setting names, by which the check is shown, is not there."""
     return CheckResult(
         check,
         CheckOutcome.FAILED,
         f"{what} does not exist in this account",
-        f"Correct `{check.lower().replace(' ', '_')}` in voicecore.toml.",
+        f"Correct `{check}` in voicecore.toml.",
     )
 
 

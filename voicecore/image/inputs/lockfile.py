@@ -6,6 +6,7 @@ uv.lock alone shows that, before anything is downloaded.
 
 from __future__ import annotations
 
+import os
 import subprocess
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,6 +21,7 @@ from packaging.tags import Tag, compatible_tags, cpython_tags
 from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 
 from voicecore.console.errors import ExitCode, VoicecoreError
+from voicecore.console.network_env import download_advice
 
 LOCK = "uv.lock"
 
@@ -215,7 +217,7 @@ def _lock_error(agent: Path, output: str) -> VoicecoreError:
         return _bad_lock(agent, tail)
     return LockFailed(
         f"Could not resolve the packages of {agent.name}/:\n{tail}",
-        f"Run it yourself to see more:  {command}",
+        download_advice(output, os.environ) or f"Run it yourself to see more:  {command}",
     )
 
 

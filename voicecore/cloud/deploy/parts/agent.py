@@ -106,8 +106,9 @@ class AgentPart:
         own_name = self.stack_name(self._deployment.name, self._deployment.stage.name)
         existing = self._shared.existing | ({own_name} if self.current.stack else set[str]())
         aws = self._context.aws
-        own = agent_checks(aws, self._deployment, existing)
-        own += rule_checks(aws, self._deployment, self.current.stack, bool(self._secret))
+        has_secret = bool(self._secret)
+        own = agent_checks(aws, self._deployment, existing, has_secret)
+        own += rule_checks(aws, self._deployment, self.current.stack, has_secret)
         return [*own, ("build", lambda: build_results(aws.region, self.image))]
 
     def warnings(self) -> Sequence[str]:
