@@ -96,7 +96,7 @@ class AwsUnreachable(AwsRefused):
 
 
 class CertificateNotTrusted(AwsRefused):
-    """What answers in AWS's place has a certificate that is not trusted here."""
+    """The certificate of the answer, in AWS's place, is not trusted here."""
 
 
 def code_of(error: ClientError) -> str:
@@ -340,7 +340,7 @@ _REFUSALS = (
         "Ask the owner of the boundary to allow this action in it.",
     ),
 )
-"""What AWS says of denials that no statement in the identity's policy lifts; why; what to do."""
+"""AWS's words for denials that no statement in the identity's policy lifts; why; the advice."""
 
 # S3's actions whose names are not those of the operations (Service Authorization Reference).
 _S3_ACTIONS = {

@@ -109,7 +109,7 @@ class Project:
     id: str = ""
     """ID that tags its resources; empty for a project of before IDs."""
     rules: AccountRules = field(default_factory=AccountRules)
-    """What the account's administrator prescribes for what stages share."""
+    """Rules of the account's administrator for what stages share."""
     stages: dict[str, Stage] = field(default_factory=dict[str, Stage])
     version: str = ""
     """Version of voicecore that generated its files; empty if voicecore.toml does not tell."""

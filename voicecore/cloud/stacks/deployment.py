@@ -41,7 +41,7 @@ class Deployment:
     traced: bool = False
     """True when the agent sends traces to X-Ray."""
     shared: AccountRules = field(default_factory=AccountRules)
-    """What the account's administrator prescribes for what stages share."""
+    """Rules of the account's administrator for what stages share."""
 
     @property
     def owner(self) -> Owner:

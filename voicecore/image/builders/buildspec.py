@@ -65,7 +65,7 @@ class CodeBuildInputs:
     sources: Mapping[str, Path] = field(default_factory=dict[str, Path])
     """Source of each file that is not read from `agent`."""
     rules: AccountRules = field(default_factory=AccountRules)
-    """What the account's administrator prescribes for resources of builds."""
+    """Rules of the account's administrator for resources of builds."""
 
     @property
     def project(self) -> str:
