@@ -63,6 +63,7 @@ _AGENT_EVENTS = {
     "agent_said": "The agent has spoken; `interrupted` if the caller cut it short.",
     "latency": "`total_ms` from the caller's last word to the agent's first, and its `stages`.",
     "tool_call": "A tool has run for `ms`.",
+    "blocked": "The bot's function `name` held up all else for `seconds`.",
     "sound": "A sound of the caller has ended; `outcome` says what became of it (below).",
     "session_ended": "The conversation is over, with its `reason`.",
     "session_not_stopped": "The agent could not stop its session at AgentCore.",

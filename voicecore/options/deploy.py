@@ -36,7 +36,7 @@ class DeployOptions:
       voicecore deploy --dry-run
       voicecore deploy --server
       voicecore deploy --stage prod --message "kinder voice" --yes
-      voicecore deploy --export template
+      voicecore deploy --export template --format json
     """
 
     project: ProjectFolder = None
@@ -71,15 +71,27 @@ class DeployOptions:
     message: Annotated[
         str, Option("Reason for the change, stored with the version.", short="-m", metavar="TEXT")
     ] = ""
+    builder: Annotated[
+        Literal["buildx", "direct", "codebuild"] | None,
+        Option(
+            "buildx (Docker), direct (no Docker) or codebuild (in AWS).  "
+            "[default: buildx if Docker is running, else direct; codebuild for packages without "
+            "an arm64 wheel]"
+        ),
+    ] = None
     dry_run: Annotated[bool, Option("Show the plan and its cost; change nothing.", once=True)] = (
         False
     )
     export: Annotated[
         Literal["template"] | None,
         Option(
-            "Write templates, and IAM policies for the deploying identity, to cloudformation/.",
+            "Write templates, IAM policies and a README to cloudformation/.",
             once=True,
         ),
     ] = None
+    format: Annotated[
+        Literal["yaml", "json"],
+        Option("Format of the templates that --export writes.", once=True),
+    ] = "yaml"
     yes: SkipConfirmation = False
     json: Json = False

@@ -274,3 +274,15 @@ def test_reason_for_silence_is_not_of_a_sound_before_the_typed_line() -> None:
     call.deliver(1, rtvi.Sound("not_speech", "2.0 s of sound were not speech."))
     call.transcript.typed("What time is it?", 2)
     assert call.transcript.not_heard == ""
+
+
+def test_no_blank_follows_full_width_punctuation() -> None:
+    call = Call()
+    user_turn(call, "你好。", 1)
+    call.deliver(
+        2,
+        rtvi.BotStarted(),
+        rtvi.BotOutput("今天很好。", 1, "今天很好。"),
+        rtvi.BotOutput("Hello. 再见！", 2, "Hello. 再见！"),
+    )
+    assert [each.text for each in call.transcript.live] == ["今天很好。Hello. 再见！"]

@@ -23,6 +23,7 @@ from voicecore.talk.channel import (
 from voicecore.talk.events import AgentSaid, CallEvent, TurnMeasured, UserSaid
 from voicecore.talk.transports import pipecat_frames, rtvi
 from voicecore.talk.turn_tracker import Answer, TurnTracker
+from voicecore.talk.view.joined_text import joined
 from voicecore.talk.view.latency import MeasuredTurn
 
 _UTTERANCES_MAX = 1000
@@ -65,7 +66,7 @@ class _Answer:
                 said.append(sentence.spoken or sentence.text)
                 break
             said.append(sentence.text)
-        return Utterance("agent", " ".join(said), self.interrupted, self.turn)
+        return Utterance("agent", joined(said), self.interrupted, self.turn)
 
 
 def _fits(said: Iterable[str]) -> bool:
@@ -101,7 +102,7 @@ class CallTranscript:
     def live(self) -> list[Utterance]:
         """Unfinished utterances, in the order in which they will join `utterances`."""
         shown = [answer.utterance() for answer in (self._cut, self._answer) if answer]
-        pending = " ".join([*self._heard, self._interim]).strip()
+        pending = joined([*self._heard, self._interim]).strip()
         shown.insert(len(shown) if self._turn_open else 0, Utterance("you", pending))
         return [utterance for utterance in shown if utterance.text]
 
@@ -216,7 +217,7 @@ class CallTranscript:
             self._add_user()
 
     def _add_user(self) -> None:
-        text = " ".join(self._heard)
+        text = joined(self._heard)
         self._heard, self._interim = [], ""
         self._entries.append(Utterance("you", text))
         self._report(UserSaid(text))
