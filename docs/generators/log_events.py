@@ -68,6 +68,7 @@ _AGENT_EVENTS = {
     "session_ended": "The conversation is over, with its `reason`.",
     "session_not_stopped": "The agent could not stop its session at AgentCore.",
     "call_refused": "A connection did not begin as a phone call does.",
+    "message_dropped": "A message to the client had too many `bytes` for a WebSocket frame.",
     "frame_refused": "A WebSocket message was no frame; the socket was closed with `code`.",
     "connection_refused": "A caller used a URL of a session that had ended.",
     "offer_refused": "A WebRTC offer cannot become a call; `code` and `reason` say why.",

@@ -225,16 +225,16 @@ def test_lost_connection_does_not_interrupt_an_answer_that_had_ended() -> None:
 
 def test_call_is_settled_when_everything_was_said() -> None:
     call = Call()
-    assert call.transcript.settled(1)
+    assert call.transcript.tracker.settled(1)
     user_turn(call, "Hi", ends=2)
     call.deliver(3, rtvi.BotThinking())
-    assert not call.transcript.settled(30)
-    assert not call.transcript.answered
+    assert not call.transcript.tracker.settled(30)
+    assert not call.transcript.tracker.answered
     call.deliver(31, rtvi.BotStarted(), SOUND)
-    assert call.transcript.answered
+    assert call.transcript.tracker.answered
     call.deliver(32, rtvi.BotStopped())
-    assert not call.transcript.settled(32.5)
-    assert call.transcript.settled(33)
+    assert not call.transcript.tracker.settled(32.5)
+    assert call.transcript.tracker.settled(33)
 
 
 def test_typed_line_is_a_turn() -> None:
