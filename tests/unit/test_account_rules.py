@@ -1,4 +1,4 @@
-"""What an administrator prescribes in voicecore.toml: values, inheritance, and mistakes."""
+"""An administrator's rules in voicecore.toml: values, inheritance, and mistakes."""
 
 from __future__ import annotations
 

@@ -46,6 +46,7 @@ def test_reads_project(tmp_path: Path) -> None:
         services={"stt": "deepgram", "llm": "nova-lite", "tts": "polly"},
         network="public",
         stages={"dev": Stage("dev", "us-east-1")},
+        version="0.1.0",
     )
 
 

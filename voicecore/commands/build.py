@@ -28,6 +28,7 @@ from voicecore.options.build import BuildOptions
 from voicecore.project.foreign_code import warn_of_foreign_code
 from voicecore.project.project import Project, load_project
 from voicecore.project.snapshot_check import CapturesFound, check_snapshot, warn_of_captures
+from voicecore.project.version import tell_version
 
 
 def run(context: Context, options: BuildOptions) -> ExitCode:
@@ -38,6 +39,7 @@ def run(context: Context, options: BuildOptions) -> ExitCode:
     if options.check_code:
         return _check_code(context, options, project)
     warn_of_captures(context.output, project.agent, project.platforms, refuse=options.check)
+    tell_version(context.output, project.name, project.version)
     warn_of_foreign_code(context.output, context.env, project.root)
     login = AwsLogin(can_ask=context.interactive)
     if options.push:
@@ -76,7 +78,7 @@ def _check_code(context: Context, options: BuildOptions, project: Project) -> Ex
 
 
 def _find_credentials(login: AwsLogin, repository: str) -> None:
-    """Find the credentials for ECR now: later, nobody can be asked for an MFA code."""
+    """Find the credentials for ECR now: later, no one can be asked for an MFA code."""
     if ecr := ecr_host(parse_reference(repository).registry):
         # Imported late: other registries do not need botocore.
         from voicecore.aws.errors import translated_errors
@@ -96,7 +98,7 @@ def _require_own(plan: BuildPlan, target: Reference) -> None:
 def _report_findings(context: Context, plan: BuildPlan) -> None:
     """Tell the user about a new lockfile and an old base."""
     if plan.lock_created:
-        context.output.say("• Locked the package versions: agent/uv.lock is new; commit it")
+        context.output.say(f"• Locked the package versions: {plan.lock_created} is new; commit it")
     days = age_in_days(plan.base)
     if days is not None and days > OLD_DAYS:
         context.output.warn(
@@ -108,8 +110,8 @@ def _report_findings(context: Context, plan: BuildPlan) -> None:
 def _build(context: Context, options: BuildOptions, plan: BuildPlan) -> BuildResult:
     with local_docker(options.builder, options.check, context.env) as docker:
         choice = choose_builder(options.builder, docker)
-        if choice.reason:
-            context.output.say(f"• Building without Docker: {choice.reason}")
+        if choice.problem:
+            context.output.say(f"• Building without Docker: {choice.problem.message}")
         request = BuildRequest(
             builder=choice,
             engine=docker.engine,
@@ -141,8 +143,8 @@ def _dry_run(context: Context, options: BuildOptions, plan: BuildPlan) -> ExitCo
     with local_docker(options.builder, options.check, context.env) as docker:
         choice = choose_builder(options.builder, docker)
     if not plan.pushed_digest:
-        require_buildable(plan, choice.name, context.env)
-    size = sum((plan.project.agent / file.path).lstat().st_size for file in plan.files)
+        require_buildable(plan, choice, context.env)
+    size = sum((file.source or plan.folder / file.path).lstat().st_size for file in plan.files)
     facts = {
         "image": str(plan.target or plan.local_reference),
         "base": plan.base.reference,

@@ -24,24 +24,25 @@ from voicecore.cloud.preflight.check_names import CHECK_NAMES
 from voicecore.cloud.resources.cloudformation import CloudFormation
 from voicecore.cloud.resources.deployed_stack import DeployedStack
 from voicecore.cloud.stacks.deployment import Deployment, deployment_of
-from voicecore.commands import add
+from voicecore.commands.project import add
 from voicecore.console.command_line import typed
 from voicecore.console.confirm import confirm
 from voicecore.console.context import Context
 from voicecore.console.errors import ExitCode, VoicecoreError
 from voicecore.console.output import Output, Span
-from voicecore.options.add import AddOptions
 from voicecore.options.deploy import DeployOptions
 from voicecore.options.invite import InviteOptions
+from voicecore.options.project.add import AddOptions
 from voicecore.project import aws_names, identity
 from voicecore.project.account_rules import invalid_rules
 from voicecore.project.defaults import DEFAULT_STAGE
 from voicecore.project.foreign_code import warn_of_foreign_code
 from voicecore.project.invalid_setting import did_you_mean, one_of
 from voicecore.project.no_links import within
-from voicecore.project.project import AGENT, FILE, SERVER, Project, load_project
+from voicecore.project.project import AGENT, FILE, SERVER, BadProject, Project, load_project
 from voicecore.project.schema import invalid_settings
 from voicecore.project.snapshot_check import warn_of_captures
+from voicecore.project.version import tell_version
 
 EXPORT_FOLDER = "cloudformation"
 """Folder of the project that --export writes to."""
@@ -69,6 +70,7 @@ def run(context: Context, options: DeployOptions, login: AwsLogin, images: Image
     if options.export:
         return _export(context, options, request)
     warn_of_captures(context.output, request.project.agent, [request.deployment.stage.platform])
+    tell_version(context.output, request.project.name, request.project.version)
     warn_of_foreign_code(context.output, context.env, request.project.root)
     again = typed("deploy", options)
     with translated_errors(again, options.profile), TaskGroup() as tasks:
@@ -130,7 +132,11 @@ def _offer_transport(context: Context, options: DeployOptions, project: Project)
     title = TRANSPORTS[str(options.transport)].title
     context.output.say(f"{project.name} has no {title} yet. Adding it would change these files:")
     adding = AddOptions(str(options.transport), project=project.root)
-    add.run(context, adding, typed("deploy", options))
+    if add.run(context, adding, typed("deploy", options)) != ExitCode.OK:
+        raise BadProject(
+            f"{project.name} has conflicts with the files of {title}; nothing was deployed.",
+            f"Resolve them, then deploy:  {typed('deploy', options)}",
+        )
     return load_project(project.root)
 
 

@@ -71,6 +71,14 @@ class DeployOptions:
     message: Annotated[
         str, Option("Reason for the change, stored with the version.", short="-m", metavar="TEXT")
     ] = ""
+    builder: Annotated[
+        Literal["buildx", "direct", "codebuild"] | None,
+        Option(
+            "buildx (Docker), direct (no Docker) or codebuild (in AWS).  "
+            "[default: buildx if Docker is running, else direct; codebuild for packages without "
+            "an arm64 wheel]"
+        ),
+    ] = None
     dry_run: Annotated[bool, Option("Show the plan and its cost; change nothing.", once=True)] = (
         False
     )

@@ -29,6 +29,7 @@ from voicecore.project.invalid_setting import (
     unknown_keys,
 )
 from voicecore.project.network_settings import invalid_network
+from voicecore.project.version import is_version
 
 PEAK_CALLS_MAX = 2500
 """Concurrent sessions that AgentCore allows in most regions (bedrock-agentcore-limits)."""
@@ -70,6 +71,8 @@ def invalid_settings(answers: dict[str, Any]) -> Iterator[InvalidSetting]:
     yield from _invalid_name(answers)
     if not identity.is_id(answers.get("id", identity.new_id())):
         yield InvalidSetting("id", f"must be 3 to 40 of a-z, 0-9 and hyphens{identity.ID_HINT}")
+    if not is_version(answers.get("voicecore", "0")):
+        yield InvalidSetting("voicecore", 'must be a version in quotes, such as "0.1.0"')
     yield from _invalid_transports(answers.get("transports", [DEFAULT_TRANSPORT]))
 
     pipeline = answers.get("pipeline")

@@ -1,7 +1,7 @@
 """Owns what of a deployed stack stays although voicecore does not ask for it.
 
 An administrator adds tags and permissions boundaries to stacks by hand, or by a pipeline of the
-account; a deploy must not take them away. And AWS cannot change some properties of what stands.
+account; a deploy must not remove them. And AWS cannot change some properties of what stands.
 """
 
 from __future__ import annotations

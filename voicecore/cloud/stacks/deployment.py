@@ -41,7 +41,7 @@ class Deployment:
     traced: bool = False
     """True when the agent sends traces to X-Ray."""
     shared: AccountRules = field(default_factory=AccountRules)
-    """What the account's administrator prescribes for what stages share."""
+    """Rules of the account's administrator for what stages share."""
 
     @property
     def owner(self) -> Owner:
@@ -65,7 +65,7 @@ class Deployment:
 
     @property
     def internet_needs(self) -> tuple[str, ...]:
-        """What the agent reaches only on the internet; empty if VPC endpoints are enough."""
+        """Everything that the agent reaches only on the internet; empty if endpoints suffice."""
         return tuple(internet_needs(self.uses, self.transports))
 
     @property

@@ -57,7 +57,8 @@ from voicecore.image.builders.codebuild_resources import (
 )
 from voicecore.image.docker.engine import Engine
 from voicecore.image.docker.smoke_test import SmokeTestResult
-from voicecore.image.inputs import fingerprint, lockfile
+from voicecore.image.inputs import fingerprint
+from voicecore.image.inputs.locked_packages import without_wheel
 from voicecore.image.model import BuiltImage
 from voicecore.image.plan import BuildPlan, install_target
 from voicecore.image.registry.credentials import EcrHost, ecr_host
@@ -103,9 +104,8 @@ def build_plan(
         epoch=fingerprint.epoch_of(plan.base),
         packages_key=fingerprint.packages_key(plan.files, plan.base.digest),
         labels=plan.labels,
-        compiles=bool(
-            lockfile.without_wheel(lockfile.read_lock(plan.folder), install_target(plan.base))
-        ),
+        compiles=bool(without_wheel(plan.lock, install_target(plan.base))),
+        sources=plan.sources,
         fresh=fresh,
         rules=plan.project.rules,
     )
@@ -159,15 +159,17 @@ def _ecr_of(target: Reference) -> EcrHost:
         raise NotEcr(
             f"CodeBuild pushes only to Amazon ECR; {target.name} is not an ECR repository.",
             "Create one:  aws ecr create-repository --repository-name "
-            f"{target.repository}\nor build here:  voicecore build --builder direct --push "
-            f"{target.name}",
+            f"{target.repository}\n"
+            "or, if every package has an arm64 wheel, build here:  "
+            f"voicecore build --push {target.name}",
             ExitCode.USAGE,
         )
     if ecr.region not in regions.ARM_BUILDS:
         raise NoArmBuilds(
             f"CodeBuild has no arm64 machines in {ecr.region}; it has them in "
             f"{', '.join(regions.ARM_BUILDS)}.",
-            "Build on this machine, which needs Docker only for packages without an arm64 wheel:  "
+            "Push to a repository in one of these regions\n"
+            "or, if every package has an arm64 wheel, build here:  "
             f"voicecore build --push {target.name}",
             ExitCode.USAGE,
         )

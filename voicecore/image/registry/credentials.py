@@ -124,7 +124,9 @@ def _docker_login(host: str) -> LoginSource:
         except DockerException as error:
             raise CredentialHelperFailed(
                 f"Could not read Docker's credentials for {host}: {error}",
-                f"Log in again:  docker login {host}",
+                f"Log in again:  docker login {host}\n"
+                "If the helper is no longer installed, first delete credsStore and credHelpers in "
+                "~/.docker/config.json.",
             ) from error
         # Helpers and config.json spell these names in different case.
         kept = {str(name).lower(): str(value or "") for name, value in (found or {}).items()}

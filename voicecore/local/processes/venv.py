@@ -83,5 +83,5 @@ def _failure(install: _Install) -> InstallFailed:
 def _required_python(folder: Path) -> str:
     import tomllib
 
-    settings = tomllib.loads((folder / "pyproject.toml").read_text(encoding="utf-8"))
+    settings = tomllib.loads((folder / "pyproject.toml").read_text(encoding="utf-8-sig"))
     return settings.get("project", {}).get("requires-python", "")

@@ -72,7 +72,7 @@ class Stack:
     name: str
     id: str
     region: str
-    caller: Caller  # whom its operations act as
+    caller: Caller  # identity of its operations
     created: datetime
     status: str = "REVIEW_IN_PROGRESS"
     reason: str | None = None
