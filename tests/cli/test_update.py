@@ -180,7 +180,10 @@ def test_uncommitted_changes_stop_it(update: Callable[..., Result], project: Pat
     older(project, "agent/bot.py", "How can I help?", "Hello?")
     result = update("--yes")
     assert result.code == ExitCode.FAILED
-    assert "mine has uncommitted changes in 3 files" in result.stderr
+    assert (
+        "mine has uncommitted changes in .voicecore/generated.zip, README.md, agent/bot.py;"
+        in result.stderr
+    )
     assert "voicecore update --allow-dirty" in result.stderr
     assert update("--dry-run").code == ExitCode.OK
     git(project, "commit", "--quiet", "-am", "mine")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import Any, Protocol, cast
 
@@ -138,6 +139,9 @@ def show(output: Output, plan: MergePlan) -> None:
             output.lines(diff_lines(change.path, change.before, change.after))
     for kept in plan.kept:
         output.lines([[Span("     kept ", "dim"), Span(f"{kept.path}: {kept.reason}")]])
+    counts = Counter(change.kind for change in plan.changes)
+    if plan.changes:
+        output.say(", ".join(f"{count} {kind}" for kind, count in counts.items()))
 
 
 def _carry_out(
