@@ -77,10 +77,10 @@ def _require_clean(context: Context, options: UpdateOptions, project: Project) -
 
 def _tell(context: Context, project: Project, plan: MergePlan, backup: Path | None) -> None:
     output = context.output
-    if plan.changes:
-        output.say(f"✓ {project.name} has the files of voicecore {__version__}.")
+    if plan.changes and not plan.conflicts:
+        output.say(f"✓ {project.name} is up to date with voicecore {__version__}.")
         output.say("Test it, then commit it:  uv run --project agent pytest")
-    else:
+    elif not plan.changes:
         output.say(f"{project.name} is up to date with voicecore {__version__}.")
     if backup and not plan.changes:
         output.note(f"{record.PATH} now records what was generated; commit it.")
