@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import asdict
 
+from voicecore.aws.login import AwsLogin
 from voicecore.console.context import Context
 from voicecore.console.errors import ExitCode
 from voicecore.console.output import megabytes
@@ -20,7 +21,8 @@ from voicecore.image.builder import (
 from voicecore.image.builder_choice import choose_builder, local_docker, require_possible
 from voicecore.image.inputs.base_image import OLD_DAYS
 from voicecore.image.plan import BuildPlan, pin_base, plan_build
-from voicecore.image.registry.reference import Reference
+from voicecore.image.registry.credentials import ecr_host
+from voicecore.image.registry.reference import Reference, parse_reference
 from voicecore.image.report import BuildReport, document, lines
 from voicecore.options.build import BuildOptions
 from voicecore.project.foreign_code import warn_of_foreign_code
@@ -39,8 +41,12 @@ def run(context: Context, options: BuildOptions) -> ExitCode:
     warn_of_captures(context.output, project.agent, project.platforms, refuse=options.check)
     tell_version(context.output, project.name, project.version)
     warn_of_foreign_code(context.output, context.env, project.root)
+    login = AwsLogin(can_ask=context.interactive)
+    if options.push:
+        _find_credentials(login, options.push)
     with context.output.step("Reading the agent, its packages and its base image"):
-        plan = plan_build(project, options.push, options.builder == "codebuild", context.env)
+        compiles = options.builder == "codebuild"
+        plan = plan_build(project, options.push, compiles, context.env, login)
     if plan.target:
         _require_own(plan, plan.target)
     _report_findings(context, plan)
@@ -71,18 +77,28 @@ def _check_code(context: Context, options: BuildOptions, project: Project) -> Ex
     return ExitCode.OK
 
 
+def _find_credentials(login: AwsLogin, repository: str) -> None:
+    """Find the credentials for ECR now: later, nobody can be asked for an MFA code."""
+    if ecr := ecr_host(parse_reference(repository).registry):
+        # Imported late: other registries do not need botocore.
+        from voicecore.aws.errors import translated_errors
+
+        with translated_errors():
+            login.open(ecr.region)
+
+
 def _require_own(plan: BuildPlan, target: Reference) -> None:
     """Raise ForeignResource if the repository is another project's."""
     # Imported late: other registries do not need botocore.
     from voicecore.image.registry.ownership import require_own_repository
 
-    require_own_repository(target, plan.project.owner, plan.logins.profile)
+    require_own_repository(target, plan.project.owner, plan.logins.aws)
 
 
 def _report_findings(context: Context, plan: BuildPlan) -> None:
     """Tell the user about a new lockfile and an old base."""
     if plan.lock_created:
-        context.output.say("• Locked the package versions: agent/uv.lock is new; commit it")
+        context.output.say(f"• Locked the package versions: {plan.lock_created} is new; commit it")
     days = age_in_days(plan.base)
     if days is not None and days > OLD_DAYS:
         context.output.warn(
@@ -94,8 +110,8 @@ def _report_findings(context: Context, plan: BuildPlan) -> None:
 def _build(context: Context, options: BuildOptions, plan: BuildPlan) -> BuildResult:
     with local_docker(options.builder, options.check, context.env) as docker:
         choice = choose_builder(options.builder, docker)
-        if choice.reason:
-            context.output.say(f"• Building without Docker: {choice.reason}")
+        if choice.problem:
+            context.output.say(f"• Building without Docker: {choice.problem.message}")
         request = BuildRequest(
             builder=choice,
             engine=docker.engine,
@@ -127,8 +143,8 @@ def _dry_run(context: Context, options: BuildOptions, plan: BuildPlan) -> ExitCo
     with local_docker(options.builder, options.check, context.env) as docker:
         choice = choose_builder(options.builder, docker)
     if not plan.pushed_digest:
-        require_buildable(plan, choice.name, context.env)
-    size = sum((plan.project.agent / file.path).lstat().st_size for file in plan.files)
+        require_buildable(plan, choice, context.env)
+    size = sum((file.source or plan.folder / file.path).lstat().st_size for file in plan.files)
     facts = {
         "image": str(plan.target or plan.local_reference),
         "base": plan.base.reference,

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,9 +14,11 @@ from voicecore.console.errors import ExitCode
 from voicecore.console.progress import OnProgress
 from voicecore.image.builder_choice import BuilderChoice
 from voicecore.image.builders import buildx, direct
+from voicecore.image.builders.copy_layers import OnlyDocker
 from voicecore.image.docker.engine import Engine
 from voicecore.image.docker.smoke_test import SmokeTestResult
-from voicecore.image.inputs import fingerprint, lockfile, sbom
+from voicecore.image.inputs import fingerprint, sbom
+from voicecore.image.inputs.dockerfile import NeedsDocker
 from voicecore.image.model import BaseImage, BuiltImage
 from voicecore.image.plan import BuildPlan, CannotBuild, install_target, version_of, with_repository
 from voicecore.image.registry.errors import TagTaken
@@ -76,17 +79,34 @@ class FinishedBuild(Protocol):
         ...
 
 
-def require_buildable(plan: BuildPlan, builder: str, env: Mapping[str, str]) -> None:
-    """Raise what `builder` would refuse before it starts to build `plan`."""
-    if builder == "codebuild":
-        # Imported late: other builders do not need boto3.
-        from voicecore.image.builders import codebuild
+def require_buildable(plan: BuildPlan, choice: BuilderChoice, env: Mapping[str, str]) -> None:
+    """Raise what the chosen builder would refuse before it starts to build `plan`."""
+    with _docker_explained(choice):
+        if choice.name == "codebuild":
+            # Imported late: other builders do not need boto3.
+            from voicecore.image.builders import codebuild
 
-        codebuild.require_buildable(plan)
-    elif builder == "buildx":
-        buildx.require_buildable(env)
-    else:
-        direct.require_buildable(plan, env)
+            codebuild.require_buildable(plan)
+        elif choice.name == "buildx":
+            buildx.require_buildable(env)
+        else:
+            direct.require_buildable(plan, env)
+
+
+@contextmanager
+def _docker_explained(choice: BuilderChoice) -> Generator[None]:
+    """Add to an error about a missing Docker why it cannot be used."""
+    try:
+        yield
+    except (NeedsDocker, OnlyDocker) as error:
+        if choice.problem is None:
+            raise
+        raise CannotBuild(
+            f"{error.message}\n{choice.problem.message}",
+            "Start or install Docker with buildx, then run the same command again\n"
+            "or build in AWS:  voicecore build --builder codebuild --push REPOSITORY",
+            ExitCode.MISSING_TOOL,
+        ) from error
 
 
 def existing_image(plan: BuildPlan) -> BuildResult:
@@ -99,7 +119,8 @@ def build_image(
 ) -> BuildResult:
     """Build the image of `plan`, then check and push it as `request` says."""
     engine = _require_engine(request) if request.check else None
-    built = _build(plan, request, env, on_progress)
+    with _docker_explained(request.builder):
+        built = _build(plan, request, env, on_progress)
     smoke_test = built.check(engine) if engine else None
     if request.repository:
         plan = with_repository(plan, request.repository())
@@ -147,7 +168,7 @@ def write_sbom(plan: BuildPlan, digest: str, path: Path, env: Mapping[str, str])
     """Write the image's SBOM to `path` as CycloneDX JSON. Raises ExportFailed."""
     document = sbom.document(
         sbom.export(plan.folder, env),
-        lockfile.read_lock(plan.folder),
+        plan.lock,
         plan.base,
         name=plan.project.name,
         tag=plan.tag,

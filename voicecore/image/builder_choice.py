@@ -29,8 +29,8 @@ class BuilderChoice:
 
     name: str
     """"buildx", "direct" or "codebuild"."""
-    reason: str = ""
-    """Reason for not using Docker; empty if it is used, or if the builder was asked for."""
+    problem: VoicecoreError | None = None
+    """Reason for not using Docker; None if it is used, or if the builder was asked for."""
 
 
 def require_possible(builder: str | None, push: str | None, check: bool) -> None:
@@ -86,5 +86,5 @@ def choose_builder(builder: str | None, docker: LocalDocker) -> BuilderChoice:
     if builder:
         return BuilderChoice(builder)
     if docker.problem:
-        return BuilderChoice("direct", docker.problem.message)
+        return BuilderChoice("direct", docker.problem)
     return BuilderChoice("buildx")

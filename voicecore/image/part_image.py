@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from voicecore.aws.login import AwsLogin
 from voicecore.console.context import Context
 from voicecore.console.progress import OnProgress
 from voicecore.image.builder import BuildRequest, build_image, require_buildable
@@ -12,6 +13,8 @@ from voicecore.image.builder_choice import BuilderChoice, choose_builder, local_
 from voicecore.image.inputs.lockfile import NoWheel
 from voicecore.image.plan import BuildPlan, pin_base, plan_build, with_repository
 from voicecore.project.project import Project
+
+IN_AWS = "AWS CodeBuild builds the image, in minutes and for some cents."
 
 
 @dataclass(frozen=True)
@@ -21,7 +24,9 @@ class PartImage:
     context: Context
     plan: BuildPlan
     note: str = ""
-    """Note to show before the build; empty unless packages must be compiled in AWS."""
+    """Note to show before the build; empty unless AWS builds the image."""
+    builder: str | None = None
+    """Builder that the user asked for; None for the default."""
 
     @property
     def existing_digest(self) -> str:
@@ -34,8 +39,8 @@ class PartImage:
         if self.note:
             return self._build_in_aws(repository(), on_progress)
         env = self.context.env
-        with local_docker(None, False, env) as docker:
-            choice = choose_builder(None, docker)
+        with local_docker(self.builder, False, env) as docker:
+            choice = choose_builder(self.builder, docker)
             request = BuildRequest(choice, docker.engine, repository=repository)
             return build_image(self.plan, request, env, on_progress).digest
 
@@ -49,26 +54,32 @@ class PartImage:
 
 @dataclass(frozen=True)
 class PartImages:
-    """Plans images, and looks for them in ECR with the credentials of an AWS profile."""
+    """Plans images, and looks for them in ECR."""
 
     context: Context
-    profile: str | None = None
+    login: AwsLogin
+    builder: str | None = None
+    """Builder that the user asked for; None for the default."""
 
     def plan(self, project: Project, repository: str, part: str) -> PartImage:
         """Plan the image of a part. Raises the errors of `plan_build` and `require_buildable`."""
 
         def planned(compiles: bool) -> BuildPlan:
             env = self.context.env
-            return plan_build(project, repository or None, compiles, env, self.profile, part)
+            return plan_build(project, repository or None, compiles, env, self.login, part)
 
+        if self.builder == "codebuild":
+            note = f"--builder codebuild: {IN_AWS}"
+            return PartImage(self.context, planned(compiles=True), note, self.builder)
         try:
-            image = PartImage(self.context, planned(compiles=False))
+            image = PartImage(self.context, planned(compiles=False), builder=self.builder)
         except NoWheel as error:
+            if self.builder:
+                raise
             first = error.message.splitlines()[0].rstrip(":")
-            note = f"{first}: AWS CodeBuild builds the image, in minutes and for some cents."
-            return PartImage(self.context, planned(compiles=True), note)
+            return PartImage(self.context, planned(compiles=True), f"{first}: {IN_AWS}")
         if not image.plan.pushed_digest:
-            with local_docker(None, False, self.context.env) as docker:
-                builder = choose_builder(None, docker).name
-            require_buildable(image.plan, builder, self.context.env)
+            with local_docker(self.builder, False, self.context.env) as docker:
+                choice = choose_builder(self.builder, docker)
+            require_buildable(image.plan, choice, self.context.env)
         return image

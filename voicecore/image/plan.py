@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import os
 import re
 import tomllib
 from collections.abc import Mapping
@@ -11,17 +12,20 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
 
+from voicecore.aws.login import AwsLogin
 from voicecore.console.errors import ExitCode, VoicecoreError
-from voicecore.image.cache_folders import bases_folder, locks_folder
+from voicecore.image.builders.host_packages import HostPackages, install_here
+from voicecore.image.cache_folders import bases_folder, blobs_folder, locks_folder
 from voicecore.image.inputs import base_image, dockerfile, fingerprint, lockfile
-from voicecore.image.inputs.build_context import ContextFile, context_files
+from voicecore.image.inputs.build_context import ContextFile, context_files, sources_of
+from voicecore.image.inputs.locked_packages import InstallTarget, has_folders
 from voicecore.image.inputs.secret_scan import require_no_secrets
 from voicecore.image.model import BaseImage
 from voicecore.image.registry.client import Repository
 from voicecore.image.registry.credentials import RegistryLogins
 from voicecore.image.registry.reference import Reference, parse_reference
 from voicecore.project import aws_names
-from voicecore.project.dotenv import dotenv_of
+from voicecore.project.dotenv import dotenv_of, without_ours
 from voicecore.project.git import git
 from voicecore.project.project import AGENT, Project
 
@@ -47,8 +51,10 @@ class BuildPlan:
     """Repository and tag to push to; None without a push."""
     pushed_digest: str
     """Digest of the image in `target`; empty if it is not there."""
-    lock_created: bool
-    """True when planning created uv.lock."""
+    lock: Mapping[str, Any]
+    """Content of uv.lock."""
+    lock_created: str
+    """Path of uv.lock in the project if planning created it; else empty."""
     pins_base: bool
     """True when the Dockerfile names its base without a digest."""
     logins: RegistryLogins = field(repr=False, compare=False)
@@ -57,6 +63,11 @@ class BuildPlan:
     def folder(self) -> Path:
         """Folder of the build context."""
         return self.project.root / self.part
+
+    @property
+    def sources(self) -> dict[str, Path]:
+        """Source of each file that is not read from the folder: links' targets, packages."""
+        return sources_of(self.files)
 
     @property
     def local_reference(self) -> str:
@@ -88,7 +99,7 @@ def plan_build(
     repository: str | None,
     compiles: bool,
     env: Mapping[str, str],
-    profile: str | None = None,
+    login: AwsLogin,
     part: str = AGENT,
 ) -> BuildPlan:
     """Plan the image of a `part` of the project, and look for it in `repository`.
@@ -102,12 +113,17 @@ def plan_build(
     found = context_files(folder)
     text = dockerfile.read(folder)
     base_name = dockerfile.base_of(text)
-    base = asyncio.run(base_image.resolve(base_name, bases_folder(env)))
+    logins = RegistryLogins(login)
+    base = asyncio.run(base_image.resolve(base_name, bases_folder(env), logins))
     text = dockerfile.with_base(text, base.reference)
-    lock_created = _check_lock(folder, base, compiles, env)
-    if lock_created:
+    locked = _check_lock(folder, base, compiles, env)
+    if locked.created:
         found = context_files(folder)
-    require_no_secrets(folder, [file.path for file in found], dotenv_of(folder))
+    paths = [file.path for file in found]
+    require_no_secrets(folder, paths, dotenv_of(folder), sources_of(found))
+    found += _packages_of(folder, locked, base, env)
+    if sources_of(found):
+        dockerfile.require_host_files(text, [file.path for file in found])
     files = tuple(fingerprint.with_content(found, fingerprint.DOCKERFILE, text))
     tag = fingerprint.fingerprint(files, base.digest)
     plan = BuildPlan(
@@ -120,9 +136,10 @@ def plan_build(
         labels=_labels_of(project, part, base, tag, env),
         target=None,
         pushed_digest="",
-        lock_created=lock_created,
+        lock=locked.content,
+        lock_created=locked.created,
         pins_base=base_name != base.reference,
-        logins=RegistryLogins(profile),
+        logins=logins,
     )
     return with_repository(plan, target.name) if target else plan
 
@@ -150,9 +167,9 @@ def pin_base(plan: BuildPlan) -> None:
         dockerfile.write(plan.folder, plan.dockerfile)
 
 
-def install_target(base: BaseImage) -> lockfile.InstallTarget:
+def install_target(base: BaseImage) -> InstallTarget:
     """Return what packages are installed for on this base."""
-    return lockfile.InstallTarget(python=python_of(base))
+    return InstallTarget(python=python_of(base))
 
 
 def python_of(base: BaseImage) -> tuple[int, int]:
@@ -181,38 +198,63 @@ def _labels_of(
 
 def version_of(folder: Path) -> str:
     """Return the version in the folder's pyproject.toml; empty if there is none."""
-    settings = tomllib.loads((folder / "pyproject.toml").read_text(encoding="utf-8"))
+    settings = tomllib.loads((folder / "pyproject.toml").read_text(encoding="utf-8-sig"))
     return str(settings.get("project", {}).get("version", ""))
 
 
-def _check_lock(folder: Path, base: BaseImage, compiles: bool, env: Mapping[str, str]) -> bool:
-    """Check that uv.lock is current and has the necessary wheels; return whether it was created.
+@dataclass(frozen=True)
+class _Locked:
+    """The lockfile of a part."""
+
+    path: Path
+    content: Mapping[str, Any]
+    created: str
+    """Path in the project if it was created; else empty."""
+
+
+def _check_lock(folder: Path, base: BaseImage, compiles: bool, env: Mapping[str, str]) -> _Locked:
+    """Check that uv.lock is current and has the necessary wheels; create it if it is missing.
 
     A marker file stores that a lockfile is good: asking uv again takes one of the two seconds that
     a build after an edit may take.
     """
     target = install_target(base)
     kind = "compiled" if compiles else "wheels"
+    path = lockfile.lock_path(folder, env)
 
     def marker() -> Path:
-        return locks_folder(env) / f"{_lock_key(folder, target)}-{kind}"
+        return locks_folder(env) / f"{_lock_key(folder, path, target)}-{kind}"
 
-    created = not (folder / lockfile.LOCK).exists()
+    created = not path.exists()
     if created or not marker().exists():
         lockfile.ensure_lock(folder, env)
-        lockfile.require_virtual(folder)
+        content = lockfile.read_lock(folder, path)
+        lockfile.require_virtual(folder, content)
         if not compiles:
-            lockfile.require_wheels(folder, target)
-        passed = marker()  # uv.lock may be new, which changes the key
-        passed.parent.mkdir(parents=True, exist_ok=True)
-        passed.touch()
-    return created
+            lockfile.require_wheels(folder, content, target, path)
+        # A requirement that is a folder can change without changing the key.
+        if not has_folders(content, target):
+            passed = marker()  # uv.lock may be new, which changes the key
+            passed.parent.mkdir(parents=True, exist_ok=True)
+            passed.touch()
+    content = lockfile.read_lock(folder, path)
+    return _Locked(path, content, os.path.relpath(path, folder.parent) if created else "")
 
 
-def _lock_key(folder: Path, target: lockfile.InstallTarget) -> str:
+def _packages_of(
+    folder: Path, locked: _Locked, base: BaseImage, env: Mapping[str, str]
+) -> list[ContextFile]:
+    """Return the files with the packages that only this machine can get."""
+    target = install_target(base)
+    key = _lock_key(folder, locked.path, target)
+    wanted = HostPackages(folder, locked.content, key, target)
+    in_workspace = locked.path.parent != folder
+    return install_here(wanted, in_workspace, without_ours(env), blobs_folder(env))
+
+
+def _lock_key(folder: Path, lock: Path, target: InstallTarget) -> str:
     key = hashlib.sha256(f"{fingerprint.BUILD_VERSION} {target}".encode())
-    for name in ("pyproject.toml", lockfile.LOCK):
-        path = folder / name
+    for path in (folder / "pyproject.toml", lock.with_name("pyproject.toml"), lock):
         key.update(path.read_bytes() if path.exists() else b"")
     return key.hexdigest()
 

@@ -19,7 +19,7 @@ def dotenv_of(folder: Path) -> dict[str, str]:
     """Return the variables in a folder's .env; empty without one. Raises BadProject."""
     path = folder / ".env"
     try:
-        values = dotenv_values(path)
+        values = dotenv_values(path, encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise BadProject(f"{path} is not UTF-8 text: {error}.") from error
     return {name: value for name, value in values.items() if value is not None}

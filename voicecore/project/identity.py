@@ -63,7 +63,7 @@ def line_of(id: str) -> str:
 
 def write_id(file: Path, id: str) -> None:
     """Add the ID to a voicecore.toml that has none, below the name. Raises OSError."""
-    text = file.read_text(encoding="utf-8")
+    text = file.read_text(encoding="utf-8-sig")
     found = _NAME_LINE.search(text)
     # Keys above the first table belong to the project.
     above = found.end() if found and "\n[" not in text[: found.start()] else 0

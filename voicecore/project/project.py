@@ -20,13 +20,8 @@ from voicecore.project import aws_names
 from voicecore.project.defaults import DEFAULT_STAGE, IDLE_TIMEOUT, MAX_LIFETIME
 from voicecore.project.identity import Owner
 from voicecore.project.invalid_setting import InvalidSetting, did_you_mean, one_of
-from voicecore.project.schema import (
-    DRAIN_MINUTES_MAX,
-    LOG_RETENTION_DAYS,
-    PUBLIC,
-    invalid_settings,
-    network_for,
-)
+from voicecore.project.network_settings import PUBLIC, network_for
+from voicecore.project.schema import DRAIN_MINUTES_MAX, LOG_RETENTION_DAYS, invalid_settings
 from voicecore.project.version import UPGRADE, is_newer
 
 FILE = "voicecore.toml"
@@ -44,6 +39,8 @@ class Vpc:
     security_groups: tuple[str, ...] = ()
     ha: bool = False
     """True for a NAT gateway in each availability zone, so that no zone takes down all calls."""
+    endpoints: bool = False
+    """True for VPC endpoints in place of NAT gateways: nothing leads to the internet."""
 
     @property
     def given(self) -> bool:
@@ -143,7 +140,7 @@ class Project:
     def traced(self) -> bool:
         """True when its agent has AWS's OpenTelemetry package, and so sends traces to X-Ray."""
         try:
-            text = (self.agent / "pyproject.toml").read_text(encoding="utf-8")
+            text = (self.agent / "pyproject.toml").read_text(encoding="utf-8-sig")
             dependencies = tomllib.loads(text)["project"]["dependencies"]
             return any(each.startswith(TRACING_PACKAGE) for each in dependencies)
         except (OSError, ValueError, LookupError, TypeError, AttributeError):
@@ -198,6 +195,7 @@ def load_project(root: Path) -> Project:
             subnets=tuple(vpc.get("subnets", ())),
             security_groups=tuple(vpc.get("security_groups", ())),
             ha=vpc.get("ha", False),
+            endpoints=vpc.get("endpoints", False),
         ),
         turn=TurnSettings(**answers.get("turn", {})),
         providers=tuple(answers.get(BY_PHONE, {}).get("providers", ())),
@@ -209,7 +207,7 @@ def load_project(root: Path) -> Project:
 
 def _valid_answers(path: Path) -> dict[str, Any]:
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
     except (FileNotFoundError, NotADirectoryError):
         raise BadProject(
             f"There is no {FILE} in {path.parent}.",

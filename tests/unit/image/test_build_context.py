@@ -13,12 +13,8 @@ import pytest
 
 from voicecore.console.errors import ExitCode, VoicecoreError
 from voicecore.image.inputs import dockerfile, fingerprint
-from voicecore.image.inputs.build_context import (
-    BadIgnoreFile,
-    UnsupportedFile,
-    UnusableFile,
-    context_files,
-)
+from voicecore.image.inputs.build_context import BadIgnoreFile, context_files
+from voicecore.image.inputs.context_walk import BadLink, UnsupportedFile, UnusableFile
 from voicecore.image.inputs.dockerfile import BadDockerfile
 from voicecore.image.inputs.dockerignore import IgnoreRules
 
@@ -52,7 +48,8 @@ def test_pipe_is_refused_without_waiting(agent: Path, name: str) -> None:
 
 def test_link_to_endless_device_is_not_read(agent: Path) -> None:
     (agent / "zero").symlink_to("/dev/zero")
-    assert "zero" in paths(agent)
+    with pytest.raises(BadLink, match="agent/zero is a link to /dev/zero"):
+        paths(agent)
     (agent / "Dockerfile").unlink()
     (agent / "Dockerfile").symlink_to("/dev/zero")
     with pytest.raises(UnsupportedFile):

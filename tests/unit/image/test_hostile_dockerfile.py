@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from tests.unit.image.workspace import STAGE, Workspace
-from voicecore.console.errors import VoicecoreError
 from voicecore.image.blob_store import blob_path
 from voicecore.image.builders.copy_layers import OnlyDocker
 from voicecore.image.builders.packages import LinkLeavesFolder
@@ -154,11 +153,3 @@ def test_nested_and_repeated_copies_have_all_files(workspace: Workspace) -> None
     assert "kept.py" in names[0]
     assert "internal/kept.py" in names[1]
     assert names[1] == names[2]
-
-
-def test_refusal_says_what_to_type(workspace: Workspace) -> None:
-    (workspace.inputs.agent / "home").symlink_to("/root")
-    with pytest.raises(VoicecoreError) as caught:
-        workspace.build(files=[*workspace.inputs.files, "home"])
-    assert "agent/home" in caught.value.message
-    assert "--builder buildx" in (caught.value.hint or "")

@@ -22,7 +22,7 @@ from voicecore.console.errors import ExitCode, VoicecoreError
 from voicecore.image.blob_store import blob_path
 from voicecore.image.builders.packages import find_python, install
 from voicecore.image.builders.packing import pack
-from voicecore.image.inputs.lockfile import PackagedProject, ensure_lock, require_virtual
+from voicecore.image.inputs.lockfile import PackagedProject, ensure_lock, read_lock, require_virtual
 
 
 @pytest.fixture
@@ -179,7 +179,7 @@ def test_project_that_is_a_package_is_refused_before_its_backend_runs(tmp_path: 
     subprocess.run(lock, env=uv_env(), check=True)
     assert not ensure_lock(agent, uv_env())
     with pytest.raises(PackagedProject, match=re.escape("[tool.uv] package")) as caught:
-        require_virtual(agent)
+        require_virtual(agent, read_lock(agent))
     assert "package = false" in (caught.value.hint or "")
     assert caught.value.exit_code is ExitCode.BAD_PROJECT
     assert not (tmp_path / "ran").exists()

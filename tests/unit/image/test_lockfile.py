@@ -17,7 +17,7 @@ import pytest
 import uv
 
 from voicecore.console.errors import ExitCode
-from voicecore.image.inputs import lockfile
+from voicecore.image.inputs import locked_packages, lockfile
 from voicecore.scaffold.render import dockerfile_of
 
 TEMPLATES = Path(__file__).parents[3] / "templates"
@@ -33,10 +33,8 @@ source = { virtual = "." }
 
 
 def package(name: str, *wheel_tags: str, version: str = "1.0", more: str = "") -> str:
-    files = ", ".join(
-        f'{{ url = "https://files.example/{name.replace("-", "_")}-{version}-{tags}.whl" }}'
-        for tags in wheel_tags
-    )
+    stem = f"https://files.example/{name.replace('-', '_')}-{version}"
+    files = ", ".join(f'{{ url = "{stem}-{tags}.whl", hash = "sha256:0" }}' for tags in wheel_tags)
     return (
         f'\n[[package]]\nname = "{name}"\nversion = "{version}"\n'
         f'source = {{ registry = "https://pypi.org/simple" }}\nwheels = [{files}]\n{more}\n'
@@ -44,7 +42,10 @@ def package(name: str, *wheel_tags: str, version: str = "1.0", more: str = "") -
 
 
 def missing(lock: str) -> dict[str, tuple[str, ...]]:
-    return {found.name: found.required_by for found in lockfile.without_wheel(tomllib.loads(lock))}
+    return {
+        found.name: found.required_by
+        for found in locked_packages.without_wheel(tomllib.loads(lock))
+    }
 
 
 @pytest.mark.parametrize(
@@ -86,7 +87,7 @@ def test_package_without_wheel_is_named_with_reason(
     agent.mkdir()
     (agent / "uv.lock").write_text(lock)
     with pytest.raises(lockfile.NoWheel) as refusal:
-        lockfile.require_wheels(agent)
+        lockfile.require_wheels(agent, lockfile.read_lock(agent))
     assert "one 1.0" in refusal.value.message
     assert why in refusal.value.message
     assert "required by agent" in refusal.value.message
@@ -156,10 +157,10 @@ def test_version_for_image_is_selected() -> None:
         + package("two", "py3-none-any", version="2.0")
     )
     assert missing(lock) == {}
-    assert [found.version for found in lockfile.packages_for(tomllib.loads(lock))] == ["2.0"]
+    assert [found.version for found in locked_packages.packages_for(tomllib.loads(lock))] == ["2.0"]
 
 
-def test_package_from_git_has_no_wheel(tmp_path: Path) -> None:
+def test_packages_that_only_this_machine_can_get_need_no_wheel() -> None:
     lock = (
         AGENT
         + 'dependencies = [{ name = "forked" }, { name = "local" }]\n'
@@ -169,16 +170,17 @@ def test_package_from_git_has_no_wheel(tmp_path: Path) -> None:
         + 'source = { path = "local-1-py3-none-any.whl" }\n'
         + 'wheels = [{ filename = "local-1-py3-none-any.whl" }]\n'
     )
-    assert missing(lock) == {"forked": ("agent",)}
-    (tmp_path / "uv.lock").write_text(lock)
-    with pytest.raises(lockfile.NoWheel, match="is installed from source, from git"):
-        lockfile.require_wheels(tmp_path)
+    assert missing(lock) == {}
+    here = [found.name for found in locked_packages.packages_for(tomllib.loads(lock))]
+    assert here == ["forked", "local"]
 
 
 def test_escaped_plus_in_wheel_url_is_decoded() -> None:
     lock = AGENT + 'dependencies = [{ name = "torch" }]' + package("torch", version="2.0%2Bcpu")
     wheel = "torch-2.0%2Bcpu-cp313-cp313-manylinux_2_28_aarch64.whl"
-    lock = lock.replace("wheels = []", f'wheels = [{{ url = "https://files.example/{wheel}" }}]')
+    lock = lock.replace(
+        "wheels = []", f'wheels = [{{ url = "https://files.example/{wheel}", hash = "sha256:0" }}]'
+    )
     assert missing(lock) == {}
 
 
@@ -190,9 +192,9 @@ def test_best_wheel_prefers_this_python() -> None:
         "one-1.0-cp313-cp313-manylinux_2_28_aarch64.whl",
         "one-1.0-cp313-cp313-manylinux_2_34_aarch64.whl",
     ]
-    assert lockfile.best_wheel(names) == names[3]
-    assert lockfile.best_wheel(names[:2]) == names[1]
-    assert lockfile.best_wheel(["no-wheel.whl"]) is None
+    assert locked_packages.best_wheel(names) == names[3]
+    assert locked_packages.best_wheel(names[:2]) == names[1]
+    assert locked_packages.best_wheel(["no-wheel.whl"]) is None
 
 
 def test_circular_requirements_end() -> None:
@@ -210,10 +212,13 @@ def test_install_target_equals_that_of_dockerfile() -> None:
     platform = re.search(r"--python-platform[ =](\w+)-manylinux_(\d+)_(\d+)", dockerfile)
     assert platform, "the Dockerfile has no manylinux platform"
     machine, major, minor = platform.groups()
-    assert (machine, (int(major), int(minor))) == (lockfile.IMAGE.machine, lockfile.IMAGE.glibc)
+    assert (machine, (int(major), int(minor))) == (
+        locked_packages.IMAGE.machine,
+        locked_packages.IMAGE.glibc,
+    )
     python = re.search(r"ARG BASE=.*python:(\d+)\.(\d+)", dockerfile)
     assert python, "the Dockerfile's base has no Python version"
-    assert (int(python[1]), int(python[2])) == lockfile.IMAGE.python
+    assert (int(python[1]), int(python[2])) == locked_packages.IMAGE.python
 
 
 # ---- with real uv and local packages, without network or index
@@ -265,7 +270,7 @@ def test_lock_is_created_once_and_then_checked(tmp_path: Path) -> None:
     before = (agent / "uv.lock").read_bytes()
     assert lockfile.ensure_lock(agent, env) is False
     assert (agent / "uv.lock").read_bytes() == before
-    lockfile.require_wheels(agent)
+    lockfile.require_wheels(agent, lockfile.read_lock(agent))
 
 
 def test_outdated_lock_is_reported_and_unchanged(tmp_path: Path) -> None:
@@ -333,5 +338,9 @@ def test_generated_minimum_version_makes_missing_wheel_an_error(pipecats: Path) 
 def test_generated_minimum_version_makes_lock_name_missing_wheel(pipecats: Path) -> None:
     agent = project(pipecats, "pipecat-ai>=1.14,<1.15")
     lockfile.ensure_lock(agent, ENV)
+    text = (agent / "uv.lock").read_text()
+    text = re.sub(r'registry = "[^"]+"', 'registry = "https://pypi.org/simple"', text)
+    text = re.sub(r'path = "([^"]+)"', r'url = "\1", hash = "sha256:0"', text)
+    (agent / "uv.lock").write_text(text)
     with pytest.raises(lockfile.NoWheel, match=r"docopt 0\.6\.2 .*required by pipecat-ai"):
-        lockfile.require_wheels(agent)
+        lockfile.require_wheels(agent, lockfile.read_lock(agent))

@@ -17,7 +17,7 @@ import pytest
 from voicecore.console.progress import Progress
 from voicecore.image.blob_store import DiskFull, blob_path, disk_full_explained
 from voicecore.image.builders.packing import pack
-from voicecore.image.inputs.build_context import UnsupportedFile
+from voicecore.image.inputs.context_walk import UnsupportedFile
 from voicecore.image.model import Layer
 
 

@@ -9,8 +9,10 @@ import pytest
 
 from tests.standins.image.in_process_registry import FakeRegistry
 from tests.unit.image.sample_project import PYTHON, make_base, uv_env
+from voicecore.aws.login import AwsLogin
 from voicecore.console.errors import VoicecoreError
 from voicecore.image.builder import require_buildable
+from voicecore.image.builder_choice import BuilderChoice
 from voicecore.image.builders.codebuild import NoArmBuilds
 from voicecore.image.inputs.build_context import context_files
 from voicecore.image.model import BaseImage
@@ -43,11 +45,14 @@ def require(agent: Path, builder: str, lines: str = "", target: str = "", **env:
         labels={},
         target=parse_reference(target) if target else None,
         pushed_digest="",
-        lock_created=False,
+        lock={},
+        lock_created="",
         pins_base=False,
-        logins=RegistryLogins(None),
+        logins=RegistryLogins(AwsLogin()),
     )
-    require_buildable(plan, builder, {**uv_env(), "XDG_CACHE_HOME": str(agent.parent), **env})
+    require_buildable(
+        plan, BuilderChoice(builder), {**uv_env(), "XDG_CACHE_HOME": str(agent.parent), **env}
+    )
 
 
 def test_generated_dockerfile_is_buildable(agent: Path) -> None:

@@ -30,7 +30,7 @@ def build_results(region: str, image: PlannedImage) -> Iterator[CheckResult]:
     yield CheckResult(
         "build",
         CheckOutcome.FAILED,
-        f"packages must be compiled, and AWS CodeBuild has no arm64 machines in {region}",
-        "Choose versions that have arm64 wheels, in agent/pyproject.toml, so that the image is "
-        f"built here; or one of these regions: {', '.join(regions.ARM_BUILDS)}.",
+        f"AWS CodeBuild must build the image, and has no arm64 machines in {region}",
+        "Build it here: leave out --builder codebuild, and choose versions that have arm64 wheels, "
+        f"in agent/pyproject.toml. Or deploy to one of: {', '.join(regions.ARM_BUILDS)}.",
     )

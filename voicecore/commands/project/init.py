@@ -210,7 +210,7 @@ def _completed(given: dict[str, Any]) -> Answers:
 def _id_in(target: Path) -> str:
     """Return the ID of the project that is there, which keeps it; a new project's is new."""
     try:
-        answers = tomllib.loads((target / FILE).read_text(encoding="utf-8"))
+        answers = tomllib.loads((target / FILE).read_text(encoding="utf-8-sig"))
     except (OSError, ValueError):
         return identity.new_id()
     found = answers.get("id", "")

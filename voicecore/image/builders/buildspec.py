@@ -16,6 +16,7 @@ from typing import IO, Any
 
 from voicecore import __version__
 from voicecore.image.builders.buildx_command import BuildxInputs, buildx_argv
+from voicecore.image.inputs.context_walk import IGNORE_FILE
 from voicecore.image.registry.reference import Reference
 from voicecore.project import aws_names
 from voicecore.project.identity import Owner
@@ -60,6 +61,8 @@ class CodeBuildInputs:
     """True when a package has no wheel and must be compiled."""
     fresh: bool = False
     """True when nothing of earlier builds is reused."""
+    sources: Mapping[str, Path] = field(default_factory=dict[str, Path])
+    """Source of each file that is not read from `agent`."""
 
     @property
     def project(self) -> str:
@@ -86,7 +89,9 @@ def write_source(inputs: CodeBuildInputs, file: IO[bytes]) -> None:
     """Write the build context as a zip; equal files give equal bytes."""
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
         for name in sorted(inputs.files):
-            path = inputs.agent / name
+            if name == IGNORE_FILE and inputs.sources:
+                continue  # `files` is what it leaves, and more
+            path = inputs.sources.get(name, inputs.agent / name)
             entry = zipfile.ZipInfo(name, _EARLIEST)
             entry.compress_type = zipfile.ZIP_DEFLATED
             if path.is_symlink():
@@ -151,7 +156,7 @@ def _build(inputs: CodeBuildInputs, name: str, *more: str) -> str:
 
 def _build_stage(inputs: CodeBuildInputs) -> str | None:
     """Return the last named stage of the Dockerfile, which the image copies from."""
-    text = (inputs.agent / "Dockerfile").read_text(encoding="utf-8")
+    text = (inputs.agent / "Dockerfile").read_text(encoding="utf-8-sig")
     stages = _STAGE.findall(text)
     return stages[-1] if stages else None
 

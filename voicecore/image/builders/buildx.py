@@ -7,19 +7,25 @@ import shlex
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
+import tempfile
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from voicecore.console.errors import ExitCode
-from voicecore.console.progress import OnProgress
+from voicecore.console.progress import OnProgress, Progress
+from voicecore.image.blob_store import disk_full_explained
 from voicecore.image.builders.buildx_command import BuildxInputs, build_environment, buildx_argv
 from voicecore.image.builders.buildx_output import BuildFailed, BuildTranscript, build_error
+from voicecore.image.builders.packages import copy_files
+from voicecore.image.docker.client_config import HELPER_FAILED, helper_failed, without_helpers
 from voicecore.image.docker.endpoint import EngineUnavailable
 from voicecore.image.docker.engine import Engine, is_disk_full
 from voicecore.image.docker.push import push
 from voicecore.image.docker.smoke_test import SmokeTestResult, smoke_test
 from voicecore.image.inputs import fingerprint
+from voicecore.image.inputs.context_walk import IGNORE_FILE
 from voicecore.image.model import BuiltImage
 from voicecore.image.plan import BuildPlan
 from voicecore.image.registry.reference import Reference
@@ -39,17 +45,34 @@ def build_plan(
     """Build the image of `plan`, unless the engine has it. Raises as `build` does."""
     name = plan.local_reference
     if fresh or not engine.has(name):
-        inputs = BuildxInputs(
-            context=plan.folder,
-            name=name,
-            base=plan.base.reference,
-            epoch=fingerprint.epoch_of(plan.base),
-            labels=plan.labels,
-            no_cache=fresh,
-        )
-        build(engine, inputs, env, on_progress)
+        with _context(plan) as context:
+            inputs = BuildxInputs(
+                context=context,
+                name=name,
+                base=plan.base.reference,
+                epoch=fingerprint.epoch_of(plan.base),
+                labels=plan.labels,
+                no_cache=fresh,
+                copied=context != plan.folder,
+            )
+            build(engine, inputs, env, on_progress)
     image = engine.inspect(name, plan.tag, base_layers=len(plan.base.manifest["layers"]))
     return BuildxBuild(plan, image, engine, on_progress)
+
+
+@contextmanager
+def _context(plan: BuildPlan) -> Generator[Path]:
+    """Give the folder to build: the part's own, or a copy with what comes from elsewhere."""
+    if not plan.sources:
+        yield plan.folder
+        return
+    with tempfile.TemporaryDirectory(prefix="voicecore-") as temporary:
+        context = Path(temporary) / plan.part
+        # Without .dockerignore: the files are what it leaves, and more.
+        files = [file.path for file in plan.files if file.path != IGNORE_FILE]
+        with disk_full_explained(context):
+            copy_files(plan.folder, files, context, plan.sources)
+        yield context
 
 
 @dataclass(frozen=True)
@@ -137,14 +160,21 @@ def build(
     require_buildable(env)
     if certificates := env.get("SSL_CERT_FILE"):
         secrets["certificates"] = f"src={certificates}"
-    transcript = BuildTranscript(on_progress)
     command = buildx_argv(inputs, env, progress=progress, secrets=secrets)
+    transcript = BuildTranscript(on_progress)
     code = run(command, client_env, transcript.add_line)
+    if code and helper_failed(transcript.failure_text):
+        # Most bases need no login.
+        on_progress(Progress(f"{HELPER_FAILED}; pulling without a login", finished=True))
+        transcript = BuildTranscript(on_progress)
+        with without_helpers(client_env) as anonymous:
+            code = run(command, anonymous, transcript.add_line)
     if code == 0:
         return
     if is_disk_full(transcript.failure_text):
         raise engine.disk_full()
-    raise build_error(transcript, inputs, shlex.join(buildx_argv(inputs, env)))
+    by_hand = "" if inputs.copied else shlex.join(buildx_argv(inputs, env))
+    raise build_error(transcript, inputs, by_hand)
 
 
 def require_buildable(env: Mapping[str, str]) -> None:

@@ -40,6 +40,8 @@ class BuildxInputs:
     """Creation time of the image, in seconds since 1970."""
     labels: Mapping[str, str] = field(default_factory=dict[str, str])
     no_cache: bool = False
+    copied: bool = False
+    """True when `context` is a copy, which is deleted after the build."""
 
 
 def buildx_argv(

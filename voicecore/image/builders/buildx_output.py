@@ -31,6 +31,10 @@ class NetworkDown(BuildFailed):
     """Could not reach the base's registry or a package index."""
 
 
+class NeedsEmulation(BuildFailed):
+    """A line runs a program for arm64, which this machine cannot."""
+
+
 class LockMismatch(BuildFailed):
     """uv.lock does not match pyproject.toml, or the files of a package index."""
 
@@ -171,13 +175,29 @@ def step_title(name: str) -> str:
 
 
 def build_error(transcript: BuildTranscript, inputs: BuildxInputs, command: str) -> VoicecoreError:
-    """Return the error of a failed build: the cause, and what to type. `command` repeats it."""
+    """Return the error of a failed build: the cause, and what to type. `command` repeats it.
+
+    It is empty if the build cannot be repeated by hand.
+    """
     text = transcript.failure_text
     output = transcript.output or [transcript.error or text.strip()]
     where = transcript.place.replace("Dockerfile:", "Dockerfile, line ") or "docker buildx build"
     shown = "\n".join([*(f"  {line}" for line in transcript.excerpt), *output[-_OUTPUT_LINES:]])
     message = f"{where}:\n{shown}"
-    by_hand = f"Run it yourself to see more:  {command}"
+    known = _platform_error(text, message, inputs) or _input_error(text, message, inputs)
+    if known:
+        return known
+    by_hand = f"Run it yourself to see more:  {command}" if command else ""
+    if _find(text, r"40[13] |Unauthorized|Forbidden"):
+        by_hand = (
+            "If the package index is yours:  export UV_INDEX_NAME_USERNAME=... "
+            "UV_INDEX_NAME_PASSWORD=...  (NAME as in agent/pyproject.toml)\n" + by_hand
+        )
+    return BuildFailed(message, by_hand or None)
+
+
+def _platform_error(text: str, message: str, inputs: BuildxInputs) -> VoicecoreError | None:
+    """Return the error if something is not for arm64."""
     if _find(text, r"no match for platform|does not match the specified platform"):
         return BaseUnavailable(
             f"The base image {inputs.base} does not support {PLATFORM}.\n{message}",
@@ -191,10 +211,24 @@ def build_error(transcript: BuildTranscript, inputs: BuildxInputs, command: str)
             "  voicecore build --builder codebuild --push REPOSITORY",
             ExitCode.BAD_PROJECT,
         )
+    if "exec format error" in text:
+        return NeedsEmulation(
+            f"This machine cannot run programs for arm64, as this line does.\n{message}",
+            "Build on AWS's arm64 machines:\n"
+            "  voicecore build --builder codebuild --push REPOSITORY\n"
+            "or install an emulator, which is slow:\n"
+            "  docker run --privileged --rm tonistiigi/binfmt --install arm64",
+            ExitCode.MISSING_TOOL,
+        )
+    return None
+
+
+def _input_error(text: str, message: str, inputs: BuildxInputs) -> VoicecoreError | None:
+    """Return the error if the lockfile, the network or the base is the cause."""
     if _find(text, r"Hash mismatch|[Ll]ockfile at .* needs to be updated|/uv\.lock\"?: not found"):
         return LockMismatch(
             f"agent/uv.lock does not match agent/pyproject.toml or the package index.\n{message}",
-            f"Update it:  uv lock --project {inputs.context}",
+            f"Update it:  uv lock --project {inputs.context.name if inputs.copied else inputs.context}",
             ExitCode.BAD_PROJECT,
         )
     if _find(text, _NO_NETWORK):
@@ -209,12 +243,7 @@ def build_error(transcript: BuildTranscript, inputs: BuildxInputs, command: str)
             f"Could not get the base image {inputs.base}.\n{message}",
             _base_hint(inputs.base, text),
         )
-    if _find(text, r"40[13] |Unauthorized|Forbidden"):
-        by_hand = (
-            "If the package index is yours:  export UV_INDEX_NAME_USERNAME=... "
-            "UV_INDEX_NAME_PASSWORD=...  (NAME as in agent/pyproject.toml)\n" + by_hand
-        )
-    return BuildFailed(message, by_hand)
+    return None
 
 
 def _base_hint(base: str, text: str) -> str:

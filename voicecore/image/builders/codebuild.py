@@ -22,7 +22,6 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from voicecore.aws import session
 from voicecore.aws.errors import (
     NO_ANSWER,
     AwsRefused,
@@ -32,6 +31,7 @@ from voicecore.aws.errors import (
     translate_error,
     translated_errors,
 )
+from voicecore.aws.login import AwsLogin
 from voicecore.aws.session import Aws, upload
 from voicecore.catalog import regions
 from voicecore.console.errors import ExitCode, VoicecoreError
@@ -57,7 +57,8 @@ from voicecore.image.builders.codebuild_resources import (
 )
 from voicecore.image.docker.engine import Engine
 from voicecore.image.docker.smoke_test import SmokeTestResult
-from voicecore.image.inputs import fingerprint, lockfile
+from voicecore.image.inputs import fingerprint
+from voicecore.image.inputs.locked_packages import without_wheel
 from voicecore.image.model import BuiltImage
 from voicecore.image.plan import BuildPlan, install_target
 from voicecore.image.registry.credentials import EcrHost, ecr_host
@@ -103,12 +104,11 @@ def build_plan(
         epoch=fingerprint.epoch_of(plan.base),
         packages_key=fingerprint.packages_key(plan.files, plan.base.digest),
         labels=plan.labels,
-        compiles=bool(
-            lockfile.without_wheel(lockfile.read_lock(plan.folder), install_target(plan.base))
-        ),
+        compiles=bool(without_wheel(plan.lock, install_target(plan.base))),
+        sources=plan.sources,
         fresh=fresh,
     )
-    build(connect(plan.target, plan.logins.profile), inputs, on_progress, role=role)
+    build(connect(plan.target, plan.logins.aws), inputs, on_progress, role=role)
     return RemoteBuild(asyncio.run(_pushed_image(plan, plan.target)), str(plan.target))
 
 
@@ -142,14 +142,14 @@ def require_buildable(plan: BuildPlan) -> None:
         _ecr_of(plan.target)
 
 
-def connect(target: Reference, profile: str | None = None) -> Aws:
-    """Return our account in the region of `target`; `profile` is an AWS profile.
+def connect(target: Reference, login: AwsLogin) -> Aws:
+    """Return our account in the region of `target`.
 
     Raises NotEcr, NoArmBuilds or AwsRefused.
     """
     ecr = _ecr_of(target)
-    with translated_errors(profile=profile):
-        return session.connect(ecr.region, profile)
+    with translated_errors(profile=login.profile):
+        return login.connect(ecr.region)
 
 
 def _ecr_of(target: Reference) -> EcrHost:
@@ -158,15 +158,17 @@ def _ecr_of(target: Reference) -> EcrHost:
         raise NotEcr(
             f"CodeBuild pushes only to Amazon ECR; {target.name} is not an ECR repository.",
             "Create one:  aws ecr create-repository --repository-name "
-            f"{target.repository}\nor build here:  voicecore build --builder direct --push "
-            f"{target.name}",
+            f"{target.repository}\n"
+            "or, if every package has an arm64 wheel, build here:  "
+            f"voicecore build --push {target.name}",
             ExitCode.USAGE,
         )
     if ecr.region not in regions.ARM_BUILDS:
         raise NoArmBuilds(
             f"CodeBuild has no arm64 machines in {ecr.region}; it has them in "
             f"{', '.join(regions.ARM_BUILDS)}.",
-            "Build on this machine, which needs Docker only for packages without an arm64 wheel:  "
+            "Push to a repository in one of these regions\n"
+            "or, if every package has an arm64 wheel, build here:  "
             f"voicecore build --push {target.name}",
             ExitCode.USAGE,
         )

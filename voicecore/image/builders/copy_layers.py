@@ -11,7 +11,7 @@ import hashlib
 import json
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
@@ -59,6 +59,8 @@ class DirectInputs:
     stdlib_key: str
     """Cache key of the standard library's bytecode: depends on the base and prune.py."""
     python: str = "3.13"
+    sources: Mapping[str, Path] = field(default_factory=dict[str, Path])
+    """Source of each file that is not read from `agent`."""
 
 
 @dataclass(frozen=True)
@@ -138,7 +140,9 @@ async def _fill(work: LayerWork, part: str, python: Path) -> tuple[Package, ...]
     match part:
         case "packages":
             folder = work.folder / "opt/packages"
-            return await install(inputs.agent, folder, python, work.env, work.on_progress)
+            return await install(
+                inputs.agent, folder, python, work.env, work.on_progress, inputs.sources
+            )
         case "library":
             folder = work.folder / stdlib_folder(inputs.python)
             layers = base_layers(inputs.base)
@@ -147,7 +151,8 @@ async def _fill(work: LayerWork, part: str, python: Path) -> tuple[Package, ...]
             await _in_thread(work, extract, blobs, inputs.python, folder)
             await prune(inputs.agent, "library", folder, python, work.env)
         case _:
-            await copy_code(inputs.agent, inputs.files, work.folder / "app", python, work.env)
+            code = work.folder / "app"
+            await copy_code(inputs.agent, inputs.files, code, python, work.env, inputs.sources)
     return ()
 
 

@@ -31,7 +31,7 @@ from voicecore.image.builders.copy_layers import (
     python_path,
     stoppable,
 )
-from voicecore.image.builders.packages import find_python, prune_script, require_links_inside
+from voicecore.image.builders.packages import find_python, prune_script
 from voicecore.image.builders.transfer import StoredImage
 from voicecore.image.cache_folders import blobs_folder
 from voicecore.image.docker.engine import Engine
@@ -75,10 +75,11 @@ def require_buildable(plan: BuildPlan, env: Mapping[str, str]) -> None:
 
 
 def inputs_of(plan: BuildPlan) -> DirectInputs:
-    """Return what `plan` builds from. Raises BadDockerfile, OnlyDocker and LinkLeavesFolder."""
+    """Return what `plan` builds from. Raises BadDockerfile and OnlyDocker."""
     inputs = DirectInputs(
         agent=plan.folder,
         files=[file.path for file in plan.files],
+        sources=plan.sources,
         base=plan.base,
         stage=dockerfile.final_stage(plan.dockerfile, dockerfile_of(plan.part)),
         labels=plan.labels,
@@ -89,7 +90,6 @@ def inputs_of(plan: BuildPlan) -> DirectInputs:
     )
     for source, _ in inputs.stage.copies:
         part_of(source)
-    require_links_inside(inputs.agent, inputs.files, inputs.agent.name)
     return inputs
 
 

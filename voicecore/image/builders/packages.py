@@ -10,9 +10,9 @@ import asyncio
 import json
 import os
 import re
-import shlex
 import shutil
 import sys
+import tarfile
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -20,9 +20,12 @@ from pathlib import Path
 import uv
 
 from voicecore.console.errors import ExitCode, VoicecoreError
+from voicecore.console.network_env import download_advice
 from voicecore.console.progress import OnProgress, Progress
 from voicecore.image.blob_store import disk_full, disk_full_explained, write_atomically
+from voicecore.image.inputs.build_context import ARCHIVE, HOST_FILES, REQUIREMENTS
 from voicecore.image.model import Package
+from voicecore.project.dotenv import without_ours
 
 PRUNE = "internal/prune.py"
 PACKAGES_LIST = "PACKAGES.json"
@@ -35,10 +38,10 @@ _LINK_MODE = "clone" if sys.platform == "darwin" else "copy"
 _PRUNE_VARIABLES = ("PATH", "LANG", "LC_ALL", "TMPDIR")
 """Variables of the user that prune.py gets."""
 
-_INSTALL_OPTIONS = (
-    *("--require-hashes", "--no-deps", "--only-binary", ":all:"),
-    *("--python-platform", "aarch64-manylinux_2_28", "--link-mode", _LINK_MODE),
-)
+INTO_IMAGE = ("--python-platform", "aarch64-manylinux_2_28", "--link-mode", _LINK_MODE)
+"""Options of `uv pip install` for packages of the image."""
+
+_INSTALL_OPTIONS = ("--require-hashes", "--no-deps", "--only-binary", ":all:", *INTO_IMAGE)
 
 
 class PythonMissing(VoicecoreError):
@@ -58,7 +61,7 @@ class FileGone(VoicecoreError):
 
 
 class LinkLeavesFolder(VoicecoreError):
-    """A symbolic link of the build context points out of it, so only Docker can build it."""
+    """A file of the build context became a link out of it during the build."""
 
 
 async def find_python(version: str, env: Mapping[str, str], cached: Path) -> Path:
@@ -74,11 +77,11 @@ async def find_python(version: str, env: Mapping[str, str], cached: Path) -> Pat
     if known and known.name == f"python{version}" and known.exists():
         return known
     argv = [uv.find_uv_bin(), "python", "find", "--no-project", version]
-    code, output = await _run(argv, None, env)
+    code, output = await run_program(argv, None, env)
     if code:
         raise PythonMissing(
-            f"The image has Python {version}, which must compile its bytecode, "
-            "and this machine does not have that version.",
+            f"The image has Python {version}, which must install its packages and compile its "
+            "bytecode, and this machine does not have that version.",
             f"Install it:  uv python install {version}",
             ExitCode.MISSING_TOOL,
         )
@@ -95,21 +98,30 @@ def _read_cached(cached: Path) -> Path | None:
 
 
 async def install(
-    agent: Path, folder: Path, python: Path, env: Mapping[str, str], on_progress: OnProgress
+    agent: Path,
+    folder: Path,
+    python: Path,
+    env: Mapping[str, str],
+    on_progress: OnProgress,
+    sources: Mapping[str, Path] | None = None,
 ) -> tuple[Package, ...]:
     """Install the packages of `agent`'s uv.lock into `folder`, prune them, and return them.
 
-    Raises PackageInstallFailed, PruneFailed and DiskFull.
+    `sources` has the files of host_packages.py, if there are any. Raises PackageInstallFailed,
+    PruneFailed and DiskFull.
     """
     on_progress(Progress("installing packages"))
+    sources = sources or {}
+    if ARCHIVE in sources:
+        with disk_full_explained(folder), tarfile.open(sources[ARCHIVE]) as archive:
+            archive.extractall(folder, filter="data")
     with tempfile.TemporaryDirectory(prefix="voicecore-") as temporary:
-        requirements = Path(temporary) / "requirements.txt"
+        requirements = sources.get(REQUIREMENTS, Path(temporary) / "requirements.txt")
+        export = ("export", "--quiet", "--frozen", "--no-dev", "--output-file", str(requirements))
         into = ("--target", str(folder), "--requirements", str(requirements))
-        for arguments in (
-            ("export", "--quiet", "--frozen", "--no-dev", "--output-file", str(requirements)),
-            ("pip", "install", *_INSTALL_OPTIONS, "--python", str(python), *into),
-        ):
-            code, output = await _run([uv.find_uv_bin(), *arguments], agent, env)
+        add = ("pip", "install", *_INSTALL_OPTIONS, "--python", str(python), *into)
+        for arguments in (add,) if REQUIREMENTS in sources else (export, add):
+            code, output = await run_program([uv.find_uv_bin(), *arguments], agent, env)
             if code:
                 raise install_error(output, folder)
         await prune(agent, "packages", folder, python, env)
@@ -132,26 +144,34 @@ def packages_in(folder: Path) -> tuple[Package, ...]:
 
 
 async def copy_code(
-    agent: Path, files: Sequence[str], folder: Path, python: Path, env: Mapping[str, str]
+    agent: Path,
+    files: Sequence[str],
+    folder: Path,
+    python: Path,
+    env: Mapping[str, str],
+    sources: Mapping[str, Path] | None = None,
 ) -> None:
-    """Copy `files` of `agent` into `folder`, and prune them.
+    """Copy `files` of `agent` into `folder`, and prune them; `sources` has those from elsewhere.
 
     Raises FileGone, LinkLeavesFolder, PruneFailed and DiskFull.
     """
     with disk_full_explained(folder):
-        _copy(agent, files, folder)
+        copy_files(agent, [name for name in files if name not in HOST_FILES], folder, sources)
     # prune.py follows links: it compiles the modules that they point to, and deletes files.
-    require_links_inside(folder, files, agent.name)
+    _require_links_inside(folder, files, agent.name)
     await prune(agent, "code", folder, python, env)
 
 
-def _copy(agent: Path, files: Sequence[str], folder: Path) -> None:
+def copy_files(
+    agent: Path, files: Sequence[str], folder: Path, sources: Mapping[str, Path] | None = None
+) -> None:
+    """Copy `files` of `agent`, or the `sources` of some, into `folder`. Raises FileGone."""
     folder.mkdir(parents=True)
     for name in files:
-        path = folder / name
+        path, source = folder / name, (sources or {}).get(name, agent / name)
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            shutil.copy(agent / name, path, follow_symlinks=False)
+            shutil.copy(source, path, follow_symlinks=False)
         except FileNotFoundError as error:
             raise FileGone(
                 f"{agent.name}/{name} was deleted during the build.",
@@ -159,25 +179,18 @@ def _copy(agent: Path, files: Sequence[str], folder: Path) -> None:
             ) from error
 
 
-def require_links_inside(folder: Path, files: Sequence[str], name: str) -> None:
+def _require_links_inside(folder: Path, files: Sequence[str], name: str) -> None:
     """Raise LinkLeavesFolder if one of `files` is a link out of `folder`, shown as `name`.
 
-    In Docker such a link points into the image; here it would point to files of this machine.
+    The plan has refused such links; one that is new would lead to files of this machine.
     """
     root = Path(os.path.realpath(folder))
     for file in files:
         link = folder / file
-        if not link.is_symlink():
-            continue
-        target = link.readlink()
-        if target.is_absolute() or not Path(os.path.realpath(link)).is_relative_to(root):
+        if link.is_symlink() and not Path(os.path.realpath(link)).is_relative_to(root):
             raise LinkLeavesFolder(
-                f"{name}/{file} is a link to {target}, which is not in {name}/; without Docker, "
-                "voicecore does not follow such a link.",
-                "Replace it by a relative link or a copy of the files, or exclude it:\n"
-                f"  echo {shlex.quote(file)} >> {name}/.dockerignore\n"
-                "or build with Docker:  voicecore build --builder buildx",
-                ExitCode.BAD_PROJECT,
+                f"{name}/{file} became a link out of {name}/ during the build.",
+                "Run the same command again.",
             )
 
 
@@ -202,7 +215,7 @@ async def prune(agent: Path, part: str, folder: Path, python: Path, env: Mapping
     # As in a build with Docker, code of the project gets no variable of the user, such as AWS keys.
     clean = {name: env[name] for name in _PRUNE_VARIABLES if name in env}
     argv = [str(python), str(script), part, str(folder)]
-    code, output = await _run(argv, agent, clean | reproducible)
+    code, output = await run_program(argv, agent, clean | reproducible)
     if code and _is_disk_full(output):
         raise disk_full(folder)
     if code:
@@ -224,12 +237,8 @@ def install_error(output: str, folder: Path) -> VoicecoreError:
             "Compile them in AWS:  voicecore build --builder codebuild --push REPOSITORY",
             ExitCode.BAD_PROJECT,
         )
-    if re.search(r"error sending request|dns error|operation timed out", output):
-        return PackageInstallFailed(
-            f"Could not reach the package index:\n{_tail(output)}",
-            "Check the network and proxy (HTTPS_PROXY), then run the same command again; "
-            "completed downloads are kept.",
-        )
+    if advice := download_advice(output, os.environ):
+        return PackageInstallFailed(f"Could not reach the package index:\n{_tail(output)}", advice)
     return PackageInstallFailed(f"uv could not install the packages for arm64:\n{_tail(output)}")
 
 
@@ -241,13 +250,14 @@ def _tail(output: str) -> str:
     return "\n".join(output.strip().splitlines()[-15:])
 
 
-async def _run(argv: Sequence[str], cwd: Path | None, env: Mapping[str, str]) -> tuple[int, str]:
+async def run_program(
+    argv: Sequence[str], cwd: Path | None, env: Mapping[str, str]
+) -> tuple[int, str]:
     """Return the exit code and output of a program; it is killed if this task is cancelled."""
     process = await asyncio.create_subprocess_exec(
         *argv,
         cwd=cwd,
-        # VIRTUAL_ENV is voicecore's own, which does not concern these packages.
-        env={name: value for name, value in env.items() if name != "VIRTUAL_ENV"},
+        env=without_ours(env),
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,

@@ -19,7 +19,7 @@ from deflate import gzip_compress  # pyright: ignore[reportUnknownVariableType]
 
 from voicecore.console.progress import OnProgress, Progress
 from voicecore.image.blob_store import blob_path, disk_full_explained, write_atomically
-from voicecore.image.inputs.build_context import UnsupportedFile
+from voicecore.image.inputs.context_walk import UnsupportedFile
 from voicecore.image.model import Layer
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def pack(
     with disk_full_explained(store):
         store.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=store) as tar, ThreadPoolExecutor(1) as executor:
-            diff_id = _write_tar(folder, target, tar, _byte_progress(folder, title, on_progress))
+            diff_id = write_tar(folder, target, tar, _byte_progress(folder, title, on_progress))
             unpacked = tar.tell()
             # Deleting thousands of files takes as long as compressing them.
             deleted = None if keep else executor.submit(shutil.rmtree, folder)
@@ -95,8 +95,8 @@ class _HashingFile(io.RawIOBase):
         return self.file.tell()
 
 
-def _write_tar(folder: Path, target: str, file: IO[bytes], report: Callable[[int], None]) -> str:
-    """Write the tar to `file` and return its digest."""
+def write_tar(folder: Path, target: str, file: IO[bytes], report: Callable[[int], None]) -> str:
+    """Write the content of `folder` as a tar to `file`, below `target`; return its digest."""
     hashing = _HashingFile(file)
     # pax, like Go's archive/tar: it uses ustar headers for all names that fit in them.
     with tarfile.TarFile(

@@ -4,34 +4,42 @@ from __future__ import annotations
 
 import hashlib
 import os
-import shlex
 import stat
-from collections.abc import Generator
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from voicecore.console.errors import ExitCode, VoicecoreError
+from voicecore.image.inputs.context_walk import (
+    IGNORE_FILE,
+    ContextWalk,
+    exclude_command,
+    explained,
+    unsupported,
+)
 from voicecore.image.inputs.dockerignore import IgnoreRules
+from voicecore.image.limits import IMAGE_BYTES_MAX, gigabytes
 
-IGNORE_FILE = ".dockerignore"
+ARCHIVE = "internal/packages.tar"
+REQUIREMENTS = "internal/requirements.txt"
+"""Files that host_packages.py adds; the Dockerfile reads them if they exist."""
+
+HOST_FILES = (ARCHIVE, REQUIREMENTS)
 
 _READ_BY_BUILD = ("Dockerfile", IGNORE_FILE, "pyproject.toml", "uv.lock", "internal/prune.py")
 
 # Docker always sends these, whatever the patterns say.
 _ALWAYS = ("!Dockerfile", f"!{IGNORE_FILE}")
 
-
-class UnsupportedFile(VoicecoreError):
-    """A folder contains a file that no image can hold: a socket, a device or a pipe."""
-
-
-class UnusableFile(VoicecoreError):
-    """A file of the build context cannot be read, or has a name that no image can hold."""
+_SHOWN = 5
 
 
 class BadIgnoreFile(VoicecoreError):
     """The .dockerignore has a pattern that Docker refuses."""
+
+
+class ContextTooLarge(VoicecoreError):
+    """The files alone are larger than AgentCore accepts; names the largest."""
 
 
 @dataclass(frozen=True)
@@ -43,18 +51,28 @@ class ContextFile:
     executable: bool
     sha256: str
     """SHA-256 of the content, or of the target of a symbolic link."""
+    source: Path | None = None
+    """File to read in place of the one at `path` in the agent's folder; None for that one."""
 
 
 def context_files(agent: Path) -> list[ContextFile]:
     """Return the files of `agent/` that .dockerignore does not exclude, sorted by path.
 
-    Raises BadIgnoreFile, UnsupportedFile and UnusableFile.
+    A link to the rest of the project is replaced by what it leads to. Raises BadIgnoreFile,
+    UnsupportedFile, UnusableFile, BadLink and ContextTooLarge.
     """
     for name in _READ_BY_BUILD:
         path = agent / name
         if path.exists() and not path.is_file():  # a pipe or a device may never end
-            raise _unsupported(agent, name)
-    return [_context_file(agent, path) for path in sorted(_context_paths(agent))]
+            raise unsupported(agent, name)
+    found = ContextWalk(agent, _rules_of(agent)).files()
+    _require_size(agent, found)
+    return [_context_file(agent, path, found[path]) for path in sorted(found)]
+
+
+def sources_of(files: Iterable[ContextFile]) -> dict[str, Path]:
+    """Return the source of each file that is not read from the agent's folder."""
+    return {file.path: file.source for file in files if file.source}
 
 
 def _rules_of(agent: Path) -> IgnoreRules:
@@ -70,72 +88,32 @@ def _rules_of(agent: Path) -> IgnoreRules:
         ) from error
 
 
-def _context_paths(agent: Path) -> list[str]:
-    rules = _rules_of(agent)
-    found: list[str] = []
-    waiting = [("", rules.start, -1)]
-    while waiting:
-        folder, state, above = waiting.pop()
-        with _explained(agent, folder or "."), os.scandir(agent / folder) as entries:
-            for entry in entries:
-                path = folder + entry.name
-                reached = rules.after(state, entry.name)
-                last = max(above, reached.last)
-                excluded = rules.excludes(last)
-                if entry.is_dir(follow_symlinks=False):
-                    if not excluded or rules.may_include_in(path):
-                        waiting.append((f"{path}/", rules.after(reached, "/"), last))
-                elif not excluded:
-                    if not entry.is_symlink() and not entry.is_file():
-                        raise _unsupported(agent, path)
-                    _require_name(agent, path)
-                    found.append(path)
-    return found
+def _require_size(agent: Path, found: Mapping[str, Path | None]) -> None:
+    """Raise ContextTooLarge before gigabytes are read."""
+    sizes: dict[str, int] = {}
+    for path, source in found.items():
+        with explained(agent, path):
+            sizes[path] = (source or agent / path).lstat().st_size
+    if sum(sizes.values()) <= IMAGE_BYTES_MAX:
+        return
+    largest = sorted(sizes, key=lambda path: -sizes[path])[:_SHOWN]
+    lines = [f"  {gigabytes(sizes[path]):>8}  {agent.name}/{path}" for path in largest]
+    raise ContextTooLarge(
+        f"The files of {agent.name}/ have {gigabytes(sum(sizes.values()))}; AgentCore's limit for "
+        f"the whole image is {gigabytes(IMAGE_BYTES_MAX)}. The largest files:\n" + "\n".join(lines),
+        f"Exclude what the agent does not read:\n{exclude_command(agent, largest[0])}\n"
+        "and let it load large data from S3 when it starts.",
+        ExitCode.BAD_PROJECT,
+    )
 
 
-def _require_name(agent: Path, path: str) -> None:
-    try:
-        path.encode()
-    except UnicodeEncodeError:
-        raise UnusableFile(
-            f"{agent.name}/ has a file whose name is not UTF-8: {path!a}.",
-            f"Rename it, or exclude it by a pattern in {agent.name}/{IGNORE_FILE}.",
-            ExitCode.BAD_PROJECT,
-        ) from None
-
-
-def _context_file(agent: Path, name: str) -> ContextFile:
-    path = agent / name
-    with _explained(agent, name):
+def _context_file(agent: Path, name: str, source: Path | None) -> ContextFile:
+    path = source or agent / name
+    with explained(agent, name):
         if path.is_symlink():
             target = hashlib.sha256(os.fsencode(path.readlink()))
             return ContextFile(name, executable=False, sha256=target.hexdigest())
         with path.open("rb") as file:
             content = hashlib.file_digest(file, "sha256")
             mode = os.fstat(file.fileno()).st_mode
-    return ContextFile(name, bool(mode & stat.S_IXUSR), content.hexdigest())
-
-
-@contextmanager
-def _explained(agent: Path, name: str) -> Generator[None]:
-    """Turn an error of the operating system into UnusableFile."""
-    try:
-        yield
-    except OSError as error:
-        raise UnusableFile(
-            f"Could not read {agent.name}/{name}: {error.strerror}.",
-            f"Make it readable, or exclude it:\n{_exclude(agent, name)}",
-            ExitCode.BAD_PROJECT,
-        ) from error
-
-
-def _unsupported(agent: Path, name: str) -> UnsupportedFile:
-    return UnsupportedFile(
-        f"{agent.name}/{name} is not a file, folder or link; an image cannot contain it.",
-        f"Remove it, or exclude it:\n{_exclude(agent, name)}",
-        ExitCode.BAD_PROJECT,
-    )
-
-
-def _exclude(agent: Path, name: str) -> str:
-    return f"  echo {shlex.quote(name)} >> {agent.name}/{IGNORE_FILE}"
+    return ContextFile(name, bool(mode & stat.S_IXUSR), content.hexdigest(), source)

@@ -7,6 +7,7 @@ import json
 import posixpath
 import re
 import shlex
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
@@ -14,6 +15,7 @@ from typing import Any, cast
 from dockerfile_parse import DockerfileParser
 
 from voicecore.console.errors import ExitCode, VoicecoreError
+from voicecore.image.inputs.build_context import HOST_FILES
 from voicecore.project.no_links import within
 
 FILE = "Dockerfile"
@@ -34,6 +36,10 @@ class BadDockerfile(VoicecoreError):
 
     def __init__(self, message: str, hint: str | None = None) -> None:
         super().__init__(message, hint, ExitCode.BAD_PROJECT)
+
+
+class NeedsDocker(BadDockerfile):
+    """The Dockerfile has a line that only Docker can run."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +69,7 @@ class FinalStage:
 def read(agent: Path) -> str:
     """Return the text of agent/Dockerfile. Raises BadDockerfile if it is missing."""
     try:
-        return (agent / FILE).read_text(encoding="utf-8")
+        return (agent / FILE).read_text(encoding="utf-8-sig")
     except (FileNotFoundError, IsADirectoryError):
         raise BadDockerfile(
             f"{agent.name}/ has no {FILE}.",
@@ -75,9 +81,11 @@ def read(agent: Path) -> str:
 
 
 def write(agent: Path, text: str) -> None:
-    """Replace agent/Dockerfile in one step."""
+    """Replace agent/Dockerfile in one step; its line ends stay as they are."""
     draft = agent / f".{FILE}.part"
-    with open(draft, "w", encoding="utf-8", opener=within(agent.parent, mode=0o666)) as file:
+    ends = "\r\n" if b"\r\n" in (agent / FILE).read_bytes() else "\n"
+    opener = within(agent.parent, mode=0o666)
+    with open(draft, "w", encoding="utf-8", newline=ends, opener=opener) as file:
         file.write(text)
     draft.replace(agent / FILE)
 
@@ -96,6 +104,17 @@ def base_of(text: str) -> str:
 def with_base(text: str, reference: str) -> str:
     """Return `text` with another base image."""
     return _BASE.sub(lambda found: found["arg"] + reference, text, count=1)
+
+
+def require_host_files(text: str, paths: Sequence[str]) -> None:
+    """Raise BadDockerfile if `paths` has files of host_packages.py that `text` does not read."""
+    if set(HOST_FILES) & set(paths) and "internal/packages" not in text:
+        raise BadDockerfile(
+            f"The {FILE} does not read internal/packages.tar, which has the packages from your own "
+            "index, from git or from a folder.",
+            "Take these lines from the generated file, which `voicecore init --restore` writes "
+            f"if {FILE} is missing.",
+        )
 
 
 def instructions(text: str) -> list[Instruction]:
@@ -246,8 +265,8 @@ def _wrong(part: Instruction, reason: str) -> BadDockerfile:
     )
 
 
-def _needs_docker(part: Instruction) -> BadDockerfile:
-    return BadDockerfile(
+def _needs_docker(part: Instruction) -> NeedsDocker:
+    return NeedsDocker(
         f"{FILE}, line {part.line}: only Docker can run this:  {part.name} {part.value}",
         "Build with Docker:              voicecore build --builder buildx\n"
         "or in AWS, without Docker here: voicecore build --builder codebuild --push REPOSITORY",

@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from voicecore import __version__
-from voicecore.image.inputs.build_context import ContextFile
+from voicecore.image.inputs.build_context import HOST_FILES, ContextFile
 from voicecore.image.model import BaseImage
 
 BUILD_VERSION = 1
@@ -20,7 +20,7 @@ DOCKERFILE = "Dockerfile"
 _TAG_DIGITS = 20
 
 # Files that the packages depend on; an edit of any other file keeps their layer.
-_PACKAGE_INPUTS = ("pyproject.toml", "uv.lock", "internal/prune.py")
+_PACKAGE_INPUTS = ("pyproject.toml", "uv.lock", "internal/prune.py", *HOST_FILES)
 
 
 def with_content(files: Sequence[ContextFile], path: str, text: str) -> list[ContextFile]:

@@ -1,27 +1,37 @@
-"""Owns agent/uv.lock: created, checked, and searched for packages without an arm64 wheel.
-
-Builds do not run emulated, so a package that must be compiled for arm64 cannot be installed here.
-uv.lock alone shows that, before anything is downloaded.
-"""
+"""Owns agent/uv.lock: created, checked, read, and refused where it cannot be installed."""
 
 from __future__ import annotations
 
+import os
+import re
 import subprocess
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cache
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, cast
-from urllib.parse import unquote
-
-from packaging.markers import Marker
-from packaging.tags import Tag, compatible_tags, cpython_tags
-from packaging.utils import InvalidWheelFilename, parse_wheel_filename
+from typing import Any
 
 from voicecore.console.errors import ExitCode, VoicecoreError
+from voicecore.console.network_env import download_advice
+from voicecore.image.inputs.locked_packages import (
+    IMAGE,
+    LOCAL_FOLDERS,
+    InstallTarget,
+    LockedPackage,
+    entries_of,
+    root_of,
+    tags_of,
+    without_wheel,
+)
+from voicecore.project.dotenv import without_ours
 
 LOCK = "uv.lock"
+
+INDEX_LOGIN = """\
+Give uv a login to it, in one of these ways (NAME is the index's, in pyproject.toml or uv.toml):
+  export UV_INDEX_NAME_USERNAME=... UV_INDEX_NAME_PASSWORD=...
+  a line `machine HOST login USER password PASSWORD` in ~/.netrc
+  export UV_KEYRING_PROVIDER=subprocess    (with keyring installed)"""
+"""How to log in to a package index of your own; uv reads all of these."""
 
 
 class LockFailed(VoicecoreError):
@@ -44,37 +54,10 @@ class PackagedProject(VoicecoreError):
     """The project itself would be installed as a package, which has no hash."""
 
 
-@dataclass(frozen=True)
-class InstallTarget:
-    """Python, machine and libc that packages are installed for."""
-
-    python: tuple[int, int] = (3, 13)
-    machine: str = "aarch64"
-    glibc: tuple[int, int] = (2, 28)
-    """Oldest glibc supported: the Dockerfile's `--python-platform aarch64-manylinux_2_28`."""
-
-    def __str__(self) -> str:
-        return (
-            f"CPython {_dotted(self.python)} on {self.machine} Linux, glibc {_dotted(self.glibc)}"
-        )
-
-
-IMAGE = InstallTarget()
-
-
-@dataclass(frozen=True)
-class LockedPackage:
-    """A package that the lockfile installs in the image."""
-
-    name: str
-    version: str
-    """Version; empty if the package has none before it is built."""
-    required_by: tuple[str, ...]
-    """Names of the packages that require it, sorted; the agent itself is "agent"."""
-    source: str
-    """Kind of source in uv.lock: registry, git, url, path, directory or editable."""
-    wheels: tuple[str, ...]
-    """File names of its wheels."""
+def lock_path(agent: Path, env: Mapping[str, str]) -> Path:
+    """Return the path of `agent`'s uv.lock, which is at the root of its uv workspace, if any."""
+    run = _uv(["workspace", "dir", "--project", str(agent)], env)
+    return (Path(run.stdout.strip()) if run.returncode == 0 else agent) / LOCK
 
 
 def ensure_lock(agent: Path, env: Mapping[str, str]) -> bool:
@@ -83,7 +66,7 @@ def ensure_lock(agent: Path, env: Mapping[str, str]) -> bool:
     An existing one is only checked, which takes about 50 ms and no network if it is current.
     Raises LockFailed, LockOutdated or BadLock.
     """
-    if not (agent / LOCK).exists():
+    if not lock_path(agent, env).exists():
         lock(agent, env)
         return True
     _uv_lock(agent, env, "--check")
@@ -98,74 +81,38 @@ def lock(agent: Path, env: Mapping[str, str]) -> None:
     _uv_lock(agent, env)
 
 
-def read_lock(agent: Path) -> dict[str, Any]:
-    """Return the content of `agent`'s uv.lock. Raises BadLock."""
-    path = agent / LOCK
+def read_lock(agent: Path, path: Path | None = None) -> dict[str, Any]:
+    """Return the content of `agent`'s uv.lock, with paths of packages relative to `agent`.
+
+    `path` is the place of a workspace's uv.lock. Raises BadLock.
+    """
+    path = path or agent / LOCK
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise _bad_lock(agent, str(error)) from error
+    for entry in entries_of(content):
+        for kind in LOCAL_FOLDERS & entry["source"].keys():
+            entry["source"][kind] = os.path.relpath(path.parent / entry["source"][kind], agent)
+    return content
 
 
-def packages_for(
-    lock: Mapping[str, Any], target: InstallTarget = IMAGE
-) -> tuple[LockedPackage, ...]:
-    """Return the packages that `lock` installs on `target`, by name, without dev dependencies."""
-    packages = cast("list[dict[str, Any]]", lock.get("package", []))
-    environment = _marker_environment(target)
-    root = next((package for package in packages if _is_agent(package)), None)
-    visited: set[tuple[int, str]] = set()  # (index of the package, extra or "")
-    required_by: dict[int, set[str]] = {}
-    waiting = list(_requirements(root, "", packages, environment)) if root else []
-    for index, _ in waiting:
-        required_by.setdefault(index, set()).add("agent")
-    while waiting:
-        requirement = waiting.pop()
-        if requirement in visited:
-            continue
-        visited.add(requirement)
-        index, extra = requirement
-        for found in _requirements(packages[index], extra, packages, environment):
-            if found[0] != index:
-                required_by.setdefault(found[0], set()).add(packages[index]["name"])
-            waiting.append(found)
-    return tuple(
-        _locked(packages[index], required_by[index])
-        for index in sorted(required_by, key=lambda index: str(packages[index]["name"]))
-    )
+def require_wheels(
+    agent: Path, lock: Mapping[str, Any], target: InstallTarget = IMAGE, path: Path | None = None
+) -> None:
+    """Raise NoWheel, naming the packages that `agent`'s uv.lock has no usable wheel of.
 
-
-def without_wheel(
-    lock: Mapping[str, Any], target: InstallTarget = IMAGE
-) -> tuple[LockedPackage, ...]:
-    """Return the packages that have no wheel which `target` can install."""
-    return tuple(
-        package for package in packages_for(lock, target) if not best_wheel(package.wheels, target)
-    )
-
-
-def best_wheel(wheels: Sequence[str], target: InstallTarget = IMAGE) -> str | None:
-    """Return the file name, of `wheels`, that is installed on `target`; None if there is none."""
-    rank = _tag_ranks(target)
-    usable = [
-        (min(rank[tag] for tag in tags), name)
-        for name in wheels
-        if (tags := _tags_of(name) & rank.keys())
-    ]
-    return min(usable)[1] if usable else None
-
-
-def require_wheels(agent: Path, target: InstallTarget = IMAGE) -> None:
-    """Raise NoWheel, naming the packages of `agent`'s uv.lock that have no usable wheel."""
-    missing = without_wheel(read_lock(agent), target)
+    `path` is the place of a workspace's uv.lock.
+    """
+    missing = without_wheel(lock, target)
     if missing:
-        raise _no_wheel(missing, agent, target)
+        root = path.parent if path else agent
+        raise _no_wheel(missing, agent, target, os.path.relpath(root, agent.parent))
 
 
-def require_virtual(agent: Path) -> None:
+def require_virtual(agent: Path, lock: Mapping[str, Any]) -> None:
     """Raise PackagedProject if `agent`'s uv.lock installs the project itself."""
-    packages = cast("list[dict[str, Any]]", read_lock(agent).get("package", []))
-    root = next((package for package in packages if _is_agent(package)), None)
+    root = root_of(lock)
     if root and "virtual" not in root["source"]:
         raise PackagedProject(
             f"{agent.name}/pyproject.toml makes the project a package ([tool.uv] package, or "
@@ -176,21 +123,23 @@ def require_virtual(agent: Path) -> None:
         )
 
 
-def _uv_lock(agent: Path, env: Mapping[str, str], *flags: str) -> None:
+def _uv(arguments: Sequence[str], env: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
     import uv
 
-    # VIRTUAL_ENV is voicecore's own, which does not concern the agent's packages.
-    run = subprocess.run(
-        [uv.find_uv_bin(), "lock", "--project", str(agent), *flags],
-        env={name: value for name, value in env.items() if name != "VIRTUAL_ENV"},
+    return subprocess.run(
+        [uv.find_uv_bin(), *arguments],
+        env=without_ours(env),
         stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
+        capture_output=True,
         text=True,
         errors="replace",
     )
+
+
+def _uv_lock(agent: Path, env: Mapping[str, str], *flags: str) -> None:
+    run = _uv(["lock", "--project", str(agent), *flags], env)
     if run.returncode != 0:
-        raise _lock_error(agent, run.stdout)
+        raise _lock_error(agent, run.stdout + run.stderr)
 
 
 def _lock_error(agent: Path, output: str) -> VoicecoreError:
@@ -211,11 +160,16 @@ def _lock_error(agent: Path, output: str) -> VoicecoreError:
             ExitCode.MISSING_TOOL,
         )
     tail = "\n".join(output.strip().splitlines()[-15:])
+    if re.search(r"\b40[13] (Unauthorized|Forbidden)", output):
+        return LockFailed(
+            f"A package index refused your login:\n{tail}",
+            f"{INDEX_LOGIN}\nThen run the same command again.",
+        )
     if f"Failed to parse `{LOCK}`" in output:
         return _bad_lock(agent, tail)
     return LockFailed(
         f"Could not resolve the packages of {agent.name}/:\n{tail}",
-        f"Run it yourself to see more:  {command}",
+        download_advice(output, os.environ) or f"Run it yourself to see more:  {command}",
     )
 
 
@@ -227,7 +181,9 @@ def _bad_lock(agent: Path, reason: str) -> BadLock:
     )
 
 
-def _no_wheel(missing: Sequence[LockedPackage], agent: Path, target: InstallTarget) -> NoWheel:
+def _no_wheel(
+    missing: Sequence[LockedPackage], agent: Path, target: InstallTarget, root: str
+) -> NoWheel:
     count = "1 package has" if len(missing) == 1 else f"{len(missing)} packages have"
     width = max(len(f"{package.name} {package.version}") for package in missing)
     lines = [
@@ -236,6 +192,10 @@ def _no_wheel(missing: Sequence[LockedPackage], agent: Path, target: InstallTarg
         for package in missing
     ]
     excluded = ", ".join(f'"{package.name}"' for package in missing)
+    workspace = (
+        f"(the root of the workspace; uv ignores the list in {agent.name}/pyproject.toml, so move "
+        "that here)\n"
+    )
     return NoWheel(
         "\n".join(
             [
@@ -247,7 +207,8 @@ def _no_wheel(missing: Sequence[LockedPackage], agent: Path, target: InstallTarg
         "Compile it on AWS's arm64 machines:\n"
         "  voicecore build --builder codebuild --push REPOSITORY\n"
         "or, if the agent never imports it, exclude it. Add it to the list in "
-        f"{agent.name}/pyproject.toml:\n"
+        f"{os.path.normpath(f'{root}/pyproject.toml')}:\n"
+        f"{workspace if root != agent.name else ''}"
         f"  [tool.uv]\n  exclude-dependencies = [{excluded}]\n"
         f"and then run:  uv lock --project {agent.name}",
         ExitCode.BAD_PROJECT,
@@ -256,114 +217,10 @@ def _no_wheel(missing: Sequence[LockedPackage], agent: Path, target: InstallTarg
 
 def _why_no_wheel(package: LockedPackage, target: InstallTarget) -> str:
     """Return why no wheel is usable, as far as the wheels' names show it."""
-    if package.source not in ("registry", "url", "path"):
-        return f"is installed from source, from {package.source}"
     if not package.wheels:
         return "is published as source only"
-    platforms = {tag.platform for wheel in package.wheels for tag in _tags_of(wheel)}
+    platforms = {tag.platform for wheel in package.wheels for tag in tags_of(wheel)}
     mine = sorted(name for name in platforms if "linux" in name and name.endswith(target.machine))
     if not mine:
         return f"no wheel for {target.machine}"
     return f"its wheels for {target.machine} need another Python or libc ({', '.join(mine)})"
-
-
-def _is_agent(package: Mapping[str, Any]) -> bool:
-    source = cast("dict[str, Any]", package.get("source", {}))
-    return any(source.get(kind) == "." for kind in ("virtual", "editable", "directory"))
-
-
-def _requirements(
-    package: Mapping[str, Any],
-    extra: str,
-    packages: Sequence[Mapping[str, Any]],
-    environment: Mapping[str, str],
-) -> Iterator[tuple[int, str]]:
-    """Yield what `package` or its `extra` requires in `environment`: (index in `packages`, extra).
-
-    The extra "" is the package itself.
-    """
-    entries = cast(
-        "list[dict[str, Any]]",
-        package.get("optional-dependencies", {}).get(extra, [])
-        if extra
-        else package.get("dependencies", []),
-    )
-    for entry in entries:
-        marker = entry.get("marker")
-        if marker and not Marker(marker).evaluate(dict(environment)):
-            continue
-        index = next(n for n, candidate in enumerate(packages) if _matches(candidate, entry))
-        for name in ("", *entry.get("extra", ())):
-            yield index, name
-
-
-def _matches(package: Mapping[str, Any], entry: Mapping[str, Any]) -> bool:
-    # An entry has a version and a source only if the name alone is ambiguous.
-    return all(
-        package.get(key) == entry[key] for key in ("name", "version", "source") if key in entry
-    )
-
-
-def _locked(package: Mapping[str, Any], required_by: set[str]) -> LockedPackage:
-    wheels = cast("list[dict[str, Any]]", package.get("wheels", []))
-    return LockedPackage(
-        name=package["name"],
-        version=package.get("version", ""),
-        required_by=tuple(sorted(required_by)),
-        source=next(iter(package["source"])),
-        wheels=tuple(_file_name(wheel) for wheel in wheels),
-    )
-
-
-def _file_name(wheel: Mapping[str, Any]) -> str:
-    # uv.lock has a wheel's `url`, `path` or `filename`, depending on the kind of source.
-    place = next(str(wheel[key]) for key in ("filename", "url", "path") if key in wheel)
-    return unquote(place.rsplit("/", 1)[-1].partition("#")[0])
-
-
-def _tags_of(wheel: str) -> frozenset[Tag]:
-    try:
-        return parse_wheel_filename(wheel)[3]
-    except InvalidWheelFilename:  # no installer accepts it
-        return frozenset()
-
-
-@cache
-def _tag_ranks(target: InstallTarget) -> dict[Tag, int]:
-    """Return the rank of each tag that `target` can install; 0 is the best."""
-    return {tag: rank for rank, tag in enumerate(_tags_for(target))}
-
-
-def _tags_for(target: InstallTarget) -> Iterator[Tag]:
-    major, minor = target.glibc
-    # manylinux_2_17 is the oldest for aarch64 (PEP 599); manylinux2014 is its other name.
-    platforms = [
-        *(f"manylinux_{major}_{n}_{target.machine}" for n in range(minor, 16, -1)),
-        f"manylinux2014_{target.machine}",
-        f"linux_{target.machine}",
-    ]
-    interpreter = f"cp{target.python[0]}{target.python[1]}"
-    yield from cpython_tags(target.python, abis=[interpreter], platforms=platforms)
-    yield from compatible_tags(target.python, interpreter, platforms)
-
-
-def _marker_environment(target: InstallTarget) -> dict[str, str]:
-    """Return PEP 508's variables on `target`, with patch release 0, which is not known."""
-    full = f"{_dotted(target.python)}.0"
-    return {
-        "implementation_name": "cpython",
-        "implementation_version": full,
-        "os_name": "posix",
-        "platform_machine": target.machine,
-        "platform_python_implementation": "CPython",
-        "platform_release": "",
-        "platform_system": "Linux",
-        "platform_version": "",
-        "python_full_version": full,
-        "python_version": _dotted(target.python),
-        "sys_platform": "linux",
-    }
-
-
-def _dotted(version: tuple[int, int]) -> str:
-    return f"{version[0]}.{version[1]}"

@@ -16,7 +16,13 @@ from urllib.parse import unquote
 
 from voicecore import __version__
 from voicecore.console.errors import VoicecoreError
-from voicecore.image.inputs import lockfile
+from voicecore.image.inputs.locked_packages import (
+    IMAGE,
+    InstallTarget,
+    LockedPackage,
+    best_wheel,
+    packages_for,
+)
 from voicecore.image.model import BaseImage
 from voicecore.image.registry.reference import parse_reference
 
@@ -57,14 +63,14 @@ def document(
     tag: str,
     version: str = "",
     digest: str = "",
-    target: lockfile.InstallTarget = lockfile.IMAGE,
+    target: InstallTarget = IMAGE,
 ) -> dict[str, Any]:
     """Return the SBOM of the image `name` with the fingerprint `tag`, built on `base`.
 
     `exported` is the result of `export`, `lock` the content of uv.lock, and `digest` the digest of
     the image's manifest; empty if it is not known.
     """
-    installed = {package.name: package for package in lockfile.packages_for(lock, target)}
+    installed = {package.name: package for package in packages_for(lock, target)}
     known = cast("list[dict[str, Any]]", exported.get("components", []))
     components = [
         _package(component, installed[component["name"]], target)
@@ -109,10 +115,12 @@ def _image(name: str, tag: str, version: str, digest: str) -> dict[str, Any]:
 
 
 def _package(
-    component: Mapping[str, Any], package: lockfile.LockedPackage, target: lockfile.InstallTarget
+    component: Mapping[str, Any],
+    package: LockedPackage,
+    target: InstallTarget,
 ) -> dict[str, Any]:
     """Return uv's component of a package, with only the file that the image installs."""
-    wheel = lockfile.best_wheel(package.wheels, target)
+    wheel = best_wheel(package.wheels, target)
     files = cast("list[dict[str, Any]]", component.get("externalReferences", []))
     # A package without a usable wheel is compiled from its source distribution.
     used = [file for file in files if wheel and _file_name(file) == wheel]

@@ -77,30 +77,40 @@ _FOUND_MAX = 200
 
 
 def find_secrets(
-    agent: Path, paths: Iterable[str], values: Mapping[str, str]
+    agent: Path,
+    paths: Iterable[str],
+    values: Mapping[str, str],
+    sources: Mapping[str, Path] | None = None,
 ) -> list[SuspectedSecret]:
     """Return the likely secrets in the files `paths` of `agent`, sorted.
 
     `values` are the variables of agent/.env; no file may contain one that looks like a secret.
-    Symbolic links are not followed: an image holds the link, not its target.
+    `sources` has the files that are not read from `agent`.
+    Other symbolic links are not followed: an image holds the link, not its target.
     """
+    sources = sources or {}
     secrets = {name: value.encode() for name, value in values.items() if is_secret(name, value)}
     found: set[SuspectedSecret] = set()
     for path in paths:
         whole = _suspicious_name(agent, path)
         if whole:
             found.add(whole)
-        elif not (agent / path).is_symlink():
-            with (agent / path).open("rb") as file:
+        elif path in sources or not (agent / path).is_symlink():
+            with sources.get(path, agent / path).open("rb") as file:
                 found |= {
                     SuspectedSecret(path, line, what) for line, what in _in_file(file, secrets)
                 }
     return sorted(found, key=lambda finding: (finding.path, finding.line or 0, finding.what))
 
 
-def require_no_secrets(agent: Path, paths: Iterable[str], values: Mapping[str, str]) -> None:
+def require_no_secrets(
+    agent: Path,
+    paths: Iterable[str],
+    values: Mapping[str, str],
+    sources: Mapping[str, Path] | None = None,
+) -> None:
     """Raise SecretInContext if `find_secrets` finds any."""
-    found = find_secrets(agent, paths, values)
+    found = find_secrets(agent, paths, values, sources)
     if found:
         raise _refusal(agent, found)
 
