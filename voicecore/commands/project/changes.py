@@ -61,8 +61,7 @@ def require_not_newer(project: Project) -> None:
 def generated(project: Project, folder: Path | None = None) -> Files:
     """Return what was generated: as recorded, or from a folder. Raises NoRecord and BadRecord."""
     if folder:
-        paths = (path for path in folder.rglob("*") if not {".venv", ".git"} & set(path.parts))
-        names = {path.relative_to(folder).as_posix() for path in paths}
+        names = (path.relative_to(folder).as_posix() for path in render.files_in(folder))
         return record.recorded(update.read_files(folder, names))
     if (files := record.read(project.root)) is not None:
         return files
