@@ -16,7 +16,7 @@ _CHECKS = {
     "addresses": "The account may have the Elastic IP addresses of a new network.",
     "build": "CodeBuild in this region can build an image that this machine cannot.",
     "certificate": "The certificate for `domain` is issued, and is for that domain.",
-    "clock": "This machine's clock is within 5 minutes of AWS's.",
+    "clock": "This machine's clock is within 5 minutes of the clock of AWS.",
     "concurrency": "Lambda can reserve `concurrency` for the session server.",
     "endpoints": "The region offers the VPC endpoints of `endpoints = true`.",
     "fargate": "Fargate has room for the tasks of the session server.",

@@ -119,6 +119,11 @@ def is_throttled(error: ClientError) -> bool:
     return code_of(error) in _THROTTLED
 
 
+def is_unknown(error: ClientError) -> bool:
+    """Return True when AWS does not know the credentials, or not in this region."""
+    return code_of(error) in _UNKNOWN
+
+
 def is_expired(error: ClientError) -> bool:
     """Return True when the credentials have expired."""
     return code_of(error) in _EXPIRED
@@ -188,6 +193,10 @@ def translate_error(error: Exception, again: str = "", profile: str | None = Non
 
 _WEB_IDENTITY = "AssumeRoleWithWebIdentity"
 _CONTINUES = "What has started in AWS continues there."
+_VARIANT_ADVICE = (
+    "Or this service has no such endpoint in this region:\n"
+    "unset AWS_USE_FIPS_ENDPOINT AWS_USE_DUALSTACK_ENDPOINT"
+)
 _SETTINGS_ADVICE = (
     "If a setting causes it, it is in ~/.aws/config or in an AWS_… variable:\naws configure list"
 )
@@ -215,12 +224,12 @@ def _translate_no_answer(error: Exception, again: str) -> AwsRefused:
                 _hint("Copy them again, without spaces and line ends.", again),
             )
         case _:
+            url = str(details.get("endpoint_url", ""))
+            variant = re.search(r"-fips\.|\.api\.aws", url)
+            advice = _VARIANT_ADVICE if variant else proxy_advice(os.environ)
             return AwsUnreachable(
                 f"AWS does not answer: {error}",
-                _hint(
-                    f"{_CONTINUES} Wait until the network is back. {proxy_advice(os.environ)}",
-                    again,
-                ),
+                _hint(f"{_CONTINUES} Wait until the network is back. {advice}", again),
             )
 
 

@@ -168,6 +168,10 @@ def _rows(found: StageStatus, now: datetime, phones: Sequence[str]) -> Iterator[
     if found.cost.items:
         total = f"{found.cost.dollars:.2f} $ in {now:%B}"
         yield "cost", [Span(total), Span(f"  {_cost_items(found)}", "dim")]
+    for deleted in found.deleted:
+        yield "deleted", [Span(deleted, "yellow")]
+    if found.deleted:
+        yield "", [Span(f"to restore what was deleted, run:  {_deploy_command(found)}")]
     for drift in found.drift:
         yield "drift", [Span(drift, "yellow")]
     for unknown in found.unknown:

@@ -62,7 +62,7 @@ class Deployment:
 
     @property
     def internet_needs(self) -> tuple[str, ...]:
-        """What the agent reaches only on the internet; empty if VPC endpoints are enough."""
+        """Everything that the agent reaches only on the internet; empty if endpoints suffice."""
         return tuple(internet_needs(self.uses, self.transports))
 
     @property

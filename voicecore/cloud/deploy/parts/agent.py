@@ -122,6 +122,10 @@ class AgentPart:
                 f"The runtime was changed by hand: {change}. This deploy restores it."
                 for change in manual_changes(self.current)
             ),
+            *(
+                f"The log group {group} does not exist. This deploy creates it."
+                for group in self._lost_log_groups()
+            ),
             *filter(None, (self.image.note, unused if network else "")),
         ]
 
@@ -183,7 +187,7 @@ class AgentPart:
         runtime = agentcore.require_mmdsv2(self._control, runtime_id, self._context.tasks.sleep)
         agentcore.require_platform(runtime, self._deployment.stage.platform)
         self._verified = runtime.version
-        _set_log_retention(self._context.aws.client("logs"), runtime_id, self._deployment)
+        _set_log_retention(self._logs, runtime_id, self._deployment)
 
     def must_release(self, stack: DeployedStack) -> bool:
         """Return True when callers do not reach the version that was verified."""
@@ -210,6 +214,18 @@ class AgentPart:
     @property
     def _control(self) -> Any:
         return self._context.aws.client("bedrock-agentcore-control")
+
+    @property
+    def _logs(self) -> Any:
+        return self._context.aws.client("logs")
+
+    def _lost_log_groups(self) -> list[str]:
+        """Return the log groups that a runtime of before this deploy should have and lacks."""
+        runtime = self.current.runtime
+        if runtime is None:
+            return []
+        kept = _kept_days(self._logs, runtime.id)
+        return [g for g in _log_groups_of(runtime.id, self._deployment) if g not in kept]
 
     @property
     def _desired(self) -> DesiredAgent:
@@ -253,6 +269,18 @@ class AgentPart:
         return deployed
 
 
+def _log_groups_of(runtime_id: str, deployment: Deployment) -> list[str]:
+    endpoint = aws_names.endpoint_name_for(deployment.stage.name)
+    names = (agentcore.DEFAULT_ENDPOINT, endpoint)
+    return [aws_names.log_group_for(runtime_id, name) for name in names]
+
+
+def _kept_days(logs: Any, runtime_id: str) -> dict[str, int | None]:
+    """Return the runtime's log groups, and for how many days they are kept; None is for ever."""
+    listed = logs.describe_log_groups(logGroupNamePrefix=aws_names.log_group_for(runtime_id, ""))
+    return {group["logGroupName"]: group.get("retentionInDays") for group in listed["logGroups"]}
+
+
 def _set_log_retention(logs: Any, runtime_id: str, deployment: Deployment) -> None:
     """Set how long the runtime's logs are kept.
 
@@ -260,13 +288,8 @@ def _set_log_retention(logs: Any, runtime_id: str, deployment: Deployment) -> No
     exist yet are created here. Callers name the stage's endpoint; without a name they get DEFAULT.
     """
     days = deployment.stage.log_retention_days
-    listed = logs.describe_log_groups(logGroupNamePrefix=aws_names.log_group_for(runtime_id, ""))
-    kept = {group["logGroupName"]: group.get("retentionInDays") for group in listed["logGroups"]}
-    for endpoint in (
-        agentcore.DEFAULT_ENDPOINT,
-        aws_names.endpoint_name_for(deployment.stage.name),
-    ):
-        group = aws_names.log_group_for(runtime_id, endpoint)
+    kept = _kept_days(logs, runtime_id)
+    for group in _log_groups_of(runtime_id, deployment):
         if kept.get(group) == days:
             continue
         if group not in kept:
