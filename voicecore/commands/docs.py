@@ -28,12 +28,7 @@ def run(context: Context, options: DocsOptions) -> ExitCode:
     """Print a page, or the names and titles of all."""
     pages = _pages()
     if options.page is None:
-        titles = {name: found[1] for name in pages if (found := _TITLE.search(pages[name]))}
-        if options.json:
-            context.output.json([{"page": name, "title": title} for name, title in titles.items()])
-        for name, title in () if options.json else titles.items():
-            context.output.data(f"{name:<26} {title}")
-        return ExitCode.OK
+        return _list(context, options, pages)
     name = options.page.removesuffix(".md").strip("/")
     if name not in pages:
         raise UnknownPage(
@@ -45,6 +40,15 @@ def run(context: Context, options: DocsOptions) -> ExitCode:
         context.output.json({"page": name, "text": pages[name]})
     else:
         context.output.data(pages[name].rstrip())
+    return ExitCode.OK
+
+
+def _list(context: Context, options: DocsOptions, pages: dict[str, str]) -> ExitCode:
+    titles = {name: found[1] for name in pages if (found := _TITLE.search(pages[name]))}
+    if options.json:
+        context.output.json([{"page": name, "title": title} for name, title in titles.items()])
+    else:
+        context.output.data("\n".join(f"{name:<26} {title}" for name, title in titles.items()))
     return ExitCode.OK
 
 
