@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import shutil
 from pathlib import Path
-
-from bedrock_agentcore import RequestContext
+from typing import TYPE_CHECKING, cast
 
 from .. import session
 from ..app import Agent
 from .running_agent import AGENT, RunningAgent, start
+
+if TYPE_CHECKING:
+    from bedrock_agentcore import RequestContext
 
 
 def test_ping_reports_since_when_the_agent_is_idle(agent: RunningAgent) -> None:
@@ -21,10 +23,10 @@ def test_ping_reports_since_when_the_agent_is_idle(agent: RunningAgent) -> None:
 
 
 def test_data_of_the_client_is_the_bots() -> None:
-    agent = Agent()
+    agent, context = Agent(), cast("RequestContext", None)
     for sent in ({"customer": "C-1042"}, {"order": [1]}):
         request = {"type": "data", "data": sent}
-        assert asyncio.run(agent.invoke(request, RequestContext())) == {"status": "ok"}
+        assert asyncio.run(agent.invoke(request, context)) == {"status": "ok"}
         assert session.data == sent
 
 

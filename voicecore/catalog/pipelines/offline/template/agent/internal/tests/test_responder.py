@@ -6,6 +6,7 @@ from datetime import datetime
 
 import pytest
 from pipecat.processors.aggregators import async_tool_messages
+from pipecat.processors.aggregators.llm_context import LLMContextMessage
 
 from ..responder import ToolCall, respond
 
@@ -62,6 +63,6 @@ def test_speaks_the_result_of_a_tool() -> None:
 
 def test_result_of_a_tool_that_survived_an_interruption_is_told() -> None:
     hours = '{"day": "Sunday", "hours": "noon to 4 PM"}'
-    asked = {"role": "user", "content": "What is 2 plus 2?"}
+    asked: LLMContextMessage = {"role": "user", "content": "What is 2 plus 2?"}
     late = async_tool_messages.build_final_result_message("1", hours)
     assert respond([asked, late], NOW) == "On Sunday we are open from noon to 4 PM."
