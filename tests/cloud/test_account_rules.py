@@ -10,8 +10,10 @@ from typing import Any
 import pytest
 
 from tests.cloud.deploying import Deployer
+from tests.cloud.permissions import use_exported_policies
 from tests.cloud.test_deploy import changes, edit
 from tests.cloud.test_mistakes import expect_refusal, prepend_setting
+from tests.cloud.test_restoration import delete_role
 from tests.conftest import Voicecore
 from tests.standins.aws import Aws
 from voicecore.console.errors import ExitCode
@@ -97,7 +99,7 @@ def update(aws: Aws, stack: str, tags: Mapping[str, str], template: str | None =
 
 
 def test_boundary_path_tags_and_key_are_kept_where_an_organization_demands_them(
-    aws: Aws, deployer: Deployer
+    aws: Aws, deployer: Deployer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     boundary, key = create_boundary(aws), create_key(aws)
     (deployer.root / "agent" / ".env").write_text("MY_API_KEY=hidden\n")
@@ -129,11 +131,16 @@ def test_boundary_path_tags_and_key_are_kept_where_an_organization_demands_them(
     )
     toml = deployer.root / "voicecore.toml"
     toml.write_text(f'{toml.read_text()}\n[tags]\nCostCenter = "42"\n')
+    use_exported_policies(monkeypatch, aws, deployer)
     deployed = deployer.deploy()
     assert deployed.code == ExitCode.OK, deployed.stderr
+    assert "not be checked" not in deployed.stderr
     role = role_of(aws)
     assert role["Path"] == "/teams/voice/"
     assert role["PermissionsBoundary"]["PermissionsBoundaryArn"] == boundary
+    delete_role(aws)
+    assert "execution role: deleted by hand" in deployer.deploy().stderr
+    assert role_of(aws)["Path"] == role["Path"]
     made = aws.inventory() - before
     assert {dict(item.tags).get("CostCenter") for item in made if item.tags} == {"42"}
     assert "log-group" in " ".join(item.kind for item in made if item.tags)
@@ -173,7 +180,7 @@ def test_boundary_and_tags_that_an_administrator_added_stay(aws: Aws, deployer: 
 
 
 def test_existing_role_is_checked_before_anything_is_created_and_kept(
-    aws: Aws, deployer: Deployer
+    aws: Aws, deployer: Deployer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (deployer.root / "agent" / ".env").write_text("MY_API_KEY=hidden\n")
     arn = "arn:aws:iam::123456789012:role/teams/agent"
@@ -196,11 +203,13 @@ def test_existing_role_is_checked_before_anything_is_created_and_kept(
     iam = aws.client("iam")
     iam.put_role_policy(RoleName="agent", PolicyName="p", PolicyDocument=policy)
     iam.update_assume_role_policy(RoleName="agent", PolicyDocument=trusted)
-    assert changes(aws)[-1] != "cloudformation:CreateStack"
+    assert "cloudformation:CreateStack" not in changes(aws)
     before = aws.inventory()
+    use_exported_policies(monkeypatch, aws, deployer)
     deployed = deployer.deploy()
     assert deployed.code == ExitCode.OK, deployed.stderr
     assert "execution role" not in deployed.stderr
+    assert "not be checked" not in deployed.stderr
     control = aws.client("bedrock-agentcore-control")
     found = control.list_agent_runtimes()["agentRuntimes"][0]["agentRuntimeId"]
     assert control.get_agent_runtime(agentRuntimeId=found)["roleArn"] == arn

@@ -98,7 +98,7 @@ def invalid_rules(
         found = pattern.fullmatch(value) if isinstance(value, str) else None
         if not found:
             yield InvalidSetting(f"{table}{key}", f"{value!r} is not of the form {example}")
-        elif found.groupdict().get("region", region) != region:
+        elif isinstance(region, str) and found.groupdict().get("region", region) != region:
             yield InvalidSetting(
                 f"{table}{key}", f"is in {found['region']}, and the stage is in {region}"
             )

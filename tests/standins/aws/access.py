@@ -213,6 +213,8 @@ def _arns(action: str, params: Mapping[str, Any], region: str) -> Iterator[str]:
     if "AWSServiceName" in params:
         linked = params["AWSServiceName"]
         resources = (((), f"role/aws-service-role/{linked}/{LINKED_ROLES.get(linked, '')}"),)
+    if action == "iam:CreateRole" and "Path" in params:
+        resources = ((("RoleName",), f"role{params['Path']}{{}}"),)
     if action in _CREATED:
         resources = ((("Name",), _CREATED[action]),)
     if action == "cloudfront:ListVpcOrigins":

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from moto.backends import get_backend
@@ -19,6 +20,7 @@ Statements = Sequence[Mapping[str, Any]]
 
 def denial(cloud: Cloud, caller: Caller, access: Access) -> str | None:
     """Return why the caller may not do this, in AWS's words; None if it may."""
+    access = replace(access, arn=_with_path(caller.account, access.arn))
     if decision(cloud.control_policies, access) == "explicitDeny":
         return "with an explicit deny in a service control policy"
     policies = cloud.policies.get(caller.access_key_id)
@@ -78,6 +80,13 @@ def role_policies(account: str, arn: str) -> tuple[Statements, Statements | None
     known = get_backend("iam")[account]["aws"].managed_policies
     bounds = known.get(role.permissions_boundary_arn)
     return own, list(_statements(_document_of(bounds))) if bounds else []
+
+
+def _with_path(account: str, arn: str) -> str:
+    """Return the ARN of the role that has this name, which calls give without its path."""
+    head, _, name = arn.partition(":role/")
+    roles = get_backend("iam")[account]["aws"].roles.values()
+    return next((role.arn for role in roles if head and role.name == name), arn)
 
 
 def _role(account: str, arn: str) -> Any:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from tests.standins.aws_answers import ClientAnswers
 from tests.unit.cloud.deployments import (
     ACCOUNT,
     WEBRTC,
@@ -23,7 +25,13 @@ from voicecore.cloud.deploy.request import DeployRequest
 from voicecore.cloud.iam.deployer import deployer_statements
 from voicecore.cloud.iam.service_role import caller_statements, service_role_statements
 from voicecore.cloud.iam.statements import AGENTCORE, ArnScope, trust_policy
-from voicecore.cloud.preflight.rules import key_results, required_policy, required_trust, trusts
+from voicecore.cloud.preflight.rules import (
+    check_lambda_pulls,
+    key_results,
+    required_policy,
+    required_trust,
+    trusts,
+)
 from voicecore.cloud.resources.deployed_stack import DeployedStack
 from voicecore.cloud.resources.kept import is_same, keeping
 from voicecore.cloud.stacks.env_split import Environment
@@ -151,6 +159,23 @@ def test_key_must_be_enabled_and_usable_by_logs() -> None:
         "Enable it, or name another in voicecore.toml:",
         "Add this statement to the key's policy",
     ]
+
+
+@pytest.mark.parametrize(
+    ("answer", "warned"),
+    [
+        ({"policyText": '{"Statement": {"Principal": {"Service": "lambda.amazonaws.com"}}}'}, 0),
+        ({"policyText": '{"Statement": [{"Principal": "*"}]}'}, 1),
+    ],
+)
+def test_repository_without_a_policy_for_lambda_is_warned_of(
+    answer: dict[str, str], warned: int
+) -> None:
+    identity = SimpleNamespace(partition="aws")
+    client = ClientAnswers({"get_repository_policy": answer})
+    aws: Any = SimpleNamespace(client=lambda _: client, account=ACCOUNT, identity=identity)
+    of = deployment(repository=f"{ACCOUNT}.dkr.ecr.us-east-1.amazonaws.com/team/voice")
+    assert len([*check_lambda_pulls(aws, of)]) == warned
 
 
 def test_service_role_takes_what_stacks_create_from_the_caller() -> None:

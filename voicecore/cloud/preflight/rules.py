@@ -10,9 +10,11 @@ from typing import Any, cast
 from voicecore.aws.errors import ignoring
 from voicecore.aws.session import Aws
 from voicecore.cloud.iam.execution_role import execution_role_statements, execution_role_trust
+from voicecore.cloud.iam.server_roles import repository_policy
 from voicecore.cloud.iam.service_role import CLOUDFORMATION
 from voicecore.cloud.iam.statements import (
     AGENTCORE,
+    LAMBDA,
     ArnScope,
     Statement,
     policy_document,
@@ -147,6 +149,28 @@ def _check_repository(aws: Aws, uri: str) -> Iterator[CheckResult]:
         )
         return
     yield _missing("repository", uri)
+
+
+def check_lambda_pulls(aws: Aws, deployment: Deployment) -> Iterator[CheckResult]:
+    """Yield a warning if a repository that exists does not let Lambda pull the server's image.
+
+    Lambda adds the statement itself if the deploying identity may change the policy.
+    """
+    host, _, name = deployment.stage.repository.partition("/")
+    statements: Iterable[Json] = ()
+    with ignoring("RepositoryPolicyNotFoundException", "RepositoryNotFoundException"):
+        answer = aws.client("ecr").get_repository_policy(
+            registryId=host.partition(".")[0], repositoryName=name
+        )
+        statements = _listed(json.loads(answer["policyText"])["Statement"])
+    if not any(LAMBDA in _texts(_service_of(each.get("Principal", {}))) for each in statements):
+        scope = ArnScope.of(deployment, aws.account, aws.identity.partition)
+        policy = json.dumps(resolved(repository_policy(deployment), scope))
+        yield CheckResult(
+            "repository",
+            CheckOutcome.UNKNOWN,
+            f"{deployment.stage.repository} has no policy that lets Lambda pull: {policy}",
+        )
 
 
 def _required(deployment: Deployment, scope: ArnScope, has_secret: bool) -> list[Statement]:

@@ -13,6 +13,7 @@ from voicecore.cloud.preflight.checks import CheckOutcome, CheckResult, Prefligh
 from voicecore.cloud.preflight.names import name_results
 from voicecore.cloud.preflight.permissions import check_permissions
 from voicecore.cloud.preflight.quotas import check_quota
+from voicecore.cloud.preflight.rules import check_lambda_pulls
 from voicecore.cloud.resources import inventory
 from voicecore.cloud.stacks.deployment import Deployment
 from voicecore.cloud.stacks.ecs_tasks import max_tasks
@@ -27,6 +28,8 @@ def server_checks(
     checks: list[PreflightCheck] = []
     if carries_calls and stage.server.domain:
         checks += [("certificate", lambda: [_check_certificate(aws, stage.server)])]
+    if stage.repository and not carries_calls:
+        checks += [("repository", lambda: check_lambda_pulls(aws, deployment))]
     if not new:
         return checks
 
