@@ -96,7 +96,7 @@ class AwsUnreachable(AwsRefused):
 
 
 class CertificateNotTrusted(AwsRefused):
-    """What answers in AWS's place has a certificate that is not trusted here."""
+    """The certificate of the answering host is not trusted here."""
 
 
 def code_of(error: ClientError) -> str:
