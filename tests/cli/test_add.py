@@ -54,6 +54,26 @@ def test_adds_telephony_and_then_another_provider(voicecore: Voicecore, project:
         assert voicecore("add", *flags, "--project", str(project)).code == ExitCode.USAGE
 
 
+@pytest.mark.parametrize(
+    ("transport", "more", "text"),
+    [
+        ("webrtc", "[vpc]\nendpoints = true\n", "vpc.endpoints: leaves no way to the internet"),
+        ("daily", "", "network: 'public' cannot carry 'daily'"),
+    ],
+)
+def test_refuses_transport_that_the_settings_do_not_allow(
+    voicecore: Voicecore, project: Path, transport: str, more: str, text: str
+) -> None:
+    toml = project / "voicecore.toml"
+    network = "vpc" if more else "public"
+    toml.write_text(f'network = "{network}"\n{toml.read_text()}\n{more}')
+    before = contents(project)
+    refused = voicecore("add", transport, "--yes", "--project", str(project))
+    assert refused.code == ExitCode.BAD_PROJECT
+    assert text in refused.stderr and "Nothing was written" in refused.stderr
+    assert contents(project) == before
+
+
 def test_dry_run_writes_nothing(voicecore: Voicecore, project: Path) -> None:
     before = contents(project)
     result = voicecore("add", "webrtc", "--dry-run", "--project", str(project))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 from voicecore import __version__
 from voicecore.catalog import phones
 from voicecore.catalog.phones import PHONES
-from voicecore.catalog.transports import TRANSPORTS
+from voicecore.catalog.transports import BY_PHONE, TRANSPORTS
 from voicecore.commands.project import changes
 from voicecore.console.command_line import typed
 from voicecore.console.context import Context
@@ -17,7 +18,8 @@ from voicecore.console.errors import ExitCode, VoicecoreError
 from voicecore.console.output import Output
 from voicecore.options.project.add import AddOptions
 from voicecore.options.project.update import UpdateOptions
-from voicecore.project.project import Project, load_project
+from voicecore.project.project import FILE, Project, load_project
+from voicecore.project.schema import invalid_settings
 from voicecore.project.version import is_older
 from voicecore.scaffold import apply, questions, render, update
 from voicecore.scaffold.merge import MergePlan
@@ -30,6 +32,10 @@ class UnknownTransport(VoicecoreError):
 
 class UnknownProvider(VoicecoreError):
     """--provider is not in the catalog, or the transport uses no phone provider."""
+
+
+class UnfitSettings(VoicecoreError):
+    """Settings of voicecore.toml do not go with the transport."""
 
 
 class OlderProject(VoicecoreError):
@@ -54,6 +60,7 @@ def run(context: Context, options: AddOptions, command: str = "") -> ExitCode:
             return _report(context, project, options, MergePlan())
         context.output.say(f"{project.name} already has {TRANSPORTS[options.transport].title}.")
         return ExitCode.OK
+    _require_fit(project, options, providers)
     before = changes.generated(project)
     after = update.rendered(project, _wider(project, options.transport, providers), before)
     plan = changes.plan(project, before, after, options)
@@ -105,6 +112,23 @@ def _providers(context: Context, project: Project, options: AddOptions) -> tuple
     return tuple(dict.fromkeys((*project.providers, *chosen)))
 
 
+def _require_fit(project: Project, options: AddOptions, providers: tuple[str, ...]) -> None:
+    """Raise UnfitSettings if voicecore.toml would not be valid with the transport."""
+    if options.transport in project.transports:
+        return
+    answers = tomllib.loads((project.root / FILE).read_text(encoding="utf-8"))
+    wider = answers | {"transports": [*project.transports, options.transport]}
+    if providers:
+        wider[BY_PHONE] = {"providers": list(providers)}
+    if mistakes := list(invalid_settings(wider)):
+        raise UnfitSettings(
+            f"{FILE} does not go with {TRANSPORTS[options.transport].title}:\n"
+            + "\n".join(f"  {mistake.key}: {mistake.message}" for mistake in mistakes),
+            f"Change {FILE}, then run the command again. Nothing was written.",
+            ExitCode.BAD_PROJECT,
+        )
+
+
 def _wider(project: Project, transport: str, providers: tuple[str, ...]) -> Answers:
     """Return the answers with the transport, and the phone providers of the result."""
     answers = render.answers_of(project)
@@ -114,7 +138,7 @@ def _wider(project: Project, transport: str, providers: tuple[str, ...]) -> Answ
 
 def _tell(output: Output, project: Project, options: AddOptions, providers: Iterable[str]) -> None:
     added = TRANSPORTS[options.transport]
-    output.say(f"✓ {project.name} now has {added.title}; agent/bot.py is unchanged.")
+    output.say(f"✓ {project.name} now has {added.title}.")
     if added.key:
         output.say(f"It needs {added.key} in server/.env. README.md says where to get it.")
     command = f"talk --transport {added.name}" if added.in_talk else "dev"

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import wave
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from pipecat.audio.vad.vad_analyzer import VADState
+from pipecat.frames.frames import Frame, InputAudioRawFrame, TranscriptionFrame
+from pipecat.observers.base_observer import FramePushed
+from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 
-from ..hearing import Hearing, Outcome, SpeechDetector, Stretch, Stretches
+from ..hearing import Hearing, HearingObserver, Outcome, SpeechDetector, Stretch, Stretches
+from ..sound_input import AudioDroppedFrame
 
 RATE = 16_000
 QUESTION = Path(__file__).parents[3] / "tests" / "question.wav"
+with_question = pytest.mark.skipif(not QUESTION.exists(), reason="tests/ has no question.wav")
 SPEECH = Stretch(Outcome.NOT_RECOGNIZED, 1.0, -20.0)
 
 
@@ -48,6 +55,7 @@ def hear(*sounds: np.ndarray) -> tuple[list[VADState], list[Stretch]]:
     return asyncio.run(run())
 
 
+@with_question
 @pytest.mark.parametrize("level", [-15, -25, -35])
 def test_speech_is_heard(level: int) -> None:
     states, stretches = hear(question(level))
@@ -56,6 +64,7 @@ def test_speech_is_heard(level: int) -> None:
     assert {stretch.outcome for stretch in stretches} == {Outcome.NOT_RECOGNIZED}
 
 
+@with_question
 def test_quiet_speech_tells_its_level() -> None:
     states, [stretch] = hear(question(-62))
     assert set(states) == {VADState.QUIET}
@@ -78,6 +87,7 @@ def test_silence_and_hiss_are_no_sound() -> None:
     assert hear(silence(3))[1] == hear(noise(3, -60))[1] == []
 
 
+@with_question
 def test_gap_ends_speech_and_zeros_do_not_begin_it() -> None:
     """sound_input.py replaces a gap by silence."""
     states, _ = hear(question(-20)[: int(1.2 * RATE)], silence(3))
@@ -149,3 +159,36 @@ def test_echo_of_the_agent_is_not_told() -> None:
     assert hearing.due(now=60) == []
     hearing.ended(Stretch(Outcome.NOT_SPEECH, 1.0, -30.0), now=9)
     assert len(hearing.due(now=60)) == 1
+
+
+class HeardOnce(SpeechDetector):
+    """A detector that has heard one second of speech."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._ended.append(SPEECH)
+
+
+def test_outcomes_go_to_the_log_and_the_client(capsys: pytest.CaptureFixture[str]) -> None:
+    sent: list[dict[str, Any]] = []
+
+    async def send(message: dict[str, Any]) -> None:
+        sent.append(message)
+
+    async def run(*frames: Frame) -> None:
+        observer, source = HearingObserver(HeardOnce(), send), FrameProcessor()
+        for seconds, frame in enumerate(frames):
+            pushed = FramePushed(source, source, frame, FrameDirection.DOWNSTREAM, seconds * 10**9)
+            await observer.on_push_frame(pushed)
+
+    silent = InputAudioRawFrame(bytes(640), RATE, 1)
+    words = TranscriptionFrame("What time is it?", user_id="", timestamp="")
+    asyncio.run(run(AudioDroppedFrame("its sample rate is 7 Hz."), silent, words))
+    assert [(told["type"], told["outcome"]) for told in sent] == [
+        ("sound", "dropped"),
+        ("sound", "heard"),
+    ]
+    assert sent[0]["message"] == "Audio was dropped: its sample rate is 7 Hz."
+    assert (sent[1]["seconds"], sent[1]["level_db"], sent[1]["threshold_db"]) == (1.0, -20.0, -45)
+    logged = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [line["message"] for line in logged] == [told["message"] for told in sent]
