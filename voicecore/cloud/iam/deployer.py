@@ -116,7 +116,7 @@ def _model_statements(deployment: Deployment, scope: ArnScope) -> list[Statement
 def _role_statements(deployment: Deployment, scope: ArnScope) -> list[Statement]:
     stage = deployment.stage
     role = aws_names.role_name_for(deployment.name, stage.name, scope.region)
-    arns = scope.arns("iam", f"role{stage.role_path}{role}")
+    arns = scope.roles(stage.role_path, role)
     if stage.role:
         # Every deploy looks whether the name of its own role is taken.
         reads = Statement("Role", ("iam:GetRole",), (stage.role, *arns))

@@ -126,6 +126,11 @@ class ArnScope:
         head = f"arn:{self.partition}:{service}:{region}:{self.account}"
         return tuple(f"{head}:{resource}" for resource in resources)
 
+    def roles(self, path: str, *names: str) -> tuple[str, ...]:
+        """Return the ARNs of roles: IAM knows no path of a role that does not exist."""
+        ends = [f"role{each}{name}" for each in dict.fromkeys(("/", path)) for name in names]
+        return self.arns("iam", *ends)
+
 
 def resolved(part: Any, scope: ArnScope) -> Any:
     """Return part of a template with the names of its place, as CloudFormation resolves them."""
