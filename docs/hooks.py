@@ -21,6 +21,7 @@ from docs.generators import (  # noqa: E402 - found by the line above
     commands,
     exit_codes,
     http_api,
+    llms_txt,
     log_events,
     models,
     phone_providers,
@@ -31,12 +32,36 @@ from docs.generators import (  # noqa: E402 - found by the line above
 _MARK = re.compile(r"<!-- (generate|include): (\S+) -->")
 
 
-def on_page_markdown(markdown: str, **_: Any) -> str:
+def on_page_markdown(markdown: str, page: Any = None, **_: Any) -> str:
     """Fill in the marks of a page; MkDocs calls this for each."""
-    return _MARK.sub(
+    text = _MARK.sub(
         lambda mark: GENERATORS[mark[2]]() if mark[1] == "generate" else _included(mark[2]),
         markdown,
     )
+    if page:
+        _texts[page.file.src_uri] = text
+    return text
+
+
+_texts: dict[str, str] = {}
+"""The pages of this build, by path."""
+
+
+def on_nav(nav: Any, **_: Any) -> None:
+    """Write the index for programs; MkDocs calls this before it reads the pages."""
+    _index[:] = llms_txt.index(nav)
+
+
+_index: list[str] = []
+"""The lines of llms.txt."""
+
+
+def on_post_build(config: Any, **_: Any) -> None:
+    """Write llms.txt, and each page as the Markdown that it names."""
+    site = Path(config.site_dir)
+    (site / "llms.txt").write_text("\n".join(_index), encoding="utf-8")
+    for path, text in _texts.items():
+        (site / path).write_text(text, encoding="utf-8")
 
 
 def _included(name: str) -> str:

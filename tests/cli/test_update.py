@@ -82,6 +82,10 @@ def test_ten_edits_of_a_project_of_0_1_0_survive(voicecore: Voicecore, tmp_path:
     with zipfile.ZipFile(GENERATED_BY_0_1_0) as archive:
         archive.extractall(generated)
     shutil.copytree(generated, project)
+    for folder in (generated, project):  # of tools and of voicecore, not generated
+        (folder / ".voicecore").mkdir()
+        (folder / ".voicecore/known").touch()
+        (folder / "agent/uv.lock").touch()
     for path, (old, new) in EDITS.items():
         edit(project, path, old, new)
     for path, text in APPENDED.items():
@@ -101,6 +105,8 @@ def test_ten_edits_of_a_project_of_0_1_0_survive(voicecore: Voicecore, tmp_path:
     for path, text in APPENDED.items():
         assert text.strip() in (project / path).read_text(), path
     assert (project / "agent/orders.py").read_text() == "ORDERS = {}\n"
+    assert (project / ".voicecore/known").exists()
+    assert (project / "agent/uv.lock").exists()
     assert not (project / "tests/test_conversation.py").exists()
     assert (project / "server/.env").read_text() == "SESSION_API_KEY=kept\n"
     voicecore("init", "mine", "--directory", "fresh", "--transport", "websocket", "--pipeline",
@@ -180,7 +186,10 @@ def test_uncommitted_changes_stop_it(update: Callable[..., Result], project: Pat
     older(project, "agent/bot.py", "How can I help?", "Hello?")
     result = update("--yes")
     assert result.code == ExitCode.FAILED
-    assert "mine has uncommitted changes in 3 files" in result.stderr
+    assert (
+        "mine has uncommitted changes in .voicecore/generated.zip, README.md, agent/bot.py;"
+        in result.stderr
+    )
     assert "voicecore update --allow-dirty" in result.stderr
     assert update("--dry-run").code == ExitCode.OK
     git(project, "commit", "--quiet", "-am", "mine")

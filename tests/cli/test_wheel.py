@@ -51,6 +51,12 @@ def test_init_works_from_wheel(installed_bin: Path, tmp_path: Path) -> None:
     assert (tmp_path / "mine/agent/bot.py").exists()
 
 
+def test_wheel_has_the_docs(installed_bin: Path) -> None:
+    argv = [installed_bin / "voicecore", "docs", "update"]
+    shown = subprocess.run(argv, capture_output=True, text=True, check=True).stdout
+    assert shown == (ROOT / "docs/update.md").read_text()
+
+
 def test_talk_without_extra_says_what_to_install(installed_bin: Path, tmp_path: Path) -> None:
     subprocess.run([installed_bin / "voicecore", "init", "mine", "--yes"], cwd=tmp_path, check=True)
     talk = subprocess.run(

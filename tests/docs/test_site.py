@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import sync_playwright
 
+from docs.fill import fill
 from voicecore.catalog.transports import TRANSPORTS
 from voicecore.console.errors import ExitCode
 
@@ -83,6 +84,22 @@ def test_pages_fit_a_phone(site: Path, url: str) -> None:
 def test_every_transport_has_a_page(site: Path) -> None:
     for name in TRANSPORTS:
         assert (site / f"transports/{name}.html").is_file()
+
+
+def test_index_for_programs_leads_to_pages_without_marks(site: Path) -> None:
+    text = (site / "llms.txt").read_text("utf-8")
+    links = re.findall(r"^- \[.+\]\((.+)\)$", text, re.MULTILINE)
+    assert {"tutorial.md", "transports/webrtc.md", "reference/http-api.md"} <= set(links)
+    texts = {link: (site / link).read_text("utf-8") for link in links}
+    assert [link for link, text in texts.items() if "<!-- generate" in text] == []
+    assert "POST /start" in texts["reference/http-api.md"]
+
+
+def test_pages_for_the_wheel_are_filled_in(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a/page.md").write_text("# Codes\n\n<!-- generate: exit-codes -->\n")
+    fill(tmp_path)
+    assert "`BAD_PROJECT`" in (tmp_path / "a/page.md").read_text()
 
 
 @pytest.mark.parametrize(

@@ -26,6 +26,7 @@ from voicecore.options.call import CallOptions
 from voicecore.options.deploy import DeployOptions
 from voicecore.options.destroy import DestroyOptions
 from voicecore.options.dev import DevOptions
+from voicecore.options.docs import DocsOptions
 from voicecore.options.invite import InviteOptions
 from voicecore.options.logs import LogsOptions
 from voicecore.options.project.add import AddOptions
@@ -296,6 +297,14 @@ def logs(context: Context, options: LogsOptions) -> ExitCode:
 def status(context: Context, options: StatusOptions) -> ExitCode:
     """Run `voicecore status`."""
     from voicecore.commands.status import run
+
+    return run(context, options)
+
+
+@_command("docs", DocsOptions)
+def docs(context: Context, options: DocsOptions) -> ExitCode:
+    """Run `voicecore docs`."""
+    from voicecore.commands.docs import run
 
     return run(context, options)
 

@@ -83,7 +83,7 @@ def _updates(
             if before is None:
                 yield Change(path, "new", b"", after)
             elif not record.is_of(before, after):
-                yield Kept(path, "you deleted it")
+                yield Kept(path, "you deleted it, so the new one is not written")
         elif source != path:
             step = _merged(path, before, current, after, theirs)
             yield step if isinstance(step, Change) else Change(path, "new", b"", current)

@@ -88,7 +88,7 @@ def render(answers: Answers, session_api_key: str, project_id: str = "") -> File
     }
     files: Files = {}
     for layer in _layers(answers):
-        for path in _files_in(layer):
+        for path in files_in(layer):
             content = path.read_bytes()
             if path.suffix == ".copy":
                 content = (_PACKAGE / content.decode().strip()).read_bytes()
@@ -106,7 +106,7 @@ def render(answers: Answers, session_api_key: str, project_id: str = "") -> File
 def ejected(part: str) -> Files:
     """Return the files of one of EJECTABLE, by path relative to the folder of its name."""
     folder = templates() / "_ejectable" / part
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in _files_in(folder)}
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files_in(folder)}
 
 
 def dockerfile_of(part: str) -> str:
@@ -177,14 +177,14 @@ def _variables(answers: Answers, session_api_key: str) -> dict[str, object]:
     }
 
 
-def _files_in(layer: Path) -> list[Path]:
-    # Files that tools leave in a checkout of voicecore are not part of a template.
+def files_in(folder: Path) -> list[Path]:
+    """Return the files of a template or a project, without what tools leave in it."""
     caches = {"__pycache__", ".ruff_cache", ".pytest_cache"}
-    left_behind = {".venv", "node_modules", "uv.lock", *caches}
+    left_behind = {".git", ".venv", ".voicecore", "node_modules", "uv.lock", *caches}
     return sorted(
         path
-        for path in layer.rglob("*")
-        if path.is_file() and not left_behind & set(path.relative_to(layer).parts)
+        for path in folder.rglob("*")
+        if path.is_file() and not left_behind & set(path.relative_to(folder).parts)
     )
 
 

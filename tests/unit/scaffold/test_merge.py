@@ -73,7 +73,7 @@ def test_lines_that_both_changed_get_markers(
 @pytest.mark.parametrize(
     ("old", "present", "new", "reason"),
     [
-        ({"f": OLD}, {}, {"f": NEW}, "you deleted it"),
+        ({"f": OLD}, {}, {"f": NEW}, "you deleted it, so the new one is not written"),
         ({"f": OLD}, {"f": b"mine\n"}, {}, "no longer generated, but you edited it"),
         (
             {"f": digest(SOUND)},

@@ -15,7 +15,7 @@ from voicecore.talk.channel import Connected, Delivery, Disconnected
 from voicecore.talk.transports import pipecat_frames, rtvi
 from voicecore.talk.turn_tracker import ANSWER_SECONDS, TurnTracker
 
-N = 600 if os.environ.get("CI") else 150
+N = 300 if os.environ.get("CI") else 150
 BLOCK = 0.02
 CLEAR = pipecat_frames.Interruption()
 

@@ -138,7 +138,7 @@ def _wider(project: Project, transport: str, providers: tuple[str, ...]) -> Answ
 
 def _tell(output: Output, project: Project, options: AddOptions, providers: Iterable[str]) -> None:
     added = TRANSPORTS[options.transport]
-    output.say(f"✓ {project.name} now has {added.title}; agent/bot.py is unchanged.")
+    output.say(f"✓ {project.name} now has {added.title}.")
     if added.key:
         output.say(f"It needs {added.key} in server/.env. README.md says where to get it.")
     command = f"talk --transport {added.name}" if added.in_talk else "dev"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import Any, Protocol, cast
 
@@ -60,8 +61,7 @@ def require_not_newer(project: Project) -> None:
 def generated(project: Project, folder: Path | None = None) -> Files:
     """Return what was generated: as recorded, or from a folder. Raises NoRecord and BadRecord."""
     if folder:
-        paths = (path for path in folder.rglob("*") if not {".venv", ".git"} & set(path.parts))
-        names = {path.relative_to(folder).as_posix() for path in paths}
+        names = (path.relative_to(folder).as_posix() for path in render.files_in(folder))
         return record.recorded(update.read_files(folder, names))
     if (files := record.read(project.root)) is not None:
         return files
@@ -138,6 +138,9 @@ def show(output: Output, plan: MergePlan) -> None:
             output.lines(diff_lines(change.path, change.before, change.after))
     for kept in plan.kept:
         output.lines([[Span("     kept ", "dim"), Span(f"{kept.path}: {kept.reason}")]])
+    counts = Counter(change.kind for change in plan.changes)
+    if plan.changes:
+        output.say(", ".join(f"{count} {kind}" for kind, count in counts.items()))
 
 
 def _carry_out(

@@ -16,6 +16,9 @@ from voicecore.scaffold import apply, record, render, update
 from voicecore.scaffold.merge import Change, MergePlan
 from voicecore.scaffold.render import SECRET_FILES, Files
 
+_NAMED = 3
+"""Files with uncommitted changes that the error names."""
+
 
 class DirtyTree(VoicecoreError):
     """The project has changes that git has not, so the update's would be mixed with them."""
@@ -61,10 +64,11 @@ def _require_clean(context: Context, options: UpdateOptions, project: Project) -
     """Raise DirtyTree if git knows the project and has not all of its changes."""
     changed = git(project.root, context.env, "status", "--porcelain", "--", ".")
     if changed:
-        count = len(changed.splitlines())
-        files = "1 file" if count == 1 else f"{count} files"
+        names = [line.split(maxsplit=1)[-1] for line in changed.splitlines()]
+        more = f" and {len(names) - _NAMED} more files" if len(names) > _NAMED else ""
         raise DirtyTree(
-            f"{project.name} has uncommitted changes in {files}; nothing was written.",
+            f"{project.name} has uncommitted changes in {', '.join(names[:_NAMED])}{more}; "
+            "nothing was written.",
             "Commit them, so that `git diff` shows what the update did:\n"
             f"git -C {project.root} add . && git -C {project.root} commit -m 'Before the update'\n"
             f"Or update all the same:  {typed('update', options, '--allow-dirty')}",
@@ -73,10 +77,10 @@ def _require_clean(context: Context, options: UpdateOptions, project: Project) -
 
 def _tell(context: Context, project: Project, plan: MergePlan, backup: Path | None) -> None:
     output = context.output
-    if plan.changes:
-        output.say(f"✓ {project.name} has the files of voicecore {__version__}.")
+    if plan.changes and not plan.conflicts:
+        output.say(f"✓ {project.name} is up to date with voicecore {__version__}.")
         output.say("Test it, then commit it:  uv run --project agent pytest")
-    else:
+    elif not plan.changes:
         output.say(f"{project.name} is up to date with voicecore {__version__}.")
     if backup and not plan.changes:
         output.note(f"{record.PATH} now records what was generated; commit it.")
