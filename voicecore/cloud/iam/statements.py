@@ -10,7 +10,8 @@ from typing import Any, cast
 from voicecore.catalog import regions
 from voicecore.cloud.stacks.deployment import Deployment
 from voicecore.cloud.stacks.stack import Json, arn, sub
-from voicecore.project import account_rules, aws_names
+from voicecore.project import aws_names
+from voicecore.project.settings import account_rules
 
 AGENTCORE = "bedrock-agentcore.amazonaws.com"
 LAMBDA = "lambda.amazonaws.com"
