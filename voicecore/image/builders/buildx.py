@@ -161,20 +161,27 @@ def build(
     if certificates := env.get("SSL_CERT_FILE"):
         secrets["certificates"] = f"src={certificates}"
     command = buildx_argv(inputs, env, progress=progress, secrets=secrets)
-    transcript = BuildTranscript(on_progress)
-    code = run(command, client_env, transcript.add_line)
-    if code and helper_failed(transcript.failure_text):
-        # Most bases need no login.
-        on_progress(Progress(f"{HELPER_FAILED}; pulling without a login", finished=True))
-        transcript = BuildTranscript(on_progress)
-        with without_helpers(client_env) as anonymous:
-            code = run(command, anonymous, transcript.add_line)
+    code, transcript = transcribe(command, client_env, on_progress)
     if code == 0:
         return
     if is_disk_full(transcript.failure_text):
         raise engine.disk_full()
     by_hand = "" if inputs.copied else shlex.join(buildx_argv(inputs, env))
     raise build_error(transcript, inputs, by_hand)
+
+
+def transcribe(
+    command: Sequence[str], env: Mapping[str, str], on_progress: OnProgress
+) -> tuple[int, BuildTranscript]:
+    """Run a build, and again without credential helpers if one fails: most bases need no login."""
+    transcript = BuildTranscript(on_progress)
+    code = run(command, env, transcript.add_line)
+    if code and helper_failed(transcript.failure_text):
+        on_progress(Progress(f"{HELPER_FAILED}; pulling without a login", finished=True))
+        transcript = BuildTranscript(on_progress)
+        with without_helpers(env) as anonymous:
+            code = run(command, anonymous, transcript.add_line)
+    return code, transcript
 
 
 def require_buildable(env: Mapping[str, str]) -> None:
