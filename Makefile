@@ -47,8 +47,8 @@ unit: .venv/.test  ## Run the fast tests, in less than a minute.
 	@PYTEST_DISABLE_PLUGIN_AUTOLOAD=1 python -m pytest -p xdist --numprocesses 4 --dist worksteal \
 		--quiet -m 'not slow' tests/unit tests/golden tests/cli $(ARGS)
 
-lint: .venv/.test  ## Check style and types.
-	@ruff check . && ruff format --check . && pyright
+lint: .venv/.test  ## Check style, prose and types.
+	@ruff check . && ruff format --check . && python -m tests.prose && pyright
 
 docs: .venv/.test  ## Build the docs site into site/.
 	@NO_MKDOCS_2_WARNING=1 mkdocs build --strict --quiet

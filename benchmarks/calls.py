@@ -169,7 +169,7 @@ class Caller:
 
 def words() -> list[bytes]:
     """Return the callers' speech in frames as Twilio sends them: μ-law at 8 kHz."""
-    line, size = PhoneLine(TWILIO), round(1000 * FRAME_SECONDS) * TWILIO.bytes_per_ms
+    line, size = PhoneLine(TWILIO), TWILIO.over(chunk_ms=round(1000 * FRAME_SECONDS)).chunk_bytes
     clips = [read_clip(voice.SAMPLES / f"{name}.wav") for name in voice.QUESTIONS[:4]]
     sound = b"".join(line.to_provider(pcm.mono(clip.audio, 1)) for clip in clips)
     return [sound[n : n + size] for n in range(0, len(sound) - size, size)]

@@ -25,13 +25,21 @@ SIZES = (512, 1024, 1769)
 SECRET = "arn:aws:secretsmanager:us-east-1:123456789012:secret:support-line-AbCdEf"
 
 
-class Secrets(BaseHTTPRequestHandler):
-    """Answers as Secrets Manager does, with the server's key."""
+ANSWERS = {
+    "secretsmanager.GetSecretValue": {"SecretString": json.dumps({"SESSION_API_KEY": KEY})},
+    "DynamoDB_20120810.UpdateItem": {"Attributes": {"requests": {"N": "1"}}},
+    "DynamoDB_20120810.PutItem": {},
+    "DynamoDB_20120810.Query": {"Items": [], "Count": 0},
+}
+"""The answers to the first /start of a deployed server."""
+
+
+class Services(BaseHTTPRequestHandler):
+    """Answers as Secrets Manager and DynamoDB do."""
 
     def do_POST(self) -> None:
         self.rfile.read(int(self.headers["Content-Length"]))
-        secret = json.dumps({"SESSION_API_KEY": KEY})
-        body = json.dumps({"ARN": SECRET, "Name": "x", "SecretString": secret}).encode()
+        body = json.dumps(ANSWERS[self.headers["X-Amz-Target"]]).encode()
         self.send_response(200)
         self.send_header("Content-Type", "application/x-amz-json-1.1")
         self.send_header("Content-Length", str(len(body)))
@@ -43,15 +51,15 @@ class Secrets(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def secrets_manager() -> Iterator[dict[str, str]]:
-    """Yield the settings of a function that reads its keys from a stand-in."""
-    with ThreadingHTTPServer(("127.0.0.1", 0), Secrets) as server:
+def services() -> Iterator[dict[str, str]]:
+    """Yield the settings of a deployed function: its keys and its sessions are in AWS."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), Services) as server:
         Thread(target=server.serve_forever, daemon=True).start()
         url = f"http://127.0.0.1:{server.server_port}"
         yield {
-            "AWS_ENDPOINT_URL_SECRETS_MANAGER": url,
-            "AWS_DEFAULT_REGION": "us-east-1",
+            "AWS_ENDPOINT_URL": url,
             "SESSION_SECRET_ARN": SECRET,
+            "SESSION_STORE": "dynamodb://support-line",
         }
         server.shutdown()
 
@@ -71,9 +79,9 @@ def main() -> None:
     waits = " | ".join(f"wait at {size} MB" for size in SIZES)
     print(f"| until the first `/start` is answered | CPU | memory | {waits} |")
     print("|---|---|---|" + "---|" * len(SIZES))
-    with tempfile.TemporaryDirectory() as folder, secrets_manager() as deployed:
+    with tempfile.TemporaryDirectory() as folder, services() as deployed:
         server = make_server(Path(folder))
-        for title, settings in (("keys in the environment", {}), ("in Secrets Manager", deployed)):
+        for title, settings in (("keys and sessions in memory", {}), ("in AWS", deployed)):
             cpu, memory = measure(server, settings)
             waits = " | ".join(f"{cpu / min(1, size / CPU_AT):.1f} s" for size in SIZES)
             print(f"| {title} | {cpu:.2f} s | {memory:.0f} MB | {waits} |")

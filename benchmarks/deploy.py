@@ -17,6 +17,7 @@ from typing import Any
 
 from tests.cloud.deploying import ImagesDouble
 from tests.standins.aws import REAL, Aws, aws_standin
+from voicecore.aws.login import AwsLogin
 from voicecore.cloud.deploy.parts.agent_state import DesiredAgent
 from voicecore.cloud.deploy.parts.shared_stacks import CurrentShared, desired_shared
 from voicecore.cloud.stacks.agent_stack import ENDPOINT, RUNTIME
@@ -71,7 +72,7 @@ def measure_deploy(aws: Aws, root: Path, build: float) -> tuple[float, int]:
     aws.journal.clear()
     context = Context(root, {}, Output(io.StringIO(), io.StringIO()), False)
     started = time.monotonic()
-    deploy.run(context, DeployOptions(yes=True), ImagesDouble(seconds=build))
+    deploy.run(context, DeployOptions(yes=True), AwsLogin(), ImagesDouble(seconds=build))
     return time.monotonic() - started, sum(entry.by == "client" for entry in aws.journal)
 
 

@@ -17,6 +17,7 @@ sys.path.insert(0, str(ROOT))  # MkDocs loads this file alone, without the packa
 
 from docs.generators import (  # noqa: E402 - found by the line above
     architecture,
+    checks,
     commands,
     exit_codes,
     http_api,
@@ -58,6 +59,7 @@ GENERATORS: dict[str, Callable[[], str]] = {
     "commands": commands.commands,
     "settings": settings.settings,
     "models": models.bedrock_models,
+    "checks": checks.checks,
     "exit-codes": exit_codes.exit_codes,
     "agent-events": log_events.agent_events,
     "server-events": log_events.server_events,

@@ -1,7 +1,8 @@
 """Finds the worst prose: archaic words, riddles and British spelling in text that people read.
 
-`python -m tests.prose PATH...` prints every hit. In Python files only comments, strings, docstrings
-and names of tests count; in all other files every line counts. Text in `backticks` never counts.
+`python -m tests.prose [PATH...]` prints every hit; without paths, those of the whole project.
+In Python files only comments, strings, docstrings and names of tests count; in all other files
+every line counts. Text in `backticks` never counts.
 """
 
 from __future__ import annotations
@@ -15,6 +16,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
+PATHS = (
+    "voicecore", "templates", "docs", "benchmarks", "tests", ".github",
+    "README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "pyproject.toml", "mkdocs.yml",
+)  # fmt: skip
 SUFFIXES = {".py", ".jinja", ".md", ".ts", ".tsx", ".toml", ".sh", ".yaml", ".yml", ".example"}
 SKIPPED_FOLDERS = {".venv", "node_modules", ".git", "build", "dist", "site"}
 # The rules themselves, their examples, and the built page.
@@ -155,7 +160,7 @@ def _files(path: Path) -> Iterator[Path]:
 
 
 if __name__ == "__main__":
-    found = find(Path(argument) for argument in sys.argv[1:] or ["."])
+    found = find(map(Path, sys.argv[1:] or [str(ROOT / path) for path in PATHS]))
     for hit in found:
         print(hit)
     sys.exit(bool(found))

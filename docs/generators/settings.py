@@ -84,6 +84,10 @@ _SETTINGS: dict[str, dict[str, tuple[str, str]]] = {
         "subnets": ("", "IDs of your own private subnets. Without: voicecore makes a VPC."),
         "security_groups": ("", "IDs of your own security groups; needed with `subnets`."),
         "ha": ("", "One NAT gateway for each availability zone of voicecore's VPC."),
+        "endpoints": (
+            "",
+            "VPC endpoints in place of NAT gateways: voicecore's VPC has no way to the internet.",
+        ),
     },
     "turn": {
         "source": ("`kvs`", "TURN source; see [Choose a TURN source](../turn.md)."),

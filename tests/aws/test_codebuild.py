@@ -17,6 +17,7 @@ from typing import Any
 import boto3
 import pytest
 
+from voicecore.aws.login import AwsLogin
 from voicecore.console.progress import Progress
 from voicecore.image.builders import codebuild, codebuild_resources
 from voicecore.image.builders.buildspec import CodeBuildInputs
@@ -79,7 +80,7 @@ def remote(repository: Reference, tmp_path: Path) -> CodeBuildInputs:
 def test_a_package_is_compiled_and_the_image_pushed_and_nothing_is_left(
     remote: CodeBuildInputs, ecr: Any
 ) -> None:
-    aws = codebuild.connect(remote.target)
+    aws = codebuild.connect(remote.target, AwsLogin())
     told: list[Progress] = []
     try:
         codebuild.build(aws, remote, told.append)

@@ -21,6 +21,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from tests.conftest import Result
+from voicecore.aws.login import AwsLogin
 from voicecore.aws.session import new_session
 from voicecore.aws.task_group import TaskCancelled
 from voicecore.cloud.deploy.parts.image_build import ImageSource
@@ -109,7 +110,7 @@ def _ecr() -> Any:
     return new_session().create_client(
         "ecr",
         region_name=env["AWS_REGION"],
-        endpoint_url=env["AWS_ENDPOINT_URL"],
+        endpoint_url=env.get("AWS_ENDPOINT_URL"),
         aws_access_key_id=env["AWS_ACCESS_KEY_ID"],
         aws_secret_access_key=env["AWS_SECRET_ACCESS_KEY"],
         aws_session_token=env.get("AWS_SESSION_TOKEN"),
@@ -148,7 +149,7 @@ def run(
     try:
         if isinstance(options, DestroyOptions):
             return destroy.run(context, options)
-        return deploy.run(context, options, images or ImagesDouble())
+        return deploy.run(context, options, AwsLogin(options.profile), images or ImagesDouble())
     except VoicecoreError as error:
         context.output.error(error)
         return error.exit_code
@@ -215,7 +216,8 @@ def _run_interactively(command: str, root: Path, transport: str | None = None) -
     try:
         if command == "destroy":
             return destroy.run(context, DestroyOptions())
-        return deploy.run(context, DeployOptions(transport=transport), ImagesDouble())
+        options = DeployOptions(transport=transport)
+        return deploy.run(context, options, AwsLogin(can_ask=True), ImagesDouble())
     except VoicecoreError as error:
         context.output.error(error)
         return error.exit_code

@@ -14,6 +14,7 @@ from tests.cloud.test_deploy import changes, edit
 from tests.conftest import Result
 from tests.standins.aws import Aws
 from tests.standins.aws.journal import JournalEntry
+from voicecore.aws.login import AwsLogin
 from voicecore.console.errors import ExitCode
 from voicecore.image.builders import codebuild, codebuild_resources
 from voicecore.image.registry.reference import parse_reference
@@ -264,7 +265,7 @@ def test_resources_of_builds_in_aws_are_deleted_with_the_images(
     before = aws.inventory()
     assert deployer.deploy().code == ExitCode.OK
     target = parse_reference("123456789012.dkr.ecr.us-east-1.amazonaws.com/voicecore/line:x")
-    account = codebuild.connect(target)
+    account = codebuild.connect(target, AwsLogin())
     owner = load_project(deployer.root).owner
     codebuild_resources.ensure_bucket(account, owner)
     codebuild_resources.ensure_log_group(account, owner)

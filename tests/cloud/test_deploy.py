@@ -12,6 +12,7 @@ from tests.cloud.deploying import Deployer
 from tests.cloud.permissions import expect_granted, use_exported_policies
 from tests.conftest import Voicecore
 from tests.standins.aws import Aws
+from voicecore.aws.login import AwsLogin
 from voicecore.cloud.resources.agentcore import mmdsv2_update
 from voicecore.console.errors import ExitCode
 from voicecore.project.project import load_project
@@ -192,7 +193,7 @@ def test_talk_finds_the_deployed_agent(aws: Aws, deployer: Deployer, voicecore: 
     assert missing.code == ExitCode.NOT_DEPLOYED
     assert "line · dev is not deployed to us-east-1." in missing.stderr
     stack = json.loads(deployer.deploy(json=True).stdout)["stack"]
-    assert deployed_arn(load_project(deployer.root)) == stack["outputs"]["RuntimeArn"]
+    assert deployed_arn(load_project(deployer.root), AwsLogin()) == stack["outputs"]["RuntimeArn"]
 
 
 def test_dry_run_shows_the_plan_and_creates_nothing(aws: Aws, vpc: Deployer) -> None:

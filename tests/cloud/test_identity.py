@@ -16,6 +16,7 @@ from tests.cloud.test_deploy import changes
 from tests.cloud.test_mistakes import expect_refusal
 from tests.conftest import Result, Voicecore
 from tests.standins.aws import Aws
+from voicecore.aws.login import AwsLogin
 from voicecore.aws.ownership import ForeignResource
 from voicecore.console.errors import ExitCode
 from voicecore.image.builders import codebuild, codebuild_resources
@@ -98,10 +99,10 @@ def test_repository_and_builds_of_another_project_are_refused(
     assert colleague.deploy().code == ExitCode.OK
     target = parse_reference("123456789012.dkr.ecr.us-east-1.amazonaws.com/voicecore/line:x")
     mine, theirs = load_project(deployer.root).owner, load_project(colleague.root).owner
-    require_own_repository(target, theirs)
+    require_own_repository(target, theirs, AwsLogin())
     with pytest.raises(ForeignResource, match="repository named voicecore/line"):
-        require_own_repository(target, mine)
-    account = codebuild.connect(target)
+        require_own_repository(target, mine, AwsLogin())
+    account = codebuild.connect(target, AwsLogin())
     codebuild_resources.ensure_role(account, theirs, target)
     codebuild_resources.require_own_resources(account, theirs)
     with pytest.raises(ForeignResource, match="IAM role voicecore-line-builder"):

@@ -12,7 +12,7 @@ from tests.cloud.test_deploy import changes
 from tests.e2e.standins.test_aws_ecs_stack import ZONES, apply_stack, server_stack
 from tests.standins.aws import Aws
 from tests.unit.cloud.deployments import phone_deployment
-from voicecore.aws.session import open_session
+from voicecore.aws.login import AwsLogin
 from voicecore.cloud.observe.drift import drift_of
 from voicecore.cloud.resources.cloudformation import CloudFormation
 from voicecore.cloud.resources.deployed_stack import DeployedStack
@@ -29,7 +29,7 @@ def drift(aws: Aws, deployer: Deployer, *stacks: str) -> list[str]:
     owner = load_project(deployer.root).owner
     cloud = CloudFormation(aws.client("cloudformation"), owner, "again")
     found = [cloud.find(f"voicecore-line-{stack}") for stack in stacks]
-    return [*drift_of(open_session("us-east-1"), filter(None, found), aws.clock.sleep)]
+    return [*drift_of(AwsLogin().open("us-east-1"), filter(None, found), aws.clock.sleep)]
 
 
 def examined_server(aws: Aws, of: Deployment) -> tuple[CloudFormation, DeployedStack]:
@@ -39,7 +39,7 @@ def examined_server(aws: Aws, of: Deployment) -> tuple[CloudFormation, DeployedS
         of.owner,
         "again",
         aws.clock.sleep,
-        find_missing=partial(missing_resources, open_session("us-east-1")),
+        find_missing=partial(missing_resources, AwsLogin().open("us-east-1")),
     )
     found = cloud.find(SERVER)
     assert found
@@ -170,7 +170,7 @@ def test_server_is_restored_and_keeps_its_url(
     assert restored
     assert restored.outputs == outputs
     restored = cloud.apply(server_stack(of, network, "1"), restored, lambda _: None)
-    left = drift_of(open_session("us-east-1"), [restored], aws.clock.sleep)
+    left = drift_of(AwsLogin().open("us-east-1"), [restored], aws.clock.sleep)
     assert not [each for each in left if "was deleted" in each]
     assert cloud.examined(restored).missing == ()
 

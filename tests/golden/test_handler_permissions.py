@@ -11,7 +11,15 @@ from fnmatch import fnmatchcase
 
 import pytest
 
-from tests.golden.test_permissions import AGENT, IN_VPC, ON_ECS, OVER_WEBRTC, named, policies
+from tests.golden.test_permissions import (
+    AGENT,
+    CLOSED,
+    IN_VPC,
+    ON_ECS,
+    OVER_WEBRTC,
+    named,
+    policies,
+)
 from tests.standins.aws.cloudformation.schemas import schema_of
 from tests.unit.cloud.deployments import (
     DOMAIN,
@@ -28,6 +36,7 @@ ZONES = ("use1-az1", "use1-az2")
 DEPLOYMENTS = {
     "public": AGENT,
     "vpc": IN_VPC,
+    "endpoints": CLOSED,
     "webrtc": OVER_WEBRTC,
     "ecs": ON_ECS,
     "ecs-domain": named("phone", phone_deployment(server=DOMAIN)),
@@ -107,7 +116,7 @@ WITHOUT_NETWORK = (("AWS::BedrockAgentCore::Runtime", "ec2:*", "AgentCore's own 
 
 def unused_by(of: Deployment) -> tuple[tuple[str, str, str], ...]:
     """Return the permissions that are not needed for this deployment."""
-    if of.has_phones:
+    if of.has_phones or of.vpc.endpoints:
         return UNUSED
     return UNUSED + (WITHOUT_LISTENERS if of.creates_network else WITHOUT_NETWORK)
 

@@ -18,7 +18,8 @@ from voicecore.cloud.iam.deployer import deployer_statements
 from voicecore.cloud.iam.server_deployer import server_deployer_statements
 from voicecore.cloud.iam.statements import Statement
 from voicecore.cloud.stacks.deployment import Deployment
-from voicecore.project.schema import VPC
+from voicecore.project.network_settings import VPC
+from voicecore.project.project import Vpc
 
 RUNTIME = f"arn:aws:bedrock-agentcore:us-east-1:{ACCOUNT}:runtime/line_dev-0123456789"
 # `talk --remote` calls AgentCore's data plane, by the runtime's ARN and the name of its endpoint
@@ -54,6 +55,7 @@ def policies(of: Deployment) -> list[Statement]:
 
 AGENT = named("line", deployment())
 IN_VPC = named("line", deployment(network=VPC))
+CLOSED = named("line", deployment(network=VPC, vpc=Vpc(endpoints=True)))
 OVER_WEBRTC = named("line", deployment("nova-sonic", WEBRTC))
 ON_ECS = named("phone", phone_deployment())
 # AWS chooses the names of these services' resources.
@@ -73,6 +75,7 @@ NOT_CALLED = {"BuildRoleToCodeBuild", "ServerAlarms", "ServerLogPolicies"}
 RECORDS: Mapping[str, tuple[Deployment, set[Access]]] = {
     "agent-public": (AGENT, TALK),
     "agent-vpc": (IN_VPC, set()),
+    "agent-endpoints": (CLOSED, set()),
     "agent-webrtc": (OVER_WEBRTC, set()),
     "logs-live": (AGENT, set()),
     "server-lambda": (AGENT, set()),
@@ -107,7 +110,7 @@ def test_policies_of_another_stage_allow_only_what_stages_share() -> None:
 def test_permissions_that_no_recorded_call_needs_are_known() -> None:
     used: set[str] = set()
     every: set[str] = set()
-    for of in (IN_VPC, OVER_WEBRTC, ON_ECS):
+    for of in (IN_VPC, CLOSED, OVER_WEBRTC, ON_ECS):
         for statement in policies(of):
             calls = [call for call in recorded_of(of.name) if granted([statement.json], call)]
             used |= {f"{statement.sid} {call.action}" for call in calls}

@@ -40,6 +40,8 @@ CONVERSATION = [
     ),
     logged("tool_call", turn=2, name="opening_hours", arguments={"day": "sunday"}, ms=1.2),
     logged("agent_said", turn=2, text="On Sunday we are", interrupted=True),
+    logged("sound", outcome="too_quiet", message="0.4 s of speech were too quiet: -61 dBFS."),
+    logged("sound", outcome="heard", message="heard 1.2 s of speech"),
     logged("user_said", turn=3),
     logged("ready", seconds=3.21, peak_mb=251),
     logged("log", level="WARNING", message="the disk is nearly full", logger="os"),

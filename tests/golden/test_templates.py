@@ -22,8 +22,8 @@ from voicecore.cloud.deploy.export import as_yaml
 from voicecore.cloud.stacks.images_stack import images_stack
 from voicecore.cloud.stacks.network_stack import network_stack
 from voicecore.cloud.stacks.stack import Stack
+from voicecore.project.network_settings import PUBLIC, VPC
 from voicecore.project.project import Vpc
-from voicecore.project.schema import PUBLIC, VPC
 
 ZONES = ("use1-az1", "use1-az2")
 
@@ -32,6 +32,8 @@ def stacks() -> Iterator[tuple[str, Stack]]:
     yield "images", images_stack(deployment())
     yield "network", network_stack(deployment(network=VPC), ZONES)
     yield "network-ha", network_stack(deployment(network=VPC, vpc=Vpc(ha=True)), ZONES)
+    closed = deployment("cascade", network=VPC, vpc=Vpc(endpoints=True))
+    yield "network-endpoints", network_stack(closed, ZONES)
     yield "network-cascade-webrtc", network_stack(deployment("cascade", WEBRTC), ZONES)
     for pipeline in PIPELINES:
         for transport in (WEBSOCKET, WEBRTC):

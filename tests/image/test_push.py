@@ -13,6 +13,7 @@ from tests.standins.image.dockerd import DockerDaemon
 from tests.standins.image.ecr import Lifetime
 from tests.standins.image.proxy import Fault
 from tests.standins.image.registries import Registries
+from voicecore.aws.login import AwsLogin
 from voicecore.console.progress import Progress
 from voicecore.image.builders import buildx
 from voicecore.image.docker.push import push
@@ -55,7 +56,7 @@ def push_to(
     target = parse_reference(f"{registries.ecr.host}/{repository}:{TAG}")
     on_progress = (progress if progress is not None else []).append
     sleep = (pauses if pauses is not None else []).append
-    source = login_source(target.registry)
+    source = login_source(target.registry, AwsLogin())
     with engine_of(daemon) as engine:
         engine.tag(f"small:{TAG}", target.name, TAG)
         digest = push(engine, image, target, source, on_progress, sleep=sleep)
@@ -118,7 +119,7 @@ def test_push_reports_missing_repository(
     target = parse_reference(f"{registries.ecr.host}/missing:{TAG}")
     with engine_of(daemon) as engine, pytest.raises(RepositoryMissing) as raised:
         engine.tag(f"small:{TAG}", target.name, TAG)
-        push(engine, image, target, login_source(target.registry), lambda _: None)
+        push(engine, image, target, login_source(target.registry, AwsLogin()), lambda _: None)
     assert "aws ecr create-repository --repository-name missing" in str(raised.value.hint)
 
 

@@ -26,6 +26,7 @@ from tests.page.conftest import (
 from tests.page.site import Site, create_project, dev_site
 from tests.processes import processes_in
 from tests.standins.soundcard import SoundCard
+from voicecore.talk.transports import pipecat_frames, rtvi
 
 QUESTION = SAMPLES / "twelve-times-seven.wav"
 GREETING = "rule-based"
@@ -83,6 +84,7 @@ def test_call_over_websocket(
     with card.listen(tmp_path / "heard.wav"):
         start_call(page)
         ask(page, card)
+        expect_sounds_to_be_told(page, sockets[-1])
         type_text(page, "My name is Ada.")
         expect_agent_says(page, "Nice to meet you, Ada.")
         ask_while_disconnected(page, card, sockets)
@@ -188,6 +190,17 @@ def ask_while_disconnected(page: Page, card: SoundCard, sockets: list[WebSocketR
         with suppress(AssertionError):
             return expect(name).to_be_visible(timeout=timeout)
     pytest.fail(page.get_by_role("log").inner_text())
+
+
+def expect_sounds_to_be_told(page: Page, socket: WebSocketRoute) -> None:
+    """Tell the page of two sounds as the agent does: only the one that was not heard is shown."""
+    for outcome, text in (("heard", "heard 1 s"), ("too_quiet", "too quiet: speak louder")):
+        data = {"type": "sound", "outcome": outcome, "message": text}
+        body = {"label": rtvi.LABEL, "type": "server-message", "data": data}
+        socket.send(pipecat_frames.encode(pipecat_frames.Message(body)))
+    log = page.get_by_role("log")
+    expect(log.locator(".note", has_text="too quiet: speak louder")).to_be_visible()
+    expect(log.get_by_text("heard 1 s")).to_have_count(0)
 
 
 def expect_agent_says(page: Page, text: str) -> None:

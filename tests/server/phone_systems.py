@@ -47,9 +47,10 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> ServerFiles:
 
 @dataclass
 class PhoneSystem:
-    """Provider, server and runtime of one test."""
+    """Providers, server and runtime of one test; `provider` is the one that it is about."""
 
     provider: Provider
+    providers: dict[str, Provider]
     server: RunningServer
     lab: RuntimeLab
     root: Path
@@ -107,7 +108,7 @@ async def phone_system(
         server = await asyncio.to_thread(
             stack.enter_context, serving(files.folder, log, runtime.runtime.url, **own)
         )
-        yield PhoneSystem(providers[name], server, runtime, tmp_path)
+        yield PhoneSystem(providers[name], providers, server, runtime, tmp_path)
 
 
 def run(work: Coroutine[Any, Any, None]) -> None:

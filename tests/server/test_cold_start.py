@@ -14,6 +14,7 @@ from voicecore.local.processes import venv
 HEAVY = {
     "aiobotocore",
     "boto3",
+    "botocore.client",
     "redis",
     "jwt",
     "cryptography",
@@ -28,15 +29,14 @@ def test_first_start_imports_only_what_it_needs(folder: Path) -> None:
     assert HEAVY & set(first.imported) == set()
 
 
-def test_endpoint_is_that_of_botocore(folder: Path) -> None:
+def test_endpoints_are_those_of_botocore(folder: Path) -> None:
     script = f"""
 from botocore.session import Session
-from internal.agentcore import AgentCore
-from internal.metrics import Metrics
+from internal.aws_service import endpoint_of
 for region in {AGENTCORE!r}:
-    client = Session().create_client("bedrock-agentcore", region_name=region)
-    ours = AgentCore("", "DEFAULT", region, Metrics()).websocket_origin
-    assert ours == client.meta.endpoint_url.replace("http", "ws", 1), region
+    for service in ("bedrock-agentcore", "dynamodb", "secretsmanager"):
+        client = Session().create_client(service, region_name=region)
+        assert endpoint_of(service, region) == client.meta.endpoint_url, region
 """
     env = {"PATH": os.environ["PATH"], "AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x"}
     subprocess.run([venv.python_of(folder), "-c", script], cwd=folder, env=env, check=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from contextlib import AsyncExitStack
 from pathlib import Path
 
@@ -19,7 +20,11 @@ from tests.server.phone_systems import (
 )
 from tests.standins.phone import Handset, Mistake, Proof, Provider
 from tests.standins.runtime.runtime_lab import ARN
+from tests.standins.talk.session_server import tone
 from voicecore.catalog.phones import PHONES
+from voicecore.catalog.phones.media import StreamPosition
+from voicecore.catalog.phones.record import ALAW
+from voicecore.talk.audio import pcm
 from voicecore.talk.audio.sound_files import read_clip
 
 
@@ -102,6 +107,57 @@ async def outgoing_call(system: PhoneSystem) -> None:
     for query in ("", f"?provider={name}"):
         assert (await system.ask("GET", f"/calls/unknown{query}"))[0] == 404
     await system.until("call_status")  # from the provider
+
+
+LINES = {
+    "telnyx": {"encoding": ALAW, "chunk_ms": 10},
+    "twilio": {"chunk_ms": 60},
+    "plivo": {"chunk_ms": 30},
+    "exotel": {"rate": 16_000, "chunk_ms": 40},
+    "vonage": {"rate": 24_000},
+}
+
+
+def test_calls_of_every_kind_of_line_reach_the_agent(files: ServerFiles, tmp_path: Path) -> None:
+    """Codec, rate and packets differ between countries; callers may withhold their number."""
+
+    async def call(system: PhoneSystem, name: str) -> None:
+        provider = system.providers[name]
+        provider.media = provider.media.over(**LINES[name])
+        answer = await provider.ring(system.server.url, caller="anonymous")
+        async with provider.dial(answer) as handset:
+            await handset.hears(0.1)
+            media = provider.media.media(handset.stream, StreamPosition(2, 0, 0), b"\0" * 160)
+            if isinstance(media, str):
+                await handset.socket.send_str(media.replace('"inbound"', '"outbound"'))
+            await handset.say(tone(400, 300, pcm.SPEECH_RATE))
+            assert handset.complaints == []
+
+    async def calls() -> None:
+        async with phone_system(files, tmp_path, "twilio") as system:
+            await asyncio.gather(*(call(system, name) for name in LINES))
+            ended = await system.until("call_ended", len(LINES))
+            assert {event["by"] for event in ended} == {"the caller"}
+        assert not any('"outbound"' in json.dumps(frame) for _, frame in system.heard())
+
+    run(calls())
+
+
+def test_caller_whose_codec_is_unknown_hears_the_apology(
+    files: ServerFiles, tmp_path: Path
+) -> None:
+    async def call() -> None:
+        async with phone_system(files, tmp_path, "telnyx") as system:
+            system.provider.media = system.provider.media.over("G722")
+            async with system.provider.call(system.server.url) as handset:
+                await handset.hears(0.5)
+            [told] = await system.until("call_not_decoded")
+            assert told["why"].startswith("its audio is G722 at 8000 Hz; offer only G.711")
+            [ended] = await system.until("call_ended")
+            assert ended["by"] == "the server: unknown audio"
+            assert system.lab.sessions() == []
+
+    run(call())
 
 
 def test_forged_requests_start_nothing(files: ServerFiles, tmp_path: Path) -> None:

@@ -40,6 +40,7 @@ class AwsAnswers:
 
     services: Mapping[str, Answers]
     region: str = "us-east-1"
+    account: str = "123456789012"
 
     def client(self, service: str) -> ClientAnswers:
         return ClientAnswers(self.services[service])

@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -7,6 +8,7 @@ from voicecore.catalog.transports.record import Transport
 from voicecore.console.errors import ExitCode
 from voicecore.local.environments import agent_spec
 from voicecore.project.dotenv import dotenv_of
+from voicecore.project.network_settings import invalid_network, network_for
 from voicecore.project.project import (
     BadProject,
     Project,
@@ -16,7 +18,7 @@ from voicecore.project.project import (
     Vpc,
     load_project,
 )
-from voicecore.project.schema import invalid_network, invalid_settings, network_for
+from voicecore.project.schema import invalid_settings
 
 GOOD = """\
 name = "support-line"
@@ -206,6 +208,33 @@ def test_rejects_network_that_cannot_carry_transport() -> None:
     assert invalid.message == "'public' cannot carry 'webrtc': AgentCore blocks UDP there"
 
 
+@pytest.mark.parametrize(
+    ("answers", "message"),
+    [
+        ({}, ""),
+        ({"pipeline": "cascade"}, ""),
+        ({"pipeline": "cascade", "services": {"stt": "deepgram", "tts": "cartesia"}},
+         "vpc.endpoints leaves no way to the internet, which the agent needs for Deepgram, Carte"),
+        ({"transports": ["websocket", "webrtc"]}, "needs for a TURN relay;"),
+        ({"transports": ["daily"]}, "needs for Daily's servers;"),
+        ({"transports": ["telephony"], "telephony": {"providers": ["twilio"]}},
+         "needs for the phone provider;"),
+        ({"vpc": {"endpoints": "yes"}}, "vpc.endpoints must be true or false"),
+        ({"vpc": {"endpoints": True, "ha": True}}, "vpc.ha adds a NAT gateway"),
+        ({"vpc": {"endpoints": True, "subnets": ["subnet-0123456789abcdef0"],
+                  "security_groups": ["sg-0123456789abcdef0"]}},
+         "vpc.endpoints applies only to a network that voicecore creates"),
+        ({"network": "public"}, 'vpc is used only with network = "vpc"'),
+    ],
+)  # fmt: skip
+def test_rejects_endpoints_for_what_none_leads_to(answers: dict[str, Any], message: str) -> None:
+    good = {"name": "x1", "transports": ["websocket"], "pipeline": "nova-sonic",
+            "region": "us-east-1", "vpc": {"endpoints": True}}  # fmt: skip
+    found = [f"{m.key} {m.message}" for m in invalid_settings(good | answers)]
+    assert len(found) == bool(message), found
+    assert message in "".join(found)
+
+
 def test_rejects_kvs_where_region_has_none(tmp_path: Path) -> None:
     text = GOOD.replace("websocket", "webrtc").replace("us-east-1", "us-west-1")
     text = text.replace("cascade", "offline").split("[services]")[0]
@@ -247,7 +276,8 @@ memory = 2
     assert raised.value.message.splitlines()[1:] == [
         '  line 7   account: must be 12 digits in quotes, such as "123456789012"',
         "  line 8   network: 'privat' is unknown; choose from vpc, public",
-        "  line 13  vpc.zones: is not a known setting; choose from subnets, security_groups, ha",
+        "  line 13  vpc.zones: is not a known setting; choose from subnets, security_groups, "
+        "ha, endpoints",
         "  line 11  vpc.subnets: 'subnet-1' is not an ID such as 'subnet-0123456789abcdef0'",
         "  line 11  vpc.subnets: 'vpc-0123456789abcdef0' is not an ID such as "
         "'subnet-0123456789abcdef0'",

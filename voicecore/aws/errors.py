@@ -7,21 +7,32 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import ssl
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any, cast
+from urllib.parse import urlsplit
 
 from botocore import exceptions as botocore
 from botocore.exceptions import ClientError
+from botocore.parsers import ResponseParserError
 
+from voicecore.aws.credentials import (
+    NO_ANSWER,
+    WEB_IDENTITY_ADVICE,
+    CredentialsUnusable,
+    login_command,
+)
 from voicecore.aws.known_failures import find_known_failure
 from voicecore.console.errors import ExitCode, VoicecoreError
+from voicecore.console.network_env import proxy_advice, trust_advice
 
-NO_ANSWER = (botocore.HTTPClientError, botocore.ConnectionError)
-"""The exceptions that botocore raises, after its own retries, when no answer came at all."""
+FAILURES = (ClientError, botocore.BotoCoreError, ResponseParserError)
+"""All that botocore raises for a call: a refusal, a failure of its own, an answer not of AWS."""
 
 CLOCK_TOLERANCE = timedelta(minutes=4)
 """Clock error that is tolerated; AWS rejects signatures from 5 minutes on (SigV4)."""
@@ -84,6 +95,10 @@ class AwsUnreachable(AwsRefused):
     """No answer came from AWS."""
 
 
+class CertificateNotTrusted(AwsRefused):
+    """What answers in AWS's place has a certificate that is not trusted here."""
+
+
 def code_of(error: ClientError) -> str:
     """Return AWS's code for the error, for example "AccessDeniedException"."""
     return str(error.response.get("Error", {}).get("Code", ""))
@@ -124,7 +139,7 @@ def translated_errors(again: str = "", profile: str | None = None) -> Generator[
     """Turn what botocore raises in the block into AwsRefused, as `translate_error` does."""
     try:
         yield
-    except (ClientError, botocore.BotoCoreError) as error:
+    except FAILURES as error:
         raise translate_error(error, again, profile) from error
 
 
@@ -133,46 +148,103 @@ def translate_error(error: Exception, again: str = "", profile: str | None = Non
 
     `again` is the command that continues; without one, the hint does not name any.
     """
+    profile = profile or _profile_of_environment()
     if isinstance(error, ClientError):
         return _translate_answer(error, again, profile)
+    if isinstance(error, NO_ANSWER):
+        return _translate_no_answer(error, again)
     match error:
         case botocore.NoCredentialsError() | botocore.PartialCredentialsError():
             partial = isinstance(error, botocore.PartialCredentialsError)
             return NoAwsCredentials(
-                f"No AWS credentials were found: {error}"
+                f"No AWS credentials were found: {error}."
                 if partial
                 else "No AWS credentials were found.",
                 _hint(
-                    "Log in (aws configure sso, or aws configure), then select the profile:\n"
-                    "export AWS_PROFILE=…",
+                    "Log in (aws login, aws configure sso, or aws configure), then select the "
+                    "profile:\nexport AWS_PROFILE=…",
                     again,
                 ),
             )
-        case (
-            botocore.SSOError()
-            | botocore.TokenRetrievalError()
-            | botocore.CredentialRetrievalError()
-            | botocore.NoAuthTokenError()
-        ):
-            return CredentialsRefused(
-                f"The AWS login cannot be used: {error}",
-                _hint(f"Log in again:  {_login(profile)}", again),
+        case CredentialsUnusable():
+            return CredentialsRefused(str(error), _hint(error.advice, again))
+        case botocore.ConfigParseError() | botocore.ConfigNotFound():
+            return NoAwsCredentials(
+                f"Could not read the AWS configuration: {error}.",
+                _hint("Correct the file, or name another:  export AWS_CONFIG_FILE=…", again),
             )
-        case botocore.LoginError():
-            return CredentialsRefused(
-                f"The AWS login cannot be used: {error}", _hint("Log in again:  aws login", again)
-            )
-        case botocore.HTTPClientError() | botocore.ConnectionError():
+        case ResponseParserError():
             return AwsUnreachable(
-                f"AWS does not answer: {error}",
-                _hint(f"{_CONTINUES} Wait until the network is back.", again),
+                f"The answer is not one of AWS: {_first_line(error)}",
+                _hint(f"A proxy may have sent it. {proxy_advice(os.environ)}", again),
             )
         case _:
             known = find_known_failure(str(error))
-            return AwsRefused(str(error), known.fix if known else None)
+            return AwsRefused(
+                f"The AWS SDK failed: {error}",
+                _hint(known.fix if known else _SETTINGS_ADVICE, again),
+            )
 
 
+_WEB_IDENTITY = "AssumeRoleWithWebIdentity"
 _CONTINUES = "What has started in AWS continues there."
+_SETTINGS_ADVICE = (
+    "If a setting causes it, it is in ~/.aws/config or in an AWS_… variable:\naws configure list"
+)
+
+
+def _translate_no_answer(error: Exception, again: str) -> AwsRefused:
+    details = cast("Any", error).kwargs
+    cause = _root_cause(details.get("error") or error)
+    match error:
+        case botocore.SSLError():
+            host = urlsplit(str(details.get("endpoint_url"))).netloc
+            return CertificateNotTrusted(
+                f"The certificate of {host} is not trusted: {cause}.",
+                _hint(trust_advice(os.environ), again),
+            )
+        case botocore.ProxyConnectionError():
+            return AwsUnreachable(
+                f"The proxy {details.get('proxy_url')} gives no connection to AWS: {cause}.",
+                _hint(f"{_CONTINUES} {proxy_advice(os.environ)}", again),
+            )
+        case botocore.HTTPClientError() if cause.startswith("Invalid header value"):
+            # The text has the key and the signature.
+            return CredentialsRefused(
+                "The AWS credentials have a character that no HTTP header may have.",
+                _hint("Copy them again, without spaces and line ends.", again),
+            )
+        case _:
+            return AwsUnreachable(
+                f"AWS does not answer: {error}",
+                _hint(
+                    f"{_CONTINUES} Wait until the network is back. {proxy_advice(os.environ)}",
+                    again,
+                ),
+            )
+
+
+def _root_cause(error: object) -> str:
+    """Return the innermost cause of urllib3's nested errors."""
+    while isinstance(error, BaseException):
+        causes = (*error.args, error.__cause__)
+        inner = next((each for each in causes if isinstance(each, BaseException)), None)
+        if inner is None:
+            break
+        error = inner
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return error.verify_message
+    text = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    return str(text).strip().rstrip(".")
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0]
+
+
+def _profile_of_environment() -> str | None:
+    # botocore reads them from the process, too.
+    return os.environ.get("AWS_PROFILE") or os.environ.get("AWS_DEFAULT_PROFILE")
 
 
 def _translate_answer(error: ClientError, again: str, profile: str | None) -> AwsRefused:
@@ -180,10 +252,10 @@ def _translate_answer(error: ClientError, again: str, profile: str | None) -> Aw
     service = str(error.response.get("ResponseMetadata", {}).get(SERVICE, ""))
     server = server_time(cast("Mapping[str, Any]", error.response))
     skew = datetime.now(UTC) - server if server else timedelta()
-    login = _login(profile)
+    login = login_command(profile or "default", {})
     if code in _SIGNATURE | _EXPIRED and abs(skew) > CLOCK_TOLERANCE:
         return clock_error(skew)
-    if code in _EXPIRED:
+    if code in _EXPIRED and error.operation_name != _WEB_IDENTITY:
         return CredentialsRefused(
             "The AWS credentials have expired.",
             _hint(f"{_CONTINUES} Renew the credentials, for example:  {login}", again),
@@ -192,6 +264,16 @@ def _translate_answer(error: ClientError, again: str, profile: str | None) -> Aw
         return CredentialsRefused(
             f"AWS rejects these credentials: {message}",
             _hint(f"Select a profile:  export AWS_PROFILE=…  or log in again:  {login}", again),
+        )
+    if error.operation_name == _WEB_IDENTITY:
+        return CredentialsRefused(
+            f"AWS rejects the web identity token ({code}): {message}",
+            _hint(WEB_IDENTITY_ADVICE, again),
+        )
+    if "MultiFactorAuthentication failed" in message:
+        return CredentialsRefused(
+            f"AWS rejects the MFA code: {message}",
+            _hint("Each code works once: wait until the device shows the next.", again),
         )
     if is_denied(error):
         return permission_error(message, error.operation_name, again, service)
@@ -284,10 +366,6 @@ def server_time(answer: Mapping[str, Any]) -> datetime | None:
         return parsedate_to_datetime(date) if date else None
     except ValueError:
         return None
-
-
-def _login(profile: str | None) -> str:
-    return f"aws sso login --profile {profile}" if profile else "aws sso login"
 
 
 def _hint(fix: str, again: str) -> str:

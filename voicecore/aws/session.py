@@ -14,11 +14,16 @@ from functools import cache
 from typing import IO, Any, cast
 
 from botocore.config import Config
-from botocore.exceptions import ProfileNotFound
+from botocore.exceptions import (
+    InvalidConfigError,
+    InvalidEndpointConfigurationError,
+    ProfileNotFound,
+)
 from botocore.loaders import create_loader
 from botocore.session import Session
 
 from voicecore import __version__
+from voicecore.aws.credentials import CredentialChain
 from voicecore.aws.errors import SERVICE, AwsRefused, NoAwsCredentials, server_time
 from voicecore.catalog import regions
 from voicecore.console.errors import ExitCode, VoicecoreError
@@ -64,11 +69,16 @@ class Aws:
     """One account in one region, as one identity; its clients may be used from any thread."""
 
     def __init__(
-        self, session: Any, region: str, profile: str | None, identity: Identity | None = None
+        self,
+        session: Any,
+        region: str,
+        profile: str | None,
+        identity: Identity | None = None,
+        lock: threading.Lock | None = None,
     ) -> None:
         self._session = session
         self._clients: dict[str, Any] = {}
-        self._lock = threading.Lock()
+        self._lock = lock or threading.Lock()
         self._identity = identity
         self.region = region
         self.profile = profile
@@ -82,7 +92,7 @@ class Aws:
 
     def in_region(self, region: str) -> Aws:
         """Return the same identity in another region."""
-        return Aws(self._session, region, self.profile, self._identity)
+        return Aws(self._session, region, self.profile, self._identity, self._lock)
 
     @property
     def identity(self) -> Identity:
@@ -109,41 +119,49 @@ class Aws:
 
     def client(self, service: str) -> Any:
         """Return the client of `service` in this region, created at first use."""
-        with self._lock:  # botocore creates clients in one thread at a time only
+        with self._lock:  # a session creates clients in one thread at a time only
             if service not in self._clients:
-                self._clients[service] = self._session.create_client(
-                    service, region_name=self.region, config=_CONFIG
-                )
+                self._clients[service] = self._created(service)
             return self._clients[service]
 
+    def _created(self, service: str) -> Any:
+        try:
+            return self._session.create_client(service, region_name=self.region, config=_CONFIG)
+        except ValueError as error:  # of AWS_ENDPOINT_URL
+            raise InvalidEndpointConfigurationError(msg=str(error)) from error
 
-def connect(region: str, profile: str | None = None) -> Aws:
-    """Open a session and ask STS whose it is.
+
+def find_session(profile: str | None, region: str | None, can_ask: bool) -> Any:
+    """Return a session whose credentials are found. `region` is for what gives them, such as STS.
 
     Raises botocore's errors, and NoAwsCredentials for a profile that does not exist.
     """
-    aws = open_session(region, profile)
-    aws.identify()
-    return aws
-
-
-def open_session(region: str, profile: str | None = None) -> Aws:
-    """Open a session; AWS is not asked anything yet.
-
-    The credentials are those that botocore's chain finds: environment, profile, SSO, instance.
-    Raises NoAwsCredentials for a profile that does not exist.
-    """
     try:
         session = new_session(profile)
+        if region:
+            session.set_config_variable("region", region)
+        chain = CredentialChain(session, can_ask)
+        session.register_component("credential_provider", chain)
+        if credentials := session.get_credentials():
+            credentials.get_frozen_credentials()
+        return session
     except ProfileNotFound as error:
-        known = tuple(cast("list[str]", new_session().available_profiles)) if profile else ()
-        near = regions.closest(profile or "", known)
-        raise NoAwsCredentials(
-            f"{error}.".replace("..", "."),
-            f"Did you mean {near!r}?" if near else f"Known profiles: {', '.join(known) or 'none'}.",
-        ) from error
-    session.set_config_variable("region", region)
-    return Aws(session, region, profile)
+        raise _no_profile(profile, error) from error
+    except ValueError as error:  # of a setting that is no number
+        raise InvalidConfigError(error_msg=str(error)) from error
+
+
+def _no_profile(profile: str | None, error: ProfileNotFound) -> NoAwsCredentials:
+    name = str(cast("Any", error).kwargs["profile"])
+    anywhere = Session()
+    anywhere.set_config_variable("profile", None)
+    known = tuple(cast("list[str]", anywhere.available_profiles))
+    near = regions.closest(name, known)
+    named_by = "" if profile else ", which AWS_PROFILE names"
+    return NoAwsCredentials(
+        f"There is no AWS profile {name!r}{named_by}.",
+        f"Did you mean {near!r}?" if near else f"Known profiles: {', '.join(known) or 'none'}.",
+    )
 
 
 def new_session(profile: str | None = None) -> Any:
@@ -161,23 +179,6 @@ def new_session(profile: str | None = None) -> Any:
 def _loader(data_path: str | None) -> Any:
     """Return the loader of service descriptions: to parse one takes up to a third of a second."""
     return create_loader(data_path)
-
-
-def credential_variables() -> dict[str, str]:
-    """Return this machine's AWS credentials as environment variables; empty without any.
-
-    Raises botocore's errors, for example when they have expired.
-    """
-    credentials = new_session().get_credentials()
-    if credentials is None:
-        return {}
-    frozen = credentials.get_frozen_credentials()
-    values = {
-        "AWS_ACCESS_KEY_ID": frozen.access_key,
-        "AWS_SECRET_ACCESS_KEY": frozen.secret_key,
-        "AWS_SESSION_TOKEN": frozen.token,
-    }
-    return {name: str(value) for name, value in values.items() if value}
 
 
 def upload(

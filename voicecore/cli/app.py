@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import _thread
 import gc
+import os
 import signal
 import sys
 from collections.abc import Callable
@@ -18,6 +19,7 @@ import typer
 
 from voicecore import __version__
 from voicecore.cli.parameters import Options, add_command
+from voicecore.console import network_env
 from voicecore.console.errors import DISK_FULL, ExitCode, VoicecoreError
 from voicecore.options.add import AddOptions
 from voicecore.options.build import BuildOptions
@@ -59,6 +61,7 @@ def main(arguments: list[str] | None = None, context: Context | None = None) -> 
         # SIGTERM does what Ctrl-C does: nothing is left running.
         signal.signal(signal.SIGTERM, _as_ctrl_c)
         sys.unraisablehook = _repeat_ctrl_c
+        os.environ.update(network_env.completed(os.environ))
     app(args=arguments, obj=context, prog_name="voicecore")
 
 
@@ -96,15 +99,7 @@ def _exit(context: Context, run: Callable[[], ExitCode], as_json: bool) -> None:
         code = _explaining_full_disk(run)
     except VoicecoreError as error:
         if as_json:
-            context.output.event(
-                {
-                    "error": {
-                        "message": error.message,
-                        "hint": error.hint,
-                        "exit_code": int(error.exit_code),
-                    }
-                }
-            )
+            context.output.event(_error_document(error))
         else:
             context.output.error(error)
         code = error.exit_code
@@ -114,7 +109,33 @@ def _exit(context: Context, run: Callable[[], ExitCode], as_json: bool) -> None:
     except BrokenPipeError:
         context.output.discard_data()  # the reader has gone, as in `| head`
         code = ExitCode.FAILED
+    except Exception as error:
+        if not as_json:
+            raise
+        context.output.event(_error_document(_internal_error(error)))
+        code = ExitCode.FAILED
     raise typer.Exit(code)
+
+
+def _error_document(error: VoicecoreError) -> dict[str, object]:
+    return {
+        "error": {
+            "message": error.message,
+            "hint": error.hint,
+            "exit_code": int(error.exit_code),
+        }
+    }
+
+
+def _internal_error(error: Exception) -> VoicecoreError:
+    """Print the traceback of a mistake in voicecore, and return an error that names it."""
+    import traceback
+
+    traceback.print_exception(error)
+    return VoicecoreError(
+        f"voicecore failed ({type(error).__name__}): {error}",
+        "This is a mistake in voicecore. The traceback is in the output for errors (stderr).",
+    )
 
 
 def _explaining_full_disk(run: Callable[[], ExitCode]) -> ExitCode:
@@ -230,10 +251,12 @@ def upgrade_base(context: Context, options: UpgradeBaseOptions) -> ExitCode:
 @_command("deploy", DeployOptions)
 def deploy(context: Context, options: DeployOptions) -> ExitCode:
     """Run `voicecore deploy`."""
+    from voicecore.aws.login import AwsLogin
     from voicecore.commands.deploy import run
     from voicecore.image.part_image import PartImages
 
-    return run(context, options, PartImages(context, options.profile, options.builder))
+    login = AwsLogin(options.profile, context.interactive)
+    return run(context, options, login, PartImages(context, login, options.builder))
 
 
 @_command("invite", InviteOptions)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import asdict
 
+from voicecore.aws.login import AwsLogin
 from voicecore.console.context import Context
 from voicecore.console.errors import ExitCode
 from voicecore.console.output import megabytes
@@ -20,7 +21,8 @@ from voicecore.image.builder import (
 from voicecore.image.builder_choice import choose_builder, local_docker, require_possible
 from voicecore.image.inputs.base_image import OLD_DAYS
 from voicecore.image.plan import BuildPlan, pin_base, plan_build
-from voicecore.image.registry.reference import Reference
+from voicecore.image.registry.credentials import ecr_host
+from voicecore.image.registry.reference import Reference, parse_reference
 from voicecore.image.report import BuildReport, document, lines
 from voicecore.options.build import BuildOptions
 from voicecore.project.foreign_code import warn_of_foreign_code
@@ -37,8 +39,12 @@ def run(context: Context, options: BuildOptions) -> ExitCode:
         return _check_code(context, options, project)
     warn_of_captures(context.output, project.agent, project.platforms, refuse=options.check)
     warn_of_foreign_code(context.output, context.env, project.root)
+    login = AwsLogin(can_ask=context.interactive)
+    if options.push:
+        _find_credentials(login, options.push)
     with context.output.step("Reading the agent, its packages and its base image"):
-        plan = plan_build(project, options.push, options.builder == "codebuild", context.env)
+        compiles = options.builder == "codebuild"
+        plan = plan_build(project, options.push, compiles, context.env, login)
     if plan.target:
         _require_own(plan, plan.target)
     _report_findings(context, plan)
@@ -69,12 +75,22 @@ def _check_code(context: Context, options: BuildOptions, project: Project) -> Ex
     return ExitCode.OK
 
 
+def _find_credentials(login: AwsLogin, repository: str) -> None:
+    """Find the credentials for ECR now: later, nobody can be asked for an MFA code."""
+    if ecr := ecr_host(parse_reference(repository).registry):
+        # Imported late: other registries do not need botocore.
+        from voicecore.aws.errors import translated_errors
+
+        with translated_errors():
+            login.open(ecr.region)
+
+
 def _require_own(plan: BuildPlan, target: Reference) -> None:
     """Raise ForeignResource if the repository is another project's."""
     # Imported late: other registries do not need botocore.
     from voicecore.image.registry.ownership import require_own_repository
 
-    require_own_repository(target, plan.project.owner, plan.logins.profile)
+    require_own_repository(target, plan.project.owner, plan.logins.aws)
 
 
 def _report_findings(context: Context, plan: BuildPlan) -> None:

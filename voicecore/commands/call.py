@@ -15,6 +15,7 @@ from voicecore.console.command_line import typed
 from voicecore.console.confirm import confirm
 from voicecore.console.context import Context
 from voicecore.console.errors import ExitCode, VoicecoreError
+from voicecore.console.network_env import proxy_for
 from voicecore.options.call import CallOptions
 from voicecore.project.invalid_setting import one_of
 from voicecore.project.project import load_project
@@ -91,7 +92,9 @@ async def follow(
 
     request = {"to": options.number, **({"provider": provider} if provider else {})}
     headers = {"Authorization": f"Bearer {server.key}"}
-    async with aiohttp.ClientSession(server.url, headers=headers) as http:
+    async with aiohttp.ClientSession(
+        server.url, headers=headers, proxy=proxy_for(server.url)
+    ) as http:
         placed = await ask(http, "POST", "/phone/calls", request, ("callId", "provider"))
         report(context, options, "placed", placed)
         path = (

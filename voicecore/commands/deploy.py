@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import shlex
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 
 from voicecore.aws import session
 from voicecore.aws.errors import translated_errors
+from voicecore.aws.login import AwsLogin
 from voicecore.aws.session import Aws
 from voicecore.aws.task_group import TaskGroup
 from voicecore.catalog.transports import TRANSPORTS
@@ -18,6 +20,7 @@ from voicecore.cloud.deploy.parts.stage_parts import PARTS
 from voicecore.cloud.deploy.plan import DeployPlan
 from voicecore.cloud.deploy.report import DeployReport, NextCommands, ServerReport
 from voicecore.cloud.deploy.request import DeployRequest, request_for
+from voicecore.cloud.preflight.check_names import CHECK_NAMES
 from voicecore.cloud.resources.cloudformation import CloudFormation
 from voicecore.cloud.resources.deployed_stack import DeployedStack
 from voicecore.cloud.stacks.deployment import Deployment, deployment_of
@@ -50,7 +53,7 @@ class BadOption(VoicecoreError):
         super().__init__(message, hint, ExitCode.USAGE)
 
 
-def run(context: Context, options: DeployOptions, images: ImageSource) -> ExitCode:
+def run(context: Context, options: DeployOptions, login: AwsLogin, images: ImageSource) -> ExitCode:
     """Deploy a stage of a project, in six steps.
 
     1. read: the project's files, then the current state in AWS
@@ -68,13 +71,14 @@ def run(context: Context, options: DeployOptions, images: ImageSource) -> ExitCo
     warn_of_foreign_code(context.output, context.env, request.project.root)
     again = typed("deploy", options)
     with translated_errors(again, options.profile), TaskGroup() as tasks:
-        aws = _connect(context.output, options, request.deployment)
+        aws = _connect(context.output, login, request.deployment)
         has_id = bool(request.project.id)
         if not has_id:
             request = _with_id(request, options, aws, again)
         deployer = Deployer(request, aws, tasks, images, context.output, again)
         deployer.read()
-        changes = deployer.plan(build_early=options.yes and not options.dry_run)
+        early = options.yes and not options.dry_run
+        changes = deployer.plan(early, options.skip_check)
         if changes:
             context.output.lines(plan.lines(changes))
         if changes and options.dry_run:
@@ -92,10 +96,21 @@ def run(context: Context, options: DeployOptions, images: ImageSource) -> ExitCo
 
 def _read_project(context: Context, options: DeployOptions) -> DeployRequest:
     """Return what to deploy. Raises BadProject, BadOption, BadEnvironment and similar errors."""
+    _require_checks(options.skip_check)
     project = load_project(context.cwd / (options.project or ""))
     project = _offer_transport(context, options, project)
     deployment = deployment_for(project, options)
     return request_for(project, deployment, options.server, options.message)
+
+
+def _require_checks(names: Sequence[str]) -> None:
+    """Raise BadOption for the first name that no preflight check has."""
+    for name in names:
+        if name not in CHECK_NAMES:
+            raise BadOption(
+                f"--skip-check: {name!r} is not a preflight check"
+                f"{did_you_mean(name, CHECK_NAMES) or one_of(CHECK_NAMES)}"
+            )
 
 
 def _offer_transport(context: Context, options: DeployOptions, project: Project) -> Project:
@@ -126,6 +141,11 @@ def deployment_for(project: Project, options: DeployOptions) -> Deployment:
             raise BadOption(
                 "--ha needs a network created by voicecore, and this stage has none.",
                 'To create one, set network = "vpc" in voicecore.toml.',
+            )
+        if deployment.vpc.endpoints:
+            raise BadOption(
+                "--ha adds a NAT gateway, and [vpc] endpoints = true allows none.",
+                "Leave --ha out, or remove endpoints from voicecore.toml.",
             )
         deployment = replace(deployment, vpc=replace(deployment.vpc, ha=True))
     return deployment
@@ -169,10 +189,10 @@ def _export(context: Context, request: DeployRequest) -> ExitCode:
     return ExitCode.OK
 
 
-def _connect(output: Output, options: DeployOptions, deployment: Deployment) -> Aws:
+def _connect(output: Output, login: AwsLogin, deployment: Deployment) -> Aws:
     """Connect to AWS, and show the account, region and identity. Raises WrongAccount."""
     stage = deployment.stage
-    aws = session.connect(stage.region, options.profile)
+    aws = login.connect(stage.region)
     account, arn = aws.identity.account, aws.identity.arn
     where = [
         Span(f"{deployment.name} · {stage.name}", "bold"),

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 from voicecore.aws import session
 from voicecore.aws.errors import AwsRefused, translated_errors
+from voicecore.aws.login import AwsLogin
 from voicecore.aws.session import Aws
 from voicecore.aws.task_group import TaskGroup
 from voicecore.cloud.deploy import destroy, plan
@@ -45,7 +46,8 @@ def run(context: Context, options: DestroyOptions) -> ExitCode:
     again = typed("destroy", options)
     session.check_region(options.region)
     with translated_errors(again, options.profile), TaskGroup() as tasks:
-        aws = session.connect(options.region or deployment.stage.region, options.profile)
+        login = AwsLogin(options.profile, context.interactive)
+        aws = login.connect(options.region or deployment.stage.region)
         session.check_account(aws.identity, deployment.stage.account)
         cloud = CloudFormation(aws.client("cloudformation"), deployment.owner, again, tasks.sleep)
         removal = _plan_removal(options, deployment, aws, cloud)

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 from voicecore.aws import session
 from voicecore.aws.errors import translated_errors
+from voicecore.aws.login import AwsLogin
 from voicecore.cloud.deploy.parts import server_health
 from voicecore.cloud.resources.cloudformation import CloudFormation
 from voicecore.console.context import Context
@@ -34,7 +35,8 @@ def run(context: Context, options: InviteOptions) -> ExitCode:
         )
     session.check_region(options.region)
     with translated_errors("voicecore invite", options.profile):
-        aws = session.connect(options.region or stage.region, options.profile)
+        login = AwsLogin(options.profile, context.interactive)
+        aws = login.connect(options.region or stage.region)
         session.check_account(aws.identity, stage.account)
         cloud = CloudFormation(aws.client("cloudformation"), project.owner, "voicecore invite")
         stack = server_health.find_deployed(aws, cloud, project.name, stage.name)

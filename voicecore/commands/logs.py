@@ -11,6 +11,7 @@ from typing import Any
 
 from voicecore.aws import session
 from voicecore.aws.errors import translated_errors
+from voicecore.aws.login import AwsLogin
 from voicecore.aws.polling import Sleep
 from voicecore.cloud.observe import logs
 from voicecore.cloud.observe.empty_log import inspect_empty_log, reason_for
@@ -71,7 +72,11 @@ def _print_remote(
     sleep: Sleep,
 ) -> None:
     stage = deployment_of(project, options.stage).stage
-    connect = partial(session.connect, options.region or stage.region, options.profile)
+
+    def connect() -> session.Aws:
+        login = AwsLogin(options.profile, context.interactive)
+        return login.connect(options.region or stage.region)
+
     aws = connect()
     session.check_account(aws.identity, stage.account)
     source = LogSource(project.owner, stage.name, options.session, options.server)

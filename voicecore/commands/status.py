@@ -10,6 +10,7 @@ from typing import Any, cast
 from voicecore.aws import session
 from voicecore.aws.errors import translated_errors
 from voicecore.aws.known_failures import find_known_failure
+from voicecore.aws.login import AwsLogin
 from voicecore.aws.task_group import TaskGroup
 from voicecore.catalog import regions
 from voicecore.catalog.phones import PHONES, Phone
@@ -53,8 +54,11 @@ def _show_project(context: Context, options: StatusOptions, tasks: TaskGroup) ->
         for line in public_url_lines(project.name, phones, public_url):
             context.output.record(line)
     stages = [project.stage(options.stage)] if options.stage else list(project.stages.values())
+    login = AwsLogin(options.profile, context.interactive)
+    login.open(options.region or stages[0].region)
     asked = [
-        tasks.start(lambda s=stage: _status_of(project, s, options, tasks)) for stage in stages
+        tasks.start(lambda s=stage: _status_of(project, s, options, login, tasks))
+        for stage in stages
     ]
     found = [tasks.result(future) for future in asked]
     if options.json:
@@ -74,9 +78,9 @@ def _show_project(context: Context, options: StatusOptions, tasks: TaskGroup) ->
 
 
 def _status_of(
-    project: Project, stage: Stage, options: StatusOptions, tasks: TaskGroup
+    project: Project, stage: Stage, options: StatusOptions, login: AwsLogin, tasks: TaskGroup
 ) -> StageStatus:
-    aws = session.connect(options.region or stage.region, options.profile)
+    aws = login.connect(options.region or stage.region)
     if stage.account and stage.account != aws.account:
         reason = f"it is in account {stage.account}; these credentials are for {aws.account}"
         return StageStatus(
@@ -88,7 +92,7 @@ def _status_of(
 
 def _show_all(context: Context, options: StatusOptions, tasks: TaskGroup) -> ExitCode:
     home = options.region or context.env.get("AWS_REGION") or regions.AGENTCORE[0]
-    aws = session.connect(home, options.profile)
+    aws = AwsLogin(options.profile, context.interactive).connect(home)
     searched = (options.region,) if options.region else _regions_of(aws.identity.partition)
     found = [
         each

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 from datetime import UTC, datetime
 
+from voicecore.aws.login import AwsLogin
 from voicecore.console.context import Context
 from voicecore.console.errors import ExitCode
 from voicecore.image.cache_folders import bases_folder
 from voicecore.image.inputs import base_image, dockerfile, fingerprint
 from voicecore.image.model import BaseImage
+from voicecore.image.registry.credentials import RegistryLogins
 from voicecore.options.upgrade_base import UpgradeBaseOptions
 from voicecore.project.project import load_project
 
@@ -19,8 +21,10 @@ def run(context: Context, options: UpgradeBaseOptions) -> ExitCode:
     project = load_project(options.project or context.cwd)
     text = dockerfile.read(project.agent)
     before = dockerfile.base_of(text)
+    logins = RegistryLogins(AwsLogin())
     with context.output.step(f"Looking up {options.image or before.partition('@')[0]}"):
-        newest = asyncio.run(base_image.newest(options.image or before, bases_folder(context.env)))
+        cache = bases_folder(context.env)
+        newest = asyncio.run(base_image.newest(options.image or before, cache, logins))
     changed = newest.reference != before
     if changed and not options.dry_run:
         dockerfile.write(project.agent, dockerfile.with_base(text, newest.reference))

@@ -14,6 +14,13 @@ from voicecore.contract.latency_stages import sum_by_stage
 
 LEVELS = ("debug", "info", "warning", "error")
 
+HEARD = "heard"
+"""`outcome` of a `sound` event, for a stretch of the caller's sound whose words were recognized.
+
+The others are too_quiet, too_short, not_speech, not_recognized and dropped. `message` says in one
+line what became of the stretch and what to do. The event is also an RTVI server message.
+"""
+
 # AgentCore names streams with and without the session (developer guide, observability-configure).
 _AGENT_STREAM = re.compile(r"\d{4}/\d{2}/\d{2}/\[runtime-logs(?:-(?P<session>[^\]]+))?\]")
 # A session server on Lambda (developer guide, monitoring-cloudwatchlogs-view).
@@ -118,6 +125,9 @@ def _display_event(event: dict[str, Any], text: str) -> Line:
             seconds, turns = event.get("seconds", 0), event.get("turns", 0)
             reason = event.get("reason", "ended")
             return [Span(f"session ended: {reason}, {turns} turns in {seconds:.0f} s", "dim")]
+        case "sound":
+            style = "dim" if event.get("outcome") == HEARD else "yellow"
+            return [Span(str(event.get("message", text)), style)]
         case "session_stopped":
             return [Span("session stopped by its caller", "dim")]
         case _:
@@ -146,10 +156,12 @@ def json_fields(text: str) -> dict[str, Any]:
 
 
 def is_routine(text: str) -> bool:
-    """Return True for routine lines of libraries or Lambda, which are not shown by default."""
+    """Return True for lines that are not shown by default: routine ones, and what others repeat."""
     event = parse_event(text)
     if event is None:
         return _LAMBDA_LINE.match(text) is not None
+    if event["event"] == "sound":
+        return event.get("outcome") == HEARD  # user_said follows
     return event["event"] == "log" and event.get("level") in ("DEBUG", "INFO")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from voicecore.aws.login import AwsLogin
 from voicecore.console.context import Context
 from voicecore.console.progress import OnProgress
 from voicecore.image.builder import BuildRequest, build_image, require_buildable
@@ -53,10 +54,10 @@ class PartImage:
 
 @dataclass(frozen=True)
 class PartImages:
-    """Plans images, and looks for them in ECR with the credentials of an AWS profile."""
+    """Plans images, and looks for them in ECR."""
 
     context: Context
-    profile: str | None = None
+    login: AwsLogin
     builder: str | None = None
     """Builder that the user asked for; None for the default."""
 
@@ -65,7 +66,7 @@ class PartImages:
 
         def planned(compiles: bool) -> BuildPlan:
             env = self.context.env
-            return plan_build(project, repository or None, compiles, env, self.profile, part)
+            return plan_build(project, repository or None, compiles, env, self.login, part)
 
         if self.builder == "codebuild":
             note = f"--builder codebuild: {IN_AWS}"

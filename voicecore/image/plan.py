@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
 
+from voicecore.aws.login import AwsLogin
 from voicecore.console.errors import ExitCode, VoicecoreError
 from voicecore.image.builders.host_packages import HostPackages, install_here
 from voicecore.image.cache_folders import bases_folder, blobs_folder, locks_folder
@@ -98,7 +99,7 @@ def plan_build(
     repository: str | None,
     compiles: bool,
     env: Mapping[str, str],
-    profile: str | None = None,
+    login: AwsLogin,
     part: str = AGENT,
 ) -> BuildPlan:
     """Plan the image of a `part` of the project, and look for it in `repository`.
@@ -112,7 +113,8 @@ def plan_build(
     found = context_files(folder)
     text = dockerfile.read(folder)
     base_name = dockerfile.base_of(text)
-    base = asyncio.run(base_image.resolve(base_name, bases_folder(env)))
+    logins = RegistryLogins(login)
+    base = asyncio.run(base_image.resolve(base_name, bases_folder(env), logins))
     text = dockerfile.with_base(text, base.reference)
     locked = _check_lock(folder, base, compiles, env)
     if locked.created:
@@ -137,7 +139,7 @@ def plan_build(
         lock=locked.content,
         lock_created=locked.created,
         pins_base=base_name != base.reference,
-        logins=RegistryLogins(profile),
+        logins=logins,
     )
     return with_repository(plan, target.name) if target else plan
 

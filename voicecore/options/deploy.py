@@ -16,6 +16,13 @@ from voicecore.options import (
 from voicecore.project.defaults import DEFAULT_STAGE
 
 
+def check_names() -> list[str]:
+    """Return the preflight checks."""
+    from voicecore.cloud.preflight.check_names import CHECK_NAMES
+
+    return list(CHECK_NAMES)
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class DeployOptions:
     """Deploy the agent to AWS.
@@ -52,6 +59,15 @@ class DeployOptions:
         bool,
         Option("Also deploy the session server: on Lambda, or on ECS if it carries phone calls."),
     ] = False
+    skip_check: Annotated[
+        tuple[str, ...],
+        Option(
+            "Skip this preflight check, which is wrong here: {choices}; repeatable.",
+            metavar="NAME",
+            choices=check_names,
+            commas=True,
+        ),
+    ] = ()
     message: Annotated[
         str, Option("Reason for the change, stored with the version.", short="-m", metavar="TEXT")
     ] = ""

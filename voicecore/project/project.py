@@ -20,13 +20,8 @@ from voicecore.project import aws_names
 from voicecore.project.defaults import DEFAULT_STAGE, IDLE_TIMEOUT, MAX_LIFETIME
 from voicecore.project.identity import Owner
 from voicecore.project.invalid_setting import InvalidSetting, did_you_mean, one_of
-from voicecore.project.schema import (
-    DRAIN_MINUTES_MAX,
-    LOG_RETENTION_DAYS,
-    PUBLIC,
-    invalid_settings,
-    network_for,
-)
+from voicecore.project.network_settings import PUBLIC, network_for
+from voicecore.project.schema import DRAIN_MINUTES_MAX, LOG_RETENTION_DAYS, invalid_settings
 
 FILE = "voicecore.toml"
 
@@ -43,6 +38,8 @@ class Vpc:
     security_groups: tuple[str, ...] = ()
     ha: bool = False
     """True for a NAT gateway in each availability zone, so that no zone takes down all calls."""
+    endpoints: bool = False
+    """True for VPC endpoints in place of NAT gateways: nothing leads to the internet."""
 
     @property
     def given(self) -> bool:
@@ -195,6 +192,7 @@ def load_project(root: Path) -> Project:
             subnets=tuple(vpc.get("subnets", ())),
             security_groups=tuple(vpc.get("security_groups", ())),
             ha=vpc.get("ha", False),
+            endpoints=vpc.get("endpoints", False),
         ),
         turn=TurnSettings(**answers.get("turn", {})),
         providers=tuple(answers.get(BY_PHONE, {}).get("providers", ())),

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, cast
 
 from voicecore.catalog import regions
+from voicecore.catalog.endpoints import internet_needs
 from voicecore.catalog.phones import PHONES
 from voicecore.catalog.pipelines import PIPELINES
-from voicecore.catalog.pipelines.record import Pipeline, regions_of, services_of
+from voicecore.catalog.pipelines.record import Pipeline, regions_of, services_of, used_by
 from voicecore.catalog.platforms import PLATFORMS
 from voicecore.catalog.transports import BY_PHONE, TRANSPORTS
 from voicecore.catalog.transports import DEFAULT as DEFAULT_TRANSPORT
@@ -26,9 +27,7 @@ from voicecore.project.invalid_setting import (
     unknown,
     unknown_keys,
 )
-
-PUBLIC = "public"
-VPC = "vpc"
+from voicecore.project.network_settings import invalid_network
 
 PEAK_CALLS_MAX = 2500
 """Concurrent sessions that AgentCore allows in most regions (bedrock-agentcore-limits)."""
@@ -50,13 +49,6 @@ _RETENTIONS = (
     1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922,
     3288, 3653,
 )  # fmt: skip
-
-# AgentCore API Reference, VpcConfig: up to 16 of each.
-_VPC_LISTS = {
-    "subnets": re.compile(r"subnet-[0-9a-z]{8,17}"),
-    "security_groups": re.compile(r"sg-[0-9a-z]{8,17}"),
-}
-_VPC_LIST_MAX = 16
 
 _ACCOUNT = re.compile(r"[0-9]{12}")
 _DOMAIN = re.compile(r"(?=.{4,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z][a-z0-9-]*[a-z0-9]")
@@ -97,7 +89,9 @@ def invalid_settings(answers: dict[str, Any]) -> Iterator[InvalidSetting]:
 
     yield from _invalid_account("account", answers)
     yield from _invalid_platform("platform", answers)
-    yield from invalid_network(answers, _known_transports(answers))
+    transports = _known_transports(answers)
+    used = used_by(record, services_of(record, chosen)) if record else ()
+    yield from invalid_network(answers, transports, internet_needs(used, transports))
     yield from _invalid_turn(answers.get("turn", {}))
     yield from _invalid_telephony(answers)
     yield from _invalid_server("server", answers)
@@ -201,56 +195,6 @@ def _invalid_platform(key: str, settings: dict[str, Any]) -> Iterator[InvalidSet
     # Any region may have any platform: AWS lists none completely, and answers when it is asked.
     if (platform := settings.get("platform", PLATFORMS[0])) not in PLATFORMS:
         yield unknown(key, platform, PLATFORMS)
-
-
-def invalid_network(
-    answers: dict[str, Any], transports: Sequence[Transport]
-) -> Iterator[InvalidSetting]:
-    """Yield what is wrong with `network` and [vpc], for these transports."""
-    network, vpc = answers.get("network"), answers.get("vpc", {})
-    if network is not None and network not in (VPC, PUBLIC):
-        yield unknown("network", network, (VPC, PUBLIC))
-    if network == PUBLIC:
-        for transport in transports:
-            if transport.not_public:
-                yield InvalidSetting(
-                    "network", f"{PUBLIC!r} cannot carry {transport.name!r}: {transport.not_public}"
-                )
-        if vpc:
-            yield InvalidSetting("vpc", f'is used only with network = "{VPC}"')
-    if not isinstance(vpc, dict):
-        yield InvalidSetting("vpc", "must be a table")
-        return
-    yield from _invalid_vpc(cast("dict[str, Any]", vpc))
-
-
-def _invalid_vpc(vpc: dict[str, Any]) -> Iterator[InvalidSetting]:
-    yield from unknown_keys("vpc.", vpc, (*_VPC_LISTS, "ha"))
-    for key, pattern in _VPC_LISTS.items():
-        if key in vpc:
-            yield from _invalid_ids(f"vpc.{key}", vpc[key], pattern)
-    for key, other in (("subnets", "security_groups"), ("security_groups", "subnets")):
-        if vpc.get(key) and not vpc.get(other):
-            yield InvalidSetting(f"vpc.{key}", f"needs {other} too, in the same VPC")
-    if not isinstance(vpc.get("ha", False), bool):
-        yield InvalidSetting("vpc.ha", "must be true or false")
-    elif vpc.get("ha") and vpc.get("subnets"):
-        yield InvalidSetting(
-            "vpc.ha", "applies only to a network that voicecore creates, not to your own subnets"
-        )
-
-
-def _invalid_ids(key: str, value: object, pattern: re.Pattern[str]) -> Iterator[InvalidSetting]:
-    ids = cast("list[object]", value)
-    if not isinstance(value, list) or not 1 <= len(ids) <= _VPC_LIST_MAX:
-        yield InvalidSetting(key, f"must be a list of 1 to {_VPC_LIST_MAX} IDs")
-        return
-    for item in ids:
-        if not isinstance(item, str) or not pattern.fullmatch(item):
-            example = pattern.pattern.split("-")[0] + "-0123456789abcdef0"
-            yield InvalidSetting(key, f"{item!r} is not an ID such as {example!r}")
-    if len(set(map(str, ids))) < len(ids):
-        yield InvalidSetting(key, "lists an ID twice")
 
 
 def _invalid_turn(turn: object) -> Iterator[InvalidSetting]:
@@ -359,12 +303,3 @@ def _invalid_stage(name: str, stage: object, needs: _RegionNeeds) -> Iterator[In
             f"{days!r} is not a retention period of CloudWatch Logs; "
             f"choose from {', '.join(map(str, _RETENTIONS))}",
         )
-
-
-def network_for(transports: Iterable[Transport], vpc: object) -> str:
-    """Return the default network mode: PUBLIC, unless a transport or [vpc] needs a VPC.
-
-    PUBLIC costs nothing between calls, and starts a session sooner. But it blocks UDP, so
-    TURN has to use TLS, where a lost packet delays those behind it.
-    """
-    return VPC if vpc or any(t.not_public or t.turn for t in transports) else PUBLIC

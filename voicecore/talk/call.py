@@ -37,11 +37,11 @@ _LEVEL_BLOCKS = 6
 
 
 class NoAnswer(VoicecoreError):
-    """The agent is connected, heard the user, and said nothing."""
+    """The agent is connected, and said nothing; `reason` is a sentence, or empty."""
 
-    def __init__(self) -> None:
+    def __init__(self, reason: str) -> None:
         super().__init__(
-            f"The agent said nothing for {_ANSWER_SECONDS:.0f} s.",
+            f"The agent said nothing for {_ANSWER_SECONDS:.0f} s. {reason}".strip(),
             "Its log shows what it heard and did; so does `voicecore dev` in another terminal.",
         )
 
@@ -141,7 +141,7 @@ class LiveCall:
             async with asyncio.timeout(_ANSWER_SECONDS):
                 await self._until(lambda: self.transcript.answered)
         except TimeoutError:
-            raise NoAnswer from None
+            raise NoAnswer(self.transcript.not_heard) from None
         await self._until(lambda: self.idle)
 
     async def replied(self) -> None:

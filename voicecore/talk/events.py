@@ -93,6 +93,7 @@ CallEvent = (
     | IcePath
     | rtvi.AgentError
     | rtvi.ToolCall
+    | rtvi.Sound
     | UserSaid
     | AgentSaid
     | UserSpoke

@@ -13,6 +13,7 @@ from yarl import URL
 
 from voicecore.console import json_text
 from voicecore.console.errors import ExitCode, VoicecoreError
+from voicecore.console.network_env import proxy_for
 
 _TIMEOUT = aiohttp.ClientTimeout(total=40)
 """Seconds; a cold start at AgentCore may take 30 (aws/bedrock-agentcore-sdk-python#599)."""
@@ -169,6 +170,7 @@ class SessionClient:
                 headers={"Authorization": f"Bearer {self._key}", **headers},
                 json=body,
                 timeout=_TIMEOUT,
+                proxy=proxy_for(self.url),
             ) as response:
                 return response.status, await document_of(response)
         except (aiohttp.ClientError, TimeoutError, ValueError) as error:

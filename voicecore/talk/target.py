@@ -19,6 +19,7 @@ from voicecore.project.foreign_code import warn_of_foreign_code
 from voicecore.project.project import Project, Stage
 
 if TYPE_CHECKING:
+    from voicecore.aws.login import AwsLogin
     from voicecore.local.processes.dev_state import DevState
 
 
@@ -253,18 +254,23 @@ async def _remote_server(
 async def _remote_env(context: Context, project: Project, target: CallTarget) -> dict[str, str]:
     """Return the environment of a session server for the agent in AWS.
 
-    Raises AgentNotDeployed or BadArn.
+    Raises AgentNotDeployed, BadArn or AwsRefused.
     """
+    from voicecore.aws.errors import translated_errors
+    from voicecore.aws.login import AwsLogin
     from voicecore.cloud.stacks import turn_channels
     from voicecore.cloud.stacks.deployment import deployment_of
 
+    login = AwsLogin(can_ask=context.interactive)
+    with translated_errors("voicecore talk --remote"):
+        login.open(project.stage(target.stage).region)
     stored = dotenv_of(project.server)
     configured = context.env.get("AGENT_RUNTIME_ARN") or stored.get("AGENT_RUNTIME_ARN")
     # A server's own variable names the agent of the default stage.
     arn = target.arn or (configured if target.stage == DEFAULT_STAGE else None)
     if not arn:
         with context.output.step("Looking for the agent in AWS"):
-            arn = await asyncio.to_thread(deployed_arn, project, target.stage)
+            arn = await asyncio.to_thread(deployed_arn, project, login, target.stage)
     parts = arn.split(":")
     if len(parts) != 6 or parts[2] != "bedrock-agentcore":
         raise BadArn(
@@ -281,7 +287,7 @@ async def _remote_env(context: Context, project: Project, target: CallTarget) ->
         "AGENT_ENDPOINT": endpoint_for(project, arn, stored.get("AGENT_ENDPOINT", "DEFAULT")),
         "AWS_REGION": parts[3],
     }
-    return {**without_ours(context.env), **relays, **stored, **own}
+    return {**without_ours(context.env), **login.for_child(), **relays, **stored, **own}
 
 
 def endpoint_for(project: Project, arn: str, otherwise: str) -> str:
@@ -291,7 +297,7 @@ def endpoint_for(project: Project, arn: str, otherwise: str) -> str:
     return next(map(aws_names.endpoint_name_for, stages), otherwise)
 
 
-def deployed_arn(project: Project, stage_name: str = DEFAULT_STAGE) -> str:
+def deployed_arn(project: Project, login: AwsLogin, stage_name: str = DEFAULT_STAGE) -> str:
     """Return the ARN of the stage's runtime, from its stack. Raises AgentNotDeployed."""
     from voicecore.aws import session
     from voicecore.aws.errors import translated_errors
@@ -300,7 +306,7 @@ def deployed_arn(project: Project, stage_name: str = DEFAULT_STAGE) -> str:
     again = "voicecore talk --remote"
     stage = project.stage(stage_name)
     with translated_errors(again):
-        aws = session.connect(stage.region)
+        aws = login.connect(stage.region)
         session.check_account(aws.identity, stage.account)
         cloud = CloudFormation(aws.client("cloudformation"), project.owner, again)
         stack = cloud.find(aws_names.stack_name_for(project.name, stage.name))

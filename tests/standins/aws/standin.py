@@ -35,6 +35,7 @@ from tests.standins.aws.services import (
     quotas,
     secrets_manager,
     tagging,
+    vpc_endpoints,
     vpc_origins,
 )
 from tests.standins.aws.services.lambda_containers import Start
@@ -46,6 +47,7 @@ _HANDLERS = (
     | quotas.HANDLERS
     | cloudformation.HANDLERS
     | ec2.HANDLERS
+    | vpc_endpoints.HANDLERS
     | lambda_functions.HANDLERS
     | iam.HANDLERS
     | ecr.HANDLERS

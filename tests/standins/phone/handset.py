@@ -12,12 +12,12 @@ from typing import Any
 
 import aiohttp
 
-from voicecore.catalog.phones import PHONES
 from voicecore.catalog.phones.media import (
     BadFrame,
     Clear,
     Mark,
     MediaCommand,
+    MediaProtocol,
     MediaStream,
     Play,
     Press,
@@ -43,8 +43,6 @@ class Mistake(Enum):
     NO_START = auto()
     """The socket opens, and no message comes."""
     LATE_START = auto()
-    WRONG_RATE = auto()
-    """The start names another sample rate than the one asked for."""
     WRONG_CALL = auto()
     """The start names another call than the one that was answered."""
     DROPPED = auto()
@@ -52,17 +50,16 @@ class Mistake(Enum):
 
 
 class Handset:
-    """Sends 20 ms of speech or silence every 20 ms while its `async with` block runs."""
+    """Sends speech or silence in real time while its `async with` block runs."""
 
     def __init__(
         self,
-        provider: str,
+        media: MediaProtocol,
         stream: MediaStream,
         socket: aiohttp.ClientWebSocketResponse,
         mistake: Mistake = Mistake.NONE,
     ) -> None:
-        self.provider, self.stream, self.socket, self.mistake = provider, stream, socket, mistake
-        self.media = PHONES[provider].media()
+        self.media, self.stream, self.socket, self.mistake = media, stream, socket, mistake
         self.audio = bytearray()
         """The agent's voice as heard: PCM at 8 kHz."""
         self.chunks: list[tuple[float, int]] = []
@@ -192,8 +189,6 @@ class Handset:
                 return []
             case Mistake.BAD_START:
                 return [*messages[:-1], _edited(messages[-1], _without_ids)]
-            case Mistake.WRONG_RATE:
-                return [*messages[:-1], _edited(messages[-1], _with_another_rate)]
             case Mistake.WRONG_CALL:
                 return [*messages[:-1], messages[-1].replace(self.stream.call, "another" * 5)]
             case Mistake.NONE:
@@ -220,7 +215,7 @@ class Handset:
                 heard = self._line.to_caller(audio).pcm
                 self.audio += heard
                 now = asyncio.get_running_loop().time()
-                self.chunks.append((now, len(audio) // self.media.bytes_per_ms))
+                self.chunks.append((now, self.media.milliseconds(audio)))
                 if vad.first_audible_sample(heard, 8000) is not None:
                     self._last_voice = now
             case Mark() | Clear() | Press():
@@ -246,10 +241,3 @@ def _without_ids(value: Any) -> Any:
         return value
     kept = ("event", "start", "content-type", "mediaFormat", "media_format")
     return {key: _without_ids(inner) for key, inner in value.items() if key in kept}
-
-
-def _with_another_rate(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _with_another_rate(inner) for key, inner in value.items()}
-    others = {8000: 16000, "8000": "16000", "audio/l16;rate=16000": "audio/l16;rate=8000"}
-    return others.get(value, value) if isinstance(value, (int, str)) else value

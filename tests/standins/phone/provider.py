@@ -96,6 +96,7 @@ class Provider:
 
     async def __aenter__(self) -> Provider:
         self.secrets, self.signaling = account(self.name), PHONES[self.name].signaling()
+        self.media = PHONES[self.name].media()
         self._stack = AsyncExitStack()
         self._http = await self._stack.enter_async_context(
             aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=self.trust))
@@ -164,7 +165,7 @@ class Provider:
         url = URL(connect.url, encoded=True)
         socket = await self._http.ws_connect(url, headers=headers, max_msg_size=0)
         stream = call.phone_call.media(connect.parameters)
-        async with socket, Handset(self.name, stream, socket, mistake) as handset:
+        async with socket, Handset(self.media, stream, socket, mistake) as handset:
             call.handset, call.status = handset, "in-progress"
             try:
                 yield handset

@@ -16,7 +16,7 @@ from typing import Any
 from aiohttp import WSMsgType, web
 
 HEARD = Path(os.environ["HEARD"]).open("a", buffering=1)  # noqa: SIM115 - open until the process ends
-RATE, WIDE_RATE = 8000, 16_000
+RATE = 8000
 connections = count(1)
 
 
@@ -35,10 +35,12 @@ def frames(start: dict[str, Any], seconds: float) -> list[str | bytes]:
     """Return a tone of this length in messages of 20 ms."""
     inner = start.get("start", {})
     if start["event"] == "websocket:connected":
-        sound = tone(seconds, WIDE_RATE)
-        return [sound[n : n + 640] for n in range(0, len(sound), 640)]
+        rate = int(start["content-type"].partition("rate=")[2])
+        sound, size = tone(seconds, rate), 2 * rate // 50
+        return [sound[n : n + size] for n in range(0, len(sound), size)]
     if "stream_sid" in inner:
-        sound, size = tone(seconds, RATE), 320
+        rate = int(inner["media_format"]["sample_rate"])
+        sound, size = tone(seconds, rate), 2 * rate // 50
     else:
         sound, size = ulaw(seconds), 160
     texts = [base64.b64encode(sound[n : n + size]).decode() for n in range(0, len(sound), size)]

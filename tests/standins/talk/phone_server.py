@@ -18,8 +18,9 @@ from aiohttp import WSMsgType, web
 
 from tests.standins import site
 from tests.standins.talk.session_server import tone
+from voicecore.catalog.phones.record import MULAW
 from voicecore.talk.audio import pcm
-from voicecore.talk.telephone.g711 import from_mulaw, to_mulaw
+from voicecore.talk.telephone.g711 import LAWS
 
 END_OF_TURN_MS = 300
 ANSWERS = {
@@ -149,7 +150,7 @@ class _PhoneAgent:
     async def _hear(self, sound: bytes) -> None:
         self.server.sizes.add(len(sound))
         if self.provider in ("twilio", "telnyx", "plivo"):
-            sound = from_mulaw(sound)
+            sound = LAWS[MULAW].decode(sound)
         step = 2 * self.rate // 50
         for n in range(0, len(sound), step):
             if pcm.rms(sound[n : n + step]) > 300:
@@ -180,7 +181,7 @@ class _PhoneAgent:
         if self.provider == "vonage":
             await self.socket.send_bytes(sound)
             return
-        wire = sound if self.provider == "exotel" else to_mulaw(sound)
+        wire = sound if self.provider == "exotel" else LAWS[MULAW].encode(sound)
         media: dict[str, Any] = {"payload": base64.b64encode(wire).decode()}
         if self.provider == "plivo":
             media |= {"contentType": "audio/x-mulaw", "sampleRate": 8000}

@@ -67,6 +67,8 @@ class AgentStandIn:
     stopped: list[str] = field(default_factory=list)
     starts: list[dict[str, Any]] = field(default_factory=list)
     url: str = ""
+    public: str = ""
+    """Where callers are sent to speak, such as wss://agent.example; empty: to itself."""
 
     async def __aenter__(self) -> AgentStandIn:
         self._sockets: list[web.WebSocketResponse] = []
@@ -107,7 +109,7 @@ class AgentStandIn:
         body = await request.json()
         self.starts.append(body)
         session = body.get("sessionId") or f"stand-in-session-{len(self.starts):017}"
-        url = f"ws://127.0.0.1:{self.port}/ws?session={session}"
+        url = f"{self.public or f'ws://127.0.0.1:{self.port}'}/ws?session={session}"
         return web.json_response(
             {"sessionId": session, "token": f"token-of-{session}", "wsUrl": url, "expiresIn": 300}
         )

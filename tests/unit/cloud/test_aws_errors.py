@@ -1,12 +1,16 @@
 """Translation of AWS errors: what failed, why, and what to type next."""
 
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from string import Formatter
 from typing import Any
 
 import pytest
 from botocore import exceptions as botocore
+from botocore.parsers import ResponseParserError
 
+from voicecore.aws.credentials import CredentialsUnusable
 from voicecore.aws.errors import (
     SERVICE,
     AwsRefused,
@@ -44,13 +48,7 @@ def client_error(
             NoAwsCredentials,
             "aws configure",
         ),
-        (botocore.UnauthorizedSSOTokenError(), CredentialsRefused, "aws sso login --profile work"),
-        (
-            botocore.TokenRetrievalError(provider="sso", error_msg="Token has expired"),
-            CredentialsRefused,
-            "aws sso login --profile work",
-        ),
-        (botocore.LoginTokenLoadError(error_msg="none"), CredentialsRefused, "aws login"),
+        (CredentialsUnusable("The login has ended.", "aws login"), CredentialsRefused, "aws login"),
         (client_error("ExpiredToken"), CredentialsRefused, AGAIN),
         (client_error("ExpiredTokenException"), CredentialsRefused, "expired"),
         (client_error("InvalidClientTokenId"), CredentialsRefused, "AWS_PROFILE"),
@@ -129,3 +127,34 @@ def test_quota_error_names_the_service() -> None:
 def test_block_raises_the_translated_error() -> None:
     with pytest.raises(NoAwsCredentials), translated_errors(AGAIN):
         raise botocore.NoCredentialsError
+
+
+def kinds_of(kind: type[botocore.BotoCoreError]) -> Iterator[type[botocore.BotoCoreError]]:
+    for each in kind.__subclasses__():
+        yield from (each, *kinds_of(each))
+
+
+@pytest.mark.parametrize(
+    "kind", {*kinds_of(botocore.BotoCoreError)}, ids=lambda kind: kind.__name__
+)
+def test_each_failure_of_botocore_has_a_fix(kind: type[botocore.BotoCoreError]) -> None:
+    fields = [name for _, name, _, _ in Formatter().parse(kind.fmt) if name]
+    if kind is CredentialsUnusable:
+        fields = ["reason", "advice"]
+    elif kind is botocore.ConnectionClosedError:
+        fields += ["request"]
+    elif kind is botocore.WaiterError:
+        fields += ["last_response"]
+    error = kind(**dict.fromkeys(fields, "-"))
+    with pytest.raises(AwsRefused) as raised, translated_errors(AGAIN):
+        raise error
+    assert raised.value.hint
+    assert raised.value.hint.endswith(AGAIN)
+
+
+def test_answer_of_a_captive_portal_is_not_one_of_aws() -> None:
+    error = ResponseParserError("Unable to parse response, invalid XML received:\nb'<html>'")
+    translated = translate_error(error, AGAIN)
+    assert isinstance(translated, AwsUnreachable)
+    assert "html" not in translated.message
+    assert "A proxy may have sent it" in str(translated.hint)

@@ -22,8 +22,8 @@ from voicecore.cloud.stacks.agent_stack import foundation_of
 from voicecore.cloud.stacks.images_stack import images_stack
 from voicecore.cloud.stacks.network_stack import network_stack
 from voicecore.cloud.stacks.stack import Stack
+from voicecore.project.network_settings import PUBLIC, VPC
 from voicecore.project.project import Vpc
-from voicecore.project.schema import PUBLIC, VPC
 
 pytestmark = pytest.mark.slow
 
@@ -40,6 +40,8 @@ def stacks() -> Iterator[tuple[str, Stack, tuple[str, ...]]]:
         of = deployment(network=VPC, vpc=Vpc(ha=ha))
         yield f"network-{'ha' if ha else 'one'}", network_stack(of, ZONES), everywhere
     of = deployment("cascade", WEBRTC)
+    closed = deployment("cascade", network=VPC, vpc=Vpc(endpoints=True))
+    yield "network-endpoints", network_stack(closed, ZONES), everywhere
     yield "network-udp", network_stack(of, ZONES), everywhere
     yield "images", images_stack(deployment()), everywhere
     yield "network-phone", network_stack(phone_deployment(), ZONES), everywhere

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.unit.cloud.deployments import deployment
-from voicecore.aws.session import open_session
+from voicecore.aws.login import AwsLogin
 from voicecore.catalog.models import Model
 from voicecore.catalog.pipelines import PIPELINES
 from voicecore.cloud.deploy.prices import cost_per_minute
@@ -100,7 +100,7 @@ def test_role_checks_and_price_know_every_model(pipeline: str, stage: str, servi
     of = deployment(pipeline, services={stage: service.name})
     model: Model = service.model
     assert model.source and model.read
-    aws = open_session("us-east-1")
+    aws = AwsLogin().open("us-east-1")
     assert f"model {model.id}" in {name for name, _ in models.model_checks(aws, of)}
     assert of.model_variables[f"{stage.upper()}_MODEL"] == model.name_in("us-east-1")
     assert {item.what: item.dollars for item in cost_per_minute(of)}[service.title]

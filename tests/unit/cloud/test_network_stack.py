@@ -1,9 +1,12 @@
 """The network stack: subnets, NAT gateways, and what the security group allows."""
 
+from dataclasses import replace
+
 import pytest
 
 from tests.unit.cloud.deployments import WEBRTC, WEBSOCKET, deployment
 from voicecore.catalog.transports.record import Transport
+from voicecore.cloud.stacks.deployment import Deployment
 from voicecore.cloud.stacks.network_stack import (
     Egress,
     blocked_ports,
@@ -11,6 +14,7 @@ from voicecore.cloud.stacks.network_stack import (
     required_egress,
 )
 from voicecore.cloud.stacks.stack import references
+from voicecore.project.project import Vpc
 
 ZONES = ("use1-az1", "use1-az2")
 
@@ -37,6 +41,36 @@ def test_ha_adds_a_gateway_and_changes_one_route() -> None:
     assert changed == {"Route2"}
     added = set(two.resources) - set(one.resources)
     assert added == {"Public2", "PublicRoutes2", "Address2", "Nat2"}
+
+
+CLOSED = Vpc(endpoints=True)
+
+
+@pytest.mark.parametrize(
+    ("of", "own"),
+    [
+        (deployment("nova-sonic", network="vpc", vpc=CLOSED), ["bedrock-runtime"]),
+        (deployment("cascade", network="vpc", vpc=CLOSED),
+         ["transcribestreaming", "bedrock-runtime", "polly"]),
+        (deployment("offline", network="vpc", vpc=CLOSED), []),
+        (replace(deployment("offline", network="vpc", vpc=CLOSED), traced=True),
+         ["monitoring", "xray"]),
+    ],
+    ids=["nova-sonic", "cascade", "offline", "traced"],
+)  # fmt: skip
+def test_endpoints_replace_every_way_to_the_internet(of: Deployment, own: list[str]) -> None:
+    stack = network_stack(of, ZONES)
+    for kind in ("::NatGateway", "::EIP", "::InternetGateway", "EC2::Route"):
+        assert not of_type(stack, kind)
+    found = of_type(stack, "::VPCEndpoint")
+    names = [e["ServiceName"]["Fn::Sub"].partition("${AWS::Region}.")[2] for e in found.values()]
+    assert names == ["s3", "ecr.api", "ecr.dkr", "logs", "secretsmanager", *own]
+    for each in list(found.values())[1:]:
+        assert each["PrivateDnsEnabled"] is True
+        assert each["SubnetIds"] == [{"Ref": "Private1"}, {"Ref": "Private2"}]
+    rules = stack.resources["EndpointGroup"]["Properties"]["SecurityGroupIngress"]
+    assert [rule["FromPort"] for rule in rules] == [p.first for p in required_egress(of)]
+    assert "Addresses" not in stack.template["Outputs"]
 
 
 def test_dns_is_on_and_no_ingress_is_allowed() -> None:

@@ -19,6 +19,7 @@ from voicecore.cloud.deploy.plan import (
 from voicecore.cloud.deploy.prices import CostItem
 from voicecore.cloud.stacks.images_stack import images_stack
 from voicecore.cloud.stacks.network_stack import network_stack
+from voicecore.project.project import Vpc
 
 ZONES = ("use1-az1", "use1-az2")
 
@@ -49,6 +50,15 @@ def test_new_stack_is_added_and_priced() -> None:
     assert sum(len(row.ids) for row in stack.rows) == len(
         network_stack(deployment(network="vpc"), ZONES, ha=True).resources
     )
+
+
+def test_interface_endpoints_are_priced_and_the_gateway_endpoint_is_free() -> None:
+    of = deployment(network="vpc", vpc=Vpc(endpoints=True))
+    rows = {row.what: row for row in plan_creation(network_stack(of, ZONES)).rows}
+    assert len(rows["VPC endpoint"].ids) == 5
+    assert rows["VPC endpoint"].month == pytest.approx(5 * 14.60)
+    assert (rows["S3 endpoint"].ids, rows["S3 endpoint"].month) == (("S3",), 0)
+    assert "NAT gateway" not in rows
 
 
 def test_new_image_changes_the_runtime_at_no_cost() -> None:

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from tests.standins.aws_answers import AwsAnswers
-from tests.unit.cloud.deployments import OWN_VPC
 from voicecore.cloud.preflight import agent, names, network, permissions, quotas, server
+from voicecore.cloud.preflight.check_names import CHECK_NAMES
 from voicecore.cloud.preflight.checks import (
     CheckOutcome,
     CheckResult,
@@ -19,8 +19,8 @@ from voicecore.cloud.preflight.checks import (
 from voicecore.cloud.resources.inventory import FoundResource
 from voicecore.cloud.stacks.deployment import Deployment, deployment_of
 from voicecore.cloud.stacks.network_stack import Egress
+from voicecore.project.network_settings import VPC
 from voicecore.project.project import Project, ServerSettings, Stage, Vpc
-from voicecore.project.schema import VPC
 
 FAILED, PASSED, UNKNOWN = CheckOutcome.FAILED, CheckOutcome.PASSED, CheckOutcome.UNKNOWN
 
@@ -40,17 +40,21 @@ def deployment(pipeline: str = "nova-sonic") -> Deployment:
 
 
 def test_all_failed_checks_are_reported_at_once_and_each_fix_once() -> None:
-    failed = [CheckResult(f"c{n}", FAILED, f"m{n}", "fix it") for n in (1, 2)]
+    failed = [CheckResult(f"c{n}", FAILED, f"m{n}", "fix it", "zones") for n in (1, 2)]
     with pytest.raises(PreflightFailed) as error:
-        require_passed([*failed, CheckResult("c3", PASSED, ""), CheckResult("c4", UNKNOWN, "?")])
+        require_passed(
+            [*failed, CheckResult("c3", PASSED, ""), CheckResult("c4", UNKNOWN, "?")],
+            "voicecore deploy",
+        )
     assert error.value.message == (
         "2 preflight checks failed; nothing was changed:\n  c1: m1\n  c2: m2"
     )
-    assert error.value.hint == "fix it"
+    skip = "voicecore deploy --skip-check zones"
+    assert error.value.hint == f"fix it\nIf they are wrong here, skip them:  {skip}"
 
 
 def test_unknown_results_do_not_stop_a_deploy() -> None:
-    require_passed([CheckResult("c", UNKNOWN, "?"), CheckResult("c", PASSED, "")])
+    require_passed([CheckResult("c", UNKNOWN, "?"), CheckResult("c", PASSED, "")], "again")
 
 
 @pytest.mark.parametrize(
@@ -120,47 +124,6 @@ HTTPS = Egress("tcp", 443, 443)
 
 
 @pytest.mark.parametrize(
-    ("groups", "texts"),
-    [
-        ({"sg-1": ("vpc-1", [Egress("-1", 0, 65535)])}, []),
-        ({"sg-1": ("vpc-1", [])}, ["do not allow outbound TCP 443"]),
-        ({"sg-1": ("vpc-2", [HTTPS])}, ["sg-1 is in vpc-2"]),
-    ],
-)
-def test_security_groups_that_block_the_agent_fail(groups: Any, texts: list[str]) -> None:
-    results = list(network.security_group_results([HTTPS], "vpc-1", groups))
-    assert len(results) == len(texts)
-    for result, text in zip(results, texts, strict=True):
-        assert text in result.message
-
-
-def table(routes: list[dict[str, str]], *associations: dict[str, Any]) -> dict[str, Any]:
-    return {"VpcId": "vpc-1", "Routes": routes, "Associations": list(associations)}
-
-
-NAT = [{"DestinationCidrBlock": "0.0.0.0/0", "NatGatewayId": "nat-1"}]
-IGW = [
-    {"DestinationCidrBlock": "10.0.0.0/16", "GatewayId": "local"},
-    {"DestinationCidrBlock": "0.0.0.0/0", "GatewayId": "igw-1"},
-]
-
-
-@pytest.mark.parametrize(
-    ("tables", "target"),
-    [
-        ([table(NAT, {"SubnetId": "s-1"}), table(IGW, {"Main": True})], "nat-1"),
-        ([table(NAT, {"SubnetId": "s-2"}), table(IGW, {"Main": True})], "igw-1"),
-        ([table([], {"SubnetId": "s-1"}), table(IGW, {"Main": True})], ""),
-        ([], ""),
-    ],
-)
-def test_default_route_is_in_the_subnets_own_table_or_the_main_one(
-    tables: Any, target: str
-) -> None:
-    assert network.default_route("s-1", "vpc-1", tables) == target
-
-
-@pytest.mark.parametrize(
     ("arn", "principal"),
     [
         ("arn:aws:sts::1:assumed-role/dev/ada", "arn:aws:iam::1:role/dev"),
@@ -200,8 +163,22 @@ def test_deployed_stacks_are_not_checked_against_quotas_again() -> None:
     assert not {"addresses", "zones"} & names_of(public)
     assert not {"runtimes", "names"} & names_of(public, "voicecore-x-dev", "voicecore-x-images")
     vpc = replace(public, network="vpc")
-    assert {"addresses", "VPCs", "zones"} <= names_of(vpc)
+    assert {"addresses", "vpcs", "zones"} <= names_of(vpc)
     assert "addresses" not in names_of(vpc, "voicecore-x-network")
+
+
+def test_every_check_can_be_skipped_by_its_name() -> None:
+    aws: Any = UnusedAws()
+    given = Vpc(("subnet-1",), ("sg-1",))
+    found = {"build"}  # of an image
+    for vpc in (Vpc(), Vpc(endpoints=True), given):
+        found |= names_of(replace(deployment("cascade"), network="vpc", vpc=vpc))
+    for domain in ("", "phone.example.com"):
+        of = deployment()
+        of = replace(of, stage=replace(of.stage, server=ServerSettings(domain, "arn:x")))
+        for on_ecs in (True, False):
+            found |= {name for name, _ in server.server_checks(aws, of, on_ecs, new=True)}
+    assert found == set(CHECK_NAMES)
 
 
 @pytest.mark.parametrize(
@@ -245,31 +222,6 @@ def test_certificate_must_be_issued_for_the_domain(found: dict[str, Any], text: 
     assert (result.outcome is PASSED) == text.startswith("for ")
     if result.outcome is FAILED:
         assert "aws acm " in result.fix and "us-east-1" in result.fix
-
-
-@pytest.mark.parametrize(("reached", "allowed"), [("0.0.0.0/0", True), ("10.0.0.0/8", False)])
-def test_outbound_rules_count_only_if_they_reach_the_internet(reached: str, allowed: bool) -> None:
-    subnet = {"VpcId": "vpc-1"}
-    subnets = [
-        subnet | {"SubnetId": id, "AvailabilityZoneId": f"use1-az{n}"}
-        for n, id in enumerate(OWN_VPC.subnets, 1)
-    ]
-    route = {"DestinationCidrBlock": "0.0.0.0/0", "NatGatewayId": "nat-1"}
-    table = {"VpcId": "vpc-1", "Associations": [{"Main": True}], "Routes": [route]}
-    group = {
-        "GroupId": OWN_VPC.security_groups[0],
-        "VpcId": "vpc-1",
-        "IpPermissionsEgress": [{"IpProtocol": "-1", "IpRanges": [{"CidrIp": reached}]}],
-    }
-    answers = {
-        "describe_subnets": {"Subnets": subnets},
-        "describe_route_tables": {"RouteTables": [table]},
-        "describe_security_groups": {"SecurityGroups": [group]},
-    }
-    aws: Any = AwsAnswers({"ec2": answers})
-    of = replace(deployment(), network=VPC, vpc=OWN_VPC)
-    messages = " ".join(result.message for result in network.check_given_network(aws, of))
-    assert ("do not allow outbound" in messages) is not allowed, messages
 
 
 def test_condition_with_several_values_is_simulated_with_all_of_them() -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from voicecore.cloud.observe.cost import resource_costs, usage_dimensions
+from voicecore.cloud.observe.cost import hours_between, resource_costs, usage_dimensions
 from voicecore.cloud.observe.drift import drift_text
 from voicecore.cloud.observe.projects import TaggedResources, group_by_stage, kind_of
 from voicecore.cloud.observe.status import ServerStatus, StageStatus, last_sessions
@@ -49,6 +49,11 @@ def test_usage_of_the_stage_is_counted_once() -> None:
     ]
     assert usage_dimensions(listed, "line_dev", ("DEFAULT", "dev")) == [mine, other]
     assert usage_dimensions([], "line_dev", ("DEFAULT",)) == []
+
+
+def test_stack_from_the_future_of_a_slow_clock_costs_nothing() -> None:
+    assert hours_between(NOW + timedelta(minutes=3), NOW) == 0
+    assert hours_between(NOW - timedelta(minutes=90), NOW) == 1.5
 
 
 def test_resources_cost_per_hour() -> None:

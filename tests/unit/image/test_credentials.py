@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from voicecore.aws.errors import AwsRefused
+from voicecore.aws.login import AwsLogin
 from voicecore.console.errors import ExitCode
 from voicecore.image.registry.credentials import (
     CredentialHelperFailed,
@@ -89,7 +90,7 @@ def test_ecr_host_rejects_other_registries(host: str) -> None:
 def test_ecr_source_requests_token_on_each_call(api: FakeEcrApi) -> None:
     token = base64.b64encode(b"AWS:a-token").decode()
     api.document = {"authorizationData": [{"authorizationToken": token}]}
-    source = login_source(HOST)
+    source = login_source(HOST, AwsLogin())
     assert source() == source() == RegistryLogin("AWS", "a-token")
     assert api.operations == ["GetAuthorizationToken"] * 2
 
@@ -97,7 +98,7 @@ def test_ecr_source_requests_token_on_each_call(api: FakeEcrApi) -> None:
 def test_logins_are_shared_until_refused(api: FakeEcrApi) -> None:
     token = base64.b64encode(b"AWS:a-token").decode()
     api.document = {"authorizationData": [{"authorizationToken": token}]}
-    logins = RegistryLogins()
+    logins = RegistryLogins(AwsLogin())
     lookup, push = logins.source_for(HOST), logins.source_for(HOST)
     assert lookup() == push() == RegistryLogin("AWS", "a-token")
     assert len(api.operations) == 1
@@ -117,7 +118,7 @@ def test_logins_are_shared_until_refused(api: FakeEcrApi) -> None:
 def test_error_of_ecr_api_is_explained(api: FakeEcrApi, code: str, message: str) -> None:
     api.status, api.document = 400, {"__type": code, "message": "because"}
     with pytest.raises(AwsRefused, match=message) as caught:
-        login_source(HOST)()
+        login_source(HOST, AwsLogin())()
     assert caught.value.exit_code == ExitCode.AWS_REFUSED
     if code == "AccessDeniedException":
         assert "ecr:GetAuthorizationToken" in (caught.value.hint or "")
@@ -129,14 +130,14 @@ def test_missing_aws_credentials_are_reported(
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
     monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
     with pytest.raises(AwsRefused, match="No AWS credentials"):
-        login_source(HOST)()
+        login_source(HOST, AwsLogin())()
     assert not api.operations
 
 
 def test_unknown_profile_is_reported(api: FakeEcrApi, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_PROFILE", "unknown")
     with pytest.raises(AwsRefused, match="unknown"):
-        login_source(HOST)()
+        login_source(HOST, AwsLogin())()
     assert not api.operations
 
 
@@ -152,26 +153,26 @@ def docker_config(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 def test_login_of_docker_config_is_used(docker_config: Path) -> None:
     auth = base64.b64encode(b"me:secret").decode()
     docker_config.write_text(json.dumps({"auths": {"ghcr.io": {"auth": auth}}}))
-    assert login_source("ghcr.io")() == RegistryLogin("me", "secret")
+    assert login_source("ghcr.io", AwsLogin())() == RegistryLogin("me", "secret")
 
 
 def test_docker_hub_login_has_its_own_key(docker_config: Path) -> None:
     auth = base64.b64encode(b"me:secret").decode()
     config = {"auths": {"https://index.docker.io/v1/": {"auth": auth}}}
     docker_config.write_text(json.dumps(config))
-    assert login_source("docker.io")() == RegistryLogin("me", "secret")
+    assert login_source("docker.io", AwsLogin())() == RegistryLogin("me", "secret")
 
 
 def test_no_login_returns_none(docker_config: Path) -> None:
-    assert login_source("ghcr.io")() is None
+    assert login_source("ghcr.io", AwsLogin())() is None
     docker_config.write_text(json.dumps({"auths": {"ghcr.io": {}}}))
-    assert login_source("ghcr.io")() is None
+    assert login_source("ghcr.io", AwsLogin())() is None
 
 
 def test_identity_token_is_read(docker_config: Path) -> None:
     entry = {"auth": base64.b64encode(b"me:").decode(), "identitytoken": "refresh"}
     docker_config.write_text(json.dumps({"auths": {"x.azurecr.io": entry}}))
-    assert login_source("x.azurecr.io")() == RegistryLogin("", "", "refresh")
+    assert login_source("x.azurecr.io", AwsLogin())() == RegistryLogin("", "", "refresh")
 
 
 def test_credential_helper_is_used(
@@ -186,17 +187,17 @@ def test_credential_helper_is_used(
     helper.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
     docker_config.write_text(json.dumps({"credsStore": "vault"}))
-    assert login_source("ghcr.io")() == RegistryLogin("me", "kept")
-    assert login_source("quay.io")() is None
+    assert login_source("ghcr.io", AwsLogin())() == RegistryLogin("me", "kept")
+    assert login_source("quay.io", AwsLogin())() is None
 
 
 def test_missing_credential_helper_is_reported(docker_config: Path) -> None:
     docker_config.write_text(json.dumps({"credsStore": "long-gone"}))
     with pytest.raises(CredentialHelperFailed, match="docker-credential-long-gone"):
-        login_source("ghcr.io")()
+        login_source("ghcr.io", AwsLogin())()
 
 
 def test_invalid_docker_config_is_reported(docker_config: Path) -> None:
     docker_config.write_text(json.dumps({"auths": {"ghcr.io": "me"}}))
     with pytest.raises(CredentialHelperFailed, match=r"ghcr\.io"):
-        login_source("ghcr.io")()
+        login_source("ghcr.io", AwsLogin())()

@@ -15,6 +15,7 @@ import pytest
 from tests.standins.image.in_process_registry import FakeRegistry, Fault, digest_of
 from tests.unit.image.sample_project import make_base
 from tests.unit.image.workspace import Workspace
+from voicecore.aws.login import AwsLogin
 from voicecore.console.errors import VoicecoreError
 from voicecore.console.progress import Progress
 from voicecore.image.blob_store import blob_path
@@ -23,7 +24,7 @@ from voicecore.image.inputs.fingerprint import age_of, epoch_of
 from voicecore.image.model import BaseImage
 from voicecore.image.plan import CannotBuild, python_of
 from voicecore.image.registry.client import Repository
-from voicecore.image.registry.credentials import RegistryLogin
+from voicecore.image.registry.credentials import RegistryLogin, RegistryLogins
 from voicecore.image.registry.errors import (
     BlobCorrupt,
     ImageMalformed,
@@ -128,7 +129,8 @@ def test_token_service_without_token_is_reported(answer: bytes) -> None:
 
 async def _resolved(registry: FakeRegistry, cache: Path, version: str = ":3.13") -> BaseImage:
     async with registry.serving():
-        return await resolve(f"{registry.host}/python{version}", cache)
+        name = f"{registry.host}/python{version}"
+        return await resolve(name, cache, RegistryLogins(AwsLogin()))
 
 
 def changed_base(registry: FakeRegistry, change: Callable[[Any, Any], object]) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from tests.standins.image.in_process_registry import FakeRegistry
 from tests.unit.image.sample_project import PYTHON, make_base, uv_env
+from voicecore.aws.login import AwsLogin
 from voicecore.console.errors import VoicecoreError
 from voicecore.image.builder import require_buildable
 from voicecore.image.builder_choice import BuilderChoice
@@ -53,7 +54,7 @@ def require(
         lock={},
         lock_created="",
         pins_base=False,
-        logins=RegistryLogins(None),
+        logins=RegistryLogins(AwsLogin()),
     )
     require_buildable(plan, choice, {**uv_env(), "XDG_CACHE_HOME": str(agent.parent), **env})
 

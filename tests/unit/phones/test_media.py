@@ -15,6 +15,7 @@ from voicecore.catalog.phones.media import (
     Press,
     StreamPosition,
 )
+from voicecore.catalog.phones.record import ALAW, MULAW
 
 STREAM = MediaStream("AC1", "CA1", "MZ1", "+12025550123", "+12025550100", {"k": "v"})
 POSITION = StreamPosition(message=3, chunks=1, ms=20)
@@ -194,9 +195,20 @@ def test_plivo_and_vonage_report_no_marks_for_cleared_audio() -> None:
 
 def test_streams_use_the_encoding_of_the_record() -> None:
     medias = {name: phone.media() for name, phone in PHONES.items()}
-    assert {name: (media.rate, media.mulaw) for name, media in medias.items()} == {
-        phone.name: (phone.rate, phone.encoding == "audio/x-mulaw") for phone in PHONES.values()
+    assert {name: (media.rate, media.encoding) for name, media in medias.items()} == {
+        phone.name: (phone.rate, phone.encoding) for phone in PHONES.values()
     }
+
+
+def test_line_names_its_format_at_the_start_and_changes_no_other() -> None:
+    telnyx = PHONES["telnyx"].media()
+    alaw = telnyx.over(ALAW, chunk_ms=10)
+    start = json.loads(alaw.opening(STREAM)[1])["start"]
+    assert start["media_format"] == {"encoding": "PCMA", "sample_rate": 8000, "channels": 1}
+    assert (alaw.chunk_bytes, alaw.plays, telnyx.encoding) == (80, MULAW, MULAW)
+    exotel = PHONES["exotel"].media().over(rate=24_000)
+    start = json.loads(exotel.opening(STREAM)[1])["start"]
+    assert start["media_format"]["sample_rate"] == "24000" and exotel.chunk_bytes == 4800
 
 
 def test_keypad_has_twelve_keys() -> None:

@@ -18,7 +18,7 @@ from voicecore.talk.events import (
     UserSaid,
     UserSpoke,
 )
-from voicecore.talk.transports.rtvi import AgentError, AgentLatency, AgentStage, ToolCall
+from voicecore.talk.transports.rtvi import AgentError, AgentLatency, AgentStage, Sound, ToolCall
 from voicecore.talk.view.event_json import event_json
 from voicecore.talk.view.latency import MeasuredTurn, TurnTotals
 
@@ -45,6 +45,10 @@ DOCUMENTS: list[tuple[CallEvent, str]] = [
         '{"event": "error", "message": "no credit", "fatal": true}',
     ),
     (ToolCall("clock", 3.4), '{"event": "tool_call", "name": "clock", "ms": 3.4}'),
+    (
+        Sound("too_short", "Say more."),
+        '{"event": "sound", "outcome": "too_short", "message": "Say more."}',
+    ),
     (UserSaid("Hi"), '{"event": "user_said", "text": "Hi"}'),
     (
         AgentSaid("Hello", interrupted=False, turn=None),

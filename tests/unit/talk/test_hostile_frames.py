@@ -136,7 +136,9 @@ def test_malformed_url_of_the_server_is_refused(url: str) -> None:
         asyncio.run(call(HostileServer(url=url)))
 
 
-_TEXT = st.text(st.characters()) | st.sampled_from(["rtvi-ai", "latency", "tool_call", "ms", "0"])
+_TEXT = st.text(st.characters()) | st.sampled_from(
+    ["rtvi-ai", "latency", "tool_call", "sound", "ms", "0"]
+)
 _JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | _TEXT,
     lambda inner: st.lists(inner) | st.dictionaries(_TEXT, inner),
@@ -148,9 +150,21 @@ _KINDS = (
     *("bot-started-speaking", "bot-stopped-speaking"),
 )
 _KEYS = st.sampled_from(
-    ["type", "turn", "total_ms", "stages", "text", "final", "error", "name", "ms", "segment_id"]
+    [
+        "type",
+        "turn",
+        "total_ms",
+        "stages",
+        "text",
+        "final",
+        "error",
+        "name",
+        "ms",
+        "segment_id",
+        "outcome",
+    ]
 )
-_DATA = st.dictionaries(_KEYS, _JSON | st.sampled_from(["latency", "tool_call"]))
+_DATA = st.dictionaries(_KEYS, _JSON | st.sampled_from(["latency", "tool_call", "sound"]))
 _EVENTS = st.builds(
     lambda kind, data: {"label": "rtvi-ai", "type": kind, "data": data},
     st.sampled_from(_KINDS),

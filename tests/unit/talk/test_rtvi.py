@@ -57,6 +57,10 @@ def message(kind: str, **data: Any) -> dict[str, Any]:
             message("server-message", type="tool_call", name="opening_hours", ms=3),
             rtvi.ToolCall("opening_hours", 3.0),
         ),
+        (
+            message("server-message", type="sound", outcome="too_short", message="say more"),
+            rtvi.Sound("too_short", "say more"),
+        ),
         (message("server-message", type="something else"), None),
         (
             message("error", error="out of credit", fatal=True),

@@ -255,3 +255,22 @@ def test_tools_and_errors_become_notes() -> None:
         "no more credit",
     ]
     assert call.reported(rtvi.AgentError) == [rtvi.AgentError("no more credit", fatal=True)]
+
+
+def test_sound_that_was_not_heard_is_a_note_until_the_next_is_heard() -> None:
+    call = Call()
+    quiet = rtvi.Sound("too_quiet", "0.4 s of speech were too quiet.")
+    call.deliver(1, quiet)
+    assert call.transcript.utterances == [Utterance("note", quiet.message)]
+    assert call.reported(rtvi.Sound) == [quiet]
+    assert call.transcript.not_heard == quiet.message
+    call.deliver(2, rtvi.Sound("heard", "heard 1.2 s of speech"))
+    assert len(call.transcript.utterances) == 1
+    assert call.transcript.not_heard == ""
+
+
+def test_reason_for_silence_is_not_of_a_sound_before_the_typed_line() -> None:
+    call = Call()
+    call.deliver(1, rtvi.Sound("not_speech", "2.0 s of sound were not speech."))
+    call.transcript.typed("What time is it?", 2)
+    assert call.transcript.not_heard == ""

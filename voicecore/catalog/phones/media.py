@@ -9,13 +9,14 @@ Messages", Telnyx "Stream call media over WebSocket", Plivo "Stream Event Protoc
 from __future__ import annotations
 
 import base64
+import copy
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar, Self, cast
 
-from voicecore.catalog.phones.record import MULAW, Phone
+from voicecore.catalog.phones.record import PCM, Phone
 from voicecore.console import json_text
 
 KEYPAD = "0123456789*#"
@@ -79,25 +80,39 @@ class BadFrame(Exception):
 
 
 class MediaProtocol(ABC):
-    """One provider's stream: mono, `rate` samples/s, μ-law or 16-bit little-endian PCM."""
+    """One provider's stream: mono, in the format of its record unless `over` names another."""
 
-    chunk_ms: ClassVar[int] = 20
+    chunk_ms: int = 20
     """Length of the audio in one message, in ms."""
     marks_when_cleared: ClassVar[bool] = True
     """True when marks also come back for audio that was cleared."""
 
     def __init__(self, phone: Phone) -> None:
-        self.rate, self.mulaw = phone.rate, phone.encoding == MULAW
+        self.rate, self.encoding = phone.rate, phone.encoding
+
+    def over(self, encoding: str = "", rate: int = 0, chunk_ms: int = 0) -> Self:
+        """Return this protocol for a phone line with another encoding, rate or packet length."""
+        other = copy.copy(self)
+        other.encoding, other.rate = encoding or self.encoding, rate or self.rate
+        other.chunk_ms = chunk_ms or self.chunk_ms
+        return other
 
     @property
-    def bytes_per_ms(self) -> int:
-        """Size of 1 ms of audio."""
-        return self.rate // 1000 * (1 if self.mulaw else 2)
+    def plays(self) -> str:
+        """Encoding of the audio that the server sends."""
+        return self.encoding
 
     @property
     def chunk_bytes(self) -> int:
-        """Size of the audio in one message."""
-        return self.bytes_per_ms * self.chunk_ms
+        """Size of the caller's audio in one message."""
+        return self.chunk_ms * self._bytes_per_ms(self.encoding)
+
+    def milliseconds(self, audio: bytes) -> int:
+        """Return the length of audio that the server sends."""
+        return len(audio) // self._bytes_per_ms(self.plays)
+
+    def _bytes_per_ms(self, encoding: str) -> int:
+        return self.rate // 1000 * (2 if encoding == PCM else 1)
 
     @abstractmethod
     def opening(self, stream: MediaStream) -> tuple[str, ...]:
@@ -184,7 +199,7 @@ class JsonMedia(MediaProtocol):
             audio = base64.b64decode(payload, validate=True) if isinstance(payload, str) else b""
         except ValueError:  # of base64, or of text that is not ASCII
             raise BadFrame("a payload that is not base64") from None
-        if not audio or (not self.mulaw and len(audio) % 2):
+        if not audio or (self.plays == PCM and len(audio) % 2):
             raise BadFrame(f"{len(audio)} bytes of audio")
         return audio
 

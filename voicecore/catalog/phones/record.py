@@ -19,6 +19,8 @@ KEYS = "<api key>:<api token>"
 """Placeholder for a login in a URL: a real one is never shown."""
 MULAW = "audio/x-mulaw"
 """Encoding of a media stream: 8-bit μ-law (ITU-T G.711)."""
+ALAW = "audio/x-alaw"
+"""Encoding of a media stream: 8-bit A-law (ITU-T G.711)."""
 PCM = "audio/l16"
 """Encoding of a media stream: 16-bit linear PCM, little-endian."""
 

@@ -23,6 +23,8 @@ class Service:
     """TCP ports by which the agent reaches it."""
     model: Model | None = None
     """Bedrock model that it is."""
+    endpoint: str = ""
+    """VPC endpoint that leads to it, as in com.amazonaws.REGION.polly; empty if none does."""
 
 
 @dataclass(frozen=True)

@@ -44,6 +44,8 @@ class Transport:
     """True when the service that carries the calls sends requests to the session server."""
     not_public: str = ""
     """Reason why AgentCore's PUBLIC network cannot carry it; empty if it can."""
+    internet: str = ""
+    """What its calls need on the internet, for a list; empty if VPC endpoints are enough."""
     key: str = ""
     """Variable with the API key of the service that carries the calls; empty without one."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import partial
 
 from voicecore.aws.session import Aws
@@ -74,14 +74,15 @@ class Deployer:
             if part.deployed:
                 self.stacks[part.name] = part.deployed
 
-    def plan(self, build_early: bool) -> DeployPlan | None:
+    def plan(self, build_early: bool, skip: Collection[str] = ()) -> DeployPlan | None:
         """Return what would change, after preflight checks; None if everything is up to date.
 
         With `build_early`, images are built meanwhile, and pushed once the checks have passed.
+        `skip` are the names of checks to leave out.
         """
         if build_early:
             self._start_builds()
-        self._check()
+        self._check(skip)
         if all(part.up_to_date for part in self._parts):
             return None
         for part in self._parts:
@@ -124,17 +125,18 @@ class Deployer:
     def _snapshots(self) -> bool:
         return self._context.request.deployment.stage.platform == V2
 
-    def _check(self) -> None:
+    def _check(self, skip: Collection[str]) -> None:
         """Run the preflight checks of all parts. Raises PreflightFailed; prints warnings."""
         with self._output.step("Running preflight checks"):
-            checks = [check for part in self._parts for check in part.checks()]
+            checks = [c for part in self._parts for c in part.checks() if c[0] not in skip]
             results = run_checks(checks, self._context.tasks, self._again)
-            require_passed(results)
+            require_passed(results, self._again)
             warnings = [warning for part in self._parts for warning in part.warnings()]
         for result in results:
             if result.outcome is CheckOutcome.UNKNOWN:
                 self._output.warn(f"{result.check}: {result.message}")
-        for warning in (*warnings, *self._context.request.warnings):
+        skipped = [f"{name}: skipped by --skip-check; nothing was checked" for name in skip]
+        for warning in (*skipped, *warnings, *self._context.request.warnings):
             self._output.warn(warning)
 
     def _start_builds(self) -> None:

@@ -12,6 +12,7 @@ from voicecore.cloud.deploy import prices
 from voicecore.cloud.deploy.prices import CostItem
 from voicecore.cloud.resources.deployed_stack import MissingResource
 from voicecore.cloud.stacks.agent_stack import RUNTIME, SECRET
+from voicecore.cloud.stacks.network_stack import S3_ENDPOINT
 from voicecore.cloud.stacks.stack import Json, Stack
 from voicecore.console.output import Line, Span
 
@@ -245,7 +246,7 @@ _NAMES = {
     "AWS::EC2::Subnet": "subnet",
     "AWS::EC2::NatGateway": "NAT gateway",
     "AWS::EC2::EIP": "public address",
-    "AWS::EC2::VPCEndpoint": "S3 endpoint",
+    "AWS::EC2::VPCEndpoint": "VPC endpoint",
     "AWS::EC2::SecurityGroup": "security group",
     "AWS::ECR::Repository": "image repository",
     "AWS::ElasticLoadBalancingV2::Listener": "listener",
@@ -286,9 +287,9 @@ _ASPECTS = {
 """Names of the properties that deploys change, in words."""
 
 
-def name_of(resource_type: str) -> str:
+def name_of(resource_type: str, logical_id: str = "") -> str:
     """Return the name of a CloudFormation resource type, in words."""
-    return _NAMES.get(resource_type, resource_type)
+    return "S3 endpoint" if logical_id == S3_ENDPOINT else _NAMES.get(resource_type, resource_type)
 
 
 def _rows(changes: Iterable[tuple[Action, str, str, str]]) -> tuple[ResourceChange, ...]:
@@ -296,10 +297,11 @@ def _rows(changes: Iterable[tuple[Action, str, str, str]]) -> tuple[ResourceChan
     ids: dict[tuple[Action, str, str], list[str]] = {}
     months: dict[tuple[Action, str, str], float] = {}
     for action, type_, logical_id, why in changes:
-        key = (action, name_of(type_), why)
+        key = (action, name_of(type_, logical_id), why)
         ids.setdefault(key, []).append(logical_id)
         sign = {Action.ADD: 1, Action.REMOVE: -1}.get(action, 0)
-        months[key] = months.get(key, 0.0) + sign * prices.dollars_per_month(type_)
+        month = prices.dollars_per_month(type_, logical_id)
+        months[key] = months.get(key, 0.0) + sign * month
     return tuple(ResourceChange(*key, ids=tuple(ids[key]), month=months[key]) for key in ids)
 
 

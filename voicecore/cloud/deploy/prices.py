@@ -15,6 +15,8 @@ from pathlib import Path
 from voicecore.cloud.stacks.deployment import Deployment
 from voicecore.cloud.stacks.ecs_tasks import CALLS_PER_TASK, GIGABYTES, VCPUS
 from voicecore.cloud.stacks.lambda_server import MEMORY
+from voicecore.cloud.stacks.network_stack import S3_ENDPOINT
+from voicecore.cloud.stacks.zones import ZONES_PER_NETWORK
 
 HOURS_PER_MONTH = 730
 
@@ -66,12 +68,13 @@ _PHONE_BYTES_PER_SECOND = 2 * 50 * 350
 _TABLE_WRITES, _TABLE_READS = 5, 3
 
 
-def dollars_per_month(resource_type: str) -> float:
+def dollars_per_month(resource_type: str, logical_id: str = "") -> float:
     """Return what a resource of this CloudFormation type costs per month without calls.
 
-    A TURN channel counts in full, although it is free in a month without calls.
+    A TURN channel counts in full, although it is free in a month without calls. The logical ID
+    tells the gateway endpoint, which is free, from interface endpoints.
     """
-    return _per_month().get(resource_type, 0.0)
+    return 0.0 if logical_id == S3_ENDPOINT else _per_month().get(resource_type, 0.0)
 
 
 def cost_per_minute(
@@ -130,6 +133,8 @@ def _per_month() -> Mapping[str, float]:
     return {
         "AWS::EC2::NatGateway": _dollars("nat") * HOURS_PER_MONTH,
         "AWS::EC2::EIP": _dollars("address") * HOURS_PER_MONTH,
+        # An interface in each zone.
+        "AWS::EC2::VPCEndpoint": ZONES_PER_NETWORK * _dollars("endpoint") * HOURS_PER_MONTH,
         "AWS::KinesisVideo::SignalingChannel": _dollars("channel"),
         "AWS::SecretsManager::Secret": _dollars("secret"),
         # A load balancer has a public address in each of its two zones.

@@ -147,6 +147,6 @@ def _dim(*details: str) -> Span:
 
 
 def _title(event: StackEvent) -> str:
-    resource = "" if event.is_stack else f"  {name_of(event.type)} {event.resource}"
+    resource = "" if event.is_stack else f"  {name_of(event.type, event.resource)} {event.resource}"
     removal = " (removal)" if event.status.startswith("DELETE") else ""
     return f"{event.stack}{resource}{removal}"

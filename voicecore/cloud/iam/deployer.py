@@ -17,7 +17,7 @@ from voicecore.cloud.iam.statements import (
 from voicecore.cloud.stacks import turn_channels
 from voicecore.cloud.stacks.deployment import Deployment
 from voicecore.project import aws_names
-from voicecore.project.schema import VPC
+from voicecore.project.network_settings import VPC
 
 # Services that create a role in the account: the first at the account's first runtime, in any
 # network (runtime-permissions), the second at its first runtime in a VPC (agentcore-vpc).
@@ -151,10 +151,11 @@ def _network_statements(deployment: Deployment, scope: ArnScope) -> list[Stateme
         ]
     if deployment.creates_network:
         # The IDs that EC2 gives are not known before, and few of these actions take conditions.
+        more = _ENDPOINT_ACTIONS if deployment.vpc.endpoints else ""
         statements.append(
             Statement(
                 "Network",
-                service_actions("ec2", _NETWORK_ACTIONS),
+                service_actions("ec2", _NETWORK_ACTIONS + more),
                 condition={"StringEquals": {"aws:RequestedRegion": scope.region}},
             )
         )
@@ -217,7 +218,7 @@ _CHANNEL_ACTIONS = """
 """
 _READ_NETWORK_ACTIONS = """
     DescribeAvailabilityZones DescribeSubnets DescribeSecurityGroups DescribeRouteTables
-    DescribeVpcs DescribeNetworkInterfaces CreateNetworkInterface
+    DescribeVpcs DescribeNetworkInterfaces CreateNetworkInterface DescribeVpcEndpoints
 """
 _NETWORK_ACTIONS = """
     CreateVpc ModifyVpcAttribute DescribeVpcAttribute DeleteVpc CreateInternetGateway
@@ -226,8 +227,12 @@ _NETWORK_ACTIONS = """
     DisassociateRouteTable CreateRoute ReplaceRoute DeleteRoute DeleteRouteTable AllocateAddress
     DescribeAddresses ReleaseAddress CreateNatGateway DescribeNatGateways DeleteNatGateway
     CreateSecurityGroup AuthorizeSecurityGroupEgress RevokeSecurityGroupEgress DeleteSecurityGroup
-    CreateVpcEndpoint ModifyVpcEndpoint DescribeVpcEndpoints DeleteVpcEndpoints CreateTags
+    CreateVpcEndpoint ModifyVpcEndpoint DeleteVpcEndpoints CreateTags
     DeleteTags DisassociateAddress ReplaceRouteTableAssociation DescribeInstances
     UpdateSecurityGroupRuleDescriptionsEgress DescribeNetworkAcls DescribeVpcEncryptionControls
     DescribeVpnGateways
+"""
+_ENDPOINT_ACTIONS = """
+    DescribeVpcEndpointServices AuthorizeSecurityGroupIngress RevokeSecurityGroupIngress
+    UpdateSecurityGroupRuleDescriptionsIngress
 """

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -72,15 +72,26 @@ def cost_since_month_began(
     ):
         if stack is None:
             continue
-        hours = (now - max(begin, stack.created or begin)).total_seconds() / 3600
-        types = Counter(entry["ResourceType"] for entry in cloud.resources(stack.id))
-        items += resource_costs(types, hours, title)
+        hours = hours_between(max(begin, stack.created or begin), now)
+        items += resource_costs(Counter(_priced_types(cloud.resources(stack.id))), hours, title)
     if runtime:
         items += _usage_costs(aws, runtime.name, stage, begin, now)
     unmetered = [*_UNMETERED]
     if stacks.server:
         unmetered.append("load balancer usage" if on_ecs(stacks.server) else "Lambda")
     return StageCost((*items, *(CostItem(what, None) for what in unmetered)))
+
+
+def hours_between(begin: datetime, end: datetime) -> float:
+    """Return the hours from `begin` to `end`; 0 if this machine's clock is behind AWS's."""
+    return max(0.0, (end - begin).total_seconds() / 3600)
+
+
+def _priced_types(listed: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+    """Yield the types of a stack's resources that cost something, from ListStackResources."""
+    for entry in listed:
+        if prices.dollars_per_month(entry["ResourceType"], entry["LogicalResourceId"]):
+            yield entry["ResourceType"]
 
 
 def resource_costs(types: Mapping[str, int], hours: float, title: str) -> list[CostItem]:

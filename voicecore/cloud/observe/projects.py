@@ -23,6 +23,7 @@ from voicecore.project import aws_names
 _PRICED = {
     "ec2:natgateway": "AWS::EC2::NatGateway",
     "ec2:elastic-ip": "AWS::EC2::EIP",
+    "ec2:interface-endpoint": "AWS::EC2::VPCEndpoint",
     "ecs:service": "AWS::ECS::Service",
     "elasticloadbalancing:loadbalancer": "AWS::ElasticLoadBalancingV2::LoadBalancer",
     "kinesisvideo:channel": "AWS::KinesisVideo::SignalingChannel",
@@ -85,7 +86,11 @@ def group_by_stage(mappings: Iterable[Mapping[str, Any]], region: str) -> list[T
     for mapping in mappings:
         tags = {tag["Key"]: tag["Value"] for tag in mapping["Tags"]}
         owner = (tags[aws_names.TAG_PROJECT], tags.get(aws_names.TAG_STAGE, ""))
-        counts.setdefault(owner, Counter())[kind_of(mapping["ResourceARN"])] += 1
+        kind = kind_of(mapping["ResourceARN"])
+        # The gateway endpoint, which is free, has no name (stacks.network_stack).
+        if kind == "ec2:vpc-endpoint" and "Name" in tags:
+            kind = "ec2:interface-endpoint"
+        counts.setdefault(owner, Counter())[kind] += 1
     return [TaggedResources(*owner, region, dict(kinds)) for owner, kinds in counts.items()]
 
 

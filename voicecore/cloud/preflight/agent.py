@@ -12,7 +12,12 @@ from voicecore.cloud.preflight import quotas
 from voicecore.cloud.preflight.checks import CheckOutcome, CheckResult, PreflightCheck
 from voicecore.cloud.preflight.models import model_checks
 from voicecore.cloud.preflight.names import name_results
-from voicecore.cloud.preflight.network import availability_zones, check_given_network, zone_result
+from voicecore.cloud.preflight.network import (
+    availability_zones,
+    check_endpoints,
+    check_given_network,
+    zone_result,
+)
 from voicecore.cloud.preflight.permissions import check_permissions
 from voicecore.cloud.preflight.quotas import check_quota
 from voicecore.cloud.resources import inventory
@@ -21,11 +26,12 @@ from voicecore.project import aws_names
 
 
 def agent_checks(
-    aws: Aws, deployment: Deployment, existing: Collection[str]
+    aws: Aws, deployment: Deployment, existing: Collection[str], has_secret: bool = False
 ) -> list[PreflightCheck]:
     """Return the checks for an agent; `existing` are the names of stacks that are deployed.
 
-    A deployed stack already counts toward quotas, and its names are taken by itself.
+    A deployed stack already counts toward quotas, and its names are taken by itself. `has_secret`:
+    the agent reads one.
     """
     checks: list[PreflightCheck] = [
         ("clock", lambda: [clock_result(aws.identity.skew)]),
@@ -46,8 +52,10 @@ def agent_checks(
         and aws_names.network_stack_name_for(deployment.name) not in existing
     ):
         checks += _new_network_checks(aws, deployment)
+    if deployment.creates_network and deployment.vpc.endpoints:
+        checks += [("endpoints", lambda: [check_endpoints(aws, deployment)])]
     if deployment.vpc.given:
-        checks += [("network", lambda: check_given_network(aws, deployment))]
+        checks += [("network", lambda: check_given_network(aws, deployment, has_secret))]
     return checks
 
 
@@ -62,10 +70,15 @@ def _new_stage_checks(aws: Aws, deployment: Deployment) -> list[PreflightCheck]:
 
 
 def _new_network_checks(aws: Aws, deployment: Deployment) -> list[PreflightCheck]:
+    checks: list[PreflightCheck] = [
+        ("zones", lambda: [zone_result(aws.region, availability_zones(aws))]),
+        ("vpcs", lambda: [check_quota(aws, quotas.VPCS, quotas.vpcs_used, 1)]),
+    ]
+    if deployment.vpc.endpoints:
+        return checks
     gateways = 2 if deployment.vpc.ha else 1
     return [
-        ("zones", lambda: [zone_result(aws.region, availability_zones(aws))]),
-        ("VPCs", lambda: [check_quota(aws, quotas.VPCS, quotas.vpcs_used, 1)]),
+        *checks,
         (
             "addresses",
             lambda: [check_quota(aws, quotas.ADDRESSES, quotas.addresses_used, gateways)],

@@ -11,7 +11,7 @@ permissions that the check lacks.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from botocore.exceptions import ClientError
@@ -38,24 +38,35 @@ class CheckResult:
     message: str
     fix: str = ""
     """Command or advice that fixes a failure; may be empty."""
+    name: str = ""
+    """Name of the check, which `run_checks` adds."""
 
 
 class PreflightFailed(AwsRefused):
-    """At least one preflight check failed."""
+    """At least one preflight check failed; `again` is the command to repeat."""
 
-    def __init__(self, failed: Sequence[CheckResult]) -> None:
-        count = "1 preflight check" if len(failed) == 1 else f"{len(failed)} preflight checks"
+    def __init__(self, failed: Sequence[CheckResult], again: str) -> None:
+        one = len(failed) == 1
+        names = dict.fromkeys(result.name for result in failed)
+        skip = " ".join([again, *(f"--skip-check {name}" for name in names)])
+        count = "1 preflight check" if one else f"{len(failed)} preflight checks"
         super().__init__(
             "\n  ".join(
                 [f"{count} failed; nothing was changed:"]
                 + [f"{result.check}: {result.message}" for result in failed]
             ),
-            "\n".join(dict.fromkeys(result.fix for result in failed if result.fix)),
+            "\n".join(
+                [
+                    *dict.fromkeys(result.fix for result in failed if result.fix),
+                    f"If {'it is' if one else 'they are'} wrong here, skip "
+                    f"{'it' if one else 'them'}:  {skip}",
+                ]
+            ),
         )
 
 
 PreflightCheck = tuple[str, Callable[[], Iterable[CheckResult]]]
-"""A check's name, and the function that asks AWS and judges the answer."""
+"""A check's name (check_names), and the function that asks AWS and judges the answer."""
 
 
 def run_checks(checks: Sequence[PreflightCheck], tasks: TaskGroup, again: str) -> list[CheckResult]:
@@ -67,18 +78,20 @@ def run_checks(checks: Sequence[PreflightCheck], tasks: TaskGroup, again: str) -
     return [result for future in running for result in tasks.result(future)]
 
 
-def require_passed(results: Iterable[CheckResult]) -> None:
-    """Raise PreflightFailed, which names every failed check."""
+def require_passed(results: Iterable[CheckResult], again: str) -> None:
+    """Raise PreflightFailed, which names every failed check; `again` is the command to repeat."""
     failed = [result for result in results if result.outcome is CheckOutcome.FAILED]
     if failed:
-        raise PreflightFailed(failed)
+        raise PreflightFailed(failed, again)
 
 
 def _run(name: str, check: Callable[[], Iterable[CheckResult]], again: str) -> list[CheckResult]:
     try:
-        return list(check())
+        return [replace(result, name=name) for result in check()]
     except ClientError as error:
         if not is_denied(error):
             raise
         words = translate_error(error, again).message
-        return [CheckResult(name, CheckOutcome.UNKNOWN, f"could not be checked: {words}")]
+        return [
+            CheckResult(name, CheckOutcome.UNKNOWN, f"could not be checked: {words}", name=name)
+        ]

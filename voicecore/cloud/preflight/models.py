@@ -24,11 +24,10 @@ def model_checks(aws: Aws, deployment: Deployment) -> list[PreflightCheck]:
     checks: list[PreflightCheck] = []
     for service in deployment.uses:
         if model := service.model:
-            name = f"model {model.id}"
-            checks.append((name, partial(_check_access, aws, model)))
+            checks.append(("models", partial(_check_access, aws, model)))
             if model.by_profile:
-                checks.append((name, partial(_check_profile, aws, model)))
-            checks.append((name, partial(_check_lifecycle, aws, deployment.pipeline, service)))
+                checks.append(("models", partial(_check_profile, aws, model)))
+            checks.append(("models", partial(_check_lifecycle, aws, deployment.pipeline, service)))
     return checks
 
 

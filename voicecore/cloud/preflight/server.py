@@ -43,16 +43,16 @@ def server_checks(
     if carries_calls:
         checks += [
             (
-                "load balancers",
+                "load-balancers",
                 lambda: [check_quota(aws, quotas.BALANCERS, quotas.balancers_used, 1)],
             ),
-            ("Fargate", lambda: [_check_vcpus(aws, max_tasks(deployment))]),
+            ("fargate", lambda: [_check_vcpus(aws, max_tasks(deployment))]),
         ]
     else:
         wanted = stage.server.concurrency
         checks.append(
             (
-                "Lambda concurrency",
+                "concurrency",
                 lambda: [quotas.concurrency_result(quotas.function_limits(aws), wanted)],
             )
         )

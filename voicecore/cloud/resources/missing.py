@@ -26,7 +26,7 @@ _ABSENT = re.compile("NotFound|NoSuch")
 
 # Services list a deleted resource for a while, in one of these states. A secret that is scheduled
 # for deletion counts as existing: its name stays taken (`secrets`).
-_GONE = {"deleted", "deleting", "failed", "DELETING", "INACTIVE", "DRAINING"}
+_GONE = {"deleted", "deleting", "failed", "inactive", "draining"}
 
 Question = Callable[[Aws, str], list[Mapping[str, Any]]]
 """Returns the resource with this physical ID, as a list with one entry; empty if it is gone."""
@@ -59,7 +59,8 @@ def _exists(aws: Aws, resource: MissingResource) -> bool:
         if is_denied(error):
             return True
         raise
-    return any(not _GONE & {str(each.get("State")), str(each.get("status"))} for each in found)
+    states = ({str(each.get("State")).lower(), str(each.get("status")).lower()} for each in found)
+    return any(not _GONE & each for each in states)
 
 
 def _one(service: str, operation: str, parameter: str) -> Question:

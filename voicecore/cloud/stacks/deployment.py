@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from voicecore import __version__
+from voicecore.catalog.endpoints import internet_needs
 from voicecore.catalog.phones import PHONES
 from voicecore.catalog.phones.record import Phone
 from voicecore.catalog.pipelines import PIPELINES
@@ -16,8 +17,8 @@ from voicecore.catalog.turn_sources import KVS
 from voicecore.project import aws_names
 from voicecore.project.defaults import DEFAULT_STAGE
 from voicecore.project.identity import Owner
+from voicecore.project.network_settings import VPC
 from voicecore.project.project import Project, Stage, TurnSettings, Vpc
-from voicecore.project.schema import VPC
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,11 @@ class Deployment:
     def uses(self) -> tuple[Service, ...]:
         """The services that the agent calls."""
         return used_by(self.pipeline, self.services)
+
+    @property
+    def internet_needs(self) -> tuple[str, ...]:
+        """What the agent reaches only on the internet; empty if VPC endpoints are enough."""
+        return tuple(internet_needs(self.uses, self.transports))
 
     @property
     def model_variables(self) -> dict[str, str]:

@@ -1,7 +1,8 @@
 """Owns the network stack that a project's stages share: a VPC with subnets behind a NAT gateway.
 
 AgentCore's VPC mode requires private subnets with a NAT gateway (agentcore-vpc): its interfaces
-have no public address, so from a public subnet they would reach nothing.
+have no public address, so from a public subnet they would reach nothing. With `endpoints`, the VPC
+has no way to the internet, and VPC endpoints lead to AWS's services.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from voicecore.catalog import endpoints
 from voicecore.catalog.turn_sources import SOURCES
 from voicecore.cloud.stacks import turn_channels
 from voicecore.cloud.stacks.deployment import Deployment
@@ -32,6 +34,9 @@ _PUBLIC_CIDRS = ("10.0.0.0/24", "10.0.1.0/24")
 _PRIVATE_CIDRS = ("10.0.16.0/20", "10.0.32.0/20")
 
 ANYWHERE = "0.0.0.0/0"
+
+S3_ENDPOINT = "S3"
+"""Logical ID of the gateway endpoint, which is free; interface endpoints have other IDs."""
 
 VPC_ID = "Vpc"
 """Output with the VPC's ID."""
@@ -72,6 +77,16 @@ def required_egress(deployment: Deployment) -> tuple[Egress, ...]:
     )
 
 
+def required_endpoints(deployment: Deployment) -> tuple[str, ...]:
+    """Return the interface endpoints by which the agent reaches AWS without the internet.
+
+    That includes the one of secrets: agent/.env may get a key later.
+    """
+    services = (service.endpoint for service in deployment.uses if service.endpoint)
+    traces = endpoints.TRACES if deployment.traced else ()
+    return tuple(dict.fromkeys((*endpoints.RUNTIME, endpoints.SECRETS, *services, *traces)))
+
+
 def _allowed_egress(deployment: Deployment) -> tuple[Egress, ...]:
     """Return what our own security group allows.
 
@@ -108,11 +123,14 @@ def network_stack(deployment: Deployment, zones: Sequence[str], ha: bool | None 
     `ha` gives each zone its own NAT gateway; without it, voicecore.toml decides.
     """
     name = aws_names.network_stack_name_for(deployment.name)
-    gateways = 2 if (deployment.vpc.ha if ha is None else ha) else 1
-    public = 2 if deployment.has_phones else gateways
-    resources = _public_part(name, gateways, public) | _private_part(
-        name, gateways, _allowed_egress(deployment)
-    )
+    closed = deployment.vpc.endpoints
+    gateways = 0 if closed else 2 if (deployment.vpc.ha if ha is None else ha) else 1
+    resources = {"Vpc": _vpc(name)}
+    if not closed:
+        resources |= _public_part(name, gateways, 2 if deployment.has_phones else gateways)
+    resources |= _private_part(name, gateways, _allowed_egress(deployment))
+    if closed:
+        resources |= _endpoint_part(name, deployment)
     parameters = {
         f"Zone{n}": Parameter(
             "ID of an availability zone that AgentCore supports (ZoneId in "
@@ -124,7 +142,7 @@ def network_stack(deployment: Deployment, zones: Sequence[str], ha: bool | None 
     }
     template = make_template(
         f"Network of the voicecore project {deployment.name}: "
-        "a VPC with two private subnets behind NAT",
+        f"a VPC with two private subnets {'and VPC endpoints' if closed else 'behind NAT'}",
         resources,
         parameters,
         _outputs(deployment, gateways),
@@ -149,13 +167,29 @@ def _outputs(deployment: Deployment, gateways: int) -> dict[str, StackOutput]:
         SECURITY_GROUPS: StackOutput(
             "Security group of the agent", get_att("SecurityGroup", "GroupId")
         ),
-        ADDRESSES: StackOutput("Public addresses of the agent's traffic", join(",", addresses)),
     }
+    if gateways:
+        outputs[ADDRESSES] = StackOutput(
+            "Public addresses of the agent's traffic", join(",", addresses)
+        )
     if deployment.has_phones:
         outputs[PUBLIC_SUBNETS] = StackOutput(
             "Public subnets for a load balancer", join(",", [ref("Public1"), ref("Public2")])
         )
     return outputs
+
+
+def _vpc(name: str) -> Resource:
+    return Resource(
+        "AWS::EC2::VPC",
+        {
+            "CidrBlock": CIDR,
+            # Interfaces and endpoints are resolved by name (agentcore-vpc).
+            "EnableDnsSupport": True,
+            "EnableDnsHostnames": True,
+            "Tags": _name(name),
+        },
+    )
 
 
 def _public_part(name: str, gateways: int, public: int) -> dict[str, Resource]:
@@ -164,16 +198,6 @@ def _public_part(name: str, gateways: int, public: int) -> dict[str, Resource]:
     A load balancer needs public subnets in two zones, even if one NAT gateway serves both.
     """
     resources = {
-        "Vpc": Resource(
-            "AWS::EC2::VPC",
-            {
-                "CidrBlock": CIDR,
-                # Interfaces and endpoints are resolved by name (agentcore-vpc).
-                "EnableDnsSupport": True,
-                "EnableDnsHostnames": True,
-                "Tags": _name(name),
-            },
-        ),
         "InternetGateway": Resource("AWS::EC2::InternetGateway", {"Tags": _name(name)}),
         "Attachment": Resource(
             "AWS::EC2::VPCGatewayAttachment",
@@ -230,24 +254,25 @@ def _private_part(name: str, gateways: int, egress: Iterable[Egress]) -> dict[st
             f"Routes{n}": Resource(
                 "AWS::EC2::RouteTable", {"VpcId": ref("Vpc"), "Tags": _name(f"{name}-{n}")}
             ),
-            f"Route{n}": Resource(
+        }
+        if gateways:
+            resources[f"Route{n}"] = Resource(
                 "AWS::EC2::Route",
                 {
                     "RouteTableId": ref(f"Routes{n}"),
                     "DestinationCidrBlock": ANYWHERE,
                     "NatGatewayId": ref(f"Nat{min(n, gateways)}"),
                 },
-            ),
-            f"PrivateRoutes{n}": _association(f"Private{n}", f"Routes{n}"),
-        }
+            )
+        resources[f"PrivateRoutes{n}"] = _association(f"Private{n}", f"Routes{n}")
     return resources | {
         # The image's layers come from S3; through this endpoint they cost no NAT traffic.
-        "S3": Resource(
+        S3_ENDPOINT: Resource(
             "AWS::EC2::VPCEndpoint",
             {
                 "VpcId": ref("Vpc"),
                 "VpcEndpointType": "Gateway",
-                "ServiceName": sub("com.amazonaws.${AWS::Region}.s3"),
+                "ServiceName": _service(endpoints.S3),
                 "RouteTableIds": [ref("Routes1"), ref("Routes2")],
             },
         ),
@@ -257,11 +282,50 @@ def _private_part(name: str, gateways: int, egress: Iterable[Egress]) -> dict[st
                 # EC2 replaces a group whose description changes, so this one stays as it is.
                 "GroupDescription": f"What agents of {name} may reach",
                 "VpcId": ref("Vpc"),
-                "SecurityGroupEgress": [_rule(ports) for ports in egress],
+                "SecurityGroupEgress": [_ports(ports) | {"CidrIp": ANYWHERE} for ports in egress],
                 "Tags": _name(name),
             },
         ),
     }
+
+
+def _endpoint_part(name: str, deployment: Deployment) -> dict[str, Resource]:
+    """Return the interface endpoints in both private subnets, and their security group."""
+    ports = [each for each in required_egress(deployment) if each.protocol == "tcp"]
+    resources = {
+        "EndpointGroup": Resource(
+            "AWS::EC2::SecurityGroup",
+            {
+                "GroupDescription": f"Who may call the endpoints of {name}",
+                "VpcId": ref("Vpc"),
+                "SecurityGroupIngress": [
+                    _ports(each) | {"SourceSecurityGroupId": get_att("SecurityGroup", "GroupId")}
+                    for each in ports
+                ],
+                "Tags": _name(name),
+            },
+        )
+    }
+    for endpoint in required_endpoints(deployment):
+        words = endpoint.replace(".", "-").split("-")
+        resources["Endpoint" + "".join(word.capitalize() for word in words)] = Resource(
+            "AWS::EC2::VPCEndpoint",
+            {
+                "VpcId": ref("Vpc"),
+                "VpcEndpointType": "Interface",
+                "ServiceName": _service(endpoint),
+                "SubnetIds": [ref("Private1"), ref("Private2")],
+                "SecurityGroupIds": [get_att("EndpointGroup", "GroupId")],
+                # So that the service's usual name leads to the endpoint.
+                "PrivateDnsEnabled": True,
+                "Tags": _name(f"{name}-{endpoint}"),
+            },
+        )
+    return resources
+
+
+def _service(endpoint: str) -> Json:
+    return sub(endpoints.service_name("${AWS::Region}", endpoint))
 
 
 def _subnet(name: str, zone: int, cidr: str) -> Resource:
@@ -283,13 +347,12 @@ def _association(subnet: str, routes: str) -> Resource:
     )
 
 
-def _rule(ports: Egress) -> Json:
+def _ports(ports: Egress) -> Json:
     return {
         "Description": str(ports),
         "IpProtocol": ports.protocol,
         "FromPort": ports.first,
         "ToPort": ports.last,
-        "CidrIp": ANYWHERE,
     }
 
 

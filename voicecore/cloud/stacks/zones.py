@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 
 from voicecore.console.errors import ExitCode, VoicecoreError
 
@@ -42,17 +41,6 @@ class TooFewZones(VoicecoreError):
         super().__init__(message, hint, ExitCode.AWS_REFUSED)
 
 
-@dataclass(frozen=True)
-class Subnet:
-    """A subnet of the user's own VPC, as EC2 describes it."""
-
-    id: str
-    vpc: str
-    zone_id: str
-    default_route: str
-    """Target of its route to 0.0.0.0/0, for example "nat-..." or "igw-..."; empty if none."""
-
-
 def choose_zones(region: str, zones: Mapping[str, str]) -> tuple[str, ...]:
     """Return the IDs of the zones for a new network, from the account's zones (name to ID).
 
@@ -68,29 +56,3 @@ def choose_zones(region: str, zones: Mapping[str, str]) -> tuple[str, ...]:
             "Choose another region in voicecore.toml.",
         )
     return tuple(usable[:ZONES_PER_NETWORK])
-
-
-def subnet_problems(region: str, subnets: Sequence[Subnet]) -> list[str]:
-    """Return why AgentCore cannot use these subnets (agentcore-vpc); empty if it can."""
-    problems: list[str] = []
-    if len({subnet.vpc for subnet in subnets}) > 1:
-        places = ", ".join(f"{subnet.id} in {subnet.vpc}" for subnet in subnets)
-        problems.append(f"the subnets are in different VPCs: {places}")
-    for subnet in subnets:
-        if subnet.zone_id not in SUPPORTED_ZONES[region]:
-            problems.append(
-                f"{subnet.id} is in zone {subnet.zone_id}, which AgentCore does not support; "
-                f"it supports {', '.join(SUPPORTED_ZONES[region])}"
-            )
-        if subnet.default_route.startswith("igw-"):
-            problems.append(
-                f"{subnet.id} is a public subnet: its default route is {subnet.default_route}, "
-                "but AgentCore's interfaces have no public address; "
-                "use a private subnet with a route to a NAT gateway"
-            )
-        elif not subnet.default_route:
-            problems.append(
-                f"{subnet.id} has no route to the internet, so the agent cannot reach speech "
-                "services; route 0.0.0.0/0 to a NAT gateway"
-            )
-    return problems

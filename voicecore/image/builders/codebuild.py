@@ -22,7 +22,6 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from voicecore.aws import session
 from voicecore.aws.errors import (
     NO_ANSWER,
     AwsRefused,
@@ -32,6 +31,7 @@ from voicecore.aws.errors import (
     translate_error,
     translated_errors,
 )
+from voicecore.aws.login import AwsLogin
 from voicecore.aws.session import Aws, upload
 from voicecore.catalog import regions
 from voicecore.console.errors import ExitCode, VoicecoreError
@@ -108,7 +108,7 @@ def build_plan(
         sources=plan.sources,
         fresh=fresh,
     )
-    build(connect(plan.target, plan.logins.profile), inputs, on_progress, role=role)
+    build(connect(plan.target, plan.logins.aws), inputs, on_progress, role=role)
     return RemoteBuild(asyncio.run(_pushed_image(plan, plan.target)), str(plan.target))
 
 
@@ -142,14 +142,14 @@ def require_buildable(plan: BuildPlan) -> None:
         _ecr_of(plan.target)
 
 
-def connect(target: Reference, profile: str | None = None) -> Aws:
-    """Return our account in the region of `target`; `profile` is an AWS profile.
+def connect(target: Reference, login: AwsLogin) -> Aws:
+    """Return our account in the region of `target`.
 
     Raises NotEcr, NoArmBuilds or AwsRefused.
     """
     ecr = _ecr_of(target)
-    with translated_errors(profile=profile):
-        return session.connect(ecr.region, profile)
+    with translated_errors(profile=login.profile):
+        return login.connect(ecr.region)
 
 
 def _ecr_of(target: Reference) -> EcrHost:

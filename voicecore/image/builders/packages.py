@@ -20,6 +20,7 @@ from pathlib import Path
 import uv
 
 from voicecore.console.errors import ExitCode, VoicecoreError
+from voicecore.console.network_env import download_advice
 from voicecore.console.progress import OnProgress, Progress
 from voicecore.image.blob_store import disk_full, disk_full_explained, write_atomically
 from voicecore.image.inputs.build_context import ARCHIVE, HOST_FILES, REQUIREMENTS
@@ -236,12 +237,8 @@ def install_error(output: str, folder: Path) -> VoicecoreError:
             "Compile them in AWS:  voicecore build --builder codebuild --push REPOSITORY",
             ExitCode.BAD_PROJECT,
         )
-    if re.search(r"error sending request|dns error|operation timed out", output):
-        return PackageInstallFailed(
-            f"Could not reach the package index:\n{_tail(output)}",
-            "Check the network and proxy (HTTPS_PROXY), then run the same command again; "
-            "completed downloads are kept.",
-        )
+    if advice := download_advice(output, os.environ):
+        return PackageInstallFailed(f"Could not reach the package index:\n{_tail(output)}", advice)
     return PackageInstallFailed(f"uv could not install the packages for arm64:\n{_tail(output)}")
 
 

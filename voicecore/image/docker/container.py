@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable
 
 from voicecore.aws.errors import AwsRefused, translated_errors
-from voicecore.aws.session import credential_variables
+from voicecore.aws.login import AwsLogin
 from voicecore.console.errors import VoicecoreError
 from voicecore.image.docker.endpoint import EngineEndpoint
 from voicecore.image.model import PLATFORM
@@ -59,7 +59,7 @@ def developer_credentials() -> dict[str, str]:
     """
     try:
         with translated_errors():
-            return credential_variables()
+            return AwsLogin().variables()
     except AwsRefused as error:
         raise CredentialsUnavailable(
             f"Could not read AWS credentials for the agent: {error.message}", error.hint

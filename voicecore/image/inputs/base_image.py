@@ -9,7 +9,7 @@ from pathlib import Path
 from voicecore.image.blob_store import write_atomically
 from voicecore.image.model import BaseImage
 from voicecore.image.registry.client import Repository
-from voicecore.image.registry.credentials import login_source
+from voicecore.image.registry.credentials import RegistryLogins
 from voicecore.image.registry.manifests import require_image
 from voicecore.image.registry.reference import Reference, parse_reference
 
@@ -17,7 +17,7 @@ OLD_DAYS = 60
 """Age from which a base counts as old: Debian and Python publish security fixes every few weeks."""
 
 
-async def resolve(name: str, cache: Path) -> BaseImage:
+async def resolve(name: str, cache: Path, logins: RegistryLogins) -> BaseImage:
     """Return the base called `name` (with or without a digest), with its linux/arm64 image.
 
     A digest always means the same image, so the folder `cache` keeps it; a base with a cached
@@ -29,16 +29,16 @@ async def resolve(name: str, cache: Path) -> BaseImage:
     if reference.digest and (known := _cached(cached)):
         # A mirror has the same image by another name; keep the name that the Dockerfile uses.
         return replace(known, name=_name_of(reference))
-    async with Repository(reference, login_source(reference.registry)) as repository:
+    async with Repository(reference, logins.source_for(reference.registry)) as repository:
         found = await repository.image(reference.version)
     base = BaseImage(_name_of(reference), found.digest, found.manifest, found.config)
     _save(base, cache)
     return base
 
 
-async def newest(name: str, cache: Path) -> BaseImage:
+async def newest(name: str, cache: Path, logins: RegistryLogins) -> BaseImage:
     """Return the base that the tag in `name` points to now, ignoring its digest."""
-    return await resolve(_name_of(parse_reference(name)), cache)
+    return await resolve(_name_of(parse_reference(name)), cache, logins)
 
 
 def _cached(path: Path) -> BaseImage | None:

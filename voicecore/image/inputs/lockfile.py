@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from voicecore.console.errors import ExitCode, VoicecoreError
+from voicecore.console.network_env import download_advice
 from voicecore.image.inputs.locked_packages import (
     IMAGE,
     LOCAL_FOLDERS,
@@ -168,7 +169,7 @@ def _lock_error(agent: Path, output: str) -> VoicecoreError:
         return _bad_lock(agent, tail)
     return LockFailed(
         f"Could not resolve the packages of {agent.name}/:\n{tail}",
-        f"Run it yourself to see more:  {command}",
+        download_advice(output, os.environ) or f"Run it yourself to see more:  {command}",
     )
 
 

@@ -12,6 +12,7 @@ import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from voicecore.aws.login import AwsLogin
 from voicecore.console.errors import VoicecoreError
 
 # Amazon ECR User Guide, Registries ("registry URIs"); `dkr-ecr` and `on.aws` are its dual-stack
@@ -59,23 +60,23 @@ def ecr_host(host: str) -> EcrHost | None:
     return EcrHost(found["account"], found["region"]) if found else None
 
 
-def login_source(host: str, profile: str | None = None) -> LoginSource:
-    """Return the source of logins to the registry at `host`; `profile` is an AWS profile."""
+def login_source(host: str, login: AwsLogin) -> LoginSource:
+    """Return the source of logins to the registry at `host`; ECR's come with an AWS login."""
     ecr = ecr_host(host)
-    return _ecr_login(ecr, profile) if ecr else _docker_login(host)
+    return _ecr_login(ecr, login) if ecr else _docker_login(host)
 
 
 class RegistryLogins:
     """The logins of one command: fetched once per registry, and again after a refusal."""
 
-    def __init__(self, profile: str | None = None) -> None:
-        self.profile = profile
-        """AWS profile; None for boto3's default."""
+    def __init__(self, login: AwsLogin) -> None:
+        self.aws = login
+        """The command's login to AWS, for ECR."""
         self._kept: dict[str, RegistryLogin | None] = {}
 
     def source_for(self, host: str) -> LoginSource:
         """Return a source that gives the known login to `host` first, and then new ones."""
-        fetch = login_source(host, self.profile)
+        fetch = login_source(host, self.aws)
         asked = False
 
         def login() -> RegistryLogin | None:
@@ -88,16 +89,15 @@ class RegistryLogins:
         return login
 
 
-def _ecr_login(ecr: EcrHost, profile: str | None = None) -> LoginSource:
+def _ecr_login(ecr: EcrHost, aws: AwsLogin) -> LoginSource:
     """Return a source of ECR tokens, each valid for 12 hours. It raises AwsRefused."""
 
     def login() -> RegistryLogin:
         # Imported late: botocore takes a tenth of a second, which other registries do not need.
         from voicecore.aws.errors import translated_errors
-        from voicecore.aws.session import open_session
 
-        with translated_errors(profile=profile):
-            answer = open_session(ecr.region, profile).client("ecr").get_authorization_token()
+        with translated_errors(profile=aws.profile):
+            answer = aws.open(ecr.region).client("ecr").get_authorization_token()
         token = base64.b64decode(answer["authorizationData"][0]["authorizationToken"]).decode()
         username, _, password = token.partition(":")
         return RegistryLogin(username, password)

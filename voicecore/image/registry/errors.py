@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 
 from voicecore.console.errors import ExitCode, VoicecoreError
+from voicecore.console.network_env import trust_advice
 from voicecore.image.registry.credentials import ecr_host
 from voicecore.image.registry.reference import Reference
 
@@ -187,8 +189,7 @@ def not_trusted(host: str, reason: str) -> RegistryNotTrusted:
     """Return the error for a certificate that is not trusted."""
     return RegistryNotTrusted(
         f"The certificate of {host} is not trusted: {reason}.",
-        "Behind a corporate proxy, name the file with its certificates:  "
-        "export SSL_CERT_FILE=/path/to/certificates.pem",
+        trust_advice(os.environ),
     )
 
 

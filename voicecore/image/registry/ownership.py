@@ -8,15 +8,15 @@ from __future__ import annotations
 from botocore.exceptions import ClientError
 
 from voicecore.aws.errors import is_denied, translated_errors
+from voicecore.aws.login import AwsLogin
 from voicecore.aws.ownership import require_own
-from voicecore.aws.session import open_session
 from voicecore.image.registry.credentials import ecr_host
 from voicecore.image.registry.reference import Reference
 from voicecore.project import aws_names
 from voicecore.project.identity import Owner
 
 
-def require_own_repository(target: Reference, owner: Owner, profile: str | None = None) -> None:
+def require_own_repository(target: Reference, owner: Owner, login: AwsLogin) -> None:
     """Raise ForeignResource if voicecore created the repository for another project.
 
     Repositories without voicecore's tags, and those of other registries, are the user's choice.
@@ -24,8 +24,8 @@ def require_own_repository(target: Reference, owner: Owner, profile: str | None 
     ecr = ecr_host(target.registry)
     if ecr is None:
         return
-    with translated_errors(profile=profile):
-        client = open_session(ecr.region, profile).client("ecr")
+    with translated_errors(profile=login.profile):
+        client = login.open(ecr.region).client("ecr")
         where = f"arn:{client.meta.partition}:ecr:{ecr.region}:{ecr.account}"
         try:
             listed = client.list_tags_for_resource(

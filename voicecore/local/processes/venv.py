@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import subprocess
 import tempfile
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from voicecore.console.errors import ExitCode, VoicecoreError
+from voicecore.console.network_env import download_advice
 from voicecore.project.dotenv import without_ours
 
 
@@ -74,7 +76,7 @@ def _failure(install: _Install) -> InstallFailed:
     tail = "\n".join(output.strip().splitlines()[-15:])
     return InstallFailed(
         f"Could not install the packages of {folder.name}/:\n{tail}",
-        f"To see all output, run:  {command}",
+        download_advice(output, os.environ) or f"To see all output, run:  {command}",
     )
 
 

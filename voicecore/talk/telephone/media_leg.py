@@ -124,7 +124,7 @@ class MediaLeg:
         now = self._loop.time()
         match command:
             case Play(audio):
-                seconds = len(audio) / self._media.bytes_per_ms / 1000
+                seconds = self._media.milliseconds(audio) / 1000
                 self._played_until = max(now, self._played_until) + seconds
             case Mark(name) if len(self._marks) < _MARKS_MAX:
                 timer = self._loop.call_at(max(now, self._played_until), self._reach_mark)

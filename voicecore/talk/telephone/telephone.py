@@ -23,6 +23,7 @@ from voicecore.catalog.phones.media import (
 )
 from voicecore.catalog.phones.signaling import Credentials, PhoneCall
 from voicecore.console.errors import VoicecoreError
+from voicecore.console.network_env import proxy_for
 from voicecore.talk.audio.replay_buffer import SpeechBlock
 from voicecore.talk.channel import Channel, Connected, Deliver, HungUp, Note
 from voicecore.talk.session_client import ServerUnreachable, body_of
@@ -122,6 +123,7 @@ class Telephone(Channel):
                 self._reachable(request.address),
                 data=request.body or None,
                 headers={"Content-Type": request.content_type, **headers},
+                proxy=proxy_for(self._reachable(request.address)),
                 timeout=aiohttp.ClientTimeout(total=_ANSWER_SECONDS),
             ) as response:
                 text = (await body_of(response)).decode(errors="replace")
@@ -153,6 +155,7 @@ class Telephone(Channel):
                 # The signature covers the URL as it is written: decoding it would break it.
                 URL(self._reachable(url), encoded=True),
                 headers=headers,
+                proxy=proxy_for(self._reachable(url)),
                 timeout=_CLOSE_TIMEOUT,
                 max_msg_size=MESSAGE_MAX,
             ) as socket:

@@ -102,6 +102,15 @@ class ToolCall:
 
 
 @dataclass(frozen=True)
+class Sound:
+    """The outcome of a stretch of the user's sound (contract/agent_log.py)."""
+
+    outcome: str
+    message: str
+    """It in one line, with what to do."""
+
+
+@dataclass(frozen=True)
 class AgentError:
     """Something failed inside the agent."""
 
@@ -122,6 +131,7 @@ RtviEvent = (
     | BotInterrupted
     | AgentLatency
     | ToolCall
+    | Sound
     | AgentError
 )
 
@@ -189,7 +199,7 @@ def _output(data: Mapping[str, Any]) -> BotOutput | None:
     )
 
 
-def _server_message(data: Mapping[str, Any]) -> AgentLatency | ToolCall | None:
+def _server_message(data: Mapping[str, Any]) -> AgentLatency | ToolCall | Sound | None:
     match data.get("type"):
         case "latency":
             stages = data.get("stages")
@@ -205,6 +215,8 @@ def _server_message(data: Mapping[str, Any]) -> AgentLatency | ToolCall | None:
             )
         case "tool_call":
             return ToolCall(_text(data, "name"), _number(data, "ms"))
+        case "sound":
+            return Sound(_text(data, "outcome"), _text(data, "message"))
         case _:
             return None
 

@@ -9,6 +9,7 @@ import aiohttp
 from yarl import URL
 
 from voicecore.catalog.transports.websocket import TRANSPORT
+from voicecore.console.network_env import proxy_for
 from voicecore.talk.audio import pcm
 from voicecore.talk.audio.replay_buffer import ReplayBuffer, SpeechBlock
 from voicecore.talk.channel import ChannelFactory, Connected, Deliver
@@ -92,6 +93,7 @@ class WebSocketConnection(SessionConnection):
                 self._http.ws_connect(
                     # The signature covers the URL as it is written: decoding it would break it.
                     URL(session.ws_url, encoded=True),
+                    proxy=proxy_for(session.ws_url),
                     heartbeat=20,  # notices a dead network, and resets AgentCore's idle timer
                     max_msg_size=MESSAGE_MAX,
                 ) as socket,

@@ -38,6 +38,8 @@ def event_json(event: CallEvent) -> dict[str, Any]:
             return {"event": "error", "message": message, "fatal": fatal}
         case rtvi.ToolCall(name, ms):
             return {"event": "tool_call", "name": name, "ms": ms}
+        case rtvi.Sound(outcome, message):
+            return {"event": "sound", "outcome": outcome, "message": message}
         case UserSaid(text):
             return {"event": "user_said", "text": text}
         case AgentSaid(text, interrupted, turn):

@@ -76,6 +76,7 @@ class Reporter:
                 | AgentSpoke()
                 | rtvi.ToolCall()
                 | rtvi.AgentError()
+                | rtvi.Sound()
                 | Note()
             ):
                 self._print_utterance()

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
+from voicecore.contract import agent_log
 from voicecore.talk.audio import vad
 from voicecore.talk.channel import (
     Connected,
@@ -89,6 +90,8 @@ class CallTranscript:
         """True when the answer to what the user said last has begun to play."""
         self.active = False
         """True when the agent has said or begun anything at all."""
+        self.not_heard = ""
+        """Sentence that says why the user's last sound was not heard; empty if it was."""
         self._heard: list[str] = []  # final transcriptions of the current turn
         self._interim = ""
         self._turn_open = False  # the user has said something since the answer began
@@ -134,6 +137,7 @@ class CallTranscript:
     def typed(self, text: str, at: float) -> None:
         """Add a line that the user typed, which interrupts the agent."""
         self._interrupt()
+        self.not_heard = ""
         self._heard = [text]
         self._turn_open = True
         self._commit_user()
@@ -145,6 +149,9 @@ class CallTranscript:
         """Take in what the channel delivered."""
         if isinstance(delivery, pipecat_frames.Audio):
             self._sound(delivery, at)
+            return
+        if isinstance(delivery, rtvi.Sound):
+            self._add_sound(delivery)
             return
         self._receive_event(delivery)
         self._active_at = at
@@ -185,7 +192,7 @@ class CallTranscript:
                 self._answer.add(delivery)
             case rtvi.AgentLatency():
                 self._measured_by_agent(delivery)
-            case rtvi.BotReady() | pipecat_frames.Audio():
+            case rtvi.BotReady() | rtvi.Sound() | pipecat_frames.Audio():
                 pass  # channels deliver Connected for BotReady
 
     def tick(self, at: float) -> None:
@@ -201,14 +208,21 @@ class CallTranscript:
 
     # Utterances
 
-    def _add_note(self, event: Note | rtvi.AgentError | rtvi.ToolCall) -> None:
+    def _add_note(self, event: Note | rtvi.AgentError | rtvi.ToolCall | rtvi.Sound) -> None:
         match event:
-            case Note(text) | rtvi.AgentError(text):
+            case Note(text) | rtvi.AgentError(text) | rtvi.Sound(_, text):
                 pass
             case rtvi.ToolCall(name, ms):
                 text = f"{name} took {ms:.0f} ms"
         self._entries.append(Utterance("note", text))
         self._report(event)
+
+    def _add_sound(self, sound: rtvi.Sound) -> None:
+        """Add what was not heard; what was is what the user said."""
+        heard = sound.outcome == agent_log.HEARD
+        self.not_heard = "" if heard else sound.message
+        if not heard:
+            self._add_note(sound)
 
     def _understood(self, text: str, final: bool) -> None:
         self._noticed = True

@@ -182,6 +182,8 @@ export class Connection {
       this.conversation.latencyMeasured({ ms: Number(data.total_ms), stages });
     } else if (type === "tool_call") {
       this.conversation.note(`${data.name} took ${Math.round(Number(data.ms))} ms`);
+    } else if (type === "sound" && data.outcome !== "heard") {
+      this.conversation.note(String(data.message)); // what was heard is in the transcript
     }
   }
 }

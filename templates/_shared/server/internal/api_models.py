@@ -2,31 +2,62 @@
 
 from __future__ import annotations
 
+import json
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import Path
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 # AgentCore takes IDs of 33 to 100 of these characters.
 SESSION_ID = "^[A-Za-z0-9][A-Za-z0-9-]{32,99}$"
 EXAMPLE_ID = "6f1d9a54-2f0c-4b0e-9d55-0c1f7c1f3a11"
 
 SessionId = Annotated[str, Path(pattern=SESSION_ID, examples=[EXAMPLE_ID])]
+# Of a client's data for the agent, as JSON; enough for a form, and cheap to repeat.
+DATA_BYTES, DATA_DEPTH = 8192, 16
+
+
+def _check_data(data: dict[str, Any]) -> dict[str, Any]:
+    try:
+        if len(json.dumps(data, allow_nan=False)) > DATA_BYTES:
+            raise ValueError(f"it may have {DATA_BYTES} bytes as JSON")
+        depth = _depth(data)
+    except RecursionError:
+        depth = DATA_DEPTH + 1
+    if depth > DATA_DEPTH:
+        raise ValueError(f"it may have {DATA_DEPTH} levels")
+    return data
+
+
+def _depth(value: Any) -> int:
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return 1 + max(map(_depth, inner), default=0)
+
+
+ClientData = Annotated[dict[str, Any], AfterValidator(_check_data)]
+"""What a client sends for bot.py, where it is `session.data`."""
 
 
 class StartRequest(BaseModel):
-    """The body of POST /start, all optional; `sessionId` and `token` resume a session."""
+    """The body of POST /start, all optional; `sessionId` and `token` resume a session.
+
+    Pipecat's clients send their `requestData` as this body.
+    """
 
     model_config = ConfigDict(
         extra="forbid",
-        json_schema_extra={"examples": [{}, {"transport": "webrtc"}]},
+        json_schema_extra={
+            "examples": [{}, {"transport": "webrtc", "body": {"customer": "C-1042"}}]
+        },
     )
 
     transport: str | None = Field(default=None, max_length=20)
     sessionId: str | None = Field(default=None, pattern=SESSION_ID)
     token: str = Field(default="", max_length=2000)
+    body: ClientData | None = Field(default=None, description="What bot.py reads in session.data.")
     enableDefaultIceServers: bool | None = None
+    createDailyRoom: bool | None = None
 
 
 class IceServer(BaseModel):

@@ -6,19 +6,21 @@ and DynamoDB deletes it.
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from .blocking_client import BlockingClient
+from .aws_service import AwsService
 from .networks import MINUTE
 from .session_table import LEASE_SECONDS, Table
 
 if TYPE_CHECKING:
     from .access import Session
 
+API = "DynamoDB_20120810"
 # Concurrent requests: as many as server.py has threads.
 CONNECTIONS = 64
 # No request takes much longer than an answer usually does.
@@ -33,13 +35,13 @@ class DynamoTable(Table):
 
     def __init__(self, name: str, region: str) -> None:
         self._name = name
-        self._client = BlockingClient("dynamodb", region, TIMEOUT_SECONDS, CONNECTIONS)
+        self._client = AwsService("dynamodb", region, TIMEOUT_SECONDS, CONNECTIONS)
 
     async def requests(self, name: str) -> int:
         minute = int(time.time()) // MINUTE
         until = (minute + 2) * MINUTE
         answer = await self._ask(
-            "update_item",
+            "UpdateItem",
             Key=key(f"requests:{minute}:{name}"),
             UpdateExpression="ADD requests :one SET expires = :until",
             ExpressionAttributeValues={":one": number(1), ":until": number(until)},
@@ -60,7 +62,7 @@ class DynamoTable(Table):
         return False
 
     async def release(self, session: Session) -> None:
-        await self._ask("delete_item", Key=key(f"open:{session.caller}", session.id))
+        await self._ask("DeleteItem", Key=key(f"open:{session.caller}", session.id))
 
     async def open_until(self, caller: str) -> dict[str, float]:
         pages = self._pages(f"open:{caller}", int(time.time()))
@@ -71,7 +73,7 @@ class DynamoTable(Table):
         return await self._put(f"once:{name}", "-", now + seconds, unless_after=now) is not None
 
     async def is_used(self, name: str) -> bool:
-        answer = await self._ask("get_item", Key=key(f"once:{name}"), ConsistentRead=True)
+        answer = await self._ask("GetItem", Key=key(f"once:{name}"), ConsistentRead=True)
         return expires(answer.get("Item")) > time.time()
 
     async def close(self) -> None:
@@ -84,7 +86,7 @@ class DynamoTable(Table):
         """
         try:
             answer = await self._ask(
-                "put_item",
+                "PutItem",
                 Item=key(subject, part) | {"expires": number(until)},
                 ConditionExpression="attribute_not_exists(expires) OR expires <= :time",
                 ExpressionAttributeValues={":time": number(unless_after)},
@@ -110,7 +112,7 @@ class DynamoTable(Table):
         page: dict[str, Any] = {}
         while True:
             answer = await self._ask(
-                "query",
+                "Query",
                 KeyConditionExpression="subject = :subject",
                 FilterExpression="expires > :now",
                 ExpressionAttributeValues={":subject": {"S": subject}, ":now": number(now)},
@@ -124,7 +126,8 @@ class DynamoTable(Table):
             page = {"ExclusiveStartKey": answer["LastEvaluatedKey"]}
 
     async def _ask(self, operation: str, **parameters: Any) -> dict[str, Any]:
-        return await self._client.request(operation, TableName=self._name, **parameters)
+        target, body = f"{API}.{operation}", {"TableName": self._name, **parameters}
+        return await asyncio.to_thread(self._client.call, target, "1.0", body)
 
 
 def key(subject: str, part: str = "-") -> dict[str, Any]:

@@ -12,6 +12,6 @@ async def opened_url(agentcore: AgentCore, session_id: str, transport: str) -> d
     `Opened`, accepts the URL only in a microVM that this request has reached; its value tells
     another which session of which endpoint it has to stop.
     """
-    await agentcore.open_session(session_id, transport)
+    await agentcore.tell(session_id, "open", {"transport": transport})
     url = await agentcore.websocket_url(session_id, Opened=agentcore.endpoint_arn)
     return {"wsUrl": url, "expiresIn": EXPIRES_SECONDS}

@@ -8,7 +8,7 @@ from typing import Any
 from moto.backends import get_backend
 
 from tests.standins.aws.cloud import Call, Cloud
-from tests.standins.aws.services import quotas
+from tests.standins.aws.services import quotas, vpc_endpoints
 from tests.standins.aws.services.agentcore import update_all_states
 from tests.standins.aws.timed_state import TimedState, timed_state
 from tests.standins.models.refusal import Refused
@@ -128,6 +128,17 @@ def _release(backend: Any, gateway: Any) -> None:
         del backend.enis[gateway._eni.id]
 
 
+def describe_route_tables(cloud: Cloud, call: Call) -> dict[str, Any]:
+    """Return moto's answer, with routes to deleted NAT gateways as blackholes."""
+    _update_gateways(cloud, call)
+    answer, gateways = call.moto(), _backend(call).nat_gateways
+    for route in (route for table in answer["RouteTables"] for route in table["Routes"]):
+        if id := route.get("NatGatewayId"):
+            gone = id not in gateways or gateways[id].state in ("deleting", "deleted", "failed")
+            route["State"] = "blackhole" if gone else "active"
+    return answer
+
+
 # ---- resources in use
 
 
@@ -142,7 +153,9 @@ def delete_subnet(cloud: Cloud, call: Call) -> dict[str, Any]:
 def delete_security_group(cloud: Cloud, call: Call) -> dict[str, Any]:
     _update_states(cloud, call)
     id = call.params.get("GroupId")
-    if any(id in [g.id for g in eni.group_set] for eni in _backend(call).enis.values()):
+    backend = _backend(call)
+    used = any(id in [g.id for g in eni.group_set] for eni in backend.enis.values())
+    if used or vpc_endpoints.of_group(backend, id):
         raise _in_use(f"resource {id} has a dependent object")
     return call.moto()
 
@@ -249,6 +262,7 @@ HANDLERS = {
         "CreateNatGateway": create_nat_gateway,
         "DescribeNatGateways": describe_nat_gateways,
         "DeleteNatGateway": delete_nat_gateway,
+        "DescribeRouteTables": describe_route_tables,
         "DeleteSubnet": delete_subnet,
         "DeleteSecurityGroup": delete_security_group,
         "DeleteVpc": delete_vpc,

@@ -19,6 +19,12 @@ def caller_identity(cloud: Cloud, call: Call) -> dict[str, Any]:
 
 
 def assume_role(cloud: Cloud, call: Call) -> dict[str, Any]:
+    if "SerialNumber" in call.params:
+        used: set[str] = cloud.setdefault(set, "used MFA codes")
+        if call.params.get("TokenCode") in {None, *used}:
+            reason = "MultiFactorAuthentication failed with invalid MFA one time pass code."
+            raise common_error("sts", "AccessDenied", f"{reason} ")
+        used.add(call.params["TokenCode"])
     answer = call.moto()
     keys, user = answer["Credentials"], answer["AssumedRoleUser"]
     account = user["Arn"].split(":")[4]

@@ -10,6 +10,7 @@ from voicecore.catalog.phones.media import (
     compact,
     numbered,
 )
+from voicecore.catalog.phones.record import PCM
 
 
 class ExotelMedia(JsonMedia):
@@ -28,7 +29,11 @@ class ExotelMedia(JsonMedia):
             "from": stream.caller,
             "to": stream.called,
             "custom_parameters": dict(stream.parameters),
-            "media_format": {"encoding": "audio/x-raw", "sample_rate": "8000", "bit_rate": "16"},
+            "media_format": {
+                "encoding": "audio/x-raw" if self.encoding == PCM else self.encoding,
+                "sample_rate": str(self.rate),
+                "bit_rate": "16",
+            },
         }
         return (
             compact({"event": "connected"}),
@@ -36,7 +41,7 @@ class ExotelMedia(JsonMedia):
         )
 
     def media(self, stream: MediaStream, position: StreamPosition, audio: bytes) -> str:
-        """Return 100 ms as base64."""
+        """Return one message of audio as base64."""
         return self.event("media", stream, position, {"media": numbered(position, audio)})
 
     def key(self, stream: MediaStream, position: StreamPosition, key: str) -> str:

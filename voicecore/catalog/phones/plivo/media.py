@@ -37,14 +37,14 @@ class PlivoMedia(JsonMedia):
             "streamId": stream.id,
             "accountId": stream.account,
             "tracks": ["inbound"],
-            "mediaFormat": {"encoding": "audio/x-mulaw", "sampleRate": 8000},
+            "mediaFormat": {"encoding": self.encoding, "sampleRate": self.rate},
         }
         message = {"event": "start", "sequenceNumber": 1, "start": start}
         headers = ";".join(f"{name}={value}" for name, value in stream.parameters.items())
         return (compact({**message, "extra_headers": headers}),)
 
     def media(self, stream: MediaStream, position: StreamPosition, audio: bytes) -> str:
-        """Return 20 ms as base64."""
+        """Return one message of audio as base64."""
         media = {
             "track": "inbound",
             "timestamp": str(position.ms),

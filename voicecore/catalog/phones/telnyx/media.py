@@ -9,7 +9,10 @@ from voicecore.catalog.phones.media import (
     compact,
     numbered,
 )
+from voicecore.catalog.phones.record import ALAW, MULAW
 from voicecore.catalog.phones.telnyx import PHONE
+
+_CODECS = {MULAW: "PCMU", ALAW: "PCMA"}
 
 
 class TelnyxMedia(JsonMedia):
@@ -18,6 +21,11 @@ class TelnyxMedia(JsonMedia):
     stream_key = "stream_id"
     number_key = "sequence_number"
     names_stream = False
+
+    @property
+    def plays(self) -> str:
+        """Encoding of the server's audio: bidirectionalCodec names it, whatever the line has."""
+        return MULAW
 
     def opening(self, stream: MediaStream) -> tuple[str, ...]:
         """Return `connected` and `start`."""
@@ -28,7 +36,11 @@ class TelnyxMedia(JsonMedia):
             "from": stream.caller,
             "to": stream.called,
             "custom_parameters": dict(stream.parameters),
-            "media_format": {"encoding": "PCMU", "sample_rate": 8000, "channels": 1},
+            "media_format": {
+                "encoding": _CODECS.get(self.encoding, self.encoding),
+                "sample_rate": self.rate,
+                "channels": 1,
+            },
         }
         return (
             compact({"event": "connected", "version": "1.0.0"}),
@@ -36,7 +48,7 @@ class TelnyxMedia(JsonMedia):
         )
 
     def media(self, stream: MediaStream, position: StreamPosition, audio: bytes) -> str:
-        """Return 20 ms as base64."""
+        """Return one message of audio as base64."""
         media = {"track": "inbound", **numbered(position, audio)}
         return self.event("media", stream, position, {"media": media})
 

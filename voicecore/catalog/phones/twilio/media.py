@@ -25,7 +25,7 @@ class TwilioMedia(JsonMedia):
             "streamSid": stream.id,
             "callSid": stream.call,
             "tracks": ["inbound"],
-            "mediaFormat": {"encoding": "audio/x-mulaw", "sampleRate": 8000, "channels": 1},
+            "mediaFormat": {"encoding": self.encoding, "sampleRate": self.rate, "channels": 1},
             "customParameters": dict(stream.parameters),
         }
         return (
@@ -34,7 +34,7 @@ class TwilioMedia(JsonMedia):
         )
 
     def media(self, stream: MediaStream, position: StreamPosition, audio: bytes) -> str:
-        """Return 20 ms as base64."""
+        """Return one message of audio as base64."""
         media = {"track": "inbound", **numbered(position, audio)}
         return self.event("media", stream, position, {"media": media})
 

@@ -28,13 +28,13 @@ class VonageMedia(MediaProtocol):
         """Return `websocket:connected`, with the headers of the NCCO in it."""
         connected = {
             "event": "websocket:connected",
-            "content-type": f"audio/l16;rate={self.rate}",
+            "content-type": f"{self.encoding};rate={self.rate}",
             **stream.parameters,
         }
         return (compact(connected),)
 
     def media(self, stream: MediaStream, position: StreamPosition, audio: bytes) -> bytes:
-        """Return 20 ms as they are."""
+        """Return the audio as it is."""
         return audio
 
     def key(self, stream: MediaStream, position: StreamPosition, key: str) -> str:

@@ -17,6 +17,7 @@ PIPELINE = Pipeline(
                 regions.TRANSCRIBE_STREAMING,
                 # 8443 is its WebSocket, which Pipecat uses (Transcribe guide, websocket-med).
                 tcp_ports=(443, 8443),
+                endpoint="transcribestreaming",
             ),
             Service("deepgram", "Deepgram", key="DEEPGRAM_API_KEY"),
         ),
@@ -26,10 +27,11 @@ PIPELINE = Pipeline(
                 "Amazon Nova 2 Lite",
                 models.NOVA_2_LITE.regions,
                 model=models.NOVA_2_LITE,
+                endpoint="bedrock-runtime",
             ),
         ),
         "tts": (
-            Service("polly", "Amazon Polly", regions.POLLY),
+            Service("polly", "Amazon Polly", regions.POLLY, endpoint="polly"),
             Service("cartesia", "Cartesia", key="CARTESIA_API_KEY"),
         ),
     },

@@ -12,7 +12,7 @@ PIPELINE = Pipeline(
     python=">=3.12",
     stages={
         "speech_to_speech": tuple(
-            Service(name, title, model.regions, model=model)
+            Service(name, title, model.regions, model=model, endpoint="bedrock-runtime")
             for name, title, model in (
                 ("nova-2-5-sonic", "Amazon Nova 2.5 Sonic", models.NOVA_2_5_SONIC),
                 ("nova-2-sonic", "Amazon Nova 2 Sonic", models.NOVA_2_SONIC),

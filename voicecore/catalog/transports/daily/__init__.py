@@ -17,6 +17,7 @@ TRANSPORT = Transport(
     # Its TURN servers and its media servers (Daily's Networking Guide).
     udp_ports=((443, 443), (3478, 3478), (40_000, 65_534)),
     not_public="Daily's audio needs UDP, which AgentCore's PUBLIC network blocks",
+    internet="Daily's servers",
     key="DAILY_API_KEY",
     webhooks=True,
 )

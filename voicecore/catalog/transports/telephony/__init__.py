@@ -12,4 +12,6 @@ TRANSPORT = Transport(
     pipecat_extras=("websocket",),
     browser=False,
     by_phone=True,
+    # Its session server stands in the agent's network.
+    internet="the phone provider",
 )

@@ -13,4 +13,6 @@ TRANSPORT = Transport(
     client="voicecore.talk.transports.webrtc",
     invoked=True,
     turn=True,
+    # No TURN source has a VPC endpoint, Kinesis Video Streams included (AWS ML blog, March 2026).
+    internet="a TURN relay",
 )

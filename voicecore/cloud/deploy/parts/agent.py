@@ -106,7 +106,8 @@ class AgentPart:
         stack = self.current.stack
         existing = self._shared.existing | ({stack.name} if stack else set[str]())
         aws = self._context.aws
-        own = agent_checks(aws, self._deployment, existing)
+        has_secret = bool(self._context.request.environment.secret)
+        own = agent_checks(aws, self._deployment, existing, has_secret)
         return [*own, ("build", lambda: build_results(aws.region, self.image))]
 
     def warnings(self) -> Sequence[str]:

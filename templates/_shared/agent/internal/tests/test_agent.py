@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 from pathlib import Path
 
+from bedrock_agentcore import RequestContext
+
+from .. import session
+from ..app import Agent
 from .running_agent import AGENT, RunningAgent, start
 
 
@@ -13,6 +18,14 @@ def test_ping_reports_since_when_the_agent_is_idle(agent: RunningAgent) -> None:
     assert first["status"] == "Healthy"
     assert isinstance(first["time_of_last_update"], int)
     assert agent.ping() == first
+
+
+def test_data_of_the_client_is_the_bots() -> None:
+    agent = Agent()
+    for sent in ({"customer": "C-1042"}, {"order": [1]}):
+        request = {"type": "data", "data": sent}
+        assert asyncio.run(agent.invoke(request, RequestContext())) == {"status": "ok"}
+        assert session.data == sent
 
 
 def test_broken_bot_ends_the_agent_with_its_traceback(tmp_path: Path) -> None:

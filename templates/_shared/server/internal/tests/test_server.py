@@ -109,6 +109,35 @@ def test_bad_request_reports_what_is_wrong(client: TestClient, body: object) -> 
     assert answer.json()["error"]["message"]
 
 
+@pytest.mark.parametrize("transport", TRANSPORTS)
+def test_data_of_the_client_reaches_the_agent_first(serve: Serve, transport: str) -> None:
+    asked: list[tuple[str, Any]] = []
+    sent = {"customer": "C-1042", "é": [1, None, {"x": True}]}
+    request = {"transport": transport, "createDailyRoom": False, "body": sent}
+    with agentcore({"status": "ok"}, asked) as aws:
+        serve(aws).post("/start", headers=AUTHORIZED, json=request)
+    (_, told), *_ = asked
+    assert (told["type"], told["data"]) == ("data", sent)
+
+
+@pytest.mark.parametrize(
+    ("sent", "why"),
+    [
+        ('{"a": "' + "x" * 8192 + '"}', "8192 bytes"),
+        ('{"a": ' + "[" * 16 + "]" * 16 + "}", "16 levels"),
+        ('{"a": ' + "[" * 300 + "]" * 300 + "}", "16 levels"),
+        ('{"a": NaN}', "not JSON compliant"),
+        ('["a"]', "dict"),
+    ],
+    ids=["long", "deep", "very deep", "no number", "list"],
+)
+def test_data_is_small_plain_json(client: TestClient, sent: str, why: str) -> None:
+    headers = AUTHORIZED | {"Content-Type": "application/json"}
+    answer = client.post("/start", headers=headers, content=f'{{"body": {sent}}}')
+    assert answer.status_code == 422
+    assert why in answer.json()["error"]["message"]
+
+
 def test_large_body_is_refused(client: TestClient) -> None:
     answer = client.post("/start", headers=AUTHORIZED, content=b"x" * 1_000_000)
     assert (answer.status_code, answer.json()["error"]["code"]) == (413, "too_large")

@@ -16,6 +16,7 @@ from pipecat.transports.daily.transport import DailyDialinSettings, DailyParams,
 
 from . import ipv6_relay, logs, session_stop
 from .conversation import Conversation
+from .sound_input import HeardTransport
 
 if TYPE_CHECKING:
     from .app import Agent
@@ -60,7 +61,7 @@ def register(agent: Agent, conversation: Conversation) -> None:
     agent.requests["join"] = Rooms(agent, conversation).join
 
 
-class Room(DailyTransport):
+class Room(HeardTransport, DailyTransport):
     """Pipecat's transport, in a room from its first caller to its last."""
 
     # A conversation ends when the last caller leaves, not when any caller does.

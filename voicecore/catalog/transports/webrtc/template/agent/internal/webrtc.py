@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
@@ -15,20 +16,22 @@ from aiortc import (
     MediaStreamTrack,
     RTCBundlePolicy,
     RTCConfiguration,
+    RTCIceCandidate,
     RTCPeerConnection,
     RTCSessionDescription,
 )
 from aiortc.rtcconfiguration import RTCIceTransportPolicy
-from aiortc.sdp import candidate_from_sdp
+from aiortc.sdp import SessionDescription, candidate_from_sdp
 from av import AudioFrame
 from pipecat.transports.base_transport import TransportParams
 from pipecat.transports.smallwebrtc.connection import SmallWebRTCConnection
 from pipecat.transports.smallwebrtc.transport import RawAudioTrack, SmallWebRTCTransport
 
-from . import logs, session_stop
+from . import logs, session, session_stop
 from .conversation import Conversation
 from .opus_rtp import CLOCK, PACKET, OpusTrack, carry_speech
 from .relay_failure import FailureKind, RelayFailure
+from .sound_input import HeardTransport
 from .turn import sources
 from .turn.source import NoTurnCredentials, TurnSource
 from .turn_relay import RouteSource, TurnRoute, turn_routes, use_relays
@@ -48,6 +51,7 @@ CONNECT_SECONDS = 20
 CLOSE_SECONDS = 1
 # A browser's offer of audio, video and messages takes 8 kB.
 OFFER_BYTES = 65_536
+CANDIDATES = re.compile(r"^a=(candidate:|end-of-candidates).*\r?\n?", re.MULTILINE)
 
 
 class OfferRefused(Exception):
@@ -84,11 +88,22 @@ class RelayedPeerConnection(SmallWebRTCConnection):
         )
         self._setup_listeners()
         self._speech = self._pc.addTransceiver("audio", direction="sendrecv")
+        # If the offer has messages before speech, aiortc 1.16 would end the transport of both.
+        self._speech._bundled = True  # pyright: ignore - private
         carry_speech(self._speech)
 
     async def _create_answer(self, sdp: str, type: str) -> None:
         try:
-            await self._pc.setRemoteDescription(RTCSessionDescription(sdp, type))
+            sections = SessionDescription.parse(sdp).media
+            await self._pc.setRemoteDescription(
+                RTCSessionDescription(CANDIDATES.sub("", sdp), type)
+            )
+            # aiortc 1.16 uses those of the last section; a client with the policy "max-bundle" that
+            # waits for its candidates writes them into the first.
+            for found in {str(c): c for s in sections for c in s.ice_candidates}.values():
+                await self.add_ice_candidate(found)
+            if any(section.ice_candidates_complete for section in sections):
+                await self.add_ice_candidate(None)
             if self._speech.mid is None:
                 raise OfferRefused("bad_offer", "The offer has no audio.")
             use_relays(self._pc, self._route_sources)
@@ -100,6 +115,10 @@ class RelayedPeerConnection(SmallWebRTCConnection):
         except Exception as error:  # aiortc raises any type, also for what its parser accepts
             raise OfferRefused("bad_offer", f"The offer is not valid: {error!r:.200}") from error
         self._answer = self._pc.localDescription
+
+    async def add_ice_candidate(self, candidate: RTCIceCandidate | None) -> None:
+        """Add an address of the client, or None after the last; all sections share a transport."""
+        await self._speech.receiver.transport.transport.addRemoteCandidate(candidate)
 
     def replace_audio_track(self, track: RawAudioTrack) -> None:
         """Send what is added to this track."""
@@ -119,6 +138,10 @@ class RelayedPeerConnection(SmallWebRTCConnection):
         self._closing.add(closing)
         closing.add_done_callback(self._closing.discard)
         await asyncio.wait({closing}, timeout=CLOSE_SECONDS)
+
+
+class WebRtcTransport(HeardTransport, SmallWebRTCTransport):
+    """Pipecat's transport, with steady audio."""
 
 
 class SpeechTrack(MediaStreamTrack):
@@ -198,6 +221,8 @@ class WebRtcCalls:
         if known and sdp not in self._connecting and not data.get("restart_pc"):
             await known.renegotiate(sdp, "offer")
             return known.get_answer()
+        if data.get("request_data"):
+            session.receive(data["request_data"])
         if sdp not in self._connecting:
             self._connecting[sdp] = asyncio.create_task(self._connect(sdp))
         return (await asyncio.shield(self._connecting[sdp])).get_answer()
@@ -233,7 +258,7 @@ class WebRtcCalls:
         busy = self._agent.add_async_task("conversation")
         params = TransportParams(audio_in_enabled=True, audio_out_enabled=True)
         try:
-            await self._conversation.hold(SmallWebRTCTransport(connection, params), "webrtc")
+            await self._conversation.hold(WebRtcTransport(connection, params), "webrtc")
         finally:
             self._agent.complete_async_task(busy)
             del self._connections[connection.pc_id], self._connecting[sdp]
@@ -249,9 +274,6 @@ class WebRtcCalls:
             try:
                 # An empty candidate means that there are no more.
                 candidate = candidate_from_sdp(item["candidate"]) if item["candidate"] else None
-                if candidate:
-                    candidate.sdpMid = item["sdp_mid"]
-                    candidate.sdpMLineIndex = item["sdp_mline_index"]
                 await connection.add_ice_candidate(candidate)
             except (AssertionError, IndexError, KeyError, TypeError, ValueError) as error:
                 message = f"The candidate is not valid: {error!r:.200}"

@@ -9,12 +9,12 @@ from __future__ import annotations
 from typing import Any, Literal
 
 from fastapi import APIRouter
-from pydantic import BaseModel, Field
+from pydantic import AliasChoices, BaseModel, Field
 
 from .agent_request import request_agent
 from .agentcore import AgentCore
 from .api_errors import ApiError
-from .api_models import SessionId
+from .api_models import ClientData, SessionId
 from .turn import sources
 from .turn.source import NoTurnCredentials
 
@@ -34,6 +34,9 @@ class Offer(BaseModel):
     type: Literal["offer"] = "offer"
     pc_id: str | None = Field(default=None, max_length=200)
     restart_pc: bool | None = None
+    request_data: ClientData | None = Field(
+        default=None, validation_alias=AliasChoices("request_data", "requestData")
+    )
 
 
 class Candidate(BaseModel):

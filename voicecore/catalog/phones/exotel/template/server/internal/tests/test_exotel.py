@@ -8,11 +8,13 @@ from urllib.parse import parse_qs
 import pytest
 
 from ..api_errors import ApiError
+from ..telephony.phone_audio import Format
 from ..telephony.provider import BadStart, Call, Forged, Stream, Webhook, basic
 from ..telephony.providers.exotel import Exotel
 
 EXOTEL = Exotel("SID1", "key", "token", "42")
 URL = "https://phone.example/phone/exotel?CallSid=c1&CallFrom=012025550123&CallTo=012025550100"
+SOUND = Format("pcm", 8000)
 START = {
     "event": "start",
     "stream_sid": "s1",
@@ -44,7 +46,13 @@ def test_call_is_answered_with_a_url() -> None:
 
 def test_start_names_the_call() -> None:
     assert EXOTEL.stream_start(json.dumps({"event": "connected"})) is None
-    assert EXOTEL.stream_start(json.dumps(START)) == Stream("s1", "c1", "pcm", 8000)
+    assert EXOTEL.stream_start(json.dumps(START)) == Stream("s1", "c1", SOUND, SOUND)
+    for encoding, rate in (("raw/slin", "16000"), ("base64", 24_000), ("mulaw", "8000")):
+        format = {"encoding": encoding, "sample_rate": rate}
+        start = {**START, "start": {**START["start"], "media_format": format}}
+        stream = EXOTEL.stream_start(json.dumps(start))
+        assert stream and stream.played.is_known
+        assert stream.heard == (stream.played if encoding != "mulaw" else Format("mulaw", 8000))
     other = {**START, "start": {**START["start"], "account_sid": "SID2"}}
     for wrong in (other, {"event": "media"}, {}):
         with pytest.raises(BadStart):

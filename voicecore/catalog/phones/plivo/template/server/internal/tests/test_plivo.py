@@ -9,6 +9,7 @@ from xml.etree import ElementTree
 
 import pytest
 
+from ..telephony.phone_audio import Format
 from ..telephony.provider import BadStart, Call, Forged, Stream, Webhook
 from ..telephony.providers.plivo import Plivo, signature
 
@@ -20,6 +21,7 @@ FORM = [
     ("From", "12025550123"),
     ("To", "12025550100.n"),
 ]
+SOUND = Format("ulaw", 8000)
 START = {
     "event": "start",
     "start": {
@@ -125,14 +127,14 @@ def test_call_is_answered_with_xml() -> None:
 
 
 def test_first_message_starts_the_stream() -> None:
-    assert PLIVO.stream_start(json.dumps(START)) == Stream("s1", "u1", "ulaw", 8000)
+    assert PLIVO.stream_start(json.dumps(START)) == Stream("s1", "u1", SOUND, SOUND)
     for wrong in ({"event": "media"}, {"event": "connected"}, {}):
         with pytest.raises(BadStart):
             PLIVO.stream_start(json.dumps(wrong))
 
 
 def test_audio_and_marks() -> None:
-    stream = Stream("s1", "u1", "ulaw", 8000)
+    stream = Stream("s1", "u1", SOUND, SOUND)
     assert PLIVO.audio_of(PLIVO.audio_frame(stream, b"sound")) == b"sound"
     played = {"event": "playedStream", "streamId": "s1", "name": "goodbye"}
     assert json.loads(PLIVO.mark(stream, "goodbye"))["event"] == "checkpoint"

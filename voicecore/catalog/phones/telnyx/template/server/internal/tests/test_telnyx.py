@@ -8,6 +8,7 @@ import json
 import pytest
 
 from ..api_errors import ApiError
+from ..telephony.phone_audio import Format
 from ..telephony.provider import BadStart, Call, Forged, Stream, Webhook
 from ..telephony.providers.telnyx import Telnyx
 from .credentials import CREDENTIALS, TELNYX_KEY
@@ -16,6 +17,7 @@ TELNYX = Telnyx("KEY1", CREDENTIALS["TELNYX_PUBLIC_KEY"], "7")
 URL = "https://phone.example/phone/telnyx"
 BODY = b"CallSid=v3%3Aabc&From=%2B12025550123&To=%2B12025550100"
 NOW = 1_790_000_000
+SOUND = Format("ulaw", 8000)
 START = {
     "event": "start",
     "stream_id": "s1",
@@ -87,10 +89,28 @@ def test_call_is_answered_with_rtp_in_both_directions() -> None:
 
 def test_start_names_the_call() -> None:
     assert TELNYX.stream_start(json.dumps({"event": "connected"})) is None
-    assert TELNYX.stream_start(json.dumps(START)) == Stream("s1", "v3:abc", "ulaw", 8000)
+    assert TELNYX.stream_start(json.dumps(START)) == Stream("s1", "v3:abc", SOUND, SOUND)
     for wrong in ({"event": "media", "media": {"payload": "AAAA"}}, {}, 1):
         with pytest.raises(BadStart):
             TELNYX.stream_start(json.dumps(wrong))
+
+
+@pytest.mark.parametrize(
+    ("encoding", "heard"), [("PCMA", Format("alaw", 8000)), ("G722", Format("G722", 8000))]
+)
+def test_caller_is_heard_in_the_codec_of_the_line(encoding: str, heard: Format) -> None:
+    """https://developers.telnyx.com/docs/voice/programmable-voice/texml-verbs/stream"""
+    format = {"encoding": encoding, "sample_rate": 8000, "channels": 1}
+    start = {**START, "start": {**START["start"], "media_format": format}}
+    stream = TELNYX.stream_start(json.dumps(start))
+    assert stream == Stream("s1", "v3:abc", heard, SOUND)
+    assert heard.is_known is (encoding == "PCMA")
+
+
+def test_audio_of_another_track_is_no_audio_of_the_caller() -> None:
+    for track, audio in (("inbound", b"\0"), ("outbound", None), (None, b"\0")):
+        media = {"track": track, "payload": "AA=="}
+        assert TELNYX.audio_of(json.dumps({"event": "media", "media": media})) == audio
 
 
 def test_api_requests() -> None:

@@ -10,6 +10,7 @@ from xml.etree import ElementTree
 
 import pytest
 
+from ..telephony.phone_audio import Format
 from ..telephony.provider import BadStart, Call, Forged, Stream, Webhook
 from ..telephony.providers.twilio import Twilio, is_signed, signature
 
@@ -21,6 +22,7 @@ FORM = {
     "From": "+12025550123",
     "To": "+12025550100",
 }
+SOUND = Format("ulaw", 8000)
 START = {
     "event": "start",
     "streamSid": "MZ1",
@@ -118,7 +120,7 @@ def test_call_is_answered_with_twiml() -> None:
 
 def test_start_names_the_call() -> None:
     assert TWILIO.stream_start(json.dumps({"event": "connected"})) is None
-    assert TWILIO.stream_start(json.dumps(START)) == Stream("MZ1", "CA1", "ulaw", 8000)
+    assert TWILIO.stream_start(json.dumps(START)) == Stream("MZ1", "CA1", SOUND, SOUND)
     other = {**START, "start": {**START["start"], "accountSid": "AC2"}}
     media = {"event": "media", "media": {"payload": "AAAA"}}
     for wrong in (other, media, {}, [], {"event": "start"}, {"event": "start", "start": 1}):
@@ -127,7 +129,7 @@ def test_start_names_the_call() -> None:
 
 
 def test_audio_and_marks() -> None:
-    stream = Stream("MZ1", "CA1", "ulaw", 8000)
+    stream = Stream("MZ1", "CA1", SOUND, SOUND)
     frame = TWILIO.audio_frame(stream, b"sound")
     assert TWILIO.audio_of(frame) == b"sound"
     assert TWILIO.audio_of('{"event": "media", "media": {"payload": "?"}}') == b""

@@ -10,6 +10,7 @@ from typing import Any
 import jwt
 import pytest
 
+from ..telephony.phone_audio import Format
 from ..telephony.provider import BadStart, Call, Forged, Stream, Webhook
 from ..telephony.providers.vonage import Vonage
 from .credentials import CREDENTIALS, VONAGE_KEY
@@ -20,6 +21,7 @@ URL = "https://phone.example/phone/vonage"
 BODY = json.dumps({"uuid": "u1", "from": "12025550123", "to": "12025550100"}).encode()
 NOW = 1_790_000_000
 NESTED = base64.urlsafe_b64encode(b"[" * 40_000).decode()
+SOUND = Format("pcm", 16_000)
 CONNECTED = {
     "event": "websocket:connected",
     "content-type": "audio/l16;rate=16000",
@@ -92,17 +94,19 @@ def test_call_is_answered_with_an_ncco() -> None:
 
 
 def test_first_message_starts_the_stream() -> None:
-    assert VONAGE.stream_start(json.dumps(CONNECTED)) == Stream("", "u1", "pcm", 16_000)
+    assert VONAGE.stream_start(json.dumps(CONNECTED)) == Stream("", "u1", SOUND, SOUND)
     narrow = CONNECTED | {"content-type": "audio/l16;rate=8000"}
     stream = VONAGE.stream_start(json.dumps(narrow))
-    assert stream and stream.rate == 8000
+    assert stream and stream.heard == stream.played == Format("pcm", 8000)
+    stream = VONAGE.stream_start(json.dumps(CONNECTED | {"content-type": "audio/opus"}))
+    assert stream and not stream.heard.is_known and stream.played == SOUND
     for wrong in (b"\0" * 640, "{}", "[]"):
         with pytest.raises(BadStart):
             VONAGE.stream_start(wrong)
 
 
 def test_audio_and_marks() -> None:
-    stream = Stream("", "u1", "pcm", 16_000)
+    stream = Stream("", "u1", SOUND, SOUND)
     assert VONAGE.audio_of(VONAGE.audio_frame(stream, b"\1" * 640)) == b"\1" * 640
     assert VONAGE.audio_of("{}") == b""
     came = json.dumps({"event": "websocket:notify", "payload": {"mark": "goodbye"}})

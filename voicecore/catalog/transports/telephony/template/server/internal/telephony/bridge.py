@@ -21,21 +21,22 @@ from yarl import URL
 
 from ..agentcore import AgentCore
 from . import phone_audio
+from .phone_audio import Format
 from .provider import BadStart, Frame, Provider, Stream
 
 # A provider sends its start at once.
 START_SECONDS = 5
 # An agent has 30 s to start.
 CONNECT_SECONDS = 40
-# Frames that wait for the agent: 30 s of audio. Beyond that, the provider has to wait.
-MAX_WAITING = 1500
+# Frames that wait for the agent: 30 s of the shortest, of 10 ms. After that, the provider waits.
+MAX_WAITING = 3000
 # The same in bytes; the best audio of a provider has 32 kB/s.
 WAITING_BYTES = 1_048_576
-# Waiting frames go at twice the speed of speech. AgentCore accepts 250 frames per second, but an
-# agent that gets more than this while it detects speech keeps only the last second.
-FRAMES_PER_SECOND, BURST = 100, 10
+# Waiting frames go at twice the speed of speech: an agent that gets more than this while it detects
+# speech keeps only the last second. AgentCore accepts 250 frames per second.
+SPEED, FRAMES_PER_SECOND, BURST_SECONDS = 2, 200, 0.1
 # Frames kept since the agent last spoke, to send again if the connection breaks before it answers.
-MAX_RECENT = 1500
+MAX_RECENT = 3000
 # Fractions of a connection's 60 minutes: from the first on it is renewed in a pause, from the
 # second on at once.
 RENEW_IN_PAUSE, RENEW_NOW = 5 / 6, 0.97
@@ -56,6 +57,10 @@ CLOSE_TIMEOUT = cast("Any", aiohttp.ClientWSTimeout)(ws_close=2.0)  # attrs hide
 
 class Unreachable(Exception):
     """The agent cannot be reached; the message says why."""
+
+
+class Undecodable(Exception):
+    """The caller's audio has a format that cannot be decoded; the message names it."""
 
 
 class Ending(Enum):
@@ -82,7 +87,7 @@ class Bridge:
         self._socket, self._provider = socket, provider
         self._agentcore, self._http, self._session_id = agentcore, http, session_id
         self._stream_seconds = stream_seconds
-        self._stream = Stream("", "", "", 0)
+        self._stream = Stream("", "", Format("", 0), Format("", 0))
         self._opening: list[Frame] = []
         self._received = FrameQueue(MAX_WAITING)
         self._recent: deque[tuple[Frame, bool]] = deque()
@@ -102,9 +107,6 @@ class Bridge:
             raise BadStart(f"no start within {START_SECONDS} s") from None
         if self._stream.call_id != call_id:
             raise BadStart("another call's")
-        expected = (self._provider.encoding, self._provider.rate)
-        if (self._stream.encoding, self._stream.rate) != expected:
-            raise BadStart(f"audio in {self._stream.encoding} at {self._stream.rate} Hz")
         self._listening = asyncio.create_task(self._listen())
 
     def end_at(self, when: float) -> None:
@@ -114,7 +116,10 @@ class Bridge:
             self._limit.reschedule(when)
 
     async def carry(self) -> Ending:
-        """Forward frames until a side ends the call. Raises Unreachable."""
+        """Forward frames until a side ends the call. Raises Unreachable or Undecodable."""
+        heard = self._stream.heard
+        if not heard.is_known:
+            raise Undecodable(f"{heard.encoding} at {heard.rate} Hz")
         try:
             async with asyncio.timeout_at(self._until) as self._limit:
                 return await self._carry()
@@ -146,9 +151,9 @@ class Bridge:
 
     async def apologize(self) -> None:
         """Play the recorded apology to the caller."""
-        words = phone_audio.apology(self._provider.encoding, self._provider.rate)
-        width = 1 if self._provider.encoding == "ulaw" else 2
-        step = self._provider.rate * self._provider.chunk_ms // 1000 * width
+        played = self._stream.played
+        words = phone_audio.apology(played)
+        step = played.bytes_per_second * self._provider.chunk_ms // 1000
         for start in range(0, len(words) - step + 1, step):  # whole chunks: it ends in silence
             chunk = words[start : start + step]
             await self._send(self._provider.audio_frame(self._stream, chunk))
@@ -252,12 +257,15 @@ class Bridge:
         pacer = Pacer()
         try:
             for frame in self._unanswered_start():
-                await pacer.wait()
+                await pacer.wait(self._frame_seconds)
                 await send(agent, frame)
             while True:
                 frame = await self._received.get()
-                self._remember(frame)
-                await pacer.wait()
+                audio = self._provider.audio_of(frame)
+                if audio is None:
+                    continue
+                self._remember(frame, audio)
+                await pacer.wait(self._stream.heard.seconds(audio))
                 await send(agent, frame)
         except (aiohttp.ClientError, OSError):
             # _from_agent returns the ending.
@@ -297,15 +305,14 @@ class Bridge:
             self._keep(frame, is_loud)
         yield from (*self._opening, *(frame for frame, _ in again))
 
-    def _remember(self, frame: Frame) -> None:
+    def _remember(self, frame: Frame, audio: bytes) -> None:
         """Keep a frame of the caller, and whether it has speech or a key."""
-        provider, audio = self._provider, self._provider.audio_of(frame)
+        heard = self._stream.heard
         is_key = isinstance(frame, str) and 'dtmf"' in frame
         if audio:
-            self._frame_seconds = phone_audio.seconds(audio, provider.encoding, provider.rate)
+            self._frame_seconds = heard.seconds(audio)
         if audio or is_key:
-            is_loud = is_key or phone_audio.is_loud(audio, provider.encoding)
-            self._keep(frame, is_loud)
+            self._keep(frame, is_key or heard.is_loud(audio))
 
     def _keep(self, frame: Frame, is_loud: bool) -> None:
         while self._recent and (
@@ -325,8 +332,7 @@ class Bridge:
         return recent[phone_audio.unanswered(loud, self._frame_seconds)]
 
     def _seconds(self, frame: Frame) -> float:
-        audio = self._provider.audio_of(frame)
-        return phone_audio.seconds(audio, self._provider.encoding, self._provider.rate)
+        return self._stream.played.seconds(self._provider.audio_of(frame) or b"")
 
     async def _send(self, frame: Frame) -> None:
         with suppress(*CLOSED):  # the caller has gone; _listen notices
@@ -359,16 +365,16 @@ class Pacer:
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()  # getting it takes a system call in Python 3.11
-        self._left, self._since = float(BURST), self._loop.time()
+        self._left, self._since = BURST_SECONDS, self._loop.time()
 
-    async def wait(self) -> None:
-        """Wait until one more frame is allowed."""
+    async def wait(self, seconds: float) -> None:
+        """Wait until a frame with this much audio is allowed."""
         now = self._loop.time()
-        self._left = min(BURST, self._left + (now - self._since) * FRAMES_PER_SECOND)
+        self._left = min(BURST_SECONDS, self._left + now - self._since)
         self._since = now
-        self._left -= 1
+        self._left -= max(seconds / SPEED, 1 / FRAMES_PER_SECOND)
         if self._left < 0:
-            await asyncio.sleep(-self._left / FRAMES_PER_SECOND)
+            await asyncio.sleep(-self._left)
 
 
 async def send(agent: Any, frame: Frame) -> None:

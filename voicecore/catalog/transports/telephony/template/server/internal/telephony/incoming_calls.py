@@ -22,7 +22,7 @@ from ..limits import Limits
 from ..metrics import Metrics
 from ..session_table import LEASE_SECONDS, Table, has_ended
 from . import tickets
-from .bridge import Bridge, Ending, Unreachable
+from .bridge import Bridge, Ending, Undecodable, Unreachable
 from .open_calls import OpenCalls
 from .phone_settings import PhoneSettings
 from .provider import BadStart, Call, Forged, Provider, Signed, Webhook, session_of
@@ -163,6 +163,11 @@ class IncomingCalls:
             logs.write("agent_unreachable", session_id, "ERROR", why=reason)
             await bridge.apologize()
             return "the server: no agent"
+        except Undecodable as error:
+            why = f"its audio is {error}; offer only G.711 (PCMU, PCMA) at the provider"
+            logs.write("call_not_decoded", session_id, "ERROR", why=why)
+            await bridge.apologize()
+            return "the server: unknown audio"
 
     async def _stop(self, session_id: str) -> None:
         try:

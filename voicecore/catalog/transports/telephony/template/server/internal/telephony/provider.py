@@ -6,7 +6,6 @@ The provider's own formats are in providers/, as pure functions of these values.
 from __future__ import annotations
 
 import base64
-import binascii
 import json
 import re
 import time
@@ -20,6 +19,7 @@ from urllib.parse import parse_qsl, urlsplit
 from ..access import Session
 from ..api_errors import ApiError
 from ..settings import Reader
+from .phone_audio import Format
 
 Frame = str | bytes
 """One message of a media socket."""
@@ -107,22 +107,14 @@ class Stream:
 
     id: str
     call_id: str
-    encoding: str
-    rate: int
+    heard: Format
+    """Format of the caller's voice."""
+    played: Format
+    """Format of what is played to the caller."""
 
 
 class Provider(Protocol):
     """The operations of each provider; none uses the network."""
-
-    @property
-    def encoding(self) -> str:
-        """Encoding of the audio on the media socket: "ulaw", or "pcm" (16-bit)."""
-        ...
-
-    @property
-    def rate(self) -> int:
-        """Samples per second."""
-        ...
 
     @property
     def chunk_ms(self) -> int:
@@ -161,8 +153,8 @@ class Provider(Protocol):
         """Return the stream that this message starts; None if the next does. Raises BadStart."""
         ...
 
-    def audio_of(self, frame: Frame) -> bytes:
-        """Return the encoded audio of a message; empty for other messages."""
+    def audio_of(self, frame: Frame) -> bytes | None:
+        """Return the encoded audio of a message; empty if none, None if it is another track's."""
         ...
 
     def audio_frame(self, stream: Stream, audio: bytes) -> Frame:
@@ -210,11 +202,14 @@ class JsonFrames:
 
     chunk_ms = 100
 
-    def audio_of(self, frame: Frame) -> bytes:
-        """Return the encoded audio of a message; empty for other messages."""
+    def audio_of(self, frame: Frame) -> bytes | None:
+        """Return the encoded audio of a message; empty if none, None if it is another track's."""
+        media = inner(document(frame), "media")
+        if str(media.get("track")).startswith("outbound"):
+            return None  # what the caller hears
         try:
-            return base64.b64decode(document(frame)["media"]["payload"])
-        except (KeyError, TypeError, binascii.Error):
+            return base64.b64decode(media["payload"])
+        except (KeyError, TypeError, ValueError):
             return b""
 
     def is_mark(self, frame: Frame, name: str) -> bool:
@@ -255,6 +250,12 @@ def number(value: object) -> int:
     """Return a number that may be written as text; 0 if it is not a number."""
     text = str(value)
     return int(text) if text.isascii() and text.isdecimal() and len(text) < 12 else 0
+
+
+def format_of(name: object, rate: object, encodings: Mapping[str, str]) -> Format:
+    """Return the format of a start message; an encoding that is not listed keeps its name."""
+    text = str(name)[:40]
+    return Format(encodings.get(text, text), number(rate))
 
 
 def xml(verbs: str) -> Answer:

@@ -11,6 +11,7 @@ from fastapi.testclient import TestClient
 from .conftest import AUTHORIZED, ENDPOINT_ARN, Serve, agentcore
 
 OFFER = {"sdp": "v=0\r\n", "type": "offer"}
+CUSTOMER = {"customer": "C-1042"}
 ANSWER = {"sdp": "v=0", "type": "answer", "pc_id": "1"}
 
 
@@ -56,12 +57,13 @@ def test_offers_and_candidates_reach_the_agent(serve: Serve, by_key: bool) -> No
         client = serve(url)
         path, token = session(client)
         headers = AUTHORIZED if by_key else token
-        assert client.post(path, headers=headers, json=OFFER).json() == ANSWER
+        sent = OFFER | {"requestData": CUSTOMER}
+        assert client.post(path, headers=headers, json=sent).json() == ANSWER
         client.patch(path, headers=headers, json={"pc_id": "1", "candidates": []})
-    name = path.split("/")[2]
+    name, offer = path.split("/")[2], OFFER | {"request_data": CUSTOMER}
     assert asked == [
         (name, {"type": kind, "data": data, "endpoint": ENDPOINT_ARN})
-        for kind, data in (("offer", OFFER), ("ice-candidates", {"pc_id": "1", "candidates": []}))
+        for kind, data in (("offer", offer), ("ice-candidates", {"pc_id": "1", "candidates": []}))
     ]
 
 

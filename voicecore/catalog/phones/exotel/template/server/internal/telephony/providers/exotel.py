@@ -14,6 +14,7 @@ from urllib.parse import quote, urlencode
 
 from ...api_errors import ApiError
 from ...settings import Reader
+from ..phone_audio import Format
 from ..provider import (
     Answer,
     ApiCall,
@@ -43,8 +44,6 @@ class Exotel(JsonFrames):
     api_token: str
     app_id: str = ""
     api: str = "https://api.exotel.com"
-    encoding: str = "pcm"
-    rate: int = 8000
 
     @classmethod
     def read(cls, reader: Reader) -> Self:
@@ -99,13 +98,11 @@ class Exotel(JsonFrames):
             raise BadStart("neither `connected` nor a `start` of this account")
         format = inner(start, "media_format")
         # 16-bit samples, whose name has changed over the years, unless μ-law is configured.
-        encoding = "unknown" if "law" in str(format.get("encoding")).lower() else "pcm"
-        return Stream(
-            str(start.get("stream_sid")),
-            str(start.get("call_sid")),
-            encoding,
-            number(format.get("sample_rate")),
-        )
+        name = str(format.get("encoding"))[:40]
+        encoding = name if "law" in name.lower() else "pcm"
+        heard = Format(encoding, number(format.get("sample_rate")))
+        played = heard if heard.is_known else Format("pcm", 8000)
+        return Stream(str(start.get("stream_sid")), str(start.get("call_sid")), heard, played)
 
     def audio_frame(self, stream: Stream, audio: bytes) -> Frame:
         """Return a message that plays this audio."""

@@ -15,6 +15,7 @@ from urllib.parse import parse_qsl, quote, urlsplit
 from xml.sax.saxutils import escape
 
 from ...settings import Reader
+from ..phone_audio import Format
 from ..provider import (
     Answer,
     ApiCall,
@@ -30,11 +31,14 @@ from ..provider import (
     api_root,
     basic,
     document,
+    format_of,
     inner,
-    number,
     require_names,
     xml,
 )
+
+ENCODINGS = {"audio/x-mulaw": "ulaw"}
+PLAYED = Format("ulaw", 8000)
 
 
 @dataclass(frozen=True)
@@ -44,8 +48,6 @@ class Plivo(JsonFrames):
     auth_id: str
     auth_token: str
     api: str = "https://api.plivo.com"
-    encoding: str = "ulaw"
-    rate: int = 8000
 
     @classmethod
     def read(cls, reader: Reader) -> Self:
@@ -105,17 +107,13 @@ class Plivo(JsonFrames):
             raise BadStart("not `start`")
         start = inner(message, "start")
         format = inner(start, "mediaFormat")
-        return Stream(
-            str(start.get("streamId")),
-            str(start.get("callId")),
-            "ulaw" if format.get("encoding") == "audio/x-mulaw" else "unknown",
-            number(format.get("sampleRate")),
-        )
+        heard = format_of(format.get("encoding"), format.get("sampleRate"), ENCODINGS)
+        return Stream(str(start.get("streamId")), str(start.get("callId")), heard, PLAYED)
 
     def audio_frame(self, stream: Stream, audio: bytes) -> Frame:
         """Return a message that plays this audio."""
         payload = base64.b64encode(audio).decode()
-        media = {"contentType": "audio/x-mulaw", "sampleRate": self.rate, "payload": payload}
+        media = {"contentType": "audio/x-mulaw", "sampleRate": PLAYED.rate, "payload": payload}
         return json.dumps({"event": "playAudio", "streamId": stream.id, "media": media})
 
     def mark(self, stream: Stream, name: str) -> Frame:

@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from ...api_errors import ApiError
 from ...settings import Reader
+from ..phone_audio import Format
 from ..provider import (
     AGE_SECONDS,
     Answer,
@@ -32,10 +33,16 @@ from ..provider import (
     Webhook,
     api_root,
     document,
+    format_of,
     inner,
     number,
     xml,
 )
+
+# The caller's codec is that of the phone line: A-law in most countries. It does not depend on
+# bidirectionalCodec, the codec of what is played.
+ENCODINGS = {"PCMU": "ulaw", "PCMA": "alaw"}
+PLAYED = Format("ulaw", 8000)
 
 
 @dataclass(frozen=True)
@@ -46,8 +53,6 @@ class Telnyx(JsonFrames):
     public_key: str
     connection_id: str = ""
     api: str = "https://api.telnyx.com"
-    encoding: str = "ulaw"
-    rate: int = 8000
 
     @classmethod
     def read(cls, reader: Reader) -> Self:
@@ -107,12 +112,9 @@ class Telnyx(JsonFrames):
             raise BadStart("neither `connected` nor `start`")
         start = inner(message, "start")
         format = inner(start, "media_format")
-        return Stream(
-            str(message.get("stream_id")),
-            str(start.get("call_control_id")),
-            "ulaw" if format.get("encoding") == "PCMU" else "unknown",
-            number(format.get("sample_rate")),
-        )
+        heard = format_of(format.get("encoding"), format.get("sample_rate"), ENCODINGS)
+        call_id = str(start.get("call_control_id"))
+        return Stream(str(message.get("stream_id")), call_id, heard, PLAYED)
 
     def audio_frame(self, stream: Stream, audio: bytes) -> Frame:
         """Return a message that plays this audio."""

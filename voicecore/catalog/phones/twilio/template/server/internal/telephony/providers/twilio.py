@@ -15,6 +15,7 @@ from urllib.parse import quote, urlencode, urlsplit
 from xml.sax.saxutils import escape, quoteattr
 
 from ...settings import Reader
+from ..phone_audio import Format
 from ..provider import (
     Answer,
     ApiCall,
@@ -30,11 +31,14 @@ from ..provider import (
     api_root,
     basic,
     document,
+    format_of,
     inner,
-    number,
     require_names,
     xml,
 )
+
+ENCODINGS = {"audio/x-mulaw": "ulaw"}
+PLAYED = Format("ulaw", 8000)
 
 
 @dataclass(frozen=True)
@@ -44,8 +48,6 @@ class Twilio(JsonFrames):
     account_sid: str
     auth_token: str
     api: str = "https://api.twilio.com"
-    encoding: str = "ulaw"
-    rate: int = 8000
 
     @classmethod
     def read(cls, reader: Reader) -> Self:
@@ -110,13 +112,8 @@ class Twilio(JsonFrames):
         if message.get("event") != "start" or start.get("accountSid") != self.account_sid:
             raise BadStart("neither `connected` nor a `start` of this account")
         format = inner(start, "mediaFormat")
-        encoding = "ulaw" if format.get("encoding") == "audio/x-mulaw" else "unknown"
-        return Stream(
-            str(start.get("streamSid")),
-            str(start.get("callSid")),
-            encoding,
-            number(format.get("sampleRate")),
-        )
+        heard = format_of(format.get("encoding"), format.get("sampleRate"), ENCODINGS)
+        return Stream(str(start.get("streamSid")), str(start.get("callSid")), heard, PLAYED)
 
     def audio_frame(self, stream: Stream, audio: bytes) -> Frame:
         """Return a message that plays this audio."""

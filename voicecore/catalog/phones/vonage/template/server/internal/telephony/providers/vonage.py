@@ -17,6 +17,7 @@ from urllib.parse import quote
 import jwt
 
 from ...settings import Reader
+from ..phone_audio import Format
 from ..provider import (
     AGE_SECONDS,
     Answer,
@@ -31,6 +32,7 @@ from ..provider import (
     Webhook,
     api_root,
     document,
+    format_of,
     inner,
     number,
 )
@@ -46,8 +48,6 @@ class Vonage:
     private_key: str = field(repr=False)
     signature_secret: str = field(repr=False)
     api: str = "https://api.nexmo.com"
-    encoding: str = "pcm"
-    rate: int = 16_000
     chunk_ms: int = 20  # exactly
 
     @classmethod
@@ -118,8 +118,9 @@ class Vonage:
         if message.get("event") != "websocket:connected":
             raise BadStart("not `websocket:connected`")
         kind, _, rate = str(message.get("content-type")).replace(" ", "").partition(";rate=")
-        encoding = "pcm" if kind == "audio/l16" else "unknown"
-        return Stream("", str(message.get("call_id")), encoding, number(rate))
+        heard = format_of(kind, rate, {"audio/l16": "pcm"})
+        played = heard if heard.is_known else Format("pcm", 16_000)
+        return Stream("", str(message.get("call_id")), heard, played)
 
     def audio_of(self, frame: Frame) -> bytes:
         """Return the audio of a message: binary messages are audio."""

@@ -1,0 +1,85 @@
+"""Variables for proxies and certificate authorities, as every client needs them."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from voicecore.console.network_env import (
+    CA_VARIABLES,
+    completed,
+    download_advice,
+    proxy_for,
+    trust_advice,
+)
+
+PROXY = "http://proxy.example:3128"
+
+
+@pytest.mark.parametrize("given", CA_VARIABLES)
+def test_one_file_of_authorities_is_for_all_clients(given: str) -> None:
+    added = completed({given: "/corp/ca.pem"})
+    assert added == dict.fromkeys(set(CA_VARIABLES) - {given}, "/corp/ca.pem")
+
+
+def test_variable_that_is_set_is_kept() -> None:
+    set_all = dict(zip(CA_VARIABLES, ("/aws.pem", "/all.pem", "/docker.pem"), strict=True))
+    assert completed(set_all) == {}
+
+
+@pytest.mark.parametrize(
+    ("env", "added"),
+    [
+        ({}, {}),
+        ({"NO_PROXY": "corp.example"}, {}),
+        ({"HTTPS_PROXY": PROXY}, {"NO_PROXY": "127.0.0.1,localhost,::1"}),
+        ({"http_proxy": PROXY, "no_proxy": "corp.example, localhost"},
+         {"no_proxy": "corp.example,localhost,127.0.0.1,::1"}),
+        ({"HTTPS_PROXY": PROXY, "NO_PROXY": "*"}, {"NO_PROXY": "*"}),
+    ],
+)  # fmt: skip
+def test_this_machine_is_reached_without_a_proxy(
+    env: Mapping[str, str], added: Mapping[str, str]
+) -> None:
+    assert completed(env) == added
+
+
+@pytest.mark.parametrize(
+    ("url", "proxy"),
+    [
+        ("https://calls.example/start", PROXY),
+        ("wss://agent.example/ws?a=b", PROXY),
+        ("https://host.corp.example", None),
+        ("https://127.0.0.1:8443", None),
+        ("wss://[::1]:8443/ws", None),
+        ("http://calls.example", "http://plain.example:80"),
+    ],
+)
+def test_proxy_of_a_url(monkeypatch: pytest.MonkeyPatch, url: str, proxy: str | None) -> None:
+    for name in ("https_proxy", "http_proxy", "no_proxy", "all_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HTTPS_PROXY", PROXY)
+    monkeypatch.setenv("HTTP_PROXY", "plain.example:80")
+    monkeypatch.setenv("NO_PROXY", ".corp.example")
+    assert proxy_for(url) == proxy
+
+
+def test_advice_names_the_file_that_is_missing_or_incomplete(tmp_path: Path) -> None:
+    assert "export SSL_CERT_FILE=" in trust_advice({})
+    assert "/no/ca.pem, which does not exist" in trust_advice({"SSL_CERT_FILE": "/no/ca.pem"})
+    incomplete = tmp_path / "ca.pem"
+    incomplete.touch()
+    assert f"names:  {incomplete}" in trust_advice({"AWS_CA_BUNDLE": str(incomplete)})
+
+
+@pytest.mark.parametrize(
+    ("output", "advice"),
+    [
+        ("error: invalid peer certificate: UnknownIssuer", "SSL_CERT_FILE"),
+        ("error: error sending request for url (https://pypi.org/simple/x/)", "HTTPS_PROXY"),
+        ("error: No solution found", ""),
+    ],
+)
+def test_output_of_uv_is_explained(output: str, advice: str) -> None:
+    found = download_advice(output, {})
+    assert advice in found if advice else found == ""
