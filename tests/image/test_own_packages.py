@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import json
+import os
 import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +18,13 @@ from tests.standins.image.dockerd import DockerDaemon
 from tests.standins.image.registries import Registries
 from tests.standins.package_index import package_index
 from tests.unit.image.sample_project import make_wheel
+from voicecore.aws.login import AwsLogin
+from voicecore.console.context import Context
+from voicecore.console.output import Output
+from voicecore.image.docker.endpoint import DaemonDown
+from voicecore.image.part_image import PartImage, PartImages
+from voicecore.image.plan import CannotBuild
+from voicecore.project.project import load_project
 
 LOGIN = ("ada", "s3cret-of-the-index")
 MARK = "\N{BYTE ORDER MARK}"
@@ -72,6 +82,31 @@ def test_both_builders_make_the_same_image(
     assert not [name for name in differing if not name.endswith((".pyc", "PACKAGES.json"))]
     text = (root / "agent/Dockerfile").read_bytes()
     assert b"@sha256:" in text and text.count(b"\r\n") == text.count(b"\n")
+
+
+def test_deploy_plans_for_the_chosen_builder(
+    root: Path, registries: Registries, tmp_path: Path
+) -> None:
+    project = load_project(shutil.copytree(root, tmp_path / "ada", symlinks=True))
+    file = project.agent / "Dockerfile"
+    file.write_bytes(
+        re.sub(rb"ARG BASE=\S+", f"ARG BASE={registries.base}".encode(), file.read_bytes())
+    )
+    env = {**os.environ, "XDG_CACHE_HOME": str(root.parent / "cache")}
+    env["DOCKER_HOST"] = f"unix://{tmp_path}/no-docker.sock"
+    context = Context(tmp_path, env, Output(io.StringIO(), io.StringIO()), interactive=False)
+
+    def plan(builder: str | None) -> PartImage:
+        return PartImages(context, AwsLogin(None, False), builder).plan(project, "", "agent")
+
+    assert plan(None).note == plan("direct").note == ""
+    assert plan("codebuild").note.startswith("--builder codebuild: AWS CodeBuild builds the image")
+    with pytest.raises(DaemonDown):
+        plan("buildx")
+    file.write_bytes(file.read_bytes().replace(b"USER 1000", b"RUN make\r\nUSER 1000"))
+    with pytest.raises(CannotBuild, match="The Docker daemon does not answer") as refused:
+        plan(None)
+    assert "--builder codebuild" in (refused.value.hint or "")
 
 
 def test_next_build_needs_no_login(root: Path, registries: Registries) -> None:

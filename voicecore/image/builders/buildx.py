@@ -19,6 +19,7 @@ from voicecore.image.blob_store import disk_full_explained
 from voicecore.image.builders.buildx_command import BuildxInputs, build_environment, buildx_argv
 from voicecore.image.builders.buildx_output import BuildFailed, BuildTranscript, build_error
 from voicecore.image.builders.packages import copy_files
+from voicecore.image.cache_folders import blobs_folder
 from voicecore.image.docker.client_config import HELPER_FAILED, helper_failed, without_helpers
 from voicecore.image.docker.endpoint import EngineUnavailable
 from voicecore.image.docker.engine import Engine, is_disk_full
@@ -45,7 +46,7 @@ def build_plan(
     """Build the image of `plan`, unless the engine has it. Raises as `build` does."""
     name = plan.local_reference
     if fresh or not engine.has(name):
-        with _context(plan) as context:
+        with _context(plan, blobs_folder(env)) as context:
             inputs = BuildxInputs(
                 context=context,
                 name=name,
@@ -61,16 +62,17 @@ def build_plan(
 
 
 @contextmanager
-def _context(plan: BuildPlan) -> Generator[Path]:
+def _context(plan: BuildPlan, store: Path) -> Generator[Path]:
     """Give the folder to build: the part's own, or a copy with what comes from elsewhere."""
     if not plan.sources:
         yield plan.folder
         return
-    with tempfile.TemporaryDirectory(prefix="voicecore-") as temporary:
+    store.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=store, prefix="work-") as temporary:
         context = Path(temporary) / plan.part
         # Without .dockerignore: the files are what it leaves, and more.
         files = [file.path for file in plan.files if file.path != IGNORE_FILE]
-        with disk_full_explained(context):
+        with disk_full_explained(store):
             copy_files(plan.folder, files, context, plan.sources)
         yield context
 

@@ -63,7 +63,7 @@ class NotForArm(VoicecoreError):
 
 @dataclass(frozen=True)
 class HostPackages:
-    """What to install here for one image."""
+    """Packages to install here for one image."""
 
     agent: Path
     lock: Mapping[str, Any]
@@ -101,6 +101,7 @@ def install_here(
         return []
     record = store / "host" / f"{wanted.key}.json"
     known = None if has_folders(wanted.lock, wanted.target) else _read_record(record, store)
+    store.mkdir(parents=True, exist_ok=True)
     digests = known or asyncio.run(_install(wanted, env, store))
     if not known:
         write_atomically(record, json.dumps(digests).encode())
@@ -124,7 +125,10 @@ def _read_record(record: Path, store: Path) -> dict[str, str] | None:
 async def _install(wanted: HostPackages, env: Mapping[str, str], store: Path) -> dict[str, str]:
     here, others = wanted.names
     python = await find_python(dotted(wanted.target.python), env, python_path(store))
-    with disk_full_explained(store), tempfile.TemporaryDirectory(prefix="voicecore-") as temporary:
+    with (
+        disk_full_explained(store),
+        tempfile.TemporaryDirectory(dir=store, prefix="work-") as temporary,
+    ):
         folder = Path(temporary) / "packages"
         requirements = Path(temporary) / "requirements.txt"
         await _export(wanted, here, "requirements.txt", requirements, env)
