@@ -307,11 +307,27 @@ def test_package_that_compiles_is_named_and_not_sent_to_another_builder(company:
 
 
 def test_missing_login_is_explained(company: Company) -> None:
-    with own_index(company), pytest.raises(lockfile.LockFailed) as refused:
-        company.files()
+    with netrc_login(company):
+        lockfile.ensure_lock(company.agent, company.env)
+        (company.folder / "home/.netrc").unlink()
+        with pytest.raises(lockfile.LoginRefused) as refused:
+            company.files()
     assert "A package index refused your login" in refused.value.message
     for way in ("UV_INDEX_NAME_PASSWORD", "~/.netrc", "UV_KEYRING_PROVIDER"):
         assert way in (refused.value.hint or "")
+
+
+def test_missing_login_is_explained_before_the_lockfile_is_made(company: Company) -> None:
+    with own_index(company), pytest.raises(lockfile.LoginRefused):
+        company.files()
+
+
+def test_failed_build_says_how_to_repeat_it(company: Company) -> None:
+    with folder_source(company):
+        (company.folder / "ada/libraries/shared/backend.py").write_text("raise SystemExit('no')")
+        with pytest.raises(VoicecoreError, match="shared") as refused:
+            company.files()
+    assert "uv sync --project agent" in (refused.value.hint or "")
 
 
 def test_changed_file_on_index_is_refused(company: Company) -> None:

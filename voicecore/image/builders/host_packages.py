@@ -43,6 +43,7 @@ from voicecore.image.inputs.locked_packages import (
     packages_for,
     root_of,
 )
+from voicecore.image.inputs.lockfile import login_refused
 
 # Written by uv: paths of this machine, times, and commands that call the Python of this machine.
 _OF_THIS_MACHINE = (
@@ -154,7 +155,7 @@ async def _export(
     command += ["--no-annotate", "--format", form, "--output-file", str(path), *omitted]
     code, output = await run_program([uv.find_uv_bin(), *command], wanted.agent, env)
     if code:
-        raise install_error(output, path.parent)
+        raise _explained(output, wanted.agent, path.parent)
 
 
 async def _install_into(
@@ -168,7 +169,16 @@ async def _install_into(
     command += ["--no-deps", "--python", str(python), "--target", str(folder)]
     code, output = await run_program([uv.find_uv_bin(), *command], wanted.agent, env)
     if code:
-        raise _not_for_arm(output, wanted.agent) or install_error(output, folder)
+        raise _explained(output, wanted.agent, folder)
+
+
+def _explained(output: str, agent: Path, folder: Path) -> VoicecoreError:
+    """Return the error for uv's output when it could not install into `folder`."""
+    if known := _not_for_arm(output, agent) or login_refused(output):
+        return known
+    error = install_error(output, folder)
+    error.hint = error.hint or f"Run it yourself to see more:  uv sync --project {agent.name}"
+    return error
 
 
 def _not_for_arm(output: str, agent: Path) -> VoicecoreError | None:
