@@ -43,8 +43,7 @@ from voicecore.catalog.phones import PHONES
 from voicecore.catalog.phones.media import MediaStream, StreamPosition
 from voicecore.local.gateway.sigv4 import LocalCredentials, SignedRequest, make_credentials, verify
 from voicecore.local.processes.ports import free_port
-from voicecore.talk.audio import pcm
-from voicecore.talk.audio.sound_files import read_clip
+from voicecore.talk.audio.clips import open_clip
 from voicecore.talk.telephone.g711 import PhoneLine
 
 BRIDGE_CORE, OTHER_CORE = 1, 0  # the operating system works mostly on the first core
@@ -170,8 +169,8 @@ class Caller:
 def words() -> list[bytes]:
     """Return the callers' speech in frames as Twilio sends them: μ-law at 8 kHz."""
     line, size = PhoneLine(TWILIO), TWILIO.over(chunk_ms=round(1000 * FRAME_SECONDS)).chunk_bytes
-    clips = [read_clip(voice.SAMPLES / f"{name}.wav") for name in voice.QUESTIONS[:4]]
-    sound = b"".join(line.to_provider(pcm.mono(clip.audio, 1)) for clip in clips)
+    clips = [open_clip(voice.SAMPLES / f"{name}.wav") for name in voice.QUESTIONS[:4]]
+    sound = b"".join(line.to_provider(block.audio) for clip in clips for block in clip.blocks())
     return [sound[n : n + size] for n in range(0, len(sound) - size, size)]
 
 

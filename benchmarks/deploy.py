@@ -24,11 +24,12 @@ from voicecore.cloud.stacks.agent_stack import ENDPOINT, RUNTIME
 from voicecore.cloud.stacks.deployment import deployment_of
 from voicecore.cloud.stacks.env_split import Environment
 from voicecore.cloud.stacks.stack import Stack, references
-from voicecore.commands import deploy, init
+from voicecore.commands import deploy
+from voicecore.commands.project import init
 from voicecore.console.context import Context
 from voicecore.console.output import Output
 from voicecore.options.deploy import DeployOptions
-from voicecore.options.init import InitOptions
+from voicecore.options.project.init import InitOptions
 from voicecore.project.project import load_project
 
 COLD, WARM = 15.0, 3.0
@@ -162,7 +163,7 @@ def critical_path(root: Path) -> float:
     """Return the seconds of the longest chain of a first deploy."""
     deployment = deployment_of(load_project(root))
     shared = desired_shared(deployment, ("use1-az1", "use1-az2"), CurrentShared())
-    assert shared.network is not None
+    assert shared.network is not None and shared.images is not None
     image = chain(shared.images) + COLD
     stack = DesiredAgent(deployment, Environment()).stack("", None)
     return max(chain(shared.network), image) + chain(stack, (RUNTIME, ENDPOINT))

@@ -185,6 +185,7 @@ REQUIREMENTS = {
         Requirement("tmux", tools("tmux"), _LAB),
         Requirement("PulseAudio", tools("pulseaudio", "pactl", "paplay", "parec"), _LAB),
         Requirement("espeak-ng", tools("espeak-ng"), _LAB),
+        Requirement("sox", tools("sox"), _LAB),
         Requirement("git", tools("git"), _LAB),
         Requirement("Python 3.12", _agent_python, "uv python install 3.12"),
     )

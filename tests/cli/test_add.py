@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -53,6 +54,26 @@ def test_adds_telephony_and_then_another_provider(voicecore: Voicecore, project:
         assert voicecore("add", *flags, "--project", str(project)).code == ExitCode.USAGE
 
 
+@pytest.mark.parametrize(
+    ("transport", "more", "text"),
+    [
+        ("webrtc", "[vpc]\nendpoints = true\n", "vpc.endpoints: leaves no way to the internet"),
+        ("daily", "", "network: 'public' cannot carry 'daily'"),
+    ],
+)
+def test_refuses_transport_that_the_settings_do_not_allow(
+    voicecore: Voicecore, project: Path, transport: str, more: str, text: str
+) -> None:
+    toml = project / "voicecore.toml"
+    network = "vpc" if more else "public"
+    toml.write_text(f'network = "{network}"\n{toml.read_text()}\n{more}')
+    before = contents(project)
+    refused = voicecore("add", transport, "--yes", "--project", str(project))
+    assert refused.code == ExitCode.BAD_PROJECT
+    assert text in refused.stderr and "Nothing was written" in refused.stderr
+    assert contents(project) == before
+
+
 def test_dry_run_writes_nothing(voicecore: Voicecore, project: Path) -> None:
     before = contents(project)
     result = voicecore("add", "webrtc", "--dry-run", "--project", str(project))
@@ -70,15 +91,39 @@ def test_refuses_to_change_files_without_confirmation(voicecore: Voicecore, proj
     assert contents(project) == before
 
 
-def test_conflicting_edits_stop_it_and_are_shown(voicecore: Voicecore, project: Path) -> None:
+def test_lines_that_both_change_are_marked(voicecore: Voicecore, project: Path) -> None:
     app = project / "agent/internal/app.py"
     app.write_text(app.read_text().replace("    from . import websocket", "    from . import mine"))
-    before = contents(project)
     result = voicecore("add", "webrtc", "--yes", "--project", str(project))
     assert result.code == ExitCode.FAILED
-    assert "agent/internal/app.py: you have edited the lines that have to change" in result.stderr
-    assert "+    from . import webrtc, websocket" in result.stderr
-    assert contents(project) == before
+    assert "changed the same lines of agent/internal/app.py" in result.stderr
+    assert "=======\n    from . import webrtc, websocket\n>>>>>>>" in app.read_text()
+    assert (project / "agent/internal/webrtc.py").exists()
+
+
+def test_edits_that_the_readme_asks_for_do_not_conflict(
+    voicecore: Voicecore, project: Path
+) -> None:
+    def edit(path: str, old: str, new: str) -> None:
+        text = (project / path).read_text()
+        assert old in text
+        (project / path).write_text(text.replace(old, new))
+
+    edit("voicecore.toml", 'name = "mine"', 'name = "mine"   # ours')
+    with (project / "voicecore.toml").open("a") as file:
+        file.write('\n[stages.prod]\nregion = "us-west-2"\n')
+    edit("agent/pyproject.toml", ",websocket]>", ",websocket,openai]>")
+    result = voicecore("add", "webrtc", "--yes", "--json", "--project", str(project))
+    assert result.code == ExitCode.OK, result.stdout
+    assert result.json["conflicts"] == []
+    settings = (project / "voicecore.toml").read_text()
+    assert 'name = "mine"   # ours\n' in settings
+    assert tomllib.loads(settings)["stages"] == {"prod": {"region": "us-west-2"}}
+    assert tomllib.loads(settings)["turn"]["source"] == "kvs"
+    packages = tomllib.loads((project / "agent/pyproject.toml").read_text())["project"]
+    [pipecat] = [each for each in packages["dependencies"] if each.startswith("pipecat-ai")]
+    assert "openai,silero,webrtc,websocket]>=" in pipecat
+    assert [each for each in packages["dependencies"] if each.startswith("aiortc")]
 
 
 def test_prints_changes_as_json(voicecore: Voicecore, project: Path) -> None:

@@ -320,12 +320,12 @@ def test_rejects_invalid_options(
     assert message in result.stderr
 
 
-def test_project_without_agent_names_init_command(voicecore: Voicecore, tmp_path: Path) -> None:
+def test_missing_agent_names_command_that_restores_it(voicecore: Voicecore, tmp_path: Path) -> None:
     voicecore("init", "mine", "--yes")
     (tmp_path / "mine/agent/internal/app.py").unlink()
     result = voicecore("dev", "--project", "mine")
     assert result.code == ExitCode.BAD_PROJECT
-    assert f"cd {tmp_path}/mine && voicecore init --restore" in result.stderr
+    assert f"voicecore update -p {tmp_path}/mine --restore agent/internal/app.py" in result.stderr
 
 
 def test_shows_screen_on_terminal(project: Path) -> None:

@@ -1,4 +1,3 @@
-import functools
 import json
 import stat
 import subprocess
@@ -179,28 +178,6 @@ class TestExistingFolder:
         assert (project / "notes.txt").read_text() == "keep me\n"
         [replaced] = (project / ".voicecore/replaced").glob("*/agent/bot.py")
         assert replaced.read_text() == "# my own\n"
-
-    def test_missing_files_are_restored_for_the_settings_of_the_project(
-        self, voicecore: Voicecore, tmp_path: Path
-    ) -> None:
-        flags = ("--pipeline", "nova-sonic", "--transport", "webrtc", "--yes")
-        voicecore("init", "mine", *flags)
-        before = self.files_in(tmp_path / "mine")
-        renamed = (tmp_path / "mine").rename(tmp_path / "Renamed")
-        (renamed / "agent/bot.py").write_text("# my own\n")
-        for name in ("agent/Dockerfile", "agent/internal/webrtc.py", "server/internal/server.py"):
-            (renamed / name).unlink()
-        restore = functools.partial(voicecore, "init", "--restore", cwd=renamed)
-        assert "agent/Dockerfile" in restore("--dry-run").stderr
-        assert not (renamed / "agent/Dockerfile").exists()
-        assert restore().code == ExitCode.OK
-        assert self.files_in(renamed) == before | {"agent/bot.py": b"# my own\n"}
-        assert "nothing was written" in restore().stderr
-
-    def test_restore_needs_a_project(self, voicecore: Voicecore, tmp_path: Path) -> None:
-        result = voicecore("init", "--restore", cwd=tmp_path)
-        assert result.code == ExitCode.BAD_PROJECT
-        assert list(tmp_path.iterdir()) == []
 
     def test_that_is_a_file_is_unchanged(self, voicecore: Voicecore, tmp_path: Path) -> None:
         (tmp_path / "mine-too").write_text("a file")

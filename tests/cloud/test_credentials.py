@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from tests.cloud.deploying import Deployer
 from tests.conftest import Voicecore
 from tests.standins.aws import Aws
+from tests.standins.models.refusal import Refused
 from tests.standins.terminal import Terminal
 from voicecore.aws.credentials import CredentialsUnusable
 from voicecore.aws.login import AwsLogin
@@ -182,3 +183,17 @@ def test_login_of_aws_login_is_used_and_passed_on(
     assert login.for_child()["AWS_SESSION_TOKEN"] == user.session_token
     configure("[profile work]\nKEYS")
     assert AwsLogin().for_child() == {}
+
+
+def test_region_that_the_account_has_not_enabled(
+    voicecore: Voicecore, deployer: Deployer, aws: Aws
+) -> None:
+    invalid = "The security token included in the request is invalid."
+    refused = Refused("InvalidClientTokenId", invalid, 403)
+    aws.faults.fail("sts:GetCallerIdentity", refused, times=1)
+    failed = voicecore("status", "--region", "ap-southeast-5", cwd=deployer.root)
+    assert failed.code == ExitCode.AWS_REFUSED
+    assert "aws account enable-region --region-name ap-southeast-5" in failed.stderr
+    aws.faults.fail("sts:GetCallerIdentity", refused, times=None)
+    failed = voicecore("status", cwd=deployer.root)
+    assert "rejects these credentials" in failed.stderr

@@ -293,7 +293,7 @@ def test_name_of_a_secret_scheduled_for_deletion_stays_taken(aws: Aws, deployer:
 
 
 def test_secret_of_a_stack_that_is_scheduled_for_deletion_is_to_be_restored(
-    aws: Aws, deployer: Deployer
+    aws: Aws, deployer: Deployer, voicecore: Voicecore
 ) -> None:
     secrets = with_secret(aws, deployer)
     assert deployer.deploy().code == ExitCode.OK
@@ -304,6 +304,10 @@ def test_secret_of_a_stack_that_is_scheduled_for_deletion_is_to_be_restored(
     assert "is scheduled for deletion" in refused.stderr
     restore = "aws secretsmanager restore-secret --region us-east-1 --secret-id arn:aws:"
     assert restore in refused.stderr, refused.stderr
+    assert "delete-secret --region us-east-1 --secret-id arn:aws:" in refused.stderr
+    status = voicecore("status", cwd=deployer.root).stdout
+    assert "Secret of voicecore-line-dev is scheduled for deletion on 20" in status
+    assert restore in status
     assert changes(aws) == []
     secrets.restore_secret(SecretId=SECRET)
     assert deployer.deploy().code == ExitCode.OK

@@ -9,6 +9,7 @@ import pytest
 
 from tests.cloud.deploying import Deployer
 from tests.cloud.test_deploy import changes
+from tests.conftest import Voicecore
 from tests.e2e.standins.test_aws_ecs_stack import ZONES, apply_stack, server_stack
 from tests.standins.aws import Aws
 from tests.unit.cloud.deployments import phone_deployment
@@ -82,22 +83,63 @@ def delete_secret(aws: Aws) -> None:
     )
 
 
-DELETIONS: list[tuple[str, list[Callable[[Aws], None]], tuple[str, ...]]] = [
-    ("role", [delete_role], ("execution role",)),
-    ("nat", [delete_nat, release_addresses], ("NAT gateway", "public address")),
+def delete_routes(aws: Aws) -> None:
+    ec2 = aws.client("ec2")
+    for table in ec2.describe_route_tables()["RouteTables"]:
+        for route in table["Routes"]:
+            if "NatGatewayId" in route:
+                ec2.delete_route(
+                    RouteTableId=table["RouteTableId"], DestinationCidrBlock="0.0.0.0/0"
+                )
+
+
+def delete_log_groups(aws: Aws) -> None:
+    logs = aws.client("logs")
+    for group in logs.describe_log_groups()["logGroups"]:
+        logs.delete_log_group(logGroupName=group["logGroupName"])
+
+
+DELETIONS: list[tuple[str, list[Callable[[Aws], None]], tuple[str, ...], tuple[str, ...]]] = [
+    ("role", [delete_role], ("execution role",), ("Role of voicecore-line-dev",)),
+    (
+        "nat",
+        [delete_nat, release_addresses, delete_routes],
+        ("NAT gateway", "public address", "2 routes"),
+        ("Nat1 of voicecore-line-network", "Route2 of voicecore-line-network"),
+    ),
     (
         "several",
-        [delete_role, delete_endpoint, delete_secret, delete_repository, delete_nat],
+        [
+            delete_role,
+            delete_endpoint,
+            delete_secret,
+            delete_repository,
+            delete_nat,
+            delete_log_groups,
+        ],
         ("execution role", "endpoint", "secret", "image repository", "NAT gateway"),
+        (
+            "Endpoint of voicecore-line-dev",
+            "Secret of voicecore-line-dev",
+            "Repository of voicecore-line-images",
+            "-dev",  # the end of a log group's name
+        ),
     ),
 ]
 
 
 @pytest.mark.parametrize(
-    ("deletions", "kinds"), [each[1:] for each in DELETIONS], ids=[each[0] for each in DELETIONS]
+    ("deletions", "kinds", "names"),
+    [each[1:] for each in DELETIONS],
+    ids=[each[0] for each in DELETIONS],
 )
-def test_resources_deleted_by_hand_are_in_the_plan_and_restored(
-    aws: Aws, vpc: Deployer, deletions: list[Callable[[Aws], None]], kinds: tuple[str, ...]
+def test_resources_deleted_by_hand_are_seen_and_restored(
+    aws: Aws,
+    vpc: Deployer,
+    voicecore: Voicecore,
+    deletions: list[Callable[[Aws], None]],
+    kinds: tuple[str, ...],
+    names: tuple[str, ...],
 ) -> None:
     (vpc.root / "agent" / ".env").write_text("MY_API_KEY=hidden\n")
     assert vpc.deploy().code == ExitCode.OK
@@ -105,6 +147,10 @@ def test_resources_deleted_by_hand_are_in_the_plan_and_restored(
         delete(aws)
     stacks = ("dev", "network", "images")
     assert any("was deleted" in each for each in drift(aws, vpc, *stacks))
+    status = voicecore("status", cwd=vpc.root).stdout
+    for name in names:
+        assert f"{name} was deleted" in status, status
+    assert "to restore what was deleted, run:  voicecore deploy" in status
     aws.journal.clear()
     shown = vpc.deploy(yes=False, dry_run=True)
     for kind in kinds:
@@ -113,7 +159,11 @@ def test_resources_deleted_by_hand_are_in_the_plan_and_restored(
 
     deployed = vpc.deploy()
     assert deployed.code == ExitCode.OK, deployed.stderr
+    lost = "-dev does not exist. This deploy creates it."
+    assert (lost in deployed.stderr) == (delete_log_groups in deletions)
     assert drift(aws, vpc, *stacks) == []
+    (stage,) = voicecore("status", "--json", cwd=vpc.root).json["stages"]
+    assert stage["deleted"] == stage["drift"] == []
     assert "nothing was changed" in vpc.deploy().stderr
     value = aws.client("secretsmanager").get_secret_value(SecretId="voicecore/line/dev")
     assert "hidden" in value["SecretString"]

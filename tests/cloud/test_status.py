@@ -139,7 +139,8 @@ def test_manual_changes_are_drift(aws: Aws, deployer: Deployer, voicecore: Voice
     shown = voicecore("status", cwd=deployer.root)
     assert "its variables are MINE" in shown.stdout
     assert "no longer in the registry" in shown.stdout
-    assert "of voicecore-line" not in shown.stdout
+    assert "Repository of voicecore-line-images was deleted" in shown.stdout
+    assert "was changed" not in shown.stdout
     compared = voicecore("status", "--drift", cwd=deployer.root)
     assert "Repository of voicecore-line-images was deleted" in compared.stdout
     assert "Runtime of voicecore-line-dev was changed: EnvironmentVariables" in compared.stdout

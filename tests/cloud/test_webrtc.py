@@ -4,6 +4,7 @@ import pytest
 
 from tests.cloud.deploying import Deployer
 from tests.cloud.permissions import expect_granted, use_exported_policies
+from tests.conftest import Voicecore
 from tests.standins.aws import Aws
 from voicecore.console.errors import ExitCode
 
@@ -22,7 +23,7 @@ def channels(aws: Aws) -> list[str]:
 
 
 def test_turn_source_can_change(
-    monkeypatch: pytest.MonkeyPatch, aws: Aws, deployer: Deployer
+    monkeypatch: pytest.MonkeyPatch, aws: Aws, deployer: Deployer, voicecore: Voicecore
 ) -> None:
     toml = deployer.root / "voicecore.toml"
     public = 'network = "public"\n' + toml.read_text().replace('["websocket"]', '["webrtc"]')
@@ -32,6 +33,17 @@ def test_turn_source_can_change(
     assert deployed.code == ExitCode.OK, deployed.stderr
     assert "blocks outbound UDP" in deployed.stderr
     assert channels(aws) == [f"{variables_of_agent(aws)['TURN_CHANNEL_PREFIX']}1"]
+
+    kinesis, (channel,) = aws.client("kinesisvideo"), channels(aws)
+    arn = kinesis.describe_signaling_channel(ChannelName=channel)["ChannelInfo"]["ChannelARN"]
+    kinesis.delete_signaling_channel(ChannelARN=arn)
+    assert (
+        "Channel1 of voicecore-line-dev was deleted"
+        in voicecore("status", cwd=deployer.root).stdout
+    )
+    restored = deployer.deploy()
+    assert "+ TURN channel: deleted by hand" in restored.stderr
+    assert channels(aws) == [channel]
 
     toml.write_text(f'{public}\n[turn]\nsource = "coturn"\n')
     servers = "turns:turn.example.com:443?transport=tcp"

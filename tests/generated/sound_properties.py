@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from internal.hearing import PAUSE_SECONDS, WINDOW_SECONDS, Hearing, Outcome, Stretches
 from internal.sound_input import CHANNELS, GAP_SECONDS, RATES, BadAudio, MonoStream, SteadyStream
 
-BY_COUNT = settings(max_examples=100, deadline=None)
+BY_COUNT = settings(max_examples=50, deadline=None)
 RATE = 16_000
 SIZES = st.lists(st.integers(1, 4000), min_size=1, max_size=20)
 PAUSES = st.integers(1 + round(PAUSE_SECONDS / WINDOW_SECONDS), 40)

@@ -93,7 +93,7 @@ def test_build_reports_missing_dockerfile(root: Path, registries: Registries) ->
     (root / "agent/Dockerfile").unlink()
     done = run_voicecore(registries, None, root, "build")
     assert done.returncode == 3
-    assert "voicecore init --restore" in done.stderr
+    assert f"voicecore update -p {root} --restore agent/Dockerfile" in done.stderr
 
 
 def test_build_refuses_amd64_base(root: Path, registries: Registries) -> None:

@@ -19,6 +19,7 @@ from tests.image.small_agent import PROJECT
 from tests.standins.image.ecr import Lifetime
 from tests.standins.image.proxy import Fault
 from tests.standins.image.registries import Registries
+from tests.standins.inspecting_proxy import inspecting_proxy
 
 
 @dataclass(frozen=True)
@@ -28,11 +29,14 @@ class DirectProject:
     registries: Registries
     root: Path
 
-    def start(self, *arguments: str, repository: str = "agent") -> subprocess.Popen[str]:
+    def start(
+        self, *arguments: str, repository: str = "agent", **more: str
+    ) -> subprocess.Popen[str]:
         env = {
             **os.environ,
             **self.registries.env(),
             "XDG_CACHE_HOME": str(self.root.parent / "cache"),
+            **more,
         }
         env["DOCKER_CONFIG"] = str(self.root.parent / "no-docker")
         # From outside the project, with a relative path.
@@ -222,3 +226,18 @@ def test_image_of_the_probes_for_an_account_is_built(
 ) -> None:
     root = export_project(tmp_path, "settle-x", "us-east-1")
     assert DirectProject(registries, root).build()["digest"].startswith("sha256:")
+
+
+def test_build_and_push_through_a_proxy_that_inspects_tls(
+    project: DirectProject, tmp_path: Path
+) -> None:
+    stand_ins = [*project.registries.proxy.hosts, "api.ecr.us-east-1.amazonaws.com"]
+    real = {host: f"https://{host}" for host in ("pypi.org", "files.pythonhosted.org")}
+    routes = dict.fromkeys(stand_ins, project.registries.proxy.endpoint) | real
+    names = {"AWS_ENDPOINT_URL_ECR": "", "XDG_CACHE_HOME": str(tmp_path / "cache")}
+    with inspecting_proxy(tmp_path, routes) as proxy:
+        env = proxy.environment("SSL_CERT_FILE") | names
+        with project.start(**env) as process:
+            out, err = process.communicate()
+        assert process.returncode == 0, err + out
+    assert {*stand_ins[:1], "public.ecr.aws", "pypi.org"} <= set(proxy.hosts)

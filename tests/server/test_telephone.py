@@ -25,7 +25,7 @@ from voicecore.catalog.phones import PHONES
 from voicecore.catalog.phones.media import StreamPosition
 from voicecore.catalog.phones.record import ALAW
 from voicecore.talk.audio import pcm
-from voicecore.talk.audio.sound_files import read_clip
+from voicecore.talk.audio.clips import open_clip
 
 
 @every_provider
@@ -261,7 +261,8 @@ def test_call_continues_over_several_agent_connections(
     files: ServerFiles, tmp_path: Path, seconds: str
 ) -> None:
     """AgentCore ends a connection after 60 minutes, here 6 s; the server may renew it before."""
-    words = read_clip(SAMPLES / "twelve-times-seven.wav").audio
+    clip = open_clip(SAMPLES / "twelve-times-seven.wav")
+    words = b"".join(block.audio for block in clip.blocks())
 
     async def call() -> None:
         async with (

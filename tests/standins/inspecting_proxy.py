@@ -62,8 +62,7 @@ class InspectingProxy:
             else:
                 writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
                 await writer.start_tls(self._tls)
-                where = urlsplit(route)
-                answers, requests = await asyncio.open_connection(where.hostname, where.port)
+                answers, requests = await _connected(route)
                 await asyncio.gather(_forward(reader, requests), _forward(answers, writer))
         writer.close()
 
@@ -71,6 +70,14 @@ class InspectingProxy:
         """Return variables that name the proxy, and its authority by one of CA_VARIABLES."""
         others = dict.fromkeys(CA_VARIABLES, "")
         return {**others, "HTTPS_PROXY": self.url, variable: str(self.authority)}
+
+
+async def _connected(route: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    where = urlsplit(route)
+    if where.scheme == "http":
+        return await asyncio.open_connection(where.hostname, where.port)
+    tls = ssl.create_default_context()
+    return await asyncio.open_connection(where.hostname, where.port or 443, ssl=tls)
 
 
 async def _forward(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

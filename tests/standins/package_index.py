@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import subprocess
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from http.server import HTTPServer, SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from socketserver import ThreadingMixIn
 from typing import Any
@@ -38,22 +38,19 @@ def package_index(
 
     With `login`, a username and password, everything needs it.
     """
-    accepts: Callable[[str, str], bool] = lambda name, password: (name, password) == login  # noqa: E731
-    app = pypiserver.app(
+
+    def accepts(name: str, password: str) -> bool:
+        return (name, password) == login
+
+    app: Any = pypiserver.app(
         roots=[folder],
         authenticate=["list", "download", "update"] if login else [],
         auther=accepts,
         disable_fallback=True,
         hash_algo="sha256" if hashes else None,
     )
-    with make_server("127.0.0.1", 0, app, _Threading, _Quiet) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}/simple"
-        finally:
-            server.shutdown()
-            thread.join()
+    with _running(make_server("127.0.0.1", 0, app, _Threading, _Quiet)) as url:
+        yield f"{url}/simple"
 
 
 @contextmanager
@@ -61,11 +58,17 @@ def git_over_http(repository: Path) -> Iterator[str]:
     """Serve a repository by git's simple HTTP protocol during the block; give its URL."""
     subprocess.run(["git", "-C", str(repository), "update-server-info"], check=True)
     handler = partial(_QuietFiles, directory=str(repository / ".git"))
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+    with _running(ThreadingHTTPServer(("127.0.0.1", 0), handler)) as url:
+        yield f"{url}/"
+
+
+@contextmanager
+def _running(server: HTTPServer) -> Iterator[str]:
+    with server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         try:
-            yield f"http://127.0.0.1:{server.server_port}/"
+            yield f"http://127.0.0.1:{server.server_port}"
         finally:
             server.shutdown()
             thread.join()

@@ -20,15 +20,15 @@ from voicecore.console.command_line import (
     flag_of,
     typed,
 )
-from voicecore.options.add import AddOptions
 from voicecore.options.build import BuildOptions
 from voicecore.options.call import CallOptions
 from voicecore.options.deploy import DeployOptions
 from voicecore.options.destroy import DestroyOptions
 from voicecore.options.dev import DevOptions
-from voicecore.options.init import InitOptions
 from voicecore.options.invite import InviteOptions
 from voicecore.options.logs import LogsOptions
+from voicecore.options.project.add import AddOptions
+from voicecore.options.project.init import InitOptions
 from voicecore.options.status import StatusOptions
 from voicecore.options.talk import TalkOptions
 from voicecore.options.turn_check import TurnCheckOptions

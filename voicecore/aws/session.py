@@ -15,6 +15,7 @@ from typing import IO, Any, cast
 
 from botocore.config import Config
 from botocore.exceptions import (
+    ClientError,
     InvalidConfigError,
     InvalidEndpointConfigurationError,
     ProfileNotFound,
@@ -24,7 +25,14 @@ from botocore.session import Session
 
 from voicecore import __version__
 from voicecore.aws.credentials import CredentialChain
-from voicecore.aws.errors import SERVICE, AwsRefused, NoAwsCredentials, server_time
+from voicecore.aws.errors import (
+    FAILURES,
+    SERVICE,
+    AwsRefused,
+    NoAwsCredentials,
+    is_unknown,
+    server_time,
+)
 from voicecore.catalog import regions
 from voicecore.console.errors import ExitCode, VoicecoreError
 
@@ -38,12 +46,19 @@ _CONFIG = Config(
     user_agent_extra=f"voicecore/{__version__}",
 )
 
+# Regions that every account of a partition has.
+_HOMES = ("us-east-1", "us-gov-west-1")
+
 # Services whose IAM prefix is not their signing name (Service Authorization Reference).
 _IAM_PREFIXES = {"monitoring": "cloudwatch", "tagging": "tag"}
 
 
 class BadRegion(VoicecoreError):
     """The region does not exist, or AgentCore is not available there."""
+
+
+class RegionRefused(AwsRefused):
+    """The region does not know these credentials, which AWS knows elsewhere."""
 
 
 class WrongAccount(AwsRefused):
@@ -101,11 +116,29 @@ class Aws:
 
     def identify(self) -> Identity:
         """Ask STS for the identity behind the credentials."""
-        answer = self.client("sts").get_caller_identity()
+        self._identity = self._identity_here()
+        return self._identity
+
+    def _identity_here(self) -> Identity:
+        try:
+            answer = self.client("sts").get_caller_identity()
+        except ClientError as error:
+            if is_unknown(error) and (known := self._identity_elsewhere()):
+                raise refused_region(self.region, known) from error
+            raise
         now = datetime.now(UTC)
         skew = now - (server_time(answer) or now)
-        self._identity = Identity(answer["Account"], answer["Arn"], skew)
-        return self._identity
+        return Identity(answer["Account"], answer["Arn"], skew)
+
+    def _identity_elsewhere(self) -> Identity | None:
+        """Return the identity by a region that every account of its partition has, or None."""
+        for home in _HOMES:
+            try:
+                answer = self.in_region(home).client("sts").get_caller_identity()
+            except FAILURES:
+                continue
+            return Identity(answer["Account"], answer["Arn"], timedelta())
+        return None
 
     @property
     def account(self) -> str:
@@ -147,7 +180,7 @@ def find_session(profile: str | None, region: str | None, can_ask: bool) -> Any:
         return session
     except ProfileNotFound as error:
         raise _no_profile(profile, error) from error
-    except ValueError as error:  # of a setting that is no number
+    except ValueError as error:  # of a setting that must be a number
         raise InvalidConfigError(error_msg=str(error)) from error
 
 
@@ -208,6 +241,21 @@ def check_region(region: str | None) -> None:
             f"Did you mean {near!r}?" if near else f"Regions: {', '.join(regions.AGENTCORE)}.",
             ExitCode.USAGE,
         )
+
+
+def refused_region(region: str, identity: Identity) -> RegionRefused:
+    """Return why a region does not know an identity that AWS knows elsewhere."""
+    if region.startswith("us-gov-") != (identity.partition == "aws-us-gov"):
+        return RegionRefused(
+            f"{region} is in another partition of AWS than these credentials, {identity.arn}.",
+            "GovCloud has accounts of its own. Select a profile:  export AWS_PROFILE=…\n"
+            "or another region in voicecore.toml.",
+        )
+    return RegionRefused(
+        f"Account {identity.account} has not enabled the region {region}.",
+        f"Enable it, which takes some minutes:  aws account enable-region --region-name {region}\n"
+        "or select another region in voicecore.toml.",
+    )
 
 
 def check_account(identity: Identity, expected: str | None) -> None:

@@ -21,16 +21,17 @@ from voicecore import __version__
 from voicecore.cli.parameters import Options, add_command
 from voicecore.console import network_env
 from voicecore.console.errors import DISK_FULL, ExitCode, VoicecoreError
-from voicecore.options.add import AddOptions
 from voicecore.options.build import BuildOptions
 from voicecore.options.call import CallOptions
 from voicecore.options.deploy import DeployOptions
 from voicecore.options.destroy import DestroyOptions
 from voicecore.options.dev import DevOptions
-from voicecore.options.eject import EjectOptions
-from voicecore.options.init import InitOptions
 from voicecore.options.invite import InviteOptions
 from voicecore.options.logs import LogsOptions
+from voicecore.options.project.add import AddOptions
+from voicecore.options.project.eject import EjectOptions
+from voicecore.options.project.init import InitOptions
+from voicecore.options.project.update import UpdateOptions
 from voicecore.options.status import StatusOptions
 from voicecore.options.talk import TalkOptions
 from voicecore.options.turn_check import TurnCheckOptions
@@ -187,7 +188,7 @@ def root(
 @_command("init", InitOptions)
 def init(context: Context, options: InitOptions) -> ExitCode:
     """Run `voicecore init`."""
-    from voicecore.commands.init import run
+    from voicecore.commands.project.init import run
 
     return run(context, options)
 
@@ -195,7 +196,15 @@ def init(context: Context, options: InitOptions) -> ExitCode:
 @_command("add", AddOptions)
 def add(context: Context, options: AddOptions) -> ExitCode:
     """Run `voicecore add`."""
-    from voicecore.commands.add import run
+    from voicecore.commands.project.add import run
+
+    return run(context, options)
+
+
+@_command("update", UpdateOptions)
+def update(context: Context, options: UpdateOptions) -> ExitCode:
+    """Run `voicecore update`."""
+    from voicecore.commands.project.update import run
 
     return run(context, options)
 
@@ -203,7 +212,7 @@ def add(context: Context, options: AddOptions) -> ExitCode:
 @_command("eject", EjectOptions)
 def eject(context: Context, options: EjectOptions) -> ExitCode:
     """Run `voicecore eject`."""
-    from voicecore.commands.eject import run
+    from voicecore.commands.project.eject import run
 
     return run(context, options)
 

@@ -28,6 +28,7 @@ from voicecore.options.build import BuildOptions
 from voicecore.project.foreign_code import warn_of_foreign_code
 from voicecore.project.project import Project, load_project
 from voicecore.project.snapshot_check import CapturesFound, check_snapshot, warn_of_captures
+from voicecore.project.version import tell_version
 
 
 def run(context: Context, options: BuildOptions) -> ExitCode:
@@ -38,6 +39,7 @@ def run(context: Context, options: BuildOptions) -> ExitCode:
     if options.check_code:
         return _check_code(context, options, project)
     warn_of_captures(context.output, project.agent, project.platforms, refuse=options.check)
+    tell_version(context.output, project.name, project.version)
     warn_of_foreign_code(context.output, context.env, project.root)
     login = AwsLogin(can_ask=context.interactive)
     if options.push:
@@ -76,7 +78,7 @@ def _check_code(context: Context, options: BuildOptions, project: Project) -> Ex
 
 
 def _find_credentials(login: AwsLogin, repository: str) -> None:
-    """Find the credentials for ECR now: later, nobody can be asked for an MFA code."""
+    """Find the credentials for ECR now: later, no one can be asked for an MFA code."""
     if ecr := ecr_host(parse_reference(repository).registry):
         # Imported late: other registries do not need botocore.
         from voicecore.aws.errors import translated_errors

@@ -38,6 +38,7 @@ from voicecore.project import aws_names
 from voicecore.project.dotenv import dotenv_of
 from voicecore.project.foreign_code import warn_of_foreign_code
 from voicecore.project.project import BadProject, Project, load_project
+from voicecore.project.version import tell_version
 
 if TYPE_CHECKING:
     from voicecore.local.container_agents import LocalImage
@@ -77,6 +78,7 @@ def run(context: Context, options: DevOptions) -> ExitCode:
         check_files(project)
         if options.nat:
             nat.require_nat()
+        tell_version(context.output, project.name, project.version)
         warn_of_foreign_code(context.output, context.env, project.root)
         image = _image(context, project) if options.container else None
         _warn_of_missing_keys(context, project)
@@ -247,7 +249,7 @@ def check_files(project: Project) -> None:
         raise BadProject(
             f"{project.root} lacks {' and '.join(missing)}.",
             "Restore the generated files; no other file is changed:\n"
-            f"  cd {project.root} && voicecore init --restore",
+            + "\n".join(f"voicecore update -p {project.root} --restore {path}" for path in missing),
         )
 
 

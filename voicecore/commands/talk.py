@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import aiohttp
 
     from voicecore.talk.audio.call_audio import CallAudio
-    from voicecore.talk.audio.sound_files import Clip
+    from voicecore.talk.audio.clips import Clip
     from voicecore.talk.call import LiveCall
     from voicecore.talk.channel import ChannelFactory
     from voicecore.talk.events import EndedBy
@@ -60,9 +60,9 @@ def run(context: Context, options: TalkOptions) -> ExitCode:
     options = _with_phone(options, project)
     transport = _transport(options, project)
 
-    from voicecore.talk.audio.sound_files import read_clip
+    from voicecore.talk.audio.clips import open_clip
 
-    clips = [read_clip(context.cwd / path) for path in options.input]
+    clips = [open_clip(context.cwd / path) for path in options.input]
     with asyncio.Runner() as runner:
         return runner.run(_call(context, replace(options, transport=transport), project, clips))
 

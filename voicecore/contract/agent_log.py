@@ -121,6 +121,10 @@ def _display_event(event: dict[str, Any], text: str) -> Line:
             return [Span(f"{event.get('total_ms', 0):.0f} ms  ", "bold"), *_latency(event)]
         case "tool_call":
             return [Span(f"tool {event.get('name')}  {event.get('ms', 0):.0f} ms", "magenta")]
+        case "blocked":
+            name, seconds = event.get("name"), event.get("seconds", 0)
+            advice = "use await asyncio.sleep or asyncio.to_thread"
+            return [Span(f"{name} blocked the agent for {seconds:.0f} s; {advice}", "yellow")]
         case "session_ended":
             seconds, turns = event.get("seconds", 0), event.get("turns", 0)
             reason = event.get("reason", "ended")

@@ -6,7 +6,6 @@ import asyncio
 import hashlib
 import os
 import re
-import subprocess
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -27,6 +26,7 @@ from voicecore.image.registry.credentials import RegistryLogins
 from voicecore.image.registry.reference import Reference, parse_reference
 from voicecore.project import aws_names
 from voicecore.project.dotenv import dotenv_of, without_ours
+from voicecore.project.git import git
 from voicecore.project.project import AGENT, Project
 
 
@@ -261,15 +261,6 @@ def _lock_key(folder: Path, lock: Path, target: InstallTarget) -> str:
 
 def _revision_of(folder: Path, env: Mapping[str, str]) -> str | None:
     """Return the commit, with "-dirty" if files have changed since; None outside git."""
-
-    def git(*words: str) -> str | None:
-        try:
-            run = subprocess.run(
-                ["git", "-C", str(folder), *words], env=dict(env), capture_output=True, text=True
-            )
-        except FileNotFoundError:
-            return None
-        return run.stdout.strip() if run.returncode == 0 else None
-
-    commit = git("rev-parse", "HEAD")
-    return f"{commit}-dirty" if commit and git("status", "--porcelain", "--", ".") else commit
+    commit = git(folder, env, "rev-parse", "HEAD")
+    dirty = commit and git(folder, env, "status", "--porcelain", "--", ".")
+    return f"{commit}-dirty" if dirty else commit

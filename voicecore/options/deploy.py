@@ -37,7 +37,7 @@ class DeployOptions:
       voicecore deploy --server
       voicecore deploy --stage prod --message "kinder voice" --yes
       voicecore deploy --builder codebuild
-      voicecore deploy --export template
+      voicecore deploy --export template --format json
     """
 
     project: ProjectFolder = None
@@ -86,9 +86,13 @@ class DeployOptions:
     export: Annotated[
         Literal["template"] | None,
         Option(
-            "Write templates, and IAM policies for the deploying identity, to cloudformation/.",
+            "Write templates, IAM policies and a README to cloudformation/.",
             once=True,
         ),
     ] = None
+    format: Annotated[
+        Literal["yaml", "json"],
+        Option("Format of the templates that --export writes.", once=True),
+    ] = "yaml"
     yes: SkipConfirmation = False
     json: Json = False

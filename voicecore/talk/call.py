@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import signal
 import sys
 from collections import deque
@@ -10,8 +11,8 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
 from typing import Any
 
-from voicecore.console.errors import VoicecoreError
-from voicecore.talk.audio import pcm
+from voicecore.console.errors import ExitCode, VoicecoreError
+from voicecore.talk.audio import pcm, vad
 from voicecore.talk.audio.call_audio import CallAudio
 from voicecore.talk.audio.endpoints import DuplexBlock
 from voicecore.talk.audio.jitter_buffer import SECONDS_MAX
@@ -22,12 +23,13 @@ from voicecore.talk.channel import ChannelFactory, Connected, Delivery, Note
 from voicecore.talk.events import CallEvent, EndedBy, KeyPressed, SessionNotStopped, UserSaid
 from voicecore.talk.first_done import first_done
 from voicecore.talk.transports import pipecat_frames, rtvi
+from voicecore.talk.turn_tracker import ANSWER_SECONDS
 from voicecore.talk.view.transcript import CallTranscript
 
-_ANSWER_SECONDS = 30.0
-"""No model thinks longer; an agent that is silent for this long has failed."""
 _REPLY_SECONDS = 8.0
 """An agent that is silent for this long after keys were pressed has only taken note of them."""
+_TEXT_MAX = 32_000
+"""Bytes of a typed line in JSON: AgentCore's WebSocket page allows 32 KB a frame."""
 _GOODBYE_SECONDS = 5.0
 """For DELETE /sessions/{id}; the idle timeout ends a session that cannot be stopped."""
 _ECHO_DELAY_MS = 50
@@ -37,12 +39,23 @@ _LEVEL_BLOCKS = 6
 
 
 class NoAnswer(VoicecoreError):
-    """The agent is connected, and said nothing; `reason` is a sentence, or empty."""
+    """The agent left something that was said without an answer; `reason` is a sentence."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(
-            f"The agent said nothing for {_ANSWER_SECONDS:.0f} s. {reason}".strip(),
+            f"The agent said nothing for {ANSWER_SECONDS:.0f} s. {reason}",
             "Its log shows what it heard and did; so does `voicecore dev` in another terminal.",
+        )
+
+
+class LineTooLong(VoicecoreError):
+    """A typed line does not fit in one message to the agent."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__(
+            f"The typed line has {size:,} bytes, and a message carries {_TEXT_MAX:,}.",
+            "Send it as several lines.",
+            ExitCode.USAGE,
         )
 
 
@@ -70,7 +83,7 @@ class LiveCall:
         self._resampler = pcm.Resampler(pcm.VOICE_RATE, pcm.VOICE_RATE)
         self._hang_up, self._leave = asyncio.Event(), asyncio.Event()
         self._tick = asyncio.Condition()
-        self._began = self._loop.time()
+        self._began = self._now = self._loop.time()
         self._ready_at: float | None = None
         self._over_at: float | None = None
         self._overflowed = False
@@ -121,11 +134,18 @@ class LiveCall:
     async def greeted(self) -> None:
         """Wait until the agent is ready and has said its greeting, if it has one."""
         await self.connected()
-        wait = self._channel.greeting_seconds
-        await self._until(lambda: self.idle if self.transcript.active else self.seconds > wait)
+        wait, tracker = self._channel.greeting_seconds, self.transcript.tracker
+        await self._until(lambda: self._over if tracker.active else self.seconds > wait)
+
+    def expect(self) -> None:
+        """Begin to wait for an answer to what is said from now on."""
+        self.transcript.tracker.expect()
 
     def type(self, text: str) -> None:
-        """Send a line instead of speech, which interrupts the agent."""
+        """Send a line instead of speech, which interrupts the agent. Raises LineTooLong."""
+        size = len(json.dumps(text))
+        if size > _TEXT_MAX:
+            raise LineTooLong(size)
         self._audio.jitter_buffer.flush()
         self._channel.type(text)
         self.transcript.typed(text, self._loop.time())
@@ -133,27 +153,44 @@ class LiveCall:
     def press(self, key: str) -> None:
         """Press a key of the telephone, if it is one."""
         if self._channel.press(key):
+            self.transcript.tracker.pressed(self._loop.time())
             self._report(KeyPressed(key))
 
+    def note(self, text: str) -> None:
+        """Show a line that is not speech."""
+        self._deliver(Note(text))
+
     async def answered(self) -> None:
-        """Wait until the whole answer was played. Raises NoAnswer if none begins."""
-        try:
-            async with asyncio.timeout(_ANSWER_SECONDS):
-                await self._until(lambda: self.transcript.answered)
-        except TimeoutError:
-            raise NoAnswer(self.transcript.not_heard) from None
-        await self._until(lambda: self.idle)
+        """Wait until everything that was said is answered, and the answers were played.
+
+        Raises NoAnswer if the agent leaves something without an answer.
+        """
+        tracker = self.transcript.tracker
+        await self._until(lambda: (tracker.answered and self.idle) or self._stalled)
+        if not tracker.answered:
+            raise NoAnswer(self.transcript.not_heard or tracker.why_silent)
 
     async def replied(self) -> None:
-        """Wait until a reply was played, or for a while if none comes."""
-        since = self._loop.time()
-        await self._until(lambda: not self.idle or self._loop.time() > since + _REPLY_SECONDS)
-        await self._until(lambda: self.idle)
+        """Wait until the reply to keys was played; tell if none begins."""
+        tracker, until = self.transcript.tracker, self._loop.time() + _REPLY_SECONDS
+        await self._until(lambda: tracker.answered or self._now > until)
+        if not tracker.answered:
+            self.note(f"the agent says nothing within {_REPLY_SECONDS:.0f} s of the keys")
+        await self._until(lambda: self._over)
+
+    @property
+    def _stalled(self) -> bool:
+        return self.transcript.tracker.stalled(self._now)
+
+    @property
+    def _over(self) -> bool:
+        """True when all is silent; also when the agent has reported no end of its turn."""
+        return self.idle or self._stalled
 
     @property
     def idle(self) -> bool:
         """True when both sides are silent and everything that was said was played."""
-        return self.transcript.settled(self._loop.time()) and self._audio.jitter_buffer.empty
+        return self.transcript.tracker.settled(self._now) and self._audio.jitter_buffer.empty
 
     async def _until(self, condition: Callable[[], bool]) -> None:
         async with self._tick:
@@ -177,10 +214,11 @@ class LiveCall:
     async def _listen(self) -> EndedBy:
         """Keep the call's time: each turn of this loop is one block of audio."""
         async for block in self._audio.source.blocks():
-            now = self._loop.time()
+            now = self._now = self._loop.time()
             said = self._pass_on(block, now)
             self._meter(said, block.played)
-            self.transcript.tick(now)
+            playing = vad.first_audible_sample(block.played, pcm.VOICE_RATE) is not None
+            self.transcript.tick(now, playing)
             async with self._tick:
                 self._tick.notify_all()
         return EndedBy.USER

@@ -8,7 +8,7 @@ from typing import Any
 
 from voicecore.console.errors import ExitCode, VoicecoreError
 
-MODULES = ("numpy", "google.protobuf", "miniaudio", "livekit.rtc")
+MODULES = ("numpy", "google.protobuf", "miniaudio", "livekit.rtc", "av")
 """Modules of the extra `talk`, as they are imported."""
 
 

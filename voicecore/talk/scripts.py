@@ -6,9 +6,9 @@ import asyncio
 import re
 from collections.abc import AsyncIterator, Sequence
 
+from voicecore.talk.audio.clips import Clip
 from voicecore.talk.audio.scripted_mic import ScriptedMicrophone
-from voicecore.talk.audio.sound_files import Clip
-from voicecore.talk.call import LiveCall
+from voicecore.talk.call import LineTooLong, LiveCall
 
 _KEY_SECONDS = 0.25
 """From one key to the next, as fast as a person."""
@@ -18,6 +18,7 @@ async def speak(call: LiveCall, microphone: ScriptedMicrophone, clips: Sequence[
     """Say each clip in turn; wait for the whole answer before the next."""
     await call.greeted()
     for clip in clips:
+        call.expect()
         await microphone.say(clip)
         await call.answered()
 
@@ -51,7 +52,11 @@ async def chat(call: LiveCall, lines: AsyncIterator[str]) -> None:
     async for line in lines:
         await call.connected()
         if text := _sendable(line):
-            call.type(text)
-            awaited = True
+            try:
+                call.type(text)
+            except LineTooLong as error:
+                call.note(f"not sent: {error.message}")
+            else:
+                awaited = True
     if awaited:
         await call.answered()

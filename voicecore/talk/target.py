@@ -17,6 +17,7 @@ from voicecore.project.defaults import DEFAULT_STAGE
 from voicecore.project.dotenv import dotenv_of, without_ours
 from voicecore.project.foreign_code import warn_of_foreign_code
 from voicecore.project.project import Project, Stage
+from voicecore.project.version import tell_version
 
 if TYPE_CHECKING:
     from voicecore.aws.login import AwsLogin
@@ -87,6 +88,7 @@ async def reach_server(
     if target.url or project is None:
         yield ServerAccess(str(target.url), key, STREAM_SECONDS, str(target.url))
         return
+    tell_version(context.output, project.name, project.version)
     warn_of_foreign_code(context.output, context.env, project.root)
     if target.remote:
         async with _remote_server(context, project, target) as url:

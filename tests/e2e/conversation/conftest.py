@@ -43,12 +43,12 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "ada"
 
 
-def talk(project: Path, *arguments: str, **env: str) -> Talk:
-    """Run `voicecore talk --json` with `env` added to the environment."""
+def talk(project: Path, *arguments: str, said: str | None = None, **env: str) -> Talk:
+    """Run `voicecore talk --json` with `env` added to the environment, and `said` as its input."""
     done = subprocess.run(
         [sys.executable, "-m", "voicecore", "talk", "--json", *arguments],
         cwd=project, env={**os.environ, **env},
-        capture_output=True, text=True, timeout=240, check=False,
+        input=said, capture_output=True, text=True, timeout=240, check=False,
     )  # fmt: skip
     events = [json.loads(line) for line in done.stdout.splitlines()]
     return Talk(done.returncode, events, done.stderr)

@@ -51,7 +51,7 @@ def audible(path: Path) -> np.ndarray[Any, Any]:
 
 def speech(name: str) -> bytes:
     with wave.open(str(SAMPLES / name)) as file:
-        return pcm.resample(file.readframes(file.getnframes()), file.getframerate(), RATE)
+        return pcm.Resampler(file.getframerate(), RATE).feed(file.readframes(file.getnframes()))
 
 
 BEEP_MS, PAUSE_MS, BEEPS = 300, 100, 12

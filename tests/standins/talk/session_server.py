@@ -51,6 +51,8 @@ class AgentStandIn:
 
     greeting: str | None = None
     answers: bool = True
+    replies: bool = True
+    """False if it does not answer what is typed."""
     reply_ms: int = 600
     reply_hertz: float = 440.0
     voice: bytes | None = None
@@ -172,7 +174,8 @@ class _AgentConnection:
                 text = body["data"]["content"]
                 self._heard.texts.append(text)
                 await self._interrupt()
-                self._answer(f"You typed: {text}")
+                if self._agent.replies:
+                    self._answer(f"You typed: {text}")
             case other:
                 raise AssertionError(f"unexpected frame of a client: {other}")
 

@@ -155,7 +155,7 @@ def test_deleted_nat_gateway_is_no_way_out() -> None:
          "the VPC endpoints of logs in vpc-1 have no private DNS"),
     ],
 )  # fmt: skip
-def test_what_cannot_be_judged_is_a_warning(
+def test_doubtful_ways_out_are_a_warning(
     routes: list[dict[str, str]], endpoints: list[dict[str, Any]], text: str
 ) -> None:
     (unknown,) = results(routes=routes, endpoints=endpoints)

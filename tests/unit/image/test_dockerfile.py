@@ -48,10 +48,10 @@ def test_dockerfile_without_base_is_refused() -> None:
     assert "FROM $BASE" in (caught.value.hint or "")
 
 
-def test_missing_dockerfile_suggests_init(tmp_path: Path) -> None:
+def test_missing_dockerfile_suggests_to_restore_it(tmp_path: Path) -> None:
     with pytest.raises(BadDockerfile, match="has no Dockerfile") as caught:
         dockerfile.read(tmp_path / "agent")
-    assert "voicecore init" in (caught.value.hint or "")
+    assert f"voicecore update -p {tmp_path} --restore agent/Dockerfile" in (caught.value.hint or "")
 
 
 def test_final_stage_has_all_instructions() -> None:

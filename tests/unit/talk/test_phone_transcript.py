@@ -40,7 +40,7 @@ def test_turn_is_speech_and_the_audio_that_follows() -> None:
         {"event": "agent_spoke", "seconds": 0.2, "interrupted": False, "turn": 1},
     ]
     assert [said.text for said in call.utterances] == ["spoke for 1.5 s", "spoke for 0.2 s"]
-    assert call.answered and call.settled(4.5)
+    assert call.tracker.answered and call.tracker.settled(4.5)
 
 
 def test_greeting_is_not_a_turn() -> None:
@@ -55,7 +55,7 @@ def test_silence_from_the_agent_is_ignored() -> None:
     call, events = connected()
     call.receive(pipecat_frames.Audio(bytes(640), 8000), 1.0)
     call.tick(3.0)
-    assert len(events) == 1 and not call.active
+    assert len(events) == 1 and not call.tracker.active
 
 
 def test_clear_during_audio_interrupts_the_agent() -> None:

@@ -1,4 +1,4 @@
-"""Reading and writing sound files."""
+"""Writing sound files."""
 
 import wave
 from pathlib import Path
@@ -8,65 +8,9 @@ import pytest
 
 from tests.standins.disk import small_disk
 from tests.standins.talk.session_server import tone
-from voicecore.console.errors import DISK_FULL, ExitCode
+from voicecore.console.errors import DISK_FULL
 from voicecore.talk.audio import pcm
-from voicecore.talk.audio.sound_files import NotAudio, Recorder, WavWriter, read_clip
-
-
-def wav(path: Path, samples: bytes, rate: int, channels: int = 1, width: int = 2) -> Path:
-    with wave.open(str(path), "wb") as file:
-        file.setnchannels(channels)
-        file.setsampwidth(width)
-        file.setframerate(rate)
-        file.writeframes(samples)
-    return path
-
-
-def eight_bit(sound: bytes) -> bytes:
-    return (pcm.to_array(sound) // 256 + 128).astype(np.uint8).tobytes()
-
-
-def stereo(sound: bytes) -> bytes:
-    return np.repeat(pcm.to_array(sound), 2).tobytes()
-
-
-@pytest.mark.parametrize(
-    ("rate", "channels", "width"),
-    [(16_000, 1, 2), (8_000, 1, 2), (48_000, 2, 2), (44_100, 2, 2), (11_025, 1, 1), (22_050, 1, 2)],
-)
-def test_reads_any_wav_as_speech(tmp_path: Path, rate: int, channels: int, width: int) -> None:
-    sound = tone(730, 440, rate)
-    stored = eight_bit(sound) if width == 1 else stereo(sound) if channels == 2 else sound
-    clip = read_clip(wav(tmp_path / "x.wav", stored, rate, channels, width))
-    assert len(clip.audio) % 640 == 0
-    assert clip.voiced == pytest.approx(0.730 * 16_000, abs=160)
-    middle = pcm.rms(clip.audio[6400:16000])
-    assert middle == pytest.approx(pcm.rms(sound), rel=0.03)
-
-
-@pytest.mark.parametrize(
-    ("content", "reason"),
-    [
-        (b"", "empty"),
-        (b"This is a letter, not a sound.\n" * 50, "not a WAV"),
-        (b"RIFF\x24\0\0\0WAVEfmt ", "not a WAV"),
-        (b"\x89PNG\r\n\x1a\n" + bytes(400), "not a WAV"),
-    ],
-)
-def test_rejects_other_files(tmp_path: Path, content: bytes, reason: str) -> None:
-    path = tmp_path / "letter.wav"
-    path.write_bytes(content)
-    with pytest.raises(NotAudio, match=reason) as error:
-        read_clip(path)
-    assert "WAV, MP3 or FLAC" in (error.value.hint or "")
-    assert error.value.exit_code is ExitCode.USAGE
-
-
-def test_rejects_silence_and_missing_file(tmp_path: Path) -> None:
-    with pytest.raises(NotAudio, match="silence"):
-        read_clip(wav(tmp_path / "x.wav", bytes(32_000), 16_000))
-    with pytest.raises(NotAudio, match="the file does not exist"):
-        read_clip(tmp_path / "missing.wav")
+from voicecore.talk.audio.sound_files import Recorder, WavWriter
 
 
 def test_wav_can_be_played_even_if_the_writer_is_killed(tmp_path: Path) -> None:

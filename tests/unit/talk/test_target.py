@@ -22,7 +22,7 @@ def test_reports_why_the_agent_does_not_start(voicecore: Voicecore, project: Pat
     result = voicecore("talk", "--text", cwd=project, env=dict(os.environ))
     assert result.code == 3  # the exit code and the message are those of `voicecore dev`
     assert f"{project} lacks agent/internal/app.py." in result.stderr
-    assert f"cd {project} && voicecore init --restore" in result.stderr
+    assert f"voicecore update -p {project} --restore agent/internal/app.py" in result.stderr
 
 
 def test_rejects_binary_dotenv(voicecore: Voicecore, project: Path) -> None:

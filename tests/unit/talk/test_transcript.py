@@ -225,16 +225,16 @@ def test_lost_connection_does_not_interrupt_an_answer_that_had_ended() -> None:
 
 def test_call_is_settled_when_everything_was_said() -> None:
     call = Call()
-    assert call.transcript.settled(1)
+    assert call.transcript.tracker.settled(1)
     user_turn(call, "Hi", ends=2)
     call.deliver(3, rtvi.BotThinking())
-    assert not call.transcript.settled(30)
-    assert not call.transcript.answered
+    assert not call.transcript.tracker.settled(30)
+    assert not call.transcript.tracker.answered
     call.deliver(31, rtvi.BotStarted(), SOUND)
-    assert call.transcript.answered
+    assert call.transcript.tracker.answered
     call.deliver(32, rtvi.BotStopped())
-    assert not call.transcript.settled(32.5)
-    assert call.transcript.settled(33)
+    assert not call.transcript.tracker.settled(32.5)
+    assert call.transcript.tracker.settled(33)
 
 
 def test_typed_line_is_a_turn() -> None:
@@ -274,3 +274,15 @@ def test_reason_for_silence_is_not_of_a_sound_before_the_typed_line() -> None:
     call.deliver(1, rtvi.Sound("not_speech", "2.0 s of sound were not speech."))
     call.transcript.typed("What time is it?", 2)
     assert call.transcript.not_heard == ""
+
+
+def test_no_blank_follows_full_width_punctuation() -> None:
+    call = Call()
+    user_turn(call, "你好。", 1)
+    call.deliver(
+        2,
+        rtvi.BotStarted(),
+        rtvi.BotOutput("今天很好。", 1, "今天很好。"),
+        rtvi.BotOutput("Hello. 再见！", 2, "Hello. 再见！"),
+    )
+    assert [each.text for each in call.transcript.live] == ["今天很好。Hello. 再见！"]

@@ -194,6 +194,44 @@ def test_typed_text_survives_a_broken_connection() -> None:
     run(test())
 
 
+def test_line_that_a_broken_connection_swallowed_is_sent_again() -> None:
+    async def test() -> None:
+        async with AgentStandIn(answers=False, replies=False) as agent, calling(agent) as call:
+            await call.until(lambda: call.count(Connected) == 1)
+            call.connection.type("hello")
+            await call.until(lambda: agent.heard[0].texts == ["hello"])
+            await agent.cut(code=1008)
+            await call.until(lambda: call.count(Connected) == 2)
+            await call.until(lambda: agent.heard[1].texts == ["hello"])
+
+    run(test())
+
+
+def test_call_ends_when_the_agent_fails_twice_for_the_same_reason() -> None:
+    async def test() -> None:
+        async with AgentStandIn() as agent, calling(agent) as call:
+            for n in (1, 2):
+                await call.until(lambda n=n: call.count(Connected) == n)
+                await agent.cut(code=1011)
+            assert call.running
+            with pytest.raises(ConnectionLost, match="two connections for the same reason"):
+                await call.running
+            assert call.count(Disconnected) == 1
+
+    run(test())
+
+
+def test_call_survives_a_network_that_fails_again_and_again() -> None:
+    async def test() -> None:
+        async with AgentStandIn() as agent, calling(agent) as call:
+            for n in (1, 2, 3):
+                await call.until(lambda n=n: call.count(Connected) == n)
+                agent.drop()
+            await call.until(lambda: call.count(Connected) == 4)
+
+    run(test())
+
+
 def test_call_ends_when_the_agent_hangs_up() -> None:
     async def test() -> None:
         async with AgentStandIn() as agent, calling(agent) as call:

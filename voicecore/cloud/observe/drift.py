@@ -1,4 +1,4 @@
-"""Owns drift: how resources differ from what CloudFormation created."""
+"""Owns drift: what of a stack was deleted, and how the rest differs from what the stack created."""
 
 from __future__ import annotations
 
@@ -8,10 +8,44 @@ from typing import Any
 
 from voicecore.aws.polling import Sleep, poll_intervals
 from voicecore.aws.session import Aws
+from voicecore.cloud.resources.cloudformation import CloudFormation
 from voicecore.cloud.resources.deployed_stack import DeployedStack
+from voicecore.cloud.resources.missing import missing_resources
+from voicecore.cloud.resources.secrets import deletion_date, restore_command
 
 DRIFT_PATIENCE = 120.0
 """Seconds that CloudFormation has to compare a stack with its resources."""
+
+
+def deleted_resources(aws: Aws, cloud: CloudFormation, stack: DeployedStack) -> list[str]:
+    """Return what of the stack was deleted by hand. This asks each service, and takes a second.
+
+    While an operation on the stack is in progress, or after one that failed, it is not known what
+    the stack should have.
+    """
+    if not stack.updatable:
+        return []
+    listed = cloud.resources(stack.id)
+    found = [_deleted(each.logical, stack.name) for each in missing_resources(aws, listed)]
+    for entry in listed:
+        if entry["ResourceType"] == "AWS::SecretsManager::Secret":
+            found += _scheduled(aws, entry, stack.name)
+    return found
+
+
+def _scheduled(aws: Aws, entry: Mapping[str, Any], stack: str) -> list[str]:
+    """Return that a secret is scheduled for deletion, with the command that restores it."""
+    secret = entry["PhysicalResourceId"]
+    when = deletion_date(aws, secret)
+    if not when:
+        return []
+    restore = restore_command(secret, aws.region)
+    what = f"{entry['LogicalResourceId']} of {stack}"
+    return [f"{what} is scheduled for deletion on {when}; to keep it, run:  {restore}"]
+
+
+def _deleted(logical: str, stack: str) -> str:
+    return f"{logical} of {stack} was deleted"
 
 
 def drift_of(aws: Aws, stacks: Iterable[DeployedStack], pause: Sleep) -> tuple[str, ...]:
@@ -35,9 +69,9 @@ def drift_of(aws: Aws, stacks: Iterable[DeployedStack], pause: Sleep) -> tuple[s
 
 def drift_text(drift: Mapping[str, Any], stack: str) -> str:
     """Return one entry of DescribeStackResourceDrifts in words; no values."""
-    what = f"{drift['LogicalResourceId']} of {stack}"
     if drift["StackResourceDriftStatus"] == "DELETED":
-        return f"{what} was deleted"
+        return _deleted(drift["LogicalResourceId"], stack)
+    what = f"{drift['LogicalResourceId']} of {stack}"
     paths = [each["PropertyPath"].strip("/") for each in drift.get("PropertyDifferences", ())]
     return f"{what} was changed: {', '.join(paths) or 'AWS does not say what'}"
 

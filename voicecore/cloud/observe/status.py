@@ -26,7 +26,7 @@ from voicecore.cloud.deploy.parts.server_state import find_server, on_ecs
 from voicecore.cloud.deploy.parts.shared_stacks import CurrentShared, read_images, read_network
 from voicecore.cloud.deploy.parts.state_reader import SecretValue
 from voicecore.cloud.observe.cost import BilledStacks, StageCost, cost_since_month_began
-from voicecore.cloud.observe.drift import drift_of
+from voicecore.cloud.observe.drift import deleted_resources, drift_of
 from voicecore.cloud.resources import agentcore, ecs_service, inventory
 from voicecore.cloud.resources.agentcore import Runtime, RuntimeEndpoint
 from voicecore.cloud.resources.cloudformation import CloudFormation
@@ -37,6 +37,7 @@ from voicecore.cloud.stacks.network_stack import SECURITY_GROUPS, SUBNETS
 from voicecore.cloud.stacks.server_stack import IMAGE_URI, URL
 from voicecore.cloud.stacks.versions import Version
 from voicecore.contract.agent_log import LogEntry, is_output_stream
+from voicecore.project import aws_names
 from voicecore.project.identity import Owner
 
 SESSIONS_SHOWN = 5
@@ -122,8 +123,10 @@ class StageStatus:
     sessions: tuple[SessionTimes, ...] = ()
     """The last sessions, newest first."""
     cost: StageCost = field(default_factory=lambda: StageCost(()))
+    deleted: tuple[str, ...] = ()
+    """What was deployed and does not exist any more, or not for long."""
     drift: tuple[str, ...] = ()
-    """Differences between the stage and what was deployed."""
+    """Other differences between the stage and what was deployed."""
     unknown: tuple[str, ...] = field(default=())
     """Questions that AWS did not answer, and why."""
 
@@ -178,7 +181,10 @@ def stage_status(
     )
     answers = _start_questions(probe, tasks, found, shared, now, drift)
     given = {name: tasks.result(answer) for name, answer in answers.items()}
-    given["drift"] = (*manual_changes(agent), *given["drift"])
+    given["deleted"] += _lost_log_group(found, given["log_groups"])
+    given["log_groups"] = given["log_groups"] or ()
+    changes = (*(manual_changes(agent) if agent.runtime else ()), *given["drift"])
+    given["drift"] = tuple(change for change in changes if change not in given["deleted"])
     return replace(found, **given, unknown=tuple(probe.unknown))
 
 
@@ -196,24 +202,29 @@ def _start_questions(
     def ask(what: str, question: Callable[[], Answer], otherwise: Answer) -> Future[Answer]:
         return tasks.start(lambda: probe.ask(what, question, otherwise))
 
-    groups = ask("log groups", lambda: tuple(inventory.log_groups(aws, project, stage)), ())
+    groups = ask("log groups", lambda: tuple(inventory.log_groups(aws, project, stage)), None)
     server = ask("session server", lambda: _server(probe, project, stage), None)
 
     def billed() -> BilledStacks:
         status = tasks.result(server)
         return BilledStacks(found.stack, status.stack if status else None, shared.network)
 
+    def deleted() -> tuple[str, ...]:
+        stacks = _stacks_of(billed(), shared)
+        return tuple(text for s in stacks for text in deleted_resources(aws, probe.cloud, s))
+
     def cost() -> StageCost:
         return cost_since_month_began(aws, probe.cloud, billed(), runtime, stage, now)
 
     return {
         "log_groups": groups,
-        "sessions": ask("sessions", lambda: _sessions(aws, tasks.result(groups)), ()),
+        "sessions": ask("sessions", lambda: _sessions(aws, tasks.result(groups) or ()), ()),
         "channels": ask("TURN pool", lambda: _channels(aws, project, stage), ()),
         "endpoints": ask("endpoints", lambda: _endpoints(aws, runtime), ()),
         "server": server,
         "image": ask("image", lambda: _image(aws, runtime), None),
         "cost": ask("cost", cost, StageCost(())),
+        "deleted": ask("deleted resources", deleted, ()),
         "drift": ask("drift", lambda: _drift(aws, billed(), shared, tasks) if drift else (), ()),
     }
 
@@ -285,7 +296,9 @@ def _server(probe: StatusProbe, project: str, stage: str) -> ServerStatus | None
     if URL not in stack.outputs:
         return ServerStatus(stack, "", "", "")
     if on_ecs(stack):
-        found = current.draining or ecs_service.find(probe.aws, stack.name, count_calls=True)
+        found = current.draining or ecs_service.find(
+            probe.aws, stack.outputs["Cluster"], count_calls=True
+        )
         return _ecs_status(probe.cloud, stack, found)
     found = probe.aws.client("lambda").get_function(FunctionName=stack.outputs["FunctionName"])
     function = found["Configuration"]
@@ -335,5 +348,18 @@ def _time(milliseconds: int | None) -> datetime | None:
 def _drift(
     aws: Aws, billed: BilledStacks, shared: CurrentShared, tasks: TaskGroup
 ) -> tuple[str, ...]:
+    return drift_of(aws, _stacks_of(billed, shared), tasks.sleep)
+
+
+def _stacks_of(billed: BilledStacks, shared: CurrentShared) -> list[DeployedStack]:
     stacks = (billed.agent, billed.server, shared.network, shared.images)
-    return drift_of(aws, filter(None, stacks), tasks.sleep)
+    return [stack for stack in stacks if stack]
+
+
+def _lost_log_group(found: StageStatus, groups: tuple[LogGroup, ...] | None) -> tuple[str, ...]:
+    """Return that the log group of a complete stage is gone; None for groups: it is not known."""
+    whole = found.stack and found.stack.updatable and found.runtime and found.runtime.settled
+    if groups is None or not whole or not found.runtime:
+        return ()
+    name = aws_names.log_group_for(found.runtime.id, aws_names.endpoint_name_for(found.stage))
+    return () if name in {group.name for group in groups} else (f"log group {name} was deleted",)

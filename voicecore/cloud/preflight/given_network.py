@@ -44,7 +44,7 @@ class Subnet:
     @property
     def has_way_out(self) -> bool:
         """True when its routes lead to all addresses, and not by an internet gateway."""
-        # What is peered with the VPC does not pass traffic on (VPC Peering Guide).
+        # A peered VPC does not pass traffic on to a gateway of its own (VPC Peering Guide).
         return _cover_all(r for r in self.routes if not r.target.startswith(("igw-", "pcx-")))
 
 
@@ -62,13 +62,13 @@ class SecurityGroup:
 
 @dataclass(frozen=True)
 class Needs:
-    """What an agent must reach."""
+    """Everything that an agent must reach."""
 
     ports: tuple[Egress, ...]
     endpoints: tuple[str, ...]
     """AWS's services, by VPC endpoint."""
     internet: tuple[str, ...]
-    """What no VPC endpoint leads to."""
+    """Third parties and relays, to which no VPC endpoint leads."""
 
 
 def subnet_results(region: str, subnets: Sequence[Subnet], needs: Needs) -> Iterator[CheckResult]:

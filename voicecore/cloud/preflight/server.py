@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from functools import partial
 from typing import Any
 
 from voicecore.aws.errors import ignoring
@@ -30,7 +29,13 @@ def server_checks(
         checks += [("certificate", lambda: [_check_certificate(aws, stage.server)])]
     if not new:
         return checks
-    statements_for = partial(server_deployer_statements, on_ecs=carries_calls)
+
+    def check_needed() -> Iterable[CheckResult]:
+        statements = server_deployer_statements(
+            deployment, aws.account, aws.identity.partition, on_ecs=carries_calls
+        )
+        return check_permissions(aws, deployment, statements)
+
     checks += [
         (
             "names",
@@ -38,7 +43,7 @@ def server_checks(
                 inventory.server_resources(aws, name, stage.name, carries_calls), aws.region
             ),
         ),
-        ("permissions", lambda: check_permissions(aws, statements_for, deployment)),
+        ("permissions", check_needed),
     ]
     if carries_calls:
         checks += [

@@ -78,6 +78,20 @@ def _log_group(aws: Aws, name: str) -> list[Mapping[str, Any]]:
     return [group for group in found if group["logGroupName"] == name]
 
 
+def _route(aws: Aws, id: str) -> list[Mapping[str, Any]]:
+    table, _, block = id.partition("|")
+    if not block:
+        return [{}]  # another form of ID names no route that could be looked up
+    found = aws.client("ec2").describe_route_tables(RouteTableIds=[table])["RouteTables"]
+    routes = [route for each in found for route in each["Routes"]]
+    return [route for route in routes if route.get("DestinationCidrBlock") == block]
+
+
+def _association(aws: Aws, id: str) -> list[Mapping[str, Any]]:
+    asked = [{"Name": "association.route-table-association-id", "Values": [id]}]
+    return aws.client("ec2").describe_route_tables(Filters=asked)["RouteTables"]
+
+
 def _endpoint(aws: Aws, arn: str) -> list[Mapping[str, Any]]:
     runtime, _, name = arn.partition("runtime/")[2].partition("/runtime-endpoint/")
     control = aws.client("bedrock-agentcore-control")
@@ -118,11 +132,13 @@ _QUESTIONS: Mapping[str, Question] = {
         "ec2", "describe_internet_gateways", "InternetGatewayIds", "InternetGateways"
     ),
     "AWS::EC2::NatGateway": _listed("ec2", "describe_nat_gateways", "NatGatewayIds", "NatGateways"),
+    "AWS::EC2::Route": _route,
     "AWS::EC2::RouteTable": _listed("ec2", "describe_route_tables", "RouteTableIds", "RouteTables"),
     "AWS::EC2::SecurityGroup": _listed(
         "ec2", "describe_security_groups", "GroupIds", "SecurityGroups"
     ),
     "AWS::EC2::Subnet": _listed("ec2", "describe_subnets", "SubnetIds", "Subnets"),
+    "AWS::EC2::SubnetRouteTableAssociation": _association,
     "AWS::EC2::VPC": _listed("ec2", "describe_vpcs", "VpcIds", "Vpcs"),
     "AWS::EC2::VPCEndpoint": _listed(
         "ec2", "describe_vpc_endpoints", "VpcEndpointIds", "VpcEndpoints"

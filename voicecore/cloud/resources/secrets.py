@@ -13,7 +13,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from voicecore.aws.errors import AwsRefused, code_of, message_of
+from voicecore.aws.errors import AwsRefused, code_of, ignoring, message_of
 from voicecore.aws.session import Aws
 
 
@@ -28,8 +28,18 @@ def secret_value(aws: Aws, secret: str) -> Mapping[str, Any]:
             raise
         raise AwsRefused(
             f"The secret {secret} is scheduled for deletion.",
-            f"Restore it, then repeat the command:\n{restore_command(secret, aws.region)}",
+            f"Restore it, then repeat the command:\n{restore_command(secret, aws.region)}\n"
+            "Or delete it now, and let the command create it again, with the values of .env:\n"
+            f"{delete_command(secret, aws.region)}",
         ) from error
+
+
+def deletion_date(aws: Aws, secret: str) -> str:
+    """Return the date on which a secret is scheduled to be deleted; empty if it is not."""
+    with ignoring("ResourceNotFoundException"):
+        found = aws.client("secretsmanager").describe_secret(SecretId=secret)
+        return f"{found['DeletedDate']:%Y-%m-%d}" if "DeletedDate" in found else ""
+    return ""
 
 
 def restore_command(secret: str, region: str) -> str:

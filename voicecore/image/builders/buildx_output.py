@@ -225,11 +225,11 @@ def _platform_error(text: str, message: str, inputs: BuildxInputs) -> VoicecoreE
 
 def _input_error(text: str, message: str, inputs: BuildxInputs) -> VoicecoreError | None:
     """Return the error if the lockfile, the network or the base is the cause."""
-    agent = inputs.context.name if inputs.copied else inputs.context
     if _find(text, r"Hash mismatch|[Ll]ockfile at .* needs to be updated|/uv\.lock\"?: not found"):
+        part = inputs.context.name if inputs.copied else inputs.context
         return LockMismatch(
             f"agent/uv.lock does not match agent/pyproject.toml or the package index.\n{message}",
-            f"Update it:  uv lock --project {agent}",
+            f"Update it:  uv lock --project {part}",
             ExitCode.BAD_PROJECT,
         )
     if _find(text, _NO_NETWORK):

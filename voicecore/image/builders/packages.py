@@ -201,7 +201,7 @@ def prune_script(agent: Path) -> Path:
         raise PruneFailed(
             f"{agent.name}/ has no {PRUNE}, which makes the image small.",
             "Restore the generated file; no other file is changed:\n"
-            f"  cd {agent.parent} && voicecore init --restore",
+            f"  voicecore update -p {agent.parent} --restore {agent.name}/{PRUNE}",
             ExitCode.BAD_PROJECT,
         )
     return script

@@ -74,7 +74,7 @@ def read(agent: Path) -> str:
         raise BadDockerfile(
             f"{agent.name}/ has no {FILE}.",
             "Restore the generated file; no other file is changed:\n"
-            f"  cd {agent.parent} && voicecore init --restore",
+            f"  voicecore update -p {agent.parent} --restore {agent.name}/{FILE}",
         ) from None
     except UnicodeDecodeError as error:
         raise BadDockerfile(f"{agent / FILE} is not UTF-8 text: {error}.") from error

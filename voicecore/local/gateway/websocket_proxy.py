@@ -49,21 +49,32 @@ class WebSocketPeer(Protocol):
 
 
 class FrameMeter:
-    """Counts the frames of one direction within each second."""
+    """Counts the frames of one direction within each second.
 
-    __slots__ = ("_count", "_second")
+    After seconds without a frame, those of that time are admitted too: this process may have been
+    stopped, as on a laptop that sleeps, and finds them all at once.
+    """
+
+    __slots__ = ("_backlog", "_count", "_second")
 
     def __init__(self) -> None:
         self._count = 0
-        self._second = 0
+        self._second: int | None = None
+        self._backlog = 0
 
     def admits(self, seconds: float) -> bool:
         """Count a frame at `seconds`; return False if it exceeds the limit of its second."""
         second = int(seconds)
         if second != self._second:
+            missed = 0 if self._second is None else second - self._second - 1
+            if missed or self._count <= FRAMES_PER_SECOND_MAX:
+                self._backlog = missed * FRAMES_PER_SECOND_MAX
             self._second, self._count = second, 0
         self._count += 1
-        return self._count <= FRAMES_PER_SECOND_MAX
+        if self._count <= FRAMES_PER_SECOND_MAX:
+            return True
+        self._backlog -= 1
+        return self._backlog >= 0
 
 
 async def relay(

@@ -54,8 +54,6 @@ class Resampler:
         divisor = math.gcd(source, target)
         self._up, self._down = target // divisor, source // divisor
         self._phases = _polyphase(self._up, self._down, self._TAPS)
-        self.step = self._down
-        """Number of source samples that make a whole number of samples at the target's rate."""
         self._history = np.zeros(self._TAPS - 1, dtype=np.float32)
         self._position = 0  # of the next output sample, in units of 1/up input samples
 
@@ -89,19 +87,6 @@ def _polyphase(up: int, down: int, taps: int) -> NDArray[np.float32]:
     window = 0.5 + 0.5 * np.cos(np.pi * np.clip(distance / (taps / 2), -1, 1))
     rows = cutoff * np.sinc(cutoff * distance) * window
     return (rows / rows.sum(axis=1, keepdims=True)).astype(np.float32)
-
-
-def resample(pcm: bytes, source: int, target: int) -> bytes:
-    """Return all of a clip at another sample rate, aligned with the original."""
-    if source == target:
-        return pcm
-    resampler = Resampler(source, target)
-    # Leading silence makes the whole delay a whole number of samples at the new rate.
-    delay = math.ceil(resampler.delay / resampler.step) * resampler.step
-    lead = delay - resampler.delay
-    out = resampler.feed(bytes(2 * lead) + pcm + bytes(2 * resampler.delay))
-    skip = delay * target // source
-    return out[2 * skip : 2 * (skip + len(pcm) // 2 * target // source)]
 
 
 def mono(pcm: bytes, channels: int) -> bytes:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 
 from voicecore.talk.audio import pcm
+from voicecore.talk.audio.clips import Clip, ClipBlock
 from voicecore.talk.audio.endpoints import AudioSink, DuplexBlock
-from voicecore.talk.audio.sound_files import Clip
+
+_SILENCE = ClipBlock(pcm.SILENT_BLOCK, 0)
 
 
 class ScriptedMicrophone:
@@ -15,8 +17,8 @@ class ScriptedMicrophone:
 
     def __init__(self, speaker: AudioSink) -> None:
         self._speaker = speaker
-        self._clip: Clip | None = None
-        self._position = 0
+        self._clip: Iterator[ClipBlock] = iter(())
+        self._block = _SILENCE
         self._said = asyncio.Event()
 
     def open(self) -> None:
@@ -27,7 +29,7 @@ class ScriptedMicrophone:
 
     async def say(self, clip: Clip) -> None:
         """Speak the clip, beginning with the next block; return when its last block was taken."""
-        self._clip, self._position = clip, 0
+        self._clip = clip.blocks()
         self._said.clear()
         await self._said.wait()
 
@@ -38,25 +40,16 @@ class ScriptedMicrophone:
         while True:
             due += pcm.BLOCK_MS / 1000
             await asyncio.sleep(max(0.0, due - loop.time()))
-            yield DuplexBlock(self._next(), self._speaker.played())
+            self._block = next(self._clip, _SILENCE)
+            if self._block is _SILENCE:
+                self._said.set()
+            yield DuplexBlock(self._block.audio, self._speaker.played())
 
     @property
     def voiced_ago(self) -> float | None:
         """Seconds from the last voiced sample of the last block to the block's end.
 
-        None if the block holds no speech of a clip. Exact, because a clip's samples are known.
+        None if the block holds no voice of a clip. Exact, because a clip's samples are known.
         """
-        if self._clip is None:
-            return None
-        start = self._position - pcm.SPEECH_BLOCK
-        voiced = min(self._clip.voiced, self._position)
-        return (self._position - voiced) / pcm.SPEECH_RATE if voiced > start else None
-
-    def _next(self) -> bytes:
-        if self._clip is None or self._said.is_set():
-            self._clip = None
-            return pcm.SILENT_BLOCK
-        start, self._position = self._position, self._position + pcm.SPEECH_BLOCK
-        if 2 * self._position >= len(self._clip.audio):
-            self._said.set()
-        return self._clip.audio[2 * start : 2 * self._position]
+        voiced = self._block.voiced
+        return (pcm.SPEECH_BLOCK - voiced) / pcm.SPEECH_RATE if voiced else None

@@ -1,75 +1,17 @@
-"""Owns sound files: reads them as speech to send, and writes what was said as WAV."""
+"""Owns the sound files of a call: what was said, written as WAV."""
 
 from __future__ import annotations
 
 import os
 import struct
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 import numpy as np
 
-from voicecore.console.errors import ExitCode, VoicecoreError
 from voicecore.project.no_links import refuse_links
-from voicecore.talk.audio import pcm, vad
-from voicecore.talk.optional_deps import load
-
-
-class NotAudio(VoicecoreError):
-    """A file that should be spoken holds no readable audio."""
-
-    def __init__(self, path: Path, reason: str) -> None:
-        super().__init__(
-            f"{path} cannot be spoken: {reason}.",
-            "Use WAV, MP3 or FLAC, at any sample rate, mono or stereo.",
-            ExitCode.USAGE,
-        )
-
-
-@dataclass(frozen=True)
-class Clip:
-    """A file to speak: PCM at SPEECH_RATE, in whole blocks."""
-
-    name: str
-    audio: bytes
-    voiced: int
-    """Number of samples until speech ends."""
-
-
-def read_clip(path: Path) -> Clip:
-    """Read a file as speech. Raises NotAudio."""
-    miniaudio = load("miniaudio")
-    try:
-        data = path.read_bytes()
-    except FileNotFoundError:
-        raise NotAudio(path, "the file does not exist") from None
-    except OSError as error:
-        raise NotAudio(path, error.strerror or str(error)) from error
-    if not data:
-        raise NotAudio(path, "it is empty")
-    try:
-        # Decoded at its own rate: this resampler is better than the decoder's linear one.
-        info = miniaudio.decode(data, miniaudio.SampleFormat.SIGNED16, 1, _rate_of(data))
-    except miniaudio.MiniaudioError:
-        raise NotAudio(path, "it is not a WAV, MP3 or FLAC file") from None
-    audio = pcm.resample(bytes(info.samples), info.sample_rate, pcm.SPEECH_RATE)
-    voiced = vad.last_voiced_sample(audio, pcm.SPEECH_RATE)
-    if not voiced:
-        raise NotAudio(path, "it holds only silence")
-    block = 2 * pcm.SPEECH_BLOCK
-    return Clip(path.name, audio + bytes(-len(audio) % block), voiced)
-
-
-def _rate_of(data: bytes) -> int:
-    miniaudio = load("miniaudio")
-    for info in (miniaudio.wav_get_info, miniaudio.flac_get_info, miniaudio.mp3_get_info):
-        try:
-            return int(info(data).sample_rate)
-        except miniaudio.MiniaudioError:
-            continue
-    return pcm.SPEECH_RATE
+from voicecore.talk.audio import pcm
 
 
 class WavWriter:

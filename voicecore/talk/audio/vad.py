@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from voicecore.talk.audio import pcm
 
@@ -13,17 +14,20 @@ _RANGE_DB = 35.0
 margin of the level); what is further below the loudest is room noise."""
 
 
-def last_voiced_sample(audio: bytes, rate: int) -> int:
-    """Return the number of samples up to the end of speech, to 10 ms; 0 for silence."""
-    step = rate // 100
-    samples = pcm.to_array(audio)
-    frames = samples[: len(samples) // step * step].reshape(-1, step).astype(np.float64)
-    if not len(frames):
-        return 0
-    levels = np.sqrt((frames**2).mean(axis=1))
-    threshold = max(_SILENCE, float(levels.max()) / 10 ** (_RANGE_DB / 20))
-    voiced = np.flatnonzero(levels > threshold)
-    return int(voiced[-1] + 1) * step if len(voiced) else 0
+LEVEL_MS = 10
+"""Length of the parts whose level is compared."""
+
+
+def levels(samples: pcm.Samples, rate: int) -> NDArray[np.float64]:
+    """Return the level (RMS) of each LEVEL_MS; a shorter rest is left out."""
+    step = rate * LEVEL_MS // 1000
+    parts = samples[: len(samples) // step * step].reshape(-1, step)
+    return np.sqrt(np.square(parts, dtype=np.float64).mean(axis=1))
+
+
+def voice_threshold(levels: NDArray[np.float64]) -> float:
+    """Return the level above which sound is voice, among sound of these levels."""
+    return max(_SILENCE, float(levels.max(initial=0.0)) / 10 ** (_RANGE_DB / 20))
 
 
 def first_audible_sample(audio: bytes, rate: int) -> int | None:

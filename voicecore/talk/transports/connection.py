@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from abc import abstractmethod
-from collections import deque
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
-from typing import Any
 
 import aiohttp
 
 from voicecore.console.errors import ExitCode, VoicecoreError
-from voicecore.talk.channel import Channel, Deliver, Disconnected, HungUp, Note
+from voicecore.talk.channel import Channel, Deliver, Delivery, Disconnected, HungUp, Note
 from voicecore.talk.session_client import (
     AgentUnavailable,
     IceServer,
@@ -22,7 +20,8 @@ from voicecore.talk.session_client import (
     SessionClient,
     StartedSession,
 )
-from voicecore.talk.transports import pipecat_frames
+from voicecore.talk.transports import pipecat_frames, rtvi
+from voicecore.talk.transports.outbox import Outbox
 
 _BACKOFF = (0.0, 0.25, 0.5, 1.0, 2.0, 4.0)
 """Seconds before each attempt to reconnect."""
@@ -34,6 +33,10 @@ _CLOSE_SECONDS = 1.0
 """Time for the other end to close a socket, too."""
 READY_SECONDS = 45.0
 """AgentCore gives an agent 30 s to start; the rest is for the network and the pipeline."""
+
+
+_SIGNS_OF_WORK = (rtvi.UserTranscription, rtvi.BotStarted, rtvi.BotOutput)
+"""Events of an agent that does more than accept connections."""
 
 
 class ConnectionLost(VoicecoreError):
@@ -84,6 +87,8 @@ class ConnectionEnd:
     by_agent: bool = False
     refused: bool = False
     """True when AgentCore itself refused the connection."""
+    told: bool = False
+    """True when the other end gave the reason: a new connection may end by it as well."""
     next: StartedSession | None = None
     """Session for the next connection, made before this one closed so that the gap is short."""
 
@@ -110,14 +115,20 @@ class SessionConnection(Channel):
     def __init__(self, server: SessionClient, deliver: Deliver) -> None:
         super().__init__(deliver)
         self._server = server
-        self._outbox: deque[dict[str, Any]] = deque()
-        self._was_ready = False
+        self._outbox = Outbox()
+        self._was_ready = self._worked = False
         self._ignored: set[str] = set()
 
     async def stop(self) -> None:
         """Stop the session. Raises ServerUnreachable, KeyRefused or SessionRefused."""
         if self.session:
             await self._server.stop(self.session)
+
+    def _receive_event(self, event: Delivery) -> None:
+        """Take in something the agent sent."""
+        self._outbox.receive(event)
+        self._worked = self._worked or isinstance(event, _SIGNS_OF_WORK)
+        self._deliver(event)
 
     def _ignore(self, bad: pipecat_frames.BadFrame) -> None:
         """Report a frame that is ignored; one of its kind is enough."""
@@ -145,9 +156,9 @@ class SessionConnection(Channel):
     async def _run(self) -> None:
         loop = asyncio.get_running_loop()
         self.session = await self._server.start()
-        attempts, resumed = 0, False
+        attempts, resumed, last_told = 0, False, ""
         while True:
-            began = loop.time()
+            began, self._worked = loop.time(), False
             end = await self._hold(self.session, resumed)
             if end.by_agent:
                 self._deliver(HungUp())
@@ -159,6 +170,13 @@ class SessionConnection(Channel):
                     "`voicecore dev` in another terminal shows what the agent reports.",
                     ExitCode.AWS_REFUSED if end.refused else ExitCode.FAILED,
                 )
+            told = end.reason if end.told and not self._worked else ""
+            if told and told == last_told:
+                raise ConnectionLost(
+                    f"The agent ended two connections for the same reason: {told}.",
+                    "Its log shows more; so does `voicecore dev` in another terminal.",
+                )
+            last_told = told
             self._deliver(Disconnected(end.reason, planned=end.next is not None))
             self.session = end.next or await self._resume(self.session, end.reason, attempts)
             resumed = True

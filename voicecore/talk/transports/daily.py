@@ -86,7 +86,7 @@ class DailyConnection(SessionConnection):
 
     def type(self, text: str) -> None:
         """Send a line that the user typed."""
-        self._outbox.append(rtvi.send_text(text))
+        self._outbox.post(rtvi.send_text(text))
         self._typed.set()
 
     def turn_finished(self) -> None:
@@ -97,6 +97,7 @@ class DailyConnection(SessionConnection):
         if session.room is None:
             raise SessionRefused("The session server's answer has no room.")
         participant = _Participant(self._library)
+        self._outbox.rewind()
         try:
             if failure := await participant.join(session.room):
                 if resumed:
@@ -132,7 +133,7 @@ class DailyConnection(SessionConnection):
                         ready.set()
                         self._deliver(Connected(resumed))
                     elif event is not None:
-                        self._deliver(event)
+                        self._receive_event(event)
                 case "participant", other if is_audible(other):
                     audible.set()
                 case "left", other if other == agent:
@@ -168,9 +169,8 @@ class DailyConnection(SessionConnection):
             raise AgentNotReady from None
         while True:
             while self._outbox:
-                if failure := await participant.send(self._outbox[0]):
+                if failure := await participant.send(self._outbox.take()):
                     return ConnectionEnd(failure)
-                self._outbox.popleft()
             self._typed.clear()
             await self._typed.wait()
 

@@ -50,6 +50,43 @@ class BotThinking:
 
 
 @dataclass(frozen=True)
+class BotThought:
+    """The agent has composed all text of a reply."""
+
+
+@dataclass(frozen=True)
+class SpeechStarted:
+    """The agent begins to turn text into speech."""
+
+
+@dataclass(frozen=True)
+class SpeechStopped:
+    """The agent has turned all text so far into speech."""
+
+
+@dataclass(frozen=True)
+class ToolStarted:
+    """A tool of the agent begins to run."""
+
+    call: str
+
+
+@dataclass(frozen=True)
+class ToolStopped:
+    """A tool of the agent has ended."""
+
+    call: str
+
+
+@dataclass(frozen=True)
+class TextReceived:
+    """The agent has received a line that the user typed."""
+
+    message: str
+    """ID of the message with the line."""
+
+
+@dataclass(frozen=True)
 class BotOutput:
     """A sentence of the agent."""
 
@@ -125,6 +162,12 @@ RtviEvent = (
     | UserStopped
     | UserTranscription
     | BotThinking
+    | BotThought
+    | SpeechStarted
+    | SpeechStopped
+    | ToolStarted
+    | ToolStopped
+    | TextReceived
     | BotOutput
     | BotStarted
     | BotStopped
@@ -140,6 +183,9 @@ _SIGNALS: Mapping[str, RtviEvent] = {
     "user-started-speaking": UserStarted(),
     "user-stopped-speaking": UserStopped(),
     "bot-llm-started": BotThinking(),
+    "bot-llm-stopped": BotThought(),
+    "bot-tts-started": SpeechStarted(),
+    "bot-tts-stopped": SpeechStopped(),
     "bot-started-speaking": BotStarted(),
     "bot-stopped-speaking": BotStopped(),
     "bot-interrupted": BotInterrupted(),
@@ -175,6 +221,12 @@ def parse(body: Mapping[str, Any]) -> RtviEvent | None:
             return _output(data)
         case "server-message":
             return _server_message(data)
+        case "llm-function-call-in-progress":
+            return ToolStarted(_text(data, "tool_call_id"))
+        case "llm-function-call-stopped":
+            return ToolStopped(_text(data, "tool_call_id"))
+        case "user-input" if data.get("input_type") == "chat":
+            return TextReceived(_text(data, "msg_id"))
         case "error" | "error-response":
             return AgentError(_text(data, "error"), bool(data.get("fatal", False)))
         case _:

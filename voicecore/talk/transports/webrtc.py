@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from fractions import Fraction
@@ -70,9 +69,6 @@ _REPLAY_PAUSE = pcm.BLOCK_MS / 2000
 _HOLE_SECONDS = 3 * pcm.BLOCK_MS / 1000
 """With nothing to send for this long, silence is sent: the path stays open, and is watched."""
 
-_RECEIPTS = (rtvi.BotThinking, rtvi.BotStarted, rtvi.BotOutput)
-"""Events that show that the agent has received a message."""
-
 
 class BadSdp(VoicecoreError):
     """The agent's answer to an offer is not an SDP that this client can follow."""
@@ -104,8 +100,6 @@ class WebRTCConnection(SessionConnection):
         self._options = options or IceOptions()
         self._replay = ReplayBuffer()
         self._spoken, self._typed = asyncio.Event(), asyncio.Event()
-        self._unconfirmed: deque[dict[str, Any]] = deque()
-        """Messages that were sent, and that no event of the agent has confirmed."""
         self._peer_id = ""
         """The agent's ID of the connection that the next one replaces."""
 
@@ -116,7 +110,7 @@ class WebRTCConnection(SessionConnection):
 
     def type(self, text: str) -> None:
         """Send a line that the user typed."""
-        self._outbox.append(rtvi.send_text(text))
+        self._outbox.post(rtvi.send_text(text))
         self._typed.set()
 
     def turn_finished(self) -> None:
@@ -151,8 +145,7 @@ class WebRTCConnection(SessionConnection):
         self, peer: RTCPeerConnection, session: StartedSession, resumed: bool
     ) -> ConnectionEnd:
         self._replay.rewind()
-        self._outbox.extendleft(reversed(self._unconfirmed))
-        self._unconfirmed.clear()
+        self._outbox.rewind()
         messages: asyncio.Queue[str] = asyncio.Queue()
         opened, ready, heard = asyncio.Event(), asyncio.Event(), asyncio.Event()
         tracks: asyncio.Queue[MediaStreamTrack] = asyncio.Queue()
@@ -221,9 +214,7 @@ class WebRTCConnection(SessionConnection):
                 self._was_ready = True
                 self._deliver(Connected(resumed))
             elif event is not None:
-                if isinstance(event, _RECEIPTS):
-                    self._unconfirmed.clear()
-                self._deliver(event)
+                self._receive_event(event)
 
     async def _listen(self, track: MediaStreamTrack, heard: asyncio.Event) -> ConnectionEnd:
         silence = vad.SilenceGate()
@@ -261,8 +252,7 @@ class WebRTCConnection(SessionConnection):
             raise AgentNotReady from None
         while True:
             while self._outbox:
-                self._unconfirmed.append(self._outbox.popleft())
-                channel.send(json.dumps(self._unconfirmed[-1]))
+                channel.send(json.dumps(self._outbox.take()))
             self._typed.clear()
             await self._typed.wait()
 

@@ -37,6 +37,9 @@ _REPLAY_BLOCKS, _REPLAY_PAUSE = 1, 0.010
 frames/s that AgentCore allows. Not faster: until an agent decides that speech has begun, it keeps
 only the last second of audio, so a faster replay would lose the beginning."""
 
+_CODES_OF_NETWORKS = (None, aiohttp.WSCloseCode.GOING_AWAY, aiohttp.WSCloseCode.ABNORMAL_CLOSURE)
+"""Close codes that say nothing about the agent."""
+
 GRANTS = ("wsUrl", "ws_url")
 """Fields of a session server's answer that allow a connection."""
 
@@ -76,7 +79,7 @@ class WebSocketConnection(SessionConnection):
 
     def type(self, text: str) -> None:
         """Send a line that the user typed."""
-        self._outbox.append(rtvi.send_text(text))
+        self._outbox.post(rtvi.send_text(text))
         self._work.set()
 
     def turn_finished(self) -> None:
@@ -88,6 +91,7 @@ class WebSocketConnection(SessionConnection):
         opened = asyncio.get_running_loop().time()
         ready = asyncio.Event()
         self._replay.rewind()
+        self._outbox.rewind()
         try:
             async with (
                 self._http.ws_connect(
@@ -139,7 +143,7 @@ class WebSocketConnection(SessionConnection):
                     self._was_ready = True
                     self._deliver(Connected(resumed))
                 elif event is not None:
-                    self._deliver(event)
+                    self._receive_event(event)
             elif message.type is not aiohttp.WSMsgType.TEXT:  # closing, closed, or an error
                 age = asyncio.get_running_loop().time() - opened
                 by_agent = (
@@ -149,7 +153,9 @@ class WebSocketConnection(SessionConnection):
                 is_error = message.type is aiohttp.WSMsgType.ERROR
                 why = message.data if is_error else message.extra
                 text = f" ({why})" if why else ""
-                return ConnectionEnd(f"closed with code {socket.close_code}{text}", by_agent)
+                told = socket.close_code not in _CODES_OF_NETWORKS
+                reason = f"closed with code {socket.close_code}{text}"
+                return ConnectionEnd(reason, by_agent, told=told)
 
     async def _send(
         self, socket: aiohttp.ClientWebSocketResponse, ready: asyncio.Event
@@ -164,10 +170,8 @@ class WebSocketConnection(SessionConnection):
         try:
             while True:
                 while self._outbox:
-                    await socket.send_bytes(
-                        pipecat_frames.encode(pipecat_frames.Message(self._outbox[0]))
-                    )
-                    self._outbox.popleft()
+                    message = pipecat_frames.Message(self._outbox.take())
+                    await socket.send_bytes(pipecat_frames.encode(message))
                 if self._replay.waiting:
                     audio = self._replay.take(_REPLAY_BLOCKS)
                     await socket.send_bytes(

@@ -8,6 +8,7 @@ from voicecore.talk.audio import pcm, vad
 from voicecore.talk.channel import Delivery
 from voicecore.talk.events import AgentSpoke, CallEvent, TurnMeasured, UserSpoke
 from voicecore.talk.transports import pipecat_frames, rtvi
+from voicecore.talk.turn_tracker import Answer
 from voicecore.talk.view.transcript import CallTranscript, Utterance
 
 
@@ -15,8 +16,9 @@ class PhoneTranscript(CallTranscript):
     """Infers turns from audio: over a telephone the agent reports no words."""
 
     def __init__(self, report: Callable[[CallEvent], None]) -> None:
-        super().__init__(report)
+        super().__init__(report, agent_reports=False)
         self._user_since: float | None = None
+        self._user_until = 0.0
         self._agent_seconds = self._answer_seconds = 0.0
         self._agent_until = 0.0  # when everything that has arrived will have been played
 
@@ -31,7 +33,7 @@ class PhoneTranscript(CallTranscript):
     def voiced(self, at: float) -> None:
         """Take note that the user's voice sounded until `at`."""
         super().voiced(at)
-        self._noticed = self._turn_open = True
+        self._turn_open, self._user_until = True, at
         if self._user_since is None:
             self._user_since = at - pcm.BLOCK_MS / 1000
 
@@ -39,30 +41,33 @@ class PhoneTranscript(CallTranscript):
         """Take in what the channel delivered."""
         if isinstance(delivery, pipecat_frames.Interruption):
             # Agents clear at each turn of the user, even if nothing is left to clear.
-            self.bot_speaking = at < self._agent_until
+            self.tracker.bot_speaking = at < self._agent_until
             self._agent_until = at
         super().receive(delivery, at)
+        if isinstance(delivery, pipecat_frames.Audio):
+            self._count(delivery, at)
 
     def end(self) -> None:
         """End the transcript: report what is unfinished, as far as it got."""
         self._finish_answer()
         super().end()
 
-    def _sound(self, audio: pipecat_frames.Audio, at: float) -> None:
-        known = len(self.turns)
-        super()._sound(audio, at)
-        for turn in self.turns[known:]:
-            self._report(TurnMeasured(turn))
+    def _count(self, audio: pipecat_frames.Audio, at: float) -> None:
         seconds = len(audio.pcm) / 2 / audio.rate
         self._agent_until = max(at, self._agent_until) + seconds
         if vad.first_audible_sample(audio.pcm, audio.rate) is not None:
             self._agent_seconds += seconds
 
+    def _begin_turn(self, answer: Answer) -> None:
+        super()._begin_turn(answer)
+        if answer.measured:
+            self._report(TurnMeasured(self.turns[-1]))
+
     def _commit_user(self) -> None:
-        if self._user_since is None or self._ended_at is None:
+        if self._user_since is None:
             return
         self._finish_answer()
-        seconds = self._ended_at - self._user_since
+        seconds = self._user_until - self._user_since
         self._user_since = None
         self._entries.append(Utterance("you", _spoke(seconds)))
         self._report(UserSpoke(seconds))

@@ -22,14 +22,12 @@ from voicecore.talk.channel import (
 )
 from voicecore.talk.events import AgentSaid, CallEvent, TurnMeasured, UserSaid
 from voicecore.talk.transports import pipecat_frames, rtvi
+from voicecore.talk.turn_tracker import Answer, TurnTracker
+from voicecore.talk.view.joined_text import joined
 from voicecore.talk.view.latency import MeasuredTurn
 
-_PAUSE_SECONDS = 0.3
-"""The agent's audio after a silence this long is a new utterance."""
 _UTTERANCES_MAX = 1000
 """Entries that are kept to be shown, the newest."""
-_SETTLE_SECONDS = 0.8
-"""An answer is over when nothing has followed for this long: sentences may come one by one."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +66,7 @@ class _Answer:
                 said.append(sentence.spoken or sentence.text)
                 break
             said.append(sentence.text)
-        return Utterance("agent", " ".join(said), self.interrupted, self.turn)
+        return Utterance("agent", joined(said), self.interrupted, self.turn)
 
 
 def _fits(said: Iterable[str]) -> bool:
@@ -79,17 +77,11 @@ def _fits(said: Iterable[str]) -> bool:
 class CallTranscript:
     """The state of one call. Calls `report` with each event, once and in order."""
 
-    def __init__(self, report: Callable[[CallEvent], None]) -> None:
+    def __init__(self, report: Callable[[CallEvent], None], agent_reports: bool = True) -> None:
         self._report = report
+        self.tracker = TurnTracker(agent_reports)
         self._entries: deque[Utterance] = deque(maxlen=_UTTERANCES_MAX)
         self.turns: list[MeasuredTurn] = []
-        self.connected = False
-        self.user_speaking = False
-        self.bot_speaking = False
-        self.answered = False
-        """True when the answer to what the user said last has begun to play."""
-        self.active = False
-        """True when the agent has said or begun anything at all."""
         self.not_heard = ""
         """Sentence that says why the user's last sound was not heard; empty if it was."""
         self._heard: list[str] = []  # final transcriptions of the current turn
@@ -97,11 +89,6 @@ class CallTranscript:
         self._turn_open = False  # the user has said something since the answer began
         self._answer = _Answer()
         self._cut: _Answer | None = None  # an answer that a lost connection cut off
-        self._thinking = False
-        self._ended_at: float | None = None  # end of the speech that waits for an answer
-        self._noticed = False  # the agent has noticed that speech, and will answer it
-        self._sounded_at: float | None = None  # when the agent was last heard
-        self._active_at = 0.0
         self._early: rtvi.AgentLatency | None = None  # arrived before the audio it is about
 
     # State to show
@@ -115,24 +102,17 @@ class CallTranscript:
     def live(self) -> list[Utterance]:
         """Unfinished utterances, in the order in which they will join `utterances`."""
         shown = [answer.utterance() for answer in (self._cut, self._answer) if answer]
-        pending = " ".join([*self._heard, self._interim]).strip()
+        pending = joined([*self._heard, self._interim]).strip()
         shown.insert(len(shown) if self._turn_open else 0, Utterance("you", pending))
         return [utterance for utterance in shown if utterance.text]
-
-    def settled(self, at: float) -> bool:
-        """Return whether nothing is being said or awaited, so that the user may speak."""
-        busy = self.user_speaking or self.bot_speaking or self._thinking or not self.connected
-        return not busy and at - self._active_at > _SETTLE_SECONDS
 
     # The user
 
     def voiced(self, at: float) -> None:
         """Take note that the user's voice sounded until `at`."""
-        if self._ended_at is None:
-            self._noticed = self.user_speaking
+        if not self.tracker.awaiting:
             self._early = None
-        self.answered = False
-        self._ended_at = at
+        self.tracker.voiced(at)
 
     def typed(self, text: str, at: float) -> None:
         """Add a line that the user typed, which interrupts the agent."""
@@ -141,7 +121,8 @@ class CallTranscript:
         self._heard = [text]
         self._turn_open = True
         self._commit_user()
-        self._ended_at, self._noticed, self.answered, self._early = at, True, False, None
+        self._early = None
+        self.tracker.typed(at)
 
     # Deliveries
 
@@ -149,55 +130,47 @@ class CallTranscript:
         """Take in what the channel delivered."""
         if isinstance(delivery, pipecat_frames.Audio):
             self._sound(delivery, at)
-            return
-        if isinstance(delivery, rtvi.Sound):
+        elif isinstance(delivery, rtvi.Sound):
             self._add_sound(delivery)
-            return
-        self._receive_event(delivery)
-        self._active_at = at
+        else:
+            self._receive_event(delivery)
+            self.tracker.receive(delivery, at)
+        answer = self.tracker.take_answer()
+        if answer is not None:
+            self._begin_turn(answer)
 
     def _receive_event(self, delivery: Delivery) -> None:
         match delivery:
             case pipecat_frames.Interruption() | rtvi.BotInterrupted():
                 self._interrupt()
-            case Connected():
-                self.connected = True
-                self._report(delivery)
             case Disconnected():
                 self._disconnected()
                 self._report(delivery)
-            case HungUp() | IcePath():
+            case Connected() | HungUp() | IcePath():
                 self._report(delivery)
             case Note() | rtvi.AgentError() | rtvi.ToolCall():
                 self._add_note(delivery)
             case rtvi.UserStarted():
                 self._interrupt()
-                self.user_speaking = self._turn_open = self._noticed = True
+                self._turn_open = True
             case rtvi.UserStopped():
-                self.user_speaking = False
                 self._commit_user()
             case rtvi.UserTranscription(text, final):
                 self._understood(text, final)
-            case rtvi.BotThinking():
-                self._thinking = self.active = True
+            case rtvi.BotThinking() | rtvi.BotStarted():
                 self._begin_answer()
-            case rtvi.BotStarted():
-                self.bot_speaking = self.active = True
-                self._begin_answer()
-            case rtvi.BotStopped():
-                self.bot_speaking = False
             case rtvi.BotOutput():
-                self.active = True
                 self._cut = None  # after a lost connection the agent says its answer again
                 self._answer.add(delivery)
             case rtvi.AgentLatency():
                 self._measured_by_agent(delivery)
-            case rtvi.BotReady() | rtvi.Sound() | pipecat_frames.Audio():
-                pass  # channels deliver Connected for BotReady
+            case _:
+                pass  # only the tracker's; channels deliver Connected for BotReady
 
-    def tick(self, at: float) -> None:
+    def tick(self, at: float, playing: bool = False) -> None:
         """Let time pass: an answer that nothing followed is over."""
-        if self.settled(at):
+        self.tracker.tick(at, playing)
+        if self.tracker.settled(at):
             self._finish_answer()
 
     def end(self) -> None:
@@ -225,15 +198,13 @@ class CallTranscript:
             self._add_note(sound)
 
     def _understood(self, text: str, final: bool) -> None:
-        self._noticed = True
         if not final:
             self._interim = text
             return
         self._interim = ""
         if _fits(self._heard):
             self._heard.append(text)
-        answering = self._thinking or self.bot_speaking
-        if self._turn_open or not answering:
+        if self._turn_open or not self.tracker.answering:
             self._turn_open = True
         else:
             # Some models transcribe after they have begun to answer: the words belong before it.
@@ -246,7 +217,7 @@ class CallTranscript:
             self._add_user()
 
     def _add_user(self) -> None:
-        text = " ".join(self._heard)
+        text = joined(self._heard)
         self._heard, self._interim = [], ""
         self._entries.append(Utterance("you", text))
         self._report(UserSaid(text))
@@ -276,41 +247,36 @@ class CallTranscript:
         self._report(AgentSaid(utterance.text, utterance.interrupted, utterance.turn))
 
     def _interrupt(self) -> None:
-        if self.bot_speaking:
+        if self.tracker.bot_speaking:
             self._answer.interrupted = True
-        self.bot_speaking = self._thinking = False
-        self._sounded_at = None  # the next audio is a new utterance
 
     def _disconnected(self) -> None:
         # On the next connection both sides say again what they had not finished.
-        self.connected = self.user_speaking = self._turn_open = False
+        self._turn_open = False
         self._heard, self._interim = [], ""
-        if (self.bot_speaking or self._thinking) and self._answer.sentences:
+        if self.tracker.answering and self._answer.sentences:
             self._cut, self._answer = self._answer, _Answer(turn=self._answer.turn)
-        self.bot_speaking = self._thinking = False
 
     # Latency
 
     def _sound(self, audio: pipecat_frames.Audio, at: float) -> None:
         start = vad.first_audible_sample(audio.pcm, audio.rate * audio.channels)
-        if start is None:
+        if start is not None:
+            self.tracker.sounded(at + start / (audio.rate * audio.channels), at)
+
+    def _begin_turn(self, answer: Answer) -> None:
+        if not answer.measured:
             return
-        fresh = self._sounded_at is None or at - self._sounded_at > _PAUSE_SECONDS
-        if fresh and self._noticed and self._ended_at is not None:
-            self._begin_answer()
-            began = at + start / (audio.rate * audio.channels)
-            total_ms = 1000 * (began - self._ended_at)
-            turn = MeasuredTurn(len(self.turns) + 1, total_ms, self._early)
-            self.turns.append(turn)
-            self._answer.turn = turn.number
-            self._ended_at, self._noticed, self._early, self.answered = None, False, None, True
-            if turn.agent is not None:
-                self._report(TurnMeasured(turn))
-        self._thinking, self.active = False, True
-        self._sounded_at = self._active_at = at
+        self._begin_answer()
+        total_ms = 1000 * (answer.began - answer.said_until)
+        turn = MeasuredTurn(len(self.turns) + 1, total_ms, self._early)
+        self.turns.append(turn)
+        self._answer.turn, self._early = turn.number, None
+        if turn.agent is not None:
+            self._report(TurnMeasured(turn))
 
     def _measured_by_agent(self, measured: rtvi.AgentLatency) -> None:
-        if self._ended_at is not None and self._noticed:
+        if self.tracker.awaiting:
             self._early = measured
         elif self.turns and self.turns[-1].agent is None:
             self.turns[-1] = replace(self.turns[-1], agent=measured)

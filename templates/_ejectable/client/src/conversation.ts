@@ -6,6 +6,9 @@ const PAUSE = 0.3;
 /** Silence after which an answer is complete: sentences may arrive one by one. */
 const SETTLE = 0.8;
 
+/** A blank after full-width punctuation (Chinese, Japanese), which includes one. */
+const STRAY = /(?<=[\u3000-\u303f\uff01-\uff0f\uff1a-\uff20]) /g;
+
 export interface Line {
   key: number;
   who: "you" | "agent" | "note";
@@ -64,7 +67,7 @@ class Answer {
       heard.push(text);
     }
     const { key, interrupted, turn } = this;
-    return { key, who: "agent", text: heard.join(" "), interrupted, turn };
+    return { key, who: "agent", text: joined(heard), interrupted, turn };
   }
 }
 
@@ -106,7 +109,7 @@ export class Conversation {
   /** Utterances that are not final, in the order in which they will join `lines`. */
   get pending(): Line[] {
     const shown = [this.#cut, this.#answer].flatMap((answer) => answer?.line() ?? []);
-    const text = [...this.#finals, this.#interim].join(" ").trim();
+    const text = joined([...this.#finals, this.#interim]).trim();
     shown.splice(this.#turnOpen ? shown.length : 0, 0, { key: -1, who: "you", text });
     return shown.filter((line) => line.text);
   }
@@ -260,7 +263,7 @@ export class Conversation {
 
   #addUserLine(): void {
     this.onTurnUnderstood();
-    this.lines.push({ key: this.#key++, who: "you", text: this.#finals.join(" ") });
+    this.lines.push({ key: this.#key++, who: "you", text: joined(this.#finals) });
     this.#finals = [];
     this.#interim = "";
   }
@@ -320,4 +323,8 @@ function partsOf(ms: number, latency: AgentLatency): LatencyPart[] {
   // The rest, which the agent cannot measure: the network in both directions, and buffers.
   add(NETWORK, ms - latency.ms);
   return [...sums].map(([name, part]) => ({ name, ms: part })).filter((part) => part.ms >= 0.5);
+}
+
+function joined(texts: string[]): string {
+  return texts.join(" ").replace(STRAY, "");
 }

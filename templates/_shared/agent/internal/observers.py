@@ -6,8 +6,11 @@ client, as RTVI server messages.
 
 from __future__ import annotations
 
+import math
+import re
+import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from pipecat.frames.frames import InterruptionFrame
@@ -25,6 +28,9 @@ from pipecat.observers.user_bot_latency_observer import (
 
 from . import logs
 
+# Pipecat joins sentences with a blank, which full-width punctuation (Chinese, Japanese) includes.
+STRAY = re.compile(r"(?<=[\u3000-\u303f\uff01-\uff0f\uff1a-\uff20]) ")
+
 SendMessage = Callable[[dict[str, Any]], Awaitable[None]]
 
 
@@ -37,11 +43,32 @@ class TurnLog:
     def user_said(self, text: str) -> None:
         """Start a turn with the user's words."""
         self.count += 1
-        logs.write("user_said", turn=self.count, **logs.spoken(text=text))
+        logs.write("user_said", turn=self.count, **logs.spoken(text=STRAY.sub("", text)))
 
     def agent_said(self, text: str, interrupted: bool) -> None:
         """Log the part of the answer that was spoken before it ended or was interrupted."""
-        logs.write("agent_said", turn=self.count, **logs.spoken(text=text), interrupted=interrupted)
+        spoken = logs.spoken(text=STRAY.sub("", text))
+        logs.write("agent_said", turn=self.count, **spoken, interrupted=interrupted)
+
+
+@dataclass
+class RunningTools:
+    """The tool calls that have not ended."""
+
+    ids: set[str] = field(default_factory=set)
+    _ended: float = -math.inf
+
+    def note(self, event: FunctionCallEvent) -> None:
+        """Note the begin or the end of a call."""
+        if event.kind is FunctionCallEventKind.IN_PROGRESS:
+            self.ids.add(event.tool_call_id)
+        elif event.kind is not FunctionCallEventKind.STARTED:
+            self.ids.discard(event.tool_call_id)
+            self._ended = time.monotonic()
+
+    def ran_within(self, seconds: float) -> bool:
+        """Return True if a call has run within this time: its caller waits, and is not silent."""
+        return bool(self.ids) or time.monotonic() - self._ended < seconds
 
 
 class LatencyObserver(UserBotLatencyObserver):
@@ -58,7 +85,7 @@ class LatencyObserver(UserBotLatencyObserver):
             await super().on_push_frame(data)
 
 
-def observers(turns: TurnLog, send: SendMessage) -> list[BaseObserver]:
+def observers(turns: TurnLog, running: RunningTools, send: SendMessage) -> list[BaseObserver]:
     """Return Pipecat's observers of latency and tools, reporting to the log and through `send`."""
     latency = LatencyObserver()
     tools = FunctionCallObserver(include_arguments=logs.TRANSCRIPTS)
@@ -81,6 +108,7 @@ def observers(turns: TurnLog, send: SendMessage) -> list[BaseObserver]:
 
     @tools.event_handler("on_function_call_event")
     async def on_tool(_: BaseObserver, event: FunctionCallEvent) -> None:
+        running.note(event)
         if event.kind is FunctionCallEventKind.IN_PROGRESS:
             arguments[event.tool_call_id] = event.arguments
             return

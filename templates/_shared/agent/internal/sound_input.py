@@ -35,6 +35,8 @@ SPEED = 4
 BURST_SECONDS = 2.0
 # Longer than most stalls of a network; nothing for this long is silence.
 GAP_SECONDS = 0.6
+# Reasons for dropped audio that are told in one call: a client could send any number.
+REASONS = 5
 # Audio that is further ahead of real time is dropped: a minute takes 2 MB of memory.
 AHEAD_SECONDS = 30.0
 
@@ -160,7 +162,7 @@ class SoundInput(FrameProcessor):
             now = time.monotonic()
             self._stream.add(frame.audio, frame.sample_rate, frame.num_channels, now)
         except BadAudio as bad:
-            if str(bad) not in self._told:
+            if str(bad) not in self._told and len(self._told) < REASONS:
                 self._told.add(str(bad))
                 await self.push_frame(AudioDroppedFrame(str(bad)))
         self._arrived.set()

@@ -14,6 +14,7 @@ from ..hearing import Hearing, Outcome, SpeechDetector, Stretch, Stretches
 
 RATE = 16_000
 QUESTION = Path(__file__).parents[3] / "tests" / "question.wav"
+with_question = pytest.mark.skipif(not QUESTION.exists(), reason="tests/ has no question.wav")
 SPEECH = Stretch(Outcome.NOT_RECOGNIZED, 1.0, -20.0)
 
 
@@ -48,6 +49,7 @@ def hear(*sounds: np.ndarray) -> tuple[list[VADState], list[Stretch]]:
     return asyncio.run(run())
 
 
+@with_question
 @pytest.mark.parametrize("level", [-15, -25, -35])
 def test_speech_is_heard(level: int) -> None:
     states, stretches = hear(question(level))
@@ -56,6 +58,7 @@ def test_speech_is_heard(level: int) -> None:
     assert {stretch.outcome for stretch in stretches} == {Outcome.NOT_RECOGNIZED}
 
 
+@with_question
 def test_quiet_speech_tells_its_level() -> None:
     states, [stretch] = hear(question(-62))
     assert set(states) == {VADState.QUIET}
@@ -78,6 +81,7 @@ def test_silence_and_hiss_are_no_sound() -> None:
     assert hear(silence(3))[1] == hear(noise(3, -60))[1] == []
 
 
+@with_question
 def test_gap_ends_speech_and_zeros_do_not_begin_it() -> None:
     """sound_input.py replaces a gap by silence."""
     states, _ = hear(question(-20)[: int(1.2 * RATE)], silence(3))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pipecat.processors.aggregators.async_tool_messages import build_started_message
+
 from ..conversation import heard_by_user
 
 if TYPE_CHECKING:
@@ -30,4 +32,5 @@ def test_cut_answer_is_dropped() -> None:
 def test_finished_tool_is_kept_and_unfinished_one_dropped() -> None:
     finished = [QUESTION, CALL, result("{}")]
     assert heard_by_user([*finished, ANSWER], cut=True) == finished
-    assert heard_by_user([QUESTION, CALL, result("IN_PROGRESS")], cut=True) == [QUESTION]
+    for placeholder in (result("IN_PROGRESS"), build_started_message("1")):
+        assert heard_by_user([QUESTION, CALL, placeholder], cut=True) == [QUESTION]

@@ -24,6 +24,7 @@ from pipecat.frames.frames import (
     LLMFullResponseStartFrame,
     LLMTextFrame,
 )
+from pipecat.processors.aggregators import async_tool_messages
 from pipecat.processors.aggregators.llm_context import (
     LLMContext,
     LLMContextMessage,
@@ -50,6 +51,8 @@ def respond(messages: Sequence[LLMContextMessage], now: datetime) -> str | ToolC
     last = messages[-1]
     role = last.get("role") if isinstance(last, dict) else ""
     text = standard_message_text(last).strip()
+    if isinstance(last, dict) and (late := async_tool_messages.parse_message(last)):
+        return _tell_result(late.result or "")
     said = text.lower().replace("\N{RIGHT SINGLE QUOTATION MARK}", "'")
     if role == "tool":
         return _tell_result(text)

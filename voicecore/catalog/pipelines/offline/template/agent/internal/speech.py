@@ -58,6 +58,8 @@ if session_start.ON_V2:
 SHORTEST_WINDOW_FRAMES = 1500  # of 10 ms
 SILENCE_AFTER_SPEECH_FRAMES = 500
 
+# Limit for the sound of one sentence.
+SYNTHESIS_SECONDS = 30.0
 # Probability of "no speech" above which a transcript is noise: Whisper's own default.
 NO_SPEECH = 0.6
 
@@ -176,6 +178,9 @@ class PiperTTS(TTSService):
         super().__init__(
             push_start_frame=True,
             push_stop_frames=True,
+            # Pipecat 1.14 drops a sentence whose sound takes longer, 3 s by default, as "no audio",
+            # and ends the call after three; a slow core needs more for a long sentence.
+            stop_frame_timeout_s=SYNTHESIS_SECONDS,
             settings=TTSSettings(model="piper", voice="", language=Language.EN),
         )
         self._piper = voice

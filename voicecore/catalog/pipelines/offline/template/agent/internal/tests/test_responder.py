@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 import pytest
+from pipecat.processors.aggregators import async_tool_messages
 
 from ..responder import ToolCall, respond
 
@@ -57,3 +58,10 @@ def test_speaks_the_result_of_a_tool() -> None:
     found = '{"day": "Sunday", "hours": "noon to 4 PM"}'
     said = respond([{"role": "tool", "content": found, "tool_call_id": "1"}], NOW)
     assert said == "On Sunday we are open from noon to 4 PM."
+
+
+def test_result_of_a_tool_that_survived_an_interruption_is_told() -> None:
+    hours = '{"day": "Sunday", "hours": "noon to 4 PM"}'
+    asked = {"role": "user", "content": "What is 2 plus 2?"}
+    late = async_tool_messages.build_final_result_message("1", hours)
+    assert respond([asked, late], NOW) == "On Sunday we are open from noon to 4 PM."

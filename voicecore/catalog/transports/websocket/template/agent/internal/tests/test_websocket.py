@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from typing import Any
 
 import pytest
-from pipecat.frames.frames import Frame
+from pipecat.frames.frames import Frame, OutputTransportMessageUrgentFrame
 from pipecat.frames.protobufs import frames_pb2
 
-from ..websocket import SocketFrames
+from ..websocket import FRAME_BYTES, SocketFrames
 
 
 class Socket:
@@ -42,3 +43,24 @@ def test_anything_else_closes_the_socket_and_says_why(data: str | bytes, code: i
     assert closed[0] == code
     assert "Pipecat's protobuf" in closed[1]
     assert len(closed[1].encode()) <= 123  # RFC 6455, 5.5
+
+
+def written(message: dict[str, Any]) -> str | bytes | None:
+    socket: Any = Socket()
+    frame = OutputTransportMessageUrgentFrame(message=message)
+    return asyncio.run(SocketFrames(socket).serialize(frame))
+
+
+@pytest.mark.parametrize("character", ["x", "é", "漢", "\N{GRINNING FACE}"])
+def test_long_error_is_shortened_to_what_a_socket_carries(character: str) -> None:
+    error = {"label": "rtvi-ai", "type": "error", "data": {"error": 100_000 * character}}
+    data = written(error)
+    assert isinstance(data, bytes)
+    assert len(data) <= FRAME_BYTES
+    message = json.loads(frames_pb2.Frame.FromString(data).message.data)  # pyright: ignore
+    assert message["type"] == "error"
+    assert message["data"]["error"].startswith(1000 * character)
+
+
+def test_message_that_cannot_be_shortened_is_dropped() -> None:
+    assert written({"numbers": list(range(100_000))}) is None

@@ -9,9 +9,9 @@ from voicecore.console.command_line import typed
 from voicecore.console.confirm import confirm
 from voicecore.console.context import Context
 from voicecore.console.errors import ExitCode, VoicecoreError
-from voicecore.options.eject import EjectOptions
+from voicecore.options.project.eject import EjectOptions
 from voicecore.project.project import Project, load_project
-from voicecore.scaffold import render
+from voicecore.scaffold import record, render
 from voicecore.scaffold.render import EJECTABLE, Files
 
 _BUILD = "cd client && npm ci && npm run build"
@@ -45,8 +45,15 @@ def run(context: Context, options: EjectOptions) -> ExitCode:
     if not options.dry_run:
         _confirm(context, options, target, files)
         render.write_new(files, target)
+        _record(project, {f"{options.part}/{path}": text for path, text in files.items()})
     _report(context, options, target, files)
     return ExitCode.OK
+
+
+def _record(project: Project, files: Files) -> None:
+    """Record the files as generated, so that `voicecore update` updates them, too."""
+    if (before := record.read(project.root)) is not None:
+        record.write(project.root, before | files)
 
 
 def _require_page(project: Project) -> None:

@@ -28,13 +28,13 @@ from voicecore.console.context import Context
 from voicecore.console.diff import diff_lines
 from voicecore.console.errors import DISK_FULL, ExitCode, VoicecoreError
 from voicecore.console.output import Output, Span
-from voicecore.options.init import InitOptions
+from voicecore.options.project.init import InitOptions
 from voicecore.project import aws_names, identity
 from voicecore.project.foreign_code import mark_known
 from voicecore.project.invalid_setting import InvalidSetting
-from voicecore.project.project import FILE, load_project
+from voicecore.project.project import FILE
 from voicecore.project.schema import invalid_settings
-from voicecore.scaffold import questions, render
+from voicecore.scaffold import questions, record, render
 from voicecore.scaffold.render import Answers, Comparison, Files
 
 _DIFF_LINES = 20
@@ -64,8 +64,6 @@ def run(context: Context, options: InitOptions) -> ExitCode:
         return ExitCode.OK
 
     parent = options.directory or context.cwd
-    if options.restore:
-        return _restore(context, options, (parent / (options.name or "")).resolve())
     given = _given(options)
     _check(given)
     if context.interactive and not options.yes and not options.json:
@@ -80,7 +78,7 @@ def run(context: Context, options: InitOptions) -> ExitCode:
     if not _occupied(target):
         if not options.dry_run:
             with _writing(target, options):
-                render.write_new(files, target)
+                render.write_new(files | {record.PATH: record.packed(files)}, target)
             mark_known(target)
         _report(context, options, answers, target, files)
         return ExitCode.OK
@@ -271,31 +269,10 @@ def _write_over(
     backup = target / ".voicecore" / "replaced" / f"{datetime.now(UTC):%Y%m%dT%H%M%S%f}"
     with _writing(target, options):
         render.write_over(files, target, comparison, backup)
+        record.write(target, files)
     if comparison.changed:
         context.output.note(f"The replaced files are in {backup}")
     _report(context, options, answers, target, files, comparison)
-    return ExitCode.OK
-
-
-def _restore(context: Context, options: InitOptions, target: Path) -> ExitCode:
-    """Write the generated files that a project lacks, for the settings in its voicecore.toml.
-
-    Raises BadProject if it has none.
-    """
-    answers = render.answers_of(load_project(target))
-    files = render.render(answers, render.new_session_api_key())
-    missing = render.compare(files, target).new
-    comparison = Comparison(missing, [], [], [])
-    files = {name: files[name] for name in missing}
-    if not options.dry_run:
-        with _writing(target, options):
-            render.write_over(files, target, comparison, target)
-    if options.json or options.dry_run:
-        _report(context, options, answers, target, files, comparison)
-    elif missing:
-        context.output.lines([Span("✓ ", "green"), Span(name)] for name in missing)
-    else:
-        context.output.say(f"{target} lacks no generated file; nothing was written.")
     return ExitCode.OK
 
 

@@ -107,10 +107,6 @@ class InitOptions:
     force: Annotated[
         bool, Option("Write into an existing folder, after showing the changes.", once=True)
     ] = False
-    restore: Annotated[
-        bool,
-        Option("Write the files that an existing project lacks; change no other.", once=True),
-    ] = False
     dry_run: Annotated[bool, Option("Show what would be written; write nothing.", once=True)] = (
         False
     )

@@ -1,0 +1,1 @@
+"""The agent's inner parts, made by voicecore; README.md says what is whose."""

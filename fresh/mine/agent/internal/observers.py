@@ -1,0 +1,101 @@
+"""Owns what a conversation reports while it runs: transcripts, latency, and tool calls.
+
+Each report is a line of the log (logs.py). The latency of a turn and its tool calls also go to the
+client, as RTVI server messages.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+from pipecat.frames.frames import InterruptionFrame
+from pipecat.observers.base_observer import BaseObserver, FramePushed
+from pipecat.observers.function_call_observer import (
+    FunctionCallEvent,
+    FunctionCallEventKind,
+    FunctionCallObserver,
+)
+from pipecat.observers.user_bot_latency_observer import (
+    LatencyBreakdown,
+    MeasuredFrom,
+    UserBotLatencyObserver,
+)
+
+from . import logs
+
+SendMessage = Callable[[dict[str, Any]], Awaitable[None]]
+
+
+@dataclass
+class TurnLog:
+    """Logs both sides of each turn, and counts the turns: 0 until the user has spoken."""
+
+    count: int = 0
+
+    def user_said(self, text: str) -> None:
+        """Start a turn with the user's words."""
+        self.count += 1
+        logs.write("user_said", turn=self.count, **logs.spoken(text=text))
+
+    def agent_said(self, text: str, interrupted: bool) -> None:
+        """Log the part of the answer that was spoken before it ended or was interrupted."""
+        logs.write("agent_said", turn=self.count, **logs.spoken(text=text), interrupted=interrupted)
+
+
+class LatencyObserver(UserBotLatencyObserver):
+    """Pipecat's observer, which also reports turns whose transcript is late.
+
+    A transcript that takes longer than a turn may wait for it (5 s) starts another turn, which
+    interrupts the agent before it has spoken. The user still waits since the same silence.
+    """
+
+    async def on_push_frame(self, data: FramePushed) -> None:
+        """Keep measuring through such an interruption."""
+        user_waits = self._user_stopped_time is not None
+        if not (user_waits and isinstance(data.frame, InterruptionFrame)):
+            await super().on_push_frame(data)
+
+
+def observers(turns: TurnLog, send: SendMessage) -> list[BaseObserver]:
+    """Return Pipecat's observers of latency and tools, reporting to the log and through `send`."""
+    latency = LatencyObserver()
+    tools = FunctionCallObserver(include_arguments=logs.TRANSCRIPTS)
+    arguments: dict[str, Any] = {}
+
+    @latency.event_handler("on_latency_breakdown")
+    async def on_latency(_: BaseObserver, breakdown: LatencyBreakdown) -> None:
+        if breakdown.measured_from is not MeasuredFrom.USER_SILENCE:
+            return  # the greeting is not an answer
+        report = {
+            "turn": turns.count,
+            "total_ms": round(breakdown.total_secs * 1000, 1),
+            "stages": [
+                {"key": part.key, "label": part.label, "ms": round(part.duration_secs * 1000, 1)}
+                for part in breakdown.contributions
+            ],
+        }
+        logs.write("latency", **report)
+        await send({"type": "latency", **report})
+
+    @tools.event_handler("on_function_call_event")
+    async def on_tool(_: BaseObserver, event: FunctionCallEvent) -> None:
+        if event.kind is FunctionCallEventKind.IN_PROGRESS:
+            arguments[event.tool_call_id] = event.arguments
+            return
+        if event.kind is FunctionCallEventKind.STARTED:
+            return
+        ms = round((event.timestamp - (event.in_progress_at or event.timestamp)) * 1000, 1)
+        logs.write(
+            "tool_call",
+            level="ERROR" if event.kind is FunctionCallEventKind.FAILED else "INFO",
+            turn=turns.count,
+            name=event.function_name,
+            **logs.spoken(arguments=arguments.pop(event.tool_call_id, None)),
+            ms=ms,
+            outcome=event.kind.value,
+        )
+        await send({"type": "tool_call", "name": event.function_name, "ms": ms})
+
+    return [latency, tools]

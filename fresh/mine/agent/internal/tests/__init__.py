@@ -1,0 +1,1 @@
+"""Tests of the agent's inner parts, and the callers that tests speak through."""

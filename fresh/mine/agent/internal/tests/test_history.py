@@ -1,0 +1,33 @@
+"""The history that a conversation keeps when its connection breaks."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ..conversation import heard_by_user
+
+if TYPE_CHECKING:
+    from pipecat.processors.aggregators.llm_context import LLMContextMessage
+
+QUESTION: LLMContextMessage = {"role": "user", "content": "Are you open?"}
+ANSWER: LLMContextMessage = {"role": "assistant", "content": "Until"}
+CALL: LLMContextMessage = {"role": "assistant", "tool_calls": []}
+
+
+def result(content: str) -> LLMContextMessage:
+    return {"role": "tool", "content": content, "tool_call_id": "1"}
+
+
+def test_heard_answer_is_kept() -> None:
+    assert heard_by_user([QUESTION, ANSWER], cut=False) == [QUESTION, ANSWER]
+
+
+def test_cut_answer_is_dropped() -> None:
+    assert heard_by_user([QUESTION, ANSWER], cut=True) == [QUESTION]
+    assert heard_by_user([ANSWER], cut=True) == []
+
+
+def test_finished_tool_is_kept_and_unfinished_one_dropped() -> None:
+    finished = [QUESTION, CALL, result("{}")]
+    assert heard_by_user([*finished, ANSWER], cut=True) == finished
+    assert heard_by_user([QUESTION, CALL, result("IN_PROGRESS")], cut=True) == [QUESTION]

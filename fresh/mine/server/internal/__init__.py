@@ -1,0 +1,1 @@
+"""The session server's inner parts, made by voicecore; README.md says what is whose."""

@@ -1,0 +1,44 @@
+"""A server that `voicecore dev` runs is closed to web pages of others."""
+
+from __future__ import annotations
+
+import pytest
+
+from .conftest import Serve
+
+HOST = "127.0.0.1:7860"
+SITE = "https://shop.example"
+
+
+@pytest.mark.parametrize(
+    ("status", "headers"),
+    [
+        (200, {}),
+        (200, {"Host": "localhost:7860"}),
+        (200, {"Host": "LOCALHOST"}),
+        (200, {"Host": "tunnel.example"}),
+        (200, {"Origin": f"http://{HOST}", "Sec-Fetch-Site": "same-origin"}),
+        (200, {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate"}),
+        (200, {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "cors", "Origin": SITE}),
+        (403, {"Host": "attacker.example"}),
+        (403, {"Host": "127.0.0.1.attacker.example"}),
+        (403, {"Host": "[::1"}),
+        (403, {"Host": "attacker.example", "Origin": "http://attacker.example"}),
+        (403, {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "no-cors"}),
+        (403, {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate", "Origin": "null"}),
+        (403, {"Origin": "https://attacker.example"}),
+        (403, {"Origin": "http://127.0.0.1:8000"}),
+    ],
+)
+def test_pages_of_others_are_refused(serve: Serve, status: int, headers: dict[str, str]) -> None:
+    client = serve(LOCAL_HOSTS="127.0.0.1,localhost,tunnel.example", ALLOWED_ORIGINS=SITE)
+    answer = client.get("/health", headers={"Host": HOST, **headers})
+    assert answer.status_code == status
+    if status == 403:
+        assert answer.json()["error"]["code"] == "not_local"
+        assert "access-control-allow-origin" not in answer.headers
+
+
+def test_other_servers_answer_under_any_name(serve: Serve) -> None:
+    headers = {"Host": "phone.example", "Sec-Fetch-Site": "cross-site"}
+    assert serve().get("/health", headers=headers).status_code == 200

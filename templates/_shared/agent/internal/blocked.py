@@ -1,0 +1,78 @@
+"""Owns what happens while code of the bot blocks the event loop: it is named, the session lives on.
+
+A tool that calls time.sleep() or requests stops all other work of the process. AgentCore ends a
+session that does not answer /ping, so a thread answers meanwhile, and the log says who blocks.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import select
+import socket
+import sys
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from types import FrameType
+
+from . import logs
+
+# The loop is blocked after this time; a model that starts on a busy machine takes less.
+BLOCKED_SECONDS = 1.0
+BEAT_SECONDS = 0.25
+REQUEST_BYTES = 16_384
+BOT = Path(__file__).parents[1]
+
+
+class Watch:
+    """Watches one event loop from a thread of its own."""
+
+    def __init__(self, listening: socket.socket, respond: Callable[[bytes], bytes]) -> None:
+        self._listening, self._respond = listening, respond
+
+    def start(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Watch the loop, which runs in this thread."""
+        self._loop, self._thread = loop, threading.get_ident()
+        self._tick()
+        threading.Thread(target=self._run, name="watch", daemon=True).start()
+
+    def _tick(self) -> None:
+        self._last = time.monotonic()
+        self._loop.call_later(BEAT_SECONDS, self._tick)
+
+    def _run(self) -> None:
+        while not self._loop.is_closed():
+            time.sleep(BEAT_SECONDS)
+            began = self._last
+            if time.monotonic() - began > BLOCKED_SECONDS:
+                self._report(began)
+
+    def _report(self, began: float) -> None:
+        """Name what blocks the loop, and answer /ping until it runs again."""
+        name = ""
+        while self._last == began and not self._loop.is_closed():
+            name = name or blocking(sys._current_frames().get(self._thread))
+            readable, _, _ = select.select([self._listening], [], [], BEAT_SECONDS)
+            if readable:
+                with suppress(OSError):
+                    self._answer()
+        if name:
+            seconds = round(time.monotonic() - began, 1)
+            logs.write("blocked", level="WARNING", name=name, seconds=seconds)
+
+    def _answer(self) -> None:
+        connection, _ = self._listening.accept()
+        with connection:
+            connection.settimeout(1)
+            connection.sendall(self._respond(connection.recv(REQUEST_BYTES)))
+
+
+def blocking(frame: FrameType | None) -> str:
+    """Return the name of the bot's function that a thread is in; empty if it is in none."""
+    while frame:
+        if Path(frame.f_code.co_filename).parent == BOT:
+            return frame.f_code.co_name
+        frame = frame.f_back
+    return ""

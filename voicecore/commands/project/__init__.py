@@ -1,0 +1,1 @@
+"""The commands that create and change the files of a project."""
