@@ -183,7 +183,7 @@ def keyring_login(company: Company) -> Iterator[None]:
     with own_index(company):
         program = company.folder / "bin/keyring"
         program.parent.mkdir()
-        # What `keyring get --mode creds SERVICE` prints.
+        # `keyring get --mode creds SERVICE` prints both.
         program.write_text(f"#!/bin/sh\nprintf '%s\\n' {LOGIN[0]} {LOGIN[1]}\n")
         program.chmod(0o755)
         company.env["PATH"] = f"{program.parent}:{company.env['PATH']}"

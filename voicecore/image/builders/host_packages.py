@@ -54,9 +54,6 @@ _OF_THIS_MACHINE = (
     "*.dist-info/uv_cache.json",
 )
 
-_RECORD_VERSION = 1
-"""Version of the records of archives; a new version installs all packages again."""
-
 
 class NotForArm(VoicecoreError):
     """A package of this machine builds a wheel for this machine only."""
