@@ -8,8 +8,8 @@ import subprocess
 import sys
 from datetime import UTC, datetime
 
-NAMES = ("startup", "relay", "voice", "calls", "page", "webrtc", "server", "coldstart", "snapshot",
-         "image", "deploy")  # fmt: skip
+NAMES = ("startup", "relay", "voice", "sound", "calls", "page", "webrtc", "server", "coldstart",
+         "snapshot", "image", "deploy")  # fmt: skip
 
 
 def main() -> None:

@@ -163,7 +163,7 @@ def critical_path(root: Path) -> float:
     """Return the seconds of the longest chain of a first deploy."""
     deployment = deployment_of(load_project(root))
     shared = desired_shared(deployment, ("use1-az1", "use1-az2"), CurrentShared())
-    assert shared.network is not None
+    assert shared.network is not None and shared.images is not None
     image = chain(shared.images) + COLD
     stack = DesiredAgent(deployment, Environment()).stack("", None)
     return max(chain(shared.network), image) + chain(stack, (RUNTIME, ENDPOINT))

@@ -56,6 +56,16 @@ def _services() -> str:
     return "; ".join(f"`{stage}`: {names}" for stage, names in stages.items())
 
 
+_RULES = {
+    "role": "ARN of an execution role that exists. Without: voicecore creates one.",
+    "permissions_boundary": "ARN of the policy that bounds every role that voicecore creates.",
+    "role_path": "Path of every role that voicecore creates, such as `/teams/voice/`.",
+    "service_role": "ARN of the role with which CloudFormation changes the stacks.",
+    "kms_key": "ARN of the key that encrypts secrets, log groups and a new image repository.",
+    "repository": "URI of an ECR repository that exists. Without: voicecore creates one.",
+    "tags": "Table: tags of every resource.",
+}
+
 _SETTINGS: dict[str, dict[str, tuple[str, str]]] = {
     "": {
         "name": ("required", "Name of the project: a-z, 0-9 and single hyphens."),
@@ -79,6 +89,7 @@ _SETTINGS: dict[str, dict[str, tuple[str, str]]] = {
         "telephony": ("", "Table: the phone providers, for `telephony`."),
         "server": ("", "Table: the session server, if it carries phone calls."),
         "stages": ("`dev`", "Tables, one for each stage."),
+        **{key: ("", meaning) for key, meaning in _RULES.items()},
     },
     "vpc": {
         "subnets": ("", "IDs of your own private subnets. Without: voicecore makes a VPC."),
@@ -124,5 +135,7 @@ _SETTINGS: dict[str, dict[str, tuple[str, str]]] = {
         "max_lifetime": ("", "Seconds after which AgentCore ends a session (60 to 28800)."),
         "log_retention_days": ("", "Days that CloudWatch keeps the logs."),
         "server": ("`[server]`", "Table: settings of `[server]` for this stage."),
+        **{key: (f"`{key}`", meaning) for key, meaning in _RULES.items()},
+        "tags": ("`[tags]`", "Table: tags of this stage, added to those of `[tags]`."),
     },
 }

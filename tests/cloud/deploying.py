@@ -32,7 +32,6 @@ from voicecore.console.output import Output
 from voicecore.console.progress import OnProgress, Progress
 from voicecore.options.deploy import DeployOptions
 from voicecore.options.destroy import DestroyOptions
-from voicecore.project import aws_names
 from voicecore.project.project import Project
 
 # Runs are forked from a process that has loaded all modules and has no threads.
@@ -64,8 +63,8 @@ class ImageDouble:
         except TaskCancelled:
             (self.project.root / "deploy.log").open("a").write("build abandoned\n")
             raise
-        repository()
-        if there := _find(self.project, self.part):
+        name = repository().partition("/")[2]
+        if there := _find(self.project, self.part, name):
             return there
         self.before_push()
         tag = _tag(self.project, self.part)
@@ -81,7 +80,7 @@ class ImageDouble:
         }
         try:
             _ecr().put_image(
-                repositoryName=aws_names.repository_for(self.project.name),
+                repositoryName=name,
                 imageManifest=json.dumps(manifest),
                 imageManifestMediaType=manifest["mediaType"],
                 imageTag=tag,
@@ -90,7 +89,7 @@ class ImageDouble:
             # Another deploy pushed the same image at the same time.
             if error.response["Error"]["Code"] != "ImageAlreadyExistsException":
                 raise
-        return _find(self.project, self.part)
+        return _find(self.project, self.part, name)
 
 
 @dataclass(frozen=True)
@@ -101,7 +100,7 @@ class ImagesDouble:
     seconds: float = 0.0
 
     def plan(self, project: Project, repository: str, part: str) -> ImageDouble:
-        there = _find(project, part) if repository else ""
+        there = _find(project, part, repository.partition("/")[2]) if repository else ""
         return ImageDouble(project, part, there, self.before_push, self.seconds)
 
 
@@ -117,14 +116,14 @@ def _ecr() -> Any:
     )
 
 
-def _find(project: Project, part: str) -> str:
+def _find(project: Project, part: str, repository: str) -> str:
     try:
         found = _ecr().describe_images(
-            repositoryName=aws_names.repository_for(project.name),
+            repositoryName=repository,
             imageIds=[{"imageTag": _tag(project, part)}],
         )
     except ClientError as error:
-        if error.response["Error"]["Code"] == "ImageNotFoundException":
+        if error.response["Error"]["Code"].endswith("NotFoundException"):
             return ""
         raise
     return found["imageDetails"][0]["imageDigest"]

@@ -285,5 +285,7 @@ def test_export_writes_templates_and_policies_without_asking_aws(aws: Aws, vpc: 
     assert names == [
         *(f"voicecore-line-{stack}.yaml" for stack in ("images", "network", "dev")),
         *(f"deployer-policy-{n}.json" for n in (1, 2)),
+        *(f"execution-role-{kind}.json" for kind in ("policy", "trust")),
+        "README.md",
     ]
     assert not list(aws.journal)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
+from typing import Any
 
 import pytest
 
@@ -22,7 +23,9 @@ from tests.golden.test_permissions import (
 )
 from tests.standins.aws.cloudformation.schemas import schema_of
 from tests.unit.cloud.deployments import (
+    ACCOUNT,
     DOMAIN,
+    deployment,
     make_agent_stack,
     make_ecs_stack,
     make_lambda_stack,
@@ -33,17 +36,23 @@ from voicecore.cloud.stacks.images_stack import images_stack
 from voicecore.cloud.stacks.network_stack import network_stack
 
 ZONES = ("use1-az1", "use1-az2")
+RULES: dict[str, Any] = {
+    "permissions_boundary": f"arn:aws:iam::{ACCOUNT}:policy/boundary",
+    "role_path": "/teams/voice/",
+    "kms_key": f"arn:aws:kms:us-east-1:{ACCOUNT}:key/01234567-89ab-cdef-0123-456789abcdef",
+}
 DEPLOYMENTS = {
     "public": AGENT,
     "vpc": IN_VPC,
     "endpoints": CLOSED,
     "webrtc": OVER_WEBRTC,
     "ecs": ON_ECS,
+    "rules": named("line", deployment(**RULES)),
+    "ecs-rules": named("phone", phone_deployment(**RULES)),
     "ecs-domain": named("phone", phone_deployment(server=DOMAIN)),
 }
 # Permissions that no handler needs for our templates: resource type, permission, reason.
 UNUSED = (
-    ("*", "kms:*", "AWS's own keys encrypt everything"),
     ("*", "s3:*", "images are in ECR, and no log is delivered to a bucket"),
     ("*", "vpc-lattice:*", "endpoints lead to AWS's own services only"),
     ("AWS::ApplicationAutoScaling::*", "lambda:*", "only the ECS service scales"),
@@ -86,7 +95,7 @@ UNUSED = (
     ("AWS::ElasticLoadBalancingV2::*", "*:SetIpAddressType", "IPv4 only"),
     ("AWS::ElasticLoadBalancingV2::*", "*isterTargets", "ECS registers its tasks"),
     ("AWS::IAM::Role", "*tachRolePolicy", "roles have inline policies only"),
-    ("AWS::IAM::Role", "*RolePermissionsBoundary", "must stay as their owner set them"),
+    ("AWS::IAM::Role", "*:DeleteRolePermissionsBoundary", "a boundary stays"),
     ("AWS::Lambda::Function", "ec2:*", "in no VPC"),
     ("AWS::Lambda::Function", "elasticfilesystem:*", "no file system"),
     ("AWS::Lambda::Function", "s3files:*", "no file system"),
@@ -105,10 +114,20 @@ UNUSED = (
     ("AWS::Logs::LogGroup", "*:CreateLogDelivery", "no delivery"),
     ("AWS::Logs::LogGroup", "firehose:*", "no delivery"),
     ("AWS::Logs::LogGroup", "*:PutBearerTokenAuthentication", "writers sign"),
-    ("AWS::Logs::LogGroup", "*ssociateKmsKey", "AWS's own keys encrypt everything"),
     ("AWS::Logs::LogGroup", "*:PutLogGroupDeletionProtection", "destroy deletes the group"),
     ("AWS::SecretsManager::Secret", "*Replicat*", "one region"),
 )  # fmt: skip
+# The same, for an account whose administrator prescribes nothing.
+WITHOUT_RULES = (
+    ("*", "kms:*", "AWS's own keys encrypt everything"),
+    ("AWS::IAM::Role", "*:PutRolePermissionsBoundary", "no boundary"),
+    ("AWS::Logs::LogGroup", "*ssociateKmsKey", "AWS's own keys encrypt everything"),
+)
+# The same, for an account with a key, which encrypts secrets, log groups and repositories.
+WITH_KEY = tuple(
+    (kind, "kms:*", "AWS's own keys encrypt it")
+    for kind in ("AWS::DynamoDB::Table", "AWS::Lambda::Function")
+)
 # The same, for a network in which no server listens and for no network at all.
 WITHOUT_LISTENERS = (("AWS::EC2::SecurityGroup", "*Ingress", "nothing listens"),)
 WITHOUT_NETWORK = (("AWS::BedrockAgentCore::Runtime", "ec2:*", "AgentCore's own network"),)
@@ -116,9 +135,10 @@ WITHOUT_NETWORK = (("AWS::BedrockAgentCore::Runtime", "ec2:*", "AgentCore's own 
 
 def unused_by(of: Deployment) -> tuple[tuple[str, str, str], ...]:
     """Return the permissions that are not needed for this deployment."""
+    unused = UNUSED + (WITH_KEY if of.stage.kms_key else WITHOUT_RULES)
     if of.has_phones or of.vpc.endpoints:
-        return UNUSED
-    return UNUSED + (WITHOUT_LISTENERS if of.creates_network else WITHOUT_NETWORK)
+        return unused
+    return unused + (WITHOUT_LISTENERS if of.creates_network else WITHOUT_NETWORK)
 
 
 def may_call(of: Deployment) -> Iterator[tuple[str, str, str]]:

@@ -23,7 +23,9 @@ def test_one_file_of_authorities_is_for_all_clients(given: str) -> None:
 
 
 def test_variable_that_is_set_is_kept() -> None:
-    set_all = dict(zip(CA_VARIABLES, ("/aws.pem", "/all.pem", "/docker.pem"), strict=True))
+    set_all: dict[str, str] = dict(
+        zip(CA_VARIABLES, ("/aws.pem", "/all.pem", "/docker.pem"), strict=True)
+    )
     assert completed(set_all) == {}
 
 

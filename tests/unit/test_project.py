@@ -280,7 +280,8 @@ memory = 2
         "  line 16  turn.source: 'kvz' is unknown; did you mean 'kvs'?",
         "  line 17  turn.peak_calls: must be a whole number from 1 to 2500",
         "  line 24  stages.prod.memory: is not a known setting; choose from region, account, "
-        "platform, idle_timeout, max_lifetime, log_retention_days, server",
+        "platform, idle_timeout, max_lifetime, log_retention_days, server, role, "
+        "permissions_boundary, role_path, service_role, kms_key, repository, tags",
         "  line 20  stages.prod.region: 'eu-wst-1' is not a region of AgentCore Runtime; "
         "did you mean 'eu-west-1'?",
         "  line 21  stages.prod.idle_timeout: is longer than max_lifetime",

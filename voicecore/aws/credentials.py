@@ -40,7 +40,7 @@ WEB_IDENTITY_ADVICE = (
     "In CI, let the job write a new token (GitHub Actions: permissions: id-token: write), "
     "or unset AWS_WEB_IDENTITY_TOKEN_FILE and AWS_ROLE_ARN."
 )
-"""What to do without a usable web identity token."""
+"""Advice for a web identity token that is not usable."""
 
 # By METHOD of botocore's providers: what cannot be used, and what to do.
 _PLACES = {

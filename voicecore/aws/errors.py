@@ -96,7 +96,7 @@ class AwsUnreachable(AwsRefused):
 
 
 class CertificateNotTrusted(AwsRefused):
-    """What answers in AWS's place has a certificate that is not trusted here."""
+    """The certificate of the answer, in AWS's place, is not trusted here."""
 
 
 def code_of(error: ClientError) -> str:
@@ -321,6 +321,27 @@ _DENIED_ACTION = re.compile(
 )
 _DENIED_IDENTITY = re.compile(r"(?P<arn>arn:aws[\w-]*:(?:sts|iam)::\d{12}:\S+) is not authorized")
 
+_REFUSALS = (
+    (
+        "service control policy",
+        "a policy of your organization denies it",
+        "Such a policy can deny a region, a resource without a tag, or a role without a "
+        "permissions boundary. Ask its administrator. Then choose another region, or set [tags] or "
+        "permissions_boundary in voicecore.toml.",
+    ),
+    (
+        "explicit deny",
+        "a policy denies it explicitly",
+        "Ask the owner of that policy to change it.",
+    ),
+    (
+        "permissions boundary",
+        "no permissions boundary allows it",
+        "Ask the owner of the boundary to allow this action in it.",
+    ),
+)
+"""AWS's words for denials that no statement in the identity's policy lifts; why; the advice."""
+
 # S3's actions whose names are not those of the operations (Service Authorization Reference).
 _S3_ACTIONS = {
     "HeadBucket": "ListBucket",
@@ -356,12 +377,9 @@ def permission_error(message: str, operation: str, again: str, service: str = ""
             operation,
         )
     refused = f"{identity} is not allowed to do {action} on {resource}"
-    if "explicit deny" in message:
-        return NotAllowed(
-            f"{refused}: a policy denies it explicitly.",
-            _hint(f"{message}\nAsk the owner of that policy to change it.", again),
-            action,
-        )
+    for words, why, advice in _REFUSALS:
+        if words in message:
+            return NotAllowed(f"{refused}: {why}.", _hint(f"{message}\n{advice}", again), action)
     statement = json.dumps({"Effect": "Allow", "Action": action, "Resource": resource})
     return NotAllowed(
         f"{refused}.{said}", _hint(f"Add this statement to its policy:\n{statement}", again), action

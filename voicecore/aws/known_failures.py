@@ -32,6 +32,11 @@ KNOWN_FAILURES = (
         r"access denied while validating ecr",
         "Deploy again, which restores the role; keep the image in the runtime's region.",
     ),
+    # A tag policy of the organization allows other values of a tag.
+    KnownFailure(
+        r"tag policy does not allow",
+        "Give that tag a value that the policy allows, under [tags] in voicecore.toml.",
+    ),
     # The deploying identity lacks a permission.
     KnownFailure(r"iam:PassRole", "Ask for the statement that the message names."),
     # The image is amd64; AgentCore runs linux/arm64 only.

@@ -180,7 +180,7 @@ def find_session(profile: str | None, region: str | None, can_ask: bool) -> Any:
         return session
     except ProfileNotFound as error:
         raise _no_profile(profile, error) from error
-    except ValueError as error:  # of a setting that is no number
+    except ValueError as error:  # of a setting that must be a number
         raise InvalidConfigError(error_msg=str(error)) from error
 
 

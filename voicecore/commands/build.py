@@ -78,7 +78,7 @@ def _check_code(context: Context, options: BuildOptions, project: Project) -> Ex
 
 
 def _find_credentials(login: AwsLogin, repository: str) -> None:
-    """Find the credentials for ECR now: later, nobody can be asked for an MFA code."""
+    """Find the credentials for ECR now: later, no one can be asked for an MFA code."""
     if ecr := ecr_host(parse_reference(repository).registry):
         # Imported late: other registries do not need botocore.
         from voicecore.aws.errors import translated_errors

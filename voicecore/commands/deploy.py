@@ -34,6 +34,7 @@ from voicecore.options.deploy import DeployOptions
 from voicecore.options.invite import InviteOptions
 from voicecore.options.project.add import AddOptions
 from voicecore.project import aws_names, identity
+from voicecore.project.account_rules import invalid_rules
 from voicecore.project.defaults import DEFAULT_STAGE
 from voicecore.project.foreign_code import warn_of_foreign_code
 from voicecore.project.invalid_setting import did_you_mean, one_of
@@ -67,7 +68,7 @@ def run(context: Context, options: DeployOptions, login: AwsLogin, images: Image
     started = time.monotonic()
     request = _read_project(context, options)
     if options.export:
-        return _export(context, request)
+        return _export(context, options, request)
     warn_of_captures(context.output, request.project.agent, [request.deployment.stage.platform])
     tell_version(context.output, request.project.name, request.project.version)
     warn_of_foreign_code(context.output, context.env, request.project.root)
@@ -98,6 +99,11 @@ def run(context: Context, options: DeployOptions, login: AwsLogin, images: Image
 
 def _read_project(context: Context, options: DeployOptions) -> DeployRequest:
     """Return what to deploy. Raises BadProject, BadOption, BadEnvironment and similar errors."""
+    if options.format != export.YAML and not options.export:
+        raise BadOption(
+            f"--format {options.format} is for --export.",
+            f"voicecore deploy --export template --format {options.format}",
+        )
     _require_checks(options.skip_check)
     project = load_project(context.cwd / (options.project or ""))
     project = _offer_transport(context, options, project)
@@ -141,6 +147,7 @@ def deployment_for(project: Project, options: DeployOptions) -> Deployment:
         deployment = _only_transport(project, deployment, options.transport)
     if options.region:
         _check_region(project, options.region)
+        _check_rules(deployment, options.region)
         deployment = replace(deployment, stage=replace(deployment.stage, region=options.region))
     if options.ha:
         if not deployment.creates_network:
@@ -184,11 +191,22 @@ def _check_region(project: Project, region: str) -> None:
         raise BadOption(message if message.endswith("?") else f"{message}.")
 
 
-def _export(context: Context, request: DeployRequest) -> ExitCode:
+def _check_rules(deployment: Deployment, region: str) -> None:
+    """Raise BadOption for a region that lacks the key or the repository of voicecore.toml."""
+    stage = deployment.stage
+    given = {"kms_key": stage.kms_key, "repository": stage.repository}
+    for mistake in invalid_rules("", given, region):
+        raise BadOption(
+            f"`{mistake.key}` in voicecore.toml {mistake.message}.",
+            f"Add a stage with its own to voicecore.toml:  [stages.NAME] with region = {region!r}",
+        )
+
+
+def _export(context: Context, options: DeployOptions, request: DeployRequest) -> ExitCode:
     """Write templates and policies for deploying by other means, without asking AWS."""
     folder = request.project.root / EXPORT_FOLDER
     opener = within(request.project.root, mode=0o666)
-    for name, text in export.exported_files(request).items():
+    for name, text in export.exported_files(request, options.format).items():
         with open(folder / name, "w", encoding="utf-8", opener=opener) as file:
             file.write(text)
         context.output.data(str(folder / name))

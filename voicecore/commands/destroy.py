@@ -49,7 +49,13 @@ def run(context: Context, options: DestroyOptions) -> ExitCode:
         login = AwsLogin(options.profile, context.interactive)
         aws = login.connect(options.region or deployment.stage.region)
         session.check_account(aws.identity, deployment.stage.account)
-        cloud = CloudFormation(aws.client("cloudformation"), deployment.owner, again, tasks.sleep)
+        cloud = CloudFormation(
+            aws.client("cloudformation"),
+            deployment.owner,
+            again,
+            tasks.sleep,
+            service_role=deployment.stage.service_role,
+        )
         removal = _plan_removal(options, deployment, aws, cloud)
         builds = _build_resources(context.output, aws, removal, deployment.owner)
         if removal.empty and not builds:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -287,13 +288,18 @@ def _cost_items(found: StageStatus) -> str:
 
 
 def project_lines(found: Sequence[TaggedResources]) -> Iterator[Line]:
-    """Yield every project for people, with what it costs per month without calls."""
+    """Yield every project for people, with its owner's tags and its monthly cost without calls."""
+    namesakes = Counter((each.project, each.stage, each.region) for each in found)
     for each in found:
         kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(each.kinds.items()))
+        tags = ", ".join(f"{key}={value}" for key, value in each.tags.items())
+        shared = namesakes[each.project, each.stage, each.region] > 1
         yield [
             Span(f"{each.project} · {each.stage}", "bold"),
+            Span(f"  id {each.id or 'none'}" if shared else ""),
             Span(f"  {each.region}"),
             Span(f"  {each.month:.2f} $ per month", "yellow" if each.month >= 1 else ""),
+            Span(f"  {tags}" if tags else ""),
             Span(f"  {kinds}", "dim"),
         ]
 

@@ -36,7 +36,7 @@ class DeployOptions:
       voicecore deploy --dry-run
       voicecore deploy --server
       voicecore deploy --stage prod --message "kinder voice" --yes
-      voicecore deploy --export template
+      voicecore deploy --export template --format json
     """
 
     project: ProjectFolder = None
@@ -85,9 +85,13 @@ class DeployOptions:
     export: Annotated[
         Literal["template"] | None,
         Option(
-            "Write templates, and IAM policies for the deploying identity, to cloudformation/.",
+            "Write templates, IAM policies and a README to cloudformation/.",
             once=True,
         ),
     ] = None
+    format: Annotated[
+        Literal["yaml", "json"],
+        Option("Format of the templates that --export writes.", once=True),
+    ] = "yaml"
     yes: SkipConfirmation = False
     json: Json = False

@@ -17,6 +17,7 @@ from voicecore.catalog.transports import BY_PHONE, TRANSPORTS
 from voicecore.catalog.turn_sources import KVS
 from voicecore.console.errors import ExitCode, VoicecoreError
 from voicecore.project import aws_names
+from voicecore.project.account_rules import AccountRules, rules_of
 from voicecore.project.defaults import DEFAULT_STAGE, IDLE_TIMEOUT, MAX_LIFETIME
 from voicecore.project.identity import Owner
 from voicecore.project.invalid_setting import InvalidSetting, did_you_mean, one_of
@@ -72,7 +73,7 @@ class ServerSettings:
 
 
 @dataclass(frozen=True)
-class Stage:
+class Stage(AccountRules):
     """One deployment of the project, such as `dev` or `prod`. Times are in seconds."""
 
     name: str
@@ -107,6 +108,8 @@ class Project:
     """Phone providers, if the project takes phone calls."""
     id: str = ""
     """ID that tags its resources; empty for a project of before IDs."""
+    rules: AccountRules = field(default_factory=AccountRules)
+    """Rules of the account's administrator for what stages share."""
     stages: dict[str, Stage] = field(default_factory=dict[str, Stage])
     version: str = ""
     """Version of voicecore that generated its files; empty if voicecore.toml does not tell."""
@@ -200,6 +203,7 @@ def load_project(root: Path) -> Project:
         turn=TurnSettings(**answers.get("turn", {})),
         providers=tuple(answers.get(BY_PHONE, {}).get("providers", ())),
         id=answers.get("id", ""),
+        rules=AccountRules(**rules_of(answers)),
         stages=dict(_stages(answers)),
         version=answers.get("voicecore", ""),
     )
@@ -242,6 +246,7 @@ def _stages(answers: dict[str, Any]) -> Iterator[tuple[str, Stage]]:
                 log_retention_days=own.get("log_retention_days", LOG_RETENTION_DAYS),
                 server=ServerSettings(**answers.get("server", {}) | own.get("server", {})),
                 platform=own.get("platform", answers.get("platform", DEFAULT_PLATFORM)),
+                **rules_of(answers, own),
             ),
         )
 

@@ -18,6 +18,7 @@ from voicecore.catalog.transports import DEFAULT as DEFAULT_TRANSPORT
 from voicecore.catalog.transports.record import Transport
 from voicecore.catalog.turn_sources import KVS, SOURCES
 from voicecore.project import aws_names, identity
+from voicecore.project.account_rules import RULES, invalid_rules, stage_rules
 from voicecore.project.defaults import MAX_LIFETIME
 from voicecore.project.invalid_setting import (
     InvalidSetting,
@@ -60,7 +61,7 @@ def invalid_settings(answers: dict[str, Any]) -> Iterator[InvalidSetting]:
     """Yield everything wrong with the content of voicecore.toml, or the answers of init."""
     known = (
         "name", "id", "transports", "pipeline", "region", "services", "voicecore",
-        "account", "platform", "network", "vpc", "turn", BY_PHONE, "server", "stages",
+        "account", "platform", "network", "vpc", "turn", BY_PHONE, "server", "stages", *RULES,
     )  # fmt: skip
     yield from unknown_keys("", answers, known)
     for key in ("name", "transports", "pipeline", "region"):
@@ -92,6 +93,7 @@ def invalid_settings(answers: dict[str, Any]) -> Iterator[InvalidSetting]:
 
     yield from _invalid_account("account", answers)
     yield from _invalid_platform("platform", answers)
+    yield from invalid_rules("", answers, answers.get("region"))
     transports = _known_transports(answers)
     used = used_by(record, services_of(record, chosen)) if record else ()
     yield from invalid_network(answers, transports, internet_needs(used, transports))
@@ -103,7 +105,7 @@ def invalid_settings(answers: dict[str, Any]) -> Iterator[InvalidSetting]:
         yield InvalidSetting("stages", "must be a table that has one table per stage")
     else:
         for name, stage in cast("dict[str, Any]", stages).items():
-            yield from _invalid_stage(name, stage, needs)
+            yield from _invalid_stage(name, stage, needs, answers)
 
 
 def _invalid_name(answers: dict[str, Any]) -> Iterator[InvalidSetting]:
@@ -274,7 +276,9 @@ def _invalid_server(key: str, settings: dict[str, Any]) -> Iterator[InvalidSetti
     yield from invalid_number(f"{key}.concurrency", concurrency, (1, CONCURRENCY_MAX))
 
 
-def _invalid_stage(name: str, stage: object, needs: _RegionNeeds) -> Iterator[InvalidSetting]:
+def _invalid_stage(
+    name: str, stage: object, needs: _RegionNeeds, project: dict[str, Any]
+) -> Iterator[InvalidSetting]:
     for problem in aws_names.stage_name_problems(name):
         yield InvalidSetting(f"stages.{name}", f"{name!r} is not valid: {problem}")
     if not isinstance(stage, dict):
@@ -284,7 +288,7 @@ def _invalid_stage(name: str, stage: object, needs: _RegionNeeds) -> Iterator[In
     table = f"stages.{name}."
     known = (
         "region", "account", "platform", "idle_timeout", "max_lifetime", "log_retention_days",
-        "server",
+        "server", *RULES,
     )  # fmt: skip
     yield from unknown_keys(table, own, known)
     yield from _invalid_server(f"{table}server", own)
@@ -292,6 +296,9 @@ def _invalid_stage(name: str, stage: object, needs: _RegionNeeds) -> Iterator[In
         yield from _invalid_region(f"{table}region", own["region"], needs)
     yield from _invalid_account(f"{table}account", own)
     yield from _invalid_platform(f"{table}platform", own)
+    yield from invalid_rules(
+        table, stage_rules(own, project), own.get("region", project.get("region"))
+    )
     times = [
         *invalid_number(f"{table}idle_timeout", own.get("idle_timeout", 60), LIFETIMES, "s"),
         *invalid_number(f"{table}max_lifetime", own.get("max_lifetime", 60), LIFETIMES, "s"),

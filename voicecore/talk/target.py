@@ -189,10 +189,6 @@ def _not_started(lines: list[str], project: Project) -> AgentNotStarted:
     )
 
 
-_NOT_STARTED = "none"
-"""ID of a session that did not start: no session has it, so only the agent's own trouble counts."""
-
-
 @asynccontextmanager
 async def _explain_refusals(running: DevState) -> AsyncGenerator[None]:
     """Add the local runtime's reason to a refused start or connection: AWS's answers carry none."""
@@ -207,7 +203,7 @@ async def _explain_refusals(running: DevState) -> AsyncGenerator[None]:
     try:
         yield
     except AgentUnavailable as error:
-        trouble = await reason(_NOT_STARTED)
+        trouble = await reason("")
         if not trouble:
             raise
         raise ConnectionLost(trouble["text"], trouble["hint"]) from error
@@ -222,9 +218,9 @@ async def _explain_refusals(running: DevState) -> AsyncGenerator[None]:
 def trouble_of(session_id: str, troubles: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
     """Return the last of the runtime's troubles that is not another session's, or None.
 
-    The session of a telephone is not known here, and its ID is empty.
+    The ID is empty for a session that did not start: it has only the agent's own trouble.
     """
-    own = (None, session_id) if session_id else {each.get("session_id") for each in troubles}
+    own = (None, session_id)
     return next((each for each in reversed(troubles) if each.get("session_id") in own), None)
 
 

@@ -73,7 +73,7 @@ class TurnTracker:
         self._reply_open = self._reports_replies = False
         self._reply_said = False  # its sound may still be on the way
         self._reply_to: float | None = None  # end of the phrase that the open reply answers
-        self._fresh_at: float | None = None  # start of a new utterance that is no answer so far
+        self._fresh_at: float | None = None  # start of a new utterance that answers nothing so far
         self._sounded_at: float | None = None  # when the agent was last heard
         self._active_at = 0.0
         self._heard_answer = False

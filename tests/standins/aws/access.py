@@ -71,6 +71,7 @@ _RESOURCES: Mapping[str, tuple[tuple[tuple[str, ...], str], ...]] = {
         (("ChannelARN",), ""),
         (("ResourceARN",), ""),
     ),
+    "kms": ((("KeyId",), ""),),
     "lambda": ((("FunctionName",), "function:{}"), (("Resource",), "")),
     "logs": (
         (("logGroupName",), "log-group:{}"),
@@ -86,9 +87,10 @@ _CREATED = {
     "elasticloadbalancing:CreateTargetGroup": "targetgroup/{}/0",
 }
 _WITHOUT_RESOURCE = ("bedrock-agentcore:CreateAgentRuntime",)
-_PASSED_ROLES = ("roleArn", "Role", "serviceRole", "taskRoleArn", "executionRoleArn")
+_PASSED_ROLES = ("roleArn", "Role", "serviceRole", "taskRoleArn", "executionRoleArn", "RoleARN")
 _PASSED_TO = {
     "bedrock-agentcore": "bedrock-agentcore.amazonaws.com",
+    "cloudformation": "cloudformation.amazonaws.com",
     "codebuild": "codebuild.amazonaws.com",
     "ecs": "ecs-tasks.amazonaws.com",
     "lambda": "lambda.amazonaws.com",
@@ -156,6 +158,9 @@ class Accesses:
             params["StackName"] = self._stacks[params["ChangeSetName"].split("/")[1]]
         service, _, name = action.partition(":")
         context = {"aws:RequestedRegion": region}
+        context |= {f"aws:RequestTag/{key}": value for key, value in tags_in(params).items()}
+        if "PermissionsBoundary" in params:
+            context["iam:PermissionsBoundary"] = params["PermissionsBoundary"]
         if "AWSServiceName" in params:
             context["iam:AWSServiceName"] = params["AWSServiceName"]
         actions = _PERMISSIONS.get(action, (action,))
@@ -191,12 +196,25 @@ def _tags(params: Mapping[str, Any]) -> bool:
     return any(params.get(key) for key in ("tags", "Tags", "TagSpecifications"))
 
 
+def tags_in(params: Mapping[str, Any]) -> dict[str, str]:
+    """Return the tags that a call puts on a resource."""
+    listed = params.get("Tags") or params.get("tags") or []
+    for specification in params.get("TagSpecifications", ()):
+        listed = [*listed, *specification["Tags"]]
+    if isinstance(listed, Mapping):
+        return dict(listed)
+    pairs = ({key.lower(): value for key, value in each.items()} for each in listed)
+    return {each["key"]: each.get("value", "") for each in pairs if "key" in each}
+
+
 def _arns(action: str, params: Mapping[str, Any], region: str) -> Iterator[str]:
     service = action.partition(":")[0]
     resources = _RESOURCES.get(service, ())
     if "AWSServiceName" in params:
         linked = params["AWSServiceName"]
         resources = (((), f"role/aws-service-role/{linked}/{LINKED_ROLES.get(linked, '')}"),)
+    if action == "iam:CreateRole" and "Path" in params:
+        resources = ((("RoleName",), f"role{params['Path']}{{}}"),)
     if action in _CREATED:
         resources = ((("Name",), _CREATED[action]),)
     if action == "cloudfront:ListVpcOrigins":
@@ -227,19 +245,47 @@ def _list(value: Any) -> list[str]:
 
 
 def granted(statements: Iterable[Mapping[str, Any]], access: Access) -> bool:
-    """Return whether one of the statements, in IAM's JSON, allows the access."""
-    return any(
-        access.action in _list(statement["Action"])
+    """Return whether the statements, in IAM's JSON, allow the access."""
+    return decision(statements, access) == "allowed"
+
+
+def decision(statements: Iterable[Mapping[str, Any]], access: Access) -> str:
+    """Return IAM's decision by these statements: "allowed", "explicitDeny" or "implicitDeny"."""
+    found = {each.get("Effect", "Allow") for each in statements if _applies(each, access)}
+    if "Deny" in found:
+        return "explicitDeny"
+    return "allowed" if "Allow" in found else "implicitDeny"
+
+
+def _applies(statement: Mapping[str, Any], access: Access) -> bool:
+    actions = _list(statement["Action"] if "Action" in statement else statement["NotAction"])
+    named = any(fnmatchcase(access.action, pattern) for pattern in actions)
+    return (
+        named == ("Action" in statement)
         and any(fnmatchcase(access.arn, pattern) for pattern in _list(statement["Resource"]))
         and (access.context is None or _holds(statement.get("Condition", {}), access.context))
-        for statement in statements
     )
 
 
 def _holds(condition: Mapping[str, Mapping[str, Any]], context: Mapping[str, str]) -> bool:
-    assert set(condition) <= {"StringEquals"}, f"the stand-in cannot evaluate {condition}"
     return all(
-        context.get(key) in _list(values)
-        for test in condition.values()
-        for key, values in test.items()
-    )
+        _test_holds(test, context.get(key), [str(value).lower() if test == "Null" else value
+                                             for value in _list(values)])
+        for test, keys in condition.items()
+        for key, values in keys.items()
+    )  # fmt: skip
+
+
+def _test_holds(test: str, value: str | None, wanted: list[str]) -> bool:
+    if test == "Null":
+        return (value is None) == ("true" in wanted)
+    assert test in _TESTS, f"the stand-in cannot evaluate {test}"
+    matches = value is not None and any(fnmatchcase(value, each) for each in wanted)
+    return matches == _TESTS[test]
+
+
+# Whether a test holds if a value matches; IAM's negated tests hold without a value.
+_TESTS = {
+    **dict.fromkeys(("StringEquals", "StringLike", "ArnEquals", "ArnLike"), True),
+    **dict.fromkeys(("StringNotEquals", "StringNotLike", "ArnNotEquals", "ArnNotLike"), False),
+}

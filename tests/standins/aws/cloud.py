@@ -85,6 +85,10 @@ class Cloud:
     callers: dict[str, Caller] = field(default_factory=dict)
     # Statements by access key; callers that are not here may do everything.
     policies: dict[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
+    boundaries: dict[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
+    # Of the organization: statements that deny, and the values that tags may have.
+    control_policies: list[Mapping[str, Any]] = field(default_factory=list)
+    tag_policy: dict[str, list[str]] = field(default_factory=dict)
     lock: threading.RLock = field(default_factory=threading.RLock)
     state: dict[tuple[str, ...], Any] = field(default_factory=dict)
     threads: list[threading.Thread] = field(default_factory=list)

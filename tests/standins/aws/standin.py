@@ -130,16 +130,27 @@ class Aws:
         account: str = ACCOUNT,
         temporary: bool = True,
         policies: Sequence[Mapping[str, Any]] | None = None,
+        boundary: Sequence[Mapping[str, Any]] | None = None,
     ) -> Caller:
         """Return credentials of another identity, or of another account.
 
-        With `policies`, statements in IAM's JSON, it may do only what they allow.
+        With `policies`, statements in IAM's JSON, it may do only what they allow, and with a
+        `boundary` only what both allow.
         """
         made = new_caller(account, temporary=temporary)
         self.cloud.callers[made.access_key_id] = made
         if policies is not None:
             self.cloud.policies[made.access_key_id] = policies
+        if boundary is not None:
+            self.cloud.boundaries[made.access_key_id] = boundary
         return made
+
+    def organize(
+        self, *denials: Mapping[str, Any], tags: Mapping[str, Sequence[str]] | None = None
+    ) -> None:
+        """Set service control policies, by their statements, and a tag policy: values by key."""
+        self.cloud.control_policies[:] = denials
+        self.cloud.tag_policy = {key: list(values) for key, values in (tags or {}).items()}
 
     def agent_says(
         self,

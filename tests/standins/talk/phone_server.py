@@ -45,6 +45,10 @@ class PhoneServerStandIn:
     status: int = 200
     greets: bool = True
     reply_ms: int = 600
+    keys_ms: int = 200
+    """Length of its reply to keys that end with #."""
+    thinks_ms: int = 0
+    """Time before that reply, at whose begin it clears what it was playing, as agents do."""
     hangs_up_after: int = 0
     """Number of answers after which it sends a mark, waits for it, and closes."""
     flood: Sequence[str] = ()
@@ -141,7 +145,8 @@ class _PhoneAgent:
                 case "mark" | "playedStream" | "websocket:notify":
                     await self.socket.close()
                 case "dtmf" | "websocket:dtmf" if "#" in message.data:
-                    self._speak(200)
+                    await self._interrupt()
+                    self._speak(self.server.keys_ms, self.server.thinks_ms)
                 case _:
                     pass
         if self.speaking:
@@ -164,10 +169,11 @@ class _PhoneAgent:
                     self.answers += 1
                     self._speak(self.server.reply_ms)
 
-    def _speak(self, ms: int) -> None:
-        self.speaking = asyncio.create_task(self._say(ms))
+    def _speak(self, ms: int, after_ms: int = 0) -> None:
+        self.speaking = asyncio.create_task(self._say(ms, after_ms))
 
-    async def _say(self, ms: int) -> None:
+    async def _say(self, ms: int, after_ms: int) -> None:
+        await asyncio.sleep(after_ms / 1000)
         sound = tone(ms, rate=self.rate)
         chunk = 2 * self.rate * (20 if self.provider == "vonage" else 40) // 1000
         with contextlib.suppress(ConnectionError):

@@ -129,9 +129,9 @@ def test_change_set_is_deleted_after_it_is_read() -> None:
     cloud = connect(client)
     deployed = cloud.find(STACK.name)
     assert deployed is not None
-    assert cloud.changes(STACK) is None
+    assert cloud.changes(STACK, deployed) is None
     larger = Stack(name=STACK.name, template=TEMPLATE, parameters={"Size": "9"}, tags=TAGS)
-    assert cloud.changes(larger) is not None
+    assert cloud.changes(larger, deployed) is not None
     assert client.change_sets == {}
 
 

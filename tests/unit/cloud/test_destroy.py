@@ -2,7 +2,7 @@
 
 import pytest
 
-from voicecore.cloud.deploy.destroy import Removal, StillUsed, stage_removal
+from voicecore.cloud.deploy.destroy import DeployedByOthers, Removal, StillUsed, stage_removal
 from voicecore.cloud.resources.inventory import StackSummary
 
 
@@ -50,6 +50,13 @@ def test_network_that_another_stage_uses_is_not_deleted() -> None:
 def test_leftovers_of_an_earlier_destroy_are_deleted() -> None:
     assert names(removal("images", "network", network=True).stacks) == ["images", "network"]
     assert stage_removal("x", "dev", [], ["/aws/group"], False).log_groups == ("/aws/group",)
+
+
+def test_stacks_under_names_of_others_are_refused() -> None:
+    theirs = StackSummary("StackSet-voice-8c1b", "arn:x", "CREATE_COMPLETE", "dev")
+    with pytest.raises(DeployedByOthers, match="StackSet-voice-8c1b") as raised:
+        stage_removal("x", "dev", [*found("images"), theirs], [], False)
+    assert "delete-stack --stack-name StackSet-voice-8c1b" in str(raised.value.hint)
 
 
 def test_removal_is_empty_when_nothing_is_deployed() -> None:

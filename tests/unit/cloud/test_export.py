@@ -1,11 +1,12 @@
 """Exported templates: the YAML and its header."""
 
+import json
 from typing import Any
 
 import yaml
 
 from tests.unit.cloud.deployments import WEBRTC, WEBSOCKET, deployment, make_agent_stack
-from voicecore.cloud.deploy.export import as_yaml, exported_files
+from voicecore.cloud.deploy.export import as_json, as_yaml, exported_files
 from voicecore.cloud.deploy.request import DeployRequest
 from voicecore.cloud.stacks.env_split import Environment
 
@@ -13,7 +14,8 @@ STACK = make_agent_stack(deployment("cascade", WEBRTC, network="vpc"), KEY="x")
 
 
 def test_yaml_is_the_template() -> None:
-    assert yaml.safe_load(as_yaml(STACK)) == STACK.template
+    assert yaml.safe_load(as_yaml(STACK)) == STACK.document
+    assert json.loads(as_json(STACK)) == STACK.document
 
 
 def test_header_explains_every_parameter_and_deploys_with_voicecores_tags() -> None:

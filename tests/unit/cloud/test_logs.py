@@ -1,12 +1,14 @@
 """`voicecore logs`: queries, filters, display, --since, waiting, and empty logs."""
 
 from datetime import UTC, datetime, timedelta, timezone
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 
-from tests.standins.aws_answers import AwsAnswers, ClientAnswers
+from tests.standins.aws_answers import ClientAnswers
+from tests.standins.cloudformation_double import CloudFormationDouble
 from voicecore.cloud.observe.empty_log import EmptyLog, reason_for
 from voicecore.cloud.observe.logs import (
     LogSource,
@@ -180,12 +182,12 @@ def test_temporary_problems_are_waited_out(error: Any, reason: WaitReason | None
 def test_live_tail_without_a_runtime_takes_at_most_ten_groups() -> None:
     prefix = "/aws/bedrock-agentcore/runtimes/line_dev-"
     names = [f"{prefix}abcdefghi{n:x}-DEFAULT" for n in range(12)]
-    error: Any = {"Error": {"Code": "ValidationError", "Message": "Stack does not exist"}}
-    services = {
-        "cloudformation": {"describe_stacks": ClientError(error, "DescribeStacks")},
-        "logs": {"describe_log_groups": {"logGroups": [{"logGroupName": n} for n in names]}},
+    groups = {"logGroups": [{"logGroupName": n} for n in names]}
+    clients = {
+        "cloudformation": CloudFormationDouble(),
+        "logs": ClientAnswers({"describe_log_groups": groups}),
     }
-    aws: Any = AwsAnswers(services)
+    aws: Any = SimpleNamespace(client=clients.__getitem__)
     assert LogSource(Owner("line"), "dev").current_groups(aws) == names[:10]
 
 

@@ -26,7 +26,7 @@ from voicecore.cloud.preflight.models import access_result
 from voicecore.project.project import Vpc
 
 GOV = "us-gov-west-1"
-EXAMPLE = re.compile("REGION|…")
+EXAMPLE = re.compile("ACCOUNT|REGION|…")
 """Marks an example of an ARN in a help text."""
 
 

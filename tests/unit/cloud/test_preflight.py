@@ -1,6 +1,6 @@
 """Results of preflight checks, from AWS's answers."""
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.standins.aws_answers import AwsAnswers
-from voicecore.cloud.preflight import agent, names, network, permissions, quotas, server
+from voicecore.cloud.preflight import agent, names, network, permissions, quotas, rules, server
 from voicecore.cloud.preflight.check_names import CHECK_NAMES
 from voicecore.cloud.preflight.checks import (
     CheckOutcome,
@@ -19,6 +19,7 @@ from voicecore.cloud.preflight.checks import (
 from voicecore.cloud.resources.inventory import FoundResource
 from voicecore.cloud.stacks.deployment import Deployment, deployment_of
 from voicecore.cloud.stacks.network_stack import Egress
+from voicecore.project.account_rules import AccountRules
 from voicecore.project.network_settings import VPC
 from voicecore.project.project import Project, ServerSettings, Stage, Vpc
 
@@ -178,6 +179,9 @@ def test_every_check_can_be_skipped_by_its_name() -> None:
         of = replace(of, stage=replace(of.stage, server=ServerSettings(domain, "arn:x")))
         for on_ecs in (True, False):
             found |= {name for name, _ in server.server_checks(aws, of, on_ecs, new=True)}
+    given = AccountRules(role="r", service_role="s", kms_key="k", repository="u")
+    of = replace(deployment(), stage=replace(deployment().stage, **asdict(given)))
+    found |= {name for name, _ in rules.rule_checks(aws, of, None, has_secret=False)}
     assert found == set(CHECK_NAMES)
 
 

@@ -11,7 +11,7 @@ from voicecore.cloud.observe.projects import TaggedResources, group_by_stage, ki
 from voicecore.cloud.observe.status import ServerStatus, StageStatus, last_sessions
 from voicecore.cloud.resources.deployed_stack import DeployedStack
 from voicecore.cloud.resources.ecs_service import EcsService
-from voicecore.commands.status import document_of, lines_of
+from voicecore.commands.status import document_of, lines_of, project_lines
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 
@@ -81,22 +81,31 @@ def test_kind_of_an_arn(arn: str, kind: str) -> None:
 
 
 def test_tagged_resources_are_grouped_by_project_and_stage() -> None:
-    def tagged(arn: str, project: str, stage: str) -> dict[str, Any]:
-        tags = {"voicecore:project": project, "voicecore:stage": stage}
+    def tagged(
+        arn: str, project: str, stage: str, more: dict[str, str] | None = None
+    ) -> dict[str, Any]:
+        tags = {"voicecore:project": project, "voicecore:stage": stage} | (more or {})
         return {"ResourceARN": arn, "Tags": [{"Key": k, "Value": v} for k, v in tags.items()]}
 
     found = group_by_stage(
         [
             tagged("arn:aws:ec2:r:1:natgateway/nat-1", "line", "shared"),
             tagged("arn:aws:ec2:r:1:elastic-ip/e-1", "line", "shared"),
-            tagged("arn:aws:iam::1:role/x", "line", "dev"),
+            tagged("arn:aws:iam::1:role/x", "line", "dev", {"Owner": "ada", "aws:x": "y"}),
+            tagged("arn:aws:iam::1:role/z", "line", "dev", {"Owner": "bob"}),
+            tagged("arn:aws:iam::1:role/y", "line", "dev", {"voicecore:id": "3f9"}),
         ],
         "us-east-1",
     )
     assert found == [
         TaggedResources("line", "shared", "us-east-1", {"ec2:natgateway": 1, "ec2:elastic-ip": 1}),
-        TaggedResources("line", "dev", "us-east-1", {"iam:role": 1}),
+        TaggedResources("line", "dev", "us-east-1", {"iam:role": 2}, "", {"Owner": "ada, bob"}),
+        TaggedResources("line", "dev", "us-east-1", {"iam:role": 1}, "3f9"),
     ]
+    lines = ["".join(span.text for span in line) for line in project_lines(found)]
+    assert "Owner=ada, bob" in lines[1]
+    assert ["id none" in line for line in lines] == [False, True, False]
+    assert "line · dev  id 3f9  us-east-1" in lines[2]
     assert found[0].month == pytest.approx(36.50)
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from tests.conftest import Voicecore
 from voicecore.project.project import Project, Stage
-from voicecore.talk.target import endpoint_for
+from voicecore.talk.target import endpoint_for, trouble_of
 
 
 @pytest.fixture
@@ -91,3 +91,11 @@ def test_remote_calls_the_endpoint_of_the_stage(
     project = Project(tmp_path, "line", (), "offline", "us-east-1", {}, stages=stages)
     arn = f"arn:aws:bedrock-agentcore:us-east-1:123456789012:runtime/{runtime}"
     assert endpoint_for(project, arn, "DEFAULT") == endpoint
+
+
+def test_reason_of_another_session_is_not_told() -> None:
+    agent, mine, other = ({"session_id": id, "text": "broken"} for id in (None, "mine", "other"))
+    assert trouble_of("mine", [agent, mine, other]) is mine
+    assert trouble_of("third", [agent, mine, other]) is agent
+    assert trouble_of("", [agent, mine, other]) is agent
+    assert trouble_of("", [mine, other]) is None

@@ -1,9 +1,11 @@
 """`voicecore talk --phone` in the protocol of each provider, against a stand-in of a server."""
 
+import ast
 import asyncio
 import json
 import os
 import sys
+import uuid
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ from typing import Any
 import aiohttp
 import pytest
 
+import voicecore
 from tests.conftest import Voicecore
 from tests.standins.phone.accounts import account
 from tests.standins.talk.phone_server import PhoneServerStandIn
@@ -88,6 +91,23 @@ def test_holds_a_call_by_each_provider(tmp_path: Path) -> None:
     run(test)
 
 
+def test_reply_to_keys_is_heard_to_its_end(tmp_path: Path) -> None:
+    async def call(*more: str) -> list[tuple[str, float]]:
+        async with PhoneServerStandIn(keys_ms=1000, thinks_ms=1500) as server:
+            done = await talk(server, "twilio", "--dtmf", "12#", *more)
+        assert done.code == 0, done.stderr
+        spoken = [each for each in done.events if each["event"] in ("user_spoke", "agent_spoke")]
+        return [(each["event"], each["seconds"]) for each in spoken]
+
+    async def test() -> None:
+        keys, both = await asyncio.gather(call(), call("--input", str(QUESTION)))
+        assert keys == [("agent_spoke", 0.4), ("agent_spoke", 1.0)]
+        assert both[:2] == keys
+        assert [who for who, _ in both[2:]] == ["user_spoke", "agent_spoke"]
+
+    run(test)
+
+
 def test_agent_hangs_up_when_its_mark_was_played() -> None:
     async def call(provider: str) -> None:
         async with PhoneServerStandIn(hangs_up_after=1) as server:
@@ -112,6 +132,21 @@ def test_reports_a_rejected_call() -> None:
         assert "voicecore add telephony --provider twilio" in done.error
 
     run(test)
+
+
+@pytest.mark.parametrize("provider", PHONES)
+def test_session_of_a_call_is_the_one_that_the_server_derives(provider: str) -> None:
+    source = Path(voicecore.__file__).parent / "catalog/transports/telephony/template/server"
+    text = (source / "internal/telephony/provider.py").read_text()
+    function = next(
+        node
+        for node in ast.parse(text).body
+        if isinstance(node, ast.FunctionDef) and node.name == "session_id_for"
+    )
+    names: dict[str, Any] = {"uuid": uuid}
+    exec(ast.unparse(function), names)
+    call = PHONES[provider].signaling().new_call(account(provider), "+12025550123", "+12025550100")
+    assert call.session_id == names["session_id_for"](provider, call.id)
 
 
 async def refusal(server: PhoneServerStandIn, provider: str = "twilio", **more: str) -> str:

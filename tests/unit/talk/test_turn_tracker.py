@@ -15,14 +15,14 @@ from voicecore.talk.channel import Connected, Delivery, Disconnected
 from voicecore.talk.transports import pipecat_frames, rtvi
 from voicecore.talk.turn_tracker import ANSWER_SECONDS, TurnTracker
 
-N = 600 if os.environ.get("CI") else 150
+N = 300 if os.environ.get("CI") else 150
 BLOCK = 0.02
 CLEAR = pipecat_frames.Interruption()
 
 
 @dataclass(frozen=True)
 class Reply:
-    """What the agent says to one phrase."""
+    """The agent's words for one phrase."""
 
     thinks: float = 0.5
     sentences: tuple[tuple[float, float], ...] = ((0.0, 1.0),)
@@ -48,7 +48,7 @@ class World:
     voice: list[tuple[float, float]] = field(default_factory=list[tuple[float, float]])
     figures: list[float] = field(default_factory=list[float])
     ends: float = 0.0
-    """When the last sound of the agent ends."""
+    """The end of the agent's last sound."""
     _order: Iterator[int] = field(default_factory=itertools.count)
 
     def report(self, at: float, *events: Delivery) -> None:
@@ -96,7 +96,7 @@ class World:
 
 @dataclass
 class Outcome:
-    """How the scripted caller found the call."""
+    """The call as the scripted caller found it."""
 
     figures: list[float]
     over: float

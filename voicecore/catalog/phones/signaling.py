@@ -7,6 +7,7 @@ with a signature that the request is its own. Each provider's `signaling` module
 from __future__ import annotations
 
 import json
+import uuid
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -91,6 +92,13 @@ class PhoneCall:
     called: str
     outbound: bool = False
     """True when the server placed the call."""
+
+    @property
+    def session_id(self) -> str:
+        """ID of the call's session, as a generated server derives it."""
+        if self.phone.name == "twilio":
+            return self.id
+        return f"{self.phone.name}-{uuid.uuid5(uuid.NAMESPACE_URL, self.id)}"
 
     def media(self, parameters: Mapping[str, str]) -> MediaStream:
         """Return the call's media stream."""

@@ -50,6 +50,7 @@ class Deployer:
             again,
             tasks.sleep,
             find_missing=partial(missing_resources, aws),
+            service_role=request.deployment.stage.service_role,
         )
         reader = DeployReader(aws, cloud, announce_busy_stacks(output))
         self._progress = BufferedProgress(tasks.raise_if_cancelled)

@@ -36,6 +36,10 @@ class StillUsed(AwsRefused):
     """Another stage uses what was to be deleted."""
 
 
+class DeployedByOthers(AwsRefused):
+    """A stack was deployed from an exported template under another name."""
+
+
 class ResourcesLeft(AwsRefused):
     """Resources of a deleted stage still exist."""
 
@@ -100,13 +104,16 @@ def stage_removal(
     """Return the removal of a stage, from the project's stacks that were `found`.
 
     The image repository is deleted with the last stage, the network only `with_network`. Raises
-    StillUsed for the network when there are other stages.
+    StillUsed for the network when there are other stages, and DeployedByOthers.
     """
     images = aws_names.images_stack_name_for(project)
     network = aws_names.network_stack_name_for(project)
     # In reverse: the server goes before the agent that it calls.
     own = [part.stack_name(project, stage) for part in reversed(PARTS)]
-    others = sorted({stack.stage for stack in found if stack.name not in (*own, images, network)})
+    ours = (*own, images, network)
+    _require_own_names([each for each in found if each.stage == stage and each.name not in ours])
+    other = {each.stage for each in found if each.name not in ours}
+    others = sorted(other - {aws_names.SHARED})
     if with_network and others:
         raise StillUsed(
             f"The network is shared with {', '.join(others)}; nothing was deleted.",
@@ -126,6 +133,19 @@ def stage_removal(
         log_groups=tuple(log_groups),
         kept=tuple(stack for stack in found if stack.name not in deleted),
     )
+
+
+def _require_own_names(others: Sequence[StackSummary]) -> None:
+    """Raise DeployedByOthers for a stage's stacks with names that voicecore does not give."""
+    if others:
+        names = [each.name for each in others]
+        raise DeployedByOthers(
+            f"Others deployed {', '.join(names)} from an exported template; nothing was deleted.",
+            "\n".join(
+                ["Delete it as it was deployed, for example by its stack set, or:"]
+                + [f"aws cloudformation delete-stack --stack-name {name}" for name in names]
+            ),
+        )
 
 
 def server_removal(project: str, stage: str, found: Sequence[StackSummary]) -> Removal:

@@ -79,7 +79,9 @@ def server_report(
     return ServerReport(
         stack,
         page,
-        draining=ecs_service.find(aws, stack.name, count_calls=True) if updating else None,
+        draining=ecs_service.find(aws, stack.outputs["Cluster"], count_calls=True)
+        if updating
+        else None,
         record=missing_record(stack),
         phones=deployment.phones,
     )

@@ -19,7 +19,9 @@ def codebuild_statements(
     bucket_name = aws_names.builder_bucket_for(name, account, scope.region)
     bucket = f"arn:{partition}:s3:::{bucket_name}"
     group = f"log-group:{aws_names.builder_log_group_for(name)}"
-    role = scope.arns("iam", f"role/{aws_names.builder_role_for(name, scope.region)}")
+    path = deployment.shared.role_path
+    role = scope.arns("iam", f"role{path}{aws_names.builder_role_for(name, scope.region)}")
+    key = " AssociateKmsKey" if deployment.shared.kms_key else ""
     return [
         Statement(
             "Builds",
@@ -29,7 +31,7 @@ def codebuild_statements(
         Statement("BuildSources", service_actions("s3", _BUCKET_ACTIONS), (bucket, f"{bucket}/*")),
         Statement(
             "BuildLogs",
-            service_actions("logs", _LOG_ACTIONS),
+            service_actions("logs", _LOG_ACTIONS + key),
             scope.arns("logs", group, f"{group}:log-stream:*"),
         ),
         Statement("BuildRole", service_actions("iam", _ROLE_ACTIONS), role),

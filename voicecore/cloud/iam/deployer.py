@@ -6,6 +6,8 @@ is limited to resources with the names of project and stage wherever IAM can tel
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from voicecore.cloud.iam.statements import (
     AGENTCORE,
     ArnScope,
@@ -16,7 +18,7 @@ from voicecore.cloud.iam.statements import (
 )
 from voicecore.cloud.stacks import turn_channels
 from voicecore.cloud.stacks.deployment import Deployment
-from voicecore.project import aws_names
+from voicecore.project import account_rules, aws_names
 from voicecore.project.network_settings import VPC
 
 # Services that create a role in the account: the first at the account's first runtime, in any
@@ -40,7 +42,20 @@ def deployer_statements(
         *_runtime_statements(deployment, scope),
         *_turn_statements(deployment, scope),
         *_network_statements(deployment, scope),
+        *_key_statements(deployment),
     ]
+
+
+def role_statement(sid: str, deployment: Deployment, roles: Sequence[str]) -> Statement:
+    """Return the permission to create and change these roles."""
+    bounded = " PutRolePermissionsBoundary" if deployment.stage.permissions_boundary else ""
+    return Statement(sid, service_actions("iam", _ROLE_ACTIONS + bounded), tuple(roles))
+
+
+def log_actions(deployment: Deployment) -> tuple[str, ...]:
+    """Return the actions on a log group that the stage creates."""
+    key = " AssociateKmsKey DisassociateKmsKey" if deployment.stage.kms_key else ""
+    return service_actions("logs", _LOG_ACTIONS + key)
 
 
 def _stack_statements(deployment: Deployment, scope: ArnScope) -> list[Statement]:
@@ -63,12 +78,19 @@ def _stack_statements(deployment: Deployment, scope: ArnScope) -> list[Statement
         Statement(
             "Foresee", ("iam:SimulatePrincipalPolicy",), scope.arns("iam", "user/*", "role/*")
         ),
-        Statement(
-            "Images",
-            service_actions("ecr", _REPOSITORY_ACTIONS),
-            scope.arns("ecr", f"repository/{aws_names.repository_for(name)}"),
-        ),
+        _repository_statement(deployment, scope),
     ]
+
+
+def _repository_statement(deployment: Deployment, scope: ArnScope) -> Statement:
+    if uri := deployment.stage.repository:
+        arn = account_rules.repository_arn(uri, scope.partition)
+        return Statement("Images", service_actions("ecr", _IMAGE_ACTIONS), (arn,))
+    return Statement(
+        "Images",
+        service_actions("ecr", _REPOSITORY_ACTIONS + _IMAGE_ACTIONS),
+        scope.arns("ecr", f"repository/{aws_names.repository_for(deployment.name)}"),
+    )
 
 
 def _model_statements(deployment: Deployment, scope: ArnScope) -> list[Statement]:
@@ -92,10 +114,15 @@ def _model_statements(deployment: Deployment, scope: ArnScope) -> list[Statement
 
 
 def _role_statements(deployment: Deployment, scope: ArnScope) -> list[Statement]:
-    role = aws_names.role_name_for(deployment.name, deployment.stage.name, scope.region)
-    arns = scope.arns("iam", f"role/{role}")
+    stage = deployment.stage
+    role = aws_names.role_name_for(deployment.name, stage.name, scope.region)
+    arns = scope.arns("iam", f"role{stage.role_path}{role}")
+    if stage.role:
+        # Every deploy looks whether the name of its own role is taken.
+        reads = Statement("Role", ("iam:GetRole",), (stage.role, *arns))
+        return [reads, pass_role("RoleToAgentCore", (stage.role,), AGENTCORE)]
     return [
-        Statement("Role", service_actions("iam", ROLE_ACTIONS), arns),
+        role_statement("Role", deployment, arns),
         pass_role("RoleToAgentCore", arns, AGENTCORE),
     ]
 
@@ -118,7 +145,7 @@ def _runtime_statements(deployment: Deployment, scope: ArnScope) -> list[Stateme
         ),
         Statement(
             "Logs",
-            service_actions("logs", LOG_ACTIONS),
+            log_actions(deployment),
             scope.arns("logs", groups, f"{groups}:log-stream:*"),
         ),
         Statement(
@@ -162,6 +189,25 @@ def _network_statements(deployment: Deployment, scope: ArnScope) -> list[Stateme
     return statements
 
 
+def _key_statements(deployment: Deployment) -> list[Statement]:
+    """Return what CloudFormation, Secrets Manager and ECR do with the key for their caller."""
+    key, region = deployment.stage.kms_key, deployment.stage.region
+    if not key:
+        return []
+    through = {"kms:ViaService": [f"{service}.{region}.{_DOMAIN}" for service in _KEY_USERS]}
+    return [
+        Statement("Key", service_actions("kms", "DescribeKey GetKeyPolicy"), (key,)),
+        Statement(
+            "KeyThroughServices",
+            service_actions("kms", "CreateGrant RetireGrant DescribeKey GenerateDataKey Decrypt"),
+            (key,),
+            {"StringEquals": through},
+        ),
+    ]
+
+
+_DOMAIN = "amazonaws.com"
+_KEY_USERS = ("ecr", "secretsmanager")
 _READ_ACTIONS = (
     "bedrock-agentcore:ListAgentRuntimeEndpoints",
     "bedrock-agentcore:ListAgentRuntimeVersions",
@@ -185,13 +231,16 @@ _STACK_ACTIONS = """
     ContinueUpdateRollback DetectStackDrift DescribeStackResourceDrifts TagResource
 """
 _REPOSITORY_ACTIONS = """
-    CreateRepository DescribeRepositories DeleteRepository PutLifecyclePolicy GetLifecyclePolicy
+    CreateRepository DeleteRepository PutLifecyclePolicy GetLifecyclePolicy
     DeleteLifecyclePolicy PutImageScanningConfiguration PutImageTagMutability SetRepositoryPolicy
-    GetRepositoryPolicy DeleteRepositoryPolicy TagResource UntagResource
-    ListTagsForResource DescribeImages BatchDeleteImage BatchGetImage BatchCheckLayerAvailability
-    GetDownloadUrlForLayer InitiateLayerUpload UploadLayerPart CompleteLayerUpload PutImage
+    DeleteRepositoryPolicy TagResource UntagResource BatchDeleteImage
 """
-ROLE_ACTIONS = """
+_IMAGE_ACTIONS = """
+    DescribeRepositories GetRepositoryPolicy ListTagsForResource DescribeImages BatchGetImage
+    BatchCheckLayerAvailability GetDownloadUrlForLayer InitiateLayerUpload UploadLayerPart
+    CompleteLayerUpload PutImage
+"""
+_ROLE_ACTIONS = """
     CreateRole GetRole DeleteRole UpdateRole UpdateRoleDescription UpdateAssumeRolePolicy TagRole
     UntagRole PutRolePolicy GetRolePolicy DeleteRolePolicy ListRolePolicies ListRoleTags
     ListAttachedRolePolicies
@@ -204,7 +253,7 @@ _RUNTIME_ACTIONS = """
     TagResource UntagResource ListTagsForResource
     InvokeAgentRuntime InvokeAgentRuntimeWithWebSocketStream StopRuntimeSession
 """
-LOG_ACTIONS = """
+_LOG_ACTIONS = """
     CreateLogGroup DeleteLogGroup PutRetentionPolicy TagResource ListTagsForResource
     DescribeLogStreams FilterLogEvents GetLogEvents StartLiveTail
 """

@@ -5,11 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 from voicecore.catalog.models import Model
-from voicecore.cloud.iam.statements import AGENTCORE, IMAGE_PULL, Statement, trust_policy
+from voicecore.cloud.iam.statements import (
+    AGENTCORE,
+    IMAGE_PULL,
+    Statement,
+    key_statements,
+    repository_arn,
+    trust_policy,
+)
 from voicecore.cloud.stacks import turn_channels
 from voicecore.cloud.stacks.deployment import Deployment
 from voicecore.cloud.stacks.stack import Json, arn, sub
-from voicecore.project import aws_names
 
 
 def execution_role_trust() -> Json:
@@ -33,11 +39,7 @@ def execution_role_statements(deployment: Deployment, secret: Any = None) -> lis
     """
     groups = f"log-group:/aws/bedrock-agentcore/runtimes/{deployment.runtime_name}-*"
     statements = [
-        Statement(
-            "EcrPull",
-            IMAGE_PULL,
-            (arn("ecr", f"repository/{aws_names.repository_for(deployment.name)}"),),
-        ),
+        Statement("EcrPull", IMAGE_PULL, (repository_arn(deployment),)),
         Statement("EcrToken", ("ecr:GetAuthorizationToken",)),
         Statement(
             "LogsGroup", ("logs:CreateLogGroup", "logs:DescribeLogStreams"), (arn("logs", groups),)
@@ -63,6 +65,7 @@ def execution_role_statements(deployment: Deployment, secret: Any = None) -> lis
         statements += _trace_statements(arn("logs", groups))
     if secret is not None:
         statements.append(Statement("Secrets", ("secretsmanager:GetSecretValue",), (secret,)))
+        statements += key_statements(deployment)
     return statements
 
 

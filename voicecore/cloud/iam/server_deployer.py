@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from voicecore.cloud.iam.deployer import LOG_ACTIONS, ROLE_ACTIONS, SECRET_ACTIONS
+from voicecore.cloud.iam.deployer import SECRET_ACTIONS, log_actions, role_statement
 from voicecore.cloud.iam.statements import (
     ECS_TASKS,
     LAMBDA,
@@ -37,7 +37,8 @@ def server_deployer_statements(
 def _lambda_statements(deployment: Deployment, scope: ArnScope) -> list[Statement]:
     name, stage = deployment.name, deployment.stage.name
     server = aws_names.server_for(name, stage)
-    role = scope.arns("iam", f"role/{aws_names.server_role_for(name, stage, scope.region)}")
+    path = deployment.stage.role_path
+    role = scope.arns("iam", f"role{path}{aws_names.server_role_for(name, stage, scope.region)}")
     return [
         Statement(
             "Server",
@@ -45,10 +46,10 @@ def _lambda_statements(deployment: Deployment, scope: ArnScope) -> list[Statemen
             scope.arns("lambda", f"function:{server}"),
         ),
         Statement("FunctionLimits", ("lambda:GetAccountSettings",)),
-        *_log_statements(aws_names.lambda_log_group_for(server), scope),
+        *_log_statements(deployment, aws_names.lambda_log_group_for(server), scope),
         *_secret_statements(deployment, scope),
         _table_statement(server, scope),
-        Statement("ServerRole", service_actions("iam", ROLE_ACTIONS), role),
+        role_statement("ServerRole", deployment, role),
         pass_role("ServerRoleToLambda", role, LAMBDA),
     ]
 
@@ -136,17 +137,18 @@ def _load_balancer_statements(deployment: Deployment, scope: ArnScope) -> list[S
 
 def _ecs_shared_statements(deployment: Deployment, scope: ArnScope) -> list[Statement]:
     name, stage, region = deployment.name, deployment.stage.name, scope.region
+    path = deployment.stage.role_path
     roles = scope.arns(
         "iam",
-        f"role/{aws_names.server_role_for(name, stage, region)}",
-        f"role/{aws_names.server_start_role_for(name, stage, region)}",
+        f"role{path}{aws_names.server_role_for(name, stage, region)}",
+        f"role{path}{aws_names.server_start_role_for(name, stage, region)}",
     )
     server = aws_names.server_for(name, stage)
     return [
-        *_log_statements(aws_names.ecs_log_group_for(server), scope),
+        *_log_statements(deployment, aws_names.ecs_log_group_for(server), scope),
         *_secret_statements(deployment, scope),
         _table_statement(server, scope),
-        Statement("ServerRoles", service_actions("iam", ROLE_ACTIONS), roles),
+        role_statement("ServerRoles", deployment, roles),
         pass_role("ServerRolesToEcs", roles, ECS_TASKS),
         *(linked_role(sid, scope, *service) for sid, service in _LINKED_SERVICES.items()),
     ]
@@ -188,12 +190,12 @@ def _entry_statements(deployment: Deployment, scope: ArnScope) -> list[Statement
     ]
 
 
-def _log_statements(group: str, scope: ArnScope) -> list[Statement]:
+def _log_statements(deployment: Deployment, group: str, scope: ArnScope) -> list[Statement]:
     group = f"log-group:{group}"
     return [
         Statement(
             "ServerLogs",
-            service_actions("logs", LOG_ACTIONS + _LOG_GROUP_ACTIONS),
+            log_actions(deployment) + service_actions("logs", _LOG_GROUP_ACTIONS),
             scope.arns("logs", group, f"{group}:log-stream:*"),
         ),
         # These take no resources (Service Authorization Reference).

@@ -11,6 +11,8 @@ from voicecore.cloud.iam.statements import (
     IMAGE_PULL,
     LAMBDA,
     Statement,
+    key_statements,
+    repository_arn,
     service_actions,
     trust_policy,
 )
@@ -36,6 +38,7 @@ def lambda_role_statements(
     statements = [
         _session_statement(agent),
         _secrets_statement(secrets),
+        *key_statements(deployment),
         _log_statement(aws_names.lambda_log_group_for(server)),
     ]
     return [*statements, *_table_statements(table), *turn_statements(deployment)]
@@ -93,10 +96,11 @@ def start_role_statements(deployment: Deployment, secrets: Sequence[Any]) -> lis
         Statement(
             "EcrPull",
             (*IMAGE_PULL, "ecr:BatchCheckLayerAvailability"),
-            (arn("ecr", f"repository/{aws_names.repository_for(deployment.name)}"),),
+            (repository_arn(deployment),),
         ),
         Statement("EcrToken", ("ecr:GetAuthorizationToken",)),
         _secrets_statement(secrets),
+        *key_statements(deployment),
         _log_statement(aws_names.ecs_log_group_for(server)),
     ]
 

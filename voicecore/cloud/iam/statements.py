@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
+from voicecore.catalog import regions
 from voicecore.cloud.stacks.deployment import Deployment
-from voicecore.cloud.stacks.stack import Json
+from voicecore.cloud.stacks.stack import Json, arn, sub
+from voicecore.project import account_rules, aws_names
 
 AGENTCORE = "bedrock-agentcore.amazonaws.com"
 LAMBDA = "lambda.amazonaws.com"
@@ -39,6 +41,22 @@ class Statement:
             "Resource": self.resources[0] if len(self.resources) == 1 else list(self.resources),
         }
         return statement | ({"Condition": dict(self.condition)} if self.condition else {})
+
+
+def repository_arn(deployment: Deployment) -> Any:
+    """Return the ARN of the image repository, as a template has it."""
+    if uri := deployment.stage.repository:
+        return account_rules.repository_arn(uri, regions.partition_of(deployment.stage.region))
+    return arn("ecr", f"repository/{aws_names.repository_for(deployment.name)}")
+
+
+def key_statements(deployment: Deployment) -> list[Statement]:
+    """Return the permission to read secrets that the administrator's key encrypts."""
+    if not deployment.stage.kms_key:
+        return []
+    through = {"kms:ViaService": sub("secretsmanager.${AWS::Region}.${AWS::URLSuffix}")}
+    key, condition = (deployment.stage.kms_key,), {"StringEquals": through}
+    return [Statement("Key", ("kms:Decrypt",), key, condition)]
 
 
 def policy_document(statements: Sequence[Statement]) -> Json:
@@ -107,6 +125,26 @@ class ArnScope:
         region = "" if service in ("iam", "cloudfront") else self.region
         head = f"arn:{self.partition}:{service}:{region}:{self.account}"
         return tuple(f"{head}:{resource}" for resource in resources)
+
+
+def resolved(part: Any, scope: ArnScope) -> Any:
+    """Return part of a template with the names of its place, as CloudFormation resolves them."""
+    match part:
+        case {"Fn::Sub": str(text)}:
+            for name, value in {
+                "AWS::Partition": scope.partition,
+                "AWS::Region": scope.region,
+                "AWS::AccountId": scope.account,
+                "AWS::URLSuffix": "amazonaws.com",
+            }.items():
+                text = text.replace(f"${{{name}}}", value)
+            return text
+        case dict():
+            return {key: resolved(value, scope) for key, value in cast("Json", part).items()}
+        case list():
+            return [resolved(value, scope) for value in cast("list[Any]", part)]
+        case _:
+            return part
 
 
 def _document(statements: list[Json]) -> Json:

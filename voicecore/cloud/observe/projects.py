@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -41,6 +41,10 @@ class TaggedResources:
     region: str
     kinds: Mapping[str, int]
     """Number of resources by kind, such as "ec2:natgateway"."""
+    id: str = ""
+    """The project's ID, which tells it from another of its name; empty for one of before IDs."""
+    tags: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Tags that others gave the resources, such as their owner; different values are listed."""
 
     @property
     def month(self) -> float:
@@ -82,16 +86,29 @@ def _search(client: Any, region: str) -> list[TaggedResources]:
 
 def group_by_stage(mappings: Iterable[Mapping[str, Any]], region: str) -> list[TaggedResources]:
     """Return the resources of GetResources by project and stage."""
-    counts: dict[tuple[str, str], Counter[str]] = {}
+    counts: dict[tuple[str, str, str], Counter[str]] = {}
+    foreign: dict[tuple[str, str, str], dict[str, set[str]]] = {}
     for mapping in mappings:
         tags = {tag["Key"]: tag["Value"] for tag in mapping["Tags"]}
-        owner = (tags[aws_names.TAG_PROJECT], tags.get(aws_names.TAG_STAGE, ""))
+        keys = (aws_names.TAG_STAGE, aws_names.TAG_ID)
+        owner = (tags[aws_names.TAG_PROJECT], *(tags.get(key, "") for key in keys))
         kind = kind_of(mapping["ResourceARN"])
         # The gateway endpoint, which is free, has no name (stacks.network_stack).
         if kind == "ec2:vpc-endpoint" and "Name" in tags:
             kind = "ec2:interface-endpoint"
         counts.setdefault(owner, Counter())[kind] += 1
-    return [TaggedResources(*owner, region, dict(kinds)) for owner, kinds in counts.items()]
+        for key, value in tags.items():
+            if not key.startswith(("voicecore:", "aws:")):
+                foreign.setdefault(owner, {}).setdefault(key, set()).add(value)
+    return [
+        TaggedResources(project, stage, region, dict(kinds), id, _listed(foreign.get(owner, {})))
+        for owner, kinds in counts.items()
+        for project, stage, id in [owner]
+    ]
+
+
+def _listed(values: Mapping[str, Iterable[str]]) -> dict[str, str]:
+    return {key: ", ".join(sorted(each)) for key, each in sorted(values.items())}
 
 
 def kind_of(arn: str) -> str:

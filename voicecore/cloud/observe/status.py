@@ -296,7 +296,9 @@ def _server(probe: StatusProbe, project: str, stage: str) -> ServerStatus | None
     if URL not in stack.outputs:
         return ServerStatus(stack, "", "", "")
     if on_ecs(stack):
-        found = current.draining or ecs_service.find(probe.aws, stack.name, count_calls=True)
+        found = current.draining or ecs_service.find(
+            probe.aws, stack.outputs["Cluster"], count_calls=True
+        )
         return _ecs_status(probe.cloud, stack, found)
     found = probe.aws.client("lambda").get_function(FunctionName=stack.outputs["FunctionName"])
     function = found["Configuration"]

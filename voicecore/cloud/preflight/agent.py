@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from datetime import timedelta
 
 from voicecore.aws.errors import CLOCK_TOLERANCE, clock_error
@@ -38,7 +38,8 @@ def agent_checks(
         ("sessions", lambda: [quotas.session_result(quotas.allowed_of(aws, quotas.SESSIONS))]),
     ]
     checks += model_checks(aws, deployment)
-    if aws_names.images_stack_name_for(deployment.name) not in existing:
+    images = aws_names.images_stack_name_for(deployment.name)
+    if images not in existing and not deployment.stage.repository:
         checks += [
             (
                 "names",
@@ -61,11 +62,16 @@ def agent_checks(
 
 def _new_stage_checks(aws: Aws, deployment: Deployment) -> list[PreflightCheck]:
     name, stage = deployment.name, deployment.stage.name
+
+    def check_needed() -> Iterator[CheckResult]:
+        statements = deployer_statements(deployment, aws.account, aws.identity.partition)
+        return check_permissions(aws, deployment, statements)
+
     return [
         ("names", lambda: name_results(inventory.agent_resources(aws, name, stage), aws.region)),
         ("runtimes", lambda: [check_quota(aws, quotas.RUNTIMES, quotas.runtimes_used, 1)]),
         # Only for a new stage: its creator may also change it, and the simulator takes seconds.
-        ("permissions", lambda: check_permissions(aws, deployer_statements, deployment)),
+        ("permissions", check_needed),
     ]
 
 

@@ -5,47 +5,58 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, cast
 
 from botocore.exceptions import ClientError
 
 from voicecore.aws.session import Aws
+from voicecore.cloud.iam.service_role import caller_statements, service_role_statements
 from voicecore.cloud.iam.statements import Statement
 from voicecore.cloud.preflight.checks import CheckOutcome, CheckResult
 from voicecore.cloud.stacks.deployment import Deployment
 
-StatementsFor = Callable[[Deployment, str, str], Sequence[Statement]]
-"""Returns the statements that a deployment needs in an account and a partition."""
-
 
 def check_permissions(
-    aws: Aws, statements_for: StatementsFor, deployment: Deployment
+    aws: Aws, deployment: Deployment, statements: Iterable[Statement]
 ) -> Iterator[CheckResult]:
-    """Yield a warning for the permissions that IAM's policy simulator denies, if any."""
-    principal = principal_of(aws.identity.arn)
-    if principal is None:
-        return
-    denied: list[str] = []
-    for statement in statements_for(deployment, aws.account, aws.identity.partition):
+    """Yield a warning for the permissions that IAM's policy simulator denies, if any.
+
+    The deploying identity needs `statements`, or with a service role that role most of them.
+    """
+    role = deployment.stage.service_role
+    needed = [(principal_of(aws.identity.arn), caller_statements(statements, role))]
+    needed += [(role, service_role_statements(statements))] if role else []
+    for principal, own in needed:
+        if principal is None:
+            continue
         try:
-            answer = aws.client("iam").simulate_principal_policy(
-                PolicySourceArn=principal,
-                ActionNames=list(statement.actions),
-                ResourceArns=list(statement.resources),
-                ContextEntries=list(context_entries(statement.condition or {})),
-            )
+            denied = denied_to(aws, principal, own)
         except ClientError as error:
             unknown = f"could not be checked: {error}"
             yield CheckResult("permissions", CheckOutcome.UNKNOWN, unknown)
             return
-        denied += denied_actions(answer["EvaluationResults"])
-    if denied:
-        yield CheckResult(
-            "permissions",
-            CheckOutcome.UNKNOWN,
-            f"IAM's policy simulator reports that {aws.identity.arn} lacks {', '.join(denied)}",
+        if denied:
+            who = role if principal == role else aws.identity.arn
+            yield CheckResult(
+                "permissions",
+                CheckOutcome.UNKNOWN,
+                f"IAM's policy simulator reports that {who} lacks {', '.join(denied)}",
+            )
+
+
+def denied_to(aws: Aws, principal: str, statements: Iterable[Statement]) -> list[str]:
+    """Return the actions of these statements that IAM's policy simulator denies to a principal."""
+    denied: list[str] = []
+    for statement in statements:
+        answer = aws.client("iam").simulate_principal_policy(
+            PolicySourceArn=principal,
+            ActionNames=list(statement.actions),
+            ResourceArns=list(statement.resources),
+            ContextEntries=list(context_entries(statement.condition or {})),
         )
+        denied += denied_actions(answer["EvaluationResults"])
+    return list(dict.fromkeys(denied))
 
 
 def denied_actions(results: Iterable[Mapping[str, Any]]) -> list[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from functools import partial
 from typing import Any
 
 from voicecore.aws.errors import ignoring
@@ -14,6 +13,7 @@ from voicecore.cloud.preflight.checks import CheckOutcome, CheckResult, Prefligh
 from voicecore.cloud.preflight.names import name_results
 from voicecore.cloud.preflight.permissions import check_permissions
 from voicecore.cloud.preflight.quotas import check_quota
+from voicecore.cloud.preflight.rules import check_lambda_pulls
 from voicecore.cloud.resources import inventory
 from voicecore.cloud.stacks.deployment import Deployment
 from voicecore.cloud.stacks.ecs_tasks import max_tasks
@@ -28,9 +28,17 @@ def server_checks(
     checks: list[PreflightCheck] = []
     if carries_calls and stage.server.domain:
         checks += [("certificate", lambda: [_check_certificate(aws, stage.server)])]
+    if stage.repository and not carries_calls:
+        checks += [("repository", lambda: check_lambda_pulls(aws, deployment))]
     if not new:
         return checks
-    statements_for = partial(server_deployer_statements, on_ecs=carries_calls)
+
+    def check_needed() -> Iterable[CheckResult]:
+        statements = server_deployer_statements(
+            deployment, aws.account, aws.identity.partition, on_ecs=carries_calls
+        )
+        return check_permissions(aws, deployment, statements)
+
     checks += [
         (
             "names",
@@ -38,7 +46,7 @@ def server_checks(
                 inventory.server_resources(aws, name, stage.name, carries_calls), aws.region
             ),
         ),
-        ("permissions", lambda: check_permissions(aws, statements_for, deployment)),
+        ("permissions", check_needed),
     ]
     if carries_calls:
         checks += [

@@ -24,14 +24,22 @@ Ask = Callable[[Callable[[], Pages]], Pages]
 """Returns the answer to a read-only question, also while the network is lost for a while."""
 
 
-def proposed_changes(client: Any, stack: Stack, ask: Ask, pause: Sleep) -> Mapping[str, Any] | None:
+def proposed_changes(
+    client: Any, stack: Stack, role: Mapping[str, str], ask: Ask, pause: Sleep
+) -> Mapping[str, Any] | None:
     """Return what an update would change, as DescribeChangeSet does; None for nothing.
+
+    `role` is the argument that names CloudFormation's service role, if there is one.
 
     Raises StackFailed for a template that is rejected.
     """
     name = f"voicecore-{uuid.uuid4().hex}"
     arn = client.create_change_set(
-        ChangeSetName=name, ClientToken=name, ChangeSetType="UPDATE", **arguments_of(stack)
+        ChangeSetName=name,
+        ClientToken=name,
+        ChangeSetType="UPDATE",
+        **role,
+        **arguments_of(stack),
     )["Id"]
     proposed = _computed(client, arn, ask, pause)
     client.delete_change_set(ChangeSetName=arn)
@@ -46,10 +54,10 @@ def proposed_changes(client: Any, stack: Stack, ask: Ask, pause: Sleep) -> Mappi
 def arguments_of(stack: Stack) -> dict[str, Any]:
     """Return the arguments of CreateStack, UpdateStack and CreateChangeSet for this stack."""
     return {
-        "StackName": stack.name,
+        "StackName": stack.deployed_name or stack.name,
         "TemplateBody": stack.body,
         "Parameters": _pairs("ParameterKey", "ParameterValue", stack.parameters),
-        "Tags": _pairs("Key", "Value", stack.tags),
+        "Tags": _pairs("Key", "Value", stack.all_tags),
         "Capabilities": ["CAPABILITY_NAMED_IAM"],
     }
 

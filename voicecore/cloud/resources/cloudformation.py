@@ -14,6 +14,7 @@ import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from functools import cached_property
 from itertools import takewhile
 from typing import Any, TypeVar
 
@@ -33,6 +34,8 @@ from voicecore.cloud.resources.deployed_stack import (
     next_step,
     stack_from,
 )
+from voicecore.cloud.resources.exported_stacks import owner_tags, stacks_elsewhere
+from voicecore.cloud.resources.kept import is_same, keeping
 from voicecore.cloud.resources.restoration import restoration_of
 from voicecore.cloud.resources.stack_failure import (
     StackBusy,
@@ -62,6 +65,7 @@ class CloudFormation:
 
     `again` is the command to repeat, for hints of errors. `pause` sleeps for seconds; an exception
     that it raises ends the waiting. `find_missing` returns resources that were deleted by hand.
+    `service_role` is the ARN of the role that CloudFormation acts with; empty for the caller.
     """
 
     def __init__(
@@ -72,8 +76,10 @@ class CloudFormation:
         pause: Sleep = time.sleep,
         clock: Clock = time.monotonic,
         find_missing: FindMissing | None = None,
+        service_role: str = "",
     ) -> None:
         self._client = client
+        self._role = {"RoleARN": service_role} if service_role else {}
         self._find_missing = find_missing
         self._owner = owner
         self._again = again
@@ -83,18 +89,25 @@ class CloudFormation:
     def find(self, name: str) -> DeployedStack | None:
         """Return the stack with this name or ID, or None.
 
-        Raises ForeignResource for the name's stack if it is not the owner's.
+        It has another name if others deployed it so from an exported template. Raises
+        ForeignResource for the name's stack if it is not the owner's.
         """
         try:
             stacks = self._ask(lambda: self._client.describe_stacks(StackName=name))["Stacks"]
         except ClientError as error:
             if code_of(error) == "ValidationError" and "does not exist" in message_of(error):
-                return None
+                other = self._elsewhere.get(name)
+                return self.find(other.id) if other else None
             raise
         deployed = stack_from(stacks[0])
         if name == deployed.name:
-            require_own(self._owner, f"stack named {deployed.name}", deployed.tags)
+            tags = owner_tags(deployed, self.template_of)
+            require_own(self._owner, f"stack named {deployed.name}", tags)
         return deployed
+
+    @cached_property
+    def _elsewhere(self) -> Mapping[str, DeployedStack]:
+        return stacks_elsewhere(self._client, self._owner, self.template_of)
 
     def is_current(self, stack: Stack, deployed: DeployedStack) -> bool:
         """Return True when the deployed stack is complete and matches the desired one."""
@@ -102,11 +115,7 @@ class CloudFormation:
 
     def matches(self, stack: Stack, deployed: DeployedStack) -> bool:
         """Return True when the stack matches the desired one, or is being updated to it."""
-        return (
-            dict(deployed.tags) == stack.tags
-            and dict(deployed.parameters) == _parameters_of(stack)
-            and self.template_of(deployed) == stack.template
-        )
+        return is_same(stack, deployed, self.template_of(deployed))
 
     def template_of(self, deployed: DeployedStack) -> Json:
         """Return the template of the stack's last operation."""
@@ -124,13 +133,14 @@ class CloudFormation:
             self._pause(next(waits))
         return deployed
 
-    def changes(self, stack: Stack) -> Mapping[str, Any] | None:
+    def changes(self, stack: Stack, deployed: DeployedStack) -> Mapping[str, Any] | None:
         """Return what an update would change, as DescribeChangeSet does; None for nothing.
 
         Raises StackBusy while another operation changes the stack.
         """
+        kept = keeping(stack, deployed, self.template_of(deployed))
         try:
-            return proposed_changes(self._client, stack, self._ask, self._pause)
+            return proposed_changes(self._client, kept, self._role, self._ask, self._pause)
         except ClientError as error:
             if _is_busy(error):
                 raise self._busy(stack.name) from error
@@ -196,7 +206,8 @@ class CloudFormation:
     def delete(self, deployed: DeployedStack, on_event: OnEvent) -> None:
         """Delete the stack and its resources. Raises StackFailed when AWS cannot."""
         before = self._last_event(deployed.id)
-        self._client.delete_stack(StackName=deployed.id, ClientRequestToken=uuid.uuid4().hex)
+        token = uuid.uuid4().hex
+        self._client.delete_stack(StackName=deployed.id, ClientRequestToken=token, **self._role)
         self._follow_or_raise(deployed.id, before, on_event, deleting=True)
 
     def resources(self, name: str) -> list[Mapping[str, Any]]:
@@ -219,8 +230,9 @@ class CloudFormation:
         stop_waiting: StopWaiting | None,
     ) -> DeployedStack:
         before = self._last_event(deployed.id)
+        kept = keeping(stack, deployed, self.template_of(deployed))
         try:
-            self._start(self._client.update_stack, stack, before)
+            self._start(self._client.update_stack, kept, before)
         except ClientError as error:
             if NO_CHANGE in message_of(error):
                 # Also after a lost answer, when the first try has completed in the meantime.
@@ -239,12 +251,12 @@ class CloudFormation:
     def _start(self, operation: Callable[..., Any], stack: Stack, before: str | None) -> None:
         token = uuid.uuid4().hex
         try:
-            operation(ClientRequestToken=token, **arguments_of(stack))
+            operation(ClientRequestToken=token, **self._role, **arguments_of(stack))
         except ClientError as error:
             if not _is_busy(error):
                 raise
             # boto3 retries after a lost answer and then finds the operation of its first try.
-            if not self._started(stack.name, before, token):
+            if not self._started(stack.deployed_name or stack.name, before, token):
                 raise self._busy(stack.name) from error
 
     def _prepare(self, deployed: DeployedStack, on_event: OnEvent) -> DeployedStack | None:
@@ -270,7 +282,8 @@ class CloudFormation:
         self, deployed: DeployedStack, operation: Callable[..., Any], on_event: OnEvent
     ) -> None:
         before = self._last_event(deployed.id)
-        operation(StackName=deployed.id, ClientRequestToken=uuid.uuid4().hex)
+        token = uuid.uuid4().hex
+        operation(StackName=deployed.id, ClientRequestToken=token, **self._role)
         outcome = self._follow(deployed.id, before, on_event)
         if outcome.status.endswith("_FAILED"):
             raise stack_failure(deployed.name, outcome, self._again)
@@ -368,12 +381,6 @@ def _state_of(deployed: DeployedStack | None) -> tuple[str, str, datetime | None
     if deployed is None or deployed.empty:
         return None
     return deployed.id, deployed.status, deployed.updated
-
-
-def _parameters_of(stack: Stack) -> dict[str, str]:
-    declared: Mapping[str, Any] = stack.template.get("Parameters", {})
-    defaults = {name: p["Default"] for name, p in declared.items() if "Default" in p}
-    return defaults | stack.parameters
 
 
 def _name_of(stack_id: str) -> str:

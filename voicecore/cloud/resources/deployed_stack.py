@@ -67,6 +67,8 @@ class MissingResource:
     logical: str
     type: str
     physical: str
+    path: str = ""
+    """Path of an IAM role without its first slash, which its ARN has and its ID has not."""
 
 
 @dataclass(frozen=True)

@@ -46,7 +46,7 @@ def restoration_of(deployed: DeployedStack, template: Json) -> tuple[Stack, Stac
     In both, what stands stays as it is, so that nothing meets a resource that is not ready: a new
     secret is empty. Raises StackFailed if something that stands would have to be replaced.
     """
-    missing = {each.logical: each for each in deployed.missing}
+    missing = {each.logical: _with_path(each, template) for each in deployed.missing}
     stack = Stack(deployed.name, template, dict(deployed.parameters), dict(deployed.tags))
     plain = {n: _literal(r, missing) for n, r in stack.resources.items() if n not in missing}
     gone = set(missing)
@@ -111,4 +111,11 @@ def _attribute(resource: MissingResource, attribute: str) -> str | None:
     start, before = _ATTRIBUTES[resource.type, attribute]
     if before is None:
         return start
-    return start + (resource.physical.partition(before)[2] if before else resource.physical)
+    end = resource.physical.partition(before)[2] if before else resource.physical
+    return f"{start}{resource.path}{end}"
+
+
+def _with_path(resource: MissingResource, template: Json) -> MissingResource:
+    properties = template["Resources"][resource.logical].get("Properties", {})
+    path = properties.get("Path", "") if resource.type == "AWS::IAM::Role" else ""
+    return replace(resource, path=path.removeprefix("/"))

@@ -20,7 +20,7 @@ from typing import Any
 from voicecore.catalog import platforms
 from voicecore.catalog.transports.record import HEADERS
 from voicecore.cloud.iam.execution_role import execution_role_statements, execution_role_trust
-from voicecore.cloud.iam.statements import policy_document
+from voicecore.cloud.iam.role import role_resource
 from voicecore.cloud.stacks import env_split, turn_channels, versions
 from voicecore.cloud.stacks.deployment import Deployment
 from voicecore.cloud.stacks.env_split import Environment
@@ -76,8 +76,9 @@ def agent_stack(
     override those given here. Raises EnvironmentTooLarge.
     """
     secret = _secret(deployment, env)
+    own_role = {"Role": _role(deployment, ref(SECRET) if secret else None)}
     resources = {
-        "Role": _role(deployment, ref(SECRET) if secret else None),
+        **({} if deployment.stage.role else own_role),
         **turn_channels.signaling_channels(deployment),
         **({SECRET: secret} if secret else {}),
         RUNTIME: _runtime(deployment, env, history),
@@ -104,7 +105,7 @@ def agent_stack(
             f"The voicecore project {deployment.name}, stage {deployment.stage.name}",
             resources,
             _parameters(deployment),
-            _outputs(bool(secret)),
+            _outputs(deployment, bool(secret)),
         ),
         parameters=values,
         tags=deployment.tags(),
@@ -158,23 +159,25 @@ def _secret(deployment: Deployment, env: Environment) -> Resource | None:
         {
             "Name": aws_names.secret_name_for(deployment.name, deployment.stage.name),
             "Description": "Secret variables of the agent, as JSON",
+            **deployment.encryption,
         },
     )
 
 
 def _role(deployment: Deployment, secret: Any) -> Resource:
-    statements = execution_role_statements(deployment, secret)
-    return Resource(
-        "AWS::IAM::Role",
-        {
-            "RoleName": aws_names.role_name_for(
-                deployment.name, deployment.stage.name, deployment.stage.region
-            ),
-            "Description": f"Permissions of the agents of {deployment.name}",
-            "AssumeRolePolicyDocument": execution_role_trust(),
-            "Policies": [{"PolicyName": "agent", "PolicyDocument": policy_document(statements)}],
-        },
+    name, stage = deployment.name, deployment.stage
+    return role_resource(
+        deployment,
+        aws_names.role_name_for(name, stage.name, stage.region),
+        f"Permissions of the agents of {name}",
+        execution_role_trust(),
+        "agent",
+        execution_role_statements(deployment, secret),
     )
+
+
+def _role_arn(deployment: Deployment) -> Any:
+    return deployment.stage.role or get_att("Role", "Arn")
 
 
 def _runtime(deployment: Deployment, env: Environment, history: Sequence[Version]) -> Resource:
@@ -189,7 +192,7 @@ def _runtime(deployment: Deployment, env: Environment, history: Sequence[Version
         # Said always: the platform of a runtime that does not say it has changed before.
         "PlatformVersion": deployment.stage.platform.upper(),
         "AgentRuntimeArtifact": {"ContainerConfiguration": {"ContainerUri": ref(IMAGE_URI)}},
-        "RoleArn": get_att("Role", "Arn"),
+        "RoleArn": _role_arn(deployment),
         "NetworkConfiguration": network,
         "ProtocolConfiguration": "HTTP",
         "LifecycleConfiguration": {
@@ -234,9 +237,9 @@ def _variables(deployment: Deployment, env: Environment) -> Json:
     return known | arns
 
 
-def _outputs(secret: bool) -> dict[str, StackOutput]:
+def _outputs(deployment: Deployment, secret: bool) -> dict[str, StackOutput]:
     outputs = {
-        "RoleArn": StackOutput("ARN of the execution role", get_att("Role", "Arn")),
+        "RoleArn": StackOutput("ARN of the execution role", _role_arn(deployment)),
         "RuntimeArn": StackOutput("ARN of the runtime", get_att(RUNTIME, "AgentRuntimeArn")),
         "RuntimeId": StackOutput(
             "ID of the runtime, which names its log groups", get_att(RUNTIME, "AgentRuntimeId")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from voicecore import __version__
 from voicecore.catalog.endpoints import internet_needs
@@ -15,6 +15,7 @@ from voicecore.catalog.transports import TRANSPORTS
 from voicecore.catalog.transports.record import Transport
 from voicecore.catalog.turn_sources import KVS
 from voicecore.project import aws_names
+from voicecore.project.account_rules import AccountRules
 from voicecore.project.defaults import DEFAULT_STAGE
 from voicecore.project.identity import Owner
 from voicecore.project.network_settings import VPC
@@ -39,6 +40,8 @@ class Deployment:
     """The project's ID; empty for a project that has none yet."""
     traced: bool = False
     """True when the agent sends traces to X-Ray."""
+    shared: AccountRules = field(default_factory=AccountRules)
+    """Rules of the account's administrator for what stages share."""
 
     @property
     def owner(self) -> Owner:
@@ -81,6 +84,11 @@ class Deployment:
         return self.needs_turn and self.turn.source == KVS
 
     @property
+    def encryption(self) -> dict[str, str]:
+        """The property of secrets and log groups that names the key; none for AWS's own key."""
+        return {"KmsKeyId": self.stage.kms_key} if self.stage.kms_key else {}
+
+    @property
     def creates_network(self) -> bool:
         """True when voicecore creates the network: neither PUBLIC nor the user's own VPC."""
         return self.network == VPC and not self.vpc.given
@@ -88,6 +96,7 @@ class Deployment:
     def tags(self, stage: str | None = None) -> dict[str, str]:
         """Return the tags of a stack; `stage` is aws_names.SHARED for stacks that stages share."""
         return {
+            **(self.stage.tags if stage is None else self.shared.tags),
             aws_names.TAG_PROJECT: self.name,
             aws_names.TAG_STAGE: stage or self.stage.name,
             aws_names.TAG_VERSION: __version__,
@@ -109,4 +118,5 @@ def deployment_of(project: Project, stage: str = DEFAULT_STAGE) -> Deployment:
         phones=tuple(PHONES[name] for name in project.providers),
         id=project.id,
         traced=project.traced,
+        shared=project.rules,
     )

@@ -180,6 +180,7 @@ def _cloudfront(deployment: Deployment, private: bool) -> dict[str, Resource]:
     server = aws_names.server_for(deployment.name, deployment.stage.name)
     return {
         _ORIGIN_KEY: generated_secret(
+            deployment,
             aws_names.origin_key_for(deployment.name, deployment.stage.name),
             "Key with which CloudFront proves itself to the load balancer, as JSON",
             "KEY",

@@ -61,6 +61,7 @@ def ecs_server_stack(
     private = private and is_private(deployment, {})
     resources = {
         "TaskRole": server_role(
+            deployment,
             aws_names.server_role_for(name, stage, region),
             f"Permissions of the session server of {name}",
             ecs_trust(),
@@ -69,6 +70,7 @@ def ecs_server_stack(
             ),
         ),
         "StartRole": server_role(
+            deployment,
             aws_names.server_start_role_for(name, stage, region),
             f"Permissions of ECS to start the session server of {name}",
             ecs_trust(),

@@ -50,9 +50,12 @@ _LIFECYCLE = {
 
 def images_stack(deployment: Deployment) -> Stack:
     """Return the stack of the ECR repository that the project's stages in one region share."""
+    key = deployment.stage.kms_key
+    encryption = {"EncryptionType": "KMS", "KmsKey": key}
     repository = Resource(
         "AWS::ECR::Repository",
         {
+            **({"EncryptionConfiguration": encryption} if key else {}),
             "RepositoryName": aws_names.repository_for(deployment.name),
             "ImageScanningConfiguration": {"ScanOnPush": True},
             # A moved tag would leave the running image untagged, and the lifecycle would delete it.

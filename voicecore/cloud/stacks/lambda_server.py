@@ -76,6 +76,7 @@ def lambda_server_stack(
     server = aws_names.server_for(name, stage)
     resources = {
         "Role": server_role(
+            deployment,
             aws_names.server_role_for(name, stage, deployment.stage.region),
             f"Permissions of the session server of {name}",
             lambda_trust(),

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from voicecore.cloud.iam.statements import Statement, policy_document
+from voicecore.cloud.iam.role import role_resource
+from voicecore.cloud.iam.statements import Statement
 from voicecore.cloud.stacks.deployment import Deployment
 from voicecore.cloud.stacks.env_split import Environment
 from voicecore.cloud.stacks.stack import (
@@ -80,17 +81,15 @@ def server_stack(
     )
 
 
-def server_role(name: str, description: str, trust: Json, statements: list[Statement]) -> Resource:
+def server_role(
+    deployment: Deployment,
+    name: str,
+    description: str,
+    trust: Json,
+    statements: list[Statement],
+) -> Resource:
     """Return a role of the server."""
-    return Resource(
-        "AWS::IAM::Role",
-        {
-            "RoleName": name,
-            "Description": description,
-            "AssumeRolePolicyDocument": trust,
-            "Policies": [{"PolicyName": "server", "PolicyDocument": policy_document(statements)}],
-        },
-    )
+    return role_resource(deployment, name, description, trust, "server", statements)
 
 
 def agent_arns(deployment: Deployment, default_endpoint: bool = False) -> list[Json]:
@@ -147,7 +146,7 @@ def session_table(name: str) -> Resource:
     )
 
 
-def generated_secret(name: str, description: str, key: str) -> Resource:
+def generated_secret(deployment: Deployment, name: str, description: str, key: str) -> Resource:
     """Return a secret whose value Secrets Manager generates: a JSON object with one `key`."""
     return Resource(
         "AWS::SecretsManager::Secret",
@@ -160,6 +159,7 @@ def generated_secret(name: str, description: str, key: str) -> Resource:
                 "PasswordLength": _KEY_CHARACTERS,
                 "ExcludePunctuation": True,
             },
+            **deployment.encryption,
         },
     )
 
@@ -167,11 +167,13 @@ def generated_secret(name: str, description: str, key: str) -> Resource:
 def log_group(deployment: Deployment, name: str) -> Resource:
     """Return the server's log group."""
     days = deployment.stage.log_retention_days
-    return Resource("AWS::Logs::LogGroup", {"LogGroupName": name, "RetentionInDays": days})
+    properties = {"LogGroupName": name, "RetentionInDays": days, **deployment.encryption}
+    return Resource("AWS::Logs::LogGroup", properties)
 
 
 def _session_key(deployment: Deployment) -> Resource:
     return generated_secret(
+        deployment,
         aws_names.session_key_for(deployment.name, deployment.stage.name),
         "Key with which clients start sessions, as JSON",
         "SESSION_API_KEY",
@@ -185,5 +187,6 @@ def _secret(deployment: Deployment) -> Resource:
         {
             "Name": aws_names.server_secret_for(deployment.name, deployment.stage.name),
             "Description": "Secret variables of the session server, as JSON",
+            **deployment.encryption,
         },
     )

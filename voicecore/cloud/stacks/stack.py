@@ -7,7 +7,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
+from voicecore.project import aws_names
+
 Json = dict[str, Any]
+
+METADATA = "Metadata"
+_RECORD = "voicecore"
+_HEAD = ("AWSTemplateFormatVersion", "Description")
 
 BODY_MAX = 51_200
 """Bytes of a template that CloudFormation accepts without an S3 bucket (CreateChangeSet)."""
@@ -51,6 +57,10 @@ class Stack:
     """The values of the template's parameters, by name."""
     tags: dict[str, str]
     """Tags, which CloudFormation puts on every resource of the stack that can have them."""
+    foreign_tags: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Tags that others put on the deployed stack, and that stay."""
+    deployed_name: str = ""
+    """Name of the deployed stack, if others deployed it under another."""
     pinned: frozenset[str] = field(default_factory=frozenset[str])
     """Parameters that keep their first value: another would replace resources that calls use."""
 
@@ -60,9 +70,27 @@ class Stack:
         return self.template["Resources"]
 
     @property
+    def all_tags(self) -> dict[str, str]:
+        """The tags that the deployed stack is to have; AWS sets its own, such as a catalog's."""
+        tags = {**self.foreign_tags, **self.tags}
+        return {key: value for key, value in tags.items() if not key.startswith("aws:")}
+
+    @property
+    def document(self) -> Json:
+        """The template with the record of which stack it is, and which tags are voicecore's."""
+        record = {
+            "stack": self.name,
+            "project": self.tags.get(aws_names.TAG_PROJECT),
+            "id": self.tags.get(aws_names.TAG_ID),
+            "tags": [key for key in self.tags if not key.startswith("voicecore:")],
+        }
+        head = {key: self.template[key] for key in _HEAD if key in self.template}
+        return head | {METADATA: {_RECORD: _without_empty(record)}} | self.template
+
+    @property
     def body(self) -> str:
-        """The template as it is sent to CloudFormation."""
-        return json.dumps(self.template, separators=(",", ":"))
+        """The document as it is sent to CloudFormation."""
+        return json.dumps(self.document, separators=(",", ":"))
 
     def keeping(self, existing: Mapping[str, str]) -> Stack:
         """Return the stack with the pinned parameters of the existing one."""
@@ -110,6 +138,12 @@ def template(
             },
         }
     )
+
+
+def record_in(template: Json) -> Mapping[str, Any]:
+    """Return the record that `Stack.document` wrote; empty without one."""
+    record: Mapping[str, Any] = template.get(METADATA, {}).get(_RECORD, {})
+    return record
 
 
 def ref(name: str) -> Json:

@@ -19,6 +19,7 @@ from voicecore.image.builders.buildx_command import BuildxInputs, buildx_argv
 from voicecore.image.inputs.context_walk import IGNORE_FILE
 from voicecore.image.registry.reference import Reference
 from voicecore.project import aws_names
+from voicecore.project.account_rules import AccountRules
 from voicecore.project.identity import Owner
 
 MACHINE = {
@@ -63,6 +64,8 @@ class CodeBuildInputs:
     """True when nothing of earlier builds is reused."""
     sources: Mapping[str, Path] = field(default_factory=dict[str, Path])
     """Source of each file that is not read from `agent`."""
+    rules: AccountRules = field(default_factory=AccountRules)
+    """Rules of the account's administrator for resources of builds."""
 
     @property
     def project(self) -> str:
@@ -161,7 +164,9 @@ def _build_stage(inputs: CodeBuildInputs) -> str | None:
     return stages[-1] if stages else None
 
 
-def project_settings(owner: Owner, account: str, region: str, role: str) -> dict[str, Any]:
+def project_settings(
+    owner: Owner, account: str, region: str, role: str, tags: Mapping[str, str]
+) -> dict[str, Any]:
     """Return the parameters of CreateProject and UpdateProject."""
     name = owner.project
     return {
@@ -184,13 +189,13 @@ def project_settings(owner: Owner, account: str, region: str, role: str) -> dict
                 "groupName": aws_names.builder_log_group_for(name),
             }
         },
-        "tags": [{"key": key, "value": value} for key, value in tags(owner).items()],
+        "tags": [{"key": key, "value": value} for key, value in tags.items()],
     }
 
 
-def tags(owner: Owner) -> dict[str, str]:
-    """Return the tags of all resources, by which they are found and recognized as ours."""
-    own = {aws_names.TAG_PROJECT: owner.project, aws_names.TAG_VERSION: __version__}
+def tags(owner: Owner, rules: AccountRules) -> dict[str, str]:
+    """Return the tags of all resources; voicecore's own show which are ours."""
+    own = {**rules.tags, aws_names.TAG_PROJECT: owner.project, aws_names.TAG_VERSION: __version__}
     return own | ({aws_names.TAG_ID: owner.id} if owner.id else {})
 
 

@@ -226,9 +226,10 @@ def _platform_error(text: str, message: str, inputs: BuildxInputs) -> VoicecoreE
 def _input_error(text: str, message: str, inputs: BuildxInputs) -> VoicecoreError | None:
     """Return the error if the lockfile, the network or the base is the cause."""
     if _find(text, r"Hash mismatch|[Ll]ockfile at .* needs to be updated|/uv\.lock\"?: not found"):
+        part = inputs.context.name if inputs.copied else inputs.context
         return LockMismatch(
             f"agent/uv.lock does not match agent/pyproject.toml or the package index.\n{message}",
-            f"Update it:  uv lock --project {inputs.context.name if inputs.copied else inputs.context}",
+            f"Update it:  uv lock --project {part}",
             ExitCode.BAD_PROJECT,
         )
     if _find(text, _NO_NETWORK):

@@ -107,6 +107,7 @@ def build_plan(
         compiles=bool(without_wheel(plan.lock, install_target(plan.base))),
         sources=plan.sources,
         fresh=fresh,
+        rules=plan.project.rules,
     )
     build(connect(plan.target, plan.logins.aws), inputs, on_progress, role=role)
     return RemoteBuild(asyncio.run(_pushed_image(plan, plan.target)), str(plan.target))
@@ -190,11 +191,11 @@ def build(
     timings = timings or BuildTimings()
     with _role_advice(), translated_errors():
         require_own_resources(aws, inputs.owner)
-        bucket = ensure_bucket(aws, inputs.owner)
-        ensure_log_group(aws, inputs.owner)
+        bucket = ensure_bucket(aws, inputs.owner, inputs.rules)
+        ensure_log_group(aws, inputs.owner, inputs.rules)
         own = role is None
-        arn = role or ensure_role(aws, inputs.owner, inputs.target)
-        ensure_project(aws, inputs.owner, arn, timings.role)
+        arn = role or ensure_role(aws, inputs.owner, inputs.target, inputs.rules)
+        ensure_project(aws, inputs.owner, arn, timings.role, inputs.rules)
         _upload_source(aws, bucket, inputs, on_progress)
         run = _BuildRun(aws, inputs, on_progress, timings)
         run.until_done(attempts=1 + len(timings.role) if own else 1)

@@ -21,9 +21,12 @@ from voicecore.image.builders import buildspec
 from voicecore.image.registry.credentials import ecr_host
 from voicecore.image.registry.reference import Reference
 from voicecore.project import aws_names
+from voicecore.project.account_rules import AccountRules
 from voicecore.project.identity import Owner
 
 _POLICY = "build"
+
+NO_RULES = AccountRules()
 
 
 @dataclass(frozen=True)
@@ -54,16 +57,19 @@ def require_own_resources(aws: Aws, owner: Owner) -> None:
         _require_own(aws, owner, find)
 
 
-def _require_own(aws: Aws, owner: Owner, find: Callable[[Aws, str], Leftover | None]) -> None:
+def _require_own(
+    aws: Aws, owner: Owner, find: Callable[[Aws, str], Leftover | None]
+) -> Leftover | None:
     try:
         found = find(aws, owner.project)
     except ClientError as error:
         # An identity may use an existing role and read none.
         if not is_denied(error):
             raise
-        return
+        return None
     if found and aws_names.TAG_PROJECT in found.tags:
         require_own(owner, found.title, found.tags)
+    return found
 
 
 def delete(found: Sequence[Leftover]) -> list[str]:
@@ -83,10 +89,10 @@ def is_role_too_new(message: str) -> bool:
     return bool(re.search(r"not authorized to perform:? sts:AssumeRole|cannot be assumed", message))
 
 
-def ensure_bucket(aws: Aws, owner: Owner) -> str:
+def ensure_bucket(aws: Aws, owner: Owner, rules: AccountRules = NO_RULES) -> str:
     """Create or update the private, TLS-only bucket for sources and return its name.
 
-    Sources expire after a week.
+    Sources expire after a week. Tags that others gave it stay, as those of the project do.
     """
     s3 = aws.client("s3")
     bucket = aws_names.builder_bucket_for(owner.project, aws.account, aws.region)
@@ -103,7 +109,9 @@ def ensure_bucket(aws: Aws, owner: Owner) -> str:
         if code_of(error) not in ("404", "NoSuchBucket"):
             raise
         _create_bucket(aws, bucket)
-    tags = [{"Key": key, "Value": value} for key, value in buildspec.tags(owner).items()]
+    found = _bucket(aws, owner.project)
+    merged = {**(found.tags if found else {}), **buildspec.tags(owner, rules)}
+    tags = [{"Key": key, "Value": value} for key, value in merged.items()]
     s3.put_bucket_tagging(**mine, Tagging={"TagSet": tags})
     s3.put_public_access_block(
         **mine,
@@ -143,20 +151,23 @@ def _create_bucket(aws: Aws, bucket: str) -> None:
         raise
 
 
-def ensure_log_group(aws: Aws, owner: Owner) -> None:
+def ensure_log_group(aws: Aws, owner: Owner, rules: AccountRules = NO_RULES) -> None:
     """Create or update the log group; CodeBuild's own would have no tags and no retention."""
     logs = aws.client("logs")
     group = aws_names.builder_log_group_for(owner.project)
     with ignoring("ResourceAlreadyExistsException"):
-        logs.create_log_group(logGroupName=group, tags=buildspec.tags(owner))
+        here = f":{aws.region}:" in rules.kms_key  # a stage may be in another region
+        key = {"kmsKeyId": rules.kms_key} if here else {}
+        logs.create_log_group(logGroupName=group, tags=buildspec.tags(owner, rules), **key)
     logs.put_retention_policy(logGroupName=group, retentionInDays=buildspec.LOG_DAYS)
 
 
-def ensure_role(aws: Aws, owner: Owner, target: Reference) -> str:
+def ensure_role(aws: Aws, owner: Owner, target: Reference, rules: AccountRules = NO_RULES) -> str:
     """Create or update the role that may only build and push to `target`; return its ARN."""
     iam = aws.client("iam")
     role = aws_names.builder_role_for(owner.project, aws.region)
-    tags = [{"Key": key, "Value": value} for key, value in buildspec.tags(owner).items()]
+    tags = [{"Key": key, "Value": value} for key, value in buildspec.tags(owner, rules).items()]
+    boundary = rules.permissions_boundary
     trust = json.dumps(buildspec.trust(aws.account))
     try:
         found = iam.get_role(RoleName=role)
@@ -169,6 +180,8 @@ def ensure_role(aws: Aws, owner: Owner, target: Reference) -> str:
             AssumeRolePolicyDocument=trust,
             Description=f"CodeBuild, for the image of the voice agent {owner.project}",
             Tags=tags,
+            Path=rules.role_path,
+            **({"PermissionsBoundary": boundary} if boundary else {}),
         )
     ecr = ecr_host(target.registry)
     account = ecr.account if ecr else aws.account
@@ -180,20 +193,30 @@ def ensure_role(aws: Aws, owner: Owner, target: Reference) -> str:
     return found["Role"]["Arn"]
 
 
-def ensure_project(aws: Aws, owner: Owner, role: str, pauses: Sequence[float]) -> None:
+def ensure_project(
+    aws: Aws,
+    owner: Owner,
+    role: str,
+    pauses: Sequence[float],
+    rules: AccountRules = NO_RULES,
+) -> None:
     """Create or update the CodeBuild project.
 
     If IAM has not propagated the role yet, retry after each of `pauses`, in seconds.
     """
     codebuild = aws.client("codebuild")
-    settings = buildspec.project_settings(owner, aws.account, aws.region, role)
+    tags = buildspec.tags(owner, rules)
+    settings = buildspec.project_settings(owner, aws.account, aws.region, role, tags)
     for pause in (*pauses, None):
         try:
             with ignoring("ResourceAlreadyExistsException"):
                 codebuild.create_project(**settings)
                 return
-            _require_own(aws, owner, _project)
-            codebuild.update_project(**settings)
+            found = _require_own(aws, owner, _project)
+            kept = {**(found.tags if found else {}), **tags}
+            codebuild.update_project(
+                **settings | {"tags": [{"key": k, "value": v} for k, v in kept.items()]}
+            )
             return
         except ClientError as error:
             if pause is None or not is_role_too_new(str(error)):

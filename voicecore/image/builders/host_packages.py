@@ -63,7 +63,7 @@ class NotForArm(VoicecoreError):
 
 @dataclass(frozen=True)
 class HostPackages:
-    """What to install here for one image."""
+    """The packages to install here for one image."""
 
     agent: Path
     lock: Mapping[str, Any]

@@ -31,7 +31,7 @@ Give uv a login to it, in one of these ways (NAME is the index's, in pyproject.t
   export UV_INDEX_NAME_USERNAME=... UV_INDEX_NAME_PASSWORD=...
   a line `machine HOST login USER password PASSWORD` in ~/.netrc
   export UV_KEYRING_PROVIDER=subprocess    (with keyring installed)"""
-"""How to log in to a package index of your own; uv reads all of these."""
+"""Ways to log in to a package index of your own; uv reads all of these."""
 
 
 class LockFailed(VoicecoreError):

@@ -27,13 +27,9 @@ _CANCELLED = 0.1
 class NotAudio(VoicecoreError):
     """A file that should be spoken holds no readable audio."""
 
-    def __init__(self, path: Path, reason: str) -> None:
-        super().__init__(
-            f"{path} cannot be spoken: {reason}.",
-            "Use WAV, MP3, FLAC, Ogg or M4A, at any sample rate, mono or stereo.\n"
-            f"`ffmpeg -i {path.name} spoken.wav` converts most others.",
-            ExitCode.USAGE,
-        )
+    def __init__(self, path: Path, reason: str, hint: str = "") -> None:
+        hint = hint or "Use WAV, MP3, FLAC, Ogg or M4A, at any sample rate, mono or stereo."
+        super().__init__(f"{path} cannot be spoken: {reason}.", hint, ExitCode.USAGE)
 
 
 @dataclass(frozen=True)
@@ -68,12 +64,19 @@ class Clip:
 def open_clip(path: Path) -> Clip:
     """Open a file as speech, and decode it up to its first sound. Raises NotAudio."""
     pieces = _pieces(_decoded(path))
-    silent: list[pcm.Samples] = []
+    silent, loudest = list[pcm.Samples](), 0.0
     for piece in pieces:
-        if vad.voice_threshold(levels := vad.levels(piece, pcm.SPEECH_RATE)) < levels.max():
+        levels = vad.levels(piece, pcm.SPEECH_RATE)
+        loudest = max(loudest, float(levels.max()))
+        if loudest > vad.voice_threshold(levels):
             return Clip(path.name, chain(silent, [piece], pieces))
         silent.append(piece)
-    raise NotAudio(path, "it holds only silence" if silent else "it holds no sound")
+    if not silent:
+        raise NotAudio(path, "it holds no sound")
+    level = f"its loudest 10 ms have {pcm.decibels(loudest):.0f} dBFS, and speech is above -50"
+    raise NotAudio(
+        path, f"it holds only silence: {level}", "Record it again, closer to the microphone."
+    )
 
 
 def _pieces(decoded: Iterable[pcm.Samples]) -> Iterator[pcm.Samples]:
@@ -107,7 +110,12 @@ def _decoded(path: Path) -> Iterator[pcm.Samples]:
     except FileNotFoundError:
         raise NotAudio(path, "the file does not exist") from None
     except av.FFmpegError:
-        raise NotAudio(path, "it is not a sound file that can be read") from None
+        raise NotAudio(
+            path,
+            "it is not a sound file that can be read",
+            "Use WAV, MP3, FLAC, Ogg or M4A. Most others are converted by:\n"
+            f"ffmpeg -i {path.name} spoken.wav",
+        ) from None
     except OSError as error:
         raise NotAudio(path, error.strerror or str(error)) from error
 

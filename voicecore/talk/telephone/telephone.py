@@ -179,10 +179,12 @@ class Telephone(Channel):
                 await leg.hang_up()
 
     def _lost(self, reason: str) -> ConnectionLost:
-        return ConnectionLost(
+        error = ConnectionLost(
             f"The call's media socket failed: {reason}.",
             "`voicecore dev` in another terminal shows what server and agent report.",
         )
+        error.session_id = self._call.session_id
+        return error
 
     def _receive(self, command: MediaCommand | BadFrame) -> None:
         match command:

@@ -36,7 +36,7 @@ def _depth(value: Any) -> int:
 
 
 ClientData = Annotated[dict[str, Any], AfterValidator(_check_data)]
-"""What a client sends for bot.py, where it is `session.data`."""
+"""Data that a client sends for bot.py, where it is `session.data`."""
 
 
 class StartRequest(BaseModel):

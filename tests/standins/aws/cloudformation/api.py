@@ -9,6 +9,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from tests.standins.aws.authorization import role_caller
 from tests.standins.aws.cloud import Call, Cloud
 from tests.standins.aws.cloudformation import schemas
 from tests.standins.aws.cloudformation.change_sets import changed_resources, compute_changes
@@ -78,8 +79,18 @@ def _new_stack(cloud: Cloud, call: Call) -> Stack:
         )
     id = f"arn:aws:cloudformation:{call.region}:{call.account}:stack/{name}/{uuid.uuid4()}"
     stack = Stack(name, id, call.region, call.caller, cloud.clock.now())
+    _act(cloud, call, stack)
     stacks_of(cloud, call).append(stack)
     return stack
+
+
+def _act(cloud: Cloud, call: Call, stack: Stack) -> None:
+    """Let the stack's operations act as its service role, if it has one, or as the caller."""
+    stack.role = call.params.get("RoleARN", stack.role)
+    caller = role_caller(cloud, call.account, stack.role) if stack.role else call.caller
+    if caller is None:
+        raise invalid(f"Role {stack.role} is invalid or cannot be assumed")
+    stack.caller = caller
 
 
 def _wanted(cloud: Cloud, call: Call, before: DesiredStack | None) -> DesiredStack:
@@ -154,9 +165,8 @@ def create_change_set(cloud: Cloud, call: Call) -> dict[str, Any]:
         raise Refused("AlreadyExistsException", f"ChangeSet {name} already exists")
     if stack is None:
         stack = _new_stack(cloud, call)
-        stack.caller = call.caller
         record_event(cloud, stack, None, "REVIEW_IN_PROGRESS", "User Initiated")
-    stack.caller = call.caller
+    _act(cloud, call, stack)
     try:
         changes = compute_changes(cloud, stack, desired, lambda n: _imported(cloud, call, n))
         why = None
@@ -270,7 +280,7 @@ def execute_change_set(cloud: Cloud, call: Call) -> dict[str, Any]:
     found.execution = "EXECUTE_IN_PROGRESS"
     stack.token = call.params.get("ClientRequestToken")
     stack.disable_rollback = call.params.get("DisableRollback", False)
-    stack.caller = call.caller
+    _act(cloud, call, stack)
     # The other change sets were computed against an outdated stack.
     stack.change_sets = {found.name: found}
     found.execution = "EXECUTE_COMPLETE"
@@ -335,7 +345,7 @@ def update_stack(cloud: Cloud, call: Call) -> dict[str, Any]:
     stack = _stack(cloud, call, "Stack [{}] does not exist")
     _check_updatable(stack)
     desired = _wanted(cloud, call, stack.current)
-    stack.caller = call.caller
+    _act(cloud, call, stack)
     changes = compute_changes(cloud, stack, desired, lambda n: _imported(cloud, call, n))
     if not changes and _same_outputs(stack, desired):
         raise invalid("No updates are to be performed.")
@@ -365,7 +375,8 @@ def delete_stack(cloud: Cloud, call: Call) -> dict[str, Any]:
             f"Invalid operation on stack [{stack.id}]. Please make sure that the stack is in "
             "DELETE_FAILED state if you want to specify RetainResources."
         )
-    stack.token, stack.caller = p.get("ClientRequestToken"), call.caller
+    _act(cloud, call, stack)
+    stack.token = p.get("ClientRequestToken")
     force = p.get("DeletionMode") == "FORCE_DELETE_STACK"
     _engine(cloud, call).delete(stack, retain, force)
     return {}
@@ -400,7 +411,8 @@ def continue_rollback(cloud: Cloud, call: Call) -> dict[str, Any]:
             f"Stack:{stack.id} is in {stack.status} state and can not continue to rollback its "
             "update."
         )
-    stack.token, stack.caller = call.params.get("ClientRequestToken"), call.caller
+    _act(cloud, call, stack)
+    stack.token = call.params.get("ClientRequestToken")
     _engine(cloud, call).roll_back(stack, call.params.get("ResourcesToSkip", []))
     return {}
 
@@ -409,7 +421,8 @@ def roll_back(cloud: Cloud, call: Call) -> dict[str, Any]:
     stack = _stack(cloud, call, "Stack [{}] does not exist")
     if stack.status not in ("CREATE_FAILED", "UPDATE_FAILED"):
         raise invalid(f"Stack:{stack.id} is in {stack.status} state and can not be rolled back.")
-    stack.token, stack.caller = call.params.get("ClientRequestToken"), call.caller
+    _act(cloud, call, stack)
+    stack.token = call.params.get("ClientRequestToken")
     _engine(cloud, call).roll_back(stack)
     return {"StackId": stack.id}
 
@@ -446,6 +459,8 @@ def _described(stack: Stack) -> dict[str, Any]:
         "Parameters": _pairs(desired.parameters, "Parameter") if desired else [],
         "Capabilities": desired.capabilities if desired else [],
     }
+    if stack.role:
+        answer["RoleARN"] = stack.role
     if desired and desired.description:
         answer["Description"] = desired.description
     if stack.reason:

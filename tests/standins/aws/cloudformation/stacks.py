@@ -72,7 +72,7 @@ class Stack:
     name: str
     id: str
     region: str
-    caller: Caller
+    caller: Caller  # identity of its operations
     created: datetime
     status: str = "REVIEW_IN_PROGRESS"
     reason: str | None = None
@@ -85,6 +85,7 @@ class Stack:
     events: list[dict[str, Any]] = field(default_factory=list)  # newest last
     change_sets: dict[str, ChangeSet] = field(default_factory=dict)
     protected: bool = False
+    role: str = ""  # ARN of its service role
     disable_rollback: bool = False
     token: str | None = None
     cancelled: bool = False  # True: the current operation must end

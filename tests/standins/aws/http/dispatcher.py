@@ -11,7 +11,8 @@ from typing import Any
 
 from botocore.loaders import Loader
 
-from tests.standins.aws.access import Accesses, granted, is_of_caller
+from tests.standins.aws import authorization
+from tests.standins.aws.access import Accesses, is_of_caller
 from tests.standins.aws.cloud import Call, Caller, Cloud, Handler
 from tests.standins.aws.http import operations, signature
 from tests.standins.aws.http.operations import Operation, Request, Response
@@ -126,12 +127,16 @@ class Dispatcher:
         for each in actions:
             if cloud.faults.denies(each):
                 raise denied(operation.service, caller, each)
-        policies = cloud.policies.get(caller.access_key_id)
-        if policies is None or not is_of_caller(action, by):
+        if not is_of_caller(action, by):
+            return
+        if reason := authorization.wrong_tag(cloud, operation.params):
+            raise Refused("TagPolicyException", reason)
+        if caller.access_key_id not in cloud.policies and not cloud.control_policies:
             return
         for access in sorted(self._accesses.of(action, operation.params, region)):
-            if not granted(policies, access):
-                raise denied(operation.service, caller, access.action, access.arn or "*")
+            if reason := authorization.denial(cloud, caller, access):
+                arn = access.arn or "*"
+                raise denied(operation.service, caller, access.action, arn, reason)
 
     def _answer(
         self,
@@ -163,11 +168,14 @@ class Dispatcher:
             return operations.serialize(operation, handler(self._cloud, call), request_id)
 
 
-def denied(service: str, caller: Caller, action: str, resource: str = "*") -> Refused:
-    """Return AWS's error for an action that no policy allows."""
+def denied(
+    service: str, caller: Caller, action: str, resource: str = "*", reason: str = ""
+) -> Refused:
+    """Return AWS's error for an action that is not allowed; by default, by no policy."""
+    reason = reason or f"because no identity-based policy allows the {action} action"
     message = (
         f"User: {caller.arn} is not authorized to perform: {action} on resource: {resource} "
-        f"because no identity-based policy allows the {action} action"
+        f"{reason}"
     )
     if service == "ec2":
         message = f"You are not authorized to perform this operation. {message}"

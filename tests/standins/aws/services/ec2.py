@@ -152,7 +152,7 @@ def delete_subnet(cloud: Cloud, call: Call) -> dict[str, Any]:
 
 def delete_security_group(cloud: Cloud, call: Call) -> dict[str, Any]:
     _update_states(cloud, call)
-    id = call.params.get("GroupId")
+    id = str(call.params.get("GroupId"))
     backend = _backend(call)
     used = any(id in [g.id for g in eni.group_set] for eni in backend.enis.values())
     if used or vpc_endpoints.of_group(backend, id):

@@ -7,6 +7,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 from moto.backends import get_backend
 
+from tests.standins.aws import authorization
 from tests.standins.aws.access import LINKED_ROLES, Access, granted
 from tests.standins.aws.cloud import Call, Caller, Cloud
 from tests.standins.aws.http.operations import Operation, common_error
@@ -97,16 +98,22 @@ def create_linked_role(cloud: Cloud, call: Call) -> dict[str, Any]:
 
 
 def simulate(cloud: Cloud, call: Call) -> dict[str, Any]:
-    """Evaluate the caller's own policies, and `faults.deny`; without policies, all is allowed."""
+    """Evaluate a role's policies and boundary, or the caller's own, and `faults.deny`.
+
+    Without policies, all is allowed.
+    """
     resources = call.params.get("ResourceArns", ["*"])
-    policies = cloud.policies.get(call.caller.access_key_id)
+    of_caller = (cloud.policies.get(call.caller.access_key_id), None)
+    found = authorization.role_policies(call.account, call.params["PolicySourceArn"])
+    policies, boundary = found or of_caller
     context = {
         each["ContextKeyName"]: each["ContextKeyValues"][0]
         for each in call.params.get("ContextEntries", [])
     }
 
     def allowed(action: str, resource: str) -> bool:
-        if policies is not None and not granted(policies, Access(action, resource, context)):
+        access = Access(action, resource, context)
+        if not all(granted(each, access) for each in (policies, boundary) if each is not None):
             return False
         return not cloud.faults.denies(action)
 

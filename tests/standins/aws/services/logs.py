@@ -1,4 +1,4 @@
-"""Owns what moto's CloudWatch Logs lacks: filter patterns, empty pages, Live Tail, agents' lines.
+"""Owns what moto's CloudWatch Logs lacks: filter patterns, Live Tail, agents' lines, keys.
 
 Filter patterns follow the CloudWatch Logs User Guide, FilterAndPatternSyntax: terms (all, ?any,
 -none, "quoted"), and conditions on JSON joined by && or ||; regular expressions are not supported.
@@ -279,7 +279,42 @@ def _at(value: Any, path: list[str]) -> Any:
     return value
 
 
+def create_group(cloud: Cloud, call: Call) -> dict[str, Any]:
+    _check_key(call, call.params["logGroupName"], call.params.get("kmsKeyId"))
+    return call.moto()
+
+
+def associate_key(cloud: Cloud, call: Call) -> dict[str, Any]:
+    group = _group(call, call.params["logGroupName"])
+    _check_key(call, group.name, call.params["kmsKeyId"])
+    group.kms_key_id = call.params["kmsKeyId"]
+    return {}
+
+
+def disassociate_key(cloud: Cloud, call: Call) -> dict[str, Any]:
+    _group(call, call.params["logGroupName"]).kms_key_id = None
+    return {}
+
+
+def _check_key(call: Call, group: str, key: str | None) -> None:
+    """Refuse a key that its policy does not let the service use (encrypt-log-data-kms)."""
+    if key is None:
+        return
+    keys = get_backend("kms")[call.account][call.region].keys
+    found = keys.get(key.rpartition("/")[2])
+    if found is None or f"logs.{call.region}.amazonaws.com" not in found.policy:
+        arn = f"arn:aws:logs:{call.region}:{call.account}:log-group:{group}"
+        message = (
+            "The specified KMS key does not exist or is not allowed to be used with LogGroup "
+            f"'{arn}'."
+        )
+        raise Refused("InvalidParameterException", message)
+
+
 HANDLERS = {
     ("logs", "FilterLogEvents"): filter_events,
     ("logs", "StartLiveTail"): live_tail,
+    ("logs", "CreateLogGroup"): create_group,
+    ("logs", "AssociateKmsKey"): associate_key,
+    ("logs", "DisassociateKmsKey"): disassociate_key,
 }

@@ -33,6 +33,7 @@ from voicecore.cloud.deploy.progress import ProgressBoard
 from voicecore.cloud.preflight.agent import agent_checks
 from voicecore.cloud.preflight.build import build_results
 from voicecore.cloud.preflight.checks import PreflightCheck
+from voicecore.cloud.preflight.rules import rule_checks
 from voicecore.cloud.resources import agentcore, inventory
 from voicecore.cloud.resources.cloudformation import OnEvent
 from voicecore.cloud.resources.deployed_stack import DeployedStack
@@ -40,7 +41,6 @@ from voicecore.cloud.resources.inventory import FoundResource
 from voicecore.cloud.resources.stack_failure import StackBusy
 from voicecore.cloud.stacks.agent_stack import LIVE_VERSION, SECRET, foundation_of
 from voicecore.cloud.stacks.deployment import Deployment
-from voicecore.cloud.stacks.images_stack import REPOSITORY_URI
 from voicecore.console.output import Output
 from voicecore.project import aws_names
 from voicecore.project.project import AGENT
@@ -103,11 +103,12 @@ class AgentPart:
 
     def checks(self) -> Sequence[PreflightCheck]:
         """Return the preflight checks of the agent and the shared stacks."""
-        stack = self.current.stack
-        existing = self._shared.existing | ({stack.name} if stack else set[str]())
+        own_name = self.stack_name(self._deployment.name, self._deployment.stage.name)
+        existing = self._shared.existing | ({own_name} if self.current.stack else set[str]())
         aws = self._context.aws
-        has_secret = bool(self._context.request.environment.secret)
+        has_secret = bool(self._secret)
         own = agent_checks(aws, self._deployment, existing, has_secret)
+        own += rule_checks(aws, self._deployment, self.current.stack, has_secret)
         return [*own, ("build", lambda: build_results(aws.region, self.image))]
 
     def warnings(self) -> Sequence[str]:
@@ -170,9 +171,9 @@ class AgentPart:
         if self.current.stack and self._matches:
             shared.repository.open(shared.repository.existing)
             return self.current.stack
-        images = shared.start(board.on_event)
+        repository = shared.start(board.on_event)
         foundation = context.tasks.start(lambda: self._apply_foundation(board.on_event))
-        shared.repository.open(context.tasks.result(images).outputs[REPOSITORY_URI])
+        shared.repository.open(context.tasks.result(repository))
         uri, message = self.image.built_uri(), context.request.message
         version = self._desired.with_version(self.image.digest(), message, datetime.now(UTC))
         stack = version.stack(uri, shared.applied_network())
@@ -212,6 +213,10 @@ class AgentPart:
                 sleep(1)
 
     @property
+    def _secret(self) -> Mapping[str, str]:
+        return self._context.request.environment.secret
+
+    @property
     def _control(self) -> Any:
         return self._context.aws.client("bedrock-agentcore-control")
 
@@ -224,8 +229,8 @@ class AgentPart:
         runtime = self.current.runtime
         if runtime is None:
             return []
-        kept = _kept_days(self._logs, runtime.id)
-        return [g for g in _log_groups_of(runtime.id, self._deployment) if g not in kept]
+        existing = _existing_groups(self._logs, runtime.id)
+        return [g for g in _log_groups_of(runtime.id, self._deployment) if g not in existing]
 
     @property
     def _desired(self) -> DesiredAgent:
@@ -245,7 +250,7 @@ class AgentPart:
             return False
         if manual_changes(current):
             return False
-        if (current.secret.variables or {}) != self._desired.environment.secret:
+        if (current.secret.variables or {}) != self._secret:
             return False
         stack = self._desired.stack(image, self._shared.network)
         return self._shared.up_to_date and self._context.cloud.is_current(stack, current.stack)
@@ -253,15 +258,16 @@ class AgentPart:
     def _secret_change(self) -> tuple[ResourceChange, ...]:
         if SECRET not in self.current.resources:
             return ()
-        return secret_change(self._desired.environment.secret, self.current.secret.variables)
+        return secret_change(self._secret, self.current.secret.variables)
 
     def _apply_foundation(self, on_event: OnEvent) -> DeployedStack | None:
         """Bring up everything of the agent's stack that a new version of the runtime needs."""
         cloud, current = self._context.cloud, self.current
-        secret = self._desired.environment.secret
+        secret = self._secret
         stack, deployed = self._desired.stack("", None), cloud.restore(current.stack, on_event)
-        if current.runtime is None:
-            deployed = cloud.apply(foundation_of(stack), deployed, on_event)
+        foundation = foundation_of(stack)
+        if current.runtime is None and foundation.resources:
+            deployed = cloud.apply(foundation, deployed, on_event)
         elif secret and SECRET not in current.resources:
             deployed = cloud.apply(keep_runtime(stack, current), deployed, on_event)
         if deployed and secret and current.secret.variables != secret:
@@ -275,25 +281,36 @@ def _log_groups_of(runtime_id: str, deployment: Deployment) -> list[str]:
     return [aws_names.log_group_for(runtime_id, name) for name in names]
 
 
-def _kept_days(logs: Any, runtime_id: str) -> dict[str, int | None]:
-    """Return the runtime's log groups, and for how many days they are kept; None is for ever."""
+def _existing_groups(logs: Any, runtime_id: str) -> dict[str, dict[str, Any]]:
+    """Return the runtime's log groups by name, from DescribeLogGroups."""
     listed = logs.describe_log_groups(logGroupNamePrefix=aws_names.log_group_for(runtime_id, ""))
-    return {group["logGroupName"]: group.get("retentionInDays") for group in listed["logGroups"]}
+    return {group["logGroupName"]: group for group in listed["logGroups"]}
 
 
 def _set_log_retention(logs: Any, runtime_id: str, deployment: Deployment) -> None:
-    """Set how long the runtime's logs are kept.
+    """Set how long the runtime's logs are kept, their key and their tags.
 
     AgentCore creates a log group when an endpoint's first container starts; groups that do not
     exist yet are created here. Callers name the stage's endpoint; without a name they get DEFAULT.
     """
-    days = deployment.stage.log_retention_days
-    kept = _kept_days(logs, runtime_id)
-    for group in _log_groups_of(runtime_id, deployment):
-        if kept.get(group) == days:
-            continue
-        if group not in kept:
+    days, key = deployment.stage.log_retention_days, deployment.stage.kms_key
+    existing = _existing_groups(logs, runtime_id)
+    for name in _log_groups_of(runtime_id, deployment):
+        group = existing.get(name, {})
+        if not group:
             # AgentCore may create it at the same moment.
             with ignoring("ResourceAlreadyExistsException"):
-                logs.create_log_group(logGroupName=group, tags=deployment.tags())
-        logs.put_retention_policy(logGroupName=group, retentionInDays=days)
+                logs.create_log_group(logGroupName=name, tags=deployment.tags())
+        elif deployment.stage.tags:
+            _tag(logs, group["arn"].removesuffix(":*"), deployment.stage.tags)
+        if group.get("retentionInDays") != days:
+            logs.put_retention_policy(logGroupName=name, retentionInDays=days)
+        if key and group.get("kmsKeyId") != key:
+            logs.associate_kms_key(logGroupName=name, kmsKeyId=key)
+
+
+def _tag(logs: Any, arn: str, tags: Mapping[str, str]) -> None:
+    """Put the administrator's tags on a log group that stands, which is in no stack."""
+    existing = logs.list_tags_for_resource(resourceArn=arn)["tags"]
+    if not tags.items() <= existing.items():
+        logs.tag_resource(resourceArn=arn, tags=dict(tags))

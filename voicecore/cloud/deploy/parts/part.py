@@ -132,5 +132,5 @@ def plan_stack(cloud: CloudFormation, stack: Stack, deployed: DeployedStack | No
         restoration_of(deployed, template)  # refuses what cannot be restored
         rest = compare_templates(stack, template.get("Resources", {}))
         return plan_restoration(deployed.missing, rest)
-    changes = None if cloud.is_current(stack, deployed) else cloud.changes(stack)
+    changes = None if cloud.is_current(stack, deployed) else cloud.changes(stack, deployed)
     return plan_update(changes) if changes else StackPlan(stack.name, ())

@@ -154,7 +154,7 @@ def _addresses(name: str) -> set[str]:
 
 def _log_group(stack: DeployedStack) -> str:
     if on_ecs(stack):
-        return aws_names.ecs_log_group_for(stack.name)
+        return aws_names.ecs_log_group_for(stack.outputs["Cluster"])
     return aws_names.lambda_log_group_for(stack.outputs["FunctionName"])
 
 

@@ -110,7 +110,7 @@ def find_server(
     """
     stack = reader.cloud.find(aws_names.server_for(project, stage))
     if stack and stack.status == "UPDATE_IN_PROGRESS" and on_ecs(stack) and not wait_for_drain:
-        service = ecs_service.find(reader.aws, stack.name, count_calls=True)
+        service = ecs_service.find(reader.aws, stack.outputs["Cluster"], count_calls=True)
         if service and service.only_draining:
             return CurrentServer(stack, service)
     stack = reader.settled(stack)

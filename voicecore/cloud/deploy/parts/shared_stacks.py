@@ -41,7 +41,8 @@ class CurrentShared:
 class DesiredShared:
     """The desired state of the shared stacks."""
 
-    images: Stack
+    images: Stack | None
+    """None when the stage uses a repository that exists."""
     network: Stack | None
     """None when the stage uses AgentCore's own network or the user's."""
 
@@ -63,7 +64,8 @@ def desired_shared(
     network = network_stack(deployment, zone_ids) if deployment.creates_network else None
     if network and current.network:
         network = network.keeping(current.network.parameters)
-    return DesiredShared(images_stack(deployment), network)
+    images = None if deployment.stage.repository else images_stack(deployment)
+    return DesiredShared(images, network)
 
 
 class SharedStacks:
@@ -81,7 +83,8 @@ class SharedStacks:
         network = context.tasks.start(lambda: read_network(context.reader, name))
         images = read_images(context.reader, name)
         self.current = CurrentShared(images, context.tasks.result(network))
-        self.repository.existing = self.current.repository
+        given = context.request.deployment.stage.repository
+        self.repository.existing = given or self.current.repository
 
     @cached_property
     def desired(self) -> DesiredShared:
@@ -110,33 +113,41 @@ class SharedStacks:
 
     @property
     def existing(self) -> set[str]:
-        """Names of the deployed stacks."""
-        return {stack.name for stack in (self.current.images, self.current.network) if stack}
+        """Names of the deployed stacks, as voicecore gives them."""
+        current, name = self.current, self._context.request.project.name
+        images = {aws_names.images_stack_name_for(name)} if current.images else set[str]()
+        return images | ({aws_names.network_stack_name_for(name)} if current.network else set())
 
     @property
     def up_to_date(self) -> bool:
         """True when the current state matches the desired one."""
-        cloud, desired, images = self._context.cloud, self.desired, self.current.images
-        if desired.network and not (
-            self.network and cloud.is_current(desired.network, self.network)
-        ):
-            return False
-        return images is not None and cloud.is_current(desired.images, images)
+        return all(
+            current is not None and self._context.cloud.is_current(desired, current)
+            for desired, current in self._pairs
+        )
 
     def plan(self) -> list[StackPlan]:
         """Return what applying would change."""
-        plans = [plan_stack(self._context.cloud, self.desired.images, self.current.images)]
-        if self.desired.network:
-            plans.append(plan_stack(self._context.cloud, self.desired.network, self.network))
-        return plans
+        return [plan_stack(self._context.cloud, *pair) for pair in self._pairs]
 
-    def start(self, on_event: OnEvent) -> Future[DeployedStack]:
-        """Start to bring both stacks to their desired state; gives the images stack."""
-        cloud, tasks, network = self._context.cloud, self._context.tasks, self.desired.network
+    def start(self, on_event: OnEvent) -> Future[str]:
+        """Start to bring both stacks to their desired state; gives the repository's URI."""
+        cloud, tasks = self._context.cloud, self._context.tasks
+        images, network = self.desired.images, self.desired.network
         self._applied_network = tasks.start(
             lambda: cloud.ensure(network, on_event) if network else None
         )
-        return tasks.start(lambda: cloud.ensure(self.desired.images, on_event))
+        given = self._context.request.deployment.stage.repository
+        return tasks.start(
+            lambda: cloud.ensure(images, on_event).outputs[REPOSITORY_URI] if images else given
+        )
+
+    @property
+    def _pairs(self) -> list[tuple[Stack, DeployedStack | None]]:
+        """The desired stacks, each with the deployed one."""
+        images, network = self.desired.images, self.desired.network
+        pairs = ((images, self.current.images), (network, self.network))
+        return [(desired, current) for desired, current in pairs if desired]
 
     def applied_network(self) -> DeployedStack | None:
         """Return the network that this stage uses, once `start` has brought it up to date."""

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import wave
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from pipecat.audio.vad.vad_analyzer import VADState
+from pipecat.frames.frames import Frame, InputAudioRawFrame, TranscriptionFrame
+from pipecat.observers.base_observer import FramePushed
+from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 
-from ..hearing import Hearing, Outcome, SpeechDetector, Stretch, Stretches
+from ..hearing import Hearing, HearingObserver, Outcome, SpeechDetector, Stretch, Stretches
+from ..sound_input import AudioDroppedFrame
 
 RATE = 16_000
 QUESTION = Path(__file__).parents[3] / "tests" / "question.wav"
@@ -153,3 +159,36 @@ def test_echo_of_the_agent_is_not_told() -> None:
     assert hearing.due(now=60) == []
     hearing.ended(Stretch(Outcome.NOT_SPEECH, 1.0, -30.0), now=9)
     assert len(hearing.due(now=60)) == 1
+
+
+class HeardOnce(SpeechDetector):
+    """A detector that has heard one second of speech."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._ended.append(SPEECH)
+
+
+def test_outcomes_go_to_the_log_and_the_client(capsys: pytest.CaptureFixture[str]) -> None:
+    sent: list[dict[str, Any]] = []
+
+    async def send(message: dict[str, Any]) -> None:
+        sent.append(message)
+
+    async def run(*frames: Frame) -> None:
+        observer, source = HearingObserver(HeardOnce(), send), FrameProcessor()
+        for seconds, frame in enumerate(frames):
+            pushed = FramePushed(source, source, frame, FrameDirection.DOWNSTREAM, seconds * 10**9)
+            await observer.on_push_frame(pushed)
+
+    silent = InputAudioRawFrame(bytes(640), RATE, 1)
+    words = TranscriptionFrame("What time is it?", user_id="", timestamp="")
+    asyncio.run(run(AudioDroppedFrame("its sample rate is 7 Hz."), silent, words))
+    assert [(told["type"], told["outcome"]) for told in sent] == [
+        ("sound", "dropped"),
+        ("sound", "heard"),
+    ]
+    assert sent[0]["message"] == "Audio was dropped: its sample rate is 7 Hz."
+    assert (sent[1]["seconds"], sent[1]["level_db"], sent[1]["threshold_db"]) == (1.0, -20.0, -45)
+    logged = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [line["message"] for line in logged] == [told["message"] for told in sent]

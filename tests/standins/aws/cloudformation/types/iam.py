@@ -54,6 +54,11 @@ def _role_update(c: Context, physical: str, old: Properties, p: Properties) -> N
         )
     if old.get("Description") != p.get("Description"):
         iam.update_role(RoleName=physical, Description=p.get("Description", ""))
+    before, after = old.get("PermissionsBoundary"), p.get("PermissionsBoundary")
+    if before and not after:
+        iam.delete_role_permissions_boundary(RoleName=physical)
+    elif after != before:
+        iam.put_role_permissions_boundary(RoleName=physical, PermissionsBoundary=after)
     _role_policies(c, physical, old, p)
 
 

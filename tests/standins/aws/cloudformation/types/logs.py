@@ -15,7 +15,8 @@ from tests.standins.aws.cloudformation.types.base import (
 def _log_group(c: Context, p: Properties) -> str:
     name = p.get("LogGroupName") or c.name(512)
     logs = c.client("logs")
-    logs.create_log_group(logGroupName=name, **({"tags": c.tags} if c.tags else {}))
+    chosen = {"kmsKeyId": p["KmsKeyId"]} if "KmsKeyId" in p else {}
+    logs.create_log_group(logGroupName=name, **chosen, **({"tags": c.tags} if c.tags else {}))
     _log_group_update(c, name, {}, p)
     return name
 
@@ -27,6 +28,11 @@ def _log_group_update(c: Context, physical: str, old: Properties, p: Properties)
         logs.put_retention_policy(logGroupName=physical, retentionInDays=days)
     elif "RetentionInDays" in old:
         logs.delete_retention_policy(logGroupName=physical)
+    if old and old.get("KmsKeyId") != p.get("KmsKeyId"):
+        if "KmsKeyId" in p:
+            logs.associate_kms_key(logGroupName=physical, kmsKeyId=p["KmsKeyId"])
+        else:
+            logs.disassociate_kms_key(logGroupName=physical)
 
 
 def _log_group_attributes(c: Context, physical: str) -> dict[str, Any]:

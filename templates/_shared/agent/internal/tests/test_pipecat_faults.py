@@ -1,0 +1,83 @@
+"""Faults of Pipecat 1.14 that this project works around. If a test fails, Pipecat has fixed one."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+
+import numpy as np
+from pipecat.audio.vad.vad_analyzer import VADAnalyzer, VADParams
+from pipecat.frames.frames import (
+    ErrorFrame,
+    Frame,
+    InputAudioRawFrame,
+    TTSAudioRawFrame,
+    TTSSpeakFrame,
+    VADUserStartedSpeakingFrame,
+)
+from pipecat.processors.audio.vad_processor import VADProcessor
+from pipecat.services.settings import TTSSettings
+from pipecat.services.tts_service import TTSService
+from pipecat.tests.utils import SleepFrame, run_test
+
+WINDOW = 512  # samples
+
+
+class Detector(VADAnalyzer):
+    """Takes whatever is not silence for speech."""
+
+    def num_frames_required(self) -> int:
+        return WINDOW
+
+    def voice_confidence(self, buffer: bytes) -> float:
+        return float(any(buffer))
+
+
+def test_detector_stays_in_speech_when_audio_stops() -> None:
+    """If this fails, sound_input.py may no longer need to fill gaps with silence.
+
+    https://github.com/pipecat-ai/pipecat/issues/4124: then any sound of 32 ms begins a turn.
+    """
+
+    def heard(level: int) -> list[Frame]:
+        audio = np.full(WINDOW, level, "<i2").tobytes()
+        return [InputAudioRawFrame(audio, 16_000, 1) for _ in range(12)]
+
+    detector = Detector(params=VADParams(start_secs=0.1, stop_secs=0.2, min_volume=0))
+    frames, _ = asyncio.run(
+        run_test(
+            VADProcessor(vad_analyzer=detector, audio_idle_timeout=0.2),
+            frames_to_send=[
+                *heard(9000),
+                SleepFrame(0.6),
+                heard(9000)[0],
+                *heard(0),
+                SleepFrame(0.1),
+            ],
+        )
+    )
+    assert sum(isinstance(frame, VADUserStartedSpeakingFrame) for frame in frames) == 2
+
+
+class SlowSpeech(TTSService):
+    """Needs longer for a sentence than Pipecat waits."""
+
+    async def run_tts(self, text: str, context_id: str) -> AsyncGenerator[Frame | None, None]:
+        await asyncio.sleep(0.5)
+        yield TTSAudioRawFrame(bytes(640), 16_000, 1, context_id=context_id)
+
+
+def test_slow_sentence_counts_as_one_without_audio() -> None:
+    """If this fails, speech.py of the offline pipeline may no longer need SYNTHESIS_SECONDS."""
+    speech = SlowSpeech(
+        stop_frame_timeout_s=0.1,
+        push_start_frame=True,
+        settings=TTSSettings(model="", voice="", language=None),
+    )
+    _, errors = asyncio.run(
+        run_test(speech, frames_to_send=[TTSSpeakFrame("Hello."), SleepFrame(0.8)])
+    )
+    assert any(
+        isinstance(frame, ErrorFrame) and "completed with no audio" in frame.error
+        for frame in errors
+    )
