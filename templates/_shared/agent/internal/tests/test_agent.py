@@ -22,9 +22,10 @@ def test_ping_reports_since_when_the_agent_is_idle(agent: RunningAgent) -> None:
 
 def test_data_of_the_client_is_the_bots() -> None:
     agent = Agent()
+    context = RequestContext(session_id=None, request_headers=None, request=None)
     for sent in ({"customer": "C-1042"}, {"order": [1]}):
         request = {"type": "data", "data": sent}
-        assert asyncio.run(agent.invoke(request, RequestContext())) == {"status": "ok"}
+        assert asyncio.run(agent.invoke(request, context)) == {"status": "ok"}
         assert session.data == sent
 
 

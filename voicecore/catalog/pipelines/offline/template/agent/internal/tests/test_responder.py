@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 import pytest
 from pipecat.processors.aggregators import async_tool_messages
+from pipecat.processors.aggregators.llm_context import LLMContextMessage
 
 from ..responder import ToolCall, respond
+
+if TYPE_CHECKING:
+    from pipecat.processors.aggregators.llm_context import LLMContextMessage
 
 NOW = datetime(2026, 11, 22, 15, 4)  # a Sunday
 
@@ -62,6 +67,6 @@ def test_speaks_the_result_of_a_tool() -> None:
 
 def test_result_of_a_tool_that_survived_an_interruption_is_told() -> None:
     hours = '{"day": "Sunday", "hours": "noon to 4 PM"}'
-    asked = {"role": "user", "content": "What is 2 plus 2?"}
+    asked: LLMContextMessage = {"role": "user", "content": "What is 2 plus 2?"}
     late = async_tool_messages.build_final_result_message("1", hours)
     assert respond([asked, late], NOW) == "On Sunday we are open from noon to 4 PM."
