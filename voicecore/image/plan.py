@@ -18,6 +18,7 @@ from voicecore.image.builders.host_packages import HostPackages, install_here
 from voicecore.image.cache_folders import bases_folder, blobs_folder, locks_folder
 from voicecore.image.inputs import base_image, dockerfile, fingerprint, lockfile
 from voicecore.image.inputs.build_context import ContextFile, context_files, sources_of
+from voicecore.image.inputs.git import git
 from voicecore.image.inputs.locked_packages import InstallTarget, has_folders
 from voicecore.image.inputs.secret_scan import require_no_secrets
 from voicecore.image.model import BaseImage
@@ -26,7 +27,6 @@ from voicecore.image.registry.credentials import RegistryLogins
 from voicecore.image.registry.reference import Reference, parse_reference
 from voicecore.project import aws_names
 from voicecore.project.dotenv import dotenv_of, without_ours
-from voicecore.project.git import git
 from voicecore.project.project import AGENT, Project
 
 

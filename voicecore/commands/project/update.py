@@ -9,8 +9,8 @@ from voicecore.commands.project import changes
 from voicecore.console.command_line import typed
 from voicecore.console.context import Context
 from voicecore.console.errors import ExitCode, VoicecoreError
+from voicecore.image.inputs.git import git
 from voicecore.options.project.update import UpdateOptions
-from voicecore.project.git import git
 from voicecore.project.project import FILE, BadProject, Project, load_project
 from voicecore.scaffold import apply, record, render, update
 from voicecore.scaffold.merge import Change, MergePlan
