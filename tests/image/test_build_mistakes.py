@@ -139,7 +139,8 @@ def test_direct_build_refuses_dockerfile_that_needs_docker(
     done = run_voicecore(registries, None, root, "build")
     assert done.returncode == 3
     assert "RUN useradd agent" in done.stderr
-    assert "--builder buildx" in done.stderr
+    assert "The Docker daemon does not answer" in done.stderr
+    assert "--builder codebuild" in done.stderr
 
 
 def _fifo(agent: Path) -> None:

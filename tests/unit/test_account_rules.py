@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from tests.unit.test_project import GOOD, written
-from voicecore.project.account_rules import TAGS_MAX, repository_arn
 from voicecore.project.project import BadProject, load_project
+from voicecore.project.settings.account_rules import TAGS_MAX, repository_arn
 
 KEY = "arn:aws:kms:us-east-1:123456789012:key/01234567-89ab-cdef-0123-456789abcdef"
 URI = "123456789012.dkr.ecr.us-east-1.amazonaws.com/team/voice"

@@ -7,6 +7,7 @@ from voicecore.catalog.transports import TRANSPORTS
 from voicecore.catalog.transports.record import Transport
 from voicecore.console.errors import ExitCode
 from voicecore.local.environments import agent_spec
+from voicecore.project.dotenv import dotenv_of
 from voicecore.project.network_settings import invalid_network, network_for
 from voicecore.project.project import (
     BadProject,
@@ -48,6 +49,13 @@ def test_reads_project(tmp_path: Path) -> None:
         stages={"dev": Stage("dev", "us-east-1")},
         version="0.1.0",
     )
+
+
+def test_byte_order_mark_of_an_editor_is_ignored(tmp_path: Path) -> None:
+    marked = written(tmp_path, f"\N{BYTE ORDER MARK}{GOOD}")
+    assert load_project(marked).name == "support-line"
+    (tmp_path / ".env").write_text("\N{BYTE ORDER MARK}DEEPGRAM_API_KEY=x\n", "utf-8")
+    assert dotenv_of(tmp_path) == {"DEEPGRAM_API_KEY": "x"}
 
 
 @pytest.mark.parametrize(

@@ -34,13 +34,13 @@ from voicecore.options.deploy import DeployOptions
 from voicecore.options.invite import InviteOptions
 from voicecore.options.project.add import AddOptions
 from voicecore.project import aws_names, identity
-from voicecore.project.account_rules import invalid_rules
 from voicecore.project.defaults import DEFAULT_STAGE
 from voicecore.project.foreign_code import warn_of_foreign_code
 from voicecore.project.invalid_setting import did_you_mean, one_of
 from voicecore.project.no_links import within
 from voicecore.project.project import AGENT, FILE, SERVER, BadProject, Project, load_project
 from voicecore.project.schema import invalid_settings
+from voicecore.project.settings.account_rules import invalid_rules
 from voicecore.project.snapshot_check import warn_of_captures
 from voicecore.project.version import tell_version
 

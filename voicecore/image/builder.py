@@ -105,7 +105,7 @@ def _docker_explained(choice: BuilderChoice) -> Generator[None]:
             f"{error.message}\n{choice.problem.message}",
             "Start or install Docker with buildx, then run the same command again\n"
             "or build in AWS:  voicecore build --builder codebuild --push REPOSITORY",
-            ExitCode.MISSING_TOOL,
+            error.exit_code,
         ) from error
 
 

@@ -105,8 +105,7 @@ def plan_build(
     """Plan the image of a `part` of the project, and look for it in `repository`.
 
     A package without a wheel is an error unless the builder `compiles`. Writes uv.lock if it is
-    missing. Raises the errors of the lockfile, the files, the Dockerfile, the base and the
-    registry.
+    missing. Raises the errors of lockfile, files, Dockerfile, base and registry.
     """
     folder = project.root / part
     target = _untagged(repository) if repository else None
@@ -117,14 +116,7 @@ def plan_build(
     base = asyncio.run(base_image.resolve(base_name, bases_folder(env), logins))
     text = dockerfile.with_base(text, base.reference)
     locked = _check_lock(folder, base, compiles, env)
-    if locked.created:
-        found = context_files(folder)
-    paths = [file.path for file in found]
-    require_no_secrets(folder, paths, dotenv_of(folder), sources_of(found))
-    found += _packages_of(folder, locked, base, env)
-    if sources_of(found):
-        dockerfile.require_host_files(text, [file.path for file in found])
-    files = tuple(fingerprint.with_content(found, fingerprint.DOCKERFILE, text))
+    files = _with_packages(folder, found, locked, text, base, env)
     tag = fingerprint.fingerprint(files, base.digest)
     plan = BuildPlan(
         project=project,
@@ -241,15 +233,29 @@ def _check_lock(folder: Path, base: BaseImage, compiles: bool, env: Mapping[str,
     return _Locked(path, content, os.path.relpath(path, folder.parent) if created else "")
 
 
-def _packages_of(
-    folder: Path, locked: _Locked, base: BaseImage, env: Mapping[str, str]
-) -> list[ContextFile]:
-    """Return the files with the packages that only this machine can get."""
+def _with_packages(
+    folder: Path,
+    found: list[ContextFile],
+    locked: _Locked,
+    text: str,
+    base: BaseImage,
+    env: Mapping[str, str],
+) -> tuple[ContextFile, ...]:
+    """Return the files `found` in `folder` and those of the packages that are installed here.
+
+    Raises SecretInContext, BadDockerfile and the errors of `install_here`.
+    """
+    if locked.created:
+        found = context_files(folder)
+    sources = sources_of(found)
+    require_no_secrets(folder, [file.path for file in found], dotenv_of(folder), sources)
     target = install_target(base)
     key = _lock_key(folder, locked.path, target)
     wanted = HostPackages(folder, locked.content, key, target)
     in_workspace = locked.path.parent != folder
-    return install_here(wanted, in_workspace, without_ours(env), blobs_folder(env))
+    packages = install_here(wanted, in_workspace, without_ours(env), blobs_folder(env))
+    dockerfile.require_host_files(text, [file.path for file in packages])
+    return tuple(fingerprint.with_content([*found, *packages], fingerprint.DOCKERFILE, text))
 
 
 def _lock_key(folder: Path, lock: Path, target: InstallTarget) -> str:

@@ -36,6 +36,7 @@ class DeployOptions:
       voicecore deploy --dry-run
       voicecore deploy --server
       voicecore deploy --stage prod --message "kinder voice" --yes
+      voicecore deploy --builder codebuild
       voicecore deploy --export template --format json
     """
 

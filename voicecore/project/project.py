@@ -17,12 +17,12 @@ from voicecore.catalog.transports import BY_PHONE, TRANSPORTS
 from voicecore.catalog.turn_sources import KVS
 from voicecore.console.errors import ExitCode, VoicecoreError
 from voicecore.project import aws_names
-from voicecore.project.account_rules import AccountRules, rules_of
 from voicecore.project.defaults import DEFAULT_STAGE, IDLE_TIMEOUT, MAX_LIFETIME
 from voicecore.project.identity import Owner
 from voicecore.project.invalid_setting import InvalidSetting, did_you_mean, one_of
 from voicecore.project.network_settings import PUBLIC, network_for
 from voicecore.project.schema import DRAIN_MINUTES_MAX, LOG_RETENTION_DAYS, invalid_settings
+from voicecore.project.settings.account_rules import AccountRules, rules_of
 from voicecore.project.version import UPGRADE, is_newer
 
 FILE = "voicecore.toml"

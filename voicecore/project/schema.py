@@ -18,7 +18,6 @@ from voicecore.catalog.transports import DEFAULT as DEFAULT_TRANSPORT
 from voicecore.catalog.transports.record import Transport
 from voicecore.catalog.turn_sources import KVS, SOURCES
 from voicecore.project import aws_names, identity
-from voicecore.project.account_rules import RULES, invalid_rules, stage_rules
 from voicecore.project.defaults import MAX_LIFETIME
 from voicecore.project.invalid_setting import (
     InvalidSetting,
@@ -29,6 +28,7 @@ from voicecore.project.invalid_setting import (
     unknown_keys,
 )
 from voicecore.project.network_settings import invalid_network
+from voicecore.project.settings.account_rules import RULES, invalid_rules, stage_rules
 from voicecore.project.version import is_version
 
 PEAK_CALLS_MAX = 2500

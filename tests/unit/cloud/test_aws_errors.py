@@ -102,13 +102,24 @@ def test_denial_names_the_action_and_the_statement_that_allows_it() -> None:
     assert translated.hint.endswith(AGAIN)
 
 
-def test_explicit_deny_suggests_no_statement() -> None:
+@pytest.mark.parametrize(
+    ("reason", "why"),
+    [
+        ("with an explicit deny in a service control policy", "of your organization denies it"),
+        ("with an explicit deny in an identity-based policy", "denies it explicitly"),
+        (
+            "because no permissions boundary allows the ec2:CreateVpc action",
+            "no permissions boundary allows it",
+        ),
+    ],
+)
+def test_denial_that_no_statement_lifts_suggests_none(reason: str, why: str) -> None:
     message = (
         "User: arn:aws:iam::123456789012:user/ada is not authorized to perform: ec2:CreateVpc "
-        "on resource: * with an explicit deny in a service control policy"
+        f"on resource: * {reason}"
     )
     translated = translate_error(client_error("UnauthorizedOperation", message), AGAIN)
-    assert "denies it explicitly" in translated.message
+    assert why in translated.message
     assert "Effect" not in str(translated.hint)
 
 

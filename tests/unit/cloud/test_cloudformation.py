@@ -358,3 +358,65 @@ def test_failure_has_a_hint_that_helps(reason: str, advice: str) -> None:
     error = stack_failure("voicecore-x-dev", outcome, AGAIN)
     assert advice in str(error.hint)
     assert str(error.hint).endswith(AGAIN)
+
+
+@pytest.mark.parametrize(("id", "found"), [("3f9", True), ("other", False)])
+def test_stack_under_another_name_is_found_by_the_record_in_its_template(
+    id: str, found: bool
+) -> None:
+    client = CloudFormationDouble()
+    record = {"stack": STACK.name, "project": "x", "id": "3f9"}
+    template = TEMPLATE | {"Metadata": {"voicecore": record}}
+    words = "The voicecore project x, stage dev"
+    client.has("StackSet-1", "CREATE_COMPLETE", Tags=[], Description=words, template=template)
+    cloud = CloudFormation(client, Owner("x", id), AGAIN, pause=lambda _: None)
+    deployed = cloud.find(STACK.name)
+    assert (deployed is not None and deployed.name == "StackSet-1") is found
+
+
+@pytest.mark.parametrize("project", ["x", "y"])
+def test_stack_without_tags_is_that_of_the_project_in_its_record(project: str) -> None:
+    client = CloudFormationDouble()
+    metadata = {"voicecore": {"stack": STACK.name, "project": project}}
+    template = TEMPLATE | {"Metadata": metadata}
+    client.has(STACK.name, "CREATE_COMPLETE", Tags=[], template=template)
+    if project == "x":
+        assert connect(client).find(STACK.name)
+        return
+    with pytest.raises(ForeignResource):
+        connect(client).find(STACK.name)
+
+
+def test_identity_that_may_not_list_stacks_finds_those_of_its_names() -> None:
+    missing = refused("ValidationError", "Stack with id x does not exist")
+
+    class Denied(ClientAnswers):
+        def get_paginator(self, operation: str) -> Any:
+            raise refused("AccessDenied", "not authorized")
+
+    assert connect(Denied({"describe_stacks": missing})).find(STACK.name) is None
+
+
+def test_service_role_is_passed_with_every_operation() -> None:
+    given: list[Any] = []
+
+    class Client(CloudFormationDouble):
+        def __getattribute__(self, name: str) -> Any:
+            found = super().__getattribute__(name)
+            if not name.endswith("_stack") and name != "create_change_set":
+                return found
+
+            def call(RoleARN: str = "", **arguments: Any) -> Any:
+                given.append((name, RoleARN))
+                return found(**arguments)
+
+            return call
+
+    client = Client()
+    cloud = CloudFormation(client, OWNER, AGAIN, lambda _: None, service_role="arn:role")
+    deployed = cloud.ensure(STACK, lambda _: None)
+    cloud.changes(STACK, deployed)
+    larger = Stack(name=STACK.name, template=TEMPLATE, parameters={"Size": "9"}, tags=TAGS)
+    cloud.delete(cloud.ensure(larger, lambda _: None), lambda _: None)
+    names = ("create_stack", "create_change_set", "update_stack", "delete_stack")
+    assert given == [(name, "arn:role") for name in names]

@@ -37,7 +37,7 @@ from voicecore.cloud.resources.kept import is_same, keeping
 from voicecore.cloud.stacks.env_split import Environment
 from voicecore.cloud.stacks.images_stack import images_stack
 from voicecore.cloud.stacks.stack import Stack
-from voicecore.project.account_rules import AccountRules
+from voicecore.project.settings.account_rules import AccountRules
 
 KEY = f"arn:aws:kms:us-east-1:{ACCOUNT}:key/01234567-89ab-cdef-0123-456789abcdef"
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/teams/agent"

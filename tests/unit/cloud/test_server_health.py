@@ -74,9 +74,7 @@ def test_server_that_never_answers_is_reported_with_its_log_group(stack: Deploye
 
 
 def test_server_on_ecs_has_another_log_group(stack: DeployedStack) -> None:
-    on_ecs = replace(
-        stack, name="voicecore-line-dev-server", outputs={**stack.outputs, "Cluster": "x"}
-    )
+    on_ecs = replace(stack, outputs={**stack.outputs, "Cluster": "voicecore-line-dev-server"})
     with pytest.raises(ServerNotHealthy) as error:
         seconds_waited(on_ecs, 1000, pace=20)
     assert "aws logs tail /ecs/voicecore-line-dev-server" in str(error.value.hint)

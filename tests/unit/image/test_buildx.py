@@ -9,13 +9,14 @@ import sys
 import threading
 import time
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from voicecore.console.errors import ExitCode, VoicecoreError
 from voicecore.console.progress import Progress
-from voicecore.image.builders.buildx import require_certificates, run
+from voicecore.image.builders.buildx import require_certificates, run, transcribe
 from voicecore.image.builders.buildx_command import (
     BuildxInputs,
     build_environment,
@@ -27,6 +28,7 @@ from voicecore.image.builders.buildx_output import (
     BuildFailed,
     BuildTranscript,
     LockMismatch,
+    NeedsEmulation,
     NetworkDown,
     build_error,
     step_title,
@@ -237,6 +239,8 @@ NO_LOCK = (
     '50c7::znew: "/uv.lock": not found'
 )
 
+NO_EMULATOR = "exec /bin/sh: exec format error"
+
 
 @pytest.mark.parametrize(
     ("printed", "kind", "message", "command"),
@@ -260,6 +264,7 @@ NO_LOCK = (
             "docker logout public.ecr.aws",
         ),
         (NO_LOCK, LockMismatch, "uv.lock", "uv lock --project"),
+        (NO_EMULATOR, NeedsEmulation, "cannot run programs for arm64", "--builder codebuild"),
     ],
 )
 def test_build_error_names_cause_and_hint(
@@ -275,6 +280,14 @@ def test_build_error_names_cause_and_hint(
 def test_missing_wheel_is_project_error() -> None:
     transcript, _ = read_lines(UV_NO_WHEEL.splitlines())
     assert build_error(transcript, INPUTS, "").exit_code == ExitCode.BAD_PROJECT
+
+
+def test_copied_context_is_not_named_after_the_build() -> None:
+    transcript, _ = read_lines(UV_HASH.splitlines())
+    copied = replace(INPUTS, context=Path("/tmp/voicecore-x/agent"), copied=True)
+    assert "uv lock --project agent" in str(build_error(transcript, copied, "").hint)
+    transcript, _ = read_lines(["ERROR: failed to solve: it broke"])
+    assert build_error(transcript, copied, "").hint is None
 
 
 SLOW_PROGRAM = """
@@ -305,3 +318,31 @@ def test_ctrl_c_ends_command_and_waits_for_it(tmp_path: Path) -> None:
 
 def test_run_returns_exit_code() -> None:
     assert run(["sh", "-c", "exit 3"], dict(os.environ), lambda _: None) == 3
+
+
+# Fails as docker does while config.json names a helper, and shows what it is given.
+DOCKER = """#!/bin/sh
+if grep -q creds "$DOCKER_CONFIG/config.json"; then
+  echo 'ERROR: failed to solve: error getting credentials - err: exec: "docker-credential-desktop"'
+  exit 1
+fi
+echo "now $(cat "$DOCKER_CONFIG/config.json" "$DOCKER_CONFIG/cli-plugins/docker-buildx")"
+exit 3
+"""
+
+
+def test_build_without_credential_helper_keeps_other_settings(tmp_path: Path) -> None:
+    (tmp_path / "docker").write_text(DOCKER)
+    (tmp_path / "docker").chmod(0o755)
+    config = tmp_path / "config"
+    (config / "cli-plugins").mkdir(parents=True)
+    (config / "cli-plugins/docker-buildx").write_text("the plugin\n")
+    settings = {"credsStore": "desktop", "credHelpers": {"ghcr.io": "gone"}, "auths": {"a.b": {}}}
+    (config / "config.json").write_text(json.dumps(settings))
+    steps: list[Progress] = []
+    env = {"PATH": os.environ["PATH"], "DOCKER_CONFIG": str(config)}
+    code, transcript = transcribe([str(tmp_path / "docker")], env, steps.append)
+    assert code == 3
+    assert steps[0].task == "Docker's credential helper failed; pulling without a login"
+    assert transcript.failure_text.strip() == 'now {"auths": {"a.b": {}}}the plugin'
+    assert json.loads((config / "config.json").read_text()) == settings

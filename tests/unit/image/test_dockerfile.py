@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from voicecore.image.inputs import dockerfile
+from voicecore.image.inputs.build_context import ARCHIVE
 from voicecore.image.inputs.dockerfile import BadDockerfile
+from voicecore.scaffold.render import dockerfile_of
 
 GENERATED = """\
 # A comment.
@@ -94,3 +96,25 @@ def test_line_that_needs_docker_is_named(old: str, new: str, line: int) -> None:
 def test_other_base_keeps_final_stage() -> None:
     mine = dockerfile.with_base(GENERATED, "python:3.14")
     assert dockerfile.final_stage(mine, GENERATED) == dockerfile.final_stage(GENERATED, GENERATED)
+
+
+def test_byte_order_mark_and_line_ends_of_windows_are_read_and_kept(tmp_path: Path) -> None:
+    agent = tmp_path / "agent"
+    agent.mkdir()
+    generated = dockerfile_of("agent")
+    (agent / "Dockerfile").write_bytes(b"\xef\xbb\xbf" + generated.replace("\n", "\r\n").encode())
+    text = dockerfile.read(agent)
+    assert text == generated
+    dockerfile.final_stage(text, generated)
+    dockerfile.write(agent, dockerfile.with_base(text, "python:3.13@sha256:ab"))
+    written = (agent / "Dockerfile").read_bytes()
+    assert b"ARG BASE=python:3.13@sha256:ab\r\n" in written
+    assert written.count(b"\n") == written.count(b"\r\n")
+
+
+def test_dockerfile_that_does_not_read_packages_of_this_machine_is_refused() -> None:
+    dockerfile.require_host_files(dockerfile_of("agent"), ["bot.py", ARCHIVE])
+    old = "FROM python\nCOPY pyproject.toml uv.lock ./\n"
+    dockerfile.require_host_files(old, ["bot.py"])
+    with pytest.raises(dockerfile.BadDockerfile, match=r"does not read internal/packages\.tar"):
+        dockerfile.require_host_files(old, ["bot.py", ARCHIVE])

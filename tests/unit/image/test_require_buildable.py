@@ -14,13 +14,16 @@ from voicecore.console.errors import VoicecoreError
 from voicecore.image.builder import require_buildable
 from voicecore.image.builder_choice import BuilderChoice
 from voicecore.image.builders.codebuild import NoArmBuilds
+from voicecore.image.docker.endpoint import DaemonDown
 from voicecore.image.inputs.build_context import context_files
 from voicecore.image.model import BaseImage
-from voicecore.image.plan import BuildPlan
+from voicecore.image.plan import BuildPlan, CannotBuild
 from voicecore.image.registry.credentials import RegistryLogins
 from voicecore.image.registry.reference import parse_reference
 from voicecore.project.project import Project
 from voicecore.scaffold.render import dockerfile_of
+
+ECR = "123456789012.dkr.ecr.{}.amazonaws.com/voicecore/ada"
 
 
 @pytest.fixture
@@ -32,7 +35,10 @@ def agent(tmp_path: Path) -> Path:
     return folder
 
 
-def require(agent: Path, builder: str, lines: str = "", target: str = "", **env: str) -> None:
+def require(
+    agent: Path, builder: str | BuilderChoice, lines: str = "", target: str = "", **env: str
+) -> None:
+    choice = BuilderChoice(builder) if isinstance(builder, str) else builder
     base = make_base(FakeRegistry(), "python")
     run = {**base.config["config"], "Env": [f"PYTHON_VERSION={PYTHON}.0"]}
     plan = BuildPlan(
@@ -50,9 +56,7 @@ def require(agent: Path, builder: str, lines: str = "", target: str = "", **env:
         pins_base=False,
         logins=RegistryLogins(AwsLogin()),
     )
-    require_buildable(
-        plan, BuilderChoice(builder), {**uv_env(), "XDG_CACHE_HOME": str(agent.parent), **env}
-    )
+    require_buildable(plan, choice, {**uv_env(), "XDG_CACHE_HOME": str(agent.parent), **env})
 
 
 def test_generated_dockerfile_is_buildable(agent: Path) -> None:
@@ -76,7 +80,6 @@ def test_direct_builder_refuses_dockerfile(agent: Path, lines: str, message: str
 
 
 CHANGES: list[tuple[Callable[[Path], object], str]] = [
-    (lambda agent: (agent / "home").symlink_to("/root"), "agent/home is a link"),
     (lambda agent: (agent / "internal/prune.py").unlink(), "has no internal/prune.py"),
 ]
 
@@ -99,8 +102,26 @@ def test_other_builders_name_what_they_cannot_use(agent: Path) -> None:
 
 @pytest.mark.parametrize("region", ["eu-west-2", "us-gov-west-1"])
 def test_codebuild_is_refused_where_it_has_no_arm64_machines(agent: Path, region: str) -> None:
-    repository = "123456789012.dkr.ecr.{}.amazonaws.com/voicecore/ada"
+    repository = ECR
     require(agent, "codebuild", target=f"{repository.format('eu-west-1')}:tag")
     with pytest.raises(NoArmBuilds, match=region) as refused:
         require(agent, "codebuild", target=f"{repository.format(region)}:tag")
     assert f"voicecore build --push {repository.format(region)}" in (refused.value.hint or "")
+
+
+def test_error_about_missing_docker_says_why_it_cannot_be_used(agent: Path) -> None:
+    # The hint of the problem is to build without Docker, which would refuse the same again.
+    problem = DaemonDown("The Docker daemon does not answer.", "voicecore build --builder direct")
+    for lines in ("RUN make\n", "COPY --from=code /image/app/../../etc /x\n"):
+        with pytest.raises(CannotBuild, match="The Docker daemon does not answer") as refused:
+            require(agent, BuilderChoice("direct", problem), lines)
+        hint = refused.value.hint or ""
+        assert "--builder codebuild" in hint
+        assert "--builder direct" not in hint
+
+
+@pytest.mark.parametrize("target", ["docker.io/me/agent:tag", f"{ECR.format('eu-west-2')}:tag"])
+def test_codebuild_does_not_send_back_what_only_it_can_compile(agent: Path, target: str) -> None:
+    with pytest.raises(VoicecoreError) as refused:
+        require(agent, "codebuild", target=target)
+    assert "if every package has an arm64 wheel, build here" in (refused.value.hint or "")

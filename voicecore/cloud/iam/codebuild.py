@@ -20,7 +20,7 @@ def codebuild_statements(
     bucket = f"arn:{partition}:s3:::{bucket_name}"
     group = f"log-group:{aws_names.builder_log_group_for(name)}"
     path = deployment.shared.role_path
-    role = scope.arns("iam", f"role{path}{aws_names.builder_role_for(name, scope.region)}")
+    role = scope.roles(path, aws_names.builder_role_for(name, scope.region))
     key = " AssociateKmsKey" if deployment.shared.kms_key else ""
     return [
         Statement(

@@ -18,8 +18,9 @@ from voicecore.cloud.iam.statements import (
 )
 from voicecore.cloud.stacks import turn_channels
 from voicecore.cloud.stacks.deployment import Deployment
-from voicecore.project import account_rules, aws_names
+from voicecore.project import aws_names
 from voicecore.project.network_settings import VPC
+from voicecore.project.settings import account_rules
 
 # Services that create a role in the account: the first at the account's first runtime, in any
 # network (runtime-permissions), the second at its first runtime in a VPC (agentcore-vpc).
@@ -116,7 +117,7 @@ def _model_statements(deployment: Deployment, scope: ArnScope) -> list[Statement
 def _role_statements(deployment: Deployment, scope: ArnScope) -> list[Statement]:
     stage = deployment.stage
     role = aws_names.role_name_for(deployment.name, stage.name, scope.region)
-    arns = scope.arns("iam", f"role{stage.role_path}{role}")
+    arns = scope.roles(stage.role_path, role)
     if stage.role:
         # Every deploy looks whether the name of its own role is taken.
         reads = Statement("Role", ("iam:GetRole",), (stage.role, *arns))

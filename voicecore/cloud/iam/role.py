@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from voicecore.cloud.iam.statements import Statement, policy_document
 from voicecore.cloud.stacks.deployment import Deployment
 from voicecore.cloud.stacks.stack import Json, Resource
-from voicecore.project.account_rules import AccountRules
+from voicecore.project.settings.account_rules import AccountRules
 
 DEFAULT_PATH = AccountRules().role_path
 

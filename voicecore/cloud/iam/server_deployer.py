@@ -38,7 +38,7 @@ def _lambda_statements(deployment: Deployment, scope: ArnScope) -> list[Statemen
     name, stage = deployment.name, deployment.stage.name
     server = aws_names.server_for(name, stage)
     path = deployment.stage.role_path
-    role = scope.arns("iam", f"role{path}{aws_names.server_role_for(name, stage, scope.region)}")
+    role = scope.roles(path, aws_names.server_role_for(name, stage, scope.region))
     return [
         Statement(
             "Server",
@@ -137,11 +137,10 @@ def _load_balancer_statements(deployment: Deployment, scope: ArnScope) -> list[S
 
 def _ecs_shared_statements(deployment: Deployment, scope: ArnScope) -> list[Statement]:
     name, stage, region = deployment.name, deployment.stage.name, scope.region
-    path = deployment.stage.role_path
-    roles = scope.arns(
-        "iam",
-        f"role{path}{aws_names.server_role_for(name, stage, region)}",
-        f"role{path}{aws_names.server_start_role_for(name, stage, region)}",
+    roles = scope.roles(
+        deployment.stage.role_path,
+        aws_names.server_role_for(name, stage, region),
+        aws_names.server_start_role_for(name, stage, region),
     )
     server = aws_names.server_for(name, stage)
     return [

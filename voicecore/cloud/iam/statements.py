@@ -10,7 +10,8 @@ from typing import Any, cast
 from voicecore.catalog import regions
 from voicecore.cloud.stacks.deployment import Deployment
 from voicecore.cloud.stacks.stack import Json, arn, sub
-from voicecore.project import account_rules, aws_names
+from voicecore.project import aws_names
+from voicecore.project.settings import account_rules
 
 AGENTCORE = "bedrock-agentcore.amazonaws.com"
 LAMBDA = "lambda.amazonaws.com"
@@ -125,6 +126,11 @@ class ArnScope:
         region = "" if service in ("iam", "cloudfront") else self.region
         head = f"arn:{self.partition}:{service}:{region}:{self.account}"
         return tuple(f"{head}:{resource}" for resource in resources)
+
+    def roles(self, path: str, *names: str) -> tuple[str, ...]:
+        """Return the ARNs of roles: IAM knows no path of a role that does not exist."""
+        ends = [f"role{each}{name}" for each in dict.fromkeys(("/", path)) for name in names]
+        return self.arns("iam", *ends)
 
 
 def resolved(part: Any, scope: ArnScope) -> Any:

@@ -15,11 +15,11 @@ from voicecore.catalog.transports import TRANSPORTS
 from voicecore.catalog.transports.record import Transport
 from voicecore.catalog.turn_sources import KVS
 from voicecore.project import aws_names
-from voicecore.project.account_rules import AccountRules
 from voicecore.project.defaults import DEFAULT_STAGE
 from voicecore.project.identity import Owner
 from voicecore.project.network_settings import VPC
 from voicecore.project.project import Project, Stage, TurnSettings, Vpc
+from voicecore.project.settings.account_rules import AccountRules
 
 
 @dataclass(frozen=True)

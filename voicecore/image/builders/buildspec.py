@@ -19,8 +19,8 @@ from voicecore.image.builders.buildx_command import BuildxInputs, buildx_argv
 from voicecore.image.inputs.context_walk import IGNORE_FILE
 from voicecore.image.registry.reference import Reference
 from voicecore.project import aws_names
-from voicecore.project.account_rules import AccountRules
 from voicecore.project.identity import Owner
+from voicecore.project.settings.account_rules import AccountRules
 
 MACHINE = {
     "type": "ARM_CONTAINER",

@@ -19,6 +19,7 @@ from voicecore.image.blob_store import disk_full_explained
 from voicecore.image.builders.buildx_command import BuildxInputs, build_environment, buildx_argv
 from voicecore.image.builders.buildx_output import BuildFailed, BuildTranscript, build_error
 from voicecore.image.builders.packages import copy_files
+from voicecore.image.cache_folders import blobs_folder
 from voicecore.image.docker.client_config import HELPER_FAILED, helper_failed, without_helpers
 from voicecore.image.docker.endpoint import EngineUnavailable
 from voicecore.image.docker.engine import Engine, is_disk_full
@@ -45,7 +46,7 @@ def build_plan(
     """Build the image of `plan`, unless the engine has it. Raises as `build` does."""
     name = plan.local_reference
     if fresh or not engine.has(name):
-        with _context(plan) as context:
+        with _context(plan, blobs_folder(env)) as context:
             inputs = BuildxInputs(
                 context=context,
                 name=name,
@@ -61,16 +62,17 @@ def build_plan(
 
 
 @contextmanager
-def _context(plan: BuildPlan) -> Generator[Path]:
+def _context(plan: BuildPlan, store: Path) -> Generator[Path]:
     """Give the folder to build: the part's own, or a copy with what comes from elsewhere."""
     if not plan.sources:
         yield plan.folder
         return
-    with tempfile.TemporaryDirectory(prefix="voicecore-") as temporary:
+    store.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=store, prefix="work-") as temporary:
         context = Path(temporary) / plan.part
         # Without .dockerignore: the files are what it leaves, and more.
         files = [file.path for file in plan.files if file.path != IGNORE_FILE]
-        with disk_full_explained(context):
+        with disk_full_explained(store):
             copy_files(plan.folder, files, context, plan.sources)
         yield context
 
@@ -161,20 +163,27 @@ def build(
     if certificates := env.get("SSL_CERT_FILE"):
         secrets["certificates"] = f"src={certificates}"
     command = buildx_argv(inputs, env, progress=progress, secrets=secrets)
-    transcript = BuildTranscript(on_progress)
-    code = run(command, client_env, transcript.add_line)
-    if code and helper_failed(transcript.failure_text):
-        # Most bases need no login.
-        on_progress(Progress(f"{HELPER_FAILED}; pulling without a login", finished=True))
-        transcript = BuildTranscript(on_progress)
-        with without_helpers(client_env) as anonymous:
-            code = run(command, anonymous, transcript.add_line)
+    code, transcript = transcribe(command, client_env, on_progress)
     if code == 0:
         return
     if is_disk_full(transcript.failure_text):
         raise engine.disk_full()
     by_hand = "" if inputs.copied else shlex.join(buildx_argv(inputs, env))
     raise build_error(transcript, inputs, by_hand)
+
+
+def transcribe(
+    command: Sequence[str], env: Mapping[str, str], on_progress: OnProgress
+) -> tuple[int, BuildTranscript]:
+    """Run a build, and again without credential helpers if one fails: most bases need no login."""
+    transcript = BuildTranscript(on_progress)
+    code = run(command, env, transcript.add_line)
+    if code and helper_failed(transcript.failure_text):
+        on_progress(Progress(f"{HELPER_FAILED}; pulling without a login", finished=True))
+        transcript = BuildTranscript(on_progress)
+        with without_helpers(env) as anonymous:
+            code = run(command, anonymous, transcript.add_line)
+    return code, transcript
 
 
 def require_buildable(env: Mapping[str, str]) -> None:

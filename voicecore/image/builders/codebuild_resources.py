@@ -21,8 +21,8 @@ from voicecore.image.builders import buildspec
 from voicecore.image.registry.credentials import ecr_host
 from voicecore.image.registry.reference import Reference
 from voicecore.project import aws_names
-from voicecore.project.account_rules import AccountRules
 from voicecore.project.identity import Owner
+from voicecore.project.settings.account_rules import AccountRules
 
 _POLICY = "build"
 

@@ -43,6 +43,7 @@ from voicecore.image.inputs.locked_packages import (
     packages_for,
     root_of,
 )
+from voicecore.image.inputs.lockfile import login_refused
 
 # Written by uv: paths of this machine, times, and commands that call the Python of this machine.
 _OF_THIS_MACHINE = (
@@ -53,9 +54,6 @@ _OF_THIS_MACHINE = (
     "*.dist-info/uv_cache.json",
 )
 
-_RECORD_VERSION = 1
-"""Version of the records of archives; a new version installs all packages again."""
-
 
 class NotForArm(VoicecoreError):
     """A package of this machine builds a wheel for this machine only."""
@@ -63,7 +61,7 @@ class NotForArm(VoicecoreError):
 
 @dataclass(frozen=True)
 class HostPackages:
-    """The packages to install here for one image."""
+    """Packages to install here for one image."""
 
     agent: Path
     lock: Mapping[str, Any]
@@ -101,6 +99,7 @@ def install_here(
         return []
     record = store / "host" / f"{wanted.key}.json"
     known = None if has_folders(wanted.lock, wanted.target) else _read_record(record, store)
+    store.mkdir(parents=True, exist_ok=True)
     digests = known or asyncio.run(_install(wanted, env, store))
     if not known:
         write_atomically(record, json.dumps(digests).encode())
@@ -124,7 +123,10 @@ def _read_record(record: Path, store: Path) -> dict[str, str] | None:
 async def _install(wanted: HostPackages, env: Mapping[str, str], store: Path) -> dict[str, str]:
     here, others = wanted.names
     python = await find_python(dotted(wanted.target.python), env, python_path(store))
-    with disk_full_explained(store), tempfile.TemporaryDirectory(prefix="voicecore-") as temporary:
+    with (
+        disk_full_explained(store),
+        tempfile.TemporaryDirectory(dir=store, prefix="work-") as temporary,
+    ):
         folder = Path(temporary) / "packages"
         requirements = Path(temporary) / "requirements.txt"
         await _export(wanted, here, "requirements.txt", requirements, env)
@@ -150,7 +152,7 @@ async def _export(
     command += ["--no-annotate", "--format", form, "--output-file", str(path), *omitted]
     code, output = await run_program([uv.find_uv_bin(), *command], wanted.agent, env)
     if code:
-        raise install_error(output, path.parent)
+        raise _explained(output, wanted.agent, path.parent)
 
 
 async def _install_into(
@@ -164,7 +166,16 @@ async def _install_into(
     command += ["--no-deps", "--python", str(python), "--target", str(folder)]
     code, output = await run_program([uv.find_uv_bin(), *command], wanted.agent, env)
     if code:
-        raise _not_for_arm(output, wanted.agent) or install_error(output, folder)
+        raise _explained(output, wanted.agent, folder)
+
+
+def _explained(output: str, agent: Path, folder: Path) -> VoicecoreError:
+    """Return the error for uv's output when it could not install into `folder`."""
+    if known := _not_for_arm(output, agent) or login_refused(output):
+        return known
+    error = install_error(output, folder)
+    error.hint = error.hint or f"Run it yourself to see more:  uv sync --project {agent.name}"
+    return error
 
 
 def _not_for_arm(output: str, agent: Path) -> VoicecoreError | None:

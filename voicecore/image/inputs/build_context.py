@@ -94,12 +94,14 @@ def _require_size(agent: Path, found: Mapping[str, Path | None]) -> None:
     for path, source in found.items():
         with explained(agent, path):
             sizes[path] = (source or agent / path).lstat().st_size
-    if sum(sizes.values()) <= IMAGE_BYTES_MAX:
+    total = sum(sizes.values())
+    if total <= IMAGE_BYTES_MAX:
         return
     largest = sorted(sizes, key=lambda path: -sizes[path])[:_SHOWN]
-    lines = [f"  {gigabytes(sizes[path]):>8}  {agent.name}/{path}" for path in largest]
+    shown = [path for path in largest if sizes[path] > total / 100] or largest
+    lines = [f"  {gigabytes(sizes[path]):>8}  {agent.name}/{path}" for path in shown]
     raise ContextTooLarge(
-        f"The files of {agent.name}/ have {gigabytes(sum(sizes.values()))}; AgentCore's limit for "
+        f"The files of {agent.name}/ have {gigabytes(total)}; AgentCore's limit for "
         f"the whole image is {gigabytes(IMAGE_BYTES_MAX)}. The largest files:\n" + "\n".join(lines),
         f"Exclude what the agent does not read:\n{exclude_command(agent, largest[0])}\n"
         "and let it load large data from S3 when it starts.",

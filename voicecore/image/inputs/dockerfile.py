@@ -83,7 +83,8 @@ def read(agent: Path) -> str:
 def write(agent: Path, text: str) -> None:
     """Replace agent/Dockerfile in one step; its line ends stay as they are."""
     draft = agent / f".{FILE}.part"
-    ends = "\r\n" if b"\r\n" in (agent / FILE).read_bytes() else "\n"
+    file_of_windows = (agent / FILE).is_file() and b"\r\n" in (agent / FILE).read_bytes()
+    ends = "\r\n" if file_of_windows else "\n"
     opener = within(agent.parent, mode=0o666)
     with open(draft, "w", encoding="utf-8", newline=ends, opener=opener) as file:
         file.write(text)

@@ -38,6 +38,10 @@ class LockFailed(VoicecoreError):
     """uv could not resolve the dependencies of agent/pyproject.toml; shows uv's message."""
 
 
+class LoginRefused(VoicecoreError):
+    """A package index wants a login, or another one."""
+
+
 class LockOutdated(VoicecoreError):
     """agent/uv.lock no longer matches agent/pyproject.toml."""
 
@@ -142,6 +146,17 @@ def _uv_lock(agent: Path, env: Mapping[str, str], *flags: str) -> None:
         raise _lock_error(agent, run.stdout + run.stderr)
 
 
+def login_refused(output: str) -> LoginRefused | None:
+    """Return the error for uv's output if a package index wants another login."""
+    if not re.search(r"\b40[13] (Unauthorized|Forbidden)", output):
+        return None
+    tail = "\n".join(output.strip().splitlines()[-15:])
+    return LoginRefused(
+        f"A package index refused your login:\n{tail}",
+        f"{INDEX_LOGIN}\nThen run the same command again.",
+    )
+
+
 def _lock_error(agent: Path, output: str) -> VoicecoreError:
     """Return the error for what a failed `uv lock` printed."""
     command = f"uv lock --project {agent.name}"
@@ -160,11 +175,8 @@ def _lock_error(agent: Path, output: str) -> VoicecoreError:
             ExitCode.MISSING_TOOL,
         )
     tail = "\n".join(output.strip().splitlines()[-15:])
-    if re.search(r"\b40[13] (Unauthorized|Forbidden)", output):
-        return LockFailed(
-            f"A package index refused your login:\n{tail}",
-            f"{INDEX_LOGIN}\nThen run the same command again.",
-        )
+    if refused := login_refused(output):
+        return refused
     if f"Failed to parse `{LOCK}`" in output:
         return _bad_lock(agent, tail)
     return LockFailed(

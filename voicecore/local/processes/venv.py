@@ -54,6 +54,8 @@ def _start(folder: Path, env: Mapping[str, str], log: Path) -> _Install:
 
     # --inexact keeps the packages that `uv run pytest` added for the project's own tests.
     argv = [uv.find_uv_bin(), "sync", "--project", str(folder), "--no-dev", "--inexact"]
+    # In a uv workspace, all members would share one environment at its root.
+    env = {**env, "UV_PROJECT_ENVIRONMENT": str(folder / ".venv")}
     with log.open("wb") as output:
         process = subprocess.Popen(
             argv, env=env, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT

@@ -102,7 +102,8 @@ class AwsService:
             if self._credentials is None:
                 raise NoCredentialsError
         self._http = URLLib3Session(
-            verify=os.environ.get("AWS_CA_BUNDLE") or True,
+            # A path is accepted too.
+            verify=os.environ.get("AWS_CA_BUNDLE") or True,  # pyright: ignore[reportArgumentType]
             proxies=get_environ_proxies(endpoint_of(self._service, self._region)),
             timeout=self._timeout,
             max_pool_connections=self._connections,

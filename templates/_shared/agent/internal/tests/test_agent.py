@@ -5,14 +5,12 @@ from __future__ import annotations
 import asyncio
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+
+from bedrock_agentcore import RequestContext
 
 from .. import session
 from ..app import Agent
 from .running_agent import AGENT, RunningAgent, start
-
-if TYPE_CHECKING:
-    from bedrock_agentcore import RequestContext
 
 
 def test_ping_reports_since_when_the_agent_is_idle(agent: RunningAgent) -> None:
@@ -23,7 +21,8 @@ def test_ping_reports_since_when_the_agent_is_idle(agent: RunningAgent) -> None:
 
 
 def test_data_of_the_client_is_the_bots() -> None:
-    agent, context = Agent(), cast("RequestContext", None)
+    agent = Agent()
+    context = RequestContext(session_id=None, request_headers=None, request=None)
     for sent in ({"customer": "C-1042"}, {"order": [1]}):
         request = {"type": "data", "data": sent}
         assert asyncio.run(agent.invoke(request, context)) == {"status": "ok"}

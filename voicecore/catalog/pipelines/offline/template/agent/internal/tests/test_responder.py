@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 import pytest
 from pipecat.processors.aggregators import async_tool_messages
 from pipecat.processors.aggregators.llm_context import LLMContextMessage
 
 from ..responder import ToolCall, respond
+
+if TYPE_CHECKING:
+    from pipecat.processors.aggregators.llm_context import LLMContextMessage
 
 NOW = datetime(2026, 11, 22, 15, 4)  # a Sunday
 

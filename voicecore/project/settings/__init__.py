@@ -1,0 +1,1 @@
+"""Settings of voicecore.toml, by who decides them."""
