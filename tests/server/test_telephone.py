@@ -234,7 +234,7 @@ def test_invalid_streams_reach_no_agent(files: ServerFiles, tmp_path: Path) -> N
             ended = await system.until("call_ended", len(BAD_STARTS))
             assert system.lab.sessions() == [] and system.heard() == []
             reasons = " ".join(event["by"] for event in ended)
-            for words in ("at 16000 Hz", "another call's", "no start within 5 s", "it closed"):
+            for words in ("another call's", "no start within 5 s", "it closed"):
                 assert words in reasons
 
     run(call())
