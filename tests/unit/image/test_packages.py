@@ -140,12 +140,12 @@ def test_copy_code_reports_deleted_file(tmp_path: Path) -> None:
         run_copy_code(make_agent(tmp_path), ["gone.py"], tmp_path / "app")
 
 
-def test_missing_slim_suggests_init(tmp_path: Path) -> None:
+def test_missing_slim_suggests_update(tmp_path: Path) -> None:
     agent = make_agent(tmp_path)
     (agent / "internal/prune.py").unlink()
     with pytest.raises(PruneFailed, match=r"no internal/prune\.py") as caught:
         run_copy_code(agent, ["bot.py"], tmp_path / "app")
-    assert "voicecore init" in (caught.value.hint or "")
+    assert "voicecore update" in (caught.value.hint or "")
 
 
 def test_failed_slim_shows_its_output(tmp_path: Path) -> None:
