@@ -140,7 +140,7 @@ def test_copy_code_reports_deleted_file(tmp_path: Path) -> None:
         run_copy_code(make_agent(tmp_path), ["gone.py"], tmp_path / "app")
 
 
-def test_missing_prune_suggests_update(tmp_path: Path) -> None:
+def test_missing_slim_suggests_update(tmp_path: Path) -> None:
     agent = make_agent(tmp_path)
     (agent / "internal/prune.py").unlink()
     with pytest.raises(PruneFailed, match=r"no internal/prune\.py") as caught:

@@ -57,6 +57,8 @@ class Phone:
     """Signature or login by which a server recognizes the provider's requests."""
     direct: str = ""
     """Variable that, set to 1, makes the provider dial the agent without the session server."""
+    call_id_is_session_id: bool = False
+    """True when its call IDs are long enough for AgentCore: generated servers use them as they are."""
     place: str = ""
     """Location of the fields in the provider's console."""
     fields: tuple[ConsoleField, ...] = ()

@@ -96,7 +96,7 @@ class PhoneCall:
     @property
     def session_id(self) -> str:
         """ID of the call's session, as a generated server derives it."""
-        if self.phone.name == "twilio":
+        if self.phone.call_id_is_session_id:
             return self.id
         return f"{self.phone.name}-{uuid.uuid5(uuid.NAMESPACE_URL, self.id)}"
 

@@ -113,8 +113,7 @@ def require_host_files(text: str, paths: Sequence[str]) -> None:
         raise BadDockerfile(
             f"The {FILE} does not read internal/packages.tar, which has the packages from your own "
             "index, from git or from a folder.",
-            "Take these lines from the generated file, which `voicecore init --restore` writes "
-            f"if {FILE} is missing.",
+            "Take over the lines of the generated file:  voicecore update",
         )
 
 

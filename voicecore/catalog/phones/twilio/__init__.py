@@ -7,6 +7,7 @@ PHONE = Phone(
     title="Twilio",
     secrets=("TWILIO_ACCOUNT_SID", "TWILIO_AUTH_TOKEN"),
     proof="HMAC-SHA1 of URL and form, keyed with the auth token",
+    call_id_is_session_id=True,
     place="Phone Numbers → Manage → Active numbers → your number → Voice configuration",
     fields=(
         ConsoleField("A call comes in: Webhook"),
