@@ -58,7 +58,7 @@ class Phone:
     direct: str = ""
     """Variable that, set to 1, makes the provider dial the agent without the session server."""
     call_id_is_session_id: bool = False
-    """True when its call IDs are long enough for AgentCore: generated servers use them as they are."""
+    """True when its call IDs are as long as AgentCore's session IDs; servers use them as such."""
     place: str = ""
     """Location of the fields in the provider's console."""
     fields: tuple[ConsoleField, ...] = ()
