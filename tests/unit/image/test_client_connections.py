@@ -61,23 +61,29 @@ def test_upload_url_with_other_scheme_gets_login() -> None:
     assert with_repository(registry, work, lambda: RegistryLogin("a", "b")) == len(BLOB)
 
 
-def through(context: ssl.SSLContext, environment: dict[str, str]) -> str:
+def through(
+    context: ssl.SSLContext,
+    environment: dict[str, str],
+    registry: FakeRegistry | None = None,
+    login: str = "None",
+) -> str:
     """Return the output of a program that requests an image of `registry.example` via a proxy."""
+    registry = registry or FakeRegistry()
     program = (
         "import asyncio\n"
         "from voicecore.console.errors import VoicecoreError\n"
         "from voicecore.image.registry.reference import parse_reference\n"
         "from voicecore.image.registry.client import Repository\n"
+        "from voicecore.image.registry.credentials import RegistryLogin\n"
         "async def work():\n"
         "    name = parse_reference('registry.example/agent')\n"
-        "    async with Repository(name, lambda: None) as repository:\n"
+        f"    async with Repository(name, lambda: {login}) as repository:\n"
         "        print(await repository.find('t'))\n"
         "try:\n    asyncio.run(work())\n"
         "except VoicecoreError as error:\n    print(error.message, error.hint)\n"
     )
 
     async def work() -> str:
-        registry = FakeRegistry()
         async with registry.serving(context):
 
             async def tunnel(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -119,6 +125,19 @@ def test_proxy_with_corporate_certificates(tmp_path: Path) -> None:
     assert "SSL_CERT_FILE" in distrusted
     no_proxy = through(context, {"HTTPS_PROXY": "http://127.0.0.1:1"})
     assert "could not connect to the proxy 127.0.0.1:1" in no_proxy
+
+
+def test_logins_of_netrc_are_not_for_registries(tmp_path: Path) -> None:
+    certificates = make_certificates(tmp_path, ["registry.example"])
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(certificates.chain, certificates.key)
+    netrc = tmp_path / "netrc"
+    netrc.write_text("default login someone password secret\n")
+    env = {"SSL_CERT_FILE": str(certificates.authority), "NETRC": str(netrc)}
+    registry = FakeRegistry(challenge="basic", accepted={basic("a", "b")})
+    assert through(context, env, registry, "RegistryLogin('a', 'b')") == "None"
+    sent = {each.authorization for each in registry.log}
+    assert basic("someone", "secret") not in sent
 
 
 def test_loopback_registry_may_use_tls(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from voicecore.image.registry.http import (
     RETRYABLE,
     RegistryAnswer,
     TransientError,
+    logged_in,
     read_answer,
     reason_of,
 )
@@ -126,11 +127,13 @@ class Authorization:
                     ("client_id", "voicecore"),
                     ("refresh_token", login.identity_token),
                 ]
-                response = await self._session.post(url, data=form)
+                response = await self._session.post(
+                    url, data=form, middlewares=logged_in(None, url)
+                )
             else:
                 query = [*fields, *(("scope", scope) for scope in scopes)]
-                headers = {"Authorization": login.basic()} if login else {}
-                response = await self._session.get(url.extend_query(query), headers=headers)
+                middlewares = logged_in(login.basic() if login else None, url)
+                response = await self._session.get(url.extend_query(query), middlewares=middlewares)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise TransientError(f"{url.host}: {reason_of(error)}") from error
         answer = await read_answer(response)

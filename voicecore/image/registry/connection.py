@@ -28,6 +28,8 @@ from voicecore.image.registry.http import (
     RETRYABLE,
     RegistryAnswer,
     TransientError,
+    has_origin,
+    logged_in,
     read_answer,
     reason_of,
 )
@@ -159,7 +161,7 @@ class RegistryConnection:
             answer = await read_answer(response)
             # Another host, such as one of uploads, could name its own token service, which would
             # get our login.
-            if last_attempt or not self._is_own(response.url) or not answer.needs_login:
+            if last_attempt or not has_origin(response.url, self.root) or not answer.needs_login:
                 raise self._failure(method, url, answer)
             await self.authorization.renew(answer.challenge, used)
         raise AssertionError("the loop above returns or raises")
@@ -173,22 +175,23 @@ class RegistryConnection:
         upload: Upload | None,
     ) -> aiohttp.ClientResponse:
         target = URL(url, encoded=True)
-        login: dict[str, str] = {}
         if (target.host, target.explicit_port) == (self.root.host, self.root.explicit_port):
             # Behind a proxy that terminates TLS, registries give http URLs for uploads.
             target = target.with_scheme(self.root.scheme)
         # A registry may have its uploads on another host, which must not get our login.
-        if self._is_own(target):
-            login = {"Authorization": authorization} if authorization else {}
+        login = logged_in(authorization, self.root)
         try:
             if not upload:
-                response = await self._session.request(method, target, headers={**headers, **login})
+                response = await self._session.request(
+                    method, target, headers=headers, middlewares=login
+                )
             else:
                 async with asyncio.timeout(_SILENT_SECONDS) as limit:
                     response = await self._session.request(
                         method,
                         target,
-                        headers={**headers, **login},
+                        headers=headers,
+                        middlewares=login,
                         data=_body(upload, limit),
                     )
         except (aiohttp.ClientConnectorCertificateError, aiohttp.ClientConnectorSSLError) as error:
@@ -197,11 +200,6 @@ class RegistryConnection:
             raise TransientError(reason_of(error)) from error
         self._answered = True
         return response
-
-    def _is_own(self, url: URL) -> bool:
-        """Return whether `url` has the registry's origin (RFC 6454): scheme, host and port."""
-        root = self.root
-        return (url.scheme, url.host, url.port) == (root.scheme, root.host, root.port)
 
     def _failure(self, method: str, url: str, answer: RegistryAnswer) -> Exception:
         if self.authorization.helper_error and answer.status in {401, 403}:

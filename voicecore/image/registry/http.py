@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import aiohttp
+from aiohttp.hdrs import AUTHORIZATION
+from yarl import URL
 
 BODY_MAX = 4 * 2**20
 """Limit for what is read into memory: registries should accept manifests of 4 MiB
@@ -20,6 +22,29 @@ _BROKEN = {errno.ECONNRESET, errno.ECONNABORTED, errno.EPIPE}
 
 RETRYABLE = {408, 425, 429, 500, 502, 503, 504}
 """Statuses of a registry, or of a proxy before it, that is busy (RFC 9110, RFC 6585)."""
+
+
+def logged_in(authorization: str | None, origin: URL) -> tuple[aiohttp.ClientMiddlewareType, ...]:
+    """Return the middlewares of a request that sends this login, to this origin alone.
+
+    aiohttp takes proxies and logins of ~/.netrc from the environment together. The latter fail
+    beside a login in the headers, and are not for registries: Docker does not send them.
+    """
+
+    async def send(
+        request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+    ) -> aiohttp.ClientResponse:
+        request.headers.popall(AUTHORIZATION, None)
+        if authorization and has_origin(request.url, origin):
+            request.headers[AUTHORIZATION] = authorization
+        return await handler(request)
+
+    return (send,)
+
+
+def has_origin(url: URL, origin: URL) -> bool:
+    """Return whether `url` has this origin (RFC 6454): scheme, host and port."""
+    return (url.scheme, url.host, url.port) == (origin.scheme, origin.host, origin.port)
 
 
 @dataclass(frozen=True)
