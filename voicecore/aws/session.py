@@ -191,9 +191,11 @@ def _no_profile(profile: str | None, error: ProfileNotFound) -> NoAwsCredentials
     known = tuple(cast("list[str]", anywhere.available_profiles))
     near = regions.closest(name, known)
     named_by = "" if profile else ", which AWS_PROFILE names"
+    others = f"Known profiles: {', '.join(known) or 'none'}."
+    right = f"--profile {near}" if profile else f"export AWS_PROFILE={near}"
     return NoAwsCredentials(
         f"There is no AWS profile {name!r}{named_by}.",
-        f"Did you mean {near!r}?" if near else f"Known profiles: {', '.join(known) or 'none'}.",
+        f"Did you mean {near!r}?  {right}" if near else others,
     )
 
 

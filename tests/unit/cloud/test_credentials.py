@@ -26,7 +26,7 @@ SHOW_PROFILE = "aws configure list --profile work"
     ("config", "variables", "texts"),
     [
         # AWS_PROFILE
-        (f"[profile work]\n{KEYS}", {"AWS_PROFILE": "wrok"}, ("'wrok'", "Did you mean 'work'?")),
+        (f"[profile work]\n{KEYS}", {"AWS_PROFILE": "wrok"}, ("export AWS_PROFILE=work",)),
         (f"[profile work]\n{KEYS}", {"AWS_DEFAULT_PROFILE": "prod"}, ("'prod'", "profiles: work.")),
         ("[profile work\n", WORK, ("Unable to parse", "export AWS_CONFIG_FILE=")),
         # credential_process
