@@ -64,7 +64,7 @@ def test_transport_is_not_added_without_confirmation(
 ) -> None:
     before = files_of(deployer)
     with run_on_terminal("deploy", deployer, aws, "webrtc") as terminal:
-        terminal.shows("Make these changes?")
+        terminal.shows("Change these")
         terminal.presses(answer)
         if answer == "n":
             terminal.shows("To confirm, run:  voicecore deploy --transport webrtc")
@@ -79,7 +79,7 @@ def test_transport_is_added_as_shown_and_then_deployed(aws: Aws, deployer: Deplo
     bot.write_text(f"# all mine\n{bot.read_text()}")
     before = files_of(deployer)
     with run_on_terminal("deploy", deployer, aws, "webrtc", height=400) as terminal:
-        shown = terminal.shows("line has no WebRTC yet", "Make these changes?")
+        shown = terminal.shows("line has no WebRTC yet", "Change these")
         assert files_of(deployer) == before
         terminal.presses("y")
         # A browser needs a relay, so the plan has a network and a channel now.

@@ -14,7 +14,7 @@ from tests.docs.blocks import PAGES, ROOT, Block, blocks_in, commands_in, inline
 from voicecore.cli.app import app
 
 PROGRAMS = {
-    "cd", "cloudflared", "curl", "docker", "eval", "git", "jq", "make", "npm", "pip",
+    "aws", "cd", "cloudflared", "curl", "docker", "eval", "git", "jq", "make", "npm", "pip",
     "pre-commit", "python", "source", "uv", "voicecore",
 }  # fmt: skip
 BLOCKS = [block for page in PAGES for block in blocks_in(page)]

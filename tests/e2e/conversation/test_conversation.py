@@ -196,7 +196,7 @@ FAILS_FOR_CALLERS = """\
     ("mistake", "message"),
     [
         # One fails when bot.py is imported, the other when a caller's pipeline is built.
-        (("vad.silero", "vad.gold"), "ModuleNotFoundError: No module named"),
+        (("internal.hearing", "internal.gold"), "ModuleNotFoundError: No module named"),
         (("    return Pipeline(", FAILS_FOR_CALLERS), "1011: the agent ended the connection"),
     ],
 )

@@ -20,9 +20,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import uv
-
 from voicecore.console.errors import ExitCode, VoicecoreError
+from voicecore.console.uv_program import uv_program
 from voicecore.image.blob_store import blob_path, disk_full_explained, replacing, write_atomically
 from voicecore.image.builders.copy_layers import python_path
 from voicecore.image.builders.packages import (
@@ -150,7 +149,7 @@ async def _export(
     omitted = (word for name in without for word in ("--no-emit-package", name))
     command = ["export", "--quiet", "--frozen", "--no-dev", "--no-editable", "--no-header"]
     command += ["--no-annotate", "--format", form, "--output-file", str(path), *omitted]
-    code, output = await run_program([uv.find_uv_bin(), *command], wanted.agent, env)
+    code, output = await run_program([uv_program(), *command], wanted.agent, env)
     if code:
         raise _explained(output, wanted.agent, path.parent)
 
@@ -164,7 +163,7 @@ async def _install_into(
     command = ["pip", "install", "--preview-features", "pylock", "--requirements", str(pylock)]
     command += [*INTO_IMAGE, "--only-binary", ":all:", *built, *refreshed]
     command += ["--no-deps", "--python", str(python), "--target", str(folder)]
-    code, output = await run_program([uv.find_uv_bin(), *command], wanted.agent, env)
+    code, output = await run_program([uv_program(), *command], wanted.agent, env)
     if code:
         raise _explained(output, wanted.agent, folder)
 

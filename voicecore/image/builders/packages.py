@@ -17,11 +17,10 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import uv
-
 from voicecore.console.errors import ExitCode, VoicecoreError
 from voicecore.console.network_env import download_advice
 from voicecore.console.progress import OnProgress, Progress
+from voicecore.console.uv_program import uv_program
 from voicecore.image.blob_store import disk_full, disk_full_explained, write_atomically
 from voicecore.image.inputs.build_context import ARCHIVE, HOST_FILES, REQUIREMENTS
 from voicecore.image.model import Package
@@ -76,7 +75,7 @@ async def find_python(version: str, env: Mapping[str, str], cached: Path) -> Pat
     # A path without the version may have become another Python.
     if known and known.name == f"python{version}" and known.exists():
         return known
-    argv = [uv.find_uv_bin(), "python", "find", "--no-project", version]
+    argv = [uv_program(), "python", "find", "--no-project", version]
     code, output = await run_program(argv, None, env)
     if code:
         raise PythonMissing(
@@ -121,7 +120,7 @@ async def install(
         into = ("--target", str(folder), "--requirements", str(requirements))
         add = ("pip", "install", *_INSTALL_OPTIONS, "--python", str(python), *into)
         for arguments in (add,) if REQUIREMENTS in sources else (export, add):
-            code, output = await run_program([uv.find_uv_bin(), *arguments], agent, env)
+            code, output = await run_program([uv_program(), *arguments], agent, env)
             if code:
                 raise install_error(output, folder)
         await prune(agent, "packages", folder, python, env)

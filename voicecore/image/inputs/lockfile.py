@@ -12,6 +12,7 @@ from typing import Any
 
 from voicecore.console.errors import ExitCode, VoicecoreError
 from voicecore.console.network_env import download_advice
+from voicecore.console.uv_program import uv_program
 from voicecore.image.inputs.locked_packages import (
     IMAGE,
     LOCAL_FOLDERS,
@@ -128,10 +129,9 @@ def require_virtual(agent: Path, lock: Mapping[str, Any]) -> None:
 
 
 def _uv(arguments: Sequence[str], env: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
-    import uv
 
     return subprocess.run(
-        [uv.find_uv_bin(), *arguments],
+        [uv_program(), *arguments],
         env=without_ours(env),
         stdin=subprocess.DEVNULL,
         capture_output=True,

@@ -16,6 +16,7 @@ from urllib.parse import unquote
 
 from voicecore import __version__
 from voicecore.console.errors import VoicecoreError
+from voicecore.console.uv_program import uv_program
 from voicecore.image.inputs.locked_packages import (
     IMAGE,
     InstallTarget,
@@ -36,10 +37,8 @@ class ExportFailed(VoicecoreError):
 
 def export(agent: Path, env: Mapping[str, str]) -> dict[str, Any]:
     """Return uv's CycloneDX 1.5 export of the packages locked for `agent`. Raises ExportFailed."""
-    import uv
-
     run = subprocess.run(
-        [uv.find_uv_bin(), "export", "--project", str(agent), "--quiet", "--frozen", "--no-dev",
+        [uv_program(), "export", "--project", str(agent), "--quiet", "--frozen", "--no-dev",
          "--format", "cyclonedx1.5"],
         env={name: value for name, value in env.items() if name != "VIRTUAL_ENV"},
         stdin=subprocess.DEVNULL,

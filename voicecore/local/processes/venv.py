@@ -12,6 +12,7 @@ from pathlib import Path
 
 from voicecore.console.errors import ExitCode, VoicecoreError
 from voicecore.console.network_env import download_advice
+from voicecore.console.uv_program import uv_program
 from voicecore.project.dotenv import without_ours
 
 
@@ -50,10 +51,9 @@ class _Install:
 
 
 def _start(folder: Path, env: Mapping[str, str], log: Path) -> _Install:
-    import uv
 
     # --inexact keeps the packages that `uv run pytest` added for the project's own tests.
-    argv = [uv.find_uv_bin(), "sync", "--project", str(folder), "--no-dev", "--inexact"]
+    argv = [uv_program(), "sync", "--project", str(folder), "--no-dev", "--inexact"]
     # In a uv workspace, all members would share one environment at its root.
     env = {**env, "UV_PROJECT_ENVIRONMENT": str(folder / ".venv")}
     with log.open("wb") as output:

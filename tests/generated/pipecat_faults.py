@@ -1,4 +1,4 @@
-"""Faults of Pipecat 1.14 that this project works around. If a test fails, Pipecat has fixed one."""
+"""Faults of Pipecat 1.14 that agents work around. If a test fails, Pipecat has fixed one."""
 
 from __future__ import annotations
 
