@@ -74,11 +74,12 @@ def test_labels_with_spaces_are_quoted(inputs: CodeBuildInputs) -> None:
 
 CONNECT = """
 import sys
+from voicecore.aws.login import AwsLogin
 from voicecore.console.errors import VoicecoreError
 from voicecore.image.builders.codebuild import connect
 from voicecore.image.registry.reference import parse_reference
 try:
-    aws = connect(parse_reference(sys.argv[1]))
+    aws = connect(parse_reference(sys.argv[1]), AwsLogin())
     print(aws.account, aws.partition, aws.region, aws.client("codebuild").meta.region_name)
 except VoicecoreError as error:
     print(type(error).__name__, error.message, error.hint)
@@ -123,4 +124,4 @@ def test_connect_refuses_repository_outside_ecr(tmp_path: Path) -> None:
     assert output.startswith(
         "NotEcr CodeBuild pushes only to Amazon ECR; ghcr.io/me/agent is not an ECR repository."
     )
-    assert "voicecore build --builder direct --push ghcr.io/me/agent" in output
+    assert "voicecore build --push ghcr.io/me/agent" in output
