@@ -1,1 +1,0 @@
-"""The agent's inner parts, made by voicecore; README.md says what is whose."""

@@ -1,1 +1,0 @@
-"""Tests of the agent's inner parts, and the callers that tests speak through."""

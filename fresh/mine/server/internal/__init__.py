@@ -1,1 +1,0 @@
-"""The session server's inner parts, made by voicecore; README.md says what is whose."""
