@@ -98,5 +98,5 @@ def test_help_imports_nothing_heavy() -> None:
     )
     loaded = set(shown.stdout.splitlines()[-1].split())
     heavy = {"rich", "boto3", "botocore", "docker", "questionary", "jinja2", "aiohttp",
-             "asyncio", "numpy", "miniaudio", "watchfiles", "pydantic"}  # fmt: skip
+             "asyncio", "numpy", "miniaudio", "watchfiles", "pydantic", "email", "ssl"}  # fmt: skip
     assert not loaded & heavy

@@ -10,7 +10,6 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
-from urllib.request import getproxies, proxy_bypass
 
 CA_VARIABLES = ("AWS_CA_BUNDLE", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE")
 """Variables that name a file of certificate authorities; the first that is set counts for all."""
@@ -47,6 +46,9 @@ def proxy_for(url: str) -> str | None:
 
     aiohttp itself would also send the logins in ~/.netrc, and use no proxy for WebSockets.
     """
+    # Imported late: it brings HTTP and mail, a quarter of the start of every command.
+    from urllib.request import getproxies, proxy_bypass
+
     parts = urlsplit(url)
     host = parts.hostname or ""
     proxy = getproxies().get({"wss": "https", "ws": "http"}.get(parts.scheme, parts.scheme))
