@@ -44,10 +44,6 @@ class AgentNotStarted(VoicecoreError):
     """The `voicecore dev` started for this call ended before its agent was ready."""
 
 
-class BadArn(VoicecoreError):
-    """The ARN is not that of an AgentCore runtime."""
-
-
 @dataclass(frozen=True)
 class CallTarget:
     """The agent to call: the local one, one in AWS, or that of a session server."""
@@ -258,6 +254,7 @@ async def _remote_env(context: Context, project: Project, target: CallTarget) ->
     from voicecore.aws.login import AwsLogin
     from voicecore.cloud.stacks import turn_channels
     from voicecore.cloud.stacks.deployment import deployment_of
+    from voicecore.talk.agents.runtime import read_arn
 
     login = AwsLogin(can_ask=context.interactive)
     with translated_errors("voicecore talk --remote"):
@@ -269,21 +266,16 @@ async def _remote_env(context: Context, project: Project, target: CallTarget) ->
     if not arn:
         with context.output.step("Looking for the agent in AWS"):
             arn = await asyncio.to_thread(deployed_arn, project, login, target.stage)
-    parts = arn.split(":")
-    if len(parts) != 6 or parts[2] != "bedrock-agentcore":
-        raise BadArn(
-            f"{arn!r} is not the ARN of an AgentCore runtime.",
-            "One looks like arn:aws:bedrock-agentcore:REGION:ACCOUNT:runtime/NAME-ID",
-            ExitCode.USAGE,
-        )
+    runtime = read_arn(arn)
     # An ARN may be of any agent, whose TURN channels have other names.
     relays = (
         {} if target.arn else turn_channels.turn_variables(deployment_of(project, target.stage))
     )
     own = {
-        "AGENT_RUNTIME_ARN": arn,
-        "AGENT_ENDPOINT": endpoint_for(project, arn, stored.get("AGENT_ENDPOINT", "DEFAULT")),
-        "AWS_REGION": parts[3],
+        "AGENT_RUNTIME_ARN": runtime.text,
+        "AGENT_ENDPOINT": runtime.endpoint
+        or endpoint_for(project, runtime.text, stored.get("AGENT_ENDPOINT", "DEFAULT")),
+        "AWS_REGION": runtime.region,
     }
     return {**without_ours(context.env), **login.for_child(), **relays, **stored, **own}
 
