@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -41,6 +41,7 @@ class SessionServerProcess:
         reaper: Reaper,
         log: Path,
         on_lines: Callable[[list[str]], None],
+        prefix: Sequence[str] = (),
     ) -> None:
         self._folder = folder
         self._env = env
@@ -48,6 +49,7 @@ class SessionServerProcess:
         self._reaper = reaper
         self._log = log
         self._on_lines = on_lines
+        self._prefix = prefix
         self._run = uuid.uuid4().hex
         self._tail: list[str] = []
         self._child: Child | None = None
@@ -79,7 +81,7 @@ class SessionServerProcess:
         return f"http://127.0.0.1:{self._port}"
 
     async def _start(self) -> None:
-        argv = [str(python_of(self._folder)), "-m", "internal.server"]
+        argv = [*self._prefix, str(python_of(self._folder)), "-m", "internal.server"]
         hosts = filter(None, ("127.0.0.1", "localhost", _host_of(self._env.get("PUBLIC_URL", ""))))
         env = {
             **self._env,
