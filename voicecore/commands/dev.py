@@ -9,7 +9,6 @@ import signal
 from collections.abc import Coroutine
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from voicecore.catalog.phones.accounts import phone_accounts
@@ -26,7 +25,7 @@ from voicecore.local.gateway.request import check_allowlist
 from voicecore.local.invite_url import invite_url
 from voicecore.local.limits import START_LIMIT, START_LIMIT_V2
 from voicecore.local.network import nat
-from voicecore.local.network.aws_host import AwsHost, aws_host, variables
+from voicecore.local.network.aws_host import AwsHost, aws_host
 from voicecore.local.network.nat import NatEnvironment
 from voicecore.local.processes import dev_state, venv
 from voicecore.local.processes.child import Reaper
@@ -324,7 +323,6 @@ def _dev_state(runtime: LocalRuntime, server: str, phones: dict[str, dict[str, s
         stream_seconds=runtime.stream_seconds,
         logs=str(runtime.logs),
         phone=phones,
-        tls=str(settings.aws_host.folder) if settings.aws_host else "",
     )
 
 
@@ -341,7 +339,6 @@ def _exports(running: DevState | None, project: Project) -> str:
         "AWS_ENDPOINT_URL_BEDROCK_AGENTCORE": running.runtime,
         "AWS_ACCESS_KEY_ID": running.access_key_id,
         "AWS_SECRET_ACCESS_KEY": running.secret_access_key,
-        **(variables(Path(running.tls)) if running.tls else {}),
     }
     exports = [f"export {name}={shlex.quote(value)}" for name, value in values.items()]
     return "\n".join(["unset AWS_SESSION_TOKEN AWS_PROFILE", *exports])

@@ -57,14 +57,14 @@ class AwsHost:
 
     def instructions(self) -> list[str]:
         """Return how other programs reach the runtime under AWS's name."""
-        mine = f"https://{self.name} is this runtime"
+        mine = f"{self.name} leads to this runtime"
         by_hand = (
             f"In a browser: add `{self.address} {self.name}` to /etc/hosts and trust "
             f"{self.folder / 'ca.pem'}; remove both afterwards."
         )
         if self.isolated:
-            return [f"{mine} for the session server, and for:  {self.program} COMMAND", by_hand]
-        return [f"{mine} for programs that find and trust it.", by_hand]
+            return [f"{mine} in the session server, and in:  {self.program} COMMAND", by_hand]
+        return [f"{mine} on {self.address}, in programs that look it up there.", by_hand]
 
 
 def aws_host_name(region: str) -> str:
@@ -101,19 +101,15 @@ def aws_host(
         yield AwsHost(name, address, listener, certificate.context, folder, isolated)
 
 
-def variables(folder: Path) -> dict[str, str]:
-    """Return the variables by which programs trust the authority in `folder`."""
-    bundle = str(folder / "bundle.pem")
-    return {**dict.fromkeys(CA_VARIABLES, bundle), "NODE_EXTRA_CA_CERTS": str(folder / "ca.pem")}
-
-
 def run_script(folder: Path, name: str) -> str:
     """Return the program that runs its arguments as a command for which `name` leads here."""
-    exports = "\n".join(f"export {key}={quote(v)}" for key, v in variables(folder).items())
+    bundle, authority = quote(str(folder / "bundle.pem")), quote(str(folder / "ca.pem"))
+    exports = "\n".join(f"export {variable}={bundle}" for variable in CA_VARIABLES)
     return (
         "#!/bin/sh\n"
         f"# Runs a command for which {name} is the local runtime of `voicecore dev --tls`.\n"
-        f"{exports}\n"
+        f"{exports}\nexport NODE_EXTRA_CA_CERTS={authority}\n"
+        f'export no_proxy="$no_proxy,{name}" NO_PROXY="$NO_PROXY,{name}"\n'
         '[ "$(id -u)" = 0 ] || user="--user --map-root-user"\n'
         f"exec {' '.join(_UNSHARE)} $user sh -c {quote(_MOUNT)} {quote(str(folder / 'hosts'))} "
         '"$@"\n'

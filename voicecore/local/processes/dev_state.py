@@ -36,8 +36,6 @@ class DevState:
     phone: dict[str, dict[str, str]] = field(default_factory=dict[str, dict[str, str]])
     """Variables of each phone provider; the run generates those that the project lacks. They
     are secret: with them, a program can call as the provider."""
-    tls: str = ""
-    """Folder of the files for programs that are to reach the runtime under AWS's name."""
 
 
 def path_in(folder: Path) -> Path:
