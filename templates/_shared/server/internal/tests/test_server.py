@@ -143,8 +143,9 @@ def test_data_is_small_plain_json(client: TestClient, sent: str, why: str) -> No
     assert why in answer.json()["error"]["message"]
 
 
-def test_large_body_is_refused(client: TestClient) -> None:
-    answer = client.post("/start", headers=AUTHORIZED, content=b"x" * 1_000_000)
+@pytest.mark.parametrize("body", [b"x" * 1_000_000, [b"x" * 100_000] * 2], ids=["", "in chunks"])
+def test_large_body_is_refused(client: TestClient, body: Any) -> None:
+    answer = client.post("/start", headers=AUTHORIZED, content=body)
     assert (answer.status_code, answer.json()["error"]["code"]) == (413, "too_large")
 
 
