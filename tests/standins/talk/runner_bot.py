@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from array import array
 
+from pipecat.evals.transport import EvalTransportParams
 from pipecat.frames.frames import (
     Frame,
     InputAudioRawFrame,
@@ -35,7 +36,7 @@ TRANSPORTS = {
     "websocket": lambda: FastAPIWebsocketParams(
         audio_in_enabled=True, audio_out_enabled=True, serializer=ProtobufFrameSerializer()
     ),
-    "eval": lambda: TransportParams(audio_in_enabled=True, audio_out_enabled=True),
+    "eval": lambda: EvalTransportParams(audio_in_enabled=True, audio_out_enabled=True),
 }
 
 

@@ -33,8 +33,8 @@ class Container:
 
 
 @dataclass(frozen=True)
-class Answer:
-    """The answer to a GET."""
+class Probe:
+    """The answer to one GET."""
 
     status: int
     body: Mapping[str, Any]
@@ -52,7 +52,7 @@ async def identify(http: aiohttp.ClientSession, url: str) -> Found:
     return what_answers(config, status, ping, offer)
 
 
-def what_answers(config: Answer, status: Answer, ping: Answer, offer: Answer) -> Found:
+def what_answers(config: Probe, status: Probe, ping: Probe, offer: Probe) -> Found:
     """Return what gives these answers to GET /config, /status, /ping and /api/offer."""
     if "transports" in config.body:
         return SessionServer()
@@ -69,13 +69,13 @@ def _list(value: object) -> list[object]:
     return cast("list[object]", value) if isinstance(value, list) else []
 
 
-async def _get(http: aiohttp.ClientSession, url: str) -> Answer:
+async def _get(http: aiohttp.ClientSession, url: str) -> Probe:
     try:
         timeout = aiohttp.ClientTimeout(total=_SECONDS)
         async with http.get(
             url, timeout=timeout, proxy=proxy_for(url), allow_redirects=False
         ) as response:
-            return Answer(response.status, await document_of(response))
+            return Probe(response.status, await document_of(response))
     except (aiohttp.ClientError, TimeoutError, ValueError) as error:
         reason = str(error) or f"no answer within {_SECONDS} s"
         raise ServerUnreachable(
