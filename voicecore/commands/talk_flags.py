@@ -51,6 +51,10 @@ def _check_url(options: TalkOptions) -> None:
         )
     if options.url and options.arn:
         raise BadFlags("--url and --arn both name the agent to call: choose one.")
+    if options.arn:
+        from voicecore.talk.agents.runtime import read_arn
+
+        read_arn(options.arn)
     if not is_direct(options):
         if options.protocol:
             raise BadFlags(

@@ -101,7 +101,7 @@ class SessionClient:
     `grants`: fields of the server's answer, one of which must be there to open a connection.
     """
 
-    is_ours = True
+    is_ours = is_aws = True
     advice = "`voicecore dev` in another terminal shows what the agent reports."
 
     def __init__(

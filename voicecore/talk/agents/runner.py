@@ -27,7 +27,7 @@ _ADVICE = "The terminal in which the bot runs shows what it reports."
 class Runner(OfferSource):
     """The runner at `url`. Without `starts`, it is an older one that only answers offers."""
 
-    is_ours = False
+    is_ours = is_aws = False
     advice = _ADVICE
 
     def __init__(

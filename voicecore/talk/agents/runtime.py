@@ -49,7 +49,7 @@ def read_arn(text: str) -> RuntimeArn:
 class SignedRuntime(SessionSource):
     """Sessions of a runtime. Raises AwsRefused."""
 
-    is_ours = False
+    is_ours, is_aws = False, True
     advice = (
         "403: the caller may lack bedrock-agentcore:InvokeAgentRuntimeWithWebSocketStream.\n"
         "404: does the ARN name a runtime of this region and account?\n"

@@ -14,6 +14,8 @@ class SessionSource(Protocol):
 
     is_ours: bool
     """True if the agent says when it is ready, as those of our projects do."""
+    is_aws: bool
+    """True if AWS answers the handshake."""
     advice: str
     """Hint for a call that cannot be connected."""
 
@@ -41,7 +43,7 @@ class OfferSource(SessionSource, Protocol):
 class OpenSocket(SessionSource):
     """A WebSocket that everyone may open: its connection is the session."""
 
-    is_ours = False
+    is_ours = is_aws = False
     advice = "Does the agent run? Its own log shows why it refuses the connection."
 
     def __init__(self, url: str) -> None:

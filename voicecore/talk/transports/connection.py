@@ -200,7 +200,9 @@ class SessionConnection(Channel):
                 raise ConnectionLost(
                     f"Could not connect to the agent: {end.reason}.",
                     self._server.advice,
-                    ExitCode.AWS_REFUSED if end.refused else ExitCode.FAILED,
+                    ExitCode.AWS_REFUSED
+                    if end.refused and self._server.is_aws
+                    else ExitCode.FAILED,
                 )
             told = end.reason if end.told and not self._worked else ""
             if told and told == last_told:
