@@ -113,8 +113,8 @@ def test_runtime_accepts_signed_urls_and_stops_its_sessions(
             assert here.sessions() == [session.id]
             assert (await source.resume(session)).id == session.id
             await source.stop(session)
-            assert here.sessions() == []
-            await source.stop(session)  # of a session that has ended
+            await source.stop(session)  # one that has ended is not an error
+            assert len(here.texts("advice")) == 1
 
     asyncio.run(main())
 
