@@ -21,19 +21,10 @@ PACKAGE = "pipecat-ai[runner,webrtc,websocket]>=1.14,<1.15"
 @pytest.fixture(scope="module")
 def runner(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Yield host and port of a runner that serves all transports, in an environment of its own."""
-    log, host = tmp_path_factory.mktemp("runner") / "log", f"127.0.0.1:{free_port()}"
-    python = [
-        "uv",
-        "run",
-        "--quiet",
-        "--no-project",
-        "--python",
-        "3.12",
-        "--with",
-        PACKAGE,
-        "python",
-    ]
-    argv = [*python, str(BOT), "--host", "127.0.0.1", "--port", host.partition(":")[2]]
+    log, port = tmp_path_factory.mktemp("runner") / "log", free_port()
+    host = f"127.0.0.1:{port}"
+    uv = ["uv", "run", "--quiet", "--no-project", "--python", "3.12", "--with", PACKAGE]
+    bot = ["python", str(BOT), "--host", "127.0.0.1", "--port", str(port)]
     with (
         log.open("w") as output,
         subprocess.Popen([*uv, *bot], stdout=output, stderr=output) as process,

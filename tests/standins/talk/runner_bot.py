@@ -1,7 +1,7 @@
 """A bot for Pipecat's own development runner: it repeats what it hears.
 
-`python runner_bot.py -t webrtc`, with Pipecat's extras for the transport. It imports nothing of ours:
-what is proven with it holds for the bots of others.
+`python runner_bot.py -t webrtc`, with Pipecat's extras for the transport. It imports nothing of
+ours: what is proven with it holds for the bots of others.
 """
 
 from __future__ import annotations
