@@ -11,13 +11,27 @@ from typing import TYPE_CHECKING, Any
 
 from voicecore.catalog.phones import PHONES
 from voicecore.catalog.transports import BY_PHONE, TRANSPORTS
-from voicecore.commands.talk_flags import CLIENTS, BadFlags, check, check_phone, is_direct
+from voicecore.commands.talk_flags import (
+    CLIENTS,
+    WEBSOCKET,
+    BadFlags,
+    check,
+    check_phone,
+    check_protocol,
+    is_direct,
+)
 from voicecore.console.context import Context
 from voicecore.console.errors import ExitCode, VoicecoreError
 from voicecore.options.talk import TalkOptions
 from voicecore.project.project import Project, load_project
 from voicecore.talk import optional_deps
-from voicecore.talk.target import CallTarget, ServerAccess, endpoint_for, reach_server
+from voicecore.talk.target import (
+    CallTarget,
+    ServerAccess,
+    endpoint_for,
+    reach_runtime,
+    reach_server,
+)
 
 if TYPE_CHECKING:
     import aiohttp
@@ -54,9 +68,10 @@ def run(context: Context, options: TalkOptions) -> ExitCode:
         return _list_devices(context, options)
     check(options)
     project = _project(context, options)
+    check_protocol(options, _is_serverless(project))
     named = options.transport
     options = _with_phone(options, project)
-    transport = _transport(options, project)
+    transport = WEBSOCKET if _is_serverless(project) else _transport(options, project)
 
     from voicecore.talk.audio.clips import open_clip
 
@@ -86,7 +101,7 @@ async def _call(
     async with AsyncExitStack() as stack:
         stack.callback(_warn_of_incomplete, context, audio)
         http = await stack.enter_async_context(aiohttp.ClientSession())
-        dialed = await _dial_others(context, options, project, http, named)
+        dialed = await _dial_others(context, options, project, http, named, stack)
         if dialed is None:
             target = _target(options)
             server = await stack.enter_async_context(reach_server(context, project, target))
@@ -180,6 +195,11 @@ def _transport(options: TalkOptions, project: Project | None) -> str:
     return chosen
 
 
+def _is_serverless(project: Project | None) -> bool:
+    """Return whether the project has an agent only."""
+    return project is not None and project.server_settings is None
+
+
 def _is_wordless(options: TalkOptions) -> bool:
     """Return whether the call carries sound only."""
     from voicecore.talk.wire.choice import named
@@ -193,16 +213,24 @@ async def _dial_others(
     project: Project | None,
     http: aiohttp.ClientSession,
     named: str | None,
+    stack: AsyncExitStack,
 ) -> tuple[str, ChannelFactory] | None:
-    """Return title and channel factory of an agent without our session server, or None."""
-    if options.phone or not is_direct(options):
+    """Return title and channel factory of an agent without our session server, or None.
+
+    What is started for it ends with `stack`.
+    """
+    if options.phone or not (is_direct(options) or _is_serverless(project)):
         return None
     from voicecore.aws.login import AwsLogin
     from voicecore.talk.agents import reach
 
     ice = _ice(context, options)
     speaking = reach.Speaking(http, named, options.protocol or "", ice)
-    if options.arn:
+    if project and not is_direct(options):
+        reached = reach_runtime(context, project, _target(options))
+        title, source = await stack.enter_async_context(reached)
+        agent = reach.by_source(title, source, speaking)
+    elif options.arn:
         endpoint = endpoint_for(project, options.arn, "DEFAULT") if project else "DEFAULT"
         login = AwsLogin(can_ask=context.interactive)
         agent = await reach.by_arn(options.arn, endpoint, speaking, login)

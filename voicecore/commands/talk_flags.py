@@ -55,13 +55,8 @@ def _check_url(options: TalkOptions) -> None:
         from voicecore.talk.agents.runtime import read_arn
 
         read_arn(options.arn)
-    if not is_direct(options):
-        if options.protocol:
-            raise BadFlags(
-                "--protocol is for agents of others, which --url or --arn without --remote names."
-            )
-        return
-    if options.transport not in (None, WEBSOCKET) and not is_by_http(options):
+    by_socket = is_direct(options) and not str(options.url).startswith("http")
+    if by_socket and options.transport not in (None, WEBSOCKET):
         raise BadFlags(
             f"Without a session server the agent is called over {WEBSOCKET}, not "
             f"{options.transport}.",
@@ -69,7 +64,6 @@ def _check_url(options: TalkOptions) -> None:
             if options.arn
             else "Omit --transport.",
         )
-    _check_protocol(options)
 
 
 def is_direct(options: TalkOptions) -> bool:
@@ -77,15 +71,17 @@ def is_direct(options: TalkOptions) -> bool:
     return bool(options.url) or bool(options.arn and not options.remote)
 
 
-def is_by_http(options: TalkOptions) -> bool:
-    """Return whether what answers at --url has to be asked first."""
-    return bool(options.url) and str(options.url).startswith("http")
-
-
-def _check_protocol(options: TalkOptions) -> None:
+def check_protocol(options: TalkOptions, serverless: bool) -> None:
+    """Raise BadFlags or UnknownProtocol unless --protocol fits; `serverless`: so is the project."""
     from voicecore.talk.wire.choice import named
 
-    if options.protocol and not named(options.protocol)().words and options.text:
+    if not options.protocol:
+        return
+    if not (is_direct(options) or serverless):
+        raise BadFlags(
+            "--protocol is for agents of others, which --url or --arn without --remote names."
+        )
+    if not named(options.protocol)().words and options.text:
         raise BadFlags(f"--protocol {options.protocol} carries sound only: omit --text.")
 
 

@@ -22,6 +22,7 @@ from voicecore.project.version import tell_version
 if TYPE_CHECKING:
     from voicecore.aws.login import AwsLogin
     from voicecore.local.processes.dev_state import DevState
+    from voicecore.talk.agents.source import SessionSource
 
 
 class MissingKey(VoicecoreError):
@@ -93,6 +94,37 @@ async def reach_server(
         async with _local_agent(context, project) as dev:
             title = f"{project.name} · local"
             yield ServerAccess(dev.server, key, dev.stream_seconds, title, dev.phone)
+
+
+@asynccontextmanager
+async def reach_runtime(
+    context: Context, project: Project, target: CallTarget
+) -> AsyncGenerator[tuple[str, SessionSource]]:
+    """Keep the runtime of a project without a session server reachable while the block runs.
+
+    Yields the title of a call and the runtime's sessions. Raises what starting it may raise.
+    """
+    from voicecore.aws.errors import translated_errors
+    from voicecore.aws.login import AwsLogin
+    from voicecore.aws.runtime_sessions import sessions_at, sessions_in
+    from voicecore.talk.agents.runtime import SignedRuntime
+
+    again = "voicecore talk"
+    tell_version(context.output, project.name, project.version)
+    warn_of_foreign_code(context.output, context.env, project.root)
+    if not target.remote:
+        async with _local_agent(context, project) as dev:
+            keys = dev.access_key_id, dev.secret_access_key
+            sessions = sessions_at(dev.runtime, dev.region, *keys, dev.arn)
+            yield f"{project.name} · local", SignedRuntime(sessions, again)
+        return
+    again += f" --remote{aws_names.stage_flag(target.stage)}"
+    stage, login = project.stage(target.stage), AwsLogin(can_ask=context.interactive)
+    arn = await asyncio.to_thread(deployed_arn, project, login, target.stage)
+    with translated_errors(again):
+        aws = await asyncio.to_thread(login.open, stage.region)
+        sessions = sessions_in(aws, arn, aws_names.endpoint_name_for(stage))
+    yield f"{project.name} · AWS", SignedRuntime(sessions, again)
 
 
 def _key(env: Mapping[str, str], target: CallTarget, project: Project | None) -> str:

@@ -16,7 +16,9 @@ from tests.conftest import Voicecore
 from tests.standins import site
 from tests.standins.runtime.runtime_lab import ARN, REGION, runtime_lab
 from voicecore.aws.login import AwsLogin
-from voicecore.aws.runtime_sessions import RuntimeSessions
+from voicecore.aws.runtime_sessions import sessions_in
+from voicecore.commands.talk_flags import BadFlags, check_protocol
+from voicecore.options.talk import TalkOptions
 from voicecore.talk.agents.identify import (
     Container,
     Found,
@@ -104,7 +106,7 @@ def test_runtime_accepts_signed_urls_and_stops_its_sessions(
             monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", pair.secret_access_key)
             monkeypatch.delenv("AWS_SESSION_TOKEN", raising=False)
             aws = await asyncio.to_thread(AwsLogin().open, REGION)
-            source = SignedRuntime(RuntimeSessions(aws, ARN, "DEFAULT"), "voicecore talk")
+            source = SignedRuntime(sessions_in(aws, ARN, "DEFAULT"), "voicecore talk")
             session = await source.start()
             url = URL(session.ws_url, encoded=True)
             async with aiohttp.ClientSession() as http, http.ws_connect(url) as socket:
@@ -113,8 +115,7 @@ def test_runtime_accepts_signed_urls_and_stops_its_sessions(
             assert here.sessions() == [session.id]
             assert (await source.resume(session)).id == session.id
             await source.stop(session)
-            await source.stop(session)  # one that has ended is not an error
-            assert len(here.texts("advice")) == 1
+            await source.stop(session)  # one that has ended, or is being ended, is not an error
 
     asyncio.run(main())
 
@@ -188,7 +189,6 @@ def test_refusals_of_a_runner_are_told() -> None:
 @pytest.mark.parametrize(
     ("flags", "told"),
     [
-        (("--protocol", "pcm"), "--url or --arn"),
         (("--url", "ws://a", "--protocol", "grpc"), "not one of pipecat"),
         (("--url", "ws://a", "--protocol", "pcm", "--text"), "carries sound only"),
         (("--url", "ws://a", "--transport", "webrtc"), "over websocket, not webrtc"),
@@ -205,3 +205,10 @@ def test_flags_that_contradict_each_other_are_told(
     result = voicecore("talk", *flags)
     assert result.code == 2
     assert told in result.stderr.replace("\n", " ")
+
+
+def test_protocol_is_for_agents_of_others() -> None:
+    options = TalkOptions(protocol="pcm")
+    with pytest.raises(BadFlags, match="--url or --arn"):
+        check_protocol(options, serverless=False)
+    check_protocol(options, serverless=True)

@@ -11,7 +11,7 @@ import aiohttp
 
 from voicecore.aws.errors import translated_errors
 from voicecore.aws.login import AwsLogin
-from voicecore.aws.runtime_sessions import RuntimeSessions
+from voicecore.aws.runtime_sessions import sessions_in
 from voicecore.catalog.transports import TRANSPORTS
 from voicecore.console.errors import ExitCode, VoicecoreError
 from voicecore.talk import optional_deps
@@ -64,7 +64,7 @@ async def by_url(url: str, speaking: Speaking) -> ReachedAgent | None:
     Raises ServerUnreachable, NotSpoken or UnknownProtocol.
     """
     if urlsplit(url).scheme in ("ws", "wss"):
-        return ReachedAgent(url, _by_socket(OpenSocket(url), speaking, speaking.wire))
+        return by_source(url, OpenSocket(url), speaking)
     match await identify(speaking.http, url):
         case SessionServer() if speaking.protocol:
             raise NotSpoken(
@@ -74,9 +74,7 @@ async def by_url(url: str, speaking: Speaking) -> ReachedAgent | None:
         case SessionServer():
             return None
         case Container():
-            return ReachedAgent(
-                url, _by_socket(OpenSocket(_socket_of(url)), speaking, speaking.wire)
-            )
+            return by_source(url, OpenSocket(_socket_of(url)), speaking)
         case PipecatRunner(listed):
             return ReachedAgent(url, _by_runner(url, listed, speaking))
 
@@ -87,9 +85,13 @@ async def by_arn(arn: str, endpoint: str, speaking: Speaking, login: AwsLogin) -
     again = f"voicecore talk --arn {arn}"
     with translated_errors(again):
         aws = await asyncio.to_thread(login.open, runtime.region)
-    sessions = RuntimeSessions(aws, runtime.text, runtime.endpoint or endpoint)
-    source = SignedRuntime(sessions, again)
-    return ReachedAgent(runtime.text, _by_socket(source, speaking, speaking.wire))
+        sessions = sessions_in(aws, runtime.text, runtime.endpoint or endpoint)
+    return by_source(runtime.text, SignedRuntime(sessions, again), speaking)
+
+
+def by_source(title: str, source: SessionSource, speaking: Speaking) -> ReachedAgent:
+    """Return the agent whose sessions are WebSockets. Raises UnknownProtocol."""
+    return ReachedAgent(title, _by_socket(source, speaking, speaking.wire))
 
 
 def _by_socket(source: SessionSource, speaking: Speaking, wire: NewWire | None) -> ChannelFactory:
