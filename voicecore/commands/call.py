@@ -15,7 +15,7 @@ from voicecore.console.command_line import typed
 from voicecore.console.confirm import confirm
 from voicecore.console.context import Context
 from voicecore.console.errors import ExitCode, VoicecoreError
-from voicecore.console.network_env import proxy_for
+from voicecore.console.proxies import proxy_for
 from voicecore.options.call import CallOptions
 from voicecore.project.invalid_setting import one_of
 from voicecore.project.project import load_project
