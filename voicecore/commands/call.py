@@ -64,8 +64,9 @@ def run(context: Context, options: CallOptions) -> ExitCode:
             ExitCode.USAGE,
         )
     question = f"Let the agent call {options.number}?"
-    confirm(context, options, question, "no call was placed", typed("call", options))
-    target = CallTarget(options.api_key_env, url=options.url)
+    again = typed("call", options)
+    confirm(context, options, question, "no call was placed", again)
+    target = CallTarget(options.api_key_env, again, url=options.url)
 
     async def place() -> ExitCode:
         async with reach_server(context, project, target) as server:
