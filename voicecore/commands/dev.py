@@ -20,7 +20,7 @@ from voicecore.console.errors import ExitCode, VoicecoreError
 from voicecore.local import log_reader
 from voicecore.local.dev_output import DevOutput, LocalEndpoints
 from voicecore.local.environments import agent_spec, phone_variables, server_env
-from voicecore.local.gateway.jwt_authorizer import JwtAuthorizer
+from voicecore.local.gateway.jwt_authorizer import BadDiscoveryUrl, JwtAuthorizer
 from voicecore.local.gateway.request import check_allowlist
 from voicecore.local.invite_url import invite_url
 from voicecore.local.limits import START_LIMIT, START_LIMIT_V2
@@ -75,7 +75,7 @@ def run(context: Context, options: DevOptions) -> ExitCode:
     with dev_state.project_lock(project.local) as acquired:
         if not acquired:
             raise _already_running(project)
-        lifecycle = _lifecycle(options)
+        lifecycle, authorizer = _lifecycle(options), _authorizer(options)
         _check_network(options)
         check_files(project)
         if options.nat:
@@ -86,7 +86,7 @@ def run(context: Context, options: DevOptions) -> ExitCode:
         _warn_of_missing_keys(context, project)
         _install(context, project, image)
         try:
-            return _serve(context, options, project, lifecycle, image)
+            return _serve(context, options, project, lifecycle, authorizer, image)
         finally:
             if options.nat or options.tls:
                 nat.return_ownership(project.root, context.env)
@@ -97,6 +97,7 @@ def _serve(
     options: DevOptions,
     project: Project,
     lifecycle: Lifecycle,
+    authorizer: JwtAuthorizer | None,
     image: LocalImage | None,
 ) -> ExitCode:
     platform = options.platform or project.stage().platform
@@ -117,7 +118,7 @@ def _serve(
             block_udp=options.network == "public" and not options.nat,
             platform=platform,
             strict=options.strict,
-            authorizer=_authorizer(options),
+            authorizer=authorizer,
         )
         services = _Services(context, options, project, settings, server_port, image)
         return asyncio.run(_until_interrupted(services.serve()))
@@ -166,6 +167,7 @@ class _Services:
             server = await self._start_server(stack, reaper, behind, aws, env, output)
             dev_state.write_state(self.project.local, _dev_state(runtime, server.url, phones))
             stack.callback(dev_state.remove_state, self.project.local)
+            nat.return_ownership(self.project.local, self.context.env)
             page = invite_url(self.project.server, server.url, env.get("SESSION_API_KEY"))
             turn = behind.turn.udp if behind else None
             endpoints = LocalEndpoints(runtime.url, server.url, page, tuple(phones), turn, aws)
@@ -237,6 +239,12 @@ class _Services:
 
 def _authorizer(options: DevOptions) -> JwtAuthorizer | None:
     url = options.jwt_discovery_url
+    if url is None and (options.jwt_audience or options.jwt_client):
+        raise BadDiscoveryUrl(
+            "--jwt-audience and --jwt-client need the issuer of the tokens.",
+            "Add it:  --jwt-discovery-url https://ISSUER/.well-known/openid-configuration",
+            ExitCode.USAGE,
+        )
     return JwtAuthorizer(url, options.jwt_audience, options.jwt_client) if url else None
 
 

@@ -16,6 +16,7 @@ from tests.standins.runtime.runtime_lab import ARN, REGION, RuntimeLab, new_sess
 from voicecore.local.network.aws_host import AwsHost, aws_host
 from voicecore.local.network.certificate import make_certificate
 from voicecore.local.processes.child import Reaper
+from voicecore.local.processes.ports import PortInUse
 from voicecore.project.no_links import LinkRefused
 
 pytestmark = pytest.mark.skipif(
@@ -113,6 +114,9 @@ def test_second_runtime_takes_the_next_address(tmp_path: Path) -> None:
                 aws_host(folders[1], REGION, {}, reaper) as two,
             ):
                 assert one.address != two.address
+                taken = aws_host(tmp_path / "three", REGION, {}, reaper, (one.address,))
+                with pytest.raises(PortInUse, match="Port 443 is in use"), taken:
+                    pass
 
     asyncio.run(main())
 

@@ -29,7 +29,7 @@ from voicecore.project.no_links import refuse_links, within
 
 PORT = 443
 # macOS has only the first; on Linux, each runtime takes the first that is free.
-_ADDRESSES = tuple(f"127.0.0.{number}" for number in range(1, 10 if sys.platform == "linux" else 2))
+ADDRESSES = tuple(f"127.0.0.{number}" for number in range(1, 10 if sys.platform == "linux" else 2))
 _BACKLOG = 128
 
 
@@ -74,14 +74,18 @@ def aws_host_name(region: str) -> str:
 
 @contextmanager
 def aws_host(
-    local: Path, region: str, env: Mapping[str, str], reaper: Reaper
+    local: Path,
+    region: str,
+    env: Mapping[str, str],
+    reaper: Reaper,
+    addresses: Sequence[str] = ADDRESSES,
 ) -> Generator[AwsHost]:
     """Listen under AWS's name; write the files into `local`/tls, which the reaper deletes.
 
     Raises PortInUse, PortUnavailable or LinkRefused.
     """
     name, folder = aws_host_name(region), local / "tls"
-    with _listener() as listener:
+    with _listener(addresses) as listener:
         address = str(listener.getsockname()[0])
         certificate = make_certificate(name)
         refuse_links(folder, local.parent)
@@ -148,8 +152,8 @@ def _write(path: Path, text: str) -> None:
 
 
 @contextmanager
-def _listener() -> Generator[socket.socket]:
-    for address in _ADDRESSES:
+def _listener(addresses: Sequence[str]) -> Generator[socket.socket]:
+    for address in addresses:
         with socket.socket() as listener:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
