@@ -39,7 +39,7 @@ from voicecore.options.dev import DevOptions
 from voicecore.project import aws_names
 from voicecore.project.dotenv import dotenv_of
 from voicecore.project.foreign_code import warn_of_foreign_code
-from voicecore.project.project import BadProject, Project, load_project
+from voicecore.project.project import FILE, BadProject, Project, load_project
 from voicecore.project.version import tell_version
 
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ def _serve(
             arn=local_arn(aws_names.runtime_name_for(project.name, STAGE), project.region),
             region=project.region,
             watch=project.agent,
-            allowlist=check_allowlist(HEADERS),
+            allowlist=check_allowlist((*HEADERS, *project.agent_settings.request_headers)),
             port=port,
             time_scale=options.time_scale,
             lifecycle=lifecycle,
@@ -165,12 +165,12 @@ class _Services:
             local = f"http://127.0.0.1:{self.server_port}"
             env |= phone_variables(phones, runtime.stream_seconds, local)
             server = await self._start_server(stack, reaper, behind, aws, env, output)
-            dev_state.write_state(self.project.local, _dev_state(runtime, server.url, phones))
+            dev_state.write_state(self.project.local, _dev_state(runtime, server, phones))
             stack.callback(dev_state.remove_state, self.project.local)
             nat.return_ownership(self.project.local, self.context.env)
-            page = invite_url(self.project.server, server.url, env.get("SESSION_API_KEY"))
+            page = invite_url(self.project.server, server, env.get("SESSION_API_KEY"))
             turn = behind.turn.udp if behind else None
-            endpoints = LocalEndpoints(runtime.url, server.url, page, tuple(phones), turn, aws)
+            endpoints = LocalEndpoints(runtime.url, server, page, tuple(phones), turn, aws)
             output.serving(endpoints, share=options.share)
             with output.screen(runtime, endpoints):
                 await asyncio.Event().wait()
@@ -223,10 +223,14 @@ class _Services:
         aws: AwsHost | None,
         env: dict[str, str],
         output: DevOutput,
-    ) -> SessionServerProcess:
-        return await stack.enter_async_context(
+    ) -> str:
+        """Start the session server and return its URL; without one, return an empty text."""
+        program = self.project.server_program
+        if program is None:
+            return ""
+        server = await stack.enter_async_context(
             SessionServerProcess(
-                self.project.server,
+                program,
                 env | (behind.turn_variables(env) if behind else {}),
                 self.server_port,
                 reaper,
@@ -235,6 +239,7 @@ class _Services:
                 aws.prefix if aws else (),
             )
         )
+        return server.url
 
 
 def _authorizer(options: DevOptions) -> JwtAuthorizer | None:
@@ -271,6 +276,9 @@ def _check_network(options: DevOptions) -> None:
 
 def check_files(project: Project) -> None:
     """Raise BadProject, naming the missing files, unless agent and server can be started."""
+    if not project.generated:
+        _check_programs(project)
+        return
     needed = (project.agent / "internal" / "app.py", project.server / "internal" / "server.py")
     missing = [str(path.relative_to(project.root)) for path in needed if not path.exists()]
     if missing:
@@ -279,6 +287,18 @@ def check_files(project: Project) -> None:
             "Restore the generated files; no other file is changed:\n"
             + "\n".join(f"voicecore update -p {project.root} --restore {path}" for path in missing),
         )
+
+
+def _check_programs(project: Project) -> None:
+    for name, program in (("agent", project.agent_program), ("server", project.server_program)):
+        needed = (program.folder, program.requirements) if program else ()
+        for path in needed:
+            if path and not path.exists():
+                raise BadProject(
+                    f"[{name}] in {FILE} names {path}, which does not exist.",
+                    f"Correct {project.root / FILE}, or look at the folder again:\n"
+                    f"voicecore adopt {project.root} --force --dry-run",
+                )
 
 
 def _image(context: Context, project: Project) -> LocalImage:
@@ -298,10 +318,12 @@ def _warn_of_missing_keys(context: Context, project: Project) -> None:
 
 
 def _install(context: Context, project: Project, image: LocalImage | None) -> None:
-    folders = (project.server,) if image else (project.agent, project.server)
-    names = " and ".join(f"{folder.name}/" for folder in folders)
-    with context.output.step(f"Installing the packages of {names}"):
-        venv.sync(folders, context.env)
+    own = (project.server_program,) if image else (project.agent_program, project.server_program)
+    programs = [program for program in own if program and program.requirements]
+    names = " and ".join(dict.fromkeys(f"{program.folder.name}/" for program in programs))
+    if programs:
+        with context.output.step(f"Installing the packages of {names}"):
+            venv.install(programs, context.env)
 
 
 def _already_running(project: Project) -> AlreadyRunning:

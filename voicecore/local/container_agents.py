@@ -117,6 +117,7 @@ class ContainerAgents:
         values = {
             "AWS_REGION": self._project.region,
             **self._project.model_variables,
+            **self._project.agent_settings.environment,
             # Without this, boto3 would use the role of the machine.
             "AWS_EC2_METADATA_DISABLED": "true",
             **self._role,
