@@ -19,7 +19,7 @@ from voicecore.console.context import Context
 from voicecore.console.errors import ExitCode, VoicecoreError
 from voicecore.local import log_reader
 from voicecore.local.dev_output import DevOutput, LocalEndpoints
-from voicecore.local.environments import agent_spec, phone_variables, server_env
+from voicecore.local.environments import agent_command, agent_spec, phone_variables, server_env
 from voicecore.local.gateway.jwt_authorizer import BadDiscoveryUrl, JwtAuthorizer
 from voicecore.local.gateway.request import check_allowlist
 from voicecore.local.invite_url import invite_url
@@ -32,6 +32,7 @@ from voicecore.local.processes.child import Reaper
 from voicecore.local.processes.dev_state import DevState
 from voicecore.local.processes.ports import reserved_port
 from voicecore.local.processes.session_server import SessionServerProcess
+from voicecore.local.project_files import check_files
 from voicecore.local.runtime import LocalRuntime, RuntimeSettings, local_arn
 from voicecore.local.sessions.agent_process import AgentSpec
 from voicecore.local.sessions.lifecycle import Lifecycle
@@ -39,7 +40,7 @@ from voicecore.options.dev import DevOptions
 from voicecore.project import aws_names
 from voicecore.project.dotenv import dotenv_of
 from voicecore.project.foreign_code import warn_of_foreign_code
-from voicecore.project.project import FILE, BadProject, Project, load_project
+from voicecore.project.project import FILE, Project, load_project
 from voicecore.project.version import tell_version
 
 if TYPE_CHECKING:
@@ -101,9 +102,10 @@ def _serve(
     image: LocalImage | None,
 ) -> ExitCode:
     platform = options.platform or project.stage().platform
+    own_port = 0 if image else _agent_port(context, project)
     with (
-        reserved_port(options.port, RUNTIME_PORT) as port,
-        reserved_port(options.server_port, SERVER_PORT) as server_port,
+        reserved_port(options.port, RUNTIME_PORT, avoid=own_port) as port,
+        reserved_port(options.server_port, SERVER_PORT, avoid=own_port) as server_port,
     ):
         settings = RuntimeSettings(
             root=project.root,
@@ -119,6 +121,7 @@ def _serve(
             platform=platform,
             strict=options.strict,
             authorizer=authorizer,
+            agent_port=own_port,
         )
         services = _Services(context, options, project, settings, server_port, image)
         return asyncio.run(_until_interrupted(services.serve()))
@@ -168,7 +171,8 @@ class _Services:
             dev_state.write_state(self.project.local, _dev_state(runtime, server, phones))
             stack.callback(dev_state.remove_state, self.project.local)
             nat.return_ownership(self.project.local, self.context.env)
-            page = invite_url(self.project.server, server, env.get("SESSION_API_KEY"))
+            key = env.get("SESSION_API_KEY")
+            page = invite_url(self.project.server, server, key) if server else None
             turn = behind.turn.udp if behind else None
             endpoints = LocalEndpoints(runtime.url, server, page, tuple(phones), turn, aws)
             output.serving(endpoints, share=options.share)
@@ -242,6 +246,23 @@ class _Services:
         return server.url
 
 
+def _agent_port(context: Context, project: Project) -> int:
+    """Return the port at which the agent always listens, and tell what follows; 0 for none."""
+    own = project.agent_settings.port
+    command, port = agent_command(project)
+    if port:
+        context.output.warn(
+            f"The agent always listens on port {port} ([agent] in {FILE}), so one session runs at "
+            "a time, and the next starts when it ends.\nFor more, let the agent listen on $PORT."
+        )
+    elif own:
+        context.output.say(
+            f"• The agent always listens on port {own}; for a port per session, it is started as:  "
+            f"{shlex.join(command)}"
+        )
+    return port
+
+
 def _authorizer(options: DevOptions) -> JwtAuthorizer | None:
     url = options.jwt_discovery_url
     if url is None and (options.jwt_audience or options.jwt_client):
@@ -272,33 +293,6 @@ def _check_network(options: DevOptions) -> None:
             f"Omit --container:  voicecore dev {flag}",
             ExitCode.USAGE,
         )
-
-
-def check_files(project: Project) -> None:
-    """Raise BadProject, naming the missing files, unless agent and server can be started."""
-    if not project.generated:
-        _check_programs(project)
-        return
-    needed = (project.agent / "internal" / "app.py", project.server / "internal" / "server.py")
-    missing = [str(path.relative_to(project.root)) for path in needed if not path.exists()]
-    if missing:
-        raise BadProject(
-            f"{project.root} lacks {' and '.join(missing)}.",
-            "Restore the generated files; no other file is changed:\n"
-            + "\n".join(f"voicecore update -p {project.root} --restore {path}" for path in missing),
-        )
-
-
-def _check_programs(project: Project) -> None:
-    for name, program in (("agent", project.agent_program), ("server", project.server_program)):
-        needed = (program.folder, program.requirements) if program else ()
-        for path in needed:
-            if path and not path.exists():
-                raise BadProject(
-                    f"[{name}] in {FILE} names {path}, which does not exist.",
-                    f"Correct {project.root / FILE}, or look at the folder again:\n"
-                    f"voicecore adopt {project.root} --force --dry-run",
-                )
 
 
 def _image(context: Context, project: Project) -> LocalImage:

@@ -21,6 +21,7 @@ class LocalEndpoints:
 
     runtime: str
     server: str
+    """Empty if the project has no session server."""
     page: str | None
     """URL of the page in the browser, with an invite; None if the server has no page."""
     phones: Sequence[str]
@@ -69,13 +70,13 @@ class DevOutput:
         output = self._output
         if self._as_json:
             extra = {"page": at.page, "turn": at.turn, "aws_host": at.aws and at.aws.name}
-            urls = {"runtime": at.runtime, "server": at.server}
-            extra = {name: value for name, value in extra.items() if value}
-            output.event({"kind": "serving", **urls, **extra})
+            extra = {"runtime": at.runtime, "server": at.server, **extra}
+            output.event({"kind": "serving", **{name: v for name, v in extra.items() if v}})
             return
         if self._use_screen:
             return
-        output.say(f"• AgentCore Runtime {at.runtime}, session server {at.server}")
+        server = f"session server {at.server}" if at.server else "without a session server"
+        output.say(f"• AgentCore Runtime {at.runtime}, {server}")
         if at.page:
             output.say(f"• Talk in the browser: {at.page}")
         for name in at.phones:

@@ -56,6 +56,8 @@ class AgentSpec:
     """Whether the process can be frozen, and restored for each session (see `restorable`)."""
     port: int = 0
     """Port at which it always listens; 0 if it listens on `$PORT`."""
+    obstacle: str = "it runs in a container"
+    """Reason why it is not restorable."""
     shell: tuple[str, ...] = ("/bin/sh", "-c")
     """Command that runs a shell command where the agent runs."""
 
@@ -149,7 +151,7 @@ class AgentProcess:
     @property
     def obstacle(self) -> str | None:
         """The reason why sessions cannot be forks of this frozen process; None if they can."""
-        return self._control.obstacle if self._control else "it runs in a container"
+        return self._control.obstacle if self._control else self._spec.obstacle
 
     async def restore(self) -> AgentProcess:
         """Return the process of a new session: a fork, or this process itself, continued.
