@@ -61,13 +61,6 @@ def test_server_that_fails_does_not_end_the_runtime(project: Path) -> None:
     ]  # fmt: skip
 
 
-def test_project_without_a_server_is_served(project: Path) -> None:
-    (project / "voicecore.toml").write_text(MANIFEST)
-    with dev(project) as process:
-        events = events_until(process, "serving", "ready")
-    assert "server" not in next(event for event in events if event["kind"] == "serving")
-
-
 def test_port_of_the_agent_is_not_that_of_the_runtime(project: Path, voicecore: Voicecore) -> None:
     text = MANIFEST.replace("agent.py", "-u agent.py").replace("[agent]", "[agent]\nport = 8080")
     (project / "voicecore.toml").write_text(text)

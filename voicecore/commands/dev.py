@@ -9,6 +9,7 @@ import signal
 from collections.abc import Coroutine
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from voicecore.catalog.phones.accounts import phone_accounts
@@ -256,9 +257,10 @@ def _agent_port(context: Context, project: Project) -> int:
             "a time, and the next starts when it ends.\nFor more, let the agent listen on $PORT."
         )
     elif own:
+        started = " ".join([Path(command[0]).name, *command[1:]])
         context.output.say(
-            f"• The agent always listens on port {own}; for a port per session, it is started as:  "
-            f"{shlex.join(command)}"
+            f"• The agent always listens on port {own}. For a port per session, it is started as:  "
+            f"{started}"
         )
     return port
 

@@ -33,7 +33,7 @@ class LocalEndpoints:
 
     @property
     def notes(self) -> list[str]:
-        """How other programs reach the runtime under AWS's name."""
+        """Instructions to reach the runtime under AWS's name."""
         return self.aws.instructions() if self.aws else []
 
 

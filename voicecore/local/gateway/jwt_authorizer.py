@@ -101,7 +101,7 @@ def _signed() -> ApiError:
 
 
 class JwtVerifier:
-    """Checks tokens with the keys of the issuer, which it reads anew every five minutes."""
+    """Checks tokens with the keys of the issuer, which it reads again every five minutes."""
 
     def __init__(self, authorizer: JwtAuthorizer, http: aiohttp.ClientSession) -> None:
         self._authorizer = authorizer

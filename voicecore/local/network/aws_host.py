@@ -43,7 +43,7 @@ class AwsHost:
     context: ssl.SSLContext
     folder: Path
     isolated: bool
-    """Whether this machine can run programs with an /etc/hosts of their own."""
+    """True when programs can have an /etc/hosts of their own here."""
 
     @property
     def program(self) -> Path:

@@ -32,7 +32,7 @@ from voicecore.local.sessions.snapshot import (
 
 PING_TIMEOUT = 2.0  # seconds; the next ping is due then (limits.PING_INTERVAL)
 _START_POLL = 0.05  # seconds between pings while the process starts
-_PORT_SECONDS = 5.0  # for a port that the last session still uses
+_PORT_SECONDS = 3.0  # for a port that the last session still uses
 
 # Generated agents refuse requests without this key (internal/gateway_only.py): without it, other
 # users of the machine, and web pages in its browsers, could speak to them.
