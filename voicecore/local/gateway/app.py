@@ -89,7 +89,7 @@ class Gateway:
         self._on_event = on_event
         self._status = status
         self._warned: set[str] = set()
-        self._verifier = JwtVerifier(config.authorizer, http) if config.authorizer else None
+        self._verifier = JwtVerifier(config.authorizer) if config.authorizer else None
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Answer a request; turn a refusal into its error response."""
