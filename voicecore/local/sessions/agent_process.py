@@ -117,7 +117,7 @@ class AgentProcess:
     async def start(cls, spec: AgentSpec, version: int, host: AgentHost) -> AgentProcess:
         """Start the agent on its own port, or else on a free one."""
         port, key = spec.port or free_port(), secrets.token_urlsafe(32)
-        if spec.port:
+        if spec.port and spec.host == "127.0.0.1":  # elsewhere, it has a network of its own
             await _require_free(port)
         agent = cls(host, f"http://{spec.host}:{port}", key, version)
         env = {**spec.env, "PORT": str(port), KEY_VARIABLE: key, "PYTHONUNBUFFERED": "1"}
