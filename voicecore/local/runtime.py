@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
+from textwrap import wrap
 from types import TracebackType
 from typing import Self
 
@@ -49,6 +50,7 @@ from voicecore.local.sessions.warm_pool import PoolChange, WarmPool
 
 _LINES_KEPT = 200
 _TROUBLES_KEPT = 20
+_LINE_WIDTH = 78
 _OPEN_AGENT = (
     f"The agent answers requests without the header {KEY_HEADER}: any program and web page on this "
     f"machine can use it and its AWS credentials. Compare the header with the variable "
@@ -206,6 +208,13 @@ class LocalRuntime:
             self._troubles = deque(of_sessions, maxlen=_TROUBLES_KEPT)
         self._on_event(event)
 
+    def _tell(self, event: RuntimeEvent) -> None:
+        """Emit an event of the gateway, and keep it among the lines that the live screen shows."""
+        sign = "✗" if event.kind == "refused" else "!"
+        for line in wrap(f"{sign} {event.text} {event.hint or ''}", _LINE_WIDTH):
+            self._lines.append(LogLine(event.session_id, line))
+        self._emit(event)
+
     async def _listen(self, stack: AsyncExitStack, http: aiohttp.ClientSession) -> None:
         settings = self.settings
         config = GatewayConfig(
@@ -217,7 +226,7 @@ class LocalRuntime:
             settings.strict,
             settings.authorizer,
         )
-        gateway = Gateway(config, self._sessions, http, self.clock, self._emit, self.snapshot)
+        gateway = Gateway(config, self._sessions, http, self.clock, self._tell, self.snapshot)
         app = web.Application(client_max_size=PAYLOAD_BYTES_MAX)
         app.router.add_route("*", "/{path:.*}", gateway.handle)
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
