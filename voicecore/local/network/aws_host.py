@@ -20,6 +20,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from shlex import quote
 
+from botocore.httpsession import (  # pyright: ignore[reportMissingTypeStubs]
+    get_cert_path,  # pyright: ignore[reportUnknownVariableType]
+)
+
 from voicecore.console.errors import VoicecoreError
 from voicecore.console.network_env import CA_VARIABLES
 from voicecore.local.network.certificate import make_certificate
@@ -136,11 +140,7 @@ def _can_isolate() -> bool:
 def _trusted(env: Mapping[str, str]) -> str:
     """Return the authorities that programs trust without ours."""
     named = next((env[name] for name in CA_VARIABLES if env.get(name)), None)
-    path = named or ssl.get_default_verify_paths().cafile
-    if path is None:
-        import certifi
-
-        path = certifi.where()
+    path = named or ssl.get_default_verify_paths().cafile or str(get_cert_path(True))
     return Path(path).read_text(encoding="utf-8", errors="replace").rstrip() + "\n"
 
 
