@@ -327,6 +327,8 @@ def test_reports_missing_python_version(
         (["--idle-timeout", "5"], ExitCode.USAGE, "AgentCore takes 60"),
         (["--time-scale", "0"], ExitCode.USAGE, ""),
         (["--port", "70000"], ExitCode.USAGE, ""),
+        (["--jwt-audience", "app"], ExitCode.USAGE, "need the issuer of the tokens"),
+        (["--jwt-discovery-url", "https://x"], ExitCode.USAGE, "not an OpenID discovery URL"),
         (["--project", "nowhere"], ExitCode.BAD_PROJECT, "voicecore init"),
     ],
 )

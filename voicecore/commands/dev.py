@@ -21,12 +21,10 @@ from voicecore.console.errors import ExitCode, VoicecoreError
 from voicecore.local import log_reader
 from voicecore.local.dev_output import DevOutput, LocalEndpoints
 from voicecore.local.environments import agent_command, agent_spec, phone_variables, server_env
-from voicecore.local.gateway.jwt_authorizer import BadDiscoveryUrl, JwtAuthorizer
 from voicecore.local.gateway.request import check_allowlist
 from voicecore.local.invite_url import invite_url
 from voicecore.local.limits import START_LIMIT, START_LIMIT_V2
 from voicecore.local.network import nat
-from voicecore.local.network.aws_host import AwsHost, aws_host
 from voicecore.local.network.nat import NatEnvironment
 from voicecore.local.processes import dev_state, venv
 from voicecore.local.processes.child import Reaper
@@ -46,6 +44,8 @@ from voicecore.project.version import tell_version
 
 if TYPE_CHECKING:
     from voicecore.local.container_agents import LocalImage
+    from voicecore.local.gateway.jwt_authorizer import JwtAuthorizer
+    from voicecore.local.network.aws_host import AwsHost
 
 RUNTIME_PORT = 8080
 SERVER_PORT = 7860
@@ -189,6 +189,8 @@ class _Services:
     def _aws_host(self, stack: AsyncExitStack, reaper: Reaper) -> AwsHost | None:
         if not self.options.tls:
             return None
+        from voicecore.local.network.aws_host import aws_host
+
         local, region = self.project.local, self.project.region
         return stack.enter_context(aws_host(local, region, self.context.env, reaper))
 
@@ -266,14 +268,18 @@ def _agent_port(context: Context, project: Project) -> int:
 
 
 def _authorizer(options: DevOptions) -> JwtAuthorizer | None:
-    url = options.jwt_discovery_url
-    if url is None and (options.jwt_audience or options.jwt_client):
+    url, audiences, clients = options.jwt_discovery_url, options.jwt_audience, options.jwt_client
+    if not (url or audiences or clients):
+        return None
+    from voicecore.local.gateway.jwt_authorizer import BadDiscoveryUrl, JwtAuthorizer
+
+    if not url:
         raise BadDiscoveryUrl(
             "--jwt-audience and --jwt-client need the issuer of the tokens.",
             "Add it:  --jwt-discovery-url https://ISSUER/.well-known/openid-configuration",
             ExitCode.USAGE,
         )
-    return JwtAuthorizer(url, options.jwt_audience, options.jwt_client) if url else None
+    return JwtAuthorizer(url, audiences, clients)
 
 
 def _lifecycle(options: DevOptions) -> Lifecycle:

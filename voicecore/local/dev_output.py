@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
 
 from voicecore.console.output import Line, Output
 from voicecore.contract import agent_log
 from voicecore.local.invite_url import share_instructions
-from voicecore.local.network.aws_host import AwsHost
 from voicecore.local.runtime import LocalRuntime
 from voicecore.local.screen import event_line, screen
 from voicecore.local.sessions.events import RuntimeEvent
+
+if TYPE_CHECKING:
+    from voicecore.local.network.aws_host import AwsHost
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from textwrap import wrap
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import aiohttp
 from aiohttp import web
@@ -19,7 +19,6 @@ from aiohttp import web
 from voicecore.catalog import regions
 from voicecore.catalog.platforms import V1, V2
 from voicecore.local.gateway.app import Gateway, GatewayConfig
-from voicecore.local.gateway.jwt_authorizer import JwtAuthorizer
 from voicecore.local.gateway.request import check_allowlist
 from voicecore.local.gateway.sigv4 import LocalCredentials, make_credentials
 from voicecore.local.limits import (
@@ -28,7 +27,6 @@ from voicecore.local.limits import (
     START_LIMIT,
     STREAM_SECONDS,
 )
-from voicecore.local.network.aws_host import AwsHost
 from voicecore.local.network.udp_block import udp_blocked_group
 from voicecore.local.processes.child import Reaper
 from voicecore.local.processes.ports import PortInUse
@@ -47,6 +45,10 @@ from voicecore.local.sessions.session_table import SessionTable
 from voicecore.local.sessions.single_pool import SinglePool
 from voicecore.local.sessions.snapshot_pool import SnapshotPool
 from voicecore.local.sessions.warm_pool import PoolChange, WarmPool
+
+if TYPE_CHECKING:
+    from voicecore.local.gateway.jwt_authorizer import JwtAuthorizer
+    from voicecore.local.network.aws_host import AwsHost
 
 _LINES_KEPT = 200
 _TROUBLES_KEPT = 20

@@ -103,6 +103,9 @@ def _signed() -> ApiError:
 class JwtVerifier:
     """Checks tokens with the keys of the issuer, which it reads again every five minutes."""
 
+    subprotocols = (SUBPROTOCOL,)
+    """Subprotocols with which a WebSocket may be accepted."""
+
     def __init__(self, authorizer: JwtAuthorizer) -> None:
         self._authorizer = authorizer
         self._issuer = ""

@@ -20,13 +20,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from shlex import quote
 
-from botocore.httpsession import (  # pyright: ignore[reportMissingTypeStubs]
-    get_cert_path,  # pyright: ignore[reportUnknownVariableType]
-)
-
 from voicecore.console.errors import VoicecoreError
 from voicecore.console.network_env import CA_VARIABLES
-from voicecore.local.network.certificate import make_certificate
 from voicecore.local.processes.child import Reaper
 from voicecore.local.processes.ports import PortInUse, PortUnavailable
 from voicecore.project.no_links import refuse_links, within
@@ -88,6 +83,8 @@ def aws_host(
 
     Raises PortInUse, PortUnavailable or LinkRefused.
     """
+    from voicecore.local.network.certificate import make_certificate
+
     name, folder = aws_host_name(region), local / "tls"
     with _listener(addresses) as listener:
         address = str(listener.getsockname()[0])
@@ -140,7 +137,13 @@ def _can_isolate() -> bool:
 def _trusted(env: Mapping[str, str]) -> str:
     """Return the authorities that programs trust without ours."""
     named = next((env[name] for name in CA_VARIABLES if env.get(name)), None)
-    path = named or ssl.get_default_verify_paths().cafile or str(get_cert_path(True))
+    path = named or ssl.get_default_verify_paths().cafile
+    if path is None:
+        from botocore.httpsession import (  # pyright: ignore[reportMissingTypeStubs]
+            get_cert_path,  # pyright: ignore[reportUnknownVariableType]
+        )
+
+        path = str(get_cert_path(True))
     return Path(path).read_text(encoding="utf-8", errors="replace").rstrip() + "\n"
 
 
