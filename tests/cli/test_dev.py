@@ -17,6 +17,7 @@ import pytest
 
 from tests.conftest import Voicecore
 from tests.processes import processes_in
+from tests.requirements import problem_of
 from tests.standins.dev import (
     AGENT,
     SERVER,
@@ -29,6 +30,16 @@ from tests.standins.dev import (
 from voicecore.console.errors import ExitCode
 
 pytestmark = pytest.mark.slow
+
+ASKS_AWS = """\
+import urllib.error, urllib.request
+try:
+    urllib.request.urlopen("https://bedrock-agentcore.us-east-1.amazonaws.com/", timeout=5)
+except urllib.error.HTTPError as error:
+    print(f"AWS's name answers {error.code}", flush=True)
+except OSError:
+    pass
+"""
 
 
 @pytest.fixture(scope="module")
@@ -99,7 +110,7 @@ def test_agent_that_answers_without_its_key_is_named(project: Path) -> None:
     with dev(project) as process:
         events = events_until(process, "serving", "advice")
         [told] = [event["text"] for event in events if event["kind"] == "advice"]
-        assert told.startswith("agent/internal/app.py answers requests without the header X-Local")
+        assert told.startswith("The agent answers requests without the header X-Local")
         assert runtime_status(project)["spare"]["warning"] == told
         (project / "agent/internal/app.py").write_text(guarded)
         events_until(process, "reloaded")
@@ -108,14 +119,21 @@ def test_agent_that_answers_without_its_key_is_named(project: Path) -> None:
 
 
 def test_killed_dev_leaves_no_children(project: Path) -> None:
-    with dev(project) as process:
-        events_until(process, "serving", "ready")
+    tls = [] if problem_of("network namespaces") else ["--tls"]
+    if tls:
+        (project / "server/internal/server.py").write_text(ASKS_AWS + SERVER)
+    with dev(project, *tls) as process:
+        events = events_until(process, "serving", "ready")
+        if tls:  # the server reached this runtime, not AWS
+            assert any(event.get("text") == "AWS's name answers 401" for event in events)
+            assert (project / ".voicecore/tls/ca.pem").exists()
         process.kill()
         process.wait()
         deadline = time.monotonic() + 10
         while processes_in(project) and time.monotonic() < deadline:
             time.sleep(0.1)
         assert processes_in(project) == []
+        assert not (project / ".voicecore/tls").exists()
     with dev(project) as again:  # its stale state file does not count as running
         events_until(again, "serving")
 
@@ -309,6 +327,8 @@ def test_reports_missing_python_version(
         (["--idle-timeout", "5"], ExitCode.USAGE, "AgentCore takes 60"),
         (["--time-scale", "0"], ExitCode.USAGE, ""),
         (["--port", "70000"], ExitCode.USAGE, ""),
+        (["--jwt-audience", "app"], ExitCode.USAGE, "need the issuer of the tokens"),
+        (["--jwt-discovery-url", "https://x"], ExitCode.USAGE, "not an OpenID discovery URL"),
         (["--project", "nowhere"], ExitCode.BAD_PROJECT, "voicecore init"),
     ],
 )
