@@ -1,4 +1,4 @@
-"""HTTP with a registry: how long to wait, and what is closed at the end."""
+"""HTTP with a registry: who gets the login, how long to wait, and what is closed at the end."""
 
 from __future__ import annotations
 
@@ -8,14 +8,39 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from pathlib import Path
 
 import pytest
+from yarl import URL
 
 from tests.standins.image.in_process_registry import FakeRegistry, Fault
-from tests.unit.image.repositories import BLOB, DIGEST, SHORT_PAUSES, anonymous, content
+from tests.unit.image.repositories import (
+    BLOB,
+    DIGEST,
+    SHORT_PAUSES,
+    anonymous,
+    content,
+    with_repository,
+)
 from voicecore.image.registry.client import Repository
 from voicecore.image.registry.connection import RegistryConnection, Upload, body_of
 from voicecore.image.registry.errors import BlobCorrupt, RegistryUnreachable
-from voicecore.image.registry.http import RegistryAnswer, TransientError
+from voicecore.image.registry.http import (
+    BODY_MAX,
+    CHUNK,
+    RegistryAnswer,
+    TransientError,
+    has_origin,
+)
+from voicecore.image.registry.manifests import OCI_MANIFEST
 from voicecore.image.registry.reference import Reference
+
+# ---- whose login it is
+
+
+def test_login_is_for_one_origin() -> None:
+    origin = URL("https://registry.example:5000/v2/")
+    assert has_origin(URL("https://registry.example:5000/token"), origin)
+    for other in ("http://registry.example:5000", "https://registry.example", "https://x:5000"):
+        assert not has_origin(URL(other), origin)
+
 
 TLS = b"\x16"
 """First byte of a TLS handshake, which is tried before HTTP."""
@@ -102,6 +127,15 @@ def test_each_chunk_extends_the_time_of_an_upload() -> None:
     asyncio.run(work())
 
 
+def test_of_an_answer_without_end_no_more_than_the_limit_is_read() -> None:
+    registry = FakeRegistry(manifests={"agent/t": (OCI_MANIFEST, bytes(2 * BODY_MAX))})
+
+    async def work(repository: Repository) -> int:
+        return len((await repository.manifest("t")).raw)
+
+    assert BODY_MAX < with_repository(registry, work) <= BODY_MAX + CHUNK
+
+
 # ---- what is closed
 
 
@@ -113,9 +147,9 @@ def left_open(work: Callable[[], Awaitable[object]]) -> list[str]:
         loop = asyncio.get_running_loop()
         loop.set_exception_handler(lambda _, context: found.append(context["message"]))
         await work()
-        gc.collect()
 
     asyncio.run(watched(), debug=True)
+    gc.collect()
     return found
 
 
@@ -130,8 +164,8 @@ def test_session_is_closed_when_no_registry_answers() -> None:
 
 
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
-def test_session_and_responses_are_closed_after_a_broken_download(tmp_path: Path) -> None:
-    registry = FakeRegistry()
+def test_session_and_unread_responses_are_closed(tmp_path: Path) -> None:
+    registry = FakeRegistry(manifests={"agent/t": (OCI_MANIFEST, bytes(4 * BODY_MAX))})
     registry.add("agent", BLOB)
 
     async def work() -> None:
@@ -140,5 +174,6 @@ def test_session_and_responses_are_closed_after_a_broken_download(tmp_path: Path
             async with Repository(reference, anonymous, "pull", SHORT_PAUSES) as repository:
                 with pytest.raises(BlobCorrupt):
                     await repository.download(DIGEST, 1000, tmp_path / "blob", lambda _: None)
+                await repository.manifest("t")
 
     assert left_open(work) == []
