@@ -151,10 +151,23 @@ def rows(outcomes: Iterator[Outcome]) -> Iterator[Outcome]:
         yield each
 
 
+def number(name: str, default: int) -> int:
+    """Return a number from the environment."""
+    text = os.environ.get(name) or str(default)
+    if not text.isdecimal():
+        raise SystemExit(f"{name} is {text!r}, which is not a whole number.")
+    return int(text)
+
+
 def main(parts: Sequence[str]) -> int:
     """Run the mutants of the modules whose paths contain one of `parts`; all without."""
-    size, seed = int(os.environ.get("MUTANTS") or 12), int(os.environ.get("SEED") or 0)
+    size, seed = number("MUTANTS", 12), number("SEED", 0)
     targets = [t for t in TARGETS if not parts or any(part in t.module for part in parts)]
+    if not targets:
+        modules = "\n".join(target.module for target in TARGETS)
+        raise SystemExit(
+            f"No module that is mutated has {', '.join(parts)} in its path:\n{modules}"
+        )
     with tempfile.TemporaryDirectory(prefix="mutants-") as name, ThreadPoolExecutor(2) as pool:
         project = Path(name) / "project"
         if any(target.project for target in targets):
@@ -164,7 +177,7 @@ def main(parts: Sequence[str]) -> int:
         outcomes = list(rows(done))
     killed = sum(each.killed for each in outcomes)
     counted = killed + sum(len(each.survivors) for each in outcomes)
-    print(f"\n{killed} of {counted} killed: {killed / counted:.0%}, with seed {seed}")
+    print(f"\n{killed} of {counted} killed ({GOAL:.0%} are the goal), with seed {seed}")
     return int(killed < GOAL * counted)
 
 
