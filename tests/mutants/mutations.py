@@ -21,7 +21,8 @@ _NOT_RUN = ("annotation", "returns", "decorator_list", "type_params")
 _TEXT = ast.JoinedStr
 # Characters of a change that its description has, and of the code around it.
 _SHOWN, _CONTEXT = 100, 25
-_WORDS = re.compile(r"\s*(?:[A-Za-z0-9-]+\s+){2,}[A-Za-z0-9-]+\s*")
+# A list of actions; prose has words without capitals.
+_WORDS = re.compile(r"\s*(?:[A-Z][A-Za-z0-9]+\s+){2,}[A-Z][A-Za-z0-9]+\s*")
 
 
 @dataclass(frozen=True)

@@ -104,12 +104,12 @@ def test_registry_that_does_not_answer_is_not_waited_for() -> None:
 
 def test_upload_that_does_not_move_is_not_waited_for() -> None:
     async def stuck() -> AsyncIterator[bytes]:
-        yield b"x"
         await asyncio.get_running_loop().create_future()
+        yield b"x"
 
     async def ask(connection: RegistryConnection) -> object:
-        upload, place = Upload(stuck, 2, lambda _: None), f"{connection.root}agent/blobs/uploads/1"
-        return await connection.request("PUT", place, {201}, {"Content-Length": "2"}, upload)
+        upload, place = Upload(stuck, 1, lambda _: None), f"{connection.root}agent/blobs/uploads/1"
+        return await connection.request("PUT", place, {201}, {"Content-Length": "1"}, upload)
 
     with pytest.raises(TransientError, match="did not answer in time"):
         asyncio.run(silent_registry(ask))
