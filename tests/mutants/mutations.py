@@ -18,9 +18,8 @@ _SWAPPED: dict[type[ast.AST], type[Any]] = {
 }  # fmt: skip
 # Types, which nothing evaluates, and arguments of decorators.
 _NOT_RUN = ("annotation", "returns", "decorator_list", "type_params")
-_TEXT = ast.JoinedStr
-# Characters of a change that its description has, and of the code around it.
-_SHOWN, _CONTEXT = 100, 25
+_SHOWN = 80
+"""Characters of a piece of code in the description of a change."""
 # A list of actions; prose has words without capitals.
 _WORDS = re.compile(r"\s*(?:[A-Z][A-Za-z0-9]+\s+){2,}[A-Z][A-Za-z0-9]+\s*")
 
@@ -50,25 +49,14 @@ def mutations(source: str) -> Iterator[Mutation]:
     """Yield all mutations of a module."""
     tree = ast.parse(source)
     for scope, field, old, put in _places(tree, ""):
-        for new in _faulty(field, old):
-            before, after = (" ".join(ast.unparse(each).split()) for each in (old, new))
-            if before != after:
-                change = f"{scope}{_difference(before, after)}"
-                yield Mutation(getattr(old, "lineno", 0), change, tree, put, old, new)
+        changed = ((f"{_short(old)} → {_short(new)}", new) for new in _changed(field, old))
+        shortened = ((f"without {_short(gone)}", new) for gone, new in _shortened(old))
+        for change, new in (*changed, *shortened):
+            yield Mutation(getattr(old, "lineno", 0), f"{scope}{change}", tree, put, old, new)
 
 
-def _difference(before: str, after: str) -> str:
-    start = _same(before, after)
-    end = _same(before[start:][::-1], after[start:][::-1])
-    low, high = max(0, start - _CONTEXT), max(0, end - _CONTEXT)
-    shown = (code[low : len(code) - high] for code in (before, after))
-    return " → ".join(code if len(code) <= _SHOWN else f"{code[:_SHOWN]}…" for code in shown)
-
-
-def _same(one: str, other: str) -> int:
-    """Return how many characters the beginnings share."""
-    pairs = zip(one, other, strict=False)
-    return next((n for n, (a, b) in enumerate(pairs) if a != b), min(len(one), len(other)))
+def _short(node: ast.AST) -> str:
+    return " ".join(ast.unparse(node).split())[:_SHOWN]
 
 
 Place = tuple[str, str, ast.AST, Callable[[ast.AST], None]]
@@ -100,7 +88,7 @@ def _is_left_out(node: ast.AST) -> bool:
             return isinstance(node, ast.FormattedValue)  # of messages
 
 
-def _faulty(field: str, node: ast.AST) -> Iterator[ast.AST]:
+def _changed(field: str, node: ast.AST) -> Iterator[ast.AST]:
     """Yield what a careless change could leave in place of this node."""
     if field in ("test", "ifs"):  # a check is gone
         yield ast.Constant(field == "ifs")
@@ -110,7 +98,7 @@ def _faulty(field: str, node: ast.AST) -> Iterator[ast.AST]:
         case ast.BoolOp(operator, values):
             yield ast.BoolOp(_SWAPPED[type(operator)](), values)
         case ast.BinOp(left, operator, right) if type(operator) in _SWAPPED:
-            if not isinstance(left, _TEXT) and not isinstance(right, _TEXT):
+            if not isinstance(left, ast.JoinedStr) and not isinstance(right, ast.JoinedStr):
                 yield ast.BinOp(left, _SWAPPED[type(operator)](), right)
         case ast.UnaryOp(ast.Not(), operand):
             yield operand
@@ -126,13 +114,22 @@ def _faulty(field: str, node: ast.AST) -> Iterator[ast.AST]:
             yield ast.Pass()
         case ast.Return(value) if value is not None and not isinstance(value, ast.Constant):
             yield ast.Return(ast.Constant(None))
+        case _:
+            pass
+
+
+def _shortened(node: ast.AST) -> Iterator[tuple[ast.AST, ast.AST]]:
+    """Yield each element that a list could lack, or argument that a call could, with the rest."""
+    match node:
         case ast.Tuple(elements, ast.Load()) | ast.List(elements, ast.Load()) | ast.Set(elements):
             for n in range(len(elements)) if len(elements) > 1 else ():
                 rest = elements[:n] + elements[n + 1 :]
-                yield ast.Set(rest) if isinstance(node, ast.Set) else type(node)(rest, ast.Load())
+                new = ast.Set(rest) if isinstance(node, ast.Set) else type(node)(rest, ast.Load())
+                yield elements[n], new
         case ast.Call(function, arguments, keywords) if not _constructs(function):
             for keyword in keywords:
-                yield ast.Call(function, arguments, [k for k in keywords if k is not keyword])
+                rest = [each for each in keywords if each is not keyword]
+                yield keyword, ast.Call(function, arguments, rest)
         case _:
             pass
 

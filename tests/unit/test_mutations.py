@@ -62,5 +62,6 @@ def test_every_target_exists() -> None:
 
 def test_mutations_that_are_judged_equivalent_exist() -> None:
     for module, reasons in equivalents().items():
-        found = {mutation.change for mutation in mutations(source_of(module))}
-        assert set(reasons) <= found, module
+        changes = [mutation.change for mutation in mutations(source_of(module))]
+        for start in reasons:
+            assert any(change.startswith(start) for change in changes), (module, start)
