@@ -63,14 +63,14 @@ class Tests:
     python: Path
     paths: tuple[str, ...]
 
-    def run(self) -> tuple[int, float]:
+    def run(self, **environment: str) -> tuple[int, float]:
         """Return pytest's exit code and the CPU time in s."""
         argv = [self.python, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *self.paths]
-        clean = {"PYTHONPATH": str(self.folder), "PYTHONDONTWRITEBYTECODE": "1"}
+        own = {"PYTHONPATH": str(self.folder), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
         process = subprocess.Popen(
             argv,
             cwd=self.folder,
-            env=os.environ | clean | {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
+            env=os.environ | own | environment,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             preexec_fn=partial(resource.setrlimit, resource.RLIMIT_CPU, (CPU_SECONDS,) * 2),
@@ -100,7 +100,7 @@ def attempt(target: Target, folder: Path, project: Path, size: int, seed: int) -
     killed, equivalent, survivors = 0, 0, list[str]()
     for each in sorted(sample, key=lambda mutation: mutation.line):
         module.write_text(each.source())
-        if tests.run()[0]:
+        if tests.run(PYTHONDONTWRITEBYTECODE="1")[0]:  # that of the first run is good for all
             killed += 1
         elif each.change.startswith(tuple(known)):
             equivalent += 1

@@ -33,7 +33,7 @@ def test_suggests_closest_valid_name(name: str, suggestion: str | None) -> None:
     assert aws_names.suggestion_for(name) == suggestion
 
 
-# Another name would leave what is deployed behind, and create it anew.
+# With another name, a deploy would leave what is there and create a second one.
 @pytest.mark.parametrize(
     ("found", "name"),
     [
