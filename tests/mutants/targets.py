@@ -74,7 +74,6 @@ TARGETS = (
     _of("talk/turn_tracker", "talk/test_turn_tracker"),
     _of("catalog/phones/signaling", "phones/test_signaling"),
     _of("catalog/phones/media", "phones/test_media"),
-    Target("templates/_shared/server/internal/issuer.py", ("tests/server/test_jwt.py",)),
     _of_server("access", "server"),
     _of_server("limits", "server", "networks"),
     _of_server("middleware", "server"),
