@@ -24,7 +24,7 @@ unexport VIRTUAL_ENV
 unexport PYTHONDONTWRITEBYTECODE
 unexport PYTHONUNBUFFERED
 
-.PHONY: help demo test unit lint docs bench fuzz lab clean
+.PHONY: help demo test unit lint docs bench fuzz mutants lab clean
 
 help:  ## Show the targets.
 	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 8
@@ -60,6 +60,9 @@ bench: .venv/.test lab  ## Measure, and print rows for benchmarks/RESULTS.md.
 fuzz: export FUZZ_SECONDS ?= 600
 fuzz: .venv/.test  ## Run the fuzzers for FUZZ_SECONDS each; CI gives each a minute.
 	@python -m pytest $(IN_PARALLEL) tests/fuzz $(ARGS)
+
+mutants: .venv/.test  ## Plant faults in the modules whose paths contain ARGS; the tests must notice.
+	@python -m tests.mutants $(ARGS)
 
 lab: .venv/.test  ## Install the tools of the tests, and name what this machine lacks.
 ifeq ($(shell uname),Linux)
