@@ -26,7 +26,7 @@ class PortUnavailable(VoicecoreError):
 
 def free_port(host: str = _LOOPBACK) -> int:
     """Return a random free port. Raises PortUnavailable."""
-    while not _is_free(port := secrets.choice(_FREE), host):
+    while not is_free(port := secrets.choice(_FREE), host):
         pass
     return port
 
@@ -43,7 +43,7 @@ def reserved_port(requested: int | None, default: int, tries: int = 100) -> Gene
         # The UDP port of the same number is the lock: the system gives it to one process only, and
         # releases it however the process ends.
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as lock:
-            if _binds(lock, port) and _is_free(port):
+            if _binds(lock, port) and is_free(port):
                 yield port
                 return
     used = f"Port {first} is" if first == last else f"Ports {first} to {last} are all"
@@ -54,7 +54,8 @@ def reserved_port(requested: int | None, default: int, tries: int = 100) -> Gene
     )
 
 
-def _is_free(port: int, host: str = _LOOPBACK) -> bool:
+def is_free(port: int, host: str = _LOOPBACK) -> bool:
+    """Return whether no program listens on the port. Raises PortUnavailable."""
     with socket.socket() as probe:
         # Servers set this too: closed connections on the port do not block it.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
