@@ -10,12 +10,14 @@ import pytest
 import uv
 
 from tests.generated.projects import KINDS, Kind, rendered, run
+from tests.requirements import require
 from voicecore.scaffold.render import write_new
 
 
 @pytest.fixture(scope="session")
 def make(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Kind], Path]:
     """Return a function that creates a project of a kind, with both environments."""
+    require("Python 3.13")
 
     @cache
     def create(kind: Kind) -> Path:

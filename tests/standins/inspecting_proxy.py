@@ -15,7 +15,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from tests.standins.image.proxy import in_background
+from tests.standins.background import in_background
 from tests.standins.models.certificates import make_certificates
 from voicecore.console.network_env import CA_VARIABLES
 

@@ -26,7 +26,7 @@ class BadInvite(VoicecoreError):
 
 def run(context: Context, options: InviteOptions) -> ExitCode:
     """Create an invite, and print the URL of the server's page with it."""
-    project = load_project(options.project or context.cwd)
+    project = load_project(context.cwd / (options.project or ""))
     stage = project.stage(options.stage)
     revoked = invite_id(options.revoke) if options.revoke is not None else None
     ended: int | None = None

@@ -168,7 +168,7 @@ def _cgroup_roots() -> list[Path]:
 def _wait_for_end(processes: list[int]) -> None:
     # The first process of a namespace ends after all others. It may stay as a zombie, which has no
     # program any more.
-    until = time.monotonic() + 20
+    until = time.monotonic() + 60
     while any(Path(f"/proc/{each}/exe").exists() for each in processes):
         if time.monotonic() > until:
             raise TimeoutError(f"the daemon's processes are still running: {processes}")
@@ -177,7 +177,7 @@ def _wait_for_end(processes: list[int]) -> None:
 
 def _remove_cgroups(name: str) -> None:
     """Remove the control groups of killed containers; they become empty a moment later."""
-    until = time.monotonic() + 5
+    until = time.monotonic() + 60
     groups = [top / name.strip("/") for top in _cgroup_roots()]
     folders = [each for group in groups for each in (group, *group.glob("**/")) if each.is_dir()]
     for folder in sorted(set(folders), reverse=True):

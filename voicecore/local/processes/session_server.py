@@ -56,9 +56,12 @@ class SessionServerProcess:
         self._tail: list[str] = []
         self._child: Child | None = None
         self._watch: asyncio.Task[None] | None = None
+        self._started = asyncio.Event()
 
     async def __aenter__(self) -> Self:
         self._receive([])
+        # Before the start, so that code saved in the meantime takes effect too.
+        self._watch = asyncio.create_task(self._restart_when_saved())
         try:
             await self._start()
         except ServerCrashed as error:
@@ -68,9 +71,10 @@ class SessionServerProcess:
             # The agent of another's project can be tried without it.
             self._report("The session server did not start", error)
         except BaseException:
+            self._watch.cancel()
             await self._stop()
             raise
-        self._watch = asyncio.create_task(self._restart_when_saved())
+        self._started.set()
         return self
 
     async def __aexit__(
@@ -168,6 +172,7 @@ class SessionServerProcess:
             debounce=200,  # ms; editors save in several steps
         )
         async for _ in saved:
+            await self._started.wait()
             await self._stop()
             try:
                 await self._start()

@@ -17,7 +17,7 @@ from typing import Any
 
 AGENT = Path(__file__).parents[2]
 
-START_SECONDS = 30  # AgentCore's limit
+START_SECONDS = 120  # AgentCore's limit is 30; this machine may be slow, or busy
 
 
 @dataclass(frozen=True)
