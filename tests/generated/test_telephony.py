@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.generated.projects import Kind, run
+from tests.generated.projects import Kind, agent_tests_of, run
 from tests.generated.test_projects import pyright
 
 KIND = Kind("telephony", "offline")
@@ -29,4 +29,4 @@ def test_tests_of_the_server_pass(project: Path) -> None:
 
 def test_tests_of_the_agent_pass(project: Path) -> None:
     python = str(project / "agent/.venv/bin/python")
-    run(project, python, "-m", "pytest", "-q", "agent")
+    run(project, python, "-m", "pytest", "-q", *agent_tests_of(KIND))
