@@ -9,9 +9,9 @@ DEMO ?= demo
 ARGS ?=
 
 # The tests of a file stay together and in order, so they can share fixtures, and a new file needs
-# no registration. Folders run in alphabetical order: slow ones come before the unit tests. Three
+# no registration. Folders run in alphabetical order: slow ones come before the unit tests. Four
 # processes for two cores, because most tests wait for audio or a disk.
-IN_PARALLEL := --numprocesses 3 --dist loadfile --no-loadscope-reorder
+IN_PARALLEL := --numprocesses 4 --dist loadfile --no-loadscope-reorder
 
 # uv searches PATH for the interpreters that agents need; pyenv's are on it only if selected.
 empty :=
@@ -38,7 +38,7 @@ demo: .venv/.talk  ## Create an agent that needs no account, and hold a spoken c
 	@voicecore talk --list-devices --json | grep -q '"microphones": \[\]' || \
 		echo "Talk to it yourself:  source .venv/bin/activate && voicecore talk --project $(DEMO)"
 
-test: .venv/.test lab lint  ## Run all tests, or those in ARGS.
+test: .venv/.test lab  ## Run all tests, or those in ARGS.
 	@python -m pytest $(IN_PARALLEL) $(ARGS)
 
 unit: .venv/.test  ## Run the fast tests, in less than a minute.
