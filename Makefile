@@ -9,9 +9,9 @@ DEMO ?= demo
 ARGS ?=
 
 # The tests of a file stay together and in order, so they can share fixtures, and a new file needs
-# no registration. Folders run in alphabetical order: slow ones come before the unit tests. Three
+# no registration. Folders run in alphabetical order: slow ones come before the unit tests. Four
 # processes for two cores, because most tests wait for audio or a disk.
-IN_PARALLEL := --numprocesses 3 --dist loadfile --no-loadscope-reorder
+IN_PARALLEL := --numprocesses 4 --dist loadfile --no-loadscope-reorder
 
 # uv searches PATH for the interpreters that agents need; pyenv's are on it only if selected.
 empty :=
@@ -39,7 +39,7 @@ demo: .venv/.talk  ## Create an agent that needs no account, and hold a spoken c
 	@voicecore talk --list-devices --json | grep -q '"microphones": \[\]' && text=' --text' || text=; \
 		echo "Talk to it yourself:  $(BIN)/voicecore talk --project $(DEMO)$$text"
 
-test: .venv/.test lab lint  ## Run all tests, or those in ARGS.
+test: .venv/.test lab  ## Run all tests, or those in ARGS.
 	@python -m pytest $(IN_PARALLEL) $(ARGS)
 
 unit: .venv/.test  ## Run the fast tests, in less than a minute.

@@ -265,7 +265,7 @@ def test_server_of_another_project_on_our_port_is_an_error(project: Path) -> Non
         while not server_runs(project):
             time.sleep(0.05)
         foreign = ThreadingHTTPServer(("127.0.0.1", port), AlwaysHealthy)
-        threading.Thread(target=foreign.serve_forever, daemon=True).start()
+        threading.Thread(target=foreign.serve_forever, args=(0.02,), daemon=True).start()
         stdout, _ = process.communicate(timeout=40)
         foreign.shutdown()
     assert process.returncode == ExitCode.FAILED

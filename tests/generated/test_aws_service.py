@@ -89,7 +89,7 @@ def serve(module: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[...
 
     def start(*answers: Callable[[Handler], None], service: str = "dynamodb") -> tuple[Any, Aws]:
         servers.append(server := Aws(*answers))
-        Thread(target=server.serve_forever, daemon=True).start()
+        Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
         monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{server.server_port}")
         return module.AwsService(service, "us-east-1", 0.5, 2), server
 

@@ -85,7 +85,7 @@ class RuntimeSettings:
     start_limit: float = START_LIMIT
     block_udp: bool = False  # as AgentCore's PUBLIC network mode does
     platform: str = V1
-    strict: bool = False  # refuse what AWS is only believed to refuse
+    strict: bool = False  # refuse also what AWS may refuse
     authorizer: JwtAuthorizer | None = None
     agent_port: int = 0  # where the agent always listens: then, one session at a time
     aws_host: AwsHost | None = None  # listen there, too

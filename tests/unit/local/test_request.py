@@ -4,7 +4,6 @@ import pytest
 from bedrock_agentcore.runtime.models import RESTRICTED_HEADERS
 
 from voicecore.local.api_errors import ApiError
-from voicecore.local.gateway.believed import believed_refusals
 from voicecore.local.gateway.request import (
     REQUEST_HEADER,
     SESSION_HEADER,
@@ -18,6 +17,7 @@ from voicecore.local.gateway.request import (
     parse_target,
     session_id_of,
 )
+from voicecore.local.gateway.strict import strict_refusals
 
 ARN = "arn:aws:bedrock-agentcore:us-east-1:000000000000:runtime/my_agent-local00000"
 ENCODED = ARN.replace(":", "%3A").replace("/", "%2F")
@@ -141,7 +141,7 @@ def test_requests_that_aws_may_refuse_are_known(
     query: str,
     words: str | None,
 ) -> None:
-    found = [error.message for error in believed_refusals(target, session_id, headers, query)]
+    found = [error.message for error in strict_refusals(target, session_id, headers, query)]
     assert len(found) == (0 if words is None else 1)
     assert words is None or words in found[0]
 

@@ -20,7 +20,6 @@ import aiohttp
 from aiohttp import web
 
 from voicecore.local.api_errors import ApiError, RequestRefused, agent_failed, validation_error
-from voicecore.local.gateway.believed import believed_refusals
 from voicecore.local.gateway.commands import read_command, stream_command
 from voicecore.local.gateway.request import (
     CARD_PATH,
@@ -35,6 +34,7 @@ from voicecore.local.gateway.request import (
     session_id_of,
 )
 from voicecore.local.gateway.sigv4 import LocalCredentials, SignedRequest, verify, verify_fields
+from voicecore.local.gateway.strict import strict_refusals
 from voicecore.local.gateway.websocket_proxy import MESSAGE_LIMIT, WebSocketPeer, relay
 from voicecore.local.limits import PAYLOAD_BYTES_MAX, STREAM_SECONDS, SYNC_REQUEST_SECONDS
 from voicecore.local.sessions.clock import Clock
@@ -58,7 +58,7 @@ class GatewayConfig:
     credentials: LocalCredentials
     allowlist: Sequence[str]
     strict: bool = False
-    """Refuse what AWS is only believed to refuse."""
+    """Refuse also what AWS may refuse."""
     authorizer: JwtAuthorizer | None = None
 
 
@@ -145,7 +145,7 @@ class Gateway:
             raise RequestRefused(
                 validation_error("runtimeSessionId is required.", f"Send {SESSION_HEADER}.")
             )
-        for error in believed_refusals(target, session_id, request.headers, query):
+        for error in strict_refusals(target, session_id, request.headers, query):
             self._refuse_or_warn(error)
         session_id = session_id or make_session_id()
         # An agent may see a token, and never a signature.
@@ -155,7 +155,7 @@ class Gateway:
         return _AgentRequest(target.operation, session_id, _unless_refused(headers), body)
 
     def _refuse_or_warn(self, error: ApiError) -> None:
-        """Refuse a request that AWS is believed to refuse, or warn of it once."""
+        """Refuse a request that AWS may refuse, or warn of it once."""
         if self._config.strict:
             raise RequestRefused(error)
         if error.hint not in self._warned:
