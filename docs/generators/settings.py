@@ -7,7 +7,10 @@ from typing import get_args, get_type_hints
 
 from docs.generators.markdown import listed, same, table
 from docs.generators.projects import names_of, options
+from voicecore.catalog.aws_services import SERVICES
+from voicecore.catalog.pipelines import CUSTOM
 from voicecore.project.project import Project
+from voicecore.project.settings.programs import SERVER_KEYS
 
 
 def settings() -> str:
@@ -16,7 +19,8 @@ def settings() -> str:
     for name, meanings in _SETTINGS.items():
         defaults = _defaults().get(name)
         if defaults is not None:
-            same(f"keys of [{name}] in voicecore.toml", set(defaults), set(meanings))
+            known = {*defaults, *(SERVER_KEYS if name == "server" else ())}
+            same(f"keys of [{name}] in voicecore.toml", known, set(meanings))
         rows = (
             (f"`{key}`", default or _shown((defaults or {}).get(key)), meaning)
             for key, (default, meaning) in meanings.items()
@@ -31,6 +35,7 @@ def _defaults() -> dict[str, dict[str, object]]:
     types = get_type_hints(Project)
     stage = get_args(types["stages"])[1]
     tables = {
+        "agent": types["agent_settings"],
         "vpc": types["vpc"],
         "turn": types["turn"],
         "server": get_type_hints(stage)["server"],
@@ -66,12 +71,14 @@ _RULES = {
     "tags": "Table: tags of every resource.",
 }
 
+_OWN = f'Only with `pipeline = "{CUSTOM}"`.'
+
 _SETTINGS: dict[str, dict[str, tuple[str, str]]] = {
     "": {
         "name": ("required", "Name of the project: a-z, 0-9 and single hyphens."),
         "id": ("", "Tells the project's resources from another's of its name; `init` makes it."),
         "transports": ("required", f"List of {listed(names_of('transports'))}."),
-        "pipeline": ("required", f"One of {listed(names_of('pipelines'))}."),
+        "pipeline": ("required", f"One of {listed([*names_of('pipelines'), CUSTOM])}."),
         "region": ("required", "AWS region of the stages that name none of their own."),
         "services": ("", f"Table: the service of each stage of the pipeline. {_services()}."),
         "voicecore": ("", "Version of voicecore that created the project."),
@@ -87,7 +94,8 @@ _SETTINGS: dict[str, dict[str, tuple[str, str]]] = {
         "vpc": ("", "Table: the network, if `network` is `vpc`."),
         "turn": ("", "Table: the TURN source, for `webrtc`."),
         "telephony": ("", "Table: the phone providers, for `telephony`."),
-        "server": ("", "Table: the session server, if it carries phone calls."),
+        "agent": ("", "Table: the agent's program and what it may do."),
+        "server": ("", "Table: the session server: its program, and its address for phone calls."),
         "stages": ("`dev`", "Tables, one for each stage."),
         **{key: ("", meaning) for key, meaning in _RULES.items()},
     },
@@ -107,7 +115,33 @@ _SETTINGS: dict[str, dict[str, tuple[str, str]]] = {
     "telephony": {
         "providers": ("required", f"List of {listed(names_of('providers'))}."),
     },
+    "agent": {
+        "folder": ("`agent`", f"Folder in which the agent runs. {_OWN}"),
+        "command": (
+            f"required for `{CUSTOM}`",
+            f"Command line that starts it; `$PORT` in it becomes its port. {_OWN}",
+        ),
+        "requirements": (
+            "",
+            "`pyproject.toml` or a file of requirements, in the folder or one level up; nothing "
+            f"is installed without it. {_OWN}",
+        ),
+        "port": ("", f"Port at which it always listens; 0 if it reads `PORT`. {_OWN}"),
+        "request_headers": ("", "List: headers of a caller's request that reach the agent."),
+        "environment": (
+            "",
+            "Table: variables of the agent that are not secret. Its `.env` overrides them.",
+        ),
+        "uses": ("", f"List: AWS services that its role allows, of {listed(list(SERVICES))}."),
+    },
     "server": {
+        "folder": ("", f"Folder in which the session server runs; the project's. {_OWN}"),
+        "command": (
+            "",
+            f"Command line that starts it; without it, a `{CUSTOM}` project has none. {_OWN}",
+        ),
+        "requirements": ("", f"File that lists its packages, as in `[agent]`. {_OWN}"),
+        "health": ("`/health`", f"Path that answers 200 when it is ready. {_OWN}"),
         "domain": ("a CloudFront name", "Host name under which phone providers call the server."),
         "concurrency": (
             "",

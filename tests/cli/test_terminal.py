@@ -10,7 +10,7 @@ import pytest
 
 from tests.conftest import Voicecore
 from tests.standins.terminal import Terminal
-from voicecore.catalog.pipelines import PIPELINES
+from voicecore.catalog.pipelines import GENERATED
 from voicecore.catalog.transports import TRANSPORTS as REGISTRY
 from voicecore.console.errors import ExitCode
 
@@ -132,7 +132,7 @@ def test_transports_fit_80_columns(tmp_path: Path) -> None:
 
 def test_pipelines_fit_80_columns(tmp_path: Path) -> None:
     with init(tmp_path, "a-name", *WEBSOCKET) as terminal:
-        for pipeline in PIPELINES.values():
+        for pipeline in GENERATED.values():
             choice = f"{pipeline.title} (needs {pipeline.needs})"
             terminal.shows(choice)
             assert len(f"? {PIPELINE} {choice}") < 80  # the answer fits on one line too

@@ -11,7 +11,7 @@ from tests.docs.blocks import ROOT
 from voicecore.project.project import BadProject, load_project
 
 PAGE = ROOT / "docs/reference/voicecore-toml.md"
-EXAMPLE = re.findall(r"```toml[^\n]*\n(.*?)```", PAGE.read_text(), re.DOTALL)[0]
+EXAMPLE, OWN_AGENT = re.findall(r"```toml[^\n]*\n(.*?)```", PAGE.read_text(), re.DOTALL)
 
 
 def documented(site: Path) -> dict[str, set[str]]:
@@ -27,8 +27,9 @@ def documented(site: Path) -> dict[str, set[str]]:
 def keys_of(document: dict[str, Any]) -> dict[str, set[str]]:
     """Keys of each table of the example, stages together."""
     found: dict[str, set[str]] = {"": set(document)}
-    for name in ("vpc", "turn", "telephony", "server"):
-        found[name] = set(document[name])
+    own = tomllib.loads(OWN_AGENT)
+    for name in ("agent", "vpc", "turn", "telephony", "server"):
+        found[name] = set(document[name]) | set(own.get(name, ()))
     found["stages.NAME"] = {key for stage in document["stages"].values() for key in stage}
     return found
 
@@ -37,12 +38,13 @@ def test_example_has_every_documented_key(site: Path) -> None:
     assert keys_of(tomllib.loads(EXAMPLE)) == documented(site)
 
 
-def test_voicecore_accepts_example(tmp_path: Path) -> None:
-    (tmp_path / "voicecore.toml").write_text(EXAMPLE)
-    assert load_project(tmp_path).name == "support-line"
+@pytest.mark.parametrize(("example", "name"), [(EXAMPLE, "support-line"), (OWN_AGENT, "my-agent")])
+def test_voicecore_accepts_examples(tmp_path: Path, example: str, name: str) -> None:
+    (tmp_path / "voicecore.toml").write_text(example)
+    assert load_project(tmp_path).name == name
 
 
-@pytest.mark.parametrize("heading", ["", "[vpc]", "[turn]", "[telephony]", "[server]",
+@pytest.mark.parametrize("heading", ["", "[agent]", "[vpc]", "[turn]", "[telephony]", "[server]",
                                      "[stages.dev]"])  # fmt: skip
 def test_voicecore_rejects_other_keys(tmp_path: Path, heading: str) -> None:
     other = f"{heading}\nno_such_key = 1\n"

@@ -19,7 +19,7 @@ import uv
 
 from tests.files import complete_lines
 from voicecore.catalog.phones import PHONES
-from voicecore.catalog.pipelines import PIPELINES
+from voicecore.catalog.pipelines import GENERATED, PIPELINES
 from voicecore.catalog.pipelines.record import services_of
 from voicecore.catalog.transports import TRANSPORTS
 from voicecore.scaffold.render import Answers, render
@@ -45,7 +45,7 @@ EVERY_KIND = [
     kind
     for transport in TRANSPORTS
     for kind in (
-        *(Kind(transport, pipeline) for pipeline in PIPELINES),
+        *(Kind(transport, pipeline) for pipeline in GENERATED),
         Kind(transport, "cascade", (("stt", "deepgram"), ("tts", "cartesia"))),
     )
 ]

@@ -17,13 +17,13 @@ from tests.unit.cloud.deployments import (
     make_lambda_stack,
     phone_deployment,
 )
-from voicecore.catalog.pipelines import PIPELINES
+from voicecore.catalog.pipelines import GENERATED
 from voicecore.cloud.deploy.export import as_yaml
 from voicecore.cloud.stacks.images_stack import images_stack
 from voicecore.cloud.stacks.network_stack import network_stack
 from voicecore.cloud.stacks.stack import Stack
-from voicecore.project.network_settings import PUBLIC, VPC
 from voicecore.project.project import Vpc
+from voicecore.project.settings.network import PUBLIC, VPC
 
 ZONES = ("use1-az1", "use1-az2")
 
@@ -35,7 +35,7 @@ def stacks() -> Iterator[tuple[str, Stack]]:
     closed = deployment("cascade", network=VPC, vpc=Vpc(endpoints=True))
     yield "network-endpoints", network_stack(closed, ZONES)
     yield "network-cascade-webrtc", network_stack(deployment("cascade", WEBRTC), ZONES)
-    for pipeline in PIPELINES:
+    for pipeline in GENERATED:
         for transport in (WEBSOCKET, WEBRTC):
             for network, vpc in ((PUBLIC, Vpc()), (VPC, Vpc()), (VPC, OWN_VPC)):
                 if network == VPC or not transport.not_public:

@@ -16,6 +16,7 @@ from tests.server.serving import ARN, KEY
 from voicecore.local.processes.child import Reaper
 from voicecore.local.processes.ports import free_port
 from voicecore.local.processes.session_server import ServerCrashed, SessionServerProcess
+from voicecore.project.settings.programs import ServerProgram, generated_program
 
 ENVIRONMENT = {
     **os.environ,
@@ -34,7 +35,12 @@ def test_forged_forwarded_address_and_long_head_are_refused(folder: Path) -> Non
         async with (
             Reaper() as reaper,
             SessionServerProcess(
-                folder, ENVIRONMENT, free_port(), reaper, folder.parent / "server.log", print
+                generated_program(folder, ServerProgram()),
+                ENVIRONMENT,
+                free_port(),
+                reaper,
+                folder.parent / "server.log",
+                print,
             ) as server,
             aiohttp.ClientSession(server.url) as client,
         ):
@@ -61,7 +67,7 @@ def test_server_that_cannot_listen_says_why(folder: Path) -> None:
             threading.Thread(target=taken.serve_forever, daemon=True).start()
             async with Reaper() as reaper:
                 server = SessionServerProcess(
-                    folder,
+                    generated_program(folder, ServerProgram()),
                     ENVIRONMENT,
                     taken.server_port,
                     reaper,

@@ -8,7 +8,7 @@ import shlex
 import signal
 from collections.abc import Coroutine
 from contextlib import AsyncExitStack, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from voicecore.catalog.phones.accounts import phone_accounts
@@ -20,10 +20,12 @@ from voicecore.console.errors import ExitCode, VoicecoreError
 from voicecore.local import log_reader
 from voicecore.local.dev_output import DevOutput, LocalEndpoints
 from voicecore.local.environments import agent_spec, phone_variables, server_env
+from voicecore.local.gateway.jwt_authorizer import JwtAuthorizer
 from voicecore.local.gateway.request import check_allowlist
 from voicecore.local.invite_url import invite_url
 from voicecore.local.limits import START_LIMIT, START_LIMIT_V2
 from voicecore.local.network import nat
+from voicecore.local.network.aws_host import AwsHost, aws_host
 from voicecore.local.network.nat import NatEnvironment
 from voicecore.local.processes import dev_state, venv
 from voicecore.local.processes.child import Reaper
@@ -37,7 +39,7 @@ from voicecore.options.dev import DevOptions
 from voicecore.project import aws_names
 from voicecore.project.dotenv import dotenv_of
 from voicecore.project.foreign_code import warn_of_foreign_code
-from voicecore.project.project import BadProject, Project, load_project
+from voicecore.project.project import FILE, BadProject, Project, load_project
 from voicecore.project.version import tell_version
 
 if TYPE_CHECKING:
@@ -86,7 +88,7 @@ def run(context: Context, options: DevOptions) -> ExitCode:
         try:
             return _serve(context, options, project, lifecycle, image)
         finally:
-            if options.nat:
+            if options.nat or options.tls:
                 nat.return_ownership(project.root, context.env)
 
 
@@ -107,13 +109,15 @@ def _serve(
             arn=local_arn(aws_names.runtime_name_for(project.name, STAGE), project.region),
             region=project.region,
             watch=project.agent,
-            allowlist=check_allowlist(HEADERS),
+            allowlist=check_allowlist((*HEADERS, *project.agent_settings.request_headers)),
             port=port,
             time_scale=options.time_scale,
             lifecycle=lifecycle,
             start_limit=options.start_limit or (START_LIMIT_V2 if platform == V2 else START_LIMIT),
             block_udp=options.network == "public" and not options.nat,
             platform=platform,
+            strict=options.strict,
+            authorizer=_authorizer(options),
         )
         services = _Services(context, options, project, settings, server_port, image)
         return asyncio.run(_until_interrupted(services.serve()))
@@ -153,17 +157,18 @@ class _Services:
         async with AsyncExitStack() as stack:
             reaper = await stack.enter_async_context(Reaper())
             behind = await self._start_nat(stack, reaper)
-            runtime = await self._start_runtime(stack, reaper, behind, output)
+            aws = self._aws_host(stack, reaper)
+            runtime = await self._start_runtime(stack, reaper, behind, aws, output)
             env = server_env(self.project, runtime, self.context.env)
             phones = phone_accounts(self.project.providers, env)
             local = f"http://127.0.0.1:{self.server_port}"
             env |= phone_variables(phones, runtime.stream_seconds, local)
-            server = await self._start_server(stack, reaper, behind, env, output)
-            dev_state.write_state(self.project.local, _dev_state(runtime, server.url, phones))
+            server = await self._start_server(stack, reaper, behind, aws, env, output)
+            dev_state.write_state(self.project.local, _dev_state(runtime, server, phones))
             stack.callback(dev_state.remove_state, self.project.local)
-            page = invite_url(self.project.server, server.url, env.get("SESSION_API_KEY"))
+            page = invite_url(self.project.server, server, env.get("SESSION_API_KEY"))
             turn = behind.turn.udp if behind else None
-            endpoints = LocalEndpoints(runtime.url, server.url, page, tuple(phones), turn)
+            endpoints = LocalEndpoints(runtime.url, server, page, tuple(phones), turn, aws)
             output.serving(endpoints, share=options.share)
             with output.screen(runtime, endpoints):
                 await asyncio.Event().wait()
@@ -174,14 +179,22 @@ class _Services:
         udp = self.options.network != "public"
         return await stack.enter_async_context(nat.nat_environment(reaper, self.settings.logs, udp))
 
+    def _aws_host(self, stack: AsyncExitStack, reaper: Reaper) -> AwsHost | None:
+        if not self.options.tls:
+            return None
+        local, region = self.project.local, self.project.region
+        return stack.enter_context(aws_host(local, region, self.context.env, reaper))
+
     async def _start_runtime(
         self,
         stack: AsyncExitStack,
         reaper: Reaper,
         behind: NatEnvironment | None,
+        aws: AwsHost | None,
         output: DevOutput,
     ) -> LocalRuntime:
         project, env = self.project, self.context.env
+        settings = replace(self.settings, aws_host=aws)
         if self.image:
             from voicecore.local.container_agents import ContainerAgents
 
@@ -189,7 +202,7 @@ class _Services:
             platform = self.settings.platform
             agents = ContainerAgents(project, env, self.image, reaper, warn, platform)
             runtime = await stack.enter_async_context(
-                LocalRuntime(self.settings, agents.spec, output.event, agents.prepare)
+                LocalRuntime(settings, agents.spec, output.event, agents.prepare)
             )
             stack.push_async_callback(agents.stop)
             return runtime
@@ -198,26 +211,38 @@ class _Services:
             spec = agent_spec(project, env, self.settings.platform)
             return behind.spec(spec) if behind else spec
 
-        return await stack.enter_async_context(LocalRuntime(self.settings, spec, output.event))
+        return await stack.enter_async_context(LocalRuntime(settings, spec, output.event))
 
     async def _start_server(
         self,
         stack: AsyncExitStack,
         reaper: Reaper,
         behind: NatEnvironment | None,
+        aws: AwsHost | None,
         env: dict[str, str],
         output: DevOutput,
-    ) -> SessionServerProcess:
-        return await stack.enter_async_context(
+    ) -> str:
+        """Start the session server and return its URL; without one, return an empty text."""
+        program = self.project.server_program
+        if program is None:
+            return ""
+        server = await stack.enter_async_context(
             SessionServerProcess(
-                self.project.server,
+                program,
                 env | (behind.turn_variables(env) if behind else {}),
                 self.server_port,
                 reaper,
                 self.settings.logs / log_reader.SERVER,
                 output.server_lines,
+                aws.prefix if aws else (),
             )
         )
+        return server.url
+
+
+def _authorizer(options: DevOptions) -> JwtAuthorizer | None:
+    url = options.jwt_discovery_url
+    return JwtAuthorizer(url, options.jwt_audience, options.jwt_client) if url else None
 
 
 def _lifecycle(options: DevOptions) -> Lifecycle:
@@ -243,6 +268,9 @@ def _check_network(options: DevOptions) -> None:
 
 def check_files(project: Project) -> None:
     """Raise BadProject, naming the missing files, unless agent and server can be started."""
+    if not project.generated:
+        _check_programs(project)
+        return
     needed = (project.agent / "internal" / "app.py", project.server / "internal" / "server.py")
     missing = [str(path.relative_to(project.root)) for path in needed if not path.exists()]
     if missing:
@@ -251,6 +279,18 @@ def check_files(project: Project) -> None:
             "Restore the generated files; no other file is changed:\n"
             + "\n".join(f"voicecore update -p {project.root} --restore {path}" for path in missing),
         )
+
+
+def _check_programs(project: Project) -> None:
+    for name, program in (("agent", project.agent_program), ("server", project.server_program)):
+        needed = (program.folder, program.requirements) if program else ()
+        for path in needed:
+            if path and not path.exists():
+                raise BadProject(
+                    f"[{name}] in {FILE} names {path}, which does not exist.",
+                    f"Correct {project.root / FILE}, or look at the folder again:\n"
+                    f"voicecore adopt {project.root} --force --dry-run",
+                )
 
 
 def _image(context: Context, project: Project) -> LocalImage:
@@ -270,10 +310,12 @@ def _warn_of_missing_keys(context: Context, project: Project) -> None:
 
 
 def _install(context: Context, project: Project, image: LocalImage | None) -> None:
-    folders = (project.server,) if image else (project.agent, project.server)
-    names = " and ".join(f"{folder.name}/" for folder in folders)
-    with context.output.step(f"Installing the packages of {names}"):
-        venv.sync(folders, context.env)
+    own = (project.server_program,) if image else (project.agent_program, project.server_program)
+    programs = [program for program in own if program and program.requirements]
+    names = " and ".join(dict.fromkeys(f"{program.folder.name}/" for program in programs))
+    if programs:
+        with context.output.step(f"Installing the packages of {names}"):
+            venv.install(programs, context.env)
 
 
 def _already_running(project: Project) -> AlreadyRunning:

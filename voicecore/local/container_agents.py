@@ -16,6 +16,7 @@ from voicecore.console.errors import ExitCode, VoicecoreError
 from voicecore.image.docker.container import (
     CredentialsUnavailable,
     developer_credentials,
+    exec_argv,
     remove_argv,
     run_argv,
 )
@@ -116,6 +117,7 @@ class ContainerAgents:
         values = {
             "AWS_REGION": self._project.region,
             **self._project.model_variables,
+            **self._project.agent_settings.environment,
             # Without this, boto3 would use the role of the machine.
             "AWS_EC2_METADATA_DISABLED": "true",
             **self._role,
@@ -129,6 +131,7 @@ class ContainerAgents:
             cwd=self._project.agent,
             env={**without_ours(self._env), **values},
             cleanup=tuple(remove_argv(self._image.endpoint, name)),
+            shell=tuple(exec_argv(self._image.endpoint, name)),
         )
 
     async def stop(self) -> None:

@@ -18,16 +18,17 @@ def agent_spec(project: Project, env: Mapping[str, str], platform: str = platfor
 
     Reads agent/.env on each call, so the next session sees a changed file.
     """
+    program = project.agent_program
     values = {
-        **without_ours(env),
+        **venv.variables_of(program, without_ours(env)),
         "AWS_REGION": project.region,
         **project.model_variables,
+        **project.agent_settings.environment,
         **dotenv_of(project.agent),
         platforms.VARIABLE: platform,
     }
-    argv = (str(venv.python_of(project.agent)), "-m", "internal.app")
-    spec = AgentSpec(argv, project.agent, values)
-    return restorable(spec) if platform == platforms.V2 else spec
+    spec = AgentSpec(venv.command_of(program), program.folder, values)
+    return restorable(spec) if platform == platforms.V2 and project.generated else spec
 
 
 def server_env(project: Project, runtime: LocalRuntime, env: Mapping[str, str]) -> dict[str, str]:

@@ -20,15 +20,24 @@ from voicecore.project import aws_names
 from voicecore.project.defaults import DEFAULT_STAGE, IDLE_TIMEOUT, MAX_LIFETIME
 from voicecore.project.identity import Owner
 from voicecore.project.invalid_setting import InvalidSetting, did_you_mean, one_of
-from voicecore.project.network_settings import PUBLIC, network_for
 from voicecore.project.schema import DRAIN_MINUTES_MAX, LOG_RETENTION_DAYS, invalid_settings
 from voicecore.project.settings.account_rules import AccountRules, rules_of
+from voicecore.project.settings.network import PUBLIC, network_for
+from voicecore.project.settings.programs import (
+    AGENT,
+    SERVER,
+    SERVER_KEYS,
+    AgentSettings,
+    Program,
+    ServerProgram,
+    agent_settings,
+    generated_program,
+    own_program,
+    server_program,
+)
 from voicecore.project.version import UPGRADE, is_newer
 
 FILE = "voicecore.toml"
-
-AGENT, SERVER = "agent", "server"
-"""Folders of the project that become images."""
 
 
 @dataclass(frozen=True)
@@ -101,6 +110,9 @@ class Project:
     pipeline: str
     region: str
     services: dict[str, str]
+    agent_settings: AgentSettings = field(default_factory=AgentSettings)
+    server_settings: ServerProgram | None = field(default_factory=ServerProgram)
+    """Program of the session server; None if the project has none."""
     network: str = PUBLIC
     vpc: Vpc = Vpc()
     turn: TurnSettings = TurnSettings()
@@ -155,14 +167,34 @@ class Project:
         return Owner(self.name, self.id)
 
     @property
+    def generated(self) -> bool:
+        """True when voicecore generated its agent."""
+        return PIPELINES[self.pipeline].generated
+
+    @property
     def agent(self) -> Path:
         """Folder of the agent, which runs in AgentCore's container."""
-        return self.root / AGENT
+        return self.root / self.agent_settings.folder
 
     @property
     def server(self) -> Path:
         """Folder of the session server, which clients connect to."""
-        return self.root / SERVER
+        return self.root / (self.server_settings.folder if self.server_settings else SERVER)
+
+    @property
+    def agent_program(self) -> Program:
+        """How the agent is started on this machine."""
+        return self._program(self.agent_settings, AGENT)
+
+    @property
+    def server_program(self) -> Program | None:
+        """How the session server is started on this machine; None if there is none."""
+        return self._program(self.server_settings, SERVER) if self.server_settings else None
+
+    def _program(self, settings: AgentSettings | ServerProgram, name: str) -> Program:
+        if self.generated:
+            return generated_program(self.root / name, settings)
+        return own_program(self.root, settings, name)
 
     @property
     def local(self) -> Path:
@@ -193,6 +225,8 @@ def load_project(root: Path) -> Project:
         pipeline=pipeline.name,
         region=answers["region"],
         services=services_of(pipeline, pipeline.unnamed | answers.get("services", {})),
+        agent_settings=agent_settings(answers),
+        server_settings=server_program(answers),
         network=answers.get("network") or network_for([TRANSPORTS[t] for t in transports], vpc),
         vpc=Vpc(
             subnets=tuple(vpc.get("subnets", ())),
@@ -231,6 +265,7 @@ def _valid_answers(path: Path) -> dict[str, Any]:
 
 
 def _stages(answers: dict[str, Any]) -> Iterator[tuple[str, Stage]]:
+    server = {key: v for key, v in answers.get("server", {}).items() if key not in SERVER_KEYS}
     listed: dict[str, dict[str, Any]] = {DEFAULT_STAGE: {}, **answers.get("stages", {})}
     for name, own in listed.items():
         lifetime = own.get("max_lifetime", MAX_LIFETIME)
@@ -244,7 +279,7 @@ def _stages(answers: dict[str, Any]) -> Iterator[tuple[str, Stage]]:
                 idle_timeout=own.get("idle_timeout", min(IDLE_TIMEOUT, lifetime)),
                 max_lifetime=lifetime,
                 log_retention_days=own.get("log_retention_days", LOG_RETENTION_DAYS),
-                server=ServerSettings(**answers.get("server", {}) | own.get("server", {})),
+                server=ServerSettings(**server | own.get("server", {})),
                 platform=own.get("platform", answers.get("platform", DEFAULT_PLATFORM)),
                 **rules_of(answers, own),
             ),

@@ -10,7 +10,7 @@ from typing import Any, cast
 from voicecore.catalog import regions
 from voicecore.catalog.endpoints import internet_needs
 from voicecore.catalog.phones import PHONES
-from voicecore.catalog.pipelines import PIPELINES
+from voicecore.catalog.pipelines import CUSTOM, PIPELINES
 from voicecore.catalog.pipelines.record import Pipeline, regions_of, services_of, used_by
 from voicecore.catalog.platforms import PLATFORMS
 from voicecore.catalog.transports import BY_PHONE, TRANSPORTS
@@ -27,8 +27,9 @@ from voicecore.project.invalid_setting import (
     unknown,
     unknown_keys,
 )
-from voicecore.project.network_settings import invalid_network
 from voicecore.project.settings.account_rules import RULES, invalid_rules, stage_rules
+from voicecore.project.settings.network import invalid_network
+from voicecore.project.settings.programs import SERVER_KEYS, invalid_programs
 from voicecore.project.version import is_version
 
 PEAK_CALLS_MAX = 2500
@@ -61,7 +62,8 @@ def invalid_settings(answers: dict[str, Any]) -> Iterator[InvalidSetting]:
     """Yield everything wrong with the content of voicecore.toml, or the answers of init."""
     known = (
         "name", "id", "transports", "pipeline", "region", "services", "voicecore",
-        "account", "platform", "network", "vpc", "turn", BY_PHONE, "server", "stages", *RULES,
+        "account", "platform", "network", "vpc", "turn", BY_PHONE, "agent", "server", "stages",
+        *RULES,
     )  # fmt: skip
     yield from unknown_keys("", answers, known)
     for key in ("name", "transports", "pipeline", "region"):
@@ -73,9 +75,10 @@ def invalid_settings(answers: dict[str, Any]) -> Iterator[InvalidSetting]:
         yield InvalidSetting("id", f"must be 3 to 40 of a-z, 0-9 and hyphens{identity.ID_HINT}")
     if not is_version(answers.get("voicecore", "0")):
         yield InvalidSetting("voicecore", 'must be a version in quotes, such as "0.1.0"')
-    yield from _invalid_transports(answers.get("transports", [DEFAULT_TRANSPORT]))
-
     pipeline = answers.get("pipeline")
+    yield from _invalid_transports(
+        answers.get("transports", [DEFAULT_TRANSPORT]), may_be_empty=pipeline == CUSTOM
+    )
     if pipeline is not None and pipeline not in tuple(PIPELINES):
         yield unknown("pipeline", pipeline, tuple(PIPELINES))
 
@@ -99,7 +102,8 @@ def invalid_settings(answers: dict[str, Any]) -> Iterator[InvalidSetting]:
     yield from invalid_network(answers, transports, internet_needs(used, transports))
     yield from _invalid_turn(answers.get("turn", {}))
     yield from _invalid_telephony(answers)
-    yield from _invalid_server("server", answers)
+    yield from invalid_programs(answers)
+    yield from _invalid_server("server", answers, SERVER_KEYS)
     stages = answers.get("stages", {})
     if not isinstance(stages, dict):
         yield InvalidSetting("stages", "must be a table that has one table per stage")
@@ -131,8 +135,8 @@ def _known_transports(answers: dict[str, Any]) -> list[Transport]:
     return [t for t in TRANSPORTS.values() if t.name in cast("list[object]", chosen)]
 
 
-def _invalid_transports(transports: object) -> Iterator[InvalidSetting]:
-    if not isinstance(transports, list) or not transports:
+def _invalid_transports(transports: object, may_be_empty: bool) -> Iterator[InvalidSetting]:
+    if not isinstance(transports, list) or not (transports or may_be_empty):
         yield InvalidSetting(
             "transports", 'must be a list with at least one name, such as ["websocket"]'
         )
@@ -242,8 +246,10 @@ def _invalid_telephony(answers: dict[str, Any]) -> Iterator[InvalidSetting]:
         yield InvalidSetting(BY_PHONE, 'is used only with the transport "telephony"')
 
 
-def _invalid_server(key: str, settings: dict[str, Any]) -> Iterator[InvalidSetting]:
-    """Yield what is wrong with [server], or with that of a stage."""
+def _invalid_server(
+    key: str, settings: dict[str, Any], program: tuple[str, ...] = ()
+) -> Iterator[InvalidSetting]:
+    """Yield what is wrong with [server], or with that of a stage, except its `program` keys."""
     if "server" not in settings:
         return
     table = settings["server"]
@@ -251,9 +257,8 @@ def _invalid_server(key: str, settings: dict[str, Any]) -> Iterator[InvalidSetti
         yield InvalidSetting(key, "must be a table")
         return
     own = cast("dict[str, Any]", table)
-    yield from unknown_keys(
-        f"{key}.", own, ("domain", "certificate", "peak_calls", "drain_minutes", "concurrency")
-    )
+    known = ("domain", "certificate", "peak_calls", "drain_minutes", "concurrency", *program)
+    yield from unknown_keys(f"{key}.", own, known)
     for name, pattern, example in (
         ("domain", _DOMAIN, "a domain name such as 'phone.example.com'"),
         ("certificate", _CERTIFICATE, "an ARN such as 'arn:aws:acm:REGION:ACCOUNT:certificate/ID'"),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from voicecore.catalog import phones, pipelines, regions, transports
 from voicecore.catalog.phones import PHONES
-from voicecore.catalog.pipelines import PIPELINES
+from voicecore.catalog.pipelines import GENERATED
 from voicecore.catalog.pipelines.record import Pipeline, regions_of
 from voicecore.catalog.transports import TRANSPORTS
 from voicecore.console.confirm import answer_to
@@ -50,7 +50,7 @@ def ask_transports() -> list[str]:
         return list(TRANSPORTS)
     choices = [
         questionary.Choice(
-            f"{t.title:<20} {t.consistency} consistency, {t.effort}; for {t.best_for}",
+            f"{t.title:<10} {t.effort} setup; audio {t.audio}; for {t.best_for}",
             value=t.name,
             checked=t.name == transports.DEFAULT,
         )
@@ -91,7 +91,7 @@ def ask_pipeline() -> str:
         questionary.Choice(
             f"{p.title} (needs {p.needs})", value=p.name, description=_wrapped(p.summary)
         )
-        for p in PIPELINES.values()
+        for p in GENERATED.values()
     ]
     return answer_to(questionary.select("Pipeline:", choices=choices, default=pipelines.DEFAULT))
 

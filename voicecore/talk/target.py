@@ -16,7 +16,7 @@ from voicecore.project import aws_names
 from voicecore.project.defaults import DEFAULT_STAGE
 from voicecore.project.dotenv import dotenv_of, without_ours
 from voicecore.project.foreign_code import warn_of_foreign_code
-from voicecore.project.project import Project, Stage
+from voicecore.project.project import FILE, Project, Stage
 from voicecore.project.version import tell_version
 
 if TYPE_CHECKING:
@@ -237,14 +237,19 @@ async def _remote_server(
     from voicecore.local.processes.ports import free_port
     from voicecore.local.processes.session_server import SessionServerProcess
 
+    program = project.server_program
+    if program is None:
+        raise VoicecoreError(
+            f"{project.name} has no session server: {FILE} has no [server] with a command."
+        )
     env = await _remote_env(context, project, target)
     async with AsyncExitStack() as stack:
         with context.output.step("Starting the session server"):
-            venv.sync((project.server,), context.env)
+            venv.install((program,), context.env)
             log = project.local / "logs" / "remote-server.log"
             reaper = await stack.enter_async_context(Reaper())
             server = await stack.enter_async_context(
-                SessionServerProcess(project.server, env, free_port(), reaper, log, _ignore)
+                SessionServerProcess(program, env, free_port(), reaper, log, _ignore)
             )
         yield server.url
 

@@ -43,6 +43,8 @@ class Pipeline:
     """Service of a stage in projects that are older than the choice, and so do not name it."""
     compute: tuple[float, float] = (0.5, 1.0)
     """Usage of the agent during a call: vCPUs on average, and GB at its peak."""
+    generated: bool = True
+    """False when the agent is a program that the user had, which [agent] describes."""
 
     @property
     def template(self) -> Path:

@@ -12,7 +12,7 @@ from typing import Any
 
 from voicecore.catalog import phones, pipelines, regions
 from voicecore.catalog.phones import PHONES
-from voicecore.catalog.pipelines import PIPELINES
+from voicecore.catalog.pipelines import GENERATED, PIPELINES
 from voicecore.catalog.pipelines.record import (
     Pipeline,
     regions_of,
@@ -63,7 +63,7 @@ def run(context: Context, options: InitOptions) -> ExitCode:
         context.output.json(_choices())
         return ExitCode.OK
 
-    parent = options.directory or context.cwd
+    parent = context.cwd / (options.directory or "")
     given = _given(options)
     _check(given)
     if context.interactive and not options.yes and not options.json:
@@ -102,7 +102,7 @@ def _choices() -> dict[str, Any]:
                 },
                 "regions": regions_of(p, services_of(p, {})),
             }
-            for p in PIPELINES.values()
+            for p in GENERATED.values()
         ],
     }
 
@@ -135,6 +135,9 @@ def _check(given: dict[str, Any]) -> None:
         for kind in given["services"]:
             homes = " or ".join(p.name for p in PIPELINES.values() if kind in p.stages)
             invalid.append(InvalidSetting(kind, f"needs --pipeline {homes}"))
+    if given.get("pipeline") == pipelines.CUSTOM:
+        own = InvalidSetting("pipeline", f"{pipelines.CUSTOM!r} is an agent that you have")
+        raise InvalidAnswers([own], "Adopt it:  voicecore adopt FOLDER")
     if not invalid:
         return
     hint = "List everything that can be chosen:  voicecore init --list-options"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -17,8 +17,9 @@ from voicecore.console.errors import VoicecoreError
 from voicecore.contract.agent_log import json_fields
 from voicecore.local.processes.child import Child, Reaper, last_error
 from voicecore.local.processes.sources import is_source, source_folders
-from voicecore.local.processes.venv import python_of
+from voicecore.local.processes.venv import command_of, variables_of
 from voicecore.project.no_links import within
+from voicecore.project.settings.programs import Program
 
 _START_LIMIT = 20.0  # seconds; importing FastAPI and boto3 takes about 2 s on a slow machine
 _STOP_GRACE = 3.0  # seconds; the server has only short requests, no media
@@ -35,19 +36,22 @@ class SessionServerProcess:
 
     def __init__(
         self,
-        folder: Path,
+        program: Program,
         env: Mapping[str, str],
         port: int,
         reaper: Reaper,
         log: Path,
         on_lines: Callable[[list[str]], None],
+        prefix: Sequence[str] = (),
     ) -> None:
-        self._folder = folder
-        self._env = env
+        self._program = program
+        self._folder = program.folder
+        self._env = variables_of(program, env)
         self._port = port
         self._reaper = reaper
         self._log = log
         self._on_lines = on_lines
+        self._prefix = prefix
         self._run = uuid.uuid4().hex
         self._tail: list[str] = []
         self._child: Child | None = None
@@ -79,7 +83,8 @@ class SessionServerProcess:
         return f"http://127.0.0.1:{self._port}"
 
     async def _start(self) -> None:
-        argv = [str(python_of(self._folder)), "-m", "internal.server"]
+        command = [word.replace("$PORT", str(self._port)) for word in command_of(self._program)]
+        argv = [*self._prefix, *command]
         hosts = filter(None, ("127.0.0.1", "localhost", _host_of(self._env.get("PUBLIC_URL", ""))))
         env = {
             **self._env,
@@ -98,7 +103,8 @@ class SessionServerProcess:
                 await self._wait_healthy(http, self._child)
         except TimeoutError:
             raise ServerCrashed(
-                f"The session server did not answer /health within {_START_LIMIT:g} s.",
+                f"The session server did not answer {self._program.health} within "
+                f"{_START_LIMIT:g} s.",
                 f"Log: {self._log}",
             ) from None
         except OSError as error:
@@ -117,10 +123,11 @@ class SessionServerProcess:
 
     async def _healthy(self, http: aiohttp.ClientSession) -> bool:
         try:
-            async with http.get(f"{self.url}/health") as response:
+            async with http.get(f"{self.url}{self._program.health}") as response:
                 # Another project's server may have taken the port before ours did.
-                mine = response.headers.get(_RUN_HEADER) == self._run
-                return response.status == 200 and mine
+                unmarked = "" if self._program.generated else self._run
+                run = response.headers.get(_RUN_HEADER, unmarked)
+                return response.status == 200 and run == self._run
         except aiohttp.ClientError:
             return False
 

@@ -14,10 +14,16 @@ from voicecore.console.errors import ExitCode, VoicecoreError
 from voicecore.console.network_env import download_advice
 from voicecore.console.uv_program import uv_program
 from voicecore.project.dotenv import without_ours
+from voicecore.project.settings.programs import (
+    PYPROJECT,
+    AgentSettings,
+    Program,
+    generated_program,
+)
 
 
 class InstallFailed(VoicecoreError):
-    """uv could not install the packages of a pyproject.toml; carries its command and output."""
+    """uv could not install the packages of a program; carries its command and output."""
 
 
 def python_of(folder: Path) -> Path:
@@ -25,14 +31,36 @@ def python_of(folder: Path) -> Path:
     return folder / ".venv" / "bin" / "python"
 
 
-def sync(folders: Sequence[Path], env: Mapping[str, str]) -> None:
-    """Install the packages of each folder's pyproject.toml, all folders at the same time.
+def command_of(program: Program) -> tuple[str, ...]:
+    """Return the program's command, with its first word from its environment if it is there."""
+    first, *others = program.command
+    own = program.venv / "bin" / first
+    return (str(own) if own.exists() or first == "python" else first, *others)
 
-    An up-to-date folder takes about 50 ms and no network. Raises InstallFailed.
+
+def variables_of(program: Program, env: Mapping[str, str]) -> dict[str, str]:
+    """Return `env` with the program's environment activated."""
+    places = (str(program.venv / "bin"), env.get("PATH", os.defpath))
+    return {**env, "VIRTUAL_ENV": str(program.venv), "PATH": os.pathsep.join(places)}
+
+
+def sync(folders: Sequence[Path], env: Mapping[str, str]) -> None:
+    """Install the packages of generated programs, as `install` does."""
+    install([generated_program(folder, AgentSettings()) for folder in folders], env)
+
+
+def install(programs: Sequence[Program], env: Mapping[str, str]) -> None:
+    """Install the packages of each program, all programs at the same time.
+
+    An up-to-date program takes about 50 ms and no network. Raises InstallFailed.
     """
     child_env = without_ours(env)
     with tempfile.TemporaryDirectory(prefix="voicecore-") as logs:
-        running = [_start(folder, child_env, Path(logs) / folder.name) for folder in folders]
+        running = [
+            _start(program, child_env, Path(logs) / str(number))
+            for number, program in enumerate(programs)
+            if program.requirements
+        ]
         for install in running:
             install.process.wait()
         for install in running:
@@ -42,35 +70,52 @@ def sync(folders: Sequence[Path], env: Mapping[str, str]) -> None:
 
 @dataclass(frozen=True)
 class _Install:
-    """One running `uv sync`."""
+    """One running command of uv."""
 
-    folder: Path
+    program: Program
     argv: list[str]
     log: Path
     process: subprocess.Popen[bytes]
 
 
-def _start(folder: Path, env: Mapping[str, str], log: Path) -> _Install:
-
-    # --inexact keeps the packages that `uv run pytest` added for the project's own tests.
-    argv = [uv_program(), "sync", "--project", str(folder), "--no-dev", "--inexact"]
+def _start(program: Program, env: Mapping[str, str], log: Path) -> _Install:
     # In a uv workspace, all members would share one environment at its root.
-    env = {**env, "UV_PROJECT_ENVIRONMENT": str(folder / ".venv")}
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            argv, env=env, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT
-        )
-    return _Install(folder, argv, log, process)
+    env = {**env, "UV_PROJECT_ENVIRONMENT": str(program.venv)}
+    for argv in _commands(program):
+        with log.open("wb") as output:
+            process = subprocess.Popen(
+                argv, env=env, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT
+            )
+        install = _Install(program, argv, log, process)
+        if argv[1] == "venv" and process.wait() != 0:
+            break
+    return install
+
+
+def _commands(program: Program) -> list[list[str]]:
+    """Return the commands that install the packages of a program.
+
+    Only a generated program gets a uv.lock by them: among the user's own files, none is written.
+    """
+    uv, venv = uv_program(), str(program.venv)
+    if program.generated or program.locked:
+        # --inexact keeps the packages that `uv run pytest` added for the project's own tests.
+        folder = str((program.requirements or program.folder).parent)
+        argv = [uv, "sync", "--project", folder, "--no-dev", "--inexact"]
+        return [argv if program.generated else [*argv, "--frozen", "--no-install-project"]]
+    make = [uv, "venv", "--quiet", "--allow-existing", "--directory", str(program.folder), venv]
+    install = [uv, "pip", "install", "--python", venv, "-r", str(program.requirements)]
+    return [make, install]
 
 
 def _failure(install: _Install) -> InstallFailed:
-    folder = install.folder
+    folder = install.program.folder
     output = install.log.read_text(errors="replace")
     command = shlex.join(["uv", *install.argv[1:]])
     if "No interpreter found" in output or "python-build-standalone" in output:
         return InstallFailed(
-            f"{folder.name}/ needs Python {_required_python(folder)}; this machine has none, "
-            "and uv could not download one.",
+            f"{folder.name}/ needs Python {_required_python(install.program)}; this machine has "
+            "none, and uv could not download one.",
             "Install one, then run the same command again:  uv python install 3.12\n"
             "or set the path of yours:  export UV_PYTHON=/path/to/python3.12",
             ExitCode.MISSING_TOOL,
@@ -82,8 +127,10 @@ def _failure(install: _Install) -> InstallFailed:
     )
 
 
-def _required_python(folder: Path) -> str:
+def _required_python(program: Program) -> str:
     import tomllib
 
-    settings = tomllib.loads((folder / "pyproject.toml").read_text(encoding="utf-8-sig"))
+    if not program.requirements or program.requirements.name != PYPROJECT:
+        return "of another version"
+    settings = tomllib.loads(program.requirements.read_text(encoding="utf-8-sig"))
     return settings.get("project", {}).get("requires-python", "")

@@ -17,16 +17,16 @@ from voicecore.options import (
 
 def pipeline_names() -> list[str]:
     """Return the pipelines of the catalog."""
-    from voicecore.catalog.pipelines import PIPELINES
+    from voicecore.catalog.pipelines import GENERATED
 
-    return list(PIPELINES)
+    return list(GENERATED)
 
 
 def service_names(stage: str) -> list[str]:
     """Return the services that a pipeline stage, such as "stt", can use."""
-    from voicecore.catalog.pipelines import PIPELINES
+    from voicecore.catalog.pipelines import GENERATED
 
-    pipelines = PIPELINES.values()
+    pipelines = GENERATED.values()
     return [service.name for each in pipelines for service in each.stages.get(stage, ())]
 
 
