@@ -20,6 +20,7 @@ from voicecore.commands.talk_flags import (
     check_protocol,
     is_direct,
 )
+from voicecore.console.command_line import typed
 from voicecore.console.context import Context
 from voicecore.console.errors import ExitCode, VoicecoreError
 from voicecore.options.talk import TalkOptions
@@ -144,6 +145,7 @@ def _project(context: Context, options: TalkOptions) -> Project | None:
 def _target(options: TalkOptions) -> CallTarget:
     return CallTarget(
         options.api_key_env,
+        typed("talk", options),
         options.remote,
         options.stage,
         options.arn,
@@ -233,7 +235,8 @@ async def _dial_others(
     elif options.arn:
         endpoint = endpoint_for(project, options.arn, "DEFAULT") if project else "DEFAULT"
         login = AwsLogin(can_ask=context.interactive)
-        agent = await reach.by_arn(options.arn, endpoint, speaking, login)
+        again = typed("talk", options)
+        agent = await reach.by_arn(options.arn, endpoint, speaking, login, again)
     else:
         agent = await reach.by_url(str(options.url), speaking)
     return (agent.title, agent.open_channel) if agent else None

@@ -51,6 +51,8 @@ class CallTarget:
 
     key_variable: str
     """Variable with the session server's key."""
+    again: str
+    """The command to repeat."""
     remote: bool = False
     stage: str = DEFAULT_STAGE
     arn: str | None = None
@@ -107,9 +109,9 @@ async def reach_runtime(
     from voicecore.aws.errors import translated_errors
     from voicecore.aws.login import AwsLogin
     from voicecore.aws.runtime_sessions import sessions_at, sessions_in
-    from voicecore.talk.agents.runtime import SignedRuntime
+    from voicecore.talk.agents.runtime import SignedRuntime, read_arn
 
-    again = "voicecore talk"
+    again = target.again
     tell_version(context.output, project.name, project.version)
     warn_of_foreign_code(context.output, context.env, project.root)
     if not target.remote:
@@ -118,12 +120,13 @@ async def reach_runtime(
             sessions = sessions_at(dev.runtime, dev.region, *keys, dev.arn)
             yield f"{project.name} · local", SignedRuntime(sessions, again)
         return
-    again += f" --remote{aws_names.stage_flag(target.stage)}"
-    stage, login = project.stage(target.stage), AwsLogin(can_ask=context.interactive)
-    arn = await asyncio.to_thread(deployed_arn, project, login, target.stage)
+    login = AwsLogin(can_ask=context.interactive)
+    arn = target.arn or await asyncio.to_thread(deployed_arn, project, login, target)
+    runtime = read_arn(arn)
     with translated_errors(again):
-        aws = await asyncio.to_thread(login.open, stage.region)
-        sessions = sessions_in(aws, arn, aws_names.endpoint_name_for(stage))
+        aws = await asyncio.to_thread(login.open, runtime.region)
+        endpoint = runtime.endpoint or endpoint_for(project, runtime.text, "DEFAULT")
+        sessions = sessions_in(aws, runtime.text, endpoint)
     yield f"{project.name} · AWS", SignedRuntime(sessions, again)
 
 
@@ -294,7 +297,7 @@ async def _remote_env(context: Context, project: Project, target: CallTarget) ->
     from voicecore.talk.agents.runtime import read_arn
 
     login = AwsLogin(can_ask=context.interactive)
-    with translated_errors("voicecore talk --remote"):
+    with translated_errors(target.again):
         login.open(project.stage(target.stage).region)
     stored = dotenv_of(project.server)
     configured = context.env.get("AGENT_RUNTIME_ARN") or stored.get("AGENT_RUNTIME_ARN")
@@ -302,7 +305,7 @@ async def _remote_env(context: Context, project: Project, target: CallTarget) ->
     arn = target.arn or (configured if target.stage == DEFAULT_STAGE else None)
     if not arn:
         with context.output.step("Looking for the agent in AWS"):
-            arn = await asyncio.to_thread(deployed_arn, project, login, target.stage)
+            arn = await asyncio.to_thread(deployed_arn, project, login, target)
     runtime = read_arn(arn)
     # An ARN may be of any agent, whose TURN channels have other names.
     relays = (
@@ -324,18 +327,17 @@ def endpoint_for(project: Project, arn: str, otherwise: str) -> str:
     return next(map(aws_names.endpoint_name_for, stages), otherwise)
 
 
-def deployed_arn(project: Project, login: AwsLogin, stage_name: str = DEFAULT_STAGE) -> str:
+def deployed_arn(project: Project, login: AwsLogin, target: CallTarget) -> str:
     """Return the ARN of the stage's runtime, from its stack. Raises AgentNotDeployed."""
     from voicecore.aws import session
     from voicecore.aws.errors import translated_errors
     from voicecore.cloud.resources.cloudformation import CloudFormation
 
-    again = "voicecore talk --remote"
-    stage = project.stage(stage_name)
-    with translated_errors(again):
+    stage = project.stage(target.stage)
+    with translated_errors(target.again):
         aws = login.connect(stage.region)
         session.check_account(aws.identity, stage.account)
-        cloud = CloudFormation(aws.client("cloudformation"), project.owner, again)
+        cloud = CloudFormation(aws.client("cloudformation"), project.owner, target.again)
         stack = cloud.find(aws_names.stack_name_for(project.name, stage.name))
     if stack is None or "RuntimeArn" not in stack.outputs:
         raise AgentNotDeployed(project, stage)

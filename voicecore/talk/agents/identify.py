@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import aiohttp
 
-from voicecore.console.network_env import proxy_for
+from voicecore.console.proxies import proxy_for
 from voicecore.talk.session_client import ServerUnreachable, document_of
 
 _SECONDS = 5

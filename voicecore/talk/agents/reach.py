@@ -79,10 +79,14 @@ async def by_url(url: str, speaking: Speaking) -> ReachedAgent | None:
             return ReachedAgent(url, _by_runner(url, listed, speaking))
 
 
-async def by_arn(arn: str, endpoint: str, speaking: Speaking, login: AwsLogin) -> ReachedAgent:
-    """Return the agent of a runtime, whose URLs this machine signs. Raises BadArn, AwsRefused."""
+async def by_arn(
+    arn: str, endpoint: str, speaking: Speaking, login: AwsLogin, again: str
+) -> ReachedAgent:
+    """Return the agent of a runtime, whose URLs this machine signs. Raises BadArn, AwsRefused.
+
+    `again` is the command to repeat after a refusal.
+    """
     runtime = read_arn(arn)
-    again = f"voicecore talk --arn {arn}"
     with translated_errors(again):
         aws = await asyncio.to_thread(login.open, runtime.region)
         sessions = sessions_in(aws, runtime.text, runtime.endpoint or endpoint)

@@ -8,7 +8,7 @@ from urllib.parse import quote, urlsplit, urlunsplit
 
 import aiohttp
 
-from voicecore.console.network_env import proxy_for
+from voicecore.console.proxies import proxy_for
 from voicecore.talk.agents.source import OfferSource
 from voicecore.talk.session_client import (
     OfferRefused,

@@ -197,12 +197,11 @@ class SessionConnection(Channel):
                 return
             attempts = 0 if loop.time() - began > _STABLE_SECONDS else attempts + 1
             if not (resumed or self._was_ready):
+                by_aws = end.refused and self._server.is_aws
                 raise ConnectionLost(
                     f"Could not connect to the agent: {end.reason}.",
                     self._server.advice,
-                    ExitCode.AWS_REFUSED
-                    if end.refused and self._server.is_aws
-                    else ExitCode.FAILED,
+                    ExitCode.AWS_REFUSED if by_aws else ExitCode.FAILED,
                 )
             told = end.reason if end.told and not self._worked else ""
             if told and told == last_told:
