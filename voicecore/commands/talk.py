@@ -104,7 +104,7 @@ async def _call(
         http = await stack.enter_async_context(aiohttp.ClientSession())
         dialed = await _dial_others(context, options, project, http, named, stack)
         if dialed is None:
-            target = _target(options)
+            target = _target(replace(options, transport=named))
             server = await stack.enter_async_context(reach_server(context, project, target))
             dialed = _dial(context, options, http, server)
         title, open_channel = dialed
@@ -229,13 +229,13 @@ async def _dial_others(
     ice = _ice(context, options)
     speaking = reach.Speaking(http, named, options.protocol or "", ice)
     if project and not is_direct(options):
-        reached = reach_runtime(context, project, _target(options))
+        reached = reach_runtime(context, project, _target(replace(options, transport=named)))
         title, source = await stack.enter_async_context(reached)
         agent = reach.by_source(title, source, speaking)
     elif options.arn:
         endpoint = endpoint_for(project, options.arn, "DEFAULT") if project else "DEFAULT"
         login = AwsLogin(can_ask=context.interactive)
-        again = typed("talk", options)
+        again = typed("talk", replace(options, transport=named))
         agent = await reach.by_arn(options.arn, endpoint, speaking, login, again)
     else:
         agent = await reach.by_url(str(options.url), speaking)
