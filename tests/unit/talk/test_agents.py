@@ -75,6 +75,8 @@ def test_transport_of_a_runner_is_one_that_it_lists(listed: tuple[str, ...], cho
 def test_runner_for_phones_only_is_told() -> None:
     with pytest.raises(NotSpoken, match="takes twilio"):
         runner_transport("http://bot", ("twilio",))
+    with pytest.raises(NotSpoken, match="takes webrtc, daily"):
+        runner_transport("http://bot", ("webrtc", "daily"), "daily")
 
 
 # A runtime's ARN

@@ -105,7 +105,7 @@ def _by_socket(source: SessionSource, speaking: Speaking, wire: NewWire | None) 
 
 
 def _by_runner(url: str, listed: Sequence[str], speaking: Speaking) -> ChannelFactory:
-    chosen = speaking.transport or runner_transport(url, listed)
+    chosen = runner_transport(url, listed, speaking.transport)
     source = Runner(speaking.http, url, chosen, starts=bool(listed))
     if not TRANSPORTS[chosen].turn:
         return _by_socket(source, speaking, speaking.wire or ProtobufWire)
@@ -113,17 +113,18 @@ def _by_runner(url: str, listed: Sequence[str], speaking: Speaking) -> ChannelFa
     return lambda deliver, quiet: webrtc.WebRTCConnection(source, deliver, speaking.ice)
 
 
-def runner_transport(url: str, listed: Sequence[str]) -> str:
+def runner_transport(url: str, listed: Sequence[str], wanted: str | None = None) -> str:
     """Return the transport to speak with a runner that lists these. Raises NotSpoken."""
     spoken = [name for name, each in TRANSPORTS.items() if each.in_talk]
     # A runner that lists none answers offers only.
-    preferred = [name for name in spoken if TRANSPORTS[name].turn]
-    for name in (*preferred, *spoken):
-        if name in listed or not listed:
-            return name
+    by_offer = [name for name in spoken if TRANSPORTS[name].turn]
+    taken = [name for name in (*by_offer, *spoken) if name in (listed or by_offer)]
+    if wanted in taken or (taken and not wanted):
+        return wanted or taken[0]
     raise NotSpoken(
-        f"The runner at {url} takes {', '.join(listed)}; `talk` speaks {', '.join(spoken)}.",
-        f"Start the bot for one of them:  python bot.py -t {preferred[0]}",
+        f"The runner at {url} takes {', '.join(listed or by_offer)}; `talk` can speak "
+        f"{' and '.join(spoken)} with it.",
+        f"Omit --transport, or start the bot for it:  python bot.py -t {by_offer[0]}",
     )
 
 
