@@ -17,7 +17,7 @@ FLOORS = [
     {"commands"},
     {"options"},
     {"talk"},
-    {"cloud", "local"},
+    {"cloud", "local", "adopt"},
     {"image"},
     {"scaffold"},
     {"aws"},

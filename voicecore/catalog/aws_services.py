@@ -21,6 +21,10 @@ class AwsService:
     """Names that boto3 and aioboto3 know it by."""
     modules: tuple[str, ...] = ()
     """Prefixes of Python modules that call it."""
+    tcp_ports: tuple[int, ...] = (443,)
+    """TCP ports by which the agent reaches it."""
+    endpoint: str = ""
+    """Interface endpoint that leads to it from a VPC; empty if voicecore creates none."""
 
 
 def _actions(service: str, names: str) -> tuple[str, ...]:
@@ -52,6 +56,7 @@ SERVICES = {
                 "langchain_aws",
                 "strands",
             ),
+            endpoint="bedrock-runtime",
         ),
         AwsService(
             "bedrock-agent",
@@ -67,6 +72,8 @@ SERVICES = {
             # IAM knows no resources for them.
             _actions("transcribe", "StartStreamTranscription StartStreamTranscriptionWebSocket"),
             clients=("transcribe",),
+            tcp_ports=(443, 8443),  # 8443 is its WebSocket
+            endpoint="transcribestreaming",
             modules=(
                 "pipecat.services.aws.stt",
                 "amazon_transcribe",
@@ -79,6 +86,7 @@ SERVICES = {
             _actions("polly", "SynthesizeSpeech"),
             clients=("polly",),
             modules=("pipecat.services.aws.tts",),
+            endpoint="polly",
         ),
         AwsService(
             "translate",
