@@ -35,8 +35,9 @@ demo: .venv/.talk  ## Create an agent that needs no account, and hold a spoken c
 	@voicecore talk --project $(DEMO) --record $(DEMO)/conversation.wav \
 		--input voicecore/samples/what-time-is-it.wav \
 		--input voicecore/samples/twelve-times-seven.wav
-	@voicecore talk --list-devices --json | grep -q '"microphones": \[\]' || \
-		echo "Talk to it yourself:  source .venv/bin/activate && voicecore talk --project $(DEMO)"
+	@# The caller's shell need not have .venv/bin on its PATH, nor a microphone.
+	@voicecore talk --list-devices --json | grep -q '"microphones": \[\]' && text=' --text' || text=; \
+		echo "Talk to it yourself:  $(BIN)/voicecore talk --project $(DEMO)$$text"
 
 test: .venv/.test lab lint  ## Run all tests, or those in ARGS.
 	@python -m pytest $(IN_PARALLEL) $(ARGS)

@@ -114,6 +114,7 @@ def test_ten_edits_of_a_project_of_0_1_0_survive(voicecore: Voicecore, tmp_path:
     fresh, now = contents(tmp_path / "fresh/mine"), contents(project)
     same = set(fresh) - edited - {record.PATH, ".voicecore/known", "server/.env"}
     same -= set(report["kept"]) | {"tests/test_conversation.py"}
+    assert "agent/internal/app.py" in same
     assert [path for path in sorted(same) if now[path] != fresh[path]] == []
     for path in edited - set(report["conflicts"]):
         if path.endswith(".toml"):

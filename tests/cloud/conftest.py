@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 
 from tests.cloud.deploying import Deployer
+from tests.cloud.log_lines import following as following
+from tests.cloud.log_lines import line as line
 from tests.conftest import Voicecore
 from tests.standins.aws import NONE, Aws, Durations, aws_standin
 

@@ -23,8 +23,8 @@ from voicecore.cloud.stacks.network_stack import SECURITY_GROUPS, SUBNETS, netwo
 from voicecore.cloud.stacks.stack import Stack
 from voicecore.cloud.stacks.versions import versions_in, with_next_version
 from voicecore.project.identity import Owner
-from voicecore.project.network_settings import VPC
 from voicecore.project.project import Vpc
+from voicecore.project.settings.network import VPC
 
 ZONES = ("use1-az1", "use1-az2")
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)

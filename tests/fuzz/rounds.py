@@ -14,9 +14,9 @@ SECONDS = float(os.environ.get("FUZZ_SECONDS") or (60 if os.environ.get("CI") el
 FIRST = int(os.environ.get("FUZZ_SEED") or 0)
 
 
-def rounds() -> Iterator[tuple[int, Random]]:
-    """Yield a seed and its random numbers for each round, until the time is over."""
-    end, seed = time.monotonic() + SECONDS, FIRST
+def rounds(share: float = 1) -> Iterator[tuple[int, Random]]:
+    """Yield a seed and its random numbers for each round, for this share of the time."""
+    end, seed = time.monotonic() + SECONDS * share, FIRST
     while seed == FIRST or time.monotonic() < end:
         yield seed, Random(seed)
         seed += 1

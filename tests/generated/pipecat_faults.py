@@ -11,11 +11,21 @@ from pipecat.frames.frames import (
     ErrorFrame,
     Frame,
     InputAudioRawFrame,
+    InterruptionFrame,
+    LLMContextFrame,
+    LLMFullResponseEndFrame,
+    LLMFullResponseStartFrame,
+    LLMTextFrame,
     TTSAudioRawFrame,
     TTSSpeakFrame,
     VADUserStartedSpeakingFrame,
 )
+from pipecat.pipeline.pipeline import Pipeline
+from pipecat.processors.aggregators.llm_context import LLMContext
+from pipecat.processors.aggregators.llm_response_universal import LLMContextAggregatorPair
 from pipecat.processors.audio.vad_processor import VADProcessor
+from pipecat.processors.frame_processor import FrameDirection
+from pipecat.services.llm_service import FunctionCallFromLLM, FunctionCallParams, LLMService
 from pipecat.services.settings import TTSSettings
 from pipecat.services.tts_service import TTSService
 from pipecat.tests.utils import SleepFrame, run_test
@@ -81,3 +91,37 @@ def test_slow_sentence_counts_as_one_without_audio() -> None:
         isinstance(frame, ErrorFrame) and "completed with no audio" in frame.error
         for frame in errors
     )
+
+
+class Model(LLMService):
+    """Says a sentence, and calls a tool."""
+
+    async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
+        await super().process_frame(frame, direction)
+        if not isinstance(frame, LLMContextFrame):
+            await self.push_frame(frame, direction)
+            return
+        call = FunctionCallFromLLM(
+            function_name="look", tool_call_id="1", arguments={}, context=frame.context
+        )
+        await self.push_frame(LLMFullResponseStartFrame())
+        await self.push_frame(LLMTextFrame("One moment, let me look. "))
+        await self.run_function_calls([call])
+        await self.push_frame(LLMFullResponseEndFrame())
+
+
+async def look(_: FunctionCallParams) -> None:
+    await asyncio.sleep(5)
+
+
+def test_tool_that_is_cancelled_as_it_begins_stays_in_progress() -> None:
+    """If this fails, conversation.py may no longer need note_cancelled."""
+    context, model = LLMContext(), Model()
+    model.register_function("look", look)
+    speech = SlowSpeech(
+        push_start_frame=True, settings=TTSSettings(model="", voice="", language=None)
+    )
+    steps = Pipeline([model, speech, LLMContextAggregatorPair(context).assistant()])
+    frames = [LLMContextFrame(context), SleepFrame(0.2), InterruptionFrame(), SleepFrame(0.3)]
+    asyncio.run(run_test(steps, frames_to_send=frames))
+    assert [each.get("content") for each in context.get_messages()] == [None, "IN_PROGRESS"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import socket
 import subprocess
 import time
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import uv
 
 from tests.files import complete_lines
 from voicecore.catalog.phones import PHONES
@@ -93,6 +95,15 @@ def run(folder: Path, *argv: str) -> None:
     environment = {name: value for name, value in os.environ.items() if name != "VIRTUAL_ENV"}
     done = subprocess.run(argv, cwd=folder, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, f"{' '.join(argv)}\n{done.stdout}{done.stderr}"
+
+
+def run_properties(part: Path, folder: Path, name: str, *helpers: str) -> None:
+    """Run a file of this folder as tests, with hypothesis, in the environment of `part`."""
+    for file in (name, *helpers):
+        shutil.copy(Path(__file__).with_name(f"{file}.py"), folder)
+    with_hypothesis = (uv.find_uv_bin(), "run", "--frozen", "--with", "hypothesis", "python")
+    options = ("-q", "-p", "no:cacheprovider", "-c", "/dev/null", "--rootdir", str(folder))
+    run(part, *with_hypothesis, "-m", "pytest", *options, str(folder / f"{name}.py"))
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.generated.projects import Kind, run
+from tests.generated.projects import Kind, run, run_properties
 from tests.generated.test_projects import pyright
 
 KIND = Kind("telephony", "offline")
@@ -25,6 +25,11 @@ def test_project_is_typed(project: Path, part: str) -> None:
 
 def test_tests_of_the_server_pass(project: Path) -> None:
     run(project, str(project / "server/.venv/bin/python"), "-m", "pytest", "-q", "server")
+
+
+@pytest.mark.parametrize("part", ["agent", "server"])
+def test_any_line_is_answered(project: Path, tmp_path: Path, part: str) -> None:
+    run_properties(project / part, tmp_path, f"{part}_phone_properties", "phone_starts")
 
 
 def test_tests_of_the_agent_pass(project: Path) -> None:

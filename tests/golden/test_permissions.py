@@ -18,8 +18,8 @@ from voicecore.cloud.iam.deployer import deployer_statements
 from voicecore.cloud.iam.server_deployer import server_deployer_statements
 from voicecore.cloud.iam.statements import Statement
 from voicecore.cloud.stacks.deployment import Deployment
-from voicecore.project.network_settings import VPC
 from voicecore.project.project import Vpc
+from voicecore.project.settings.network import VPC
 
 RUNTIME = f"arn:aws:bedrock-agentcore:us-east-1:{ACCOUNT}:runtime/line_dev-0123456789"
 # `talk --remote` calls AgentCore's data plane, by the runtime's ARN and the name of its endpoint

@@ -95,16 +95,16 @@ def test_log_lines() -> None:
     ],
 )
 def test_dev_screen(name: str, status: RuntimeStatus) -> None:
-    assert_golden(name, text_of(screen(status, SERVER, PAGE, 80, 24)))
+    assert_golden(name, text_of(screen(status, SERVER, PAGE, (), 80, 24)))
 
 
 def test_dev_screen_without_page() -> None:
-    assert "browser" not in text_of(screen(STATUS, SERVER, None, 80, 24))
+    assert "browser" not in text_of(screen(STATUS, SERVER, None, (), 80, 24))
 
 
 def test_dev_screen_fits_80_by_24() -> None:
     many = replace(STATUS, sessions=STATUS.sessions * 20, lines=STATUS.lines * 20)
-    lines = screen(many, SERVER, PAGE, 80, 24)
+    lines = screen(many, SERVER, PAGE, (), 80, 24)
     assert len(lines) <= 24
     assert "older not shown" in text_of(lines)
     sessions = [line for line in text_of(lines).splitlines() if "Active" in line or "Idle" in line]

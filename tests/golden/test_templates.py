@@ -22,8 +22,8 @@ from voicecore.cloud.deploy.export import as_yaml
 from voicecore.cloud.stacks.images_stack import images_stack
 from voicecore.cloud.stacks.network_stack import network_stack
 from voicecore.cloud.stacks.stack import Stack
-from voicecore.project.network_settings import PUBLIC, VPC
 from voicecore.project.project import Vpc
+from voicecore.project.settings.network import PUBLIC, VPC
 
 ZONES = ("use1-az1", "use1-az2")
 

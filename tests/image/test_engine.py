@@ -30,7 +30,7 @@ from tests.standins.image.registries import Registries
 from voicecore.console.progress import Progress
 from voicecore.image.builders import buildx
 from voicecore.image.builders.buildx_output import BaseUnavailable, BuildFailed
-from voicecore.image.docker.engine import EngineDiskFull, ImageNotInEngine, WrongPlatform
+from voicecore.image.docker.engine import EngineDiskFull, ImageNotInEngine, WrongImagePlatform
 from voicecore.image.model import BuiltImage, Package
 
 
@@ -155,7 +155,7 @@ def test_build_reports_missing_base(
 def test_inspect_refuses_amd64_image(registries: Registries, daemon: DockerDaemon) -> None:
     daemon.docker("pull", "--quiet", "--platform", "linux/amd64", registries.base)
     daemon.docker("tag", registries.base, "small:amd64")
-    with engine_of(daemon) as engine, pytest.raises(WrongPlatform, match="is linux/amd64"):
+    with engine_of(daemon) as engine, pytest.raises(WrongImagePlatform, match="is linux/amd64"):
         engine.inspect("small:amd64", "tag", base_layers=2)
 
 

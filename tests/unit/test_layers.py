@@ -3,6 +3,8 @@
 import ast
 import subprocess
 import sys
+from collections import Counter
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -39,9 +41,16 @@ OWNERS = {
 }
 
 
-def imports_of(path: Path) -> set[str]:
+def imports_of(path: Path, for_types: bool = True) -> set[str]:
+    tree = ast.parse(path.read_text())
+    if not for_types:
+        tree.body = [
+            n
+            for n in tree.body
+            if not (isinstance(n, ast.If) and "TYPE_CHECKING" in ast.unparse(n.test))
+        ]
     modules: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             modules |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
@@ -76,6 +85,28 @@ def test_every_room_has_a_floor() -> None:
 def test_folder_holds_at_most_14_modules(folder: Path) -> None:
     modules = [path for path in folder.glob("*.py") if path.name != "__init__.py"]
     assert len(modules) <= 14, f"{folder} has {len(modules)} modules side by side"
+
+
+def test_a_class_name_has_one_meaning() -> None:
+    classes = [
+        node.name
+        for path in MODULES
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.ClassDef)
+    ]
+
+    assert [name for name, count in Counter(classes).items() if count > 1] == []
+
+
+def test_modules_do_not_import_each_other_in_a_circle() -> None:
+    modules = {
+        "voicecore." + ".".join(p.relative_to(ROOT).with_suffix("").parts): p for p in MODULES
+    }
+    imports = {
+        name: imports_of(path, for_types=False) & modules.keys() for name, path in modules.items()
+    }
+
+    TopologicalSorter(imports).prepare()  # raises CycleError, which names the circle
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(ROOT)))

@@ -8,7 +8,7 @@ import shlex
 import signal
 from collections.abc import Coroutine
 from contextlib import AsyncExitStack, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from voicecore.catalog.phones.accounts import phone_accounts
@@ -20,10 +20,12 @@ from voicecore.console.errors import ExitCode, VoicecoreError
 from voicecore.local import log_reader
 from voicecore.local.dev_output import DevOutput, LocalEndpoints
 from voicecore.local.environments import agent_spec, phone_variables, server_env
+from voicecore.local.gateway.jwt_authorizer import JwtAuthorizer
 from voicecore.local.gateway.request import check_allowlist
 from voicecore.local.invite_url import invite_url
 from voicecore.local.limits import START_LIMIT, START_LIMIT_V2
 from voicecore.local.network import nat
+from voicecore.local.network.aws_host import AwsHost, aws_host
 from voicecore.local.network.nat import NatEnvironment
 from voicecore.local.processes import dev_state, venv
 from voicecore.local.processes.child import Reaper
@@ -86,7 +88,7 @@ def run(context: Context, options: DevOptions) -> ExitCode:
         try:
             return _serve(context, options, project, lifecycle, image)
         finally:
-            if options.nat:
+            if options.nat or options.tls:
                 nat.return_ownership(project.root, context.env)
 
 
@@ -114,6 +116,8 @@ def _serve(
             start_limit=options.start_limit or (START_LIMIT_V2 if platform == V2 else START_LIMIT),
             block_udp=options.network == "public" and not options.nat,
             platform=platform,
+            strict=options.strict,
+            authorizer=_authorizer(options),
         )
         services = _Services(context, options, project, settings, server_port, image)
         return asyncio.run(_until_interrupted(services.serve()))
@@ -153,17 +157,18 @@ class _Services:
         async with AsyncExitStack() as stack:
             reaper = await stack.enter_async_context(Reaper())
             behind = await self._start_nat(stack, reaper)
-            runtime = await self._start_runtime(stack, reaper, behind, output)
+            aws = self._aws_host(stack, reaper)
+            runtime = await self._start_runtime(stack, reaper, behind, aws, output)
             env = server_env(self.project, runtime, self.context.env)
             phones = phone_accounts(self.project.providers, env)
             local = f"http://127.0.0.1:{self.server_port}"
             env |= phone_variables(phones, runtime.stream_seconds, local)
-            server = await self._start_server(stack, reaper, behind, env, output)
+            server = await self._start_server(stack, reaper, behind, aws, env, output)
             dev_state.write_state(self.project.local, _dev_state(runtime, server, phones))
             stack.callback(dev_state.remove_state, self.project.local)
             page = invite_url(self.project.server, server, env.get("SESSION_API_KEY"))
             turn = behind.turn.udp if behind else None
-            endpoints = LocalEndpoints(runtime.url, server, page, tuple(phones), turn)
+            endpoints = LocalEndpoints(runtime.url, server, page, tuple(phones), turn, aws)
             output.serving(endpoints, share=options.share)
             with output.screen(runtime, endpoints):
                 await asyncio.Event().wait()
@@ -174,14 +179,22 @@ class _Services:
         udp = self.options.network != "public"
         return await stack.enter_async_context(nat.nat_environment(reaper, self.settings.logs, udp))
 
+    def _aws_host(self, stack: AsyncExitStack, reaper: Reaper) -> AwsHost | None:
+        if not self.options.tls:
+            return None
+        local, region = self.project.local, self.project.region
+        return stack.enter_context(aws_host(local, region, self.context.env, reaper))
+
     async def _start_runtime(
         self,
         stack: AsyncExitStack,
         reaper: Reaper,
         behind: NatEnvironment | None,
+        aws: AwsHost | None,
         output: DevOutput,
     ) -> LocalRuntime:
         project, env = self.project, self.context.env
+        settings = replace(self.settings, aws_host=aws)
         if self.image:
             from voicecore.local.container_agents import ContainerAgents
 
@@ -189,7 +202,7 @@ class _Services:
             platform = self.settings.platform
             agents = ContainerAgents(project, env, self.image, reaper, warn, platform)
             runtime = await stack.enter_async_context(
-                LocalRuntime(self.settings, agents.spec, output.event, agents.prepare)
+                LocalRuntime(settings, agents.spec, output.event, agents.prepare)
             )
             stack.push_async_callback(agents.stop)
             return runtime
@@ -198,13 +211,14 @@ class _Services:
             spec = agent_spec(project, env, self.settings.platform)
             return behind.spec(spec) if behind else spec
 
-        return await stack.enter_async_context(LocalRuntime(self.settings, spec, output.event))
+        return await stack.enter_async_context(LocalRuntime(settings, spec, output.event))
 
     async def _start_server(
         self,
         stack: AsyncExitStack,
         reaper: Reaper,
         behind: NatEnvironment | None,
+        aws: AwsHost | None,
         env: dict[str, str],
         output: DevOutput,
     ) -> str:
@@ -220,9 +234,15 @@ class _Services:
                 reaper,
                 self.settings.logs / log_reader.SERVER,
                 output.server_lines,
+                aws.prefix if aws else (),
             )
         )
         return server.url
+
+
+def _authorizer(options: DevOptions) -> JwtAuthorizer | None:
+    url = options.jwt_discovery_url
+    return JwtAuthorizer(url, options.jwt_audience, options.jwt_client) if url else None
 
 
 def _lifecycle(options: DevOptions) -> Lifecycle:

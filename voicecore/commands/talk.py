@@ -41,7 +41,14 @@ class BadFlags(VoicecoreError):
 
 
 class HungUpEarly(VoicecoreError):
-    """The agent ended the call before everything was said."""
+    """The agent ended the call before everything was said; `error` is its last, if any."""
+
+    def __init__(self, error: str) -> None:
+        reason = f" Its last error: {error}" if error else ""
+        super().__init__(
+            f"The agent hung up before everything was said.{reason}",
+            "Its log shows why; so does `voicecore dev` in another terminal.",
+        )
 
 
 _CLIENTS = tuple(name for name, transport in TRANSPORTS.items() if transport.client)
@@ -93,7 +100,9 @@ async def _call(
             stack.enter_context(_screen(context, options, reporter, call, scripted))
         ended_by = await call.run(_script(options, audio, clips, reporter.prompt))
     reporter.end(ended_by, [path for path in (options.output, options.record) if path])
-    return ExitCode.FAILED if audio.incomplete() else _exit_code(ended_by, scripted)
+    if audio.incomplete():
+        return ExitCode.FAILED
+    return _exit_code(ended_by, scripted, call.transcript.error)
 
 
 def _warn_of_incomplete(context: Context, audio: CallAudio) -> None:
@@ -370,14 +379,11 @@ def _screen(
                 yield
 
 
-def _exit_code(ended_by: EndedBy, scripted: bool) -> ExitCode:
+def _exit_code(ended_by: EndedBy, scripted: bool, error: str) -> ExitCode:
     from voicecore.talk.events import EndedBy
 
     if not scripted or ended_by is EndedBy.SCRIPT:
         return ExitCode.OK
     if ended_by is EndedBy.USER:
         return ExitCode.INTERRUPTED
-    raise HungUpEarly(
-        "The agent hung up before everything was said.",
-        "Its log shows why; so does `voicecore dev` in another terminal.",
-    )
+    raise HungUpEarly(error)

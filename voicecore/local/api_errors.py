@@ -61,6 +61,11 @@ def agent_failed(message: str, hint: str) -> ApiError:
     return ApiError(424, "RuntimeClientError", message, hint)
 
 
+def unauthorized(message: str, hint: str) -> ApiError:
+    """401: no valid bearer token for a runtime with a JWT authorizer."""
+    return ApiError(401, "UnauthorizedException", message, hint)
+
+
 def unknown_path(message: str, hint: str) -> ApiError:
     """401: AWS answers this for any path that it does not know, whatever the credentials."""
     return ApiError(401, "UnauthorizedException", message, hint)

@@ -16,6 +16,7 @@ from voicecore.console.errors import ExitCode, VoicecoreError
 from voicecore.image.docker.container import (
     CredentialsUnavailable,
     developer_credentials,
+    exec_argv,
     remove_argv,
     run_argv,
 )
@@ -130,6 +131,7 @@ class ContainerAgents:
             cwd=self._project.agent,
             env={**without_ours(self._env), **values},
             cleanup=tuple(remove_argv(self._image.endpoint, name)),
+            shell=tuple(exec_argv(self._image.endpoint, name)),
         )
 
     async def stop(self) -> None:

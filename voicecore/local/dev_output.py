@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from voicecore.console.output import Line, Output
 from voicecore.contract import agent_log
 from voicecore.local.invite_url import share_instructions
+from voicecore.local.network.aws_host import AwsHost
 from voicecore.local.runtime import LocalRuntime
 from voicecore.local.screen import event_line, screen
 from voicecore.local.sessions.events import RuntimeEvent
@@ -26,6 +27,13 @@ class LocalEndpoints:
     """Names of the phone providers that can call the agent."""
     turn: str | None
     """URI of the TURN server in front of the agent's NAT; None without --nat."""
+    aws: AwsHost | None = None
+    """AWS's host name at which the runtime listens, too; None without --tls."""
+
+    @property
+    def notes(self) -> list[str]:
+        """How other programs reach the runtime under AWS's name."""
+        return self.aws.instructions() if self.aws else []
 
 
 class DevOutput:
@@ -60,7 +68,7 @@ class DevOutput:
         """Print where the agent can be reached."""
         output = self._output
         if self._as_json:
-            extra = {"page": at.page, "turn": at.turn}
+            extra = {"page": at.page, "turn": at.turn, "aws_host": at.aws and at.aws.name}
             urls = {"runtime": at.runtime, "server": at.server}
             extra = {name: value for name, value in extra.items() if value}
             output.event({"kind": "serving", **urls, **extra})
@@ -74,6 +82,8 @@ class DevOutput:
             output.say(f"• Call the agent:  voicecore talk --phone {name}")
         if at.turn:
             output.say(f"• The agent is behind a symmetric NAT; TURN server: {at.turn}")
+        for note in at.notes:
+            output.say(f"• {note}")
         if share:
             for line in share_instructions(at.server, at.runtime):
                 output.say(f"  {line}")
@@ -82,7 +92,7 @@ class DevOutput:
         """Draw the live screen while the block runs, if there is one."""
 
         def draw(width: int, height: int) -> list[Line]:
-            return screen(runtime.snapshot(), at.server, at.page, width, height)
+            return screen(runtime.snapshot(), at.server, at.page, at.notes, width, height)
 
         return self._output.screen(draw) if self._use_screen else nullcontext()
 

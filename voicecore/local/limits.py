@@ -9,7 +9,8 @@ from __future__ import annotations
 # Session IDs: requests may have 33 to 256 characters (API, SessionType), but the response pattern
 # is [a-zA-Z0-9][a-zA-Z0-9-_]* up to 100 (API, SessionId): only 33 to 100 works in both directions.
 SESSION_ID_MIN = 33
-SESSION_ID_MAX = 100
+SESSION_ID_MAX = 256
+SESSION_ID_SAFE_MAX = 100
 
 # runtime-get-started-websocket; botocore itself would sign longer ones.
 PRESIGNED_EXPIRES_MAX = 300
@@ -24,6 +25,11 @@ STREAM_SECONDS = 3600.0
 SYNC_REQUEST_SECONDS = 900.0
 PAYLOAD_BYTES_MAX = 100_000_000
 SESSIONS_MAX = 2500  # "active session workloads", error name maxVms; 5000 in two regions
+
+# API, InvokeAgentRuntimeCommandRequestBody
+COMMAND_BYTES_MAX = 65_536
+COMMAND_SECONDS = 300
+COMMAND_SECONDS_MAX = 3600
 
 # runtime-lifecycle-settings
 IDLE_TIMEOUT = 900.0

@@ -18,6 +18,7 @@ from aiohttp import web
 from voicecore.catalog import regions
 from voicecore.catalog.platforms import V1, V2
 from voicecore.local.gateway.app import Gateway, GatewayConfig
+from voicecore.local.gateway.jwt_authorizer import JwtAuthorizer
 from voicecore.local.gateway.request import check_allowlist
 from voicecore.local.gateway.sigv4 import LocalCredentials, make_credentials
 from voicecore.local.limits import (
@@ -26,6 +27,7 @@ from voicecore.local.limits import (
     START_LIMIT,
     STREAM_SECONDS,
 )
+from voicecore.local.network.aws_host import AwsHost
 from voicecore.local.network.udp_block import udp_blocked_group
 from voicecore.local.processes.child import Reaper
 from voicecore.local.processes.ports import PortInUse
@@ -41,15 +43,16 @@ from voicecore.local.sessions.events import LogLine, RuntimeEvent, RuntimeStatus
 from voicecore.local.sessions.lifecycle import Lifecycle
 from voicecore.local.sessions.log_writer import capture_of
 from voicecore.local.sessions.session_table import SessionTable
+from voicecore.local.sessions.single_pool import SinglePool
 from voicecore.local.sessions.snapshot_pool import SnapshotPool
 from voicecore.local.sessions.warm_pool import PoolChange, WarmPool
 
 _LINES_KEPT = 200
 _TROUBLES_KEPT = 20
 _OPEN_AGENT = (
-    f"agent/internal/app.py answers requests without the header {KEY_HEADER}: any program and web "
-    f"page on this machine can use the agent and its AWS credentials. Compare the header with the "
-    f"variable {KEY_VARIABLE}, if it is set, and answer 403."
+    f"The agent answers requests without the header {KEY_HEADER}: any program and web page on this "
+    f"machine can use it and its AWS credentials. Compare the header with the variable "
+    f"{KEY_VARIABLE}, if it is set, and answer 403."
 )
 
 
@@ -78,6 +81,10 @@ class RuntimeSettings:
     start_limit: float = START_LIMIT
     block_udp: bool = False  # as AgentCore's PUBLIC network mode does
     platform: str = V1
+    strict: bool = False  # refuse what AWS is only believed to refuse
+    authorizer: JwtAuthorizer | None = None
+    agent_port: int = 0  # where the agent always listens: then, one session at a time
+    aws_host: AwsHost | None = None  # listen there, too
 
     @property
     def logs(self) -> Path:
@@ -120,10 +127,11 @@ class LocalRuntime:
         self._captures: set[tuple[int, str]] = set()
         self._reaper = Reaper()
         pool = SnapshotPool if settings.platform == V2 else WarmPool
+        limit = settings.sessions_max
+        if settings.agent_port:
+            pool, limit = SinglePool, 1
         self._pool = pool(load_agent, self._launch, self._spare_changed, prepare)
-        self._sessions = SessionTable(
-            self._pool, self.clock, settings.lifecycle, settings.sessions_max, self._emit
-        )
+        self._sessions = SessionTable(self._pool, self.clock, settings.lifecycle, limit, self._emit)
         self._stack = AsyncExitStack()
         self._http: aiohttp.ClientSession | None = None
         self._group: int | None = None
@@ -206,6 +214,8 @@ class LocalRuntime:
             settings.qualifiers,
             settings.credentials,
             self._allowlist,
+            settings.strict,
+            settings.authorizer,
         )
         gateway = Gateway(config, self._sessions, http, self.clock, self._emit, self.snapshot)
         app = web.Application(client_max_size=PAYLOAD_BYTES_MAX)
@@ -222,6 +232,8 @@ class LocalRuntime:
                 f"Port {settings.port} is in use.",
                 "Stop the other program (another `voicecore dev`?) or choose a port with --port.",
             ) from error
+        if aws := settings.aws_host:
+            await web.SockSite(runner, aws.socket, ssl_context=aws.context).start()
 
     async def _launch(self, spec: AgentSpec, version: int) -> AgentProcess:
         if self._http is None:

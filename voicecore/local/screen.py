@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from textwrap import wrap
 
 from voicecore.console.output import Line, Span
@@ -14,7 +15,12 @@ _FIXED_LINES = 10  # all lines of the screen except sessions and log lines
 
 
 def screen(
-    status: RuntimeStatus, server: str, page: str | None, width: int, height: int
+    status: RuntimeStatus,
+    server: str,
+    page: str | None,
+    notes: Sequence[str],
+    width: int,
+    height: int,
 ) -> list[Line]:
     """Return the screen, in at most `height` lines of at most `width` characters.
 
@@ -27,6 +33,7 @@ def screen(
         [Span("AgentCore Runtime ", "bold"), Span(status.url), *_scale(status)],
         [Span("session server    ", "bold"), Span(server)],
         *_page(page),
+        *([Span(f"  {part}")] for note in notes for part in wrap(note, width - 2)),
         *_spare(status.spare, width),
         [],
         [Span(f"Sessions  {len(status.sessions)}", "bold"), *_more(hidden)],

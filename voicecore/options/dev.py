@@ -26,6 +26,7 @@ class DevOptions:
       voicecore dev --platform v2            # restore each session from a snapshot
       voicecore dev --container              # run the arm64 image, as AgentCore starts it
       sudo voicecore dev --nat               # test TURN: no other path connects
+      sudo voicecore dev --tls               # serve AWS's own host name, too
       eval "$(voicecore dev --env)"          # point boto3 and the AWS CLI at it
     """
 
@@ -65,10 +66,38 @@ class DevOptions:
             min=0.1,
         ),
     ] = None
+    strict: Annotated[
+        bool,
+        Option(
+            "Refuse what AWS is only believed to refuse: an unencoded ARN, a session ID in a "
+            "header beside a presigned URL or of more than 100 characters."
+        ),
+    ] = False
+    jwt_discovery_url: Annotated[
+        str | None,
+        Option(
+            "Authorize callers by the bearer tokens of this OpenID issuer, as a runtime with a "
+            "JWT authorizer does, instead of by AWS signatures.",
+            metavar="URL",
+        ),
+    ] = None
+    jwt_audience: Annotated[
+        tuple[str, ...], Option("Allowed `aud` of a token; repeatable.", metavar="AUDIENCE")
+    ] = ()
+    jwt_client: Annotated[
+        tuple[str, ...], Option("Allowed `client_id` of a token; repeatable.", metavar="ID")
+    ] = ()
     network: Annotated[
         Literal["vpc", "public"],
         Option("Network mode; public blocks the agent's UDP, as AgentCore does (Linux, root)."),
     ] = "vpc"
+    tls: Annotated[
+        bool,
+        Option(
+            "Serve AWS's own host name too, for programs that hard-code it (port 443); nothing of "
+            "this machine changes."
+        ),
+    ] = False
     nat: Annotated[
         bool,
         Option("Run the agent behind a NAT like that of AWS, with TURN (Linux, root)."),

@@ -20,9 +20,9 @@ from voicecore.project import aws_names
 from voicecore.project.defaults import DEFAULT_STAGE, IDLE_TIMEOUT, MAX_LIFETIME
 from voicecore.project.identity import Owner
 from voicecore.project.invalid_setting import InvalidSetting, did_you_mean, one_of
-from voicecore.project.network_settings import PUBLIC, network_for
 from voicecore.project.schema import DRAIN_MINUTES_MAX, LOG_RETENTION_DAYS, invalid_settings
 from voicecore.project.settings.account_rules import AccountRules, rules_of
+from voicecore.project.settings.network import PUBLIC, network_for
 from voicecore.project.settings.programs import (
     AGENT,
     SERVER,

@@ -27,8 +27,8 @@ from voicecore.project.invalid_setting import (
     unknown,
     unknown_keys,
 )
-from voicecore.project.network_settings import invalid_network
 from voicecore.project.settings.account_rules import RULES, invalid_rules, stage_rules
+from voicecore.project.settings.network import invalid_network
 from voicecore.project.settings.programs import SERVER_KEYS, invalid_programs
 from voicecore.project.version import is_version
 

@@ -16,7 +16,7 @@ from voicecore.catalog.platforms import V2
 from voicecore.console.errors import ExitCode, VoicecoreError
 from voicecore.console.output import Output
 from voicecore.project.project import AGENT
-from voicecore.project.snapshot_rules import KEY, KEY_RULE, RULES, Rule
+from voicecore.project.snapshot_rules import KEY, KEY_RULE, RULES, SnapshotRule
 
 BOT = "bot"
 """Module of the agent that its owner writes."""
@@ -217,7 +217,7 @@ def _check(module: _Module, modules: dict[str, _Module]) -> Iterator[Finding]:
 
 def _captures(
     value: _Value, module: _Module, modules: dict[str, _Module], within: frozenset[str]
-) -> Iterator[tuple[ast.expr, str, Rule]]:
+) -> Iterator[tuple[ast.expr, str, SnapshotRule]]:
     """Yield the calls of an expression that a rule forbids, and their names.
 
     A function of the agent is followed to what it returns.

@@ -16,7 +16,7 @@ PER_SESSION = (
 
 
 @dataclass(frozen=True)
-class Rule:
+class SnapshotRule:
     """Calls that a snapshot must not contain the result of."""
 
     calls: re.Pattern[str]
@@ -34,7 +34,7 @@ def _calls(*names: str) -> re.Pattern[str]:
 
 
 RULES = (
-    Rule(
+    SnapshotRule(
         _calls(
             r"boto3\.(client|resource|Session|session\.Session)",
             r"(aioboto3|aiobotocore|botocore)\.(session\.)?(Session|AioSession|get_session)",
@@ -42,7 +42,7 @@ RULES = (
         "Its credentials expire and its connections close while the snapshot exists.",
         kept=False,  # boto3 itself keeps a session
     ),
-    Rule(
+    SnapshotRule(
         _calls(
             r"aiohttp\.(ClientSession|TCPConnector)",
             r"httpx\.(Async)?Client",
@@ -55,7 +55,7 @@ RULES = (
         ),
         "Its connections are closed when a session continues the snapshot.",
     ),
-    Rule(
+    SnapshotRule(
         _calls(
             r"random\.(?!SystemRandom$|seed$)\w+",
             r"numpy\.random\.(?!seed$)\w+",
@@ -66,7 +66,7 @@ RULES = (
         "All sessions that continue the snapshot have the same value.",
         "Call it in a function that runs in the session.",
     ),
-    Rule(
+    SnapshotRule(
         _calls(
             r"time\.(time|monotonic|perf_counter)(_ns)?",
             r"datetime\.(datetime|date)\.(now|utcnow|today)",
@@ -74,7 +74,7 @@ RULES = (
         "It is the time of the snapshot, which may be hours before the session.",
         "Call it in a function that runs in the session.",
     ),
-    Rule(
+    SnapshotRule(
         _calls(
             r"av\.(audio\.resampler\.)?AudioResampler",
             r"av\.(codec\.(context\.)?)?(Audio)?CodecContext(\.create)?",
@@ -83,7 +83,7 @@ RULES = (
         ),
         "All sessions that continue the snapshot start with its state: they may be silent.",
     ),
-    Rule(
+    SnapshotRule(
         _calls(
             r"pipecat\.[\w.]*\.\w*"
             r"(Analyzer(V\d)?|Aggregator(Pair)?|Mixer|Pipeline|PipelineWorker|PipelineTask|Processor"
@@ -92,7 +92,7 @@ RULES = (
         "All sessions that continue the snapshot start with its state, timers and connections.",
         "Create it in pipeline() or listening(), which run for each connection.",
     ),
-    Rule(
+    SnapshotRule(
         _calls(
             r"socket\.(socket|create_connection|create_server)",
             r"urllib\.request\.urlopen",
@@ -101,7 +101,7 @@ RULES = (
         "What is open while the snapshot is taken may be closed or moved in a session.",
         whole=True,
     ),
-    Rule(
+    SnapshotRule(
         _calls(r"threading\.(Thread|Timer)", r"asyncio\.(create_task|ensure_future)"),
         "What it waits for is over, or does not come, when a session continues the snapshot.",
         "Start it in a function that runs in the session.",
@@ -112,7 +112,7 @@ RULES = (
 KEY = re.compile(r"(.*_)?(KEY|TOKEN|SECRET|PASSWORD|CREDENTIALS?)")
 """Names of variables that hold secrets."""
 
-KEY_RULE = Rule(
+KEY_RULE = SnapshotRule(
     _calls(r"os\.getenv", r"os\.environ(\.get)?"),
     "Keys are read from AWS Secrets Manager when a session starts; before, this is a placeholder.",
     "Read it in a function that runs in the session, as pipeline() does.",

@@ -61,7 +61,7 @@ def ask_transports() -> list[str]:
         return list(TRANSPORTS)
     choices = [
         questionary.Choice(
-            f"{t.title:<20} {t.consistency} consistency, {t.effort}; for {t.best_for}",
+            f"{t.title:<10} {t.effort} setup; audio {t.audio}; for {t.best_for}",
             value=t.name,
             checked=t.name == transports.DEFAULT,
         )

@@ -23,7 +23,6 @@ from voicecore.talk.channel import ChannelFactory, Connected, Delivery, Note
 from voicecore.talk.events import CallEvent, EndedBy, KeyPressed, SessionNotStopped, UserSaid
 from voicecore.talk.first_done import first_done
 from voicecore.talk.transports import pipecat_frames, rtvi
-from voicecore.talk.turn_tracker import ANSWER_SECONDS
 from voicecore.talk.view.transcript import CallTranscript
 
 _REPLY_SECONDS = 8.0
@@ -41,9 +40,9 @@ _LEVEL_BLOCKS = 6
 class NoAnswer(VoicecoreError):
     """The agent left something that was said without an answer; `reason` is a sentence."""
 
-    def __init__(self, reason: str) -> None:
+    def __init__(self, seconds: float, reason: str) -> None:
         super().__init__(
-            f"The agent said nothing for {ANSWER_SECONDS:.0f} s. {reason}",
+            f"The agent said nothing for {seconds:.0f} s. {reason}",
             "Its log shows what it heard and did; so does `voicecore dev` in another terminal.",
         )
 
@@ -168,7 +167,7 @@ class LiveCall:
         tracker = self.transcript.tracker
         await self._until(lambda: (tracker.answered and self.idle) or self._stalled)
         if not tracker.answered:
-            raise NoAnswer(self.transcript.not_heard or tracker.why_silent)
+            raise NoAnswer(tracker.quiet_seconds(self._now), self.transcript.why_silent)
 
     async def replied(self) -> None:
         """Wait until the reply to keys was played; tell if none begins."""

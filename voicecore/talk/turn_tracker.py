@@ -13,6 +13,9 @@ from voicecore.talk.transports import pipecat_frames, rtvi
 
 ANSWER_SECONDS = 30.0
 """No model thinks longer; an agent that neither says nor reports anything for this long failed."""
+_UNHEARD_SECONDS = 8.0
+"""The same once the agent has told that the user's sound was not heard: words that its recognizer
+finds late, and a model that hears by itself, come sooner."""
 _TOOL_SECONDS = 900.0
 """The same while a tool runs: AgentCore ends no session before (limits: synchronous request)."""
 _SETTLE_SECONDS = 0.8
@@ -65,7 +68,7 @@ class TurnTracker:
         self._phrases: list[_Phrase] = []
         self._burst: _Phrase | None = None  # voice that may still be a click
         self._noticed = not reports  # the agent has noticed what waits for an answer
-        self._understood = False  # the agent has words of it, or has begun to answer it
+        self._understood = False
         self._generating = self._speaking = False  # text, and speech from it
         self._reports_thoughts = False  # it reports the end of text, too
         self._repeats = False  # it will say an answer again that a lost connection cut off
@@ -75,6 +78,7 @@ class TurnTracker:
         self._reply_to: float | None = None  # end of the phrase that the open reply answers
         self._fresh_at: float | None = None  # start of a new utterance that answers nothing so far
         self._sounded_at: float | None = None  # when the agent was last heard
+        self._unheard_at: float | None = None  # when it last told that a sound was not heard
         self._active_at = 0.0
         self._heard_answer = False
 
@@ -84,6 +88,11 @@ class TurnTracker:
     def awaiting(self) -> bool:
         """True when the agent has noticed the user and its answer has not begun to play."""
         return bool(self._phrases) and self._noticed
+
+    @property
+    def understood(self) -> bool:
+        """True when the agent has words of what waits, or has begun to answer it."""
+        return self._understood
 
     @property
     def said_until(self) -> float | None:
@@ -103,8 +112,13 @@ class TurnTracker:
 
     def stalled(self, at: float) -> bool:
         """Return whether the agent has neither said nor reported anything for too long."""
-        limit = _TOOL_SECONDS if self._tools else ANSWER_SECONDS
-        return at - max(self._active_at, self.said_until or 0.0) > limit
+        if self._unheard:
+            return at - max(self._active_at, self._unheard_at or 0.0) > _UNHEARD_SECONDS
+        return self.quiet_seconds(at) > (_TOOL_SECONDS if self._tools else ANSWER_SECONDS)
+
+    def quiet_seconds(self, at: float) -> float:
+        """Return how long neither side has said or reported anything."""
+        return at - max(self._active_at, self.said_until or 0.0)
 
     @property
     def why_silent(self) -> str:
@@ -123,6 +137,13 @@ class TurnTracker:
     def answering(self) -> bool:
         """True from the first sign of a reply to its end."""
         return self.bot_speaking or (self._reply_open and not self._reply_said)
+
+    @property
+    def _unheard(self) -> bool:
+        """True when the agent has told that what waits for an answer was not heard."""
+        told, said = self._unheard_at, self.said_until
+        busy = self._understood or self.user_speaking or self._replying
+        return told is not None and said is not None and told > said and not busy
 
     @property
     def _replying(self) -> bool:
@@ -245,6 +266,10 @@ class TurnTracker:
         return max(over, default=None) if self._noticed else None
 
     # Sound
+
+    def outcome_told(self, heard: bool, at: float) -> None:
+        """Take note that the agent has told the outcome of a sound of the user."""
+        self._unheard_at = None if heard else at
 
     def tick(self, at: float, playing: bool) -> None:
         """Let time pass; `playing` while the agent's audio sounds here."""

@@ -143,7 +143,7 @@ def test_boto3_raises_the_exceptions_of_aws(tmp_path: Path) -> None:
             await refused(here, *missing, invoke(qualifier="prod"), "qualifier prod")
             bad = ("ValidationException", 400)
             await refused(here, *bad, invoke(runtimeSessionId="ä" * 40), "must match")
-            await refused(here, *bad, invoke(runtimeSessionId="a" * 101), "101 characters")
+            await refused(here, *bad, invoke(runtimeSessionId="a" * 257), "257 characters")
             await refused(here, *bad, invoke(runtimeUserId="u" * 1025), "user-id")
             failed = ("RuntimeClientError", 424)
             await refused(

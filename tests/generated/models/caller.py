@@ -38,7 +38,7 @@ class Caller:
         self._socket = socket
         self._mutes = mutes
         self._unsent = b""
-        self._changed = asyncio.Event()
+        self._changed, self._over = asyncio.Event(), asyncio.Event()
         self.received: list[Received] = []
 
     @asynccontextmanager
@@ -78,6 +78,11 @@ class Caller:
         except TimeoutError:
             raise AssertionError(f"waited {seconds} s; received {self.summary()}") from None
         return result
+
+    async def closed(self) -> int | None:
+        """Wait until the agent has hung up; return the code that closed the socket."""
+        await asyncio.wait_for(self._over.wait(), 5)
+        return self._socket.close_code
 
     async def next_frame(self) -> None:
         """Wait for the next frame in either direction."""
@@ -130,3 +135,4 @@ class Caller:
             if frame:
                 self.received.append(Received(frame, time.monotonic()))
                 self._changed.set()
+        self._over.set()

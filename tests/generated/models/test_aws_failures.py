@@ -82,11 +82,29 @@ def test_call_ends_without_credentials(agents: Mapping[str, Agent], pipeline: st
             call(run) as caller,
         ):
             await run.until("session_ended")
+            assert await caller.closed() == 1000  # no frame was too large
             return run, errors(caller)
 
     run, messages = asyncio.run(talk())
     assert messages[0].endswith(ADVICE)
     assert sum(ADVICE in line["message"] for line in run.errors) == 1
+    assert_service_failed(run)
+
+
+def test_call_ends_at_an_endpoint_that_is_no_url(agents: Mapping[str, Agent]) -> None:
+    """The SDK waits forever; Pipecat would hang up after 20 s, without a word."""
+
+    async def talk() -> tuple[Running, list[str]]:
+        async with (
+            serve() as models,
+            running(agents["nova-sonic"], models, AWS_ENDPOINT_URL_BEDROCK_RUNTIME="x") as run,
+            call(run) as caller,
+        ):
+            await run.until("session_ended", seconds=20)
+            return run, errors(caller)
+
+    run, messages = asyncio.run(talk())
+    assert messages == ["Amazon Bedrock cannot be reached: no connection within 10 s"]
     assert_service_failed(run)
 
 

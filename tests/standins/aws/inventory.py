@@ -10,7 +10,7 @@ from moto.backends import get_backend
 
 from tests.standins.aws.cloud import Cloud
 from tests.standins.aws.services import vpc_origins
-from tests.standins.aws.services.agentcore import update_all_states
+from tests.standins.aws.services.agentcore.lifecycle import update_all_states
 from tests.standins.aws.services.ecr import sync_registry
 
 _DELETED = ("deleted", "failed")

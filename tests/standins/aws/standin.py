@@ -23,14 +23,11 @@ from tests.standins.aws.http.server import Server
 from tests.standins.aws.inventory import InventoryItem, inventory
 from tests.standins.aws.journal import Journal
 from tests.standins.aws.services import (
-    agentcore,
     bedrock,
     ec2,
     ecr,
     iam,
     kvs,
-    lambda_functions,
-    load_balancers,
     logs,
     quotas,
     secrets_manager,
@@ -38,8 +35,11 @@ from tests.standins.aws.services import (
     vpc_endpoints,
     vpc_origins,
 )
-from tests.standins.aws.services.lambda_containers import Start
-from tests.standins.aws.services.traffic import Traffic
+from tests.standins.aws.services.agentcore import api as agentcore
+from tests.standins.aws.services.lambda_functions import api as lambda_functions
+from tests.standins.aws.services.lambda_functions.containers import Start
+from tests.standins.aws.services.load_balancing import api as load_balancers
+from tests.standins.aws.services.load_balancing.traffic import Traffic
 
 _HANDLERS = (
     agentcore.HANDLERS

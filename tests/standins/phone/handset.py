@@ -13,7 +13,7 @@ from typing import Any
 import aiohttp
 
 from voicecore.catalog.phones.media import (
-    BadFrame,
+    BadMessage,
     Clear,
     Mark,
     MediaCommand,
@@ -206,9 +206,9 @@ class Handset:
             if not self._speech:
                 self._said.set()
 
-    def _receive(self, command: MediaCommand | BadFrame) -> None:
+    def _receive(self, command: MediaCommand | BadMessage) -> None:
         match command:
-            case BadFrame():
+            case BadMessage():
                 self.complaints.append(str(command))
                 return
             case Play(audio):

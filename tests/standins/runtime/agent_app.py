@@ -36,6 +36,8 @@ async def ping(request: web.Request) -> web.Response:
         "stamp-now": int(time.time()),
     }
     answer = {"status": "HealthyBusy" if MODE.startswith("busy") else "Healthy"}
+    if MODE == "healthy":
+        answer = {"status": "healthy"}
     if MODE in stamps:
         answer["time_of_last_update"] = stamps[MODE]
     return web.json_response(answer)
@@ -118,6 +120,10 @@ async def websocket(request: web.Request) -> web.StreamResponse:
     return caller
 
 
+async def card(request: web.Request) -> web.Response:
+    return web.json_response({"name": "my agent"})
+
+
 async def flood(socket: web.WebSocketResponse, frames: int) -> None:
     for sent in range(frames):
         await socket.send_bytes(bytes(60_000))
@@ -130,6 +136,7 @@ app["state"] = {}
 app.router.add_get("/ping", ping)
 app.router.add_post("/invocations", invocations)
 app.router.add_get("/ws", websocket)
+app.router.add_get("/.well-known/agent-card.json", card)
 web.run_app(
     app,
     host="127.0.0.1",

@@ -83,13 +83,19 @@ class RuntimeLab:
             lambda: self.boto3().stop_runtime_session(agentRuntimeArn=ARN, runtimeSessionId=session)
         )
 
-    def url(self, session: str | None, query: str = "qualifier=DEFAULT", arn: str = ARN) -> str:
+    def url(
+        self,
+        session: str | None,
+        query: str = "qualifier=DEFAULT",
+        arn: str = ARN,
+        encoded: str | None = None,
+        host: str = "",
+    ) -> str:
         """Return a presigned ws URL, as the session server creates it."""
         pair = self.runtime.settings.credentials
         query += f"&{SESSION}={session}" if session else ""
-        request = AWSRequest(
-            "GET", url=f"{self.runtime.url}/runtimes/{quote(arn, safe='')}/ws?{query}"
-        )
+        path = f"/runtimes/{encoded or quote(arn, safe='')}/ws?{query}"
+        request = AWSRequest("GET", url=f"{host or self.runtime.url}{path}")
         credentials = Credentials(pair.access_key_id, pair.secret_access_key)
         SigV4QueryAuth(credentials, "bedrock-agentcore", REGION, expires=300).add_auth(request)
         assert request.url

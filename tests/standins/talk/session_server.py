@@ -85,6 +85,12 @@ class AgentStandIn:
     async def __aexit__(self, *_: object) -> None:
         await self._site.stop()
 
+    async def report(self, error: str) -> None:
+        """Report an error over all connections."""
+        message = pipecat_frames.Message(rtvi("error", {"error": error, "fatal": False}))
+        for socket in self._sockets:
+            await socket.send_bytes(pipecat_frames.encode(message))
+
     async def cut(self, code: int = WSCloseCode.GOING_AWAY) -> None:
         """Close all connections, as AgentCore does after an hour."""
         for socket in self._sockets:

@@ -18,8 +18,8 @@ from voicecore.cloud.stacks.ecs_server import ecs_server_stack
 from voicecore.cloud.stacks.env_split import Environment
 from voicecore.cloud.stacks.lambda_server import lambda_server_stack
 from voicecore.cloud.stacks.stack import Stack
-from voicecore.project.network_settings import PUBLIC, VPC
 from voicecore.project.project import ServerSettings, Stage, TurnSettings, Vpc
+from voicecore.project.settings.network import PUBLIC, VPC
 
 WEBSOCKET = TRANSPORTS["websocket"]
 WEBRTC = TRANSPORTS["webrtc"]

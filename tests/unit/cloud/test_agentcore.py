@@ -10,7 +10,7 @@ from botocore.exceptions import ClientError
 from voicecore.cloud.resources import agentcore
 from voicecore.cloud.resources.agentcore import (
     RuntimeNotReady,
-    WrongPlatform,
+    WrongRuntimePlatform,
     mmdsv2_update,
     require_mmdsv2,
     require_platform,
@@ -121,6 +121,6 @@ def test_platform_is_checked_by_what_aws_runs() -> None:
     found = agentcore.find(AgentCoreDouble(DESCRIBED | {"platformVersion": "V2"}), "x")
     assert found is not None
     require_platform(found, "v2")
-    with pytest.raises(WrongPlatform, match="on platform v2, not v1") as error:
+    with pytest.raises(WrongRuntimePlatform, match="on platform v2, not v1") as error:
         require_platform(found, "v1")
     assert 'platform = "v2"' in str(error.value.hint)

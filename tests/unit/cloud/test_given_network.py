@@ -12,8 +12,8 @@ from tests.unit.cloud.deployments import ACCOUNT, OWN_VPC, WEBRTC, WEBSOCKET, de
 from voicecore.cloud.preflight.checks import CheckOutcome, CheckResult
 from voicecore.cloud.preflight.network import check_given_network, routes_of
 from voicecore.cloud.stacks.deployment import Deployment
-from voicecore.project.network_settings import VPC
 from voicecore.project.project import Vpc
+from voicecore.project.settings.network import VPC
 
 FAILED, PASSED, UNKNOWN = CheckOutcome.FAILED, CheckOutcome.PASSED, CheckOutcome.UNKNOWN
 SUBNET, GROUP, OTHER = "subnet-1", "sg-1", "210987654321"

@@ -22,8 +22,8 @@ from voicecore.cloud.stacks.agent_stack import foundation_of
 from voicecore.cloud.stacks.images_stack import images_stack
 from voicecore.cloud.stacks.network_stack import network_stack
 from voicecore.cloud.stacks.stack import Stack
-from voicecore.project.network_settings import PUBLIC, VPC
 from voicecore.project.project import Vpc
+from voicecore.project.settings.network import PUBLIC, VPC
 
 pytestmark = pytest.mark.slow
 

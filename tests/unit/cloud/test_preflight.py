@@ -19,9 +19,9 @@ from voicecore.cloud.preflight.checks import (
 from voicecore.cloud.resources.inventory import FoundResource
 from voicecore.cloud.stacks.deployment import Deployment, deployment_of
 from voicecore.cloud.stacks.network_stack import Egress
-from voicecore.project.network_settings import VPC
 from voicecore.project.project import Project, ServerSettings, Stage, Vpc
 from voicecore.project.settings.account_rules import AccountRules
+from voicecore.project.settings.network import VPC
 
 FAILED, PASSED, UNKNOWN = CheckOutcome.FAILED, CheckOutcome.PASSED, CheckOutcome.UNKNOWN
 

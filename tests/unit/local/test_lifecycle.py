@@ -33,8 +33,8 @@ BUSY_WITHOUT_STAMP = PingAnswer(True, None)
         (200, {"status": "HealthyBusy", "time_of_last_update": "x"}, PingAnswer(True, None, True)),
         (200, {"status": "HealthyBusy", "time_of_last_update": 1.5}, PingAnswer(True, None)),
         (200, {"status": "HealthyBusy", "time_of_last_update": True}, PingAnswer(True, None)),
-        (200, {"status": "healthy"}, None),
-        (200, ["Healthy"], None),
+        (200, {"status": "healthy"}, PingAnswer(False, None, other='{"status": "healthy"}')),
+        (200, ["Healthy"], PingAnswer(False, None, other='["Healthy"]')),
         (500, {"status": "Healthy"}, None),
     ],
 )
@@ -44,8 +44,13 @@ def test_ping_answer_is_parsed_or_ignored(
     assert read_ping(status, json.dumps(document).encode()) == expected
 
 
-def test_ping_answer_that_is_not_json_is_ignored() -> None:
-    assert read_ping(200, b"OK") is None
+@pytest.mark.parametrize(("body", "said"), [(b"OK", "OK"), (b"", "an empty body")])
+def test_undocumented_body_with_status_200_is_healthy_and_warned_of(body: bytes, said: str) -> None:
+    ping = read_ping(200, body)
+    assert ping and not ping.busy
+    advice = ping_advice([ping])
+    assert advice and f"answers {said}, which AWS does not document" in advice
+    assert "idle timeout" in advice
 
 
 def activity(

@@ -3,6 +3,7 @@
 import pytest
 
 from voicecore.local.api_errors import ApiError
+from voicecore.local.gateway.believed import believed_refusals
 from voicecore.local.gateway.request import (
     REQUEST_HEADER,
     SESSION_HEADER,
@@ -21,6 +22,7 @@ ARN = "arn:aws:bedrock-agentcore:us-east-1:000000000000:runtime/my_agent-local00
 ENCODED = ARN.replace(":", "%3A").replace("/", "%2F")
 CUSTOM = "X-Amzn-Bedrock-AgentCore-Runtime-Custom-"
 ACCOUNT = "000000000000"
+PLAIN = RequestTarget("ws", ARN, "DEFAULT")
 
 
 @pytest.mark.parametrize(
@@ -48,7 +50,17 @@ ACCOUNT = "000000000000"
         ("GET", "/runtimes/my-1/ws", "", 400),
         ("POST", f"/runtimes/{ENCODED}/ws", "", 400),
         ("GET", f"/runtimes/{ENCODED}/invocations", "", 400),
-        ("GET", f"/runtimes/{ARN}/ws", "", 401),
+        ("GET", f"/runtimes/{ARN}/ws", "", RequestTarget("ws", ARN, "DEFAULT", False)),
+        ("POST", f"/runtimes/{ENCODED}/commands", "", RequestTarget("commands", ARN, "DEFAULT")),
+        (
+            "GET",
+            f"/runtimes/{ENCODED}/invocations/.well-known/agent-card.json",
+            "",
+            RequestTarget("agent-card", ARN, "DEFAULT"),
+        ),
+        ("GET", f"/runtimes/{ARN}/more/ws", "", 401),
+        ("GET", "/runtimes/a/b/ws", f"accountId={ACCOUNT}", 401),
+        ("GET", "/runtimes//ws", "", 401),
         ("GET", f"/runtimes/{ENCODED}/ws/", "", 401),
         ("GET", f"/runtimes/{ENCODED}/ws/shells", "", 401),
         ("GET", "/ping", "", 401),
@@ -82,7 +94,8 @@ def test_unknown_runtime_or_endpoint_is_404(arn: str, qualifier: str, status: in
         ("a" * 32, False),
         ("a" * 33, True),
         ("a" * 100, True),
-        ("a" * 101, False),
+        ("a" * 256, True),
+        ("a" * 257, False),
         ("-" + "a" * 40, False),
         ("a_-9" * 10, True),
         ("a." * 20, False),
@@ -93,7 +106,7 @@ def test_unknown_runtime_or_endpoint_is_404(arn: str, qualifier: str, status: in
         ("CA" + "0" * 32, True),  # a Twilio CallSid
     ],
 )
-def test_session_id_has_33_to_100_characters_of_the_alphabet(
+def test_session_id_has_33_to_256_characters_of_the_alphabet(
     session_id: str, accepted: bool
 ) -> None:
     error = check_session_id(session_id)
@@ -106,6 +119,30 @@ def test_session_id_is_read_from_header_or_query() -> None:
     assert session_id_of({SESSION_HEADER: "one"}, "a=b") == "one"
     assert session_id_of({}, f"a=b&{SESSION_HEADER.lower()}=two") == "two"
     assert session_id_of({}, "a=b") is None
+    both = session_id_of({SESSION_HEADER: "unsigned"}, f"{SESSION_HEADER}=signed")
+    assert both == "signed"
+
+
+@pytest.mark.parametrize(
+    ("target", "session_id", "headers", "query", "words"),
+    [
+        (RequestTarget("ws", ARN, "DEFAULT", False), None, {}, "", "not percent-encoded"),
+        (PLAIN, "s" * 40, {SESSION_HEADER: "s" * 40}, "X-Amz-Signature=1", "beside a presigned"),
+        (PLAIN, "s" * 101, {}, "", "101 characters"),
+        (PLAIN, "s" * 100, {SESSION_HEADER: "s" * 100}, "", None),
+        (PLAIN, "s" * 40, {}, f"X-Amz-Signature=1&{SESSION_HEADER}={'s' * 40}", None),
+    ],
+)
+def test_requests_that_aws_may_refuse_are_known(
+    target: RequestTarget,
+    session_id: str | None,
+    headers: dict[str, str],
+    query: str,
+    words: str | None,
+) -> None:
+    found = [error.message for error in believed_refusals(target, session_id, headers, query)]
+    assert len(found) == (0 if words is None else 1)
+    assert words is None or words in found[0]
 
 
 def test_agent_sees_only_allowed_headers() -> None:

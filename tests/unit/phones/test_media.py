@@ -7,7 +7,7 @@ import pytest
 from voicecore.catalog.phones import PHONES
 from voicecore.catalog.phones.media import (
     KEYPAD,
-    BadFrame,
+    BadMessage,
     Clear,
     Mark,
     MediaStream,
@@ -168,7 +168,7 @@ def test_reads_the_frames_of_a_server(provider: str) -> None:
 def test_refuses_frames_that_the_provider_refuses(
     provider: str, message: str | bytes, reason: str
 ) -> None:
-    with pytest.raises(BadFrame, match=reason):
+    with pytest.raises(BadMessage, match=reason):
         PHONES[provider].media().read(STREAM, message)
 
 

@@ -47,13 +47,19 @@ def test_screen_of_80_columns() -> None:
         "agent    Hello, I am the support line. Hello, I am the support line. Hello, I am",
         "         the support line. Hello, I am the support line.",
         "you      What time is it?",
-        "agent    It is noon. —",
+        "agent    It is noon. (interrupted)",
         "         1.07 s · VAD 0.20 · STT 0.47 · turn 0.09 · LLM 0.01 · TTS 0.28 ·",
         "         transport 0.02",
         "·        clock took 3 ms",
         "",
         "q or Ctrl-C hangs up                       1 turn · median 1.07 s · worst 1.07 s",
     ]
+
+
+def test_answer_interrupted_before_it_was_heard_is_not_a_blank_line() -> None:
+    said = [Utterance("agent", "", interrupted=True)]
+    view = CallView("t", "s", 0, [], [], said, [], "")
+    assert text(render(view, 80, 24))[3] == "agent    (interrupted)"
 
 
 @pytest.mark.parametrize(("width", "height"), [(80, 24), (40, 10), (20, 5), (200, 60), (80, 3)])

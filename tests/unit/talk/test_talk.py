@@ -240,7 +240,11 @@ def test_fails_when_the_agent_hangs_up_early(tmp_path: Path, question: Path) -> 
         async with AgentStandIn(greeting="Goodbye.") as agent:
             talk = await Talk.start(agent, tmp_path, "--json", "--input", str(question))
             await talk.until("connected")
+            await agent.report("Bedrock cannot be reached")
+            await talk.until("error")
             await agent.cut(code=1000)
+            printed, _ = await talk.process.communicate()
+            assert b"was said. Its last error: Bedrock cannot be reached" in printed
             assert await talk.end() == 1
 
     run(test)

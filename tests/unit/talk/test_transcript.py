@@ -269,6 +269,21 @@ def test_sound_that_was_not_heard_is_a_note_until_the_next_is_heard() -> None:
     assert call.transcript.not_heard == ""
 
 
+def test_silence_has_the_reason_that_fits() -> None:
+    call = Call()
+    call.deliver(0, Connected(resumed=False))
+    call.transcript.voiced(0.02)
+    assert call.transcript.why_silent == "It did not hear you."
+    call.deliver(4, rtvi.Sound("too_quiet", "Too quiet: speak louder."))
+    assert call.transcript.why_silent == "Too quiet: speak louder."
+    call.transcript.typed("What time is it?", 5)
+    call.deliver(6, rtvi.Sound("not_speech", "A click."))
+    assert call.transcript.why_silent == "It understood you, but sent no sound."
+    call.deliver(7, rtvi.AgentError("no more credit" + "." * 20_000, fatal=False))
+    assert call.transcript.why_silent.startswith("Its last error: no more credit..")
+    assert len(call.transcript.why_silent) < 600
+
+
 def test_reason_for_silence_is_not_of_a_sound_before_the_typed_line() -> None:
     call = Call()
     call.deliver(1, rtvi.Sound("not_speech", "2.0 s of sound were not speech."))

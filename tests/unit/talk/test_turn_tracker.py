@@ -15,6 +15,9 @@ from voicecore.talk.channel import Connected, Delivery, Disconnected
 from voicecore.talk.transports import pipecat_frames, rtvi
 from voicecore.talk.turn_tracker import ANSWER_SECONDS, TurnTracker
 
+UNHEARD = rtvi.Sound("not_recognized", "No words were in it.")
+HEARD = rtvi.Sound("heard", "heard 1.0 s of speech")
+
 N = 300 if os.environ.get("CI") else 150
 BLOCK = 0.02
 CLEAR = pipecat_frames.Interruption()
@@ -120,6 +123,8 @@ def hold(world: World, limit: float = 400.0, begin: float = 0.0) -> Outcome:
             if isinstance(what, str):
                 tracker.sounded(when, when)
                 playing = when + 0.06
+            elif isinstance(what, rtvi.Sound):
+                tracker.outcome_told(what == HEARD, when)
             else:
                 tracker.receive(what, when)
             answer = tracker.take_answer()
@@ -248,6 +253,53 @@ def test_question_without_an_answer_is_told(length: float, how_far: str) -> None
     found = hold(world)
     assert not found.answered
     assert found.over == pytest.approx(ends + ANSWER_SECONDS + 0.6, abs=0.7)
+
+
+@given(seconds, st.booleans(), st.floats(3.5, 5.0))
+def test_question_that_the_agent_did_not_hear_is_told_early(
+    length: float, noticed: bool, after: float
+) -> None:
+    world = World()
+    ends = 1.5 + length
+    world.speak(1.0, ends)
+    if noticed:
+        world.report(1.2, rtvi.UserStarted())
+        world.report(ends + 0.5, rtvi.UserStopped())
+    world.report(ends + after, UNHEARD)
+    found = hold(world)
+    assert not found.answered
+    assert ends + after + 7 < found.over < ends + after + 9
+
+
+@settings(max_examples=N // 2, deadline=None)
+@given(seconds, replies, st.lists(st.tuples(st.floats(0, 12), st.sampled_from([HEARD, UNHEARD]))))
+def test_outcomes_of_other_sounds_cut_no_answer_short(
+    length: float, reply: Reply, outcomes: list[tuple[float, rtvi.Sound]]
+) -> None:
+    """Such as a click before the question, of which the agent tells 3 s later."""
+    world = World()
+    turn(world, 1.0, 1.3 + length, reply)
+    ends = world.ends
+    for at, outcome in outcomes:
+        world.report(at, outcome)
+    found = hold(world)
+    assert found.answered and found.over >= ends
+    assert found.figures == pytest.approx(world.figures, abs=0.021)
+
+
+@given(seconds, st.floats(3.5, 5.0), st.floats(0.0, 7.5), replies)
+def test_late_words_are_waited_for(length: float, after: float, later: float, reply: Reply) -> None:
+    """A slow recognizer finds them after the agent has told that there were none."""
+    world = World()
+    ends = 1.5 + length
+    world.speak(1.0, ends)
+    world.report(1.2, rtvi.UserStarted())
+    world.report(ends + 0.5, rtvi.UserStopped())
+    world.report(ends + after, UNHEARD)
+    words_at = ends + after + later
+    world.report(words_at, rtvi.UserTranscription("words", True))
+    world.reply(words_at, reply, ends)
+    sure(hold(world), world)
 
 
 @given(replies)

@@ -75,7 +75,7 @@ MediaCommand = Play | Mark | Clear | Press
 """A server's request to the provider over the media socket."""
 
 
-class BadFrame(Exception):
+class BadMessage(Exception):
     """A message that the provider refuses; the message says why."""
 
 
@@ -140,7 +140,7 @@ class MediaProtocol(ABC):
 
     @abstractmethod
     def read(self, stream: MediaStream, message: str | bytes) -> MediaCommand:
-        """Return what a server's message asks for. Raises BadFrame."""
+        """Return what a server's message asks for. Raises BadMessage."""
 
 
 class JsonMedia(MediaProtocol):
@@ -174,12 +174,12 @@ class JsonMedia(MediaProtocol):
         return {self.number_key: str(number), self.stream_key: stream.id}
 
     def read(self, stream: MediaStream, message: str | bytes) -> MediaCommand:
-        """Return what a server's message asks for. Raises BadFrame."""
+        """Return what a server's message asks for. Raises BadMessage."""
         if isinstance(message, bytes):
-            raise BadFrame("a binary message")
+            raise BadMessage("a binary message")
         body = json_object(message)
         if self.names_stream and body.get(self.stream_key) != stream.id:
-            raise BadFrame(
+            raise BadMessage(
                 f"{self.stream_key} {body.get(self.stream_key)!r} is not this call's stream"
             )
         play, mark, clear = self.command_events
@@ -193,26 +193,26 @@ class JsonMedia(MediaProtocol):
         return self.other(body)
 
     def audio_in(self, media: Mapping[str, Any]) -> bytes:
-        """Return the audio of a message. Raises BadFrame."""
+        """Return the audio of a message. Raises BadMessage."""
         payload = media.get("payload")
         try:
             audio = base64.b64decode(payload, validate=True) if isinstance(payload, str) else b""
         except ValueError:  # of base64, or of text that is not ASCII
-            raise BadFrame("a payload that is not base64") from None
+            raise BadMessage("a payload that is not base64") from None
         if not audio or (self.plays == PCM and len(audio) % 2):
-            raise BadFrame(f"{len(audio)} bytes of audio")
+            raise BadMessage(f"{len(audio)} bytes of audio")
         return audio
 
     def mark_in(self, body: Mapping[str, Any]) -> str:
-        """Return the name of a mark. Raises BadFrame."""
+        """Return the name of a mark. Raises BadMessage."""
         name = _inner(body, "mark").get("name")
         if not isinstance(name, str) or not name:
-            raise BadFrame("a mark without a name")
+            raise BadMessage("a mark without a name")
         return name
 
     def other(self, body: Mapping[str, Any]) -> MediaCommand:
-        """Return what a message of another event asks for. Raises BadFrame."""
-        raise BadFrame(f"the event {body.get('event')!r}")
+        """Return what a message of another event asks for. Raises BadMessage."""
+        raise BadMessage(f"the event {body.get('event')!r}")
 
 
 def numbered(position: StreamPosition, audio: bytes) -> dict[str, Any]:
@@ -230,18 +230,18 @@ def compact(message: Mapping[str, Any]) -> str:
 
 
 def json_object(message: str) -> dict[str, Any]:
-    """Return the object in a text message. Raises BadFrame."""
+    """Return the object in a text message. Raises BadMessage."""
     try:
         body = json_text.parse(message)
     except json_text.NotJson:
-        raise BadFrame("a text that is not JSON") from None
+        raise BadMessage("a text that is not JSON") from None
     if not isinstance(body, dict):
-        raise BadFrame("JSON that is not an object")
+        raise BadMessage("JSON that is not an object")
     return cast("dict[str, Any]", body)
 
 
 def _inner(body: Mapping[str, Any], key: str) -> Mapping[str, Any]:
     value = body.get(key)
     if not isinstance(value, dict):
-        raise BadFrame(f"a message without {key!r}")
+        raise BadMessage(f"a message without {key!r}")
     return cast("dict[str, Any]", value)

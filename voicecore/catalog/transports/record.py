@@ -20,8 +20,10 @@ class Transport:
     name: str
     title: str
     summary: str
-    consistency: str
+    audio: str
+    """How the audio sounds on networks that lose packets."""
     effort: str
+    """How much there is to set up."""
     best_for: str
     pipecat_extras: tuple[str, ...]
     """Extras of pipecat-ai that the agent needs for this transport."""

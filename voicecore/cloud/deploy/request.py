@@ -13,8 +13,8 @@ from voicecore.cloud.stacks import turn_channels
 from voicecore.cloud.stacks.deployment import Deployment
 from voicecore.cloud.stacks.env_split import SECRET_VARIABLE, Environment, split_agent_env
 from voicecore.project.dotenv import dotenv_of
-from voicecore.project.network_settings import PUBLIC, VPC
 from voicecore.project.project import Project
+from voicecore.project.settings.network import PUBLIC, VPC
 from voicecore.project.settings.programs import AGENT
 
 

@@ -19,8 +19,8 @@ from voicecore.cloud.iam.statements import (
 from voicecore.cloud.stacks import turn_channels
 from voicecore.cloud.stacks.deployment import Deployment
 from voicecore.project import aws_names
-from voicecore.project.network_settings import VPC
 from voicecore.project.settings import account_rules
+from voicecore.project.settings.network import VPC
 
 # Services that create a role in the account: the first at the account's first runtime, in any
 # network (runtime-permissions), the second at its first runtime in a VPC (agentcore-vpc).

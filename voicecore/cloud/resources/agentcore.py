@@ -41,7 +41,7 @@ class RuntimeNotReady(AwsRefused):
     """The runtime did not become READY."""
 
 
-class WrongPlatform(AwsRefused):
+class WrongRuntimePlatform(AwsRefused):
     """AWS runs the runtime on another platform than the stage says."""
 
 
@@ -134,12 +134,12 @@ def require_mmdsv2(client: Any, runtime_id: str, pause: Sleep = time.sleep) -> R
 
 
 def require_platform(runtime: Runtime, platform: str) -> None:
-    """Raise WrongPlatform unless the runtime is on this platform.
+    """Raise WrongRuntimePlatform unless the runtime is on this platform.
 
     Only GetAgentRuntime tells: the answers to create, update and list do not.
     """
     if runtime.platform != platform:
-        raise WrongPlatform(
+        raise WrongRuntimePlatform(
             f"AWS runs {runtime.name} on platform {runtime.platform}, not {platform}; callers keep "
             "the version of before.",
             f'Set platform = "{runtime.platform}" in voicecore.toml, and deploy again.',

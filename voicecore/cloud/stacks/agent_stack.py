@@ -37,7 +37,7 @@ from voicecore.cloud.stacks.stack import (
 from voicecore.cloud.stacks.versions import Version
 from voicecore.console.errors import ExitCode, VoicecoreError
 from voicecore.project import aws_names
-from voicecore.project.network_settings import VPC
+from voicecore.project.settings.network import VPC
 
 IMAGE_URI = "ImageUri"
 LIVE_VERSION = "LiveVersion"

@@ -18,9 +18,9 @@ from voicecore.catalog.turn_sources import KVS
 from voicecore.project import aws_names
 from voicecore.project.defaults import DEFAULT_STAGE
 from voicecore.project.identity import Owner
-from voicecore.project.network_settings import VPC
 from voicecore.project.project import Project, Stage, TurnSettings, Vpc
 from voicecore.project.settings.account_rules import AccountRules
+from voicecore.project.settings.network import VPC
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from voicecore.cloud.stacks.deployment import Deployment
 from voicecore.cloud.stacks.stack import Resource
 from voicecore.console.errors import ExitCode, VoicecoreError
 from voicecore.project import aws_names
-from voicecore.project.network_settings import PUBLIC
+from voicecore.project.settings.network import PUBLIC
 
 # Hard limits of one channel (Kinesis Video Streams Developer Guide, kvswebrtc-limits).
 CREDENTIALS_PER_SECOND = 5

@@ -63,7 +63,7 @@ def run(context: Context, options: InitOptions) -> ExitCode:
         context.output.json(_choices())
         return ExitCode.OK
 
-    parent = options.directory or context.cwd
+    parent = context.cwd / (options.directory or "")
     given = _given(options)
     _check(given)
     if context.interactive and not options.yes and not options.json:

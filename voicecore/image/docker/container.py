@@ -41,6 +41,11 @@ def run_argv(
     ]
 
 
+def exec_argv(endpoint: EngineEndpoint, name: str) -> list[str]:
+    """Return the command that runs the shell command after it in the container."""
+    return [*_docker(endpoint), "exec", name, "/bin/sh", "-c"]
+
+
 def remove_argv(endpoint: EngineEndpoint, name: str) -> list[str]:
     """Return the command that removes the container, running or not."""
     return [*_docker(endpoint), "rm", "--force", "--volumes", name]

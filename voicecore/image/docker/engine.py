@@ -49,7 +49,7 @@ class ImageNotInEngine(VoicecoreError):
     """The engine does not have the image."""
 
 
-class WrongPlatform(VoicecoreError):
+class WrongImagePlatform(VoicecoreError):
     """The image is not linux/arm64, the only platform that AgentCore runs."""
 
 
@@ -152,12 +152,14 @@ class Engine:
         """Return the image `reference`; its first `base_layers` layers are its base's.
 
         An engine stores layers uncompressed, so their compressed size is unknown. The digest is
-        empty if the engine creates the manifest on push. Raises ImageNotInEngine or WrongPlatform.
+        empty if the engine creates the manifest on push.
+
+        Raises ImageNotInEngine or WrongImagePlatform.
         """
         attributes = self._attributes(reference)
         platform = f"{attributes['Os']}/{attributes['Architecture']}"
         if platform != PLATFORM:
-            raise WrongPlatform(
+            raise WrongImagePlatform(
                 f"{reference} is {platform}; AgentCore runs only {PLATFORM}.",
                 "Start the last stage of agent/Dockerfile with:  FROM --platform=linux/arm64 $BASE",
             )

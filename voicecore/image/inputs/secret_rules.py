@@ -41,7 +41,7 @@ _WORD = re.compile(
 
 
 @dataclass(frozen=True)
-class Rule:
+class SecretPattern:
     """A pattern of secrets."""
 
     what: str
@@ -103,8 +103,8 @@ def _line_around(window: bytes, match: re.Match[bytes]) -> bytes:
     return window[window.rfind(b"\n", low, match.start()) + 1 : end if end >= 0 else high]
 
 
-def _rule(what: str, anchors: str, pattern: str, lower: bool = False) -> Rule:
-    return Rule(
+def _rule(what: str, anchors: str, pattern: str, lower: bool = False) -> SecretPattern:
+    return SecretPattern(
         what, tuple(anchors.lower().encode().split(b"|")), re.compile(pattern.encode()), lower
     )
 
@@ -229,7 +229,7 @@ _KEPT = (
 
 
 @cache
-def _all_rules() -> Sequence[Rule]:
+def _all_rules() -> Sequence[SecretPattern]:
     # Imported late: only a build needs it.
     from detect_secrets.core.plugins.util import (  # pyright: ignore[reportMissingTypeStubs]
         get_mapping_from_secret_type_to_class,

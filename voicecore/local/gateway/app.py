@@ -14,12 +14,17 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, TypeVar, cast
+from urllib.parse import quote
 
 import aiohttp
 from aiohttp import web
 
 from voicecore.local.api_errors import ApiError, RequestRefused, agent_failed, validation_error
+from voicecore.local.gateway.believed import believed_refusals
+from voicecore.local.gateway.commands import read_command, stream_command
+from voicecore.local.gateway.jwt_authorizer import SUBPROTOCOL, JwtAuthorizer, JwtVerifier
 from voicecore.local.gateway.request import (
+    CARD_PATH,
     SESSION_HEADER,
     STATUS_PATH,
     Operation,
@@ -50,6 +55,9 @@ class GatewayConfig:
     qualifiers: Sequence[str]
     credentials: LocalCredentials
     allowlist: Sequence[str]
+    strict: bool = False
+    """Refuse what AWS is only believed to refuse."""
+    authorizer: JwtAuthorizer | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +71,7 @@ class _AgentRequest:
 
 
 class Gateway:
-    """Answers the three operations of the data plane."""
+    """Answers the operations of the data plane."""
 
     def __init__(
         self,
@@ -80,6 +88,8 @@ class Gateway:
         self._clock = clock
         self._on_event = on_event
         self._status = status
+        self._warned: set[str] = set()
+        self._verifier = JwtVerifier(config.authorizer, http) if config.authorizer else None
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Answer a request; turn a refusal into its error response."""
@@ -88,11 +98,17 @@ class Gateway:
                 await self._signed_body(request)
                 return web.json_response(self._status().document())
             accepted = await self._check(request)
-            if accepted.operation == "stopruntimesession":
-                return self._stop(accepted)
-            if accepted.operation == "ws":
-                return await self._websocket(request, accepted)
-            return await self._invoke(request, accepted)
+            match accepted.operation:
+                case "stopruntimesession":
+                    return self._stop(accepted)
+                case "ws":
+                    return await self._websocket(request, accepted)
+                case "commands":
+                    return await self._command(request, accepted)
+                case "invocations":
+                    return await self._invoke(request, accepted)
+                case "agent-card":
+                    return await self._invoke(request, accepted, "GET", CARD_PATH)
         except RequestRefused as refused:
             error = refused.error
             text = f"{error.status} {error.kind}: {error.message}"
@@ -100,7 +116,17 @@ class Gateway:
             late = request.path.endswith("/stopruntimesession") and error.status == 404
             kind: EventKind = "advice" if late else "refused"
             self._on_event(RuntimeEvent(kind, text, _named_session(request), error.hint))
-            return web.json_response(error.body(), status=error.status, headers=error.headers())
+            headers = error.headers() | self._challenge(error)
+            return web.json_response(error.body(), status=error.status, headers=headers)
+
+    def _challenge(self, error: ApiError) -> dict[str, str]:
+        """Return the header by which OAuth clients find the issuer (DG:runtime-oauth)."""
+        if error.status != 401 or self._verifier is None:
+            return {}
+        arn = quote(self._config.arn, safe="")
+        host = f"https://bedrock-agentcore.{self._config.region}.amazonaws.com"
+        metadata = f"{host}/runtimes/{arn}/invocations/.well-known/oauth-protected-resource"
+        return {"WWW-Authenticate": f'Bearer resource_metadata="{metadata}"'}
 
     async def _check(self, request: web.Request) -> _AgentRequest:
         path, _, query = request.raw_path.partition("?")
@@ -108,7 +134,7 @@ class Gateway:
         target = _unless_refused(
             parse_target(request.method, path, query, config.arn.split(":")[4])
         )
-        body = await self._signed_body(request)
+        body = await self._authorized_body(request)
         _unless_refused(check_target(target, config.arn, config.qualifiers))
         session_id = session_id_of(request.headers, query)
         if session_id is not None:
@@ -117,11 +143,32 @@ class Gateway:
             raise RequestRefused(
                 validation_error("runtimeSessionId is required.", f"Send {SESSION_HEADER}.")
             )
+        for error in believed_refusals(target, session_id, request.headers, query):
+            self._refuse_or_warn(error)
         session_id = session_id or make_session_id()
-        headers = agent_headers(
-            request.headers, query, config.allowlist, session_id, make_session_id()
-        )
+        # An agent may see a token, and never a signature.
+        hidden = "" if self._verifier else "authorization"
+        sent = {name: v for name, v in request.headers.items() if name.lower() != hidden}
+        headers = agent_headers(sent, query, config.allowlist, session_id, make_session_id())
         return _AgentRequest(target.operation, session_id, _unless_refused(headers), body)
+
+    def _refuse_or_warn(self, error: ApiError) -> None:
+        """Refuse a request that AWS is believed to refuse, or warn of it once."""
+        if self._config.strict:
+            raise RequestRefused(error)
+        if error.hint not in self._warned:
+            self._warned.add(error.hint)
+            text = f"AWS may refuse this, and --strict does: {error.message} {error.hint}"
+            self._on_event(RuntimeEvent("advice", text))
+
+    async def _authorized_body(self, request: web.Request) -> bytes:
+        """Return the body of a request that the runtime's authorizer accepts."""
+        if self._verifier is None:
+            return await self._signed_body(request)
+        presigned = "X-Amz-Signature" in request.query
+        if error := await self._verifier.check(request.headers, presigned):
+            raise RequestRefused(error)
+        return await _body(request)
 
     async def _signed_body(self, request: web.Request) -> bytes:
         """Return the body of a request with a valid signature. Raises RequestRefused."""
@@ -139,14 +186,26 @@ class Gateway:
         self._sessions.stop(accepted.session_id)
         return web.json_response({}, headers={SESSION_HEADER: accepted.session_id})
 
-    async def _invoke(self, request: web.Request, accepted: _AgentRequest) -> web.StreamResponse:
+    async def _command(self, request: web.Request, accepted: _AgentRequest) -> web.StreamResponse:
+        command = _unless_refused(read_command(accepted.body))
+        session = await self._sessions.obtain(accepted.session_id)
+        return await stream_command(request, session, command, self._clock)
+
+    async def _invoke(
+        self,
+        request: web.Request,
+        accepted: _AgentRequest,
+        method: str = "POST",
+        path: str = "/invocations",
+    ) -> web.StreamResponse:
         session = await self._sessions.obtain(accepted.session_id)
         with session.request():
             try:
                 async with asyncio.timeout(self._clock.real(SYNC_REQUEST_SECONDS)):
-                    answer = await self._http.post(
-                        _url(session, "/invocations"),
-                        data=accepted.body,
+                    answer = await self._http.request(
+                        method,
+                        _url(session, path),
+                        data=accepted.body or None,
                         headers={**accepted.headers, **_key(session)},
                         allow_redirects=False,
                     )
@@ -193,6 +252,7 @@ class Gateway:
             decode_text=False,
             max_msg_size=MESSAGE_LIMIT,
             timeout=2.0,
+            protocols=(SUBPROTOCOL,) if self._verifier else (),
         )
         if not client.can_prepare(request).ok:
             raise RequestRefused(

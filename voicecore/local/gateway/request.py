@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
-from urllib.parse import parse_qsl, unquote
+from urllib.parse import parse_qsl, quote, unquote
 
 from voicecore.console.errors import ExitCode, VoicecoreError
 from voicecore.local.api_errors import ApiError, not_found, unknown_path, validation_error
@@ -28,8 +28,17 @@ REQUEST_HEADER = "X-Amzn-Bedrock-AgentCore-Runtime-Request-Id"
 USER_HEADER = "X-Amzn-Bedrock-AgentCore-Runtime-User-Id"
 CUSTOM_PREFIX = "x-amzn-bedrock-agentcore-runtime-custom-"
 
-Operation = Literal["invocations", "ws", "stopruntimesession"]
-_METHODS: Mapping[str, str] = {"invocations": "POST", "ws": "GET", "stopruntimesession": "POST"}
+Operation = Literal["invocations", "ws", "stopruntimesession", "commands", "agent-card"]
+CARD_PATH = "/.well-known/agent-card.json"
+_OPERATIONS: Mapping[str, tuple[Operation, str]] = {
+    "/invocations": ("invocations", "POST"),
+    "/ws": ("ws", "GET"),
+    "/stopruntimesession": ("stopruntimesession", "POST"),
+    "/commands": ("commands", "POST"),
+    f"/invocations{CARD_PATH}": ("agent-card", "GET"),
+}
+"""Operations and their methods, by the end of the path (API reference)."""
+_RUNTIMES = "/runtimes/"
 
 # runtime-header-allowlist and the SDK's RESTRICTED_HEADERS (runtime/models.py).
 # fmt: off
@@ -58,6 +67,8 @@ class RequestTarget:
     operation: Operation
     arn: str
     qualifier: str
+    encoded: bool = True
+    """Whether the ARN in the path is percent-encoded, as AWS documents."""
 
 
 def parse_target(method: str, path: str, query: str, account: str) -> RequestTarget | ApiError:
@@ -66,27 +77,30 @@ def parse_target(method: str, path: str, query: str, account: str) -> RequestTar
     `account` is the account of the local ARN: a path with the runtime ID instead of the ARN
     needs `accountId` in the query (API reference, InvokeAgentRuntime).
     """
-    parts = path.split("/")
-    if len(parts) != 4 or parts[:2] != ["", "runtimes"] or parts[3] not in _METHODS:
+    end = next((end for end in _OPERATIONS if path.endswith(end)), None)
+    raw = path[len(_RUNTIMES) : -len(end)] if end and path.startswith(_RUNTIMES) else ""
+    name = unquote(raw)
+    # An ARN has one '/', and stands in the path with it when it is not encoded.
+    if end is None or not raw or raw.count("/") > (1 if name.startswith("arn:") else 0):
         return unknown_path(
             "Missing Authentication Token",
-            "Use /runtimes/<percent-encoded ARN>/invocations, /ws or /stopruntimesession; "
-            "encode the ARN's ':' as %3A and its '/' as %2F.",
+            "Use /runtimes/<percent-encoded ARN>/invocations, /ws, /stopruntimesession or "
+            "/commands; encode the ARN's ':' as %3A and its '/' as %2F.",
         )
-    operation: Operation = parts[3]  # pyright: ignore[reportAssignmentType]
-    if method != _METHODS[operation]:
+    operation, allowed = _OPERATIONS[end]
+    if method != allowed:
         return validation_error(
-            f"{method} is not supported on /{operation}.",
-            f"Use {_METHODS[operation]}; /ws takes a WebSocket upgrade, /invocations a POST.",
+            f"{method} is not supported on {end}.",
+            f"Use {allowed}; /ws takes a WebSocket upgrade, /invocations a POST.",
         )
     parameters = dict(parse_qsl(query, keep_blank_values=True))
-    name = unquote(parts[2])
     if not name.startswith("arn:") and parameters.get("accountId") != account:
         return validation_error(
             "accountId is required when the runtime is addressed by its ID.",
             f"Add ?accountId={account}, or use the full ARN.",
         )
-    return RequestTarget(operation, name, parameters.get("qualifier", "DEFAULT"))
+    encoded = raw.upper() == quote(name, safe="").upper()
+    return RequestTarget(operation, name, parameters.get("qualifier", "DEFAULT"), encoded)
 
 
 def check_target(target: RequestTarget, arn: str, qualifiers: Iterable[str]) -> ApiError | None:
@@ -104,9 +118,9 @@ def check_target(target: RequestTarget, arn: str, qualifiers: Iterable[str]) -> 
 
 
 def session_id_of(headers: Mapping[str, str], query: str) -> str | None:
-    """Return the caller's session ID, from its header or from the (signed) query."""
+    """Return the caller's session ID, from the query, which is signed, or from its header."""
     parameters = {name.lower(): value for name, value in parse_qsl(query, keep_blank_values=True)}
-    return headers.get(SESSION_HEADER) or parameters.get(SESSION_HEADER.lower())
+    return parameters.get(SESSION_HEADER.lower()) or headers.get(SESSION_HEADER)
 
 
 def make_session_id() -> str:
@@ -115,7 +129,7 @@ def make_session_id() -> str:
 
 
 def check_session_id(session_id: str) -> ApiError | None:
-    """Return a 400 unless the ID has 33 to 100 characters that AWS's answers may contain."""
+    """Return a 400 unless the ID has 33 to 256 characters that AWS's answers may contain."""
     if not SESSION_ID_MIN <= len(session_id) <= SESSION_ID_MAX:
         return validation_error(
             f"Value at 'runtimeSessionId' failed to satisfy constraint: it has {len(session_id)} "

@@ -25,7 +25,6 @@ from botocore.compat import HTTPHeaders
 from botocore.credentials import Credentials
 
 from voicecore.local.api_errors import ApiError, access_denied
-from voicecore.local.gateway.request import SESSION_HEADER
 from voicecore.local.limits import CLOCK_SKEW_MAX, PRESIGNED_EXPIRES_MAX
 
 SERVICE = "bedrock-agentcore"
@@ -175,7 +174,10 @@ def _check_fields(
     if sent.access_key_id != credentials.access_key_id:
         return access_denied(
             "The security token included in the request is invalid.",
-            "Use the access key in .voicecore/dev.json; each run creates a new one.",
+            f"It is signed with {sent.access_key_id}; `voicecore dev` expects the key that it puts "
+            "into AWS_ACCESS_KEY_ID of the session server, and a new one in each run. If a .env "
+            "file sets AWS_ACCESS_KEY_ID and the server loads it with override=True, remove it "
+            'there. Elsewhere:  eval "$(voicecore dev --env)"',
         )
     if (sent.region, sent.service) != (region, SERVICE):
         return access_denied(
@@ -185,11 +187,6 @@ def _check_fields(
     if "host" not in sent.signed_headers:
         return access_denied(
             "'Host' must be a signed header.", "Sign with botocore, which always signs Host."
-        )
-    if sent.expires is not None and _by_name(request.headers).get(SESSION_HEADER.lower()):
-        return access_denied(
-            "The session ID must be inside the presigned URL.",
-            f"Add {SESSION_HEADER} as a query parameter before signing, not as a header after.",
         )
     return _check_time(sent, now)
 

@@ -20,6 +20,7 @@ from voicecore.local.sessions.live_session import CloseReason
 # aiohttp refuses a message of exactly its limit, and counts the whole message: a fragmented message
 # may have 64 KB in total here, in AWS in each fragment.
 MESSAGE_LIMIT = FRAME_BYTES_MAX + 1
+_BURST = 2 * FRAMES_PER_SECOND_MAX
 _CLOSE_SECONDS = 2.0  # real; a peer that does not read must not delay the end of the session
 
 
@@ -49,32 +50,31 @@ class WebSocketPeer(Protocol):
 
 
 class FrameMeter:
-    """Counts the frames of one direction within each second.
+    """Counts the frames of one direction against 250 a second.
 
-    After seconds without a frame, those of that time are admitted too: this process may have been
+    AWS does not say where its seconds begin, so it admits everything that has at most 250 frames
+    in each second of some clock: 500 at once, where two seconds meet, and 250 a second after that.
+    A silence of more than a second admits the frames of its time, too: this process may have been
     stopped, as on a laptop that sleeps, and finds them all at once.
     """
 
-    __slots__ = ("_backlog", "_count", "_second")
+    __slots__ = ("_last", "_left")
 
     def __init__(self) -> None:
-        self._count = 0
-        self._second: int | None = None
-        self._backlog = 0
+        self._left = float(_BURST)
+        self._last: float | None = None
 
     def admits(self, seconds: float) -> bool:
-        """Count a frame at `seconds`; return False if it exceeds the limit of its second."""
-        second = int(seconds)
-        if second != self._second:
-            missed = 0 if self._second is None else second - self._second - 1
-            if missed or self._count <= FRAMES_PER_SECOND_MAX:
-                self._backlog = missed * FRAMES_PER_SECOND_MAX
-            self._second, self._count = second, 0
-        self._count += 1
-        if self._count <= FRAMES_PER_SECOND_MAX:
-            return True
-        self._backlog -= 1
-        return self._backlog >= 0
+        """Count a frame at `seconds`; return False if it exceeds the limit."""
+        gap = 0.0 if self._last is None else seconds - self._last
+        self._last = seconds
+        earned = gap * FRAMES_PER_SECOND_MAX
+        if gap > 1.0:
+            self._left = _BURST + earned
+        else:  # what a silence admitted beyond a burst is lost at the rate at which it was earned
+            self._left = max(min(self._left + earned, _BURST), self._left - earned)
+        self._left -= 1
+        return self._left >= 0
 
 
 async def relay(

@@ -66,7 +66,8 @@ class NatEnvironment:
             "DOCKER_CONTAINER": "1",
         }
         argv = tuple(self.inside.argv(*spec.argv))
-        return replace(spec, argv=argv, env=env, host=self.address)
+        shell = tuple(self.inside.argv(*spec.shell))
+        return replace(spec, argv=argv, env=env, host=self.address, shell=shell)
 
     def turn_variables(self, env: Mapping[str, str]) -> dict[str, str]:
         """Return the variables for our TURN server; none if `env` configures another."""

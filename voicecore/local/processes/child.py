@@ -80,6 +80,10 @@ class Reaper:
         """Stop watching `group`: it has ended, and the system may reuse its number."""
         self._write(f"-{group}\n")
 
+    def afterwards(self, command: Sequence[str]) -> None:
+        """Run `command` when the block ends or this process dies."""
+        self._write(f"!{json.dumps(command)}\n")
+
     def _write(self, line: str) -> None:
         if self._process and self._process.stdin:
             self._process.stdin.write(line.encode())

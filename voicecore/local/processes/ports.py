@@ -39,7 +39,7 @@ def reserved_port(requested: int | None, default: int, tries: int = 100) -> Gene
         # The UDP port of the same number is the lock: the system gives it to one process only, and
         # releases it however the process ends.
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as lock:
-            if _binds(lock, port) and _is_free(port):
+            if _binds(lock, port) and is_free(port):
                 yield port
                 return
     used = f"Port {first} is" if first == last else f"Ports {first} to {last} are all"
@@ -50,7 +50,8 @@ def reserved_port(requested: int | None, default: int, tries: int = 100) -> Gene
     )
 
 
-def _is_free(port: int) -> bool:
+def is_free(port: int) -> bool:
+    """Return whether no program listens on the port. Raises PortUnavailable."""
     with socket.socket() as probe:
         # Servers set this too: closed connections on the port do not block it.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

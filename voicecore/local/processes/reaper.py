@@ -4,7 +4,7 @@ It runs as a separate process (see `child.Reaper`). Its stdin is a pipe from the
 "-PID" lines name the process groups to end once the pipe closes, and the kernel closes it however
 the runtime dies. (Linux's PR_SET_PDEATHSIG spares grandchildren and does not exist on macOS.) A
 command may follow "+PID" as a JSON list: it runs after the group has ended, and removes what is not
-part of the group, such as a container.
+part of the group, such as a container. "!" and a command: it runs at the end in any case.
 """
 
 import json
@@ -20,7 +20,11 @@ GRACE = 2.0  # seconds between SIGTERM and SIGKILL
 def main() -> None:
     """Read the list of groups until stdin closes, then end the groups that are left on it."""
     watched: dict[int, list[str]] = {}
+    afterwards: list[list[str]] = []
     for line in sys.stdin:
+        if line[0] == "!":
+            afterwards.append(json.loads(line[1:]))
+            continue
         group, _, cleanup = line[1:].partition(" ")
         if line[0] == "+":
             watched[int(group)] = json.loads(cleanup)
@@ -28,7 +32,7 @@ def main() -> None:
             watched.pop(int(group), None)
     _end(set(watched))
     quiet = subprocess.DEVNULL
-    commands = [cleanup for cleanup in watched.values() if cleanup]
+    commands = [cleanup for cleanup in watched.values() if cleanup] + afterwards
     for running in [subprocess.Popen(c, stdin=quiet, stdout=quiet, stderr=quiet) for c in commands]:
         running.wait()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -42,6 +42,7 @@ class SessionServerProcess:
         reaper: Reaper,
         log: Path,
         on_lines: Callable[[list[str]], None],
+        prefix: Sequence[str] = (),
     ) -> None:
         self._program = program
         self._folder = program.folder
@@ -50,6 +51,7 @@ class SessionServerProcess:
         self._reaper = reaper
         self._log = log
         self._on_lines = on_lines
+        self._prefix = prefix
         self._run = uuid.uuid4().hex
         self._tail: list[str] = []
         self._child: Child | None = None
@@ -81,7 +83,8 @@ class SessionServerProcess:
         return f"http://127.0.0.1:{self._port}"
 
     async def _start(self) -> None:
-        argv = [word.replace("$PORT", str(self._port)) for word in command_of(self._program)]
+        command = [word.replace("$PORT", str(self._port)) for word in command_of(self._program)]
+        argv = [*self._prefix, *command]
         hosts = filter(None, ("127.0.0.1", "localhost", _host_of(self._env.get("PUBLIC_URL", ""))))
         env = {
             **self._env,

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import secrets
+import signal
 import time
+from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections import deque
-from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import ExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +21,7 @@ from voicecore.console.errors import VoicecoreError
 from voicecore.local.in_agent import CONTROL
 from voicecore.local.limits import STOP_GRACE
 from voicecore.local.processes.child import Child, Reaper, last_error
-from voicecore.local.processes.ports import free_port
+from voicecore.local.processes.ports import free_port, is_free
 from voicecore.local.sessions.lifecycle import PingAnswer, read_ping
 from voicecore.local.sessions.log_writer import SessionLog, turn_of
 from voicecore.local.sessions.snapshot import (
@@ -29,6 +32,7 @@ from voicecore.local.sessions.snapshot import (
 
 PING_TIMEOUT = 2.0  # seconds; the next ping is due then (limits.PING_INTERVAL)
 _START_POLL = 0.05  # seconds between pings while the process starts
+_PORT_SECONDS = 5.0  # for a port that the last session still uses
 
 # Generated agents refuse requests without this key (internal/gateway_only.py): without it, other
 # users of the machine, and web pages in its browsers, could speak to them.
@@ -50,6 +54,10 @@ class AgentSpec:
     """Address at which the agent listens."""
     restorable: bool = False
     """Whether the process can be frozen, and restored for each session (see `restorable`)."""
+    port: int = 0
+    """Port at which it always listens; 0 if it listens on `$PORT`."""
+    shell: tuple[str, ...] = ("/bin/sh", "-c")
+    """Command that runs a shell command where the agent runs."""
 
 
 def restorable(spec: AgentSpec) -> AgentSpec:
@@ -94,6 +102,7 @@ class AgentProcess:
         self._tail: deque[str] = deque(maxlen=200)
         self._control: SnapshotControl | None = None
         self._child: Child
+        self._spec: AgentSpec
         self.url = url
         self.headers = {KEY_HEADER: key}
         """Headers that each request to the agent needs."""
@@ -104,10 +113,13 @@ class AgentProcess:
 
     @classmethod
     async def start(cls, spec: AgentSpec, version: int, host: AgentHost) -> AgentProcess:
-        """Start the agent on a free port."""
-        port, key = free_port(), secrets.token_urlsafe(32)
+        """Start the agent on its own port, or else on a free one."""
+        port, key = spec.port or free_port(), secrets.token_urlsafe(32)
+        if spec.port:
+            await _require_free(port)
         agent = cls(host, f"http://{spec.host}:{port}", key, version)
         env = {**spec.env, "PORT": str(port), KEY_VARIABLE: key, "PYTHONUNBUFFERED": "1"}
+        agent._spec = replace(spec, env=env)
         argv = [word.replace("$PORT", str(port)) for word in spec.argv]
         with ExitStack() as stack:
             passed: list[int] = []
@@ -159,6 +171,7 @@ class AgentProcess:
                 f"Could not restore the agent: {error}.", f"Log: {self._log.open(None)}"
             ) from error
         session._child = Child(process, self._host.reaper, session._receive)
+        session._spec = self._spec
         return session
 
     async def sessions_ended(self) -> None:
@@ -222,7 +235,8 @@ class AgentProcess:
                     f"Runtime initialization time exceeded: the agent did not answer /ping within "
                     f"{self._host.start_limit:g}s.",
                     f"Load models when you build the image, import late, and serve GET /ping on "
-                    f"$PORT. Log: {self._log.open(None)}",
+                    f"$PORT. A program that always listens on one port needs `port = 8080` under "
+                    f"[agent] in voicecore.toml. Log: {self._log.open(None)}",
                 )
             self.healthy = await self.ping() is not None
             if not self.healthy:
@@ -253,6 +267,28 @@ class AgentProcess:
         except (aiohttp.ClientError, TimeoutError):
             return False
 
+    @asynccontextmanager
+    async def command(self, text: str) -> AsyncGenerator[Process]:
+        """Run a shell command in the agent's folder and environment; it ends with the block."""
+        process = await asyncio.create_subprocess_exec(
+            *self._spec.shell,
+            text,
+            cwd=self._spec.cwd,
+            env=self._spec.env,
+            stdin=DEVNULL,
+            stdout=PIPE,
+            stderr=PIPE,
+            start_new_session=True,
+            group=self._host.group,
+        )
+        self._host.reaper.watch(process.pid)
+        try:
+            yield process
+        finally:
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(process.pid, signal.SIGKILL)
+            self._host.reaper.forget(process.pid)
+
     async def crash(self) -> AgentCrashed:
         """Return the error of the ended process, with the path of its log."""
         await self._child.output_read()
@@ -269,6 +305,19 @@ class AgentProcess:
         if self._control:
             self._control.close()
         self._log.close()
+
+
+async def _require_free(port: int) -> None:
+    """Wait until the agent of the last session has freed the port. Raises AgentCrashed."""
+    deadline = time.monotonic() + _PORT_SECONDS
+    while not is_free(port):
+        if time.monotonic() > deadline:
+            raise AgentCrashed(
+                f"Port {port} is in use by another program, and the agent listens on no other.",
+                f"Stop that program, or let the agent listen on $PORT and remove `port = {port}` "
+                "from voicecore.toml.",
+            )
+        await asyncio.sleep(_START_POLL)
 
 
 def _outcome(code: int | None) -> str:

@@ -19,6 +19,8 @@ from voicecore.local.limits import (
     MISSED_PINGS_MAX,
 )
 
+_BODY_SHOWN = 60  # bytes of an undocumented body in its warning
+
 
 class EndReason(StrEnum):
     """The reason why a session ended."""
@@ -53,19 +55,26 @@ class PingAnswer:
     busy: bool
     stamp: int | None
     stamp_is_text: bool = False
+    other: str | None = None
+    """The start of a body that AWS does not document."""
 
 
 def read_ping(status: int, body: bytes) -> PingAnswer | None:
-    """Parse an answer to /ping; return None unless it says Healthy or HealthyBusy."""
+    """Parse an answer to /ping; return None unless its status is 200.
+
+    Another body than Healthy or HealthyBusy counts as Healthy: half of the agents in the wild say
+    something else, AWS's own sample for Pipecat too, and AgentCore runs them.
+    """
+    if status != 200:
+        return None
     try:
         document: Any = json_text.parse(body)
     except ValueError:
-        return None
-    if status != 200 or not isinstance(document, dict):
-        return None
-    fields = cast("dict[str, Any]", document)
+        document = None
+    fields = cast("dict[str, Any]", document if isinstance(document, dict) else {})
     if fields.get("status") not in ("Healthy", "HealthyBusy"):
-        return None
+        other = body[:_BODY_SHOWN].decode(errors="replace").strip()
+        return PingAnswer(busy=False, stamp=None, other=other)
     stamp = fields.get("time_of_last_update")
     return PingAnswer(
         busy=fields["status"] == "HealthyBusy",
@@ -140,6 +149,12 @@ def ping_advice(pings: Sequence[PingAnswer]) -> str | None:
     if not pings:
         return None
     last = pings[-1]
+    if last.other is not None:
+        return (
+            f"/ping answers {last.other or 'an empty body'}, which AWS does not document: it is "
+            "taken for Healthy, so a session ends at the idle timeout also while it works. Answer "
+            '{"status": "Healthy"} or {"status": "HealthyBusy"} with time_of_last_update.'
+        )
     if last.stamp_is_text:
         return (
             "/ping sends time_of_last_update as text, which AgentCore does not read: the session "

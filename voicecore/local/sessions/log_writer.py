@@ -14,6 +14,7 @@ from voicecore.console import json_text
 from voicecore.local.in_agent import CAPTURED_AT
 from voicecore.project.no_links import within
 
+_SESSION_ID_SHOWN = 150  # file names have at most 255 bytes, session IDs 256
 _EARLY_LINES_MAX = 5000  # lines kept while a spare process waits for its session
 
 
@@ -23,7 +24,7 @@ def stream_name(session_id: str | None, now: datetime, unique: str) -> str:
     Without a session it is AgentCore's older form `[runtime-logs]<unique>`
     (developer guide, observability-configure).
     """
-    session = f"-{session_id}" if session_id else ""
+    session = f"-{session_id[:_SESSION_ID_SHOWN]}" if session_id else ""
     return f"{now:%Y/%m/%d}/[runtime-logs{session}]{unique}"
 
 

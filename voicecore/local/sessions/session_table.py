@@ -115,13 +115,7 @@ class SessionTable:
                 conflict("The runtime is stopping.", "Start it again:  voicecore dev")
             )
         if len(self._live) >= self._limit:
-            raise RequestRefused(
-                quota_exceeded(
-                    "maxVms limit exceeded",
-                    f"{self._limit} sessions are live. Stop each session at hang-up with "
-                    "StopRuntimeSession, and check that an idle agent answers Healthy to /ping.",
-                )
-            )
+            raise RequestRefused(quota_exceeded("maxVms limit exceeded", _why_full(self._limit)))
         session = self._live[session_id] = LiveSession(session_id, self._clock)
         task = self._starting[session_id] = asyncio.create_task(self._start(session))
         task.add_done_callback(lambda _: self._starting.pop(session_id, None))
@@ -181,3 +175,15 @@ class SessionTable:
             self._on_event(RuntimeEvent("advice", advice, session.id))
         session.advice = advice
         return end_reason(session.activity(), self._lifecycle, self._clock.now())
+
+
+def _why_full(limit: int) -> str:
+    if limit == 1:
+        return (
+            "This is a limit of `voicecore dev`, not of AWS: the agent always listens on one port, "
+            "so one session runs at a time. Let the agent listen on $PORT, or end the other one."
+        )
+    return (
+        f"{limit} sessions are live. Stop each session at hang-up with StopRuntimeSession, and "
+        "check that an idle agent answers Healthy to /ping."
+    )

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import aiohttp
 
 from voicecore.catalog.phones.media import (
-    BadFrame,
+    BadMessage,
     Clear,
     Mark,
     MediaCommand,
@@ -39,7 +39,7 @@ class MediaLeg:
         media: MediaProtocol,
         stream: MediaStream,
         socket: aiohttp.ClientWebSocketResponse,
-        receive: Callable[[MediaCommand | BadFrame], None],
+        receive: Callable[[MediaCommand | BadMessage], None],
     ) -> None:
         self._media, self._stream, self._socket = media, stream, socket
         self._receive_command = receive
@@ -114,7 +114,7 @@ class MediaLeg:
             await asyncio.sleep(0)  # a flood must not keep Ctrl-C and the audio waiting
             try:
                 command = self._media.read(self._stream, message.data)
-            except BadFrame as bad:
+            except BadMessage as bad:
                 self._receive_command(bad)
             else:
                 self._follow(command)

@@ -13,7 +13,7 @@ from yarl import URL
 from voicecore.catalog.phones.answers import Connect, Dial, HangUp, Say
 from voicecore.catalog.phones.media import (
     KEYPAD,
-    BadFrame,
+    BadMessage,
     Clear,
     Mark,
     MediaCommand,
@@ -186,7 +186,7 @@ class Telephone(Channel):
         error.session_id = self._call.session_id
         return error
 
-    def _receive(self, command: MediaCommand | BadFrame) -> None:
+    def _receive(self, command: MediaCommand | BadMessage) -> None:
         match command:
             case Play(audio):
                 self._deliver(self._line.to_caller(audio))
@@ -196,7 +196,7 @@ class Telephone(Channel):
                 self._deliver(Note(f"the agent presses {keys[:_REASON_MAX]}"))
             case Mark():
                 pass
-            case BadFrame():
+            case BadMessage():
                 self._note_refusal(str(command))
 
     def _note_refusal(self, reason: str) -> None:

@@ -65,7 +65,7 @@ def render(view: CallView, width: int, height: int) -> list[Line]:
 
 def utterance(said: Utterance, turns: Sequence[MeasuredTurn], width: int) -> list[Line]:
     """Return one entry of the transcript; an answer has its latency below it."""
-    text = said.text + (" —" if said.interrupted else "")
+    text = f"{said.text} (interrupted)".lstrip() if said.interrupted else said.text
     name = "·" if said.speaker == "note" else said.speaker
     style = "dim" if said.speaker == "note" else ""
     rows = textwrap.wrap(text, max(20, width - _INDENT)) or [""]

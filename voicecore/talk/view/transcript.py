@@ -28,6 +28,8 @@ from voicecore.talk.view.latency import MeasuredTurn
 
 _UTTERANCES_MAX = 1000
 """Entries that are kept to be shown, the newest."""
+_ERROR_MAX = 500
+"""Characters of an agent's error in a sentence of ours."""
 
 
 @dataclass(frozen=True)
@@ -84,6 +86,8 @@ class CallTranscript:
         self.turns: list[MeasuredTurn] = []
         self.not_heard = ""
         """Sentence that says why the user's last sound was not heard; empty if it was."""
+        self.error = ""
+        """The agent's last error since it last answered; empty if there was none."""
         self._heard: list[str] = []  # final transcriptions of the current turn
         self._interim = ""
         self._turn_open = False  # the user has said something since the answer began
@@ -105,6 +109,14 @@ class CallTranscript:
         pending = joined([*self._heard, self._interim]).strip()
         shown.insert(len(shown) if self._turn_open else 0, Utterance("you", pending))
         return [utterance for utterance in shown if utterance.text]
+
+    @property
+    def why_silent(self) -> str:
+        """Return in a sentence why what the user said has no answer, as far as it is known."""
+        if self.error:
+            return f"Its last error: {self.error}"
+        unheard = "" if self.tracker.understood else self.not_heard
+        return unheard or self.tracker.why_silent
 
     # The user
 
@@ -131,7 +143,7 @@ class CallTranscript:
         if isinstance(delivery, pipecat_frames.Audio):
             self._sound(delivery, at)
         elif isinstance(delivery, rtvi.Sound):
-            self._add_sound(delivery)
+            self._add_sound(delivery, at)
         else:
             self._receive_event(delivery)
             self.tracker.receive(delivery, at)
@@ -183,16 +195,19 @@ class CallTranscript:
 
     def _add_note(self, event: Note | rtvi.AgentError | rtvi.ToolCall | rtvi.Sound) -> None:
         match event:
-            case Note(text) | rtvi.AgentError(text) | rtvi.Sound(_, text):
+            case rtvi.AgentError(text):
+                self.error = text[:_ERROR_MAX]
+            case Note(text) | rtvi.Sound(_, text):
                 pass
             case rtvi.ToolCall(name, ms):
                 text = f"{name} took {ms:.0f} ms"
         self._entries.append(Utterance("note", text))
         self._report(event)
 
-    def _add_sound(self, sound: rtvi.Sound) -> None:
+    def _add_sound(self, sound: rtvi.Sound, at: float) -> None:
         """Add what was not heard; what was is what the user said."""
         heard = sound.outcome == agent_log.HEARD
+        self.tracker.outcome_told(heard, at)
         self.not_heard = "" if heard else sound.message
         if not heard:
             self._add_note(sound)
@@ -268,6 +283,7 @@ class CallTranscript:
         if not answer.measured:
             return
         self._begin_answer()
+        self.error = ""
         total_ms = 1000 * (answer.began - answer.said_until)
         turn = MeasuredTurn(len(self.turns) + 1, total_ms, self._early)
         self.turns.append(turn)

@@ -85,8 +85,16 @@ class LatencyObserver(UserBotLatencyObserver):
             await super().on_push_frame(data)
 
 
-def observers(turns: TurnLog, running: RunningTools, send: SendMessage) -> list[BaseObserver]:
-    """Return Pipecat's observers of latency and tools, reporting to the log and through `send`."""
+def observers(
+    turns: TurnLog,
+    running: RunningTools,
+    send: SendMessage,
+    cancelled: Callable[[str], Awaitable[None]],
+) -> list[BaseObserver]:
+    """Return Pipecat's observers of latency and tools, reporting to the log and through `send`.
+
+    Each call of a tool that an interruption has cancelled is passed to `cancelled`.
+    """
     latency = LatencyObserver()
     tools = FunctionCallObserver(include_arguments=logs.TRANSCRIPTS)
     arguments: dict[str, Any] = {}
@@ -125,5 +133,7 @@ def observers(turns: TurnLog, running: RunningTools, send: SendMessage) -> list[
             outcome=event.kind.value,
         )
         await send({"type": "tool_call", "name": event.function_name, "ms": ms})
+        if event.kind is FunctionCallEventKind.CANCELLED:
+            await cancelled(event.tool_call_id)
 
     return [latency, tools]

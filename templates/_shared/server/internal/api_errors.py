@@ -11,7 +11,7 @@ from botocore.exceptions import (
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
@@ -45,6 +45,7 @@ class ErrorAnswer(BaseModel):
     """The body of every answer with a status of 400 and above."""
 
     error: ErrorDetail
+    info: str = Field(description="The message again, for Pipecat's clients, which show this.")
 
 
 def answers(*statuses: int) -> dict[int | str, dict[str, object]]:
@@ -81,7 +82,8 @@ async def answer_error(_: Request, error: Exception) -> JSONResponse:
 
 def answer_of(refusal: HTTPException) -> JSONResponse:
     """Return the answer to a request that is refused."""
-    body = {"error": {"code": code_of(refusal), "message": refusal.detail}}
+    error = {"code": code_of(refusal), "message": refusal.detail}
+    body = {"error": error, "info": refusal.detail}
     return JSONResponse(body, refusal.status_code, refusal.headers)
 
 

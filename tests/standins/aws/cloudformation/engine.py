@@ -3,30 +3,33 @@
 from __future__ import annotations
 
 import copy
-import threading
 from collections.abc import Callable, Iterable
 
 from botocore.exceptions import ClientError
 
 from tests.standins.aws.clock import Stopped
 from tests.standins.aws.cloud import Cloud
-from tests.standins.aws.cloudformation import schemas
+from tests.standins.aws.cloudformation.resource_steps import (
+    create_resource,
+    delete_resource,
+    guarded,
+    is_replaced,
+    update_resource,
+)
 from tests.standins.aws.cloudformation.stacks import (
     DesiredStack,
     Resource,
     Stack,
-    context_of,
     desired_resource,
     included,
     record_event,
     scope_of,
 )
+from tests.standins.aws.cloudformation.task_order import run_in_order
 from tests.standins.aws.cloudformation.template import UNKNOWN
-from tests.standins.aws.cloudformation.types.base import Failed, event_reason
+from tests.standins.aws.cloudformation.types.base import Failed
 from tests.standins.aws.cloudformation.types.registry import RESOURCE_TYPES
 from tests.standins.models.refusal import Refused
-
-_CANCELLED = "Resource creation cancelled"
 
 
 class Engine:
@@ -180,11 +183,12 @@ class Engine:
                 reverted = copy.deepcopy(old)
                 stack.resources[logical] = reverted
                 record_event(cloud, stack, reverted, "UPDATE_IN_PROGRESS")
-                error = self._guarded(
+                error = guarded(
+                    self._cloud,
                     stack,
                     reverted,
                     "UPDATE",
-                    lambda r=reverted, n=resource: self._update_resource(stack, n, r),
+                    lambda r=reverted, n=resource: update_resource(self._cloud, stack, n, r),
                 )
                 if error:
                     resource.physical = old.physical
@@ -255,7 +259,7 @@ class Engine:
             )
             for logical in names
         }
-        return self._in_order(stack, tasks)
+        return run_in_order(self._cloud, stack, tasks)
 
     def _apply_resource(self, stack: Stack, desired: DesiredStack, logical: str) -> bool:
         """Create or update one resource; return True on success."""
@@ -271,16 +275,20 @@ class Engine:
             record_event(cloud, stack, stack.resources[logical], f"{verb}_FAILED", str(e))
             return False
         if old is None or not old.exists:
-            return self._create_resource(stack, new)
-        if old.kind == new.kind and not self._replaces(stack, old, new):
+            return create_resource(self._cloud, stack, new)
+        if old.kind == new.kind and not is_replaced(stack, old, new):
             old.needs, old.retain = new.needs, new.retain
             if (old.props, old.tags) == (new.props, new.tags):
                 return True
             new.physical = old.physical
             stack.resources[logical] = new
             record_event(cloud, stack, new, "UPDATE_IN_PROGRESS")
-            error = self._guarded(
-                stack, new, "UPDATE", lambda: self._update_resource(stack, old, new)
+            error = guarded(
+                self._cloud,
+                stack,
+                new,
+                "UPDATE",
+                lambda: update_resource(self._cloud, stack, old, new),
             )
             record_event(cloud, stack, new, "UPDATE_FAILED" if error else "UPDATE_COMPLETE", error)
             return not error
@@ -300,66 +308,7 @@ class Engine:
         reason = "Requested update requires the creation of a new physical resource; creating one."
         record_event(cloud, stack, old, "UPDATE_IN_PROGRESS", reason)
         stack.leftovers.append(old)
-        return self._create_resource(stack, new, "UPDATE")
-
-    def _replaces(self, stack: Stack, old: Resource, new: Resource) -> bool:
-        schema = schemas.schema_of(new.kind, stack.region)
-        assert schema is not None
-        if RESOURCE_TYPES[new.kind].update is None and old.props != new.props:
-            return True
-        return any(old.props.get(n) != new.props.get(n) for n in schemas.replacing(schema))
-
-    def _create_resource(self, stack: Stack, new: Resource, verb: str = "CREATE") -> bool:
-        cloud, kind = self._cloud, RESOURCE_TYPES[new.kind]
-        stack.resources[new.logical] = new
-        record_event(cloud, stack, new, f"{verb}_IN_PROGRESS")
-        context = context_of(cloud, stack, new.logical, new.tags)
-
-        def make() -> None:
-            new.physical = kind.create(context, new.props)
-            record_event(cloud, stack, new, f"{verb}_IN_PROGRESS", "Resource creation Initiated")
-            self._settle(stack, new, lambda: kind.settled(context, new.physical))
-
-        error = self._guarded(stack, new, "CREATE", make)
-        record_event(cloud, stack, new, f"{verb}_FAILED" if error else f"{verb}_COMPLETE", error)
-        return not error
-
-    def _update_resource(self, stack: Stack, old: Resource, new: Resource) -> None:
-        cloud, kind = self._cloud, RESOURCE_TYPES[new.kind]
-        context = context_of(cloud, stack, new.logical, new.tags)
-        if old.props != new.props:
-            assert kind.update is not None
-            kind.update(context, new.physical, old.props, new.props)
-        if old.tags != new.tags:
-            gone = sorted(old.tags.keys() - new.tags.keys())
-            kind.retag(context, new.physical, new.tags, gone)
-        self._settle(stack, new, lambda: kind.settled(context, new.physical))
-
-    def _settle(self, stack: Stack, resource: Resource, settled: Callable[[], bool]) -> None:
-        cloud = self._cloud
-        cloud.clock.sleep(cloud.durations.resource)
-
-        def done() -> bool:
-            if stack.cancelled:
-                raise Failed(_CANCELLED)
-            return not cloud.faults.holds(resource.kind, resource.logical) and settled()
-
-        cloud.clock.until(done)
-
-    def _guarded(
-        self, stack: Stack, resource: Resource, during: str, step: Callable[[], None]
-    ) -> str | None:
-        """Run a step; return why it failed, or None."""
-        reason = self._cloud.faults.resource_failure(resource.kind, resource.logical, during)
-        if reason is not None:
-            return reason
-        try:
-            step()
-        except Failed as e:
-            return str(e)
-        except ClientError as e:
-            return event_reason(e, resource.kind.split("::")[1])
-        return None
+        return create_resource(self._cloud, stack, new, "UPDATE")
 
     def _remove(self, stack: Stack, doomed: list[Resource]) -> list[str]:
         """Delete resources in reverse order of their dependencies; return those that failed."""
@@ -371,102 +320,14 @@ class Engine:
                 for other in doomed
                 if resource.logical in other.needs and other is not resource
             }
-            order[key] = (users, lambda resource=resource: self._unmake(stack, resource))
-        failed = self._in_order(stack, order, keep_going=True)
+            order[key] = (
+                users,
+                lambda resource=resource: delete_resource(self._cloud, stack, resource),
+            )
+        failed = run_in_order(self._cloud, stack, order, keep_going=True)
         for resource in doomed:
             if resource.status in ("DELETE_COMPLETE", "DELETE_SKIPPED") and (
                 stack.resources.get(resource.logical) is resource
             ):
                 del stack.resources[resource.logical]
         return [key.partition("\n")[0] for key in failed]
-
-    def _unmake(self, stack: Stack, resource: Resource) -> bool:
-        cloud, kind = self._cloud, RESOURCE_TYPES[resource.kind]
-        if not resource.physical:
-            record_event(cloud, stack, resource, "DELETE_COMPLETE")
-            return True
-        if resource.retain:
-            record_event(cloud, stack, resource, "DELETE_SKIPPED")
-            return True
-        context = context_of(cloud, stack, resource.logical, {})
-        record_event(cloud, stack, resource, "DELETE_IN_PROGRESS")
-
-        def step() -> None:
-            patience = cloud.clock.seconds() + cloud.durations.interfaces_retry
-            while True:
-                try:
-                    kind.delete(context, resource.physical, resource.props)
-                    break
-                except ClientError as e:
-                    code = e.response["Error"]["Code"]
-                    if _is_absence(code):
-                        return
-                    if code not in kind.in_use or cloud.clock.seconds() >= patience:
-                        raise
-                except Failed:  # already deleted
-                    return
-                cloud.clock.sleep(1.0)
-            cloud.clock.sleep(cloud.durations.resource)
-            cloud.clock.until(
-                lambda: (
-                    not cloud.faults.holds(resource.kind, resource.logical)
-                    and kind.gone(context, resource.physical)
-                )
-            )
-
-        error = self._guarded(stack, resource, "DELETE", step)
-        record_event(cloud, stack, resource, "DELETE_FAILED" if error else "DELETE_COMPLETE", error)
-        return not error
-
-    def _in_order(
-        self,
-        stack: Stack,
-        tasks: dict[str, tuple[set[str], Callable[[], bool]]],
-        keep_going: bool = False,
-    ) -> list[str]:
-        """Run tasks in parallel, each after those it depends on; return the keys that failed.
-
-        After a failure no more tasks are started, and running ones are cancelled. With
-        `keep_going`, only those that depend on the failed one are skipped.
-        """
-        waiting, done, failed = dict(tasks), set[str](), list[str]()
-        changed = threading.Condition()
-        running: set[str] = set()
-
-        def work(key: str, task: Callable[[], bool]) -> None:
-            good = False
-            try:
-                good = task()
-            except Stopped:
-                pass
-            except Exception as e:  # a bug of the stand-in
-                self._cloud.bugs.append(e)
-            with changed:
-                running.discard(key)
-                if good:
-                    done.add(key)
-                else:
-                    failed.append(key)
-                    if not keep_going and not stack.cancelled:
-                        stack.cancelled = True
-                        cancelled_here.append(key)
-                changed.notify_all()
-
-        cancelled_here: list[str] = []
-        with changed:
-            while True:
-                if keep_going or not (failed or stack.cancelled):
-                    for key in [k for k, (needs, _) in waiting.items() if needs <= done]:
-                        _, task = waiting.pop(key)
-                        running.add(key)
-                        self._cloud.start(lambda k=key, t=task: work(k, t), f"{stack.name} {key}")
-                if not running:
-                    break
-                changed.wait()
-        if cancelled_here:
-            stack.cancelled = False  # it was a failure, not a cancellation by the user
-        return failed
-
-
-def _is_absence(code: str) -> bool:
-    return "NotFound" in code or code in ("NoSuchEntity", "NatGatewayMalformed")

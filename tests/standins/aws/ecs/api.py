@@ -6,7 +6,7 @@ from typing import Any
 
 from tests.standins.aws.cloud import Call, Cloud
 from tests.standins.aws.ecs.service import Service
-from tests.standins.aws.services import load_balancers
+from tests.standins.aws.services.load_balancing import api as load_balancers
 from tests.standins.models.refusal import Refused
 
 

@@ -19,7 +19,7 @@ from tests.standins.aws.clock import Stopped
 from tests.standins.aws.cloud import Call, Cloud
 from tests.standins.aws.ecs.task import BY_SCHEDULER, Task
 from tests.standins.aws.ecs.task_resources import TaskResources
-from tests.standins.aws.services.traffic import Traffic
+from tests.standins.aws.services.load_balancing.traffic import Traffic
 
 _FAILURES_MIN = 3  # failures that trip the circuit breaker, or half of the desired tasks if more
 _FAILURES_MAX = 200

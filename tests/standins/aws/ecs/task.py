@@ -18,8 +18,8 @@ from tests.ports import free_port
 from tests.standins.aws.clock import Stopped
 from tests.standins.aws.ecs.task_resources import TaskStartFailed
 from tests.standins.aws.services import logs
-from tests.standins.aws.services.lambda_containers import Start
-from tests.standins.aws.services.traffic import LOAD_BALANCER_HOST, Target
+from tests.standins.aws.services.lambda_functions.containers import Start
+from tests.standins.aws.services.load_balancing.traffic import LOAD_BALANCER_HOST, Target
 
 if TYPE_CHECKING:
     from tests.standins.aws.ecs.service import Deployment, Service

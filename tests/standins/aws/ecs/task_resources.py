@@ -12,7 +12,7 @@ from moto.backends import get_backend
 from tests.standins.aws.cloud import Caller, Cloud, new_caller
 from tests.standins.aws.http.operations import Response
 from tests.standins.aws.http.server import Server
-from tests.standins.aws.services.agentcore import role_allows
+from tests.standins.aws.services.agentcore.checks import role_allows
 from tests.standins.aws.services.ecr import sync_registry
 
 _TRUSTED = "ecs-tasks.amazonaws.com"

@@ -18,11 +18,12 @@ from tests.standins.aws.http import operations, signature
 from tests.standins.aws.http.operations import Operation, Request, Response
 from tests.standins.aws.journal import JournalEntry
 from tests.standins.aws.moto_app import Moto
-from tests.standins.aws.services import agentcore, iam, kvs
+from tests.standins.aws.services import iam, kvs
+from tests.standins.aws.services.agentcore.state import REGIONS as AGENTCORE_REGIONS
 from tests.standins.models.refusal import Refused
 
 _CREDENTIAL = re.compile(r"Credential=(?P<key>[^/]+)/\d{8}/(?P<region>[^/]+)/(?P<service>[^/]+)/")
-_REGIONS_OF = {"bedrock-agentcore": agentcore.REGIONS, "kinesisvideo": kvs.REGIONS}
+_REGIONS_OF = {"bedrock-agentcore": AGENTCORE_REGIONS, "kinesisvideo": kvs.REGIONS}
 _WITHOUT_LOCK = {("lambda", "Invoke")}
 _SKEW_ALLOWED = 300  # seconds; IAM User Guide, signing elements
 _DATE = "%Y%m%dT%H%M%SZ"

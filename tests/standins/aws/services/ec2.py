@@ -9,7 +9,7 @@ from moto.backends import get_backend
 
 from tests.standins.aws.cloud import Call, Cloud
 from tests.standins.aws.services import quotas, vpc_endpoints
-from tests.standins.aws.services.agentcore import update_all_states
+from tests.standins.aws.services.agentcore.lifecycle import update_all_states
 from tests.standins.aws.timed_state import TimedState, timed_state
 from tests.standins.models.refusal import Refused
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from voicecore.catalog.phones.media import (
-    BadFrame,
+    BadMessage,
     JsonMedia,
     MediaCommand,
     MediaStream,
@@ -67,18 +67,18 @@ class PlivoMedia(JsonMedia):
         return self.event("clearedAudio", stream, position, {})
 
     def audio_in(self, media: Mapping[str, Any]) -> bytes:
-        """Return the audio of a message, which must name its format. Raises BadFrame."""
+        """Return the audio of a message, which must name its format. Raises BadMessage."""
         encoding, rate = media.get("contentType"), str(media.get("sampleRate"))
         if (encoding, rate) != ("audio/x-mulaw", "8000"):
-            raise BadFrame(f"audio as {encoding} at {rate} samples/s in a μ-law stream")
+            raise BadMessage(f"audio as {encoding} at {rate} samples/s in a μ-law stream")
         return super().audio_in(media)
 
     def mark_in(self, body: Mapping[str, Any]) -> str:
-        """Return the name of a checkpoint. Raises BadFrame."""
+        """Return the name of a checkpoint. Raises BadMessage."""
         return super().mark_in({"mark": body})
 
     def other(self, body: Mapping[str, Any]) -> MediaCommand:
-        """Return the keys of a sendDTMF. Raises BadFrame."""
+        """Return the keys of a sendDTMF. Raises BadMessage."""
         keys = body.get("dtmf")
         if body.get("event") == "sendDTMF" and isinstance(keys, str):
             return Press(keys)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from voicecore.catalog.phones.media import (
-    BadFrame,
+    BadMessage,
     Clear,
     Mark,
     MediaCommand,
@@ -50,10 +50,10 @@ class VonageMedia(MediaProtocol):
         return compact({"event": "websocket:cleared"})
 
     def read(self, stream: MediaStream, message: str | bytes) -> MediaCommand:
-        """Return what a server's message asks for. Raises BadFrame."""
+        """Return what a server's message asks for. Raises BadMessage."""
         if isinstance(message, bytes):
             if len(message) != self.chunk_bytes:
-                raise BadFrame(
+                raise BadMessage(
                     f"{len(message)} bytes of audio; each message must hold {self.chunk_bytes}"
                 )
             return Play(message)
@@ -64,7 +64,7 @@ class VonageMedia(MediaProtocol):
             case "notify" if isinstance(body.get("payload"), dict):
                 return Mark(compact(body["payload"]))
             case action:
-                raise BadFrame(f"the action {action!r}")
+                raise BadMessage(f"the action {action!r}")
 
 
 MEDIA = VonageMedia(PHONE)

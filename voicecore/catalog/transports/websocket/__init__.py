@@ -6,9 +6,9 @@ TRANSPORT = Transport(
     name="websocket",
     title="WebSocket",
     summary="a presigned URL, then audio flows straight between client and AgentCore",
-    consistency="good",
+    audio="may stutter on poor networks",
     effort="simple",
-    best_for="prototypes, light use",
+    best_for="prototypes",
     pipecat_extras=("websocket",),
     client="voicecore.talk.transports.websocket",
 )

@@ -182,7 +182,7 @@ class AgentPart:
     def verify(self, stack: DeployedStack, changed: bool) -> None:
         """Wait for the runtime, and set what no stack can set: MMDSv2 and log retention.
 
-        Raises RuntimeNotReady, and WrongPlatform when AWS runs it on another platform.
+        Raises RuntimeNotReady, and WrongRuntimePlatform when AWS runs it on another platform.
         """
         runtime_id = stack.outputs["RuntimeId"]
         runtime = agentcore.require_mmdsv2(self._control, runtime_id, self._context.tasks.sleep)

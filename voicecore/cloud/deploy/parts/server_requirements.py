@@ -12,7 +12,7 @@ from voicecore.cloud.stacks.env_split import BadEnvironment, Environment
 from voicecore.cloud.stacks.stack import Json
 from voicecore.console.errors import ExitCode, VoicecoreError
 from voicecore.project import aws_names
-from voicecore.project.network_settings import PUBLIC
+from voicecore.project.settings.network import PUBLIC
 
 _COMPUTE = {"AWS::ECS::Service": "ECS Fargate", "AWS::Lambda::Function": "AWS Lambda"}
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from pipecat.processors.aggregators.async_tool_messages import build_started_message
 
-from ..conversation import heard_by_user
+from ..conversation import heard_by_user, note_cancelled
 
 if TYPE_CHECKING:
     from pipecat.processors.aggregators.llm_context import LLMContextMessage
@@ -34,3 +34,11 @@ def test_finished_tool_is_kept_and_unfinished_one_dropped() -> None:
     assert heard_by_user([*finished, ANSWER], cut=True) == finished
     for placeholder in (result("IN_PROGRESS"), build_started_message("1")):
         assert heard_by_user([QUESTION, CALL, placeholder], cut=True) == [QUESTION]
+
+
+def test_cancelled_tool_does_not_run_on_in_the_history() -> None:
+    messages = [QUESTION, CALL, result("IN_PROGRESS"), result("{}")]
+    note_cancelled(messages, "2")
+    assert messages == [QUESTION, CALL, result("IN_PROGRESS"), result("{}")]
+    note_cancelled(messages, "1")
+    assert messages == [QUESTION, CALL, result("CANCELLED"), result("{}")]

@@ -2,7 +2,28 @@
 
 from __future__ import annotations
 
-from ..networks import CONNECTIONS, NETWORKS, InProgress, PerMinute, network_of
+import pytest
+
+from ..networks import CONNECTIONS, NETWORKS, InProgress, PerMinute, is_within, network_of
+
+
+@pytest.mark.parametrize(
+    ("address", "network"),
+    [
+        ("192.0.2.1", "192.0.2.1"),
+        ("::ffff:192.0.2.1", "192.0.2.1"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+        ("x" * 100, "x" * 64),
+    ],
+)
+def test_network_is_what_one_customer_has(address: str, network: str) -> None:
+    assert network_of(address) == network
+
+
+def test_address_is_within_its_networks_alone() -> None:
+    networks = ("10.0.0.0/8", "2001:db8::/32")
+    assert is_within("10.1.2.3", networks) and is_within("2001:db8::1", networks)
+    assert not is_within("11.0.0.1", networks) and not is_within("not an address", networks)
 
 
 def test_addresses_of_one_ipv6_network_share_a_limit() -> None:

@@ -11,7 +11,7 @@ import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
-from ..access import Access, Session, invite, new_session_id
+from ..access import Access, Session, new_session_id
 from ..agentcore import AgentCore
 from ..metrics import Metrics
 from ..open_sessions import OpenSessions
@@ -19,7 +19,16 @@ from ..server import BY_PHONE, TRANSPORTS, create_app
 from ..session_table import MemoryTable
 from ..settings import PLACEHOLDER, read
 from ..static_page import serve as serve_page
-from .conftest import ARN, AUTHORIZED, ENVIRONMENT, KEY, UNREACHABLE, Serve, agentcore
+from .conftest import (
+    ARN,
+    AUTHORIZED,
+    ENVIRONMENT,
+    KEY,
+    UNREACHABLE,
+    Serve,
+    agentcore,
+    invited,
+)
 
 admits_invites = pytest.mark.skipif(
     set(TRANSPORTS) <= set(BY_PHONE), reason="only the key starts sessions of phone calls"
@@ -38,10 +47,6 @@ def known_session() -> tuple[str, dict[str, str]]:
     mine = Session(new_session_id(), "key", transport, int(time.time()))
     token = Access(read(ENVIRONMENT)).token_for(mine)
     return f"/sessions/{mine.id}", {"X-Session-Token": token}
-
-
-def invited(key: str = KEY, seconds: float = 60) -> dict[str, str]:
-    return {"Authorization": f"Bearer {invite(key.encode(), time.time() + seconds)}"}
 
 
 @pytest.mark.parametrize(
@@ -138,8 +143,9 @@ def test_data_is_small_plain_json(client: TestClient, sent: str, why: str) -> No
     assert why in answer.json()["error"]["message"]
 
 
-def test_large_body_is_refused(client: TestClient) -> None:
-    answer = client.post("/start", headers=AUTHORIZED, content=b"x" * 1_000_000)
+@pytest.mark.parametrize("body", [b"x" * 1_000_000, [b"x" * 100_000] * 2], ids=["", "in chunks"])
+def test_large_body_is_refused(client: TestClient, body: Any) -> None:
+    answer = client.post("/start", headers=AUTHORIZED, content=body)
     assert (answer.status_code, answer.json()["error"]["code"]) == (413, "too_large")
 
 

@@ -300,7 +300,6 @@ def _disassociate(c: Context, physical: str, p: Properties) -> None:
 
 
 _BUSY = ("DependencyViolation", "InvalidGroup.InUse")
-
 RESOURCE_TYPES: dict[str, ResourceType] = {
     "AWS::EC2::VPC": ResourceType(
         _vpc, _deleting("delete_vpc", "VpcId"), _vpc_attributes, _vpc_update,

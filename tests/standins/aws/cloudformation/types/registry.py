@@ -2,6 +2,8 @@
 
 from tests.standins.aws.cloudformation.types import (
     agentcore,
+    auto_scaling,
+    cloudfront,
     dynamodb,
     ec2,
     ecr,
@@ -9,6 +11,7 @@ from tests.standins.aws.cloudformation.types import (
     iam,
     kvs,
     lambda_types,
+    load_balancing,
     logs,
     secrets_manager,
 )
@@ -23,5 +26,8 @@ RESOURCE_TYPES = (
     | agentcore.RESOURCE_TYPES
     | lambda_types.RESOURCE_TYPES
     | ecs.RESOURCE_TYPES
+    | load_balancing.RESOURCE_TYPES
+    | auto_scaling.RESOURCE_TYPES
+    | cloudfront.RESOURCE_TYPES
     | dynamodb.RESOURCE_TYPES
 )

@@ -35,7 +35,11 @@ def register(agent: Agent, conversation: Conversation) -> None:
     async def answer(socket: WebSocket, context: RequestContext) -> None:
         await socket.accept()
         params = FastAPIWebsocketParams(
-            audio_in_enabled=True, audio_out_enabled=True, serializer=SocketFrames(socket)
+            audio_in_enabled=True,
+            audio_out_enabled=True,
+            # Pipecat's 2 s of silence at the end of a call are one frame, of 96 KB.
+            audio_out_end_silence_secs=0,
+            serializer=SocketFrames(socket),
         )
         await conversation.hold(SocketTransport(socket, params), "websocket")
 

@@ -69,6 +69,11 @@ def test_published_signatures(url: str, form: dict[str, Any], right: str) -> Non
     assert is_signed(right, url.replace(".com/", ".com:443/"), fields, "12345")
 
 
+def test_repeated_field_is_signed_once() -> None:
+    once = signature(URL, FORM.items(), "12345")
+    assert signature(URL, [*FORM.items(), *FORM.items()], "12345") == once
+
+
 def test_webhook_needs_a_valid_signature() -> None:
     right = signature(URL, FORM.items(), "12345")
     assert TWILIO.check(webhook(**{"x-twilio-signature": right}), 0).once == base64.b64decode(right)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from .conftest import AUTHORIZED, ENDPOINT_ARN, Serve, agentcore
+from .conftest import AUTHORIZED, ENDPOINT_ARN, Serve, agentcore, invited
 
 OFFER = {"sdp": "v=0\r\n", "type": "offer"}
 CUSTOMER = {"customer": "C-1042"}
@@ -86,6 +86,18 @@ def test_agent_errors_become_a_status_and_a_code(
         path, token = session(client)
         refusal = client.post(path, headers=token, json=OFFER)
     assert (refusal.status_code, refusal.json()["error"]["code"]) == (status, code)
+
+
+def test_invite_that_started_the_session_sends_its_offers(serve: Serve) -> None:
+    with agentcore({"answer": ANSWER}, []) as url:
+        client = serve(url)
+        mine, other = invited(), invited()
+        started = client.post("/start", headers=mine, json={"transport": "webrtc"}).json()
+        path = f"/sessions/{started['sessionId']}/api/offer"
+        assert client.post(path, headers=mine, json=OFFER).json() == ANSWER
+        refusal = client.post(path, headers=other, json=OFFER)
+    assert (refusal.status_code, refusal.json()["error"]["code"]) == (403, "wrong_token")
+    assert refusal.json()["info"] == refusal.json()["error"]["message"]
 
 
 def test_callers_without_a_token_reach_no_session(client: TestClient) -> None:

@@ -43,6 +43,8 @@ def test_signature_equals_botocore(token: str | None) -> None:
         "https://aws.example:8443/runtimes/arn%3Aaws/ws", query, keys, scope, now, 300
     )
     unsigned, _, signature = url.partition("&X-Amz-Signature=")
+    sent = parse_qs(urlsplit(unsigned).query)
+    assert sent.get("X-Amz-Security-Token") == ([token] if token else None)
     request = AWSRequest("GET", unsigned)
     request.context["timestamp"] = "20261123T010203Z"
     signer = SigV4QueryAuth(Credentials(*keys), scope[1], scope[0])

@@ -10,36 +10,29 @@ import asyncio
 import ssl
 import tempfile
 import threading
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import certifi
-from aiohttp import WSMsgType, hdrs, web
+from aiohttp import hdrs, web
 from multidict import CIMultiDict
 from yarl import URL
 
 from tests.standins.aws.cloud import Cloud
+from tests.standins.aws.services.load_balancing.forwarding import end_to_end, pass_on
 from tests.standins.models.certificates import make_certificates
 
 LOAD_BALANCER_HOST = "127.0.0.2"
 """Source address of load balancers."""
-
 _CHECK_SECONDS = 0.1  # real seconds between health checks when durations are zero
 _POLL_SECONDS = 0.02
 _CLOSE_SECONDS = 10.0
 _LEAVING = ("draining", "unused")
-_HOP_BY_HOP = {
-    "connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "te", "trailer",
-    "transfer-encoding", "upgrade",
-}  # fmt: skip
-
 Handle = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
-Socket = web.WebSocketResponse | aiohttp.ClientWebSocketResponse
 
 
 @dataclass(eq=False)
@@ -273,8 +266,8 @@ class Traffic:
         try:
             await outer.prepare(request)
             directions = [
-                asyncio.ensure_future(_pass_on(outer, inner)),
-                asyncio.ensure_future(_pass_on(inner, outer)),
+                asyncio.ensure_future(pass_on(outer, inner)),
+                asyncio.ensure_future(pass_on(inner, outer)),
             ]
             try:
                 done, pending = await asyncio.wait(directions, return_when=asyncio.FIRST_COMPLETED)
@@ -290,133 +283,3 @@ class Traffic:
                 if transport is not None:
                     transport.close()
         return outer
-
-
-async def _pass_on(source: Socket, sink: Socket) -> bool:
-    """Pass on each frame; return True if the source closed with a close frame."""
-    while True:
-        message = await source.receive()
-        match message.type:
-            case WSMsgType.TEXT:
-                await sink.send_str(message.data)
-            case WSMsgType.BINARY:
-                await sink.send_bytes(message.data)
-            case WSMsgType.PING:
-                await sink.ping(message.data)
-            case WSMsgType.PONG:
-                await sink.pong(message.data)
-            case WSMsgType.CLOSE:
-                # Its own close() would wait for the answer that the other direction passes on.
-                assert sink._writer is not None
-                await sink._writer.close(message.data or 1000, (message.extra or "").encode())
-                return True
-            case _:
-                return False
-
-
-def end_to_end(headers: Mapping[str, str]) -> CIMultiDict[str]:
-    """Return the end-to-end headers, without hop-by-hop ones."""
-    return CIMultiDict((k, v) for k, v in headers.items() if k.lower() not in _HOP_BY_HOP)
-
-
-class LoadBalancer:
-    """A load balancer in moto, with one listener."""
-
-    def __init__(self, traffic: Traffic, backend: Any, arn: str) -> None:
-        self._traffic, self._backend, self._arn = traffic, backend, arn
-        self._indexes: dict[str, int] = {}
-
-    async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
-        """Answer by the first matching rule."""
-        found = self._backend.load_balancers[self._arn]
-        (listener,) = found.listeners.values()
-        rules = sorted(listener._non_default_rules.values(), key=lambda rule: int(rule.priority))
-        rule = next((r for r in rules if all(_matches(c, request) for c in r.conditions)), None)
-        action = (rule.actions if rule else listener.default_actions)[-1].data
-        if action["Type"] == "fixed-response":
-            said = action["FixedResponseConfig"]
-            return web.Response(
-                status=int(said["StatusCode"]),
-                text=said.get("MessageBody", ""),
-                content_type=said.get("ContentType", "text/plain"),
-            )
-        assert action["Type"] == "forward", f"{action['Type']} is not imitated"
-        target = self._choose(self._backend.target_groups[action["TargetGroupArn"]])
-        if target is None:
-            return web.Response(status=503, text="503 Service Temporarily Unavailable")
-        task = asyncio.current_task()
-        assert task is not None
-        target.open.add(task)
-        try:
-            headers = self._headers(request, found.attrs, listener)
-            return await self._traffic.forward(request, target.address, headers)
-        finally:
-            target.open.discard(task)
-
-    def _choose(self, group: Any) -> Target | None:
-        """Return the healthy target with the fewest open requests, or the next by round robin.
-
-        Without a healthy target, unhealthy ones are used.
-        """
-        known = self._traffic.targets(group.arn)
-        usable = [t for t in known if t.state == "healthy"]
-        usable = usable or [t for t in known if t.state == "unhealthy"]
-        if not usable:
-            return None
-        index = self._indexes[group.arn] = self._indexes.get(group.arn, -1) + 1
-        usable = usable[index % len(usable) :] + usable[: index % len(usable)]
-        if group.attributes["load_balancing.algorithm.type"] == "round_robin":
-            return usable[0]
-        return min(usable, key=lambda target: len(target.open))
-
-    def _headers(
-        self, request: web.BaseRequest, attributes: Mapping[str, str], listener: Any
-    ) -> CIMultiDict[str]:
-        """Return the headers for the target (ELB User Guide, x-forwarded-headers)."""
-        headers = end_to_end(request.headers)
-        if attributes.get("routing.http.drop_invalid_header_fields.enabled") == "true":
-            for name in [n for n in headers if not n.replace("-", "").isalnum()]:
-                del headers[name]
-        mode = attributes.get("routing.http.xff_header_processing.mode", "append")
-        said = [*headers.getall("X-Forwarded-For", ()), request.remote or ""]
-        if mode == "append":
-            headers["X-Forwarded-For"] = ", ".join(said)
-        elif mode == "remove":
-            headers.popall("X-Forwarded-For", None)
-        headers["X-Forwarded-Proto"] = listener.protocol.lower()
-        headers["X-Forwarded-Port"] = str(listener.port)
-        return headers
-
-
-def _matches(condition: Mapping[str, Any], request: web.BaseRequest) -> bool:
-    match condition["Field"]:
-        case "http-header":
-            config = condition["HttpHeaderConfig"]
-            given = request.headers.getall(config["HttpHeaderName"], ())
-            # Case is ignored (ELB User Guide, rule-condition-types).
-            wanted = [value.lower() for value in config["Values"]]
-            return any(fnmatchcase(each.lower(), value) for each in given for value in wanted)
-        case "path-pattern":
-            config = condition.get("PathPatternConfig") or condition
-            return any(fnmatchcase(request.path, value) for value in config["Values"])
-        case field:
-            raise AssertionError(f"conditions on {field} are not imitated")
-
-
-class CloudFrontDistribution:
-    """A CloudFront distribution with one origin and no cache."""
-
-    def __init__(self, traffic: Traffic, origins: Callable[[], list[Any]]) -> None:
-        self._traffic, self._origins = traffic, origins
-
-    async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
-        """Forward the request to the origin."""
-        (origin,) = self._origins()
-        headers = end_to_end(request.headers)
-        for added in origin.custom_headers.get("Items") or []:
-            headers[added["HeaderName"]] = added["HeaderValue"]
-        said = [*headers.getall("X-Forwarded-For", ()), request.remote or ""]
-        headers["X-Forwarded-For"] = ", ".join(said)
-        headers.popall("X-Forwarded-Proto", None)
-        headers["Via"] = "1.1 stand-in.cloudfront.net (CloudFront)"
-        return await self._traffic.forward(request, origin.domain_name, headers)

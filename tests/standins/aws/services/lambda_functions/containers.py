@@ -21,7 +21,6 @@ from tests.standins.aws.http.server import Server
 INIT_SECONDS = 10.0  # until the first request for an event, or Lambda starts again
 _API = "/2018-06-01/runtime"
 _ANSWER_BYTES = 6_291_556  # of a synchronous answer (Lambda quotas)
-
 Start = Callable[[Sequence[str], Mapping[str, str]], "subprocess.Popen[str]"]
 """Starts a container's command in the given environment; stdout and stderr are one pipe."""
 

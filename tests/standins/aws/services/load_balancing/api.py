@@ -9,12 +9,8 @@ from moto.backends import get_backend
 
 from tests.ports import free_port
 from tests.standins.aws.cloud import Call, Cloud
-from tests.standins.aws.services.traffic import (
-    CloudFrontDistribution,
-    LoadBalancer,
-    Target,
-    Traffic,
-)
+from tests.standins.aws.services.load_balancing.proxies import CloudFrontDistribution, LoadBalancer
+from tests.standins.aws.services.load_balancing.traffic import Target, Traffic
 from tests.standins.aws.services.vpc_origins import note_use
 from tests.standins.models.refusal import Refused
 

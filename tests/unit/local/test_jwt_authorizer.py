@@ -1,0 +1,94 @@
+"""Bearer tokens: where they are in a request, and which AWS's JWT authorizer accepts."""
+
+import base64
+import time
+from typing import Any
+
+import jwt
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from voicecore.local.api_errors import ApiError
+from voicecore.local.gateway.jwt_authorizer import (
+    SUBPROTOCOL,
+    BadDiscoveryUrl,
+    JwtAuthorizer,
+    bearer_token,
+    claims_error,
+)
+
+ISSUER = "https://issuer.example"
+DISCOVERY = f"{ISSUER}/.well-known/openid-configuration"
+KEY, OTHER = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
+
+
+def token(key: Any = KEY, kid: str = "one", **changes: Any) -> str:
+    claims = {"iss": ISSUER, "aud": "app", "client_id": "web", "exp": time.time() + 60} | changes
+    kept = {name: value for name, value in claims.items() if value is not None}
+    return jwt.encode(kept, key, "ES256", {"kid": kid})
+
+
+def keys() -> dict[str | None, Any]:
+    public = jwt.get_algorithm_by_name("ES256").to_jwk(KEY.public_key(), as_dict=True)  # type: ignore[arg-type]
+    return {"one": jwt.PyJWK.from_dict({**public, "kid": "one", "alg": "ES256"})}
+
+
+def encoded(text: str) -> str:
+    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+
+
+@pytest.mark.parametrize(
+    ("headers", "expected"),
+    [
+        ({"Authorization": "Bearer abc"}, "abc"),
+        ({"Authorization": "bearer  abc "}, "abc"),
+        ({"Sec-WebSocket-Protocol": f"{SUBPROTOCOL}.{encoded('a.b')}, {SUBPROTOCOL}"}, "a.b"),
+        ({}, 401),
+        ({"Authorization": "Bearer "}, 401),
+        ({"Authorization": "Basic abc"}, 401),
+        ({"Authorization": "AWS4-HMAC-SHA256 Credential=AKIA"}, 403),
+        ({"Sec-WebSocket-Protocol": SUBPROTOCOL}, 401),
+        ({"Sec-WebSocket-Protocol": f"{SUBPROTOCOL}.a"}, 401),
+        ({"Sec-WebSocket-Protocol": f"{SUBPROTOCOL}.{'a' * 4097}"}, 401),
+    ],
+)
+def test_token_is_read_from_header_or_subprotocol(
+    headers: dict[str, str], expected: str | int
+) -> None:
+    found = bearer_token(headers)
+    assert (found.status if isinstance(found, ApiError) else found) == expected
+
+
+@pytest.mark.parametrize(
+    ("made", "words"),
+    [
+        (token(), None),
+        (token(aud=["other", "app"]), None),
+        (token(aud="other"), "aud is ['other']"),
+        (token(aud=None), "aud is missing"),
+        (token(client_id="cli"), "client_id is cli"),
+        (token(client_id=None), "client_id is missing"),
+        (token(iss="https://elsewhere.example"), "issuer"),
+        (token(exp=time.time() - 60), "expired"),
+        (token(exp=None), "exp"),
+        (token(key=OTHER), "Signature"),
+        (token(kid="two"), "not among the keys"),
+        ("no token", "segments"),
+    ],
+)
+def test_token_is_checked_as_aws_does(made: str, words: str | None) -> None:
+    error = claims_error(made, JwtAuthorizer(DISCOVERY, ("app",), ("web",)), ISSUER, keys())
+    assert (error is None) == (words is None)
+    assert error is None or (error.status == 401 and words in error.hint)  # type: ignore[operator]
+
+
+def test_authorizer_without_audience_and_client_accepts_every_token_of_the_issuer() -> None:
+    assert (
+        claims_error(token(aud="x", client_id=None), JwtAuthorizer(DISCOVERY), ISSUER, keys())
+        is None
+    )
+
+
+def test_discovery_url_has_the_form_that_aws_requires() -> None:
+    with pytest.raises(BadDiscoveryUrl, match="not an OpenID discovery URL"):
+        JwtAuthorizer(ISSUER)
