@@ -13,7 +13,7 @@ from voicecore.image.inputs.build_context import NEVER_SENT, context_files, file
 from voicecore.image.inputs.dockerfile import BadDockerfile, final_base
 from voicecore.project.project import load_project
 
-SETTINGS = 'name = "a"\ntransports = []\npipeline = "custom"\nregion = "us-east-1"\n'
+SETTINGS = 'name = "an-agent"\ntransports = []\npipeline = "custom"\nregion = "us-east-1"\n'
 AGENT = '[agent]\nfolder = "src"\ncommand = "python a.py"\n'
 
 

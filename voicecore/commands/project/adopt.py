@@ -110,7 +110,7 @@ def _id_of(options: AdoptOptions, root: Path) -> str:
 
 
 def _asked_for(options: AdoptOptions) -> frozenset[Missing]:
-    known = tuple(Missing)
+    known = tuple(missing.value for missing in Missing)
     for name in options.add:
         if name not in known:
             wrong = unknown("--add", name, known)

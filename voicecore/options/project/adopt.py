@@ -12,7 +12,7 @@ def file_names() -> list[str]:
     """Return what adopt can write besides voicecore.toml."""
     from voicecore.adopt.report import Missing
 
-    return list(Missing)
+    return [missing.value for missing in Missing]
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -11,6 +11,7 @@ from typing import Any, cast
 
 from voicecore.catalog.aws_services import SERVICES
 from voicecore.catalog.pipelines import CUSTOM
+from voicecore.catalog.request_headers import may_be_allowed
 from voicecore.project.invalid_setting import (
     InvalidSetting,
     invalid_number,
@@ -233,3 +234,7 @@ def _invalid_headers(own: dict[str, Any]) -> Iterator[InvalidSetting]:
     for name in cast("list[object]", headers):
         if not (isinstance(name, str) and _HEADER.fullmatch(name)):
             yield InvalidSetting("agent.request_headers", f"{name!r} is not the name of a header")
+        elif not may_be_allowed(name.lower()):
+            yield InvalidSetting(
+                "agent.request_headers", f"{name!r} is a header that AgentCore passes to no agent"
+            )
