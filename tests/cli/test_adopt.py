@@ -105,6 +105,8 @@ class TestMissingFiles:
         assert (agent / "server/.env").stat().st_mode & 0o077 == 0
         assert ".env" in (agent / "server/.gitignore").read_text()
         assert ".env" in (agent / ".dockerignore").read_text().splitlines()
+        keys = "before it runs, set in its .env: DEEPGRAM_API_KEY, WEATHER_API_KEY"
+        assert keys in result.stderr + result.stdout
 
     def test_app_gives_a_bot_what_its_run_bot_takes(
         self, voicecore: Voicecore, tmp_path: Path
@@ -112,6 +114,16 @@ class TestMissingFiles:
         agent = copied("pipecat_keys", tmp_path)
         voicecore("adopt", agent.name, "--add", "app")
         assert "await agent.run_bot(transport, False)" in (agent / "agentcore_app.py").read_text()
+
+    def test_app_serves_a_bot_whose_file_is_no_identifier(
+        self, voicecore: Voicecore, tmp_path: Path
+    ) -> None:
+        agent = copied("pipecat_keys", tmp_path)
+        (agent / "bot.py").rename(agent / "bot-one.py")
+        voicecore("adopt", agent.name, "--add", "app")
+        app = (agent / "agentcore_app.py").read_text()
+        ast.parse(app)
+        assert 'agent = importlib.import_module("bot-one")' in app
 
     def test_app_gives_other_bots_the_runners_arguments(
         self, voicecore: Voicecore, tmp_path: Path

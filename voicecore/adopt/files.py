@@ -10,7 +10,7 @@ from pathlib import PurePosixPath
 
 from voicecore import __version__
 from voicecore.adopt.folder import Folder
-from voicecore.adopt.report import Missing, Report, with_app
+from voicecore.adopt.report import APP, Missing, Report, with_app
 from voicecore.catalog import platforms
 from voicecore.catalog.pipelines import CUSTOM, DEFAULT
 from voicecore.catalog.transports import DEFAULT as DEFAULT_TRANSPORT
@@ -19,9 +19,6 @@ from voicecore.project.project import FILE
 from voicecore.project.settings.programs import AGENT, SERVER, ServerProgram
 from voicecore.scaffold import render
 from voicecore.scaffold.render import Answers, Files
-
-APP = "agentcore_app"
-"""Module that serves a bot of Pipecat's runner."""
 
 KEYS = "agentcore_keys"
 """Program that starts the agent in AWS with the keys of its secret."""

@@ -17,6 +17,9 @@ from voicecore.adopt.python_code import Key, Module, read_module
 from voicecore.catalog.aws_services import SERVICES
 from voicecore.console.errors import ExitCode, VoicecoreError
 
+APP = "agentcore_app"
+"""Module that adopt writes around a bot of Pipecat's runner."""
+
 ENV_EXAMPLES = (".env.example", "env.example")
 
 _SECRET = re.compile(r"(_|^)(KEY|TOKEN|SECRET|PASSWORD|SID|CREDENTIALS)$")
@@ -203,7 +206,7 @@ def _keys(modules: Sequence[Module], folder: Folder) -> Iterator[Key]:
     for file in ENV_EXAMPLES:
         for number, line in enumerate(folder.files.get(file, "").splitlines(), start=1):
             name = line.partition("=")[0].removeprefix("export ").strip()
-            if "=" in line and _is_key(name) and name not in found:
+            if name.isidentifier() and _is_key(name) and name not in found:
                 found[name] = Key(name, False, file, number)
     return iter(sorted(found.values(), key=lambda key: (key.file, key.line)))
 
@@ -229,6 +232,11 @@ def _problems(
         yield problem
     if container and "amd64" in container.platform:
         yield f"the Dockerfile builds for {container.platform}; AgentCore runs linux/arm64"
+    if container and entry.kind == Kind.PIPECAT and APP not in " ".join(container.command):
+        yield (
+            f"the Dockerfile does not start {APP}.py, which answers AgentCore: end it with  "
+            f'CMD ["python", "-m", "uvicorn", "{APP}:app", "--host", "0.0.0.0", "--port", "8080"]'
+        )
     if entry.kind == Kind.FASTAPI and entry.module and not entry.module.route("/ping"):
         yield f"{entry.file} does not answer GET /ping, by which AgentCore sees that it is healthy"
     if (status := _ping(entry)) and status not in ("Healthy", "HealthyBusy"):

@@ -50,6 +50,8 @@ SERVICES = {
             ("bedrock-runtime",),
             (
                 "pipecat.services.aws.llm",
+                "pipecat.services.aws.AWSBedrockLLMService",
+                "pipecat.services.aws.AWSNovaSonicLLMService",
                 "pipecat.services.aws.nova_sonic",
                 "pipecat.services.aws_nova_sonic",
                 "aws_sdk_bedrock_runtime",
@@ -76,6 +78,7 @@ SERVICES = {
             endpoint="transcribestreaming",
             modules=(
                 "pipecat.services.aws.stt",
+                "pipecat.services.aws.AWSTranscribeSTTService",
                 "amazon_transcribe",
                 "aws_sdk_transcribe_streaming",
             ),
@@ -85,7 +88,7 @@ SERVICES = {
             "Amazon Polly",
             _actions("polly", "SynthesizeSpeech"),
             clients=("polly",),
-            modules=("pipecat.services.aws.tts",),
+            modules=("pipecat.services.aws.tts", "pipecat.services.aws.AWSPollyTTSService"),
             endpoint="polly",
         ),
         AwsService(

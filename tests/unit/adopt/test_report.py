@@ -115,6 +115,14 @@ def test_keys_are_named_with_their_places() -> None:
     assert keys == [("DEEPGRAM_API_KEY", "bot.py", True), ("WEATHER_API_KEY", "bot.py", True)]
 
 
+def test_keys_of_an_example_are_named_unless_commented_out() -> None:
+    example = "# OTHER_KEY=x\nexport MY_API_KEY=\nVOICE=a\nnot a line TOKEN\n"
+    found = report({"agent.py": SDK, "env.example": example})
+    assert [(key.name, key.file, key.line) for key in found.keys] == [
+        ("MY_API_KEY", "env.example", 2)
+    ]
+
+
 def test_variables_that_are_no_keys_are_not_asked_for() -> None:
     code = (
         'import os\nos.getenv("VOICE")\nos.environ["AWS_SECRET_ACCESS_KEY"]\nos.environ["PORT"]\n'
@@ -136,6 +144,11 @@ def test_aws_services_are_found_by_imports_and_clients() -> None:
     assert found.uses == ("s3", "lambda")
     assert found.unknown == ("rekognition",)
     assert "rekognition" in " ".join(found.problems)
+
+
+def test_aws_services_of_pipecat_are_found_by_class_too() -> None:
+    code = "from pipecat.services.aws import AWSNovaSonicLLMService, AWSTranscribeSTTService\n"
+    assert report({"agent.py": SDK + code}).uses == ("bedrock", "transcribe")
 
 
 def test_services_of_modules_that_the_agent_does_not_import_are_not_granted() -> None:
@@ -277,6 +290,14 @@ class TestMistakes:
     def test_image_for_another_machine_is_named(self) -> None:
         found = report({"agent.py": SDK, "Dockerfile": "FROM --platform=linux/amd64 python:3.13"})
         assert "the Dockerfile builds for linux/amd64; AgentCore runs linux/arm64" in found.problems
+
+    def test_dockerfile_that_would_not_serve_a_bot_is_named(self) -> None:
+        files = {"bot.py": "import pipecat\nasync def bot(args): ...\n"}
+        base = "FROM dailyco/pipecat-base\nCOPY bot.py bot.py\n"
+        (problem,) = report({**files, "Dockerfile": base, "requirements.txt": "a"}).problems
+        assert "does not start agentcore_app.py" in problem
+        served = f'{base}CMD ["uvicorn", "agentcore_app:app"]\n'
+        assert report({**files, "Dockerfile": served, "requirements.txt": "a"}).problems == ()
 
     def test_app_without_ping_is_named(self) -> None:
         code = f'{FASTAPI}@app.websocket("/ws")\nasync def ws(socket): ...\n'
