@@ -18,7 +18,7 @@ _FLAGS = ("--no-sync", "--no-dev", "--frozen", "--locked", "--")
 
 @dataclass(frozen=True)
 class Container:
-    """What a Dockerfile says of the agent."""
+    """The agent's container, as its Dockerfile describes it."""
 
     base: str
     platform: str

@@ -15,7 +15,7 @@ _ARN = "AGENT_RUNTIME_ARN"
 
 
 class Kind(StrEnum):
-    """What an entry is."""
+    """Kind of an entry."""
 
     SDK = "an app of AWS's SDK"
     FASTAPI = "a FastAPI app"

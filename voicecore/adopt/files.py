@@ -34,7 +34,7 @@ _ARGUMENTS = {
     "args": "arguments",
     "handle_sigint": "False",
 }
-"""What the app gives for the parameters that run_bot has in samples."""
+"""Arguments for the parameters that run_bot has in samples."""
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ _NOVA_SONIC = "aws-nova-sonic"
 
 @dataclass(frozen=True)
 class Packages:
-    """What the agent installs."""
+    """Packages that the agent installs."""
 
     file: str
     """File that lists it, from the user's folder; empty if there is none."""

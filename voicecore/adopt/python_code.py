@@ -70,7 +70,7 @@ class Key:
 
 @dataclass(frozen=True)
 class Module:
-    """What a module says of itself."""
+    """A module, as far as its code tells."""
 
     path: str
     imports: frozenset[str]

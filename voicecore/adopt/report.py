@@ -118,7 +118,7 @@ def _choose(folder: Folder, found: Sequence[Entry], chosen: str, command: str) -
         ]
         if not named:
             raise NoAgent(
-                f"{chosen} is no agent that adopt knows.",
+                f"{chosen} is not an agent that adopt knows.",
                 _listed(found) if found else _LOOKED_FOR,
                 ExitCode.BAD_PROJECT,
             )

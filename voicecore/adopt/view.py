@@ -17,7 +17,7 @@ WRITES = {
     Missing.SERVER: "server/, a session server with a page for callers",
     Missing.TESTS: "tests/test_agent.py, which starts the agent and asks /ping",
 }
-"""What each missing file is."""
+"""Description of each missing file."""
 
 
 def lines_of(report: Report, set_keys: Mapping[str, str]) -> Iterator[Line]:

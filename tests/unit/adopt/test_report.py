@@ -224,7 +224,7 @@ def test_agent_in_a_package_starts_above_it() -> None:
         ("", "uvicorn", 0),
     ],
 )
-def test_what_an_app_does_before_it_runs_is_kept(code: str, line: str, port: int) -> None:
+def test_work_of_an_app_before_it_runs_is_kept(code: str, line: str, port: int) -> None:
     command = report({"agent.py": SDK + code}).command
     assert (command.words[0], command.port) == (line, port)
 
@@ -253,7 +253,7 @@ class TestMistakes:
     def test_chosen_agent_is_taken(self) -> None:
         folder = Folder("a", {"one.py": SDK, "two.py": SDK})
         assert report_on(folder, "./two.py").entry.file == "two.py"
-        with pytest.raises(NoAgent, match=r"three\.py is no agent"):
+        with pytest.raises(NoAgent, match=r"three\.py is not an agent"):
             report_on(folder, "three.py")
 
     @pytest.mark.parametrize(
