@@ -14,7 +14,7 @@ from voicecore.image.inputs.lockfile import NoWheel
 from voicecore.project.dotenv import without_ours
 
 _WHEELS = "--only-binary :all:"
-"""What the Dockerfile of `adopt` installs with: no arm64 code runs in a build here."""
+"""Option that the Dockerfile of `adopt` installs with: no arm64 code runs in a build here."""
 
 
 def read(folder: Path, root: Path) -> str:

@@ -58,7 +58,7 @@ class ServerProgram:
 
 @dataclass(frozen=True)
 class Program:
-    """How a program of the project is installed and started on this machine."""
+    """Installation and start of a program of the project on this machine."""
 
     folder: Path
     command: tuple[str, ...]
