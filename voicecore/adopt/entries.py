@@ -78,7 +78,9 @@ def _uses_runner(module: Module) -> bool:
 
 def _is_imported(entry: Entry, others: Sequence[Entry]) -> bool:
     """Return whether another entry's module imports this one's: it serves it then."""
-    names = {entry.module.name, entry.module.name.rpartition(".")[2]} if entry.module else set()
+    if entry.module is None:
+        return False
+    names = {entry.module.name, entry.module.name.rpartition(".")[2]}
     return any(
         bool(other.module and other.file != entry.file and other.module.imports & names)
         for other in others

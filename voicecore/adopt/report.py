@@ -69,17 +69,17 @@ class Report:
     problems: tuple[str, ...]
 
 
-def report_on(folder: Folder, chosen: str = "", command: str = "voicecore adopt") -> Report:
+def report_on(folder: Folder, chosen: str = "", typed: str = "voicecore adopt") -> Report:
     """Return what is in the folder; `chosen` is the file of the entry, if the user named it.
 
-    `command` is what the user typed, to which an error adds what is to be chosen. Raises NoAgent
+    `typed` is the user's command, to which an error adds what is to be chosen. Raises NoAgent
     and SeveralAgents.
     """
     read = (read_module(path, text) for path, text in folder.modules().items())
     modules = [module for module in read if module]
     text = folder.files.get("Dockerfile", "")
     container = read_container(text) if text else None
-    entry = _choose(folder, find_entries(modules, container), chosen, command)
+    entry = _choose(folder, find_entries(modules, container), chosen, typed)
     command = command_for(entry, folder, container)
     places = dict.fromkeys((f"{command.folder}/" if command.folder != "." else "", "", "../"))
     packages = read_packages(folder, places, text)
@@ -110,7 +110,7 @@ def with_app(report: Report, module: str) -> Report:
     return replace(report, command=command, missing=rest, transports=("websocket",), stamped=True)
 
 
-def _choose(folder: Folder, found: Sequence[Entry], chosen: str, command: str) -> Entry:
+def _choose(folder: Folder, found: Sequence[Entry], chosen: str, typed: str) -> Entry:
     if chosen:
         wanted = str(PurePosixPath(chosen))
         named = [
@@ -133,7 +133,7 @@ def _choose(folder: Folder, found: Sequence[Entry], chosen: str, command: str) -
         example = f"{first.file}:{first.variable}" if same else first.file
         raise SeveralAgents(
             f"{folder.name} has {len(found)} agents:\n{_listed(found)}",
-            f"Choose one:  {command} --entry {example}"
+            f"Choose one:  {typed} --entry {example}"
             + ("\nor name the folder of one as DIR." if "/" in first.file else ""),
             ExitCode.USAGE,
         )

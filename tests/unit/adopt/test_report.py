@@ -25,49 +25,51 @@ def of(name: str) -> Report:
     return report_on(read_folder(AGENTS / name))
 
 
+SHAPES = [
+    ("sdk_entrypoint", Kind.SDK, "agent.py:3", "uvicorn agent:app", 0, "requirements.txt", ()),
+    (
+        "sdk_streaming",
+        Kind.SDK,
+        "my_agent.py:6",
+        "python my_agent.py",
+        8080,
+        "pyproject.toml",
+        (),
+    ),
+    (
+        "sdk_websocket",
+        Kind.SDK,
+        "src/agent.py:3",
+        "uvicorn agent:app",
+        0,
+        "requirements.txt",
+        ("websocket",),
+    ),
+    (
+        "fastapi_healthy",
+        Kind.FASTAPI,
+        "main.py:4",
+        "uvicorn main:app",
+        0,
+        "requirements.txt",
+        ("websocket",),
+    ),
+    ("pipecat_runner", Kind.PIPECAT, "bot.py:", "", 0, "requirements.txt", ("websocket",)),
+    ("pipecat_keys", Kind.PIPECAT, "bot.py:", "", 0, "pyproject.toml", ("websocket",)),
+    (
+        "reads_port",
+        Kind.FASTAPI,
+        "agent.py:7",
+        "python agent.py",
+        0,
+        "requirements.txt",
+        ("websocket",),
+    ),
+]
+
+
 @pytest.mark.parametrize(
-    ("name", "kind", "where", "command", "port", "requirements", "transports"),
-    [
-        ("sdk_entrypoint", Kind.SDK, "agent.py:3", "uvicorn agent:app", 0, "requirements.txt", ()),
-        (
-            "sdk_streaming",
-            Kind.SDK,
-            "my_agent.py:6",
-            "python my_agent.py",
-            8080,
-            "pyproject.toml",
-            (),
-        ),
-        (
-            "sdk_websocket",
-            Kind.SDK,
-            "src/agent.py:3",
-            "uvicorn agent:app",
-            0,
-            "requirements.txt",
-            ("websocket",),
-        ),
-        (
-            "fastapi_healthy",
-            Kind.FASTAPI,
-            "main.py:4",
-            "uvicorn main:app",
-            0,
-            "requirements.txt",
-            ("websocket",),
-        ),
-        ("pipecat_runner", Kind.PIPECAT, "bot.py:", "", 0, "requirements.txt", ("websocket",)),
-        ("pipecat_keys", Kind.PIPECAT, "bot.py:", "", 0, "pyproject.toml", ("websocket",)),
-        (
-            "reads_port",
-            Kind.FASTAPI,
-            "agent.py:7",
-            "python agent.py",
-            0,
-            "requirements.txt",
-            ("websocket",),
-        ),
-    ],
+    ("name", "kind", "where", "command", "port", "requirements", "transports"), SHAPES
 )
 def test_each_shape_is_recognized(
     name: str,
@@ -89,8 +91,7 @@ def test_each_shape_is_recognized(
 
 def test_every_fixture_is_tried() -> None:
     folders = {path.name for path in AGENTS.iterdir() if path.is_dir()}
-    (rows,) = (m for m in test_each_shape_is_recognized.pytestmark if m.name == "parametrize")
-    assert folders == {row[0] for row in rows.args[1]}
+    assert folders == {name for name, *_ in SHAPES}
 
 
 def test_ping_and_its_stamp_are_read() -> None:
