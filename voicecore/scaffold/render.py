@@ -6,7 +6,7 @@ import json
 import secrets
 import shutil
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -107,6 +107,12 @@ def ejected(part: str) -> Files:
     """Return the files of one of EJECTABLE, by path relative to the folder of its name."""
     folder = templates() / "_ejectable" / part
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files_in(folder)}
+
+
+def adopted(name: str, variables: Mapping[str, object]) -> bytes:
+    """Return a file that `adopt` adds to an agent of the user's own."""
+    path = templates() / "_adopted" / f"{name}.jinja"
+    return _engine().from_string(path.read_text(encoding="utf-8")).render(variables).encode()
 
 
 def dockerfile_of(part: str) -> str:
