@@ -16,7 +16,8 @@ def test_limits_have_the_values_of_aws() -> None:
     assert (limits.LIFECYCLE_MIN, limits.STOP_GRACE) == (60, 15)
     assert (limits.START_LIMIT, limits.START_LIMIT_V2) == (30, 2 * 60)
     # API, InvokeAgentRuntime; runtime-get-started-websocket; IAM guide, SigV4
-    assert (limits.SESSION_ID_MIN, limits.SESSION_ID_MAX) == (33, 100)
+    assert (limits.SESSION_ID_MIN, limits.SESSION_ID_MAX) == (33, 256)
+    assert limits.SESSION_ID_SAFE_MAX == 100
     assert (limits.PRESIGNED_EXPIRES_MAX, limits.CLOCK_SKEW_MAX) == (5 * 60, 5 * 60)
     # Our own choice: AWS does not say after how many it ends a session.
     assert limits.MISSED_PINGS_MAX == 3
