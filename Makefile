@@ -24,7 +24,7 @@ unexport VIRTUAL_ENV
 unexport PYTHONDONTWRITEBYTECODE
 unexport PYTHONUNBUFFERED
 
-.PHONY: help demo test unit lint docs bench fuzz lab clean
+.PHONY: help demo test unit coverage lint docs bench fuzz mutants lab clean
 
 help:  ## Show the targets.
 	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 8
@@ -48,6 +48,12 @@ unit: .venv/.test  ## Run the fast tests, in less than a minute.
 	@PYTEST_DISABLE_PLUGIN_AUTOLOAD=1 python -m pytest -p xdist --numprocesses 4 --dist worksteal \
 		--quiet -m 'not slow' tests/unit tests/golden tests/cli $(ARGS)
 
+coverage: .venv/.test  ## Name the lines that no fast test executes; with ARGS=tests, no test at all.
+	@rm -rf .coverage && mkdir .coverage
+	@PYTEST_DISABLE_PLUGIN_AUTOLOAD=1 coverage run -m pytest -p xdist --numprocesses 3 --dist loadfile \
+		--quiet $(or $(ARGS),-m 'not slow' tests/unit tests/golden tests/cli) || true
+	@coverage combine --quiet && coverage report
+
 lint: .venv/.test  ## Check style, prose and types.
 	@ruff check . && ruff format --check . && python -m tests.prose && pyright
 
@@ -60,6 +66,9 @@ bench: .venv/.test lab  ## Measure, and print rows for benchmarks/RESULTS.md.
 fuzz: export FUZZ_SECONDS ?= 600
 fuzz: .venv/.test  ## Run the fuzzers for FUZZ_SECONDS each; CI gives each a minute.
 	@python -m pytest $(IN_PARALLEL) tests/fuzz $(ARGS)
+
+mutants: .venv/.test  ## Plant faults in the modules whose paths contain ARGS; the tests must notice.
+	@python -m tests.mutants $(ARGS)
 
 lab: .venv/.test  ## Install the tools of the tests, and name what this machine lacks.
 ifeq ($(shell uname),Linux)
@@ -89,4 +98,4 @@ endif
 	@touch $@
 
 clean:  ## Remove everything that these commands created.
-	@rm -rf .venv $(DEMO) dist site .pytest_cache .ruff_cache
+	@rm -rf .venv .coverage $(DEMO) dist site .pytest_cache .ruff_cache

@@ -12,6 +12,7 @@ import pytest
 import uv
 
 from tests.generated.projects import KINDS, Kind, rendered, run
+from tests.requirements import require
 from voicecore.scaffold.render import write_new
 
 
@@ -24,6 +25,7 @@ def make(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Kind], Path]:
     """
     base = tmp_path_factory.getbasetemp()
     shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    require("Python 3.13")
 
     @cache
     def create(kind: Kind) -> Path:

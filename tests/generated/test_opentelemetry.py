@@ -16,7 +16,7 @@ import uv
 
 from tests.generated.projects import KINDS, only, run, running_agent
 
-TIMEOUT_SECONDS = 20
+TIMEOUT_SECONDS = 60
 
 
 @contextmanager

@@ -214,7 +214,7 @@ def test_ctrl_c_cancels_build_in_engine(
     with engine_of(daemon) as engine, pytest.raises(KeyboardInterrupt):
         inputs = buildx_inputs(slow, registries, "slow")
         buildx.build(engine, inputs, client_env(daemon), interrupt)
-    until = time.monotonic() + 10
+    until = time.monotonic() + 60
     while processes_with("^sleep 4243") and time.monotonic() < until:
         time.sleep(0.05)
     assert not processes_with("^sleep 4243")

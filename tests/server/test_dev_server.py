@@ -12,9 +12,9 @@ from urllib.parse import urlsplit
 import aiohttp
 import pytest
 
+from tests.ports import free_port
 from tests.server.serving import ARN, KEY
 from voicecore.local.processes.child import Reaper
-from voicecore.local.processes.ports import free_port
 from voicecore.local.processes.session_server import ServerCrashed, SessionServerProcess
 from voicecore.project.settings.programs import ServerProgram, generated_program
 

@@ -81,7 +81,7 @@ def dev(project: Path, *arguments: str) -> Iterator[subprocess.Popen[str]]:
         yield process
     finally:
         process.send_signal(signal.SIGINT)
-        process.wait(20)
+        process.wait(60)
 
 
 def events_until(process: subprocess.Popen[str], *kinds: str) -> list[dict[str, Any]]:

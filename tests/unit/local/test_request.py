@@ -1,6 +1,7 @@
 """Paths, session IDs and headers, as AgentCore parses and filters them."""
 
 import pytest
+from bedrock_agentcore.runtime.models import RESTRICTED_HEADERS
 
 from voicecore.local.api_errors import ApiError
 from voicecore.local.gateway.request import (
@@ -212,3 +213,10 @@ def test_allowlist_with_forbidden_names_is_refused(names: list[str], words: str 
     else:
         with pytest.raises(BadAllowlist, match=words):
             check_allowlist(names)
+
+
+def test_allowlist_refuses_the_headers_that_the_sdk_refuses() -> None:
+    with pytest.raises(BadAllowlist) as refused:
+        check_allowlist([name.title() for name in sorted(RESTRICTED_HEADERS)])
+    for name in RESTRICTED_HEADERS:
+        assert f" {name}," in refused.value.message.replace(".", ",")

@@ -13,7 +13,7 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 from urllib.parse import quote
 
 import aiohttp
@@ -21,7 +21,6 @@ from aiohttp import web
 
 from voicecore.local.api_errors import ApiError, RequestRefused, agent_failed, validation_error
 from voicecore.local.gateway.commands import read_command, stream_command
-from voicecore.local.gateway.jwt_authorizer import SUBPROTOCOL, JwtAuthorizer, JwtVerifier
 from voicecore.local.gateway.request import (
     CARD_PATH,
     SESSION_HEADER,
@@ -42,6 +41,9 @@ from voicecore.local.sessions.clock import Clock
 from voicecore.local.sessions.events import EventKind, RuntimeEvent, RuntimeStatus
 from voicecore.local.sessions.live_session import CloseReason, LiveSession
 from voicecore.local.sessions.session_table import SessionTable
+
+if TYPE_CHECKING:
+    from voicecore.local.gateway.jwt_authorizer import JwtAuthorizer, JwtVerifier
 
 _T = TypeVar("_T")
 
@@ -89,7 +91,7 @@ class Gateway:
         self._on_event = on_event
         self._status = status
         self._warned: set[str] = set()
-        self._verifier = JwtVerifier(config.authorizer, http) if config.authorizer else None
+        self._verifier = _verifier(config.authorizer)
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Answer a request; turn a refusal into its error response."""
@@ -252,7 +254,7 @@ class Gateway:
             decode_text=False,
             max_msg_size=MESSAGE_LIMIT,
             timeout=2.0,
-            protocols=(SUBPROTOCOL,) if self._verifier else (),
+            protocols=self._verifier.subprotocols if self._verifier else (),
         )
         if not client.can_prepare(request).ok:
             raise RequestRefused(
@@ -316,6 +318,14 @@ class Gateway:
             text = f"{close.code}: {close.reason}"
             hint = "Send audio in frames of 20 to 40 ms."
             self._on_event(RuntimeEvent("refused", text, session.id, hint))
+
+
+def _verifier(authorizer: JwtAuthorizer | None) -> JwtVerifier | None:
+    if authorizer is None:
+        return None
+    from voicecore.local.gateway.jwt_authorizer import JwtVerifier
+
+    return JwtVerifier(authorizer)
 
 
 def _unless_refused(result: _T | ApiError) -> _T:
