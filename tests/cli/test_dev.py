@@ -18,6 +18,7 @@ import pytest
 from tests.conftest import Voicecore
 from tests.ports import free_port
 from tests.processes import processes_in
+from tests.requirements import problem_of
 from tests.standins.dev import (
     AGENT,
     SERVER,
@@ -30,6 +31,16 @@ from tests.standins.dev import (
 from voicecore.console.errors import ExitCode
 
 pytestmark = pytest.mark.slow
+
+ASKS_AWS = """\
+import urllib.error, urllib.request
+try:
+    urllib.request.urlopen("https://bedrock-agentcore.us-east-1.amazonaws.com/", timeout=5)
+except urllib.error.HTTPError as error:
+    print(f"AWS's name answers {error.code}", flush=True)
+except OSError:
+    pass
+"""
 
 
 @pytest.fixture(scope="module")
@@ -100,7 +111,7 @@ def test_agent_that_answers_without_its_key_is_named(project: Path) -> None:
     with dev(project) as process:
         events = events_until(process, "serving", "advice")
         [told] = [event["text"] for event in events if event["kind"] == "advice"]
-        assert told.startswith("agent/internal/app.py answers requests without the header X-Local")
+        assert told.startswith("The agent answers requests without the header X-Local")
         assert runtime_status(project)["spare"]["warning"] == told
         (project / "agent/internal/app.py").write_text(guarded)
         events_until(process, "reloaded")
@@ -109,14 +120,21 @@ def test_agent_that_answers_without_its_key_is_named(project: Path) -> None:
 
 
 def test_killed_dev_leaves_no_children(project: Path) -> None:
-    with dev(project) as process:
-        events_until(process, "serving", "ready")
+    tls = [] if problem_of("network namespaces") else ["--tls"]
+    if tls:
+        (project / "server/internal/server.py").write_text(ASKS_AWS + SERVER)
+    with dev(project, *tls) as process:
+        events = events_until(process, "serving", "ready")
+        if tls:  # the server reached this runtime, not AWS
+            assert any(event.get("text") == "AWS's name answers 401" for event in events)
+            assert (project / ".voicecore/tls/ca.pem").exists()
         process.kill()
         process.wait()
         deadline = time.monotonic() + 60
         while processes_in(project) and time.monotonic() < deadline:
             time.sleep(0.1)
         assert processes_in(project) == []
+        assert not (project / ".voicecore/tls").exists()
     with dev(project) as again:  # its stale state file does not count as running
         events_until(again, "serving")
 
@@ -247,7 +265,7 @@ def test_server_of_another_project_on_our_port_is_an_error(project: Path) -> Non
         while not server_runs(project):
             time.sleep(0.05)
         foreign = ThreadingHTTPServer(("127.0.0.1", port), AlwaysHealthy)
-        threading.Thread(target=foreign.serve_forever, daemon=True).start()
+        threading.Thread(target=foreign.serve_forever, args=(0.02,), daemon=True).start()
         stdout, _ = process.communicate(timeout=40)
         foreign.shutdown()
     assert process.returncode == ExitCode.FAILED
@@ -315,6 +333,8 @@ def test_reports_missing_python_version(
         (["--idle-timeout", "5"], ExitCode.USAGE, "AgentCore takes 60"),
         (["--time-scale", "0"], ExitCode.USAGE, ""),
         (["--port", "70000"], ExitCode.USAGE, ""),
+        (["--jwt-audience", "app"], ExitCode.USAGE, "need the issuer of the tokens"),
+        (["--jwt-discovery-url", "https://x"], ExitCode.USAGE, "not an OpenID discovery URL"),
         (["--project", "nowhere"], ExitCode.BAD_PROJECT, "voicecore init"),
     ],
 )

@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -70,7 +71,7 @@ KINDS = [
 # For tests of the packages, which depend on both.
 PAIR = Kind("webrtc", "nova-sonic")
 # The cascade's tests do not depend on its services, nor the server's on the pipeline.
-WITH_TESTS = [kind for kind in KINDS if not kind.services and kind.pipeline != "offline"] + [PAIR]
+WITH_TESTS = [kind for kind in KINDS if not kind.services and kind.pipeline != "offline"]
 WITH_SERVERS = [kind for kind in KINDS if kind.pipeline == "offline"]
 
 
@@ -81,6 +82,7 @@ def combination_of_this_commit() -> Kind:
     return COMBINATIONS[int(head or "-1", 16) % len(COMBINATIONS)]
 
 
+@cache
 def rendered(kind: Kind) -> dict[str, bytes]:
     """Return the files of a project of this kind."""
     services = services_of(PIPELINES[kind.pipeline], dict(kind.services))
@@ -89,6 +91,20 @@ def rendered(kind: Kind) -> dict[str, bytes]:
     providers = tuple(PHONES) if by_phone else ()
     answers = Answers("support-line", transports, kind.pipeline, "us-east-1", services, providers)
     return render(answers, SECRET)
+
+
+def agent_tests_of(kind: Kind) -> list[str]:
+    """Return the test files of the agent that its transport adds, or that run the whole agent.
+
+    All other files are those of the project with WebSocket, whose tests run too.
+    """
+    shared = rendered(Kind("websocket", kind.pipeline, kind.services))
+    return [
+        name
+        for name, content in rendered(kind).items()
+        if name.startswith("agent/internal/tests/test_")
+        and (name not in shared or b"running_agent" in content)
+    ]
 
 
 # Environment of an agent: no credentials, and no metadata service that could provide any.

@@ -7,8 +7,8 @@ import json
 import os
 import zipfile
 from dataclasses import replace
-from typing import Any
 
+from tests.cloud.permissions import expect_recorded
 from tests.image.codebuilds import (
     ACCOUNT,
     BUCKET,
@@ -16,13 +16,17 @@ from tests.image.codebuilds import (
     QUICK,
     REGION,
     ROLE,
+    ClientCall,
     ProgressLog,
     remove_all,
 )
+from tests.standins.aws.access import Access, Accesses, granted
 from tests.standins.image.account import account_of
 from tests.standins.image.codebuild import CodeBuild
 from tests.standins.image.codebuild_builds import BuildScript
+from tests.unit.cloud.deployments import deployment
 from voicecore.aws.session import Aws
+from voicecore.cloud.iam.codebuild import codebuild_statements
 from voicecore.image.builders import buildspec, codebuild_resources
 from voicecore.image.builders import codebuild as builder
 from voicecore.image.builders.buildspec import CodeBuildInputs
@@ -72,17 +76,8 @@ def test_bucket_in_us_east_1_has_no_location_constraint(
     assert service.client("s3").get_bucket_location(Bucket=name)["LocationConstraint"] is None
 
 
-def test_every_bucket_call_has_expected_owner(service: CodeBuild, inputs: CodeBuildInputs) -> None:
-    aws = account_of(service, REGION, KEYS)
-    seen: dict[str, dict[str, Any]] = {}
-
-    def note(params: dict[str, Any], model: Any, **_: Any) -> None:
-        seen[model.name] = params
-
-    aws.client("s3").meta.events.register("provide-client-params.s3", note)
-    builder.build(aws, inputs, ProgressLog(), timings=QUICK)
-    builder.build(aws, inputs, ProgressLog(), timings=QUICK)
-    remove_all(aws, inputs.owner)
+def test_every_bucket_call_has_expected_owner(calls: list[ClientCall]) -> None:
+    seen = {call.operation: call.params for call in calls if call.service == "s3"}
     assert {"HeadBucket", "PutObject", "PutBucketPolicy", "DeleteBucket"} <= set(seen)
     owners = {
         name: params.get("ExpectedBucketOwner")
@@ -90,6 +85,16 @@ def test_every_bucket_call_has_expected_owner(service: CodeBuild, inputs: CodeBu
         if name != "CreateBucket"  # the bucket has no owner yet
     }
     assert set(owners.values()) == {ACCOUNT}, owners
+
+
+def test_deployer_policy_allows_every_call_on_its_resource(calls: list[ClientCall]) -> None:
+    all_of, needed = Accesses(), set[Access]()
+    for call in calls:
+        needed |= all_of.of(f"{call.service}:{call.operation}", call.params, REGION)
+    of = replace(deployment(region=REGION), name="my-agent")
+    policy = [statement.json for statement in codebuild_statements(of, ACCOUNT)]
+    assert [str(access) for access in sorted(needed) if not granted(policy, access)] == []
+    expect_recorded(needed, "builds")
 
 
 def test_role_trusts_this_account_and_allows_one_repository(

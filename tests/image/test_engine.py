@@ -251,7 +251,7 @@ def index() -> Iterator[str]:
         probe.connect(("192.0.2.1", 1))  # sends nothing, but selects this machine's address
         address = probe.getsockname()[0]
     server = ThreadingHTTPServer((address, 0), PrivateIndex)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
     yield f"{address}:{server.server_port}"
     server.shutdown()
 

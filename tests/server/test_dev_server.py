@@ -64,7 +64,7 @@ def test_forged_forwarded_address_and_long_head_are_refused(folder: Path) -> Non
 def test_server_that_cannot_listen_says_why(folder: Path) -> None:
     async def work() -> None:
         with ThreadingHTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as taken:
-            threading.Thread(target=taken.serve_forever, daemon=True).start()
+            threading.Thread(target=taken.serve_forever, args=(0.02,), daemon=True).start()
             async with Reaper() as reaper:
                 server = SessionServerProcess(
                     generated_program(folder, ServerProgram()),

@@ -82,7 +82,7 @@ def git_over_http(repository: Path) -> Iterator[str]:
 @contextmanager
 def _running(server: HTTPServer) -> Iterator[str]:
     with server:
-        thread = threading.Thread(target=server.serve_forever)
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
         thread.start()
         try:
             yield f"http://127.0.0.1:{server.server_port}"

@@ -13,6 +13,7 @@ from voicecore.catalog.phones import PHONES
 from voicecore.catalog.phones.media import KEYPAD
 from voicecore.catalog.transports import BY_PHONE, TRANSPORTS
 from voicecore.catalog.turn_sources.variables import read_url
+from voicecore.console.command_line import typed
 from voicecore.console.context import Context
 from voicecore.console.errors import ExitCode, VoicecoreError
 from voicecore.options.talk import TalkOptions
@@ -203,6 +204,7 @@ def _project(context: Context, options: TalkOptions) -> Project | None:
 def _target(options: TalkOptions) -> CallTarget:
     return CallTarget(
         options.api_key_env,
+        typed("talk", options),
         options.remote,
         options.stage,
         options.arn,

@@ -13,7 +13,7 @@ from yarl import URL
 
 from voicecore.console import json_text
 from voicecore.console.errors import ExitCode, VoicecoreError
-from voicecore.console.network_env import proxy_for
+from voicecore.console.proxies import proxy_for
 
 _TIMEOUT = aiohttp.ClientTimeout(total=40)
 """Seconds; a cold start at AgentCore may take 30 (aws/bedrock-agentcore-sdk-python#599)."""
@@ -42,6 +42,12 @@ class AgentUnavailable(SessionRefused):
     """AWS, or the agent, gave the session server no session; the same request may work later."""
 
 
+AGENT_REPORTS = (
+    "See what the agent reports:  voicecore logs   (or `voicecore dev` in another terminal, for an "
+    "agent on this machine)"
+)
+
+
 class OfferRefused(VoicecoreError):
     """The agent, or AgentCore in front of it, refused a WebRTC offer."""
 
@@ -52,7 +58,7 @@ class OfferRefused(VoicecoreError):
         code = code_of(body)
         super().__init__(
             f"The agent refused the connection ({status}): {detail_of(body)}",
-            _HINTS.get(code, "`voicecore dev` in another terminal shows what the agent reports."),
+            _HINTS.get(code, AGENT_REPORTS),
             ExitCode.AWS_REFUSED if code == "aws_refused" else ExitCode.FAILED,
         )
 

@@ -54,6 +54,8 @@ class CallTarget:
 
     key_variable: str
     """Variable with the session server's key."""
+    again: str
+    """The command to repeat."""
     remote: bool = False
     stage: str = DEFAULT_STAGE
     arn: str | None = None
@@ -265,7 +267,7 @@ async def _remote_env(context: Context, project: Project, target: CallTarget) ->
     from voicecore.cloud.stacks.deployment import deployment_of
 
     login = AwsLogin(can_ask=context.interactive)
-    with translated_errors("voicecore talk --remote"):
+    with translated_errors(target.again):
         login.open(project.stage(target.stage).region)
     stored = dotenv_of(project.server)
     configured = context.env.get("AGENT_RUNTIME_ARN") or stored.get("AGENT_RUNTIME_ARN")
@@ -273,7 +275,7 @@ async def _remote_env(context: Context, project: Project, target: CallTarget) ->
     arn = target.arn or (configured if target.stage == DEFAULT_STAGE else None)
     if not arn:
         with context.output.step("Looking for the agent in AWS"):
-            arn = await asyncio.to_thread(deployed_arn, project, login, target.stage)
+            arn = await asyncio.to_thread(deployed_arn, project, login, target)
     parts = arn.split(":")
     if len(parts) != 6 or parts[2] != "bedrock-agentcore":
         raise BadArn(
@@ -300,18 +302,17 @@ def endpoint_for(project: Project, arn: str, otherwise: str) -> str:
     return next(map(aws_names.endpoint_name_for, stages), otherwise)
 
 
-def deployed_arn(project: Project, login: AwsLogin, stage_name: str = DEFAULT_STAGE) -> str:
+def deployed_arn(project: Project, login: AwsLogin, target: CallTarget) -> str:
     """Return the ARN of the stage's runtime, from its stack. Raises AgentNotDeployed."""
     from voicecore.aws import session
     from voicecore.aws.errors import translated_errors
     from voicecore.cloud.resources.cloudformation import CloudFormation
 
-    again = "voicecore talk --remote"
-    stage = project.stage(stage_name)
-    with translated_errors(again):
+    stage = project.stage(target.stage)
+    with translated_errors(target.again):
         aws = login.connect(stage.region)
         session.check_account(aws.identity, stage.account)
-        cloud = CloudFormation(aws.client("cloudformation"), project.owner, again)
+        cloud = CloudFormation(aws.client("cloudformation"), project.owner, target.again)
         stack = cloud.find(aws_names.stack_name_for(project.name, stage.name))
     if stack is None or "RuntimeArn" not in stack.outputs:
         raise AgentNotDeployed(project, stage)

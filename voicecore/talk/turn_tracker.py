@@ -141,9 +141,11 @@ class TurnTracker:
     @property
     def _unheard(self) -> bool:
         """True when the agent has told that what waits for an answer was not heard."""
-        told, said = self._unheard_at, self.said_until
+        waits = self._phrases or not self._heard_answer
+        if self._unheard_at is None or not waits:
+            return False
         busy = self._understood or self.user_speaking or self._replying
-        return told is not None and said is not None and told > said and not busy
+        return self._unheard_at > (self.said_until or 0.0) and not busy
 
     @property
     def _replying(self) -> bool:
@@ -153,7 +155,7 @@ class TurnTracker:
 
     def expect(self) -> None:
         """Begin to wait for an answer to what is said from now on."""
-        self._heard_answer = False
+        self._heard_answer, self._unheard_at = False, None
 
     def voiced(self, at: float) -> None:
         """Take note that the user's voice sounded until `at`."""

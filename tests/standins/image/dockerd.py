@@ -9,7 +9,7 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -65,8 +65,9 @@ def dockerd(
     *,
     containerd_store: bool = True,
     disk_mb: int | None = None,
+    variables: Mapping[str, str] | None = None,
 ) -> Iterator[DockerDaemon]:
-    """Run a daemon during the block (root; from the main thread).
+    """Run a daemon during the block (root; from the main thread), with these variables besides.
 
     It resolves AWS's host names as `reach` does. Images are in containerd's store, as in Docker 29
     and Docker Desktop, or in the classic store; with `disk_mb`, on a disk of that size.
@@ -97,6 +98,7 @@ def dockerd(
         env = {**os.environ, "PATH": f"{HOME}:{os.environ['PATH']}"}
         if reach:
             env["SSL_CERT_FILE"] = str(reach.authority)
+        env |= variables or {}
         try:
             # unshare ignores SIGTERM (util-linux 2.38, unshare.c).
             kill = signal.SIGKILL

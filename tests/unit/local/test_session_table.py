@@ -77,6 +77,23 @@ async def test_agent_that_does_not_become_healthy_is_ended() -> None:
 
 
 @in_loop
+async def test_session_that_ends_takes_no_request_and_no_second_stop() -> None:
+    agent = AgentDouble()
+    agent.health.set_result(None)
+    table = make_table([], agent)
+    await table.obtain("one")
+    table.stop("one")
+    with pytest.raises(RequestRefused) as raised:
+        await table.obtain("one")
+    assert raised.value.error.status == 409
+    for session, status in (("one", 409), ("two", 404)):
+        with pytest.raises(RequestRefused) as raised:
+            table.stop(session)
+        assert raised.value.error.status == status
+    await table.close()
+
+
+@in_loop
 async def test_stopping_runtime_starts_no_session() -> None:
     agents = AgentDouble(), AgentDouble()
     for agent in agents:

@@ -271,6 +271,15 @@ def test_question_that_the_agent_did_not_hear_is_told_early(
     assert ends + after + 7 < found.over < ends + after + 9
 
 
+def test_click_instead_of_a_question_is_told_early() -> None:
+    world = World()
+    world.speak(1.0, 1.04)
+    world.report(4.6, UNHEARD)
+    found = hold(world)
+    assert not found.answered
+    assert 12 < found.over < 14
+
+
 @settings(max_examples=N // 2, deadline=None)
 @given(seconds, replies, st.lists(st.tuples(st.floats(0, 12), st.sampled_from([HEARD, UNHEARD]))))
 def test_outcomes_of_other_sounds_cut_no_answer_short(

@@ -40,19 +40,29 @@ _OPERATIONS: Mapping[str, tuple[Operation, str]] = {
 """Operations and their methods, by the end of the path (API reference)."""
 _RUNTIMES = "/runtimes/"
 
-# runtime-header-allowlist and the SDK's RESTRICTED_HEADERS (runtime/models.py).
+# runtime-header-allowlist, as the SDK has it (RESTRICTED_HEADERS in runtime/models.py).
 # fmt: off
 _RESTRICTED = frozenset((
-    "accept", "accept-charset", "accept-encoding", "accept-language", "accept-ranges", "age",
-    "allow", "cache-control", "connection", "content-encoding", "content-language",
-    "content-length", "content-location", "content-range", "content-security-policy",
-    "content-security-policy-report-only", "content-type", "cookie", "date", "etag", "expires",
+    ":authority", ":method", ":path", ":scheme", ":status", "accept", "accept-ch",
+    "accept-ch-lifetime", "accept-charset", "accept-encoding", "accept-language", "accept-ranges",
+    "access-control-allow-credentials", "access-control-allow-headers",
+    "access-control-allow-methods", "access-control-allow-origin", "access-control-expose-headers",
+    "access-control-max-age", "access-control-request-headers", "access-control-request-method",
+    "cache-control", "cf-connecting-ip", "cf-ray", "clear-site-data", "connection",
+    "content-encoding", "content-language", "content-length", "content-location", "content-range",
+    "content-security-policy", "content-security-policy-report-only", "content-type", "cookie",
+    "cross-origin-embedder-policy", "cross-origin-opener-policy", "cross-origin-resource-policy",
+    "date", "downlink", "dpr", "ect", "etag", "expect-ct", "expires", "feature-policy", "forwarded",
     "from", "host", "if-match", "if-modified-since", "if-none-match", "if-range",
-    "if-unmodified-since", "keep-alive", "last-modified", "location", "origin", "pragma",
-    "proxy-authenticate", "proxy-authorization", "proxy-connection", "range", "referer",
-    "referrer-policy", "retry-after", "server", "set-cookie", "strict-transport-security", "te",
-    "trailer", "transfer-encoding", "upgrade", "user-agent", "vary", "via", "www-authenticate",
-    "x-content-type-options", "x-frame-options", "x-real-ip", "x-xss-protection",
+    "if-unmodified-since", "keep-alive", "last-modified", "link", "location", "origin",
+    "permissions-policy", "pragma", "proxy-authorization", "proxy-connection", "public-key-pins",
+    "public-key-pins-report-only", "range", "referer", "referrer-policy", "retry-after", "rtt",
+    "save-data", "server", "set-cookie", "strict-transport-security", "te", "trailer",
+    "transfer-encoding", "true-client-ip", "upgrade", "user-agent", "vary", "via", "viewport-width",
+    "width", "www-authenticate", "x-cache", "x-client-ip", "x-cluster-client-ip",
+    "x-content-type-options", "x-csrf-token", "x-frame-options", "x-original-host",
+    "x-original-url", "x-originating-ip", "x-real-ip", "x-requested-with", "x-rewrite-url",
+    "x-served-by", "x-source-ip", "x-xss-protection",
 ))
 # fmt: on
 _RESTRICTED_PREFIXES = ("x-forwarded-", "sec-websocket-")

@@ -32,9 +32,12 @@ def free_port(host: str = _LOOPBACK) -> int:
 
 
 @contextmanager
-def reserved_port(requested: int | None, default: int, tries: int = 100) -> Generator[int]:
+def reserved_port(
+    requested: int | None, default: int, tries: int = 100, avoid: int = 0
+) -> Generator[int]:
     """Reserve the port `requested`, or else `default` or the first free port above it.
 
+    The port `avoid` counts as in use: the agent will listen on it.
     No other voicecore gets the port until the block ends, even if nothing listens on it yet.
     Raises PortInUse or PortUnavailable.
     """
@@ -43,7 +46,7 @@ def reserved_port(requested: int | None, default: int, tries: int = 100) -> Gene
         # The UDP port of the same number is the lock: the system gives it to one process only, and
         # releases it however the process ends.
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as lock:
-            if _binds(lock, port) and is_free(port):
+            if port != avoid and _binds(lock, port) and is_free(port):
                 yield port
                 return
     used = f"Port {first} is" if first == last else f"Ports {first} to {last} are all"

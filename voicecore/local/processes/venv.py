@@ -35,7 +35,8 @@ def command_of(program: Program) -> tuple[str, ...]:
     """Return the program's command, with its first word from its environment if it is there."""
     first, *others = program.command
     own = program.venv / "bin" / first
-    return (str(own) if own.exists() or first == "python" else first, *others)
+    installed = first == "python" and program.requirements is not None
+    return (str(own) if own.exists() or installed else first, *others)
 
 
 def variables_of(program: Program, env: Mapping[str, str]) -> dict[str, str]:

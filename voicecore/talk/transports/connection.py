@@ -13,6 +13,7 @@ import aiohttp
 from voicecore.console.errors import ExitCode, VoicecoreError
 from voicecore.talk.channel import Channel, Deliver, Delivery, Disconnected, HungUp, Note
 from voicecore.talk.session_client import (
+    AGENT_REPORTS,
     AgentUnavailable,
     IceServer,
     OfferRefused,
@@ -167,7 +168,7 @@ class SessionConnection(Channel):
             if not (resumed or self._was_ready):
                 raise ConnectionLost(
                     f"Could not connect to the agent: {end.reason}.",
-                    "`voicecore dev` in another terminal shows what the agent reports.",
+                    AGENT_REPORTS,
                     ExitCode.AWS_REFUSED if end.refused else ExitCode.FAILED,
                 )
             told = end.reason if end.told and not self._worked else ""

@@ -9,7 +9,7 @@ import aiohttp
 from yarl import URL
 
 from voicecore.catalog.transports.websocket import TRANSPORT
-from voicecore.console.network_env import proxy_for
+from voicecore.console.proxies import proxy_for
 from voicecore.talk.audio import pcm
 from voicecore.talk.audio.replay_buffer import ReplayBuffer, SpeechBlock
 from voicecore.talk.channel import ChannelFactory, Connected, Deliver
