@@ -50,7 +50,7 @@ RUNTIME = "arn:aws:bedrock-agentcore:us-east-1:123456789012:runtime/line-abcdefg
         ({}, SessionServer()),
     ],
 )  # fmt: skip
-def test_what_answers_is_recognized(answers: dict[str, Probe], found: Found) -> None:
+def test_recognizes_what_answers(answers: dict[str, Probe], found: Found) -> None:
     nothing = dict.fromkeys(("config", "status", "ping", "offer"), NOTHING)
     assert what_answers(**(nothing | answers)) == found
 

@@ -41,7 +41,7 @@ def named(value: str) -> NewWire:
     if not colon:
         return WIRES[name]
     if not rate.isdecimal() or int(rate) not in pipecat_frames.RATES:
-        raise UnknownProtocol(f"{rate!r} is no sample rate from 8000 to 192000", "pcm:24000")
+        raise UnknownProtocol(f"{rate!r} is not a sample rate from 8000 to 192000", "pcm:24000")
     return lambda: RawPcmWire(int(rate))
 
 
