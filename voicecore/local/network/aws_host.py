@@ -115,7 +115,7 @@ def run_script(folder: Path, name: str) -> str:
         f"# Runs a command for which {name} is the local runtime of `voicecore dev --tls`.\n"
         f"{exports}\nexport NODE_EXTRA_CA_CERTS={authority}\n"
         f'export no_proxy="$no_proxy,{name}" NO_PROXY="$NO_PROXY,{name}"\n'
-        '[ "$(id -u)" = 0 ] || user="--user --map-root-user"\n'
+        'user=""\n[ "$(id -u)" = 0 ] || user="--user --map-root-user"\n'
         f"exec {' '.join(_UNSHARE)} $user sh -c {quote(_MOUNT)} {quote(str(folder / 'hosts'))} "
         '"$@"\n'
     )
