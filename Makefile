@@ -9,9 +9,9 @@ DEMO ?= demo
 ARGS ?=
 
 # The tests of a file stay together and in order, so they can share fixtures, and a new file needs
-# no registration. Folders run in alphabetical order: slow ones come before the unit tests. Three
+# no registration. Folders run in alphabetical order: slow ones come before the unit tests. Four
 # processes for two cores, because most tests wait for audio or a disk.
-IN_PARALLEL := --numprocesses 3 --dist loadfile --no-loadscope-reorder
+IN_PARALLEL := --numprocesses 4 --dist loadfile --no-loadscope-reorder
 
 # uv searches PATH for the interpreters that agents need; pyenv's are on it only if selected.
 empty :=
@@ -24,7 +24,7 @@ unexport VIRTUAL_ENV
 unexport PYTHONDONTWRITEBYTECODE
 unexport PYTHONUNBUFFERED
 
-.PHONY: help demo test unit lint docs bench fuzz lab clean
+.PHONY: help demo test unit coverage lint docs bench fuzz mutants lab clean
 
 help:  ## Show the targets.
 	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 8
@@ -39,7 +39,7 @@ demo: .venv/.talk  ## Create an agent that needs no account, and hold a spoken c
 	@voicecore talk --list-devices --json | grep -q '"microphones": \[\]' && text=' --text' || text=; \
 		echo "Talk to it yourself:  $(BIN)/voicecore talk --project $(DEMO)$$text"
 
-test: .venv/.test lab lint  ## Run all tests, or those in ARGS.
+test: .venv/.test lab  ## Run all tests, or those in ARGS.
 	@python -m pytest $(IN_PARALLEL) $(ARGS)
 
 unit: .venv/.test  ## Run the fast tests, in less than a minute.
@@ -47,6 +47,12 @@ unit: .venv/.test  ## Run the fast tests, in less than a minute.
 	@# quarter of the files, and imports less.
 	@PYTEST_DISABLE_PLUGIN_AUTOLOAD=1 python -m pytest -p xdist --numprocesses 4 --dist worksteal \
 		--quiet -m 'not slow' tests/unit tests/golden tests/cli $(ARGS)
+
+coverage: .venv/.test  ## Name the lines that no fast test executes; with ARGS=tests, no test at all.
+	@rm -rf .coverage && mkdir .coverage
+	@coverage run -m pytest $(IN_PARALLEL) $(or $(ARGS),-m 'not slow' tests/unit tests/golden tests/cli) \
+		|| echo "Some tests failed; the lines that they executed count."
+	@coverage combine --quiet && coverage report
 
 lint: .venv/.test  ## Check style, prose and types.
 	@ruff check . && ruff format --check . && python -m tests.prose && pyright
@@ -60,6 +66,9 @@ bench: .venv/.test lab  ## Measure, and print rows for benchmarks/RESULTS.md.
 fuzz: export FUZZ_SECONDS ?= 600
 fuzz: .venv/.test  ## Run the fuzzers for FUZZ_SECONDS each; CI gives each a minute.
 	@python -m pytest $(IN_PARALLEL) tests/fuzz $(ARGS)
+
+mutants: .venv/.test  ## Plant faults in the modules whose paths contain ARGS; the tests must notice.
+	@python -m tests.mutants $(ARGS)
 
 lab: .venv/.test  ## Install the tools of the tests, and name what this machine lacks.
 ifeq ($(shell uname),Linux)
@@ -89,4 +98,4 @@ endif
 	@touch $@
 
 clean:  ## Remove everything that these commands created.
-	@rm -rf .venv $(DEMO) dist site .pytest_cache .ruff_cache
+	@rm -rf .venv .coverage $(DEMO) dist site .pytest_cache .ruff_cache

@@ -22,6 +22,21 @@ pytest_plugins = ["tests.requirements"]
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+def pytest_report_header() -> str:
+    # Imported late: `make unit` shows no header.
+    from tests.generated.projects import combination_of_this_commit
+
+    return f"combination of transports of this commit: {combination_of_this_commit()}"
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out tests that take minutes, unless `-m exhaustive` selects them."""
+    if config.getoption("markexpr") != "exhaustive":
+        left_out = [item for item in items if item.get_closest_marker("exhaustive")]
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in left_out]
+
+
 @dataclass(frozen=True)
 class Result:
     code: int

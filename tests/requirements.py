@@ -4,7 +4,8 @@ A test or module names its requirements with `@pytest.mark.needs("redis-server")
 `require("PulseAudio")` before it starts. Each requirement is checked once. If the machine lacks
 one, the test is skipped, and a summary at the end names the requirement, the number of tests and
 the command that provides it. With CI=true the test fails instead. `python -m tests.requirements`
-prints everything that this machine lacks.
+prints everything that this machine lacks. Outside make, the first line of a run says how the
+environment differs.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import subprocess
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -137,8 +138,9 @@ def _emulation() -> str:
 def _agent_python() -> str:
     import uv
 
-    find = (uv.find_uv_bin(), "python", "find", "--no-python-downloads", "--no-project", ">=3.12")
-    return "no Python 3.12 or newer on PATH" if command(*find)() else ""
+    # That of the base image: bytecode for it is compiled here. Agents run on 3.12 and newer.
+    find = (uv.find_uv_bin(), "python", "find", "--no-python-downloads", "--no-project", "3.13")
+    return "no Python 3.13 on PATH" if command(*find)() else ""
 
 
 _NETWORK = (
@@ -187,13 +189,28 @@ REQUIREMENTS = {
         Requirement("espeak-ng", tools("espeak-ng"), _LAB),
         Requirement("sox", tools("sox"), _LAB),
         Requirement("git", tools("git"), _LAB),
-        Requirement("Python 3.12", _agent_python, "uv python install 3.12"),
+        Requirement("Python 3.13", _agent_python, "uv python install 3.13"),
     )
 }
 
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "needs(*names): what the test needs from the machine")
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    terminal = session.config.pluginmanager.get_plugin("terminalreporter")
+    if terminal and (found := differences(os.environ, problem_of("Python 3.13"))):
+        terminal.write_line(
+            f"Some tests may fail, because this is not make's environment: {', '.join(found)}. "
+            "Run:  make test ARGS=PATH"
+        )
+
+
+def differences(env: Mapping[str, str], no_python: str) -> list[str]:
+    """Return how an environment differs from that of make; `no_python` is why agents cannot run."""
+    unset = ("PYTHONDONTWRITEBYTECODE", "PYTHONUNBUFFERED")  # the Makefile says why
+    return [*filter(None, [no_python]), *(f"{name} is set" for name in unset if env.get(name))]
 
 
 @pytest.hookimpl(tryfirst=True)

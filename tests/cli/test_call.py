@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -14,6 +12,7 @@ from aiohttp import web
 
 from tests.conftest import Voicecore
 from tests.standins import site
+from tests.standins.background import in_background
 from voicecore.console.errors import ExitCode
 
 NUMBER = "+12025550123"
@@ -46,25 +45,11 @@ class CallServer:
 
 @contextmanager
 def running(server: CallServer) -> Iterator[CallServer]:
-    loop, up, down = asyncio.new_event_loop(), threading.Event(), asyncio.Event()
-
-    async def serve() -> None:
-        app = web.Application()
-        app.router.add_route("*", "/phone/{path:.*}", server.answer)
-        served = await site.started(app, shutdown_seconds=0.1)
+    app = web.Application()
+    app.router.add_route("*", "/phone/{path:.*}", server.answer)
+    with in_background(site.serving(app, shutdown_seconds=0.1)) as served:
         server.url = served.url
-        up.set()
-        await down.wait()
-        await served.stop()
-
-    thread = threading.Thread(target=loop.run_until_complete, args=(serve(),), daemon=True)
-    thread.start()
-    assert up.wait(10)
-    try:
         yield server
-    finally:
-        loop.call_soon_threadsafe(down.set)
-        thread.join()
 
 
 def test_follows_call_until_it_ends(voicecore: Voicecore) -> None:

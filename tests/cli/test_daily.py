@@ -66,4 +66,4 @@ def test_dev_warns_about_missing_key(tmp_path: Path) -> None:
     with dev(project) as process:
         events_until(process, "serving")
         process.terminate()
-        assert "server/.env has no DAILY_API_KEY" in process.communicate(timeout=20)[1]
+        assert "server/.env has no DAILY_API_KEY" in process.communicate(timeout=60)[1]

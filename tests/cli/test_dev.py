@@ -16,7 +16,9 @@ import pexpect
 import pytest
 
 from tests.conftest import Voicecore
+from tests.ports import free_port
 from tests.processes import processes_in
+from tests.requirements import problem_of
 from tests.standins.dev import (
     AGENT,
     SERVER,
@@ -29,6 +31,16 @@ from tests.standins.dev import (
 from voicecore.console.errors import ExitCode
 
 pytestmark = pytest.mark.slow
+
+ASKS_AWS = """\
+import urllib.error, urllib.request
+try:
+    urllib.request.urlopen("https://bedrock-agentcore.us-east-1.amazonaws.com/", timeout=5)
+except urllib.error.HTTPError as error:
+    print(f"AWS's name answers {error.code}", flush=True)
+except OSError:
+    pass
+"""
 
 
 @pytest.fixture(scope="module")
@@ -99,7 +111,7 @@ def test_agent_that_answers_without_its_key_is_named(project: Path) -> None:
     with dev(project) as process:
         events = events_until(process, "serving", "advice")
         [told] = [event["text"] for event in events if event["kind"] == "advice"]
-        assert told.startswith("agent/internal/app.py answers requests without the header X-Local")
+        assert told.startswith("The agent answers requests without the header X-Local")
         assert runtime_status(project)["spare"]["warning"] == told
         (project / "agent/internal/app.py").write_text(guarded)
         events_until(process, "reloaded")
@@ -108,14 +120,21 @@ def test_agent_that_answers_without_its_key_is_named(project: Path) -> None:
 
 
 def test_killed_dev_leaves_no_children(project: Path) -> None:
-    with dev(project) as process:
-        events_until(process, "serving", "ready")
+    tls = [] if problem_of("network namespaces") else ["--tls"]
+    if tls:
+        (project / "server/internal/server.py").write_text(ASKS_AWS + SERVER)
+    with dev(project, *tls) as process:
+        events = events_until(process, "serving", "ready")
+        if tls:  # the server reached this runtime, not AWS
+            assert any(event.get("text") == "AWS's name answers 401" for event in events)
+            assert (project / ".voicecore/tls/ca.pem").exists()
         process.kill()
         process.wait()
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while processes_in(project) and time.monotonic() < deadline:
             time.sleep(0.1)
         assert processes_in(project) == []
+        assert not (project / ".voicecore/tls").exists()
     with dev(project) as again:  # its stale state file does not count as running
         events_until(again, "serving")
 
@@ -149,7 +168,7 @@ def test_ends_when_reader_of_events_is_gone(project: Path) -> None:
         assert process.stdout
         process.stdout.close()
         (project / "agent/internal/app.py").write_text(AGENT + "\n")  # causes an event
-        assert process.wait(20) == ExitCode.OK
+        assert process.wait(60) == ExitCode.OK
     assert processes_in(project) == []
 
 
@@ -241,18 +260,21 @@ def test_ends_when_session_server_cannot_start(project: Path) -> None:
 def test_server_of_another_project_on_our_port_is_an_error(project: Path) -> None:
     # It binds the port after it was found free, and answers /health before ours does.
     (project / "server/internal/server.py").write_text("import time\ntime.sleep(2)\n" + SERVER)
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
+    port = free_port()
     with dev(project, "--server-port", str(port)) as process:
-        # Not uv, which installs the server's packages before the port is checked.
-        while not any("internal.server" in line for line in processes_in(project / "server")):
+        while not server_runs(project):
             time.sleep(0.05)
         foreign = ThreadingHTTPServer(("127.0.0.1", port), AlwaysHealthy)
-        threading.Thread(target=foreign.serve_forever, daemon=True).start()
+        threading.Thread(target=foreign.serve_forever, args=(0.02,), daemon=True).start()
         stdout, _ = process.communicate(timeout=40)
         foreign.shutdown()
     assert process.returncode == ExitCode.FAILED
     assert "address already in use" in json.loads(stdout.splitlines()[-1])["error"]["message"]
+
+
+def server_runs(project: Path) -> bool:
+    """Return whether the server's process has started, not only uv, which installs its packages."""
+    return any("internal.server" in line for line in processes_in(project / "server"))
 
 
 class AlwaysHealthy(BaseHTTPRequestHandler):
@@ -272,14 +294,16 @@ def test_reports_session_server_that_never_answers_health(project: Path) -> None
     assert "did not answer /health within 20 s" in error["message"]
 
 
-def test_saved_session_server_restarts_at_once(project: Path) -> None:
+def test_session_server_saved_while_it_starts_restarts_at_once(project: Path) -> None:
+    server = project / "server/internal/server.py"
+    server.write_text("import time\ntime.sleep(2)\n" + SERVER)
     with dev(project) as process:
+        while not server_runs(project):
+            time.sleep(0.05)
+        server.write_text(SERVER.replace('os.environ["AGENT_RUNTIME_ARN"].encode()', 'b"changed"'))
         events_until(process, "serving")
         url = json.loads((project / ".voicecore/dev.json").read_text())["server"]
-        changed = SERVER.replace('os.environ["AGENT_RUNTIME_ARN"].encode()', 'b"changed"')
-        time.sleep(1)  # the file watch has started by then
-        (project / "server/internal/server.py").write_text(changed)
-        deadline = time.monotonic() + 15
+        deadline = time.monotonic() + 60
         seen = b""
         while seen != b"changed" and time.monotonic() < deadline:
             time.sleep(0.1)
@@ -309,6 +333,8 @@ def test_reports_missing_python_version(
         (["--idle-timeout", "5"], ExitCode.USAGE, "AgentCore takes 60"),
         (["--time-scale", "0"], ExitCode.USAGE, ""),
         (["--port", "70000"], ExitCode.USAGE, ""),
+        (["--jwt-audience", "app"], ExitCode.USAGE, "need the issuer of the tokens"),
+        (["--jwt-discovery-url", "https://x"], ExitCode.USAGE, "not an OpenID discovery URL"),
         (["--project", "nowhere"], ExitCode.BAD_PROJECT, "voicecore init"),
     ],
 )

@@ -1,6 +1,7 @@
 import json
 import stat
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -84,6 +85,13 @@ def test_dry_run_writes_nothing(voicecore: Voicecore, tmp_path: Path) -> None:
     assert result.code == ExitCode.OK
     assert "agent/bot.py" in result.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.needs("root")
+def test_init_needs_no_network(tmp_path: Path) -> None:
+    init = [sys.executable, "-m", "voicecore", "init", "line", "--yes"]
+    subprocess.run(["unshare", "--net", *init], cwd=tmp_path, check=True, capture_output=True)
+    assert (tmp_path / "line/voicecore.toml").exists()
 
 
 def test_lists_options_as_json(voicecore: Voicecore) -> None:

@@ -112,6 +112,7 @@ def test_ten_edits_of_a_project_of_0_1_0_survive(voicecore: Voicecore, tmp_path:
     voicecore("init", "mine", "--directory", "fresh", "--transport", "websocket", "--pipeline",
               "nova-sonic", "--yes")  # fmt: skip
     fresh, now = contents(tmp_path / "fresh/mine"), contents(project)
+    assert fresh
     same = set(fresh) - edited - {record.PATH, ".voicecore/known", "server/.env"}
     same -= set(report["kept"]) | {"tests/test_conversation.py"}
     assert "agent/internal/app.py" in same

@@ -12,12 +12,6 @@ from tests.conftest import Voicecore
 from tests.standins.aws import NONE, Aws, Durations, aws_standin
 
 
-def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """Skip tests that take minutes, unless `-m exhaustive` selects them."""
-    exhaustive = collection_path.name == "test_killed_at_every_call.py"
-    return (exhaustive and config.getoption("markexpr") != "exhaustive") or None
-
-
 @pytest.fixture
 def durations() -> Durations:
     """Durations of operations in AWS: none."""

@@ -17,7 +17,7 @@ def calls_of_deploy(aws: Aws, deployer: Deployer) -> list[JournalEntry]:
     """Return the calls of a successful deploy, in order."""
     aws.journal.clear()
     process = deployer.start(aws.environment)
-    process.join(60)
+    process.join(300)
     assert process.exitcode == ExitCode.OK, deployer.log
     return [entry for entry in aws.journal if entry.by == "client"]
 
@@ -38,7 +38,7 @@ def kill_deploy(aws: Aws, deployer: Deployer, call: int, action: str = "*", **op
 
     aws.faults.after_calls(call, kill, of=action)
     process = deployer.start(aws.environment, **options)
-    process.join(60)
+    process.join(300)
     aws.faults.clear()
     assert not killed or process.exitcode == -signal.SIGKILL
     return bool(killed)

@@ -56,10 +56,11 @@ def expect_granted(aws: Aws, deployer: Deployer, record: str, server: bool = Fal
     statements = _exported(deployer, server)
     denied = [str(access) for access in sorted(needed) if not granted(statements, access)]
     assert not denied, denied
-    _expect_recorded(needed, record)
+    expect_recorded(needed, record)
 
 
-def _expect_recorded(needed: set[Access], record: str) -> None:
+def expect_recorded(needed: set[Access], record: str) -> None:
+    """Check that the record has these accesses, so that fast tests check the policies for them."""
     path = RECORDS / f"{record}.txt"
     found = {_without_ids(str(access)) for access in needed}
     known = set(path.read_text().splitlines()) if path.exists() else set[str]()

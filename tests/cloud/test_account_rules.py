@@ -218,10 +218,13 @@ def test_existing_role_is_checked_before_anything_is_created_and_kept(
     assert aws.inventory() == before
 
 
-def test_existing_repository_is_used_and_kept(aws: Aws, deployer: Deployer) -> None:
+def test_existing_repository_is_used_and_kept(
+    aws: Aws, deployer: Deployer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     prepend_setting(deployer, f'repository = "{REPOSITORY}"')
     expect_refusal(deployer.deploy(), f"{REPOSITORY} does not exist", "`repository`")
     aws.client("ecr").create_repository(repositoryName="team/voice")
+    use_exported_policies(monkeypatch, aws, deployer)
     deployed = deployer.deploy()
     assert deployed.code == ExitCode.OK, deployed.stderr
     assert "image repository" not in deployed.stderr
@@ -229,6 +232,7 @@ def test_existing_repository_is_used_and_kept(aws: Aws, deployer: Deployer) -> N
     assert deployer.destroy().code == ExitCode.OK
     images = aws.client("ecr").list_images(repositoryName="team/voice")["imageIds"]
     assert len(images) == 1
+    assert "voicecore/line" not in " ".join(exported(deployer.root, "deployer-policy"))
 
 
 def test_cloudformation_acts_with_its_service_role_and_the_caller_needs_little(

@@ -30,11 +30,11 @@ class DeployInThread:
         self._thread.start()
 
     def result(self) -> Result:
-        self._thread.join(60)
+        self._thread.join(300)
         return self._results[0]
 
 
-def wait_until(is_true: Callable[[], object], seconds: float = 30) -> None:
+def wait_until(is_true: Callable[[], object], seconds: float = 120) -> None:
     deadline = time.monotonic() + seconds
     while not is_true():
         assert time.monotonic() < deadline
@@ -133,8 +133,8 @@ def test_shared_stacks_are_created_once_by_two_concurrent_deploys(aws: Aws, vpc:
     add_stage(vpc, "prod")
     dev = vpc.start(aws.environment)
     prod = vpc.start(aws.environment, stage="prod")
-    dev.join(90)
-    prod.join(90)
+    dev.join(300)
+    prod.join(300)
     assert (dev.exitcode, prod.exitcode) == (0, 0), vpc.log
     assert len(aws.client("ec2").describe_nat_gateways()["NatGateways"]) == 1
 
@@ -151,7 +151,7 @@ def test_deploy_continues_after_ctrl_c_during_stack_operations(
         wait_until(lambda: (status(aws, f"voicecore-line-{stack}") or "").endswith("_IN_PROGRESS"))
         assert process.pid is not None
         os.kill(process.pid, signal.SIGINT)
-        process.join(10)
+        process.join(60)
         assert process.exitcode == ExitCode.INTERRUPTED, vpc.log
         assert (
             "Operations already started continue in AWS. To resume, run:  voicecore deploy"
@@ -162,11 +162,11 @@ def test_deploy_continues_after_ctrl_c_during_stack_operations(
 
 
 def test_ctrl_c_abandons_a_build(aws: Aws, deployer: Deployer) -> None:
-    process = deployer.start(aws.environment, images=ImagesDouble(seconds=60))
+    process = deployer.start(aws.environment, images=ImagesDouble(seconds=600))
     wait_until(lambda: status(aws, "voicecore-line-images") == "CREATE_COMPLETE")
     assert process.pid is not None
     os.kill(process.pid, signal.SIGINT)
-    process.join(10)
+    process.join(60)
     assert process.exitcode == ExitCode.INTERRUPTED, deployer.log
     assert "build abandoned" in deployer.log
     assert deployer.deploy().code == ExitCode.OK
@@ -180,7 +180,7 @@ def test_destroy_continues_after_ctrl_c(aws: Aws, vpc: Deployer) -> None:
         wait_until(lambda: status(aws, "voicecore-line-dev") == "DELETE_IN_PROGRESS")
         assert process.pid is not None
         os.kill(process.pid, signal.SIGINT)
-        process.join(10)
+        process.join(60)
         assert process.exitcode == ExitCode.INTERRUPTED, vpc.log
         assert "continue in AWS. To resume, run:  voicecore destroy --network" in vpc.log
     assert vpc.destroy(network=True).code == ExitCode.OK
@@ -193,7 +193,7 @@ def test_ctrl_c_during_preflight_changes_nothing(aws: Aws, vpc: Deployer) -> Non
     wait_until(lambda: any(entry.action == "iam:SimulatePrincipalPolicy" for entry in aws.journal))
     assert process.pid is not None
     os.kill(process.pid, signal.SIGINT)
-    process.join(10)
+    process.join(60)
     assert process.exitcode == ExitCode.INTERRUPTED, vpc.log
     assert changes(aws) == []
 

@@ -16,7 +16,7 @@ from voicecore.aws.login import AwsLogin
 from voicecore.cloud.resources.agentcore import mmdsv2_update
 from voicecore.console.errors import ExitCode
 from voicecore.project.project import load_project
-from voicecore.talk.target import deployed_arn
+from voicecore.talk.target import CallTarget, deployed_arn
 
 
 def changes(aws: Aws) -> list[str]:
@@ -193,7 +193,9 @@ def test_talk_finds_the_deployed_agent(aws: Aws, deployer: Deployer, voicecore: 
     assert missing.code == ExitCode.NOT_DEPLOYED
     assert "line · dev is not deployed to us-east-1." in missing.stderr
     stack = json.loads(deployer.deploy(json=True).stdout)["stack"]
-    assert deployed_arn(load_project(deployer.root), AwsLogin()) == stack["outputs"]["RuntimeArn"]
+    target = CallTarget("SESSION_API_KEY", "voicecore talk --remote", remote=True)
+    found = deployed_arn(load_project(deployer.root), AwsLogin(), target)
+    assert found == stack["outputs"]["RuntimeArn"]
 
 
 def test_dry_run_shows_the_plan_and_creates_nothing(aws: Aws, vpc: Deployer) -> None:

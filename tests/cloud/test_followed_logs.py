@@ -131,7 +131,7 @@ def test_ctrl_c_ends_logs_cleanly(aws: Aws, following: Following, flag: str) -> 
         with writing(lambda: aws.agent_says(RUNTIME, "later", session=SESSION)):
             assert any("later" in row for row in followed.stdout)
         followed.send_signal(signal.SIGINT)
-        assert followed.wait(20) == ExitCode.OK
+        assert followed.wait(60) == ExitCode.OK
         assert "Traceback" not in followed.stderr.read()
 
 
@@ -226,6 +226,6 @@ def test_closed_pipe_ends_logs_quietly(aws: Aws, following: Following, flags: li
         assert followed.stdout.readline()
         followed.stdout.close()
         with writing(lambda: aws.agent_says(RUNTIME, "more", session=SESSION)):
-            followed.wait(20)
+            followed.wait(60)
         errors = followed.stderr.read()
         assert "Traceback" not in errors and "Exception" not in errors

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -10,7 +11,10 @@ from tests.cloud.deploying import Deployer, use_offline
 from tests.cloud.test_deploy import changes, edit
 from tests.conftest import Result
 from tests.standins.aws import Aws
+from voicecore.cloud.deploy.parts.image_build import BuildableImage
 from voicecore.console.errors import ExitCode
+from voicecore.image.inputs.lockfile import BadLock
+from voicecore.project.project import Project
 
 
 def expect_refusal(result: Result, *texts: str, code: ExitCode = ExitCode.AWS_REFUSED) -> None:
@@ -108,6 +112,29 @@ def test_permissions_that_iam_simulates_as_missing_are_reported_before_a_deploy(
 ) -> None:
     aws.faults.deny("iam:PassRole")
     assert "lacks iam:PassRole" in deployer.deploy(yes=False, dry_run=True).stderr
+
+
+@dataclass(frozen=True)
+class RefusedFiles:
+    """Images whose files are refused."""
+
+    def plan(self, project: Project, repository: str, part: str) -> BuildableImage:
+        raise BadLock(f"{part}/uv.lock is out of date.", "uv lock", ExitCode.BAD_PROJECT)
+
+
+@pytest.mark.parametrize("yes", [True, False])
+def test_refused_files_hide_no_failed_check(aws: Aws, deployer: Deployer, yes: bool) -> None:
+    refused = deployer.with_images(RefusedFiles())
+    expect_refusal(refused.deploy(yes=yes), "uv.lock", code=ExitCode.BAD_PROJECT)
+    prepend_setting(deployer, 'service_role = "arn:aws:iam::123456789012:role/none"')
+    expect_refusal(
+        refused.deploy(yes=yes, dry_run=not yes),
+        "2 preflight checks failed",
+        "role/none does not exist",
+        "image: agent/uv.lock is out of date.",
+        "voicecore deploy --dry-run --skip-check" if not yes else "voicecore deploy --skip-check",
+    )
+    assert changes(aws) == []
 
 
 def test_preflight_checks_without_permission_do_not_stop_a_deploy(

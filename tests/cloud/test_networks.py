@@ -113,9 +113,12 @@ def add_endpoints(aws: Aws, subnet: str, *names: str) -> None:
         ec2.create_vpc_endpoint(VpcId=vpc, ServiceName=f"com.amazonaws.us-east-1.{name}", **more)
 
 
-def test_own_subnets_with_endpoints_alone(aws: Aws, deployer: Deployer) -> None:
+def test_own_subnets_with_endpoints_alone(
+    aws: Aws, deployer: Deployer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     subnet, group = create_network(aws, "use1-az1", public=False)
     set_network(deployer, subnet, group)
+    use_exported_policies(monkeypatch, aws, deployer)
     ec2 = aws.client("ec2")
     for gateway in ec2.describe_nat_gateways()["NatGateways"]:
         ec2.delete_nat_gateway(NatGatewayId=gateway["NatGatewayId"])

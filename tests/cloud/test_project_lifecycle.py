@@ -25,12 +25,12 @@ from tests.ports import free_port
 from tests.standins.aws import Aws, aws_standin
 from tests.standins.aws.server_python import make_python, start
 from tests.standins.aws.services.ecr import Registry
+from tests.standins.background import in_background
 from tests.standins.image.codebuild import CodeBuild
 from tests.standins.image.codebuild_builds import BuildScript
 from tests.standins.image.codebuild_server import codebuild
 from tests.standins.image.dockerd import DockerDaemon
 from tests.standins.image.fixtures import all_registries, daemon, registries
-from tests.standins.image.proxy import in_background
 from tests.standins.image.registries import Registries
 from tests.standins.image.registry import Registry as PushedTo
 from tests.standins.models.lab import serve

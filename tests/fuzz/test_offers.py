@@ -16,6 +16,7 @@ from aiortc import RTCConfiguration, RTCPeerConnection
 
 from tests.fuzz.rounds import rounds
 from tests.generated.projects import Kind, Running, rendered, running_agent
+from tests.requirements import require
 from voicecore.local.processes import venv
 from voicecore.scaffold.render import write_new
 
@@ -35,6 +36,7 @@ TEXTS = ("", "99999999999999999999", "-1", "\0", " ", "é", "\ud800", ":", "/")
 
 @pytest.fixture
 def agent(tmp_path: Path) -> Iterator[Running]:
+    require("Python 3.13")
     project = tmp_path / "support-line"
     write_new(rendered(Kind("webrtc", "offline")), project)
     venv.sync((project / "agent",), os.environ)

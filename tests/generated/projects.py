@@ -11,6 +11,8 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ import pytest
 import uv
 
 from tests.files import complete_lines
+from tests.ports import free_port
 from voicecore.catalog.phones import PHONES
 from voicecore.catalog.pipelines import GENERATED, PIPELINES
 from voicecore.catalog.pipelines.record import services_of
@@ -25,6 +28,7 @@ from voicecore.catalog.transports import TRANSPORTS
 from voicecore.scaffold.render import Answers, render
 
 START_SECONDS = 30  # AgentCore's limit from start to healthy
+PATIENCE_SECONDS = 120  # that only a broken test reaches
 SECRET = "a-secret-that-only-this-project-has"
 
 
@@ -33,6 +37,7 @@ class Kind:
     """The answers to `voicecore init` that change the code."""
 
     transport: str
+    """One transport, or several joined by "+"."""
     pipeline: str
     services: tuple[tuple[str, str], ...] = ()
     """Pairs of stage and service that differ from the default."""
@@ -49,6 +54,12 @@ EVERY_KIND = [
         Kind(transport, "cascade", (("stt", "deepgram"), ("tts", "cartesia"))),
     )
 ]
+# Every pair of transports, and all together, with each pipeline.
+COMBINATIONS = [
+    Kind("+".join(transports), pipeline)
+    for transports in (*combinations(TRANSPORTS, 2), tuple(TRANSPORTS))
+    for pipeline in PIPELINES
+]
 # Tests that install environments cover each transport and each pipeline, not each pair, because a
 # source file depends on one of the two only (test_projects.py). Daily and telephony have their own
 # tests.
@@ -60,17 +71,40 @@ KINDS = [
 # For tests of the packages, which depend on both.
 PAIR = Kind("webrtc", "nova-sonic")
 # The cascade's tests do not depend on its services, nor the server's on the pipeline.
-WITH_TESTS = [kind for kind in KINDS if not kind.services and kind.pipeline != "offline"] + [PAIR]
+WITH_TESTS = [kind for kind in KINDS if not kind.services and kind.pipeline != "offline"]
 WITH_SERVERS = [kind for kind in KINDS if kind.pipeline == "offline"]
 
 
+def combination_of_this_commit() -> Kind:
+    """Return one of COMBINATIONS, chosen by the hash of HEAD; without git, the last."""
+    argv = ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"]
+    head = subprocess.run(argv, capture_output=True, text=True, check=False).stdout.strip()
+    return COMBINATIONS[int(head or "-1", 16) % len(COMBINATIONS)]
+
+
+@cache
 def rendered(kind: Kind) -> dict[str, bytes]:
     """Return the files of a project of this kind."""
     services = services_of(PIPELINES[kind.pipeline], dict(kind.services))
-    providers = tuple(PHONES) if TRANSPORTS[kind.transport].by_phone else ()
-    transports = (kind.transport,)
+    transports = tuple(kind.transport.split("+"))
+    by_phone = any(TRANSPORTS[name].by_phone for name in transports)
+    providers = tuple(PHONES) if by_phone else ()
     answers = Answers("support-line", transports, kind.pipeline, "us-east-1", services, providers)
     return render(answers, SECRET)
+
+
+def agent_tests_of(kind: Kind) -> list[str]:
+    """Return the test files of the agent that its transport adds, or that run the whole agent.
+
+    All other files are those of the project with WebSocket, whose tests run too.
+    """
+    shared = rendered(Kind("websocket", kind.pipeline, kind.services))
+    return [
+        name
+        for name, content in rendered(kind).items()
+        if name.startswith("agent/internal/tests/test_")
+        and (name not in shared or b"running_agent" in content)
+    ]
 
 
 # Environment of an agent: no credentials, and no metadata service that could provide any.
@@ -119,7 +153,7 @@ class Running:
 
     def wait_for(self, event: str) -> dict[str, Any]:
         """Wait for the first line of this event."""
-        deadline = time.monotonic() + START_SECONDS
+        deadline = time.monotonic() + PATIENCE_SECONDS
         while True:
             assert self.process.poll() is None, self.log.read_text("utf-8")
             assert time.monotonic() < deadline, self.log.read_text("utf-8")
@@ -134,9 +168,7 @@ def running_agent(
     folder: Path, log: Path, env: Mapping[str, str] | None = None
 ) -> Iterator[Running]:
     """Run the agent in `folder`; yield when its port is open."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     with log.open("wb") as output:
         process = subprocess.Popen(
             [folder / ".venv/bin/python", "-m", "internal.app"],
@@ -146,7 +178,7 @@ def running_agent(
             stderr=subprocess.STDOUT,
         )
     try:
-        deadline = time.monotonic() + START_SECONDS
+        deadline = time.monotonic() + PATIENCE_SECONDS
         while True:
             assert process.poll() is None, log.read_text("utf-8")
             assert time.monotonic() < deadline, log.read_text("utf-8")
@@ -158,4 +190,4 @@ def running_agent(
         yield Running(port, process, log)
     finally:
         process.terminate()
-        process.wait(20)
+        process.wait(60)

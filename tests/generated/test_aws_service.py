@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import itertools
 import json
 import time
 from collections.abc import Callable, Iterator
@@ -13,6 +14,7 @@ from urllib.parse import quote, urlsplit
 
 import botocore.session
 import pytest
+from botocore.config import Config
 from botocore.exceptions import ClientError, EndpointConnectionError, ReadTimeoutError
 
 from tests.standins.models.sigv4 import Keys, Request, check_headers
@@ -87,7 +89,7 @@ def serve(module: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[...
 
     def start(*answers: Callable[[Handler], None], service: str = "dynamodb") -> tuple[Any, Aws]:
         servers.append(server := Aws(*answers))
-        Thread(target=server.serve_forever, daemon=True).start()
+        Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
         monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{server.server_port}")
         return module.AwsService(service, "us-east-1", 0.5, 2), server
 
@@ -165,6 +167,20 @@ def test_endpoint_in_the_environment_is_that_of_botocore(
     variable = client.meta.service_model.service_id.upper().replace(" ", "_")
     monkeypatch.setenv(f"AWS_ENDPOINT_URL_{variable}", "http://127.0.0.1:1/")
     assert module.endpoint_of(service, "us-east-1") == "http://127.0.0.1:1"
+
+
+@pytest.mark.parametrize("service", ["bedrock-agentcore", "dynamodb", "secretsmanager"])
+def test_fips_and_dual_stack_endpoints_are_those_of_botocore(
+    service: str, module: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
+    session = botocore.session.Session()
+    for fips, dual_stack in itertools.product(("true", "false"), ("True", "")):
+        monkeypatch.setenv("AWS_USE_FIPS_ENDPOINT", fips)
+        monkeypatch.setenv("AWS_USE_DUALSTACK_ENDPOINT", dual_stack)
+        wanted = Config(use_fips_endpoint=fips == "true", use_dualstack_endpoint=bool(dual_stack))
+        client = session.create_client(service, "us-gov-west-1", config=wanted)
+        assert module.endpoint_of(service, "us-gov-west-1") == client.meta.endpoint_url
 
 
 def test_unreachable_service_is_an_error_of_botocore(

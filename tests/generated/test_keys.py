@@ -61,7 +61,7 @@ def test_agent_on_v2_reads_keys_when_the_session_starts(
         aws.faults.deny("secretsmanager:GetSecretValue")
         with pytest.raises(OSError):
             urllib.request.urlopen(f"http://127.0.0.1:{running.port}/invocations", b"{}")
-        assert running.process.wait(20) == 1
+        assert running.process.wait(60) == 1
     aws.faults.clear()
     log = (tmp_path / "log").read_text()
     assert "not authorized to perform: secretsmanager:GetSecretValue" in log.splitlines()[-1]

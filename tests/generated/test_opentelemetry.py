@@ -16,7 +16,7 @@ import uv
 
 from tests.generated.projects import KINDS, only, run, running_agent
 
-TIMEOUT_SECONDS = 20
+TIMEOUT_SECONDS = 60
 
 
 @contextmanager
@@ -36,7 +36,7 @@ def collector() -> Iterator[tuple[str, list[bytes]]]:
             pass
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
         yield f"http://127.0.0.1:{server.server_port}", traces
         server.shutdown()
 

@@ -13,11 +13,13 @@ import pytest
 
 from tests.generated.projects import (
     EVERY_KIND,
+    PAIR,
     SECRET,
     START_SECONDS,
     WITH_SERVERS,
     WITH_TESTS,
     Kind,
+    agent_tests_of,
     only,
     rendered,
     run,
@@ -129,6 +131,12 @@ def test_agent_on_v2_is_loaded_when_it_first_answers(project: Path, tmp_path: Pa
 def test_tests_of_the_agent_pass(project: Path) -> None:
     """Conversations with AWS's models are deselected; test_missing_modules runs the offline one."""
     run(project, str(project / "agent/.venv/bin/python"), "-m", "pytest", "-q")
+
+
+@only([PAIR])
+def test_tests_of_transport_and_pipeline_pass_together(project: Path) -> None:
+    python = str(project / "agent/.venv/bin/python")
+    run(project, python, "-m", "pytest", "-q", *agent_tests_of(PAIR))
 
 
 @only(WITH_SERVERS)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.generated.projects import Kind, run, run_properties
+from tests.generated.projects import Kind, agent_tests_of, run, run_properties
 from tests.generated.test_projects import pyright
 
 KIND = Kind("telephony", "offline")
@@ -34,4 +34,4 @@ def test_any_line_is_answered(project: Path, tmp_path: Path, part: str) -> None:
 
 def test_tests_of_the_agent_pass(project: Path) -> None:
     python = str(project / "agent/.venv/bin/python")
-    run(project, python, "-m", "pytest", "-q", "agent")
+    run(project, python, "-m", "pytest", "-q", *agent_tests_of(KIND))

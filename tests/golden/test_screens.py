@@ -102,6 +102,14 @@ def test_dev_screen_without_page() -> None:
     assert "browser" not in text_of(screen(STATUS, SERVER, None, (), 80, 24))
 
 
+def test_screen_tells_that_there_is_no_server_and_how_to_use_the_host_name_of_aws() -> None:
+    note = "bedrock-agentcore.us-east-1.amazonaws.com leads to this runtime in the session server"
+    text = text_of(screen(STATUS, "", None, [note], 80, 24))
+    assert "session server    none" in text
+    assert all(word in text for word in note.split())
+    assert all(len(line) <= 80 for line in text.splitlines())
+
+
 def test_dev_screen_fits_80_by_24() -> None:
     many = replace(STATUS, sessions=STATUS.sessions * 20, lines=STATUS.lines * 20)
     lines = screen(many, SERVER, PAGE, (), 80, 24)

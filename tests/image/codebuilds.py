@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,6 +15,7 @@ from tests.standins.image.codebuild_server import codebuild
 from tests.standins.models.sigv4 import Keys
 from voicecore.aws.session import Aws
 from voicecore.console.progress import Progress
+from voicecore.image.builders import codebuild as builder
 from voicecore.image.builders import codebuild_resources
 from voicecore.image.builders.buildspec import CodeBuildInputs
 from voicecore.image.builders.codebuild import BuildTimings
@@ -48,7 +51,39 @@ def aws(running: CodeBuild) -> Aws:
 
 @pytest.fixture
 def inputs(tmp_path: Path) -> CodeBuildInputs:
-    agent = tmp_path / "agent"
+    return make_inputs(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def calls(running: CodeBuild, tmp_path_factory: pytest.TempPathFactory) -> list[ClientCall]:
+    """The calls of a build, of another one, and of their removal."""
+    running.reset()
+    aws, made = account_of(running, REGION, KEYS), make_inputs(tmp_path_factory.mktemp("project"))
+    found: list[ClientCall] = []
+
+    def note(params: dict[str, Any], model: Any, **_: Any) -> None:
+        found.append(ClientCall(model.service_model.endpoint_prefix, model.name, params))
+
+    for name in ("codebuild", "iam", "logs", "s3"):
+        aws.client(name).meta.events.register("provide-client-params.*.*", note)
+    for _ in range(2):
+        builder.build(aws, made, ProgressLog(), timings=QUICK)
+    assert remove_all(aws, made.owner)
+    return found
+
+
+@dataclass(frozen=True)
+class ClientCall:
+    """A call of the client: the service and its operation, by their names in IAM."""
+
+    service: str
+    operation: str
+    params: dict[str, Any]
+
+
+def make_inputs(folder: Path) -> CodeBuildInputs:
+    """Return the inputs of an agent in this folder."""
+    agent = folder / "agent"
     (agent / "prompts").mkdir(parents=True)
     (agent / "Dockerfile").write_text("FROM python AS build\nFROM python\n")
     (agent / "app.py").write_text("print('hello')\n")

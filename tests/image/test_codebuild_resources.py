@@ -7,8 +7,8 @@ import json
 import os
 import zipfile
 from dataclasses import replace
-from typing import Any
 
+from tests.cloud.permissions import expect_recorded
 from tests.image.codebuilds import (
     ACCOUNT,
     BUCKET,
@@ -16,18 +16,20 @@ from tests.image.codebuilds import (
     QUICK,
     REGION,
     ROLE,
+    ClientCall,
     ProgressLog,
     remove_all,
 )
+from tests.standins.aws.access import Access, Accesses, granted
 from tests.standins.image.account import account_of
 from tests.standins.image.codebuild import CodeBuild
 from tests.standins.image.codebuild_builds import BuildScript
+from tests.unit.cloud.deployments import deployment
 from voicecore.aws.session import Aws
+from voicecore.cloud.iam.codebuild import codebuild_statements
 from voicecore.image.builders import buildspec, codebuild_resources
 from voicecore.image.builders import codebuild as builder
 from voicecore.image.builders.buildspec import CodeBuildInputs
-from voicecore.project import aws_names
-from voicecore.project.identity import Owner
 
 
 def test_build_reports_its_phases(service: CodeBuild, aws: Aws, inputs: CodeBuildInputs) -> None:
@@ -74,17 +76,8 @@ def test_bucket_in_us_east_1_has_no_location_constraint(
     assert service.client("s3").get_bucket_location(Bucket=name)["LocationConstraint"] is None
 
 
-def test_every_bucket_call_has_expected_owner(service: CodeBuild, inputs: CodeBuildInputs) -> None:
-    aws = account_of(service, REGION, KEYS)
-    seen: dict[str, dict[str, Any]] = {}
-
-    def note(params: dict[str, Any], model: Any, **_: Any) -> None:
-        seen[model.name] = params
-
-    aws.client("s3").meta.events.register("provide-client-params.s3", note)
-    builder.build(aws, inputs, ProgressLog(), timings=QUICK)
-    builder.build(aws, inputs, ProgressLog(), timings=QUICK)
-    remove_all(aws, inputs.owner)
+def test_every_bucket_call_has_expected_owner(calls: list[ClientCall]) -> None:
+    seen = {call.operation: call.params for call in calls if call.service == "s3"}
     assert {"HeadBucket", "PutObject", "PutBucketPolicy", "DeleteBucket"} <= set(seen)
     owners = {
         name: params.get("ExpectedBucketOwner")
@@ -92,6 +85,16 @@ def test_every_bucket_call_has_expected_owner(service: CodeBuild, inputs: CodeBu
         if name != "CreateBucket"  # the bucket has no owner yet
     }
     assert set(owners.values()) == {ACCOUNT}, owners
+
+
+def test_deployer_policy_allows_every_call_on_its_resource(calls: list[ClientCall]) -> None:
+    all_of, needed = Accesses(), set[Access]()
+    for call in calls:
+        needed |= all_of.of(f"{call.service}:{call.operation}", call.params, REGION)
+    of = replace(deployment(region=REGION), name="my-agent")
+    policy = [statement.json for statement in codebuild_statements(of, ACCOUNT)]
+    assert [str(access) for access in sorted(needed) if not granted(policy, access)] == []
+    expect_recorded(needed, "builds")
 
 
 def test_role_trusts_this_account_and_allows_one_repository(
@@ -139,19 +142,6 @@ def test_project_is_arm_privileged_and_logs_to_our_group(
     assert group["retentionInDays"] == 30
 
 
-def test_second_build_updates_all_resources(
-    service: CodeBuild, aws: Aws, inputs: CodeBuildInputs
-) -> None:
-    builder.build(aws, inputs, ProgressLog(), timings=QUICK)
-    aws.client("iam").delete_role_policy(RoleName=ROLE, PolicyName="build")
-    aws.client("s3").delete_public_access_block(Bucket=BUCKET)
-    builder.build(aws, inputs, ProgressLog(), timings=QUICK)
-    assert "UpdateProject" in service.operations
-    assert aws.client("iam").list_role_policies(RoleName=ROLE)["PolicyNames"] == ["build"]
-    assert aws.client("s3").get_public_access_block(Bucket=BUCKET)
-    assert len(service.builds) == 2
-
-
 def test_given_role_is_used_and_none_is_created(
     service: CodeBuild, aws: Aws, inputs: CodeBuildInputs
 ) -> None:
@@ -180,26 +170,6 @@ def test_source_is_build_context_and_reproducible(inputs: CodeBuildInputs) -> No
     assert modes["run.sh"] & 0o111
     assert not modes["app.py"] & 0o111
     assert modes["link"] & 0o120000 == 0o120000
-
-
-def test_remove_deletes_resources_of_one_project(
-    service: CodeBuild, aws: Aws, inputs: CodeBuildInputs
-) -> None:
-    other = replace(inputs, owner=Owner("another"))
-    builder.build(aws, inputs, ProgressLog(), timings=QUICK)
-    builder.build(aws, other, ProgressLog(), timings=QUICK)
-    assert remove_all(aws, Owner("my-agent")) == [
-        "CodeBuild project voicecore-my-agent-builder",
-        "log group /aws/codebuild/voicecore-my-agent-builder",
-        f"IAM role {ROLE}",
-        f"S3 bucket {BUCKET}",
-    ]
-    assert remove_all(aws, Owner("my-agent")) == []
-    assert [bucket["Name"] for bucket in aws.client("s3").list_buckets()["Buckets"]] == [
-        aws_names.builder_bucket_for("another", ACCOUNT, REGION)
-    ]
-    assert len(aws.client("iam").list_roles()["Roles"]) == 1
-    assert len(remove_all(aws, Owner("another"))) == 4
 
 
 def test_remove_keeps_resources_without_project_tag(

@@ -136,7 +136,7 @@ def test_killed_dev_leaves_nothing_behind(project: Path, daemon: DockerDaemon) -
         assert containers(daemon)
         os.kill(process.pid, signal.SIGKILL)
         process.wait()
-        until = time.monotonic() + 20
+        until = time.monotonic() + 60
         while (containers(daemon) or processes_in(project)) and time.monotonic() < until:
             time.sleep(0.1)
         assert containers(daemon) == []
@@ -156,7 +156,7 @@ def test_ctrl_c_during_rebuild_ends_build(project: Path, daemon: DockerDaemon) -
             assert process.wait(30) == 0
     finally:
         (project / "agent/Dockerfile").write_text(whole)
-    until = time.monotonic() + 10
+    until = time.monotonic() + 60
     while _running("sleep 4247") and time.monotonic() < until:
         time.sleep(0.1)
     assert not _running("sleep 4247")

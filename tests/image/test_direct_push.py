@@ -16,6 +16,7 @@ import pytest
 
 from tests.aws.settle.deployer import export_project
 from tests.image.small_agent import PROJECT
+from tests.requirements import require
 from tests.standins.image.ecr import Lifetime
 from tests.standins.image.proxy import Fault
 from tests.standins.image.registries import Registries
@@ -73,6 +74,7 @@ class DirectProject:
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    require("Python 3.13")
     folder = tmp_path_factory.mktemp("direct")
     init = [sys.executable, "-m", "voicecore", "init", "ada", "--yes", "--region", "us-east-1"]
     subprocess.run(init, cwd=folder, check=True, capture_output=True)
@@ -188,7 +190,7 @@ def test_ctrl_c_ends_push_and_next_push_succeeds(project: DirectProject) -> None
             assert process.poll() is None, process.communicate()
             time.sleep(0.05)
         process.send_signal(signal.SIGINT)
-        out, _ = process.communicate(timeout=20)
+        out, _ = process.communicate(timeout=60)
     assert process.returncode == 130, out
     project.registries.proxy.faults.clear()
     report = project.build(repository="slow")

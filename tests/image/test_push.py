@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.image.small_agent import buildx_inputs, client_env, engine_of, small_agent
-from tests.standins.image.dockerd import DockerDaemon
+from tests.image.projects import make_project
+from tests.image.small_agent import PROJECT, buildx_inputs, client_env, engine_of, small_agent
+from tests.standins.image.dockerd import DockerDaemon, dockerd
 from tests.standins.image.ecr import Lifetime
-from tests.standins.image.proxy import Fault
+from tests.standins.image.proxy import PUBLIC, Fault
 from tests.standins.image.registries import Registries
+from tests.standins.inspecting_proxy import inspecting_proxy
 from voicecore.aws.login import AwsLogin
 from voicecore.console.progress import Progress
 from voicecore.image.builders import buildx
@@ -131,3 +136,31 @@ def test_push_names_denied_iam_action(
         push_to(registries, daemon, image, "denied")
     assert "ecr:InitiateLayerUpload" in str(raised.value.hint)
     assert os.environ["AWS_SECRET_ACCESS_KEY"] not in str(raised.value.message)
+
+
+def test_docker_builds_and_pushes_through_a_proxy_that_inspects_tls(
+    registries: Registries, tmp_path: Path
+) -> None:
+    """Daemon, buildx, pip and uv in the build, and voicecore know AWS by the proxy alone."""
+    root = make_project(tmp_path, "--pipeline", "nova-sonic", "--region", registries.ecr.region)
+    (root / "agent/pyproject.toml").write_text(PROJECT)
+    names = [*registries.proxy.hosts, f"api.ecr.{registries.ecr.region}.amazonaws.com"]
+    packages = {host: f"https://{host}" for host in ("pypi.org", "files.pythonhosted.org")}
+    routes = dict.fromkeys(names, registries.proxy.endpoint) | packages
+    registries.ecr.repositories.add("proxied")
+    with (
+        # Containers do not reach this machine's 127.0.0.1.
+        inspecting_proxy(tmp_path, routes, registries.proxy.address) as proxy,
+        dockerd(variables=proxy.environment()) as behind,
+    ):
+        own = {**registries.env(), "AWS_ENDPOINT_URL_ECR": "", "XDG_CACHE_HOME": f"{tmp_path}/c"}
+        done = subprocess.run(
+            [sys.executable, "-m", "voicecore", "build", "--builder", "buildx", "--json",
+             "--push", f"{registries.ecr.host}/proxied"],
+            cwd=root, env={**os.environ, **own, **behind.env, **proxy.environment()},
+            capture_output=True, text=True,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr + done.stdout
+        pushed = registries.private.digest("proxied", json.loads(done.stdout)["tag"])
+    assert json.loads(done.stdout)["digest"] == pushed
+    assert {PUBLIC, registries.ecr.host, names[-1], *packages} <= set(proxy.hosts)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,6 +13,9 @@ from aiohttp import web
 
 from tests.e2e.conversation.conftest import dev
 from tests.ports import free_port
+from tests.requirements import require
+from tests.standins import site
+from tests.standins.background import in_background
 from voicecore.local.invite_url import invite_url
 from voicecore.local.processes.dev_state import read_state
 from voicecore.scaffold.render import templates
@@ -36,6 +37,7 @@ class Site:
 
 def create_project(folder: Path) -> Path:
     """Create an offline project with both transports in `folder`."""
+    require("Python 3.13")
     flags = ["-t", "websocket", "-t", "webrtc", "--pipeline", "offline", "--yes"]
     argv = [sys.executable, "-m", "voicecore", "init", "support-line", *flags]
     subprocess.run(argv, cwd=folder, check=True)
@@ -58,26 +60,8 @@ def dev_site(project: Path) -> Iterator[Site]:
 @contextmanager
 def static_site() -> Iterator[Site]:
     """Serve the page without a session server; each test fakes the server's responses."""
-    loop, up, done = asyncio.new_event_loop(), threading.Event(), asyncio.Event()
-    urls: list[str] = []
-
-    async def serve() -> None:
-        runner = web.AppRunner(_app())
-        await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        urls.append(f"http://127.0.0.1:{runner.addresses[0][1]}")
-        up.set()
-        await done.wait()
-        await runner.cleanup()
-
-    thread = threading.Thread(target=loop.run_until_complete, args=(serve(),), daemon=True)
-    thread.start()
-    assert up.wait(10)
-    try:
-        yield Site(urls[0])
-    finally:
-        loop.call_soon_threadsafe(done.set)
-        thread.join()
+    with in_background(site.serving(_app())) as served:
+        yield Site(served.url)
 
 
 def _app() -> web.Application:

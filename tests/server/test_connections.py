@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from tests.files import complete_lines
 from tests.server import hostile
 from tests.server.media import (
     CALL,
@@ -76,7 +77,7 @@ def test_invalid_upgrade_is_answered_counted_and_logged(
             assert f'status="{status.decode().strip()}"' in await answer.text()
 
     run(work())
-    lines = [json.loads(line) for line in server.log.read_text().splitlines()]
+    lines = map(json.loads, complete_lines(server.log))
     assert [line["why"] for line in lines if line["event"] == "media_refused"] == [
         f"HTTP {status.decode().strip()}"
     ]

@@ -12,9 +12,9 @@ from urllib.parse import urlsplit
 import aiohttp
 import pytest
 
+from tests.ports import free_port
 from tests.server.serving import ARN, KEY
 from voicecore.local.processes.child import Reaper
-from voicecore.local.processes.ports import free_port
 from voicecore.local.processes.session_server import ServerCrashed, SessionServerProcess
 from voicecore.project.settings.programs import ServerProgram, generated_program
 
@@ -64,7 +64,7 @@ def test_forged_forwarded_address_and_long_head_are_refused(folder: Path) -> Non
 def test_server_that_cannot_listen_says_why(folder: Path) -> None:
     async def work() -> None:
         with ThreadingHTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as taken:
-            threading.Thread(target=taken.serve_forever, daemon=True).start()
+            threading.Thread(target=taken.serve_forever, args=(0.02,), daemon=True).start()
             async with Reaper() as reaper:
                 server = SessionServerProcess(
                     generated_program(folder, ServerProgram()),

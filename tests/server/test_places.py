@@ -8,9 +8,9 @@ from typing import Any
 import aiohttp
 import pytest
 
+from tests.ports import free_port
 from tests.server.serving import AUTHORIZED, OFFER, RunningServer, serving, start
 from tests.standins.server.agentcore import AgentCore
-from voicecore.local.processes.ports import free_port
 
 TWO = {"SESSIONS_AT_ONCE": "2"}
 

@@ -25,7 +25,7 @@ class CloudFormationDouble:
         self.calls: list[str] = []
         self.reason = "the reason"
         self.template_shown: dict[str, Any] = {}
-        self._in_progress: dict[str, tuple[int, str]] = {}
+        self._in_progress: dict[str, tuple[int, str, str]] = {}
 
     # Set up by tests.
 
@@ -43,7 +43,7 @@ class CloudFormationDouble:
         stack = self._find(name)
         stack["StackStatus"] = status
         self._event(stack["StackId"], name, status, of_stack=True)
-        self._in_progress[stack["StackId"]] = (self.polls, then)
+        self._in_progress[stack["StackId"]] = (self.polls, then, "")
 
     def status(self, name: str) -> str | None:
         found = [s["StackStatus"] for s in self.stacks.values() if s["StackName"] == name]
@@ -117,6 +117,8 @@ class CloudFormationDouble:
 
     def update_stack(self, StackName: str, ClientRequestToken: str, **arguments: Any) -> Any:
         self.calls.append("update_stack")
+        if self.status(StackName) in (None, "DELETE_COMPLETE"):
+            raise refused("ValidationError", f"Stack [{StackName}] does not exist")
         stack = self._find(StackName)
         self._refuse_if_busy(stack)
         if self._is_same(stack, arguments):
@@ -169,23 +171,25 @@ class CloudFormationDouble:
             stack["StackId"], stack["StackName"], stack["StackStatus"], of_stack=True, token=token
         )
         then = self.outcomes.pop(0) if self.outcomes else f"{verb}_COMPLETE"
-        self._in_progress[stack["StackId"]] = (self.polls, then)
+        self._in_progress[stack["StackId"]] = (self.polls, then, token)
 
     def _advance(self, stack_id: str) -> None:
         if stack_id not in self._in_progress:
             return
-        left, then = self._in_progress[stack_id]
+        left, then, token = self._in_progress[stack_id]
         if left > 0:
-            self._in_progress[stack_id] = (left - 1, then)
+            self._in_progress[stack_id] = (left - 1, then, token)
             return
         del self._in_progress[stack_id]
         stack = self.stacks[stack_id]
         if "ROLLBACK" in then or then.endswith("_FAILED"):
-            verb = "DELETE" if then == "DELETE_FAILED" else "CREATE"
-            self._event(stack_id, "Other", f"{verb}_FAILED", "Resource creation cancelled")
-            self._event(stack_id, "Thing", f"{verb}_FAILED", self.reason)
+            failed = "DELETE_FAILED" if then == "DELETE_FAILED" else "CREATE_FAILED"
+            self._event(stack_id, "Other", failed, "Resource creation cancelled", token=token)
+            self._event(stack_id, "Thing", failed, self.reason, token=token)
+        cleanup = ["UPDATE_COMPLETE_CLEANUP_IN_PROGRESS"] if then == "UPDATE_COMPLETE" else []
+        for status in (*cleanup, then):
+            self._event(stack_id, stack["StackName"], status, of_stack=True, token=token)
         stack["StackStatus"] = then
-        self._event(stack_id, stack["StackName"], then, of_stack=True)
 
     def _event(
         self,

@@ -15,7 +15,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from tests.standins.image.proxy import in_background
+from tests.standins.background import in_background
 from tests.standins.models.certificates import make_certificates
 from voicecore.console.network_env import CA_VARIABLES
 
@@ -25,6 +25,8 @@ class InspectingProxy:
     """A running proxy; `routes` are URLs of services by host name, which may contain a *."""
 
     routes: Mapping[str, str]
+    address: str = "127.0.0.1"
+    """Where it listens."""
     authority: Path = Path()
     url: str = ""
     hosts: list[str] = field(default_factory=list)
@@ -41,8 +43,8 @@ class InspectingProxy:
         def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             self._connections.add(asyncio.create_task(self._answer(reader, writer)))
 
-        server = await asyncio.start_server(connected, "127.0.0.1", 0)
-        self.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        server = await asyncio.start_server(connected, self.address, 0)
+        self.url = f"http://{self.address}:{server.sockets[0].getsockname()[1]}"
         try:
             yield self
         finally:
@@ -89,7 +91,9 @@ async def _forward(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -
 
 
 @contextmanager
-def inspecting_proxy(folder: Path, routes: Mapping[str, str]) -> Iterator[InspectingProxy]:
+def inspecting_proxy(
+    folder: Path, routes: Mapping[str, str], address: str = "127.0.0.1"
+) -> Iterator[InspectingProxy]:
     """Run the proxy in a thread; it writes its certificates into `folder`."""
-    with in_background(InspectingProxy(routes)._serving(folder)) as proxy:
+    with in_background(InspectingProxy(routes, address)._serving(folder)) as proxy:
         yield proxy

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from http.server import HTTPServer, SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -12,6 +12,7 @@ from pathlib import Path
 from socketserver import ThreadingMixIn
 from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
+from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 import pypiserver  # pyright: ignore[reportMissingTypeStubs]
 
@@ -49,8 +50,24 @@ def package_index(
         disable_fallback=True,
         hash_algo="sha256" if hashes else None,
     )
-    with _running(make_server("127.0.0.1", 0, app, _Threading, _Quiet)) as url:
+    whole = _without_ranges(app)
+    with _running(make_server("127.0.0.1", 0, whole, _Threading, _Quiet)) as url:
         yield f"{url}/simple"
+
+
+def _without_ranges(app: WSGIApplication) -> WSGIApplication:
+    """Serve whole files only: pypiserver's Bottle leaves those open that are read in parts."""
+
+    def serve(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        environ.pop("HTTP_RANGE", None)
+
+        def start(status: str, headers: list[tuple[str, str]], *rest: Any) -> Any:
+            kept = [each for each in headers if each[0].lower() != "accept-ranges"]
+            return start_response(status, kept, *rest)
+
+        return app(environ, start)
+
+    return serve
 
 
 @contextmanager
@@ -65,7 +82,7 @@ def git_over_http(repository: Path) -> Iterator[str]:
 @contextmanager
 def _running(server: HTTPServer) -> Iterator[str]:
     with server:
-        thread = threading.Thread(target=server.serve_forever)
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
         thread.start()
         try:
             yield f"http://127.0.0.1:{server.server_port}"

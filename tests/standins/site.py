@@ -2,7 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
 from aiohttp import web
+
+
+@asynccontextmanager
+async def serving(
+    app: web.Application, shutdown_seconds: float = 1, backlog: int = 128
+) -> AsyncIterator[Site]:
+    """Serve the app during the block."""
+    site = await started(app, shutdown_seconds, backlog)
+    try:
+        yield site
+    finally:
+        await site.stop()
 
 
 async def started(app: web.Application, shutdown_seconds: float = 1, backlog: int = 128) -> Site:

@@ -12,7 +12,7 @@ def test_accepts_names_that_fit_every_aws_limit(name: str) -> None:
 @pytest.mark.parametrize(
     "name",
     ["", "a", "bad name!!/../x", "-x", "x-", "ä", "a" * 31, "a" * 200, "A", "9a", "a--b", "a_b",
-     "con", "nul", "com1", ".", "..", "a/b", "a\nb"],
+     "con", "nul", "prn", "aux", "com1", "lpt9", ".", "..", "a/b", "a\nb"],
 )  # fmt: skip
 def test_rejects_invalid_names(name: str) -> None:
     assert aws_names.name_problems(name)
@@ -31,6 +31,44 @@ def test_rejects_invalid_names(name: str) -> None:
 )
 def test_suggests_closest_valid_name(name: str, suggestion: str | None) -> None:
     assert aws_names.suggestion_for(name) == suggestion
+
+
+# With another name, a deploy would leave what is there and create a second one.
+@pytest.mark.parametrize(
+    ("found", "name"),
+    [
+        (aws_names.repository_for("line"), "voicecore/line"),
+        (aws_names.stack_name_for("line", "dev"), "voicecore-line-dev"),
+        (aws_names.network_stack_name_for("line"), "voicecore-line-network"),
+        (aws_names.images_stack_name_for("line"), "voicecore-line-images"),
+        (aws_names.endpoint_name_for("dev"), "dev"),
+        (aws_names.secret_name_for("line", "dev"), "voicecore/line/dev"),
+        (aws_names.server_for("line", "dev"), "voicecore-line-dev-server"),
+        (aws_names.server_role_for("line", "dev", "eu-west-1"), "vc-line-dev-server-eu-west-1"),
+        (
+            aws_names.server_start_role_for("line", "dev", "eu-west-1"),
+            "vc-line-dev-start-eu-west-1",
+        ),
+        (aws_names.lambda_log_group_for("s"), "/aws/lambda/s"),
+        (aws_names.ecs_log_group_for("s"), "/ecs/s"),
+        (aws_names.server_secret_for("line", "dev"), "voicecore/line/dev/server"),
+        (aws_names.session_key_for("line", "dev"), "voicecore/line/dev/session"),
+        (aws_names.origin_key_for("line", "dev"), "voicecore/line/dev/origin"),
+        (aws_names.role_name_for("line", "dev", "eu-west-1"), "voicecore-line-dev-eu-west-1"),
+        (aws_names.channel_name_for("line", "dev", 2), "voicecore-line-dev-2"),
+        (aws_names.builder_for("line"), "voicecore-line-builder"),
+        (aws_names.builder_log_group_for("line"), "/aws/codebuild/voicecore-line-builder"),
+        (aws_names.builder_role_for("line", "eu-west-1"), "voicecore-line-builder-eu-west-1"),
+        (
+            aws_names.builder_bucket_for("line", "1" * 12, "eu-west-1"),
+            f"vc-line-{'1' * 12}-eu-west-1",
+        ),
+        (aws_names.stage_flag("dev"), ""),
+        (aws_names.stage_flag("prod"), " --stage prod"),
+    ],
+)
+def test_names_of_resources_stay(found: str, name: str) -> None:
+    assert found == name
 
 
 def test_longest_name_and_stage_fit_runtime_name() -> None:
@@ -74,6 +112,7 @@ def test_accepts_stage_names(stage: str) -> None:
         "network",
         "images",
         "builder",
+        "server",
         "shared",
         "local",
         "a" * 9,

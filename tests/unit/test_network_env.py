@@ -9,9 +9,9 @@ from voicecore.console.network_env import (
     CA_VARIABLES,
     completed,
     download_advice,
-    proxy_for,
     trust_advice,
 )
+from voicecore.console.proxies import proxy_for
 
 PROXY = "http://proxy.example:3128"
 

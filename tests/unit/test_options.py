@@ -111,6 +111,14 @@ def test_typed_quotes_and_adds_flags() -> None:
     assert command == "voicecore deploy --project 'my project' --stage prod --yes"
 
 
+def test_command_to_repeat_does_no_more_than_what_was_typed() -> None:
+    options = DeployOptions(dry_run=True, stage="prod", yes=True)
+    assert typed("deploy", options) == "voicecore deploy --stage prod --dry-run"
+    assert typed("deploy", options, "--dry-run") == "voicecore deploy --stage prod --dry-run"
+    exported = DeployOptions(export="template", format="json")
+    assert typed("deploy", exported) == "voicecore deploy --export template --format json"
+
+
 def test_help_names_choices_of_the_catalog(capsys: pytest.CaptureFixture[str]) -> None:
     app = typer.Typer(add_completion=False, rich_markup_mode=None)
     add_command(app, "command", AddOptions, lambda _, __: None)

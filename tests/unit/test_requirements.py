@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.requirements import REQUIREMENTS, command, first, tools
+from tests.requirements import REQUIREMENTS, command, differences, first, tools
 
 ROOT = Path(__file__).parents[2]
 CONFTEST = """
@@ -86,6 +86,32 @@ def test_checks_report_why_the_machine_lacks_something() -> None:
     assert command("sh", "-c", "exit 3")() == "exit code 3"
     assert "no-such-tool" in command("no-such-tool")()
     assert first(tools("sh"), lambda: "second", lambda: "third")() == "second"
+
+
+def test_differences_from_the_environment_of_make_are_named() -> None:
+    assert differences({"PATH": "/bin", "PYTHONUNBUFFERED": ""}, "") == []
+    env = {"PYTHONDONTWRITEBYTECODE": "1", "PYTHONUNBUFFERED": "1"}
+    assert differences(env, "no Python 3.13 on PATH") == [
+        "no Python 3.13 on PATH",
+        "PYTHONDONTWRITEBYTECODE is set",
+        "PYTHONUNBUFFERED is set",
+    ]
+
+
+def test_python_without_the_packages_says_so_in_a_sentence() -> None:
+    argv = [
+        sys.executable,
+        "-I",
+        "-S",
+        "-c",
+        f"import sys; sys.path.append({str(ROOT)!r}); import tests",
+    ]
+    done = subprocess.run(argv, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stderr == (
+        f"{sys.executable} has no pytest, because it is not the Python of make's .venv. "
+        "Run:  make test ARGS=PATH\n"
+    )
 
 
 def test_every_requirement_names_a_command() -> None:

@@ -75,6 +75,18 @@ class CredentialsUnusable(BotoCoreError):
         self.advice = advice
         """What to do, or the command to type."""
 
+    def retry(self, command: str) -> str:
+        """Return how to repeat a command after the advice was followed."""
+        return command
+
+
+class CodeNeeded(CredentialsUnusable):
+    """A profile needs the code of an MFA device, and nobody can be asked for it."""
+
+    def retry(self, command: str) -> str:
+        """Return the command without a profile, which would ask for the code again."""
+        return re.sub(r" --profile ('[^']*'|\S+)", "", command)
+
 
 class CredentialChain:
     """botocore's chain of credential providers, as the component of a session.
@@ -129,10 +141,10 @@ class CredentialChain:
     def _ask(self, prompt: str) -> str:
         if not self._can_ask or threading.current_thread() is not threading.main_thread():
             name = shlex.quote(self._profile)
-            raise CredentialsUnusable(
+            raise CodeNeeded(
                 f"AWS profile {self._profile!r} needs the code of an MFA device, which cannot be "
                 "asked for here.",
-                "Ask for it first, in a shell with a terminal, and leave --profile out:\n"
+                "Ask for it first, in a shell with a terminal:\n"
                 f'eval "$(aws configure export-credentials --profile {name} --format env)"',
             )
         self._asked = True

@@ -172,7 +172,7 @@ def translate_error(error: Exception, again: str = "", profile: str | None = Non
                 ),
             )
         case CredentialsUnusable():
-            return CredentialsRefused(str(error), _hint(error.advice, again))
+            return CredentialsRefused(str(error), _hint(error.advice, error.retry(again)))
         case botocore.ConfigParseError() | botocore.ConfigNotFound():
             return NoAwsCredentials(
                 f"Could not read the AWS configuration: {error}.",

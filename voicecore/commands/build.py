@@ -35,7 +35,7 @@ def run(context: Context, options: BuildOptions) -> ExitCode:
     """Plan the image, build it unless the registry has it, and report it."""
     started = time.monotonic()
     require_possible(options.builder, options.push, options.check)
-    project = load_project(options.project or context.cwd)
+    project = load_project(context.cwd / (options.project or ""))
     if options.check_code:
         return _check_code(context, options, project)
     warn_of_captures(context.output, project.agent, project.platforms, refuse=options.check)

@@ -15,7 +15,7 @@ from voicecore.console.command_line import typed
 from voicecore.console.confirm import confirm
 from voicecore.console.context import Context
 from voicecore.console.errors import ExitCode, VoicecoreError
-from voicecore.console.network_env import proxy_for
+from voicecore.console.proxies import proxy_for
 from voicecore.options.call import CallOptions
 from voicecore.project.invalid_setting import one_of
 from voicecore.project.project import load_project
@@ -64,8 +64,9 @@ def run(context: Context, options: CallOptions) -> ExitCode:
             ExitCode.USAGE,
         )
     question = f"Let the agent call {options.number}?"
-    confirm(context, options, question, "no call was placed", typed("call", options))
-    target = CallTarget(options.api_key_env, url=options.url)
+    again = typed("call", options)
+    confirm(context, options, question, "no call was placed", again)
+    target = CallTarget(options.api_key_env, again, url=options.url)
 
     async def place() -> ExitCode:
         async with reach_server(context, project, target) as server:

@@ -6,6 +6,7 @@ import shlex
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 from voicecore.aws import session
 from voicecore.aws.errors import translated_errors
@@ -33,8 +34,8 @@ from voicecore.console.output import Output, Span
 from voicecore.options.deploy import DeployOptions
 from voicecore.options.invite import InviteOptions
 from voicecore.options.project.add import AddOptions
+from voicecore.options.talk import TalkOptions
 from voicecore.project import aws_names, identity
-from voicecore.project.defaults import DEFAULT_STAGE
 from voicecore.project.foreign_code import warn_of_foreign_code
 from voicecore.project.invalid_setting import did_you_mean, one_of
 from voicecore.project.no_links import within
@@ -186,7 +187,7 @@ def _check_region(project: Project, region: str) -> None:
         "services": project.services,
         "region": region,
     }
-    for mistake in invalid_settings(answers):
+    for mistake in (each for each in invalid_settings(answers) if each.key == "region"):
         message = f"--{mistake.key} {mistake.message}"
         raise BadOption(message if message.endswith("?") else f"{message}.")
 
@@ -294,20 +295,16 @@ def _report(
 def _next_commands(
     options: DeployOptions, stacks: dict[str, DeployedStack], deployment: Deployment
 ) -> NextCommands:
-    invite = typed(
-        "invite",
-        InviteOptions(
-            options.project, options.stage, region=options.region, profile=options.profile
-        ),
-    )
-    stage = [] if options.stage == DEFAULT_STAGE else ["--stage", options.stage]
-    profile = f"AWS_PROFILE={shlex.quote(options.profile)} " if options.profile else ""
+    place: dict[str, Any] = {
+        name: getattr(options, name) for name in ("project", "stage", "region", "profile")
+    }
+    invite = typed("invite", InviteOptions(**place))
     if AGENT in stacks and any(transport.in_talk for transport in deployment.transports):
-        arn = stacks[AGENT].outputs["RuntimeArn"]
-        where = ["--arn", arn] if options.region else stage
-        talk = profile + shlex.join(["voicecore", "talk", "--remote", *where])
-        return NextCommands("Talk to it:", talk, invite)
+        arn = stacks[AGENT].outputs["RuntimeArn"] if options.region else None
+        to = TalkOptions(project=options.project, remote=True, stage=options.stage, arn=arn)
+        login = f"AWS_PROFILE={shlex.quote(options.profile)} " if options.profile else ""
+        return NextCommands("Talk to it:", login + typed("talk", to), invite)
     if SERVER in stacks:
         return NextCommands("", "", invite)
-    deploy = profile + shlex.join(["voicecore", "deploy", "--server", *stage])
+    deploy = typed("deploy", DeployOptions(**place), "--server")
     return NextCommands("Let callers in:", deploy, invite)

@@ -9,6 +9,7 @@ import signal
 from collections.abc import Coroutine
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from voicecore.catalog.phones.accounts import phone_accounts
@@ -19,19 +20,18 @@ from voicecore.console.context import Context
 from voicecore.console.errors import ExitCode, VoicecoreError
 from voicecore.local import log_reader
 from voicecore.local.dev_output import DevOutput, LocalEndpoints
-from voicecore.local.environments import agent_spec, phone_variables, server_env
-from voicecore.local.gateway.jwt_authorizer import JwtAuthorizer
+from voicecore.local.environments import agent_command, agent_spec, phone_variables, server_env
 from voicecore.local.gateway.request import check_allowlist
 from voicecore.local.invite_url import invite_url
 from voicecore.local.limits import START_LIMIT, START_LIMIT_V2
 from voicecore.local.network import nat
-from voicecore.local.network.aws_host import AwsHost, aws_host
 from voicecore.local.network.nat import NatEnvironment
 from voicecore.local.processes import dev_state, venv
 from voicecore.local.processes.child import Reaper
 from voicecore.local.processes.dev_state import DevState
 from voicecore.local.processes.ports import reserved_port
 from voicecore.local.processes.session_server import SessionServerProcess
+from voicecore.local.project_files import check_files
 from voicecore.local.runtime import LocalRuntime, RuntimeSettings, local_arn
 from voicecore.local.sessions.agent_process import AgentSpec
 from voicecore.local.sessions.lifecycle import Lifecycle
@@ -39,11 +39,13 @@ from voicecore.options.dev import DevOptions
 from voicecore.project import aws_names
 from voicecore.project.dotenv import dotenv_of
 from voicecore.project.foreign_code import warn_of_foreign_code
-from voicecore.project.project import FILE, BadProject, Project, load_project
+from voicecore.project.project import FILE, Project, load_project
 from voicecore.project.version import tell_version
 
 if TYPE_CHECKING:
     from voicecore.local.container_agents import LocalImage
+    from voicecore.local.gateway.jwt_authorizer import JwtAuthorizer
+    from voicecore.local.network.aws_host import AwsHost
 
 RUNTIME_PORT = 8080
 SERVER_PORT = 7860
@@ -75,7 +77,7 @@ def run(context: Context, options: DevOptions) -> ExitCode:
     with dev_state.project_lock(project.local) as acquired:
         if not acquired:
             raise _already_running(project)
-        lifecycle = _lifecycle(options)
+        lifecycle, authorizer = _lifecycle(options), _authorizer(options)
         _check_network(options)
         check_files(project)
         if options.nat:
@@ -86,7 +88,7 @@ def run(context: Context, options: DevOptions) -> ExitCode:
         _warn_of_missing_keys(context, project)
         _install(context, project, image)
         try:
-            return _serve(context, options, project, lifecycle, image)
+            return _serve(context, options, project, lifecycle, authorizer, image)
         finally:
             if options.nat or options.tls:
                 nat.return_ownership(project.root, context.env)
@@ -97,12 +99,14 @@ def _serve(
     options: DevOptions,
     project: Project,
     lifecycle: Lifecycle,
+    authorizer: JwtAuthorizer | None,
     image: LocalImage | None,
 ) -> ExitCode:
     platform = options.platform or project.stage().platform
+    own_port = 0 if image else _agent_port(context, project)
     with (
-        reserved_port(options.port, RUNTIME_PORT) as port,
-        reserved_port(options.server_port, SERVER_PORT) as server_port,
+        reserved_port(options.port, RUNTIME_PORT, avoid=own_port) as port,
+        reserved_port(options.server_port, SERVER_PORT, avoid=own_port) as server_port,
     ):
         settings = RuntimeSettings(
             root=project.root,
@@ -117,7 +121,8 @@ def _serve(
             block_udp=options.network == "public" and not options.nat,
             platform=platform,
             strict=options.strict,
-            authorizer=_authorizer(options),
+            authorizer=authorizer,
+            agent_port=own_port,
         )
         services = _Services(context, options, project, settings, server_port, image)
         return asyncio.run(_until_interrupted(services.serve()))
@@ -166,7 +171,9 @@ class _Services:
             server = await self._start_server(stack, reaper, behind, aws, env, output)
             dev_state.write_state(self.project.local, _dev_state(runtime, server, phones))
             stack.callback(dev_state.remove_state, self.project.local)
-            page = invite_url(self.project.server, server, env.get("SESSION_API_KEY"))
+            nat.return_ownership(self.project.local, self.context.env)
+            key = env.get("SESSION_API_KEY")
+            page = invite_url(self.project.server, server, key) if server else None
             turn = behind.turn.udp if behind else None
             endpoints = LocalEndpoints(runtime.url, server, page, tuple(phones), turn, aws)
             output.serving(endpoints, share=options.share)
@@ -182,6 +189,8 @@ class _Services:
     def _aws_host(self, stack: AsyncExitStack, reaper: Reaper) -> AwsHost | None:
         if not self.options.tls:
             return None
+        from voicecore.local.network.aws_host import aws_host
+
         local, region = self.project.local, self.project.region
         return stack.enter_context(aws_host(local, region, self.context.env, reaper))
 
@@ -240,9 +249,37 @@ class _Services:
         return server.url
 
 
+def _agent_port(context: Context, project: Project) -> int:
+    """Return the port at which the agent always listens, and tell what follows; 0 for none."""
+    own = project.agent_settings.port
+    command, port = agent_command(project)
+    if port:
+        context.output.warn(
+            f"The agent always listens on port {port} ([agent] in {FILE}), so one session runs at "
+            "a time, and the next starts when it ends.\nFor more, let the agent listen on $PORT."
+        )
+    elif own:
+        started = " ".join([Path(command[0]).name, *command[1:]])
+        context.output.say(
+            f"• The agent always listens on port {own}. For a port per session, it is started as:  "
+            f"{started}"
+        )
+    return port
+
+
 def _authorizer(options: DevOptions) -> JwtAuthorizer | None:
-    url = options.jwt_discovery_url
-    return JwtAuthorizer(url, options.jwt_audience, options.jwt_client) if url else None
+    url, audiences, clients = options.jwt_discovery_url, options.jwt_audience, options.jwt_client
+    if not (url or audiences or clients):
+        return None
+    from voicecore.local.gateway.jwt_authorizer import BadDiscoveryUrl, JwtAuthorizer
+
+    if not url:
+        raise BadDiscoveryUrl(
+            "--jwt-audience and --jwt-client need the issuer of the tokens.",
+            "Add it:  --jwt-discovery-url https://ISSUER/.well-known/openid-configuration",
+            ExitCode.USAGE,
+        )
+    return JwtAuthorizer(url, audiences, clients)
 
 
 def _lifecycle(options: DevOptions) -> Lifecycle:
@@ -264,33 +301,6 @@ def _check_network(options: DevOptions) -> None:
             f"Omit --container:  voicecore dev {flag}",
             ExitCode.USAGE,
         )
-
-
-def check_files(project: Project) -> None:
-    """Raise BadProject, naming the missing files, unless agent and server can be started."""
-    if not project.generated:
-        _check_programs(project)
-        return
-    needed = (project.agent / "internal" / "app.py", project.server / "internal" / "server.py")
-    missing = [str(path.relative_to(project.root)) for path in needed if not path.exists()]
-    if missing:
-        raise BadProject(
-            f"{project.root} lacks {' and '.join(missing)}.",
-            "Restore the generated files; no other file is changed:\n"
-            + "\n".join(f"voicecore update -p {project.root} --restore {path}" for path in missing),
-        )
-
-
-def _check_programs(project: Project) -> None:
-    for name, program in (("agent", project.agent_program), ("server", project.server_program)):
-        needed = (program.folder, program.requirements) if program else ()
-        for path in needed:
-            if path and not path.exists():
-                raise BadProject(
-                    f"[{name}] in {FILE} names {path}, which does not exist.",
-                    f"Correct {project.root / FILE}, or look at the folder again:\n"
-                    f"voicecore adopt {project.root} --force --dry-run",
-                )
 
 
 def _image(context: Context, project: Project) -> LocalImage:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from voicecore.aws import session
@@ -9,11 +10,13 @@ from voicecore.aws.errors import translated_errors
 from voicecore.aws.login import AwsLogin
 from voicecore.cloud.deploy.parts import server_health
 from voicecore.cloud.resources.cloudformation import CloudFormation
+from voicecore.console.command_line import typed
 from voicecore.console.context import Context
 from voicecore.console.errors import ExitCode, VoicecoreError
 from voicecore.contract.invites import invite_id
 from voicecore.options.invite import InviteOptions
 from voicecore.project import aws_names
+from voicecore.project.defaults import INVITE_HOURS
 from voicecore.project.project import load_project
 
 
@@ -23,7 +26,7 @@ class BadInvite(VoicecoreError):
 
 def run(context: Context, options: InviteOptions) -> ExitCode:
     """Create an invite, and print the URL of the server's page with it."""
-    project = load_project(options.project or context.cwd)
+    project = load_project(context.cwd / (options.project or ""))
     stage = project.stage(options.stage)
     revoked = invite_id(options.revoke) if options.revoke is not None else None
     ended: int | None = None
@@ -34,17 +37,18 @@ def run(context: Context, options: InviteOptions) -> ExitCode:
             ExitCode.USAGE,
         )
     session.check_region(options.region)
-    with translated_errors("voicecore invite", options.profile):
+    again = typed("invite", options)
+    with translated_errors(again, options.profile):
         login = AwsLogin(options.profile, context.interactive)
         aws = login.connect(options.region or stage.region)
         session.check_account(aws.identity, stage.account)
-        cloud = CloudFormation(aws.client("cloudformation"), project.owner, "voicecore invite")
+        cloud = CloudFormation(aws.client("cloudformation"), project.owner, again)
         stack = server_health.find_deployed(aws, cloud, project.name, stage.name)
         if revoked:
             ended = server_health.revoke_invite(aws, stack, revoked)
         else:
             page = server_health.invite_url(aws, stack, options.hours)
-            _show(context, page, options.hours, options.json)
+            _show(context, page, options)
     if revoked and options.json:
         context.output.json({"revoked": revoked, "ended": ended})
     elif revoked:
@@ -65,14 +69,14 @@ def revocation_text(id: str, ended: int | None, stage: str) -> str:
     return f"{revoked} Ended {ended} open {sessions}." if ended else f"{revoked} None was open."
 
 
-def _show(context: Context, page: str, hours: float, json: bool) -> None:
-    until, id = datetime.now(UTC) + timedelta(hours=hours), invite_id(page)
-    if json:
+def _show(context: Context, page: str, options: InviteOptions) -> None:
+    until, id = datetime.now(UTC) + timedelta(hours=options.hours), invite_id(page)
+    if options.json:
         shown = {"page": page, "id": id, "until": until.isoformat(timespec="seconds")}
         context.output.json(shown)
         return
     context.output.data(page)
     context.output.note(
         f"Works until {until.astimezone():%Y-%m-%d %H:%M}. To revoke it:  "
-        f"voicecore invite --revoke {id}"
+        + typed("invite", replace(options, hours=INVITE_HOURS, revoke=id))
     )

@@ -18,7 +18,7 @@ from voicecore.project.project import load_project
 
 def run(context: Context, options: UpgradeBaseOptions) -> ExitCode:
     """Pin the newest build of the current base image, or of another one."""
-    project = load_project(options.project or context.cwd)
+    project = load_project(context.cwd / (options.project or ""))
     text = dockerfile.read(project.agent)
     before = dockerfile.base_of(text)
     logins = RegistryLogins(AwsLogin())

@@ -40,7 +40,10 @@ class Option:
     commas: bool = False
     """True when one value may hold several, separated by commas."""
     once: bool = False
-    """True when it holds for one run only: left out of a command that is suggested later."""
+    """True when a suggested command leaves it out, so that the user is asked and reads the answer.
+
+    Never for an option without which the command would do more than the user typed.
+    """
 
 
 class CommandOptions(Protocol):
@@ -67,7 +70,7 @@ def flag_of(field: Field[Any], option: Option) -> str:
 def typed(command: str, options: CommandOptions, *flags: str) -> str:
     """Return the `voicecore` command that gives these options, and these flags besides.
 
-    Options that have their default, or hold for one run only (`Option.once`), are left out.
+    Options that have their default, or `Option.once`, are left out.
     """
     words = ["voicecore", command]
     for field in fields(options):
@@ -78,4 +81,4 @@ def typed(command: str, options: CommandOptions, *flags: str) -> str:
             values = cast("tuple[object, ...]", value if isinstance(value, tuple) else (value,))
             for each in values:
                 words += [flag_of(field, option), *([] if each is True else [str(each)])]
-    return shlex.join([*words, *flags])
+    return shlex.join([*words, *(flag for flag in flags if flag not in words)])

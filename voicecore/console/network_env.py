@@ -9,14 +9,14 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from urllib.parse import urlsplit
+
+from voicecore.console.proxies import LOOPBACK
 
 CA_VARIABLES = ("AWS_CA_BUNDLE", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE")
 """Variables that name a file of certificate authorities; the first that is set counts for all."""
 
 _CA_NAMES = "AWS_CA_BUNDLE, SSL_CERT_FILE or REQUESTS_CA_BUNDLE"
 _PROXIES = ("https_proxy", "HTTPS_PROXY", "http_proxy", "HTTP_PROXY")
-_LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 def completed(env: Mapping[str, str]) -> dict[str, str]:
@@ -38,23 +38,7 @@ def _with_loopback(hosts: str) -> str:
     known = [host.strip() for host in hosts.split(",") if host.strip()]
     if "*" in known:
         return hosts
-    return ",".join([*known, *(host for host in _LOOPBACK if host not in known)])
-
-
-def proxy_for(url: str) -> str | None:
-    """Return the proxy for a request or a WebSocket to `url`; None for none.
-
-    aiohttp itself would also send the logins in ~/.netrc, and use no proxy for WebSockets.
-    """
-    # Imported late: it brings HTTP and mail, a quarter of the start of every command.
-    from urllib.request import getproxies, proxy_bypass
-
-    parts = urlsplit(url)
-    host = parts.hostname or ""
-    proxy = getproxies().get({"wss": "https", "ws": "http"}.get(parts.scheme, parts.scheme))
-    if not proxy or host in _LOOPBACK or proxy_bypass(parts.netloc.rpartition("@")[2]):
-        return None
-    return proxy if "://" in proxy else f"http://{proxy}"
+    return ",".join([*known, *(host for host in LOOPBACK if host not in known)])
 
 
 def proxy_advice(env: Mapping[str, str]) -> str:

@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
 
 from voicecore.console.output import Line, Output
 from voicecore.contract import agent_log
 from voicecore.local.invite_url import share_instructions
-from voicecore.local.network.aws_host import AwsHost
 from voicecore.local.runtime import LocalRuntime
 from voicecore.local.screen import event_line, screen
 from voicecore.local.sessions.events import RuntimeEvent
+
+if TYPE_CHECKING:
+    from voicecore.local.network.aws_host import AwsHost
 
 
 @dataclass(frozen=True)
@@ -21,6 +24,7 @@ class LocalEndpoints:
 
     runtime: str
     server: str
+    """Empty if the project has no session server."""
     page: str | None
     """URL of the page in the browser, with an invite; None if the server has no page."""
     phones: Sequence[str]
@@ -32,7 +36,7 @@ class LocalEndpoints:
 
     @property
     def notes(self) -> list[str]:
-        """How other programs reach the runtime under AWS's name."""
+        """Instructions to reach the runtime under AWS's name."""
         return self.aws.instructions() if self.aws else []
 
 
@@ -69,13 +73,13 @@ class DevOutput:
         output = self._output
         if self._as_json:
             extra = {"page": at.page, "turn": at.turn, "aws_host": at.aws and at.aws.name}
-            urls = {"runtime": at.runtime, "server": at.server}
-            extra = {name: value for name, value in extra.items() if value}
-            output.event({"kind": "serving", **urls, **extra})
+            extra = {"runtime": at.runtime, "server": at.server, **extra}
+            output.event({"kind": "serving", **{name: v for name, v in extra.items() if v}})
             return
         if self._use_screen:
             return
-        output.say(f"• AgentCore Runtime {at.runtime}, session server {at.server}")
+        server = f"session server {at.server}" if at.server else "without a session server"
+        output.say(f"• AgentCore Runtime {at.runtime}, {server}")
         if at.page:
             output.say(f"• Talk in the browser: {at.page}")
         for name in at.phones:

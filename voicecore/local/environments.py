@@ -6,11 +6,14 @@ from collections.abc import Mapping
 
 from voicecore.catalog import platforms
 from voicecore.catalog.phones.accounts import SIGNING_KEY
+from voicecore.local.free_port_command import free_port_command
 from voicecore.local.processes import venv
 from voicecore.local.runtime import LocalRuntime
 from voicecore.local.sessions.agent_process import AgentSpec, restorable
 from voicecore.project.dotenv import dotenv_of, without_ours
 from voicecore.project.project import Project
+
+_NOT_OURS = "only agents that voicecore generated can be frozen"
 
 
 def agent_spec(project: Project, env: Mapping[str, str], platform: str = platforms.V1) -> AgentSpec:
@@ -19,6 +22,7 @@ def agent_spec(project: Project, env: Mapping[str, str], platform: str = platfor
     Reads agent/.env on each call, so the next session sees a changed file.
     """
     program = project.agent_program
+    command, port = agent_command(project)
     values = {
         **venv.variables_of(program, without_ours(env)),
         "AWS_REGION": project.region,
@@ -27,8 +31,18 @@ def agent_spec(project: Project, env: Mapping[str, str], platform: str = platfor
         **dotenv_of(project.agent),
         platforms.VARIABLE: platform,
     }
-    spec = AgentSpec(venv.command_of(program), program.folder, values)
-    return restorable(spec) if platform == platforms.V2 and project.generated else spec
+    if not project.generated:
+        return AgentSpec(command, program.folder, values, port=port, obstacle=_NOT_OURS)
+    spec = AgentSpec(command, program.folder, values)
+    return restorable(spec) if platform == platforms.V2 else spec
+
+
+def agent_command(project: Project) -> tuple[tuple[str, ...], int]:
+    """Return the agent's command, and the port at which it then always listens; 0 for `$PORT`."""
+    program, port = project.agent_program, project.agent_settings.port
+    command = venv.command_of(program)
+    free = free_port_command(program.folder, command, port) if port else None
+    return (free, 0) if free else (command, port)
 
 
 def server_env(project: Project, runtime: LocalRuntime, env: Mapping[str, str]) -> dict[str, str]:

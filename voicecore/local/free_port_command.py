@@ -13,6 +13,7 @@ from pathlib import Path, PurePosixPath
 
 _APPS = ("BedrockAgentCoreApp", "FastAPI", "Starlette")
 _PYTHONS = ("python", "python3")
+_QUIET = ("--no-access-log",)  # it would have a line for each /ping
 
 
 @dataclass(frozen=True)
@@ -33,10 +34,10 @@ def free_port_command(folder: Path, command: Sequence[str], port: int) -> tuple[
 
     `command` runs in `folder` and starts a program that always listens on `port`.
     """
-    if "--port" in command[:-1]:
-        at = command.index("--port") + 1
-        if command[at] == str(port):
-            return (*command[:at], "$PORT", *command[at + 1 :])
+    pairs = list(zip(("", *command), command, strict=False))
+    if ("--port", str(port)) in pairs:
+        new = {("--port", str(port)): "$PORT", ("--host", "0.0.0.0"): "127.0.0.1"}  # noqa: S104
+        return tuple(new.get(pair, pair[1]) for pair in pairs)
     script = _script_of(command)
     if script is None:
         return None
@@ -47,7 +48,7 @@ def free_port_command(folder: Path, command: Sequence[str], port: int) -> tuple[
         return None
     if app is None:
         return None
-    where = ("--app-dir", script.folder, "--host", "127.0.0.1", "--port", "$PORT")
+    where = ("--app-dir", script.folder, "--host", "127.0.0.1", "--port", "$PORT", *_QUIET)
     return (*script.python, "-m", "uvicorn", f"{script.module}:{app}", *where)
 
 

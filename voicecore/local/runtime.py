@@ -9,8 +9,9 @@ from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
+from textwrap import wrap
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import aiohttp
 from aiohttp import web
@@ -18,7 +19,6 @@ from aiohttp import web
 from voicecore.catalog import regions
 from voicecore.catalog.platforms import V1, V2
 from voicecore.local.gateway.app import Gateway, GatewayConfig
-from voicecore.local.gateway.jwt_authorizer import JwtAuthorizer
 from voicecore.local.gateway.request import check_allowlist
 from voicecore.local.gateway.sigv4 import LocalCredentials, make_credentials
 from voicecore.local.limits import (
@@ -27,7 +27,6 @@ from voicecore.local.limits import (
     START_LIMIT,
     STREAM_SECONDS,
 )
-from voicecore.local.network.aws_host import AwsHost
 from voicecore.local.network.udp_block import udp_blocked_group
 from voicecore.local.processes.child import Reaper
 from voicecore.local.processes.ports import PortInUse
@@ -47,8 +46,13 @@ from voicecore.local.sessions.single_pool import SinglePool
 from voicecore.local.sessions.snapshot_pool import SnapshotPool
 from voicecore.local.sessions.warm_pool import PoolChange, WarmPool
 
+if TYPE_CHECKING:
+    from voicecore.local.gateway.jwt_authorizer import JwtAuthorizer
+    from voicecore.local.network.aws_host import AwsHost
+
 _LINES_KEPT = 200
 _TROUBLES_KEPT = 20
+_LINE_WIDTH = 78
 _OPEN_AGENT = (
     f"The agent answers requests without the header {KEY_HEADER}: any program and web page on this "
     f"machine can use it and its AWS credentials. Compare the header with the variable "
@@ -81,7 +85,7 @@ class RuntimeSettings:
     start_limit: float = START_LIMIT
     block_udp: bool = False  # as AgentCore's PUBLIC network mode does
     platform: str = V1
-    strict: bool = False  # refuse what AWS is only believed to refuse
+    strict: bool = False  # refuse also what AWS may refuse
     authorizer: JwtAuthorizer | None = None
     agent_port: int = 0  # where the agent always listens: then, one session at a time
     aws_host: AwsHost | None = None  # listen there, too
@@ -206,6 +210,13 @@ class LocalRuntime:
             self._troubles = deque(of_sessions, maxlen=_TROUBLES_KEPT)
         self._on_event(event)
 
+    def _tell(self, event: RuntimeEvent) -> None:
+        """Emit an event of the gateway, and keep it among the lines that the live screen shows."""
+        sign = "✗" if event.kind == "refused" else "!"
+        for line in wrap(f"{sign} {event.text} {event.hint or ''}", _LINE_WIDTH):
+            self._lines.append(LogLine(event.session_id, line))
+        self._emit(event)
+
     async def _listen(self, stack: AsyncExitStack, http: aiohttp.ClientSession) -> None:
         settings = self.settings
         config = GatewayConfig(
@@ -217,7 +228,7 @@ class LocalRuntime:
             settings.strict,
             settings.authorizer,
         )
-        gateway = Gateway(config, self._sessions, http, self.clock, self._emit, self.snapshot)
+        gateway = Gateway(config, self._sessions, http, self.clock, self._tell, self.snapshot)
         app = web.Application(client_max_size=PAYLOAD_BYTES_MAX)
         app.router.add_route("*", "/{path:.*}", gateway.handle)
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)

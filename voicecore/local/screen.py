@@ -31,7 +31,7 @@ def screen(
     hidden = len(status.sessions) - len(sessions)
     head: list[Line] = [
         [Span("AgentCore Runtime ", "bold"), Span(status.url), *_scale(status)],
-        [Span("session server    ", "bold"), Span(server)],
+        [Span("session server    ", "bold"), Span(server or "none")],
         *_page(page),
         *([Span(f"  {part}")] for note in notes for part in wrap(note, width - 2)),
         *_spare(status.spare, width),

@@ -58,7 +58,5 @@ class BuildOptions:
         str | None,
         Option("With codebuild: IAM role to use instead of a new one.", metavar="ARN"),
     ] = None
-    dry_run: Annotated[
-        bool, Option("Show what would be built and where; build nothing.", once=True)
-    ] = False
+    dry_run: Annotated[bool, Option("Show what would be built and where; build nothing.")] = False
     json: Json = False

@@ -80,19 +80,14 @@ class DeployOptions:
             "an arm64 wheel]"
         ),
     ] = None
-    dry_run: Annotated[bool, Option("Show the plan and its cost; change nothing.", once=True)] = (
-        False
-    )
+    dry_run: Annotated[bool, Option("Show the plan and its cost; change nothing.")] = False
     export: Annotated[
         Literal["template"] | None,
-        Option(
-            "Write templates, IAM policies and a README to cloudformation/.",
-            once=True,
-        ),
+        Option("Write templates, IAM policies and a README to cloudformation/."),
     ] = None
     format: Annotated[
         Literal["yaml", "json"],
-        Option("Format of the templates that --export writes.", once=True),
+        Option("Format of the templates that --export writes."),
     ] = "yaml"
     yes: SkipConfirmation = False
     json: Json = False

@@ -69,7 +69,7 @@ class DevOptions:
     strict: Annotated[
         bool,
         Option(
-            "Refuse what AWS is only believed to refuse: an unencoded ARN, a session ID in a "
+            "Refuse also what AWS may refuse: an unencoded ARN, a session ID in a "
             "header beside a presigned URL or of more than 100 characters."
         ),
     ] = False

@@ -22,7 +22,5 @@ class UpgradeBaseOptions:
         Argument("Base image to use.  [default: the current one]", metavar="IMAGE"),
     ] = None
     project: ProjectFolder = None
-    dry_run: Annotated[bool, Option("Show the newest base image; change nothing.", once=True)] = (
-        False
-    )
+    dry_run: Annotated[bool, Option("Show the newest base image; change nothing.")] = False
     json: Json = False

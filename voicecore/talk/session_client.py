@@ -13,7 +13,7 @@ from yarl import URL
 
 from voicecore.console import json_text
 from voicecore.console.errors import ExitCode, VoicecoreError
-from voicecore.console.network_env import proxy_for
+from voicecore.console.proxies import proxy_for
 
 _TIMEOUT = aiohttp.ClientTimeout(total=40)
 """Seconds; a cold start at AgentCore may take 30 (aws/bedrock-agentcore-sdk-python#599)."""
@@ -42,6 +42,12 @@ class AgentUnavailable(SessionRefused):
     """AWS, or the agent, gave the session server no session; the same request may work later."""
 
 
+AGENT_REPORTS = (
+    "See what the agent reports:  voicecore logs   (or `voicecore dev` in another terminal, for an "
+    "agent on this machine)"
+)
+
+
 class OfferRefused(VoicecoreError):
     """The agent, or AgentCore in front of it, refused a WebRTC offer."""
 
@@ -52,7 +58,7 @@ class OfferRefused(VoicecoreError):
         code = code_of(body)
         super().__init__(
             f"The agent refused the connection ({status}): {detail_of(body)}",
-            _HINTS.get(code, "`voicecore dev` in another terminal shows what the agent reports."),
+            _HINTS.get(code, AGENT_REPORTS),
             ExitCode.AWS_REFUSED if code == "aws_refused" else ExitCode.FAILED,
         )
 
@@ -100,6 +106,9 @@ class SessionClient:
 
     `grants`: fields of the server's answer, one of which must be there to open a connection.
     """
+
+    is_ours = is_aws = True
+    advice = AGENT_REPORTS
 
     def __init__(
         self,
@@ -153,7 +162,7 @@ class SessionClient:
                 f"Is it the server of a voicecore project with the transport {self._transport}?",
             )
         try:
-            return _session_in(body)
+            return session_in(body)
         except ValueError as error:
             raise SessionRefused(
                 f"The answer of the session server at {self.url} is malformed: {error}.",
@@ -223,7 +232,7 @@ def _owner(session: StartedSession) -> dict[str, str]:
     return {"X-Session-Token": session.token}
 
 
-def _session_in(body: Mapping[str, Any]) -> StartedSession:
+def session_in(body: Mapping[str, Any]) -> StartedSession:
     """Return the session in an answer to /start. Raises ValueError with what is wrong."""
     session, token = str(body["sessionId"]), str(body.get("token", ""))
     for field, text in (("sessionId", session), ("token", token)):

@@ -22,6 +22,7 @@ from voicecore.project.version import tell_version
 if TYPE_CHECKING:
     from voicecore.aws.login import AwsLogin
     from voicecore.local.processes.dev_state import DevState
+    from voicecore.talk.agents.source import SessionSource
 
 
 class MissingKey(VoicecoreError):
@@ -44,16 +45,14 @@ class AgentNotStarted(VoicecoreError):
     """The `voicecore dev` started for this call ended before its agent was ready."""
 
 
-class BadArn(VoicecoreError):
-    """The ARN is not that of an AgentCore runtime."""
-
-
 @dataclass(frozen=True)
 class CallTarget:
     """The agent to call: the local one, one in AWS, or that of a session server."""
 
     key_variable: str
     """Variable with the session server's key."""
+    again: str
+    """The command to repeat."""
     remote: bool = False
     stage: str = DEFAULT_STAGE
     arn: str | None = None
@@ -97,6 +96,38 @@ async def reach_server(
         async with _local_agent(context, project) as dev:
             title = f"{project.name} · local"
             yield ServerAccess(dev.server, key, dev.stream_seconds, title, dev.phone)
+
+
+@asynccontextmanager
+async def reach_runtime(
+    context: Context, project: Project, target: CallTarget
+) -> AsyncGenerator[tuple[str, SessionSource]]:
+    """Keep the runtime of a project without a session server reachable while the block runs.
+
+    Yields the title of a call and the runtime's sessions. Raises what starting it may raise.
+    """
+    from voicecore.aws.errors import translated_errors
+    from voicecore.aws.login import AwsLogin
+    from voicecore.aws.runtime_sessions import sessions_at, sessions_in
+    from voicecore.talk.agents.runtime import SignedRuntime, read_arn
+
+    again = target.again
+    tell_version(context.output, project.name, project.version)
+    warn_of_foreign_code(context.output, context.env, project.root)
+    if not target.remote:
+        async with _local_agent(context, project) as dev:
+            keys = dev.access_key_id, dev.secret_access_key
+            sessions = sessions_at(dev.runtime, dev.region, *keys, dev.arn)
+            yield f"{project.name} · local", SignedRuntime(sessions, again)
+        return
+    login = AwsLogin(can_ask=context.interactive)
+    arn = target.arn or await asyncio.to_thread(deployed_arn, project, login, target)
+    runtime = read_arn(arn)
+    with translated_errors(again):
+        aws = await asyncio.to_thread(login.open, runtime.region)
+        endpoint = runtime.endpoint or endpoint_for(project, runtime.text, "DEFAULT")
+        sessions = sessions_in(aws, runtime.text, endpoint)
+    yield f"{project.name} · AWS", SignedRuntime(sessions, again)
 
 
 def _key(env: Mapping[str, str], target: CallTarget, project: Project | None) -> str:
@@ -263,9 +294,10 @@ async def _remote_env(context: Context, project: Project, target: CallTarget) ->
     from voicecore.aws.login import AwsLogin
     from voicecore.cloud.stacks import turn_channels
     from voicecore.cloud.stacks.deployment import deployment_of
+    from voicecore.talk.agents.runtime import read_arn
 
     login = AwsLogin(can_ask=context.interactive)
-    with translated_errors("voicecore talk --remote"):
+    with translated_errors(target.again):
         login.open(project.stage(target.stage).region)
     stored = dotenv_of(project.server)
     configured = context.env.get("AGENT_RUNTIME_ARN") or stored.get("AGENT_RUNTIME_ARN")
@@ -273,22 +305,17 @@ async def _remote_env(context: Context, project: Project, target: CallTarget) ->
     arn = target.arn or (configured if target.stage == DEFAULT_STAGE else None)
     if not arn:
         with context.output.step("Looking for the agent in AWS"):
-            arn = await asyncio.to_thread(deployed_arn, project, login, target.stage)
-    parts = arn.split(":")
-    if len(parts) != 6 or parts[2] != "bedrock-agentcore":
-        raise BadArn(
-            f"{arn!r} is not the ARN of an AgentCore runtime.",
-            "One looks like arn:aws:bedrock-agentcore:REGION:ACCOUNT:runtime/NAME-ID",
-            ExitCode.USAGE,
-        )
+            arn = await asyncio.to_thread(deployed_arn, project, login, target)
+    runtime = read_arn(arn)
     # An ARN may be of any agent, whose TURN channels have other names.
     relays = (
         {} if target.arn else turn_channels.turn_variables(deployment_of(project, target.stage))
     )
     own = {
-        "AGENT_RUNTIME_ARN": arn,
-        "AGENT_ENDPOINT": endpoint_for(project, arn, stored.get("AGENT_ENDPOINT", "DEFAULT")),
-        "AWS_REGION": parts[3],
+        "AGENT_RUNTIME_ARN": runtime.text,
+        "AGENT_ENDPOINT": runtime.endpoint
+        or endpoint_for(project, runtime.text, stored.get("AGENT_ENDPOINT", "DEFAULT")),
+        "AWS_REGION": runtime.region,
     }
     return {**without_ours(context.env), **login.for_child(), **relays, **stored, **own}
 
@@ -300,18 +327,17 @@ def endpoint_for(project: Project, arn: str, otherwise: str) -> str:
     return next(map(aws_names.endpoint_name_for, stages), otherwise)
 
 
-def deployed_arn(project: Project, login: AwsLogin, stage_name: str = DEFAULT_STAGE) -> str:
+def deployed_arn(project: Project, login: AwsLogin, target: CallTarget) -> str:
     """Return the ARN of the stage's runtime, from its stack. Raises AgentNotDeployed."""
     from voicecore.aws import session
     from voicecore.aws.errors import translated_errors
     from voicecore.cloud.resources.cloudformation import CloudFormation
 
-    again = "voicecore talk --remote"
-    stage = project.stage(stage_name)
-    with translated_errors(again):
+    stage = project.stage(target.stage)
+    with translated_errors(target.again):
         aws = login.connect(stage.region)
         session.check_account(aws.identity, stage.account)
-        cloud = CloudFormation(aws.client("cloudformation"), project.owner, again)
+        cloud = CloudFormation(aws.client("cloudformation"), project.owner, target.again)
         stack = cloud.find(aws_names.stack_name_for(project.name, stage.name))
     if stack is None or "RuntimeArn" not in stack.outputs:
         raise AgentNotDeployed(project, stage)

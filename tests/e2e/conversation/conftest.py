@@ -15,6 +15,8 @@ from typing import Any
 
 import pytest
 
+from tests.requirements import require
+
 SAMPLES = Path(__file__).parents[3] / "voicecore" / "samples"
 
 Event = dict[str, Any]
@@ -34,6 +36,7 @@ class Talk:
 
 @pytest.fixture(scope="session")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    require("Python 3.13")
     folder = tmp_path_factory.mktemp("conversation")
     subprocess.run(
         [sys.executable, "-m", "voicecore", "init", "ada", "--pipeline", "offline", "--yes"],
@@ -76,4 +79,4 @@ def dev(project: Path, *flags: str) -> Iterator[subprocess.Popen[str]]:
         yield process
     finally:
         process.send_signal(signal.SIGINT)
-        process.communicate(timeout=30)
+        process.communicate(timeout=60)

@@ -16,6 +16,7 @@ from yarl import URL
 from tests.e2e.conversation.conftest import Event, dev, speak, talk
 from tests.files import complete_lines
 from tests.processes import processes_in
+from tests.standins.inspecting_proxy import inspecting_proxy
 from voicecore.console.errors import ExitCode
 from voicecore.project.dotenv import dotenv_of
 
@@ -153,23 +154,29 @@ def test_url_of_an_ended_session_reaches_no_agent(project: Path) -> None:
         assert asyncio.run(replay()) == 4404
 
 
-def test_remote_works_with_endpoint_and_keys_of_aws(project: Path) -> None:
-    # The local runtime replaces AWS: talk gets only its ARN, endpoint and credentials, as a
-    # developer's environment has those of AWS.
+def test_remote_reaches_aws_through_a_proxy_that_inspects_tls(
+    project: Path, tmp_path: Path
+) -> None:
+    # The local runtime replaces AWS: talk gets only its ARN and keys, as a developer's environment
+    # has those of AWS, and reaches it under AWS's name.
     with dev(project):
         state = json.loads((project / ".voicecore/dev.json").read_text())
         (project / ".voicecore/dev.json").unlink()  # talk must not find a running `dev`
-        aws = {
-            "AWS_ENDPOINT_URL_BEDROCK_AGENTCORE": state["runtime"],
+        keys = {
             "AWS_ACCESS_KEY_ID": state["access_key_id"],
             "AWS_SECRET_ACCESS_KEY": state["secret_access_key"],
         }
-        call = talk(project, "--remote", "--arn", state["arn"], *speak("twelve-times-seven"), **aws)
-        assert call.code == ExitCode.OK, call.stderr
-        assert call.said("agent_said")[-1] == "That is 84."
+        host = f"bedrock-agentcore.{state['arn'].split(':')[3]}.amazonaws.com"
+        with inspecting_proxy(tmp_path, {host: state["runtime"]}) as proxy:
+            aws = {**keys, "HTTPS_PROXY": proxy.url, "AWS_CA_BUNDLE": str(proxy.authority)}
+            to = ["--remote", "--arn", state["arn"]]
+            call = talk(project, *to, *speak("twelve-times-seven"), **aws)
+            assert call.code == ExitCode.OK, call.stderr
+            assert call.said("agent_said")[-1] == "That is 84."
+            assert set(proxy.hosts) == {host}
 
-        aws["AWS_SECRET_ACCESS_KEY"] = "wrong"
-        refused = talk(project, "--remote", "--arn", state["arn"], *speak("what-time-is-it"), **aws)
+            aws["AWS_SECRET_ACCESS_KEY"] = "wrong"
+            refused = talk(project, *to, *speak("what-time-is-it"), **aws)
         assert refused.code == ExitCode.AWS_REFUSED
         assert "AccessDenied" in refused.events[-1]["error"]["message"]
 

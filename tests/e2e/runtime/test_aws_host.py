@@ -16,11 +16,12 @@ from tests.standins.runtime.runtime_lab import ARN, REGION, RuntimeLab, new_sess
 from voicecore.local.network.aws_host import AwsHost, aws_host
 from voicecore.local.network.certificate import make_certificate
 from voicecore.local.processes.child import Reaper
+from voicecore.local.processes.ports import PortInUse
 from voicecore.project.no_links import LinkRefused
 
-pytestmark = pytest.mark.skipif(
-    sys.platform != "linux" or os.geteuid() != 0, reason="needs Linux and root"
-)
+pytestmark = pytest.mark.needs("network namespaces")
+
+CUSTOM = "X-Amzn-Bedrock-AgentCore-Runtime-Custom-Plan"
 
 PYTHON = """\
 import asyncio, sys
@@ -29,7 +30,8 @@ from bedrock_agentcore.runtime import AgentCoreRuntimeClient
 
 async def main(arn, session):
     client = AgentCoreRuntimeClient("us-east-1")
-    url = client.generate_presigned_url(arn, session, "DEFAULT")
+    plan = {"X-Amzn-Bedrock-AgentCore-Runtime-Custom-Plan": "gold plan"}
+    url = client.generate_presigned_url(arn, session, "DEFAULT", plan)
     async with websockets.connect(url) as socket:
         await socket.send("headers")
         print(await socket.recv())
@@ -78,7 +80,7 @@ class Lab:
 async def lab(folder: Path) -> AsyncIterator[Lab]:
     async with Reaper() as reaper:
         with aws_host(folder / ".voicecore", REGION, {}, reaper) as host:
-            async with runtime_lab(folder, aws_host=host) as runtime:
+            async with runtime_lab(folder, aws_host=host, allowlist=(CUSTOM,)) as runtime:
                 yield Lab(runtime, host, folder)
 
 
@@ -87,7 +89,9 @@ def test_sdk_and_browser_socket_reach_the_runtime_unmodified(tmp_path: Path) -> 
         async with lab(tmp_path) as here:
             session = new_session()
             headers, pid = await here.run("client.py", PYTHON, sys.executable, ARN, session)
-            assert json.loads(headers)["x-amzn-bedrock-agentcore-runtime-session-id"] == session
+            seen = json.loads(headers)
+            assert seen["x-amzn-bedrock-agentcore-runtime-session-id"] == session
+            assert seen[CUSTOM.lower()] == "gold plan"
             assert here.runtime.sessions() == [session]
             url = here.runtime.url(session, host=f"https://{here.host.name}")
             assert await here.run("client.mjs", NODE, _node(), url) == [pid]
@@ -113,6 +117,9 @@ def test_second_runtime_takes_the_next_address(tmp_path: Path) -> None:
                 aws_host(folders[1], REGION, {}, reaper) as two,
             ):
                 assert one.address != two.address
+                taken = aws_host(tmp_path / "three", REGION, {}, reaper, (one.address,))
+                with pytest.raises(PortInUse, match="Port 443 is in use"), taken:
+                    pass
 
     asyncio.run(main())
 

@@ -106,7 +106,10 @@ def test_undocumented_requests_pass_with_a_warning_unless_strict(tmp_path: Path)
                     assert refused == strict
             return here
 
-    advice = asyncio.run(main(False)).texts("advice")
+    lax = asyncio.run(main(False))
+    shown = " ".join(line.text for line in lax.runtime.snapshot().lines)
+    assert "! AWS may refuse this" in shown  # on the live screen, too
+    advice = lax.texts("advice")
     warned = [text for text in advice if text.startswith("AWS may refuse this, and --strict does")]
     assert len(warned) == 3, warned
     assert len(asyncio.run(main(True)).texts("refused")) == 6

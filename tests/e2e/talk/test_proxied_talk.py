@@ -5,7 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.e2e.talk.test_terminal_talk import ENV, serving
+from tests.e2e.talk.test_terminal_talk import ENV
+from tests.standins.background import in_background
 from tests.standins.inspecting_proxy import inspecting_proxy
 from tests.standins.talk.session_server import AgentStandIn
 from voicecore.console.errors import ExitCode
@@ -14,7 +15,7 @@ from voicecore.console.errors import ExitCode
 def test_requests_and_audio_go_through_the_proxy(tmp_path: Path) -> None:
     argv = [sys.executable, "-m", "voicecore", "talk", "--text", "--url", "https://calls.example"]
     with (
-        serving(AgentStandIn(reply_ms=100, public="wss://agent.example")) as agent,
+        in_background(AgentStandIn(reply_ms=100, public="wss://agent.example")) as agent,
         inspecting_proxy(
             tmp_path, {"calls.example": agent.url, "agent.example": agent.url}
         ) as proxy,

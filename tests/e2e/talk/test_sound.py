@@ -72,7 +72,7 @@ def test_question_at_the_microphone_is_answered_at_the_speaker(
             with card.listen(tmp_path / "speaker.wav"):
                 speaking = card.speak(QUESTION)
                 await talk.until("agent_said")
-            assert speaking.wait(5) == 0
+            assert speaking.wait(60) == 0
             talk.process.send_signal(signal.SIGINT)
             assert await talk.end() == 0
             assert agent.stopped == [agent.heard[0].session]

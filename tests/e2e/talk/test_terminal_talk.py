@@ -1,17 +1,15 @@
 """`voicecore talk` on a terminal that tmux draws: typing and the screen."""
 
-import asyncio
 import json
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TypeVar
 
 import pytest
 
+from tests.standins.background import in_background
 from tests.standins.phone.accounts import account
 from tests.standins.soundcard import SoundCard
 from tests.standins.talk.phone_server import PhoneServerStandIn
@@ -21,25 +19,6 @@ from voicecore.console.errors import ExitCode
 
 QUESTION = Path(__file__).parents[3] / "voicecore/samples/what-time-is-it.wav"
 ENV = {"SESSION_API_KEY": KEY}
-
-
-Served = TypeVar("Served", AgentStandIn, PhoneServerStandIn)
-
-
-@contextmanager
-def serving(agent: Served) -> Iterator[Served]:
-    """Serve the stand-in in a thread, because the test waits for the screen."""
-    loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever)
-    thread.start()
-    try:
-        asyncio.run_coroutine_threadsafe(agent.__aenter__(), loop).result(10)
-        yield agent
-    finally:
-        asyncio.run_coroutine_threadsafe(agent.__aexit__(), loop).result(10)
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join()
-        loop.close()
 
 
 def talk(
@@ -55,7 +34,7 @@ def talk(
 def test_typed_line_stays_whole_while_the_agent_speaks(tmp_path: Path) -> None:
     greeting = "Hello, I am an agent of the verbose kind, and I go on until you have had enough."
     with (
-        serving(AgentStandIn(greeting=greeting, reply_ms=1500)) as agent,
+        in_background(AgentStandIn(greeting=greeting, reply_ms=1500)) as agent,
         talk(agent, tmp_path, "--text") as terminal,
     ):
         terminal.shows("Enter sends, Ctrl-D ends the call")
@@ -84,7 +63,7 @@ def test_typed_line_stays_whole_while_the_agent_speaks(tmp_path: Path) -> None:
 
 
 def test_ctrl_c_at_the_prompt_hangs_up(tmp_path: Path) -> None:
-    with serving(AgentStandIn()) as agent, talk(agent, tmp_path, "--text") as terminal:
+    with in_background(AgentStandIn()) as agent, talk(agent, tmp_path, "--text") as terminal:
         terminal.shows("connected", "Enter sends")
         terminal.types("half a li")
         terminal.presses("C-c")
@@ -96,7 +75,7 @@ def test_ctrl_c_at_the_prompt_hangs_up(tmp_path: Path) -> None:
 def test_prints_json_while_lines_are_typed(tmp_path: Path) -> None:
     command = f"{sys.executable} -m voicecore talk --text --json --url"
     with (
-        serving(AgentStandIn(reply_ms=100)) as agent,
+        in_background(AgentStandIn(reply_ms=100)) as agent,
         Terminal.running(
             ["sh", "-c", f"{command} {agent.url} > events"], tmp_path, ENV
         ) as terminal,
@@ -112,7 +91,7 @@ def test_prints_json_while_lines_are_typed(tmp_path: Path) -> None:
 
 def test_piped_output_is_plain(tmp_path: Path) -> None:
     argv = [sys.executable, "-m", "voicecore", "talk", "--text", "--url"]
-    with serving(AgentStandIn(reply_ms=100)) as agent:
+    with in_background(AgentStandIn(reply_ms=100)) as agent:
         result = subprocess.run(
             [*argv, agent.url], input="hello\n", cwd=tmp_path, env={**ENV, "PATH": ""},
             capture_output=True, text=True, timeout=30,
@@ -131,13 +110,13 @@ def card(tmp_path: Path) -> Iterator[SoundCard]:
 def test_screen_of_a_spoken_call(card: SoundCard, tmp_path: Path) -> None:
     devices = {name: card.env[name] for name in ("XDG_RUNTIME_DIR", "PULSE_SERVER")}
     with (
-        serving(AgentStandIn(reply_ms=1200)) as agent,
+        in_background(AgentStandIn(reply_ms=1200)) as agent,
         # The stand-in's voice is a tone: against it, an echo canceller lets no speech through.
         # Some shells export the size of the window at their start.
         talk(agent, tmp_path, "--no-aec", COLUMNS="80", LINES="24", **devices) as terminal,
     ):
         terminal.shows("connected", "q or Ctrl-C hangs up")
-        assert card.speak(QUESTION).wait(10) == 0
+        assert card.speak(QUESTION).wait(60) == 0
         picture = ("agent    I heard an utterance", "1 turn · median", "q or Ctrl-C hangs up")
         screen = terminal.shows(*picture, top="voicecore talk  http://127.0.0.1:").splitlines()
         assert screen[-1].startswith("q or Ctrl-C hangs up")
@@ -145,7 +124,7 @@ def test_screen_of_a_spoken_call(card: SoundCard, tmp_path: Path) -> None:
         assert max(map(len, screen)) <= 80
 
         terminal.resizes(50, 12)
-        assert card.speak(QUESTION).wait(10) == 0
+        assert card.speak(QUESTION).wait(60) == 0
         # Between two refreshes the screen is empty for a moment.
         screen = terminal.shows("2 turns", top="voicecore talk  http").splitlines()
         assert len(screen) <= 12
@@ -160,13 +139,13 @@ def test_screen_of_a_telephone_call(card: SoundCard, tmp_path: Path) -> None:
     devices = {name: card.env[name] for name in ("XDG_RUNTIME_DIR", "PULSE_SERVER")}
     env = {**account("twilio"), **devices, "COLUMNS": "80", "LINES": "24"}
     with (
-        serving(PhoneServerStandIn(reply_ms=1200)) as server,
+        in_background(PhoneServerStandIn(reply_ms=1200)) as server,
         talk(server, tmp_path, "--phone", "twilio", "--no-aec", **env) as terminal,
     ):
         title = "voicecore talk  http://127.0.0.1:"
         terminal.shows("connected", "q or Ctrl-C hangs up · 0-9 * # are keys", top=title)
         terminal.shows("agent    spoke for 0.4 s")
-        assert card.speak(QUESTION).wait(10) == 0
+        assert card.speak(QUESTION).wait(60) == 0
         terminal.shows("you      spoke for", "agent    spoke for 1.2 s", "1 turn · median")
         terminal.types("5#")
         terminal.shows("agent    spoke for 0.2 s")

@@ -69,7 +69,7 @@ class Caller:
             await self.next_frame()
         return time.monotonic()
 
-    async def until(self, done: Callable[[], Any], seconds: float = 15) -> Any:
+    async def until(self, done: Callable[[], Any], seconds: float = 60) -> Any:
         """Wait until `done` returns something true, and return it."""
         try:
             async with asyncio.timeout(seconds):

@@ -36,7 +36,7 @@ def test_agent_reconnects_to_nova_sonic(agents: Mapping[str, Agent]) -> None:
             await caller.until(lambda: len(run.events("agent_said")) == 3)
             assert errors(caller) == [BROKEN]
             models.proxy.refuse_connections()
-            await run.until("session_ended", seconds=20)
+            await run.until("session_ended", seconds=60)
             return run, models, errors(caller)
 
     run, models, messages = asyncio.run(talk())
@@ -63,7 +63,7 @@ def test_call_ends_without_a_connection(agents: Mapping[str, Agent]) -> None:
         ):
             await hear_greeting(caller)
             models.proxy.refuse_connections()
-            await run.until("session_ended", seconds=20)
+            await run.until("session_ended", seconds=60)
             return run, errors(caller)
 
     run, messages = asyncio.run(talk())

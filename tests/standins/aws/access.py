@@ -37,6 +37,8 @@ _RESOURCES: Mapping[str, tuple[tuple[tuple[str, ...], str], ...]] = {
         (("projectName",), "project/{}"),
         (("name",), "project/{}"),
         (("names",), "project/{}"),
+        (("ids",), "project/{}"),
+        (("id",), "project/{}"),
     ),
     "dynamodb": ((("TableName",), "table/{}"), (("ResourceArn",), "")),
     "ecr": (
@@ -78,7 +80,7 @@ _RESOURCES: Mapping[str, tuple[tuple[tuple[str, ...], str], ...]] = {
         (("logGroupIdentifiers",), ""),
         (("resourceArn",), ""),
     ),
-    "s3": ((("Bucket",), "{}"),),
+    "s3": ((("Bucket", "Key"), "{}/{}"), (("Bucket",), "{}")),
     "secretsmanager": ((("SecretId",), "secret:{}-AbCdEf"), (("Name",), "secret:{}-AbCdEf")),
 }
 # Creations whose resource has another name than later calls use.
@@ -119,6 +121,11 @@ _PERMISSIONS = {
         "cloudfront:TagResource",
     ),
     "lambda:Invoke": ("lambda:InvokeFunction",),
+    "s3:DeleteObjects": ("s3:DeleteObject",),
+    "s3:HeadBucket": ("s3:ListBucket",),
+    "s3:ListObjectsV2": ("s3:ListBucket",),
+    "s3:PutBucketLifecycleConfiguration": ("s3:PutLifecycleConfiguration",),
+    "s3:PutPublicAccessBlock": ("s3:PutBucketPublicAccessBlock",),
     "sts:GetCallerIdentity": (),
 }
 _OF_ALL_STACKS = ("cloudformation:DescribeStacks", "cloudformation:ListStacks")
@@ -156,6 +163,8 @@ class Accesses:
             self._stacks[params["ChangeSetName"]] = params["StackName"]
         elif "ChangeSetName" in params:
             params["StackName"] = self._stacks[params["ChangeSetName"].split("/")[1]]
+        if action == "s3:DeleteObjects":
+            params["Key"] = [each["Key"] for each in params["Delete"]["Objects"]]
         service, _, name = action.partition(":")
         context = {"aws:RequestedRegion": region}
         context |= {f"aws:RequestTag/{key}": value for key, value in tags_in(params).items()}
@@ -233,10 +242,12 @@ def _arn(service: str, end: str, values: tuple[str, ...], region: str) -> str:
     if values and values[-1].startswith("arn:"):
         return values[-1]
     if service == "s3":
-        return f"arn:aws:s3:::{values[0]}"
+        return f"arn:aws:s3:::{end.format(*values)}"
     place = "" if service in ("iam", "cloudfront") else region
     account = "" if end.startswith("foundation-model/") else ACCOUNT
     names = [value.rpartition("/")[2] if value.startswith("arn:") else value for value in values]
+    if service == "codebuild":  # the ID of a build begins with its project
+        names = [name.partition(":")[0] for name in names]
     return f"arn:aws:{service}:{place}:{account}:{end.format(*names)}"
 
 

@@ -73,7 +73,7 @@ def browse(config: dict[str, Any], folder: Path) -> dict[str, Any]:
             pass
 
     with Ipv6Server(("::1", 0), Handler) as server:
-        Thread(target=server.serve_forever, daemon=True).start()
+        Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
         flags = [
             "--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking",
             "--no-first-run", f"--user-data-dir={folder / 'profile'}",

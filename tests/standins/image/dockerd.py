@@ -9,7 +9,7 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -65,8 +65,9 @@ def dockerd(
     *,
     containerd_store: bool = True,
     disk_mb: int | None = None,
+    variables: Mapping[str, str] | None = None,
 ) -> Iterator[DockerDaemon]:
-    """Run a daemon during the block (root; from the main thread).
+    """Run a daemon during the block (root; from the main thread), with these variables besides.
 
     It resolves AWS's host names as `reach` does. Images are in containerd's store, as in Docker 29
     and Docker Desktop, or in the classic store; with `disk_mb`, on a disk of that size.
@@ -97,6 +98,7 @@ def dockerd(
         env = {**os.environ, "PATH": f"{HOME}:{os.environ['PATH']}"}
         if reach:
             env["SSL_CERT_FILE"] = str(reach.authority)
+        env |= variables or {}
         try:
             # unshare ignores SIGTERM (util-linux 2.38, unshare.c).
             kill = signal.SIGKILL
@@ -166,7 +168,7 @@ def _cgroup_roots() -> list[Path]:
 def _wait_for_end(processes: list[int]) -> None:
     # The first process of a namespace ends after all others. It may stay as a zombie, which has no
     # program any more.
-    until = time.monotonic() + 20
+    until = time.monotonic() + 60
     while any(Path(f"/proc/{each}/exe").exists() for each in processes):
         if time.monotonic() > until:
             raise TimeoutError(f"the daemon's processes are still running: {processes}")
@@ -175,7 +177,7 @@ def _wait_for_end(processes: list[int]) -> None:
 
 def _remove_cgroups(name: str) -> None:
     """Remove the control groups of killed containers; they become empty a moment later."""
-    until = time.monotonic() + 5
+    until = time.monotonic() + 60
     groups = [top / name.strip("/") for top in _cgroup_roots()]
     folders = [each for group in groups for each in (group, *group.glob("**/")) if each.is_dir()]
     for folder in sorted(set(folders), reverse=True):

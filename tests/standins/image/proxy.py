@@ -12,9 +12,8 @@ import secrets
 import socket
 import ssl
 import struct
-import threading
 from collections.abc import AsyncIterator, Iterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -332,28 +331,3 @@ def _reset(transport: asyncio.Transport | None) -> None:
 def _redirect(host: str, request: web.Request) -> web.Response:
     signed = f"X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Signature={secrets.token_hex(32)}"
     return web.Response(status=307, headers={"Location": f"https://{host}{request.path}?{signed}"})
-
-
-@contextmanager
-def in_background(serving: AbstractAsyncContextManager[_Value]) -> Iterator[_Value]:
-    """Enter an asynchronous context in its own event loop, for a test without one."""
-    loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever, name="background-loop")
-    thread.start()
-
-    async def enter() -> _Value:
-        return await serving.__aenter__()
-
-    async def leave() -> None:
-        await serving.__aexit__(None, None, None)
-
-    try:
-        value = asyncio.run_coroutine_threadsafe(enter(), loop).result()
-        try:
-            yield value
-        finally:
-            asyncio.run_coroutine_threadsafe(leave(), loop).result()
-    finally:
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join()
-        loop.close()

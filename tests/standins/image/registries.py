@@ -16,10 +16,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.requirements import require
+from tests.standins.background import in_background
 from tests.standins.image import network
 from tests.standins.image.base_image import REPOSITORY, TAG, base_storage
 from tests.standins.image.ecr import Ecr
-from tests.standins.image.proxy import PUBLIC, RegistryProxy, in_background
+from tests.standins.image.proxy import PUBLIC, RegistryProxy
 from tests.standins.image.registry import Registry, docker_registry
 from tests.standins.models.certificates import make_certificates
 from tests.standins.models.reach import Reach, hosts_text

@@ -17,7 +17,7 @@ from urllib.error import URLError
 from urllib.request import urlopen
 
 from tests.generated.projects import ENVIRONMENT, SECRET, Kind, rendered
-from tests.standins.image.proxy import in_background
+from tests.standins.background import in_background
 from tests.standins.nat.lab import NatLab, resolve
 from tests.standins.nat.tone import ReceivedTone, measure
 from voicecore.local.gateway.sigv4 import LocalCredentials, make_credentials

@@ -14,6 +14,7 @@ from typing import Any
 from aiohttp import web
 
 from tests.standins import site
+from tests.standins.background import in_background
 
 ANSWER = {"sdp": "v=0\r\n", "type": "answer", "pc_id": "SmallWebRTCConnection#0"}
 STREAM = "text/event-stream"
@@ -92,25 +93,10 @@ class AgentCore:
 @contextmanager
 def agentcore() -> Iterator[AgentCore]:
     """Run the stand-in on a port of its own while the block runs."""
-    aws, loop = AgentCore(), asyncio.new_event_loop()
-    up, down = threading.Event(), asyncio.Event()
-
-    async def serve() -> None:
-        app = web.Application(client_max_size=10**6)
-        app.router.add_post("/runtimes/{arn}/invocations", aws.invoke)
-        app.router.add_post("/runtimes/{arn}/stopruntimesession", aws.stop)
-        app.router.add_get("/runtimes/{arn}/ws", aws.connect)
-        served = await site.started(app, shutdown_seconds=0.1, backlog=1024)
+    aws, app = AgentCore(), web.Application(client_max_size=10**6)
+    app.router.add_post("/runtimes/{arn}/invocations", aws.invoke)
+    app.router.add_post("/runtimes/{arn}/stopruntimesession", aws.stop)
+    app.router.add_get("/runtimes/{arn}/ws", aws.connect)
+    with in_background(site.serving(app, shutdown_seconds=0.1, backlog=1024)) as served:
         aws.url = served.url
-        up.set()
-        await down.wait()
-        await served.stop()
-
-    thread = threading.Thread(target=loop.run_until_complete, args=(serve(),), daemon=True)
-    thread.start()
-    assert up.wait(60)
-    try:
         yield aws
-    finally:
-        loop.call_soon_threadsafe(down.set)
-        thread.join()

@@ -85,7 +85,7 @@ class PhoneServerStandIn:
 
     async def receives(self, count: int) -> list[Any]:
         """Wait for this many messages; return the first of them."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while len(self.received) < count:
                 self._received.clear()
                 await self._received.wait()

@@ -10,7 +10,7 @@ import pytest
 from botocore import exceptions as botocore
 from botocore.parsers import ResponseParserError
 
-from voicecore.aws.credentials import CredentialsUnusable
+from voicecore.aws.credentials import CodeNeeded, CredentialsUnusable
 from voicecore.aws.errors import (
     SERVICE,
     AwsRefused,
@@ -72,6 +72,13 @@ def test_error_says_what_failed_and_what_to_type(
     assert type(translated) is kind
     assert translated.exit_code is ExitCode.AWS_REFUSED
     assert text in f"{translated.message}\n{translated.hint}"
+
+
+@pytest.mark.parametrize("profile", ["work", "'at work'"])
+def test_credentials_from_a_code_take_the_place_of_the_profile(profile: str) -> None:
+    again = f"voicecore deploy --profile {profile} --dry-run"
+    translated = translate_error(CodeNeeded("A code is needed.", "eval …"), again)
+    assert translated.hint == "eval …\nThen run:\nvoicecore deploy --dry-run"
 
 
 @pytest.mark.parametrize(

@@ -100,7 +100,8 @@ def test_changed_template_parameter_or_tag_is_an_update(stack: Stack) -> None:
     apply(client)
     client.calls.clear()
     events = apply(client, stack)
-    assert [event.status for event in events] == ["UPDATE_IN_PROGRESS", "UPDATE_COMPLETE"]
+    update, cleanup = "UPDATE_IN_PROGRESS", "UPDATE_COMPLETE_CLEANUP_IN_PROGRESS"
+    assert [event.status for event in events] == [update, cleanup, "UPDATE_COMPLETE"]
 
 
 def test_change_set_is_deleted_after_it_is_read() -> None:

@@ -308,6 +308,23 @@ class TestDeployerPolicy:
         verbs = {action.split(":")[1] for action in statements["LookAtNetwork"].actions}
         assert {v for v in verbs if not v.startswith("Describe")} == {"CreateNetworkInterface"}
 
+    def test_each_role_goes_only_to_its_service(self) -> None:
+        on_ecs = server_deployer_statements(phone_deployment(), ACCOUNT, on_ecs=True)
+        statements = [*all_statements(deployment(network="vpc")), *on_ecs]
+        keys = {"iam:PassRole": "iam:PassedToService",
+                "iam:CreateServiceLinkedRole": "iam:AWSServiceName"}  # fmt: skip
+        given = [s for s in statements if keys.keys() & set(s.actions)]
+        assert len(given) > 8
+        for statement in given:
+            ((test, condition),) = (statement.condition or {}).items()
+            ((key, service),) = condition.items()
+            (action,) = statement.actions
+            assert (test, key) == ("StringEquals", keys[action])
+            assert service.endswith(".amazonaws.com")
+            if action == "iam:CreateServiceLinkedRole":
+                (role,) = statement.resources
+                assert f":role/aws-service-role/{service}/AWSServiceRoleFor" in role
+
     def test_role_can_be_passed_only_to_agentcore(self) -> None:
         statements = {s.sid: s for s in deployer_statements(deployment(), ACCOUNT)}
         passing = statements["RoleToAgentCore"]

@@ -23,6 +23,7 @@ from voicecore.catalog import regions
 from voicecore.cloud.deploy.export import policies_of
 from voicecore.cloud.preflight.build import build_results
 from voicecore.cloud.preflight.models import access_result
+from voicecore.console.errors import VoicecoreError
 from voicecore.project.project import Vpc
 
 GOV = "us-gov-west-1"
@@ -73,6 +74,7 @@ class Image:
 
     note: str = "docopt==0.6.2 has no wheel for arm64"
     uri: str = ""
+    refusal: VoicecoreError | None = None
 
 
 @pytest.mark.parametrize(
@@ -83,6 +85,7 @@ class Image:
         ("eu-west-2", Image(), True),
         ("eu-west-2", Image(note=""), False),
         ("eu-west-2", Image(uri="there@sha256:0"), False),
+        ("eu-west-2", Image(refusal=VoicecoreError("uv.lock is out of date")), False),
     ],
 )
 def test_image_that_must_be_compiled_is_refused_without_arm64_machines(

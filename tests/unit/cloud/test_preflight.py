@@ -19,6 +19,7 @@ from voicecore.cloud.preflight.checks import (
 from voicecore.cloud.resources.inventory import FoundResource
 from voicecore.cloud.stacks.deployment import Deployment, deployment_of
 from voicecore.cloud.stacks.network_stack import Egress
+from voicecore.console.errors import ExitCode, VoicecoreError
 from voicecore.project.project import Project, ServerSettings, Stage, Vpc
 from voicecore.project.settings.account_rules import AccountRules
 from voicecore.project.settings.network import VPC
@@ -51,7 +52,23 @@ def test_all_failed_checks_are_reported_at_once_and_each_fix_once() -> None:
         "2 preflight checks failed; nothing was changed:\n  c1: m1\n  c2: m2"
     )
     skip = "voicecore deploy --skip-check zones"
-    assert error.value.hint == f"fix it\nIf they are wrong here, skip them:  {skip}"
+    assert error.value.hint == f"fix it\nIf a check is wrong here, skip it:  {skip}"
+
+
+def test_refused_files_are_reported_beside_failed_checks_and_cannot_be_skipped() -> None:
+    refusal = VoicecoreError("uv.lock is out of date", "uv lock", ExitCode.BAD_PROJECT)
+    passed, failed = CheckResult("c", PASSED, ""), CheckResult("c", FAILED, "m", "fix", "role")
+    with pytest.raises(PreflightFailed) as error:
+        require_passed([passed, failed], "voicecore deploy", [refusal])
+    assert error.value.message.endswith("\n  c: m\n  image: uv.lock is out of date")
+    skip = "If a check is wrong here, skip it:  voicecore deploy --skip-check role"
+    assert error.value.hint == f"fix\nuv lock\n{skip}"
+    with pytest.raises(PreflightFailed) as error:
+        require_passed([passed], "voicecore deploy", [refusal, refusal])
+    assert error.value.hint == "uv lock"
+    with pytest.raises(VoicecoreError) as alone:
+        require_passed([passed], "voicecore deploy", [refusal])
+    assert alone.value is refusal
 
 
 def test_unknown_results_do_not_stop_a_deploy() -> None:

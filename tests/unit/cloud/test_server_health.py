@@ -8,10 +8,12 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 from typing import cast
 
 import pytest
 
+from tests.standins.inspecting_proxy import inspecting_proxy
 from voicecore.aws.session import Aws
 from voicecore.cloud.deploy.parts import server_health
 from voicecore.cloud.deploy.parts.server_health import ServerNotHealthy
@@ -120,7 +122,30 @@ def test_domain_is_checked_at_its_load_balancer(stack: DeployedStack) -> None:
     with pytest.raises(ServerNotHealthy, match="SSL") as error:
         seconds_waited(replace(stack, outputs=outputs), 0, pace=20)
     assert "phone.invalid" in error.value.message
-    assert server_health.missing_record(replace(stack, outputs=outputs)) == outputs["Address"]
+    elsewhere = {"Url": "https://phone.invalid/", "Address": "127.0.0.1"}
+    assert server_health.missing_record(replace(stack, outputs=elsewhere)) == "127.0.0.1"
+    unknown = {"Url": "https://phone.invalid/", "Address": "balancer.invalid"}
+    assert server_health.missing_record(replace(stack, outputs=unknown)) == ""
     pointing = {"Url": "https://localhost/", "Address": "127.0.0.1"}
     assert server_health.missing_record(replace(stack, outputs=pointing)) == ""
     assert server_health.missing_record(stack) == ""
+
+
+def test_health_is_asked_through_the_proxy(
+    stack: DeployedStack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The proxy's certificate has the name of the domain, as the load balancer's has."""
+    routes = {"phone.invalid": "", "balancer.invalid": stack.outputs["Url"].rstrip("/")}
+    outputs = {"Url": "https://phone.invalid/", "Cluster": "x", "Address": "balancer.invalid"}
+    with inspecting_proxy(tmp_path, routes) as proxy:
+        for name, value in proxy.environment().items():
+            monkeypatch.setenv(name, value)
+        assert seconds_waited(replace(stack, outputs=outputs), 0) == 0
+        assert proxy.hosts == ["balancer.invalid"]
+        monkeypatch.setenv("NO_PROXY", "balancer.invalid")
+        with pytest.raises(ServerNotHealthy, match="Failed to resolve"):
+            seconds_waited(replace(stack, outputs=outputs), 0, pace=20)
+        monkeypatch.delenv("NO_PROXY")
+        monkeypatch.delenv("SSL_CERT_FILE")
+        with pytest.raises(ServerNotHealthy, match="CERTIFICATE_VERIFY_FAILED"):
+            seconds_waited(replace(stack, outputs=outputs), 0, pace=20)

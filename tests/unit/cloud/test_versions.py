@@ -57,6 +57,12 @@ def test_numbers_continue_and_old_versions_are_dropped(now) -> None:
     assert len(versions) == VERSIONS_KEPT
 
 
+def test_title_is_one_line(now) -> None:
+    (version,) = with_next_version((), DIGEST, "first", now)
+    assert version.title == "v1 2026-11-22T12:30:00Z first"
+    assert with_next_version((), DIGEST, "", now)[0].title == "v1 2026-11-22T12:30:00Z"
+
+
 def test_other_tags_are_ignored(now) -> None:
     tags = {"voicecore:version": "0.1", "voicecore:v2": "mine", "voicecore:v0": "x", "v1": "x"}
     assert versions_in(tags | tags_of(with_next_version((), DIGEST, "", now)))[0].number == 1

@@ -106,7 +106,7 @@ def make_layer(files: dict[str, str]) -> bytes:
     return plain.getvalue()
 
 
-def make_base(registry: FakeRegistry, repository: str) -> BaseImage:
+def make_base(registry: FakeRegistry, repository: str, python: str = "3.13.1") -> BaseImage:
     """Push a base of two layers to `registry`, with Docker's media types like most images."""
     layers = [
         make_layer({f"{LIBRARY}/os.py": "first", f"{LIBRARY}/old.py": "old", "etc/issue": "base"}),
@@ -119,7 +119,7 @@ def make_base(registry: FakeRegistry, repository: str) -> BaseImage:
         "created": "2026-10-01T12:00:00Z",
         "container": "the container that built it",
         "config": {
-            "Env": ["PATH=/usr/local/bin:/usr/bin", "PYTHON_VERSION=3.13.1"],
+            "Env": ["PATH=/usr/local/bin:/usr/bin", f"PYTHON_VERSION={python}"],
             "Cmd": ["python3"],
             "Hostname": "abc",
         },

@@ -162,6 +162,12 @@ def test_patterns_mean_what_they_mean_in_docker(
     assert set(paths(tmp_path, *lines)) == kept
 
 
+def test_line_is_a_comment_only_if_it_begins_with_the_sign(tmp_path: Path) -> None:
+    for name in ("Dockerfile", "#kept", "#gone"):
+        (tmp_path / name).write_text("")
+    assert set(paths(tmp_path, "#kept", " #gone")) == {"Dockerfile", ".dockerignore", "#kept"}
+
+
 def as_moby(pattern: str) -> re.Pattern[str]:
     """Return moby/patternmatcher's regular expression, for patterns of a few characters."""
     found, at = "", 0

@@ -6,8 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import threading
-import time
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -291,28 +289,24 @@ def test_copied_context_is_not_named_after_the_build() -> None:
 
 
 SLOW_PROGRAM = """
-import signal, sys, time
-signal.signal(signal.SIGINT, lambda *_: (print("interrupted", flush=True), sys.exit(1)))
-print("started", flush=True)
-time.sleep(60)
+import pathlib, sys, time
+try:
+    print("started", flush=True)
+    time.sleep(60)
+except KeyboardInterrupt:
+    pathlib.Path(sys.argv[1]).touch()
 """
 
 
 def test_ctrl_c_ends_command_and_waits_for_it(tmp_path: Path) -> None:
-    lines: list[str] = []
+    marker = tmp_path / "ended"
 
-    def interrupt() -> None:
-        while not lines:
-            time.sleep(0.01)
+    def interrupt(line: str) -> None:
+        assert line == "started"
         os.kill(os.getpid(), signal.SIGINT)
 
-    threading.Thread(target=interrupt).start()
-    marker = tmp_path / "ended"
-    program = SLOW_PROGRAM.replace(
-        "sys.exit(1)", f"open({str(marker)!r}, 'w').close(), sys.exit(1)"
-    )
     with pytest.raises(KeyboardInterrupt):
-        run([sys.executable, "-c", program], dict(os.environ), lines.append)
+        run([sys.executable, "-c", SLOW_PROGRAM, str(marker)], dict(os.environ), interrupt)
     assert marker.exists()
 
 

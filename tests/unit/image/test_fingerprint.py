@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from voicecore.image.inputs import fingerprint
-from voicecore.image.inputs.build_context import context_files
+from voicecore.image.inputs.build_context import ARCHIVE, REQUIREMENTS, context_files
 from voicecore.image.model import BaseImage
 
 BASE = BaseImage(
@@ -89,8 +89,23 @@ def test_packages_key_ignores_code(agent: Path) -> None:
     key = fingerprint.packages_key(context_files(agent), BASE.digest)
     (agent / "bot.py").write_text("PROMPT = 'bye'\n")
     assert fingerprint.packages_key(context_files(agent), BASE.digest) == key
-    (agent / "uv.lock").write_text("version = 2\n")
+
+
+@pytest.mark.parametrize(
+    "name", ["pyproject.toml", "uv.lock", "internal/prune.py", ARCHIVE, REQUIREMENTS]
+)
+def test_packages_key_changes_with_each_of_their_inputs(agent: Path, name: str) -> None:
+    key = fingerprint.packages_key(context_files(agent), BASE.digest)
+    (agent / name).write_text("another\n")
     assert fingerprint.packages_key(context_files(agent), BASE.digest) != key
+
+
+def test_key_of_the_standard_library_depends_on_what_prunes_it(agent: Path) -> None:
+    key = fingerprint.stdlib_key(context_files(agent), BASE.digest)
+    (agent / "uv.lock").write_text("another\n")
+    assert fingerprint.stdlib_key(context_files(agent), BASE.digest) == key
+    (agent / "internal/prune.py").write_text("another\n")
+    assert fingerprint.stdlib_key(context_files(agent), BASE.digest) != key
 
 
 def test_labels_omit_unknown_values() -> None:

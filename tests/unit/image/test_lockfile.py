@@ -135,15 +135,13 @@ def test_only_requested_extras_are_followed() -> None:
         + package(
             "pipe",
             "py3-none-any",
-            more="[package.optional-dependencies]\n"
+            more='dependencies = [{ name = "tube" }]\n[package.optional-dependencies]\n'
             'sound = [{ name = "codec" }, { name = "pipe", extra = ["both"] }]\n'
             'both = [{ name = "mixer" }]\nfilm = [{ name = "video" }]',
         )
-        + package("codec")
-        + package("mixer")
-        + package("video")
+        + "".join(package(name) for name in ("codec", "mixer", "tube", "video"))
     )
-    assert missing(lock) == {"codec": ("pipe",), "mixer": ("pipe",)}
+    assert missing(lock) == {name: ("pipe",) for name in ("codec", "mixer", "tube")}
 
 
 def test_version_for_image_is_selected() -> None:

@@ -15,7 +15,13 @@ from pathlib import Path
 import pytest
 
 from voicecore.console.progress import Progress
-from voicecore.image.blob_store import DiskFull, blob_path, disk_full_explained
+from voicecore.image.blob_store import (
+    DiskFull,
+    blob_path,
+    disk_full_explained,
+    replacing,
+    write_atomically,
+)
 from voicecore.image.builders.packing import pack
 from voicecore.image.inputs.context_walk import UnsupportedFile
 from voicecore.image.model import Layer
@@ -35,6 +41,8 @@ def make_folder(place: Path) -> Path:
     (place / "run").chmod(0o700)
     (place / "a.py").chmod(0o600)
     (place / "empty").mkdir(mode=0o700)
+    (place / "c").mkdir()
+    (place / "c" / "last.py").write_text("")
     (place / "link").symlink_to("b/nowhere")
     (place / "folder").symlink_to("b")
     return place
@@ -57,12 +65,14 @@ def test_layer_entries_are_sorted_and_normalized(tmp_path: Path) -> None:
             "opt/packages",
             "opt/packages/a.py",
             "opt/packages/b",
+            "opt/packages/c",
             "opt/packages/empty",
             "opt/packages/folder",
             "opt/packages/link",
             "opt/packages/run",
             "opt/packages/b/" + "long-" * 40,
             "opt/packages/b/ünï.txt",
+            "opt/packages/c/last.py",
         ]
         modes = {name: oct(entry.mode) for name, entry in found.items()}
         assert modes["opt/packages"] == modes["opt/packages/empty"] == oct(0o755)
@@ -111,6 +121,16 @@ def test_pack_deletes_folder_and_temporary_files(tmp_path: Path) -> None:
     assert not (tmp_path / "folder").exists()
     files = [path.name for path in (tmp_path / "store").rglob("*") if path.is_file()]
     assert files == [layer.digest.removeprefix("sha256:")]
+
+
+def test_file_that_cannot_be_written_whole_leaves_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "blobs" / "one"
+    with pytest.raises(ConnectionError), replacing(path) as temporary:
+        temporary.write_bytes(b"half")
+        raise ConnectionError
+    assert list(path.parent.iterdir()) == []
+    write_atomically(path, b"whole")
+    assert [file.read_bytes() for file in path.parent.iterdir()] == [b"whole"]
 
 
 def test_pack_reports_progress(tmp_path: Path) -> None:

@@ -1,6 +1,10 @@
 """Errors of the smoke test: broken rules, exits and listening addresses."""
 
+from types import SimpleNamespace
+from typing import Any, cast
+
 import pytest
+from docker.errors import APIError
 
 from voicecore.image.docker.agent_probe import (
     AgentExited,
@@ -9,7 +13,9 @@ from voicecore.image.docker.agent_probe import (
     exit_error,
     listening_addresses,
 )
-from voicecore.image.docker.smoke_test import require_user
+from voicecore.image.docker.endpoint import EngineEndpoint
+from voicecore.image.docker.smoke_test import require_user, smoke_test
+from voicecore.image.model import BuiltImage
 
 
 @pytest.mark.parametrize("user", ["1000", "1000:1000", "65534"])
@@ -85,3 +91,19 @@ def test_crash_of_emulator_is_reported() -> None:
 
 def test_native_crash_is_reported_as_exit() -> None:
     assert type(exit_error({"ExitCode": 139}, [], emulated=False)) is AgentExited
+
+
+def test_engine_that_refuses_the_container_is_quoted() -> None:
+    """As podman does without a fitting runtime, and Docker with a broken one."""
+
+    def refuse(*_: Any, **__: Any) -> None:
+        raise APIError("500", explanation="OCI runtime runc is not compatible with NoCgroups")
+
+    api = SimpleNamespace(remove_container=lambda *_, **__: None)
+    client = SimpleNamespace(containers=SimpleNamespace(create=refuse), api=api)
+    endpoint = EngineEndpoint("unix:///run/podman/podman.sock")
+    engine = cast("Any", SimpleNamespace(endpoint=endpoint, machine="amd64", client=client))
+    image = BuiltImage("tag", "sha256:0", {"config": {"User": "1000"}}, (), ())
+    with pytest.raises(ImageUnfit, match="not compatible with NoCgroups") as raised:
+        smoke_test(engine, "agent:tag", image, ("v2",), lambda _: None)
+    assert "runs other containers" in str(raised.value.hint)

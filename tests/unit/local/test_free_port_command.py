@@ -15,7 +15,7 @@ if __name__ == "__main__":
     app.run(log_level="info")
 """
 UVICORN = ("-m", "uvicorn")
-AT_PORT = ("--host", "127.0.0.1", "--port", "$PORT")
+AT_PORT = ("--host", "127.0.0.1", "--port", "$PORT", "--no-access-log")
 
 
 @pytest.mark.parametrize(
@@ -62,6 +62,10 @@ def test_app_is_found_only_if_its_program_does_nothing_else(source: str, app: st
             ),
         ),
         ("uvicorn agent:app --port 8080", ("uvicorn", "agent:app", "--port", "$PORT")),
+        (
+            "uvicorn agent:app --host 0.0.0.0 --port 8080 --reload",
+            ("uvicorn", "agent:app", "--host", "127.0.0.1", "--port", "$PORT", "--reload"),
+        ),
         ("uvicorn agent:app --port 9000", None),
         ("python agent.py --verbose", None),
         ("python other.py", None),

@@ -1,9 +1,19 @@
 """The pure parts of `voicecore dev --nat`: requirements, resolvers, firewall rules."""
 
+from pathlib import Path
+
 import pytest
 
 from voicecore.console.errors import ExitCode
-from voicecore.local.network.nat import internet_rules, resolvers_in, unavailable
+from voicecore.local.network.coturn import CoturnServer
+from voicecore.local.network.namespaces import Namespace
+from voicecore.local.network.nat import (
+    NatEnvironment,
+    internet_rules,
+    resolvers_in,
+    unavailable,
+)
+from voicecore.local.sessions.agent_process import AgentSpec
 
 
 @pytest.mark.parametrize(
@@ -42,3 +52,12 @@ def test_only_resolvers_that_the_agent_can_reach_are_used() -> None:
 def test_firewall_is_opened_only_for_this_network() -> None:
     for _, _, rule in internet_rules("vcn1-0", "198.18.7.0/24"):
         assert "vcn1-0" in rule and "--comment" in rule
+
+
+def test_command_that_names_localhost_listens_beyond_it_behind_the_nat() -> None:
+    behind = NatEnvironment(Namespace("inside"), "198.18.7.9", True, CoturnServer("x", secret="y"))
+    argv = ("python", "-m", "uvicorn", "a:app", "--host", "127.0.0.1", "--port", "$PORT")
+    spec = behind.spec(AgentSpec(argv, Path("/agent"), {}))
+    assert spec.argv[-4:] == ("--host", "0.0.0.0", "--port", "$PORT")
+    assert spec.host == "198.18.7.9"
+    assert spec.shell == ("ip", "netns", "exec", "inside", "/bin/sh", "-c")

@@ -26,6 +26,10 @@ def test_reserved_port_is_not_given_to_another_voicecore() -> None:
         pass  # the first block has released it
 
 
+def test_free_port_is_none_that_a_connection_could_take() -> None:
+    assert all(free_port() < 32_768 for _ in range(20))
+
+
 @pytest.mark.needs("network namespaces")
 def test_loopback_without_its_ipv4_address_is_told() -> None:
     program = (

@@ -1,9 +1,11 @@
 """Paths, session IDs and headers, as AgentCore parses and filters them."""
 
+from urllib.parse import quote
+
 import pytest
+from bedrock_agentcore.runtime.models import RESTRICTED_HEADERS
 
 from voicecore.local.api_errors import ApiError
-from voicecore.local.gateway.believed import believed_refusals
 from voicecore.local.gateway.request import (
     REQUEST_HEADER,
     SESSION_HEADER,
@@ -17,6 +19,7 @@ from voicecore.local.gateway.request import (
     parse_target,
     session_id_of,
 )
+from voicecore.local.gateway.strict import strict_refusals
 
 ARN = "arn:aws:bedrock-agentcore:us-east-1:000000000000:runtime/my_agent-local00000"
 ENCODED = ARN.replace(":", "%3A").replace("/", "%2F")
@@ -140,7 +143,7 @@ def test_requests_that_aws_may_refuse_are_known(
     query: str,
     words: str | None,
 ) -> None:
-    found = [error.message for error in believed_refusals(target, session_id, headers, query)]
+    found = [error.message for error in strict_refusals(target, session_id, headers, query)]
     assert len(found) == (0 if words is None else 1)
     assert words is None or words in found[0]
 
@@ -212,3 +215,17 @@ def test_allowlist_with_forbidden_names_is_refused(names: list[str], words: str 
     else:
         with pytest.raises(BadAllowlist, match=words):
             check_allowlist(names)
+
+
+def test_allowlist_refuses_the_headers_that_the_sdk_refuses() -> None:
+    with pytest.raises(BadAllowlist) as refused:
+        check_allowlist([name.title() for name in sorted(RESTRICTED_HEADERS)])
+    for name in RESTRICTED_HEADERS:
+        assert f" {name}," in refused.value.message.replace(".", ",")
+
+
+def test_empty_parameter_is_not_a_missing_one() -> None:
+    target = parse_target("GET", f"/runtimes/{quote(ARN, safe='')}/ws", "qualifier=", "0" * 12)
+    assert isinstance(target, RequestTarget) and target.qualifier == ""
+    headers = agent_headers({}, f"{CUSTOM}Plan=", (f"{CUSTOM}plan".lower(),), "s", "r")
+    assert isinstance(headers, dict) and headers[f"{CUSTOM}plan".lower()] == ""

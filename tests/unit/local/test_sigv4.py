@@ -133,6 +133,15 @@ def test_changed_or_foreign_signature_is_refused(request_: SignedRequest, words:
     assert PAIR.secret_access_key not in error.message + error.hint
 
 
+def test_key_of_a_dotenv_file_is_named_with_what_to_do() -> None:
+    own = make_credentials()
+    error = verify(presigned(pair=own), PAIR, REGION, now())
+    assert error
+    assert f"signed with {own.access_key_id}" in error.hint
+    assert ".env" in error.hint and "override=True" in error.hint
+    assert "voicecore dev --env" in error.hint
+
+
 @pytest.mark.parametrize(
     ("request_", "later", "words"),
     [

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from voicecore.local.processes.sources import is_source
+from voicecore.local.processes.sources import is_source, source_folders
 
 
 @pytest.mark.parametrize(
@@ -15,6 +15,8 @@ from voicecore.local.processes.sources import is_source
         (".env", True),
         ("pyproject.toml", True),
         (".venv/lib/x.py", False),
+        (".voicecore/dev.json", False),
+        ("node_modules/x/package.json", False),
         ("__pycache__/bot.cpython-312.pyc", False),
         ("bot.py~", False),
         ("recording.wav", False),
@@ -22,3 +24,10 @@ from voicecore.local.processes.sources import is_source
 )
 def test_saved_source_files_make_a_new_version(path: str, expected: bool) -> None:
     assert is_source(Path("/agent", path), Path("/agent")) == expected
+
+
+def test_virtual_environment_of_any_name_is_not_watched(tmp_path: Path) -> None:
+    for folder in ("my-env/lib", "src/prompts", ".voicecore/venv/agent"):
+        (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / "my-env/pyvenv.cfg").touch()
+    assert source_folders(tmp_path) == [tmp_path, tmp_path / "src", tmp_path / "src/prompts"]

@@ -55,7 +55,7 @@ class Talk:
     async def until(self, event: str) -> dict[str, Any]:
         """Read JSON events until the next of this name."""
         assert self.process.stdout
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while line := await self.process.stdout.readline():
                 self.events.append(json.loads(line))
                 if self.events[-1].get("event") == event:
@@ -67,16 +67,16 @@ class Talk:
         return (await self.process.stderr.read()).decode()
 
     async def end(self) -> int:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             return await self.process.wait()
 
 
 async def eventually(condition: Callable[[], object]) -> None:
-    for _ in range(3000):
+    for _ in range(6000):
         if condition():
             return
         await asyncio.sleep(0.01)
-    raise AssertionError("30 s have passed")
+    raise AssertionError("60 s have passed")
 
 
 def run(test: Callable[[], Coroutine[None, None, None]]) -> None:

@@ -157,7 +157,7 @@ async def refusal(server: PhoneServerStandIn, provider: str = "twilio", **more: 
     async with aiohttp.ClientSession() as http:
         telephone = Telephone(http, server.url, call, credentials, lambda _: None)
         with pytest.raises(VoicecoreError) as refused:
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(60):
                 await telephone.run()
     return refused.value.message
 
@@ -210,7 +210,7 @@ def test_signatures_cover_the_public_url() -> None:
         async with PhoneServerStandIn(answer=answer) as server, aiohttp.ClientSession() as http:
             telephone = Telephone(http, server.url, call, credentials, lambda _: connected.set())
             calling = asyncio.create_task(telephone.run())
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(60):
                 await connected.wait()
             calling.cancel()
             await asyncio.gather(calling, return_exceptions=True)

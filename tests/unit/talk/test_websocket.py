@@ -33,7 +33,7 @@ class Call:
     running: asyncio.Task[None] | None = None
 
     async def until(self, condition: Callable[[], bool]) -> None:
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(60):
             while not condition():
                 if self.running and self.running.done():
                     await self.running

@@ -127,11 +127,15 @@ class Deployer:
         return self._context.request.deployment.stage.platform == V2
 
     def _check(self, skip: Collection[str]) -> None:
-        """Run the preflight checks of all parts. Raises PreflightFailed; prints warnings."""
+        """Run the preflight checks of all parts; print warnings.
+
+        Raises PreflightFailed, or what is wrong with an image's files if that is all.
+        """
         with self._output.step("Running preflight checks"):
             checks = [c for part in self._parts for c in part.checks() if c[0] not in skip]
             results = run_checks(checks, self._context.tasks, self._again)
-            require_passed(results, self._again)
+            refusals = [refusal for part in self._parts if (refusal := part.image.refusal)]
+            require_passed(results, self._again, refusals)
             warnings = [warning for part in self._parts for warning in part.warnings()]
         for result in results:
             if result.outcome is CheckOutcome.UNKNOWN:

@@ -144,6 +144,8 @@ def _readme(
             "",
             "Any tool can deploy them, in this order: the AWS CLI, a pipeline, StackSets. Stacks",
             "may have other names and tags: voicecore knows a stack by its template's `Metadata`.",
+            "The policy of the identity that deploys names stacks as below; for others, add their",
+            "names to its statement `Stacks`.",
             "Push the image once there is a repository:  `voicecore build --push URI`",
             "",
             "CloudFormation cannot set `requireMMDSV2`, and AgentCore refuses calls of a version",

@@ -7,10 +7,16 @@ from typing import Protocol
 
 from voicecore.catalog import regions
 from voicecore.cloud.preflight.checks import CheckOutcome, CheckResult
+from voicecore.console.errors import VoicecoreError
 
 
 class PlannedImage(Protocol):
     """An image of which it is known whether it must be built, and where."""
+
+    @property
+    def refusal(self) -> VoicecoreError | None:
+        """What is wrong with its files; the other properties raise it."""
+        ...
 
     @property
     def uri(self) -> str:
@@ -25,7 +31,7 @@ class PlannedImage(Protocol):
 
 def build_results(region: str, image: PlannedImage) -> Iterator[CheckResult]:
     """Yield a failure for an image that only CodeBuild can build, where it cannot."""
-    if region in regions.ARM_BUILDS or not image.note or image.uri:
+    if region in regions.ARM_BUILDS or image.refusal or not image.note or image.uri:
         return
     yield CheckResult(
         "build",

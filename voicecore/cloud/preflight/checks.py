@@ -18,6 +18,7 @@ from botocore.exceptions import ClientError
 
 from voicecore.aws.errors import AwsRefused, is_denied, translate_error
 from voicecore.aws.task_group import TaskGroup
+from voicecore.console.errors import VoicecoreError
 
 
 class CheckOutcome(StrEnum):
@@ -47,7 +48,7 @@ class PreflightFailed(AwsRefused):
 
     def __init__(self, failed: Sequence[CheckResult], again: str) -> None:
         one = len(failed) == 1
-        names = dict.fromkeys(result.name for result in failed)
+        names = dict.fromkeys(result.name for result in failed if result.name)
         skip = " ".join([again, *(f"--skip-check {name}" for name in names)])
         count = "1 preflight check" if one else f"{len(failed)} preflight checks"
         super().__init__(
@@ -58,8 +59,7 @@ class PreflightFailed(AwsRefused):
             "\n".join(
                 [
                     *dict.fromkeys(result.fix for result in failed if result.fix),
-                    f"If {'it is' if one else 'they are'} wrong here, skip "
-                    f"{'it' if one else 'them'}:  {skip}",
+                    *([f"If a check is wrong here, skip it:  {skip}"] if names else []),
                 ]
             ),
         )
@@ -78,9 +78,21 @@ def run_checks(checks: Sequence[PreflightCheck], tasks: TaskGroup, again: str) -
     return [result for future in running for result in tasks.result(future)]
 
 
-def require_passed(results: Iterable[CheckResult], again: str) -> None:
-    """Raise PreflightFailed, which names every failed check; `again` is the command to repeat."""
+def require_passed(
+    results: Iterable[CheckResult], again: str, refusals: Sequence[VoicecoreError] = ()
+) -> None:
+    """Raise PreflightFailed, which names every failed check; `again` is the command to repeat.
+
+    `refusals` say what is wrong with the files of images, which no option skips. One that is alone
+    is raised as it is.
+    """
     failed = [result for result in results if result.outcome is CheckOutcome.FAILED]
+    if refusals and not failed and len(refusals) == 1:
+        raise refusals[0]
+    failed += [
+        CheckResult("image", CheckOutcome.FAILED, refusal.message, refusal.hint or "")
+        for refusal in refusals
+    ]
     if failed:
         raise PreflightFailed(failed, again)
 

@@ -267,7 +267,8 @@ def start_error(message: str) -> VoicecoreError:
     if "exec format error" in message.lower():
         return EmulationUnavailable(_NO_EMULATOR)
     return ImageUnfit(
-        f"Could not start the container: {message}", "Check CMD and USER in agent/Dockerfile."
+        f"Could not start the container: {message}",
+        "Check CMD and USER in agent/Dockerfile, and that the engine runs other containers.",
     )
 
 

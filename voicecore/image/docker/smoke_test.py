@@ -123,7 +123,15 @@ def require_user(config: Mapping[str, Any]) -> None:
 def _container(engine: Engine, reference: str, platform: str) -> Generator[Any]:
     name = f"voicecore-check-{secrets.token_hex(4)}"
     try:
-        yield retry_unpacking(
+        yield _create(engine, reference, name, platform)
+    finally:  # by name: an interrupted create call may have created it without an answer
+        with suppress(NotFound):
+            engine.client.api.remove_container(name, force=True, v=True)
+
+
+def _create(engine: Engine, reference: str, name: str, platform: str) -> Any:
+    try:
+        return retry_unpacking(
             lambda: engine.client.containers.create(
                 reference,
                 name=name,
@@ -134,6 +142,5 @@ def _container(engine: Engine, reference: str, platform: str) -> Generator[Any]:
                 labels={"io.voicecore.check": "true"},
             )
         )
-    finally:  # by name: an interrupted create call may have created it without an answer
-        with suppress(NotFound):
-            engine.client.api.remove_container(name, force=True, v=True)
+    except APIError as error:
+        raise start_error(str(error.explanation or error)) from error

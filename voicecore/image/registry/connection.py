@@ -38,10 +38,9 @@ from voicecore.image.registry.reference import Reference, is_loopback
 PAUSES = (0.5, 1, 2, 4, 8)
 """Seconds before each retry after a network failure: five retries in a quarter of a minute."""
 
-SILENT_SECONDS = 60.0
-"""Limit for a registry that neither accepts nor sends a byte."""
-
 _CONNECT_SECONDS = 15
+_SILENT_SECONDS = 60
+"""Limit for a registry that neither accepts nor sends a byte."""
 
 T = TypeVar("T")
 
@@ -67,19 +66,13 @@ class RegistryConnection:
     """
 
     def __init__(
-        self,
-        reference: Reference,
-        source: LoginSource,
-        actions: str,
-        pauses: Sequence[float],
-        silent_seconds: float = SILENT_SECONDS,
+        self, reference: Reference, source: LoginSource, actions: str, pauses: Sequence[float]
     ) -> None:
         self._reference = reference
         self._source = source
         self._actions = actions
         self.pauses = pauses
         """Seconds to wait before each retry."""
-        self._silent_seconds = silent_seconds
         self._answered = False
 
     async def __aenter__(self) -> Self:
@@ -91,7 +84,7 @@ class RegistryConnection:
             # Quoting a presigned URL again would break its signature.
             requote_redirect_url=False,
             timeout=aiohttp.ClientTimeout(
-                total=None, sock_connect=_CONNECT_SECONDS, sock_read=self._silent_seconds
+                total=None, sock_connect=_CONNECT_SECONDS, sock_read=_SILENT_SECONDS
             ),
         )
         try:
@@ -193,13 +186,13 @@ class RegistryConnection:
                     method, target, headers=headers, middlewares=login
                 )
             else:
-                async with asyncio.timeout(self._silent_seconds) as limit:
+                async with asyncio.timeout(_SILENT_SECONDS) as limit:
                     response = await self._session.request(
                         method,
                         target,
                         headers=headers,
                         middlewares=login,
-                        data=body_of(upload, limit, self._silent_seconds),
+                        data=_body(upload, limit),
                     )
         except (aiohttp.ClientConnectorCertificateError, aiohttp.ClientConnectorSSLError) as error:
             raise not_trusted(self._reference.host, reason_of(error)) from error
@@ -234,11 +227,11 @@ class RegistryConnection:
         raise unreachable(self._reference.host, reason_of(failure), answered=False)
 
 
-async def body_of(upload: Upload, limit: asyncio.Timeout, seconds: float) -> AsyncIterator[bytes]:
-    """Yield the bytes of `upload`; each chunk that is taken extends the time limit."""
+async def _body(upload: Upload, limit: asyncio.Timeout) -> AsyncIterator[bytes]:
+    """Yield the bytes of `upload`; each chunk taken extends the time limit."""
     done = 0
     async for chunk in upload.content():
         yield chunk
         done += len(chunk)
         upload.on_sent(done)
-        limit.reschedule(asyncio.get_running_loop().time() + seconds)
+        limit.reschedule(asyncio.get_running_loop().time() + _SILENT_SECONDS)

@@ -13,16 +13,14 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 from urllib.parse import quote
 
 import aiohttp
 from aiohttp import web
 
 from voicecore.local.api_errors import ApiError, RequestRefused, agent_failed, validation_error
-from voicecore.local.gateway.believed import believed_refusals
 from voicecore.local.gateway.commands import read_command, stream_command
-from voicecore.local.gateway.jwt_authorizer import SUBPROTOCOL, JwtAuthorizer, JwtVerifier
 from voicecore.local.gateway.request import (
     CARD_PATH,
     SESSION_HEADER,
@@ -36,12 +34,16 @@ from voicecore.local.gateway.request import (
     session_id_of,
 )
 from voicecore.local.gateway.sigv4 import LocalCredentials, SignedRequest, verify, verify_fields
+from voicecore.local.gateway.strict import strict_refusals
 from voicecore.local.gateway.websocket_proxy import MESSAGE_LIMIT, WebSocketPeer, relay
 from voicecore.local.limits import PAYLOAD_BYTES_MAX, STREAM_SECONDS, SYNC_REQUEST_SECONDS
 from voicecore.local.sessions.clock import Clock
 from voicecore.local.sessions.events import EventKind, RuntimeEvent, RuntimeStatus
 from voicecore.local.sessions.live_session import CloseReason, LiveSession
 from voicecore.local.sessions.session_table import SessionTable
+
+if TYPE_CHECKING:
+    from voicecore.local.gateway.jwt_authorizer import JwtAuthorizer, JwtVerifier
 
 _T = TypeVar("_T")
 
@@ -56,7 +58,7 @@ class GatewayConfig:
     credentials: LocalCredentials
     allowlist: Sequence[str]
     strict: bool = False
-    """Refuse what AWS is only believed to refuse."""
+    """Refuse also what AWS may refuse."""
     authorizer: JwtAuthorizer | None = None
 
 
@@ -89,7 +91,7 @@ class Gateway:
         self._on_event = on_event
         self._status = status
         self._warned: set[str] = set()
-        self._verifier = JwtVerifier(config.authorizer, http) if config.authorizer else None
+        self._verifier = _verifier(config.authorizer)
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Answer a request; turn a refusal into its error response."""
@@ -143,7 +145,7 @@ class Gateway:
             raise RequestRefused(
                 validation_error("runtimeSessionId is required.", f"Send {SESSION_HEADER}.")
             )
-        for error in believed_refusals(target, session_id, request.headers, query):
+        for error in strict_refusals(target, session_id, request.headers, query):
             self._refuse_or_warn(error)
         session_id = session_id or make_session_id()
         # An agent may see a token, and never a signature.
@@ -153,7 +155,7 @@ class Gateway:
         return _AgentRequest(target.operation, session_id, _unless_refused(headers), body)
 
     def _refuse_or_warn(self, error: ApiError) -> None:
-        """Refuse a request that AWS is believed to refuse, or warn of it once."""
+        """Refuse a request that AWS may refuse, or warn of it once."""
         if self._config.strict:
             raise RequestRefused(error)
         if error.hint not in self._warned:
@@ -252,7 +254,7 @@ class Gateway:
             decode_text=False,
             max_msg_size=MESSAGE_LIMIT,
             timeout=2.0,
-            protocols=(SUBPROTOCOL,) if self._verifier else (),
+            protocols=self._verifier.subprotocols if self._verifier else (),
         )
         if not client.can_prepare(request).ok:
             raise RequestRefused(
@@ -316,6 +318,14 @@ class Gateway:
             text = f"{close.code}: {close.reason}"
             hint = "Send audio in frames of 20 to 40 ms."
             self._on_event(RuntimeEvent("refused", text, session.id, hint))
+
+
+def _verifier(authorizer: JwtAuthorizer | None) -> JwtVerifier | None:
+    if authorizer is None:
+        return None
+    from voicecore.local.gateway.jwt_authorizer import JwtVerifier
+
+    return JwtVerifier(authorizer)
 
 
 def _unless_refused(result: _T | ApiError) -> _T:

@@ -35,14 +35,14 @@ _READ_SECONDS = 1.0  # for the rest of the output when the command has ended
 
 
 @dataclass(frozen=True, slots=True)
-class Command:
+class ShellCommand:
     """A shell command, and the seconds that it may take."""
 
     text: str
     seconds: int
 
 
-def read_command(body: bytes) -> Command | ApiError:
+def read_command(body: bytes) -> ShellCommand | ApiError:
     """Parse the body of a request; return a 400 unless AWS would run the command."""
     try:
         document: Any = json_text.parse(body)
@@ -60,11 +60,11 @@ def read_command(body: bytes) -> Command | ApiError:
             f"Value at 'body.timeout' must be 1 to {COMMAND_SECONDS_MAX} (whole seconds).",
             f"Omit it for {COMMAND_SECONDS} seconds.",
         )
-    return Command(text, seconds)
+    return ShellCommand(text, seconds)
 
 
 async def stream_command(
-    request: web.Request, session: LiveSession, command: Command, clock: Clock
+    request: web.Request, session: LiveSession, command: ShellCommand, clock: Clock
 ) -> web.StreamResponse:
     """Run the command, and answer with its output as it arrives. It ends with the session."""
     response = web.StreamResponse(headers={SESSION_HEADER: session.id})
@@ -81,7 +81,8 @@ async def stream_command(
             await response.prepare(request)
             await send({"contentStart": {}})
             reading = [
-                asyncio.create_task(_forward(process, name, send)) for name in ("stdout", "stderr")
+                asyncio.create_task(_forward("stdout", process.stdout, send)),
+                asyncio.create_task(_forward("stderr", process.stderr, send)),
             ]
             try:
                 status = await _finish(process, ended, clock.real(command.seconds))
@@ -112,11 +113,10 @@ async def _finish(
 
 
 async def _forward(
-    process: Process,
-    name: Literal["stdout", "stderr"],
+    name: str,
+    stream: asyncio.StreamReader | None,
     send: Callable[[Mapping[str, Any]], Awaitable[None]],
 ) -> None:
-    stream = process.stdout if name == "stdout" else process.stderr
     decoder = getincrementaldecoder("utf-8")(errors="replace")
     while stream and (piece := await stream.read(_PIECE)):
         if text := decoder.decode(piece):

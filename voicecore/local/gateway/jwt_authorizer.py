@@ -101,11 +101,13 @@ def _signed() -> ApiError:
 
 
 class JwtVerifier:
-    """Checks tokens with the keys of the issuer, which it reads anew every five minutes."""
+    """Checks tokens with the keys of the issuer, which it reads again every five minutes."""
 
-    def __init__(self, authorizer: JwtAuthorizer, http: aiohttp.ClientSession) -> None:
+    subprotocols = (SUBPROTOCOL,)
+    """Subprotocols with which a WebSocket may be accepted."""
+
+    def __init__(self, authorizer: JwtAuthorizer) -> None:
         self._authorizer = authorizer
-        self._http = http
         self._issuer = ""
         self._keys: dict[str | None, Any] = {}
         self._fetched = -_KEYS_SECONDS
@@ -129,16 +131,20 @@ class JwtVerifier:
         return claims_error(token, self._authorizer, self._issuer, self._keys)
 
     async def _fetch(self) -> None:
-        document = await self._json(self._authorizer.discovery_url)
+        timeout = aiohttp.ClientTimeout(total=_FETCH_SECONDS)
+        async with aiohttp.ClientSession(
+            trust_env=True, timeout=timeout, raise_for_status=True
+        ) as http:
+            document = await _json(http, self._authorizer.discovery_url)
+            keys = jwt.PyJWKSet.from_dict(await _json(http, str(document["jwks_uri"])))
         self._issuer = str(document["issuer"])
-        keys = jwt.PyJWKSet.from_dict(await self._json(str(document["jwks_uri"])))
         self._keys = {key.key_id: key for key in keys.keys}
         self._fetched = time.monotonic()
 
-    async def _json(self, url: str) -> dict[str, Any]:
-        timeout = aiohttp.ClientTimeout(total=_FETCH_SECONDS)
-        async with self._http.get(url, timeout=timeout, raise_for_status=True) as response:
-            return cast("dict[str, Any]", await response.json(content_type=None))
+
+async def _json(http: aiohttp.ClientSession, url: str) -> dict[str, Any]:
+    async with http.get(url) as response:
+        return cast("dict[str, Any]", await response.json(content_type=None))
 
 
 def claims_error(

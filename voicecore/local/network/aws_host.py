@@ -22,14 +22,13 @@ from shlex import quote
 
 from voicecore.console.errors import VoicecoreError
 from voicecore.console.network_env import CA_VARIABLES
-from voicecore.local.network.certificate import make_certificate
 from voicecore.local.processes.child import Reaper
 from voicecore.local.processes.ports import PortInUse, PortUnavailable
 from voicecore.project.no_links import refuse_links, within
 
 PORT = 443
 # macOS has only the first; on Linux, each runtime takes the first that is free.
-_ADDRESSES = tuple(f"127.0.0.{number}" for number in range(1, 10 if sys.platform == "linux" else 2))
+ADDRESSES = tuple(f"127.0.0.{number}" for number in range(1, 10 if sys.platform == "linux" else 2))
 _BACKLOG = 128
 
 
@@ -43,7 +42,7 @@ class AwsHost:
     context: ssl.SSLContext
     folder: Path
     isolated: bool
-    """Whether this machine can run programs with an /etc/hosts of their own."""
+    """True when programs can have an /etc/hosts of their own here."""
 
     @property
     def program(self) -> Path:
@@ -74,14 +73,20 @@ def aws_host_name(region: str) -> str:
 
 @contextmanager
 def aws_host(
-    local: Path, region: str, env: Mapping[str, str], reaper: Reaper
+    local: Path,
+    region: str,
+    env: Mapping[str, str],
+    reaper: Reaper,
+    addresses: Sequence[str] = ADDRESSES,
 ) -> Generator[AwsHost]:
     """Listen under AWS's name; write the files into `local`/tls, which the reaper deletes.
 
     Raises PortInUse, PortUnavailable or LinkRefused.
     """
+    from voicecore.local.network.certificate import make_certificate
+
     name, folder = aws_host_name(region), local / "tls"
-    with _listener() as listener:
+    with _listener(addresses) as listener:
         address = str(listener.getsockname()[0])
         certificate = make_certificate(name)
         refuse_links(folder, local.parent)
@@ -110,7 +115,7 @@ def run_script(folder: Path, name: str) -> str:
         f"# Runs a command for which {name} is the local runtime of `voicecore dev --tls`.\n"
         f"{exports}\nexport NODE_EXTRA_CA_CERTS={authority}\n"
         f'export no_proxy="$no_proxy,{name}" NO_PROXY="$NO_PROXY,{name}"\n'
-        '[ "$(id -u)" = 0 ] || user="--user --map-root-user"\n'
+        'user=""\n[ "$(id -u)" = 0 ] || user="--user --map-root-user"\n'
         f"exec {' '.join(_UNSHARE)} $user sh -c {quote(_MOUNT)} {quote(str(folder / 'hosts'))} "
         '"$@"\n'
     )
@@ -133,10 +138,12 @@ def _trusted(env: Mapping[str, str]) -> str:
     """Return the authorities that programs trust without ours."""
     named = next((env[name] for name in CA_VARIABLES if env.get(name)), None)
     path = named or ssl.get_default_verify_paths().cafile
-    if path is None:
-        import certifi
+    if not path:
+        from botocore.httpsession import (  # pyright: ignore[reportMissingTypeStubs]
+            get_cert_path,  # pyright: ignore[reportUnknownVariableType]
+        )
 
-        path = certifi.where()
+        path = str(get_cert_path(True))
     return Path(path).read_text(encoding="utf-8", errors="replace").rstrip() + "\n"
 
 
@@ -148,8 +155,8 @@ def _write(path: Path, text: str) -> None:
 
 
 @contextmanager
-def _listener() -> Generator[socket.socket]:
-    for address in _ADDRESSES:
+def _listener(addresses: Sequence[str]) -> Generator[socket.socket]:
+    for address in addresses:
         with socket.socket() as listener:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:

@@ -1,7 +1,7 @@
 """Owns the certificate of `dev --tls`: an authority for one name, whose key is not kept.
 
-The authority's key is thrown away when it has signed, and the authority may sign for this name
-only: whoever trusts it trusts nothing else.
+The authority's key is discarded when it has signed, and the authority may sign for this name only:
+a program that trusts it trusts no other host.
 """
 
 from __future__ import annotations

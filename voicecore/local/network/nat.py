@@ -65,7 +65,9 @@ class NatEnvironment:
             # As in its image: AgentCore's SDK then listens beyond localhost.
             "DOCKER_CONTAINER": "1",
         }
-        argv = tuple(self.inside.argv(*spec.argv))
+        # The runtime is outside, so a command that names localhost would not be reached.
+        words = ("0.0.0.0" if word == "127.0.0.1" else word for word in spec.argv)  # noqa: S104
+        argv = tuple(self.inside.argv(*words))
         shell = tuple(self.inside.argv(*spec.shell))
         return replace(spec, argv=argv, env=env, host=self.address, shell=shell)
 

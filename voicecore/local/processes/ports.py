@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import secrets
 import socket
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -10,6 +11,9 @@ from contextlib import contextmanager
 from voicecore.console.errors import VoicecoreError
 
 _LOOPBACK = "127.0.0.1"
+# Below the ports that systems give to connections, from 32768 on Linux and 49152 on macOS: no
+# connection takes the port before the process that it is for listens there.
+_FREE = range(20_000, 32_768)
 
 
 class PortInUse(VoicecoreError):
@@ -20,17 +24,20 @@ class PortUnavailable(VoicecoreError):
     """The system does not let this user listen on the port."""
 
 
-def free_port(host: str = "127.0.0.1") -> int:
-    """Return a free port from the range that the system assigns."""
-    with socket.socket() as probe:
-        probe.bind((host, 0))
-        return int(probe.getsockname()[1])
+def free_port(host: str = _LOOPBACK) -> int:
+    """Return a random free port. Raises PortUnavailable."""
+    while not is_free(port := secrets.choice(_FREE), host):
+        pass
+    return port
 
 
 @contextmanager
-def reserved_port(requested: int | None, default: int, tries: int = 100) -> Generator[int]:
+def reserved_port(
+    requested: int | None, default: int, tries: int = 100, avoid: int = 0
+) -> Generator[int]:
     """Reserve the port `requested`, or else `default` or the first free port above it.
 
+    The port `avoid` counts as in use: the agent will listen on it.
     No other voicecore gets the port until the block ends, even if nothing listens on it yet.
     Raises PortInUse or PortUnavailable.
     """
@@ -39,7 +46,7 @@ def reserved_port(requested: int | None, default: int, tries: int = 100) -> Gene
         # The UDP port of the same number is the lock: the system gives it to one process only, and
         # releases it however the process ends.
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as lock:
-            if _binds(lock, port) and is_free(port):
+            if port != avoid and _binds(lock, port) and is_free(port):
                 yield port
                 return
     used = f"Port {first} is" if first == last else f"Ports {first} to {last} are all"
@@ -50,17 +57,17 @@ def reserved_port(requested: int | None, default: int, tries: int = 100) -> Gene
     )
 
 
-def is_free(port: int) -> bool:
+def is_free(port: int, host: str = _LOOPBACK) -> bool:
     """Return whether no program listens on the port. Raises PortUnavailable."""
     with socket.socket() as probe:
         # Servers set this too: closed connections on the port do not block it.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        return _binds(probe, port)
+        return _binds(probe, port, host)
 
 
-def _binds(sock: socket.socket, port: int) -> bool:
+def _binds(sock: socket.socket, port: int, host: str = _LOOPBACK) -> bool:
     try:
-        sock.bind((_LOOPBACK, port))
+        sock.bind((host, port))
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             return False
@@ -70,6 +77,6 @@ def _binds(sock: socket.socket, port: int) -> bool:
                 f"Give the loopback interface its address:  sudo ip addr add {_LOOPBACK}/8 dev lo"
             )
         raise PortUnavailable(
-            f"Could not listen on {_LOOPBACK}:{port}: {error.strerror}.", hint
+            f"Could not listen on {host}:{port}: {error.strerror}.", hint
         ) from error
     return True

@@ -56,15 +56,25 @@ class SessionServerProcess:
         self._tail: list[str] = []
         self._child: Child | None = None
         self._watch: asyncio.Task[None] | None = None
+        self._started = asyncio.Event()
 
     async def __aenter__(self) -> Self:
         self._receive([])
+        # Before the start, so that code saved in the meantime takes effect too.
+        self._watch = asyncio.create_task(self._restart_when_saved())
         try:
             await self._start()
+        except ServerCrashed as error:
+            await self._stop()
+            if self._program.generated:
+                raise
+            # The agent of another's project can be tried without it.
+            self._report("The session server did not start", error)
         except BaseException:
+            self._watch.cancel()
             await self._stop()
             raise
-        self._watch = asyncio.create_task(self._restart_when_saved())
+        self._started.set()
         return self
 
     async def __aexit__(
@@ -98,14 +108,16 @@ class SessionServerProcess:
         }
         self._tail.clear()
         try:
-            self._child = await Child.start(argv, self._folder, env, self._reaper, self._receive)
+            child = await Child.start(argv, self._folder, env, self._reaper, self._receive)
+            self._child = child
             async with asyncio.timeout(_START_LIMIT), aiohttp.ClientSession() as http:
                 await self._wait_healthy(http, self._child)
+            child.exited.add_done_callback(lambda _: self._ended(child))
         except TimeoutError:
             raise ServerCrashed(
                 f"The session server did not answer {self._program.health} within "
                 f"{_START_LIMIT:g} s.",
-                f"Log: {self._log}",
+                f"It must listen on $PORT, which is {self._port}. Log: {self._log}",
             ) from None
         except OSError as error:
             raise ServerCrashed(
@@ -134,7 +146,7 @@ class SessionServerProcess:
     def _receive(self, lines: list[str]) -> None:
         self._tail.extend(lines)
         del self._tail[:-200]
-        opener = within(self._folder.parent)
+        opener = within(self._log.parents[2])
         try:
             with open(self._log, "a", encoding="utf-8", opener=opener) as file:
                 file.writelines(f"{line}\n" for line in lines)
@@ -143,9 +155,14 @@ class SessionServerProcess:
         self._on_lines(lines)
 
     async def _stop(self) -> None:
-        if self._child:
-            await self._child.stop(_STOP_GRACE)
-            self._child = None
+        child, self._child = self._child, None
+        if child:
+            await child.stop(_STOP_GRACE)
+
+    def _ended(self, child: Child) -> None:
+        if self._child is child:
+            end = f"The session server ended with exit code {child.returncode}."
+            self._on_lines([f"{end} Save a file to start it again. Log: {self._log}"])
 
     async def _restart_when_saved(self) -> None:
         saved = watchfiles.awatch(  # pyright: ignore[reportUnknownMemberType] - it names trio's types
@@ -155,12 +172,17 @@ class SessionServerProcess:
             debounce=200,  # ms; editors save in several steps
         )
         async for _ in saved:
+            await self._started.wait()
             await self._stop()
             try:
                 await self._start()
             except ServerCrashed as error:
                 # Half-written code must not end `voicecore dev`: report it and wait.
-                self._on_lines([f"The session server did not restart: {error}"])
+                self._report("The session server did not restart", error)
+
+    def _report(self, what: str, error: ServerCrashed) -> None:
+        parts = (f"{what}: {error}", error.hint or "", "Save a file to try again")
+        self._on_lines([" ".join(f"{part.rstrip('.')}." for part in parts if part)])
 
 
 def _host_of(url: str) -> str | None:

@@ -9,7 +9,9 @@ _SUFFIXES = frozenset(
 )
 # Files without such a suffix that are part of a container image.
 _NAMES = frozenset((".env", "Dockerfile", ".dockerignore", "uv.lock"))
-_IGNORED_FOLDERS = frozenset((".venv", "__pycache__", ".git", ".pytest_cache", ".ruff_cache"))
+_IGNORED_FOLDERS = frozenset(
+    (".venv", "__pycache__", ".git", ".pytest_cache", ".ruff_cache", ".voicecore", "node_modules")
+)
 
 
 def is_source(path: Path, root: Path) -> bool:
@@ -22,5 +24,10 @@ def is_source(path: Path, root: Path) -> bool:
 
 def source_folders(root: Path) -> list[Path]:
     """Return `root` and the folders under it that can hold source files."""
-    below = (path for path in root.iterdir() if path.is_dir() and path.name not in _IGNORED_FOLDERS)
+    below = (path for path in root.iterdir() if path.is_dir() and not _is_ignored(path))
     return [root, *(folder for path in sorted(below) for folder in source_folders(path))]
+
+
+def _is_ignored(folder: Path) -> bool:
+    # A virtual environment may have any name.
+    return folder.name in _IGNORED_FOLDERS or (folder / "pyvenv.cfg").exists()

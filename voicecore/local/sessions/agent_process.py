@@ -32,7 +32,7 @@ from voicecore.local.sessions.snapshot import (
 
 PING_TIMEOUT = 2.0  # seconds; the next ping is due then (limits.PING_INTERVAL)
 _START_POLL = 0.05  # seconds between pings while the process starts
-_PORT_SECONDS = 5.0  # for a port that the last session still uses
+_PORT_SECONDS = 3.0  # for a port that the last session still uses
 
 # Generated agents refuse requests without this key (internal/gateway_only.py): without it, other
 # users of the machine, and web pages in its browsers, could speak to them.
@@ -56,6 +56,8 @@ class AgentSpec:
     """Whether the process can be frozen, and restored for each session (see `restorable`)."""
     port: int = 0
     """Port at which it always listens; 0 if it listens on `$PORT`."""
+    obstacle: str = "it runs in a container"
+    """Reason why it is not restorable."""
     shell: tuple[str, ...] = ("/bin/sh", "-c")
     """Command that runs a shell command where the agent runs."""
 
@@ -115,7 +117,7 @@ class AgentProcess:
     async def start(cls, spec: AgentSpec, version: int, host: AgentHost) -> AgentProcess:
         """Start the agent on its own port, or else on a free one."""
         port, key = spec.port or free_port(), secrets.token_urlsafe(32)
-        if spec.port:
+        if spec.port and spec.host == "127.0.0.1":  # elsewhere, it has a network of its own
             await _require_free(port)
         agent = cls(host, f"http://{spec.host}:{port}", key, version)
         env = {**spec.env, "PORT": str(port), KEY_VARIABLE: key, "PYTHONUNBUFFERED": "1"}
@@ -149,7 +151,7 @@ class AgentProcess:
     @property
     def obstacle(self) -> str | None:
         """The reason why sessions cannot be forks of this frozen process; None if they can."""
-        return self._control.obstacle if self._control else "it runs in a container"
+        return self._control.obstacle if self._control else self._spec.obstacle
 
     async def restore(self) -> AgentProcess:
         """Return the process of a new session: a fork, or this process itself, continued.

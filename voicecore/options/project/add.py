@@ -28,5 +28,5 @@ class AddOptions:
     providers: Providers = ()
     project: ProjectFolder = None
     yes: SkipPrompts = False
-    dry_run: Annotated[bool, Option("Show what would change; write nothing.", once=True)] = False
+    dry_run: Annotated[bool, Option("Show what would change; write nothing.")] = False
     json: Json = False

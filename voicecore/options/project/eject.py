@@ -32,5 +32,5 @@ class EjectOptions:
     ]
     project: ProjectFolder = None
     yes: SkipPrompts = False
-    dry_run: Annotated[bool, Option("List the files; write nothing.", once=True)] = False
+    dry_run: Annotated[bool, Option("List the files; write nothing.")] = False
     json: Json = False

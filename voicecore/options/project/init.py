@@ -107,9 +107,7 @@ class InitOptions:
     force: Annotated[
         bool, Option("Write into an existing folder, after showing the changes.", once=True)
     ] = False
-    dry_run: Annotated[bool, Option("Show what would be written; write nothing.", once=True)] = (
-        False
-    )
+    dry_run: Annotated[bool, Option("Show what would be written; write nothing.")] = False
     json: Json = False
     list_options: Annotated[
         bool, Option("Print everything that can be chosen, as JSON.", once=True)

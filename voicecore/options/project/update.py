@@ -40,5 +40,5 @@ class UpdateOptions:
     project: ProjectFolder = None
     allow_dirty: Annotated[bool, Option("Update in spite of changes that git has not.")] = False
     yes: SkipConfirmation = False
-    dry_run: Annotated[bool, Option("Show what would change; write nothing.", once=True)] = False
+    dry_run: Annotated[bool, Option("Show what would change; write nothing.")] = False
     json: Json = False

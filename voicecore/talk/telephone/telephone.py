@@ -23,7 +23,7 @@ from voicecore.catalog.phones.media import (
 )
 from voicecore.catalog.phones.signaling import Credentials, PhoneCall
 from voicecore.console.errors import VoicecoreError
-from voicecore.console.network_env import proxy_for
+from voicecore.console.proxies import proxy_for
 from voicecore.talk.audio.replay_buffer import SpeechBlock
 from voicecore.talk.channel import Channel, Connected, Deliver, HungUp, Note
 from voicecore.talk.session_client import ServerUnreachable, body_of

@@ -46,8 +46,16 @@ KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
 def endpoint_of(service: str, region: str) -> str:
     """Return the URL of a service, without a slash at its end."""
     own = os.environ.get(f"AWS_ENDPOINT_URL_{VARIABLES[service]}")
-    given = own or os.environ.get("AWS_ENDPOINT_URL")
-    return (given or f"https://{service}.{region}.amazonaws.com").rstrip("/")
+    if given := own or os.environ.get("AWS_ENDPOINT_URL"):
+        return given.rstrip("/")
+    fips = "-fips" if is_true("AWS_USE_FIPS_ENDPOINT") else ""
+    domain = "api.aws" if is_true("AWS_USE_DUALSTACK_ENDPOINT") else "amazonaws.com"
+    return f"https://{service}{fips}.{region}.{domain}"
+
+
+def is_true(variable: str) -> bool:
+    """Return whether a variable turns something on, by botocore's rule."""
+    return os.environ.get(variable, "").lower() == "true"
 
 
 class AwsService:

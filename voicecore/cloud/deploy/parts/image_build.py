@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import replace
-from typing import Protocol
+from typing import Protocol, cast
 
-from voicecore.aws.task_group import TaskGroup
+from voicecore.aws.task_group import TaskCancelled, TaskGroup
+from voicecore.console.errors import VoicecoreError
 from voicecore.console.progress import OnProgress, Progress
 from voicecore.project.project import AGENT, Project
 
@@ -86,8 +87,17 @@ class ImageBuild:
         self._part = part
         self._repository = repository
         self._on_progress = on_progress
-        self._found: Future[BuildableImage] | None = None
+        self._found: Future[BuildableImage | VoicecoreError] | None = None
         self._built: Future[str] | None = None
+
+    @property
+    def refusal(self) -> VoicecoreError | None:
+        """What is wrong with the part's files, so that no image can be built; None if nothing is.
+
+        The other properties raise it.
+        """
+        found = self._tasks.result(self.look_up())
+        return found if isinstance(found, VoicecoreError) else None
 
     @property
     def uri(self) -> str:
@@ -100,12 +110,13 @@ class ImageBuild:
         """Warning to show before the image is built; empty for none."""
         return self._image().note
 
-    def look_up(self) -> Future[BuildableImage]:
-        """Start to look for the image in the repository, unless started."""
+    def look_up(self) -> Future[BuildableImage | VoicecoreError]:
+        """Start to look for the image in the repository, unless started.
+
+        A refusal is a result: as the failure of a task, it would end the checks in progress.
+        """
         if self._found is None:
-            self._found = self._tasks.start(
-                lambda: self._source.plan(self._project, self._repository.existing, self._part)
-            )
+            self._found = self._tasks.start(self._plan)
         return self._found
 
     def start(self, after: ImageBuild | None = None) -> Future[str]:
@@ -125,14 +136,24 @@ class ImageBuild:
         """Return the image's digest, once it is pushed."""
         return self._tasks.result(self.start())
 
+    def _plan(self) -> BuildableImage | VoicecoreError:
+        try:
+            return self._source.plan(self._project, self._repository.existing, self._part)
+        except VoicecoreError as refusal:
+            return refusal
+
     def _build(self, after: ImageBuild | None) -> str:
+        if self.refusal:
+            raise TaskCancelled  # the checks report it
         if after:
             after.digest()
         image = self._image()
         return image.existing_digest or image.build(self._repository.uri, self._report)
 
     def _image(self) -> BuildableImage:
-        return self._tasks.result(self.look_up())
+        if refusal := self.refusal:
+            raise refusal
+        return cast("BuildableImage", self._tasks.result(self.look_up()))
 
     def _report(self, step: Progress) -> None:
         prefix = "" if self._part == AGENT else f"{self._part}: "

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.error import HTTPError, URLError
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 from urllib.request import Request, urlopen
 
 import urllib3
@@ -24,6 +24,7 @@ from voicecore.cloud.resources.secrets import secret_value
 from voicecore.cloud.stacks.ecs_server import ADDRESS
 from voicecore.cloud.stacks.server_stack import URL
 from voicecore.console.errors import ExitCode, VoicecoreError
+from voicecore.console.proxies import proxy_for
 from voicecore.contract import invites
 from voicecore.project import aws_names
 from voicecore.project.defaults import INVITE_HOURS
@@ -73,12 +74,14 @@ def require_health(
 
 
 def missing_record(stack: DeployedStack) -> str:
-    """Return where the server's own domain must point; empty if it does, or there is none."""
+    """Return where the server's own domain must point; empty if it does, or there is none.
+
+    Also empty where this machine cannot tell: behind a proxy, it may have no names of the internet.
+    """
     address = stack.outputs.get(ADDRESS, "")
     domain = urlsplit(stack.outputs[URL]).hostname or ""
-    if not address or _addresses(domain) & _addresses(address):
-        return ""
-    return address
+    wanted = _addresses(address) if address else set[str]()
+    return address if wanted and not _addresses(domain) & wanted else ""
 
 
 def invite_url(aws: Aws, stack: DeployedStack, hours: float = INVITE_HOURS) -> str:
@@ -159,10 +162,13 @@ def _log_group(stack: DeployedStack) -> str:
 
 
 def _open(request: str | Request) -> Any:
-    # Without a context, urlopen keeps the authorities of the process's first call.
-    trust = ssl.create_default_context()
     # The URL is AWS's, or of the owner's domain.
-    return urlopen(request, timeout=_REQUEST_SECONDS, context=trust)  # noqa: S310
+    return urlopen(request, timeout=_REQUEST_SECONDS, context=_trust())  # noqa: S310
+
+
+def _trust() -> ssl.SSLContext:
+    # Not shared: urlopen and urllib3 keep the authorities of the process's first call.
+    return ssl.create_default_context()
 
 
 def _health_failure(stack: DeployedStack) -> str:
@@ -182,17 +188,24 @@ def _health_failure(stack: DeployedStack) -> str:
 
 def _health_failure_at(address: str, url: str) -> str:
     """Ask at the load balancer's address: the domain may not point there yet."""
-    domain, where = urlsplit(url).netloc, urlsplit(f"//{address}")
-    pool = urllib3.HTTPSConnectionPool(
-        str(where.hostname),
-        where.port or 443,
-        timeout=_REQUEST_SECONDS,
-        server_hostname=domain,
-        assert_hostname=domain,
-    )
+    domain, there = urlsplit(url).netloc, f"https://{address}/health"
+    options: dict[str, Any] = {
+        "timeout": _REQUEST_SECONDS,
+        "server_hostname": domain,
+        "assert_hostname": domain,
+        "ssl_context": _trust(),
+    }
     try:
-        with pool:
-            answer = pool.request("GET", "/health", headers={"Host": domain}, retries=False)
+        with _connections(proxy_for(there), options) as pool:
+            answer = pool.request("GET", there, headers={"Host": domain}, retries=False)
     except urllib3.exceptions.HTTPError as error:
         return str(error)
     return "" if answer.status == 200 else f"{answer.status} {answer.data[:300].decode()}"
+
+
+def _connections(proxy: str | None, options: dict[str, Any]) -> urllib3.PoolManager:
+    if proxy is None:
+        return urllib3.PoolManager(**options)
+    login = urlsplit(proxy).netloc.rpartition("@")[0]
+    headers = urllib3.make_headers(proxy_basic_auth=unquote(login)) if login else None
+    return urllib3.ProxyManager(proxy, proxy_headers=headers, **options)

@@ -13,7 +13,7 @@ RATE = 16_000  # Hz, the rate of audio to the agent
 FRAME_BYTES = 640  # 20 ms of mono PCM16
 FRAME_SECONDS = 0.02
 LOUD = 500  # of 32767; quieter is silence
-TIMEOUT_SECONDS = 20
+TIMEOUT_SECONDS = 60
 
 
 class Caller:

@@ -58,7 +58,7 @@ def aws() -> Iterator[tuple[dict[str, str], list[str]]]:
             pass
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
         url = f"http://127.0.0.1:{server.server_port}"
         own = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
         yield (

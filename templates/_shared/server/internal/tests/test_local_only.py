@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
-import pytest
+from collections.abc import Iterator
 
-from .conftest import Serve
+import pytest
+from fastapi.testclient import TestClient
+
+from .conftest import AWS, Serve, serving
 
 HOST = "127.0.0.1:7860"
 SITE = "https://shop.example"
+
+
+@pytest.fixture(scope="module")
+def local() -> Iterator[TestClient]:
+    """A client of a server that `voicecore dev` runs."""
+    hosts = {"LOCAL_HOSTS": "127.0.0.1,localhost,tunnel.example"}
+    with serving(AWS, hosts | {"ALLOWED_ORIGINS": SITE}) as client:
+        yield client
 
 
 @pytest.mark.parametrize(
@@ -30,9 +41,10 @@ SITE = "https://shop.example"
         (403, {"Origin": "http://127.0.0.1:8000"}),
     ],
 )
-def test_pages_of_others_are_refused(serve: Serve, status: int, headers: dict[str, str]) -> None:
-    client = serve(LOCAL_HOSTS="127.0.0.1,localhost,tunnel.example", ALLOWED_ORIGINS=SITE)
-    answer = client.get("/health", headers={"Host": HOST, **headers})
+def test_pages_of_others_are_refused(
+    local: TestClient, status: int, headers: dict[str, str]
+) -> None:
+    answer = local.get("/health", headers={"Host": HOST, **headers})
     assert answer.status_code == status
     if status == 403:
         assert answer.json()["error"]["code"] == "not_local"

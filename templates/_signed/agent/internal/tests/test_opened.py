@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 import urllib.request
-from pathlib import Path
+from collections.abc import Iterator
 
+import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
@@ -15,6 +16,13 @@ from .running_agent import RunningAgent, running
 PREFIX = "X-Amzn-Bedrock-AgentCore-Runtime-"
 SESSION = {f"{PREFIX}Session-Id": "a-session-of-a-test-with-34-letters"}
 OPENED = SESSION | {f"{PREFIX}Custom-Opened": "1"}
+
+
+@pytest.fixture(scope="module")
+def agent(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningAgent]:
+    """A new process, which no session server has opened; the first test opens it."""
+    with running(tmp_path_factory.mktemp("agent") / "log") as agent:
+        yield agent
 
 
 def open_session(agent: RunningAgent, transport: str) -> object:
@@ -48,16 +56,15 @@ async def refusal(agent: RunningAgent, headers: dict[str, str], seconds: float) 
         return closed.rcvd.code if closed.rcvd else 1006
 
 
-def test_url_of_before_the_end_is_refused(tmp_path: Path) -> None:
-    with running(tmp_path / "log") as agent:
-        # It is a new process of the session: the end has ended the one of before.
-        assert asyncio.run(refusal(agent, OPENED, 20)) == 4404
-        assert agent.events("connection_refused")
-        assert open_session(agent, "websocket") == {"status": "open"}
-        assert asyncio.run(refusal(agent, OPENED, 1)) != 4404
+def test_url_of_before_the_end_is_refused(agent: RunningAgent) -> None:
+    # It is a new process of the session: the end has ended the one of before.
+    assert asyncio.run(refusal(agent, OPENED, 20)) == 4404
+    assert agent.events("connection_refused")
+    assert open_session(agent, "websocket") == {"status": "open"}
+    assert asyncio.run(refusal(agent, OPENED, 1)) != 4404
 
 
-def test_session_server_learns_whether_there_is_a_call(tmp_path: Path) -> None:
+def test_session_server_learns_whether_there_is_a_call(agent: RunningAgent) -> None:
     async def until(calls: int) -> None:
         while await asyncio.to_thread(ask, agent, {"type": "state"}) != {
             "status": "ok",
@@ -71,8 +78,7 @@ def test_session_server_learns_whether_there_is_a_call(tmp_path: Path) -> None:
             async with connect(f"ws://127.0.0.1:{agent.port}/ws", additional_headers=SESSION):
                 await until(calls=1)
 
-    with running(tmp_path / "log") as agent:
-        asyncio.run(call())
+    asyncio.run(call())
 
 
 def test_caller_cannot_choose_another_transport(agent: RunningAgent) -> None:

@@ -90,7 +90,8 @@ class Traffic:
         """Close everything."""
         self._run(self._close_all()).result(10)
         self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(5)
+        self._thread.join()
+        self._loop.close()
         self._folder.cleanup()
 
     async def _close_all(self) -> None:

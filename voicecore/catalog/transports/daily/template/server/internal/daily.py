@@ -28,6 +28,7 @@ from .access import SESSION_SECONDS, Access, Session
 from .agent_request import request_agent
 from .agentcore import AgentCore
 from .api_errors import ApiError
+from .proxies import proxy_for
 
 API = "https://api.daily.co/v1"
 KEY = "DAILY_API_KEY"
@@ -223,7 +224,7 @@ async def daily(
     try:
         async with (
             aiohttp.ClientSession(headers=headers, timeout=timeout) as http,
-            http.request(method, url + path, json=body) as answer,
+            http.request(method, url + path, json=body, proxy=proxy_for(url)) as answer,
         ):
             status, document = answer.status, parsed(await answer.read())
     except TimeoutError as error:

@@ -20,6 +20,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from yarl import URL
 
 from ..agentcore import AgentCore
+from ..proxies import proxy_for
 from . import phone_audio
 from .phone_audio import Format
 from .provider import BadStart, Frame, Provider, Stream
@@ -251,6 +252,7 @@ class Bridge:
                 heartbeat=20,  # detects a dead network
                 timeout=CLOSE_TIMEOUT,
                 compress=0,
+                proxy=proxy_for(url),
             )
 
     async def _to_agent(self, agent: Any) -> Ending:

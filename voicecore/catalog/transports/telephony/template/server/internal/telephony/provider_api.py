@@ -13,6 +13,7 @@ from fastapi import FastAPI
 
 from .. import logs
 from ..api_errors import ApiError
+from ..proxies import proxy_for
 from .provider import ApiCall, Provider
 
 API_SECONDS = 10
@@ -81,7 +82,12 @@ class ProviderApi:
         timeout = aiohttp.ClientTimeout(total=API_SECONDS)
         try:
             async with self.http.request(
-                call.method, call.url, headers=call.headers, data=call.body or None, timeout=timeout
+                call.method,
+                call.url,
+                headers=call.headers,
+                data=call.body or None,
+                timeout=timeout,
+                proxy=proxy_for(call.url),
             ) as answer:
                 body = await answer.read()
         except TimeoutError as error:

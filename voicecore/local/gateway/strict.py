@@ -1,4 +1,4 @@
-"""Owns the requests that AWS is only believed to refuse: `dev --strict` refuses them, too.
+"""Owns the requests that only `dev --strict` refuses, because AWS may or may not refuse them.
 
 AWS's documents and the reports of users differ on these, and clients that work in AWS may send
 them, so without --strict they pass with a warning.
@@ -14,7 +14,7 @@ from voicecore.local.gateway.request import SESSION_HEADER, RequestTarget
 from voicecore.local.limits import SESSION_ID_MIN, SESSION_ID_SAFE_MAX
 
 
-def believed_refusals(
+def strict_refusals(
     target: RequestTarget, session_id: str | None, headers: Mapping[str, str], query: str
 ) -> list[ApiError]:
     """Return the errors with which AWS may answer this request, which is otherwise valid."""
