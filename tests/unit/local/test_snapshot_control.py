@@ -7,13 +7,17 @@ import sys
 from asyncio.subprocess import PIPE
 from pathlib import Path
 
+import pytest
+
 from voicecore.local.in_agent import CONTROL
 from voicecore.local.processes.child import Child, Reaper
 from voicecore.local.sessions.snapshot import BOOT, SnapshotControl
 
 # On a machine with much to do, loading the models takes the main thread longer than the limit.
 BUSY = """
-import signal, sys
+import signal, sys, threading, time
+if len(sys.argv) > 1:
+    threading.Thread(target=time.sleep, args=[2], daemon=True).start()
 signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGURG})
 print("busy", flush=True)
 sys.stdin.readline()
@@ -22,7 +26,8 @@ print("runs on", flush=True)
 """
 
 
-def test_agent_that_freezes_too_late_runs_on(tmp_path: Path) -> None:
+@pytest.mark.parametrize("thread", [[], ["thread"]], ids=["could fork", "could not"])
+def test_agent_that_freezes_too_late_runs_on(tmp_path: Path, thread: list[str]) -> None:
     agent = tmp_path / "agent.py"
     agent.write_text(BUSY)
 
@@ -30,8 +35,9 @@ def test_agent_that_freezes_too_late_runs_on(tmp_path: Path) -> None:
         control, theirs = SnapshotControl.create()
         with theirs:
             process = await asyncio.create_subprocess_exec(
-                sys.executable, BOOT, str(agent), stdin=PIPE, stdout=PIPE,
-                env={**os.environ, CONTROL: str(theirs.fileno())}, pass_fds=[theirs.fileno()],
+                sys.executable, BOOT, str(agent), *thread, stdin=PIPE, stdout=PIPE,
+                env={**os.environ, "PORT": "8080", CONTROL: str(theirs.fileno())},
+                pass_fds=[theirs.fileno()], start_new_session=True,
             )  # fmt: skip
         said: list[str] = []
         busy = asyncio.Event()
