@@ -2,7 +2,9 @@
 
 import json
 import shutil
+import time
 from pathlib import Path
+from urllib.error import URLError
 from urllib.request import Request, urlopen
 
 import pytest
@@ -40,6 +42,17 @@ def project(tmp_path: Path) -> Path:
     return root
 
 
+def started_at(url: str) -> dict[str, str]:
+    """Return the answer of the server, which may still be starting."""
+    deadline = time.monotonic() + 30
+    while True:
+        try:
+            return json.load(urlopen(Request(f"{url}/start", method="POST")))
+        except URLError:
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+
+
 def test_server_that_fails_does_not_end_the_runtime(project: Path) -> None:
     server = project / "server.py"
     working = server.read_text()
@@ -53,8 +66,7 @@ def test_server_that_fails_does_not_end_the_runtime(project: Path) -> None:
         url = next(event for event in events if event["kind"] == "serving")["server"]
         events_until(process, "reloaded")  # the folder is the agent's, too
         events_until(process, "ready")
-        started = json.load(urlopen(Request(f"{url}/start", method="POST")))
-        assert started == {"runtime": runtime_status(project)["arn"]}
+        assert started_at(url) == {"runtime": runtime_status(project)["arn"]}
     assert process.returncode == ExitCode.OK
     assert sorted(path.name for path in project.iterdir()) == [
         ".voicecore", "agent.py", "requirements.txt", "server.py", "voicecore.toml",

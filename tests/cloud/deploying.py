@@ -130,8 +130,8 @@ def _find(project: Project, part: str, repository: str) -> str:
 
 
 def _tag(project: Project, part: str) -> str:
-    folder = project.root / part
-    excluded = {".env", ".venv", "__pycache__"}
+    folder = project.image_folder(part)
+    excluded = {".env", ".venv", ".voicecore", "__pycache__"}
     files = sorted(p for p in folder.rglob("*") if p.is_file() and not excluded & {*p.parts})
     content = b"".join(path.read_bytes() for path in files)
     return hashlib.sha256(content).hexdigest()[:20]

@@ -100,13 +100,12 @@ def following(line: object, tmp_path: Path) -> Following:
 
 @contextmanager
 def process(root: Path, aws: Aws, *flags: str) -> Iterator["subprocess.Popen[str]"]:
-    started = subprocess.Popen(
+    with subprocess.Popen(
         [sys.executable, "-m", "voicecore", "logs", *flags],
         cwd=root, env=os.environ | aws.environment, text=True,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-    )  # fmt: skip
-    try:
-        yield started
-    finally:
-        started.kill()
-        started.wait()
+    ) as started:  # fmt: skip
+        try:
+            yield started
+        finally:
+            started.kill()

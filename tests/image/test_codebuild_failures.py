@@ -25,27 +25,6 @@ from voicecore.image.builders.buildspec import CodeBuildInputs
 from voicecore.image.builders.codebuild_failures import RemoteBuildFailed, RemoteBuildStopped
 
 
-def test_failed_build_shows_phase_and_end_of_log(
-    service: CodeBuild, aws: Aws, inputs: CodeBuildInputs
-) -> None:
-    lines = [f"line {number}" for number in range(40)]
-    service.scripts = [
-        BuildScript("BUILD", says="exit status 2", log=[*lines, "error: gcc is missing"])
-    ]
-    progress = ProgressLog()
-    with pytest.raises(RemoteBuildFailed) as failure:
-        builder.build(aws, inputs, progress, timings=QUICK)
-    message, hint = failure.value.message, failure.value.hint or ""
-    assert "failed while building" in message
-    assert "exit status 2" in message
-    assert "error: gcc is missing" in message
-    assert "line 39" in message
-    assert "line 9\n" not in message
-    assert "aws logs tail /aws/codebuild/voicecore-my-agent-builder --log-stream-names" in hint
-    assert failure.value.exit_code is ExitCode.FAILED
-    assert any(step.note.startswith("failed") for step in progress.all if step.task == "building")
-
-
 @pytest.mark.parametrize(
     ("line", "cause", "command"),
     [

@@ -30,8 +30,6 @@ from voicecore.cloud.iam.codebuild import codebuild_statements
 from voicecore.image.builders import buildspec, codebuild_resources
 from voicecore.image.builders import codebuild as builder
 from voicecore.image.builders.buildspec import CodeBuildInputs
-from voicecore.project import aws_names
-from voicecore.project.identity import Owner
 
 
 def test_build_reports_its_phases(service: CodeBuild, aws: Aws, inputs: CodeBuildInputs) -> None:
@@ -144,19 +142,6 @@ def test_project_is_arm_privileged_and_logs_to_our_group(
     assert group["retentionInDays"] == 30
 
 
-def test_second_build_updates_all_resources(
-    service: CodeBuild, aws: Aws, inputs: CodeBuildInputs
-) -> None:
-    builder.build(aws, inputs, ProgressLog(), timings=QUICK)
-    aws.client("iam").delete_role_policy(RoleName=ROLE, PolicyName="build")
-    aws.client("s3").delete_public_access_block(Bucket=BUCKET)
-    builder.build(aws, inputs, ProgressLog(), timings=QUICK)
-    assert "UpdateProject" in service.operations
-    assert aws.client("iam").list_role_policies(RoleName=ROLE)["PolicyNames"] == ["build"]
-    assert aws.client("s3").get_public_access_block(Bucket=BUCKET)
-    assert len(service.builds) == 2
-
-
 def test_given_role_is_used_and_none_is_created(
     service: CodeBuild, aws: Aws, inputs: CodeBuildInputs
 ) -> None:
@@ -185,26 +170,6 @@ def test_source_is_build_context_and_reproducible(inputs: CodeBuildInputs) -> No
     assert modes["run.sh"] & 0o111
     assert not modes["app.py"] & 0o111
     assert modes["link"] & 0o120000 == 0o120000
-
-
-def test_remove_deletes_resources_of_one_project(
-    service: CodeBuild, aws: Aws, inputs: CodeBuildInputs
-) -> None:
-    other = replace(inputs, owner=Owner("another"))
-    builder.build(aws, inputs, ProgressLog(), timings=QUICK)
-    builder.build(aws, other, ProgressLog(), timings=QUICK)
-    assert remove_all(aws, Owner("my-agent")) == [
-        "CodeBuild project voicecore-my-agent-builder",
-        "log group /aws/codebuild/voicecore-my-agent-builder",
-        f"IAM role {ROLE}",
-        f"S3 bucket {BUCKET}",
-    ]
-    assert remove_all(aws, Owner("my-agent")) == []
-    assert [bucket["Name"] for bucket in aws.client("s3").list_buckets()["Buckets"]] == [
-        aws_names.builder_bucket_for("another", ACCOUNT, REGION)
-    ]
-    assert len(aws.client("iam").list_roles()["Roles"]) == 1
-    assert len(remove_all(aws, Owner("another"))) == 4
 
 
 def test_remove_keeps_resources_without_project_tag(

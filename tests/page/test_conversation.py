@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import signal
+import subprocess
 import wave
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -13,9 +14,19 @@ from urllib.parse import urlparse
 
 import numpy as np
 import pytest
-from playwright.sync_api import Browser, Page, Playwright, Request, Route, WebSocketRoute, expect
+from playwright.sync_api import (
+    Browser,
+    Locator,
+    Page,
+    Playwright,
+    Request,
+    Route,
+    WebSocketRoute,
+    expect,
+)
 
 from tests.e2e.conversation.conftest import SAMPLES
+from tests.page import pipecat_clients
 from tests.page.conftest import (
     ALLOW_MICROPHONE,
     TIMEOUT_MS,
@@ -35,7 +46,10 @@ LONG_STORY = "one day a man went for a walk in the hills. " * 8
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return create_project(tmp_path_factory.mktemp("page"))
+    project = create_project(tmp_path_factory.mktemp("page"))
+    with (project / "server/.env").open("a") as settings:
+        settings.write(f"\nALLOWED_ORIGINS={pipecat_clients.ORIGIN}\n")
+    return project
 
 
 @pytest.fixture(scope="module")
@@ -145,6 +159,46 @@ def test_call_over_webrtc(
     assert paths_with_invite == {"/start"}
 
 
+@pytest.fixture(scope="module")
+def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return pipecat_clients.installed(tmp_path_factory.mktemp("clients"))
+
+
+@pytest.mark.parametrize(
+    "titles",
+    [("index.html", "main.js"), ("react/index.html", "react/main.jsx")],
+    ids=["js", "react"],
+)
+def test_pipecats_own_clients_hold_a_conversation(
+    browser: Browser, site: Site, card: SoundCard, packages: Path, titles: tuple[str, str]
+) -> None:
+    """The clients of the docs, unmodified, with an invite and from another origin."""
+    page = browser.new_context().new_page()
+    page.set_default_timeout(TIMEOUT_MS)
+    pipecat_clients.serve(page, pipecat_clients.built(packages, site.url, *titles))
+    page.goto(f"{pipecat_clients.ORIGIN}/#{site.invite}")
+    page.get_by_role("button", name="Call").click()
+    transcript = page.get_by_role("list")
+    expect(transcript).to_contain_text(GREETING)
+    answered(card, transcript)
+    page.get_by_role("button", name="Hang up").click()
+    page.context.close()
+
+
+def test_pipecats_python_client_holds_a_conversation(
+    site: Site, project: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "client.py").write_text(pipecat_clients.code("client.py"))
+    key = (project / "server/.env").read_text().partition("SESSION_API_KEY=")[2].split()[0]
+    done = subprocess.run(
+        [project / "agent/.venv/bin/python", "client.py", site.url, QUESTION],
+        cwd=tmp_path, env=os.environ | {"SESSION_API_KEY": key},
+        capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert "you: What is 12 times 7?" in done.stdout, done.stderr[-3000:]
+    assert "agent: That is 84." in done.stdout
+
+
 def stopped_sessions(project: Path) -> int:
     """Return the number of sessions that the server has stopped."""
     log = next((project / ".voicecore").rglob("server.log"))
@@ -166,13 +220,17 @@ def start_call(page: Page) -> None:
 
 
 def ask(page: Page, card: SoundCard) -> None:
+    """Speak a question until the page shows the answer."""
+    answered(card, page.get_by_role("log"))
+
+
+def answered(card: SoundCard, transcript: Locator) -> None:
     """Speak a question until it is answered: on a busy machine the recognizer drops words."""
-    answer = page.get_by_role("log").locator(".agent", has_text="That is 84.")
     for timeout in (20_000, 20_000, TIMEOUT_MS):
         card.speak(QUESTION).wait()
         with suppress(AssertionError):
-            return expect(answer).to_be_visible(timeout=timeout)
-    pytest.fail(page.get_by_role("log").inner_text())
+            return expect(transcript).to_contain_text("That is 84.", timeout=timeout)
+    pytest.fail(transcript.inner_text())
 
 
 def ask_while_disconnected(page: Page, card: SoundCard, sockets: list[WebSocketRoute]) -> None:

@@ -73,15 +73,15 @@ def tiny_project(root: Path, agent: str) -> Path:
 @contextmanager
 def dev(project: Path, *arguments: str) -> Iterator[subprocess.Popen[str]]:
     """Run `voicecore dev --json` during the block; interrupt it afterwards."""
-    process = subprocess.Popen(
+    with subprocess.Popen(
         [sys.executable, "-m", "voicecore", "dev", "--json", *arguments],
         cwd=project, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
-    try:
-        yield process
-    finally:
-        process.send_signal(signal.SIGINT)
-        process.wait(60)
+    ) as process:  # fmt: skip
+        try:
+            yield process
+        finally:
+            process.send_signal(signal.SIGINT)
+            process.wait(60)
 
 
 def events_until(process: subprocess.Popen[str], *kinds: str) -> list[dict[str, Any]]:

@@ -19,7 +19,7 @@ FLOORS = [
     {"commands"},
     {"options"},
     {"talk"},
-    {"cloud", "local"},
+    {"cloud", "local", "adopt"},
     {"image"},
     {"scaffold"},
     {"aws"},

@@ -115,6 +115,10 @@ def test_packages_are_installed_outside_of_the_users_files(tmp_path: Path) -> No
         ('command = "a"\nport = 70000', "agent.port: must be a whole number"),
         ('command = "a"\nrequest_headers = "X-A"', "request_headers: must be a list"),
         ('command = "a"\nrequest_headers = ["X A"]', "'X A' is not the name of a header"),
+        (
+            'command = "a"\nrequest_headers = ["Cookie"]',
+            "'Cookie' is a header that AgentCore passes",
+        ),
         ('command = "a"\nenvironment = {PORT = "1"}', "environment.PORT: is set by"),
         ('command = "a"\nenvironment = {OPENAI_API_KEY = "x"}', "may be a secret"),
         ('command = "a"\nenvironment = {A = 1}', "agent.environment.A: must be a text"),
@@ -153,5 +157,5 @@ def test_only_an_agent_of_the_user_may_have_no_transport(tmp_path: Path) -> None
 
 def test_init_sends_to_adopt(voicecore: Voicecore, tmp_path: Path) -> None:
     result = voicecore("init", "mine", "--pipeline", "custom", "--yes")
-    assert result.exit_code == 2
+    assert result.code == 2
     assert "voicecore adopt" in result.stderr

@@ -18,6 +18,7 @@ from botocore.exceptions import (
     ClientError,
     InvalidConfigError,
     InvalidEndpointConfigurationError,
+    NoCredentialsError,
     ProfileNotFound,
 )
 from botocore.loaders import create_loader
@@ -156,6 +157,13 @@ class Aws:
             if service not in self._clients:
                 self._clients[service] = self._created(service)
             return self._clients[service]
+
+    def credentials(self) -> Any:
+        """Return the credentials, frozen. Raises NoCredentialsError."""
+        found = self._session.get_credentials()
+        if found is None:
+            raise NoCredentialsError
+        return found.get_frozen_credentials()
 
     def _created(self, service: str) -> Any:
         try:

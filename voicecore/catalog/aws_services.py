@@ -21,6 +21,10 @@ class AwsService:
     """Names that boto3 and aioboto3 know it by."""
     modules: tuple[str, ...] = ()
     """Prefixes of Python modules that call it."""
+    tcp_ports: tuple[int, ...] = (443,)
+    """TCP ports by which the agent reaches it."""
+    endpoint: str = ""
+    """Interface endpoint that leads to it from a VPC; empty if voicecore creates none."""
 
 
 def _actions(service: str, names: str) -> tuple[str, ...]:
@@ -46,12 +50,15 @@ SERVICES = {
             ("bedrock-runtime",),
             (
                 "pipecat.services.aws.llm",
+                "pipecat.services.aws.AWSBedrockLLMService",
+                "pipecat.services.aws.AWSNovaSonicLLMService",
                 "pipecat.services.aws.nova_sonic",
                 "pipecat.services.aws_nova_sonic",
                 "aws_sdk_bedrock_runtime",
                 "langchain_aws",
                 "strands",
             ),
+            endpoint="bedrock-runtime",
         ),
         AwsService(
             "bedrock-agent",
@@ -67,8 +74,11 @@ SERVICES = {
             # IAM knows no resources for them.
             _actions("transcribe", "StartStreamTranscription StartStreamTranscriptionWebSocket"),
             clients=("transcribe",),
+            tcp_ports=(443, 8443),  # 8443 is its WebSocket
+            endpoint="transcribestreaming",
             modules=(
                 "pipecat.services.aws.stt",
+                "pipecat.services.aws.AWSTranscribeSTTService",
                 "amazon_transcribe",
                 "aws_sdk_transcribe_streaming",
             ),
@@ -78,7 +88,8 @@ SERVICES = {
             "Amazon Polly",
             _actions("polly", "SynthesizeSpeech"),
             clients=("polly",),
-            modules=("pipecat.services.aws.tts",),
+            modules=("pipecat.services.aws.tts", "pipecat.services.aws.AWSPollyTTSService"),
+            endpoint="polly",
         ),
         AwsService(
             "translate",

@@ -30,6 +30,7 @@ from voicecore.options.docs import DocsOptions
 from voicecore.options.invite import InviteOptions
 from voicecore.options.logs import LogsOptions
 from voicecore.options.project.add import AddOptions
+from voicecore.options.project.adopt import AdoptOptions
 from voicecore.options.project.eject import EjectOptions
 from voicecore.options.project.init import InitOptions
 from voicecore.options.project.update import UpdateOptions
@@ -190,6 +191,14 @@ def root(
 def init(context: Context, options: InitOptions) -> ExitCode:
     """Run `voicecore init`."""
     from voicecore.commands.project.init import run
+
+    return run(context, options)
+
+
+@_command("adopt", AdoptOptions)
+def adopt(context: Context, options: AdoptOptions) -> ExitCode:
+    """Run `voicecore adopt`."""
+    from voicecore.commands.project.adopt import run
 
     return run(context, options)
 

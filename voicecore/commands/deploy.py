@@ -187,7 +187,7 @@ def _check_region(project: Project, region: str) -> None:
         "services": project.services,
         "region": region,
     }
-    for mistake in invalid_settings(answers):
+    for mistake in (each for each in invalid_settings(answers) if each.key == "region"):
         message = f"--{mistake.key} {mistake.message}"
         raise BadOption(message if message.endswith("?") else f"{message}.")
 

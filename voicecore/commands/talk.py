@@ -10,17 +10,29 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from voicecore.catalog.phones import PHONES
-from voicecore.catalog.phones.media import KEYPAD
 from voicecore.catalog.transports import BY_PHONE, TRANSPORTS
-from voicecore.catalog.turn_sources.variables import read_url
+from voicecore.commands.talk_flags import (
+    CLIENTS,
+    WEBSOCKET,
+    BadFlags,
+    check,
+    check_phone,
+    check_protocol,
+    is_direct,
+)
 from voicecore.console.command_line import typed
 from voicecore.console.context import Context
 from voicecore.console.errors import ExitCode, VoicecoreError
 from voicecore.options.talk import TalkOptions
-from voicecore.project.defaults import DEFAULT_STAGE
 from voicecore.project.project import Project, load_project
 from voicecore.talk import optional_deps
-from voicecore.talk.target import CallTarget, ServerAccess, reach_server
+from voicecore.talk.target import (
+    CallTarget,
+    ServerAccess,
+    endpoint_for,
+    reach_runtime,
+    reach_server,
+)
 
 if TYPE_CHECKING:
     import aiohttp
@@ -30,15 +42,9 @@ if TYPE_CHECKING:
     from voicecore.talk.call import LiveCall
     from voicecore.talk.channel import ChannelFactory
     from voicecore.talk.events import EndedBy
+    from voicecore.talk.transports.connection import IceOptions
     from voicecore.talk.view.keyboard import Prompt
     from voicecore.talk.view.reporter import Reporter
-
-
-class BadFlags(VoicecoreError):
-    """The flags contradict each other, or ask for something that does not exist."""
-
-    def __init__(self, message: str, hint: str | None = None) -> None:
-        super().__init__(message, hint, ExitCode.USAGE)
 
 
 class HungUpEarly(VoicecoreError):
@@ -52,8 +58,6 @@ class HungUpEarly(VoicecoreError):
         )
 
 
-_CLIENTS = tuple(name for name, transport in TRANSPORTS.items() if transport.client)
-"""Transports that `talk` speaks as a client, the preferred one first."""
 _CALLER, _CALLED = "+12025550123", "+12025550100"
 """Fictitious numbers (NANPA reserves 555-01xx): the caller's, and that of a server without one."""
 
@@ -63,21 +67,29 @@ def run(context: Context, options: TalkOptions) -> ExitCode:
     optional_deps.require_talk()
     if options.list_devices:
         return _list_devices(context, options)
-    _check(options)
+    check(options)
     project = _project(context, options)
+    check_protocol(options, _is_serverless(project))
+    named = options.transport
     options = _with_phone(options, project)
-    transport = _transport(options, project)
+    transport = WEBSOCKET if _is_serverless(project) else _transport(options, project)
 
     from voicecore.talk.audio.clips import open_clip
 
     clips = [open_clip(context.cwd / path) for path in options.input]
     with asyncio.Runner() as runner:
-        return runner.run(_call(context, replace(options, transport=transport), project, clips))
+        options = replace(options, transport=transport)
+        return runner.run(_call(context, options, project, clips, named))
 
 
 async def _call(
-    context: Context, options: TalkOptions, project: Project | None, clips: list[Clip]
+    context: Context,
+    options: TalkOptions,
+    project: Project | None,
+    clips: list[Clip],
+    named: str | None,
 ) -> ExitCode:
+    """Hold the call; `named` is the transport that the user named."""
     import aiohttp
 
     from voicecore.talk.call import LiveCall, hanging_up_on_signals
@@ -89,12 +101,16 @@ async def _call(
     audio = _prepare_audio(context, options, scripted)
     async with AsyncExitStack() as stack:
         stack.callback(_warn_of_incomplete, context, audio)
-        server = await stack.enter_async_context(reach_server(context, project, _target(options)))
         http = await stack.enter_async_context(aiohttp.ClientSession())
-        title, open_channel = _dial(context, options, http, server)
+        dialed = await _dial_others(context, options, project, http, named, stack)
+        if dialed is None:
+            target = _target(replace(options, transport=named))
+            server = await stack.enter_async_context(reach_server(context, project, target))
+            dialed = _dial(context, options, http, server)
+        title, open_channel = dialed
         typing = options.text and sys.stdin.isatty()
         reporter = Reporter(context.output, title, options.json, typing, options.show_ice)
-        transcript = PhoneTranscript if options.phone else CallTranscript
+        transcript = PhoneTranscript if _is_wordless(options) else CallTranscript
         call = reporter.call = LiveCall(open_channel, audio, reporter.show, transcript)
         stack.enter_context(hanging_up_on_signals(call))
         if reporter.drawn:
@@ -115,88 +131,13 @@ def _warn_of_incomplete(context: Context, audio: CallAudio) -> None:
         )
 
 
-# Flags
-
-
-def _check(options: TalkOptions) -> None:
-    """Raise BadFlags unless the flags go together."""
-    _check_phone(options)
-    if options.text and options.input:
-        raise BadFlags("--text types and --input speaks: choose one.")
-    if options.transport not in (None, BY_PHONE, *_CLIENTS):
-        known = ", ".join((*_CLIENTS, BY_PHONE))
-        raise BadFlags(f"`talk` does not speak {options.transport!r}; it speaks {known}.")
-    if options.url is not None and not options.url.startswith(("http://", "https://")):
-        raise BadFlags(
-            f"--url {options.url!r} is not an HTTP URL.",
-            f"Add the scheme:  voicecore talk --url http://{options.url.split('://')[-1]}",
-        )
-    written = [path for path in (options.output, options.record) if path]
-    if len({*written, *options.input}) < len(written) + len(set(options.input)):
-        raise BadFlags("--input, --output and --record need different files.")
-    if options.microphone and (options.text or options.input or options.dtmf):
-        raise BadFlags("--microphone has no effect with --text, --input or --dtmf.")
-    _check_remote(options)
-    _check_turn(options)
-
-
-def _check_remote(options: TalkOptions) -> None:
-    if options.remote and options.url:
-        raise BadFlags("--remote starts the project's own session server, --url names another.")
-    if options.arn and not options.remote:
-        raise BadFlags("--arn names an agent in AWS: add --remote.")
-    if options.stage != DEFAULT_STAGE and not options.remote:
-        raise BadFlags("--stage names an agent in AWS: add --remote.")
-
-
-def _check_turn(options: TalkOptions) -> None:
-    if (options.turn or options.relay_only) and options.transport in _CLIENTS:
-        with_turn = [transport for transport in TRANSPORTS.values() if transport.turn]
-        if options.transport not in {transport.name for transport in with_turn}:
-            titles = ", ".join(transport.title for transport in with_turn)
-            raise BadFlags(
-                f"--turn and --relay-only work only with {titles}:  --transport {with_turn[0].name}"
-            )
-    for url in options.turn:
-        if not (read := read_url(url)) or not read.relays:
-            raise BadFlags(
-                f"--turn {url!r} is not the URL of a TURN server.",
-                "One looks like turn:turn.example.com:3478?transport=udp",
-            )
-
-
-def _check_phone(options: TalkOptions) -> None:
-    if options.phone is None:
-        return
-    if options.phone not in PHONES:
-        known = ", ".join(PHONES)
-        raise BadFlags(f"{options.phone!r} is not a known phone provider; choose from {known}.")
-    if options.text:
-        raise BadFlags("--text sends text, and a phone call carries none: --dtmf presses keys.")
-    if options.remote or options.arn:
-        raise BadFlags(
-            "--phone calls a server, not an agent: the local one, or any with --url.",
-            "A deployed one:  voicecore talk --phone "
-            f"{options.phone} --url https://…, with the provider's variables in the environment",
-        )
-    if options.transport not in (None, BY_PHONE):
-        raise BadFlags(
-            f"--phone uses {BY_PHONE} and --transport uses {options.transport}: choose one."
-        )
-    if options.turn or options.relay_only:
-        raise BadFlags("--turn and --relay-only work only with WebRTC; a phone call uses no TURN.")
-    wrong = sorted(set(options.dtmf) - set(KEYPAD))
-    if wrong:
-        raise BadFlags(f"A phone has the keys {KEYPAD}, not {' '.join(wrong)}.")
-
-
 # Target of the call
 
 
 def _project(context: Context, options: TalkOptions) -> Project | None:
     """Return the project; None for a server that is called from outside of any."""
     root = (context.cwd / (options.project or "")).resolve()
-    if options.url is not None and not (root / "voicecore.toml").exists():
+    if is_direct(options) and not (root / "voicecore.toml").exists():
         return None
     return load_project(root)
 
@@ -215,7 +156,7 @@ def _target(options: TalkOptions) -> CallTarget:
 
 def _installed(transports: Sequence[str]) -> list[str]:
     """Return those of the transports that `talk` speaks with what is installed."""
-    known = [TRANSPORTS[name] for name in transports if name in _CLIENTS]
+    known = [TRANSPORTS[name] for name in transports if name in CLIENTS]
     return [t.name for t in known if t.in_talk or optional_deps.installed(t.client_library)]
 
 
@@ -226,7 +167,7 @@ def _with_phone(options: TalkOptions, project: Project | None) -> TalkOptions:
     )
     if by_phone and project and not options.phone:
         options = replace(options, phone=next(iter(project.providers), None))
-        _check_phone(options)
+        check_phone(options)
     if options.dtmf and not options.phone:
         raise BadFlags("--dtmf presses the keys of a phone: add --phone.")
     return options
@@ -234,7 +175,7 @@ def _with_phone(options: TalkOptions, project: Project | None) -> TalkOptions:
 
 def _transport(options: TalkOptions, project: Project | None) -> str:
     """Return the transport to speak: the one given, or the project's first that is installed."""
-    offered = project.transports if project else (*_CLIENTS, BY_PHONE)
+    offered = project.transports if project else (*CLIENTS, BY_PHONE)
     if options.phone:
         if BY_PHONE not in offered:
             raise BadFlags(
@@ -245,7 +186,7 @@ def _transport(options: TalkOptions, project: Project | None) -> str:
             raise _provider_missing(options.phone, project.name)
         return BY_PHONE
     chosen = options.transport or [*_installed(offered), *offered][0]
-    if project and chosen not in offered:
+    if project and chosen not in offered and not is_direct(options):
         raise BadFlags(
             f"{project.name} has no transport {chosen}.",
             f"Add it:  voicecore add {chosen}",
@@ -256,6 +197,61 @@ def _transport(options: TalkOptions, project: Project | None) -> str:
     return chosen
 
 
+def _is_serverless(project: Project | None) -> bool:
+    """Return whether the project has an agent only."""
+    return project is not None and project.server_settings is None
+
+
+def _is_wordless(options: TalkOptions) -> bool:
+    """Return whether the call carries sound only."""
+    from voicecore.talk.wire.choice import named
+
+    return bool(options.phone or (options.protocol and not named(options.protocol)().words))
+
+
+async def _dial_others(
+    context: Context,
+    options: TalkOptions,
+    project: Project | None,
+    http: aiohttp.ClientSession,
+    named: str | None,
+    stack: AsyncExitStack,
+) -> tuple[str, ChannelFactory] | None:
+    """Return title and channel factory of an agent without our session server, or None.
+
+    What is started for it ends with `stack`.
+    """
+    if options.phone or not (is_direct(options) or _is_serverless(project)):
+        return None
+    from voicecore.aws.login import AwsLogin
+    from voicecore.talk.agents import reach
+
+    ice = _ice(context, options)
+    speaking = reach.Speaking(http, named, options.protocol or "", ice)
+    if project and not is_direct(options):
+        reached = reach_runtime(context, project, _target(replace(options, transport=named)))
+        title, source = await stack.enter_async_context(reached)
+        agent = reach.by_source(title, source, speaking)
+    elif options.arn:
+        endpoint = endpoint_for(project, options.arn, "DEFAULT") if project else "DEFAULT"
+        login = AwsLogin(can_ask=context.interactive)
+        again = typed("talk", replace(options, transport=named))
+        agent = await reach.by_arn(options.arn, endpoint, speaking, login, again)
+    else:
+        agent = await reach.by_url(str(options.url), speaking)
+    return (agent.title, agent.open_channel) if agent else None
+
+
+def _ice(context: Context, options: TalkOptions) -> IceOptions:
+    from voicecore.talk.session_client import IceServer
+    from voicecore.talk.transports.connection import IceOptions
+
+    login = (context.env.get(f"ICE_SERVER_{part}", "") for part in ("USERNAME", "CREDENTIAL"))
+    return IceOptions(
+        options.relay_only, (IceServer(options.turn, *login),) if options.turn else ()
+    )
+
+
 def _dial(
     context: Context, options: TalkOptions, http: aiohttp.ClientSession, server: ServerAccess
 ) -> tuple[str, ChannelFactory]:
@@ -264,12 +260,9 @@ def _dial(
         return _phone_channel(context, options.phone, http, server)
     client = optional_deps.load(TRANSPORTS[str(options.transport)].client)
 
-    from voicecore.talk.session_client import IceServer
-    from voicecore.talk.transports.connection import ClientSetup, IceOptions
+    from voicecore.talk.transports.connection import ClientSetup
 
-    login = (context.env.get(f"ICE_SERVER_{part}", "") for part in ("USERNAME", "CREDENTIAL"))
-    turn = (IceServer(options.turn, *login),) if options.turn else ()
-    ice = IceOptions(options.relay_only, turn)
+    ice = _ice(context, options)
     setup = ClientSetup(http, server.url, server.key, server.stream_seconds, ice)
     return server.title, client.channel_for(setup)
 

@@ -165,7 +165,13 @@ def _push(plan: BuildPlan, target: Reference, built: FinishedBuild) -> str:
 
 
 def write_sbom(plan: BuildPlan, digest: str, path: Path, env: Mapping[str, str]) -> None:
-    """Write the image's SBOM to `path` as CycloneDX JSON. Raises ExportFailed."""
+    """Write the image's SBOM to `path` as CycloneDX JSON. Raises CannotBuild and ExportFailed."""
+    if plan.own:
+        raise CannotBuild(
+            "An SBOM is made from agent/uv.lock, and your own Dockerfile installs by itself.",
+            "Make it from the image, for example:  docker sbom IMAGE",
+            ExitCode.USAGE,
+        )
     document = sbom.document(
         sbom.export(plan.folder, env),
         plan.lock,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from voicecore.aws.login import AwsLogin
 from voicecore.console.context import Context
@@ -81,5 +81,7 @@ class PartImages:
         if not image.plan.pushed_digest:
             with local_docker(self.builder, False, self.context.env) as docker:
                 choice = choose_builder(self.builder, docker)
+            if image.plan.own and choice.problem and not self.builder:
+                return replace(image, note=f"{choice.problem.message} {IN_AWS}")
             require_buildable(image.plan, choice, self.context.env)
         return image

@@ -16,10 +16,22 @@ from voicecore.aws.login import AwsLogin
 from voicecore.console.errors import ExitCode, VoicecoreError
 from voicecore.image.builders.host_packages import HostPackages, install_here
 from voicecore.image.cache_folders import bases_folder, blobs_folder, locks_folder
-from voicecore.image.inputs import base_image, dockerfile, fingerprint, lockfile
-from voicecore.image.inputs.build_context import ContextFile, context_files, sources_of
+from voicecore.image.inputs import (
+    base_image,
+    dockerfile,
+    fingerprint,
+    lockfile,
+    own_dockerfile,
+)
+from voicecore.image.inputs.build_context import (
+    NEVER_SENT,
+    ContextFile,
+    context_files,
+    file_from_outside,
+    sources_of,
+)
 from voicecore.image.inputs.git import git
-from voicecore.image.inputs.locked_packages import InstallTarget, has_folders
+from voicecore.image.inputs.locked_packages import InstallTarget, has_folders, without_wheel
 from voicecore.image.inputs.secret_scan import require_no_secrets
 from voicecore.image.model import BaseImage
 from voicecore.image.registry.client import Repository
@@ -58,11 +70,18 @@ class BuildPlan:
     pins_base: bool
     """True when the Dockerfile names its base without a digest."""
     logins: RegistryLogins = field(repr=False, compare=False)
+    compiles: bool = False
+    """True when a package has no wheel, so that the builder must compile it."""
 
     @property
     def folder(self) -> Path:
         """Folder of the build context."""
-        return self.project.root / self.part
+        return self.project.image_folder(self.part)
+
+    @property
+    def own(self) -> bool:
+        """True when the Dockerfile is the user's own: nothing is known of how it installs."""
+        return self.part == AGENT and not self.project.generated
 
     @property
     def sources(self) -> dict[str, Path]:
@@ -107,18 +126,29 @@ def plan_build(
     A package without a wheel is an error unless the builder `compiles`. Writes uv.lock if it is
     missing. Raises the errors of lockfile, files, Dockerfile, base and registry.
     """
-    folder = project.root / part
     target = _untagged(repository) if repository else None
+    logins = RegistryLogins(login)
+    if part == AGENT and not project.generated:
+        plan = _plan_own(project, compiles, env, logins)
+    else:
+        plan = _plan_generated(project, part, compiles, env, logins)
+    return with_repository(plan, target.name) if target else plan
+
+
+def _plan_generated(
+    project: Project, part: str, compiles: bool, env: Mapping[str, str], logins: RegistryLogins
+) -> BuildPlan:
+    """Plan the image of a part by its generated Dockerfile."""
+    folder = project.image_folder(part)
     found = context_files(folder)
     text = dockerfile.read(folder)
     base_name = dockerfile.base_of(text)
-    logins = RegistryLogins(login)
     base = asyncio.run(base_image.resolve(base_name, bases_folder(env), logins))
     text = dockerfile.with_base(text, base.reference)
     locked = _check_lock(folder, base, compiles, env)
     files = _with_packages(folder, found, locked, text, base, env)
     tag = fingerprint.fingerprint(files, base.digest)
-    plan = BuildPlan(
+    return BuildPlan(
         project=project,
         part=part,
         dockerfile=text,
@@ -132,8 +162,44 @@ def plan_build(
         lock_created=locked.created,
         pins_base=base_name != base.reference,
         logins=logins,
+        compiles=bool(without_wheel(locked.content, install_target(base))),
     )
-    return with_repository(plan, target.name) if target else plan
+
+
+def _plan_own(
+    project: Project, compiles: bool, env: Mapping[str, str], logins: RegistryLogins
+) -> BuildPlan:
+    """Plan the image of an adopted agent, by a Dockerfile that stays as it is."""
+    folder = project.image_folder(AGENT)
+    text = own_dockerfile.read(folder, project.root)
+    found = context_files(folder, NEVER_SENT)
+    listed = project.agent_program.requirements
+    if listed:
+        found = sorted([*found, *file_from_outside(folder, listed)], key=lambda file: file.path)
+    secrets = dotenv_of(project.agent)
+    require_no_secrets(folder, [file.path for file in found], secrets, sources_of(found))
+    name = dockerfile.final_base(text)
+    base = asyncio.run(base_image.resolve(name, bases_folder(env), logins))
+    missing = own_dockerfile.without_wheel(text, listed, env)
+    if missing and not compiles:
+        raise missing
+    tag = fingerprint.fingerprint(found, base.digest)
+    return BuildPlan(
+        project=project,
+        part=AGENT,
+        dockerfile=text,
+        base=base,
+        files=tuple(found),
+        tag=tag,
+        labels=_labels_of(project, AGENT, base, tag, env),
+        target=None,
+        pushed_digest="",
+        lock={},
+        lock_created="",
+        pins_base=False,
+        logins=logins,
+        compiles=bool(missing),
+    )
 
 
 def _untagged(repository: str) -> Reference:
@@ -183,14 +249,15 @@ def python_of(base: BaseImage) -> tuple[int, int]:
 def _labels_of(
     project: Project, part: str, base: BaseImage, tag: str, env: Mapping[str, str]
 ) -> dict[str, str]:
-    folder = project.root / part
+    folder = project.image_folder(part)
     name = project.name if part == AGENT else f"{project.name}-{part}"
     return fingerprint.labels(name, version_of(folder), _revision_of(folder, env), base, tag)
 
 
 def version_of(folder: Path) -> str:
     """Return the version in the folder's pyproject.toml; empty if there is none."""
-    settings = tomllib.loads((folder / "pyproject.toml").read_text(encoding="utf-8-sig"))
+    path = folder / "pyproject.toml"
+    settings = tomllib.loads(path.read_text(encoding="utf-8-sig")) if path.exists() else {}
     return str(settings.get("project", {}).get("version", ""))
 
 

@@ -55,4 +55,3 @@ TRACE_HEADER_MAX = {
 }
 # runtime-header-allowlist
 HEADER_VALUE_MAX = 4096
-ALLOWLIST_NAMES_MAX = 20

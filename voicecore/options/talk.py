@@ -20,8 +20,9 @@ class TalkOptions:
     """Talk to the agent from this terminal.
 
     Starts `voicecore dev` if none is running. Connects as a deployed client does: through the
-    session server, then over a presigned WebSocket URL or WebRTC. Use a headset, or rely on the
-    echo canceller. Speak over the agent and it stops. Ctrl-C hangs up.
+    session server, then over a presigned WebSocket URL or WebRTC. With --url or --arn, talks to
+    agents that voicecore did not make. Use a headset, or rely on the echo canceller. Speak over
+    the agent and it stops. Ctrl-C hangs up.
 
     \b
     Examples:
@@ -30,6 +31,8 @@ class TalkOptions:
       voicecore talk --input question.wav --record conversation.wav
       voicecore talk --remote --stage prod
       voicecore talk --phone twilio --dtmf 12#
+      voicecore talk --url http://localhost:7860
+      voicecore talk --url ws://localhost:8080/ws --protocol sonic
       voicecore talk --list-devices
     """
 
@@ -57,10 +60,28 @@ class TalkOptions:
         DEFAULT_STAGE
     )
     arn: Annotated[
-        str | None, Option("ARN of the runtime to call, with --remote.", metavar="ARN")
+        str | None,
+        Option(
+            "ARN of the runtime to call: with --remote through the project's session server, else "
+            "by URLs that this command signs.",
+            metavar="ARN",
+        ),
     ] = None
     url: Annotated[
-        str | None, Option("URL of a session server that is already running.", metavar="URL")
+        str | None,
+        Option(
+            "URL of what to call: a session server, a Pipecat bot, an agent's container, or a "
+            "WebSocket.",
+            metavar="URL",
+        ),
+    ] = None
+    protocol: Annotated[
+        str | None,
+        Option(
+            "Protocol of an agent called by --url or --arn: pipecat, rtvi, strands, sonic, pcm or "
+            "pcm:RATE.  [default: as the agent begins, else pipecat]",
+            metavar="NAME",
+        ),
     ] = None
     api_key_env: ApiKeyVariable = "SESSION_API_KEY"
     transport: Annotated[

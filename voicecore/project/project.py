@@ -181,6 +181,12 @@ class Project:
         """Folder of the session server, which clients connect to."""
         return self.root / (self.server_settings.folder if self.server_settings else SERVER)
 
+    def image_folder(self, part: str) -> Path:
+        """Return the build context of a part's image: its folder, or the one with a Dockerfile."""
+        folder = self.agent if part == AGENT else self.server
+        own = part == AGENT and not self.generated
+        return self.root if own and not (folder / "Dockerfile").exists() else folder
+
     @property
     def agent_program(self) -> Program:
         """How the agent is started on this machine."""

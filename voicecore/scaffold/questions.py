@@ -42,6 +42,17 @@ def ask_name(taken: Callable[[str], bool]) -> str:
     return answer_to(questionary.text("Project name:", default=DEFAULT_NAME, validate=check))
 
 
+def ask_project_name(default: str) -> str:
+    """Ask for the name of a project in a folder that exists."""
+    import questionary
+
+    def check(text: str) -> bool | str:
+        problems = aws_names.name_problems(text)
+        return f"{text!r} is not valid: {problems[0]}" if problems else True
+
+    return answer_to(questionary.text("Project name:", default=default, validate=check))
+
+
 def ask_transports() -> list[str]:
     """Ask for one or more transports, and show the trade-offs."""
     import questionary

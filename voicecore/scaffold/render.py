@@ -6,8 +6,9 @@ import json
 import secrets
 import shutil
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,7 +23,7 @@ from voicecore.project import identity
 from voicecore.project.no_links import refuse_links, within
 
 if TYPE_CHECKING:
-    from jinja2 import Environment
+    from jinja2 import Environment, Template
 
     from voicecore.project.project import Project
 
@@ -82,7 +83,6 @@ def render(answers: Answers, session_api_key: str, project_id: str = "") -> File
     layer goes to both agent/ and server/, which share no code at run time; `part` tells a template
     which of them it is for.
     """
-    engine = _engine()
     variables = _variables(answers, session_api_key) | {
         "id_line": identity.line_of(project_id) if project_id else ""
     }
@@ -92,7 +92,7 @@ def render(answers: Answers, session_api_key: str, project_id: str = "") -> File
             content = path.read_bytes()
             if path.suffix == ".copy":
                 content = (_PACKAGE / content.decode().strip()).read_bytes()
-            template = engine.from_string(content.decode()) if path.suffix == ".jinja" else None
+            template = _template(content.decode()) if path.suffix == ".jinja" else None
             for name in _destinations(path.relative_to(layer)):
                 part = name.partition("/")[0]
                 files[name] = (
@@ -109,10 +109,16 @@ def ejected(part: str) -> Files:
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files_in(folder)}
 
 
+def adopted(name: str, variables: Mapping[str, object]) -> bytes:
+    """Return a file that `adopt` adds to an agent of the user's own."""
+    path = templates() / "_adopted" / f"{name}.jinja"
+    return _engine().from_string(path.read_text(encoding="utf-8")).render(variables).encode()
+
+
 def dockerfile_of(part: str) -> str:
     """Return the Dockerfile of the agent or the server, which is the same in every project."""
     path = templates() / "_shared" / "common" / "Dockerfile.jinja"
-    return _engine().from_string(path.read_text(encoding="utf-8")).render(part=part)
+    return _template(path.read_text(encoding="utf-8")).render(part=part)
 
 
 def _layers(answers: Answers) -> list[Path]:
@@ -128,6 +134,13 @@ def _layers(answers: Answers) -> list[Path]:
     ]
 
 
+@cache
+def _template(source: str) -> Template:
+    """Return the compiled template: `add` and `update` render a project more than once."""
+    return _engine().from_string(source)
+
+
+@cache
 def _engine() -> Environment:
     from jinja2 import Environment, StrictUndefined
 

@@ -18,6 +18,8 @@ class Connected:
 
     resumed: bool
     """True when this connection replaces another."""
+    reports: bool = True
+    """False if the agent does not report what it hears."""
 
 
 @dataclass(frozen=True)

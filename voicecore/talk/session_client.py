@@ -107,6 +107,9 @@ class SessionClient:
     `grants`: fields of the server's answer, one of which must be there to open a connection.
     """
 
+    is_ours = is_aws = True
+    advice = AGENT_REPORTS
+
     def __init__(
         self,
         http: aiohttp.ClientSession,
@@ -159,7 +162,7 @@ class SessionClient:
                 f"Is it the server of a voicecore project with the transport {self._transport}?",
             )
         try:
-            return _session_in(body)
+            return session_in(body)
         except ValueError as error:
             raise SessionRefused(
                 f"The answer of the session server at {self.url} is malformed: {error}.",
@@ -229,7 +232,7 @@ def _owner(session: StartedSession) -> dict[str, str]:
     return {"X-Session-Token": session.token}
 
 
-def _session_in(body: Mapping[str, Any]) -> StartedSession:
+def session_in(body: Mapping[str, Any]) -> StartedSession:
     """Return the session in an answer to /start. Raises ValueError with what is wrong."""
     session, token = str(body["sessionId"]), str(body.get("token", ""))
     for field, text in (("sessionId", session), ("token", token)):

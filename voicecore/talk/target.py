@@ -22,6 +22,7 @@ from voicecore.project.version import tell_version
 if TYPE_CHECKING:
     from voicecore.aws.login import AwsLogin
     from voicecore.local.processes.dev_state import DevState
+    from voicecore.talk.agents.source import SessionSource
 
 
 class MissingKey(VoicecoreError):
@@ -42,10 +43,6 @@ class AgentNotDeployed(VoicecoreError):
 
 class AgentNotStarted(VoicecoreError):
     """The `voicecore dev` started for this call ended before its agent was ready."""
-
-
-class BadArn(VoicecoreError):
-    """The ARN is not that of an AgentCore runtime."""
 
 
 @dataclass(frozen=True)
@@ -99,6 +96,38 @@ async def reach_server(
         async with _local_agent(context, project) as dev:
             title = f"{project.name} · local"
             yield ServerAccess(dev.server, key, dev.stream_seconds, title, dev.phone)
+
+
+@asynccontextmanager
+async def reach_runtime(
+    context: Context, project: Project, target: CallTarget
+) -> AsyncGenerator[tuple[str, SessionSource]]:
+    """Keep the runtime of a project without a session server reachable while the block runs.
+
+    Yields the title of a call and the runtime's sessions. Raises what starting it may raise.
+    """
+    from voicecore.aws.errors import translated_errors
+    from voicecore.aws.login import AwsLogin
+    from voicecore.aws.runtime_sessions import sessions_at, sessions_in
+    from voicecore.talk.agents.runtime import SignedRuntime, read_arn
+
+    again = target.again
+    tell_version(context.output, project.name, project.version)
+    warn_of_foreign_code(context.output, context.env, project.root)
+    if not target.remote:
+        async with _local_agent(context, project) as dev:
+            keys = dev.access_key_id, dev.secret_access_key
+            sessions = sessions_at(dev.runtime, dev.region, *keys, dev.arn)
+            yield f"{project.name} · local", SignedRuntime(sessions, again)
+        return
+    login = AwsLogin(can_ask=context.interactive)
+    arn = target.arn or await asyncio.to_thread(deployed_arn, project, login, target)
+    runtime = read_arn(arn)
+    with translated_errors(again):
+        aws = await asyncio.to_thread(login.open, runtime.region)
+        endpoint = runtime.endpoint or endpoint_for(project, runtime.text, "DEFAULT")
+        sessions = sessions_in(aws, runtime.text, endpoint)
+    yield f"{project.name} · AWS", SignedRuntime(sessions, again)
 
 
 def _key(env: Mapping[str, str], target: CallTarget, project: Project | None) -> str:
@@ -265,6 +294,7 @@ async def _remote_env(context: Context, project: Project, target: CallTarget) ->
     from voicecore.aws.login import AwsLogin
     from voicecore.cloud.stacks import turn_channels
     from voicecore.cloud.stacks.deployment import deployment_of
+    from voicecore.talk.agents.runtime import read_arn
 
     login = AwsLogin(can_ask=context.interactive)
     with translated_errors(target.again):
@@ -276,21 +306,16 @@ async def _remote_env(context: Context, project: Project, target: CallTarget) ->
     if not arn:
         with context.output.step("Looking for the agent in AWS"):
             arn = await asyncio.to_thread(deployed_arn, project, login, target)
-    parts = arn.split(":")
-    if len(parts) != 6 or parts[2] != "bedrock-agentcore":
-        raise BadArn(
-            f"{arn!r} is not the ARN of an AgentCore runtime.",
-            "One looks like arn:aws:bedrock-agentcore:REGION:ACCOUNT:runtime/NAME-ID",
-            ExitCode.USAGE,
-        )
+    runtime = read_arn(arn)
     # An ARN may be of any agent, whose TURN channels have other names.
     relays = (
         {} if target.arn else turn_channels.turn_variables(deployment_of(project, target.stage))
     )
     own = {
-        "AGENT_RUNTIME_ARN": arn,
-        "AGENT_ENDPOINT": endpoint_for(project, arn, stored.get("AGENT_ENDPOINT", "DEFAULT")),
-        "AWS_REGION": parts[3],
+        "AGENT_RUNTIME_ARN": runtime.text,
+        "AGENT_ENDPOINT": runtime.endpoint
+        or endpoint_for(project, runtime.text, stored.get("AGENT_ENDPOINT", "DEFAULT")),
+        "AWS_REGION": runtime.region,
     }
     return {**without_ours(context.env), **login.for_child(), **relays, **stored, **own}
 

@@ -124,7 +124,7 @@ class TurnTracker:
     def why_silent(self) -> str:
         """Return in a sentence how far the agent got with what waits for an answer."""
         if not self._reports:
-            return "A telephone does not tell what it heard."
+            return "It does not tell what it heard."
         if self._tools:
             return "One of its tools still runs."
         if self._understood:
@@ -196,8 +196,10 @@ class TurnTracker:
         """Take in what the agent reports."""
         self._active_at = at
         match event:
-            case Connected():
+            case Connected(_, reports):
                 self.connected = True
+                if not reports:
+                    self._reports, self._noticed = False, True
             case Disconnected():
                 self._repeats = self.answering
                 self.connected = self.user_speaking = False

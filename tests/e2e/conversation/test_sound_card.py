@@ -59,5 +59,5 @@ def test_user_who_interrupts_the_agent_is_answered(project: Path, tmp_path: Path
             assert answer["text"].startswith("It is ") and not answer["interrupted"]
         finally:
             talk.send_signal(signal.SIGINT)
-            talk.wait(30)
+            talk.communicate(timeout=60)
         assert talk.returncode == ExitCode.OK

@@ -15,7 +15,7 @@ import botocore.session
 from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 from botocore.config import Config
 
-from tests.standins.aws.http.operations import Request, Response
+from tests.standins.aws.http.operations import LOADER, Request, Response
 
 Handle = Callable[[Request], Response | None]
 
@@ -56,6 +56,7 @@ def _session() -> botocore.session.Session:
     # Without configuration: the environment of the tests must not affect the stand-in.
     session = botocore.session.Session({"config_file": (None, None, os.devnull, None)})
     session.set_config_variable("ignore_configured_endpoint_urls", True)
+    session.register_component("data_loader", LOADER)
     return session
 
 

@@ -82,6 +82,10 @@ PLANTED: dict[str, tuple[str, str | bytes]] = {
     ),
     "certificate and unknown part": ("tls.pem", pem("CERTIFICATE") + pem("SECRET PART")),
     "certificate and key by another name": ("tls.crt", pem("CERTIFICATE") + pem(PRIVATE)),
+    "pwd": ("bot.py", f'db_pwd = "{MIXED}"'),
+    "authorization": ("bot.py", f'proxyAuthorization = "{MIXED}"'),
+    "credential": ("bot.py", f'credential="{MIXED}"'),
+    "pem without a label": ("tls.pem", "MIIEvQIBADANBgkqhkiG9w0BAQEFAASC"),
     "discord": ("bot.py", f"M{random_text(23)}.{random_text(6)}.{random_text(27)}"),
     "telegram": ("bot.py", f"12345678:AA{random_text(33)}"),
 }  # fmt: skip
@@ -128,6 +132,12 @@ HARMLESS = [
 @pytest.mark.parametrize("content", HARMLESS)
 def test_harmless_name_is_ignored(content: str, tmp_path: Path) -> None:
     assert find_secrets(tmp_path, [write(tmp_path, "bot.py", content)], {}) == []
+
+
+def test_link_with_the_name_of_a_key_is_found(tmp_path: Path) -> None:
+    write(tmp_path, "ca.txt", pem("CERTIFICATE"))
+    (tmp_path / "key.pem").symlink_to("ca.txt")  # an image gets what it leads to there
+    assert find_secrets(tmp_path, ["key.pem"], {})
 
 
 def test_public_certificates_are_allowed(tmp_path: Path) -> None:

@@ -1,5 +1,7 @@
 """Paths, session IDs and headers, as AgentCore parses and filters them."""
 
+from urllib.parse import quote
+
 import pytest
 from bedrock_agentcore.runtime.models import RESTRICTED_HEADERS
 
@@ -220,3 +222,10 @@ def test_allowlist_refuses_the_headers_that_the_sdk_refuses() -> None:
         check_allowlist([name.title() for name in sorted(RESTRICTED_HEADERS)])
     for name in RESTRICTED_HEADERS:
         assert f" {name}," in refused.value.message.replace(".", ",")
+
+
+def test_empty_parameter_is_not_a_missing_one() -> None:
+    target = parse_target("GET", f"/runtimes/{quote(ARN, safe='')}/ws", "qualifier=", "0" * 12)
+    assert isinstance(target, RequestTarget) and target.qualifier == ""
+    headers = agent_headers({}, f"{CUSTOM}Plan=", (f"{CUSTOM}plan".lower(),), "s", "r")
+    assert isinstance(headers, dict) and headers[f"{CUSTOM}plan".lower()] == ""

@@ -93,6 +93,39 @@ async def test_session_that_ends_takes_no_request_and_no_second_stop() -> None:
     await table.close()
 
 
+class SlowToStop(AgentDouble):
+    """An agent that is still there for a while after its end was noticed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stopping, self.gone = asyncio.Event(), asyncio.Event()
+
+    async def crash(self) -> AgentCrashed:
+        return AgentCrashed("The agent ended with exit code 1")
+
+    async def stop(self, grace: float) -> None:
+        await super().stop(grace)
+        self.stopping.set()
+        await self.gone.wait()
+
+
+@in_loop
+async def test_session_whose_agent_crashed_takes_no_request_until_it_is_gone() -> None:
+    agent = SlowToStop()
+    agent.health.set_result(None)
+    table = make_table([], agent)
+    await table.obtain("one")
+    agent.exited.set_result(1)
+    await agent.stopping.wait()
+    assert [status.state for status in table.status()] == ["Stopping"]
+    with pytest.raises(RequestRefused) as raised:
+        await table.obtain("one")
+    assert raised.value.error.status == 409
+    agent.gone.set()
+    await table.close()
+    assert table.status() == ()
+
+
 @in_loop
 async def test_stopping_runtime_starts_no_session() -> None:
     agents = AgentDouble(), AgentDouble()

@@ -43,7 +43,7 @@ def test_remote_needs_credentials(
     result = voicecore("talk", "--text", "--remote", cwd=project)
     assert result.code == 5
     assert "No AWS credentials were found" in result.stderr
-    assert "voicecore talk --remote" in result.stderr
+    assert "voicecore talk --text --remote\n" in result.stderr
 
 
 def test_rejects_arn_of_another_service(voicecore: Voicecore, project: Path) -> None:

@@ -92,6 +92,7 @@ def cost_per_minute(
     items = [CostItem("AgentCore Runtime", compute)]
     services = _services_per_minute()
     items += [CostItem(used.title, services.get(used.name)) for used in deployment.uses]
+    items += [CostItem(used.title, None) for used in deployment.own_uses]
     if deployment.needs_turn:
         relays = _RELAYS_PER_CALL * _dollars("turn")
         items.append(CostItem("TURN", relays if deployment.uses_kvs else None))

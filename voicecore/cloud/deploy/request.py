@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 from voicecore.catalog.platforms import V1, V2, V2_REGIONS
 from voicecore.cloud.deploy.parts.server_state import DesiredServer, desired_server
 from voicecore.cloud.stacks import turn_channels
 from voicecore.cloud.stacks.deployment import Deployment
-from voicecore.cloud.stacks.env_split import Environment, split_agent_env
+from voicecore.cloud.stacks.env_split import SECRET_VARIABLE, Environment, split_agent_env
 from voicecore.project.dotenv import dotenv_of
 from voicecore.project.project import Project
 from voicecore.project.settings.network import PUBLIC, VPC
+from voicecore.project.settings.programs import AGENT
 
 
 @dataclass(frozen=True)
@@ -38,7 +41,14 @@ def request_for(
     Raises BadEnvironment, NoRelay and CannotDeployServer for what the files do not allow.
     """
     variables = dotenv_of(project.agent)
-    environment = split_agent_env(variables, deployment.stage.region, deployment.uses)
+    file = os.path.relpath(project.agent / ".env", project.root)
+    given = split_agent_env(variables, deployment.stage.region, deployment.uses, file)
+    open_ones = {
+        name: value
+        for name, value in project.agent_settings.environment.items()
+        if name not in given.secret
+    }
+    environment = replace(given, plain=open_ones | dict(given.plain))
     limits = turn_channels.require_relay(deployment, variables)
     return DeployRequest(
         project,
@@ -52,6 +62,7 @@ def request_for(
             *limits,
             *_other_models(project, deployment),
             *_missing_keys(project, deployment, variables),
+            *_unread_keys(project, environment),
         ),
     )
 
@@ -75,14 +86,33 @@ def _platform_warning(deployment: Deployment) -> Iterator[str]:
 
 def _other_models(project: Project, deployment: Deployment) -> Iterator[str]:
     """Yield warnings for models that the role allows and that the agent's code does not name."""
-    modules = (path for part in ("", "internal") for path in (project.agent / part).glob("*.py"))
-    code = "\n".join(path.read_text(encoding="utf-8", errors="replace") for path in modules)
+    code = _code_in(project.agent)
     for variable, model in deployment.model_variables.items():
         if variable not in code and model not in code:
             yield (
                 f"agent/ names neither {variable} nor {model}, the model in [services] of "
                 "voicecore.toml. The role allows that one alone, so AWS would deny another."
             )
+
+
+def _unread_keys(project: Project, environment: Environment) -> Iterator[str]:
+    """Yield a warning if an adopted agent does not read the secret that its keys are in."""
+    names = ", ".join(environment.secret)
+    folder = project.image_folder(AGENT)
+    if names and not project.generated and SECRET_VARIABLE not in _code_in(folder, project.agent):
+        yield (
+            f"In AWS, {names} are in the secret that the variable {SECRET_VARIABLE} names, and the "
+            "agent does not read it. To have it started with them, run:  "
+            f"voicecore adopt {project.root} --force --add keys"
+        )
+
+
+def _code_in(*folders: Path) -> str:
+    """Return the code of the folders, and of what a generated agent has in internal/."""
+    modules = (
+        path for each in folders for part in ("", "internal") for path in (each / part).glob("*.py")
+    )
+    return "\n".join(path.read_text(encoding="utf-8", errors="replace") for path in modules)
 
 
 def _missing_keys(

@@ -56,6 +56,14 @@ def execution_role_statements(deployment: Deployment, secret: Any = None) -> lis
             statements.append(_model_statement(service.model, deployment.stage.region))
         elif service.name in _AWS_SERVICES:
             statements.append(_AWS_SERVICES[service.name])
+    statements += [
+        Statement(
+            f"Uses{''.join(part.title() for part in service.name.split('-'))}",
+            service.actions,
+            tuple(sub(arn) for arn in service.resources) if service.resources != ("*",) else ("*",),
+        )
+        for service in deployment.own_uses
+    ]
     # The agent stops its own session after its last call, and one that it was started for after the
     # session's end.
     runtimes = arn("bedrock-agentcore", f"runtime/{deployment.runtime_name}-*")

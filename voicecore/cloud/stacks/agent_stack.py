@@ -18,7 +18,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from voicecore.catalog import platforms
-from voicecore.catalog.transports.record import HEADERS
 from voicecore.cloud.iam.execution_role import execution_role_statements, execution_role_trust
 from voicecore.cloud.iam.role import role_resource
 from voicecore.cloud.stacks import env_split, turn_channels, versions
@@ -199,7 +198,7 @@ def _runtime(deployment: Deployment, env: Environment, history: Sequence[Version
             "IdleRuntimeSessionTimeout": deployment.stage.idle_timeout,
             "MaxLifetime": deployment.stage.max_lifetime,
         },
-        "RequestHeaderConfiguration": {"RequestHeaderAllowlist": list(HEADERS)},
+        "RequestHeaderConfiguration": {"RequestHeaderAllowlist": list(deployment.request_headers)},
         "EnvironmentVariables": _variables(deployment, env),
     }
     if history:

@@ -6,13 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from voicecore import __version__
+from voicecore.catalog.aws_services import SERVICES, AwsService
 from voicecore.catalog.endpoints import internet_needs
 from voicecore.catalog.phones import PHONES
 from voicecore.catalog.phones.record import Phone
 from voicecore.catalog.pipelines import PIPELINES
 from voicecore.catalog.pipelines.record import Pipeline, Service, model_variables, used_by
 from voicecore.catalog.transports import TRANSPORTS
-from voicecore.catalog.transports.record import Transport
+from voicecore.catalog.transports.record import HEADERS, Transport
 from voicecore.catalog.turn_sources import KVS
 from voicecore.project import aws_names
 from voicecore.project.defaults import DEFAULT_STAGE
@@ -40,6 +41,10 @@ class Deployment:
     """The project's ID; empty for a project that has none yet."""
     traced: bool = False
     """True when the agent sends traces to X-Ray."""
+    own_uses: tuple[AwsService, ...] = ()
+    """AWS services that [agent] lists besides those of the pipeline."""
+    request_headers: tuple[str, ...] = HEADERS
+    """Headers of a caller's request that reach the agent."""
     shared: AccountRules = field(default_factory=AccountRules)
     """Rules of the account's administrator for what stages share."""
 
@@ -118,5 +123,7 @@ def deployment_of(project: Project, stage: str = DEFAULT_STAGE) -> Deployment:
         phones=tuple(PHONES[name] for name in project.providers),
         id=project.id,
         traced=project.traced,
+        own_uses=tuple(SERVICES[name] for name in project.agent_settings.uses),
+        request_headers=(*HEADERS, *project.agent_settings.request_headers),
         shared=project.rules,
     )

@@ -51,7 +51,7 @@ class BadEnvironment(VoicecoreError):
     """An .env file has variables that cannot be deployed."""
 
     def __init__(self, mistakes: list[str], file: str = "agent/.env") -> None:
-        server = "" if file.startswith("agent") else " --server"
+        server = " --server" if file.startswith("server") else ""
         super().__init__(
             f"{file} cannot be deployed:\n  " + "\n  ".join(mistakes),
             f"Fix {file} and deploy again:  voicecore deploy{server}",
@@ -70,9 +70,12 @@ class Environment:
 
 
 def split_agent_env(
-    values: Mapping[str, str], region: str, uses: Iterable[Service] = ()
+    values: Mapping[str, str],
+    region: str,
+    uses: Iterable[Service] = (),
+    file: str = "agent/.env",
 ) -> Environment:
-    """Return the variables of agent/.env for a stage in `region`, without empty ones.
+    """Return the variables of `file` for a stage in `region`, without empty ones.
 
     `uses` are the services whose keys are required. Raises BadEnvironment, which names every
     mistake but shows no value.
@@ -84,7 +87,7 @@ def split_agent_env(
         if service.key and service.key not in given
     ]
     if mistakes := [*_mistakes_in(given, region), *missing]:
-        raise BadEnvironment(mistakes)
+        raise BadEnvironment(mistakes, file)
     kept = {name: value for name, value in given.items() if name not in _REGIONS}
     return Environment(
         plain={name: value for name, value in kept.items() if name in PLAIN},

@@ -67,7 +67,8 @@ def required_egress(deployment: Deployment) -> tuple[Egress, ...]:
 
     DNS is not included: security groups do not apply to a VPC's resolver.
     """
-    tcp = {port for service in deployment.uses for port in service.tcp_ports} | {443}
+    used = (*deployment.uses, *deployment.own_uses)
+    tcp = {port for service in used for port in service.tcp_ports} | {443}
     udp = {ports for transport in deployment.transports for ports in transport.udp_ports}
     if deployment.needs_turn and (port := SOURCES[deployment.turn.source].udp_port):
         udp |= {(port, port)}
@@ -82,7 +83,8 @@ def required_endpoints(deployment: Deployment) -> tuple[str, ...]:
 
     That includes the one of secrets: agent/.env may get a key later.
     """
-    services = (service.endpoint for service in deployment.uses if service.endpoint)
+    used = (*deployment.uses, *deployment.own_uses)
+    services = (service.endpoint for service in used if service.endpoint)
     traces = endpoints.TRACES if deployment.traced else ()
     return tuple(dict.fromkeys((*endpoints.RUNTIME, endpoints.SECRETS, *services, *traces)))
 

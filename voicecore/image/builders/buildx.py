@@ -63,8 +63,11 @@ def build_plan(
 
 @contextmanager
 def _context(plan: BuildPlan, store: Path) -> Generator[Path]:
-    """Give the folder to build: the part's own, or a copy with what comes from elsewhere."""
-    if not plan.sources:
+    """Give the folder to build: the part's own, or a copy with what comes from elsewhere.
+
+    A user's own Dockerfile may copy all that is there, so it gets a copy without secrets.
+    """
+    if not plan.sources and not plan.own:
         yield plan.folder
         return
     store.mkdir(parents=True, exist_ok=True)

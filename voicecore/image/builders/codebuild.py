@@ -58,9 +58,8 @@ from voicecore.image.builders.codebuild_resources import (
 from voicecore.image.docker.engine import Engine
 from voicecore.image.docker.smoke_test import SmokeTestResult
 from voicecore.image.inputs import fingerprint
-from voicecore.image.inputs.locked_packages import without_wheel
 from voicecore.image.model import BuiltImage
-from voicecore.image.plan import BuildPlan, install_target
+from voicecore.image.plan import BuildPlan
 from voicecore.image.registry.credentials import EcrHost, ecr_host
 from voicecore.image.registry.manifests import image_of
 from voicecore.image.registry.reference import Reference
@@ -104,7 +103,7 @@ def build_plan(
         epoch=fingerprint.epoch_of(plan.base),
         packages_key=fingerprint.packages_key(plan.files, plan.base.digest),
         labels=plan.labels,
-        compiles=bool(without_wheel(plan.lock, install_target(plan.base))),
+        compiles=plan.compiles,
         sources=plan.sources,
         fresh=fresh,
         rules=plan.project.rules,

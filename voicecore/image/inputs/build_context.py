@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,6 +31,9 @@ _READ_BY_BUILD = ("Dockerfile", IGNORE_FILE, "pyproject.toml", "uv.lock", "inter
 # Docker always sends these, whatever the patterns say.
 _ALWAYS = ("!Dockerfile", f"!{IGNORE_FILE}")
 
+NEVER_SENT = (".voicecore", "**/.venv", "**/.git", "**/__pycache__", "**/.env", "voicecore.toml")
+"""Patterns of what no image of an adopted agent has: its Dockerfile may copy all there is."""
+
 _SHOWN = 5
 
 
@@ -55,19 +58,26 @@ class ContextFile:
     """File to read in place of the one at `path` in the agent's folder; None for that one."""
 
 
-def context_files(agent: Path) -> list[ContextFile]:
+def context_files(agent: Path, excluded: Sequence[str] = ()) -> list[ContextFile]:
     """Return the files of `agent/` that .dockerignore does not exclude, sorted by path.
 
-    A link to the rest of the project is replaced by what it leads to. Raises BadIgnoreFile,
-    UnsupportedFile, UnusableFile, BadLink and ContextTooLarge.
+    `excluded` are more patterns. A link to the rest of the project is replaced by what it leads to.
+    Raises BadIgnoreFile, UnsupportedFile, UnusableFile, BadLink and ContextTooLarge.
     """
     for name in _READ_BY_BUILD:
         path = agent / name
         if path.exists() and not path.is_file():  # a pipe or a device may never end
             raise unsupported(agent, name)
-    found = ContextWalk(agent, _rules_of(agent)).files()
+    found = ContextWalk(agent, _rules_of(agent, excluded)).files()
     _require_size(agent, found)
     return [_context_file(agent, path, found[path]) for path in sorted(found)]
+
+
+def file_from_outside(agent: Path, path: Path) -> list[ContextFile]:
+    """Return a file that the image needs and that is not below `agent`, under its own name."""
+    if not path.is_file() or path.resolve().is_relative_to(agent.resolve()):
+        return []
+    return [_context_file(agent, path.name, path.resolve())]
 
 
 def sources_of(files: Iterable[ContextFile]) -> dict[str, Path]:
@@ -75,11 +85,11 @@ def sources_of(files: Iterable[ContextFile]) -> dict[str, Path]:
     return {file.path: file.source for file in files if file.source}
 
 
-def _rules_of(agent: Path) -> IgnoreRules:
+def _rules_of(agent: Path, excluded: Sequence[str]) -> IgnoreRules:
     path = agent / IGNORE_FILE
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines() if path.exists() else []
-        return IgnoreRules([*lines, *_ALWAYS])
+        return IgnoreRules([*lines, *excluded, *_ALWAYS])
     except ValueError as error:  # not UTF-8 too
         raise BadIgnoreFile(
             f"Could not read {agent.name}/{IGNORE_FILE}: {error}.",

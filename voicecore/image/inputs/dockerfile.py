@@ -7,7 +7,7 @@ import json
 import posixpath
 import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
@@ -100,6 +100,30 @@ def base_of(text: str) -> str:
             "Name the base in such a line, and use it:  FROM $BASE",
         )
     return found["value"]
+
+
+def final_base(text: str) -> str:
+    """Return the image that the final stage of a user's own Dockerfile is built on."""
+    arguments: dict[str, str] = {}
+    stages: dict[str, str] = {}
+    base = ""
+    for part in instructions(text):
+        if part.name == "ARG" and "=" in part.value and not base:
+            name, _, value = part.value.partition("=")
+            arguments[name] = value.strip("\"'")
+        elif part.name == "FROM":
+            words = [w for w in expanded(part.value, arguments).split() if not w.startswith("--")]
+            base = stages.get(words[0].lower(), words[0]) if words else ""
+            if len(words) == 3:
+                stages[words[2].lower()] = base
+    if not base or "$" in base:
+        raise BadDockerfile(f"The {FILE} has no FROM with the name of an image.")
+    return base
+
+
+def expanded(text: str, arguments: Mapping[str, str]) -> str:
+    """Return a value of a Dockerfile with its arguments replaced, those without a value kept."""
+    return re.sub(r"\$\{?(\w+)\}?", lambda found: arguments.get(found[1], found[0]), text)
 
 
 def with_base(text: str, reference: str) -> str:

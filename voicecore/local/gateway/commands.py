@@ -81,7 +81,8 @@ async def stream_command(
             await response.prepare(request)
             await send({"contentStart": {}})
             reading = [
-                asyncio.create_task(_forward(process, name, send)) for name in ("stdout", "stderr")
+                asyncio.create_task(_forward("stdout", process.stdout, send)),
+                asyncio.create_task(_forward("stderr", process.stderr, send)),
             ]
             try:
                 status = await _finish(process, ended, clock.real(command.seconds))
@@ -112,11 +113,10 @@ async def _finish(
 
 
 async def _forward(
-    process: Process,
-    name: Literal["stdout", "stderr"],
+    name: str,
+    stream: asyncio.StreamReader | None,
     send: Callable[[Mapping[str, Any]], Awaitable[None]],
 ) -> None:
-    stream = process.stdout if name == "stdout" else process.stderr
     decoder = getincrementaldecoder("utf-8")(errors="replace")
     while stream and (piece := await stream.read(_PIECE)):
         if text := decoder.decode(piece):

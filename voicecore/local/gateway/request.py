@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import parse_qsl, quote, unquote
 
+from voicecore.catalog.request_headers import ALLOWLIST_NAMES_MAX, CUSTOM_PREFIX, may_be_allowed
 from voicecore.console.errors import ExitCode, VoicecoreError
 from voicecore.local.api_errors import ApiError, not_found, unknown_path, validation_error
 from voicecore.local.limits import (
-    ALLOWLIST_NAMES_MAX,
     HEADER_VALUE_MAX,
     SESSION_ID_MAX,
     SESSION_ID_MIN,
@@ -26,7 +26,6 @@ STATUS_PATH = "/_voicecore/status"
 SESSION_HEADER = "X-Amzn-Bedrock-AgentCore-Runtime-Session-Id"
 REQUEST_HEADER = "X-Amzn-Bedrock-AgentCore-Runtime-Request-Id"
 USER_HEADER = "X-Amzn-Bedrock-AgentCore-Runtime-User-Id"
-CUSTOM_PREFIX = "x-amzn-bedrock-agentcore-runtime-custom-"
 
 Operation = Literal["invocations", "ws", "stopruntimesession", "commands", "agent-card"]
 CARD_PATH = "/.well-known/agent-card.json"
@@ -40,32 +39,6 @@ _OPERATIONS: Mapping[str, tuple[Operation, str]] = {
 """Operations and their methods, by the end of the path (API reference)."""
 _RUNTIMES = "/runtimes/"
 
-# runtime-header-allowlist, as the SDK has it (RESTRICTED_HEADERS in runtime/models.py).
-# fmt: off
-_RESTRICTED = frozenset((
-    ":authority", ":method", ":path", ":scheme", ":status", "accept", "accept-ch",
-    "accept-ch-lifetime", "accept-charset", "accept-encoding", "accept-language", "accept-ranges",
-    "access-control-allow-credentials", "access-control-allow-headers",
-    "access-control-allow-methods", "access-control-allow-origin", "access-control-expose-headers",
-    "access-control-max-age", "access-control-request-headers", "access-control-request-method",
-    "cache-control", "cf-connecting-ip", "cf-ray", "clear-site-data", "connection",
-    "content-encoding", "content-language", "content-length", "content-location", "content-range",
-    "content-security-policy", "content-security-policy-report-only", "content-type", "cookie",
-    "cross-origin-embedder-policy", "cross-origin-opener-policy", "cross-origin-resource-policy",
-    "date", "downlink", "dpr", "ect", "etag", "expect-ct", "expires", "feature-policy", "forwarded",
-    "from", "host", "if-match", "if-modified-since", "if-none-match", "if-range",
-    "if-unmodified-since", "keep-alive", "last-modified", "link", "location", "origin",
-    "permissions-policy", "pragma", "proxy-authorization", "proxy-connection", "public-key-pins",
-    "public-key-pins-report-only", "range", "referer", "referrer-policy", "retry-after", "rtt",
-    "save-data", "server", "set-cookie", "strict-transport-security", "te", "trailer",
-    "transfer-encoding", "true-client-ip", "upgrade", "user-agent", "vary", "via", "viewport-width",
-    "width", "www-authenticate", "x-cache", "x-client-ip", "x-cluster-client-ip",
-    "x-content-type-options", "x-csrf-token", "x-frame-options", "x-original-host",
-    "x-original-url", "x-originating-ip", "x-real-ip", "x-requested-with", "x-rewrite-url",
-    "x-served-by", "x-source-ip", "x-xss-protection",
-))
-# fmt: on
-_RESTRICTED_PREFIXES = ("x-forwarded-", "sec-websocket-")
 _ALWAYS_FORWARDED = ("accept", "content-type", *TRACE_HEADER_MAX)
 _SESSION_ID = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_-]*")
 
@@ -162,7 +135,7 @@ class BadAllowlist(VoicecoreError):
 def check_allowlist(names: Sequence[str]) -> tuple[str, ...]:
     """Return the names in lower case. Raise BadAllowlist with all names that AWS would refuse."""
     lower = [name.lower() for name in names]
-    refused = [name for name in lower if not _may_be_allowed(name)]
+    refused = [name for name in lower if not may_be_allowed(name)]
     if refused or len(lower) > ALLOWLIST_NAMES_MAX:
         what = ", ".join(refused) or f"{len(lower)} names"
         raise BadAllowlist(
@@ -173,12 +146,6 @@ def check_allowlist(names: Sequence[str]) -> tuple[str, ...]:
             ExitCode.BAD_PROJECT,
         )
     return tuple(lower)
-
-
-def _may_be_allowed(name: str) -> bool:
-    if name.startswith(("x-amz-", "x-amzn-")):
-        return name.startswith(CUSTOM_PREFIX)
-    return name not in _RESTRICTED and not name.startswith(_RESTRICTED_PREFIXES)
 
 
 def agent_headers(

@@ -5,7 +5,8 @@ runs in the main thread, at whatever point that is: a session continues there. A
 other threads forks for each session (Linux). Any other is frozen until it continues as the one
 session that it can be; what a snapshot would have given to all sessions is replayed then.
 
-The control socket has one JSON object per line. Runtime: {"port": 8081} with stdout for the fork.
+The control socket has one JSON object per line. Runtime: {"port": 8081} with stdout for the fork,
+or {} once the agent has taken too long to freeze: it runs on.
 Agent: {"obstacle": null}, {"forked": pid}, {"failed": "why"}, {"exited": pid, "code": 0}.
 """
 
@@ -21,7 +22,16 @@ import sys
 from types import FrameType
 from typing import Any
 
-from . import CONTROL, captures, clocks, descriptors, threads, watch_credentials, watch_random
+from . import (
+    CONTROL,
+    RUN_ON,
+    captures,
+    clocks,
+    descriptors,
+    threads,
+    watch_credentials,
+    watch_random,
+)
 from .descriptors import CannotFork, Descriptors
 from .imports import after_import
 
@@ -46,6 +56,9 @@ def _freeze(number: int, frame: FrameType | None) -> None:
     signal.signal(signal.SIGURG, signal.SIG_DFL)
     control = socket.socket(fileno=int(os.environ.pop(CONTROL)))
     control.set_inheritable(False)
+    if select.select([control], [], [], 0)[0]:  # the runtime waits no longer
+        control.close()
+        return
     try:
         found = _forkable(control)
     except CannotFork as obstacle:
@@ -89,8 +102,8 @@ def _serve_forks(control: socket.socket, found: Descriptors) -> None:
         if control.fileno() not in ready:
             continue
         request, fds, _, _ = socket.recv_fds(control, 4096, 1)
-        if not request:
-            os._exit(0)  # the runtime has ended; its reaper ends the sessions
+        if request in (b"", RUN_ON):
+            os._exit(0)  # the runtime has ended, or waits no longer; its reaper ends the sessions
         new_port = json.loads(request)["port"]
         try:
             bound = descriptors.bind(found, port, new_port)

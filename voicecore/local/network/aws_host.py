@@ -115,7 +115,7 @@ def run_script(folder: Path, name: str) -> str:
         f"# Runs a command for which {name} is the local runtime of `voicecore dev --tls`.\n"
         f"{exports}\nexport NODE_EXTRA_CA_CERTS={authority}\n"
         f'export no_proxy="$no_proxy,{name}" NO_PROXY="$NO_PROXY,{name}"\n'
-        '[ "$(id -u)" = 0 ] || user="--user --map-root-user"\n'
+        'user=""\n[ "$(id -u)" = 0 ] || user="--user --map-root-user"\n'
         f"exec {' '.join(_UNSHARE)} $user sh -c {quote(_MOUNT)} {quote(str(folder / 'hosts'))} "
         '"$@"\n'
     )
@@ -138,7 +138,7 @@ def _trusted(env: Mapping[str, str]) -> str:
     """Return the authorities that programs trust without ours."""
     named = next((env[name] for name in CA_VARIABLES if env.get(name)), None)
     path = named or ssl.get_default_verify_paths().cafile
-    if path is None:
+    if not path:
         from botocore.httpsession import (  # pyright: ignore[reportMissingTypeStubs]
             get_cert_path,  # pyright: ignore[reportUnknownVariableType]
         )

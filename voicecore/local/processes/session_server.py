@@ -181,7 +181,8 @@ class SessionServerProcess:
                 self._report("The session server did not restart", error)
 
     def _report(self, what: str, error: ServerCrashed) -> None:
-        self._on_lines([f"{what}: {error} {error.hint or ''} Save a file to try again."])
+        parts = (f"{what}: {error}", error.hint or "", "Save a file to try again")
+        self._on_lines([" ".join(f"{part.rstrip('.')}." for part in parts if part)])
 
 
 def _host_of(url: str) -> str | None:

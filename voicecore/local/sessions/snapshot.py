@@ -63,15 +63,17 @@ class SnapshotControl:
         ours, theirs = socket.socketpair()
         return cls(ours), theirs
 
-    async def freeze(self, child: Child) -> None:
+    async def freeze(self, child: Child, seconds: float = _FREEZE_SECONDS) -> None:
         """Freeze the process. One that gives no answer goes on running, as without a snapshot."""
         self._reading = asyncio.create_task(self._read())
         child.signal(signal.SIGURG)
         try:
-            async with asyncio.timeout(_FREEZE_SECONDS):
+            async with asyncio.timeout(seconds):
                 answer = await self._ask()
         except (TimeoutError, SnapshotLost):
             self.obstacle = "its main thread does not return to Python"
+            with suppress(OSError):  # the process has ended
+                self._socket.send(in_agent.RUN_ON)
             return
         self.obstacle = answer["obstacle"]
         self.frozen = True
@@ -82,7 +84,7 @@ class SnapshotControl:
         """Continue the frozen process as a session."""
         if self.frozen:
             with suppress(OSError):  # the process has ended
-                self._socket.send(b"{}")
+                self._socket.send(in_agent.RUN_ON)
             child.signal(signal.SIGCONT)
         self.frozen = False
 

@@ -11,6 +11,7 @@ from typing import Any, cast
 
 from voicecore.catalog.aws_services import SERVICES
 from voicecore.catalog.pipelines import CUSTOM
+from voicecore.catalog.request_headers import may_be_allowed
 from voicecore.project.invalid_setting import (
     InvalidSetting,
     invalid_number,
@@ -57,7 +58,7 @@ class ServerProgram:
 
 @dataclass(frozen=True)
 class Program:
-    """How a program of the project is installed and started on this machine."""
+    """Installation and start of a program of the project on this machine."""
 
     folder: Path
     command: tuple[str, ...]
@@ -233,3 +234,7 @@ def _invalid_headers(own: dict[str, Any]) -> Iterator[InvalidSetting]:
     for name in cast("list[object]", headers):
         if not (isinstance(name, str) and _HEADER.fullmatch(name)):
             yield InvalidSetting("agent.request_headers", f"{name!r} is not the name of a header")
+        elif not may_be_allowed(name.lower()):
+            yield InvalidSetting(
+                "agent.request_headers", f"{name!r} is a header that AgentCore passes to no agent"
+            )

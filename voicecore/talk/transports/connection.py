@@ -11,14 +11,21 @@ from dataclasses import dataclass, field
 import aiohttp
 
 from voicecore.console.errors import ExitCode, VoicecoreError
-from voicecore.talk.channel import Channel, Deliver, Delivery, Disconnected, HungUp, Note
+from voicecore.talk.agents.source import SessionSource
+from voicecore.talk.channel import (
+    Channel,
+    Connected,
+    Deliver,
+    Delivery,
+    Disconnected,
+    HungUp,
+    Note,
+)
 from voicecore.talk.session_client import (
-    AGENT_REPORTS,
     AgentUnavailable,
     IceServer,
     OfferRefused,
     ServerUnreachable,
-    SessionClient,
     StartedSession,
 )
 from voicecore.talk.transports import pipecat_frames, rtvi
@@ -34,6 +41,8 @@ _CLOSE_SECONDS = 1.0
 """Time for the other end to close a socket, too."""
 READY_SECONDS = 45.0
 """AgentCore gives an agent 30 s to start; the rest is for the network and the pipeline."""
+_UNTOLD_SECONDS = 10.0
+"""An agent of others that has not said that it is ready after this time may never do."""
 
 
 _SIGNS_OF_WORK = (rtvi.UserTranscription, rtvi.BotStarted, rtvi.BotOutput)
@@ -113,7 +122,7 @@ async def closing(
 class SessionConnection(Channel):
     """Carries one call over as many connections to its session as it takes."""
 
-    def __init__(self, server: SessionClient, deliver: Deliver) -> None:
+    def __init__(self, server: SessionSource, deliver: Deliver) -> None:
         super().__init__(deliver)
         self._server = server
         self._outbox = Outbox()
@@ -136,6 +145,28 @@ class SessionConnection(Channel):
         if str(bad) not in self._ignored:
             self._ignored.add(str(bad))
             self._deliver(Note(f"ignored: the agent sent {bad}"))
+
+    def _become_ready(self, ready: asyncio.Event, resumed: bool, reports: bool = True) -> None:
+        """Let speech begin; `reports`: the agent reports what it hears."""
+        if not ready.is_set():
+            ready.set()
+            self._was_ready = True
+            self._deliver(Connected(resumed, reports))
+
+    async def _until_ready(self, ready: asyncio.Event, resumed: bool) -> None:
+        """Wait until the agent says that it is ready; others than ours need not say it.
+
+        Raises AgentNotReady.
+        """
+        try:
+            # Not wait_for: before Python 3.12 it may swallow the cancellation that ends us.
+            async with asyncio.timeout(READY_SECONDS if self._server.is_ours else _UNTOLD_SECONDS):
+                await ready.wait()
+        except TimeoutError:
+            if self._server.is_ours:
+                raise AgentNotReady from None
+            self._deliver(Note("the agent does not say that it is ready: it sends no RTVI"))
+            self._become_ready(ready, resumed, reports=False)
 
     @abstractmethod
     async def _hold(self, session: StartedSession, resumed: bool) -> ConnectionEnd:
@@ -166,10 +197,11 @@ class SessionConnection(Channel):
                 return
             attempts = 0 if loop.time() - began > _STABLE_SECONDS else attempts + 1
             if not (resumed or self._was_ready):
+                by_aws = end.refused and self._server.is_aws
                 raise ConnectionLost(
                     f"Could not connect to the agent: {end.reason}.",
-                    AGENT_REPORTS,
-                    ExitCode.AWS_REFUSED if end.refused else ExitCode.FAILED,
+                    self._server.advice,
+                    ExitCode.AWS_REFUSED if by_aws else ExitCode.FAILED,
                 )
             told = end.reason if end.told and not self._worked else ""
             if told and told == last_told:

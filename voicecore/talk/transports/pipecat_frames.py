@@ -142,7 +142,8 @@ def decode(data: bytes) -> Frame | None:
         raise BadFrame("a message that is not a Pipecat frame") from None
     match wire.WhichOneof("frame"):
         case "audio":
-            return _audio(wire.audio.audio, wire.audio.sample_rate, wire.audio.num_channels or 1)
+            audio = wire.audio
+            return checked_audio(audio.audio, audio.sample_rate, audio.num_channels or 1)
         case "message":
             return Message(message_in(wire.message.data))
         case "interruption":
@@ -151,8 +152,9 @@ def decode(data: bytes) -> Frame | None:
             return None
 
 
-def _audio(pcm: bytes, rate: int, channels: int) -> Audio:
-    if rate not in RATES or channels > CHANNELS_MAX:
+def checked_audio(pcm: bytes, rate: int, channels: int) -> Audio:
+    """Return audio of a possible rate and number of channels. Raises BadFrame."""
+    if rate not in RATES or channels not in range(1, CHANNELS_MAX + 1):
         raise BadFrame("audio of an impossible sample rate or number of channels")
     return Audio(pcm, rate, channels)
 

@@ -194,16 +194,17 @@ _SIGNALS: Mapping[str, RtviEvent] = {
 
 def client_ready() -> dict[str, Any]:
     """Return the message that asks the agent to begin."""
-    return _message("client-ready", {"version": VERSION, "about": {"library": "voicecore"}})
+    return message("client-ready", {"version": VERSION, "about": {"library": "voicecore"}})
 
 
 def send_text(text: str) -> dict[str, Any]:
     """Return the message of a user who types; the agent still answers by voice."""
-    return _message("send-text", {"content": text})
+    return message("send-text", {"content": text})
 
 
-def _message(kind: str, data: dict[str, Any]) -> dict[str, Any]:
-    return {"label": LABEL, "type": kind, "id": uuid.uuid4().hex[:8], "data": data}
+def message(kind: str, data: dict[str, Any], id: str = "") -> dict[str, Any]:
+    """Return a message of this type; without an ID, it gets a new one."""
+    return {"label": LABEL, "type": kind, "id": id or uuid.uuid4().hex[:8], "data": data}
 
 
 def parse(body: Mapping[str, Any]) -> RtviEvent | None:
@@ -213,7 +214,7 @@ def parse(body: Mapping[str, Any]) -> RtviEvent | None:
     kind = body.get("type")
     if isinstance(kind, str) and kind in _SIGNALS:
         return _SIGNALS[kind]
-    data = _mapping(body.get("data"))
+    data = mapping_in(body.get("data"))
     match kind:
         case "user-transcription":
             return _transcription(data)
@@ -222,28 +223,28 @@ def parse(body: Mapping[str, Any]) -> RtviEvent | None:
         case "server-message":
             return _server_message(data)
         case "llm-function-call-in-progress":
-            return ToolStarted(_text(data, "tool_call_id"))
+            return ToolStarted(text_in(data, "tool_call_id"))
         case "llm-function-call-stopped":
-            return ToolStopped(_text(data, "tool_call_id"))
+            return ToolStopped(text_in(data, "tool_call_id"))
         case "user-input" if data.get("input_type") == "chat":
-            return TextReceived(_text(data, "msg_id"))
+            return TextReceived(text_in(data, "msg_id"))
         case "error" | "error-response":
-            return AgentError(_text(data, "error"), bool(data.get("fatal", False)))
+            return AgentError(text_in(data, "error"), bool(data.get("fatal", False)))
         case _:
             return None
 
 
 def _transcription(data: Mapping[str, Any]) -> UserTranscription | None:
-    text = _text(data, "text").strip()
+    text = text_in(data, "text").strip()
     return UserTranscription(text, bool(data.get("final", False))) if text else None
 
 
 def _output(data: Mapping[str, Any]) -> BotOutput | None:
-    text = _text(data, "text").strip()
+    text = text_in(data, "text").strip()
     if not text:
         return None
     segment = data.get("segment_id")
-    spoken = _mapping(data.get("spoken_progress")).get("accumulated_text")
+    spoken = mapping_in(data.get("spoken_progress")).get("accumulated_text")
     return BotOutput(
         text,
         segment if isinstance(segment, int) else None,
@@ -259,25 +260,27 @@ def _server_message(data: Mapping[str, Any]) -> AgentLatency | ToolCall | Sound 
                 int(_number(data, "turn")),
                 _number(data, "total_ms"),
                 tuple(
-                    AgentStage(_text(stage, "key"), _text(stage, "label"), _number(stage, "ms"))
-                    for stage in map(_mapping, cast("list[object]", stages)[:_STAGES_MAX])
+                    AgentStage(text_in(stage, "key"), text_in(stage, "label"), _number(stage, "ms"))
+                    for stage in map(mapping_in, cast("list[object]", stages)[:_STAGES_MAX])
                 )
                 if isinstance(stages, list)
                 else (),
             )
         case "tool_call":
-            return ToolCall(_text(data, "name"), _number(data, "ms"))
+            return ToolCall(text_in(data, "name"), _number(data, "ms"))
         case "sound":
-            return Sound(_text(data, "outcome"), _text(data, "message"))
+            return Sound(text_in(data, "outcome"), text_in(data, "message"))
         case _:
             return None
 
 
-def _mapping(value: object) -> Mapping[str, Any]:
+def mapping_in(value: object) -> Mapping[str, Any]:
+    """Return an object of a message; empty if the value is another."""
     return cast("dict[str, Any]", value) if isinstance(value, dict) else {}
 
 
-def _text(data: Mapping[str, Any], key: str) -> str:
+def text_in(data: Mapping[str, Any], key: str) -> str:
+    """Return a text of a message, cut to TEXT_MAX; empty if it has none."""
     value = data.get(key)
     return value[:TEXT_MAX] if isinstance(value, str) else ""
 

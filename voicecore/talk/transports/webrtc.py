@@ -29,9 +29,10 @@ from av import AudioFrame
 
 from voicecore.catalog.transports.webrtc import TRANSPORT
 from voicecore.console.errors import VoicecoreError
+from voicecore.talk.agents.source import OfferSource
 from voicecore.talk.audio import pcm, vad
 from voicecore.talk.audio.replay_buffer import ReplayBuffer, SpeechBlock
-from voicecore.talk.channel import ChannelFactory, Connected, Deliver, IcePath
+from voicecore.talk.channel import ChannelFactory, Deliver, IcePath
 from voicecore.talk.first_done import first_done
 from voicecore.talk.ice.opus_rtp import OpusTrack, carry_speech
 from voicecore.talk.ice.relay_failure import RelayFailure
@@ -45,8 +46,6 @@ from voicecore.talk.session_client import (
 )
 from voicecore.talk.transports import pipecat_frames, rtvi
 from voicecore.talk.transports.connection import (
-    READY_SECONDS,
-    AgentNotReady,
     ClientSetup,
     ConnectionEnd,
     ConnectionLost,
@@ -94,9 +93,10 @@ class WebRTCConnection(SessionConnection):
     """Carries one call over as many peer connections as it takes."""
 
     def __init__(
-        self, server: SessionClient, deliver: Deliver, options: IceOptions | None = None
+        self, server: OfferSource, deliver: Deliver, options: IceOptions | None = None
     ) -> None:
         super().__init__(server, deliver)
+        self._offers = server
         self._options = options or IceOptions()
         self._replay = ReplayBuffer()
         self._spoken, self._typed = asyncio.Event(), asyncio.Event()
@@ -169,7 +169,7 @@ class WebRTCConnection(SessionConnection):
             self._receive(messages, ready, resumed),
             self._listen(await tracks.get(), heard),
             self._watch(heard),
-            self._send(channel, ready),
+            self._send(channel, ready, resumed),
             _ping(channel),
         )
 
@@ -184,7 +184,7 @@ class WebRTCConnection(SessionConnection):
             "pc_id": self._peer_id or None,
             "restart_pc": resumed,
         }
-        answer = await self._server.offer(session, offer)
+        answer = await self._offers.offer(session, offer)
         answered = time.monotonic()
         self._peer_id = str(answer.get("pc_id", ""))
         try:
@@ -210,9 +210,7 @@ class WebRTCConnection(SessionConnection):
                 continue
             event = rtvi.parse(body)
             if isinstance(event, rtvi.BotReady):
-                ready.set()
-                self._was_ready = True
-                self._deliver(Connected(resumed))
+                self._become_ready(ready, resumed)
             elif event is not None:
                 self._receive_event(event)
 
@@ -244,12 +242,10 @@ class WebRTCConnection(SessionConnection):
             await asyncio.sleep(0.1)
             heard.clear()
 
-    async def _send(self, channel: RTCDataChannel, ready: asyncio.Event) -> ConnectionEnd:
-        try:
-            async with asyncio.timeout(READY_SECONDS):
-                await ready.wait()
-        except TimeoutError:
-            raise AgentNotReady from None
+    async def _send(
+        self, channel: RTCDataChannel, ready: asyncio.Event, resumed: bool
+    ) -> ConnectionEnd:
+        await self._until_ready(ready, resumed)
         while True:
             while self._outbox:
                 channel.send(json.dumps(self._outbox.take()))

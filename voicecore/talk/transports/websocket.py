@@ -10,21 +10,22 @@ from yarl import URL
 
 from voicecore.catalog.transports.websocket import TRANSPORT
 from voicecore.console.proxies import proxy_for
-from voicecore.talk.audio import pcm
+from voicecore.talk.agents.source import SessionSource
 from voicecore.talk.audio.replay_buffer import ReplayBuffer, SpeechBlock
-from voicecore.talk.channel import ChannelFactory, Connected, Deliver
+from voicecore.talk.channel import ChannelFactory, Deliver
 from voicecore.talk.first_done import first_done
 from voicecore.talk.session_client import ServerUnreachable, SessionClient, StartedSession
 from voicecore.talk.transports import pipecat_frames, rtvi
 from voicecore.talk.transports.connection import (
     MESSAGE_MAX,
-    READY_SECONDS,
-    AgentNotReady,
     ClientSetup,
     ConnectionEnd,
     SessionConnection,
     closing,
 )
+from voicecore.talk.wire.choice import NewWire, UnknownProtocol, of_first
+from voicecore.talk.wire.pipecat import ProtobufWire
+from voicecore.talk.wire.wire import Data, Wire
 
 STREAM_SECONDS = 3600.0
 """AgentCore ends every stream after 60 minutes (AWS quotas: streaming maximum duration)."""
@@ -36,6 +37,9 @@ _REPLAY_BLOCKS, _REPLAY_PAUSE = 1, 0.010
 """Blocks per frame and seconds between frames of a replay: twice real time, and 100 of the 250
 frames/s that AgentCore allows. Not faster: until an agent decides that speech has begun, it keeps
 only the last second of audio, so a faster replay would lose the beginning."""
+
+_FIRST_SECONDS = 1.5
+"""An agent that speaks first does so by then; the others wait for the client."""
 
 _CODES_OF_NETWORKS = (None, aiohttp.WSCloseCode.GOING_AWAY, aiohttp.WSCloseCode.ABNORMAL_CLOSURE)
 """Close codes that say nothing about the agent."""
@@ -55,19 +59,23 @@ def channel_for(setup: ClientSetup) -> ChannelFactory:
 class WebSocketConnection(SessionConnection):
     """Carries one call over as many WebSockets as it takes.
 
-    `quiet` returns True while a reconnect would go unnoticed.
+    `quiet` returns True while a reconnect would go unnoticed. Without `wire`, what the agent sends
+    first shows its protocol; if it sends nothing, Pipecat's is tried.
     """
 
     def __init__(
         self,
         http: aiohttp.ClientSession,
-        server: SessionClient,
+        server: SessionSource,
         deliver: Deliver,
         quiet: Callable[[], bool],
         stream_seconds: float = STREAM_SECONDS,
+        wire: NewWire | None = ProtobufWire,
     ) -> None:
         super().__init__(server, deliver)
         self._http, self._quiet = http, quiet
+        self._new_wire = wire
+        self._is_guessed = False
         self._stream_seconds = stream_seconds
         self._replay = ReplayBuffer()
         self._work = asyncio.Event()
@@ -103,12 +111,17 @@ class WebSocketConnection(SessionConnection):
                 ) as socket,
                 closing(socket),
             ):
-                await socket.send_bytes(
-                    pipecat_frames.encode(pipecat_frames.Message(rtvi.client_ready()))
-                )
+                first: list[aiohttp.WSMessage] = []
+                if self._new_wire is None:
+                    self._new_wire = await self._recognized(socket, first)
+                wire = self._new_wire()
+                for data in wire.opening():
+                    await _send(socket, data)
+                if not wire.announces:
+                    self._become_ready(ready, resumed, reports=False)
                 return await first_done(
-                    self._receive(socket, ready, resumed, opened),
-                    self._send(socket, ready),
+                    self._receive(socket, wire, first, ready, resumed, opened),
+                    self._speak(socket, wire, ready, resumed),
                     self._renew(session, opened),
                 )
         except aiohttp.WSServerHandshakeError as error:
@@ -120,63 +133,83 @@ class WebSocketConnection(SessionConnection):
             # ValueError of a host that no DNS has
             return ConnectionEnd(str(error) or type(error).__name__)
 
+    async def _recognized(
+        self, socket: aiohttp.ClientWebSocketResponse, first: list[aiohttp.WSMessage]
+    ) -> NewWire:
+        """Return the agent's protocol; add the message that shows it to `first`."""
+        try:
+            async with asyncio.timeout(_FIRST_SECONDS):
+                message = await socket.receive()
+        except TimeoutError:
+            self._is_guessed = True
+            return ProtobufWire
+        first.append(message)
+        if message.type in (aiohttp.WSMsgType.BINARY, aiohttp.WSMsgType.TEXT):
+            return of_first(message.data)
+        return ProtobufWire  # it has closed already
+
     async def _receive(
         self,
         socket: aiohttp.ClientWebSocketResponse,
+        wire: Wire,
+        first: list[aiohttp.WSMessage],
         ready: asyncio.Event,
         resumed: bool,
         opened: float,
     ) -> ConnectionEnd:
         while True:
             await asyncio.sleep(0)  # a flood must not keep Ctrl-C and the audio waiting
-            message = await socket.receive()
-            if message.type is aiohttp.WSMsgType.BINARY:
-                try:
-                    frame = pipecat_frames.decode(message.data)
-                except pipecat_frames.BadFrame as bad:
-                    self._ignore(bad)
-                    continue
-                is_message = isinstance(frame, pipecat_frames.Message)
-                event = rtvi.parse(frame.body) if is_message else frame
+            message = first.pop() if first else await socket.receive()
+            if message.type not in (aiohttp.WSMsgType.BINARY, aiohttp.WSMsgType.TEXT):
+                return self._ended(socket, message, opened)
+            self._is_guessed = False
+            try:
+                events = wire.read(message.data)
+            except pipecat_frames.BadFrame as bad:
+                self._ignore(bad)
+                continue
+            for event in events:
                 if isinstance(event, rtvi.BotReady):
-                    ready.set()
-                    self._was_ready = True
-                    self._deliver(Connected(resumed))
-                elif event is not None:
+                    self._become_ready(ready, resumed)
+                else:
                     self._receive_event(event)
-            elif message.type is not aiohttp.WSMsgType.TEXT:  # closing, closed, or an error
-                age = asyncio.get_running_loop().time() - opened
-                by_agent = (
-                    socket.close_code == aiohttp.WSCloseCode.OK
-                    and age < _LAST_CHANCE * self._stream_seconds
-                )
-                is_error = message.type is aiohttp.WSMsgType.ERROR
-                why = message.data if is_error else message.extra
-                text = f" ({why})" if why else ""
-                told = socket.close_code not in _CODES_OF_NETWORKS
-                reason = f"closed with code {socket.close_code}{text}"
-                return ConnectionEnd(reason, by_agent, told=told)
 
-    async def _send(
-        self, socket: aiohttp.ClientWebSocketResponse, ready: asyncio.Event
+    def _ended(
+        self, socket: aiohttp.ClientWebSocketResponse, message: aiohttp.WSMessage, opened: float
+    ) -> ConnectionEnd:
+        """Return how the connection ended, by its last message. Raises UnknownProtocol."""
+        age = asyncio.get_running_loop().time() - opened
+        by_agent = (
+            socket.close_code == aiohttp.WSCloseCode.OK
+            and age < _LAST_CHANCE * self._stream_seconds
+        )
+        why = message.data if message.type is aiohttp.WSMsgType.ERROR else message.extra
+        text = f" ({why})" if why else ""
+        told = socket.close_code not in _CODES_OF_NETWORKS
+        reason = f"closed with code {socket.close_code}{text}"
+        if self._is_guessed:
+            raise UnknownProtocol(f"it sent nothing, and after a frame of Pipecat it {reason}")
+        return ConnectionEnd(reason, by_agent, told=told)
+
+    async def _speak(
+        self,
+        socket: aiohttp.ClientWebSocketResponse,
+        wire: Wire,
+        ready: asyncio.Event,
+        resumed: bool,
     ) -> ConnectionEnd:
         # An agent drops audio that arrives before it is ready: until then the buffer keeps it.
-        try:
-            # Not wait_for: before Python 3.12 it may swallow the cancellation that ends us.
-            async with asyncio.timeout(READY_SECONDS):
-                await ready.wait()
-        except TimeoutError:
-            raise AgentNotReady from None
+        await self._until_ready(ready, resumed)
+        if self._is_guessed:
+            raise UnknownProtocol("it sent nothing, also after a frame of Pipecat")
         try:
             while True:
                 while self._outbox:
-                    message = pipecat_frames.Message(self._outbox.take())
-                    await socket.send_bytes(pipecat_frames.encode(message))
+                    for data in wire.message(self._outbox.take()):
+                        await _send(socket, data)
                 if self._replay.waiting:
-                    audio = self._replay.take(_REPLAY_BLOCKS)
-                    await socket.send_bytes(
-                        pipecat_frames.encode(pipecat_frames.Audio(audio, pcm.SPEECH_RATE))
-                    )
+                    for data in wire.speech(self._replay.take(_REPLAY_BLOCKS)):
+                        await _send(socket, data)
                 if self._replay.waiting:
                     await asyncio.sleep(_REPLAY_PAUSE)
                 elif not self._outbox:
@@ -200,3 +233,7 @@ class WebSocketConnection(SessionConnection):
                     if due:
                         return ConnectionEnd(error.message)
             await asyncio.sleep(0.05)
+
+
+async def _send(socket: aiohttp.ClientWebSocketResponse, data: Data) -> None:
+    await (socket.send_str(data) if isinstance(data, str) else socket.send_bytes(data))

@@ -186,11 +186,12 @@ class Task:
             options["awslogs-group"],
         )
         assert process.stdout is not None
-        for line in process.stdout:
-            with cloud.lock:
-                if group in get_backend("logs")[resources.account][resources.region].groups:
-                    location = (resources.account, resources.region, group, stream)
-                    logs.write_lines(cloud, *location, (line.rstrip("\n"),), None)
+        with process.stdout as output:
+            for line in output:
+                with cloud.lock:
+                    if group in get_backend("logs")[resources.account][resources.region].groups:
+                        location = (resources.account, resources.region, group, stream)
+                        logs.write_lines(cloud, *location, (line.rstrip("\n"),), None)
 
     def _register(self) -> None:
         for group in self.service.groups():

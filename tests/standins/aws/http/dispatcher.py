@@ -9,13 +9,11 @@ from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from botocore.loaders import Loader
-
 from tests.standins.aws import authorization
 from tests.standins.aws.access import Accesses, is_of_caller
 from tests.standins.aws.cloud import Call, Caller, Cloud, Handler
 from tests.standins.aws.http import operations, signature
-from tests.standins.aws.http.operations import Operation, Request, Response
+from tests.standins.aws.http.operations import LOADER, Operation, Request, Response
 from tests.standins.aws.journal import JournalEntry
 from tests.standins.aws.moto_app import Moto
 from tests.standins.aws.services import iam, kvs
@@ -192,7 +190,7 @@ def _code_of(operation: Operation, response: Response) -> str:
 
 
 def _regions() -> frozenset[str]:
-    partitions = Loader().load_data("endpoints")["partitions"]
+    partitions = LOADER.load_data("endpoints")["partitions"]
     return frozenset(region for each in partitions for region in each["regions"]) | {"aws-global"}
 
 

@@ -27,6 +27,9 @@ from werkzeug.datastructures import Headers, MultiDict
 
 from tests.standins.models.refusal import Refused
 
+LOADER = Loader()
+"""Loads each of botocore's models once for the whole stand-in."""
+
 # Services whose signing name is not their own, or is shared.
 _SIGNED_AS = {
     "bedrock-agentcore": ("bedrock-agentcore-control", "bedrock-agentcore"),
@@ -132,7 +135,7 @@ class Operation:
 @functools.cache
 def service_model(name: str) -> Any:
     """Return a service's model; Any, because botocore's CachedProperty hides every type."""
-    return ServiceModel(Loader().load_service_model(name, "service-2"), name)
+    return ServiceModel(LOADER.load_service_model(name, "service-2"), name)
 
 
 def common_error(service: str, kind: str, message: str) -> Refused:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from voicecore.cloud.deploy.parts.server_requirements import (
+    CannotDeployServer,
     carries_calls,
     require_server_possible,
 )
@@ -81,6 +82,14 @@ class DesiredServer:
 
 def desired_server(project: Project, deployment: Deployment) -> DesiredServer:
     """Return the desired state by server/.env. Raises BadEnvironment and CannotDeployServer."""
+    server = project.server / "internal" / "lambda_handler.py"
+    if not project.generated and not server.is_file():
+        raise CannotDeployServer(
+            f"{project.name} has no session server that voicecore can deploy: only its own runs on "
+            "AWS Lambda.",
+            f"Add it:  voicecore adopt {project.root} --force --add server\n"
+            "or deploy the agent alone, and host your own server yourself:  voicecore deploy",
+        )
     environment = split_server_env(
         dotenv_of(project.server), deployment.stage.region, deployment.transports
     )

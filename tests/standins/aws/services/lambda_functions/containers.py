@@ -96,8 +96,9 @@ class Container:
 
     def _read(self, write: Callable[[str], None]) -> None:
         assert self._process.stdout is not None
-        for line in self._process.stdout:
-            write(line.rstrip("\n"))
+        with self._process.stdout as output:
+            for line in output:
+                write(line.rstrip("\n"))
         self._fail("Runtime exited without providing a reason")
 
     def _fail(self, reason: str) -> None:

@@ -1,0 +1,56 @@
+"""The image of an adopted agent, built by the Dockerfile that its owner has."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.image.projects import KEY, build_report, run_voicecore
+from tests.image.pulled_image import pull
+from tests.standins.image.dockerd import DockerDaemon
+from tests.standins.image.registries import Registries
+
+AGENTS = Path(__file__).parents[1] / "foreign_agents"
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """An agent with a Dockerfile that copies all there is; its packages are left out."""
+    root = Path(shutil.copytree(AGENTS / "fastapi_healthy", tmp_path / "agent"))
+    argv = [sys.executable, "-m", "voicecore", "adopt"]
+    subprocess.run(argv, cwd=root, check=True, capture_output=True)
+    text = (root / "Dockerfile").read_text()
+    run = "RUN pip install --no-cache-dir -r requirements.txt\n"
+    (root / "Dockerfile").write_text(text.replace(run, "").replace("slim", "slim-trixie"))
+    (root / ".env").write_text(f"DEEPGRAM_API_KEY={KEY}\n")
+    (root / ".voicecore/venv").mkdir()
+    (root / ".voicecore/venv/pyvenv.cfg").touch()
+    return root
+
+
+def test_docker_builds_it_as_its_dockerfile_says(
+    root: Path, registries: Registries, daemon: DockerDaemon
+) -> None:
+    before = (root / "Dockerfile").read_text()
+    target = f"{registries.ecr.host}/agent"
+    report = build_report(registries, daemon, root, "--push", target)
+    assert report["builder"] == "buildx"
+    image = pull(registries.private, "agent", report["tag"])
+    assert image.config["config"]["Cmd"][:2] == ["uvicorn", "main:app"]
+    assert image.config["architecture"] == "arm64"
+    own = {name for name in image.files if name.startswith("app/")}
+    assert own == {"app/main.py", "app/requirements.txt", "app/Dockerfile"}
+    assert (root / "Dockerfile").read_text() == before
+    again = build_report(registries, daemon, root, "--push", target)
+    assert (again["tag"], again["pushed"]) == (report["tag"], False)
+
+
+def test_without_docker_the_line_that_needs_it_is_named(root: Path, registries: Registries) -> None:
+    done = run_voicecore(registries, None, root, "build", "--dry-run")
+    assert done.returncode != 0
+    assert "only Docker can run this" in done.stderr
+    assert "--builder codebuild" in done.stderr

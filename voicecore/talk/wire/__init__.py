@@ -1,0 +1,1 @@
+"""Protocols in which `voicecore talk` speaks over a WebSocket: one class each."""
