@@ -26,7 +26,7 @@ class InspectingProxy:
 
     routes: Mapping[str, str]
     address: str = "127.0.0.1"
-    """Where it listens."""
+    """Address that it listens at."""
     authority: Path = Path()
     url: str = ""
     hosts: list[str] = field(default_factory=list)

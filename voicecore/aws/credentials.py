@@ -81,7 +81,7 @@ class CredentialsUnusable(BotoCoreError):
 
 
 class CodeNeeded(CredentialsUnusable):
-    """A profile needs the code of an MFA device, and nobody can be asked for it."""
+    """A profile needs the code of an MFA device, and no one can be asked for it."""
 
     def retry(self, command: str) -> str:
         """Return the command without a profile, which would ask for the code again."""

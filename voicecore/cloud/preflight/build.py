@@ -15,7 +15,7 @@ class PlannedImage(Protocol):
 
     @property
     def refusal(self) -> VoicecoreError | None:
-        """What is wrong with its files; the other properties raise it."""
+        """Error of its files; the other properties raise it."""
         ...
 
     @property
