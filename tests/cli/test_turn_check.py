@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -37,7 +38,7 @@ def check(voicecore: Voicecore, root: Path, script: str, *arguments: str, env: s
     return voicecore("turn", "check", *arguments, cwd=root, env=dict(os.environ))
 
 
-def found(*attempts: dict[str, object]) -> str:
+def found(*attempts: Mapping[str, object]) -> str:
     """Return a script that finds these, with a line of a library before them."""
     rows = ["a library's line", *map(json.dumps, attempts)]
     return f"print({chr(10).join(rows)!r})\n"

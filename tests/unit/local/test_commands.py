@@ -6,14 +6,14 @@ import pytest
 from botocore.eventstream import EventStreamBuffer
 
 from voicecore.local.api_errors import ApiError
-from voicecore.local.gateway.commands import Command, chunk, read_command
+from voicecore.local.gateway.commands import ShellCommand, chunk, read_command
 
 
 @pytest.mark.parametrize(
     ("body", "expected"),
     [
-        (b'{"command": "ls"}', Command("ls", 300)),
-        (b'{"command": "ls", "timeout": 3600}', Command("ls", 3600)),
+        (b'{"command": "ls"}', ShellCommand("ls", 300)),
+        (b'{"command": "ls", "timeout": 3600}', ShellCommand("ls", 3600)),
         (b'{"command": "ls", "timeout": 3601}', "timeout"),
         (b'{"command": "ls", "timeout": 0}', "timeout"),
         (b'{"command": "ls", "timeout": true}', "timeout"),
@@ -24,7 +24,7 @@ from voicecore.local.gateway.commands import Command, chunk, read_command
         (b"ls", "command"),
     ],
 )
-def test_command_is_read_or_refused(body: bytes, expected: Command | str) -> None:
+def test_command_is_read_or_refused(body: bytes, expected: ShellCommand | str) -> None:
     found = read_command(body)
     if isinstance(found, ApiError):
         assert found.status == 400

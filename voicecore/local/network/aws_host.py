@@ -138,7 +138,7 @@ def _trusted(env: Mapping[str, str]) -> str:
     """Return the authorities that programs trust without ours."""
     named = next((env[name] for name in CA_VARIABLES if env.get(name)), None)
     path = named or ssl.get_default_verify_paths().cafile
-    if path is None:
+    if not path:
         from botocore.httpsession import (  # pyright: ignore[reportMissingTypeStubs]
             get_cert_path,  # pyright: ignore[reportUnknownVariableType]
         )

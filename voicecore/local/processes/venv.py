@@ -82,15 +82,20 @@ class _Install:
 def _start(program: Program, env: Mapping[str, str], log: Path) -> _Install:
     # In a uv workspace, all members would share one environment at its root.
     env = {**env, "UV_PROJECT_ENVIRONMENT": str(program.venv)}
-    for argv in _commands(program):
+
+    def start(argv: list[str]) -> _Install:
         with log.open("wb") as output:
             process = subprocess.Popen(
                 argv, env=env, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT
             )
-        install = _Install(program, argv, log, process)
-        if argv[1] == "venv" and process.wait() != 0:
-            break
-    return install
+        return _Install(program, argv, log, process)
+
+    *before, last = _commands(program)
+    for argv in before:
+        install = start(argv)
+        if install.process.wait() != 0:
+            return install
+    return start(last)
 
 
 def _commands(program: Program) -> list[list[str]]:
