@@ -189,12 +189,12 @@ class Project:
 
     @property
     def agent_program(self) -> Program:
-        """How the agent is started on this machine."""
+        """The agent's program on this machine."""
         return self._program(self.agent_settings, AGENT)
 
     @property
     def server_program(self) -> Program | None:
-        """How the session server is started on this machine; None if there is none."""
+        """The session server's program on this machine; None if there is none."""
         return self._program(self.server_settings, SERVER) if self.server_settings else None
 
     def _program(self, settings: AgentSettings | ServerProgram, name: str) -> Program:
