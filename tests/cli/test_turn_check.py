@@ -33,9 +33,12 @@ def agent(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def check(voicecore: Voicecore, root: Path, script: str, *arguments: str, env: str = "") -> Result:
+    # Bytecode is taken for a script's if size and second of both are equal, as in these tests.
     (root / "agent/internal/turn_check.py").write_text(script)
     (root / "agent/.env").write_text(env)
-    return voicecore("turn", "check", *arguments, cwd=root, env=dict(os.environ))
+    return voicecore(
+        "turn", "check", *arguments, cwd=root, env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
+    )
 
 
 def found(*attempts: Mapping[str, object]) -> str:

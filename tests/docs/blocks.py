@@ -101,6 +101,7 @@ def _logical_lines(text: str) -> Iterator[str]:
 
 def _without_prefix(argv: list[str]) -> list[str]:
     """Return a command without `sudo` and without assignments of variables in front."""
-    while argv and (argv[0] == "sudo" or re.fullmatch(r"[A-Z_]+=.*", argv[0])):
+    argv = [re.sub(r"^\$\(command -v (\w+)\)$", r"\1", word) for word in argv]
+    while argv and re.fullmatch(r"sudo|--preserve-env|[A-Z_]+=.*", argv[0]):
         argv = argv[1:]
     return argv

@@ -14,7 +14,7 @@ from tests.docs.blocks import PAGES, ROOT, Block, blocks_in, commands_in, inline
 from voicecore.cli.app import app
 
 PROGRAMS = {
-    "aws", "cd", "cloudflared", "curl", "docker", "eval", "git", "jq", "make", "npm", "pip",
+    ".voicecore/tls/run", "aws", "cd", "cloudflared", "command", "curl", "docker", "eval", "git", "jq", "make", "npm", "pip",
     "pre-commit", "python", "source", "uv", "voicecore",
 }  # fmt: skip
 BLOCKS = [block for page in PAGES for block in blocks_in(page)]
@@ -91,6 +91,10 @@ def test_blocks_are_marked_to_run() -> None:
     [
         ("voicecore init  # asks", [["voicecore", "init"]]),
         ("sudo A=1 voicecore dev --nat", [["voicecore", "dev", "--nat"]]),
+        (
+            'sudo --preserve-env "$(command -v voicecore)" dev --tls',
+            [["command", "-v", "voicecore"], ["voicecore", "dev", "--tls"]],
+        ),
         ("cd x && voicecore talk", [["cd", "x"], ["voicecore", "talk"]]),
         ("voicecore status --json | jq '.a | .b'",
          [["voicecore", "status", "--json"], ["jq", ".a | .b"]]),

@@ -17,7 +17,7 @@ AGENTCORE_PORT = 8080
 
 
 @dataclass(frozen=True)
-class Command:
+class StartCommand:
     """How the agent is started, in a folder of the user's."""
 
     LOCAL: ClassVar = ("--host", "127.0.0.1", "--port", PORT_WORD)
@@ -44,27 +44,29 @@ class Command:
         return words if words[:1] == ("python",) else ("python", "-m", *words)
 
 
-def command_for(entry: Entry, folder: Folder, container: Container | None) -> Command:
+def command_for(entry: Entry, folder: Folder, container: Container | None) -> StartCommand:
     """Return how the entry is started."""
     module = entry.module
     if module is None:
-        return _command_in(container) if container else Command(".", (), 0, "")
+        return _command_in(container) if container else StartCommand(".", (), 0, "")
     place, name = _place(module, folder)
     if entry.kind == Kind.PIPECAT:
-        return Command(place, (), 0, "")
+        return StartCommand(place, (), 0, "")
     start, file = module.start, str(PurePosixPath(module.path).relative_to(place))
     bind = start.host if start else ""
     if entry.kind == Kind.FASTAPI and any(key.name == "PORT" for key in module.keys):
-        return Command(place, ("python", file), 0, bind)
+        return StartCommand(place, ("python", file), 0, bind)
     if start and not (start.guarded and start.alone):
-        return Command(place, ("python", file), start.port or AGENTCORE_PORT, bind)
-    return Command(place, ("uvicorn", f"{name}:{entry.variable}", *Command.LOCAL), 0, bind)
+        return StartCommand(place, ("python", file), start.port or AGENTCORE_PORT, bind)
+    return StartCommand(
+        place, ("uvicorn", f"{name}:{entry.variable}", *StartCommand.LOCAL), 0, bind
+    )
 
 
-def _command_in(container: Container) -> Command:
+def _command_in(container: Container) -> StartCommand:
     words = _with_port(container.command)
     port = 0 if PORT_WORD in words else (container.ports or (AGENTCORE_PORT,))[0]
-    return Command(".", words, port, _bind_in(container.command))
+    return StartCommand(".", words, port, _bind_in(container.command))
 
 
 def _place(module: Module, folder: Folder) -> tuple[str, str]:

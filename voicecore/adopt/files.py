@@ -124,7 +124,6 @@ def _test_variables(report: Report) -> dict[str, object]:
         "command": list(report.command.words),
         "folder": report.command.folder,
         "port": report.command.port,
-        "websocket": bool(report.transports),
     }
 
 

@@ -10,6 +10,8 @@ SDK_APP = "BedrockAgentCoreApp"
 FASTAPI = "fastapi.FastAPI"
 
 _DEFAULT_PORTS = {"uvicorn.run": 8000, "sdk.run": 8080}
+_SDK_PATHS = dict(entrypoint="/invocations", websocket="/ws", ping="/ping")
+"""Decorators of AWS's SDK, and the paths that their functions answer."""
 _BOTO3 = ("boto3", "aioboto3", "aiobotocore")
 
 
@@ -24,7 +26,7 @@ class App:
 
 
 @dataclass(frozen=True)
-class Route:
+class AnsweredPath:
     """A path that the module answers, such as GET /ping."""
 
     method: str
@@ -75,7 +77,7 @@ class Module:
     path: str
     imports: frozenset[str]
     apps: tuple[App, ...]
-    routes: tuple[Route, ...]
+    routes: tuple[AnsweredPath, ...]
     start: Start | None
     functions: dict[str, Function]
     keys: tuple[Key, ...]
@@ -89,7 +91,7 @@ class Module:
         """Dotted name from the user's folder."""
         return self.path.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
 
-    def route(self, path: str) -> Route | None:
+    def route(self, path: str) -> AnsweredPath | None:
         """Return the route of this path; None if it has none."""
         return next((route for route in self.routes if route.path == path), None)
 
@@ -171,7 +173,7 @@ def _apps(tree: ast.Module, names: dict[str, str]) -> Iterator[App]:
                 yield App(target.id, node.lineno, sdk)
 
 
-def _routes(tree: ast.Module, apps: tuple[App, ...]) -> Iterator[Route]:
+def _routes(tree: ast.Module, apps: tuple[App, ...]) -> Iterator[AnsweredPath]:
     sdk = {app.variable for app in apps if app.sdk}
     for node in ast.walk(tree):
         if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
@@ -181,16 +183,15 @@ def _routes(tree: ast.Module, apps: tuple[App, ...]) -> Iterator[Route]:
             if not isinstance(call, ast.Attribute):
                 continue
             if isinstance(call.value, ast.Name) and call.value.id in sdk:
-                path = {"entrypoint": "/invocations", "websocket": "/ws", "ping": "/ping"}
-                if call.attr in path:
-                    yield Route(call.attr, path[call.attr])
+                if call.attr in _SDK_PATHS:
+                    yield AnsweredPath(call.attr, _SDK_PATHS[call.attr])
             elif isinstance(decorator, ast.Call) and decorator.args:
                 first = decorator.args[0]
                 if isinstance(first, ast.Constant) and isinstance(first.value, str):
                     yield _answer(call.attr, first.value, node)
 
 
-def _answer(method: str, path: str, function: ast.AST) -> Route:
+def _answer(method: str, path: str, function: ast.AST) -> AnsweredPath:
     status, stamped = "", False
     for node in ast.walk(function):
         if isinstance(node, ast.Dict):
@@ -200,7 +201,7 @@ def _answer(method: str, path: str, function: ast.AST) -> Route:
                 if isinstance(key, ast.Constant) and key.value == "status":
                     constant = value.value if isinstance(value, ast.Constant) else ""
                     status = status or str(constant)
-    return Route(method, path, status, stamped)
+    return AnsweredPath(method, path, status, stamped)
 
 
 def _start(tree: ast.Module, names: dict[str, str], apps: tuple[App, ...]) -> Start | None:

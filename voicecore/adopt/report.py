@@ -8,12 +8,13 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import PurePosixPath
 
-from voicecore.adopt.command import Command, command_for
+from voicecore.adopt.command import StartCommand, command_for
 from voicecore.adopt.container import Container, read_container
 from voicecore.adopt.entries import Entry, Kind, find_entries, find_server
 from voicecore.adopt.folder import Folder
 from voicecore.adopt.packages import Packages, python_problem, read_packages
 from voicecore.adopt.python_code import Key, Module, read_module
+from voicecore.catalog import transports
 from voicecore.catalog.aws_services import SERVICES
 from voicecore.console.errors import ExitCode, VoicecoreError
 
@@ -50,7 +51,7 @@ class Report:
     """The agent in a folder, and what it lacks."""
 
     entry: Entry
-    command: Command
+    command: StartCommand
     packages: Packages
     container: Container | None
     ping: str
@@ -106,8 +107,10 @@ def report_on(folder: Folder, chosen: str = "", typed: str = "voicecore adopt") 
 def with_app(report: Report, module: str) -> Report:
     """Return the report after the app around the bot is written, as `module`."""
     rest = tuple(each for each in report.missing if each != Missing.APP)
-    command = replace(report.command, words=("uvicorn", f"{module}:app", *Command.LOCAL))
-    return replace(report, command=command, missing=rest, transports=("websocket",), stamped=True)
+    command = replace(report.command, words=("uvicorn", f"{module}:app", *StartCommand.LOCAL))
+    return replace(
+        report, command=command, missing=rest, transports=(transports.DEFAULT,), stamped=True
+    )
 
 
 def _choose(folder: Folder, found: Sequence[Entry], chosen: str, typed: str) -> Entry:
@@ -166,7 +169,7 @@ def _transports(entry: Entry) -> tuple[str, ...]:
     answers = entry.kind in (Kind.PIPECAT, Kind.CONTAINER) or (
         entry.module and entry.module.route("/ws")
     )
-    return ("websocket",) if answers else ()
+    return (transports.DEFAULT,) if answers else ()
 
 
 def _reached(entry: Entry, modules: Sequence[Module]) -> list[Module]:

@@ -53,6 +53,13 @@ def ask_project_name(default: str) -> str:
     return answer_to(questionary.text("Project name:", default=default, validate=check))
 
 
+def ask_to_write(file: str, default: bool) -> bool:
+    """Ask whether to write a file."""
+    import questionary
+
+    return answer_to(questionary.confirm(f"Write {file}?", default=default))
+
+
 def ask_transports() -> list[str]:
     """Ask for one or more transports, and show the trade-offs."""
     import questionary

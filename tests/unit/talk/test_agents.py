@@ -20,7 +20,7 @@ from voicecore.aws.runtime_sessions import sessions_in
 from voicecore.commands.talk_flags import BadFlags, check_protocol
 from voicecore.options.talk import TalkOptions
 from voicecore.talk.agents.identify import (
-    Container,
+    BareAgent,
     Found,
     PipecatRunner,
     Probe,
@@ -44,8 +44,8 @@ RUNTIME = "arn:aws:bedrock-agentcore:us-east-1:123456789012:runtime/line-abcdefg
         ({"status": Probe(200, {"status": "ready", "transports": ["webrtc"]})},
          PipecatRunner(("webrtc",))),
         ({"offer": Probe(405, {})}, PipecatRunner()),
-        ({"ping": Probe(200, {"status": "Healthy"})}, Container()),
-        ({"ping": Probe(200, {"status": "ok"})}, Container()),
+        ({"ping": Probe(200, {"status": "Healthy"})}, BareAgent()),
+        ({"ping": Probe(200, {"status": "ok"})}, BareAgent()),
         ({"ping": Probe(200, {"detail": "<html>"})}, SessionServer()),
         ({}, SessionServer()),
     ],

@@ -14,7 +14,6 @@ from voicecore.adopt.folder import Folder, read_folder
 from voicecore.adopt.report import Missing, Report, report_on
 from voicecore.catalog import regions
 from voicecore.console.command_line import typed
-from voicecore.console.confirm import answer_to
 from voicecore.console.context import Context
 from voicecore.console.errors import ExitCode, VoicecoreError
 from voicecore.console.output import Span
@@ -141,8 +140,6 @@ def _asks(context: Context, options: AdoptOptions) -> bool:
 
 def _ask(options: AdoptOptions, target: _Target, adoption: Adoption) -> Adoption:
     """Ask for the name and for each file that is missing, unless options tell."""
-    import questionary
-
     name = adoption.name
     if options.name is None:
         name = questions.ask_project_name(name)
@@ -152,9 +149,7 @@ def _ask(options: AdoptOptions, target: _Target, adoption: Adoption) -> Adoption
     add = [
         missing
         for missing in target.report.missing
-        if answer_to(
-            questionary.confirm(f"Write {view.WRITES[missing]}?", default=missing in needed)
-        )
+        if questions.ask_to_write(view.WRITES[missing], default=missing in needed)
     ]
     return replace(adoption, name=name, add=frozenset(add))
 

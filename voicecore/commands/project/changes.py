@@ -39,7 +39,7 @@ class NewerProject(VoicecoreError):
     """A newer voicecore generated the project."""
 
 
-class NotGenerated(VoicecoreError):
+class OwnAgent(VoicecoreError):
     """The project's agent is the user's own."""
 
 
@@ -54,10 +54,10 @@ class UnresolvedConflicts(VoicecoreError):
 def require_not_newer(project: Project) -> None:
     """Raise NewerProject if this voicecore would bring the project back to older templates.
 
-    Raises NotGenerated if it has no generated files.
+    Raises OwnAgent if it has no generated files.
     """
     if not project.generated:
-        raise NotGenerated(
+        raise OwnAgent(
             f"{project.name} has an agent of your own, which voicecore did not generate.",
             f"Change its files yourself, or look at them again:  voicecore adopt {project.root} "
             "--force --dry-run",

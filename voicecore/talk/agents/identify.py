@@ -28,7 +28,7 @@ class PipecatRunner:
 
 
 @dataclass(frozen=True)
-class Container:
+class BareAgent:
     """A program that implements AgentCore's contract: /ping, and /ws."""
 
 
@@ -40,7 +40,7 @@ class Probe:
     body: Mapping[str, Any]
 
 
-Found = SessionServer | PipecatRunner | Container
+Found = SessionServer | PipecatRunner | BareAgent
 
 
 async def identify(http: aiohttp.ClientSession, url: str) -> Found:
@@ -61,7 +61,7 @@ def what_answers(config: Probe, status: Probe, ping: Probe, offer: Probe) -> Fou
     if offer.status == 405:  # it takes a POST
         return PipecatRunner()
     if ping.status == 200 and "status" in ping.body:
-        return Container()
+        return BareAgent()
     return SessionServer()
 
 

@@ -15,7 +15,7 @@ from voicecore.aws.runtime_sessions import sessions_in
 from voicecore.catalog.transports import TRANSPORTS
 from voicecore.console.errors import ExitCode, VoicecoreError
 from voicecore.talk import optional_deps
-from voicecore.talk.agents.identify import Container, PipecatRunner, SessionServer, identify
+from voicecore.talk.agents.identify import BareAgent, PipecatRunner, SessionServer, identify
 from voicecore.talk.agents.runner import Runner
 from voicecore.talk.agents.runtime import SignedRuntime, read_arn
 from voicecore.talk.agents.source import OpenSocket, SessionSource
@@ -73,7 +73,7 @@ async def by_url(url: str, speaking: Speaking) -> ReachedAgent | None:
             )
         case SessionServer():
             return None
-        case Container():
+        case BareAgent():
             return by_source(url, OpenSocket(_socket_of(url)), speaking)
         case PipecatRunner(listed):
             return ReachedAgent(url, _by_runner(url, listed, speaking))
