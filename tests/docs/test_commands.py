@@ -14,8 +14,8 @@ from tests.docs.blocks import PAGES, ROOT, Block, blocks_in, commands_in, inline
 from voicecore.cli.app import app
 
 PROGRAMS = {
-    ".voicecore/tls/run", "aws", "cd", "cloudflared", "command", "curl", "docker", "eval", "git", "jq", "make", "npm", "pip",
-    "pre-commit", "python", "source", "uv", "voicecore",
+    ".voicecore/tls/run", "aws", "cd", "cloudflared", "command", "curl", "docker", "eval", "git",
+    "jq", "make", "npm", "pip", "pre-commit", "python", "source", "uv", "voicecore",
 }  # fmt: skip
 BLOCKS = [block for page in PAGES for block in blocks_in(page)]
 WITH_COMMANDS = [page for page in PAGES if [*blocks_in(page), *inline_in(page)]]
