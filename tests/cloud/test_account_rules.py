@@ -232,7 +232,7 @@ def test_existing_repository_is_used_and_kept(
     assert deployer.destroy().code == ExitCode.OK
     images = aws.client("ecr").list_images(repositoryName="team/voice")["imageIds"]
     assert len(images) == 1
-    assert "voicecore/line" not in " ".join(exported(deployer.root, "deployer-policy"))
+    assert "repository/voicecore" not in " ".join(exported(deployer.root, "deployer-policy"))
 
 
 def test_cloudformation_acts_with_its_service_role_and_the_caller_needs_little(

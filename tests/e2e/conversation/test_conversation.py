@@ -168,7 +168,7 @@ def test_remote_reaches_aws_through_a_proxy_that_inspects_tls(
         }
         host = f"bedrock-agentcore.{state['arn'].split(':')[3]}.amazonaws.com"
         with inspecting_proxy(tmp_path, {host: state["runtime"]}) as proxy:
-            aws = {**keys, "HTTPS_PROXY": proxy.url, "AWS_CA_BUNDLE": str(proxy.authority)}
+            aws = {**keys, **proxy.environment("AWS_CA_BUNDLE")}
             to = ["--remote", "--arn", state["arn"]]
             call = talk(project, *to, *speak("twelve-times-seven"), **aws)
             assert call.code == ExitCode.OK, call.stderr
