@@ -9,9 +9,9 @@ DEMO ?= demo
 ARGS ?=
 
 # The tests of a file stay together and in order, so they can share fixtures, and a new file needs
-# no registration. Folders run in alphabetical order: slow ones come before the unit tests. Four
+# no registration. Folders run in alphabetical order: slow ones come before the unit tests. Three
 # processes for two cores, because most tests wait for audio or a disk.
-IN_PARALLEL := --numprocesses 4 --dist loadfile --no-loadscope-reorder
+IN_PARALLEL := --numprocesses 3 --dist loadfile --no-loadscope-reorder
 
 # uv searches PATH for the interpreters that agents need; pyenv's are on it only if selected.
 empty :=

@@ -1,6 +1,7 @@
 """`voicecore dev` of a project whose agent and server voicecore did not generate."""
 
 import json
+import os
 import shutil
 import time
 from pathlib import Path
@@ -76,7 +77,7 @@ def test_server_that_fails_does_not_end_the_runtime(project: Path) -> None:
 def test_port_of_the_agent_is_not_that_of_the_runtime(project: Path, voicecore: Voicecore) -> None:
     text = MANIFEST.replace("agent.py", "-u agent.py").replace("[agent]", "[agent]\nport = 8080")
     (project / "voicecore.toml").write_text(text)
-    result = voicecore("dev", "--port", "8080", cwd=project)
+    result = voicecore("dev", "--port", "8080", cwd=project, env=dict(os.environ))
     assert result.code == ExitCode.FAILED
     assert "The agent always listens on port 8080" in result.stderr
     assert "Port 8080 is in use" in result.stderr

@@ -225,7 +225,7 @@ def complete(*words: str) -> list[str]:
 
 def test_shell_completes_commands_and_values() -> None:
     assert complete("voicecore", "") == [
-        "init", "add", "update", "eject", "dev", "talk", "call", "build", "upgrade-base",
+        "init", "adopt", "add", "update", "eject", "dev", "talk", "call", "build", "upgrade-base",
         "deploy", "invite", "destroy", "logs", "status", "docs", "turn",
     ]  # fmt: skip
     assert complete("voicecore", "init", "--transport", "") == [

@@ -1,4 +1,4 @@
-"""The lines that `voicecore logs` shows, or why there are none."""
+"""`voicecore logs` shows lines, or says why it has nothing to show."""
 
 import json
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""What a project's voicecore.toml and its folder say."""
+"""A project is read from its voicecore.toml and its folder."""
 
 from pathlib import Path
 

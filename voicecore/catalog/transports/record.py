@@ -21,9 +21,9 @@ class Transport:
     title: str
     summary: str
     audio: str
-    """How the audio sounds on networks that lose packets."""
+    """Sound of the audio on networks that lose packets."""
     effort: str
-    """How much there is to set up."""
+    """Work to set it up."""
     best_for: str
     pipecat_extras: tuple[str, ...]
     """Extras of pipecat-ai that the agent needs for this transport."""

@@ -43,7 +43,7 @@ class ReachedAgent:
 
 @dataclass(frozen=True)
 class Speaking:
-    """How to speak to an agent."""
+    """A way to speak to an agent."""
 
     http: aiohttp.ClientSession
     transport: str | None = None

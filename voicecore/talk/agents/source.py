@@ -1,4 +1,4 @@
-"""Owns what a call needs of whoever gives it sessions."""
+"""Owns what a call needs of the part that gives it sessions."""
 
 from __future__ import annotations
 
