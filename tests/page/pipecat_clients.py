@@ -31,7 +31,7 @@ def installed(folder: Path) -> Path:
     """Install the packages of all clients into a folder."""
     packages = {
         word
-        for command in re.findall(r"^npm install (.*(?:\\\n.*)*)", DOCS.read_text(), re.MULTILINE)
+        for command in re.findall(r"^npm install ((?:.*\\\n)*.*)", DOCS.read_text(), re.MULTILINE)
         for word in shlex.split(command.replace("\\\n", " "))
     }
     (folder / "package.json").write_text('{"private": true, "type": "module"}')

@@ -60,8 +60,8 @@ SILENCE_AFTER_SPEECH_FRAMES = 500
 
 # Limit for the sound of one sentence.
 SYNTHESIS_SECONDS = 30.0
-# Probability of "no speech" above which a transcript is noise. Silence and hiss have 0.95. Whisper's
-# own default of 0.6, which it does not use alone, drops short words: "Eight." has 0.63.
+# Probability of "no speech" above which a transcript is noise. Silence and hiss have 0.95.
+# Whisper's own default of 0.6, which it does not use alone, drops short words: "Eight." has 0.63.
 NO_SPEECH = 0.8
 
 
