@@ -173,7 +173,9 @@ def test_pipecats_own_clients_hold_a_conversation(
     browser: Browser, site: Site, card: SoundCard, packages: Path, titles: tuple[str, str]
 ) -> None:
     """The clients of the docs, unmodified, with an invite and from another origin."""
-    page = browser.new_context().new_page()
+    # Chromium asks the user before a page may reach this machine.
+    allowed = ["microphone", "local-network-access"]
+    page = browser.new_context(permissions=allowed).new_page()
     page.set_default_timeout(TIMEOUT_MS)
     pipecat_clients.serve(page, pipecat_clients.built(packages, site.url, *titles))
     page.goto(f"{pipecat_clients.ORIGIN}/#{site.invite}")
