@@ -10,7 +10,7 @@ import pytest
 from voicecore.console.errors import ExitCode
 from voicecore.image.inputs import own_dockerfile
 from voicecore.image.inputs.build_context import NEVER_SENT, context_files, file_from_outside
-from voicecore.image.inputs.dockerfile import BadDockerfile, final_base
+from voicecore.image.inputs.dockerfile import BadDockerfile, NeedsDocker, final_base, final_stage
 from voicecore.project.project import load_project
 
 SETTINGS = 'name = "an-agent"\ntransports = []\npipeline = "custom"\nregion = "us-east-1"\n'
@@ -35,6 +35,12 @@ def test_base_of_the_final_stage_is_found(text: str, base: str) -> None:
 def test_dockerfile_without_a_base_is_refused(text: str) -> None:
     with pytest.raises(BadDockerfile, match="no FROM with the name of an image"):
         final_base(text)
+
+
+def test_dockerfile_of_one_stage_needs_docker() -> None:
+    generated = "ARG BASE=a\nFROM $BASE AS build\nRUN true\nFROM $BASE\n"
+    with pytest.raises(NeedsDocker, match="line 1: only Docker can run this"):
+        final_stage("FROM python:3.13\nCOPY . .\n", generated)
 
 
 def test_context_is_the_folder_that_has_the_dockerfile(tmp_path: Path) -> None:

@@ -168,7 +168,7 @@ def final_stage(text: str, generated: str) -> FinalStage:
         if (here.name, here.value) != (there.name, there.value):
             raise _needs_docker(here)
     if len(mine.earlier) != len(expected.earlier):
-        raise _needs_docker(mine.earlier[-1])
+        raise _needs_docker([*mine.final[:1], *mine.earlier][-1])
     return _parse_stage(mine.final)
 
 
