@@ -106,10 +106,9 @@ async def reach_runtime(
 
     Yields the title of a call and the runtime's sessions. Raises what starting it may raise.
     """
-    from voicecore.aws.errors import translated_errors
     from voicecore.aws.login import AwsLogin
-    from voicecore.aws.runtime_sessions import sessions_at, sessions_in
-    from voicecore.talk.agents.runtime import SignedRuntime, read_arn
+    from voicecore.aws.runtime_sessions import sessions_at
+    from voicecore.talk.agents.runtime import SignedRuntime, in_account, read_arn
 
     again = target.again
     tell_version(context.output, project.name, project.version)
@@ -123,11 +122,8 @@ async def reach_runtime(
     login = AwsLogin(can_ask=context.interactive)
     arn = target.arn or await asyncio.to_thread(deployed_arn, project, login, target)
     runtime = read_arn(arn)
-    with translated_errors(again):
-        aws = await asyncio.to_thread(login.open, runtime.region)
-        endpoint = runtime.endpoint or endpoint_for(project, runtime.text, "DEFAULT")
-        sessions = sessions_in(aws, runtime.text, endpoint)
-    yield f"{project.name} · AWS", SignedRuntime(sessions, again)
+    endpoint = endpoint_for(project, runtime.text, "DEFAULT")
+    yield f"{project.name} · AWS", await in_account(runtime, endpoint, login, again)
 
 
 def _key(env: Mapping[str, str], target: CallTarget, project: Project | None) -> str:

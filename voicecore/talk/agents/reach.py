@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit, urlunsplit
 
 import aiohttp
 
-from voicecore.aws.errors import translated_errors
 from voicecore.aws.login import AwsLogin
-from voicecore.aws.runtime_sessions import sessions_in
 from voicecore.catalog.transports import TRANSPORTS
 from voicecore.console.errors import ExitCode, VoicecoreError
 from voicecore.talk import optional_deps
 from voicecore.talk.agents.identify import BareAgent, PipecatRunner, SessionServer, identify
 from voicecore.talk.agents.runner import Runner
-from voicecore.talk.agents.runtime import SignedRuntime, read_arn
+from voicecore.talk.agents.runtime import in_account, read_arn
 from voicecore.talk.agents.source import OpenSocket, SessionSource
 from voicecore.talk.channel import ChannelFactory
 from voicecore.talk.transports.connection import IceOptions
@@ -87,10 +84,7 @@ async def by_arn(
     `again` is the command to repeat after a refusal.
     """
     runtime = read_arn(arn)
-    with translated_errors(again):
-        aws = await asyncio.to_thread(login.open, runtime.region)
-        sessions = sessions_in(aws, runtime.text, runtime.endpoint or endpoint)
-    return by_source(runtime.text, SignedRuntime(sessions, again), speaking)
+    return by_source(runtime.text, await in_account(runtime, endpoint, login, again), speaking)
 
 
 def by_source(title: str, source: SessionSource, speaking: Speaking) -> ReachedAgent:

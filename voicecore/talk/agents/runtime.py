@@ -8,7 +8,8 @@ import uuid
 from dataclasses import dataclass
 
 from voicecore.aws.errors import translated_errors
-from voicecore.aws.runtime_sessions import RuntimeSessions
+from voicecore.aws.login import AwsLogin
+from voicecore.aws.runtime_sessions import RuntimeSessions, sessions_in
 from voicecore.console.errors import ExitCode, VoicecoreError
 from voicecore.talk.agents.source import SessionSource
 from voicecore.talk.session_client import StartedSession
@@ -77,3 +78,16 @@ class SignedRuntime(SessionSource):
         """Stop the session, which ends its cost."""
         with translated_errors(self._again):
             await asyncio.to_thread(self._runtime.stop, session.id)
+
+
+async def in_account(
+    runtime: RuntimeArn, endpoint: str, login: AwsLogin, again: str
+) -> SignedRuntime:
+    """Return the sessions of a runtime; of `endpoint`, unless the ARN names one.
+
+    `again` is the command to type again after a refusal. Raises AwsRefused.
+    """
+    with translated_errors(again):
+        aws = await asyncio.to_thread(login.open, runtime.region)
+        sessions = sessions_in(aws, runtime.text, runtime.endpoint or endpoint)
+    return SignedRuntime(sessions, again)
