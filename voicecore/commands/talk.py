@@ -32,6 +32,7 @@ from voicecore.talk.target import (
     endpoint_for,
     reach_runtime,
     reach_server,
+    server_key,
 )
 
 if TYPE_CHECKING:
@@ -238,6 +239,8 @@ async def _dial_others(
         again = typed("talk", replace(options, transport=named))
         agent = await reach.by_arn(options.arn, endpoint, speaking, login, again)
     else:
+        if options.api_key_env != TalkOptions.api_key_env:  # named, so a session server is meant
+            server_key(context.env, _target(options), project)
         agent = await reach.by_url(str(options.url), speaking)
     return (agent.title, agent.open_channel) if agent else None
 

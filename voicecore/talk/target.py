@@ -83,7 +83,7 @@ async def reach_server(
     """
     from voicecore.talk.transports.websocket import STREAM_SECONDS
 
-    key = _key(context.env, target, project) if target.needs_key else ""
+    key = server_key(context.env, target, project) if target.needs_key else ""
     if target.url or project is None:
         yield ServerAccess(str(target.url), key, STREAM_SECONDS, str(target.url))
         return
@@ -126,8 +126,11 @@ async def reach_runtime(
     yield f"{project.name} · AWS", await in_account(runtime, endpoint, login, again)
 
 
-def _key(env: Mapping[str, str], target: CallTarget, project: Project | None) -> str:
-    """Return the server's key: the project's own from its .env first, another's from `env`."""
+def server_key(env: Mapping[str, str], target: CallTarget, project: Project | None) -> str:
+    """Return the server's key: the project's own from its .env first, another's from `env`.
+
+    Raises MissingKey.
+    """
     variable = target.key_variable
     stored = dotenv_of(project.server) if project else {}
     sources = (env, stored) if target.url else (stored, env)
