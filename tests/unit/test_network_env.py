@@ -18,6 +18,7 @@ from voicecore.console.network_env import (
 from voicecore.console.proxies import proxy_for
 
 PROXY = "http://proxy.example:3128"
+METADATA = "169.254.169.254,169.254.170.2,fd00:ec2::254"
 
 
 @pytest.mark.parametrize("given", CA_VARIABLES)
@@ -54,9 +55,9 @@ def test_git_trusts_the_same_authorities(tmp_path: Path) -> None:
     [
         ({}, {}),
         ({"NO_PROXY": "corp.example"}, {}),
-        ({"HTTPS_PROXY": PROXY}, {"NO_PROXY": "127.0.0.1,localhost,::1"}),
+        ({"HTTPS_PROXY": PROXY}, {"NO_PROXY": f"127.0.0.1,localhost,::1,{METADATA}"}),
         ({"http_proxy": PROXY, "no_proxy": "corp.example, localhost"},
-         {"no_proxy": "corp.example,localhost,127.0.0.1,::1"}),
+         {"no_proxy": f"corp.example,localhost,127.0.0.1,::1,{METADATA}"}),
         ({"HTTPS_PROXY": PROXY, "NO_PROXY": "*"}, {"NO_PROXY": "*"}),
     ],
 )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Owns why a server does not answer: its certificate, the proxy on the way, or the server itself."""
+"""Owns why a server gives no answer: its certificate, the proxy on the way, or the server."""
 
 from __future__ import annotations
 
