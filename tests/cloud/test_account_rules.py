@@ -347,6 +347,8 @@ def test_stacks_that_others_deployed_from_an_export_are_read_and_updated(
     shown = voicecore("status", cwd=deployer.root)
     assert shown.code == ExitCode.OK, shown.stderr
     assert "StackSet-voice-8c1b" in shown.stdout
+    assert "deleted" not in shown.stdout  # the log group comes with the first call
+    expect_refusal(deployer.destroy(), "Others deployed StackSet-voice-8c1b", "delete-stack")
     deployed = deployer.deploy()
     assert deployed.code == ExitCode.OK, deployed.stderr
     assert "~ runtime" in deployed.stderr

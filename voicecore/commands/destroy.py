@@ -86,6 +86,7 @@ def _plan_removal(
     elif options.only_server:
         removal = destroy.server_removal(project, stage, found)
     else:
+        destroy.require_tagged(cloud, project, stage, found)
         groups = [group.name for group in inventory.log_groups(aws, project, stage)]
         removal = destroy.stage_removal(project, stage, found, groups, options.network)
     return replace(removal, carries_calls=deployment.has_phones)

@@ -91,7 +91,9 @@ def test_tagged_resources_are_grouped_by_project_and_stage() -> None:
         [
             tagged("arn:aws:ec2:r:1:natgateway/nat-1", "line", "shared"),
             tagged("arn:aws:ec2:r:1:elastic-ip/e-1", "line", "shared"),
-            tagged("arn:aws:iam::1:role/x", "line", "dev", {"Owner": "ada", "aws:x": "y"}),
+            tagged(
+                "arn:aws:iam::1:role/x", "line", "dev", {"Owner": "ada", "aws:x": "y", "Name": "z"}
+            ),
             tagged("arn:aws:iam::1:role/z", "line", "dev", {"Owner": "bob"}),
             tagged("arn:aws:iam::1:role/y", "line", "dev", {"voicecore:id": "3f9"}),
         ],

@@ -111,7 +111,9 @@ def stage_removal(
     # In reverse: the server goes before the agent that it calls.
     own = [part.stack_name(project, stage) for part in reversed(PARTS)]
     ours = (*own, images, network)
-    _require_own_names([each for each in found if each.stage == stage and each.name not in ours])
+    _refuse_stacks_of_others(
+        [each.name for each in found if each.stage == stage and each.name not in ours]
+    )
     other = {each.stage for each in found if each.name not in ours}
     others = sorted(other - {aws_names.SHARED})
     if with_network and others:
@@ -135,10 +137,17 @@ def stage_removal(
     )
 
 
-def _require_own_names(others: Sequence[StackSummary]) -> None:
-    """Raise DeployedByOthers for a stage's stacks with names that voicecore does not give."""
-    if others:
-        names = [each.name for each in others]
+def require_tagged(
+    cloud: CloudFormation, project: str, stage: str, found: Sequence[StackSummary]
+) -> None:
+    """Raise DeployedByOthers for stacks of the stage that are not among those `found` by tags."""
+    known = {each.name for each in found}
+    stacks = [cloud.find(part.stack_name(project, stage)) for part in PARTS]
+    _refuse_stacks_of_others([each.name for each in stacks if each and each.name not in known])
+
+
+def _refuse_stacks_of_others(names: Sequence[str]) -> None:
+    if names:
         raise DeployedByOthers(
             f"Others deployed {', '.join(names)} from an exported template; nothing was deleted.",
             "\n".join(

@@ -98,7 +98,7 @@ def group_by_stage(mappings: Iterable[Mapping[str, Any]], region: str) -> list[T
             kind = "ec2:interface-endpoint"
         counts.setdefault(owner, Counter())[kind] += 1
         for key, value in tags.items():
-            if not key.startswith(("voicecore:", "aws:")):
+            if key != "Name" and not key.startswith(("voicecore:", "aws:")):
                 foreign.setdefault(owner, {}).setdefault(key, set()).add(value)
     return [
         TaggedResources(project, stage, region, dict(kinds), id, _listed(foreign.get(owner, {})))

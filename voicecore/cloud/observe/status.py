@@ -357,9 +357,12 @@ def _stacks_of(billed: BilledStacks, shared: CurrentShared) -> list[DeployedStac
 
 
 def _lost_log_group(found: StageStatus, groups: tuple[LogGroup, ...] | None) -> tuple[str, ...]:
-    """Return that the log group of a complete stage is gone; None for groups: it is not known."""
+    """Return that the log group of a complete stage is gone; None for groups: it is not known.
+
+    A stack that only others deployed, which has no version, gets one at its first call.
+    """
     whole = found.stack and found.stack.updatable and found.runtime and found.runtime.settled
-    if groups is None or not whole or not found.runtime:
+    if groups is None or not whole or not found.runtime or not found.versions:
         return ()
     name = aws_names.log_group_for(found.runtime.id, aws_names.endpoint_name_for(found.stage))
     return () if name in {group.name for group in groups} else (f"log group {name} was deleted",)
