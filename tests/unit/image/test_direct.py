@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.standins.disk import small_disk
 from tests.standins.image.in_process_registry import Fault, digest_of
 from tests.unit.image.sample_project import (
     LIBRARY,
@@ -23,7 +24,7 @@ from tests.unit.image.sample_project import (
 )
 from tests.unit.image.workspace import STAGE, Workspace
 from voicecore.console.progress import Progress
-from voicecore.image.blob_store import blob_path, evict
+from voicecore.image.blob_store import DiskFull, blob_path, evict
 from voicecore.image.builders.copy_layers import OnlyDocker
 from voicecore.image.builders.direct import build
 from voicecore.image.builders.packages import PackageInstallFailed
@@ -121,6 +122,18 @@ def test_new_packages_key_installs_packages_again(workspace: Workspace) -> None:
     workspace.progress.clear()
     workspace.build(packages_key="other")
     assert "installing packages 2 packages" in workspace.steps()
+
+
+def test_disk_that_fills_at_any_moment_is_reported(workspace: Workspace, tmp_path: Path) -> None:
+    full = 0
+    for kilobytes in (4, 20, 40, 60, 100, 200, 10_000):
+        with small_disk(tmp_path / str(kilobytes), kilobytes) as disk:
+            try:
+                replace(workspace, store=disk / "store").build()
+            except DiskFull as error:
+                assert str(disk) in error.message
+                full += 1
+    assert 3 < full < 7  # the last disk has room
 
 
 def test_missing_or_damaged_blob_is_built_again(workspace: Workspace) -> None:
