@@ -101,7 +101,7 @@ def test_places_no_call_without_confirmation(
     ("number", "code", "message"),
     [
         ("12", ExitCode.USAGE, "'12' is not a phone number"),
-        (NUMBER, ExitCode.FAILED, "No server answers at 127.0.0.1, port 9"),
+        (NUMBER, ExitCode.FAILED, "request to http://127.0.0.1:9 failed: Cannot connect to host"),
     ],
 )
 def test_reports_why_call_cannot_be_placed(
