@@ -68,7 +68,7 @@ def run(context: Context, options: TalkOptions) -> ExitCode:
     optional_deps.require_talk()
     if options.list_devices:
         return _list_devices(context, options)
-    check(options)
+    check(options, context.cwd)
     project = _project(context, options)
     check_protocol(options, _is_serverless(project))
     named = options.transport
