@@ -165,10 +165,11 @@ class _Services:
             aws = self._aws_host(stack, reaper)
             runtime = await self._start_runtime(stack, reaper, behind, aws, output)
             env = server_env(self.project, runtime, self.context.env)
+            env |= behind.turn_variables(env) if behind else {}
             phones = phone_accounts(self.project.providers, env)
             local = f"http://127.0.0.1:{self.server_port}"
-            env |= phone_variables(phones, runtime.stream_seconds, local)
-            server = await self._start_server(stack, reaper, behind, aws, env, output)
+            env |= phone_variables(phones, runtime.stream_seconds, local, env)
+            server = await self._start_server(stack, reaper, aws, env, output)
             dev_state.write_state(self.project.local, _dev_state(runtime, server, phones))
             stack.callback(dev_state.remove_state, self.project.local)
             nat.return_ownership(self.project.local, self.context.env)
@@ -226,7 +227,6 @@ class _Services:
         self,
         stack: AsyncExitStack,
         reaper: Reaper,
-        behind: NatEnvironment | None,
         aws: AwsHost | None,
         env: dict[str, str],
         output: DevOutput,
@@ -238,7 +238,7 @@ class _Services:
         server = await stack.enter_async_context(
             SessionServerProcess(
                 program,
-                env | (behind.turn_variables(env) if behind else {}),
+                env,
                 self.server_port,
                 reaper,
                 self.settings.logs / log_reader.SERVER,
