@@ -117,9 +117,9 @@ class DirectBuild:
             archive = Path(folder) / "image.tar"
             asyncio.run(self._save(archive))
             engine.load(archive)
-        platforms = self.plan.project.platforms
-        reference = self.plan.local_reference
-        return smoke_test(engine, reference, self.image, platforms, self.on_progress)
+        name, platforms = self.plan.local_reference, self.plan.project.platforms
+        run = (engine, name, self.image, platforms, self.on_progress)
+        return smoke_test(*run, generated=not self.plan.own)
 
     async def _save(self, archive: Path) -> None:
         async with self.plan.base_repository() as source:
