@@ -70,10 +70,10 @@ def run(context: Context, options: TalkOptions) -> ExitCode:
         return _list_devices(context, options)
     check(options)
     project = _project(context, options)
-    check_protocol(options, _is_serverless(project))
+    check_protocol(options, _calls_runtime(project))
     named = options.transport
     options = _with_phone(options, project)
-    transport = WEBSOCKET if _is_serverless(project) else _transport(options, project)
+    transport = WEBSOCKET if _calls_runtime(project) else _transport(options, project)
 
     from voicecore.talk.audio.clips import open_clip
 
@@ -198,9 +198,9 @@ def _transport(options: TalkOptions, project: Project | None) -> str:
     return chosen
 
 
-def _is_serverless(project: Project | None) -> bool:
-    """Return whether the project has an agent only."""
-    return project is not None and project.server_settings is None
+def _calls_runtime(project: Project | None) -> bool:
+    """Return whether calls go to the runtime itself: no session server of ours is before it."""
+    return project is not None and not (project.server_settings and project.has_own_server)
 
 
 def _is_wordless(options: TalkOptions) -> bool:
@@ -222,7 +222,7 @@ async def _dial_others(
 
     What is started for it ends with `stack`.
     """
-    if options.phone or not (is_direct(options) or _is_serverless(project)):
+    if options.phone or not (is_direct(options) or _calls_runtime(project)):
         return None
     from voicecore.aws.login import AwsLogin
     from voicecore.talk.agents import reach

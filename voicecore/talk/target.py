@@ -102,7 +102,7 @@ async def reach_server(
 async def reach_runtime(
     context: Context, project: Project, target: CallTarget
 ) -> AsyncGenerator[tuple[str, SessionSource]]:
-    """Keep the runtime of a project without a session server reachable while the block runs.
+    """Keep the runtime of a project without a session server of ours reachable in the block.
 
     Yields the title of a call and the runtime's sessions. Raises what starting it may raise.
     """
@@ -113,6 +113,11 @@ async def reach_runtime(
     again = target.again
     tell_version(context.output, project.name, project.version)
     warn_of_foreign_code(context.output, context.env, project.root)
+    if server := project.server_settings:
+        context.output.say(
+            f"• Calls the runtime itself: the protocol of the session server ({server.command}) is "
+            "its own."
+        )
     if not target.remote:
         async with _local_agent(context, project) as dev:
             keys = dev.access_key_id, dev.secret_access_key
