@@ -16,8 +16,8 @@ from voicecore.commands.talk_flags import (
     WEBSOCKET,
     BadFlags,
     check,
+    check_direct,
     check_phone,
-    check_protocol,
     is_direct,
 )
 from voicecore.console.command_line import typed
@@ -33,6 +33,7 @@ from voicecore.talk.target import (
     reach_runtime,
     reach_server,
     server_key,
+    token_of,
 )
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ def run(context: Context, options: TalkOptions) -> ExitCode:
         return _list_devices(context, options)
     check(options)
     project = _project(context, options)
-    check_protocol(options, _calls_runtime(project))
+    check_direct(options, _calls_runtime(project))
     named = options.transport
     options = _with_phone(options, project)
     transport = WEBSOCKET if _calls_runtime(project) else _transport(options, project)
@@ -228,9 +229,11 @@ async def _dial_others(
     from voicecore.talk.agents import reach
 
     ice = _ice(context, options)
-    speaking = reach.Speaking(http, named, options.protocol or "", ice)
+    token = token_of(context.env, options.token_env)
+    speaking = reach.Speaking(http, named, options.protocol or "", ice, token)
     if project and not is_direct(options):
-        reached = reach_runtime(context, project, _target(replace(options, transport=named)))
+        target = replace(_target(replace(options, transport=named)), token=token)
+        reached = reach_runtime(context, project, target)
         title, source = await stack.enter_async_context(reached)
         agent = reach.by_source(title, source, speaking)
     elif options.arn:
