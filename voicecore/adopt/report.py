@@ -13,10 +13,10 @@ from voicecore.adopt.container import Container, read_container
 from voicecore.adopt.entries import Entry, Kind, find_entries, find_server
 from voicecore.adopt.folder import Folder
 from voicecore.adopt.packages import Packages, python_problem, read_packages
-from voicecore.adopt.python_code import Key, Module, read_module
 from voicecore.catalog import transports
 from voicecore.catalog.aws_services import SERVICES
 from voicecore.console.errors import ExitCode, VoicecoreError
+from voicecore.project.python_code import Key, Module, read_module
 
 APP = "agentcore_app"
 """Module that adopt writes around a bot of Pipecat's runner."""
