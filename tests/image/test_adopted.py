@@ -17,12 +17,16 @@ from tests.standins.image.registries import Registries
 AGENTS = Path(__file__).parents[1] / "foreign_agents"
 
 
+def adopt(root: Path, *options: str) -> None:
+    argv = [sys.executable, "-m", "voicecore", "adopt", *options]
+    subprocess.run(argv, cwd=root, check=True, capture_output=True)
+
+
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
     """An agent with a Dockerfile that copies all there is; its packages are left out."""
     root = Path(shutil.copytree(AGENTS / "fastapi_healthy", tmp_path / "agent"))
-    argv = [sys.executable, "-m", "voicecore", "adopt"]
-    subprocess.run(argv, cwd=root, check=True, capture_output=True)
+    adopt(root)
     text = (root / "Dockerfile").read_text()
     run = "RUN pip install --no-cache-dir -r requirements.txt\n"
     (root / "Dockerfile").write_text(text.replace(run, "").replace("slim", "slim-trixie"))
@@ -54,3 +58,24 @@ def test_without_docker_the_line_that_needs_it_is_named(root: Path, registries: 
     assert done.returncode != 0
     assert "only Docker can run this" in done.stderr
     assert "--builder codebuild" in done.stderr
+
+
+def test_dockerfile_of_adopt_is_built_without_docker(
+    tmp_path: Path, registries: Registries
+) -> None:
+    root = Path(shutil.copytree(AGENTS / "fastapi_healthy", tmp_path / "agent"))
+    (root / "Dockerfile").unlink()
+    (root / "requirements.txt").write_text("six==1.17.0\n")
+    (root / ".env").write_text(f"DEEPGRAM_API_KEY={KEY}\n")
+    adopt(root, "--add", "dockerfile,tests")
+    target = f"{registries.ecr.host}/agent"
+    report = build_report(registries, None, root, "--push", target)
+    assert report["builder"] == "direct"
+    image = pull(registries.private, "agent", report["tag"])
+    own = {name for name in image.files if name.startswith("app/")}
+    assert own == {"app/main.py", "app/requirements.txt", "app/Dockerfile"}
+    assert "opt/packages/six.py" in image.files
+    config = image.config["config"]
+    assert config["Cmd"][:4] == ["python", "-m", "uvicorn", "main:app"]
+    assert (config["WorkingDir"], config["User"]) == ("/app", "1000")
+    assert "PYTHONPATH=/opt/packages" in config["Env"]
