@@ -291,7 +291,7 @@ class TestMistakes:
             ),
             (
                 {".python-version": "3.10.4\n", "requirements.txt": "pipecat-ai[aws]~=1.0 # voice"},
-                "pipecat-ai needs Python 3.11 or newer, and requirements.txt allows 3.10",
+                "pipecat-ai needs Python 3.11 or newer, and .python-version allows 3.10",
             ),
             (
                 {

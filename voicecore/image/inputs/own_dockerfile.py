@@ -31,7 +31,7 @@ def read(folder: Path, root: Path) -> str:
 
 @dataclass(frozen=True)
 class AdoptedDockerfile:
-    """What the build stage of a Dockerfile by `adopt` installs."""
+    """Packages that the build stage of a Dockerfile by `adopt` installs."""
 
     python: str
     requirements: str
