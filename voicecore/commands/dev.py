@@ -64,6 +64,10 @@ class ContainerNetwork(VoicecoreError):
     """--container cannot be combined with --nat or --network public."""
 
 
+class FixedPort(VoicecoreError):
+    """The session server listens on another port than the one asked for."""
+
+
 class BadLifetime(VoicecoreError):
     """AgentCore does not accept these lifetimes."""
 
@@ -78,6 +82,7 @@ def run(context: Context, options: DevOptions) -> ExitCode:
         if not acquired:
             raise _already_running(project)
         lifecycle, authorizer = _lifecycle(options), _authorizer(options)
+        options = replace(options, server_port=_server_port(options, project))
         _check_network(options)
         check_files(project)
         if options.nat:
@@ -265,6 +270,18 @@ def _agent_port(context: Context, project: Project) -> int:
             f"{started}"
         )
     return port
+
+
+def _server_port(options: DevOptions, project: Project) -> int | None:
+    """Return the port that the session server must get; None for any. Raises FixedPort."""
+    fixed = project.server_settings.port if project.server_settings else 0
+    if fixed and options.server_port not in (None, fixed):
+        raise FixedPort(
+            f"The session server always listens on port {fixed} ([server] in {FILE}).",
+            f"Omit --server-port, or let it listen on $PORT and remove `port = {fixed}`.",
+            ExitCode.USAGE,
+        )
+    return options.server_port or fixed or None
 
 
 def _authorizer(options: DevOptions) -> JwtAuthorizer | None:
