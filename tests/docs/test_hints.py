@@ -12,6 +12,9 @@ import pytest
 
 from tests.docs.blocks import ROOT
 from tests.docs.test_commands import all_options, parse
+from voicecore.catalog.phones import PHONES
+from voicecore.catalog.transports import TRANSPORTS
+from voicecore.scaffold.render import Answers, render
 
 SOURCES = sorted(
     path for path in (ROOT / "voicecore").rglob("*.py") if "template" not in path.parts
@@ -131,3 +134,18 @@ def test_files_that_hints_name_are_in_the_repository() -> None:
 def test_stale_hint_is_found(text: str) -> None:
     [line] = set(commands_in(text))
     assert problem_of(line)
+
+
+@pytest.mark.parametrize("transport", [name for name, each in TRANSPORTS.items() if each.key])
+def test_readme_says_where_a_transports_key_is(transport: str) -> None:
+    files = render(Answers("mine", (transport,), "offline", "us-east-1", {}, ()), "")
+    assert TRANSPORTS[transport].key in files["server/README.md"].decode()
+
+
+@pytest.mark.parametrize("provider", PHONES)
+def test_readme_says_where_a_providers_variables_are(provider: str) -> None:
+    answers = Answers("mine", ("telephony",), "offline", "us-east-1", {}, (provider,))
+    text = render(answers, "")["server/README.md"].decode()
+    assert {*PHONES[provider].secrets, *PHONES[provider].calling} <= set(
+        re.findall(r"[A-Z_]+", text)
+    )
