@@ -210,7 +210,7 @@ def test_rejects_invalid_arguments(
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
-def complete(*words: str) -> list[str]:
+def complete(*words: str, cwd: Path | None = None) -> list[str]:
     """Return the completions of the last word, by the protocol of bash."""
     env = {
         **os.environ,
@@ -219,7 +219,7 @@ def complete(*words: str) -> list[str]:
         "COMP_CWORD": str(len(words) - 1),
     }
     command = Path(sys.executable).with_name("voicecore")
-    shown, code = pexpect.run(str(command), env=env, withexitstatus=True, encoding="utf-8")
+    shown, code = pexpect.run(str(command), env=env, withexitstatus=True, encoding="utf-8", cwd=cwd)
     assert code == 0
     return shown.split()
 
@@ -238,3 +238,29 @@ def test_shell_completes_commands_and_values() -> None:
     command = Path(sys.executable).with_name("voicecore")
     script = pexpect.run(f"{command} --show-completion bash", encoding="utf-8")
     assert "complete -o default -F _voicecore_completion voicecore" in script
+
+
+def test_shell_completes_values_of_the_project(voicecore: Voicecore, tmp_path: Path) -> None:
+    voicecore("init", "mine", "--yes")
+    with (tmp_path / "mine/voicecore.toml").open("a") as file:
+        file.write('\n[stages.prod]\nregion = "us-west-2"\n')
+    for command in ("deploy", "status", "logs", "talk", "invite", "destroy"):
+        assert complete("voicecore", command, "--stage", "", cwd=tmp_path / "mine") == [
+            "dev", "prod",
+        ]  # fmt: skip
+    assert complete("voicecore", "turn", "check", "--stage", "p", cwd=tmp_path / "mine") == ["prod"]
+    assert complete("voicecore", "deploy", "--stage", "", cwd=tmp_path) == []
+    assert complete("voicecore", "talk", "--protocol", "s") == ["strands", "sonic"]
+    assert complete("voicecore", "talk", "--phone", "t") == ["twilio", "telnyx"]
+    assert isinstance(complete("voicecore", "talk", "--microphone", ""), list)
+
+
+@pytest.mark.parametrize(("shell", "file"), [("zsh", ".zfunc/_voicecore"), ("bash", ".bashrc")])
+def test_completion_is_installed_for_the_shell_that_is_named(
+    tmp_path: Path, shell: str, file: str
+) -> None:
+    env = {**os.environ, "HOME": str(tmp_path)}
+    command = f"{Path(sys.executable).with_name('voicecore')} --install-completion {shell}"
+    shown, code = pexpect.run(command, env=env, withexitstatus=True, encoding="utf-8")
+    assert code == 0, shown
+    assert (tmp_path / file).exists()

@@ -65,6 +65,9 @@ def main(arguments: list[str] | None = None, context: Context | None = None) -> 
         signal.signal(signal.SIGTERM, _as_ctrl_c)
         sys.unraisablehook = _repeat_ctrl_c
         os.environ.update(network_env.completed(os.environ))
+        if sys.argv[1:2] in (["--install-completion"], ["--show-completion"]) and sys.argv[2:]:
+            # typer takes the name of a shell only where it does not detect the shell.
+            os.environ["_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION"] = "1"
     app(args=arguments, obj=context, prog_name="voicecore")
 
 
