@@ -227,7 +227,7 @@ def complete(*words: str, cwd: Path | None = None) -> list[str]:
 def test_shell_completes_commands_and_values() -> None:
     assert complete("voicecore", "") == [
         "init", "adopt", "add", "update", "eject", "dev", "talk", "call", "build", "upgrade-base",
-        "deploy", "invite", "destroy", "logs", "status", "docs", "turn",
+        "deploy", "invite", "destroy", "logs", "status", "clean", "docs", "turn",
     ]  # fmt: skip
     assert complete("voicecore", "init", "--transport", "") == [
         "websocket", "webrtc", "telephony", "daily",

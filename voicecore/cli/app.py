@@ -23,6 +23,7 @@ from voicecore.console import network_env
 from voicecore.console.errors import DISK_FULL, ExitCode, VoicecoreError
 from voicecore.options.build import BuildOptions
 from voicecore.options.call import CallOptions
+from voicecore.options.clean import CleanOptions
 from voicecore.options.deploy import DeployOptions
 from voicecore.options.destroy import DestroyOptions
 from voicecore.options.dev import DevOptions
@@ -309,6 +310,14 @@ def logs(context: Context, options: LogsOptions) -> ExitCode:
 def status(context: Context, options: StatusOptions) -> ExitCode:
     """Run `voicecore status`."""
     from voicecore.commands.status import run
+
+    return run(context, options)
+
+
+@_command("clean", CleanOptions)
+def clean(context: Context, options: CleanOptions) -> ExitCode:
+    """Run `voicecore clean`."""
+    from voicecore.commands.clean import run
 
     return run(context, options)
 
