@@ -32,7 +32,7 @@ HOLE = "\x00"
 _IN_BACKTICKS = re.compile(r"`(?:sudo )?(voicecore [^`]+)`")
 _TO_TYPE = re.compile(r"(?:^|  )(?:sudo )?(voicecore [^`\n]+)", re.MULTILINE)
 _AFTER = re.compile(r"(, |  | \(|; ).*")
-"""What a line says after a command."""
+"""The rest of a line, after a command."""
 _PROSE = {
     "=", "calls", "did", "failed", HOLE, "generates", "knows", "project", "turns", "uses", "wrote"
 }  # fmt: skip

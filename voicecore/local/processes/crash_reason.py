@@ -16,7 +16,7 @@ _OTHERS = ("site-packages", ".venv")
 
 @dataclass(frozen=True)
 class CrashReason:
-    """Why a program ended."""
+    """The reason for the end of a program."""
 
     error: str
     """Its error, with the line of the user's code that led to it."""
