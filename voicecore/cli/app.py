@@ -23,6 +23,7 @@ from voicecore.console import network_env
 from voicecore.console.errors import DISK_FULL, ExitCode, VoicecoreError
 from voicecore.options.build import BuildOptions
 from voicecore.options.call import CallOptions
+from voicecore.options.clean import CleanOptions
 from voicecore.options.deploy import DeployOptions
 from voicecore.options.destroy import DestroyOptions
 from voicecore.options.dev import DevOptions
@@ -65,6 +66,9 @@ def main(arguments: list[str] | None = None, context: Context | None = None) -> 
         signal.signal(signal.SIGTERM, _as_ctrl_c)
         sys.unraisablehook = _repeat_ctrl_c
         os.environ.update(network_env.completed(os.environ))
+        if sys.argv[1:2] in (["--install-completion"], ["--show-completion"]) and sys.argv[2:]:
+            # typer takes the name of a shell only where it does not detect the shell.
+            os.environ["_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION"] = "1"
     app(args=arguments, obj=context, prog_name="voicecore")
 
 
@@ -315,6 +319,14 @@ def logs(context: Context, options: LogsOptions) -> ExitCode:
 def status(context: Context, options: StatusOptions) -> ExitCode:
     """Run `voicecore status`."""
     from voicecore.commands.status import run
+
+    return run(context, options)
+
+
+@_command("clean", CleanOptions)
+def clean(context: Context, options: CleanOptions) -> ExitCode:
+    """Run `voicecore clean`."""
+    from voicecore.commands.clean import run
 
     return run(context, options)
 

@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from voicecore.catalog.phones.accounts import phone_accounts
+from voicecore.catalog.phones import PHONES
+from voicecore.catalog.phones.accounts import missing_variables, phone_accounts
 from voicecore.catalog.platforms import V2
 from voicecore.catalog.transports import TRANSPORTS
 from voicecore.catalog.transports.record import HEADERS
@@ -328,11 +329,17 @@ def _image(context: Context, project: Project) -> LocalImage:
 
 def _warn_of_missing_keys(context: Context, project: Project) -> None:
     variables = {**context.env, **dotenv_of(project.server)}
+    for name in project.providers:
+        if missing := missing_variables(name, variables, to_call=False):
+            context.output.say(
+                f"• {PHONES[name].title}'s account is made up: server/.env lacks "
+                f"{', '.join(missing)}. Only `voicecore talk --phone {name}` can call the agent."
+            )
     for transport in map(TRANSPORTS.__getitem__, project.transports):
         if transport.key and not variables.get(transport.key):
             context.output.warn(
                 f"server/.env has no {transport.key}: callers cannot join through "
-                f"{transport.title}.\nREADME.md says where to get it."
+                f"{transport.title}.\nserver/README.md says where to get it."
             )
 
 
