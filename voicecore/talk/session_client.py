@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, cast
 from urllib.parse import quote
 
@@ -103,6 +103,8 @@ class StartedSession:
     ws_url: str = ""
     ice_servers: tuple[IceServer, ...] = ()
     room: DailyRoom | None = None
+    headers: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
+    """Headers that open the WebSocket."""
 
 
 class SessionClient:
@@ -238,9 +240,9 @@ def _owner(session: StartedSession) -> dict[str, str]:
 def session_in(body: Mapping[str, Any]) -> StartedSession:
     """Return the session in an answer to /start. Raises ValueError with what is wrong."""
     session, token = str(body["sessionId"]), str(body.get("token", ""))
-    for field, text in (("sessionId", session), ("token", token)):
+    for name, text in (("sessionId", session), ("token", token)):
         if not _HEADER_TEXT.fullmatch(text):
-            raise ValueError(f"its {field} has characters other than visible ASCII, or over 4,096")
+            raise ValueError(f"its {name} has characters other than visible ASCII, or over 4,096")
     ws_url = str(body.get("wsUrl") or body.get("ws_url") or "")
     if ws_url and not _is_address(ws_url):
         raise ValueError(f"its wsUrl {ws_url[:100]!r} is not the URL of a WebSocket")

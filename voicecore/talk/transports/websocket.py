@@ -106,6 +106,7 @@ class WebSocketConnection(SessionConnection):
                 self._http.ws_connect(
                     # The signature covers the URL as it is written: decoding it would break it.
                     URL(session.ws_url, encoded=True),
+                    headers=session.headers,
                     proxy=proxy_for(session.ws_url),
                     heartbeat=20,  # notices a dead network, and resets AgentCore's idle timer
                     max_msg_size=MESSAGE_MAX,
