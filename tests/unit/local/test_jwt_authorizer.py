@@ -1,18 +1,22 @@
 """Bearer tokens: where they are in a request, and which AWS's JWT authorizer accepts."""
 
+import asyncio
 import base64
 import time
+from pathlib import Path
 from typing import Any
 
 import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from tests.standins.inspecting_proxy import inspecting_proxy
 from voicecore.local.api_errors import ApiError
 from voicecore.local.gateway.jwt_authorizer import (
     SUBPROTOCOL,
     BadDiscoveryUrl,
     JwtAuthorizer,
+    JwtVerifier,
     bearer_token,
     claims_error,
 )
@@ -98,3 +102,12 @@ def test_authorizer_without_audience_and_client_accepts_every_token_of_the_issue
 def test_discovery_url_has_the_form_that_aws_requires() -> None:
     with pytest.raises(BadDiscoveryUrl, match="not an OpenID discovery URL"):
         JwtAuthorizer(ISSUER)
+
+
+def test_issuer_is_asked_through_the_proxy(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    with inspecting_proxy(tmp_path, {"issuer.example": "http://127.0.0.1:9"}) as proxy:
+        monkeypatch.setenv("HTTPS_PROXY", proxy.url)
+        headers = {"Authorization": f"Bearer {token()}"}
+        refused = asyncio.run(JwtVerifier(AUTHORIZER).check(headers, presigned=False))
+    assert refused and refused.status == 401
+    assert "issuer.example" in proxy.hosts

@@ -22,6 +22,7 @@ import aiohttp
 import jwt
 
 from voicecore.console.errors import ExitCode, VoicecoreError
+from voicecore.console.proxies import proxy_for
 from voicecore.local.api_errors import ApiError, access_denied, unauthorized
 
 SUBPROTOCOL = "base64UrlBearerAuthorization"
@@ -142,9 +143,7 @@ class JwtVerifier:
 
     async def _fetch(self) -> None:
         timeout = aiohttp.ClientTimeout(total=_FETCH_SECONDS)
-        async with aiohttp.ClientSession(
-            trust_env=True, timeout=timeout, raise_for_status=True
-        ) as http:
+        async with aiohttp.ClientSession(timeout=timeout, raise_for_status=True) as http:
             document = await _json(http, self._authorizer.discovery_url)
             keys = jwt.PyJWKSet.from_dict(await _json(http, str(document["jwks_uri"])))
         self._issuer = str(document["issuer"])
@@ -153,7 +152,7 @@ class JwtVerifier:
 
 
 async def _json(http: aiohttp.ClientSession, url: str) -> dict[str, Any]:
-    async with http.get(url) as response:
+    async with http.get(url, proxy=proxy_for(url)) as response:
         return cast("dict[str, Any]", await response.json(content_type=None))
 
 

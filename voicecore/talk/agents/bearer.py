@@ -12,6 +12,7 @@ import aiohttp
 from voicecore.aws.runtime_sessions import SESSION_HEADER, RuntimeAddress
 from voicecore.console.proxies import proxy_for
 from voicecore.talk.agents.source import SessionSource
+from voicecore.talk.no_answer import why_no_answer
 from voicecore.talk.session_client import ServerUnreachable, SessionRefused, StartedSession
 
 _SECONDS = 10
@@ -59,5 +60,6 @@ class BearerRuntime(SessionSource):
                         f"AWS did not stop session {session.id} ({answer.status}).", self.advice
                     )
         except (aiohttp.ClientError, TimeoutError) as error:
-            reason = str(error) or type(error).__name__
-            raise ServerUnreachable(f"Could not stop session {session.id}: {reason}.") from error
+            reason, advice = why_no_answer(error, url, "It ends by its idle timeout.")
+            message = f"Could not stop session {session.id}: {reason}."
+            raise ServerUnreachable(message, advice) from error
