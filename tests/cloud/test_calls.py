@@ -69,6 +69,11 @@ class PhoneServer:
         arns = self.aws.client("ecs").list_tasks(**query)["taskArns"]
         return [arn.rpartition("/")[2] for arn in arns]
 
+    def reasons(self, tasks: Sequence[str]) -> list[str]:
+        """Return why these tasks stopped."""
+        found = self.aws.client("ecs").describe_tasks(cluster=STACK, tasks=tasks)["tasks"]
+        return [task.get("stoppedReason", "") for task in found]
+
     def events(self, task: str) -> list[str]:
         """Return the names of the events that a task logged."""
         logged = self.aws.client("logs").get_log_events(
@@ -93,8 +98,6 @@ async def phone_server(
     created = voicecore("init", "phone", *chosen, "--yes", cwd=folder)
     assert created.code == ExitCode.OK, created.stderr
     root, agents, processes = folder / "phone", dict[str, str](), list[subprocess.Popen[str]]()
-    toml = root / "voicecore.toml"
-    toml.write_text(f'network = "vpc"\n{toml.read_text()}')
     venv.sync((root / "server",), os.environ)
 
     def start(command: Sequence[str], env: Mapping[str, str]) -> subprocess.Popen[str]:
@@ -176,7 +179,8 @@ async def expect_calls_survive_an_update(phone: PhoneServer, agentcore: RuntimeL
         changed = await asyncio.to_thread(phone.deployer.deploy)
         assert changed.code == ExitCode.OK, changed.stderr
         [new] = phone.tasks()
-        assert (phone.tasks("STOPPED"), phone.stack()) == ([old], "UPDATE_IN_PROGRESS")
+        stopped = phone.tasks("STOPPED")
+        assert (stopped, phone.stack()) == ([old], "UPDATE_IN_PROGRESS"), phone.reasons(stopped)
         assert "New calls go to the new server" in changed.stderr, changed.stderr
         again = await asyncio.to_thread(phone.deployer.deploy, json=True)
         document = json.loads(again.stdout)

@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from voicecore.catalog.phones.accounts import phone_accounts
+from voicecore.catalog.phones import PHONES
+from voicecore.catalog.phones.accounts import missing_variables, phone_accounts
 from voicecore.catalog.platforms import V2
 from voicecore.catalog.transports import TRANSPORTS
 from voicecore.catalog.transports.record import HEADERS
@@ -64,6 +65,10 @@ class ContainerNetwork(VoicecoreError):
     """--container cannot be combined with --nat or --network public."""
 
 
+class FixedPort(VoicecoreError):
+    """The session server listens on another port than the one asked for."""
+
+
 class BadLifetime(VoicecoreError):
     """AgentCore does not accept these lifetimes."""
 
@@ -78,6 +83,7 @@ def run(context: Context, options: DevOptions) -> ExitCode:
         if not acquired:
             raise _already_running(project)
         lifecycle, authorizer = _lifecycle(options), _authorizer(options)
+        options = replace(options, server_port=_server_port(options, project))
         _check_network(options)
         check_files(project)
         if options.nat:
@@ -267,6 +273,18 @@ def _agent_port(context: Context, project: Project) -> int:
     return port
 
 
+def _server_port(options: DevOptions, project: Project) -> int | None:
+    """Return the port that the session server must get; None for any. Raises FixedPort."""
+    fixed = project.server_settings.port if project.server_settings else 0
+    if fixed and options.server_port not in (None, fixed):
+        raise FixedPort(
+            f"The session server always listens on port {fixed} ([server] in {FILE}).",
+            f"Omit --server-port, or let it listen on $PORT and remove `port = {fixed}`.",
+            ExitCode.USAGE,
+        )
+    return options.server_port or fixed or None
+
+
 def _authorizer(options: DevOptions) -> JwtAuthorizer | None:
     url, audiences, clients = options.jwt_discovery_url, options.jwt_audience, options.jwt_client
     if not (url or audiences or clients):
@@ -311,11 +329,17 @@ def _image(context: Context, project: Project) -> LocalImage:
 
 def _warn_of_missing_keys(context: Context, project: Project) -> None:
     variables = {**context.env, **dotenv_of(project.server)}
+    for name in project.providers:
+        if missing := missing_variables(name, variables, to_call=False):
+            context.output.say(
+                f"• {PHONES[name].title}'s account is made up: server/.env lacks "
+                f"{', '.join(missing)}. Only `voicecore talk --phone {name}` can call the agent."
+            )
     for transport in map(TRANSPORTS.__getitem__, project.transports):
         if transport.key and not variables.get(transport.key):
             context.output.warn(
                 f"server/.env has no {transport.key}: callers cannot join through "
-                f"{transport.title}.\nREADME.md says where to get it."
+                f"{transport.title}.\nserver/README.md says where to get it."
             )
 
 

@@ -86,16 +86,21 @@ def is_direct(options: TalkOptions) -> bool:
     return bool(options.url) or bool(options.arn and not options.remote)
 
 
-def check_protocol(options: TalkOptions, serverless: bool) -> None:
-    """Raise BadFlags or UnknownProtocol unless --protocol fits; `serverless`: so is the project."""
+def check_direct(options: TalkOptions, serverless: bool) -> None:
+    """Raise BadFlags or UnknownProtocol unless --protocol and --token-env fit.
+
+    `serverless`: the project has no session server of ours.
+    """
     from voicecore.talk.wire.choice import named
 
+    flags = {"--protocol": options.protocol, "--token-env": options.token_env}
+    given = next((flag for flag, value in flags.items() if value), "")
+    if given and not (is_direct(options) or serverless):
+        raise BadFlags(
+            f"{given} is for agents of others, which --url or --arn without --remote names."
+        )
     if not options.protocol:
         return
-    if not (is_direct(options) or serverless):
-        raise BadFlags(
-            "--protocol is for agents of others, which --url or --arn without --remote names."
-        )
     if not named(options.protocol)().words and options.text:
         raise BadFlags(f"--protocol {options.protocol} carries sound only: omit --text.")
 

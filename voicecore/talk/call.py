@@ -20,7 +20,7 @@ from voicecore.talk.audio.replay_buffer import SpeechBlock
 from voicecore.talk.audio.scripted_mic import ScriptedMicrophone
 from voicecore.talk.audio.vad import VoiceDetector
 from voicecore.talk.channel import ChannelFactory, Connected, Delivery, Note
-from voicecore.talk.events import CallEvent, EndedBy, KeyPressed, SessionNotStopped, UserSaid
+from voicecore.talk.events import CallEvent, EndedBy, SessionNotStopped, UserSaid
 from voicecore.talk.first_done import first_done
 from voicecore.talk.transports import pipecat_frames, rtvi
 from voicecore.talk.view.transcript import CallTranscript
@@ -178,8 +178,7 @@ class LiveCall:
     def press(self, key: str) -> None:
         """Press a key of the telephone, if it is one."""
         if self._channel.press(key):
-            self.transcript.tracker.pressed(self._loop.time())
-            self._report(KeyPressed(key))
+            self.transcript.pressed(key, self._loop.time())
 
     def note(self, text: str) -> None:
         """Show a line that is not speech."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import threading
 import time
@@ -98,6 +99,22 @@ def test_invite_for_server_on_ecs_is_signed_here(stack: DeployedStack) -> None:
     _, id, until, _ = signed.split(".")
     assert (url, signed) == ("https://x/", sign_invite("key", int(until), id))
     assert 3590 < int(until) - time.time() <= 3600
+
+
+def test_failure_without_a_message_is_told_by_its_type(stack: DeployedStack) -> None:
+    class Lambda:
+        def client(self, service: str) -> Lambda:
+            assert service == "lambda"
+            return self
+
+        def invoke(self, FunctionName: str, Payload: str) -> dict[str, object]:
+            assert (FunctionName, Payload) == (stack.outputs["FunctionName"], sent)
+            failure = io.StringIO('{"errorMessage": "", "errorType": "TimeoutError"}')
+            return {"FunctionError": "Unhandled", "Payload": failure}
+
+    sent = '{"revoke_invite": "0123abcd"}'
+    with pytest.raises(ServerNotHealthy, match="could not revoke the invite: TimeoutError"):
+        server_health.revoke_invite(cast("Aws", Lambda()), stack, "0123abcd")
 
 
 @pytest.mark.parametrize(

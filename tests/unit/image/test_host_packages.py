@@ -28,6 +28,8 @@ from voicecore.image.inputs.locked_packages import InstallTarget
 from voicecore.image.registry.reference import parse_reference
 from voicecore.project.identity import Owner
 
+pytestmark = pytest.mark.slow  # most start processes
+
 LOGIN = ("ada", "s3cret-of-the-index")
 TARGET = InstallTarget(python=(int(PYTHON.split(".")[0]), int(PYTHON.split(".")[1])))
 

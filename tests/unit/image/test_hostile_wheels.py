@@ -24,6 +24,8 @@ from voicecore.image.builders.packages import find_python, install
 from voicecore.image.builders.packing import pack
 from voicecore.image.inputs.lockfile import PackagedProject, ensure_lock, read_lock, require_virtual
 
+pytestmark = pytest.mark.slow  # most start processes
+
 
 @pytest.fixture
 def victim(tmp_path: Path) -> Path:

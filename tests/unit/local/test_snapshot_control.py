@@ -16,9 +16,9 @@ from voicecore.local.sessions.snapshot import BOOT, SnapshotControl
 # On a machine with much to do, loading the models takes the main thread longer than the limit.
 BUSY = """
 import signal, sys, threading, time
+signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGURG})  # threads inherit it
 if len(sys.argv) > 1:
     threading.Thread(target=time.sleep, args=[2], daemon=True).start()
-signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGURG})
 print("busy", flush=True)
 sys.stdin.readline()
 signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGURG})

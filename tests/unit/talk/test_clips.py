@@ -107,7 +107,8 @@ def test_reads_what_sox_reads(
     theirs = pcm.to_array(read.stdout).astype(float)
     # Encoders of whole blocks, as Vorbis and GSM, add some silence that only sox cuts off.
     assert -320 <= len(ours) - len(theirs) <= 2400
-    common = min(len(ours), len(theirs))
+    # Where the last block of ADPCM is not full, sox ends with a click, which is in the silence.
+    common = min(len(ours), len(theirs)) - 400
     difference = ours[:common] - theirs[:common]
     assert np.sqrt(np.mean(difference**2)) < 0.1 * np.sqrt(np.mean(theirs**2))
 

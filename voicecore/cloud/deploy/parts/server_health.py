@@ -137,7 +137,8 @@ def _invoke(
     )
     document = json.loads(answer["Payload"].read())
     if "FunctionError" in answer:
-        raise _not_done(stack, what, document.get("errorMessage"))
+        # An exception without a message, such as a timeout, has a type only.
+        raise _not_done(stack, what, document.get("errorMessage") or document.get("errorType"))
     return document
 
 
