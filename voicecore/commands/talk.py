@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Generator, Sequence
-from contextlib import AsyncExitStack, contextmanager
+from contextlib import AsyncExitStack, ExitStack, contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +22,7 @@ from voicecore.commands.talk_flags import (
 )
 from voicecore.console.command_line import typed
 from voicecore.console.context import Context
-from voicecore.console.errors import ExitCode, VoicecoreError
+from voicecore.console.errors import ExitCode
 from voicecore.options.talk import TalkOptions
 from voicecore.project.project import Project, load_project
 from voicecore.talk import optional_deps
@@ -47,17 +47,6 @@ if TYPE_CHECKING:
     from voicecore.talk.transports.connection import IceOptions
     from voicecore.talk.view.keyboard import Prompt
     from voicecore.talk.view.reporter import Reporter
-
-
-class HungUpEarly(VoicecoreError):
-    """The agent ended the call before everything was said; `error` is its last, if any."""
-
-    def __init__(self, error: str) -> None:
-        reason = f" Its last error: {error}" if error else ""
-        super().__init__(
-            f"The agent hung up before everything was said.{reason}",
-            "Its log shows why; so does `voicecore dev` in another terminal.",
-        )
 
 
 _CALLER, _CALLED = "+12025550123", "+12025550100"
@@ -102,7 +91,6 @@ async def _call(
     scripted = bool(clips or options.text or options.dtmf)
     audio = _prepare_audio(context, options, scripted)
     async with AsyncExitStack() as stack:
-        stack.callback(_warn_of_incomplete, context, audio)
         http = await stack.enter_async_context(aiohttp.ClientSession())
         dialed = await _dial_others(context, options, project, http, named, stack)
         if dialed is None:
@@ -114,14 +102,16 @@ async def _call(
         reporter = Reporter(context.output, title, options.json, typing, options.show_ice)
         transcript = PhoneTranscript if _is_wordless(options) else CallTranscript
         call = reporter.call = LiveCall(open_channel, audio, reporter.show, transcript)
-        stack.enter_context(hanging_up_on_signals(call))
-        if reporter.drawn:
-            stack.enter_context(_screen(context, options, reporter, call, scripted))
-        ended_by = await call.run(_script(options, audio, clips, reporter.prompt))
-    reporter.end(ended_by, [path for path in (options.output, options.record) if path])
-    if audio.incomplete():
-        return ExitCode.FAILED
-    return _exit_code(ended_by, scripted, bool(reporter.prompt), call.transcript.error)
+        with ExitStack() as shown:
+            shown.callback(_warn_of_incomplete, context, audio)
+            shown.enter_context(hanging_up_on_signals(call))
+            if reporter.drawn:
+                shown.enter_context(_screen(context, options, reporter, call, scripted))
+            ended_by = await call.run(_script(options, audio, clips, reporter.prompt))
+        reporter.end(ended_by, [path for path in (options.output, options.record) if path])
+        if audio.incomplete():
+            return ExitCode.FAILED
+        return _exit_code(ended_by, scripted, bool(reporter.prompt), call)
 
 
 def _warn_of_incomplete(context: Context, audio: CallAudio) -> None:
@@ -380,14 +370,18 @@ def _screen(
                 yield
 
 
-def _exit_code(ended_by: EndedBy, scripted: bool, typing: bool, error: str) -> ExitCode:
-    """Return the exit code; `typing`: a person at a prompt decides when everything is said."""
+def _exit_code(ended_by: EndedBy, scripted: bool, typing: bool, call: LiveCall) -> ExitCode:
+    """Return the exit code; `typing`: a person at a prompt decides when everything is said.
+
+    Raises HungUpEarly.
+    """
+    from voicecore.talk.call import HungUpEarly
     from voicecore.talk.events import EndedBy
 
     if not scripted or ended_by is EndedBy.SCRIPT:
         return ExitCode.OK
     if ended_by is EndedBy.USER:
         return ExitCode.INTERRUPTED
-    if typing and not error:
+    if typing and not call.transcript.error:
         return ExitCode.OK
-    raise HungUpEarly(error)
+    raise HungUpEarly(call.transcript.error, call.session_id)

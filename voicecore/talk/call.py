@@ -49,6 +49,18 @@ class NoAnswer(VoicecoreError):
         )
 
 
+class HungUpEarly(VoicecoreError):
+    """The agent ended the call before everything was said; `error` is its last, if any."""
+
+    def __init__(self, error: str, session_id: str) -> None:
+        self.session_id = session_id
+        reason = f" Its last error: {error}" if error else ""
+        super().__init__(
+            f"The agent hung up before everything was said.{reason}",
+            "Its log shows why; so does `voicecore dev` in another terminal.",
+        )
+
+
 class LineTooLong(VoicecoreError):
     """A typed line does not fit in one message to the agent."""
 
@@ -98,6 +110,11 @@ class LiveCall:
     def seconds(self) -> float:
         """Duration of the call so far; 0 until the agent is ready."""
         return (self._over_at or self._loop.time()) - self._ready_at if self._ready_at else 0.0
+
+    @property
+    def session_id(self) -> str:
+        """ID of the call's session; empty if there is none."""
+        return self._channel.session_id
 
     def hang_up(self) -> None:
         """End the call, as the user does."""
@@ -314,8 +331,7 @@ class LiveCall:
         except (VoicecoreError, TimeoutError) as error:
             # The call is over either way, but a session that still runs is billed.
             reason = str(error) or f"no answer within {_GOODBYE_SECONDS:.0f} s"
-        session = self._channel.session.id if self._channel.session else ""
-        self._show(SessionNotStopped(session, reason), None)
+        self._show(SessionNotStopped(self.session_id, reason), None)
 
 
 @contextmanager

@@ -82,6 +82,11 @@ class Channel(ABC):
         self._deliver = deliver
         self.session: StartedSession | None = None
 
+    @property
+    def session_id(self) -> str:
+        """ID of the session; empty until there is one."""
+        return self.session.id if self.session else ""
+
     @abstractmethod
     async def run(self) -> None:
         """Hold the call until the agent hangs up; cancel this to hang up."""

@@ -180,10 +180,10 @@ async def _local_agent(context: Context, project: Project) -> AsyncGenerator[Dev
 
     running = dev_state.read_state(project.local)
     if running and await status_of(running):
-        async with _explain_refusals(running):
+        async with explain_failures(running):
             yield running
         return
-    async with _started_dev(context, project) as started, _explain_refusals(started):
+    async with _started_dev(context, project) as started, explain_failures(started):
         yield started
 
 
@@ -243,9 +243,10 @@ def _not_started(lines: list[str], project: Project) -> AgentNotStarted:
 
 
 @asynccontextmanager
-async def _explain_refusals(running: DevState) -> AsyncGenerator[None]:
-    """Add the local runtime's reason to a refused start or connection: AWS's answers carry none."""
+async def explain_failures(running: DevState) -> AsyncGenerator[None]:
+    """Add the local runtime's reason to a call that failed: AWS's answers carry none."""
     from voicecore.local.gateway.status import status_of
+    from voicecore.talk.call import HungUpEarly
     from voicecore.talk.session_client import AgentUnavailable, OfferRefused
     from voicecore.talk.transports.connection import ConnectionLost
 
@@ -260,7 +261,7 @@ async def _explain_refusals(running: DevState) -> AsyncGenerator[None]:
         if not trouble:
             raise
         raise ConnectionLost(trouble["text"], trouble["hint"]) from error
-    except (ConnectionLost, OfferRefused) as error:
+    except (ConnectionLost, HungUpEarly, OfferRefused) as error:
         trouble = await reason(error.session_id)
         if not trouble:
             raise

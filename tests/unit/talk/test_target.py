@@ -1,14 +1,21 @@
 """`voicecore talk` reports what keeps it from reaching an agent."""
 
+import asyncio
 import os
 import shutil
 from pathlib import Path
 
 import pytest
+from aiohttp import web
 
 from tests.conftest import Voicecore
+from tests.standins.site import serving
+from voicecore.console.errors import ExitCode, VoicecoreError
+from voicecore.local.gateway.request import STATUS_PATH
+from voicecore.local.processes.dev_state import DevState
 from voicecore.project.project import Project, Stage
-from voicecore.talk.target import endpoint_for, trouble_of
+from voicecore.talk.call import HungUpEarly
+from voicecore.talk.target import endpoint_for, explain_failures, trouble_of
 
 
 @pytest.fixture
@@ -117,3 +124,29 @@ def test_reason_of_another_session_is_not_told() -> None:
     assert trouble_of("third", [agent, mine, other]) is agent
     assert trouble_of("", [agent, mine, other]) is agent
     assert trouble_of("", [mine, other]) is None
+
+
+def test_caller_who_heard_the_apology_is_told_why() -> None:
+    """Over a telephone, an agent that fails only hangs up."""
+    troubles = [
+        {"session_id": id, "text": f"1011 of {id}", "hint": f"Log: {id}"} for id in ("a", "b", "c")
+    ]
+
+    async def status(_: web.Request) -> web.Response:
+        return web.json_response({"troubles": troubles})
+
+    async def fail(session: str) -> VoicecoreError:
+        app = web.Application()
+        app.router.add_get(STATUS_PATH, status)
+        async with serving(app) as site:
+            url = site.url
+            running = DevState(1, url, url, "arn", "us-east-1", "key", "secret", 1, 3600, "logs")
+            with pytest.raises(VoicecoreError) as error:
+                async with explain_failures(running):
+                    raise HungUpEarly("", session)
+        return error.value
+
+    told = asyncio.run(fail("b"))
+    assert told.message.splitlines()[1:] == ["  1011 of b"]
+    assert (told.hint, told.exit_code) == ("Log: b", ExitCode.FAILED)
+    assert asyncio.run(fail("d")).message == "The agent hung up before everything was said."

@@ -335,7 +335,7 @@ def test_telephone_follows_from_sound(audio: float, length: float, sounds: list[
     sure(hold(world), world)
 
 
-ANYTHING = st.sampled_from(
+ANYTHING: st.SearchStrategy[Delivery | str] = st.sampled_from(
     [
         *("phrase", "word", "click", "sound", "line", "key", "connected", "cut"),
         *(CLEAR, HEARD, UNHEARD, rtvi.UserStarted(), rtvi.UserStopped()),
@@ -360,9 +360,10 @@ def happen(tracker: TurnTracker, what: Delivery | str, at: float) -> float:
             tracker.typed(at)
         case "key":
             tracker.pressed(at)
-        case "connected" | "cut":
-            gone = Disconnected("gone", planned=False)
-            tracker.receive(Connected(True) if what == "connected" else gone, at)
+        case "cut":
+            tracker.receive(Disconnected("gone", planned=False), at)
+        case str():
+            tracker.receive(Connected(resumed=True), at)
         case rtvi.Sound():
             tracker.outcome_told(what == HEARD, at)
         case _:

@@ -72,6 +72,11 @@ class Telephone(Channel):
         self._leg: MediaLeg | None = None
         self._refused: set[str] = set()
 
+    @property
+    def session_id(self) -> str:
+        """ID of the call's session, as the server derives it."""
+        return self._call.session_id
+
     def say(self, block: SpeechBlock) -> None:
         """Send BLOCK_MS of the caller's voice."""
         if self._leg:
@@ -183,7 +188,7 @@ class Telephone(Channel):
             f"The call's media socket failed: {reason}.",
             "`voicecore dev` in another terminal shows what server and agent report.",
         )
-        error.session_id = self._call.session_id
+        error.session_id = self.session_id
         return error
 
     def _receive(self, command: MediaCommand | BadMessage) -> None:
