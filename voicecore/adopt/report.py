@@ -19,7 +19,9 @@ from voicecore.console.errors import ExitCode, VoicecoreError
 from voicecore.project.python_code import Key, Module, read_module
 
 APP = "agentcore_app"
-"""Module that adopt writes around a bot of Pipecat's runner."""
+"""Module that adopt writes around a bot of Pipecat's runner, or an app without /ping."""
+
+_NO_PING = "does not answer GET /ping"
 
 ENV_EXAMPLES = (".env.example", "env.example")
 
@@ -113,11 +115,17 @@ def report_on(folder: Folder, chosen: str = "", typed: str = "voicecore adopt") 
 
 
 def with_app(report: Report, module: str) -> Report:
-    """Return the report after the app around the bot is written, as `module`."""
+    """Return the report after the app around the entry is written, as `module`."""
     rest = tuple(each for each in report.missing if each != Missing.APP)
-    command = replace(report.command, words=("uvicorn", f"{module}:app", *StartCommand.LOCAL))
+    words = ("uvicorn", f"{module}:app", *StartCommand.LOCAL)
+    command = replace(report.command, words=words, port=0)
     return replace(
-        report, command=command, missing=rest, transports=(transports.DEFAULT,), stamped=True
+        report,
+        command=command,
+        missing=rest,
+        transports=_transports(report.entry),
+        stamped=True,
+        problems=tuple(each for each in report.problems if _NO_PING not in each),
     )
 
 
@@ -239,8 +247,15 @@ def _is_key(name: str) -> bool:
     return bool(_SECRET.search(name)) and not _OURS.match(name)
 
 
+def _lacks_ping(entry: Entry) -> bool:
+    """Return whether nothing answers /ping: a bot has no app, and an app may lack the path."""
+    if entry.kind == Kind.FASTAPI:
+        return bool(entry.module and not entry.module.route("/ping"))
+    return entry.kind == Kind.PIPECAT
+
+
 def _missing(entry: Entry, keys: Sequence[Key], folder: Folder) -> Iterator[Missing]:
-    if entry.kind == Kind.PIPECAT:
+    if _lacks_ping(entry):
         yield Missing.APP
     if keys:
         yield Missing.KEYS
@@ -256,13 +271,13 @@ def _problems(
         yield problem
     if container and "amd64" in container.platform:
         yield f"the Dockerfile builds for {container.platform}; AgentCore runs linux/arm64"
-    if container and entry.kind == Kind.PIPECAT and APP not in " ".join(container.command):
+    if container and _lacks_ping(entry) and APP not in " ".join(container.command):
         yield (
             f"the Dockerfile does not start {APP}.py, which answers AgentCore: end it with  "
             f'CMD ["python", "-m", "uvicorn", "{APP}:app", "--host", "0.0.0.0", "--port", "8080"]'
         )
-    if entry.kind == Kind.FASTAPI and entry.module and not entry.module.route("/ping"):
-        yield f"{entry.file} does not answer GET /ping, by which AgentCore sees that it is healthy"
+    if entry.kind == Kind.FASTAPI and _lacks_ping(entry):
+        yield f"{entry.file} {_NO_PING}, by which AgentCore sees that it is healthy: --add app"
     if (status := _ping(entry)) and status not in ("Healthy", "HealthyBusy"):
         yield f'/ping answers "{status}"; AWS documents "Healthy" and "HealthyBusy"'
     if not packages.file and entry.kind != Kind.CONTAINER:
