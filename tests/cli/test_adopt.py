@@ -156,7 +156,12 @@ class TestMissingFiles:
         app = (agent / "web/agentcore_app.py").read_text()
         ast.parse(app)
         assert "from site import api as app" in app
-        assert 'app.router.routes.insert(0, APIRoute("/ping", ping))' in app
+        assert "app.router.routes[:0] = router.routes" in app
+        again = voicecore("adopt", agent.name, "--force", "--add", "dockerfile")
+        assert again.code == 0, again.stderr
+        assert "does not answer GET /ping" not in again.stderr
+        assert load_project(agent).agent_settings == project.agent_settings
+        assert load_project(agent).transports == ("websocket",)
 
     def test_app_gives_other_bots_the_runners_arguments(
         self, voicecore: Voicecore, tmp_path: Path

@@ -10,10 +10,10 @@ from pathlib import PurePosixPath
 
 from voicecore import __version__
 from voicecore.adopt.command import StartCommand
-from voicecore.adopt.entries import Kind
+from voicecore.adopt.entries import APP, Kind
 from voicecore.adopt.folder import Folder
 from voicecore.adopt.packages import Packages
-from voicecore.adopt.report import APP, Missing, Report, with_app
+from voicecore.adopt.report import Missing, Report, with_app
 from voicecore.catalog import platforms
 from voicecore.catalog.pipelines import CUSTOM, DEFAULT
 from voicecore.catalog.transports import DEFAULT as DEFAULT_TRANSPORT

@@ -10,16 +10,13 @@ from pathlib import PurePosixPath
 
 from voicecore.adopt.command import StartCommand, command_for
 from voicecore.adopt.container import Container, read_container
-from voicecore.adopt.entries import Entry, Kind, find_entries, find_server
+from voicecore.adopt.entries import APP, Entry, Kind, find_entries, find_server
 from voicecore.adopt.folder import Folder
 from voicecore.adopt.packages import Packages, python_problem, read_packages
 from voicecore.catalog import transports
 from voicecore.catalog.aws_services import SERVICES
 from voicecore.console.errors import ExitCode, VoicecoreError
 from voicecore.project.python_code import Key, Module, read_module
-
-APP = "agentcore_app"
-"""Module that adopt writes around a bot of Pipecat's runner, or an app without /ping."""
 
 _NO_PING = "does not answer GET /ping"
 
@@ -104,7 +101,7 @@ def report_on(folder: Folder, chosen: str = "", typed: str = "voicecore adopt") 
         container=container,
         ping=_ping(entry),
         stamped=entry.kind == Kind.SDK or _is_stamped(entry),
-        transports=_transports(entry),
+        transports=_transports(entry, own),
         server=_server(folder, modules, entry),
         keys=keys,
         uses=known,
@@ -123,7 +120,7 @@ def with_app(report: Report, module: str) -> Report:
         report,
         command=command,
         missing=rest,
-        transports=_transports(report.entry),
+        transports=report.transports,
         stamped=True,
         problems=tuple(each for each in report.problems if _NO_PING not in each),
     )
@@ -194,9 +191,10 @@ def _is_stamped(entry: Entry) -> bool:
     return bool(route and route.stamped)
 
 
-def _transports(entry: Entry) -> tuple[str, ...]:
-    answers = entry.kind in (Kind.PIPECAT, Kind.CONTAINER) or (
-        entry.module and entry.module.route("/ws")
+def _transports(entry: Entry, own: Sequence[Module]) -> tuple[str, ...]:
+    """Return the transports that the entry or a module of its `own` answers."""
+    answers = entry.kind in (Kind.PIPECAT, Kind.CONTAINER) or any(
+        module.route("/ws") for module in own
     )
     return (transports.DEFAULT,) if answers else ()
 
